@@ -1,0 +1,6 @@
+//! The guest agent's library: the protocol between the agent and the controller, and the reproducers.
+//!
+//! The controller links it for the protocol's types alone; everything that touches the system runs only in the
+//! agent, inside a guest.
+
+pub mod protocol;

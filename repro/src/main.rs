@@ -1,0 +1,3 @@
+//! The guest agent: PID 1 of a test guest.
+
+fn main() {}

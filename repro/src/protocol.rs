@@ -1,0 +1,188 @@
+//! What the agent and the controller say to each other.
+//!
+//! The controller puts a [`Plan`] into the initramfs at [`PLAN_PATH`]. The agent reads it, and writes one UTF-8
+//! JSON object a line, at most [`MAX_LINE`] bytes with its newline, to its own serial port: first a
+//! [`Message::Hello`], then what the jobs say, last a [`Message::End`]; then it restarts the machine, which ends
+//! QEMU. Nothing is sent to the agent while it runs, so a recorded boot can be repeated by hand.
+//!
+//! Readers ignore fields and message types that they don't know. A change that old readers would misunderstand
+//! gets a new [`VERSION`].
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// The version of this protocol, spoken in the hello.
+pub const VERSION: u32 = 1;
+
+/// The longest line in bytes, its newline included.
+pub const MAX_LINE: usize = 64 * 1024;
+
+/// Where the agent finds its plan in the initramfs.
+pub const PLAN_PATH: &str = "/backproof/plan.json";
+
+/// The folder in the initramfs with the modules that [`Plan::modules`] names.
+pub const MODULES_DIR: &str = "/backproof/modules";
+
+/// What the agent shall do: written by the controller, read once by PID 1.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// [`VERSION`] of the controller. The agent refuses another one.
+    pub version: u32,
+    /// File names in [`MODULES_DIR`], in the order in which they have to be loaded.
+    pub modules: Vec<String>,
+    /// The jobs; those that can run side by side do.
+    pub jobs: Vec<Job>,
+}
+
+/// One reproducer to run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Job {
+    /// The reproducer's name, which is the bug's.
+    pub bug: String,
+    /// Milliseconds after which the agent kills the job and reports it as timed out.
+    pub deadline_ms: u64,
+    /// Settings of the profile to apply before the job starts: sysctl name (`net.ipv4.tcp_syncookies`) to value.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub sysctls: BTreeMap<String, String>,
+}
+
+/// One line from the agent.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "kebab-case")]
+pub enum Message {
+    /// The first line: who speaks.
+    Hello(Hello),
+    /// A job has started.
+    Started {
+        /// The job's bug.
+        bug: String,
+    },
+    /// A piece of a job's packet capture.
+    Capture(Capture),
+    /// What a job concluded. Exactly one for each job that started, unless the guest dies.
+    Report(Report),
+    /// A remark for people: an unusual thing that the agent met and went on from.
+    Note {
+        /// The remark.
+        text: String,
+    },
+    /// The last line: all jobs have reported. The machine restarts after it.
+    End {
+        /// Number of reports that were sent, so that a lost line is noticed.
+        reports: u32,
+    },
+}
+
+/// What the agent found when it started.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hello {
+    /// [`VERSION`] of the agent.
+    pub version: u32,
+    /// The agent's package version.
+    pub agent: String,
+    /// `uname -r`.
+    pub release: String,
+    /// `uname -v`.
+    pub build: String,
+    /// Number of processors that are online.
+    pub cpus: u32,
+    /// Milliseconds since the kernel started (CLOCK_BOOTTIME).
+    pub uptime_ms: u64,
+    /// Optional features by name (`tun`, `net-ns`, `syn-cookies`, `so-meminfo`, `tcp-info`, `netstat-counter
+    /// TCPWqueueTooBig` …), and whether they are there.
+    pub features: BTreeMap<String, bool>,
+}
+
+/// A piece of packet capture; the pieces of one job make one list of packets.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Capture {
+    /// The job's bug.
+    pub bug: String,
+    /// Packets in the order in which the wire saw them.
+    pub packets: Vec<Packet>,
+}
+
+/// One captured packet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Packet {
+    /// Microseconds since the job started.
+    pub at_us: u64,
+    /// Whether the kernel under test sent it (as opposed to received it).
+    pub out: bool,
+    /// Name of the check that it belongs to.
+    pub check: String,
+    /// The packet's true length in bytes, before it was cut.
+    pub length: u32,
+    /// The first bytes from the IP header on, in standard base64 with padding.
+    pub data: String,
+}
+
+/// What one reproducer concluded.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// The job's bug.
+    pub bug: String,
+    /// The conclusion.
+    pub conclusion: Conclusion,
+    /// One sentence for people: what was seen, in the kernel's words (bytes, counters, RTO).
+    pub why: String,
+    /// Everything that was tried, recipes and controls, in order.
+    pub checks: Vec<Check>,
+    /// How long the job took in the guest, in milliseconds.
+    pub took_ms: u64,
+}
+
+/// A reproducer's conclusion.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Conclusion {
+    /// The bug showed, and the controls held.
+    Affected,
+    /// The bug did not show where it had to, and the controls held.
+    NotAffected,
+    /// This kernel lacks something without which the question makes no sense or cannot be asked.
+    Skip,
+    /// The reproducer could not judge: a control failed, or a proof is missing.
+    Error,
+}
+
+/// One thing that was tried.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Check {
+    /// Its name, unique within the report: `small-sndbuf`, `k=3 mss=1460` …
+    pub name: String,
+    /// What it is for.
+    pub role: Role,
+    /// What it showed.
+    pub shown: Shown,
+    /// One sentence with the figures it stands on.
+    pub why: String,
+    /// Figures by name, units in the name (`rto_ms`, `wmem_queued_bytes`); null where the kernel doesn't offer it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub facts: BTreeMap<String, Option<i64>>,
+}
+
+/// What a check is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// Provokes the bug: shows it on an affected kernel.
+    Recipe,
+    /// Must not show the bug on any kernel.
+    NegativeControl,
+    /// Must show its effect on every kernel: proves that the road works.
+    PositiveControl,
+}
+
+/// What a check showed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Shown {
+    /// The bug (or the positive control's effect) showed.
+    Yes,
+    /// It did not, and there is proof that it would have.
+    No,
+    /// Nothing can be said; `why` tells the reason.
+    Unclear,
+}

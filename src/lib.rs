@@ -1,0 +1,16 @@
+//! `backproof` proves whether a kernel has a bug, and whether a backport really removed it.
+//!
+//! One room per stage, and data flows one way through them: a room knows those before it in this list and none
+//! after it. `words` is what they all speak.
+#![forbid(unsafe_code)]
+
+pub mod shim;
+pub mod words;
+
+pub mod matrix;
+
+pub mod kernel;
+
+pub mod guest;
+
+pub mod vm;

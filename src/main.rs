@@ -1,0 +1,15 @@
+//! The command `backproof`.
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+
+use backproof::shim;
+
+fn main() -> ExitCode {
+    let mut args = std::env::args_os().skip(1).peekable();
+    if args.next_if(|a| a == shim::SUBCOMMAND).is_some() {
+        eprintln!("backproof: {}", shim::become_program(args));
+        return ExitCode::from(3);
+    }
+    ExitCode::SUCCESS
+}

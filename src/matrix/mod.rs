@@ -1,0 +1,1 @@
+//! Reads the matrix of kernels (`kernels.yaml`) and the bugs' dossiers.

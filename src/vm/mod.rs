@@ -1,0 +1,1 @@
+//! Boots a guest in QEMU and watches it: nothing but this room knows QEMU.

@@ -1,0 +1,210 @@
+//! The program's words as types: names, states, outcomes. Every room uses them, and they know none of the rooms.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// A text that is not a usable name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "`{0}` is not a usable name: expected a letter or digit, then letters, digits and any of `. _ + -`, at most 100 in all"
+)]
+pub struct BadName(pub String);
+
+/// Names become folders, so they are checked once, here: `[A-Za-z0-9][A-Za-z0-9._+-]*`, at most 100 bytes.
+fn is_name(text: &str) -> bool {
+    text.len() <= 100
+        && text.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || "._+-".contains(c))
+}
+
+macro_rules! name {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(String);
+
+        impl $name {
+            /// The name as text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = BadName;
+
+            fn from_str(text: &str) -> Result<Self, BadName> {
+                if is_name(text) { Ok(Self(text.to_owned())) } else { Err(BadName(text.to_owned())) }
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = BadName;
+
+            fn try_from(text: String) -> Result<Self, BadName> {
+                text.parse()
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(name: $name) -> Self {
+                name.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(&self.0)
+            }
+        }
+    };
+}
+
+name! {
+    /// The name of one entry of the matrix.
+    KernelName
+}
+name! {
+    /// The name of a bug, which is its reproducer's and its dossier's too.
+    BugId
+}
+name! {
+    /// The name of a profile. The kernel's own settings are the profile `default`.
+    ProfileName
+}
+
+impl ProfileName {
+    /// The kernel's own settings.
+    pub fn default_profile() -> Self {
+        Self("default".to_owned())
+    }
+}
+
+/// Where a kernel stands in a bug's chain of commits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    /// The commit that broke it never was in this kernel.
+    NeverHad,
+    /// It is broken.
+    Affected,
+    /// A first repair is in, which did not repair everything: still affected.
+    HalfFixed,
+    /// Repaired.
+    Fixed,
+    /// Repaired, by a repair that has a defect of its own.
+    FixedWithDefect,
+}
+
+impl State {
+    /// All states, in the order of the chain.
+    pub const ALL: [Self; 5] = [Self::NeverHad, Self::Affected, Self::HalfFixed, Self::Fixed, Self::FixedWithDefect];
+
+    /// Its name in files and on the command line.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NeverHad => "never-had",
+            Self::Affected => "affected",
+            Self::HalfFixed => "half-fixed",
+            Self::Fixed => "fixed",
+            Self::FixedWithDefect => "fixed-with-defect",
+        }
+    }
+
+    /// Whether a kernel in this state shows the bug.
+    pub fn is_affected(self) -> bool {
+        matches!(self, Self::Affected | Self::HalfFixed)
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// How a cell ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// The kernel is not affected.
+    Pass,
+    /// The kernel is affected.
+    Fail,
+    /// The harness or the guest broke: there is no verdict.
+    Error,
+    /// The question does not apply to this kernel.
+    Skip,
+}
+
+impl Outcome {
+    /// All outcomes.
+    pub const ALL: [Self; 4] = [Self::Pass, Self::Fail, Self::Error, Self::Skip];
+
+    /// Its name in files and on the command line.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Fail => "fail",
+            Self::Error => "error",
+            Self::Skip => "skip",
+        }
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// What the matrix expects of a cell: an outcome, or a state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Expectation {
+    /// The cell must end so.
+    Outcome(Outcome),
+    /// The cell's ledger must leave this state possible, and its outcome must be that state's.
+    State(State),
+}
+
+impl Expectation {
+    /// The expectation with this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        let outcome = Outcome::ALL.into_iter().find(|o| o.as_str() == name).map(Self::Outcome);
+        outcome.or_else(|| State::ALL.into_iter().find(|s| s.as_str() == name).map(Self::State))
+    }
+
+    /// All names that [`Expectation::from_name`] knows.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        Outcome::ALL.into_iter().map(Outcome::as_str).chain(State::ALL.into_iter().map(State::as_str))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_become_folders_so_nothing_else_is_one() {
+        for good in ["debian-11", "v4.19.57", "a", "0x", "linux-6.1+deb12_cloud"] {
+            assert_eq!(good.parse::<KernelName>().map(String::from).as_deref(), Ok(good));
+        }
+        let long = "a".repeat(101);
+        for bad in ["", ".", "..", "-x", "a/b", "a b", "é", "a\n", long.as_str()] {
+            assert!(bad.parse::<KernelName>().is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn an_expectation_is_an_outcome_or_a_state() {
+        for name in Expectation::names() {
+            assert!(Expectation::from_name(name).is_some(), "{name}");
+        }
+        assert_eq!(Expectation::from_name("affected"), Some(Expectation::State(State::Affected)));
+        assert_eq!(Expectation::from_name("pass"), Some(Expectation::Outcome(Outcome::Pass)));
+        assert_eq!(Expectation::from_name("PASS"), None);
+    }
+}
