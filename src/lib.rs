@@ -14,3 +14,7 @@ pub mod kernel;
 pub mod guest;
 
 pub mod vm;
+
+pub mod evidence;
+
+pub mod verdict;

@@ -1,1 +1,171 @@
 //! Makes the initramfs that a guest boots into: the agent, its plan and the modules it needs.
+
+use std::io::{self, Write as _};
+
+use backproof_repro::protocol::{MODULES_DIR, PLAN_PATH, Plan};
+use cpio::newc::{Builder, ModeFileType, trailer};
+
+use crate::kernel::Module;
+
+/// The guest agent, built by the build script for static x86-64.
+pub static AGENT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/backproof-agent"));
+
+/// Character devices that must be there before the agent can mount anything: the kernel opens /dev/console for PID 1
+/// itself, Rust's runtime aborts where a standard descriptor is closed and /dev/null is missing, and a kernel without
+/// devtmpfs makes none. Numbers from the kernel's Documentation/admin-guide/devices.txt.
+const NODES: [(&str, u32, u32); 6] = [
+    ("dev/null", 1, 3),
+    ("dev/console", 5, 1),
+    ("dev/kmsg", 1, 11),
+    ("dev/ttyS0", 4, 64),
+    ("dev/ttyS1", 4, 65),
+    ("dev/net/tun", 10, 200),
+];
+
+/// Folders of the guest: the mount points and the parents of the files.
+const FOLDERS: [&str; 8] = ["dev", "dev/net", "proc", "sys", "tmp", "run", "backproof", "backproof/modules"];
+
+/// A guest that cannot be put together.
+#[derive(Debug, thiserror::Error)]
+pub enum GuestError {
+    /// A module's name is not a file name.
+    #[error("a module is named `{0}`, which is no file name")]
+    ModuleName(String),
+    /// The archive could not be written.
+    #[error("the initramfs could not be made")]
+    Archive(#[from] io::Error),
+    /// The plan could not be written.
+    #[error("the agent's plan could not be written")]
+    Plan(#[from] serde_json::Error),
+}
+
+/// The file name of a module in the initramfs; [`Plan::modules`] names these, in load order.
+pub fn module_file(name: &str) -> String {
+    format!("{name}.ko")
+}
+
+/// The initramfs for `plan`: the same bytes for the same input, whenever and wherever it is made, so that its
+/// SHA-256 says what a guest was.
+///
+/// The format is `newc` of the kernel's Documentation/driver-api/early-userspace/buffer-format.rst, uncompressed:
+/// the kernel's own decompressors are optional, and unpacking two megabytes costs nothing.
+///
+/// # Errors
+/// Where a module's name has a slash or is empty, or something does not fit the format's 32-bit sizes.
+pub fn initramfs(plan: &Plan, modules: &[Module]) -> Result<Vec<u8>, GuestError> {
+    let mut archive = Archive { bytes: Vec::with_capacity(AGENT.len() + (1 << 20)), inode: 0 };
+    for folder in FOLDERS {
+        archive.add(folder, ModeFileType::Directory, 0o755, &[])?;
+    }
+    for (path, major, minor) in NODES {
+        archive.node(path, major, minor)?;
+    }
+    archive.add("init", ModeFileType::Regular, 0o755, AGENT)?;
+    archive.add(relative(PLAN_PATH), ModeFileType::Regular, 0o644, &serde_json::to_vec(plan)?)?;
+    for module in modules {
+        let file = module_file(&module.name);
+        if module.name.is_empty() || file.contains(['/', '\0']) {
+            return Err(GuestError::ModuleName(module.name.clone()));
+        }
+        let path = format!("{}/{file}", relative(MODULES_DIR));
+        archive.add(&path, ModeFileType::Regular, 0o644, &module.bytes)?;
+    }
+    Ok(trailer(archive.bytes)?)
+}
+
+/// A path of the guest as the archive names it.
+fn relative(path: &str) -> &str {
+    path.trim_start_matches('/')
+}
+
+struct Archive {
+    bytes: Vec<u8>,
+    inode: u32,
+}
+
+impl Archive {
+    /// An entry's head. Every entry has an inode of its own: with equal ones the kernel would take two files with
+    /// more than one link for the same file.
+    fn entry(&mut self, path: &str, kind: ModeFileType, permissions: u32) -> Builder {
+        self.inode += 1;
+        Builder::new(path).ino(self.inode).mode(permissions).set_mode_file_type(kind)
+    }
+
+    fn add(&mut self, path: &str, kind: ModeFileType, permissions: u32, content: &[u8]) -> io::Result<()> {
+        let size = u32::try_from(content.len()).map_err(|_| io::Error::other(format!("{path} is over 4 GiB")))?;
+        let mut entry = self.entry(path, kind, permissions).write(&mut self.bytes, size);
+        entry.write_all(content)?;
+        entry.finish()?;
+        Ok(())
+    }
+
+    fn node(&mut self, path: &str, major: u32, minor: u32) -> io::Result<()> {
+        let entry = self.entry(path, ModeFileType::Char, 0o600).rdev_major(major).rdev_minor(minor);
+        entry.write(&mut self.bytes, 0).finish()?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+
+    use backproof_repro::protocol::{Job, VERSION};
+    use cpio::newc::Reader;
+
+    use super::*;
+
+    fn plan() -> Plan {
+        let job = Job { bug: "a-bug".to_owned(), deadline_ms: 5000, sysctls: [].into() };
+        Plan { version: VERSION, modules: vec![module_file("tun")], jobs: vec![job] }
+    }
+
+    fn module(name: &str) -> Module {
+        Module { name: name.to_owned(), bytes: b"\x7fELF...".to_vec() }
+    }
+
+    #[test]
+    fn the_archive_holds_the_agent_the_plan_the_modules_and_the_nodes() {
+        let archive = initramfs(&plan(), &[module("tun")]).expect("an initramfs");
+        let mut rest = archive.as_slice();
+        let mut found = Vec::new();
+        loop {
+            let mut reader = Reader::new(rest).expect("an entry");
+            if reader.entry().is_trailer() {
+                break;
+            }
+            let (name, mode, rdev) =
+                (reader.entry().name().to_owned(), reader.entry().mode(), reader.entry().rdev_minor());
+            let mut content = Vec::new();
+            reader.read_to_end(&mut content).expect("its content");
+            match name.as_str() {
+                "init" => assert!(content == AGENT && mode == 0o100_755),
+                "backproof/plan.json" => {
+                    assert_eq!(serde_json::from_slice::<Plan>(&content).expect("a plan"), plan());
+                }
+                "backproof/modules/tun.ko" => assert_eq!(content, b"\x7fELF..."),
+                "dev/ttyS1" => assert_eq!((mode, rdev), (0o020_600, 65)),
+                _ => assert!(content.is_empty(), "{name}"),
+            }
+            found.push(name);
+            rest = reader.finish().expect("the next entry");
+        }
+        for wanted in ["init", "backproof/plan.json", "backproof/modules/tun.ko", "dev/null", "dev/console", "proc"] {
+            assert!(found.iter().any(|f| f == wanted), "{wanted} is missing in {found:?}");
+        }
+        assert!(found.iter().all(|f| !f.starts_with('/')), "{found:?}");
+    }
+
+    #[test]
+    fn the_same_plan_gives_the_same_bytes() {
+        let one = initramfs(&plan(), &[module("tun")]).expect("an initramfs");
+        assert_eq!(one, initramfs(&plan(), &[module("tun")]).expect("an initramfs"));
+    }
+
+    #[test]
+    fn a_module_cannot_leave_its_folder() {
+        for name in ["", "../../init", "a/b", "a\0b"] {
+            assert!(matches!(initramfs(&plan(), &[module(name)]), Err(GuestError::ModuleName(_))), "{name:?}");
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! Evidence: what one witness says about one kernel and one bug.
+//!
+//! Each witness lives in a file of its own and gives [`Finding`]s; what they come to together is the verdict's work.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::words::State;
+
+pub mod runtime;
+
+/// An independent source of evidence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Witness {
+    /// The release string, compared with the releases that are known to have each step.
+    Version,
+    /// The commits of a repository.
+    Git,
+    /// The source code.
+    Source,
+    /// The machine code.
+    Binary,
+    /// A reproducer that ran on the booted kernel.
+    Runtime,
+}
+
+impl Witness {
+    /// Its name in files and reports.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Version => "version",
+            Self::Git => "git",
+            Self::Source => "source",
+            Self::Binary => "binary",
+            Self::Runtime => "runtime",
+        }
+    }
+}
+
+impl fmt::Display for Witness {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// How much a finding weighs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Strength {
+    /// A hint: it narrows the states down only where it contradicts nothing.
+    Weak,
+    /// Evidence. Two of these that contradict each other are a conflict.
+    Strong,
+    /// It was seen to happen: whatever else is said, the kernel is affected.
+    Decisive,
+}
+
+/// A set of states: those that a finding, or a ledger, leaves possible.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(from = "Vec<State>", into = "Vec<State>")]
+pub struct StateSet(u8);
+
+impl StateSet {
+    /// Nothing is possible: the witnesses contradict each other.
+    pub const EMPTY: Self = Self(0);
+
+    /// Nothing is known.
+    pub fn all() -> Self {
+        State::ALL.into_iter().collect()
+    }
+
+    /// The states in which a kernel shows the bug.
+    pub fn affected() -> Self {
+        State::ALL.into_iter().filter(|s| s.is_affected()).collect()
+    }
+
+    /// The states in which a kernel does not show the bug.
+    pub fn not_affected() -> Self {
+        State::ALL.into_iter().filter(|s| !s.is_affected()).collect()
+    }
+
+    /// Whether `state` is in it.
+    pub fn contains(self, state: State) -> bool {
+        self.0 & Self::bit(state) != 0
+    }
+
+    /// The states that are in both.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
+    /// Whether nothing is in it.
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Its states, in the order of the chain.
+    pub fn iter(self) -> impl Iterator<Item = State> {
+        State::ALL.into_iter().filter(move |s| self.contains(*s))
+    }
+
+    /// Its state, where it has exactly one.
+    pub fn only(self) -> Option<State> {
+        let mut states = self.iter();
+        states.next().filter(|_| states.next().is_none())
+    }
+
+    fn bit(state: State) -> u8 {
+        1 << state as u8
+    }
+}
+
+impl FromIterator<State> for StateSet {
+    fn from_iter<I: IntoIterator<Item = State>>(states: I) -> Self {
+        Self(states.into_iter().fold(0, |bits, state| bits | Self::bit(state)))
+    }
+}
+
+impl From<Vec<State>> for StateSet {
+    fn from(states: Vec<State>) -> Self {
+        states.into_iter().collect()
+    }
+}
+
+impl From<StateSet> for Vec<State> {
+    fn from(set: StateSet) -> Self {
+        set.iter().collect()
+    }
+}
+
+/// What one witness says about one (kernel, bug).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    /// Who says it.
+    pub witness: Witness,
+    /// The states that it leaves possible.
+    pub states: StateSet,
+    /// How much it weighs.
+    pub strength: Strength,
+    /// Why, in one sentence with the figures it stands on.
+    pub why: String,
+    /// Files in the run's folder that show it, relative to that folder.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub artefacts: Vec<String>,
+}

@@ -1,0 +1,127 @@
+//! The witness `runtime`: a reproducer's report becomes a finding, or the reason why there is none.
+//!
+//! The report comes from a guest, so it is not believed on its word: what it concludes must follow from the checks
+//! that it lists.
+
+use backproof_repro::protocol::{Check, Conclusion, Report, Role, Shown};
+
+use super::{Finding, StateSet, Strength, Witness};
+
+/// What a reproducer's report amounts to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Testimony {
+    /// It saw the kernel show the bug, or proved that it doesn't.
+    Finding(Finding),
+    /// The kernel lacks what the question is about.
+    NotApplicable(String),
+    /// It could not judge.
+    Broken(String),
+}
+
+/// Weighs a report.
+pub fn weigh(report: &Report) -> Testimony {
+    match report.conclusion {
+        Conclusion::Skip => Testimony::NotApplicable(report.why.clone()),
+        Conclusion::Error => Testimony::Broken(report.why.clone()),
+        Conclusion::Affected | Conclusion::NotAffected => match incoherence(report) {
+            Some(reason) => Testimony::Broken(format!("the report does not bear out its conclusion: {reason}")),
+            None => Testimony::Finding(finding(report)),
+        },
+    }
+}
+
+fn finding(report: &Report) -> Finding {
+    let (states, strength) = if report.conclusion == Conclusion::Affected {
+        (StateSet::affected(), Strength::Decisive)
+    } else {
+        (StateSet::not_affected(), Strength::Strong)
+    };
+    Finding { witness: Witness::Runtime, states, strength, why: report.why.clone(), artefacts: Vec::new() }
+}
+
+/// Why the conclusion does not follow from the checks, where it doesn't.
+fn incoherence(report: &Report) -> Option<String> {
+    let of = |role: Role| report.checks.iter().filter(move |c| c.role == role);
+    let named = |c: &Check, what: &str| Some(format!("{} {what}: {}", c.name, c.why));
+    if of(Role::Recipe).next().is_none() {
+        return Some("it lists no recipe".to_owned());
+    }
+    if of(Role::NegativeControl).next().is_none() && of(Role::PositiveControl).next().is_none() {
+        return Some("it lists no control".to_owned());
+    }
+    if let Some(c) = of(Role::NegativeControl).find(|c| c.shown != Shown::No) {
+        return named(c, "is a control that must not show the bug");
+    }
+    if let Some(c) = of(Role::PositiveControl).find(|c| c.shown != Shown::Yes) {
+        return named(c, "is a control that must show its effect");
+    }
+    let affected = report.conclusion == Conclusion::Affected;
+    let shown = of(Role::Recipe).find(|c| c.shown == Shown::Yes);
+    match (affected, shown) {
+        (true, None) => Some("no recipe showed the bug".to_owned()),
+        (false, Some(c)) => named(c, "showed the bug"),
+        // What a recipe could not tell may have been the bug.
+        (false, None) => of(Role::Recipe).find(|c| c.shown != Shown::No).and_then(|c| named(c, "could not tell")),
+        (true, Some(_)) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(conclusion: Conclusion, checks: &[(Role, Shown)]) -> Report {
+        let checks = checks.iter().enumerate().map(|(i, (role, shown))| Check {
+            name: format!("check-{i}"),
+            role: *role,
+            shown: *shown,
+            why: "seen".to_owned(),
+            facts: [].into(),
+        });
+        Report { bug: "a-bug".to_owned(), conclusion, why: "said".to_owned(), checks: checks.collect(), took_ms: 1 }
+    }
+
+    #[test]
+    fn a_conclusion_stands_only_on_its_checks() {
+        use Conclusion::{Affected, NotAffected};
+        use Role::{NegativeControl as Negative, PositiveControl as Positive, Recipe};
+        use Shown::{No, Unclear, Yes};
+        let stands: &[(Conclusion, &[(Role, Shown)])] = &[
+            (Affected, &[(Recipe, Yes), (Negative, No)]),
+            (Affected, &[(Recipe, Yes), (Recipe, Unclear), (Recipe, No), (Positive, Yes)]),
+            (NotAffected, &[(Recipe, No), (Recipe, No), (Negative, No), (Positive, Yes)]),
+        ];
+        for (conclusion, checks) in stands {
+            let testimony = weigh(&report(*conclusion, checks));
+            let Testimony::Finding(finding) = testimony else { panic!("{conclusion:?} {checks:?}: {testimony:?}") };
+            let affected = *conclusion == Affected;
+            assert_eq!(finding.states, if affected { StateSet::affected() } else { StateSet::not_affected() });
+            assert_eq!(finding.strength, if affected { Strength::Decisive } else { Strength::Strong });
+        }
+        let falls: &[(Conclusion, &[(Role, Shown)])] = &[
+            (NotAffected, &[]),
+            (Affected, &[]),
+            (NotAffected, &[(Negative, No)]),
+            (NotAffected, &[(Recipe, No)]),
+            (NotAffected, &[(Recipe, No), (Recipe, Unclear), (Negative, No)]),
+            (NotAffected, &[(Recipe, No), (Recipe, Yes), (Negative, No)]),
+            (NotAffected, &[(Recipe, No), (Negative, Unclear)]),
+            (NotAffected, &[(Recipe, No), (Positive, No)]),
+            (NotAffected, &[(Recipe, No), (Positive, Unclear), (Negative, No)]),
+            (Affected, &[(Recipe, No), (Negative, No)]),
+            (Affected, &[(Recipe, Yes), (Negative, Yes)]),
+            (Affected, &[(Recipe, Yes), (Positive, No)]),
+        ];
+        for (conclusion, checks) in falls {
+            let testimony = weigh(&report(*conclusion, checks));
+            assert!(matches!(testimony, Testimony::Broken(_)), "{conclusion:?} {checks:?}: {testimony:?}");
+        }
+    }
+
+    #[test]
+    fn a_skip_and_an_error_keep_their_reasons() {
+        let skip = weigh(&report(Conclusion::Skip, &[]));
+        assert_eq!(skip, Testimony::NotApplicable("said".to_owned()));
+        assert_eq!(weigh(&report(Conclusion::Error, &[])), Testimony::Broken("said".to_owned()));
+    }
+}
