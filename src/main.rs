@@ -3,7 +3,7 @@
 
 use std::process::ExitCode;
 
-use backproof::shim;
+use backproof::{cli, shim};
 
 fn main() -> ExitCode {
     let mut args = std::env::args_os().skip(1).peekable();
@@ -11,5 +11,5 @@ fn main() -> ExitCode {
         eprintln!("backproof: {}", shim::become_program(args));
         return ExitCode::from(3);
     }
-    ExitCode::SUCCESS
+    cli::main()
 }

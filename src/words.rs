@@ -162,7 +162,8 @@ impl fmt::Display for Outcome {
 }
 
 /// What the matrix expects of a cell: an outcome, or a state.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub enum Expectation {
     /// The cell must end so.
     Outcome(Outcome),
@@ -177,9 +178,38 @@ impl Expectation {
         outcome.or_else(|| State::ALL.into_iter().find(|s| s.as_str() == name).map(Self::State))
     }
 
+    /// Its name in files.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Outcome(outcome) => outcome.as_str(),
+            Self::State(state) => state.as_str(),
+        }
+    }
+
     /// All names that [`Expectation::from_name`] knows.
     pub fn names() -> impl Iterator<Item = &'static str> {
         Outcome::ALL.into_iter().map(Outcome::as_str).chain(State::ALL.into_iter().map(State::as_str))
+    }
+}
+
+impl Default for Expectation {
+    /// A kernel is expected to be free of bugs.
+    fn default() -> Self {
+        Self::Outcome(Outcome::Pass)
+    }
+}
+
+impl TryFrom<String> for Expectation {
+    type Error = String;
+
+    fn try_from(name: String) -> Result<Self, String> {
+        Self::from_name(&name).ok_or_else(|| format!("`{name}` is neither an outcome nor a state"))
+    }
+}
+
+impl From<Expectation> for String {
+    fn from(expectation: Expectation) -> Self {
+        expectation.as_str().to_owned()
     }
 }
 

@@ -1,0 +1,49 @@
+# Two commands do everything on a fresh Debian machine with a Rust toolchain:
+#   make run    boots the default matrix and judges it
+#   make test   runs every test
+# Both first install what is missing, and say so.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.PHONY: run test setup lint bench install clean
+
+ARGS ?=
+
+run: setup
+	@cargo build --release --quiet
+	@target/release/backproof run $(ARGS)
+
+test: setup
+	@if cargo nextest --version >/dev/null 2>&1; then \
+		cargo nextest run --workspace --locked $(ARGS); \
+	else \
+		cargo test --workspace --locked $(ARGS); \
+	fi
+
+lint:
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+
+# What boots cost beside plain QEMU.
+bench: setup
+	@cargo build --release --quiet
+	@cargo bench --bench boot
+
+install: setup
+	cargo install --path . --locked
+
+# QEMU boots the guests; the compiler builds the decompressors that read packages.
+setup:
+	@missing=(); \
+	command -v qemu-system-x86_64 >/dev/null || missing+=(qemu-system-x86); \
+	command -v cc >/dev/null || missing+=(gcc libc6-dev); \
+	command -v cargo >/dev/null || { echo "make: no Rust toolchain here: install one with rustup" >&2; exit 1; }; \
+	if [ "$${#missing[@]}" -gt 0 ]; then \
+		echo "Installing $${missing[*]} with apt" >&2; \
+		as_root=(); [ "$$(id -u)" = 0 ] || as_root=(sudo); \
+		"$${as_root[@]}" apt-get update -q >&2; \
+		DEBIAN_FRONTEND=noninteractive "$${as_root[@]}" apt-get install -y -q --no-install-recommends "$${missing[@]}" >&2; \
+	fi
+
+clean:
+	cargo clean

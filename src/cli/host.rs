@@ -1,0 +1,85 @@
+//! This machine, as the commands see it: what boots guests, and what ends the program.
+
+use std::future::Future;
+use std::io;
+
+use anyhow::Context as _;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{Accel, Host, Stop};
+use crate::kernel::Store;
+use crate::results;
+use crate::run::Lab;
+use crate::shim::Shim;
+use crate::vm::{AccelChoice, Accelerator, Qemu};
+
+impl From<Accel> for AccelChoice {
+    fn from(accel: Accel) -> Self {
+        match accel {
+            Accel::Auto => Self::Auto,
+            Accel::Kvm => Self::Kvm,
+            Accel::Tcg => Self::Tcg,
+        }
+    }
+}
+
+/// What a run works with, from what the command line says.
+pub(super) fn lab(args: &Host, offline: bool, refresh: bool, jobs: usize) -> Result<Lab, Stop> {
+    let store = match &args.cache {
+        Some(folder) => Store::open(folder),
+        None => Store::open_default(),
+    };
+    let shim = Shim::of_this_program().context("could not find this program's own file; is /proc mounted?");
+    Ok(Lab {
+        store: store.map_err(Stop::no_verdict)?,
+        qemu: Qemu::find(args.qemu.as_deref()).map_err(Stop::no_verdict)?,
+        accelerator: Accelerator::new(args.accel.into()),
+        shim: shim.map_err(Stop::no_verdict)?,
+        offline,
+        refresh,
+        jobs,
+    })
+}
+
+/// Processors that this process may use.
+pub(super) fn cpus() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+/// This machine, for the record.
+pub(super) fn record() -> results::Host {
+    let uname = rustix::system::uname();
+    let system = rustix::system::sysinfo();
+    let unit = u64::from(system.mem_unit).max(1);
+    // sysinfo(2) gives loads as fixed-point numbers with 16 bits of fraction.
+    let load = system.loads.first().copied().unwrap_or(0) as f64 / 65536.0;
+    results::Host {
+        kernel: uname.release().to_string_lossy().into_owned(),
+        cpus: cpus(),
+        memory_mib: system.totalram.saturating_mul(unit) >> 20,
+        load: (load * 100.0).round() / 100.0,
+    }
+}
+
+/// The QEMU of a lab, for the record.
+pub(super) fn qemu_record(lab: &Lab) -> results::QemuRecord {
+    results::QemuRecord {
+        program: lab.qemu.program().display().to_string(),
+        version: lab.qemu.version().to_string(),
+    }
+}
+
+/// Ends when somebody asks the program to stop: Ctrl-C, a service manager, a terminal that went away. Must be called
+/// inside the runtime.
+pub(super) fn stopped() -> io::Result<impl Future<Output = ()>> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = hangup.recv() => {}
+        }
+    })
+}

@@ -1,0 +1,218 @@
+//! The command line: what was asked, and what the process exits with.
+
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::words::{BugId, KernelName};
+
+mod doctor;
+mod host;
+mod replay;
+mod report;
+mod run;
+
+/// Proves whether Linux kernels have known bugs, and whether a backport really removed them, by booting them.
+#[derive(Debug, Parser)]
+#[command(name = "backproof", version, max_term_width = 100, after_help = EXIT_CODES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes:
+  0    all as expected
+  1    a kernel is unlike its expectation: affected, as a rule
+  2    bad usage or configuration
+  3    no verdict: the harness, the host, the network or a guest broke
+  130  interrupted; what was finished is kept
+
+Set BACKPROOF_LOG=debug to see what it does.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Boot the kernels of a matrix and judge each for each bug
+    Run(Run),
+    /// Boot one kernel of a finished run again, exactly as it was booted then
+    Replay(Replay),
+    /// Show a finished run
+    Report(Report),
+    /// Tell what this host can and cannot do, and how to mend it
+    Doctor(Doctor),
+}
+
+/// How results are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people
+    Table,
+    /// For machines
+    Json,
+}
+
+/// What every command that boots guests takes.
+#[derive(Args, Debug)]
+struct Host {
+    /// The folder that runs are kept in
+    #[arg(long, value_name = "DIR", default_value = "results")]
+    results: PathBuf,
+    /// The folder that kernels are kept in [default: backproof in the user's cache folder]
+    #[arg(long, value_name = "DIR", env = "BACKPROOF_CACHE")]
+    cache: Option<PathBuf>,
+    /// The QEMU to use [default: qemu-system-x86_64 on the PATH]
+    #[arg(long, value_name = "FILE", env = "BACKPROOF_QEMU")]
+    qemu: Option<PathBuf>,
+    /// What runs the guests; auto takes KVM where it works, and says so where it doesn't
+    #[arg(long, value_enum, default_value_t = Accel::Auto)]
+    accel: Accel,
+}
+
+/// What runs the guests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Accel {
+    /// KVM where it works, else TCG
+    Auto,
+    /// The processor's own virtualisation, or an error
+    Kvm,
+    /// QEMU's emulation
+    Tcg,
+}
+
+#[derive(Args, Debug)]
+struct Run {
+    /// The matrix of kernels [default: kernels.yaml here, or else the built-in one]
+    #[arg(long, value_name = "FILE")]
+    matrix: Option<PathBuf>,
+    /// Only this kernel (may be repeated)
+    #[arg(long, value_name = "NAME")]
+    kernel: Vec<KernelName>,
+    /// Only this bug (may be repeated)
+    #[arg(long, value_name = "BUG")]
+    bug: Vec<BugId>,
+    /// Only kernels with this tag (may be repeated)
+    #[arg(long, value_name = "TAG")]
+    tag: Vec<String>,
+    /// How many kernels to judge at a time [default: the number of processors]
+    #[arg(long, value_name = "N")]
+    jobs: Option<std::num::NonZeroUsize>,
+    /// Use only what is in the cache
+    #[arg(long, conflicts_with = "refresh")]
+    offline: bool,
+    /// Ask the package archives anew, however fresh the last answer is
+    #[arg(long)]
+    refresh: bool,
+    /// How to print the result
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    format: Format,
+    #[command(flatten)]
+    host: Host,
+}
+
+#[derive(Args, Debug)]
+struct Replay {
+    /// The run: its id, its folder, or `latest`
+    run: String,
+    /// The kernel, by its name in the matrix
+    kernel: KernelName,
+    /// Which of its boots
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    boot: u32,
+    /// Show the guest's console while it boots
+    #[arg(long)]
+    console: bool,
+    /// How to print the result
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    format: Format,
+    #[command(flatten)]
+    host: Host,
+}
+
+#[derive(Args, Debug)]
+struct Report {
+    /// The run: its id, its folder, or `latest`
+    #[arg(default_value = "latest")]
+    run: String,
+    /// The folder that runs are kept in
+    #[arg(long, value_name = "DIR", default_value = "results")]
+    results: PathBuf,
+    /// How to print it
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    format: Format,
+}
+
+#[derive(Args, Debug)]
+struct Doctor {
+    /// How to print it
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    format: Format,
+    #[command(flatten)]
+    host: Host,
+}
+
+/// Why a command ended without doing what it was asked; each kind has its exit code.
+#[derive(Debug, thiserror::Error)]
+enum Stop {
+    /// The user has to mend something: usage, configuration.
+    #[error("{0:#}")]
+    Usage(anyhow::Error),
+    /// The harness, the host or the network broke.
+    #[error("{0:#}")]
+    NoVerdict(anyhow::Error),
+}
+
+impl Stop {
+    fn usage(error: impl Into<anyhow::Error>) -> Self {
+        Self::Usage(error.into())
+    }
+
+    fn no_verdict(error: impl Into<anyhow::Error>) -> Self {
+        Self::NoVerdict(error.into())
+    }
+
+    fn exit_code(&self) -> u8 {
+        match self {
+            Self::Usage(_) => 2,
+            Self::NoVerdict(_) => 3,
+        }
+    }
+}
+
+/// Runs the command line that this process was started with.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let filter = tracing_subscriber::EnvFilter::try_from_env("BACKPROOF_LOG");
+    let filter = filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
+    let done = match cli.command {
+        Command::Run(args) => run::run(&args),
+        Command::Replay(args) => replay::replay(&args),
+        Command::Report(args) => report::report(&args),
+        Command::Doctor(args) => doctor::doctor(&args),
+    };
+    match done {
+        Ok(code) => ExitCode::from(code),
+        Err(stop) => {
+            anstream::eprintln!("backproof: {stop}");
+            ExitCode::from(stop.exit_code())
+        }
+    }
+}
+
+/// Prints to stdout. A reader that went away (`| head`) is no error of ours.
+fn print(text: &str) -> Result<(), Stop> {
+    use io::Write as _;
+    match anstream::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Stop::no_verdict(anyhow::Error::new(error).context("could not write to stdout")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Prints a document for machines.
+fn print_json(value: &impl serde::Serialize) -> Result<(), Stop> {
+    let text = serde_json::to_string_pretty(value).map_err(Stop::no_verdict)?;
+    print(&format!("{text}\n"))
+}

@@ -1,0 +1,16 @@
+//! `backproof report`: shows a finished run.
+
+use super::{Format, Report, Stop, print, print_json};
+use crate::report::{Style, table};
+use crate::results::{find_run, read_document};
+
+/// Shows the run that was asked for, and exits as it did.
+pub(super) fn report(args: &Report) -> Result<u8, Stop> {
+    let run = find_run(&args.results, &args.run).map_err(Stop::usage)?;
+    let document = read_document(&run).map_err(Stop::usage)?;
+    match args.format {
+        Format::Json => print_json(&document)?,
+        Format::Table => print(&table(&document, Some(&run), Style::default()))?,
+    }
+    Ok(document.exit_code)
+}

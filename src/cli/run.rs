@@ -1,0 +1,112 @@
+//! `backproof run`: judges a matrix.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use anyhow::Context as _;
+use tokio::sync::mpsc;
+
+use super::{Format, Run, Stop, host, print, print_json};
+use crate::matrix::{self, Bugs, Matrix};
+use crate::report::{Live, Style, table};
+use crate::results::{Folder, FolderError, RunRecord};
+use crate::run::{self, Event, Lab};
+
+/// The default matrix, for where there is no kernels.yaml.
+const BUILT_IN: &str = include_str!("../../kernels.yaml");
+
+/// The matrix where no other is named.
+const MATRIX_FILE: &str = "kernels.yaml";
+
+/// Judges the matrix, prints what it came to, and gives the exit code.
+pub(super) fn run(args: &Run) -> Result<u8, Stop> {
+    let bugs = Bugs::built_in();
+    let matrix = matrix(args.matrix.as_deref(), &bugs)?;
+    let matrix = matrix.select(&args.kernel, &args.bug, &args.tag).map_err(Stop::usage)?;
+    let jobs = args.jobs.map_or_else(host::cpus, std::num::NonZeroUsize::get);
+    let lab = Arc::new(host::lab(&args.host, args.offline, args.refresh, jobs)?);
+    let folder = Folder::create(&args.host.results, record(&matrix, &lab, jobs)).map_err(Stop::no_verdict)?;
+    let path = folder.path().to_owned();
+
+    // One thread runs everything that waits, and it is the one that starts QEMU: the signal that kills a guest when
+    // its controller dies is tied to the thread that started it.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.context("could not start the async runtime").map_err(Stop::no_verdict)?;
+    let (folder, interrupted) = runtime.block_on(judge(matrix, bugs, Arc::clone(&lab), folder))?;
+    // A download may still be going on in a thread; it ends with the process.
+    runtime.shutdown_background();
+
+    let document = folder.finish(lab.accelerator.summary(), interrupted).map_err(Stop::no_verdict)?;
+    match args.format {
+        Format::Json => print_json(&document)?,
+        Format::Table => print(&table(&document, Some(&path), Style::default()))?,
+    }
+    Ok(document.exit_code)
+}
+
+fn matrix(file: Option<&Path>, bugs: &Bugs) -> Result<Matrix, Stop> {
+    match file {
+        Some(file) => matrix::load(file, bugs).map_err(Stop::usage),
+        None if Path::new(MATRIX_FILE).exists() => matrix::load(Path::new(MATRIX_FILE), bugs).map_err(Stop::usage),
+        None => matrix::parse(BUILT_IN, Path::new("(built-in)"), bugs).map_err(Stop::usage),
+    }
+}
+
+/// Runs the engine and hands its events to the folder and the screen, until all is judged, a signal comes or the
+/// folder cannot be written. Returning drops the engine, which ends every guest.
+async fn judge(
+    matrix: Matrix,
+    bugs: Bugs,
+    lab: Arc<Lab>,
+    mut folder: Folder,
+) -> Result<(Folder, bool), Stop> {
+    let (sender, mut events) = mpsc::unbounded_channel();
+    let mut live = Live::new();
+    let engine = run::run(matrix, bugs, lab, sender);
+    tokio::pin!(engine);
+    let stopped = host::stopped().map_err(Stop::no_verdict)?;
+    tokio::pin!(stopped);
+    let mut interrupted = false;
+    let mut over = false;
+    let mut tell = |event: &Event| -> Result<(), FolderError> {
+        live.event(event);
+        folder.event(event)
+    };
+    let result = loop {
+        tokio::select! {
+            // What has happened is written down before anything else happens.
+            biased;
+            event = events.recv() => match event {
+                Some(event) => if let Err(error) = tell(&event) { break Err(error) },
+                // The engine has ended and every event is told.
+                None => break Ok(()),
+            },
+            () = &mut stopped => { interrupted = true; break Ok(()) }
+            () = &mut engine, if !over => over = true,
+        }
+    };
+    live.finish();
+    result.map_err(Stop::no_verdict)?;
+    Ok((folder, interrupted))
+}
+
+fn record(matrix: &Matrix, lab: &Lab, jobs: usize) -> RunRecord {
+    let now = jiff::Timestamp::try_from(SystemTime::now()).unwrap_or_default();
+    let seconds = jiff::Timestamp::from_second(now.as_second()).unwrap_or(now);
+    RunRecord {
+        id: format!("{}-{}", seconds.strftime("%Y%m%d-%H%M%S"), std::process::id()),
+        started: seconds.to_string(),
+        seconds: 0.0,
+        finished: false,
+        interrupted: false,
+        tool: env!("CARGO_PKG_VERSION").to_owned(),
+        arguments: std::env::args_os().skip(1).map(|a| a.to_string_lossy().into_owned()).collect(),
+        matrix: matrix.path.display().to_string(),
+        jobs,
+        host: host::record(),
+        qemu: host::qemu_record(lab),
+        accelerator: "none yet".to_owned(),
+    }
+}
+

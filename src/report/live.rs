@@ -1,0 +1,149 @@
+//! Shows a run while it goes on: bars where stderr is a terminal, a line a kernel where it is not.
+
+use std::collections::HashMap;
+use std::io::IsTerminal as _;
+use std::time::{Duration, Instant};
+
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+
+use super::text::visible;
+use crate::kernel::Progress;
+use crate::run::Event;
+use crate::vm::Stage;
+use crate::words::{KernelName, Outcome};
+
+/// The reporter for people who wait. Everything goes to stderr.
+pub struct Live {
+    began: Instant,
+    screen: Screen,
+    /// Outcomes of the kernels that are not done yet, as words.
+    judged: HashMap<KernelName, Vec<String>>,
+}
+
+enum Screen {
+    Bars { all: MultiProgress, total: ProgressBar, kernels: HashMap<KernelName, ProgressBar> },
+    Lines,
+}
+
+impl Live {
+    /// Bars on a terminal, lines elsewhere and where `CI` is set.
+    pub fn new() -> Self {
+        let bars = std::io::stderr().is_terminal() && std::env::var_os("CI").is_none();
+        let screen = if bars {
+            let all = MultiProgress::new();
+            let total = all.add(ProgressBar::new(0).with_style(style("{pos}/{len} kernels  {elapsed}")));
+            Screen::Bars { all, total, kernels: HashMap::new() }
+        } else {
+            Screen::Lines
+        };
+        Self { began: Instant::now(), screen, judged: HashMap::new() }
+    }
+
+    /// Shows an event.
+    pub fn event(&mut self, event: &Event) {
+        match event {
+            Event::Planned(questions) => {
+                let mut kernels: Vec<_> = questions.iter().map(|q| &q.kernel).collect();
+                kernels.dedup();
+                if let Screen::Bars { total, .. } = &self.screen {
+                    total.set_length(kernels.len() as u64);
+                    total.enable_steady_tick(Duration::from_millis(100));
+                }
+            }
+            Event::Obtaining { kernel, progress } => {
+                let what = progress.as_ref().map_or_else(|| "looking it up".to_owned(), ToString::to_string);
+                // Without bars only what takes time is worth a line.
+                let line = progress.as_ref().is_some_and(Progress::is_slow);
+                self.tell(kernel, &what, line);
+            }
+            Event::BootStarted { boot, accel, .. } => {
+                self.tell(&boot.kernel, &format!("booting under {accel} ({})", boot.folder()), false);
+            }
+            Event::Stage { boot, stage } => self.tell(&boot.kernel, &stage_words(stage), false),
+            Event::BootEnded(record) => {
+                if let Some(failure) = &record.failure {
+                    let first = failure.lines().next().unwrap_or_default();
+                    self.tell(&record.kernel, &format!("boot-{} failed: {first}", record.number), true);
+                }
+            }
+            Event::AcceleratorFellBack { why } => self.line(&format!("KVM is not usable here, going on with TCG: {why}")),
+            Event::Judged { cell, .. } => {
+                let mark = match (cell.outcome, cell.expected) {
+                    (Outcome::Pass, true) => "pass".to_owned(),
+                    (outcome, true) => format!("{outcome} (expected)"),
+                    (outcome, false) => format!("{} (unexpected)", outcome.as_str().to_uppercase()),
+                };
+                self.judged.entry(cell.kernel.clone()).or_default().push(format!("{} {mark}", cell.bug));
+            }
+            Event::Done { kernel } => self.done(kernel),
+            Event::Note { kernel, text } => self.tell(kernel, text, true),
+            Event::Obtained(_) | Event::Console { .. } | Event::Qmp { .. } => {}
+        }
+    }
+
+    /// Takes the bars away, so that what follows has the screen.
+    pub fn finish(&mut self) {
+        if let Screen::Bars { all, total, kernels } = &mut self.screen {
+            for (_, bar) in kernels.drain() {
+                bar.finish_and_clear();
+            }
+            total.finish_and_clear();
+            let _ = all.clear();
+        }
+    }
+
+    /// What a kernel does now: on its bar, and as a line where `line` says that it is worth one without bars.
+    fn tell(&mut self, kernel: &KernelName, what: &str, line: bool) {
+        let what = visible(what);
+        match &mut self.screen {
+            Screen::Bars { all, total, kernels } => {
+                let bar = kernels.entry(kernel.clone()).or_insert_with(|| {
+                    let bar = ProgressBar::new_spinner().with_style(style("{spinner} {prefix:20} {wide_msg}"));
+                    let bar = all.insert_before(total, bar.with_prefix(kernel.to_string()));
+                    bar.enable_steady_tick(Duration::from_millis(100));
+                    bar
+                });
+                bar.set_message(what);
+            }
+            Screen::Lines if line => self.line(&format!("{kernel}: {what}")),
+            Screen::Lines => {}
+        }
+    }
+
+    fn done(&mut self, kernel: &KernelName) {
+        let words = self.judged.remove(kernel).unwrap_or_default().join(", ");
+        if let Screen::Bars { total, kernels, .. } = &mut self.screen {
+            if let Some(bar) = kernels.remove(kernel) {
+                bar.finish_and_clear();
+            }
+            total.inc(1);
+        } else {
+            self.line(&format!("{kernel}: {words}"));
+        }
+    }
+
+    fn line(&self, text: &str) {
+        let text = visible(text);
+        match &self.screen {
+            Screen::Bars { all, .. } => {
+                // A bar that cannot be drawn is no reason to end a run.
+                let _ = all.println(text);
+            }
+            Screen::Lines => anstream::eprintln!("[{:6.1}s] {text}", self.began.elapsed().as_secs_f64()),
+        }
+    }
+}
+
+impl Default for Live {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner())
+}
+
+fn stage_words(stage: &Stage) -> String {
+    stage.to_string()
+}

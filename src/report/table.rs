@@ -1,0 +1,240 @@
+//! The matrix as a table, with the reason for everything that is not a plain pass below it.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use anstyle::{AnsiColor, Style as Colour};
+
+use super::text::{fit, visible, wrap};
+use crate::results::MatrixDocument;
+use crate::run::{Cell, Tally};
+use crate::words::{BugId, Outcome};
+
+/// How the table is to look.
+#[derive(Clone, Copy, Debug)]
+pub struct Style {
+    /// Columns that it may take.
+    pub width: usize,
+}
+
+impl Default for Style {
+    /// The width that fits every terminal and pastes well.
+    fn default() -> Self {
+        Self { width: 100 }
+    }
+}
+
+const GAP: usize = 2;
+const GOOD: Colour = AnsiColor::Green.on_default();
+const BAD: Colour = AnsiColor::Red.on_default().bold();
+const BROKEN: Colour = AnsiColor::Magenta.on_default().bold();
+const DIM: Colour = Colour::new().dimmed();
+const LOUD: Colour = Colour::new().bold();
+
+/// The document as text for people, coloured with ANSI sequences (print it through `anstream`, which takes them out
+/// where they don't belong). `folder` is where the run's evidence lies.
+pub fn table(document: &MatrixDocument, folder: Option<&Path>, style: Style) -> String {
+    let mut text = String::new();
+    let bugs = bugs(document);
+    grid(&mut text, document, &bugs, style);
+    for cell in conflicts_first(&document.cells) {
+        reasons(&mut text, cell, style);
+    }
+    for note in footer(document, folder) {
+        let _ = writeln!(text, "{note}");
+    }
+    text
+}
+
+/// The bugs of the run, in the order in which they first come up.
+fn bugs(document: &MatrixDocument) -> Vec<BugId> {
+    let mut bugs: Vec<BugId> = Vec::new();
+    for cell in &document.cells {
+        if !bugs.contains(&cell.bug) {
+            bugs.push(cell.bug.clone());
+        }
+    }
+    bugs
+}
+
+/// The word for a cell, as it stands in the table.
+fn word(cell: &Cell) -> String {
+    let base = match cell.outcome {
+        Outcome::Pass => "pass",
+        Outcome::Fail => "FAIL",
+        Outcome::Error => "ERROR",
+        Outcome::Skip => "skip",
+    };
+    let conflict = if cell.conflict { "!" } else { "" };
+    match (cell.outcome, cell.expected) {
+        (Outcome::Pass, true) | (Outcome::Skip, true) | (Outcome::Fail | Outcome::Error, false) => {
+            format!("{base}{conflict}")
+        }
+        (Outcome::Fail | Outcome::Error, true) => format!("{base}{conflict} (expected)"),
+        (Outcome::Pass | Outcome::Skip, false) => format!("{base}{conflict} (unexpected)"),
+    }
+}
+
+fn colour(cell: &Cell) -> Colour {
+    match (cell.outcome, cell.expected) {
+        (_, false) if cell.outcome == Outcome::Error => BROKEN,
+        (_, false) => BAD,
+        (Outcome::Pass, true) => GOOD,
+        (Outcome::Fail, true) => AnsiColor::Yellow.on_default(),
+        (Outcome::Skip | Outcome::Error, true) => DIM,
+    }
+}
+
+/// One kernel's row: name, release, a cell a bug, seconds.
+struct Row<'a> {
+    kernel: String,
+    release: String,
+    cells: Vec<Option<&'a Cell>>,
+    seconds: String,
+}
+
+fn rows<'a>(document: &'a MatrixDocument, bugs: &[BugId]) -> Vec<Row<'a>> {
+    let mut rows: Vec<Row> = Vec::new();
+    for cell in &document.cells {
+        let name = visible(cell.kernel.as_str());
+        if rows.last().is_none_or(|row| row.kernel != name) {
+            rows.push(Row { kernel: name, release: String::new(), cells: vec![None; bugs.len()], seconds: String::new() });
+        }
+        let Some(row) = rows.last_mut() else { continue };
+        if let Some(release) = &cell.release {
+            row.release = visible(release);
+        }
+        if let Some(slot) = bugs.iter().position(|b| *b == cell.bug).and_then(|i| row.cells.get_mut(i)) {
+            *slot = Some(cell);
+        }
+    }
+    for row in &mut rows {
+        let boots = document.kernels.iter().filter(|k| k.name.as_str() == row.kernel).flat_map(|k| &k.boots);
+        let seconds: f64 = boots.map(|b| b.seconds).sum();
+        row.seconds = if seconds > 0.0 { format!("{seconds:.1}") } else { "-".to_owned() };
+        if row.release.is_empty() {
+            let known = document.kernels.iter().find(|k| k.name.as_str() == row.kernel);
+            row.release = known.and_then(|k| k.release.as_deref()).map_or_else(|| "-".to_owned(), visible);
+        }
+    }
+    rows
+}
+
+fn grid(text: &mut String, document: &MatrixDocument, bugs: &[BugId], style: Style) {
+    let rows = rows(document, bugs);
+    let longest = |column: &dyn Fn(&Row) -> usize| rows.iter().map(column).max().unwrap_or(0);
+    let mut kernel = longest(&|r| r.kernel.chars().count()).max("kernel".len());
+    let mut release = longest(&|r| r.release.chars().count()).max("release".len());
+    let words: Vec<usize> = (0..bugs.len()).map(|i| longest(&|r| cell_word(r, i).chars().count())).collect();
+    let seconds = longest(&|r| r.seconds.len()).max("seconds".len());
+
+    // Where the bugs' names don't fit, numbers stand for them and a legend follows.
+    let headed = |names: &[String]| -> Vec<usize> {
+        names.iter().zip(&words).map(|(name, word)| (*word).max(name.chars().count())).collect()
+    };
+    let mut heads: Vec<String> = bugs.iter().map(ToString::to_string).collect();
+    let mut widths = headed(&heads);
+    let total = |widths: &[usize], kernel, release| {
+        kernel + release + seconds + GAP * (widths.len() + 2) + widths.iter().sum::<usize>()
+    };
+    let mut legend = false;
+    if total(&widths, kernel.min(20), release.min(24)) > style.width {
+        heads = (1..=bugs.len()).map(|n| format!("[{n}]")).collect();
+        widths = headed(&heads);
+        legend = true;
+    }
+    // What is still too wide is taken from the release first, then from the kernel's name.
+    let over = total(&widths, kernel, release).saturating_sub(style.width);
+    let from_release = over.min(release.saturating_sub(12));
+    release -= from_release;
+    kernel -= (over - from_release).min(kernel.saturating_sub(12));
+
+    let _ = write!(text, "{LOUD}{:kernel$}  {:release$}", "kernel", "release");
+    for (head, width) in heads.iter().zip(&widths) {
+        let _ = write!(text, "  {head:width$}");
+    }
+    let _ = writeln!(text, "  {:>seconds$}{LOUD:#}", "seconds");
+    for row in &rows {
+        let _ = write!(text, "{:kernel$}  {:release$}", fit(&row.kernel, kernel), fit(&row.release, release));
+        for (index, width) in widths.iter().enumerate() {
+            let colour = row.cells.get(index).copied().flatten().map_or(DIM, colour);
+            let _ = write!(text, "  {colour}{:width$}{colour:#}", cell_word(row, index));
+        }
+        let _ = writeln!(text, "  {:>seconds$}", row.seconds);
+    }
+    if legend {
+        for (head, bug) in heads.iter().zip(bugs) {
+            let _ = writeln!(text, "{DIM}{head} {bug}{DIM:#}");
+        }
+    }
+    text.push('\n');
+}
+
+fn cell_word(row: &Row, index: usize) -> String {
+    row.cells.get(index).copied().flatten().map_or_else(|| "-".to_owned(), word)
+}
+
+fn conflicts_first(cells: &[Cell]) -> Vec<&Cell> {
+    let mut cells: Vec<&Cell> = cells.iter().filter(|c| c.outcome != Outcome::Pass || !c.expected || c.conflict).collect();
+    // A stable sort: within a group the matrix's order stays.
+    cells.sort_by_key(|c| (!c.conflict, c.expected));
+    cells
+}
+
+fn reasons(text: &mut String, cell: &Cell, style: Style) {
+    let colour = colour(cell);
+    let _ = writeln!(text, "{}  {}  {colour}{}{colour:#}", cell.kernel, cell.bug, word(cell));
+    let mut line = |label: &str, what: &str| {
+        let indent = label.len() + 4;
+        for (index, part) in wrap(&visible(what), style.width.saturating_sub(indent)).iter().enumerate() {
+            let label = if index == 0 { format!("  {label}: ") } else { " ".repeat(indent) };
+            let _ = writeln!(text, "{label}{part}");
+        }
+    };
+    for finding in &cell.findings {
+        line(finding.witness.as_str(), &finding.why);
+    }
+    if let Some(reason) = &cell.reason {
+        // A failure's excerpt of the console keeps its lines.
+        let mut parts = reason.lines();
+        line("reason", parts.next().unwrap_or_default());
+        for part in parts {
+            let _ = writeln!(text, "{DIM}    {}{DIM:#}", fit(&visible(part), style.width.saturating_sub(4)));
+        }
+    }
+    if cell.conflict {
+        let _ = writeln!(text, "  conflict: strong witnesses contradict each other");
+    }
+}
+
+fn footer(document: &MatrixDocument, folder: Option<&Path>) -> Vec<String> {
+    let mut lines = Vec::new();
+    if !document.cells.iter().all(|c| c.outcome == Outcome::Pass && c.expected) {
+        lines.push(String::new());
+    }
+    lines.push(summary(&document.summary, document.run.interrupted));
+    lines.push(format!("accelerator  {}", visible(&document.run.accelerator)));
+    if let Some(folder) = folder {
+        lines.push(format!("evidence     {}", folder.display()));
+    }
+    lines
+}
+
+/// The run in one line.
+fn summary(tally: &Tally, interrupted: bool) -> String {
+    let total = tally.pass + tally.fail + tally.error + tally.skip;
+    let mut line = format!(
+        "{total} cells: {} pass, {} fail, {} error, {} skip; ",
+        tally.pass, tally.fail, tally.error, tally.skip
+    );
+    let _ = match (interrupted, tally.unexpected, tally.conflicts) {
+        (true, ..) => write!(line, "{BAD}interrupted{BAD:#}"),
+        (false, 0, 0) => write!(line, "{GOOD}all as expected{GOOD:#}"),
+        (false, unexpected, 0) => write!(line, "{BAD}{unexpected} unexpected{BAD:#}"),
+        (false, unexpected, conflicts) => write!(line, "{BAD}{conflicts} in conflict, {unexpected} unexpected{BAD:#}"),
+    };
+    if tally.unexpected_skips > 0 {
+        line.push_str("; the run has no verdict: a cell was skipped that should have been judged");
+    }
+    line
+}

@@ -1,0 +1,100 @@
+//! matrix.json: the run as one document.
+//!
+//! Readers ignore what they don't know; a change that they would misunderstand raises [`SCHEMA_VERSION`].
+
+use serde::{Deserialize, Serialize};
+
+use crate::run::{Cell, KernelRecord, Question, Settled, Tally};
+
+/// The version of this document's shape.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// The whole run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MatrixDocument {
+    /// [`SCHEMA_VERSION`].
+    pub schema_version: u32,
+    /// When, where and by what.
+    pub run: RunRecord,
+    /// The kernels that could be obtained.
+    pub kernels: Vec<KernelRecord>,
+    /// Every planned cell, in the matrix's order.
+    pub cells: Vec<Cell>,
+    /// How many cells ended how.
+    pub summary: Tally,
+    /// What this run's process exits with: 0 all as expected, 1 a kernel unlike its expectation, 3 no verdict,
+    /// 130 interrupted.
+    pub exit_code: u8,
+}
+
+/// When, where and by what a run was made.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunRecord {
+    /// The run's id, which names its folder.
+    pub id: String,
+    /// When it started: RFC 3339, UTC.
+    pub started: String,
+    /// Its wall time so far, in seconds.
+    pub seconds: f64,
+    /// Whether it is over. False in the document of a run that goes on, or that died.
+    pub finished: bool,
+    /// Whether it was interrupted, so that cells are missing.
+    pub interrupted: bool,
+    /// This program's version.
+    pub tool: String,
+    /// The arguments that it was called with.
+    pub arguments: Vec<String>,
+    /// The matrix file, as it was named.
+    pub matrix: String,
+    /// How many kernels were judged at a time.
+    pub jobs: usize,
+    /// The machine that it ran on.
+    pub host: Host,
+    /// The QEMU that it used.
+    pub qemu: QemuRecord,
+    /// Which accelerator ran the guests, and why that one.
+    pub accelerator: String,
+}
+
+/// The machine that a run was made on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Host {
+    /// `uname -r`.
+    pub kernel: String,
+    /// Processors that this process may use.
+    pub cpus: usize,
+    /// Memory in mebibytes.
+    pub memory_mib: u64,
+    /// The load average of the last minute when the run started.
+    pub load: f64,
+}
+
+/// The QEMU that a run used.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct QemuRecord {
+    /// The program.
+    pub program: String,
+    /// Its version.
+    pub version: String,
+}
+
+/// Why a cell has not been judged: each planned cell is an `error` until it is something else, so that a run that
+/// dies never looks as if it had passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unjudged {
+    /// The run goes on, or died.
+    NotYet,
+    /// The run was interrupted.
+    Interrupted,
+}
+
+impl Unjudged {
+    /// The cell of a question that was not answered.
+    pub fn cell(self, question: &Question) -> Cell {
+        let reason = match self {
+            Self::NotYet => "not judged: the run had not come to it when this was written",
+            Self::Interrupted => "not judged: the run was interrupted before",
+        };
+        question.cell(None, Settled::Error(reason.to_owned()))
+    }
+}

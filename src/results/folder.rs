@@ -1,0 +1,243 @@
+//! Writes a run's folder while the run goes on.
+//!
+//! matrix.json is written anew, beside and then over the old one, whenever a kernel is done: it starts with every
+//! planned cell as an error, so that a run that dies leaves what was finished and claims nothing else. Consoles and
+//! QMP lines are appended as they come.
+
+use std::collections::HashMap;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use backproof_repro::protocol::Packet;
+use serde::Serialize;
+
+use super::document::{MatrixDocument, RunRecord, SCHEMA_VERSION, Unjudged};
+use super::pcapng::pcapng;
+use crate::run::{BootId, Cell, Event, Question, Recording, Tally};
+use crate::words::ProfileName;
+
+/// A results folder that cannot be written.
+#[derive(Debug, thiserror::Error)]
+#[error("could not write {path}: {source}; {remedy}", path = path.display(), remedy = remedy(source))]
+pub struct FolderError {
+    path: PathBuf,
+    source: io::Error,
+}
+
+fn remedy(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "free some space, or give another --results folder",
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => "give a --results folder you may write",
+        _ => "give another --results folder",
+    }
+}
+
+/// Attaches the path that an operation was about.
+trait At<T> {
+    fn at(self, path: &Path) -> Result<T, FolderError>;
+}
+
+impl<T> At<T> for io::Result<T> {
+    fn at(self, path: &Path) -> Result<T, FolderError> {
+        self.map_err(|source| FolderError { path: path.to_owned(), source })
+    }
+}
+
+/// The folder of a run that goes on.
+pub struct Folder {
+    path: PathBuf,
+    began: Instant,
+    run: RunRecord,
+    planned: Vec<Question>,
+    kernels: Vec<crate::run::KernelRecord>,
+    judged: HashMap<(String, String), Cell>,
+    open: HashMap<BootId, BootFiles>,
+}
+
+struct BootFiles {
+    console: (PathBuf, File),
+    qmp: (PathBuf, File),
+}
+
+impl Folder {
+    /// Makes the run's folder below `results`, and points `latest` at it.
+    ///
+    /// # Errors
+    /// Where the folder cannot be written; nothing has been booted then.
+    pub fn create(results: &Path, run: RunRecord) -> Result<Self, FolderError> {
+        fs::create_dir_all(results).at(results)?;
+        let path = results.join(&run.id);
+        fs::create_dir(&path).at(&path)?;
+        let link = results.join("latest");
+        let new = results.join(format!(".latest-{}", run.id));
+        std::os::unix::fs::symlink(&run.id, &new).at(&new)?;
+        fs::rename(&new, &link).at(&link)?;
+        let mut folder = Self {
+            path,
+            began: Instant::now(),
+            run,
+            planned: Vec::new(),
+            kernels: Vec::new(),
+            judged: HashMap::new(),
+            open: HashMap::new(),
+        };
+        folder.write_document()?;
+        Ok(folder)
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Takes note of an event.
+    ///
+    /// # Errors
+    /// Where it cannot be written: the run's evidence would be lost, so the run has to stop.
+    pub fn event(&mut self, event: &Event) -> Result<(), FolderError> {
+        match event {
+            Event::Planned(questions) => {
+                self.planned.clone_from(questions);
+                self.write_document()
+            }
+            Event::Obtained(record) => {
+                self.kernels.push(record.clone());
+                Ok(())
+            }
+            Event::BootStarted { boot, recording, .. } => self.start_boot(boot, recording),
+            Event::Console { boot, bytes } => self.append(boot, |files| &mut files.console, bytes),
+            Event::Qmp { boot, line } => self.append(boot, |files| &mut files.qmp, format!("{line}\n").as_bytes()),
+            Event::BootEnded(record) => {
+                self.open.remove(&BootId { kernel: record.kernel.clone(), number: record.number });
+                if let Some(kernel) = self.kernels.iter_mut().find(|k| k.name == record.kernel) {
+                    kernel.boots.push(record.clone());
+                }
+                Ok(())
+            }
+            Event::Judged { cell, packets } => self.judge(cell, packets),
+            Event::Done { .. } => self.write_document(),
+            Event::Obtaining { .. } | Event::Stage { .. } | Event::AcceleratorFellBack { .. } | Event::Note { .. } => {
+                Ok(())
+            }
+        }
+    }
+
+    /// Writes the last document.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub fn finish(mut self, accelerator: String, interrupted: bool) -> Result<MatrixDocument, FolderError> {
+        self.run.accelerator = accelerator;
+        self.run.finished = true;
+        self.run.interrupted = interrupted;
+        self.write_document()
+    }
+
+    fn document(&mut self) -> MatrixDocument {
+        self.run.seconds = seconds(self.began);
+        let unjudged = if self.run.interrupted { Unjudged::Interrupted } else { Unjudged::NotYet };
+        let cells: Vec<Cell> = self
+            .planned
+            .iter()
+            .map(|question| {
+                let key = (question.kernel.to_string(), question.bug.to_string());
+                self.judged.get(&key).cloned().unwrap_or_else(|| unjudged.cell(question))
+            })
+            .collect();
+        let summary = Tally::of(&cells);
+        let exit_code = if self.run.interrupted { 130 } else { summary.exit_code() };
+        MatrixDocument {
+            schema_version: SCHEMA_VERSION,
+            run: self.run.clone(),
+            kernels: self.kernels.clone(),
+            cells,
+            summary,
+            exit_code,
+        }
+    }
+
+    fn write_document(&mut self) -> Result<MatrixDocument, FolderError> {
+        let document = self.document();
+        write_json(&self.path.join("matrix.json"), &document)?;
+        Ok(document)
+    }
+
+    fn start_boot(&mut self, boot: &BootId, recording: &Recording) -> Result<(), FolderError> {
+        let folder = self.path.join(boot.kernel.as_str()).join(boot.folder());
+        fs::create_dir_all(&folder).at(&folder)?;
+        write_json(&folder.join("boot.json"), recording)?;
+        let script = folder.join("boot.sh");
+        fs::write(&script, &recording.script).at(&script)?;
+        fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).at(&script)?;
+        let open = |name: &str| {
+            let path = folder.join(name);
+            let file = OpenOptions::new().create_new(true).append(true).open(&path).at(&path)?;
+            Ok((path, file))
+        };
+        let files = BootFiles { console: open("console.log")?, qmp: open("qmp.jsonl")? };
+        self.open.insert(boot.clone(), files);
+        Ok(())
+    }
+
+    fn append(
+        &mut self,
+        boot: &BootId,
+        which: impl Fn(&mut BootFiles) -> &mut (PathBuf, File),
+        bytes: &[u8],
+    ) -> Result<(), FolderError> {
+        let Some(files) = self.open.get_mut(boot) else { return Ok(()) };
+        let (path, file) = which(files);
+        file.write_all(bytes).at(path)
+    }
+
+    fn judge(&mut self, cell: &Cell, packets: &[Packet]) -> Result<(), FolderError> {
+        let name = cell_folder(cell);
+        let folder = self.path.join(&name);
+        fs::create_dir_all(&folder).at(&folder)?;
+        let mut cell = cell.clone();
+        if !packets.is_empty() {
+            let path = folder.join("wire.pcapng");
+            let bytes = pcapng(packets).map_err(io::Error::other).at(&path)?;
+            fs::write(&path, bytes).at(&path)?;
+            for finding in &mut cell.findings {
+                finding.artefacts.push(format!("{name}/wire.pcapng"));
+            }
+        }
+        write_json(&folder.join("ledger.json"), &cell)?;
+        self.judged.insert((cell.kernel.to_string(), cell.bug.to_string()), cell);
+        Ok(())
+    }
+}
+
+/// A cell's folder below the run's.
+fn cell_folder(cell: &Cell) -> String {
+    if cell.profile == ProfileName::default_profile() {
+        format!("{}/{}", cell.kernel, cell.bug)
+    } else {
+        format!("{}/{}@{}", cell.kernel, cell.bug, cell.profile)
+    }
+}
+
+/// Writes a JSON file whole or not at all.
+fn write_json(path: &Path, value: &impl Serialize) -> Result<(), FolderError> {
+    let mut bytes = serde_json::to_vec_pretty(value).map_err(io::Error::other).at(path)?;
+    bytes.push(b'\n');
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let mut file = tempfile::Builder::new()
+        .prefix(".writing-")
+        .permissions(fs::Permissions::from_mode(0o644))
+        .tempfile_in(folder)
+        .at(path)?;
+    file.write_all(&bytes).at(path)?;
+    // Without this a power cut may leave the new name with the old file's missing content.
+    file.as_file().sync_data().at(path)?;
+    file.persist(path).map_err(|error| error.error).at(path)?;
+    Ok(())
+}
+
+fn seconds(since: Instant) -> f64 {
+    (since.elapsed().as_secs_f64() * 1000.0).round() / 1000.0
+}

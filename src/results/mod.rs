@@ -1,0 +1,10 @@
+//! What a run leaves behind: `results/<run-id>/`, written so that a crash at any moment keeps what was finished.
+
+mod document;
+mod folder;
+mod pcapng;
+mod read;
+
+pub use document::{Host, MatrixDocument, QemuRecord, RunRecord, SCHEMA_VERSION, Unjudged};
+pub use folder::{Folder, FolderError};
+pub use read::{ReadError, boot_folder, find_run, read_document, read_recording};

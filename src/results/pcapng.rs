@@ -1,0 +1,54 @@
+//! Writes what the wire saw as pcapng, which every packet tool reads (draft-ietf-opsawg-pcapng).
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use backproof_repro::protocol::Packet;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use pcap_file::pcapng::PcapNgWriter;
+use pcap_file::pcapng::blocks::enhanced_packet::{EnhancedPacketBlock, EnhancedPacketOption};
+use pcap_file::pcapng::blocks::interface_description::{InterfaceDescriptionBlock, InterfaceDescriptionOption};
+use pcap_file::{DataLink, PcapError};
+
+/// A capture that cannot be written.
+#[derive(Debug, thiserror::Error)]
+pub enum CaptureError {
+    /// A packet's bytes came as something else than base64.
+    #[error("packet {0} of the capture is not base64")]
+    NotBase64(usize),
+    /// The file format refuses it.
+    #[error("the capture does not fit pcapng")]
+    Format(#[from] PcapError),
+}
+
+/// Flags of an enhanced packet block: bits 0 and 1 are the direction (pcapng, section 4.3.1).
+const INBOUND: u32 = 1;
+const OUTBOUND: u32 = 2;
+
+/// The packets as a pcapng file: raw IP, each with its direction as the kernel under test saw it and the check that
+/// it belongs to as its comment. Times count from the job's start.
+pub fn pcapng(packets: &[Packet]) -> Result<Vec<u8>, CaptureError> {
+    let mut writer = PcapNgWriter::new(Vec::new())?;
+    let name = InterfaceDescriptionOption::IfName(Cow::Borrowed("wire"));
+    writer.write_pcapng_block(InterfaceDescriptionBlock {
+        linktype: DataLink::RAW,
+        snaplen: 0,
+        options: vec![name],
+    })?;
+    for (index, packet) in packets.iter().enumerate() {
+        let data = STANDARD.decode(&packet.data).map_err(|_| CaptureError::NotBase64(index))?;
+        let direction = if packet.out { OUTBOUND } else { INBOUND };
+        writer.write_pcapng_block(EnhancedPacketBlock {
+            interface_id: 0,
+            timestamp: Duration::from_micros(packet.at_us),
+            original_len: packet.length.max(u32::try_from(data.len()).unwrap_or(u32::MAX)),
+            data: Cow::Owned(data),
+            options: vec![
+                EnhancedPacketOption::Flags(direction),
+                EnhancedPacketOption::Comment(Cow::Borrowed(&packet.check)),
+            ],
+        })?;
+    }
+    Ok(writer.into_inner())
+}

@@ -1,0 +1,117 @@
+//! Reads a run's folder back.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::document::{MatrixDocument, SCHEMA_VERSION};
+use crate::run::Recording;
+use crate::words::KernelName;
+
+/// A run that cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// There is no such run.
+    #[error("there is no run `{run}`: neither {folder} nor a folder of that name holds a matrix.json; see what {results} holds", folder = folder.display(), results = results.display())]
+    NoRun {
+        /// What was asked for.
+        run: String,
+        /// Where it was looked for.
+        folder: PathBuf,
+        /// The results folder.
+        results: PathBuf,
+    },
+    /// The run has no such kernel, or never booted it.
+    #[error("run {run} never booted a kernel `{kernel}`; it booted {booted}")]
+    NoBoot {
+        /// The run's folder.
+        run: String,
+        /// What was asked for.
+        kernel: KernelName,
+        /// What there is.
+        booted: String,
+    },
+    /// A file cannot be read.
+    #[error("could not read {path}", path = path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A file is not what it should be.
+    #[error("{path} is not a file of backproof's, or a damaged one", path = path.display())]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// Where it goes wrong.
+        source: serde_json::Error,
+    },
+    /// A file of another time.
+    #[error("{path} has schema version {found}, and this backproof reads version {SCHEMA_VERSION}: use the one that wrote it", path = path.display())]
+    Schema {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        found: u32,
+    },
+}
+
+/// The folder of a run: a path, or the name of a folder in `results` (`latest` for the newest).
+///
+/// # Errors
+/// Where neither holds a matrix.json.
+pub fn find_run(results: &Path, run: &str) -> Result<PathBuf, ReadError> {
+    let folder = results.join(run);
+    let places = [folder.clone(), PathBuf::from(run)];
+    let found = places.into_iter().find(|place| place.join("matrix.json").is_file());
+    found.ok_or_else(|| ReadError::NoRun { run: run.to_owned(), folder, results: results.to_owned() })
+}
+
+/// The document of a run.
+///
+/// # Errors
+/// Where it cannot be read, or is of another version.
+pub fn read_document(run: &Path) -> Result<MatrixDocument, ReadError> {
+    let path = run.join("matrix.json");
+    let value: serde_json::Value = read_json(&path)?;
+    let found = value.get("schema_version").and_then(serde_json::Value::as_u64).unwrap_or(0);
+    if found != u64::from(SCHEMA_VERSION) {
+        return Err(ReadError::Schema { path, found: u32::try_from(found).unwrap_or(u32::MAX) });
+    }
+    serde_json::from_value(value).map_err(|source| ReadError::Format { path, source })
+}
+
+/// The folder of a kernel's boot: that with `number`, or its first, which ran all its reproducers.
+///
+/// # Errors
+/// Where there is none.
+pub fn boot_folder(run: &Path, kernel: &KernelName, number: Option<u32>) -> Result<PathBuf, ReadError> {
+    let folder = run.join(kernel.as_str()).join(format!("boot-{}", number.unwrap_or(1)));
+    if folder.join("boot.json").is_file() {
+        return Ok(folder);
+    }
+    let mut booted: Vec<String> = fs::read_dir(run)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter(|entry| entry.path().join("boot-1").is_dir())
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect();
+    booted.sort();
+    let booted = if booted.is_empty() { "none".to_owned() } else { booted.join(", ") };
+    Err(ReadError::NoBoot { run: run.display().to_string(), kernel: kernel.clone(), booted })
+}
+
+/// All that is needed to boot again what was booted in `folder`.
+///
+/// # Errors
+/// Where it cannot be read.
+pub fn read_recording(folder: &Path) -> Result<Recording, ReadError> {
+    read_json(&folder.join("boot.json"))
+}
+
+fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, ReadError> {
+    let bytes = fs::read(path).map_err(|source| ReadError::Io { path: path.to_owned(), source })?;
+    serde_json::from_slice(&bytes).map_err(|source| ReadError::Format { path: path.to_owned(), source })
+}

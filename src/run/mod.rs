@@ -1,0 +1,14 @@
+//! Runs a matrix: workers take kernels, boot them, and settle their cells; what happens is told as events.
+
+mod boots;
+mod cell;
+mod engine;
+mod event;
+mod recording;
+mod settle;
+
+pub use boots::{BootEnd, Booted};
+pub use cell::{Cell, Question, Settled, Tally};
+pub use engine::{Ended, Lab, run};
+pub use event::{BootId, BootRecord, Event, KernelRecord};
+pub use recording::{Recording, RecordingError};

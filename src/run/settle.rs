@@ -1,0 +1,98 @@
+//! Settles the cells of one kernel: what can be said without booting it, and what its guests reported.
+
+use std::collections::BTreeMap;
+
+use backproof_repro::protocol::{Packet, Report};
+
+use super::boots::BootEnd;
+use super::cell::Settled;
+use crate::evidence::runtime::{Testimony, weigh};
+use crate::kernel::{Kernel, Module};
+use crate::matrix::Bug;
+use crate::verdict::Ledger;
+use crate::words::BugId;
+
+/// What a kernel's packages already say about a bug.
+pub enum Applies {
+    /// It has to be booted.
+    Yes,
+    /// It lacks what the question is about.
+    No(String),
+}
+
+/// Kernel options without which no guest can be heard: the console on ttyS0 and the agent on ttyS1.
+const SERIAL: [&str; 2] = ["SERIAL_8250", "SERIAL_8250_CONSOLE"];
+
+/// Whether the bug's question applies to a kernel, as far as its configuration tells; without a configuration the
+/// guest's own word is waited for.
+pub fn applies(kernel: &Kernel, bug: &Bug) -> Applies {
+    let Some(config) = &kernel.config else { return Applies::Yes };
+    if let Some(option) = SERIAL.iter().find(|option| !config.is_builtin(option)) {
+        return Applies::No(format!(
+            "the kernel has no serial console to be heard on: its configuration lacks CONFIG_{option}=y"
+        ));
+    }
+    let missing: Vec<String> =
+        bug.needs.config.iter().filter(|option| !config.is_set(option)).map(|option| format!("CONFIG_{option}")).collect();
+    if missing.is_empty() {
+        Applies::Yes
+    } else {
+        Applies::No(format!("the kernel was built without {}", missing.join(", ")))
+    }
+}
+
+/// The modules that a set of bugs needs, in load order; bugs whose modules a kernel doesn't have are told apart.
+///
+/// # Errors
+/// Where a module is there and cannot be read: the package is damaged.
+pub fn modules(kernel: &Kernel, bugs: &[&Bug]) -> (Vec<Module>, BTreeMap<BugId, Settled>) {
+    let mut loaded: Vec<Module> = Vec::new();
+    let mut without = BTreeMap::new();
+    for bug in bugs {
+        let wanted: Vec<&str> = bug.needs.modules.iter().map(String::as_str).collect();
+        match kernel.modules_for(&wanted) {
+            Ok(modules) => {
+                for module in modules {
+                    if !loaded.iter().any(|known| known.name == module.name) {
+                        loaded.push(module);
+                    }
+                }
+            }
+            Err(error) if error.is_absent() => {
+                without.insert(bug.id.clone(), Settled::Skip { reason: error.to_string(), allowed: false });
+            }
+            Err(error) => {
+                without.insert(bug.id.clone(), Settled::Error(format!("{:#}", anyhow::Error::new(error))));
+            }
+        }
+    }
+    (loaded, without)
+}
+
+/// What a guest's reports settle.
+pub struct Settlement {
+    /// How the question was settled.
+    pub settled: Settled,
+    /// The report that settled it.
+    pub report: Option<Report>,
+    /// What the wire saw.
+    pub packets: Vec<Packet>,
+}
+
+/// Settles a bug by a boot that ran its reproducer.
+///
+/// A guest that died takes all its reports with it: a kernel that panics after it said that all is well is not well.
+pub fn by_boot(bug: &BugId, end: &BootEnd) -> Settlement {
+    let report = end.reports.iter().find(|report| report.bug == bug.as_str()).cloned();
+    let settled = match (&end.failure, &report) {
+        (Some(failure), _) => Settled::Error(failure.clone()),
+        (None, None) => Settled::Error("the agent ended without a report of this reproducer".to_owned()),
+        (None, Some(report)) => match weigh(report) {
+            Testimony::Finding(finding) => Settled::Findings(Ledger { findings: vec![finding] }),
+            Testimony::NotApplicable(reason) => Settled::Skip { reason, allowed: false },
+            Testimony::Broken(reason) => Settled::Error(reason),
+        },
+    };
+    let packets = end.packets.get(bug.as_str()).cloned().unwrap_or_default();
+    Settlement { settled, report, packets }
+}
