@@ -1,1 +1,280 @@
 //! Reads the matrix of kernels (`kernels.yaml`) and the bugs' dossiers.
+//!
+//! serde stops at the first mistake and knows no place. So the YAML is read into a tree that keeps positions
+//! ([`tree`]), which is then checked from end to end ([`check`]); whatever is wrong comes back at once, as
+//! [`Problems`].
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::words::{BugId, Expectation, KernelName};
+
+mod check;
+mod dossier;
+mod fields;
+mod kernels;
+mod problems;
+mod select;
+mod source;
+mod text;
+mod tree;
+
+#[cfg(test)]
+mod mistakes;
+
+pub use dossier::{Bug, Bugs, Needs};
+pub use problems::{KEPT, Problem, Problems};
+pub use select::Unselectable;
+pub use source::Source;
+pub use text::Place;
+
+/// The largest matrix file, in bytes. Ten thousand kernels fit in.
+pub const FILE_MAX: usize = 1024 * 1024;
+
+/// Which kernels to boot, which bugs to look for in each, and what is expected.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Matrix {
+    /// The file it was read from, as it was named.
+    pub path: PathBuf,
+    /// The bugs to look for in a kernel that has no list of its own, in the file's order.
+    pub bugs: Vec<BugId>,
+    /// Kernels with one of these tags are left out unless their name or a tag of theirs is asked for.
+    pub opt_in: BTreeSet<String>,
+    /// The kernels in the file's order; never empty, each name once.
+    pub kernels: Vec<KernelEntry>,
+}
+
+/// One kernel of the matrix.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KernelEntry {
+    /// Its name, which names its folder in the results too.
+    pub name: KernelName,
+    /// Where it comes from.
+    pub source: Source,
+    /// Words to choose it by.
+    pub tags: BTreeSet<String>,
+    /// Whether a source that has gone makes it a skip, with the reason, instead of an error.
+    pub optional: bool,
+    /// The bugs to look for: its own list, or the matrix's. Never empty, each once.
+    pub bugs: Vec<BugId>,
+    /// What is expected of each of [`KernelEntry::bugs`], its own word before the matrix's. Absent means `pass`.
+    pub expect: BTreeMap<BugId, Expectation>,
+    /// How its guest differs from the usual one.
+    pub guest: GuestSettings,
+}
+
+impl KernelEntry {
+    /// What is expected of this bug here.
+    pub fn expected(&self, bug: &BugId) -> Expectation {
+        self.expect.get(bug).copied().unwrap_or(Expectation::Outcome(crate::words::Outcome::Pass))
+    }
+}
+
+/// What a kernel wants of its guest; absent means as usual.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct GuestSettings {
+    /// Memory in MiB.
+    pub memory_mib: Option<u32>,
+    /// Number of processors.
+    pub cpus: Option<u32>,
+    /// Parameters to add to the kernel's command line.
+    pub cmdline: Option<String>,
+    /// QEMU's machine.
+    pub machine: Option<MachineType>,
+    /// How long one boot may take in wall time, reproducers included, in place of the computed deadline.
+    pub timeout: Option<Duration>,
+}
+
+/// QEMU's machine for x86 guests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MachineType {
+    /// Intel Q35 with PCI Express: the usual one.
+    Q35,
+    /// Intel i440FX, for kernels that are unhappy with Q35.
+    Pc,
+    /// Without PCI and BIOS.
+    Microvm,
+}
+
+impl MachineType {
+    /// All machines.
+    pub const ALL: [Self; 3] = [Self::Q35, Self::Pc, Self::Microvm];
+
+    /// Its name in the matrix and for QEMU's `-machine`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Q35 => "q35",
+            Self::Pc => "pc",
+            Self::Microvm => "microvm",
+        }
+    }
+}
+
+impl fmt::Display for MachineType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// Reads and checks the matrix in this file. Whether the files that it names exist is not asked: that is found out
+/// kernel by kernel, and only for those that are chosen.
+///
+/// # Errors
+/// All mistakes at once; or that the file cannot be read.
+pub fn load(path: &Path, bugs: &Bugs) -> Result<Matrix, Problems> {
+    let unreadable = |error: std::io::Error| {
+        let message = format!("the matrix cannot be read: {error}; name one with --matrix, or see docs/matrix.md");
+        Problems::of_file(path.to_owned(), message)
+    };
+    let file = std::fs::File::open(path).map_err(unreadable)?;
+    let mut bytes = Vec::new();
+    // One byte more than allowed tells a file that is too long; /dev/zero ends here too.
+    file.take(FILE_MAX as u64 + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    read(&bytes, path, bugs)
+}
+
+/// Checks the matrix in `text`. `path` is named in messages, and paths in the matrix start at its folder.
+///
+/// # Errors
+/// All mistakes at once.
+pub fn parse(text: &str, path: &Path, bugs: &Bugs) -> Result<Matrix, Problems> {
+    read(text.as_bytes(), path, bugs)
+}
+
+fn read(bytes: &[u8], path: &Path, bugs: &Bugs) -> Result<Matrix, Problems> {
+    if bytes.len() > FILE_MAX {
+        let message = format!("the file is larger than {} KiB: expected a matrix of kernels", FILE_MAX / 1024);
+        return Err(Problems::of_file(path.to_owned(), message));
+    }
+    let lossy = String::from_utf8_lossy(bytes);
+    let mut problems = problems::Collector::new(&lossy);
+    let matrix = match std::str::from_utf8(bytes) {
+        Err(error) => {
+            // Up to here the lossy text has the same bytes.
+            let at = error.valid_up_to();
+            let byte = bytes.get(at).copied().unwrap_or_default();
+            problems.add(&(at..at), || format!("the byte 0x{byte:02x} is not UTF-8: expected UTF-8 text"));
+            None
+        }
+        Ok(_) => tree::read(&mut problems).and_then(|root| check::check(&root, path, bugs, &mut problems)),
+    };
+    match (matrix, problems.finish(path.to_owned())) {
+        (_, Some(problems)) => Err(problems),
+        (Some(matrix), None) => Ok(matrix),
+        (None, None) => Err(Problems::of_file(path.to_owned(), "the matrix could not be read".to_owned())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::words::{Outcome, State};
+
+    fn good(text: &str, path: &str) -> Matrix {
+        let read = parse(text, Path::new(path), &Bugs::built_in());
+        read.unwrap_or_else(|problems| panic!("expected a matrix:\n{problems}"))
+    }
+
+    fn bug(name: &str) -> BugId {
+        name.parse().unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    #[test]
+    fn the_default_matrix_is_a_matrix() {
+        let matrix = good(include_str!("../../kernels.yaml"), "kernels.yaml");
+        let names: Vec<_> = matrix.kernels.iter().map(|k| k.name.as_str()).collect();
+        assert_eq!(names, ["debian-11", "debian-12", "debian-12-backports", "debian-13", "debian-sid"]);
+        for kernel in &matrix.kernels {
+            assert_eq!(kernel.bugs, [bug("tcp-fragment-stall"), bug("syn-cookie-data-loss")]);
+            assert_eq!(kernel.expected(&bug("tcp-fragment-stall")), Expectation::Outcome(Outcome::Pass));
+            assert_eq!(kernel.expected(&bug("syn-cookie-data-loss")), Expectation::Outcome(Outcome::Fail));
+        }
+    }
+
+    #[test]
+    fn every_kind_of_source_is_read_and_its_paths_start_at_the_matrix() {
+        let apt = |suite: Option<&str>| Source::Apt { package: "linux-image".into(), suite: suite.map(str::to_owned) };
+        let image = |image: &str, modules: Option<&str>, config: Option<&str>| Source::Image {
+            image: image.into(),
+            modules: modules.map(PathBuf::from),
+            config: config.map(PathBuf::from),
+        };
+        for (text, path, source) in [
+            ("apt: linux-image", "m.yaml", apt(None)),
+            ("apt: { package: linux-image }", "m.yaml", apt(None)),
+            ("apt: { package: linux-image, suite: sid }", "m.yaml", apt(Some("sid"))),
+            ("deb: a.deb", "m.yaml", Source::Deb(vec!["./a.deb".into()])),
+            ("deb: [a.deb, /b.deb]", "x/m.yaml", Source::Deb(vec!["x/a.deb".into(), "/b.deb".into()])),
+            ("image: bzImage", "/x/m.yaml", image("/x/bzImage", None, None)),
+            ("image: { file: b, config: .config }", "x/m.yaml", image("x/b", None, Some("x/.config"))),
+            ("image: { file: b, modules: m }", "x/m.yaml", image("x/b", Some("x/m"), None)),
+            ("tree: ../linux", "x/m.yaml", Source::Tree("x/../linux".into())),
+            ("tree: -rf", "m.yaml", Source::Tree("./-rf".into())),
+        ] {
+            let matrix = good(&format!("kernels:\n  - name: a\n    {text}\n"), path);
+            assert_eq!(matrix.kernels[0].source, source, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_kernel_s_own_settings_are_read_and_the_rest_is_the_matrix_s() {
+        let matrix = good(
+            "
+bugs: [syn-cookie-data-loss]
+expect: { syn-cookie-data-loss: fail }
+opt-in: [slow]
+kernels:
+  - { name: plain, tree: linux }
+  - name: special
+    tree: linux
+    tags: [slow, \"4.19\"]
+    optional: true
+    bugs: [tcp-fragment-stall, syn-cookie-data-loss]
+    expect: { tcp-fragment-stall: half-fixed, syn-cookie-data-loss: pass }
+    memory: 1G
+    cpus: 2
+    cmdline: nosmt lpj=1000000
+    machine: microvm
+    timeout: 2m
+",
+            "m.yaml",
+        );
+        let [plain, special] = &matrix.kernels[..] else { panic!("expected two kernels") };
+        let cookies = bug("syn-cookie-data-loss");
+        assert_eq!((&plain.bugs, plain.optional), (&vec![cookies.clone()], false));
+        assert_eq!(plain.expected(&cookies), Expectation::Outcome(Outcome::Fail));
+        assert_eq!(plain.guest, GuestSettings::default());
+        assert_eq!(special.tags, BTreeSet::from(["slow".to_owned(), "4.19".to_owned()]));
+        assert!(special.optional);
+        assert_eq!(special.bugs, [bug("tcp-fragment-stall"), cookies.clone()]);
+        assert_eq!(special.expected(&bug("tcp-fragment-stall")), Expectation::State(State::HalfFixed));
+        assert_eq!(special.expected(&cookies), Expectation::Outcome(Outcome::Pass));
+        let guest = GuestSettings {
+            memory_mib: Some(1024),
+            cpus: Some(2),
+            cmdline: Some("nosmt lpj=1000000".to_owned()),
+            machine: Some(MachineType::Microvm),
+            timeout: Some(Duration::from_secs(120)),
+        };
+        assert_eq!(special.guest, guest);
+        assert_eq!(matrix.opt_in, BTreeSet::from(["slow".to_owned()]));
+    }
+
+    #[test]
+    fn a_matrix_without_bugs_looks_for_all_that_are_known() {
+        let matrix = good("kernels: [{ name: a, tree: linux }]", "m.yaml");
+        assert_eq!(matrix.kernels[0].bugs, [bug("tcp-fragment-stall"), bug("syn-cookie-data-loss")]);
+    }
+
+    #[test]
+    fn a_byte_order_mark_and_windows_line_ends_are_read() {
+        let matrix = good("\u{feff}kernels:\r\n  - name: a\r\n    tree: linux\r\n", "m.yaml");
+        assert_eq!(matrix.kernels[0].source, Source::Tree("./linux".into()));
+    }
+}

@@ -1,0 +1,179 @@
+//! Checks one kernel of the matrix.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::PathBuf;
+
+use super::check::{Checker, Expected, Fields};
+use super::text::{one_of, quote};
+use super::tree::{Node, Value};
+use super::{GuestSettings, KernelEntry, Source, fields};
+use crate::words::{BugId, Expectation, KernelName};
+
+/// The keys of a kernel.
+const KEYS: [&str; 14] = [
+    "name", "apt", "deb", "image", "tree", "tags", "optional", "bugs", "expect", "memory", "cpus", "cmdline",
+    "machine", "timeout",
+];
+
+impl Checker<'_, '_> {
+    /// The kernel's name, where that stands, and the kernel where all of it is sound.
+    pub(super) fn kernel(
+        &mut self,
+        node: &Node,
+        matrix_bugs: Option<&[BugId]>,
+        matrix_expect: &[Expected],
+    ) -> Option<(KernelName, Range<usize>, Option<KernelEntry>)> {
+        let fields = self.mapping(node, "a mapping that describes a kernel", &KEYS)?;
+        let name = match fields.get("name") {
+            Some(name) => self.kernel_name(name).map(|read| (read, name.span.clone())),
+            None => {
+                self.problems.add(&node.span, || "the kernel's `name` is missing".to_owned());
+                None
+            }
+        };
+        // Everything is looked at, also of a kernel without a name.
+        let source = self.source(fields, node);
+        let tags = fields.get("tags").map(|node| self.tags(node)).unwrap_or_default();
+        let optional = fields.get("optional").and_then(|node| self.boolean(node)).unwrap_or(false);
+        let bugs = match fields.get("bugs") {
+            Some(node) => self.bug_list(node),
+            None => matrix_bugs.map(<[BugId]>::to_vec),
+        };
+        let own = fields.get("expect").map(|node| self.expectations(node)).unwrap_or_default();
+        let expect = bugs.as_ref().map(|bugs| self.resolve(bugs, matrix_expect, &own));
+        let guest = self.guest(fields);
+        let (name, at) = name?;
+        let tags = tags.into_iter().map(|(tag, _)| tag).collect();
+        let entry = match (source, bugs, expect) {
+            (Some(source), Some(bugs), Some(expect)) => {
+                Some(KernelEntry { name: name.clone(), source, tags, optional, bugs, expect, guest })
+            }
+            _ => None,
+        };
+        Some((name, at, entry))
+    }
+
+    fn kernel_name(&mut self, node: &Node) -> Option<KernelName> {
+        let name = self.name(node, "a kernel's name")?;
+        // A kernel's folder stands beside the run's own files.
+        if name.as_str().ends_with(".json") {
+            self.problems.add(&node.span, || {
+                format!("bad name `{name}`: names that end in `.json` are kept for the files of a run")
+            });
+            return None;
+        }
+        Some(name)
+    }
+
+    /// The matrix's expectations that concern these bugs, and the kernel's own over them.
+    fn resolve(&mut self, bugs: &[BugId], matrix: &[Expected], own: &[Expected]) -> BTreeMap<BugId, Expectation> {
+        for Expected { bug, at, .. } in own.iter().filter(|e| !bugs.contains(&e.bug)) {
+            self.problems.add(at, || {
+                let there = one_of(bugs.iter().map(BugId::as_str));
+                format!("this kernel is not checked for `{bug}`: its bugs are {there}")
+            });
+        }
+        let relevant = matrix.iter().chain(own).filter(|e| bugs.contains(&e.bug));
+        relevant.map(|e| (e.bug.clone(), e.what)).collect()
+    }
+
+    fn boolean(&mut self, node: &Node) -> Option<bool> {
+        match &node.value {
+            Value::Text(text) if text == "true" => Some(true),
+            Value::Text(text) if text == "false" => Some(false),
+            _ => {
+                self.wrong_type(node, "`true` or `false`");
+                None
+            }
+        }
+    }
+
+    fn guest(&mut self, fields: Fields<'_>) -> GuestSettings {
+        GuestSettings {
+            memory_mib: fields.get("memory").and_then(|node| self.value(node, "memory", fields::memory)),
+            cpus: fields.get("cpus").and_then(|node| self.value(node, "cpus", fields::cpus)),
+            cmdline: fields.get("cmdline").and_then(|node| self.value(node, "cmdline", fields::cmdline)),
+            machine: fields.get("machine").and_then(|node| self.value(node, "machine", fields::machine)),
+            timeout: fields.get("timeout").and_then(|node| self.value(node, "timeout", fields::timeout)),
+        }
+    }
+
+    /// The kernel's one source.
+    fn source(&mut self, fields: Fields<'_>, kernel: &Node) -> Option<Source> {
+        let mut given = fields.0.iter().filter(|(key, _)| Source::KEYS.contains(&key.text.as_str()));
+        let Some((first, node)) = given.next() else {
+            let at = fields.get("name").map_or(&kernel.span, |name| &name.span);
+            self.problems.add(at, || format!("this kernel has no source: expected one of {}", one_of(Source::KEYS)));
+            return None;
+        };
+        let mut only = true;
+        for (second, _) in given {
+            let note = || Some((first.span.clone(), "its source is already given here".to_owned()));
+            let message = || format!("a second source `{}`: expected one a kernel", second.text);
+            self.problems.add_with(&second.span, message, note);
+            only = false;
+        }
+        let source = match first.text.as_str() {
+            "apt" => self.apt(node),
+            "deb" => self.deb(node),
+            "image" => self.image(node),
+            _ => self.path(node).map(Source::Tree),
+        };
+        source.filter(|_| only)
+    }
+
+    fn apt(&mut self, node: &Node) -> Option<Source> {
+        if let Value::Text(_) = node.value {
+            let package = self.value(node, "package", fields::package)?;
+            return Some(Source::Apt { package, suite: None });
+        }
+        let expected = "a package, or `{ package: …, suite: … }`";
+        let inner = self.mapping(node, expected, &["package", "suite"])?;
+        let suite = inner.get("suite").map(|node| self.value(node, "suite", fields::suite));
+        let package = self.needed(inner, "package", node)?;
+        let package = self.value(package, "package", fields::package)?;
+        match suite {
+            None => Some(Source::Apt { package, suite: None }),
+            Some(suite) => Some(Source::Apt { package, suite: Some(suite?) }),
+        }
+    }
+
+    fn deb(&mut self, node: &Node) -> Option<Source> {
+        if let Value::Text(_) = node.value {
+            return Some(Source::Deb(vec![self.path(node)?]));
+        }
+        let items = self.items(node, "package files")?;
+        let files: Vec<Option<PathBuf>> = items.iter().map(|item| self.path(item)).collect();
+        files.into_iter().collect::<Option<_>>().map(Source::Deb)
+    }
+
+    fn image(&mut self, node: &Node) -> Option<Source> {
+        if let Value::Text(_) = node.value {
+            return Some(Source::Image { image: self.path(node)?, modules: None, config: None });
+        }
+        let expected = "a kernel image, or `{ file: …, modules: …, config: … }`";
+        let inner = self.mapping(node, expected, &["file", "modules", "config"])?;
+        let modules = inner.get("modules").map(|node| self.path(node));
+        let config = inner.get("config").map(|node| self.path(node));
+        let file = self.needed(inner, "file", node)?;
+        let image = self.path(file)?;
+        // A wrong path has been reported, and then there is no matrix.
+        Some(Source::Image { image, modules: modules.flatten(), config: config.flatten() })
+    }
+
+    /// The value of a key that has to be there.
+    fn needed<'n>(&mut self, fields: Fields<'n>, key: &str, mapping: &Node) -> Option<&'n Node> {
+        let node = fields.get(key);
+        if node.is_none() {
+            self.problems.add(&mapping.span, || format!("the key {} is missing here", quote(key)));
+        }
+        node
+    }
+
+    /// A path that starts at the matrix's folder.
+    fn path(&mut self, node: &Node) -> Option<PathBuf> {
+        let path = self.value(node, "path", fields::path)?;
+        Some(self.folder.join(path))
+    }
+}

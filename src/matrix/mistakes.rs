@@ -1,0 +1,186 @@
+//! Mistakes and what is said about them, word for word: `mistakes.txt` is what a user sees.
+
+use std::path::Path;
+
+use super::{Bugs, KEPT, Matrix, Problems, parse};
+
+fn read(text: &str) -> Result<Matrix, Problems> {
+    parse(text, Path::new("kernels.yaml"), &Bugs::built_in())
+}
+
+/// The message without trailing spaces, which the table does not keep.
+fn said(text: &str) -> String {
+    let said = read(text).map_or_else(|problems| problems.to_string(), |_| "nothing".to_owned());
+    said.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn every_mistake_in_the_table_is_reported_word_for_word() {
+    let mut wrong = String::new();
+    for case in include_str!("mistakes.txt").split("==== ").skip(1) {
+        let (name, rest) = case.split_once('\n').unwrap_or((case, ""));
+        let (yaml, expected) = rest.split_once("---- says\n").unwrap_or((rest, ""));
+        let said = said(yaml);
+        if said != expected.trim_end() {
+            wrong += &format!("==== {name}\n{yaml}---- says\n{said}\n\n");
+        }
+    }
+    assert!(wrong.is_empty(), "these say something else now:\n{wrong}");
+}
+
+#[test]
+fn a_long_list_of_mistakes_is_cut_and_counted() {
+    let text = "kernels:\n".to_owned() + &"  - linux\n".repeat(1000);
+    let problems = read(&text).err();
+    let kept = problems.as_ref().map(|p| (p.problems.len(), p.more));
+    assert_eq!(kept, Some((KEPT, 1000 - KEPT)));
+    let said = problems.map(|p| p.to_string()).unwrap_or_default();
+    assert!(said.ends_with("\nand 950 more: 1000 mistakes in kernels.yaml"), "{said}");
+}
+
+#[test]
+fn bytes_that_are_not_printable_text_are_pointed_at() {
+    let kernel = "kernels:\n  - name: a\n    tree: linux\n";
+    for (text, expected) in [
+        // The parser would end here, and the second kernel would be missing without a word.
+        (
+            format!("{kernel}\0  - name: b\n    tree: b\n"),
+            "kernels.yaml:4:1: the character U+0000 is not allowed in YAML",
+        ),
+        (format!("{kernel}# \u{1b}[2J\n"), "kernels.yaml:4:3: the character U+001B is not allowed in YAML"),
+        (format!("{kernel}# \u{9b}\n"), "kernels.yaml:4:3: the character U+009B is not allowed in YAML"),
+    ] {
+        assert!(said(&text).starts_with(expected), "{}", said(&text));
+    }
+    for (bytes, expected) in [
+        (&b"kernels:\n  - name: a\xff\n"[..], "kernels.yaml:2:12: the byte 0xff is not UTF-8"),
+        (&b"\xff\xfe"[..], "kernels.yaml:1:1: the byte 0xff is not UTF-8"),
+        (&b"a: \xe2\x82"[..], "kernels.yaml:1:4: the byte 0xe2 is not UTF-8"),
+    ] {
+        let said = super::read(bytes, Path::new("kernels.yaml"), &Bugs::built_in()).map_err(|p| p.to_string());
+        assert!(matches!(&said, Err(said) if said.starts_with(expected)), "{said:?}");
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_a_matrix_is_refused_as_a_whole() {
+    let load = |path: &str| super::load(Path::new(path), &Bugs::built_in()).map_err(|p| p.to_string());
+    let missing = load("there-is-no-such-file.yaml");
+    assert!(
+        matches!(&missing, Err(e) if e.starts_with("there-is-no-such-file.yaml: the matrix cannot be read: No such file"))
+    );
+    let folder = load("src");
+    assert!(matches!(&folder, Err(e) if e.contains("Is a directory")), "{folder:?}");
+    let endless = load("/dev/zero");
+    assert!(matches!(&endless, Err(e) if e.starts_with("/dev/zero: the file is larger than 1024 KiB")), "{endless:?}");
+}
+
+/// Whatever comes in, there is a matrix that keeps its promises, or a message that does.
+fn keeps_its_promises(bytes: &[u8]) {
+    match super::read(bytes, Path::new("kernels.yaml"), &Bugs::built_in()) {
+        Ok(matrix) => {
+            let names: std::collections::BTreeSet<_> = matrix.kernels.iter().map(|k| &k.name).collect();
+            assert!(!matrix.kernels.is_empty() && names.len() == matrix.kernels.len());
+            for kernel in &matrix.kernels {
+                assert!(!kernel.bugs.is_empty());
+                assert!(kernel.expect.keys().all(|bug| kernel.bugs.contains(bug)));
+            }
+        }
+        Err(problems) => {
+            assert!(!problems.problems.is_empty() && problems.problems.len() <= KEPT);
+            let lines = bytes.iter().filter(|b| matches!(b, b'\n' | b'\r')).count() + 1;
+            for place in problems.problems.iter().filter_map(|p| p.place.as_ref()) {
+                assert!((1..=lines).contains(&place.line) && place.column >= 1, "{place:?}");
+                assert!(place.snippet.chars().count() <= 110 && place.caret.end <= 112, "{place:?}");
+            }
+            let said = problems.to_string();
+            assert!(said.lines().all(|line| line.chars().count() < 600), "{said}");
+            assert!(!said.contains(|c: char| c.is_control() && c != '\n'), "{said:?}");
+        }
+    }
+}
+
+mod properties {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use proptest::sample::{Index, select};
+
+    use super::keeps_its_promises;
+
+    const DEFAULT: &str = include_str!("../../kernels.yaml");
+
+    /// Pieces that make YAML, whole and broken.
+    const PIECES: [&str; 44] = [
+        "kernels:",
+        "bugs:",
+        "expect:",
+        "opt-in:",
+        "name:",
+        "apt:",
+        "deb:",
+        "image:",
+        "tree:",
+        "tags:",
+        "memory:",
+        "\n",
+        "\n  ",
+        "\n    ",
+        "\n- ",
+        "\n  - ",
+        " ",
+        "\t",
+        "a",
+        "5.10",
+        "é",
+        "- ",
+        ": ",
+        "? ",
+        "{",
+        "}",
+        "[",
+        "]",
+        ", ",
+        "&a ",
+        "*a",
+        "!!str ",
+        "<<: ",
+        "|\n",
+        ">-\n",
+        "'",
+        "\"",
+        "\\",
+        "#",
+        "---\n",
+        "...\n",
+        "%YAML 1.2\n",
+        "\r\n",
+        "\u{feff}",
+    ];
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(200))]
+
+        #[test]
+        fn any_bytes_are_a_matrix_or_a_message(bytes in vec(any::<u8>(), 0..300)) {
+            keeps_its_promises(&bytes);
+        }
+
+        #[test]
+        fn any_pieces_of_yaml_are_a_matrix_or_a_message(pieces in vec(select(&PIECES[..]), 0..60)) {
+            keeps_its_promises(pieces.concat().as_bytes());
+        }
+
+        #[test]
+        fn the_default_matrix_with_slips_is_a_matrix_or_a_message(
+            slips in vec((any::<Index>(), 0usize..6, select(&PIECES[..])), 1..6),
+        ) {
+            let mut text: Vec<char> = DEFAULT.chars().collect();
+            for (at, removed, put) in slips {
+                let at = at.index(text.len());
+                let end = text.len().min(at + removed);
+                text.splice(at..end, put.chars());
+            }
+            keeps_its_promises(text.into_iter().collect::<String>().as_bytes());
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! The mistakes of a matrix: all of them at once, each with its place, printed as compilers do.
+
+use std::fmt;
+use std::ops::Range;
+use std::path::PathBuf;
+
+use super::text::{Place, Text};
+
+/// How many mistakes are kept and printed; the rest are counted.
+pub const KEPT: usize = 50;
+
+/// One mistake.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// Where it is; absent where the file as a whole is meant.
+    pub place: Option<Place>,
+    /// What is wrong and what was expected, on one line.
+    pub message: String,
+    /// A second place that belongs to it (where a key was given first), and what is there.
+    pub note: Option<(Place, String)>,
+}
+
+/// All mistakes of one matrix, in the order of the file. [`fmt::Display`] prints them for people, over several
+/// lines and without a newline at the end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problems {
+    /// The file.
+    pub path: PathBuf,
+    /// The first [`KEPT`] mistakes; never empty.
+    pub problems: Vec<Problem>,
+    /// How many more there are.
+    pub more: usize,
+}
+
+impl std::error::Error for Problems {}
+
+impl Problems {
+    /// One mistake that concerns the file as a whole.
+    pub(super) fn of_file(path: PathBuf, message: String) -> Self {
+        Self { path, problems: vec![Problem { place: None, message, note: None }], more: 0 }
+    }
+}
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = self.path.display();
+        for problem in &self.problems {
+            match &problem.place {
+                None => writeln!(f, "{path}: {}", problem.message)?,
+                Some(place) => {
+                    writeln!(f, "{path}:{}:{}: {}", place.line, place.column, problem.message)?;
+                    show(f, place)?;
+                }
+            }
+            if let Some((place, text)) = &problem.note {
+                writeln!(f, "{path}:{}:{}: {text}", place.line, place.column)?;
+                show(f, place)?;
+            }
+        }
+        match (self.problems.len() + self.more, self.more) {
+            (1, _) => write!(f, "1 mistake in {path}"),
+            (all, 0) => write!(f, "{all} mistakes in {path}"),
+            (all, more) => write!(f, "and {more} more: {all} mistakes in {path}"),
+        }
+    }
+}
+
+/// The line, and a caret under what is meant.
+fn show(f: &mut fmt::Formatter<'_>, place: &Place) -> fmt::Result {
+    let width = place.line.to_string().len().max(4);
+    writeln!(f, "{:width$} | {}", place.line, place.snippet.trim_end())?;
+    let carets = "^".repeat(place.caret.len());
+    writeln!(f, "{:width$} | {:indent$}{carets}", "", "", indent = place.caret.start)
+}
+
+/// Collects mistakes while a file is read and checked.
+pub(super) struct Collector<'a> {
+    pub(super) text: Text<'a>,
+    found: Vec<(usize, Problem)>,
+    more: usize,
+}
+
+impl<'a> Collector<'a> {
+    pub(super) fn new(text: &'a str) -> Self {
+        Self { text: Text::new(text), found: Vec::new(), more: 0 }
+    }
+
+    /// Adds a mistake at these bytes.
+    pub(super) fn add(&mut self, at: &Range<usize>, message: impl FnOnce() -> String) {
+        self.add_with(at, message, || None);
+    }
+
+    /// Adds a mistake with a second place. Both are only made where they are kept: a hostile file can have a
+    /// quarter of a million mistakes.
+    pub(super) fn add_with(
+        &mut self,
+        at: &Range<usize>,
+        message: impl FnOnce() -> String,
+        note: impl FnOnce() -> Option<(Range<usize>, String)>,
+    ) {
+        if self.found.len() == KEPT {
+            self.more += 1;
+            return;
+        }
+        let note = note().map(|(at, text)| (self.text.place(&at), text));
+        self.found.push((at.start, Problem { place: Some(self.text.place(at)), message: message(), note }));
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.found.is_empty()
+    }
+
+    /// The mistakes found; `None` where there are none.
+    pub(super) fn finish(mut self, path: PathBuf) -> Option<Problems> {
+        if self.found.is_empty() {
+            return None;
+        }
+        self.found.sort_by_key(|(at, _)| *at);
+        let problems = self.found.into_iter().map(|(_, problem)| problem).collect();
+        Some(Problems { path, problems, more: self.more })
+    }
+}

@@ -1,0 +1,118 @@
+//! Where a kernel comes from.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use serde::{Serialize, Serializer};
+
+/// Where a kernel comes from. Paths are ready to open: those of a matrix start at the matrix file's folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// A package of the Debian archive, or a meta-package that depends on it.
+    Apt {
+        /// Its name, checked against Debian's grammar: it never begins with `-`.
+        package: String,
+        /// The suite or codename to take it from; absent: the system's own choice.
+        suite: Option<String>,
+    },
+    /// Package files: an image, and its modules where they are apart. Never empty.
+    Deb(Vec<PathBuf>),
+    /// A kernel image.
+    Image {
+        /// bzImage, vmlinuz or ELF vmlinux.
+        image: PathBuf,
+        /// The folder with its modules: what `make modules_install` made, or `/lib/modules/<release>`.
+        modules: Option<PathBuf>,
+        /// Its .config.
+        config: Option<PathBuf>,
+    },
+    /// A kernel build tree.
+    Tree(PathBuf),
+}
+
+impl Source {
+    /// The keys of a kernel that name a source.
+    pub const KEYS: [&'static str; 4] = ["apt", "deb", "image", "tree"];
+}
+
+/// `apt linux-image-cloud-amd64 (trixie)`, `deb a.deb b.deb`, `image bzImage`, `tree linux`.
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Apt { package, suite: None } => write!(f, "apt {package}"),
+            Self::Apt { package, suite: Some(suite) } => write!(f, "apt {package} ({suite})"),
+            Self::Deb(files) => {
+                f.write_str("deb")?;
+                files.iter().try_for_each(|file| write!(f, " {}", file.display()))
+            }
+            Self::Image { image, .. } => write!(f, "image {}", image.display()),
+            Self::Tree(folder) => write!(f, "tree {}", folder.display()),
+        }
+    }
+}
+
+/// One key that names the kind, as in `{"tree": "linux"}`, `{"apt": {"package": …, "suite": …}}`.
+impl Serialize for Source {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        #[serde(rename_all = "kebab-case")]
+        enum Written<'a> {
+            Apt { package: &'a str, suite: Option<&'a str> },
+            Deb(Vec<Lossy<'a>>),
+            Image { file: Lossy<'a>, modules: Option<Lossy<'a>>, config: Option<Lossy<'a>> },
+            Tree(Lossy<'a>),
+        }
+        let written = match self {
+            Self::Apt { package, suite } => Written::Apt { package, suite: suite.as_deref() },
+            Self::Deb(files) => Written::Deb(files.iter().map(|file| Lossy(file)).collect()),
+            Self::Image { image, modules, config } => Written::Image {
+                file: Lossy(image),
+                modules: modules.as_deref().map(Lossy),
+                config: config.as_deref().map(Lossy),
+            },
+            Self::Tree(folder) => Written::Tree(Lossy(folder)),
+        };
+        written.serialize(serializer)
+    }
+}
+
+/// A path for people. serde refuses paths that are not UTF-8, and a run's results are not lost for a folder's name.
+struct Lossy<'a>(&'a Path);
+
+impl Serialize for Lossy<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0.display())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_source_is_shown_in_one_line_and_written_under_one_key() {
+        let apt = |suite: Option<&str>| Source::Apt { package: "linux-image".into(), suite: suite.map(str::to_owned) };
+        let image = Source::Image { image: "b/bzImage".into(), modules: None, config: Some("b/.config".into()) };
+        for (source, shown, written) in [
+            (apt(None), "apt linux-image", json!({"apt": {"package": "linux-image", "suite": null}})),
+            (apt(Some("sid")), "apt linux-image (sid)", json!({"apt": {"package": "linux-image", "suite": "sid"}})),
+            (Source::Deb(vec!["a.deb".into(), "b.deb".into()]), "deb a.deb b.deb", json!({"deb": ["a.deb", "b.deb"]})),
+            (image, "image b/bzImage", json!({"image": {"file": "b/bzImage", "modules": null, "config": "b/.config"}})),
+            (Source::Tree("linux".into()), "tree linux", json!({"tree": "linux"})),
+        ] {
+            assert_eq!(source.to_string(), shown);
+            assert_eq!(serde_json::to_value(&source).ok(), Some(written));
+        }
+    }
+
+    #[test]
+    fn a_folder_whose_name_is_not_utf_8_can_still_be_written() {
+        let source = Source::Tree(PathBuf::from(OsStr::from_bytes(b"linux\xff")));
+        assert_eq!(serde_json::to_value(&source).ok(), Some(json!({"tree": "linux\u{fffd}"})));
+    }
+}
