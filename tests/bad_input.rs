@@ -1,0 +1,96 @@
+//! What users get wrong and what hosts lack: a clear error, the right exit code, and nothing lost.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+mod common;
+use common::{Lab, cell, debian_12};
+
+/// A matrix with one kernel from this source.
+fn matrix(source: &str) -> String {
+    format!("bugs: [tcp-fragment-stall]\nkernels:\n  - name: subject\n    {source}\n")
+}
+
+#[test]
+fn all_mistakes_of_a_matrix_are_told_before_anything_boots() {
+    let lab = Lab::with_matrix("bugs: [no-such-bug]\nkernels:\n  - name: a b\n    aptt: x\n");
+    let ran = lab.run(&["run"]);
+    ran.ends_with(2).says(&["kernels.yaml:1:8", "no-such-bug", "kernels.yaml:3:11", "kernels.yaml:4:5", "aptt"]);
+    assert!(!lab.path("results").exists(), "nothing was written");
+}
+
+#[test]
+fn unknown_kernels_bugs_and_tags_are_told_with_what_there_is() {
+    let lab = Lab::with_matrix(&debian_12(""));
+    lab.run(&["run", "--kernel", "debian-21"]).ends_with(2).says(&["debian-21", "debian-12"]);
+    lab.run(&["run", "--bug", "tcp-stall"]).ends_with(2).says(&["tcp-stall", "tcp-fragment-stall"]);
+    lab.run(&["run", "--tag", "nosuch"]).ends_with(2).says(&["nosuch"]);
+    lab.run(&["run", "--matrix", "nosuch.yaml"]).ends_with(2).says(&["nosuch.yaml"]);
+    lab.run(&["run", "--kernel", "../x"]).ends_with(2).says(&["../x"]);
+}
+
+#[test]
+fn a_source_that_is_no_kernel_is_an_error_with_its_reason_and_no_verdict() {
+    let elf_of_arm = {
+        let mut header = vec![0_u8; 64];
+        header[..7].copy_from_slice(b"\x7fELF\x02\x01\x01");
+        header[16] = 2;
+        header[18] = 183;
+        header[20] = 1;
+        header[52] = 64;
+        header
+    };
+    let table: [(&str, &str, Vec<u8>, &str); 6] = [
+        ("image: text.txt", "text.txt", b"I am no kernel, I am a text.\n".to_vec(), "text.txt"),
+        ("image: empty", "empty", Vec::new(), "empty"),
+        ("image: vmlinux-arm", "vmlinux-arm", elf_of_arm, "vmlinux-arm"),
+        ("deb: cut.deb", "cut.deb", b"!<arch>\ndebian-binary   0  ".to_vec(), "cut.deb"),
+        ("deb: missing.deb", "other", Vec::new(), "missing.deb"),
+        ("tree: folder", "folder/README", b"not built".to_vec(), "folder"),
+    ];
+    for (source, file, content, named) in table {
+        let lab = Lab::with_matrix(&matrix(source));
+        lab.write(file, content);
+        let (ran, document) = lab.judge(&[]);
+        ran.ends_with(3);
+        let judged = cell(&document, "subject", "tcp-fragment-stall");
+        assert_eq!((&judged["outcome"], &judged["verdict"]), (&"error".into(), &"unknown".into()), "{judged:#}");
+        assert!(judged["reason"].as_str().is_some_and(|r| r.contains(named)), "{source}: {judged:#}");
+    }
+}
+
+#[test]
+fn a_results_folder_that_cannot_be_written_stops_the_run_at_once() {
+    let lab = Lab::with_matrix(&debian_12(""));
+    lab.write("taken", "a file, where a folder should be");
+    lab.run(&["run", "--results", "taken"]).ends_with(3).says(&["taken", "--results"]);
+}
+
+#[test]
+fn without_a_qemu_that_works_the_run_says_what_to_install() {
+    let lab = Lab::with_matrix(&debian_12(""));
+    lab.run(&["run", "--qemu", "/nonexistent/qemu"]).ends_with(3).says(&["/nonexistent/qemu", "qemu"]);
+    let old = lab.write("qemu-old", "#!/bin/sh\necho 'QEMU emulator version 1.5.3 (Debian)'\n");
+    fs::set_permissions(&old, fs::Permissions::from_mode(0o755)).expect("permissions");
+    lab.run(&["run", "--qemu", "./qemu-old"]).ends_with(3).says(&["1.5.3"]);
+    let broken = lab.write("qemu-broken", "#!/bin/sh\nexit 1\n");
+    fs::set_permissions(&broken, fs::Permissions::from_mode(0o755)).expect("permissions");
+    lab.run(&["run", "--qemu", "./qemu-broken"]).ends_with(3).says(&["qemu-broken"]);
+    // Not on the PATH at all.
+    let tools = lab.path("tools");
+    fs::create_dir(&tools).expect("a folder");
+    symlink("/bin/true", tools.join("true")).expect("a link");
+    let output = lab.command(&["run"]).env("PATH", &tools).output().expect("it starts");
+    common::Ran::of(output).ends_with(3).says(&["qemu-system-x86"]);
+}
+
+#[test]
+fn a_run_that_is_not_there_is_told() {
+    let lab = Lab::new();
+    lab.run(&["report", "nosuch"]).ends_with(2).says(&["nosuch"]);
+    lab.run(&["replay", "latest", "debian-12"]).ends_with(2).says(&["latest"]);
+    lab.write("results/broken/matrix.json", "{\"schema_version\": 1}");
+    lab.run(&["report", "broken"]).ends_with(2).says(&["matrix.json"]);
+    lab.write("results/future/matrix.json", "{\"schema_version\": 99}");
+    lab.run(&["report", "future"]).ends_with(2).says(&["99"]);
+}

@@ -1,0 +1,140 @@
+//! What the integration tests share: the program under test, and folders that vanish.
+#![allow(dead_code, reason = "each test binary uses a part of it")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// A folder of its own for a test's matrix and results; kernels come from the user's cache.
+pub struct Lab {
+    pub dir: TempDir,
+}
+
+/// How the program ended.
+pub struct Ran {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Lab {
+    pub fn new() -> Self {
+        Self { dir: tempfile::tempdir().expect("a temporary folder") }
+    }
+
+    /// With this matrix as kernels.yaml.
+    pub fn with_matrix(matrix: &str) -> Self {
+        let lab = Self::new();
+        lab.write("kernels.yaml", matrix);
+        lab
+    }
+
+    pub fn path(&self, name: impl AsRef<Path>) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    pub fn write(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");
+        fs::write(&path, content).expect("a file");
+        path
+    }
+
+    /// The program in this folder, with QEMU's emulation and nothing of the terminal's colours.
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_backproof"));
+        command.args(args).current_dir(self.dir.path()).env("NO_COLOR", "1").env_remove("CI");
+        command
+    }
+
+    pub fn run(&self, args: &[&str]) -> Ran {
+        Ran::of(self.command(args).output().expect("the program starts"))
+    }
+
+    /// `run --accel tcg --format json` with more arguments: how it ended, and its document where it printed one.
+    pub fn judge(&self, args: &[&str]) -> (Ran, Value) {
+        let ran = self.run(&[&["run", "--accel", "tcg", "--format", "json"], args].concat());
+        let document = serde_json::from_str(&ran.stdout).unwrap_or(Value::Null);
+        (ran, document)
+    }
+
+    /// A file of the newest run's folder.
+    pub fn result(&self, name: &str) -> PathBuf {
+        self.path("results/latest").join(name)
+    }
+}
+
+impl Ran {
+    pub fn of(output: Output) -> Self {
+        Self {
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+
+    /// Fails the test with everything that was printed, unless it ended with `code`.
+    #[track_caller]
+    pub fn ends_with(&self, code: i32) -> &Self {
+        assert!(self.code == code, "ended with {} and not {code}\n{}\n{}", self.code, self.stdout, self.stderr);
+        self
+    }
+
+    /// Fails the test unless stderr has all these words.
+    #[track_caller]
+    pub fn says(&self, words: &[&str]) -> &Self {
+        for word in words {
+            assert!(self.stderr.contains(word), "stderr does not say `{word}`:\n{}", self.stderr);
+        }
+        self
+    }
+}
+
+/// The one cell of a document with this kernel and bug.
+#[track_caller]
+pub fn cell<'a>(document: &'a Value, kernel: &str, bug: &str) -> &'a Value {
+    let cells = document["cells"].as_array().unwrap_or_else(|| panic!("no cells in {document}"));
+    let found = cells.iter().find(|c| c["kernel"] == kernel && c["bug"] == bug);
+    found.unwrap_or_else(|| panic!("no cell {kernel} {bug} in {document:#}"))
+}
+
+/// A matrix with one kernel from Debian 12, with more keys of that kernel.
+pub fn debian_12(more: &str) -> String {
+    format!(
+        "bugs: [tcp-fragment-stall, syn-cookie-data-loss]\nexpect: {{ syn-cookie-data-loss: fail }}\nkernels:\n  \
+         - name: debian-12\n    apt: {{ package: linux-image-cloud-amd64, suite: bookworm }}\n{more}"
+    )
+}
+
+/// Processes that descend from `root`, by their names.
+pub fn descendants(root: u32) -> Vec<(u32, String)> {
+    let mut parents = Vec::new();
+    for entry in fs::read_dir("/proc").expect("/proc").flatten() {
+        let Some(pid) = entry.file_name().to_str().and_then(|n| n.parse::<u32>().ok()) else { continue };
+        let Ok(stat) = fs::read_to_string(entry.path().join("stat")) else { continue };
+        let Some((head, tail)) = stat.rsplit_once(')') else { continue };
+        let name = head.split_once('(').map_or("", |(_, name)| name).to_owned();
+        let parent = tail.split_whitespace().nth(1).and_then(|p| p.parse::<u32>().ok());
+        parents.push((pid, parent.unwrap_or(0), name));
+    }
+    let mut found = Vec::new();
+    let mut todo = vec![root];
+    while let Some(parent) = todo.pop() {
+        for (pid, _, name) in parents.iter().filter(|(_, p, _)| *p == parent) {
+            todo.push(*pid);
+            found.push((*pid, name.clone()));
+        }
+    }
+    found
+}
+
+/// Whether a process is there and is not a zombie.
+pub fn alive(pid: u32) -> bool {
+    fs::read_to_string(format!("/proc/{pid}/stat"))
+        .ok()
+        .and_then(|stat| stat.rsplit_once(')').map(|(_, tail)| !tail.trim_start().starts_with('Z')))
+        .unwrap_or(false)
+}

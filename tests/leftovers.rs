@@ -1,0 +1,109 @@
+//! Nothing is left behind, however a run ends, and what was finished is kept.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+
+mod common;
+use common::{Lab, alive, cell, debian_12, descendants};
+
+/// A run whose guest is up: one event to wait for, the first line of its console.
+fn start(lab: &Lab) -> (Child, u32) {
+    let child = lab
+        .command(&["run", "--accel", "tcg", "--format", "json"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    let began = Instant::now();
+    loop {
+        let qemu = descendants(child.id()).into_iter().find(|(_, name)| name.starts_with("qemu-system"));
+        let console = lab.result("debian-12/boot-1/console.log");
+        if let Some((pid, _)) = qemu
+            && fs::metadata(console).is_ok_and(|m| m.len() > 0)
+        {
+            return (child, pid);
+        }
+        assert!(began.elapsed() < Duration::from_secs(60), "no guest came up");
+        std::thread::yield_now();
+    }
+}
+
+fn ends(pid: u32) {
+    let began = Instant::now();
+    while alive(pid) {
+        assert!(began.elapsed() < Duration::from_secs(10), "QEMU {pid} outlived its controller");
+        std::thread::yield_now();
+    }
+}
+
+fn document(folder: &Path) -> Value {
+    serde_json::from_slice(&fs::read(folder.join("matrix.json")).expect("matrix.json")).expect("JSON")
+}
+
+#[test]
+fn qemu_dies_with_a_controller_that_is_killed_and_no_cell_looks_judged() {
+    let lab = Lab::with_matrix(&debian_12(""));
+    let (mut child, qemu) = start(&lab);
+    child.kill().expect("kill -9");
+    child.wait().expect("it ends");
+    ends(qemu);
+    let left = document(&lab.path("results/latest"));
+    assert_eq!(left["run"]["finished"], false);
+    for bug in ["tcp-fragment-stall", "syn-cookie-data-loss"] {
+        assert_eq!(cell(&left, "debian-12", bug)["outcome"], "error");
+    }
+    // The next run is not held up by a lock of the dead one's.
+    let (ran, _) = lab.judge(&[]);
+    ran.ends_with(0);
+}
+
+#[test]
+fn ctrl_c_stops_the_guests_and_keeps_what_there_is() {
+    for signal in [Signal::SIGINT, Signal::SIGTERM] {
+        let lab = Lab::with_matrix(&debian_12(""));
+        let (child, qemu) = start(&lab);
+        kill(Pid::from_raw(child.id().try_into().expect("a pid")), signal).expect("a signal");
+        let ran = common::Ran::of(child.wait_with_output().expect("it ends"));
+        ran.ends_with(130);
+        ends(qemu);
+        let kept = document(&lab.path("results/latest"));
+        assert_eq!((&kept["run"]["interrupted"], &kept["exit_code"]), (&true.into(), &130.into()));
+        assert_eq!(serde_json::from_str::<Value>(&ran.stdout).expect("JSON"), kept);
+    }
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    let lab = Lab::with_matrix(&debian_12(""));
+    lab.judge(&[]).0.ends_with(0);
+    let mut child = lab.command(&["report"]).stdout(Stdio::piped()).spawn().expect("it starts");
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().expect("stdout")).read_line(&mut line).expect("a line");
+    assert!(line.contains("kernel"), "{line}");
+    assert_eq!(child.wait().expect("it ends").code(), Some(0));
+}
+
+#[test]
+fn two_runs_side_by_side_do_not_disturb_each_other() {
+    let labs = [Lab::with_matrix(&debian_12("")), Lab::with_matrix(&debian_12(""))];
+    let cache = tempfile::tempdir().expect("a folder");
+    let start = |lab: &Lab| {
+        lab.command(&["run", "--accel", "tcg", "--format", "json"])
+            .env("BACKPROOF_CACHE", cache.path())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("it starts")
+    };
+    let running: Vec<Child> = labs.iter().map(start).collect();
+    for child in running {
+        common::Ran::of(child.wait_with_output().expect("it ends")).ends_with(0);
+    }
+}
