@@ -33,7 +33,7 @@ pub use select::Unselectable;
 pub use source::Source;
 pub use text::Place;
 
-/// The largest matrix file, in bytes. Ten thousand kernels fit in.
+/// The largest matrix file, in bytes.
 pub const FILE_MAX: usize = 1024 * 1024;
 
 /// Which kernels to boot, which bugs to look for in each, and what is expected.
