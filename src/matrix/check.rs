@@ -11,7 +11,7 @@ use super::{Bugs, Matrix};
 use crate::words::{BadName, BugId, Expectation, KernelName};
 
 /// The keys of a matrix.
-const KEYS: [&str; 4] = ["bugs", "expect", "opt-in", "kernels"];
+pub(super) const KEYS: [&str; 4] = ["bugs", "expect", "opt-in", "kernels"];
 
 /// An expectation and where its bug is named.
 pub(super) struct Expected {

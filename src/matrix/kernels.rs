@@ -11,7 +11,7 @@ use super::{GuestSettings, KernelEntry, Source, fields};
 use crate::words::{BugId, Expectation, KernelName};
 
 /// The keys of a kernel.
-const KEYS: [&str; 14] = [
+pub(super) const KEYS: [&str; 14] = [
     "name", "apt", "deb", "image", "tree", "tags", "optional", "bugs", "expect", "memory", "cpus", "cmdline",
     "machine", "timeout",
 ];
