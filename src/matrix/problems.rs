@@ -46,7 +46,8 @@ impl fmt::Display for Problems {
         let path = self.path.display();
         for problem in &self.problems {
             match &problem.place {
-                None => writeln!(f, "{path}: {}", problem.message)?,
+                // Such a problem is the only one.
+                None => return write!(f, "{path}: {}", problem.message),
                 Some(place) => {
                     writeln!(f, "{path}:{}:{}: {}", place.line, place.column, problem.message)?;
                     show(f, place)?;
@@ -98,7 +99,7 @@ impl<'a> Collector<'a> {
         message: impl FnOnce() -> String,
         note: impl FnOnce() -> Option<(Range<usize>, String)>,
     ) {
-        if self.found.len() >= KEPT {
+        if self.is_full() {
             self.more += 1;
             return;
         }
@@ -109,6 +110,11 @@ impl<'a> Collector<'a> {
     /// Adds the mistake that ends the reading: kept however many there are, because it says that the rest is unread.
     pub(super) fn add_last(&mut self, at: &Range<usize>, message: String) {
         self.found.push((at.start, Problem { place: Some(self.text.place(at)), message, note: None }));
+    }
+
+    /// Whether any further mistake is only counted.
+    pub(super) fn is_full(&self) -> bool {
+        self.found.len() >= KEPT
     }
 
     pub(super) fn is_empty(&self) -> bool {

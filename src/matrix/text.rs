@@ -138,7 +138,7 @@ pub(super) fn one_of<'n>(names: impl IntoIterator<Item = &'n str>) -> String {
 
 /// The choice that was probably meant: the only one that begins so, or else the nearest one, where a third of its
 /// letters or fewer differ.
-fn nearest<'n>(wrong: &str, names: impl IntoIterator<Item = &'n str> + Clone) -> Option<&'n str> {
+pub(super) fn nearest<'n>(wrong: &str, names: impl IntoIterator<Item = &'n str> + Clone) -> Option<&'n str> {
     // Long texts are not slips of the finger, and comparing them costs their length squared.
     if wrong.len() > 100 {
         return None;
