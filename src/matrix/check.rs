@@ -5,13 +5,13 @@ use std::ops::Range;
 use std::path::Path;
 
 use super::problems::Collector;
-use super::text::{expected_one_of, one_of, quote};
+use super::text::{expected_one_of, nearest, one_of, quote};
 use super::tree::{Key, Node, Value};
 use super::{Bugs, Matrix};
 use crate::words::{BadName, BugId, Expectation, KernelName};
 
 /// The keys of a matrix.
-const KEYS: [&str; 4] = ["bugs", "expect", "opt-in", "kernels"];
+pub(super) const KEYS: [&str; 4] = ["bugs", "expect", "opt-in", "kernels"];
 
 /// An expectation and where its bug is named.
 pub(super) struct Expected {
@@ -35,13 +35,17 @@ pub(super) struct Checker<'c, 'a> {
     pub(super) problems: &'c mut Collector<'a>,
 }
 
-/// The entries of a mapping.
-#[derive(Clone, Copy)]
-pub(super) struct Fields<'n>(pub(super) &'n [(Key, Node)]);
+/// The entries of a mapping, under the keys that they were meant to have.
+pub(super) struct Fields<'n>(Vec<(&'static str, &'n Key, &'n Node)>);
 
 impl<'n> Fields<'n> {
-    pub(super) fn get(self, name: &str) -> Option<&'n Node> {
-        self.0.iter().find(|(key, _)| key.text == name).map(|(_, node)| node)
+    pub(super) fn get(&self, name: &str) -> Option<&'n Node> {
+        self.iter().find(|(meant, ..)| *meant == name).map(|(.., node)| node)
+    }
+
+    /// Each key's meaning, the key, and its value, in the file's order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&'static str, &'n Key, &'n Node)> {
+        self.0.iter().copied()
     }
 }
 
@@ -91,18 +95,40 @@ impl Checker<'_, '_> {
         Some(Matrix { path: path.to_owned(), bugs: bugs?, opt_in, kernels: entries })
     }
 
-    /// The entries of a mapping; keys that are not among `keys` are reported.
-    pub(super) fn mapping<'n>(&mut self, node: &'n Node, expected: &str, keys: &[&str]) -> Option<Fields<'n>> {
+    /// The entries of a mapping; keys that are not among `keys` are reported. One that was probably meant as another
+    /// stands for it from then on, so that one slip is one mistake, and what is below it is checked as well.
+    pub(super) fn mapping<'n>(
+        &mut self,
+        node: &'n Node,
+        expected: &str,
+        keys: &'static [&'static str],
+    ) -> Option<Fields<'n>> {
         let Value::Map(entries) = &node.value else {
             self.wrong_type(node, expected);
             return None;
         };
-        for (key, _) in entries.iter().filter(|(key, _)| !keys.contains(&key.text.as_str())) {
+        let known = |key: &Key| keys.iter().copied().find(|name| *name == key.text);
+        let mut given: Vec<&str> = entries.iter().filter_map(|(key, _)| known(key)).collect();
+        let mut fields = Vec::with_capacity(given.len());
+        for (key, value) in entries {
+            if let Some(name) = known(key) {
+                fields.push((name, key, value));
+                continue;
+            }
+            let names = keys.iter().copied();
             self.problems.add(&key.span, || {
-                format!("unknown key {}: {}", quote(&key.text), expected_one_of(&key.text, keys.iter().copied()))
+                format!("unknown key {}: {}", quote(&key.text), expected_one_of(&key.text, names.clone()))
             });
+            // Once all names are given there is nothing left to mean: a hostile mapping has thousands of keys.
+            if given.len() == keys.len() || self.problems.is_full() {
+                continue;
+            }
+            if let Some(name) = nearest(&key.text, names).filter(|name| !given.contains(name)) {
+                given.push(name);
+                fields.push((name, key, value));
+            }
         }
-        Some(Fields(entries))
+        Some(Fields(fields))
     }
 
     /// The items of a list that must have some. `what` they are, in the plural.

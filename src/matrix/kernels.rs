@@ -11,7 +11,7 @@ use super::{GuestSettings, KernelEntry, Source, fields};
 use crate::words::{BugId, Expectation, KernelName};
 
 /// The keys of a kernel.
-const KEYS: [&str; 14] = [
+pub(super) const KEYS: [&str; 14] = [
     "name", "apt", "deb", "image", "tree", "tags", "optional", "bugs", "expect", "memory", "cpus", "cmdline",
     "machine", "timeout",
 ];
@@ -33,7 +33,7 @@ impl Checker<'_, '_> {
             }
         };
         // Everything is looked at, also of a kernel without a name.
-        let source = self.source(fields, node);
+        let source = self.source(&fields, node);
         let tags = fields.get("tags").map(|node| self.tags(node)).unwrap_or_default();
         let optional = fields.get("optional").and_then(|node| self.boolean(node)).unwrap_or(false);
         let bugs = match fields.get("bugs") {
@@ -42,7 +42,7 @@ impl Checker<'_, '_> {
         };
         let own = fields.get("expect").map(|node| self.expectations(node)).unwrap_or_default();
         let expect = bugs.as_ref().map(|bugs| self.resolve(bugs, matrix_expect, &own));
-        let guest = self.guest(fields);
+        let guest = self.guest(&fields);
         let (name, at) = name?;
         let tags = tags.into_iter().map(|(tag, _)| tag).collect();
         let entry = match (source, bugs, expect) {
@@ -89,7 +89,7 @@ impl Checker<'_, '_> {
         }
     }
 
-    fn guest(&mut self, fields: Fields<'_>) -> GuestSettings {
+    fn guest(&mut self, fields: &Fields<'_>) -> GuestSettings {
         GuestSettings {
             memory_mib: fields.get("memory").and_then(|node| self.value(node, "memory", fields::memory)),
             cpus: fields.get("cpus").and_then(|node| self.value(node, "cpus", fields::cpus)),
@@ -100,21 +100,21 @@ impl Checker<'_, '_> {
     }
 
     /// The kernel's one source.
-    fn source(&mut self, fields: Fields<'_>, kernel: &Node) -> Option<Source> {
-        let mut given = fields.0.iter().filter(|(key, _)| Source::KEYS.contains(&key.text.as_str()));
-        let Some((first, node)) = given.next() else {
+    fn source(&mut self, fields: &Fields<'_>, kernel: &Node) -> Option<Source> {
+        let mut given = fields.iter().filter(|(meant, ..)| Source::KEYS.contains(meant));
+        let Some((kind, first, node)) = given.next() else {
             let at = fields.get("name").map_or(&kernel.span, |name| &name.span);
             self.problems.add(at, || format!("this kernel has no source: expected one of {}", one_of(Source::KEYS)));
             return None;
         };
         let mut only = true;
-        for (second, _) in given {
+        for (meant, second, _) in given {
             let note = || Some((first.span.clone(), "its source is already given here".to_owned()));
-            let message = || format!("a second source `{}`: expected one a kernel", second.text);
+            let message = || format!("a second source `{meant}`: expected one a kernel");
             self.problems.add_with(&second.span, message, note);
             only = false;
         }
-        let source = match first.text.as_str() {
+        let source = match kind {
             "apt" => self.apt(node),
             "deb" => self.deb(node),
             "image" => self.image(node),
@@ -131,7 +131,7 @@ impl Checker<'_, '_> {
         let expected = "a package, or `{ package: …, suite: … }`";
         let inner = self.mapping(node, expected, &["package", "suite"])?;
         let suite = inner.get("suite").map(|node| self.value(node, "suite", fields::suite));
-        let package = self.needed(inner, "package", node)?;
+        let package = self.needed(&inner, "package", node)?;
         let package = self.value(package, "package", fields::package)?;
         match suite {
             None => Some(Source::Apt { package, suite: None }),
@@ -156,14 +156,14 @@ impl Checker<'_, '_> {
         let inner = self.mapping(node, expected, &["file", "modules", "config"])?;
         let modules = inner.get("modules").map(|node| self.path(node));
         let config = inner.get("config").map(|node| self.path(node));
-        let file = self.needed(inner, "file", node)?;
+        let file = self.needed(&inner, "file", node)?;
         let image = self.path(file)?;
         // A wrong path has been reported, and then there is no matrix.
         Some(Source::Image { image, modules: modules.flatten(), config: config.flatten() })
     }
 
     /// The value of a key that has to be there.
-    fn needed<'n>(&mut self, fields: Fields<'n>, key: &str, mapping: &Node) -> Option<&'n Node> {
+    fn needed<'n>(&mut self, fields: &Fields<'n>, key: &str, mapping: &Node) -> Option<&'n Node> {
         let node = fields.get(key);
         if node.is_none() {
             self.problems.add(&mapping.span, || format!("the key {} is missing here", quote(key)));

@@ -1,8 +1,8 @@
 //! Reads the matrix of kernels (`kernels.yaml`) and the bugs' dossiers.
 //!
-//! serde stops at the first mistake and knows no place. So the YAML is read into a tree that keeps positions
-//! ([`tree`]), which is then checked from end to end ([`check`]); whatever is wrong comes back at once, as
-//! [`Problems`].
+//! serde stops at the first mistake and knows no place. So the YAML is read into a tree that keeps positions (file
+//! `tree.rs`), which is then checked from end to end (`check.rs`, `kernels.rs`); whatever is wrong comes back at
+//! once, as [`Problems`].
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -10,9 +10,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde::Serialize;
-
-use crate::words::{BugId, Expectation, KernelName};
+use crate::words::{BugId, Expectation, KernelName, Outcome};
 
 mod check;
 mod dossier;
@@ -33,7 +31,7 @@ pub use select::Unselectable;
 pub use source::Source;
 pub use text::Place;
 
-/// The largest matrix file, in bytes. Ten thousand kernels fit in.
+/// The largest matrix file, in bytes.
 pub const FILE_MAX: usize = 1024 * 1024;
 
 /// Which kernels to boot, which bugs to look for in each, and what is expected.
@@ -71,12 +69,12 @@ pub struct KernelEntry {
 impl KernelEntry {
     /// What is expected of this bug here.
     pub fn expected(&self, bug: &BugId) -> Expectation {
-        self.expect.get(bug).copied().unwrap_or(Expectation::Outcome(crate::words::Outcome::Pass))
+        self.expect.get(bug).copied().unwrap_or(Expectation::Outcome(Outcome::Pass))
     }
 }
 
 /// What a kernel wants of its guest; absent means as usual.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct GuestSettings {
     /// Memory in MiB.
     pub memory_mib: Option<u32>,
@@ -91,8 +89,7 @@ pub struct GuestSettings {
 }
 
 /// QEMU's machine for x86 guests.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum MachineType {
     /// Intel Q35 with PCI Express: the usual one.
     Q35,
@@ -129,7 +126,8 @@ impl fmt::Display for MachineType {
 /// All mistakes at once; or that the file cannot be read.
 pub fn load(path: &Path, bugs: &Bugs) -> Result<Matrix, Problems> {
     let unreadable = |error: std::io::Error| {
-        let message = format!("the matrix cannot be read: {error}; name one with --matrix, or see docs/matrix.md");
+        let message =
+            format!("the matrix cannot be read: {error}; name another file, or write this one (docs/matrix.md)");
         Problems::of_file(path.to_owned(), message)
     };
     let file = std::fs::File::open(path).map_err(unreadable)?;
@@ -174,7 +172,7 @@ fn read(bytes: &[u8], path: &Path, bugs: &Bugs) -> Result<Matrix, Problems> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::words::{Outcome, State};
+    use crate::words::State;
 
     fn good(text: &str, path: &str) -> Matrix {
         let read = parse(text, Path::new(path), &Bugs::built_in());
@@ -194,6 +192,23 @@ mod tests {
             assert_eq!(kernel.bugs, [bug("tcp-fragment-stall"), bug("syn-cookie-data-loss")]);
             assert_eq!(kernel.expected(&bug("tcp-fragment-stall")), Expectation::Outcome(Outcome::Pass));
             assert_eq!(kernel.expected(&bug("syn-cookie-data-loss")), Expectation::Outcome(Outcome::Fail));
+        }
+    }
+
+    #[test]
+    fn every_example_of_the_reference_is_a_matrix() {
+        let examples: Vec<_> = include_str!("../../docs/matrix.md").split("```yaml\n").skip(1).collect();
+        assert!(examples.len() >= 5);
+        for example in examples {
+            good(example.split("```").next().unwrap_or_default(), "docs/matrix.md");
+        }
+    }
+
+    #[test]
+    fn the_reference_names_every_key() {
+        let reference = include_str!("../../docs/matrix.md");
+        for key in check::KEYS.iter().chain(&kernels::KEYS) {
+            assert!(reference.contains(&format!("`{key}`")), "{key}");
         }
     }
 

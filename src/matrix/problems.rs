@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use super::text::{Place, Text};
 
-/// How many mistakes are kept and printed; the rest are counted.
+/// How many mistakes are kept and printed; the rest are counted. The one that ended the reading comes on top.
 pub const KEPT: usize = 50;
 
 /// One mistake.
@@ -26,7 +26,7 @@ pub struct Problem {
 pub struct Problems {
     /// The file.
     pub path: PathBuf,
-    /// The first [`KEPT`] mistakes; never empty.
+    /// [`KEPT`] mistakes, or one more where the last one ended the reading; never empty.
     pub problems: Vec<Problem>,
     /// How many more there are.
     pub more: usize,
@@ -46,7 +46,8 @@ impl fmt::Display for Problems {
         let path = self.path.display();
         for problem in &self.problems {
             match &problem.place {
-                None => writeln!(f, "{path}: {}", problem.message)?,
+                // Such a problem is the only one.
+                None => return write!(f, "{path}: {}", problem.message),
                 Some(place) => {
                     writeln!(f, "{path}:{}:{}: {}", place.line, place.column, problem.message)?;
                     show(f, place)?;
@@ -98,12 +99,22 @@ impl<'a> Collector<'a> {
         message: impl FnOnce() -> String,
         note: impl FnOnce() -> Option<(Range<usize>, String)>,
     ) {
-        if self.found.len() == KEPT {
+        if self.is_full() {
             self.more += 1;
             return;
         }
         let note = note().map(|(at, text)| (self.text.place(&at), text));
         self.found.push((at.start, Problem { place: Some(self.text.place(at)), message: message(), note }));
+    }
+
+    /// Adds the mistake that ends the reading: kept however many there are, because it says that the rest is unread.
+    pub(super) fn add_last(&mut self, at: &Range<usize>, message: String) {
+        self.found.push((at.start, Problem { place: Some(self.text.place(at)), message, note: None }));
+    }
+
+    /// Whether any further mistake is only counted.
+    pub(super) fn is_full(&self) -> bool {
+        self.found.len() >= KEPT
     }
 
     pub(super) fn is_empty(&self) -> bool {

@@ -13,14 +13,14 @@ pub enum Unselectable {
     #[error("{}", .0.join("\n"))]
     Unknown(Vec<String>),
     /// A kernel was asked for by name, and none of the bugs asked for is looked for in it.
-    #[error("kernel `{kernel}` is not checked for {asked}: its bugs are {there}")]
+    #[error("kernel `{kernel}` is not checked for {}: its bugs are {}", list(.asked), list(.there))]
     NotChecked {
         /// The kernel.
         kernel: KernelName,
-        /// The bugs asked for, as a message shows them.
-        asked: String,
-        /// The kernel's bugs, as a message shows them.
-        there: String,
+        /// The bugs asked for.
+        asked: Vec<BugId>,
+        /// The kernel's bugs.
+        there: Vec<BugId>,
     },
     /// Nothing is left to run.
     #[error("nothing to run: {0}")]
@@ -53,8 +53,7 @@ impl Matrix {
             if !entry.bugs.is_empty() {
                 chosen.push(entry);
             } else if named {
-                let (asked, there) = (list(bugs), list(&all));
-                return Err(Unselectable::NotChecked { kernel: entry.name, asked, there });
+                return Err(Unselectable::NotChecked { kernel: entry.name, asked: bugs.to_vec(), there: all });
             }
         }
         if chosen.is_empty() {

@@ -70,6 +70,37 @@ impl<'a> Text<'a> {
     }
 }
 
+/// From positions in characters, which the parser counts, to bytes of the file.
+pub(super) struct Offsets {
+    /// The byte at which each character starts; absent where every character is one byte.
+    starts: Option<Vec<usize>>,
+    /// Bytes of the file before the first character.
+    skipped: usize,
+    length: usize,
+}
+
+impl Offsets {
+    pub(super) fn new(text: &str, skipped: usize) -> Self {
+        let starts = (!text.is_ascii()).then(|| text.char_indices().map(|(at, _)| at).collect());
+        Self { starts, skipped, length: text.len() }
+    }
+
+    /// The byte at which this character starts; the text's end for any later one.
+    pub(super) fn byte(&self, character: usize) -> usize {
+        let byte = match &self.starts {
+            Some(starts) => starts.get(character).copied().unwrap_or(self.length),
+            None => character.min(self.length),
+        };
+        byte + self.skipped
+    }
+
+    /// The bytes of these characters.
+    pub(super) fn bytes(&self, characters: Range<usize>) -> Range<usize> {
+        let start = self.byte(characters.start);
+        start..self.byte(characters.end).max(start)
+    }
+}
+
 /// What is printed for a character of the file: one column, and nothing that a terminal acts on or that reorders
 /// the text around it.
 fn visible(character: char) -> char {
@@ -107,7 +138,7 @@ pub(super) fn one_of<'n>(names: impl IntoIterator<Item = &'n str>) -> String {
 
 /// The choice that was probably meant: the only one that begins so, or else the nearest one, where a third of its
 /// letters or fewer differ.
-fn nearest<'n>(wrong: &str, names: impl IntoIterator<Item = &'n str> + Clone) -> Option<&'n str> {
+pub(super) fn nearest<'n>(wrong: &str, names: impl IntoIterator<Item = &'n str> + Clone) -> Option<&'n str> {
     // Long texts are not slips of the finger, and comparing them costs their length squared.
     if wrong.len() > 100 {
         return None;

@@ -9,10 +9,14 @@ use std::ops::Range;
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, StrInput, Tag};
 
 use super::problems::Collector;
-use super::text::quote;
+use super::text::{Offsets, quote};
 
 /// How deep lists and mappings may be nested; a matrix needs four.
 const DEPTH: usize = 16;
+
+/// How many values a matrix may have, keys among them: some five thousand kernels. It bounds the time: the parser
+/// takes up to 0.4 µs for each, so that a megabyte made of brackets would take the better part of a second.
+const VALUES: usize = 50_000;
 
 /// One value and where it stands, in bytes of the file.
 #[derive(Debug)]
@@ -64,7 +68,8 @@ pub(super) fn read(problems: &mut Collector<'_>) -> Option<Node> {
     // A byte order mark is allowed (YAML 1.2.2, section 5.2); offsets below count from the file's start.
     let skipped = if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
     let parser = Parser::new_from_str(&text[skipped..]);
-    Builder { parser, offsets: Offsets::new(&text[skipped..], skipped), problems }.document().ok()
+    let offsets = Offsets::new(&text[skipped..], skipped);
+    Builder { parser, offsets, values: 0, problems }.document().ok()
 }
 
 /// Whether only characters occur that YAML allows (1.2.2, section 5.1). The parser takes a NUL for the end of the
@@ -82,47 +87,20 @@ fn is_printable(problems: &mut Collector<'_>) -> bool {
     problems.is_empty()
 }
 
-/// From the parser's positions, in characters, to bytes of the file.
-struct Offsets {
-    /// The byte at which each character starts; absent where every character is one byte.
-    starts: Option<Vec<usize>>,
-    skipped: usize,
-    length: usize,
-}
-
-impl Offsets {
-    fn new(text: &str, skipped: usize) -> Self {
-        let starts = (!text.is_ascii()).then(|| text.char_indices().map(|(at, _)| at).collect());
-        Self { starts, skipped, length: text.len() }
-    }
-
-    fn byte(&self, character: usize) -> usize {
-        let byte = match &self.starts {
-            Some(starts) => starts.get(character).copied().unwrap_or(self.length),
-            None => character.min(self.length),
-        };
-        byte + self.skipped
-    }
-
-    fn bytes(&self, span: saphyr_parser::Span) -> Range<usize> {
-        let start = self.byte(span.start.index());
-        start..self.byte(span.end.index()).max(start)
-    }
-}
-
 /// Reading ended early; the reason is reported.
 struct Stopped;
 
 struct Builder<'a, 'p> {
     parser: Parser<'a, StrInput<'a>>,
     offsets: Offsets,
+    values: usize,
     problems: &'p mut Collector<'a>,
 }
 
 impl<'a> Builder<'a, '_> {
     fn next(&mut self) -> Result<(Event<'a>, Range<usize>), Stopped> {
         match self.parser.next_event() {
-            Some(Ok((event, span))) => Ok((event, self.offsets.bytes(span))),
+            Some(Ok((event, span))) => Ok((event, self.offsets.bytes(span.start.index()..span.end.index()))),
             Some(Err(error)) => Err(self.syntax_error(&error)),
             None => Ok((Event::StreamEnd, self.offsets.byte(usize::MAX)..self.offsets.byte(usize::MAX))),
         }
@@ -131,7 +109,7 @@ impl<'a> Builder<'a, '_> {
     fn syntax_error(&mut self, error: &ScanError) -> Stopped {
         let at = self.offsets.byte(error.marker().index());
         let hint = self.hint(at, error.info());
-        self.problems.add(&(at..at), || format!("not valid YAML: {}{hint}", error.info()));
+        self.problems.add_last(&(at..at), format!("not valid YAML: {}{hint}", error.info()));
         Stopped
     }
 
@@ -150,6 +128,7 @@ impl<'a> Builder<'a, '_> {
                 "; is the line indented too far, or is it text with `: ` in it that wants quotes?"
             }
             "illegal placement of ':' indicator" => "; is a `[` or `{` before it not closed?",
+            "recursion limit exceeded" => "; lists and mappings are nested too deeply",
             "while parsing node, found unknown anchor" => "; aliases (`*name`) are not supported in a matrix",
             _ => "",
         };
@@ -181,7 +160,13 @@ impl<'a> Builder<'a, '_> {
 
     fn node(&mut self, event: Event<'a>, at: Range<usize>, depth: usize) -> Result<Node, Stopped> {
         if depth > DEPTH {
-            self.problems.add(&at, || format!("nested more than {DEPTH} deep: a matrix needs four levels"));
+            self.problems.add_last(&at, format!("nested more than {DEPTH} deep: a matrix needs four levels"));
+            return Err(Stopped);
+        }
+        self.values += 1;
+        if self.values > VALUES {
+            let message = format!("more than {VALUES} values: expected a smaller matrix, or several");
+            self.problems.add_last(&at, message);
             return Err(Stopped);
         }
         let (anchor, tag) = match &event {
