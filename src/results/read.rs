@@ -82,12 +82,12 @@ pub fn read_document(run: &Path) -> Result<MatrixDocument, ReadError> {
     serde_json::from_value(value).map_err(|source| ReadError::Format { path, source })
 }
 
-/// The folder of a kernel's boot: that with `number`, or its first, which ran all its reproducers.
+/// The folder of a kernel's boot.
 ///
 /// # Errors
 /// Where there is none.
-pub fn boot_folder(run: &Path, kernel: &KernelName, number: Option<u32>) -> Result<PathBuf, ReadError> {
-    let folder = run.join(kernel.as_str()).join(format!("boot-{}", number.unwrap_or(1)));
+pub fn boot_folder(run: &Path, kernel: &KernelName, number: u32) -> Result<PathBuf, ReadError> {
+    let folder = run.join(kernel.as_str()).join(format!("boot-{}", number));
     if folder.join("boot.json").is_file() {
         return Ok(folder);
     }

@@ -1,20 +1,17 @@
 //! Boots one kernel as often as its questions take: once, as a rule.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
-use std::time::Duration;
 
 use backproof_repro::protocol::{Job, Message, Packet, Plan, Report, VERSION};
-use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::engine::Lab;
 use super::event::{BootId, BootRecord, Event};
-use super::recording::Recording;
+use super::recording::{Recording, RecordingError};
 use crate::guest;
 use crate::kernel::{Kernel, Module};
-use crate::matrix::{Bug, KernelEntry, MachineType};
-use crate::vm::{self, Accel, Deadlines, Failure, GuestSpec, Observed};
+use crate::matrix::{Bug, KernelEntry};
+use crate::vm::{self, Accel, Boot, Failure, GuestSpec, Next, Observed};
 use crate::words::BugId;
 
 /// Guest memory where the matrix says nothing: Debian's kernels take 100 MiB of it for themselves.
@@ -37,6 +34,48 @@ pub struct BootEnd {
     pub failure: Option<String>,
     /// Wall time in seconds.
     pub seconds: f64,
+}
+
+impl BootEnd {
+    /// What a boot comes to.
+    pub fn of(boot: &Boot) -> Self {
+        let mut end = Self {
+            release: boot.hello().map(|hello| hello.release.clone()),
+            failure: boot.end.as_ref().err().map(describe),
+            seconds: boot.wall.as_secs_f64(),
+            ..Self::default()
+        };
+        for message in &boot.messages {
+            match message {
+                Message::Report(report) => end.reports.push(report.clone()),
+                Message::Capture(capture) => {
+                    end.packets.entry(capture.bug.clone()).or_default().extend(capture.packets.iter().cloned());
+                }
+                Message::Hello(_) | Message::Started { .. } | Message::Note { .. } | Message::End { .. } => {}
+            }
+        }
+        end
+    }
+
+    /// A boot that could not even be tried.
+    fn untried(why: &anyhow::Error) -> Self {
+        Self { failure: Some(format!("{why:#}")), ..Self::default() }
+    }
+}
+
+/// A failure with what a person needs to see of the console.
+fn describe(failure: &Failure) -> String {
+    let mut lines = vec![failure.to_string()];
+    if failure.excerpt.is_empty() {
+        lines.push("the console's last lines:".to_owned());
+        lines.extend(failure.last_lines.iter().cloned());
+        if failure.last_lines.is_empty() {
+            lines.push("(nothing was printed)".to_owned());
+        }
+    } else {
+        lines.extend(failure.excerpt.iter().cloned());
+    }
+    lines.join("\n")
 }
 
 /// The boot that settled a bug, and all boots that the bug's reproducer took part in.
@@ -75,27 +114,116 @@ pub async fn boot_all(bench: &Bench<'_>, bugs: &[&Bug]) -> BTreeMap<BugId, Boote
     let mut number = 0;
     while let Some(group) = groups.pop_front() {
         number += 1;
-        let boot = BootId { kernel: bench.entry.name.clone(), number };
-        let turn = bench.lab.accelerator.next().await;
-        let (end, failure) = boot_once(bench, &boot, &group, turn.accel()).await;
+        let id = BootId { kernel: bench.entry.name.clone(), number };
+        let turn = bench.lab.accelerator.turn().await;
+        let accel = turn.accel();
+        let (end, next) = match boot_once(bench, &id, &group, accel).await {
+            Ok(boot) => (BootEnd::of(&boot), turn.finish(&boot)),
+            Err(why) => (BootEnd::untried(&why), Next::Done),
+        };
+        let _ = bench.events.send(Event::BootEnded(BootRecord {
+            kernel: id.kernel.clone(),
+            number,
+            accelerator: accel,
+            bugs: group.iter().map(|bug| bug.id.clone()).collect(),
+            seconds: milliseconds(end.seconds),
+            failure: end.failure.clone(),
+        }));
         for bug in &group {
             let booted = settled.entry(bug.id.clone()).or_default();
-            booted.folders.push(boot.folder());
+            booted.folders.push(id.folder());
             booted.seconds += end.seconds;
             booted.end = end.clone();
         }
-        match failure {
-            Some(Failure::Accelerator { why }) if turn.may_fall_back() => {
-                if turn.kvm_failed(&why) {
-                    let _ = bench.events.send(Event::AcceleratorFellBack { why });
-                }
-                groups.push_front(group);
-            }
-            Some(_) if end.release.is_some() && group.len() > 1 => {
-                groups.extend(group.into_iter().map(|bug| vec![bug]));
-            }
-            _ => turn.worked(),
+        if let Next::BootAgain { why } = next {
+            let _ = bench.events.send(Event::AcceleratorFellBack { why });
+            groups.push_front(group);
+        } else if end.failure.is_some() && end.release.is_some() && group.len() > 1 {
+            groups.extend(group.into_iter().map(|bug| vec![bug]));
         }
     }
     settled
+}
+
+/// Seconds as files have them.
+pub(super) fn milliseconds(seconds: f64) -> f64 {
+    (seconds * 1000.0).round() / 1000.0
+}
+
+/// Boots a kernel with the reproducers of `bugs`.
+async fn boot_once(bench: &Bench<'_>, id: &BootId, bugs: &[&Bug], accel: Accel) -> anyhow::Result<Boot> {
+    let job = |bug: &&Bug| Job {
+        bug: bug.id.to_string(),
+        deadline_ms: u64::try_from(bug.deadline.as_millis()).unwrap_or(u64::MAX),
+        sysctls: BTreeMap::new(),
+    };
+    let plan = Plan {
+        version: VERSION,
+        modules: bench.modules.iter().map(|module| guest::module_file(&module.name)).collect(),
+        jobs: bugs.iter().map(job).collect(),
+    };
+    let initramfs = guest::initramfs(&plan, bench.modules)?;
+    let settings = &bench.entry.guest;
+    // Kept by content: the same kernel, agent and plan make the same bytes, however often they boot.
+    let (kept, sha256) = bench.lab.store.keep(&initramfs)?;
+    let recording = Recording {
+        image: bench.kernel.image.clone(),
+        image_sha256: bench.kernel.image_sha256.clone(),
+        initramfs: kept,
+        initramfs_sha256: sha256,
+        cmdline: settings.cmdline.clone(),
+        machine: settings.machine.unwrap_or_default(),
+        memory_mib: settings.memory_mib.unwrap_or(MEMORY_MIB),
+        cpus: settings.cpus.unwrap_or(CPUS),
+        boot_limit: settings.timeout,
+        accel,
+        plan,
+        script: String::new(),
+    };
+    let spec = recording.spec(initramfs);
+    Ok(watch(bench.lab, id, recording, spec, bench.events).await)
+}
+
+/// Boots a recorded guest again.
+///
+/// # Errors
+/// Where a file that it was booted from has gone or changed.
+pub async fn boot_again(
+    lab: &Lab,
+    id: &BootId,
+    recording: Recording,
+    events: &UnboundedSender<Event>,
+) -> Result<BootEnd, RecordingError> {
+    let spec = recording.load()?;
+    Ok(BootEnd::of(&watch(lab, id, recording, spec, events).await))
+}
+
+/// Boots a guest and tells what happens to it.
+async fn watch(
+    lab: &Lab,
+    id: &BootId,
+    recording: Recording,
+    spec: GuestSpec,
+    events: &UnboundedSender<Event>,
+) -> Boot {
+    let accel = spec.accel;
+    let deadlines = recording.deadlines();
+    let mut recording = Some(recording);
+    let mut tell = |event: Event| drop(events.send(event));
+    let mut observe = |seen: Observed<'_>| match seen {
+        Observed::Command(command) => {
+            if let Some(mut recording) = recording.take() {
+                recording.script = command.script(&recording.initramfs);
+                tell(Event::BootStarted { boot: id.clone(), accel, recording: Box::new(recording) });
+            }
+        }
+        Observed::Stage(stage) => tell(Event::Stage { boot: id.clone(), stage }),
+        Observed::Console(bytes) => tell(Event::Console { boot: id.clone(), bytes: bytes.to_vec() }),
+        Observed::Qmp(line) => tell(Event::Qmp { boot: id.clone(), line: line.json.clone() }),
+        Observed::Message(Message::Note { text }) => {
+            tell(Event::Note { kernel: id.kernel.clone(), text: text.clone() });
+        }
+        Observed::Message(_) => {}
+    };
+    vm::boot(&lab.qemu, &lab.shim, &spec, &deadlines, &mut observe).await
 }

@@ -8,7 +8,7 @@ use tokio::sync::Semaphore;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinSet;
 
-use super::boots::{Bench, Booted, boot_all};
+use super::boots::{Bench, Booted, boot_all, milliseconds};
 use super::cell::{Question, Settled};
 use super::event::{Event, KernelRecord};
 use super::settle::{Applies, Settlement, applies, by_boot, modules};
@@ -164,7 +164,7 @@ impl Tell<'_> {
         let mut cell = question.cell(release, settled);
         let mut packets = Vec::new();
         if let Some((booted, settlement)) = boot {
-            cell.seconds = (booted.seconds * 1000.0).round() / 1000.0;
+            cell.seconds = milliseconds(booted.seconds);
             cell.boots.clone_from(&booted.folders);
             cell.checks = settlement.report.as_ref().map(|report| report.checks.clone()).unwrap_or_default();
             packets.clone_from(&settlement.packets);

@@ -7,8 +7,9 @@ mod event;
 mod recording;
 mod settle;
 
-pub use boots::{BootEnd, Booted};
+pub use boots::{BootEnd, boot_again};
 pub use cell::{Cell, Question, Settled, Tally};
 pub use engine::{Ended, Lab, run};
 pub use event::{BootId, BootRecord, Event, KernelRecord};
 pub use recording::{Recording, RecordingError};
+pub use settle::judge_again;

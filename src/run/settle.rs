@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use backproof_repro::protocol::{Packet, Report};
 
-use super::boots::BootEnd;
-use super::cell::Settled;
+use super::boots::{BootEnd, milliseconds};
+use super::cell::{Cell, Question, Settled};
 use crate::evidence::runtime::{Testimony, weigh};
 use crate::kernel::{Kernel, Module};
 use crate::matrix::Bug;
@@ -95,4 +95,13 @@ pub fn by_boot(bug: &BugId, end: &BootEnd) -> Settlement {
     };
     let packets = end.packets.get(bug.as_str()).cloned().unwrap_or_default();
     Settlement { settled, report, packets }
+}
+
+/// The cell of a question whose reproducer ran in this boot alone.
+pub fn judge_again(question: &Question, end: &BootEnd) -> Cell {
+    let settlement = by_boot(&question.bug, end);
+    let mut cell = question.cell(end.release.clone(), settlement.settled);
+    cell.seconds = milliseconds(end.seconds);
+    cell.checks = settlement.report.map(|report| report.checks).unwrap_or_default();
+    cell
 }

@@ -1,0 +1,167 @@
+//! `backproof doctor`: what this host can and cannot do, and how to mend it.
+
+use std::fs;
+use std::path::Path;
+
+use anstyle::{AnsiColor, Style};
+use serde::Serialize;
+
+use super::{Doctor, Format, Stop, host, print, print_json};
+use crate::kernel::{Store, apt_available};
+use crate::report::visible;
+use crate::shim::Shim;
+use crate::vm::{Qemu, probe_kvm};
+
+/// The version of the JSON document's shape.
+const SCHEMA_VERSION: u32 = 1;
+
+/// Space that the default matrix takes in the cache, in mebibytes, with room for the next kernels.
+const CACHE_MIB: u64 = 1024;
+
+/// How well something stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum Health {
+    /// It works.
+    Good,
+    /// It doesn't, and backproof goes on without it.
+    Limited,
+    /// It doesn't, and nothing can be judged.
+    Broken,
+}
+
+/// One thing that was looked at.
+#[derive(Debug, Serialize)]
+struct Check {
+    /// What was looked at.
+    name: &'static str,
+    health: Health,
+    /// What was seen.
+    seen: String,
+    /// How to mend it.
+    remedy: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Document {
+    schema_version: u32,
+    checks: Vec<Check>,
+}
+
+fn good(name: &'static str, seen: String) -> Check {
+    Check { name, health: Health::Good, seen, remedy: None }
+}
+
+fn limited(name: &'static str, seen: String, remedy: &str) -> Check {
+    Check { name, health: Health::Limited, seen, remedy: Some(remedy.to_owned()) }
+}
+
+fn broken(name: &'static str, seen: String, remedy: &str) -> Check {
+    Check { name, health: Health::Broken, seen, remedy: Some(remedy.to_owned()) }
+}
+
+/// Looks at the host. Exits with 3 where nothing could be judged on it.
+pub(super) fn doctor(args: &Doctor) -> Result<u8, Stop> {
+    let qemu = Qemu::find(args.host.qemu.as_deref());
+    let mut checks = vec![processors()];
+    checks.push(match &qemu {
+        Ok(qemu) => good("QEMU", format!("{} {}", qemu.program().display(), qemu.version())),
+        Err(error) => broken("QEMU", format!("{error:#}"), "apt-get install qemu-system-x86, or name one with --qemu"),
+    });
+    if let Ok(qemu) = &qemu {
+        checks.push(kvm(qemu)?);
+    }
+    checks.push(cache(args.host.cache.as_deref()));
+    checks.push(results(&args.host.results));
+    checks.push(match apt_available() {
+        Ok(seen) => good("apt", seen),
+        Err(error) => limited(
+            "apt",
+            format!("{error:#}"),
+            "`apt:` kernels need a Debian system with its mirrors; `deb:`, `image:` and `tree:` work without",
+        ),
+    });
+    let is_broken = checks.iter().any(|check| check.health == Health::Broken);
+    let document = Document { schema_version: SCHEMA_VERSION, checks };
+    match args.format {
+        Format::Json => print_json(&document)?,
+        Format::Table => print(&text(&document))?,
+    }
+    Ok(if is_broken { 3 } else { 0 })
+}
+
+fn processors() -> Check {
+    let host = host::record();
+    let seen = format!("{} processors, {} MiB of memory, load {:.2}", host.cpus, host.memory_mib, host.load);
+    if cfg!(target_arch = "x86_64") {
+        good("machine", format!("{seen}, Linux {}", host.kernel))
+    } else {
+        limited("machine", seen, "guests are x86-64: on this processor they are emulated, which takes longer")
+    }
+}
+
+fn kvm(qemu: &Qemu) -> Result<Check, Stop> {
+    let remedy = "guests run under QEMU's emulation (TCG), a few times slower; for KVM use a machine, or a virtual \
+                  machine with nested virtualisation, whose /dev/kvm you may open";
+    let shim = Shim::of_this_program().map_err(Stop::no_verdict)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Stop::no_verdict)?;
+    Ok(match runtime.block_on(probe_kvm(qemu, &shim)) {
+        Ok(()) => good("KVM", "a guest ran under it".to_owned()),
+        Err(why) => limited("KVM", why, remedy),
+    })
+}
+
+fn cache(folder: Option<&Path>) -> Check {
+    let store = match folder {
+        Some(folder) => Store::open(folder),
+        None => Store::open_default(),
+    };
+    match store {
+        Err(error) => broken("cache", format!("{error:#}"), "name a folder that you may write with --cache"),
+        Ok(store) => space("cache", store.path(), CACHE_MIB, "free some space, or name another folder with --cache"),
+    }
+}
+
+fn results(folder: &Path) -> Check {
+    // The folder itself may not be there yet; then its nearest parent tells.
+    let there = folder.ancestors().find(|path| path.is_dir() || path.as_os_str().is_empty()).unwrap_or(folder);
+    let there = if there.as_os_str().is_empty() { Path::new(".") } else { there };
+    match tempfile::Builder::new().prefix(".backproof-doctor-").tempfile_in(there) {
+        Err(error) => broken(
+            "results",
+            format!("{} cannot be written: {error}", there.display()),
+            "name a folder that you may write with --results",
+        ),
+        Ok(_) => space("results", there, 64, "free some space, or name another folder with --results"),
+    }
+}
+
+/// Whether a folder that can be written has room.
+fn space(name: &'static str, folder: &Path, wanted_mib: u64, remedy: &str) -> Check {
+    let shown = fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned());
+    match rustix::fs::statvfs(folder) {
+        Err(error) => broken(name, format!("{}: {error}", shown.display()), remedy),
+        Ok(there) => {
+            let free = there.f_bavail.saturating_mul(there.f_frsize) >> 20;
+            let seen = format!("{}, {free} MiB free", shown.display());
+            if free < wanted_mib { limited(name, seen, remedy) } else { good(name, seen) }
+        }
+    }
+}
+
+fn text(document: &Document) -> String {
+    let mut text = String::new();
+    for check in &document.checks {
+        let (word, style) = match check.health {
+            Health::Good => ("ok", AnsiColor::Green.on_default()),
+            Health::Limited => ("limited", AnsiColor::Yellow.on_default()),
+            Health::Broken => ("broken", AnsiColor::Red.on_default().bold()),
+        };
+        text += &format!("{style}{word:8}{style:#}{:9}{}\n", check.name, visible(&check.seen));
+        if let Some(remedy) = &check.remedy {
+            let dim = Style::new().dimmed();
+            text += &format!("{:17}{dim}{remedy}{dim:#}\n", "");
+        }
+    }
+    text
+}

@@ -1,0 +1,102 @@
+//! `backproof replay`: boots a guest of a finished run again, exactly as it was booted then.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use serde::Serialize;
+use tokio::sync::mpsc;
+
+use super::{Accel, Format, Replay, Stop, host, print, print_json};
+use crate::report::visible;
+use crate::results::{boot_folder, find_run, read_document, read_recording};
+use crate::run::{self, BootId, Cell, Event, Lab, Question, Recording, Tally};
+
+/// The version of the JSON document's shape.
+const SCHEMA_VERSION: u32 = 1;
+
+/// What came of it, beside what came of it then.
+#[derive(Serialize)]
+struct Document {
+    schema_version: u32,
+    run: PathBuf,
+    /// The cells as they are now.
+    cells: Vec<Cell>,
+    /// The same cells as they were then.
+    then: Vec<Cell>,
+}
+
+/// Boots the guest, judges its cells anew, and exits as a run of these cells would.
+pub(super) fn replay(args: &Replay) -> Result<u8, Stop> {
+    let run = find_run(&args.host.results, &args.run).map_err(Stop::usage)?;
+    let document = read_document(&run).map_err(Stop::usage)?;
+    let folder = boot_folder(&run, &args.kernel, args.boot).map_err(Stop::usage)?;
+    let mut recording = read_recording(&folder).map_err(Stop::usage)?;
+    match args.host.accel {
+        Accel::Auto => {}
+        Accel::Kvm => recording.accel = crate::vm::Accel::Kvm,
+        Accel::Tcg => recording.accel = crate::vm::Accel::Tcg,
+    }
+    let lab = Arc::new(host::lab(&args.host, true, false, 1)?);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.context("could not start the async runtime").map_err(Stop::no_verdict)?;
+    let Some(end) = runtime.block_on(boot(args, &lab, recording.clone()))? else { return Ok(130) };
+
+    let then: Vec<Cell> = document
+        .cells
+        .into_iter()
+        .filter(|cell| cell.kernel == args.kernel && recording.plan.jobs.iter().any(|j| j.bug == cell.bug.as_str()))
+        .collect();
+    let cells: Vec<Cell> = then
+        .iter()
+        .map(|cell| {
+            let question =
+                Question { kernel: cell.kernel.clone(), bug: cell.bug.clone(), expect: cell.expect };
+            run::judge_again(&question, &end)
+        })
+        .collect();
+    let code = Tally::of(&cells).exit_code();
+    let document = Document { schema_version: SCHEMA_VERSION, run, cells, then };
+    match args.format {
+        Format::Json => print_json(&document)?,
+        Format::Table => print(&text(&document))?,
+    }
+    Ok(code)
+}
+
+/// Boots the guest into a folder of its own; `None` where somebody stopped it.
+async fn boot(args: &Replay, lab: &Lab, recording: Recording) -> Result<Option<run::BootEnd>, Stop> {
+    let (sender, mut events) = mpsc::unbounded_channel();
+    let id = BootId { kernel: args.kernel.clone(), number: args.boot };
+    let again = run::boot_again(lab, &id, recording, &sender);
+    tokio::pin!(again);
+    let stopped = host::stopped().map_err(Stop::no_verdict)?;
+    tokio::pin!(stopped);
+    loop {
+        tokio::select! {
+            biased;
+            event = events.recv() => if let (true, Some(Event::Console { bytes, .. })) = (args.console, event) {
+                // What cannot be shown is no reason to stop.
+                let text = String::from_utf8_lossy(&bytes).replace('\r', "");
+                let shown: String = text.split_inclusive('\n').map(|l| visible(l.trim_end_matches('\n')) + "\n").collect();
+                let _ = anstream::stderr().write_all(shown.as_bytes());
+            },
+            () = &mut stopped => return Ok(None),
+            end = &mut again => return end.map(Some).map_err(Stop::no_verdict),
+        }
+    }
+}
+
+fn text(document: &Document) -> String {
+    let mut text = String::new();
+    for (now, then) in document.cells.iter().zip(&document.then) {
+        let same = if now.outcome == then.outcome { "as then" } else { "unlike then" };
+        text += &format!("{}  {}  {} ({same}: {})\n", now.kernel, now.bug, now.outcome, then.outcome);
+        let findings = now.findings.iter().map(|f| f.why.as_str());
+        for line in findings.chain(now.reason.as_deref()).flat_map(str::lines) {
+            text += &format!("  {}\n", visible(line));
+        }
+    }
+    text
+}

@@ -1,0 +1,62 @@
+//! README is true: every command in it runs, in order, in one folder, as a newcomer would type it.
+//!
+//! Commands stand in ```console blocks behind `$ `. What they print there is an example; that they end with 0 is
+//! checked, or with the number that a block's info string names (```console exit=1).
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+mod common;
+use common::{Lab, Ran};
+
+struct Block {
+    exit: i32,
+    commands: Vec<String>,
+}
+
+fn blocks(text: &str) -> Vec<Block> {
+    let mut blocks: Vec<Block> = Vec::new();
+    let mut inside = false;
+    for line in text.lines() {
+        if let Some(info) = line.strip_prefix("```") {
+            inside = !inside && info.starts_with("console");
+            if inside {
+                let exit = info.split("exit=").nth(1).map_or(0, |n| n.trim().parse().expect("an exit code"));
+                blocks.push(Block { exit, commands: Vec::new() });
+            }
+        } else if let (true, Some(command)) = (inside, line.strip_prefix("$ ")) {
+            blocks.last_mut().expect("a block").commands.push(command.to_owned());
+        }
+    }
+    blocks
+}
+
+#[test]
+fn every_command_of_the_readme_works() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let readme = fs::read_to_string(root.join("README.md")).expect("README.md");
+    let lab = Lab::with_matrix(&fs::read_to_string(root.join("kernels.yaml")).expect("kernels.yaml"));
+    let bin = Path::new(env!("CARGO_BIN_EXE_backproof")).parent().expect("a folder");
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").expect("a PATH"));
+    let mut ran = 0;
+    for block in blocks(&readme) {
+        for command in &block.commands {
+            let mut shell = Command::new("bash");
+            if let Some(target) = command.strip_prefix("make ") {
+                // `make test` runs this test: what make would do is asked, not done.
+                shell.current_dir(root).args(["-c", &format!("make -n {target}")]);
+            } else if command.starts_with("git ") || command.starts_with("cd ") {
+                continue;
+            } else {
+                shell.current_dir(lab.dir.path()).args(["-c", command]);
+            }
+            let output = shell.env("PATH", &path).env("NO_COLOR", "1").output().expect("bash");
+            println!("$ {command}");
+            let exit = if command.starts_with("make ") { 0 } else { block.exit };
+            Ran::of(output).ends_with(exit);
+            ran += 1;
+        }
+    }
+    assert!(ran >= 8, "only {ran} commands were found: has README's form changed?");
+}
