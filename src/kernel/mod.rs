@@ -1,9 +1,151 @@
 //! Obtains kernels: packages, images and build trees become an image, its modules and its configuration.
+//!
+//! Everything that comes from outside (packages, images, modules, what apt says) is read by pure functions that are
+//! bounded in memory and time; nothing is written anywhere but into the [`Store`], and there only under names that
+//! this program chose.
 
-/// A kernel module, ready to load.
-pub struct Module {
-    /// Its name in the kernel's words: `tun`.
-    pub name: String,
-    /// The ELF file, decompressed.
-    pub bytes: Vec<u8>,
+mod apt;
+mod compression;
+mod config;
+mod deb;
+mod error;
+mod image;
+mod local;
+mod modules;
+mod package;
+mod store;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+pub use config::{KernelConfig, NotAConfig, Setting};
+pub use deb::DebError;
+pub use error::{Blame, ObtainError, Quoted};
+pub use image::{Image, NotAnImage, identify};
+pub use modules::{Module, ModulesError};
+pub use store::Store;
+
+use crate::matrix::Source;
+use crate::shim::Shim;
+
+/// A kernel that can be booted.
+#[derive(Clone, Debug)]
+pub struct Kernel {
+    /// `uname -r`, where the image or its package tells it.
+    pub release: Option<String>,
+    /// The image for QEMU's `-kernel`: a file in the store that never changes.
+    pub image: PathBuf,
+    /// The image's sha256, computed now, in hexadecimal digits.
+    pub image_sha256: String,
+    /// The configuration that it was built with, where it is known.
+    pub config: Option<KernelConfig>,
+    /// What it was made from.
+    pub provenance: Vec<Provenance>,
+    /// Set where this may not be the newest: what was recorded earlier is used.
+    pub stale: Option<Stale>,
+    modules: modules::Modules,
+}
+
+/// What a kernel was made from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Provenance {
+    /// A package file.
+    Package {
+        /// Its name in its own control file.
+        name: String,
+        /// Its version.
+        version: String,
+        /// sha256 of the .deb.
+        sha256: String,
+    },
+    /// The user's image.
+    File {
+        /// Where it was.
+        path: PathBuf,
+        /// Its sha256.
+        sha256: String,
+    },
+}
+
+/// Why a recorded kernel is used without asking the mirror.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stale {
+    /// How old the mirror's answer is that it rests on.
+    pub age: Duration,
+    /// What kept us from asking again: `offline was asked for`, or what apt said.
+    pub why: String,
+}
+
+/// What is going on, for people.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Progress {
+    /// Another thread or process is making what is needed here.
+    Waiting {
+        /// What is waited for.
+        what: String,
+    },
+    /// The mirror's index of a suite is being fetched.
+    Refreshing {
+        /// The suite.
+        suite: String,
+    },
+    /// A package is being fetched.
+    Fetching {
+        /// The package.
+        package: String,
+        /// Bytes that are here.
+        done: u64,
+        /// Bytes of all of it.
+        total: u64,
+    },
+    /// A package is being taken apart.
+    Unpacking {
+        /// The package's file.
+        package: String,
+    },
+    /// Something recorded earlier is used; the same is in [`Kernel::stale`].
+    Stale(Stale),
+}
+
+/// How kernels are obtained.
+pub struct Obtain<'a> {
+    /// The cache.
+    pub store: &'a Store,
+    /// Starts apt, so that it ends with this process.
+    pub shim: &'a Shim,
+    /// Use what is cached and never the network.
+    pub offline: bool,
+    /// Ask the mirror for its index however young the recorded one is.
+    pub refresh: bool,
+    /// Is told what is going on, from the thread that called.
+    pub tell: &'a (dyn Fn(Progress) + Send + Sync),
+}
+
+/// Obtains a kernel. Blocks, while apt works for minutes; any number of threads and processes can do so at once.
+///
+/// # Errors
+/// See [`ObtainError`]: [`ObtainError::blame`] tells who can mend it, [`ObtainError::is_gone`] whether it is no
+/// longer served.
+pub fn obtain(source: &Source, with: &Obtain) -> Result<Kernel, ObtainError> {
+    match source {
+        Source::Apt { package, suite } => apt::obtain(package, suite.as_deref(), with),
+        Source::Deb(files) => local::from_debs(files, with),
+        Source::Image { image, modules, config } => {
+            local::from_image(image, modules.as_deref(), config.as_deref(), with)
+        }
+        Source::Tree(tree) => local::from_tree(tree, with),
+    }
+}
+
+impl Kernel {
+    /// The wanted modules and those that they need, in the order in which they have to be loaded. What is built in
+    /// is left out, so the list may be empty. Where nothing at all is known about a kernel's modules (a bare image)
+    /// the list is empty too, and the guest has to find out.
+    ///
+    /// # Errors
+    /// [`ModulesError::Absent`] where the kernel has a wanted one neither built in nor as a module; the others where
+    /// files are damaged or belong to another kind of kernel.
+    pub fn modules_for(&self, wanted: &[&str]) -> Result<Vec<Module>, ModulesError> {
+        self.modules.load_order(wanted, self.config.as_ref())
+    }
 }

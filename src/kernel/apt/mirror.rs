@@ -1,0 +1,305 @@
+//! Asks the mirror for the kernel packages of a suite, and fetches them.
+
+use std::fs::{self, File};
+use std::io::{self, BufReader};
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+
+use super::child::{self, Output};
+use super::index::{self, Served};
+use super::sources::{self, Archive};
+use crate::kernel::compression::{self, Compression};
+use crate::kernel::error::{ObtainError, Quoted};
+use crate::kernel::{Obtain, Progress};
+
+/// What a mirror serves of one suite, as far as kernels are concerned.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Index {
+    /// Seconds since 1970.
+    pub fetched: u64,
+    pub packages: Vec<Served>,
+}
+
+/// Why fetching a package failed.
+pub(super) enum FetchError {
+    /// The mirror has it no longer: the index is too old.
+    Superseded(ObtainError),
+    Other(ObtainError),
+}
+
+impl From<ObtainError> for FetchError {
+    fn from(error: ObtainError) -> Self {
+        Self::Other(error)
+    }
+}
+
+/// Bytes that one suite's list of packages may unpack to; Debian's largest has 65 MB.
+const MAX_LIST: u64 = 1 << 30;
+
+/// Seconds since 1970, by the host's clock.
+pub(super) fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs())
+}
+
+/// The system's archives and its apt configuration.
+pub(super) struct System {
+    configuration: Vec<(String, String)>,
+    archives: Vec<Archive>,
+    searched: String,
+}
+
+impl System {
+    pub(super) fn read(with: &Obtain) -> Result<Self, ObtainError> {
+        let configuration = child::system_configuration(with)?;
+        let value = |name: &str| {
+            let found = configuration.iter().rev().find(|(n, _)| n == name);
+            found.map(|(_, value)| value.clone()).unwrap_or_default()
+        };
+        // As apt composes them: each is relative to the one before unless it is absolute.
+        let etc = Path::new("/").join(value("Dir")).join(value("Dir::Etc"));
+        let (list, parts) = (etc.join(value("Dir::Etc::sourcelist")), etc.join(value("Dir::Etc::sourceparts")));
+        let mut files = vec![list.clone()];
+        if let Ok(entries) = fs::read_dir(&parts) {
+            let mut found: Vec<PathBuf> = entries.flatten().map(|e| e.path()).collect();
+            found.sort();
+            files.extend(found);
+        }
+        let mut archives = Vec::new();
+        for file in files.iter().filter(|f| f.is_file()) {
+            // A file that only root may read is none of ours.
+            let Ok(text) = fs::read_to_string(file) else { continue };
+            match file.extension().and_then(|e| e.to_str()) {
+                Some("sources") => archives.extend(sources::deb822(&text)),
+                Some("list") => archives.extend(sources::one_line(&text)),
+                _ => {}
+            }
+        }
+        Ok(Self { configuration, archives, searched: format!("{}, {}", list.display(), parts.display()) })
+    }
+
+    pub(super) fn own_suite(&self) -> Result<String, ObtainError> {
+        sources::own_suite(&self.archives).ok_or_else(|| self.no_mirror())
+    }
+
+    fn serving(&self, suite: &str) -> Result<Vec<Archive>, ObtainError> {
+        sources::serving(&self.archives, suite).ok_or_else(|| self.no_mirror())
+    }
+
+    fn no_mirror(&self) -> ObtainError {
+        ObtainError::NoMirror { searched: self.searched.clone() }
+    }
+
+    /// Writes the private configuration for a suite; its file.
+    fn configure(&self, folder: &Path, with: &Obtain) -> Result<PathBuf, ObtainError> {
+        let file = folder.join("apt.conf");
+        with.store.write_text(&file, &child::private_configuration(&self.configuration, folder))?;
+        Ok(file)
+    }
+}
+
+/// Where apt keeps what belongs to a suite. apt's configuration cannot express every path.
+pub(super) fn folder(suite: &str, with: &Obtain) -> Result<PathBuf, ObtainError> {
+    let folder = with.store.path("apt").join(suite);
+    if folder.to_str().is_none_or(|p| p.contains(['"', '\n', '\\'])) {
+        let problem = "has a name that apt cannot use: expected no quotes and valid UTF-8".to_owned();
+        return Err(ObtainError::Unusable { what: "the cache folder", path: folder, problem });
+    }
+    Ok(folder)
+}
+
+/// Has apt fetch the suite's lists, verified by the mirror's signature, and reads them.
+pub(super) fn refresh(suite: &str, with: &Obtain) -> Result<Index, ObtainError> {
+    (with.tell)(Progress::Refreshing { suite: suite.to_owned() });
+    let system = System::read(with)?;
+    let archives = system.serving(suite)?;
+    let folder = folder(suite, with)?;
+    for below in ["sources", "lists/partial", "cache/archives/partial", "log"] {
+        let path = folder.join(below);
+        fs::create_dir_all(&path).map_err(|e| ObtainError::io("making", &path, e))?;
+    }
+    let configuration = system.configure(&folder, with)?;
+    with.store.write_text(&folder.join("status"), "")?;
+    let stanzas: String = archives.iter().map(Archive::stanza).collect();
+    with.store.write_text(&folder.join("sources/backproof.sources"), &stanzas)?;
+
+    let fetched = now();
+    // Else failures of the network are warnings, and old lists pass for new ones.
+    let args = ["update", "-q", "-o", "APT::Update::Error-Mode=any"];
+    let output = child::run("apt-get", &args, Some(&configuration), with, |_| {})?;
+    judge(&output, &archives, &folder)?;
+    let mut packages = Vec::new();
+    for (at, archive) in archives.iter().enumerate() {
+        match list(&folder.join("lists"), archive)? {
+            Some(file) => packages.extend(read_list(&file, &archive.uri)?),
+            // Not every suite has updates and a security archive.
+            None if at > 0 => {}
+            None => {
+                let doing = format!("refreshing the index of {suite}");
+                let detail = format!("apt fetched no list of packages from {}: {}", archive.uri, output.complaint());
+                return Err(ObtainError::Apt { doing, detail });
+            }
+        }
+    }
+    Ok(Index { fetched, packages })
+}
+
+/// What apt-get's output means. The archives are the suite's own first, then those that it may lack.
+fn judge(output: &Output, archives: &[Archive], folder: &Path) -> Result<(), ObtainError> {
+    let Some(main) = archives.first() else { return Ok(()) };
+    let doing = format!("refreshing the index of {}", main.suite);
+    if output.stderr.contains("No space left on device") {
+        return Err(ObtainError::DiskFull { path: folder.to_owned() });
+    }
+    for (failed, reason) in errors(&output.stdout) {
+        let detail = format!("{}: {}", Quoted::of(failed.as_bytes()), Quoted::of(reason.as_bytes()));
+        if !is_missing(reason) {
+            return Err(ObtainError::Network { doing, detail });
+        }
+        if suite_of(failed) == Some(main.suite.as_str()) {
+            let (suite, mirror) = (main.suite.clone(), main.uri.clone());
+            return Err(ObtainError::UnknownSuite { suite, mirror, detail: Quoted::of(reason.as_bytes()).to_string() });
+        }
+    }
+    let explained = ["does not have a Release file", "Failed to fetch", "Some index files failed"];
+    let unexplained = |l: &&str| l.starts_with("E:") && !explained.iter().any(|e| l.contains(e));
+    if output.stderr.lines().any(|l| unexplained(&l)) {
+        return Err(ObtainError::Apt { doing, detail: output.complaint() });
+    }
+    if output.status.code() == Some(0) || errors(&output.stdout).next().is_some() {
+        return Ok(());
+    }
+    Err(ObtainError::Apt { doing, detail: output.complaint() })
+}
+
+/// The `Err:` lines of apt's output, each with the line of its reason.
+fn errors(stdout: &str) -> impl Iterator<Item = (&str, &str)> {
+    let mut lines = stdout.lines().peekable();
+    std::iter::from_fn(move || {
+        let failed = lines.by_ref().find(|l| l.starts_with("Err:"))?;
+        let reason = lines.next_if(|l| l.starts_with(' ')).unwrap_or_default();
+        Some((failed, reason.trim()))
+    })
+}
+
+/// Whether the server answered, and does not have the file: HTTP's 404 and 410, or a local mirror's missing file.
+fn is_missing(reason: &str) -> bool {
+    ["404 ", "410 ", "File not found", "does not have a Release file"]
+        .iter()
+        .any(|m| reason.starts_with(m) || reason.contains(m))
+}
+
+/// The suite in `Err:3 http://mirror/debian sid/main amd64 Packages`.
+fn suite_of(failed: &str) -> Option<&str> {
+    failed.split(' ').nth(2)?.split('/').next()
+}
+
+/// The list of an archive's packages, among all that apt keeps: its name ends with the suite and component.
+fn list(folder: &Path, archive: &Archive) -> Result<Option<PathBuf>, ObtainError> {
+    let end = format!("_dists_{}_main_binary-amd64_Packages", archive.suite);
+    let reading = |e| ObtainError::io("reading", folder, e);
+    for entry in fs::read_dir(folder).map_err(reading)? {
+        let path = entry.map_err(reading)?.path();
+        let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
+        if [".xz", ".gz", ""].iter().any(|s| name.strip_suffix(s).is_some_and(|n| n.ends_with(&end))) {
+            return Ok(Some(path));
+        }
+    }
+    Ok(None)
+}
+
+fn read_list(file: &Path, base: &str) -> Result<Vec<Served>, ObtainError> {
+    let how = match file.extension().and_then(|e| e.to_str()) {
+        Some("xz") => Compression::Xz,
+        Some("gz") => Compression::Gzip,
+        _ => Compression::None,
+    };
+    let read = || -> io::Result<_> {
+        let unpacked = compression::reader(how, File::open(file)?, MAX_LIST)?;
+        index::read(BufReader::with_capacity(128 << 10, unpacked), base)
+    };
+    read().map_err(|e| ObtainError::io("reading", file, e))
+}
+
+/// Fetches a package into `target`. apt compares it with the sha256 from the signed index.
+pub(super) fn fetch(served: &Served, suite: &str, target: &Path, with: &Obtain) -> Result<(), FetchError> {
+    let tell = |percent: f64| {
+        // Percent of all that this child fetches, which is this one file.
+        let done = (served.size as f64 * (percent / 100.0).clamp(0.0, 1.0)) as u64;
+        (with.tell)(Progress::Fetching { package: served.name.clone(), done, total: served.size });
+    };
+    tell(0.0);
+    let folder = folder(suite, with)?;
+    // The proxy may have changed since the index was fetched.
+    let configuration = System::read(with)?.configure(&folder, with)?;
+    let hash = format!("SHA256:{}", served.sha256);
+    let target_text = target.to_string_lossy();
+    let args = ["-q", "-o", "APT::Status-Fd=1", "download-file", &served.uri, &target_text, &hash];
+    let output = child::run(child::APT_HELPER, &args, Some(&configuration), with, |line| {
+        // apt's README.progress-reporting: `dlstatus:<item>:<percent>:<text>`.
+        let percent = line.strip_prefix("dlstatus:").and_then(|l| l.split(':').nth(1)?.parse().ok());
+        percent.into_iter().for_each(tell);
+    })?;
+    if output.status.success() && target.is_file() {
+        tell(100.0);
+        return Ok(());
+    }
+    if output.stderr.contains("No space left on device") {
+        return Err(ObtainError::DiskFull { path: target.to_owned() }.into());
+    }
+    let doing = format!("fetching {}", served.uri);
+    let reason = errors(&output.stdout).last().map(|(_, reason)| reason.to_owned());
+    let missing = reason.as_deref().is_some_and(is_missing);
+    let detail = reason.filter(|r| !r.is_empty()).unwrap_or_else(|| output.complaint());
+    let error = ObtainError::Network { doing, detail };
+    Err(if missing { FetchError::Superseded(error) } else { FetchError::Other(error) })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::ExitStatusExt;
+    use std::process::ExitStatus;
+
+    use super::*;
+
+    fn judged(stdout: &str, stderr: &str, code: i32) -> Result<(), ObtainError> {
+        let archives =
+            sources::one_line("deb http://m.example/debian sid main\ndeb http://m.example/debian sid-updates main\n");
+        let status = ExitStatus::from_raw(code << 8);
+        let output = Output { status, stdout: stdout.to_owned(), stderr: stderr.to_owned() };
+        judge(&output, &archives, Path::new("/store"))
+    }
+
+    #[test]
+    fn a_missing_suite_a_missing_extra_and_a_failing_network_are_told_apart() {
+        let missing = "Ign:1 http://m.example/debian sid InRelease\nErr:2 http://m.example/debian sid Release\n  404  Not Found [IP: 1.2.3.4 80]\n";
+        let release = "E: The repository 'http://m.example/debian sid Release' does not have a Release file.\n";
+        let error = judged(missing, release, 100).unwrap_err();
+        assert!(error.is_gone(), "{error}");
+
+        let extra = missing.replace("sid ", "sid-updates ");
+        assert!(judged(&extra, &release.replace("sid ", "sid-updates "), 100).is_ok());
+
+        let refused =
+            "Err:1 http://m.example/debian sid-updates InRelease\n  Could not connect to m.example:80 (1.2.3.4).\n";
+        for (stdout, code) in
+            [(refused.to_owned(), 100), (refused.replace("-updates", ""), 100), (refused.to_owned(), 0)]
+        {
+            let error = judged(&stdout, "W: Failed to fetch http://m.example\n", code).unwrap_err();
+            assert!(matches!(error, ObtainError::Network { .. }), "{error}");
+        }
+        assert!(judged("Get:1 http://m.example/debian sid InRelease\n", "", 0).is_ok());
+    }
+
+    #[test]
+    fn other_complaints_are_passed_on() {
+        let unsigned =
+            "W: GPG error: x NO_PUBKEY 0E98404D386FA1D9\nE: The repository 'x sid InRelease' is not signed.\n";
+        let error = judged("", unsigned, 100).unwrap_err();
+        assert!(error.to_string().contains("NO_PUBKEY") && !error.is_gone(), "{error}");
+        assert!(matches!(judged("", "", 100), Err(ObtainError::Apt { .. })));
+        let full = "E: write, No space left on device\n";
+        assert!(matches!(judged("", full, 100), Err(ObtainError::DiskFull { .. })));
+    }
+}

@@ -1,0 +1,201 @@
+//! Kernels that apt can serve.
+//!
+//! Each suite has a private apt state of its own in the store, so one that has gone does not touch the others. apt
+//! is used for what it is best at: mirrors, proxies, signatures. Its index of all packages is not, for it costs
+//! seconds: the few kernel packages are read from the lists that apt has verified, and kept in a record, with which
+//! a second run starts no child at all.
+
+mod child;
+mod index;
+mod mirror;
+mod sources;
+mod version;
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use self::index::Served;
+use self::mirror::{FetchError, Index, System};
+use super::error::{ObtainError, Quoted};
+use super::package::Package;
+use super::{Kernel, Obtain, Progress, Stale, local};
+
+/// Seconds for which a mirror's answer counts as new.
+const FRESH: u64 = 6 * 60 * 60;
+
+/// The packages that were last used for a package name.
+#[derive(Serialize, Deserialize)]
+struct Selection {
+    /// When the index was fetched that they were chosen from, in seconds since 1970.
+    fetched: u64,
+    packages: Vec<Served>,
+}
+
+/// An index, and why it is not new, if it isn't.
+struct Current {
+    index: Index,
+    asked_now: bool,
+    why_old: Option<String>,
+}
+
+/// Obtains the kernel that `package` names or leads to.
+pub(super) fn obtain(package: &str, suite: Option<&str>, with: &Obtain) -> Result<Kernel, ObtainError> {
+    check(
+        "package",
+        package,
+        "a name that starts with `linux-`, as linux-image-cloud-amd64",
+        package.starts_with("linux-"),
+    )?;
+    let suite = match suite {
+        Some(suite) => suite.to_owned(),
+        None => System::read(with)?.own_suite()?,
+    };
+    check("suite", &suite, "a name such as bookworm or bookworm-backports", true)?;
+    match newest(package, &suite, with) {
+        Ok(kernel) => Ok(kernel),
+        Err(error) => recorded(package, &suite, &error, with)?.ok_or(error),
+    }
+}
+
+/// Names become arguments and folders: Debian Policy §5.6.1's letters only.
+fn check(what: &'static str, text: &str, expected: &'static str, form: bool) -> Result<(), ObtainError> {
+    let letter = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+    let good = form
+        && text.len() <= 200
+        && text.bytes().next().is_some_and(letter)
+        && text.bytes().all(|b| letter(b) || b"+-.".contains(&b));
+    if good { Ok(()) } else { Err(ObtainError::BadName { text: Quoted::of(text.as_bytes()), what, expected }) }
+}
+
+/// The newest kernel that the mirror is known to serve.
+fn newest(package: &str, suite: &str, with: &Obtain) -> Result<Kernel, ObtainError> {
+    let mut refresh = with.refresh;
+    loop {
+        let Current { index, asked_now, why_old } = current(suite, refresh, with)?;
+        let unknown =
+            |similar| ObtainError::UnknownPackage { package: package.to_owned(), suite: suite.to_owned(), similar };
+        let chosen = index::resolve(&index.packages, package).map_err(unknown)?;
+        match gather(&chosen, suite, with.offline, with) {
+            // The mirror has moved on since its index was fetched.
+            Err(FetchError::Superseded(_)) if !asked_now && why_old.is_none() => refresh = true,
+            Err(FetchError::Superseded(error) | FetchError::Other(error)) => return Err(error),
+            Ok(mut kernel) => {
+                let selection = Selection { fetched: index.fetched, packages: chosen.into_iter().cloned().collect() };
+                let known: Option<Selection> = with.store.read_record(&selection_record(package, suite));
+                if known.is_none_or(|k| k.fetched != selection.fetched || k.packages != selection.packages) {
+                    with.store.write_record(&selection_record(package, suite), &selection)?;
+                }
+                if let Some(why) = why_old {
+                    mark_stale(&mut kernel, index.fetched, why, with);
+                }
+                return Ok(kernel);
+            }
+        }
+    }
+}
+
+/// The kernel that was used last time, where the newest cannot be had for `error`, which is not the user's to mend.
+fn recorded(package: &str, suite: &str, error: &ObtainError, with: &Obtain) -> Result<Option<Kernel>, ObtainError> {
+    let outside =
+        matches!(error, ObtainError::Network { .. } | ObtainError::NotCached { .. } | ObtainError::Apt { .. });
+    if !outside && !error.is_gone() {
+        return Ok(None);
+    }
+    let Some(selection) = with.store.read_record::<Selection>(&selection_record(package, suite)) else {
+        return Ok(None);
+    };
+    match gather(&selection.packages.iter().collect::<Vec<_>>(), suite, true, with) {
+        Ok(mut kernel) => {
+            mark_stale(&mut kernel, selection.fetched, error.to_string(), with);
+            Ok(Some(kernel))
+        }
+        // Then the first error is the one to tell.
+        Err(_) => Ok(None),
+    }
+}
+
+fn selection_record(package: &str, suite: &str) -> String {
+    format!("apt/{suite}/{package}.json")
+}
+
+fn mark_stale(kernel: &mut Kernel, fetched: u64, why: String, with: &Obtain) {
+    let stale = Stale { age: Duration::from_secs(mirror::now().saturating_sub(fetched)), why };
+    (with.tell)(Progress::Stale(stale.clone()));
+    kernel.stale = Some(stale);
+}
+
+/// The suite's index: the recorded one while it is new, else the mirror's.
+fn current(suite: &str, refresh: bool, with: &Obtain) -> Result<Current, ObtainError> {
+    let record = format!("apt/{suite}/index.json");
+    let read = || with.store.read_record::<Index>(&record);
+    let known = read();
+    if with.offline {
+        let what = || format!("the index of {suite}");
+        let missing = || ObtainError::NotCached { what: what(), store: with.store.folder().to_owned() };
+        let why_old = Some("offline was asked for".to_owned());
+        return Ok(Current { index: known.ok_or_else(missing)?, asked_now: false, why_old });
+    }
+    let fresh = |index: &Index| mirror::now().checked_sub(index.fetched).is_some_and(|age| age < FRESH);
+    match known {
+        Some(index) if !refresh && fresh(&index) => return Ok(Current { index, asked_now: false, why_old: None }),
+        _ => {}
+    }
+    let before = known.as_ref().map(|k| k.fetched);
+    let waiting = || (with.tell)(Progress::Waiting { what: format!("the index of {suite}") });
+    let asked = mirror::now();
+    let _lock = with.store.lock(&format!("apt-{suite}"), waiting)?;
+    match read() {
+        // Somebody else asked while this one waited.
+        Some(index) if index.fetched >= asked || (Some(index.fetched) != before && fresh(&index)) => {
+            return Ok(Current { index, asked_now: true, why_old: None });
+        }
+        _ => {}
+    }
+    match mirror::refresh(suite, with) {
+        Ok(index) => {
+            with.store.write_record(&record, &index)?;
+            Ok(Current { index, asked_now: true, why_old: None })
+        }
+        Err(error) => match known {
+            Some(index) if !matches!(error, ObtainError::DiskFull { .. }) => {
+                Ok(Current { index, asked_now: false, why_old: Some(error.to_string()) })
+            }
+            _ => Err(error),
+        },
+    }
+}
+
+/// Makes a kernel of packages, fetching those that are missing.
+fn gather(chosen: &[&Served], suite: &str, offline: bool, with: &Obtain) -> Result<Kernel, FetchError> {
+    // Twice, because a damaged cached file is only noticed, and removed, when all is put together.
+    for _ in 0..2 {
+        let mut packages = Vec::new();
+        for served in chosen {
+            packages.push(package(served, suite, offline, with)?);
+        }
+        if let Some(kernel) = local::assemble(&packages, with.store)? {
+            return Ok(kernel);
+        }
+    }
+    Err(local::damaged(with.store).into())
+}
+
+fn package(served: &Served, suite: &str, offline: bool, with: &Obtain) -> Result<Package, FetchError> {
+    if let Some(package) = Package::recorded(with.store, &served.sha256) {
+        return Ok(package);
+    }
+    let name = format!("{} {}", served.name, served.version);
+    if offline {
+        return Err(ObtainError::NotCached { what: name, store: with.store.folder().to_owned() }.into());
+    }
+    let _lock = with.store.lock(&served.sha256, || (with.tell)(Progress::Waiting { what: name.clone() }))?;
+    if let Some(package) = Package::recorded(with.store, &served.sha256) {
+        return Ok(package);
+    }
+    let folder = with.store.draft_folder()?;
+    let file = folder.path().join(format!("{}.deb", served.name));
+    mirror::fetch(served, suite, &file, with)?;
+    (with.tell)(Progress::Unpacking { package: served.name.clone() });
+    Ok(Package::unpack(with.store, &file, &served.sha256)?)
+}

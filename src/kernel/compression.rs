@@ -1,0 +1,144 @@
+//! Decompresses what packages and modules are compressed with, and never more than the reader agreed to.
+
+use std::error::Error;
+use std::io::{self, Read};
+
+use liblzma::stream::{CONCATENATED, Stream};
+
+/// How a stream is compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Compression {
+    None,
+    Xz,
+    Gzip,
+    Zstd,
+}
+
+/// Memory that an xz stream may ask for: `xz -9` asks for 65 MiB, and nobody compresses kernels with more.
+const XZ_MEMORY: u64 = 192 << 20;
+/// The largest zstd window, as a power of two: what `zstd --ultra -22` uses.
+const ZSTD_WINDOW_LOG: u32 = 27;
+
+/// More bytes came out than were agreed.
+#[derive(Debug, thiserror::Error)]
+#[error("it unpacks to more than {0} bytes")]
+struct Bomb(u64);
+
+/// The most that `compressed` bytes of a package may unpack to. Kernel packages unpack to 3 to 6 times their size;
+/// xz and zstd manage several thousand times with zeros.
+pub(super) fn bound(compressed: u64) -> u64 {
+    compressed.saturating_mul(50).saturating_add(64 << 20).min(8 << 30)
+}
+
+/// Decompresses `input`; reading more than `limit` bytes is an error for which [`is_bomb`] holds.
+pub(super) fn reader<'a>(how: Compression, input: impl Read + 'a, limit: u64) -> io::Result<Box<dyn Read + 'a>> {
+    Ok(match how {
+        Compression::None => Box::new(Bounded { inner: input, left: limit, limit }),
+        Compression::Xz => {
+            let stream = Stream::new_stream_decoder(XZ_MEMORY, CONCATENATED)?;
+            let inner = liblzma::read::XzDecoder::new_stream(input, stream);
+            Box::new(Bounded { inner, left: limit, limit })
+        }
+        Compression::Gzip => Box::new(Bounded { inner: flate2::read::MultiGzDecoder::new(input), left: limit, limit }),
+        Compression::Zstd => {
+            let mut inner = zstd::Decoder::new(input)?;
+            inner.window_log_max(ZSTD_WINDOW_LOG)?;
+            Box::new(Bounded { inner, left: limit, limit })
+        }
+    })
+}
+
+/// Decompresses all of `input`, at most `limit` bytes.
+pub(super) fn decompress(how: Compression, input: &[u8], limit: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    reader(how, input, limit)?.read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Whether the error, or one that caused it, says that too much came out.
+pub(super) fn is_bomb(error: &io::Error) -> bool {
+    let mut cause = error.get_ref().map(|e| e as &(dyn Error + 'static));
+    while let Some(error) = cause {
+        if error.is::<Bomb>() {
+            return true;
+        }
+        // An io::Error's own source skips the error that it holds.
+        cause = match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+            Some(held) => Some(held),
+            None => error.source(),
+        };
+    }
+    false
+}
+
+struct Bounded<R> {
+    inner: R,
+    left: u64,
+    limit: u64,
+}
+
+impl<R: Read> Read for Bounded<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(buffer)?;
+        self.left = self.left.checked_sub(read as u64).ok_or_else(|| io::Error::other(Bomb(self.limit)))?;
+        Ok(read)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn compress(how: Compression, bytes: &[u8]) -> Vec<u8> {
+        match how {
+            Compression::None => bytes.to_vec(),
+            Compression::Xz => liblzma::encode_all(bytes, 1).unwrap(),
+            Compression::Zstd => zstd::encode_all(bytes, 1).unwrap(),
+            Compression::Gzip => {
+                let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+                encoder.write_all(bytes).unwrap();
+                encoder.finish().unwrap()
+            }
+        }
+    }
+
+    const ALL: [Compression; 4] = [Compression::None, Compression::Xz, Compression::Gzip, Compression::Zstd];
+
+    #[test]
+    fn what_was_compressed_comes_back_and_never_more_than_agreed() {
+        let bytes = vec![7; 100_000];
+        for how in ALL {
+            let packed = compress(how, &bytes);
+            assert_eq!(decompress(how, &packed, 100_000).unwrap(), bytes, "{how:?}");
+            let error = decompress(how, &packed, 99_999).unwrap_err();
+            assert!(is_bomb(&error), "{how:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_stream_that_ends_early_is_an_error_at_every_length() {
+        let bytes: Vec<u8> = (0..=255).cycle().take(2000).collect();
+        for how in [Compression::Xz, Compression::Gzip, Compression::Zstd] {
+            let packed = compress(how, &bytes);
+            // Nothing at all is an empty stream to some of them; packages and modules never are empty.
+            for length in 1..packed.len() {
+                let result = decompress(how, &packed[..length], 1 << 20);
+                assert!(result.is_err(), "{how:?} cut to {length} of {}", packed.len());
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_a_decompressor_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300), which in 0..4usize) {
+            let mut input = compress(ALL[which], b"head");
+            input.truncate(12);
+            input.extend(bytes);
+            let _ = decompress(ALL[which], &input, 1 << 20);
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! What can go wrong while a kernel is obtained.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::config::NotAConfig;
+use super::deb::DebError;
+use super::image::NotAnImage;
+
+/// Why a kernel could not be obtained.
+#[derive(Debug, thiserror::Error)]
+pub enum ObtainError {
+    /// A file or folder that was named is not there, or is of another kind.
+    #[error("{what} {} {problem}; check the path", path.display())]
+    Unusable {
+        /// What it should be: `the image`, `the build tree` …
+        what: &'static str,
+        /// Where it was looked for.
+        path: PathBuf,
+        /// What is wrong with it: `does not exist` …
+        problem: String,
+    },
+    /// The image is not an x86-64 kernel that QEMU boots.
+    #[error("{} is no kernel to boot: expected an x86-64 bzImage, vmlinuz or PVH vmlinux, found {found}", path.display())]
+    NotAnImage {
+        /// The file.
+        path: PathBuf,
+        /// What it is.
+        found: NotAnImage,
+    },
+    /// The configuration is another kind of file.
+    #[error("{} is not a kernel configuration: {source}", path.display())]
+    NotAConfig {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: NotAConfig,
+    },
+    /// A package cannot be read, or is hostile.
+    #[error("the package {} {problem}", path.display())]
+    BadPackage {
+        /// The package's file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: DebError,
+    },
+    /// The packages together don't hold exactly one kernel.
+    #[error("{packages} hold {found}; {advice}")]
+    NotOneKernel {
+        /// The packages.
+        packages: String,
+        /// What they hold.
+        found: String,
+        /// What to do.
+        advice: &'static str,
+    },
+    /// The suite has no such package.
+    #[error("{suite} has no package `{package}`{}", suggestion(similar))]
+    UnknownPackage {
+        /// The package.
+        package: String,
+        /// The suite.
+        suite: String,
+        /// Names that look like it.
+        similar: Vec<String>,
+    },
+    /// The mirror does not serve this suite (any more).
+    #[error("the mirror {mirror} does not serve the suite `{suite}`: {detail}; check its name, or use another mirror")]
+    UnknownSuite {
+        /// The suite.
+        suite: String,
+        /// The mirror's address, from the system's configuration.
+        mirror: String,
+        /// What apt said.
+        detail: String,
+    },
+    /// Not a name that a package or suite can have.
+    #[error("`{text}` is no {what}: expected {expected}")]
+    BadName {
+        /// The text.
+        text: Quoted,
+        /// What it should be.
+        what: &'static str,
+        /// Its form.
+        expected: &'static str,
+    },
+    /// This host has no apt.
+    #[error(
+        "{program} was not found, and `apt:` kernels come through it; install apt, or name package files under `deb:`"
+    )]
+    NoApt {
+        /// The missing program.
+        program: &'static str,
+    },
+    /// The system's apt configuration names no archive of a distribution.
+    #[error(
+        "the system's apt configuration ({searched}) names no archive with the component `main`; add one, or name package files under `deb:`"
+    )]
+    NoMirror {
+        /// Files that were read.
+        searched: String,
+    },
+    /// The network or the mirror failed, and nothing usable is cached.
+    #[error("{doing} failed: {detail}; check the network and the mirror, and try again")]
+    Network {
+        /// What was being done.
+        doing: String,
+        /// What apt said.
+        detail: String,
+    },
+    /// Offline was asked for, and the cache doesn't have it.
+    #[error("{what} is not in the cache {}, and nothing may be downloaded offline; run once without --offline", store.display())]
+    NotCached {
+        /// What is missing.
+        what: String,
+        /// The cache folder.
+        store: PathBuf,
+    },
+    /// apt failed in another way.
+    #[error("{doing} failed: {detail}")]
+    Apt {
+        /// What was being done.
+        doing: String,
+        /// What apt said.
+        detail: String,
+    },
+    /// No space, or no quota, is left.
+    #[error("no space is left for {}; free some, or choose another cache folder", path.display())]
+    DiskFull {
+        /// What was being written.
+        path: PathBuf,
+    },
+    /// Reading or writing failed.
+    #[error("{doing} {} failed: {source}", path.display())]
+    Io {
+        /// `reading`, `writing` …
+        doing: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// Who can mend an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Blame {
+    /// The one who wrote the matrix or the command line: exit code 2.
+    User,
+    /// The host, the network or the mirror: exit code 3.
+    Host,
+}
+
+impl ObtainError {
+    /// Whether the package or suite is no longer (or was never) served, which an optional kernel survives as a skip.
+    pub fn is_gone(&self) -> bool {
+        matches!(self, Self::UnknownPackage { .. } | Self::UnknownSuite { .. })
+    }
+
+    /// Who can mend it.
+    pub fn blame(&self) -> Blame {
+        match self {
+            Self::Unusable { .. }
+            | Self::NotAnImage { .. }
+            | Self::NotAConfig { .. }
+            | Self::BadPackage { .. }
+            | Self::NotOneKernel { .. }
+            | Self::UnknownPackage { .. }
+            | Self::UnknownSuite { .. }
+            | Self::BadName { .. } => Blame::User,
+            Self::NoApt { .. }
+            | Self::NoMirror { .. }
+            | Self::Network { .. }
+            | Self::NotCached { .. }
+            | Self::Apt { .. }
+            | Self::DiskFull { .. }
+            | Self::Io { .. } => Blame::Host,
+        }
+    }
+
+    pub(super) fn io(doing: &'static str, path: &Path, source: io::Error) -> Self {
+        let path = path.to_owned();
+        match source.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::DiskFull { path },
+            _ => Self::Io { doing, path, source },
+        }
+    }
+}
+
+fn suggestion(names: &[String]) -> String {
+    match names {
+        [] => "; check its name".to_owned(),
+        names => format!("; it has {}", names.join(", ")),
+    }
+}
+
+/// Text from outside, cut and escaped so that it can be shown to people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Quoted(String);
+
+impl Quoted {
+    /// At most 100 bytes of `text`, with everything unprintable escaped.
+    pub fn of(text: &[u8]) -> Self {
+        let cut = text.len() > 100;
+        let shown = text[..text.len().min(100)].escape_ascii().to_string();
+        Self(if cut { shown + "…" } else { shown })
+    }
+}
+
+impl fmt::Display for Quoted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}

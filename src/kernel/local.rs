@@ -1,0 +1,203 @@
+//! Kernels that the user has: package files, an image, a build tree.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use object::ReadCache;
+
+use super::config::KernelConfig;
+use super::error::ObtainError;
+use super::image::{self, Image, NotAnImage};
+use super::modules::Modules;
+use super::package::{self, Package};
+use super::store::{self, Store};
+use super::{Kernel, Obtain, Progress, Provenance};
+
+/// The kernel in package files.
+pub(super) fn from_debs(files: &[PathBuf], with: &Obtain) -> Result<Kernel, ObtainError> {
+    let mut packages = Vec::new();
+    for file in files {
+        check_file("the package", file)?;
+        let mut open = File::open(file).map_err(|e| ObtainError::io("reading", file, e))?;
+        let (sha256, _) = store::sha256_of(&mut open).map_err(|e| ObtainError::io("reading", file, e))?;
+        packages.push(unpacked(file, &sha256, with)?);
+    }
+    match assemble(&packages, with.store)? {
+        Some(kernel) => Ok(kernel),
+        None => {
+            // Something in the cache was damaged and is gone now; the packages are still here.
+            let again = files.iter().zip(&packages).map(|(file, p)| unpacked(file, &p.file_sha256, with));
+            let again = again.collect::<Result<Vec<_>, _>>()?;
+            assemble(&again, with.store)?.ok_or_else(|| damaged(with.store))
+        }
+    }
+}
+
+pub(super) fn damaged(store: &Store) -> ObtainError {
+    let source = std::io::Error::other("what was just written reads back differently; check the disk");
+    ObtainError::io("reading", store.folder(), source)
+}
+
+/// The package file with this sha256, taken apart by whoever comes first.
+pub(super) fn unpacked(file: &Path, sha256: &str, with: &Obtain) -> Result<Package, ObtainError> {
+    if let Some(package) = Package::recorded(with.store, sha256) {
+        return Ok(package);
+    }
+    let shown = file.file_name().unwrap_or(file.as_os_str()).to_string_lossy().into_owned();
+    let _lock = with.store.lock(sha256, || (with.tell)(Progress::Waiting { what: shown.clone() }))?;
+    if let Some(package) = Package::recorded(with.store, sha256) {
+        return Ok(package);
+    }
+    (with.tell)(Progress::Unpacking { package: shown.clone() });
+    Package::unpack(with.store, file, sha256)
+}
+
+/// Makes one kernel of packages. `None` where a cached file turned out to be damaged; the records that named it are
+/// gone then, so that the caller can have them made again.
+pub(super) fn assemble(packages: &[Package], store: &Store) -> Result<Option<Kernel>, ObtainError> {
+    let names = || packages.iter().map(|p| format!("{} {}", p.package, p.version)).collect::<Vec<_>>().join(", ");
+    let not_one = |found, advice| ObtainError::NotOneKernel { packages: names(), found, advice };
+    let images = packages.iter().flat_map(|p| &p.images).collect::<Vec<_>>();
+    let Some(image) = images.first() else {
+        let advice = "name the package with boot/vmlinuz-*, which may be one that this one depends on";
+        return Err(not_one("no kernel image".to_owned(), advice));
+    };
+    if images.iter().any(|other| other.sha256 != image.sha256) {
+        let found = images.iter().map(|i| i.path.as_str()).collect::<Vec<_>>().join(" and ");
+        return Err(not_one(found, "name the packages of one kernel only"));
+    }
+    if !store.verify(&image.sha256)? {
+        packages.iter().for_each(|p| p.forget(store));
+        return Ok(None);
+    }
+    let path = store.blob(&image.sha256);
+    // The path in the package means more to people than the blob's.
+    let found = |found| ObtainError::NotAnImage { path: PathBuf::from(&image.path), found };
+    let release = match identify(&path)?.map_err(found)? {
+        Image::BzImage { release } => release,
+        Image::Vmlinux => None,
+    };
+    let release = release.or_else(|| image.path.strip_prefix("boot/vmlinuz-").map(str::to_owned));
+
+    let files = || {
+        let all = packages.iter().flat_map(|p| p.files.iter().map(move |f| (p, f)));
+        all.filter_map(|(p, file)| Some((store.blob(p.pack()?), file)))
+    };
+    let releases = || files().filter_map(|(_, f)| package::in_modules_folder(&f.path)).map(|(release, _)| release);
+    let other = release.as_deref().and_then(|own| releases().find(|r| *r != own).map(|other| (own, other)));
+    if let Some((own, other)) = other {
+        let found = format!("the image of {own} and modules of {other}");
+        return Err(not_one(found, "name the packages of one kernel only"));
+    }
+    let read = || -> Result<_, ObtainError> {
+        let mut config = None;
+        if let Some((pack, file)) = files().find(|(_, f)| Package::is_config(f)) {
+            let text = file.read(&pack).map_err(|e| ObtainError::io("reading", &pack, e))?;
+            let not = |source| ObtainError::NotAConfig { path: PathBuf::from(&file.path), source };
+            config = Some(KernelConfig::parse(&text).map_err(not)?);
+        }
+        Ok((config, Modules::packed(files().map(|(pack, file)| (pack, file.clone())), names())?))
+    };
+    let (config, modules) = match read() {
+        Ok(read) => read,
+        Err(ObtainError::Io { .. }) => {
+            packages.iter().for_each(|p| p.forget(store));
+            return Ok(None);
+        }
+        Err(error) => return Err(error),
+    };
+    let provenance = packages.iter().map(|p| Provenance::Package {
+        name: p.package.clone(),
+        version: p.version.clone(),
+        sha256: p.file_sha256.clone(),
+    });
+    Ok(Some(Kernel {
+        release,
+        image: path,
+        image_sha256: image.sha256.clone(),
+        config,
+        provenance: provenance.collect(),
+        stale: None,
+        modules,
+    }))
+}
+
+/// The kernel in an image file.
+pub(super) fn from_image(
+    image: &Path,
+    modules: Option<&Path>,
+    config: Option<&Path>,
+    with: &Obtain,
+) -> Result<Kernel, ObtainError> {
+    let (blob, sha256, release) = adopt(image, with.store)?;
+    let modules = match modules {
+        Some(folder) if folder.is_dir() => Modules::in_folder(folder, release.as_deref())?,
+        Some(folder) => return Err(unusable("the modules folder", folder, "is not a folder")),
+        None => Modules::default(),
+    };
+    let config = config.map(read_config).transpose()?;
+    let provenance = vec![Provenance::File { path: image.to_owned(), sha256: sha256.clone() }];
+    Ok(Kernel { release, image: blob, image_sha256: sha256, config, provenance, stale: None, modules })
+}
+
+/// The kernel in a build tree.
+pub(super) fn from_tree(tree: &Path, with: &Obtain) -> Result<Kernel, ObtainError> {
+    if !tree.is_dir() {
+        return Err(unusable("the build tree", tree, "is not a folder"));
+    }
+    let image = tree.join("arch/x86/boot/bzImage");
+    if !image.is_file() {
+        return Err(unusable("the build tree", tree, "has no arch/x86/boot/bzImage; build it (`make bzImage`)"));
+    }
+    let (blob, sha256, in_image) = adopt(&image, with.store)?;
+    let config = Some(tree.join(".config")).filter(|path| path.is_file());
+    let config = config.as_deref().map(read_config).transpose()?;
+    // The image's own word comes first: kernel.release is made anew before the image is.
+    let recorded = fs::read(tree.join("include/config/kernel.release")).ok();
+    let release = in_image.or_else(|| image::as_release(&recorded?));
+    let provenance = vec![Provenance::File { path: image, sha256: sha256.clone() }];
+    let modules = Modules::in_tree(tree)?;
+    Ok(Kernel { release, image: blob, image_sha256: sha256, config, provenance, stale: None, modules })
+}
+
+/// Checks an image and copies it into the store, because results and replays are about exactly these bytes, and a
+/// build tree's image changes with the next build.
+fn adopt(image: &Path, store: &Store) -> Result<(PathBuf, String, Option<String>), ObtainError> {
+    check_file("the image", image)?;
+    let not = |found| ObtainError::NotAnImage { path: image.to_owned(), found };
+    identify(image)?.map_err(not)?;
+    let sha256 = store.adopt(image)?;
+    let blob = store.blob(&sha256);
+    let release = match identify(&blob)?.map_err(not)? {
+        Image::BzImage { release } => release,
+        Image::Vmlinux => {
+            let file = File::open(&blob).map_err(|e| ObtainError::io("reading", &blob, e))?;
+            image::banner_release(file).map_err(|e| ObtainError::io("reading", &blob, e))?
+        }
+    };
+    Ok((blob, sha256, release))
+}
+
+fn identify(path: &Path) -> Result<Result<Image, NotAnImage>, ObtainError> {
+    let file = File::open(path).map_err(|e| ObtainError::io("reading", path, e))?;
+    Ok(image::identify(&ReadCache::new(file)))
+}
+
+fn read_config(path: &Path) -> Result<KernelConfig, ObtainError> {
+    check_file("the configuration", path)?;
+    let text = fs::read(path).map_err(|e| ObtainError::io("reading", path, e))?;
+    KernelConfig::parse(&text).map_err(|source| ObtainError::NotAConfig { path: path.to_owned(), source })
+}
+
+fn check_file(what: &'static str, path: &Path) -> Result<(), ObtainError> {
+    match fs::metadata(path) {
+        Ok(found) if found.is_file() => Ok(()),
+        Ok(_) => Err(unusable(what, path, "is not a file")),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(unusable(what, path, "does not exist")),
+        Err(error) => Err(unusable(what, path, &format!("cannot be read ({error})"))),
+    }
+}
+
+fn unusable(what: &'static str, path: &Path, problem: &str) -> ObtainError {
+    ObtainError::Unusable { what, path: path.to_owned(), problem: problem.to_owned() }
+}

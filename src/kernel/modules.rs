@@ -1,0 +1,282 @@
+//! Finds modules and what they depend on, by what the modules say themselves (`.modinfo`): `modules.dep` is made
+//! when a kernel is installed, and these never are.
+
+use std::collections::{HashMap, HashSet};
+use std::fs;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use object::read::elf::ElfFile64;
+use object::{Architecture, Endianness, Object, ObjectSection};
+
+use super::compression::{self, Compression};
+use super::config::KernelConfig;
+use super::error::ObtainError;
+use super::package::Packed;
+
+/// A module, ready for `finit_module`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Module {
+    /// Its name as the kernel has it (`nf_tables`, never with `-`).
+    pub name: String,
+    /// The ELF file, decompressed.
+    pub bytes: Vec<u8>,
+}
+
+impl std::fmt::Debug for Module {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Module({}, {} bytes)", self.name, self.bytes.len())
+    }
+}
+
+/// Why modules could not be given.
+#[derive(Debug, thiserror::Error)]
+pub enum ModulesError {
+    /// The kernel has it neither built in nor as a module: a reproducer that needs it must be skipped.
+    #[error("this kernel has no `{name}`: {why}")]
+    Absent {
+        /// The module.
+        name: String,
+        /// Where it was looked for.
+        why: String,
+    },
+    /// What should be a module is none.
+    #[error("{file} is no module for x86-64: {why}; give the folder that belongs to this kernel")]
+    NotAModule {
+        /// Its file.
+        file: String,
+        /// Why not.
+        why: String,
+    },
+    /// Reading failed.
+    #[error("reading the module {file} failed: {source}; run again to have it made anew if it is cached")]
+    Io {
+        /// Its file.
+        file: String,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// The modules of one kernel, found but not read.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Modules {
+    /// From modules.builtin; `None` where that file is missing.
+    builtin: Option<HashSet<String>>,
+    files: HashMap<String, Location>,
+    /// Where they are, for messages; `None` where no place for modules is known.
+    place: Option<String>,
+}
+
+#[derive(Clone, Debug)]
+enum Location {
+    File(PathBuf),
+    Packed { pack: PathBuf, file: Packed },
+}
+
+/// Kconfig's names of modules that reproducers may ask for: what answers where a kernel comes without modules.builtin.
+const OPTIONS: [(&str, &str); 3] = [("tun", "TUN"), ("veth", "VETH"), ("sch_netem", "NET_SCH_NETEM")];
+
+/// Bytes of one decompressed module, debug information included.
+const MAX_MODULE: u64 = 256 << 20;
+/// Files and folders below a modules folder; the largest distributions have 8,000.
+const MAX_FILES: usize = 100_000;
+
+/// The name of the module in a file (`kernel/net/nf-tables.ko.xz`); `None` where it is no module's.
+pub(super) fn name_of_file(path: &str) -> Option<String> {
+    let file = path.rsplit('/').next()?;
+    let stem = [".ko", ".ko.xz", ".ko.gz", ".ko.zst"].iter().find_map(|suffix| file.strip_suffix(suffix))?;
+    (!stem.is_empty()).then(|| canonical(stem))
+}
+
+/// The kernel names modules with `_` wherever their files have `-`.
+fn canonical(name: &str) -> String {
+    name.replace('-', "_")
+}
+
+impl Modules {
+    /// The modules in packages: pairs of a pack and a file in it.
+    pub(super) fn packed(files: impl Iterator<Item = (PathBuf, Packed)>, place: String) -> Result<Self, ObtainError> {
+        let mut modules = Self { place: Some(place), ..Self::default() };
+        for (pack, file) in files {
+            if file.path.ends_with("/modules.builtin") {
+                let text = file.read(&pack).map_err(|e| ObtainError::io("reading", &pack, e))?;
+                modules.builtin.get_or_insert_default().extend(names_in(&text));
+            } else if let Some(name) = name_of_file(&file.path) {
+                modules.files.insert(name, Location::Packed { pack, file });
+            }
+        }
+        Ok(modules)
+    }
+
+    /// The modules in a folder like /lib/modules/<release>, or in one that has such a folder in it.
+    pub(super) fn in_folder(folder: &Path, release: Option<&str>) -> Result<Self, ObtainError> {
+        let below =
+            release.into_iter().flat_map(|r| ["", "lib/modules", "usr/lib/modules"].map(|p| folder.join(p).join(r)));
+        let root = below.into_iter().find(|p| p.is_dir()).unwrap_or_else(|| folder.to_owned());
+        let mut modules = Self { place: Some(root.display().to_string()), ..Self::default() };
+        let (mut folders, mut seen) = (vec![root], 0);
+        while let Some(folder) = folders.pop() {
+            let reading = |e| ObtainError::io("reading", &folder, e);
+            for entry in fs::read_dir(&folder).map_err(reading)? {
+                let entry = entry.map_err(reading)?;
+                seen += 1;
+                if seen > MAX_FILES {
+                    let problem = format!("has more than {MAX_FILES} files");
+                    return Err(ObtainError::Unusable { what: "the modules folder", path: folder, problem });
+                }
+                // Links are not followed: `build` and `source` lead to whole source trees.
+                let kind = entry.file_type().map_err(reading)?;
+                let path = entry.path();
+                if kind.is_dir() {
+                    folders.push(path);
+                } else if entry.file_name() == "modules.builtin" {
+                    modules.read_builtin(&path)?;
+                } else if let Some(name) = entry.file_name().to_str().and_then(name_of_file) {
+                    modules.files.insert(name, Location::File(path));
+                }
+            }
+        }
+        Ok(modules)
+    }
+
+    /// The modules built in a kernel build tree, by its own list: looking through all of it takes too long.
+    pub(super) fn in_tree(tree: &Path) -> Result<Self, ObtainError> {
+        let mut modules = Self { place: Some(tree.display().to_string()), ..Self::default() };
+        if tree.join("modules.builtin").is_file() {
+            modules.read_builtin(&tree.join("modules.builtin"))?;
+        }
+        let list = tree.join("modules.order");
+        if list.is_file() {
+            let text = fs::read_to_string(&list).map_err(|e| ObtainError::io("reading", &list, e))?;
+            for line in text.lines() {
+                // Objects since Linux 6.2, modules before.
+                let stem = line.strip_suffix(".ko").or_else(|| line.strip_suffix(".o"));
+                let Some(stem) = stem else { continue };
+                let file = tree.join(stem.strip_prefix("kernel/").unwrap_or(stem)).with_extension("ko");
+                if let Some(name) = file.to_str().and_then(name_of_file).filter(|_| file.is_file()) {
+                    modules.files.insert(name, Location::File(file));
+                }
+            }
+        }
+        Ok(modules)
+    }
+
+    fn read_builtin(&mut self, path: &Path) -> Result<(), ObtainError> {
+        let text = fs::read(path).map_err(|e| ObtainError::io("reading", path, e))?;
+        self.builtin.get_or_insert_default().extend(names_in(&text));
+        Ok(())
+    }
+
+    /// See [`super::Kernel::modules_for`].
+    pub(super) fn load_order(
+        &self,
+        wanted: &[&str],
+        config: Option<&KernelConfig>,
+    ) -> Result<Vec<Module>, ModulesError> {
+        let mut order = Order { modules: self, config, seen: HashSet::new(), list: Vec::new() };
+        for name in wanted {
+            order.add(&canonical(name))?;
+        }
+        Ok(order.list)
+    }
+
+    /// What can be said of a module that has no file: whether it is built in.
+    fn without_file(&self, name: &str, config: Option<&KernelConfig>) -> Result<(), ModulesError> {
+        if self.builtin.as_ref().is_some_and(|b| b.contains(name)) {
+            return Ok(());
+        }
+        let absent = |why| Err(ModulesError::Absent { name: name.to_owned(), why });
+        let option = OPTIONS.iter().find(|(module, _)| *module == name).map(|(_, option)| *option);
+        match (config, option, &self.place) {
+            (Some(config), Some(option), _) if config.is_builtin(option) => Ok(()),
+            (Some(config), Some(option), Some(place)) if config.is_module(option) => {
+                absent(format!("CONFIG_{option}=m, but the module is not in {place}"))
+            }
+            (Some(config), Some(option), None) if config.is_module(option) => {
+                absent(format!("CONFIG_{option}=m, but no folder with its modules was given"))
+            }
+            (Some(_), Some(option), _) => absent(format!("CONFIG_{option} is not set")),
+            (_, _, Some(place)) => absent(format!("it is neither in {place} nor in the list of what is built in")),
+            // Nothing at all is known about this kernel's modules. The guest will find out.
+            (_, _, None) => Ok(()),
+        }
+    }
+}
+
+/// The module names in a modules.builtin file, which has a path a line.
+fn names_in(text: &[u8]) -> Vec<String> {
+    String::from_utf8_lossy(text).lines().filter_map(|line| name_of_file(line.trim())).collect()
+}
+
+/// Puts modules after those that they depend on.
+struct Order<'a> {
+    modules: &'a Modules,
+    config: Option<&'a KernelConfig>,
+    seen: HashSet<String>,
+    list: Vec<Module>,
+}
+
+impl Order<'_> {
+    fn add(&mut self, name: &str) -> Result<(), ModulesError> {
+        // A module that is being added is seen already, so a circle of hostile modules ends, too.
+        if !self.seen.insert(name.to_owned()) {
+            return Ok(());
+        }
+        let Some(location) = self.modules.files.get(name) else {
+            return self.modules.without_file(name, self.config);
+        };
+        let file = location.describe();
+        let bytes = location.read().map_err(|source| ModulesError::Io { file: file.clone(), source })?;
+        let depends = dependencies(&bytes).map_err(|why| ModulesError::NotAModule { file, why })?;
+        for dependency in depends {
+            self.add(&dependency)?;
+        }
+        self.list.push(Module { name: name.to_owned(), bytes });
+        Ok(())
+    }
+}
+
+impl Location {
+    fn describe(&self) -> String {
+        match self {
+            Self::File(path) => path.display().to_string(),
+            Self::Packed { file, .. } => file.path.clone(),
+        }
+    }
+
+    fn read(&self) -> io::Result<Vec<u8>> {
+        let (path, bytes) = match self {
+            Self::Packed { pack, file } => (Path::new(&file.path), file.read(pack)?),
+            Self::File(path) => {
+                let mut bytes = Vec::new();
+                fs::File::open(path)?.take(MAX_MODULE + 1).read_to_end(&mut bytes)?;
+                (path.as_path(), bytes)
+            }
+        };
+        let how = match path.extension().and_then(|e| e.to_str()) {
+            Some("xz") => Compression::Xz,
+            Some("gz") => Compression::Gzip,
+            Some("zst") => Compression::Zstd,
+            _ => Compression::None,
+        };
+        compression::decompress(how, &bytes, MAX_MODULE)
+    }
+}
+
+/// What the module depends on: `depends=` in its .modinfo, names with commas (scripts/mod/modpost.c).
+fn dependencies(module: &[u8]) -> Result<Vec<String>, String> {
+    let elf = ElfFile64::<Endianness>::parse(module).map_err(|e| e.to_string())?;
+    if elf.architecture() != Architecture::X86_64 {
+        return Err(format!("it is for {:?}", elf.architecture()));
+    }
+    let section = elf.section_by_name(".modinfo").ok_or("it has no .modinfo")?;
+    let info = section.data().map_err(|e| e.to_string())?;
+    let depends = info.split(|&b| b == 0).find_map(|field| field.strip_prefix(b"depends=")).unwrap_or_default();
+    let names = String::from_utf8_lossy(depends);
+    Ok(names.split(',').filter(|name| !name.is_empty()).map(canonical).collect())
+}
+
+#[cfg(test)]
+#[path = "modules_tests.rs"]
+mod tests;
