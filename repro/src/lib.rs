@@ -3,4 +3,11 @@
 //! The controller links it for the protocol's types alone; everything that touches the system runs only in the
 //! agent, inside a guest.
 
+pub mod judging;
+pub mod pid1;
 pub mod protocol;
+pub mod reproducer;
+pub mod sut;
+pub mod syn_cookie_data_loss;
+pub mod tcp_fragment_stall;
+pub mod wire;

@@ -1,0 +1,74 @@
+//! From checks to a conclusion: the same for every reproducer, and a pure function.
+
+use crate::protocol::{Check, Conclusion, Role, Shown};
+
+/// What the checks say together, and the checks that decide it.
+///
+/// A control that failed, or a check that could not be made, never becomes a verdict: a positive control has to
+/// show its effect and a negative one must not show the bug. Then a recipe that showed the bug decides, even where
+/// another could not be judged; and only recipes that all could have shown it, and did not, are a pass.
+pub fn conclude(checks: &[Check]) -> (Conclusion, Vec<&Check>) {
+    let with = |wanted: &dyn Fn(&Check) -> bool| checks.iter().filter(|c| wanted(c)).collect::<Vec<_>>();
+    let failed = with(&|c| match c.role {
+        Role::PositiveControl => c.shown != Shown::Yes,
+        Role::NegativeControl => c.shown != Shown::No,
+        Role::Recipe => false,
+    });
+    if !failed.is_empty() {
+        return (Conclusion::Error, failed);
+    }
+    let recipes = |shown| with(&|c| c.role == Role::Recipe && c.shown == shown);
+    let (yes, no, unclear) = (recipes(Shown::Yes), recipes(Shown::No), recipes(Shown::Unclear));
+    let controlled = checks.iter().any(|c| c.role != Role::Recipe);
+    match (controlled, yes.is_empty(), unclear.is_empty()) {
+        (false, ..) => (Conclusion::Error, Vec::new()),
+        (true, false, _) => (Conclusion::Affected, yes),
+        (true, true, false) => (Conclusion::Error, unclear),
+        (true, true, true) if no.is_empty() => (Conclusion::Error, Vec::new()),
+        (true, true, true) => (Conclusion::NotAffected, no),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn only_held_controls_and_proven_recipes_make_a_verdict() {
+        use Conclusion::{Affected, Error, NotAffected};
+        use Role::{NegativeControl as Neg, PositiveControl as Pos, Recipe};
+        use Shown::{No, Unclear, Yes};
+        let table: &[(&[(Role, Shown)], Conclusion, &[usize])] = &[
+            (&[], Error, &[]),
+            (&[(Recipe, No)], Error, &[]),
+            (&[(Recipe, Yes)], Error, &[]),
+            (&[(Neg, No)], Error, &[]),
+            (&[(Pos, Yes)], Error, &[]),
+            (&[(Recipe, No), (Neg, No)], NotAffected, &[0]),
+            (&[(Recipe, No), (Pos, Yes)], NotAffected, &[0]),
+            (&[(Recipe, No), (Recipe, No), (Neg, No), (Pos, Yes)], NotAffected, &[0, 1]),
+            (&[(Recipe, Yes), (Recipe, No), (Neg, No)], Affected, &[0]),
+            (&[(Recipe, Unclear), (Recipe, Yes), (Neg, No)], Affected, &[1]),
+            (&[(Recipe, Unclear), (Recipe, No), (Neg, No)], Error, &[0]),
+            (&[(Recipe, Yes), (Neg, Yes)], Error, &[1]),
+            (&[(Recipe, Yes), (Neg, Unclear)], Error, &[1]),
+            (&[(Recipe, No), (Neg, Unclear)], Error, &[1]),
+            (&[(Recipe, Yes), (Neg, No), (Pos, No)], Error, &[2]),
+            (&[(Recipe, No), (Neg, No), (Pos, Unclear)], Error, &[2]),
+        ];
+        for (rows, conclusion, deciding) in table {
+            let check = |(n, &(role, shown)): (usize, &(Role, Shown))| Check {
+                name: n.to_string(),
+                role,
+                shown,
+                why: String::new(),
+                facts: BTreeMap::new(),
+            };
+            let checks: Vec<_> = rows.iter().enumerate().map(check).collect();
+            let (found, why) = conclude(&checks);
+            let names: Vec<usize> = why.iter().filter_map(|c| c.name.parse().ok()).collect();
+            assert_eq!((found, names.as_slice()), (*conclusion, *deciding), "{rows:?}");
+        }
+    }
+}

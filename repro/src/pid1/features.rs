@@ -1,0 +1,70 @@
+//! What this kernel can do, found by trying.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::thread;
+
+use crate::reproducer;
+use crate::sut::socket::{Listener, has_meminfo, has_tcp_info};
+use crate::sut::{counters, namespace, sysctl};
+use crate::wire::tun::Tun;
+
+/// Counters that a reproducer looks at.
+const COUNTERS: [&str; 2] = ["TCPWqueueTooBig", "SyncookiesSent"];
+
+/// Optional features by name.
+#[derive(Clone, Debug)]
+pub struct Features(BTreeMap<String, bool>);
+
+impl Features {
+    /// Tries everything, in a network namespace that is thrown away where there are any.
+    pub fn probe() -> Self {
+        let mut found = BTreeMap::new();
+        let mut note = |name: &str, there: bool| found.insert(name.to_owned(), there);
+        note("syn-cookies", sysctl::exists("net.ipv4.tcp_syncookies"));
+        note("ipv6", Path::new("/proc/net/if_inet6").exists());
+        for counter in COUNTERS {
+            note(&format!("netstat-counter {counter}"), counters::tcp_ext(counter).is_some());
+        }
+        // unshare(2) moves the calling thread alone. A thread that cannot start is a kernel without anything.
+        let inside = thread::Builder::new().spawn(probe_inside).map(thread::JoinHandle::join);
+        found.extend(inside.ok().and_then(Result::ok).unwrap_or_default());
+        Self(found)
+    }
+
+    /// All of them.
+    pub fn all(&self) -> &BTreeMap<String, bool> {
+        &self.0
+    }
+
+    /// Whether the feature is there.
+    pub fn has(&self, name: &str) -> bool {
+        self.0.get(name).copied().unwrap_or(false)
+    }
+
+    /// Whether a network namespace has a value of its own for this sysctl.
+    pub fn per_namespace(&self, sysctl: &str) -> bool {
+        self.has("net-ns") && (self.has(&per_namespace_name(sysctl)) || !sysctl::exists(sysctl))
+    }
+}
+
+fn per_namespace_name(sysctl: &str) -> String {
+    format!("net-ns-sysctl {sysctl}")
+}
+
+fn probe_inside() -> BTreeMap<String, bool> {
+    let mut found = BTreeMap::new();
+    let mut note = |name: &str, there: bool| found.insert(name.to_owned(), there);
+    let entered = namespace::enter_new();
+    note("net-ns", entered.is_ok());
+    if entered.is_ok() {
+        for sysctl in reproducer::ALL.iter().flat_map(|r| r.sets) {
+            note(&per_namespace_name(sysctl), sysctl::exists(sysctl));
+        }
+    }
+    note("tun", Tun::new().is_ok());
+    let listener = Listener::new(([127, 0, 0, 1], 0).into(), None);
+    note("so-meminfo", listener.as_ref().is_ok_and(has_meminfo));
+    note("tcp-info", listener.as_ref().is_ok_and(has_tcp_info));
+    found
+}

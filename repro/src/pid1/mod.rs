@@ -1,0 +1,112 @@
+//! The guest's first process: brings the guest up, runs the jobs, says what they report, restarts the machine.
+//!
+//! It never ends by itself: a kernel whose process 1 ends panics, and that would look like the kernel's fault.
+
+mod features;
+mod jobs;
+mod modules;
+mod mounts;
+mod port;
+
+use std::path::Path;
+
+use rustix::system::{RebootCommand, reboot};
+use rustix::time::{ClockId, clock_gettime};
+
+use crate::protocol::{Hello, Message, PLAN_PATH, Plan, VERSION};
+use features::Features;
+use port::Port;
+
+/// Runs as process 1; returns never.
+pub fn run() -> ! {
+    let notes = mounts::mount_all();
+    match Port::open() {
+        Ok(mut port) => {
+            port.report_panics();
+            serve(&mut port, notes);
+            port.drain();
+        }
+        // Without its port the agent can only speak to the console, where people may read it.
+        Err(error) => eprintln!("backproof-agent: {error}; nothing can be reported, restarting"),
+    }
+    restart()
+}
+
+/// Restarts the machine, which ends QEMU.
+fn restart() -> ! {
+    let error = reboot(RebootCommand::Restart);
+    eprintln!("backproof-agent: the kernel refuses to restart the machine: {error:?}");
+    loop {
+        std::thread::park();
+    }
+}
+
+fn serve(port: &mut Port, notes: Vec<String>) {
+    let plan = read_plan(Path::new(PLAN_PATH));
+    let missing = match &plan {
+        Ok(plan) => modules::load_all(&plan.modules),
+        Err(_) => Vec::new(),
+    };
+    let features = Features::probe();
+    port.say(&Message::Hello(hello(&features)));
+    for text in notes.into_iter().chain(missing.iter().cloned()) {
+        port.say(&Message::Note { text });
+    }
+    let reports = match plan {
+        Ok(plan) => jobs::run_all(port, &plan.jobs, &features, &missing),
+        Err(text) => {
+            port.say(&Message::Note { text });
+            0
+        }
+    };
+    port.say(&Message::End { reports });
+}
+
+fn read_plan(path: &Path) -> Result<Plan, String> {
+    let text = std::fs::read(path).map_err(|error| format!("reading the plan {}: {error}", path.display()))?;
+    let plan: Plan =
+        serde_json::from_slice(&text).map_err(|error| format!("the plan {} is not one: {error}", path.display()))?;
+    if plan.version == VERSION {
+        Ok(plan)
+    } else {
+        Err(format!("the plan speaks version {} of the protocol, this agent version {VERSION}", plan.version))
+    }
+}
+
+fn hello(features: &Features) -> Hello {
+    let uname = rustix::system::uname();
+    let up = clock_gettime(ClockId::Boottime);
+    Hello {
+        version: VERSION,
+        agent: env!("CARGO_PKG_VERSION").to_owned(),
+        release: uname.release().to_string_lossy().into_owned(),
+        build: uname.version().to_string_lossy().into_owned(),
+        cpus: std::thread::available_parallelism().map_or(1, |n| u32::try_from(n.get()).unwrap_or(u32::MAX)),
+        uptime_ms: u64::try_from(up.tv_sec * 1000 + up.tv_nsec / 1_000_000).unwrap_or(0),
+        features: features.all().clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plan_of_another_version_or_none_is_refused_with_the_reason() -> std::io::Result<()> {
+        let path = std::env::temp_dir().join(format!("backproof-plan-{}", std::process::id()));
+        for (text, expected) in [
+            (r#"{"version":1,"modules":[],"jobs":[]}"#, None),
+            (r#"{"version":2,"modules":[],"jobs":[]}"#, Some("version 2")),
+            (r#"{"version":1}"#, Some("is not one")),
+            ("", Some("is not one")),
+        ] {
+            std::fs::write(&path, text)?;
+            let error = read_plan(&path).err();
+            assert_eq!(error.is_some(), expected.is_some(), "{text}");
+            assert!(error.unwrap_or_default().contains(expected.unwrap_or_default()), "{text}");
+        }
+        std::fs::remove_file(&path)?;
+        assert!(read_plan(&path).is_err());
+        Ok(())
+    }
+}

@@ -1,0 +1,88 @@
+//! The serial port on which the agent speaks.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+use rustix::termios::{ControlModes, OptionalActions, tcdrain, tcgetattr, tcsetattr};
+
+use crate::protocol::{MAX_LINE, Message};
+
+/// The agent's own port; the kernel's console is the first.
+const PORT: &str = "/dev/ttyS1";
+
+/// Why there is no port.
+#[derive(Debug, thiserror::Error)]
+#[error("{what} {PORT}: {error}")]
+pub struct NoPort {
+    what: &'static str,
+    error: io::Error,
+}
+
+/// The open port.
+#[derive(Debug)]
+pub struct Port(File);
+
+impl Port {
+    /// Opens the port, raw: what is written comes out byte for byte.
+    ///
+    /// # Errors
+    /// Where the kernel has no second serial port.
+    pub fn open() -> Result<Self, NoPort> {
+        let failed = |what| move |error: io::Error| NoPort { what, error };
+        // Without NONBLOCK, opening waits for a carrier until CLOCAL is set.
+        let flags = (OFlags::NOCTTY | OFlags::NONBLOCK).bits() as i32;
+        let file = OpenOptions::new().write(true).custom_flags(flags).open(PORT).map_err(failed("opening"))?;
+        let mut settings = tcgetattr(&file).map_err(|e| failed("asking for the settings of")(e.into()))?;
+        settings.make_raw();
+        settings.control_modes |= ControlModes::CLOCAL;
+        // QEMU does not wait for the line, but the kernel computes its own timeouts from the speed.
+        let fast = settings.set_speed(115_200).and_then(|()| tcsetattr(&file, OptionalActions::Now, &settings));
+        fast.map_err(|e| failed("making raw")(e.into()))?;
+        let flags = fcntl_getfl(&file).and_then(|flags| fcntl_setfl(&file, flags - OFlags::NONBLOCK));
+        flags.map_err(|e| failed("making blocking")(e.into()))?;
+        Ok(Self(file))
+    }
+
+    /// Says one message. One that is too long for a line becomes a note that says so.
+    pub fn say(&mut self, message: &Message) {
+        let line = serde_json::to_string(message).unwrap_or_else(|error| {
+            // Not reachable with today's types, and no reason to stop the guest.
+            format!(r#"{{"type":"note","text":"a message could not be written: {error}"}}"#)
+        });
+        if line.len() < MAX_LINE {
+            self.write_line(&line);
+        } else {
+            let text = format!("a message of {} bytes is longer than a line may be ({MAX_LINE})", line.len());
+            self.say(&Message::Note { text });
+        }
+    }
+
+    /// Writes one line.
+    fn write_line(&mut self, line: &str) {
+        if let Err(error) = self.0.write_all(format!("{line}\n").as_bytes()) {
+            eprintln!("backproof-agent: writing to {PORT}: {error}");
+        }
+    }
+
+    /// Waits until everything is out.
+    pub fn drain(&self) {
+        if let Err(error) = tcdrain(&self.0) {
+            eprintln!("backproof-agent: draining {PORT}: {error}");
+        }
+    }
+
+    /// Makes a panic of process 1 a note and a restart, rather than a panic of the kernel.
+    pub fn report_panics(&self) {
+        let file = self.0.try_clone();
+        std::panic::set_hook(Box::new(move |panic| {
+            if let Ok(file) = file.as_ref().map_err(|_| ()).and_then(|f| f.try_clone().map_err(|_| ())) {
+                let mut port = Self(file);
+                port.say(&Message::Note { text: format!("the agent panicked: {panic}") });
+                port.drain();
+            }
+            super::restart()
+        }));
+    }
+}

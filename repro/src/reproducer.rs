@@ -1,0 +1,199 @@
+//! What a reproducer is, which ones there are, and the process that runs one.
+
+use std::io::Write;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use crate::protocol::{Capture, Check, Conclusion, Job, MAX_LINE, Message, Packet, Report};
+use crate::sut::{namespace, sysctl};
+use crate::{syn_cookie_data_loss, tcp_fragment_stall};
+
+/// The agent's first argument in a process that runs one reproducer; the second is a [`Task`] as JSON.
+pub const SUBCOMMAND: &str = "reproduce";
+
+/// Starts a line that says what a check waits for: `#check<TAB>what`, or `#check` alone when the check has ended.
+/// Only PID 1 reads it.
+pub const PROGRESS: char = '#';
+
+/// Bytes of packets that one job may keep.
+pub const CAPTURE_ROOM: usize = 64 * 1024;
+
+/// Packets in one capture message: with 128 bytes of data a packet, its line stays below [`MAX_LINE`].
+const PACKETS_A_LINE: usize = 160;
+
+/// Code that provokes one bug and judges the outcome.
+#[derive(Clone, Copy, Debug)]
+pub struct Reproducer {
+    /// The bug's name.
+    pub bug: &'static str,
+    /// Features of the hello without which it cannot run.
+    pub needs: &'static [&'static str],
+    /// Sysctls that it sets. Where they are not a namespace's own, it runs alone in the first namespace.
+    pub sets: &'static [&'static str],
+    /// Runs it, in a network namespace that nothing else uses at the time.
+    pub run: fn(&Context) -> Findings,
+}
+
+/// All reproducers.
+pub const ALL: [Reproducer; 2] = [tcp_fragment_stall::REPRODUCER, syn_cookie_data_loss::REPRODUCER];
+
+/// The reproducer of a bug.
+pub fn find(bug: &str) -> Option<&'static Reproducer> {
+    ALL.iter().find(|r| r.bug == bug)
+}
+
+/// What PID 1 tells the process of a reproducer.
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
+pub struct Task {
+    /// The job.
+    pub job: Job,
+    /// Whether to run in a new network namespace rather than in the first.
+    pub own_namespace: bool,
+    /// Whether the kernel has IPv6.
+    pub ipv6: bool,
+}
+
+/// What a reproducer has at hand.
+#[derive(Clone, Copy, Debug)]
+pub struct Context {
+    /// When the job started.
+    pub started: Instant,
+    /// Whether new network namespaces can be made.
+    pub own_namespace: bool,
+    /// Whether the kernel has IPv6.
+    pub ipv6: bool,
+}
+
+impl Context {
+    /// Tells PID 1 what a check waits for, so that a job that is killed at its deadline can say so.
+    pub fn waiting(&self, check: &str, what: &str) {
+        print_line(&format!("{PROGRESS}{check}\t{what}"));
+    }
+
+    /// Tells PID 1 that a check has ended.
+    pub fn ended(&self, check: &str) {
+        print_line(&format!("{PROGRESS}{check}"));
+    }
+}
+
+/// What a reproducer found.
+#[derive(Debug)]
+pub struct Findings {
+    /// The conclusion.
+    pub conclusion: Conclusion,
+    /// One sentence for people.
+    pub why: String,
+    /// Everything that was tried.
+    pub checks: Vec<Check>,
+    /// What the wires saw.
+    pub packets: Vec<Packet>,
+    /// Whether the wires saw more than is kept.
+    pub packets_cut: bool,
+}
+
+/// Runs the reproducer of one job and prints its messages, one a line, to stdout.
+pub fn run_job(task: &str) -> ExitCode {
+    let started = Instant::now();
+    let Task { job, own_namespace, ipv6 } = match serde_json::from_str(task) {
+        Ok(task) => task,
+        Err(error) => {
+            eprintln!("backproof-agent {SUBCOMMAND}: `{task}` is not a task: {error}");
+            return ExitCode::from(2);
+        }
+    };
+    report_panics(job.bug.clone(), started);
+    let Some(reproducer) = find(&job.bug) else {
+        // PID 1 starts no process for a bug that it does not know.
+        eprintln!("backproof-agent {SUBCOMMAND}: no reproducer is called `{}`", job.bug);
+        return ExitCode::from(2);
+    };
+    let context = Context { started, own_namespace, ipv6 };
+    let findings = match prepare(&job, reproducer, own_namespace) {
+        Ok(()) => (reproducer.run)(&context),
+        Err(why) => {
+            Findings { conclusion: Conclusion::Error, why, checks: Vec::new(), packets: Vec::new(), packets_cut: false }
+        }
+    };
+    for packets in findings.packets.chunks(PACKETS_A_LINE) {
+        print_message(&Message::Capture(Capture { bug: job.bug.clone(), packets: packets.to_vec() }));
+    }
+    if findings.packets_cut {
+        let text = format!("{}: packets beyond {CAPTURE_ROOM} bytes were not kept", job.bug);
+        print_message(&Message::Note { text });
+    }
+    let Findings { conclusion, why, checks, .. } = findings;
+    print_message(&Message::Report(Report { bug: job.bug, conclusion, why, checks, took_ms: ms(started.elapsed()) }));
+    ExitCode::SUCCESS
+}
+
+/// Whole milliseconds.
+pub fn ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Enters the namespace and applies the profile.
+fn prepare(job: &Job, reproducer: &Reproducer, own_namespace: bool) -> Result<(), String> {
+    let namespace = if own_namespace { namespace::enter_new() } else { namespace::loopback_up() };
+    namespace.map_err(|error| format!("preparing a network namespace: {error}"))?;
+    for (name, value) in &job.sysctls {
+        if reproducer.sets.contains(&name.as_str()) {
+            return Err(format!("the profile sets {name}, which this reproducer sets itself"));
+        }
+        sysctl::write(name, value).map_err(|error| format!("setting the profile's {name} to `{value}`: {error}"))?;
+    }
+    Ok(())
+}
+
+/// A panic becomes the job's report; the process then aborts, and PID 1 keeps the first report.
+fn report_panics(bug: String, started: Instant) {
+    std::panic::set_hook(Box::new(move |panic| {
+        print_message(&Message::Report(Report {
+            bug: bug.clone(),
+            conclusion: Conclusion::Error,
+            why: format!("the reproducer panicked: {panic}"),
+            checks: Vec::new(),
+            took_ms: ms(started.elapsed()),
+        }));
+    }));
+}
+
+fn print_message(message: &Message) {
+    match serde_json::to_string(message) {
+        Ok(line) if line.len() < MAX_LINE => print_line(&line),
+        Ok(line) => eprintln!("backproof-agent: a line of {} bytes is longer than {MAX_LINE}", line.len()),
+        Err(error) => eprintln!("backproof-agent: writing a message: {error}"),
+    }
+}
+
+/// One line to stdout, in one write. Where PID 1 has closed the pipe there is nobody left to tell.
+fn print_line(line: &str) {
+    let _ = std::io::stdout().lock().write_all(format!("{line}\n").as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_capture_message_fits_into_a_line() {
+        let packet = Packet {
+            at_us: 99_999_999_999,
+            out: false,
+            check: "k=8 mss=8940 ipv6 and more".to_owned(),
+            length: 65_535,
+            data: "A".repeat(172),
+        };
+        let packets = vec![packet; PACKETS_A_LINE];
+        let message = Message::Capture(Capture { bug: "b".repeat(100), packets });
+        let line = serde_json::to_string(&message).expect("serialises");
+        assert!(line.len() < MAX_LINE, "{}", line.len());
+    }
+
+    #[test]
+    fn every_reproducer_is_found_by_its_bug() {
+        for reproducer in ALL {
+            assert_eq!(find(reproducer.bug).map(|r| r.bug), Some(reproducer.bug));
+        }
+        assert!(find("no-such-bug").is_none());
+    }
+}

@@ -1,0 +1,57 @@
+//! The counters of /proc/net/netstat, by name: which ones exist differs from kernel to kernel.
+
+use std::fs;
+
+/// The value of one counter of the group `TcpExt` in the calling thread's network namespace; none where the kernel
+/// does not have it, or cannot show a thread's own namespace (before 3.17, in a thread with a namespace of its own).
+pub fn tcp_ext(name: &str) -> Option<u64> {
+    let thread = rustix::thread::gettid();
+    let own = fs::read_to_string(format!("/proc/self/task/{}/net/netstat", thread.as_raw_nonzero()));
+    // The process's view is its first thread's.
+    let text = own.or_else(|error| {
+        if thread == rustix::process::getpid() { fs::read_to_string("/proc/self/net/netstat") } else { Err(error) }
+    });
+    find(&text.ok()?, "TcpExt", name)
+}
+
+/// Finds a counter in a text of pairs of lines: `group: name…`, `group: value…`.
+fn find(text: &str, group: &str, name: &str) -> Option<u64> {
+    let mut lines = text.lines().filter_map(|line| line.split_once(':')).filter(|(g, _)| *g == group);
+    let (_, names) = lines.next()?;
+    let (_, values) = lines.next()?;
+    let at = names.split_ascii_whitespace().position(|n| n == name)?;
+    values.split_ascii_whitespace().nth(at)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const TEXT: &str = "TcpExt: SyncookiesSent TCPWqueueTooBig\nTcpExt: 3 7\nIpExt: InNoRoutes\nIpExt: 1\n";
+
+    #[test]
+    fn a_counter_is_found_by_name_and_its_absence_is_not_zero() {
+        for (text, name, expected) in [
+            (TEXT, "SyncookiesSent", Some(3)),
+            (TEXT, "TCPWqueueTooBig", Some(7)),
+            (TEXT, "InNoRoutes", None),
+            (TEXT, "TCPWqueueToo", None),
+            ("", "SyncookiesSent", None),
+            ("TcpExt: SyncookiesSent\n", "SyncookiesSent", None),
+            ("TcpExt: A SyncookiesSent\nTcpExt: 1\n", "SyncookiesSent", None),
+            ("TcpExt: SyncookiesSent\nTcpExt: many\n", "SyncookiesSent", None),
+        ] {
+            assert_eq!(find(text, "TcpExt", name), expected, "{name} in {text:?}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(200))]
+
+        #[test]
+        fn any_text_is_read_without_a_panic(text in ".{0,200}") {
+            let _ = find(&text, "TcpExt", "SyncookiesSent");
+        }
+    }
+}

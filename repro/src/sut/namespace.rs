@@ -1,0 +1,26 @@
+//! Network namespaces of threads.
+
+use std::io;
+
+use nix::sched::{CloneFlags, unshare};
+use rustix::net::netdevice::name_to_index;
+use rustix::net::{AddressFamily, SocketType, socket};
+
+use crate::wire::rtnetlink;
+
+/// Moves the calling thread alone into a new network namespace with its loopback interface up.
+///
+/// # Errors
+/// EINVAL where the kernel has no network namespaces.
+pub fn enter_new() -> io::Result<()> {
+    unshare(CloneFlags::CLONE_NEWNET)?;
+    loopback_up()
+}
+
+/// Brings the loopback interface up.
+///
+/// # Errors
+/// What the kernel answered.
+pub fn loopback_up() -> io::Result<()> {
+    rtnetlink::set_up(name_to_index(socket(AddressFamily::INET, SocketType::DGRAM, None)?, "lo")?)
+}

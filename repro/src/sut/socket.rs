@@ -1,0 +1,271 @@
+//! The server application's sockets, and what the kernel tells about them.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::time::Instant;
+
+use rustix::io::Errno;
+use rustix::ioctl::{Getter, Opcode, ioctl};
+use rustix::net::sockopt::{
+    set_socket_recv_buffer_size, set_socket_reuseaddr, set_socket_send_buffer_size_force, socket_send_buffer_size,
+};
+use rustix::net::{
+    AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, accept_with, bind, listen, recv, send, socket_with,
+};
+
+use crate::wire::{AT_ONCE, Tried, WireError, wait_readable};
+
+/// `SO_MEMINFO` (include/uapi/asm-generic/socket.h), since 4.12.
+const SO_MEMINFO: i32 = 55;
+/// `SIOCOUTQ` (include/uapi/linux/sockios.h, by its other name TIOCOUTQ).
+const SIOCOUTQ: Opcode = 0x5411;
+
+/// Sizes of a socket's buffers, as given to setsockopt(2): the kernel doubles them.
+#[derive(Clone, Copy, Debug)]
+pub struct Buffers {
+    /// `SO_SNDBUF` in bytes, beyond `net.core.wmem_max` too.
+    pub send: u32,
+    /// `SO_RCVBUF` in bytes.
+    pub receive: u32,
+}
+
+/// A listening socket.
+#[derive(Debug)]
+pub struct Listener(OwnedFd);
+
+impl Listener {
+    /// Listens. Accepted sockets inherit the buffers.
+    ///
+    /// # Errors
+    /// What the kernel answered.
+    pub fn new(address: SocketAddr, buffers: Option<Buffers>) -> Result<Self, WireError> {
+        let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let socket = socket_with(family, SocketType::STREAM, flags, None).tried("making a TCP socket")?;
+        set_socket_reuseaddr(&socket, true).tried("setting SO_REUSEADDR")?;
+        if let Some(Buffers { send, receive }) = buffers {
+            set_send_buffer(&socket, send)?;
+            set_socket_recv_buffer_size(&socket, receive as usize).tried("setting SO_RCVBUF")?;
+        }
+        bind(&socket, &address).tried("binding a TCP socket")?;
+        listen(&socket, 128).tried("listening on a TCP socket")?;
+        Ok(Self(socket))
+    }
+
+    /// Accepts a connection whose handshake has ended.
+    ///
+    /// # Errors
+    /// Where none comes within [`AT_ONCE`].
+    pub fn accept(&self) -> Result<Connection, WireError> {
+        if !wait_readable(&self.0, Instant::now() + AT_ONCE).tried("waiting for the listening socket")? {
+            let what = "accept(2) to return the connection".to_owned();
+            return Err(WireError::TimedOut { what, after: AT_ONCE });
+        }
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        accept_with(&self.0, flags).map(Connection).tried("accepting a connection")
+    }
+
+    /// Whether a connection waits to be accepted now.
+    ///
+    /// # Errors
+    /// Where poll(2) fails.
+    pub fn has_connection(&self) -> Result<bool, WireError> {
+        wait_readable(&self.0, Instant::now()).tried("looking at the listening socket")
+    }
+}
+
+impl AsFd for Listener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// An accepted connection.
+#[derive(Debug)]
+pub struct Connection(OwnedFd);
+
+impl Connection {
+    /// Writes what the send buffer takes; none where it takes nothing.
+    ///
+    /// # Errors
+    /// Where the connection has been closed or aborted.
+    pub fn write(&self, data: &[u8]) -> Result<Option<usize>, WireError> {
+        match send(&self.0, data, SendFlags::NOSIGNAL) {
+            Ok(count) => Ok(Some(count)),
+            Err(Errno::AGAIN) => Ok(None),
+            Err(error) => Err(error).tried("writing to the connection"),
+        }
+    }
+
+    /// Reads until the peer's FIN, at most `limit` bytes.
+    ///
+    /// # Errors
+    /// Where the FIN does not come within [`AT_ONCE`], or the connection is aborted.
+    pub fn read_to_end(&self, limit: usize) -> Result<Vec<u8>, WireError> {
+        let deadline = Instant::now() + AT_ONCE;
+        let mut data = Vec::new();
+        let mut buffer = [0; 1024];
+        while data.len() < limit {
+            match recv(&self.0, &mut buffer, RecvFlags::empty()) {
+                Ok((_, 0)) => return Ok(data),
+                Ok((_, count)) => data.extend(&buffer[..count]),
+                Err(Errno::AGAIN) => {
+                    if !wait_readable(&self.0, deadline).tried("waiting for the connection")? {
+                        let what = format!("the end of the stream after {} bytes read", data.len());
+                        return Err(WireError::TimedOut { what, after: AT_ONCE });
+                    }
+                }
+                Err(error) => return Err(error).tried("reading from the connection"),
+            }
+        }
+        Ok(data)
+    }
+
+    /// Sets `SO_SNDBUF` in bytes.
+    ///
+    /// # Errors
+    /// What the kernel answered.
+    pub fn set_send_buffer(&self, bytes: u32) -> Result<(), WireError> {
+        set_send_buffer(&self.0, bytes)
+    }
+
+    /// The send buffer's size and filling.
+    ///
+    /// # Errors
+    /// Where the kernel does not even know `SO_SNDBUF` or `SIOCOUTQ`.
+    pub fn memory(&self) -> Result<Memory, WireError> {
+        let sndbuf = socket_send_buffer_size(&self.0).tried("reading SO_SNDBUF")? as u64;
+        // SAFETY: SIOCOUTQ writes one int.
+        let outq: i32 = unsafe { ioctl(&self.0, Getter::<SIOCOUTQ, i32>::new()) }.tried("asking SIOCOUTQ")?;
+        Ok(Memory { sndbuf, outq: u64::try_from(outq).unwrap_or(0), wmem_queued: wmem_queued(&self.0) })
+    }
+
+    /// What `TCP_INFO` tells.
+    ///
+    /// # Errors
+    /// Where the kernel does not know it.
+    pub fn tcp_info(&self) -> Result<TcpInfo, WireError> {
+        tcp_info(&self.0)
+    }
+}
+
+/// Whether the kernel has `SO_MEMINFO`.
+pub fn has_meminfo(listener: &Listener) -> bool {
+    wmem_queued(listener).is_some()
+}
+
+/// Whether the kernel has `TCP_INFO` in a form that can be read.
+pub fn has_tcp_info(listener: &Listener) -> bool {
+    tcp_info(listener).is_ok()
+}
+
+fn wmem_queued(socket: impl AsFd) -> Option<u64> {
+    let mut words = [0; 64];
+    let length = get_option(socket, libc::SOL_SOCKET, SO_MEMINFO, &mut words).ok()?;
+    parse_meminfo(&words[..length])
+}
+
+fn tcp_info(socket: impl AsFd) -> Result<TcpInfo, WireError> {
+    let mut bytes = [0; 256];
+    let length = get_option(socket, libc::IPPROTO_TCP, libc::TCP_INFO, &mut bytes).tried("asking TCP_INFO")?;
+    parse_tcp_info(&bytes[..length])
+        .ok_or_else(|| WireError::Unexpected(format!("TCP_INFO has {length} bytes, expected 104 or more")))
+}
+
+fn set_send_buffer(socket: impl AsFd, bytes: u32) -> Result<(), WireError> {
+    set_socket_send_buffer_size_force(socket, bytes as usize).tried("setting SO_SNDBUFFORCE")
+}
+
+/// getsockopt(2) into a buffer; returns the length of what the kernel wrote.
+fn get_option(socket: impl AsFd, level: i32, name: i32, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut length = libc::socklen_t::try_from(buffer.len()).map_err(io::Error::other)?;
+    let (fd, data) = (socket.as_fd().as_raw_fd(), buffer.as_mut_ptr().cast());
+    // SAFETY: the kernel writes at most `length` bytes to `data`, which has that many, and then sets `length`.
+    // Neither rustix nor nix has SO_MEMINFO or TCP_INFO.
+    let result = unsafe { libc::getsockopt(fd, level, name, data, &raw mut length) };
+    if result == 0 { Ok((length as usize).min(buffer.len())) } else { Err(io::Error::last_os_error()) }
+}
+
+/// A socket's send memory, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Memory {
+    /// `sk_sndbuf`: the limit.
+    pub sndbuf: u64,
+    /// `SIOCOUTQ`: bytes of data that are not acknowledged, sent or not.
+    pub outq: u64,
+    /// `sk_wmem_queued`: data with the kernel's overhead; none before 4.12.
+    pub wmem_queued: Option<u64>,
+}
+
+/// The parts of `TCP_INFO` that are judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TcpInfo {
+    /// Expirations of the retransmission timer for the oldest segment (`icsk_retransmits`).
+    pub retransmits: u8,
+    /// Doublings of the timeout (`icsk_backoff`).
+    pub backoff: u8,
+    /// Retransmission timeout in microseconds, as it stands.
+    pub rto_us: u32,
+    /// Maximum segment size for sending, in bytes.
+    pub snd_mss: u32,
+    /// Segments in flight (`packets_out`).
+    pub unacked: u32,
+}
+
+/// The 32-bit word with this number, in the machine's byte order.
+fn word(bytes: &[u8], number: usize) -> Option<u32> {
+    bytes.get(number * 4..)?.first_chunk().map(|b| u32::from_ne_bytes(*b))
+}
+
+/// `SK_MEMINFO_WMEM_QUEUED` of `SO_MEMINFO`'s array (include/uapi/linux/sock_diag.h).
+fn parse_meminfo(bytes: &[u8]) -> Option<u64> {
+    word(bytes, 5).map(u64::from)
+}
+
+/// The head of struct tcp_info (include/uapi/linux/tcp.h), which has only ever grown at its end.
+fn parse_tcp_info(bytes: &[u8]) -> Option<TcpInfo> {
+    if bytes.len() < 104 {
+        return None;
+    }
+    Some(TcpInfo {
+        retransmits: bytes[2],
+        backoff: bytes[4],
+        rto_us: word(bytes, 2)?,
+        snd_mss: word(bytes, 4)?,
+        unacked: word(bytes, 6)?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::{TcpListener, TcpStream};
+
+    #[test]
+    fn this_machines_kernel_tells_about_a_connection() -> Result<(), Box<dyn std::error::Error>> {
+        let listener = TcpListener::bind("127.0.0.1:0")?;
+        let client = TcpStream::connect(listener.local_addr()?)?;
+        let connection = Connection(client.into());
+        let memory = connection.memory()?;
+        assert!(memory.sndbuf > 4096, "{memory:?}");
+        assert_eq!(memory.outq, 0);
+        let info = connection.tcp_info()?;
+        assert_eq!((info.backoff, info.retransmits, info.unacked), (0, 0, 0));
+        assert!((200_000..=1_100_000).contains(&info.rto_us), "{info:?}");
+        assert!(info.snd_mss > 500, "{info:?}");
+        Ok(())
+    }
+
+    #[test]
+    fn what_the_kernel_does_not_tell_is_absent() {
+        assert_eq!(parse_meminfo(&[0; 20]), None);
+        assert_eq!(parse_meminfo(&[0; 36]), Some(0));
+        assert_eq!(parse_tcp_info(&[0; 103]), None);
+        let mut bytes = [0; 104];
+        (bytes[2], bytes[4]) = (3, 7);
+        bytes[8..12].copy_from_slice(&37_760_000_u32.to_ne_bytes());
+        let info = parse_tcp_info(&bytes).expect("whole");
+        assert_eq!((info.retransmits, info.backoff, info.rto_us), (3, 7, 37_760_000));
+    }
+}

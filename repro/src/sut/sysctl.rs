@@ -1,0 +1,58 @@
+//! Sysctls by their dotted names. Those of the network are the calling thread's namespace's.
+
+use std::path::PathBuf;
+use std::{fs, io};
+
+/// Whether the sysctl exists here.
+pub fn exists(name: &str) -> bool {
+    path(name).is_some_and(|p| p.exists())
+}
+
+/// The sysctl's value, without the newline.
+///
+/// # Errors
+/// Where it does not exist or cannot be read.
+pub fn read(name: &str) -> io::Result<String> {
+    fs::read_to_string(path(name).ok_or_else(|| bad_name(name))?).map(|value| value.trim_end().to_owned())
+}
+
+/// Sets the sysctl.
+///
+/// # Errors
+/// Where it does not exist or the kernel refuses the value.
+pub fn write(name: &str, value: &str) -> io::Result<()> {
+    fs::write(path(name).ok_or_else(|| bad_name(name))?, value)
+}
+
+fn bad_name(name: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, format!("`{name}` is not the name of a sysctl"))
+}
+
+/// The sysctl's file. Where the name has a slash, slashes separate its parts and dots belong to them, as in
+/// sysctl(8): `net/ipv4/conf/eth0.1/rp_filter`.
+fn path(name: &str) -> Option<PathBuf> {
+    let separator = if name.contains('/') { '/' } else { '.' };
+    let parts: Vec<&str> = name.split(separator).collect();
+    let usable = |part: &&str| !matches!(*part, "" | "." | "..") && !part.contains('\0');
+    parts.iter().all(usable).then(|| ["/proc/sys"].into_iter().chain(parts).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_stays_below_proc_sys() {
+        for (name, expected) in [
+            ("net.ipv4.tcp_syncookies", Some("/proc/sys/net/ipv4/tcp_syncookies")),
+            ("net/ipv4/conf/eth0.1/rp_filter", Some("/proc/sys/net/ipv4/conf/eth0.1/rp_filter")),
+            ("", None),
+            ("net..ipv4", None),
+            ("../../etc/passwd", None),
+            ("/etc/passwd", None),
+            ("a\0b", None),
+        ] {
+            assert_eq!(path(name), expected.map(PathBuf::from), "{name:?}");
+        }
+    }
+}

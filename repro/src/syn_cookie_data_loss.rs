@@ -1,0 +1,205 @@
+//! The bug `syn-cookie-data-loss`: a connection made from a SYN cookie loses the first bytes of its data.
+//!
+//! The cookie's check subtracts the sequence number of the packet in hand. Where the first packet with data was
+//! lost, the second is taken for the first, and the MSS index decoded from the cookie comes out smaller by the
+//! number of missing bytes: the connection is accepted as long as the index is not negative
+//! (`__cookie_v4_check`, net/ipv4/syncookies.c). What came before is then gone, also when it is sent again.
+
+pub mod judge;
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use crate::judging::conclude;
+use crate::protocol::{Check, Conclusion, Role};
+use crate::reproducer::{CAPTURE_ROOM, Context, Findings, Reproducer};
+use crate::sut::socket::Listener;
+use crate::sut::{counters, sysctl};
+use crate::wire::capture::Capture;
+use crate::wire::packet::Flags;
+use crate::wire::peer::{Offer, Peer};
+use crate::wire::{AT_ONCE, Tried as _, Wire, WireError};
+use judge::{Cookies, Ending, Family, Seen, Trial, Tried};
+
+/// The reproducer.
+pub const REPRODUCER: Reproducer =
+    Reproducer { bug: "syn-cookie-data-loss", needs: &["tun", "syn-cookies"], sets: &[SYSCTL], run };
+
+const SYSCTL: &str = "net.ipv4.tcp_syncookies";
+
+/// The report's own request: a PyTorch TCPStore ADD of 1 to the key `init/`. The type of the query, the length of
+/// the key in 8 bytes, the key, the amount in 8 bytes.
+pub const MESSAGE: &[u8] = b"\x03\x05\0\0\0\0\0\0\0init/\x01\0\0\0\0\0\0\0";
+
+/// Missing bytes to try. Eight are beyond every kernel's table.
+const MISSING: [u32; 6] = [0, 1, 2, 3, 4, 8];
+
+/// All trials for these address families, controls last.
+pub fn trials(families: &[Family]) -> Vec<Trial> {
+    let mut trials = Vec::new();
+    for &family in families {
+        for &mss in family.mss_values() {
+            trials.extend(MISSING.map(|k| Trial { family, mss, k, cookies: Cookies::Sent }));
+        }
+        let mss = 1440; // in both tables
+        trials.push(Trial { family, mss, k: 0, cookies: Cookies::TurnedOff });
+        trials.push(Trial { family, mss, k: 2, cookies: Cookies::Never });
+    }
+    trials
+}
+
+fn run(context: &Context) -> Findings {
+    let families: &[Family] = if context.ipv6 { &[Family::V4, Family::V6] } else { &[Family::V4] };
+    let capture = Capture::new(context.started, CAPTURE_ROOM);
+    let (tried, (packets, packets_cut)) = match Wire::new(0, capture) {
+        Ok(mut wire) => (try_all(context, &mut wire, families), wire.into_packets()),
+        Err(error) => {
+            let failed = |trial| (trial, Err(error.to_string()));
+            (trials(families).into_iter().map(failed).collect(), (Vec::new(), false))
+        }
+    };
+    let checks = judge::judge(&tried);
+    let (conclusion, deciding) = conclude(&checks);
+    let why = reason(conclusion, &deciding, &tried);
+    Findings { conclusion, why, checks, packets, packets_cut }
+}
+
+fn try_all(context: &Context, wire: &mut Wire, families: &[Family]) -> Vec<Tried> {
+    let mut tried = Vec::new();
+    let ipv6 = if families.contains(&Family::V6) { wire.add_ipv6() } else { Ok(()) };
+    for (number, trial) in (0..).zip(trials(families)) {
+        let name = trial.name();
+        context.waiting(&name, "its connection");
+        wire.begin(&name);
+        let seen = match (&ipv6, trial.family) {
+            (Err(error), Family::V6) => Err(error.to_string()),
+            _ => try_one(wire, &trial, number).map_err(|error| error.to_string()),
+        };
+        context.ended(&name);
+        tried.push((trial, seen));
+    }
+    tried
+}
+
+/// Tries one connection. Its `number` gives it a port and an initial sequence number of its own.
+fn try_one(wire: &mut Wire, trial: &Trial, number: u16) -> Result<Seen, WireError> {
+    let before = Counters::now();
+    set_cookies(if trial.cookies == Cookies::Never { "0" } else { "2" })?;
+    let (server, client) = match trial.family {
+        Family::V4 => (wire.server(), wire.host(2)),
+        Family::V6 => (wire.server6(), wire.host6(2)),
+    };
+    // A listening socket of its own, so that what one trial leaves behind is not another's.
+    let server = SocketAddr::new(server, 3400 + number);
+    let listener = Listener::new(server, None)?;
+    let isn = 1_000_000 * (u32::from(number) + 1);
+    let mut peer = Peer::new(SocketAddr::new(client, 40000 + number), server, isn);
+    peer.open(wire, Offer { mss: trial.mss, window: 65535, window_scale: None, sack_ok: false })?;
+    peer.window = 65535;
+    if trial.cookies == Cookies::TurnedOff {
+        set_cookies("0")?;
+    }
+    // The ACK that ends the handshake is lost, and so are the first k bytes.
+    let late = MESSAGE.get(trial.k as usize..).unwrap_or_default();
+    peer.send_at(wire, trial.k, Flags::PSH, late)?;
+    let ending = match first_answer(wire, &peer, &listener)? {
+        Answer::Refused => Ending::Refused,
+        Answer::Accepted => {
+            let connection = listener.accept()?;
+            // The client sends again what was not acknowledged, and closes.
+            if trial.k > 0 {
+                peer.send_at(wire, 0, Flags::PSH, &MESSAGE[..trial.k as usize])?;
+            }
+            let length = MESSAGE.len() as u32;
+            peer.send_at(wire, length, Flags::FIN, &[])?;
+            let data = connection.read_to_end(MESSAGE.len() + 1)?;
+            // Nobody is left on the client's side to answer the server's FIN.
+            peer.send_at(wire, length + 1, Flags::RST, &[])?;
+            Ending::Read(data)
+        }
+    };
+    let after = Counters::now();
+    let grown = |before: Option<u64>, after: Option<u64>| Some(after?.wrapping_sub(before?) as i64);
+    Ok(Seen {
+        ending,
+        sent: grown(before.sent, after.sent),
+        received: grown(before.received, after.received),
+        failed: grown(before.failed, after.failed),
+    })
+}
+
+fn set_cookies(value: &str) -> Result<(), WireError> {
+    sysctl::write(SYSCTL, value).tried("setting net.ipv4.tcp_syncookies")
+}
+
+struct Counters {
+    sent: Option<u64>,
+    received: Option<u64>,
+    failed: Option<u64>,
+}
+
+impl Counters {
+    fn now() -> Self {
+        Self {
+            sent: counters::tcp_ext("SyncookiesSent"),
+            received: counters::tcp_ext("SyncookiesRecv"),
+            failed: counters::tcp_ext("SyncookiesFailed"),
+        }
+    }
+}
+
+/// What the kernel makes of the first data.
+enum Answer {
+    Refused,
+    Accepted,
+}
+
+/// Waits for an RST on the wire, or for a connection to accept.
+fn first_answer(wire: &mut Wire, peer: &Peer, listener: &Listener) -> Result<Answer, WireError> {
+    let deadline = Instant::now() + AT_ONCE;
+    loop {
+        while let Some(segment) = peer.receive(wire, Instant::now())? {
+            if segment.flags.has(Flags::RST) {
+                return Ok(Answer::Refused);
+            }
+        }
+        if listener.has_connection()? {
+            return Ok(Answer::Accepted);
+        }
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            let what = "an RST, or a connection to accept".to_owned();
+            return Err(WireError::TimedOut { what, after: AT_ONCE });
+        }
+        let timeout = Timespec { tv_sec: left.as_secs() as i64, tv_nsec: i64::from(left.subsec_nanos()) };
+        let mut both = [PollFd::new(&*wire, PollFlags::IN), PollFd::new(listener, PollFlags::IN)];
+        match poll(&mut both, Some(&timeout)) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error).tried("waiting for an answer"),
+        }
+    }
+}
+
+fn reason(conclusion: Conclusion, deciding: &[&Check], tried: &[Tried]) -> String {
+    let recipes = tried.iter().filter(|(t, _)| t.cookies == Cookies::Sent && t.k > 0).count();
+    match conclusion {
+        Conclusion::Affected => {
+            let told = deciding.iter().find(|c| c.name == "k=1 mss=1460").or(deciding.first());
+            let told = told.map(|c| format!("{}: {}", c.name, c.why)).unwrap_or_default();
+            format!("{told}. Taken with the first k bytes gone: {}", judge::observed(tried))
+        }
+        Conclusion::NotAffected => {
+            format!("with SYN cookies, {recipes} of {recipes} connections whose first data came late lost nothing")
+        }
+        Conclusion::Error | Conclusion::Skip => {
+            let control = |c: &Check| if c.role == Role::Recipe { "" } else { "control " };
+            let told: Vec<_> =
+                deciding.iter().take(3).map(|c| format!("{}{}: {}", control(c), c.name, c.why)).collect();
+            let more = deciding.len().saturating_sub(told.len());
+            let more = if more > 0 { format!("; and {more} more") } else { String::new() };
+            if told.is_empty() { "no check could be made".to_owned() } else { format!("{}{more}", told.join("; ")) }
+        }
+    }
+}

@@ -1,0 +1,332 @@
+//! What the trials mean: pure functions, no system.
+
+use std::collections::BTreeMap;
+
+use super::MESSAGE;
+use crate::protocol::{Check, Role, Shown};
+
+/// Address family of a trial.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    /// IPv4.
+    V4,
+    /// IPv6.
+    V6,
+}
+
+/// The kernel's tables of the MSS values that a cookie can carry: `msstab` in net/ipv4/syncookies.c and
+/// net/ipv6/syncookies.c. Before 3.13 they had eight values.
+const TABLES: [(Family, &[u16], &[u16]); 2] = [
+    (Family::V4, &[536, 1300, 1440, 1460], &[64, 512, 536, 1024, 1440, 1460, 4312, 8960]),
+    (Family::V6, &[1220, 1420, 1440, 8940], &[64, 512, 536, 1220, 1420, 1440, 4400, 8940]),
+];
+
+impl Family {
+    /// The MSS values to try: each value of today's table.
+    pub fn mss_values(self) -> &'static [u16] {
+        self.tables().0
+    }
+
+    fn tables(self) -> (&'static [u16], &'static [u16]) {
+        let [(_, new4, old4), (_, new6, old6)] = TABLES;
+        if self == Self::V4 { (new4, old4) } else { (new6, old6) }
+    }
+
+    /// The number in the table of the largest value that is not above `mss`, which is what a cookie carries.
+    fn index(self, mss: u16, old_table: bool) -> u32 {
+        let (new, old) = self.tables();
+        let table = if old_table { old } else { new };
+        table.iter().filter(|value| **value <= mss).count().saturating_sub(1) as u32
+    }
+}
+
+/// How the server answers a SYN in a trial.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cookies {
+    /// With a cookie.
+    Sent,
+    /// With a cookie, and cookies are turned off before the first data comes.
+    TurnedOff,
+    /// In the ordinary way.
+    Never,
+}
+
+/// One connection whose first `k` bytes come late.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Trial {
+    /// Address family.
+    pub family: Family,
+    /// The MSS that the client offers.
+    pub mss: u16,
+    /// Bytes that are missing at first, and sent after the rest.
+    pub k: u32,
+    /// How the server answers the SYN.
+    pub cookies: Cookies,
+}
+
+impl Trial {
+    /// Its name in the report.
+    pub fn name(&self) -> String {
+        let family = if self.family == Family::V4 { "" } else { " ipv6" };
+        let cookies = match self.cookies {
+            Cookies::Sent => "",
+            Cookies::TurnedOff => " cookies-turned-off",
+            Cookies::Never => " no-cookies",
+        };
+        format!("k={} mss={}{family}{cookies}", self.k, self.mss)
+    }
+}
+
+/// What a trial saw.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// How it ended.
+    pub ending: Ending,
+    /// By how much SyncookiesSent grew; none where the kernel does not have the counter.
+    pub sent: Option<i64>,
+    /// By how much SyncookiesRecv grew.
+    pub received: Option<i64>,
+    /// By how much SyncookiesFailed grew.
+    pub failed: Option<i64>,
+}
+
+/// How a trial ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// The first data was answered by an RST.
+    Refused,
+    /// The connection was accepted; the server application read this until the end of the stream.
+    Read(Vec<u8>),
+}
+
+/// A trial and what it saw, or why it could not be carried out.
+pub type Tried = (Trial, Result<Seen, String>);
+
+/// The checks of all trials.
+///
+/// Which trials are recipes depends on the kernel's table, and so on whether the lowest MSS loses a byte: it has
+/// index 0 in today's table. Beyond the index nothing may get lost on any kernel.
+pub fn judge(tried: &[Tried]) -> Vec<Check> {
+    let old_table = |family: Family| {
+        tried.iter().any(|(trial, seen)| {
+            let lowest = family.mss_values().first() == Some(&trial.mss) && trial.family == family;
+            lowest && trial.k == 1 && trial.cookies == Cookies::Sent && matches!(seen, Ok(s) if lost(trial, s))
+        })
+    };
+    let (v4_old, v6_old) = (old_table(Family::V4), old_table(Family::V6));
+    let old = |family| if family == Family::V4 { v4_old } else { v6_old };
+    tried.iter().map(|(trial, seen)| judge_trial(trial, seen, old(trial.family))).collect()
+}
+
+/// Whether the server read the message without its first bytes.
+fn lost(trial: &Trial, seen: &Seen) -> bool {
+    let Ending::Read(data) = &seen.ending else { return false };
+    trial.k > 0 && data.as_slice() == MESSAGE.get(trial.k as usize..).unwrap_or_default()
+}
+
+fn judge_trial(trial: &Trial, seen: &Result<Seen, String>, old_table: bool) -> Check {
+    let index = trial.family.index(trial.mss, old_table);
+    let role = match trial {
+        Trial { cookies: Cookies::Never | Cookies::TurnedOff, .. } => Role::NegativeControl,
+        Trial { k: 0, .. } => Role::PositiveControl,
+        Trial { k, .. } if *k <= index => Role::Recipe,
+        Trial { .. } => Role::NegativeControl,
+    };
+    let (shown, why) = match seen {
+        Err(error) => (Shown::Unclear, error.clone()),
+        Ok(seen) => judge_seen(trial, seen),
+    };
+    let facts = facts(trial, seen.as_ref().ok(), index);
+    Check { name: trial.name(), role, shown, why, facts }
+}
+
+fn judge_seen(trial: &Trial, seen: &Seen) -> (Shown, String) {
+    let refused = seen.ending == Ending::Refused;
+    let counters = match (seen.sent, seen.received, seen.failed) {
+        (Some(sent), Some(received), Some(failed)) => {
+            format!("SyncookiesSent +{sent}, SyncookiesRecv +{received}, SyncookiesFailed +{failed}")
+        }
+        _ => "no counters of SYN cookies".to_owned(),
+    };
+    let whole = matches!(&seen.ending, Ending::Read(data) if data == MESSAGE);
+    let saw = match &seen.ending {
+        Ending::Refused => format!("the first data, {} bytes late, was refused with an RST; {counters}", trial.k),
+        Ending::Read(data) if whole => format!("the server read all {} bytes; {counters}", data.len()),
+        Ending::Read(data) => format!(
+            "the server read {} … instead of {} …, {} of {} bytes{}; {counters}",
+            hex(data),
+            hex(MESSAGE),
+            data.len(),
+            MESSAGE.len(),
+            if trial.k == 1 { query(data) } else { String::new() },
+        ),
+    };
+    // What was not a cookie says nothing about cookies, whatever came of it.
+    let cookie_sent = seen.sent.is_none_or(|n| n > 0);
+    let cookie_taken = seen.received.is_none_or(|n| n > 0);
+    if trial.cookies == Cookies::Never {
+        return match (seen.sent, whole) {
+            (Some(1..), _) => (Shown::Unclear, format!("a cookie was sent with tcp_syncookies=0: {saw}")),
+            (_, true) => (Shown::No, saw),
+            _ if lost(trial, seen) => (Shown::Yes, saw),
+            _ => (Shown::Unclear, saw),
+        };
+    }
+    if !cookie_sent || (!refused && !cookie_taken) {
+        return (Shown::Unclear, format!("no cookie was used: {saw}"));
+    }
+    match (trial.cookies, trial.k) {
+        (Cookies::Sent, 0) => (if whole { Shown::Yes } else { Shown::No }, saw),
+        (Cookies::Sent, _) if refused || whole => (Shown::No, saw),
+        (Cookies::Sent, _) if lost(trial, seen) => (Shown::Yes, saw),
+        (Cookies::TurnedOff, _) if refused => (Shown::No, saw),
+        (Cookies::TurnedOff, _) => (Shown::Yes, saw),
+        _ => (Shown::Unclear, saw),
+    }
+}
+
+/// What a TCPStore server makes of bytes that start one late: type and number of arguments of a query.
+fn query(data: &[u8]) -> String {
+    match query_of(data) {
+        Some((kind, nargs)) => format!(" (as a TCPStore query: type {kind}, nargs {nargs})"),
+        None => String::new(),
+    }
+}
+
+fn query_of(data: &[u8]) -> Option<(u8, u64)> {
+    let (kind, rest) = data.split_first()?;
+    rest.first_chunk().map(|nargs| (*kind, u64::from_le_bytes(*nargs)))
+}
+
+fn hex(data: &[u8]) -> String {
+    data.iter().take(4).map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(" ")
+}
+
+fn facts(trial: &Trial, seen: Option<&Seen>, index: u32) -> BTreeMap<String, Option<i64>> {
+    let read = seen.and_then(|s| match &s.ending {
+        Ending::Read(data) => Some(data),
+        Ending::Refused => None,
+    });
+    let mut facts = vec![
+        ("k_bytes", Some(i64::from(trial.k))),
+        ("mss_bytes", Some(trial.mss.into())),
+        ("mss_index", Some(index.into())),
+        ("refused", seen.map(|s| (s.ending == Ending::Refused).into())),
+        ("read_bytes", read.and_then(|data| i64::try_from(data.len()).ok())),
+        ("syncookies_sent", seen.and_then(|s| s.sent)),
+        ("syncookies_recv", seen.and_then(|s| s.received)),
+        ("syncookies_failed", seen.and_then(|s| s.failed)),
+    ];
+    if let (1, Some((kind, nargs))) = (trial.k, read.and_then(|data| query_of(data))) {
+        facts.push(("query_type", Some(kind.into())));
+        facts.push(("nargs", i64::try_from(nargs).ok()));
+    }
+    facts.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+/// The observed table in words: which k were taken with their bytes gone, for each MSS.
+pub fn observed(tried: &[Tried]) -> String {
+    let mut rows: Vec<(String, Vec<String>)> = Vec::new();
+    for (trial, seen) in tried {
+        if matches!(seen, Ok(s) if trial.cookies == Cookies::Sent && lost(trial, s)) {
+            let family = if trial.family == Family::V4 { "" } else { " (IPv6)" };
+            let row = format!("mss {}{family}", trial.mss);
+            match rows.iter_mut().find(|(name, _)| *name == row) {
+                Some((_, ks)) => ks.push(trial.k.to_string()),
+                None => rows.push((row, vec![trial.k.to_string()])),
+            }
+        }
+    }
+    rows.iter().map(|(row, ks)| format!("{row}: k={}", ks.join(","))).collect::<Vec<_>>().join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::judging::conclude;
+    use crate::protocol::Conclusion;
+
+    fn seen(ending: Ending, sent: i64, received: i64) -> Seen {
+        Seen { ending, sent: Some(sent), received: Some(received), failed: Some(0) }
+    }
+
+    /// What a kernel does that accepts k up to the MSS's index in its table (or none, with `strict`).
+    fn kernel(old_table: bool, strict: bool) -> Vec<Tried> {
+        let mut tried = Vec::new();
+        for trial in super::super::trials(&[Family::V4, Family::V6]) {
+            let accepted = trial.k == 0 || (!strict && trial.k <= trial.family.index(trial.mss, old_table));
+            let read = |k: u32| Ending::Read(MESSAGE[k as usize..].to_vec());
+            let seen = match trial.cookies {
+                Cookies::Never => seen(read(0), 0, 0),
+                Cookies::TurnedOff => seen(Ending::Refused, 1, 0),
+                Cookies::Sent if accepted => seen(read(trial.k), 1, 1),
+                Cookies::Sent => seen(Ending::Refused, 1, 0),
+            };
+            tried.push((trial, Ok(seen)));
+        }
+        tried
+    }
+
+    #[test]
+    fn kernels_with_either_table_are_affected_and_a_strict_one_is_not() {
+        for (old, strict, expected) in [
+            (false, false, Conclusion::Affected),
+            (true, false, Conclusion::Affected),
+            (false, true, Conclusion::NotAffected),
+        ] {
+            let checks = judge(&kernel(old, strict));
+            assert_eq!(conclude(&checks).0, expected, "{old} {strict}");
+        }
+        let table = observed(&kernel(false, false));
+        assert!(table.starts_with("mss 1300: k=1; mss 1440: k=1,2; mss 1460: k=1,2,3; mss 1420 (IPv6)"), "{table}");
+    }
+
+    #[test]
+    fn one_broken_control_is_never_a_verdict() {
+        let broken: [(&str, fn(&Trial) -> bool, Result<Seen, String>); 6] = [
+            ("a trial fails", |t| t.k == 0, Err("no SYN-ACK".to_owned())),
+            ("the road is down", |t| t.k == 0, Ok(seen(Ending::Refused, 1, 0))),
+            ("beyond the index", |t| t.k == 8, Ok(seen(Ending::Read(MESSAGE[8..].to_vec()), 1, 1))),
+            ("no cookie is sent", |t| t.k == 0, Ok(seen(Ending::Read(MESSAGE.to_vec()), 0, 0))),
+            (
+                "accepted without cookies",
+                |t| t.cookies == Cookies::TurnedOff,
+                Ok(seen(Ending::Read(MESSAGE.to_vec()), 1, 1)),
+            ),
+            (
+                "lost without cookies",
+                |t| t.cookies == Cookies::Never,
+                Ok(seen(Ending::Read(MESSAGE[3..].to_vec()), 0, 0)),
+            ),
+        ];
+        for (what, which, instead) in broken {
+            for strict in [false, true] {
+                let mut tried = kernel(false, strict);
+                tried.iter_mut().filter(|(t, _)| which(t)).for_each(|(_, seen)| *seen = instead.clone());
+                assert_eq!(conclude(&judge(&tried)).0, Conclusion::Error, "{what}, strict: {strict}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_report_shows_what_the_server_made_of_it() {
+        let checks = judge(&kernel(false, false));
+        let check = checks.iter().find(|c| c.name == "k=1 mss=1460").expect("the report's own case");
+        assert_eq!(check.shown, Shown::Yes);
+        assert!(check.why.contains("read 05 00 00 00 … instead of 03 05 00 00 …, 21 of 22 bytes"), "{}", check.why);
+        assert_eq!(check.facts["query_type"], Some(5));
+        assert_eq!(check.facts["nargs"], Some(7_566_047_373_982_433_280));
+    }
+
+    #[test]
+    fn bytes_that_are_neither_whole_nor_the_tail_are_unclear() {
+        let trial = Trial { family: Family::V4, mss: 1460, k: 1, cookies: Cookies::Sent };
+        for (data, expected) in
+            [(&MESSAGE[1..], Shown::Yes), (MESSAGE, Shown::No), (&MESSAGE[2..], Shown::Unclear), (&[], Shown::Unclear)]
+        {
+            assert_eq!(judge_seen(&trial, &seen(Ending::Read(data.to_vec()), 1, 1)).0, expected, "{data:?}");
+        }
+        let uncounted = Seen { sent: None, received: None, failed: None, ending: Ending::Refused };
+        assert_eq!(judge_seen(&trial, &uncounted).0, Shown::No);
+    }
+}

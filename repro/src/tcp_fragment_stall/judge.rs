@@ -1,0 +1,279 @@
+//! What a recipe's observation means: pure functions, no system.
+
+use std::collections::BTreeMap;
+
+use crate::protocol::{Check, Role, Shown};
+use crate::sut::socket::Memory;
+
+/// How often the retransmission timer has to have fired in silence.
+pub const TIMEOUTS: u8 = 3;
+
+/// What one recipe saw from the moment of loss on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// Retransmission timeout at the moment of loss, in milliseconds.
+    pub rto_ms: u64,
+    /// Send memory at the moment of loss.
+    pub memory: Memory,
+    /// Maximum segment size for sending, in bytes.
+    pub snd_mss: u32,
+    /// Segments in flight at the moment of loss.
+    pub unacked: u32,
+    /// The window that the peer announced, in bytes.
+    pub window: u32,
+    /// Whether segments can be longer than the MSS; none where the kernel does not say.
+    pub gso: Option<bool>,
+    /// TCPWqueueTooBig before the connection was opened; none where the kernel does not have it.
+    pub too_big_before: Option<u64>,
+    /// TCPWqueueTooBig at the end.
+    pub too_big_after: Option<u64>,
+    /// What came.
+    pub course: Course,
+}
+
+/// What became of the oldest byte that is unacknowledged or never went out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Course {
+    /// It was retransmitted.
+    Retransmitted {
+        /// Milliseconds after the loss.
+        after_ms: u64,
+    },
+    /// It was not sent for at least three timeouts.
+    Silent(Silence),
+    /// Neither in time.
+    Undecided {
+        /// What was waited for.
+        waited_for: String,
+    },
+}
+
+/// A connection that went silent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Silence {
+    /// Whether the byte had gone out at least once.
+    pub sent_once: bool,
+    /// Milliseconds of silence until it was called one.
+    pub ms: u64,
+    /// Doublings of the timeout then.
+    pub backoff: u8,
+    /// Timeout then, in milliseconds.
+    pub rto_ms: u64,
+    /// Whether the kernel answered the peer's probe on this connection after the loss ended: the wire works.
+    pub answered: bool,
+    /// Further milliseconds for which it was watched after the loss ended.
+    pub watched_ms: u64,
+    /// Whether the byte was sent in that time.
+    pub resumed: bool,
+}
+
+/// Whether `tcp_fragment`'s guard fires: half of `sk_wmem_queued` above `sk_sndbuf` and the slack. None where it
+/// cannot be told: before SO_MEMINFO, SIOCOUTQ is only a lower bound.
+pub fn guard_fires(memory: &Memory, slack: u64) -> Option<bool> {
+    let limit = memory.sndbuf + slack;
+    match memory.wmem_queued {
+        Some(queued) => Some(queued / 2 > limit),
+        None if memory.outq / 2 > limit => Some(true),
+        None => None,
+    }
+}
+
+/// Judges one recipe or control. `slack` is what the guard adds to `sk_sndbuf` in the form that the recipe is
+/// meant for. An error is why the recipe could not be carried out.
+pub fn judge(name: &str, role: Role, slack: u64, seen: &Result<Seen, String>) -> Check {
+    let (shown, why, facts) = match seen {
+        Err(error) => (Shown::Unclear, error.clone(), BTreeMap::new()),
+        Ok(seen) => {
+            let (shown, why) = match &seen.course {
+                Course::Undecided { waited_for } => (Shown::Unclear, format!("waited for {waited_for}, in vain")),
+                Course::Retransmitted { after_ms } => judge_retransmission(role, slack, seen, *after_ms),
+                Course::Silent(silence) => judge_silence(role, seen, silence),
+            };
+            (shown, why, facts(seen))
+        }
+    };
+    Check { name: name.to_owned(), role, shown, why, facts }
+}
+
+fn judge_retransmission(role: Role, slack: u64, seen: &Seen, after_ms: u64) -> (Shown, String) {
+    let sent = format!("retransmitted after {after_ms} ms (rto:{}) with {}", seen.rto_ms, skmem(&seen.memory));
+    if role != Role::Recipe {
+        return (Shown::No, sent);
+    }
+    let limit = if slack == 0 { "sk_sndbuf".to_owned() } else { format!("sk_sndbuf + {slack}") };
+    match (guard_fires(&seen.memory, slack), seen.gso) {
+        (_, Some(false)) => (Shown::Unclear, format!("{sent}, but without GSO no segment has to be split")),
+        (Some(true), _) => (Shown::No, format!("{sent}, where half of sk_wmem_queued was above {limit}")),
+        (Some(false), _) => (Shown::Unclear, format!("{sent}, but half of sk_wmem_queued was not above {limit}")),
+        (None, _) => (
+            Shown::Unclear,
+            format!("{sent}, but without SO_MEMINFO nothing proves half of sk_wmem_queued above {limit}"),
+        ),
+    }
+}
+
+fn judge_silence(role: Role, seen: &Seen, silence: &Silence) -> (Shown, String) {
+    let Silence { ms, backoff, rto_ms, watched_ms, .. } = silence;
+    let head =
+        if silence.sent_once { "the oldest unacknowledged byte" } else { "the oldest byte, which never went out," };
+    let counter = match (seen.too_big_before, seen.too_big_after) {
+        (Some(before), Some(after)) => format!("TCPWqueueTooBig {before} to {after}"),
+        _ => "no counter TCPWqueueTooBig".to_owned(),
+    };
+    let silent = format!(
+        "{head} was not sent for {ms} ms, {} bytes unacknowledged, window {} open: {} rto:{rto_ms} backoff:{backoff}, {counter}",
+        seen.memory.outq,
+        seen.window,
+        skmem(&seen.memory),
+    );
+    if !silence.answered {
+        return (Shown::Unclear, format!("{silent}; but the kernel did not answer a probe either"));
+    }
+    if silence.resumed {
+        return (Shown::Unclear, format!("{silent}; but it was sent when the loss had ended"));
+    }
+    if role == Role::Recipe {
+        if guard_fires(&seen.memory, 0) == Some(false) {
+            return (Shown::Unclear, format!("{silent}; but the send buffer is not full enough for this bug"));
+        }
+        if seen.too_big_before.is_some() && seen.too_big_before == seen.too_big_after {
+            return (Shown::Unclear, format!("{silent}; but the counter did not grow, so it was not this bug"));
+        }
+    }
+    (Shown::Yes, format!("{silent}; still silent {watched_ms} ms after the loss ended, though probes are answered"))
+}
+
+/// The memory as ss(8) shows it.
+fn skmem(memory: &Memory) -> String {
+    match memory.wmem_queued {
+        Some(queued) => format!("skmem:(tb{},w{queued})", memory.sndbuf),
+        None => format!("skmem:(tb{}) outq:{}", memory.sndbuf, memory.outq),
+    }
+}
+
+fn facts(seen: &Seen) -> BTreeMap<String, Option<i64>> {
+    let number = |n: u64| i64::try_from(n).ok();
+    let (mut retransmit_ms, mut silent_ms, mut backoff, mut watched_ms) = (None, None, None, None);
+    match &seen.course {
+        Course::Retransmitted { after_ms } => retransmit_ms = number(*after_ms),
+        Course::Silent(silence) => {
+            silent_ms = number(silence.ms);
+            backoff = Some(silence.backoff.into());
+            watched_ms = number(silence.watched_ms);
+        }
+        Course::Undecided { .. } => {}
+    }
+    [
+        ("rto_ms", number(seen.rto_ms)),
+        ("sndbuf_bytes", number(seen.memory.sndbuf)),
+        ("wmem_queued_bytes", seen.memory.wmem_queued.and_then(number)),
+        ("outq_bytes", number(seen.memory.outq)),
+        ("snd_mss_bytes", Some(seen.snd_mss.into())),
+        ("unacked_segments", Some(seen.unacked.into())),
+        ("window_bytes", Some(seen.window.into())),
+        ("gso", seen.gso.map(i64::from)),
+        ("wqueue_too_big_before", seen.too_big_before.and_then(number)),
+        ("wqueue_too_big_after", seen.too_big_after.and_then(number)),
+        ("retransmit_ms", retransmit_ms),
+        ("silent_ms", silent_ms),
+        ("backoff", backoff),
+        ("silent_after_loss_ms", watched_ms),
+    ]
+    .into_iter()
+    .map(|(name, value)| (name.to_owned(), value))
+    .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SLACK: u64 = 0x20000;
+
+    fn memory(sndbuf: u64, wmem_queued: Option<u64>, outq: u64) -> Memory {
+        Memory { sndbuf, outq, wmem_queued }
+    }
+
+    fn seen(course: Course) -> Seen {
+        Seen {
+            rto_ms: 204,
+            memory: memory(8192, Some(20376), 15000),
+            snd_mss: 1460,
+            unacked: 11,
+            window: 32896,
+            gso: Some(true),
+            too_big_before: Some(0),
+            too_big_after: Some(3),
+            course,
+        }
+    }
+
+    fn silence() -> Silence {
+        Silence { sent_once: true, ms: 1430, backoff: 3, rto_ms: 1632, answered: true, watched_ms: 612, resumed: false }
+    }
+
+    #[test]
+    fn the_guard_is_judged_by_memory_and_by_the_queue_only_where_that_suffices() {
+        for (memory, slack, expected) in [
+            (memory(8192, Some(16386), 0), 0, Some(true)),
+            (memory(8192, Some(16385), 0), 0, Some(false)),
+            (memory(8192, None, 16386), 0, Some(true)),
+            (memory(8192, None, 16385), 0, None),
+            (memory(4608, Some(473_240), 0), SLACK, Some(true)),
+            (memory(4608, Some(2 * (4608 + SLACK)), 0), SLACK, Some(false)),
+        ] {
+            assert_eq!(guard_fires(&memory, slack), expected, "{memory:?} {slack}");
+        }
+    }
+
+    #[test]
+    fn a_retransmission_is_a_pass_only_with_proof_that_the_guard_would_have_fired() {
+        let sent = || seen(Course::Retransmitted { after_ms: 215 });
+        for (seen, role, slack, expected) in [
+            (sent(), Role::Recipe, 0, Shown::No),
+            (sent(), Role::Recipe, SLACK, Shown::Unclear),
+            (Seen { memory: memory(8192, Some(16000), 15000), ..sent() }, Role::Recipe, 0, Shown::Unclear),
+            (Seen { memory: memory(8192, None, 15000), ..sent() }, Role::Recipe, 0, Shown::Unclear),
+            (Seen { memory: memory(4608, None, 464_000), ..sent() }, Role::Recipe, SLACK, Shown::No),
+            (Seen { gso: Some(false), ..sent() }, Role::Recipe, 0, Shown::Unclear),
+            (Seen { gso: None, ..sent() }, Role::Recipe, 0, Shown::No),
+            (Seen { memory: memory(2_000_000, Some(20000), 15000), ..sent() }, Role::NegativeControl, 0, Shown::No),
+        ] {
+            assert_eq!(judge("r", role, slack, &Ok(seen.clone())).shown, expected, "{role:?} {slack} {seen:?}");
+        }
+    }
+
+    #[test]
+    fn a_silence_is_this_bug_only_where_nothing_speaks_against_it() {
+        let silent = |silence| seen(Course::Silent(silence));
+        let whole = || silent(silence());
+        for (seen, role, expected) in [
+            (whole(), Role::Recipe, Shown::Yes),
+            (silent(Silence { sent_once: false, ..silence() }), Role::Recipe, Shown::Yes),
+            (silent(Silence { answered: false, ..silence() }), Role::Recipe, Shown::Unclear),
+            (silent(Silence { resumed: true, ..silence() }), Role::Recipe, Shown::Unclear),
+            (Seen { memory: memory(8192, Some(16000), 15000), ..whole() }, Role::Recipe, Shown::Unclear),
+            (Seen { memory: memory(8192, None, 15000), ..whole() }, Role::Recipe, Shown::Yes),
+            (Seen { too_big_after: Some(0), ..whole() }, Role::Recipe, Shown::Unclear),
+            (Seen { too_big_before: None, too_big_after: None, ..whole() }, Role::Recipe, Shown::Yes),
+            (Seen { memory: memory(2_000_000, Some(16000), 15000), ..whole() }, Role::NegativeControl, Shown::Yes),
+            (seen(Course::Undecided { waited_for: "x".to_owned() }), Role::Recipe, Shown::Unclear),
+            (seen(Course::Undecided { waited_for: "x".to_owned() }), Role::NegativeControl, Shown::Unclear),
+        ] {
+            assert_eq!(judge("r", role, 0, &Ok(seen.clone())).shown, expected, "{role:?} {seen:?}");
+        }
+        assert_eq!(judge("r", Role::Recipe, 0, &Err("no SYN-ACK".to_owned())).shown, Shown::Unclear);
+    }
+
+    #[test]
+    fn the_reason_reads_like_the_line_of_ss() {
+        let check = judge("small-sndbuf", Role::Recipe, 0, &Ok(seen(Course::Silent(silence()))));
+        assert!(
+            check.why.contains("skmem:(tb8192,w20376) rto:1632 backoff:3, TCPWqueueTooBig 0 to 3"),
+            "{}",
+            check.why
+        );
+        assert_eq!(check.facts["wqueue_too_big_after"], Some(3));
+        assert_eq!(check.facts["retransmit_ms"], None);
+    }
+}

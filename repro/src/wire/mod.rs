@@ -1,0 +1,183 @@
+//! The agent's network: a TUN device on which the agent is every remote host.
+
+pub mod capture;
+pub mod packet;
+pub mod peer;
+pub mod rtnetlink;
+pub mod tun;
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use capture::Capture;
+use packet::Segment;
+use tun::Tun;
+
+/// How long the kernel may take for something that it does at once. Far longer than it needs also on a loaded
+/// host, so that a wait that ends here means something else.
+pub const AT_ONCE: Duration = Duration::from_secs(5);
+
+/// Why the wire, or the kernel's side of it, cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum WireError {
+    /// A system call failed.
+    #[error("{what}: {error}")]
+    System {
+        /// What was tried.
+        what: &'static str,
+        /// The kernel's answer.
+        error: io::Error,
+    },
+    /// Something did not happen in time.
+    #[error("waited {} ms for {what}, in vain", .after.as_millis())]
+    TimedOut {
+        /// What was waited for.
+        what: String,
+        /// How long.
+        after: Duration,
+    },
+    /// The kernel sent something else than what TCP allows here.
+    #[error("{0}")]
+    Unexpected(String),
+}
+
+/// Names what was tried in a failed system call.
+pub trait Tried<T> {
+    /// Adds what was tried.
+    ///
+    /// # Errors
+    /// The same, as [`WireError::System`].
+    fn tried(self, what: &'static str) -> Result<T, WireError>;
+}
+
+impl<T, E: Into<io::Error>> Tried<T> for Result<T, E> {
+    fn tried(self, what: &'static str) -> Result<T, WireError> {
+        self.map_err(|error| WireError::System { what, error: error.into() })
+    }
+}
+
+/// A wire between the kernel under test and the agent's peers.
+#[derive(Debug)]
+pub struct Wire {
+    tun: Tun,
+    net: u8,
+    check: String,
+    capture: Capture,
+    buffer: Vec<u8>,
+}
+
+impl Wire {
+    /// A wire in the calling thread's network namespace. `net` makes its addresses its own, where several share a
+    /// namespace.
+    ///
+    /// # Errors
+    /// Where the kernel has no TUN device or refuses the addresses.
+    pub fn new(net: u8, capture: Capture) -> Result<Self, WireError> {
+        let tun = Tun::new().tried("making a TUN interface")?;
+        let wire = Self { tun, net, check: String::new(), capture, buffer: vec![0; 1 << 16] };
+        wire.tun.set_up().tried("bringing the TUN interface up")?;
+        wire.tun.add_address(wire.server(), 24).tried("giving the TUN interface its address")?;
+        Ok(wire)
+    }
+
+    /// Gives the kernel's side an IPv6 address too.
+    ///
+    /// # Errors
+    /// Where the kernel has no IPv6.
+    pub fn add_ipv6(&self) -> Result<(), WireError> {
+        self.tun.add_address(self.server6(), 64).tried("giving the TUN interface an IPv6 address")
+    }
+
+    /// The kernel's IPv4 address.
+    pub fn server(&self) -> IpAddr {
+        Ipv4Addr::new(10, 71, self.net, 1).into()
+    }
+
+    /// The kernel's IPv6 address.
+    pub fn server6(&self) -> IpAddr {
+        Ipv6Addr::new(0xfd71, 0, 0, self.net.into(), 0, 0, 0, 1).into()
+    }
+
+    /// Another host's IPv4 address. `host` is 2 to 254.
+    pub fn host(&self, host: u8) -> IpAddr {
+        Ipv4Addr::new(10, 71, self.net, host).into()
+    }
+
+    /// Another host's IPv6 address.
+    pub fn host6(&self, host: u8) -> IpAddr {
+        Ipv6Addr::new(0xfd71, 0, 0, self.net.into(), 0, 0, 0, host.into()).into()
+    }
+
+    /// Whether the interface segments in software, without which no segment is longer than the MSS; none where the
+    /// kernel does not say.
+    pub fn gso(&self) -> Option<bool> {
+        self.tun.gso()
+    }
+
+    /// Names the check to which the packets from here on belong.
+    pub fn begin(&mut self, check: &str) {
+        check.clone_into(&mut self.check);
+    }
+
+    /// Hands a segment to the kernel.
+    ///
+    /// # Errors
+    /// Where the interface is down.
+    pub fn send(&mut self, segment: &Segment) -> Result<(), WireError> {
+        let bytes = segment.to_bytes();
+        self.capture.record(&self.check, false, &bytes);
+        self.tun.write(&bytes).tried("writing to the TUN device")
+    }
+
+    /// The next TCP segment from the kernel, or none at the deadline. Other packets are captured and skipped.
+    ///
+    /// # Errors
+    /// Where the device fails.
+    pub fn receive(&mut self, deadline: Instant) -> Result<Option<Segment>, WireError> {
+        loop {
+            match self.tun.read(&mut self.buffer).tried("reading from the TUN device")? {
+                Some(length) => {
+                    let bytes = &self.buffer[..length];
+                    self.capture.record(&self.check, true, bytes);
+                    if let Ok(segment) = Segment::parse(bytes) {
+                        return Ok(Some(segment));
+                    }
+                }
+                None if !wait_readable(&self.tun, deadline).tried("waiting for the TUN device")? => return Ok(None),
+                None => {}
+            }
+        }
+    }
+
+    /// The packets that the wire saw, and whether there were more than are kept.
+    pub fn into_packets(self) -> (Vec<crate::protocol::Packet>, bool) {
+        self.capture.into_packets()
+    }
+}
+
+impl AsFd for Wire {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.tun.as_fd()
+    }
+}
+
+/// Waits until there is something to read; false at the deadline.
+///
+/// # Errors
+/// Where poll(2) fails.
+pub fn wait_readable(fd: impl AsFd, deadline: Instant) -> io::Result<bool> {
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let timeout = Timespec { tv_sec: left.as_secs() as i64, tv_nsec: i64::from(left.subsec_nanos()) };
+        match poll(&mut [PollFd::new(&fd, PollFlags::IN)], Some(&timeout)) {
+            Ok(0) => return Ok(false),
+            Ok(_) => return Ok(true),
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
