@@ -18,3 +18,11 @@ pub mod vm;
 pub mod evidence;
 
 pub mod verdict;
+
+pub mod run;
+
+pub mod results;
+
+pub mod report;
+
+pub mod cli;

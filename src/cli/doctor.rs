@@ -7,7 +7,7 @@ use anstyle::{AnsiColor, Style};
 use serde::Serialize;
 
 use super::{Doctor, Format, Stop, host, print, print_json};
-use crate::kernel::{Store, apt_available};
+use crate::kernel::{Obtain, ObtainError, Store, apt_available};
 use crate::report::visible;
 use crate::shim::Shim;
 use crate::vm::{Qemu, probe_kvm};
@@ -71,16 +71,12 @@ pub(super) fn doctor(args: &Doctor) -> Result<u8, Stop> {
     if let Ok(qemu) = &qemu {
         checks.push(kvm(qemu)?);
     }
-    checks.push(cache(args.host.cache.as_deref()));
+    let store = Store::open(args.host.cache.clone());
+    checks.push(cache(&store));
     checks.push(results(&args.host.results));
-    checks.push(match apt_available() {
-        Ok(seen) => good("apt", seen),
-        Err(error) => limited(
-            "apt",
-            format!("{error:#}"),
-            "`apt:` kernels need a Debian system with its mirrors; `deb:`, `image:` and `tree:` work without",
-        ),
-    });
+    if let Ok(store) = &store {
+        checks.push(apt(store)?);
+    }
     let is_broken = checks.iter().any(|check| check.health == Health::Broken);
     let document = Document { schema_version: SCHEMA_VERSION, checks };
     match args.format {
@@ -111,14 +107,20 @@ fn kvm(qemu: &Qemu) -> Result<Check, Stop> {
     })
 }
 
-fn cache(folder: Option<&Path>) -> Check {
-    let store = match folder {
-        Some(folder) => Store::open(folder),
-        None => Store::open_default(),
-    };
+fn apt(store: &Store) -> Result<Check, Stop> {
+    let shim = Shim::of_this_program().map_err(Stop::no_verdict)?;
+    let with = Obtain { store, shim: &shim, offline: true, refresh: false, tell: &|_| {} };
+    let remedy = "`apt:` kernels need a Debian system with its mirrors; `deb:`, `image:` and `tree:` work without";
+    Ok(match apt_available(&with) {
+        Ok(seen) => good("apt", seen),
+        Err(error) => limited("apt", format!("{error:#}"), remedy),
+    })
+}
+
+fn cache(store: &Result<Store, ObtainError>) -> Check {
     match store {
         Err(error) => broken("cache", format!("{error:#}"), "name a folder that you may write with --cache"),
-        Ok(store) => space("cache", store.path(), CACHE_MIB, "free some space, or name another folder with --cache"),
+        Ok(store) => space("cache", store.folder(), CACHE_MIB, "free some space, or name another folder with --cache"),
     }
 }
 

@@ -25,10 +25,7 @@ impl From<Accel> for AccelChoice {
 
 /// What a run works with, from what the command line says.
 pub(super) fn lab(args: &Host, offline: bool, refresh: bool, jobs: usize) -> Result<Lab, Stop> {
-    let store = match &args.cache {
-        Some(folder) => Store::open(folder),
-        None => Store::open_default(),
-    };
+    let store = Store::open(args.cache.clone());
     let shim = Shim::of_this_program().context("could not find this program's own file; is /proc mounted?");
     Ok(Lab {
         store: store.map_err(Stop::no_verdict)?,

@@ -15,8 +15,11 @@ mod modules;
 mod package;
 mod store;
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
 
 pub use config::{KernelConfig, NotAConfig, Setting};
 pub use deb::DebError;
@@ -47,7 +50,8 @@ pub struct Kernel {
 }
 
 /// What a kernel was made from.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Provenance {
     /// A package file.
     Package {
@@ -107,6 +111,36 @@ pub enum Progress {
     Stale(Stale),
 }
 
+impl Progress {
+    /// Whether this takes so long that people want to know of it even where there are no bars.
+    pub fn is_slow(&self) -> bool {
+        match self {
+            Self::Waiting { .. } | Self::Refreshing { .. } | Self::Stale(_) => true,
+            // Said once, when it begins.
+            Self::Fetching { done, .. } => *done == 0,
+            Self::Unpacking { .. } => false,
+        }
+    }
+}
+
+impl fmt::Display for Progress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mib = |bytes: &u64| *bytes as f64 / f64::from(1 << 20);
+        match self {
+            Self::Waiting { what } => write!(f, "waiting for {what}"),
+            Self::Refreshing { suite } => write!(f, "refreshing the index of {suite}"),
+            Self::Fetching { package, done: 0, total } => write!(f, "fetching {package} ({:.1} MiB)", mib(total)),
+            Self::Fetching { package, done, total } => {
+                write!(f, "fetching {package} ({:.1} of {:.1} MiB)", mib(done), mib(total))
+            }
+            Self::Unpacking { package } => write!(f, "unpacking {package}"),
+            Self::Stale(Stale { age, why }) => {
+                write!(f, "using what was recorded {} minutes ago: {why}", age.as_secs() / 60)
+            }
+        }
+    }
+}
+
 /// How kernels are obtained.
 pub struct Obtain<'a> {
     /// The cache.
@@ -135,6 +169,14 @@ pub fn obtain(source: &Source, with: &Obtain) -> Result<Kernel, ObtainError> {
         }
         Source::Tree(tree) => local::from_tree(tree, with),
     }
+}
+
+/// Whether this host has what `apt:` kernels come through, and where it looks.
+///
+/// # Errors
+/// [`ObtainError::NoApt`] and [`ObtainError::NoMirror`].
+pub fn apt_available(with: &Obtain) -> Result<String, ObtainError> {
+    apt::available(with)
 }
 
 impl Kernel {

@@ -185,6 +185,15 @@ impl Store {
         Ok(sha256)
     }
 
+    /// Keeps `bytes` by content: their file, and their sha256.
+    ///
+    /// # Errors
+    /// Where they cannot be written.
+    pub fn keep(&self, bytes: &[u8]) -> Result<(PathBuf, String), ObtainError> {
+        let sha256 = self.put(bytes)?;
+        Ok((self.blob(&sha256), sha256))
+    }
+
     /// Whether the blob is there with this size.
     pub(super) fn holds(&self, sha256: &str, size: u64) -> bool {
         fs::metadata(self.blob(sha256)).is_ok_and(|m| m.is_file() && m.len() == size)

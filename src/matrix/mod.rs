@@ -10,6 +10,8 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::words::{BugId, Expectation, KernelName, Outcome};
 
 mod check;
@@ -89,9 +91,11 @@ pub struct GuestSettings {
 }
 
 /// QEMU's machine for x86 guests.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum MachineType {
     /// Intel Q35 with PCI Express: the usual one.
+    #[default]
     Q35,
     /// Intel i440FX, for kernels that are unhappy with Q35.
     Pc,

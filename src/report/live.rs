@@ -9,7 +9,6 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use super::text::visible;
 use crate::kernel::Progress;
 use crate::run::Event;
-use crate::vm::Stage;
 use crate::words::{KernelName, Outcome};
 
 /// The reporter for people who wait. Everything goes to stderr.
@@ -59,7 +58,7 @@ impl Live {
             Event::BootStarted { boot, accel, .. } => {
                 self.tell(&boot.kernel, &format!("booting under {accel} ({})", boot.folder()), false);
             }
-            Event::Stage { boot, stage } => self.tell(&boot.kernel, &stage_words(stage), false),
+            Event::Stage { boot, stage } => self.tell(&boot.kernel, stage.as_str(), false),
             Event::BootEnded(record) => {
                 if let Some(failure) = &record.failure {
                     let first = failure.lines().next().unwrap_or_default();
@@ -142,8 +141,4 @@ impl Default for Live {
 
 fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner())
-}
-
-fn stage_words(stage: &Stage) -> String {
-    stage.to_string()
 }

@@ -101,7 +101,7 @@ impl Folder {
         match event {
             Event::Planned(questions) => {
                 self.planned.clone_from(questions);
-                self.write_document()
+                self.write_document().map(drop)
             }
             Event::Obtained(record) => {
                 self.kernels.push(record.clone());
@@ -118,7 +118,7 @@ impl Folder {
                 Ok(())
             }
             Event::Judged { cell, packets } => self.judge(cell, packets),
-            Event::Done { .. } => self.write_document(),
+            Event::Done { .. } => self.write_document().map(drop),
             Event::Obtaining { .. } | Event::Stage { .. } | Event::AcceleratorFellBack { .. } | Event::Note { .. } => {
                 Ok(())
             }

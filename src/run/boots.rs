@@ -178,7 +178,7 @@ async fn boot_once(bench: &Bench<'_>, id: &BootId, bugs: &[&Bug], accel: Accel) 
         boot_limit: settings.timeout,
         accel,
         plan,
-        script: String::new(),
+        script: Vec::new(),
     };
     let spec = recording.spec(initramfs);
     Ok(watch(bench.lab, id, recording, spec, bench.events).await)
@@ -209,7 +209,7 @@ async fn watch(
     let accel = spec.accel;
     let deadlines = recording.deadlines();
     let mut recording = Some(recording);
-    let mut tell = |event: Event| drop(events.send(event));
+    let tell = |event: Event| drop(events.send(event));
     let mut observe = |seen: Observed<'_>| match seen {
         Observed::Command(command) => {
             if let Some(mut recording) = recording.take() {

@@ -9,7 +9,7 @@ mod settle;
 
 pub use boots::{BootEnd, boot_again};
 pub use cell::{Cell, Question, Settled, Tally};
-pub use engine::{Ended, Lab, run};
+pub use engine::{Lab, run};
 pub use event::{BootId, BootRecord, Event, KernelRecord};
 pub use recording::{Recording, RecordingError};
 pub use settle::judge_again;

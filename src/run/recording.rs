@@ -39,7 +39,7 @@ pub struct Recording {
     pub plan: Plan,
     /// boot.sh: the QEMU command, to run by hand. Not in boot.json, for it lies beside it.
     #[serde(skip)]
-    pub script: String,
+    pub script: Vec<u8>,
 }
 
 /// A guest that cannot be booted again.

@@ -7,7 +7,7 @@ use backproof_repro::protocol::{Packet, Report};
 use super::boots::{BootEnd, milliseconds};
 use super::cell::{Cell, Question, Settled};
 use crate::evidence::runtime::{Testimony, weigh};
-use crate::kernel::{Kernel, Module};
+use crate::kernel::{Kernel, Module, ModulesError};
 use crate::matrix::Bug;
 use crate::verdict::Ledger;
 use crate::words::BugId;
@@ -32,8 +32,8 @@ pub fn applies(kernel: &Kernel, bug: &Bug) -> Applies {
             "the kernel has no serial console to be heard on: its configuration lacks CONFIG_{option}=y"
         ));
     }
-    let missing: Vec<String> =
-        bug.needs.config.iter().filter(|option| !config.is_set(option)).map(|option| format!("CONFIG_{option}")).collect();
+    let is_set = |option: &String| config.is_set(option.strip_prefix("CONFIG_").unwrap_or(option));
+    let missing: Vec<&str> = bug.needs.config.iter().filter(|option| !is_set(option)).map(String::as_str).collect();
     if missing.is_empty() {
         Applies::Yes
     } else {
@@ -58,7 +58,7 @@ pub fn modules(kernel: &Kernel, bugs: &[&Bug]) -> (Vec<Module>, BTreeMap<BugId, 
                     }
                 }
             }
-            Err(error) if error.is_absent() => {
+            Err(error @ ModulesError::Absent { .. }) => {
                 without.insert(bug.id.clone(), Settled::Skip { reason: error.to_string(), allowed: false });
             }
             Err(error) => {

@@ -39,6 +39,12 @@ struct Current {
     why_old: Option<String>,
 }
 
+/// What the system's configuration offers, in words.
+pub(super) fn available(with: &Obtain) -> Result<String, ObtainError> {
+    let suite = System::read(with)?.own_suite()?;
+    Ok(format!("the system's mirrors serve {suite}, and other suites beside it"))
+}
+
 /// Obtains the kernel that `package` names or leads to.
 pub(super) fn obtain(package: &str, suite: Option<&str>, with: &Obtain) -> Result<Kernel, ObtainError> {
     check(
