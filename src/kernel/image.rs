@@ -218,3 +218,7 @@ fn machine_name(machine: u16) -> String {
 fn bytes<'a, R: ReadRef<'a>, const N: usize>(data: R, offset: u64) -> Option<[u8; N]> {
     data.read_bytes_at(offset, N as u64).ok()?.try_into().ok()
 }
+
+#[cfg(test)]
+#[path = "image_tests.rs"]
+mod tests;
