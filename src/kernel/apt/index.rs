@@ -260,6 +260,7 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
         #[test]
         fn no_bytes_make_the_reader_panic(
             text in "(Package: linux-a|Version: |Depends: |Filename: |Size: 99999|SHA256: |\\n|linux-a|,|\\||\\(=|\\)|\\PC){0,60}",
