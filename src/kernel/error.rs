@@ -12,7 +12,7 @@ use super::image::NotAnImage;
 #[derive(Debug, thiserror::Error)]
 pub enum ObtainError {
     /// A file or folder that was named is not there, or is of another kind.
-    #[error("{what} {} {problem}; check the path", path.display())]
+    #[error("{what} {} {problem}", path.display())]
     Unusable {
         /// What it should be: `the image`, `the build tree` …
         what: &'static str,
