@@ -119,7 +119,9 @@ pub fn read(mut deb: impl Read, wanted: &dyn Fn(&str) -> bool, take: Take) -> Re
             // deb(5): members with such names are for others to add and for everybody to ignore.
             name if name.starts_with('_') => {}
             _ => {
-                return Err(DebError::Hostile { why: "an unexpected member", entry: Quoted::of(name.as_bytes()) }.into());
+                return Err(
+                    DebError::Hostile { why: "an unexpected member", entry: Quoted::of(name.as_bytes()) }.into()
+                );
             }
         }
         first = false;

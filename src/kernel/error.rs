@@ -12,7 +12,7 @@ use super::image::NotAnImage;
 #[derive(Debug, thiserror::Error)]
 pub enum ObtainError {
     /// A file or folder that was named is not there, or is of another kind.
-    #[error("{what} {} {problem}; check the path", path.display())]
+    #[error("{what} {} {problem}", path.display())]
     Unusable {
         /// What it should be: `the image`, `the build tree` …
         what: &'static str,
@@ -200,11 +200,20 @@ fn suggestion(names: &[String]) -> String {
 pub struct Quoted(String);
 
 impl Quoted {
-    /// At most 100 bytes of `text`, with everything unprintable escaped.
+    /// At most 200 bytes of `text`, with everything unprintable escaped.
     pub fn of(text: &[u8]) -> Self {
-        let cut = text.len() > 100;
-        let shown = text[..text.len().min(100)].escape_ascii().to_string();
-        Self(if cut { shown + "…" } else { shown })
+        let cut = text.len() > 200;
+        let mut shown = String::new();
+        for &byte in &text[..text.len().min(200)] {
+            match byte {
+                b' '..=b'~' => shown.push(char::from(byte)),
+                other => shown += &other.escape_ascii().to_string(),
+            }
+        }
+        if cut {
+            shown.push('…');
+        }
+        Self(shown)
     }
 }
 

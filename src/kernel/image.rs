@@ -185,7 +185,7 @@ fn vmlinux<'a, R: ReadRef<'a>>(data: R, length: u64, head: &[u8]) -> Result<Imag
     }
     let segments = header
         .program_headers(endian, data)
-        .map_err(|_| NotAnImage::Truncated { promised: header.e_phoff(endian).into(), present: length })?;
+        .map_err(|_| NotAnImage::Truncated { promised: header.e_phoff(endian), present: length })?;
     let end = |s: &elf::ProgramHeader64<Endianness>| s.p_offset(endian).saturating_add(s.p_filesz(endian));
     if let Some(promised) = segments.iter().map(end).max().filter(|&promised| promised > length) {
         return Err(NotAnImage::Truncated { promised, present: length });
@@ -218,3 +218,7 @@ fn machine_name(machine: u16) -> String {
 fn bytes<'a, R: ReadRef<'a>, const N: usize>(data: R, offset: u64) -> Option<[u8; N]> {
     data.read_bytes_at(offset, N as u64).ok()?.try_into().ok()
 }
+
+#[cfg(test)]
+#[path = "image_tests.rs"]
+mod tests;

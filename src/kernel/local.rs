@@ -15,6 +15,10 @@ use super::{Kernel, Obtain, Progress, Provenance};
 
 /// The kernel in package files.
 pub(super) fn from_debs(files: &[PathBuf], with: &Obtain) -> Result<Kernel, ObtainError> {
+    if files.is_empty() {
+        let (packages, found) = ("no packages".to_owned(), "nothing".to_owned());
+        return Err(ObtainError::NotOneKernel { packages, found, advice: "name at least one" });
+    }
     let mut packages = Vec::new();
     for file in files {
         check_file("the package", file)?;
@@ -132,7 +136,7 @@ pub(super) fn from_image(
     let (blob, sha256, release) = adopt(image, with.store)?;
     let modules = match modules {
         Some(folder) if folder.is_dir() => Modules::in_folder(folder, release.as_deref())?,
-        Some(folder) => return Err(unusable("the modules folder", folder, "is not a folder")),
+        Some(folder) => return Err(unusable("the modules folder", folder, "is not a folder; check the path")),
         None => Modules::default(),
     };
     let config = config.map(read_config).transpose()?;
@@ -143,7 +147,7 @@ pub(super) fn from_image(
 /// The kernel in a build tree.
 pub(super) fn from_tree(tree: &Path, with: &Obtain) -> Result<Kernel, ObtainError> {
     if !tree.is_dir() {
-        return Err(unusable("the build tree", tree, "is not a folder"));
+        return Err(unusable("the build tree", tree, "is not a folder; check the path"));
     }
     let image = tree.join("arch/x86/boot/bzImage");
     if !image.is_file() {
@@ -192,8 +196,10 @@ fn read_config(path: &Path) -> Result<KernelConfig, ObtainError> {
 fn check_file(what: &'static str, path: &Path) -> Result<(), ObtainError> {
     match fs::metadata(path) {
         Ok(found) if found.is_file() => Ok(()),
-        Ok(_) => Err(unusable(what, path, "is not a file")),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(unusable(what, path, "does not exist")),
+        Ok(_) => Err(unusable(what, path, "is not a file; check the path")),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            Err(unusable(what, path, "does not exist; check the path"))
+        }
         Err(error) => Err(unusable(what, path, &format!("cannot be read ({error})"))),
     }
 }
@@ -201,3 +207,7 @@ fn check_file(what: &'static str, path: &Path) -> Result<(), ObtainError> {
 fn unusable(what: &'static str, path: &Path, problem: &str) -> ObtainError {
     ObtainError::Unusable { what, path: path.to_owned(), problem: problem.to_owned() }
 }
+
+#[cfg(test)]
+#[path = "local_tests.rs"]
+mod tests;

@@ -9,6 +9,8 @@ mod compression;
 mod config;
 mod deb;
 mod error;
+#[cfg(test)]
+mod fixtures;
 mod image;
 mod local;
 mod modules;

@@ -235,10 +235,6 @@ impl Store {
 }
 
 impl Draft {
-    pub(super) fn path(&self) -> &Path {
-        self.file.path()
-    }
-
     /// Gives the file its final name, once its content is safe on the disk.
     pub(super) fn keep(mut self, path: &Path) -> Result<(), ObtainError> {
         let failed = |e| ObtainError::io("writing", path, e);
@@ -345,7 +341,7 @@ mod tests {
         fs::write(&stale, b"half").unwrap();
         let living = store.draft().unwrap();
         let again = Store::open(Some(store.folder().to_owned())).unwrap();
-        assert!(living.path().exists() && stale.exists());
+        assert!(living.file.path().exists() && stale.exists());
         drop(living);
         Store::open(Some(again.folder().to_owned())).unwrap();
         assert!(!stale.exists());

@@ -147,6 +147,8 @@ pub(super) fn private_configuration(system: &[(String, String)], folder: &Path) 
         // As root apt would change to a user who cannot write here; for others this has no effect.
         ("APT::Sandbox::User", "root".to_owned()),
         ("Acquire::Languages", "none".to_owned()),
+        // apt's three tries last 7 s in all without a network, and the recorded index may do.
+        ("Acquire::Retries", "1".to_owned()),
         ("Acquire::PDiffs", "false".to_owned()),
         // Stored as they come, instead of being packed anew.
         ("Acquire::IndexTargets::deb::Packages::KeepCompressed", "true".to_owned()),

@@ -156,16 +156,11 @@ impl<'a> Dependency<'a> {
     }
 }
 
-/// Up to three image packages whose names have the most words in common with `package`.
+/// Up to three image packages whose names are most like `package`.
 fn similar(index: &[Served], package: &str) -> Vec<String> {
-    let words = |name: &str| name.split('-').map(str::to_owned).collect::<HashSet<_>>();
-    let wanted = words(package);
     let images = index.iter().filter(|p| p.name.starts_with("linux-image-")).map(|p| p.name.as_str());
     let mut ranked = images.collect::<HashSet<_>>().into_iter().collect::<Vec<_>>();
-    ranked.sort_by_key(|name| {
-        let other = words(name);
-        (wanted.symmetric_difference(&other).count(), name.len(), *name)
-    });
+    ranked.sort_by_key(|name| (strsim::damerau_levenshtein(package, name), *name));
     ranked.into_iter().take(3).map(str::to_owned).collect()
 }
 
@@ -260,11 +255,12 @@ mod tests {
             stanza("linux-image-6.1.0-1-rt-amd64", "1", "", 1),
             stanza("linux-libc-dev", "1", "", 1),
         ]);
-        assert_eq!(resolve(&found, "linux-image-clout-amd64").unwrap_err()[0], "linux-image-amd64");
+        assert_eq!(resolve(&found, "linux-image-clod-amd64").unwrap_err()[0], "linux-image-cloud-amd64");
         assert_eq!(resolve(&[], "linux-image-amd64").unwrap_err(), Vec::<String>::new());
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
         #[test]
         fn no_bytes_make_the_reader_panic(
             text in "(Package: linux-a|Version: |Depends: |Filename: |Size: 99999|SHA256: |\\n|linux-a|,|\\||\\(=|\\)|\\PC){0,60}",

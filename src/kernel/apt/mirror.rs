@@ -153,7 +153,9 @@ fn judge(output: &Output, archives: &[Archive], folder: &Path) -> Result<(), Obt
         return Err(ObtainError::DiskFull { path: folder.to_owned() });
     }
     for (failed, reason) in errors(&output.stdout) {
-        let detail = format!("{}: {}", Quoted::of(failed.as_bytes()), Quoted::of(reason.as_bytes()));
+        // "Err:3 http://… sid InRelease": the number means nothing to people.
+        let what = failed.split_once(' ').map_or(failed, |(_, what)| what);
+        let detail = format!("{}: {}", Quoted::of(what.as_bytes()), Quoted::of(reason.as_bytes()));
         if !is_missing(reason) {
             return Err(ObtainError::Network { doing, detail });
         }

@@ -239,6 +239,7 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
         #[test]
         fn no_text_makes_the_readers_panic(text in "(deb|Types:|URIs:|Suites:| |\\[|\\]|=|\\n|#|\\PC){0,60}") {
             let archives = [one_line(&text), deb822(&text)].concat();

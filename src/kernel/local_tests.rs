@@ -1,0 +1,186 @@
+use std::sync::Mutex;
+
+use tempfile::TempDir;
+
+use super::*;
+use crate::kernel::fixtures::{bzimage, deb, module, tar};
+use crate::kernel::{Blame, obtain};
+use crate::matrix::Source;
+use crate::shim::Shim;
+
+/// A store, and what was told while it was used.
+struct World {
+    folder: TempDir,
+    store: Store,
+    told: Mutex<Vec<Progress>>,
+}
+
+impl World {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(Some(folder.path().join("cache"))).unwrap();
+        Self { folder, store, told: Mutex::default() }
+    }
+
+    fn file(&self, name: &str, bytes: &[u8]) -> PathBuf {
+        let path = self.folder.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, bytes).unwrap();
+        path
+    }
+
+    fn obtain(&self, source: &Source) -> Result<Kernel, ObtainError> {
+        let shim = Shim::at("/nonexistent".into());
+        let tell = |p| self.told.lock().unwrap().push(p);
+        obtain(source, &Obtain { store: &self.store, shim: &shim, offline: true, refresh: false, tell: &tell })
+    }
+
+    fn unpacked(&self) -> usize {
+        self.told.lock().unwrap().iter().filter(|p| matches!(p, Progress::Unpacking { .. })).count()
+    }
+}
+
+fn kernel_deb(release: &str) -> Vec<u8> {
+    deb(&tar(&[
+        (&format!("./boot/vmlinuz-{release}"), &bzimage(release)),
+        (&format!("./boot/config-{release}"), b"CONFIG_SYN_COOKIES=y\nCONFIG_TUN=m\n"),
+        (&format!("./lib/modules/{release}/kernel/drivers/net/tun.ko"), &module(b"name=tun\0depends=\0")),
+        (&format!("./lib/modules/{release}/modules.builtin"), b"kernel/net/veth.ko\n"),
+    ]))
+}
+
+#[test]
+fn a_package_is_taken_apart_once_and_has_all_that_a_boot_needs() {
+    let world = World::new();
+    let source = Source::Deb(vec![world.file("a.deb", &kernel_deb("6.1.0-test"))]);
+    for _ in 0..2 {
+        let kernel = world.obtain(&source).unwrap();
+        assert_eq!(kernel.release.as_deref(), Some("6.1.0-test"));
+        assert_eq!(fs::read(&kernel.image).unwrap(), bzimage("6.1.0-test"));
+        assert!(kernel.config.as_ref().unwrap().is_builtin("SYN_COOKIES"));
+        assert_eq!(kernel.modules_for(&["veth", "tun"]).unwrap()[0].bytes, module(b"name=tun\0depends=\0"));
+        assert!(matches!(&kernel.provenance[..], [Provenance::Package { version, .. }] if version == "1.2-3"));
+        assert_eq!(world.unpacked(), 1);
+    }
+}
+
+#[test]
+fn a_damaged_cache_is_made_anew_from_the_package() {
+    let world = World::new();
+    let source = Source::Deb(vec![world.file("a.deb", &kernel_deb("6.1.0-test"))]);
+    let kernel = world.obtain(&source).unwrap();
+    for (at, times) in [(100, 2), (2000, 3)] {
+        let mut image = fs::read(&kernel.image).unwrap();
+        image[at] ^= 1;
+        fs::write(&kernel.image, image).unwrap();
+        assert_eq!(world.obtain(&source).unwrap().image_sha256, kernel.image_sha256);
+        assert_eq!(fs::read(&kernel.image).unwrap(), bzimage("6.1.0-test"));
+        assert_eq!(world.unpacked(), times);
+    }
+    // The pack, too: every byte of it belongs to a file with a hash of its own, or to its length.
+    for blob in fs::read_dir(world.store.path("blobs")).unwrap() {
+        fs::write(blob.unwrap().path(), b"short").unwrap();
+    }
+    let again = world.obtain(&source).unwrap();
+    assert_eq!(again.modules_for(&["tun"]).unwrap().len(), 1);
+}
+
+#[test]
+fn packages_that_are_not_one_kernel_are_refused() {
+    let world = World::new();
+    let first = world.file("a.deb", &kernel_deb("6.1.0"));
+    let second = world.file("b.deb", &kernel_deb("6.2.0"));
+    let modules = world.file("m.deb", &deb(&tar(&[("./lib/modules/5.9/kernel/tun.ko", &module(b"depends=\0"))])));
+    let text = world.file("t.deb", b"no package\n");
+    let fake = world.file("f.deb", &deb(&tar(&[("./boot/vmlinuz-1", b"a text file\n")])));
+    for (files, says) in [
+        (vec![], "no packages"),
+        (vec![first.clone(), second], "of one kernel only"),
+        (vec![first.clone(), modules.clone()], "modules of 5.9"),
+        (vec![modules], "no kernel image"),
+        (vec![text], "is not a Debian package"),
+        (vec![fake], "a text file"),
+        (vec![world.folder.path().join("none.deb")], "does not exist"),
+        (vec![world.folder.path().to_owned()], "is not a file"),
+    ] {
+        let error = world.obtain(&Source::Deb(files)).unwrap_err();
+        assert!(error.to_string().contains(says), "{says}: {error}");
+        assert_eq!(error.blame(), Blame::User, "{error}");
+    }
+    assert_eq!(fs::read_dir(world.store.path("tmp")).unwrap().count(), 0);
+    assert!(world.obtain(&Source::Deb(vec![first])).is_ok());
+}
+
+#[test]
+fn a_hostile_package_writes_nothing_outside_the_store() {
+    let world = World::new();
+    let entry = |path: &str| {
+        let bytes = bzimage("6.1.0");
+        crate::kernel::fixtures::tar_entry(path, tar::EntryType::Regular, &bytes)
+    };
+    for path in ["./boot/../../../escaped", "/escaped", "../escaped", "./boot/../vmlinuz-x"] {
+        let file = world.file("h.deb", &deb(&entry(path)));
+        let error = world.obtain(&Source::Deb(vec![file])).unwrap_err();
+        assert!(matches!(error, ObtainError::BadPackage { .. }), "{path}: {error}");
+    }
+    let mut names: Vec<_> = fs::read_dir(world.folder.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+    names.sort();
+    assert_eq!(names, ["cache", "h.deb"]);
+    assert_eq!(fs::read_dir(world.store.path("packages")).unwrap().count(), 0);
+}
+
+#[test]
+fn an_image_comes_with_what_was_given_beside_it() {
+    let world = World::new();
+    let image = world.file("bzImage", &bzimage("4.19.57"));
+    let config = world.file("config", b"CONFIG_TUN=y\n");
+    world.file("modules/net/veth.ko", &module(b"depends=\0"));
+    let modules = Some(world.folder.path().join("modules"));
+    let bare = world.obtain(&Source::Image { image: image.clone(), modules: None, config: None }).unwrap();
+    assert_eq!(bare.release.as_deref(), Some("4.19.57"));
+    assert!(bare.config.is_none() && bare.modules_for(&["tun"]).unwrap().is_empty());
+    let full = Source::Image { image: image.clone(), modules, config: Some(config.clone()) };
+    let full = world.obtain(&full).unwrap();
+    assert_eq!(full.modules_for(&["tun", "veth"]).unwrap().len(), 1);
+    // The next build changes the file, and not what was obtained.
+    fs::write(&image, b"").unwrap();
+    assert_eq!(fs::read(&full.image).unwrap(), bzimage("4.19.57"));
+
+    for (source, says) in [
+        (Source::Image { image: image.clone(), modules: None, config: None }, "an empty file"),
+        (Source::Image { image: config, modules: None, config: None }, "a text file"),
+        (Source::Image { image: "/nonexistent".into(), modules: None, config: None }, "does not exist"),
+        (
+            Source::Image { image: full.image.clone(), modules: None, config: Some(full.image.clone()) },
+            "not a kernel configuration",
+        ),
+        (
+            Source::Image { image: full.image.clone(), modules: Some("/nonexistent".into()), config: None },
+            "the modules folder",
+        ),
+    ] {
+        let error = world.obtain(&source).unwrap_err();
+        assert!(error.to_string().contains(says), "{says}: {error}");
+    }
+}
+
+#[test]
+fn a_build_tree_gives_its_image_configuration_and_modules() {
+    let world = World::new();
+    let tree = world.folder.path().join("linux");
+    let source = Source::Tree(tree.clone());
+    assert!(world.obtain(&source).unwrap_err().to_string().contains("not a folder"));
+    world.file("linux/.config", b"CONFIG_TUN=m\n");
+    assert!(world.obtain(&source).unwrap_err().to_string().contains("make bzImage"));
+    let mut image = bzimage("5.2.1");
+    image[0x20e] = 0;
+    image[0x20f] = 0;
+    world.file("linux/arch/x86/boot/bzImage", &image);
+    world.file("linux/include/config/kernel.release", b"5.2.1-dirty\n");
+    world.file("linux/modules.order", b"drivers/net/tun.ko\n");
+    world.file("linux/drivers/net/tun.ko", &module(b"depends=\0"));
+    let kernel = world.obtain(&source).unwrap();
+    assert_eq!(kernel.release.as_deref(), Some("5.2.1-dirty"));
+    assert_eq!(kernel.modules_for(&["tun"]).unwrap().len(), 1);
+    assert!(kernel.config.unwrap().is_module("TUN"));
+}
