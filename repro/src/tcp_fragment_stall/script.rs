@@ -147,6 +147,8 @@ impl Script {
         let end = peer.ack.wrapping_add(self.acknowledged_last);
         self.wait_for_data(wire, &peer, &mut sent, end)?;
         let queued = connection.memory()?.outq;
+        // Taken before the last acknowledgement, which arms the kernel's timer.
+        let lost_at = Instant::now();
         if sent.has(end) {
             peer.ack = end;
             peer.acknowledge(wire)?;
@@ -156,7 +158,7 @@ impl Script {
         let memory = connection.memory()?;
         let info = connection.tcp_info()?;
         context.waiting(self.name, "a retransmission, or three timeouts without one");
-        let course = watch(wire, &peer, &connection, &mut sent, info.rto_us)?;
+        let course = watch(wire, &peer, &connection, &mut sent, lost_at, info.rto_us)?;
         Ok(Seen {
             rto_ms: u64::from(info.rto_us) / 1000,
             memory,
@@ -246,10 +248,10 @@ fn watch(
     peer: &Peer,
     connection: &Connection,
     sent: &mut Sent,
+    lost_at: Instant,
     rto_us: u32,
 ) -> Result<Course, WireError> {
     let rto = Duration::from_micros(rto_us.into());
-    let lost_at = Instant::now();
     // Three timeouts that double each time take seven; the rest is for a timer that a loaded host delays.
     let limit = (rto * 25).max(INITIAL_RTO * 5);
     let mut quiet_since = lost_at;
