@@ -39,7 +39,8 @@ mod tests {
         use Conclusion::{Affected, Error, NotAffected};
         use Role::{NegativeControl as Neg, PositiveControl as Pos, Recipe};
         use Shown::{No, Unclear, Yes};
-        let table: &[(&[(Role, Shown)], Conclusion, &[usize])] = &[
+        type Row<'a> = (&'a [(Role, Shown)], Conclusion, &'a [usize]);
+        let table: &[Row] = &[
             (&[], Error, &[]),
             (&[(Recipe, No)], Error, &[]),
             (&[(Recipe, Yes)], Error, &[]),

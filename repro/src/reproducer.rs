@@ -1,7 +1,9 @@
 //! What a reproducer is, which ones there are, and the process that runs one.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::protocol::{Capture, Check, Conclusion, Job, MAX_LINE, Message, Packet, Report};
@@ -54,7 +56,7 @@ pub struct Task {
 }
 
 /// What a reproducer has at hand.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Context {
     /// When the job started.
     pub started: Instant,
@@ -62,9 +64,26 @@ pub struct Context {
     pub own_namespace: bool,
     /// Whether the kernel has IPv6.
     pub ipv6: bool,
+    /// The profile's sysctls.
+    pub profile: Arc<BTreeMap<String, String>>,
 }
 
 impl Context {
+    /// Moves the calling thread alone into a new network namespace, where there are any, and applies the profile
+    /// there: a new namespace starts from the kernel's own settings, not from those of the one before.
+    ///
+    /// # Errors
+    /// What could not be done, in words.
+    pub fn enter_namespace(&self) -> Result<(), String> {
+        let entered = if self.own_namespace { namespace::enter_new() } else { namespace::loopback_up() };
+        entered.map_err(|error| format!("preparing a network namespace: {error}"))?;
+        for (name, value) in self.profile.iter() {
+            let failed = |error| format!("setting the profile's {name} to `{value}`: {error}");
+            sysctl::write(name, value).map_err(failed)?;
+        }
+        Ok(())
+    }
+
     /// Tells PID 1 what a check waits for, so that a job that is killed at its deadline can say so.
     pub fn waiting(&self, check: &str, what: &str) {
         print_line(&format!("{PROGRESS}{check}\t{what}"));
@@ -107,8 +126,8 @@ pub fn run_job(task: &str) -> ExitCode {
         eprintln!("backproof-agent {SUBCOMMAND}: no reproducer is called `{}`", job.bug);
         return ExitCode::from(2);
     };
-    let context = Context { started, own_namespace, ipv6 };
-    let findings = match prepare(&job, reproducer, own_namespace) {
+    let context = Context { started, own_namespace, ipv6, profile: Arc::new(job.sysctls) };
+    let findings = match prepare(&context, reproducer) {
         Ok(()) => (reproducer.run)(&context),
         Err(why) => {
             Findings { conclusion: Conclusion::Error, why, checks: Vec::new(), packets: Vec::new(), packets_cut: false }
@@ -131,17 +150,12 @@ pub fn ms(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Enters the namespace and applies the profile.
-fn prepare(job: &Job, reproducer: &Reproducer, own_namespace: bool) -> Result<(), String> {
-    let namespace = if own_namespace { namespace::enter_new() } else { namespace::loopback_up() };
-    namespace.map_err(|error| format!("preparing a network namespace: {error}"))?;
-    for (name, value) in &job.sysctls {
-        if reproducer.sets.contains(&name.as_str()) {
-            return Err(format!("the profile sets {name}, which this reproducer sets itself"));
-        }
-        sysctl::write(name, value).map_err(|error| format!("setting the profile's {name} to `{value}`: {error}"))?;
+/// Enters the namespace, unless the profile contradicts the reproducer.
+fn prepare(context: &Context, reproducer: &Reproducer) -> Result<(), String> {
+    match reproducer.sets.iter().find(|name| context.profile.contains_key(**name)) {
+        Some(name) => Err(format!("the profile sets {name}, which this reproducer sets itself")),
+        None => context.enter_namespace(),
     }
-    Ok(())
 }
 
 /// A panic becomes the job's report; the process then aborts, and PID 1 keeps the first report.

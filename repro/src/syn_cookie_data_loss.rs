@@ -15,8 +15,9 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use crate::judging::conclude;
 use crate::protocol::{Check, Conclusion, Role};
 use crate::reproducer::{CAPTURE_ROOM, Context, Findings, Reproducer};
+use crate::sut::counters::Snapshot;
 use crate::sut::socket::Listener;
-use crate::sut::{counters, sysctl};
+use crate::sut::sysctl;
 use crate::wire::capture::Capture;
 use crate::wire::packet::Flags;
 use crate::wire::peer::{Offer, Peer};
@@ -68,24 +69,24 @@ fn run(context: &Context) -> Findings {
 
 fn try_all(context: &Context, wire: &mut Wire, families: &[Family]) -> Vec<Tried> {
     let mut tried = Vec::new();
+    let mut counters = Snapshot::take();
     let ipv6 = if families.contains(&Family::V6) { wire.add_ipv6() } else { Ok(()) };
     for (number, trial) in (0..).zip(trials(families)) {
         let name = trial.name();
-        context.waiting(&name, "its connection");
+        context.waiting("connection", &name);
         wire.begin(&name);
         let seen = match (&ipv6, trial.family) {
             (Err(error), Family::V6) => Err(error.to_string()),
-            _ => try_one(wire, &trial, number).map_err(|error| error.to_string()),
+            _ => try_one(wire, &mut counters, &trial, number).map_err(|error| error.to_string()),
         };
-        context.ended(&name);
         tried.push((trial, seen));
     }
     tried
 }
 
-/// Tries one connection. Its `number` gives it a port and an initial sequence number of its own.
-fn try_one(wire: &mut Wire, trial: &Trial, number: u16) -> Result<Seen, WireError> {
-    let before = Counters::now();
+/// Tries one connection. Its `number` gives it a port and an initial sequence number of its own; `counters` are those
+/// before it, and then those after it.
+fn try_one(wire: &mut Wire, counters: &mut Snapshot, trial: &Trial, number: u16) -> Result<Seen, WireError> {
     set_cookies(if trial.cookies == Cookies::Never { "0" } else { "2" })?;
     let (server, client) = match trial.family {
         Family::V4 => (wire.server(), wire.host(2)),
@@ -120,34 +121,18 @@ fn try_one(wire: &mut Wire, trial: &Trial, number: u16) -> Result<Seen, WireErro
             Ending::Read(data)
         }
     };
-    let after = Counters::now();
-    let grown = |before: Option<u64>, after: Option<u64>| Some(after?.wrapping_sub(before?) as i64);
+    let (before, after) = (std::mem::replace(counters, Snapshot::take()), &*counters);
+    let grown = |name| after.tcp_ext_since(&before, name);
     Ok(Seen {
         ending,
-        sent: grown(before.sent, after.sent),
-        received: grown(before.received, after.received),
-        failed: grown(before.failed, after.failed),
+        sent: grown("SyncookiesSent"),
+        received: grown("SyncookiesRecv"),
+        failed: grown("SyncookiesFailed"),
     })
 }
 
 fn set_cookies(value: &str) -> Result<(), WireError> {
     sysctl::write(SYSCTL, value).tried("setting net.ipv4.tcp_syncookies")
-}
-
-struct Counters {
-    sent: Option<u64>,
-    received: Option<u64>,
-    failed: Option<u64>,
-}
-
-impl Counters {
-    fn now() -> Self {
-        Self {
-            sent: counters::tcp_ext("SyncookiesSent"),
-            received: counters::tcp_ext("SyncookiesRecv"),
-            failed: counters::tcp_ext("SyncookiesFailed"),
-        }
-    }
 }
 
 /// What the kernel makes of the first data.

@@ -13,9 +13,8 @@ use std::thread;
 use crate::judging::conclude;
 use crate::protocol::{Check, Conclusion, Packet};
 use crate::reproducer::{CAPTURE_ROOM, Context, Findings, Reproducer};
-use crate::sut::namespace;
+use crate::wire::Wire;
 use crate::wire::capture::Capture;
-use crate::wire::{Tried, Wire, WireError};
 use judge::Seen;
 use script::{RECIPES, Script};
 
@@ -26,7 +25,7 @@ fn run(context: &Context) -> Findings {
     let performed: Vec<_> = if context.own_namespace {
         // Each thread has a namespace of its own, so the counters are each recipe's own.
         let spawn = |numbered| {
-            let context = *context;
+            let context = context.clone();
             thread::spawn(move || perform(&context, 0, numbered))
         };
         let threads: Vec<_> = RECIPES.iter().map(spawn).collect();
@@ -58,18 +57,14 @@ struct Performed {
 
 /// Performs one recipe on a wire of its own.
 fn perform(context: &Context, net: u8, script: &Script) -> Performed {
-    let judged = |seen: Result<Seen, WireError>| {
-        judge::judge(script.name, script.role, script.slack, &seen.map_err(|error| error.to_string()))
-    };
-    let opened = match context.own_namespace {
-        true => namespace::enter_new().tried("making a network namespace"),
-        false => Ok(()),
-    };
+    let judged = |seen: Result<Seen, String>| judge::judge(script.name, script.role, script.slack, &seen);
     let capture = Capture::new(context.started, CAPTURE_ROOM / RECIPES.len());
-    let performed = match opened.and_then(|()| Wire::new(net, capture)) {
+    let entered = if context.own_namespace { context.enter_namespace() } else { Ok(()) };
+    let wire = entered.and_then(|()| Wire::new(net, capture).map_err(|error| error.to_string()));
+    let performed = match wire {
         Ok(mut wire) => {
             wire.begin(script.name);
-            let seen = script.perform(context, &mut wire);
+            let seen = script.perform(context, &mut wire).map_err(|error| error.to_string());
             Performed { check: judged(seen), packets: wire.into_packets() }
         }
         Err(error) => Performed { check: judged(Err(error)), packets: (Vec::new(), false) },

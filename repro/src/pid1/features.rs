@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::thread;
 
-use crate::reproducer;
 use crate::sut::socket::{Listener, has_meminfo, has_tcp_info};
 use crate::sut::{counters, namespace, sysctl};
 use crate::wire::tun::Tun;
@@ -17,8 +16,9 @@ const COUNTERS: [&str; 2] = ["TCPWqueueTooBig", "SyncookiesSent"];
 pub struct Features(BTreeMap<String, bool>);
 
 impl Features {
-    /// Tries everything, in a network namespace that is thrown away where there are any.
-    pub fn probe() -> Self {
+    /// Tries everything, in a network namespace that is thrown away where there are any. `sysctls` are those that a
+    /// job may set.
+    pub fn probe(sysctls: Vec<String>) -> Self {
         let mut found = BTreeMap::new();
         let mut note = |name: &str, there: bool| found.insert(name.to_owned(), there);
         note("syn-cookies", sysctl::exists("net.ipv4.tcp_syncookies"));
@@ -27,7 +27,7 @@ impl Features {
             note(&format!("netstat-counter {counter}"), counters::tcp_ext(counter).is_some());
         }
         // unshare(2) moves the calling thread alone. A thread that cannot start is a kernel without anything.
-        let inside = thread::Builder::new().spawn(probe_inside).map(thread::JoinHandle::join);
+        let inside = thread::Builder::new().spawn(move || probe_inside(&sysctls)).map(thread::JoinHandle::join);
         found.extend(inside.ok().and_then(Result::ok).unwrap_or_default());
         Self(found)
     }
@@ -42,9 +42,15 @@ impl Features {
         self.0.get(name).copied().unwrap_or(false)
     }
 
-    /// Whether a network namespace has a value of its own for this sysctl.
+    /// Whether a new network namespace is known to have a value of its own for this sysctl.
     pub fn per_namespace(&self, sysctl: &str) -> bool {
-        self.has("net-ns") && (self.has(&per_namespace_name(sysctl)) || !sysctl::exists(sysctl))
+        self.has("net-ns") && self.has(&per_namespace_name(sysctl))
+    }
+
+    /// These features and no others.
+    #[cfg(test)]
+    pub fn of(features: &[(&str, bool)]) -> Self {
+        Self(features.iter().map(|(name, there)| ((*name).to_owned(), *there)).collect())
     }
 }
 
@@ -52,13 +58,13 @@ fn per_namespace_name(sysctl: &str) -> String {
     format!("net-ns-sysctl {sysctl}")
 }
 
-fn probe_inside() -> BTreeMap<String, bool> {
+fn probe_inside(sysctls: &[String]) -> BTreeMap<String, bool> {
     let mut found = BTreeMap::new();
     let mut note = |name: &str, there: bool| found.insert(name.to_owned(), there);
     let entered = namespace::enter_new();
     note("net-ns", entered.is_ok());
     if entered.is_ok() {
-        for sysctl in reproducer::ALL.iter().flat_map(|r| r.sets) {
+        for sysctl in sysctls {
             note(&per_namespace_name(sysctl), sysctl::exists(sysctl));
         }
     }

@@ -7,6 +7,7 @@ mod jobs;
 mod modules;
 mod mounts;
 mod port;
+mod process;
 
 use std::path::Path;
 
@@ -14,6 +15,7 @@ use rustix::system::{RebootCommand, reboot};
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::protocol::{Hello, Message, PLAN_PATH, Plan, VERSION};
+use crate::reproducer;
 use features::Features;
 use port::Port;
 
@@ -47,7 +49,9 @@ fn serve(port: &mut Port, notes: Vec<String>) {
         Ok(plan) => modules::load_all(&plan.modules),
         Err(_) => Vec::new(),
     };
-    let features = Features::probe();
+    let set = reproducer::ALL.iter().flat_map(|r| r.sets).map(|name| (*name).to_owned());
+    let profiles = plan.iter().flat_map(|plan| &plan.jobs).flat_map(|job| job.sysctls.keys().cloned());
+    let features = Features::probe(set.chain(profiles).collect());
     port.say(&Message::Hello(hello(&features)));
     for text in notes.into_iter().chain(missing.iter().cloned()) {
         port.say(&Message::Note { text });

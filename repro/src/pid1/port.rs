@@ -45,6 +45,12 @@ impl Port {
         Ok(Self(file))
     }
 
+    /// A port that is a file.
+    #[cfg(test)]
+    pub fn to(file: File) -> Self {
+        Self(file)
+    }
+
     /// Says one message. One that is too long for a line becomes a note that says so.
     pub fn say(&mut self, message: &Message) {
         let line = serde_json::to_string(message).unwrap_or_else(|error| {

@@ -2,16 +2,36 @@
 
 use std::fs;
 
-/// The value of one counter of the group `TcpExt` in the calling thread's network namespace; none where the kernel
-/// does not have it, or cannot show a thread's own namespace (before 3.17, in a thread with a namespace of its own).
+/// All counters of the calling thread's network namespace at one moment.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot(Option<String>);
+
+impl Snapshot {
+    /// Reads the counters. It has none where the kernel cannot show a thread's own namespace: before 3.17, in a
+    /// thread with a namespace of its own.
+    pub fn take() -> Self {
+        let thread = rustix::thread::gettid();
+        let own = fs::read_to_string(format!("/proc/self/task/{}/net/netstat", thread.as_raw_nonzero()));
+        // The process's view is its first thread's.
+        let first = thread == rustix::process::getpid();
+        let text = own.or_else(|e| if first { fs::read_to_string("/proc/self/net/netstat") } else { Err(e) });
+        Self(text.ok())
+    }
+
+    /// The value of one counter of the group `TcpExt`; none where the kernel does not have it.
+    pub fn tcp_ext(&self, name: &str) -> Option<u64> {
+        find(self.0.as_ref()?, "TcpExt", name)
+    }
+
+    /// By how much a counter of the group `TcpExt` has grown since an earlier snapshot.
+    pub fn tcp_ext_since(&self, earlier: &Self, name: &str) -> Option<i64> {
+        Some(self.tcp_ext(name)?.wrapping_sub(earlier.tcp_ext(name)?) as i64)
+    }
+}
+
+/// The value of one counter of the group `TcpExt` now.
 pub fn tcp_ext(name: &str) -> Option<u64> {
-    let thread = rustix::thread::gettid();
-    let own = fs::read_to_string(format!("/proc/self/task/{}/net/netstat", thread.as_raw_nonzero()));
-    // The process's view is its first thread's.
-    let text = own.or_else(|error| {
-        if thread == rustix::process::getpid() { fs::read_to_string("/proc/self/net/netstat") } else { Err(error) }
-    });
-    find(&text.ok()?, "TcpExt", name)
+    Snapshot::take().tcp_ext(name)
 }
 
 /// Finds a counter in a text of pairs of lines: `group: name…`, `group: value…`.

@@ -283,7 +283,8 @@ mod tests {
 
     #[test]
     fn one_broken_control_is_never_a_verdict() {
-        let broken: [(&str, fn(&Trial) -> bool, Result<Seen, String>); 6] = [
+        type Broken = (&'static str, fn(&Trial) -> bool, Result<Seen, String>);
+        let broken: [Broken; 6] = [
             ("a trial fails", |t| t.k == 0, Err("no SYN-ACK".to_owned())),
             ("the road is down", |t| t.k == 0, Ok(seen(Ending::Refused, 1, 0))),
             ("beyond the index", |t| t.k == 8, Ok(seen(Ending::Read(MESSAGE[8..].to_vec()), 1, 1))),

@@ -38,6 +38,9 @@ pub enum Course {
     Retransmitted {
         /// Milliseconds after the loss.
         after_ms: u64,
+        /// Bytes of data in the retransmission. It starts in the middle of a segment, so it has the full length of
+        /// the MSS only where it was split off a longer one.
+        bytes: u32,
     },
     /// It was not sent for at least three timeouts.
     Silent(Silence),
@@ -86,7 +89,7 @@ pub fn judge(name: &str, role: Role, slack: u64, seen: &Result<Seen, String>) ->
         Ok(seen) => {
             let (shown, why) = match &seen.course {
                 Course::Undecided { waited_for } => (Shown::Unclear, format!("waited for {waited_for}, in vain")),
-                Course::Retransmitted { after_ms } => judge_retransmission(role, slack, seen, *after_ms),
+                Course::Retransmitted { after_ms, bytes } => judge_retransmission(role, slack, seen, *after_ms, *bytes),
                 Course::Silent(silence) => judge_silence(role, seen, silence),
             };
             (shown, why, facts(seen))
@@ -95,7 +98,7 @@ pub fn judge(name: &str, role: Role, slack: u64, seen: &Result<Seen, String>) ->
     Check { name: name.to_owned(), role, shown, why, facts }
 }
 
-fn judge_retransmission(role: Role, slack: u64, seen: &Seen, after_ms: u64) -> (Shown, String) {
+fn judge_retransmission(role: Role, slack: u64, seen: &Seen, after_ms: u64, bytes: u32) -> (Shown, String) {
     let sent = format!("retransmitted after {after_ms} ms (rto:{}) with {}", seen.rto_ms, skmem(&seen.memory));
     if role != Role::Recipe {
         return (Shown::No, sent);
@@ -103,6 +106,9 @@ fn judge_retransmission(role: Role, slack: u64, seen: &Seen, after_ms: u64) -> (
     let limit = if slack == 0 { "sk_sndbuf".to_owned() } else { format!("sk_sndbuf + {slack}") };
     match (guard_fires(&seen.memory, slack), seen.gso) {
         (_, Some(false)) => (Shown::Unclear, format!("{sent}, but without GSO no segment has to be split")),
+        _ if bytes < seen.snd_mss => {
+            (Shown::Unclear, format!("{sent}, but its {bytes} bytes did not have to be split off a longer segment"))
+        }
         (Some(true), _) => (Shown::No, format!("{sent}, where half of sk_wmem_queued was above {limit}")),
         (Some(false), _) => (Shown::Unclear, format!("{sent}, but half of sk_wmem_queued was not above {limit}")),
         (None, _) => (
@@ -153,9 +159,12 @@ fn skmem(memory: &Memory) -> String {
 
 fn facts(seen: &Seen) -> BTreeMap<String, Option<i64>> {
     let number = |n: u64| i64::try_from(n).ok();
-    let (mut retransmit_ms, mut silent_ms, mut backoff, mut watched_ms) = (None, None, None, None);
+    let (mut retransmit_ms, mut resent, mut silent_ms, mut backoff, mut watched_ms) = (None, None, None, None, None);
     match &seen.course {
-        Course::Retransmitted { after_ms } => retransmit_ms = number(*after_ms),
+        Course::Retransmitted { after_ms, bytes } => {
+            retransmit_ms = number(*after_ms);
+            resent = Some(i64::from(*bytes));
+        }
         Course::Silent(silence) => {
             silent_ms = number(silence.ms);
             backoff = Some(silence.backoff.into());
@@ -175,6 +184,7 @@ fn facts(seen: &Seen) -> BTreeMap<String, Option<i64>> {
         ("wqueue_too_big_before", seen.too_big_before.and_then(number)),
         ("wqueue_too_big_after", seen.too_big_after.and_then(number)),
         ("retransmit_ms", retransmit_ms),
+        ("retransmit_bytes", resent),
         ("silent_ms", silent_ms),
         ("backoff", backoff),
         ("silent_after_loss_ms", watched_ms),
@@ -228,7 +238,7 @@ mod tests {
 
     #[test]
     fn a_retransmission_is_a_pass_only_with_proof_that_the_guard_would_have_fired() {
-        let sent = || seen(Course::Retransmitted { after_ms: 215 });
+        let sent = || seen(Course::Retransmitted { after_ms: 215, bytes: 1460 });
         for (seen, role, slack, expected) in [
             (sent(), Role::Recipe, 0, Shown::No),
             (sent(), Role::Recipe, SLACK, Shown::Unclear),
@@ -236,6 +246,7 @@ mod tests {
             (Seen { memory: memory(8192, None, 15000), ..sent() }, Role::Recipe, 0, Shown::Unclear),
             (Seen { memory: memory(4608, None, 464_000), ..sent() }, Role::Recipe, SLACK, Shown::No),
             (Seen { gso: Some(false), ..sent() }, Role::Recipe, 0, Shown::Unclear),
+            (seen(Course::Retransmitted { after_ms: 215, bytes: 1380 }), Role::Recipe, 0, Shown::Unclear),
             (Seen { gso: None, ..sent() }, Role::Recipe, 0, Shown::No),
             (Seen { memory: memory(2_000_000, Some(20000), 15000), ..sent() }, Role::NegativeControl, 0, Shown::No),
         ] {

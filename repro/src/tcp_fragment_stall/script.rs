@@ -26,8 +26,6 @@ pub struct Script {
     pub slack: u64,
     /// The MSS that the peer offers.
     mss: u16,
-    /// The window that the peer announces once connected, before scaling by 2^7.
-    window: u16,
     /// `SO_SNDBUF` in bytes, which the kernel doubles.
     send_buffer: u32,
     /// Bytes that are sent and acknowledged first.
@@ -36,37 +34,43 @@ pub struct Script {
     writes: (usize, usize),
     /// `SO_SNDBUF` in bytes after the writes, where it shrinks.
     shrink_to: Option<u32>,
-    /// Bytes of these writes that the peer still acknowledges before everything else is lost.
+    /// Bytes of these writes that the peer still acknowledges before everything else is lost. Not a whole number of
+    /// segments: then a retransmission of full length shows that the lost segment was longer and had to be split.
     acknowledged_last: u32,
 }
 
+/// The window that the peer announces once connected, before scaling.
+const WINDOW: u16 = u16::MAX;
+
+/// The peer's window scale.
+const WINDOW_SCALE: u8 = 7;
+
 /// The recipes and the control.
 pub const RECIPES: [Script; 4] = [
-    // The report's own recipe.
+    // The report's own recipe, but for its six small writes: one large one always overfills the buffer, because the
+    // limit is looked at once for each segment, and a segment holds up to 64 KiB where the window is large.
     Script {
         name: "small-sndbuf",
         role: Role::Recipe,
         slack: 0,
         mss: 1460,
-        window: 257,
         send_buffer: 4096,
         acknowledged_first: 0,
-        writes: (6, 3000),
+        writes: (1, 40000),
         shrink_to: None,
         acknowledged_last: 3000,
     },
-    // Neither the tail-loss probe nor a timeout gets out.
+    // A middling buffer: neither the tail-loss probe nor a timeout gets out.
     Script {
         name: "mss-1000",
         role: Role::Recipe,
         slack: 0,
         mss: 1000,
-        window: u16::MAX,
         send_buffer: 15000,
         acknowledged_first: 30000,
-        writes: (1, 40000),
+        writes: (1, 70000),
         shrink_to: None,
-        acknowledged_last: 0,
+        acknowledged_last: 500,
     },
     // The half fix of kernels before 4.15 adds 128 KiB, which writes alone cannot overfill.
     Script {
@@ -74,7 +78,6 @@ pub const RECIPES: [Script; 4] = [
         role: Role::Recipe,
         slack: 0x20000,
         mss: 1460,
-        window: 257,
         send_buffer: 1 << 20,
         acknowledged_first: 0,
         writes: (29, 16000),
@@ -87,10 +90,9 @@ pub const RECIPES: [Script; 4] = [
         role: Role::NegativeControl,
         slack: 0,
         mss: 1460,
-        window: 257,
         send_buffer: 1 << 20,
         acknowledged_first: 0,
-        writes: (6, 3000),
+        writes: (1, 40000),
         shrink_to: None,
         acknowledged_last: 3000,
     },
@@ -125,16 +127,14 @@ impl Script {
         let server = SocketAddr::new(wire.server(), 80);
         let listener = Listener::new(server, Some(Buffers { send: self.send_buffer, receive: 8192 }))?;
         let mut peer = Peer::new(SocketAddr::new(wire.host(2), 40000), server, 1_000_000);
-        peer.open(wire, Offer { mss: self.mss, window: 32792, window_scale: Some(7), sack_ok: true })?;
-        peer.window = self.window;
+        peer.open(wire, Offer { mss: self.mss, window: 32792, window_scale: Some(WINDOW_SCALE), sack_ok: true })?;
+        peer.window = WINDOW;
         peer.acknowledge(wire)?;
         let connection = listener.accept()?;
         let mut sent = Sent { frontier: peer.ack };
 
         context.waiting(self.name, "the first data");
         self.deliver_first(wire, &mut peer, &connection, &mut sent)?;
-        // The wire is not read between the writes: what it holds keeps the kernel from sending more
-        // (tcp_limit_output_bytes), and then a write is added to a segment that waits, without regard to the limit.
         let (count, size) = self.writes;
         for _ in 0..count {
             if connection.write(&vec![0x55; size])?.is_none() {
@@ -144,10 +144,13 @@ impl Script {
         if let Some(bytes) = self.shrink_to {
             connection.set_send_buffer(bytes)?;
         }
-        self.wait_for_data(wire, &peer, &mut sent, peer.ack.wrapping_add(self.acknowledged_last.max(1)))?;
+        let end = peer.ack.wrapping_add(self.acknowledged_last);
+        self.wait_for_data(wire, &peer, &mut sent, end)?;
         let queued = connection.memory()?.outq;
-        if sent.has(peer.ack.wrapping_add(self.acknowledged_last)) && self.acknowledged_last > 0 {
-            peer.ack = peer.ack.wrapping_add(self.acknowledged_last);
+        // Taken before the last acknowledgement, which arms the kernel's timer.
+        let lost_at = Instant::now();
+        if sent.has(end) {
+            peer.ack = end;
             peer.acknowledge(wire)?;
             let expected = queued.saturating_sub(self.acknowledged_last.into());
             self.wait_for_acknowledgement(wire, &peer, &connection, &mut sent, expected)?;
@@ -155,13 +158,13 @@ impl Script {
         let memory = connection.memory()?;
         let info = connection.tcp_info()?;
         context.waiting(self.name, "a retransmission, or three timeouts without one");
-        let course = watch(wire, &peer, &connection, &mut sent, info.rto_us)?;
+        let course = watch(wire, &peer, &connection, &mut sent, lost_at, info.rto_us)?;
         Ok(Seen {
             rto_ms: u64::from(info.rto_us) / 1000,
             memory,
             snd_mss: info.snd_mss,
             unacked: info.unacked,
-            window: u32::from(peer.window) << 7,
+            window: u32::from(WINDOW) << WINDOW_SCALE,
             gso: wire.gso(),
             too_big_before,
             too_big_after: counters::tcp_ext("TCPWqueueTooBig"),
@@ -184,12 +187,14 @@ impl Script {
             };
             left -= written;
             let end = peer.ack.wrapping_add(written as u32);
-            self.wait_for_data(wire, peer, sent, end)?;
-            if !sent.has(end) {
-                return Ok(());
+            // Acknowledged as it comes, for the congestion window lets out a part at a time only.
+            let deadline = Instant::now() + INITIAL_RTO * u32::from(TIMEOUTS);
+            while !sent.has(end) {
+                let Some(segment) = peer.receive(wire, deadline)? else { return Ok(()) };
+                sent.note(&segment);
+                peer.ack = sent.frontier;
+                peer.acknowledge(wire)?;
             }
-            peer.ack = end;
-            peer.acknowledge(wire)?;
             self.wait_for_acknowledgement(wire, peer, connection, sent, 0)?;
         }
         Ok(())
@@ -243,10 +248,10 @@ fn watch(
     peer: &Peer,
     connection: &Connection,
     sent: &mut Sent,
+    lost_at: Instant,
     rto_us: u32,
 ) -> Result<Course, WireError> {
     let rto = Duration::from_micros(rto_us.into());
-    let lost_at = Instant::now();
     // Three timeouts that double each time take seven; the rest is for a timer that a loaded host delays.
     let limit = (rto * 25).max(INITIAL_RTO * 5);
     let mut quiet_since = lost_at;
@@ -256,7 +261,8 @@ fn watch(
             sent.note(&segment);
             if segment.covers(peer.ack) {
                 if gone_out {
-                    return Ok(Course::Retransmitted { after_ms: ms(lost_at.elapsed()) });
+                    let bytes = segment.payload.len() as u32;
+                    return Ok(Course::Retransmitted { after_ms: ms(lost_at.elapsed()), bytes });
                 }
                 quiet_since = Instant::now();
             }

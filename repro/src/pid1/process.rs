@@ -1,0 +1,303 @@
+//! One job's process: what it prints, how it ends, and the report that comes of both.
+
+use std::collections::BTreeMap;
+use std::io::{self, Read};
+use std::process::{ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, kill_process, wait};
+
+use super::port::Port;
+use crate::protocol::{Conclusion, MAX_LINE, Message, Report};
+use crate::reproducer::{PROGRESS, ms};
+
+/// Lines that are no message after which a job is killed.
+const MAX_NONSENSE: usize = 16;
+
+/// Bytes that one job may print in all. A whole capture takes about 120 KiB.
+const MAX_OUTPUT: usize = 1 << 20;
+
+/// A job's process.
+#[derive(Debug)]
+pub struct Running {
+    bug: String,
+    started: Instant,
+    deadline: Instant,
+    deadline_ms: u64,
+    /// The process, or why there is none.
+    process: Result<(Pid, ChildStdout), io::Error>,
+    /// What came since the last whole line.
+    partial: Vec<u8>,
+    /// Bytes that came in all.
+    printed: usize,
+    /// Lines that were no message.
+    nonsense: usize,
+    /// What each check waits for.
+    waiting: BTreeMap<String, String>,
+    report: Option<Report>,
+    /// Whether its pipe has ended.
+    silent: bool,
+    status: Option<WaitStatus>,
+    /// Why the agent killed it.
+    killed: Option<String>,
+}
+
+impl Running {
+    /// Starts the process of a job: `command`, which prints the job's messages.
+    pub fn start(bug: &str, deadline_ms: u64, command: &mut Command) -> Self {
+        let started = Instant::now();
+        let mut spawn = || {
+            let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
+            let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+            pid.zip(child.stdout.take()).ok_or_else(|| io::Error::other("the new process has no id or no pipe"))
+        };
+        let process = spawn();
+        Self {
+            bug: bug.to_owned(),
+            started,
+            // A deadline beyond the clock's end is none that anybody sees pass.
+            deadline: started.checked_add(Duration::from_millis(deadline_ms)).unwrap_or(started),
+            deadline_ms,
+            silent: process.is_err(),
+            process,
+            partial: Vec::new(),
+            printed: 0,
+            nonsense: 0,
+            waiting: BTreeMap::new(),
+            report: None,
+            status: None,
+            killed: None,
+        }
+    }
+
+    fn pid(&self) -> Option<Pid> {
+        self.process.as_ref().ok().map(|(pid, _)| *pid)
+    }
+
+    fn kill(&mut self, why: String) {
+        self.killed.get_or_insert(why);
+        self.silent = true;
+        if let (Some(pid), None) = (self.pid(), self.status) {
+            let _ = kill_process(pid, Signal::KILL); // it may have ended by itself just now
+        }
+    }
+
+    fn late(&self) -> String {
+        let waiting: Vec<_> = self.waiting.iter().map(|(check, what)| format!("{check} for {what}")).collect();
+        let waiting = if waiting.is_empty() { "nothing that it named".to_owned() } else { waiting.join(", ") };
+        format!("killed at its deadline of {} ms; it waited: {waiting}", self.deadline_ms)
+    }
+
+    /// Takes what the process printed.
+    fn read(&mut self, port: &mut Port) {
+        let mut buffer = [0; 16 * 1024];
+        let Ok((_, pipe)) = &mut self.process else { return };
+        match pipe.read(&mut buffer) {
+            Ok(0) => self.silent = true,
+            Ok(count) => {
+                self.printed += count;
+                self.partial.extend(&buffer[..count]);
+                while let Some(end) = self.partial.iter().position(|b| *b == b'\n') {
+                    let line: Vec<u8> = self.partial.drain(..=end).collect();
+                    self.take_line(port, &line[..end]);
+                    if self.nonsense >= MAX_NONSENSE {
+                        return self.kill(format!("killed after printing {MAX_NONSENSE} lines that are no message"));
+                    }
+                }
+                if self.partial.len() >= MAX_LINE || self.printed > MAX_OUTPUT {
+                    self.kill(format!("killed after printing {} bytes, which is more than a job may", self.printed));
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => self.kill(format!("reading from its pipe: {error}")),
+        }
+    }
+
+    fn take_line(&mut self, port: &mut Port, line: &[u8]) {
+        let line = String::from_utf8_lossy(line);
+        if let Some(progress) = line.strip_prefix(PROGRESS) {
+            match progress.split_once('\t') {
+                Some((check, what)) => self.waiting.insert(check.to_owned(), what.to_owned()),
+                None => self.waiting.remove(progress),
+            };
+            return;
+        }
+        match serde_json::from_str(&line) {
+            // The report is held back until the process has ended well: what crashes after it has not.
+            Ok(Message::Report(report)) if report.bug == self.bug => _ = self.report.get_or_insert(report),
+            Ok(message @ (Message::Capture(_) | Message::Note { .. })) => port.say(&message),
+            _ => {
+                self.nonsense += 1;
+                port.say(&Message::Note { text: format!("{} printed what is no message: {line:.200}", self.bug) });
+            }
+        }
+    }
+
+    /// The job's report, once its process has ended.
+    fn into_report(self) -> Report {
+        let ended = match (&self.process, self.killed, self.status) {
+            (Err(error), ..) => Some(format!("its process could not be started: {error}")),
+            (_, Some(killed), _) => Some(killed),
+            (_, None, Some(status)) => ended_badly(status),
+            (_, None, None) => Some("its process could not be waited for".to_owned()),
+        };
+        let error = |why| {
+            let took_ms = ms(self.started.elapsed());
+            Report { bug: self.bug.clone(), conclusion: Conclusion::Error, why, checks: Vec::new(), took_ms }
+        };
+        match (self.report, ended) {
+            (Some(report), None) => report,
+            (None, None) => error("the reproducer ended without a report".to_owned()),
+            // A panic's report says more than the signal.
+            (Some(report), Some(_)) if report.conclusion == Conclusion::Error => report,
+            (_, Some(ended)) => error(format!("the reproducer broke: {ended}")),
+        }
+    }
+}
+
+/// How a process ended, unless it ended well.
+fn ended_badly(status: WaitStatus) -> Option<String> {
+    match (status.exit_status(), status.terminating_signal()) {
+        (Some(0), _) => None,
+        (Some(code), _) => Some(format!("its process exited with {code}")),
+        (None, Some(signal)) => Some(format!("its process was killed by {}", signal_name(signal))),
+        (None, None) => Some(format!("its process ended with status {}", status.as_raw())),
+    }
+}
+
+/// Names of the signals that end a process which did not ask for them (signal(7), x86-64).
+fn signal_name(signal: i32) -> String {
+    let name = match signal {
+        4 => "SIGILL",
+        5 => "SIGTRAP",
+        6 => "SIGABRT",
+        7 => "SIGBUS",
+        8 => "SIGFPE",
+        9 => "SIGKILL",
+        11 => "SIGSEGV",
+        15 => "SIGTERM",
+        31 => "SIGSYS",
+        other => return format!("signal {other}"),
+    };
+    name.to_owned()
+}
+
+/// Watches the jobs until all have ended; says their reports as they end.
+pub fn watch(port: &mut Port, mut jobs: Vec<Running>) -> u32 {
+    let mut reports = 0;
+    while !jobs.is_empty() {
+        if jobs.iter().all(|job| !job.silent) {
+            wait_for_output(port, &mut jobs);
+        }
+        let now = Instant::now();
+        jobs.iter_mut().filter(|job| !job.silent && job.deadline <= now).for_each(|job| job.kill(job.late()));
+        // A process whose pipe has ended, or that was killed, ends now: there is nothing to wait for but that.
+        let ending = jobs.iter().any(|job| job.silent && job.status.is_none() && job.pid().is_some());
+        reap(&mut jobs, ending);
+        for job in jobs.extract_if(.., |job| job.silent && (job.status.is_some() || job.pid().is_none())) {
+            port.say(&Message::Report(job.into_report()));
+            reports += 1;
+        }
+    }
+    reports
+}
+
+/// Waits until a job prints something or its deadline passes, and takes what was printed.
+fn wait_for_output(port: &mut Port, jobs: &mut [Running]) {
+    let next = jobs.iter().map(|job| job.deadline).min().unwrap_or_else(Instant::now);
+    let left = next.saturating_duration_since(Instant::now());
+    let timeout = Timespec { tv_sec: left.as_secs() as i64, tv_nsec: i64::from(left.subsec_nanos()) };
+    let pipes = jobs.iter().filter_map(|job| job.process.as_ref().ok());
+    let mut fds: Vec<_> = pipes.map(|(_, pipe)| PollFd::new(pipe, PollFlags::IN)).collect();
+    // An interrupted poll has seen nothing, and the caller comes back.
+    let ready = match poll(&mut fds, Some(&timeout)) {
+        Ok(_) => fds.iter().map(|fd| !fd.revents().is_empty()).collect(),
+        Err(_) => Vec::new(),
+    };
+    let started = jobs.iter_mut().filter(|job| job.process.is_ok());
+    started.zip(ready).filter(|(_, ready)| *ready).for_each(|(job, _)| job.read(port));
+}
+
+/// Collects processes that have ended: the jobs', and those that nobody else waits for. With `block`, at least one.
+fn reap(jobs: &mut [Running], block: bool) {
+    let mut options = if block { WaitOptions::empty() } else { WaitOptions::NOHANG };
+    while let Ok(Some((pid, status))) = wait(options) {
+        if let Some(job) = jobs.iter_mut().find(|job| job.pid() == Some(pid)) {
+            job.status = Some(status);
+        }
+        options = WaitOptions::NOHANG;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Runs a shell script as a job with this deadline; returns its report and the other lines that were said.
+    fn run(script: &str, deadline_ms: u64) -> (Report, Vec<Message>) {
+        let file = tempfile::tempfile().expect("a temporary file");
+        let mut port = Port::to(file.try_clone().expect("a second handle"));
+        let job = Running::start("bug", deadline_ms, Command::new("sh").args(["-c", script]));
+        assert_eq!(watch(&mut port, vec![job]), 1);
+        let mut said = String::new();
+        io::Seek::rewind(&mut &file).expect("a file");
+        (&file).read_to_string(&mut said).expect("UTF-8");
+        let mut said: Vec<Message> = said.lines().map(|line| serde_json::from_str(line).expect("a message")).collect();
+        match said.pop() {
+            Some(Message::Report(report)) => (report, said),
+            other => panic!("the last line is no report: {other:?}"),
+        }
+    }
+
+    const GOOD: &str =
+        r#"{"type":"report","bug":"bug","conclusion":"not-affected","why":"fine","checks":[],"took_ms":1}"#;
+
+    #[test]
+    fn a_report_counts_only_where_the_process_ended_well() {
+        let good = format!("echo '{GOOD}'");
+        let other = good.replace(r#""bug":"bug""#, r#""bug":"other""#);
+        let panicked = good.replace("not-affected", "error").replace("fine", "the reproducer panicked: here");
+        for (script, conclusion, why) in [
+            (good.clone(), Conclusion::NotAffected, "fine"),
+            (format!("{good}; exit 3"), Conclusion::Error, "exited with 3"),
+            (format!("{good}; kill -SEGV $$"), Conclusion::Error, "killed by SIGSEGV"),
+            (format!("{panicked}; kill -ABRT $$"), Conclusion::Error, "panicked: here"),
+            (format!("{good}; {panicked}"), Conclusion::NotAffected, "fine"),
+            (String::new(), Conclusion::Error, "without a report"),
+            (other, Conclusion::Error, "without a report"),
+            ("echo nonsense; printf 'half a line'".to_owned(), Conclusion::Error, "without a report"),
+            ("exec yes".to_owned(), Conclusion::Error, "16 lines that are no message"),
+            ("exec yes '#a'".to_owned(), Conclusion::Error, "more than a job may"),
+            ("exec head -c 100000 /dev/zero".to_owned(), Conclusion::Error, "more than a job may"),
+        ] {
+            let (report, _) = run(&script, 20_000);
+            assert_eq!(report.conclusion, conclusion, "{script}: {report:?}");
+            assert!(report.why.contains(why), "{script}: {report:?}");
+        }
+    }
+
+    #[test]
+    fn a_job_over_its_deadline_is_killed_and_says_what_it_waited_for() {
+        let script = "printf '#a\\tan ACK\\n#b\\tan RST\\n#a\\n'; exec sleep 100";
+        let (report, _) = run(script, 300);
+        assert_eq!(report.conclusion, Conclusion::Error);
+        assert!(report.why.contains("deadline of 300 ms; it waited: b for an RST"), "{}", report.why);
+    }
+
+    #[test]
+    fn what_is_no_message_becomes_a_note_and_captures_pass() {
+        let script =
+            format!("echo nonsense; echo '{{\"type\":\"capture\",\"bug\":\"bug\",\"packets\":[]}}'; echo '{GOOD}'");
+        let (_, said) = run(&script, 20_000);
+        assert!(matches!(&said[..], [Message::Note { .. }, Message::Capture(_)]), "{said:?}");
+    }
+
+    #[test]
+    fn a_program_that_is_not_there_is_a_report_too() {
+        let mut command = Command::new("/nonexistent/program");
+        let report = Running::start("bug", 1000, &mut command).into_report();
+        assert_eq!(report.conclusion, Conclusion::Error);
+        assert!(report.why.contains("could not be started"), "{}", report.why);
+    }
+}
