@@ -242,7 +242,7 @@ mod tests {
 
     #[test]
     fn what_the_first_boot_under_kvm_shows_decides_for_the_run() {
-        let cases: &[(&str, bool, Option<FailureKind>, Option<Accel>, bool)] = &[
+        let cases = [
             ("came through", true, None, Some(Accel::Kvm), false),
             ("QEMU aborted", false, Some(FailureKind::Accelerator), Some(Accel::Tcg), true),
             ("hung before the hello", false, Some(hang()), Some(Accel::Tcg), true),
@@ -250,7 +250,7 @@ mod tests {
             ("kernel reset itself", false, Some(FailureKind::Reset), Some(Accel::Kvm), false),
             ("not a kernel at all", false, Some(FailureKind::NotBootable), Some(Accel::Kvm), false),
         ];
-        for (name, greeted, failure, then, again) in cases {
+        for (name, greeted, failure, then, again) in &cases {
             let accelerator = with_a_device(AccelChoice::Auto);
             let mut turn = accelerator.try_turn().expect("the first turn");
             assert_eq!(turn.accel(), Accel::Kvm);

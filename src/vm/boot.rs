@@ -70,7 +70,7 @@ pub enum Observed<'a> {
     Command(&'a CommandLine),
     /// The boot has come further.
     Stage(Stage),
-    /// Bytes of the kernel's console, as they came, at most 4 MiB in all.
+    /// Bytes of the kernel's console, as they came, not much more than 1 MiB in all.
     Console(&'a [u8]),
     /// A line of QMP.
     Qmp(&'a QmpLine),

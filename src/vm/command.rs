@@ -189,8 +189,8 @@ fn isolation_args() -> [&'static str; 10] {
 /// The machine. q35 and pc lose what only costs time to probe.
 fn machine_args(machine: MachineType) -> [&'static str; 3] {
     let options = match machine {
-        MachineType::Q35 => "q35,sata=off,smbus=off,usb=off,vmport=off,graphics=off",
-        MachineType::Pc => "pc,usb=off,vmport=off,graphics=off",
+        MachineType::Q35 => "q35,sata=off,smbus=off,usb=off,vmport=off",
+        MachineType::Pc => "pc,usb=off,vmport=off",
         // Its own serial port makes way for the two that every machine gets below.
         MachineType::Microvm => "microvm,acpi=off,isa-serial=off",
     };

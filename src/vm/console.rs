@@ -24,7 +24,7 @@ const MAX_WARNINGS: usize = 20;
 
 /// Bytes of console in one boot, after which the guest is a flood: a whole boot with every debugging message is
 /// below 300 kB.
-pub(crate) const MAX_CONSOLE: u64 = 4 << 20;
+pub(crate) const MAX_CONSOLE: u64 = 1 << 20;
 
 /// How far a boot has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -80,7 +80,6 @@ pub(crate) struct Monitor {
     /// `cut here` or the head of an OOM report: the dump begins there, its name comes later.
     opening: Vec<String>,
     warnings: Vec<Splat>,
-    dropped_warnings: usize,
     /// Milliseconds of the kernel's clock when the agent started; warnings are tolerated until then.
     agent_since_ms: Option<u64>,
     /// Once set, what looks like a splat is the answer to an NMI that was sent on purpose.
@@ -117,13 +116,15 @@ impl Dump {
             }
             self.tail.push_back(line.to_owned());
         }
-        if self.kind == SplatKind::Oops && !self.placed && !self.ended {
-            if let Some(function) = splat::function_of(text) {
-                if !self.title.contains(function) {
-                    self.title = format!("{} in {function}", self.title);
-                }
-                self.placed = true;
+        if self.kind == SplatKind::Oops
+            && !self.placed
+            && !self.ended
+            && let Some(function) = splat::function_of(text)
+        {
+            if !self.title.contains(function) {
+                self.title = format!("{} in {function}", self.title);
             }
+            self.placed = true;
         }
         self.ended |= splat::ends_dump(text);
     }
@@ -149,7 +150,6 @@ impl Monitor {
             last: VecDeque::with_capacity(LAST_LINES),
             opening: Vec::new(),
             warnings: Vec::new(),
-            dropped_warnings: 0,
             agent_since_ms: None,
             asked: None,
             hit: None,
@@ -227,10 +227,9 @@ impl Monitor {
         self.bytes > MAX_CONSOLE
     }
 
-    /// The console's last lines, the unfinished one included.
+    /// The console's last lines, up to the one that begins a dump. Complete after [`Monitor::end`].
     pub(crate) fn last_lines(&self) -> Vec<String> {
-        let rest = readable(self.splitter.unfinished());
-        self.last.iter().cloned().chain((!rest.is_empty()).then_some(rest)).collect()
+        self.last.iter().cloned().collect()
     }
 
     /// The warnings before the agent ran.
@@ -241,10 +240,13 @@ impl Monitor {
     fn line(&mut self, line: &str) {
         let printk = Printk::parse(line);
         let text = printk.text;
-        if self.last.len() == LAST_LINES {
-            self.last.pop_front();
+        // The last lines are those before a dump: the dump itself is the excerpt.
+        if self.hit.is_none() && self.asked.is_none() {
+            if self.last.len() == LAST_LINES {
+                self.last.pop_front();
+            }
+            self.last.push_back(line.to_owned());
         }
-        self.last.push_back(line.to_owned());
         self.progress(text);
         if let Some(dump) = &mut self.asked {
             dump.push(line, text);
@@ -279,7 +281,7 @@ impl Monitor {
 
     fn begin(&mut self, kind: SplatKind, printk: &Printk<'_>, line: &str) {
         let mut title = splat::title(printk.text);
-        if kind == SplatKind::Decompressor && title.starts_with("-- ") {
+        if kind == SplatKind::Decompressor && title.starts_with("--") {
             // The reason stands above, with empty lines between.
             let above = self.last.iter().rev().skip(1).find(|l| !l.trim().is_empty());
             title = above.map_or(title, |reason| splat::title(reason));
@@ -298,7 +300,6 @@ impl Monitor {
                 self.warnings.push(dump.splat());
                 self.warning = Some(dump);
             } else {
-                self.dropped_warnings += 1;
                 self.warning = None;
             }
         } else {
@@ -319,9 +320,12 @@ impl Monitor {
     }
 
     fn progress(&mut self, text: &str) {
-        if text.starts_with("Linux version ") {
-            self.stage = self.stage.max(Stage::Kernel);
-            self.banner.get_or_insert_with(|| text.to_owned());
+        // What the firmware and the setup code print before may have no newline.
+        if self.stage < Stage::Kernel
+            && let Some(at) = text.find("Linux version ")
+        {
+            self.stage = Stage::Kernel;
+            self.banner = Some(text[at..].to_owned());
         } else if text.starts_with("Run /") && text.ends_with(" as init process")
             || text.starts_with("Freeing unused kernel ")
         {

@@ -102,7 +102,7 @@ pub struct Failure {
     pub stage: Stage,
     /// The kernel's dump, or what QEMU said: bounded, and empty where there is none.
     pub excerpt: Vec<String>,
-    /// The console's last lines.
+    /// The console's last lines; where there is a dump, those before it and its first.
     pub last_lines: Vec<String>,
 }
 

@@ -15,6 +15,8 @@ mod command;
 mod console;
 mod deadlines;
 mod failure;
+#[cfg(test)]
+mod fake;
 mod lines;
 mod machine;
 mod process;

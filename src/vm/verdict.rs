@@ -102,6 +102,11 @@ fn guest_ended(seen: &Evidence<'_>) -> Conclusion {
         let title = format!("the machine ended ({reason}) before the image printed anything");
         return (FailureKind::NotBootable, title, Vec::new());
     }
+    if seen.stage == Stage::Loading {
+        let title =
+            format!("the machine ended ({reason}) before there was a kernel: a damaged image, or too little memory");
+        return (FailureKind::NotBootable, title, Vec::new());
+    }
     if seen.console.announced_restart() || seen.shutdown == Some("guest-shutdown") {
         let title = format!("the guest ended ({reason}) before the agent's end");
         return (FailureKind::Lost, title, Vec::new());

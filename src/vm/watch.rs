@@ -239,8 +239,9 @@ impl Watch<'_> {
         if self.console.is_hit() {
             return;
         }
-        self.console.expect_dump();
-        if !machine.inject_nmi().await {
+        if machine.inject_nmi().await {
+            self.console.expect_dump();
+        } else {
             self.cut_short();
         }
         // The guest gets its time from the NMI on.
