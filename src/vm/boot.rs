@@ -1,0 +1,124 @@
+//! What a boot is told, what is seen of it while it runs, and how it ended.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use backproof_repro::protocol::{Hello, Job, Message, Report};
+
+use super::accel::Accel;
+use super::command::CommandLine;
+use super::console::{Splat, Stage};
+use super::failure::Failure;
+use super::machine::QmpLine;
+
+/// The machine that QEMU plays.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum MachineType {
+    /// A PC with PCI Express: never seen to hang.
+    #[default]
+    Q35,
+    /// A PC of the nineties, for kernels without the drivers of `q35`.
+    Pc,
+    /// No firmware tables and no PCI; `acpi=off`, as kernels hang in their clocks' calibration otherwise.
+    Microvm,
+}
+
+impl MachineType {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Q35, Self::Pc, Self::Microvm];
+
+    /// QEMU's name for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Q35 => "q35",
+            Self::Pc => "pc",
+            Self::Microvm => "microvm",
+        }
+    }
+
+    /// The machine of this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|m| m.as_str() == name)
+    }
+}
+
+/// What to boot.
+#[derive(Clone, Debug)]
+pub struct GuestSpec {
+    /// The kernel: a bzImage, or an ELF image with a PVH entry.
+    pub image: PathBuf,
+    /// The initramfs with the agent and its plan.
+    pub initramfs: Vec<u8>,
+    /// The plan's jobs: what the agent may speak of, and how long each may take.
+    pub jobs: Vec<Job>,
+    /// Words to add to the kernel's command line.
+    pub cmdline_extra: Option<String>,
+    /// The machine.
+    pub machine: MachineType,
+    /// The guest's memory, in MiB.
+    pub memory_mib: u32,
+    /// The guest's processors.
+    pub cpus: u32,
+    /// What runs the guest: from [`Turn::accel`](super::Turn::accel).
+    pub accel: Accel,
+}
+
+/// What a boot shows while it runs.
+#[derive(Clone, Copy, Debug)]
+pub enum Observed<'a> {
+    /// The command that is about to be run.
+    Command(&'a CommandLine),
+    /// The boot has come further.
+    Stage(Stage),
+    /// Bytes of the kernel's console, as they came, not much more than 1 MiB in all.
+    Console(&'a [u8]),
+    /// A line of QMP.
+    Qmp(&'a QmpLine),
+    /// A message of the agent that keeps to the protocol.
+    Message(&'a Message),
+}
+
+/// The guest did what it had to: hello, every job's report, end, restart, and no distress.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Finished {
+    /// Number of reports.
+    pub reports: u32,
+}
+
+/// How a boot went.
+#[derive(Clone, Debug)]
+pub struct Boot {
+    /// What it ran under.
+    pub accel: Accel,
+    /// How far it came.
+    pub stage: Stage,
+    /// `Linux version …`, the kernel's first line.
+    pub banner: Option<String>,
+    /// Everything that the agent said, in order.
+    pub messages: Vec<Message>,
+    /// Jobs that had started and not reported: where the kernel died, one of them was its end.
+    pub running: Vec<String>,
+    /// Whether and how it finished. Reports stand in `messages` in either case; only `Ok` makes them proof.
+    pub end: Result<Finished, Failure>,
+    /// Warnings of the kernel before the agent ran: many kernels warn of emulated hardware and are fine.
+    pub warnings: Vec<Splat>,
+    /// From QEMU's start to its end.
+    pub wall: Duration,
+    /// QEMU's processor time, user and system.
+    pub cpu: Option<Duration>,
+}
+
+impl Boot {
+    /// The agent's hello.
+    pub fn hello(&self) -> Option<&Hello> {
+        self.messages.iter().find_map(|m| if let Message::Hello(hello) = m { Some(hello) } else { None })
+    }
+
+    /// The report of a job.
+    pub fn report(&self, bug: &str) -> Option<&Report> {
+        self.messages.iter().find_map(|m| match m {
+            Message::Report(report) if report.bug == bug => Some(report),
+            _ => None,
+        })
+    }
+}

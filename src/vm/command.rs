@@ -1,0 +1,292 @@
+//! QEMU's command line, from small pure functions, each with its reason.
+
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+
+use super::accel::Accel;
+use super::boot::{GuestSpec, MachineType};
+
+/// The file descriptors that QEMU inherits. 0 to 2 are the usual ones.
+pub(crate) const CONSOLE_FD: i32 = 3;
+pub(crate) const AGENT_FD: i32 = 4;
+pub(crate) const QMP_FD: i32 = 5;
+pub(crate) const INITRAMFS_FD: i32 = 6;
+
+/// x86's COMMAND_LINE_SIZE is 2048 with the terminating zero (`arch/x86/include/asm/setup.h`); the kernel cuts what
+/// is longer without a word.
+const MAX_CMDLINE: usize = 2047;
+
+/// The kernel's command line; each word is understood, or ignored, by every kernel from 3.10 to 7.x.
+const CMDLINE: &[&str] = &[
+    // The console that is watched.
+    "console=ttyS0,115200",
+    // The decompressor and the kernel before its consoles tell what they do: an early death is seen. It is turned
+    // off when the real console comes, and costs nothing that could be measured.
+    "earlyprintk=serial,ttyS0,115200",
+    // A panic restarts at once, which ends QEMU: the end of the dump is seen, not waited for.
+    "panic=-1",
+    // So does an oops, after which nothing that the guest says is to be trusted.
+    "oops=panic",
+    // A hung guest dumps its stack when it gets an NMI; without this it only says "Dazed and confused".
+    "unknown_nmi_panic",
+    // A triple fault ends every machine, also one without ACPI or a keyboard controller.
+    "reboot=t",
+];
+
+/// A command line that cannot work.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SpecError {
+    /// The kernel would cut it.
+    #[error("the kernel's command line has {length} bytes; x86 kernels take {MAX_CMDLINE}: shorten what you add to it")]
+    CmdlineTooLong {
+        /// Its length in bytes.
+        length: usize,
+    },
+    /// A character that ends the command line, or a line of it.
+    #[error("the kernel's command line has a control character: {text:?}")]
+    CmdlineControl {
+        /// What was to be added.
+        text: String,
+    },
+    /// No guest has so little or so much.
+    #[error("a guest with {given} {what}: expected {least} to {most}")]
+    OutOfRange {
+        /// Of what.
+        what: &'static str,
+        /// What was asked for.
+        given: u32,
+        /// The least that makes sense.
+        least: u32,
+        /// The most.
+        most: u32,
+    },
+}
+
+/// A piece of the command line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Arg {
+    Text(OsString),
+    /// The initramfs: a file descriptor for us, a file for a person.
+    Initramfs,
+    /// The console's other end.
+    Console,
+    /// The agent port's other end.
+    Agent,
+    /// QMP, which a person does not need.
+    Qmp,
+}
+
+/// QEMU's command, which a person can be given as a script.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CommandLine {
+    program: PathBuf,
+    args: Vec<Arg>,
+}
+
+impl CommandLine {
+    /// The command that boots this guest.
+    ///
+    /// # Errors
+    /// Where the guest makes no sense.
+    pub fn new(program: &Path, spec: &GuestSpec) -> Result<Self, SpecError> {
+        let within = |what, given: u32, least, most| {
+            let fits = (least..=most).contains(&given);
+            if fits { Ok(()) } else { Err(SpecError::OutOfRange { what, given, least, most }) }
+        };
+        within("MiB of memory", spec.memory_mib, 16, 1 << 20)?;
+        within("processors", spec.cpus, 1, 255)?;
+        let cmdline = cmdline(spec.cmdline_extra.as_deref())?;
+        let mut args = Vec::new();
+        args.extend(texts(&isolation_args()));
+        args.extend(texts(&machine_args(spec.machine)));
+        args.extend(texts(&accel_args(spec.accel)));
+        args.extend(texts(&size_args(spec.memory_mib, spec.cpus)));
+        args.extend([Arg::Console, Arg::Agent]);
+        args.extend(texts(&serial_args()));
+        args.push(Arg::Qmp);
+        args.extend([Arg::Text("-kernel".into()), Arg::Text(spec.image.clone().into_os_string())]);
+        args.extend([Arg::Text("-initrd".into()), Arg::Initramfs]);
+        args.extend(texts(&["-append", &cmdline]));
+        Ok(Self { program: program.to_owned(), args })
+    }
+
+    /// The program.
+    pub fn program(&self) -> &Path {
+        &self.program
+    }
+
+    /// The arguments as QEMU gets them from us, with our file descriptors.
+    pub(crate) fn inherited_args(&self) -> Vec<OsString> {
+        let mut out = Vec::new();
+        for arg in &self.args {
+            match arg {
+                Arg::Text(text) => out.push(text.clone()),
+                Arg::Initramfs => out.push(format!("/proc/self/fd/{INITRAMFS_FD}").into()),
+                Arg::Console => push(&mut out, &["-chardev", &format!("socket,id=console,fd={CONSOLE_FD}")]),
+                Arg::Agent => push(&mut out, &["-chardev", &format!("socket,id=agent,fd={AGENT_FD}")]),
+                Arg::Qmp => {
+                    push(&mut out, &["-chardev", &format!("socket,id=qmp,fd={QMP_FD}")]);
+                    push(&mut out, &["-mon", "chardev=qmp,mode=control"]);
+                }
+            }
+        }
+        out
+    }
+
+    /// The words of a shell's command for a person: the initramfs in `$initramfs`, the console on the terminal,
+    /// what the agent says in `$agent`.
+    pub(crate) fn shell_words(&self) -> Vec<Word> {
+        let text = |t: &str| Word::Text(t.into());
+        let mut out = vec![Word::Text(self.program.clone().into_os_string())];
+        for arg in &self.args {
+            match arg {
+                Arg::Text(text) => out.push(Word::Text(text.clone())),
+                Arg::Initramfs => out.push(Word::Shell("\"$initramfs\"")),
+                Arg::Console => out.extend([text("-chardev"), text("stdio,id=console,signal=on")]),
+                Arg::Agent => out.extend([text("-chardev"), Word::Shell("\"file,id=agent,path=$agent\"")]),
+                Arg::Qmp => {}
+            }
+        }
+        out
+    }
+}
+
+/// A word of a shell's command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Word {
+    /// To be quoted.
+    Text(OsString),
+    /// The shell's own, as it is.
+    Shell(&'static str),
+}
+
+fn push(out: &mut Vec<OsString>, words: &[&str]) {
+    out.extend(words.iter().map(OsStr::new).map(OsStr::to_owned));
+}
+
+fn texts(words: &[impl AsRef<str>]) -> Vec<Arg> {
+    words.iter().map(|w| Arg::Text(w.as_ref().into())).collect()
+}
+
+/// No device, file or network that is not named here, no screen, no second boot, and QEMU's own system calls
+/// restricted. `spawn=deny` forbids it to start programs, `elevateprivileges=deny` to gain rights.
+fn isolation_args() -> [&'static str; 10] {
+    [
+        "-nodefaults",
+        "-no-user-config",
+        "-display",
+        "none",
+        "-nic",
+        "none",
+        "-no-reboot",
+        "-sandbox",
+        "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
+        // A guest's name in `ps`, so that a person sees whose QEMU it is.
+        "-name",
+    ]
+}
+
+/// The machine. q35 and pc lose what only costs time to probe.
+fn machine_args(machine: MachineType) -> [&'static str; 3] {
+    let options = match machine {
+        MachineType::Q35 => "q35,sata=off,smbus=off,usb=off,vmport=off",
+        MachineType::Pc => "pc,usb=off,vmport=off",
+        // Its own serial port makes way for the two that every machine gets below.
+        MachineType::Microvm => "microvm,acpi=off,isa-serial=off",
+    };
+    ["guest=backproof", "-machine", options]
+}
+
+/// The processor: the host's under KVM; under TCG all that it can translate but for five-level page tables, which
+/// make every walk longer and no kernel need.
+fn accel_args(accel: Accel) -> [&'static str; 4] {
+    match accel {
+        Accel::Kvm => ["-accel", "kvm", "-cpu", "host"],
+        Accel::Tcg => ["-accel", "tcg", "-cpu", "max,la57=off"],
+    }
+}
+
+fn size_args(memory_mib: u32, cpus: u32) -> [String; 4] {
+    ["-m".to_owned(), format!("{memory_mib}M"), "-smp".to_owned(), cpus.to_string()]
+}
+
+/// ttyS0 and ttyS1 at their old places 0x3f8 and 0x2f8, where every kernel looks without asking any table. As
+/// devices and not with `-serial`, so that microvm has the second one too.
+fn serial_args() -> [&'static str; 4] {
+    ["-device", "isa-serial,chardev=console,index=0", "-device", "isa-serial,chardev=agent,index=1"]
+}
+
+fn cmdline(extra: Option<&str>) -> Result<String, SpecError> {
+    let mut line = CMDLINE.join(" ");
+    if let Some(extra) = extra.map(str::trim).filter(|e| !e.is_empty()) {
+        if extra.chars().any(char::is_control) {
+            return Err(SpecError::CmdlineControl { text: extra.to_owned() });
+        }
+        line = format!("{line} {extra}");
+    }
+    if line.len() > MAX_CMDLINE {
+        return Err(SpecError::CmdlineTooLong { length: line.len() });
+    }
+    Ok(line)
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    pub(crate) fn spec() -> GuestSpec {
+        GuestSpec {
+            image: "/k/vmlinuz".into(),
+            initramfs: Vec::new(),
+            jobs: Vec::new(),
+            cmdline_extra: None,
+            machine: MachineType::Q35,
+            memory_mib: 256,
+            cpus: 1,
+            accel: Accel::Tcg,
+        }
+    }
+
+    fn args(spec: &GuestSpec) -> String {
+        let command = CommandLine::new(Path::new("qemu"), spec).expect("a sane guest");
+        command.inherited_args().join(OsStr::new(" ")).into_string().expect("UTF-8")
+    }
+
+    #[test]
+    fn every_machine_has_two_serial_ports_and_nothing_that_leads_outside() {
+        for machine in MachineType::ALL {
+            for accel in [Accel::Kvm, Accel::Tcg] {
+                let args = args(&GuestSpec { machine, accel, ..spec() });
+                for part in [
+                    "-nodefaults",
+                    "-nic none",
+                    "-no-reboot",
+                    "-sandbox on,",
+                    "isa-serial,chardev=console,index=0",
+                    "isa-serial,chardev=agent,index=1",
+                    "-initrd /proc/self/fd/6",
+                    &format!("-machine {}", machine.as_str()),
+                    &format!("-accel {accel}"),
+                ] {
+                    assert!(args.contains(part), "{part} in {args}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_guest_that_cannot_be_is_refused_with_its_reason() {
+        let long = "x".repeat(2000);
+        let cases = [
+            (GuestSpec { memory_mib: 0, ..spec() }, "a guest with 0 MiB of memory: expected 16 to 1048576"),
+            (GuestSpec { cpus: 0, ..spec() }, "a guest with 0 processors: expected 1 to 255"),
+            (GuestSpec { cmdline_extra: Some("a\nb".into()), ..spec() }, "control character"),
+            (GuestSpec { cmdline_extra: Some(long), ..spec() }, "x86 kernels take 2047"),
+        ];
+        for (spec, want) in cases {
+            let error = CommandLine::new(Path::new("qemu"), &spec).expect_err(want).to_string();
+            assert!(error.contains(want), "{error}");
+        }
+        assert!(args(&GuestSpec { cmdline_extra: Some(" ro ".into()), ..spec() }).ends_with("reboot=t ro"));
+    }
+}

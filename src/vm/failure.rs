@@ -1,0 +1,115 @@
+//! How a boot fails, with everything that a person needs to see why.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::agent::ProtocolFault;
+use super::console::Stage;
+use super::splat::SplatKind;
+
+/// What the controller was waiting for when a deadline passed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Waiting {
+    /// The first byte on the console.
+    SignOfLife,
+    /// The agent's hello.
+    Hello,
+    /// Any further line on the console of a kernel that boots.
+    NextLine,
+    /// The start of any job, while none runs.
+    NextJob,
+    /// The report of a job that runs.
+    Report {
+        /// The job's bug.
+        bug: String,
+    },
+    /// The agent's end after the last report.
+    End,
+    /// The end of QEMU after the agent's end.
+    Shutdown,
+}
+
+impl fmt::Display for Waiting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::SignOfLife => f.write_str("the first sign of life on the console"),
+            Self::Hello => f.write_str("the agent's hello"),
+            Self::NextLine => f.write_str("the next line of the boot"),
+            Self::NextJob => f.write_str("the start of the next job"),
+            Self::Report { bug } => write!(f, "the report of job {bug}"),
+            Self::End => f.write_str("the agent's end"),
+            Self::Shutdown => f.write_str("the machine's restart after the agent's end"),
+        }
+    }
+}
+
+/// What kind of failure ended a boot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FailureKind {
+    /// The host could not give what a boot needs (processes, memory, file descriptors).
+    Host,
+    /// QEMU itself broke or refused its settings.
+    Qemu,
+    /// The accelerator cannot run a guest: boot again under another.
+    Accelerator,
+    /// QEMU or its firmware says that the image is not a kernel that it can boot.
+    NotBootable,
+    /// The kernel is in distress.
+    Splat(SplatKind),
+    /// The machine reset itself without a word from the kernel, as after a triple fault.
+    Reset,
+    /// The guest restarted or powered off before the agent's end.
+    Lost,
+    /// The agent's words make no sense.
+    Protocol(ProtocolFault),
+    /// The guest printed more than any boot does.
+    Flood,
+    /// Nothing happened for too long.
+    Hang {
+        /// What the controller was waiting for.
+        waiting: Waiting,
+        /// For how long.
+        after: Duration,
+    },
+}
+
+impl FailureKind {
+    /// Its name for people and files.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Host => "host error",
+            Self::Qemu => "QEMU error",
+            Self::Accelerator => "accelerator error",
+            Self::NotBootable => "not a bootable kernel",
+            Self::Splat(kind) => kind.as_str(),
+            Self::Reset => "sudden reset",
+            Self::Lost => "lost connection",
+            Self::Protocol(_) => "protocol error",
+            Self::Flood => "console flood",
+            Self::Hang { .. } => "hang",
+        }
+    }
+}
+
+/// Why a boot did not finish.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// What kind of failure it is.
+    pub kind: FailureKind,
+    /// One line: the kernel's own words where it has any.
+    pub title: String,
+    /// How far the boot was.
+    pub stage: Stage,
+    /// The kernel's dump, or what QEMU said: bounded, and empty where there is none.
+    pub excerpt: Vec<String>,
+    /// The console's last lines; where there is a dump, those before it and its first.
+    pub last_lines: Vec<String>,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {} ({})", self.kind.as_str(), self.title, self.stage.as_str())
+    }
+}
+
+impl std::error::Error for Failure {}

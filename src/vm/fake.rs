@@ -1,0 +1,126 @@
+//! A machine that plays a script.
+
+use std::collections::VecDeque;
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep_until};
+
+use super::machine::{Exit, Happening, Machine, Qmp};
+
+/// What a scripted machine does next.
+#[derive(Clone, Debug)]
+pub(crate) enum Act {
+    /// Lets this much time pass.
+    Wait(Duration),
+    /// Does this.
+    Do(Happening),
+}
+
+/// A machine that plays a script, and then stands still unless the script ended it.
+pub(crate) struct Fake {
+    script: VecDeque<Act>,
+    on_nmi: Vec<Act>,
+    on_stop: Vec<Act>,
+    /// When the present wait ends.
+    until: Option<Instant>,
+    pub(crate) nmis: u32,
+    pub(crate) stopped: bool,
+    /// The script has ended the machine.
+    pub(crate) exited: bool,
+}
+
+impl Fake {
+    pub(crate) fn new(script: Vec<Act>) -> Self {
+        Self {
+            script: script.into(),
+            on_nmi: Vec::new(),
+            on_stop: Vec::new(),
+            until: None,
+            nmis: 0,
+            stopped: false,
+            exited: false,
+        }
+    }
+
+    /// What an NMI makes the machine do. Without it QEMU refuses the NMI.
+    pub(crate) fn on_nmi(mut self, acts: Vec<Act>) -> Self {
+        self.on_nmi = acts;
+        self
+    }
+
+    /// What the machine still says when it is stopped.
+    pub(crate) fn on_stop(mut self, acts: Vec<Act>) -> Self {
+        self.on_stop = acts;
+        self
+    }
+}
+
+impl Machine for Fake {
+    async fn next(&mut self) -> Happening {
+        assert!(!self.exited, "a machine that is gone was asked");
+        loop {
+            if let Some(until) = self.until {
+                sleep_until(until).await;
+                self.until = None;
+            }
+            match self.script.pop_front() {
+                Some(Act::Wait(time)) => self.until = Some(Instant::now() + time),
+                Some(Act::Do(happening)) => {
+                    self.exited = matches!(happening, Happening::Exited(_));
+                    return happening;
+                }
+                None => std::future::pending().await,
+            }
+        }
+    }
+
+    async fn inject_nmi(&mut self) -> bool {
+        self.nmis += 1;
+        let taken = !self.on_nmi.is_empty();
+        self.script.extend(self.on_nmi.drain(..));
+        taken
+    }
+
+    async fn stop(&mut self) {
+        assert!(!self.exited, "a machine that is gone was stopped");
+        self.stopped = true;
+        self.until = None;
+        self.script = self.on_stop.drain(..).collect();
+        self.script.push_back(exit(9));
+    }
+}
+
+pub(crate) fn wait(millis: u64) -> Act {
+    Act::Wait(Duration::from_millis(millis))
+}
+
+pub(crate) fn console(text: &str) -> Act {
+    Act::Do(Happening::Console(text.as_bytes().to_vec()))
+}
+
+pub(crate) fn agent(text: &str) -> Act {
+    Act::Do(Happening::Agent(text.as_bytes().to_vec()))
+}
+
+pub(crate) fn shutdown(reason: &str) -> Act {
+    Act::Do(Happening::Qmp(Qmp::Shutdown { reason: reason.to_owned() }))
+}
+
+pub(crate) fn stopped(status: &str) -> Act {
+    Act::Do(Happening::Qmp(Qmp::Stopped { status: status.to_owned() }))
+}
+
+/// `wait_status` as wait(2) gives it: a signal's number, or an exit code shifted left by 8.
+pub(crate) fn exit(wait_status: i32) -> Act {
+    exit_saying(wait_status, &[])
+}
+
+pub(crate) fn exit_saying(wait_status: i32, stderr: &[&str]) -> Act {
+    Act::Do(Happening::Exited(Exit {
+        status: Some(ExitStatus::from_raw(wait_status)),
+        stderr: stderr.iter().map(|&line| line.to_owned()).collect(),
+        cpu: Some(Duration::from_secs(1)),
+    }))
+}

@@ -1,0 +1,69 @@
+//! What the watch loop needs of a machine. Two things are one: QEMU, and the scripted fake of the tests.
+
+use std::process::ExitStatus;
+use std::time::Duration;
+
+/// Something happened to the machine.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Happening {
+    /// Bytes on the kernel's console.
+    Console(Vec<u8>),
+    /// Bytes on the agent's port.
+    Agent(Vec<u8>),
+    /// News over QMP.
+    Qmp(Qmp),
+    /// The machine is gone. Everything that it ever said came before; nothing comes after.
+    Exited(Exit),
+}
+
+/// News over QMP.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Qmp {
+    /// A line that was said, in either direction.
+    Line(QmpLine),
+    /// QEMU stopped the guest; this is what `query-status` says of it.
+    Stopped {
+        /// QEMU's name of the run state: `internal-error`, `paused` …
+        status: String,
+    },
+    /// The guest ends; QEMU's word for the reason (`guest-reset`, `guest-shutdown`, `guest-panic` …).
+    Shutdown {
+        /// QEMU's name of the cause.
+        reason: String,
+    },
+    /// The guest's panic notifier ran (pvpanic).
+    GuestPanicked,
+}
+
+/// One line of QMP.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QmpLine {
+    /// Whether we said it (or QEMU did).
+    pub sent: bool,
+    /// The JSON, without its newline.
+    pub json: String,
+}
+
+/// How QEMU ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Exit {
+    /// Its status; nothing where it could not be had.
+    pub(crate) status: Option<ExitStatus>,
+    /// What it wrote to its standard error: head and tail.
+    pub(crate) stderr: Vec<String>,
+    /// Processor time, user and system together.
+    pub(crate) cpu: Option<Duration>,
+}
+
+/// A machine that runs a guest.
+pub(crate) trait Machine {
+    /// The next happening. Dropping the future loses nothing. After [`Happening::Exited`] it must not be called.
+    async fn next(&mut self) -> Happening;
+
+    /// Sends every processor an NMI, so that a kernel with `unknown_nmi_panic` dumps its stack. Returns whether
+    /// it could be sent.
+    async fn inject_nmi(&mut self) -> bool;
+
+    /// Ends the machine; [`Machine::next`] then gives what is left, and the exit.
+    async fn stop(&mut self);
+}

@@ -1,0 +1,237 @@
+//! QEMU as a machine: a process with four inherited file descriptors.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::{self, Seek, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream as StdUnixStream;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use command_fds::{CommandFdExt, FdMapping};
+use rustix::process::{Pid, WaitId, WaitIdOptions};
+use tokio::io::AsyncReadExt;
+use tokio::net::UnixStream;
+use tokio::process::{Child, ChildStderr};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use super::command::{AGENT_FD, CONSOLE_FD, CommandLine, INITRAMFS_FD, QMP_FD};
+use super::lines::{Line, Splitter};
+use super::machine::{Exit, Happening, Machine, Qmp};
+use super::qmp::{self, Request};
+use crate::shim::Shim;
+
+/// How long QEMU may take to leave after `quit` before it is killed: it has nothing to save.
+const QUIT: Duration = Duration::from_millis(500);
+
+/// How long QEMU may take to answer `inject-nmi`.
+const NMI: Duration = Duration::from_secs(2);
+
+/// QEMU's own words are few; a QEMU that floods its standard error is cut in the middle.
+const STDERR_HEAD: usize = 20;
+const STDERR_TAIL: usize = 20;
+const STDERR_LINE: usize = 512;
+
+/// Bytes of one read.
+const CHUNK: usize = 16 * 1024;
+
+/// A running QEMU. Dropping it kills the process and reaps it.
+pub(crate) struct QemuProcess {
+    child: Child,
+    pid: Option<Pid>,
+    console: Option<UnixStream>,
+    agent: Option<UnixStream>,
+    stderr: Option<ChildStderr>,
+    errors: Errors,
+    qmp: mpsc::UnboundedReceiver<Qmp>,
+    requests: mpsc::UnboundedSender<Request>,
+    talk: JoinHandle<()>,
+    /// Set once the machine is to end.
+    kill_at: Option<Instant>,
+}
+
+impl QemuProcess {
+    /// Starts QEMU. It dies with the calling *thread* (see [`crate::shim`]).
+    pub(crate) fn start(shim: &Shim, command: &CommandLine, initramfs: &[u8]) -> io::Result<Self> {
+        let (console, console_there) = pair()?;
+        let (agent, agent_there) = pair()?;
+        let (qmp, qmp_there) = pair()?;
+        let mut start = shim.command(command.program());
+        start.args(command.inherited_args()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let fd = |parent_fd, child_fd| FdMapping { parent_fd, child_fd };
+        start
+            .fd_mappings(vec![
+                fd(console_there, CONSOLE_FD),
+                fd(agent_there, AGENT_FD),
+                fd(qmp_there, QMP_FD),
+                fd(in_memory(initramfs)?, INITRAMFS_FD),
+            ])
+            .map_err(io::Error::other)?;
+        let mut start = tokio::process::Command::from(start);
+        let mut child = start.kill_on_drop(true).spawn()?;
+        // Our copies of QEMU's ends go, so that its end is heard.
+        drop(start);
+        let (news, news_here) = mpsc::unbounded_channel();
+        let (requests, requests_there) = mpsc::unbounded_channel();
+        Ok(Self {
+            pid: child.id().and_then(|id| Pid::from_raw(id.try_into().ok()?)),
+            console: Some(console),
+            agent: Some(agent),
+            stderr: child.stderr.take(),
+            errors: Errors::new(),
+            qmp: news_here,
+            requests,
+            talk: tokio::spawn(qmp::talk(qmp, news, requests_there)),
+            child,
+            kill_at: None,
+        })
+    }
+
+    /// Everything was read to its end: the process is gone, or about to be.
+    async fn exit(&mut self) -> Exit {
+        // The memory is given back before the files are closed, so that the time is complete but for a tick.
+        let cpu = self.pid.and_then(cpu_time);
+        let status: Option<ExitStatus> = match tokio::time::timeout(QUIT, self.child.wait()).await {
+            Ok(status) => status.ok(),
+            // It has closed everything and lives: nothing good can come of it.
+            Err(_) => {
+                drop(self.child.start_kill());
+                self.child.wait().await.ok()
+            }
+        };
+        Exit { status, stderr: self.errors.take(), cpu }
+    }
+}
+
+impl Machine for QemuProcess {
+    async fn next(&mut self) -> Happening {
+        let (mut console, mut agent, mut errors) = ([0; CHUNK], [0; CHUNK], [0; 2048]);
+        loop {
+            // The console comes first: what the kernel printed before the agent spoke is then heard before it.
+            tokio::select! {
+                biased;
+                read = read_from(&mut self.console, &mut console), if self.console.is_some() => match read {
+                    Some(n) => return Happening::Console(console[..n].to_vec()),
+                    None => self.console = None,
+                },
+                read = read_from(&mut self.agent, &mut agent), if self.agent.is_some() => match read {
+                    Some(n) => return Happening::Agent(agent[..n].to_vec()),
+                    None => self.agent = None,
+                },
+                read = read_from(&mut self.stderr, &mut errors), if self.stderr.is_some() => match read {
+                    Some(n) => self.errors.push(&errors[..n]),
+                    None => self.stderr = None,
+                },
+                Some(news) = self.qmp.recv() => return Happening::Qmp(news),
+                () = reached(self.kill_at), if self.kill_at.is_some() => {
+                    self.kill_at = None;
+                    drop(self.child.start_kill());
+                }
+                else => return Happening::Exited(self.exit().await),
+            }
+        }
+    }
+
+    async fn inject_nmi(&mut self) -> bool {
+        let (done, taken) = oneshot::channel();
+        if self.requests.send(Request::InjectNmi(done)).is_err() {
+            return false;
+        }
+        matches!(tokio::time::timeout(NMI, taken).await, Ok(Ok(true)))
+    }
+
+    async fn stop(&mut self) {
+        // Whoever does not listen is killed at once; who listens and does not go is killed by `next`.
+        let asked = self.requests.send(Request::Quit).is_ok();
+        self.kill_at = Some(if asked { Instant::now() + QUIT } else { Instant::now() });
+    }
+}
+
+impl Drop for QemuProcess {
+    fn drop(&mut self) {
+        self.talk.abort();
+        if let (Some(pid), Ok(None)) = (self.pid, self.child.try_wait()) {
+            drop(self.child.start_kill());
+            // A killed QEMU is gone within milliseconds. The process is left to tokio's own reaping below.
+            // Where even waiting fails there is nothing left to do.
+            let _ = rustix::process::waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT);
+            drop(self.child.try_wait());
+        }
+    }
+}
+
+async fn reached(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Bytes read; nothing at the end, or where reading fails.
+async fn read_from(from: &mut Option<impl tokio::io::AsyncRead + Unpin>, buffer: &mut [u8]) -> Option<usize> {
+    let from = from.as_mut()?;
+    from.read(buffer).await.ok().filter(|&n| n > 0)
+}
+
+/// A socket for us and its other end for QEMU.
+fn pair() -> io::Result<(UnixStream, OwnedFd)> {
+    let (here, there) = StdUnixStream::pair()?;
+    here.set_nonblocking(true)?;
+    Ok((UnixStream::from_std(here)?, there.into()))
+}
+
+/// A file that has no name and leaves nothing behind.
+fn in_memory(bytes: &[u8]) -> io::Result<OwnedFd> {
+    let mut file = File::from(rustix::fs::memfd_create("initramfs", rustix::fs::MemfdFlags::CLOEXEC)?);
+    file.write_all(bytes)?;
+    file.rewind()?;
+    Ok(file.into())
+}
+
+/// User and system time of a process and its threads, also of one that has ended and was not reaped: the 14th and
+/// 15th field of /proc/PID/stat in clock ticks (proc(5)).
+fn cpu_time(pid: Pid) -> Option<Duration> {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).ok()?;
+    // The second field is the program's name in parentheses, and may have any character.
+    let mut fields = stat.rsplit_once(") ")?.1.split_whitespace().skip(11);
+    let (user, system): (u64, u64) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
+    Some(Duration::from_secs_f64((user + system) as f64 / rustix::param::clock_ticks_per_second() as f64))
+}
+
+/// QEMU's standard error: head and tail.
+struct Errors {
+    splitter: Splitter,
+    head: Vec<String>,
+    tail: VecDeque<String>,
+}
+
+impl Errors {
+    fn new() -> Self {
+        Self { splitter: Splitter::new(STDERR_LINE), head: Vec::new(), tail: VecDeque::new() }
+    }
+
+    fn push(&mut self, bytes: &[u8]) {
+        let (head, tail) = (&mut self.head, &mut self.tail);
+        self.splitter.push(bytes, |line| {
+            let (Line::Whole(line) | Line::TooLong(line)) = line;
+            let line = String::from_utf8_lossy(line).into_owned();
+            if head.len() < STDERR_HEAD {
+                head.push(line);
+                return;
+            }
+            if tail.len() == STDERR_TAIL {
+                tail.pop_front();
+            }
+            tail.push_back(line);
+        });
+    }
+
+    fn take(&mut self) -> Vec<String> {
+        if !self.splitter.unfinished().is_empty() {
+            self.push(b"\n");
+        }
+        self.head.drain(..).chain(self.tail.drain(..)).collect()
+    }
+}

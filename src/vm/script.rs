@@ -1,0 +1,108 @@
+//! A boot as a shell script, for a person who wants to see it again by hand.
+
+use std::io::Write;
+use std::os::unix::ffi::OsStrExt;
+
+use super::command::{CommandLine, Word};
+
+const HEAD: &str = "#!/bin/sh
+# Boots the guest again by hand. The kernel's console is on the terminal (Ctrl-C ends it); what the agent says
+# goes to a file. An agent without its plan in the initramfs has nothing to do.
+# Usage: boot.sh INITRAMFS [AGENT_OUTPUT]
+initramfs=${1:-${INITRAMFS:?\"name the initramfs: boot.sh INITRAMFS [AGENT_OUTPUT]\"}}
+agent=${2:-agent.jsonl}
+";
+
+impl CommandLine {
+    /// The command as a shell script. It takes the initramfs as its first argument or from `$INITRAMFS`, and the
+    /// file for the agent's lines as its second. Bytes, as a path need not be UTF-8.
+    pub fn script(&self) -> Vec<u8> {
+        let mut out = HEAD.as_bytes().to_vec();
+        out.extend_from_slice(b"exec");
+        for (i, word) in self.shell_words().iter().enumerate() {
+            let option = matches!(word, Word::Text(text) if text.as_bytes().starts_with(b"-"));
+            out.extend_from_slice(if option && i > 0 { b" \\\n  " } else { b" " });
+            match word {
+                Word::Text(text) => quote(text.as_bytes(), &mut out),
+                // Writing to memory cannot fail.
+                Word::Shell(text) => drop(out.write_all(text.as_bytes())),
+            }
+        }
+        out.push(b'\n');
+        out
+    }
+}
+
+/// Quotes one word for sh: between single quotes everything is itself but a single quote (POSIX, 2.2.2).
+fn quote(word: &[u8], out: &mut Vec<u8>) {
+    let plain = |b: &u8| b.is_ascii_alphanumeric() || b"-_=+,./:%@".contains(b);
+    if !word.is_empty() && word.iter().all(plain) {
+        out.extend_from_slice(word);
+        return;
+    }
+    out.push(b'\'');
+    for &byte in word {
+        if byte == b'\'' {
+            out.extend_from_slice(b"'\\''");
+        } else {
+            out.push(byte);
+        }
+    }
+    out.push(b'\'');
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsString;
+    use std::os::unix::ffi::OsStringExt;
+    use std::path::Path;
+    use std::process::Command;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::vm::boot::GuestSpec;
+    use crate::vm::command::tests::spec;
+
+    #[test]
+    fn the_script_is_the_command_with_files_for_file_descriptors() {
+        let command = CommandLine::new(Path::new("/usr/bin/qemu-system-x86_64"), &spec()).expect("a sane guest");
+        let script = String::from_utf8(command.script()).expect("UTF-8");
+        for part in ["\"$initramfs\"", "\"file,id=agent,path=$agent\"", "-kernel /k/vmlinuz", "stdio,id=console"] {
+            assert!(script.contains(part), "{part} in\n{script}");
+        }
+        assert!(!script.contains("fd="), "{script}");
+        assert!(!script.contains("/proc/self"), "{script}");
+    }
+
+    proptest! {
+        // Each case starts a shell.
+        #![proptest_config(ProptestConfig::with_cases(40))]
+
+        #[test]
+        fn no_path_escapes_from_its_quotes(
+            path in proptest::collection::vec(
+                prop_oneof![Just(b'\''), Just(b'"'), Just(b'$'), Just(b'`'), Just(b'\\'), Just(b'\n'), Just(b';'),
+                    Just(b' '), Just(b'*'), Just(b'~'), 1u8..=255],
+                0..40,
+            )
+        ) {
+            let image = OsString::from_vec(path.clone());
+            // A program that prints its arguments stands in for QEMU.
+            let command = CommandLine::new(Path::new("/usr/bin/printf"), &GuestSpec { image: image.into(), ..spec() })
+                .expect("a sane guest");
+            let script = String::from_utf8_lossy(&command.script()).into_owned();
+            prop_assume!(script.as_bytes() == command.script() || path.iter().any(|b| !b.is_ascii()));
+            let mut whole = command.script();
+            // `exec printf '%s\0' …`: the format comes first.
+            let at = whole.windows(21).position(|w| w == b"exec /usr/bin/printf ").expect("the command") + 20;
+            whole.splice(at..at, *b" '%s\\0' --");
+            let out = Command::new("/bin/sh").arg("-c").arg(OsString::from_vec(whole)).args(["sh", "/i"]).output()
+                .expect("a shell");
+            let words: Vec<&[u8]> = out.stdout.split(|&b| b == 0).collect();
+            let kernel = words.iter().position(|w| *w == b"-kernel").expect("the option");
+            prop_assert_eq!(words[kernel + 1], path.as_slice());
+            prop_assert_eq!(words[kernel + 3], b"/i");
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! The last decision on a boot: what of all that was seen is the answer.
+
+use std::os::unix::process::ExitStatusExt;
+
+use super::accel::Accel;
+use super::console::{Monitor, Stage};
+use super::failure::FailureKind;
+use super::machine::Exit;
+
+/// All that was seen.
+pub(crate) struct Evidence<'a> {
+    pub(crate) accel: Accel,
+    pub(crate) stage: Stage,
+    pub(crate) console: &'a Monitor,
+    /// The agent has ended as it should.
+    pub(crate) ended: bool,
+    /// What made the watch end the machine.
+    pub(crate) ending: Option<(FailureKind, String)>,
+    /// QEMU's word for why the guest ended.
+    pub(crate) shutdown: Option<&'a str>,
+    pub(crate) exit: &'a Exit,
+}
+
+/// What a failure is made of: kind, title, excerpt.
+pub(crate) type Conclusion = (FailureKind, String, Vec<String>);
+
+/// What QEMU says of an image that it does not take (`hw/i386/x86.c`, `hw/core/loader.c`). A file without a
+/// bzImage's header is taken for a kernel before 2.00, which cannot have an initramfs.
+const NOT_A_KERNEL: &[&str] = &[
+    "linux kernel too old to load a ram disk",
+    "Error loading uncompressed kernel without PVH ELF Note",
+    "could not open kernel file",
+    "could not load kernel",
+    "invalid kernel header",
+    "kernel header",
+    "Cannot load x86-64 image, give a 32bit one",
+    "initrd is too large",
+];
+
+/// Nothing where the guest has finished as it should.
+pub(crate) fn conclude(seen: &Evidence<'_>) -> Option<Conclusion> {
+    if let Some((FailureKind::Accelerator, title)) = &seen.ending {
+        return Some((FailureKind::Accelerator, title.clone(), seen.exit.stderr.clone()));
+    }
+    if let Some(splat) = seen.console.hit() {
+        return Some((FailureKind::Splat(splat.kind), splat.title, splat.excerpt));
+    }
+    if let Some((kind, title)) = &seen.ending {
+        let excerpt = match kind {
+            FailureKind::Hang { .. } => seen.console.dump(),
+            _ => seen.exit.stderr.clone(),
+        };
+        return Some((kind.clone(), title.clone(), excerpt));
+    }
+    if let Some(broken) = qemu_broke(seen) {
+        return Some(broken);
+    }
+    if seen.ended {
+        return None;
+    }
+    Some(guest_ended(seen))
+}
+
+/// QEMU ended for a reason of its own.
+fn qemu_broke(seen: &Evidence<'_>) -> Option<Conclusion> {
+    let stderr = &seen.exit.stderr;
+    let how = match seen.exit.status {
+        Some(status) if status.success() => return None,
+        Some(status) => match (status.code(), status.signal()) {
+            (Some(code), _) => format!("QEMU exited with status {code}"),
+            (None, Some(signal)) => format!("QEMU was ended by signal {signal}"),
+            (None, None) => "QEMU ended in an unknown way".to_owned(),
+        },
+        None => "QEMU's exit status could not be had".to_owned(),
+    };
+    let said = |text: &&String| NOT_A_KERNEL.iter().any(|known| text.contains(known));
+    if seen.stage == Stage::Started
+        && let Some(line) = stderr.iter().find(said)
+    {
+        return Some((
+            FailureKind::NotBootable,
+            format!("QEMU refuses the image: {}", own_words(line)),
+            stderr.clone(),
+        ));
+    }
+    let title = match stderr.iter().find(|line| !line.trim().is_empty()) {
+        Some(line) => format!("{how}: {}", own_words(line)),
+        None => how,
+    };
+    // A guest cannot make QEMU abort under TCG for want of an accelerator, and KVM's failures look just like this.
+    let kind = match seen.accel {
+        Accel::Kvm => FailureKind::Accelerator,
+        Accel::Tcg => FailureKind::Qemu,
+    };
+    Some((kind, title, stderr.clone()))
+}
+
+/// The guest ended, and the agent had not.
+fn guest_ended(seen: &Evidence<'_>) -> Conclusion {
+    let reason = seen.shutdown.unwrap_or("no reason given");
+    if seen.stage == Stage::Started {
+        let title = format!("the machine ended ({reason}) before the image printed anything");
+        return (FailureKind::NotBootable, title, Vec::new());
+    }
+    if seen.stage == Stage::Loading {
+        let title =
+            format!("the machine ended ({reason}) before there was a kernel: a damaged image, or too little memory");
+        return (FailureKind::NotBootable, title, Vec::new());
+    }
+    if seen.console.announced_restart() || seen.shutdown == Some("guest-shutdown") {
+        let title = format!("the guest ended ({reason}) before the agent's end");
+        return (FailureKind::Lost, title, Vec::new());
+    }
+    let title = format!("the machine ended ({reason}) without a word from the kernel, as after a triple fault");
+    (FailureKind::Reset, title, Vec::new())
+}
+
+/// QEMU's message without the program's name.
+fn own_words(line: &str) -> &str {
+    let line = line.trim();
+    match line.split_once(": ") {
+        Some((program, rest)) if program.contains("qemu") && !program.contains(' ') => rest,
+        _ => line,
+    }
+}

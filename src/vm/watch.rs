@@ -1,0 +1,309 @@
+//! The watch: one loop that decides how a boot ends.
+//!
+//! Its rules: distress on the console ends the wait at once, but the rest of the dump is read; a lost connection
+//! may race with an oops, so nothing is decided before the machine's last word, and then the oops is the answer,
+//! also to a success that was claimed; every wait has a deadline and a name.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use backproof_repro::protocol::{Job, Message};
+use tokio::time::{Instant, timeout_at};
+
+use super::accel::Accel;
+use super::agent::{Conversation, JobState};
+use super::boot::{Boot, Finished, Observed};
+use super::console::{Monitor, Stage};
+use super::deadlines::Deadlines;
+use super::failure::{Failure, FailureKind, Waiting};
+use super::machine::{Exit, Happening, Machine, Qmp};
+use super::verdict;
+
+/// Where observations go.
+pub(crate) type Observe<'a> = dyn FnMut(Observed<'_>) + Send + 'a;
+
+/// Watches the machine to its end.
+pub(crate) async fn watch(
+    machine: &mut impl Machine,
+    accel: Accel,
+    jobs: &[Job],
+    deadlines: &Deadlines,
+    observe: &mut Observe<'_>,
+) -> Boot {
+    let now = Instant::now();
+    let mut watch = Watch {
+        accel,
+        deadlines,
+        observe,
+        limits: jobs.iter().map(|job| (job.bug.as_str(), Duration::from_millis(job.deadline_ms))).collect(),
+        console: Monitor::new(),
+        agent: Conversation::new(jobs),
+        messages: Vec::new(),
+        stage: Stage::Started,
+        shutdown: None,
+        started: now,
+        last_console: now,
+        last_message: now,
+        job_since: BTreeMap::new(),
+        ending: None,
+    };
+    watch.report_stage(Stage::Started);
+    let exit = watch.run(machine).await;
+    watch.finish(&exit)
+}
+
+struct Watch<'a> {
+    accel: Accel,
+    deadlines: &'a Deadlines,
+    observe: &'a mut Observe<'a>,
+    limits: BTreeMap<&'a str, Duration>,
+    console: Monitor,
+    agent: Conversation,
+    messages: Vec<Message>,
+    stage: Stage,
+    /// QEMU's word for why the guest ended.
+    shutdown: Option<String>,
+    started: Instant,
+    last_console: Instant,
+    last_message: Instant,
+    job_since: BTreeMap<String, Instant>,
+    ending: Option<Ending>,
+}
+
+/// The end is decided but for what the console still says.
+struct Ending {
+    /// Nothing where the console's distress is the reason itself.
+    why: Option<(FailureKind, String)>,
+    /// The dump is waited for until then at most.
+    until: Instant,
+}
+
+impl Watch<'_> {
+    async fn run(&mut self, machine: &mut impl Machine) -> Exit {
+        loop {
+            let (limit, waiting) = self.wait();
+            match timeout_at(limit, machine.next()).await {
+                Ok(Happening::Exited(exit)) => return exit,
+                Ok(happening) => self.take(happening),
+                Err(_) => match waiting {
+                    // The dump is complete, as far as it comes.
+                    None => return self.stop(machine).await,
+                    Some(waiting) => self.hang(waiting, limit, machine).await,
+                },
+            }
+            if self.ending.as_ref().is_some_and(|e| Instant::now() >= e.until) {
+                return self.stop(machine).await;
+            }
+        }
+    }
+
+    /// Ends the machine and hears what it still says.
+    async fn stop(&mut self, machine: &mut impl Machine) -> Exit {
+        machine.stop().await;
+        loop {
+            match machine.next().await {
+                Happening::Exited(exit) => return exit,
+                happening => self.take(happening),
+            }
+        }
+    }
+
+    /// The next deadline, and what is waited for: nothing where the end is decided.
+    fn wait(&self) -> (Instant, Option<Waiting>) {
+        let d = self.deadlines;
+        if let Some(ending) = &self.ending {
+            return (ending.until.min(self.last_console + d.dump_quiet), None);
+        }
+        if self.stage == Stage::Started {
+            return (self.started + d.life, Some(Waiting::SignOfLife));
+        }
+        if !self.agent.greeted() {
+            let hello = (self.started + d.hello, Waiting::Hello);
+            let line = (self.last_console + d.silence, Waiting::NextLine);
+            let (limit, waiting) = if line.0 < hello.0 { line } else { hello };
+            return (limit, Some(waiting));
+        }
+        if self.agent.ended() {
+            return (self.last_message + d.shutdown, Some(Waiting::Shutdown));
+        }
+        let running = self.agent.jobs_in(JobState::Running).map(|bug| {
+            let limit = self.limits.get(bug).copied().unwrap_or_default();
+            let since = self.job_since.get(bug).copied().unwrap_or(self.started);
+            (since + limit + d.slack, bug)
+        });
+        if let Some((limit, bug)) = running.min() {
+            return (limit, Some(Waiting::Report { bug: bug.to_owned() }));
+        }
+        let planned = self.agent.jobs_in(JobState::Planned).next().is_some();
+        (self.last_message + d.step, Some(if planned { Waiting::NextJob } else { Waiting::End }))
+    }
+
+    fn take(&mut self, happening: Happening) {
+        match happening {
+            Happening::Console(bytes) => self.console(&bytes),
+            Happening::Agent(bytes) => self.agent(&bytes),
+            Happening::Qmp(news) => self.qmp(news),
+            Happening::Exited(_) => {}
+        }
+    }
+
+    fn console(&mut self, bytes: &[u8]) {
+        if self.console.is_flood() {
+            return;
+        }
+        self.last_console = Instant::now();
+        self.console.push(bytes);
+        (self.observe)(Observed::Console(bytes));
+        self.report_stage(self.console.stage());
+        if self.console.is_hit() && self.ending.is_none() {
+            self.end(None);
+        } else if self.console.is_flood() {
+            let title = format!("more than {} MiB on the console", super::console::MAX_CONSOLE >> 20);
+            self.end(Some((FailureKind::Flood, title)));
+            // Nothing that follows would be read.
+            self.cut_short();
+        }
+    }
+
+    fn agent(&mut self, bytes: &[u8]) {
+        // After a fault, or once the kernel is in distress or stopped, its words don't count.
+        if self.ending.is_some() {
+            return;
+        }
+        let before = self.messages.len();
+        let result = self.agent.push(bytes, |message| self.messages.push(message));
+        let now = Instant::now();
+        for message in &self.messages[before..] {
+            self.last_message = now;
+            match message {
+                Message::Hello(hello) => self.console.agent_runs(hello.uptime_ms),
+                Message::Started { bug } => {
+                    self.job_since.insert(bug.clone(), now);
+                }
+                _ => {}
+            }
+            (self.observe)(Observed::Message(message));
+        }
+        if self.agent.greeted() {
+            self.report_stage(Stage::Agent);
+        }
+        if self.agent.ended() {
+            self.report_stage(Stage::Ended);
+        }
+        if let Err(fault) = result {
+            let title = format!("the agent sent {fault}");
+            self.end(Some((FailureKind::Protocol(fault), title)));
+        }
+    }
+
+    fn qmp(&mut self, news: Qmp) {
+        match news {
+            Qmp::Line(line) => (self.observe)(Observed::Qmp(&line)),
+            Qmp::Shutdown { reason } => {
+                self.shutdown.get_or_insert(reason);
+            }
+            // The panic's text comes over the console; QEMU ends the guest itself.
+            Qmp::GuestPanicked => {}
+            Qmp::Stopped { status } if matches!(status.as_str(), "shutdown" | "guest-panicked") => {}
+            Qmp::Stopped { status } => {
+                let kind = match self.accel {
+                    Accel::Kvm => FailureKind::Accelerator,
+                    Accel::Tcg => FailureKind::Qemu,
+                };
+                self.end(Some((kind, format!("QEMU with {} stopped the guest: {status}", self.accel))));
+                self.cut_short();
+            }
+        }
+    }
+
+    async fn hang(&mut self, waiting: Waiting, limit: Instant, machine: &mut impl Machine) {
+        let since = match waiting {
+            Waiting::SignOfLife | Waiting::Hello => self.started,
+            Waiting::NextLine => self.last_console,
+            Waiting::NextJob | Waiting::End | Waiting::Shutdown => self.last_message,
+            Waiting::Report { ref bug } => self.job_since.get(bug).copied().unwrap_or(self.started),
+        };
+        let after = limit - since;
+        let title = format!("no sign of {waiting} after {:.1} s", after.as_secs_f64());
+        if waiting == Waiting::SignOfLife && self.accel == Accel::Kvm {
+            self.end(Some((
+                FailureKind::Accelerator,
+                format!("the guest gave no sign of life in {:.1} s", after.as_secs_f64()),
+            )));
+            self.cut_short();
+            return;
+        }
+        self.end(Some((FailureKind::Hang { waiting, after }, title)));
+        // What was half said belongs to before.
+        self.console.end();
+        if self.console.is_hit() {
+            return;
+        }
+        if machine.inject_nmi().await {
+            self.console.expect_dump();
+        } else {
+            self.cut_short();
+        }
+        // The guest gets its time from the NMI on.
+        self.last_console = Instant::now();
+    }
+
+    /// The end is decided; what the console still says is waited for.
+    fn end(&mut self, why: Option<(FailureKind, String)>) {
+        if self.ending.is_none() {
+            self.last_console = Instant::now();
+            self.ending = Some(Ending { why, until: self.last_console + self.deadlines.dump });
+        }
+    }
+
+    /// Nothing more is to be waited for.
+    fn cut_short(&mut self) {
+        if let Some(ending) = &mut self.ending {
+            ending.until = Instant::now();
+        }
+    }
+
+    fn report_stage(&mut self, stage: Stage) {
+        if stage > self.stage || stage == Stage::Started {
+            self.stage = stage;
+            (self.observe)(Observed::Stage(stage));
+        }
+    }
+
+    fn finish(mut self, exit: &Exit) -> Boot {
+        self.console.end();
+        let ending = self.ending.take().and_then(|ending| ending.why);
+        let end = match verdict::conclude(&verdict::Evidence {
+            accel: self.accel,
+            stage: self.stage,
+            console: &self.console,
+            ended: self.agent.ended(),
+            ending,
+            shutdown: self.shutdown.as_deref(),
+            exit,
+        }) {
+            None => {
+                let reports = self.agent.jobs_in(JobState::Reported).count();
+                Ok(Finished { reports: reports.try_into().unwrap_or(u32::MAX) })
+            }
+            Some((kind, title, excerpt)) => {
+                Err(Failure { kind, title, stage: self.stage, excerpt, last_lines: self.console.last_lines() })
+            }
+        };
+        Boot {
+            accel: self.accel,
+            stage: self.stage,
+            banner: self.console.banner().map(str::to_owned),
+            running: self.agent.jobs_in(JobState::Running).map(str::to_owned).collect(),
+            messages: self.messages,
+            end,
+            warnings: self.console.warnings(),
+            wall: self.started.elapsed(),
+            cpu: exit.cpu,
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "watch_tests.rs"]
+mod tests;

@@ -1,0 +1,282 @@
+use std::time::Duration;
+
+use super::super::deadlines::HostLoad;
+use super::super::fake::{Act, Fake, agent, console, exit, exit_saying, shutdown, stopped, wait};
+use super::super::splat::SplatKind;
+use super::*;
+
+const BOOTED: &str = "[    0.000000] Linux version 6.1.0\r\n[    2.000000] Run /init as init process\r\n";
+const HELLO: &str = r#"{"type":"hello","version":1,"agent":"0","release":"6.1.0","build":"","cpus":1,"uptime_ms":2100,"features":{}}
+"#;
+const STARTED: &str = "{\"type\":\"started\",\"bug\":\"a\"}\n";
+const REPORT: &str =
+    "{\"type\":\"report\",\"bug\":\"a\",\"conclusion\":\"not-affected\",\"why\":\"\",\"checks\":[],\"took_ms\":1}\n";
+const END: &str = "{\"type\":\"end\",\"reports\":1}\n";
+const RESTART: &str = "[    3.000000] reboot: machine restart\r\n";
+const OOPS: &str = "[    2.500000] BUG: kernel NULL pointer dereference, address: 0000000000000008\r\n\
+    [    2.500001] RIP: 0010:tcp_fragment+0x1/0x2\r\n[    2.500002] ---[ end trace 0000000000000000 ]---\r\n";
+const WARNING: &str = "WARNING: CPU: 0 PID: 1 at net/ipv4/tcp.c:1 f+0x1/0x2\r\n";
+
+fn jobs() -> Vec<Job> {
+    vec![Job { bug: "a".into(), deadline_ms: 5000, sysctls: BTreeMap::new() }]
+}
+
+async fn play(accel: Accel, mut machine: Fake) -> (Boot, Fake, Vec<String>) {
+    let deadlines = Deadlines::new(accel, HostLoad::of(0.0, 1));
+    let mut seen = Vec::new();
+    let mut observe = |o: Observed<'_>| seen.push(format!("{o:?}"));
+    let boot = watch(&mut machine, accel, &jobs(), &deadlines, &mut observe).await;
+    (boot, machine, seen)
+}
+
+fn running() -> Vec<Act> {
+    vec![wait(100), console(BOOTED), wait(100), agent(HELLO), agent(STARTED)]
+}
+
+fn and(mut acts: Vec<Act>, more: Vec<Act>) -> Vec<Act> {
+    acts.extend(more);
+    acts
+}
+
+fn finished() -> Vec<Act> {
+    and(running(), vec![wait(900), agent(REPORT), agent(END), console(RESTART), shutdown("guest-reset")])
+}
+
+/// An end in one line, as a table can have it.
+fn told(boot: &Boot) -> String {
+    match &boot.end {
+        Ok(finished) => format!("finished with {}", finished.reports),
+        Err(failure) => format!("{}: {}", failure.kind.as_str(), failure.title),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_end_of_a_boot_has_its_name() {
+    let first_oops_line = OOPS.split_inclusive('\n').next().expect("a line");
+    let cases: Vec<(&str, Accel, Vec<Act>, &str)> = vec![
+        ("all well", Accel::Tcg, and(finished(), vec![exit(0)]), "finished with 1"),
+        (
+            "panic",
+            Accel::Tcg,
+            and(running(), vec![console("[    2.5] Kernel panic - not syncing: x\r\n"), exit(0)]),
+            "panic: x",
+        ),
+        (
+            "the connection is lost, and the oops comes late",
+            Accel::Tcg,
+            and(running(), vec![shutdown("guest-reset"), wait(200), console(OOPS), exit(0)]),
+            "oops: BUG: kernel NULL pointer dereference in tcp_fragment",
+        ),
+        (
+            "success is claimed, then the kernel oopses",
+            Accel::Tcg,
+            and(finished(), vec![console(OOPS), exit(0)]),
+            "oops: BUG: kernel NULL pointer dereference in tcp_fragment",
+        ),
+        (
+            "an oops and then success in the same breath",
+            Accel::Tcg,
+            and(running(), vec![console(first_oops_line), agent(REPORT), agent(END), console(RESTART), exit(0)]),
+            "oops: BUG: kernel NULL pointer dereference",
+        ),
+        (
+            "a warning after the hello, by the kernel's clock",
+            Accel::Tcg,
+            and(running(), vec![console(&format!("[    2.200000] {WARNING}")), wait(60_000), exit(0)]),
+            "warning: WARNING: at net/ipv4/tcp.c:1 f",
+        ),
+        (
+            "a warning from before the hello that the console told late",
+            Accel::Tcg,
+            and(running(), vec![console(&format!("[    2.000500] {WARNING}")), agent(REPORT), agent(END), exit(0)]),
+            "finished with 1",
+        ),
+        (
+            "exit without an end",
+            Accel::Tcg,
+            and(running(), vec![console(RESTART), shutdown("guest-reset"), exit(0)]),
+            "lost connection: the guest ended (guest-reset) before the agent's end",
+        ),
+        (
+            "a triple fault",
+            Accel::Tcg,
+            and(running(), vec![shutdown("guest-reset"), exit(0)]),
+            "sudden reset: the machine ended (guest-reset) without a word from the kernel, as after a triple fault",
+        ),
+        (
+            "a kernel that resets before it says anything",
+            Accel::Tcg,
+            vec![shutdown("guest-reset"), exit(0)],
+            "not a bootable kernel: the machine ended (guest-reset) before the image printed anything",
+        ),
+        (
+            "a text file",
+            Accel::Tcg,
+            vec![exit_saying(1 << 8, &["qemu: linux kernel too old to load a ram disk"])],
+            "not a bootable kernel: QEMU refuses the image: linux kernel too old to load a ram disk",
+        ),
+        (
+            "a text file under KVM is not KVM's fault",
+            Accel::Kvm,
+            vec![exit_saying(1 << 8, &["qemu: linux kernel too old to load a ram disk"])],
+            "not a bootable kernel: QEMU refuses the image: linux kernel too old to load a ram disk",
+        ),
+        (
+            "QEMU is killed from outside",
+            Accel::Tcg,
+            and(running(), vec![exit(9)]),
+            "QEMU error: QEMU was ended by signal 9",
+        ),
+        (
+            "QEMU dies after the agent's end",
+            Accel::Tcg,
+            and(finished(), vec![exit(11)]),
+            "QEMU error: QEMU was ended by signal 11",
+        ),
+        (
+            "KVM: QEMU aborts",
+            Accel::Kvm,
+            vec![exit_saying(6, &["qemu-system-x86_64: error: failed to set MSR 0x10a to 0x69"])],
+            "accelerator error: QEMU was ended by signal 6: error: failed to set MSR 0x10a to 0x69",
+        ),
+        (
+            "KVM: QEMU stops the guest seconds later",
+            Accel::Kvm,
+            vec![wait(1500), console("[    0.0] Linux version\r\n"), stopped("internal-error")],
+            "accelerator error: QEMU with kvm stopped the guest: internal-error",
+        ),
+        ("KVM: no sign of life", Accel::Kvm, vec![], "accelerator error: the guest gave no sign of life in 2.5 s"),
+        (
+            "TCG: QEMU stops the guest",
+            Accel::Tcg,
+            and(running(), vec![stopped("io-error")]),
+            "QEMU error: QEMU with tcg stopped the guest: io-error",
+        ),
+        (
+            "garbage from the agent",
+            Accel::Tcg,
+            and(running(), vec![agent("what?\n")]),
+            "protocol error: the agent sent a line that is not a message (expected value at line 1 column 1): `what?`",
+        ),
+        (
+            "garbage from the agent, as the kernel is dying",
+            Accel::Tcg,
+            and(running(), vec![agent("what?\n"), wait(100), console(OOPS)]),
+            "oops: BUG: kernel NULL pointer dereference in tcp_fragment",
+        ),
+        ("a flood", Accel::Tcg, vec![console(&"x".repeat(2 << 20))], "console flood: more than 1 MiB on the console"),
+        (
+            "a boot that stands still",
+            Accel::Tcg,
+            vec![console(BOOTED)],
+            "hang: no sign of the next line of the boot after 16.0 s",
+        ),
+        (
+            "a boot that prints for ever",
+            Accel::Tcg,
+            std::iter::repeat_n([console("[    1.0] x\r\n"), wait(1000)], 1000).flatten().collect(),
+            "hang: no sign of the agent's hello after 60.0 s",
+        ),
+        ("a job that stands still", Accel::Tcg, running(), "hang: no sign of the report of job a after 15.0 s"),
+        (
+            "no job starts",
+            Accel::Tcg,
+            vec![console(BOOTED), agent(HELLO)],
+            "hang: no sign of the start of the next job after 12.0 s",
+        ),
+        (
+            "no end comes",
+            Accel::Tcg,
+            and(running(), vec![agent(REPORT)]),
+            "hang: no sign of the agent's end after 12.0 s",
+        ),
+        (
+            "the machine does not restart",
+            Accel::Tcg,
+            finished(),
+            "hang: no sign of the machine's restart after the agent's end after 10.0 s",
+        ),
+    ];
+    for (name, accel, script, want) in cases {
+        let (boot, machine, _) = play(accel, Fake::new(script)).await;
+        assert_eq!(told(&boot), want, "{name}");
+        assert!(machine.exited, "{name}: the machine is left running");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hung_guest_is_asked_for_its_stack_before_it_is_stopped() {
+    let dump = "[    9.0] Uhhuh. NMI received for unknown reason 31 on CPU 0.\r\n\
+        [    9.1] Kernel panic - not syncing: NMI: Not continuing\r\n[    9.2]  stuck_here+0x1/0x2\r\n";
+    let machine = Fake::new(running()).on_nmi(vec![wait(50), console(dump), wait(50), exit(0)]);
+    let (boot, machine, _) = play(Accel::Tcg, machine).await;
+    let failure = boot.end.expect_err("a hang");
+    assert!(matches!(failure.kind, FailureKind::Hang { waiting: Waiting::Report { .. }, .. }), "{failure}");
+    assert!(failure.excerpt.iter().any(|l| l.contains("stuck_here")), "{:?}", failure.excerpt);
+    assert!(failure.last_lines.iter().all(|l| !l.contains("NMI")), "{:?}", failure.last_lines);
+    assert_eq!((machine.nmis, machine.stopped), (1, false));
+    assert_eq!(boot.running, ["a"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hung_guest_that_ignores_the_nmi_is_stopped_soon() {
+    let begin = Instant::now();
+    let machine = Fake::new(running()).on_nmi(vec![wait(1)]);
+    let (boot, machine, _) = play(Accel::Tcg, machine).await;
+    assert!(matches!(boot.end, Err(Failure { kind: FailureKind::Hang { .. }, .. })));
+    assert!(machine.stopped);
+    // The job's deadline with its slack, and the silence after the NMI.
+    assert!(begin.elapsed() < Duration::from_millis(5200 + 10_000 + 1300), "{:?}", begin.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_rest_of_a_dump_is_read_until_it_falls_silent() {
+    let lines: Vec<Act> = (0..50).flat_map(|i| [wait(100), console(&format!("[    2.6]  frame_{i}\r\n"))]).collect();
+    let stall = "[    2.5] rcu: INFO: rcu_sched self-detected stall on CPU\r\n";
+    let script = and(running(), and(vec![console(stall)], lines));
+    let begin = Instant::now();
+    let (boot, machine, _) = play(Accel::Tcg, Fake::new(script)).await;
+    let failure = boot.end.expect_err("a stall");
+    assert_eq!(failure.kind, FailureKind::Splat(SplatKind::RcuStall));
+    assert_eq!(failure.excerpt.len(), 51);
+    assert!(machine.stopped);
+    assert!(begin.elapsed() < Duration::from_secs(7), "{:?}", begin.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dump_without_end_is_cut() {
+    let lines = std::iter::repeat_n([console("[    2.6]  frame\r\n"), wait(100)], 100_000).flatten().collect();
+    let script = and(and(running(), vec![console(OOPS)]), lines);
+    let begin = Instant::now();
+    let (boot, _, _) = play(Accel::Tcg, Fake::new(script)).await;
+    assert!(boot.end.expect_err("an oops").excerpt.len() < 250);
+    assert!(begin.elapsed() < Duration::from_secs(12), "{:?}", begin.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_oops_that_comes_while_the_machine_is_stopped_is_the_answer() {
+    let machine = Fake::new(vec![console(BOOTED)]).on_stop(vec![console(OOPS)]);
+    let (boot, _, _) = play(Accel::Tcg, machine).await;
+    assert_eq!(told(&boot), "oops: BUG: kernel NULL pointer dereference in tcp_fragment");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_warning_before_the_hello_is_kept_and_does_not_end_the_boot() {
+    let cut = "[    0.5] ------------[ cut here ]------------\r\n";
+    let early =
+        format!("{cut}[    0.5] {WARNING}[    0.5]  frame\r\n[    0.5] ---[ end trace 0 ]---\r\n[    0.6] x\r\n");
+    let (boot, _, _) = play(Accel::Tcg, Fake::new(and(vec![console(&early)], and(finished(), vec![exit(0)])))).await;
+    assert!(boot.end.is_ok());
+    assert_eq!(boot.warnings.len(), 1);
+    assert_eq!(boot.warnings[0].title, "WARNING: at net/ipv4/tcp.c:1 f");
+    assert_eq!(boot.warnings[0].excerpt.len(), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn observers_see_stages_once_and_in_order_and_every_message() {
+    let (boot, _, seen) = play(Accel::Tcg, Fake::new(and(finished(), vec![exit(0)]))).await;
+    let stages: Vec<&str> = seen.iter().filter(|s| s.starts_with("Stage")).map(String::as_str).collect();
+    assert_eq!(stages, ["Stage(Started)", "Stage(Init)", "Stage(Agent)", "Stage(Ended)"]);
+    assert_eq!(seen.iter().filter(|s| s.starts_with("Message")).count(), boot.messages.len());
+    assert_eq!(boot.banner.as_deref(), Some("Linux version 6.1.0"));
+}
