@@ -103,7 +103,11 @@ fn judged_images(work: &Path) -> Result<Vec<PathBuf>> {
 
 fn plain_initramfs(work: &Path) -> Result<PathBuf> {
     let init = work.join("init");
-    let mut cc = Command::new("cc").args(["-static", "-Os", "-s", "-x", "c", "-", "-o"]).arg(&init).stdin(Stdio::piped()).spawn()?;
+    let mut cc = Command::new("cc")
+        .args(["-static", "-Os", "-s", "-x", "c", "-", "-o"])
+        .arg(&init)
+        .stdin(Stdio::piped())
+        .spawn()?;
     cc.stdin.take().ok_or("no stdin")?.write_all(INIT.as_bytes())?;
     if !cc.wait()?.success() {
         return Err("cc failed".into());

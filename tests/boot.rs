@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use backproof::matrix::MachineType;
 use backproof::shim::Shim;
 use backproof::vm::{
-    Accel, AccelChoice, Accelerator, Boot, Deadlines, FailureKind, GuestSpec, HostLoad, MachineType, Next, Observed,
-    ProtocolFault, Qemu, SplatKind, Stage, Waiting, boot,
+    Accel, AccelChoice, Accelerator, Boot, Deadlines, FailureKind, GuestSpec, HostLoad, Next, Observed, ProtocolFault,
+    Qemu, SplatKind, Stage, Waiting, boot,
 };
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
@@ -109,7 +110,7 @@ async fn a_guest_that_does_what_it_shall_finishes() {
         let mut observe = |o: Observed<'_>| match o {
             Observed::Console(bytes) => console.extend_from_slice(bytes),
             Observed::Qmp(line) => qmp.push(line.clone()),
-            Observed::Command(command) => script = command.script(),
+            Observed::Command(command) => script = command.script(Path::new("/initramfs")),
             Observed::Stage(_) | Observed::Message(_) => {}
         };
         let deadlines = Deadlines::new(Accel::Tcg, HostLoad::now());

@@ -60,10 +60,7 @@ pub(super) fn record() -> results::Host {
 
 /// The QEMU of a lab, for the record.
 pub(super) fn qemu_record(lab: &Lab) -> results::QemuRecord {
-    results::QemuRecord {
-        program: lab.qemu.program().display().to_string(),
-        version: lab.qemu.version().to_string(),
-    }
+    results::QemuRecord { program: lab.qemu.program().display().to_string(), version: lab.qemu.version().to_string() }
 }
 
 /// Ends when somebody asks the program to stop: Ctrl-C, a service manager, a terminal that went away. Must be called

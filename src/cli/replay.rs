@@ -51,8 +51,7 @@ pub(super) fn replay(args: &Replay) -> Result<u8, Stop> {
     let cells: Vec<Cell> = then
         .iter()
         .map(|cell| {
-            let question =
-                Question { kernel: cell.kernel.clone(), bug: cell.bug.clone(), expect: cell.expect };
+            let question = Question { kernel: cell.kernel.clone(), bug: cell.bug.clone(), expect: cell.expect };
             run::judge_again(&question, &end)
         })
         .collect();

@@ -55,12 +55,7 @@ fn matrix(file: Option<&Path>, bugs: &Bugs) -> Result<Matrix, Stop> {
 
 /// Runs the engine and hands its events to the folder and the screen, until all is judged, a signal comes or the
 /// folder cannot be written. Returning drops the engine, which ends every guest.
-async fn judge(
-    matrix: Matrix,
-    bugs: Bugs,
-    lab: Arc<Lab>,
-    mut folder: Folder,
-) -> Result<(Folder, bool), Stop> {
+async fn judge(matrix: Matrix, bugs: Bugs, lab: Arc<Lab>, mut folder: Folder) -> Result<(Folder, bool), Stop> {
     let (sender, mut events) = mpsc::unbounded_channel();
     let mut live = Live::new();
     let engine = run::run(matrix, bugs, lab, sender);
@@ -109,4 +104,3 @@ fn record(matrix: &Matrix, lab: &Lab, jobs: usize) -> RunRecord {
         accelerator: "none yet".to_owned(),
     }
 }
-

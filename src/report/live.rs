@@ -15,6 +15,8 @@ use crate::words::{KernelName, Outcome};
 pub struct Live {
     began: Instant,
     screen: Screen,
+    /// The last line that was printed of a kernel, so that none comes twice.
+    told: HashMap<KernelName, String>,
     /// Outcomes of the kernels that are not done yet, as words.
     judged: HashMap<KernelName, Vec<String>>,
 }
@@ -35,7 +37,7 @@ impl Live {
         } else {
             Screen::Lines
         };
-        Self { began: Instant::now(), screen, judged: HashMap::new() }
+        Self { began: Instant::now(), screen, told: HashMap::new(), judged: HashMap::new() }
     }
 
     /// Shows an event.
@@ -65,7 +67,9 @@ impl Live {
                     self.tell(&record.kernel, &format!("boot-{} failed: {first}", record.number), true);
                 }
             }
-            Event::AcceleratorFellBack { why } => self.line(&format!("KVM is not usable here, going on with TCG: {why}")),
+            Event::AcceleratorFellBack { why } => {
+                self.line(&format!("KVM is not usable here, going on with TCG: {why}"))
+            }
             Event::Judged { cell, .. } => {
                 let mark = match (cell.outcome, cell.expected) {
                     (Outcome::Pass, true) => "pass".to_owned(),
@@ -104,7 +108,11 @@ impl Live {
                 });
                 bar.set_message(what);
             }
-            Screen::Lines if line => self.line(&format!("{kernel}: {what}")),
+            Screen::Lines if line => {
+                if self.told.insert(kernel.clone(), what.clone()).as_ref() != Some(&what) {
+                    self.line(&format!("{kernel}: {what}"));
+                }
+            }
             Screen::Lines => {}
         }
     }

@@ -98,7 +98,12 @@ fn rows<'a>(document: &'a MatrixDocument, bugs: &[BugId]) -> Vec<Row<'a>> {
     for cell in &document.cells {
         let name = visible(cell.kernel.as_str());
         if rows.last().is_none_or(|row| row.kernel != name) {
-            rows.push(Row { kernel: name, release: String::new(), cells: vec![None; bugs.len()], seconds: String::new() });
+            rows.push(Row {
+                kernel: name,
+                release: String::new(),
+                cells: vec![None; bugs.len()],
+                seconds: String::new(),
+            });
         }
         let Some(row) = rows.last_mut() else { continue };
         if let Some(release) = &cell.release {
@@ -175,7 +180,8 @@ fn cell_word(row: &Row, index: usize) -> String {
 }
 
 fn conflicts_first(cells: &[Cell]) -> Vec<&Cell> {
-    let mut cells: Vec<&Cell> = cells.iter().filter(|c| c.outcome != Outcome::Pass || !c.expected || c.conflict).collect();
+    let mut cells: Vec<&Cell> =
+        cells.iter().filter(|c| c.outcome != Outcome::Pass || !c.expected || c.conflict).collect();
     // A stable sort: within a group the matrix's order stays.
     cells.sort_by_key(|c| (!c.conflict, c.expected));
     cells

@@ -199,13 +199,7 @@ pub async fn boot_again(
 }
 
 /// Boots a guest and tells what happens to it.
-async fn watch(
-    lab: &Lab,
-    id: &BootId,
-    recording: Recording,
-    spec: GuestSpec,
-    events: &UnboundedSender<Event>,
-) -> Boot {
+async fn watch(lab: &Lab, id: &BootId, recording: Recording, spec: GuestSpec, events: &UnboundedSender<Event>) -> Boot {
     let accel = spec.accel;
     let deadlines = recording.deadlines();
     let mut recording = Some(recording);

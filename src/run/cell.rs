@@ -185,13 +185,8 @@ mod tests {
     }
 
     fn runtime(states: StateSet, strength: Strength) -> Settled {
-        let finding = Finding {
-            witness: Witness::Runtime,
-            states,
-            strength,
-            why: "seen".to_owned(),
-            artefacts: Vec::new(),
-        };
+        let finding =
+            Finding { witness: Witness::Runtime, states, strength, why: "seen".to_owned(), artefacts: Vec::new() };
         Settled::Findings(Ledger { findings: vec![finding] })
     }
 

@@ -65,11 +65,7 @@ pub async fn run(matrix: Matrix, bugs: Bugs, lab: Arc<Lab>, events: UnboundedSen
 }
 
 fn questions(entry: &KernelEntry) -> impl Iterator<Item = Question> {
-    entry.bugs.iter().map(|bug| Question {
-        kernel: entry.name.clone(),
-        bug: bug.clone(),
-        expect: entry.expected(bug),
-    })
+    entry.bugs.iter().map(|bug| Question { kernel: entry.name.clone(), bug: bug.clone(), expect: entry.expected(bug) })
 }
 
 /// Settles all cells of one kernel.
@@ -124,13 +120,8 @@ async fn obtain(entry: &KernelEntry, lab: &Arc<Lab>, events: &UnboundedSender<Ev
         let tell = |progress| {
             let _ = events.send(Event::Obtaining { kernel: name.clone(), progress: Some(progress) });
         };
-        let with = Obtain {
-            store: &lab.store,
-            shim: &lab.shim,
-            offline: lab.offline,
-            refresh: lab.refresh,
-            tell: &tell,
-        };
+        let with =
+            Obtain { store: &lab.store, shim: &lab.shim, offline: lab.offline, refresh: lab.refresh, tell: &tell };
         kernel::obtain(&source, &with)
     });
     match obtained.await {
@@ -159,8 +150,7 @@ impl Tell<'_> {
     }
 
     fn cell(&self, bug: &BugId, release: Option<String>, settled: Settled, boot: Option<(&Booted, &Settlement)>) {
-        let question =
-            Question { kernel: self.entry.name.clone(), bug: bug.clone(), expect: self.entry.expected(bug) };
+        let question = Question { kernel: self.entry.name.clone(), bug: bug.clone(), expect: self.entry.expected(bug) };
         let mut cell = question.cell(release, settled);
         let mut packets = Vec::new();
         if let Some((booted, settlement)) = boot {

@@ -6,8 +6,8 @@ use backproof_repro::protocol::Packet;
 use serde::{Deserialize, Serialize};
 
 use super::cell::{Cell, Question};
-use crate::kernel::{Progress, Provenance};
 use super::recording::Recording;
+use crate::kernel::{Progress, Provenance};
 use crate::vm::{Accel, Stage};
 use crate::words::{BugId, KernelName};
 

@@ -10,37 +10,7 @@ use super::command::CommandLine;
 use super::console::{Splat, Stage};
 use super::failure::Failure;
 use super::machine::QmpLine;
-
-/// The machine that QEMU plays.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum MachineType {
-    /// A PC with PCI Express: never seen to hang.
-    #[default]
-    Q35,
-    /// A PC of the nineties, for kernels without the drivers of `q35`.
-    Pc,
-    /// No firmware tables and no PCI; `acpi=off`, as kernels hang in their clocks' calibration otherwise.
-    Microvm,
-}
-
-impl MachineType {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::Q35, Self::Pc, Self::Microvm];
-
-    /// QEMU's name for it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Q35 => "q35",
-            Self::Pc => "pc",
-            Self::Microvm => "microvm",
-        }
-    }
-
-    /// The machine of this name.
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|m| m.as_str() == name)
-    }
-}
+use crate::matrix::MachineType;
 
 /// What to boot.
 #[derive(Clone, Debug)]

@@ -4,7 +4,8 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use super::accel::Accel;
-use super::boot::{GuestSpec, MachineType};
+use super::boot::GuestSpec;
+use crate::matrix::MachineType;
 
 /// The file descriptors that QEMU inherits. 0 to 2 are the usual ones.
 pub(crate) const CONSOLE_FD: i32 = 3;

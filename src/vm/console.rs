@@ -3,6 +3,8 @@
 //! The console is the guest's, so everything kept here is bounded: the length of a line, the lines of an excerpt,
 //! the warnings, and the bytes in all.
 
+use std::fmt;
+
 use std::collections::VecDeque;
 
 use super::lines::{Line, Splitter};
@@ -41,6 +43,12 @@ pub enum Stage {
     Agent,
     /// The agent has said that all jobs have reported.
     Ended,
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
 }
 
 impl Stage {

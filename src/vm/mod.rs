@@ -19,6 +19,7 @@ mod failure;
 mod fake;
 mod lines;
 mod machine;
+mod probe;
 mod process;
 mod qemu;
 mod qmp;
@@ -29,12 +30,13 @@ mod watch;
 
 pub use accel::{Accel, AccelChoice, Accelerator, Next, Turn};
 pub use agent::{JobState, ProtocolFault};
-pub use boot::{Boot, Finished, GuestSpec, MachineType, Observed};
+pub use boot::{Boot, Finished, GuestSpec, Observed};
 pub use command::{CommandLine, SpecError};
 pub use console::{Splat, Stage};
 pub use deadlines::{Deadlines, HostLoad};
 pub use failure::{Failure, FailureKind, Waiting};
 pub use machine::QmpLine;
+pub use probe::probe_kvm;
 pub use qemu::{OLDEST, Qemu, QemuError, QemuVersion};
 pub use splat::SplatKind;
 

@@ -2,23 +2,24 @@
 
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 use super::command::{CommandLine, Word};
 
 const HEAD: &str = "#!/bin/sh
 # Boots the guest again by hand. The kernel's console is on the terminal (Ctrl-C ends it); what the agent says
-# goes to a file. An agent without its plan in the initramfs has nothing to do.
-# Usage: boot.sh INITRAMFS [AGENT_OUTPUT]
-initramfs=${1:-${INITRAMFS:?\"name the initramfs: boot.sh INITRAMFS [AGENT_OUTPUT]\"}}
-agent=${2:-agent.jsonl}
-";
+# goes to a file.
+# Usage: boot.sh [AGENT_OUTPUT]
+agent=${1:-agent.jsonl}
+initramfs=";
 
 impl CommandLine {
-    /// The command as a shell script. It takes the initramfs as its first argument or from `$INITRAMFS`, and the
-    /// file for the agent's lines as its second. Bytes, as a path need not be UTF-8.
-    pub fn script(&self) -> Vec<u8> {
+    /// The command as a shell script that boots this initramfs, and takes the file for the agent's lines as its
+    /// argument. Bytes, as a path need not be UTF-8.
+    pub fn script(&self, initramfs: &Path) -> Vec<u8> {
         let mut out = HEAD.as_bytes().to_vec();
-        out.extend_from_slice(b"exec");
+        quote(initramfs.as_os_str().as_bytes(), &mut out);
+        out.extend_from_slice(b"\nexec");
         for (i, word) in self.shell_words().iter().enumerate() {
             let option = matches!(word, Word::Text(text) if text.as_bytes().starts_with(b"-"));
             out.extend_from_slice(if option && i > 0 { b" \\\n  " } else { b" " });
@@ -55,7 +56,6 @@ fn quote(word: &[u8], out: &mut Vec<u8>) {
 mod tests {
     use std::ffi::OsString;
     use std::os::unix::ffi::OsStringExt;
-    use std::path::Path;
     use std::process::Command;
 
     use proptest::prelude::*;
@@ -67,7 +67,7 @@ mod tests {
     #[test]
     fn the_script_is_the_command_with_files_for_file_descriptors() {
         let command = CommandLine::new(Path::new("/usr/bin/qemu-system-x86_64"), &spec()).expect("a sane guest");
-        let script = String::from_utf8(command.script()).expect("UTF-8");
+        let script = String::from_utf8(command.script(Path::new("/i"))).expect("UTF-8");
         for part in ["\"$initramfs\"", "\"file,id=agent,path=$agent\"", "-kernel /k/vmlinuz", "stdio,id=console"] {
             assert!(script.contains(part), "{part} in\n{script}");
         }
@@ -91,13 +91,13 @@ mod tests {
             // A program that prints its arguments stands in for QEMU.
             let command = CommandLine::new(Path::new("/usr/bin/printf"), &GuestSpec { image: image.into(), ..spec() })
                 .expect("a sane guest");
-            let script = String::from_utf8_lossy(&command.script()).into_owned();
-            prop_assume!(script.as_bytes() == command.script() || path.iter().any(|b| !b.is_ascii()));
-            let mut whole = command.script();
+            let script = String::from_utf8_lossy(&command.script(Path::new("/i"))).into_owned();
+            prop_assume!(script.as_bytes() == command.script(Path::new("/i")) || path.iter().any(|b| !b.is_ascii()));
+            let mut whole = command.script(Path::new("/i"));
             // `exec printf '%s\0' …`: the format comes first.
             let at = whole.windows(21).position(|w| w == b"exec /usr/bin/printf ").expect("the command") + 20;
             whole.splice(at..at, *b" '%s\\0' --");
-            let out = Command::new("/bin/sh").arg("-c").arg(OsString::from_vec(whole)).args(["sh", "/i"]).output()
+            let out = Command::new("/bin/sh").arg("-c").arg(OsString::from_vec(whole)).output()
                 .expect("a shell");
             let words: Vec<&[u8]> = out.stdout.split(|&b| b == 0).collect();
             let kernel = words.iter().position(|w| *w == b"-kernel").expect("the option");

@@ -1,0 +1,50 @@
+//! Finds out whether KVM can run a guest here, without a kernel at hand: QEMU's own firmware is guest enough.
+
+use std::fs::OpenOptions;
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::io::AsyncReadExt as _;
+use tokio::process::Command;
+use tokio::time::timeout;
+
+use super::qemu::Qemu;
+use crate::shim::Shim;
+
+/// The firmware prints its name in its first milliseconds; a KVM that takes longer doesn't run guests.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Runs QEMU's firmware under KVM until it says something (SeaBIOS writes to the I/O port 0x402).
+///
+/// # Errors
+/// What KVM did instead, for people.
+pub async fn probe_kvm(qemu: &Qemu, shim: &Shim) -> Result<(), String> {
+    if let Err(error) = OpenOptions::new().read(true).write(true).open("/dev/kvm") {
+        return Err(format!("/dev/kvm does not open: {error}"));
+    }
+    let mut command = Command::from(shim.command(qemu.program()));
+    command
+        .args(["-machine", "q35,accel=kvm", "-cpu", "host", "-m", "32"])
+        .args(["-nodefaults", "-no-user-config", "-display", "none", "-nic", "none"])
+        .args(["-chardev", "stdio,id=firmware", "-device", "isa-debugcon,iobase=0x402,chardev=firmware"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
+    let mut child = command.spawn().map_err(|error| format!("QEMU does not start: {error}"))?;
+    let (Some(mut stdout), Some(mut stderr)) = (child.stdout.take(), child.stderr.take()) else {
+        return Err("QEMU was started without pipes".to_owned());
+    };
+    let mut first = [0; 1];
+    match timeout(PATIENCE, stdout.read_exact(&mut first)).await {
+        Ok(Ok(_)) => Ok(()),
+        Err(_) => Err(format!("/dev/kvm opens, but a guest did nothing in {} s", PATIENCE.as_secs())),
+        Ok(Err(_)) => {
+            let mut said = String::new();
+            // QEMU has closed its output, so it has ended or is about to.
+            let _ = timeout(PATIENCE, stderr.read_to_string(&mut said)).await;
+            let line = said.lines().find(|line| !line.trim().is_empty()).unwrap_or("and said nothing");
+            Err(format!("/dev/kvm opens, but QEMU ended at once: {line}"))
+        }
+    }
+}
