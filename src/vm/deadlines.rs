@@ -57,8 +57,8 @@ const MAX_LOAD_FACTOR: f64 = 8.0;
 impl Deadlines {
     /// The waits for a boot under `accel` on a host of this load.
     ///
-    /// The base is a fast KVM host with ten times the time that a boot takes there. TCG takes four times as long:
-    /// Debian's kernels reach their init within 3 s on an idle host, the longest silence of the console is 0.7 s.
+    /// The base is meant for KVM. TCG gets four times as long: there Debian's 5.10 to 6.12 reach their init in 3 to
+    /// 5 s of an idle processor, and the longest silence of the console, the decompression, is 0.6 s.
     pub fn new(accel: Accel, load: HostLoad) -> Self {
         let accel = match accel {
             Accel::Kvm => 1.0,

@@ -5,15 +5,15 @@ use std::pin::Pin;
 use futures_util::StreamExt;
 use qapi::futures::{QapiEvents, QapiService, QmpStreamTokio};
 use qapi::qmp::{self, Event};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream};
 use tokio::net::UnixStream;
 use tokio::sync::{mpsc, oneshot};
-use tokio_util::io::{InspectReader, InspectWriter};
+use tokio_util::io::InspectWriter;
 
 use super::lines::{Line, Splitter};
 use super::machine::{Qmp, QmpLine};
 
-/// A longer line is not shown. QEMU's own answers to what is asked here have a few hundred bytes.
+/// A longer line is dropped. QEMU's own answers to what is asked here have a few hundred bytes.
 const MAX_LINE: usize = 64 * 1024;
 
 /// What QEMU is asked.
@@ -27,7 +27,8 @@ pub(crate) enum Request {
 
 /// What a command in flight is for.
 enum Answer {
-    Status(String),
+    /// Nothing where QEMU did not answer.
+    Status(Result<String, ()>),
     Nmi(oneshot::Sender<bool>, bool),
     Quit,
 }
@@ -41,13 +42,39 @@ pub(crate) async fn talk(
     requests: mpsc::UnboundedReceiver<Request>,
 ) {
     let (read, write) = stream.into_split();
-    let read = InspectReader::new(read, tee(news.clone(), false));
-    let write = InspectWriter::new(write, tee(news.clone(), true));
-    let Ok(negotiation) = QmpStreamTokio::open_split(read, write).await else { return };
-    // A QEMU that does not answer to this is broken in a way that its exit or its silence shows.
-    let Ok(stream) = negotiation.negotiate().await else { return };
-    let (service, events) = stream.into_parts();
-    serve(&service, events, &news, requests).await;
+    let (known, read_known) = tokio::io::duplex(MAX_LINE);
+    let write = InspectWriter::new(write, tee(news.clone()));
+    let library = async {
+        let Ok(negotiation) = QmpStreamTokio::open_split(read_known, write).await else { return };
+        // A QEMU that does not answer to this is broken in a way that its exit or its silence shows.
+        let Ok(stream) = negotiation.negotiate().await else { return };
+        let (service, events) = stream.into_parts();
+        serve(&service, events, &news, requests).await;
+    };
+    tokio::join!(sift(read, known, &news), library);
+}
+
+/// Shows every line of QEMU, and passes on those that the library understands: it loses its place at an event that
+/// is newer than itself. Ends with QEMU, or when the library has gone.
+async fn sift(mut from: impl AsyncRead + Unpin, mut to: DuplexStream, news: &mpsc::UnboundedSender<Qmp>) {
+    let mut splitter = Splitter::new(MAX_LINE);
+    let mut buffer = [0; 4096];
+    let mut greeted = false;
+    while let Ok(n @ 1..) = from.read(&mut buffer).await {
+        let mut known = Vec::new();
+        splitter.push(&buffer[..n], |line| {
+            let Line::Whole(line) = line else { return };
+            show(news, false, line);
+            if !greeted || serde_json::from_slice::<qmp::QmpMessageAny>(line).is_ok() {
+                known.extend_from_slice(line);
+                known.push(b'\n');
+            }
+            greeted = true;
+        });
+        if to.write_all(&known).await.is_err() {
+            return;
+        }
+    }
 }
 
 async fn serve<R, W>(
@@ -61,16 +88,14 @@ async fn serve<R, W>(
 {
     let status = || -> InFlight {
         let answer = service.execute(qmp::query_status {});
-        Box::pin(async move { Answer::Status(answer.await.map_or_else(|e| e.to_string(), |s| run_state(&s))) })
+        Box::pin(async move { Answer::Status(answer.await.map(|s| name(&s.status)).map_err(drop)) })
     };
     // Events before the negotiation are lost: QEMU may have stopped already.
     let mut in_flight: Vec<InFlight> = vec![status()];
-    let mut after_error = false;
     loop {
         tokio::select! {
             event = events.next() => match event {
                 Some(Ok(event)) => {
-                    after_error = false;
                     if let Event::STOP { .. } = event {
                         in_flight.insert(0, status());
                     } else if let Some(event) = known(&event)
@@ -79,10 +104,8 @@ async fn serve<R, W>(
                         return;
                     }
                 }
-                // An event that is newer than the library. The stream gives one end after an error and goes on.
-                Some(Err(error)) if error.kind() == std::io::ErrorKind::InvalidData => after_error = true,
-                None if after_error => after_error = false,
-                Some(Err(_)) | None => return,
+                // QEMU has hung up. What it answered before still counts.
+                Some(Err(_)) | None => break,
             },
             request = requests.recv() => match request {
                 None => return,
@@ -95,18 +118,24 @@ async fn serve<R, W>(
                     in_flight.insert(0, Box::pin(async move { drop(answer.await); Answer::Quit }));
                 }
             },
-            answer = next_answer(&mut in_flight) => match answer {
-                Answer::Status(status) => {
-                    if status != "running" && news.send(Qmp::Stopped { status }).is_err() {
-                        return;
-                    }
-                }
-                // Who asked may have gone.
-                Answer::Nmi(done, taken) => drop(done.send(taken)),
-                // QEMU hangs up next.
-                Answer::Quit => {}
-            },
+            answer = next_answer(&mut in_flight) => take(answer, news),
         }
+    }
+    // No answer comes any more, so that none of these waits.
+    drop(events);
+    while !in_flight.is_empty() {
+        take(next_answer(&mut in_flight).await, news);
+    }
+}
+
+/// Passes an answer on. Who waited for it may have gone.
+fn take(answer: Answer, news: &mpsc::UnboundedSender<Qmp>) {
+    match answer {
+        Answer::Status(Ok(status)) if status == "running" => {}
+        Answer::Status(Ok(status)) => drop(news.send(Qmp::Stopped { status })),
+        Answer::Nmi(done, taken) => drop(done.send(taken)),
+        // QEMU has hung up, or does so next.
+        Answer::Status(Err(())) | Answer::Quit => {}
     }
 }
 
@@ -126,10 +155,6 @@ fn known(event: &Event) -> Option<Qmp> {
     }
 }
 
-fn run_state(status: &qmp::StatusInfo) -> String {
-    name(&status.status)
-}
-
 /// QMP's own name of an enumeration's value.
 fn name(value: &impl serde::Serialize) -> String {
     match serde_json::to_value(value) {
@@ -138,14 +163,22 @@ fn name(value: &impl serde::Serialize) -> String {
     }
 }
 
-fn tee(news: mpsc::UnboundedSender<Qmp>, sent: bool) -> impl FnMut(&[u8]) + Send {
+fn show(news: &mpsc::UnboundedSender<Qmp>, sent: bool, line: &[u8]) {
+    let json = String::from_utf8_lossy(line).trim_end().to_owned();
+    // Nobody listens any more: the machine is being dropped.
+    drop(news.send(Qmp::Line(QmpLine { sent, json })));
+}
+
+fn tee(news: mpsc::UnboundedSender<Qmp>) -> impl FnMut(&[u8]) + Send {
     let mut splitter = Splitter::new(MAX_LINE);
     move |bytes| {
         splitter.push(bytes, |line| {
             let (Line::Whole(line) | Line::TooLong(line)) = line;
-            let json = String::from_utf8_lossy(line).trim_end().to_owned();
-            // Nobody listens any more: the machine is being dropped.
-            drop(news.send(Qmp::Line(QmpLine { sent, json })));
+            show(&news, true, line);
         });
     }
 }
+
+#[cfg(test)]
+#[path = "qmp_tests.rs"]
+mod tests;

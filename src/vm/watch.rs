@@ -76,6 +76,8 @@ struct Ending {
     why: Option<(FailureKind, String)>,
     /// The dump is waited for until then at most.
     until: Instant,
+    /// It has begun.
+    dumping: bool,
 }
 
 impl Watch<'_> {
@@ -155,8 +157,8 @@ impl Watch<'_> {
         self.console.push(bytes);
         (self.observe)(Observed::Console(bytes));
         self.report_stage(self.console.stage());
-        if self.console.is_hit() && self.ending.is_none() {
-            self.end(None);
+        if self.console.is_hit() {
+            self.wait_for_dump();
         } else if self.console.is_flood() {
             let title = format!("more than {} MiB on the console", super::console::MAX_CONSOLE >> 20);
             self.end(Some((FailureKind::Flood, title)));
@@ -237,10 +239,11 @@ impl Watch<'_> {
         // What was half said belongs to before.
         self.console.end();
         if self.console.is_hit() {
-            return;
+            return self.wait_for_dump();
         }
         if machine.inject_nmi().await {
             self.console.expect_dump();
+            self.wait_for_dump();
         } else {
             self.cut_short();
         }
@@ -248,11 +251,21 @@ impl Watch<'_> {
         self.last_console = Instant::now();
     }
 
-    /// The end is decided; what the console still says is waited for.
+    /// The end is decided, but for a dump that may be on its way: the guest gets a moment for its first line.
     fn end(&mut self, why: Option<(FailureKind, String)>) {
         if self.ending.is_none() {
             self.last_console = Instant::now();
-            self.ending = Some(Ending { why, until: self.last_console + self.deadlines.dump });
+            let until = self.last_console + self.deadlines.dump_quiet * 2;
+            self.ending = Some(Ending { why, until, dumping: false });
+        }
+    }
+
+    /// A dump is being printed: it is read to its end.
+    fn wait_for_dump(&mut self) {
+        self.end(None);
+        if let Some(ending) = self.ending.as_mut().filter(|e| !e.dumping) {
+            ending.until = Instant::now() + self.deadlines.dump;
+            ending.dumping = true;
         }
     }
 

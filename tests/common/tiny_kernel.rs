@@ -12,8 +12,6 @@ pub enum Act {
     Reset,
     /// Stops the processor for ever.
     Halt,
-    /// Begins again at the first act.
-    Again,
 }
 
 /// Where the setup code goes on behind its header, and how many sectors it may have.
@@ -33,12 +31,6 @@ pub fn image(acts: &[Act]) -> Vec<u8> {
             Act::Reset => code.extend([0xb0, 0xfe, 0xe6, 0x64, 0xf4, 0xeb, 0xfd]),
             // cli; hlt; jmp -3
             Act::Halt => code.extend([0xfa, 0xf4, 0xeb, 0xfd]),
-            // jmp to the first byte
-            Act::Again => {
-                let back = -(i16::try_from(code.len()).expect("little code") + 3);
-                code.push(0xe9);
-                code.extend(back.to_le_bytes());
-            }
         }
     }
     let mut setup = vec![0; 512 * (usize::from(SECTORS) + 1)];
@@ -55,10 +47,15 @@ pub fn image(acts: &[Act]) -> Vec<u8> {
     setup[0x22c..0x230].copy_from_slice(&0x7fff_ffffu32.to_le_bytes());
     setup[0x238..0x23c].copy_from_slice(&2047u32.to_le_bytes());
     let mut at = CODE + code.len();
+    // A text that is said often is there once.
+    let mut placed = std::collections::HashMap::new();
     for (hole, text) in texts {
-        code[hole..hole + 2].copy_from_slice(&u16::try_from(at).expect("a small image").to_le_bytes());
-        setup[at..at + text.len()].copy_from_slice(text.as_bytes());
-        at += text.len();
+        let place = *placed.entry(text).or_insert_with(|| {
+            setup[at..at + text.len()].copy_from_slice(text.as_bytes());
+            at += text.len();
+            at - text.len()
+        });
+        code[hole..hole + 2].copy_from_slice(&u16::try_from(place).expect("a small image").to_le_bytes());
     }
     setup[CODE..CODE + code.len()].copy_from_slice(&code);
     // The payload, which never runs.
@@ -66,13 +63,19 @@ pub fn image(acts: &[Act]) -> Vec<u8> {
     setup
 }
 
-/// mov dx, port; mov si, text; mov cx, length; then lodsb; out dx, al; loop -4
+/// Sends each byte once the port's transmitter is free (bit 5 of its line status), as any driver does.
 fn print<'a>(code: &mut Vec<u8>, texts: &mut Vec<(usize, &'a str)>, port: u16, text: &'a str) {
-    code.push(0xba);
-    code.extend(port.to_le_bytes());
+    // mov si, text; mov cx, length
     code.push(0xbe);
     texts.push((code.len(), text));
     code.extend([0, 0, 0xb9]);
     code.extend(u16::try_from(text.len()).expect("a short text").to_le_bytes());
-    code.extend([0xac, 0xee, 0xe2, 0xfc]);
+    // lodsb; mov ah, al; mov dx, port + 5
+    code.extend([0xac, 0x88, 0xc4, 0xba]);
+    code.extend((port + 5).to_le_bytes());
+    // in al, dx; test al, 0x20; jz -5; mov al, ah; mov dx, port
+    code.extend([0xec, 0xa8, 0x20, 0x74, 0xfb, 0x88, 0xe0, 0xba]);
+    code.extend(port.to_le_bytes());
+    // out dx, al; loop -19
+    code.extend([0xee, 0xe2, 0xed]);
 }
