@@ -34,8 +34,9 @@ pub struct Script {
     writes: (usize, usize),
     /// `SO_SNDBUF` in bytes after the writes, where it shrinks.
     shrink_to: Option<u32>,
-    /// Bytes of these writes that the peer still acknowledges before everything else is lost. Not a whole number of
-    /// segments: then a retransmission of full length shows that the lost segment was longer and had to be split.
+    /// Bytes of these writes that the peer still acknowledges before everything else is lost: less than one MSS. The
+    /// kernel's first segment holds two at least (`net.ipv4.tcp_min_tso_segs`), so what is left of it has to be
+    /// split; and a retransmission of full length, from the middle of the first MSS on, shows that it was.
     acknowledged_last: u32,
 }
 
@@ -58,7 +59,7 @@ pub const RECIPES: [Script; 4] = [
         acknowledged_first: 0,
         writes: (1, 40000),
         shrink_to: None,
-        acknowledged_last: 3000,
+        acknowledged_last: 500,
     },
     // A middling buffer: neither the tail-loss probe nor a timeout gets out.
     Script {
@@ -82,7 +83,7 @@ pub const RECIPES: [Script; 4] = [
         acknowledged_first: 0,
         writes: (29, 16000),
         shrink_to: Some(2304),
-        acknowledged_last: 3000,
+        acknowledged_last: 500,
     },
     // The same loss as in the report's recipe, where no form of the guard fires.
     Script {
@@ -94,7 +95,7 @@ pub const RECIPES: [Script; 4] = [
         acknowledged_first: 0,
         writes: (1, 40000),
         shrink_to: None,
-        acknowledged_last: 3000,
+        acknowledged_last: 500,
     },
 ];
 
