@@ -7,6 +7,7 @@
 
 pub mod judge;
 mod script;
+mod watch;
 
 use std::thread;
 

@@ -64,7 +64,7 @@ fn probe_inside(sysctls: &[String]) -> BTreeMap<String, bool> {
     let entered = namespace::enter_new();
     note("net-ns", entered.is_ok());
     if entered.is_ok() {
-        for sysctl in sysctls {
+        for sysctl in sysctls.iter().filter(|name| name.starts_with("net.")) {
             note(&per_namespace_name(sysctl), sysctl::exists(sysctl));
         }
     }

@@ -64,7 +64,7 @@ fn unmet(reproducer: &Reproducer, features: &Features, missing_modules: &[String
 
 /// Whether the job can run in a namespace of its own, beside others: all sysctls that it touches are a namespace's.
 fn can_run_beside(job: &Job, reproducer: &Reproducer, features: &Features) -> bool {
-    let profile_is_local = job.sysctls.keys().all(|name| name.starts_with("net.") && features.per_namespace(name));
+    let profile_is_local = job.sysctls.keys().all(|name| features.per_namespace(name));
     features.has("net-ns") && profile_is_local && reproducer.sets.iter().all(|name| features.per_namespace(name))
 }
 

@@ -27,6 +27,8 @@ pub struct Seen {
     pub too_big_before: Option<u64>,
     /// TCPWqueueTooBig at the end.
     pub too_big_after: Option<u64>,
+    /// Connections that it took: more than one where a set-up was too slow for the kernel's timer.
+    pub connections: u8,
     /// What came.
     pub course: Course,
 }
@@ -180,6 +182,7 @@ fn facts(seen: &Seen) -> BTreeMap<String, Option<i64>> {
         ("snd_mss_bytes", Some(seen.snd_mss.into())),
         ("unacked_segments", Some(seen.unacked.into())),
         ("window_bytes", Some(seen.window.into())),
+        ("connections", Some(seen.connections.into())),
         ("gso", seen.gso.map(i64::from)),
         ("wqueue_too_big_before", seen.too_big_before.and_then(number)),
         ("wqueue_too_big_after", seen.too_big_after.and_then(number)),
@@ -214,6 +217,7 @@ mod tests {
             gso: Some(true),
             too_big_before: Some(0),
             too_big_after: Some(3),
+            connections: 1,
             course,
         }
     }
