@@ -18,6 +18,10 @@ use crate::wire::{AT_ONCE, Wire, WireError};
 /// given up before anything is judged, and the next is tried.
 const CONNECTIONS: u8 = 5;
 
+/// A timeout above which a connection is given up too, but for the last one: the kernel measured the host's load in
+/// the handshake, and three such timeouts, each twice the one before, would take longer than a job may.
+const SLOW_RTO: Duration = Duration::from_millis(500);
+
 /// One recipe or control: one connection, from its SYN to its judgement.
 #[derive(Debug)]
 pub struct Script {
@@ -117,7 +121,7 @@ impl Script {
         Err(WireError::Unexpected(format!("{why}, on each of {CONNECTIONS} connections: is the host overloaded?")))
     }
 
-    /// Carries the recipe out on one connection; none where the kernel sent something again before the loss.
+    /// Carries the recipe out on one connection; none where the host's load spoiled its set-up.
     fn try_connection(&self, context: &Context, wire: &mut Wire, number: u8) -> Result<Option<Seen>, WireError> {
         let too_big_before = counters::tcp_ext("TCPWqueueTooBig");
         context.waiting(self.name, "the handshake");
@@ -151,7 +155,9 @@ impl Script {
         let memory = connection.memory()?;
         let info = connection.tcp_info()?;
         context.waiting(self.name, "a retransmission, or three timeouts without one");
-        let course = if sent.again { None } else { watch(wire, &peer, &connection, &mut sent, lost_at, info.rto_us)? };
+        let slow = Duration::from_micros(info.rto_us.into()) > SLOW_RTO && number < CONNECTIONS;
+        let course =
+            if sent.again || slow { None } else { watch(wire, &peer, &connection, &mut sent, lost_at, info.rto_us)? };
         let Some(course) = course else {
             wire.send(&peer.segment(Flags::RST))?;
             return Ok(None);
