@@ -10,6 +10,8 @@
 
 use std::collections::BTreeMap;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
 /// The version of this protocol, spoken in the hello.
@@ -95,12 +97,56 @@ pub struct Hello {
 }
 
 /// A piece of packet capture; the pieces of one job make one list of packets.
+///
+/// Packets of one reproducer are much alike, and a serial port is slow (each byte is an exit of the virtual machine),
+/// so they travel compressed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Capture {
     /// The job's bug.
     pub bug: String,
-    /// Packets in the order in which the wire saw them.
-    pub packets: Vec<Packet>,
+    /// [`Packet`]s in the order in which the wire saw them: a JSON array, as a DEFLATE stream (RFC 1951), in standard
+    /// base64 with padding.
+    pub packed: String,
+}
+
+/// The most bytes that one capture may unpack to: four times the longest line is more than any agent sends.
+const MAX_UNPACKED: usize = 4 * MAX_LINE;
+
+/// A capture that cannot be unpacked.
+#[derive(Debug, thiserror::Error)]
+pub enum BadCapture {
+    /// The text is not base64.
+    #[error("the capture is not base64")]
+    Base64(#[from] base64::DecodeError),
+    /// The bytes are no DEFLATE stream, or one that unpacks to more than any agent sends.
+    #[error("the capture does not unpack")]
+    Deflate,
+    /// What was unpacked is no list of packets.
+    #[error("the capture holds no packets")]
+    Packets(#[from] serde_json::Error),
+}
+
+impl Capture {
+    /// Packs packets.
+    ///
+    /// # Errors
+    /// None that is known: what these types hold can be written as JSON.
+    pub fn pack(bug: &str, packets: &[Packet]) -> serde_json::Result<Self> {
+        let json = serde_json::to_vec(packets)?;
+        // Level 1 is the fastest, and finds what packets have in common.
+        let packed = STANDARD.encode(miniz_oxide::deflate::compress_to_vec(&json, 1));
+        Ok(Self { bug: bug.to_owned(), packed })
+    }
+
+    /// The packets.
+    ///
+    /// # Errors
+    /// Whatever a hostile guest can put there.
+    pub fn unpack(&self) -> Result<Vec<Packet>, BadCapture> {
+        let bytes = STANDARD.decode(&self.packed)?;
+        let json = miniz_oxide::inflate::decompress_to_vec_with_limit(&bytes, MAX_UNPACKED);
+        Ok(serde_json::from_slice(&json.map_err(|_| BadCapture::Deflate)?)?)
+    }
 }
 
 /// One captured packet.
@@ -185,4 +231,41 @@ pub enum Shown {
     No,
     /// Nothing can be said; `why` tells the reason.
     Unclear,
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn packet(data: &[u8]) -> Packet {
+        Packet { at_us: 1, out: true, check: "check".to_owned(), length: 1500, data: STANDARD.encode(data) }
+    }
+
+    #[test]
+    fn packets_travel_small_and_come_back_whole() {
+        let packets = vec![packet(&[0x55; 128]); 150];
+        let capture = Capture::pack("a-bug", &packets).expect("packs");
+        assert!(capture.packed.len() < 4096, "{} bytes", capture.packed.len());
+        assert_eq!(capture.unpack().expect("unpacks"), packets);
+    }
+
+    #[test]
+    fn a_capture_that_unpacks_to_more_than_any_agent_sends_is_refused() {
+        let bomb = miniz_oxide::deflate::compress_to_vec(&vec![b' '; 64 << 20], 9);
+        let capture = Capture { bug: String::new(), packed: STANDARD.encode(bomb) };
+        assert!(matches!(capture.unpack(), Err(BadCapture::Deflate)));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(200))]
+
+        #[test]
+        fn any_text_is_unpacked_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..400), text in ".{0,80}") {
+            for packed in [STANDARD.encode(&bytes), text, STANDARD.encode(miniz_oxide::deflate::compress_to_vec(&bytes, 1))] {
+                let _ = Capture { bug: String::new(), packed }.unpack();
+            }
+        }
+    }
 }

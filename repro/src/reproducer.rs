@@ -134,7 +134,10 @@ pub fn run_job(task: &str) -> ExitCode {
         }
     };
     for packets in findings.packets.chunks(PACKETS_A_LINE) {
-        print_message(&Message::Capture(Capture { bug: job.bug.clone(), packets: packets.to_vec() }));
+        match Capture::pack(&job.bug, packets) {
+            Ok(capture) => print_message(&Message::Capture(capture)),
+            Err(error) => eprintln!("backproof-agent: packing a capture: {error}"),
+        }
     }
     if findings.packets_cut {
         let text = format!("{}: packets beyond {CAPTURE_ROOM} bytes were not kept", job.bug);
@@ -186,6 +189,9 @@ fn print_line(line: &str) {
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+
     use super::*;
 
     #[test]
@@ -195,10 +201,17 @@ mod tests {
             out: false,
             check: "k=8 mss=8940 ipv6 and more".to_owned(),
             length: 65_535,
-            data: "A".repeat(172),
+            data: String::new(),
         };
-        let packets = vec![packet; PACKETS_A_LINE];
-        let message = Message::Capture(Capture { bug: "b".repeat(100), packets });
+        // Bytes that nothing compresses: a linear congruential generator's.
+        let mut state = 1_u64;
+        let mut noise = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (state >> 56) as u8
+        };
+        let mut data = || STANDARD.encode((0..128).map(|_| noise()).collect::<Vec<u8>>());
+        let packets: Vec<Packet> = (0..PACKETS_A_LINE).map(|_| Packet { data: data(), ..packet.clone() }).collect();
+        let message = Message::Capture(Capture::pack(&"b".repeat(100), &packets).expect("packs"));
         let line = serde_json::to_string(&message).expect("serialises");
         assert!(line.len() < MAX_LINE, "{}", line.len());
     }

@@ -40,6 +40,7 @@ pub fn table(document: &MatrixDocument, folder: Option<&Path>, style: Style) -> 
     for cell in conflicts_first(&document.cells) {
         reasons(&mut text, cell, style);
     }
+    boots(&mut text, document, style);
     for note in footer(document, folder) {
         let _ = writeln!(text, "{note}");
     }
@@ -210,6 +211,23 @@ fn reasons(text: &mut String, cell: &Cell, style: Style) {
     }
     if cell.conflict {
         let _ = writeln!(text, "  conflict: strong witnesses contradict each other");
+    }
+}
+
+/// Boots that failed and were followed by others: the cells' reasons don't tell of them, and nobody should have to
+/// look for them.
+fn boots(text: &mut String, document: &MatrixDocument, style: Style) {
+    for kernel in &document.kernels {
+        let Some((_, earlier)) = kernel.boots.split_last() else { continue };
+        for boot in earlier {
+            let Some(first) = boot.failure.as_deref().and_then(|f| f.lines().next()) else { continue };
+            let line =
+                format!("{}  boot-{} failed and was followed by another: {}", kernel.name, boot.number, visible(first));
+            for (index, part) in wrap(&line, style.width.saturating_sub(2)).iter().enumerate() {
+                let indent = if index == 0 { "" } else { "  " };
+                let _ = writeln!(text, "{DIM}{indent}{part}{DIM:#}");
+            }
+        }
     }
 }
 

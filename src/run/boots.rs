@@ -48,9 +48,11 @@ impl BootEnd {
         for message in &boot.messages {
             match message {
                 Message::Report(report) => end.reports.push(report.clone()),
-                Message::Capture(capture) => {
-                    end.packets.entry(capture.bug.clone()).or_default().extend(capture.packets.iter().cloned());
-                }
+                Message::Capture(capture) => match capture.unpack() {
+                    Ok(packets) => end.packets.entry(capture.bug.clone()).or_default().extend(packets),
+                    // A capture is no witness: a verdict doesn't stand or fall with it.
+                    Err(error) => tracing::warn!(bug = capture.bug, %error, "a packet capture is lost"),
+                },
                 Message::Hello(_) | Message::Started { .. } | Message::Note { .. } | Message::End { .. } => {}
             }
         }

@@ -135,7 +135,7 @@ fn messages_without_end_are_cut_off() {
 
 #[test]
 fn every_message_has_the_type_that_it_is_called_by() {
-    let capture = Message::Capture(Capture { bug: "a".into(), packets: Vec::new() });
+    let capture = Message::Capture(Capture { bug: "a".into(), packed: String::new() });
     let note = Message::Note { text: String::new() };
     for message in [hello(1), started("a"), capture, report("a"), note, end(0)] {
         let json = serde_json::to_value(&message).expect("JSON");
