@@ -116,9 +116,9 @@ struct Replay {
     run: String,
     /// The kernel, by its name in the matrix
     kernel: KernelName,
-    /// Which of its boots
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    boot: u32,
+    /// Which of its boots [default: the first under the accelerator that the run came to use]
+    #[arg(long, value_name = "N")]
+    boot: Option<u32>,
     /// Show the guest's console while it boots
     #[arg(long)]
     console: bool,

@@ -10,8 +10,9 @@ use tokio::sync::mpsc;
 
 use super::{Accel, Format, Replay, Stop, host, print, print_json};
 use crate::report::visible;
-use crate::results::{boot_folder, find_run, read_document, read_recording};
+use crate::results::{MatrixDocument, boot_folder, find_run, read_document, read_recording};
 use crate::run::{self, BootId, Cell, Event, Lab, Question, Recording, Tally};
+use crate::words::KernelName;
 
 /// The version of the JSON document's shape.
 const SCHEMA_VERSION: u32 = 1;
@@ -31,7 +32,8 @@ struct Document {
 pub(super) fn replay(args: &Replay) -> Result<u8, Stop> {
     let run = find_run(&args.host.results, &args.run).map_err(Stop::usage)?;
     let document = read_document(&run).map_err(Stop::usage)?;
-    let folder = boot_folder(&run, &args.kernel, args.boot).map_err(Stop::usage)?;
+    let number = args.boot.unwrap_or_else(|| boot_that_judged(&document, &args.kernel));
+    let folder = boot_folder(&run, &args.kernel, number).map_err(Stop::usage)?;
     let mut recording = read_recording(&folder).map_err(Stop::usage)?;
     match args.host.accel {
         Accel::Auto => {}
@@ -41,7 +43,7 @@ pub(super) fn replay(args: &Replay) -> Result<u8, Stop> {
     let lab = Arc::new(host::lab(&args.host, true, false, 1)?);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.context("could not start the async runtime").map_err(Stop::no_verdict)?;
-    let Some(end) = runtime.block_on(boot(args, &lab, recording.clone()))? else { return Ok(130) };
+    let Some(end) = runtime.block_on(boot(args, number, &lab, recording.clone()))? else { return Ok(130) };
 
     let then: Vec<Cell> = document
         .cells
@@ -64,10 +66,17 @@ pub(super) fn replay(args: &Replay) -> Result<u8, Stop> {
     Ok(code)
 }
 
-/// Boots the guest into a folder of its own; `None` where somebody stopped it.
-async fn boot(args: &Replay, lab: &Lab, recording: Recording) -> Result<Option<run::BootEnd>, Stop> {
+/// The first boot under the accelerator of the last one: that before it may be KVM's failure.
+fn boot_that_judged(document: &MatrixDocument, kernel: &KernelName) -> u32 {
+    let boots = document.kernels.iter().find(|k| k.name == *kernel).map_or(&[][..], |k| &k.boots);
+    let used = boots.last().map(|boot| boot.accelerator);
+    boots.iter().find(|boot| Some(boot.accelerator) == used).map_or(1, |boot| boot.number)
+}
+
+/// Boots the guest; `None` where somebody stopped it.
+async fn boot(args: &Replay, number: u32, lab: &Lab, recording: Recording) -> Result<Option<run::BootEnd>, Stop> {
     let (sender, mut events) = mpsc::unbounded_channel();
-    let id = BootId { kernel: args.kernel.clone(), number: args.boot };
+    let id = BootId { kernel: args.kernel.clone(), number };
     let again = run::boot_again(lab, &id, recording, &sender);
     tokio::pin!(again);
     let stopped = host::stopped().map_err(Stop::no_verdict)?;

@@ -288,7 +288,7 @@ mod tests {
     #[test]
     fn what_is_no_message_becomes_a_note_and_captures_pass() {
         let script =
-            format!("echo nonsense; echo '{{\"type\":\"capture\",\"bug\":\"bug\",\"packets\":[]}}'; echo '{GOOD}'");
+            format!("echo nonsense; echo '{{\"type\":\"capture\",\"bug\":\"bug\",\"packed\":\"\"}}'; echo '{GOOD}'");
         let (_, said) = run(&script, 20_000);
         assert!(matches!(&said[..], [Message::Note { .. }, Message::Capture(_)]), "{said:?}");
     }
