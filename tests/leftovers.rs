@@ -65,6 +65,9 @@ fn qemu_dies_with_a_controller_that_is_killed_and_no_cell_looks_judged() {
     for bug in ["tcp-fragment-stall", "syn-cookie-data-loss"] {
         assert_eq!(cell(&left, "debian-12", bug)["outcome"], "error");
     }
+    let shown = lab.run(&["report"]);
+    shown.ends_with(3);
+    assert!(shown.stdout.contains("the run did not finish"), "{}", shown.stdout);
     // The next run is not held up by a lock of the dead one's.
     let (ran, _) = lab.judge(&[]);
     ran.ends_with(0);

@@ -36,6 +36,7 @@ fn blocks(text: &str) -> Vec<Block> {
 fn every_command_of_the_readme_works() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let readme = fs::read_to_string(root.join("README.md")).expect("README.md");
+    assert!(!readme.contains("@@"), "README.md has a place that was never filled");
     let lab = Lab::with_matrix(&fs::read_to_string(root.join("kernels.yaml")).expect("kernels.yaml"));
     let bin = Path::new(env!("CARGO_BIN_EXE_backproof")).parent().expect("a folder");
     let path = format!("{}:{}", bin.display(), std::env::var("PATH").expect("a PATH"));

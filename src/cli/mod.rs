@@ -95,8 +95,8 @@ struct Run {
     #[arg(long, value_name = "TAG")]
     tag: Vec<String>,
     /// How many kernels to judge at a time [default: the number of processors]
-    #[arg(long, value_name = "N")]
-    jobs: Option<std::num::NonZeroUsize>,
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=512))]
+    jobs: Option<u16>,
     /// Use only what is in the cache
     #[arg(long, conflicts_with = "refresh")]
     offline: bool,

@@ -24,7 +24,7 @@ pub(super) fn run(args: &Run) -> Result<u8, Stop> {
     let bugs = Bugs::built_in();
     let matrix = matrix(args.matrix.as_deref(), &bugs)?;
     let matrix = matrix.select(&args.kernel, &args.bug, &args.tag).map_err(Stop::usage)?;
-    let jobs = args.jobs.map_or_else(host::cpus, std::num::NonZeroUsize::get);
+    let jobs = args.jobs.map_or_else(host::cpus, usize::from);
     let lab = Arc::new(host::lab(&args.host, args.offline, args.refresh, jobs)?);
     let folder = Folder::create(&args.host.results, record(&matrix, &lab, jobs)).map_err(Stop::no_verdict)?;
     let path = folder.path().to_owned();
@@ -33,15 +33,20 @@ pub(super) fn run(args: &Run) -> Result<u8, Stop> {
     // its controller dies is tied to the thread that started it.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.context("could not start the async runtime").map_err(Stop::no_verdict)?;
-    let (folder, interrupted) = runtime.block_on(judge(matrix, bugs, Arc::clone(&lab), folder))?;
+    let mut folder = folder;
+    let judged = runtime.block_on(judge(matrix, bugs, Arc::clone(&lab), &mut folder))?;
     // A download may still be going on in a thread; it ends with the process.
     runtime.shutdown_background();
 
-    let document = folder.finish(lab.accelerator.summary(), interrupted).map_err(Stop::no_verdict)?;
+    folder.close(lab.accelerator.summary(), matches!(judged, Ok(Ended::Interrupted)));
+    let written = judged.and_then(|_| folder.write_document());
+    // What was judged is shown also where it could not be kept.
+    let document = folder.document();
     match args.format {
         Format::Json => print_json(&document)?,
-        Format::Table => print(&table(&document, Some(&path), Style::default()))?,
+        Format::Table => print(&table(&document, Some(&path), Style::of_stdout()))?,
     }
+    written.map_err(Stop::no_verdict)?;
     Ok(document.exit_code)
 }
 
@@ -53,16 +58,26 @@ fn matrix(file: Option<&Path>, bugs: &Bugs) -> Result<Matrix, Stop> {
     }
 }
 
+/// How the judging ended, where its folder could be written.
+enum Ended {
+    Judged,
+    Interrupted,
+}
+
 /// Runs the engine and hands its events to the folder and the screen, until all is judged, a signal comes or the
 /// folder cannot be written. Returning drops the engine, which ends every guest.
-async fn judge(matrix: Matrix, bugs: Bugs, lab: Arc<Lab>, mut folder: Folder) -> Result<(Folder, bool), Stop> {
+async fn judge(
+    matrix: Matrix,
+    bugs: Bugs,
+    lab: Arc<Lab>,
+    folder: &mut Folder,
+) -> Result<Result<Ended, FolderError>, Stop> {
     let (sender, mut events) = mpsc::unbounded_channel();
     let mut live = Live::new();
     let engine = run::run(matrix, bugs, lab, sender);
     tokio::pin!(engine);
     let stopped = host::stopped().map_err(Stop::no_verdict)?;
     tokio::pin!(stopped);
-    let mut interrupted = false;
     let mut over = false;
     let mut tell = |event: &Event| -> Result<(), FolderError> {
         live.event(event);
@@ -75,15 +90,14 @@ async fn judge(matrix: Matrix, bugs: Bugs, lab: Arc<Lab>, mut folder: Folder) ->
             event = events.recv() => match event {
                 Some(event) => if let Err(error) = tell(&event) { break Err(error) },
                 // The engine has ended and every event is told.
-                None => break Ok(()),
+                None => break Ok(Ended::Judged),
             },
-            () = &mut stopped => { interrupted = true; break Ok(()) }
+            () = &mut stopped => break Ok(Ended::Interrupted),
             () = &mut engine, if !over => over = true,
         }
     };
     live.finish();
-    result.map_err(Stop::no_verdict)?;
-    Ok((folder, interrupted))
+    Ok(result)
 }
 
 fn record(matrix: &Matrix, lab: &Lab, jobs: usize) -> RunRecord {

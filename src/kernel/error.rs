@@ -30,7 +30,7 @@ pub enum ObtainError {
         found: NotAnImage,
     },
     /// The configuration is another kind of file.
-    #[error("{} is not a kernel configuration: {source}", path.display())]
+    #[error("{} is not a kernel configuration", path.display())]
     NotAConfig {
         /// The file.
         path: PathBuf,
@@ -132,7 +132,7 @@ pub enum ObtainError {
         path: PathBuf,
     },
     /// Reading or writing failed.
-    #[error("{doing} {} failed: {source}", path.display())]
+    #[error("{doing} {} failed", path.display())]
     Io {
         /// `reading`, `writing` …
         doing: &'static str,

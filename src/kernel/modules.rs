@@ -49,7 +49,7 @@ pub enum ModulesError {
         why: String,
     },
     /// Reading failed.
-    #[error("reading the module {file} failed: {source}; run again to have it made anew if it is cached")]
+    #[error("reading the module {file} failed; run again to have it made anew if it is cached")]
     Io {
         /// Its file.
         file: String,

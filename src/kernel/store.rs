@@ -157,7 +157,7 @@ impl Store {
         let reading = |e| ObtainError::io("reading", path, e);
         let mut file = File::open(path).map_err(reading)?;
         let (sha256, size) = sha256_of(&mut file).map_err(reading)?;
-        if self.holds(&sha256, size) {
+        if self.holds(&sha256, size) && self.verify(&sha256)? {
             return Ok(sha256);
         }
         // A build may be writing to the file right now, so the copy is hashed again and goes by its own name.
@@ -177,7 +177,7 @@ impl Store {
     /// Puts `bytes` into the store: their sha256.
     pub(super) fn put(&self, bytes: &[u8]) -> Result<String, ObtainError> {
         let sha256 = hex(Sha256::new_with_prefix(bytes));
-        if !self.holds(&sha256, bytes.len() as u64) {
+        if !(self.holds(&sha256, bytes.len() as u64) && self.verify(&sha256)?) {
             let mut draft = self.draft()?;
             draft.write_all(bytes).map_err(|e| ObtainError::io("writing", &self.root, e))?;
             draft.keep(&self.blob(&sha256))?;
@@ -321,6 +321,20 @@ mod tests {
         assert_eq!(store.adopt(&file).unwrap(), sha256);
         assert_eq!(fs::read_dir(store.path("blobs")).unwrap().count(), 1);
         assert_eq!(fs::read_dir(store.path("tmp")).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn what_is_put_in_again_is_never_taken_from_a_damaged_blob() {
+        let (folder, store) = store();
+        let sha256 = store.put(b"kernel").unwrap();
+        fs::write(store.blob(&sha256), b"kernal").unwrap();
+        assert_eq!(store.put(b"kernel").unwrap(), sha256);
+        assert_eq!(fs::read(store.blob(&sha256)).unwrap(), b"kernel");
+        fs::write(store.blob(&sha256), b"kernal").unwrap();
+        let image = folder.path().join("image");
+        fs::write(&image, b"kernel").unwrap();
+        assert_eq!(store.adopt(&image).unwrap(), sha256);
+        assert_eq!(fs::read(store.blob(&sha256)).unwrap(), b"kernel");
     }
 
     #[test]

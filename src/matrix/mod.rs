@@ -86,7 +86,7 @@ pub struct GuestSettings {
     pub cmdline: Option<String>,
     /// QEMU's machine.
     pub machine: Option<MachineType>,
-    /// How long one boot may take in wall time, reproducers included, in place of the computed deadline.
+    /// How long the guest may take until its agent speaks, in wall time, in place of the computed deadline.
     pub timeout: Option<Duration>,
 }
 

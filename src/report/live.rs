@@ -79,7 +79,7 @@ impl Live {
                 self.judged.entry(cell.kernel.clone()).or_default().push(format!("{} {mark}", cell.bug));
             }
             Event::Done { kernel } => self.done(kernel),
-            Event::Note { kernel, text } => self.tell(kernel, text, true),
+            Event::Note { kernel, text } => self.tell(kernel, text, false),
             Event::Obtained(_) | Event::Console { .. } | Event::Qmp { .. } => {}
         }
     }
@@ -124,9 +124,8 @@ impl Live {
                 bar.finish_and_clear();
             }
             total.inc(1);
-        } else {
-            self.line(&format!("{kernel}: {words}"));
         }
+        self.line(&format!("{kernel}: {words}"));
     }
 
     fn line(&self, text: &str) {

@@ -24,6 +24,15 @@ impl Default for Style {
     }
 }
 
+impl Style {
+    /// As wide as the terminal that stdout is, but not wider than the default; the default elsewhere.
+    pub fn of_stdout() -> Self {
+        let wide = Self::default().width;
+        let columns = rustix::termios::tcgetwinsize(std::io::stdout()).map_or(wide, |size| usize::from(size.ws_col));
+        Self { width: if columns == 0 { wide } else { columns.clamp(60, wide) } }
+    }
+}
+
 const GAP: usize = 2;
 const GOOD: Colour = AnsiColor::Green.on_default();
 const BAD: Colour = AnsiColor::Red.on_default().bold();
@@ -74,6 +83,12 @@ fn word(cell: &Cell) -> String {
         (Outcome::Fail | Outcome::Error, true) => format!("{base}{conflict} (expected)"),
         (Outcome::Pass | Outcome::Skip, false) => format!("{base}{conflict} (unexpected)"),
     }
+}
+
+/// The word for a cell where there is no room for more: capitals are unexpected.
+fn short_word(cell: &Cell) -> String {
+    let word = if cell.expected { cell.outcome.as_str().to_owned() } else { cell.outcome.as_str().to_uppercase() };
+    if cell.conflict { word + "!" } else { word }
 }
 
 fn colour(cell: &Cell) -> Colour {
@@ -131,22 +146,26 @@ fn grid(text: &mut String, document: &MatrixDocument, bugs: &[BugId], style: Sty
     let longest = |column: &dyn Fn(&Row) -> usize| rows.iter().map(column).max().unwrap_or(0);
     let mut kernel = longest(&|r| r.kernel.chars().count()).max("kernel".len());
     let mut release = longest(&|r| r.release.chars().count()).max("release".len());
-    let words: Vec<usize> = (0..bugs.len()).map(|i| longest(&|r| cell_word(r, i).chars().count())).collect();
+    let words = |say: fn(&Cell) -> String| -> Vec<usize> {
+        (0..bugs.len()).map(|i| longest(&|r| cell_word(r, i, say).chars().count())).collect()
+    };
     let seconds = longest(&|r| r.seconds.len()).max("seconds".len());
 
     // Where the bugs' names don't fit, numbers stand for them and a legend follows.
-    let headed = |names: &[String]| -> Vec<usize> {
-        names.iter().zip(&words).map(|(name, word)| (*word).max(name.chars().count())).collect()
+    let headed = |names: &[String], say| -> Vec<usize> {
+        names.iter().zip(&words(say)).map(|(name, word)| (*word).max(name.chars().count())).collect()
     };
     let mut heads: Vec<String> = bugs.iter().map(ToString::to_string).collect();
-    let mut widths = headed(&heads);
+    let mut say: fn(&Cell) -> String = word;
+    let mut widths = headed(&heads, say);
     let total = |widths: &[usize], kernel, release| {
         kernel + release + seconds + GAP * (widths.len() + 2) + widths.iter().sum::<usize>()
     };
     let mut legend = false;
     if total(&widths, kernel.min(20), release.min(24)) > style.width {
         heads = (1..=bugs.len()).map(|n| format!("[{n}]")).collect();
-        widths = headed(&heads);
+        say = short_word;
+        widths = headed(&heads, say);
         legend = true;
     }
     // What is still too wide is taken from the release first, then from the kernel's name.
@@ -164,7 +183,7 @@ fn grid(text: &mut String, document: &MatrixDocument, bugs: &[BugId], style: Sty
         let _ = write!(text, "{:kernel$}  {:release$}", fit(&row.kernel, kernel), fit(&row.release, release));
         for (index, width) in widths.iter().enumerate() {
             let colour = row.cells.get(index).copied().flatten().map_or(DIM, colour);
-            let _ = write!(text, "  {colour}{:width$}{colour:#}", cell_word(row, index));
+            let _ = write!(text, "  {colour}{:width$}{colour:#}", cell_word(row, index, say));
         }
         let _ = writeln!(text, "  {:>seconds$}", row.seconds);
     }
@@ -172,12 +191,13 @@ fn grid(text: &mut String, document: &MatrixDocument, bugs: &[BugId], style: Sty
         for (head, bug) in heads.iter().zip(bugs) {
             let _ = writeln!(text, "{DIM}{head} {bug}{DIM:#}");
         }
+        let _ = writeln!(text, "{DIM}capitals: unlike what was expected{DIM:#}");
     }
     text.push('\n');
 }
 
-fn cell_word(row: &Row, index: usize) -> String {
-    row.cells.get(index).copied().flatten().map_or_else(|| "-".to_owned(), word)
+fn cell_word(row: &Row, index: usize, say: fn(&Cell) -> String) -> String {
+    row.cells.get(index).copied().flatten().map_or_else(|| "-".to_owned(), say)
 }
 
 fn conflicts_first(cells: &[Cell]) -> Vec<&Cell> {
@@ -236,6 +256,9 @@ fn footer(document: &MatrixDocument, folder: Option<&Path>) -> Vec<String> {
     if !document.cells.iter().all(|c| c.outcome == Outcome::Pass && c.expected) {
         lines.push(String::new());
     }
+    if !document.run.finished {
+        lines.push(format!("{BAD}the run did not finish{BAD:#}: it goes on, or it died; what follows is what it had"));
+    }
     lines.push(summary(&document.summary, document.run.interrupted));
     lines.push(format!("accelerator  {}", visible(&document.run.accelerator)));
     if let Some(folder) = folder {
@@ -257,8 +280,113 @@ fn summary(tally: &Tally, interrupted: bool) -> String {
         (false, unexpected, 0) => write!(line, "{BAD}{unexpected} unexpected{BAD:#}"),
         (false, unexpected, conflicts) => write!(line, "{BAD}{conflicts} in conflict, {unexpected} unexpected{BAD:#}"),
     };
+    if tally.unexplained > 0 {
+        let _ = write!(line, "; {BAD}{} with a guest's death that nothing explains{BAD:#}", tally.unexplained);
+    }
     if tally.unexpected_skips > 0 {
         line.push_str("; the run has no verdict: a cell was skipped that should have been judged");
     }
     line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::evidence::{Finding, StateSet, Strength, Witness};
+    use crate::results::{Host, QemuRecord, RunRecord, SCHEMA_VERSION};
+    use crate::run::{Question, Settled};
+    use crate::verdict::Ledger;
+    use crate::words::Expectation;
+
+    fn cell(kernel: &str, bug: &str, expect: &str, settled: Settled) -> Cell {
+        let question = Question {
+            kernel: kernel.parse().expect("a name"),
+            bug: bug.parse().expect("a name"),
+            expect: Expectation::from_name(expect).expect("an expectation"),
+        };
+        question.cell(Some("6.1.0-56-cloud-amd64".to_owned()), settled)
+    }
+
+    fn affected() -> Settled {
+        let finding = Finding {
+            witness: Witness::Runtime,
+            states: StateSet::affected(),
+            strength: Strength::Decisive,
+            why: "rto:236 backoff:3 \u{1b}[2J w20376".to_owned(),
+            artefacts: Vec::new(),
+        };
+        Settled::Findings(Ledger { findings: vec![finding] })
+    }
+
+    fn document(cells: Vec<Cell>, finished: bool) -> MatrixDocument {
+        let summary = Tally::of(&cells);
+        MatrixDocument {
+            schema_version: SCHEMA_VERSION,
+            run: RunRecord {
+                id: "run".to_owned(),
+                started: String::new(),
+                seconds: 1.0,
+                finished,
+                interrupted: false,
+                tool: String::new(),
+                arguments: Vec::new(),
+                matrix: String::new(),
+                jobs: 1,
+                host: Host { kernel: String::new(), cpus: 1, memory_mib: 1, load: 0.0 },
+                qemu: QemuRecord { program: String::new(), version: String::new() },
+                accelerator: "tcg: as asked".to_owned(),
+            },
+            kernels: Vec::new(),
+            cells,
+            summary,
+            exit_code: 0,
+        }
+    }
+
+    fn plain(document: &MatrixDocument, width: usize) -> String {
+        anstream::adapter::strip_str(&table(document, None, Style { width })).to_string()
+    }
+
+    #[test]
+    fn every_cell_that_is_no_plain_pass_has_its_reason_and_the_guest_no_hold_of_the_terminal() {
+        let cells = vec![
+            cell("a", "one", "pass", affected()),
+            cell("b", "one", "fail", affected()),
+            cell("c", "one", "pass", Settled::Error("panic: it died\n[ 1.0] last line".to_owned())),
+            cell("d", "one", "pass", Settled::Skip { reason: "no TUN".to_owned(), allowed: false }),
+        ];
+        let text = plain(&document(cells, true), 100);
+        for part in [
+            "a  one  FAIL\n  runtime: rto:236 backoff:3",
+            "b  one  FAIL (expected)",
+            "c  one  ERROR\n  reason: panic: it died\n    [ 1.0] last line",
+            "d  one  skip (unexpected)\n  reason: no TUN",
+            "4 cells: 0 pass, 2 fail, 1 error, 1 skip; 3 unexpected",
+        ] {
+            assert!(text.contains(part), "{part} is missing in\n{text}");
+        }
+        assert!(!text.contains('\u{1b}'), "{text:?}");
+        assert!(text.find("b  one").expect("b") > text.find("d  one").expect("d"), "the unexpected come first");
+    }
+
+    #[test]
+    fn a_run_that_died_does_not_look_finished() {
+        assert!(plain(&document(Vec::new(), false), 100).contains("the run did not finish"));
+    }
+
+    #[test]
+    fn the_table_fits_its_width_with_long_names_and_many_bugs() {
+        let bugs =
+            ["tcp-fragment-stall", "syn-cookie-data-loss", "zero-window-user-timeout", "another-bug-with-a-name"];
+        let cells =
+            bugs.iter().map(|bug| cell("stall-fixed-counter-noisy-of-a-long-name-6.12", bug, "fail", affected()));
+        let document = document(cells.collect(), true);
+        for width in [100, 80] {
+            let text = plain(&document, width);
+            for line in text.lines().take_while(|line| !line.is_empty()) {
+                assert!(line.chars().count() <= width, "{} columns: {line}", line.chars().count());
+            }
+            assert!(text.contains("[4] another-bug-with-a-name"), "{text}");
+        }
+    }
 }

@@ -86,15 +86,18 @@ pub enum Unjudged {
     NotYet,
     /// The run was interrupted.
     Interrupted,
+    /// The run is over, and the worker that had this cell is gone.
+    Failed,
 }
 
 impl Unjudged {
-    /// The cell of a question that was not answered.
+    /// The cell of a question that was not answered; never an expected one.
     pub fn cell(self, question: &Question) -> Cell {
         let reason = match self {
             Self::NotYet => "not judged: the run had not come to it when this was written",
             Self::Interrupted => "not judged: the run was interrupted before",
+            Self::Failed => "not judged: backproof itself failed at this kernel; its message is on stderr",
         };
-        question.cell(None, Settled::Error(reason.to_owned()))
+        Cell { expected: false, ..question.cell(None, Settled::Error(reason.to_owned())) }
     }
 }

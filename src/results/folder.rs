@@ -21,10 +21,11 @@ use crate::words::ProfileName;
 
 /// A results folder that cannot be written.
 #[derive(Debug, thiserror::Error)]
-#[error("could not write {path}: {source}; {remedy}", path = path.display(), remedy = remedy(source))]
+#[error("could not write {path}: {cause}; {remedy}", path = path.display(), remedy = remedy(cause))]
 pub struct FolderError {
     path: PathBuf,
-    source: io::Error,
+    // Not called `source`, which would have it printed twice: the message has it in the middle.
+    cause: io::Error,
 }
 
 fn remedy(error: &io::Error) -> &'static str {
@@ -44,7 +45,7 @@ trait At<T> {
 
 impl<T> At<T> for io::Result<T> {
     fn at(self, path: &Path) -> Result<T, FolderError> {
-        self.map_err(|source| FolderError { path: path.to_owned(), source })
+        self.map_err(|cause| FolderError { path: path.to_owned(), cause })
     }
 }
 
@@ -76,7 +77,11 @@ impl Folder {
         let link = results.join("latest");
         let new = results.join(format!(".latest-{}", run.id));
         std::os::unix::fs::symlink(&run.id, &new).at(&new)?;
-        fs::rename(&new, &link).at(&link)?;
+        if let Err(error) = fs::rename(&new, &link) {
+            // The run is of more use than the link; but nothing is left lying about.
+            tracing::warn!(link = %link.display(), %error, "the link to the newest run could not be made");
+            let _ = fs::remove_file(&new);
+        }
         let mut folder = Self {
             path,
             began: Instant::now(),
@@ -117,7 +122,7 @@ impl Folder {
                 if let Some(kernel) = self.kernels.iter_mut().find(|k| k.name == record.kernel) {
                     kernel.boots.push(record.clone());
                 }
-                Ok(())
+                self.write_document().map(drop)
             }
             Event::Judged { cell, packets } => self.judge(cell, packets),
             Event::Done { .. } => self.write_document().map(drop),
@@ -127,20 +132,21 @@ impl Folder {
         }
     }
 
-    /// Writes the last document.
-    ///
-    /// # Errors
-    /// Where it cannot be written.
-    pub fn finish(mut self, accelerator: String, interrupted: bool) -> Result<MatrixDocument, FolderError> {
+    /// The run is over.
+    pub fn close(&mut self, accelerator: String, interrupted: bool) {
         self.run.accelerator = accelerator;
         self.run.finished = true;
         self.run.interrupted = interrupted;
-        self.write_document()
     }
 
-    fn document(&mut self) -> MatrixDocument {
+    /// The run as it is known now.
+    pub fn document(&mut self) -> MatrixDocument {
         self.run.seconds = seconds(self.began);
-        let unjudged = if self.run.interrupted { Unjudged::Interrupted } else { Unjudged::NotYet };
+        let unjudged = match (self.run.interrupted, self.run.finished) {
+            (true, _) => Unjudged::Interrupted,
+            (false, true) => Unjudged::Failed,
+            (false, false) => Unjudged::NotYet,
+        };
         let cells: Vec<Cell> = self
             .planned
             .iter()
@@ -150,7 +156,12 @@ impl Folder {
             })
             .collect();
         let summary = Tally::of(&cells);
-        let exit_code = if self.run.interrupted { 130 } else { summary.exit_code() };
+        let exit_code = match (self.run.interrupted, self.run.finished) {
+            (true, _) => 130,
+            (false, true) if !cells.is_empty() => summary.exit_code(),
+            // A run that is not over has shown nothing yet.
+            (false, _) => summary.exit_code().max(3),
+        };
         MatrixDocument {
             schema_version: SCHEMA_VERSION,
             run: self.run.clone(),
@@ -161,16 +172,20 @@ impl Folder {
         }
     }
 
-    fn write_document(&mut self) -> Result<MatrixDocument, FolderError> {
+    /// Writes matrix.json.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub fn write_document(&mut self) -> Result<MatrixDocument, FolderError> {
         let document = self.document();
-        write_json(&self.path.join("matrix.json"), &document)?;
+        write_json(&self.path.join("matrix.json"), &document, self.run.finished)?;
         Ok(document)
     }
 
     fn start_boot(&mut self, boot: &BootId, recording: &Recording) -> Result<(), FolderError> {
         let folder = self.path.join(boot.kernel.as_str()).join(boot.folder());
         fs::create_dir_all(&folder).at(&folder)?;
-        write_json(&folder.join("boot.json"), recording)?;
+        write_json(&folder.join("boot.json"), recording, false)?;
         let script = folder.join("boot.sh");
         fs::write(&script, &recording.script).at(&script)?;
         fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).at(&script)?;
@@ -202,13 +217,18 @@ impl Folder {
         let mut cell = cell.clone();
         if !packets.is_empty() {
             let path = folder.join("wire.pcapng");
-            let bytes = pcapng(packets).map_err(io::Error::other).at(&path)?;
-            fs::write(&path, bytes).at(&path)?;
-            for finding in &mut cell.findings {
-                finding.artefacts.push(format!("{name}/wire.pcapng"));
+            // The packets are a guest's word: what cannot be written of them is no reason to stop.
+            match pcapng(packets) {
+                Ok(bytes) => {
+                    fs::write(&path, bytes).at(&path)?;
+                    for finding in &mut cell.findings {
+                        finding.artefacts.push(format!("{name}/wire.pcapng"));
+                    }
+                }
+                Err(error) => tracing::warn!(cell = name, %error, "a packet capture is lost"),
             }
         }
-        write_json(&folder.join("ledger.json"), &cell)?;
+        write_json(&folder.join("ledger.json"), &cell, false)?;
         self.judged.insert((cell.kernel.to_string(), cell.bug.to_string()), cell);
         Ok(())
     }
@@ -223,8 +243,9 @@ fn cell_folder(cell: &Cell) -> String {
     }
 }
 
-/// Writes a JSON file whole or not at all.
-fn write_json(path: &Path, value: &impl Serialize) -> Result<(), FolderError> {
+/// Writes a JSON file whole or not at all, whenever this process is killed; with `durable` also when the power goes.
+/// That takes the disk's time, which a run that goes on has guests waiting for.
+fn write_json(path: &Path, value: &impl Serialize, durable: bool) -> Result<(), FolderError> {
     let mut bytes = serde_json::to_vec_pretty(value).map_err(io::Error::other).at(path)?;
     bytes.push(b'\n');
     let folder = path.parent().unwrap_or(Path::new("."));
@@ -234,8 +255,9 @@ fn write_json(path: &Path, value: &impl Serialize) -> Result<(), FolderError> {
         .tempfile_in(folder)
         .at(path)?;
     file.write_all(&bytes).at(path)?;
-    // Without this a power cut may leave the new name with the old file's missing content.
-    file.as_file().sync_data().at(path)?;
+    if durable {
+        file.as_file().sync_data().at(path)?;
+    }
     file.persist(path).map_err(|error| error.error).at(path)?;
     Ok(())
 }

@@ -31,10 +31,12 @@ const OUTBOUND: u32 = 2;
 pub fn pcapng(packets: &[Packet]) -> Result<Vec<u8>, CaptureError> {
     let mut writer = PcapNgWriter::new(Vec::new())?;
     let name = InterfaceDescriptionOption::IfName(Cow::Borrowed("wire"));
+    // The library writes nanoseconds; without this option readers take them for microseconds.
+    let nanoseconds = InterfaceDescriptionOption::IfTsResol(9);
     writer.write_pcapng_block(InterfaceDescriptionBlock {
         linktype: DataLink::RAW,
         snaplen: 0,
-        options: vec![name],
+        options: vec![name, nanoseconds],
     })?;
     for (index, packet) in packets.iter().enumerate() {
         let data = STANDARD.decode(&packet.data).map_err(|_| CaptureError::NotBase64(index))?;
@@ -51,4 +53,47 @@ pub fn pcapng(packets: &[Packet]) -> Result<Vec<u8>, CaptureError> {
         })?;
     }
     Ok(writer.into_inner())
+}
+
+#[cfg(test)]
+mod tests {
+    use pcap_file::pcapng::{Block, PcapNgReader};
+
+    use super::*;
+
+    fn packet(at_us: u64, out: bool, data: &[u8]) -> Packet {
+        Packet { at_us, out, check: "small-sndbuf".to_owned(), length: 1500, data: STANDARD.encode(data) }
+    }
+
+    #[test]
+    fn times_directions_and_checks_come_back() {
+        let file = pcapng(&[packet(200_000, true, b"E..."), packet(523_285, false, b"E,..")]).expect("a file");
+        let mut reader = PcapNgReader::new(file.as_slice()).expect("a reader");
+        let mut seen = Vec::new();
+        let mut resolution = None;
+        while let Some(block) = reader.next_block() {
+            match block.expect("a block") {
+                Block::InterfaceDescription(interface) => {
+                    resolution = interface.options.iter().find_map(|option| match option {
+                        InterfaceDescriptionOption::IfTsResol(resolution) => Some(*resolution),
+                        _ => None,
+                    });
+                }
+                Block::EnhancedPacket(packet) => {
+                    seen.push((packet.timestamp, packet.original_len, packet.options.len()))
+                }
+                _ => {}
+            }
+        }
+        // Nanoseconds, said in the file: the reader of this library takes them for that in any case.
+        assert_eq!(resolution, Some(9));
+        let micros = Duration::from_micros;
+        assert_eq!(seen, [(micros(200_000), 1500, 2), (micros(523_285), 1500, 2)]);
+    }
+
+    #[test]
+    fn what_is_no_base64_is_told_with_its_place() {
+        let bad = Packet { data: "not base64!".to_owned(), ..packet(1, true, b"") };
+        assert!(matches!(pcapng(&[packet(1, true, b"E"), bad]), Err(CaptureError::NotBase64(1))));
+    }
 }

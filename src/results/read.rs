@@ -21,13 +21,15 @@ pub enum ReadError {
         /// The results folder.
         results: PathBuf,
     },
-    /// The run has no such kernel, or never booted it.
-    #[error("run {run} never booted a kernel `{kernel}`; it booted {booted}")]
+    /// The run has no such boot.
+    #[error("run {run} has no boot-{number} of a kernel `{kernel}`; it has {booted}")]
     NoBoot {
         /// The run's folder.
         run: String,
         /// What was asked for.
         kernel: KernelName,
+        /// The boot that was asked for.
+        number: u32,
         /// What there is.
         booted: String,
     },
@@ -91,16 +93,18 @@ pub fn boot_folder(run: &Path, kernel: &KernelName, number: u32) -> Result<PathB
     if folder.join("boot.json").is_file() {
         return Ok(folder);
     }
-    let mut booted: Vec<String> = fs::read_dir(run)
-        .into_iter()
-        .flatten()
-        .flatten()
-        .filter(|entry| entry.path().join("boot-1").is_dir())
-        .map(|entry| entry.file_name().to_string_lossy().into_owned())
-        .collect();
+    let names = |folder: &Path| -> Vec<String> {
+        let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+        entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
+    };
+    let mut booted = Vec::new();
+    for kernel in names(run) {
+        let boots = names(&run.join(&kernel)).into_iter().filter(|name| name.starts_with("boot-"));
+        booted.extend(boots.map(|boot| format!("{kernel}/{boot}")));
+    }
     booted.sort();
     let booted = if booted.is_empty() { "none".to_owned() } else { booted.join(", ") };
-    Err(ReadError::NoBoot { run: run.display().to_string(), kernel: kernel.clone(), booted })
+    Err(ReadError::NoBoot { run: run.display().to_string(), kernel: kernel.clone(), number, booted })
 }
 
 /// All that is needed to boot again what was booted in `folder`.

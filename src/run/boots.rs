@@ -21,6 +21,12 @@ const MEMORY_MIB: u32 = 256;
 /// processor makes the boot slower.
 const CPUS: u32 = 1;
 
+/// Packets of one boot that are kept. An agent sends a few hundred; a hostile guest could send millions.
+const MAX_PACKETS: usize = 10_000;
+
+/// Remarks of one boot that are kept.
+const MAX_NOTES: usize = 50;
+
 /// How a boot ended.
 #[derive(Clone, Debug, Default)]
 pub struct BootEnd {
@@ -34,6 +40,8 @@ pub struct BootEnd {
     pub failure: Option<String>,
     /// Wall time in seconds.
     pub seconds: f64,
+    /// Remarks of the agent, and warnings of the kernel before the agent ran.
+    pub notes: Vec<String>,
 }
 
 impl BootEnd {
@@ -43,17 +51,24 @@ impl BootEnd {
             release: boot.hello().map(|hello| hello.release.clone()),
             failure: boot.end.as_ref().err().map(describe),
             seconds: boot.wall.as_secs_f64(),
+            notes: boot.warnings.iter().map(|w| format!("the kernel warned while it booted: {}", w.title)).collect(),
             ..Self::default()
         };
+        let mut kept = 0;
         for message in &boot.messages {
             match message {
+                Message::Note { text } => end.notes.push(text.clone()),
                 Message::Report(report) => end.reports.push(report.clone()),
+                Message::Capture(_) if kept >= MAX_PACKETS => {}
                 Message::Capture(capture) => match capture.unpack() {
-                    Ok(packets) => end.packets.entry(capture.bug.clone()).or_default().extend(packets),
+                    Ok(packets) => {
+                        kept += packets.len();
+                        end.packets.entry(capture.bug.clone()).or_default().extend(packets);
+                    }
                     // A capture is no witness: a verdict doesn't stand or fall with it.
                     Err(error) => tracing::warn!(bug = capture.bug, %error, "a packet capture is lost"),
                 },
-                Message::Hello(_) | Message::Started { .. } | Message::Note { .. } | Message::End { .. } => {}
+                Message::Hello(_) | Message::Started { .. } | Message::End { .. } => {}
             }
         }
         end
@@ -89,6 +104,8 @@ pub struct Booted {
     pub folders: Vec<String>,
     /// Their wall time in seconds.
     pub seconds: f64,
+    /// How a guest died that ran this and other reproducers, where no guest died that ran one of them alone.
+    pub unexplained: Option<String>,
 }
 
 /// One kernel, ready to boot.
@@ -109,11 +126,13 @@ pub struct Bench<'a> {
 ///
 /// All reproducers share one boot. Where that guest dies after it had come up, nobody can say which of them killed
 /// it, nor whether those that had reported saw a sound kernel: each then gets a boot of its own. That is no second
-/// try: one that dies alone has its answer.
+/// try: one that dies alone has its answer; and where none does, the death stays on record as unexplained, and the run
+/// does not end as if nothing had been.
 pub async fn boot_all(bench: &Bench<'_>, bugs: &[&Bug]) -> BTreeMap<BugId, Booted> {
     let mut settled: BTreeMap<BugId, Booted> = BTreeMap::new();
     let mut groups: VecDeque<Vec<&Bug>> = VecDeque::from([bugs.to_vec()]);
     let mut number = 0;
+    let mut died_together: Option<String> = None;
     while let Some(group) = groups.pop_front() {
         number += 1;
         let id = BootId { kernel: bench.entry.name.clone(), number };
@@ -130,6 +149,7 @@ pub async fn boot_all(bench: &Bench<'_>, bugs: &[&Bug]) -> BTreeMap<BugId, Boote
             bugs: group.iter().map(|bug| bug.id.clone()).collect(),
             seconds: milliseconds(end.seconds),
             failure: end.failure.clone(),
+            notes: end.notes.iter().take(MAX_NOTES).cloned().collect(),
         }));
         for bug in &group {
             let booted = settled.entry(bug.id.clone()).or_default();
@@ -141,7 +161,15 @@ pub async fn boot_all(bench: &Bench<'_>, bugs: &[&Bug]) -> BTreeMap<BugId, Boote
             let _ = bench.events.send(Event::AcceleratorFellBack { why });
             groups.push_front(group);
         } else if end.failure.is_some() && end.release.is_some() && group.len() > 1 {
+            died_together = end.failure;
             groups.extend(group.into_iter().map(|bug| vec![bug]));
+        }
+    }
+    if let Some(failure) = died_together
+        && settled.values().all(|booted| booted.end.failure.is_none())
+    {
+        for booted in settled.values_mut() {
+            booted.unexplained = Some(failure.clone());
         }
     }
     settled

@@ -42,6 +42,10 @@ pub struct Cell {
     /// What the reproducer tried, and what that showed.
     #[serde(default)]
     pub checks: Vec<Check>,
+    /// How a guest died that ran this reproducer beside others, where none died that ran one alone: the verdict
+    /// stands, and the death is unexplained.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unexplained: Option<String>,
 }
 
 /// What a cell is about: known before it is judged.
@@ -109,6 +113,7 @@ impl Question {
             reason,
             boots: Vec::new(),
             checks: Vec::new(),
+            unexplained: None,
         }
     }
 }
@@ -132,6 +137,9 @@ pub struct Tally {
     pub surprises: usize,
     /// Unexpected skips: the run did not answer what it was asked.
     pub unexpected_skips: usize,
+    /// Cells with a guest's death that nothing explains.
+    #[serde(default)]
+    pub unexplained: usize,
 }
 
 impl Tally {
@@ -146,6 +154,7 @@ impl Tally {
                 Outcome::Skip => tally.skip += 1,
             }
             tally.conflicts += usize::from(cell.conflict);
+            tally.unexplained += usize::from(cell.unexplained.is_some());
             if !cell.expected {
                 tally.unexpected += 1;
                 tally.surprises += usize::from(matches!(cell.outcome, Outcome::Pass | Outcome::Fail));
@@ -156,14 +165,14 @@ impl Tally {
     }
 
     /// The exit code of a run with these cells: 1 where a kernel is not what the matrix says or witnesses contradict
-    /// each other, 3 where something broke, else 0. An unexpected skip takes the run's verdict away: 3, whatever the
+    /// each other, 3 where something broke (a guest that died without an explanation among it), else 0. An unexpected skip takes the run's verdict away: 3, whatever the
     /// other cells say.
     pub fn exit_code(self) -> u8 {
         if self.unexpected_skips > 0 {
             3
         } else if self.surprises > 0 || self.conflicts > 0 {
             1
-        } else if self.unexpected > 0 {
+        } else if self.unexpected > 0 || self.unexplained > 0 {
             3
         } else {
             0
@@ -233,6 +242,8 @@ mod tests {
         let code = |cells: &[Cell]| Tally::of(cells).exit_code();
         assert_eq!(code(&[cell("error"), cell("fail"), cell("pass")]), 1);
         assert_eq!(code(&[cell("error"), cell("fail"), cell("skip")]), 3);
+        let died = Cell { unexplained: Some("oops".to_owned()), ..cell("pass") };
+        assert_eq!(code(&[cell("pass"), died]), 3);
         assert_eq!(code(&[]), 0);
     }
 }

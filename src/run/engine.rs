@@ -1,7 +1,6 @@
 //! The workers: each takes a kernel from the matrix, obtains it, boots it, and settles its cells.
 
 use std::collections::BTreeMap;
-use std::panic;
 use std::sync::Arc;
 
 use tokio::sync::Semaphore;
@@ -54,14 +53,9 @@ pub async fn run(matrix: Matrix, bugs: Bugs, lab: Arc<Lab>, events: UnboundedSen
             drop(place);
         });
     }
-    while let Some(ended) = workers.join_next().await {
-        if let Err(error) = ended
-            && let Ok(panic) = error.try_into_panic()
-        {
-            // A worker that panicked is a mistake in this program: its cells stay errors, and people shall see it.
-            panic::resume_unwind(panic);
-        }
-    }
+    // A worker that panics is a mistake in this program: its message is on stderr, its cells stay errors, and the
+    // other kernels are judged all the same.
+    while workers.join_next().await.is_some() {}
 }
 
 fn questions(entry: &KernelEntry) -> impl Iterator<Item = Question> {
@@ -158,6 +152,7 @@ impl Tell<'_> {
             cell.boots.clone_from(&booted.folders);
             cell.checks = settlement.report.as_ref().map(|report| report.checks.clone()).unwrap_or_default();
             packets.clone_from(&settlement.packets);
+            cell.unexplained.clone_from(&booted.unexplained);
         }
         let _ = self.events.send(Event::Judged { cell: Box::new(cell), packets });
     }

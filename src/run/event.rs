@@ -138,4 +138,7 @@ pub struct BootRecord {
     pub seconds: f64,
     /// Why it failed, where it did.
     pub failure: Option<String>,
+    /// Remarks of the agent, and warnings of the kernel before the agent ran.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
 }

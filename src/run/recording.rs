@@ -46,7 +46,7 @@ pub struct Recording {
 #[derive(Debug, thiserror::Error)]
 pub enum RecordingError {
     /// A file that it was booted from cannot be read.
-    #[error("{what} {path} cannot be read ({source}): it has left the cache; run the matrix again", path = path.display())]
+    #[error("{what} {path} cannot be read: it has left the cache; run the matrix again", path = path.display())]
     Gone {
         /// What it was.
         what: &'static str,

@@ -143,7 +143,9 @@ impl Accelerator {
             (AccelChoice::Kvm, _) => "kvm: as asked".to_owned(),
             (AccelChoice::Auto, Kvm::Works) => "kvm: it runs guests".to_owned(),
             (AccelChoice::Auto, Kvm::Broken { why }) => format!("tcg: {why}"),
-            (AccelChoice::Auto, Kvm::Untried | Kvm::Trying) => "kvm, if it can run a guest: not known yet".to_owned(),
+            (AccelChoice::Auto, Kvm::Untried | Kvm::Trying) => {
+                "none was needed yet; KVM would be tried first".to_owned()
+            }
         }
     }
 

@@ -34,6 +34,8 @@ const CMDLINE: &[&str] = &[
     "reboot=t",
     // Ciphers are not tested at boot: no reproducer uses one, and under TCG it is a tenth of a boot.
     "cryptomgr.notests",
+    // Whatever the kernel was built with: a warning that is not printed would not be seen (KERN_INFO and above).
+    "loglevel=7",
 ];
 
 /// A command line that cannot work.
@@ -222,12 +224,14 @@ fn serial_args() -> [&'static str; 4] {
 }
 
 fn cmdline(extra: Option<&str>) -> Result<String, SpecError> {
-    let mut line = CMDLINE.join(" ");
+    let ours = CMDLINE.join(" ");
+    let mut line = ours.clone();
     if let Some(extra) = extra.map(str::trim).filter(|e| !e.is_empty()) {
         if extra.chars().any(char::is_control) {
             return Err(SpecError::CmdlineControl { text: extra.to_owned() });
         }
-        line = format!("{line} {extra}");
+        // Ours come last, where they count: a `quiet` or another console would hide what the monitor lives on.
+        line = format!("{extra} {ours}");
     }
     if line.len() > MAX_CMDLINE {
         return Err(SpecError::CmdlineTooLong { length: line.len() });
@@ -292,6 +296,6 @@ pub(crate) mod tests {
             let error = CommandLine::new(Path::new("qemu"), &spec).expect_err(want).to_string();
             assert!(error.contains(want), "{error}");
         }
-        assert!(args(&GuestSpec { cmdline_extra: Some(" ro ".into()), ..spec() }).ends_with("cryptomgr.notests ro"));
+        assert!(args(&GuestSpec { cmdline_extra: Some(" ro ".into()), ..spec() }).contains(" ro console=ttyS0"));
     }
 }

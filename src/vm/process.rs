@@ -128,6 +128,8 @@ impl Machine for QemuProcess {
                 () = reached(self.kill_at), if self.kill_at.is_some() => {
                     self.kill_at = None;
                     drop(self.child.start_kill());
+                    // Not until its sockets close: a child of a wrapper script may hold them for ever.
+                    return Happening::Exited(self.exit().await);
                 }
                 else => return Happening::Exited(self.exit().await),
             }

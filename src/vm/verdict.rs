@@ -37,6 +37,10 @@ const NOT_A_KERNEL: &[&str] = &[
     "initrd is too large",
 ];
 
+/// signal(7).
+const SIGKILL: i32 = 9;
+const SIGTERM: i32 = 15;
+
 /// Nothing where the guest has finished as it should.
 pub(crate) fn conclude(seen: &Evidence<'_>) -> Option<Conclusion> {
     if let Some((FailureKind::Accelerator, title)) = &seen.ending {
@@ -88,9 +92,11 @@ fn qemu_broke(seen: &Evidence<'_>) -> Option<Conclusion> {
         None => how,
     };
     // A guest cannot make QEMU abort under TCG for want of an accelerator, and KVM's failures look just like this.
+    // Somebody who kills QEMU (the kernel, where memory is short) says nothing about KVM.
+    let killed = seen.exit.status.and_then(|s| s.signal()).is_some_and(|s| s == SIGKILL || s == SIGTERM);
     let kind = match seen.accel {
-        Accel::Kvm => FailureKind::Accelerator,
-        Accel::Tcg => FailureKind::Qemu,
+        Accel::Kvm if !killed => FailureKind::Accelerator,
+        Accel::Kvm | Accel::Tcg => FailureKind::Qemu,
     };
     Some((kind, title, stderr.clone()))
 }

@@ -176,7 +176,10 @@ impl Watch<'_> {
         let result = self.agent.push(bytes, |message| self.messages.push(message));
         let now = Instant::now();
         for message in &self.messages[before..] {
-            self.last_message = now;
+            // A remark is no progress: it must not put off a deadline.
+            if !matches!(message, Message::Note { .. }) {
+                self.last_message = now;
+            }
             match message {
                 Message::Hello(hello) => self.console.agent_runs(hello.uptime_ms),
                 Message::Started { bug } => {
