@@ -82,7 +82,7 @@ impl Folder {
             tracing::warn!(link = %link.display(), %error, "the link to the newest run could not be made");
             let _ = fs::remove_file(&new);
         }
-        let mut folder = Self {
+        let folder = Self {
             path,
             began: Instant::now(),
             run,
@@ -134,14 +134,14 @@ impl Folder {
 
     /// The run is over.
     pub fn close(&mut self, accelerator: String, interrupted: bool) {
+        self.run.seconds = seconds(self.began);
         self.run.accelerator = accelerator;
         self.run.finished = true;
         self.run.interrupted = interrupted;
     }
 
     /// The run as it is known now.
-    pub fn document(&mut self) -> MatrixDocument {
-        self.run.seconds = seconds(self.began);
+    pub fn document(&self) -> MatrixDocument {
         let unjudged = match (self.run.interrupted, self.run.finished) {
             (true, _) => Unjudged::Interrupted,
             (false, true) => Unjudged::Failed,
@@ -164,7 +164,10 @@ impl Folder {
         };
         MatrixDocument {
             schema_version: SCHEMA_VERSION,
-            run: self.run.clone(),
+            run: RunRecord {
+                seconds: if self.run.finished { self.run.seconds } else { seconds(self.began) },
+                ..self.run.clone()
+            },
             kernels: self.kernels.clone(),
             cells,
             summary,
@@ -176,7 +179,7 @@ impl Folder {
     ///
     /// # Errors
     /// Where it cannot be written.
-    pub fn write_document(&mut self) -> Result<MatrixDocument, FolderError> {
+    pub fn write_document(&self) -> Result<MatrixDocument, FolderError> {
         let document = self.document();
         write_json(&self.path.join("matrix.json"), &document, self.run.finished)?;
         Ok(document)
