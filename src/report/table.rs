@@ -46,8 +46,8 @@ pub fn table(document: &MatrixDocument, folder: Option<&Path>, style: Style) -> 
     let mut text = String::new();
     let bugs = bugs(document);
     grid(&mut text, document, &bugs, style);
-    for cell in conflicts_first(&document.cells) {
-        reasons(&mut text, cell, style);
+    for alike in alike(conflicts_first(&document.cells)) {
+        reasons(&mut text, &alike, style);
     }
     boots(&mut text, document, style);
     for note in footer(document, folder) {
@@ -208,9 +208,35 @@ fn conflicts_first(cells: &[Cell]) -> Vec<&Cell> {
     cells
 }
 
-fn reasons(text: &mut String, cell: &Cell, style: Style) {
+/// Cells that ended alike and for the same reasons, to be told once: a bug that nobody has repaired would fill a
+/// nightly's screen otherwise.
+fn alike(cells: Vec<&Cell>) -> Vec<Vec<&Cell>> {
+    let same = |a: &Cell, b: &Cell| {
+        let whys = |c: &Cell| c.findings.iter().map(|f| f.why.clone()).collect::<Vec<_>>();
+        a.bug == b.bug && word(a) == word(b) && a.reason == b.reason && whys(a) == whys(b)
+    };
+    let mut groups: Vec<Vec<&Cell>> = Vec::new();
+    for cell in cells {
+        match groups.iter_mut().find(|group| group.first().is_some_and(|first| same(first, cell))) {
+            Some(group) => group.push(cell),
+            None => groups.push(vec![cell]),
+        }
+    }
+    groups
+}
+
+fn reasons(text: &mut String, cells: &[&Cell], style: Style) {
+    let Some(cell) = cells.first() else { return };
     let colour = colour(cell);
-    let _ = writeln!(text, "{}  {}  {colour}{}{colour:#}", cell.kernel, cell.bug, word(cell));
+    let kernels: Vec<&str> = cells.iter().map(|cell| cell.kernel.as_str()).collect();
+    let said = word(cell);
+    let tail = 4 + cell.bug.as_str().len() + said.len();
+    let mut lines = wrap(&kernels.join(", "), style.width.saturating_sub(tail));
+    let last = lines.pop().unwrap_or_default();
+    for line in lines {
+        let _ = writeln!(text, "{line}");
+    }
+    let _ = writeln!(text, "{last}  {}  {colour}{said}{colour:#}", cell.bug);
     let mut line = |label: &str, what: &str| {
         let indent = label.len() + 4;
         for (index, part) in wrap(&visible(what), style.width.saturating_sub(indent)).iter().enumerate() {
@@ -356,6 +382,9 @@ mod tests {
             cell("d", "one", "pass", Settled::Skip { reason: "no TUN".to_owned(), allowed: false }),
         ];
         let text = plain(&document(cells, true), 100);
+        let twice = vec![cell("a", "one", "fail", affected()), cell("b", "one", "fail", affected())];
+        let told = plain(&document(twice, true), 100);
+        assert!(told.contains("a, b  one  FAIL (expected)") && told.matches("rto:236").count() == 1, "{told}");
         for part in [
             "a  one  FAIL\n  runtime: rto:236 backoff:3",
             "b  one  FAIL (expected)",
