@@ -89,6 +89,23 @@ fn a_run_that_is_not_there_is_told() {
     let lab = Lab::new();
     lab.run(&["report", "nosuch"]).ends_with(2).says(&["nosuch"]);
     lab.run(&["replay", "latest", "debian-12"]).ends_with(2).says(&["latest"]);
+    // A boot whose cells the document doesn't have is no all-clear.
+    let run = serde_json::json!({
+        "schema_version": 1, "kernels": [], "cells": [], "exit_code": 0,
+        "summary": {"pass": 0, "fail": 0, "error": 0, "skip": 0, "unexpected": 0, "conflicts": 0, "surprises": 0,
+            "unexpected_skips": 0},
+        "run": {"id": "odd", "started": "", "seconds": 0.0, "finished": true, "interrupted": false, "tool": "",
+            "arguments": [], "matrix": "", "jobs": 1, "accelerator": "",
+            "host": {"kernel": "", "cpus": 1, "memory_mib": 1, "load": 0.0}, "qemu": {"program": "", "version": ""}},
+    });
+    lab.write("results/odd/matrix.json", run.to_string());
+    let boot = serde_json::json!({
+        "image": "gone", "image_sha256": "", "initramfs": "gone", "initramfs_sha256": "", "cmdline": null,
+        "machine": "q35", "memory_mib": 256, "cpus": 1, "boot_limit": null, "accel": "tcg",
+        "plan": {"version": 1, "modules": [], "jobs": [{"bug": "tcp-fragment-stall", "deadline_ms": 1}]},
+    });
+    lab.write("results/odd/debian-12/boot-1/boot.json", boot.to_string());
+    lab.run(&["replay", "odd", "debian-12"]).ends_with(3).says(&["run the matrix again"]);
     lab.write("results/broken/matrix.json", "{\"schema_version\": 1}");
     lab.run(&["report", "broken"]).ends_with(2).says(&["matrix.json"]);
     lab.write("results/future/matrix.json", "{\"schema_version\": 99}");

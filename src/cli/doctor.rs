@@ -100,7 +100,7 @@ fn kvm(qemu: &Qemu) -> Result<Check, Stop> {
     let remedy = "guests run under QEMU's emulation (TCG), a few times slower; for KVM use a machine, or a virtual \
                   machine with nested virtualisation, whose /dev/kvm you may open";
     let shim = Shim::of_this_program().map_err(Stop::no_verdict)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Stop::no_verdict)?;
+    let runtime = host::runtime()?;
     Ok(match runtime.block_on(probe_kvm(qemu, &shim)) {
         Ok(()) => good("KVM", "a guest ran under it".to_owned()),
         Err(why) => limited("KVM", why, remedy),

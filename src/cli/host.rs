@@ -38,6 +38,13 @@ pub(super) fn lab(args: &Host, offline: bool, refresh: bool, jobs: usize) -> Res
     })
 }
 
+/// What everything that waits runs in. It is one thread, the main one, and it is the one that starts QEMU: the signal
+/// that kills a guest when its controller dies is tied to the thread that started it.
+pub(super) fn runtime() -> Result<tokio::runtime::Runtime, Stop> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.context("could not start the async runtime").map_err(Stop::no_verdict)
+}
+
 /// Processors that this process may use.
 pub(super) fn cpus() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)

@@ -4,7 +4,6 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::Context as _;
 use serde::Serialize;
 use tokio::sync::mpsc;
 
@@ -40,16 +39,22 @@ pub(super) fn replay(args: &Replay) -> Result<u8, Stop> {
         Accel::Kvm => recording.accel = crate::vm::Accel::Kvm,
         Accel::Tcg => recording.accel = crate::vm::Accel::Tcg,
     }
-    let lab = Arc::new(host::lab(&args.host, true, false, 1)?);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.context("could not start the async runtime").map_err(Stop::no_verdict)?;
-    let Some(end) = runtime.block_on(boot(args, number, &lab, recording.clone()))? else { return Ok(130) };
-
     let then: Vec<Cell> = document
         .cells
         .into_iter()
         .filter(|cell| cell.kernel == args.kernel && recording.plan.jobs.iter().any(|j| j.bug == cell.bug.as_str()))
         .collect();
+    if then.is_empty() {
+        let why = format!(
+            "{} has no cell of {} that this boot ran: its files don't belong together",
+            run.display(),
+            args.kernel
+        );
+        return Err(Stop::no_verdict(anyhow::anyhow!("{why}; run the matrix again")));
+    }
+    let lab = Arc::new(host::lab(&args.host, true, false, 1)?);
+    let runtime = host::runtime()?;
+    let Some(end) = runtime.block_on(boot(args, number, &lab, recording.clone()))? else { return Ok(130) };
     let cells: Vec<Cell> = then
         .iter()
         .map(|cell| {

@@ -4,7 +4,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use anyhow::Context as _;
 use tokio::sync::mpsc;
 
 use super::{Format, Run, Stop, host, print, print_json};
@@ -29,10 +28,7 @@ pub(super) fn run(args: &Run) -> Result<u8, Stop> {
     let mut folder = Folder::create(&args.host.results, record(&matrix, &lab, jobs)).map_err(Stop::no_verdict)?;
     let path = folder.path().to_owned();
 
-    // One thread runs everything that waits, and it is the one that starts QEMU: the signal that kills a guest when
-    // its controller dies is tied to the thread that started it.
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.context("could not start the async runtime").map_err(Stop::no_verdict)?;
+    let runtime = host::runtime()?;
     let judged = runtime.block_on(judge(matrix, bugs, Arc::clone(&lab), &mut folder))?;
     // A download may still be going on in a thread; it ends with the process.
     runtime.shutdown_background();

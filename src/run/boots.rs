@@ -231,7 +231,7 @@ pub async fn boot_again(
 /// Boots a guest and tells what happens to it.
 async fn watch(lab: &Lab, id: &BootId, recording: Recording, spec: GuestSpec, events: &UnboundedSender<Event>) -> Boot {
     let accel = spec.accel;
-    let deadlines = recording.deadlines();
+    let deadlines = recording.deadlines(lab.jobs);
     let mut recording = Some(recording);
     let tell = |event: Event| drop(events.send(event));
     let mut observe = |seen: Observed<'_>| match seen {

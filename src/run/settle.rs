@@ -41,10 +41,8 @@ pub fn applies(kernel: &Kernel, bug: &Bug) -> Applies {
     }
 }
 
-/// The modules that a set of bugs needs, in load order; bugs whose modules a kernel doesn't have are told apart.
-///
-/// # Errors
-/// Where a module is there and cannot be read: the package is damaged.
+/// The modules that a set of bugs needs, in load order. Bugs whose modules cannot be had are settled here: a skip where
+/// the kernel has none, an error where one is there and cannot be read.
 pub fn modules(kernel: &Kernel, bugs: &[&Bug]) -> (Vec<Module>, BTreeMap<BugId, Settled>) {
     let mut loaded: Vec<Module> = Vec::new();
     let mut without = BTreeMap::new();

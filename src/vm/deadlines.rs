@@ -15,6 +15,13 @@ impl HostLoad {
         Self(if load.is_finite() && load > 0.0 { load } else { 0.0 })
     }
 
+    /// The same, but for `runnable` processes on `processors` at least: guests that are about to start are in no
+    /// average yet.
+    #[must_use]
+    pub fn at_least(self, runnable: usize, processors: usize) -> Self {
+        Self(self.0.max(Self::of(runnable as f64, processors).0))
+    }
+
     /// The host's load now: the larger of the last minute's average and the processes that run at this moment
     /// (proc(5), loadavg). Where /proc does not tell, one busy host is assumed.
     pub fn now() -> Self {
@@ -96,6 +103,9 @@ mod tests {
         assert_eq!(at(Accel::Kvm, 0.0), Duration::from_secs(15));
         assert_eq!(at(Accel::Kvm, 2.0), Duration::from_secs(15));
         assert_eq!(at(Accel::Tcg, 4.0), Duration::from_secs(120));
+        let crowd = HostLoad::of(0.0, 2).at_least(6, 2);
+        assert_eq!(Deadlines::new(Accel::Kvm, crowd).hello, Duration::from_secs(45));
+        assert_eq!(HostLoad::of(8.0, 2).at_least(2, 2), HostLoad::of(8.0, 2));
         assert_eq!(at(Accel::Tcg, 1e9), at(Accel::Tcg, 16.0));
         assert_eq!(HostLoad::of(f64::NAN, 0), HostLoad::of(0.0, 1));
     }
