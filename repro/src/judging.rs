@@ -12,14 +12,14 @@ pub fn conclude(checks: &[Check]) -> (Conclusion, Vec<&Check>) {
     let failed = with(&|c| match c.role {
         Role::PositiveControl => c.shown != Shown::Yes,
         Role::NegativeControl => c.shown != Shown::No,
-        Role::Recipe => false,
+        Role::Recipe | Role::Natural => false,
     });
     if !failed.is_empty() {
         return (Conclusion::Error, failed);
     }
     let recipes = |shown| with(&|c| c.role == Role::Recipe && c.shown == shown);
     let (yes, no, unclear) = (recipes(Shown::Yes), recipes(Shown::No), recipes(Shown::Unclear));
-    let controlled = checks.iter().any(|c| c.role != Role::Recipe);
+    let controlled = checks.iter().any(|c| matches!(c.role, Role::PositiveControl | Role::NegativeControl));
     match (controlled, yes.is_empty(), unclear.is_empty()) {
         (false, ..) => (Conclusion::Error, Vec::new()),
         (true, false, _) => (Conclusion::Affected, yes),
@@ -37,7 +37,7 @@ mod tests {
     #[test]
     fn only_held_controls_and_proven_recipes_make_a_verdict() {
         use Conclusion::{Affected, Error, NotAffected};
-        use Role::{NegativeControl as Neg, PositiveControl as Pos, Recipe};
+        use Role::{Natural, NegativeControl as Neg, PositiveControl as Pos, Recipe};
         use Shown::{No, Unclear, Yes};
         type Row<'a> = (&'a [(Role, Shown)], Conclusion, &'a [usize]);
         let table: &[Row] = &[
@@ -57,6 +57,9 @@ mod tests {
             (&[(Recipe, No), (Neg, Unclear)], Error, &[1]),
             (&[(Recipe, Yes), (Neg, No), (Pos, No)], Error, &[2]),
             (&[(Recipe, No), (Neg, No), (Pos, Unclear)], Error, &[2]),
+            (&[(Recipe, No), (Natural, No)], Error, &[]),
+            (&[(Recipe, No), (Neg, No), (Natural, Unclear)], NotAffected, &[0]),
+            (&[(Recipe, Yes), (Neg, No), (Natural, No)], Affected, &[0]),
         ];
         for (rows, conclusion, deciding) in table {
             let check = |(n, &(role, shown)): (usize, &(Role, Shown))| Check {

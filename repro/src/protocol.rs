@@ -15,7 +15,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
 /// The version of this protocol, spoken in the hello.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// The longest line in bytes, its newline included.
 pub const MAX_LINE: usize = 64 * 1024;
@@ -33,13 +33,15 @@ pub struct Plan {
     pub version: u32,
     /// File names in [`MODULES_DIR`], in the order in which they have to be loaded.
     pub modules: Vec<String>,
-    /// The jobs; those that can run side by side do.
+    /// The jobs, each with an id of its own; those that can run side by side do, some at a time.
     pub jobs: Vec<Job>,
 }
 
 /// One reproducer to run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Job {
+    /// What the messages about it are marked with: no other job of the plan has it.
+    pub id: String,
     /// The reproducer's name, which is the bug's.
     pub bug: String,
     /// Milliseconds after which the agent kills the job and reports it as timed out.
@@ -47,6 +49,40 @@ pub struct Job {
     /// Settings of the profile to apply before the job starts: sysctl name (`net.ipv4.tcp_syncookies`) to value.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub sysctls: BTreeMap<String, String>,
+    /// Whether to go the natural road too: real sockets on both ends, nothing forged, for people to look at.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub natural: bool,
+    /// What to do wrong on purpose, to see that the reproducer is not fooled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mutation: Option<Mutation>,
+}
+
+impl Job {
+    /// A job under the kernel's own settings, whose id is its bug.
+    pub fn new(bug: &str, deadline_ms: u64) -> Self {
+        let (id, bug) = (bug.to_owned(), bug.to_owned());
+        Self { id, bug, deadline_ms, sysctls: BTreeMap::new(), natural: false, mutation: None }
+    }
+}
+
+/// A fault put into the reproducer's own surroundings. A reproducer under one may end in an error or in the right
+/// verdict, never in a wrong one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mutation {
+    /// The wire drops what the kernel sends a second time.
+    DropRetransmissions,
+    /// The peer closes its window.
+    CloseWindow,
+    /// The server's application never reads.
+    NeverRead,
+    /// The wall clock jumps, back and forth.
+    JumpClock,
+}
+
+impl Mutation {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::DropRetransmissions, Self::CloseWindow, Self::NeverRead, Self::JumpClock];
 }
 
 /// One line from the agent.
@@ -57,11 +93,13 @@ pub enum Message {
     Hello(Hello),
     /// A job has started.
     Started {
-        /// The job's bug.
-        bug: String,
+        /// The job's id.
+        job: String,
     },
     /// A piece of a job's packet capture.
     Capture(Capture),
+    /// What happened on one connection of a job, for people to look at.
+    TimeLine(TimeLine),
     /// What a job concluded. Exactly one for each job that started, unless the guest dies.
     Report(Report),
     /// A remark for people: an unusual thing that the agent met and went on from.
@@ -102,8 +140,8 @@ pub struct Hello {
 /// so they travel compressed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Capture {
-    /// The job's bug.
-    pub bug: String,
+    /// The job's id.
+    pub job: String,
     /// [`Packet`]s in the order in which the wire saw them: a JSON array, as a DEFLATE stream (RFC 1951), in standard
     /// base64 with padding.
     pub packed: String,
@@ -131,11 +169,8 @@ impl Capture {
     ///
     /// # Errors
     /// None that is known: what these types hold can be written as JSON.
-    pub fn pack(bug: &str, packets: &[Packet]) -> serde_json::Result<Self> {
-        let json = serde_json::to_vec(packets)?;
-        // Level 1 is the fastest, and finds what packets have in common.
-        let packed = STANDARD.encode(miniz_oxide::deflate::compress_to_vec(&json, 1));
-        Ok(Self { bug: bug.to_owned(), packed })
+    pub fn pack(job: &str, packets: &[Packet]) -> serde_json::Result<Self> {
+        Ok(Self { job: job.to_owned(), packed: pack(packets)? })
     }
 
     /// The packets.
@@ -143,10 +178,74 @@ impl Capture {
     /// # Errors
     /// Whatever a hostile guest can put there.
     pub fn unpack(&self) -> Result<Vec<Packet>, BadCapture> {
-        let bytes = STANDARD.decode(&self.packed)?;
-        let json = miniz_oxide::inflate::decompress_to_vec_with_limit(&bytes, MAX_UNPACKED);
-        Ok(serde_json::from_slice(&json.map_err(|_| BadCapture::Deflate)?)?)
+        unpack(&self.packed)
     }
+}
+
+/// A list as JSON, as a DEFLATE stream, in base64.
+fn pack(list: &[impl Serialize]) -> serde_json::Result<String> {
+    let json = serde_json::to_vec(list)?;
+    // Level 1 is the fastest, and finds what packets have in common.
+    Ok(STANDARD.encode(miniz_oxide::deflate::compress_to_vec(&json, 1)))
+}
+
+fn unpack<T: serde::de::DeserializeOwned>(packed: &str) -> Result<Vec<T>, BadCapture> {
+    let bytes = STANDARD.decode(packed)?;
+    let json = miniz_oxide::inflate::decompress_to_vec_with_limit(&bytes, MAX_UNPACKED);
+    Ok(serde_json::from_slice(&json.map_err(|_| BadCapture::Deflate)?)?)
+}
+
+/// What happened on one connection, in both directions: sequence numbers against time. The pieces of one name make
+/// one list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TimeLine {
+    /// The job's id.
+    pub job: String,
+    /// What it shows: `write`, `sendfile` …; a [`Check`] of the report has the same name.
+    pub name: String,
+    /// [`Segment`]s in the order in which the wire saw them, packed as in [`Capture::packed`].
+    pub packed: String,
+}
+
+impl TimeLine {
+    /// Packs segments.
+    ///
+    /// # Errors
+    /// None that is known.
+    pub fn pack(job: &str, name: &str, segments: &[Segment]) -> serde_json::Result<Self> {
+        Ok(Self { job: job.to_owned(), name: name.to_owned(), packed: pack(segments)? })
+    }
+
+    /// The segments.
+    ///
+    /// # Errors
+    /// Whatever a hostile guest can put there.
+    pub fn unpack(&self) -> Result<Vec<Segment>, BadCapture> {
+        unpack(&self.packed)
+    }
+}
+
+/// One segment of a time line. Sequence numbers are relative to each direction's first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Segment {
+    /// Microseconds since the connection's first segment.
+    pub at_us: u64,
+    /// Whether the sender of the data sent it (as opposed to its receiver).
+    pub data_way: bool,
+    /// Sequence number of its first byte.
+    pub seq: u32,
+    /// Bytes of data.
+    pub length: u32,
+    /// The acknowledgement number.
+    pub ack: u32,
+    /// The flags of the TCP header (RFC 9293, section 3.1).
+    pub flags: u8,
+    /// What it selectively acknowledges (RFC 2018): first byte, and the byte after the last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sack: Vec<(u32, u32)>,
+    /// Whether the wire lost it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub lost: bool,
 }
 
 /// One captured packet.
@@ -167,8 +266,8 @@ pub struct Packet {
 /// What one reproducer concluded.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Report {
-    /// The job's bug.
-    pub bug: String,
+    /// The job's id.
+    pub job: String,
     /// The conclusion.
     pub conclusion: Conclusion,
     /// One sentence for people: what was seen, in the kernel's words (bytes, counters, RTO).
@@ -219,6 +318,8 @@ pub enum Role {
     NegativeControl,
     /// Must show its effect on every kernel: proves that the road works.
     PositiveControl,
+    /// The natural road: what the bug looks like to people. It never decides.
+    Natural,
 }
 
 /// What a check showed.
@@ -254,7 +355,7 @@ mod tests {
     #[test]
     fn a_capture_that_unpacks_to_more_than_any_agent_sends_is_refused() {
         let bomb = miniz_oxide::deflate::compress_to_vec(&vec![b' '; 64 << 20], 9);
-        let capture = Capture { bug: String::new(), packed: STANDARD.encode(bomb) };
+        let capture = Capture { job: String::new(), packed: STANDARD.encode(bomb) };
         assert!(matches!(capture.unpack(), Err(BadCapture::Deflate)));
     }
 
@@ -264,7 +365,7 @@ mod tests {
         #[test]
         fn any_text_is_unpacked_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..400), text in ".{0,80}") {
             for packed in [STANDARD.encode(&bytes), text, STANDARD.encode(miniz_oxide::deflate::compress_to_vec(&bytes, 1))] {
-                let _ = Capture { bug: String::new(), packed }.unpack();
+                let _ = Capture { job: String::new(), packed }.unpack();
             }
         }
     }

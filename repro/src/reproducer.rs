@@ -6,7 +6,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::protocol::{Capture, Check, Conclusion, Job, MAX_LINE, Message, Packet, Report};
+use crate::protocol::{
+    Capture, Check, Conclusion, Job, MAX_LINE, Message, Mutation, Packet, Report, Segment, TimeLine,
+};
 use crate::sut::{namespace, sysctl};
 use crate::{syn_cookie_data_loss, tcp_fragment_stall};
 
@@ -22,6 +24,10 @@ pub const CAPTURE_ROOM: usize = 64 * 1024;
 
 /// Packets in one capture message: with 128 bytes of data a packet, its line stays below [`MAX_LINE`].
 const PACKETS_A_LINE: usize = 160;
+
+/// Segments in one message of a time line: a segment with three selective acknowledgements takes at most 200 bytes
+/// before it is compressed, so that its line stays below [`MAX_LINE`].
+const SEGMENTS_A_LINE: usize = 200;
 
 /// Code that provokes one bug and judges the outcome.
 #[derive(Clone, Copy, Debug)]
@@ -66,6 +72,10 @@ pub struct Context {
     pub ipv6: bool,
     /// The profile's sysctls.
     pub profile: Arc<BTreeMap<String, String>>,
+    /// Whether to go the natural road too.
+    pub natural: bool,
+    /// What to do wrong on purpose.
+    pub mutation: Option<Mutation>,
 }
 
 impl Context {
@@ -108,6 +118,16 @@ pub struct Findings {
     pub packets: Vec<Packet>,
     /// Whether the wires saw more than is kept.
     pub packets_cut: bool,
+    /// What happened on the natural road's connections, by the name of the check.
+    pub time_lines: Vec<(String, Vec<Segment>)>,
+}
+
+impl Findings {
+    /// That nothing could be judged.
+    pub fn error(why: String) -> Self {
+        let conclusion = Conclusion::Error;
+        Self { conclusion, why, checks: Vec::new(), packets: Vec::new(), packets_cut: false, time_lines: Vec::new() }
+    }
 }
 
 /// Runs the reproducer of one job and prints its messages, one a line, to stdout.
@@ -120,31 +140,38 @@ pub fn run_job(task: &str) -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    report_panics(job.bug.clone(), started);
+    report_panics(job.id.clone(), started);
     let Some(reproducer) = find(&job.bug) else {
         // PID 1 starts no process for a bug that it does not know.
         eprintln!("backproof-agent {SUBCOMMAND}: no reproducer is called `{}`", job.bug);
         return ExitCode::from(2);
     };
-    let context = Context { started, own_namespace, ipv6, profile: Arc::new(job.sysctls) };
-    let findings = match prepare(&context, reproducer) {
+    let Job { id, natural, mutation, sysctls, .. } = job;
+    let context = Context { started, own_namespace, ipv6, profile: Arc::new(sysctls), natural, mutation };
+    let findings = match context.enter_namespace() {
         Ok(()) => (reproducer.run)(&context),
-        Err(why) => {
-            Findings { conclusion: Conclusion::Error, why, checks: Vec::new(), packets: Vec::new(), packets_cut: false }
-        }
+        Err(why) => Findings::error(why),
     };
     for packets in findings.packets.chunks(PACKETS_A_LINE) {
-        match Capture::pack(&job.bug, packets) {
+        match Capture::pack(&id, packets) {
             Ok(capture) => print_message(&Message::Capture(capture)),
             Err(error) => eprintln!("backproof-agent: packing a capture: {error}"),
         }
     }
     if findings.packets_cut {
-        let text = format!("{}: packets beyond {CAPTURE_ROOM} bytes were not kept", job.bug);
+        let text = format!("{id}: packets beyond {CAPTURE_ROOM} bytes were not kept");
         print_message(&Message::Note { text });
     }
-    let Findings { conclusion, why, checks, .. } = findings;
-    print_message(&Message::Report(Report { bug: job.bug, conclusion, why, checks, took_ms: ms(started.elapsed()) }));
+    let Findings { conclusion, why, checks, time_lines, .. } = findings;
+    for (name, segments) in time_lines {
+        for segments in segments.chunks(SEGMENTS_A_LINE) {
+            match TimeLine::pack(&id, &name, segments) {
+                Ok(line) => print_message(&Message::TimeLine(line)),
+                Err(error) => eprintln!("backproof-agent: packing a time line: {error}"),
+            }
+        }
+    }
+    print_message(&Message::Report(Report { job: id, conclusion, why, checks, took_ms: ms(started.elapsed()) }));
     ExitCode::SUCCESS
 }
 
@@ -153,19 +180,11 @@ pub fn ms(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Enters the namespace, unless the profile contradicts the reproducer.
-fn prepare(context: &Context, reproducer: &Reproducer) -> Result<(), String> {
-    match reproducer.sets.iter().find(|name| context.profile.contains_key(**name)) {
-        Some(name) => Err(format!("the profile sets {name}, which this reproducer sets itself")),
-        None => context.enter_namespace(),
-    }
-}
-
 /// A panic becomes the job's report; the process then aborts, and PID 1 keeps the first report.
-fn report_panics(bug: String, started: Instant) {
+fn report_panics(job: String, started: Instant) {
     std::panic::set_hook(Box::new(move |panic| {
         print_message(&Message::Report(Report {
-            bug: bug.clone(),
+            job: job.clone(),
             conclusion: Conclusion::Error,
             why: format!("the reproducer panicked: {panic}"),
             checks: Vec::new(),

@@ -52,6 +52,9 @@ pub fn trials(families: &[Family]) -> Vec<Trial> {
 }
 
 fn run(context: &Context) -> Findings {
+    if context.profile.contains_key(SYSCTL) {
+        return Findings::error(format!("the profile sets {SYSCTL}, which this reproducer sets itself"));
+    }
     let families: &[Family] = if context.ipv6 { &[Family::V4, Family::V6] } else { &[Family::V4] };
     let capture = Capture::new(context.started, CAPTURE_ROOM);
     let (tried, (packets, packets_cut)) = match Wire::new(0, capture) {
@@ -64,7 +67,7 @@ fn run(context: &Context) -> Findings {
     let checks = judge::judge(&tried);
     let (conclusion, deciding) = conclude(&checks);
     let why = reason(conclusion, &deciding, &tried);
-    Findings { conclusion, why, checks, packets, packets_cut }
+    Findings { conclusion, why, checks, packets, packets_cut, time_lines: Vec::new() }
 }
 
 fn try_all(context: &Context, wire: &mut Wire, families: &[Family]) -> Vec<Tried> {

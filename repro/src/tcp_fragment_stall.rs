@@ -48,7 +48,7 @@ fn run(context: &Context) -> Findings {
         (Conclusion::Affected, [first, ..]) => format!("{}: {}", first.name, first.why),
         (_, all) => all.iter().map(|c| format!("{}: {}", c.name, c.why)).collect::<Vec<_>>().join("; "),
     };
-    Findings { conclusion, why, checks, packets, packets_cut }
+    Findings { conclusion, why, checks, packets, packets_cut, time_lines: Vec::new() }
 }
 
 struct Performed {

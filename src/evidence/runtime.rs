@@ -78,7 +78,7 @@ mod tests {
             why: "seen".to_owned(),
             facts: [].into(),
         });
-        Report { bug: "a-bug".to_owned(), conclusion, why: "said".to_owned(), checks: checks.collect(), took_ms: 1 }
+        Report { job: "a-bug".to_owned(), conclusion, why: "said".to_owned(), checks: checks.collect(), took_ms: 1 }
     }
 
     #[test]

@@ -116,7 +116,7 @@ mod tests {
     use super::*;
 
     fn plan() -> Plan {
-        let job = Job { bug: "a-bug".to_owned(), deadline_ms: 5000, sysctls: [].into() };
+        let job = Job::new("a-bug", 5000);
         Plan { version: VERSION, modules: vec![module_file("tun")], jobs: vec![job] }
     }
 

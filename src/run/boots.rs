@@ -63,12 +63,12 @@ impl BootEnd {
                 Message::Capture(capture) => match capture.unpack() {
                     Ok(packets) => {
                         kept += packets.len();
-                        end.packets.entry(capture.bug.clone()).or_default().extend(packets);
+                        end.packets.entry(capture.job.clone()).or_default().extend(packets);
                     }
                     // A capture is no witness: a verdict doesn't stand or fall with it.
-                    Err(error) => tracing::warn!(bug = capture.bug, %error, "a packet capture is lost"),
+                    Err(error) => tracing::warn!(job = capture.job, %error, "a packet capture is lost"),
                 },
-                Message::Hello(_) | Message::Started { .. } | Message::End { .. } => {}
+                Message::Hello(_) | Message::Started { .. } | Message::TimeLine(_) | Message::End { .. } => {}
             }
         }
         end
@@ -182,11 +182,7 @@ pub(super) fn milliseconds(seconds: f64) -> f64 {
 
 /// Boots a kernel with the reproducers of `bugs`.
 async fn boot_once(bench: &Bench<'_>, id: &BootId, bugs: &[&Bug], accel: Accel) -> anyhow::Result<Boot> {
-    let job = |bug: &&Bug| Job {
-        bug: bug.id.to_string(),
-        deadline_ms: u64::try_from(bug.deadline.as_millis()).unwrap_or(u64::MAX),
-        sysctls: BTreeMap::new(),
-    };
+    let job = |bug: &&Bug| Job::new(bug.id.as_str(), u64::try_from(bug.deadline.as_millis()).unwrap_or(u64::MAX));
     let plan = Plan {
         version: VERSION,
         modules: bench.modules.iter().map(|module| guest::module_file(&module.name)).collect(),

@@ -81,7 +81,7 @@ pub struct Settlement {
 ///
 /// A guest that died takes all its reports with it: a kernel that panics after it said that all is well is not well.
 pub fn by_boot(bug: &BugId, end: &BootEnd) -> Settlement {
-    let report = end.reports.iter().find(|report| report.bug == bug.as_str()).cloned();
+    let report = end.reports.iter().find(|report| report.job == bug.as_str()).cloned();
     let settled = match (&end.failure, &report) {
         (Some(failure), _) => Settled::Error(failure.clone()),
         (None, None) => Settled::Error("the agent ended without a report of this reproducer".to_owned()),

@@ -55,20 +55,20 @@ pub enum ProtocolFault {
     #[error("a second hello")]
     SecondHello,
     /// The plan does not have this job.
-    #[error("`{kind}` of job `{bug}`, which is not in the plan")]
+    #[error("`{kind}` of job `{job}`, which is not in the plan")]
     UnknownJob {
         /// The message's type.
         kind: &'static str,
-        /// The job's bug.
-        bug: String,
+        /// The job's id.
+        job: String,
     },
     /// A job started twice, reported twice, or reported without having started.
-    #[error("`{kind}` of job `{bug}`, which {state}")]
+    #[error("`{kind}` of job `{job}`, which {state}")]
     OutOfOrder {
         /// The message's type.
         kind: &'static str,
-        /// The job's bug.
-        bug: String,
+        /// The job's id.
+        job: String,
         /// Where the job stands.
         state: JobState,
     },
@@ -79,10 +79,10 @@ pub enum ProtocolFault {
         kind: &'static str,
     },
     /// The end came before all jobs had reported.
-    #[error("the end, while job `{bug}` {state}")]
+    #[error("the end, while job `{job}` {state}")]
     EndTooEarly {
-        /// The job's bug.
-        bug: String,
+        /// The job's id.
+        job: String,
         /// Where the job stands.
         state: JobState,
     },
@@ -136,7 +136,7 @@ impl Conversation {
         Self {
             // The protocol's limit counts the newline.
             splitter: Splitter::new(MAX_LINE - 1),
-            jobs: plan.iter().map(|job| (job.bug.clone(), JobState::Planned)).collect(),
+            jobs: plan.iter().map(|job| (job.id.clone(), JobState::Planned)).collect(),
             greeted: false,
             ended: false,
             messages: 0,
@@ -176,7 +176,7 @@ impl Conversation {
 
     /// The jobs that are in this state.
     pub(crate) fn jobs_in(&self, state: JobState) -> impl Iterator<Item = &str> {
-        self.jobs.iter().filter(move |&(_, &s)| s == state).map(|(bug, _)| bug.as_str())
+        self.jobs.iter().filter(move |&(_, &s)| s == state).map(|(job, _)| job.as_str())
     }
 
     fn line(&mut self, line: &Line<'_>, each: &mut impl FnMut(Message)) -> Result<(), ProtocolFault> {
@@ -223,19 +223,20 @@ impl Conversation {
         }
         match message {
             Message::Hello(_) | Message::Note { .. } => Ok(()),
-            Message::Started { bug } => self.advance(kind, bug, JobState::Planned, JobState::Running),
-            Message::Capture(capture) => self.advance(kind, &capture.bug, JobState::Running, JobState::Running),
-            Message::Report(report) => self.advance(kind, &report.bug, JobState::Running, JobState::Reported),
+            Message::Started { job } => self.advance(kind, job, JobState::Planned, JobState::Running),
+            Message::Capture(capture) => self.advance(kind, &capture.job, JobState::Running, JobState::Running),
+            Message::TimeLine(line) => self.advance(kind, &line.job, JobState::Running, JobState::Running),
+            Message::Report(report) => self.advance(kind, &report.job, JobState::Running, JobState::Reported),
             Message::End { reports } => self.end(*reports),
         }
     }
 
-    fn advance(&mut self, kind: &'static str, bug: &str, from: JobState, to: JobState) -> Result<(), ProtocolFault> {
-        let Some(state) = self.jobs.get_mut(bug) else {
-            return Err(ProtocolFault::UnknownJob { kind, bug: shown(bug.as_bytes()) });
+    fn advance(&mut self, kind: &'static str, job: &str, from: JobState, to: JobState) -> Result<(), ProtocolFault> {
+        let Some(state) = self.jobs.get_mut(job) else {
+            return Err(ProtocolFault::UnknownJob { kind, job: shown(job.as_bytes()) });
         };
         if *state != from {
-            return Err(ProtocolFault::OutOfOrder { kind, bug: bug.to_owned(), state: *state });
+            return Err(ProtocolFault::OutOfOrder { kind, job: job.to_owned(), state: *state });
         }
         *state = to;
         Ok(())
@@ -246,8 +247,8 @@ impl Conversation {
         if said != seen {
             return Err(ProtocolFault::LostReports { said, seen });
         }
-        if let Some((bug, &state)) = self.jobs.iter().find(|&(_, &s)| s != JobState::Reported) {
-            return Err(ProtocolFault::EndTooEarly { bug: bug.clone(), state });
+        if let Some((job, &state)) = self.jobs.iter().find(|&(_, &s)| s != JobState::Reported) {
+            return Err(ProtocolFault::EndTooEarly { job: job.clone(), state });
         }
         self.ended = true;
         Ok(())
@@ -255,16 +256,17 @@ impl Conversation {
 }
 
 /// The types of this version; a line of another type is a newer agent's and is ignored.
-const KINDS: [&str; 6] = ["hello", "started", "capture", "report", "note", "end"];
+const KINDS: [&str; 7] = ["hello", "started", "capture", "time-line", "report", "note", "end"];
 
 fn kind_of(message: &Message) -> &'static str {
     KINDS[match message {
         Message::Hello(_) => 0,
         Message::Started { .. } => 1,
         Message::Capture(_) => 2,
-        Message::Report(_) => 3,
-        Message::Note { .. } => 4,
-        Message::End { .. } => 5,
+        Message::TimeLine(_) => 3,
+        Message::Report(_) => 4,
+        Message::Note { .. } => 5,
+        Message::End { .. } => 6,
     }]
 }
 

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use super::*;
 
 fn plan(bugs: &[&str]) -> Vec<Job> {
-    bugs.iter().map(|b| Job { bug: (*b).to_owned(), deadline_ms: 1000, sysctls: BTreeMap::new() }).collect()
+    bugs.iter().map(|bug| Job::new(bug, 1000)).collect()
 }
 
 fn hello(version: u32) -> Message {
@@ -19,13 +19,13 @@ fn hello(version: u32) -> Message {
     })
 }
 
-fn started(bug: &str) -> Message {
-    Message::Started { bug: bug.into() }
+fn started(job: &str) -> Message {
+    Message::Started { job: job.into() }
 }
 
-fn report(bug: &str) -> Message {
+fn report(job: &str) -> Message {
     Message::Report(Report {
-        bug: bug.into(),
+        job: job.into(),
         conclusion: Conclusion::NotAffected,
         why: "retransmitted".into(),
         checks: Vec::new(),
@@ -68,7 +68,7 @@ fn whatever_breaks_the_protocol_is_told_by_its_name() {
     let talk = |messages: &[Message]| after(&messages.iter().flat_map(line).collect::<Vec<u8>>());
     let cases: Vec<(&str, Vec<u8>, &str)> = vec![
         ("a report before the hello", line(&report("a")), "`report` before the hello"),
-        ("another version", line(&hello(VERSION + 1)), "version 2 of the protocol"),
+        ("another version", line(&hello(VERSION + 1)), "version 3 of the protocol"),
         ("a second hello", talk(&[hello(VERSION)]), "a second hello"),
         ("an unknown job", talk(&[started("x\ny")]), "`started` of job `x\u{fffd}y`, which is not in the plan"),
         ("a report without a start", talk(&[report("a")]), "`report` of job `a`, which has not started"),
@@ -135,7 +135,7 @@ fn messages_without_end_are_cut_off() {
 
 #[test]
 fn every_message_has_the_type_that_it_is_called_by() {
-    let capture = Message::Capture(Capture { bug: "a".into(), packed: String::new() });
+    let capture = Message::Capture(Capture { job: "a".into(), packed: String::new() });
     let note = Message::Note { text: String::new() };
     for message in [hello(1), started("a"), capture, report("a"), note, end(0)] {
         let json = serde_json::to_value(&message).expect("JSON");

@@ -85,9 +85,9 @@ impl Boot {
     }
 
     /// The report of a job.
-    pub fn report(&self, bug: &str) -> Option<&Report> {
+    pub fn report(&self, job: &str) -> Option<&Report> {
         self.messages.iter().find_map(|m| match m {
-            Message::Report(report) if report.bug == bug => Some(report),
+            Message::Report(report) if report.job == job => Some(report),
             _ => None,
         })
     }

@@ -20,8 +20,8 @@ pub enum Waiting {
     NextJob,
     /// The report of a job that runs.
     Report {
-        /// The job's bug.
-        bug: String,
+        /// The job's id.
+        job: String,
     },
     /// The agent's end after the last report.
     End,
@@ -36,7 +36,7 @@ impl fmt::Display for Waiting {
             Self::Hello => f.write_str("the agent's hello"),
             Self::NextLine => f.write_str("the next line of the boot"),
             Self::NextJob => f.write_str("the start of the next job"),
-            Self::Report { bug } => write!(f, "the report of job {bug}"),
+            Self::Report { job } => write!(f, "the report of job {job}"),
             Self::End => f.write_str("the agent's end"),
             Self::Shutdown => f.write_str("the machine's restart after the agent's end"),
         }

@@ -35,7 +35,7 @@ pub(crate) async fn watch(
         accel,
         deadlines,
         observe,
-        limits: jobs.iter().map(|job| (job.bug.as_str(), Duration::from_millis(job.deadline_ms))).collect(),
+        limits: jobs.iter().map(|job| (job.id.as_str(), Duration::from_millis(job.deadline_ms))).collect(),
         console: Monitor::new(),
         agent: Conversation::new(jobs),
         messages: Vec::new(),
@@ -128,13 +128,13 @@ impl Watch<'_> {
         if self.agent.ended() {
             return (self.last_message + d.shutdown, Some(Waiting::Shutdown));
         }
-        let running = self.agent.jobs_in(JobState::Running).map(|bug| {
-            let limit = self.limits.get(bug).copied().unwrap_or_default();
-            let since = self.job_since.get(bug).copied().unwrap_or(self.started);
-            (since + limit + d.slack, bug)
+        let running = self.agent.jobs_in(JobState::Running).map(|job| {
+            let limit = self.limits.get(job).copied().unwrap_or_default();
+            let since = self.job_since.get(job).copied().unwrap_or(self.started);
+            (since + limit + d.slack, job)
         });
-        if let Some((limit, bug)) = running.min() {
-            return (limit, Some(Waiting::Report { bug: bug.to_owned() }));
+        if let Some((limit, job)) = running.min() {
+            return (limit, Some(Waiting::Report { job: job.to_owned() }));
         }
         let planned = self.agent.jobs_in(JobState::Planned).next().is_some();
         (self.last_message + d.step, Some(if planned { Waiting::NextJob } else { Waiting::End }))
@@ -182,8 +182,8 @@ impl Watch<'_> {
             }
             match message {
                 Message::Hello(hello) => self.console.agent_runs(hello.uptime_ms),
-                Message::Started { bug } => {
-                    self.job_since.insert(bug.clone(), now);
+                Message::Started { job } => {
+                    self.job_since.insert(job.clone(), now);
                 }
                 _ => {}
             }
@@ -226,7 +226,7 @@ impl Watch<'_> {
             Waiting::SignOfLife | Waiting::Hello => self.started,
             Waiting::NextLine => self.last_console,
             Waiting::NextJob | Waiting::End | Waiting::Shutdown => self.last_message,
-            Waiting::Report { ref bug } => self.job_since.get(bug).copied().unwrap_or(self.started),
+            Waiting::Report { ref job } => self.job_since.get(job).copied().unwrap_or(self.started),
         };
         let after = limit - since;
         let title = format!("no sign of {waiting} after {:.1} s", after.as_secs_f64());

@@ -6,11 +6,11 @@ use super::super::splat::SplatKind;
 use super::*;
 
 const BOOTED: &str = "[    0.000000] Linux version 6.1.0\r\n[    2.000000] Run /init as init process\r\n";
-const HELLO: &str = r#"{"type":"hello","version":1,"agent":"0","release":"6.1.0","build":"","cpus":1,"uptime_ms":2100,"features":{}}
+const HELLO: &str = r#"{"type":"hello","version":2,"agent":"0","release":"6.1.0","build":"","cpus":1,"uptime_ms":2100,"features":{}}
 "#;
-const STARTED: &str = "{\"type\":\"started\",\"bug\":\"a\"}\n";
+const STARTED: &str = "{\"type\":\"started\",\"job\":\"a\"}\n";
 const REPORT: &str =
-    "{\"type\":\"report\",\"bug\":\"a\",\"conclusion\":\"not-affected\",\"why\":\"\",\"checks\":[],\"took_ms\":1}\n";
+    "{\"type\":\"report\",\"job\":\"a\",\"conclusion\":\"not-affected\",\"why\":\"\",\"checks\":[],\"took_ms\":1}\n";
 const END: &str = "{\"type\":\"end\",\"reports\":1}\n";
 const RESTART: &str = "[    3.000000] reboot: machine restart\r\n";
 const OOPS: &str = "[    2.500000] BUG: kernel NULL pointer dereference, address: 0000000000000008\r\n\
@@ -18,7 +18,7 @@ const OOPS: &str = "[    2.500000] BUG: kernel NULL pointer dereference, address
 const WARNING: &str = "WARNING: CPU: 0 PID: 1 at net/ipv4/tcp.c:1 f+0x1/0x2\r\n";
 
 fn jobs() -> Vec<Job> {
-    vec![Job { bug: "a".into(), deadline_ms: 5000, sysctls: BTreeMap::new() }]
+    vec![Job::new("a", 5000)]
 }
 
 async fn play(accel: Accel, mut machine: Fake) -> (Boot, Fake, Vec<String>) {

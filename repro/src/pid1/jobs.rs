@@ -9,6 +9,10 @@ use crate::protocol::{Conclusion, Job, Message, Report};
 use crate::reproducer::{self, Reproducer, SUBCOMMAND, Task};
 use crate::sut::sysctl;
 
+/// Jobs that run side by side at most: more would only wait for each other's processor time, and their peers' answers
+/// would come late.
+const TOGETHER: usize = 6;
+
 /// Runs all jobs and says what they report; returns the number of reports.
 pub fn run_all(port: &mut Port, jobs: &[Job], features: &Features, missing_modules: &[String]) -> u32 {
     let mut reports = 0;
@@ -16,30 +20,30 @@ pub fn run_all(port: &mut Port, jobs: &[Job], features: &Features, missing_modul
     for job in jobs {
         match reproducer::find(&job.bug) {
             Some(reproducer) => match unmet(reproducer, features, missing_modules) {
-                Some((conclusion, why)) => reports += conclude(port, &job.bug, conclusion, why),
+                Some((conclusion, why)) => reports += conclude(port, &job.id, conclusion, why),
                 None if can_run_beside(job, reproducer, features) => together.push((job, reproducer)),
                 None => alone.push((job, reproducer)),
             },
             None => {
                 let why = format!("this agent has no reproducer called `{}`", job.bug);
-                reports += conclude(port, &job.bug, Conclusion::Error, why);
+                reports += conclude(port, &job.id, Conclusion::Error, why);
             }
         }
     }
     let ipv6 = features.has("ipv6");
     let start = |port: &mut Port, job: &Job, own_namespace| {
-        port.say(&Message::Started { bug: job.bug.clone() });
+        port.say(&Message::Started { job: job.id.clone() });
         let task = Task { job: job.clone(), own_namespace, ipv6 };
         // A task is strings and numbers, which always serialise.
         let task = serde_json::to_string(&task).unwrap_or_default();
-        Running::start(&job.bug, job.deadline_ms, Command::new("/proc/self/exe").args([SUBCOMMAND, &task]))
+        Running::start(&job.id, job.deadline_ms, Command::new("/proc/self/exe").args([SUBCOMMAND, &task]))
     };
-    let running: Vec<_> = together.into_iter().map(|(job, _)| start(port, job, true)).collect();
-    reports += watch(port, running);
+    let mut together = together.into_iter();
+    reports += watch(port, TOGETHER, |port| together.next().map(|(job, _)| start(port, job, true)));
     for (job, reproducer) in alone {
         let kept = Kept::of(reproducer.sets.iter().copied().chain(job.sysctls.keys().map(String::as_str)));
-        let running = start(port, job, false);
-        reports += watch(port, vec![running]);
+        let mut job = Some(job);
+        reports += watch(port, 1, |port| job.take().map(|job| start(port, job, false)));
         for text in kept.put_back() {
             port.say(&Message::Note { text });
         }
@@ -48,9 +52,9 @@ pub fn run_all(port: &mut Port, jobs: &[Job], features: &Features, missing_modul
 }
 
 /// Says a report that needs no process. It starts and ends all the same: the protocol has no other report.
-fn conclude(port: &mut Port, bug: &str, conclusion: Conclusion, why: String) -> u32 {
-    port.say(&Message::Started { bug: bug.to_owned() });
-    port.say(&Message::Report(Report { bug: bug.to_owned(), conclusion, why, checks: Vec::new(), took_ms: 0 }));
+fn conclude(port: &mut Port, job: &str, conclusion: Conclusion, why: String) -> u32 {
+    port.say(&Message::Started { job: job.to_owned() });
+    port.say(&Message::Report(Report { job: job.to_owned(), conclusion, why, checks: Vec::new(), took_ms: 0 }));
     1
 }
 
@@ -93,7 +97,7 @@ mod tests {
 
     fn job(sysctls: &[&str]) -> Job {
         let sysctls = sysctls.iter().map(|name| ((*name).to_owned(), "1".to_owned())).collect();
-        Job { bug: "syn-cookie-data-loss".to_owned(), deadline_ms: 1, sysctls }
+        Job { sysctls, ..Job::new("syn-cookie-data-loss", 1) }
     }
 
     #[test]

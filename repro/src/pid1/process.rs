@@ -21,7 +21,7 @@ const MAX_OUTPUT: usize = 1 << 20;
 /// A job's process.
 #[derive(Debug)]
 pub struct Running {
-    bug: String,
+    id: String,
     started: Instant,
     deadline: Instant,
     deadline_ms: u64,
@@ -45,7 +45,7 @@ pub struct Running {
 
 impl Running {
     /// Starts the process of a job: `command`, which prints the job's messages.
-    pub fn start(bug: &str, deadline_ms: u64, command: &mut Command) -> Self {
+    pub fn start(id: &str, deadline_ms: u64, command: &mut Command) -> Self {
         let started = Instant::now();
         let mut spawn = || {
             let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
@@ -54,7 +54,7 @@ impl Running {
         };
         let process = spawn();
         Self {
-            bug: bug.to_owned(),
+            id: id.to_owned(),
             started,
             // A deadline beyond the clock's end is none that anybody sees pass.
             deadline: started.checked_add(Duration::from_millis(deadline_ms)).unwrap_or(started),
@@ -125,11 +125,11 @@ impl Running {
         }
         match serde_json::from_str(&line) {
             // The report is held back until the process has ended well: what crashes after it has not.
-            Ok(Message::Report(report)) if report.bug == self.bug => _ = self.report.get_or_insert(report),
-            Ok(message @ (Message::Capture(_) | Message::Note { .. })) => port.say(&message),
+            Ok(Message::Report(report)) if report.job == self.id => _ = self.report.get_or_insert(report),
+            Ok(message @ (Message::Capture(_) | Message::TimeLine(_) | Message::Note { .. })) => port.say(&message),
             _ => {
                 self.nonsense += 1;
-                port.say(&Message::Note { text: format!("{} printed what is no message: {line:.200}", self.bug) });
+                port.say(&Message::Note { text: format!("{} printed what is no message: {line:.200}", self.id) });
             }
         }
     }
@@ -144,7 +144,7 @@ impl Running {
         };
         let error = |why| {
             let took_ms = ms(self.started.elapsed());
-            Report { bug: self.bug.clone(), conclusion: Conclusion::Error, why, checks: Vec::new(), took_ms }
+            Report { job: self.id.clone(), conclusion: Conclusion::Error, why, checks: Vec::new(), took_ms }
         };
         match (self.report, ended) {
             (Some(report), None) => report,
@@ -183,10 +183,19 @@ fn signal_name(signal: i32) -> String {
     name.to_owned()
 }
 
-/// Watches the jobs until all have ended; says their reports as they end.
-pub fn watch(port: &mut Port, mut jobs: Vec<Running>) -> u32 {
+/// Runs jobs, this many at a time, until there is no next one and all have ended; says their reports as they end.
+pub fn watch(port: &mut Port, at_a_time: usize, mut next: impl FnMut(&mut Port) -> Option<Running>) -> u32 {
     let mut reports = 0;
-    while !jobs.is_empty() {
+    let mut jobs: Vec<Running> = Vec::new();
+    loop {
+        while jobs.len() < at_a_time
+            && let Some(job) = next(port)
+        {
+            jobs.push(job);
+        }
+        if jobs.is_empty() {
+            return reports;
+        }
         if jobs.iter().all(|job| !job.silent) {
             wait_for_output(port, &mut jobs);
         }
@@ -200,7 +209,6 @@ pub fn watch(port: &mut Port, mut jobs: Vec<Running>) -> u32 {
             reports += 1;
         }
     }
-    reports
 }
 
 /// Waits until a job prints something or its deadline passes, and takes what was printed.
@@ -238,8 +246,8 @@ mod tests {
     fn run(script: &str, deadline_ms: u64) -> (Report, Vec<Message>) {
         let file = tempfile::tempfile().expect("a temporary file");
         let mut port = Port::to(file.try_clone().expect("a second handle"));
-        let job = Running::start("bug", deadline_ms, Command::new("sh").args(["-c", script]));
-        assert_eq!(watch(&mut port, vec![job]), 1);
+        let mut job = Some(Running::start("bug", deadline_ms, Command::new("sh").args(["-c", script])));
+        assert_eq!(watch(&mut port, 2, |_| job.take()), 1);
         let mut said = String::new();
         io::Seek::rewind(&mut &file).expect("a file");
         (&file).read_to_string(&mut said).expect("UTF-8");
@@ -251,12 +259,12 @@ mod tests {
     }
 
     const GOOD: &str =
-        r#"{"type":"report","bug":"bug","conclusion":"not-affected","why":"fine","checks":[],"took_ms":1}"#;
+        r#"{"type":"report","job":"bug","conclusion":"not-affected","why":"fine","checks":[],"took_ms":1}"#;
 
     #[test]
     fn a_report_counts_only_where_the_process_ended_well() {
         let good = format!("echo '{GOOD}'");
-        let other = good.replace(r#""bug":"bug""#, r#""bug":"other""#);
+        let other = good.replace(r#""job":"bug""#, r#""job":"other""#);
         let panicked = good.replace("not-affected", "error").replace("fine", "the reproducer panicked: here");
         for (script, conclusion, why) in [
             (good.clone(), Conclusion::NotAffected, "fine"),
@@ -288,9 +296,26 @@ mod tests {
     #[test]
     fn what_is_no_message_becomes_a_note_and_captures_pass() {
         let script =
-            format!("echo nonsense; echo '{{\"type\":\"capture\",\"bug\":\"bug\",\"packed\":\"\"}}'; echo '{GOOD}'");
+            format!("echo nonsense; echo '{{\"type\":\"capture\",\"job\":\"bug\",\"packed\":\"\"}}'; echo '{GOOD}'");
         let (_, said) = run(&script, 20_000);
         assert!(matches!(&said[..], [Message::Note { .. }, Message::Capture(_)]), "{said:?}");
+    }
+
+    #[test]
+    fn no_more_jobs_run_at_a_time_than_may() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let mut port = Port::to(tempfile::tempfile().expect("a temporary file"));
+        let mut left = 5;
+        // Each job fails where a third one runs beside it; its report does not matter here.
+        let script = "mkdir $0/a 2>/dev/null && d=a || { mkdir $0/b 2>/dev/null && d=b || touch $0/too-many; }
+            sleep 0.05; rmdir $0/$d";
+        let next = |_: &mut Port| {
+            left = u32::checked_sub(left, 1)?;
+            let mut command = Command::new("sh");
+            Some(Running::start("bug", 20_000, command.args(["-c", script]).arg(folder.path())))
+        };
+        assert_eq!(watch(&mut port, 2, next), 5);
+        assert!(!folder.path().join("too-many").exists());
     }
 
     #[test]
