@@ -5,7 +5,7 @@
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
-.PHONY: run test setup lint bench install clean
+.PHONY: run test setup lint bench soak install clean
 
 ARGS ?=
 
@@ -28,6 +28,12 @@ lint:
 bench: setup
 	@cargo build --release --quiet
 	@cargo bench --bench boot
+
+# Whether a reproducer is ever wrong: control kernels, many boots, a host far too busy. Takes an hour.
+soak: setup
+	@cargo build --release --quiet
+	@target/release/backproof controls build
+	@cargo bench --bench soak -- $(ARGS)
 
 install: setup
 	cargo install --path . --locked
