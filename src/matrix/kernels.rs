@@ -16,8 +16,8 @@ pub(super) const CONTROL_TAG: &str = "control";
 
 /// The keys of a kernel.
 pub(super) const KEYS: [&str; 15] = [
-    "name", "apt", "deb", "image", "tree", "control", "tags", "optional", "bugs", "expect", "memory", "cpus", "cmdline",
-    "machine", "timeout",
+    "name", "apt", "deb", "image", "tree", "control", "tags", "optional", "bugs", "expect", "memory", "cpus",
+    "cmdline", "machine", "timeout",
 ];
 
 impl Checker<'_, '_> {

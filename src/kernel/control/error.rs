@@ -81,7 +81,10 @@ pub enum BuildError {
         there: &'static str,
     },
     /// A patch does not fit the source.
-    #[error("{control} ({line}): {} failed: the patch does not fit {file}: {why}; another release of {line} may do", Step::Patch)]
+    #[error(
+        "{control} ({line}): {} failed: the patch does not fit {file}: {why}; another release of {line} may do",
+        Step::Patch
+    )]
     Patch {
         /// The control.
         control: String,
@@ -168,9 +171,7 @@ impl BuildError {
     pub(super) fn io(step: Step, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |source| match source.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-                Self::DiskFull { step, path, needs_mib: None }
-            }
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::DiskFull { step, path, needs_mib: None },
             _ => Self::Io { step, path, source },
         }
     }

@@ -125,9 +125,7 @@ pub fn build(wanted: &Wanted, with: &Build) -> Outcome {
 
 fn build_all(wanted: &Wanted, with: &Build, outcome: &mut Outcome) -> Result<(), BuildError> {
     let toolchain = toolchain()?;
-    for folder in ["controls/kept", "controls/sources"] {
-        make_folder(&with.store.path(folder))?;
-    }
+    make_folder(&with.store.path("controls/kept"))?;
     match wanted.source {
         Some(path) => {
             let asked = &wanted.lines;

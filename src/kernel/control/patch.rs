@@ -52,7 +52,8 @@ mod tests {
 
     use super::*;
 
-    const PATCH: &str = "Says why.\n\n--- a/net/x.c\n+++ b/net/x.c\n@@ -2,3 +2,4 @@\n two\n+two and a half\n three\n four\n";
+    const PATCH: &str =
+        "Says why.\n\n--- a/net/x.c\n+++ b/net/x.c\n@@ -2,3 +2,4 @@\n two\n+two and a half\n three\n four\n";
 
     fn applied(patch: &str, before: &str) -> Result<String, String> {
         let changed = apply(patch, |path| {

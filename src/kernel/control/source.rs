@@ -49,7 +49,8 @@ pub(super) fn package(line: &'static Line, with: &Obtain) -> Result<Source, Buil
     let package = match known {
         Some(package) => package,
         None => {
-            let found = apt::source_package(&line.package, &line.suite, with).map_err(BuildError::cache(Step::Fetch))?;
+            let found =
+                apt::source_package(&line.package, &line.suite, with).map_err(BuildError::cache(Step::Fetch))?;
             with.store.write_record(&record, &found).map_err(BuildError::cache(Step::Fetch))?;
             found
         }
@@ -83,9 +84,7 @@ pub(super) fn named(path: &Path, asked: &[&Line], with: &Obtain) -> Result<Sourc
             let id = SourceId { what: path.display().to_string(), sha256 };
             Ok(Source { id, line, kind })
         }
-        None => {
-            Err(BuildError::OtherLine { path: path.clone(), found: release, expected: expected.join(" or ") })
-        }
+        None => Err(BuildError::OtherLine { path: path.clone(), found: release, expected: expected.join(" or ") }),
     }
 }
 
@@ -225,9 +224,8 @@ fn refuse_built(tree: &Path) -> Result<(), BuildError> {
 /// MiB that are free where the store is.
 pub(super) fn free_mib(store: &Store) -> Result<u64, BuildError> {
     let folder = store.folder();
-    let free = rustix::fs::statvfs(folder).map_err(|error| {
-        BuildError::cache(Step::Unpack)(ObtainError::io("looking at", folder, error.into()))
-    })?;
+    let free = rustix::fs::statvfs(folder)
+        .map_err(|error| BuildError::cache(Step::Unpack)(ObtainError::io("looking at", folder, error.into())))?;
     Ok(free.f_bavail.saturating_mul(free.f_frsize) >> 20)
 }
 

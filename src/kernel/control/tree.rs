@@ -193,3 +193,7 @@ pub(super) fn remove(folder: &Path) -> Result<(), BuildError> {
 fn boot_id() -> String {
     fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default()
 }
+
+#[cfg(test)]
+#[path = "tree_tests.rs"]
+mod tests;
