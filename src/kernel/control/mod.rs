@@ -16,6 +16,7 @@ mod unpack;
 
 use std::ffi::OsString;
 use std::fs;
+use std::io::ErrorKind;
 use std::num::NonZero;
 use std::path::Path;
 use std::time::Instant;
@@ -253,10 +254,10 @@ fn build_one(
         why: misfit.why,
     })?;
     let building = tree.begin()?;
-    let done = job.configure().and_then(|()| job.make(Step::Compile, &[&job.version(), "bzImage"]));
-    // Also where make failed: it has ended by itself, and removed what it had half made.
+    job.configure()?;
+    let output_lines = job.make(Step::Compile, &[&job.version(), "bzImage"])?;
+    // Not where make failed: make deletes the target of a command that fails, but not on every disk that is full.
     building.end()?;
-    let output_lines = done?;
     (with.tell)(Event::Step(Step::Keep));
     let cpu_seconds = make::children_cpu().zip(cpu).map(|(after, before)| after.saturating_sub(before).as_secs_f64());
     let cost = Cost { cpu_seconds, seconds: began.elapsed().as_secs_f64(), output_lines };
@@ -282,24 +283,32 @@ impl Job<'_> {
     /// Makes the .config, unless the one that lies there was made of the same lines, and checks it.
     fn configure(&self) -> Result<(), BuildError> {
         let (obj, wanted) = (self.tree.obj(), &self.recipe.config);
-        let (asked, config) = (obj.join("backproof.config"), obj.join(".config"));
+        let (asked, draft, config) =
+            (obj.join("backproof.config"), obj.join("backproof.config.new"), obj.join(".config"));
         let is_made = fs::read_to_string(&asked).is_ok_and(|made| made == *wanted) && config.is_file();
         if !is_made {
-            (self.with.tell)(Event::Step(Step::Configure));
-            // Named only when Kconfig has made something of it.
-            let draft = obj.join("backproof.config.new");
+            // Else a kill in the middle would leave the old name beside another .config.
+            match fs::remove_file(&asked) {
+                Err(error) if error.kind() != ErrorKind::NotFound => {
+                    return Err(BuildError::io(Step::Configure, &asked)(error));
+                }
+                _ => {}
+            }
             fs::write(&draft, wanted).map_err(BuildError::io(Step::Configure, &draft))?;
             let all = format!("KCONFIG_ALLCONFIG={}", draft.display());
             self.make(Step::Configure, &[&all, "allnoconfig"])?;
-            fs::rename(&draft, &asked).map_err(BuildError::io(Step::Configure, &asked))?;
         }
         let made = fs::read_to_string(&config).map_err(BuildError::io(Step::Configure, &config))?;
         let lost = config::lost(wanted, &made);
-        if lost.is_empty() {
+        if !lost.is_empty() {
+            let (control, line) = (self.recipe.control.name.to_string(), self.recipe.line.name.clone());
+            return Err(BuildError::Config { control, line, lost, log: self.log.to_owned() });
+        }
+        if is_made {
             return Ok(());
         }
-        let (control, line) = (self.recipe.control.name.to_string(), self.recipe.line.name.clone());
-        Err(BuildError::Config { control, line, lost, log: self.log.to_owned() })
+        // Under its own name only once Kconfig has made all of it.
+        fs::rename(&draft, &asked).map_err(BuildError::io(Step::Configure, &asked))
     }
 
     /// Runs make; the number of lines that it printed.

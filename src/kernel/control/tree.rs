@@ -4,7 +4,7 @@
 //! controls/<line>/<source>/src       the source, with the last control's patch in it
 //!                         /pristine  the files that some patch has changed, as they came
 //!                         /obj       the objects
-//!                         /building  there while make works: whoever finds it knows that make was killed
+//!                         /building  there while make works: whoever finds it knows that make was killed or failed
 //! ```
 
 use std::ffi::OsString;
@@ -87,7 +87,7 @@ impl Tree {
         store.write_bytes(&to, &text).map_err(BuildError::cache(Step::Patch))
     }
 
-    /// Marks the objects as being made; mends them first where make was killed in the middle.
+    /// Marks the objects as being made; mends them first where make did not come to its end.
     pub(super) fn begin(&self) -> Result<Building, BuildError> {
         let (mark, obj) = (self.folder.join("building"), self.obj());
         let now = boot_id();
@@ -121,7 +121,7 @@ pub(super) struct Building {
 }
 
 impl Building {
-    /// Takes the mark away: make has ended by itself, and has removed what it had half made.
+    /// Takes the mark away, because make has made everything.
     pub(super) fn end(self) -> Result<(), BuildError> {
         let synced = File::open(&self.obj).and_then(|folder| Ok(rustix::fs::syncfs(folder)?));
         synced.map_err(BuildError::io(Step::Compile, &self.obj))?;
