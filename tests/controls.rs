@@ -1,5 +1,4 @@
 //! Building control kernels, of sources that compile in no time: what is kept, what is said, what is left behind.
-//! tests/control_kernels.rs asks whether the real ones do what is expected of them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -39,7 +38,6 @@ fn build(lab: &Lab, names: &[&str]) -> (Ran, Value) {
 }
 
 /// A build that is in the middle of compiling b.c, and the processes of it.
-#[expect(clippy::zombie_processes, reason = "the caller waits for it; a test that fails ends everything")]
 fn held(lab: &Lab, source: &FakeSource) -> (Child, Vec<u32>) {
     source.hold();
     let child = lab.command(&args(&["stock"])).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("it starts");

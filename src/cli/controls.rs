@@ -207,7 +207,7 @@ fn chosen(
 fn build_text(outcome: &Outcome) -> String {
     let mut text = String::new();
     if !outcome.built.is_empty() {
-        let _ = writeln!(text, "{:28}{:6}{:>8}{:>8}  {}", "control", "line", "cpu s", "wall s", "release");
+        let _ = writeln!(text, "{:28}{:6}{:>8}{:>8}  release", "control", "line", "cpu s", "wall s");
     }
     for built in &outcome.built {
         let cpu = built.cpu_seconds.map_or_else(|| "-".to_owned(), |s| format!("{s:.1}"));
