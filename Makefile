@@ -5,9 +5,19 @@
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
-.PHONY: run test setup lint bench soak install clean
+.PHONY: run test setup controls lint bench soak install clean
 
 ARGS ?=
+
+# Installs what is in the array `missing`.
+define INSTALL
+if [ "$${#missing[@]}" -gt 0 ]; then \
+	echo "Installing $${missing[*]} with apt" >&2; \
+	as_root=(); [ "$$(id -u)" = 0 ] || as_root=(sudo); \
+	"$${as_root[@]}" apt-get update -q >&2; \
+	DEBIAN_FRONTEND=noninteractive "$${as_root[@]}" apt-get install -y -q --no-install-recommends "$${missing[@]}" >&2; \
+fi
+endef
 
 run: setup
 	@cargo build --release --quiet
@@ -29,10 +39,19 @@ bench: setup
 	@cargo build --release --quiet
 	@cargo bench --bench boot
 
-# Whether a reproducer is ever wrong: control kernels, many boots, a host far too busy. Takes an hour.
-soak: setup
+# Kernels whose truth is known, to judge the verifier by: a quarter of an hour of compiling for each line, once.
+controls: setup
+	@missing=(); \
+	for tool in gcc make ld; do command -v $$tool >/dev/null || missing=(build-essential); done; \
+	for tool in flex bison bc; do command -v $$tool >/dev/null || missing+=($$tool); done; \
+	command -v xz >/dev/null || missing+=(xz-utils); \
+	[ -e /usr/include/gelf.h ] || missing+=(libelf-dev); \
+	$(INSTALL)
 	@cargo build --release --quiet
-	@target/release/backproof controls build
+	@target/release/backproof controls build $(ARGS)
+
+# Whether a reproducer is ever wrong: control kernels, many boots, a host far too busy. Takes most of an hour.
+soak: controls
 	@cargo bench --bench soak -- $(ARGS)
 
 install: setup
@@ -44,12 +63,7 @@ setup:
 	command -v qemu-system-x86_64 >/dev/null || missing+=(qemu-system-x86); \
 	command -v cc >/dev/null || missing+=(gcc libc6-dev); \
 	command -v cargo >/dev/null || { echo "make: no Rust toolchain here: install one with rustup" >&2; exit 1; }; \
-	if [ "$${#missing[@]}" -gt 0 ]; then \
-		echo "Installing $${missing[*]} with apt" >&2; \
-		as_root=(); [ "$$(id -u)" = 0 ] || as_root=(sudo); \
-		"$${as_root[@]}" apt-get update -q >&2; \
-		DEBIAN_FRONTEND=noninteractive "$${as_root[@]}" apt-get install -y -q --no-install-recommends "$${missing[@]}" >&2; \
-	fi
+	$(INSTALL)
 
 clean:
 	cargo clean
