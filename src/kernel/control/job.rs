@@ -28,8 +28,9 @@ pub(super) fn build(
 ) -> Result<Built, BuildError> {
     let (line, control) = (&recipe.line.name, &recipe.control.name);
     let is_first = !tree.obj().join("vmlinux").exists();
-    let usual = if is_first { OUTPUT_LINES.0 } else { OUTPUT_LINES.1 };
-    let output_lines = if is_first { usual } else { kept::output_lines(recipe, with.store).unwrap_or(usual) };
+    // The last time may have been the first of its line, which tells nothing of this one.
+    let last_time = || kept::output_lines(recipe, with.store).filter(|lines| *lines < OUTPUT_LINES.0 / 2);
+    let output_lines = if is_first { OUTPUT_LINES.0 } else { last_time().unwrap_or(OUTPUT_LINES.1) };
     (with.tell)(Event::Started { line: line.clone(), control: control.to_string(), output_lines });
     let logs = with.store.path(&format!("controls/{line}/logs"));
     make_folder(&logs)?;

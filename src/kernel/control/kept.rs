@@ -42,9 +42,10 @@ pub struct Built {
     pub source: SourceId,
     /// What it was compiled with: the first line of each program's `--version`.
     pub toolchain: String,
-    /// Seconds of processor time that make and its children took; `None` where the host does not tell.
+    /// Seconds of processor time that make and its children took, in the run that came to the end; `None` where the
+    /// host does not tell.
     pub cpu_seconds: Option<f64>,
-    /// Seconds that it took by the clock.
+    /// Seconds that this run took by the clock.
     pub seconds: f64,
     /// Lines that make printed: how far the next build of it is can be told by that.
     pub(super) output_lines: u64,
