@@ -339,6 +339,7 @@ mod tests {
             states: StateSet::affected(),
             strength: Strength::Decisive,
             why: "rto:236 backoff:3 \u{1b}[2J w20376".to_owned(),
+            mitigated: false,
             artefacts: Vec::new(),
         };
         Settled::Findings(Ledger { findings: vec![finding] })

@@ -194,8 +194,14 @@ mod tests {
     }
 
     fn runtime(states: StateSet, strength: Strength) -> Settled {
-        let finding =
-            Finding { witness: Witness::Runtime, states, strength, why: "seen".to_owned(), artefacts: Vec::new() };
+        let finding = Finding {
+            witness: Witness::Runtime,
+            states,
+            strength,
+            why: "seen".to_owned(),
+            mitigated: false,
+            artefacts: Vec::new(),
+        };
         Settled::Findings(Ledger { findings: vec![finding] })
     }
 
