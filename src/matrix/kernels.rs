@@ -172,7 +172,7 @@ impl Checker<'_, '_> {
     }
 
     /// A path that starts at the matrix's folder.
-    fn path(&mut self, node: &Node) -> Option<PathBuf> {
+    pub(super) fn path(&mut self, node: &Node) -> Option<PathBuf> {
         let path = self.value(node, "path", fields::path)?;
         Some(self.folder.join(path))
     }

@@ -2,6 +2,7 @@
 //!
 //! The table and the JSON document show what a run came to; [`Live`] shows it while it goes on.
 
+mod grid;
 mod live;
 mod table;
 mod text;

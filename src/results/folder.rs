@@ -4,20 +4,20 @@
 //! planned cell as an error, so that a run that dies leaves what was finished and claims nothing else. Consoles and
 //! QMP lines are appended as they come.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use backproof_repro::protocol::Packet;
 use serde::Serialize;
 
 use super::document::{MatrixDocument, RunRecord, SCHEMA_VERSION, Unjudged};
 use super::pcapng::pcapng;
-use crate::run::{BootId, Cell, Event, Question, Recording, Tally};
-use crate::words::ProfileName;
+use super::time_line;
+use crate::run::{BootId, Cell, ControlFault, Event, Question, Recording, Seen, Tally};
+use crate::words::{JobId, KernelName};
 
 /// A results folder that cannot be written.
 #[derive(Debug, thiserror::Error)]
@@ -56,7 +56,7 @@ pub struct Folder {
     run: RunRecord,
     planned: Vec<Question>,
     kernels: Vec<crate::run::KernelRecord>,
-    judged: HashMap<(String, String), Cell>,
+    judged: HashMap<(KernelName, JobId), Cell>,
     open: HashMap<BootId, BootFiles>,
 }
 
@@ -124,7 +124,7 @@ impl Folder {
                 }
                 self.write_document().map(drop)
             }
-            Event::Judged { cell, packets } => self.judge(cell, packets),
+            Event::Judged { cell, seen } => self.judge(cell, seen),
             Event::Done { .. } => self.write_document().map(drop),
             Event::Obtaining { .. } | Event::Stage { .. } | Event::AcceleratorFellBack { .. } | Event::Note { .. } => {
                 Ok(())
@@ -151,7 +151,7 @@ impl Folder {
             .planned
             .iter()
             .map(|question| {
-                let key = (question.kernel.to_string(), question.bug.to_string());
+                let key = (question.kernel.clone(), question.job.clone());
                 self.judged.get(&key).cloned().unwrap_or_else(|| unjudged.cell(question))
             })
             .collect();
@@ -164,6 +164,7 @@ impl Folder {
         };
         MatrixDocument {
             schema_version: SCHEMA_VERSION,
+            cannot_be_trusted: wrong_controls(&cells),
             run: RunRecord {
                 seconds: if self.run.finished { self.run.seconds } else { seconds(self.began) },
                 ..self.run.clone()
@@ -213,37 +214,52 @@ impl Folder {
         file.write_all(bytes).at(path)
     }
 
-    fn judge(&mut self, cell: &Cell, packets: &[Packet]) -> Result<(), FolderError> {
-        let name = cell_folder(cell);
+    fn judge(&mut self, cell: &Cell, seen: &Seen) -> Result<(), FolderError> {
+        let name = format!("{}/{}", cell.kernel, cell.job());
         let folder = self.path.join(&name);
         fs::create_dir_all(&folder).at(&folder)?;
-        let mut cell = cell.clone();
-        if !packets.is_empty() {
-            let path = folder.join("wire.pcapng");
+        let mut files = Vec::new();
+        if !seen.packets.is_empty() {
             // The packets are a guest's word: what cannot be written of them is no reason to stop.
-            match pcapng(packets) {
-                Ok(bytes) => {
-                    fs::write(&path, bytes).at(&path)?;
-                    for finding in &mut cell.findings {
-                        finding.artefacts.push(format!("{name}/wire.pcapng"));
-                    }
-                }
+            match pcapng(&seen.packets) {
+                Ok(bytes) => files.push(("wire.pcapng".to_owned(), bytes)),
                 Err(error) => tracing::warn!(cell = name, %error, "a packet capture is lost"),
             }
         }
+        files.extend(time_lines(cell, seen));
+        let mut cell = cell.clone();
+        for (file, bytes) in files {
+            let path = folder.join(&file);
+            fs::write(&path, bytes).at(&path)?;
+            for finding in &mut cell.findings {
+                finding.artefacts.push(format!("{name}/{file}"));
+            }
+        }
         write_json(&folder.join("ledger.json"), &cell, false)?;
-        self.judged.insert((cell.kernel.to_string(), cell.bug.to_string()), cell);
+        self.judged.insert((cell.kernel.clone(), cell.job()), cell);
         Ok(())
     }
 }
 
-/// A cell's folder below the run's.
-fn cell_folder(cell: &Cell) -> String {
-    if cell.profile == ProfileName::default_profile() {
-        format!("{}/{}", cell.kernel, cell.bug)
-    } else {
-        format!("{}/{}@{}", cell.kernel, cell.bug, cell.profile)
+fn wrong_controls(cells: &[Cell]) -> Vec<String> {
+    let wrong = cells.iter().filter(|cell| cell.control_fault() == Some(ControlFault::Wrong));
+    wrong.filter_map(Cell::control_complaint).collect()
+}
+
+/// The files of a cell's time lines: a table and a graph of each.
+fn time_lines(cell: &Cell, seen: &Seen) -> Vec<(String, Vec<u8>)> {
+    let mut named = BTreeSet::new();
+    let mut files = Vec::new();
+    for (name, segments) in &seen.time_lines {
+        let Some(part) = time_line::file_part(name).filter(|part| named.insert(part.clone())) else {
+            tracing::warn!(kernel = %cell.kernel, job = %cell.job(), ?name, "a time line's name makes no file's name");
+            continue;
+        };
+        let title = format!("{}  {}  {name}", cell.kernel, cell.job());
+        files.push((format!("timeline-{part}.tsv"), time_line::tsv(segments).into_bytes()));
+        files.push((format!("timeline-{part}.svg"), time_line::svg(&title, segments).into_bytes()));
     }
+    files
 }
 
 /// Writes a JSON file whole or not at all, whenever this process is killed; with `durable` also when the power goes.
