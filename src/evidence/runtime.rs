@@ -69,6 +69,8 @@ fn incoherence(report: &Report) -> Option<String> {
         (false, None) => of(Role::Recipe).find(|c| c.shown != Shown::No).and_then(|c| named(c, "could not tell")),
         (true, Some(_)) => None,
     }
+    // The natural road never decides, and a pass that it contradicts is none.
+    .or_else(|| of(Role::Natural).find(|c| !affected && c.shown == Shown::Yes).and_then(|c| named(c, "showed the bug")))
 }
 
 #[cfg(test)]
@@ -89,12 +91,14 @@ mod tests {
     #[test]
     fn a_conclusion_stands_only_on_its_checks() {
         use Conclusion::{Affected, Mitigated, NotAffected};
-        use Role::{NegativeControl as Negative, PositiveControl as Positive, Recipe};
+        use Role::{Natural, NegativeControl as Negative, PositiveControl as Positive, Recipe};
         use Shown::{No, Unclear, Yes};
         let stands: &[(Conclusion, &[(Role, Shown)])] = &[
             (Affected, &[(Recipe, Yes), (Negative, No)]),
             (Affected, &[(Recipe, Yes), (Recipe, Unclear), (Recipe, No), (Positive, Yes)]),
             (NotAffected, &[(Recipe, No), (Recipe, No), (Negative, No), (Positive, Yes)]),
+            (NotAffected, &[(Recipe, No), (Negative, No), (Natural, No), (Natural, Unclear)]),
+            (Affected, &[(Recipe, Yes), (Negative, No), (Natural, No)]),
             (Mitigated, &[(Recipe, No), (Negative, No), (Positive, Yes)]),
         ];
         for (conclusion, checks) in stands {
@@ -119,6 +123,8 @@ mod tests {
             (Affected, &[(Recipe, No), (Negative, No)]),
             (Affected, &[(Recipe, Yes), (Negative, Yes)]),
             (Affected, &[(Recipe, Yes), (Positive, No)]),
+            (NotAffected, &[(Recipe, No), (Negative, No), (Natural, Yes)]),
+            (Mitigated, &[(Recipe, No), (Positive, Yes), (Natural, Yes)]),
             (Mitigated, &[(Recipe, No), (Negative, No)]),
             (Mitigated, &[(Recipe, Yes), (Positive, Yes)]),
             (Mitigated, &[(Recipe, Unclear), (Positive, Yes)]),

@@ -23,6 +23,9 @@ pub(super) const KEYS: [&str; 6] = ["name", "sysctls", "sysctl-file", "cmdline",
 pub struct Profile {
     /// Its name. Dossiers may have profiles of the same name, each for its own bug.
     pub name: ProfileName,
+    /// What it does, in one sentence, where somebody says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub says: Option<String>,
     /// The bugs that are judged under it; never empty.
     pub bugs: Vec<BugId>,
     /// Those of them that it keeps from showing, as somebody says: an affected kernel is expected to pass.
@@ -75,6 +78,7 @@ impl Profile {
     fn named(name: ProfileName, bugs: Vec<BugId>) -> Self {
         Self {
             name,
+            says: None,
             bugs,
             mitigates: BTreeSet::new(),
             sysctls: BTreeMap::new(),
@@ -108,6 +112,7 @@ impl Bugs {
     /// The profiles of the dossiers, one a mitigation.
     pub fn profiles(&self) -> impl Iterator<Item = Profile> {
         let profile = |(bug, mitigation): (&BugId, &super::Mitigation)| Profile {
+            says: Some(mitigation.says.clone()),
             mitigates: mitigation.holds.then(|| bug.clone()).into_iter().collect(),
             sysctls: mitigation.sysctls.clone(),
             ..Profile::named(mitigation.profile.clone(), vec![bug.clone()])
@@ -126,7 +131,8 @@ impl Matrix {
         let default = Profile::default_for(bugs.iter().map(|bug| bug.id.clone()).collect());
         let there: Vec<Profile> = [default].into_iter().chain(bugs.profiles()).chain(self.profiles.clone()).collect();
         let mut known: Vec<&str> = there.iter().map(|profile| profile.name.as_str()).collect();
-        known.dedup();
+        let mut seen = BTreeSet::new();
+        known.retain(|name| seen.insert(*name));
         known.push(ProfileName::ALL);
         let unknown = names.iter().map(ProfileName::as_str).filter(|name| !known.contains(name));
         let unknown: Vec<String> = unknown
@@ -381,6 +387,7 @@ kernels: [{ name: a, tree: linux }]
     fn every_dossier_s_mitigation_is_a_profile_for_its_bug() {
         for profile in Bugs::built_in().profiles() {
             assert_eq!(profile.bugs.len(), 1, "{}", profile.name);
+            assert!(profile.says.is_some_and(|says| says.ends_with('.')), "{}", profile.name);
             assert!(profile.mitigates.iter().all(|bug| profile.bugs.contains(bug)));
             for (name, value) in &profile.sysctls {
                 assert_eq!(sysctl::name(name).as_deref(), Ok(name.as_str()));

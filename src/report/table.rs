@@ -100,11 +100,7 @@ fn natural(cell: &Cell) -> impl Iterator<Item = String> {
 fn alike(cells: Vec<&Cell>) -> Vec<Vec<&Cell>> {
     let same = |a: &Cell, b: &Cell| {
         let whys = |c: &Cell| c.findings.iter().map(|f| f.why.clone()).collect::<Vec<_>>();
-        a.job() == b.job()
-            && word(a) == word(b)
-            && a.reason == b.reason
-            && whys(a) == whys(b)
-            && natural(a).eq(natural(b))
+        a.bug == b.bug && word(a) == word(b) && a.reason == b.reason && whys(a) == whys(b) && natural(a).eq(natural(b))
     };
     let mut groups: Vec<Vec<&Cell>> = Vec::new();
     for cell in cells {
@@ -119,16 +115,19 @@ fn alike(cells: Vec<&Cell>) -> Vec<Vec<&Cell>> {
 fn reasons(text: &mut String, cells: &[&Cell], style: Style) {
     let Some(cell) = cells.first() else { return };
     let colour = colour(cell);
-    let kernels: Vec<&str> = cells.iter().map(|cell| cell.kernel.as_str()).collect();
+    let of = |cell: &&Cell| match cell.profile.is_default() {
+        true => cell.kernel.to_string(),
+        false => format!("{} @{}", cell.kernel, cell.profile),
+    };
+    let kernels: Vec<String> = cells.iter().map(of).collect();
     let said = word(cell);
-    let job = cell.job().to_string();
-    let tail = 4 + job.len() + said.len();
+    let tail = 4 + cell.bug.as_str().len() + said.len();
     let mut lines = wrap(&kernels.join(", "), style.width.saturating_sub(tail));
     let last = lines.pop().unwrap_or_default();
     for line in lines {
         let _ = writeln!(text, "{line}");
     }
-    let _ = writeln!(text, "{last}  {job}  {colour}{said}{colour:#}");
+    let _ = writeln!(text, "{last}  {}  {colour}{said}{colour:#}", cell.bug);
     let mut line = |label: &str, what: &str| {
         let indent = label.len() + 4;
         for (index, part) in wrap(&visible(what), style.width.saturating_sub(indent)).iter().enumerate() {

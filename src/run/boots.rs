@@ -32,7 +32,7 @@ const MAX_TIME_LINES: usize = 16;
 
 /// How many times as long a job may take that goes the natural road too: it has to see a connection be silent for ever,
 /// beside what the reproducer does.
-const NATURAL_DEADLINE: u32 = 3;
+const NATURAL_DEADLINE: u32 = 2;
 
 /// Remarks of one boot that are kept.
 const MAX_NOTES: usize = 50;

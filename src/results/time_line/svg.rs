@@ -41,7 +41,7 @@ const LEGEND: [(&str, &str, f64); 5] = [
     ("new", "data", 40.0),
     ("again", "data sent again", 104.0),
     ("lost", "lost on the wire", 104.0),
-    ("ack", "acknowledged", 92.0),
+    ("ack", "acknowledged", 100.0),
     ("sack", "selectively acknowledged", 160.0),
 ];
 
