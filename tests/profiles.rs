@@ -10,8 +10,7 @@ const MATRIX: &str = "
 bugs: [tcp-fragment-stall, syn-cookie-data-loss]
 expect: { syn-cookie-data-loss: fail }
 profiles:
-  # The reproducers' own connections do without it.
-  - { name: no-timestamps, sysctl-file: timestamps.conf, bugs: [tcp-fragment-stall] }
+  - { name: no-sack, sysctl-file: sack.conf, bugs: [tcp-fragment-stall] }
   - { name: no-ipv6, cmdline: ipv6.disable=1, bugs: [tcp-fragment-stall] }
   - { name: mistyped, sysctls: { net.ipv4.there_is_no_such_sysctl: 1 }, bugs: [tcp-fragment-stall] }
 kernels:
@@ -21,7 +20,7 @@ kernels:
 
 fn lab() -> Lab {
     let lab = Lab::with_matrix(MATRIX);
-    lab.write("timestamps.conf", "# ours\nnet.ipv4.tcp_timestamps = 0\nnet.ipv4.conf.*.rp_filter = 2\n");
+    lab.write("sack.conf", "# ours\nnet.ipv4.tcp_sack = 0\nnet.ipv4.conf.*.rp_filter = 2\n");
     lab
 }
 
@@ -35,18 +34,18 @@ fn judged<'a>(document: &'a Value, job: &str) -> &'a Value {
 #[test]
 fn a_profile_s_settings_reach_the_guest_and_each_command_line_has_a_boot_of_its_own() {
     let lab = lab();
-    let names = ["default", "no-timestamps", "no-ipv6", "mistyped"];
+    let names = ["default", "no-sack", "no-ipv6", "mistyped"];
     let args: Vec<&str> = names.iter().flat_map(|name| ["--profile", name]).collect();
     let (ran, document) = lab.judge(&args);
     // The profile that cannot be set has no verdict.
-    ran.ends_with(3).says(&["timestamps.conf:3: net.ipv4.conf.*.rp_filter is not applied: it is a pattern"]);
+    ran.ends_with(3).says(&["sack.conf:3: net.ipv4.conf.*.rp_filter is not applied: it is a pattern"]);
 
     let boots = document["kernels"][0]["boots"].as_array().expect("boots");
     let jobs: Vec<&Value> = boots.iter().map(|boot| &boot["jobs"]).collect();
     let shared = serde_json::json!([
         "tcp-fragment-stall",
         "syn-cookie-data-loss",
-        "tcp-fragment-stall@no-timestamps",
+        "tcp-fragment-stall@no-sack",
         "tcp-fragment-stall@mistyped"
     ]);
     assert_eq!(jobs, [&shared, &serde_json::json!(["tcp-fragment-stall@no-ipv6"])]);
@@ -57,7 +56,7 @@ fn a_profile_s_settings_reach_the_guest_and_each_command_line_has_a_boot_of_its_
     assert!(!console("boot-1").contains("ipv6.disable=1") && console("boot-2").contains("ipv6.disable=1"));
 
     let outcome = |job: &str| judged(&document, job)["outcome"].clone();
-    for job in ["tcp-fragment-stall", "tcp-fragment-stall@no-timestamps", "tcp-fragment-stall@no-ipv6"] {
+    for job in ["tcp-fragment-stall", "tcp-fragment-stall@no-sack", "tcp-fragment-stall@no-ipv6"] {
         assert_eq!(outcome(job), "pass", "{:#}", judged(&document, job));
         assert!(lab.result(&format!("debian-12/{job}/ledger.json")).is_file(), "{job}");
     }
@@ -66,12 +65,15 @@ fn a_profile_s_settings_reach_the_guest_and_each_command_line_has_a_boot_of_its_
     let reason = mistyped["reason"].as_str().unwrap_or_default();
     assert!(mistyped["outcome"] == "error" && reason.contains("net.ipv4.there_is_no_such_sysctl"), "{mistyped:#}");
 
-    // The kernel itself shows that the file was applied: the SYN of every connection has no timestamps (option 8).
-    let wire = |job: &str| std::fs::read(lab.result(&format!("debian-12/{job}/wire.pcapng"))).expect("a capture");
-    let timestamps = [0x08, 0x0a];
-    let has = |job: &str| wire(job).windows(2).any(|bytes| bytes == timestamps);
-    assert_ne!(wire("tcp-fragment-stall"), wire("tcp-fragment-stall@no-timestamps"));
-    let _ = has;
+    // The kernel itself shows that the file was applied: its SYN-ACK's options are MSS 1460, two no-operations and
+    // SACK-permitted (RFC 2018, section 2), or no SACK-permitted.
+    let permitted = [0x02, 0x04, 0x05, 0xb4, 0x01, 0x01, 0x04, 0x02];
+    let permits = |job: &str| {
+        let wire = std::fs::read(lab.result(&format!("debian-12/{job}/wire.pcapng"))).expect("a capture");
+        wire.windows(permitted.len()).any(|bytes| bytes == permitted)
+    };
+    assert!(permits("tcp-fragment-stall") && permits("tcp-fragment-stall@no-ipv6"));
+    assert!(!permits("tcp-fragment-stall@no-sack"));
 
     let replayed = lab.run(&["replay", "latest", "debian-12", "--boot", "2", "--format", "json", "--accel", "tcg"]);
     replayed.ends_with(0);
@@ -83,13 +85,11 @@ fn a_profile_s_settings_reach_the_guest_and_each_command_line_has_a_boot_of_its_
 #[test]
 fn an_unknown_profile_and_a_broken_file_are_told_before_anything_boots() {
     let lab = lab();
-    let unknown = lab.run(&["run", "--profile", "no-timestamp"]);
-    unknown.ends_with(2).says(&["no profile `no-timestamp`", "did you mean `no-timestamps`?", "`syn-cookies-off`"]);
-    lab.write("timestamps.conf", "net.ipv4.tcp_timestamps\n");
-    let broken = lab.run(&["run", "--profile", "no-timestamps"]);
-    broken
-        .ends_with(2)
-        .says(&["timestamps.conf:1:1: `net.ipv4.tcp_timestamps` is no setting: expected `name = value`"]);
+    let unknown = lab.run(&["run", "--profile", "no-sak"]);
+    unknown.ends_with(2).says(&["no profile `no-sak`", "did you mean `no-sack`?", "`syn-cookies-off`"]);
+    lab.write("sack.conf", "net.ipv4.tcp_sack\n");
+    let broken = lab.run(&["run", "--profile", "no-sack"]);
+    broken.ends_with(2).says(&["sack.conf:1:1: `net.ipv4.tcp_sack` is no setting: expected `name = value`"]);
     let nothing = lab.run(&["run", "--profile", "no-ipv6", "--bug", "syn-cookie-data-loss"]);
     nothing.ends_with(2).says(&["nothing to run"]);
     assert!(!lab.path("results").exists());

@@ -99,9 +99,9 @@ impl Profile {
             let file = std::fs::File::open(path).map_err(unreadable)?;
             let mut bytes = Vec::new();
             file.take(sysctl::FILE_MAX as u64 + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-            let (read, left_out) = sysctl::read(&bytes, path)?;
-            settings.extend(read);
-            self.left_out.extend(left_out);
+            let read = sysctl::read(&bytes, path)?;
+            settings.extend(read.applied);
+            self.left_out.extend(read.left_out);
         }
         settings.append(&mut self.sysctls);
         Ok(Self { sysctls: settings, ..self })

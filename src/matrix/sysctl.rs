@@ -1,6 +1,6 @@
 //! Sysctls: their names, and files in the syntax of sysctl.d(5), as operators keep them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -69,11 +69,20 @@ pub(super) fn value(text: &str) -> Result<String, String> {
     Ok(text.trim().to_owned())
 }
 
-/// Reads a file: its settings in order, of which a later one of the same name counts, and what is not applied of it.
+/// What a file says.
+#[derive(Debug)]
+pub(super) struct Settings {
+    /// Names and values in order; of the same name the later one counts.
+    pub(super) applied: Vec<(String, String)>,
+    /// What is not applied.
+    pub(super) left_out: Vec<LeftOut>,
+}
+
+/// Reads a file.
 ///
 /// # Errors
 /// All lines that are no settings.
-pub(super) fn read(bytes: &[u8], path: &std::path::Path) -> Result<(Vec<(String, String)>, Vec<LeftOut>), Problems> {
+pub(super) fn read(bytes: &[u8], path: &Path) -> Result<Settings, Problems> {
     let text = match std::str::from_utf8(bytes) {
         Ok(text) if bytes.len() <= FILE_MAX => text,
         Ok(_) => {
@@ -86,7 +95,7 @@ pub(super) fn read(bytes: &[u8], path: &std::path::Path) -> Result<(Vec<(String,
         }
     };
     let mut problems = Collector::new(text);
-    let (mut settings, mut left_out) = (Vec::new(), Vec::new());
+    let (mut applied, mut left_out) = (Vec::new(), Vec::new());
     let mut start = 0;
     for (number, whole) in text.split_inclusive('\n').enumerate() {
         let line = whole.trim();
@@ -98,7 +107,7 @@ pub(super) fn read(bytes: &[u8], path: &std::path::Path) -> Result<(Vec<(String,
         match setting(line) {
             Ok((name, value)) => match not_applied(&name) {
                 None => match value {
-                    Some(value) => settings.push((name, value)),
+                    Some(value) => applied.push((name, value)),
                     None => left_out.push((
                         number,
                         name,
@@ -114,7 +123,7 @@ pub(super) fn read(bytes: &[u8], path: &std::path::Path) -> Result<(Vec<(String,
         left_out.into_iter().map(|(number, name, why)| LeftOut { file: path.to_owned(), line: number + 1, name, why });
     match problems.finish(path.to_owned()) {
         Some(problems) => Err(problems),
-        None => Ok((settings, left_out.collect())),
+        None => Ok(Settings { applied, left_out: left_out.collect() }),
     }
 }
 
@@ -153,13 +162,11 @@ fn not_applied(name: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use proptest::prelude::*;
 
     use super::*;
 
-    fn good(text: &str) -> (Vec<(String, String)>, Vec<LeftOut>) {
+    fn good(text: &str) -> Settings {
         read(text.as_bytes(), Path::new("50-mine.conf")).unwrap_or_else(|problems| panic!("{problems}"))
     }
 
@@ -184,12 +191,12 @@ mod tests {
 
     #[test]
     fn a_file_of_sysctl_d_is_read_and_what_is_not_applied_is_told_with_its_line() {
-        let (settings, left_out) = good(
+        let Settings { applied, left_out } = good(
             "# ours\n; and theirs\n\n net.ipv4.tcp_wmem =  4096\t16384 4194304 \r\nnet/core/somaxconn=4096\n-net.ipv4.tcp_sack = 0\n\
              net.ipv4.conf.*.rp_filter = 2\n-net.ipv4.conf.all.rp_filter\nnet.ipv4.conf.eth0.rp_filter=1\nvm.swappiness = 1\n\
              net.netfilter.nf_conntrack_max=1\nnet.ipv4.conf.all.rp_filter=1\nnet.core.somaxconn = 5",
         );
-        let shown: Vec<String> = settings.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let shown: Vec<String> = applied.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let expected = [
             "net.ipv4.tcp_wmem=4096\t16384 4194304",
             "net.core.somaxconn=4096",
@@ -238,11 +245,11 @@ mod tests {
         ) {
             for bytes in [bytes, lines.join("\n").into_bytes()] {
                 match read(&bytes, Path::new("a.conf")) {
-                    Ok((settings, left_out)) => {
+                    Ok(Settings { applied, left_out }) => {
                         let number = bytes.split(|b| *b == b'\n').count();
-                        prop_assert!(settings.len() + left_out.len() <= number);
+                        prop_assert!(applied.len() + left_out.len() <= number);
                         prop_assert!(left_out.iter().all(|l| (1..=number).contains(&l.line) && !l.why.is_empty()));
-                        for (read_name, read_value) in settings {
+                        for (read_name, read_value) in applied {
                             prop_assert_eq!(name(&read_name), Ok(read_name.clone()));
                             prop_assert!(read_name.starts_with("net") && !read_name.split('/').any(|part| part == ".."));
                             prop_assert!(!read_value.is_empty() && !read_value.contains('\n'));
