@@ -181,7 +181,7 @@ fn reason(conclusion: Conclusion, deciding: &[&Check], tried: &[Tried]) -> Strin
         Conclusion::NotAffected => {
             format!("with SYN cookies, {recipes} of {recipes} connections whose first data came late lost nothing")
         }
-        Conclusion::Error | Conclusion::Skip => {
+        Conclusion::Mitigated | Conclusion::Error | Conclusion::Skip => {
             let control = |c: &Check| if c.role == Role::Recipe { "" } else { "control " };
             let told: Vec<_> =
                 deciding.iter().take(3).map(|c| format!("{}{}: {}", control(c), c.name, c.why)).collect();

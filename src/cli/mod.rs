@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::words::{BugId, KernelName};
+use crate::words::{BugId, KernelName, ProfileName};
 
 mod controls;
 mod doctor;
@@ -27,7 +27,7 @@ const EXIT_CODES: &str = "Exit codes:
   0    all as expected
   1    a kernel is unlike its expectation: affected, as a rule
   2    bad usage or configuration
-  3    no verdict: the harness, the host, the network or a guest broke
+  3    no verdict: the harness, the host, the network or a guest broke, or a control kernel was judged wrongly
   130  interrupted; what was finished is kept
 
 Set BACKPROOF_LOG=debug to see what it does.";
@@ -98,6 +98,12 @@ struct Run {
     /// Only kernels with this tag (may be repeated)
     #[arg(long, value_name = "TAG")]
     tag: Vec<String>,
+    /// Judge under this profile; `all` is the kernel's own settings (`default`) and every profile (may be repeated)
+    #[arg(long, value_name = "NAME")]
+    profile: Vec<ProfileName>,
+    /// Show too what the bugs do to real connections, with a time line of each, for people to look at
+    #[arg(long)]
+    natural: bool,
     /// How many kernels to judge at a time [default: the number of processors]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=512))]
     jobs: Option<u16>,

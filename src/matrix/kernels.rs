@@ -7,12 +7,9 @@ use std::path::PathBuf;
 use super::check::{Checker, Expected, Fields};
 use super::text::{one_of, quote};
 use super::tree::{Node, Value};
-use super::{GuestSettings, KernelEntry, Source, fields};
+use super::{CONTROL_TAG, GuestSettings, KernelEntry, Source, fields};
 use crate::recipe::{Control, Recipes};
 use crate::words::{BugId, Expectation, KernelName};
-
-/// The tag that every control kernel has by itself.
-pub(super) const CONTROL_TAG: &str = "control";
 
 /// The keys of a kernel.
 pub(super) const KEYS: [&str; 15] = [
@@ -205,7 +202,7 @@ impl Checker<'_, '_> {
     }
 
     /// A path that starts at the matrix's folder.
-    fn path(&mut self, node: &Node) -> Option<PathBuf> {
+    pub(super) fn path(&mut self, node: &Node) -> Option<PathBuf> {
         let path = self.value(node, "path", fields::path)?;
         Some(self.folder.join(path))
     }

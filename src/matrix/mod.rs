@@ -19,18 +19,22 @@ mod dossier;
 mod fields;
 mod kernels;
 mod problems;
+mod profile;
 mod select;
 mod source;
+mod sysctl;
 mod text;
 mod tree;
 
 #[cfg(test)]
 mod mistakes;
 
-pub use dossier::{Bug, Bugs, Needs};
+pub use dossier::{Bug, Bugs, Mitigation, Needs};
 pub use problems::{KEPT, Problem, Problems};
+pub use profile::{BadProfiles, Profile};
 pub use select::Unselectable;
 pub use source::Source;
+pub use sysctl::LeftOut;
 pub use text::Place;
 
 /// The largest matrix file, in bytes.
@@ -45,6 +49,8 @@ pub struct Matrix {
     pub bugs: Vec<BugId>,
     /// Kernels with one of these tags are left out unless their name or a tag of theirs is asked for.
     pub opt_in: BTreeSet<String>,
+    /// Its own profiles, each name once; the bugs' dossiers have more.
+    pub profiles: Vec<Profile>,
     /// The kernels in the file's order; never empty, each name once.
     pub kernels: Vec<KernelEntry>,
 }
@@ -68,7 +74,16 @@ pub struct KernelEntry {
     pub guest: GuestSettings,
 }
 
+/// Kernels with this tag are controls: their truth is known, and a run that judges one wrongly cannot be trusted. What
+/// `backproof controls` builds has it by itself.
+pub const CONTROL_TAG: &str = "control";
+
 impl KernelEntry {
+    /// Whether it is a control kernel.
+    pub fn is_control(&self) -> bool {
+        self.tags.contains(CONTROL_TAG)
+    }
+
     /// What is expected of this bug here.
     pub fn expected(&self, bug: &BugId) -> Expectation {
         self.expect.get(bug).copied().unwrap_or(Expectation::Outcome(Outcome::Pass))
@@ -255,7 +270,7 @@ kernels:
     #[test]
     fn the_reference_names_every_key() {
         let reference = include_str!("../../docs/matrix.md");
-        for key in check::KEYS.iter().chain(&kernels::KEYS) {
+        for key in check::KEYS.iter().chain(&kernels::KEYS).chain(&profile::KEYS) {
             assert!(reference.contains(&format!("`{key}`")), "{key}");
         }
     }

@@ -4,6 +4,7 @@
 //! for control kernels.
 
 mod building;
+mod grid;
 mod live;
 mod table;
 mod text;
