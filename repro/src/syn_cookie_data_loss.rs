@@ -5,9 +5,13 @@
 //! number of missing bytes: the connection is accepted as long as the index is not negative
 //! (`__cookie_v4_check`, net/ipv4/syncookies.c). What came before is then gone, also when it is sent again.
 
+mod burst;
+mod flood;
 pub mod judge;
+mod store;
 
 use std::net::SocketAddr;
+use std::thread;
 use std::time::Instant;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -22,11 +26,12 @@ use crate::wire::capture::Capture;
 use crate::wire::packet::Flags;
 use crate::wire::peer::{Offer, Peer};
 use crate::wire::{AT_ONCE, Tried as _, Wire, WireError};
+use burst::{Burst, SOMAXCONN};
 use judge::{Cookies, Ending, Family, Seen, Trial, Tried};
 
 /// The reproducer.
 pub const REPRODUCER: Reproducer =
-    Reproducer { bug: "syn-cookie-data-loss", needs: &["tun", "syn-cookies"], sets: &[SYSCTL], run };
+    Reproducer { bug: "syn-cookie-data-loss", needs: &["tun", "syn-cookies"], sets: &[SYSCTL, SOMAXCONN], run };
 
 const SYSCTL: &str = "net.ipv4.tcp_syncookies";
 
@@ -64,10 +69,49 @@ fn run(context: &Context) -> Findings {
             (trials(families).into_iter().map(failed).collect(), (Vec::new(), false))
         }
     };
-    let checks = judge::judge(&tried);
+    let mut checks = judge::judge(&tried);
+    if context.natural {
+        for burst in NATURAL.map(natural_burst) {
+            let seen = in_namespace(context, |context| burst.perform(context, 1).map_err(|error| error.to_string()));
+            context.ended(&burst.name);
+            checks.push(flood::judge(&burst.name, &seen));
+        }
+    }
     let (conclusion, deciding) = conclude(&checks);
     let why = reason(conclusion, &deciding, &tried);
     Findings { conclusion, why, checks, packets, packets_cut, time_lines: Vec::new() }
+}
+
+/// Lengths of the accept queue on the natural road: the report's, which was the kernels' own until 5.4, and a short one.
+const NATURAL: [u32; 2] = [128, 16];
+
+/// Clients of a burst: more than the report's queues hold, SYN queue and accept queue.
+const CLIENTS: u16 = 200;
+
+fn natural_burst(somaxconn: u32) -> Burst {
+    Burst {
+        name: format!("tcpstore somaxconn={somaxconn}"),
+        clients: CLIENTS,
+        settings: vec![(SYSCTL, "1".to_owned()), (SOMAXCONN, somaxconn.to_string())],
+        syns_only: false,
+    }
+}
+
+/// Does something in a network namespace of its own where there are any, on a thread of its own then.
+fn in_namespace<T: Send>(
+    context: &Context,
+    what: impl FnOnce(&Context) -> Result<T, String> + Send,
+) -> Result<T, String> {
+    if !context.own_namespace {
+        return what(context);
+    }
+    thread::scope(|scope| {
+        let thread = scope.spawn(|| {
+            context.enter_namespace()?;
+            what(context)
+        });
+        thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
 }
 
 fn try_all(context: &Context, wire: &mut Wire, families: &[Family]) -> Vec<Tried> {
