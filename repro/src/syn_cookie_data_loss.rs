@@ -8,6 +8,7 @@
 mod burst;
 mod flood;
 pub mod judge;
+mod profile;
 mod store;
 
 use std::net::SocketAddr;
@@ -16,7 +17,7 @@ use std::time::Instant;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use crate::judging::conclude;
+use crate::judging::{conclude, disagreement};
 use crate::protocol::{Check, Conclusion, Role};
 use crate::reproducer::{CAPTURE_ROOM, Context, Findings, Reproducer};
 use crate::sut::counters::Snapshot;
@@ -57,8 +58,8 @@ pub fn trials(families: &[Family]) -> Vec<Trial> {
 }
 
 fn run(context: &Context) -> Findings {
-    if context.profile.contains_key(SYSCTL) {
-        return Findings::error(format!("the profile sets {SYSCTL}, which this reproducer sets itself"));
+    if !context.profile.is_empty() {
+        return profile::run(context);
     }
     let families: &[Family] = if context.ipv6 { &[Family::V4, Family::V6] } else { &[Family::V4] };
     let capture = Capture::new(context.started, CAPTURE_ROOM);
@@ -94,6 +95,7 @@ fn natural_burst(somaxconn: u32) -> Burst {
         clients: CLIENTS,
         settings: vec![(SYSCTL, "1".to_owned()), (SOMAXCONN, somaxconn.to_string())],
         syns_only: false,
+        watch: burst::SHORT,
     }
 }
 
@@ -124,7 +126,9 @@ fn try_all(context: &Context, wire: &mut Wire, families: &[Family]) -> Vec<Tried
         wire.begin(&name);
         let seen = match (&ipv6, trial.family) {
             (Err(error), Family::V6) => Err(error.to_string()),
-            _ => try_one(wire, &mut counters, &trial, number).map_err(|error| error.to_string()),
+            _ => {
+                try_one(wire, &mut counters, &trial, number, trial.cookies.sysctl()).map_err(|error| error.to_string())
+            }
         };
         tried.push((trial, seen));
     }
@@ -132,9 +136,15 @@ fn try_all(context: &Context, wire: &mut Wire, families: &[Family]) -> Vec<Tried
 }
 
 /// Tries one connection. Its `number` gives it a port and an initial sequence number of its own; `counters` are those
-/// before it, and then those after it.
-fn try_one(wire: &mut Wire, counters: &mut Snapshot, trial: &Trial, number: u16) -> Result<Seen, WireError> {
-    set_cookies(if trial.cookies == Cookies::Never { "0" } else { "2" })?;
+/// before it, and then those after it. `cookies` is the value of tcp_syncookies.
+fn try_one(
+    wire: &mut Wire,
+    counters: &mut Snapshot,
+    trial: &Trial,
+    number: u16,
+    cookies: &str,
+) -> Result<Seen, WireError> {
+    set_cookies(cookies)?;
     let (server, client) = match trial.family {
         Family::V4 => (wire.server(), wire.host(2)),
         Family::V6 => (wire.server6(), wire.host6(2)),
@@ -225,13 +235,17 @@ fn reason(conclusion: Conclusion, deciding: &[&Check], tried: &[Tried]) -> Strin
         Conclusion::NotAffected => {
             format!("with SYN cookies, {recipes} of {recipes} connections whose first data came late lost nothing")
         }
-        Conclusion::Error | Conclusion::Skip => {
+        Conclusion::Mitigated | Conclusion::Error | Conclusion::Skip => {
             let control = |c: &Check| if c.role == Role::Recipe { "" } else { "control " };
             let told: Vec<_> =
                 deciding.iter().take(3).map(|c| format!("{}{}: {}", control(c), c.name, c.why)).collect();
             let more = deciding.len().saturating_sub(told.len());
             let more = if more > 0 { format!("; and {more} more") } else { String::new() };
-            if told.is_empty() { "no check could be made".to_owned() } else { format!("{}{more}", told.join("; ")) }
+            if told.is_empty() {
+                "no check could be made".to_owned()
+            } else {
+                format!("{}{}{more}", disagreement(deciding).unwrap_or_default(), told.join("; "))
+            }
         }
     }
 }

@@ -15,7 +15,7 @@ mod watch;
 
 use std::thread;
 
-use crate::judging::conclude;
+use crate::judging::{conclude, disagreement};
 use crate::protocol::{Check, Conclusion, Packet, Segment};
 use crate::reproducer::{CAPTURE_ROOM, Context, Findings, Reproducer};
 use crate::wire::Wire;
@@ -48,7 +48,10 @@ fn run(context: &Context) -> Findings {
         (_, []) => "no check could be made".to_owned(),
         // A stall of one connection is the finding; a pass stands on all recipes.
         (Conclusion::Affected, [first, ..]) => format!("{}: {}", first.name, first.why),
-        (_, all) => all.iter().map(|c| format!("{}: {}", c.name, c.why)).collect::<Vec<_>>().join("; "),
+        (_, all) => {
+            let told: Vec<_> = all.iter().map(|c| format!("{}: {}", c.name, c.why)).collect();
+            format!("{}{}", disagreement(all).unwrap_or_default(), told.join("; "))
+        }
     };
     Findings { conclusion, why, checks, packets, packets_cut, time_lines }
 }

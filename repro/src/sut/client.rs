@@ -43,7 +43,9 @@ impl Client {
     pub fn write(&self, data: &[u8]) -> Result<(), WireError> {
         match send(&self.0, data, SendFlags::NOSIGNAL).tried("writing at the client")? {
             written if written == data.len() => Ok(()),
-            written => Err(WireError::Unexpected(format!("the client's socket took {written} of {} bytes", data.len()))),
+            written => {
+                Err(WireError::Unexpected(format!("the client's socket took {written} of {} bytes", data.len())))
+            }
         }
     }
 

@@ -12,7 +12,8 @@ use rustix::net::sockopt::{
     set_socket_recv_buffer_size, set_socket_reuseaddr, set_socket_send_buffer_size_force, socket_send_buffer_size,
 };
 use rustix::net::{
-    AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, accept_with, bind, getpeername, listen, recv, send, socket_with,
+    AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, accept_with, bind, getpeername, listen, recv, send,
+    socket_with,
 };
 
 use crate::wire::{AT_ONCE, Tried, WireError, wait_readable};

@@ -39,8 +39,12 @@ const DELAY: Duration = Duration::from_millis(10);
 /// The server accepts one connection in so long.
 const PACE: Duration = Duration::from_millis(1);
 
-/// The longest watch: SYNs that are dropped are sent again after 1 s and after 3 s.
-const LIMIT: Duration = Duration::from_secs(8);
+/// A watch that sees the first repetitions of data, which is where data gets lost.
+pub const SHORT: Duration = Duration::from_millis(1500);
+
+/// A watch that sees the end: SYNs that are dropped are sent again after 1 s and after 3 s, and data after its
+/// timeout, which doubles.
+pub const LONG: Duration = Duration::from_secs(8);
 
 /// The server's port, as in the report.
 const PORT: u16 = 3400;
@@ -65,6 +69,8 @@ pub struct Burst {
     pub settings: Vec<(&'static str, String)>,
     /// Whether it ends when all SYNs have been answered.
     pub syns_only: bool,
+    /// How long it is watched at most.
+    pub watch: Duration,
 }
 
 impl Burst {
@@ -99,8 +105,8 @@ impl Burst {
         };
         context.waiting(&self.name, "the clients' answers");
         scene.connect(clients, server)?;
-        while started.elapsed() < LIMIT && !scene.finished(self.syns_only) {
-            scene.turn(started + LIMIT)?;
+        while started.elapsed() < self.watch && !scene.finished(self.syns_only) {
+            scene.turn(started + self.watch)?;
         }
         let after = Snapshot::take();
         let line = log.as_mut().and_then(|log| log.find("SYN flooding on port"));

@@ -105,6 +105,16 @@ impl Seen {
         self.count(|o| matches!(o, Outcome::Waiting | Outcome::Garbled))
     }
 
+    /// What the queues did, in words.
+    pub fn describe_queues(&self) -> String {
+        let number = |n: Option<i64>| n.map_or("?".to_owned(), |n| n.to_string());
+        let (clients, somaxconn, sent) = (self.outcomes.len(), number(self.somaxconn), number(self.counters.sent));
+        format!(
+            "{clients} SYNs at once, somaxconn {somaxconn}, {} SYN-ACKs, {sent} of them cookies",
+            self.answered_syns
+        )
+    }
+
     /// The figures in words.
     pub fn describe(&self) -> String {
         let number = |n: Option<i64>| n.map_or("?".to_owned(), |n| format!("{n:+}"));
@@ -112,7 +122,7 @@ impl Seen {
         let log = self.log.as_ref().map_or(String::new(), |line| format!("; the kernel's log: \"{line}\""));
         let (lost, told, open) = (self.lost(), self.told(), self.open());
         format!(
-            "of {} clients {lost} lost their first bytes, {told} were told by RST, {} were served, {open} open; \
+            "of {} clients {lost} lost their first bytes, {told} were told by RST, {} were served, {open} had no answer yet; \
              SyncookiesSent {}, SyncookiesRecv {}, SyncookiesFailed {}, ListenOverflows {}, ListenDrops {}{log}",
             self.outcomes.len(),
             self.count(|o| o == Outcome::Served),

@@ -106,7 +106,8 @@ fn judge_seen(seen: &Seen) -> (Shown, String) {
         }
         Course::Silent(silence) => {
             let Silence { quiet_ms, timeouts, rto_ms, dup_acks, other_data, answered, resumed } = silence;
-            let other = if *other_data == 0 { "nothing".to_owned() } else { format!("{other_data} segments of new data") };
+            let other =
+                if *other_data == 0 { "nothing".to_owned() } else { format!("{other_data} segments of new data") };
             let silent = format!(
                 "after {so_far} the next was not sent for {quiet_ms} ms, {timeouts} timeouts and {dup_acks} duplicate \
                  ACKs, which were answered by {other}: {} rto:{rto_ms} backoff:{} unacked:{}; {counter}",

@@ -60,7 +60,8 @@ impl Line {
         // Before the other side has spoken there is nothing to acknowledge.
         let relative = |number: u32, first: Option<u32>| first.map_or(0, |first| number.wrapping_sub(first));
         let ack = relative(glance.ack, self.first[theirs]);
-        let sack = glance.sack.iter().map(|(a, b)| (relative(*a, self.first[theirs]), relative(*b, self.first[theirs])));
+        let sack =
+            glance.sack.iter().map(|(a, b)| (relative(*a, self.first[theirs]), relative(*b, self.first[theirs])));
         if data_way {
             self.from_server += 1;
             self.lost += u32::from(lost);
