@@ -16,19 +16,20 @@ mod watch;
 use std::thread;
 
 use crate::judging::{conclude, disagreement};
-use crate::protocol::{Check, Conclusion, Packet, Segment};
+use crate::protocol::{Check, Conclusion, Packet, Segment, Shown};
 use crate::reproducer::{CAPTURE_ROOM, Context, Findings, Reproducer};
 use crate::wire::Wire;
 use crate::wire::capture::Capture;
 use judge::Seen;
-use script::{RECIPES, Script};
+use script::{RECIPES, SYSTEM_BUFFER, Script};
 use transfer::{TRANSFERS, Transfer};
 
 /// The reproducer.
 pub const REPRODUCER: Reproducer = Reproducer { bug: "tcp-fragment-stall", needs: &["tun"], sets: &[], run };
 
 fn run(context: &Context) -> Findings {
-    let performed = side_by_side(context, &RECIPES, perform);
+    let recipes: Vec<&Script> = RECIPES.iter().chain(sets_wmem(context).then_some(&SYSTEM_BUFFER)).collect();
+    let performed = side_by_side(context, &recipes, |context, net, script| perform(context, net, script));
     let (mut checks, mut packets, mut packets_cut) = (Vec::new(), Vec::new(), false);
     for Performed { check, packets: (seen, cut) } in performed {
         checks.push(check);
@@ -47,7 +48,7 @@ fn run(context: &Context) -> Findings {
     let why = match (conclusion, deciding.as_slice()) {
         (_, []) => "no check could be made".to_owned(),
         // A stall of one connection is the finding; a pass stands on all recipes.
-        (Conclusion::Affected, [first, ..]) => format!("{}: {}", first.name, first.why),
+        (Conclusion::Affected, [first, ..]) => format!("{}: {}{}", first.name, first.why, mitigation(&checks)),
         (_, all) => {
             let told: Vec<_> = all.iter().map(|c| format!("{}: {}", c.name, c.why)).collect();
             format!("{}{}", disagreement(all).unwrap_or_default(), told.join("; "))
@@ -80,6 +81,25 @@ fn transfer(context: &Context, net: u8, transfer: &Transfer) -> (Check, Vec<Segm
     };
     context.ended(transfer.name);
     (course::judge(transfer.name, &seen), segments)
+}
+
+/// Whether the profile sets the sizes of send buffers.
+fn sets_wmem(context: &Context) -> bool {
+    context.profile.keys().any(|name| name.replace('/', ".") == "net.ipv4.tcp_wmem")
+}
+
+/// What larger send buffers are good for on an affected kernel, where the profile sets any.
+fn mitigation(checks: &[Check]) -> String {
+    let Some(check) = checks.iter().find(|c| c.name == SYSTEM_BUFFER.name) else { return String::new() };
+    let outcome = match check.shown {
+        Shown::No => "recovered",
+        Shown::Yes => "stalled too",
+        Shown::Unclear => "could not be judged",
+    };
+    format!(
+        ". SO_SNDBUF set by the application overrides tcp_wmem; a connection with the system's buffer {outcome}: {}",
+        check.why
+    )
 }
 
 struct Performed {
