@@ -22,7 +22,7 @@ pub enum Testimony {
 pub fn weigh(report: &Report) -> Testimony {
     match report.conclusion {
         Conclusion::Skip => Testimony::NotApplicable(report.why.clone()),
-        Conclusion::Error => Testimony::Broken(report.why.clone()),
+        Conclusion::Mitigated | Conclusion::Error => Testimony::Broken(report.why.clone()),
         Conclusion::Affected | Conclusion::NotAffected => match incoherence(report) {
             Some(reason) => Testimony::Broken(format!("the report does not bear out its conclusion: {reason}")),
             None => Testimony::Finding(finding(report)),
