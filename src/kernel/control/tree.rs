@@ -143,9 +143,10 @@ fn drop_half_made(obj: &Path) -> Result<(), BuildError> {
         let unfinished = match (time(&path), time(&command)) {
             (Some(made), Some(finished)) => made > finished,
             // Objects and archives have a `.cmd`; what else has none is written to a temporary name and renamed.
-            // The programs in tools/ have none, and the linker makes a program executable when all of it is written.
-            (Some(_), None) if below.starts_with("tools") && !name.contains('.') => {
-                fs::metadata(&path).is_ok_and(|found| found.mode() & 0o111 == 0)
+            // In tools/ programs and archives have none. The linker makes a program executable when all of it is
+            // written, and ar renames. They must not go without need: every object depends on objtool.
+            (Some(_), None) if below.starts_with("tools") && !name.ends_with(".o") => {
+                !name.contains('.') && fs::metadata(&path).is_ok_and(|found| found.mode() & 0o111 == 0)
             }
             (Some(_), None) => name.ends_with(".o") || name.ends_with(".a"),
             (None, _) => false,

@@ -105,12 +105,15 @@ fn after_a_kill_what_make_had_not_finished_is_made_again_and_the_rest_is_kept() 
         ("autoconf.h", 9),
         ("tools/objtool", 9),
         ("tools/fixdep", 9),
+        ("tools/libsubcmd.a", 9),
+        ("tools/half.o", 9),
     ] {
         world.object(name, seconds);
     }
     fs::set_permissions(world.tree.obj().join("tools/fixdep"), fs::Permissions::from_mode(0o755)).unwrap();
     let building = world.tree.begin().unwrap();
-    assert!(world.tree.obj().join("tools/fixdep").exists() && !world.tree.obj().join("tools/objtool").exists());
+    let tool = |name: &str| world.tree.obj().join("tools").join(name).exists();
+    assert!(tool("fixdep") && tool("libsubcmd.a") && !tool("objtool") && !tool("half.o"));
     fs::remove_dir_all(world.tree.obj().join("tools")).unwrap();
     let kept = [".at-once.o.cmd", ".bzImage.cmd", ".half.o.cmd", ".whole.o.cmd", "at-once.o", "autoconf.h", "whole.o"];
     assert_eq!(world.objects(), kept);
