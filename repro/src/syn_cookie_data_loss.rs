@@ -95,7 +95,6 @@ fn natural_burst(somaxconn: u32) -> Burst {
         clients: CLIENTS,
         settings: vec![(SYSCTL, "1".to_owned()), (SOMAXCONN, somaxconn.to_string())],
         syns_only: false,
-        watch: burst::SHORT,
     }
 }
 

@@ -39,12 +39,12 @@ const DELAY: Duration = Duration::from_millis(10);
 /// The server accepts one connection in so long.
 const PACE: Duration = Duration::from_millis(1);
 
-/// A watch that sees the first repetitions of data, which is where data gets lost.
-pub const SHORT: Duration = Duration::from_millis(1500);
+/// After so long it is enough that somebody has lost data; nobody waits for what becomes of all the others.
+const ENOUGH: Duration = Duration::from_millis(1500);
 
-/// A watch that sees the end: SYNs that are dropped are sent again after 1 s and after 3 s, and data after its
-/// timeout, which doubles.
-pub const LONG: Duration = Duration::from_secs(8);
+/// The longest watch: SYNs that are dropped are sent again after 1 s and after 3 s, and data after its timeout, which
+/// doubles.
+const LIMIT: Duration = Duration::from_secs(10);
 
 /// The server's port, as in the report.
 const PORT: u16 = 3400;
@@ -69,8 +69,6 @@ pub struct Burst {
     pub settings: Vec<(&'static str, String)>,
     /// Whether it ends when all SYNs have been answered.
     pub syns_only: bool,
-    /// How long it is watched at most.
-    pub watch: Duration,
 }
 
 impl Burst {
@@ -101,12 +99,13 @@ impl Burst {
             by_port: BTreeMap::new(),
             answered_syns: 0,
             settled: 0,
+            lost: false,
             next_accept: started,
         };
         context.waiting(&self.name, "the clients' answers");
         scene.connect(clients, server)?;
-        while started.elapsed() < self.watch && !scene.finished(self.syns_only) {
-            scene.turn(started + self.watch)?;
+        while !scene.finished(self.syns_only, started.elapsed()) {
+            scene.turn(started)?;
         }
         let after = Snapshot::take();
         let counters = Counters::between(&before, &after);
@@ -155,6 +154,7 @@ struct Scene {
     by_port: BTreeMap<u16, usize>,
     answered_syns: usize,
     settled: usize,
+    lost: bool,
     next_accept: Instant,
 }
 
@@ -170,13 +170,14 @@ impl Scene {
         Ok(())
     }
 
-    fn finished(&self, syns_only: bool) -> bool {
+    fn finished(&self, syns_only: bool, after: Duration) -> bool {
         let all = self.clients.len();
-        if syns_only { self.answered_syns >= all } else { self.settled >= all }
+        let done = if syns_only { self.answered_syns >= all } else { self.settled >= all };
+        done || after >= LIMIT || (after >= ENOUGH && self.lost)
     }
 
     /// Carries packets, accepts a connection if it is time, and lets the applications do what they can.
-    fn turn(&mut self, deadline: Instant) -> Result<(), WireError> {
+    fn turn(&mut self, started: Instant) -> Result<(), WireError> {
         let answered = &mut self.answered_syns;
         self.between.carry(|way, packet| {
             *answered += usize::from(way == Way::ToClient && Glance::at(packet).is_some_and(|g| g.flags == SYN_ACK));
@@ -188,6 +189,7 @@ impl Scene {
             self.next_accept = now + PACE;
             self.accept()?;
         }
+        let deadline = started + if self.lost { ENOUGH } else { LIMIT };
         let mut buffer = [const { MaybeUninit::uninit() }; 64];
         let no_wait = Timespec { tv_sec: 0, tv_nsec: 0 };
         let (ready, _) = epoll::wait(&self.epoll, &mut buffer, Some(&no_wait)).tried("waiting for sockets")?;
@@ -286,6 +288,7 @@ impl Scene {
     fn settle(&mut self, client: usize, outcome: Outcome) {
         if let Some(client) = self.clients.get_mut(client) {
             self.settled += usize::from(client.outcome == Outcome::Waiting);
+            self.lost |= matches!(outcome, Outcome::Lost { .. });
             client.outcome = outcome;
         }
     }

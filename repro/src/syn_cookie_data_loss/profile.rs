@@ -65,7 +65,7 @@ pub fn run(context: &Context) -> Findings {
 
 fn burst(context: &Context, name: &str, syns_only: bool) -> Result<Seen, String> {
     let settings = vec![(SYSCTL, "1".to_owned()), (SOMAXCONN, USUAL_SOMAXCONN.to_string())];
-    let burst = Burst { name: name.to_owned(), clients: CLIENTS, settings, syns_only, watch: super::burst::LONG };
+    let burst = Burst { name: name.to_owned(), clients: CLIENTS, settings, syns_only };
     let seen = in_namespace(context, |context| burst.perform(context, 1).map_err(|error| error.to_string()));
     context.ended(name);
     seen
