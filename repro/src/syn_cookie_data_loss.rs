@@ -58,7 +58,10 @@ fn run(context: &Context) -> Findings {
     let families: &[Family] = if context.ipv6 { &[Family::V4, Family::V6] } else { &[Family::V4] };
     let capture = Capture::new(context.started, CAPTURE_ROOM);
     let (tried, (packets, packets_cut)) = match Wire::new(0, capture) {
-        Ok(mut wire) => (try_all(context, &mut wire, families), wire.into_packets()),
+        Ok(wire) => {
+            let mut wire = wire.mutated(context.mutation);
+            (try_all(context, &mut wire, families), wire.into_packets())
+        }
         Err(error) => {
             let failed = |trial| (trial, Err(error.to_string()));
             (trials(families).into_iter().map(failed).collect(), (Vec::new(), false))
@@ -80,7 +83,7 @@ fn try_all(context: &Context, wire: &mut Wire, families: &[Family]) -> Vec<Tried
         wire.begin(&name);
         let seen = match (&ipv6, trial.family) {
             (Err(error), Family::V6) => Err(error.to_string()),
-            _ => try_one(wire, &mut counters, &trial, number).map_err(|error| error.to_string()),
+            _ => try_one(context, wire, &mut counters, &trial, number).map_err(|error| error.to_string()),
         };
         tried.push((trial, seen));
     }
@@ -89,7 +92,13 @@ fn try_all(context: &Context, wire: &mut Wire, families: &[Family]) -> Vec<Tried
 
 /// Tries one connection. Its `number` gives it a port and an initial sequence number of its own; `counters` are those
 /// before it, and then those after it.
-fn try_one(wire: &mut Wire, counters: &mut Snapshot, trial: &Trial, number: u16) -> Result<Seen, WireError> {
+fn try_one(
+    context: &Context,
+    wire: &mut Wire,
+    counters: &mut Snapshot,
+    trial: &Trial,
+    number: u16,
+) -> Result<Seen, WireError> {
     set_cookies(if trial.cookies == Cookies::Never { "0" } else { "2" })?;
     let (server, client) = match trial.family {
         Family::V4 => (wire.server(), wire.host(2)),
@@ -97,7 +106,7 @@ fn try_one(wire: &mut Wire, counters: &mut Snapshot, trial: &Trial, number: u16)
     };
     // A listening socket of its own, so that what one trial leaves behind is not another's.
     let server = SocketAddr::new(server, 3400 + number);
-    let listener = Listener::new(server, None)?;
+    let listener = Listener::new(server, None)?.mutated(context.mutation);
     let isn = 1_000_000 * (u32::from(number) + 1);
     let mut peer = Peer::new(SocketAddr::new(client, 40000 + number), server, isn);
     peer.open(wire, Offer { mss: trial.mss, window: 65535, window_scale: None, sack_ok: false })?;

@@ -9,13 +9,10 @@ pub mod judge;
 mod script;
 mod watch;
 
-use std::thread;
-
-use crate::judging::conclude;
-use crate::protocol::{Check, Conclusion, Packet};
-use crate::reproducer::{CAPTURE_ROOM, Context, Findings, Reproducer};
-use crate::wire::Wire;
-use crate::wire::capture::Capture;
+use crate::protocol::Check;
+use crate::reproducer::{Context, Findings, Reproducer};
+use crate::side_by_side::{self, Recipe};
+use crate::wire::{Wire, WireError};
 use judge::Seen;
 use script::{RECIPES, Script};
 
@@ -23,53 +20,21 @@ use script::{RECIPES, Script};
 pub const REPRODUCER: Reproducer = Reproducer { bug: "tcp-fragment-stall", needs: &["tun"], sets: &[], run };
 
 fn run(context: &Context) -> Findings {
-    let performed: Vec<_> = if context.own_namespace {
-        // Each thread has a namespace of its own, so the counters are each recipe's own.
-        let spawn = |numbered| {
-            let context = context.clone();
-            thread::spawn(move || perform(&context, 0, numbered))
-        };
-        let threads: Vec<_> = RECIPES.iter().map(spawn).collect();
-        threads.into_iter().map(|t| t.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
-    } else {
-        (0..).zip(&RECIPES).map(|(net, script)| perform(context, net, script)).collect()
-    };
-    let (mut checks, mut packets, mut packets_cut) = (Vec::new(), Vec::new(), false);
-    for Performed { check, packets: (seen, cut) } in performed {
-        checks.push(check);
-        packets.extend(seen);
-        packets_cut |= cut;
+    side_by_side::run(context, &RECIPES)
+}
+
+impl Recipe for Script {
+    type Seen = Seen;
+
+    fn name(&self) -> &'static str {
+        self.name
     }
-    packets.sort_by_key(|p| p.at_us);
-    let (conclusion, deciding) = conclude(&checks);
-    let why = match (conclusion, deciding.as_slice()) {
-        (_, []) => "no check could be made".to_owned(),
-        // A stall of one connection is the finding; a pass stands on all recipes.
-        (Conclusion::Affected, [first, ..]) => format!("{}: {}", first.name, first.why),
-        (_, all) => all.iter().map(|c| format!("{}: {}", c.name, c.why)).collect::<Vec<_>>().join("; "),
-    };
-    Findings { conclusion, why, checks, packets, packets_cut, time_lines: Vec::new() }
-}
 
-struct Performed {
-    check: Check,
-    packets: (Vec<Packet>, bool),
-}
+    fn perform(&self, context: &Context, wire: &mut Wire) -> Result<Seen, WireError> {
+        self.carry_out(context, wire)
+    }
 
-/// Performs one recipe on a wire of its own.
-fn perform(context: &Context, net: u8, script: &Script) -> Performed {
-    let judged = |seen: Result<Seen, String>| judge::judge(script.name, script.role, script.slack, &seen);
-    let capture = Capture::new(context.started, CAPTURE_ROOM / RECIPES.len());
-    let entered = if context.own_namespace { context.enter_namespace() } else { Ok(()) };
-    let wire = entered.and_then(|()| Wire::new(net, capture).map_err(|error| error.to_string()));
-    let performed = match wire {
-        Ok(mut wire) => {
-            wire.begin(script.name);
-            let seen = script.perform(context, &mut wire).map_err(|error| error.to_string());
-            Performed { check: judged(seen), packets: wire.into_packets() }
-        }
-        Err(error) => Performed { check: judged(Err(error)), packets: (Vec::new(), false) },
-    };
-    context.ended(script.name);
-    performed
+    fn judge(&self, seen: &Result<Seen, String>) -> Check {
+        judge::judge(self.name, self.role, self.slack, seen)
+    }
 }

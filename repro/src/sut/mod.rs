@@ -1,5 +1,6 @@
 //! The kernel under test, as its own processes see it: sockets, sysctls, counters, namespaces.
 
+pub mod clock;
 pub mod counters;
 pub mod namespace;
 pub mod socket;

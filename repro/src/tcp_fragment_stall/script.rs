@@ -111,7 +111,7 @@ impl Script {
     ///
     /// # Errors
     /// Where the wire or the kernel does something else than the recipe needs; that is no verdict.
-    pub fn perform(&self, context: &Context, wire: &mut Wire) -> Result<Seen, WireError> {
+    pub fn carry_out(&self, context: &Context, wire: &mut Wire) -> Result<Seen, WireError> {
         for connection in 1..=CONNECTIONS {
             if let Some(seen) = self.try_connection(context, wire, connection)? {
                 return Ok(seen);

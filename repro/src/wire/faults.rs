@@ -1,0 +1,93 @@
+//! Faults that are put into the wire on purpose, to see that no reproducer is fooled by them.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::net::SocketAddr;
+
+use super::packet::{Flags, Segment};
+use crate::protocol::Mutation;
+
+/// The faults of one wire; none by default.
+#[derive(Debug, Default)]
+pub struct Faults {
+    close_window: bool,
+    /// The end of what each connection's kernel side has sent, where what it sends again is dropped.
+    sent: Option<HashMap<(SocketAddr, SocketAddr), u32>>,
+}
+
+impl Faults {
+    /// The faults of the wire and the peer that a mutation stands for.
+    pub fn new(mutation: Option<Mutation>) -> Self {
+        Self {
+            close_window: mutation == Some(Mutation::CloseWindow),
+            sent: (mutation == Some(Mutation::DropRetransmissions)).then(HashMap::new),
+        }
+    }
+
+    /// What becomes of a segment on its way to the kernel: connected, a peer with its window closed announces none.
+    pub fn to_kernel<'a>(&self, segment: &'a Segment) -> Cow<'a, Segment> {
+        if self.close_window && !segment.flags.has(Flags::SYN) {
+            return Cow::Owned(Segment { window: 0, ..segment.clone() });
+        }
+        Cow::Borrowed(segment)
+    }
+
+    /// Whether a segment of the kernel's gets lost: it starts before the end of what has gone out already. So does a
+    /// zero-window probe, which repeats the last sequence number that was acknowledged.
+    pub fn lose(&mut self, segment: &Segment) -> bool {
+        let Some(sent) = &mut self.sent else { return false };
+        if segment.flags.has(Flags::RST) {
+            return false;
+        }
+        let end = segment.seq.wrapping_add(segment.sequence_length());
+        let frontier = sent.entry((segment.from, segment.to)).or_insert(segment.seq);
+        // Sequence numbers wrap, so their distance is compared.
+        if (segment.seq.wrapping_sub(*frontier) as i32) < 0 {
+            return true;
+        }
+        *frontier = end;
+        false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::peer::Peer;
+
+    fn segment(port: u16, seq: u32, length: usize, flags: Flags) -> Segment {
+        let mut peer = Peer::new(([10, 0, 0, 1], port).into(), ([10, 0, 0, 2], 2).into(), seq);
+        peer.window = 7;
+        Segment { payload: vec![0; length], ..peer.segment(flags) }
+    }
+
+    #[test]
+    fn what_is_sent_again_is_lost_and_nothing_else() {
+        let mut faults = Faults::new(Some(Mutation::DropRetransmissions));
+        for (port, seq, length, flags, lost) in [
+            (1, u32::MAX, 0, Flags::SYN, false),
+            (1, u32::MAX, 0, Flags::SYN, true),
+            (1, 0, 10, Flags::ACK, false),
+            (2, 5, 10, Flags::ACK, false), // another connection
+            (1, 10, 0, Flags::ACK, false), // an acknowledgement alone
+            (1, 10, 10, Flags::ACK, false),
+            (1, 10, 5, Flags::ACK, true),
+            (1, 9, 0, Flags::ACK, true), // a probe
+            (1, 20, 0, Flags::ACK, false),
+            (1, 9, 0, Flags::RST, false),
+        ] {
+            assert_eq!(faults.lose(&segment(port, seq, length, flags)), lost, "{port} {seq} {length} {flags:?}");
+            assert!(!Faults::default().lose(&segment(port, seq, length, flags)));
+        }
+    }
+
+    #[test]
+    fn a_closed_window_stays_closed_but_for_the_syn() {
+        let closed = Faults::new(Some(Mutation::CloseWindow));
+        for (faults, flags, window) in
+            [(&closed, Flags::ACK, 0), (&closed, Flags::SYN, 7), (&Faults::default(), Flags::ACK, 7)]
+        {
+            assert_eq!(faults.to_kernel(&segment(1, 1, 1, flags)).window, window, "{flags:?}");
+        }
+    }
+}
