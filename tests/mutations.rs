@@ -26,7 +26,7 @@ const BITES: [(&str, Mutation); 5] = [
     (STALL, Mutation::CloseWindow),
     (COOKIE, Mutation::NeverRead),
     (WINDOW, Mutation::DropRetransmissions),
-    (WINDOW, Mutation::CloseWindow),
+    (WINDOW, Mutation::DropRepeatedAnswers),
 ];
 
 /// A kernel and what is true of it.

@@ -3,7 +3,7 @@
 use std::thread;
 
 use crate::judging::conclude;
-use crate::protocol::{Check, Conclusion, Packet};
+use crate::protocol::{Check, Conclusion, Packet, Role};
 use crate::reproducer::{CAPTURE_ROOM, Context, Findings};
 use crate::wire::capture::Capture;
 use crate::wire::{Wire, WireError};
@@ -15,6 +15,9 @@ pub trait Recipe: Sync {
 
     /// Its name in the report.
     fn name(&self) -> &'static str;
+
+    /// What it is for.
+    fn role(&self) -> Role;
 
     /// Carries it out.
     ///
@@ -67,8 +70,8 @@ fn perform<R: Recipe>(context: &Context, net: u8, room: usize, recipe: &R) -> Pe
     let entered = if context.own_namespace { context.enter_namespace() } else { Ok(()) };
     let wire = entered.and_then(|()| Wire::new(net, capture).map_err(|error| error.to_string()));
     let performed = match wire {
-        Ok(wire) => {
-            let mut wire = wire.mutated(context.mutation);
+        Ok(mut wire) => {
+            wire.mutate(context.mutation.filter(|_| recipe.role() == Role::Recipe));
             wire.begin(recipe.name());
             let seen = recipe.perform(context, &mut wire).map_err(|error| error.to_string());
             Performed { check: recipe.judge(&seen), packets: wire.into_packets() }

@@ -13,7 +13,7 @@ use std::time::Instant;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::judging::conclude;
-use crate::protocol::{Check, Conclusion, Role};
+use crate::protocol::{Check, Conclusion, Mutation, Role};
 use crate::reproducer::{CAPTURE_ROOM, Context, Findings, Reproducer};
 use crate::sut::counters::Snapshot;
 use crate::sut::socket::Listener;
@@ -58,10 +58,7 @@ fn run(context: &Context) -> Findings {
     let families: &[Family] = if context.ipv6 { &[Family::V4, Family::V6] } else { &[Family::V4] };
     let capture = Capture::new(context.started, CAPTURE_ROOM);
     let (tried, (packets, packets_cut)) = match Wire::new(0, capture) {
-        Ok(wire) => {
-            let mut wire = wire.mutated(context.mutation);
-            (try_all(context, &mut wire, families), wire.into_packets())
-        }
+        Ok(mut wire) => (try_all(context, &mut wire, families), wire.into_packets()),
         Err(error) => {
             let failed = |trial| (trial, Err(error.to_string()));
             (trials(families).into_iter().map(failed).collect(), (Vec::new(), false))
@@ -81,9 +78,11 @@ fn try_all(context: &Context, wire: &mut Wire, families: &[Family]) -> Vec<Tried
         let name = trial.name();
         context.waiting("connection", &name);
         wire.begin(&name);
+        let mutation = context.mutation.filter(|_| trial.cookies == Cookies::Sent && trial.k > 0);
+        wire.mutate(mutation);
         let seen = match (&ipv6, trial.family) {
             (Err(error), Family::V6) => Err(error.to_string()),
-            _ => try_one(context, wire, &mut counters, &trial, number).map_err(|error| error.to_string()),
+            _ => try_one(wire, &mut counters, &trial, number, mutation).map_err(|error| error.to_string()),
         };
         tried.push((trial, seen));
     }
@@ -93,11 +92,11 @@ fn try_all(context: &Context, wire: &mut Wire, families: &[Family]) -> Vec<Tried
 /// Tries one connection. Its `number` gives it a port and an initial sequence number of its own; `counters` are those
 /// before it, and then those after it.
 fn try_one(
-    context: &Context,
     wire: &mut Wire,
     counters: &mut Snapshot,
     trial: &Trial,
     number: u16,
+    mutation: Option<Mutation>,
 ) -> Result<Seen, WireError> {
     set_cookies(if trial.cookies == Cookies::Never { "0" } else { "2" })?;
     let (server, client) = match trial.family {
@@ -106,7 +105,7 @@ fn try_one(
     };
     // A listening socket of its own, so that what one trial leaves behind is not another's.
     let server = SocketAddr::new(server, 3400 + number);
-    let listener = Listener::new(server, None)?.mutated(context.mutation);
+    let listener = Listener::new(server, None)?.mutated(mutation);
     let isn = 1_000_000 * (u32::from(number) + 1);
     let mut peer = Peer::new(SocketAddr::new(client, 40000 + number), server, isn);
     peer.open(wire, Offer { mss: trial.mss, window: 65535, window_scale: None, sack_ok: false })?;

@@ -9,7 +9,7 @@ pub mod judge;
 mod script;
 mod watch;
 
-use crate::protocol::Check;
+use crate::protocol::{Check, Role};
 use crate::reproducer::{Context, Findings, Reproducer};
 use crate::side_by_side::{self, Recipe};
 use crate::wire::{Wire, WireError};
@@ -28,6 +28,10 @@ impl Recipe for Script {
 
     fn name(&self) -> &'static str {
         self.name
+    }
+
+    fn role(&self) -> Role {
+        self.role
     }
 
     fn perform(&self, context: &Context, wire: &mut Wire) -> Result<Seen, WireError> {

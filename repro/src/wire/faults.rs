@@ -13,6 +13,8 @@ pub struct Faults {
     close_window: bool,
     /// The end of what each connection's kernel side has sent, where what it sends again is dropped.
     sent: Option<HashMap<(SocketAddr, SocketAddr), u32>>,
+    /// What each peer said last, where it is not let through twice.
+    said: Option<HashMap<(SocketAddr, SocketAddr), Segment>>,
 }
 
 impl Faults {
@@ -21,15 +23,23 @@ impl Faults {
         Self {
             close_window: mutation == Some(Mutation::CloseWindow),
             sent: (mutation == Some(Mutation::DropRetransmissions)).then(HashMap::new),
+            said: (mutation == Some(Mutation::DropRepeatedAnswers)).then(HashMap::new),
         }
     }
 
-    /// What becomes of a segment on its way to the kernel: connected, a peer with its window closed announces none.
-    pub fn to_kernel<'a>(&self, segment: &'a Segment) -> Cow<'a, Segment> {
-        if self.close_window && !segment.flags.has(Flags::SYN) {
-            return Cow::Owned(Segment { window: 0, ..segment.clone() });
+    /// What becomes of a segment on its way to the kernel; none where it gets lost. Connected, a peer with its window
+    /// closed announces none.
+    pub fn to_kernel<'a>(&mut self, segment: &'a Segment) -> Option<Cow<'a, Segment>> {
+        if let Some(said) = &mut self.said
+            && said.insert((segment.from, segment.to), segment.clone()).as_ref() == Some(segment)
+        {
+            return None;
         }
-        Cow::Borrowed(segment)
+        Some(if self.close_window && !segment.flags.has(Flags::SYN) {
+            Cow::Owned(Segment { window: 0, ..segment.clone() })
+        } else {
+            Cow::Borrowed(segment)
+        })
     }
 
     /// Whether a segment of the kernel's gets lost: it starts before the end of what has gone out already. So does a
@@ -83,11 +93,26 @@ mod tests {
 
     #[test]
     fn a_closed_window_stays_closed_but_for_the_syn() {
-        let closed = Faults::new(Some(Mutation::CloseWindow));
-        for (faults, flags, window) in
-            [(&closed, Flags::ACK, 0), (&closed, Flags::SYN, 7), (&Faults::default(), Flags::ACK, 7)]
+        for (mutation, flags, window) in [
+            (Some(Mutation::CloseWindow), Flags::ACK, 0),
+            (Some(Mutation::CloseWindow), Flags::SYN, 7),
+            (None, Flags::ACK, 7),
+        ] {
+            let told = segment(1, 1, 1, flags);
+            let arrived = Faults::new(mutation).to_kernel(&told).map(|s| s.window);
+            assert_eq!(arrived, Some(window), "{flags:?}");
+        }
+    }
+
+    #[test]
+    fn what_a_peer_repeats_is_lost_and_nothing_else() {
+        let mut faults = Faults::new(Some(Mutation::DropRepeatedAnswers));
+        for (port, seq, window, arrives) in
+            [(1, 5, 0, true), (1, 5, 0, false), (2, 5, 0, true), (1, 5, 9, true), (1, 5, 9, false), (1, 6, 9, true)]
         {
-            assert_eq!(faults.to_kernel(&segment(1, 1, 1, flags)).window, window, "{flags:?}");
+            let told = Segment { window, ..segment(port, seq, 0, Flags::ACK) };
+            assert_eq!(faults.to_kernel(&told).is_some(), arrives, "{port} {seq} {window}");
+            assert!(Faults::default().to_kernel(&told).is_some());
         }
     }
 }

@@ -90,10 +90,9 @@ impl Wire {
         Ok(wire)
     }
 
-    /// With the wire's and the peer's faults, where the mutation is one.
-    #[must_use]
-    pub fn mutated(self, mutation: Option<Mutation>) -> Self {
-        Self { faults: Faults::new(mutation), ..self }
+    /// From here on with the wire's and the peer's faults, where the mutation is one.
+    pub fn mutate(&mut self, mutation: Option<Mutation>) {
+        self.faults = Faults::new(mutation);
     }
 
     /// Gives the kernel's side an IPv6 address too.
@@ -140,7 +139,8 @@ impl Wire {
     /// # Errors
     /// Where the interface is down.
     pub fn send(&mut self, segment: &Segment) -> Result<(), WireError> {
-        let bytes = self.faults.to_kernel(segment).to_bytes();
+        let Some(segment) = self.faults.to_kernel(segment) else { return Ok(()) };
+        let bytes = segment.to_bytes();
         self.capture.record(&self.check, false, &bytes);
         self.tun.write(&bytes).tried("writing to the TUN device")
     }

@@ -29,7 +29,8 @@ pub enum PeerDoes {
 }
 
 impl PeerDoes {
-    fn role(self) -> Role {
+    /// What such a connection is for.
+    pub fn role(self) -> Role {
         match self {
             Self::AnswersClosed => Role::Recipe,
             Self::AnswersClosedWithoutOption | Self::OpensInTime => Role::NegativeControl,

@@ -59,7 +59,7 @@ impl Script {
         loop {
             context.waiting(self.name, "the handshake");
             let server = SocketAddr::new(wire.server(), 80);
-            let listener = Listener::new(server, None)?.mutated(context.mutation);
+            let listener = Listener::new(server, None)?;
             // A host of its own, so that what the kernel remembers of one (tcp_metrics) does not touch the next.
             let mut peer = Peer::new(SocketAddr::new(wire.host(1 + number), 40000), server, 1_000_000);
             peer.open(wire, Offer { mss: 1460, window: OPEN, window_scale: None, sack_ok: false })?;
