@@ -74,6 +74,8 @@ pub enum Mutation {
     DropRetransmissions,
     /// The wire drops what the peer says a second time, as its answers to zero-window probes.
     DropRepeatedAnswers,
+    /// The wire lowers the MSS that a SYN offers, as some routers do.
+    ClampMss,
     /// The peer closes its window.
     CloseWindow,
     /// The server's application never reads.
@@ -84,8 +86,14 @@ pub enum Mutation {
 
 impl Mutation {
     /// All of them.
-    pub const ALL: [Self; 5] =
-        [Self::DropRetransmissions, Self::DropRepeatedAnswers, Self::CloseWindow, Self::NeverRead, Self::JumpClock];
+    pub const ALL: [Self; 6] = [
+        Self::DropRetransmissions,
+        Self::DropRepeatedAnswers,
+        Self::ClampMss,
+        Self::CloseWindow,
+        Self::NeverRead,
+        Self::JumpClock,
+    ];
 }
 
 /// One line from the agent.

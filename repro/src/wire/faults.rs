@@ -7,9 +7,13 @@ use std::net::SocketAddr;
 use super::packet::{Flags, Segment};
 use crate::protocol::Mutation;
 
+/// The MSS to which the wire clamps: the smallest in the kernel's table of SYN cookies for IPv4.
+const CLAMPED_MSS: u16 = 536;
+
 /// The faults of one wire; none by default.
 #[derive(Debug, Default)]
 pub struct Faults {
+    clamp_mss: bool,
     close_window: bool,
     /// The end of what each connection's kernel side has sent, where what it sends again is dropped.
     sent: Option<HashMap<(SocketAddr, SocketAddr), u32>>,
@@ -21,6 +25,7 @@ impl Faults {
     /// The faults of the wire and the peer that a mutation stands for.
     pub fn new(mutation: Option<Mutation>) -> Self {
         Self {
+            clamp_mss: mutation == Some(Mutation::ClampMss),
             close_window: mutation == Some(Mutation::CloseWindow),
             sent: (mutation == Some(Mutation::DropRetransmissions)).then(HashMap::new),
             said: (mutation == Some(Mutation::DropRepeatedAnswers)).then(HashMap::new),
@@ -35,11 +40,15 @@ impl Faults {
         {
             return None;
         }
-        Some(if self.close_window && !segment.flags.has(Flags::SYN) {
-            Cow::Owned(Segment { window: 0, ..segment.clone() })
-        } else {
-            Cow::Borrowed(segment)
-        })
+        let mut segment = Cow::Borrowed(segment);
+        let mss = segment.options.mss;
+        if self.clamp_mss && mss.is_some() {
+            segment.to_mut().options.mss = mss.map(|mss| mss.min(CLAMPED_MSS));
+        }
+        if self.close_window && !segment.flags.has(Flags::SYN) {
+            segment.to_mut().window = 0;
+        }
+        Some(segment)
     }
 
     /// Whether a segment of the kernel's gets lost: it starts before the end of what has gone out already. So does a
@@ -88,6 +97,16 @@ mod tests {
         ] {
             assert_eq!(faults.lose(&segment(port, seq, length, flags)), lost, "{port} {seq} {length} {flags:?}");
             assert!(!Faults::default().lose(&segment(port, seq, length, flags)));
+        }
+    }
+
+    #[test]
+    fn an_mss_is_clamped_and_never_raised() {
+        for (offered, arrives) in [(Some(1460), Some(536)), (Some(64), Some(64)), (None, None)] {
+            let mut told = segment(1, 1, 0, Flags::SYN);
+            told.options.mss = offered;
+            let arrived = Faults::new(Some(Mutation::ClampMss)).to_kernel(&told).map(|s| s.options.mss);
+            assert_eq!(arrived, Some(arrives));
         }
     }
 

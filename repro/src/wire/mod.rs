@@ -71,6 +71,7 @@ pub struct Wire {
     net: u8,
     check: String,
     capture: Capture,
+    mutation: Option<Mutation>,
     faults: Faults,
     buffer: Vec<u8>,
 }
@@ -83,8 +84,15 @@ impl Wire {
     /// Where the kernel has no TUN device or refuses the addresses.
     pub fn new(net: u8, capture: Capture) -> Result<Self, WireError> {
         let tun = Tun::new().tried("making a TUN interface")?;
-        let wire =
-            Self { tun, net, check: String::new(), capture, faults: Faults::default(), buffer: vec![0; 1 << 16] };
+        let wire = Self {
+            tun,
+            net,
+            check: String::new(),
+            capture,
+            mutation: None,
+            faults: Faults::default(),
+            buffer: vec![0; 1 << 16],
+        };
         wire.tun.set_up().tried("bringing the TUN interface up")?;
         wire.tun.add_address(wire.server(), 24).tried("giving the TUN interface its address")?;
         Ok(wire)
@@ -92,7 +100,13 @@ impl Wire {
 
     /// From here on with the wire's and the peer's faults, where the mutation is one.
     pub fn mutate(&mut self, mutation: Option<Mutation>) {
+        self.mutation = mutation;
         self.faults = Faults::new(mutation);
+    }
+
+    /// The mutation of its surroundings, for those that are not the wire's or the peer's.
+    pub fn mutation(&self) -> Option<Mutation> {
+        self.mutation
     }
 
     /// Gives the kernel's side an IPv6 address too.
