@@ -5,15 +5,28 @@
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
-.PHONY: run test setup lint bench install clean
+.PHONY: run test setup controls lint bench soak install tools clean
 
 ARGS ?=
+
+# Installs what is in the array `missing`.
+define INSTALL
+if [ "$${#missing[@]}" -gt 0 ]; then \
+	echo "Installing $${missing[*]} with apt" >&2; \
+	as_root=(); [ "$$(id -u)" = 0 ] || as_root=(sudo); \
+	"$${as_root[@]}" apt-get update -q >&2; \
+	DEBIAN_FRONTEND=noninteractive "$${as_root[@]}" apt-get install -y -q --no-install-recommends "$${missing[@]}" >&2; \
+fi
+endef
 
 run: setup
 	@cargo build --release --quiet
 	@target/release/backproof run $(ARGS)
 
-test: setup
+# The control kernels are compiled first, a quarter of an hour for each line where they are not in the cache yet.
+test: tools
+	@cargo build --locked
+	@target/debug/backproof controls build
 	@if cargo nextest --version >/dev/null 2>&1; then \
 		cargo nextest run --workspace --locked $(ARGS); \
 	else \
@@ -29,6 +42,17 @@ bench: setup
 	@cargo build --release --quiet
 	@cargo bench --bench boot
 
+# Kernels whose truth is known, to judge the verifier by: a quarter of an hour of compiling for each line, once.
+controls: tools
+	@cargo build --release --quiet
+	@target/release/backproof controls build $(ARGS)
+
+# Whether a reproducer is ever wrong: control kernels, many boots, a host far too busy. Takes most of an hour.
+soak: tools
+	@cargo build --release --quiet
+	@target/release/backproof controls build
+	@cargo bench --bench soak -- $(ARGS)
+
 install: setup
 	cargo install --path . --locked
 
@@ -38,12 +62,16 @@ setup:
 	command -v qemu-system-x86_64 >/dev/null || missing+=(qemu-system-x86); \
 	command -v cc >/dev/null || missing+=(gcc libc6-dev); \
 	command -v cargo >/dev/null || { echo "make: no Rust toolchain here: install one with rustup" >&2; exit 1; }; \
-	if [ "$${#missing[@]}" -gt 0 ]; then \
-		echo "Installing $${missing[*]} with apt" >&2; \
-		as_root=(); [ "$$(id -u)" = 0 ] || as_root=(sudo); \
-		"$${as_root[@]}" apt-get update -q >&2; \
-		DEBIAN_FRONTEND=noninteractive "$${as_root[@]}" apt-get install -y -q --no-install-recommends "$${missing[@]}" >&2; \
-	fi
+	$(INSTALL)
+
+# What control kernels are compiled with.
+tools: setup
+	@missing=(); \
+	for tool in gcc make ld; do command -v $$tool >/dev/null || missing=(build-essential); done; \
+	for tool in flex bison bc; do command -v $$tool >/dev/null || missing+=($$tool); done; \
+	command -v xz >/dev/null || missing+=(xz-utils); \
+	[ -e /usr/include/gelf.h ] || missing+=(libelf-dev); \
+	$(INSTALL)
 
 clean:
 	cargo clean

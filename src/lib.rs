@@ -7,6 +7,8 @@
 pub mod shim;
 pub mod words;
 
+pub mod recipe;
+
 pub mod matrix;
 
 pub mod kernel;

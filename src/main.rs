@@ -11,5 +11,8 @@ fn main() -> ExitCode {
         eprintln!("backproof: {}", shim::become_program(args));
         return ExitCode::from(3);
     }
+    if args.next_if(|a| a == shim::FAMILY).is_some() {
+        return ExitCode::from(shim::lead_family(args));
+    }
     cli::main()
 }

@@ -77,9 +77,59 @@ name! {
 }
 
 impl ProfileName {
+    /// What stands for every profile on the command line; no profile is called so.
+    pub const ALL: &'static str = "all";
+
     /// The kernel's own settings.
     pub fn default_profile() -> Self {
         Self("default".to_owned())
+    }
+
+    /// Whether it is the kernel's own settings.
+    pub fn is_default(&self) -> bool {
+        *self == Self::default_profile()
+    }
+}
+
+/// What one cell of a kernel asks: a bug, under a profile. As text it is the bug's name, and `@profile` behind it unless
+/// that is the default: the id of the agent's job, and the name of the cell's folder. No name has an `@`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct JobId {
+    /// The bug.
+    pub bug: BugId,
+    /// The profile.
+    pub profile: ProfileName,
+}
+
+impl fmt::Display for JobId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.profile.is_default() { self.bug.fmt(f) } else { f.pad(&format!("{}@{}", self.bug, self.profile)) }
+    }
+}
+
+impl FromStr for JobId {
+    type Err = BadName;
+
+    fn from_str(text: &str) -> Result<Self, BadName> {
+        match text.split_once('@') {
+            None => Ok(Self { bug: text.parse()?, profile: ProfileName::default_profile() }),
+            Some((bug, profile)) => Ok(Self { bug: bug.parse()?, profile: profile.parse()? }),
+        }
+    }
+}
+
+impl TryFrom<String> for JobId {
+    type Error = BadName;
+
+    fn try_from(text: String) -> Result<Self, BadName> {
+        text.parse()
+    }
+}
+
+impl From<JobId> for String {
+    fn from(id: JobId) -> Self {
+        id.to_string()
     }
 }
 
@@ -225,6 +275,17 @@ mod tests {
         let long = "a".repeat(101);
         for bad in ["", ".", "..", "-x", "a/b", "a b", "é", "a\n", long.as_str()] {
             assert!(bad.parse::<KernelName>().is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_job_s_id_comes_back_from_its_text() {
+        for text in ["a-bug", "a-bug@large-queues", "a.b+c@d_e"] {
+            assert_eq!(text.parse::<JobId>().map(String::from).as_deref(), Ok(text));
+        }
+        assert_eq!("a-bug@default".parse::<JobId>().map(String::from).as_deref(), Ok("a-bug"));
+        for bad in ["", "@", "a@", "@b", "a@b@c", "a/b@c", "a@../c"] {
+            assert!(bad.parse::<JobId>().is_err(), "{bad:?}");
         }
     }
 

@@ -131,11 +131,11 @@ fn id(bug: &str, mutation: Option<Mutation>) -> String {
 
 #[tokio::test]
 async fn a_reproducer_in_faulty_surroundings_never_says_a_wrong_word() {
+    let (mut wrong, mut unjudged) = (Vec::new(), Vec::new());
     for subject in [debian_12()].into_iter().chain(controls()) {
         let boot = judge(&subject).await;
         assert!(boot.end.is_ok(), "{}: {:?}", subject.name, boot.end);
         let mut table = format!("{}, {:.1} s\n", subject.name, boot.wall.as_secs_f64());
-        let mut wrong = Vec::new();
         for (bug, truth) in &subject.truth {
             for mutation in [None].into_iter().chain(Mutation::ALL.map(Some)) {
                 let report = boot.report(&id(bug, mutation)).expect("a report of every job");
@@ -147,15 +147,26 @@ async fn a_reproducer_in_faulty_surroundings_never_says_a_wrong_word() {
                     && BITES.iter().any(|(b, m)| b == bug && Some(*m) == mutation);
                 let right = if bites { conclusion == Conclusion::Error } else { conclusion == *truth };
                 // Where it need not notice the fault, it still may.
-                if !right && (mutation.is_none() || bites || conclusion != Conclusion::Error) {
-                    wrong.push(format!("{bug} {fault}: {conclusion:?}: {why}"));
+                let told = || format!("{} {bug} {fault}: {conclusion:?}: {why}", subject.name);
+                match conclusion {
+                    _ if right => {}
+                    // An overloaded host may be to blame; without a fault, every other one must come to a verdict.
+                    Conclusion::Error if mutation.is_none() => unjudged.push(told()),
+                    Conclusion::Error => {}
+                    _ => wrong.push(told()),
                 }
             }
         }
         println!("{table}");
-        assert!(wrong.is_empty(), "{}:\n{}", subject.name, wrong.join("\n"));
         let jumps = boot.messages.iter().filter(|m| matches!(m, Message::Note { text } if text.contains("jumped")));
-        let expected = subject.truth.values().filter(|truth| **truth != Conclusion::Skip).count();
-        assert_eq!(jumps.count(), expected, "the clock did not jump in each job in which it had to");
+        // A job that was killed at its deadline cannot say it.
+        let judged = |bug: &&String| {
+            let report = boot.report(&id(bug, Some(Mutation::JumpClock)));
+            report.is_some_and(|r| !matches!(r.conclusion, Conclusion::Error | Conclusion::Skip))
+        };
+        let expected = subject.truth.keys().filter(judged).count();
+        assert!(jumps.count() >= expected, "{}: the clock did not jump where it had to", subject.name);
     }
+    assert!(wrong.is_empty(), "wrong verdicts:\n{}", wrong.join("\n"));
+    assert!(unjudged.is_empty(), "no verdict, though nothing was at fault:\n{}", unjudged.join("\n"));
 }

@@ -297,6 +297,8 @@ pub enum Conclusion {
     Affected,
     /// The bug did not show where it had to, and the controls held.
     NotAffected,
+    /// The bug shows on this kernel, and does not under the job's profile.
+    Mitigated,
     /// This kernel lacks something without which the question makes no sense or cannot be asked.
     Skip,
     /// The reproducer could not judge: a control failed, or a proof is missing.

@@ -5,22 +5,73 @@
 //! MSS has to be split to be sent again, so it never is. Each recipe makes a connection in that state, loses data
 //! and watches; they run side by side, each on a thread with a network namespace and a wire of its own.
 
+mod course;
 pub mod judge;
+mod line;
+mod loss;
 mod script;
+mod transfer;
 mod watch;
 
-use crate::protocol::{Check, Role};
+use crate::protocol::{Check, Conclusion, Role, Segment, Shown};
 use crate::reproducer::{Context, Findings, Reproducer};
 use crate::side_by_side::{self, Recipe};
 use crate::wire::{Wire, WireError};
 use judge::Seen;
-use script::{RECIPES, Script};
+use script::{RECIPES, SYSTEM_BUFFER, Script};
+use transfer::{TRANSFERS, Transfer};
 
 /// The reproducer.
 pub const REPRODUCER: Reproducer = Reproducer { bug: "tcp-fragment-stall", needs: &["tun"], sets: &[], run };
 
 fn run(context: &Context) -> Findings {
-    side_by_side::run(context, &RECIPES)
+    let recipes: Vec<&Script> = RECIPES.iter().chain(sets_wmem(context).then_some(&SYSTEM_BUFFER)).collect();
+    let mut performed = side_by_side::perform(context, &recipes);
+    let mut time_lines = Vec::new();
+    if context.natural {
+        for (check, segments) in side_by_side::each(context, &TRANSFERS, transfer) {
+            time_lines.push((check.name.clone(), segments));
+            performed.checks.push(check);
+        }
+    }
+    let mut findings = performed.conclude();
+    if findings.conclusion == Conclusion::Affected {
+        findings.why += &mitigation(&findings.checks);
+    }
+    Findings { time_lines, ..findings }
+}
+
+/// Carries one transfer of the natural road out.
+fn transfer(context: &Context, net: u8, transfer: &Transfer) -> (Check, Vec<Segment>) {
+    let entered = if context.own_namespace { context.enter_namespace() } else { Ok(()) };
+    let (seen, segments) = match entered {
+        Ok(()) => {
+            let (seen, segments) = transfer.perform(context, net);
+            (seen.map_err(|error| error.to_string()), segments)
+        }
+        Err(error) => (Err(error), Vec::new()),
+    };
+    context.ended(transfer.name);
+    (course::judge(transfer.name, &seen), segments)
+}
+
+/// Whether the profile sets the sizes of send buffers.
+fn sets_wmem(context: &Context) -> bool {
+    context.profile.keys().any(|name| name.replace('/', ".") == "net.ipv4.tcp_wmem")
+}
+
+/// What larger send buffers are good for on an affected kernel, where the profile sets any.
+fn mitigation(checks: &[Check]) -> String {
+    let Some(check) = checks.iter().find(|c| c.name == SYSTEM_BUFFER.name) else { return String::new() };
+    let outcome = match check.shown {
+        Shown::No => "recovered",
+        Shown::Yes => "stalled too",
+        Shown::Unclear => "could not be judged",
+    };
+    format!(
+        ". SO_SNDBUF set by the application overrides tcp_wmem; a connection with the system's buffer {outcome}: {}",
+        check.why
+    )
 }
 
 impl Recipe for Script {

@@ -20,7 +20,7 @@ use script::{SCRIPTS, Script};
 pub const REPRODUCER: Reproducer = Reproducer { bug: "zero-window-user-timeout", needs: &["tun"], sets: &[], run };
 
 fn run(context: &Context) -> Findings {
-    side_by_side::run(context, &SCRIPTS)
+    side_by_side::perform(context, &SCRIPTS.each_ref()).conclude()
 }
 
 impl Recipe for Script {

@@ -7,7 +7,7 @@ use anstyle::{AnsiColor, Style};
 use serde::Serialize;
 
 use super::{Doctor, Format, Stop, host, print, print_json};
-use crate::kernel::{Obtain, ObtainError, Store, apt_available};
+use crate::kernel::{Obtain, ObtainError, Store, apt_available, control};
 use crate::report::visible;
 use crate::shim::Shim;
 use crate::vm::{Qemu, probe_kvm};
@@ -74,6 +74,7 @@ pub(super) fn doctor(args: &Doctor) -> Result<u8, Stop> {
     let store = Store::open(args.host.cache.clone());
     checks.push(cache(&store));
     checks.push(results(&args.host.results));
+    checks.push(compiler(&store));
     if let Ok(store) = &store {
         checks.push(apt(store)?);
     }
@@ -115,6 +116,23 @@ fn apt(store: &Store) -> Result<Check, Stop> {
         Ok(seen) => good("apt", seen),
         Err(error) => limited("apt", format!("{error:#}"), remedy),
     })
+}
+
+/// What `controls build` compiles kernels with; nothing else needs it.
+fn compiler(store: &Result<Store, ObtainError>) -> Check {
+    match control::toolchain() {
+        Err(error) => limited("compiler", format!("{error}"), "without it control kernels cannot be built"),
+        Ok(toolchain) => match store {
+            Ok(store) => {
+                let remedy = "free some space, or name another folder with --cache: it is what each line of control \
+                              kernels takes to be built";
+                let room = space("compiler", store.folder(), control::SOURCE_MIB + control::OBJECTS_MIB, remedy);
+                let seen = format!("{}; {}", toolchain.id, room.seen);
+                Check { seen: if room.health == Health::Good { toolchain.id } else { seen }, ..room }
+            }
+            Err(_) => good("compiler", toolchain.id),
+        },
+    }
 }
 
 fn cache(store: &Result<Store, ObtainError>) -> Check {

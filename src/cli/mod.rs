@@ -6,8 +6,9 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::words::{BugId, KernelName};
+use crate::words::{BugId, KernelName, ProfileName};
 
+mod controls;
 mod doctor;
 mod host;
 mod replay;
@@ -26,7 +27,7 @@ const EXIT_CODES: &str = "Exit codes:
   0    all as expected
   1    a kernel is unlike its expectation: affected, as a rule
   2    bad usage or configuration
-  3    no verdict: the harness, the host, the network or a guest broke
+  3    no verdict: the harness, the host, the network or a guest broke, or a control kernel was judged wrongly
   130  interrupted; what was finished is kept
 
 Set BACKPROOF_LOG=debug to see what it does.";
@@ -39,6 +40,9 @@ enum Command {
     Replay(Replay),
     /// Show a finished run
     Report(Report),
+    /// Build kernels whose truth is known, and show them
+    #[command(subcommand)]
+    Controls(Controls),
     /// Tell what this host can and cannot do, and how to mend it
     Doctor(Doctor),
 }
@@ -94,6 +98,12 @@ struct Run {
     /// Only kernels with this tag (may be repeated)
     #[arg(long, value_name = "TAG")]
     tag: Vec<String>,
+    /// Judge under this profile; `all` is the kernel's own settings (`default`) and every profile (may be repeated)
+    #[arg(long, value_name = "NAME")]
+    profile: Vec<ProfileName>,
+    /// Show too what the bugs do to real connections, with a time line of each, for people to look at
+    #[arg(long)]
+    natural: bool,
     /// How many kernels to judge at a time [default: the number of processors]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=512))]
     jobs: Option<u16>,
@@ -151,6 +161,49 @@ struct Doctor {
     host: Host,
 }
 
+#[derive(Debug, Subcommand)]
+enum Controls {
+    /// Show the control kernels, what is expected of each, and which are built
+    List(ControlsList),
+    /// Build control kernels that are not built yet; an interrupted build goes on where it stopped
+    Build(ControlsBuild),
+}
+
+#[derive(Args, Debug)]
+struct ControlsList {
+    /// The folder that kernels are kept in [default: backproof in the user's cache folder]
+    #[arg(long, value_name = "DIR", env = "BACKPROOF_CACHE")]
+    cache: Option<PathBuf>,
+    /// How to print them
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    format: Format,
+}
+
+#[derive(Args, Clone, Debug)]
+struct ControlsBuild {
+    /// Controls to build [default: all]
+    #[arg(value_name = "NAME")]
+    names: Vec<String>,
+    /// Only this line of releases (may be repeated) [default: all, or the source's own]
+    #[arg(long, value_name = "LINE")]
+    line: Vec<String>,
+    /// A kernel tree or tarball to build them of, which is not written to [default: Debian's packages]
+    #[arg(long, value_name = "PATH")]
+    source: Option<PathBuf>,
+    /// Use only what is in the cache
+    #[arg(long, conflicts_with = "refresh")]
+    offline: bool,
+    /// Take the newest source package, even where another one has been used before
+    #[arg(long)]
+    refresh: bool,
+    /// The folder that kernels are kept in [default: backproof in the user's cache folder]
+    #[arg(long, value_name = "DIR", env = "BACKPROOF_CACHE")]
+    cache: Option<PathBuf>,
+    /// How to print what was built
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    format: Format,
+}
+
 /// Why a command ended without doing what it was asked; each kind has its exit code.
 #[derive(Debug, thiserror::Error)]
 enum Stop {
@@ -189,6 +242,8 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(&args),
         Command::Replay(args) => replay::replay(&args),
         Command::Report(args) => report::report(&args),
+        Command::Controls(Controls::List(args)) => controls::list(&args),
+        Command::Controls(Controls::Build(args)) => controls::build(&args),
         Command::Doctor(args) => doctor::doctor(&args),
     };
     match done {

@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use super::{Accel, Format, Replay, Stop, host, print, print_json};
 use crate::report::visible;
 use crate::results::{MatrixDocument, boot_folder, find_run, read_document, read_recording};
-use crate::run::{self, BootId, Cell, Event, Lab, Question, Recording, Tally};
+use crate::run::{self, BootId, Cell, Event, Lab, Recording, Tally};
 use crate::words::KernelName;
 
 /// The version of the JSON document's shape.
@@ -42,7 +42,7 @@ pub(super) fn replay(args: &Replay) -> Result<u8, Stop> {
     let then: Vec<Cell> = document
         .cells
         .into_iter()
-        .filter(|cell| cell.kernel == args.kernel && recording.plan.jobs.iter().any(|j| j.bug == cell.bug.as_str()))
+        .filter(|cell| cell.kernel == args.kernel && recording.plan.jobs.iter().any(|j| j.id == cell.job().to_string()))
         .collect();
     if then.is_empty() {
         let why = format!(
@@ -55,13 +55,7 @@ pub(super) fn replay(args: &Replay) -> Result<u8, Stop> {
     let lab = Arc::new(host::lab(&args.host, true, false, 1)?);
     let runtime = host::runtime()?;
     let Some(end) = runtime.block_on(boot(args, number, &lab, recording.clone()))? else { return Ok(130) };
-    let cells: Vec<Cell> = then
-        .iter()
-        .map(|cell| {
-            let question = Question { kernel: cell.kernel.clone(), bug: cell.bug.clone(), expect: cell.expect };
-            run::judge_again(&question, &end)
-        })
-        .collect();
+    let cells: Vec<Cell> = then.iter().map(|cell| run::judge_again(&cell.question(), &end)).collect();
     let code = Tally::of(&cells).exit_code();
     let document = Document { schema_version: SCHEMA_VERSION, run, cells, then };
     match args.format {
@@ -105,7 +99,7 @@ fn text(document: &Document) -> String {
     let mut text = String::new();
     for (now, then) in document.cells.iter().zip(&document.then) {
         let same = if now.outcome == then.outcome { "as then" } else { "unlike then" };
-        text += &format!("{}  {}  {} ({same}: {})\n", now.kernel, now.bug, now.outcome, then.outcome);
+        text += &format!("{}  {}  {} ({same}: {})\n", now.kernel, now.job(), now.outcome, then.outcome);
         let findings = now.findings.iter().map(|f| f.why.as_str());
         for line in findings.chain(now.reason.as_deref()).flat_map(str::lines) {
             text += &format!("  {}\n", visible(line));

@@ -7,10 +7,10 @@ use std::time::SystemTime;
 use tokio::sync::mpsc;
 
 use super::{Format, Run, Stop, host, print, print_json};
-use crate::matrix::{self, Bugs, Matrix};
-use crate::report::{Live, Style, table};
+use crate::matrix::{self, Bugs, LeftOut, Matrix};
+use crate::report::{Live, Style, table, visible};
 use crate::results::{Folder, FolderError, RunRecord};
-use crate::run::{self, Event, Lab};
+use crate::run::{self, Asked, Event, Lab};
 
 /// The default matrix, for where there is no kernels.yaml.
 const BUILT_IN: &str = include_str!("../../kernels.yaml");
@@ -23,13 +23,21 @@ pub(super) fn run(args: &Run) -> Result<u8, Stop> {
     let bugs = Bugs::built_in();
     let matrix = matrix(args.matrix.as_deref(), &bugs)?;
     let matrix = matrix.select(&args.kernel, &args.bug, &args.tag).map_err(Stop::usage)?;
+    let profiles = matrix.choose_profiles(&bugs, &args.profile).map_err(Stop::usage)?;
+    let asked = Asked { matrix, bugs, profiles, natural: args.natural };
+    for profile in &asked.profiles {
+        for LeftOut { file, line, name, why } in &profile.left_out {
+            let (file, name) = (file.display().to_string(), visible(name));
+            anstream::eprintln!("{}:{line}: {name} is not applied: {why}", visible(&file));
+        }
+    }
     let jobs = args.jobs.map_or_else(host::cpus, usize::from);
     let lab = Arc::new(host::lab(&args.host, args.offline, args.refresh, jobs)?);
-    let mut folder = Folder::create(&args.host.results, record(&matrix, &lab, jobs)).map_err(Stop::no_verdict)?;
+    let mut folder = Folder::create(&args.host.results, record(&asked, &lab, jobs)).map_err(Stop::no_verdict)?;
     let path = folder.path().to_owned();
 
     let runtime = host::runtime()?;
-    let judged = runtime.block_on(judge(matrix, bugs, Arc::clone(&lab), &mut folder))?;
+    let judged = runtime.block_on(judge(asked, Arc::clone(&lab), &mut folder))?;
     // A download may still be going on in a thread; it ends with the process.
     runtime.shutdown_background();
 
@@ -61,15 +69,10 @@ enum Ended {
 
 /// Runs the engine and hands its events to the folder and the screen, until all is judged, a signal comes or the
 /// folder cannot be written. Returning drops the engine, which ends every guest.
-async fn judge(
-    matrix: Matrix,
-    bugs: Bugs,
-    lab: Arc<Lab>,
-    folder: &mut Folder,
-) -> Result<Result<Ended, FolderError>, Stop> {
+async fn judge(asked: Asked, lab: Arc<Lab>, folder: &mut Folder) -> Result<Result<Ended, FolderError>, Stop> {
     let (sender, mut events) = mpsc::unbounded_channel();
     let mut live = Live::new();
-    let engine = run::run(matrix, bugs, lab, sender);
+    let engine = run::run(asked, lab, sender);
     tokio::pin!(engine);
     let stopped = host::stopped().map_err(Stop::no_verdict)?;
     tokio::pin!(stopped);
@@ -95,7 +98,7 @@ async fn judge(
     Ok(result)
 }
 
-fn record(matrix: &Matrix, lab: &Lab, jobs: usize) -> RunRecord {
+fn record(asked: &Asked, lab: &Lab, jobs: usize) -> RunRecord {
     let now = jiff::Timestamp::try_from(SystemTime::now()).unwrap_or_default();
     let seconds = jiff::Timestamp::from_second(now.as_second()).unwrap_or(now);
     RunRecord {
@@ -106,7 +109,9 @@ fn record(matrix: &Matrix, lab: &Lab, jobs: usize) -> RunRecord {
         interrupted: false,
         tool: env!("CARGO_PKG_VERSION").to_owned(),
         arguments: std::env::args_os().skip(1).map(|a| a.to_string_lossy().into_owned()).collect(),
-        matrix: matrix.path.display().to_string(),
+        matrix: asked.matrix.path.display().to_string(),
+        profiles: asked.profiles.clone(),
+        natural: asked.natural,
         jobs,
         host: host::record(),
         qemu: host::qemu_record(lab),

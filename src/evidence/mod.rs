@@ -142,6 +142,10 @@ pub struct Finding {
     pub strength: Strength,
     /// Why, in one sentence with the figures it stands on.
     pub why: String,
+    /// Whether the cell's profile keeps the bug from showing. The states are the kernel's own all the same: a profile
+    /// repairs nothing.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub mitigated: bool,
     /// Files in the run's folder that show it, relative to that folder.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub artefacts: Vec<String>,

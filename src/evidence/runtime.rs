@@ -23,7 +23,7 @@ pub fn weigh(report: &Report) -> Testimony {
     match report.conclusion {
         Conclusion::Skip => Testimony::NotApplicable(report.why.clone()),
         Conclusion::Error => Testimony::Broken(report.why.clone()),
-        Conclusion::Affected | Conclusion::NotAffected => match incoherence(report) {
+        Conclusion::Affected | Conclusion::NotAffected | Conclusion::Mitigated => match incoherence(report) {
             Some(reason) => Testimony::Broken(format!("the report does not bear out its conclusion: {reason}")),
             None => Testimony::Finding(finding(report)),
         },
@@ -31,12 +31,14 @@ pub fn weigh(report: &Report) -> Testimony {
 }
 
 fn finding(report: &Report) -> Finding {
-    let (states, strength) = if report.conclusion == Conclusion::Affected {
-        (StateSet::affected(), Strength::Decisive)
-    } else {
-        (StateSet::not_affected(), Strength::Strong)
+    let (states, strength, mitigated) = match report.conclusion {
+        Conclusion::Affected => (StateSet::affected(), Strength::Decisive, false),
+        // The bug was seen without the profile: what is said of the kernel is that it has the bug.
+        Conclusion::Mitigated => (StateSet::affected(), Strength::Decisive, true),
+        _ => (StateSet::not_affected(), Strength::Strong, false),
     };
-    Finding { witness: Witness::Runtime, states, strength, why: report.why.clone(), artefacts: Vec::new() }
+    let why = if mitigated { format!("mitigated: {}", report.why) } else { report.why.clone() };
+    Finding { witness: Witness::Runtime, states, strength, why, mitigated, artefacts: Vec::new() }
 }
 
 /// Why the conclusion does not follow from the checks, where it doesn't.
@@ -55,6 +57,9 @@ fn incoherence(report: &Report) -> Option<String> {
     if let Some(c) = of(Role::PositiveControl).find(|c| c.shown != Shown::Yes) {
         return named(c, "is a control that must show its effect");
     }
+    if report.conclusion == Conclusion::Mitigated && of(Role::PositiveControl).next().is_none() {
+        return Some("it lists no control that shows the bug without the profile".to_owned());
+    }
     let affected = report.conclusion == Conclusion::Affected;
     let shown = of(Role::Recipe).find(|c| c.shown == Shown::Yes);
     match (affected, shown) {
@@ -64,6 +69,8 @@ fn incoherence(report: &Report) -> Option<String> {
         (false, None) => of(Role::Recipe).find(|c| c.shown != Shown::No).and_then(|c| named(c, "could not tell")),
         (true, Some(_)) => None,
     }
+    // The natural road never decides, and a pass that it contradicts is none.
+    .or_else(|| of(Role::Natural).find(|c| !affected && c.shown == Shown::Yes).and_then(|c| named(c, "showed the bug")))
 }
 
 #[cfg(test)]
@@ -83,18 +90,23 @@ mod tests {
 
     #[test]
     fn a_conclusion_stands_only_on_its_checks() {
-        use Conclusion::{Affected, NotAffected};
-        use Role::{NegativeControl as Negative, PositiveControl as Positive, Recipe};
+        use Conclusion::{Affected, Mitigated, NotAffected};
+        use Role::{Natural, NegativeControl as Negative, PositiveControl as Positive, Recipe};
         use Shown::{No, Unclear, Yes};
         let stands: &[(Conclusion, &[(Role, Shown)])] = &[
             (Affected, &[(Recipe, Yes), (Negative, No)]),
             (Affected, &[(Recipe, Yes), (Recipe, Unclear), (Recipe, No), (Positive, Yes)]),
             (NotAffected, &[(Recipe, No), (Recipe, No), (Negative, No), (Positive, Yes)]),
+            (NotAffected, &[(Recipe, No), (Negative, No), (Natural, No), (Natural, Unclear)]),
+            (Affected, &[(Recipe, Yes), (Negative, No), (Natural, No)]),
+            (Mitigated, &[(Recipe, No), (Negative, No), (Positive, Yes)]),
         ];
         for (conclusion, checks) in stands {
             let testimony = weigh(&report(*conclusion, checks));
             let Testimony::Finding(finding) = testimony else { panic!("{conclusion:?} {checks:?}: {testimony:?}") };
-            let affected = *conclusion == Affected;
+            // A mitigated kernel has the bug all the same.
+            let affected = *conclusion != NotAffected;
+            assert_eq!(finding.mitigated, *conclusion == Mitigated);
             assert_eq!(finding.states, if affected { StateSet::affected() } else { StateSet::not_affected() });
             assert_eq!(finding.strength, if affected { Strength::Decisive } else { Strength::Strong });
         }
@@ -111,6 +123,13 @@ mod tests {
             (Affected, &[(Recipe, No), (Negative, No)]),
             (Affected, &[(Recipe, Yes), (Negative, Yes)]),
             (Affected, &[(Recipe, Yes), (Positive, No)]),
+            (NotAffected, &[(Recipe, No), (Negative, No), (Natural, Yes)]),
+            (Mitigated, &[(Recipe, No), (Positive, Yes), (Natural, Yes)]),
+            (Mitigated, &[(Recipe, No), (Negative, No)]),
+            (Mitigated, &[(Recipe, Yes), (Positive, Yes)]),
+            (Mitigated, &[(Recipe, Unclear), (Positive, Yes)]),
+            (Mitigated, &[(Recipe, No), (Positive, No)]),
+            (Mitigated, &[(Positive, Yes)]),
         ];
         for (conclusion, checks) in falls {
             let testimony = weigh(&report(*conclusion, checks));

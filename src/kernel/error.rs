@@ -117,6 +117,16 @@ pub enum ObtainError {
         /// The cache folder.
         store: PathBuf,
     },
+    /// A control kernel has to be built first.
+    #[error("the control kernel {control} ({line}) {why}; run `backproof controls build {control} --line {line}`")]
+    NotBuilt {
+        /// The control.
+        control: String,
+        /// Its line.
+        line: String,
+        /// `is not built`, or `was built of an older recipe`.
+        why: &'static str,
+    },
     /// apt failed in another way.
     #[error("{doing} failed: {detail}")]
     Apt {
@@ -173,6 +183,7 @@ impl ObtainError {
             | Self::NoMirror { .. }
             | Self::Network { .. }
             | Self::NotCached { .. }
+            | Self::NotBuilt { .. }
             | Self::Apt { .. }
             | Self::DiskFull { .. }
             | Self::Io { .. } => Blame::Host,

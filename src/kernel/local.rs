@@ -165,8 +165,8 @@ pub(super) fn from_tree(tree: &Path, with: &Obtain) -> Result<Kernel, ObtainErro
 }
 
 /// Checks an image and copies it into the store, because results and replays are about exactly these bytes, and a
-/// build tree's image changes with the next build.
-fn adopt(image: &Path, store: &Store) -> Result<(PathBuf, String, Option<String>), ObtainError> {
+/// build tree's image changes with the next build. Its blob, its sha256, and its release.
+pub(super) fn adopt(image: &Path, store: &Store) -> Result<(PathBuf, String, Option<String>), ObtainError> {
     check_file("the image", image)?;
     let not = |found| ObtainError::NotAnImage { path: image.to_owned(), found };
     identify(image)?.map_err(not)?;

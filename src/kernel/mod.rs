@@ -7,6 +7,7 @@
 mod apt;
 mod compression;
 mod config;
+pub mod control;
 mod deb;
 mod error;
 #[cfg(test)]
@@ -71,6 +72,21 @@ pub enum Provenance {
         /// Its sha256.
         sha256: String,
     },
+    /// A control kernel that was built here.
+    Control {
+        /// Its name.
+        name: String,
+        /// Its line of releases.
+        line: String,
+        /// What it was built of: a package and its version, or the user's tree.
+        source: String,
+        /// sha256 of that source.
+        source_sha256: String,
+        /// sha256 of its patch and configuration.
+        recipe_sha256: String,
+        /// What it was compiled with.
+        toolchain: String,
+    },
 }
 
 /// Why a recorded kernel is used without asking the mirror.
@@ -109,6 +125,11 @@ pub enum Progress {
         /// The package's file.
         package: String,
     },
+    /// A source tree is being copied.
+    Copying {
+        /// The user's tree.
+        folder: PathBuf,
+    },
     /// Something recorded earlier is used; the same is in [`Kernel::stale`].
     Stale(Stale),
 }
@@ -120,7 +141,7 @@ impl Progress {
             Self::Waiting { .. } | Self::Refreshing { .. } | Self::Stale(_) => true,
             // Said once, when it begins.
             Self::Fetching { done, .. } => *done == 0,
-            Self::Unpacking { .. } => false,
+            Self::Unpacking { .. } | Self::Copying { .. } => false,
         }
     }
 }
@@ -136,6 +157,7 @@ impl fmt::Display for Progress {
                 write!(f, "fetching {package} ({:.1} of {:.1} MiB)", mib(done), mib(total))
             }
             Self::Unpacking { package } => write!(f, "unpacking {package}"),
+            Self::Copying { folder } => write!(f, "copying {}", folder.display()),
             Self::Stale(Stale { age, why }) => {
                 write!(f, "using what was recorded {} minutes ago: {why}", age.as_secs() / 60)
             }
@@ -170,6 +192,7 @@ pub fn obtain(source: &Source, with: &Obtain) -> Result<Kernel, ObtainError> {
             local::from_image(image, modules.as_deref(), config.as_deref(), with)
         }
         Source::Tree(tree) => local::from_tree(tree, with),
+        Source::Control { control, line } => control::obtain(control, line, with),
     }
 }
 

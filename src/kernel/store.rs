@@ -4,6 +4,7 @@
 //! blobs/<sha256>          images and packed modules
 //! packages/<sha256>.json  what was taken out of the package file with this sha256
 //! apt/<suite>/            apt's private state for one suite, and our index of its kernel packages
+//! controls/               what control kernels are built in and of, and records of those that were built
 //! locks/<name>            locked (flock) while something is made; the lock ends with its process
 //! tmp/                    files being written; whatever a killed process left is removed by the next one
 //! ```
@@ -222,8 +223,13 @@ impl Store {
 
     /// Writes a text file, all of it or nothing.
     pub(super) fn write_text(&self, path: &Path, text: &str) -> Result<(), ObtainError> {
+        self.write_bytes(path, text.as_bytes())
+    }
+
+    /// Writes a file, all of it or nothing.
+    pub(super) fn write_bytes(&self, path: &Path, bytes: &[u8]) -> Result<(), ObtainError> {
         let mut draft = self.draft()?;
-        draft.write_all(text.as_bytes()).map_err(|e| ObtainError::io("writing", path, e))?;
+        draft.write_all(bytes).map_err(|e| ObtainError::io("writing", path, e))?;
         draft.keep(path)
     }
 

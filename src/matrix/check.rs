@@ -11,7 +11,7 @@ use super::{Bugs, Matrix};
 use crate::words::{BadName, BugId, Expectation, KernelName};
 
 /// The keys of a matrix.
-pub(super) const KEYS: [&str; 4] = ["bugs", "expect", "opt-in", "kernels"];
+pub(super) const KEYS: [&str; 5] = ["bugs", "expect", "opt-in", "profiles", "kernels"];
 
 /// An expectation and where its bug is named.
 pub(super) struct Expected {
@@ -58,6 +58,7 @@ impl Checker<'_, '_> {
         };
         let expect = fields.get("expect").map(|node| self.expectations(node)).unwrap_or_default();
         let opt_in = fields.get("opt-in").map(|node| self.tags(node)).unwrap_or_default();
+        let profiles = fields.get("profiles").map(|node| self.profiles(node)).unwrap_or_default();
         let Some(kernels) = fields.get("kernels") else {
             self.problems.add(&root.span, || "the key `kernels` is missing: expected a list of kernels".to_owned());
             return None;
@@ -92,7 +93,7 @@ impl Checker<'_, '_> {
             }
         }
         let opt_in = opt_in.into_iter().map(|(tag, _)| tag).collect();
-        Some(Matrix { path: path.to_owned(), bugs: bugs?, opt_in, kernels: entries })
+        Some(Matrix { path: path.to_owned(), bugs: bugs?, opt_in, profiles, kernels: entries })
     }
 
     /// The entries of a mapping; keys that are not among `keys` are reported. One that was probably meant as another

@@ -1,11 +1,12 @@
 //! The bugs' dossiers: what is known of each bug, one YAML file a bug.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer};
 
 use super::fields;
-use crate::words::BugId;
+use crate::words::{BugId, ProfileName};
 
 /// The built-in dossiers: the name of the file, and its text.
 const BUILT_IN: [(&str, &str); 3] = [
@@ -29,8 +30,25 @@ pub struct Bug {
     /// How long its reproducer may take inside the guest, before scaling for the accelerator and the host's load.
     #[serde(deserialize_with = "duration")]
     pub deadline: Duration,
+    /// What operators can set to keep it from showing, or have tried to.
+    #[serde(default)]
+    pub mitigations: Vec<Mitigation>,
     /// Where to read on: commits with their subjects, files of the kernel, RFCs, CVEs.
     pub references: Vec<String>,
+}
+
+/// Settings that are said to keep a bug from showing. They are a profile for this bug.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Mitigation {
+    /// The profile's name.
+    pub profile: ProfileName,
+    /// What it does, in one sentence.
+    pub says: String,
+    /// Sysctls: name, with dots, to value.
+    pub sysctls: BTreeMap<String, String>,
+    /// Whether the bug does not show under it. Where false, an affected kernel shows the bug all the same.
+    pub holds: bool,
 }
 
 /// What a reproducer needs of a kernel.

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use super::MachineType;
 use super::text::expected_one_of;
+use crate::recipe::Recipes;
+use crate::words::KernelName;
 
 /// The longest kernel command line that a matrix may add, in bytes. x86 takes 2048 in all
 /// (arch/x86/include/asm/setup.h, `COMMAND_LINE_SIZE`) and drops the rest without a word.
@@ -122,6 +124,20 @@ pub(super) fn machine(text: &str) -> Result<MachineType, String> {
         .ok_or_else(|| expected_one_of(text, MachineType::ALL.map(MachineType::as_str)))
 }
 
+/// The name of a control that there is a recipe for.
+pub(super) fn control(text: &str) -> Result<KernelName, String> {
+    let recipes = Recipes::built_in();
+    let names = || recipes.controls().iter().map(|control| control.name.as_str());
+    recipes.control(text).map(|control| control.name.clone()).ok_or_else(|| expected_one_of(text, names()))
+}
+
+/// A line of releases that controls are built of.
+pub(super) fn control_line(text: &str) -> Result<String, String> {
+    let recipes = Recipes::built_in();
+    let names = || recipes.lines().iter().map(|line| line.name.as_str());
+    recipes.line(text).map(|line| line.name.clone()).ok_or_else(|| expected_one_of(text, names()))
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -202,7 +218,7 @@ mod tests {
         #[test]
         fn any_text_is_a_value_or_a_message(text in "\\PC{0,40}|[0-9]{0,25}[smhMG]?") {
             let _ = (package(&text), suite(&text), memory(&text), cpus(&text), timeout(&text), machine(&text));
-            let _ = (path(&text).is_ok(), cmdline(&text));
+            let _ = (path(&text).is_ok(), cmdline(&text), control(&text), control_line(&text));
         }
     }
 }

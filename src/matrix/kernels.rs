@@ -7,13 +7,14 @@ use std::path::PathBuf;
 use super::check::{Checker, Expected, Fields};
 use super::text::{one_of, quote};
 use super::tree::{Node, Value};
-use super::{GuestSettings, KernelEntry, Source, fields};
+use super::{CONTROL_TAG, GuestSettings, KernelEntry, Source, fields};
+use crate::recipe::{Control, Recipes};
 use crate::words::{BugId, Expectation, KernelName};
 
 /// The keys of a kernel.
-pub(super) const KEYS: [&str; 14] = [
-    "name", "apt", "deb", "image", "tree", "tags", "optional", "bugs", "expect", "memory", "cpus", "cmdline",
-    "machine", "timeout",
+pub(super) const KEYS: [&str; 15] = [
+    "name", "apt", "deb", "image", "tree", "control", "tags", "optional", "bugs", "expect", "memory", "cpus",
+    "cmdline", "machine", "timeout",
 ];
 
 impl Checker<'_, '_> {
@@ -35,6 +36,10 @@ impl Checker<'_, '_> {
         // Everything is looked at, also of a kernel without a name.
         let source = self.source(&fields, node);
         let tags = fields.get("tags").map(|node| self.tags(node)).unwrap_or_default();
+        let control = match &source {
+            Some(Source::Control { control, .. }) => Recipes::built_in().control(control.as_str()),
+            _ => None,
+        };
         let optional = fields.get("optional").and_then(|node| self.boolean(node)).unwrap_or(false);
         let bugs = match fields.get("bugs") {
             Some(node) => self.bug_list(node),
@@ -42,9 +47,17 @@ impl Checker<'_, '_> {
         };
         let own = fields.get("expect").map(|node| self.expectations(node)).unwrap_or_default();
         let expect = bugs.as_ref().map(|bugs| self.resolve(bugs, matrix_expect, &own));
+        let expect = control.map_or(expect.clone(), |control| {
+            self.only_the_recipe_s(control, &fields);
+            let mut expect = expect?;
+            let truth = Recipes::built_in().expected(control);
+            expect.extend(truth.into_iter().filter(|(bug, _)| bugs.iter().flatten().any(|b| b == bug)));
+            Some(expect)
+        });
         let guest = self.guest(&fields);
         let (name, at) = name?;
-        let tags = tags.into_iter().map(|(tag, _)| tag).collect();
+        let own_tag = control.map(|_| CONTROL_TAG.to_owned());
+        let tags = tags.into_iter().map(|(tag, _)| tag).chain(own_tag).collect();
         let entry = match (source, bugs, expect) {
             (Some(source), Some(bugs), Some(expect)) => {
                 Some(KernelEntry { name: name.clone(), source, tags, optional, bugs, expect, guest })
@@ -76,6 +89,14 @@ impl Checker<'_, '_> {
         }
         let relevant = matrix.iter().chain(own).filter(|e| bugs.contains(&e.bug));
         relevant.map(|e| (e.bug.clone(), e.what)).collect()
+    }
+
+    /// What is expected of a control is its recipe's word; the kernel's own is a mistake.
+    fn only_the_recipe_s(&mut self, control: &Control, fields: &Fields<'_>) {
+        let Some((_, key, _)) = fields.iter().find(|(meant, ..)| *meant == "expect") else { return };
+        self.problems.add(&key.span, || {
+            format!("the control `{}` has its expectations from its recipe: leave `expect` out", control.name)
+        });
     }
 
     fn boolean(&mut self, node: &Node) -> Option<bool> {
@@ -118,6 +139,7 @@ impl Checker<'_, '_> {
             "apt" => self.apt(node),
             "deb" => self.deb(node),
             "image" => self.image(node),
+            "control" => self.control(node),
             _ => self.path(node).map(Source::Tree),
         };
         source.filter(|_| only)
@@ -162,6 +184,14 @@ impl Checker<'_, '_> {
         Some(Source::Image { image, modules: modules.flatten(), config: config.flatten() })
     }
 
+    fn control(&mut self, node: &Node) -> Option<Source> {
+        let inner = self.mapping(node, "a control, as in `{ name: stock, line: \"6.1\" }`", &["name", "line"])?;
+        let line = self.needed(&inner, "line", node).and_then(|node| self.value(node, "line", fields::control_line));
+        let name = self.needed(&inner, "name", node)?;
+        let control = self.value(name, "control", fields::control)?;
+        Some(Source::Control { control, line: line? })
+    }
+
     /// The value of a key that has to be there.
     fn needed<'n>(&mut self, fields: &Fields<'n>, key: &str, mapping: &Node) -> Option<&'n Node> {
         let node = fields.get(key);
@@ -172,7 +202,7 @@ impl Checker<'_, '_> {
     }
 
     /// A path that starts at the matrix's folder.
-    fn path(&mut self, node: &Node) -> Option<PathBuf> {
+    pub(super) fn path(&mut self, node: &Node) -> Option<PathBuf> {
         let path = self.value(node, "path", fields::path)?;
         Some(self.folder.join(path))
     }

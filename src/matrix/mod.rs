@@ -19,18 +19,22 @@ mod dossier;
 mod fields;
 mod kernels;
 mod problems;
+mod profile;
 mod select;
 mod source;
+mod sysctl;
 mod text;
 mod tree;
 
 #[cfg(test)]
 mod mistakes;
 
-pub use dossier::{Bug, Bugs, Needs};
+pub use dossier::{Bug, Bugs, Mitigation, Needs};
 pub use problems::{KEPT, Problem, Problems};
+pub use profile::{BadProfiles, Profile};
 pub use select::Unselectable;
 pub use source::Source;
+pub use sysctl::LeftOut;
 pub use text::Place;
 
 /// The largest matrix file, in bytes.
@@ -45,6 +49,8 @@ pub struct Matrix {
     pub bugs: Vec<BugId>,
     /// Kernels with one of these tags are left out unless their name or a tag of theirs is asked for.
     pub opt_in: BTreeSet<String>,
+    /// Its own profiles, each name once; the bugs' dossiers have more.
+    pub profiles: Vec<Profile>,
     /// The kernels in the file's order; never empty, each name once.
     pub kernels: Vec<KernelEntry>,
 }
@@ -68,7 +74,16 @@ pub struct KernelEntry {
     pub guest: GuestSettings,
 }
 
+/// Kernels with this tag are controls: their truth is known, and a run that judges one wrongly cannot be trusted. What
+/// `backproof controls` builds has it by itself.
+pub const CONTROL_TAG: &str = "control";
+
 impl KernelEntry {
+    /// Whether it is a control kernel.
+    pub fn is_control(&self) -> bool {
+        self.tags.contains(CONTROL_TAG)
+    }
+
     /// What is expected of this bug here.
     pub fn expected(&self, bug: &BugId) -> Expectation {
         self.expect.get(bug).copied().unwrap_or(Expectation::Outcome(Outcome::Pass))
@@ -176,11 +191,16 @@ fn read(bytes: &[u8], path: &Path, bugs: &Bugs) -> Result<Matrix, Problems> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::recipe::Recipes;
     use crate::words::State;
 
     fn good(text: &str, path: &str) -> Matrix {
         let read = parse(text, Path::new(path), &Bugs::built_in());
         read.unwrap_or_else(|problems| panic!("expected a matrix:\n{problems}"))
+    }
+
+    fn name(name: &str) -> KernelName {
+        name.parse().unwrap_or_else(|error| panic!("{error}"))
     }
 
     fn bug(name: &str) -> BugId {
@@ -194,15 +214,54 @@ mod tests {
     #[test]
     fn the_default_matrix_is_a_matrix() {
         let matrix = good(include_str!("../../kernels.yaml"), "kernels.yaml");
-        let names: Vec<_> = matrix.kernels.iter().map(|k| k.name.as_str()).collect();
+        let by_default = matrix.select(&[], &[], &[]).unwrap_or_else(|error| panic!("{error}"));
+        let names: Vec<_> = by_default.kernels.iter().map(|k| k.name.as_str()).collect();
         assert_eq!(names, ["debian-11", "debian-12", "debian-12-backports", "debian-13", "debian-sid"]);
-        for kernel in &matrix.kernels {
+        for kernel in &by_default.kernels {
             assert_eq!(kernel.bugs, all_bugs());
             for good in ["tcp-fragment-stall", "zero-window-user-timeout"] {
                 assert_eq!(kernel.expected(&bug(good)), Expectation::Outcome(Outcome::Pass));
             }
             assert_eq!(kernel.expected(&bug("syn-cookie-data-loss")), Expectation::Outcome(Outcome::Fail));
         }
+    }
+
+    #[test]
+    fn the_default_matrix_has_every_control_of_every_line_and_runs_none_unasked() {
+        let matrix = good(include_str!("../../kernels.yaml"), "kernels.yaml");
+        let recipes = Recipes::built_in();
+        let controls: Vec<_> = matrix.kernels.iter().filter(|k| matches!(k.source, Source::Control { .. })).collect();
+        let mut expected = Vec::new();
+        for (line, control) in recipes.lines().iter().flat_map(|l| recipes.controls().iter().map(move |c| (l, c))) {
+            expected.push(format!("control-{}-{}", line.name, control.name));
+        }
+        assert_eq!(controls.iter().map(|k| k.name.as_str()).collect::<Vec<_>>(), expected);
+        for kernel in controls {
+            assert!(kernel.tags.contains("control") && !kernel.optional, "{}", kernel.name);
+            let Source::Control { control, line } = &kernel.source else { continue };
+            assert!(kernel.tags.contains(line) && kernel.name.as_str() == format!("control-{line}-{control}"));
+        }
+    }
+
+    #[test]
+    fn a_control_is_expected_to_be_what_its_recipe_says_whatever_the_matrix_says() {
+        let matrix = good(
+            "
+expect: { syn-cookie-data-loss: pass, tcp-fragment-stall: pass }
+kernels:
+  - { name: a, control: { name: stock, line: \"6.1\" } }
+  - { name: b, control: { name: stall-half-fix, line: \"6.12\" }, tags: [mine], bugs: [tcp-fragment-stall] }
+",
+            "m.yaml",
+        );
+        let [a, b] = &matrix.kernels[..] else { panic!("expected two kernels") };
+        assert_eq!(a.source, Source::Control { control: name("stock"), line: "6.1".to_owned() });
+        assert_eq!(a.expected(&bug("tcp-fragment-stall")), Expectation::State(State::Fixed));
+        assert_eq!(a.expected(&bug("syn-cookie-data-loss")), Expectation::State(State::Affected));
+        assert_eq!(a.tags, BTreeSet::from(["control".to_owned()]));
+        assert_eq!(b.tags, BTreeSet::from(["control".to_owned(), "mine".to_owned()]));
+        let half_fixed = (bug("tcp-fragment-stall"), Expectation::State(State::HalfFixed));
+        assert_eq!(b.expect, BTreeMap::from([half_fixed]), "and nothing of bugs that are not looked for");
     }
 
     #[test]
@@ -217,7 +276,7 @@ mod tests {
     #[test]
     fn the_reference_names_every_key() {
         let reference = include_str!("../../docs/matrix.md");
-        for key in check::KEYS.iter().chain(&kernels::KEYS) {
+        for key in check::KEYS.iter().chain(&kernels::KEYS).chain(&profile::KEYS) {
             assert!(reference.contains(&format!("`{key}`")), "{key}");
         }
     }

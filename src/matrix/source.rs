@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Serialize, Serializer};
 
+use crate::words::KernelName;
+
 /// Where a kernel comes from. Paths are ready to open: those of a matrix start at the matrix file's folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
@@ -28,11 +30,18 @@ pub enum Source {
     },
     /// A kernel build tree.
     Tree(PathBuf),
+    /// A kernel that `backproof controls build` made, whose truth is known.
+    Control {
+        /// A control of the recipes.
+        control: KernelName,
+        /// One of the lines of releases that it is built of.
+        line: String,
+    },
 }
 
 impl Source {
     /// The keys of a kernel that name a source.
-    pub const KEYS: [&'static str; 4] = ["apt", "deb", "image", "tree"];
+    pub const KEYS: [&'static str; 5] = ["apt", "deb", "image", "tree", "control"];
 }
 
 /// `apt linux-image-cloud-amd64 (trixie)`, `deb a.deb b.deb`, `image bzImage`, `tree linux`.
@@ -47,6 +56,7 @@ impl fmt::Display for Source {
             }
             Self::Image { image, .. } => write!(f, "image {}", image.display()),
             Self::Tree(folder) => write!(f, "tree {}", folder.display()),
+            Self::Control { control, line } => write!(f, "control {control} ({line})"),
         }
     }
 }
@@ -61,6 +71,7 @@ impl Serialize for Source {
             Deb(Vec<Lossy<'a>>),
             Image { file: Lossy<'a>, modules: Option<Lossy<'a>>, config: Option<Lossy<'a>> },
             Tree(Lossy<'a>),
+            Control { name: &'a KernelName, line: &'a str },
         }
         let written = match self {
             Self::Apt { package, suite } => Written::Apt { package, suite: suite.as_deref() },
@@ -71,6 +82,7 @@ impl Serialize for Source {
                 config: config.as_deref().map(Lossy),
             },
             Self::Tree(folder) => Written::Tree(Lossy(folder)),
+            Self::Control { control, line } => Written::Control { name: control, line },
         };
         written.serialize(serializer)
     }
@@ -98,7 +110,9 @@ mod tests {
     fn a_source_is_shown_in_one_line_and_written_under_one_key() {
         let apt = |suite: Option<&str>| Source::Apt { package: "linux-image".into(), suite: suite.map(str::to_owned) };
         let image = Source::Image { image: "b/bzImage".into(), modules: None, config: Some("b/.config".into()) };
+        let control = Source::Control { control: "stock".parse().expect("a name"), line: "6.1".into() };
         for (source, shown, written) in [
+            (control, "control stock (6.1)", json!({"control": {"name": "stock", "line": "6.1"}})),
             (apt(None), "apt linux-image", json!({"apt": {"package": "linux-image", "suite": null}})),
             (apt(Some("sid")), "apt linux-image (sid)", json!({"apt": {"package": "linux-image", "suite": "sid"}})),
             (Source::Deb(vec!["a.deb".into(), "b.deb".into()]), "deb a.deb b.deb", json!({"deb": ["a.deb", "b.deb"]})),

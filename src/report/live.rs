@@ -8,7 +8,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::text::visible;
 use crate::kernel::Progress;
-use crate::run::Event;
+use crate::run::{ControlFault, Event};
 use crate::words::{KernelName, Outcome};
 
 /// The reporter for people who wait. Everything goes to stderr.
@@ -76,7 +76,10 @@ impl Live {
                     (outcome, true) => format!("{outcome} (expected)"),
                     (outcome, false) => format!("{} (unexpected)", outcome.as_str().to_uppercase()),
                 };
-                self.judged.entry(cell.kernel.clone()).or_default().push(format!("{} {mark}", cell.bug));
+                if let (Some(ControlFault::Wrong), Some(complaint)) = (cell.control_fault(), cell.control_complaint()) {
+                    self.line(&format!("THIS RUN'S VERDICTS CANNOT BE TRUSTED: {complaint}"));
+                }
+                self.judged.entry(cell.kernel.clone()).or_default().push(format!("{} {mark}", cell.job()));
             }
             Event::Done { kernel } => self.done(kernel),
             Event::Note { kernel, text } => self.tell(kernel, text, false),

@@ -1,11 +1,15 @@
 //! Shows runs to people and machines.
 //!
-//! The table and the JSON document show what a run came to; [`Live`] shows it while it goes on.
+//! The table and the JSON document show what a run came to; [`Live`] shows it while it goes on, and [`Building`] does so
+//! for control kernels.
 
+mod building;
+mod grid;
 mod live;
 mod table;
 mod text;
 
+pub use building::Building;
 pub use live::Live;
 pub use table::{Style, table};
 pub use text::visible;

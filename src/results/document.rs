@@ -4,6 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::matrix::Profile;
 use crate::run::{Cell, KernelRecord, Question, Settled, Tally};
 
 /// The version of this document's shape.
@@ -14,6 +15,10 @@ pub const SCHEMA_VERSION: u32 = 1;
 pub struct MatrixDocument {
     /// [`SCHEMA_VERSION`].
     pub schema_version: u32,
+    /// Why this run's verdicts cannot be trusted: the control kernels that were judged wrongly, one sentence each. It
+    /// stands first, so that nobody reads on without it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cannot_be_trusted: Vec<String>,
     /// When, where and by what.
     pub run: RunRecord,
     /// The kernels that could be obtained.
@@ -46,6 +51,12 @@ pub struct RunRecord {
     pub arguments: Vec<String>,
     /// The matrix file, as it was named.
     pub matrix: String,
+    /// The profiles that the cells were judged under. Empty in a run of before there were any.
+    #[serde(default)]
+    pub profiles: Vec<Profile>,
+    /// Whether the natural road was gone too.
+    #[serde(default)]
+    pub natural: bool,
     /// How many kernels were judged at a time.
     pub jobs: usize,
     /// The machine that it ran on.

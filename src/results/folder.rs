@@ -4,20 +4,20 @@
 //! planned cell as an error, so that a run that dies leaves what was finished and claims nothing else. Consoles and
 //! QMP lines are appended as they come.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use backproof_repro::protocol::Packet;
 use serde::Serialize;
 
 use super::document::{MatrixDocument, RunRecord, SCHEMA_VERSION, Unjudged};
 use super::pcapng::pcapng;
-use crate::run::{BootId, Cell, Event, Question, Recording, Tally};
-use crate::words::ProfileName;
+use super::time_line;
+use crate::run::{BootId, Cell, ControlFault, Event, Question, Recording, Seen, Tally};
+use crate::words::{JobId, KernelName};
 
 /// A results folder that cannot be written.
 #[derive(Debug, thiserror::Error)]
@@ -56,7 +56,7 @@ pub struct Folder {
     run: RunRecord,
     planned: Vec<Question>,
     kernels: Vec<crate::run::KernelRecord>,
-    judged: HashMap<(String, String), Cell>,
+    judged: HashMap<(KernelName, JobId), Cell>,
     open: HashMap<BootId, BootFiles>,
 }
 
@@ -124,7 +124,7 @@ impl Folder {
                 }
                 self.write_document().map(drop)
             }
-            Event::Judged { cell, packets } => self.judge(cell, packets),
+            Event::Judged { cell, seen } => self.judge(cell, seen),
             Event::Done { .. } => self.write_document().map(drop),
             Event::Obtaining { .. } | Event::Stage { .. } | Event::AcceleratorFellBack { .. } | Event::Note { .. } => {
                 Ok(())
@@ -151,7 +151,7 @@ impl Folder {
             .planned
             .iter()
             .map(|question| {
-                let key = (question.kernel.to_string(), question.bug.to_string());
+                let key = (question.kernel.clone(), question.job.clone());
                 self.judged.get(&key).cloned().unwrap_or_else(|| unjudged.cell(question))
             })
             .collect();
@@ -164,6 +164,7 @@ impl Folder {
         };
         MatrixDocument {
             schema_version: SCHEMA_VERSION,
+            cannot_be_trusted: wrong_controls(&cells),
             run: RunRecord {
                 seconds: if self.run.finished { self.run.seconds } else { seconds(self.began) },
                 ..self.run.clone()
@@ -213,37 +214,52 @@ impl Folder {
         file.write_all(bytes).at(path)
     }
 
-    fn judge(&mut self, cell: &Cell, packets: &[Packet]) -> Result<(), FolderError> {
-        let name = cell_folder(cell);
+    fn judge(&mut self, cell: &Cell, seen: &Seen) -> Result<(), FolderError> {
+        let name = format!("{}/{}", cell.kernel, cell.job());
         let folder = self.path.join(&name);
         fs::create_dir_all(&folder).at(&folder)?;
-        let mut cell = cell.clone();
-        if !packets.is_empty() {
-            let path = folder.join("wire.pcapng");
+        let mut files = Vec::new();
+        if !seen.packets.is_empty() {
             // The packets are a guest's word: what cannot be written of them is no reason to stop.
-            match pcapng(packets) {
-                Ok(bytes) => {
-                    fs::write(&path, bytes).at(&path)?;
-                    for finding in &mut cell.findings {
-                        finding.artefacts.push(format!("{name}/wire.pcapng"));
-                    }
-                }
+            match pcapng(&seen.packets) {
+                Ok(bytes) => files.push(("wire.pcapng".to_owned(), bytes)),
                 Err(error) => tracing::warn!(cell = name, %error, "a packet capture is lost"),
             }
         }
+        files.extend(time_lines(cell, seen));
+        let mut cell = cell.clone();
+        for (file, bytes) in files {
+            let path = folder.join(&file);
+            fs::write(&path, bytes).at(&path)?;
+            for finding in &mut cell.findings {
+                finding.artefacts.push(format!("{name}/{file}"));
+            }
+        }
         write_json(&folder.join("ledger.json"), &cell, false)?;
-        self.judged.insert((cell.kernel.to_string(), cell.bug.to_string()), cell);
+        self.judged.insert((cell.kernel.clone(), cell.job()), cell);
         Ok(())
     }
 }
 
-/// A cell's folder below the run's.
-fn cell_folder(cell: &Cell) -> String {
-    if cell.profile == ProfileName::default_profile() {
-        format!("{}/{}", cell.kernel, cell.bug)
-    } else {
-        format!("{}/{}@{}", cell.kernel, cell.bug, cell.profile)
+fn wrong_controls(cells: &[Cell]) -> Vec<String> {
+    let wrong = cells.iter().filter(|cell| cell.control_fault() == Some(ControlFault::Wrong));
+    wrong.filter_map(Cell::control_complaint).collect()
+}
+
+/// The files of a cell's time lines: a table and a graph of each.
+fn time_lines(cell: &Cell, seen: &Seen) -> Vec<(String, Vec<u8>)> {
+    let mut named = BTreeSet::new();
+    let mut files = Vec::new();
+    for (name, segments) in &seen.time_lines {
+        let Some(part) = time_line::file_part(name).filter(|part| named.insert(part.clone())) else {
+            tracing::warn!(kernel = %cell.kernel, job = %cell.job(), ?name, "a time line's name makes no file's name");
+            continue;
+        };
+        let title = format!("{}  {}  {name}", cell.kernel, cell.job());
+        files.push((format!("timeline-{part}.tsv"), time_line::tsv(segments).into_bytes()));
+        files.push((format!("timeline-{part}.svg"), time_line::svg(&title, segments).into_bytes()));
     }
+    files
 }
 
 /// Writes a JSON file whole or not at all, whenever this process is killed; with `durable` also when the power goes.
@@ -267,4 +283,99 @@ fn write_json(path: &Path, value: &impl Serialize, durable: bool) -> Result<(), 
 
 fn seconds(since: Instant) -> f64 {
     (since.elapsed().as_secs_f64() * 1000.0).round() / 1000.0
+}
+
+#[cfg(test)]
+mod tests {
+    use backproof_repro::protocol::Segment;
+
+    use super::*;
+    use crate::evidence::{Finding, StateSet, Strength, Witness};
+    use crate::results::{Host, QemuRecord};
+    use crate::run::Settled;
+    use crate::verdict::Ledger;
+    use crate::words::{Expectation, Outcome};
+
+    fn folder(results: &Path) -> Folder {
+        let run = RunRecord {
+            id: "run".to_owned(),
+            started: String::new(),
+            seconds: 0.0,
+            finished: false,
+            interrupted: false,
+            tool: String::new(),
+            arguments: Vec::new(),
+            matrix: String::new(),
+            profiles: Vec::new(),
+            natural: true,
+            jobs: 1,
+            host: Host { kernel: String::new(), cpus: 1, memory_mib: 1, load: 0.0 },
+            qemu: QemuRecord { program: String::new(), version: String::new() },
+            accelerator: String::new(),
+        };
+        Folder::create(results, run).expect("a folder")
+    }
+
+    fn question(job: &str, control: bool) -> Question {
+        Question {
+            kernel: "a-kernel".parse().expect("a name"),
+            job: job.parse().expect("an id"),
+            expect: Expectation::Outcome(Outcome::Pass),
+            mitigates: false,
+            control,
+        }
+    }
+
+    fn affected() -> Settled {
+        let (states, strength) = (StateSet::affected(), Strength::Decisive);
+        let why = "it was seen".to_owned();
+        let finding =
+            Finding { witness: Witness::Runtime, states, strength, why, mitigated: false, artefacts: Vec::new() };
+        Settled::Findings(Ledger { findings: vec![finding] })
+    }
+
+    #[test]
+    fn each_job_s_time_lines_lie_in_a_folder_of_its_own_whatever_a_guest_calls_them() {
+        let results = tempfile::tempdir().expect("a folder");
+        let mut folder = folder(results.path());
+        let questions = vec![question("a-bug", false), question("a-bug@tuned", false)];
+        folder.event(&Event::Planned(questions.clone())).expect("written");
+        let segment =
+            Segment { at_us: 1, data_way: true, seq: 0, length: 9, ack: 0, flags: 16, sack: vec![], lost: true };
+        // The third makes the same file name as the first, and the fourth none.
+        let names = ["write lossy", "sendfile", "write/lossy", "../.."];
+        for question in &questions {
+            let time_lines = names.map(|name| (name.to_owned(), vec![segment.clone()])).into();
+            let seen = Seen { packets: Vec::new(), time_lines };
+            let cell = Box::new(question.cell(None, affected()));
+            folder.event(&Event::Judged { cell, seen }).expect("written");
+        }
+        let document = folder.document();
+        for (cell, name) in document.cells.iter().zip(["a-kernel/a-bug", "a-kernel/a-bug@tuned"]) {
+            let files = ["sendfile.tsv", "sendfile.svg", "write-lossy.tsv", "write-lossy.svg"];
+            assert_eq!(cell.findings[0].artefacts, files.map(|file| format!("{name}/timeline-{file}")));
+            for artefact in &cell.findings[0].artefacts {
+                assert!(folder.path().join(artefact).is_file(), "{artefact}");
+            }
+            let kept = fs::read_dir(folder.path().join(name)).expect("the cell's folder").count();
+            assert_eq!(kept, files.len() + 1, "these and ledger.json");
+        }
+    }
+
+    #[test]
+    fn a_document_begins_with_the_controls_that_were_judged_wrongly() {
+        let results = tempfile::tempdir().expect("a folder");
+        let mut folder = folder(results.path());
+        let control = question("a-bug", true);
+        folder.event(&Event::Planned(vec![control.clone()])).expect("written");
+        assert!(folder.document().cannot_be_trusted.is_empty(), "what was not judged is not wrong");
+        let cell = Box::new(control.cell(None, affected()));
+        folder.event(&Event::Judged { cell, seen: Seen::default() }).expect("written");
+        folder.close(String::new(), false);
+        let document = folder.document();
+        assert_eq!(document.cannot_be_trusted, ["control a-kernel a-bug: expected pass, found fail"]);
+        assert_eq!((document.exit_code, document.summary.controls_wrong), (3, 1));
+        let text = serde_json::to_string(&document).expect("JSON");
+        assert!(text.starts_with(r#"{"schema_version":1,"cannot_be_trusted":["control"#), "{text:.80}");
+    }
 }

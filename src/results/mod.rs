@@ -4,6 +4,7 @@ mod document;
 mod folder;
 mod pcapng;
 mod read;
+mod time_line;
 
 pub use document::{Host, MatrixDocument, QemuRecord, RunRecord, SCHEMA_VERSION, Unjudged};
 pub use folder::{Folder, FolderError};

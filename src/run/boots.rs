@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use backproof_repro::protocol::{Job, Message, Packet, Plan, Report, VERSION};
+use backproof_repro::protocol::{Job, Message, Packet, Plan, Report, Segment, VERSION};
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::engine::Lab;
@@ -10,9 +10,9 @@ use super::event::{BootId, BootRecord, Event};
 use super::recording::{Recording, RecordingError};
 use crate::guest;
 use crate::kernel::{Kernel, Module};
-use crate::matrix::{Bug, KernelEntry};
+use crate::matrix::{Bug, KernelEntry, Profile};
 use crate::vm::{self, Accel, Boot, Failure, GuestSpec, Next, Observed};
-use crate::words::BugId;
+use crate::words::JobId;
 
 /// Guest memory where the matrix says nothing: Debian's kernels take 100 MiB of it for themselves.
 const MEMORY_MIB: u32 = 256;
@@ -24,8 +24,27 @@ const CPUS: u32 = 1;
 /// Packets of one boot that are kept. An agent sends a few hundred; a hostile guest could send millions.
 const MAX_PACKETS: usize = 10_000;
 
+/// Segments of one boot's time lines that are kept.
+const MAX_SEGMENTS: usize = 100_000;
+
+/// Time lines of one job that are kept.
+const MAX_TIME_LINES: usize = 16;
+
+/// How many times as long a job may take that goes the natural road too: it has to see a connection be silent for ever,
+/// beside what the reproducer does.
+const NATURAL_DEADLINE: u32 = 2;
+
 /// Remarks of one boot that are kept.
 const MAX_NOTES: usize = 50;
+
+/// What the wire saw of one job.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// Packets, in order.
+    pub packets: Vec<Packet>,
+    /// Time lines of the natural road, by the names that the guest gave them.
+    pub time_lines: BTreeMap<String, Vec<Segment>>,
+}
 
 /// How a boot ended.
 #[derive(Clone, Debug, Default)]
@@ -34,8 +53,8 @@ pub struct BootEnd {
     pub release: Option<String>,
     /// What the reproducers concluded.
     pub reports: Vec<Report>,
-    /// What the wire saw, by bug.
-    pub packets: BTreeMap<String, Vec<Packet>>,
+    /// What the wire saw, by the job's id.
+    pub seen: BTreeMap<String, Seen>,
     /// Why the guest cannot be believed, where it can't: for people, with the console's last lines.
     pub failure: Option<String>,
     /// Wall time in seconds.
@@ -54,22 +73,36 @@ impl BootEnd {
             notes: boot.warnings.iter().map(|w| format!("the kernel warned while it booted: {}", w.title)).collect(),
             ..Self::default()
         };
-        let mut kept = 0;
+        let (mut packets_kept, mut segments_kept) = (0, 0);
         for message in &boot.messages {
             match message {
                 Message::Note { text } => end.notes.push(text.clone()),
                 Message::Report(report) => end.reports.push(report.clone()),
-                Message::Capture(_) if kept >= MAX_PACKETS => {}
+                Message::Capture(_) if packets_kept >= MAX_PACKETS => {}
+                Message::TimeLine(_) if segments_kept >= MAX_SEGMENTS => {}
                 Message::Capture(capture) => match capture.unpack() {
                     Ok(packets) => {
-                        kept += packets.len();
-                        end.packets.entry(capture.job.clone()).or_default().extend(packets);
+                        packets_kept += packets.len();
+                        end.seen.entry(capture.job.clone()).or_default().packets.extend(packets);
                     }
                     // A capture is no witness: a verdict doesn't stand or fall with it.
                     Err(error) => tracing::warn!(job = capture.job, %error, "a packet capture is lost"),
                 },
-                Message::Hello(_) | Message::Started { .. } | Message::TimeLine(_) | Message::End { .. } => {}
+                Message::TimeLine(line) => match line.unpack() {
+                    Ok(segments) => {
+                        let lines = &mut end.seen.entry(line.job.clone()).or_default().time_lines;
+                        if lines.contains_key(&line.name) || lines.len() < MAX_TIME_LINES {
+                            segments_kept += segments.len();
+                            lines.entry(line.name.clone()).or_default().extend(segments);
+                        }
+                    }
+                    Err(error) => tracing::warn!(job = line.job, %error, "a time line is lost"),
+                },
+                Message::Hello(_) | Message::Started { .. } | Message::End { .. } => {}
             }
+        }
+        if segments_kept >= MAX_SEGMENTS {
+            end.notes.push(format!("time lines were cut: only {MAX_SEGMENTS} segments of a boot are kept"));
         }
         end
     }
@@ -95,7 +128,7 @@ fn describe(failure: &Failure) -> String {
     lines.join("\n")
 }
 
-/// The boot that settled a bug, and all boots that the bug's reproducer took part in.
+/// The boot that settled a job, and all boots that ran it.
 #[derive(Clone, Debug, Default)]
 pub struct Booted {
     /// How the last one ended.
@@ -120,19 +153,57 @@ pub struct Bench<'a> {
     pub lab: &'a Lab,
     /// Where to tell it.
     pub events: &'a UnboundedSender<Event>,
+    /// Whether to go the natural road too.
+    pub natural: bool,
 }
 
-/// Boots a kernel until each bug has a boot that settles it.
+/// A bug to be judged under a profile.
+#[derive(Clone, Copy, Debug)]
+pub struct Trial<'a> {
+    /// The bug.
+    pub bug: &'a Bug,
+    /// The profile.
+    pub profile: &'a Profile,
+}
+
+impl Trial<'_> {
+    /// Its job's id.
+    pub fn id(&self) -> JobId {
+        JobId { bug: self.bug.id.clone(), profile: self.profile.name.clone() }
+    }
+
+    fn job(&self, natural: bool) -> Job {
+        let deadline = if natural { self.bug.deadline * NATURAL_DEADLINE } else { self.bug.deadline };
+        let deadline_ms = u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX);
+        let (id, sysctls) = (self.id().to_string(), self.profile.sysctls.clone());
+        Job { id, sysctls, natural, ..Job::new(self.bug.id.as_str(), deadline_ms) }
+    }
+}
+
+/// The trials that can share a boot: those whose profiles have the same words for the kernel's command line.
+fn by_cmdline<'a>(trials: &[Trial<'a>]) -> VecDeque<Vec<Trial<'a>>> {
+    let mut groups: VecDeque<Vec<Trial>> = VecDeque::new();
+    for trial in trials {
+        let same = |group: &&mut Vec<Trial>| group.iter().all(|t| t.profile.cmdline == trial.profile.cmdline);
+        match groups.iter_mut().find(same) {
+            Some(group) => group.push(*trial),
+            None => groups.push_back(vec![*trial]),
+        }
+    }
+    groups
+}
+
+/// Boots a kernel until each job has a boot that settles it.
 ///
-/// All reproducers share one boot. Where that guest dies after it had come up, nobody can say which of them killed
+/// All reproducers share one boot, but for those under a kernel command line of their own. Where that guest dies after it had come up, nobody can say which of them killed
 /// it, nor whether those that had reported saw a sound kernel: each then gets a boot of its own. That is no second
 /// try: one that dies alone has its answer; and where none does, the death stays on record as unexplained, and the run
 /// does not end as if nothing had been.
-pub async fn boot_all(bench: &Bench<'_>, bugs: &[&Bug]) -> BTreeMap<BugId, Booted> {
-    let mut settled: BTreeMap<BugId, Booted> = BTreeMap::new();
-    let mut groups: VecDeque<Vec<&Bug>> = VecDeque::from([bugs.to_vec()]);
+pub async fn boot_all(bench: &Bench<'_>, trials: &[Trial<'_>]) -> BTreeMap<JobId, Booted> {
+    let mut settled: BTreeMap<JobId, Booted> = BTreeMap::new();
+    let mut groups = by_cmdline(trials);
     let mut number = 0;
-    let mut died_together: Option<String> = None;
+    let mut died_together: Vec<(Vec<JobId>, String)> = Vec::new();
     while let Some(group) = groups.pop_front() {
         number += 1;
         let id = BootId { kernel: bench.entry.name.clone(), number };
@@ -142,17 +213,18 @@ pub async fn boot_all(bench: &Bench<'_>, bugs: &[&Bug]) -> BTreeMap<BugId, Boote
             Ok(boot) => (BootEnd::of(&boot), turn.finish(&boot)),
             Err(why) => (BootEnd::untried(&why), Next::Done),
         };
+        let jobs: Vec<JobId> = group.iter().map(Trial::id).collect();
         let _ = bench.events.send(Event::BootEnded(BootRecord {
             kernel: id.kernel.clone(),
             number,
             accelerator: accel,
-            bugs: group.iter().map(|bug| bug.id.clone()).collect(),
+            jobs: jobs.clone(),
             seconds: milliseconds(end.seconds),
             failure: end.failure.clone(),
             notes: end.notes.iter().take(MAX_NOTES).cloned().collect(),
         }));
-        for bug in &group {
-            let booted = settled.entry(bug.id.clone()).or_default();
+        for job in &jobs {
+            let booted = settled.entry(job.clone()).or_default();
             booted.folders.push(id.folder());
             booted.seconds += end.seconds;
             booted.end = end.clone();
@@ -160,16 +232,20 @@ pub async fn boot_all(bench: &Bench<'_>, bugs: &[&Bug]) -> BTreeMap<BugId, Boote
         if let Next::BootAgain { why } = next {
             let _ = bench.events.send(Event::AcceleratorFellBack { why });
             groups.push_front(group);
-        } else if end.failure.is_some() && end.release.is_some() && group.len() > 1 {
-            died_together = end.failure;
-            groups.extend(group.into_iter().map(|bug| vec![bug]));
+        } else if let (Some(failure), true, true) = (end.failure, end.release.is_some(), group.len() > 1) {
+            died_together.push((jobs, failure));
+            groups.extend(group.into_iter().map(|trial| vec![trial]));
         }
     }
-    if let Some(failure) = died_together
-        && settled.values().all(|booted| booted.end.failure.is_none())
-    {
-        for booted in settled.values_mut() {
-            booted.unexplained = Some(failure.clone());
+    for (jobs, failure) in died_together {
+        let died_alone = |job| settled.get(job).is_some_and(|booted| booted.end.failure.is_some());
+        if jobs.iter().any(died_alone) {
+            continue;
+        }
+        for job in &jobs {
+            if let Some(booted) = settled.get_mut(job) {
+                booted.unexplained = Some(failure.clone());
+            }
         }
     }
     settled
@@ -180,24 +256,25 @@ pub(super) fn milliseconds(seconds: f64) -> f64 {
     (seconds * 1000.0).round() / 1000.0
 }
 
-/// Boots a kernel with the reproducers of `bugs`.
-async fn boot_once(bench: &Bench<'_>, id: &BootId, bugs: &[&Bug], accel: Accel) -> anyhow::Result<Boot> {
-    let job = |bug: &&Bug| Job::new(bug.id.as_str(), u64::try_from(bug.deadline.as_millis()).unwrap_or(u64::MAX));
+/// Boots a kernel with these trials, which have the same command line.
+async fn boot_once(bench: &Bench<'_>, id: &BootId, trials: &[Trial<'_>], accel: Accel) -> anyhow::Result<Boot> {
     let plan = Plan {
         version: VERSION,
         modules: bench.modules.iter().map(|module| guest::module_file(&module.name)).collect(),
-        jobs: bugs.iter().map(job).collect(),
+        jobs: trials.iter().map(|trial| trial.job(bench.natural)).collect(),
     };
     let initramfs = guest::initramfs(&plan, bench.modules)?;
     let settings = &bench.entry.guest;
     // Kept by content: the same kernel, agent and plan make the same bytes, however often they boot.
     let (kept, sha256) = bench.lab.store.keep(&initramfs)?;
+    let profile = trials.first().and_then(|trial| trial.profile.cmdline.as_deref());
+    let words: Vec<&str> = settings.cmdline.as_deref().into_iter().chain(profile).collect();
     let recording = Recording {
         image: bench.kernel.image.clone(),
         image_sha256: bench.kernel.image_sha256.clone(),
         initramfs: kept,
         initramfs_sha256: sha256,
-        cmdline: settings.cmdline.clone(),
+        cmdline: (!words.is_empty()).then(|| words.join(" ")),
         machine: settings.machine.unwrap_or_default(),
         memory_mib: settings.memory_mib.unwrap_or(MEMORY_MIB),
         cpus: settings.cpus.unwrap_or(CPUS),

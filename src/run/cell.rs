@@ -3,9 +3,9 @@
 use backproof_repro::protocol::Check;
 use serde::{Deserialize, Serialize};
 
-use crate::evidence::Finding;
+use crate::evidence::{Finding, StateSet};
 use crate::verdict::{Ledger, Verdict};
-use crate::words::{BugId, Expectation, KernelName, Outcome, ProfileName, State};
+use crate::words::{BugId, Expectation, JobId, KernelName, Outcome, ProfileName, State};
 
 /// One cell of the matrix, judged. This is what `cells[]` of matrix.json holds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -20,14 +20,21 @@ pub struct Cell {
     pub profile: ProfileName,
     /// How it ended.
     pub outcome: Outcome,
-    /// What the ledger concluded.
+    /// What the ledger concluded: under the cell's profile.
     pub verdict: Verdict,
-    /// The kernel's state, where the findings leave exactly one.
+    /// The kernel's state, where the findings leave exactly one. None where the verdict is the profile's doing.
     pub state: Option<State>,
-    /// What the matrix expects.
+    /// What the matrix expects of the kernel, under its own settings.
     pub expect: Expectation,
-    /// Whether it ended as the matrix expects.
+    /// Whether the profile is said to keep the bug from showing: then a kernel that is expected to be affected is
+    /// expected to pass.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub mitigates: bool,
+    /// Whether it ended as expected.
     pub expected: bool,
+    /// Whether the kernel is a control, whose truth is known.
+    #[serde(default)]
+    pub control: bool,
     /// Whether strong witnesses contradict each other.
     pub conflict: bool,
     /// Everything that is known.
@@ -53,10 +60,14 @@ pub struct Cell {
 pub struct Question {
     /// The kernel's name in the matrix.
     pub kernel: KernelName,
-    /// The bug.
-    pub bug: BugId,
-    /// What the matrix expects.
+    /// The bug and the profile.
+    pub job: JobId,
+    /// What the matrix expects of the kernel, under its own settings.
     pub expect: Expectation,
+    /// Whether the profile is said to keep the bug from showing.
+    pub mitigates: bool,
+    /// Whether the kernel is a control.
+    pub control: bool,
 }
 
 /// How a question was settled.
@@ -90,23 +101,18 @@ impl Question {
             },
         };
         let allowed = matches!(settled, Settled::Skip { allowed: true, .. });
-        let as_expected = match self.expect {
-            Expectation::Outcome(wanted) => outcome == wanted,
-            Expectation::State(state) => {
-                let judged_so = if state.is_affected() { Outcome::Fail } else { Outcome::Pass };
-                outcome == judged_so && conclusion.states.contains(state)
-            }
-        };
         Cell {
             kernel: self.kernel.clone(),
             release,
-            bug: self.bug.clone(),
-            profile: ProfileName::default_profile(),
+            bug: self.job.bug.clone(),
+            profile: self.job.profile.clone(),
             outcome,
             verdict: conclusion.verdict,
             state: conclusion.state(),
             expect: self.expect,
-            expected: as_expected || allowed,
+            mitigates: self.mitigates,
+            expected: allowed || self.is_expected(outcome, conclusion.states),
+            control: self.control,
             conflict: conclusion.conflict,
             findings: ledger.findings,
             seconds: 0.0,
@@ -116,93 +122,76 @@ impl Question {
             unexplained: None,
         }
     }
-}
 
-/// How many cells ended how: the summary line, and the exit code.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Tally {
-    /// Cells of kernels that are not affected.
-    pub pass: usize,
-    /// Cells of kernels that are affected.
-    pub fail: usize,
-    /// Cells without a verdict, because something broke.
-    pub error: usize,
-    /// Cells whose question does not apply.
-    pub skip: usize,
-    /// Cells that ended unlike their expectation.
-    pub unexpected: usize,
-    /// Cells whose strong witnesses contradict each other.
-    pub conflicts: usize,
-    /// Unexpected cells that have a verdict: a kernel is not what the matrix says.
-    pub surprises: usize,
-    /// Unexpected skips: the run did not answer what it was asked.
-    pub unexpected_skips: usize,
-    /// Cells with a guest's death that nothing explains.
-    #[serde(default)]
-    pub unexplained: usize,
-}
-
-impl Tally {
-    /// Counts cells.
-    pub fn of<'a>(cells: impl IntoIterator<Item = &'a Cell>) -> Self {
-        let mut tally = Self::default();
-        for cell in cells {
-            match cell.outcome {
-                Outcome::Pass => tally.pass += 1,
-                Outcome::Fail => tally.fail += 1,
-                Outcome::Error => tally.error += 1,
-                Outcome::Skip => tally.skip += 1,
-            }
-            tally.conflicts += usize::from(cell.conflict);
-            tally.unexplained += usize::from(cell.unexplained.is_some());
-            if !cell.expected {
-                tally.unexpected += 1;
-                tally.surprises += usize::from(matches!(cell.outcome, Outcome::Pass | Outcome::Fail));
-                tally.unexpected_skips += usize::from(cell.outcome == Outcome::Skip);
+    /// Whether this is what the matrix expects. What a mitigation keeps from showing is there all the same: where the
+    /// kernel's state is known, the findings have to allow for it.
+    fn is_expected(&self, outcome: Outcome, states: StateSet) -> bool {
+        match self.expect {
+            Expectation::Outcome(Outcome::Fail) if self.mitigates => outcome == Outcome::Pass,
+            Expectation::Outcome(wanted) => outcome == wanted,
+            Expectation::State(state) => {
+                let shows = state.is_affected() && !self.mitigates;
+                outcome == if shows { Outcome::Fail } else { Outcome::Pass } && states.contains(state)
             }
         }
-        tally
+    }
+}
+
+impl Cell {
+    /// The bug and the profile.
+    pub fn job(&self) -> JobId {
+        JobId { bug: self.bug.clone(), profile: self.profile.clone() }
     }
 
-    /// The exit code of a run with these cells: 1 where a kernel is not what the matrix says or witnesses contradict
-    /// each other, 3 where something broke (a guest that died without an explanation among it), else 0. An unexpected skip takes the run's verdict away: 3, whatever the
-    /// other cells say.
-    pub fn exit_code(self) -> u8 {
-        if self.unexpected_skips > 0 {
-            3
-        } else if self.surprises > 0 || self.conflicts > 0 {
-            1
-        } else if self.unexpected > 0 || self.unexplained > 0 {
-            3
-        } else {
-            0
+    /// What it asks: so that it can be asked again.
+    pub fn question(&self) -> Question {
+        Question {
+            kernel: self.kernel.clone(),
+            job: self.job(),
+            expect: self.expect,
+            mitigates: self.mitigates,
+            control: self.control,
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
+    use super::super::Tally;
     use super::*;
     use crate::evidence::{StateSet, Strength, Witness};
 
-    fn question(expect: &str) -> Question {
+    pub(crate) fn question(expect: &str) -> Question {
         Question {
             kernel: "a-kernel".parse().expect("a name"),
-            bug: "a-bug".parse().expect("a name"),
+            job: "a-bug".parse().expect("a name"),
             expect: Expectation::from_name(expect).expect("an expectation"),
+            mitigates: false,
+            control: false,
         }
     }
 
     fn runtime(states: StateSet, strength: Strength) -> Settled {
-        let finding =
-            Finding { witness: Witness::Runtime, states, strength, why: "seen".to_owned(), artefacts: Vec::new() };
+        let finding = Finding {
+            witness: Witness::Runtime,
+            states,
+            strength,
+            why: "seen".to_owned(),
+            mitigated: false,
+            artefacts: Vec::new(),
+        };
         Settled::Findings(Ledger { findings: vec![finding] })
     }
 
-    fn settled(how: &str) -> Settled {
+    pub(crate) fn settled(how: &str) -> Settled {
         match how {
             "pass" => runtime(StateSet::not_affected(), Strength::Strong),
             "fail" => runtime(StateSet::affected(), Strength::Decisive),
+            "mitigated" => {
+                let Settled::Findings(mut ledger) = runtime(StateSet::affected(), Strength::Decisive) else { panic!() };
+                ledger.findings.iter_mut().for_each(|f| f.mitigated = true);
+                Settled::Findings(ledger)
+            }
             "unknown" => runtime(StateSet::all(), Strength::Strong),
             "error" => Settled::Error("it broke".to_owned()),
             "skip" => Settled::Skip { reason: "not here".to_owned(), allowed: false },
@@ -237,13 +226,39 @@ mod tests {
     }
 
     #[test]
-    fn a_surprise_wins_over_an_error_and_an_unexpected_skip_over_both() {
-        let cell = |how| question("pass").cell(None, settled(how));
-        let code = |cells: &[Cell]| Tally::of(cells).exit_code();
-        assert_eq!(code(&[cell("error"), cell("fail"), cell("pass")]), 1);
-        assert_eq!(code(&[cell("error"), cell("fail"), cell("skip")]), 3);
-        let died = Cell { unexplained: Some("oops".to_owned()), ..cell("pass") };
-        assert_eq!(code(&[cell("pass"), died]), 3);
-        assert_eq!(code(&[]), 0);
+    fn under_a_profile_an_affected_kernel_is_expected_to_pass_where_it_mitigates_and_to_fail_where_not() {
+        // expectation of the kernel, whether the profile mitigates, how it was settled, the outcome, whether expected,
+        // the exit code of a run of that cell alone
+        let table = [
+            ("fail", true, "mitigated", Outcome::Pass, true, 0),
+            ("fail", true, "fail", Outcome::Fail, false, 1),
+            ("fail", true, "pass", Outcome::Pass, true, 0),
+            ("fail", true, "error", Outcome::Error, false, 3),
+            ("fail", true, "skip", Outcome::Skip, false, 3),
+            ("affected", true, "mitigated", Outcome::Pass, true, 0),
+            ("half-fixed", true, "mitigated", Outcome::Pass, true, 0),
+            // The reproducer says that the kernel has no bug, and it is known to have it.
+            ("affected", true, "pass", Outcome::Pass, false, 1),
+            ("affected", true, "fail", Outcome::Fail, false, 1),
+            ("fixed", true, "pass", Outcome::Pass, true, 0),
+            ("fixed", true, "mitigated", Outcome::Pass, false, 1),
+            ("pass", true, "pass", Outcome::Pass, true, 0),
+            ("pass", true, "fail", Outcome::Fail, false, 1),
+            ("skip", true, "skip", Outcome::Skip, true, 0),
+            ("fail", false, "fail", Outcome::Fail, true, 0),
+            ("fail", false, "mitigated", Outcome::Pass, false, 1),
+            ("affected", false, "mitigated", Outcome::Pass, false, 1),
+            ("half-fixed", false, "fail", Outcome::Fail, true, 0),
+        ];
+        for (expect, mitigates, how, outcome, expected, code) in table {
+            let case = format!("{expect} mitigates={mitigates} {how}");
+            let cell = Question { mitigates, ..question(expect) }.cell(None, settled(how));
+            assert_eq!((cell.outcome, cell.expected), (outcome, expected), "{case}");
+            assert_eq!(Tally::of([&cell]).exit_code(), code, "{case}");
+            if how == "mitigated" {
+                assert_eq!((cell.verdict, cell.state), (Verdict::NotAffected, None), "{case}");
+                assert!(cell.findings.iter().all(|f| f.states == StateSet::affected()), "{case}");
+            }
+        }
     }
 }

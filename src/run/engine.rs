@@ -7,15 +7,15 @@ use tokio::sync::Semaphore;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinSet;
 
-use super::boots::{Bench, Booted, boot_all, milliseconds};
+use super::boots::{Bench, Booted, Seen, Trial, boot_all, milliseconds};
 use super::cell::{Question, Settled};
 use super::event::{Event, KernelRecord};
 use super::settle::{Applies, Settlement, applies, by_boot, modules};
 use crate::kernel::{self, Kernel, Obtain, ObtainError, Store};
-use crate::matrix::{Bug, Bugs, KernelEntry, Matrix};
+use crate::matrix::{Bug, Bugs, KernelEntry, Matrix, Profile};
 use crate::shim::Shim;
 use crate::vm::{Accelerator, Qemu};
-use crate::words::BugId;
+use crate::words::{BugId, JobId};
 
 /// What a run works with.
 pub struct Lab {
@@ -35,21 +35,62 @@ pub struct Lab {
     pub jobs: usize,
 }
 
+/// What a run is to judge.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// The kernels, and the bugs of each.
+    pub matrix: Matrix,
+    /// What is known of the bugs.
+    pub bugs: Bugs,
+    /// The profiles to judge them under.
+    pub profiles: Vec<Profile>,
+    /// Whether to go the natural road too, for people to look at.
+    pub natural: bool,
+}
+
+impl Asked {
+    /// What a kernel is asked, profile by profile.
+    fn questions<'a>(&'a self, entry: &'a KernelEntry) -> impl Iterator<Item = Question> + 'a {
+        let of_profile = move |profile: &'a Profile| {
+            let bugs = entry.bugs.iter().filter(|bug| profile.bugs.contains(bug));
+            bugs.map(move |bug| Question {
+                kernel: entry.name.clone(),
+                job: JobId { bug: bug.clone(), profile: profile.name.clone() },
+                expect: entry.expected(bug),
+                mitigates: profile.mitigates.contains(bug),
+                control: entry.is_control(),
+            })
+        };
+        self.profiles.iter().flat_map(of_profile)
+    }
+
+    /// The bug and the profile of a job.
+    fn trial(&self, job: &JobId) -> Option<Trial<'_>> {
+        let of_job = |profile: &&Profile| profile.name == job.profile && profile.bugs.contains(&job.bug);
+        Some(Trial { bug: self.bugs.get(&job.bug)?, profile: self.profiles.iter().find(of_job)? })
+    }
+}
+
 /// Judges every cell of the matrix, `lab.jobs` kernels at a time, and tells what happens. Dropping the future ends
 /// every guest. An event that nobody receives any more is no error: the receiver is going down.
-pub async fn run(matrix: Matrix, bugs: Bugs, lab: Arc<Lab>, events: UnboundedSender<Event>) {
-    let planned = matrix.kernels.iter().flat_map(questions).collect();
+pub async fn run(asked: Asked, lab: Arc<Lab>, events: UnboundedSender<Event>) {
+    let planned = asked.matrix.kernels.iter().flat_map(|entry| asked.questions(entry)).collect();
     let _ = events.send(Event::Planned(planned));
-    let bugs = Arc::new(bugs);
+    let asked = Arc::new(asked);
     let places = Arc::new(Semaphore::new(lab.jobs));
     let mut workers = JoinSet::new();
-    for entry in matrix.kernels {
+    for (index, entry) in asked.matrix.kernels.iter().enumerate() {
+        // None of its bugs has one of the profiles.
+        if asked.questions(entry).next().is_none() {
+            continue;
+        }
         // Started one after another, so that kernels are taken up in the matrix's order.
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { break };
-        let (bugs, lab, events) = (Arc::clone(&bugs), Arc::clone(&lab), events.clone());
+        let (asked, lab, events) = (Arc::clone(&asked), Arc::clone(&lab), events.clone());
         workers.spawn(async move {
-            judge(&entry, &bugs, &lab, &events).await;
-            let _ = events.send(Event::Done { kernel: entry.name });
+            let Some(entry) = asked.matrix.kernels.get(index) else { return };
+            judge(entry, &asked, &lab, &events).await;
+            let _ = events.send(Event::Done { kernel: entry.name.clone() });
             drop(place);
         });
     }
@@ -58,14 +99,10 @@ pub async fn run(matrix: Matrix, bugs: Bugs, lab: Arc<Lab>, events: UnboundedSen
     while workers.join_next().await.is_some() {}
 }
 
-fn questions(entry: &KernelEntry) -> impl Iterator<Item = Question> {
-    entry.bugs.iter().map(|bug| Question { kernel: entry.name.clone(), bug: bug.clone(), expect: entry.expected(bug) })
-}
-
 /// Settles all cells of one kernel.
-async fn judge(entry: &KernelEntry, bugs: &Bugs, lab: &Arc<Lab>, events: &UnboundedSender<Event>) {
+async fn judge(entry: &KernelEntry, asked: &Asked, lab: &Arc<Lab>, events: &UnboundedSender<Event>) {
     let _ = events.send(Event::Obtaining { kernel: entry.name.clone(), progress: None });
-    let tell = Tell { entry, events };
+    let tell = Tell { questions: asked.questions(entry).collect(), events };
     let kernel = match obtain(entry, lab, events).await {
         Ok(kernel) => kernel,
         Err(settled) => return tell.all(&settled),
@@ -80,29 +117,33 @@ async fn judge(entry: &KernelEntry, bugs: &Bugs, lab: &Arc<Lab>, events: &Unboun
     }));
 
     let mut to_boot: Vec<&Bug> = Vec::new();
-    for bug in entry.bugs.iter().filter_map(|id| bugs.get(id)) {
+    let asks_for = |bug: &BugId| tell.questions.iter().any(|question| question.job.bug == *bug);
+    for bug in entry.bugs.iter().filter(|id| asks_for(id)).filter_map(|id| asked.bugs.get(id)) {
         match applies(&kernel, bug) {
             Applies::Yes => to_boot.push(bug),
             Applies::No(reason) => {
-                let settled = Settled::Skip { reason, allowed: false };
-                tell.cell(&bug.id, kernel.release.clone(), settled, None);
+                tell.bug(&bug.id, kernel.release.as_ref(), &Settled::Skip { reason, allowed: false });
             }
         }
     }
     let (loaded, without) = modules(&kernel, &to_boot);
     to_boot.retain(|bug| !without.contains_key(&bug.id));
     for (bug, settled) in without {
-        tell.cell(&bug, kernel.release.clone(), settled, None);
+        tell.bug(&bug, kernel.release.as_ref(), &settled);
     }
-    if to_boot.is_empty() {
+    let booted_bug = |trial: &Trial| to_boot.iter().any(|bug| bug.id == trial.bug.id);
+    let trials: Vec<Trial> =
+        tell.questions.iter().filter_map(|question| asked.trial(&question.job)).filter(booted_bug).collect();
+    if trials.is_empty() {
         return;
     }
-    let bench = Bench { entry, kernel: &kernel, modules: &loaded, lab, events };
-    let booted: BTreeMap<BugId, Booted> = boot_all(&bench, &to_boot).await;
-    for (bug, booted) in &booted {
+    let bench = Bench { entry, kernel: &kernel, modules: &loaded, lab, events, natural: asked.natural };
+    let booted: BTreeMap<JobId, Booted> = boot_all(&bench, &trials).await;
+    for question in &tell.questions {
+        let Some(booted) = booted.get(&question.job) else { continue };
         let release = booted.end.release.clone().or_else(|| kernel.release.clone());
-        let settlement = by_boot(bug, &booted.end);
-        tell.cell(bug, release, settlement.settled.clone(), Some((booted, &settlement)));
+        let settlement = by_boot(&question.job, &booted.end);
+        tell.cell(question, release, settlement.settled.clone(), Some((booted, &settlement)));
     }
 }
 
@@ -132,28 +173,40 @@ fn unobtainable(error: ObtainError, optional: bool) -> Settled {
 
 /// Tells the cells of one kernel.
 struct Tell<'a> {
-    entry: &'a KernelEntry,
+    questions: Vec<Question>,
     events: &'a UnboundedSender<Event>,
 }
 
 impl Tell<'_> {
     fn all(&self, settled: &Settled) {
-        for bug in &self.entry.bugs {
-            self.cell(bug, None, settled.clone(), None);
+        for question in &self.questions {
+            self.cell(question, None, settled.clone(), None);
         }
     }
 
-    fn cell(&self, bug: &BugId, release: Option<String>, settled: Settled, boot: Option<(&Booted, &Settlement)>) {
-        let question = Question { kernel: self.entry.name.clone(), bug: bug.clone(), expect: self.entry.expected(bug) };
+    /// All cells of a bug, which no boot settles.
+    fn bug(&self, bug: &BugId, release: Option<&String>, settled: &Settled) {
+        for question in self.questions.iter().filter(|question| question.job.bug == *bug) {
+            self.cell(question, release.cloned(), settled.clone(), None);
+        }
+    }
+
+    fn cell(
+        &self,
+        question: &Question,
+        release: Option<String>,
+        settled: Settled,
+        boot: Option<(&Booted, &Settlement)>,
+    ) {
         let mut cell = question.cell(release, settled);
-        let mut packets = Vec::new();
+        let mut seen = Seen::default();
         if let Some((booted, settlement)) = boot {
             cell.seconds = milliseconds(booted.seconds);
             cell.boots.clone_from(&booted.folders);
             cell.checks = settlement.report.as_ref().map(|report| report.checks.clone()).unwrap_or_default();
-            packets.clone_from(&settlement.packets);
+            seen.clone_from(&settlement.seen);
             cell.unexplained.clone_from(&booted.unexplained);
         }
-        let _ = self.events.send(Event::Judged { cell: Box::new(cell), packets });
+        let _ = self.events.send(Event::Judged { cell: Box::new(cell), seen });
     }
 }

@@ -2,14 +2,14 @@
 
 use std::fmt;
 
-use backproof_repro::protocol::Packet;
 use serde::{Deserialize, Serialize};
 
+use super::boots::Seen;
 use super::cell::{Cell, Question};
 use super::recording::Recording;
 use crate::kernel::{Progress, Provenance};
 use crate::vm::{Accel, Stage};
-use crate::words::{BugId, KernelName};
+use crate::words::{JobId, KernelName};
 
 /// One boot of one kernel.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -89,7 +89,7 @@ pub enum Event {
         /// The cell.
         cell: Box<Cell>,
         /// What the wire saw.
-        packets: Vec<Packet>,
+        seen: Seen,
     },
     /// All cells of a kernel are judged.
     Done {
@@ -132,8 +132,9 @@ pub struct BootRecord {
     pub number: u32,
     /// Under which accelerator it ran.
     pub accelerator: Accel,
-    /// The bugs whose reproducers it ran.
-    pub bugs: Vec<BugId>,
+    /// What it ran: bugs, each under its profile.
+    #[serde(alias = "bugs")]
+    pub jobs: Vec<JobId>,
     /// Wall time from QEMU's start to its end.
     pub seconds: f64,
     /// Why it failed, where it did.

@@ -6,10 +6,12 @@ mod engine;
 mod event;
 mod recording;
 mod settle;
+mod tally;
 
-pub use boots::{BootEnd, boot_again};
-pub use cell::{Cell, Question, Settled, Tally};
-pub use engine::{Lab, run};
+pub use boots::{BootEnd, Seen, boot_again};
+pub use cell::{Cell, Question, Settled};
+pub use engine::{Asked, Lab, run};
 pub use event::{BootId, BootRecord, Event, KernelRecord};
 pub use recording::{Recording, RecordingError};
 pub use settle::judge_again;
+pub use tally::{ControlFault, Tally};

@@ -2,15 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use backproof_repro::protocol::{Packet, Report};
+use backproof_repro::protocol::Report;
 
-use super::boots::{BootEnd, milliseconds};
+use super::boots::{BootEnd, Seen, milliseconds};
 use super::cell::{Cell, Question, Settled};
 use crate::evidence::runtime::{Testimony, weigh};
 use crate::kernel::{Kernel, Module, ModulesError};
 use crate::matrix::Bug;
 use crate::verdict::Ledger;
-use crate::words::BugId;
+use crate::words::{BugId, JobId};
 
 /// What a kernel's packages already say about a bug.
 pub enum Applies {
@@ -74,14 +74,15 @@ pub struct Settlement {
     /// The report that settled it.
     pub report: Option<Report>,
     /// What the wire saw.
-    pub packets: Vec<Packet>,
+    pub seen: Seen,
 }
 
-/// Settles a bug by a boot that ran its reproducer.
+/// Settles a job by a boot that ran its reproducer.
 ///
 /// A guest that died takes all its reports with it: a kernel that panics after it said that all is well is not well.
-pub fn by_boot(bug: &BugId, end: &BootEnd) -> Settlement {
-    let report = end.reports.iter().find(|report| report.job == bug.as_str()).cloned();
+pub fn by_boot(job: &JobId, end: &BootEnd) -> Settlement {
+    let id = job.to_string();
+    let report = end.reports.iter().find(|report| report.job == id).cloned();
     let settled = match (&end.failure, &report) {
         (Some(failure), _) => Settled::Error(failure.clone()),
         (None, None) => Settled::Error("the agent ended without a report of this reproducer".to_owned()),
@@ -91,13 +92,13 @@ pub fn by_boot(bug: &BugId, end: &BootEnd) -> Settlement {
             Testimony::Broken(reason) => Settled::Error(reason),
         },
     };
-    let packets = end.packets.get(bug.as_str()).cloned().unwrap_or_default();
-    Settlement { settled, report, packets }
+    let seen = end.seen.get(&id).cloned().unwrap_or_default();
+    Settlement { settled, report, seen }
 }
 
 /// The cell of a question whose reproducer ran in this boot alone.
 pub fn judge_again(question: &Question, end: &BootEnd) -> Cell {
-    let settlement = by_boot(&question.bug, end);
+    let settlement = by_boot(&question.job, end);
     let mut cell = question.cell(end.release.clone(), settlement.settled);
     cell.seconds = milliseconds(end.seconds);
     cell.checks = settlement.report.map(|report| report.checks).unwrap_or_default();

@@ -45,12 +45,16 @@ pub struct Conclusion {
     pub states: StateSet,
     /// Whether strong witnesses contradict each other.
     pub conflict: bool,
+    /// Whether the kernel has the bug and the cell's profile keeps it from showing: the verdict then holds under that
+    /// profile, and the states are the kernel's.
+    pub mitigated: bool,
 }
 
 impl Conclusion {
     /// The state, named only where one remains.
     pub fn state(&self) -> Option<State> {
-        self.states.only()
+        // Beside a verdict that is the profile's, the kernel's state would be misread.
+        self.states.only().filter(|_| !self.mitigated)
     }
 }
 
@@ -61,20 +65,26 @@ impl Ledger {
     /// conflict, and what was seen to happen (a decisive finding) decides, or else nothing does. Weak findings
     /// narrow down what remains, in the order in which they came in, but only where they contradict nothing:
     /// a hint never makes a conflict, and never decides between affected and not alone against strong evidence.
+    ///
+    /// Where the kernel comes out as affected and the reproducer saw the cell's profile mitigate it, the verdict is not
+    /// affected: under that profile.
     pub fn conclude(&self) -> Conclusion {
         let of = |least: Strength| self.findings.iter().filter(move |f| f.strength >= least);
         let strong = intersect(of(Strength::Strong), StateSet::all());
         let conflict = strong.is_empty();
         let firm = if conflict { intersect(of(Strength::Decisive), StateSet::all()) } else { strong };
         if conflict && firm == StateSet::all() {
-            return Conclusion { verdict: Verdict::Unknown, states: StateSet::EMPTY, conflict };
+            return Conclusion { verdict: Verdict::Unknown, states: StateSet::EMPTY, conflict, mitigated: false };
         }
         let weak = self.findings.iter().filter(|f| f.strength == Strength::Weak);
         let states = weak.fold(firm, |left, finding| {
             let narrowed = left.and(finding.states);
             if narrowed.is_empty() { left } else { narrowed }
         });
-        Conclusion { verdict: verdict(states), states, conflict }
+        let kernel = verdict(states);
+        let mitigated = kernel == Verdict::Affected && self.findings.iter().any(|f| f.mitigated);
+        let verdict = if mitigated { Verdict::NotAffected } else { kernel };
+        Conclusion { verdict, states, conflict, mitigated }
     }
 }
 
@@ -105,7 +115,23 @@ mod tests {
             states: states.iter().copied().collect(),
             strength,
             why: String::new(),
+            mitigated: false,
             artefacts: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_mitigation_changes_the_verdict_and_not_what_is_said_of_the_kernel() {
+        let stalls: &[State] = &[State::Affected, State::HalfFixed];
+        let mitigated = Finding { mitigated: true, ..finding(Witness::Runtime, Strength::Decisive, stalls) };
+        let git = |state| finding(Witness::Git, Strength::Strong, &[state]);
+        for (other, conflict) in [(None, false), (Some(git(State::HalfFixed)), false), (Some(git(State::Fixed)), true)]
+        {
+            let findings = [mitigated.clone()].into_iter().chain(other).collect();
+            let conclusion = Ledger { findings }.conclude();
+            assert!(conclusion.mitigated && conclusion.states.and(StateSet::not_affected()).is_empty());
+            assert_eq!((conclusion.verdict, conclusion.state()), (Verdict::NotAffected, None));
+            assert_eq!(conclusion.conflict, conflict);
         }
     }
 

@@ -8,6 +8,9 @@ use std::process::{Command, Output};
 use serde_json::Value;
 use tempfile::TempDir;
 
+pub mod fake_source;
+pub mod tiny_kernel;
+
 /// A folder of its own for a test's matrix and results; kernels come from the user's cache.
 pub struct Lab {
     pub dir: TempDir,

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
+use rustix::fs::sendfile;
 use rustix::io::Errno;
 use rustix::ioctl::{Getter, Opcode, ioctl};
 use rustix::net::sockopt::{
@@ -12,7 +13,8 @@ use rustix::net::sockopt::{
     socket_error, socket_send_buffer_size,
 };
 use rustix::net::{
-    AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, accept_with, bind, listen, recv, send, socket_with,
+    AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, accept_with, bind, getpeername, listen, recv, send,
+    socket_with,
 };
 
 use crate::protocol::Mutation;
@@ -45,6 +47,14 @@ impl Listener {
     /// # Errors
     /// What the kernel answered.
     pub fn new(address: SocketAddr, buffers: Option<Buffers>) -> Result<Self, WireError> {
+        Self::with_backlog(address, buffers, 128)
+    }
+
+    /// Listens, with this length of the queue of connections to be accepted; `net.core.somaxconn` caps it.
+    ///
+    /// # Errors
+    /// What the kernel answered.
+    pub fn with_backlog(address: SocketAddr, buffers: Option<Buffers>, backlog: i32) -> Result<Self, WireError> {
         let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let socket = socket_with(family, SocketType::STREAM, flags, None).tried("making a TCP socket")?;
@@ -54,7 +64,7 @@ impl Listener {
             set_socket_recv_buffer_size(&socket, receive as usize).tried("setting SO_RCVBUF")?;
         }
         bind(&socket, &address).tried("binding a TCP socket")?;
-        listen(&socket, 128).tried("listening on a TCP socket")?;
+        listen(&socket, backlog).tried("listening on a TCP socket")?;
         Ok(Self { socket, never_read: false })
     }
 
@@ -111,6 +121,41 @@ impl Connection {
             Err(Errno::AGAIN) => Ok(None),
             Err(error) => Err(error).tried("writing to the connection"),
         }
+    }
+
+    /// Sends what the send buffer takes of a file, from `offset` on; none where it takes nothing.
+    ///
+    /// # Errors
+    /// Where the connection has been closed or aborted, or the file cannot be sent.
+    pub fn send_file(&self, file: impl AsFd, offset: u64, count: usize) -> Result<Option<usize>, WireError> {
+        let mut offset = offset;
+        match sendfile(&self.socket, file, Some(&mut offset), count) {
+            Ok(count) => Ok(Some(count)),
+            Err(Errno::AGAIN) => Ok(None),
+            Err(error) => Err(error).tried("sending a file"),
+        }
+    }
+
+    /// Reads what has come, into the buffer; none where nothing has, 0 at the peer's FIN.
+    ///
+    /// # Errors
+    /// Where the connection has been aborted.
+    pub fn read(&self, buffer: &mut [u8]) -> Result<Option<usize>, WireError> {
+        match recv(&self.socket, buffer, RecvFlags::empty()) {
+            Ok((count, _)) => Ok(Some(count)),
+            Err(Errno::AGAIN) => Ok(None),
+            Err(error) => Err(error).tried("reading from the connection"),
+        }
+    }
+
+    /// The client's port.
+    ///
+    /// # Errors
+    /// Where the connection has been aborted.
+    pub fn peer_port(&self) -> Result<u16, WireError> {
+        let address = getpeername(&self.socket).tried("asking for the client's address")?;
+        let address = address.and_then(|a| SocketAddr::try_from(a).ok());
+        address.map(|a| a.port()).ok_or_else(|| WireError::Unexpected("the client has no address".to_owned()))
     }
 
     /// Reads until the peer's FIN, at most `limit` bytes.

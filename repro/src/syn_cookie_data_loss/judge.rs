@@ -64,6 +64,13 @@ pub enum Cookies {
     Never,
 }
 
+impl Cookies {
+    /// The value of `net.ipv4.tcp_syncookies` that makes it so.
+    pub fn sysctl(self) -> &'static str {
+        if self == Self::Never { "0" } else { "2" }
+    }
+}
+
 /// One connection whose first `k` bytes come late.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Trial {

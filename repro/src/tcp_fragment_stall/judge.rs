@@ -172,7 +172,7 @@ fn judge_silence(role: Role, seen: &Seen, silence: &Silence) -> (Shown, String) 
 }
 
 /// The memory as ss(8) shows it.
-fn skmem(memory: &Memory) -> String {
+pub(super) fn skmem(memory: &Memory) -> String {
     match memory.wmem_queued {
         Some(queued) => format!("skmem:(tb{},w{queued})", memory.sndbuf),
         None => format!("skmem:(tb{}) outq:{}", memory.sndbuf, memory.outq),

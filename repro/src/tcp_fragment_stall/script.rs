@@ -33,8 +33,8 @@ pub struct Script {
     pub slack: u64,
     /// The MSS that the peer offers.
     mss: u16,
-    /// `SO_SNDBUF` in bytes, which the kernel doubles.
-    send_buffer: u32,
+    /// `SO_SNDBUF` in bytes, which the kernel doubles; none leaves it to the system (`net.ipv4.tcp_wmem`).
+    send_buffer: Option<u32>,
     /// Bytes that are sent and acknowledged first.
     acknowledged_first: usize,
     /// Size of the write that fills the send buffer, in bytes.
@@ -62,7 +62,7 @@ pub const RECIPES: [Script; 4] = [
         role: Role::Recipe,
         slack: 0,
         mss: 1460,
-        send_buffer: 4096,
+        send_buffer: Some(4096),
         acknowledged_first: 0,
         write: 40000,
         shrink_to: None,
@@ -74,7 +74,7 @@ pub const RECIPES: [Script; 4] = [
         role: Role::Recipe,
         slack: 0,
         mss: 1000,
-        send_buffer: 15000,
+        send_buffer: Some(15000),
         acknowledged_first: 30000,
         write: 70000,
         shrink_to: None,
@@ -86,7 +86,7 @@ pub const RECIPES: [Script; 4] = [
         role: Role::Recipe,
         slack: 0x20000,
         mss: 1460,
-        send_buffer: 1 << 20,
+        send_buffer: Some(1 << 20),
         acknowledged_first: 0,
         write: 464_000,
         shrink_to: Some(2304),
@@ -98,13 +98,27 @@ pub const RECIPES: [Script; 4] = [
         role: Role::NegativeControl,
         slack: 0,
         mss: 1460,
-        send_buffer: 1 << 20,
+        send_buffer: Some(1 << 20),
         acknowledged_first: 0,
         write: 40000,
         shrink_to: None,
         acknowledged_last: 500,
     },
 ];
+
+/// The report's recipe for an application that leaves the send buffer to the system. It proves nothing of the kernel,
+/// for a large buffer is not overfilled, but it shows what a profile's `net.ipv4.tcp_wmem` is good for.
+pub const SYSTEM_BUFFER: Script = Script {
+    name: "system-sndbuf",
+    role: Role::Natural,
+    slack: 0,
+    mss: 1460,
+    send_buffer: None,
+    acknowledged_first: 0,
+    write: 40000,
+    shrink_to: None,
+    acknowledged_last: 500,
+};
 
 impl Script {
     /// Carries the recipe out.
@@ -126,7 +140,7 @@ impl Script {
         let too_big_before = counters::tcp_ext("TCPWqueueTooBig");
         context.waiting(self.name, "the handshake");
         let server = SocketAddr::new(wire.server(), 80);
-        let listener = Listener::new(server, Some(Buffers { send: self.send_buffer, receive: 8192 }))?;
+        let listener = Listener::new(server, self.send_buffer.map(|send| Buffers { send, receive: 8192 }))?;
         // A host of its own, so that what the kernel remembers of one (tcp_metrics) does not touch the next.
         let mut peer = Peer::new(SocketAddr::new(wire.host(1 + number), 40000), server, 1_000_000);
         peer.open(wire, Offer { mss: self.mss, window: 32792, window_scale: Some(WINDOW_SCALE), sack_ok: true })?;

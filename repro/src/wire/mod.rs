@@ -1,7 +1,9 @@
 //! The agent's network: a TUN device on which the agent is every remote host.
 
+pub mod between;
 pub mod capture;
 pub mod faults;
+pub mod glance;
 pub mod packet;
 pub mod peer;
 pub mod rtnetlink;

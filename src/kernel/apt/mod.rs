@@ -64,6 +64,61 @@ pub(super) fn obtain(package: &str, suite: Option<&str>, with: &Obtain) -> Resul
     }
 }
 
+/// A package with a kernel's source, as the mirror is known to serve it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct SourcePackage(Served);
+
+impl SourcePackage {
+    pub(super) fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    pub(super) fn version(&self) -> &str {
+        &self.0.version
+    }
+
+    pub(super) fn sha256(&self) -> &str {
+        &self.0.sha256
+    }
+
+    pub(super) fn size(&self) -> u64 {
+        self.0.size
+    }
+}
+
+/// The newest package with this name.
+pub(super) fn source_package(package: &str, suite: &str, with: &Obtain) -> Result<SourcePackage, ObtainError> {
+    let Current { index, .. } = current(suite, with.refresh, with)?;
+    let newest = index.packages.into_iter().filter(|served| served.name == package);
+    let newest = newest.max_by(|a, b| version::compare(&a.version, &b.version));
+    newest.map(SourcePackage).ok_or_else(|| ObtainError::UnknownPackage {
+        package: package.to_owned(),
+        suite: suite.to_owned(),
+        similar: Vec::new(),
+    })
+}
+
+/// Fetches a source package into `target`, or gives the one that the mirror serves in its place by now.
+pub(super) fn fetch_source(
+    package: &SourcePackage,
+    suite: &str,
+    target: &std::path::Path,
+    with: &Obtain,
+) -> Result<Option<SourcePackage>, ObtainError> {
+    let SourcePackage(served) = package;
+    if with.offline {
+        let what = format!("{} {}", served.name, served.version);
+        return Err(ObtainError::NotCached { what, store: with.store.folder().to_owned() });
+    }
+    let superseded = match mirror::fetch(served, suite, target, with) {
+        Ok(()) => return Ok(None),
+        Err(FetchError::Other(error)) => return Err(error),
+        Err(FetchError::Superseded(error)) => error,
+    };
+    let newest = source_package(&served.name, suite, &Obtain { refresh: true, ..*with })?;
+    if newest == *package { Err(superseded) } else { Ok(Some(newest)) }
+}
+
 /// Names become arguments and folders: Debian Policy §5.6.1's letters only.
 fn check(what: &'static str, text: &str, expected: &'static str, form: bool) -> Result<(), ObtainError> {
     let letter = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();

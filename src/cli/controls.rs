@@ -1,0 +1,257 @@
+//! `backproof controls`: kernels whose truth is known, because a step of a bug's chain was put in or taken out.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use anstyle::{AnsiColor, Style as Colour};
+use serde::Serialize;
+use tokio::sync::mpsc;
+
+use super::{ControlsBuild, ControlsList, Format, Stop, host, print, print_json};
+use crate::kernel::control::{self, Build, BuildError, Built, Outcome, Standing, Wanted};
+use crate::kernel::{Blame, Store};
+use crate::recipe::{Control, Line, Recipes};
+use crate::report::{Building, visible};
+use crate::shim::Shim;
+use crate::words::{BugId, Expectation, KernelName};
+
+/// The version of both JSON documents' shape.
+const SCHEMA_VERSION: u32 = 1;
+
+#[derive(Serialize)]
+struct ListDocument<'a> {
+    schema_version: u32,
+    controls: Vec<Listed<'a>>,
+}
+
+/// One control of one line.
+#[derive(Serialize)]
+struct Listed<'a> {
+    line: &'a str,
+    control: &'a KernelName,
+    why: &'a str,
+    expect: BTreeMap<BugId, Expectation>,
+    built: bool,
+    /// Whether a kernel of an older recipe is there.
+    outdated: bool,
+    release: Option<String>,
+    image_sha256: Option<String>,
+    source: Option<String>,
+}
+
+/// Shows the controls, what is expected of them, and which are built.
+pub(super) fn list(args: &ControlsList) -> Result<u8, Stop> {
+    let store = Store::open(args.cache.clone()).map_err(Stop::no_verdict)?;
+    let recipes = Recipes::built_in();
+    let pairs = recipes.lines().iter().flat_map(|line| recipes.controls().iter().map(move |c| (line, c)));
+    let controls = pairs.map(|(line, control)| {
+        let standing = control::standing(&recipes.recipe(line, control), &store);
+        let (outdated, built) = match standing {
+            Standing::Built(built) => (false, Some(built)),
+            Standing::Outdated => (true, None),
+            Standing::NotBuilt => (false, None),
+        };
+        Listed {
+            line: &line.name,
+            control: &control.name,
+            why: &control.why,
+            expect: recipes.expected(control),
+            built: built.is_some(),
+            outdated,
+            release: built.as_ref().and_then(|b| b.release.clone()),
+            image_sha256: built.as_ref().map(|b| b.image_sha256.clone()),
+            source: built.as_ref().map(|b| b.source.what.clone()),
+        }
+    });
+    let document = ListDocument { schema_version: SCHEMA_VERSION, controls: controls.collect() };
+    match args.format {
+        Format::Json => print_json(&document)?,
+        Format::Table => print(&list_text(recipes, &document))?,
+    }
+    Ok(0)
+}
+
+/// Each control once, since it is expected to be the same in every line, with the lines that it is built of.
+fn list_text(recipes: &Recipes, document: &ListDocument) -> String {
+    let (dim, loud, good) = (Colour::new().dimmed(), Colour::new().bold(), AnsiColor::Green.on_default());
+    let mut text = String::new();
+    for control in recipes.controls() {
+        let states = recipes.expected(control);
+        let _ = write!(text, "{loud}{}{loud:#} ", control.name);
+        for listed in document.controls.iter().filter(|listed| *listed.control == control.name) {
+            let word = match (listed.built, listed.outdated) {
+                (true, _) => format!("{good}built{good:#}"),
+                (false, true) => "outdated".to_owned(),
+                (false, false) => "not built".to_owned(),
+            };
+            let _ = write!(text, " {} {word}", listed.line);
+        }
+        let _ = writeln!(text, "\n  {dim}{}{dim:#}", control.why);
+        for (bug, expected) in states {
+            let _ = writeln!(text, "  {bug}: {}", expected.as_str());
+        }
+    }
+    text
+}
+
+#[derive(Serialize)]
+struct BuildDocument<'a> {
+    schema_version: u32,
+    built: &'a [Built],
+    kept: &'a [Built],
+    failed: Vec<String>,
+    exit_code: u8,
+}
+
+/// Builds what is missing, and gives the exit code.
+pub(super) fn build(args: &ControlsBuild) -> Result<u8, Stop> {
+    let recipes = Recipes::built_in();
+    let (controls, lines) = chosen(recipes, args)?;
+    let store = Store::open(args.cache.clone()).map_err(Stop::no_verdict)?;
+    let shim = Shim::of_this_program().map_err(Stop::no_verdict)?;
+    let (sender, mut events) = mpsc::unbounded_channel();
+    let job = Job { controls, lines, args: args.clone(), store, shim };
+    let runtime = host::runtime()?;
+    let outcome = runtime.block_on(async {
+        let mut live = Building::new();
+        let stopped = host::stopped().map_err(Stop::no_verdict)?;
+        let work = tokio::task::spawn_blocking(move || {
+            let tell = |event| {
+                // Nobody listens any more once the program is being stopped.
+                let _ = sender.send(event);
+            };
+            job.run(&tell)
+        });
+        tokio::pin!(stopped, work);
+        let mut ended = None;
+        let outcome = loop {
+            tokio::select! {
+                biased;
+                event = events.recv() => match event {
+                    Some(event) => live.event(&event),
+                    // The work has ended, and every event is shown.
+                    None => break match ended.take() {
+                        Some(ended) => Some(ended),
+                        None => Some((&mut work).await),
+                    },
+                },
+                () = &mut stopped => break None,
+                done = &mut work, if ended.is_none() => ended = Some(done),
+            }
+        };
+        live.finish();
+        Ok(outcome)
+    })?;
+    // make ends with the process, and a download too.
+    runtime.shutdown_background();
+    let Some(outcome) = outcome else {
+        anstream::eprintln!("interrupted; the same command goes on where this one stopped");
+        return Ok(130);
+    };
+    let outcome = outcome.map_err(Stop::no_verdict)?;
+    let exit_code = exit_code(&outcome.failed);
+    match args.format {
+        Format::Json => print_json(&BuildDocument {
+            schema_version: SCHEMA_VERSION,
+            built: &outcome.built,
+            kept: &outcome.kept,
+            failed: outcome.failed.iter().map(chain).collect(),
+            exit_code,
+        })?,
+        Format::Table => print(&build_text(&outcome))?,
+    }
+    for error in &outcome.failed {
+        let text = chain(error).lines().map(visible).collect::<Vec<_>>().join("\n");
+        anstream::eprintln!("backproof: {text}");
+    }
+    Ok(exit_code)
+}
+
+/// What the thread that builds owns.
+struct Job {
+    controls: Vec<&'static Control>,
+    lines: Vec<&'static Line>,
+    args: ControlsBuild,
+    store: Store,
+    shim: Shim,
+}
+
+impl Job {
+    fn run(&self, tell: &(dyn Fn(control::Event) + Send + Sync)) -> Outcome {
+        let wanted =
+            Wanted { controls: self.controls.clone(), lines: self.lines.clone(), source: self.args.source.as_deref() };
+        let (offline, refresh) = (self.args.offline, self.args.refresh);
+        control::build(&wanted, &Build { store: &self.store, shim: &self.shim, offline, refresh, tell })
+    }
+}
+
+/// The controls and lines that were asked for; none means all, but for lines where a source is named.
+fn chosen(
+    recipes: &'static Recipes,
+    args: &ControlsBuild,
+) -> Result<(Vec<&'static Control>, Vec<&'static Line>), Stop> {
+    let unknown = |what: &str, name: &str, known: Vec<&str>| {
+        Stop::usage(anyhow::anyhow!("there is no {what} `{name}`: expected {}", known.join(", ")))
+    };
+    let all_controls = || recipes.controls().iter().map(|c| c.name.as_str()).collect();
+    let all_lines = || recipes.lines().iter().map(|l| l.name.as_str()).collect();
+    let control = |name: &String| recipes.control(name).ok_or_else(|| unknown("control", name, all_controls()));
+    let line = |name: &String| recipes.line(name).ok_or_else(|| unknown("line", name, all_lines()));
+    let controls = args.names.iter().map(control).collect::<Result<Vec<_>, _>>()?;
+    let lines = args.line.iter().map(line).collect::<Result<Vec<_>, _>>()?;
+    let controls = if controls.is_empty() { recipes.controls().iter().collect() } else { controls };
+    let lines = if lines.is_empty() && args.source.is_none() { recipes.lines().iter().collect() } else { lines };
+    Ok((controls, lines))
+}
+
+fn build_text(outcome: &Outcome) -> String {
+    let mut text = String::new();
+    if !outcome.built.is_empty() {
+        let _ = writeln!(text, "{:28}{:6}{:>8}{:>8}  release", "control", "line", "cpu s", "wall s");
+    }
+    for built in &outcome.built {
+        let cpu = built.cpu_seconds.map_or_else(|| "-".to_owned(), |s| format!("{s:.1}"));
+        let release = built.release.as_deref().map_or_else(|| "-".to_owned(), visible);
+        let (control, line, seconds) = (built.control.as_str(), &built.line, built.seconds);
+        let _ = writeln!(text, "{control:28}{line:6}{cpu:>8}{seconds:>8.1}  {release}");
+    }
+    let cpu: f64 = outcome.built.iter().filter_map(|b| b.cpu_seconds).sum();
+    let wall: f64 = outcome.built.iter().map(|b| b.seconds).sum();
+    let _ = write!(text, "{} built", outcome.built.len());
+    if !outcome.built.is_empty() {
+        let _ = write!(text, " in {wall:.0} s, with {cpu:.0} s of processor time");
+    }
+    if !outcome.kept.is_empty() {
+        let _ = write!(text, ", {} were there", outcome.kept.len());
+    }
+    if !outcome.failed.is_empty() {
+        let bad = AnsiColor::Red.on_default().bold();
+        let _ = write!(text, ", {bad}{} failed{bad:#}", outcome.failed.len());
+    }
+    text.push('\n');
+    text
+}
+
+fn exit_code(failed: &[BuildError]) -> u8 {
+    let is_usage = |error: &BuildError| error.blame() == Blame::User;
+    match failed {
+        [] => 0,
+        some if some.iter().all(is_usage) => 2,
+        _ => 3,
+    }
+}
+
+/// The error and what caused it, as the other commands show them.
+fn chain(error: &BuildError) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        let said = error.to_string();
+        // Where a message ends with its cause's, that has been said.
+        if !text.contains(&said) {
+            text = format!("{text}: {said}");
+        }
+        cause = error.source();
+    }
+    text
+}

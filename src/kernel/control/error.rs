@@ -1,0 +1,211 @@
+//! What can go wrong while control kernels are built.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::kernel::error::{Blame, ObtainError};
+
+/// A step of a build, in their order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// The source comes from the archive, or is looked at.
+    Fetch,
+    /// The source is unpacked or copied into the cache.
+    Unpack,
+    /// The control's patch is applied.
+    Patch,
+    /// Kconfig makes the configuration.
+    Configure,
+    /// make compiles and links.
+    Compile,
+    /// The image goes into the cache.
+    Keep,
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Fetch => "fetching the source",
+            Self::Unpack => "unpacking the source",
+            Self::Patch => "patching",
+            Self::Configure => "configuring",
+            Self::Compile => "compiling",
+            Self::Keep => "keeping the image",
+        })
+    }
+}
+
+/// Why a control kernel could not be built. What was built before stays good, and so does the cache.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// Programs or headers that every kernel build needs are not here.
+    #[error("kernels cannot be compiled here: {} missing; install with `apt-get install {packages}`", list(.missing))]
+    Tools {
+        /// What is missing.
+        missing: Vec<&'static str>,
+        /// Debian's packages that have it.
+        packages: String,
+    },
+    /// The named source is not a kernel's.
+    #[error(
+        "{} is no kernel source: {why}; name a kernel tree, or a tarball (.tar, .tar.xz, .tar.gz, .tar.zst) of one",
+        path.display()
+    )]
+    NotASource {
+        /// What was named.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The source is of a line that was not asked for, or that there are no recipes for.
+    #[error("{} is Linux {found}, expected {expected}", path.display())]
+    OtherLine {
+        /// The source.
+        path: PathBuf,
+        /// Its line.
+        found: String,
+        /// The lines that would do.
+        expected: String,
+    },
+    /// kbuild refuses to build elsewhere what was built in its own folder before.
+    #[error(
+        "{} has been built in (it has {there}), and kbuild does not build such a tree elsewhere; run `make mrproper` \
+         in it, or name a `git worktree` of it",
+        path.display()
+    )]
+    BuiltIn {
+        /// The tree.
+        path: PathBuf,
+        /// What shows it.
+        there: &'static str,
+    },
+    /// A patch does not fit the source.
+    #[error(
+        "{control} ({line}): {} failed: the patch does not fit {file}: {why}; another release of {line} may do",
+        Step::Patch
+    )]
+    Patch {
+        /// The control.
+        control: String,
+        /// The line.
+        line: String,
+        /// The file that it would change.
+        file: String,
+        /// Which part of it.
+        why: String,
+    },
+    /// Kconfig did not take what was asked for.
+    #[error("{control} ({line}): {} failed: Kconfig dropped {}; see {}", Step::Configure, list(.lost), log.display())]
+    Config {
+        /// The control.
+        control: String,
+        /// The line.
+        line: String,
+        /// Lines that are not in the .config as they were asked for.
+        lost: Vec<String>,
+        /// make's output.
+        log: PathBuf,
+    },
+    /// make failed.
+    #[error("{control} ({line}): {step} failed: {status}; the log is {}\n{}", log.display(), indented(.tail))]
+    Make {
+        /// What make was to do.
+        step: Step,
+        /// The control.
+        control: String,
+        /// The line.
+        line: String,
+        /// How make ended.
+        status: String,
+        /// make's output.
+        log: PathBuf,
+        /// The log's last lines.
+        tail: Vec<String>,
+    },
+    /// The image is another control's: make has not linked it anew.
+    #[error(
+        "{control} ({line}): {} failed: the image calls itself `{release}`, expected a release that ends with \
+         `-control-{control}`; remove the cache's folder controls/{line} and build again",
+        Step::Keep
+    )]
+    OtherImage {
+        /// The control.
+        control: String,
+        /// The line.
+        line: String,
+        /// What the image says of itself.
+        release: String,
+    },
+    /// There is no space for what has to be written.
+    #[error("{step} failed: no space is left for {}{}; free some, or choose another cache folder", path.display(), wanted(.needs_mib))]
+    DiskFull {
+        /// What was being done.
+        step: Step,
+        /// Where.
+        path: PathBuf,
+        /// MiB that it takes, and MiB that are free, where that was found out before anything was written.
+        needs_mib: Option<(u64, u64)>,
+    },
+    /// Obtaining the source, or keeping the image, failed.
+    #[error("{step} failed: {source}")]
+    Cache {
+        /// What was being done.
+        step: Step,
+        /// Why.
+        source: ObtainError,
+    },
+    /// Reading or writing failed.
+    #[error("{step} failed: {}", path.display())]
+    Io {
+        /// What was being done.
+        step: Step,
+        /// The file or folder.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+impl BuildError {
+    /// Who can mend it.
+    pub fn blame(&self) -> Blame {
+        match self {
+            Self::NotASource { .. } | Self::OtherLine { .. } | Self::BuiltIn { .. } => Blame::User,
+            Self::Cache { source, .. } => source.blame(),
+            _ => Blame::Host,
+        }
+    }
+
+    /// Whether other controls can be built all the same.
+    pub(super) fn is_this_control_s(&self) -> bool {
+        matches!(self, Self::Patch { .. } | Self::Config { .. } | Self::Make { .. } | Self::OtherImage { .. })
+    }
+
+    pub(super) fn io(step: Step, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| match source.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::DiskFull { step, path, needs_mib: None },
+            _ => Self::Io { step, path, source },
+        }
+    }
+
+    pub(super) fn cache(step: Step) -> impl FnOnce(ObtainError) -> Self {
+        move |source| match source {
+            ObtainError::DiskFull { path } => Self::DiskFull { step, path, needs_mib: None },
+            source => Self::Cache { step, source },
+        }
+    }
+}
+
+fn list(things: &[impl AsRef<str>]) -> String {
+    things.iter().map(|t| format!("`{}`", t.as_ref())).collect::<Vec<_>>().join(", ")
+}
+
+fn indented(lines: &[String]) -> String {
+    lines.iter().map(|line| format!("    {line}")).collect::<Vec<_>>().join("\n")
+}
+
+fn wanted(needs: &Option<(u64, u64)>) -> String {
+    needs.map(|(wanted, free)| format!(": it takes {wanted} MiB, and {free} are free")).unwrap_or_default()
+}

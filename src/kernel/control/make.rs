@@ -1,0 +1,135 @@
+//! Runs make: its output goes into a log, line by line, and it ends with this process, children and all.
+
+use std::collections::VecDeque;
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, BufRead as _, BufReader, Write as _};
+use std::path::Path;
+use std::process::{Child, ExitStatus, Stdio};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process_group};
+
+use crate::kernel::error::Quoted;
+use crate::shim::Shim;
+
+/// Lines of the log that an error shows.
+const TAIL: usize = 12;
+
+/// Bytes of one line of make's output.
+const MAX_LINE: u64 = 64 << 10;
+
+/// What is constant in every kernel, so that the same recipe gives the same bytes (Documentation/kbuild/kbuild.rst).
+const CONSTANT: [(&str, &str); 4] = [
+    ("KBUILD_BUILD_TIMESTAMP", "Thu Jan  1 00:00:00 UTC 1970"),
+    ("KBUILD_BUILD_USER", "backproof"),
+    ("KBUILD_BUILD_HOST", "control"),
+    ("KBUILD_BUILD_VERSION", "1"),
+];
+
+/// How make ended.
+pub(super) struct Ran {
+    pub status: ExitStatus,
+    /// Lines that it printed.
+    pub lines: u64,
+    /// The last of them.
+    pub tail: Vec<String>,
+    /// Whether one of them says that the disk is full.
+    pub disk_full: bool,
+}
+
+/// Kills a family that is not waited for: an error on our side must not leave a compiler running.
+struct Family(Child);
+
+impl Drop for Family {
+    fn drop(&mut self) {
+        if matches!(self.0.try_wait(), Ok(Some(_))) {
+            return;
+        }
+        // What has ended meanwhile cannot be killed and need not be.
+        let _ = kill_process_group(Pid::from_child(&self.0), Signal::KILL);
+        let _ = self.0.wait();
+    }
+}
+
+/// Runs `make` with `args`; appends what it prints to `log`, and calls `line` with the number of lines so far.
+///
+/// # Errors
+/// Where make cannot be started or the log not be written.
+pub(super) fn run(args: &[OsString], log: &Path, shim: &Shim, mut line: impl FnMut(u64)) -> io::Result<Ran> {
+    // Not buffered: whoever looks into it while make works, or after a kill, wants the last line.
+    let mut log = File::options().create(true).append(true).open(log)?;
+    let shown: Vec<_> = args.iter().map(|arg| arg.to_string_lossy()).collect();
+    writeln!(log, "$ make {}", shown.join(" "))?;
+    let (output, input) = io::pipe()?;
+    let mut command = shim.family("make");
+    // The caller's ARCH, LLVM or MAKEFLAGS would make another kernel.
+    command.args(args).env_clear().env("LC_ALL", "C").envs(CONSTANT);
+    command.envs(["PATH", "HOME", "TMPDIR"].into_iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
+    command.stdin(Stdio::null()).stdout(input.try_clone()?).stderr(input);
+    let mut family = Family(command.spawn()?);
+    // The command holds the pipe's other end, which has to close for the output to end.
+    drop(command);
+    let mut ran = Ran { status: ExitStatus::default(), lines: 0, tail: Vec::new(), disk_full: false };
+    let mut tail = VecDeque::new();
+    let mut output = BufReader::new(output);
+    let mut bytes = Vec::new();
+    loop {
+        bytes.clear();
+        if io::Read::take(&mut output, MAX_LINE).read_until(b'\n', &mut bytes)? == 0 {
+            break;
+        }
+        log.write_all(&bytes)?;
+        let text = bytes.trim_ascii_end();
+        ran.disk_full |= contains(text, b"No space left on device") || contains(text, b"Disk quota exceeded");
+        if tail.len() == TAIL {
+            tail.pop_front();
+        }
+        tail.push_back(Quoted::of(text).to_string());
+        ran.lines += 1;
+        line(ran.lines);
+    }
+    ran.status = family.0.wait()?;
+    ran.tail = tail.into();
+    Ok(ran)
+}
+
+fn contains(text: &[u8], part: &[u8]) -> bool {
+    text.windows(part.len()).any(|window| window == part)
+}
+
+/// The processor time that this process's children have taken, those that have been waited for; `None` where /proc
+/// does not tell.
+pub(super) fn children_cpu() -> Option<Duration> {
+    let ticks = parse_children(&std::fs::read_to_string("/proc/self/stat").ok()?)?;
+    Some(Duration::from_secs_f64(ticks as f64 / rustix::param::clock_ticks_per_second().max(1) as f64))
+}
+
+/// `cutime` and `cstime`, the 16th and 17th field of /proc/PID/stat (proc_pid_stat(5)), in ticks. The second field,
+/// the program's name, can have anything in it, and ends at the last parenthesis.
+fn parse_children(stat: &str) -> Option<u64> {
+    let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace().skip(13);
+    let mut ticks = || fields.next()?.parse::<u64>().ok();
+    ticks()?.checked_add(ticks()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn the_children_s_time_is_read_whatever_the_program_is_called() {
+        let stat = "7 (a) b) (c) S 1 7 7 0 -1 4194304 1 2 3 4 10 20 300 40 20 0 1 0 99 1 1";
+        assert_eq!(parse_children(stat), Some(340));
+        assert!(children_cpu().is_some());
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_the_reader_panic(text in "(\\)|[0-9]{1,22} |\\PC){0,30}") {
+            let _ = parse_children(&text);
+        }
+    }
+}

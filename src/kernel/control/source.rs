@@ -1,0 +1,261 @@
+//! Finds out which source a line is built of: Debian's package, or the user's tree or tarball.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::error::{BuildError, Step};
+use super::unpack;
+use crate::kernel::apt::{self, SourcePackage};
+use crate::kernel::error::ObtainError;
+use crate::kernel::store::{self, Store};
+use crate::kernel::{Obtain, Progress};
+use crate::recipe::{Line, Recipes};
+
+/// Bytes of a Makefile that are looked at; VERSION and PATCHLEVEL are its second and third line.
+const MAKEFILE_HEAD: usize = 4096;
+
+/// What a source is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceId {
+    /// For people: `linux-source-6.1 6.1.192-2`, or the path that was named.
+    pub what: String,
+    /// sha256 of the package or tarball; of a tree, that of its files' names, sizes and times.
+    pub sha256: String,
+}
+
+/// A source that can be put into the cache.
+pub(super) struct Source {
+    pub id: SourceId,
+    pub line: &'static Line,
+    kind: Kind,
+}
+
+enum Kind {
+    Package(SourcePackage),
+    Tarball(PathBuf),
+    Folder { path: PathBuf, bytes: u64 },
+}
+
+/// Debian's package of the line: the one that was used last, so that nothing is built anew because of a point
+/// release that nobody asked for, unless `refresh` asks.
+pub(super) fn package(line: &'static Line, with: &Obtain) -> Result<Source, BuildError> {
+    let record = format!("controls/{}/package.json", line.name);
+    let known = if with.refresh { None } else { with.store.read_record::<SourcePackage>(&record) };
+    let package = match known {
+        Some(package) => package,
+        None => {
+            let found =
+                apt::source_package(&line.package, &line.suite, with).map_err(BuildError::cache(Step::Fetch))?;
+            with.store.write_record(&record, &found).map_err(BuildError::cache(Step::Fetch))?;
+            found
+        }
+    };
+    Ok(Source::of_package(line, package))
+}
+
+/// The tree or tarball at `path`. `asked` are the lines that were asked for; none means any.
+pub(super) fn named(path: &Path, asked: &[&Line], with: &Obtain) -> Result<Source, BuildError> {
+    let path = &std::path::absolute(path).map_err(BuildError::io(Step::Fetch, path))?;
+    let not = |why: &str| BuildError::NotASource { path: path.clone(), why: why.to_owned() };
+    let found = fs::metadata(path).map_err(|error| not(&error.to_string()))?;
+    let (release, sha256, kind) = if found.is_dir() {
+        let release = release_of(path).map_err(|why| not(&why))?;
+        refuse_built(path)?;
+        let (sha256, bytes) = unpack::stamp(path).map_err(BuildError::io(Step::Fetch, path))?;
+        (release, sha256, Kind::Folder { path: path.clone(), bytes })
+    } else if found.is_file() {
+        let (release, sha256) = tarball(path, &found, with)?;
+        (release, sha256, Kind::Tarball(path.clone()))
+    } else {
+        return Err(not("it is neither a folder nor a file"));
+    };
+    let recipes = Recipes::built_in();
+    let expected: Vec<&str> = match asked {
+        [] => recipes.lines().iter().map(|line| line.name.as_str()).collect(),
+        asked => asked.iter().map(|line| line.name.as_str()).collect(),
+    };
+    match recipes.line(&release).filter(|line| expected.contains(&line.name.as_str())) {
+        Some(line) => {
+            let id = SourceId { what: path.display().to_string(), sha256 };
+            Ok(Source { id, line, kind })
+        }
+        None => Err(BuildError::OtherLine { path: path.clone(), found: release, expected: expected.join(" or ") }),
+    }
+}
+
+impl Source {
+    fn of_package(line: &'static Line, package: SourcePackage) -> Self {
+        let what = format!("{} {}", package.name(), package.version());
+        let id = SourceId { what, sha256: package.sha256().to_owned() };
+        Self { id, line, kind: Kind::Package(package) }
+    }
+
+    /// Where the trees of this source are in the cache.
+    pub(super) fn folder(&self) -> String {
+        format!("controls/{}/{}", self.line.name, self.id.sha256.get(..super::TREE_NAME).unwrap_or_default())
+    }
+
+    /// MiB that the unpacked source takes, with what is needed on the way. Measured: linux-source-6.1 takes 1438 MiB
+    /// and linux-source-6.12 1640, both twelve times as much as their packages, which lie beside them meanwhile.
+    pub(super) fn unpacked_mib(&self) -> u64 {
+        match &self.kind {
+            Kind::Package(package) => (package.size() * 13) >> 20,
+            Kind::Tarball(path) => (fs::metadata(path).map_or(0, |m| m.len()) * 12) >> 20,
+            Kind::Folder { bytes, .. } => bytes >> 20,
+        }
+    }
+
+    /// Puts the source into `target`, all of it or nothing. Gives back another source where the mirror has replaced
+    /// the package meanwhile.
+    pub(super) fn put(&self, target: &Path, with: &Obtain) -> Result<Option<Self>, BuildError> {
+        let draft = with.store.draft_folder().map_err(BuildError::cache(Step::Unpack))?;
+        let tree = match &self.kind {
+            Kind::Package(package) => {
+                let file = draft.path().join("source.deb");
+                let fetched = apt::fetch_source(package, &self.line.suite, &file, with);
+                if let Some(newer) = fetched.map_err(BuildError::cache(Step::Fetch))? {
+                    let record = format!("controls/{}/package.json", self.line.name);
+                    with.store.write_record(&record, &newer).map_err(BuildError::cache(Step::Fetch))?;
+                    return Ok(Some(Self::of_package(self.line, newer)));
+                }
+                (with.tell)(Progress::Unpacking { package: self.id.what.clone() });
+                unpack::package(&file, draft.path())?
+            }
+            Kind::Tarball(path) => {
+                (with.tell)(Progress::Unpacking { package: self.id.what.clone() });
+                unpack::tarball(path, draft.path())?
+            }
+            Kind::Folder { path, .. } => {
+                (with.tell)(Progress::Copying { folder: path.clone() });
+                let to = draft.path().join("tree");
+                unpack::copy(path, &to).map_err(BuildError::io(Step::Unpack, path))?;
+                to
+            }
+        };
+        check(&tree, self)?;
+        settle(&tree, target).map_err(BuildError::io(Step::Unpack, target))?;
+        Ok(None)
+    }
+}
+
+/// Moves the tree to its place, once it is safe on the disk: its files are too many to be synced one by one.
+fn settle(tree: &Path, target: &Path) -> io::Result<()> {
+    rustix::fs::syncfs(File::open(tree)?)?;
+    fs::create_dir_all(target.parent().unwrap_or(target))?;
+    fs::rename(tree, target)
+}
+
+/// Whether what was unpacked is of the line that it should be.
+fn check(tree: &Path, source: &Source) -> Result<(), BuildError> {
+    let path = PathBuf::from(&source.id.what);
+    let release = release_of(tree).map_err(|why| BuildError::NotASource { path: path.clone(), why })?;
+    if release == source.line.name {
+        return Ok(());
+    }
+    Err(BuildError::OtherLine { path, found: release, expected: source.line.name.clone() })
+}
+
+/// What is known of a tarball, so that it is neither hashed nor unpacked to be recognised.
+#[derive(Serialize, Deserialize, PartialEq)]
+struct Known {
+    size: u64,
+    modified: (i64, i64),
+    inode: u64,
+    sha256: String,
+    release: String,
+}
+
+/// The release line and sha256 of the tarball.
+fn tarball(path: &Path, found: &fs::Metadata, with: &Obtain) -> Result<(String, String), BuildError> {
+    let name = store::hex(Sha256::new_with_prefix(path.as_os_str().as_encoded_bytes()));
+    let record = format!("controls/tarball-{}.json", name.get(..16).unwrap_or_default());
+    let (size, modified, inode) = (found.len(), (found.mtime(), found.mtime_nsec()), found.ino());
+    if let Some(known) = with.store.read_record::<Known>(&record)
+        && (known.size, known.modified, known.inode) == (size, modified, inode)
+    {
+        return Ok((known.release, known.sha256));
+    }
+    let reading = || BuildError::io(Step::Fetch, path);
+    let (sha256, _) = store::sha256_of(&mut File::open(path).map_err(reading())?).map_err(reading())?;
+    let makefile = unpack::makefile(path)?;
+    let release = version(&makefile).ok_or_else(|| not_a_makefile(path))?;
+    let known = Known { size, modified, inode, sha256, release };
+    with.store.write_record(&record, &known).map_err(BuildError::cache(Step::Fetch))?;
+    Ok((known.release, known.sha256))
+}
+
+fn not_a_makefile(path: &Path) -> BuildError {
+    let why = "its Makefile names no VERSION and PATCHLEVEL".to_owned();
+    BuildError::NotASource { path: path.to_owned(), why }
+}
+
+/// The release line of an unpacked tree, or what is wrong with it.
+fn release_of(tree: &Path) -> Result<String, String> {
+    let text = fs::read(tree.join("Makefile")).map_err(|error| format!("its Makefile cannot be read ({error})"))?;
+    let release = version(&text).ok_or("its Makefile names no VERSION and PATCHLEVEL")?;
+    if tree.join("arch/x86").is_dir() { Ok(release) } else { Err("it has no folder arch/x86".to_owned()) }
+}
+
+/// `VERSION.PATCHLEVEL` at the head of a kernel's Makefile.
+pub(super) fn version(makefile: &[u8]) -> Option<String> {
+    let head = String::from_utf8_lossy(&makefile[..makefile.len().min(MAKEFILE_HEAD)]).into_owned();
+    let number = |name: &str| {
+        let value = head.lines().find_map(|line| line.strip_prefix(name)?.trim_start().strip_prefix('='))?.trim();
+        let digits = (1..=4).contains(&value.len()) && value.bytes().all(|b| b.is_ascii_digit());
+        digits.then(|| value.to_owned())
+    };
+    Some(format!("{}.{}", number("VERSION")?, number("PATCHLEVEL")?))
+}
+
+/// What kbuild looks for before it builds a tree elsewhere (the top Makefile, `outputmakefile`).
+fn refuse_built(tree: &Path) -> Result<(), BuildError> {
+    let signs = [".config", "include/config", "arch/x86/include/generated"];
+    match signs.into_iter().find(|sign| tree.join(sign).exists()) {
+        Some(there) => Err(BuildError::BuiltIn { path: tree.to_owned(), there }),
+        None => Ok(()),
+    }
+}
+
+/// MiB that are free where the store is.
+pub(super) fn free_mib(store: &Store) -> Result<u64, BuildError> {
+    let folder = store.folder();
+    let free = rustix::fs::statvfs(folder)
+        .map_err(|error| BuildError::cache(Step::Unpack)(ObtainError::io("looking at", folder, error.into())))?;
+    Ok(free.f_bavail.saturating_mul(free.f_frsize) >> 20)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_release_line_is_read_from_a_kernel_s_makefile_only() {
+        for (makefile, expected) in [
+            (&b"# SPDX\nVERSION = 6\nPATCHLEVEL = 12\nSUBLEVEL = 3\nEXTRAVERSION =\n"[..], Some("6.12")),
+            (b"VERSION=6\nPATCHLEVEL=1", Some("6.1")),
+            (b"VERSION = 1.0\nPATCHLEVEL = 1\n", None),
+            (b"VERSION = 6\nSUBLEVEL = 1\n", None),
+            (b"VERSION = $(shell date)\nPATCHLEVEL = 1\n", None),
+            (b"all:\n\ttrue\n", None),
+            (b"", None),
+        ] {
+            assert_eq!(version(makefile).as_deref(), expected, "{}", String::from_utf8_lossy(makefile));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_makefile_makes_the_reader_panic(text in "(VERSION|PATCHLEVEL| ?= ?|[0-9]{1,6}|\\n|\\PC){0,30}") {
+            if let Some(line) = version(text.as_bytes()) {
+                prop_assert!(line.bytes().all(|b| b.is_ascii_digit() || b == b'.'), "{}", line);
+            }
+        }
+    }
+}

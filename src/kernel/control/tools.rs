@@ -1,0 +1,92 @@
+//! What this host compiles kernels with, and what it lacks.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use super::error::BuildError;
+
+/// Programs that kbuild runs for every x86-64 kernel, and Debian's packages that have them.
+const PROGRAMS: [(&str, &str); 7] = [
+    ("gcc", "build-essential"),
+    ("make", "build-essential"),
+    ("ld", "build-essential"),
+    ("flex", "flex"),
+    ("bison", "bison"),
+    ("bc", "bc"),
+    ("gzip", "gzip"),
+];
+
+/// libelf's header: objtool, which checks every object file, is compiled against it.
+const LIBELF: (&str, &str) = ("gelf.h", "libelf-dev");
+
+/// Programs whose versions are part of what a kernel is made from.
+const IDENTIFYING: [&str; 3] = ["gcc", "ld", "make"];
+
+/// What compiles kernels here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Toolchain {
+    /// The first line of each program's `--version`.
+    pub id: String,
+}
+
+/// Looks for everything that a build needs, before anything is begun.
+///
+/// # Errors
+/// [`BuildError::Tools`] with all that is missing.
+pub fn toolchain() -> Result<Toolchain, BuildError> {
+    let mut missing: Vec<_> = PROGRAMS.into_iter().filter(|(program, _)| find(program).is_none()).collect();
+    // Without a compiler nobody can tell where headers are; then the package is named, which does no harm.
+    if !missing.iter().any(|(program, _)| *program == "gcc") && !has_header(LIBELF.0) {
+        missing.push(LIBELF);
+    }
+    if missing.is_empty() {
+        let ids = IDENTIFYING.iter().map(|program| version(program)).collect::<Vec<_>>();
+        return Ok(Toolchain { id: ids.join("; ") });
+    }
+    let mut packages: Vec<_> = missing.iter().map(|(_, package)| *package).collect();
+    packages.dedup();
+    let packages = packages.join(" ");
+    Err(BuildError::Tools { missing: missing.into_iter().map(|(what, _)| what).collect(), packages })
+}
+
+fn find(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).map(|folder| folder.join(program)).find(|file| file.is_file())
+}
+
+/// The first line of `program --version`; what cannot be run has no version, and make will say why.
+fn version(program: &str) -> String {
+    let output = Command::new(program).arg("--version").env("LC_ALL", "C").stdin(Stdio::null()).output();
+    let text = output.map(|o| String::from_utf8_lossy(&o.stdout).into_owned()).unwrap_or_default();
+    text.lines().next().unwrap_or_default().to_owned()
+}
+
+fn has_header(header: &str) -> bool {
+    let preprocess = || {
+        let mut gcc = Command::new("gcc")
+            .args(["-E", "-x", "c", "-", "-o", "/dev/null"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()?;
+        if let Some(mut stdin) = gcc.stdin.take() {
+            // A compiler that does not read says so by its status.
+            let _ = writeln!(stdin, "#include <{header}>");
+        }
+        gcc.wait()
+    };
+    preprocess().is_ok_and(|status| status.success())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_that_nobody_has_is_missing_and_a_header_too() {
+        assert!(find("there-is-no-such-program").is_none());
+        assert!(find("sh").is_some());
+        assert!(!has_header("there/is/no/such/header.h"));
+    }
+}

@@ -1,0 +1,205 @@
+//! One source tree and one object tree that all controls of a line share, and what keeps them whole.
+//!
+//! ```text
+//! controls/<line>/<source>/src       the source, with the last control's patch in it
+//!                         /pristine  the files that some patch has changed, as they came
+//!                         /obj       the objects
+//!                         /building  there while make works: whoever finds it knows that make was killed or failed
+//! ```
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use super::error::{BuildError, Step};
+use super::patch::{self, Misfit};
+use crate::kernel::store::Store;
+
+/// The trees of one line and source.
+#[derive(Clone, Debug)]
+pub(super) struct Tree {
+    folder: PathBuf,
+}
+
+impl Tree {
+    pub(super) fn in_folder(folder: PathBuf) -> Self {
+        Self { folder }
+    }
+
+    pub(super) fn src(&self) -> PathBuf {
+        self.folder.join("src")
+    }
+
+    pub(super) fn obj(&self) -> PathBuf {
+        self.folder.join("obj")
+    }
+
+    fn pristine(&self) -> PathBuf {
+        self.folder.join("pristine")
+    }
+
+    /// Makes the source what the patch (or none) makes of the stock tree.
+    ///
+    /// Only files whose content differs are written: make goes by times, so a file's time must change exactly when
+    /// its content does. Putting an old time back would leave a stale object behind.
+    pub(super) fn patch(&self, patch: Option<&str>, store: &Store) -> Result<Result<(), Misfit>, BuildError> {
+        let changed = match patch {
+            None => Vec::new(),
+            Some(patch) => match patch::apply(patch, |path| self.stock(path)) {
+                Ok(changed) => changed,
+                Err(misfit) => return Ok(Err(misfit)),
+            },
+        };
+        for (path, _) in &changed {
+            self.save(path, store)?;
+        }
+        let mut saved = Vec::new();
+        files_below(&self.pristine(), Path::new(""), &mut saved)?;
+        for path in saved {
+            let stock = self.pristine().join(&path);
+            let wanted = match changed.iter().find(|(of, _)| *of == path) {
+                Some((_, text)) => text.clone(),
+                None => fs::read(&stock).map_err(BuildError::io(Step::Patch, &stock))?,
+            };
+            let file = self.src().join(&path);
+            if fs::read(&file).ok().as_ref() != Some(&wanted) {
+                replace(&file, &wanted).map_err(BuildError::io(Step::Patch, &file))?;
+            }
+        }
+        Ok(Ok(()))
+    }
+
+    /// A file of the stock tree.
+    fn stock(&self, path: &Path) -> Result<Vec<u8>, String> {
+        let saved = fs::read(self.pristine().join(path));
+        saved.or_else(|_| fs::read(self.src().join(path))).map_err(|error| format!("it cannot be read ({error})"))
+    }
+
+    /// Keeps the stock file before it is changed for the first time.
+    fn save(&self, path: &Path, store: &Store) -> Result<(), BuildError> {
+        let (from, to) = (self.src().join(path), self.pristine().join(path));
+        if to.exists() {
+            return Ok(());
+        }
+        let folder = to.parent().unwrap_or(&to);
+        fs::create_dir_all(folder).map_err(BuildError::io(Step::Patch, folder))?;
+        let text = fs::read(&from).map_err(BuildError::io(Step::Patch, &from))?;
+        store.write_bytes(&to, &text).map_err(BuildError::cache(Step::Patch))
+    }
+
+    /// Marks the objects as being made; mends them first where make did not come to its end.
+    pub(super) fn begin(&self) -> Result<Building, BuildError> {
+        let (mark, obj) = (self.folder.join("building"), self.obj());
+        let now = boot_id();
+        match fs::read_to_string(&mark) {
+            // Nobody knows which files reached the disk before the machine went down.
+            Ok(then) if then != now => remove(&obj)?,
+            Ok(_) => drop_half_made(&obj)?,
+            Err(_) => {}
+        }
+        fs::create_dir_all(&obj).map_err(BuildError::io(Step::Compile, &obj))?;
+        let written = fs::write(&mark, &now).and_then(|()| File::open(&mark)?.sync_all());
+        written.map_err(BuildError::io(Step::Compile, &mark))?;
+        Ok(Building { mark, obj })
+    }
+
+    /// The arguments that every make has here.
+    pub(super) fn make_args(&self) -> Vec<OsString> {
+        let joined = |key: &str, path: PathBuf| {
+            let mut arg = OsString::from(key);
+            arg.push(path);
+            arg
+        };
+        vec!["-C".into(), self.src().into(), joined("O=", self.obj()), "ARCH=x86_64".into()]
+    }
+}
+
+/// Objects that are being made.
+pub(super) struct Building {
+    mark: PathBuf,
+    obj: PathBuf,
+}
+
+impl Building {
+    /// Takes the mark away, because make has made everything.
+    pub(super) fn end(self) -> Result<(), BuildError> {
+        let synced = File::open(&self.obj).and_then(|folder| Ok(rustix::fs::syncfs(folder)?));
+        synced.map_err(BuildError::io(Step::Compile, &self.obj))?;
+        fs::remove_file(&self.mark).map_err(BuildError::io(Step::Compile, &self.mark))
+    }
+}
+
+/// Removes what a killed make may have left half written. kbuild writes `.X.cmd` after it has made `X`
+/// (scripts/Kbuild.include, `if_changed`), so an `X` that is younger than its `.X.cmd`, or has none, was not finished.
+fn drop_half_made(obj: &Path) -> Result<(), BuildError> {
+    let mut files = Vec::new();
+    files_below(obj, Path::new(""), &mut files)?;
+    for below in &files {
+        let path = obj.join(below);
+        let Some(name) = path.file_name().and_then(|n| n.to_str()) else { continue };
+        let command = path.with_file_name(format!(".{name}.cmd"));
+        let time = |path: &Path| fs::symlink_metadata(path).and_then(|m| m.modified()).ok();
+        let unfinished = match (time(&path), time(&command)) {
+            (Some(made), Some(finished)) => made > finished,
+            // Objects and archives have a `.cmd`; what else has none is written to a temporary name and renamed.
+            // The programs in tools/ have none, and the linker makes a program executable when all of it is written.
+            (Some(_), None) if below.starts_with("tools") && !name.contains('.') => {
+                fs::metadata(&path).is_ok_and(|found| found.mode() & 0o111 == 0)
+            }
+            (Some(_), None) => name.ends_with(".o") || name.ends_with(".a"),
+            (None, _) => false,
+        };
+        if unfinished {
+            fs::remove_file(&path).map_err(BuildError::io(Step::Compile, &path))?;
+        }
+    }
+    Ok(())
+}
+
+/// The regular files below `root/folder`, as paths from `root`. A folder that is not there has none.
+fn files_below(root: &Path, folder: &Path, found: &mut Vec<PathBuf>) -> Result<(), BuildError> {
+    let here = root.join(folder);
+    let entries = match fs::read_dir(&here) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(BuildError::io(Step::Patch, &here)(error)),
+    };
+    for entry in entries {
+        let entry = entry.map_err(BuildError::io(Step::Patch, &here))?;
+        let kind = entry.file_type().map_err(BuildError::io(Step::Patch, &here))?;
+        let path = folder.join(entry.file_name());
+        if kind.is_dir() {
+            files_below(root, &path, found)?;
+        } else if kind.is_file() {
+            found.push(path);
+        }
+    }
+    Ok(())
+}
+
+/// Writes the file, all of it or nothing.
+fn replace(file: &Path, text: &[u8]) -> std::io::Result<()> {
+    let folder = file.parent().unwrap_or(file);
+    let mut draft = tempfile::Builder::new().prefix(".backproof-").tempfile_in(folder)?;
+    std::io::Write::write_all(&mut draft, text)?;
+    draft.persist(file).map_err(|error| error.error)?;
+    Ok(())
+}
+
+/// Removes a folder, if it is there.
+pub(super) fn remove(folder: &Path) -> Result<(), BuildError> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(BuildError::io(Step::Compile, folder)(error)),
+        _ => Ok(()),
+    }
+}
+
+/// Tells one start of the machine from another (random(4)).
+fn boot_id() -> String {
+    fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default()
+}
+
+#[cfg(test)]
+#[path = "tree_tests.rs"]
+mod tests;

@@ -1,0 +1,133 @@
+use std::os::unix::fs::PermissionsExt as _;
+use std::time::{Duration, SystemTime};
+
+use super::*;
+
+const STOCK: &str = "one\ntwo\nthree\n";
+const PATCH: &str = "--- a/net/x.c\n+++ b/net/x.c\n@@ -1,3 +1,3 @@\n one\n-two\n+2\n three\n";
+const OTHER: &str = "--- a/net/y.c\n+++ b/net/y.c\n@@ -1,3 +1,3 @@\n one\n two\n-three\n+3\n";
+
+struct World {
+    _dir: tempfile::TempDir,
+    tree: Tree,
+    store: Store,
+}
+
+impl World {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(Some(dir.path().join("cache"))).unwrap();
+        let tree = Tree::in_folder(store.path("controls/6.1/x"));
+        fs::create_dir_all(tree.src().join("net")).unwrap();
+        fs::create_dir_all(tree.obj()).unwrap();
+        for name in ["net/x.c", "net/y.c"] {
+            fs::write(tree.src().join(name), STOCK).unwrap();
+        }
+        Self { _dir: dir, tree, store }
+    }
+
+    fn patch(&self, patch: Option<&str>) -> Result<(), Misfit> {
+        self.tree.patch(patch, &self.store).unwrap()
+    }
+
+    fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.tree.src().join(name)).unwrap()
+    }
+
+    fn time(&self, name: &str) -> SystemTime {
+        fs::metadata(self.tree.src().join(name)).unwrap().modified().unwrap()
+    }
+
+    /// A file of the object tree, made so many seconds after some moment.
+    fn object(&self, name: &str, seconds: u64) {
+        let path = self.tree.obj().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, name).unwrap();
+        let time = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000 + seconds);
+        File::options().write(true).open(path).unwrap().set_modified(time).unwrap();
+    }
+
+    fn objects(&self) -> Vec<String> {
+        let entries = fs::read_dir(self.tree.obj()).unwrap();
+        let mut names: Vec<_> = entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+}
+
+#[test]
+fn a_file_is_written_exactly_when_its_content_changes() {
+    let world = World::new();
+    world.patch(Some(PATCH)).unwrap();
+    assert_eq!((world.read("net/x.c").as_str(), world.read("net/y.c").as_str()), ("one\n2\nthree\n", STOCK));
+    let patched = world.time("net/x.c");
+    world.patch(Some(PATCH)).unwrap();
+    assert_eq!(world.time("net/x.c"), patched, "the same again touches nothing");
+    let y = world.time("net/y.c");
+    world.patch(Some(OTHER)).unwrap();
+    assert_eq!((world.read("net/x.c").as_str(), world.read("net/y.c").as_str()), (STOCK, "one\ntwo\n3\n"));
+    assert!(world.time("net/x.c") > patched && world.time("net/y.c") > y, "make sees that both have changed");
+    world.patch(None).unwrap();
+    assert_eq!((world.read("net/x.c").as_str(), world.read("net/y.c").as_str()), (STOCK, STOCK));
+}
+
+#[test]
+fn a_patch_that_does_not_fit_changes_nothing_and_a_damaged_file_is_made_anew() {
+    let world = World::new();
+    world.patch(Some(PATCH)).unwrap();
+    let before = world.time("net/x.c");
+    let misfit = world.patch(Some(&PATCH.replace("-two", "-zwei"))).unwrap_err();
+    assert_eq!(misfit.file, "net/x.c");
+    let missing = world.patch(Some(&PATCH.replace("net/x.c", "net/z.c"))).unwrap_err();
+    assert!(missing.why.contains("cannot be read"), "{missing}");
+    assert_eq!((world.read("net/x.c").as_str(), world.time("net/x.c")), ("one\n2\nthree\n", before));
+    // As a machine that went down in the middle of writing leaves it.
+    fs::write(world.tree.src().join("net/x.c"), "").unwrap();
+    world.patch(None).unwrap();
+    assert_eq!(world.read("net/x.c"), STOCK);
+}
+
+#[test]
+fn after_a_kill_what_make_had_not_finished_is_made_again_and_the_rest_is_kept() {
+    let world = World::new();
+    drop(world.tree.begin().unwrap());
+    for (name, seconds) in [
+        ("whole.o", 1),
+        (".whole.o.cmd", 2),
+        ("at-once.o", 2),
+        (".at-once.o.cmd", 2),
+        ("half.o", 9),
+        (".half.o.cmd", 3),
+        ("first-time.o", 9),
+        ("half.a", 9),
+        ("bzImage", 9),
+        (".bzImage.cmd", 8),
+        ("autoconf.h", 9),
+        ("tools/objtool", 9),
+        ("tools/fixdep", 9),
+    ] {
+        world.object(name, seconds);
+    }
+    fs::set_permissions(world.tree.obj().join("tools/fixdep"), fs::Permissions::from_mode(0o755)).unwrap();
+    let building = world.tree.begin().unwrap();
+    assert!(world.tree.obj().join("tools/fixdep").exists() && !world.tree.obj().join("tools/objtool").exists());
+    fs::remove_dir_all(world.tree.obj().join("tools")).unwrap();
+    let kept = [".at-once.o.cmd", ".bzImage.cmd", ".half.o.cmd", ".whole.o.cmd", "at-once.o", "autoconf.h", "whole.o"];
+    assert_eq!(world.objects(), kept);
+    building.end().unwrap();
+    world.object("unfinished.o", 9);
+    drop(world.tree.begin().unwrap());
+    assert!(world.objects().contains(&"unfinished.o".to_owned()), "nothing is looked at where make ended by itself");
+}
+
+#[test]
+fn after_the_machine_went_down_no_object_is_trusted() {
+    let world = World::new();
+    let building = world.tree.begin().unwrap();
+    world.object("whole.o", 1);
+    world.object(".whole.o.cmd", 2);
+    fs::write(&building.mark, "another start of the machine\n").unwrap();
+    drop(world.tree.begin().unwrap());
+    assert_eq!(world.objects(), Vec::<String>::new());
+    assert_eq!(world.read("net/x.c"), STOCK);
+}

@@ -1,0 +1,399 @@
+//! Profiles: the sysctls and the kernel command line under which bugs are judged, from the bugs' dossiers and from the
+//! matrix.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::io::Read as _;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::check::Checker;
+use super::problems::Problems;
+use super::sysctl::{self, LeftOut};
+use super::text::{expected_one_of, one_of, quote};
+use super::tree::{Node, Value};
+use super::{Bugs, Matrix, fields};
+use crate::words::{BadName, BugId, ProfileName};
+
+/// The keys of a profile.
+pub(super) const KEYS: [&str; 6] = ["name", "sysctls", "sysctl-file", "cmdline", "bugs", "mitigates"];
+
+/// Settings under which bugs are judged.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Profile {
+    /// Its name. Dossiers may have profiles of the same name, each for its own bug.
+    pub name: ProfileName,
+    /// What it does, in one sentence, where somebody says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub says: Option<String>,
+    /// The bugs that are judged under it; never empty.
+    pub bugs: Vec<BugId>,
+    /// Those of them that it keeps from showing, as somebody says: an affected kernel is expected to pass.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub mitigates: BTreeSet<BugId>,
+    /// Sysctls: name to value.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub sysctls: BTreeMap<String, String>,
+    /// Words for the kernel's command line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cmdline: Option<String>,
+    /// Files of sysctls, in order; [`Profile::sysctls`] go before what is in them. Read when the profile is chosen.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sysctl_files: Vec<PathBuf>,
+    /// What is not applied of the files.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<LeftOut>,
+}
+
+/// Profiles that cannot be chosen.
+#[derive(Debug, thiserror::Error)]
+pub enum BadProfiles {
+    /// There are no such profiles.
+    #[error("{}", .0.join("\n"))]
+    Unknown(Vec<String>),
+    /// Their files of sysctls have mistakes.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Files(Vec<Problems>),
+    /// A kernel's command line and a profile's are too long together.
+    #[error("the command lines of kernel `{kernel}` and of profile `{profile}` take {length} bytes together: expected at most {max}", max = fields::CMDLINE_MAX)]
+    Cmdline {
+        /// The kernel.
+        kernel: String,
+        /// The profile.
+        profile: ProfileName,
+        /// Their length in bytes.
+        length: usize,
+    },
+    /// No bug is left to be judged.
+    #[error("nothing to run: no kernel that was asked for is checked for a bug of {}", one_of(.0.iter().map(ProfileName::as_str)))]
+    Nothing(Vec<ProfileName>),
+}
+
+impl Profile {
+    /// The kernel's own settings, for these bugs.
+    pub fn default_for(bugs: Vec<BugId>) -> Self {
+        Self::named(ProfileName::default_profile(), bugs)
+    }
+
+    fn named(name: ProfileName, bugs: Vec<BugId>) -> Self {
+        Self {
+            name,
+            says: None,
+            bugs,
+            mitigates: BTreeSet::new(),
+            sysctls: BTreeMap::new(),
+            cmdline: None,
+            sysctl_files: Vec::new(),
+            left_out: Vec::new(),
+        }
+    }
+
+    /// The profile with its files read.
+    fn read(mut self) -> Result<Self, Problems> {
+        let mut settings = BTreeMap::new();
+        for path in &self.sysctl_files {
+            let unreadable = |error: std::io::Error| {
+                let message = format!("the sysctls of profile `{}` cannot be read: {error}", self.name);
+                Problems::of_file(path.clone(), message)
+            };
+            let file = std::fs::File::open(path).map_err(unreadable)?;
+            let mut bytes = Vec::new();
+            file.take(sysctl::FILE_MAX as u64 + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+            let read = sysctl::read(&bytes, path)?;
+            settings.extend(read.applied);
+            self.left_out.extend(read.left_out);
+        }
+        settings.append(&mut self.sysctls);
+        Ok(Self { sysctls: settings, ..self })
+    }
+}
+
+impl Bugs {
+    /// The profiles of the dossiers, one a mitigation.
+    pub fn profiles(&self) -> impl Iterator<Item = Profile> {
+        let profile = |(bug, mitigation): (&BugId, &super::Mitigation)| Profile {
+            says: Some(mitigation.says.clone()),
+            mitigates: mitigation.holds.then(|| bug.clone()).into_iter().collect(),
+            sysctls: mitigation.sysctls.clone(),
+            ..Profile::named(mitigation.profile.clone(), vec![bug.clone()])
+        };
+        self.iter().flat_map(|bug| bug.mitigations.iter().map(|m| (&bug.id, m))).map(profile)
+    }
+}
+
+impl Matrix {
+    /// The profiles with these names, with their files read; the default alone where there is no name, and every one for
+    /// `all`. Those of the dossiers come before the matrix's own.
+    ///
+    /// # Errors
+    /// Names that no profile has and files that are no sysctls, each all at once; and where nothing is left to run.
+    pub fn choose_profiles(&self, bugs: &Bugs, names: &[ProfileName]) -> Result<Vec<Profile>, BadProfiles> {
+        let default = Profile::default_for(bugs.iter().map(|bug| bug.id.clone()).collect());
+        let there: Vec<Profile> = [default].into_iter().chain(bugs.profiles()).chain(self.profiles.clone()).collect();
+        let mut known: Vec<&str> = there.iter().map(|profile| profile.name.as_str()).collect();
+        let mut seen = BTreeSet::new();
+        known.retain(|name| seen.insert(*name));
+        known.push(ProfileName::ALL);
+        let unknown = names.iter().map(ProfileName::as_str).filter(|name| !known.contains(name));
+        let unknown: Vec<String> = unknown
+            .map(|name| {
+                let path = self.path.display();
+                format!(
+                    "no profile `{name}` in {path} or a bug's dossier: {}",
+                    expected_one_of(name, known.iter().copied())
+                )
+            })
+            .collect();
+        if !unknown.is_empty() {
+            return Err(BadProfiles::Unknown(unknown));
+        }
+        let all = names.iter().any(|name| name.as_str() == ProfileName::ALL);
+        let chosen = |p: &Profile| all || names.contains(&p.name) || names.is_empty() && p.name.is_default();
+        let (mut profiles, mut problems) = (Vec::new(), Vec::new());
+        for profile in there.into_iter().filter(chosen) {
+            match profile.read() {
+                Ok(profile) => profiles.push(profile),
+                Err(found) => problems.push(found),
+            }
+        }
+        if !problems.is_empty() {
+            return Err(BadProfiles::Files(problems));
+        }
+        profiles.retain(|p| self.kernels.iter().flat_map(|k| &k.bugs).any(|bug| p.bugs.contains(bug)));
+        if profiles.is_empty() {
+            return Err(BadProfiles::Nothing(names.to_vec()));
+        }
+        for (kernel, own) in self.kernels.iter().filter_map(|k| Some((k, k.guest.cmdline.as_ref()?))) {
+            for (profile, words) in profiles.iter().filter_map(|p| Some((p, p.cmdline.as_ref()?))) {
+                let length = own.len() + 1 + words.len();
+                if length > fields::CMDLINE_MAX && kernel.bugs.iter().any(|bug| profile.bugs.contains(bug)) {
+                    let (kernel, profile) = (kernel.name.to_string(), profile.name.clone());
+                    return Err(BadProfiles::Cmdline { kernel, profile, length });
+                }
+            }
+        }
+        Ok(profiles)
+    }
+}
+
+impl Checker<'_, '_> {
+    /// The matrix's own profiles.
+    pub(super) fn profiles(&mut self, node: &Node) -> Vec<Profile> {
+        let mut named: HashMap<ProfileName, std::ops::Range<usize>> = HashMap::new();
+        let mut profiles = Vec::new();
+        for item in self.items(node, "profiles").unwrap_or_default() {
+            let Some((profile, at)) = self.profile(item) else { continue };
+            if let Some(first) = named.get(&profile.name) {
+                let note = || Some((first.clone(), "it was given here first".to_owned()));
+                self.problems.add_with(&at, || format!("the profile name `{}` is given twice", profile.name), note);
+                continue;
+            }
+            named.insert(profile.name.clone(), at);
+            profiles.push(profile);
+        }
+        profiles
+    }
+
+    fn profile(&mut self, node: &Node) -> Option<(Profile, std::ops::Range<usize>)> {
+        let fields = self.mapping(node, "a mapping that describes a profile", &KEYS)?;
+        let name = match fields.get("name") {
+            Some(name) => self.profile_name(name).map(|read| (read, name.span.clone())),
+            None => {
+                self.problems.add(&node.span, || "the profile's `name` is missing".to_owned());
+                None
+            }
+        };
+        if !["sysctls", "sysctl-file", "cmdline"].iter().any(|key| fields.get(key).is_some()) {
+            let at = fields.get("name").map_or(&node.span, |name| &name.span);
+            self.problems
+                .add(at, || "this profile sets nothing: expected `sysctls`, `sysctl-file` or `cmdline`".to_owned());
+        }
+        let bugs = match fields.get("bugs") {
+            Some(node) => self.bug_list(node).unwrap_or_default(),
+            None => self.bugs.iter().map(|bug| bug.id.clone()).collect(),
+        };
+        let mitigates = fields.get("mitigates").map(|node| self.mitigates(node, &bugs)).unwrap_or_default();
+        let sysctls = fields.get("sysctls").map(|node| self.sysctls(node)).unwrap_or_default();
+        let sysctl_files = fields.get("sysctl-file").map(|node| self.sysctl_files(node)).unwrap_or_default();
+        let cmdline = fields.get("cmdline").and_then(|node| self.value(node, "cmdline", fields::cmdline));
+        let (name, at) = name?;
+        Some((Profile { mitigates, sysctls, cmdline, sysctl_files, ..Profile::named(name, bugs) }, at))
+    }
+
+    fn profile_name(&mut self, node: &Node) -> Option<ProfileName> {
+        let text = self.text(node, "a profile's name")?;
+        let Ok(name) = text.parse::<ProfileName>() else {
+            self.problems.add(&node.span, || BadName(quote(text).trim_matches('`').to_owned()).to_string());
+            return None;
+        };
+        let taken = match name.as_str() {
+            "default" => Some("it stands for the kernel's own settings".to_owned()),
+            ProfileName::ALL => Some("it stands for every profile".to_owned()),
+            _ => {
+                let known = self.bugs.profiles().find(|p| p.name == name);
+                known.map(|p| {
+                    format!("the dossier of {} has a profile of this name", one_of(p.bugs.iter().map(BugId::as_str)))
+                })
+            }
+        };
+        if let Some(why) = taken {
+            self.problems.add(&node.span, || format!("the name `{name}` is taken: {why}"));
+            return None;
+        }
+        Some(name)
+    }
+
+    fn mitigates(&mut self, node: &Node, bugs: &[BugId]) -> BTreeSet<BugId> {
+        let listed = self.bug_list(node).unwrap_or_default();
+        if let Some(other) = listed.iter().find(|bug| !bugs.is_empty() && !bugs.contains(bug)) {
+            self.problems.add(&node.span, || {
+                let there = one_of(bugs.iter().map(BugId::as_str));
+                format!("`{other}` is not judged under this profile: its bugs are {there}")
+            });
+        }
+        listed.into_iter().collect()
+    }
+
+    fn sysctls(&mut self, node: &Node) -> BTreeMap<String, String> {
+        let Value::Map(entries) = &node.value else {
+            self.wrong_type(node, "a mapping from sysctls to values, as in `{ net.ipv4.tcp_sack: 0 }`");
+            return BTreeMap::new();
+        };
+        let mut sysctls = BTreeMap::new();
+        for (key, value) in entries {
+            let name = match sysctl::name(&key.text) {
+                Ok(name) if !sysctl::is_pattern(&name) => Some(name),
+                Ok(_) => {
+                    let message = || format!("{} is a pattern: expected the name of one sysctl", quote(&key.text));
+                    self.problems.add(&key.span, message);
+                    None
+                }
+                Err(expected) => {
+                    self.problems.add(&key.span, || format!("bad sysctl {}: {expected}", quote(&key.text)));
+                    None
+                }
+            };
+            let value = self.value(value, "value of a sysctl", sysctl::value);
+            if let (Some(name), Some(value)) = (name, value)
+                && sysctls.insert(name.clone(), value).is_some()
+            {
+                self.problems.add(&key.span, || format!("the sysctl `{name}` is given twice"));
+            }
+        }
+        sysctls
+    }
+
+    fn sysctl_files(&mut self, node: &Node) -> Vec<PathBuf> {
+        if let Value::Text(_) = node.value {
+            return self.path(node).into_iter().collect();
+        }
+        let items = self.items(node, "files").unwrap_or_default();
+        items.iter().filter_map(|item| self.path(item)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::matrix::parse;
+
+    fn matrix(text: &str, path: &Path) -> Matrix {
+        parse(text, path, &Bugs::built_in()).unwrap_or_else(|problems| panic!("expected a matrix:\n{problems}"))
+    }
+
+    fn choose(matrix: &Matrix, names: &[&str]) -> Result<Vec<Profile>, BadProfiles> {
+        let names: Vec<ProfileName> = names.iter().filter_map(|name| name.parse().ok()).collect();
+        matrix.choose_profiles(&Bugs::built_in(), &names)
+    }
+
+    const MATRIX: &str = "
+profiles:
+  - { name: no-sack, sysctls: { net.ipv4.tcp_sack: 0 }, bugs: [tcp-fragment-stall] }
+  - { name: quiet, cmdline: ipv6.disable=1 }
+kernels:
+  - { name: a, tree: linux }
+";
+
+    #[test]
+    fn exactly_the_named_profiles_are_chosen_in_the_order_of_dossiers_and_matrix() {
+        let matrix = matrix(MATRIX, Path::new("m.yaml"));
+        for (names, expected) in [
+            (&[][..], "default"),
+            (&["no-sack"], "no-sack"),
+            (&["quiet", "default", "syn-cookies-off", "quiet"], "default syn-cookies-off quiet"),
+            (&["all"], "default large-send-buffers syn-cookies-off large-queues no-sack quiet"),
+        ] {
+            let chosen = choose(&matrix, names).expect("profiles");
+            let chosen: Vec<&str> = chosen.iter().map(|p| p.name.as_str()).collect();
+            assert_eq!(chosen.join(" "), expected, "{names:?}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_profile_is_told_with_what_there_is() {
+        let matrix = matrix(MATRIX, Path::new("m.yaml"));
+        let said = choose(&matrix, &["no-sak", "x"]).expect_err("unknown").to_string();
+        assert!(said.contains("no profile `no-sak` in m.yaml or a bug's dossier: expected `default`, "), "{said}");
+        assert!(said.contains("did you mean `no-sack`?") && said.lines().count() == 2, "{said}");
+    }
+
+    #[test]
+    fn a_profile_without_a_bug_to_judge_is_left_out_and_none_left_is_an_error() {
+        let own = MATRIX.replace("tree: linux", "tree: linux, bugs: [syn-cookie-data-loss]");
+        let matrix = matrix(&own, Path::new("m.yaml"));
+        let names = |chosen: Vec<Profile>| chosen.iter().map(|p| p.name.to_string()).collect::<Vec<_>>().join(" ");
+        assert_eq!(names(choose(&matrix, &["no-sack", "quiet"]).expect("one")), "quiet");
+        let said = choose(&matrix, &["no-sack"]).expect_err("nothing").to_string();
+        assert!(said.starts_with("nothing to run"), "{said}");
+    }
+
+    #[test]
+    fn files_are_read_when_the_profile_is_chosen_and_its_own_sysctls_go_before_them() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let text = "
+profiles:
+  - { name: ours, sysctl-file: [a.conf, b.conf], sysctls: { net.core.somaxconn: 3 } }
+kernels: [{ name: a, tree: linux }]
+";
+        let matrix = matrix(text, &folder.path().join("m.yaml"));
+        assert!(choose(&matrix, &[]).is_ok(), "files of a profile that was not chosen are not needed");
+        let said = choose(&matrix, &["ours"]).expect_err("no file").to_string();
+        assert!(said.contains("a.conf: the sysctls of profile `ours` cannot be read: No such file"), "{said}");
+        let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).expect("a file");
+        write("a.conf", "net.ipv4.tcp_sack = 1\nnet.core.somaxconn = 1\n");
+        write("b.conf", "net.ipv4.tcp_sack 0\n");
+        let said = choose(&matrix, &["ours"]).expect_err("a mistake").to_string();
+        assert!(said.contains("b.conf:1:1: `net.ipv4.tcp_sack 0` is no setting"), "{said}");
+        write("b.conf", "net.ipv4.tcp_sack = 0\nkernel.panic = 1\n");
+        let chosen = choose(&matrix, &["ours"]).expect("a profile").remove(0);
+        let expected = [("net.core.somaxconn", "3"), ("net.ipv4.tcp_sack", "0")];
+        assert_eq!(chosen.sysctls, expected.map(|(n, v)| (n.to_owned(), v.to_owned())).into());
+        assert_eq!(chosen.left_out.iter().map(|l| l.name.as_str()).collect::<Vec<_>>(), ["kernel.panic"]);
+    }
+
+    #[test]
+    fn two_command_lines_that_are_too_long_together_are_refused() {
+        let long = "a".repeat(fields::CMDLINE_MAX / 2 + 1);
+        let text =
+            format!("profiles: [{{ name: p, cmdline: {long} }}]\nkernels: [{{ name: a, tree: l, cmdline: {long} }}]");
+        let matrix = matrix(&text, Path::new("m.yaml"));
+        let said = choose(&matrix, &["p"]).expect_err("too long").to_string();
+        assert!(said.contains("of kernel `a` and of profile `p` take 1027 bytes together"), "{said}");
+    }
+
+    #[test]
+    fn every_dossier_s_mitigation_is_a_profile_for_its_bug() {
+        for profile in Bugs::built_in().profiles() {
+            assert_eq!(profile.bugs.len(), 1, "{}", profile.name);
+            assert!(profile.says.is_some_and(|says| says.ends_with('.')), "{}", profile.name);
+            assert!(profile.mitigates.iter().all(|bug| profile.bugs.contains(bug)));
+            for (name, value) in &profile.sysctls {
+                assert_eq!(sysctl::name(name).as_deref(), Ok(name.as_str()));
+                assert_eq!(sysctl::value(value).as_deref(), Ok(value.as_str()));
+            }
+            assert!(!profile.sysctls.is_empty() && !profile.name.is_default(), "{}", profile.name);
+        }
+    }
+}

@@ -1,0 +1,263 @@
+//! Sysctls: their names, and files in the syntax of sysctl.d(5), as operators keep them.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::problems::{Collector, Problems};
+use super::text::quote;
+
+/// The largest file of sysctls, in bytes.
+pub(super) const FILE_MAX: usize = 1 << 20;
+
+/// The longest value, in bytes: the kernel's own longest (lists of ports) take less.
+const VALUE_MAX: usize = 1024;
+
+/// A setting of a file that is not applied.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeftOut {
+    /// The file.
+    pub file: PathBuf,
+    /// Its line, from 1 on.
+    pub line: usize,
+    /// The setting's name, as it stands there.
+    pub name: String,
+    /// Why not.
+    pub why: String,
+}
+
+/// The name of a sysctl, with dots between its parts; where a part has a dot (`eth0.1`), with slashes. Dots and slashes
+/// change their meaning with the one that comes first (sysctl.d(5)).
+pub(super) fn name(text: &str) -> Result<String, String> {
+    let expected = || "expected the name of a sysctl, as in `net.ipv4.tcp_sack`".to_owned();
+    let first = text.find(['.', '/']).ok_or_else(expected)?;
+    let slashed: String = match text.get(first..=first) {
+        Some("/") => text.to_owned(),
+        _ => text
+            .chars()
+            .map(|c| {
+                if c == '.' {
+                    '/'
+                } else if c == '/' {
+                    '.'
+                } else {
+                    c
+                }
+            })
+            .collect(),
+    };
+    let part = |part: &str| !matches!(part, "" | "." | "..") && part.chars().all(|c| c.is_ascii_graphic());
+    if text.len() > 255 || !slashed.split('/').all(part) {
+        return Err(expected());
+    }
+    Ok(if slashed.contains('.') { slashed } else { slashed.replace('/', ".") })
+}
+
+/// Whether a name stands for several sysctls (glob(7)).
+pub(super) fn is_pattern(name: &str) -> bool {
+    name.contains(['*', '?', '['])
+}
+
+/// A sysctl's value: what is written to its file.
+pub(super) fn value(text: &str) -> Result<String, String> {
+    if text.trim().is_empty() {
+        return Err("expected a value".to_owned());
+    }
+    if text.chars().any(|c| c.is_control() && c != '\t') || text.len() > VALUE_MAX {
+        return Err(format!("expected one line of at most {VALUE_MAX} bytes, without control characters"));
+    }
+    Ok(text.trim().to_owned())
+}
+
+/// What a file says.
+#[derive(Debug)]
+pub(super) struct Settings {
+    /// Names and values in order; of the same name the later one counts.
+    pub(super) applied: Vec<(String, String)>,
+    /// What is not applied.
+    pub(super) left_out: Vec<LeftOut>,
+}
+
+/// Reads a file.
+///
+/// # Errors
+/// All lines that are no settings.
+pub(super) fn read(bytes: &[u8], path: &Path) -> Result<Settings, Problems> {
+    let text = match std::str::from_utf8(bytes) {
+        Ok(text) if bytes.len() <= FILE_MAX => text,
+        Ok(_) => {
+            let message = format!("the file is larger than {} KiB: expected sysctls", FILE_MAX / 1024);
+            return Err(Problems::of_file(path.to_owned(), message));
+        }
+        Err(error) => {
+            let message = format!("byte {} is not UTF-8: expected sysctls, one a line", error.valid_up_to() + 1);
+            return Err(Problems::of_file(path.to_owned(), message));
+        }
+    };
+    let mut problems = Collector::new(text);
+    let (mut applied, mut left_out) = (Vec::new(), Vec::new());
+    let mut start = 0;
+    for (number, whole) in text.split_inclusive('\n').enumerate() {
+        let line = whole.trim();
+        let at = start + (whole.len() - whole.trim_start().len());
+        start += whole.len();
+        if line.is_empty() || line.starts_with(['#', ';']) {
+            continue;
+        }
+        match setting(line) {
+            Ok((name, value)) => match not_applied(&name) {
+                None => match value {
+                    Some(value) => applied.push((name, value)),
+                    None => left_out.push((
+                        number,
+                        name,
+                        "it takes the name out of patterns, which are not applied".to_owned(),
+                    )),
+                },
+                Some(why) => left_out.push((number, name, why)),
+            },
+            Err(message) => problems.add(&(at..at + line.len()), || message),
+        }
+    }
+    let left_out =
+        left_out.into_iter().map(|(number, name, why)| LeftOut { file: path.to_owned(), line: number + 1, name, why });
+    match problems.finish(path.to_owned()) {
+        Some(problems) => Err(problems),
+        None => Ok(Settings { applied, left_out: left_out.collect() }),
+    }
+}
+
+/// One line: the name, and the value where it has one; only a line with a `-` in front may have none.
+fn setting(line: &str) -> Result<(String, Option<String>), String> {
+    let (lenient, rest) = line.strip_prefix('-').map_or((false, line), |rest| (true, rest.trim_start()));
+    let expected = || format!("{} is no setting: expected `name = value`", quote(line));
+    let (key, text) = match rest.split_once('=') {
+        Some((key, text)) => (key.trim_end(), Some(text)),
+        None if lenient => (rest, None),
+        None => return Err(expected()),
+    };
+    let name = name(key).map_err(|expected| format!("bad name {}: {expected}", quote(key)))?;
+    let value = text.map(value).transpose().map_err(|expected| format!("bad value of {}: {expected}", quote(key)))?;
+    Ok((name, value))
+}
+
+/// Why a setting of an operator's file is not applied to a guest, where it is not. A guest has no hardware, and nothing
+/// but the agent runs in it.
+fn not_applied(name: &str) -> Option<String> {
+    if is_pattern(name) {
+        return Some("it is a pattern: name each setting".to_owned());
+    }
+    let separator = if name.contains('/') { '/' } else { '.' };
+    let parts: Vec<&str> = name.split(separator).collect();
+    match parts.as_slice() {
+        ["net", "ipv4" | "ipv6", "conf" | "neigh", interface, ..]
+            if !matches!(*interface, "all" | "default" | "lo") =>
+        {
+            Some(format!("the guest has no interface {}", quote(interface)))
+        }
+        ["net", "core" | "ipv4" | "ipv6" | "unix", _, ..] => None,
+        _ => Some("it is none of net.core, net.ipv4, net.ipv6 and net.unix, and concerns no guest".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn good(text: &str) -> Settings {
+        read(text.as_bytes(), Path::new("50-mine.conf")).unwrap_or_else(|problems| panic!("{problems}"))
+    }
+
+    #[test]
+    fn a_name_is_written_with_dots_or_with_slashes_and_means_the_same() {
+        for (text, expected) in [
+            ("net.ipv4.tcp_sack", Ok("net.ipv4.tcp_sack")),
+            ("net/ipv4/tcp_sack", Ok("net.ipv4.tcp_sack")),
+            ("net/ipv4/conf/eth0.1/rp_filter", Ok("net/ipv4/conf/eth0.1/rp_filter")),
+            ("net.ipv4.conf.eth0/1.rp_filter", Ok("net/ipv4/conf/eth0.1/rp_filter")),
+            ("", Err(())),
+            ("tcp_sack", Err(())),
+            ("net..ipv4", Err(())),
+            ("/etc/passwd", Err(())),
+            ("net/../../etc", Err(())),
+            ("net.ipv4.tcp sack", Err(())),
+            ("net.ipv4.größe", Err(())),
+        ] {
+            assert_eq!(name(text).as_deref().map_err(|_| ()), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_file_of_sysctl_d_is_read_and_what_is_not_applied_is_told_with_its_line() {
+        let Settings { applied, left_out } = good(
+            "# ours\n; and theirs\n\n net.ipv4.tcp_wmem =  4096\t16384 4194304 \r\nnet/core/somaxconn=4096\n-net.ipv4.tcp_sack = 0\n\
+             net.ipv4.conf.*.rp_filter = 2\n-net.ipv4.conf.all.rp_filter\nnet.ipv4.conf.eth0.rp_filter=1\nvm.swappiness = 1\n\
+             net.netfilter.nf_conntrack_max=1\nnet.ipv4.conf.all.rp_filter=1\nnet.core.somaxconn = 5",
+        );
+        let shown: Vec<String> = applied.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let expected = [
+            "net.ipv4.tcp_wmem=4096\t16384 4194304",
+            "net.core.somaxconn=4096",
+            "net.ipv4.tcp_sack=0",
+            "net.ipv4.conf.all.rp_filter=1",
+            "net.core.somaxconn=5",
+        ];
+        assert_eq!(shown, expected);
+        let lines: Vec<(usize, &str)> = left_out.iter().map(|l| (l.line, l.name.as_str())).collect();
+        let expected = [
+            (7, "net.ipv4.conf.*.rp_filter"),
+            (8, "net.ipv4.conf.all.rp_filter"),
+            (9, "net.ipv4.conf.eth0.rp_filter"),
+            (10, "vm.swappiness"),
+            (11, "net.netfilter.nf_conntrack_max"),
+        ];
+        assert_eq!(lines, expected);
+    }
+
+    #[test]
+    fn what_is_no_setting_is_told_with_its_place() {
+        let said = read(b"net.ipv4.tcp_sack 0\n  x = 1\nnet.a =\nnet.b = 1\x07\n", Path::new("a.conf"))
+            .map_err(|p| p.to_string());
+        let Err(said) = said else { panic!("it was read: {said:?}") };
+        for part in [
+            "a.conf:1:1: `net.ipv4.tcp_sack 0` is no setting: expected `name = value`",
+            "a.conf:2:3: bad name `x`: expected the name of a sysctl, as in `net.ipv4.tcp_sack`",
+            "a.conf:3:1: bad value of `net.a`: expected a value",
+            "a.conf:4:1: bad value of `net.b`: expected one line of at most 1024 bytes",
+            "4 mistakes in a.conf",
+        ] {
+            assert!(said.contains(part), "{part} is missing in\n{said}");
+        }
+        assert!(read(b"\xff", Path::new("a")).is_err_and(|p| p.to_string().starts_with("a: byte 1 is not UTF-8")));
+        let long = vec![b'#'; FILE_MAX + 1];
+        assert!(read(&long, Path::new("a")).is_err_and(|p| p.to_string().contains("larger than 1024 KiB")));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(300))]
+
+        #[test]
+        fn any_bytes_are_settings_that_stay_below_proc_sys_or_a_message(
+            bytes in proptest::collection::vec(any::<u8>(), 0..200),
+            lines in proptest::collection::vec("[-#; ]?[a-z*./]{0,12}( ?= ?[\\PC]{0,10})?", 0..8),
+        ) {
+            for bytes in [bytes, lines.join("\n").into_bytes()] {
+                match read(&bytes, Path::new("a.conf")) {
+                    Ok(Settings { applied, left_out }) => {
+                        let number = bytes.split(|b| *b == b'\n').count();
+                        prop_assert!(applied.len() + left_out.len() <= number);
+                        prop_assert!(left_out.iter().all(|l| (1..=number).contains(&l.line) && !l.why.is_empty()));
+                        for (read_name, read_value) in applied {
+                            prop_assert_eq!(name(&read_name), Ok(read_name.clone()));
+                            prop_assert!(read_name.starts_with("net") && !read_name.split('/').any(|part| part == ".."));
+                            prop_assert!(!read_value.is_empty() && !read_value.contains('\n'));
+                        }
+                    }
+                    Err(problems) => prop_assert!(!problems.to_string().is_empty()),
+                }
+            }
+        }
+    }
+}

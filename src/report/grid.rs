@@ -1,0 +1,179 @@
+//! The table's grid: a row a kernel, a column a bug, and below a kernel a row for each profile but the default.
+
+use std::fmt::Write as _;
+
+use anstyle::{AnsiColor, Style as Colour};
+
+use super::table::{BAD, BROKEN, DIM, GOOD, LOUD, Style, is_mitigated};
+use super::text::{fit, visible};
+use crate::results::MatrixDocument;
+use crate::run::Cell;
+use crate::words::{BugId, Outcome};
+
+/// Columns between two columns.
+const GAP: usize = 2;
+
+/// The bugs of the run, in the order in which they first come up.
+fn bugs(document: &MatrixDocument) -> Vec<BugId> {
+    let mut bugs: Vec<BugId> = Vec::new();
+    for cell in &document.cells {
+        if !bugs.contains(&cell.bug) {
+            bugs.push(cell.bug.clone());
+        }
+    }
+    bugs
+}
+
+/// The word for a cell, as it stands in the table.
+pub(super) fn word(cell: &Cell) -> String {
+    let base = match cell.outcome {
+        Outcome::Pass => "pass",
+        Outcome::Fail => "FAIL",
+        Outcome::Error => "ERROR",
+        Outcome::Skip => "skip",
+    };
+    let conflict = if cell.conflict { "!" } else { "" };
+    match (cell.outcome, cell.expected) {
+        (Outcome::Pass, true) if is_mitigated(cell) => format!("{base}{conflict} (mitigated)"),
+        (Outcome::Pass, true) | (Outcome::Skip, true) | (Outcome::Fail | Outcome::Error, false) => {
+            format!("{base}{conflict}")
+        }
+        (Outcome::Fail | Outcome::Error, true) => format!("{base}{conflict} (expected)"),
+        (Outcome::Pass | Outcome::Skip, false) => format!("{base}{conflict} (unexpected)"),
+    }
+}
+
+/// The word for a cell where there is no room for more: capitals are unexpected.
+fn short_word(cell: &Cell) -> String {
+    let word = if cell.expected { cell.outcome.as_str().to_owned() } else { cell.outcome.as_str().to_uppercase() };
+    let conflict = if cell.conflict { "!" } else { "" };
+    format!("{word}{conflict}{}", if is_mitigated(cell) { "*" } else { "" })
+}
+
+pub(super) fn colour(cell: &Cell) -> Colour {
+    match (cell.outcome, cell.expected) {
+        (_, false) if cell.outcome == Outcome::Error => BROKEN,
+        (_, false) => BAD,
+        (Outcome::Pass, true) => GOOD,
+        (Outcome::Fail, true) => AnsiColor::Yellow.on_default(),
+        (Outcome::Skip | Outcome::Error, true) => DIM,
+    }
+}
+
+/// One row: a kernel's, or that of one of its profiles below it.
+struct Row<'a> {
+    kernel: &'a str,
+    /// Of a kernel's own row, what stands in the first column is its name.
+    profile: Option<String>,
+    label: String,
+    release: String,
+    cells: Vec<Option<&'a Cell>>,
+    seconds: String,
+}
+
+impl<'a> Row<'a> {
+    fn of(cell: &'a Cell, profile: Option<String>, bugs: usize) -> Self {
+        let label = profile.as_ref().map_or_else(|| visible(cell.kernel.as_str()), |name| format!("  @{name}"));
+        let kernel = cell.kernel.as_str();
+        Self { kernel, profile, label, release: String::new(), cells: vec![None; bugs], seconds: String::new() }
+    }
+
+    /// Whether it only says which kernel the rows below it are of.
+    fn is_head(&self) -> bool {
+        self.cells.iter().all(Option::is_none)
+    }
+}
+
+fn rows<'a>(document: &'a MatrixDocument, bugs: &[BugId]) -> Vec<Row<'a>> {
+    let mut rows: Vec<Row> = Vec::new();
+    for cell in &document.cells {
+        let profile = (!cell.profile.is_default()).then(|| visible(cell.profile.as_str()));
+        if rows.last().is_none_or(|row| row.kernel != cell.kernel.as_str()) {
+            rows.push(Row::of(cell, None, bugs.len()));
+        }
+        if rows.last().is_none_or(|row| row.profile != profile) {
+            rows.push(Row::of(cell, profile, bugs.len()));
+        }
+        let Some(row) = rows.last_mut() else { continue };
+        if let Some(slot) = bugs.iter().position(|b| *b == cell.bug).and_then(|i| row.cells.get_mut(i)) {
+            *slot = Some(cell);
+        }
+    }
+    for row in rows.iter_mut().filter(|row| row.profile.is_none()) {
+        let known = document.kernels.iter().find(|k| k.name.as_str() == row.kernel);
+        let seconds: f64 = known.iter().flat_map(|k| &k.boots).map(|b| b.seconds).sum();
+        row.seconds = if seconds > 0.0 { format!("{seconds:.1}") } else { "-".to_owned() };
+        let mut cells = document.cells.iter().filter(|cell| cell.kernel.as_str() == row.kernel);
+        let booted = cells.find_map(|cell| cell.release.as_deref());
+        let release = booted.or_else(|| known.and_then(|k| k.release.as_deref()));
+        row.release = release.map_or_else(|| "-".to_owned(), visible);
+    }
+    rows
+}
+
+/// Writes the grid.
+pub(super) fn grid(text: &mut String, document: &MatrixDocument, style: Style) {
+    let bugs = bugs(document);
+    let bugs = bugs.as_slice();
+    let rows = rows(document, bugs);
+    let longest = |column: &dyn Fn(&Row) -> usize| rows.iter().map(column).max().unwrap_or(0);
+    let mut kernel = longest(&|r| r.label.chars().count()).max("kernel".len());
+    let mut release = longest(&|r| r.release.chars().count()).max("release".len());
+    let words = |say: fn(&Cell) -> String| -> Vec<usize> {
+        (0..bugs.len()).map(|i| longest(&|r| cell_word(r, i, say).chars().count())).collect()
+    };
+    let seconds = longest(&|r| r.seconds.len()).max("seconds".len());
+
+    // Where the bugs' names don't fit, numbers stand for them and a legend follows.
+    let headed = |names: &[String], say| -> Vec<usize> {
+        names.iter().zip(&words(say)).map(|(name, word)| (*word).max(name.chars().count())).collect()
+    };
+    let mut heads: Vec<String> = bugs.iter().map(ToString::to_string).collect();
+    let mut say: fn(&Cell) -> String = word;
+    let mut widths = headed(&heads, say);
+    let total = |widths: &[usize], kernel, release| {
+        kernel + release + seconds + GAP * (widths.len() + 2) + widths.iter().sum::<usize>()
+    };
+    let mut legend = false;
+    if total(&widths, kernel.min(20), release.min(24)) > style.width {
+        heads = (1..=bugs.len()).map(|n| format!("[{n}]")).collect();
+        say = short_word;
+        widths = headed(&heads, say);
+        legend = true;
+    }
+    // What is still too wide is taken from the release first, then from the kernel's name.
+    let over = total(&widths, kernel, release).saturating_sub(style.width);
+    let from_release = over.min(release.saturating_sub(12));
+    release -= from_release;
+    kernel -= (over - from_release).min(kernel.saturating_sub(12));
+
+    let _ = write!(text, "{LOUD}{:kernel$}  {:release$}", "kernel", "release");
+    for (head, width) in heads.iter().zip(&widths) {
+        let _ = write!(text, "  {head:width$}");
+    }
+    let _ = writeln!(text, "  {:>seconds$}{LOUD:#}", "seconds");
+    for row in &rows {
+        let _ = write!(text, "{:kernel$}  {:release$}", fit(&row.label, kernel), fit(&row.release, release));
+        for (index, width) in widths.iter().enumerate() {
+            let colour = row.cells.get(index).copied().flatten().map_or(DIM, colour);
+            let _ = write!(text, "  {colour}{:width$}{colour:#}", cell_word(row, index, say));
+        }
+        let line = format!("  {:>seconds$}", row.seconds);
+        let _ = writeln!(text, "{}", line.trim_end());
+    }
+    if legend {
+        for (head, bug) in heads.iter().zip(bugs) {
+            let _ = writeln!(text, "{DIM}{head} {bug}{DIM:#}");
+        }
+        let _ = writeln!(text, "{DIM}capitals: unlike what was expected{DIM:#}");
+        if document.cells.iter().any(is_mitigated) {
+            let _ = writeln!(text, "{DIM}*: affected, and the profile keeps the bug from showing{DIM:#}");
+        }
+    }
+    text.push('\n');
+}
+
+fn cell_word(row: &Row, index: usize, say: fn(&Cell) -> String) -> String {
+    let none = if row.is_head() { "" } else { "-" };
+    row.cells.get(index).copied().flatten().map_or_else(|| none.to_owned(), say)
+}

@@ -1,0 +1,200 @@
+use super::*;
+use crate::evidence::{Finding, StateSet, Strength, Witness};
+use crate::results::{Host, QemuRecord, RunRecord, SCHEMA_VERSION};
+use crate::run::{Question, Settled};
+use crate::verdict::Ledger;
+use crate::words::Expectation;
+
+fn cell(kernel: &str, bug: &str, expect: &str, settled: Settled) -> Cell {
+    let question = Question {
+        kernel: kernel.parse().expect("a name"),
+        job: bug.parse().expect("a name"),
+        expect: Expectation::from_name(expect).expect("an expectation"),
+        mitigates: bug.ends_with("@mitigates"),
+        control: kernel.starts_with("control"),
+    };
+    question.cell(Some("6.1.0-56-cloud-amd64".to_owned()), settled)
+}
+
+fn affected() -> Settled {
+    let finding = Finding {
+        witness: Witness::Runtime,
+        states: StateSet::affected(),
+        strength: Strength::Decisive,
+        why: "rto:236 backoff:3 \u{1b}[2J w20376".to_owned(),
+        mitigated: false,
+        artefacts: Vec::new(),
+    };
+    Settled::Findings(Ledger { findings: vec![finding] })
+}
+
+fn document(cells: Vec<Cell>, finished: bool) -> MatrixDocument {
+    let summary = Tally::of(&cells);
+    MatrixDocument {
+        schema_version: SCHEMA_VERSION,
+        cannot_be_trusted: cells.iter().filter_map(Cell::control_complaint).collect(),
+        run: RunRecord {
+            id: "run".to_owned(),
+            started: String::new(),
+            seconds: 1.0,
+            finished,
+            interrupted: false,
+            tool: String::new(),
+            arguments: Vec::new(),
+            matrix: String::new(),
+            profiles: Vec::new(),
+            natural: false,
+            jobs: 1,
+            host: Host { kernel: String::new(), cpus: 1, memory_mib: 1, load: 0.0 },
+            qemu: QemuRecord { program: String::new(), version: String::new() },
+            accelerator: "tcg: as asked".to_owned(),
+        },
+        kernels: Vec::new(),
+        cells,
+        summary,
+        exit_code: 0,
+    }
+}
+
+fn plain(document: &MatrixDocument, width: usize) -> String {
+    anstream::adapter::strip_str(&table(document, None, Style { width })).to_string()
+}
+
+#[test]
+fn every_cell_that_is_no_plain_pass_has_its_reason_and_the_guest_no_hold_of_the_terminal() {
+    let cells = vec![
+        cell("a", "one", "pass", affected()),
+        cell("b", "one", "fail", affected()),
+        cell("c", "one", "pass", Settled::Error("panic: it died\n[ 1.0] last line".to_owned())),
+        cell("d", "one", "pass", Settled::Skip { reason: "no TUN".to_owned(), allowed: false }),
+    ];
+    let text = plain(&document(cells, true), 100);
+    let twice = vec![cell("a", "one", "fail", affected()), cell("b", "one", "fail", affected())];
+    let told = plain(&document(twice, true), 100);
+    assert!(told.contains("a, b  one  FAIL (expected)") && told.matches("rto:236").count() == 1, "{told}");
+    for part in [
+        "a  one  FAIL\n  runtime: rto:236 backoff:3",
+        "b  one  FAIL (expected)",
+        "c  one  ERROR\n  reason: panic: it died\n    [ 1.0] last line",
+        "d  one  skip (unexpected)\n  reason: no TUN",
+        "4 cells: 0 pass, 2 fail, 1 error, 1 skip; 3 unexpected",
+    ] {
+        assert!(text.contains(part), "{part} is missing in\n{text}");
+    }
+    assert!(!text.contains('\u{1b}'), "{text:?}");
+    assert!(text.find("b  one").expect("b") > text.find("d  one").expect("d"), "the unexpected come first");
+}
+
+#[test]
+fn a_run_that_died_does_not_look_finished() {
+    assert!(plain(&document(Vec::new(), false), 100).contains("the run did not finish"));
+}
+
+#[test]
+fn the_table_fits_its_width_with_long_names_and_many_bugs() {
+    let bugs = ["tcp-fragment-stall", "syn-cookie-data-loss", "zero-window-user-timeout", "another-bug-with-a-name"];
+    let cells = bugs.iter().map(|bug| cell("stall-fixed-counter-noisy-of-a-long-name-6.12", bug, "fail", affected()));
+    let document = document(cells.collect(), true);
+    for width in [100, 80] {
+        let text = plain(&document, width);
+        for line in text.lines().take_while(|line| !line.is_empty()) {
+            assert!(line.chars().count() <= width, "{} columns: {line}", line.chars().count());
+        }
+        assert!(text.contains("[4] another-bug-with-a-name"), "{text}");
+    }
+}
+
+fn mitigated() -> Settled {
+    let Settled::Findings(mut ledger) = affected() else { panic!("findings") };
+    ledger.findings.iter_mut().for_each(|finding| finding.mitigated = true);
+    Settled::Findings(ledger)
+}
+
+#[test]
+fn a_kernel_s_profiles_stand_below_it() {
+    let error = || Settled::Error("broken".to_owned());
+    let cells = vec![
+        cell("a", "one", "fail", affected()),
+        cell("a", "two", "fail", affected()),
+        cell("a", "one@mitigates", "fail", mitigated()),
+        cell("b", "two@mitigates", "fail", affected()),
+        cell("b", "two@other", "error", error()),
+    ];
+    let text = plain(&document(cells, true), 100);
+    let grid: Vec<&str> = text.lines().take_while(|line| !line.is_empty()).map(str::trim_end).collect();
+    let expected = [
+        "kernel        release               one               two               seconds",
+        "a             6.1.0-56-cloud-amd64  FAIL (expected)   FAIL (expected)         -",
+        "  @mitigates                        pass (mitigated)  -",
+        "b             6.1.0-56-cloud-amd64                                            -",
+        "  @mitigates                        -                 FAIL",
+        "  @other                            -                 ERROR (expected)",
+    ];
+    assert_eq!(grid.join("\n").replace("  6.1.0", "6.1.0"), expected.join("\n").replace("  6.1.0", "6.1.0"), "{text}");
+    assert!(text.contains("b @mitigates  two  FAIL\n"), "{text}");
+    assert!(!text.contains("@mitigates  one"), "a pass needs no paragraph: {text}");
+}
+
+#[test]
+fn many_kernels_bugs_and_profiles_fit_a_hundred_columns() {
+    let bugs = ["tcp-fragment-stall", "syn-cookie-data-loss", "zero-window-user-timeout"];
+    let profiles = ["", "@syn-cookies-off", "@large-queues", "@mitigates"];
+    let mut cells = Vec::new();
+    for kernel in (0..24).map(|n| format!("control-kernel-with-a-name-{n}")) {
+        for profile in profiles {
+            cells.extend(bugs.iter().map(|bug| cell(&kernel, &format!("{bug}{profile}"), "fail", mitigated())));
+        }
+    }
+    let text = plain(&document(cells, true), 100);
+    let grid: Vec<&str> =
+        text.lines().skip_while(|line| !line.starts_with("kernel")).take_while(|line| !line.is_empty()).collect();
+    assert_eq!(grid.len(), 1 + 24 * profiles.len() + bugs.len() + 2, "{text}");
+    assert!(grid.iter().all(|line| line.chars().count() <= 100), "{text}");
+    assert!(text.contains("*: affected, and the profile keeps the bug from showing"), "{text}");
+}
+
+#[test]
+fn a_control_that_was_judged_wrongly_is_told_before_anything_else() {
+    let wrong = cell("control-fixed", "one", "fixed", affected());
+    let stood = cell("control-broken", "one", "affected", affected());
+    let unproven = cell("control-lame", "one", "pass", Settled::Error("it broke".to_owned()));
+    let text = plain(&document(vec![stood.clone(), wrong], true), 100);
+    let top = "THIS RUN'S VERDICTS CANNOT BE TRUSTED: a control kernel was judged wrongly\n  control control-fixed one: \
+                   expected fixed, found fail\n\nkernel";
+    assert!(text.starts_with(top), "{text}");
+    assert!(
+        text.contains("\nverdicts cannot be trusted; 2 cells: ")
+            && text.contains("controls     1 of 2 judged as made; 1 judged wrongly"),
+        "{text}"
+    );
+    let mut errors = document(vec![stood.clone(), unproven], true);
+    errors.cannot_be_trusted.clear();
+    let text = plain(&errors, 100);
+    assert!(text.contains("controls     1 of 2 judged as made; not proven on this run: one on control-lame"), "{text}");
+    assert!(plain(&document(vec![stood], true), 100).contains("controls     1 of 1 judged as made\n"));
+    assert!(!plain(&document(vec![cell("a", "one", "fail", affected())], true), 100).contains("controls"));
+}
+
+#[test]
+fn what_the_natural_road_showed_is_told_of_a_pass_too() {
+    let natural = backproof_repro::protocol::Check {
+        name: "write".to_owned(),
+        role: Role::Natural,
+        shown: backproof_repro::protocol::Shown::No,
+        why: "finished after 1.2 s\u{1b}[2J".to_owned(),
+        facts: [].into(),
+    };
+    let not_affected = Finding {
+        witness: Witness::Runtime,
+        states: StateSet::not_affected(),
+        strength: Strength::Strong,
+        why: "retransmitted".to_owned(),
+        mitigated: false,
+        artefacts: Vec::new(),
+    };
+    let settled = Settled::Findings(Ledger { findings: vec![not_affected] });
+    let mut cell = cell("a", "one", "pass", settled);
+    cell.checks.push(natural);
+    let text = plain(&document(vec![cell], true), 100);
+    assert!(text.contains("a  one  pass\n  runtime: retransmitted\n  natural write: finished after 1.2 s"), "{text}");
+}

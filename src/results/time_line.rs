@@ -1,0 +1,203 @@
+//! Time lines of the natural road as files: a table of every segment, and a time-sequence graph of them, as known from
+//! tcptrace, that a browser shows.
+
+use std::fmt::Write as _;
+
+use backproof_repro::protocol::Segment;
+
+mod axis;
+mod svg;
+
+pub use svg::svg;
+
+/// The longest name of a time line in a file's name, in bytes.
+const NAME_MAX: usize = 60;
+
+/// The part of a file's name that a time line's own name becomes; `None` where nothing of it can be one. The name comes
+/// from a guest: only letters, digits and `. _ + -` remain of it, and what is between them becomes one `-`.
+pub fn file_part(name: &str) -> Option<String> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "._+-".contains(c);
+    let words: Vec<&str> = name.split(|c| !allowed(c)).filter(|word| !word.is_empty()).collect();
+    let part = words.join("-");
+    (part.len() <= NAME_MAX && part.starts_with(|c: char| c.is_ascii_alphanumeric())).then_some(part)
+}
+
+/// A segment and what its place in the time line tells of it.
+#[derive(Clone, Copy, Debug)]
+struct Placed<'a> {
+    segment: &'a Segment,
+    /// Its first byte. Sequence numbers count from the connection's first, so that what is beyond half of their space
+    /// is before it: a keep-alive probe.
+    from: i64,
+    /// The byte after its last.
+    to: i64,
+    /// Whether it repeats data that was sent before (as opposed to new data, or none).
+    again: bool,
+}
+
+fn place(segments: &[Segment]) -> impl Iterator<Item = Placed<'_>> {
+    let mut sent = None;
+    segments.iter().map(move |segment| {
+        let from = signed(segment.seq);
+        let to = from + i64::from(segment.length);
+        let carries = segment.data_way && segment.length > 0;
+        let again = carries && sent.is_some_and(|sent| from < sent);
+        if carries {
+            sent = Some(sent.map_or(to, |sent: i64| sent.max(to)));
+        }
+        Placed { segment, from, to, again }
+    })
+}
+
+fn signed(number: u32) -> i64 {
+    i64::from(number.cast_signed())
+}
+
+/// Every segment as a row of tab-separated values, below a line that explains the columns and one that names them.
+pub fn tsv(segments: &[Segment]) -> String {
+    let mut text = String::from(
+        "# seconds since the first segment; way: `data` is sent by the data's sender, `back` by its receiver; seq, end: \
+         its first byte and the byte after its last, from the connection's first; ack: what it acknowledges; flags: of \
+         its TCP header; sack: ranges that it acknowledges selectively; again: it repeats data; lost: the wire lost it\n\
+         seconds\tway\tseq\tend\tack\tflags\tsack\tagain\tlost\n",
+    );
+    for Placed { segment, from, to, again } in place(segments) {
+        let (seconds, micros) = (segment.at_us / 1_000_000, segment.at_us % 1_000_000);
+        let way = if segment.data_way { "data" } else { "back" };
+        let sack: Vec<String> = segment.sack.iter().map(|&(a, b)| format!("{}-{}", signed(a), signed(b))).collect();
+        let yes = |is: bool| if is { "yes" } else { "" };
+        let _ = writeln!(
+            text,
+            "{seconds}.{micros:06}\t{way}\t{from}\t{to}\t{}\t{}\t{}\t{}\t{}",
+            signed(segment.ack),
+            flags(segment.flags),
+            sack.join(","),
+            yes(again),
+            yes(segment.lost),
+        );
+    }
+    text
+}
+
+/// The flags of a TCP header by name (RFC 9293, section 3.1; RFC 3168 for the last two).
+fn flags(bits: u8) -> String {
+    const NAMES: [&str; 8] = ["FIN", "SYN", "RST", "PSH", "ACK", "URG", "ECE", "CWR"];
+    let set = NAMES.iter().enumerate().filter(|(bit, _)| bits >> bit & 1 == 1);
+    set.map(|(_, name)| *name).collect::<Vec<_>>().join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    pub(super) fn segment(at_ms: u64, data_way: bool, seq: u32, length: u32, ack: u32) -> Segment {
+        let (at_us, flags) = (at_ms * 1000, 0x10);
+        Segment { at_us, data_way, seq, length, ack, flags, sack: Vec::new(), lost: false }
+    }
+
+    /// A connection as the bug leaves it: a loss, duplicate acknowledgements with SACK, and one retransmission that is
+    /// lost too; then silence, but for a keep-alive probe.
+    pub(super) fn stall() -> Vec<Segment> {
+        let back = |at, ack, sack: &[(u32, u32)]| Segment { sack: sack.to_vec(), ..segment(at, false, 0, 0, ack) };
+        vec![
+            Segment { flags: 0x02, ..segment(0, true, 0, 0, 0) },
+            Segment { flags: 0x12, ..segment(1, false, 0, 0, 1) },
+            segment(2, true, 1, 14_480, 1),
+            back(40, 14_481, &[]),
+            Segment { lost: true, ..segment(41, true, 14_481, 1448, 1) },
+            segment(42, true, 15_929, 13_032, 1),
+            back(80, 14_481, &[(15_929, 28_961)]),
+            Segment { lost: true, ..segment(281, true, 14_481, 1448, 1) },
+            back(700, 14_481, &[(15_929, 28_961)]),
+            segment(6500, true, u32::MAX, 0, 1),
+        ]
+    }
+
+    #[test]
+    fn a_guest_s_name_becomes_a_part_of_a_file_s_name_or_nothing() {
+        for (name, part) in [
+            ("write", Some("write")),
+            ("natural write, 1% loss", Some("natural-write-1-loss")),
+            ("k=3 mss=1460", Some("k-3-mss-1460")),
+            ("../../etc/passwd", None),
+            ("a/../../b", Some("a-..-..-b")),
+            ("..", None),
+            ("", None),
+            ("größe", Some("gr-e")),
+            ("\u{202e}\n", None),
+        ] {
+            assert_eq!(file_part(name).as_deref(), part, "{name:?}");
+        }
+        assert_eq!(file_part(&"a".repeat(NAME_MAX + 1)), None);
+    }
+
+    #[test]
+    fn every_segment_is_a_row_and_what_is_sent_again_is_marked() {
+        let text = tsv(&stall());
+        let rows: Vec<&str> = text.lines().skip(2).collect();
+        assert_eq!(rows.len(), stall().len());
+        assert_eq!(rows[0], "0.000000\tdata\t0\t0\t0\tSYN\t\t\t");
+        assert_eq!(rows[6], "0.080000\tback\t0\t0\t14481\tACK\t15929-28961\t\t");
+        assert_eq!(rows[7], "0.281000\tdata\t14481\t15929\t1\tACK\t\tyes\tyes");
+        assert_eq!(rows[9], "6.500000\tdata\t-1\t-1\t1\tACK\t\t\t");
+        let columns = |line: &str| line.split('\t').count();
+        assert!(text.lines().skip(1).all(|line| columns(line) == 9), "{text}");
+    }
+
+    #[test]
+    fn the_graph_of_a_stall_is_the_one_that_people_have_looked_at() {
+        let drawn = svg("stall-break  tcp-fragment-stall  write", &stall());
+        assert_eq!(drawn, include_str!("time_line/stall.svg"), "look at it in a browser, and keep it if it is right");
+    }
+
+    fn any_segment() -> impl Strategy<Value = Segment> {
+        let sack = proptest::collection::vec(any::<(u32, u32)>(), 0..5);
+        (any::<u64>(), any::<bool>(), any::<u32>(), any::<u32>(), any::<u32>(), any::<u8>(), sack, any::<bool>())
+            .prop_map(|(at_us, data_way, seq, length, ack, flags, sack, lost)| Segment {
+                at_us,
+                data_way,
+                seq,
+                length,
+                ack,
+                flags,
+                sack,
+                lost,
+            })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(100))]
+
+        #[test]
+        fn hostile_numbers_and_names_make_a_bounded_graph_without_markup_of_theirs(
+            segments in proptest::collection::vec(any_segment(), 0..60),
+            title in "\\PC{0,80}|<script>[&\"'<>]{0,9}",
+        ) {
+            let drawn = svg(&title, &segments);
+            prop_assert!(drawn.len() < 64 * 1024, "{} bytes", drawn.len());
+            prop_assert!(!drawn.contains("NaN") && !drawn.contains("inf") && !drawn.contains("<script"));
+            // What is drawn stays in the picture.
+            for number in drawn.split("x1=\"").skip(1).filter_map(|rest| rest.split('"').next()) {
+                let x: f64 = number.parse().expect("a number");
+                prop_assert!((0.0..=svg::WIDTH).contains(&x), "{x}");
+            }
+            for number in drawn.split("y1=\"").skip(1).filter_map(|rest| rest.split('"').next()) {
+                let y: f64 = number.parse().expect("a number");
+                prop_assert!((0.0..=svg::HEIGHT).contains(&y), "{y}");
+            }
+            prop_assert_eq!(tsv(&segments).lines().count(), segments.len() + 2);
+            let _ = file_part(&title).map(|part| assert!(!part.contains('/') && part.len() <= NAME_MAX));
+        }
+    }
+
+    #[test]
+    fn a_long_time_line_is_thinned_and_says_so_and_keeps_what_was_lost_or_sent_again() {
+        let mut segments: Vec<Segment> = (0..50_000).map(|n| segment(u64::from(n), true, n * 1000, 1000, 1)).collect();
+        segments.push(Segment { lost: true, ..segment(60_000, true, 1000, 1000, 1) });
+        let drawn = svg("long", &segments);
+        assert!(drawn.len() < 400 * 1024, "{} bytes", drawn.len());
+        assert!(drawn.contains("of 50,001 segments are drawn") && drawn.contains("class=\"lost\""));
+    }
+}

@@ -1,0 +1,184 @@
+//! How many cells ended how, whether the controls stood, and the exit code that follows.
+
+use serde::{Deserialize, Serialize};
+
+use super::cell::Cell;
+use crate::words::{Expectation, Outcome};
+
+/// How many cells ended how: the summary line, and the exit code.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tally {
+    /// Cells of kernels that are not affected.
+    pub pass: usize,
+    /// Cells of kernels that are affected.
+    pub fail: usize,
+    /// Cells without a verdict, because something broke.
+    pub error: usize,
+    /// Cells whose question does not apply.
+    pub skip: usize,
+    /// Cells that ended unlike their expectation.
+    pub unexpected: usize,
+    /// Cells whose strong witnesses contradict each other.
+    pub conflicts: usize,
+    /// Unexpected cells that have a verdict: a kernel is not what the matrix says.
+    pub surprises: usize,
+    /// Unexpected skips: the run did not answer what it was asked.
+    pub unexpected_skips: usize,
+    /// Cells with a guest's death that nothing explains.
+    #[serde(default)]
+    pub unexplained: usize,
+    /// Cells of control kernels.
+    #[serde(default)]
+    pub controls: usize,
+    /// Those of them that were judged unlike their truth: no verdict of the run can be trusted.
+    #[serde(default)]
+    pub controls_wrong: usize,
+    /// Those of them that could not be judged: the reproducer was not proven on this run.
+    #[serde(default)]
+    pub controls_unproven: usize,
+}
+
+impl Tally {
+    /// Counts cells.
+    pub fn of<'a>(cells: impl IntoIterator<Item = &'a Cell>) -> Self {
+        let mut tally = Self::default();
+        for cell in cells {
+            match cell.outcome {
+                Outcome::Pass => tally.pass += 1,
+                Outcome::Fail => tally.fail += 1,
+                Outcome::Error => tally.error += 1,
+                Outcome::Skip => tally.skip += 1,
+            }
+            tally.conflicts += usize::from(cell.conflict);
+            tally.unexplained += usize::from(cell.unexplained.is_some());
+            tally.controls += usize::from(cell.control);
+            match cell.control_fault() {
+                Some(ControlFault::Wrong) => tally.controls_wrong += 1,
+                Some(ControlFault::Unproven) => tally.controls_unproven += 1,
+                None => {}
+            }
+            if !cell.expected {
+                tally.unexpected += 1;
+                tally.surprises += usize::from(matches!(cell.outcome, Outcome::Pass | Outcome::Fail));
+                tally.unexpected_skips += usize::from(cell.outcome == Outcome::Skip);
+            }
+        }
+        tally
+    }
+
+    /// The exit code of a run with these cells: 1 where a kernel is not what the matrix says or witnesses contradict
+    /// each other, 3 where something broke (a guest that died without an explanation among it), else 0. A control kernel
+    /// that was judged wrongly, and an unexpected skip, take the run's verdict away: 3, whatever the other cells say.
+    pub fn exit_code(self) -> u8 {
+        if self.controls_wrong > 0 || self.unexpected_skips > 0 {
+            3
+        } else if self.surprises > 0 || self.conflicts > 0 {
+            1
+        } else if self.unexpected > 0 || self.unexplained > 0 {
+            3
+        } else {
+            0
+        }
+    }
+}
+
+/// What is wrong with a control kernel's cell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ControlFault {
+    /// It was judged, or skipped, unlike its truth.
+    Wrong,
+    /// It could not be judged.
+    Unproven,
+}
+
+impl Cell {
+    /// What is wrong with it, where it is a control kernel's and something is.
+    pub fn control_fault(&self) -> Option<ControlFault> {
+        let as_made =
+            self.expected && (self.outcome != Outcome::Skip || self.expect == Expectation::Outcome(Outcome::Skip));
+        match self.outcome {
+            _ if !self.control || as_made => None,
+            Outcome::Error => Some(ControlFault::Unproven),
+            // A skip that the matrix allows for (the kernel is no longer served) says nothing.
+            Outcome::Skip if self.expected => Some(ControlFault::Unproven),
+            _ => Some(ControlFault::Wrong),
+        }
+    }
+
+    /// The fault in a sentence: which control, what was expected, what was found.
+    pub fn control_complaint(&self) -> Option<String> {
+        let under = if self.mitigates { " and mitigated" } else { "" };
+        let what = format!(
+            "control {} {}: expected {}{under}, found {}",
+            self.kernel,
+            self.job(),
+            self.expect.as_str(),
+            self.found()
+        );
+        Some(match self.control_fault()? {
+            ControlFault::Wrong => what,
+            ControlFault::Unproven => format!("{what}: the reproducer was not proven on this run"),
+        })
+    }
+
+    /// What it ended as, with the state where one remains: a fixed kernel that is called fixed-with-defect is judged
+    /// wrongly too.
+    fn found(&self) -> String {
+        let mitigated = self.findings.iter().any(|f| f.mitigated);
+        match (self.outcome, self.state) {
+            (Outcome::Pass, _) if mitigated => "pass (mitigated)".to_owned(),
+            (outcome, Some(state)) => format!("{outcome} ({state})"),
+            (outcome, None) => outcome.to_string(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Question;
+    use super::super::cell::tests::{question, settled};
+    use super::*;
+
+    #[test]
+    fn a_surprise_wins_over_an_error_and_an_unexpected_skip_over_both() {
+        let cell = |how| question("pass").cell(None, settled(how));
+        let code = |cells: &[Cell]| Tally::of(cells).exit_code();
+        assert_eq!(code(&[cell("error"), cell("fail"), cell("pass")]), 1);
+        assert_eq!(code(&[cell("error"), cell("fail"), cell("skip")]), 3);
+        let died = Cell { unexplained: Some("oops".to_owned()), ..cell("pass") };
+        assert_eq!(code(&[cell("pass"), died]), 3);
+        assert_eq!(code(&[]), 0);
+    }
+
+    #[test]
+    fn a_control_that_was_judged_wrongly_takes_every_verdict_away() {
+        let control = |expect, how| Question { control: true, ..question(expect) }.cell(None, settled(how));
+        // expectation, how it was settled, wrong controls, unproven controls, the exit code
+        let table = [
+            ("affected", "fail", 0, 0, 0),
+            ("pass", "pass", 0, 0, 0),
+            ("skip", "skip", 0, 0, 0),
+            ("affected", "pass", 1, 0, 3),
+            ("pass", "fail", 1, 0, 3),
+            ("affected", "skip", 1, 0, 3),
+            ("skip", "pass", 1, 0, 3),
+            ("affected", "error", 0, 1, 3),
+            ("affected", "gone", 0, 1, 0),
+        ];
+        for (expect, how, wrong, unproven, code) in table {
+            let cell = control(expect, how);
+            let tally = Tally::of([&cell]);
+            let counted = (tally.controls, tally.controls_wrong, tally.controls_unproven);
+            assert_eq!(counted, (1, wrong, unproven), "{expect} {how}");
+            assert_eq!(tally.exit_code(), code, "{expect} {how}");
+            assert_eq!(cell.control_complaint().is_some(), wrong + unproven > 0, "{expect} {how}");
+            let other = question(expect).cell(None, settled(how));
+            assert_eq!((Tally::of([&other]).controls, other.control_complaint()), (0, None), "{expect} {how}");
+        }
+        let surprise = question("pass").cell(None, settled("fail"));
+        let cells = [surprise, control("affected", "pass")];
+        assert_eq!(Tally::of(&cells).exit_code(), 3, "before a surprise's 1");
+        let said = cells[1].control_complaint().unwrap_or_default();
+        assert_eq!(said, "control a-kernel a-bug: expected affected, found pass");
+    }
+}

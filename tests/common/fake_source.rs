@@ -1,0 +1,103 @@
+//! A "kernel source" whose Makefile is a few lines of shell, so that a build takes no time. What its compiler does is
+//! told by files beside it: it is copied into the cache, and they are not.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::tiny_kernel::{Act, image};
+
+const MAKEFILE: &str = "\
+VERSION = 6
+PATCHLEVEL = 1
+SUBLEVEL = 7
+
+sources := $(shell cd $(CURDIR) && find net -name '*.c' | sort)
+
+allnoconfig:
+	@mkdir -p $(O) && if [ -e @HERE@/drop ]; then grep -v CONFIG_TUN $(KCONFIG_ALLCONFIG); else cat $(KCONFIG_ALLCONFIG); fi > $(O)/.config
+
+bzImage: $(sources:%.c=$(O)/%.o)
+	@mkdir -p $(O)/arch/x86/boot && cat $(CURDIR)/image $^ $(O)/.config > $(O)/arch/x86/boot/bzImage
+	@cat $^ > $(O)/vmlinux
+
+$(O)/%.o: %.c
+	@echo '  CC      $*.o'
+	@mkdir -p $(@D) && sh $(CURDIR)/compile $< $@ && echo cmd > $(@D)/.$(@F).cmd
+";
+
+/// Writes half an object, does what it is told to, and then writes the whole one.
+const COMPILER: &str = "\
+set -e
+echo half > $2
+echo $(basename $1) >> @HERE@/compiled
+if [ -e @HERE@/hold ] && [ $(basename $1) = b.c ]; then
+  touch @HERE@/reached
+  # Opening a FIFO waits for somebody who writes.
+  cat @HERE@/hold > /dev/null
+fi
+if [ -e @HERE@/broken ]; then echo \"$1:1:1: error: expected a semicolon\" >&2; exit 1; fi
+if [ -e @HERE@/full ]; then dd if=/dev/zero of=$(dirname $2)/fill bs=1M 2>&1; fi
+cat $1 > $2
+";
+
+/// The folder of a fake source; its neighbours tell it what to do.
+pub struct FakeSource {
+    here: PathBuf,
+}
+
+impl FakeSource {
+    /// In `here/linux`, with two files to compile beside `files`.
+    pub fn new(here: &Path, files: &[(&str, &str)]) -> Self {
+        let source = Self { here: here.to_owned() };
+        let told = |text: &str| text.replace("@HERE@", &here.display().to_string());
+        source.write("Makefile", &told(MAKEFILE));
+        source.write("compile", &told(COMPILER));
+        source.write("net/a.c", "whole a\n");
+        source.write("net/b.c", "whole b\n");
+        source.write("arch/x86/Makefile", "");
+        fs::write(source.path().join("image"), image(&[Act::Halt])).expect("a file");
+        for (name, text) in files {
+            source.write(name, text);
+        }
+        source
+    }
+
+    pub fn path(&self) -> PathBuf {
+        self.here.join("linux")
+    }
+
+    pub fn write(&self, name: &str, text: &str) {
+        let path = self.path().join(name);
+        fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");
+        fs::write(path, text).expect("a file");
+    }
+
+    /// Tells the compiler something: `broken`, `full`, `drop`.
+    pub fn tell(&self, what: &str) {
+        fs::write(self.here.join(what), "").expect("a file");
+    }
+
+    /// Takes it back.
+    pub fn untell(&self, what: &str) {
+        fs::remove_file(self.here.join(what)).expect("it was told");
+    }
+
+    /// Has the compiler stop in the middle of b.c, for ever.
+    pub fn hold(&self) {
+        let made = std::process::Command::new("mkfifo").arg(self.here.join("hold")).status().expect("mkfifo");
+        assert!(made.success());
+    }
+
+    /// Whether it has stopped there.
+    pub fn is_held(&self) -> bool {
+        self.here.join("reached").exists()
+    }
+
+    /// What was compiled so far, in order of names.
+    pub fn compiled(&self) -> Vec<String> {
+        let text = fs::read_to_string(self.here.join("compiled")).unwrap_or_default();
+        let mut names: Vec<_> = text.lines().map(str::to_owned).collect();
+        names.sort();
+        names
+    }
+}

@@ -1,0 +1,75 @@
+//! The control kernels: what was built wrong on purpose must be judged so, and what was not must not.
+
+use serde_json::Value;
+
+mod common;
+use common::{Lab, Ran, cell, debian_12};
+
+/// The source lines that images/controls.yaml has.
+const LINES: [&str; 2] = ["6.1", "6.12"];
+
+/// The repository's matrix, with all control kernels built: at once where they are in the user's cache, else in a
+/// quarter of an hour.
+fn lab() -> Lab {
+    let lab = Lab::with_matrix(include_str!("../kernels.yaml"));
+    lab.run(&["controls", "build"]).ends_with(0);
+    lab
+}
+
+/// What a check of a cell showed.
+#[track_caller]
+fn shown<'a>(cell: &'a Value, check: &str) -> &'a Value {
+    let checks = cell["checks"].as_array().expect("checks");
+    let found = checks.iter().find(|c| c["name"] == check);
+    &found.unwrap_or_else(|| panic!("no check {check} in {cell:#}"))["shown"]
+}
+
+#[test]
+fn every_control_kernel_is_judged_as_it_was_made_under_every_profile() {
+    let lab = lab();
+    let (ran, document) = lab.judge(&["--tag", "control", "--profile", "all"]);
+    let cells = document["cells"].as_array().expect("cells");
+    let unexpected: Vec<_> = cells.iter().filter(|cell| cell["expected"] != true).collect();
+    assert!(unexpected.is_empty(), "{unexpected:#?}");
+    ran.ends_with(0);
+    assert!(cells.iter().all(|cell| cell["control"] == true));
+
+    for line in LINES {
+        let judged = |control: &str, bug: &str| cell(&document, &format!("control-{line}-{control}"), bug).clone();
+        // Both words were said of every bug, and each for the reason that the control was made for.
+        for (bug, affected, good) in [
+            ("tcp-fragment-stall", "stall-break", "stock"),
+            ("tcp-fragment-stall", "stall-break-no-counter", "stall-fixed-counter-noisy"),
+            ("tcp-fragment-stall", "stall-half-fix", "stall-never-had"),
+            ("syn-cookie-data-loss", "stock", "syn-cookie-strict"),
+            ("zero-window-user-timeout", "zero-window-break", "stock"),
+        ] {
+            assert_eq!(judged(affected, bug)["outcome"], "fail", "{line} {affected} {bug}");
+            assert_eq!(judged(good, bug)["outcome"], "pass", "{line} {good} {bug}");
+        }
+        // Who tries small send buffers only would have called this kernel good.
+        let slack = judged("stall-half-fix-slack", "tcp-fragment-stall");
+        for (recipe, found) in [("small-sndbuf", "no"), ("mss-1000", "no"), ("shrunk-sndbuf", "yes")] {
+            assert_eq!(shown(&slack, recipe), found, "{line} {recipe}: {slack:#}");
+        }
+        // What lacks one thing is asked about the others.
+        assert_eq!(judged("no-syn-cookies", "syn-cookie-data-loss")["outcome"], "skip");
+        assert_eq!(judged("no-syn-cookies", "tcp-fragment-stall")["outcome"], "pass");
+        assert_eq!(judged("no-packet", "tcp-fragment-stall")["outcome"], "pass");
+        let reason = &judged("no-tun", "tcp-fragment-stall")["reason"];
+        assert!(reason.as_str().is_some_and(|reason| reason.contains("TUN")), "{reason}");
+    }
+}
+
+#[test]
+fn a_control_that_is_judged_wrongly_takes_the_trust_from_the_whole_run() {
+    // A good kernel that is said to be broken stands for a verifier that cannot see the bug.
+    let matrix = debian_12(
+        "    tags: [control]\n    bugs: [tcp-fragment-stall]\n    expect: { tcp-fragment-stall: affected }\n",
+    );
+    let lab = Lab::with_matrix(&matrix);
+    let ran: Ran = lab.run(&["run", "--accel", "tcg"]);
+    ran.ends_with(3);
+    assert!(ran.stdout.contains("cannot be trusted"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("debian-12"), "{}", ran.stdout);
+}

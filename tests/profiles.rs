@@ -1,0 +1,96 @@
+//! Profiles on real boots: a file of sysctls and a kernel command line reach the guest, share boots where they can, and
+//! are asked for by name.
+
+use serde_json::Value;
+
+mod common;
+use common::Lab;
+
+const MATRIX: &str = "
+bugs: [tcp-fragment-stall, syn-cookie-data-loss]
+expect: { syn-cookie-data-loss: fail }
+profiles:
+  - { name: no-sack, sysctl-file: sack.conf, bugs: [tcp-fragment-stall] }
+  - { name: no-ipv6, cmdline: ipv6.disable=1, bugs: [tcp-fragment-stall] }
+  - { name: mistyped, sysctls: { net.ipv4.there_is_no_such_sysctl: 1 }, bugs: [tcp-fragment-stall] }
+kernels:
+  - name: debian-12
+    apt: { package: linux-image-cloud-amd64, suite: bookworm }
+";
+
+fn lab() -> Lab {
+    let lab = Lab::with_matrix(MATRIX);
+    lab.write("sack.conf", "# ours\nnet.ipv4.tcp_sack = 0\nnet.ipv4.conf.*.rp_filter = 2\n");
+    lab
+}
+
+fn judged<'a>(document: &'a Value, job: &str) -> &'a Value {
+    let (bug, profile) = job.split_once('@').unwrap_or((job, "default"));
+    let cells = document["cells"].as_array().unwrap_or_else(|| panic!("no cells in {document}"));
+    let found = cells.iter().find(|c| c["bug"] == bug && c["profile"] == profile);
+    found.unwrap_or_else(|| panic!("no cell {job} in {document:#}"))
+}
+
+#[test]
+fn a_profile_s_settings_reach_the_guest_and_each_command_line_has_a_boot_of_its_own() {
+    let lab = lab();
+    let names = ["default", "no-sack", "no-ipv6", "mistyped"];
+    let args: Vec<&str> = names.iter().flat_map(|name| ["--profile", name]).collect();
+    let (ran, document) = lab.judge(&args);
+    // The profile that cannot be set has no verdict.
+    ran.ends_with(3).says(&["sack.conf:3: net.ipv4.conf.*.rp_filter is not applied: it is a pattern"]);
+
+    let boots = document["kernels"][0]["boots"].as_array().expect("boots");
+    let jobs: Vec<&Value> = boots.iter().map(|boot| &boot["jobs"]).collect();
+    let shared = serde_json::json!([
+        "tcp-fragment-stall",
+        "syn-cookie-data-loss",
+        "tcp-fragment-stall@no-sack",
+        "tcp-fragment-stall@mistyped"
+    ]);
+    assert_eq!(jobs, [&shared, &serde_json::json!(["tcp-fragment-stall@no-ipv6"])]);
+    let console = |boot: &str| {
+        let path = lab.result(&format!("debian-12/{boot}/console.log"));
+        String::from_utf8_lossy(&std::fs::read(path).expect("a console")).into_owned()
+    };
+    assert!(!console("boot-1").contains("ipv6.disable=1") && console("boot-2").contains("ipv6.disable=1"));
+
+    let outcome = |job: &str| judged(&document, job)["outcome"].clone();
+    for job in ["tcp-fragment-stall", "tcp-fragment-stall@no-sack", "tcp-fragment-stall@no-ipv6"] {
+        assert_eq!(outcome(job), "pass", "{:#}", judged(&document, job));
+        assert!(lab.result(&format!("debian-12/{job}/ledger.json")).is_file(), "{job}");
+    }
+    assert_eq!(outcome("syn-cookie-data-loss"), "fail");
+    let mistyped = judged(&document, "tcp-fragment-stall@mistyped");
+    let reason = mistyped["reason"].as_str().unwrap_or_default();
+    assert!(mistyped["outcome"] == "error" && reason.contains("net.ipv4.there_is_no_such_sysctl"), "{mistyped:#}");
+
+    // The kernel itself shows that the file was applied: its SYN-ACK's options are MSS 1460, two no-operations and
+    // SACK-permitted (RFC 2018, section 2), or no SACK-permitted.
+    let permitted = [0x02, 0x04, 0x05, 0xb4, 0x01, 0x01, 0x04, 0x02];
+    let permits = |job: &str| {
+        let wire = std::fs::read(lab.result(&format!("debian-12/{job}/wire.pcapng"))).expect("a capture");
+        wire.windows(permitted.len()).any(|bytes| bytes == permitted)
+    };
+    assert!(permits("tcp-fragment-stall") && permits("tcp-fragment-stall@no-ipv6"));
+    assert!(!permits("tcp-fragment-stall@no-sack"));
+
+    let replayed = lab.run(&["replay", "latest", "debian-12", "--boot", "2", "--format", "json", "--accel", "tcg"]);
+    replayed.ends_with(0);
+    let again: Value = serde_json::from_str(&replayed.stdout).expect("JSON");
+    assert_eq!(again["cells"].as_array().map(Vec::len), Some(1), "{again:#}");
+    assert_eq!(judged(&again, "tcp-fragment-stall@no-ipv6")["outcome"], "pass");
+}
+
+#[test]
+fn an_unknown_profile_and_a_broken_file_are_told_before_anything_boots() {
+    let lab = lab();
+    let unknown = lab.run(&["run", "--profile", "no-sak"]);
+    unknown.ends_with(2).says(&["no profile `no-sak`", "did you mean `no-sack`?", "`syn-cookies-off`"]);
+    lab.write("sack.conf", "net.ipv4.tcp_sack\n");
+    let broken = lab.run(&["run", "--profile", "no-sack"]);
+    broken.ends_with(2).says(&["sack.conf:1:1: `net.ipv4.tcp_sack` is no setting: expected `name = value`"]);
+    let nothing = lab.run(&["run", "--profile", "no-ipv6", "--bug", "syn-cookie-data-loss"]);
+    nothing.ends_with(2).says(&["nothing to run"]);
+    assert!(!lab.path("results").exists());
+}
