@@ -18,7 +18,7 @@ use std::time::Instant;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::judging::{conclude, disagreement};
-use crate::protocol::{Check, Conclusion, Role};
+use crate::protocol::{Check, Conclusion, Mutation, Role};
 use crate::reproducer::{CAPTURE_ROOM, Context, Findings, Reproducer};
 use crate::sut::counters::Snapshot;
 use crate::sut::socket::Listener;
@@ -28,7 +28,7 @@ use crate::wire::packet::Flags;
 use crate::wire::peer::{Offer, Peer};
 use crate::wire::{AT_ONCE, Tried as _, Wire, WireError};
 use burst::{Burst, SOMAXCONN};
-use judge::{Cookies, Ending, Family, Seen, Trial, Tried};
+use judge::{Cookies, Ending, Family, Seen, Taken, Trial, Tried};
 
 /// The reproducer.
 pub const REPRODUCER: Reproducer =
@@ -115,6 +115,13 @@ fn in_namespace<T: Send>(
     })
 }
 
+impl Trial {
+    /// The mutation of its surroundings. Controls are spared: recipes have to notice a fault by themselves.
+    fn mutation(&self, context: &Context) -> Option<Mutation> {
+        context.mutation.filter(|_| self.cookies == Cookies::Sent && self.k > 0)
+    }
+}
+
 fn try_all(context: &Context, wire: &mut Wire, families: &[Family]) -> Vec<Tried> {
     let mut tried = Vec::new();
     let mut counters = Snapshot::take();
@@ -123,6 +130,7 @@ fn try_all(context: &Context, wire: &mut Wire, families: &[Family]) -> Vec<Tried
         let name = trial.name();
         context.waiting("connection", &name);
         wire.begin(&name);
+        wire.mutate(trial.mutation(context));
         let seen = match (&ipv6, trial.family) {
             (Err(error), Family::V6) => Err(error.to_string()),
             _ => {
@@ -150,7 +158,7 @@ fn try_one(
     };
     // A listening socket of its own, so that what one trial leaves behind is not another's.
     let server = SocketAddr::new(server, 3400 + number);
-    let listener = Listener::new(server, None)?;
+    let listener = Listener::new(server, None)?.mutated(wire.mutation());
     let isn = 1_000_000 * (u32::from(number) + 1);
     let mut peer = Peer::new(SocketAddr::new(client, 40000 + number), server, isn);
     peer.open(wire, Offer { mss: trial.mss, window: 65535, window_scale: None, sack_ok: false })?;
@@ -161,30 +169,48 @@ fn try_one(
     // The ACK that ends the handshake is lost, and so are the first k bytes.
     let late = MESSAGE.get(trial.k as usize..).unwrap_or_default();
     peer.send_at(wire, trial.k, Flags::PSH, late)?;
-    let ending = match first_answer(wire, &peer, &listener)? {
-        Answer::Refused => Ending::Refused,
+    let (ending, taken) = match first_answer(wire, &peer, &listener)? {
         Answer::Accepted => {
-            let connection = listener.accept()?;
             // The client sends again what was not acknowledged, and closes.
-            if trial.k > 0 {
-                peer.send_at(wire, 0, Flags::PSH, &MESSAGE[..trial.k as usize])?;
-            }
-            let length = MESSAGE.len() as u32;
-            peer.send_at(wire, length, Flags::FIN, &[])?;
-            let data = connection.read_to_end(MESSAGE.len() + 1)?;
-            // Nobody is left on the client's side to answer the server's FIN.
-            peer.send_at(wire, length + 1, Flags::RST, &[])?;
-            Ending::Read(data)
+            let again = &MESSAGE[..trial.k as usize];
+            let taken = take(wire, &peer, &listener, again)?;
+            (Ending::Read(taken.data.clone()), Some(taken))
         }
+        // A cookie is not spent by what was refused: with its data whole it has to be good, or the refusal says nothing.
+        Answer::Refused if trial.cookies == Cookies::Sent => {
+            peer.send_at(wire, 0, Flags::PSH, MESSAGE)?;
+            let taken = match first_answer(wire, &peer, &listener)? {
+                Answer::Accepted => Some(take(wire, &peer, &listener, &[])?),
+                Answer::Refused => None,
+            };
+            (Ending::Refused, taken)
+        }
+        Answer::Refused => (Ending::Refused, None),
     };
     let (before, after) = (std::mem::replace(counters, Snapshot::take()), &*counters);
     let grown = |name| after.tcp_ext_since(&before, name);
     Ok(Seen {
         ending,
+        taken,
         sent: grown("SyncookiesSent"),
         received: grown("SyncookiesRecv"),
         failed: grown("SyncookiesFailed"),
     })
+}
+
+/// Accepts the connection, lets the client say the rest and close, and reads everything.
+fn take(wire: &mut Wire, peer: &Peer, listener: &Listener, rest: &[u8]) -> Result<Taken, WireError> {
+    let connection = listener.accept()?;
+    let snd_mss = connection.tcp_info()?.snd_mss;
+    if !rest.is_empty() {
+        peer.send_at(wire, 0, Flags::PSH, rest)?;
+    }
+    let length = MESSAGE.len() as u32;
+    peer.send_at(wire, length, Flags::FIN, &[])?;
+    let data = connection.read_to_end(MESSAGE.len() + 1)?;
+    // Nobody is left on the client's side to answer the server's FIN.
+    peer.send_at(wire, length + 1, Flags::RST, &[])?;
+    Ok(Taken { data, snd_mss })
 }
 
 fn set_cookies(value: &str) -> Result<(), WireError> {

@@ -13,13 +13,10 @@ mod script;
 mod transfer;
 mod watch;
 
-use std::thread;
-
-use crate::judging::{conclude, disagreement};
-use crate::protocol::{Check, Conclusion, Packet, Segment, Shown};
-use crate::reproducer::{CAPTURE_ROOM, Context, Findings, Reproducer};
-use crate::wire::Wire;
-use crate::wire::capture::Capture;
+use crate::protocol::{Check, Conclusion, Role, Segment, Shown};
+use crate::reproducer::{Context, Findings, Reproducer};
+use crate::side_by_side::{self, Recipe};
+use crate::wire::{Wire, WireError};
 use judge::Seen;
 use script::{RECIPES, SYSTEM_BUFFER, Script};
 use transfer::{TRANSFERS, Transfer};
@@ -29,44 +26,19 @@ pub const REPRODUCER: Reproducer = Reproducer { bug: "tcp-fragment-stall", needs
 
 fn run(context: &Context) -> Findings {
     let recipes: Vec<&Script> = RECIPES.iter().chain(sets_wmem(context).then_some(&SYSTEM_BUFFER)).collect();
-    let performed = side_by_side(context, &recipes, |context, net, script| perform(context, net, script));
-    let (mut checks, mut packets, mut packets_cut) = (Vec::new(), Vec::new(), false);
-    for Performed { check, packets: (seen, cut) } in performed {
-        checks.push(check);
-        packets.extend(seen);
-        packets_cut |= cut;
-    }
-    packets.sort_by_key(|p| p.at_us);
+    let mut performed = side_by_side::perform(context, &recipes);
     let mut time_lines = Vec::new();
     if context.natural {
-        for (check, segments) in side_by_side(context, &TRANSFERS, transfer) {
+        for (check, segments) in side_by_side::each(context, &TRANSFERS, transfer) {
             time_lines.push((check.name.clone(), segments));
-            checks.push(check);
+            performed.checks.push(check);
         }
     }
-    let (conclusion, deciding) = conclude(&checks);
-    let why = match (conclusion, deciding.as_slice()) {
-        (_, []) => "no check could be made".to_owned(),
-        // A stall of one connection is the finding; a pass stands on all recipes.
-        (Conclusion::Affected, [first, ..]) => format!("{}: {}{}", first.name, first.why, mitigation(&checks)),
-        (_, all) => {
-            let told: Vec<_> = all.iter().map(|c| format!("{}: {}", c.name, c.why)).collect();
-            format!("{}{}", disagreement(all).unwrap_or_default(), told.join("; "))
-        }
-    };
-    Findings { conclusion, why, checks, packets, packets_cut, time_lines }
-}
-
-/// Does something with each of a list: side by side, each in a namespace of its own, so that the counters are its
-/// own too; or one after another, on networks of their own, where there are no namespaces.
-fn side_by_side<T: Sync, R: Send>(context: &Context, list: &[T], what: fn(&Context, u8, &T) -> R) -> Vec<R> {
-    if !context.own_namespace {
-        return (0..).zip(list).map(|(net, one)| what(context, net, one)).collect();
+    let mut findings = performed.conclude();
+    if findings.conclusion == Conclusion::Affected {
+        findings.why += &mitigation(&findings.checks);
     }
-    thread::scope(|scope| {
-        let threads: Vec<_> = list.iter().map(|one| scope.spawn(move || what(context, 0, one))).collect();
-        threads.into_iter().map(|t| t.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
-    })
+    Findings { time_lines, ..findings }
 }
 
 /// Carries one transfer of the natural road out.
@@ -102,25 +74,22 @@ fn mitigation(checks: &[Check]) -> String {
     )
 }
 
-struct Performed {
-    check: Check,
-    packets: (Vec<Packet>, bool),
-}
+impl Recipe for Script {
+    type Seen = Seen;
 
-/// Performs one recipe on a wire of its own.
-fn perform(context: &Context, net: u8, script: &Script) -> Performed {
-    let judged = |seen: Result<Seen, String>| judge::judge(script.name, script.role, script.slack, &seen);
-    let capture = Capture::new(context.started, CAPTURE_ROOM / RECIPES.len());
-    let entered = if context.own_namespace { context.enter_namespace() } else { Ok(()) };
-    let wire = entered.and_then(|()| Wire::new(net, capture).map_err(|error| error.to_string()));
-    let performed = match wire {
-        Ok(mut wire) => {
-            wire.begin(script.name);
-            let seen = script.perform(context, &mut wire).map_err(|error| error.to_string());
-            Performed { check: judged(seen), packets: wire.into_packets() }
-        }
-        Err(error) => Performed { check: judged(Err(error)), packets: (Vec::new(), false) },
-    };
-    context.ended(script.name);
-    performed
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn role(&self) -> Role {
+        self.role
+    }
+
+    fn perform(&self, context: &Context, wire: &mut Wire) -> Result<Seen, WireError> {
+        self.carry_out(context, wire)
+    }
+
+    fn judge(&self, seen: &Result<Seen, String>) -> Check {
+        judge::judge(self.name, self.role, self.slack, seen)
+    }
 }

@@ -80,6 +80,7 @@ fn connections(context: &Context, trials: &[Trial], value: Option<&str>) -> (Vec
         let mut tried = Vec::new();
         for (number, &trial) in (0..).zip(trials) {
             wire.begin(&trial.name());
+            wire.mutate(trial.mutation(context));
             let value = value.unwrap_or(trial.cookies.sysctl());
             let seen = try_one(&mut wire, &mut counters, &trial, number, value).map_err(|error| error.to_string());
             tried.push((trial, seen));
@@ -183,7 +184,9 @@ mod tests {
 
     fn one(trial: Trial, ending: Ending, cookies: i64) -> Tried {
         let counted = Some(cookies);
-        (trial, Ok(judge::Seen { ending, sent: counted, received: counted, failed: Some(0) }))
+        let data = if let Ending::Read(data) = &ending { data.clone() } else { MESSAGE.to_vec() };
+        let taken = Some(judge::Taken { data, snd_mss: trial.mss.into() });
+        (trial, Ok(judge::Seen { ending, taken, sent: counted, received: counted, failed: Some(0) }))
     }
 
     fn all(strict: bool, burst: Result<Seen, String>) -> All {

@@ -182,7 +182,16 @@ mod tests {
             let seen = Seen {
                 seed: 1,
                 memory: Memory { sndbuf: 8192, outq: 20_000, wmem_queued: Some(22_680) },
-                info: TcpInfo { retransmits: 3, backoff: 3, rto_us: 1_600_000, snd_mss: 1448, unacked: 9 },
+                info: TcpInfo {
+                    established: true,
+                    probes: 0,
+                    total_retrans: 0,
+                    retransmits: 3,
+                    backoff: 3,
+                    rto_us: 1_600_000,
+                    snd_mss: 1448,
+                    unacked: 9,
+                },
                 gso: Some(true),
                 written: 60_000,
                 received: 40_000,

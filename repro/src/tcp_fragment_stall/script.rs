@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::judge::{Seen, TIMEOUTS};
-use super::watch::{INITIAL_RTO, Sent, watch};
+use super::watch::{Account, INITIAL_RTO, Sent, watch};
 use crate::protocol::Role;
 use crate::reproducer::Context;
 use crate::sut::counters;
@@ -125,7 +125,7 @@ impl Script {
     ///
     /// # Errors
     /// Where the wire or the kernel does something else than the recipe needs; that is no verdict.
-    pub fn perform(&self, context: &Context, wire: &mut Wire) -> Result<Seen, WireError> {
+    pub fn carry_out(&self, context: &Context, wire: &mut Wire) -> Result<Seen, WireError> {
         for connection in 1..=CONNECTIONS {
             if let Some(seen) = self.try_connection(context, wire, connection)? {
                 return Ok(seen);
@@ -147,7 +147,7 @@ impl Script {
         peer.window = WINDOW;
         peer.acknowledge(wire)?;
         let connection = listener.accept()?;
-        let mut sent = Sent { frontier: peer.ack, again: false };
+        let mut sent = Sent::until(peer.ack);
 
         context.waiting(self.name, "the first data");
         self.deliver_first(wire, &mut peer, &connection, &mut sent)?;
@@ -167,11 +167,14 @@ impl Script {
             self.wait_for_acknowledgement(wire, &peer, &connection, &mut sent, expected)?;
         }
         let memory = connection.memory()?;
-        let info = connection.tcp_info()?;
+        let (info, account) = (connection.tcp_info()?, Account::take(&connection)?);
         context.waiting(self.name, "a retransmission, or three timeouts without one");
         let slow = Duration::from_micros(info.rto_us.into()) > SLOW_RTO && number < CONNECTIONS;
-        let course =
-            if sent.again || slow { None } else { watch(wire, &peer, &connection, &mut sent, lost_at, info.rto_us)? };
+        let course = if sent.again > 0 || slow {
+            None
+        } else {
+            watch(wire, &peer, &connection, &mut sent, lost_at, account, info.rto_us)?
+        };
         let Some(course) = course else {
             wire.send(&peer.segment(Flags::RST))?;
             return Ok(None);
