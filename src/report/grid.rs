@@ -156,6 +156,8 @@ pub(super) fn grid(text: &mut String, document: &MatrixDocument, style: Style) {
         let _ = write!(text, "{:kernel$}  {:release$}", fit(&row.label, kernel), fit(&row.release, release));
         for (index, width) in widths.iter().enumerate() {
             let colour = row.cells.get(index).copied().flatten().map_or(DIM, colour);
+            // Nothing follows the last cell of a profile's row.
+            let width = if row.seconds.is_empty() && index + 1 == widths.len() { 0 } else { *width };
             let _ = write!(text, "  {colour}{:width$}{colour:#}", cell_word(row, index, say));
         }
         let line = format!("  {:>seconds$}", row.seconds);

@@ -47,7 +47,7 @@ pub fn table(document: &MatrixDocument, folder: Option<&Path>, style: Style) -> 
     let mut text = String::new();
     distrust(&mut text, document, style);
     grid(&mut text, document, style);
-    for alike in alike(conflicts_first(&document.cells)) {
+    for alike in alike(told(document)) {
         reasons(&mut text, &alike, style);
     }
     boots(&mut text, document, style);
@@ -81,9 +81,12 @@ fn indented(text: &mut String, what: &str, style: Style) {
     }
 }
 
-fn conflicts_first(cells: &[Cell]) -> Vec<&Cell> {
-    let is_told = |c: &&Cell| c.outcome != Outcome::Pass || !c.expected || c.conflict || natural(c).next().is_some();
-    let mut cells: Vec<&Cell> = cells.iter().filter(is_told).collect();
+/// The cells that have a paragraph: whatever is no plain pass, and what the natural road showed where it was asked for.
+/// Conflicts come first.
+fn told(document: &MatrixDocument) -> Vec<&Cell> {
+    let shown = |cell: &Cell| document.run.natural && natural(cell).next().is_some();
+    let is_told = |c: &&Cell| c.outcome != Outcome::Pass || !c.expected || c.conflict || shown(c);
+    let mut cells: Vec<&Cell> = document.cells.iter().filter(is_told).collect();
     // A stable sort: within a group the matrix's order stays.
     cells.sort_by_key(|c| (!c.conflict, c.expected));
     cells
@@ -173,7 +176,7 @@ fn boots(text: &mut String, document: &MatrixDocument, style: Style) {
 
 fn footer(document: &MatrixDocument, folder: Option<&Path>) -> Vec<String> {
     let mut lines = Vec::new();
-    if !conflicts_first(&document.cells).is_empty() {
+    if !told(document).is_empty() {
         lines.push(String::new());
     }
     if !document.run.finished {

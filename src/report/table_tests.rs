@@ -195,6 +195,9 @@ fn what_the_natural_road_showed_is_told_of_a_pass_too() {
     let settled = Settled::Findings(Ledger { findings: vec![not_affected] });
     let mut cell = cell("a", "one", "pass", settled);
     cell.checks.push(natural);
-    let text = plain(&document(vec![cell], true), 100);
+    let mut document = document(vec![cell], true);
+    assert!(!plain(&document, 100).contains("natural"), "nobody asked");
+    document.run.natural = true;
+    let text = plain(&document, 100);
     assert!(text.contains("a  one  pass\n  runtime: retransmitted\n  natural write: finished after 1.2 s"), "{text}");
 }

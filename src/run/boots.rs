@@ -324,3 +324,7 @@ async fn watch(lab: &Lab, id: &BootId, recording: Recording, spec: GuestSpec, ev
     };
     vm::boot(&lab.qemu, &lab.shim, &spec, &deadlines, &mut observe).await
 }
+
+#[cfg(test)]
+#[path = "boots_tests.rs"]
+mod tests;

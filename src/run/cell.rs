@@ -243,6 +243,9 @@ pub(super) mod tests {
             ("fixed", true, "pass", Outcome::Pass, true, 0),
             ("fixed", true, "mitigated", Outcome::Pass, false, 1),
             ("pass", true, "pass", Outcome::Pass, true, 0),
+            // An outcome is the cell's, under its profile; only a state speaks of the kernel itself.
+            ("pass", true, "mitigated", Outcome::Pass, true, 0),
+            ("never-had", false, "mitigated", Outcome::Pass, false, 1),
             ("pass", true, "fail", Outcome::Fail, false, 1),
             ("skip", true, "skip", Outcome::Skip, true, 0),
             ("fail", false, "fail", Outcome::Fail, true, 0),

@@ -179,7 +179,9 @@ impl Plot {
     fn bar(&self, out: &mut String, class: &str, at_us: u64, from: i64, to: i64) {
         let x = self.time.at(seconds(at_us));
         let bottom = self.bytes.at(from as f64);
-        let top = self.bytes.at(to as f64).min(bottom - 2.0);
+        // What is sent again is short as a rule, and what matters.
+        let least = if class == "again" { 6.0 } else { 2.0 };
+        let top = self.bytes.at(to as f64).min(bottom - least);
         let _ =
             writeln!(out, "<line class=\"{class}\" x1=\"{x:.1}\" y1=\"{bottom:.1}\" x2=\"{x:.1}\" y2=\"{top:.1}\"/>");
     }

@@ -1,0 +1,102 @@
+use std::path::Path;
+
+use super::*;
+use crate::matrix::parse;
+
+fn matrix(text: &str, path: &Path) -> Matrix {
+    parse(text, path, &Bugs::built_in()).unwrap_or_else(|problems| panic!("expected a matrix:\n{problems}"))
+}
+
+fn choose(matrix: &Matrix, names: &[&str]) -> Result<Vec<Profile>, BadProfiles> {
+    let names: Vec<ProfileName> = names.iter().filter_map(|name| name.parse().ok()).collect();
+    matrix.choose_profiles(&Bugs::built_in(), &names)
+}
+
+const MATRIX: &str = "
+profiles:
+  - { name: no-sack, sysctls: { net.ipv4.tcp_sack: 0 }, bugs: [tcp-fragment-stall] }
+  - { name: quiet, cmdline: ipv6.disable=1 }
+kernels:
+  - { name: a, tree: linux }
+";
+
+#[test]
+fn exactly_the_named_profiles_are_chosen_in_the_order_of_dossiers_and_matrix() {
+    let matrix = matrix(MATRIX, Path::new("m.yaml"));
+    for (names, expected) in [
+        (&[][..], "default"),
+        (&["no-sack"], "no-sack"),
+        (&["quiet", "default", "syn-cookies-off", "quiet"], "default syn-cookies-off quiet"),
+        (&["all"], "default large-send-buffers syn-cookies-off large-queues no-sack quiet"),
+    ] {
+        let chosen = choose(&matrix, names).expect("profiles");
+        let chosen: Vec<&str> = chosen.iter().map(|p| p.name.as_str()).collect();
+        assert_eq!(chosen.join(" "), expected, "{names:?}");
+    }
+}
+
+#[test]
+fn an_unknown_profile_is_told_with_what_there_is() {
+    let matrix = matrix(MATRIX, Path::new("m.yaml"));
+    let said = choose(&matrix, &["no-sak", "x"]).expect_err("unknown").to_string();
+    assert!(said.contains("no profile `no-sak` in m.yaml or a bug's dossier: expected `default`, "), "{said}");
+    assert!(said.contains("did you mean `no-sack`?") && said.lines().count() == 2, "{said}");
+}
+
+#[test]
+fn a_profile_without_a_bug_to_judge_is_left_out_and_none_left_is_an_error() {
+    let own = MATRIX.replace("tree: linux", "tree: linux, bugs: [syn-cookie-data-loss]");
+    let matrix = matrix(&own, Path::new("m.yaml"));
+    let names = |chosen: Vec<Profile>| chosen.iter().map(|p| p.name.to_string()).collect::<Vec<_>>().join(" ");
+    assert_eq!(names(choose(&matrix, &["no-sack", "quiet"]).expect("one")), "quiet");
+    let said = choose(&matrix, &["no-sack"]).expect_err("nothing").to_string();
+    assert!(said.starts_with("nothing to run"), "{said}");
+}
+
+#[test]
+fn files_are_read_when_the_profile_is_chosen_and_its_own_sysctls_go_before_them() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let text = "
+profiles:
+  - { name: ours, sysctl-file: [a.conf, b.conf], sysctls: { net.core.somaxconn: 3 } }
+kernels: [{ name: a, tree: linux }]
+";
+    let matrix = matrix(text, &folder.path().join("m.yaml"));
+    assert!(choose(&matrix, &[]).is_ok(), "files of a profile that was not chosen are not needed");
+    let said = choose(&matrix, &["ours"]).expect_err("no file").to_string();
+    assert!(said.contains("a.conf: the sysctls of profile `ours` cannot be read: No such file"), "{said}");
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).expect("a file");
+    write("a.conf", "net.ipv4.tcp_sack = 1\nnet.core.somaxconn = 1\n");
+    write("b.conf", "net.ipv4.tcp_sack 0\n");
+    let said = choose(&matrix, &["ours"]).expect_err("a mistake").to_string();
+    assert!(said.contains("b.conf:1:1: `net.ipv4.tcp_sack 0` is no setting"), "{said}");
+    write("b.conf", "net.ipv4.tcp_sack = 0\nkernel.panic = 1\n");
+    let chosen = choose(&matrix, &["ours"]).expect("a profile").remove(0);
+    let expected = [("net.core.somaxconn", "3"), ("net.ipv4.tcp_sack", "0")];
+    assert_eq!(chosen.sysctls, expected.map(|(n, v)| (n.to_owned(), v.to_owned())).into());
+    assert_eq!(chosen.left_out.iter().map(|l| l.name.as_str()).collect::<Vec<_>>(), ["kernel.panic"]);
+}
+
+#[test]
+fn two_command_lines_that_are_too_long_together_are_refused() {
+    let long = "a".repeat(fields::CMDLINE_MAX / 2 + 1);
+    let text =
+        format!("profiles: [{{ name: p, cmdline: {long} }}]\nkernels: [{{ name: a, tree: l, cmdline: {long} }}]");
+    let matrix = matrix(&text, Path::new("m.yaml"));
+    let said = choose(&matrix, &["p"]).expect_err("too long").to_string();
+    assert!(said.contains("of kernel `a` and of profile `p` take 1027 bytes together"), "{said}");
+}
+
+#[test]
+fn every_dossier_s_mitigation_is_a_profile_for_its_bug() {
+    for profile in Bugs::built_in().profiles() {
+        assert_eq!(profile.bugs.len(), 1, "{}", profile.name);
+        assert!(profile.says.is_some_and(|says| says.ends_with('.')), "{}", profile.name);
+        assert!(profile.mitigates.iter().all(|bug| profile.bugs.contains(bug)));
+        for (name, value) in &profile.sysctls {
+            assert_eq!(sysctl::name(name).as_deref(), Ok(name.as_str()));
+            assert_eq!(sysctl::value(value).as_deref(), Ok(value.as_str()));
+        }
+        assert!(!profile.sysctls.is_empty() && !profile.name.is_default(), "{}", profile.name);
+    }
+}

@@ -1,0 +1,68 @@
+
+use std::time::Duration;
+
+use backproof_repro::protocol::TimeLine;
+
+use super::*;
+use crate::matrix::Bugs;
+use crate::vm::{Finished, Stage};
+
+fn profile(name: &str, cmdline: Option<&str>) -> Profile {
+    let name = name.parse().expect("a name");
+    Profile { name, cmdline: cmdline.map(str::to_owned), ..Profile::default_for(Vec::new()) }
+}
+
+#[test]
+fn trials_share_a_boot_unless_their_command_lines_differ() {
+    let bugs = Bugs::built_in();
+    let profiles = [
+        profile("default", None),
+        profile("quiet", Some("quiet")),
+        profile("sysctls", None),
+        profile("also-quiet", Some("quiet")),
+        profile("loud", Some("debug")),
+    ];
+    let bug = bugs.iter().next().expect("a bug");
+    let trials: Vec<Trial> = profiles.iter().map(|profile| Trial { bug, profile }).collect();
+    let names = |group: &Vec<Trial>| group.iter().map(|t| t.profile.name.to_string()).collect::<Vec<_>>().join(" ");
+    let groups: Vec<String> = by_cmdline(&trials).iter().map(names).collect();
+    assert_eq!(groups, ["default sysctls", "quiet also-quiet", "loud"]);
+}
+
+#[test]
+fn a_job_has_its_profile_s_sysctls_and_more_time_on_the_natural_road() {
+    let bugs = Bugs::built_in();
+    let bug = bugs.iter().next().expect("a bug");
+    let mut tuned = profile("tuned", None);
+    tuned.sysctls.insert("net.ipv4.tcp_sack".to_owned(), "0".to_owned());
+    let job = |natural| Trial { bug, profile: &tuned }.job(natural);
+    assert_eq!((job(false).id, job(false).bug), (format!("{}@tuned", bug.id), bug.id.to_string()));
+    assert_eq!((job(true).natural, &job(true).sysctls), (true, &tuned.sysctls));
+    assert!(job(true).deadline_ms > job(false).deadline_ms);
+}
+
+#[test]
+fn a_guest_cannot_fill_the_memory_with_time_lines() {
+    let segment = Segment { at_us: 0, data_way: true, seq: 0, length: 1, ack: 0, flags: 0, sack: vec![], lost: false };
+    // A line that packs well: a guest could send thousands of these.
+    let many = vec![segment; 1500];
+    let line = |name: usize| Message::TimeLine(TimeLine::pack("a-bug", &format!("line-{name}"), &many).expect("packs"));
+    let messages: Vec<Message> = (0..200).map(|n| line(n % (2 * MAX_TIME_LINES))).collect();
+    let boot = Boot {
+        accel: Accel::Tcg,
+        stage: Stage::Started,
+        banner: None,
+        messages,
+        running: Vec::new(),
+        end: Ok(Finished { reports: 0 }),
+        warnings: Vec::new(),
+        wall: Duration::ZERO,
+        cpu: None,
+    };
+    let end = BootEnd::of(&boot);
+    let lines = &end.seen.get("a-bug").expect("time lines").time_lines;
+    assert_eq!(lines.len(), MAX_TIME_LINES);
+    let kept: usize = lines.values().map(Vec::len).sum();
+    assert!((MAX_SEGMENTS..MAX_SEGMENTS + 2 * 1500).contains(&kept), "{kept}");
+    assert!(end.notes.iter().any(|note| note.starts_with("time lines were cut")), "{:?}", end.notes);
+}
