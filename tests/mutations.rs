@@ -114,8 +114,7 @@ async fn judge(subject: &Subject) -> Boot {
         image: subject.image.clone(),
         initramfs: guest::initramfs(&plan, &subject.modules).expect("an initramfs"),
         jobs,
-        // On a busy host the kernel's own test of its timer fails under emulation, and it panics.
-        cmdline_extra: Some("no_timer_check".to_owned()),
+        cmdline_extra: None,
         machine: MachineType::Q35,
         memory_mib: 256,
         cpus: 1,

@@ -1,4 +1,4 @@
-//! The wall clock, and how to make it jump.
+//! The kernel's clocks: the tick that its timeouts go by, and the wall clock, which can be made to jump.
 
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::{self, JoinHandle};
@@ -6,6 +6,22 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rustix::io::Errno;
 use rustix::time::{ClockId, Timespec, clock_settime};
+
+/// Milliseconds by the kernel's own tick (`jiffies`), from some moment on, in steps of 10.
+///
+/// TCP's timeouts go by it. Until a guest's kernel trusts its clock, which takes it seconds, ticks that a busy host
+/// swallowed are missing, and then are all made up at once: what is measured by CLOCK_MONOTONIC says nothing about
+/// them.
+pub fn tick_ms() -> u64 {
+    // times(2) counts in USER_HZ, which is 100 on x86 whatever HZ is (include/asm-generic/param.h).
+    const MS_A_TICK: u64 = 10;
+    // SAFETY: times(2) writes one struct tms, of plain numbers. No library has it.
+    let ticks = unsafe {
+        let mut tms: libc::tms = std::mem::zeroed();
+        libc::times(&raw mut tms)
+    };
+    u64::try_from(ticks).unwrap_or(0) * MS_A_TICK
+}
 
 /// How far it jumps.
 const JUMP: Duration = Duration::from_secs(5 * 3600);
@@ -61,4 +77,19 @@ impl Jumping {
 fn set(since_epoch: Duration) -> Result<(), Errno> {
     let time = Timespec { tv_sec: since_epoch.as_secs() as i64, tv_nsec: i64::from(since_epoch.subsec_nanos()) };
     clock_settime(ClockId::Realtime, time)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tick_goes_on_as_fast_as_any_clock_of_a_quiet_machine() {
+        let (tick, clock) = (tick_ms(), Instant::now());
+        while tick_ms() < tick + 100 {
+            thread::yield_now();
+            assert!(clock.elapsed() < Duration::from_secs(20), "the tick stands still");
+        }
+        assert!(clock.elapsed() >= Duration::from_millis(80), "{:?}", clock.elapsed());
+    }
 }

@@ -59,7 +59,7 @@ pub fn run(context: &Context) -> Findings {
         packets_cut |= cut;
         tried.into_iter().next()
     });
-    let (conclusion, why, checks) = judge(&All { without, overflow, burst: seen, single });
+    let (conclusion, why, checks) = conclude(&All { without, overflow, burst: seen, single });
     Findings { conclusion, why, checks, packets, packets_cut, time_lines: Vec::new() }
 }
 
@@ -94,7 +94,8 @@ fn connections(context: &Context, trials: &[Trial], value: Option<&str>) -> (Vec
     }
 }
 
-fn judge(all: &All) -> (Conclusion, String, Vec<Check>) {
+/// The checks, and what they say together.
+fn conclude(all: &All) -> (Conclusion, String, Vec<Check>) {
     let mut checks = judge::judge(&all.without);
     let mut has_bug = false;
     for check in &mut checks {
@@ -214,10 +215,10 @@ mod tests {
             (true, &[Served, Waiting], Some(9), Error),
             (true, &[Served, LOST], Some(9), Affected),
         ] {
-            let (found, why, _) = judge(&all(strict, seen(outcomes, sent)));
+            let (found, why, _) = conclude(&all(strict, seen(outcomes, sent)));
             assert_eq!(found, expected, "{strict} {outcomes:?} {sent:?}: {why}");
         }
-        assert_eq!(judge(&all(false, Err("no TUN".to_owned()))).0, Error);
+        assert_eq!(conclude(&all(false, Err("no TUN".to_owned()))).0, Error);
     }
 
     #[test]
@@ -225,7 +226,7 @@ mod tests {
         for overflow in [seen(&[Outcome::Waiting], Some(0)), seen(&[], None), Err("no TUN".to_owned())] {
             let mut all = all(false, seen(&[Outcome::Served], Some(0)));
             all.overflow = overflow;
-            assert_eq!(judge(&all).0, Conclusion::Error, "{:?}", all.overflow);
+            assert_eq!(conclude(&all).0, Conclusion::Error, "{:?}", all.overflow);
         }
     }
 
@@ -242,7 +243,7 @@ mod tests {
             ((never, Err("no SYN-ACK".to_owned())), Conclusion::Error),
         ] {
             let all = All { single: Some(single), ..all(false, seen(&[Outcome::Served], Some(0))) };
-            assert_eq!(judge(&all).0, expected, "{:?}", all.single);
+            assert_eq!(conclude(&all).0, expected, "{:?}", all.single);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::judge::skmem;
+use super::judge::{guard_fires, skmem};
 use super::loss::TURNS_BAD;
 use super::transfer::BYTES;
 use crate::protocol::{Check, Role, Shown};
@@ -115,7 +115,14 @@ fn judge_seen(seen: &Seen) -> (Shown, String) {
                 seen.info.backoff,
                 seen.info.unacked,
             );
+            let not_counted = seen.too_big_before.is_some() && seen.too_big_before == seen.too_big_after;
             match (answered, resumed) {
+                _ if guard_fires(&seen.memory, 0) == Some(false) => {
+                    (Shown::Unclear, format!("{silent}; but the send buffer is not full enough for this bug"))
+                }
+                _ if not_counted => {
+                    (Shown::Unclear, format!("{silent}; but the counter did not grow, so it was not this bug"))
+                }
                 (_, true) => (Shown::Unclear, format!("{silent}; but then it was sent")),
                 (false, _) => (Shown::Unclear, format!("{silent}; but the kernel did not answer the client either")),
                 (true, false) => (Shown::Yes, silent),
@@ -159,6 +166,31 @@ fn facts(seen: &Seen) -> BTreeMap<String, Option<i64>> {
 mod tests {
     use super::*;
 
+    fn silent_seen(silence: Silence) -> Seen {
+        Seen {
+            seed: 1,
+            memory: Memory { sndbuf: 8192, outq: 20_000, wmem_queued: Some(22_680) },
+            info: TcpInfo {
+                established: true,
+                probes: 0,
+                total_retrans: 0,
+                retransmits: 3,
+                backoff: 3,
+                rto_us: 1_600_000,
+                snd_mss: 1448,
+                unacked: 9,
+            },
+            gso: Some(true),
+            written: 60_000,
+            received: 40_000,
+            lost: 7,
+            again: 2,
+            too_big_before: Some(0),
+            too_big_after: Some(3),
+            course: Course::Silent(silence),
+        }
+    }
+
     #[test]
     fn silence_counts_only_where_the_wire_is_proven_and_an_end_only_where_something_was_lost() {
         let silence = Silence {
@@ -179,30 +211,19 @@ mod tests {
             (Course::Silent(Silence { resumed: true, ..silence }), 7, Shown::Unclear),
         ];
         for (course, lost, expected) in table {
-            let seen = Seen {
-                seed: 1,
-                memory: Memory { sndbuf: 8192, outq: 20_000, wmem_queued: Some(22_680) },
-                info: TcpInfo {
-                    established: true,
-                    probes: 0,
-                    total_retrans: 0,
-                    retransmits: 3,
-                    backoff: 3,
-                    rto_us: 1_600_000,
-                    snd_mss: 1448,
-                    unacked: 9,
-                },
-                gso: Some(true),
-                written: 60_000,
-                received: 40_000,
-                lost,
-                again: 2,
-                too_big_before: Some(0),
-                too_big_after: Some(3),
-                course,
-            };
+            let seen = Seen { lost, course, ..silent_seen(silence) };
             let check = judge("write", &Ok(seen.clone()));
             assert_eq!((check.shown, check.role), (expected, Role::Natural), "{seen:?}");
+        }
+        let seen = |memory, too_big_after| Seen { memory, too_big_after, ..silent_seen(silence) };
+        let full = silent_seen(silence).memory;
+        for (memory, after, expected) in [
+            (full, Some(3), Shown::Yes),
+            (full, Some(0), Shown::Unclear),
+            (Memory { wmem_queued: Some(9000), ..full }, Some(3), Shown::Unclear),
+            (Memory { wmem_queued: None, ..full }, Some(3), Shown::Yes),
+        ] {
+            assert_eq!(judge("write", &Ok(seen(memory, after))).shown, expected, "{memory:?} {after:?}");
         }
         assert_eq!(judge("write", &Err("no TUN".to_owned())).shown, Shown::Unclear);
     }

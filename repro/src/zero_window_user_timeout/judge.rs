@@ -1,5 +1,5 @@
 //! What a connection behind a closed window shows: pure functions, no system. Times are in milliseconds since the
-//! data was written.
+//! data was written, by the kernel's tick, which its timeouts go by.
 
 use std::collections::BTreeMap;
 

@@ -8,6 +8,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::judge::{self, Ending, PeerDoes, Probe, Seen, TIMEOUTS, USER_TIMEOUT_MS};
 use crate::reproducer::{Context, ms};
+use crate::sut::clock::tick_ms;
 use crate::sut::socket::{Connection, Listener};
 use crate::wire::packet::{Flags, Segment};
 use crate::wire::peer::{Offer, Peer};
@@ -23,8 +24,8 @@ const SLOW_RTO: Duration = Duration::from_millis(400);
 /// How long the wire is waited for at a time: what it is known to have been empty before a probe is this short.
 const LOOK: Duration = Duration::from_millis(25);
 
-/// When the peer that opens its window in time does so, after the first probe.
-const OPENS_AFTER: Duration = Duration::from_millis(USER_TIMEOUT_MS / 2);
+/// When the peer that opens its window in time does so, in milliseconds after the first probe.
+const OPENS_AFTER_MS: u64 = USER_TIMEOUT_MS / 2;
 
 /// The window of a peer that has opened it.
 const OPEN: u16 = u16::MAX;
@@ -75,9 +76,10 @@ impl Script {
                 continue;
             }
             context.waiting(self.name, "zero-window probes, and what becomes of the connection");
-            let since = Instant::now();
+            let (since, began) = (tick_ms(), Instant::now());
             connection.write(&[0x55; WRITE])?;
-            let watch = Watch { does: self.peer, since, wire, peer, connection, probes: Vec::new(), opened: None };
+            let watch =
+                Watch { does: self.peer, since, began, wire, peer, connection, probes: Vec::new(), opened: None };
             return watch.to_the_end(rto, number);
         }
     }
@@ -86,12 +88,16 @@ impl Script {
 /// A connection that has written to a peer whose window is closed.
 struct Watch<'a> {
     does: PeerDoes,
-    since: Instant,
+    /// When the data was written, by the kernel's tick: all that is judged goes by it, as the kernel's timeouts do.
+    since: u64,
+    /// The same by the clock that waits go by.
+    began: Instant,
     wire: &'a mut Wire,
     peer: Peer,
     connection: Connection,
     probes: Vec<Probe>,
-    opened: Option<Instant>,
+    /// When the window was opened, in milliseconds since the write.
+    opened: Option<u64>,
 }
 
 impl Watch<'_> {
@@ -100,21 +106,19 @@ impl Watch<'_> {
         let limit = (rto * 20).max(Duration::from_millis(2 * TIMEOUTS * USER_TIMEOUT_MS));
         let ending = self.watch(limit)?;
         let backoff = self.connection.tcp_info()?.backoff;
-        Ok(Seen {
-            rto_ms: ms(rto),
-            connections,
-            opened_ms: self.opened.map(|at| ms(at - self.since)),
-            probes: self.probes,
-            backoff,
-            ending,
-        })
+        Ok(Seen { rto_ms: ms(rto), connections, opened_ms: self.opened, probes: self.probes, backoff, ending })
+    }
+
+    /// Milliseconds since the write, by the kernel's tick.
+    fn now_ms(&self) -> u64 {
+        tick_ms().saturating_sub(self.since)
     }
 
     fn watch(&mut self, limit: Duration) -> Result<Ending, WireError> {
-        let mut empty = self.since;
+        let mut empty = 0;
         loop {
-            let looked = Instant::now();
-            if let Some(segment) = self.peer.receive(self.wire, looked)? {
+            let looked = self.now_ms();
+            if let Some(segment) = self.peer.receive(self.wire, Instant::now())? {
                 self.take(&segment, empty)?;
                 continue;
             }
@@ -122,30 +126,29 @@ impl Watch<'_> {
             if let Some(error) = self.connection.take_error()? {
                 return self.aborted(&error, empty);
             }
-            let probing =
-                self.probes.first().map(|p| self.since.elapsed().saturating_sub(Duration::from_millis(p.seen_ms)));
-            let opens = self.does == PeerDoes::OpensInTime && probing.is_some_and(|time| time >= OPENS_AFTER);
-            let long = Duration::from_millis(TIMEOUTS * USER_TIMEOUT_MS);
-            let lived = probing.is_some_and(|time| time >= long) && judge::probes_beyond_timeout(&self.probes);
+            let probing = self.probes.first().map(|p| self.now_ms().saturating_sub(p.seen_ms));
+            let opens = self.does == PeerDoes::OpensInTime && probing.is_some_and(|ms| ms >= OPENS_AFTER_MS);
+            let long = TIMEOUTS * USER_TIMEOUT_MS;
+            let lived = probing.is_some_and(|ms| ms >= long) && judge::probes_beyond_timeout(&self.probes);
             if opens {
                 return self.open_in_time();
             }
             if lived {
-                let until = ms(self.since.elapsed());
+                let until = self.now_ms();
                 let delivered = self.deliver()?;
                 return Ok(Ending::Alive { ms: until, delivered });
             }
-            if self.since.elapsed() > limit {
+            if self.began.elapsed() > limit {
                 let waited_for =
                     if probing.is_none() { "a zero-window probe" } else { "a probe or an end after the timeout" };
-                return Ok(Ending::Undecided { waited_for, ms: ms(self.since.elapsed()) });
+                return Ok(Ending::Undecided { waited_for, ms: self.now_ms() });
             }
             self.wait(LOOK)?;
         }
     }
 
     /// Takes a segment of the kernel's: notes and answers a probe. The wire was empty at `empty`.
-    fn take(&mut self, segment: &Segment, empty: Instant) -> Result<(), WireError> {
+    fn take(&mut self, segment: &Segment, empty: u64) -> Result<(), WireError> {
         if !segment.payload.is_empty() {
             return Err(WireError::Unexpected(format!("the kernel sent data into a closed window: {segment:?}")));
         }
@@ -153,7 +156,7 @@ impl Watch<'_> {
         if segment.flags.has(Flags::RST) || segment.seq != self.peer.ack.wrapping_sub(1) {
             return Ok(());
         }
-        let (not_before_ms, seen_ms) = (ms(empty - self.since), ms(self.since.elapsed()));
+        let (not_before_ms, seen_ms) = (empty, self.now_ms());
         let answered = self.does != PeerDoes::Silent && self.answer()?;
         self.probes.push(Probe { not_before_ms, seen_ms, answered });
         Ok(())
@@ -174,8 +177,8 @@ impl Watch<'_> {
     }
 
     /// The kernel has ended the connection. A probe that still stands on the wire was not answered.
-    fn aborted(&mut self, error: &io::Error, empty: Instant) -> Result<Ending, WireError> {
-        let ended = ms(self.since.elapsed());
+    fn aborted(&mut self, error: &io::Error, empty: u64) -> Result<Ending, WireError> {
+        let ended = self.now_ms();
         let does = std::mem::replace(&mut self.does, PeerDoes::Silent);
         while let Some(segment) = self.peer.receive(self.wire, Instant::now())? {
             self.take(&segment, empty)?;
@@ -186,16 +189,16 @@ impl Watch<'_> {
 
     /// The peer opens its window in time; the connection has to live beyond the option's time, and to be of use.
     fn open_in_time(&mut self) -> Result<Ending, WireError> {
-        self.opened = Some(Instant::now());
+        self.opened = Some(self.now_ms());
         let mut delivered = self.deliver()?;
         if delivered {
             self.wait_for_end(Duration::from_millis(USER_TIMEOUT_MS * 3 / 2))?;
         }
         if let Some(error) = self.connection.take_error()? {
-            return self.aborted(&error, Instant::now());
+            return self.aborted(&error, self.now_ms());
         }
         delivered = delivered && self.connection.write(&[0x55; WRITE])?.is_some() && self.deliver()?;
-        Ok(Ending::Alive { ms: ms(self.since.elapsed()), delivered })
+        Ok(Ending::Alive { ms: self.now_ms(), delivered })
     }
 
     /// Opens the window and takes one write's data.
