@@ -104,14 +104,15 @@ mod tests {
     fn jobs_run_beside_each_other_only_where_all_their_sysctls_are_a_namespaces_own() {
         let reproducer = reproducer::find("syn-cookie-data-loss").expect("there");
         let own = "net-ns-sysctl net.ipv4.tcp_syncookies";
+        let queue = ("net-ns-sysctl net.core.somaxconn", true);
         for (features, sysctls, expected) in [
-            (&[("net-ns", true), (own, true)][..], &[][..], true),
-            (&[("net-ns", true), (own, false)], &[], false),
-            (&[("net-ns", false), (own, true)], &[], false),
+            (&[("net-ns", true), queue, (own, true)][..], &[][..], true),
+            (&[("net-ns", true), queue, (own, false)], &[], false),
+            (&[("net-ns", false), queue, (own, true)], &[], false),
             (&[], &[], false),
-            (&[("net-ns", true), (own, true)], &["net.ipv4.tcp_syncookies"], true),
-            (&[("net-ns", true), (own, true)], &["net.ipv4.tcp_sack"], false),
-            (&[("net-ns", true), (own, true)], &["kernel.printk"], false),
+            (&[("net-ns", true), queue, (own, true)], &["net.ipv4.tcp_syncookies"], true),
+            (&[("net-ns", true), queue, (own, true)], &["net.ipv4.tcp_sack"], false),
+            (&[("net-ns", true), queue, (own, true)], &["kernel.printk"], false),
         ] {
             assert_eq!(can_run_beside(&job(sysctls), reproducer, &Features::of(features)), expected, "{features:?}");
         }
