@@ -105,14 +105,15 @@ mod tests {
         let reproducer = *reproducer::find("syn-cookie-data-loss").expect("there");
         let reproducer = &Reproducer { sets: &["net.ipv4.tcp_syncookies"], ..reproducer };
         let own = "net-ns-sysctl net.ipv4.tcp_syncookies";
+        let queue = ("net-ns-sysctl net.core.somaxconn", true);
         for (features, sysctls, expected) in [
-            (&[("net-ns", true), (own, true)][..], &[][..], true),
-            (&[("net-ns", true), (own, false)], &[], false),
-            (&[("net-ns", false), (own, true)], &[], false),
+            (&[("net-ns", true), queue, (own, true)][..], &[][..], true),
+            (&[("net-ns", true), queue, (own, false)], &[], false),
+            (&[("net-ns", false), queue, (own, true)], &[], false),
             (&[], &[], false),
-            (&[("net-ns", true), (own, true)], &["net.ipv4.tcp_syncookies"], true),
-            (&[("net-ns", true), (own, true)], &["net.ipv4.tcp_sack"], false),
-            (&[("net-ns", true), (own, true)], &["kernel.printk"], false),
+            (&[("net-ns", true), queue, (own, true)], &["net.ipv4.tcp_syncookies"], true),
+            (&[("net-ns", true), queue, (own, true)], &["net.ipv4.tcp_sack"], false),
+            (&[("net-ns", true), queue, (own, true)], &["kernel.printk"], false),
         ] {
             assert_eq!(can_run_beside(&job(sysctls), reproducer, &Features::of(features)), expected, "{features:?}");
         }

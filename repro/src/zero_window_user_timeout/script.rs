@@ -80,7 +80,7 @@ impl Script {
             connection.write(&[0x55; WRITE])?;
             let watch =
                 Watch { does: self.peer, since, began, wire, peer, connection, probes: Vec::new(), opened: None };
-            return watch.to_the_end(rto, number);
+            return watch.finish(rto, number);
         }
     }
 }
@@ -101,7 +101,7 @@ struct Watch<'a> {
 }
 
 impl Watch<'_> {
-    fn to_the_end(mut self, rto: Duration, connections: u8) -> Result<Seen, WireError> {
+    fn finish(mut self, rto: Duration, connections: u8) -> Result<Seen, WireError> {
         // Probes double their interval: those after 1, 3, 7 and 15 RTOs come before this, where none is delayed.
         let limit = (rto * 20).max(Duration::from_millis(2 * TIMEOUTS * USER_TIMEOUT_MS));
         let ending = self.watch(limit)?;
