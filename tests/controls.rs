@@ -248,6 +248,44 @@ fn a_control_that_is_not_built_is_an_error_that_names_the_command() {
     assert!(reason.contains("is not built; run `backproof controls build stall-break --line 6.1`"), "{reason}");
 }
 
+#[test]
+fn a_damaged_image_is_never_booted_and_is_built_again() {
+    let matrix = "kernels: [{ name: a, control: { name: stock, line: \"6.1\" } }]\n";
+    let lab = Lab::with_matrix(matrix);
+    let source = source(&lab);
+    let (_, document) = build(&lab, &["stock"]);
+    let sha256 = document["built"][0]["image_sha256"].as_str().expect("an image").to_owned();
+    let blob = lab.path("cache/blobs").join(&sha256);
+    let mut bytes = fs::read(&blob).expect("the image");
+    *bytes.last_mut().expect("a byte") ^= 1;
+    fs::write(&blob, bytes).expect("the image");
+    let (ran, document) = lab.judge(&["--cache", "cache"]);
+    ran.ends_with(3);
+    let reason = common::cell(&document, "a", "tcp-fragment-stall")["reason"].as_str().expect("a reason");
+    assert!(reason.contains("was damaged in the cache; run `backproof controls build stock --line 6.1`"), "{reason}");
+    let (ran, document) = build(&lab, &["stock"]);
+    ran.ends_with(0);
+    assert_eq!(document["built"][0]["image_sha256"], sha256, "the same recipe gives the same bytes");
+    assert_eq!(source.compiled().len(), 3, "and only what was lost is made again");
+}
+
+#[test]
+fn another_source_takes_the_place_of_the_last_and_what_was_built_is_kept() {
+    let lab = Lab::new();
+    let source = source(&lab);
+    let (_, first) = build(&lab, &["stock"]);
+    let a = fs::read_to_string(source.path().join("net/a.c")).expect("a file");
+    source.write("net/a.c", "another a\n");
+    let (ran, second) = build(&lab, &["stock"]);
+    ran.ends_with(0);
+    assert_ne!(first["built"][0]["image_sha256"], second["built"][0]["image_sha256"]);
+    assert!(image(&second, 0, &lab.path("cache")).contains("another a"));
+    let trees = fs::read_dir(lab.path("cache/controls/6.1")).expect("a folder").flatten();
+    let trees = trees.filter(|e| e.path().join("src").is_dir()).count();
+    assert_eq!((trees, a.as_str()), (1, "whole a\n"));
+    assert!(lab.path("cache/blobs").join(first["built"][0]["image_sha256"].as_str().expect("an image")).exists());
+}
+
 /// A file system of its own, which goes with this.
 struct Small(PathBuf);
 

@@ -7,6 +7,8 @@ use serde_json::Value;
 mod common;
 use common::{Lab, cell};
 
+const BUGS: [&str; 3] = ["tcp-fragment-stall", "syn-cookie-data-loss", "zero-window-user-timeout"];
+
 /// The matrix of the repository, as a user who cloned it has it.
 fn lab() -> Lab {
     Lab::with_matrix(include_str!("../kernels.yaml"))
@@ -28,7 +30,9 @@ fn every_debian_line_is_free_of_the_stall_and_loses_syn_cookie_data() {
         assert_eq!(stall["verdict"], "not-affected", "{stall:#}");
         let cookie = cell(&document, kernel, "syn-cookie-data-loss");
         assert_eq!((&cookie["outcome"], &cookie["expected"]), (&"fail".into(), &true.into()), "{cookie:#}");
-        for bug in ["tcp-fragment-stall", "syn-cookie-data-loss"] {
+        let window = cell(&document, kernel, "zero-window-user-timeout");
+        assert_eq!((&window["outcome"], &window["verdict"]), (&"pass".into(), &"not-affected".into()), "{window:#}");
+        for bug in BUGS {
             let judged = cell(&document, kernel, bug);
             assert!(judged["checks"].as_array().is_some_and(|c| c.len() >= 4), "{judged:#}");
             for artefact in judged["findings"][0]["artefacts"].as_array().expect("artefacts") {
@@ -55,7 +59,7 @@ fn every_debian_line_is_free_of_the_stall_and_loses_syn_cookie_data() {
     let replayed = lab.run(&["replay", "latest", "debian-12", "--format", "json", "--accel", "tcg"]);
     replayed.ends_with(0);
     let again: Value = serde_json::from_str(&replayed.stdout).expect("JSON");
-    for bug in ["tcp-fragment-stall", "syn-cookie-data-loss"] {
+    for bug in BUGS {
         let (then, now) = (cell(&document, "debian-12", bug), cell(&again, "debian-12", bug));
         assert_eq!(then["outcome"], now["outcome"], "{bug}");
     }

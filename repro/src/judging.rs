@@ -6,7 +6,8 @@ use crate::protocol::{Check, Conclusion, Role, Shown};
 ///
 /// A control that failed, or a check that could not be made, never becomes a verdict: a positive control has to
 /// show its effect and a negative one must not show the bug. Then a recipe that showed the bug decides, even where
-/// another could not be judged; and only recipes that all could have shown it, and did not, are a pass.
+/// another could not be judged; and only recipes that all could have shown it, and did not, are a pass. The natural
+/// road never decides, but a pass that it contradicts is none: then its checks are the ones that are returned.
 pub fn conclude(checks: &[Check]) -> (Conclusion, Vec<&Check>) {
     let with = |wanted: &dyn Fn(&Check) -> bool| checks.iter().filter(|c| wanted(c)).collect::<Vec<_>>();
     let failed = with(&|c| match c.role {
@@ -25,8 +26,17 @@ pub fn conclude(checks: &[Check]) -> (Conclusion, Vec<&Check>) {
         (true, false, _) => (Conclusion::Affected, yes),
         (true, true, false) => (Conclusion::Error, unclear),
         (true, true, true) if no.is_empty() => (Conclusion::Error, Vec::new()),
-        (true, true, true) => (Conclusion::NotAffected, no),
+        (true, true, true) => {
+            let contradicts = with(&|c| c.role == Role::Natural && c.shown == Shown::Yes);
+            if contradicts.is_empty() { (Conclusion::NotAffected, no) } else { (Conclusion::Error, contradicts) }
+        }
     }
+}
+
+/// What to say where the checks that decide are those of the natural road.
+pub fn disagreement(deciding: &[&Check]) -> Option<&'static str> {
+    let natural = deciding.first().is_some_and(|c| c.role == Role::Natural);
+    natural.then_some("the two roads disagree: the recipes did not show the bug, and the natural road did: ")
 }
 
 #[cfg(test)]
@@ -60,6 +70,9 @@ mod tests {
             (&[(Recipe, No), (Natural, No)], Error, &[]),
             (&[(Recipe, No), (Neg, No), (Natural, Unclear)], NotAffected, &[0]),
             (&[(Recipe, Yes), (Neg, No), (Natural, No)], Affected, &[0]),
+            (&[(Recipe, Yes), (Neg, No), (Natural, Yes)], Affected, &[0]),
+            (&[(Recipe, No), (Neg, No), (Natural, Yes), (Natural, No)], Error, &[2]),
+            (&[(Recipe, Unclear), (Neg, No), (Natural, Yes)], Error, &[0]),
         ];
         for (rows, conclusion, deciding) in table {
             let check = |(n, &(role, shown)): (usize, &(Role, Shown))| Check {

@@ -65,13 +65,17 @@ impl Job {
     }
 }
 
-/// A fault put into the reproducer's own surroundings. A reproducer under one may end in an error or in the right
-/// verdict, never in a wrong one.
+/// A fault put into the surroundings of a reproducer's recipes. A reproducer under one may end in an error or in the
+/// right verdict, never in a wrong one. The controls are spared: they would tell, and the recipes have to by themselves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Mutation {
     /// The wire drops what the kernel sends a second time.
     DropRetransmissions,
+    /// The wire drops what the peer says a second time, as its answers to zero-window probes.
+    DropRepeatedAnswers,
+    /// The wire lowers the MSS that a SYN offers, as some routers do.
+    ClampMss,
     /// The peer closes its window.
     CloseWindow,
     /// The server's application never reads.
@@ -82,7 +86,14 @@ pub enum Mutation {
 
 impl Mutation {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::DropRetransmissions, Self::CloseWindow, Self::NeverRead, Self::JumpClock];
+    pub const ALL: [Self; 6] = [
+        Self::DropRetransmissions,
+        Self::DropRepeatedAnswers,
+        Self::ClampMss,
+        Self::CloseWindow,
+        Self::NeverRead,
+        Self::JumpClock,
+    ];
 }
 
 /// One line from the agent.

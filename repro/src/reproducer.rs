@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use crate::protocol::{
     Capture, Check, Conclusion, Job, MAX_LINE, Message, Mutation, Packet, Report, Segment, TimeLine,
 };
-use crate::sut::{namespace, sysctl};
-use crate::{syn_cookie_data_loss, tcp_fragment_stall};
+use crate::sut::{clock, namespace, sysctl};
+use crate::{syn_cookie_data_loss, tcp_fragment_stall, zero_window_user_timeout};
 
 /// The agent's first argument in a process that runs one reproducer; the second is a [`Task`] as JSON.
 pub const SUBCOMMAND: &str = "reproduce";
@@ -43,7 +43,8 @@ pub struct Reproducer {
 }
 
 /// All reproducers.
-pub const ALL: [Reproducer; 2] = [tcp_fragment_stall::REPRODUCER, syn_cookie_data_loss::REPRODUCER];
+pub const ALL: [Reproducer; 3] =
+    [tcp_fragment_stall::REPRODUCER, syn_cookie_data_loss::REPRODUCER, zero_window_user_timeout::REPRODUCER];
 
 /// The reproducer of a bug.
 pub fn find(bug: &str) -> Option<&'static Reproducer> {
@@ -149,7 +150,7 @@ pub fn run_job(task: &str) -> ExitCode {
     let Job { id, natural, mutation, sysctls, .. } = job;
     let context = Context { started, own_namespace, ipv6, profile: Arc::new(sysctls), natural, mutation };
     let findings = match context.enter_namespace() {
-        Ok(()) => (reproducer.run)(&context),
+        Ok(()) => run_mutated(reproducer, &context),
         Err(why) => Findings::error(why),
     };
     for packets in findings.packets.chunks(PACKETS_A_LINE) {
@@ -173,6 +174,22 @@ pub fn run_job(task: &str) -> ExitCode {
     }
     print_message(&Message::Report(Report { job: id, conclusion, why, checks, took_ms: ms(started.elapsed()) }));
     ExitCode::SUCCESS
+}
+
+/// Runs the reproducer, under a clock that jumps where that is the mutation; the others are the wire's, the peer's
+/// and the application's.
+fn run_mutated(reproducer: &Reproducer, context: &Context) -> Findings {
+    if context.mutation != Some(Mutation::JumpClock) {
+        return (reproducer.run)(context);
+    }
+    let jumping = match clock::Jumping::start() {
+        Ok(jumping) => jumping,
+        Err(error) => return Findings::error(format!("making the wall clock jump: {error}")),
+    };
+    let findings = (reproducer.run)(context);
+    let text = format!("the wall clock jumped {} times", jumping.stop());
+    print_message(&Message::Note { text });
+    findings
 }
 
 /// Whole milliseconds.

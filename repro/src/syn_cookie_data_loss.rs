@@ -5,15 +5,20 @@
 //! number of missing bytes: the connection is accepted as long as the index is not negative
 //! (`__cookie_v4_check`, net/ipv4/syncookies.c). What came before is then gone, also when it is sent again.
 
+mod burst;
+mod flood;
 pub mod judge;
+mod profile;
+mod store;
 
 use std::net::SocketAddr;
+use std::thread;
 use std::time::Instant;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use crate::judging::conclude;
-use crate::protocol::{Check, Conclusion, Role};
+use crate::judging::{conclude, disagreement};
+use crate::protocol::{Check, Conclusion, Mutation, Role};
 use crate::reproducer::{CAPTURE_ROOM, Context, Findings, Reproducer};
 use crate::sut::counters::Snapshot;
 use crate::sut::socket::Listener;
@@ -22,11 +27,12 @@ use crate::wire::capture::Capture;
 use crate::wire::packet::Flags;
 use crate::wire::peer::{Offer, Peer};
 use crate::wire::{AT_ONCE, Tried as _, Wire, WireError};
-use judge::{Cookies, Ending, Family, Seen, Trial, Tried};
+use burst::{Burst, SOMAXCONN};
+use judge::{Cookies, Ending, Family, Seen, Taken, Trial, Tried};
 
 /// The reproducer.
 pub const REPRODUCER: Reproducer =
-    Reproducer { bug: "syn-cookie-data-loss", needs: &["tun", "syn-cookies"], sets: &[SYSCTL], run };
+    Reproducer { bug: "syn-cookie-data-loss", needs: &["tun", "syn-cookies"], sets: &[SYSCTL, SOMAXCONN], run };
 
 const SYSCTL: &str = "net.ipv4.tcp_syncookies";
 
@@ -52,8 +58,8 @@ pub fn trials(families: &[Family]) -> Vec<Trial> {
 }
 
 fn run(context: &Context) -> Findings {
-    if context.profile.contains_key(SYSCTL) {
-        return Findings::error(format!("the profile sets {SYSCTL}, which this reproducer sets itself"));
+    if !context.profile.is_empty() {
+        return profile::run(context);
     }
     let families: &[Family] = if context.ipv6 { &[Family::V4, Family::V6] } else { &[Family::V4] };
     let capture = Capture::new(context.started, CAPTURE_ROOM);
@@ -64,10 +70,56 @@ fn run(context: &Context) -> Findings {
             (trials(families).into_iter().map(failed).collect(), (Vec::new(), false))
         }
     };
-    let checks = judge::judge(&tried);
+    let mut checks = judge::judge(&tried);
+    if context.natural {
+        for burst in NATURAL.map(natural_burst) {
+            let seen = in_namespace(context, |context| burst.perform(context, 1).map_err(|error| error.to_string()));
+            context.ended(&burst.name);
+            checks.push(flood::judge(&burst.name, &seen));
+        }
+    }
     let (conclusion, deciding) = conclude(&checks);
     let why = reason(conclusion, &deciding, &tried);
     Findings { conclusion, why, checks, packets, packets_cut, time_lines: Vec::new() }
+}
+
+/// Lengths of the accept queue on the natural road: the report's, which was the kernels' own until 5.4, and a short one.
+const NATURAL: [u32; 2] = [128, 16];
+
+/// Clients of a burst: more than the report's queues hold, SYN queue and accept queue.
+const CLIENTS: u16 = 200;
+
+fn natural_burst(somaxconn: u32) -> Burst {
+    Burst {
+        name: format!("tcpstore somaxconn={somaxconn}"),
+        clients: CLIENTS,
+        settings: vec![(SYSCTL, "1".to_owned()), (SOMAXCONN, somaxconn.to_string())],
+        syns_only: false,
+    }
+}
+
+/// Does something in a network namespace of its own where there are any, on a thread of its own then.
+fn in_namespace<T: Send>(
+    context: &Context,
+    what: impl FnOnce(&Context) -> Result<T, String> + Send,
+) -> Result<T, String> {
+    if !context.own_namespace {
+        return what(context);
+    }
+    thread::scope(|scope| {
+        let thread = scope.spawn(|| {
+            context.enter_namespace()?;
+            what(context)
+        });
+        thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
+impl Trial {
+    /// The mutation of its surroundings. Controls are spared: recipes have to notice a fault by themselves.
+    fn mutation(&self, context: &Context) -> Option<Mutation> {
+        context.mutation.filter(|_| self.cookies == Cookies::Sent && self.k > 0)
+    }
 }
 
 fn try_all(context: &Context, wire: &mut Wire, families: &[Family]) -> Vec<Tried> {
@@ -78,9 +130,12 @@ fn try_all(context: &Context, wire: &mut Wire, families: &[Family]) -> Vec<Tried
         let name = trial.name();
         context.waiting("connection", &name);
         wire.begin(&name);
+        wire.mutate(trial.mutation(context));
         let seen = match (&ipv6, trial.family) {
             (Err(error), Family::V6) => Err(error.to_string()),
-            _ => try_one(wire, &mut counters, &trial, number).map_err(|error| error.to_string()),
+            _ => {
+                try_one(wire, &mut counters, &trial, number, trial.cookies.sysctl()).map_err(|error| error.to_string())
+            }
         };
         tried.push((trial, seen));
     }
@@ -88,16 +143,22 @@ fn try_all(context: &Context, wire: &mut Wire, families: &[Family]) -> Vec<Tried
 }
 
 /// Tries one connection. Its `number` gives it a port and an initial sequence number of its own; `counters` are those
-/// before it, and then those after it.
-fn try_one(wire: &mut Wire, counters: &mut Snapshot, trial: &Trial, number: u16) -> Result<Seen, WireError> {
-    set_cookies(if trial.cookies == Cookies::Never { "0" } else { "2" })?;
+/// before it, and then those after it. `cookies` is the value of tcp_syncookies.
+fn try_one(
+    wire: &mut Wire,
+    counters: &mut Snapshot,
+    trial: &Trial,
+    number: u16,
+    cookies: &str,
+) -> Result<Seen, WireError> {
+    set_cookies(cookies)?;
     let (server, client) = match trial.family {
         Family::V4 => (wire.server(), wire.host(2)),
         Family::V6 => (wire.server6(), wire.host6(2)),
     };
     // A listening socket of its own, so that what one trial leaves behind is not another's.
     let server = SocketAddr::new(server, 3400 + number);
-    let listener = Listener::new(server, None)?;
+    let listener = Listener::new(server, None)?.mutated(wire.mutation());
     let isn = 1_000_000 * (u32::from(number) + 1);
     let mut peer = Peer::new(SocketAddr::new(client, 40000 + number), server, isn);
     peer.open(wire, Offer { mss: trial.mss, window: 65535, window_scale: None, sack_ok: false })?;
@@ -108,30 +169,48 @@ fn try_one(wire: &mut Wire, counters: &mut Snapshot, trial: &Trial, number: u16)
     // The ACK that ends the handshake is lost, and so are the first k bytes.
     let late = MESSAGE.get(trial.k as usize..).unwrap_or_default();
     peer.send_at(wire, trial.k, Flags::PSH, late)?;
-    let ending = match first_answer(wire, &peer, &listener)? {
-        Answer::Refused => Ending::Refused,
+    let (ending, taken) = match first_answer(wire, &peer, &listener)? {
         Answer::Accepted => {
-            let connection = listener.accept()?;
             // The client sends again what was not acknowledged, and closes.
-            if trial.k > 0 {
-                peer.send_at(wire, 0, Flags::PSH, &MESSAGE[..trial.k as usize])?;
-            }
-            let length = MESSAGE.len() as u32;
-            peer.send_at(wire, length, Flags::FIN, &[])?;
-            let data = connection.read_to_end(MESSAGE.len() + 1)?;
-            // Nobody is left on the client's side to answer the server's FIN.
-            peer.send_at(wire, length + 1, Flags::RST, &[])?;
-            Ending::Read(data)
+            let again = &MESSAGE[..trial.k as usize];
+            let taken = take(wire, &peer, &listener, again)?;
+            (Ending::Read(taken.data.clone()), Some(taken))
         }
+        // A cookie is not spent by what was refused: with its data whole it has to be good, or the refusal says nothing.
+        Answer::Refused if trial.cookies == Cookies::Sent => {
+            peer.send_at(wire, 0, Flags::PSH, MESSAGE)?;
+            let taken = match first_answer(wire, &peer, &listener)? {
+                Answer::Accepted => Some(take(wire, &peer, &listener, &[])?),
+                Answer::Refused => None,
+            };
+            (Ending::Refused, taken)
+        }
+        Answer::Refused => (Ending::Refused, None),
     };
     let (before, after) = (std::mem::replace(counters, Snapshot::take()), &*counters);
     let grown = |name| after.tcp_ext_since(&before, name);
     Ok(Seen {
         ending,
+        taken,
         sent: grown("SyncookiesSent"),
         received: grown("SyncookiesRecv"),
         failed: grown("SyncookiesFailed"),
     })
+}
+
+/// Accepts the connection, lets the client say the rest and close, and reads everything.
+fn take(wire: &mut Wire, peer: &Peer, listener: &Listener, rest: &[u8]) -> Result<Taken, WireError> {
+    let connection = listener.accept()?;
+    let snd_mss = connection.tcp_info()?.snd_mss;
+    if !rest.is_empty() {
+        peer.send_at(wire, 0, Flags::PSH, rest)?;
+    }
+    let length = MESSAGE.len() as u32;
+    peer.send_at(wire, length, Flags::FIN, &[])?;
+    let data = connection.read_to_end(MESSAGE.len() + 1)?;
+    // Nobody is left on the client's side to answer the server's FIN.
+    peer.send_at(wire, length + 1, Flags::RST, &[])?;
+    Ok(Taken { data, snd_mss })
 }
 
 fn set_cookies(value: &str) -> Result<(), WireError> {
@@ -187,7 +266,11 @@ fn reason(conclusion: Conclusion, deciding: &[&Check], tried: &[Tried]) -> Strin
                 deciding.iter().take(3).map(|c| format!("{}{}: {}", control(c), c.name, c.why)).collect();
             let more = deciding.len().saturating_sub(told.len());
             let more = if more > 0 { format!("; and {more} more") } else { String::new() };
-            if told.is_empty() { "no check could be made".to_owned() } else { format!("{}{more}", told.join("; ")) }
+            if told.is_empty() {
+                "no check could be made".to_owned()
+            } else {
+                format!("{}{}{more}", disagreement(deciding).unwrap_or_default(), told.join("; "))
+            }
         }
     }
 }

@@ -9,9 +9,10 @@ use super::fields;
 use crate::words::{BugId, ProfileName};
 
 /// The built-in dossiers: the name of the file, and its text.
-const BUILT_IN: [(&str, &str); 2] = [
+const BUILT_IN: [(&str, &str); 3] = [
     ("tcp-fragment-stall", include_str!("../../repro/bugs/tcp-fragment-stall.yaml")),
     ("syn-cookie-data-loss", include_str!("../../repro/bugs/syn-cookie-data-loss.yaml")),
+    ("zero-window-user-timeout", include_str!("../../repro/bugs/zero-window-user-timeout.yaml")),
 ];
 
 /// What is known of one bug.

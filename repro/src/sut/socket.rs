@@ -3,17 +3,21 @@
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use rustix::fs::sendfile;
 use rustix::io::Errno;
 use rustix::ioctl::{Getter, Opcode, ioctl};
 use rustix::net::sockopt::{
-    set_socket_recv_buffer_size, set_socket_reuseaddr, set_socket_send_buffer_size_force, socket_send_buffer_size,
+    set_socket_recv_buffer_size, set_socket_reuseaddr, set_socket_send_buffer_size_force, set_tcp_user_timeout,
+    socket_error, socket_send_buffer_size,
 };
 use rustix::net::{
-    AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, accept_with, bind, listen, recv, send, socket_with,
+    AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, accept_with, bind, getpeername, listen, recv, send,
+    socket_with,
 };
 
+use crate::protocol::Mutation;
 use crate::wire::{AT_ONCE, Tried, WireError, wait_readable};
 
 /// `SO_MEMINFO` (include/uapi/asm-generic/socket.h), since 4.12.
@@ -32,7 +36,10 @@ pub struct Buffers {
 
 /// A listening socket.
 #[derive(Debug)]
-pub struct Listener(OwnedFd);
+pub struct Listener {
+    socket: OwnedFd,
+    never_read: bool,
+}
 
 impl Listener {
     /// Listens. Accepted sockets inherit the buffers.
@@ -40,6 +47,14 @@ impl Listener {
     /// # Errors
     /// What the kernel answered.
     pub fn new(address: SocketAddr, buffers: Option<Buffers>) -> Result<Self, WireError> {
+        Self::with_backlog(address, buffers, 128)
+    }
+
+    /// Listens, with this length of the queue of connections to be accepted; `net.core.somaxconn` caps it.
+    ///
+    /// # Errors
+    /// What the kernel answered.
+    pub fn with_backlog(address: SocketAddr, buffers: Option<Buffers>, backlog: i32) -> Result<Self, WireError> {
         let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let socket = socket_with(family, SocketType::STREAM, flags, None).tried("making a TCP socket")?;
@@ -49,8 +64,14 @@ impl Listener {
             set_socket_recv_buffer_size(&socket, receive as usize).tried("setting SO_RCVBUF")?;
         }
         bind(&socket, &address).tried("binding a TCP socket")?;
-        listen(&socket, 128).tried("listening on a TCP socket")?;
-        Ok(Self(socket))
+        listen(&socket, backlog).tried("listening on a TCP socket")?;
+        Ok(Self { socket, never_read: false })
+    }
+
+    /// With a fault of the server's application, where the mutation is one.
+    #[must_use]
+    pub fn mutated(self, mutation: Option<Mutation>) -> Self {
+        Self { never_read: mutation == Some(Mutation::NeverRead), ..self }
     }
 
     /// Accepts a connection whose handshake has ended.
@@ -58,12 +79,13 @@ impl Listener {
     /// # Errors
     /// Where none comes within [`AT_ONCE`].
     pub fn accept(&self) -> Result<Connection, WireError> {
-        if !wait_readable(&self.0, Instant::now() + AT_ONCE).tried("waiting for the listening socket")? {
+        if !wait_readable(&self.socket, Instant::now() + AT_ONCE).tried("waiting for the listening socket")? {
             let what = "accept(2) to return the connection".to_owned();
             return Err(WireError::TimedOut { what, after: AT_ONCE });
         }
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-        accept_with(&self.0, flags).map(Connection).tried("accepting a connection")
+        let socket = accept_with(&self.socket, flags).tried("accepting a connection")?;
+        Ok(Connection { socket, never_read: self.never_read })
     }
 
     /// Whether a connection waits to be accepted now.
@@ -71,19 +93,22 @@ impl Listener {
     /// # Errors
     /// Where poll(2) fails.
     pub fn has_connection(&self) -> Result<bool, WireError> {
-        wait_readable(&self.0, Instant::now()).tried("looking at the listening socket")
+        wait_readable(&self.socket, Instant::now()).tried("looking at the listening socket")
     }
 }
 
 impl AsFd for Listener {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+        self.socket.as_fd()
     }
 }
 
 /// An accepted connection.
 #[derive(Debug)]
-pub struct Connection(OwnedFd);
+pub struct Connection {
+    socket: OwnedFd,
+    never_read: bool,
+}
 
 impl Connection {
     /// Writes what the send buffer takes; none where it takes nothing.
@@ -91,11 +116,46 @@ impl Connection {
     /// # Errors
     /// Where the connection has been closed or aborted.
     pub fn write(&self, data: &[u8]) -> Result<Option<usize>, WireError> {
-        match send(&self.0, data, SendFlags::NOSIGNAL) {
+        match send(&self.socket, data, SendFlags::NOSIGNAL) {
             Ok(count) => Ok(Some(count)),
             Err(Errno::AGAIN) => Ok(None),
             Err(error) => Err(error).tried("writing to the connection"),
         }
+    }
+
+    /// Sends what the send buffer takes of a file, from `offset` on; none where it takes nothing.
+    ///
+    /// # Errors
+    /// Where the connection has been closed or aborted, or the file cannot be sent.
+    pub fn send_file(&self, file: impl AsFd, offset: u64, count: usize) -> Result<Option<usize>, WireError> {
+        let mut offset = offset;
+        match sendfile(&self.socket, file, Some(&mut offset), count) {
+            Ok(count) => Ok(Some(count)),
+            Err(Errno::AGAIN) => Ok(None),
+            Err(error) => Err(error).tried("sending a file"),
+        }
+    }
+
+    /// Reads what has come, into the buffer; none where nothing has, 0 at the peer's FIN.
+    ///
+    /// # Errors
+    /// Where the connection has been aborted.
+    pub fn read(&self, buffer: &mut [u8]) -> Result<Option<usize>, WireError> {
+        match recv(&self.socket, buffer, RecvFlags::empty()) {
+            Ok((count, _)) => Ok(Some(count)),
+            Err(Errno::AGAIN) => Ok(None),
+            Err(error) => Err(error).tried("reading from the connection"),
+        }
+    }
+
+    /// The client's port.
+    ///
+    /// # Errors
+    /// Where the connection has been aborted.
+    pub fn peer_port(&self) -> Result<u16, WireError> {
+        let address = getpeername(&self.socket).tried("asking for the client's address")?;
+        let address = address.and_then(|a| SocketAddr::try_from(a).ok());
+        address.map(|a| a.port()).ok_or_else(|| WireError::Unexpected("the client has no address".to_owned()))
     }
 
     /// Reads until the peer's FIN, at most `limit` bytes.
@@ -103,15 +163,18 @@ impl Connection {
     /// # Errors
     /// Where the FIN does not come within [`AT_ONCE`], or the connection is aborted.
     pub fn read_to_end(&self, limit: usize) -> Result<Vec<u8>, WireError> {
+        if self.never_read {
+            return Ok(Vec::new());
+        }
         let deadline = Instant::now() + AT_ONCE;
         let mut data = Vec::new();
         let mut buffer = [0; 1024];
         while data.len() < limit {
-            match recv(&self.0, &mut buffer, RecvFlags::empty()) {
+            match recv(&self.socket, &mut buffer, RecvFlags::empty()) {
                 Ok((_, 0)) => return Ok(data),
                 Ok((_, count)) => data.extend(&buffer[..count]),
                 Err(Errno::AGAIN) => {
-                    if !wait_readable(&self.0, deadline).tried("waiting for the connection")? {
+                    if !wait_readable(&self.socket, deadline).tried("waiting for the connection")? {
                         let what = format!("the end of the stream after {} bytes read", data.len());
                         return Err(WireError::TimedOut { what, after: AT_ONCE });
                     }
@@ -127,7 +190,24 @@ impl Connection {
     /// # Errors
     /// What the kernel answered.
     pub fn set_send_buffer(&self, bytes: u32) -> Result<(), WireError> {
-        set_send_buffer(&self.0, bytes)
+        set_send_buffer(&self.socket, bytes)
+    }
+
+    /// Sets `TCP_USER_TIMEOUT`.
+    ///
+    /// # Errors
+    /// ENOPROTOOPT before 2.6.37.
+    pub fn set_user_timeout(&self, timeout: Duration) -> Result<(), WireError> {
+        let ms = u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX);
+        set_tcp_user_timeout(&self.socket, ms).tried("setting TCP_USER_TIMEOUT")
+    }
+
+    /// Takes what ended the connection (`SO_ERROR`), where something did.
+    ///
+    /// # Errors
+    /// Where the kernel cannot be asked.
+    pub fn take_error(&self) -> Result<Option<io::Error>, WireError> {
+        Ok(socket_error(&self.socket).tried("asking SO_ERROR")?.err().map(io::Error::from))
     }
 
     /// The send buffer's size and filling.
@@ -135,10 +215,10 @@ impl Connection {
     /// # Errors
     /// Where the kernel does not even know `SO_SNDBUF` or `SIOCOUTQ`.
     pub fn memory(&self) -> Result<Memory, WireError> {
-        let sndbuf = socket_send_buffer_size(&self.0).tried("reading SO_SNDBUF")? as u64;
+        let sndbuf = socket_send_buffer_size(&self.socket).tried("reading SO_SNDBUF")? as u64;
         // SAFETY: SIOCOUTQ writes one int.
-        let outq: i32 = unsafe { ioctl(&self.0, Getter::<SIOCOUTQ, i32>::new()) }.tried("asking SIOCOUTQ")?;
-        Ok(Memory { sndbuf, outq: u64::try_from(outq).unwrap_or(0), wmem_queued: wmem_queued(&self.0) })
+        let outq: i32 = unsafe { ioctl(&self.socket, Getter::<SIOCOUTQ, i32>::new()) }.tried("asking SIOCOUTQ")?;
+        Ok(Memory { sndbuf, outq: u64::try_from(outq).unwrap_or(0), wmem_queued: wmem_queued(&self.socket) })
     }
 
     /// What `TCP_INFO` tells.
@@ -146,7 +226,13 @@ impl Connection {
     /// # Errors
     /// Where the kernel does not know it.
     pub fn tcp_info(&self) -> Result<TcpInfo, WireError> {
-        tcp_info(&self.0)
+        tcp_info(&self.socket)
+    }
+}
+
+impl AsFd for Connection {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
     }
 }
 
@@ -201,6 +287,12 @@ pub struct Memory {
 /// The parts of `TCP_INFO` that are judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TcpInfo {
+    /// Whether the connection is established (`TCP_ESTABLISHED` is 1, include/net/tcp_states.h).
+    pub established: bool,
+    /// Zero-window probes since the last acknowledgement (`icsk_probes_out`).
+    pub probes: u8,
+    /// Segments that the kernel has sent again, in all (`total_retrans`).
+    pub total_retrans: u32,
     /// Expirations of the retransmission timer for the oldest segment (`icsk_retransmits`).
     pub retransmits: u8,
     /// Doublings of the timeout (`icsk_backoff`).
@@ -229,6 +321,9 @@ fn parse_tcp_info(bytes: &[u8]) -> Option<TcpInfo> {
         return None;
     }
     Some(TcpInfo {
+        established: bytes[0] == 1,
+        probes: bytes[3],
+        total_retrans: word(bytes, 25)?,
         retransmits: bytes[2],
         backoff: bytes[4],
         rto_us: word(bytes, 2)?,
@@ -246,12 +341,13 @@ mod tests {
     fn this_machines_kernel_tells_about_a_connection() -> Result<(), Box<dyn std::error::Error>> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let client = TcpStream::connect(listener.local_addr()?)?;
-        let connection = Connection(client.into());
+        let connection = Connection { socket: client.into(), never_read: false };
         let memory = connection.memory()?;
         assert!(memory.sndbuf > 4096, "{memory:?}");
         assert_eq!(memory.outq, 0);
         let info = connection.tcp_info()?;
         assert_eq!((info.backoff, info.retransmits, info.unacked), (0, 0, 0));
+        assert_eq!((info.established, info.probes, info.total_retrans), (true, 0, 0));
         assert!((200_000..=1_100_000).contains(&info.rto_us), "{info:?}");
         assert!(info.snd_mss > 500, "{info:?}");
         Ok(())
@@ -263,9 +359,11 @@ mod tests {
         assert_eq!(parse_meminfo(&[0; 36]), Some(0));
         assert_eq!(parse_tcp_info(&[0; 103]), None);
         let mut bytes = [0; 104];
-        (bytes[2], bytes[4]) = (3, 7);
+        (bytes[0], bytes[2], bytes[3], bytes[4]) = (1, 3, 5, 7);
+        bytes[100..].copy_from_slice(&9_u32.to_ne_bytes());
         bytes[8..12].copy_from_slice(&37_760_000_u32.to_ne_bytes());
         let info = parse_tcp_info(&bytes).expect("whole");
         assert_eq!((info.retransmits, info.backoff, info.rto_us), (3, 7, 37_760_000));
+        assert_eq!((info.established, info.probes, info.total_retrans), (true, 5, 9));
     }
 }

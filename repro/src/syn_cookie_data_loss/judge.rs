@@ -35,9 +35,22 @@ impl Family {
     /// The number in the table of the largest value that is not above `mss`, which is what a cookie carries.
     fn index(self, mss: u16, old_table: bool) -> u32 {
         let (new, old) = self.tables();
-        let table = if old_table { old } else { new };
-        table.iter().filter(|value| **value <= mss).count().saturating_sub(1) as u32
+        index(if old_table { old } else { new }, mss) as u32
     }
+
+    /// Whether a connection can have this MSS for sending after its cookie carried `offered`, as either table has it.
+    fn can_send(self, offered: u16, snd_mss: u32) -> bool {
+        let (new, old) = self.tables();
+        // What a packet of the TUN device's 1500 bytes holds.
+        let room = if self == Self::V4 { 1460 } else { 1440 };
+        let carried = |table: &[u16]| table.get(index(table, offered)).map(|mss| u32::from(*mss).min(room));
+        [carried(new), carried(old)].contains(&Some(snd_mss))
+    }
+}
+
+/// The number of the largest value that is not above `mss`; 0 where all are.
+fn index(table: &[u16], mss: u16) -> usize {
+    table.iter().filter(|value| **value <= mss).count().saturating_sub(1)
 }
 
 /// How the server answers a SYN in a trial.
@@ -49,6 +62,13 @@ pub enum Cookies {
     TurnedOff,
     /// In the ordinary way.
     Never,
+}
+
+impl Cookies {
+    /// The value of `net.ipv4.tcp_syncookies` that makes it so.
+    pub fn sysctl(self) -> &'static str {
+        if self == Self::Never { "0" } else { "2" }
+    }
 }
 
 /// One connection whose first `k` bytes come late.
@@ -82,12 +102,23 @@ impl Trial {
 pub struct Seen {
     /// How it ended.
     pub ending: Ending,
+    /// The connection that was accepted in the end: where the first data was refused, it was sent whole after that.
+    pub taken: Option<Taken>,
     /// By how much SyncookiesSent grew; none where the kernel does not have the counter.
     pub sent: Option<i64>,
     /// By how much SyncookiesRecv grew.
     pub received: Option<i64>,
     /// By how much SyncookiesFailed grew.
     pub failed: Option<i64>,
+}
+
+/// A connection that was accepted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Taken {
+    /// What the server application read until the end of the stream.
+    pub data: Vec<u8>,
+    /// Its maximum segment size for sending, in bytes: what the cookie carried.
+    pub snd_mss: u32,
 }
 
 /// How a trial ended.
@@ -150,7 +181,10 @@ fn judge_seen(trial: &Trial, seen: &Seen) -> (Shown, String) {
     };
     let whole = matches!(&seen.ending, Ending::Read(data) if data == MESSAGE);
     let saw = match &seen.ending {
-        Ending::Refused => format!("the first data, {} bytes late, was refused with an RST; {counters}", trial.k),
+        Ending::Refused => {
+            let whole = seen.taken.as_ref().map_or(String::new(), |t| format!(", and taken whole (mss {})", t.snd_mss));
+            format!("the first data, {} bytes late, was refused with an RST{whole}; {counters}", trial.k)
+        }
         Ending::Read(data) if whole => format!("the server read all {} bytes; {counters}", data.len()),
         Ending::Read(data) => format!(
             "the server read {} … instead of {} …, {} of {} bytes{}; {counters}",
@@ -175,6 +209,12 @@ fn judge_seen(trial: &Trial, seen: &Seen) -> (Shown, String) {
     if !cookie_sent || (!refused && !cookie_taken) {
         return (Shown::Unclear, format!("no cookie was used: {saw}"));
     }
+    if trial.cookies == Cookies::Sent
+        && !lost(trial, seen)
+        && let Some(doubt) = doubt(trial, seen)
+    {
+        return (Shown::Unclear, format!("{saw}; but {doubt}"));
+    }
     match (trial.cookies, trial.k) {
         (Cookies::Sent, 0) => (if whole { Shown::Yes } else { Shown::No }, saw),
         (Cookies::Sent, _) if refused || whole => (Shown::No, saw),
@@ -183,6 +223,17 @@ fn judge_seen(trial: &Trial, seen: &Seen) -> (Shown, String) {
         (Cookies::TurnedOff, _) => (Shown::Yes, saw),
         _ => (Shown::Unclear, saw),
     }
+}
+
+/// Why the cookie may not have been what the trial wanted, where it may not: with its data whole it has to be good, and
+/// to carry the client's MSS.
+fn doubt(trial: &Trial, seen: &Seen) -> Option<String> {
+    let Some(taken) = &seen.taken else { return Some("the cookie was not good for the whole data either".to_owned()) };
+    if taken.data != MESSAGE {
+        return Some(format!("of the whole data the server read {} bytes", taken.data.len()));
+    }
+    let carried = trial.family.can_send(trial.mss, taken.snd_mss);
+    (!carried).then(|| format!("the cookie did not carry the MSS of {}: snd_mss {}", trial.mss, taken.snd_mss))
 }
 
 /// What a TCPStore server makes of bytes that start one late: type and number of arguments of a query.
@@ -211,6 +262,7 @@ fn facts(trial: &Trial, seen: Option<&Seen>, index: u32) -> BTreeMap<String, Opt
         ("k_bytes", Some(i64::from(trial.k))),
         ("mss_bytes", Some(trial.mss.into())),
         ("mss_index", Some(index.into())),
+        ("snd_mss_bytes", seen.and_then(|s| s.taken.as_ref()).map(|t| t.snd_mss.into())),
         ("refused", seen.map(|s| (s.ending == Ending::Refused).into())),
         ("read_bytes", read.and_then(|data| i64::try_from(data.len()).ok())),
         ("syncookies_sent", seen.and_then(|s| s.sent)),
@@ -247,7 +299,22 @@ mod tests {
     use crate::protocol::Conclusion;
 
     fn seen(ending: Ending, sent: i64, received: i64) -> Seen {
-        Seen { ending, sent: Some(sent), received: Some(received), failed: Some(0) }
+        let taken = match &ending {
+            Ending::Read(data) => Some(data.clone()),
+            Ending::Refused => None,
+        };
+        let taken = taken.map(|data| Taken { data, snd_mss: 1460 });
+        Seen { ending, taken, sent: Some(sent), received: Some(received), failed: Some(0) }
+    }
+
+    /// With the MSS that the trial's cookie carried, and the data taken whole where it was refused first.
+    fn proven(trial: &Trial, old_table: bool, mut seen: Seen) -> Seen {
+        let (new, old) = trial.family.tables();
+        let table = if old_table { old } else { new };
+        let room = if trial.family == Family::V4 { 1460 } else { 1440 };
+        let data = seen.taken.map_or(MESSAGE.to_vec(), |taken| taken.data);
+        seen.taken = Some(Taken { data, snd_mss: u32::from(table[index(table, trial.mss)]).min(room) });
+        seen
     }
 
     /// What a kernel does that accepts k up to the MSS's index in its table (or none, with `strict`).
@@ -262,6 +329,7 @@ mod tests {
                 Cookies::Sent if accepted => seen(read(trial.k), 1, 1),
                 Cookies::Sent => seen(Ending::Refused, 1, 0),
             };
+            let seen = if trial.cookies == Cookies::Sent { proven(&trial, old_table, seen) } else { seen };
             tried.push((trial, Ok(seen)));
         }
         tried
@@ -284,10 +352,19 @@ mod tests {
     #[test]
     fn one_broken_control_is_never_a_verdict() {
         type Broken = (&'static str, fn(&Trial) -> bool, Result<Seen, String>);
-        let broken: [Broken; 6] = [
+        let broken: [Broken; 8] = [
             ("a trial fails", |t| t.k == 0, Err("no SYN-ACK".to_owned())),
             ("the road is down", |t| t.k == 0, Ok(seen(Ending::Refused, 1, 0))),
             ("beyond the index", |t| t.k == 8, Ok(seen(Ending::Read(MESSAGE[8..].to_vec()), 1, 1))),
+            ("the cookie is good for nothing", |t| t.k == 8, Ok(seen(Ending::Refused, 1, 0))),
+            (
+                "the MSS was clamped on its way",
+                |t| t.k == 0 && t.mss > 536,
+                Ok(Seen {
+                    taken: Some(Taken { data: MESSAGE.to_vec(), snd_mss: 536 }),
+                    ..seen(Ending::Read(MESSAGE.to_vec()), 1, 1)
+                }),
+            ),
             ("no cookie is sent", |t| t.k == 0, Ok(seen(Ending::Read(MESSAGE.to_vec()), 0, 0))),
             (
                 "accepted without cookies",
@@ -327,7 +404,29 @@ mod tests {
         {
             assert_eq!(judge_seen(&trial, &seen(Ending::Read(data.to_vec()), 1, 1)).0, expected, "{data:?}");
         }
-        let uncounted = Seen { sent: None, received: None, failed: None, ending: Ending::Refused };
-        assert_eq!(judge_seen(&trial, &uncounted).0, Shown::No);
+    }
+
+    #[test]
+    fn a_refusal_is_proof_only_where_the_same_cookie_is_good_for_the_whole_data() {
+        let trial = Trial { family: Family::V4, mss: 1460, k: 1, cookies: Cookies::Sent };
+        let refused = Seen { sent: None, received: None, failed: None, ..seen(Ending::Refused, 1, 0) };
+        let taken = |data: &[u8], snd_mss| Some(Taken { data: data.to_vec(), snd_mss });
+        for (taken, expected) in [
+            (taken(MESSAGE, 1460), Shown::No),
+            (taken(MESSAGE, 536), Shown::Unclear),
+            (taken(&MESSAGE[1..], 1460), Shown::Unclear),
+            (None, Shown::Unclear),
+        ] {
+            assert_eq!(judge_seen(&trial, &Seen { taken, ..refused.clone() }).0, expected);
+        }
+        for (family, offered, snd_mss, can) in [
+            (Family::V4, 1300, 1300, true),
+            (Family::V4, 1300, 1024, true), // the table before 3.13
+            (Family::V4, 1300, 536, false),
+            (Family::V6, 8940, 1440, true),
+            (Family::V6, 8940, 1220, false),
+        ] {
+            assert_eq!(family.can_send(offered, snd_mss), can, "{family:?} {offered} {snd_mss}");
+        }
     }
 }

@@ -58,6 +58,14 @@ pub enum Course {
 pub struct Silence {
     /// Whether the byte had gone out at least once.
     pub sent_once: bool,
+    /// Segments in flight, as the kernel counts them.
+    pub unacked: u32,
+    /// Segments that the kernel has sent again since the loss, as it counts them (`tcpi_total_retrans`).
+    pub resent: u32,
+    /// Segments that the wire has seen again since then.
+    pub seen_again: u32,
+    /// Probes of a window that the kernel takes for closed.
+    pub window_probes: u64,
     /// Milliseconds of silence until it was called one.
     pub ms: u64,
     /// Doublings of the timeout then.
@@ -134,6 +142,18 @@ fn judge_silence(role: Role, seen: &Seen, silence: &Silence) -> (Shown, String) 
         seen.window,
         skmem(&seen.memory),
     );
+    // The silence has to be the kernel's own.
+    if silence.resent > silence.seen_again {
+        let lost = silence.resent - silence.seen_again;
+        return (Shown::Unclear, format!("{silent}; but the kernel counts {lost} segments sent again that never came"));
+    }
+    if !silence.sent_once && silence.unacked > 0 {
+        return (Shown::Unclear, format!("{silent}; but the kernel has {} segments in flight", silence.unacked));
+    }
+    if silence.window_probes > 0 {
+        let probes = silence.window_probes;
+        return (Shown::Unclear, format!("{silent}; but the kernel takes the window for closed: {probes} probes"));
+    }
     if !silence.answered {
         return (Shown::Unclear, format!("{silent}; but the kernel did not answer a probe either"));
     }
@@ -152,7 +172,7 @@ fn judge_silence(role: Role, seen: &Seen, silence: &Silence) -> (Shown, String) 
 }
 
 /// The memory as ss(8) shows it.
-fn skmem(memory: &Memory) -> String {
+pub(super) fn skmem(memory: &Memory) -> String {
     match memory.wmem_queued {
         Some(queued) => format!("skmem:(tb{},w{queued})", memory.sndbuf),
         None => format!("skmem:(tb{}) outq:{}", memory.sndbuf, memory.outq),
@@ -161,17 +181,13 @@ fn skmem(memory: &Memory) -> String {
 
 fn facts(seen: &Seen) -> BTreeMap<String, Option<i64>> {
     let number = |n: u64| i64::try_from(n).ok();
-    let (mut retransmit_ms, mut resent, mut silent_ms, mut backoff, mut watched_ms) = (None, None, None, None, None);
+    let (mut retransmit_ms, mut retransmit_bytes, mut silence) = (None, None, None);
     match &seen.course {
         Course::Retransmitted { after_ms, bytes } => {
             retransmit_ms = number(*after_ms);
-            resent = Some(i64::from(*bytes));
+            retransmit_bytes = Some(i64::from(*bytes));
         }
-        Course::Silent(silence) => {
-            silent_ms = number(silence.ms);
-            backoff = Some(silence.backoff.into());
-            watched_ms = number(silence.watched_ms);
-        }
+        Course::Silent(seen) => silence = Some(seen),
         Course::Undecided { .. } => {}
     }
     [
@@ -187,10 +203,13 @@ fn facts(seen: &Seen) -> BTreeMap<String, Option<i64>> {
         ("wqueue_too_big_before", seen.too_big_before.and_then(number)),
         ("wqueue_too_big_after", seen.too_big_after.and_then(number)),
         ("retransmit_ms", retransmit_ms),
-        ("retransmit_bytes", resent),
-        ("silent_ms", silent_ms),
-        ("backoff", backoff),
-        ("silent_after_loss_ms", watched_ms),
+        ("retransmit_bytes", retransmit_bytes),
+        ("silent_ms", silence.and_then(|s| number(s.ms))),
+        ("backoff", silence.map(|s| s.backoff.into())),
+        ("resent_segments", silence.map(|s| s.resent.into())),
+        ("seen_again_segments", silence.map(|s| s.seen_again.into())),
+        ("window_probes", silence.and_then(|s| number(s.window_probes))),
+        ("silent_after_loss_ms", silence.and_then(|s| number(s.watched_ms))),
     ]
     .into_iter()
     .map(|(name, value)| (name.to_owned(), value))
@@ -223,7 +242,19 @@ mod tests {
     }
 
     fn silence() -> Silence {
-        Silence { sent_once: true, ms: 1430, backoff: 3, rto_ms: 1632, answered: true, watched_ms: 612, resumed: false }
+        Silence {
+            sent_once: true,
+            unacked: 11,
+            resent: 0,
+            seen_again: 0,
+            window_probes: 0,
+            ms: 1430,
+            backoff: 3,
+            rto_ms: 1632,
+            answered: true,
+            watched_ms: 612,
+            resumed: false,
+        }
     }
 
     #[test]
@@ -264,7 +295,12 @@ mod tests {
         let whole = || silent(silence());
         for (seen, role, expected) in [
             (whole(), Role::Recipe, Shown::Yes),
-            (silent(Silence { sent_once: false, ..silence() }), Role::Recipe, Shown::Yes),
+            (silent(Silence { sent_once: false, unacked: 0, ..silence() }), Role::Recipe, Shown::Yes),
+            (silent(Silence { sent_once: false, ..silence() }), Role::Recipe, Shown::Unclear),
+            (silent(Silence { resent: 1, ..silence() }), Role::Recipe, Shown::Unclear),
+            (silent(Silence { resent: 1, seen_again: 1, ..silence() }), Role::Recipe, Shown::Yes),
+            (silent(Silence { window_probes: 1, ..silence() }), Role::Recipe, Shown::Unclear),
+            (silent(Silence { window_probes: 1, ..silence() }), Role::NegativeControl, Shown::Unclear),
             (silent(Silence { answered: false, ..silence() }), Role::Recipe, Shown::Unclear),
             (silent(Silence { resumed: true, ..silence() }), Role::Recipe, Shown::Unclear),
             (Seen { memory: memory(8192, Some(16000), 15000), ..whole() }, Role::Recipe, Shown::Unclear),

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::judge::{Seen, TIMEOUTS};
-use super::watch::{INITIAL_RTO, Sent, watch};
+use super::watch::{Account, INITIAL_RTO, Sent, watch};
 use crate::protocol::Role;
 use crate::reproducer::Context;
 use crate::sut::counters;
@@ -33,8 +33,8 @@ pub struct Script {
     pub slack: u64,
     /// The MSS that the peer offers.
     mss: u16,
-    /// `SO_SNDBUF` in bytes, which the kernel doubles.
-    send_buffer: u32,
+    /// `SO_SNDBUF` in bytes, which the kernel doubles; none leaves it to the system (`net.ipv4.tcp_wmem`).
+    send_buffer: Option<u32>,
     /// Bytes that are sent and acknowledged first.
     acknowledged_first: usize,
     /// Size of the write that fills the send buffer, in bytes.
@@ -62,7 +62,7 @@ pub const RECIPES: [Script; 4] = [
         role: Role::Recipe,
         slack: 0,
         mss: 1460,
-        send_buffer: 4096,
+        send_buffer: Some(4096),
         acknowledged_first: 0,
         write: 40000,
         shrink_to: None,
@@ -74,7 +74,7 @@ pub const RECIPES: [Script; 4] = [
         role: Role::Recipe,
         slack: 0,
         mss: 1000,
-        send_buffer: 15000,
+        send_buffer: Some(15000),
         acknowledged_first: 30000,
         write: 70000,
         shrink_to: None,
@@ -86,7 +86,7 @@ pub const RECIPES: [Script; 4] = [
         role: Role::Recipe,
         slack: 0x20000,
         mss: 1460,
-        send_buffer: 1 << 20,
+        send_buffer: Some(1 << 20),
         acknowledged_first: 0,
         write: 464_000,
         shrink_to: Some(2304),
@@ -98,7 +98,7 @@ pub const RECIPES: [Script; 4] = [
         role: Role::NegativeControl,
         slack: 0,
         mss: 1460,
-        send_buffer: 1 << 20,
+        send_buffer: Some(1 << 20),
         acknowledged_first: 0,
         write: 40000,
         shrink_to: None,
@@ -106,12 +106,26 @@ pub const RECIPES: [Script; 4] = [
     },
 ];
 
+/// The report's recipe for an application that leaves the send buffer to the system. It proves nothing of the kernel,
+/// for a large buffer is not overfilled, but it shows what a profile's `net.ipv4.tcp_wmem` is good for.
+pub const SYSTEM_BUFFER: Script = Script {
+    name: "system-sndbuf",
+    role: Role::Natural,
+    slack: 0,
+    mss: 1460,
+    send_buffer: None,
+    acknowledged_first: 0,
+    write: 40000,
+    shrink_to: None,
+    acknowledged_last: 500,
+};
+
 impl Script {
     /// Carries the recipe out.
     ///
     /// # Errors
     /// Where the wire or the kernel does something else than the recipe needs; that is no verdict.
-    pub fn perform(&self, context: &Context, wire: &mut Wire) -> Result<Seen, WireError> {
+    pub fn carry_out(&self, context: &Context, wire: &mut Wire) -> Result<Seen, WireError> {
         for connection in 1..=CONNECTIONS {
             if let Some(seen) = self.try_connection(context, wire, connection)? {
                 return Ok(seen);
@@ -126,14 +140,14 @@ impl Script {
         let too_big_before = counters::tcp_ext("TCPWqueueTooBig");
         context.waiting(self.name, "the handshake");
         let server = SocketAddr::new(wire.server(), 80);
-        let listener = Listener::new(server, Some(Buffers { send: self.send_buffer, receive: 8192 }))?;
+        let listener = Listener::new(server, self.send_buffer.map(|send| Buffers { send, receive: 8192 }))?;
         // A host of its own, so that what the kernel remembers of one (tcp_metrics) does not touch the next.
         let mut peer = Peer::new(SocketAddr::new(wire.host(1 + number), 40000), server, 1_000_000);
         peer.open(wire, Offer { mss: self.mss, window: 32792, window_scale: Some(WINDOW_SCALE), sack_ok: true })?;
         peer.window = WINDOW;
         peer.acknowledge(wire)?;
         let connection = listener.accept()?;
-        let mut sent = Sent { frontier: peer.ack, again: false };
+        let mut sent = Sent::until(peer.ack);
 
         context.waiting(self.name, "the first data");
         self.deliver_first(wire, &mut peer, &connection, &mut sent)?;
@@ -153,11 +167,14 @@ impl Script {
             self.wait_for_acknowledgement(wire, &peer, &connection, &mut sent, expected)?;
         }
         let memory = connection.memory()?;
-        let info = connection.tcp_info()?;
+        let (info, account) = (connection.tcp_info()?, Account::take(&connection)?);
         context.waiting(self.name, "a retransmission, or three timeouts without one");
         let slow = Duration::from_micros(info.rto_us.into()) > SLOW_RTO && number < CONNECTIONS;
-        let course =
-            if sent.again || slow { None } else { watch(wire, &peer, &connection, &mut sent, lost_at, info.rto_us)? };
+        let course = if sent.again > 0 || slow {
+            None
+        } else {
+            watch(wire, &peer, &connection, &mut sent, lost_at, account, info.rto_us)?
+        };
         let Some(course) = course else {
             wire.send(&peer.segment(Flags::RST))?;
             return Ok(None);

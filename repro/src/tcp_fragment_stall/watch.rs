@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::judge::{Course, Silence, TIMEOUTS};
 use crate::reproducer::ms;
+use crate::sut::counters;
 use crate::sut::socket::Connection;
 use crate::wire::packet::{Flags, Segment};
 use crate::wire::peer::Peer;
@@ -17,15 +18,44 @@ pub const INITIAL_RTO: Duration = Duration::from_secs(1);
 pub struct Sent {
     /// Everything before this sequence number has gone out at least once.
     pub frontier: u32,
-    /// Whether something went out a second time.
-    pub again: bool,
+    /// Segments with data that went out again.
+    pub again: u32,
+    /// Zero-window probes, which repeat the last sequence number that was acknowledged.
+    pub probes: u32,
+}
+
+/// What the kernel says itself of what it has sent.
+#[derive(Clone, Copy, Debug)]
+pub struct Account {
+    /// Segments that it has sent again on this connection.
+    total_retrans: u32,
+    /// Zero-window probes that it has sent in this namespace, where it counts them.
+    win_probes: Option<u64>,
+}
+
+impl Account {
+    /// The account now.
+    ///
+    /// # Errors
+    /// Where the kernel cannot be asked.
+    pub fn take(connection: &Connection) -> Result<Self, WireError> {
+        let total_retrans = connection.tcp_info()?.total_retrans;
+        Ok(Self { total_retrans, win_probes: counters::tcp_ext("TCPWinProbe") })
+    }
 }
 
 impl Sent {
+    /// Nothing, up to this sequence number.
+    pub fn until(frontier: u32) -> Self {
+        Self { frontier, again: 0, probes: 0 }
+    }
+
     /// Notes a segment.
     pub fn note(&mut self, segment: &Segment) {
-        let before_frontier = self.frontier.wrapping_sub(segment.seq) as i32 > 0;
-        self.again |= before_frontier && !segment.payload.is_empty();
+        if self.frontier.wrapping_sub(segment.seq) as i32 > 0 && !segment.flags.has(Flags::RST) {
+            let count = if segment.payload.is_empty() { &mut self.probes } else { &mut self.again };
+            *count += 1;
+        }
         if segment.covers(self.frontier) {
             self.frontier = segment.seq.wrapping_add(segment.payload.len() as u32);
         }
@@ -48,6 +78,7 @@ pub fn watch(
     connection: &Connection,
     sent: &mut Sent,
     lost_at: Instant,
+    at_loss: Account,
     rto_us: u32,
 ) -> Result<Option<Course>, WireError> {
     let rto = Duration::from_micros(rto_us.into());
@@ -79,7 +110,7 @@ pub fn watch(
             quiet >= INITIAL_RTO * u32::from(TIMEOUTS)
         };
         if silent {
-            return end_of_loss(wire, peer, connection, sent, rto, quiet).map(Some);
+            return end_of_loss(wire, peer, connection, sent, at_loss, rto, quiet).map(Some);
         }
         if lost_at.elapsed() > limit {
             let waited_for = format!(
@@ -100,11 +131,14 @@ fn end_of_loss(
     wire: &mut Wire,
     peer: &Peer,
     connection: &Connection,
-    sent: &mut Sent,
+    sent: &Sent,
+    at_loss: Account,
     rto: Duration,
     quiet: Duration,
 ) -> Result<Course, WireError> {
     let info = connection.tcp_info()?;
+    let now = Account::take(connection)?;
+    let counted = now.win_probes.zip(at_loss.win_probes).map_or(0, |(now, then)| now.saturating_sub(then));
     let sent_once = sent.has(peer.ack.wrapping_add(1));
     // The sequence number before the first is the SYN's.
     peer.send_at(wire, u32::MAX, Flags::NONE, b"?")?;
@@ -123,6 +157,10 @@ fn end_of_loss(
     }
     Ok(Course::Silent(Silence {
         sent_once,
+        unacked: info.unacked,
+        resent: now.total_retrans.saturating_sub(at_loss.total_retrans),
+        seen_again: sent.again,
+        window_probes: counted.max(sent.probes.into()),
         ms: ms(quiet),
         backoff: info.backoff,
         rto_ms: u64::from(info.rto_us) / 1000,
@@ -139,18 +177,18 @@ mod tests {
     #[test]
     fn the_frontier_moves_over_what_went_out_and_over_the_end_of_the_numbers() {
         let mut peer = Peer::new(([10, 0, 0, 1], 1).into(), ([10, 0, 0, 2], 2).into(), 0);
-        let mut sent = Sent { frontier: u32::MAX - 1, again: false };
-        for (seq, length, frontier, again) in [
-            (u32::MAX - 1, 3, 1, false),
-            (1, 0, 1, false), // no data
-            (2, 5, 1, false), // a gap
-            (u32::MAX, 1, 1, true),
-            (0, 4, 4, true),
+        let mut sent = Sent::until(u32::MAX - 1);
+        for (seq, length, frontier, again, probes) in [
+            (u32::MAX - 1, 3, 1, 0, 0),
+            (1, 0, 1, 0, 0), // no data
+            (2, 5, 1, 0, 0), // a gap
+            (u32::MAX, 1, 1, 1, 0),
+            (0, 4, 4, 2, 0),
+            (3, 0, 4, 2, 1), // a probe
         ] {
-            sent.again = false;
             peer.seq = seq;
             sent.note(&Segment { payload: vec![0; length], ..peer.segment(Flags::ACK) });
-            assert_eq!((sent.frontier, sent.again), (frontier, again), "{seq} {length}");
+            assert_eq!((sent.frontier, sent.again, sent.probes), (frontier, again, probes), "{seq} {length}");
         }
         assert!(sent.has(4) && sent.has(u32::MAX) && !sent.has(5));
     }

@@ -1,6 +1,9 @@
 //! The agent's network: a TUN device on which the agent is every remote host.
 
+pub mod between;
 pub mod capture;
+pub mod faults;
+pub mod glance;
 pub mod packet;
 pub mod peer;
 pub mod rtnetlink;
@@ -14,8 +17,11 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use capture::Capture;
+use faults::Faults;
 use packet::Segment;
 use tun::Tun;
+
+use crate::protocol::Mutation;
 
 /// How long the kernel may take for something that it does at once. Far longer than it needs also on a loaded
 /// host, so that a wait that ends here means something else.
@@ -67,6 +73,8 @@ pub struct Wire {
     net: u8,
     check: String,
     capture: Capture,
+    mutation: Option<Mutation>,
+    faults: Faults,
     buffer: Vec<u8>,
 }
 
@@ -78,10 +86,29 @@ impl Wire {
     /// Where the kernel has no TUN device or refuses the addresses.
     pub fn new(net: u8, capture: Capture) -> Result<Self, WireError> {
         let tun = Tun::new().tried("making a TUN interface")?;
-        let wire = Self { tun, net, check: String::new(), capture, buffer: vec![0; 1 << 16] };
+        let wire = Self {
+            tun,
+            net,
+            check: String::new(),
+            capture,
+            mutation: None,
+            faults: Faults::default(),
+            buffer: vec![0; 1 << 16],
+        };
         wire.tun.set_up().tried("bringing the TUN interface up")?;
         wire.tun.add_address(wire.server(), 24).tried("giving the TUN interface its address")?;
         Ok(wire)
+    }
+
+    /// From here on with the wire's and the peer's faults, where the mutation is one.
+    pub fn mutate(&mut self, mutation: Option<Mutation>) {
+        self.mutation = mutation;
+        self.faults = Faults::new(mutation);
+    }
+
+    /// The mutation of its surroundings, for those that are not the wire's or the peer's.
+    pub fn mutation(&self) -> Option<Mutation> {
+        self.mutation
     }
 
     /// Gives the kernel's side an IPv6 address too.
@@ -128,6 +155,7 @@ impl Wire {
     /// # Errors
     /// Where the interface is down.
     pub fn send(&mut self, segment: &Segment) -> Result<(), WireError> {
+        let Some(segment) = self.faults.to_kernel(segment) else { return Ok(()) };
         let bytes = segment.to_bytes();
         self.capture.record(&self.check, false, &bytes);
         self.tun.write(&bytes).tried("writing to the TUN device")
@@ -143,7 +171,9 @@ impl Wire {
                 Some(length) => {
                     let bytes = &self.buffer[..length];
                     self.capture.record(&self.check, true, bytes);
-                    if let Ok(segment) = Segment::parse(bytes) {
+                    if let Ok(segment) = Segment::parse(bytes)
+                        && !self.faults.lose(&segment)
+                    {
                         return Ok(Some(segment));
                     }
                 }

@@ -123,6 +123,20 @@ pub enum BuildError {
         /// The log's last lines.
         tail: Vec<String>,
     },
+    /// The image is another control's: make has not linked it anew.
+    #[error(
+        "{control} ({line}): {} failed: the image calls itself `{release}`, expected a release that ends with \
+         `-control-{control}`; remove the cache's folder controls/{line} and build again",
+        Step::Keep
+    )]
+    OtherImage {
+        /// The control.
+        control: String,
+        /// The line.
+        line: String,
+        /// What the image says of itself.
+        release: String,
+    },
     /// There is no space for what has to be written.
     #[error("{step} failed: no space is left for {}{}; free some, or choose another cache folder", path.display(), wanted(.needs_mib))]
     DiskFull {
@@ -165,7 +179,7 @@ impl BuildError {
 
     /// Whether other controls can be built all the same.
     pub(super) fn is_this_control_s(&self) -> bool {
-        matches!(self, Self::Patch { .. } | Self::Config { .. } | Self::Make { .. })
+        matches!(self, Self::Patch { .. } | Self::Config { .. } | Self::Make { .. } | Self::OtherImage { .. })
     }
 
     pub(super) fn io(step: Step, path: &Path) -> impl FnOnce(io::Error) -> Self {

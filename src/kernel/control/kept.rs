@@ -42,9 +42,10 @@ pub struct Built {
     pub source: SourceId,
     /// What it was compiled with: the first line of each program's `--version`.
     pub toolchain: String,
-    /// Seconds of processor time that make and its children took; `None` where the host does not tell.
+    /// Seconds of processor time that make and its children took, in the run that came to the end; `None` where the
+    /// host does not tell.
     pub cpu_seconds: Option<f64>,
-    /// Seconds that it took by the clock.
+    /// Seconds that this run took by the clock.
     pub seconds: f64,
     /// Lines that make printed: how far the next build of it is can be told by that.
     pub(super) output_lines: u64,
@@ -98,10 +99,16 @@ pub(super) fn keep(recipe: &Recipe, key: &Key, obj: &Path, cost: &Cost, store: &
     let size = |path: &Path| fs::metadata(path).map(|m| m.len()).map_err(BuildError::io(Step::Keep, path));
     let adopted = local::adopt(&image, store).map_err(BuildError::cache(Step::Keep))?;
     let (_, image_sha256, release) = adopted;
+    let (control, line) = (&recipe.control.name, &recipe.line.name);
+    // What is kept here counts as the truth about this control from now on.
+    if let Some(release) = release.as_ref().filter(|release| !release.ends_with(&format!("-control-{control}"))) {
+        let (control, line, release) = (control.to_string(), line.clone(), release.clone());
+        return Err(BuildError::OtherImage { control, line, release });
+    }
     let config_sha256 = store.adopt(&config).map_err(BuildError::cache(Step::Keep))?;
     let built = Built {
-        control: recipe.control.name.clone(),
-        line: recipe.line.name.clone(),
+        control: control.clone(),
+        line: line.clone(),
         release,
         image_sha256,
         image_size: size(&image)?,

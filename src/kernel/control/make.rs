@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{self, BufRead as _, BufReader, BufWriter, Write as _};
+use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::path::Path;
 use std::process::{Child, ExitStatus, Stdio};
 use std::time::Duration;
@@ -57,7 +57,8 @@ impl Drop for Family {
 /// # Errors
 /// Where make cannot be started or the log not be written.
 pub(super) fn run(args: &[OsString], log: &Path, shim: &Shim, mut line: impl FnMut(u64)) -> io::Result<Ran> {
-    let mut log = BufWriter::new(File::options().create(true).append(true).open(log)?);
+    // Not buffered: whoever looks into it while make works, or after a kill, wants the last line.
+    let mut log = File::options().create(true).append(true).open(log)?;
     let shown: Vec<_> = args.iter().map(|arg| arg.to_string_lossy()).collect();
     writeln!(log, "$ make {}", shown.join(" "))?;
     let (output, input) = io::pipe()?;
@@ -90,7 +91,6 @@ pub(super) fn run(args: &[OsString], log: &Path, shim: &Shim, mut line: impl FnM
     }
     ran.status = family.0.wait()?;
     ran.tail = tail.into();
-    log.flush()?;
     Ok(ran)
 }
 

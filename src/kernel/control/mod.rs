@@ -6,6 +6,7 @@
 
 mod config;
 mod error;
+mod job;
 mod kept;
 mod make;
 mod patch;
@@ -14,12 +15,8 @@ mod tools;
 mod tree;
 mod unpack;
 
-use std::ffi::OsString;
 use std::fs;
-use std::io::ErrorKind;
-use std::num::NonZero;
 use std::path::Path;
-use std::time::Instant;
 
 pub use error::{BuildError, Step};
 pub(super) use kept::obtain;
@@ -27,7 +24,7 @@ pub use kept::{Built, Standing, standing};
 pub use source::SourceId;
 pub use tools::{Toolchain, toolchain};
 
-use self::kept::{Cost, Key};
+use self::kept::Key;
 use self::source::Source;
 use self::tree::Tree;
 use super::store::Store;
@@ -41,8 +38,8 @@ pub const OBJECTS_MIB: u64 = 180;
 /// MiB of one line's unpacked source. Measured: 1438 for 6.1, 1640 for 6.12.
 pub const SOURCE_MIB: u64 = 1700;
 
-/// Lines that make prints when it builds a line's first control, and a further one. Measured with 6.1.192.
-const OUTPUT_LINES: (u64, u64) = (1489, 57);
+/// Hexadecimal digits of a source's sha256 that name its folder.
+const TREE_NAME: usize = 16;
 
 /// What is to be built.
 pub struct Wanted<'a> {
@@ -170,7 +167,7 @@ fn build_line(
     }
     let tree = unpacked(&mut source, with)?;
     for recipe in &missing {
-        match build_one(recipe, &source, &tree, toolchain, with) {
+        match job::build(recipe, &source, &tree, toolchain, with) {
             Ok(built) => outcome.built.push(built),
             Err(error) if error.is_this_control_s() => {
                 (with.tell)(Event::Failed(error.to_string()));
@@ -210,6 +207,9 @@ fn unpacked(source: &mut Source, with: &Build) -> Result<Tree, BuildError> {
     loop {
         let tree = Tree::in_folder(with.store.path(&source.folder()));
         let there = tree.src().is_dir();
+        if !there {
+            drop_trees(&source.line.name, with.store)?;
+        }
         let wanted = OBJECTS_MIB + if there { 0 } else { source.unpacked_mib() };
         let free = source::free_mib(with.store)?;
         if free < wanted && !tree.obj().is_dir() {
@@ -227,114 +227,18 @@ fn unpacked(source: &mut Source, with: &Build) -> Result<Tree, BuildError> {
     }
 }
 
-fn build_one(
-    recipe: &Recipe,
-    source: &Source,
-    tree: &Tree,
-    toolchain: &Toolchain,
-    with: &Build,
-) -> Result<Built, BuildError> {
-    let (line, control) = (&recipe.line.name, &recipe.control.name);
-    let is_first = !tree.obj().join("vmlinux").exists();
-    let usual = if is_first { OUTPUT_LINES.0 } else { OUTPUT_LINES.1 };
-    let output_lines = if is_first { usual } else { kept::output_lines(recipe, with.store).unwrap_or(usual) };
-    (with.tell)(Event::Started { line: line.clone(), control: control.to_string(), output_lines });
-    let logs = with.store.path(&format!("controls/{line}/logs"));
-    make_folder(&logs)?;
-    let log = logs.join(format!("{control}.log"));
-    fs::write(&log, "").map_err(BuildError::io(Step::Compile, &log))?;
-    let job = Job { recipe, tree, log: &log, with };
-    let (began, cpu) = (Instant::now(), make::children_cpu());
-
-    (with.tell)(Event::Step(Step::Patch));
-    tree.patch(recipe.patch, with.store)?.map_err(|misfit| BuildError::Patch {
-        control: control.to_string(),
-        line: line.clone(),
-        file: misfit.file,
-        why: misfit.why,
-    })?;
-    let building = tree.begin()?;
-    job.configure()?;
-    let output_lines = job.make(Step::Compile, &[&job.version(), "bzImage"])?;
-    // Not where make failed: make deletes the target of a command that fails, but not on every disk that is full.
-    building.end()?;
-    (with.tell)(Event::Step(Step::Keep));
-    let cpu_seconds = make::children_cpu().zip(cpu).map(|(after, before)| after.saturating_sub(before).as_secs_f64());
-    let cost = Cost { cpu_seconds, seconds: began.elapsed().as_secs_f64(), output_lines };
-    let built = kept::keep(recipe, &Key::of(recipe, &source.id, toolchain), &tree.obj(), &cost, with.store)?;
-    (with.tell)(Event::Built(Box::new(built.clone())));
-    Ok(built)
-}
-
-/// One control on its way.
-struct Job<'a> {
-    recipe: &'a Recipe<'a>,
-    tree: &'a Tree,
-    log: &'a Path,
-    with: &'a Build<'a>,
-}
-
-impl Job<'_> {
-    /// `uname -r` tells which control is running. Where LOCALVERSION is given, git is not asked about the tree.
-    fn version(&self) -> String {
-        format!("LOCALVERSION=-control-{}", self.recipe.control.name)
+/// Removes the trees of a line's other sources: they take gigabytes, and what was built in them is kept without them.
+fn drop_trees(line: &str, store: &Store) -> Result<(), BuildError> {
+    let folder = store.path("controls").join(line);
+    for entry in fs::read_dir(&folder).map_err(BuildError::io(Step::Unpack, &folder))? {
+        let path = entry.map_err(BuildError::io(Step::Unpack, &folder))?.path();
+        // Whatever else is there has another form of name.
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        if name.len() == TREE_NAME && name.bytes().all(|b| b.is_ascii_hexdigit()) && path.is_dir() {
+            tree::remove(&path)?;
+        }
     }
-
-    /// Makes the .config, unless the one that lies there was made of the same lines, and checks it.
-    fn configure(&self) -> Result<(), BuildError> {
-        let (obj, wanted) = (self.tree.obj(), &self.recipe.config);
-        let (asked, draft, config) =
-            (obj.join("backproof.config"), obj.join("backproof.config.new"), obj.join(".config"));
-        let is_made = fs::read_to_string(&asked).is_ok_and(|made| made == *wanted) && config.is_file();
-        if !is_made {
-            // Else a kill in the middle would leave the old name beside another .config.
-            match fs::remove_file(&asked) {
-                Err(error) if error.kind() != ErrorKind::NotFound => {
-                    return Err(BuildError::io(Step::Configure, &asked)(error));
-                }
-                _ => {}
-            }
-            fs::write(&draft, wanted).map_err(BuildError::io(Step::Configure, &draft))?;
-            let all = format!("KCONFIG_ALLCONFIG={}", draft.display());
-            self.make(Step::Configure, &[&all, "allnoconfig"])?;
-        }
-        let made = fs::read_to_string(&config).map_err(BuildError::io(Step::Configure, &config))?;
-        let lost = config::lost(wanted, &made);
-        if !lost.is_empty() {
-            let (control, line) = (self.recipe.control.name.to_string(), self.recipe.line.name.clone());
-            return Err(BuildError::Config { control, line, lost, log: self.log.to_owned() });
-        }
-        if is_made {
-            return Ok(());
-        }
-        // Under its own name only once Kconfig has made all of it.
-        fs::rename(&draft, &asked).map_err(BuildError::io(Step::Configure, &asked))
-    }
-
-    /// Runs make; the number of lines that it printed.
-    fn make(&self, step: Step, args: &[&str]) -> Result<u64, BuildError> {
-        (self.with.tell)(Event::Step(step));
-        let jobs = std::thread::available_parallelism().map_or(1, NonZero::get);
-        let mut all = self.tree.make_args();
-        all.push(format!("-j{jobs}").into());
-        all.extend(args.iter().map(OsString::from));
-        let ran = make::run(&all, self.log, self.with.shim, |lines| (self.with.tell)(Event::Output(lines)));
-        let ran = ran.map_err(BuildError::io(step, self.log))?;
-        if ran.status.success() {
-            return Ok(ran.lines);
-        }
-        if ran.disk_full {
-            return Err(BuildError::DiskFull { step, path: self.tree.obj(), needs_mib: None });
-        }
-        Err(BuildError::Make {
-            step,
-            control: self.recipe.control.name.to_string(),
-            line: self.recipe.line.name.clone(),
-            status: format!("make ended with {}", ran.status),
-            log: self.log.to_owned(),
-            tail: ran.tail,
-        })
-    }
+    Ok(())
 }
 
 impl Build<'_> {

@@ -97,7 +97,7 @@ impl Source {
 
     /// Where the trees of this source are in the cache.
     pub(super) fn folder(&self) -> String {
-        format!("controls/{}/{}", self.line.name, self.id.sha256.get(..16).unwrap_or_default())
+        format!("controls/{}/{}", self.line.name, self.id.sha256.get(..super::TREE_NAME).unwrap_or_default())
     }
 
     /// MiB that the unpacked source takes, with what is needed on the way. Measured: linux-source-6.1 takes 1438 MiB

@@ -9,6 +9,7 @@
 
 use std::ffi::OsString;
 use std::fs::{self, File};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use super::error::{BuildError, Step};
@@ -134,13 +135,19 @@ impl Building {
 fn drop_half_made(obj: &Path) -> Result<(), BuildError> {
     let mut files = Vec::new();
     files_below(obj, Path::new(""), &mut files)?;
-    for path in files.iter().map(|path| obj.join(path)) {
+    for below in &files {
+        let path = obj.join(below);
         let Some(name) = path.file_name().and_then(|n| n.to_str()) else { continue };
         let command = path.with_file_name(format!(".{name}.cmd"));
         let time = |path: &Path| fs::symlink_metadata(path).and_then(|m| m.modified()).ok();
         let unfinished = match (time(&path), time(&command)) {
             (Some(made), Some(finished)) => made > finished,
             // Objects and archives have a `.cmd`; what else has none is written to a temporary name and renamed.
+            // In tools/ programs and archives have none. The linker makes a program executable when all of it is
+            // written, and ar renames. They must not go without need: every object depends on objtool.
+            (Some(_), None) if below.starts_with("tools") && !name.ends_with(".o") => {
+                !name.contains('.') && fs::metadata(&path).is_ok_and(|found| found.mode() & 0o111 == 0)
+            }
             (Some(_), None) => name.ends_with(".o") || name.ends_with(".a"),
             (None, _) => false,
         };

@@ -1,3 +1,4 @@
+use std::os::unix::fs::PermissionsExt as _;
 use std::time::{Duration, SystemTime};
 
 use super::*;
@@ -40,6 +41,7 @@ impl World {
     /// A file of the object tree, made so many seconds after some moment.
     fn object(&self, name: &str, seconds: u64) {
         let path = self.tree.obj().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(&path, name).unwrap();
         let time = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000 + seconds);
         File::options().write(true).open(path).unwrap().set_modified(time).unwrap();
@@ -101,10 +103,18 @@ fn after_a_kill_what_make_had_not_finished_is_made_again_and_the_rest_is_kept() 
         ("bzImage", 9),
         (".bzImage.cmd", 8),
         ("autoconf.h", 9),
+        ("tools/objtool", 9),
+        ("tools/fixdep", 9),
+        ("tools/libsubcmd.a", 9),
+        ("tools/half.o", 9),
     ] {
         world.object(name, seconds);
     }
+    fs::set_permissions(world.tree.obj().join("tools/fixdep"), fs::Permissions::from_mode(0o755)).unwrap();
     let building = world.tree.begin().unwrap();
+    let tool = |name: &str| world.tree.obj().join("tools").join(name).exists();
+    assert!(tool("fixdep") && tool("libsubcmd.a") && !tool("objtool") && !tool("half.o"));
+    fs::remove_dir_all(world.tree.obj().join("tools")).unwrap();
     let kept = [".at-once.o.cmd", ".bzImage.cmd", ".half.o.cmd", ".whole.o.cmd", "at-once.o", "autoconf.h", "whole.o"];
     assert_eq!(world.objects(), kept);
     building.end().unwrap();

@@ -23,16 +23,18 @@ const DRAWN: usize = 1000;
 /// Ranges of one segment's selective acknowledgement: TCP's options have room for four (RFC 2018, section 3).
 const RANGES: usize = 4;
 
-/// Colours for both of a browser's schemes. They are told apart by shape too: new data is a thin line, what is sent again
-/// a broad one, what is lost has a cross.
+/// Colours for both of a browser's schemes, without variables: other viewers know none and would show black. They are
+/// told apart by shape too: new data is a thin line, what is sent again a broad one, what is lost has a cross.
 const STYLE: &str = "<style>
-:root { --paper: #ffffff; --ink: #1f2328; --faint: #d0d7de; --new: #0969da; --again: #bc4c00; --lost: #cf222e; --ack: #1a7f37; --sack: #8250df; }
-@media (prefers-color-scheme: dark) { :root { --paper: #0d1117; --ink: #e6edf3; --faint: #30363d; --new: #58a6ff; --again: #f0883e; --lost: #ff7b72; --ack: #3fb950; --sack: #bc8cff; } }
-text { font: 12px system-ui, sans-serif; fill: var(--ink); }
+text { font: 12px system-ui, sans-serif; fill: #1f2328; }
 line, polyline { fill: none; stroke-width: 1.5; }
-.paper { fill: var(--paper); } .grid { stroke: var(--faint); stroke-width: 1; }
-.new { stroke: var(--new); } .again { stroke: var(--again); stroke-width: 4; } .lost { stroke: var(--lost); stroke-width: 2; }
-.ack { stroke: var(--ack); } .sack { stroke: var(--sack); stroke-width: 3; }
+.paper { fill: #ffffff; } .grid { stroke: #d0d7de; stroke-width: 1; }
+.new { stroke: #0969da; } .again { stroke: #bc4c00; stroke-width: 4; } .lost { stroke: #cf222e; stroke-width: 2; }
+.ack { stroke: #1a7f37; } .sack { stroke: #8250df; stroke-width: 3; }
+@media (prefers-color-scheme: dark) {
+text { fill: #e6edf3; } .paper { fill: #0d1117; } .grid { stroke: #30363d; }
+.new { stroke: #58a6ff; } .again { stroke: #f0883e; } .lost { stroke: #ff7b72; } .ack { stroke: #3fb950; } .sack { stroke: #bc8cff; }
+}
 </style>
 ";
 

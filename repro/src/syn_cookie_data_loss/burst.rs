@@ -1,0 +1,295 @@
+//! The natural road: hundreds of clients connect to a TCPStore server at once, with real sockets on both ends. The
+//! wire loses nothing; what gets lost, the kernel's own queues lose.
+//!
+//! All SYNs arrive together. Those for which the SYN queue has room get an ordinary answer, the others a cookie. Then
+//! the ACKs and the first bytes arrive, and where the accept queue is full the kernel drops them. The server accepts
+//! one connection after another, and whatever comes next of a client that was turned away finds a place: the second
+//! write, for a tail-loss probe repeats what was sent last (RFC 8985, section 7).
+
+use std::collections::BTreeMap;
+use std::mem::MaybeUninit;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
+
+use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::net::{RecvFlags, recv};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use super::MESSAGE;
+use super::flood::{Counters, Outcome, Seen};
+use super::store::{self, Reading};
+use crate::reproducer::{Context, ms};
+use crate::sut::client::Client;
+use crate::sut::counters::Snapshot;
+use crate::sut::kmsg::Log;
+use crate::sut::socket::{Connection, Listener};
+use crate::sut::sysctl;
+use crate::wire::between::{Between, Fate, Way};
+use crate::wire::glance::Glance;
+use crate::wire::{Tried as _, WireError};
+
+/// The length of the accept queue, and of the SYN queue: the listen backlog of an application that asks for the most.
+pub const SOMAXCONN: &str = "net.core.somaxconn";
+
+/// The wire's delay one way: everything that the clients send at once arrives at once.
+const DELAY: Duration = Duration::from_millis(10);
+
+/// The server accepts one connection in so long.
+const PACE: Duration = Duration::from_millis(1);
+
+/// After so long it is enough that somebody has lost data; nobody waits for what becomes of all the others.
+const ENOUGH: Duration = Duration::from_millis(1500);
+
+/// The longest watch: SYNs that are dropped are sent again after 1 s and after 3 s, and data after its timeout, which
+/// doubles.
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// The server's port, as in the report.
+const PORT: u16 = 3400;
+
+/// The answer to an ADD: the new value, in 8 bytes.
+const ANSWER: [u8; 8] = 1_u64.to_le_bytes();
+
+/// Bit in an event's data that marks a server's connection.
+const SERVERS: u64 = 1 << 32;
+
+/// SYN and ACK among the flags of a TCP header (RFC 9293, section 3.1).
+const SYN_ACK: u8 = 0x12;
+
+/// One burst of clients.
+#[derive(Clone, Debug)]
+pub struct Burst {
+    /// Its name in the report.
+    pub name: String,
+    /// How many clients connect at once.
+    pub clients: u16,
+    /// Settings of the server's namespace, where the profile has no others.
+    pub settings: Vec<(&'static str, String)>,
+    /// Whether it ends when all SYNs have been answered.
+    pub syns_only: bool,
+}
+
+impl Burst {
+    /// Carries it out, in the calling thread's network namespace.
+    ///
+    /// # Errors
+    /// Where the kernel or the wire cannot do what it takes.
+    pub fn perform(&self, context: &Context, net: u8) -> Result<Seen, WireError> {
+        for (name, value) in self.settings.iter().filter(|(name, _)| !context.profile.contains_key(*name)) {
+            sysctl::write(name, value).tried("setting the scene's sysctls")?;
+        }
+        let somaxconn = sysctl::read(SOMAXCONN).ok().and_then(|value| value.parse().ok());
+        raise_file_limit(2 * u64::from(self.clients) + 100)?;
+        let mut log = Log::from_now();
+        context.waiting(&self.name, "the clients' sockets");
+        let make_clients = || (0..self.clients).map(|_| Client::new()).collect::<Result<Vec<_>, _>>();
+        let (between, clients) = Between::new(net, DELAY, make_clients)?;
+        let server = SocketAddr::new(between.server(), PORT);
+        let listener = Listener::with_backlog(server, None, i32::MAX)?;
+        let before = Snapshot::take();
+        let started = Instant::now();
+        let mut scene = Scene {
+            epoll: epoll::create(CreateFlags::CLOEXEC).tried("making an epoll")?,
+            between,
+            listener,
+            clients: Vec::with_capacity(clients.len()),
+            servers: Vec::new(),
+            by_port: BTreeMap::new(),
+            answered_syns: 0,
+            settled: 0,
+            lost: false,
+            next_accept: started,
+        };
+        context.waiting(&self.name, "the clients' answers");
+        scene.connect(clients, server)?;
+        while !scene.finished(self.syns_only, started.elapsed()) {
+            scene.turn(started)?;
+        }
+        let after = Snapshot::take();
+        let counters = Counters::between(&before, &after);
+        // Where no cookie was sent, such a line is about another job's server.
+        let flooded = counters.sent.is_none_or(|sent| sent > 0);
+        let line = log.as_mut().filter(|_| flooded).and_then(|log| log.find("SYN flooding on port"));
+        Ok(Seen {
+            somaxconn,
+            answered_syns: scene.answered_syns,
+            outcomes: scene.clients.into_iter().map(|c| c.outcome).collect(),
+            counters,
+            log: line,
+            took_ms: ms(started.elapsed()),
+        })
+    }
+}
+
+/// Two sockets a client are more than the 1024 files that a process may have open at first.
+fn raise_file_limit(files: u64) -> Result<(), WireError> {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if current.is_none_or(|current| current >= files) {
+        return Ok(());
+    }
+    let maximum = maximum.map(|maximum| maximum.max(files));
+    setrlimit(Resource::Nofile, Rlimit { current: Some(files), maximum }).tried("raising RLIMIT_NOFILE")
+}
+
+struct ClientSide {
+    socket: Client,
+    connected: bool,
+    outcome: Outcome,
+}
+
+struct ServerSide {
+    connection: Option<Connection>,
+    client: usize,
+    stream: Vec<u8>,
+}
+
+struct Scene {
+    epoll: OwnedFd,
+    between: Between,
+    listener: Listener,
+    clients: Vec<ClientSide>,
+    servers: Vec<ServerSide>,
+    by_port: BTreeMap<u16, usize>,
+    answered_syns: usize,
+    settled: usize,
+    lost: bool,
+    next_accept: Instant,
+}
+
+impl Scene {
+    fn connect(&mut self, clients: Vec<Client>, server: SocketAddr) -> Result<(), WireError> {
+        let events = EventFlags::IN | EventFlags::OUT | EventFlags::ET;
+        for (number, socket) in clients.into_iter().enumerate() {
+            socket.connect(server)?;
+            self.by_port.insert(socket.port()?, number);
+            epoll::add(&self.epoll, &socket, EventData::new_u64(number as u64), events).tried("watching a socket")?;
+            self.clients.push(ClientSide { socket, connected: false, outcome: Outcome::Waiting });
+        }
+        Ok(())
+    }
+
+    fn finished(&self, syns_only: bool, after: Duration) -> bool {
+        let all = self.clients.len();
+        let done = if syns_only { self.answered_syns >= all } else { self.settled >= all };
+        done || after >= LIMIT || (after >= ENOUGH && self.lost)
+    }
+
+    /// Carries packets, accepts a connection if it is time, and lets the applications do what they can.
+    fn turn(&mut self, started: Instant) -> Result<(), WireError> {
+        let answered = &mut self.answered_syns;
+        self.between.carry(|way, packet| {
+            *answered += usize::from(way == Way::ToClient && Glance::at(packet).is_some_and(|g| g.flags == SYN_ACK));
+            Fate::Pass
+        })?;
+        let now = Instant::now();
+        let may_accept = now >= self.next_accept;
+        if may_accept && self.listener.has_connection()? {
+            self.next_accept = now + PACE;
+            self.accept()?;
+        }
+        let deadline = started + if self.lost { ENOUGH } else { LIMIT };
+        let mut buffer = [const { MaybeUninit::uninit() }; 64];
+        let no_wait = Timespec { tv_sec: 0, tv_nsec: 0 };
+        let (ready, _) = epoll::wait(&self.epoll, &mut buffer, Some(&no_wait)).tried("waiting for sockets")?;
+        let ready: Vec<(u64, EventFlags)> = ready.iter().map(|e| (e.data.u64(), e.flags)).collect();
+        for &(data, flags) in &ready {
+            match data.checked_sub(SERVERS) {
+                Some(number) => self.serve(number as usize)?,
+                None => self.ask(data as usize, flags)?,
+            }
+        }
+        if ready.is_empty() {
+            let mut others = vec![PollFd::new(&self.epoll, PollFlags::IN)];
+            let until = if Instant::now() >= self.next_accept {
+                others.push(PollFd::new(&self.listener, PollFlags::IN));
+                deadline
+            } else {
+                self.next_accept
+            };
+            self.between.wait(&mut others, until)?;
+        }
+        Ok(())
+    }
+
+    fn accept(&mut self) -> Result<(), WireError> {
+        let connection = self.listener.accept()?;
+        // A client that has been told and is gone again.
+        let Ok(port) = connection.peer_port() else { return Ok(()) };
+        let Some(&client) = self.by_port.get(&port) else {
+            return Err(WireError::Unexpected(format!("a connection from port {port}, which is no client's")));
+        };
+        let number = self.servers.len();
+        let events = EventFlags::IN | EventFlags::ET;
+        let data = EventData::new_u64(SERVERS + number as u64);
+        epoll::add(&self.epoll, &connection, data, events).tried("watching a socket")?;
+        self.servers.push(ServerSide { connection: Some(connection), client, stream: Vec::new() });
+        // Most have been sent the query already.
+        self.serve(number)
+    }
+
+    /// The server reads what has come, and answers a query or gives the connection up.
+    fn serve(&mut self, number: usize) -> Result<(), WireError> {
+        let Some(ServerSide { connection: slot, client, stream }) = self.servers.get_mut(number) else { return Ok(()) };
+        let Some(connection) = slot else { return Ok(()) };
+        let mut buffer = [0; 256];
+        while stream.len() <= MESSAGE.len() {
+            match connection.read(&mut buffer) {
+                Ok(Some(0)) | Err(_) => {
+                    *slot = None;
+                    return Ok(());
+                }
+                Ok(Some(count)) => stream.extend(&buffer[..count]),
+                Ok(None) => break,
+            }
+        }
+        match store::read(stream) {
+            Reading::More => {}
+            // Where it cannot be written, the client has no answer and counts as waiting.
+            Reading::Add { .. } => _ = connection.write(&ANSWER),
+            Reading::Other { .. } => {
+                let outcome = Outcome::of_stream(stream);
+                *slot = None;
+                let client = *client;
+                self.settle(client, outcome);
+            }
+        }
+        Ok(())
+    }
+
+    /// A client asks once it is connected, in two writes as PyTorch's does, and reads its answer.
+    fn ask(&mut self, number: usize, flags: EventFlags) -> Result<(), WireError> {
+        let Some(client) = self.clients.get_mut(number) else { return Ok(()) };
+        if client.outcome != Outcome::Waiting {
+            return Ok(());
+        }
+        if let Some(error) = client.socket.error()? {
+            self.settle(number, Outcome::Told { errno: error.raw_os_error() });
+            return Ok(());
+        }
+        if !client.connected && flags.contains(EventFlags::OUT) {
+            client.connected = true;
+            client.socket.write(&MESSAGE[..1])?;
+            client.socket.write(&MESSAGE[1..])?;
+        }
+        if flags.contains(EventFlags::IN) {
+            let mut buffer = [0; 16];
+            match recv(&client.socket, &mut buffer, RecvFlags::empty()) {
+                Ok((_, count)) if buffer.get(..count) == Some(&ANSWER) => self.settle(number, Outcome::Served),
+                // The server has given the connection up; what it read says why.
+                Ok(_) | Err(rustix::io::Errno::AGAIN) => {}
+                Err(error) => self.settle(number, Outcome::Told { errno: error.raw_os_error() }),
+            }
+        }
+        Ok(())
+    }
+
+    fn settle(&mut self, client: usize, outcome: Outcome) {
+        if let Some(client) = self.clients.get_mut(client) {
+            self.settled += usize::from(client.outcome == Outcome::Waiting);
+            self.lost |= matches!(outcome, Outcome::Lost { .. });
+            client.outcome = outcome;
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! What a burst of clients means: pure functions, no system.
+
+use std::collections::BTreeMap;
+
+use super::MESSAGE;
+use crate::protocol::{Check, Role, Shown};
+use crate::sut::counters::Snapshot;
+
+/// What became of one client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It has no answer yet.
+    Waiting,
+    /// It got the answer to what it had sent.
+    Served,
+    /// The kernel told it: an RST.
+    Told {
+        /// The error that its application saw.
+        errno: i32,
+    },
+    /// The server read its query without the first bytes.
+    Lost {
+        /// How many are missing.
+        bytes: usize,
+    },
+    /// The server read something else.
+    Garbled,
+}
+
+impl Outcome {
+    /// What the server read, where it is no query, says about the client that sent [`MESSAGE`].
+    pub fn of_stream(stream: &[u8]) -> Self {
+        let begins = |bytes: &usize| MESSAGE.get(*bytes..).is_some_and(|rest| rest.starts_with(stream));
+        match (1..MESSAGE.len()).find(begins) {
+            Some(bytes) if !stream.is_empty() => Self::Lost { bytes },
+            _ => Self::Garbled,
+        }
+    }
+}
+
+/// By how much counters have grown; none where the kernel does not have one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// `SyncookiesSent`.
+    pub sent: Option<i64>,
+    /// `SyncookiesRecv`.
+    pub received: Option<i64>,
+    /// `SyncookiesFailed`.
+    pub failed: Option<i64>,
+    /// `ListenOverflows`.
+    pub overflows: Option<i64>,
+    /// `ListenDrops`.
+    pub drops: Option<i64>,
+}
+
+impl Counters {
+    /// The growth between two moments.
+    pub fn between(before: &Snapshot, after: &Snapshot) -> Self {
+        let grown = |name| after.tcp_ext_since(before, name);
+        Self {
+            sent: grown("SyncookiesSent"),
+            received: grown("SyncookiesRecv"),
+            failed: grown("SyncookiesFailed"),
+            overflows: grown("ListenOverflows"),
+            drops: grown("ListenDrops"),
+        }
+    }
+}
+
+/// What a burst saw.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// `net.core.somaxconn`; none where the kernel does not tell.
+    pub somaxconn: Option<i64>,
+    /// SYN-ACKs that the server sent.
+    pub answered_syns: usize,
+    /// What became of each client.
+    pub outcomes: Vec<Outcome>,
+    /// The server's counters.
+    pub counters: Counters,
+    /// The kernel's log line about it.
+    pub log: Option<String>,
+    /// Milliseconds from the first SYN on.
+    pub took_ms: u64,
+}
+
+impl Seen {
+    /// Clients with an outcome like this.
+    fn count(&self, which: impl Fn(Outcome) -> bool) -> usize {
+        self.outcomes.iter().filter(|o| which(**o)).count()
+    }
+
+    /// Clients whose first bytes are gone.
+    pub fn lost(&self) -> usize {
+        self.count(|o| matches!(o, Outcome::Lost { .. }))
+    }
+
+    /// Clients that were told.
+    pub fn told(&self) -> usize {
+        self.count(|o| matches!(o, Outcome::Told { .. }))
+    }
+
+    /// Clients of which nothing can be said.
+    pub fn open(&self) -> usize {
+        self.count(|o| matches!(o, Outcome::Waiting | Outcome::Garbled))
+    }
+
+    /// What the queues did, in words.
+    pub fn describe_queues(&self) -> String {
+        let number = |n: Option<i64>| n.map_or("?".to_owned(), |n| n.to_string());
+        let (clients, somaxconn, sent) = (self.outcomes.len(), number(self.somaxconn), number(self.counters.sent));
+        format!(
+            "{clients} SYNs at once, somaxconn {somaxconn}, {} SYN-ACKs, {sent} of them cookies",
+            self.answered_syns
+        )
+    }
+
+    /// The figures in words.
+    pub fn describe(&self) -> String {
+        let number = |n: Option<i64>| n.map_or("?".to_owned(), |n| format!("{n:+}"));
+        let Counters { sent, received, failed, overflows, drops } = self.counters;
+        let log = self.log.as_ref().map_or(String::new(), |line| format!("; the kernel's log: \"{line}\""));
+        let (lost, told, open) = (self.lost(), self.told(), self.open());
+        format!(
+            "of {} clients {lost} lost their first bytes, {told} were told by RST, {} were served, {open} had no answer yet; \
+             SyncookiesSent {}, SyncookiesRecv {}, SyncookiesFailed {}, ListenOverflows {}, ListenDrops {}{log}",
+            self.outcomes.len(),
+            self.count(|o| o == Outcome::Served),
+            number(sent),
+            number(received),
+            number(failed),
+            number(overflows),
+            number(drops),
+        )
+    }
+}
+
+/// Judges a burst of the natural road. An error is why it could not be carried out.
+pub fn judge(name: &str, seen: &Result<Seen, String>) -> Check {
+    let (shown, why) = match seen {
+        Err(error) => (Shown::Unclear, error.clone()),
+        Ok(seen) => {
+            let shown = match (seen.lost(), seen.open()) {
+                (1.., _) => Shown::Yes,
+                // Somebody whose first bytes were dropped was told, and nobody's vanished.
+                (0, 0) if seen.told() > 0 => Shown::No,
+                (0, _) => Shown::Unclear,
+            };
+            (shown, seen.describe())
+        }
+    };
+    check(name, Role::Natural, shown, why, seen)
+}
+
+/// A check with the burst's figures.
+pub fn check(name: &str, role: Role, shown: Shown, why: String, seen: &Result<Seen, String>) -> Check {
+    let facts = seen.as_ref().map(facts).unwrap_or_default();
+    Check { name: name.to_owned(), role, shown, why, facts }
+}
+
+fn facts(seen: &Seen) -> BTreeMap<String, Option<i64>> {
+    let count = |n: usize| i64::try_from(n).ok();
+    let Counters { sent, received, failed, overflows, drops } = seen.counters;
+    [
+        ("clients", count(seen.outcomes.len())),
+        ("somaxconn", seen.somaxconn),
+        ("answered_syns", count(seen.answered_syns)),
+        ("clients_lost_data", count(seen.lost())),
+        ("clients_told", count(seen.told())),
+        ("clients_served", count(seen.count(|o| o == Outcome::Served))),
+        ("clients_open", count(seen.open())),
+        ("syncookies_sent", sent),
+        ("syncookies_recv", received),
+        ("syncookies_failed", failed),
+        ("listen_overflows", overflows),
+        ("listen_drops", drops),
+        ("took_ms", i64::try_from(seen.took_ms).ok()),
+    ]
+    .into_iter()
+    .map(|(name, value)| (name.to_owned(), value))
+    .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_stream_without_its_first_bytes_is_lost_and_any_other_is_garbled() {
+        for (stream, expected) in [
+            (&MESSAGE[1..], Outcome::Lost { bytes: 1 }),
+            (&MESSAGE[1..4], Outcome::Lost { bytes: 1 }),
+            (&MESSAGE[9..], Outcome::Lost { bytes: 9 }),
+            (b"", Outcome::Garbled),
+            (b"GET / HTTP/1.1", Outcome::Garbled),
+            (&[MESSAGE, b"more"].concat()[1..], Outcome::Garbled),
+        ] {
+            assert_eq!(Outcome::of_stream(stream), expected, "{stream:?}");
+        }
+    }
+
+    #[test]
+    fn one_lost_client_shows_the_bug_and_only_told_ones_show_its_absence() {
+        use Outcome::{Garbled, Lost, Served, Told, Waiting};
+        let told = Told { errno: 104 };
+        for (outcomes, expected) in [
+            (&[Served, Lost { bytes: 1 }, told, Waiting][..], Shown::Yes),
+            (&[Served, told], Shown::No),
+            (&[Served, told, Waiting], Shown::Unclear),
+            (&[Served, told, Garbled], Shown::Unclear),
+            (&[Served, Served], Shown::Unclear),
+            (&[], Shown::Unclear),
+        ] {
+            let seen = Seen {
+                somaxconn: Some(128),
+                answered_syns: outcomes.len(),
+                outcomes: outcomes.to_vec(),
+                counters: Counters::default(),
+                log: None,
+                took_ms: 1,
+            };
+            assert_eq!(judge("tcpstore", &Ok(seen)).shown, expected, "{outcomes:?}");
+        }
+        assert_eq!(judge("tcpstore", &Err("no TUN".to_owned())).shown, Shown::Unclear);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(200))]
+
+        #[test]
+        fn any_stream_has_an_outcome(stream in proptest::collection::vec(any::<u8>(), 0..30)) {
+            let lost = matches!(Outcome::of_stream(&stream), Outcome::Lost { .. });
+            prop_assert!(!lost || MESSAGE.windows(stream.len()).any(|w| w == stream));
+        }
+    }
+}

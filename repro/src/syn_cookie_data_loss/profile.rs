@@ -1,0 +1,248 @@
+//! A profile's cell: does the profile keep a kernel's bug from showing?
+//!
+//! First without the profile, as the control: whether this kernel has the bug at all, and whether the burst of
+//! clients overflows its queues. Then under the profile the same burst, where nothing may get lost, and no cookie may
+//! be sent: a burst that lost nothing but was answered with cookies had luck.
+
+use super::burst::{Burst, SOMAXCONN};
+use super::flood::{self, Seen};
+use super::judge::{self, Cookies, Family, Trial, Tried};
+use super::{CLIENTS, SYSCTL, in_namespace, try_one};
+use crate::judging;
+use crate::protocol::{Check, Conclusion, Packet, Role, Shown};
+use crate::reproducer::{CAPTURE_ROOM, Context, Findings};
+use crate::sut::counters::Snapshot;
+use crate::wire::Wire;
+use crate::wire::capture::Capture;
+
+/// The length of the accept queue, where the profile does not set it: the kernels' own until 5.4, as in the report.
+const USUAL_SOMAXCONN: u32 = 128;
+
+/// The report's own connection, with and without a late first byte, and one without cookies.
+const WITHOUT_PROFILE: [Trial; 3] = [
+    Trial { family: Family::V4, mss: 1460, k: 0, cookies: Cookies::Sent },
+    Trial { family: Family::V4, mss: 1460, k: 1, cookies: Cookies::Sent },
+    Trial { family: Family::V4, mss: 1440, k: 2, cookies: Cookies::Never },
+];
+
+/// Everything that was tried.
+#[derive(Debug)]
+struct All {
+    /// Connections without the profile.
+    without: Vec<Tried>,
+    /// The burst without the profile, until all SYNs have been answered.
+    overflow: Result<Seen, String>,
+    /// The burst under the profile.
+    burst: Result<Seen, String>,
+    /// One connection under the profile, where it sets tcp_syncookies.
+    single: Option<Tried>,
+}
+
+/// Judges a profile's cell.
+pub fn run(context: &Context) -> Findings {
+    if !context.own_namespace {
+        let why = "a profile is compared with the kernel's own settings side by side, for which this kernel has no \
+                   network namespaces with these sysctls of their own";
+        return Findings::error(why.to_owned());
+    }
+    let bare = Context { profile: std::sync::Arc::default(), ..context.clone() };
+    let (without, mut packets, mut packets_cut) = connections(&bare, &WITHOUT_PROFILE, None);
+    let overflow = burst(&bare, "tcpstore without the profile", true);
+    let seen = burst(context, "tcpstore under the profile", false);
+    let value = context.profile.get(SYSCTL).map(|value| value.trim());
+    let single = value.and_then(|value| {
+        // 2 answers every SYN with a cookie, 1 only where the queue is full.
+        let cookies = if matches!(value, "0" | "1") { Cookies::Never } else { Cookies::Sent };
+        let trial = Trial { family: Family::V4, mss: 1460, k: 1, cookies };
+        let (tried, more, cut) = connections(context, &[trial], Some(value));
+        packets.extend(more);
+        packets_cut |= cut;
+        tried.into_iter().next()
+    });
+    let (conclusion, why, checks) = judge(&All { without, overflow, burst: seen, single });
+    Findings { conclusion, why, checks, packets, packets_cut, time_lines: Vec::new() }
+}
+
+fn burst(context: &Context, name: &str, syns_only: bool) -> Result<Seen, String> {
+    let settings = vec![(SYSCTL, "1".to_owned()), (SOMAXCONN, USUAL_SOMAXCONN.to_string())];
+    let burst = Burst { name: name.to_owned(), clients: CLIENTS, settings, syns_only };
+    let seen = in_namespace(context, |context| burst.perform(context, 1).map_err(|error| error.to_string()));
+    context.ended(name);
+    seen
+}
+
+/// Tries connections in a namespace of their own, with each trial's tcp_syncookies or this one.
+fn connections(context: &Context, trials: &[Trial], value: Option<&str>) -> (Vec<Tried>, Vec<Packet>, bool) {
+    let tried = in_namespace(context, |context| {
+        let capture = Capture::new(context.started, CAPTURE_ROOM / 2);
+        let mut wire = Wire::new(0, capture).map_err(|error| error.to_string())?;
+        let mut counters = Snapshot::take();
+        let mut tried = Vec::new();
+        for (number, &trial) in (0..).zip(trials) {
+            wire.begin(&trial.name());
+            wire.mutate(trial.mutation(context));
+            let value = value.unwrap_or(trial.cookies.sysctl());
+            let seen = try_one(&mut wire, &mut counters, &trial, number, value).map_err(|error| error.to_string());
+            tried.push((trial, seen));
+        }
+        let (packets, cut) = wire.into_packets();
+        Ok((tried, packets, cut))
+    });
+    match tried {
+        Ok(tried) => tried,
+        Err(error) => (trials.iter().map(|trial| (*trial, Err(error.clone()))).collect(), Vec::new(), false),
+    }
+}
+
+fn judge(all: &All) -> (Conclusion, String, Vec<Check>) {
+    let mut checks = judge::judge(&all.without);
+    let mut has_bug = false;
+    for check in &mut checks {
+        if check.role == Role::Recipe && check.shown == Shown::Yes {
+            // It proves that there is something to mitigate.
+            check.role = Role::PositiveControl;
+            has_bug = true;
+        }
+        check.name.push_str(" without the profile");
+    }
+    checks.push(judge_overflow(&all.overflow));
+    checks.push(judge_burst(&all.burst, has_bug));
+    if let Some(tried) = &all.single {
+        let mut single = judge::judge(std::slice::from_ref(tried));
+        single.iter_mut().for_each(|check| check.name.push_str(" under the profile"));
+        checks.extend(single);
+    }
+    let (conclusion, deciding) = judging::conclude(&checks);
+    let told: Vec<_> = deciding.iter().map(|c| format!("{}: {}", c.name, c.why)).collect();
+    let told = told.join("; ");
+    match conclusion {
+        Conclusion::NotAffected if has_bug => {
+            let clients = all.burst.as_ref().map_or(0, |seen| seen.outcomes.len());
+            let why = format!(
+                "without the profile this kernel loses first bytes; under it {clients} clients at once did not. {told}"
+            );
+            (Conclusion::Mitigated, why, checks)
+        }
+        _ => (conclusion, told, checks),
+    }
+}
+
+/// The burst overflows the queues where the profile does not enlarge them: else its silence would prove nothing.
+fn judge_overflow(seen: &Result<Seen, String>) -> Check {
+    let (shown, why) = match seen {
+        Err(error) => (Shown::Unclear, error.clone()),
+        Ok(seen) => match seen.counters.sent {
+            Some(0) => (Shown::No, format!("the burst did not overflow the SYN queue: {}", seen.describe_queues())),
+            Some(_) => (Shown::Yes, format!("the burst overflows the SYN queue: {}", seen.describe_queues())),
+            None => (Shown::Unclear, "the kernel does not count SyncookiesSent".to_owned()),
+        },
+    };
+    flood::check("tcpstore without the profile", Role::PositiveControl, shown, why, seen)
+}
+
+fn judge_burst(seen: &Result<Seen, String>, has_bug: bool) -> Check {
+    let (shown, why) = match seen {
+        Err(error) => (Shown::Unclear, error.clone()),
+        Ok(seen) => {
+            let described = seen.describe();
+            match (seen.lost(), seen.open(), seen.counters.sent) {
+                (1.., ..) => (Shown::Yes, described),
+                (0, 1.., _) => (Shown::Unclear, format!("not every client was served or told: {described}")),
+                (0, 0, _) if !has_bug => (Shown::No, described),
+                (0, 0, Some(0)) => (Shown::No, described),
+                (0, 0, Some(sent)) => (
+                    Shown::Unclear,
+                    format!("{sent} cookies were sent, and it was luck that nothing got lost: {described}"),
+                ),
+                (0, 0, None) => (Shown::Unclear, format!("the kernel does not count SyncookiesSent: {described}")),
+            }
+        }
+    };
+    flood::check("tcpstore under the profile", Role::Recipe, shown, why, seen)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::MESSAGE;
+    use super::flood::{Counters, Outcome};
+    use super::judge::Ending;
+    use super::*;
+
+    const LOST: Outcome = Outcome::Lost { bytes: 1 };
+    const TOLD: Outcome = Outcome::Told { errno: 104 };
+
+    fn seen(outcomes: &[Outcome], sent: Option<i64>) -> Result<Seen, String> {
+        Ok(Seen {
+            somaxconn: Some(128),
+            answered_syns: outcomes.len(),
+            outcomes: outcomes.to_vec(),
+            counters: Counters { sent, ..Counters::default() },
+            log: None,
+            took_ms: 1,
+        })
+    }
+
+    fn one(trial: Trial, ending: Ending, cookies: i64) -> Tried {
+        let counted = Some(cookies);
+        let data = if let Ending::Read(data) = &ending { data.clone() } else { MESSAGE.to_vec() };
+        let taken = Some(judge::Taken { data, snd_mss: trial.mss.into() });
+        (trial, Ok(judge::Seen { ending, taken, sent: counted, received: counted, failed: Some(0) }))
+    }
+
+    fn all(strict: bool, burst: Result<Seen, String>) -> All {
+        let whole = || Ending::Read(MESSAGE.to_vec());
+        let late = if strict { Ending::Refused } else { Ending::Read(MESSAGE[1..].to_vec()) };
+        let [zero, first, never] = WITHOUT_PROFILE;
+        let without = vec![one(zero, whole(), 1), one(first, late, 1), one(never, whole(), 0)];
+        All { without, overflow: seen(&[Outcome::Waiting], Some(71)), burst, single: None }
+    }
+
+    #[test]
+    fn a_profile_mitigates_only_where_the_bug_shows_without_it_and_no_cookie_is_sent_under_it() {
+        use Conclusion::{Affected, Error, Mitigated, NotAffected};
+        use Outcome::{Served, Waiting};
+        for (strict, outcomes, sent, expected) in [
+            (false, &[Served, Served][..], Some(0), Mitigated),
+            (false, &[Served, TOLD], Some(0), Mitigated),
+            (false, &[Served, LOST], Some(9), Affected),
+            (false, &[Served, LOST], Some(0), Affected),
+            (false, &[Served, Served], Some(9), Error),
+            (false, &[Served, Served], None, Error),
+            (false, &[Served, Waiting], Some(0), Error),
+            (true, &[Served, TOLD], Some(9), NotAffected),
+            (true, &[Served, Served], Some(0), NotAffected),
+            (true, &[Served, Waiting], Some(9), Error),
+            (true, &[Served, LOST], Some(9), Affected),
+        ] {
+            let (found, why, _) = judge(&all(strict, seen(outcomes, sent)));
+            assert_eq!(found, expected, "{strict} {outcomes:?} {sent:?}: {why}");
+        }
+        assert_eq!(judge(&all(false, Err("no TUN".to_owned()))).0, Error);
+    }
+
+    #[test]
+    fn without_proof_of_an_overflow_there_is_no_verdict() {
+        for overflow in [seen(&[Outcome::Waiting], Some(0)), seen(&[], None), Err("no TUN".to_owned())] {
+            let mut all = all(false, seen(&[Outcome::Served], Some(0)));
+            all.overflow = overflow;
+            assert_eq!(judge(&all).0, Conclusion::Error, "{:?}", all.overflow);
+        }
+    }
+
+    #[test]
+    fn a_connection_that_loses_data_under_the_profile_decides() {
+        let [_, first, _] = WITHOUT_PROFILE;
+        let never = Trial { cookies: Cookies::Never, ..first };
+        let whole = || Ending::Read(MESSAGE.to_vec());
+        let late = Ending::Read(MESSAGE[1..].to_vec());
+        for (single, expected) in [
+            (one(first, late, 1), Conclusion::Affected),
+            (one(never, whole(), 0), Conclusion::Mitigated),
+            (one(never, whole(), 1), Conclusion::Error),
+            ((never, Err("no SYN-ACK".to_owned())), Conclusion::Error),
+        ] {
+            let all = All { single: Some(single), ..all(false, seen(&[Outcome::Served], Some(0))) };
+            assert_eq!(judge(&all).0, expected, "{:?}", all.single);
+        }
+    }
+}

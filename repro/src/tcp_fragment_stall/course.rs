@@ -1,0 +1,209 @@
+//! What a transfer over the lossy link means: pure functions, no system.
+
+use std::collections::BTreeMap;
+
+use super::judge::skmem;
+use super::loss::TURNS_BAD;
+use super::transfer::BYTES;
+use crate::protocol::{Check, Role, Shown};
+use crate::sut::socket::{Memory, TcpInfo};
+
+/// How often the retransmission timer has to have fired in silence.
+pub const TIMEOUTS: u8 = super::judge::TIMEOUTS;
+
+/// What one transfer saw.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// Which packets got lost.
+    pub seed: u64,
+    /// Send memory at the end.
+    pub memory: Memory,
+    /// What `TCP_INFO` told at the end.
+    pub info: TcpInfo,
+    /// Whether segments can be longer than the MSS; none where the kernel does not say.
+    pub gso: Option<bool>,
+    /// Bytes that the server's application has written.
+    pub written: u64,
+    /// Bytes that the client's application has read.
+    pub received: u64,
+    /// Segments that the wire lost.
+    pub lost: u32,
+    /// Segments with data that went out again.
+    pub again: u32,
+    /// TCPWqueueTooBig before the connection was opened; none where the kernel does not have it.
+    pub too_big_before: Option<u64>,
+    /// TCPWqueueTooBig at the end.
+    pub too_big_after: Option<u64>,
+    /// How it went.
+    pub course: Course,
+}
+
+/// How a transfer went.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Course {
+    /// The client has read everything.
+    Finished {
+        /// Milliseconds from the client's SYN on.
+        after_ms: u64,
+    },
+    /// The server went silent with data to send.
+    Silent(Silence),
+    /// Neither in time.
+    Undecided {
+        /// Milliseconds from the client's SYN on.
+        after_ms: u64,
+    },
+}
+
+/// A server that went silent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Silence {
+    /// Milliseconds since it last sent what the client waits for, or the client last got it.
+    pub quiet_ms: u64,
+    /// Doublings of the timeout in that time.
+    pub timeouts: u8,
+    /// The timeout then, in milliseconds.
+    pub rto_ms: u64,
+    /// Repeated acknowledgements in that time.
+    pub dup_acks: u32,
+    /// Segments with other data that it sent in that time.
+    pub other_data: u32,
+    /// Whether it acknowledged what the client then sent: the wire works.
+    pub answered: bool,
+    /// Whether it then sent what the client waits for.
+    pub resumed: bool,
+}
+
+/// Judges one transfer. An error is why it could not be carried out.
+pub fn judge(name: &str, seen: &Result<Seen, String>) -> Check {
+    let (shown, why, facts) = match seen {
+        Err(error) => (Shown::Unclear, error.clone(), BTreeMap::new()),
+        Ok(seen) => {
+            let (shown, why) = judge_seen(seen);
+            (shown, why, facts(seen))
+        }
+    };
+    Check { name: name.to_owned(), role: Role::Natural, shown, why, facts }
+}
+
+fn judge_seen(seen: &Seen) -> (Shown, String) {
+    let Seen { received, lost, again, .. } = seen;
+    let counter = match (seen.too_big_before, seen.too_big_after) {
+        (Some(before), Some(after)) => format!("TCPWqueueTooBig {before} to {after}"),
+        _ => "no counter TCPWqueueTooBig".to_owned(),
+    };
+    let so_far = format!("{received} of {BYTES} bytes");
+    match &seen.course {
+        Course::Finished { after_ms } if *lost == 0 => {
+            (Shown::Unclear, format!("{so_far} arrived after {after_ms} ms, but nothing was lost"))
+        }
+        Course::Finished { after_ms } => (
+            Shown::No,
+            format!("{so_far} arrived after {after_ms} ms: {lost} segments lost, {again} sent again; {counter}"),
+        ),
+        Course::Undecided { after_ms } => {
+            (Shown::Unclear, format!("after {after_ms} ms {so_far} had arrived, and the server was not silent"))
+        }
+        Course::Silent(silence) => {
+            let Silence { quiet_ms, timeouts, rto_ms, dup_acks, other_data, answered, resumed } = silence;
+            let other =
+                if *other_data == 0 { "nothing".to_owned() } else { format!("{other_data} segments of new data") };
+            let silent = format!(
+                "after {so_far} the next was not sent for {quiet_ms} ms, {timeouts} timeouts and {dup_acks} duplicate \
+                 ACKs, which were answered by {other}: {} rto:{rto_ms} backoff:{} unacked:{}; {counter}",
+                skmem(&seen.memory),
+                seen.info.backoff,
+                seen.info.unacked,
+            );
+            match (answered, resumed) {
+                (_, true) => (Shown::Unclear, format!("{silent}; but then it was sent")),
+                (false, _) => (Shown::Unclear, format!("{silent}; but the kernel did not answer the client either")),
+                (true, false) => (Shown::Yes, silent),
+            }
+        }
+    }
+}
+
+fn facts(seen: &Seen) -> BTreeMap<String, Option<i64>> {
+    let number = |n: u64| i64::try_from(n).ok();
+    let silence = if let Course::Silent(silence) = &seen.course { Some(silence) } else { None };
+    let finished_ms = if let Course::Finished { after_ms } = &seen.course { number(*after_ms) } else { None };
+    [
+        ("seed", number(seen.seed)),
+        ("link_turns_bad_permille", number(TURNS_BAD)),
+        ("sndbuf_bytes", number(seen.memory.sndbuf)),
+        ("wmem_queued_bytes", seen.memory.wmem_queued.and_then(number)),
+        ("rto_ms", Some(i64::from(seen.info.rto_us / 1000))),
+        ("backoff", Some(seen.info.backoff.into())),
+        ("unacked_segments", Some(seen.info.unacked.into())),
+        ("gso", seen.gso.map(i64::from)),
+        ("written_bytes", number(seen.written)),
+        ("received_bytes", number(seen.received)),
+        ("lost_segments", Some(seen.lost.into())),
+        ("retransmitted_segments", Some(seen.again.into())),
+        ("too_big_before", seen.too_big_before.and_then(number)),
+        ("too_big_after", seen.too_big_after.and_then(number)),
+        ("finished_ms", finished_ms),
+        ("silent_ms", silence.and_then(|s| number(s.quiet_ms))),
+        ("timeouts", silence.map(|s| s.timeouts.into())),
+        ("dup_acks", silence.map(|s| s.dup_acks.into())),
+        ("new_data_segments", silence.map(|s| s.other_data.into())),
+        ("probe_answered", silence.map(|s| s.answered.into())),
+    ]
+    .into_iter()
+    .map(|(name, value)| (name.to_owned(), value))
+    .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn silence_counts_only_where_the_wire_is_proven_and_an_end_only_where_something_was_lost() {
+        let silence = Silence {
+            quiet_ms: 1400,
+            timeouts: 3,
+            rto_ms: 1600,
+            dup_acks: 4,
+            other_data: 0,
+            answered: true,
+            resumed: false,
+        };
+        let table = [
+            (Course::Finished { after_ms: 900 }, 7, Shown::No),
+            (Course::Finished { after_ms: 900 }, 0, Shown::Unclear),
+            (Course::Undecided { after_ms: 8000 }, 7, Shown::Unclear),
+            (Course::Silent(silence), 7, Shown::Yes),
+            (Course::Silent(Silence { answered: false, ..silence }), 7, Shown::Unclear),
+            (Course::Silent(Silence { resumed: true, ..silence }), 7, Shown::Unclear),
+        ];
+        for (course, lost, expected) in table {
+            let seen = Seen {
+                seed: 1,
+                memory: Memory { sndbuf: 8192, outq: 20_000, wmem_queued: Some(22_680) },
+                info: TcpInfo {
+                    established: true,
+                    probes: 0,
+                    total_retrans: 0,
+                    retransmits: 3,
+                    backoff: 3,
+                    rto_us: 1_600_000,
+                    snd_mss: 1448,
+                    unacked: 9,
+                },
+                gso: Some(true),
+                written: 60_000,
+                received: 40_000,
+                lost,
+                again: 2,
+                too_big_before: Some(0),
+                too_big_after: Some(3),
+                course,
+            };
+            let check = judge("write", &Ok(seen.clone()));
+            assert_eq!((check.shown, check.role), (expected, Role::Natural), "{seen:?}");
+        }
+        assert_eq!(judge("write", &Err("no TUN".to_owned())).shown, Shown::Unclear);
+    }
+}

@@ -1,0 +1,162 @@
+//! A wire between two network namespaces: real sockets on both ends, and the agent carries every packet.
+//!
+//! Each end is a TUN device. A packet is looked at once, when it goes out of one end: it is lost, or comes in at the
+//! other end a fixed delay later. Nothing is forged, changed or sent twice, and the order stays.
+
+use std::collections::VecDeque;
+use std::net::{IpAddr, Ipv4Addr};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use super::tun::Tun;
+use super::{Tried as _, WireError};
+use crate::sut::namespace;
+
+/// Packets that one wire carries at most, so that nothing that two kernels say to each other goes on for ever.
+const MAX_PACKETS: u32 = 20_000;
+
+/// Packets that are read from one end before the other has its turn: an interface holds 500 (its `txqueuelen`).
+const BATCH: usize = 64;
+
+/// Which way a packet goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// From the client's namespace to the server's.
+    ToServer,
+    /// From the server's namespace to the client's.
+    ToClient,
+}
+
+/// What becomes of a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It arrives.
+    Pass,
+    /// It is lost.
+    Lose,
+}
+
+#[derive(Debug)]
+struct Flying {
+    due: Instant,
+    way: Way,
+    packet: Vec<u8>,
+}
+
+/// The wire. The server's end is in the namespace of the thread that made it.
+#[derive(Debug)]
+pub struct Between {
+    server: Tun,
+    client: Tun,
+    net: u8,
+    delay: Duration,
+    /// In the order in which they are due, for all have the same delay.
+    flying: VecDeque<Flying>,
+    carried: u32,
+    buffer: Vec<u8>,
+}
+
+impl Between {
+    /// Makes the wire: one end here, the other in a new network namespace, where `in_client` then runs, too, to make
+    /// the client's sockets. Sockets stay in the namespace that they were made in. `delay` is the time that a packet
+    /// takes one way; `net` makes the addresses this wire's own where several share a namespace.
+    ///
+    /// # Errors
+    /// Where the kernel has no network namespaces or no TUN device, or what `in_client` said.
+    pub fn new<T: Send>(
+        net: u8,
+        delay: Duration,
+        in_client: impl FnOnce() -> Result<T, WireError> + Send,
+    ) -> Result<(Self, T), WireError> {
+        let end = |host: u8| {
+            let tun = Tun::new().tried("making a TUN interface")?;
+            tun.set_up().tried("bringing the TUN interface up")?;
+            tun.add_address(address(net, host), 24).tried("giving the TUN interface its address")?;
+            Ok::<_, WireError>(tun)
+        };
+        let server = end(1)?;
+        let make_client = || {
+            namespace::enter_new().tried("making the client's network namespace")?;
+            Ok((end(2)?, in_client()?))
+        };
+        let made = thread::scope(|scope| {
+            let thread = thread::Builder::new().spawn_scoped(scope, make_client).tried("starting a thread")?;
+            thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        });
+        let (client, theirs) = made?;
+        let flying = VecDeque::new();
+        Ok((Self { server, client, net, delay, flying, carried: 0, buffer: vec![0; 1 << 16] }, theirs))
+    }
+
+    /// The server's address.
+    pub fn server(&self) -> IpAddr {
+        address(self.net, 1)
+    }
+
+    /// Whether the server's interface segments in software; none where the kernel does not say.
+    pub fn gso(&self) -> Option<bool> {
+        self.server.gso()
+    }
+
+    /// Takes what both ends have sent, and delivers what is due. `decide` sees each packet once.
+    ///
+    /// # Errors
+    /// Where a device fails, or more was sent than any scene sends.
+    pub fn carry(&mut self, mut decide: impl FnMut(Way, &[u8]) -> Fate) -> Result<(), WireError> {
+        loop {
+            let more = self.take(Way::ToServer, &mut decide)? | self.take(Way::ToClient, &mut decide)?;
+            let now = Instant::now();
+            let is_due = |flying: &&Flying| flying.due <= now;
+            // A batch at a time, for each delivery can make the kernel answer at once.
+            let due = self.flying.iter().take(BATCH).take_while(is_due).count();
+            for Flying { way, packet, .. } in self.flying.drain(..due) {
+                let end = if way == Way::ToServer { &self.server } else { &self.client };
+                end.write(&packet).tried("writing to the TUN device")?;
+            }
+            if !more && due < BATCH {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Takes up to a batch of packets that go this way; false where there were none.
+    fn take(&mut self, way: Way, decide: &mut impl FnMut(Way, &[u8]) -> Fate) -> Result<bool, WireError> {
+        for taken in 0..BATCH {
+            let end = if way == Way::ToServer { &self.client } else { &self.server };
+            let Some(length) = end.read(&mut self.buffer).tried("reading from the TUN device")? else {
+                return Ok(taken > 0);
+            };
+            self.carried += 1;
+            if self.carried > MAX_PACKETS {
+                return Err(WireError::Unexpected(format!("the ends sent more than {MAX_PACKETS} packets")));
+            }
+            let packet = &self.buffer[..length];
+            if decide(way, packet) == Fate::Pass {
+                let due = Instant::now() + self.delay;
+                self.flying.push_back(Flying { due, way, packet: packet.to_vec() });
+            }
+        }
+        Ok(true)
+    }
+
+    /// Waits until an end has sent something, a packet is due, one of `others` is ready, or it is this late.
+    ///
+    /// # Errors
+    /// Where poll(2) fails.
+    pub fn wait<'fd>(&'fd self, others: &mut Vec<PollFd<'fd>>, until: Instant) -> Result<(), WireError> {
+        let until = self.flying.front().map_or(until, |f| f.due.min(until));
+        let left = until.saturating_duration_since(Instant::now());
+        let timeout = Timespec { tv_sec: left.as_secs() as i64, tv_nsec: i64::from(left.subsec_nanos()) };
+        others.extend([&self.server, &self.client].map(|end| PollFd::new(end, PollFlags::IN)));
+        match poll(others, Some(&timeout)) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+            Err(error) => Err(error).tried("waiting for the wire"),
+        }
+    }
+}
+
+fn address(net: u8, host: u8) -> IpAddr {
+    Ipv4Addr::new(10, 72, net, host).into()
+}

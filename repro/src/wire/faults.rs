@@ -1,0 +1,137 @@
+//! Faults that are put into the wire on purpose, to see that no reproducer is fooled by them.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::net::SocketAddr;
+
+use super::packet::{Flags, Segment};
+use crate::protocol::Mutation;
+
+/// The MSS to which the wire clamps: the smallest in the kernel's table of SYN cookies for IPv4.
+const CLAMPED_MSS: u16 = 536;
+
+/// The faults of one wire; none by default.
+#[derive(Debug, Default)]
+pub struct Faults {
+    clamp_mss: bool,
+    close_window: bool,
+    /// The end of what each connection's kernel side has sent, where what it sends again is dropped.
+    sent: Option<HashMap<(SocketAddr, SocketAddr), u32>>,
+    /// What each peer said last, where it is not let through twice.
+    said: Option<HashMap<(SocketAddr, SocketAddr), Segment>>,
+}
+
+impl Faults {
+    /// The faults of the wire and the peer that a mutation stands for.
+    pub fn new(mutation: Option<Mutation>) -> Self {
+        Self {
+            clamp_mss: mutation == Some(Mutation::ClampMss),
+            close_window: mutation == Some(Mutation::CloseWindow),
+            sent: (mutation == Some(Mutation::DropRetransmissions)).then(HashMap::new),
+            said: (mutation == Some(Mutation::DropRepeatedAnswers)).then(HashMap::new),
+        }
+    }
+
+    /// What becomes of a segment on its way to the kernel; none where it gets lost. Connected, a peer with its window
+    /// closed announces none.
+    pub fn to_kernel<'a>(&mut self, segment: &'a Segment) -> Option<Cow<'a, Segment>> {
+        if let Some(said) = &mut self.said
+            && said.insert((segment.from, segment.to), segment.clone()).as_ref() == Some(segment)
+        {
+            return None;
+        }
+        let mut segment = Cow::Borrowed(segment);
+        let mss = segment.options.mss;
+        if self.clamp_mss && mss.is_some() {
+            segment.to_mut().options.mss = mss.map(|mss| mss.min(CLAMPED_MSS));
+        }
+        if self.close_window && !segment.flags.has(Flags::SYN) {
+            segment.to_mut().window = 0;
+        }
+        Some(segment)
+    }
+
+    /// Whether a segment of the kernel's gets lost: it starts before the end of what has gone out already. So does a
+    /// zero-window probe, which repeats the last sequence number that was acknowledged.
+    pub fn lose(&mut self, segment: &Segment) -> bool {
+        let Some(sent) = &mut self.sent else { return false };
+        if segment.flags.has(Flags::RST) {
+            return false;
+        }
+        let end = segment.seq.wrapping_add(segment.sequence_length());
+        let frontier = sent.entry((segment.from, segment.to)).or_insert(segment.seq);
+        // Sequence numbers wrap, so their distance is compared.
+        if (segment.seq.wrapping_sub(*frontier) as i32) < 0 {
+            return true;
+        }
+        *frontier = end;
+        false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::peer::Peer;
+
+    fn segment(port: u16, seq: u32, length: usize, flags: Flags) -> Segment {
+        let mut peer = Peer::new(([10, 0, 0, 1], port).into(), ([10, 0, 0, 2], 2).into(), seq);
+        peer.window = 7;
+        Segment { payload: vec![0; length], ..peer.segment(flags) }
+    }
+
+    #[test]
+    fn what_is_sent_again_is_lost_and_nothing_else() {
+        let mut faults = Faults::new(Some(Mutation::DropRetransmissions));
+        for (port, seq, length, flags, lost) in [
+            (1, u32::MAX, 0, Flags::SYN, false),
+            (1, u32::MAX, 0, Flags::SYN, true),
+            (1, 0, 10, Flags::ACK, false),
+            (2, 5, 10, Flags::ACK, false), // another connection
+            (1, 10, 0, Flags::ACK, false), // an acknowledgement alone
+            (1, 10, 10, Flags::ACK, false),
+            (1, 10, 5, Flags::ACK, true),
+            (1, 9, 0, Flags::ACK, true), // a probe
+            (1, 20, 0, Flags::ACK, false),
+            (1, 9, 0, Flags::RST, false),
+        ] {
+            assert_eq!(faults.lose(&segment(port, seq, length, flags)), lost, "{port} {seq} {length} {flags:?}");
+            assert!(!Faults::default().lose(&segment(port, seq, length, flags)));
+        }
+    }
+
+    #[test]
+    fn an_mss_is_clamped_and_never_raised() {
+        for (offered, arrives) in [(Some(1460), Some(536)), (Some(64), Some(64)), (None, None)] {
+            let mut told = segment(1, 1, 0, Flags::SYN);
+            told.options.mss = offered;
+            let arrived = Faults::new(Some(Mutation::ClampMss)).to_kernel(&told).map(|s| s.options.mss);
+            assert_eq!(arrived, Some(arrives));
+        }
+    }
+
+    #[test]
+    fn a_closed_window_stays_closed_but_for_the_syn() {
+        for (mutation, flags, window) in [
+            (Some(Mutation::CloseWindow), Flags::ACK, 0),
+            (Some(Mutation::CloseWindow), Flags::SYN, 7),
+            (None, Flags::ACK, 7),
+        ] {
+            let told = segment(1, 1, 1, flags);
+            let arrived = Faults::new(mutation).to_kernel(&told).map(|s| s.window);
+            assert_eq!(arrived, Some(window), "{flags:?}");
+        }
+    }
+
+    #[test]
+    fn what_a_peer_repeats_is_lost_and_nothing_else() {
+        let mut faults = Faults::new(Some(Mutation::DropRepeatedAnswers));
+        for (port, seq, window, arrives) in
+            [(1, 5, 0, true), (1, 5, 0, false), (2, 5, 0, true), (1, 5, 9, true), (1, 5, 9, false), (1, 6, 9, true)]
+        {
+            let told = Segment { window, ..segment(port, seq, 0, Flags::ACK) };
+            assert_eq!(faults.to_kernel(&told).is_some(), arrives, "{port} {seq} {window}");
+            assert!(Faults::default().to_kernel(&told).is_some());
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! The bug `zero-window-user-timeout`: `TCP_USER_TIMEOUT` never ends a connection whose peer keeps its window closed.
+//!
+//! The kernel probes a closed window, and gives up by the number of probes that stand unanswered: each answer sets it
+//! to nought, so a peer that answers with a window of 0 is waited for for ever (9721e709fa68, "tcp: simplify window
+//! probe aborting on USER_TIMEOUT"). The fix judges by the time since the first probe (`icsk_probes_tstamp` in
+//! `tcp_probe_timer()`, net/ipv4/tcp_timer.c). Each recipe and control is one connection whose peer closes its window
+//! in the handshake already; they run side by side.
+
+pub mod judge;
+mod script;
+
+use crate::protocol::{Check, Role};
+use crate::reproducer::{Context, Findings, Reproducer};
+use crate::side_by_side::{self, Recipe};
+use crate::wire::{Wire, WireError};
+use judge::Seen;
+use script::{SCRIPTS, Script};
+
+/// The reproducer.
+pub const REPRODUCER: Reproducer = Reproducer { bug: "zero-window-user-timeout", needs: &["tun"], sets: &[], run };
+
+fn run(context: &Context) -> Findings {
+    side_by_side::perform(context, &SCRIPTS.each_ref()).conclude()
+}
+
+impl Recipe for Script {
+    type Seen = Seen;
+
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn role(&self) -> Role {
+        self.peer.role()
+    }
+
+    fn perform(&self, context: &Context, wire: &mut Wire) -> Result<Seen, WireError> {
+        self.carry_out(context, wire)
+    }
+
+    fn judge(&self, seen: &Result<Seen, String>) -> Check {
+        judge::judge(self.name, self.peer, seen)
+    }
+}

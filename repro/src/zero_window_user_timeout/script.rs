@@ -1,0 +1,239 @@
+//! The connections: how each comes to stand before a closed window, and how it is watched from then on.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use super::judge::{self, Ending, PeerDoes, Probe, Seen, TIMEOUTS, USER_TIMEOUT_MS};
+use crate::reproducer::{Context, ms};
+use crate::sut::socket::{Connection, Listener};
+use crate::wire::packet::{Flags, Segment};
+use crate::wire::peer::{Offer, Peer};
+use crate::wire::{AT_ONCE, Tried as _, Wire, WireError};
+
+/// Connections that one may spend on its set-up.
+const CONNECTIONS: u8 = 5;
+
+/// A retransmission timeout above which a connection is given up before anything is judged, but for the last one:
+/// the kernel measured the host's load in the handshake, and would probe so rarely that it has no chance to give up.
+const SLOW_RTO: Duration = Duration::from_millis(400);
+
+/// How long the wire is waited for at a time: what it is known to have been empty before a probe is this short.
+const LOOK: Duration = Duration::from_millis(25);
+
+/// When the peer that opens its window in time does so, after the first probe.
+const OPENS_AFTER: Duration = Duration::from_millis(USER_TIMEOUT_MS / 2);
+
+/// The window of a peer that has opened it.
+const OPEN: u16 = u16::MAX;
+
+/// Bytes of one write: less than any MSS, so that nothing has to be split.
+const WRITE: usize = 400;
+
+/// One connection.
+#[derive(Debug)]
+pub struct Script {
+    /// Its name in the report.
+    pub name: &'static str,
+    /// What its peer does.
+    pub peer: PeerDoes,
+}
+
+/// The recipe and its controls.
+pub const SCRIPTS: [Script; 4] = [
+    Script { name: "closed-window", peer: PeerDoes::AnswersClosed },
+    Script { name: "without-option", peer: PeerDoes::AnswersClosedWithoutOption },
+    Script { name: "opens-in-time", peer: PeerDoes::OpensInTime },
+    Script { name: "silent-peer", peer: PeerDoes::Silent },
+];
+
+impl Script {
+    /// Carries the recipe or control out.
+    ///
+    /// # Errors
+    /// Where the wire or the kernel does something else than it needs; that is no verdict.
+    pub fn carry_out(&self, context: &Context, wire: &mut Wire) -> Result<Seen, WireError> {
+        let mut number = 1;
+        loop {
+            context.waiting(self.name, "the handshake");
+            let server = SocketAddr::new(wire.server(), 80);
+            let listener = Listener::new(server, None)?;
+            // A host of its own, so that what the kernel remembers of one (tcp_metrics) does not touch the next.
+            let mut peer = Peer::new(SocketAddr::new(wire.host(1 + number), 40000), server, 1_000_000);
+            peer.open(wire, Offer { mss: 1460, window: OPEN, window_scale: None, sack_ok: false })?;
+            peer.acknowledge(wire)?;
+            let connection = listener.accept()?;
+            if self.peer != PeerDoes::AnswersClosedWithoutOption {
+                connection.set_user_timeout(Duration::from_millis(USER_TIMEOUT_MS))?;
+            }
+            let rto = Duration::from_micros(connection.tcp_info()?.rto_us.into());
+            if rto > SLOW_RTO && number < CONNECTIONS {
+                wire.send(&peer.segment(Flags::RST))?;
+                number += 1;
+                continue;
+            }
+            context.waiting(self.name, "zero-window probes, and what becomes of the connection");
+            let since = Instant::now();
+            connection.write(&[0x55; WRITE])?;
+            let watch = Watch { does: self.peer, since, wire, peer, connection, probes: Vec::new(), opened: None };
+            return watch.to_the_end(rto, number);
+        }
+    }
+}
+
+/// A connection that has written to a peer whose window is closed.
+struct Watch<'a> {
+    does: PeerDoes,
+    since: Instant,
+    wire: &'a mut Wire,
+    peer: Peer,
+    connection: Connection,
+    probes: Vec<Probe>,
+    opened: Option<Instant>,
+}
+
+impl Watch<'_> {
+    fn to_the_end(mut self, rto: Duration, connections: u8) -> Result<Seen, WireError> {
+        // Probes double their interval: those after 1, 3, 7 and 15 RTOs come before this, where none is delayed.
+        let limit = (rto * 20).max(Duration::from_millis(2 * TIMEOUTS * USER_TIMEOUT_MS));
+        let ending = self.watch(limit)?;
+        let backoff = self.connection.tcp_info()?.backoff;
+        Ok(Seen {
+            rto_ms: ms(rto),
+            connections,
+            opened_ms: self.opened.map(|at| ms(at - self.since)),
+            probes: self.probes,
+            backoff,
+            ending,
+        })
+    }
+
+    fn watch(&mut self, limit: Duration) -> Result<Ending, WireError> {
+        let mut empty = self.since;
+        loop {
+            let looked = Instant::now();
+            if let Some(segment) = self.peer.receive(self.wire, looked)? {
+                self.take(&segment, empty)?;
+                continue;
+            }
+            empty = looked;
+            if let Some(error) = self.connection.take_error()? {
+                return self.aborted(&error, empty);
+            }
+            let probing =
+                self.probes.first().map(|p| self.since.elapsed().saturating_sub(Duration::from_millis(p.seen_ms)));
+            let opens = self.does == PeerDoes::OpensInTime && probing.is_some_and(|time| time >= OPENS_AFTER);
+            let long = Duration::from_millis(TIMEOUTS * USER_TIMEOUT_MS);
+            let lived = probing.is_some_and(|time| time >= long) && judge::probes_beyond_timeout(&self.probes);
+            if opens {
+                return self.open_in_time();
+            }
+            if lived {
+                let until = ms(self.since.elapsed());
+                let delivered = self.deliver()?;
+                return Ok(Ending::Alive { ms: until, delivered });
+            }
+            if self.since.elapsed() > limit {
+                let waited_for =
+                    if probing.is_none() { "a zero-window probe" } else { "a probe or an end after the timeout" };
+                return Ok(Ending::Undecided { waited_for, ms: ms(self.since.elapsed()) });
+            }
+            self.wait(LOOK)?;
+        }
+    }
+
+    /// Takes a segment of the kernel's: notes and answers a probe. The wire was empty at `empty`.
+    fn take(&mut self, segment: &Segment, empty: Instant) -> Result<(), WireError> {
+        if !segment.payload.is_empty() {
+            return Err(WireError::Unexpected(format!("the kernel sent data into a closed window: {segment:?}")));
+        }
+        // A probe repeats the last sequence number that was acknowledged (tcp_xmit_probe_skb, net/ipv4/tcp_output.c).
+        if segment.flags.has(Flags::RST) || segment.seq != self.peer.ack.wrapping_sub(1) {
+            return Ok(());
+        }
+        let (not_before_ms, seen_ms) = (ms(empty - self.since), ms(self.since.elapsed()));
+        let answered = self.does != PeerDoes::Silent && self.answer()?;
+        self.probes.push(Probe { not_before_ms, seen_ms, answered });
+        Ok(())
+    }
+
+    /// Answers a probe; returns whether the kernel took the answer, after which it counts no probe as unanswered.
+    /// There is no event for that, so the count is looked at every millisecond.
+    fn answer(&mut self) -> Result<bool, WireError> {
+        self.peer.acknowledge(self.wire)?;
+        let deadline = Instant::now() + AT_ONCE;
+        loop {
+            let info = self.connection.tcp_info()?;
+            if info.probes == 0 || !info.established || Instant::now() >= deadline {
+                return Ok(info.probes == 0 && info.established);
+            }
+            self.wait_for_end(Duration::from_millis(1))?;
+        }
+    }
+
+    /// The kernel has ended the connection. A probe that still stands on the wire was not answered.
+    fn aborted(&mut self, error: &io::Error, empty: Instant) -> Result<Ending, WireError> {
+        let ended = ms(self.since.elapsed());
+        let does = std::mem::replace(&mut self.does, PeerDoes::Silent);
+        while let Some(segment) = self.peer.receive(self.wire, Instant::now())? {
+            self.take(&segment, empty)?;
+        }
+        self.does = does;
+        Ok(Ending::Aborted { ms: ended, errno: error.raw_os_error().unwrap_or_default() })
+    }
+
+    /// The peer opens its window in time; the connection has to live beyond the option's time, and to be of use.
+    fn open_in_time(&mut self) -> Result<Ending, WireError> {
+        self.opened = Some(Instant::now());
+        let mut delivered = self.deliver()?;
+        if delivered {
+            self.wait_for_end(Duration::from_millis(USER_TIMEOUT_MS * 3 / 2))?;
+        }
+        if let Some(error) = self.connection.take_error()? {
+            return self.aborted(&error, Instant::now());
+        }
+        delivered = delivered && self.connection.write(&[0x55; WRITE])?.is_some() && self.deliver()?;
+        Ok(Ending::Alive { ms: ms(self.since.elapsed()), delivered })
+    }
+
+    /// Opens the window and takes one write's data.
+    fn deliver(&mut self) -> Result<bool, WireError> {
+        self.peer.window = OPEN;
+        self.peer.acknowledge(self.wire)?;
+        let end = self.peer.ack.wrapping_add(WRITE as u32);
+        let deadline = Instant::now() + AT_ONCE;
+        while self.peer.ack != end {
+            let Some(segment) = self.peer.receive(self.wire, deadline)? else { return Ok(false) };
+            if segment.flags.has(Flags::RST) {
+                return Ok(false);
+            }
+            if segment.covers(self.peer.ack) {
+                self.peer.ack = segment.seq.wrapping_add(segment.payload.len() as u32);
+                self.peer.acknowledge(self.wire)?;
+            }
+        }
+        Ok(true)
+    }
+
+    /// Waits for a segment, or for the connection's end.
+    fn wait(&self, at_most: Duration) -> Result<(), WireError> {
+        let mut both = [PollFd::new(&*self.wire, PollFlags::IN), PollFd::new(&self.connection, PollFlags::empty())];
+        wait(&mut both, at_most)
+    }
+
+    /// Waits for the connection's end, or until the time is over.
+    fn wait_for_end(&self, at_most: Duration) -> Result<(), WireError> {
+        wait(&mut [PollFd::new(&self.connection, PollFlags::empty())], at_most)
+    }
+}
+
+/// poll(2); POLLERR and POLLHUP are always waited for.
+fn wait(fds: &mut [PollFd<'_>], at_most: Duration) -> Result<(), WireError> {
+    let timeout = Timespec { tv_sec: at_most.as_secs() as i64, tv_nsec: i64::from(at_most.subsec_nanos()) };
+    match poll(fds, Some(&timeout)) {
+        Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+        Err(error) => Err(error).tried("waiting for the wire or the connection"),
+    }
+}

@@ -1,0 +1,131 @@
+//! Builds one control in its line's trees.
+
+use std::ffi::OsString;
+use std::fs;
+use std::io::ErrorKind;
+use std::num::NonZero;
+use std::path::Path;
+use std::time::Instant;
+
+use super::error::{BuildError, Step};
+use super::kept::{self, Built, Cost, Key};
+use super::source::Source;
+use super::tools::Toolchain;
+use super::tree::Tree;
+use super::{Build, Event, config, make, make_folder};
+use crate::recipe::Recipe;
+
+/// Lines that make prints when it builds a line's first control, and a further one. Measured with 6.1.192.
+const OUTPUT_LINES: (u64, u64) = (1489, 57);
+
+/// Patches, configures, compiles and keeps.
+pub(super) fn build(
+    recipe: &Recipe,
+    source: &Source,
+    tree: &Tree,
+    toolchain: &Toolchain,
+    with: &Build,
+) -> Result<Built, BuildError> {
+    let (line, control) = (&recipe.line.name, &recipe.control.name);
+    let is_first = !tree.obj().join("vmlinux").exists();
+    // The last time may have been the first of its line, which tells nothing of this one.
+    let last_time = || kept::output_lines(recipe, with.store).filter(|lines| *lines < OUTPUT_LINES.0 / 2);
+    let output_lines = if is_first { OUTPUT_LINES.0 } else { last_time().unwrap_or(OUTPUT_LINES.1) };
+    (with.tell)(Event::Started { line: line.clone(), control: control.to_string(), output_lines });
+    let logs = with.store.path(&format!("controls/{line}/logs"));
+    make_folder(&logs)?;
+    let log = logs.join(format!("{control}.log"));
+    fs::write(&log, "").map_err(BuildError::io(Step::Compile, &log))?;
+    let job = Job { recipe, tree, log: &log, with };
+    let (began, cpu) = (Instant::now(), make::children_cpu());
+
+    (with.tell)(Event::Step(Step::Patch));
+    tree.patch(recipe.patch, with.store)?.map_err(|misfit| BuildError::Patch {
+        control: control.to_string(),
+        line: line.clone(),
+        file: misfit.file,
+        why: misfit.why,
+    })?;
+    let building = tree.begin()?;
+    job.configure()?;
+    let output_lines = job.make(Step::Compile, &[&job.version(), "bzImage"])?;
+    // Not where make failed: make deletes the target of a command that fails, but not on every disk that is full.
+    building.end()?;
+    (with.tell)(Event::Step(Step::Keep));
+    let cpu_seconds = make::children_cpu().zip(cpu).map(|(after, before)| after.saturating_sub(before).as_secs_f64());
+    let cost = Cost { cpu_seconds, seconds: began.elapsed().as_secs_f64(), output_lines };
+    let built = kept::keep(recipe, &Key::of(recipe, &source.id, toolchain), &tree.obj(), &cost, with.store)?;
+    (with.tell)(Event::Built(Box::new(built.clone())));
+    Ok(built)
+}
+
+/// One control on its way.
+struct Job<'a> {
+    recipe: &'a Recipe<'a>,
+    tree: &'a Tree,
+    log: &'a Path,
+    with: &'a Build<'a>,
+}
+
+impl Job<'_> {
+    /// `uname -r` tells which control is running. Where LOCALVERSION is given, git is not asked about the tree.
+    fn version(&self) -> String {
+        format!("LOCALVERSION=-control-{}", self.recipe.control.name)
+    }
+
+    /// Makes the .config, unless the one that lies there was made of the same lines, and checks it.
+    fn configure(&self) -> Result<(), BuildError> {
+        let (obj, wanted) = (self.tree.obj(), &self.recipe.config);
+        let (asked, draft, config) =
+            (obj.join("backproof.config"), obj.join("backproof.config.new"), obj.join(".config"));
+        let is_made = fs::read_to_string(&asked).is_ok_and(|made| made == *wanted) && config.is_file();
+        if !is_made {
+            // Else a kill in the middle would leave the old name beside another .config.
+            match fs::remove_file(&asked) {
+                Err(error) if error.kind() != ErrorKind::NotFound => {
+                    return Err(BuildError::io(Step::Configure, &asked)(error));
+                }
+                _ => {}
+            }
+            fs::write(&draft, wanted).map_err(BuildError::io(Step::Configure, &draft))?;
+            let all = format!("KCONFIG_ALLCONFIG={}", draft.display());
+            self.make(Step::Configure, &[&all, "allnoconfig"])?;
+        }
+        let made = fs::read_to_string(&config).map_err(BuildError::io(Step::Configure, &config))?;
+        let lost = config::lost(wanted, &made);
+        if !lost.is_empty() {
+            let (control, line) = (self.recipe.control.name.to_string(), self.recipe.line.name.clone());
+            return Err(BuildError::Config { control, line, lost, log: self.log.to_owned() });
+        }
+        if is_made {
+            return Ok(());
+        }
+        // Under its own name only once Kconfig has made all of it.
+        fs::rename(&draft, &asked).map_err(BuildError::io(Step::Configure, &asked))
+    }
+
+    /// Runs make; the number of lines that it printed.
+    fn make(&self, step: Step, args: &[&str]) -> Result<u64, BuildError> {
+        (self.with.tell)(Event::Step(step));
+        let jobs = std::thread::available_parallelism().map_or(1, NonZero::get);
+        let mut all = self.tree.make_args();
+        all.push(format!("-j{jobs}").into());
+        all.extend(args.iter().map(OsString::from));
+        let ran = make::run(&all, self.log, self.with.shim, |lines| (self.with.tell)(Event::Output(lines)));
+        let ran = ran.map_err(BuildError::io(step, self.log))?;
+        if ran.status.success() {
+            return Ok(ran.lines);
+        }
+        if ran.disk_full {
+            return Err(BuildError::DiskFull { step, path: self.tree.obj(), needs_mib: None });
+        }
+        Err(BuildError::Make {
+            step,
+            control: self.recipe.control.name.to_string(),
+            line: self.recipe.line.name.clone(),
+            status: format!("make ended with {}", ran.status),
+            log: self.log.to_owned(),
+            tail: ran.tail,
+        })
+    }
+}

@@ -1,0 +1,194 @@
+//! The natural road and the profiles on real kernels, through the guest agent alone: one boot a kernel, with all its
+//! jobs side by side.
+
+use std::collections::BTreeMap;
+
+use backproof::guest;
+use backproof::kernel::{Kernel, Obtain, ObtainError, Store, obtain};
+use backproof::matrix::{MachineType, Source};
+use backproof::shim::Shim;
+use backproof::vm::{Accel, Boot, Deadlines, GuestSpec, HostLoad, Qemu, boot};
+use backproof_repro::protocol::{Check, Conclusion, Job, Message, Plan, Report, Role, Segment, Shown, VERSION};
+
+const STALL: &str = "tcp-fragment-stall";
+const COOKIE: &str = "syn-cookie-data-loss";
+
+/// The transfers of the natural road.
+const TRANSFERS: [&str; 3] = ["write", "sendfile", "write sndbuf=15000"];
+
+/// The bursts of the natural road.
+const BURSTS: [&str; 2] = ["tcpstore somaxconn=128", "tcpstore somaxconn=16"];
+
+fn shim() -> Shim {
+    Shim::at(env!("CARGO_BIN_EXE_backproof").into())
+}
+
+fn obtained(source: &Source, offline: bool) -> Result<Kernel, ObtainError> {
+    let (store, shim) = (Store::open(None).expect("the cache"), shim());
+    obtain(source, &Obtain { store: &store, shim: &shim, offline, refresh: false, tell: &|_| {} })
+}
+
+/// Debian 12's kernel: good, but for the bug that all have.
+fn debian_12() -> Kernel {
+    let source = Source::Apt { package: "linux-image-cloud-amd64".to_owned(), suite: Some("bookworm".to_owned()) };
+    obtained(&source, false).expect("a kernel")
+}
+
+/// A control kernel, where `backproof controls build` has built it: compiling one is not this test's matter.
+fn control(name: &str) -> Option<Kernel> {
+    match obtained(&Source::Control { control: name.parse().expect("a name"), line: "6.1".to_owned() }, true) {
+        Ok(kernel) => Some(kernel),
+        Err(error @ ObtainError::NotBuilt { .. }) => {
+            eprintln!("not tested: {error}");
+            None
+        }
+        Err(error) => panic!("{error}"),
+    }
+}
+
+fn natural(bug: &str) -> Job {
+    Job { natural: true, ..Job::new(bug, 60_000) }
+}
+
+fn under(profile: &str, bug: &str, sysctls: &[(&str, &str)]) -> Job {
+    let sysctls: BTreeMap<_, _> = sysctls.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+    Job { id: format!("{bug}@{profile}"), sysctls, ..Job::new(bug, 60_000) }
+}
+
+async fn run(kernel: &Kernel, jobs: Vec<Job>) -> Boot {
+    let modules = kernel.modules_for(&["tun"]).expect("modules");
+    let files = modules.iter().map(|module| guest::module_file(&module.name)).collect();
+    let plan = Plan { version: VERSION, modules: files, jobs: jobs.clone() };
+    let spec = GuestSpec {
+        image: kernel.image.clone(),
+        initramfs: guest::initramfs(&plan, &modules).expect("an initramfs"),
+        jobs,
+        cmdline_extra: None,
+        machine: MachineType::Q35,
+        memory_mib: 256,
+        cpus: 1,
+        accel: Accel::Tcg,
+    };
+    let qemu = Qemu::find(None).expect("QEMU");
+    let boot = boot(&qemu, &shim(), &spec, &Deadlines::new(Accel::Tcg, HostLoad::now()), &mut |_| {}).await;
+    assert!(boot.end.is_ok(), "{:?}", boot.end);
+    boot
+}
+
+#[track_caller]
+fn report<'a>(boot: &'a Boot, job: &str) -> &'a Report {
+    boot.report(job).unwrap_or_else(|| panic!("no report of {job}: {:?}", boot.messages))
+}
+
+/// The check of this name, which is one of the natural road.
+#[track_caller]
+fn on_the_natural_road<'a>(report: &'a Report, name: &str) -> &'a Check {
+    let check = report.checks.iter().find(|c| c.name == name);
+    let check = check.unwrap_or_else(|| panic!("no check {name} in {report:#?}"));
+    assert_eq!(check.role, Role::Natural, "{name}");
+    check
+}
+
+fn time_line(boot: &Boot, name: &str) -> Vec<Segment> {
+    let pieces = boot.messages.iter().filter_map(|message| match message {
+        Message::TimeLine(line) if line.name == name => Some(line.unpack().expect("segments")),
+        _ => None,
+    });
+    pieces.flatten().collect()
+}
+
+#[tokio::test]
+async fn on_a_good_kernel_transfers_finish_and_clients_lose_data_unless_the_profile_prevents_it() {
+    let large = [("net.core.somaxconn", "4096"), ("net.ipv4.tcp_max_syn_backlog", "4096")];
+    let jobs = vec![
+        natural(STALL),
+        natural(COOKIE),
+        under("syn-cookies-off", COOKIE, &[("net.ipv4.tcp_syncookies", "0")]),
+        under("large-queues", COOKIE, &large),
+        under("syn-cookies-always", COOKIE, &[("net.ipv4.tcp_syncookies", "2")]),
+        under("large-send-buffers", STALL, &[("net.ipv4.tcp_wmem", "4096 1048576 4194304")]),
+    ];
+    let boot = run(&debian_12(), jobs).await;
+
+    let stall = report(&boot, STALL);
+    assert_eq!(stall.conclusion, Conclusion::NotAffected, "{stall:#?}");
+    for name in TRANSFERS {
+        let check = on_the_natural_road(stall, name);
+        assert_eq!(check.shown, Shown::No, "{name}: {}", check.why);
+        let line = time_line(&boot, name);
+        let lost = line.iter().filter(|s| s.lost).count();
+        assert_eq!(Some(lost as i64), check.facts["lost_segments"], "{name}");
+        let frontier = line.iter().filter(|s| s.data_way).map(|s| s.seq + s.length).max();
+        // The SYN takes a number too.
+        assert_eq!(frontier.map(|end| i64::from(end) - 1), check.facts["received_bytes"], "{name}");
+        assert!(line.iter().any(|s| !s.data_way && !s.sack.is_empty()), "{name}: nothing was selectively acknowledged");
+        assert!(line.is_sorted_by_key(|s| s.at_us));
+    }
+
+    let cookie = report(&boot, COOKIE);
+    assert_eq!(cookie.conclusion, Conclusion::Affected, "{cookie:#?}");
+    for name in BURSTS {
+        let check = on_the_natural_road(cookie, name);
+        assert_eq!(check.shown, Shown::Yes, "{name}: {}", check.why);
+        for counter in ["syncookies_sent", "listen_overflows", "listen_drops", "clients_served"] {
+            assert!(check.facts[counter] > Some(0), "{name}: {counter} in {:?}", check.facts);
+        }
+    }
+
+    // The kernel limits how often it says so.
+    let logged = |c: &Check| c.role == Role::Natural && c.why.contains("SYN flooding on port");
+    assert!(cookie.checks.iter().any(logged), "{cookie:#?}");
+
+    for (profile, expected) in [
+        ("syn-cookies-off", Conclusion::Mitigated),
+        ("large-queues", Conclusion::Mitigated),
+        ("syn-cookies-always", Conclusion::Affected),
+    ] {
+        let report = report(&boot, &format!("{COOKIE}@{profile}"));
+        assert_eq!(report.conclusion, expected, "{report:#?}");
+    }
+
+    let buffers = report(&boot, &format!("{STALL}@large-send-buffers"));
+    assert_eq!(buffers.conclusion, Conclusion::NotAffected, "{buffers:#?}");
+    assert_eq!(on_the_natural_road(buffers, "system-sndbuf").shown, Shown::No);
+}
+
+#[tokio::test]
+async fn on_a_broken_kernel_transfers_go_silent_and_only_the_systems_own_buffer_helps() {
+    let jobs =
+        vec![natural(STALL), under("large-send-buffers", STALL, &[("net.ipv4.tcp_wmem", "4096 1048576 4194304")])];
+    let Some(kernel) = control("stall-break") else { return };
+    let boot = run(&kernel, jobs).await;
+    let stall = report(&boot, STALL);
+    assert_eq!(stall.conclusion, Conclusion::Affected, "{stall:#?}");
+    for name in TRANSFERS {
+        let check = on_the_natural_road(stall, name);
+        assert_eq!(check.shown, Shown::Yes, "{name}: {}", check.why);
+        assert!(check.facts["wmem_queued_bytes"] > check.facts["sndbuf_bytes"].map(|n| 2 * n), "{:?}", check.facts);
+        assert!(check.facts["too_big_after"] > check.facts["too_big_before"], "{:?}", check.facts);
+        // What the client waits for last was lost, and was never sent again.
+        let line = time_line(&boot, name);
+        let waits_for = line.iter().rfind(|s| !s.data_way).expect("an acknowledgement").ack;
+        let sent: Vec<_> = line.iter().filter(|s| s.data_way && s.length > 0 && s.seq == waits_for).collect();
+        assert!(matches!(sent[..], [Segment { lost: true, .. }]), "{name}: {sent:?}");
+    }
+    let buffers = report(&boot, &format!("{STALL}@large-send-buffers"));
+    assert_eq!(buffers.conclusion, Conclusion::Affected, "{buffers:#?}");
+    assert!(buffers.why.contains("system's buffer recovered"), "{}", buffers.why);
+}
+
+#[tokio::test]
+async fn a_kernel_with_strict_cookies_loses_nobodys_data_and_needs_no_profile() {
+    let jobs = vec![natural(COOKIE), under("syn-cookies-off", COOKIE, &[("net.ipv4.tcp_syncookies", "0")])];
+    let Some(kernel) = control("syn-cookie-strict") else { return };
+    let boot = run(&kernel, jobs).await;
+    let cookie = report(&boot, COOKIE);
+    assert_eq!(cookie.conclusion, Conclusion::NotAffected, "{cookie:#?}");
+    for name in BURSTS {
+        let check = on_the_natural_road(cookie, name);
+        assert_eq!((check.shown, check.facts["clients_lost_data"]), (Shown::No, Some(0)), "{name}: {}", check.why);
+        assert!(check.facts["clients_told"] > Some(0), "{name}: {}", check.why);
+    }
+    let off = report(&boot, &format!("{COOKIE}@syn-cookies-off"));
+    assert_eq!(off.conclusion, Conclusion::NotAffected, "{off:#?}");
+}
