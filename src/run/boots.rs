@@ -11,7 +11,7 @@ use super::recording::{Recording, RecordingError};
 use crate::guest;
 use crate::kernel::{Kernel, Module};
 use crate::matrix::{Bug, KernelEntry, Profile};
-use crate::vm::{self, Accel, Boot, Failure, GuestSpec, Next, Observed};
+use crate::vm::{self, Accel, Boot, Failure, GuestSpec, HostLoad, Next, Observed};
 use crate::words::JobId;
 
 /// Guest memory where the matrix says nothing: Debian's kernels take 100 MiB of it for themselves.
@@ -172,8 +172,10 @@ impl Trial<'_> {
         JobId { bug: self.bug.id.clone(), profile: self.profile.name.clone() }
     }
 
-    fn job(&self, natural: bool) -> Job {
-        let deadline = if natural { self.bug.deadline * NATURAL_DEADLINE } else { self.bug.deadline };
+    /// Its job, which may take `patience` times as long as on a quiet host.
+    fn job(&self, natural: bool, patience: u32) -> Job {
+        let natural_road = if natural { NATURAL_DEADLINE } else { 1 };
+        let deadline = self.bug.deadline.saturating_mul(natural_road * patience);
         let deadline_ms = u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX);
         let (id, sysctls) = (self.id().to_string(), self.profile.sysctls.clone());
         Job { id, sysctls, natural, ..Job::new(self.bug.id.as_str(), deadline_ms) }
@@ -258,13 +260,15 @@ pub(super) fn milliseconds(seconds: f64) -> f64 {
 
 /// Boots a kernel with these trials, which have the same command line.
 async fn boot_once(bench: &Bench<'_>, id: &BootId, trials: &[Trial<'_>], accel: Accel) -> anyhow::Result<Boot> {
+    let settings = &bench.entry.guest;
+    let cpus = settings.cpus.unwrap_or(CPUS);
+    let patience = HostLoad::beside(bench.lab.jobs, cpus).patience();
     let plan = Plan {
         version: VERSION,
         modules: bench.modules.iter().map(|module| guest::module_file(&module.name)).collect(),
-        jobs: trials.iter().map(|trial| trial.job(bench.natural)).collect(),
+        jobs: trials.iter().map(|trial| trial.job(bench.natural, patience)).collect(),
     };
     let initramfs = guest::initramfs(&plan, bench.modules)?;
-    let settings = &bench.entry.guest;
     // Kept by content: the same kernel, agent and plan make the same bytes, however often they boot.
     let (kept, sha256) = bench.lab.store.keep(&initramfs)?;
     let profile = trials.first().and_then(|trial| trial.profile.cmdline.as_deref());
@@ -277,7 +281,7 @@ async fn boot_once(bench: &Bench<'_>, id: &BootId, trials: &[Trial<'_>], accel: 
         cmdline: (!words.is_empty()).then(|| words.join(" ")),
         machine: settings.machine.unwrap_or_default(),
         memory_mib: settings.memory_mib.unwrap_or(MEMORY_MIB),
-        cpus: settings.cpus.unwrap_or(CPUS),
+        cpus,
         boot_limit: settings.timeout,
         accel,
         plan,

@@ -29,15 +29,17 @@ fn trials_share_a_boot_unless_their_command_lines_differ() {
 }
 
 #[test]
-fn a_job_has_its_profile_s_sysctls_and_more_time_on_the_natural_road() {
+fn a_job_has_its_profile_s_sysctls_and_more_time_on_the_natural_road_and_on_a_busy_host() {
     let bugs = Bugs::built_in();
     let bug = bugs.iter().next().expect("a bug");
     let mut tuned = profile("tuned", None);
     tuned.sysctls.insert("net.ipv4.tcp_sack".to_owned(), "0".to_owned());
-    let job = |natural| Trial { bug, profile: &tuned }.job(natural);
+    let job = |natural| Trial { bug, profile: &tuned }.job(natural, 1);
     assert_eq!((job(false).id, job(false).bug), (format!("{}@tuned", bug.id), bug.id.to_string()));
     assert_eq!((job(true).natural, &job(true).sysctls), (true, &tuned.sysctls));
     assert!(job(true).deadline_ms > job(false).deadline_ms);
+    let busy = Trial { bug, profile: &tuned }.job(false, 4);
+    assert_eq!(busy.deadline_ms, 4 * job(false).deadline_ms);
 }
 
 #[test]

@@ -95,9 +95,7 @@ impl Recording {
 
     /// How long its waits may take on this host now, beside as many guests as `jobs` allows.
     pub(super) fn deadlines(&self, jobs: usize) -> Deadlines {
-        let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        let load = HostLoad::now().at_least(jobs.saturating_mul(usize::try_from(self.cpus).unwrap_or(1)), processors);
-        let deadlines = Deadlines::new(self.accel, load);
+        let deadlines = Deadlines::new(self.accel, HostLoad::beside(jobs, self.cpus));
         self.boot_limit.map_or(deadlines, |limit| deadlines.with_boot_limit(limit))
     }
 }

@@ -22,6 +22,18 @@ impl HostLoad {
         Self(self.0.max(Self::of(runnable as f64, processors).0))
     }
 
+    /// The host's load now, with so many guests of so many processors each about to run beside each other.
+    pub fn beside(guests: usize, cpus: u32) -> Self {
+        let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        Self::now().at_least(guests.saturating_mul(usize::try_from(cpus).unwrap_or(1)), processors)
+    }
+
+    /// How many times as long a guest's own work may take: 1, 2, 4 or 8. So few values, because they become a part of
+    /// the guest's plan, and a guest with another plan is another guest to keep.
+    pub fn patience(self) -> u32 {
+        [1_u32, 2, 4].into_iter().find(|times| self.0 <= f64::from(*times)).unwrap_or(8)
+    }
+
     /// The host's load now: the larger of the last minute's average and the processes that run at this moment
     /// (proc(5), loadavg). Where /proc does not tell, one busy host is assumed.
     pub fn now() -> Self {
@@ -108,5 +120,8 @@ mod tests {
         assert_eq!(HostLoad::of(8.0, 2).at_least(2, 2), HostLoad::of(8.0, 2));
         assert_eq!(at(Accel::Tcg, 1e9), at(Accel::Tcg, 16.0));
         assert_eq!(HostLoad::of(f64::NAN, 0), HostLoad::of(0.0, 1));
+        for (load, times) in [(0.0, 1), (1.0, 1), (1.1, 2), (3.0, 4), (4.5, 8), (1e9, 8)] {
+            assert_eq!(HostLoad::of(load, 1).patience(), times, "{load}");
+        }
     }
 }
