@@ -261,6 +261,8 @@ async fn boot_all(
                 eprintln!("{} of {all} boots", all - workers.len());
             }
             _ = tick.tick() => loads.extend(load()),
+            // What is known by then is worth reading.
+            _ = tokio::signal::ctrl_c() => return (scores, loads),
         }
     }
 }

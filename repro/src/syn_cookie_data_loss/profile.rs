@@ -34,7 +34,7 @@ struct All {
     overflow: Result<Seen, String>,
     /// The burst under the profile.
     burst: Result<Seen, String>,
-    /// One connection under the profile, where it sets tcp_syncookies.
+    /// One connection under the profile, where it sets tcp_syncookies or lets the kernel send cookies.
     single: Option<Tried>,
 }
 
@@ -49,18 +49,30 @@ pub fn run(context: &Context) -> Findings {
     let (without, mut packets, mut packets_cut) = connections(&bare, &WITHOUT_PROFILE, None);
     let overflow = burst(&bare, "tcpstore without the profile", true);
     let seen = burst(context, "tcpstore under the profile", false);
-    let value = context.profile.get(SYSCTL).map(|value| value.trim());
-    let single = value.and_then(|value| {
-        // 2 answers every SYN with a cookie, 1 only where the queue is full.
-        let cookies = if matches!(value, "0" | "1") { Cookies::Never } else { Cookies::Sent };
-        let trial = Trial { family: Family::V4, mss: 1460, k: 1, cookies };
-        let (tried, more, cut) = connections(context, &[trial], Some(value));
-        packets.extend(more);
-        packets_cut |= cut;
-        tried.into_iter().next()
-    });
+    let cookies_sent = seen.as_ref().is_ok_and(|seen| seen.counters.sent.is_some_and(|sent| sent > 0));
+    let single =
+        single(context.profile.get(SYSCTL).map(|value| value.trim()), cookies_sent).and_then(|(trial, value)| {
+            let (tried, more, cut) = connections(context, &[trial], Some(&value));
+            packets.extend(more);
+            packets_cut |= cut;
+            tried.into_iter().next()
+        });
     let (conclusion, why, checks) = conclude(&All { without, overflow, burst: seen, single });
     Findings { conclusion, why, checks, packets, packets_cut, time_lines: Vec::new() }
+}
+
+/// The one connection to try under a profile with this value of tcp_syncookies, and the value to try it with; none
+/// where the burst says all. A profile under which a full queue was answered with cookies is not saved by a burst that
+/// lost nothing by luck: whoever gets a cookie is tried with one.
+fn single(value: Option<&str>, cookies_sent: bool) -> Option<(Trial, String)> {
+    let trial = |cookies| Trial { family: Family::V4, mss: 1460, k: 1, cookies };
+    match value {
+        None | Some("1") if cookies_sent => Some((trial(Cookies::Sent), "2".to_owned())),
+        // 2 answers every SYN with a cookie, 1 only where the queue is full.
+        Some(value @ ("0" | "1")) => Some((trial(Cookies::Never), value.to_owned())),
+        Some(value) => Some((trial(Cookies::Sent), value.to_owned())),
+        None => None,
+    }
 }
 
 fn burst(context: &Context, name: &str, syns_only: bool) -> Result<Seen, String> {
@@ -219,6 +231,23 @@ mod tests {
             assert_eq!(found, expected, "{strict} {outcomes:?} {sent:?}: {why}");
         }
         assert_eq!(conclude(&all(false, Err("no TUN".to_owned()))).0, Error);
+    }
+
+    #[test]
+    fn where_cookies_are_sent_under_a_profile_one_is_tried() {
+        for (value, sent, expected) in [
+            (None, false, None),
+            (None, true, Some((Cookies::Sent, "2"))),
+            (Some("0"), false, Some((Cookies::Never, "0"))),
+            (Some("0"), true, Some((Cookies::Never, "0"))),
+            (Some("1"), false, Some((Cookies::Never, "1"))),
+            (Some("1"), true, Some((Cookies::Sent, "2"))),
+            (Some("2"), true, Some((Cookies::Sent, "2"))),
+        ] {
+            let found = single(value, sent);
+            let found = found.as_ref().map(|(trial, value)| (trial.cookies, value.as_str()));
+            assert_eq!(found, expected, "{value:?} {sent}");
+        }
     }
 
     #[test]
