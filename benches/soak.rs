@@ -2,7 +2,8 @@
 //!
 //! Every control kernel, whose truth is known because it was set, is booted again and again, many guests at a time so
 //! that the host is far too busy, and judges every bug many times in each boot. Prints, for each kernel, how many
-//! reports were right, wrong, or errors, and each reason. Ends with 1 where one verdict was wrong.
+//! reports were right, wrong, or errors, and each reason. Ends with 1 where one verdict was wrong, or reports are
+//! missing.
 //!
 //! `cargo bench --bench soak -- [--boots N] [--repeat N] [--guests N] [--matrix FILE] [--tag TAG] [--kernel NAME]…`
 
@@ -28,6 +29,9 @@ use tokio::task::JoinSet;
 
 /// How often each bug's deadline a job may take here: the host is that much busier than a run keeps it.
 const PATIENCE: u64 = 4;
+
+/// Begins the reason of an error that is a boot's, beside those of its reports.
+const BOOT: &str = "the boot: ";
 
 #[derive(Parser)]
 struct Soak {
@@ -90,7 +94,13 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
         "{:.0} s; load average {mean:.1} in the mean, {most:.1} at most, on {processors} processors",
         began.elapsed().as_secs_f64()
     );
-    Ok(if total.wrong.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let judged = total.right + total.wrong.values().sum::<usize>();
+    let counted = judged + total.errors.iter().filter(|(why, _)| !why.starts_with(BOOT)).map(|(_, n)| n).sum::<usize>();
+    if counted != reports {
+        println!("only {counted} of {reports} reports are accounted for");
+    }
+    let good = total.wrong.is_empty() && judged > 0 && counted == reports;
+    Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// What boots a guest.
@@ -180,7 +190,7 @@ impl Score {
             }
         }
         if let Err(failure) = &boot.end {
-            *self.errors.entry(format!("the boot: {failure}")).or_default() += 1;
+            *self.errors.entry(format!("{BOOT}{failure}")).or_default() += 1;
         }
     }
 
@@ -256,7 +266,11 @@ async fn boot_all(
                 let score = scores.entry(subject.entry.name.clone()).or_default();
                 match boot {
                     Ok(boot) => score.count(&subject, &boot),
-                    Err(error) => *score.errors.entry(format!("the boot: {error}")).or_default() += 1,
+                    // None of its reports came.
+                    Err(error) => {
+                        let why = format!("a boot that could not be tried: {error}");
+                        *score.errors.entry(why).or_default() += subject.plan.jobs.len();
+                    }
                 }
                 eprintln!("{} of {all} boots", all - workers.len());
             }

@@ -89,7 +89,7 @@ fn on_the_natural_road<'a>(report: &'a Report, name: &str) -> &'a Check {
 
 fn time_line(boot: &Boot, name: &str) -> Vec<Segment> {
     let pieces = boot.messages.iter().filter_map(|message| match message {
-        Message::TimeLine(line) if line.name == name => Some(line.unpack().expect("segments")),
+        Message::TimeLine(line) if line.name == name => Some(line.unpack(&mut 1_000_000).expect("segments")),
         _ => None,
     });
     pieces.flatten().collect()

@@ -167,8 +167,8 @@ pub enum BadCapture {
     /// The text is not base64.
     #[error("the capture is not base64")]
     Base64(#[from] base64::DecodeError),
-    /// The bytes are no DEFLATE stream, or one that unpacks to more than any agent sends.
-    #[error("the capture does not unpack")]
+    /// The bytes are no DEFLATE stream, or one that unpacks to more than any agent sends, or than there is room for.
+    #[error("the capture does not unpack, or to too much")]
     Deflate,
     /// What was unpacked is no list of packets.
     #[error("the capture holds no packets")]
@@ -184,12 +184,12 @@ impl Capture {
         Ok(Self { job: job.to_owned(), packed: pack(packets)? })
     }
 
-    /// The packets.
+    /// The packets. What they take unpacked is taken from `room`, in bytes.
     ///
     /// # Errors
-    /// Whatever a hostile guest can put there.
-    pub fn unpack(&self) -> Result<Vec<Packet>, BadCapture> {
-        unpack(&self.packed)
+    /// Whatever a hostile guest can put there; more than there is room for among it.
+    pub fn unpack(&self, room: &mut usize) -> Result<Vec<Packet>, BadCapture> {
+        unpack(&self.packed, room)
     }
 }
 
@@ -200,10 +200,13 @@ fn pack(list: &[impl Serialize]) -> serde_json::Result<String> {
     Ok(STANDARD.encode(miniz_oxide::deflate::compress_to_vec(&json, 1)))
 }
 
-fn unpack<T: serde::de::DeserializeOwned>(packed: &str) -> Result<Vec<T>, BadCapture> {
+fn unpack<T: serde::de::DeserializeOwned>(packed: &str, room: &mut usize) -> Result<Vec<T>, BadCapture> {
     let bytes = STANDARD.decode(packed)?;
-    let json = miniz_oxide::inflate::decompress_to_vec_with_limit(&bytes, MAX_UNPACKED);
-    Ok(serde_json::from_slice(&json.map_err(|_| BadCapture::Deflate)?)?)
+    let json = miniz_oxide::inflate::decompress_to_vec_with_limit(&bytes, MAX_UNPACKED.min(*room));
+    let json = json.map_err(|_| BadCapture::Deflate)?;
+    // What comes of it takes as many bytes, give or take.
+    *room = room.saturating_sub(json.len());
+    Ok(serde_json::from_slice(&json)?)
 }
 
 /// What happened on one connection, in both directions: sequence numbers against time. The pieces of one name make
@@ -227,12 +230,12 @@ impl TimeLine {
         Ok(Self { job: job.to_owned(), name: name.to_owned(), packed: pack(segments)? })
     }
 
-    /// The segments.
+    /// The segments. What they take unpacked is taken from `room`, in bytes.
     ///
     /// # Errors
-    /// Whatever a hostile guest can put there.
-    pub fn unpack(&self) -> Result<Vec<Segment>, BadCapture> {
-        unpack(&self.packed)
+    /// Whatever a hostile guest can put there; more than there is room for among it.
+    pub fn unpack(&self, room: &mut usize) -> Result<Vec<Segment>, BadCapture> {
+        unpack(&self.packed, room)
     }
 }
 
@@ -362,14 +365,18 @@ mod tests {
         let packets = vec![packet(&[0x55; 128]); 150];
         let capture = Capture::pack("a-bug", &packets).expect("packs");
         assert!(capture.packed.len() < 4096, "{} bytes", capture.packed.len());
-        assert_eq!(capture.unpack().expect("unpacks"), packets);
+        let mut room = 200_000;
+        assert_eq!(capture.unpack(&mut room).expect("unpacks"), packets);
+        let taken = 200_000 - room;
+        assert!(taken > 150 * 128, "{taken}");
+        assert!(matches!(capture.unpack(&mut (taken - 1)), Err(BadCapture::Deflate)));
     }
 
     #[test]
     fn a_capture_that_unpacks_to_more_than_any_agent_sends_is_refused() {
         let bomb = miniz_oxide::deflate::compress_to_vec(&vec![b' '; 64 << 20], 9);
         let capture = Capture { job: String::new(), packed: STANDARD.encode(bomb) };
-        assert!(matches!(capture.unpack(), Err(BadCapture::Deflate)));
+        assert!(matches!(capture.unpack(&mut (1 << 30)), Err(BadCapture::Deflate)));
     }
 
     proptest! {
@@ -378,7 +385,7 @@ mod tests {
         #[test]
         fn any_text_is_unpacked_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..400), text in ".{0,80}") {
             for packed in [STANDARD.encode(&bytes), text, STANDARD.encode(miniz_oxide::deflate::compress_to_vec(&bytes, 1))] {
-                let _ = Capture { job: String::new(), packed }.unpack();
+                let _ = Capture { job: String::new(), packed }.unpack(&mut 1_000_000);
             }
         }
     }

@@ -34,6 +34,9 @@ const MAX_TIME_LINES: usize = 16;
 /// beside what the reproducer does.
 const NATURAL_DEADLINE: u32 = 2;
 
+/// Bytes that all packets and time lines of one boot may unpack to: an agent's come to less than a tenth of it.
+const MAX_UNPACKED: usize = 16 << 20;
+
 /// Remarks of one boot that are kept.
 const MAX_NOTES: usize = 50;
 
@@ -74,13 +77,14 @@ impl BootEnd {
             ..Self::default()
         };
         let (mut packets_kept, mut segments_kept) = (0, 0);
+        let mut room = MAX_UNPACKED;
         for message in &boot.messages {
             match message {
                 Message::Note { text } => end.notes.push(text.clone()),
                 Message::Report(report) => end.reports.push(report.clone()),
                 Message::Capture(_) if packets_kept >= MAX_PACKETS => {}
                 Message::TimeLine(_) if segments_kept >= MAX_SEGMENTS => {}
-                Message::Capture(capture) => match capture.unpack() {
+                Message::Capture(capture) => match capture.unpack(&mut room) {
                     Ok(packets) => {
                         packets_kept += packets.len();
                         end.seen.entry(capture.job.clone()).or_default().packets.extend(packets);
@@ -88,7 +92,7 @@ impl BootEnd {
                     // A capture is no witness: a verdict doesn't stand or fall with it.
                     Err(error) => tracing::warn!(job = capture.job, %error, "a packet capture is lost"),
                 },
-                Message::TimeLine(line) => match line.unpack() {
+                Message::TimeLine(line) => match line.unpack(&mut room) {
                     Ok(segments) => {
                         let lines = &mut end.seen.entry(line.job.clone()).or_default().time_lines;
                         if lines.contains_key(&line.name) || lines.len() < MAX_TIME_LINES {

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use backproof_repro::protocol::TimeLine;
+use backproof_repro::protocol::{Capture, TimeLine};
 
 use super::*;
 use crate::matrix::Bugs;
@@ -42,14 +42,9 @@ fn a_job_has_its_profile_s_sysctls_and_more_time_on_the_natural_road_and_on_a_bu
     assert_eq!(busy.deadline_ms, 4 * job(false).deadline_ms);
 }
 
-#[test]
-fn a_guest_cannot_fill_the_memory_with_time_lines() {
-    let segment = Segment { at_us: 0, data_way: true, seq: 0, length: 1, ack: 0, flags: 0, sack: vec![], lost: false };
-    // A line that packs well: a guest could send thousands of these.
-    let many = vec![segment; 1500];
-    let line = |name: usize| Message::TimeLine(TimeLine::pack("a-bug", &format!("line-{name}"), &many).expect("packs"));
-    let messages: Vec<Message> = (0..200).map(|n| line(n % (2 * MAX_TIME_LINES))).collect();
-    let boot = Boot {
+/// What comes of a boot in which the guest said this.
+fn end_of(messages: Vec<Message>) -> BootEnd {
+    BootEnd::of(&Boot {
         accel: Accel::Tcg,
         stage: Stage::Started,
         banner: None,
@@ -59,11 +54,37 @@ fn a_guest_cannot_fill_the_memory_with_time_lines() {
         warnings: Vec::new(),
         wall: Duration::ZERO,
         cpu: None,
+    })
+}
+
+#[test]
+fn a_guest_cannot_fill_the_memory_with_time_lines() {
+    let segment = Segment { at_us: 0, data_way: true, seq: 0, length: 1, ack: 0, flags: 0, sack: vec![], lost: false };
+    // A line that packs well: a guest could send thousands of these.
+    let many = vec![segment.clone(); 1500];
+    let line = |name: usize, segments| {
+        Message::TimeLine(TimeLine::pack("a-bug", &format!("line-{name}"), segments).expect("packs"))
     };
-    let end = BootEnd::of(&boot);
+    let end = end_of((0..200).map(|n| line(n % (2 * MAX_TIME_LINES), &many)).collect());
     let lines = &end.seen.get("a-bug").expect("time lines").time_lines;
     assert_eq!(lines.len(), MAX_TIME_LINES);
     let kept: usize = lines.values().map(Vec::len).sum();
     assert!((MAX_SEGMENTS..MAX_SEGMENTS + 2 * 1500).contains(&kept), "{kept}");
     assert!(end.notes.iter().any(|note| note.starts_with("time lines were cut")), "{:?}", end.notes);
+
+    // Few segments can be large too.
+    let wide = [Segment { sack: vec![(0, 0); 40_000], ..segment }];
+    let end = end_of((0..200).map(|_| line(0, &wide)).collect());
+    let lines = &end.seen.get("a-bug").expect("time lines").time_lines;
+    let ranges: usize = lines.values().flatten().map(|segment| segment.sack.len()).sum();
+    assert!((1..MAX_UNPACKED / 6).contains(&ranges), "{ranges}");
+}
+
+#[test]
+fn a_guest_cannot_fill_the_memory_with_packets() {
+    let packet = Packet { at_us: 0, out: true, check: "c".repeat(200_000), length: 0, data: String::new() };
+    let capture = Message::Capture(Capture::pack("a-bug", &[packet]).expect("packs"));
+    let end = end_of(vec![capture; 500]);
+    let kept: usize = end.seen.get("a-bug").expect("packets").packets.iter().map(|p| p.check.len()).sum();
+    assert!((1..MAX_UNPACKED).contains(&kept), "{kept}");
 }

@@ -65,7 +65,9 @@ fn probe_inside(sysctls: &[String]) -> BTreeMap<String, bool> {
     note("net-ns", entered.is_ok());
     if entered.is_ok() {
         for sysctl in sysctls.iter().filter(|name| name.starts_with("net.")) {
-            note(&per_namespace_name(sysctl), sysctl::exists(sysctl));
+            // Some are there in every namespace and can be written in the first one only.
+            let writable = sysctl::read(sysctl).and_then(|value| sysctl::write(sysctl, &value)).is_ok();
+            note(&per_namespace_name(sysctl), writable);
         }
     }
     note("tun", Tun::new().is_ok());

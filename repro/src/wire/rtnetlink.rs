@@ -26,6 +26,10 @@ const AF_INET: u8 = 2;
 /// The same for IPv6.
 const AF_INET6: u8 = 10;
 
+/// `IFA_F_NODAD` (include/uapi/linux/if_addr.h): nobody else can have the address, so it is not tentative at first,
+/// when nothing could be bound to it.
+const NODAD: u8 = 2;
+
 /// Brings the interface up.
 ///
 /// # Errors
@@ -43,11 +47,11 @@ pub fn set_up(interface: u32) -> io::Result<()> {
 /// # Errors
 /// What the kernel answered.
 pub fn add_address(interface: u32, address: IpAddr, prefix: u8) -> io::Result<()> {
-    let (family, bytes) = match address {
-        IpAddr::V4(v4) => (AF_INET, v4.octets().to_vec()),
-        IpAddr::V6(v6) => (AF_INET6, v6.octets().to_vec()),
+    let (family, flags, bytes) = match address {
+        IpAddr::V4(v4) => (AF_INET, 0, v4.octets().to_vec()),
+        IpAddr::V6(v6) => (AF_INET6, NODAD, v6.octets().to_vec()),
     };
-    let mut body = vec![family, prefix, 0, 0]; // ifa_family, ifa_prefixlen, ifa_flags, ifa_scope
+    let mut body = vec![family, prefix, flags, 0]; // ifa_family, ifa_prefixlen, ifa_flags, ifa_scope
     body.extend(interface.to_ne_bytes());
     for attribute in ADDRESS_ATTRIBUTES {
         body.extend((4 + bytes.len() as u16).to_ne_bytes());

@@ -1,5 +1,5 @@
 //! What a connection behind a closed window shows: pure functions, no system. Times are in milliseconds since the
-//! data was written, by the kernel's tick, which its timeouts go by.
+//! data was written, by two clocks: kernels judge the option's time by one or the other.
 
 use std::collections::BTreeMap;
 
@@ -39,13 +39,34 @@ impl PeerDoes {
     }
 }
 
+/// A moment, in milliseconds since the data was written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Moment {
+    /// By the kernel's tick, which most kernels' timeouts go by. On a busy host it stands still and then makes up.
+    pub tick_ms: u64,
+    /// By CLOCK_MONOTONIC, as 4.13 to 5.0 judge this option (`tcp_mstamp`).
+    pub clock_ms: u64,
+}
+
+impl Moment {
+    /// The time since an earlier moment, by the clock that says less.
+    pub fn least_since(self, earlier: Self) -> u64 {
+        self.tick_ms.saturating_sub(earlier.tick_ms).min(self.clock_ms.saturating_sub(earlier.clock_ms))
+    }
+
+    /// The time since an earlier moment, by the clock that says more.
+    pub fn most_since(self, earlier: Self) -> u64 {
+        self.tick_ms.saturating_sub(earlier.tick_ms).max(self.clock_ms.saturating_sub(earlier.clock_ms))
+    }
+}
+
 /// A zero-window probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Probe {
     /// The wire was still empty then: the probe was sent later.
-    pub not_before_ms: u64,
+    pub not_before: Moment,
     /// When it was read from the wire: it was sent earlier.
-    pub seen_ms: u64,
+    pub seen: Moment,
     /// Whether the kernel took an answer to it, as its own count of unanswered probes (`tcpi_probes`) says.
     pub answered: bool,
 }
@@ -60,7 +81,7 @@ pub struct Seen {
     /// The probes, in order.
     pub probes: Vec<Probe>,
     /// When the peer opened its window before the end.
-    pub opened_ms: Option<u64>,
+    pub opened: Option<Moment>,
     /// Doublings of the probes' interval at the end (`icsk_backoff`).
     pub backoff: u8,
     /// What became of the connection.
@@ -73,14 +94,14 @@ pub enum Ending {
     /// The kernel ended it.
     Aborted {
         /// When that was noticed.
-        ms: u64,
+        at: Moment,
         /// `SO_ERROR`.
         errno: i32,
     },
     /// It lived on.
     Alive {
         /// Until when it was watched.
-        ms: u64,
+        at: Moment,
         /// Whether all data arrived when the window was open.
         delivered: bool,
     },
@@ -103,12 +124,18 @@ impl Seen {
 
 /// For how long, at least, the kernel had been probing when it sent the last of these probes.
 pub fn probing_ms(probes: &[Probe]) -> Option<u64> {
-    Some(probes.last()?.not_before_ms.saturating_sub(probes.first()?.seen_ms))
+    Some(probes.last()?.not_before.least_since(probes.first()?.seen))
 }
 
 /// Whether the kernel sent a probe when it had to give up: the option's time was over since the first.
 pub fn probes_beyond_timeout(probes: &[Probe]) -> bool {
     probing_ms(probes).is_some_and(|ms| ms >= USER_TIMEOUT_MS + TICKS_MS)
+}
+
+/// Whether the peer may have opened its window when the option's time was over: the host was too busy for it.
+pub fn opened_late(seen: &Seen) -> bool {
+    let Some(first) = seen.probes.first() else { return true };
+    seen.opened.is_none_or(|at| at.most_since(first.not_before) + TICKS_MS >= USER_TIMEOUT_MS)
 }
 
 /// Judges one connection. An error is why the recipe could not be carried out.
@@ -134,23 +161,23 @@ fn judge_seen(peer: PeerDoes, seen: &Seen) -> (Shown, String) {
         return unclear("the kernel did not take an answer to every probe");
     }
     // Both held on the wire's own side, however late its reader was.
-    let late_opening =
-        seen.opened_ms.is_none_or(|ms| ms.saturating_sub(first.not_before_ms) + TICKS_MS >= USER_TIMEOUT_MS);
+    let late_opening = opened_late(seen);
     match (&seen.ending, peer) {
         (Ending::Undecided { .. }, _) => (Shown::Unclear, told),
         (Ending::Aborted { .. }, PeerDoes::OpensInTime) if late_opening => unclear("the peer opened its window late"),
         (Ending::Aborted { .. }, PeerDoes::OpensInTime | PeerDoes::AnswersClosedWithoutOption) => (Shown::Yes, told),
         (Ending::Aborted { errno, .. }, _) if *errno != libc::ETIMEDOUT => unclear("that is no timeout"),
-        (Ending::Aborted { ms, .. }, _) if *ms + TICKS_MS < USER_TIMEOUT_MS => unclear("that is before the timeout"),
+        (Ending::Aborted { at, .. }, _) if at.most_since(Moment::default()) + TICKS_MS < USER_TIMEOUT_MS => {
+            unclear("that is before the timeout")
+        }
         (Ending::Aborted { .. }, PeerDoes::AnswersClosed) => (Shown::No, told),
         (Ending::Aborted { .. }, PeerDoes::Silent) => (Shown::Yes, told),
         (Ending::Alive { delivered: false, .. }, PeerDoes::Silent) => unclear("it could not be used any more"),
         (Ending::Alive { delivered: false, .. }, _) => unclear("its data did not arrive with the window open"),
         (Ending::Alive { .. }, PeerDoes::OpensInTime) if late_opening => unclear("the peer opened its window late"),
         (Ending::Alive { .. }, PeerDoes::OpensInTime) => (Shown::No, told),
-        (Ending::Alive { ms, .. }, _)
-            if ms.saturating_sub(first.seen_ms) < TIMEOUTS * USER_TIMEOUT_MS
-                || !probes_beyond_timeout(&seen.probes) =>
+        (Ending::Alive { at, .. }, _)
+            if at.least_since(first.seen) < TIMEOUTS * USER_TIMEOUT_MS || !probes_beyond_timeout(&seen.probes) =>
         {
             unclear("that is too short to tell")
         }
@@ -171,11 +198,13 @@ fn probes(seen: &Seen) -> String {
 
 fn ending(seen: &Seen) -> String {
     match &seen.ending {
-        Ending::Aborted { ms, errno } => {
+        Ending::Aborted { at, errno } => {
+            let ms = at.clock_ms;
             let error = if *errno == libc::ETIMEDOUT { "ETIMEDOUT".to_owned() } else { format!("error {errno}") };
             format!("the kernel ended the connection with {error} {ms} ms after the write")
         }
-        Ending::Alive { ms, delivered } => {
+        Ending::Alive { at, delivered } => {
+            let ms = at.clock_ms;
             let data = if *delivered { "its data arrived with the window open" } else { "its data did not arrive" };
             format!("the connection was alive {ms} ms after the write, and {data}")
         }
@@ -189,8 +218,8 @@ const TOLD_PROBES: usize = 8;
 fn facts(seen: &Seen) -> BTreeMap<String, Option<i64>> {
     let number = |n: u64| i64::try_from(n).ok();
     let (ended_ms, errno, delivered) = match seen.ending {
-        Ending::Aborted { ms, errno } => (ms, Some(errno), None),
-        Ending::Alive { ms, delivered } => (ms, None, Some(delivered)),
+        Ending::Aborted { at, errno } => (at.clock_ms, Some(errno), None),
+        Ending::Alive { at, delivered } => (at.clock_ms, None, Some(delivered)),
         Ending::Undecided { ms, .. } => (ms, None, None),
     };
     let mut facts = BTreeMap::from(
@@ -201,7 +230,7 @@ fn facts(seen: &Seen) -> BTreeMap<String, Option<i64>> {
             ("probes", i64::try_from(seen.probes.len()).ok()),
             ("probes_answered", i64::try_from(seen.probes.iter().filter(|p| p.answered).count()).ok()),
             ("probing_ms", seen.probing_ms().and_then(number)),
-            ("opened_ms", seen.opened_ms.and_then(number)),
+            ("opened_ms", seen.opened.and_then(|at| number(at.clock_ms))),
             ("backoff", Some(seen.backoff.into())),
             ("ended_ms", number(ended_ms)),
             ("errno", errno.map(i64::from)),
@@ -210,7 +239,7 @@ fn facts(seen: &Seen) -> BTreeMap<String, Option<i64>> {
         .map(|(name, value)| (name.to_owned(), value)),
     );
     for (n, probe) in (1..).zip(seen.probes.iter().take(TOLD_PROBES)) {
-        facts.insert(format!("probe_{n}_ms"), number(probe.seen_ms));
+        facts.insert(format!("probe_{n}_ms"), number(probe.seen.clock_ms));
     }
     facts
 }
@@ -221,21 +250,26 @@ mod tests {
     use crate::judging::conclude;
     use crate::protocol::Conclusion;
 
+    /// A moment that both clocks agree about.
+    fn at(ms: u64) -> Moment {
+        Moment { tick_ms: ms, clock_ms: ms }
+    }
+
     fn probe(ms: u64) -> Probe {
-        Probe { not_before_ms: ms - 5, seen_ms: ms, answered: true }
+        Probe { not_before: at(ms - 5), seen: at(ms), answered: true }
     }
 
     fn seen(probes: &[u64], ending: Ending) -> Seen {
         let probes = probes.iter().map(|ms| probe(*ms)).collect();
-        Seen { rto_ms: 204, connections: 1, probes, opened_ms: None, backoff: 0, ending }
+        Seen { rto_ms: 204, connections: 1, probes, opened: None, backoff: 0, ending }
     }
 
     fn timed_out(ms: u64) -> Ending {
-        Ending::Aborted { ms, errno: libc::ETIMEDOUT }
+        Ending::Aborted { at: at(ms), errno: libc::ETIMEDOUT }
     }
 
     fn alive(ms: u64) -> Ending {
-        Ending::Alive { ms, delivered: true }
+        Ending::Alive { at: at(ms), delivered: true }
     }
 
     fn unanswered(mut seen: Seen) -> Seen {
@@ -244,7 +278,7 @@ mod tests {
     }
 
     fn opened(ms: u64, seen: Seen) -> Seen {
-        Seen { opened_ms: Some(ms), ..seen }
+        Seen { opened: Some(at(ms)), ..seen }
     }
 
     #[test]
@@ -261,7 +295,7 @@ mod tests {
             (last_unanswered, Shown::Unclear),
             (unanswered(seen(&[205, 620], timed_out(1210))), Shown::Unclear),
             (seen(&[205, 620], timed_out(900)), Shown::Unclear),
-            (seen(&[205], Ending::Aborted { ms: 1210, errno: libc::ECONNRESET }), Shown::Unclear),
+            (seen(&[205], Ending::Aborted { at: at(1210), errno: libc::ECONNRESET }), Shown::Unclear),
         ] {
             assert_eq!(judge_seen(PeerDoes::AnswersClosed, &seen).0, expected, "{seen:?}");
         }
@@ -271,7 +305,7 @@ mod tests {
     fn a_connection_that_lives_on_is_this_bug_only_where_the_kernel_had_to_give_up() {
         let mut read_late = seen(&[205, 620, 1450, 3100], alive(3210));
         // The reader was late for all but the first probe: they may have been sent in time.
-        read_late.probes[1..].iter_mut().for_each(|p| p.not_before_ms = 300);
+        read_late.probes[1..].iter_mut().for_each(|p| p.not_before = at(300));
         for (seen, expected) in [
             (seen(&[205, 620, 1450, 3100], alive(3210)), Shown::Yes),
             (seen(&[205, 620, 1450], alive(3210)), Shown::Yes),
@@ -279,12 +313,32 @@ mod tests {
             (seen(&[500, 1500], alive(3600)), Shown::Unclear),      // no probe beyond the timeout
             (read_late, Shown::Unclear),
             (unanswered(seen(&[205, 620, 1450, 3100], alive(3210))), Shown::Unclear),
-            (seen(&[205, 620, 1450, 3100], Ending::Alive { ms: 3210, delivered: false }), Shown::Unclear),
+            (seen(&[205, 620, 1450, 3100], Ending::Alive { at: at(3210), delivered: false }), Shown::Unclear),
             (seen(&[205], Ending::Undecided { waited_for: "x", ms: 6000 }), Shown::Unclear),
             (seen(&[], Ending::Undecided { waited_for: "x", ms: 6000 }), Shown::Unclear),
         ] {
             assert_eq!(judge_seen(PeerDoes::AnswersClosed, &seen).0, expected, "{seen:?}");
         }
+    }
+
+    #[test]
+    fn a_kernel_is_held_to_neither_clock_where_they_disagree() {
+        let bad = seen(&[205, 620, 1450, 3100], alive(3210));
+        let slow = |moment: &mut Moment, tick: bool| {
+            *(if tick { &mut moment.tick_ms } else { &mut moment.clock_ms }) /= 4;
+        };
+        for tick in [false, true] {
+            // By one clock the option's time has not passed: the kernel may be good.
+            let mut seen = bad.clone();
+            seen.probes.iter_mut().for_each(|p| (slow(&mut p.not_before, tick), slow(&mut p.seen, tick)).1);
+            let Ending::Alive { at, .. } = &mut seen.ending else { panic!("{seen:?}") };
+            slow(at, tick);
+            assert_eq!(judge_seen(PeerDoes::AnswersClosed, &seen).0, Shown::Unclear, "{seen:?}");
+        }
+        // A timeout that came early by one clock only is one.
+        let early = Moment { tick_ms: 1210, clock_ms: 825 };
+        let seen = Seen { ending: Ending::Aborted { at: early, errno: libc::ETIMEDOUT }, ..seen(&[205], alive(1)) };
+        assert_eq!(judge_seen(PeerDoes::AnswersClosed, &seen).0, Shown::No);
     }
 
     #[test]
@@ -300,7 +354,7 @@ mod tests {
             (Opens, opened(1190, seen(&[205, 620], alive(2300))), Shown::Unclear),
             (Opens, opened(710, seen(&[205, 620], timed_out(1210))), Shown::Yes),
             (Opens, seen(&[205, 620], timed_out(1210)), Shown::Unclear),
-            (Opens, opened(710, seen(&[205], Ending::Alive { ms: 5800, delivered: false })), Shown::Unclear),
+            (Opens, opened(710, seen(&[205], Ending::Alive { at: at(5800), delivered: false })), Shown::Unclear),
             (Silent, silent(), Shown::Yes),
             (Silent, unanswered(closed()), Shown::No),
             (Silent, unanswered(seen(&[], timed_out(1210))), Shown::Unclear),
