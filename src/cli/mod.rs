@@ -89,13 +89,13 @@ struct Run {
     /// The matrix of kernels [default: kernels.yaml here, or else the built-in one]
     #[arg(long, value_name = "FILE")]
     matrix: Option<PathBuf>,
-    /// Only this kernel (may be repeated)
+    /// This kernel, beside those that --tag names and no others (may be repeated)
     #[arg(long, value_name = "NAME")]
     kernel: Vec<KernelName>,
     /// Only this bug (may be repeated)
     #[arg(long, value_name = "BUG")]
     bug: Vec<BugId>,
-    /// Only kernels with this tag (may be repeated)
+    /// Kernels with this tag, beside those that --kernel names and no others (may be repeated)
     #[arg(long, value_name = "TAG")]
     tag: Vec<String>,
     /// Judge under this profile; `all` is the kernel's own settings (`default`) and every profile (may be repeated)

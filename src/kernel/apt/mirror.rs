@@ -91,8 +91,12 @@ impl System {
         ObtainError::NoMirror { searched: self.searched.clone() }
     }
 
-    /// Writes the private configuration for a suite; its file.
+    /// Writes the private configuration for a suite, with the folders that it names; its file.
     fn configure(&self, folder: &Path, with: &Obtain) -> Result<PathBuf, ObtainError> {
+        for below in ["sources", "lists/partial", "cache/archives/partial", "log"] {
+            let path = folder.join(below);
+            fs::create_dir_all(&path).map_err(|e| ObtainError::io("making", &path, e))?;
+        }
         let file = folder.join("apt.conf");
         with.store.write_text(&file, &child::private_configuration(&self.configuration, folder))?;
         Ok(file)
@@ -115,10 +119,6 @@ pub(super) fn refresh(suite: &str, with: &Obtain) -> Result<Index, ObtainError> 
     let system = System::read(with)?;
     let archives = system.serving(suite)?;
     let folder = folder(suite, with)?;
-    for below in ["sources", "lists/partial", "cache/archives/partial", "log"] {
-        let path = folder.join(below);
-        fs::create_dir_all(&path).map_err(|e| ObtainError::io("making", &path, e))?;
-    }
     let configuration = system.configure(&folder, with)?;
     with.store.write_text(&folder.join("status"), "")?;
     let stanzas: String = archives.iter().map(Archive::stanza).collect();
