@@ -39,11 +39,9 @@ pub(super) fn replay(args: &Replay) -> Result<u8, Stop> {
         Accel::Kvm => recording.accel = crate::vm::Accel::Kvm,
         Accel::Tcg => recording.accel = crate::vm::Accel::Tcg,
     }
-    let then: Vec<Cell> = document
-        .cells
-        .into_iter()
-        .filter(|cell| cell.kernel == args.kernel && recording.plan.jobs.iter().any(|j| j.id == cell.job().to_string()))
-        .collect();
+    let ran = |cell: &Cell| recording.plan.jobs.iter().any(|job| job.id == cell.job().to_string());
+    let kernel_s = document.cells.into_iter().filter(|cell| cell.kernel == args.kernel);
+    let (then, others): (Vec<Cell>, Vec<Cell>) = kernel_s.partition(ran);
     if then.is_empty() {
         let why = format!(
             "{} has no cell of {} that this boot ran: its files don't belong together",
@@ -60,7 +58,7 @@ pub(super) fn replay(args: &Replay) -> Result<u8, Stop> {
     let document = Document { schema_version: SCHEMA_VERSION, run, cells, then };
     match args.format {
         Format::Json => print_json(&document)?,
-        Format::Table => print(&text(&document))?,
+        Format::Table => print(&(text(&document) + &elsewhere(&others)))?,
     }
     Ok(code)
 }
@@ -106,4 +104,14 @@ fn text(document: &Document) -> String {
         }
     }
     text
+}
+
+/// The cells of the same kernel that other boots judged: those are not replayed here.
+fn elsewhere(others: &[Cell]) -> String {
+    let line = |cell: &Cell| {
+        let boot = cell.boots.last()?;
+        let number = boot.strip_prefix("boot-")?;
+        Some(format!("{}  {}  not replayed: {boot} judged it (--boot {number})\n", cell.kernel, cell.job()))
+    };
+    others.iter().filter_map(line).collect()
 }
