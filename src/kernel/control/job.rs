@@ -46,7 +46,7 @@ pub(super) fn build(
         file: misfit.file,
         why: misfit.why,
     })?;
-    let building = tree.begin()?;
+    let building = tree.begin(with.store)?;
     job.configure()?;
     let output_lines = job.make(Step::Compile, &[&job.version(), "bzImage"])?;
     // Not where make failed: make deletes the target of a command that fails, but not on every disk that is full.

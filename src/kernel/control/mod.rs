@@ -235,7 +235,8 @@ fn drop_trees(line: &str, store: &Store) -> Result<(), BuildError> {
         // Whatever else is there has another form of name.
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         if name.len() == TREE_NAME && name.bytes().all(|b| b.is_ascii_hexdigit()) && path.is_dir() {
-            tree::remove(&path)?;
+            // At once: `src` with a patch in it, without `pristine`, would be taken for the stock source.
+            store.discard(&path).map_err(BuildError::cache(Step::Unpack))?;
         }
     }
     Ok(())

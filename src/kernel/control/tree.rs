@@ -89,12 +89,12 @@ impl Tree {
     }
 
     /// Marks the objects as being made; mends them first where make did not come to its end.
-    pub(super) fn begin(&self) -> Result<Building, BuildError> {
+    pub(super) fn begin(&self, store: &Store) -> Result<Building, BuildError> {
         let (mark, obj) = (self.folder.join("building"), self.obj());
         let now = boot_id();
         match fs::read_to_string(&mark) {
             // Nobody knows which files reached the disk before the machine went down.
-            Ok(then) if then != now => remove(&obj)?,
+            Ok(then) if then != now => store.discard(&obj).map_err(BuildError::cache(Step::Compile))?,
             Ok(_) => drop_half_made(&obj)?,
             Err(_) => {}
         }
@@ -186,14 +186,6 @@ fn replace(file: &Path, text: &[u8]) -> std::io::Result<()> {
     std::io::Write::write_all(&mut draft, text)?;
     draft.persist(file).map_err(|error| error.error)?;
     Ok(())
-}
-
-/// Removes a folder, if it is there.
-pub(super) fn remove(folder: &Path) -> Result<(), BuildError> {
-    match fs::remove_dir_all(folder) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(BuildError::io(Step::Compile, folder)(error)),
-        _ => Ok(()),
-    }
 }
 
 /// Tells one start of the machine from another (random(4)).

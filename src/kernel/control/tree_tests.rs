@@ -90,7 +90,7 @@ fn a_patch_that_does_not_fit_changes_nothing_and_a_damaged_file_is_made_anew() {
 #[test]
 fn after_a_kill_what_make_had_not_finished_is_made_again_and_the_rest_is_kept() {
     let world = World::new();
-    drop(world.tree.begin().unwrap());
+    drop(world.tree.begin(&world.store).unwrap());
     for (name, seconds) in [
         ("whole.o", 1),
         (".whole.o.cmd", 2),
@@ -111,7 +111,7 @@ fn after_a_kill_what_make_had_not_finished_is_made_again_and_the_rest_is_kept() 
         world.object(name, seconds);
     }
     fs::set_permissions(world.tree.obj().join("tools/fixdep"), fs::Permissions::from_mode(0o755)).unwrap();
-    let building = world.tree.begin().unwrap();
+    let building = world.tree.begin(&world.store).unwrap();
     let tool = |name: &str| world.tree.obj().join("tools").join(name).exists();
     assert!(tool("fixdep") && tool("libsubcmd.a") && !tool("objtool") && !tool("half.o"));
     fs::remove_dir_all(world.tree.obj().join("tools")).unwrap();
@@ -119,18 +119,18 @@ fn after_a_kill_what_make_had_not_finished_is_made_again_and_the_rest_is_kept() 
     assert_eq!(world.objects(), kept);
     building.end().unwrap();
     world.object("unfinished.o", 9);
-    drop(world.tree.begin().unwrap());
+    drop(world.tree.begin(&world.store).unwrap());
     assert!(world.objects().contains(&"unfinished.o".to_owned()), "nothing is looked at where make ended by itself");
 }
 
 #[test]
 fn after_the_machine_went_down_no_object_is_trusted() {
     let world = World::new();
-    let building = world.tree.begin().unwrap();
+    let building = world.tree.begin(&world.store).unwrap();
     world.object("whole.o", 1);
     world.object(".whole.o.cmd", 2);
     fs::write(&building.mark, "another start of the machine\n").unwrap();
-    drop(world.tree.begin().unwrap());
+    drop(world.tree.begin(&world.store).unwrap());
     assert_eq!(world.objects(), Vec::<String>::new());
     assert_eq!(world.read("net/x.c"), STOCK);
 }
