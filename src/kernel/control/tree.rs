@@ -9,6 +9,7 @@
 
 use std::ffi::OsString;
 use std::fs::{self, File};
+use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
@@ -64,10 +65,28 @@ impl Tree {
             };
             let file = self.src().join(&path);
             if fs::read(&file).ok().as_ref() != Some(&wanted) {
+                self.drop_object(&path)?;
                 replace(&file, &wanted).map_err(BuildError::io(Step::Patch, &file))?;
             }
         }
         Ok(Ok(()))
+    }
+
+    /// Removes what was made of a source file that is about to change: where the clock went back meanwhile, the new
+    /// source is older than the old object, and make would take that for the new one.
+    fn drop_object(&self, source: &Path) -> Result<(), BuildError> {
+        let object = self.obj().join(source.with_extension("o"));
+        let name = object.file_name().unwrap_or_default().to_string_lossy();
+        let command = object.with_file_name(format!(".{name}.cmd"));
+        for path in [object, command] {
+            match fs::remove_file(&path) {
+                Err(error) if !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+                    return Err(BuildError::io(Step::Patch, &path)(error));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     /// A file of the stock tree.
@@ -163,7 +182,7 @@ fn files_below(root: &Path, folder: &Path, found: &mut Vec<PathBuf>) -> Result<(
     let here = root.join(folder);
     let entries = match fs::read_dir(&here) {
         Ok(entries) => entries,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(BuildError::io(Step::Patch, &here)(error)),
     };
     for entry in entries {

@@ -72,6 +72,22 @@ fn a_file_is_written_exactly_when_its_content_changes() {
 }
 
 #[test]
+fn a_source_that_changes_loses_its_object_whatever_the_clock_says() {
+    let world = World::new();
+    for name in ["net/x.o", "net/.x.o.cmd", "net/y.o", "net/.y.o.cmd"] {
+        world.object(name, 1);
+    }
+    let there = |name: &str| world.tree.obj().join(name).exists();
+    world.patch(Some(PATCH)).unwrap();
+    assert!(!there("net/x.o") && !there("net/.x.o.cmd") && there("net/y.o") && there("net/.y.o.cmd"));
+    world.object("net/x.o", 2);
+    world.patch(Some(PATCH)).unwrap();
+    assert!(there("net/x.o"), "the source is the same, and so is the object");
+    world.patch(None).unwrap();
+    assert!(!there("net/x.o") && there("net/y.o"));
+}
+
+#[test]
 fn a_patch_that_does_not_fit_changes_nothing_and_a_damaged_file_is_made_anew() {
     let world = World::new();
     world.patch(Some(PATCH)).unwrap();
