@@ -120,6 +120,37 @@ fn kill_9_leaves_no_process_and_the_next_build_goes_on_without_the_half_made_obj
 }
 
 #[test]
+fn where_make_fails_on_what_a_kill_left_all_is_built_again_and_said_and_otherwise_it_is_not() {
+    let lab = Lab::new();
+    let source = source(&lab);
+    let (mut child, family) = held(&lab, &source);
+    child.kill().expect("kill -9");
+    child.wait().expect("it ends");
+    all_end(&family);
+    source.untell("hold");
+    // As kbuild leaves what it writes with `> $@`.
+    let empty = || {
+        let mut generated = Vec::new();
+        find(&lab.path("cache/controls"), "generated.h", &mut generated);
+        assert_eq!(generated.len(), 1);
+        fs::write(&generated[0], "").expect("a file");
+    };
+    empty();
+    let (ran, document) = build(&lab, &["stock"]);
+    ran.ends_with(0).says(&["stock (6.1): make failed on what a killed build left; all is built again"]);
+    assert!(image(&document, 0, &lab.path("cache")).contains("whole b"));
+    let log = fs::read_to_string(lab.path("cache/controls/6.1/logs/stock.log")).expect("the log");
+    assert!(log.contains("generated.h is empty") && log.contains("# stock (6.1): make failed"), "{log}");
+
+    empty();
+    for time in ["after a build that came to its end", "after one that failed by itself"] {
+        let (ran, _) = build(&lab, &["no-tun"]);
+        ran.ends_with(3).says(&["generated.h is empty"]);
+        assert!(!ran.stderr.contains("built again"), "{time}: {}", ran.stderr);
+    }
+}
+
+#[test]
 fn ctrl_c_ends_the_compilers_too_and_says_that_the_build_goes_on() {
     let lab = Lab::new();
     let source = source(&lab);

@@ -20,9 +20,12 @@ bzImage: $(sources:%.c=$(O)/%.o)
 	@mkdir -p $(O)/arch/x86/boot && cat $(CURDIR)/image $^ $(O)/.config > $(O)/arch/x86/boot/bzImage
 	@cat $^ > $(O)/vmlinux
 
-$(O)/%.o: %.c
+$(O)/generated.h:
+	@mkdir -p $(O) && echo whole > $@
+
+$(O)/%.o: %.c $(O)/generated.h
 	@echo '  CC      $*.o'
-	@mkdir -p $(@D) && sh $(CURDIR)/compile $< $@ && echo cmd > $(@D)/.$(@F).cmd
+	@mkdir -p $(@D) && sh $(CURDIR)/compile $< $@ $(O)/generated.h && echo cmd > $(@D)/.$(@F).cmd
 ";
 
 /// Writes half an object, does what it is told to, and then writes the whole one.
@@ -37,6 +40,7 @@ if [ -e @HERE@/hold ] && [ $(basename $1) = b.c ]; then
 fi
 if [ -e @HERE@/broken ]; then echo \"$1:1:1: error: expected a semicolon\" >&2; exit 1; fi
 if [ -e @HERE@/full ]; then dd if=/dev/zero of=$(dirname $2)/fill bs=1M 2>&1; fi
+[ -s $3 ] || { echo 'generated.h is empty' >&2; exit 1; }
 cat $1 > $2
 ";
 

@@ -116,6 +116,8 @@ pub enum BuildError {
         control: String,
         /// The line.
         line: String,
+        /// What make ended with; `None` where it was killed.
+        exit_code: Option<i32>,
         /// How make ended.
         status: String,
         /// make's output.

@@ -84,6 +84,8 @@ pub enum Event {
         /// Lines that make will print, by experience.
         output_lines: u64,
     },
+    /// A control is being built from the beginning, in these words, because make failed on what a killed one had left.
+    Again(String),
     /// A control has come to a step.
     Step(Step),
     /// make has printed so many lines.

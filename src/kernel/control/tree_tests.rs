@@ -140,6 +140,28 @@ fn after_a_kill_what_make_had_not_finished_is_made_again_and_the_rest_is_kept() 
 }
 
 #[test]
+fn objects_of_the_future_are_not_trusted_and_a_mark_tells_a_kill_from_a_failure() {
+    let world = World::new();
+    world.object("x.o", 1);
+    let building = world.tree.begin(&world.store).unwrap();
+    assert!(!building.is_resumed());
+    drop(building);
+    let building = world.tree.begin(&world.store).unwrap();
+    assert!(building.is_resumed());
+    building.fail().unwrap();
+    world.object("y.o", 1);
+    let building = world.tree.begin(&world.store).unwrap();
+    assert!(!building.is_resumed() && world.objects().is_empty(), "half-made files go after a failure too");
+    building.end().unwrap();
+    world.object("y.o", 1);
+    world.tree.begin(&world.store).unwrap().end().unwrap();
+    assert_eq!(world.objects(), ["y.o"]);
+    world.object("z.o", 8_000_000_000);
+    let building = world.tree.begin(&world.store).unwrap();
+    assert!(!building.is_resumed() && world.objects().is_empty());
+}
+
+#[test]
 fn after_the_machine_went_down_no_object_is_trusted() {
     let world = World::new();
     let building = world.tree.begin(&world.store).unwrap();
