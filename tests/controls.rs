@@ -1,6 +1,7 @@
 //! Building control kernels, of sources that compile in no time: what is kept, what is said, what is left behind.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -219,6 +220,29 @@ fn what_kconfig_drops_is_named() {
     let (ran, document) = build(&lab, &["stock"]);
     ran.ends_with(0);
     assert!(image(&document, 0, &lab.path("cache")).contains("CONFIG_TUN=y"));
+}
+
+#[test]
+fn another_compiler_has_kconfig_asked_again() {
+    let lab = Lab::new();
+    let source = source(&lab);
+    source.tell("drop");
+    build(&lab, &["no-tun"]).0.ends_with(0);
+    let gcc = lab.path("bin/gcc");
+    fs::create_dir_all(lab.path("bin")).expect("a folder");
+    fs::write(
+        &gcc,
+        "#!/bin/sh\n[ \"$1\" = --version ] && echo 'gcc of another time' && exit\nexec /usr/bin/gcc \"$@\"\n",
+    )
+    .expect("a file");
+    fs::set_permissions(&gcc, fs::Permissions::from_mode(0o755)).expect("a file");
+    source.untell("drop");
+    let path = format!("{}:{}", lab.path("bin").display(), std::env::var("PATH").expect("PATH"));
+    let ran = Ran::of(lab.command(&args(&["no-tun"])).env("PATH", path).output().expect("it starts"));
+    ran.ends_with(0);
+    let document: Value = serde_json::from_str(&ran.stdout).expect("JSON");
+    // What Kconfig dropped the first time is there now: the .config was made anew.
+    assert!(image(&document, 0, &lab.path("cache")).contains("CONFIG_TUN is not set"), "{document:#}");
 }
 
 #[test]

@@ -36,7 +36,7 @@ pub(super) fn build(
     make_folder(&logs)?;
     let log = logs.join(format!("{control}.log"));
     fs::write(&log, "").map_err(BuildError::io(Step::Compile, &log))?;
-    let job = Job { recipe, tree, log: &log, with };
+    let job = Job { recipe, tree, toolchain, log: &log, with };
     let (began, cpu) = (Instant::now(), make::children_cpu());
 
     (with.tell)(Event::Step(Step::Patch));
@@ -74,6 +74,7 @@ pub(super) fn build(
 struct Job<'a> {
     recipe: &'a Recipe<'a>,
     tree: &'a Tree,
+    toolchain: &'a Toolchain,
     log: &'a Path,
     with: &'a Build<'a>,
 }
@@ -101,9 +102,11 @@ impl Job<'_> {
         format!("LOCALVERSION=-control-{}", self.recipe.control.name)
     }
 
-    /// Makes the .config, unless the one that lies there was made of the same lines, and checks it.
+    /// Makes the .config, unless the one that lies there was made of the same lines with the same programs; checks it.
     fn configure(&self) -> Result<(), BuildError> {
-        let (obj, wanted) = (self.tree.obj(), &self.recipe.config);
+        let obj = self.tree.obj();
+        // Kconfig asks the compiler what it can do, so another compiler makes another .config of the same lines.
+        let wanted = &format!("{}\n# {}\n", self.recipe.config.trim_end(), self.toolchain.id);
         let (asked, draft, config) =
             (obj.join("backproof.config"), obj.join("backproof.config.new"), obj.join(".config"));
         let is_made = fs::read_to_string(&asked).is_ok_and(|made| made == *wanted) && config.is_file();
