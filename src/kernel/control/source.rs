@@ -19,6 +19,9 @@ use crate::recipe::{Line, Recipes};
 /// Bytes of a Makefile that are looked at; VERSION and PATCHLEVEL are its second and third line.
 const MAKEFILE_HEAD: usize = 4096;
 
+/// What is wrong with a Makefile that is not a kernel's.
+pub(super) const NO_VERSION: &str = "its Makefile names no VERSION and PATCHLEVEL";
+
 /// What a source is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourceId {
@@ -182,22 +185,16 @@ fn tarball(path: &Path, found: &fs::Metadata, with: &Obtain) -> Result<(String, 
     }
     let reading = || BuildError::io(Step::Fetch, path);
     let (sha256, _) = store::sha256_of(&mut File::open(path).map_err(reading())?).map_err(reading())?;
-    let makefile = unpack::makefile(path)?;
-    let release = version(&makefile).ok_or_else(|| not_a_makefile(path))?;
+    let release = unpack::release(path)?;
     let known = Known { size, modified, inode, sha256, release };
     with.store.write_record(&record, &known).map_err(BuildError::cache(Step::Fetch))?;
     Ok((known.release, known.sha256))
 }
 
-fn not_a_makefile(path: &Path) -> BuildError {
-    let why = "its Makefile names no VERSION and PATCHLEVEL".to_owned();
-    BuildError::NotASource { path: path.to_owned(), why }
-}
-
 /// The release line of an unpacked tree, or what is wrong with it.
 fn release_of(tree: &Path) -> Result<String, String> {
     let text = fs::read(tree.join("Makefile")).map_err(|error| format!("its Makefile cannot be read ({error})"))?;
-    let release = version(&text).ok_or("its Makefile names no VERSION and PATCHLEVEL")?;
+    let release = version(&text).ok_or(NO_VERSION)?;
     if tree.join("arch/x86").is_dir() { Ok(release) } else { Err("it has no folder arch/x86".to_owned()) }
 }
 
