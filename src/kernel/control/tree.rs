@@ -94,8 +94,21 @@ impl Tree {
 
     /// A file of the stock tree.
     fn stock(&self, path: &Path) -> Result<Vec<u8>, String> {
+        self.refuse_outside(path)?;
         let saved = fs::read(self.pristine().join(path));
         saved.or_else(|_| fs::read(self.src().join(path))).map_err(|error| format!("it cannot be read ({error})"))
+    }
+
+    /// Refuses a file whose folder is a link out of the tree: patching it would write into a folder of the user's.
+    fn refuse_outside(&self, path: &Path) -> Result<(), String> {
+        let found = |path: &Path| path.canonicalize().map_err(|error| format!("it cannot be read ({error})"));
+        let (src, file) = (found(&self.src())?, self.src().join(path));
+        let folder = found(file.parent().unwrap_or(&file))?;
+        if folder.starts_with(src) {
+            return Ok(());
+        }
+        let folder = folder.display();
+        Err(format!("its folder is a link to {folder}, and nothing outside of the tree's copy is written to"))
     }
 
     /// Keeps the stock file before it is changed for the first time.

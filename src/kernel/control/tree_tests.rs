@@ -104,6 +104,22 @@ fn a_patch_that_does_not_fit_changes_nothing_and_a_damaged_file_is_made_anew() {
 }
 
 #[test]
+fn a_folder_that_is_a_link_out_of_the_tree_is_not_written_to() {
+    let world = World::new();
+    let outside = world.tree.folder.join("outside");
+    fs::rename(world.tree.src().join("net"), &outside).unwrap();
+    std::os::unix::fs::symlink(&outside, world.tree.src().join("net")).unwrap();
+    let misfit = world.patch(Some(PATCH)).unwrap_err();
+    assert!(misfit.file == "net/x.c" && misfit.why.contains("is a link to"), "{misfit}");
+    assert_eq!(world.read("net/x.c"), STOCK);
+    fs::remove_file(world.tree.src().join("net")).unwrap();
+    fs::rename(&outside, world.tree.src().join("kept")).unwrap();
+    std::os::unix::fs::symlink("kept", world.tree.src().join("net")).unwrap();
+    world.patch(Some(PATCH)).unwrap();
+    assert_eq!(world.read("kept/x.c"), "one\n2\nthree\n", "a link inside the tree does no harm");
+}
+
+#[test]
 fn after_a_kill_what_make_had_not_finished_is_made_again_and_the_rest_is_kept() {
     let world = World::new();
     drop(world.tree.begin(&world.store).unwrap());
