@@ -223,6 +223,18 @@ fn what_kconfig_drops_is_named() {
 }
 
 #[test]
+fn an_image_that_does_not_say_which_control_it_is_is_not_kept() {
+    let lab = Lab::new();
+    let source = source(&lab);
+    let mut image = fs::read(source.path().join("image")).expect("a file");
+    image[0x20e..0x210].fill(0);
+    fs::write(source.path().join("image"), image).expect("a file");
+    build(&lab, &["stock"]).0.ends_with(3).says(&["names no release", "ends with `-control-stock`"]);
+    let listed = lab.run(&["controls", "list", "--cache", "cache", "--format", "json"]);
+    assert!(!listed.stdout.contains("\"built\": true"), "{}", listed.stdout);
+}
+
+#[test]
 fn another_compiler_has_kconfig_asked_again() {
     let lab = Lab::new();
     let source = source(&lab);

@@ -17,7 +17,7 @@ allnoconfig:
 	@mkdir -p $(O) && if [ -e @HERE@/drop ]; then grep -v CONFIG_TUN $(KCONFIG_ALLCONFIG); else cat $(KCONFIG_ALLCONFIG); fi > $(O)/.config
 
 bzImage: $(sources:%.c=$(O)/%.o)
-	@mkdir -p $(O)/arch/x86/boot && cat $(CURDIR)/image $^ $(O)/.config > $(O)/arch/x86/boot/bzImage
+	@mkdir -p $(O)/arch/x86/boot && { cat $(CURDIR)/image; printf '6.1.7%s\\0' '$(LOCALVERSION)'; cat $^ $(O)/.config; } > $(O)/arch/x86/boot/bzImage
 	@cat $^ > $(O)/vmlinux
 
 $(O)/generated.h:
@@ -59,7 +59,11 @@ impl FakeSource {
         source.write("net/a.c", "whole a\n");
         source.write("net/b.c", "whole b\n");
         source.write("arch/x86/Makefile", "");
-        fs::write(source.path().join("image"), image(&[Act::Halt])).expect("a file");
+        // The release comes behind the image; `kernel_version` (Documentation/arch/x86/boot.rst) says where.
+        let mut image = image(&[Act::Halt]);
+        let at = u16::try_from(image.len() - 0x200).expect("a small image");
+        image[0x20e..0x210].copy_from_slice(&at.to_le_bytes());
+        fs::write(source.path().join("image"), image).expect("a file");
         for (name, text) in files {
             source.write(name, text);
         }

@@ -125,19 +125,20 @@ pub enum BuildError {
         /// The log's last lines.
         tail: Vec<String>,
     },
-    /// The image is another control's: make has not linked it anew.
+    /// The image is another control's: make has not linked it anew. Or nobody can tell whose it is.
     #[error(
-        "{control} ({line}): {} failed: the image calls itself `{release}`, expected a release that ends with \
-         `-control-{control}`; remove the cache's folder controls/{line} and build again",
-        Step::Keep
+        "{control} ({line}): {} failed: the image {}, expected a release that ends with `-control-{control}`; remove \
+         the cache's folder controls/{line} and build again",
+        Step::Keep,
+        release.as_ref().map_or("names no release".to_owned(), |release| format!("calls itself `{release}`"))
     )]
     OtherImage {
         /// The control.
         control: String,
         /// The line.
         line: String,
-        /// What the image says of itself.
-        release: String,
+        /// What the image says of itself, where it does.
+        release: Option<String>,
     },
     /// There is no space for what has to be written.
     #[error("{step} failed: no space is left for {}{}; free some, or choose another cache folder", path.display(), wanted(.needs_mib))]

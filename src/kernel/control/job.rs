@@ -33,7 +33,7 @@ pub(super) fn build(
     let output_lines = if is_first { OUTPUT_LINES.0 } else { last_time().unwrap_or(OUTPUT_LINES.1) };
     (with.tell)(Event::Started { line: line.clone(), control: control.to_string(), output_lines });
     let logs = with.store.path(&format!("controls/{line}/logs"));
-    make_folder(&logs)?;
+    make_folder(&logs, Step::Compile)?;
     let log = logs.join(format!("{control}.log"));
     fs::write(&log, "").map_err(BuildError::io(Step::Compile, &log))?;
     let job = Job { recipe, tree, toolchain, log: &log, with };

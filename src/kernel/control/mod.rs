@@ -125,7 +125,7 @@ pub fn build(wanted: &Wanted, with: &Build) -> Outcome {
 
 fn build_all(wanted: &Wanted, with: &Build, outcome: &mut Outcome) -> Result<(), BuildError> {
     let toolchain = toolchain()?;
-    make_folder(&with.store.path("controls/kept"))?;
+    make_folder(&with.store.path("controls/kept"), Step::Fetch)?;
     match wanted.source {
         Some(path) => {
             let asked = &wanted.lines;
@@ -133,7 +133,7 @@ fn build_all(wanted: &Wanted, with: &Build, outcome: &mut Outcome) -> Result<(),
             build_line(found, wanted, &toolchain, with, outcome)
         }
         None => wanted.lines.iter().try_for_each(|line| {
-            make_folder(&with.store.path("controls").join(&line.name))?;
+            make_folder(&with.store.path("controls").join(&line.name), Step::Fetch)?;
             let found = with.obtain(&line.name, |obtain| source::package(line, obtain))?;
             build_line(found, wanted, &toolchain, with, outcome)
         }),
@@ -190,7 +190,7 @@ fn take_kept(
     outcome: &mut Outcome,
 ) -> Result<(), BuildError> {
     let mut left = Vec::new();
-    make_folder(&with.store.path("controls").join(&source.line.name))?;
+    make_folder(&with.store.path("controls").join(&source.line.name), Step::Fetch)?;
     for recipe in missing.drain(..) {
         match Key::of(&recipe, &source.id, toolchain).built(with.store)? {
             Some(built) => {
@@ -253,6 +253,6 @@ impl Build<'_> {
     }
 }
 
-fn make_folder(folder: &Path) -> Result<(), BuildError> {
-    fs::create_dir_all(folder).map_err(BuildError::io(Step::Keep, folder))
+fn make_folder(folder: &Path, step: Step) -> Result<(), BuildError> {
+    fs::create_dir_all(folder).map_err(BuildError::io(step, folder))
 }

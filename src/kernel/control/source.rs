@@ -136,7 +136,7 @@ impl Source {
             Kind::Folder { path, .. } => {
                 (with.tell)(Progress::Copying { folder: path.clone() });
                 let to = draft.path().join("tree");
-                unpack::copy(path, &to).map_err(BuildError::io(Step::Unpack, path))?;
+                unpack::copy(path, &to)?;
                 to
             }
         };

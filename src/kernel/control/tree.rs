@@ -95,8 +95,12 @@ impl Tree {
     /// A file of the stock tree.
     fn stock(&self, path: &Path) -> Result<Vec<u8>, String> {
         self.refuse_outside(path)?;
-        let saved = fs::read(self.pristine().join(path));
-        saved.or_else(|_| fs::read(self.src().join(path))).map_err(|error| format!("it cannot be read ({error})"))
+        let read = match fs::read(self.pristine().join(path)) {
+            // Only then: what lies in `src` has the last control's patch in it.
+            Err(error) if error.kind() == ErrorKind::NotFound => fs::read(self.src().join(path)),
+            read => read,
+        };
+        read.map_err(|error| format!("it cannot be read ({error})"))
     }
 
     /// Refuses a file whose folder is a link out of the tree: patching it would write into a folder of the user's.

@@ -143,25 +143,36 @@ fn deepest(error: &io::Error) -> String {
 }
 
 /// Copies a tree, links as links, without what git keeps in it. Times are kept: make goes by them.
-pub(super) fn copy(from: &Path, to: &Path) -> io::Result<()> {
-    fs::create_dir_all(to)?;
-    for entry in fs::read_dir(from)? {
-        let entry = entry?;
-        let (kind, target) = (entry.file_type()?, to.join(entry.file_name()));
+pub(super) fn copy(from: &Path, to: &Path) -> Result<(), BuildError> {
+    let reading = |error| BuildError::io(Step::Unpack, from)(error);
+    fs::create_dir_all(to).map_err(BuildError::io(Step::Unpack, to))?;
+    for entry in fs::read_dir(from).map_err(reading)? {
+        let entry = entry.map_err(reading)?;
+        let (kind, from, target) = (entry.file_type().map_err(reading)?, entry.path(), to.join(entry.file_name()));
         if entry.file_name() == ".git" {
             continue;
         }
         if kind.is_dir() {
-            copy(&entry.path(), &target)?;
-        } else if kind.is_symlink() {
-            std::os::unix::fs::symlink(fs::read_link(entry.path())?, &target)?;
-        } else if kind.is_file() {
-            let modified = entry.metadata()?.modified()?;
-            fs::copy(entry.path(), &target)?;
-            // A file that its owner may not write can still be built.
-            if let Ok(file) = File::options().write(true).open(&target) {
-                file.set_modified(modified)?;
-            }
+            copy(&from, &target)?;
+        } else {
+            copy_one(kind, &from, &target).map_err(|error| {
+                let is_full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
+                BuildError::io(Step::Unpack, if is_full { to } else { &from })(error)
+            })?;
+        }
+    }
+    Ok(())
+}
+
+fn copy_one(kind: fs::FileType, from: &Path, to: &Path) -> io::Result<()> {
+    if kind.is_symlink() {
+        std::os::unix::fs::symlink(fs::read_link(from)?, to)?;
+    } else if kind.is_file() {
+        let modified = fs::symlink_metadata(from)?.modified()?;
+        fs::copy(from, to)?;
+        // A file that its owner may not write can still be built.
+        if let Ok(file) = File::options().write(true).open(to) {
+            file.set_modified(modified)?;
         }
     }
     Ok(())

@@ -114,6 +114,11 @@ fn a_copy_has_the_times_modes_and_links_of_the_tree_and_the_stamp_tells_changes(
     assert_eq!(fs::read_link(to.join("link")).unwrap(), Path::new("scripts/run"));
     assert!(!to.join(".git").exists());
 
+    // Even root cannot write a file over a folder.
+    fs::create_dir_all(dir.path().join("third/scripts/run")).unwrap();
+    let said = copy(&from, &dir.path().join("third")).unwrap_err().to_string();
+    assert!(said.contains("scripts/run"), "{said}");
+
     let before = stamp(&from).unwrap();
     fs::write(from.join(".git/objects/x"), "x").unwrap();
     assert_eq!(stamp(&from).unwrap(), before, "git's own files are no source");
