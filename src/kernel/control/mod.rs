@@ -140,6 +140,7 @@ fn build_all(wanted: &Wanted, with: &Build, outcome: &mut Outcome) -> Result<(),
     }
 }
 
+/// Builds a line, all of it of one source.
 fn build_line(
     mut source: Source,
     wanted: &Wanted,
@@ -147,13 +148,31 @@ fn build_line(
     with: &Build,
     outcome: &mut Outcome,
 ) -> Result<(), BuildError> {
+    let kept_before = outcome.kept.len();
+    while let Some(newer) = build_of(&source, wanted, toolchain, with, outcome)? {
+        // What is there of the old source is not what was asked for any more.
+        outcome.kept.truncate(kept_before);
+        source = newer;
+    }
+    Ok(())
+}
+
+/// Builds a line of this source. Gives back another, and has built nothing, where the mirror has replaced the package
+/// meanwhile.
+fn build_of(
+    source: &Source,
+    wanted: &Wanted,
+    toolchain: &Toolchain,
+    with: &Build,
+    outcome: &mut Outcome,
+) -> Result<Option<Source>, BuildError> {
     let recipes = Recipes::built_in();
     // In the list's order, which costs least.
     let in_order = recipes.controls().iter().filter(|control| wanted.controls.contains(control));
     let mut missing: Vec<Recipe> = in_order.map(|control| recipes.recipe(source.line, control)).collect();
-    take_kept(&mut missing, &source, toolchain, with, outcome)?;
+    take_kept(&mut missing, source, toolchain, with, outcome)?;
     if missing.is_empty() {
-        return Ok(());
+        return Ok(None);
     }
     let line = source.line.name.clone();
     let waiting = || {
@@ -163,13 +182,16 @@ fn build_line(
     let lock = with.store.lock(&format!("controls-{line}"), waiting);
     let _lock = lock.map_err(BuildError::cache(Step::Fetch))?;
     // The one that was waited for may have built them.
-    take_kept(&mut missing, &source, toolchain, with, outcome)?;
+    take_kept(&mut missing, source, toolchain, with, outcome)?;
     if missing.is_empty() {
-        return Ok(());
+        return Ok(None);
     }
-    let tree = unpacked(&mut source, with)?;
+    let tree = match unpacked(source, with)? {
+        Unpacked::Tree(tree) => tree,
+        Unpacked::Replaced(newer) => return Ok(Some(newer)),
+    };
     for recipe in &missing {
-        match job::build(recipe, &source, &tree, toolchain, with) {
+        match job::build(recipe, source, &tree, toolchain, with) {
             Ok(built) => outcome.built.push(built),
             Err(error) if error.is_this_control_s() => {
                 (with.tell)(Event::Failed(error.to_string()));
@@ -178,7 +200,7 @@ fn build_line(
             Err(error) => return Err(error),
         }
     }
-    Ok(())
+    Ok(None)
 }
 
 /// Takes those out of `missing` that are in the store.
@@ -204,29 +226,31 @@ fn take_kept(
     Ok(())
 }
 
+/// What came of unpacking.
+enum Unpacked {
+    Tree(Tree),
+    /// The package is not there any more, but this one is.
+    Replaced(Source),
+}
+
 /// The trees of the source, unpacked.
-fn unpacked(source: &mut Source, with: &Build) -> Result<Tree, BuildError> {
-    loop {
-        let tree = Tree::in_folder(with.store.path(&source.folder()));
-        let there = tree.src().is_dir();
-        if !there {
-            drop_trees(&source.line.name, with.store)?;
-        }
-        let wanted = OBJECTS_MIB + if there { 0 } else { source.unpacked_mib() };
-        let free = source::free_mib(with.store)?;
-        if free < wanted && !tree.obj().is_dir() {
-            let (step, path) = (Step::Unpack, with.store.folder().to_owned());
-            return Err(BuildError::DiskFull { step, path, needs_mib: Some((wanted, free)) });
-        }
-        if there {
-            return Ok(tree);
-        }
-        let line = source.line.name.clone();
-        match with.obtain(&line, |obtain| source.put(&tree.src(), obtain))? {
-            None => return Ok(tree),
-            Some(newer) => *source = newer,
-        }
+fn unpacked(source: &Source, with: &Build) -> Result<Unpacked, BuildError> {
+    let tree = Tree::in_folder(with.store.path(&source.folder()));
+    let there = tree.src().is_dir();
+    if !there {
+        drop_trees(&source.line.name, with.store)?;
     }
+    let wanted = OBJECTS_MIB + if there { 0 } else { source.unpacked_mib() };
+    let free = source::free_mib(with.store)?;
+    if free < wanted && !tree.obj().is_dir() {
+        let (step, path) = (Step::Unpack, with.store.folder().to_owned());
+        return Err(BuildError::DiskFull { step, path, needs_mib: Some((wanted, free)) });
+    }
+    if there {
+        return Ok(Unpacked::Tree(tree));
+    }
+    let newer = with.obtain(&source.line.name, |obtain| source.put(&tree.src(), obtain))?;
+    Ok(newer.map_or(Unpacked::Tree(tree), Unpacked::Replaced))
 }
 
 /// Removes the trees of a line's other sources: they take gigabytes, and what was built in them is kept without them.
