@@ -80,6 +80,12 @@ pub enum BuildError {
         /// What shows it.
         there: &'static str,
     },
+    /// The user's tree is not what it was when the build began.
+    #[error("{} changed while it was copied; build again when nothing writes to it", path.display())]
+    Changed {
+        /// The tree.
+        path: PathBuf,
+    },
     /// A patch does not fit the source.
     #[error(
         "{control} ({line}): {} failed: the patch does not fit {file}: {why}; another release of {line} may do",
@@ -174,7 +180,9 @@ impl BuildError {
     /// Who can mend it.
     pub fn blame(&self) -> Blame {
         match self {
-            Self::NotASource { .. } | Self::OtherLine { .. } | Self::BuiltIn { .. } => Blame::User,
+            Self::NotASource { .. } | Self::OtherLine { .. } | Self::BuiltIn { .. } | Self::Changed { .. } => {
+                Blame::User
+            }
             Self::Cache { source, .. } => source.blame(),
             _ => Blame::Host,
         }

@@ -136,7 +136,7 @@ impl Source {
             Kind::Folder { path, .. } => {
                 (with.tell)(Progress::Copying { folder: path.clone() });
                 let to = draft.path().join("tree");
-                unpack::copy(path, &to)?;
+                copy(path, &to, &self.id.sha256)?;
                 to
             }
         };
@@ -144,6 +144,14 @@ impl Source {
         settle(&tree, target).map_err(BuildError::io(Step::Unpack, target))?;
         Ok(None)
     }
+}
+
+/// Copies a tree that is to have this stamp, before and after.
+fn copy(from: &Path, to: &Path, stamp: &str) -> Result<(), BuildError> {
+    let copied = unpack::copy(from, to);
+    let (now, _) = unpack::stamp(from).map_err(BuildError::io(Step::Unpack, from))?;
+    // First, as it may be why something could not be copied.
+    if now == stamp { copied } else { Err(BuildError::Changed { path: from.to_owned() }) }
 }
 
 /// Moves the tree to its place, once it is safe on the disk: its files are too many to be synced one by one.
@@ -231,6 +239,20 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::kernel::error::Blame;
+
+    #[test]
+    fn a_tree_that_changes_while_it_is_copied_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let (from, to) = (dir.path().join("from"), dir.path().join("to"));
+        fs::create_dir(&from).unwrap();
+        fs::write(from.join("x.c"), "x").unwrap();
+        let (stamp, _) = unpack::stamp(&from).unwrap();
+        copy(&from, &to, &stamp).unwrap();
+        fs::write(from.join("x.c"), "xy").unwrap();
+        let said = copy(&from, &to, &stamp).map_err(|error| (error.blame(), error.to_string()));
+        assert!(matches!(&said, Err((Blame::User, text)) if text.contains("from changed while")), "{said:?}");
+    }
 
     #[test]
     fn a_release_line_is_read_from_a_kernel_s_makefile_only() {
