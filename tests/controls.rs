@@ -1,6 +1,7 @@
 //! Building control kernels, of sources that compile in no time: what is kept, what is said, what is left behind.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -120,6 +121,37 @@ fn kill_9_leaves_no_process_and_the_next_build_goes_on_without_the_half_made_obj
 }
 
 #[test]
+fn where_make_fails_on_what_a_kill_left_all_is_built_again_and_said_and_otherwise_it_is_not() {
+    let lab = Lab::new();
+    let source = source(&lab);
+    let (mut child, family) = held(&lab, &source);
+    child.kill().expect("kill -9");
+    child.wait().expect("it ends");
+    all_end(&family);
+    source.untell("hold");
+    // As kbuild leaves what it writes with `> $@`.
+    let empty = || {
+        let mut generated = Vec::new();
+        find(&lab.path("cache/controls"), "generated.h", &mut generated);
+        assert_eq!(generated.len(), 1);
+        fs::write(&generated[0], "").expect("a file");
+    };
+    empty();
+    let (ran, document) = build(&lab, &["stock"]);
+    ran.ends_with(0).says(&["stock (6.1): make failed on what a killed build left; all is built again"]);
+    assert!(image(&document, 0, &lab.path("cache")).contains("whole b"));
+    let log = fs::read_to_string(lab.path("cache/controls/6.1/logs/stock.log")).expect("the log");
+    assert!(log.contains("generated.h is empty") && log.contains("# stock (6.1): make failed"), "{log}");
+
+    empty();
+    for time in ["after a build that came to its end", "after one that failed by itself"] {
+        let (ran, _) = build(&lab, &["no-tun"]);
+        ran.ends_with(3).says(&["generated.h is empty"]);
+        assert!(!ran.stderr.contains("built again"), "{time}: {}", ran.stderr);
+    }
+}
+
+#[test]
 fn ctrl_c_ends_the_compilers_too_and_says_that_the_build_goes_on() {
     let lab = Lab::new();
     let source = source(&lab);
@@ -188,6 +220,41 @@ fn what_kconfig_drops_is_named() {
     let (ran, document) = build(&lab, &["stock"]);
     ran.ends_with(0);
     assert!(image(&document, 0, &lab.path("cache")).contains("CONFIG_TUN=y"));
+}
+
+#[test]
+fn an_image_that_does_not_say_which_control_it_is_is_not_kept() {
+    let lab = Lab::new();
+    let source = source(&lab);
+    let mut image = fs::read(source.path().join("image")).expect("a file");
+    image[0x20e..0x210].fill(0);
+    fs::write(source.path().join("image"), image).expect("a file");
+    build(&lab, &["stock"]).0.ends_with(3).says(&["names no release", "ends with `-control-stock`"]);
+    let listed = lab.run(&["controls", "list", "--cache", "cache", "--format", "json"]);
+    assert!(!listed.stdout.contains("\"built\": true"), "{}", listed.stdout);
+}
+
+#[test]
+fn another_compiler_has_kconfig_asked_again() {
+    let lab = Lab::new();
+    let source = source(&lab);
+    source.tell("drop");
+    build(&lab, &["no-tun"]).0.ends_with(0);
+    let gcc = lab.path("bin/gcc");
+    fs::create_dir_all(lab.path("bin")).expect("a folder");
+    fs::write(
+        &gcc,
+        "#!/bin/sh\n[ \"$1\" = --version ] && echo 'gcc of another time' && exit\nexec /usr/bin/gcc \"$@\"\n",
+    )
+    .expect("a file");
+    fs::set_permissions(&gcc, fs::Permissions::from_mode(0o755)).expect("a file");
+    source.untell("drop");
+    let path = format!("{}:{}", lab.path("bin").display(), std::env::var("PATH").expect("PATH"));
+    let ran = Ran::of(lab.command(&args(&["no-tun"])).env("PATH", path).output().expect("it starts"));
+    ran.ends_with(0);
+    let document: Value = serde_json::from_str(&ran.stdout).expect("JSON");
+    // What Kconfig dropped the first time is there now: the .config was made anew.
+    assert!(image(&document, 0, &lab.path("cache")).contains("CONFIG_TUN is not set"), "{document:#}");
 }
 
 #[test]

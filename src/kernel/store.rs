@@ -129,6 +129,17 @@ impl Store {
         make().map_err(|e| ObtainError::io("writing to", &folder, e))
     }
 
+    /// Removes a folder, if it is there. It goes away as a whole, whatever ends this process: what is left of it then
+    /// lies among the drafts, and is removed with them.
+    pub(super) fn discard(&self, folder: &Path) -> Result<(), ObtainError> {
+        let removing = |e| ObtainError::io("removing", folder, e);
+        let DraftFolder { folder: grave, _lock } = self.draft_folder()?;
+        match fs::rename(folder, grave.path().join("discarded")) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(removing(error)),
+            _ => grave.close().map_err(removing),
+        }
+    }
+
     /// A share of the lock that everybody holds who writes drafts.
     fn writers(&self) -> io::Result<File> {
         let lock = open_lock(&self.root.join("locks/tmp"))?;
@@ -145,8 +156,9 @@ impl Store {
                 return Ok(());
             }
             for entry in fs::read_dir(&folder)? {
-                let path = entry?.path();
-                if path.is_dir() { fs::remove_dir_all(&path)? } else { fs::remove_file(&path)? }
+                let entry = entry?;
+                let path = entry.path();
+                if entry.file_type()?.is_dir() { fs::remove_dir_all(&path)? } else { fs::remove_file(&path)? }
             }
             Ok(())
         };
@@ -365,6 +377,27 @@ mod tests {
         drop(living);
         Store::open(Some(again.folder().to_owned())).unwrap();
         assert!(!stale.exists());
+    }
+
+    #[test]
+    fn a_folder_is_discarded_as_a_whole_and_what_a_kill_left_of_it_goes_with_the_drafts() {
+        let (_folder, store) = store();
+        let tree = store.path("controls/6.1/x");
+        fs::create_dir_all(tree.join("src/net")).unwrap();
+        fs::write(tree.join("src/net/x.c"), "x").unwrap();
+        store.discard(&tree).unwrap();
+        assert!(!tree.exists() && fs::read_dir(store.path("tmp")).unwrap().count() == 0);
+        store.discard(&tree).unwrap();
+        // As a process leaves it that was killed in the middle of removing; and a link is not followed.
+        let left = store.path("tmp/draft-left");
+        fs::create_dir_all(left.join("discarded/src")).unwrap();
+        let (outside, file) = (store.path("controls/outside"), store.path("controls/outside/file"));
+        fs::create_dir_all(&outside).unwrap();
+        fs::write(&file, "x").unwrap();
+        std::os::unix::fs::symlink(&outside, left.join("discarded/src/net")).unwrap();
+        std::os::unix::fs::symlink(&outside, store.path("tmp/link")).unwrap();
+        Store::open(Some(store.folder().to_owned())).unwrap();
+        assert!(fs::read_dir(store.path("tmp")).unwrap().count() == 0 && file.exists());
     }
 
     #[test]

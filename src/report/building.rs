@@ -67,6 +67,7 @@ impl Building {
             }
             Event::Built(built) => self.line(&sentence(built)),
             Event::Kept(_) => {}
+            Event::Again(why) => self.line(why),
             // The rest, with the log's last lines, comes at the end, where nothing scrolls it away.
             Event::Failed(why) => self.line(why.lines().next().unwrap_or_default()),
         }

@@ -80,6 +80,12 @@ pub enum BuildError {
         /// What shows it.
         there: &'static str,
     },
+    /// The user's tree is not what it was when the build began.
+    #[error("{} changed while it was copied; build again when nothing writes to it", path.display())]
+    Changed {
+        /// The tree.
+        path: PathBuf,
+    },
     /// A patch does not fit the source.
     #[error(
         "{control} ({line}): {} failed: the patch does not fit {file}: {why}; another release of {line} may do",
@@ -116,6 +122,8 @@ pub enum BuildError {
         control: String,
         /// The line.
         line: String,
+        /// What make ended with; `None` where it was killed.
+        exit_code: Option<i32>,
         /// How make ended.
         status: String,
         /// make's output.
@@ -123,19 +131,20 @@ pub enum BuildError {
         /// The log's last lines.
         tail: Vec<String>,
     },
-    /// The image is another control's: make has not linked it anew.
+    /// The image is another control's: make has not linked it anew. Or nobody can tell whose it is.
     #[error(
-        "{control} ({line}): {} failed: the image calls itself `{release}`, expected a release that ends with \
-         `-control-{control}`; remove the cache's folder controls/{line} and build again",
-        Step::Keep
+        "{control} ({line}): {} failed: the image {}, expected a release that ends with `-control-{control}`; remove \
+         the cache's folder controls/{line} and build again",
+        Step::Keep,
+        release.as_ref().map_or("names no release".to_owned(), |release| format!("calls itself `{release}`"))
     )]
     OtherImage {
         /// The control.
         control: String,
         /// The line.
         line: String,
-        /// What the image says of itself.
-        release: String,
+        /// What the image says of itself, where it does.
+        release: Option<String>,
     },
     /// There is no space for what has to be written.
     #[error("{step} failed: no space is left for {}{}; free some, or choose another cache folder", path.display(), wanted(.needs_mib))]
@@ -171,7 +180,9 @@ impl BuildError {
     /// Who can mend it.
     pub fn blame(&self) -> Blame {
         match self {
-            Self::NotASource { .. } | Self::OtherLine { .. } | Self::BuiltIn { .. } => Blame::User,
+            Self::NotASource { .. } | Self::OtherLine { .. } | Self::BuiltIn { .. } | Self::Changed { .. } => {
+                Blame::User
+            }
             Self::Cache { source, .. } => source.blame(),
             _ => Blame::Host,
         }

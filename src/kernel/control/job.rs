@@ -1,8 +1,8 @@
 //! Builds one control in its line's trees.
 
 use std::ffi::OsString;
-use std::fs;
-use std::io::ErrorKind;
+use std::fs::{self, File};
+use std::io::{ErrorKind, Write as _};
 use std::num::NonZero;
 use std::path::Path;
 use std::time::Instant;
@@ -33,10 +33,10 @@ pub(super) fn build(
     let output_lines = if is_first { OUTPUT_LINES.0 } else { last_time().unwrap_or(OUTPUT_LINES.1) };
     (with.tell)(Event::Started { line: line.clone(), control: control.to_string(), output_lines });
     let logs = with.store.path(&format!("controls/{line}/logs"));
-    make_folder(&logs)?;
+    make_folder(&logs, Step::Compile)?;
     let log = logs.join(format!("{control}.log"));
     fs::write(&log, "").map_err(BuildError::io(Step::Compile, &log))?;
-    let job = Job { recipe, tree, log: &log, with };
+    let job = Job { recipe, tree, toolchain, log: &log, with };
     let (began, cpu) = (Instant::now(), make::children_cpu());
 
     (with.tell)(Event::Step(Step::Patch));
@@ -46,9 +46,20 @@ pub(super) fn build(
         file: misfit.file,
         why: misfit.why,
     })?;
-    let building = tree.begin()?;
-    job.configure()?;
-    let output_lines = job.make(Step::Compile, &[&job.version(), "bzImage"])?;
+    let mut building = tree.begin(with.store)?;
+    let mut made = job.configure_and_make();
+    if let Err(BuildError::Make { exit_code: Some(_), .. }) = &made
+        && building.is_resumed()
+    {
+        // This mends what our own kill has left. Where nobody was killed, a failure is the answer.
+        job.say_again()?;
+        building.start_again(with.store)?;
+        made = job.configure_and_make();
+    }
+    if let Err(BuildError::Make { exit_code: Some(_), .. }) = &made {
+        building.fail()?;
+    }
+    let output_lines = made?;
     // Not where make failed: make deletes the target of a command that fails, but not on every disk that is full.
     building.end()?;
     (with.tell)(Event::Step(Step::Keep));
@@ -63,19 +74,39 @@ pub(super) fn build(
 struct Job<'a> {
     recipe: &'a Recipe<'a>,
     tree: &'a Tree,
+    toolchain: &'a Toolchain,
     log: &'a Path,
     with: &'a Build<'a>,
 }
 
 impl Job<'_> {
+    /// The number of lines that the last make printed.
+    fn configure_and_make(&self) -> Result<u64, BuildError> {
+        self.configure()?;
+        self.make(Step::Compile, &[&self.version(), "bzImage"])
+    }
+
+    /// Says that everything is made again, to whoever looks and in the log.
+    fn say_again(&self) -> Result<(), BuildError> {
+        let (line, control) = (self.recipe.line.name.clone(), self.recipe.control.name.to_string());
+        let text = format!("{control} ({line}): make failed on what a killed build left; all is built again");
+        let written = File::options().append(true).open(self.log).and_then(|mut log| writeln!(log, "# {text}"));
+        written.map_err(BuildError::io(Step::Compile, self.log))?;
+        (self.with.tell)(Event::Again(text));
+        (self.with.tell)(Event::Started { line, control, output_lines: OUTPUT_LINES.0 });
+        Ok(())
+    }
+
     /// `uname -r` tells which control is running. Where LOCALVERSION is given, git is not asked about the tree.
     fn version(&self) -> String {
         format!("LOCALVERSION=-control-{}", self.recipe.control.name)
     }
 
-    /// Makes the .config, unless the one that lies there was made of the same lines, and checks it.
+    /// Makes the .config, unless the one that lies there was made of the same lines with the same programs; checks it.
     fn configure(&self) -> Result<(), BuildError> {
-        let (obj, wanted) = (self.tree.obj(), &self.recipe.config);
+        let obj = self.tree.obj();
+        // Kconfig asks the compiler what it can do, so another compiler makes another .config of the same lines.
+        let wanted = &format!("{}\n# {}\n", self.recipe.config.trim_end(), self.toolchain.id);
         let (asked, draft, config) =
             (obj.join("backproof.config"), obj.join("backproof.config.new"), obj.join(".config"));
         let is_made = fs::read_to_string(&asked).is_ok_and(|made| made == *wanted) && config.is_file();
@@ -123,6 +154,7 @@ impl Job<'_> {
             step,
             control: self.recipe.control.name.to_string(),
             line: self.recipe.line.name.clone(),
+            exit_code: ran.status.code(),
             status: format!("make ended with {}", ran.status),
             log: self.log.to_owned(),
             tail: ran.tail,

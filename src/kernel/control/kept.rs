@@ -101,8 +101,9 @@ pub(super) fn keep(recipe: &Recipe, key: &Key, obj: &Path, cost: &Cost, store: &
     let (_, image_sha256, release) = adopted;
     let (control, line) = (&recipe.control.name, &recipe.line.name);
     // What is kept here counts as the truth about this control from now on.
-    if let Some(release) = release.as_ref().filter(|release| !release.ends_with(&format!("-control-{control}"))) {
-        let (control, line, release) = (control.to_string(), line.clone(), release.clone());
+    let ending = format!("-control-{control}");
+    if !release.as_ref().is_some_and(|release| release.ends_with(&ending)) {
+        let (control, line) = (control.to_string(), line.clone());
         return Err(BuildError::OtherImage { control, line, release });
     }
     let config_sha256 = store.adopt(&config).map_err(BuildError::cache(Step::Keep))?;

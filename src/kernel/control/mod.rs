@@ -84,6 +84,8 @@ pub enum Event {
         /// Lines that make will print, by experience.
         output_lines: u64,
     },
+    /// A control is being built from the beginning, in these words, because make failed on what a killed one had left.
+    Again(String),
     /// A control has come to a step.
     Step(Step),
     /// make has printed so many lines.
@@ -123,7 +125,7 @@ pub fn build(wanted: &Wanted, with: &Build) -> Outcome {
 
 fn build_all(wanted: &Wanted, with: &Build, outcome: &mut Outcome) -> Result<(), BuildError> {
     let toolchain = toolchain()?;
-    make_folder(&with.store.path("controls/kept"))?;
+    make_folder(&with.store.path("controls/kept"), Step::Fetch)?;
     match wanted.source {
         Some(path) => {
             let asked = &wanted.lines;
@@ -131,13 +133,14 @@ fn build_all(wanted: &Wanted, with: &Build, outcome: &mut Outcome) -> Result<(),
             build_line(found, wanted, &toolchain, with, outcome)
         }
         None => wanted.lines.iter().try_for_each(|line| {
-            make_folder(&with.store.path("controls").join(&line.name))?;
+            make_folder(&with.store.path("controls").join(&line.name), Step::Fetch)?;
             let found = with.obtain(&line.name, |obtain| source::package(line, obtain))?;
             build_line(found, wanted, &toolchain, with, outcome)
         }),
     }
 }
 
+/// Builds a line, all of it of one source.
 fn build_line(
     mut source: Source,
     wanted: &Wanted,
@@ -145,13 +148,31 @@ fn build_line(
     with: &Build,
     outcome: &mut Outcome,
 ) -> Result<(), BuildError> {
+    let kept_before = outcome.kept.len();
+    while let Some(newer) = build_of(&source, wanted, toolchain, with, outcome)? {
+        // What is there of the old source is not what was asked for any more.
+        outcome.kept.truncate(kept_before);
+        source = newer;
+    }
+    Ok(())
+}
+
+/// Builds a line of this source. Gives back another, and has built nothing, where the mirror has replaced the package
+/// meanwhile.
+fn build_of(
+    source: &Source,
+    wanted: &Wanted,
+    toolchain: &Toolchain,
+    with: &Build,
+    outcome: &mut Outcome,
+) -> Result<Option<Source>, BuildError> {
     let recipes = Recipes::built_in();
     // In the list's order, which costs least.
     let in_order = recipes.controls().iter().filter(|control| wanted.controls.contains(control));
     let mut missing: Vec<Recipe> = in_order.map(|control| recipes.recipe(source.line, control)).collect();
-    take_kept(&mut missing, &source, toolchain, with, outcome)?;
+    take_kept(&mut missing, source, toolchain, with, outcome)?;
     if missing.is_empty() {
-        return Ok(());
+        return Ok(None);
     }
     let line = source.line.name.clone();
     let waiting = || {
@@ -161,13 +182,16 @@ fn build_line(
     let lock = with.store.lock(&format!("controls-{line}"), waiting);
     let _lock = lock.map_err(BuildError::cache(Step::Fetch))?;
     // The one that was waited for may have built them.
-    take_kept(&mut missing, &source, toolchain, with, outcome)?;
+    take_kept(&mut missing, source, toolchain, with, outcome)?;
     if missing.is_empty() {
-        return Ok(());
+        return Ok(None);
     }
-    let tree = unpacked(&mut source, with)?;
+    let tree = match unpacked(source, with)? {
+        Unpacked::Tree(tree) => tree,
+        Unpacked::Replaced(newer) => return Ok(Some(newer)),
+    };
     for recipe in &missing {
-        match job::build(recipe, &source, &tree, toolchain, with) {
+        match job::build(recipe, source, &tree, toolchain, with) {
             Ok(built) => outcome.built.push(built),
             Err(error) if error.is_this_control_s() => {
                 (with.tell)(Event::Failed(error.to_string()));
@@ -176,7 +200,7 @@ fn build_line(
             Err(error) => return Err(error),
         }
     }
-    Ok(())
+    Ok(None)
 }
 
 /// Takes those out of `missing` that are in the store.
@@ -188,7 +212,7 @@ fn take_kept(
     outcome: &mut Outcome,
 ) -> Result<(), BuildError> {
     let mut left = Vec::new();
-    make_folder(&with.store.path("controls").join(&source.line.name))?;
+    make_folder(&with.store.path("controls").join(&source.line.name), Step::Fetch)?;
     for recipe in missing.drain(..) {
         match Key::of(&recipe, &source.id, toolchain).built(with.store)? {
             Some(built) => {
@@ -202,29 +226,31 @@ fn take_kept(
     Ok(())
 }
 
+/// What came of unpacking.
+enum Unpacked {
+    Tree(Tree),
+    /// The package is not there any more, but this one is.
+    Replaced(Source),
+}
+
 /// The trees of the source, unpacked.
-fn unpacked(source: &mut Source, with: &Build) -> Result<Tree, BuildError> {
-    loop {
-        let tree = Tree::in_folder(with.store.path(&source.folder()));
-        let there = tree.src().is_dir();
-        if !there {
-            drop_trees(&source.line.name, with.store)?;
-        }
-        let wanted = OBJECTS_MIB + if there { 0 } else { source.unpacked_mib() };
-        let free = source::free_mib(with.store)?;
-        if free < wanted && !tree.obj().is_dir() {
-            let (step, path) = (Step::Unpack, with.store.folder().to_owned());
-            return Err(BuildError::DiskFull { step, path, needs_mib: Some((wanted, free)) });
-        }
-        if there {
-            return Ok(tree);
-        }
-        let line = source.line.name.clone();
-        match with.obtain(&line, |obtain| source.put(&tree.src(), obtain))? {
-            None => return Ok(tree),
-            Some(newer) => *source = newer,
-        }
+fn unpacked(source: &Source, with: &Build) -> Result<Unpacked, BuildError> {
+    let tree = Tree::in_folder(with.store.path(&source.folder()));
+    let there = tree.src().is_dir();
+    if !there {
+        drop_trees(&source.line.name, with.store)?;
     }
+    let wanted = OBJECTS_MIB + if there { 0 } else { source.unpacked_mib() };
+    let free = source::free_mib(with.store)?;
+    if free < wanted && !tree.obj().is_dir() {
+        let (step, path) = (Step::Unpack, with.store.folder().to_owned());
+        return Err(BuildError::DiskFull { step, path, needs_mib: Some((wanted, free)) });
+    }
+    if there {
+        return Ok(Unpacked::Tree(tree));
+    }
+    let newer = with.obtain(&source.line.name, |obtain| source.put(&tree.src(), obtain))?;
+    Ok(newer.map_or(Unpacked::Tree(tree), Unpacked::Replaced))
 }
 
 /// Removes the trees of a line's other sources: they take gigabytes, and what was built in them is kept without them.
@@ -235,7 +261,8 @@ fn drop_trees(line: &str, store: &Store) -> Result<(), BuildError> {
         // Whatever else is there has another form of name.
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         if name.len() == TREE_NAME && name.bytes().all(|b| b.is_ascii_hexdigit()) && path.is_dir() {
-            tree::remove(&path)?;
+            // At once: `src` with a patch in it, without `pristine`, would be taken for the stock source.
+            store.discard(&path).map_err(BuildError::cache(Step::Unpack))?;
         }
     }
     Ok(())
@@ -250,6 +277,6 @@ impl Build<'_> {
     }
 }
 
-fn make_folder(folder: &Path) -> Result<(), BuildError> {
-    fs::create_dir_all(folder).map_err(BuildError::io(Step::Keep, folder))
+fn make_folder(folder: &Path, step: Step) -> Result<(), BuildError> {
+    fs::create_dir_all(folder).map_err(BuildError::io(step, folder))
 }

@@ -19,6 +19,9 @@ use crate::recipe::{Line, Recipes};
 /// Bytes of a Makefile that are looked at; VERSION and PATCHLEVEL are its second and third line.
 const MAKEFILE_HEAD: usize = 4096;
 
+/// What is wrong with a Makefile that is not a kernel's.
+pub(super) const NO_VERSION: &str = "its Makefile names no VERSION and PATCHLEVEL";
+
 /// What a source is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourceId {
@@ -133,7 +136,7 @@ impl Source {
             Kind::Folder { path, .. } => {
                 (with.tell)(Progress::Copying { folder: path.clone() });
                 let to = draft.path().join("tree");
-                unpack::copy(path, &to).map_err(BuildError::io(Step::Unpack, path))?;
+                copy(path, &to, &self.id.sha256)?;
                 to
             }
         };
@@ -141,6 +144,14 @@ impl Source {
         settle(&tree, target).map_err(BuildError::io(Step::Unpack, target))?;
         Ok(None)
     }
+}
+
+/// Copies a tree that is to have this stamp, before and after.
+fn copy(from: &Path, to: &Path, stamp: &str) -> Result<(), BuildError> {
+    let copied = unpack::copy(from, to);
+    let (now, _) = unpack::stamp(from).map_err(BuildError::io(Step::Unpack, from))?;
+    // First, as it may be why something could not be copied.
+    if now == stamp { copied } else { Err(BuildError::Changed { path: from.to_owned() }) }
 }
 
 /// Moves the tree to its place, once it is safe on the disk: its files are too many to be synced one by one.
@@ -182,22 +193,16 @@ fn tarball(path: &Path, found: &fs::Metadata, with: &Obtain) -> Result<(String, 
     }
     let reading = || BuildError::io(Step::Fetch, path);
     let (sha256, _) = store::sha256_of(&mut File::open(path).map_err(reading())?).map_err(reading())?;
-    let makefile = unpack::makefile(path)?;
-    let release = version(&makefile).ok_or_else(|| not_a_makefile(path))?;
+    let release = unpack::release(path)?;
     let known = Known { size, modified, inode, sha256, release };
     with.store.write_record(&record, &known).map_err(BuildError::cache(Step::Fetch))?;
     Ok((known.release, known.sha256))
 }
 
-fn not_a_makefile(path: &Path) -> BuildError {
-    let why = "its Makefile names no VERSION and PATCHLEVEL".to_owned();
-    BuildError::NotASource { path: path.to_owned(), why }
-}
-
 /// The release line of an unpacked tree, or what is wrong with it.
 fn release_of(tree: &Path) -> Result<String, String> {
     let text = fs::read(tree.join("Makefile")).map_err(|error| format!("its Makefile cannot be read ({error})"))?;
-    let release = version(&text).ok_or("its Makefile names no VERSION and PATCHLEVEL")?;
+    let release = version(&text).ok_or(NO_VERSION)?;
     if tree.join("arch/x86").is_dir() { Ok(release) } else { Err("it has no folder arch/x86".to_owned()) }
 }
 
@@ -234,6 +239,20 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::kernel::error::Blame;
+
+    #[test]
+    fn a_tree_that_changes_while_it_is_copied_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let (from, to) = (dir.path().join("from"), dir.path().join("to"));
+        fs::create_dir(&from).unwrap();
+        fs::write(from.join("x.c"), "x").unwrap();
+        let (stamp, _) = unpack::stamp(&from).unwrap();
+        copy(&from, &to, &stamp).unwrap();
+        fs::write(from.join("x.c"), "xy").unwrap();
+        let said = copy(&from, &to, &stamp).map_err(|error| (error.blame(), error.to_string()));
+        assert!(matches!(&said, Err((Blame::User, text)) if text.contains("from changed while")), "{said:?}");
+    }
 
     #[test]
     fn a_release_line_is_read_from_a_kernel_s_makefile_only() {

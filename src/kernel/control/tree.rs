@@ -9,12 +9,16 @@
 
 use std::ffi::OsString;
 use std::fs::{self, File};
+use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use super::error::{BuildError, Step};
 use super::patch::{self, Misfit};
 use crate::kernel::store::Store;
+
+/// Second line of a mark that make left by failing, and not by being killed.
+const FAILED: &str = "make failed";
 
 /// The trees of one line and source.
 #[derive(Clone, Debug)]
@@ -64,16 +68,51 @@ impl Tree {
             };
             let file = self.src().join(&path);
             if fs::read(&file).ok().as_ref() != Some(&wanted) {
+                self.drop_object(&path)?;
                 replace(&file, &wanted).map_err(BuildError::io(Step::Patch, &file))?;
             }
         }
         Ok(Ok(()))
     }
 
+    /// Removes what was made of a source file that is about to change: where the clock went back meanwhile, the new
+    /// source is older than the old object, and make would take that for the new one.
+    fn drop_object(&self, source: &Path) -> Result<(), BuildError> {
+        let object = self.obj().join(source.with_extension("o"));
+        let name = object.file_name().unwrap_or_default().to_string_lossy();
+        let command = object.with_file_name(format!(".{name}.cmd"));
+        for path in [object, command] {
+            match fs::remove_file(&path) {
+                Err(error) if !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+                    return Err(BuildError::io(Step::Patch, &path)(error));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
     /// A file of the stock tree.
     fn stock(&self, path: &Path) -> Result<Vec<u8>, String> {
-        let saved = fs::read(self.pristine().join(path));
-        saved.or_else(|_| fs::read(self.src().join(path))).map_err(|error| format!("it cannot be read ({error})"))
+        self.refuse_outside(path)?;
+        let read = match fs::read(self.pristine().join(path)) {
+            // Only then: what lies in `src` has the last control's patch in it.
+            Err(error) if error.kind() == ErrorKind::NotFound => fs::read(self.src().join(path)),
+            read => read,
+        };
+        read.map_err(|error| format!("it cannot be read ({error})"))
+    }
+
+    /// Refuses a file whose folder is a link out of the tree: patching it would write into a folder of the user's.
+    fn refuse_outside(&self, path: &Path) -> Result<(), String> {
+        let found = |path: &Path| path.canonicalize().map_err(|error| format!("it cannot be read ({error})"));
+        let (src, file) = (found(&self.src())?, self.src().join(path));
+        let folder = found(file.parent().unwrap_or(&file))?;
+        if folder.starts_with(src) {
+            return Ok(());
+        }
+        let folder = folder.display();
+        Err(format!("its folder is a link to {folder}, and nothing outside of the tree's copy is written to"))
     }
 
     /// Keeps the stock file before it is changed for the first time.
@@ -89,19 +128,20 @@ impl Tree {
     }
 
     /// Marks the objects as being made; mends them first where make did not come to its end.
-    pub(super) fn begin(&self) -> Result<Building, BuildError> {
+    pub(super) fn begin(&self, store: &Store) -> Result<Building, BuildError> {
         let (mark, obj) = (self.folder.join("building"), self.obj());
         let now = boot_id();
-        match fs::read_to_string(&mark) {
-            // Nobody knows which files reached the disk before the machine went down.
-            Ok(then) if then != now => remove(&obj)?,
-            Ok(_) => drop_half_made(&obj)?,
-            Err(_) => {}
+        let found = fs::read_to_string(&mark).ok();
+        if let Some(found) = &found {
+            // Else nobody knows which files reached the disk before the machine went down.
+            if found.lines().next().unwrap_or_default() == now { drop_half_made(&obj)? } else { discard(&obj, store)? }
         }
-        fs::create_dir_all(&obj).map_err(BuildError::io(Step::Compile, &obj))?;
-        let written = fs::write(&mark, &now).and_then(|()| File::open(&mark)?.sync_all());
-        written.map_err(BuildError::io(Step::Compile, &mark))?;
-        Ok(Building { mark, obj })
+        let resumed = found.is_some_and(|found| found.lines().nth(1) != Some(FAILED));
+        let building = Building { mark, obj, resumed };
+        building.write_mark(&format!("{now}\n"))?;
+        building.drop_the_future_s(store)?;
+        building.make_folder()?;
+        Ok(building)
     }
 
     /// The arguments that every make has here.
@@ -119,9 +159,46 @@ impl Tree {
 pub(super) struct Building {
     mark: PathBuf,
     obj: PathBuf,
+    resumed: bool,
 }
 
 impl Building {
+    /// Whether make was killed the last time, so that files may be half written which nobody can tell from whole ones.
+    pub(super) fn is_resumed(&self) -> bool {
+        self.resumed
+    }
+
+    /// Throws all objects away.
+    pub(super) fn start_again(&mut self, store: &Store) -> Result<(), BuildError> {
+        discard(&self.obj, store)?;
+        self.resumed = false;
+        self.make_folder()
+    }
+
+    /// Notes that make has ended by itself, though it has not made everything.
+    pub(super) fn fail(&self) -> Result<(), BuildError> {
+        self.write_mark(&format!("{}\n{FAILED}\n", boot_id()))
+    }
+
+    fn make_folder(&self) -> Result<(), BuildError> {
+        fs::create_dir_all(&self.obj).map_err(BuildError::io(Step::Compile, &self.obj))
+    }
+
+    fn write_mark(&self, text: &str) -> Result<(), BuildError> {
+        let written = fs::write(&self.mark, text).and_then(|()| File::open(&self.mark)?.sync_all());
+        written.map_err(BuildError::io(Step::Compile, &self.mark))
+    }
+
+    /// Throws all objects away where one is younger than the mark, which has just been written: the clock went back,
+    /// so what is made now would look older than what it has to replace.
+    fn drop_the_future_s(&self, store: &Store) -> Result<(), BuildError> {
+        let time = |path: &Path| fs::symlink_metadata(path).and_then(|m| m.modified()).ok();
+        let now = time(&self.mark);
+        let mut files = Vec::new();
+        files_below(&self.obj, Path::new(""), &mut files)?;
+        if files.iter().any(|file| time(&self.obj.join(file)) > now) { discard(&self.obj, store) } else { Ok(()) }
+    }
+
     /// Takes the mark away, because make has made everything.
     pub(super) fn end(self) -> Result<(), BuildError> {
         let synced = File::open(&self.obj).and_then(|folder| Ok(rustix::fs::syncfs(folder)?));
@@ -142,7 +219,9 @@ fn drop_half_made(obj: &Path) -> Result<(), BuildError> {
         let time = |path: &Path| fs::symlink_metadata(path).and_then(|m| m.modified()).ok();
         let unfinished = match (time(&path), time(&command)) {
             (Some(made), Some(finished)) => made > finished,
-            // Objects and archives have a `.cmd`; what else has none is written to a temporary name and renamed.
+            // Objects and archives have a `.cmd`. Most of what else has none is written to a temporary name and renamed.
+            // What is written in place (arch/x86/lib/inat-tables.c, lib/crc32table.h) looks whole when it is not; where
+            // make fails on that, everything is made again.
             // In tools/ programs and archives have none. The linker makes a program executable when all of it is
             // written, and ar renames. They must not go without need: every object depends on objtool.
             (Some(_), None) if below.starts_with("tools") && !name.ends_with(".o") => {
@@ -163,7 +242,7 @@ fn files_below(root: &Path, folder: &Path, found: &mut Vec<PathBuf>) -> Result<(
     let here = root.join(folder);
     let entries = match fs::read_dir(&here) {
         Ok(entries) => entries,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(BuildError::io(Step::Patch, &here)(error)),
     };
     for entry in entries {
@@ -188,17 +267,13 @@ fn replace(file: &Path, text: &[u8]) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Removes a folder, if it is there.
-pub(super) fn remove(folder: &Path) -> Result<(), BuildError> {
-    match fs::remove_dir_all(folder) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(BuildError::io(Step::Compile, folder)(error)),
-        _ => Ok(()),
-    }
+fn discard(obj: &Path, store: &Store) -> Result<(), BuildError> {
+    store.discard(obj).map_err(BuildError::cache(Step::Compile))
 }
 
 /// Tells one start of the machine from another (random(4)).
 fn boot_id() -> String {
-    fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default()
+    fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
 }
 
 #[cfg(test)]

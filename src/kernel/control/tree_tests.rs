@@ -72,6 +72,22 @@ fn a_file_is_written_exactly_when_its_content_changes() {
 }
 
 #[test]
+fn a_source_that_changes_loses_its_object_whatever_the_clock_says() {
+    let world = World::new();
+    for name in ["net/x.o", "net/.x.o.cmd", "net/y.o", "net/.y.o.cmd"] {
+        world.object(name, 1);
+    }
+    let there = |name: &str| world.tree.obj().join(name).exists();
+    world.patch(Some(PATCH)).unwrap();
+    assert!(!there("net/x.o") && !there("net/.x.o.cmd") && there("net/y.o") && there("net/.y.o.cmd"));
+    world.object("net/x.o", 2);
+    world.patch(Some(PATCH)).unwrap();
+    assert!(there("net/x.o"), "the source is the same, and so is the object");
+    world.patch(None).unwrap();
+    assert!(!there("net/x.o") && there("net/y.o"));
+}
+
+#[test]
 fn a_patch_that_does_not_fit_changes_nothing_and_a_damaged_file_is_made_anew() {
     let world = World::new();
     world.patch(Some(PATCH)).unwrap();
@@ -88,9 +104,25 @@ fn a_patch_that_does_not_fit_changes_nothing_and_a_damaged_file_is_made_anew() {
 }
 
 #[test]
+fn a_folder_that_is_a_link_out_of_the_tree_is_not_written_to() {
+    let world = World::new();
+    let outside = world.tree.folder.join("outside");
+    fs::rename(world.tree.src().join("net"), &outside).unwrap();
+    std::os::unix::fs::symlink(&outside, world.tree.src().join("net")).unwrap();
+    let misfit = world.patch(Some(PATCH)).unwrap_err();
+    assert!(misfit.file == "net/x.c" && misfit.why.contains("is a link to"), "{misfit}");
+    assert_eq!(world.read("net/x.c"), STOCK);
+    fs::remove_file(world.tree.src().join("net")).unwrap();
+    fs::rename(&outside, world.tree.src().join("kept")).unwrap();
+    std::os::unix::fs::symlink("kept", world.tree.src().join("net")).unwrap();
+    world.patch(Some(PATCH)).unwrap();
+    assert_eq!(world.read("kept/x.c"), "one\n2\nthree\n", "a link inside the tree does no harm");
+}
+
+#[test]
 fn after_a_kill_what_make_had_not_finished_is_made_again_and_the_rest_is_kept() {
     let world = World::new();
-    drop(world.tree.begin().unwrap());
+    drop(world.tree.begin(&world.store).unwrap());
     for (name, seconds) in [
         ("whole.o", 1),
         (".whole.o.cmd", 2),
@@ -111,7 +143,7 @@ fn after_a_kill_what_make_had_not_finished_is_made_again_and_the_rest_is_kept() 
         world.object(name, seconds);
     }
     fs::set_permissions(world.tree.obj().join("tools/fixdep"), fs::Permissions::from_mode(0o755)).unwrap();
-    let building = world.tree.begin().unwrap();
+    let building = world.tree.begin(&world.store).unwrap();
     let tool = |name: &str| world.tree.obj().join("tools").join(name).exists();
     assert!(tool("fixdep") && tool("libsubcmd.a") && !tool("objtool") && !tool("half.o"));
     fs::remove_dir_all(world.tree.obj().join("tools")).unwrap();
@@ -119,18 +151,40 @@ fn after_a_kill_what_make_had_not_finished_is_made_again_and_the_rest_is_kept() 
     assert_eq!(world.objects(), kept);
     building.end().unwrap();
     world.object("unfinished.o", 9);
-    drop(world.tree.begin().unwrap());
+    drop(world.tree.begin(&world.store).unwrap());
     assert!(world.objects().contains(&"unfinished.o".to_owned()), "nothing is looked at where make ended by itself");
+}
+
+#[test]
+fn objects_of_the_future_are_not_trusted_and_a_mark_tells_a_kill_from_a_failure() {
+    let world = World::new();
+    world.object("x.o", 1);
+    let building = world.tree.begin(&world.store).unwrap();
+    assert!(!building.is_resumed());
+    drop(building);
+    let building = world.tree.begin(&world.store).unwrap();
+    assert!(building.is_resumed());
+    building.fail().unwrap();
+    world.object("y.o", 1);
+    let building = world.tree.begin(&world.store).unwrap();
+    assert!(!building.is_resumed() && world.objects().is_empty(), "half-made files go after a failure too");
+    building.end().unwrap();
+    world.object("y.o", 1);
+    world.tree.begin(&world.store).unwrap().end().unwrap();
+    assert_eq!(world.objects(), ["y.o"]);
+    world.object("z.o", 8_000_000_000);
+    let building = world.tree.begin(&world.store).unwrap();
+    assert!(!building.is_resumed() && world.objects().is_empty());
 }
 
 #[test]
 fn after_the_machine_went_down_no_object_is_trusted() {
     let world = World::new();
-    let building = world.tree.begin().unwrap();
+    let building = world.tree.begin(&world.store).unwrap();
     world.object("whole.o", 1);
     world.object(".whole.o.cmd", 2);
     fs::write(&building.mark, "another start of the machine\n").unwrap();
-    drop(world.tree.begin().unwrap());
+    drop(world.tree.begin(&world.store).unwrap());
     assert_eq!(world.objects(), Vec::<String>::new());
     assert_eq!(world.read("net/x.c"), STOCK);
 }

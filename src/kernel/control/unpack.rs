@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use tar::EntryType;
 
 use super::error::{BuildError, Step};
+use super::source;
 use crate::kernel::compression::{self, Compression};
 use crate::kernel::deb::{self, ReadError};
 use crate::kernel::error::{ObtainError, Quoted};
@@ -62,11 +63,13 @@ pub(super) fn tarball(path: &Path, into: &Path) -> Result<PathBuf, BuildError> {
     untar(how, file, path, into)
 }
 
-/// The Makefile at the top of the tarball's tree.
-pub(super) fn makefile(path: &Path) -> Result<Vec<u8>, BuildError> {
+/// The release line of the tarball's tree, by the Makefile at its top. Where the tarball has no folder around all,
+/// Makefiles of folders come before that one.
+pub(super) fn release(path: &Path) -> Result<String, BuildError> {
     let (how, file) = open(path)?;
     let damaged = |error: io::Error| not(path, &format!("it cannot be read ({error})"));
     let reader = compression::reader(how, file, MAX_BYTES).map_err(damaged)?;
+    let mut why = "it has no Makefile at its top";
     for entry in tar::Archive::new(reader).entries().map_err(damaged)?.take(MAX_ENTRIES) {
         let mut entry = entry.map_err(damaged)?;
         let name = entry.path().map_err(damaged)?.into_owned();
@@ -74,10 +77,13 @@ pub(super) fn makefile(path: &Path) -> Result<Vec<u8>, BuildError> {
         if depth <= 2 && name.file_name().is_some_and(|n| n == "Makefile") && entry.header().entry_type().is_file() {
             let mut text = Vec::new();
             (&mut entry).take(1 << 20).read_to_end(&mut text).map_err(damaged)?;
-            return Ok(text);
+            match source::version(&text) {
+                Some(release) => return Ok(release),
+                None => why = source::NO_VERSION,
+            }
         }
     }
-    Err(not(path, "it has no Makefile at its top"))
+    Err(not(path, why))
 }
 
 fn open(path: &Path) -> Result<(Compression, BufReader<File>), BuildError> {
@@ -137,25 +143,36 @@ fn deepest(error: &io::Error) -> String {
 }
 
 /// Copies a tree, links as links, without what git keeps in it. Times are kept: make goes by them.
-pub(super) fn copy(from: &Path, to: &Path) -> io::Result<()> {
-    fs::create_dir_all(to)?;
-    for entry in fs::read_dir(from)? {
-        let entry = entry?;
-        let (kind, target) = (entry.file_type()?, to.join(entry.file_name()));
+pub(super) fn copy(from: &Path, to: &Path) -> Result<(), BuildError> {
+    let reading = |error| BuildError::io(Step::Unpack, from)(error);
+    fs::create_dir_all(to).map_err(BuildError::io(Step::Unpack, to))?;
+    for entry in fs::read_dir(from).map_err(reading)? {
+        let entry = entry.map_err(reading)?;
+        let (kind, from, target) = (entry.file_type().map_err(reading)?, entry.path(), to.join(entry.file_name()));
         if entry.file_name() == ".git" {
             continue;
         }
         if kind.is_dir() {
-            copy(&entry.path(), &target)?;
-        } else if kind.is_symlink() {
-            std::os::unix::fs::symlink(fs::read_link(entry.path())?, &target)?;
-        } else if kind.is_file() {
-            let modified = entry.metadata()?.modified()?;
-            fs::copy(entry.path(), &target)?;
-            // A file that its owner may not write can still be built.
-            if let Ok(file) = File::options().write(true).open(&target) {
-                file.set_modified(modified)?;
-            }
+            copy(&from, &target)?;
+        } else {
+            copy_one(kind, &from, &target).map_err(|error| {
+                let is_full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
+                BuildError::io(Step::Unpack, if is_full { to } else { &from })(error)
+            })?;
+        }
+    }
+    Ok(())
+}
+
+fn copy_one(kind: fs::FileType, from: &Path, to: &Path) -> io::Result<()> {
+    if kind.is_symlink() {
+        std::os::unix::fs::symlink(fs::read_link(from)?, to)?;
+    } else if kind.is_file() {
+        let modified = fs::symlink_metadata(from)?.modified()?;
+        fs::copy(from, to)?;
+        // A file that its owner may not write can still be built.
+        if let Ok(file) = File::options().write(true).open(to) {
+            file.set_modified(modified)?;
         }
     }
     Ok(())

@@ -34,12 +34,27 @@ fn every_kind_of_tarball_and_a_package_with_one_become_the_same_tree() {
             package(&file, &into).unwrap()
         } else {
             fs::write(&file, packed(name, &tree)).unwrap();
-            assert_eq!(makefile(&file).unwrap(), MAKEFILE, "{name}");
+            assert_eq!(release(&file).unwrap(), "6.1", "{name}");
             tarball(&file, &into).unwrap()
         };
         assert_eq!(fs::read(found.join("Makefile")).unwrap(), MAKEFILE, "{name}");
         assert!(found.ends_with("tree/linux-6.1") && found.join("arch/x86").is_dir(), "{}", found.display());
     }
+}
+
+#[test]
+fn a_tarball_without_a_folder_around_all_is_a_kernel_s_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("archive.tar");
+    // In the order of `git archive`.
+    fs::write(
+        &file,
+        tar(&[("Documentation/Makefile", b"docs:\n"), ("Makefile", MAKEFILE), ("arch/x86/Makefile", b"x")]),
+    )
+    .unwrap();
+    assert_eq!(release(&file).unwrap(), "6.1");
+    let found = tarball(&file, &dir.path().join("in")).unwrap();
+    assert_eq!(fs::read(found.join("Makefile")).unwrap(), MAKEFILE);
 }
 
 #[test]
@@ -67,8 +82,13 @@ fn what_is_no_tarball_or_has_no_kernel_is_named() {
     let dir = tempfile::tempdir().unwrap();
     let empty = dir.path().join("empty.tar");
     fs::write(&empty, tar(&[("a/b/c/Makefile", b"x")])).unwrap();
-    for (file, why) in [("kernel.zip", "its name does not end as a tarball's"), ("empty.tar", "has no Makefile")] {
-        let said = makefile(&dir.path().join(file)).map_err(|error| error.to_string());
+    fs::write(dir.path().join("other.tar"), tar(&[("a/Makefile", b"all:\n")])).unwrap();
+    for (file, why) in [
+        ("kernel.zip", "its name does not end as a tarball's"),
+        ("empty.tar", "has no Makefile"),
+        ("other.tar", "names no VERSION"),
+    ] {
+        let said = release(&dir.path().join(file)).map_err(|error| error.to_string());
         assert!(matches!(&said, Err(text) if text.contains(why)), "{said:?}");
     }
     let package_without = dir.path().join("a.deb");
@@ -94,6 +114,11 @@ fn a_copy_has_the_times_modes_and_links_of_the_tree_and_the_stamp_tells_changes(
     assert_eq!(fs::read_link(to.join("link")).unwrap(), Path::new("scripts/run"));
     assert!(!to.join(".git").exists());
 
+    // Even root cannot write a file over a folder.
+    fs::create_dir_all(dir.path().join("third/scripts/run")).unwrap();
+    let said = copy(&from, &dir.path().join("third")).unwrap_err().to_string();
+    assert!(said.contains("scripts/run"), "{said}");
+
     let before = stamp(&from).unwrap();
     fs::write(from.join(".git/objects/x"), "x").unwrap();
     assert_eq!(stamp(&from).unwrap(), before, "git's own files are no source");
@@ -114,7 +139,7 @@ proptest! {
         archive.truncate(cut);
         let file = dir.path().join("a.tar");
         fs::write(&file, archive).unwrap();
-        let _ = (tarball(&file, &dir.path().join("in")).is_ok(), makefile(&file).is_ok());
+        let _ = (tarball(&file, &dir.path().join("in")).is_ok(), release(&file).is_ok());
         let mut there: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
         there.sort();
         prop_assert!(there == ["a.tar", "in"] || there == ["a.tar"]);
