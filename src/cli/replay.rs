@@ -39,11 +39,11 @@ pub(super) fn replay(args: &Replay) -> Result<u8, Stop> {
         Accel::Kvm => recording.accel = crate::vm::Accel::Kvm,
         Accel::Tcg => recording.accel = crate::vm::Accel::Tcg,
     }
-    let then: Vec<Cell> = document
-        .cells
-        .into_iter()
-        .filter(|cell| cell.kernel == args.kernel && recording.plan.jobs.iter().any(|j| j.id == cell.job().to_string()))
-        .collect();
+    let job_of = |cell: &Cell| recording.plan.jobs.iter().find(|job| job.id == cell.job().to_string());
+    let own = document.cells.into_iter().filter(|cell| cell.kernel == args.kernel);
+    // Each with the sysctls that its job runs under.
+    let (then, sysctls): (Vec<Cell>, Vec<_>) =
+        own.filter_map(|cell| job_of(&cell).map(|job| job.sysctls.clone()).map(|sysctls| (cell, sysctls))).unzip();
     if then.is_empty() {
         let why = format!(
             "{} has no cell of {} that this boot ran: its files don't belong together",
@@ -55,7 +55,8 @@ pub(super) fn replay(args: &Replay) -> Result<u8, Stop> {
     let lab = Arc::new(host::lab(&args.host, true, false, 1)?);
     let runtime = host::runtime()?;
     let Some(end) = runtime.block_on(boot(args, number, &lab, recording.clone()))? else { return Ok(130) };
-    let cells: Vec<Cell> = then.iter().map(|cell| run::judge_again(&cell.question(), &end)).collect();
+    let again = |(cell, sysctls): (&Cell, _)| run::judge_again(&cell.question(), sysctls, &end);
+    let cells: Vec<Cell> = then.iter().zip(&sysctls).map(again).collect();
     let code = Tally::of(&cells).exit_code();
     let document = Document { schema_version: SCHEMA_VERSION, run, cells, then };
     match args.format {
