@@ -185,7 +185,7 @@ impl Score {
     fn count(&mut self, subject: &Subject, boot: &Boot) {
         for job in &subject.plan.jobs {
             match boot.report(&job.id) {
-                Some(report) => self.count_report(subject, &job.bug, report),
+                Some(report) => self.count_report(subject, job, report),
                 None => *self.errors.entry(format!("{}: no report", job.bug)).or_default() += 1,
             }
         }
@@ -194,15 +194,16 @@ impl Score {
         }
     }
 
-    fn count_report(&mut self, subject: &Subject, bug: &str, report: &Report) {
-        let Some((_, expected)) = subject.entry.expect.iter().find(|(id, _)| id.as_str() == bug) else {
-            return self.count_outcome(bug, Expectation::default(), report);
+    fn count_report(&mut self, subject: &Subject, job: &Job, report: &Report) {
+        let Some((_, expected)) = subject.entry.expect.iter().find(|(id, _)| id.as_str() == job.bug) else {
+            return self.count_outcome(job, Expectation::default(), report);
         };
-        self.count_outcome(bug, *expected, report);
+        self.count_outcome(job, *expected, report);
     }
 
-    fn count_outcome(&mut self, bug: &str, expected: Expectation, report: &Report) {
-        let outcome = match weigh(report) {
+    fn count_outcome(&mut self, job: &Job, expected: Expectation, report: &Report) {
+        let bug = &job.bug;
+        let outcome = match weigh(report, &job.sysctls) {
             Testimony::Finding(finding) if finding.states.iter().all(|s| s.is_affected()) => Outcome::Fail,
             Testimony::Finding(_) => Outcome::Pass,
             Testimony::NotApplicable(_) => Outcome::Skip,

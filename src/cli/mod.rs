@@ -101,7 +101,8 @@ struct Run {
     /// Judge under this profile; `all` is the kernel's own settings (`default`) and every profile (may be repeated)
     #[arg(long, value_name = "NAME")]
     profile: Vec<ProfileName>,
-    /// Show too what the bugs do to real connections, with a time line of each, for people to look at
+    /// Show too what the bugs do to real connections, for people to look at, with a time line of each bulk transfer of
+    /// tcp-fragment-stall
     #[arg(long)]
     natural: bool,
     /// How many kernels to judge at a time [default: the number of processors]

@@ -39,9 +39,9 @@ pub(super) fn replay(args: &Replay) -> Result<u8, Stop> {
         Accel::Kvm => recording.accel = crate::vm::Accel::Kvm,
         Accel::Tcg => recording.accel = crate::vm::Accel::Tcg,
     }
-    let ran = |cell: &Cell| recording.plan.jobs.iter().any(|job| job.id == cell.job().to_string());
-    let kernel_s = document.cells.into_iter().filter(|cell| cell.kernel == args.kernel);
-    let (then, others): (Vec<Cell>, Vec<Cell>) = kernel_s.partition(ran);
+    let job_of = |cell: &Cell| recording.plan.jobs.iter().find(|job| job.id == cell.job().to_string());
+    let own = document.cells.into_iter().filter(|cell| cell.kernel == args.kernel);
+    let (then, others): (Vec<Cell>, Vec<Cell>) = own.partition(|cell| job_of(cell).is_some());
     if then.is_empty() {
         let why = format!(
             "{} has no cell of {} that this boot ran: its files don't belong together",
@@ -53,7 +53,9 @@ pub(super) fn replay(args: &Replay) -> Result<u8, Stop> {
     let lab = Arc::new(host::lab(&args.host, true, false, 1)?);
     let runtime = host::runtime()?;
     let Some(end) = runtime.block_on(boot(args, number, &lab, recording.clone()))? else { return Ok(130) };
-    let cells: Vec<Cell> = then.iter().map(|cell| run::judge_again(&cell.question(), &end)).collect();
+    // Each with the sysctls that its job ran under.
+    let again = |cell: &Cell| Some(run::judge_again(&cell.question(), &job_of(cell)?.sysctls, &end));
+    let cells: Vec<Cell> = then.iter().filter_map(again).collect();
     let code = Tally::of(&cells).exit_code();
     let document = Document { schema_version: SCHEMA_VERSION, run, cells, then };
     match args.format {

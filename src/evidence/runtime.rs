@@ -3,6 +3,8 @@
 //! The report comes from a guest, so it is not believed on its word: what it concludes must follow from the checks
 //! that it lists.
 
+use std::collections::BTreeMap;
+
 use backproof_repro::protocol::{Check, Conclusion, Report, Role, Shown};
 
 use super::{Finding, StateSet, Strength, Witness};
@@ -18,11 +20,17 @@ pub enum Testimony {
     Broken(String),
 }
 
-/// Weighs a report.
-pub fn weigh(report: &Report) -> Testimony {
+/// Weighs the report of a job that ran under these sysctls: its profile's, name to value.
+pub fn weigh(report: &Report, sysctls: &BTreeMap<String, String>) -> Testimony {
     match report.conclusion {
         Conclusion::Skip => Testimony::NotApplicable(report.why.clone()),
         Conclusion::Error => Testimony::Broken(report.why.clone()),
+        // The reproducer compares namespaces with and without the profile's sysctls: without any they are the same.
+        Conclusion::Mitigated if sysctls.is_empty() => Testimony::Broken(
+            "the report does not bear out its conclusion: it says that the profile's sysctls mitigate the bug, and the \
+             profile sets none"
+                .to_owned(),
+        ),
         Conclusion::Affected | Conclusion::NotAffected | Conclusion::Mitigated => match incoherence(report) {
             Some(reason) => Testimony::Broken(format!("the report does not bear out its conclusion: {reason}")),
             None => Testimony::Finding(finding(report)),
@@ -88,6 +96,10 @@ mod tests {
         Report { job: "a-bug".to_owned(), conclusion, why: "said".to_owned(), checks: checks.collect(), took_ms: 1 }
     }
 
+    fn sysctls() -> BTreeMap<String, String> {
+        [("net.ipv4.tcp_syncookies".to_owned(), "0".to_owned())].into()
+    }
+
     #[test]
     fn a_conclusion_stands_only_on_its_checks() {
         use Conclusion::{Affected, Mitigated, NotAffected};
@@ -102,7 +114,7 @@ mod tests {
             (Mitigated, &[(Recipe, No), (Negative, No), (Positive, Yes)]),
         ];
         for (conclusion, checks) in stands {
-            let testimony = weigh(&report(*conclusion, checks));
+            let testimony = weigh(&report(*conclusion, checks), &sysctls());
             let Testimony::Finding(finding) = testimony else { panic!("{conclusion:?} {checks:?}: {testimony:?}") };
             // A mitigated kernel has the bug all the same.
             let affected = *conclusion != NotAffected;
@@ -132,15 +144,27 @@ mod tests {
             (Mitigated, &[(Positive, Yes)]),
         ];
         for (conclusion, checks) in falls {
-            let testimony = weigh(&report(*conclusion, checks));
+            let testimony = weigh(&report(*conclusion, checks), &sysctls());
             assert!(matches!(testimony, Testimony::Broken(_)), "{conclusion:?} {checks:?}: {testimony:?}");
         }
     }
 
     #[test]
+    fn nothing_is_mitigated_where_no_sysctl_is_set() {
+        use Role::{NegativeControl, PositiveControl, Recipe};
+        let checks = [(Recipe, Shown::No), (NegativeControl, Shown::No), (PositiveControl, Shown::Yes)];
+        let mitigated = report(Conclusion::Mitigated, &checks);
+        assert!(matches!(weigh(&mitigated, &sysctls()), Testimony::Finding(_)));
+        let bare = weigh(&mitigated, &BTreeMap::new());
+        assert!(matches!(&bare, Testimony::Broken(why) if why.ends_with("the profile sets none")), "{bare:?}");
+        let pass = weigh(&report(Conclusion::NotAffected, &checks), &BTreeMap::new());
+        assert!(matches!(pass, Testimony::Finding(_)), "{pass:?}");
+    }
+
+    #[test]
     fn a_skip_and_an_error_keep_their_reasons() {
-        let skip = weigh(&report(Conclusion::Skip, &[]));
+        let skip = weigh(&report(Conclusion::Skip, &[]), &sysctls());
         assert_eq!(skip, Testimony::NotApplicable("said".to_owned()));
-        assert_eq!(weigh(&report(Conclusion::Error, &[])), Testimony::Broken("said".to_owned()));
+        assert_eq!(weigh(&report(Conclusion::Error, &[]), &sysctls()), Testimony::Broken("said".to_owned()));
     }
 }

@@ -30,6 +30,10 @@ pub struct Bug {
     /// How long its reproducer may take inside the guest, before scaling for the accelerator and the host's load.
     #[serde(deserialize_with = "duration")]
     pub deadline: Duration,
+    /// Whether its reproducer compares the kernel with and without a profile's sysctls, and so can prove that they keep
+    /// the bug from showing. Under a profile, any other reproducer says only whether the bug shows.
+    #[serde(default)]
+    pub mitigable: bool,
     /// What operators can set to keep it from showing, or have tried to.
     #[serde(default)]
     pub mitigations: Vec<Mitigation>,
@@ -108,6 +112,7 @@ mod tests {
             assert!(bug.needs.config.iter().all(|option| option.starts_with("CONFIG_")), "{name}");
             let is_module = |module: &String| module.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
             assert!(bug.needs.modules.iter().all(is_module), "{name}");
+            assert!(bug.mitigable || bug.mitigations.iter().all(|m| !m.holds), "{name}: nothing could prove it");
         }
     }
 

@@ -18,6 +18,9 @@ use crate::words::{BadName, BugId, ProfileName};
 /// The keys of a profile.
 pub(super) const KEYS: [&str; 6] = ["name", "sysctls", "sysctl-file", "cmdline", "bugs", "mitigates"];
 
+/// Those that set sysctls.
+const SYSCTLS: [&str; 2] = ["sysctls", "sysctl-file"];
+
 /// Settings under which bugs are judged.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Profile {
@@ -104,6 +107,14 @@ impl Profile {
             self.left_out.extend(read.left_out);
         }
         settings.append(&mut self.sysctls);
+        if let (Some(path), false, true) = (self.sysctl_files.first(), self.mitigates.is_empty(), settings.is_empty()) {
+            let message = format!(
+                "no sysctl is left for profile `{}` to apply, so it cannot mitigate anything: name one, or take its \
+                 `mitigates` away",
+                self.name
+            );
+            return Err(Problems::of_file(path.clone(), message));
+        }
         Ok(Self { sysctls: settings, ..self })
     }
 }
@@ -203,7 +214,7 @@ impl Checker<'_, '_> {
                 None
             }
         };
-        if !["sysctls", "sysctl-file", "cmdline"].iter().any(|key| fields.get(key).is_some()) {
+        if fields.get("cmdline").is_none() && SYSCTLS.iter().all(|key| fields.get(key).is_none()) {
             let at = fields.get("name").map_or(&node.span, |name| &name.span);
             self.problems
                 .add(at, || "this profile sets nothing: expected `sysctls`, `sysctl-file` or `cmdline`".to_owned());
@@ -213,6 +224,14 @@ impl Checker<'_, '_> {
             None => self.bugs.iter().map(|bug| bug.id.clone()).collect(),
         };
         let mitigates = fields.get("mitigates").map(|node| self.mitigates(node, &bugs)).unwrap_or_default();
+        let only_cmdline = fields.get("cmdline").is_some() && SYSCTLS.iter().all(|key| fields.get(key).is_none());
+        if let Some(node) = fields.get("mitigates").filter(|_| only_cmdline) {
+            self.problems.add(&node.span, || {
+                "a profile that sets only `cmdline` cannot be shown to mitigate: a reproducer compares network \
+                 namespaces with and without the profile's sysctls, and a command line is the whole guest's"
+                    .to_owned()
+            });
+        }
         let sysctls = fields.get("sysctls").map(|node| self.sysctls(node)).unwrap_or_default();
         let sysctl_files = fields.get("sysctl-file").map(|node| self.sysctl_files(node)).unwrap_or_default();
         let cmdline = fields.get("cmdline").and_then(|node| self.value(node, "cmdline", fields::cmdline));
@@ -249,6 +268,16 @@ impl Checker<'_, '_> {
             self.problems.add(&node.span, || {
                 let there = one_of(bugs.iter().map(BugId::as_str));
                 format!("`{other}` is not judged under this profile: its bugs are {there}")
+            });
+        }
+        let mitigable = |id: &BugId| self.bugs.get(id).is_some_and(|bug| bug.mitigable);
+        if let Some(other) = listed.iter().find(|bug| !mitigable(bug)) {
+            self.problems.add(&node.span, || {
+                let can = one_of(self.bugs.iter().filter(|bug| bug.mitigable).map(|bug| bug.id.as_str()));
+                format!(
+                    "nothing can show that `{other}` is mitigated: its reproducer does not compare the kernel with and \
+                     without a profile, as that of {can} does"
+                )
             });
         }
         listed.into_iter().collect()

@@ -78,6 +78,23 @@ kernels: [{ name: a, tree: linux }]
 }
 
 #[test]
+fn a_profile_that_is_to_mitigate_needs_a_sysctl_that_is_applied() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let text = "
+profiles:
+  - { name: ours, sysctl-file: a.conf, mitigates: [syn-cookie-data-loss] }
+kernels: [{ name: a, tree: linux }]
+";
+    let matrix = matrix(text, &folder.path().join("m.yaml"));
+    let write = |text: &str| std::fs::write(folder.path().join("a.conf"), text).expect("a file");
+    write("vm.swappiness = 1\n");
+    let said = choose(&matrix, &["ours"]).expect_err("nothing to apply").to_string();
+    assert!(said.contains("a.conf: no sysctl is left for profile `ours` to apply"), "{said}");
+    write("net.ipv4.tcp_syncookies = 0\n");
+    assert!(choose(&matrix, &["ours"]).is_ok());
+}
+
+#[test]
 fn two_command_lines_that_are_too_long_together_are_refused() {
     let long = "a".repeat(fields::CMDLINE_MAX / 2 + 1);
     let text =

@@ -83,18 +83,13 @@ pub(super) struct Settings {
 /// # Errors
 /// All lines that are no settings.
 pub(super) fn read(bytes: &[u8], path: &Path) -> Result<Settings, Problems> {
-    let text = match std::str::from_utf8(bytes) {
-        Ok(text) if bytes.len() <= FILE_MAX => text,
-        Ok(_) => {
-            let message = format!("the file is larger than {} KiB: expected sysctls", FILE_MAX / 1024);
-            return Err(Problems::of_file(path.to_owned(), message));
-        }
-        Err(error) => {
-            let message = format!("byte {} is not UTF-8: expected sysctls, one a line", error.valid_up_to() + 1);
-            return Err(Problems::of_file(path.to_owned(), message));
-        }
-    };
-    let mut problems = Collector::new(text);
+    if bytes.len() > FILE_MAX {
+        let message = format!("the file is larger than {} KiB: expected sysctls", FILE_MAX / 1024);
+        return Err(Problems::of_file(path.to_owned(), message));
+    }
+    // Comments may be in any encoding; a setting that has lost something is refused below.
+    let text = String::from_utf8_lossy(bytes);
+    let mut problems = Collector::new(&text);
     let (mut applied, mut left_out) = (Vec::new(), Vec::new());
     let mut start = 0;
     for (number, whole) in text.split_inclusive('\n').enumerate() {
@@ -105,17 +100,8 @@ pub(super) fn read(bytes: &[u8], path: &Path) -> Result<Settings, Problems> {
             continue;
         }
         match setting(line) {
-            Ok((name, value)) => match not_applied(&name) {
-                None => match value {
-                    Some(value) => applied.push((name, value)),
-                    None => left_out.push((
-                        number,
-                        name,
-                        "it takes the name out of patterns, which are not applied".to_owned(),
-                    )),
-                },
-                Some(why) => left_out.push((number, name, why)),
-            },
+            Ok((name, Setting::Applied(value))) => applied.push((name, value)),
+            Ok((name, Setting::LeftOut(why))) => left_out.push((number, name, why)),
             Err(message) => problems.add(&(at..at + line.len()), || message),
         }
     }
@@ -127,8 +113,17 @@ pub(super) fn read(bytes: &[u8], path: &Path) -> Result<Settings, Problems> {
     }
 }
 
-/// One line: the name, and the value where it has one; only a line with a `-` in front may have none.
-fn setting(line: &str) -> Result<(String, Option<String>), String> {
+/// What becomes of a line.
+enum Setting {
+    /// The value to apply.
+    Applied(String),
+    /// Why it is not applied.
+    LeftOut(String),
+}
+
+/// One line: the name, and what becomes of it. Only a line with a `-` in front may have no value, and only that of a
+/// setting that is applied matters.
+fn setting(line: &str) -> Result<(String, Setting), String> {
     let (lenient, rest) = line.strip_prefix('-').map_or((false, line), |rest| (true, rest.trim_start()));
     let expected = || format!("{} is no setting: expected `name = value`", quote(line));
     let (key, text) = match rest.split_once('=') {
@@ -137,8 +132,16 @@ fn setting(line: &str) -> Result<(String, Option<String>), String> {
         None => return Err(expected()),
     };
     let name = name(key).map_err(|expected| format!("bad name {}: {expected}", quote(key)))?;
-    let value = text.map(value).transpose().map_err(|expected| format!("bad value of {}: {expected}", quote(key)))?;
-    Ok((name, value))
+    let setting = match (not_applied(&name), text) {
+        (Some(why), _) => Setting::LeftOut(why),
+        (None, None) => Setting::LeftOut("it takes the name out of patterns, which are not applied".to_owned()),
+        (None, Some(text)) => {
+            let read =
+                if text.contains(char::REPLACEMENT_CHARACTER) { Err("expected UTF-8".to_owned()) } else { value(text) };
+            Setting::Applied(read.map_err(|expected| format!("bad value of {}: {expected}", quote(key)))?)
+        }
+    };
+    Ok((name, setting))
 }
 
 /// Why a setting of an operator's file is not applied to a guest, where it is not. A guest has no hardware, and nothing
@@ -217,20 +220,36 @@ mod tests {
     }
 
     #[test]
+    fn what_is_left_out_anyway_may_have_any_value_and_a_comment_any_encoding() {
+        let text = b"# taille du tampon, r\xe9gl\xe9e\n; \xff\nkernel.core_pattern=\nkernel.domainname = caf\xe9\n\
+                     net.ipv4.conf.*.rp_filter =\nvm.x = a\x07\nnet.ipv4.tcp_sack = 0\n";
+        let Settings { applied, left_out } = read(text, Path::new("a.conf")).unwrap_or_else(|p| panic!("{p}"));
+        assert_eq!(applied, [("net.ipv4.tcp_sack".to_owned(), "0".to_owned())]);
+        let lines: Vec<(usize, &str)> = left_out.iter().map(|l| (l.line, l.name.as_str())).collect();
+        let expected =
+            [(3, "kernel.core_pattern"), (4, "kernel.domainname"), (5, "net.ipv4.conf.*.rp_filter"), (6, "vm.x")];
+        assert_eq!(lines, expected);
+    }
+
+    #[test]
     fn what_is_no_setting_is_told_with_its_place() {
-        let said = read(b"net.ipv4.tcp_sack 0\n  x = 1\nnet.a =\nnet.b = 1\x07\n", Path::new("a.conf"))
-            .map_err(|p| p.to_string());
+        let said = read(
+            b"net.ipv4.tcp_sack 0\n  x = 1\nnet.core.a =\nnet.core.b = 1\x07\nnet.core.c = \xe9\n\xe9.f = 1\n",
+            Path::new("a.conf"),
+        )
+        .map_err(|p| p.to_string());
         let Err(said) = said else { panic!("it was read: {said:?}") };
         for part in [
             "a.conf:1:1: `net.ipv4.tcp_sack 0` is no setting: expected `name = value`",
             "a.conf:2:3: bad name `x`: expected the name of a sysctl, as in `net.ipv4.tcp_sack`",
-            "a.conf:3:1: bad value of `net.a`: expected a value",
-            "a.conf:4:1: bad value of `net.b`: expected one line of at most 1024 bytes",
-            "4 mistakes in a.conf",
+            "a.conf:3:1: bad value of `net.core.a`: expected a value",
+            "a.conf:4:1: bad value of `net.core.b`: expected one line of at most 1024 bytes",
+            "a.conf:5:1: bad value of `net.core.c`: expected UTF-8",
+            "a.conf:6:1: bad name `\u{fffd}.f`: expected the name of a sysctl",
+            "6 mistakes in a.conf",
         ] {
             assert!(said.contains(part), "{part} is missing in\n{said}");
         }
-        assert!(read(b"\xff", Path::new("a")).is_err_and(|p| p.to_string().starts_with("a: byte 1 is not UTF-8")));
         let long = vec![b'#'; FILE_MAX + 1];
         assert!(read(&long, Path::new("a")).is_err_and(|p| p.to_string().contains("larger than 1024 KiB")));
     }

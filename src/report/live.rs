@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
+use super::grid::word;
 use super::text::visible;
 use crate::kernel::Progress;
 use crate::run::{ControlFault, Event};
-use crate::words::{KernelName, Outcome};
+use crate::words::KernelName;
 
 /// The reporter for people who wait. Everything goes to stderr.
 pub struct Live {
@@ -17,7 +18,7 @@ pub struct Live {
     screen: Screen,
     /// The last line that was printed of a kernel, so that none comes twice.
     told: HashMap<KernelName, String>,
-    /// Outcomes of the kernels that are not done yet, as words.
+    /// Outcomes of the kernels that are not done yet, in the words of the table.
     judged: HashMap<KernelName, Vec<String>>,
 }
 
@@ -71,15 +72,10 @@ impl Live {
                 self.line(&format!("KVM is not usable here, going on with TCG: {why}"))
             }
             Event::Judged { cell, .. } => {
-                let mark = match (cell.outcome, cell.expected) {
-                    (Outcome::Pass, true) => "pass".to_owned(),
-                    (outcome, true) => format!("{outcome} (expected)"),
-                    (outcome, false) => format!("{} (unexpected)", outcome.as_str().to_uppercase()),
-                };
                 if let (Some(ControlFault::Wrong), Some(complaint)) = (cell.control_fault(), cell.control_complaint()) {
                     self.line(&format!("THIS RUN'S VERDICTS CANNOT BE TRUSTED: {complaint}"));
                 }
-                self.judged.entry(cell.kernel.clone()).or_default().push(format!("{} {mark}", cell.job()));
+                self.judged.entry(cell.kernel.clone()).or_default().push(format!("{} {}", cell.job(), word(cell)));
             }
             Event::Done { kernel } => self.done(kernel),
             Event::Note { kernel, text } => self.tell(kernel, text, false),
@@ -151,4 +147,26 @@ impl Default for Live {
 
 fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::table::tests::{affected, cell, mitigated};
+    use super::*;
+    use crate::run::Seen;
+
+    #[test]
+    fn a_kernel_s_line_has_the_words_of_the_table() {
+        let mut live =
+            Live { began: Instant::now(), screen: Screen::Lines, told: HashMap::new(), judged: HashMap::new() };
+        for cell in [
+            cell("a", "one", "fail", affected()),
+            cell("a", "one@mitigates", "fail", mitigated()),
+            cell("a", "two", "pass", affected()),
+        ] {
+            live.event(&Event::Judged { cell: Box::new(cell), seen: Seen::default() });
+        }
+        let words: Vec<String> = live.judged.into_values().flatten().collect();
+        assert_eq!(words, ["one FAIL (expected)", "one@mitigates pass (mitigated)", "two FAIL"]);
+    }
 }

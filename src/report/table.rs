@@ -157,12 +157,16 @@ fn reasons(text: &mut String, cells: &[&Cell], style: Style) {
     }
 }
 
-/// Boots that failed and were followed by others: the cells' reasons don't tell of them, and nobody should have to
-/// look for them.
+/// Boots that failed and whose jobs another one ran again: the cells' reasons don't tell of them, and nobody should have
+/// to look for them. A later boot of other jobs, under another command line, is another question.
 fn boots(text: &mut String, document: &MatrixDocument, style: Style) {
     for kernel in &document.kernels {
-        let Some((_, earlier)) = kernel.boots.split_last() else { continue };
-        for boot in earlier {
+        for (index, boot) in kernel.boots.iter().enumerate() {
+            let followed =
+                kernel.boots.iter().skip(index + 1).any(|later| later.jobs.iter().any(|job| boot.jobs.contains(job)));
+            if !followed {
+                continue;
+            }
             let Some(first) = boot.failure.as_deref().and_then(|f| f.lines().next()) else { continue };
             let line =
                 format!("{}  boot-{} failed and was followed by another: {}", kernel.name, boot.number, visible(first));
@@ -239,4 +243,4 @@ fn summary(tally: &Tally, interrupted: bool) -> String {
 
 #[cfg(test)]
 #[path = "table_tests.rs"]
-mod tests;
+pub(super) mod tests;

@@ -1,11 +1,12 @@
 use super::*;
 use crate::evidence::{Finding, StateSet, Strength, Witness};
 use crate::results::{Host, QemuRecord, RunRecord, SCHEMA_VERSION};
-use crate::run::{Question, Settled};
+use crate::run::{BootRecord, KernelRecord, Question, Settled};
 use crate::verdict::Ledger;
+use crate::vm::Accel;
 use crate::words::Expectation;
 
-fn cell(kernel: &str, bug: &str, expect: &str, settled: Settled) -> Cell {
+pub(crate) fn cell(kernel: &str, bug: &str, expect: &str, settled: Settled) -> Cell {
     let question = Question {
         kernel: kernel.parse().expect("a name"),
         job: bug.parse().expect("a name"),
@@ -16,7 +17,7 @@ fn cell(kernel: &str, bug: &str, expect: &str, settled: Settled) -> Cell {
     question.cell(Some("6.1.0-56-cloud-amd64".to_owned()), settled)
 }
 
-fn affected() -> Settled {
+pub(crate) fn affected() -> Settled {
     let finding = Finding {
         witness: Witness::Runtime,
         states: StateSet::affected(),
@@ -104,7 +105,7 @@ fn the_table_fits_its_width_with_long_names_and_many_bugs() {
     }
 }
 
-fn mitigated() -> Settled {
+pub(crate) fn mitigated() -> Settled {
     let Settled::Findings(mut ledger) = affected() else { panic!("findings") };
     ledger.findings.iter_mut().for_each(|finding| finding.mitigated = true);
     Settled::Findings(ledger)
@@ -200,4 +201,35 @@ fn what_the_natural_road_showed_is_told_of_a_pass_too() {
     document.run.natural = true;
     let text = plain(&document, 100);
     assert!(text.contains("a  one  pass\n  runtime: retransmitted\n  natural write: finished after 1.2 s"), "{text}");
+}
+
+#[test]
+fn a_failed_boot_is_told_where_a_later_one_ran_one_of_its_jobs_again() {
+    let boot = |number, jobs: &[&str], failure: Option<&str>| BootRecord {
+        kernel: "a".parse().expect("a name"),
+        number,
+        accelerator: Accel::Tcg,
+        jobs: jobs.iter().map(|job| job.parse().expect("a name")).collect(),
+        seconds: 1.0,
+        failure: failure.map(str::to_owned),
+        notes: Vec::new(),
+    };
+    let mut document = document(vec![cell("a", "one", "fail", affected())], true);
+    document.kernels = vec![KernelRecord {
+        name: "a".parse().expect("a name"),
+        source: String::new(),
+        release: None,
+        image_sha256: String::new(),
+        provenance: Vec::new(),
+        boots: vec![
+            boot(1, &["one", "two"], Some("panic: it died\n[ 1.0] last line")),
+            // Another command line: nobody asks this again.
+            boot(2, &["one@quiet"], Some("timeout: silent")),
+            boot(3, &["one"], None),
+            boot(4, &["two"], Some("panic: alone")),
+        ],
+    }];
+    let text = plain(&document, 100);
+    assert!(text.contains("a boot-1 failed and was followed by another: panic: it died\n"), "{text}");
+    assert_eq!(text.matches("was followed").count(), 1, "{text}");
 }

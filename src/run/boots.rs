@@ -201,10 +201,10 @@ fn by_cmdline<'a>(trials: &[Trial<'a>]) -> VecDeque<Vec<Trial<'a>>> {
 
 /// Boots a kernel until each job has a boot that settles it.
 ///
-/// All reproducers share one boot, but for those under a kernel command line of their own. Where that guest dies after it had come up, nobody can say which of them killed
-/// it, nor whether those that had reported saw a sound kernel: each then gets a boot of its own. That is no second
-/// try: one that dies alone has its answer; and where none does, the death stays on record as unexplained, and the run
-/// does not end as if nothing had been.
+/// All reproducers share one boot, but for those under a kernel command line of their own. Where that guest dies after
+/// it had come up, nobody can say which of them killed it, nor whether those that had reported saw a sound kernel: each
+/// then gets a boot of its own. That is no second try: one that dies alone has its answer; and where none does, the
+/// death stays on record as unexplained, and the run does not end as if nothing had been.
 pub async fn boot_all(bench: &Bench<'_>, trials: &[Trial<'_>]) -> BTreeMap<JobId, Booted> {
     let mut settled: BTreeMap<JobId, Booted> = BTreeMap::new();
     let mut groups = by_cmdline(trials);

@@ -3,8 +3,8 @@
 use backproof_repro::protocol::Check;
 use serde::{Deserialize, Serialize};
 
-use crate::evidence::{Finding, StateSet};
-use crate::verdict::{Ledger, Verdict};
+use crate::evidence::Finding;
+use crate::verdict::{Conclusion, Ledger, Verdict};
 use crate::words::{BugId, Expectation, JobId, KernelName, Outcome, ProfileName, State};
 
 /// One cell of the matrix, judged. This is what `cells[]` of matrix.json holds.
@@ -111,7 +111,7 @@ impl Question {
             state: conclusion.state(),
             expect: self.expect,
             mitigates: self.mitigates,
-            expected: allowed || self.is_expected(outcome, conclusion.states),
+            expected: allowed || self.is_expected(outcome, conclusion),
             control: self.control,
             conflict: conclusion.conflict,
             findings: ledger.findings,
@@ -124,10 +124,11 @@ impl Question {
     }
 
     /// Whether this is what the matrix expects. What a mitigation keeps from showing is there all the same: where the
-    /// kernel's state is known, the findings have to allow for it.
-    fn is_expected(&self, outcome: Outcome, states: StateSet) -> bool {
+    /// kernel's state is known, the findings have to allow for it, and where it is known to fail, a pass has to be the
+    /// profile's doing: a reproducer that sees no bug at all is blind there.
+    fn is_expected(&self, outcome: Outcome, Conclusion { states, mitigated, .. }: Conclusion) -> bool {
         match self.expect {
-            Expectation::Outcome(Outcome::Fail) if self.mitigates => outcome == Outcome::Pass,
+            Expectation::Outcome(Outcome::Fail) if self.mitigates => outcome == Outcome::Pass && mitigated,
             Expectation::Outcome(wanted) => outcome == wanted,
             Expectation::State(state) => {
                 let shows = state.is_affected() && !self.mitigates;
@@ -232,12 +233,12 @@ pub(super) mod tests {
         let table = [
             ("fail", true, "mitigated", Outcome::Pass, true, 0),
             ("fail", true, "fail", Outcome::Fail, false, 1),
-            ("fail", true, "pass", Outcome::Pass, true, 0),
+            // The reproducer says that the kernel has no bug, and it is known to have it.
+            ("fail", true, "pass", Outcome::Pass, false, 1),
             ("fail", true, "error", Outcome::Error, false, 3),
             ("fail", true, "skip", Outcome::Skip, false, 3),
             ("affected", true, "mitigated", Outcome::Pass, true, 0),
             ("half-fixed", true, "mitigated", Outcome::Pass, true, 0),
-            // The reproducer says that the kernel has no bug, and it is known to have it.
             ("affected", true, "pass", Outcome::Pass, false, 1),
             ("affected", true, "fail", Outcome::Fail, false, 1),
             ("fixed", true, "pass", Outcome::Pass, true, 0),

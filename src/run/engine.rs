@@ -140,9 +140,9 @@ async fn judge(entry: &KernelEntry, asked: &Asked, lab: &Arc<Lab>, events: &Unbo
     let bench = Bench { entry, kernel: &kernel, modules: &loaded, lab, events, natural: asked.natural };
     let booted: BTreeMap<JobId, Booted> = boot_all(&bench, &trials).await;
     for question in &tell.questions {
-        let Some(booted) = booted.get(&question.job) else { continue };
+        let (Some(booted), Some(trial)) = (booted.get(&question.job), asked.trial(&question.job)) else { continue };
         let release = booted.end.release.clone().or_else(|| kernel.release.clone());
-        let settlement = by_boot(&question.job, &booted.end);
+        let settlement = by_boot(&question.job, &trial.profile.sysctls, &booted.end);
         tell.cell(question, release, settlement.settled.clone(), Some((booted, &settlement)));
     }
 }

@@ -180,5 +180,8 @@ mod tests {
         assert_eq!(Tally::of(&cells).exit_code(), 3, "before a surprise's 1");
         let said = cells[1].control_complaint().unwrap_or_default();
         assert_eq!(said, "control a-kernel a-bug: expected affected, found pass");
+        let blind = Question { control: true, mitigates: true, ..question("fail") }.cell(None, settled("pass"));
+        let said = blind.control_complaint().unwrap_or_default();
+        assert_eq!(said, "control a-kernel a-bug: expected fail and mitigated, found pass");
     }
 }

@@ -7,7 +7,8 @@ use backproof_repro::protocol::{Job, MAX_LINE, Message, VERSION};
 
 use super::lines::{Line, Splitter};
 
-/// Messages in one boot: two jobs with a few hundred captures are far below.
+/// Messages in one boot, which may run each bug under many profiles: dozens of jobs with some dozen captures and pieces
+/// of time lines each are far below.
 const MAX_MESSAGES: usize = 10_000;
 
 /// Bytes in one boot. A serial port takes minutes for more.
