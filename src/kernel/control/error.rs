@@ -114,7 +114,7 @@ pub enum BuildError {
         log: PathBuf,
     },
     /// make failed.
-    #[error("{control} ({line}): {step} failed: {status}; the log is {}\n{}", log.display(), indented(.tail))]
+    #[error("{control} ({line}): {step} failed: make ended with {status}; the log is {}\n{}", log.display(), indented(.tail))]
     Make {
         /// What make was to do.
         step: Step,
@@ -122,10 +122,8 @@ pub enum BuildError {
         control: String,
         /// The line.
         line: String,
-        /// What make ended with; `None` where it was killed.
-        exit_code: Option<i32>,
         /// How make ended.
-        status: String,
+        status: std::process::ExitStatus,
         /// make's output.
         log: PathBuf,
         /// The log's last lines.
@@ -186,6 +184,11 @@ impl BuildError {
             Self::Cache { source, .. } => source.blame(),
             _ => Blame::Host,
         }
+    }
+
+    /// Whether make came to its end and failed, and was not killed.
+    pub(super) fn is_makes_own(&self) -> bool {
+        matches!(self, Self::Make { status, .. } if status.code().is_some())
     }
 
     /// Whether other controls can be built all the same.

@@ -48,15 +48,13 @@ pub(super) fn build(
     })?;
     let mut building = tree.begin(with.store)?;
     let mut made = job.configure_and_make();
-    if let Err(BuildError::Make { exit_code: Some(_), .. }) = &made
-        && building.is_resumed()
-    {
+    if made.as_ref().is_err_and(BuildError::is_makes_own) && building.is_resumed() {
         // This mends what our own kill has left. Where nobody was killed, a failure is the answer.
         job.say_again()?;
         building.start_again(with.store)?;
         made = job.configure_and_make();
     }
-    if let Err(BuildError::Make { exit_code: Some(_), .. }) = &made {
+    if made.as_ref().is_err_and(BuildError::is_makes_own) {
         building.fail()?;
     }
     let output_lines = made?;
@@ -154,8 +152,7 @@ impl Job<'_> {
             step,
             control: self.recipe.control.name.to_string(),
             line: self.recipe.line.name.clone(),
-            exit_code: ran.status.code(),
-            status: format!("make ended with {}", ran.status),
+            status: ran.status,
             log: self.log.to_owned(),
             tail: ran.tail,
         })
