@@ -207,7 +207,7 @@ impl Score {
             Testimony::Finding(finding) if finding.states.iter().all(|s| s.is_affected()) => Outcome::Fail,
             Testimony::Finding(_) => Outcome::Pass,
             Testimony::NotApplicable(_) => Outcome::Skip,
-            Testimony::Broken(why) => return *self.errors.entry(format!("{bug}: {why}")).or_default() += 1,
+            Testimony::Broken(why) => return *self.errors.entry(format!("{bug}: {}", shape(&why))).or_default() += 1,
         };
         let wanted = match expected {
             Expectation::Outcome(outcome) => outcome,
@@ -235,6 +235,18 @@ impl std::fmt::Display for Score {
         }
         f.write_str(&text)
     }
+}
+
+/// A reason without its figures, so that reasons of one kind are counted as one.
+fn shape(why: &str) -> String {
+    let mut shape = String::new();
+    for c in why.chars() {
+        let c = if c.is_ascii_digit() { '#' } else { c };
+        if c != '#' || !shape.ends_with('#') {
+            shape.push(c);
+        }
+    }
+    shape
 }
 
 /// Boots every kernel so often, so many guests at a time; gives the scores, and the host's load meanwhile.
