@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use super::error::{BuildError, Step};
 use super::kept::{self, Built, Cost, Key};
-use super::source::Source;
+use super::source::{self, Source};
 use super::tools::Toolchain;
 use super::tree::Tree;
 use super::{Build, Event, config, make, make_folder};
@@ -147,7 +147,8 @@ impl Job<'_> {
         if ran.status.success() {
             return Ok(ran.lines);
         }
-        if ran.disk_full {
+        // Not every program says why it could not write; a shell says "I/O error".
+        if ran.disk_full || source::free_mib(self.with.store)? == 0 {
             return Err(BuildError::DiskFull { step, path: self.tree.obj(), needs_mib: None });
         }
         Err(BuildError::Make {
