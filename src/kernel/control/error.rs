@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
 
 use crate::kernel::error::{Blame, ObtainError};
 
@@ -114,7 +115,7 @@ pub enum BuildError {
         log: PathBuf,
     },
     /// make failed.
-    #[error("{control} ({line}): {step} failed: {status}; the log is {}\n{}", log.display(), indented(.tail))]
+    #[error("{control} ({line}): {step} failed: make ended with {status}; the log is {}\n{}", log.display(), indented(.tail))]
     Make {
         /// What make was to do.
         step: Step,
@@ -122,10 +123,8 @@ pub enum BuildError {
         control: String,
         /// The line.
         line: String,
-        /// What make ended with; `None` where it was killed.
-        exit_code: Option<i32>,
         /// How make ended.
-        status: String,
+        status: ExitStatus,
         /// make's output.
         log: PathBuf,
         /// The log's last lines.

@@ -48,15 +48,13 @@ pub(super) fn build(
     })?;
     let mut building = tree.begin(with.store)?;
     let mut made = job.configure_and_make();
-    if let Err(BuildError::Make { exit_code: Some(_), .. }) = &made
-        && building.is_resumed()
-    {
+    if has_failed(&made) && building.is_resumed() {
         // This mends what our own kill has left. Where nobody was killed, a failure is the answer.
         job.say_again()?;
         building.start_again(with.store)?;
         made = job.configure_and_make();
     }
-    if let Err(BuildError::Make { exit_code: Some(_), .. }) = &made {
+    if has_failed(&made) {
         building.fail()?;
     }
     let output_lines = made?;
@@ -68,6 +66,11 @@ pub(super) fn build(
     let built = kept::keep(recipe, &Key::of(recipe, &source.id, toolchain), &tree.obj(), &cost, with.store)?;
     (with.tell)(Event::Built(Box::new(built.clone())));
     Ok(built)
+}
+
+/// Whether make ended by itself, having failed, and was not killed.
+fn has_failed(made: &Result<u64, BuildError>) -> bool {
+    matches!(made, Err(BuildError::Make { status, .. }) if status.code().is_some())
 }
 
 /// One control on its way.
@@ -155,8 +158,7 @@ impl Job<'_> {
             step,
             control: self.recipe.control.name.to_string(),
             line: self.recipe.line.name.clone(),
-            exit_code: ran.status.code(),
-            status: format!("make ended with {}", ran.status),
+            status: ran.status,
             log: self.log.to_owned(),
             tail: ran.tail,
         })
