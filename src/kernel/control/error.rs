@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
 
 use crate::kernel::error::{Blame, ObtainError};
 
@@ -123,7 +124,7 @@ pub enum BuildError {
         /// The line.
         line: String,
         /// How make ended.
-        status: std::process::ExitStatus,
+        status: ExitStatus,
         /// make's output.
         log: PathBuf,
         /// The log's last lines.
@@ -184,11 +185,6 @@ impl BuildError {
             Self::Cache { source, .. } => source.blame(),
             _ => Blame::Host,
         }
-    }
-
-    /// Whether make came to its end and failed, and was not killed.
-    pub(super) fn is_makes_own(&self) -> bool {
-        matches!(self, Self::Make { status, .. } if status.code().is_some())
     }
 
     /// Whether other controls can be built all the same.

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use super::error::{BuildError, Step};
 use super::kept::{self, Built, Cost, Key};
-use super::source::Source;
+use super::source::{self, Source};
 use super::tools::Toolchain;
 use super::tree::Tree;
 use super::{Build, Event, config, make, make_folder};
@@ -48,13 +48,13 @@ pub(super) fn build(
     })?;
     let mut building = tree.begin(with.store)?;
     let mut made = job.configure_and_make();
-    if made.as_ref().is_err_and(BuildError::is_makes_own) && building.is_resumed() {
+    if has_failed(&made) && building.is_resumed() {
         // This mends what our own kill has left. Where nobody was killed, a failure is the answer.
         job.say_again()?;
         building.start_again(with.store)?;
         made = job.configure_and_make();
     }
-    if made.as_ref().is_err_and(BuildError::is_makes_own) {
+    if has_failed(&made) {
         building.fail()?;
     }
     let output_lines = made?;
@@ -66,6 +66,11 @@ pub(super) fn build(
     let built = kept::keep(recipe, &Key::of(recipe, &source.id, toolchain), &tree.obj(), &cost, with.store)?;
     (with.tell)(Event::Built(Box::new(built.clone())));
     Ok(built)
+}
+
+/// Whether make ended by itself, having failed, and was not killed.
+fn has_failed(made: &Result<u64, BuildError>) -> bool {
+    matches!(made, Err(BuildError::Make { status, .. }) if status.code().is_some())
 }
 
 /// One control on its way.
@@ -145,7 +150,8 @@ impl Job<'_> {
         if ran.status.success() {
             return Ok(ran.lines);
         }
-        if ran.disk_full {
+        // Not every program says why it could not write; a shell says "I/O error".
+        if ran.disk_full || source::free_mib(self.with.store)? == 0 {
             return Err(BuildError::DiskFull { step, path: self.tree.obj(), needs_mib: None });
         }
         Err(BuildError::Make {
