@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Style as Colour};
 
-use super::table::{BAD, BROKEN, DIM, GOOD, LOUD, Style, is_mitigated};
+use super::table::{BAD, BROKEN, DIM, GOOD, LOUD, Style};
 use super::text::{fit, visible};
 use crate::results::MatrixDocument;
 use crate::run::Cell;
@@ -34,7 +34,7 @@ pub(super) fn word(cell: &Cell) -> String {
     };
     let conflict = if cell.conflict { "!" } else { "" };
     match (cell.outcome, cell.expected) {
-        (Outcome::Pass, true) if is_mitigated(cell) => format!("{base}{conflict} (mitigated)"),
+        (Outcome::Pass, true) if cell.mitigated => format!("{base}{conflict} (mitigated)"),
         (Outcome::Pass, true) | (Outcome::Skip, true) | (Outcome::Fail | Outcome::Error, false) => {
             format!("{base}{conflict}")
         }
@@ -47,7 +47,7 @@ pub(super) fn word(cell: &Cell) -> String {
 fn short_word(cell: &Cell) -> String {
     let word = if cell.expected { cell.outcome.as_str().to_owned() } else { cell.outcome.as_str().to_uppercase() };
     let conflict = if cell.conflict { "!" } else { "" };
-    format!("{word}{conflict}{}", if is_mitigated(cell) { "*" } else { "" })
+    format!("{word}{conflict}{}", if cell.mitigated { "*" } else { "" })
 }
 
 pub(super) fn colour(cell: &Cell) -> Colour {
@@ -168,7 +168,7 @@ pub(super) fn grid(text: &mut String, document: &MatrixDocument, style: Style) {
             let _ = writeln!(text, "{DIM}{head} {bug}{DIM:#}");
         }
         let _ = writeln!(text, "{DIM}capitals: unlike what was expected{DIM:#}");
-        if document.cells.iter().any(is_mitigated) {
+        if document.cells.iter().any(|cell| cell.mitigated) {
             let _ = writeln!(text, "{DIM}*: affected, and the profile keeps the bug from showing{DIM:#}");
         }
     }

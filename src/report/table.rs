@@ -57,11 +57,6 @@ pub fn table(document: &MatrixDocument, folder: Option<&Path>, style: Style) -> 
     text
 }
 
-/// Whether the kernel has the bug and the cell's profile keeps it from showing.
-pub(super) fn is_mitigated(cell: &Cell) -> bool {
-    cell.findings.iter().any(|finding| finding.mitigated)
-}
-
 /// Says before anything else that a control kernel was judged wrongly.
 fn distrust(text: &mut String, document: &MatrixDocument, style: Style) {
     if document.cannot_be_trusted.is_empty() {

@@ -24,6 +24,9 @@ pub struct Cell {
     pub verdict: Verdict,
     /// The kernel's state, where the findings leave exactly one. None where the verdict is the profile's doing.
     pub state: Option<State>,
+    /// Whether the kernel has the bug, and the profile kept it from showing: the verdict is not the kernel's then.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub mitigated: bool,
     /// What the matrix expects of the kernel, under its own settings.
     pub expect: Expectation,
     /// Whether the profile is said to keep the bug from showing: then a kernel that is expected to be affected is
@@ -109,6 +112,7 @@ impl Question {
             outcome,
             verdict: conclusion.verdict,
             state: conclusion.state(),
+            mitigated: conclusion.mitigated,
             expect: self.expect,
             mitigates: self.mitigates,
             expected: allowed || self.is_expected(outcome, conclusion),
