@@ -239,7 +239,8 @@ mod tests {
         for kernel in controls {
             assert!(kernel.tags.contains("control") && !kernel.optional, "{}", kernel.name);
             let Source::Control { control, line } = &kernel.source else { continue };
-            assert!(kernel.tags.contains(line) && kernel.name.as_str() == format!("control-{line}-{control}"));
+            assert!(kernel.tags.contains(&format!("control-{line}")), "{}", kernel.name);
+            assert_eq!(kernel.name.as_str(), format!("control-{line}-{control}"));
         }
     }
 
