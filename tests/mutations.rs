@@ -5,19 +5,16 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::path::PathBuf;
 
-use backproof::guest;
-use backproof::kernel::{Kernel, Module, Obtain, Store, obtain};
-use backproof::matrix::{Bugs, MachineType, Source};
+use backproof::kernel::Kernel;
+use backproof::matrix::Bugs;
 use backproof::recipe::Recipes;
-use backproof::shim::Shim;
-use backproof::vm::{Accel, Boot, Deadlines, GuestSpec, HostLoad, Qemu, boot};
+use backproof::vm::Boot;
 use backproof::words::Expectation;
-use backproof_repro::protocol::{Conclusion, Job, Message, Mutation, Plan, VERSION};
+use backproof_repro::protocol::{Conclusion, Job, Message, Mutation};
 
 mod common;
-use common::Lab;
+use common::guests;
 
 const STALL: &str = "tcp-fragment-stall";
 const COOKIE: &str = "syn-cookie-data-loss";
@@ -36,36 +33,21 @@ const BITES: [(&str, Mutation); 6] = [
 /// A kernel and what is true of it.
 struct Subject {
     name: String,
-    image: PathBuf,
-    modules: Vec<Module>,
+    kernel: Kernel,
     truth: BTreeMap<String, Conclusion>,
     stock: bool,
 }
 
-fn shim() -> Shim {
-    Shim::at(env!("CARGO_BIN_EXE_backproof").into())
-}
-
-fn obtained(source: &Source) -> Kernel {
-    let store = Store::open(None).expect("the cache");
-    let with = Obtain { store: &store, shim: &shim(), offline: false, refresh: false, tell: &|_| {} };
-    obtain(source, &with).unwrap_or_else(|error| panic!("{source}: {error}"))
-}
-
 fn debian_12() -> Subject {
-    let source = Source::Apt { package: "linux-image-cloud-amd64".to_owned(), suite: Some("bookworm".to_owned()) };
-    let kernel = obtained(&source);
-    let modules = kernel.modules_for(&["tun"]).expect("its modules");
+    let kernel = guests::debian_12();
     let truth = [(STALL, Conclusion::NotAffected), (COOKIE, Conclusion::Affected), (WINDOW, Conclusion::NotAffected)];
     let truth = truth.map(|(bug, truth)| (bug.to_owned(), truth)).into();
-    Subject { name: "debian-12".to_owned(), image: kernel.image, modules, truth, stock: true }
+    Subject { name: "debian-12".to_owned(), kernel, truth, stock: true }
 }
 
 /// A control of a line, which is built first where it is not there yet.
 fn control(line: &str, name: &str) -> Subject {
-    Lab::new().run(&["controls", "build", name, "--line", line]).ends_with(0);
-    let source = Source::Control { control: name.parse().expect("a name"), line: line.to_owned() };
-    let kernel = obtained(&source);
+    let kernel = guests::control(line, name);
     let recipes = Recipes::built_in();
     let expected = recipes.expected(recipes.control(name).expect("a control")).into_iter();
     let truth = expected.map(|(bug, expected)| {
@@ -77,7 +59,7 @@ fn control(line: &str, name: &str) -> Subject {
         (bug.to_string(), truth)
     });
     let (name, stock) = (format!("{name} {line}"), name == "stock");
-    Subject { name, image: kernel.image, modules: Vec::new(), truth: truth.collect(), stock }
+    Subject { name, kernel, truth: truth.collect(), stock }
 }
 
 /// Every bug under every fault and under none, in one boot.
@@ -92,20 +74,7 @@ async fn judge(subject: &Subject) -> Boot {
             jobs.push(Job { id, mutation, ..Job::new(bug.id.as_str(), deadline * 2) });
         }
     }
-    let modules = subject.modules.iter().map(|module| guest::module_file(&module.name)).collect();
-    let plan = Plan { version: VERSION, modules, jobs: jobs.clone() };
-    let spec = GuestSpec {
-        image: subject.image.clone(),
-        initramfs: guest::initramfs(&plan, &subject.modules).expect("an initramfs"),
-        jobs,
-        cmdline_extra: None,
-        machine: MachineType::Q35,
-        memory_mib: 256,
-        cpus: 1,
-        accel: Accel::Tcg,
-    };
-    let qemu = Qemu::find(None).expect("QEMU");
-    boot(&qemu, &shim(), &spec, &Deadlines::new(spec.accel, HostLoad::now()), &mut |_| {}).await
+    guests::boot_jobs(&subject.kernel, jobs).await
 }
 
 fn id(bug: &str, mutation: Option<Mutation>) -> String {

@@ -3,15 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use backproof::guest;
-use backproof::kernel::{Kernel, Obtain, Store, obtain};
-use backproof::matrix::{MachineType, Source};
-use backproof::shim::Shim;
-use backproof::vm::{Accel, Boot, Deadlines, GuestSpec, HostLoad, Qemu, boot};
-use backproof_repro::protocol::{Check, Conclusion, Job, Message, Plan, Report, Role, Segment, Shown, VERSION};
+use backproof::kernel::Kernel;
+use backproof::vm::Boot;
+use backproof_repro::protocol::{Check, Conclusion, Job, Message, Report, Role, Segment, Shown};
 
 mod common;
-use common::Lab;
+use common::guests;
 
 const STALL: &str = "tcp-fragment-stall";
 const COOKIE: &str = "syn-cookie-data-loss";
@@ -21,28 +18,6 @@ const TRANSFERS: [&str; 3] = ["write", "sendfile", "write sndbuf=15000"];
 
 /// The bursts of the natural road.
 const BURSTS: [&str; 2] = ["tcpstore somaxconn=128", "tcpstore somaxconn=16"];
-
-fn shim() -> Shim {
-    Shim::at(env!("CARGO_BIN_EXE_backproof").into())
-}
-
-fn obtained(source: &Source) -> Kernel {
-    let (store, shim) = (Store::open(None).expect("the cache"), shim());
-    let with = Obtain { store: &store, shim: &shim, offline: false, refresh: false, tell: &|_| {} };
-    obtain(source, &with).unwrap_or_else(|error| panic!("{source}: {error}"))
-}
-
-/// Debian 12's kernel: good, but for the bug that all have.
-fn debian_12() -> Kernel {
-    let source = Source::Apt { package: "linux-image-cloud-amd64".to_owned(), suite: Some("bookworm".to_owned()) };
-    obtained(&source)
-}
-
-/// A control kernel, which is built first where it is not there yet.
-fn control(name: &str) -> Kernel {
-    Lab::new().run(&["controls", "build", name, "--line", "6.1"]).ends_with(0);
-    obtained(&Source::Control { control: name.parse().expect("a name"), line: "6.1".to_owned() })
-}
 
 fn natural(bug: &str) -> Job {
     Job { natural: true, ..Job::new(bug, 60_000) }
@@ -54,21 +29,7 @@ fn under(profile: &str, bug: &str, sysctls: &[(&str, &str)]) -> Job {
 }
 
 async fn run(kernel: &Kernel, jobs: Vec<Job>) -> Boot {
-    let modules = kernel.modules_for(&["tun"]).expect("modules");
-    let files = modules.iter().map(|module| guest::module_file(&module.name)).collect();
-    let plan = Plan { version: VERSION, modules: files, jobs: jobs.clone() };
-    let spec = GuestSpec {
-        image: kernel.image.clone(),
-        initramfs: guest::initramfs(&plan, &modules).expect("an initramfs"),
-        jobs,
-        cmdline_extra: None,
-        machine: MachineType::Q35,
-        memory_mib: 256,
-        cpus: 1,
-        accel: Accel::Tcg,
-    };
-    let qemu = Qemu::find(None).expect("QEMU");
-    let boot = boot(&qemu, &shim(), &spec, &Deadlines::new(Accel::Tcg, HostLoad::now()), &mut |_| {}).await;
+    let boot = guests::boot_jobs(kernel, jobs).await;
     assert!(boot.end.is_ok(), "{:?}", boot.end);
     boot
 }
@@ -106,7 +67,7 @@ async fn on_a_good_kernel_transfers_finish_and_clients_lose_data_unless_the_prof
         under("syn-cookies-always", COOKIE, &[("net.ipv4.tcp_syncookies", "2")]),
         under("large-send-buffers", STALL, &[("net.ipv4.tcp_wmem", "4096 1048576 4194304")]),
     ];
-    let boot = run(&debian_12(), jobs).await;
+    let boot = run(&guests::debian_12(), jobs).await;
 
     let stall = report(&boot, STALL);
     assert_eq!(stall.conclusion, Conclusion::NotAffected, "{stall:#?}");
@@ -154,7 +115,7 @@ async fn on_a_broken_kernel_transfers_go_silent_and_only_the_systems_own_buffer_
         natural(COOKIE),
         under("large-send-buffers", STALL, &[("net.ipv4.tcp_wmem", "4096 1048576 4194304")]),
     ];
-    let kernel = control("stall-break");
+    let kernel = guests::control("6.1", "stall-break");
     let boot = run(&kernel, jobs).await;
     let stall = report(&boot, STALL);
     assert_eq!(stall.conclusion, Conclusion::Affected, "{stall:#?}");
@@ -180,7 +141,7 @@ async fn on_a_broken_kernel_transfers_go_silent_and_only_the_systems_own_buffer_
 #[tokio::test]
 async fn a_kernel_with_strict_cookies_loses_nobodys_data_and_needs_no_profile() {
     let jobs = vec![natural(COOKIE), under("syn-cookies-off", COOKIE, &[("net.ipv4.tcp_syncookies", "0")])];
-    let kernel = control("syn-cookie-strict");
+    let kernel = guests::control("6.1", "syn-cookie-strict");
     let boot = run(&kernel, jobs).await;
     let cookie = report(&boot, COOKIE);
     assert_eq!(cookie.conclusion, Conclusion::NotAffected, "{cookie:#?}");
