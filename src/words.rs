@@ -176,6 +176,92 @@ impl fmt::Display for State {
     }
 }
 
+/// What a step of a bug's chain does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// It brings the bug in.
+    Break,
+    /// It repairs a part; the kernel is still affected.
+    HalfFix,
+    /// It repairs the bug.
+    Fix,
+    /// It mends a defect of the fix's backports.
+    FixOfFix,
+}
+
+impl Role {
+    /// All roles, in the order of the chain.
+    pub const ALL: [Self; 4] = [Self::Break, Self::HalfFix, Self::Fix, Self::FixOfFix];
+
+    /// Its name in files.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Break => "break",
+            Self::HalfFix => "half-fix",
+            Self::Fix => "fix",
+            Self::FixOfFix => "fix-of-fix",
+        }
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// A text that names no commit.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no commit: expected 12 to 40 lower-case hexadecimal digits")]
+pub struct BadCommit(pub String);
+
+/// A commit's SHA-1, or at least its first 12 digits, in lower case. Twelve is what the kernel's own `Fixes:` lines have
+/// (Documentation/process/submitting-patches.rst).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct CommitId(String);
+
+impl CommitId {
+    /// Its digits.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for CommitId {
+    type Err = BadCommit;
+
+    fn from_str(text: &str) -> Result<Self, BadCommit> {
+        let digits = text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+        if digits && (12..=40).contains(&text.len()) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(BadCommit(text.to_owned()))
+        }
+    }
+}
+
+impl TryFrom<String> for CommitId {
+    type Error = BadCommit;
+
+    fn try_from(text: String) -> Result<Self, BadCommit> {
+        text.parse()
+    }
+}
+
+impl From<CommitId> for String {
+    fn from(id: CommitId) -> Self {
+        id.0
+    }
+}
+
+impl fmt::Display for CommitId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
 /// How a cell ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -29,7 +29,9 @@ mod tree;
 #[cfg(test)]
 mod mistakes;
 
-pub use dossier::{Bug, Bugs, Mitigation, Needs};
+pub use dossier::{
+    Backport, Bug, Bugs, Case, DistributionLine, Mitigation, Needs, Releases, Signature, StableLine, Step,
+};
 pub use problems::{KEPT, Problem, Problems};
 pub use profile::{BadProfiles, Profile};
 pub use select::Unselectable;

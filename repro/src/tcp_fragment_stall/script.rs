@@ -16,7 +16,7 @@ use crate::wire::{AT_ONCE, Wire, WireError};
 /// Connections that a recipe may spend on its set-up. On a loaded host the kernel's timer can fire before the peer
 /// has said its part; the kernel then sends again and splits what the recipe wants lost whole. Such a connection is
 /// given up before anything is judged, and the next is tried.
-const CONNECTIONS: u8 = 5;
+const CONNECTIONS: u8 = 12;
 
 /// A timeout above which a connection is given up too, but for the last one: the kernel measured the host's load in
 /// the handshake, and three such timeouts, each twice the one before, would take longer than a job may.

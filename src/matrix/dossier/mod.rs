@@ -5,14 +5,22 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer};
 
+mod chain;
+mod releases;
+mod signature;
+
+pub use chain::{Backport, Step};
+pub use releases::{DistributionLine, Releases, StableLine};
+pub use signature::{Case, Signature};
+
 use super::fields;
 use crate::words::{BugId, ProfileName};
 
 /// The built-in dossiers: the name of the file, and its text.
 const BUILT_IN: [(&str, &str); 3] = [
-    ("tcp-fragment-stall", include_str!("../../repro/bugs/tcp-fragment-stall.yaml")),
-    ("syn-cookie-data-loss", include_str!("../../repro/bugs/syn-cookie-data-loss.yaml")),
-    ("zero-window-user-timeout", include_str!("../../repro/bugs/zero-window-user-timeout.yaml")),
+    ("tcp-fragment-stall", include_str!("../../../repro/bugs/tcp-fragment-stall.yaml")),
+    ("syn-cookie-data-loss", include_str!("../../../repro/bugs/syn-cookie-data-loss.yaml")),
+    ("zero-window-user-timeout", include_str!("../../../repro/bugs/zero-window-user-timeout.yaml")),
 ];
 
 /// What is known of one bug.
@@ -25,6 +33,18 @@ pub struct Bug {
     pub title: String,
     /// What goes wrong, when and why, in a paragraph.
     pub summary: String,
+    /// The commits that brought it in and took it out, in the order of the chain.
+    #[serde(default)]
+    pub chain: Vec<Step>,
+    /// Which releases have which of them.
+    #[serde(default)]
+    pub releases: Option<Releases>,
+    /// What the source looks like.
+    #[serde(default)]
+    pub source: Vec<Signature>,
+    /// What the machine code looks like, on x86-64.
+    #[serde(default)]
+    pub binary: Vec<Signature>,
     /// What its reproducer needs of a kernel.
     pub needs: Needs,
     /// How long its reproducer may take inside the guest, before scaling for the accelerator and the host's load.
