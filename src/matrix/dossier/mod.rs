@@ -36,6 +36,9 @@ pub struct Bug {
     /// The commits that brought it in and took it out, in the order of the chain.
     #[serde(default)]
     pub chain: Vec<Step>,
+    /// What a kernel is open to that never had the break, in half a sentence that goes on from "it never had the break:".
+    #[serde(default, rename = "without-break")]
+    pub without_break: Option<String>,
     /// Which releases have which of them.
     #[serde(default)]
     pub releases: Option<Releases>,
