@@ -21,6 +21,8 @@ pub mod evidence;
 
 pub mod verdict;
 
+pub mod answer;
+
 pub mod run;
 
 pub mod results;

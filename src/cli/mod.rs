@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::words::{BugId, KernelName, ProfileName};
 
+mod affected;
 mod controls;
 mod doctor;
 mod host;
@@ -36,6 +37,8 @@ Set BACKPROOF_LOG=debug to see what it does.";
 enum Command {
     /// Boot the kernels of a matrix and judge each for each bug
     Run(Run),
+    /// Tell whether a kernel is affected: a release, a package, an image, a source tree, a commit
+    Affected(Affected),
     /// Boot one kernel of a finished run again, exactly as it was booted then
     Replay(Replay),
     /// Show a finished run
@@ -119,6 +122,19 @@ struct Run {
     format: Format,
     #[command(flatten)]
     host: Host,
+}
+
+#[derive(Args, Debug)]
+struct Affected {
+    /// Releases (`uname -r`), package versions, package files, images, source trees or tarballs; `-` is stdin, one a line
+    #[arg(value_name = "WHAT")]
+    what: Vec<String>,
+    /// Only this bug (may be repeated)
+    #[arg(long, value_name = "BUG")]
+    bug: Vec<BugId>,
+    /// How to print the answers
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    format: Format,
 }
 
 #[derive(Args, Debug)]
@@ -241,6 +257,7 @@ pub fn main() -> ExitCode {
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
     let done = match cli.command {
         Command::Run(args) => run::run(&args),
+        Command::Affected(args) => affected::affected(&args),
         Command::Replay(args) => replay::replay(&args),
         Command::Report(args) => report::report(&args),
         Command::Controls(Controls::List(args)) => controls::list(&args),

@@ -54,7 +54,7 @@ pub(super) fn replay(args: &Replay) -> Result<u8, Stop> {
     let runtime = host::runtime()?;
     let Some(end) = runtime.block_on(boot(args, number, &lab, recording.clone()))? else { return Ok(130) };
     // Each with the sysctls that its job ran under.
-    let again = |cell: &Cell| Some(run::judge_again(&cell.question(), &job_of(cell)?.sysctls, &end));
+    let again = |cell: &Cell| Some(run::judge_again(cell, &job_of(cell)?.sysctls, &end));
     let cells: Vec<Cell> = then.iter().filter_map(again).collect();
     let code = Tally::of(&cells).exit_code();
     let document = Document { schema_version: SCHEMA_VERSION, run, cells, then };

@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::words::State;
 
+pub mod exhibits;
 pub mod runtime;
+pub mod version;
 
 /// An independent source of evidence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -149,4 +151,17 @@ pub struct Finding {
     /// Files in the run's folder that show it, relative to that folder.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub artefacts: Vec<String>,
+}
+
+impl Finding {
+    /// What a witness says that sees nothing: every state remains, and why that is so.
+    pub fn unknown(witness: Witness, why: impl Into<String>) -> Self {
+        let (states, strength) = (StateSet::all(), Strength::Weak);
+        Self { witness, states, strength, why: why.into(), mitigated: false, artefacts: Vec::new() }
+    }
+
+    /// Whether it leaves every state possible.
+    pub fn is_unknown(&self) -> bool {
+        self.states == StateSet::all()
+    }
 }

@@ -3,12 +3,14 @@
 //! The table and the JSON document show what a run came to; [`Live`] shows it while it goes on, and [`Building`] does so
 //! for control kernels.
 
+mod answers;
 mod building;
 mod grid;
 mod live;
 mod table;
 mod text;
 
+pub use answers::answers;
 pub use building::Building;
 pub use live::Live;
 pub use table::{Style, table};

@@ -8,8 +8,10 @@ use backproof_repro::protocol::Role;
 
 use super::grid::{colour, grid, word};
 use super::text::{fit, visible, wrap};
+use crate::evidence::{Finding, Witness};
 use crate::results::MatrixDocument;
 use crate::run::{Cell, ControlFault, Tally};
+use crate::verdict::Ledger;
 use crate::words::Outcome;
 
 /// How the table is to look.
@@ -80,7 +82,8 @@ fn indented(text: &mut String, what: &str, style: Style) {
 /// Conflicts come first.
 fn told(document: &MatrixDocument) -> Vec<&Cell> {
     let shown = |cell: &Cell| document.run.natural && natural(cell).next().is_some();
-    let is_told = |c: &&Cell| c.outcome != Outcome::Pass || !c.expected || c.conflict || shown(c);
+    let is_told =
+        |c: &&Cell| c.outcome != Outcome::Pass || !c.expected || c.conflict || shown(c) || !against(c).is_empty();
     let mut cells: Vec<&Cell> = document.cells.iter().filter(is_told).collect();
     // A stable sort: within a group the matrix's order stays.
     cells.sort_by_key(|c| (!c.conflict, c.expected));
@@ -93,12 +96,39 @@ fn natural(cell: &Cell) -> impl Iterator<Item = String> {
     checks.map(|check| format!("natural {}: {}", check.name, check.why))
 }
 
+/// The findings that speak against what was concluded, in a conflict or as a hint that was not heard.
+fn against(cell: &Cell) -> Vec<&Finding> {
+    let ledger = Ledger { findings: cell.findings.clone() };
+    let states = ledger.conclude().states;
+    let judged = matches!(cell.outcome, Outcome::Pass | Outcome::Fail) || cell.conflict;
+    cell.findings.iter().filter(|f| judged && f.states.and(states).is_empty()).collect()
+}
+
+/// The findings that are told word for word: what was seen to happen, and what speaks against the conclusion; in a
+/// conflict all.
+fn spoken(cell: &Cell) -> impl Iterator<Item = &Finding> {
+    let against = against(cell);
+    cell.findings.iter().filter(move |f| cell.conflict || f.witness == Witness::Runtime || against.contains(f))
+}
+
+/// The witnesses that say the same as the conclusion, and are named only.
+fn agreeing(cell: &Cell) -> String {
+    let spoken: Vec<&Finding> = spoken(cell).collect();
+    let others = cell.findings.iter().filter(|f| !f.is_unknown() && !spoken.contains(f));
+    others.map(|f| f.witness.as_str()).collect::<Vec<_>>().join(", ")
+}
+
 /// Cells that ended alike and for the same reasons, to be told once: a bug that nobody has repaired would fill a
 /// nightly's screen otherwise.
 fn alike(cells: Vec<&Cell>) -> Vec<Vec<&Cell>> {
     let same = |a: &Cell, b: &Cell| {
-        let whys = |c: &Cell| c.findings.iter().map(|f| f.why.clone()).collect::<Vec<_>>();
-        a.bug == b.bug && word(a) == word(b) && a.reason == b.reason && whys(a) == whys(b) && natural(a).eq(natural(b))
+        let whys = |c: &Cell| spoken(c).map(|f| f.why.clone()).collect::<Vec<_>>();
+        a.bug == b.bug
+            && word(a) == word(b)
+            && a.reason == b.reason
+            && whys(a) == whys(b)
+            && agreeing(a) == agreeing(b)
+            && natural(a).eq(natural(b))
     };
     let mut groups: Vec<Vec<&Cell>> = Vec::new();
     for cell in cells {
@@ -133,8 +163,12 @@ fn reasons(text: &mut String, cells: &[&Cell], style: Style) {
             let _ = writeln!(text, "{label}{part}");
         }
     };
-    for finding in &cell.findings {
+    for finding in spoken(cell) {
         line(finding.witness.as_str(), &finding.why);
+    }
+    let agreeing = agreeing(cell);
+    if !agreeing.is_empty() && matches!(cell.outcome, Outcome::Pass | Outcome::Fail) {
+        line("agree", &agreeing);
     }
     if let Some(reason) = &cell.reason {
         // A failure's excerpt of the console keeps its lines.

@@ -92,8 +92,17 @@ pub enum Settled {
 impl Question {
     /// The cell of this question, settled so.
     pub fn cell(&self, release: Option<String>, settled: Settled) -> Cell {
-        let ledger = if let Settled::Findings(ledger) = &settled { ledger.clone() } else { Ledger::default() };
-        let conclusion = ledger.conclude();
+        self.cell_beside(release, settled, &[])
+    }
+
+    /// The cell of this question, settled so beside what the witnesses said that need no boot. Where the harness broke or
+    /// the question does not apply they are kept, and decide nothing.
+    pub fn cell_beside(&self, release: Option<String>, settled: Settled, others: &[Finding]) -> Cell {
+        let ran = if let Settled::Findings(ledger) = &settled { &ledger.findings[..] } else { &[] };
+        let findings = others.iter().chain(ran).cloned().collect();
+        let ledger = Ledger { findings };
+        let spoke = matches!(settled, Settled::Findings(_));
+        let conclusion = if spoke { ledger.conclude() } else { Ledger::default().conclude() };
         let (outcome, reason) = match &settled {
             Settled::Error(reason) => (Outcome::Error, Some(reason.clone())),
             Settled::Skip { reason, .. } => (Outcome::Skip, Some(reason.clone())),

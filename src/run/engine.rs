@@ -1,6 +1,6 @@
 //! The workers: each takes a kernel from the matrix, obtains it, boots it, and settles its cells.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use tokio::sync::Semaphore;
@@ -11,6 +11,8 @@ use super::boots::{Bench, Booted, Seen, Trial, boot_all, milliseconds};
 use super::cell::{Question, Settled};
 use super::event::{Event, KernelRecord};
 use super::settle::{Applies, Settlement, applies, by_boot, modules};
+use crate::evidence::Finding;
+use crate::evidence::exhibits::Exhibits;
 use crate::kernel::{self, Kernel, Obtain, ObtainError, Store};
 use crate::matrix::{Bug, Bugs, KernelEntry, Matrix, Profile};
 use crate::shim::Shim;
@@ -102,7 +104,7 @@ pub async fn run(asked: Asked, lab: Arc<Lab>, events: UnboundedSender<Event>) {
 /// Settles all cells of one kernel.
 async fn judge(entry: &KernelEntry, asked: &Asked, lab: &Arc<Lab>, events: &UnboundedSender<Event>) {
     let _ = events.send(Event::Obtaining { kernel: entry.name.clone(), progress: None });
-    let tell = Tell { questions: asked.questions(entry).collect(), events };
+    let mut tell = Tell { questions: asked.questions(entry).collect(), witnesses: BTreeMap::new(), events };
     let kernel = match obtain(entry, lab, events).await {
         Ok(kernel) => kernel,
         Err(settled) => return tell.all(&settled),
@@ -115,6 +117,8 @@ async fn judge(entry: &KernelEntry, asked: &Asked, lab: &Arc<Lab>, events: &Unbo
         provenance: kernel.provenance.clone(),
         boots: Vec::new(),
     }));
+
+    tell.witnesses = look(entry, &kernel, asked, &tell.questions).await;
 
     let mut to_boot: Vec<&Bug> = Vec::new();
     let asks_for = |bug: &BugId| tell.questions.iter().any(|question| question.job.bug == *bug);
@@ -165,6 +169,24 @@ async fn obtain(entry: &KernelEntry, lab: &Arc<Lab>, events: &UnboundedSender<Ev
     }
 }
 
+/// What the witnesses say that need no boot, in a thread: reading images and sources is work for a processor.
+async fn look(
+    entry: &KernelEntry,
+    kernel: &Kernel,
+    asked: &Asked,
+    questions: &[Question],
+) -> BTreeMap<BugId, Vec<Finding>> {
+    let ids: BTreeSet<&BugId> = questions.iter().map(|question| &question.job.bug).collect();
+    let bugs: Vec<Bug> = ids.into_iter().filter_map(|id| asked.bugs.get(id)).cloned().collect();
+    let (kernel, source) = (kernel.clone(), entry.source.clone());
+    let looked = tokio::task::spawn_blocking(move || {
+        let exhibits = Exhibits::of_kernel(&kernel, &source);
+        bugs.into_iter().map(|bug| (bug.id.clone(), exhibits.findings(&bug))).collect()
+    });
+    // A witness that panics is a mistake in this program, whose message is on stderr: the others speak all the same.
+    looked.await.unwrap_or_default()
+}
+
 fn unobtainable(error: ObtainError, optional: bool) -> Settled {
     let gone = error.is_gone();
     let reason = format!("{:#}", anyhow::Error::new(error));
@@ -174,6 +196,8 @@ fn unobtainable(error: ObtainError, optional: bool) -> Settled {
 /// Tells the cells of one kernel.
 struct Tell<'a> {
     questions: Vec<Question>,
+    /// What was said of each bug without a boot.
+    witnesses: BTreeMap<BugId, Vec<Finding>>,
     events: &'a UnboundedSender<Event>,
 }
 
@@ -198,7 +222,8 @@ impl Tell<'_> {
         settled: Settled,
         boot: Option<(&Booted, &Settlement)>,
     ) {
-        let mut cell = question.cell(release, settled);
+        let others = self.witnesses.get(&question.job.bug).map_or(&[][..], Vec::as_slice);
+        let mut cell = question.cell_beside(release, settled, others);
         let mut seen = Seen::default();
         if let Some((booted, settlement)) = boot {
             cell.seconds = milliseconds(booted.seconds);

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use backproof_repro::protocol::Report;
 
 use super::boots::{BootEnd, Seen, milliseconds};
-use super::cell::{Cell, Question, Settled};
+use super::cell::{Cell, Settled};
 use crate::evidence::runtime::{Testimony, weigh};
+use crate::evidence::{Finding, Witness};
 use crate::kernel::{Kernel, Module, ModulesError};
 use crate::matrix::Bug;
 use crate::verdict::Ledger;
@@ -96,10 +97,12 @@ pub fn by_boot(job: &JobId, sysctls: &BTreeMap<String, String>, end: &BootEnd) -
     Settlement { settled, report, seen }
 }
 
-/// The cell of a question whose reproducer ran in this boot alone, under these sysctls.
-pub fn judge_again(question: &Question, sysctls: &BTreeMap<String, String>, end: &BootEnd) -> Cell {
-    let settlement = by_boot(&question.job, sysctls, end);
-    let mut cell = question.cell(end.release.clone(), settlement.settled);
+/// A cell whose reproducer ran again, in this boot alone and under these sysctls. What the witnesses said that need no
+/// boot stands as it was.
+pub fn judge_again(then: &Cell, sysctls: &BTreeMap<String, String>, end: &BootEnd) -> Cell {
+    let settlement = by_boot(&then.job(), sysctls, end);
+    let others: Vec<Finding> = then.findings.iter().filter(|f| f.witness != Witness::Runtime).cloned().collect();
+    let mut cell = then.question().cell_beside(end.release.clone(), settlement.settled, &others);
     cell.seconds = milliseconds(end.seconds);
     cell.checks = settlement.report.map(|report| report.checks).unwrap_or_default();
     cell

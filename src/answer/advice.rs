@@ -1,0 +1,74 @@
+//! What to do about a verdict.
+
+use serde::Serialize;
+
+use crate::matrix::Bug;
+use crate::verdict::{Conclusion, Verdict};
+use crate::words::{Role, State};
+
+/// One thing to do or to know.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Advice {
+    /// What kind of thing.
+    pub kind: AdviceKind,
+    /// It, in one sentence.
+    pub says: String,
+}
+
+/// What kind of thing an advice is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AdviceKind {
+    /// A release that is not affected.
+    Upgrade,
+    /// Settings that keep the bug from showing.
+    Mitigation,
+    /// What a kernel is open to that never had the break.
+    Exposure,
+    /// What a defective repair does.
+    Defect,
+    /// What would settle an unknown verdict, or a conflict.
+    Settle,
+}
+
+impl AdviceKind {
+    /// Its label in reports.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Upgrade => "upgrade",
+            Self::Mitigation => "mitigate",
+            Self::Exposure => "exposed",
+            Self::Defect => "defect",
+            Self::Settle => "settle",
+        }
+    }
+}
+
+/// What to do about this conclusion. `upgrade` is where to go from here, as far as releases are known; `settle` says what
+/// could be given to know more.
+pub(super) fn advice(bug: &Bug, conclusion: &Conclusion, upgrade: Vec<Advice>, settle: &str) -> Vec<Advice> {
+    let mut advice = Vec::new();
+    let mut add = |kind, says: String| advice.push(Advice { kind, says });
+    if conclusion.conflict {
+        add(AdviceKind::Settle, format!("strong witnesses contradict each other: {settle}"));
+    } else if conclusion.verdict == Verdict::Unknown {
+        add(AdviceKind::Settle, settle.to_owned());
+    }
+    let state = conclusion.state();
+    if let (Some(State::NeverHad), Some(open)) = (state, &bug.without_break) {
+        add(AdviceKind::Exposure, format!("it never had the break: {open}"));
+    }
+    if state == Some(State::FixedWithDefect) {
+        let mend = bug.chain.iter().find(|step| step.role == Role::FixOfFix);
+        add(AdviceKind::Defect, mend.map_or("its repair has a defect of its own", |step| &step.effect).to_owned());
+    }
+    if conclusion.verdict == Verdict::Affected {
+        for mitigation in bug.mitigations.iter().filter(|mitigation| mitigation.holds) {
+            let sysctls: Vec<String> =
+                mitigation.sysctls.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            add(AdviceKind::Mitigation, format!("{}: {}", sysctls.join(" "), mitigation.says));
+        }
+    }
+    let wants_upgrade = conclusion.verdict == Verdict::Affected || state == Some(State::FixedWithDefect);
+    upgrade.into_iter().filter(|_| wants_upgrade).chain(advice).collect()
+}
