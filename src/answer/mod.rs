@@ -2,12 +2,14 @@
 //! tree, a commit. Nothing is booted here; what only a boot can settle is said.
 
 mod advice;
+mod look;
 mod subject;
 
 use serde::Serialize;
 
 pub use advice::{Advice, AdviceKind};
-pub use subject::{Asked, Subject, Unclear};
+pub use look::{Asked, Looked};
+pub use subject::{Subject, Unclear};
 
 use crate::evidence::Finding;
 use crate::matrix::Bug;

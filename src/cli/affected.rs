@@ -1,13 +1,17 @@
 //! `backproof affected`: is this kernel affected?
 
+use std::collections::BTreeMap;
 use std::io::{BufRead as _, IsTerminal as _, Read as _};
 
 use anyhow::{Context as _, anyhow};
 
-use super::{Affected, Format, Stop, print, print_json};
-use crate::answer::{Answers, Asked};
-use crate::matrix::{Bug, Bugs};
+use super::{Affected, Format, Stop, host, print, print_json};
+use crate::answer::{Answers, Asked, Looked};
+use crate::evidence::{Finding, Witness};
+use crate::matrix::{Bug, Bugs, KernelEntry, Matrix};
 use crate::report::{self, Style};
+use crate::run::{self, Cell};
+use crate::words::{BugId, KernelName};
 
 /// The most subjects that are read from stdin, and the most bytes of all: a nightly's fleet, and no endless stream.
 const SUBJECTS: usize = 100_000;
@@ -17,13 +21,52 @@ const STDIN: u64 = 16 << 20;
 pub(super) fn affected(args: &Affected) -> Result<u8, Stop> {
     let bugs = Bugs::built_in();
     let asked = Asked { bugs: chosen(&bugs, args)? };
-    let subjects = subjects(args)?;
-    let answers = Answers::of(subjects.iter().map(|subject| asked.answer(subject)).collect());
+    let looked: Vec<Looked> = subjects(args)?.iter().map(|subject| asked.look(subject)).collect();
+    let mut booted = if args.boot { boot(&looked, &bugs, &asked, args)? } else { Vec::new() };
+    booted.resize_with(looked.len(), BTreeMap::new);
+    let answer = |(looked, booted): (Looked, BTreeMap<BugId, Finding>)| asked.answer(looked, &booted);
+    let answers = Answers::of(looked.into_iter().zip(booted).map(answer).collect());
     match args.format {
         Format::Json => print_json(&answers)?,
         Format::Table => print(&report::answers(&answers, Style::of_stdout()))?,
     }
     Ok(answers.exit_code)
+}
+
+/// Boots every subject that can be booted, and gives what that showed of each bug, subject by subject.
+fn boot(looked: &[Looked], bugs: &Bugs, asked: &Asked, args: &Affected) -> Result<Vec<BTreeMap<BugId, Finding>>, Stop> {
+    let ids: Vec<BugId> = asked.bugs.iter().map(|bug| bug.id.clone()).collect();
+    let name = |index: usize| format!("subject-{}", index + 1).parse::<KernelName>().map_err(Stop::no_verdict);
+    let mut kernels = Vec::new();
+    for (index, subject) in looked.iter().enumerate() {
+        if let Some(source) = &subject.bootable {
+            kernels.push(KernelEntry::plain(name(index)?, source.clone(), ids.clone()));
+        }
+    }
+    if kernels.is_empty() {
+        let hint = "a boot needs a package, an image or a built tree";
+        return Err(Stop::usage(anyhow!("--boot: none of what was named can be booted: {hint}")));
+    }
+    let matrix = Matrix::of_kernels(kernels, ids);
+    let profiles = matrix.choose_profiles(bugs, &[]).map_err(Stop::usage)?;
+    let asked = run::Asked { matrix, bugs: bugs.clone(), profiles, natural: false };
+    let lab = host::lab(&args.host, true, false, host::cpus())?;
+    let judged = super::run::in_folder(asked, lab, &args.host.results)?;
+    judged.written.map_err(Stop::no_verdict)?;
+    let mut booted = Vec::new();
+    for index in 0..looked.len() {
+        let name = name(index)?;
+        let cells = judged.document.cells.iter().filter(|cell| cell.kernel == name);
+        booted.push(cells.map(|cell| (cell.bug.clone(), shown(cell))).collect());
+    }
+    Ok(booted)
+}
+
+/// What the boot showed; why it showed nothing, where that is so.
+fn shown(cell: &Cell) -> Finding {
+    let ran = cell.findings.iter().find(|finding| finding.witness == Witness::Runtime);
+    let nothing = || Finding::unknown(Witness::Runtime, cell.reason.as_deref().unwrap_or("nothing was run"));
+    ran.cloned().unwrap_or_else(nothing)
 }
 
 fn chosen<'a>(bugs: &'a Bugs, args: &Affected) -> Result<Vec<&'a Bug>, Stop> {

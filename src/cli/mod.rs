@@ -132,9 +132,14 @@ struct Affected {
     /// Only this bug (may be repeated)
     #[arg(long, value_name = "BUG")]
     bug: Vec<BugId>,
+    /// Settle it by booting what can be booted: packages, images, built trees
+    #[arg(long)]
+    boot: bool,
     /// How to print the answers
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
+    #[command(flatten)]
+    host: Host,
 }
 
 #[derive(Args, Debug)]

@@ -1,6 +1,6 @@
 //! `backproof run`: judges a matrix.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use super::{Format, Run, Stop, host, print, print_json};
 use crate::matrix::{self, Bugs, LeftOut, Matrix};
 use crate::report::{Live, Style, table, visible};
-use crate::results::{Folder, FolderError, RunRecord};
+use crate::results::{Folder, FolderError, MatrixDocument, RunRecord};
 use crate::run::{self, Asked, Event, Lab};
 
 /// The default matrix, for where there is no kernels.yaml.
@@ -32,8 +32,31 @@ pub(super) fn run(args: &Run) -> Result<u8, Stop> {
         }
     }
     let jobs = args.jobs.map_or_else(host::cpus, usize::from);
-    let lab = Arc::new(host::lab(&args.host, args.offline, args.refresh, jobs)?);
-    let mut folder = Folder::create(&args.host.results, record(&asked, &lab, jobs)).map_err(Stop::no_verdict)?;
+    let lab = host::lab(&args.host, args.offline, args.refresh, jobs)?;
+    let Judged { document, folder, written } = in_folder(asked, lab, &args.host.results)?;
+    // What was judged is shown also where it could not be kept.
+    match args.format {
+        Format::Json => print_json(&document)?,
+        Format::Table => print(&table(&document, Some(&folder), Style::of_stdout()))?,
+    }
+    written.map_err(Stop::no_verdict)?;
+    Ok(document.exit_code)
+}
+
+/// A matrix that was judged.
+pub(super) struct Judged {
+    /// All that is known.
+    pub document: MatrixDocument,
+    /// The run's folder.
+    pub folder: PathBuf,
+    /// Whether it could be kept there.
+    pub written: Result<(), FolderError>,
+}
+
+/// Judges a matrix, shows how it goes on, and keeps it in a new folder of `results`.
+pub(super) fn in_folder(asked: Asked, lab: Lab, results: &Path) -> Result<Judged, Stop> {
+    let lab = Arc::new(lab);
+    let mut folder = Folder::create(results, record(&asked, &lab)).map_err(Stop::no_verdict)?;
     let path = folder.path().to_owned();
 
     let runtime = host::runtime()?;
@@ -42,15 +65,8 @@ pub(super) fn run(args: &Run) -> Result<u8, Stop> {
     runtime.shutdown_background();
 
     folder.close(lab.accelerator.summary(), matches!(judged, Ok(Ended::Interrupted)));
-    let written = judged.and_then(|_| folder.write_document());
-    // What was judged is shown also where it could not be kept.
-    let document = folder.document();
-    match args.format {
-        Format::Json => print_json(&document)?,
-        Format::Table => print(&table(&document, Some(&path), Style::of_stdout()))?,
-    }
-    written.map_err(Stop::no_verdict)?;
-    Ok(document.exit_code)
+    let written = judged.and_then(|_| folder.write_document()).map(drop);
+    Ok(Judged { document: folder.document(), folder: path, written })
 }
 
 fn matrix(file: Option<&Path>, bugs: &Bugs) -> Result<Matrix, Stop> {
@@ -98,7 +114,7 @@ async fn judge(asked: Asked, lab: Arc<Lab>, folder: &mut Folder) -> Result<Resul
     Ok(result)
 }
 
-fn record(asked: &Asked, lab: &Lab, jobs: usize) -> RunRecord {
+fn record(asked: &Asked, lab: &Lab) -> RunRecord {
     let now = jiff::Timestamp::try_from(SystemTime::now()).unwrap_or_default();
     let seconds = jiff::Timestamp::from_second(now.as_second()).unwrap_or(now);
     RunRecord {
@@ -112,7 +128,7 @@ fn record(asked: &Asked, lab: &Lab, jobs: usize) -> RunRecord {
         matrix: asked.matrix.path.display().to_string(),
         profiles: asked.profiles.clone(),
         natural: asked.natural,
-        jobs,
+        jobs: lab.jobs,
         host: host::record(),
         qemu: host::qemu_record(lab),
         accelerator: "none yet".to_owned(),

@@ -57,6 +57,14 @@ pub struct Matrix {
     pub kernels: Vec<KernelEntry>,
 }
 
+impl Matrix {
+    /// A matrix that no file holds.
+    pub fn of_kernels(kernels: Vec<KernelEntry>, bugs: Vec<BugId>) -> Self {
+        let path = PathBuf::from("(the command line)");
+        Self { path, bugs, opt_in: BTreeSet::new(), profiles: Vec::new(), kernels }
+    }
+}
+
 /// One kernel of the matrix.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KernelEntry {
@@ -81,6 +89,12 @@ pub struct KernelEntry {
 pub const CONTROL_TAG: &str = "control";
 
 impl KernelEntry {
+    /// A kernel of which nothing is asked for but these bugs, and a pass expected.
+    pub fn plain(name: KernelName, source: Source, bugs: Vec<BugId>) -> Self {
+        let (tags, expect, guest) = (BTreeSet::new(), BTreeMap::new(), GuestSettings::default());
+        Self { name, source, tags, optional: false, bugs, expect, guest }
+    }
+
     /// Whether it is a control kernel.
     pub fn is_control(&self) -> bool {
         self.tags.contains(CONTROL_TAG)

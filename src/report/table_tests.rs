@@ -87,6 +87,35 @@ fn every_cell_that_is_no_plain_pass_has_its_reason_and_the_guest_no_hold_of_the_
 }
 
 #[test]
+fn witnesses_that_agree_are_named_and_those_that_do_not_are_quoted() {
+    let says = |witness, strength, states: StateSet, why: &str| Finding {
+        states,
+        strength,
+        why: why.to_owned(),
+        ..Finding::unknown(witness, "")
+    };
+    let good = StateSet::not_affected();
+    let hint = says(Witness::Version, Strength::Weak, StateSet::affected(), "4.19.57 is affected");
+    let binary = says(Witness::Binary, Strength::Strong, good, "it adds 0x20480");
+    let blind = Finding::unknown(Witness::Source, "there is no source");
+    let passed = Settled::Findings(Ledger { findings: vec![says(Witness::Runtime, Strength::Strong, good, "it ran")] });
+    let beside = |expect: &str, settled: Settled, others: &[Finding]| {
+        let question = cell("a", "one", expect, settled.clone()).question();
+        plain(&document(vec![question.cell_beside(None, settled, others)], true), 100)
+    };
+    let unheard = beside("pass", passed.clone(), &[hint.clone(), binary.clone(), blind.clone()]);
+    assert!(unheard.contains("version: 4.19.57 is affected") && unheard.contains("agree: binary\n"), "{unheard}");
+    assert!(!unheard.contains("there is no source") && !unheard.contains("in conflict"), "{unheard}");
+    let plain_pass = beside("pass", passed, std::slice::from_ref(&binary));
+    assert!(!plain_pass.contains("binary"), "{plain_pass}");
+    let conflict = beside("fail", affected(), &[binary, blind]);
+    for part in ["FAIL!", "binary: it adds 0x20480", "runtime: rto:236", "conflict: strong witnesses", "1 in conflict"]
+    {
+        assert!(conflict.contains(part), "{part} is missing in\n{conflict}");
+    }
+}
+
+#[test]
 fn a_run_that_died_does_not_look_finished() {
     assert!(plain(&document(Vec::new(), false), 100).contains("the run did not finish"));
 }

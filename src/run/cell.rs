@@ -240,6 +240,46 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn other_witnesses_narrow_a_verdict_down_or_contradict_it_and_never_stand_in_for_a_broken_guest() {
+        use State::{Affected, Fixed, HalfFixed, NeverHad};
+        let static_finding = |witness, strength, states: &[State]| Finding {
+            witness,
+            states: states.iter().copied().collect(),
+            strength,
+            why: "read".to_owned(),
+            mitigated: false,
+            artefacts: Vec::new(),
+        };
+        let binary = |states| static_finding(Witness::Binary, Strength::Strong, states);
+        let version = |states| static_finding(Witness::Version, Strength::Weak, states);
+        // how the boot settled it, what another witness says; the outcome, the verdict, the state, whether a conflict,
+        // the exit code of a run of that cell alone
+        let table = [
+            ("pass", binary(&[Fixed]), Outcome::Pass, Verdict::NotAffected, Some(Fixed), false, 0),
+            ("pass", version(&[NeverHad]), Outcome::Pass, Verdict::NotAffected, Some(NeverHad), false, 0),
+            ("pass", version(&[Affected]), Outcome::Pass, Verdict::NotAffected, None, false, 0),
+            ("pass", binary(&[Affected, HalfFixed]), Outcome::Error, Verdict::Unknown, None, true, 1),
+            ("fail", binary(&[HalfFixed]), Outcome::Fail, Verdict::Affected, Some(HalfFixed), false, 1),
+            ("fail", binary(&[Fixed]), Outcome::Fail, Verdict::Affected, None, true, 1),
+            ("error", binary(&[Fixed]), Outcome::Error, Verdict::Unknown, None, false, 3),
+            ("skip", binary(&[Affected]), Outcome::Skip, Verdict::Unknown, None, false, 3),
+        ];
+        for (how, other, outcome, verdict, state, conflict, code) in table {
+            let case = format!("{how} beside {other:?}");
+            let cell = question("pass").cell_beside(None, settled(how), std::slice::from_ref(&other));
+            let got = (cell.outcome, cell.verdict, cell.state, cell.conflict);
+            assert_eq!(got, (outcome, verdict, state, conflict), "{case}");
+            assert_eq!(Tally::of([&cell]).exit_code(), code, "{case}");
+            assert_eq!(cell.findings.first(), Some(&other), "it is kept: {case}");
+        }
+        // A bug without a reproducer is judged by who speaks.
+        let nobody_ran = Settled::Findings(Ledger::default());
+        let cell = question("pass").cell_beside(None, nobody_ran.clone(), &[version(&[Affected])]);
+        assert_eq!((cell.outcome, cell.verdict), (Outcome::Fail, Verdict::Affected));
+        assert_eq!(question("pass").cell_beside(None, nobody_ran, &[]).outcome, Outcome::Error);
+    }
+
+    #[test]
     fn under_a_profile_an_affected_kernel_is_expected_to_pass_where_it_mitigates_and_to_fail_where_not() {
         // expectation of the kernel, whether the profile mitigates, how it was settled, the outcome, whether expected,
         // the exit code of a run of that cell alone
