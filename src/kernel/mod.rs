@@ -13,6 +13,7 @@ mod error;
 #[cfg(test)]
 mod fixtures;
 mod image;
+mod kind;
 mod local;
 mod modules;
 mod package;
@@ -28,6 +29,7 @@ pub use config::{KernelConfig, NotAConfig, Setting};
 pub use deb::DebError;
 pub use error::{Blame, ObtainError, Quoted};
 pub use image::{Image, NotAnImage, identify};
+pub use kind::{FileKind, file_kind};
 pub use modules::{Module, ModulesError};
 pub use store::Store;
 
