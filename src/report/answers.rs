@@ -6,7 +6,7 @@ use super::table::{BAD, BROKEN, DIM, GOOD, LOUD, Style};
 use super::text::{visible, wrap};
 use crate::answer::{Answer, Answers, BugAnswer};
 use crate::evidence::Strength;
-use crate::verdict::Verdict;
+use crate::verdict::{Verdict, contradiction};
 
 /// The answers as text, coloured with ANSI sequences (print it through `anstream`). Conflicts come first.
 pub fn answers(answers: &Answers, style: Style) -> String {
@@ -22,18 +22,12 @@ pub fn answers(answers: &Answers, style: Style) -> String {
 }
 
 fn conflicts(text: &mut String, answers: &Answers, style: Style) {
-    let in_conflict =
-        |answer: &Answer| answer.bugs.iter().filter(|bug| bug.conflict).map(|b| b.bug.to_string()).collect();
     for answer in &answers.subjects {
-        let bugs: Vec<String> = in_conflict(answer);
-        if !bugs.is_empty() {
-            let line = format!(
-                "CONFLICT: strong witnesses contradict each other on {} of {}",
-                bugs.join(", "),
-                visible(&answer.subject)
-            );
-            for part in wrap(&line, style.width) {
-                let _ = writeln!(text, "{BAD}{part}{BAD:#}");
+        for bug in answer.bugs.iter().filter(|bug| bug.conflict) {
+            let line = format!("{} {}: {}", answer.subject, bug.bug, contradiction(&bug.findings));
+            for (index, part) in wrap(&visible(&line), style.width.saturating_sub(10)).iter().enumerate() {
+                let label = if index == 0 { "CONFLICT" } else { "" };
+                let _ = writeln!(text, "{BAD}{label:8}{BAD:#}  {part}");
             }
         }
     }
@@ -52,6 +46,11 @@ fn subject(text: &mut String, answer: &Answer, style: Style) {
     );
     if let Some(problem) = &answer.problem {
         labelled(text, "problem", problem, style);
+    }
+    // Where nothing could be looked at, the bugs are unknown for that one reason.
+    if answer.problem.is_some() && answer.bugs.iter().all(|bug| bug.findings.is_empty()) {
+        let _ = writeln!(text, "    {BROKEN}unknown{BROKEN:#}\n");
+        return;
     }
     let width = answer.bugs.iter().map(|bug| bug.bug.as_str().len()).max().unwrap_or(0);
     for bug in &answer.bugs {

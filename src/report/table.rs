@@ -48,6 +48,7 @@ pub(super) const LOUD: Colour = Colour::new().bold();
 pub fn table(document: &MatrixDocument, folder: Option<&Path>, style: Style) -> String {
     let mut text = String::new();
     distrust(&mut text, document, style);
+    conflicts(&mut text, document, style);
     grid(&mut text, document, style);
     for alike in alike(told(document)) {
         reasons(&mut text, &alike, style);
@@ -69,6 +70,19 @@ fn distrust(text: &mut String, document: &MatrixDocument, style: Style) {
         indented(text, &visible(complaint), style);
     }
     text.push('\n');
+}
+
+/// Says before the verdicts where strong witnesses contradict each other, for one of them is wrong.
+fn conflicts(text: &mut String, document: &MatrixDocument, style: Style) {
+    for complaint in &document.conflicts {
+        for (index, part) in wrap(&visible(complaint), style.width.saturating_sub(10)).iter().enumerate() {
+            let label = if index == 0 { "CONFLICT" } else { "" };
+            let _ = writeln!(text, "{BAD}{label:8}{BAD:#}  {part}");
+        }
+    }
+    if !document.conflicts.is_empty() {
+        text.push('\n');
+    }
 }
 
 /// Text that is set in by two columns, and by four where it goes on.

@@ -34,6 +34,7 @@ fn document(cells: Vec<Cell>, finished: bool) -> MatrixDocument {
     MatrixDocument {
         schema_version: SCHEMA_VERSION,
         cannot_be_trusted: cells.iter().filter_map(Cell::control_complaint).collect(),
+        conflicts: cells.iter().filter_map(Cell::conflict_complaint).collect(),
         run: RunRecord {
             id: "run".to_owned(),
             started: String::new(),
@@ -109,6 +110,7 @@ fn witnesses_that_agree_are_named_and_those_that_do_not_are_quoted() {
     let plain_pass = beside("pass", passed, std::slice::from_ref(&binary));
     assert!(!plain_pass.contains("binary"), "{plain_pass}");
     let conflict = beside("fail", affected(), &[binary, blind]);
+    assert!(conflict.starts_with("CONFLICT  a one: runtime says affected"), "{conflict}");
     for part in ["FAIL!", "binary: it adds 0x20480", "runtime: rto:236", "conflict: strong witnesses", "1 in conflict"]
     {
         assert!(conflict.contains(part), "{part} is missing in\n{conflict}");

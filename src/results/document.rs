@@ -19,6 +19,10 @@ pub struct MatrixDocument {
     /// stands first, so that nobody reads on without it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub cannot_be_trusted: Vec<String>,
+    /// Where strong witnesses contradict each other: one sentence a cell. They stand before the verdicts, because one of
+    /// the witnesses is wrong.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub conflicts: Vec<String>,
     /// When, where and by what.
     pub run: RunRecord,
     /// The kernels that could be obtained.

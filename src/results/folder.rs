@@ -165,6 +165,7 @@ impl Folder {
         MatrixDocument {
             schema_version: SCHEMA_VERSION,
             cannot_be_trusted: wrong_controls(&cells),
+            conflicts: cells.iter().filter_map(Cell::conflict_complaint).collect(),
             run: RunRecord {
                 seconds: if self.run.finished { self.run.seconds } else { seconds(self.began) },
                 ..self.run.clone()

@@ -4,7 +4,7 @@ use backproof_repro::protocol::Check;
 use serde::{Deserialize, Serialize};
 
 use crate::evidence::Finding;
-use crate::verdict::{Conclusion, Ledger, Verdict};
+use crate::verdict::{Conclusion, Ledger, Verdict, contradiction};
 use crate::words::{BugId, Expectation, JobId, KernelName, Outcome, ProfileName, State};
 
 /// One cell of the matrix, judged. This is what `cells[]` of matrix.json holds.
@@ -152,6 +152,11 @@ impl Question {
 }
 
 impl Cell {
+    /// Who contradicts whom, in a sentence, where strong witnesses do.
+    pub fn conflict_complaint(&self) -> Option<String> {
+        self.conflict.then(|| format!("{} {}: {}", self.kernel, self.job(), contradiction(&self.findings)))
+    }
+
     /// The bug and the profile.
     pub fn job(&self) -> JobId {
         JobId { bug: self.bug.clone(), profile: self.profile.clone() }

@@ -88,6 +88,25 @@ impl Ledger {
     }
 }
 
+/// What each strong witness says, where they contradict each other: `runtime says affected, git says
+/// fixed`.
+pub fn contradiction(findings: &[Finding]) -> String {
+    let says = |finding: &Finding| {
+        let states = finding.states;
+        let what = match verdict(states) {
+            _ if states.only().is_some() => states.iter().map(State::as_str).collect(),
+            Verdict::Unknown => states.iter().map(State::as_str).collect::<Vec<_>>().join(" or "),
+            verdict => verdict.to_string(),
+        };
+        format!("{} says {what}", finding.witness)
+    };
+    let strong = findings.iter().filter(|f| f.strength >= Strength::Strong && !f.is_unknown());
+    // What was seen to happen is named first.
+    let mut strong: Vec<&Finding> = strong.collect();
+    strong.sort_by_key(|finding| std::cmp::Reverse(finding.strength));
+    strong.into_iter().map(says).collect::<Vec<_>>().join(", ")
+}
+
 fn intersect<'a>(findings: impl Iterator<Item = &'a Finding>, start: StateSet) -> StateSet {
     findings.fold(start, |left, finding| left.and(finding.states))
 }
