@@ -5,13 +5,18 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer};
 
+pub mod c;
 mod chain;
 mod releases;
 mod signature;
+mod source_pattern;
+mod source_signature;
 
 pub use chain::{Backport, Step};
 pub use releases::{DistributionLine, Releases, StableLine};
 pub use signature::{Case, Signature};
+pub use source_pattern::{BadPattern, SourcePattern, goes_straight_on};
+pub use source_signature::{Elsewhere, SourceCase, SourceSignature};
 
 use super::fields;
 use crate::words::{BugId, ProfileName};
@@ -41,7 +46,7 @@ pub struct Bug {
     pub releases: Option<Releases>,
     /// What the source looks like.
     #[serde(default)]
-    pub source: Vec<Signature>,
+    pub source: Vec<SourceSignature>,
     /// What the machine code looks like, on x86-64.
     #[serde(default)]
     pub binary: Vec<Signature>,
