@@ -136,7 +136,7 @@ fn judge_one(signature: &SourceSignature, function: &Function, tree: &Tree) -> J
             Fit::No => {}
             Fit::Doubt(why) => {
                 states.extend(&case.states);
-                doubts.push(format!("whether {} cannot be told, for {why}", case.says));
+                doubts.push(format!("it may be that {}, but {why}", case.says));
             }
             Fit::Yes(_) => {
                 states.extend(&case.states);

@@ -89,7 +89,7 @@ impl<'t> Subject<'t> {
         self.steps.get() == 0
     }
 
-    /// All places that fit, given what was found before. A statement has to be one that every call comes past.
+    /// All places that fit, given what was found before; for statements only those that [`SourcePattern`] speaks of.
     pub(super) fn hits(&self, pattern: &'t SourcePattern, before: &Found<'t>) -> Vec<Hit<'t>> {
         let mut hits = Vec::new();
         if pattern.is_statement() {
@@ -116,13 +116,18 @@ impl<'t> Subject<'t> {
         mut doubt: Option<Doubt>,
         hits: &mut Vec<Hit<'t>>,
     ) {
+        // What refuses may be meant for some calls only. What is merely done is done on the main road, and old packets
+        // and their like turn off before it.
+        let decides = matches!(pattern.node().what, What::Is(word::IF | word::RETURN | word::GOTO));
         for node in &block.parts {
             if node.is(word::CONFIGURED) {
                 self.on_the_way(node, pattern, before, Some(Doubt::Configured(node.lines.first)), hits);
             } else {
                 self.fit(node, pattern, before, doubt, hits);
             }
-            doubt = doubt.or_else(|| way_round(node));
+            if decides {
+                doubt = doubt.or_else(|| way_round(node));
+            }
         }
     }
 

@@ -8,6 +8,11 @@ use super::c::{self, Node, What, word};
 
 /// A fragment of C to look for in a function: an expression, or one statement (it ends in `;` or `}`).
 ///
+/// An expression may stand anywhere. A statement has to stand at the function's own level, not inside an `if` or a loop;
+/// and an `if`, `return` or `goto` where no jump, and no earlier return of anything but an error, leads round it. (In a
+/// list of what must not be there, statements too may stand anywhere.) A local that gets its value in one place stands for
+/// that value. An `if` without `else` fits one that has an `else`.
+///
 /// `$NAME` stands for any expression, and for the same one wherever it comes again, in all patterns of a case. `$...`
 /// stands for any number of operands of `&&`, `+` and their like, of arguments, or of statements that go straight on.
 /// What code may be spelled like is said in [`c`].
@@ -39,7 +44,7 @@ impl SourcePattern {
         &self.node
     }
 
-    /// Whether it is a statement, which has to stand where every call of the function comes past it.
+    /// Whether it is a statement.
     pub fn is_statement(&self) -> bool {
         is_statement(&self.text)
     }

@@ -13,6 +13,12 @@ const WRAPPERS: [&str; 6] = ["likely", "unlikely", "READ_ONCE", "ACCESS_ONCE", "
 /// Operators whose operands make one row, in any order.
 const ROWS: [&str; 7] = ["&&", "||", "+", "*", "&", "|", "^"];
 
+/// The kernel's names for integers (include/uapi/linux/types.h, asm-generic/int-ll64.h), beside those that end in `_t`.
+const TYPES: [&str; 23] = [
+    "u8", "u16", "u32", "u64", "s8", "s16", "s32", "s64", "__u8", "__u16", "__u32", "__u64", "__s8", "__s16", "__s32",
+    "__s64", "__be16", "__be32", "__be64", "__le16", "__le32", "__le64", "__wsum",
+];
+
 /// What a metavariable for any number of things is called while the grammar reads it.
 pub(super) const REST: &str = "$rest";
 
@@ -191,12 +197,21 @@ impl<'t> Reader<'t> {
             }
             _ => match sign {
                 Some(sign) => {
-                    let parts = self.expressions(node, depth)?;
+                    let mut parts = self.expressions(node, depth)?;
+                    // `(u32)-1` is a cast, which the grammar cannot know.
+                    if field("left").is_some_and(|left| self.is_type_in_parentheses(left)) {
+                        parts.remove(0);
+                    }
                     Ok(self.combine(node, sign, parts))
                 }
                 None => self.other(node, depth),
             },
         }
+    }
+
+    fn is_type_in_parentheses(&self, node: Parsed) -> bool {
+        let name = self.words(node).strip_prefix('(').and_then(|rest| rest.strip_suffix(')')).unwrap_or_default().trim();
+        node.kind() == "parenthesized_expression" && (TYPES.contains(&name) || name.ends_with("_t"))
     }
 
     fn other(&mut self, node: Parsed, depth: u32) -> Result<Node, Unreadable> {
@@ -216,6 +231,10 @@ impl<'t> Reader<'t> {
         {
             parts.push(self.expression(function, depth)?);
             parts.extend(self.expressions(arguments, depth)?);
+            // `(s32)(a - b)` is a cast too.
+            if self.is_type_in_parentheses(function) && parts.len() == 2 {
+                return Ok(parts.remove(1));
+            }
         }
         let called = match parts.first().map(|node| &node.what) {
             Some(What::Name(name)) => name.as_str(),
