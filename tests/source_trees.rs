@@ -55,7 +55,8 @@ struct Patched<'t> {
 impl<'t> Patched<'t> {
     fn new(stock: &'t Stock, patch: Option<&str>) -> Self {
         let mut changed = BTreeMap::new();
-        let parts = patch.into_iter().flat_map(|patch| PatchSet::parse_bytes(patch.as_bytes(), ParseOptions::unidiff()));
+        let parts =
+            patch.into_iter().flat_map(|patch| PatchSet::parse_bytes(patch.as_bytes(), ParseOptions::unidiff()));
         for part in parts {
             let part = part.expect("a patch");
             let path = part.operation().strip_prefix(1);

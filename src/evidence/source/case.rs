@@ -66,12 +66,7 @@ fn ways<'t>(subject: &Subject<'t>, has: &'t [SourcePattern], way: Way<'t>, into:
 }
 
 /// Whether nothing of `lacks` is there, reached by every call or not.
-fn without<'t>(
-    subject: &Subject<'t>,
-    way: &Way<'t>,
-    lacks: &'t [SourcePattern],
-    harmless: &'t [SourcePattern],
-) -> Fit {
+fn without<'t>(subject: &Subject<'t>, way: &Way<'t>, lacks: &'t [SourcePattern], harmless: &'t [SourcePattern]) -> Fit {
     let harmless = harmless.iter().flat_map(|pattern| subject.hits_anywhere(pattern, &Found::default()));
     let excused: Vec<&Node> = harmless.map(|hit| hit.node).chain(way.nodes.iter().copied()).collect();
     let mut doubt = None;

@@ -9,9 +9,12 @@ use crate::matrix::{SourcePattern, goes_straight_on};
 /// Operators whose operands may stand in any order.
 const UNORDERED: [&str; 9] = ["&&", "||", "+", "*", "&", "|", "^", "==", "!="];
 
-/// Comparisons of nodes for one question. What needs more was written to be slow; the kernel's functions need a few
-/// thousand.
-const STEPS: u32 = 2_000_000;
+/// Comparisons of nodes for one search. The largest functions of the kernel need some 20,000; what needs more than this was
+/// written to be slow.
+const STEPS: u32 = 200_000;
+
+/// Comparisons for all searches in a function.
+const ALL_STEPS: u32 = 5_000_000;
 
 /// How many locals may stand between a name and its value.
 const MAX_VALUES: u8 = 4;
@@ -56,7 +59,10 @@ pub(super) struct Subject<'t> {
     block: &'t Node,
     /// Locals that get a value in one place only: name, value, and the statement that gives it.
     values: Vec<(&'t str, &'t Node, Lines)>,
+    /// What is left for this search, and for all.
     steps: Cell<u32>,
+    all_steps: Cell<u32>,
+    exhausted: Cell<bool>,
 }
 
 impl<'t> Subject<'t> {
@@ -81,16 +87,33 @@ impl<'t> Subject<'t> {
             }
         }
         values.retain(|(name, ..)| !changed.contains(name));
-        Self { block: &body.block, values, steps: Cell::new(STEPS) }
+        let (steps, all_steps) = (Cell::new(STEPS), Cell::new(ALL_STEPS));
+        Self { block: &body.block, values, steps, all_steps, exhausted: Cell::new(false) }
     }
 
-    /// Whether a question was given up because it took too many steps: what it found then says nothing.
+    /// Whether a search was given up because it took too many steps: what was found then says nothing.
     pub(super) fn is_exhausted(&self) -> bool {
-        self.steps.get() == 0
+        self.exhausted.get()
+    }
+
+    /// Counts a step; whether there was one left.
+    fn step(&self) -> bool {
+        match (self.steps.get().checked_sub(1), self.all_steps.get().checked_sub(1)) {
+            (Some(left), Some(all_left)) => {
+                self.steps.set(left);
+                self.all_steps.set(all_left);
+                true
+            }
+            _ => {
+                self.exhausted.set(true);
+                false
+            }
+        }
     }
 
     /// All places that fit, given what was found before; for statements only those that [`SourcePattern`] speaks of.
     pub(super) fn hits(&self, pattern: &'t SourcePattern, before: &Found<'t>) -> Vec<Hit<'t>> {
+        self.steps.set(STEPS);
         let mut hits = Vec::new();
         if pattern.is_statement() {
             self.on_the_way(self.block, pattern, before, None, &mut hits);
@@ -102,6 +125,7 @@ impl<'t> Subject<'t> {
 
     /// All places that fit, reached by every call or not.
     pub(super) fn hits_anywhere(&self, pattern: &'t SourcePattern, before: &Found<'t>) -> Vec<Hit<'t>> {
+        self.steps.set(STEPS);
         let mut hits = Vec::new();
         self.below(self.block, pattern, before, None, &mut hits);
         hits
@@ -163,8 +187,9 @@ impl<'t> Subject<'t> {
 
     /// All ways in which the pattern fits the node.
     fn solve(&self, pattern: &'t Node, node: &'t Node, mut found: Found<'t>, values: u8) -> Vec<Found<'t>> {
-        let Some(left) = self.steps.get().checked_sub(1) else { return Vec::new() };
-        self.steps.set(left);
+        if !self.step() {
+            return Vec::new();
+        }
         let fits = match (&pattern.what, &node.what) {
             (What::Any(name), _) => {
                 return match found.bound.iter().find(|(bound, _)| bound == name) {

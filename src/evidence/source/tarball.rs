@@ -98,7 +98,8 @@ fn read(how: Compression, packed: impl Read, wanted: &BTreeSet<&str>) -> Result<
         let below = path.iter().position(|byte| *byte == b'/').map_or(path.len(), |slash| slash + 1);
         let (top, inner) = path.split_at(below);
         let places = [(&b""[..], path), (top, inner)];
-        let places = places.map(|(top, path)| std::str::from_utf8(path).ok().filter(|p| wanted.contains(p)).map(|p| (top, p)));
+        let places =
+            places.map(|(top, path)| std::str::from_utf8(path).ok().filter(|p| wanted.contains(p)).map(|p| (top, p)));
         if places.iter().all(Option::is_none) {
             continue;
         }

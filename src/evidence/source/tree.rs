@@ -25,10 +25,7 @@ pub(super) struct Tree {
 
 impl Tree {
     /// Reads these functions, each named with its file before it.
-    pub(super) fn read<'s>(
-        files: &(impl Files + ?Sized),
-        wanted: impl Iterator<Item = (&'s str, &'s str)>,
-    ) -> Self {
+    pub(super) fn read<'s>(files: &(impl Files + ?Sized), wanted: impl Iterator<Item = (&'s str, &'s str)>) -> Self {
         let mut tree = Self { texts: BTreeMap::new(), functions: BTreeMap::new() };
         for (file, name) in wanted {
             let text = tree.texts.entry(file.to_owned()).or_insert_with(|| text(files, file));

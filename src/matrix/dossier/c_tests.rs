@@ -59,7 +59,8 @@ fn what_means_something_else_is_another_tree() {
 
 #[test]
 fn locals_and_lines_are_known() {
-    let body = body("{\n\tint a = 1, *b;\n\tlong c[2];\n#ifdef X\n\tu32 d;\n#endif\n\tif (a)\n\t\treturn;\n}", 10).unwrap();
+    let body =
+        body("{\n\tint a = 1, *b;\n\tlong c[2];\n#ifdef X\n\tu32 d;\n#endif\n\tif (a)\n\t\treturn;\n}", 10).unwrap();
     assert_eq!(body.locals, ["a", "b", "c", "d"]);
     let lines: Vec<_> = body.block.parts.iter().map(|node| node.lines.to_string()).collect();
     assert_eq!(lines, ["11", "13-15", "16-17"]);

@@ -86,7 +86,8 @@ fn metavariables(text: &str) -> Result<(), String> {
     for (at, _) in text.match_indices('$') {
         let after = text.get(at + 1..).unwrap_or_default();
         let name: String = after.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
-        let good = name.starts_with(|c: char| c.is_ascii_uppercase()) && !name.contains(|c: char| c.is_ascii_lowercase());
+        let good =
+            name.starts_with(|c: char| c.is_ascii_uppercase()) && !name.contains(|c: char| c.is_ascii_lowercase());
         if !good && !after.starts_with("...") {
             return Err(format!("expected a name in capitals or `...` after `$`, as in `$SK`, found `${name}`"));
         }

@@ -118,7 +118,8 @@ impl<'t> Reader<'t> {
                 let body = field("body").map(|body| body.id());
                 let mut parts = Vec::new();
                 for child in children(node) {
-                    if Some(child.id()) == body || child.kind().ends_with("statement") || child.kind() == "declaration" {
+                    if Some(child.id()) == body || child.kind().ends_with("statement") || child.kind() == "declaration"
+                    {
                         parts.push(self.block(child, depth)?);
                     } else {
                         parts.push(self.expression(child, depth)?);
@@ -210,7 +211,8 @@ impl<'t> Reader<'t> {
     }
 
     fn is_type_in_parentheses(&self, node: Parsed) -> bool {
-        let name = self.words(node).strip_prefix('(').and_then(|rest| rest.strip_suffix(')')).unwrap_or_default().trim();
+        let name =
+            self.words(node).strip_prefix('(').and_then(|rest| rest.strip_suffix(')')).unwrap_or_default().trim();
         node.kind() == "parenthesized_expression" && (TYPES.contains(&name) || name.ends_with("_t"))
     }
 
@@ -345,6 +347,9 @@ fn fold(sign: &str, a: i64, b: i64) -> Option<i64> {
 
 /// The value of a number as C writes it: decimal, hexadecimal, octal or binary, with its suffix.
 fn number(text: &str) -> Option<i64> {
+    if let Some(positive) = text.strip_prefix('-').filter(|rest| !rest.starts_with('-')) {
+        return number(positive).map(i64::wrapping_neg);
+    }
     let text = text.trim_end_matches(['u', 'U', 'l', 'L']);
     let lower = text.to_ascii_lowercase();
     let (digits, radix) = match (lower.strip_prefix("0x"), lower.strip_prefix("0b"), lower.strip_prefix('0')) {
