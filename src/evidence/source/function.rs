@@ -28,12 +28,11 @@ pub(super) fn definitions(text: &str, name: &str) -> Result<Vec<Definition>, Str
         u32::try_from(lines).unwrap_or(u32::MAX).saturating_add(1)
     };
     let mut walk = Walk { bare: &bare, at: 0, depth: 0, event: 0, branches: Vec::new() };
-    while let Some(byte) = walk.next() {
+    while walk.next().is_some() {
         let at = walk.at - 1;
         if walk.depth != 0 || !bare.is_word_at(at, name) {
             continue;
         }
-        debug_assert_eq!(Some(&byte), bare.code.get(at));
         let Some(open) = bare.body_after(at + name.len()) else { continue };
         // The events on the way are the walk's to see; a body ends where the depth is back to nought.
         let mut end = None;
@@ -144,14 +143,21 @@ impl Bare {
                 Some(Open { known: None, .. }) => self.events.push((at, Event::Else)),
                 Some(last) => {
                     let dead = last.dead_from.take();
-                    if last.known == Some(true) {
-                        last.dead_from = dead.or(Some(end));
-                    }
                     if let Some(from) = dead {
                         self.kill(from, at);
                     }
+                    if word == "elif" && last.known == Some(false) {
+                        // What is left of `#if 0`, `#elif X` is `#if X`.
+                        let word = find(text.as_bytes(), at, b"elif").unwrap_or(at);
+                        self.readable.splice(word..word + 4, *b"if  ");
+                        self.events.push((at, Event::If));
+                        last.known = None;
+                        return;
+                    }
+                    if last.known == Some(true) {
+                        last.dead_from = dead.or(Some(end));
+                    }
                     self.blank_readable(at, end);
-                    // `#if 0`, `#elif X` is `#if X`; its condition stays unknown, and what it holds is looked at.
                     last.known = Some(true);
                 }
                 None => {}

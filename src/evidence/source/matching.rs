@@ -14,7 +14,7 @@ const UNORDERED: [&str; 9] = ["&&", "||", "+", "*", "&", "|", "^", "==", "!="];
 const STEPS: u32 = 200_000;
 
 /// Comparisons for all searches in a function.
-const ALL_STEPS: u32 = 5_000_000;
+const ALL_STEPS: u32 = 2_000_000;
 
 /// How many locals may stand between a name and its value.
 const MAX_VALUES: u8 = 4;

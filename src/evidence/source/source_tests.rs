@@ -2,6 +2,8 @@
 
 use std::io;
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::matrix::Bugs;
 
@@ -224,7 +226,7 @@ fn a_finding_quotes_the_lines_it_stands_on() {
     let finding = weighed("tcp-fragment-stall", &[(OUTPUT, &code), (TCP_H, TAIL)]);
     assert_eq!(states(&finding), "fixed");
     assert!(
-        finding.why.contains("net/ipv4/tcp_output.c:12-16 “limit = sk->sk_sndbuf + 2 * SKB_TRUESIZE(GSO_MAX_SIZE);")
+        finding.why.contains("net/ipv4/tcp_output.c:12-17 “limit = sk->sk_sndbuf + 2 * SKB_TRUESIZE(GSO_MAX_SIZE);")
     );
     assert!(finding.why.contains("include/net/tcp.h:3 “return skb_rb_last(&sk->tcp_rtx_queue);”"), "{}", finding.why);
     assert!(!finding.why.contains(char::is_control), "{}", finding.why);
@@ -354,16 +356,23 @@ fn the_makefile_names_the_release() {
 #[test]
 fn every_file_of_a_signature_is_wanted_once() {
     let bugs = Bugs::built_in();
-    let wanted: Vec<_> = wanted(bugs.iter()).into_iter().collect();
-    assert_eq!(
-        wanted,
-        ["Makefile", TCP_H, INPUT, OUTPUT, TIMER, COOKIES, COOKIES6]
-            .map(str::to_owned)
-            .as_slice()
-            .iter()
-            .map(String::as_str)
-            .collect::<BTreeSet<_>>()
-            .into_iter()
-            .collect::<Vec<_>>()
-    );
+    let expected = BTreeSet::from(["Makefile", TCP_H, INPUT, OUTPUT, TIMER, COOKIES, COOKIES6]);
+    assert_eq!(wanted(bugs.iter()), expected);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(25))]
+
+    #[test]
+    fn no_damage_to_a_file_makes_the_witness_panic(
+        at in any::<prop::sample::Index>(),
+        cut in 0..40_usize,
+        with in "([{}();#\n\"'/*>&!=+-]|[a-z]){0,12}",
+    ) {
+        let mut code = fragment(FIX);
+        let from = at.index(code.len());
+        code.replace_range(from..(from + cut).min(code.len()), &with);
+        let finding = weighed("tcp-fragment-stall", &[(OUTPUT, &code), (TCP_H, TAIL)]);
+        prop_assert!(!finding.states.is_empty() && !finding.why.is_empty());
+    }
 }

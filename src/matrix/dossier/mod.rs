@@ -162,6 +162,8 @@ mod tests {
             ("id: tcp-fragment-stall", "id: ../x", "is not a usable name"),
             ("  config:", "  konfig:", "unknown field `konfig`"),
             ("deadline: 30s\n", "", "missing field `deadline`"),
+            ("- LINUX_MIB_TCPWQUEUETOOBIG", "- \"a >\"", "`a >` is no pattern of source code"),
+            ("file: net/ipv4/tcp_output.c", "", "missing field `file`"),
         ] {
             let wrong = good.replacen(from, to, 1);
             assert_ne!(wrong, good);
