@@ -10,6 +10,7 @@ use crate::words::State;
 
 pub mod exhibits;
 pub mod runtime;
+pub mod source;
 pub mod version;
 
 /// An independent source of evidence.

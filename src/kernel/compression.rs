@@ -7,7 +7,7 @@ use liblzma::stream::{CONCATENATED, Stream};
 
 /// How a stream is compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Compression {
+pub(crate) enum Compression {
     None,
     Xz,
     Gzip,
@@ -31,7 +31,7 @@ pub(super) fn bound(compressed: u64) -> u64 {
 }
 
 /// Decompresses `input`; reading more than `limit` bytes is an error for which [`is_bomb`] holds.
-pub(super) fn reader<'a>(how: Compression, input: impl Read + 'a, limit: u64) -> io::Result<Box<dyn Read + 'a>> {
+pub(crate) fn reader<'a>(how: Compression, input: impl Read + 'a, limit: u64) -> io::Result<Box<dyn Read + 'a>> {
     Ok(match how {
         Compression::None => Box::new(Bounded { inner: input, left: limit, limit }),
         Compression::Xz => {

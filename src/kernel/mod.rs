@@ -5,7 +5,7 @@
 //! this program chose.
 
 mod apt;
-mod compression;
+pub(crate) mod compression;
 mod config;
 pub mod control;
 mod deb;

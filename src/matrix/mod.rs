@@ -30,7 +30,8 @@ mod tree;
 mod mistakes;
 
 pub use dossier::{
-    Backport, Bug, Bugs, Case, DistributionLine, Mitigation, Needs, Releases, Signature, StableLine, Step,
+    Backport, BadPattern, Bug, Bugs, Case, DistributionLine, Elsewhere, Mitigation, Needs, Releases, Signature,
+    SourceCase, SourcePattern, SourceSignature, StableLine, Step, c, goes_straight_on,
 };
 pub use problems::{KEPT, Problem, Problems};
 pub use profile::{BadProfiles, Profile};

@@ -5,13 +5,18 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer};
 
+pub mod c;
 mod chain;
 mod releases;
 mod signature;
+mod source_pattern;
+mod source_signature;
 
 pub use chain::{Backport, Step};
 pub use releases::{DistributionLine, Releases, StableLine};
 pub use signature::{Case, Signature};
+pub use source_pattern::{BadPattern, SourcePattern, goes_straight_on};
+pub use source_signature::{Elsewhere, SourceCase, SourceSignature};
 
 use super::fields;
 use crate::words::{BugId, ProfileName};
@@ -44,7 +49,7 @@ pub struct Bug {
     pub releases: Option<Releases>,
     /// What the source looks like.
     #[serde(default)]
-    pub source: Vec<Signature>,
+    pub source: Vec<SourceSignature>,
     /// What the machine code looks like, on x86-64.
     #[serde(default)]
     pub binary: Vec<Signature>,
@@ -160,6 +165,8 @@ mod tests {
             ("id: tcp-fragment-stall", "id: ../x", "is not a usable name"),
             ("  config:", "  konfig:", "unknown field `konfig`"),
             ("deadline: 30s\n", "", "missing field `deadline`"),
+            ("- LINUX_MIB_TCPWQUEUETOOBIG", "- \"a >\"", "`a >` is no pattern of source code"),
+            ("file: net/ipv4/tcp_output.c", "", "missing field `file`"),
         ] {
             let wrong = good.replacen(from, to, 1);
             assert_ne!(wrong, good);

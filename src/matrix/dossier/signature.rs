@@ -1,4 +1,4 @@
-//! What a bug's steps look like in source and machine code.
+//! What a bug's steps look like in machine code.
 
 use serde::Deserialize;
 
@@ -11,9 +11,6 @@ use crate::words::State;
 pub struct Signature {
     /// The function.
     pub function: String,
-    /// For source: the file that it is in, as `net/ipv4/tcp_output.c`.
-    #[serde(default)]
-    pub file: Option<String>,
     /// What it may look like, the most telling first.
     pub cases: Vec<Case>,
 }

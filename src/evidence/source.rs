@@ -1,0 +1,170 @@
+//! The witness `source`: what the functions of a source tree look like, held against the dossier.
+//!
+//! A guard is found by its structure, so that a tree can be judged whose history is squashed, whose version number says
+//! nothing, and whose spelling is its vendor's own. What looks like no form that is known is `unknown`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Finding, StateSet, Strength, Witness};
+use crate::matrix::{Bug, SourceSignature};
+use crate::words::State;
+
+mod case;
+mod files;
+mod function;
+mod matching;
+mod quote;
+mod tarball;
+mod tree;
+
+pub use files::{Files, Folder, MAX_FILE};
+pub use tarball::{Tarball, TarballError};
+
+use case::Fit;
+use quote::Place;
+use tree::{Function, Tree};
+
+/// The file at the top of a kernel's source that names its release.
+const MAKEFILE: &str = "Makefile";
+
+/// The files that [`weigh`] and [`release`] read for these bugs: what to take out of a tarball.
+pub fn wanted<'b>(bugs: impl IntoIterator<Item = &'b Bug>) -> BTreeSet<&'b str> {
+    let signatures = bugs.into_iter().flat_map(|bug| &bug.source);
+    signatures.flat_map(|signature| functions(signature).map(|(file, _)| file)).chain([MAKEFILE]).collect()
+}
+
+/// The functions that a signature speaks of, each with its file.
+fn functions(signature: &SourceSignature) -> impl Iterator<Item = (&str, &str)> {
+    let elsewhere = signature.cases.iter().flat_map(|case| &case.elsewhere);
+    let elsewhere = elsewhere.map(|other| (other.file.as_str(), other.function.as_str()));
+    [(signature.file.as_str(), signature.function.as_str())].into_iter().chain(elsewhere)
+}
+
+/// The release that the source's Makefile names, as `5.2.0-rc6`; none where it names none, which no kernel does.
+pub fn release(files: &(impl Files + ?Sized)) -> Option<String> {
+    let text = files.read(MAKEFILE).ok()??;
+    let text = String::from_utf8_lossy(&text);
+    let mut values = BTreeMap::new();
+    for line in text.lines() {
+        if let Some((name, value)) = line.split_once('=') {
+            values.entry(name.trim()).or_insert_with(|| value.trim());
+        }
+    }
+    let is_number = |text: &&str| !text.is_empty() && text.len() <= 6 && text.bytes().all(|b| b.is_ascii_digit());
+    let number = |name| values.get(name).copied().filter(is_number);
+    // As the Makefile itself puts KERNELVERSION together.
+    let (version, patchlevel) = (number("VERSION")?, number("PATCHLEVEL")?);
+    let sublevel = number("SUBLEVEL").map(|n| format!(".{n}")).unwrap_or_default();
+    let extra = values.get("EXTRAVERSION").copied().unwrap_or_default();
+    let is_plain = extra.len() <= 64 && extra.bytes().all(|b| b.is_ascii_alphanumeric() || b"._+-~".contains(&b));
+    is_plain.then(|| format!("{version}.{patchlevel}{sublevel}{extra}"))
+}
+
+/// Weighs a bug by its source signatures.
+pub fn weigh(bug: &Bug, files: &(impl Files + ?Sized)) -> Finding {
+    if bug.source.is_empty() {
+        return unknown(format!("the dossier of {} does not say what the source looks like", bug.id));
+    }
+    let tree = Tree::read(files, bug.source.iter().flat_map(functions));
+    let judged: Vec<Judged> = bug.source.iter().map(|signature| judge(signature, &tree)).collect();
+    let states = judged.iter().fold(StateSet::all(), |left, judged| left.and(judged.states));
+    let said = |some: &dyn Fn(&&Judged) -> bool| -> Vec<&str> {
+        judged.iter().filter(some).map(|judged| judged.why.as_str()).collect()
+    };
+    if states.is_empty() {
+        return unknown(format!("the functions contradict each other: {}", said(&|_| true).join("; ")));
+    }
+    if states == StateSet::all() {
+        return unknown(said(&|_| true).join("; "));
+    }
+    let why = said(&|judged| judged.states != StateSet::all()).join("; ");
+    Finding { witness: Witness::Source, states, strength: Strength::Strong, why, mitigated: false, artefacts: vec![] }
+}
+
+/// The finding of a witness that sees nothing.
+fn unknown(why: String) -> Finding {
+    let (states, strength) = (StateSet::all(), Strength::Weak);
+    Finding { witness: Witness::Source, states, strength, why, mitigated: false, artefacts: vec![] }
+}
+
+/// What a signature says.
+struct Judged {
+    states: StateSet,
+    why: String,
+}
+
+fn nothing(why: String) -> Judged {
+    Judged { states: StateSet::all(), why }
+}
+
+fn judge(signature: &SourceSignature, tree: &Tree) -> Judged {
+    let (file, function) = (&signature.file, &signature.function);
+    let definitions = match tree.functions(file, function) {
+        Ok(definitions) => definitions,
+        Err(why) => return nothing(why.to_owned()),
+    };
+    let mut judged: Vec<Judged> = definitions.iter().map(|one| judge_one(signature, one, tree)).collect();
+    if judged.windows(2).all(|pair| pair[0].states == pair[1].states) && !judged.is_empty() {
+        return judged.swap_remove(0);
+    }
+    let lines: Vec<_> = definitions.iter().map(|one| one.line.to_string()).collect();
+    nothing(format!("{file} defines {function}() more than once, and not alike (lines {})", lines.join(" and ")))
+}
+
+fn judge_one(signature: &SourceSignature, function: &Function, tree: &Tree) -> Judged {
+    let (file, name) = (&signature.file, &signature.function);
+    let at = format!("{file}:{}", function.line);
+    let body = match &function.body {
+        Ok(body) => body,
+        Err(error) => return nothing(format!("{name}() in {file} cannot be read: {error}")),
+    };
+    let subject = matching::Subject::new(body);
+    let mut states: BTreeSet<State> = BTreeSet::new();
+    let mut doubts = Vec::new();
+    for case in &signature.cases {
+        let mut fit = case::fit(&subject, &case.has, &case.lacks, &signature.harmless);
+        let mut places = Vec::new();
+        if let Fit::Yes(lines) = &fit {
+            places.extend(lines.iter().map(|lines| Place { file, lines: *lines }));
+        }
+        for other in &case.elsewhere {
+            if fit != Fit::No {
+                fit = both(fit, tree.fit(other), other, &mut places);
+            }
+        }
+        match fit {
+            Fit::No => {}
+            Fit::Doubt(why) => {
+                states.extend(&case.states);
+                doubts.push(format!("it may be that {}, but {why}", case.says));
+            }
+            Fit::Yes(_) => {
+                states.extend(&case.states);
+                let seen = match quote::quote(tree, &places) {
+                    Some(seen) => seen,
+                    None => format!("{at}: {name}()"),
+                };
+                let said = [format!("{seen}: {}", case.says)].into_iter().chain(doubts);
+                return Judged { states: states.into_iter().collect(), why: said.collect::<Vec<_>>().join("; ") };
+            }
+        }
+    }
+    let doubts = if doubts.is_empty() { String::new() } else { format!(": {}", doubts.join("; ")) };
+    nothing(format!("{at}: {name}() has none of the forms that are known{doubts}"))
+}
+
+/// What two fits come to together.
+fn both<'t>(one: Fit, other: Fit, at: &'t crate::matrix::Elsewhere, places: &mut Vec<Place<'t>>) -> Fit {
+    match (one, other) {
+        (_, Fit::No) | (Fit::No, _) => Fit::No,
+        (Fit::Doubt(why), _) | (_, Fit::Doubt(why)) => Fit::Doubt(why),
+        (one, Fit::Yes(lines)) => {
+            places.extend(lines.into_iter().map(|lines| Place { file: &at.file, lines }));
+            one
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "source/source_tests.rs"]
+mod tests;

@@ -1,0 +1,81 @@
+//! Whether a function looks as a case of a dossier says.
+
+use super::matching::{Doubt, Found, Hit, Subject};
+use crate::matrix::SourcePattern;
+use crate::matrix::c::{Lines, Node};
+
+/// Whether something is so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Fit {
+    /// It is; on these lines, if there are any to show.
+    Yes(Vec<Lines>),
+    /// It is not.
+    No,
+    /// It cannot be told, and why.
+    Doubt(String),
+}
+
+/// Whether the function has all of `has` and none of `lacks`, but for what `has` and `harmless` fit.
+pub(super) fn fit<'t>(
+    subject: &Subject<'t>,
+    has: &'t [SourcePattern],
+    lacks: &'t [SourcePattern],
+    harmless: &'t [SourcePattern],
+) -> Fit {
+    let mut doubt = None;
+    let mut tried = Vec::new();
+    ways(subject, has, Way::default(), &mut tried);
+    let mut fit = Fit::No;
+    for way in tried {
+        match (way.doubt, without(subject, &way, lacks, harmless)) {
+            (None, Fit::Yes(_)) => {
+                fit = Fit::Yes(way.found.lines);
+                break;
+            }
+            (_, Fit::No) => {}
+            (Some(why), _) => {
+                doubt.get_or_insert(why.to_string());
+            }
+            (None, Fit::Doubt(why)) => {
+                doubt.get_or_insert(why);
+            }
+        }
+    }
+    match (fit, doubt) {
+        _ if subject.is_exhausted() => Fit::Doubt("comparing it with the pattern takes too long".to_owned()),
+        (Fit::No, Some(why)) => Fit::Doubt(why),
+        (fit, _) => fit,
+    }
+}
+
+/// One way in which all of `has` fit together.
+#[derive(Clone, Default)]
+struct Way<'t> {
+    found: Found<'t>,
+    nodes: Vec<&'t Node>,
+    doubt: Option<Doubt>,
+}
+
+fn ways<'t>(subject: &Subject<'t>, has: &'t [SourcePattern], way: Way<'t>, into: &mut Vec<Way<'t>>) {
+    let Some((first, rest)) = has.split_first() else { return into.push(way) };
+    for Hit { node, found, doubt } in subject.hits(first, &way.found) {
+        let mut nodes = way.nodes.clone();
+        nodes.push(node);
+        ways(subject, rest, Way { found, nodes, doubt: way.doubt.or(doubt) }, into);
+    }
+}
+
+/// Whether nothing of `lacks` is there, reached by every call or not.
+fn without<'t>(subject: &Subject<'t>, way: &Way<'t>, lacks: &'t [SourcePattern], harmless: &'t [SourcePattern]) -> Fit {
+    let harmless = harmless.iter().flat_map(|pattern| subject.hits_anywhere(pattern, &Found::default()));
+    let excused: Vec<&Node> = harmless.map(|hit| hit.node).chain(way.nodes.iter().copied()).collect();
+    let mut doubt = None;
+    for hit in lacks.iter().flat_map(|pattern| subject.hits_anywhere(pattern, &way.found)) {
+        match hit.doubt {
+            _ if excused.iter().any(|node| std::ptr::eq(*node, hit.node)) => {}
+            Some(why) => doubt = Some(why),
+            None => return Fit::No,
+        }
+    }
+    doubt.map_or(Fit::Yes(Vec::new()), |why| Fit::Doubt(why.to_string()))
+}

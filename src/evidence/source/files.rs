@@ -1,0 +1,135 @@
+//! Where source files are read from: a folder, or anything that gives a file for a path.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Component, Path, PathBuf};
+
+/// The largest source file that is read, in bytes. The files of the kernel's network code have at most 250 KiB.
+pub const MAX_FILE: u64 = 8 << 20;
+
+/// Files of one source tree, by their paths in it.
+///
+/// A closure is one too: so the files of a git revision are read.
+pub trait Files {
+    /// The file at `path`, as `net/ipv4/tcp_output.c`, or none where there is none.
+    ///
+    /// # Errors
+    ///
+    /// Where there is something that cannot be read, or is no file, or is larger than [`MAX_FILE`].
+    fn read(&self, path: &str) -> io::Result<Option<Vec<u8>>>;
+}
+
+impl<F: Fn(&str) -> io::Result<Option<Vec<u8>>>> Files for F {
+    fn read(&self, path: &str) -> io::Result<Option<Vec<u8>>> {
+        self(path)
+    }
+}
+
+/// A source tree in a folder. Links that lead out of it are not followed.
+#[derive(Clone, Debug)]
+pub struct Folder {
+    /// Without links and dots.
+    top: PathBuf,
+}
+
+impl Folder {
+    /// The tree at `path`.
+    ///
+    /// # Errors
+    ///
+    /// Where there is nothing, or no folder.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let top = fs::canonicalize(path)?;
+        if fs::metadata(&top)?.is_dir() { Ok(Self { top }) } else { Err(io::ErrorKind::NotADirectory.into()) }
+    }
+}
+
+impl Files for Folder {
+    fn read(&self, path: &str) -> io::Result<Option<Vec<u8>>> {
+        if !Path::new(path).components().all(|part| matches!(part, Component::Normal(_))) {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "the path leaves the source tree"));
+        }
+        let found = match fs::canonicalize(self.top.join(path)) {
+            Ok(found) => found,
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                return Ok(None);
+            }
+            Err(error) => return Err(error),
+        };
+        if !found.starts_with(&self.top) {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "it is a link that leads out of the source tree"));
+        }
+        // Looked at before it is opened: opening a pipe would wait for somebody to write into it.
+        if !fs::metadata(&found)?.is_file() {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "it is no file"));
+        }
+        bounded(File::open(&found)?).map(Some)
+    }
+}
+
+/// All that `reader` gives, if that is no more than a source file has.
+pub(super) fn bounded(reader: impl Read) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    reader.take(MAX_FILE + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_FILE {
+        let why = format!("it is larger than any source file of the kernel ({} MiB)", MAX_FILE >> 20);
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, why));
+    }
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn a_folder_gives_its_files_and_nothing_from_outside() {
+        let outside = tempfile::tempdir().unwrap();
+        fs::write(outside.path().join("secret"), "no").unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::create_dir(at("net")).unwrap();
+        fs::write(at("net/a.c"), "int a;").unwrap();
+        symlink("net/a.c", at("inside")).unwrap();
+        symlink(outside.path().join("secret"), at("outside")).unwrap();
+        symlink(outside.path(), at("way-out")).unwrap();
+        symlink("nowhere", at("dangling")).unwrap();
+        symlink("loop", at("loop")).unwrap();
+        let files = Folder::open(folder.path()).unwrap();
+        let read = |path: &str| files.read(path).map_err(|error| error.to_string());
+        for path in ["net/a.c", "inside"] {
+            assert_eq!(read(path), Ok(Some(b"int a;".to_vec())), "{path}");
+        }
+        for path in ["missing", "net/missing/b.c", "net/a.c/b", "dangling"] {
+            assert_eq!(read(path), Ok(None), "{path}");
+        }
+        for (path, why) in [
+            ("outside", "leads out"),
+            ("way-out/secret", "leads out"),
+            ("../x", "leaves the source tree"),
+            ("/etc/passwd", "leaves the source tree"),
+            ("net", "no file"),
+            ("loop", "symbolic links"),
+        ] {
+            assert!(matches!(read(path), Err(error) if error.contains(why)), "{path}: {:?}", read(path));
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_larger_than_source_is_refused_unread() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = File::create(folder.path().join("huge.c")).unwrap();
+        file.set_len(2 << 30).unwrap();
+        let error = Folder::open(folder.path()).unwrap().read("huge.c").unwrap_err();
+        assert!(error.to_string().contains("larger than any source file"), "{error}");
+    }
+
+    #[test]
+    fn what_is_no_folder_is_said_to_be_none() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        assert_eq!(Folder::open(file.path()).unwrap_err().kind(), io::ErrorKind::NotADirectory);
+        assert_eq!(Folder::open(Path::new("/nonexistent/x")).unwrap_err().kind(), io::ErrorKind::NotFound);
+    }
+}

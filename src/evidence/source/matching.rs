@@ -1,0 +1,298 @@
+//! Holds patterns against the body of a function.
+
+use std::cell::Cell;
+use std::fmt;
+
+use crate::matrix::c::{Body, Lines, Node, What, word};
+use crate::matrix::{SourcePattern, goes_straight_on};
+
+/// Operators whose operands may stand in any order.
+const UNORDERED: [&str; 9] = ["&&", "||", "+", "*", "&", "|", "^", "==", "!="];
+
+/// Comparisons of nodes for one search. The largest functions of the kernel need some 20,000; what needs more than this was
+/// written to be slow.
+const STEPS: u32 = 200_000;
+
+/// Comparisons for all searches in a function.
+const ALL_STEPS: u32 = 2_000_000;
+
+/// How many locals may stand between a name and its value.
+const MAX_VALUES: u8 = 4;
+
+/// What was found for the metavariables, and where.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Found<'t> {
+    bound: Vec<(&'t str, &'t Node)>,
+    /// The lines that fit, with those that give a local its value.
+    pub lines: Vec<Lines>,
+}
+
+/// One place that a pattern fits.
+#[derive(Clone, Debug)]
+pub(super) struct Hit<'t> {
+    pub node: &'t Node,
+    pub found: Found<'t>,
+    /// Why it is not known whether every call comes past it, in every kernel that is built of this source.
+    pub doubt: Option<Doubt>,
+}
+
+/// What makes it unsure whether a statement counts. Both name the line that is to blame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Doubt {
+    /// The kernel's configuration decides whether it is there at all.
+    Configured(u32),
+    /// A jump, or a return that is no error, may lead round it.
+    WayRound(u32),
+}
+
+impl fmt::Display for Doubt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Configured(line) => write!(f, "the kernel's configuration decides about it on line {line}"),
+            Self::WayRound(line) => write!(f, "line {line} may lead round it"),
+        }
+    }
+}
+
+/// The body of a function, ready to be searched.
+pub(super) struct Subject<'t> {
+    block: &'t Node,
+    /// Locals that get a value in one place only: name, value, and the statement that gives it.
+    values: Vec<(&'t str, &'t Node, Lines)>,
+    /// What is left for this search, and for all.
+    steps: Cell<u32>,
+    all_steps: Cell<u32>,
+    exhausted: Cell<bool>,
+}
+
+impl<'t> Subject<'t> {
+    pub(super) fn new(body: &'t Body) -> Self {
+        let is_local = |name: &str| body.locals.iter().filter(|local| *local == name).count() == 1;
+        let mut values: Vec<(&str, &Node, Lines)> = Vec::new();
+        let mut changed: Vec<&str> = Vec::new();
+        for node in body.block.walk() {
+            let Some(What::Name(name)) = node.parts.first().map(|part| &part.what) else { continue };
+            match (&node.what, node.parts.as_slice()) {
+                (What::Is("="), [_, value]) => {
+                    if !is_local(name) || values.iter().any(|(other, ..)| other == name) {
+                        changed.push(name);
+                    }
+                    values.push((name, value, node.lines));
+                }
+                // `a += b`, `a++`, and `&a`, which lets others give it a value.
+                (What::Is(sign), [_, ..]) if is_change(sign) || (*sign == "&" && node.parts.len() == 1) => {
+                    changed.push(name);
+                }
+                _ => {}
+            }
+        }
+        values.retain(|(name, ..)| !changed.contains(name));
+        let (steps, all_steps) = (Cell::new(STEPS), Cell::new(ALL_STEPS));
+        Self { block: &body.block, values, steps, all_steps, exhausted: Cell::new(false) }
+    }
+
+    /// Whether a search was given up because it took too many steps: what was found then says nothing.
+    pub(super) fn is_exhausted(&self) -> bool {
+        self.exhausted.get()
+    }
+
+    /// Counts a step; whether there was one left.
+    fn step(&self) -> bool {
+        match (self.steps.get().checked_sub(1), self.all_steps.get().checked_sub(1)) {
+            (Some(left), Some(all_left)) => {
+                self.steps.set(left);
+                self.all_steps.set(all_left);
+                true
+            }
+            _ => {
+                self.exhausted.set(true);
+                false
+            }
+        }
+    }
+
+    /// All places that fit, given what was found before; for statements only those that [`SourcePattern`] speaks of.
+    pub(super) fn hits(&self, pattern: &'t SourcePattern, before: &Found<'t>) -> Vec<Hit<'t>> {
+        self.steps.set(STEPS);
+        let mut hits = Vec::new();
+        if pattern.is_statement() {
+            self.on_the_way(self.block, pattern, before, None, &mut hits);
+        } else {
+            self.below(self.block, pattern, before, None, &mut hits);
+        }
+        hits
+    }
+
+    /// All places that fit, reached by every call or not.
+    pub(super) fn hits_anywhere(&self, pattern: &'t SourcePattern, before: &Found<'t>) -> Vec<Hit<'t>> {
+        self.steps.set(STEPS);
+        let mut hits = Vec::new();
+        self.below(self.block, pattern, before, None, &mut hits);
+        hits
+    }
+
+    /// Statements at the function's own level: what stands inside an `if` or a loop is not reached by every call.
+    fn on_the_way(
+        &self,
+        block: &'t Node,
+        pattern: &'t SourcePattern,
+        before: &Found<'t>,
+        mut doubt: Option<Doubt>,
+        hits: &mut Vec<Hit<'t>>,
+    ) {
+        // What refuses may be meant for some calls only. What is merely done is done on the main road, and old packets
+        // and their like turn off before it.
+        let decides = matches!(pattern.node().what, What::Is(word::IF | word::RETURN | word::GOTO));
+        for node in &block.parts {
+            if node.is(word::CONFIGURED) {
+                self.on_the_way(node, pattern, before, Some(Doubt::Configured(node.lines.first)), hits);
+            } else {
+                self.fit(node, pattern, before, doubt, hits);
+            }
+            if decides {
+                doubt = doubt.or_else(|| way_round(node));
+            }
+        }
+    }
+
+    /// The node and all below it.
+    fn below(
+        &self,
+        node: &'t Node,
+        pattern: &'t SourcePattern,
+        before: &Found<'t>,
+        doubt: Option<Doubt>,
+        hits: &mut Vec<Hit<'t>>,
+    ) {
+        let doubt = if node.is(word::CONFIGURED) { Some(Doubt::Configured(node.lines.first)) } else { doubt };
+        self.fit(node, pattern, before, doubt, hits);
+        for part in &node.parts {
+            self.below(part, pattern, before, doubt, hits);
+        }
+    }
+
+    fn fit(
+        &self,
+        node: &'t Node,
+        pattern: &'t SourcePattern,
+        before: &Found<'t>,
+        doubt: Option<Doubt>,
+        hits: &mut Vec<Hit<'t>>,
+    ) {
+        for mut found in self.solve(pattern.node(), node, before.clone(), 0) {
+            found.lines.push(node.lines);
+            hits.push(Hit { node, found, doubt });
+        }
+    }
+
+    /// All ways in which the pattern fits the node.
+    fn solve(&self, pattern: &'t Node, node: &'t Node, mut found: Found<'t>, values: u8) -> Vec<Found<'t>> {
+        if !self.step() {
+            return Vec::new();
+        }
+        let fits = match (&pattern.what, &node.what) {
+            (What::Any(name), _) => {
+                return match found.bound.iter().find(|(bound, _)| bound == name) {
+                    Some((_, bound)) if bound.same(node) => vec![found],
+                    Some(_) => Vec::new(),
+                    None => {
+                        found.bound.push((name, node));
+                        vec![found]
+                    }
+                };
+            }
+            (What::Is(sign), What::Is(other)) if sign == other => {
+                let (pattern, node) = (pattern.parts.as_slice(), node.parts.as_slice());
+                match *sign {
+                    sign if UNORDERED.contains(&sign) => self.any_order(pattern, node, found.clone(), values),
+                    // An `else` that the pattern does not speak of is somebody else's business.
+                    word::IF if pattern.len() == 2 && node.len() == 3 => {
+                        self.in_order(pattern, node.get(..2).unwrap_or_default(), found.clone(), values)
+                    }
+                    _ => self.in_order(pattern, node, found.clone(), values),
+                }
+            }
+            (a, b) if a == b && pattern.parts.is_empty() && node.parts.is_empty() => return vec![found],
+            _ => Vec::new(),
+        };
+        match self.value(node) {
+            Some((value, lines)) if fits.is_empty() && values < MAX_VALUES => {
+                found.lines.push(lines);
+                self.solve(pattern, value, found, values + 1)
+            }
+            _ => fits,
+        }
+    }
+
+    /// The value of a local that has only one.
+    fn value(&self, node: &Node) -> Option<(&'t Node, Lines)> {
+        let What::Name(name) = &node.what else { return None };
+        self.values.iter().find(|(local, ..)| local == name).map(|(_, value, lines)| (*value, *lines))
+    }
+
+    fn in_order(&self, pattern: &'t [Node], nodes: &'t [Node], found: Found<'t>, values: u8) -> Vec<Found<'t>> {
+        match (pattern.split_first(), nodes.split_first()) {
+            (None, None) => vec![found],
+            (Some((first, rest)), _) if first.what == What::Rest => {
+                let passed = nodes.iter().take_while(|node| goes_straight_on(node)).count();
+                let left = (0..=passed).filter_map(|passed| nodes.get(passed..));
+                left.flat_map(|left| self.in_order(rest, left, found.clone(), values)).collect()
+            }
+            (Some((first, rest)), Some((node, left))) => self
+                .solve(first, node, found, values)
+                .into_iter()
+                .flat_map(|found| self.in_order(rest, left, found, values))
+                .collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    fn any_order(&self, pattern: &'t [Node], nodes: &'t [Node], found: Found<'t>, values: u8) -> Vec<Found<'t>> {
+        let rest = pattern.iter().any(|part| part.what == What::Rest);
+        let wanted: Vec<&Node> = pattern.iter().filter(|part| part.what != What::Rest).collect();
+        if wanted.len() > nodes.len() || (!rest && wanted.len() != nodes.len()) {
+            return Vec::new();
+        }
+        self.each_in_some(&wanted, &nodes.iter().collect::<Vec<_>>(), found, values)
+    }
+
+    fn each_in_some(&self, wanted: &[&'t Node], nodes: &[&'t Node], found: Found<'t>, values: u8) -> Vec<Found<'t>> {
+        let Some((first, rest)) = wanted.split_first() else { return vec![found] };
+        let mut all = Vec::new();
+        for (at, node) in nodes.iter().enumerate() {
+            for found in self.solve(first, node, found.clone(), values) {
+                let mut left = nodes.to_vec();
+                left.remove(at);
+                all.extend(self.each_in_some(rest, &left, found, values));
+            }
+        }
+        all
+    }
+}
+
+fn is_change(sign: &str) -> bool {
+    matches!(sign, "++" | "--") || (sign.len() > 1 && sign.ends_with('=') && !matches!(sign, "==" | "!=" | "<=" | ">="))
+}
+
+/// `-EINVAL` and its like: a negative number, or one that has a name.
+fn is_error(value: &Node) -> bool {
+    match (&value.what, value.parts.as_slice()) {
+        (What::Number(n), _) => *n < 0,
+        (What::Is("-"), [name]) => matches!(&name.what, What::Name(name) if name.starts_with('E')),
+        _ => false,
+    }
+}
+
+/// How a call may miss what comes after `node`: by a jump, or by a return that is no error.
+fn way_round(node: &Node) -> Option<Doubt> {
+    let leaves = node.walk().find(|node| match node.parts.as_slice() {
+        _ if node.is(word::GOTO) => true,
+        [value] if node.is(word::RETURN) => !is_error(value),
+        _ => false,
+    })?;
+    Some(Doubt::WayRound(leaves.lines.first))
+}
+
+#[cfg(test)]
+#[path = "matching_tests.rs"]
+mod tests;

@@ -1,0 +1,86 @@
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::matrix::c;
+
+/// How many places of the code the pattern fits, and how many of them without doubt.
+fn hits(pattern: &str, code: &str) -> (usize, usize) {
+    let pattern: SourcePattern = pattern.parse().unwrap_or_else(|error| panic!("{error}"));
+    let body = c::body(&format!("{{{code}}}"), 1).unwrap_or_else(|error| panic!("{code}: {error}"));
+    let subject = Subject::new(&body);
+    let hits = subject.hits(&pattern, &Found::default());
+    assert!(!subject.is_exhausted());
+    let places = |hits: &mut dyn Iterator<Item = &Hit>| {
+        hits.map(|hit| std::ptr::from_ref(hit.node)).collect::<BTreeSet<_>>().len()
+    };
+    (places(&mut hits.iter()), places(&mut hits.iter().filter(|hit| hit.doubt.is_none())))
+}
+
+#[test]
+fn patterns_fit_what_they_say_and_nothing_else() {
+    for (pattern, code, expected) in [
+        // The same name is the same text.
+        ("$A + $A", "x = a->b + a -> b;", (1, 1)),
+        ("$A + $A", "x = a + b;", (0, 0)),
+        ("f($A, $...)", "f(a); f(a, b, c); f(); g(a);", (2, 2)),
+        ("f($A)", "f(a, b);", (0, 0)),
+        // Operands in any order; more of them only where the pattern says so.
+        ("a && $B > 1", "if (1 < c && a) ;", (1, 1)),
+        ("a && b", "if (a && c && b) ;", (0, 0)),
+        ("a && b && $...", "if (c && b && d && a) ;", (1, 1)),
+        ("a && b && $...", "if (a && b) ;", (1, 1)),
+        ("a - b", "x = b - a;", (0, 0)),
+        // Locals stand for their value, where they have but one.
+        ("$A > s->b + 1", "long n = s->b + 1; if (x > n) ;", (1, 1)),
+        ("$A > s->b + 1", "long n; n = s->b; n++; if (x > n) ;", (0, 0)),
+        ("$A > s->b", "long n = s->b; n += 2; if (x > n) ;", (0, 0)),
+        ("$A > s->b", "long n = s->b; set(&n); if (x > n) ;", (0, 0)),
+        ("$A > s->b", "n = s->b; if (x > n) ;", (0, 0)),
+        ("$A > s->b", "long n = s->b; { long n = 3; } if (x > n) ;", (0, 0)),
+        ("$A > s->b", "long m = s->b, n = m; if (x > n) ;", (1, 1)),
+        ("$A > s->b", "long m = n, n = m; if (x > n) ;", (0, 0)),
+        // Statements at the function's own level.
+        ("if (a) return -E;", "{ if (a) { return -E; } }", (1, 1)),
+        ("if (a) return -E;", "if (b) { if (a) return -E; }", (0, 0)),
+        ("if (a) return -E;", "while (b) { if (a) return -E; }", (0, 0)),
+        ("if (a) return -E;", "if (a) return -E; else f();", (1, 1)),
+        ("if (a) { $...; return 1; }", "if (a) { f(); g(); return 1; }", (1, 1)),
+        ("if (a) { $...; return 1; }", "if (a) { if (b) f(); return 1; }", (0, 0)),
+        ("if (a) { $...; return 1; }", "if (a) { for (;;) f(); return 1; }", (0, 0)),
+        ("a = 0;", "a = 0; if (b) a = 0;", (1, 1)),
+        ("a = 0", "a = 0; if (b) a = 0;", (2, 2)),
+        // What may lead round, and what may not be there.
+        ("if (a) return 1;", "if (b) return -EINVAL; if (a) return 1;", (1, 1)),
+        ("if (a) return 1;", "if (b) return 0; if (a) return 1;", (1, 0)),
+        ("if (a) return 1;", "if (b) goto out; if (a) return 1; out: ;", (1, 0)),
+        ("a = 0;", "if (b) goto out; a = 0; out: ;", (1, 1)),
+        ("a = 0;", "\n#ifdef X\na = 0;\n#endif\n", (1, 0)),
+        ("a", "\n#if IS_ENABLED(X)\nif (a) b();\n#else\nf(a);\n#endif\n", (2, 0)),
+    ] {
+        assert_eq!(hits(pattern, code), expected, "{pattern} in {code}");
+    }
+}
+
+#[test]
+fn a_function_that_is_made_to_be_slow_is_given_up() {
+    let sum = (0..60).map(|n| format!("a{n}")).collect::<Vec<_>>().join(" + ");
+    let body = c::body(&format!("{{ return {sum} && b; }}"), 1).unwrap();
+    for pattern in ["$A + $B + $C + $D + $E + $F + x + $...", "$A + $B + $C + $D + $E + $F + $..."] {
+        let pattern: SourcePattern = pattern.parse().unwrap();
+        let subject = Subject::new(&body);
+        let _ = subject.hits(&pattern, &Found::default());
+        assert!(subject.is_exhausted());
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(100))]
+
+    #[test]
+    fn every_expression_fits_itself(a in "[a-e]( (&&|\\|\\||\\+|-|<|>|==|!=|\\*) ![a-e](->x)?){0,6}") {
+        let code = format!("return {a};");
+        prop_assert!(hits(&a, &code).0 > 0);
+    }
+}

@@ -1,0 +1,52 @@
+//! Quotes the lines that a finding stands on.
+
+use super::tree::Tree;
+use crate::matrix::c::Lines;
+
+/// Characters of code that are quoted at one place.
+const MAX_QUOTE: usize = 200;
+
+/// Places that are quoted.
+const MAX_PLACES: usize = 4;
+
+/// Lines of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Place<'t> {
+    pub file: &'t str,
+    pub lines: Lines,
+}
+
+/// Those places with their code, as `net/ipv4/tcp_output.c:1626-1633 “limit = …”`; none where there is no place.
+pub(super) fn quote(tree: &Tree, places: &[Place]) -> Option<String> {
+    let quotes: Vec<String> = merged(places).into_iter().take(MAX_PLACES).map(|place| one(tree, place)).collect();
+    (!quotes.is_empty()).then(|| quotes.join(", "))
+}
+
+/// Sorted, with what touches each other in one.
+fn merged<'t>(places: &[Place<'t>]) -> Vec<Place<'t>> {
+    let mut sorted = places.to_vec();
+    sorted.sort();
+    let mut merged: Vec<Place> = Vec::new();
+    for place in sorted {
+        match merged.last_mut() {
+            Some(last) if last.file == place.file && place.lines.first <= last.lines.last.saturating_add(1) => {
+                last.lines.last = last.lines.last.max(place.lines.last);
+            }
+            _ => merged.push(place),
+        }
+    }
+    merged
+}
+
+fn one(tree: &Tree, place: Place) -> String {
+    let Lines { first, last } = place.lines;
+    let count = usize::try_from(last.saturating_sub(first).saturating_add(1)).unwrap_or(usize::MAX);
+    let skipped = usize::try_from(first.saturating_sub(1)).unwrap_or(usize::MAX);
+    let lines = tree.text(place.file).unwrap_or_default().lines().skip(skipped).take(count);
+    let code: Vec<&str> = lines.flat_map(str::split_whitespace).collect();
+    // The file is a stranger's: nothing of it shall reach a terminal but printable characters.
+    let code = code.join(" ").replace(|c: char| c.is_control(), "?");
+    let short: String = code.chars().take(MAX_QUOTE).collect();
+    let dots = if short.len() < code.len() { "…" } else { "" };
+    format!("{}:{} “{short}{dots}”", place.file, place.lines)
+}

@@ -1,0 +1,378 @@
+//! The built-in signatures on look-alikes of the functions in each form that history knows, and in forms of vendors.
+
+use std::io;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::matrix::Bugs;
+
+const OUTPUT: &str = "net/ipv4/tcp_output.c";
+const TCP_H: &str = "include/net/tcp.h";
+const TIMER: &str = "net/ipv4/tcp_timer.c";
+const INPUT: &str = "net/ipv4/tcp_input.c";
+const COOKIES: &str = "net/ipv4/syncookies.c";
+const COOKIES6: &str = "net/ipv6/syncookies.c";
+
+/// What a bug's signatures say of these files.
+fn weighed(bug: &str, files: &[(&str, &str)]) -> Finding {
+    let bugs = Bugs::built_in();
+    let bug = bugs.get(&bug.parse().unwrap()).unwrap();
+    weigh(bug, &|path: &str| -> io::Result<Option<Vec<u8>>> {
+        let makefile = ("Makefile", "VERSION = 5\nPATCHLEVEL = 2\n");
+        let found = files.iter().chain([&makefile]).find(|(name, _)| *name == path);
+        Ok(found.map(|(_, text)| text.as_bytes().to_vec()))
+    })
+}
+
+/// The states as text; all are `unknown`.
+fn states(finding: &Finding) -> String {
+    if finding.states == StateSet::all() {
+        return "unknown".to_owned();
+    }
+    finding.states.iter().map(State::as_str).collect::<Vec<_>>().join(" ")
+}
+
+#[track_caller]
+fn says(bug: &str, files: &[(&str, &str)], expected: &str) {
+    let finding = weighed(bug, files);
+    assert_eq!(states(&finding), expected, "{}\n{files:#?}", finding.why);
+    let strength = if expected == "unknown" { Strength::Weak } else { Strength::Strong };
+    assert_eq!((finding.witness, finding.strength), (Witness::Source, strength));
+}
+
+/// A tcp_fragment() with this guard, from 4.15 on.
+fn fragment(guard: &str) -> String {
+    format!(
+        "/* tcp_fragment() splits. */\nint tcp_fragment(struct sock *sk, enum tcp_queue tcp_queue, struct sk_buff *skb,\n\
+         \t\t u32 len, unsigned int mss_now, gfp_t gfp)\n{{\n\tstruct sk_buff *buff;\n\tint nsize;\n\tlong limit;\n\n\
+         \tif (WARN_ON(len > skb->len))\n\t\treturn -EINVAL;\n\n{guard}\n\
+         \tif (skb_unclone(skb, gfp))\n\t\treturn -ENOMEM;\n\tbuff = alloc(sk, nsize, gfp, true);\n\tif (!buff)\n\
+         \t\treturn -ENOMEM; /* later */\n\tsk->sk_wmem_queued += buff->truesize;\n\treturn 0;\n}}\n"
+    )
+}
+
+const TAIL: &str = "static inline struct sk_buff *tcp_rtx_queue_tail(const struct sock *sk)\n{\n\
+                    \treturn skb_rb_last(&sk->tcp_rtx_queue);\n}\n";
+const TAIL_BEFORE_4_15: &str = "static inline struct sk_buff *tcp_rtx_queue_tail(const struct sock *sk)\n{\n\
+                                \tstruct sk_buff *skb = tcp_send_head(sk);\n\n\
+                                \treturn skb ? tcp_write_queue_prev(sk, skb) : tcp_write_queue_tail(sk);\n}\n";
+const TAIL_MENDED: &str = "static inline struct sk_buff *tcp_rtx_queue_tail(const struct sock *sk)\n{\n\
+                           \tstruct sk_buff *skb = tcp_send_head(sk);\n\n\t/* empty */\n\
+                           \tif (skb == tcp_write_queue_head(sk))\n\t\treturn NULL;\n\n\
+                           \treturn skb ? tcp_write_queue_prev(sk, skb) : tcp_write_queue_tail(sk);\n}\n";
+
+const FIX: &str = "limit = sk->sk_sndbuf + 2 * SKB_TRUESIZE(GSO_MAX_SIZE);\n\
+                   if (unlikely((sk->sk_wmem_queued >> 1) > limit && tcp_queue != TCP_FRAG_IN_WRITE_QUEUE &&\n\
+                   \tskb != tcp_rtx_queue_head(sk) && skb != tcp_rtx_queue_tail(sk))) {\n\
+                   \tNET_INC_STATS(sock_net(sk), LINUX_MIB_TCPWQUEUETOOBIG);\n\treturn -ENOMEM;\n}";
+const FIX_BEFORE_4_15: &str = "limit = sk->sk_sndbuf + 2 * SKB_TRUESIZE(GSO_MAX_SIZE);\n\
+                               if (unlikely((sk->sk_wmem_queued >> 1) > limit &&\n\
+                               \tskb != tcp_rtx_queue_head(sk) && skb != tcp_rtx_queue_tail(sk))) {\n\
+                               \tNET_INC_STATS(sock_net(sk), LINUX_MIB_TCPWQUEUETOOBIG);\n\treturn -ENOMEM;\n}";
+
+#[test]
+fn every_form_that_the_stall_s_guard_had_is_named() {
+    let count = "NET_INC_STATS(sock_net(sk), LINUX_MIB_TCPWQUEUETOOBIG);";
+    for (guard, expected) in [
+        (String::new(), "never-had"),
+        // 4.14.127, 4.19.52; SUSE's, without the counter; as somebody else may have spelled it.
+        (format!("if (unlikely((sk->sk_wmem_queued >> 1) > sk->sk_sndbuf)) {{ {count} return -ENOMEM; }}"), "affected"),
+        ("if (sk->sk_wmem_queued >> 1 > sk->sk_sndbuf) return -ENOMEM;".to_owned(), "affected"),
+        (
+            "limit = READ_ONCE(sk->sk_sndbuf);\nif (limit < READ_ONCE(sk->sk_wmem_queued) >> 1) return -(ENOMEM);"
+                .to_owned(),
+            "affected",
+        ),
+        (
+            "if (!((sk->sk_wmem_queued >> 0x1) <= (long)sk->sk_sndbuf)) { pr_debug(\"} {\"); return -ENOMEM; }"
+                .to_owned(),
+            "affected",
+        ),
+        // 4.14.131, with its 128 KiB in any spelling.
+        (
+            format!("if (unlikely((sk->sk_wmem_queued >> 1) > sk->sk_sndbuf + 0x20000)) {{ {count} return -ENOMEM; }}"),
+            "half-fixed",
+        ),
+        ("if ((sk->sk_wmem_queued >> 1) > 128 * 1024 + sk->sk_sndbuf) return -ENOMEM;".to_owned(), "half-fixed"),
+        (
+            "const int slack = 1 << 17;\nif ((sk->sk_wmem_queued >> 1) > slack + sk->sk_sndbuf) return -ENOMEM;"
+                .to_owned(),
+            "half-fixed",
+        ),
+        // 4.19.55.
+        (
+            format!(
+                "if (unlikely((sk->sk_wmem_queued >> 1) > sk->sk_sndbuf && tcp_queue != TCP_FRAG_IN_WRITE_QUEUE)) {{ {count} return -ENOMEM; }}"
+            ),
+            "half-fixed",
+        ),
+        (
+            "if (TCP_FRAG_IN_WRITE_QUEUE != tcp_queue && sk->sk_sndbuf < sk->sk_wmem_queued >> 1) return -ENOMEM;"
+                .to_owned(),
+            "half-fixed",
+        ),
+        // 4.19.62, 5.3; 5.19, whose constant has another name; and with more that is let through.
+        (FIX.to_owned(), "fixed"),
+        (FIX.replace("GSO_MAX_SIZE", "GSO_LEGACY_MAX_SIZE"), "fixed"),
+        (FIX.replace("(sk->sk_wmem", "!vendor_lets_through(sk) && (sk->sk_wmem"), "fixed"),
+        // The fix as shipped, and a counter that counts more.
+        (format!("if ((sk->sk_wmem_queued >> 1) > sk->sk_sndbuf) {count}\n{FIX}"), "fixed"),
+        // Both limits: the narrower one refuses.
+        (format!("{FIX}\nif ((sk->sk_wmem_queued >> 1) > sk->sk_sndbuf) return -ENOMEM;"), "affected"),
+    ] {
+        says("tcp-fragment-stall", &[(OUTPUT, &fragment(&guard)), (TCP_H, TAIL)], expected);
+        let squashed =
+            fragment(&guard).replace('\n', " ").replace("/* later */", "").replace("/* tcp_fragment() splits. */", "");
+        says("tcp-fragment-stall", &[(OUTPUT, &squashed), (TCP_H, TAIL)], expected);
+        let renamed = fragment(&guard).replace("(sk)", "(socket)").replace("sk->", "socket->").replace("limit", "most");
+        says("tcp-fragment-stall", &[(OUTPUT, &renamed), (TCP_H, TAIL)], expected);
+    }
+}
+
+#[test]
+fn a_guard_in_a_form_that_nobody_knows_is_unknown_and_never_a_guess() {
+    let refuse = "{ return -ENOMEM; }";
+    for guard in [
+        // Other amounts, other comparisons, other refusals.
+        format!("if ((sk->sk_wmem_queued >> 1) > sk->sk_sndbuf + 0x40000) {refuse}"),
+        format!("if ((sk->sk_wmem_queued >> 2) > sk->sk_sndbuf) {refuse}"),
+        format!("if ((sk->sk_wmem_queued >> 1) < sk->sk_sndbuf) {refuse}"),
+        format!("if (sk->sk_wmem_queued > 2 * sk->sk_sndbuf) {refuse}"),
+        "if ((sk->sk_wmem_queued >> 1) > sk->sk_sndbuf) goto nomem;\nnomem:".to_owned(),
+        format!("if (vendor_queue_too_big(sk)) {refuse}"),
+        // Conditions that change who is refused.
+        format!("if ((sk->sk_wmem_queued >> 1) > sk->sk_sndbuf && vendor_strict) {refuse}"),
+        format!("if ((sk->sk_wmem_queued >> 1) > sk->sk_sndbuf || vendor_strict) {refuse}"),
+        format!(
+            "if (tcp_queue != TCP_FRAG_IN_WRITE_QUEUE) {{ if ((sk->sk_wmem_queued >> 1) > sk->sk_sndbuf) {refuse} }}"
+        ),
+        "if ((sk->sk_wmem_queued >> 1) > sk->sk_sndbuf) { if (tcp_queue) goto on; return -ENOMEM; }\non:".to_owned(),
+        // Ways round it.
+        format!(
+            "if (skb == tcp_rtx_queue_head(sk)) goto on;\nif ((sk->sk_wmem_queued >> 1) > sk->sk_sndbuf) {refuse}\non:"
+        ),
+        format!("if (vendor) return vendor_fragment(sk);\nif ((sk->sk_wmem_queued >> 1) > sk->sk_sndbuf) {refuse}"),
+        // A limit that more than one line has to do with.
+        format!(
+            "limit = sk->sk_sndbuf;\nif (vendor) limit += 0x20000;\nif ((sk->sk_wmem_queued >> 1) > limit) {refuse}"
+        ),
+        format!("limit = sk->sk_sndbuf;\nvendor_limit(&limit);\nif ((sk->sk_wmem_queued >> 1) > limit) {refuse}"),
+        // What the configuration decides.
+        format!("#ifdef CONFIG_VENDOR\nif ((sk->sk_wmem_queued >> 1) > sk->sk_sndbuf) {refuse}\n#endif"),
+        // The fix, and another limit whose name says nothing.
+        format!("{FIX}\nif (vendor_queue_too_big(sk)) {refuse}"),
+        // Half of the fix's ways out.
+        FIX.replace("&& skb != tcp_rtx_queue_tail(sk)", ""),
+        FIX.replace("2 * SKB", "SKB"),
+        // What the grammar does not understand.
+        "list_each_thing(a, b) what is this {".to_owned(),
+    ] {
+        says("tcp-fragment-stall", &[(OUTPUT, &fragment(&guard)), (TCP_H, TAIL)], "unknown");
+    }
+}
+
+#[test]
+fn lines_that_no_kernel_compiles_say_nothing() {
+    let guard = "if ((sk->sk_wmem_queued >> 1) > sk->sk_sndbuf) { return -ENOMEM; }";
+    for (code, expected) in [
+        (format!("#if 0\n{guard}\n#endif"), "never-had"),
+        (format!("/* {guard} */\n// {guard}"), "never-had"),
+        (format!("#if 1\n{guard}\n#else\n{FIX}\n#endif"), "affected"),
+        (format!("#if 0\n{guard}\n#else\n{FIX}\n#endif"), "fixed"),
+        (format!("printk(\"{guard}\");"), "never-had"),
+    ] {
+        says("tcp-fragment-stall", &[(OUTPUT, &fragment(&code)), (TCP_H, TAIL)], expected);
+    }
+}
+
+#[test]
+fn the_fix_s_own_defect_is_seen_in_the_header() {
+    for (guard, tail, expected) in [
+        (FIX_BEFORE_4_15, Some(TAIL_BEFORE_4_15), "fixed-with-defect"),
+        (FIX_BEFORE_4_15, Some(TAIL_MENDED), "fixed"),
+        (FIX, Some(TAIL), "fixed"),
+        (FIX_BEFORE_4_15, None, "fixed fixed-with-defect"),
+        (
+            FIX_BEFORE_4_15,
+            Some("static inline struct sk_buff *tcp_rtx_queue_tail(void)\n{ return vendor(); }\n"),
+            "fixed fixed-with-defect",
+        ),
+        (FIX_BEFORE_4_15, Some("int nothing;\n"), "fixed fixed-with-defect"),
+    ] {
+        let code = fragment(guard);
+        let files = [Some((OUTPUT, code.as_str())), tail.map(|tail| (TCP_H, tail))];
+        says("tcp-fragment-stall", &files.into_iter().flatten().collect::<Vec<_>>(), expected);
+    }
+}
+
+#[test]
+fn two_definitions_have_to_agree() {
+    let broken = fragment("if ((sk->sk_wmem_queued >> 1) > sk->sk_sndbuf) return -ENOMEM;");
+    let both = |one: &str, other: &str| format!("#ifdef CONFIG_X\n{one}#else\n{other}#endif\n");
+    says("tcp-fragment-stall", &[(OUTPUT, &both(&broken, &broken)), (TCP_H, TAIL)], "affected");
+    let finding = weighed("tcp-fragment-stall", &[(OUTPUT, &both(&broken, &fragment(FIX))), (TCP_H, TAIL)]);
+    assert_eq!(states(&finding), "unknown");
+    assert!(finding.why.contains("more than once, and not alike (lines 3 and 24)"), "{}", finding.why);
+}
+
+#[test]
+fn a_finding_quotes_the_lines_it_stands_on() {
+    let files = [(OUTPUT, fragment(&FIX.replace("\n\t", "\n\t\u{1b}[31m /* \u{7} */ ")))];
+    let files: Vec<_> = files.iter().map(|(name, text)| (*name, text.as_str())).chain([(TCP_H, TAIL)]).collect();
+    // An escape sequence is no C, so this is `unknown`; a comment may hold one, and must not reach a terminal.
+    assert_eq!(states(&weighed("tcp-fragment-stall", &files)), "unknown");
+    let code = fragment(&FIX.replace("\n\t", "\n\t/* \u{1b}[31m */ "));
+    let finding = weighed("tcp-fragment-stall", &[(OUTPUT, &code), (TCP_H, TAIL)]);
+    assert_eq!(states(&finding), "fixed");
+    assert!(
+        finding.why.contains("net/ipv4/tcp_output.c:12-17 “limit = sk->sk_sndbuf + 2 * SKB_TRUESIZE(GSO_MAX_SIZE);")
+    );
+    assert!(finding.why.contains("include/net/tcp.h:3 “return skb_rb_last(&sk->tcp_rtx_queue);”"), "{}", finding.why);
+    assert!(!finding.why.contains(char::is_control), "{}", finding.why);
+}
+
+/// A tcp_probe_timer() with these lines in its midst.
+fn probe_timer(lines: &str) -> String {
+    format!(
+        "static void tcp_probe_timer(struct sock *sk)\n{{\n\tstruct inet_connection_sock *icsk = inet_csk(sk);\n\
+         \tstruct sk_buff *skb = tcp_send_head(sk);\n\tu32 start_ts;\n\n\tif (tp->packets_out || !skb) {{\n\
+         \t\ticsk->icsk_probes_out = 0;\n\t\treturn;\n\t}}\n{lines}\n\tmax_probes = tcp_retries2(sk);\n\
+         \tif (icsk->icsk_probes_out >= max_probes) {{\nabort:\t\ttcp_write_err(sk);\n\t}} else {{\n\
+         \t\ttcp_send_probe0(sk);\n\t}}\n}}\n"
+    )
+}
+
+/// A tcp_ack() with these lines in its midst.
+fn ack(lines: &str) -> String {
+    format!(
+        "static int tcp_ack(struct sock *sk, const struct sk_buff *skb, int flag)\n{{\n\tif (before(ack, una)) {{\n\
+         \t\tif (before(ack, una - window))\n\t\t\treturn -SKB_DROP_REASON_TCP_TOO_OLD_ACK;\n\t\tgoto old_ack;\n\t}}\n\
+         \ticsk->icsk_probes_out = 0;\n{lines}\n\tif (!prior_packets)\n\t\tgoto no_queue;\n\treturn 1;\n\
+         no_queue:\n\treturn 1;\nold_ack:\n\treturn 0;\n}}\n"
+    )
+}
+
+#[test]
+fn every_form_of_the_zero_window_s_clock_is_named() {
+    let fix = "if (!icsk->icsk_probes_tstamp)\n\ticsk->icsk_probes_tstamp = tcp_jiffies32;\nelse if (icsk->icsk_user_timeout &&\n\
+               \t(s32)(tcp_jiffies32 - icsk->icsk_probes_tstamp) >= msecs_to_jiffies(icsk->icsk_user_timeout))\n\tgoto abort;";
+    let later = "if (!icsk->icsk_probes_tstamp) {\n\ticsk->icsk_probes_tstamp = tcp_jiffies32;\n} else {\n\
+                 \tu32 user_timeout = READ_ONCE(icsk->icsk_user_timeout);\n\n\tif (user_timeout &&\n\
+                 \t(s32)(tcp_jiffies32 - icsk->icsk_probes_tstamp) >= msecs_to_jiffies(user_timeout))\n\t\tgoto abort;\n}";
+    let model = "if (icsk->icsk_user_timeout) {\n\tu32 elapsed = tcp_model_timeout(sk, icsk->icsk_probes_out, tcp_probe0_base(sk));\n\
+                 \tif (elapsed >= icsk->icsk_user_timeout)\n\t\tgoto abort;\n}";
+    let stamp = "start_ts = tcp_skb_timestamp(skb);\nif (!start_ts)\n\tskb->skb_mstamp = tp->tcp_mstamp;\n\
+                 else if (icsk->icsk_user_timeout && (s32)(tcp_time_stamp(tp) - start_ts) > icsk->icsk_user_timeout)\n\tgoto abort;";
+    let older_stamp = stamp.replace("tcp_time_stamp(tp)", "tcp_time_stamp").replace("(skb)", "(tcp_send_head(sk))");
+    let forget = "icsk->icsk_probes_tstamp = 0;";
+    let on_opening = format!("if (opened) {{ {forget} }}");
+    for (timer, acked, expected) in [
+        (fix, "", "fixed"),
+        (later, "", "fixed"),
+        (fix, forget, "affected"),
+        (later, forget, "affected"),
+        // Only sometimes, or in some kernels: nobody knows when.
+        (fix, on_opening.as_str(), "unknown"),
+        (fix, &format!("#ifdef CONFIG_X\n{forget}\n#endif"), "unknown"),
+        (model, "", "affected"),
+        (stamp, "", "never-had"),
+        (&older_stamp, "", "never-had"),
+        // Before 3.18 the function knew no limit but the count.
+        ("", "", "unknown"),
+    ] {
+        says("zero-window-user-timeout", &[(TIMER, &probe_timer(timer)), (INPUT, &ack(acked))], expected);
+    }
+    says("zero-window-user-timeout", &[(TIMER, &probe_timer(fix))], "unknown");
+    says("zero-window-user-timeout", &[(TIMER, &probe_timer(model))], "affected");
+}
+
+#[test]
+fn a_strict_cookie_check_is_told_from_the_usual_one() {
+    let check = |hash: &str| {
+        format!(
+            "static __u32 check_tcp_syn_cookie(__u32 cookie, __be32 saddr, __u32 sseq)\n{{\n\
+             \tu32 diff, count = tcp_cookie_time();\n\n\tcookie -= cookie_hash(saddr, daddr, sport, dport, 0, 0) + sseq;\n\
+             \tdiff = (count - (cookie >> COOKIEBITS)) & ((__u32) -1 >> COOKIEBITS);\n\tif (diff >= MAX_SYNCOOKIE_AGE)\n\
+             \t\treturn (__u32)-1;\n\n\treturn (cookie -\n\t\t{hash})\n\t\t& COOKIEMASK;\n}}\n"
+        )
+    };
+    let usual = &check("cookie_hash(saddr, daddr, sport, dport, count - diff, 1)");
+    let strict = &check("siphash_2u32(cookie_hash(saddr, daddr, sport, dport, count - diff, 1), sseq, &secret[1])");
+    let other = &check("cookie_hash(saddr ^ sseq, daddr, sport, dport, count - diff, 1)");
+    let swapped = &check("siphash_2u32(cookie_hash(saddr, daddr, sport, dport, count - diff, 1), saddr, &secret[1])");
+    for (four, six, expected) in [
+        (usual, usual, "affected"),
+        (usual, strict, "affected"),
+        (strict, strict, "fixed"),
+        (strict, usual, "half-fixed"),
+        (strict, other, "unknown"),
+        (other, usual, "unknown"),
+        (swapped, swapped, "unknown"),
+    ] {
+        says("syn-cookie-data-loss", &[(COOKIES, four), (COOKIES6, six)], expected);
+    }
+    says("syn-cookie-data-loss", &[(COOKIES, strict)], "unknown");
+}
+
+#[test]
+fn what_cannot_be_read_is_unknown_with_the_reason() {
+    let bugs = Bugs::built_in();
+    let bug = bugs.get(&"tcp-fragment-stall".parse().unwrap()).unwrap();
+    type Read = fn(&str) -> io::Result<Option<Vec<u8>>>;
+    let cases: [(Read, &str); 5] = [
+        (|_| Ok(None), "no source of a kernel"),
+        (
+            |path| Ok((path == "Makefile").then(|| b"VERSION=6\nPATCHLEVEL=1\n".to_vec())),
+            "there is no net/ipv4/tcp_output.c",
+        ),
+        (|_| Err(io::ErrorKind::PermissionDenied.into()), "cannot be read: permission denied"),
+        (|_| Ok(Some(vec![0x7f, b'E', b'L', b'F', 0])), "is no text"),
+        (|_| Ok(Some(b"int x;\n".to_vec())), "does not define tcp_fragment()"),
+    ];
+    for (read, why) in cases {
+        let finding = weigh(bug, &read);
+        assert_eq!((states(&finding).as_str(), finding.strength), ("unknown", Strength::Weak));
+        assert!(finding.why.contains(why), "{}", finding.why);
+    }
+}
+
+#[test]
+fn the_makefile_names_the_release() {
+    for (makefile, expected) in [
+        ("# x\nVERSION = 6\nPATCHLEVEL = 12\nSUBLEVEL = 117\nEXTRAVERSION =\nNAME = B\n", Some("6.12.117")),
+        ("VERSION=5\nPATCHLEVEL=2\nSUBLEVEL=0\nEXTRAVERSION=-rc6\n", Some("5.2.0-rc6")),
+        ("VERSION = 3\nPATCHLEVEL = 10\nEXTRAVERSION = -957.el7\nVERSION = 9\n", Some("3.10-957.el7")),
+        ("VERSION = 5\n", None),
+        ("VERSION = five\nPATCHLEVEL = 2\n", None),
+        ("VERSION = 5\nPATCHLEVEL = 2\nEXTRAVERSION = $(shell rm)\n", None),
+        ("all:\n\ttrue\n", None),
+    ] {
+        let files = |path: &str| -> io::Result<_> { Ok((path == "Makefile").then(|| makefile.as_bytes().to_vec())) };
+        assert_eq!(release(&files).as_deref(), expected, "{makefile}");
+    }
+}
+
+#[test]
+fn every_file_of_a_signature_is_wanted_once() {
+    let bugs = Bugs::built_in();
+    let expected = BTreeSet::from(["Makefile", TCP_H, INPUT, OUTPUT, TIMER, COOKIES, COOKIES6]);
+    assert_eq!(wanted(bugs.iter()), expected);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(25))]
+
+    #[test]
+    fn no_damage_to_a_file_makes_the_witness_panic(
+        at in any::<prop::sample::Index>(),
+        cut in 0..40_usize,
+        with in "([{}();#\n\"'/*>&!=+-]|[a-z]){0,12}",
+    ) {
+        let mut code = fragment(FIX);
+        let from = at.index(code.len());
+        code.replace_range(from..(from + cut).min(code.len()), &with);
+        let finding = weighed("tcp-fragment-stall", &[(OUTPUT, &code), (TCP_H, TAIL)]);
+        prop_assert!(!finding.states.is_empty() && !finding.why.is_empty());
+    }
+}

@@ -1,0 +1,133 @@
+//! Source files out of a tarball, in one pass that ends when all wanted files were seen.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::{self, BufReader, Read};
+use std::path::Path;
+
+use super::files::{Files, bounded};
+use crate::kernel::compression::{self, Compression};
+
+/// Entries that are looked at; Linux 6.12 has 92,000.
+const MAX_ENTRIES: usize = 1_000_000;
+
+/// Bytes that a tarball may unpack to; Linux 6.12 has 1.6 GB.
+const MAX_BYTES: u64 = 8 << 30;
+
+/// Bytes of wanted files that are kept, with those that turn out to be another folder's.
+const MAX_KEPT: usize = 128 << 20;
+
+/// The wanted files of a tarball.
+#[derive(Clone, Debug, Default)]
+pub struct Tarball(BTreeMap<String, Vec<u8>>);
+
+/// Why a tarball could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum TarballError {
+    /// The file cannot be opened or read.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// It is none.
+    #[error("it is no tarball: {0}")]
+    NotOne(&'static str),
+    /// Its bytes are wrong.
+    #[error("the tarball is truncated, damaged or hostile: {0}")]
+    Damaged(io::Error),
+}
+
+impl Tarball {
+    /// Reads the files with the paths `wanted` out of the tarball at `path`: plain, or compressed by gzip, xz or zstd.
+    /// The folder around all of the tree, whatever its name, is no part of the paths.
+    ///
+    /// # Errors
+    ///
+    /// Where the file cannot be read, is no tarball, is damaged before the last wanted file, or unpacks to more than
+    /// any kernel.
+    pub fn open<'w>(path: &Path, wanted: impl IntoIterator<Item = &'w str>) -> Result<Self, TarballError> {
+        let found = std::fs::metadata(path)?;
+        if !found.is_file() {
+            return Err(TarballError::NotOne("expected a file"));
+        }
+        let mut file = BufReader::with_capacity(128 << 10, File::open(path)?);
+        let mut head = Vec::new();
+        (&mut file).take(512).read_to_end(&mut head)?;
+        let how = compression(&head).map_err(TarballError::NotOne)?;
+        let packed = io::Cursor::new(head).chain(file);
+        read(how, packed, &wanted.into_iter().collect())
+    }
+}
+
+impl Files for Tarball {
+    fn read(&self, path: &str) -> io::Result<Option<Vec<u8>>> {
+        Ok(self.0.get(path).cloned())
+    }
+}
+
+/// How a file is compressed, by its first bytes: names lie.
+fn compression(head: &[u8]) -> Result<Compression, &'static str> {
+    let begins = |magic: &[u8]| head.starts_with(magic);
+    if begins(b"\xfd7zXZ\0") {
+        Ok(Compression::Xz)
+    } else if begins(b"\x1f\x8b") {
+        Ok(Compression::Gzip)
+    } else if begins(b"\x28\xb5\x2f\xfd") {
+        Ok(Compression::Zstd)
+    } else if head.get(257..262) == Some(b"ustar") {
+        Ok(Compression::None)
+    } else if begins(b"BZh") {
+        Err("bzip2 is not read; unpack it with bunzip2")
+    } else {
+        Err("expected a tar archive, plain or compressed by gzip, xz or zstd")
+    }
+}
+
+fn read(how: Compression, packed: impl Read, wanted: &BTreeSet<&str>) -> Result<Tarball, TarballError> {
+    let reader = compression::reader(how, packed, MAX_BYTES).map_err(TarballError::Damaged)?;
+    let mut archive = tar::Archive::new(BufReader::with_capacity(128 << 10, reader));
+    // Whether there is a folder around all is known for certain only at the end: until then the files are kept for each
+    // folder that may be it, and for none.
+    let mut tops: BTreeMap<Vec<u8>, BTreeMap<String, Vec<u8>>> = BTreeMap::new();
+    let mut kept = 0;
+    for (count, entry) in archive.entries().map_err(TarballError::Damaged)?.enumerate() {
+        let mut entry = entry.map_err(TarballError::Damaged)?;
+        if count >= MAX_ENTRIES {
+            return Err(TarballError::NotOne("it has more entries than any kernel"));
+        }
+        let path = entry.path_bytes().into_owned();
+        let path = path.strip_prefix(b"./").unwrap_or(&path);
+        let below = path.iter().position(|byte| *byte == b'/').map_or(path.len(), |slash| slash + 1);
+        let (top, inner) = path.split_at(below);
+        let places = [(&b""[..], path), (top, inner)];
+        let places =
+            places.map(|(top, path)| std::str::from_utf8(path).ok().filter(|p| wanted.contains(p)).map(|p| (top, p)));
+        if places.iter().all(Option::is_none) {
+            continue;
+        }
+        if !entry.header().entry_type().is_file() {
+            // A link or a folder where the kernel has a file: as good as nothing.
+            continue;
+        }
+        let text = bounded(&mut entry).map_err(TarballError::Damaged)?;
+        if text.len() as u64 != entry.size() {
+            return Err(TarballError::Damaged(io::ErrorKind::UnexpectedEof.into()));
+        }
+        kept += text.len();
+        if kept > MAX_KEPT {
+            return Err(TarballError::NotOne("it has more files with the wanted names than any kernel"));
+        }
+        for (top, path) in places.into_iter().flatten() {
+            let files = tops.entry(top.to_owned()).or_default();
+            files.insert(path.to_owned(), text.clone());
+            if files.len() == wanted.len() {
+                return Ok(Tarball(std::mem::take(files)));
+            }
+        }
+    }
+    // The tree is where most of the wanted files are; `tools` and `Documentation` have a Makefile too.
+    let most = tops.into_values().max_by_key(BTreeMap::len);
+    Ok(Tarball(most.unwrap_or_default()))
+}
+
+#[cfg(test)]
+#[path = "tarball_tests.rs"]
+mod tests;

@@ -1,0 +1,94 @@
+//! The functions of a source tree that signatures ask for, each read once.
+
+use std::collections::BTreeMap;
+
+use super::case::{self, Fit};
+use super::files::Files;
+use super::function;
+use super::matching::Subject;
+use crate::matrix::Elsewhere;
+use crate::matrix::c::{self, Body, Unreadable};
+
+/// A function as it stands in a file.
+pub(super) struct Function {
+    /// The line with its name.
+    pub line: u32,
+    /// What it does, if that could be read.
+    pub body: Result<Body, Unreadable>,
+}
+
+/// What was read of a source tree.
+pub(super) struct Tree {
+    texts: BTreeMap<String, Result<String, String>>,
+    functions: BTreeMap<(String, String), Result<Vec<Function>, String>>,
+}
+
+impl Tree {
+    /// Reads these functions, each named with its file before it.
+    pub(super) fn read<'s>(files: &(impl Files + ?Sized), wanted: impl Iterator<Item = (&'s str, &'s str)>) -> Self {
+        let mut tree = Self { texts: BTreeMap::new(), functions: BTreeMap::new() };
+        for (file, name) in wanted {
+            let text = tree.texts.entry(file.to_owned()).or_insert_with(|| text(files, file));
+            let key = (file.to_owned(), name.to_owned());
+            tree.functions.entry(key).or_insert_with(|| match text {
+                Ok(text) => definitions(text, file, name),
+                Err(why) => Err(why.clone()),
+            });
+        }
+        tree
+    }
+
+    /// The definitions of a function, at least one, or why there is none.
+    pub(super) fn functions(&self, file: &str, name: &str) -> Result<&[Function], &str> {
+        match self.functions.get(&(file.to_owned(), name.to_owned())) {
+            Some(Ok(functions)) => Ok(functions),
+            Some(Err(why)) => Err(why),
+            None => Err("it was not read"),
+        }
+    }
+
+    /// The text of a file that was read.
+    pub(super) fn text(&self, file: &str) -> Option<&str> {
+        self.texts.get(file)?.as_ref().ok().map(String::as_str)
+    }
+
+    /// Whether another function looks as a case wants it. Where it is defined more than once, all have to.
+    pub(super) fn fit(&self, other: &Elsewhere) -> Fit {
+        let functions = match self.functions(&other.file, &other.function) {
+            Ok(functions) => functions,
+            Err(why) => return Fit::Doubt(why.to_owned()),
+        };
+        let mut fits = functions.iter().map(|function| match &function.body {
+            Ok(body) => case::fit(&Subject::new(body), &other.has, &other.lacks, &[]),
+            Err(error) => Fit::Doubt(format!("{}() in {} cannot be read: {error}", other.function, other.file)),
+        });
+        let first = fits.next().unwrap_or(Fit::No);
+        let alike = |fit: Fit| std::mem::discriminant(&fit) == std::mem::discriminant(&first);
+        if fits.all(alike) {
+            return first;
+        }
+        Fit::Doubt(format!("{} defines {}() more than once, and not alike", other.file, other.function))
+    }
+}
+
+fn text(files: &(impl Files + ?Sized), file: &str) -> Result<String, String> {
+    match files.read(file) {
+        Ok(Some(bytes)) if bytes.contains(&0) => Err(format!("{file} is no text")),
+        // Comments of old files have names in Latin-1.
+        Ok(Some(bytes)) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
+        Ok(None) if super::release(files).is_none() => {
+            Err(format!("this is no source of a kernel: there is no {file}, and no Makefile that names a VERSION"))
+        }
+        Ok(None) => Err(format!("there is no {file}")),
+        Err(error) => Err(format!("{file} cannot be read: {error}")),
+    }
+}
+
+fn definitions(text: &str, file: &str, name: &str) -> Result<Vec<Function>, String> {
+    let found = function::definitions(text, name).map_err(|why| format!("{file}: {why}"))?;
+    if found.is_empty() {
+        return Err(format!("{file} does not define {name}()"));
+    }
+    let read = |one: function::Definition| Function { line: one.line, body: c::body(&one.body, one.body_line) };
+    Ok(found.into_iter().map(read).collect())
+}
