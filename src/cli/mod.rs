@@ -89,6 +89,9 @@ struct Run {
     /// The matrix of kernels [default: kernels.yaml here, or else the built-in one]
     #[arg(long, value_name = "FILE")]
     matrix: Option<PathBuf>,
+    /// A folder of dossiers of your own: their bugs are known beside the built-in ones (docs/dossiers.md)
+    #[arg(long, value_name = "DIR")]
+    bugs: Option<PathBuf>,
     /// This kernel, beside those that --tag names and no others (may be repeated)
     #[arg(long, value_name = "NAME")]
     kernel: Vec<KernelName>,

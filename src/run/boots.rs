@@ -10,9 +10,9 @@ use super::event::{BootId, BootRecord, Event};
 use super::recording::{Recording, RecordingError};
 use crate::guest;
 use crate::kernel::{Kernel, Module};
-use crate::matrix::{Bug, KernelEntry, Profile};
+use crate::matrix::{KernelEntry, Profile, Reproducer};
 use crate::vm::{self, Accel, Boot, Failure, GuestSpec, HostLoad, Next, Observed};
-use crate::words::JobId;
+use crate::words::{BugId, JobId};
 
 /// Guest memory where the matrix says nothing: Debian's kernels take 100 MiB of it for themselves.
 const MEMORY_MIB: u32 = 256;
@@ -165,7 +165,9 @@ pub struct Bench<'a> {
 #[derive(Clone, Copy, Debug)]
 pub struct Trial<'a> {
     /// The bug.
-    pub bug: &'a Bug,
+    pub bug: &'a BugId,
+    /// What provokes it.
+    pub reproducer: &'a Reproducer,
     /// The profile.
     pub profile: &'a Profile,
 }
@@ -173,16 +175,16 @@ pub struct Trial<'a> {
 impl Trial<'_> {
     /// Its job's id.
     pub fn id(&self) -> JobId {
-        JobId { bug: self.bug.id.clone(), profile: self.profile.name.clone() }
+        JobId { bug: self.bug.clone(), profile: self.profile.name.clone() }
     }
 
     /// Its job, which may take `patience` times as long as on a quiet host.
     fn job(&self, natural: bool, patience: u32) -> Job {
         let natural_road = if natural { NATURAL_DEADLINE } else { 1 };
-        let deadline = self.bug.deadline.saturating_mul(natural_road * patience);
+        let deadline = self.reproducer.deadline.saturating_mul(natural_road * patience);
         let deadline_ms = u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX);
         let (id, sysctls) = (self.id().to_string(), self.profile.sysctls.clone());
-        Job { id, sysctls, natural, ..Job::new(self.bug.id.as_str(), deadline_ms) }
+        Job { id, sysctls, natural, ..Job::new(self.bug.as_str(), deadline_ms) }
     }
 }
 

@@ -3,12 +3,16 @@ use std::time::Duration;
 use backproof_repro::protocol::{Capture, TimeLine};
 
 use super::*;
-use crate::matrix::Bugs;
+use crate::matrix::{Bug, Bugs};
 use crate::vm::{Finished, Stage};
 
 fn profile(name: &str, cmdline: Option<&str>) -> Profile {
     let name = name.parse().expect("a name");
     Profile { name, cmdline: cmdline.map(str::to_owned), ..Profile::default_for(Vec::new()) }
+}
+
+fn trial<'a>(bug: &'a Bug, profile: &'a Profile) -> Trial<'a> {
+    Trial { bug: &bug.id, reproducer: bug.reproducer.as_ref().expect("a reproducer"), profile }
 }
 
 #[test]
@@ -22,7 +26,7 @@ fn trials_share_a_boot_unless_their_command_lines_differ() {
         profile("loud", Some("debug")),
     ];
     let bug = bugs.iter().next().expect("a bug");
-    let trials: Vec<Trial> = profiles.iter().map(|profile| Trial { bug, profile }).collect();
+    let trials: Vec<Trial> = profiles.iter().map(|profile| trial(bug, profile)).collect();
     let names = |group: &Vec<Trial>| group.iter().map(|t| t.profile.name.to_string()).collect::<Vec<_>>().join(" ");
     let groups: Vec<String> = by_cmdline(&trials).iter().map(names).collect();
     assert_eq!(groups, ["default sysctls", "quiet also-quiet", "loud"]);
@@ -34,11 +38,11 @@ fn a_job_has_its_profile_s_sysctls_and_more_time_on_the_natural_road_and_on_a_bu
     let bug = bugs.iter().next().expect("a bug");
     let mut tuned = profile("tuned", None);
     tuned.sysctls.insert("net.ipv4.tcp_sack".to_owned(), "0".to_owned());
-    let job = |natural| Trial { bug, profile: &tuned }.job(natural, 1);
+    let job = |natural| trial(bug, &tuned).job(natural, 1);
     assert_eq!((job(false).id, job(false).bug), (format!("{}@tuned", bug.id), bug.id.to_string()));
     assert_eq!((job(true).natural, &job(true).sysctls), (true, &tuned.sysctls));
     assert!(job(true).deadline_ms > job(false).deadline_ms);
-    let busy = Trial { bug, profile: &tuned }.job(false, 4);
+    let busy = trial(bug, &tuned).job(false, 4);
     assert_eq!(busy.deadline_ms, 4 * job(false).deadline_ms);
 }
 

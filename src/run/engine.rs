@@ -12,7 +12,7 @@ use super::cell::{Question, Settled};
 use super::event::{Event, KernelRecord};
 use super::settle::{Applies, Settlement, applies, by_boot, modules};
 use crate::kernel::{self, Kernel, Obtain, ObtainError, Store};
-use crate::matrix::{Bug, Bugs, KernelEntry, Matrix, Profile};
+use crate::matrix::{Bugs, KernelEntry, Matrix, Needs, Profile};
 use crate::shim::Shim;
 use crate::vm::{Accelerator, Qemu};
 use crate::words::{BugId, JobId};
@@ -64,10 +64,11 @@ impl Asked {
         self.profiles.iter().flat_map(of_profile)
     }
 
-    /// The bug and the profile of a job.
+    /// What a job comes to, where its bug has a reproducer.
     fn trial(&self, job: &JobId) -> Option<Trial<'_>> {
         let of_job = |profile: &&Profile| profile.name == job.profile && profile.bugs.contains(&job.bug);
-        Some(Trial { bug: self.bugs.get(&job.bug)?, profile: self.profiles.iter().find(of_job)? })
+        let bug = self.bugs.get(&job.bug)?;
+        Some(Trial { bug: &bug.id, reproducer: bug.reproducer.as_ref()?, profile: self.profiles.iter().find(of_job)? })
     }
 }
 
@@ -116,22 +117,25 @@ async fn judge(entry: &KernelEntry, asked: &Asked, lab: &Arc<Lab>, events: &Unbo
         boots: Vec::new(),
     }));
 
-    let mut to_boot: Vec<&Bug> = Vec::new();
+    let mut to_boot: Vec<(&BugId, &Needs)> = Vec::new();
     let asks_for = |bug: &BugId| tell.questions.iter().any(|question| question.job.bug == *bug);
     for bug in entry.bugs.iter().filter(|id| asks_for(id)).filter_map(|id| asked.bugs.get(id)) {
-        match applies(&kernel, bug) {
-            Applies::Yes => to_boot.push(bug),
-            Applies::No(reason) => {
-                tell.bug(&bug.id, kernel.release.as_ref(), &Settled::Skip { reason, allowed: false });
-            }
+        let skip = |reason| tell.bug(&bug.id, kernel.release.as_ref(), &Settled::Skip { reason, allowed: false });
+        let Some(reproducer) = &bug.reproducer else {
+            skip("nothing can be run for this bug: its dossier has no `reproducer`".to_owned());
+            continue;
+        };
+        match applies(&kernel, &reproducer.needs) {
+            Applies::Yes => to_boot.push((&bug.id, &reproducer.needs)),
+            Applies::No(reason) => skip(reason),
         }
     }
     let (loaded, without) = modules(&kernel, &to_boot);
-    to_boot.retain(|bug| !without.contains_key(&bug.id));
+    to_boot.retain(|(bug, _)| !without.contains_key(bug));
     for (bug, settled) in without {
         tell.bug(&bug, kernel.release.as_ref(), &settled);
     }
-    let booted_bug = |trial: &Trial| to_boot.iter().any(|bug| bug.id == trial.bug.id);
+    let booted_bug = |trial: &Trial| to_boot.iter().any(|(bug, _)| *bug == trial.bug);
     let trials: Vec<Trial> =
         tell.questions.iter().filter_map(|question| asked.trial(&question.job)).filter(booted_bug).collect();
     if trials.is_empty() {

@@ -8,7 +8,7 @@ use super::boots::{BootEnd, Seen, milliseconds};
 use super::cell::{Cell, Question, Settled};
 use crate::evidence::runtime::{Testimony, weigh};
 use crate::kernel::{Kernel, Module, ModulesError};
-use crate::matrix::Bug;
+use crate::matrix::Needs;
 use crate::verdict::Ledger;
 use crate::words::{BugId, JobId};
 
@@ -23,9 +23,9 @@ pub enum Applies {
 /// Kernel options without which no guest can be heard: the console on ttyS0 and the agent on ttyS1.
 const SERIAL: [&str; 2] = ["SERIAL_8250", "SERIAL_8250_CONSOLE"];
 
-/// Whether the bug's question applies to a kernel, as far as its configuration tells; without a configuration the
+/// Whether a reproducer that needs this has anything to look for in a kernel, as far as its configuration tells; without a configuration the
 /// guest's own word is waited for.
-pub fn applies(kernel: &Kernel, bug: &Bug) -> Applies {
+pub fn applies(kernel: &Kernel, needs: &Needs) -> Applies {
     let Some(config) = &kernel.config else { return Applies::Yes };
     if let Some(option) = SERIAL.iter().find(|option| !config.is_builtin(option)) {
         return Applies::No(format!(
@@ -33,7 +33,7 @@ pub fn applies(kernel: &Kernel, bug: &Bug) -> Applies {
         ));
     }
     let is_set = |option: &String| config.is_set(option.strip_prefix("CONFIG_").unwrap_or(option));
-    let missing: Vec<&str> = bug.needs.config.iter().filter(|option| !is_set(option)).map(String::as_str).collect();
+    let missing: Vec<&str> = needs.config.iter().filter(|option| !is_set(option)).map(String::as_str).collect();
     if missing.is_empty() {
         Applies::Yes
     } else {
@@ -43,11 +43,11 @@ pub fn applies(kernel: &Kernel, bug: &Bug) -> Applies {
 
 /// The modules that a set of bugs needs, in load order. Bugs whose modules cannot be had are settled here: a skip where
 /// the kernel has none, an error where one is there and cannot be read.
-pub fn modules(kernel: &Kernel, bugs: &[&Bug]) -> (Vec<Module>, BTreeMap<BugId, Settled>) {
+pub fn modules(kernel: &Kernel, bugs: &[(&BugId, &Needs)]) -> (Vec<Module>, BTreeMap<BugId, Settled>) {
     let mut loaded: Vec<Module> = Vec::new();
     let mut without = BTreeMap::new();
-    for bug in bugs {
-        let wanted: Vec<&str> = bug.needs.modules.iter().map(String::as_str).collect();
+    for (bug, needs) in bugs {
+        let wanted: Vec<&str> = needs.modules.iter().map(String::as_str).collect();
         match kernel.modules_for(&wanted) {
             Ok(modules) => {
                 for module in modules {
@@ -57,10 +57,10 @@ pub fn modules(kernel: &Kernel, bugs: &[&Bug]) -> (Vec<Module>, BTreeMap<BugId, 
                 }
             }
             Err(error @ ModulesError::Absent { .. }) => {
-                without.insert(bug.id.clone(), Settled::Skip { reason: error.to_string(), allowed: false });
+                without.insert((*bug).clone(), Settled::Skip { reason: error.to_string(), allowed: false });
             }
             Err(error) => {
-                without.insert(bug.id.clone(), Settled::Error(format!("{:#}", anyhow::Error::new(error))));
+                without.insert((*bug).clone(), Settled::Error(format!("{:#}", anyhow::Error::new(error))));
             }
         }
     }
