@@ -150,7 +150,7 @@ impl Subject {
         let settings = &self.entry.guest;
         let spec = GuestSpec {
             image: self.kernel.image.clone(),
-            initramfs: initramfs(&self.plan, &self.modules)?,
+            initramfs: initramfs(&self.plan, &self.modules, &[])?,
             jobs: self.plan.jobs.clone(),
             cmdline_extra: settings.cmdline.clone(),
             machine: settings.machine.unwrap_or_default(),

@@ -28,7 +28,8 @@ pub(super) fn run(args: &Run) -> Result<u8, Stop> {
     let bugs = matrix.known.clone();
     let matrix = matrix.select(&args.kernel, &args.bug, &args.tag).map_err(Stop::usage)?;
     let profiles = matrix.choose_profiles(&bugs, &args.profile).map_err(Stop::usage)?;
-    let asked = Asked { matrix, bugs, profiles, natural: args.natural };
+    let programs = run::programs(&matrix, &bugs).map_err(Stop::usage)?;
+    let asked = Asked { matrix, bugs, programs, profiles, natural: args.natural };
     for profile in &asked.profiles {
         for LeftOut { file, line, name, why } in &profile.left_out {
             let (file, name) = (file.display().to_string(), visible(name));

@@ -11,8 +11,9 @@ use super::boots::{Bench, Booted, Seen, Trial, boot_all, milliseconds};
 use super::cell::{Question, Settled};
 use super::event::{Event, KernelRecord};
 use super::settle::{Applies, Settlement, applies, by_boot, modules};
+use crate::guest::Program;
 use crate::kernel::{self, Kernel, Obtain, ObtainError, Store};
-use crate::matrix::{Bugs, KernelEntry, Matrix, Needs, Profile};
+use crate::matrix::{self, Bugs, KernelEntry, Matrix, Needs, Profile};
 use crate::shim::Shim;
 use crate::vm::{Accelerator, Qemu};
 use crate::words::{BugId, JobId};
@@ -42,6 +43,8 @@ pub struct Asked {
     pub matrix: Matrix,
     /// What is known of the bugs.
     pub bugs: Bugs,
+    /// Users' own reproducers: those of every bug that has one and is asked about.
+    pub programs: BTreeMap<BugId, Program>,
     /// The profiles to judge them under.
     pub profiles: Vec<Profile>,
     /// Whether to go the natural road too, for people to look at.
@@ -68,7 +71,12 @@ impl Asked {
     fn trial(&self, job: &JobId) -> Option<Trial<'_>> {
         let of_job = |profile: &&Profile| profile.name == job.profile && profile.bugs.contains(&job.bug);
         let bug = self.bugs.get(&job.bug)?;
-        Some(Trial { bug: &bug.id, reproducer: bug.reproducer.as_ref()?, profile: self.profiles.iter().find(of_job)? })
+        let reproducer = bug.reproducer.as_ref()?;
+        let program = match &reproducer.program {
+            matrix::Program::BuiltIn { .. } => None,
+            matrix::Program::File(_) => Some(self.programs.get(&bug.id)?),
+        };
+        Some(Trial { bug: &bug.id, reproducer, program, profile: self.profiles.iter().find(of_job)? })
     }
 }
 
@@ -146,7 +154,7 @@ async fn judge(entry: &KernelEntry, asked: &Asked, lab: &Arc<Lab>, events: &Unbo
     for question in &tell.questions {
         let (Some(booted), Some(trial)) = (booted.get(&question.job), asked.trial(&question.job)) else { continue };
         let release = booted.end.release.clone().or_else(|| kernel.release.clone());
-        let settlement = by_boot(&question.job, &trial.profile.sysctls, &booted.end);
+        let settlement = by_boot(&question.job, trial.ran(), &booted.end);
         tell.cell(question, release, settlement.settled.clone(), Some((booted, &settlement)));
     }
 }

@@ -6,7 +6,7 @@ use backproof_repro::protocol::Report;
 
 use super::boots::{BootEnd, Seen, milliseconds};
 use super::cell::{Cell, Question, Settled};
-use crate::evidence::runtime::{Testimony, weigh};
+use crate::evidence::runtime::{Ran, Testimony, weigh};
 use crate::kernel::{Kernel, Module, ModulesError};
 use crate::matrix::Needs;
 use crate::verdict::Ledger;
@@ -77,16 +77,16 @@ pub struct Settlement {
     pub seen: Seen,
 }
 
-/// Settles a job by a boot that ran its reproducer under these sysctls: its profile's.
+/// Settles a job by a boot that ran its reproducer so.
 ///
 /// A guest that died takes all its reports with it: a kernel that panics after it said that all is well is not well.
-pub fn by_boot(job: &JobId, sysctls: &BTreeMap<String, String>, end: &BootEnd) -> Settlement {
+pub fn by_boot(job: &JobId, ran: Ran<'_>, end: &BootEnd) -> Settlement {
     let id = job.to_string();
     let report = end.reports.iter().find(|report| report.job == id).cloned();
     let settled = match (&end.failure, &report) {
         (Some(failure), _) => Settled::Error(failure.clone()),
         (None, None) => Settled::Error("the agent ended without a report of this reproducer".to_owned()),
-        (None, Some(report)) => match weigh(report, sysctls) {
+        (None, Some(report)) => match weigh(report, ran) {
             Testimony::Finding(finding) => Settled::Findings(Ledger { findings: vec![finding] }),
             Testimony::NotApplicable(reason) => Settled::Skip { reason, allowed: false },
             Testimony::Broken(reason) => Settled::Error(reason),
@@ -96,9 +96,9 @@ pub fn by_boot(job: &JobId, sysctls: &BTreeMap<String, String>, end: &BootEnd) -
     Settlement { settled, report, seen }
 }
 
-/// The cell of a question whose reproducer ran in this boot alone, under these sysctls.
-pub fn judge_again(question: &Question, sysctls: &BTreeMap<String, String>, end: &BootEnd) -> Cell {
-    let settlement = by_boot(&question.job, sysctls, end);
+/// The cell of a question whose reproducer ran so, in this boot alone.
+pub fn judge_again(question: &Question, ran: Ran<'_>, end: &BootEnd) -> Cell {
+    let settlement = by_boot(&question.job, ran, end);
     let mut cell = question.cell(end.release.clone(), settlement.settled);
     cell.seconds = milliseconds(end.seconds);
     cell.checks = settlement.report.map(|report| report.checks).unwrap_or_default();
