@@ -42,6 +42,8 @@ enum Event {
     Ended(io::Result<ExitStatus>),
     /// All that it printed on stdout.
     Printed(Vec<u8>),
+    /// It prints no more on stderr, and what it printed has been passed on.
+    Quiet,
     /// It has printed more than it may.
     TooMuch(&'static str, usize),
 }
@@ -94,9 +96,9 @@ fn watch(command: &mut Command, deadline: Duration, job: &str, say: Say) -> Judg
 
 /// Follows a program to its end. `kill` ends it, and all of its group.
 fn follow(events: &Receiver<Event>, until: Option<Instant>, deadline: Duration, kill: impl Fn()) -> Judged {
-    let (mut status, mut printed, mut until) = (None, None, until);
+    let (mut status, mut printed, mut quiet, mut until) = (None, None, false, until);
     loop {
-        if let (Some(status), Some(printed)) = (status, printed.as_deref()) {
+        if let (Some(status), Some(printed), true) = (status, printed.as_deref(), quiet) {
             return judge(status, printed);
         }
         // A deadline beyond the clock's end is none that anybody sees pass.
@@ -112,13 +114,14 @@ fn follow(events: &Receiver<Event>, until: Option<Instant>, deadline: Duration, 
                 return Judged::error(format!("its program could not be waited for: {error}"));
             }
             Ok(Event::Printed(bytes)) => printed = Some(bytes),
+            Ok(Event::Quiet) => quiet = true,
             Ok(Event::TooMuch(which, limit)) => {
                 return Judged::error(format!(
                     "its program was killed after printing more than {limit} bytes on {which}"
                 ));
             }
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) if status.is_some() => {
-                return Judged::error("something that its program left behind holds its stdout".to_owned());
+                return Judged::error("something that its program left behind holds its stdout or stderr".to_owned());
             }
             Err(_) => {
                 let limit = deadline.as_millis();
@@ -160,9 +163,7 @@ fn take_stderr(pipe: impl Read, events: &Sender<Event>, job: &str, say: Say) {
             say(&Message::Note { text: format!("{job} said on stderr: {text}") });
         }
     }
-    if read > STDERR_MAX {
-        let _ = events.send(Event::TooMuch("stderr", STDERR_MAX));
-    }
+    let _ = events.send(if read > STDERR_MAX { Event::TooMuch("stderr", STDERR_MAX) } else { Event::Quiet });
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ fn a_program_is_judged_by_its_end_and_by_what_it_printed() {
         ("echo rubbish", Conclusion::Error, "no conclusion"),
         (r#"echo '{"conclusion":"affected","why":"lost"}'; exit 1"#, Conclusion::Affected, "lost"),
         ("exec yes", Conclusion::Error, "more than 32768 bytes on stdout"),
+        ("head -c 1100000 /dev/zero >&2", Conclusion::Error, "more than 1048576 bytes on stderr"),
         ("exec yes >&2", Conclusion::Error, "more than 1048576 bytes on stderr"),
         // What it leaves behind neither holds the pipe nor prints on.
         ("sleep 100 & exit 1", Conclusion::Affected, "exited with 1"),
@@ -47,7 +48,17 @@ fn the_first_lines_of_stderr_become_notes() {
     let said = SAID.lock().expect("no panic");
     assert_eq!(said.len(), NOTES.0);
     assert!(matches!(&said[0], Message::Note { text } if text == "a-bug said on stderr: 1"), "{:?}", said[0]);
-    assert!(events.try_recv().is_err(), "it is not too much");
+    assert!(matches!(events.try_recv(), Ok(Event::Quiet)));
+}
+
+#[test]
+fn what_has_left_the_group_and_holds_a_pipe_is_not_waited_for() {
+    let started = Instant::now();
+    let script =
+        "d=$(mktemp -d); setsid sh -c \"touch $d/out; exec sleep 8\" & until [ -e $d/out ]; do :; done; rm -r $d";
+    let judged = run(script, Duration::from_secs(60));
+    assert!(judged.why.contains("left behind holds its stdout"), "{judged:?}");
+    assert!(started.elapsed() < Duration::from_secs(6), "it was waited for");
 }
 
 #[test]

@@ -218,6 +218,14 @@ mod tests {
     }
 
     #[test]
+    fn the_reference_s_example_is_read() {
+        let reference = include_str!("../../../docs/reproducers.md");
+        let example = reference.split("```json\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap_or_default();
+        let judged = said(1, example);
+        assert_eq!((judged.conclusion, judged.checks.len()), (Conclusion::Affected, 2), "{}", judged.why);
+    }
+
+    #[test]
     fn its_checks_are_kept_with_their_facts() {
         let judged = said(
             1,
