@@ -15,7 +15,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use backproof::evidence::runtime::{Testimony, weigh};
+use backproof::evidence::runtime::{Ran, Testimony, weigh};
 use backproof::guest::{initramfs, module_file};
 use backproof::kernel::{self, Kernel, Module, Obtain, Store};
 use backproof::matrix::{self, Bug, Bugs, KernelEntry, Reproducer};
@@ -204,7 +204,7 @@ impl Score {
 
     fn count_outcome(&mut self, job: &Job, expected: Expectation, report: &Report) {
         let bug = &job.bug;
-        let outcome = match weigh(report, &job.sysctls) {
+        let outcome = match weigh(report, Ran { sysctls: &job.sysctls, own_program: false }) {
             Testimony::Finding(finding) if finding.states.iter().all(|s| s.is_affected()) => Outcome::Fail,
             Testimony::Finding(_) => Outcome::Pass,
             Testimony::NotApplicable(_) => Outcome::Skip,
