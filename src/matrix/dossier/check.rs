@@ -1,5 +1,6 @@
 //! Checks the tree of a dossier from end to end, and makes the [`Bug`] of it.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use super::super::file::{self, Expected};
@@ -87,10 +88,10 @@ fn mitigations_of(
     reproducer: Option<&Option<Reproducer>>,
     problems: &mut Collector<'_>,
 ) -> Vec<Mitigation> {
-    let mut mitigations: Vec<Mitigation> = Vec::new();
+    let (mut mitigations, mut seen) = (Vec::new(), HashSet::new());
     for item in problems.items(node, "mitigations").unwrap_or_default() {
         let Some((mitigation, holds)) = mitigation(item, problems) else { continue };
-        if mitigations.iter().any(|known| known.profile == mitigation.profile) {
+        if !seen.insert(mitigation.profile.clone()) {
             problems.add(&item.span, || format!("the profile `{}` is given twice", mitigation.profile));
         }
         let blind = |r: &Reproducer| r.program != Program::BuiltIn { mitigable: true };

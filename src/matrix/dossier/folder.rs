@@ -65,6 +65,11 @@ fn yaml_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
 /// A dossier beside these bugs.
 fn read(path: &Path, known: &Bugs) -> Result<Bug, Problems> {
     let of_file = |message| Problems::of_file(path.to_owned(), message);
+    // A FIFO would be waited for.
+    let is_file = fs::metadata(path).is_ok_and(|metadata| metadata.is_file());
+    if !is_file {
+        return Err(of_file("this is no regular file, or leads to none: expected a dossier".to_owned()));
+    }
     let bytes = file::bytes(path).map_err(|error| of_file(format!("the dossier cannot be read: {error}")))?;
     let bug = check::read(&bytes, path, Owner::User(fields::folder_of(path)))?;
     // Its name is its file's, so the whole file is meant.
@@ -127,6 +132,11 @@ mod tests {
             let Err(said) = said else { panic!("{files:?} is a folder of dossiers") };
             assert!(expected.iter().all(|part| said.contains(part)), "{said}");
         }
+        let odd = folder(&[("mine.yaml", GOOD)]);
+        fs::create_dir(odd.path().join("folder.yaml")).expect("a folder");
+        std::os::unix::fs::symlink("nowhere", odd.path().join("link.yaml")).expect("a link");
+        let said = Bugs::built_in().with_folder(odd.path()).map_err(|error| error.to_string());
+        assert!(said.is_err_and(|said| said.matches("no regular file").count() == 2));
         let gone = Bugs::built_in().with_folder(Path::new("no-such-folder")).map_err(|error| error.to_string());
         assert!(
             matches!(&gone, Err(said) if said.starts_with("no-such-folder: the folder of dossiers cannot be read"))

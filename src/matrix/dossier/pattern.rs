@@ -1,14 +1,20 @@
 //! Patterns of source and machine code: what can be told of their texts by any reader.
 
-use super::signature::Of;
-
 /// The longest pattern, in bytes.
 const MAX: usize = 1000;
 
-/// A pattern: one line whose brackets close.
-pub(super) fn check(text: &str, of: Of) -> Result<(), String> {
-    // Both languages are their witnesses' own, and have brackets.
-    let (Of::Source | Of::Binary) = of;
+/// A pattern of source code.
+pub(super) fn check_source(text: &str) -> Result<(), String> {
+    check(text)
+}
+
+/// A pattern of machine code.
+pub(super) fn check_binary(text: &str) -> Result<(), String> {
+    check(text)
+}
+
+/// What both have in common: one line whose brackets close.
+fn check(text: &str) -> Result<(), String> {
     if text.trim().is_empty() || text.len() > MAX || text.chars().any(char::is_control) {
         return Err(format!("expected one line of at most {MAX} bytes, without control characters"));
     }
@@ -41,11 +47,11 @@ mod tests {
     #[test]
     fn a_pattern_is_a_line_whose_brackets_close() {
         for good in ["$SK->sk_wmem_queued >> 1", "adds 0x20200..0x20a00", "f($A[1], (2))", "string TCPWqueueTooBig"] {
-            assert_eq!(check(good, Of::Source), Ok(()));
+            assert_eq!(check_source(good), Ok(()));
         }
         let long = "a".repeat(1001);
         for bad in ["", " ", "a\nb", "f(", "f)", "f(]", "{[}]", &long] {
-            assert!(check(bad, Of::Binary).is_err(), "{bad:?}");
+            assert!(check_binary(bad).is_err(), "{bad:?}");
         }
     }
 }

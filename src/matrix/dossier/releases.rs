@@ -1,6 +1,6 @@
 //! Which releases have which steps of a bug's chain.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use super::super::fields;
 use super::super::problems::Collector;
@@ -84,12 +84,10 @@ pub(super) fn read(node: &Node, chain: Option<&[Step]>, problems: &mut Collector
         distributions: distributions.flatten().unwrap_or_default(),
         sources: sources?,
     };
-    for (at, line) in releases.ended_before_break.iter().enumerate() {
-        let (again, has_steps) = (&releases.ended_before_break[..at], &releases.stable);
-        if again.contains(line) || has_steps.iter().any(|stable| stable.line == *line) {
-            let node = fields.get("ended-before-break").unwrap_or(node);
-            problems.add(&node.span, || format!("the line {} is given twice", quote(line)));
-        }
+    let mut seen: HashSet<&str> = releases.stable.iter().map(|stable| stable.line.as_str()).collect();
+    let ended = fields.get("ended-before-break").unwrap_or(node);
+    for line in releases.ended_before_break.iter().filter(|line| !seen.insert(line)) {
+        problems.add(&ended.span, || format!("the line {} is given twice", quote(line)));
     }
     Some(releases)
 }
@@ -121,10 +119,10 @@ impl Reader<'_, '_, '_> {
     }
 
     fn stable(&mut self, node: &Node) -> Option<Vec<StableLine>> {
-        let mut lines: Vec<StableLine> = Vec::new();
+        let (mut lines, mut seen) = (Vec::new(), HashSet::new());
         for item in self.problems.items(node, "stable lines")? {
             let Some(line) = self.stable_line(item) else { continue };
-            if lines.iter().any(|known| known.line == line.line) {
+            if !seen.insert(line.line.clone()) {
                 self.problems.add(&item.span, || format!("the line {} is given twice", quote(&line.line)));
             }
             lines.push(line);
@@ -151,10 +149,10 @@ impl Reader<'_, '_, '_> {
     }
 
     fn distributions(&mut self, node: &Node) -> Option<Vec<DistributionLine>> {
-        let mut lines: Vec<DistributionLine> = Vec::new();
+        let (mut lines, mut seen) = (Vec::new(), HashSet::new());
         for item in self.problems.items(node, "lines of distributions")? {
             let Some(line) = self.distribution(item) else { continue };
-            if lines.iter().any(|known| (&known.distribution, &known.line) == (&line.distribution, &line.line)) {
+            if !seen.insert((line.distribution.clone(), line.line.clone())) {
                 let message = || format!("the line {} of {} is given twice", quote(&line.line), line.distribution);
                 self.problems.add(&item.span, message);
             }

@@ -75,11 +75,13 @@ fn signature(node: &Node, of: Of, problems: &mut Collector<'_>) -> Option<Signat
 
 fn case(node: &Node, of: Of, problems: &mut Collector<'_>) -> Option<Case> {
     let fields = problems.mapping(node, "a mapping that describes a case", &CASE_KEYS)?;
+    let check = match of {
+        Of::Source => pattern::check_source,
+        Of::Binary => pattern::check_binary,
+    };
     let mut patterns = |key: &str| {
         let node = fields.get(key);
-        node.map(|node| {
-            problems.each(node, "patterns", |node, p| p.checked(node, "pattern", |text| pattern::check(text, of)))
-        })
+        node.map(|node| problems.each(node, "patterns", |node, p| p.checked(node, "pattern", check)))
     };
     let (has, lacks) = (patterns("has"), patterns("lacks"));
     if has.is_none() && lacks.is_none() {
