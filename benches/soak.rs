@@ -15,10 +15,10 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use backproof::evidence::runtime::{Testimony, weigh};
+use backproof::evidence::runtime::{Ran, Testimony, weigh};
 use backproof::guest::{initramfs, module_file};
 use backproof::kernel::{self, Kernel, Module, Obtain, Store};
-use backproof::matrix::{self, Bug, Bugs, KernelEntry};
+use backproof::matrix::{self, Bug, Bugs, KernelEntry, Reproducer};
 use backproof::shim::Shim;
 use backproof::vm::{self, Accel, Boot, Deadlines, GuestSpec, HostLoad, Qemu};
 use backproof::words::{Expectation, KernelName, Outcome};
@@ -128,12 +128,13 @@ impl Subject {
     ) -> Result<Self, Box<dyn Error>> {
         let with = Obtain { store, shim, offline: false, refresh: false, tell: &|_| {} };
         let kernel = kernel::obtain(&entry.source, &with)?;
-        let bugs: Vec<&Bug> = entry.bugs.iter().filter_map(|id| bugs.get(id)).collect();
-        let wanted: Vec<&str> = bugs.iter().flat_map(|bug| &bug.needs.modules).map(String::as_str).collect();
+        let bugs: Vec<(&Bug, &Reproducer)> =
+            entry.bugs.iter().filter_map(|id| bugs.get(id)).filter_map(|b| Some((b, b.reproducer.as_ref()?))).collect();
+        let wanted: Vec<&str> = bugs.iter().flat_map(|(_, r)| &r.needs.modules).map(String::as_str).collect();
         // A kernel without a module that is needed has to say so itself here: that is one of its verdicts.
         let modules = kernel.modules_for(&wanted).unwrap_or_default();
-        let job = |bug: &&Bug, turn| {
-            let deadline = u64::try_from(bug.deadline.as_millis()).unwrap_or(u64::MAX);
+        let job = |(bug, reproducer): &(&Bug, &Reproducer), turn| {
+            let deadline = u64::try_from(reproducer.deadline.as_millis()).unwrap_or(u64::MAX);
             Job { id: format!("{}#{turn}", bug.id), ..Job::new(bug.id.as_str(), deadline.saturating_mul(PATIENCE)) }
         };
         let plan = Plan {
@@ -149,7 +150,7 @@ impl Subject {
         let settings = &self.entry.guest;
         let spec = GuestSpec {
             image: self.kernel.image.clone(),
-            initramfs: initramfs(&self.plan, &self.modules)?,
+            initramfs: initramfs(&self.plan, &self.modules, &[])?,
             jobs: self.plan.jobs.clone(),
             cmdline_extra: settings.cmdline.clone(),
             machine: settings.machine.unwrap_or_default(),
@@ -203,7 +204,7 @@ impl Score {
 
     fn count_outcome(&mut self, job: &Job, expected: Expectation, report: &Report) {
         let bug = &job.bug;
-        let outcome = match weigh(report, &job.sysctls) {
+        let outcome = match weigh(report, Ran { sysctls: &job.sysctls, own_program: false }) {
             Testimony::Finding(finding) if finding.states.iter().all(|s| s.is_affected()) => Outcome::Fail,
             Testimony::Finding(_) => Outcome::Pass,
             Testimony::NotApplicable(_) => Outcome::Skip,

@@ -102,7 +102,7 @@ fn a_run_that_is_not_there_is_told() {
     let boot = serde_json::json!({
         "image": "gone", "image_sha256": "", "initramfs": "gone", "initramfs_sha256": "", "cmdline": null,
         "machine": "q35", "memory_mib": 256, "cpus": 1, "boot_limit": null, "accel": "tcg",
-        "plan": {"version": 2, "modules": [], "jobs": [{"id": "tcp-fragment-stall", "bug": "tcp-fragment-stall", "deadline_ms": 1}]},
+        "plan": {"version": 3, "modules": [], "jobs": [{"id": "tcp-fragment-stall", "bug": "tcp-fragment-stall", "deadline_ms": 1}]},
     });
     lab.write("results/odd/debian-12/boot-1/boot.json", boot.to_string());
     lab.run(&["replay", "odd", "debian-12"]).ends_with(3).says(&["run the matrix again"]);

@@ -19,7 +19,7 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use tiny_kernel::Act;
 
 const BANNER: &str = "[    0.000000] Linux version 0.0.0-tiny\r\n";
-const HELLO: &str = r#"{"type":"hello","version":2,"agent":"0","release":"0.0.0-tiny","build":"","cpus":1,"uptime_ms":1,"features":{}}
+const HELLO: &str = r#"{"type":"hello","version":3,"agent":"0","release":"0.0.0-tiny","build":"","cpus":1,"uptime_ms":1,"features":{}}
 "#;
 const END: &str = "{\"type\":\"end\",\"reports\":0}\n";
 

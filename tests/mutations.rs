@@ -68,7 +68,8 @@ async fn judge(subject: &Subject) -> Boot {
     let mut jobs = Vec::new();
     for mutation in faults {
         for bug in Bugs::built_in().iter() {
-            let deadline = u64::try_from(bug.deadline.as_millis()).expect("a deadline");
+            let deadline = bug.reproducer.as_ref().expect("a reproducer").deadline;
+            let deadline = u64::try_from(deadline.as_millis()).expect("a deadline");
             let id = id(bug.id.as_str(), mutation);
             // Six run side by side.
             jobs.push(Job { id, mutation, ..Job::new(bug.id.as_str(), deadline * 2) });

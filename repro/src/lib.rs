@@ -4,6 +4,7 @@
 //! agent, inside a guest.
 
 pub mod judging;
+pub mod own_program;
 pub mod pid1;
 pub mod protocol;
 pub mod reproducer;

@@ -15,7 +15,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
 /// The version of this protocol, spoken in the hello.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// The longest line in bytes, its newline included.
 pub const MAX_LINE: usize = 64 * 1024;
@@ -25,6 +25,9 @@ pub const PLAN_PATH: &str = "/backproof/plan.json";
 
 /// The folder in the initramfs with the modules that [`Plan::modules`] names.
 pub const MODULES_DIR: &str = "/backproof/modules";
+
+/// The folder in the initramfs with the programs that [`Job::program`] names.
+pub const PROGRAMS_DIR: &str = "/backproof/programs";
 
 /// What the agent shall do: written by the controller, read once by PID 1.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,8 +45,11 @@ pub struct Plan {
 pub struct Job {
     /// What the messages about it are marked with: no other job of the plan has it.
     pub id: String,
-    /// The reproducer's name, which is the bug's.
+    /// The bug's name, which is its reproducer's.
     pub bug: String,
+    /// A user's own program to run instead of a reproducer of the agent's: a file name in [`PROGRAMS_DIR`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub program: Option<String>,
     /// Milliseconds after which the agent kills the job and reports it as timed out.
     pub deadline_ms: u64,
     /// Settings of the profile to apply before the job starts: sysctl name (`net.ipv4.tcp_syncookies`) to value.
@@ -61,7 +67,7 @@ impl Job {
     /// A job under the kernel's own settings, whose id is its bug.
     pub fn new(bug: &str, deadline_ms: u64) -> Self {
         let (id, bug) = (bug.to_owned(), bug.to_owned());
-        Self { id, bug, deadline_ms, sysctls: BTreeMap::new(), natural: false, mutation: None }
+        Self { id, bug, program: None, deadline_ms, sysctls: BTreeMap::new(), natural: false, mutation: None }
     }
 }
 

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::own_program;
 use crate::protocol::{
     Capture, Check, Conclusion, Job, MAX_LINE, Message, Mutation, Packet, Report, Segment, TimeLine,
 };
@@ -80,6 +81,12 @@ pub struct Context {
 }
 
 impl Context {
+    /// That of a job which started then.
+    fn of(job: &Job, started: Instant, own_namespace: bool, ipv6: bool) -> Self {
+        let profile = Arc::new(job.sysctls.clone());
+        Self { started, own_namespace, ipv6, profile, natural: job.natural, mutation: job.mutation }
+    }
+
     /// Moves the calling thread alone into a new network namespace, where there are any, and applies the profile
     /// there: a new namespace starts from the kernel's own settings, not from those of the one before.
     ///
@@ -142,13 +149,19 @@ pub fn run_job(task: &str) -> ExitCode {
         }
     };
     report_panics(job.id.clone(), started);
+    if let Some(program) = job.program.clone() {
+        let context = Context::of(&job, started, own_namespace, ipv6);
+        let report = own_program::run(&context, &job, &program, print_message);
+        print_message(&Message::Report(report));
+        return ExitCode::SUCCESS;
+    }
     let Some(reproducer) = find(&job.bug) else {
         // PID 1 starts no process for a bug that it does not know.
         eprintln!("backproof-agent {SUBCOMMAND}: no reproducer is called `{}`", job.bug);
         return ExitCode::from(2);
     };
-    let Job { id, natural, mutation, sysctls, .. } = job;
-    let context = Context { started, own_namespace, ipv6, profile: Arc::new(sysctls), natural, mutation };
+    let context = Context::of(&job, started, own_namespace, ipv6);
+    let id = job.id;
     let findings = match context.enter_namespace() {
         Ok(()) => run_mutated(reproducer, &context),
         Err(why) => Findings::error(why),

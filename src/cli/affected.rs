@@ -19,7 +19,10 @@ const STDIN: u64 = 16 << 20;
 
 /// Answers about each subject, and gives the exit code.
 pub(super) fn affected(args: &Affected) -> Result<u8, Stop> {
-    let bugs = Bugs::built_in();
+    let bugs = match &args.bugs {
+        Some(folder) => Bugs::built_in().with_folder(folder).map_err(Stop::usage)?,
+        None => Bugs::built_in(),
+    };
     let asked = Asked { bugs: chosen(&bugs, args)? };
     let looked: Vec<Looked> = subjects(args)?.iter().map(|subject| asked.look(subject)).collect();
     let mut booted = if args.boot { boot(&looked, &bugs, &asked, args)? } else { Vec::new() };
@@ -47,9 +50,10 @@ fn boot(looked: &[Looked], bugs: &Bugs, asked: &Asked, args: &Affected) -> Resul
         let hint = "a boot needs a package, an image or a built tree";
         return Err(Stop::usage(anyhow!("--boot: none of what was named can be booted: {hint}")));
     }
-    let matrix = Matrix::of_kernels(kernels, ids);
+    let matrix = Matrix::of_kernels(kernels, bugs.clone(), ids);
     let profiles = matrix.choose_profiles(bugs, &[]).map_err(Stop::usage)?;
-    let asked = run::Asked { matrix, bugs: bugs.clone(), profiles, natural: false };
+    let programs = run::programs(&matrix, bugs).map_err(Stop::usage)?;
+    let asked = run::Asked { matrix, bugs: bugs.clone(), programs, profiles, natural: false };
     let lab = host::lab(&args.host, true, false, host::cpus())?;
     let judged = super::run::in_folder(asked, lab, &args.host.results)?;
     judged.written.map_err(Stop::no_verdict)?;

@@ -92,6 +92,9 @@ struct Run {
     /// The matrix of kernels [default: kernels.yaml here, or else the built-in one]
     #[arg(long, value_name = "FILE")]
     matrix: Option<PathBuf>,
+    /// A folder of dossiers of your own: their bugs are known beside the built-in ones (docs/dossiers.md)
+    #[arg(long, value_name = "DIR")]
+    bugs: Option<PathBuf>,
     /// This kernel, beside those that --tag names and no others (may be repeated)
     #[arg(long, value_name = "NAME")]
     kernel: Vec<KernelName>,
@@ -132,6 +135,9 @@ struct Affected {
     /// Only this bug (may be repeated)
     #[arg(long, value_name = "BUG")]
     bug: Vec<BugId>,
+    /// A folder of dossiers of your own, beside the built-in ones
+    #[arg(long, value_name = "DIR")]
+    bugs: Option<PathBuf>,
     /// Settle it by booting what can be booted: packages, images, built trees
     #[arg(long)]
     boot: bool,

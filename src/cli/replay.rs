@@ -8,6 +8,7 @@ use serde::Serialize;
 use tokio::sync::mpsc;
 
 use super::{Accel, Format, Replay, Stop, host, print, print_json};
+use crate::evidence::runtime::Ran;
 use crate::report::visible;
 use crate::results::{MatrixDocument, boot_folder, find_run, read_document, read_recording};
 use crate::run::{self, BootId, Cell, Event, Lab, Recording, Tally};
@@ -53,8 +54,12 @@ pub(super) fn replay(args: &Replay) -> Result<u8, Stop> {
     let lab = Arc::new(host::lab(&args.host, true, false, 1)?);
     let runtime = host::runtime()?;
     let Some(end) = runtime.block_on(boot(args, number, &lab, recording.clone()))? else { return Ok(130) };
-    // Each with the sysctls that its job ran under.
-    let again = |cell: &Cell| Some(run::judge_again(cell, &job_of(cell)?.sysctls, &end));
+    // Each as its job ran.
+    let again = |cell: &Cell| {
+        let job = job_of(cell)?;
+        let ran = Ran { sysctls: &job.sysctls, own_program: job.program.is_some() };
+        Some(run::judge_again(cell, ran, &end))
+    };
     let cells: Vec<Cell> = then.iter().filter_map(again).collect();
     let code = Tally::of(&cells).exit_code();
     let document = Document { schema_version: SCHEMA_VERSION, run, cells, then };

@@ -20,11 +20,16 @@ const MATRIX_FILE: &str = "kernels.yaml";
 
 /// Judges the matrix, prints what it came to, and gives the exit code.
 pub(super) fn run(args: &Run) -> Result<u8, Stop> {
-    let bugs = Bugs::built_in();
+    let bugs = match &args.bugs {
+        Some(folder) => Bugs::built_in().with_folder(folder).map_err(Stop::usage)?,
+        None => Bugs::built_in(),
+    };
     let matrix = matrix(args.matrix.as_deref(), &bugs)?;
+    let bugs = matrix.known.clone();
     let matrix = matrix.select(&args.kernel, &args.bug, &args.tag).map_err(Stop::usage)?;
     let profiles = matrix.choose_profiles(&bugs, &args.profile).map_err(Stop::usage)?;
-    let asked = Asked { matrix, bugs, profiles, natural: args.natural };
+    let programs = run::programs(&matrix, &bugs).map_err(Stop::usage)?;
+    let asked = Asked { matrix, bugs, programs, profiles, natural: args.natural };
     for profile in &asked.profiles {
         for LeftOut { file, line, name, why } in &profile.left_out {
             let (file, name) = (file.display().to_string(), visible(name));

@@ -20,20 +20,41 @@ pub enum Testimony {
     Broken(String),
 }
 
-/// Weighs the report of a job that ran under these sysctls: its profile's, name to value.
-pub fn weigh(report: &Report, sysctls: &BTreeMap<String, String>) -> Testimony {
+/// How a job ran.
+#[derive(Clone, Copy, Debug)]
+pub struct Ran<'a> {
+    /// Its profile's sysctls: name to value.
+    pub sysctls: &'a BTreeMap<String, String>,
+    /// Whether it was a user's own program, and no reproducer of the agent's.
+    pub own_program: bool,
+}
+
+/// Weighs the report of a job that ran so.
+///
+/// Without a control nothing shows that a reproducer sees what it looks for, nor that it sees that alone. The agent's
+/// all have some. A user's program that has none is heard, as a hint: it contradicts nobody.
+pub fn weigh(report: &Report, ran: Ran<'_>) -> Testimony {
     match report.conclusion {
         Conclusion::Skip => Testimony::NotApplicable(report.why.clone()),
         Conclusion::Error => Testimony::Broken(report.why.clone()),
         // The reproducer compares namespaces with and without the profile's sysctls: without any they are the same.
-        Conclusion::Mitigated if sysctls.is_empty() => Testimony::Broken(
+        Conclusion::Mitigated if ran.own_program => Testimony::Broken(
+            "the report does not bear out its conclusion: a user's program cannot say that a profile mitigates the bug"
+                .to_owned(),
+        ),
+        Conclusion::Mitigated if ran.sysctls.is_empty() => Testimony::Broken(
             "the report does not bear out its conclusion: it says that the profile's sysctls mitigate the bug, and the \
              profile sets none"
                 .to_owned(),
         ),
-        Conclusion::Affected | Conclusion::NotAffected | Conclusion::Mitigated => match incoherence(report) {
+        // An exit status alone.
+        Conclusion::Affected | Conclusion::NotAffected if ran.own_program && report.checks.is_empty() => {
+            Testimony::Finding(hint(report))
+        }
+        Conclusion::Affected | Conclusion::NotAffected | Conclusion::Mitigated => match incoherence(report, ran) {
             Some(reason) => Testimony::Broken(format!("the report does not bear out its conclusion: {reason}")),
-            None => Testimony::Finding(finding(report)),
+            None if has_controls(report) => Testimony::Finding(finding(report)),
+            None => Testimony::Finding(hint(report)),
         },
     }
 }
@@ -49,14 +70,24 @@ fn finding(report: &Report) -> Finding {
     Finding { witness: Witness::Runtime, states, strength, why, mitigated, artefacts: Vec::new() }
 }
 
+/// What a program without controls found.
+fn hint(report: &Report) -> Finding {
+    let why = format!("{} (a hint: without a control nothing proves that the program sees the bug)", report.why);
+    Finding { strength: Strength::Weak, why, ..finding(report) }
+}
+
+fn has_controls(report: &Report) -> bool {
+    report.checks.iter().any(|c| matches!(c.role, Role::NegativeControl | Role::PositiveControl))
+}
+
 /// Why the conclusion does not follow from the checks, where it doesn't.
-fn incoherence(report: &Report) -> Option<String> {
+fn incoherence(report: &Report, ran: Ran<'_>) -> Option<String> {
     let of = |role: Role| report.checks.iter().filter(move |c| c.role == role);
     let named = |c: &Check, what: &str| Some(format!("{} {what}: {}", c.name, c.why));
     if of(Role::Recipe).next().is_none() {
         return Some("it lists no recipe".to_owned());
     }
-    if of(Role::NegativeControl).next().is_none() && of(Role::PositiveControl).next().is_none() {
+    if !ran.own_program && !has_controls(report) {
         return Some("it lists no control".to_owned());
     }
     if let Some(c) = of(Role::NegativeControl).find(|c| c.shown != Shown::No) {
@@ -100,6 +131,10 @@ mod tests {
         [("net.ipv4.tcp_syncookies".to_owned(), "0".to_owned())].into()
     }
 
+    fn of_agent(sysctls: &BTreeMap<String, String>) -> Ran<'_> {
+        Ran { sysctls, own_program: false }
+    }
+
     #[test]
     fn a_conclusion_stands_only_on_its_checks() {
         use Conclusion::{Affected, Mitigated, NotAffected};
@@ -114,7 +149,7 @@ mod tests {
             (Mitigated, &[(Recipe, No), (Negative, No), (Positive, Yes)]),
         ];
         for (conclusion, checks) in stands {
-            let testimony = weigh(&report(*conclusion, checks), &sysctls());
+            let testimony = weigh(&report(*conclusion, checks), of_agent(&sysctls()));
             let Testimony::Finding(finding) = testimony else { panic!("{conclusion:?} {checks:?}: {testimony:?}") };
             // A mitigated kernel has the bug all the same.
             let affected = *conclusion != NotAffected;
@@ -144,7 +179,7 @@ mod tests {
             (Mitigated, &[(Positive, Yes)]),
         ];
         for (conclusion, checks) in falls {
-            let testimony = weigh(&report(*conclusion, checks), &sysctls());
+            let testimony = weigh(&report(*conclusion, checks), of_agent(&sysctls()));
             assert!(matches!(testimony, Testimony::Broken(_)), "{conclusion:?} {checks:?}: {testimony:?}");
         }
     }
@@ -154,17 +189,49 @@ mod tests {
         use Role::{NegativeControl, PositiveControl, Recipe};
         let checks = [(Recipe, Shown::No), (NegativeControl, Shown::No), (PositiveControl, Shown::Yes)];
         let mitigated = report(Conclusion::Mitigated, &checks);
-        assert!(matches!(weigh(&mitigated, &sysctls()), Testimony::Finding(_)));
-        let bare = weigh(&mitigated, &BTreeMap::new());
+        assert!(matches!(weigh(&mitigated, of_agent(&sysctls())), Testimony::Finding(_)));
+        let bare = weigh(&mitigated, of_agent(&BTreeMap::new()));
         assert!(matches!(&bare, Testimony::Broken(why) if why.ends_with("the profile sets none")), "{bare:?}");
-        let pass = weigh(&report(Conclusion::NotAffected, &checks), &BTreeMap::new());
+        let pass = weigh(&report(Conclusion::NotAffected, &checks), of_agent(&BTreeMap::new()));
         assert!(matches!(pass, Testimony::Finding(_)), "{pass:?}");
     }
 
     #[test]
     fn a_skip_and_an_error_keep_their_reasons() {
-        let skip = weigh(&report(Conclusion::Skip, &[]), &sysctls());
+        let skip = weigh(&report(Conclusion::Skip, &[]), of_agent(&sysctls()));
         assert_eq!(skip, Testimony::NotApplicable("said".to_owned()));
-        assert_eq!(weigh(&report(Conclusion::Error, &[]), &sysctls()), Testimony::Broken("said".to_owned()));
+        assert_eq!(weigh(&report(Conclusion::Error, &[]), of_agent(&sysctls())), Testimony::Broken("said".to_owned()));
+    }
+
+    #[test]
+    fn a_user_s_program_without_controls_gives_a_hint_and_a_control_that_failed_is_none() {
+        use Conclusion::{Affected, Mitigated, NotAffected};
+        use Role::{NegativeControl as Negative, PositiveControl as Positive, Recipe};
+        use Shown::{No, Unclear, Yes};
+        type Row<'a> = (Conclusion, &'a [(Role, Shown)], Option<Strength>);
+        let table: &[Row] = &[
+            (NotAffected, &[], Some(Strength::Weak)),
+            (Affected, &[], Some(Strength::Weak)),
+            (NotAffected, &[(Recipe, No)], Some(Strength::Weak)),
+            (Affected, &[(Recipe, Yes)], Some(Strength::Weak)),
+            (NotAffected, &[(Recipe, No), (Positive, Yes)], Some(Strength::Strong)),
+            (Affected, &[(Recipe, Yes), (Negative, No)], Some(Strength::Decisive)),
+            (NotAffected, &[(Recipe, Yes)], None),
+            (Affected, &[(Recipe, No)], None),
+            (NotAffected, &[(Recipe, Unclear)], None),
+            (NotAffected, &[(Positive, Yes)], None),
+            (NotAffected, &[(Recipe, No), (Positive, No)], None),
+            (Affected, &[(Recipe, Yes), (Negative, Yes)], None),
+            (Mitigated, &[(Recipe, No), (Positive, Yes)], None),
+        ];
+        let sysctls = sysctls();
+        for (conclusion, checks, strength) in table {
+            let testimony = weigh(&report(*conclusion, checks), Ran { sysctls: &sysctls, own_program: true });
+            let found = match &testimony {
+                Testimony::Finding(finding) => Some(finding.strength),
+                _ => None,
+            };
+            assert_eq!(found, *strength, "{conclusion:?} {checks:?}: {testimony:?}");
+        }
     }
 }

@@ -1,11 +1,15 @@
-//! Makes the initramfs that a guest boots into: the agent, its plan and the modules it needs.
+//! Makes the initramfs that a guest boots into: the agent, its plan, and the modules and programs that it needs.
 
 use std::io::{self, Write as _};
 
-use backproof_repro::protocol::{MODULES_DIR, PLAN_PATH, Plan};
+use backproof_repro::protocol::{MODULES_DIR, PLAN_PATH, PROGRAMS_DIR, Plan};
 use cpio::newc::{Builder, ModeFileType, trailer};
 
 use crate::kernel::Module;
+
+mod program;
+
+pub use program::{PROGRAM_MAX, Program, ProgramError};
 
 /// The guest agent, built by the build script for static x86-64.
 pub static AGENT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/backproof-agent"));
@@ -23,7 +27,8 @@ const NODES: [(&str, u32, u32); 6] = [
 ];
 
 /// Folders of the guest: the mount points and the parents of the files.
-const FOLDERS: [&str; 8] = ["dev", "dev/net", "proc", "sys", "tmp", "run", "backproof", "backproof/modules"];
+const FOLDERS: [&str; 9] =
+    ["dev", "dev/net", "proc", "sys", "tmp", "run", "backproof", "backproof/modules", "backproof/programs"];
 
 /// A guest that cannot be put together.
 #[derive(Debug, thiserror::Error)]
@@ -52,7 +57,7 @@ pub fn module_file(name: &str) -> String {
 ///
 /// # Errors
 /// Where a module's name has a slash or is empty, or something does not fit the format's 32-bit sizes.
-pub fn initramfs(plan: &Plan, modules: &[Module]) -> Result<Vec<u8>, GuestError> {
+pub fn initramfs(plan: &Plan, modules: &[Module], programs: &[&Program]) -> Result<Vec<u8>, GuestError> {
     let mut archive = Archive { bytes: Vec::with_capacity(AGENT.len() + (1 << 20)), inode: 0 };
     for folder in FOLDERS {
         archive.add(folder, ModeFileType::Directory, 0o755, &[])?;
@@ -69,6 +74,11 @@ pub fn initramfs(plan: &Plan, modules: &[Module]) -> Result<Vec<u8>, GuestError>
         }
         let path = format!("{}/{file}", relative(MODULES_DIR));
         archive.add(&path, ModeFileType::Regular, 0o644, &module.bytes)?;
+    }
+    for program in programs {
+        // A bug's name is a file name.
+        let path = format!("{}/{}", relative(PROGRAMS_DIR), program.name());
+        archive.add(&path, ModeFileType::Regular, 0o755, program.bytes())?;
     }
     Ok(trailer(archive.bytes)?)
 }
@@ -126,7 +136,7 @@ mod tests {
 
     #[test]
     fn the_archive_holds_the_agent_the_plan_the_modules_and_the_nodes() {
-        let archive = initramfs(&plan(), &[module("tun")]).expect("an initramfs");
+        let archive = initramfs(&plan(), &[module("tun")], &[]).expect("an initramfs");
         let mut rest = archive.as_slice();
         let mut found = Vec::new();
         loop {
@@ -158,14 +168,14 @@ mod tests {
 
     #[test]
     fn the_same_plan_gives_the_same_bytes() {
-        let one = initramfs(&plan(), &[module("tun")]).expect("an initramfs");
-        assert_eq!(one, initramfs(&plan(), &[module("tun")]).expect("an initramfs"));
+        let one = initramfs(&plan(), &[module("tun")], &[]).expect("an initramfs");
+        assert_eq!(one, initramfs(&plan(), &[module("tun")], &[]).expect("an initramfs"));
     }
 
     #[test]
     fn a_module_cannot_leave_its_folder() {
         for name in ["", "../../init", "a/b", "a\0b"] {
-            assert!(matches!(initramfs(&plan(), &[module(name)]), Err(GuestError::ModuleName(_))), "{name:?}");
+            assert!(matches!(initramfs(&plan(), &[module(name)], &[]), Err(GuestError::ModuleName(_))), "{name:?}");
         }
     }
 }

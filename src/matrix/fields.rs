@@ -1,5 +1,6 @@
 //! The grammars of single values. Each function takes the text and says in its error what was expected.
 
+use std::path::Path;
 use std::time::Duration;
 
 use super::MachineType;
@@ -47,12 +48,76 @@ pub(super) fn suite(text: &str) -> Result<String, String> {
     Err("expected the name of a suite, as in `trixie` or `bookworm-backports`".to_owned())
 }
 
+/// The folder that a file's paths start at: its own. A file named without one is in the current folder.
+pub(super) fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
 /// A file's or folder's name.
 pub(super) fn path(text: &str) -> Result<&str, String> {
     if text.chars().any(char::is_control) {
         return Err("expected a path without control characters".to_owned());
     }
     if text.is_empty() { Err("expected a path".to_owned()) } else { Ok(text) }
+}
+
+/// A text of a few words, as a title.
+pub(super) fn line(text: &str) -> Result<String, String> {
+    prose(text, "one line", |c| c.is_control())
+}
+
+/// A text of a few sentences.
+pub(super) fn paragraph(text: &str) -> Result<String, String> {
+    prose(text, "text", |c| c.is_control() && c != '\n')
+}
+
+/// The longest text, in bytes.
+const PROSE_MAX: usize = 4000;
+
+fn prose(text: &str, what: &str, is_bad: impl Fn(char) -> bool) -> Result<String, String> {
+    let text = text.trim();
+    if text.is_empty() || text.len() > PROSE_MAX || text.chars().any(is_bad) {
+        return Err(format!("expected {what} of at most {PROSE_MAX} bytes, without control characters"));
+    }
+    Ok(text.to_owned())
+}
+
+/// A file of the kernel's source, as in `net/ipv4/tcp_output.c`.
+pub(super) fn kernel_file(text: &str) -> Result<String, String> {
+    let part = |part: &str| !matches!(part, "" | "." | "..") && part.chars().all(|c| c.is_ascii_graphic() && c != '\\');
+    if text.len() <= 1000 && text.split('/').all(part) {
+        return Ok(text.to_owned());
+    }
+    Err("expected a file of the kernel's source, as in `net/ipv4/tcp_output.c`".to_owned())
+}
+
+/// A function's name, with what a compiler adds to it (`.isra.0`).
+pub(super) fn function(text: &str) -> Result<String, String> {
+    let starts = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+    let allowed = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '.';
+    if starts && text.len() <= 200 && text.chars().all(allowed) {
+        return Ok(text.to_owned());
+    }
+    Err("expected the name of a function, as in `tcp_fragment`".to_owned())
+}
+
+/// A module's name, as modprobe(8) takes it.
+pub(super) fn module(text: &str) -> Result<String, String> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    if !text.is_empty() && text.len() <= 100 && text.chars().all(allowed) {
+        return Ok(text.to_owned());
+    }
+    Err("expected the name of a module, as in `tun`".to_owned())
+}
+
+/// An option of the kernel's configuration.
+pub(super) fn option(text: &str) -> Result<String, String> {
+    let named = text.strip_prefix("CONFIG_").unwrap_or_default();
+    let allowed = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    if !named.is_empty() && text.len() <= 200 && named.chars().all(allowed) {
+        return Ok(text.to_owned());
+    }
+    Err("expected an option of the kernel's configuration, as in `CONFIG_TUN`".to_owned())
 }
 
 /// An amount of memory in MiB, as in `512M` or `2G`.
@@ -219,6 +284,7 @@ mod tests {
         fn any_text_is_a_value_or_a_message(text in "\\PC{0,40}|[0-9]{0,25}[smhMG]?") {
             let _ = (package(&text), suite(&text), memory(&text), cpus(&text), timeout(&text), machine(&text));
             let _ = (path(&text).is_ok(), cmdline(&text), control(&text), control_line(&text));
+            let _ = (line(&text), paragraph(&text), kernel_file(&text), function(&text), module(&text), option(&text));
         }
     }
 }

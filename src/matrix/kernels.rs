@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::PathBuf;
 
-use super::check::{Checker, Expected, Fields};
-use super::text::{one_of, quote};
+use super::check::{Checker, Expected};
+use super::read::Fields;
+use super::text::one_of;
 use super::tree::{Node, Value};
 use super::{CONTROL_TAG, GuestSettings, KernelEntry, Source, fields};
 use crate::recipe::{Control, Recipes};
@@ -25,7 +26,7 @@ impl Checker<'_, '_> {
         matrix_bugs: Option<&[BugId]>,
         matrix_expect: &[Expected],
     ) -> Option<(KernelName, Range<usize>, Option<KernelEntry>)> {
-        let fields = self.mapping(node, "a mapping that describes a kernel", &KEYS)?;
+        let fields = self.problems.mapping(node, "a mapping that describes a kernel", &KEYS)?;
         let name = match fields.get("name") {
             Some(name) => self.kernel_name(name).map(|read| (read, name.span.clone())),
             None => {
@@ -40,7 +41,7 @@ impl Checker<'_, '_> {
             Some(Source::Control { control, .. }) => Recipes::built_in().control(control.as_str()),
             _ => None,
         };
-        let optional = fields.get("optional").and_then(|node| self.boolean(node)).unwrap_or(false);
+        let optional = fields.get("optional").and_then(|node| self.problems.boolean(node)).unwrap_or(false);
         let bugs = match fields.get("bugs") {
             Some(node) => self.bug_list(node),
             None => matrix_bugs.map(<[BugId]>::to_vec),
@@ -68,7 +69,7 @@ impl Checker<'_, '_> {
     }
 
     fn kernel_name(&mut self, node: &Node) -> Option<KernelName> {
-        let name = self.name(node, "a kernel's name")?;
+        let name: KernelName = self.problems.name(node, "a kernel's name")?;
         // A kernel's folder stands beside the run's own files.
         if name.as_str().ends_with(".json") {
             self.problems.add(&node.span, || {
@@ -99,24 +100,13 @@ impl Checker<'_, '_> {
         });
     }
 
-    fn boolean(&mut self, node: &Node) -> Option<bool> {
-        match &node.value {
-            Value::Text(text) if text == "true" => Some(true),
-            Value::Text(text) if text == "false" => Some(false),
-            _ => {
-                self.wrong_type(node, "`true` or `false`");
-                None
-            }
-        }
-    }
-
     fn guest(&mut self, fields: &Fields<'_>) -> GuestSettings {
         GuestSettings {
-            memory_mib: fields.get("memory").and_then(|node| self.value(node, "memory", fields::memory)),
-            cpus: fields.get("cpus").and_then(|node| self.value(node, "cpus", fields::cpus)),
-            cmdline: fields.get("cmdline").and_then(|node| self.value(node, "cmdline", fields::cmdline)),
-            machine: fields.get("machine").and_then(|node| self.value(node, "machine", fields::machine)),
-            timeout: fields.get("timeout").and_then(|node| self.value(node, "timeout", fields::timeout)),
+            memory_mib: fields.get("memory").and_then(|node| self.problems.value(node, "memory", fields::memory)),
+            cpus: fields.get("cpus").and_then(|node| self.problems.value(node, "cpus", fields::cpus)),
+            cmdline: fields.get("cmdline").and_then(|node| self.problems.value(node, "cmdline", fields::cmdline)),
+            machine: fields.get("machine").and_then(|node| self.problems.value(node, "machine", fields::machine)),
+            timeout: fields.get("timeout").and_then(|node| self.problems.value(node, "timeout", fields::timeout)),
         }
     }
 
@@ -147,14 +137,14 @@ impl Checker<'_, '_> {
 
     fn apt(&mut self, node: &Node) -> Option<Source> {
         if let Value::Text(_) = node.value {
-            let package = self.value(node, "package", fields::package)?;
+            let package = self.problems.value(node, "package", fields::package)?;
             return Some(Source::Apt { package, suite: None });
         }
         let expected = "a package, or `{ package: …, suite: … }`";
-        let inner = self.mapping(node, expected, &["package", "suite"])?;
-        let suite = inner.get("suite").map(|node| self.value(node, "suite", fields::suite));
-        let package = self.needed(&inner, "package", node)?;
-        let package = self.value(package, "package", fields::package)?;
+        let inner = self.problems.mapping(node, expected, &["package", "suite"])?;
+        let suite = inner.get("suite").map(|node| self.problems.value(node, "suite", fields::suite));
+        let package = self.problems.needed(&inner, "package", node)?;
+        let package = self.problems.value(package, "package", fields::package)?;
         match suite {
             None => Some(Source::Apt { package, suite: None }),
             Some(suite) => Some(Source::Apt { package, suite: Some(suite?) }),
@@ -165,7 +155,7 @@ impl Checker<'_, '_> {
         if let Value::Text(_) = node.value {
             return Some(Source::Deb(vec![self.path(node)?]));
         }
-        let items = self.items(node, "package files")?;
+        let items = self.problems.items(node, "package files")?;
         let files: Vec<Option<PathBuf>> = items.iter().map(|item| self.path(item)).collect();
         files.into_iter().collect::<Option<_>>().map(Source::Deb)
     }
@@ -175,35 +165,30 @@ impl Checker<'_, '_> {
             return Some(Source::Image { image: self.path(node)?, modules: None, config: None });
         }
         let expected = "a kernel image, or `{ file: …, modules: …, config: … }`";
-        let inner = self.mapping(node, expected, &["file", "modules", "config"])?;
+        let inner = self.problems.mapping(node, expected, &["file", "modules", "config"])?;
         let modules = inner.get("modules").map(|node| self.path(node));
         let config = inner.get("config").map(|node| self.path(node));
-        let file = self.needed(&inner, "file", node)?;
+        let file = self.problems.needed(&inner, "file", node)?;
         let image = self.path(file)?;
         // A wrong path has been reported, and then there is no matrix.
         Some(Source::Image { image, modules: modules.flatten(), config: config.flatten() })
     }
 
     fn control(&mut self, node: &Node) -> Option<Source> {
-        let inner = self.mapping(node, "a control, as in `{ name: stock, line: \"6.1\" }`", &["name", "line"])?;
-        let line = self.needed(&inner, "line", node).and_then(|node| self.value(node, "line", fields::control_line));
-        let name = self.needed(&inner, "name", node)?;
-        let control = self.value(name, "control", fields::control)?;
+        let inner =
+            self.problems.mapping(node, "a control, as in `{ name: stock, line: \"6.1\" }`", &["name", "line"])?;
+        let line = self
+            .problems
+            .needed(&inner, "line", node)
+            .and_then(|node| self.problems.value(node, "line", fields::control_line));
+        let name = self.problems.needed(&inner, "name", node)?;
+        let control = self.problems.value(name, "control", fields::control)?;
         Some(Source::Control { control, line: line? })
-    }
-
-    /// The value of a key that has to be there.
-    fn needed<'n>(&mut self, fields: &Fields<'n>, key: &str, mapping: &Node) -> Option<&'n Node> {
-        let node = fields.get(key);
-        if node.is_none() {
-            self.problems.add(&mapping.span, || format!("the key {} is missing here", quote(key)));
-        }
-        node
     }
 
     /// A path that starts at the matrix's folder.
     pub(super) fn path(&mut self, node: &Node) -> Option<PathBuf> {
-        let path = self.value(node, "path", fields::path)?;
+        let path = self.problems.value(node, "path", fields::path)?;
         Some(self.folder.join(path))
     }
 }

@@ -1,12 +1,11 @@
 //! Reads the matrix of kernels (`kernels.yaml`) and the bugs' dossiers.
 //!
 //! serde stops at the first mistake and knows no place. So the YAML is read into a tree that keeps positions (file
-//! `tree.rs`), which is then checked from end to end (`check.rs`, `kernels.rs`); whatever is wrong comes back at
-//! once, as [`Problems`].
+//! `tree.rs`), which is then checked from end to end (`check.rs`, `kernels.rs`, `dossier/`, with what they share in
+//! `read.rs`); whatever is wrong comes back at once, as [`Problems`].
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -17,9 +16,11 @@ use crate::words::{BugId, Expectation, KernelName, Outcome};
 mod check;
 mod dossier;
 mod fields;
+mod file;
 mod kernels;
 mod problems;
 mod profile;
+mod read;
 mod select;
 mod source;
 mod sysctl;
@@ -30,9 +31,10 @@ mod tree;
 mod mistakes;
 
 pub use dossier::{
-    Backport, BadPattern, Bug, Bugs, Case, DistributionLine, Elsewhere, Mitigation, Needs, Releases, Signature,
-    SourceCase, SourcePattern, SourceSignature, StableLine, Step, c, goes_straight_on,
+    Backport, BadDossiers, BadPattern, Bug, Bugs, Case, DistributionLine, Elsewhere, Mitigation, Needs, Program,
+    Releases, Reproducer, Signature, SourceCase, SourcePattern, SourceSignature, StableLine, Step, c, goes_straight_on,
 };
+pub use file::FILE_MAX;
 pub use problems::{KEPT, Problem, Problems};
 pub use profile::{BadProfiles, Profile};
 pub use select::Unselectable;
@@ -40,14 +42,15 @@ pub use source::Source;
 pub use sysctl::LeftOut;
 pub use text::Place;
 
-/// The largest matrix file, in bytes.
-pub const FILE_MAX: usize = 1024 * 1024;
+use file::Expected;
 
 /// Which kernels to boot, which bugs to look for in each, and what is expected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Matrix {
     /// The file it was read from, as it was named.
     pub path: PathBuf,
+    /// The bugs that are known to it: those it was read with, and those of its own folder of dossiers.
+    pub known: Bugs,
     /// The bugs to look for in a kernel that has no list of its own, in the file's order.
     pub bugs: Vec<BugId>,
     /// Kernels with one of these tags are left out unless their name or a tag of theirs is asked for.
@@ -60,9 +63,9 @@ pub struct Matrix {
 
 impl Matrix {
     /// A matrix that no file holds.
-    pub fn of_kernels(kernels: Vec<KernelEntry>, bugs: Vec<BugId>) -> Self {
+    pub fn of_kernels(kernels: Vec<KernelEntry>, known: Bugs, bugs: Vec<BugId>) -> Self {
         let path = PathBuf::from("(the command line)");
-        Self { path, bugs, opt_in: BTreeSet::new(), profiles: Vec::new(), kernels }
+        Self { path, known, bugs, opt_in: BTreeSet::new(), profiles: Vec::new(), kernels }
     }
 }
 
@@ -155,21 +158,17 @@ impl fmt::Display for MachineType {
     }
 }
 
-/// Reads and checks the matrix in this file. Whether the files that it names exist is not asked: that is found out
-/// kernel by kernel, and only for those that are chosen.
+/// Reads and checks the matrix in this file. Whether the files that it names exist is not asked, but for the folder of
+/// dossiers: that is found out kernel by kernel, and only for those that are chosen.
 ///
 /// # Errors
 /// All mistakes at once; or that the file cannot be read.
 pub fn load(path: &Path, bugs: &Bugs) -> Result<Matrix, Problems> {
-    let unreadable = |error: std::io::Error| {
+    let bytes = file::bytes(path).map_err(|error| {
         let message =
             format!("the matrix cannot be read: {error}; name another file, or write this one (docs/matrix.md)");
         Problems::of_file(path.to_owned(), message)
-    };
-    let file = std::fs::File::open(path).map_err(unreadable)?;
-    let mut bytes = Vec::new();
-    // One byte more than allowed tells a file that is too long; /dev/zero ends here too.
-    file.take(FILE_MAX as u64 + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    })?;
     read(&bytes, path, bugs)
 }
 
@@ -182,27 +181,8 @@ pub fn parse(text: &str, path: &Path, bugs: &Bugs) -> Result<Matrix, Problems> {
 }
 
 fn read(bytes: &[u8], path: &Path, bugs: &Bugs) -> Result<Matrix, Problems> {
-    if bytes.len() > FILE_MAX {
-        let message = format!("the file is larger than {} KiB: expected a matrix of kernels", FILE_MAX / 1024);
-        return Err(Problems::of_file(path.to_owned(), message));
-    }
-    let lossy = String::from_utf8_lossy(bytes);
-    let mut problems = problems::Collector::new(&lossy);
-    let matrix = match std::str::from_utf8(bytes) {
-        Err(error) => {
-            // Up to here the lossy text has the same bytes.
-            let at = error.valid_up_to();
-            let byte = bytes.get(at).copied().unwrap_or_default();
-            problems.add(&(at..at), || format!("the byte 0x{byte:02x} is not UTF-8: expected UTF-8 text"));
-            None
-        }
-        Ok(_) => tree::read(&mut problems).and_then(|root| check::check(&root, path, bugs, &mut problems)),
-    };
-    match (matrix, problems.finish(path.to_owned())) {
-        (_, Some(problems)) => Err(problems),
-        (Some(matrix), None) => Ok(matrix),
-        (None, None) => Err(Problems::of_file(path.to_owned(), "the matrix could not be read".to_owned())),
-    }
+    let expected = Expected { file: "a matrix of kernels", root: "a mapping with `kernels`" };
+    file::read(bytes, path, expected, |root, problems| check::check(root, path, bugs, problems))
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The mistakes of a matrix: all of them at once, each with its place, printed as compilers do.
+//! The mistakes of a file: all of them at once, each with its place, printed as compilers do.
 
 use std::fmt;
 use std::ops::Range;
@@ -20,7 +20,7 @@ pub struct Problem {
     pub note: Option<(Place, String)>,
 }
 
-/// All mistakes of one matrix, in the order of the file. [`fmt::Display`] prints them for people, over several
+/// All mistakes of one file, in its order, behind those of the files that it names. [`fmt::Display`] prints them for people, over several
 /// lines and without a newline at the end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problems {
@@ -30,6 +30,8 @@ pub struct Problems {
     pub problems: Vec<Problem>,
     /// How many more there are.
     pub more: usize,
+    /// The mistakes of files that this one names, where it cannot be read without them: the dossiers of a matrix.
+    pub within: Vec<Problems>,
 }
 
 impl std::error::Error for Problems {}
@@ -37,12 +39,15 @@ impl std::error::Error for Problems {}
 impl Problems {
     /// One mistake that concerns the file as a whole.
     pub(super) fn of_file(path: PathBuf, message: String) -> Self {
-        Self { path, problems: vec![Problem { place: None, message, note: None }], more: 0 }
+        Self { path, problems: vec![Problem { place: None, message, note: None }], more: 0, within: Vec::new() }
     }
 }
 
 impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for within in &self.within {
+            writeln!(f, "{within}")?;
+        }
         let path = self.path.display();
         for problem in &self.problems {
             match &problem.place {
@@ -79,11 +84,12 @@ pub(super) struct Collector<'a> {
     pub(super) text: Text<'a>,
     found: Vec<(usize, Problem)>,
     more: usize,
+    within: Vec<Problems>,
 }
 
 impl<'a> Collector<'a> {
     pub(super) fn new(text: &'a str) -> Self {
-        Self { text: Text::new(text), found: Vec::new(), more: 0 }
+        Self { text: Text::new(text), found: Vec::new(), more: 0, within: Vec::new() }
     }
 
     /// Adds a mistake at these bytes.
@@ -112,6 +118,12 @@ impl<'a> Collector<'a> {
         self.found.push((at.start, Problem { place: Some(self.text.place(at)), message, note: None }));
     }
 
+    /// Adds the mistakes of files that are named at these bytes, and there what the mistake is.
+    pub(super) fn add_within(&mut self, at: &Range<usize>, message: impl FnOnce() -> String, within: Vec<Problems>) {
+        self.add(at, message);
+        self.within.extend(within);
+    }
+
     /// Whether any further mistake is only counted.
     pub(super) fn is_full(&self) -> bool {
         self.found.len() >= KEPT
@@ -128,6 +140,6 @@ impl<'a> Collector<'a> {
         }
         self.found.sort_by_key(|(at, _)| *at);
         let problems = self.found.into_iter().map(|(_, problem)| problem).collect();
-        Some(Problems { path, problems, more: self.more })
+        Some(Problems { path, problems, more: self.more, within: self.within })
     }
 }

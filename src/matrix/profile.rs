@@ -8,12 +8,12 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::check::Checker;
-use super::problems::Problems;
+use super::problems::{Collector, Problems};
 use super::sysctl::{self, LeftOut};
 use super::text::{expected_one_of, one_of, quote};
 use super::tree::{Node, Value};
-use super::{Bugs, Matrix, fields};
-use crate::words::{BadName, BugId, ProfileName};
+use super::{Bug, Bugs, Matrix, fields};
+use crate::words::{BugId, ProfileName};
 
 /// The keys of a profile.
 pub(super) const KEYS: [&str; 6] = ["name", "sysctls", "sysctl-file", "cmdline", "bugs", "mitigates"];
@@ -192,7 +192,7 @@ impl Checker<'_, '_> {
     pub(super) fn profiles(&mut self, node: &Node) -> Vec<Profile> {
         let mut named: HashMap<ProfileName, std::ops::Range<usize>> = HashMap::new();
         let mut profiles = Vec::new();
-        for item in self.items(node, "profiles").unwrap_or_default() {
+        for item in self.problems.items(node, "profiles").unwrap_or_default() {
             let Some((profile, at)) = self.profile(item) else { continue };
             if let Some(first) = named.get(&profile.name) {
                 let note = || Some((first.clone(), "it was given here first".to_owned()));
@@ -206,7 +206,7 @@ impl Checker<'_, '_> {
     }
 
     fn profile(&mut self, node: &Node) -> Option<(Profile, std::ops::Range<usize>)> {
-        let fields = self.mapping(node, "a mapping that describes a profile", &KEYS)?;
+        let fields = self.problems.mapping(node, "a mapping that describes a profile", &KEYS)?;
         let name = match fields.get("name") {
             Some(name) => self.profile_name(name).map(|read| (read, name.span.clone())),
             None => {
@@ -232,19 +232,15 @@ impl Checker<'_, '_> {
                     .to_owned()
             });
         }
-        let sysctls = fields.get("sysctls").map(|node| self.sysctls(node)).unwrap_or_default();
+        let sysctls = fields.get("sysctls").map(|node| self.problems.sysctls(node)).unwrap_or_default();
         let sysctl_files = fields.get("sysctl-file").map(|node| self.sysctl_files(node)).unwrap_or_default();
-        let cmdline = fields.get("cmdline").and_then(|node| self.value(node, "cmdline", fields::cmdline));
+        let cmdline = fields.get("cmdline").and_then(|node| self.problems.value(node, "cmdline", fields::cmdline));
         let (name, at) = name?;
         Some((Profile { mitigates, sysctls, cmdline, sysctl_files, ..Profile::named(name, bugs) }, at))
     }
 
     fn profile_name(&mut self, node: &Node) -> Option<ProfileName> {
-        let text = self.text(node, "a profile's name")?;
-        let Ok(name) = text.parse::<ProfileName>() else {
-            self.problems.add(&node.span, || BadName(quote(text).trim_matches('`').to_owned()).to_string());
-            return None;
-        };
+        let name: ProfileName = self.problems.name(node, "a profile's name")?;
         let taken = match name.as_str() {
             "default" => Some("it stands for the kernel's own settings".to_owned()),
             ProfileName::ALL => Some("it stands for every profile".to_owned()),
@@ -270,10 +266,10 @@ impl Checker<'_, '_> {
                 format!("`{other}` is not judged under this profile: its bugs are {there}")
             });
         }
-        let mitigable = |id: &BugId| self.bugs.get(id).is_some_and(|bug| bug.mitigable);
+        let mitigable = |id: &BugId| self.bugs.get(id).is_some_and(Bug::is_mitigable);
         if let Some(other) = listed.iter().find(|bug| !mitigable(bug)) {
             self.problems.add(&node.span, || {
-                let can = one_of(self.bugs.iter().filter(|bug| bug.mitigable).map(|bug| bug.id.as_str()));
+                let can = one_of(self.bugs.iter().filter(|bug| bug.is_mitigable()).map(|bug| bug.id.as_str()));
                 format!(
                     "nothing can show that `{other}` is mitigated: its reproducer does not compare the kernel with and \
                      without a profile, as that of {can} does"
@@ -283,7 +279,18 @@ impl Checker<'_, '_> {
         listed.into_iter().collect()
     }
 
-    fn sysctls(&mut self, node: &Node) -> BTreeMap<String, String> {
+    fn sysctl_files(&mut self, node: &Node) -> Vec<PathBuf> {
+        if let Value::Text(_) = node.value {
+            return self.path(node).into_iter().collect();
+        }
+        let items = self.problems.items(node, "files").unwrap_or_default();
+        items.iter().filter_map(|item| self.path(item)).collect()
+    }
+}
+
+impl Collector<'_> {
+    /// A mapping from sysctls to values.
+    pub(super) fn sysctls(&mut self, node: &Node) -> BTreeMap<String, String> {
         let Value::Map(entries) = &node.value else {
             self.wrong_type(node, "a mapping from sysctls to values, as in `{ net.ipv4.tcp_sack: 0 }`");
             return BTreeMap::new();
@@ -294,11 +301,11 @@ impl Checker<'_, '_> {
                 Ok(name) if !sysctl::is_pattern(&name) => Some(name),
                 Ok(_) => {
                     let message = || format!("{} is a pattern: expected the name of one sysctl", quote(&key.text));
-                    self.problems.add(&key.span, message);
+                    self.add(&key.span, message);
                     None
                 }
                 Err(expected) => {
-                    self.problems.add(&key.span, || format!("bad sysctl {}: {expected}", quote(&key.text)));
+                    self.add(&key.span, || format!("bad sysctl {}: {expected}", quote(&key.text)));
                     None
                 }
             };
@@ -306,18 +313,10 @@ impl Checker<'_, '_> {
             if let (Some(name), Some(value)) = (name, value)
                 && sysctls.insert(name.clone(), value).is_some()
             {
-                self.problems.add(&key.span, || format!("the sysctl `{name}` is given twice"));
+                self.add(&key.span, || format!("the sysctl `{name}` is given twice"));
             }
         }
         sysctls
-    }
-
-    fn sysctl_files(&mut self, node: &Node) -> Vec<PathBuf> {
-        if let Value::Text(_) = node.value {
-            return self.path(node).into_iter().collect();
-        }
-        let items = self.items(node, "files").unwrap_or_default();
-        items.iter().filter_map(|item| self.path(item)).collect()
     }
 }
 

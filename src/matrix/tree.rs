@@ -1,4 +1,4 @@
-//! Reads YAML into a tree that keeps positions, and refuses what a matrix has no use for: anchors and aliases
+//! Reads YAML into a tree that keeps positions, and refuses what no file here has a use for: anchors and aliases
 //! (and with them every bomb made of them), tags, merge keys, keys that are not text, duplicate keys, a second
 //! document, deep nesting.
 
@@ -11,10 +11,10 @@ use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, StrInput, Tag};
 use super::problems::Collector;
 use super::text::{Offsets, quote};
 
-/// How deep lists and mappings may be nested; a matrix needs four.
+/// How deep lists and mappings may be nested; a matrix needs four, a dossier seven.
 const DEPTH: usize = 16;
 
-/// How many values a matrix may have, keys among them: some five thousand kernels. It bounds the time: the parser
+/// How many values a file may have, keys among them: some five thousand kernels of a matrix. It bounds the time: the parser
 /// takes up to 0.4 µs for each, so that a megabyte made of brackets would take the better part of a second.
 const VALUES: usize = 50_000;
 
@@ -39,6 +39,17 @@ pub(super) enum Value {
     Refused,
 }
 
+impl Node {
+    /// Whether it is a list or a mapping without anything in it.
+    pub(super) fn is_empty(&self) -> bool {
+        match &self.value {
+            Value::List(items) => items.is_empty(),
+            Value::Map(entries) => entries.is_empty(),
+            Value::Null | Value::Text(_) | Value::Refused => false,
+        }
+    }
+}
+
 impl Value {
     /// What it is, in words that end "found …".
     pub(super) fn describe(&self) -> String {
@@ -59,8 +70,9 @@ pub(super) struct Key {
     pub(super) text: String,
 }
 
-/// Reads the one document of the text. `None` where it cannot be read to its end or is empty; that is reported.
-pub(super) fn read(problems: &mut Collector<'_>) -> Option<Node> {
+/// Reads the one document of the text, which is to be `expected`. `None` where it cannot be read to its end or is empty;
+/// that is reported.
+pub(super) fn read(problems: &mut Collector<'_>, expected: &str) -> Option<Node> {
     let text = problems.text.as_str();
     if !is_printable(problems) {
         return None;
@@ -69,7 +81,7 @@ pub(super) fn read(problems: &mut Collector<'_>) -> Option<Node> {
     let skipped = if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
     let parser = Parser::new_from_str(&text[skipped..]);
     let offsets = Offsets::new(&text[skipped..], skipped);
-    Builder { parser, offsets, values: 0, problems }.document().ok()
+    Builder { parser, offsets, values: 0, problems }.document(expected).ok()
 }
 
 /// Whether only characters occur that YAML allows (1.2.2, section 5.1). The parser takes a NUL for the end of the
@@ -129,18 +141,18 @@ impl<'a> Builder<'a, '_> {
             }
             "illegal placement of ':' indicator" => "; is a `[` or `{` before it not closed?",
             "recursion limit exceeded" => "; lists and mappings are nested too deeply",
-            "while parsing node, found unknown anchor" => "; aliases (`*name`) are not supported in a matrix",
+            "while parsing node, found unknown anchor" => "; aliases (`*name`) are not supported",
             _ => "",
         };
         hint.to_owned()
     }
 
-    fn document(&mut self) -> Result<Node, Stopped> {
+    fn document(&mut self, expected: &str) -> Result<Node, Stopped> {
         let root = loop {
             match self.next()? {
                 (Event::StreamStart | Event::DocumentStart(_), _) => {}
                 (Event::StreamEnd, _) => {
-                    self.problems.add(&(0..0), || "the file is empty: expected a mapping with `kernels`".to_owned());
+                    self.problems.add(&(0..0), || format!("the file is empty: expected {expected}"));
                     return Err(Stopped);
                 }
                 (event, at) => break self.node(event, at, 0)?,
@@ -160,12 +172,12 @@ impl<'a> Builder<'a, '_> {
 
     fn node(&mut self, event: Event<'a>, at: Range<usize>, depth: usize) -> Result<Node, Stopped> {
         if depth > DEPTH {
-            self.problems.add_last(&at, format!("nested more than {DEPTH} deep: a matrix needs four levels"));
+            self.problems.add_last(&at, format!("nested more than {DEPTH} deep: no file here needs half of that"));
             return Err(Stopped);
         }
         self.values += 1;
         if self.values > VALUES {
-            let message = format!("more than {VALUES} values: expected a smaller matrix, or several");
+            let message = format!("more than {VALUES} values: expected a smaller file, or several");
             self.problems.add_last(&at, message);
             return Err(Stopped);
         }
@@ -180,9 +192,7 @@ impl<'a> Builder<'a, '_> {
             Event::SequenceStart(..) => self.list(depth)?,
             Event::MappingStart(..) => self.map(depth)?,
             Event::Alias(_) => {
-                self.problems.add(&at, || {
-                    "an alias (`*name`) is not supported in a matrix: write the value out here".to_owned()
-                });
+                self.problems.add(&at, || "an alias (`*name`) is not supported: write the value out here".to_owned());
                 Value::Refused
             }
             // The parser ends what it begins, so anything else here is its own mistake; say so rather than guess.
@@ -199,14 +209,13 @@ impl<'a> Builder<'a, '_> {
 
     fn without_anchor_and_tag(&mut self, anchor: usize, tag: Option<Tag>, at: &Range<usize>, value: Value) -> Value {
         if anchor != 0 {
-            self.problems.add(at, || {
-                "an anchor (`&name`) is not supported in a matrix: write the value out where it is used".to_owned()
-            });
+            self.problems
+                .add(at, || "an anchor (`&name`) is not supported: write the value out where it is used".to_owned());
         }
         let Some(tag) = tag else { return value };
         self.problems.add(at, || {
             let tag = format!("{}{}", tag.handle, tag.suffix).replace("tag:yaml.org,2002:", "!!");
-            format!("a tag ({}) is not supported in a matrix: leave it out", quote(&tag))
+            format!("a tag ({}) is not supported: leave it out", quote(&tag))
         });
         Value::Refused
     }
@@ -242,9 +251,8 @@ impl<'a> Builder<'a, '_> {
                 }
             };
             if text == "<<" {
-                self.problems.add(&key.span, || {
-                    "a merge key (`<<`) is not supported in a matrix: write the keys out here".to_owned()
-                });
+                self.problems
+                    .add(&key.span, || "a merge key (`<<`) is not supported: write the keys out here".to_owned());
                 continue;
             }
             if let Some(first) = seen.get(&text) {
@@ -294,7 +302,7 @@ mod tests {
     fn all_texts(text: &str) -> Vec<(String, &str)> {
         let mut problems = Collector::new(text);
         let mut found = Vec::new();
-        if let Some(root) = read(&mut problems) {
+        if let Some(root) = read(&mut problems, "a list") {
             texts(&root, text, &mut found);
         }
         found
@@ -328,7 +336,7 @@ mod tests {
             ("[]", "a list"),
             ("{}", "a mapping"),
         ] {
-            let root = read(&mut Collector::new(text));
+            let root = read(&mut Collector::new(text), "a value");
             assert_eq!(root.map(|node| node.value.describe()).as_deref(), Some(describes), "{text}");
         }
     }

@@ -8,11 +8,12 @@ use tokio::sync::mpsc::UnboundedSender;
 use super::engine::Lab;
 use super::event::{BootId, BootRecord, Event};
 use super::recording::{Recording, RecordingError};
-use crate::guest;
+use crate::evidence::runtime::Ran;
+use crate::guest::{self, Program};
 use crate::kernel::{Kernel, Module};
-use crate::matrix::{Bug, KernelEntry, Profile};
+use crate::matrix::{KernelEntry, Profile, Reproducer};
 use crate::vm::{self, Accel, Boot, Failure, GuestSpec, HostLoad, Next, Observed};
-use crate::words::JobId;
+use crate::words::{BugId, JobId};
 
 /// Guest memory where the matrix says nothing: Debian's kernels take 100 MiB of it for themselves.
 const MEMORY_MIB: u32 = 256;
@@ -165,32 +166,44 @@ pub struct Bench<'a> {
 #[derive(Clone, Copy, Debug)]
 pub struct Trial<'a> {
     /// The bug.
-    pub bug: &'a Bug,
+    pub bug: &'a BugId,
+    /// What provokes it.
+    pub reproducer: &'a Reproducer,
+    /// The user's own program that this is, where it is one.
+    pub program: Option<&'a Program>,
     /// The profile.
     pub profile: &'a Profile,
 }
 
-impl Trial<'_> {
+impl<'a> Trial<'a> {
+    /// What its report is weighed by.
+    pub fn ran(&self) -> Ran<'a> {
+        Ran { sysctls: &self.profile.sysctls, own_program: self.program.is_some() }
+    }
+
     /// Its job's id.
     pub fn id(&self) -> JobId {
-        JobId { bug: self.bug.id.clone(), profile: self.profile.name.clone() }
+        JobId { bug: self.bug.clone(), profile: self.profile.name.clone() }
     }
 
     /// Its job, which may take `patience` times as long as on a quiet host.
     fn job(&self, natural: bool, patience: u32) -> Job {
         let natural_road = if natural { NATURAL_DEADLINE } else { 1 };
-        let deadline = self.bug.deadline.saturating_mul(natural_road * patience);
+        let deadline = self.reproducer.deadline.saturating_mul(natural_road * patience);
         let deadline_ms = u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX);
         let (id, sysctls) = (self.id().to_string(), self.profile.sysctls.clone());
-        Job { id, sysctls, natural, ..Job::new(self.bug.id.as_str(), deadline_ms) }
+        let program = self.program.map(|program| program.name().to_owned());
+        Job { id, program, sysctls, natural, ..Job::new(self.bug.as_str(), deadline_ms) }
     }
 }
 
-/// The trials that can share a boot: those whose profiles have the same words for the kernel's command line.
-fn by_cmdline<'a>(trials: &[Trial<'a>]) -> VecDeque<Vec<Trial<'a>>> {
+/// The trials that can share a boot: those whose profiles have the same words for the kernel's command line. A user's own
+/// program is root in its guest, and may disturb whatever else runs there: so none runs beside the agent's reproducers.
+fn by_guest<'a>(trials: &[Trial<'a>]) -> VecDeque<Vec<Trial<'a>>> {
     let mut groups: VecDeque<Vec<Trial>> = VecDeque::new();
     for trial in trials {
-        let same = |group: &&mut Vec<Trial>| group.iter().all(|t| t.profile.cmdline == trial.profile.cmdline);
+        let guest = |trial: &Trial<'a>| (trial.profile.cmdline.as_ref(), trial.program.is_some());
+        let same = |group: &&mut Vec<Trial<'a>>| group.iter().all(|other| guest(other) == guest(trial));
         match groups.iter_mut().find(same) {
             Some(group) => group.push(*trial),
             None => groups.push_back(vec![*trial]),
@@ -201,13 +214,13 @@ fn by_cmdline<'a>(trials: &[Trial<'a>]) -> VecDeque<Vec<Trial<'a>>> {
 
 /// Boots a kernel until each job has a boot that settles it.
 ///
-/// All reproducers share one boot, but for those under a kernel command line of their own. Where that guest dies after
+/// All reproducers share one boot, but for those under a kernel command line of their own and for users' own programs. Where that guest dies after
 /// it had come up, nobody can say which of them killed it, nor whether those that had reported saw a sound kernel: each
 /// then gets a boot of its own. That is no second try: one that dies alone has its answer; and where none does, the
 /// death stays on record as unexplained, and the run does not end as if nothing had been.
 pub async fn boot_all(bench: &Bench<'_>, trials: &[Trial<'_>]) -> BTreeMap<JobId, Booted> {
     let mut settled: BTreeMap<JobId, Booted> = BTreeMap::new();
-    let mut groups = by_cmdline(trials);
+    let mut groups = by_guest(trials);
     let mut number = 0;
     let mut died_together: Vec<(Vec<JobId>, String)> = Vec::new();
     while let Some(group) = groups.pop_front() {
@@ -272,7 +285,15 @@ async fn boot_once(bench: &Bench<'_>, id: &BootId, trials: &[Trial<'_>], accel: 
         modules: bench.modules.iter().map(|module| guest::module_file(&module.name)).collect(),
         jobs: trials.iter().map(|trial| trial.job(bench.natural, patience)).collect(),
     };
-    let initramfs = guest::initramfs(&plan, bench.modules)?;
+    let mut programs: Vec<&Program> = Vec::new();
+    for program in trials.iter().filter_map(|trial| trial.program) {
+        // Once, under however many profiles it runs.
+        if programs.iter().all(|known| known.name() != program.name()) {
+            programs.push(program);
+        }
+    }
+    let size: usize = programs.iter().map(|program| program.bytes().len()).sum();
+    let initramfs = guest::initramfs(&plan, bench.modules, &programs)?;
     // Kept by content: the same kernel, agent and plan make the same bytes, however often they boot.
     let (kept, sha256) = bench.lab.store.keep(&initramfs)?;
     let profile = trials.first().and_then(|trial| trial.profile.cmdline.as_deref());
@@ -284,7 +305,7 @@ async fn boot_once(bench: &Bench<'_>, id: &BootId, trials: &[Trial<'_>], accel: 
         initramfs_sha256: sha256,
         cmdline: (!words.is_empty()).then(|| words.join(" ")),
         machine: settings.machine.unwrap_or_default(),
-        memory_mib: settings.memory_mib.unwrap_or(MEMORY_MIB),
+        memory_mib: settings.memory_mib.unwrap_or_else(|| usual_memory_mib(size)),
         cpus,
         boot_limit: settings.timeout,
         accel,
@@ -293,6 +314,11 @@ async fn boot_once(bench: &Bench<'_>, id: &BootId, trials: &[Trial<'_>], accel: 
     };
     let spec = recording.spec(initramfs);
     Ok(watch(bench.lab, id, recording, spec, bench.events).await)
+}
+
+/// The usual memory of a guest with so many bytes of programs: it has them twice while it unpacks its initramfs.
+fn usual_memory_mib(programs: usize) -> u32 {
+    MEMORY_MIB.saturating_add(u32::try_from(programs.div_ceil(1 << 20)).unwrap_or(u32::MAX).saturating_mul(2))
 }
 
 /// Boots a recorded guest again.

@@ -3,7 +3,7 @@ use std::time::Duration;
 use backproof_repro::protocol::{Capture, TimeLine};
 
 use super::*;
-use crate::matrix::Bugs;
+use crate::matrix::{Bug, Bugs};
 use crate::vm::{Finished, Stage};
 
 fn profile(name: &str, cmdline: Option<&str>) -> Profile {
@@ -11,8 +11,19 @@ fn profile(name: &str, cmdline: Option<&str>) -> Profile {
     Profile { name, cmdline: cmdline.map(str::to_owned), ..Profile::default_for(Vec::new()) }
 }
 
+fn trial<'a>(bug: &'a Bug, profile: &'a Profile) -> Trial<'a> {
+    Trial { bug: &bug.id, reproducer: bug.reproducer.as_ref().expect("a reproducer"), program: None, profile }
+}
+
+/// A program that can run: the agent is one.
+fn own_program() -> Program {
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(file.path(), guest::AGENT).expect("a file");
+    Program::load(&"a-bug".parse().expect("a name"), file.path()).expect("a program")
+}
+
 #[test]
-fn trials_share_a_boot_unless_their_command_lines_differ() {
+fn trials_share_a_boot_unless_their_command_lines_differ_or_one_is_a_user_s_program() {
     let bugs = Bugs::built_in();
     let profiles = [
         profile("default", None),
@@ -22,10 +33,12 @@ fn trials_share_a_boot_unless_their_command_lines_differ() {
         profile("loud", Some("debug")),
     ];
     let bug = bugs.iter().next().expect("a bug");
-    let trials: Vec<Trial> = profiles.iter().map(|profile| Trial { bug, profile }).collect();
+    let own = own_program();
+    let mut trials: Vec<Trial> = profiles.iter().map(|profile| trial(bug, profile)).collect();
+    trials.extend(profiles[..3].iter().map(|profile| Trial { program: Some(&own), ..trial(bug, profile) }));
     let names = |group: &Vec<Trial>| group.iter().map(|t| t.profile.name.to_string()).collect::<Vec<_>>().join(" ");
-    let groups: Vec<String> = by_cmdline(&trials).iter().map(names).collect();
-    assert_eq!(groups, ["default sysctls", "quiet also-quiet", "loud"]);
+    let groups: Vec<String> = by_guest(&trials).iter().map(names).collect();
+    assert_eq!(groups, ["default sysctls", "quiet also-quiet", "loud", "default sysctls", "quiet"]);
 }
 
 #[test]
@@ -34,11 +47,14 @@ fn a_job_has_its_profile_s_sysctls_and_more_time_on_the_natural_road_and_on_a_bu
     let bug = bugs.iter().next().expect("a bug");
     let mut tuned = profile("tuned", None);
     tuned.sysctls.insert("net.ipv4.tcp_sack".to_owned(), "0".to_owned());
-    let job = |natural| Trial { bug, profile: &tuned }.job(natural, 1);
+    let job = |natural| trial(bug, &tuned).job(natural, 1);
     assert_eq!((job(false).id, job(false).bug), (format!("{}@tuned", bug.id), bug.id.to_string()));
     assert_eq!((job(true).natural, &job(true).sysctls), (true, &tuned.sysctls));
     assert!(job(true).deadline_ms > job(false).deadline_ms);
-    let busy = Trial { bug, profile: &tuned }.job(false, 4);
+    let own = own_program();
+    let job_of_own = Trial { program: Some(&own), ..trial(bug, &tuned) }.job(false, 1);
+    assert_eq!((job(false).program, job_of_own.program.as_deref()), (None, Some("a-bug")));
+    let busy = trial(bug, &tuned).job(false, 4);
     assert_eq!(busy.deadline_ms, 4 * job(false).deadline_ms);
 }
 
@@ -87,4 +103,11 @@ fn a_guest_cannot_fill_the_memory_with_packets() {
     let end = end_of(vec![capture; 500]);
     let kept: usize = end.seen.get("a-bug").expect("packets").packets.iter().map(|p| p.check.len()).sum();
     assert!((1..MAX_UNPACKED).contains(&kept), "{kept}");
+}
+
+#[test]
+fn a_guest_has_room_for_the_programs_that_it_runs() {
+    for (bytes, mib) in [(0, MEMORY_MIB), (1, MEMORY_MIB + 2), (10 << 20, MEMORY_MIB + 20), (usize::MAX, u32::MAX)] {
+        assert_eq!(usual_memory_mib(bytes), mib, "{bytes}");
+    }
 }

@@ -3,7 +3,7 @@
 use backproof_repro::protocol::Check;
 use serde::{Deserialize, Serialize};
 
-use crate::evidence::Finding;
+use crate::evidence::{Finding, Witness};
 use crate::verdict::{Conclusion, Ledger, Verdict, contradiction};
 use crate::words::{BugId, Expectation, JobId, KernelName, Outcome, ProfileName, State};
 
@@ -109,7 +109,7 @@ impl Question {
             Settled::Findings(_) => match conclusion.verdict {
                 Verdict::Affected => (Outcome::Fail, None),
                 Verdict::NotAffected => (Outcome::Pass, None),
-                Verdict::Unknown => (Outcome::Error, Some("the witnesses leave the verdict unknown".to_owned())),
+                Verdict::Unknown => (Outcome::Error, Some(undecided(&ledger))),
             },
         };
         let allowed = matches!(settled, Settled::Skip { allowed: true, .. });
@@ -151,6 +151,13 @@ impl Question {
     }
 }
 
+/// Why witnesses that spoke leave no verdict.
+fn undecided(ledger: &Ledger) -> String {
+    let nothing_ran = ledger.findings.iter().all(|finding| finding.witness != Witness::Runtime);
+    let why = if nothing_ran { ", and nothing can be run for this bug: its dossier has no `reproducer`" } else { "" };
+    format!("the witnesses leave the verdict unknown{why}")
+}
+
 impl Cell {
     /// Who contradicts whom, in a sentence, where strong witnesses do.
     pub fn conflict_complaint(&self) -> Option<String> {
@@ -178,7 +185,7 @@ impl Cell {
 pub(super) mod tests {
     use super::super::Tally;
     use super::*;
-    use crate::evidence::{StateSet, Strength, Witness};
+    use crate::evidence::{StateSet, Strength};
 
     pub(crate) fn question(expect: &str) -> Question {
         Question {

@@ -13,9 +13,11 @@ use super::event::{Event, KernelRecord};
 use super::settle::{Applies, Settlement, applies, by_boot, modules};
 use crate::evidence::Finding;
 use crate::evidence::exhibits::Exhibits;
+use crate::guest::Program;
 use crate::kernel::{self, Kernel, Obtain, ObtainError, Store};
-use crate::matrix::{Bug, Bugs, KernelEntry, Matrix, Profile};
+use crate::matrix::{self, Bugs, KernelEntry, Matrix, Needs, Profile};
 use crate::shim::Shim;
+use crate::verdict::Ledger;
 use crate::vm::{Accelerator, Qemu};
 use crate::words::{BugId, JobId};
 
@@ -44,6 +46,8 @@ pub struct Asked {
     pub matrix: Matrix,
     /// What is known of the bugs.
     pub bugs: Bugs,
+    /// Users' own reproducers: those of every bug that has one and is asked about.
+    pub programs: BTreeMap<BugId, Program>,
     /// The profiles to judge them under.
     pub profiles: Vec<Profile>,
     /// Whether to go the natural road too, for people to look at.
@@ -66,10 +70,16 @@ impl Asked {
         self.profiles.iter().flat_map(of_profile)
     }
 
-    /// The bug and the profile of a job.
+    /// What a job comes to, where its bug has a reproducer.
     fn trial(&self, job: &JobId) -> Option<Trial<'_>> {
         let of_job = |profile: &&Profile| profile.name == job.profile && profile.bugs.contains(&job.bug);
-        Some(Trial { bug: self.bugs.get(&job.bug)?, profile: self.profiles.iter().find(of_job)? })
+        let bug = self.bugs.get(&job.bug)?;
+        let reproducer = bug.reproducer.as_ref()?;
+        let program = match &reproducer.program {
+            matrix::Program::BuiltIn { .. } => None,
+            matrix::Program::File(_) => Some(self.programs.get(&bug.id)?),
+        };
+        Some(Trial { bug: &bug.id, reproducer, program, profile: self.profiles.iter().find(of_job)? })
     }
 }
 
@@ -120,22 +130,26 @@ async fn judge(entry: &KernelEntry, asked: &Asked, lab: &Arc<Lab>, events: &Unbo
 
     tell.witnesses = look(entry, &kernel, asked, &tell.questions).await;
 
-    let mut to_boot: Vec<&Bug> = Vec::new();
+    let mut to_boot: Vec<(&BugId, &Needs)> = Vec::new();
     let asks_for = |bug: &BugId| tell.questions.iter().any(|question| question.job.bug == *bug);
     for bug in entry.bugs.iter().filter(|id| asks_for(id)).filter_map(|id| asked.bugs.get(id)) {
-        match applies(&kernel, bug) {
-            Applies::Yes => to_boot.push(bug),
-            Applies::No(reason) => {
-                tell.bug(&bug.id, kernel.release.as_ref(), &Settled::Skip { reason, allowed: false });
-            }
+        let skip = |reason| tell.bug(&bug.id, kernel.release.as_ref(), &Settled::Skip { reason, allowed: false });
+        let Some(reproducer) = &bug.reproducer else {
+            // The witnesses that need no boot are all there is.
+            tell.bug(&bug.id, kernel.release.as_ref(), &Settled::Findings(Ledger::default()));
+            continue;
+        };
+        match applies(&kernel, &reproducer.needs) {
+            Applies::Yes => to_boot.push((&bug.id, &reproducer.needs)),
+            Applies::No(reason) => skip(reason),
         }
     }
     let (loaded, without) = modules(&kernel, &to_boot);
-    to_boot.retain(|bug| !without.contains_key(&bug.id));
+    to_boot.retain(|(bug, _)| !without.contains_key(bug));
     for (bug, settled) in without {
         tell.bug(&bug, kernel.release.as_ref(), &settled);
     }
-    let booted_bug = |trial: &Trial| to_boot.iter().any(|bug| bug.id == trial.bug.id);
+    let booted_bug = |trial: &Trial| to_boot.iter().any(|(bug, _)| *bug == trial.bug);
     let trials: Vec<Trial> =
         tell.questions.iter().filter_map(|question| asked.trial(&question.job)).filter(booted_bug).collect();
     if trials.is_empty() {
@@ -146,7 +160,7 @@ async fn judge(entry: &KernelEntry, asked: &Asked, lab: &Arc<Lab>, events: &Unbo
     for question in &tell.questions {
         let (Some(booted), Some(trial)) = (booted.get(&question.job), asked.trial(&question.job)) else { continue };
         let release = booted.end.release.clone().or_else(|| kernel.release.clone());
-        let settlement = by_boot(&question.job, &trial.profile.sysctls, &booted.end);
+        let settlement = by_boot(&question.job, trial.ran(), &booted.end);
         tell.cell(question, release, settlement.settled.clone(), Some((booted, &settlement)));
     }
 }
@@ -177,7 +191,7 @@ async fn look(
     questions: &[Question],
 ) -> BTreeMap<BugId, Vec<Finding>> {
     let ids: BTreeSet<&BugId> = questions.iter().map(|question| &question.job.bug).collect();
-    let bugs: Vec<Bug> = ids.into_iter().filter_map(|id| asked.bugs.get(id)).cloned().collect();
+    let bugs: Vec<matrix::Bug> = ids.into_iter().filter_map(|id| asked.bugs.get(id)).cloned().collect();
     let (kernel, source) = (kernel.clone(), entry.source.clone());
     let looked = tokio::task::spawn_blocking(move || {
         let exhibits = Exhibits::of_kernel(&kernel, &source);

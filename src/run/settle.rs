@@ -6,10 +6,10 @@ use backproof_repro::protocol::Report;
 
 use super::boots::{BootEnd, Seen, milliseconds};
 use super::cell::{Cell, Settled};
-use crate::evidence::runtime::{Testimony, weigh};
+use crate::evidence::runtime::{Ran, Testimony, weigh};
 use crate::evidence::{Finding, Witness};
 use crate::kernel::{Kernel, Module, ModulesError};
-use crate::matrix::Bug;
+use crate::matrix::Needs;
 use crate::verdict::Ledger;
 use crate::words::{BugId, JobId};
 
@@ -24,9 +24,9 @@ pub enum Applies {
 /// Kernel options without which no guest can be heard: the console on ttyS0 and the agent on ttyS1.
 const SERIAL: [&str; 2] = ["SERIAL_8250", "SERIAL_8250_CONSOLE"];
 
-/// Whether the bug's question applies to a kernel, as far as its configuration tells; without a configuration the
+/// Whether a reproducer that needs this has anything to look for in a kernel, as far as its configuration tells; without a configuration the
 /// guest's own word is waited for.
-pub fn applies(kernel: &Kernel, bug: &Bug) -> Applies {
+pub fn applies(kernel: &Kernel, needs: &Needs) -> Applies {
     let Some(config) = &kernel.config else { return Applies::Yes };
     if let Some(option) = SERIAL.iter().find(|option| !config.is_builtin(option)) {
         return Applies::No(format!(
@@ -34,7 +34,7 @@ pub fn applies(kernel: &Kernel, bug: &Bug) -> Applies {
         ));
     }
     let is_set = |option: &String| config.is_set(option.strip_prefix("CONFIG_").unwrap_or(option));
-    let missing: Vec<&str> = bug.needs.config.iter().filter(|option| !is_set(option)).map(String::as_str).collect();
+    let missing: Vec<&str> = needs.config.iter().filter(|option| !is_set(option)).map(String::as_str).collect();
     if missing.is_empty() {
         Applies::Yes
     } else {
@@ -44,11 +44,11 @@ pub fn applies(kernel: &Kernel, bug: &Bug) -> Applies {
 
 /// The modules that a set of bugs needs, in load order. Bugs whose modules cannot be had are settled here: a skip where
 /// the kernel has none, an error where one is there and cannot be read.
-pub fn modules(kernel: &Kernel, bugs: &[&Bug]) -> (Vec<Module>, BTreeMap<BugId, Settled>) {
+pub fn modules(kernel: &Kernel, bugs: &[(&BugId, &Needs)]) -> (Vec<Module>, BTreeMap<BugId, Settled>) {
     let mut loaded: Vec<Module> = Vec::new();
     let mut without = BTreeMap::new();
-    for bug in bugs {
-        let wanted: Vec<&str> = bug.needs.modules.iter().map(String::as_str).collect();
+    for (bug, needs) in bugs {
+        let wanted: Vec<&str> = needs.modules.iter().map(String::as_str).collect();
         match kernel.modules_for(&wanted) {
             Ok(modules) => {
                 for module in modules {
@@ -58,10 +58,10 @@ pub fn modules(kernel: &Kernel, bugs: &[&Bug]) -> (Vec<Module>, BTreeMap<BugId, 
                 }
             }
             Err(error @ ModulesError::Absent { .. }) => {
-                without.insert(bug.id.clone(), Settled::Skip { reason: error.to_string(), allowed: false });
+                without.insert((*bug).clone(), Settled::Skip { reason: error.to_string(), allowed: false });
             }
             Err(error) => {
-                without.insert(bug.id.clone(), Settled::Error(format!("{:#}", anyhow::Error::new(error))));
+                without.insert((*bug).clone(), Settled::Error(format!("{:#}", anyhow::Error::new(error))));
             }
         }
     }
@@ -78,16 +78,16 @@ pub struct Settlement {
     pub seen: Seen,
 }
 
-/// Settles a job by a boot that ran its reproducer under these sysctls: its profile's.
+/// Settles a job by a boot that ran its reproducer so.
 ///
 /// A guest that died takes all its reports with it: a kernel that panics after it said that all is well is not well.
-pub fn by_boot(job: &JobId, sysctls: &BTreeMap<String, String>, end: &BootEnd) -> Settlement {
+pub fn by_boot(job: &JobId, ran: Ran<'_>, end: &BootEnd) -> Settlement {
     let id = job.to_string();
     let report = end.reports.iter().find(|report| report.job == id).cloned();
     let settled = match (&end.failure, &report) {
         (Some(failure), _) => Settled::Error(failure.clone()),
         (None, None) => Settled::Error("the agent ended without a report of this reproducer".to_owned()),
-        (None, Some(report)) => match weigh(report, sysctls) {
+        (None, Some(report)) => match weigh(report, ran) {
             Testimony::Finding(finding) => Settled::Findings(Ledger { findings: vec![finding] }),
             Testimony::NotApplicable(reason) => Settled::Skip { reason, allowed: false },
             Testimony::Broken(reason) => Settled::Error(reason),
@@ -97,10 +97,10 @@ pub fn by_boot(job: &JobId, sysctls: &BTreeMap<String, String>, end: &BootEnd) -
     Settlement { settled, report, seen }
 }
 
-/// A cell whose reproducer ran again, in this boot alone and under these sysctls. What the witnesses said that need no
+/// A cell whose reproducer ran so again, in this boot alone. What the witnesses said that need no
 /// boot stands as it was.
-pub fn judge_again(then: &Cell, sysctls: &BTreeMap<String, String>, end: &BootEnd) -> Cell {
-    let settlement = by_boot(&then.job(), sysctls, end);
+pub fn judge_again(then: &Cell, ran: Ran<'_>, end: &BootEnd) -> Cell {
+    let settlement = by_boot(&then.job(), ran, end);
     let others: Vec<Finding> = then.findings.iter().filter(|f| f.witness != Witness::Runtime).cloned().collect();
     let mut cell = then.question().cell_beside(end.release.clone(), settlement.settled, &others);
     cell.seconds = milliseconds(end.seconds);

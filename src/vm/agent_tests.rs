@@ -68,7 +68,7 @@ fn whatever_breaks_the_protocol_is_told_by_its_name() {
     let talk = |messages: &[Message]| after(&messages.iter().flat_map(line).collect::<Vec<u8>>());
     let cases: Vec<(&str, Vec<u8>, &str)> = vec![
         ("a report before the hello", line(&report("a")), "`report` before the hello"),
-        ("another version", line(&hello(VERSION + 1)), "version 3 of the protocol"),
+        ("another version", line(&hello(VERSION + 1)), "version 4 of the protocol"),
         ("a second hello", talk(&[hello(VERSION)]), "a second hello"),
         ("an unknown job", talk(&[started("x\ny")]), "`started` of job `x\u{fffd}y`, which is not in the plan"),
         ("a report without a start", talk(&[report("a")]), "`report` of job `a`, which has not started"),

@@ -6,7 +6,7 @@ use super::super::splat::SplatKind;
 use super::*;
 
 const BOOTED: &str = "[    0.000000] Linux version 6.1.0\r\n[    2.000000] Run /init as init process\r\n";
-const HELLO: &str = r#"{"type":"hello","version":2,"agent":"0","release":"6.1.0","build":"","cpus":1,"uptime_ms":2100,"features":{}}
+const HELLO: &str = r#"{"type":"hello","version":3,"agent":"0","release":"6.1.0","build":"","cpus":1,"uptime_ms":2100,"features":{}}
 "#;
 const STARTED: &str = "{\"type\":\"started\",\"job\":\"a\"}\n";
 const REPORT: &str =

@@ -38,7 +38,7 @@ pub async fn boot_jobs(kernel: &Kernel, jobs: Vec<Job>) -> Boot {
     let plan = Plan { version: VERSION, modules: files, jobs: jobs.clone() };
     let spec = GuestSpec {
         image: kernel.image.clone(),
-        initramfs: guest::initramfs(&plan, &modules).expect("an initramfs"),
+        initramfs: guest::initramfs(&plan, &modules, &[]).expect("an initramfs"),
         jobs,
         cmdline_extra: None,
         machine: MachineType::Q35,

@@ -5,6 +5,7 @@ use std::process::Command;
 use super::features::Features;
 use super::port::Port;
 use super::process::{Running, watch};
+use crate::own_program;
 use crate::protocol::{Conclusion, Job, Message, Report};
 use crate::reproducer::{self, Reproducer, SUBCOMMAND, Task};
 use crate::sut::sysctl;
@@ -18,16 +19,17 @@ pub fn run_all(port: &mut Port, jobs: &[Job], features: &Features, missing_modul
     let mut reports = 0;
     let (mut together, mut alone) = (Vec::new(), Vec::new());
     for job in jobs {
-        match reproducer::find(&job.bug) {
-            Some(reproducer) => match unmet(reproducer, features, missing_modules) {
-                Some((conclusion, why)) => reports += conclude(port, &job.id, conclusion, why),
-                None if can_run_beside(job, reproducer, features) => together.push((job, reproducer)),
-                None => alone.push((job, reproducer)),
-            },
-            None => {
-                let why = format!("this agent has no reproducer called `{}`", job.bug);
-                reports += conclude(port, &job.id, Conclusion::Error, why);
-            }
+        let reproducer = reproducer::find(&job.bug).filter(|_| job.program.is_none());
+        let unmet = match (reproducer, &job.program) {
+            (Some(reproducer), _) => unmet(reproducer, features, missing_modules),
+            (None, Some(_)) => unloaded(missing_modules),
+            (None, None) => Some((Conclusion::Error, format!("this agent has no reproducer called `{}`", job.bug))),
+        };
+        let sets = reproducer.map_or(&[][..], |reproducer| reproducer.sets);
+        match unmet {
+            Some((conclusion, why)) => reports += conclude(port, &job.id, conclusion, why),
+            None if can_run_beside(job, sets, features) => together.push(job),
+            None => alone.push((job, sets)),
         }
     }
     let ipv6 = features.has("ipv6");
@@ -36,12 +38,18 @@ pub fn run_all(port: &mut Port, jobs: &[Job], features: &Features, missing_modul
         let task = Task { job: job.clone(), own_namespace, ipv6 };
         // A task is strings and numbers, which always serialise.
         let task = serde_json::to_string(&task).unwrap_or_default();
-        Running::start(&job.id, job.deadline_ms, Command::new("/proc/self/exe").args([SUBCOMMAND, &task]))
+        // The process that runs a user's program ends it at its deadline, with all that it has started.
+        let grace = if job.program.is_some() { own_program::GRACE_MS } else { 0 };
+        Running::start(
+            &job.id,
+            job.deadline_ms.saturating_add(grace),
+            Command::new("/proc/self/exe").args([SUBCOMMAND, &task]),
+        )
     };
     let mut together = together.into_iter();
-    reports += watch(port, TOGETHER, |port| together.next().map(|(job, _)| start(port, job, true)));
-    for (job, reproducer) in alone {
-        let kept = Kept::of(reproducer.sets.iter().copied().chain(job.sysctls.keys().map(String::as_str)));
+    reports += watch(port, TOGETHER, |port| together.next().map(|job| start(port, job, true)));
+    for (job, sets) in alone {
+        let kept = Kept::of(sets.iter().copied().chain(job.sysctls.keys().map(String::as_str)));
         let mut job = Some(job);
         reports += watch(port, 1, |port| job.take().map(|job| start(port, job, false)));
         for text in kept.put_back() {
@@ -67,10 +75,16 @@ fn unmet(reproducer: &Reproducer, features: &Features, missing_modules: &[String
     })
 }
 
-/// Whether the job can run in a namespace of its own, beside others: all sysctls that it touches are a namespace's.
-fn can_run_beside(job: &Job, reproducer: &Reproducer, features: &Features) -> bool {
+/// Why a user's program cannot run here: which of the modules it needs, nobody knows here.
+fn unloaded(missing_modules: &[String]) -> Option<(Conclusion, String)> {
+    (!missing_modules.is_empty()).then(|| (Conclusion::Error, missing_modules.join("; ")))
+}
+
+/// Whether the job, whose reproducer sets these sysctls, can run in a namespace of its own, beside others: all sysctls
+/// that it touches are a namespace's.
+fn can_run_beside(job: &Job, sets: &[&str], features: &Features) -> bool {
     let profile_is_local = job.sysctls.keys().all(|name| features.per_namespace(name));
-    features.has("net-ns") && profile_is_local && reproducer.sets.iter().all(|name| features.per_namespace(name))
+    features.has("net-ns") && profile_is_local && sets.iter().all(|name| features.per_namespace(name))
 }
 
 /// Sysctls and their values before a job that runs in the first namespace.
@@ -102,8 +116,7 @@ mod tests {
 
     #[test]
     fn jobs_run_beside_each_other_only_where_all_their_sysctls_are_a_namespaces_own() {
-        let reproducer = *reproducer::find("syn-cookie-data-loss").expect("there");
-        let reproducer = &Reproducer { sets: &["net.ipv4.tcp_syncookies"], ..reproducer };
+        let sets = &["net.ipv4.tcp_syncookies"];
         let own = "net-ns-sysctl net.ipv4.tcp_syncookies";
         let queue = ("net-ns-sysctl net.core.somaxconn", true);
         for (features, sysctls, expected) in [
@@ -115,7 +128,7 @@ mod tests {
             (&[("net-ns", true), queue, (own, true)], &["net.ipv4.tcp_sack"], false),
             (&[("net-ns", true), queue, (own, true)], &["kernel.printk"], false),
         ] {
-            assert_eq!(can_run_beside(&job(sysctls), reproducer, &Features::of(features)), expected, "{features:?}");
+            assert_eq!(can_run_beside(&job(sysctls), sets, &Features::of(features)), expected, "{features:?}");
         }
     }
 

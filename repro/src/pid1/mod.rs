@@ -99,9 +99,9 @@ mod tests {
     fn a_plan_of_another_version_or_none_is_refused_with_the_reason() -> std::io::Result<()> {
         let path = std::env::temp_dir().join(format!("backproof-plan-{}", std::process::id()));
         for (text, expected) in [
-            (r#"{"version":2,"modules":[],"jobs":[]}"#, None),
-            (r#"{"version":3,"modules":[],"jobs":[]}"#, Some("version 3")),
-            (r#"{"version":2}"#, Some("is not one")),
+            (r#"{"version":3,"modules":[],"jobs":[]}"#, None),
+            (r#"{"version":2,"modules":[],"jobs":[]}"#, Some("version 2")),
+            (r#"{"version":3}"#, Some("is not one")),
             ("", Some("is not one")),
         ] {
             std::fs::write(&path, text)?;

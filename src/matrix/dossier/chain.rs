@@ -1,42 +1,115 @@
 //! The chain of a bug: the commits that brought it in and took it out.
 
-use serde::Deserialize;
-
+use super::super::fields;
+use super::super::problems::Collector;
+use super::super::text::expected_one_of;
+use super::super::tree::Node;
+use super::release_text;
 use crate::words::{CommitId, Role};
 
+/// The keys of a step.
+pub(super) const KEYS: [&str; 7] = ["role", "commit", "subject", "files", "backports", "only-before", "effect"];
+
+/// The keys of a backport.
+pub(super) const BACKPORT_KEYS: [&str; 3] = ["line", "commit", "differs"];
+
 /// One commit of a bug's chain.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
     /// What it does. Each role once in a chain.
     pub role: Role,
     /// The upstream commit; none where the step exists in stable trees only, and is found by subject and files.
-    #[serde(default)]
     pub commit: Option<CommitId>,
     /// Its subject line, as upstream.
     pub subject: String,
-    /// The files that it changes.
+    /// The files that it changes. Never empty where there is no `commit`; empty says that nobody listed them, and not that
+    /// it changes none.
     pub files: Vec<String>,
     /// Commits that are known to carry it elsewhere: so they are found where their messages name no upstream commit.
-    #[serde(default)]
     pub backports: Vec<Backport>,
     /// Only kernels whose own version is before this one need it (`4.15`); for `fix-of-fix`: later backports of the fix
     /// do not have the defect.
-    #[serde(default)]
     pub only_before: Option<String>,
     /// What it changes, in one sentence. For a `fix-of-fix`, what happens without it.
     pub effect: String,
 }
 
 /// A commit that carries a step into another line of releases.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Backport {
     /// The line, as people call it: `4.19`, `UEK5`.
     pub line: String,
     /// The commit.
     pub commit: CommitId,
     /// Whether it is another patch under the same subject: it may do less, or something else.
-    #[serde(default)]
     pub differs: bool,
+}
+
+/// The steps of a chain: each role once, in the order of the chain. `None` where one could not be read.
+pub(super) fn read(node: &Node, problems: &mut Collector<'_>) -> Option<Vec<Step>> {
+    let (mut steps, mut sound): (Vec<(Step, &Node)>, bool) = (Vec::new(), true);
+    for item in problems.items(node, "steps")? {
+        let Some(step) = step(item, problems) else {
+            sound = false;
+            continue;
+        };
+        if let Some((_, first)) = steps.iter().find(|(known, _)| known.role == step.role) {
+            let note = || Some((first.span.clone(), "it was given here first".to_owned()));
+            problems.add_with(&item.span, || format!("the step `{}` is given twice", step.role), note);
+        } else if let Some((last, _)) = steps.last().filter(|(last, _)| last.role > step.role) {
+            let message = || format!("the step `{}` comes before `{}` in a chain: put it there", step.role, last.role);
+            problems.add(&item.span, message);
+        } else {
+            steps.push((step, item));
+        }
+    }
+    sound.then(|| steps.into_iter().map(|(step, _)| step).collect())
+}
+
+fn step(node: &Node, problems: &mut Collector<'_>) -> Option<Step> {
+    let fields = problems.mapping(node, "a mapping that describes a step", &KEYS)?;
+    let role = problems.needed(&fields, "role", node).and_then(|node| problems.value(node, "role", role));
+    let commit = fields.get("commit").map(|node| problems.value(node, "commit", commit));
+    let subject = problems.needed(&fields, "subject", node).and_then(|n| problems.value(n, "subject", fields::line));
+    let files = match fields.get("files") {
+        Some(node) => problems.each(node, "files", |node, p| p.value(node, "file", fields::kernel_file)),
+        None if commit.is_some() => Some(Vec::new()),
+        None => {
+            problems.add(&node.span, || {
+                "this step cannot be found: expected a `commit`, or the `files` that it changes beside its `subject`"
+                    .to_owned()
+            });
+            None
+        }
+    };
+    let backports = fields.get("backports").map(|node| problems.each(node, "backports", backport));
+    let only_before = fields.get("only-before").map(|node| problems.checked(node, "release", release_text::check));
+    let effect = problems.needed(&fields, "effect", node).and_then(|n| problems.value(n, "effect", fields::paragraph));
+    Some(Step {
+        role: role?,
+        commit: commit.flatten(),
+        subject: subject?,
+        files: files?,
+        backports: backports.flatten().unwrap_or_default(),
+        only_before: only_before.flatten(),
+        effect: effect?,
+    })
+}
+
+fn backport(node: &Node, problems: &mut Collector<'_>) -> Option<Backport> {
+    let fields = problems.mapping(node, "a mapping that describes a backport", &BACKPORT_KEYS)?;
+    let line = problems.needed(&fields, "line", node).and_then(|node| problems.value(node, "line", fields::line));
+    let found = problems.needed(&fields, "commit", node).and_then(|node| problems.value(node, "commit", commit));
+    let differs = fields.get("differs").and_then(|node| problems.boolean(node)).unwrap_or(false);
+    Some(Backport { line: line?, commit: found?, differs })
+}
+
+/// A role's name.
+pub(super) fn role(text: &str) -> Result<Role, String> {
+    let found = Role::ALL.into_iter().find(|role| role.as_str() == text);
+    found.ok_or_else(|| expected_one_of(text, Role::ALL.map(Role::as_str)))
+}
+
+fn commit(text: &str) -> Result<CommitId, String> {
+    text.parse().map_err(|_| "expected 12 to 40 lower-case hexadecimal digits".to_owned())
 }

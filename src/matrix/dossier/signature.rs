@@ -1,13 +1,21 @@
 //! What a bug's steps look like in machine code.
 
-use serde::Deserialize;
-
+use super::super::fields;
+use super::super::problems::Collector;
+use super::super::text::{expected_one_of, quote};
+use super::super::tree::Node;
+use super::pattern;
 use crate::words::State;
+
+/// The keys of a signature.
+pub(super) const KEYS: [&str; 2] = ["function", "cases"];
+
+/// The keys of a case.
+pub(super) const CASE_KEYS: [&str; 4] = ["states", "has", "lacks", "says"];
 
 /// What one function says about a bug. The first case that fits decides; where none does, the function says nothing.
 /// Several signatures of a bug narrow each other down.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Signature {
     /// The function.
     pub function: String,
@@ -16,17 +24,61 @@ pub struct Signature {
 }
 
 /// One of the things that a function may look like.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Case {
     /// The states that it leaves possible.
     pub states: Vec<State>,
     /// Patterns that all must be there.
-    #[serde(default)]
     pub has: Vec<String>,
     /// Patterns of which none may be there.
-    #[serde(default)]
     pub lacks: Vec<String>,
     /// What that means, in half a sentence.
     pub says: String,
+}
+
+/// The signatures of a bug.
+pub(super) fn read(node: &Node, problems: &mut Collector<'_>) -> Option<Vec<Signature>> {
+    problems.each(node, "signatures", signature)
+}
+
+fn signature(node: &Node, problems: &mut Collector<'_>) -> Option<Signature> {
+    let fields = problems.mapping(node, "a mapping that describes a signature", &KEYS)?;
+    let function = problems.needed(&fields, "function", node);
+    let function = function.and_then(|node| problems.value(node, "function", fields::function));
+    let cases = problems.needed(&fields, "cases", node).and_then(|node| problems.each(node, "cases", case));
+    Some(Signature { function: function?, cases: cases? })
+}
+
+fn case(node: &Node, problems: &mut Collector<'_>) -> Option<Case> {
+    let fields = problems.mapping(node, "a mapping that describes a case", &CASE_KEYS)?;
+    let mut patterns = |key: &str| {
+        let node = fields.get(key);
+        node.map(|node| problems.each(node, "patterns", |node, p| p.checked(node, "pattern", pattern::check_binary)))
+    };
+    let (has, lacks) = (patterns("has"), patterns("lacks"));
+    if has.is_none() && lacks.is_none() {
+        problems.add(&node.span, || "this case fits everything: expected `has` or `lacks`".to_owned());
+    }
+    let states = problems.needed(&fields, "states", node).and_then(|node| states(node, problems));
+    let says = problems.needed(&fields, "says", node).and_then(|n| problems.value(n, "text", fields::paragraph));
+    let patterns = |read: Option<Option<Vec<String>>>| read.flatten().unwrap_or_default();
+    Some(Case { states: states?, has: patterns(has), lacks: patterns(lacks), says: says? })
+}
+
+/// States, each once.
+pub(super) fn states(node: &Node, problems: &mut Collector<'_>) -> Option<Vec<State>> {
+    let mut states = Vec::new();
+    for item in problems.items(node, "states")? {
+        let state = problems.value(item, "state", |text| {
+            let found = State::ALL.into_iter().find(|state| state.as_str() == text);
+            found.ok_or_else(|| expected_one_of(text, State::ALL.map(State::as_str)))
+        });
+        match state {
+            Some(state) if states.contains(&state) => {
+                problems.add(&item.span, || format!("the state {} is listed twice", quote(state.as_str())));
+            }
+            state => states.extend(state),
+        }
+    }
+    Some(states)
 }

@@ -2,8 +2,6 @@
 
 use std::str::FromStr;
 
-use serde::Deserialize;
-
 use super::c::{self, Node, What, word};
 
 /// A fragment of C to look for in a function: an expression, or one statement (it ends in `;` or `}`).
@@ -16,8 +14,7 @@ use super::c::{self, Node, What, word};
 /// `$NAME` stands for any expression, and for the same one wherever it comes again, in all patterns of a case. `$...`
 /// stands for any number of operands of `&&`, `+` and their like, of arguments, or of statements that go straight on.
 /// What code may be spelled like is said in [`c`].
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourcePattern {
     text: String,
     node: Node,
@@ -93,14 +90,6 @@ fn metavariables(text: &str) -> Result<(), String> {
         }
     }
     Ok(())
-}
-
-impl TryFrom<String> for SourcePattern {
-    type Error = BadPattern;
-
-    fn try_from(text: String) -> Result<Self, BadPattern> {
-        text.parse()
-    }
 }
 
 /// Whether a statement goes straight on to the next: nothing in it decides, repeats or leaves.

@@ -1,57 +1,110 @@
 //! What a bug's steps look like in source code.
 
-use serde::Deserialize;
-
-use super::SourcePattern;
+use super::super::fields;
+use super::super::problems::Collector;
+use super::super::tree::Node;
+use super::{SourcePattern, signature};
 use crate::words::State;
+
+/// The keys of a signature.
+pub(super) const KEYS: [&str; 4] = ["function", "file", "harmless", "cases"];
+
+/// The keys of a case.
+pub(super) const CASE_KEYS: [&str; 5] = ["states", "has", "lacks", "elsewhere", "says"];
+
+/// The keys of what another function must look like.
+pub(super) const ELSEWHERE_KEYS: [&str; 4] = ["function", "file", "has", "lacks"];
 
 /// What one function of the source says about a bug. The first case that fits decides; where none does, the function
 /// says nothing. Several signatures of a bug narrow each other down.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceSignature {
     /// The function.
     pub function: String,
     /// The file that it is in, as `net/ipv4/tcp_output.c`.
     pub file: String,
     /// Statements that say nothing about the bug: a case's `lacks` does not look at them.
-    #[serde(default)]
     pub harmless: Vec<SourcePattern>,
     /// What it may look like, the most telling first.
     pub cases: Vec<SourceCase>,
 }
 
 /// One of the things that a function may look like.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceCase {
     /// The states that it leaves possible.
     pub states: Vec<State>,
     /// What all must be there. A metavariable is the same in all of them.
-    #[serde(default)]
     pub has: Vec<SourcePattern>,
     /// What must not be there, but for what `has` and `harmless` fit.
-    #[serde(default)]
     pub lacks: Vec<SourcePattern>,
     /// What other functions must look like for this case.
-    #[serde(default)]
     pub elsewhere: Vec<Elsewhere>,
     /// What that means, in half a sentence.
     pub says: String,
 }
 
 /// What another function must look like.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Elsewhere {
     /// The function.
     pub function: String,
     /// The file that it is in.
     pub file: String,
     /// What all must be there.
-    #[serde(default)]
     pub has: Vec<SourcePattern>,
     /// What must not be there.
-    #[serde(default)]
     pub lacks: Vec<SourcePattern>,
+}
+
+/// The signatures of a bug.
+pub(super) fn read(node: &Node, problems: &mut Collector<'_>) -> Option<Vec<SourceSignature>> {
+    problems.each(node, "signatures", signature)
+}
+
+fn signature(node: &Node, problems: &mut Collector<'_>) -> Option<SourceSignature> {
+    let fields = problems.mapping(node, "a mapping that describes a signature", &KEYS)?;
+    let function = problems.needed(&fields, "function", node);
+    let function = function.and_then(|node| problems.value(node, "function", fields::function));
+    let file = problems.needed(&fields, "file", node);
+    let file = file.and_then(|node| problems.value(node, "file", fields::kernel_file));
+    let harmless = fields.get("harmless").map(|node| patterns(node, problems));
+    let cases = problems.needed(&fields, "cases", node).and_then(|node| problems.each(node, "cases", case));
+    let harmless = harmless.flatten().unwrap_or_default();
+    Some(SourceSignature { function: function?, file: file?, harmless, cases: cases? })
+}
+
+fn case(node: &Node, problems: &mut Collector<'_>) -> Option<SourceCase> {
+    let fields = problems.mapping(node, "a mapping that describes a case", &CASE_KEYS)?;
+    let has = fields.get("has").map(|node| patterns(node, problems));
+    let lacks = fields.get("lacks").map(|node| patterns(node, problems));
+    let elsewhere = fields.get("elsewhere").map(|node| problems.each(node, "functions", elsewhere));
+    if has.is_none() && lacks.is_none() && elsewhere.is_none() {
+        problems.add(&node.span, || "this case fits everything: expected `has`, `lacks` or `elsewhere`".to_owned());
+    }
+    let states = problems.needed(&fields, "states", node).and_then(|node| signature::states(node, problems));
+    let says = problems.needed(&fields, "says", node).and_then(|n| problems.value(n, "text", fields::paragraph));
+    let (has, lacks) = (has.flatten().unwrap_or_default(), lacks.flatten().unwrap_or_default());
+    Some(SourceCase { states: states?, has, lacks, elsewhere: elsewhere.flatten().unwrap_or_default(), says: says? })
+}
+
+fn elsewhere(node: &Node, problems: &mut Collector<'_>) -> Option<Elsewhere> {
+    let fields = problems.mapping(node, "a mapping that describes another function", &ELSEWHERE_KEYS)?;
+    let function = problems.needed(&fields, "function", node);
+    let function = function.and_then(|node| problems.value(node, "function", fields::function));
+    let file = problems.needed(&fields, "file", node);
+    let file = file.and_then(|node| problems.value(node, "file", fields::kernel_file));
+    let has = fields.get("has").map(|node| patterns(node, problems));
+    let lacks = fields.get("lacks").map(|node| patterns(node, problems));
+    if has.is_none() && lacks.is_none() {
+        problems.add(&node.span, || "this fits every function: expected `has` or `lacks`".to_owned());
+    }
+    let (has, lacks) = (has.flatten().unwrap_or_default(), lacks.flatten().unwrap_or_default());
+    Some(Elsewhere { function: function?, file: file?, has, lacks })
+}
+
+fn patterns(node: &Node, problems: &mut Collector<'_>) -> Option<Vec<SourcePattern>> {
+    problems.each(node, "patterns", |node, problems| {
+        problems.value(node, "pattern", |text| text.parse().map_err(|bad: super::BadPattern| bad.why))
+    })
 }

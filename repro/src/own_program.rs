@@ -1,0 +1,171 @@
+//! A user's own program as a reproducer: runs it, bounds it, and makes the job's report of its exit status and of what
+//! it prints. docs/reproducers.md tells users the rules.
+
+use std::io::{self, BufRead, BufReader, Read};
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process_group, set_parent_process_death_signal};
+
+use crate::protocol::{Job, Message, PROGRAMS_DIR, Report};
+use crate::reproducer::{Context, ms};
+
+mod judge;
+
+use judge::{Judged, judge};
+
+/// How much later than the job's own process PID 1 gives the job up, in milliseconds.
+pub const GRACE_MS: u64 = 1000;
+
+/// Bytes that a program may print on stdout. They go into one line of the protocol, which holds twice as much.
+const STDOUT_MAX: usize = 32 * 1024;
+
+/// Bytes that it may print on stderr.
+const STDERR_MAX: usize = 1 << 20;
+
+/// Lines of stderr that are passed on, and characters of each.
+const NOTES: (usize, usize) = (20, 200);
+
+/// How long the pipes of a program that has ended may stay open: only something that it left behind holds them.
+const PIPES: Duration = Duration::from_secs(1);
+
+/// Says a message of the job.
+pub type Say = fn(&Message);
+
+/// What happens to a program.
+enum Event {
+    /// It has ended.
+    Ended(io::Result<ExitStatus>),
+    /// All that it printed on stdout.
+    Printed(Vec<u8>),
+    /// It prints no more on stderr, and what it printed has been passed on.
+    Quiet,
+    /// It has printed more than it may.
+    TooMuch(&'static str, usize),
+}
+
+/// Runs the program of a job in a network namespace of its own, and reports. What it prints on stderr is said as notes.
+pub fn run(context: &Context, job: &Job, program: &str, say: Say) -> Report {
+    let deadline = Duration::from_millis(job.deadline_ms);
+    let judged = match context.enter_namespace() {
+        Err(why) => Judged::error(why),
+        Ok(()) if program.contains('/') => Judged::error(format!("`{program}` is no file name in {PROGRAMS_DIR}")),
+        Ok(()) => {
+            context.waiting(program, "its end");
+            let mut command = Command::new(Path::new(PROGRAMS_DIR).join(program));
+            // What the kernel passes on to PID 1 is nothing that a program should depend on.
+            watch(command.env_clear().current_dir("/tmp"), deadline, &job.id, say)
+        }
+    };
+    let Judged { conclusion, why, checks } = judged;
+    Report { job: job.id.clone(), conclusion, why, checks, took_ms: ms(context.started.elapsed()) }
+}
+
+/// Runs a command to its end, or to its deadline, with all that it starts in its process group.
+fn watch(command: &mut Command, deadline: Duration, job: &str, say: Say) -> Judged {
+    let until = Instant::now().checked_add(deadline);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+    // SAFETY: between fork and exec only this system call is made.
+    unsafe {
+        command.pre_exec(|| Ok(set_parent_process_death_signal(Some(Signal::KILL))?));
+    }
+    let mut child = match command.spawn() {
+        Ok(child) => child,
+        Err(error) => return Judged::error(format!("its program could not be started: {error}")),
+    };
+    let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+    let kill = || {
+        // It may be gone: then so is what has to be killed.
+        let _ = group.map(|group| kill_process_group(group, Signal::KILL));
+    };
+    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+    let (sender, events) = channel();
+    let (out, err, job) = (sender.clone(), sender.clone(), job.to_owned());
+    // Nobody waits for these: what has left the group may hold a pipe for ever, and this process ends with its report.
+    thread::spawn(move || stdout.map(|pipe| take_stdout(pipe, &out)));
+    thread::spawn(move || stderr.map(|pipe| take_stderr(pipe, &err, &job, say)));
+    thread::spawn(move || wait(child, &sender));
+    let judged = follow(&events, until, deadline, kill);
+    kill();
+    judged
+}
+
+/// Follows a program to its end. `kill` ends it, and all of its group.
+fn follow(events: &Receiver<Event>, until: Option<Instant>, deadline: Duration, kill: impl Fn()) -> Judged {
+    let (mut status, mut printed, mut quiet, mut until) = (None, None, false, until);
+    loop {
+        if let (Some(status), Some(printed), true) = (status, printed.as_deref(), quiet) {
+            return judge(status, printed);
+        }
+        // A deadline beyond the clock's end is none that anybody sees pass.
+        let left = until.map_or(Duration::MAX, |until| until.saturating_duration_since(Instant::now()));
+        match events.recv_timeout(left) {
+            Ok(Event::Ended(Ok(ended))) => {
+                // What it has left behind would print on, and hold the pipes.
+                kill();
+                status = Some(ended);
+                until = Instant::now().checked_add(PIPES);
+            }
+            Ok(Event::Ended(Err(error))) => {
+                return Judged::error(format!("its program could not be waited for: {error}"));
+            }
+            Ok(Event::Printed(bytes)) => printed = Some(bytes),
+            Ok(Event::Quiet) => quiet = true,
+            Ok(Event::TooMuch(which, limit)) => {
+                return Judged::error(format!(
+                    "its program was killed after printing more than {limit} bytes on {which}"
+                ));
+            }
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) if status.is_some() => {
+                return Judged::error("something that its program left behind holds its stdout or stderr".to_owned());
+            }
+            Err(_) => {
+                let limit = deadline.as_millis();
+                return Judged::error(format!("its program was killed at its deadline of {limit} ms"));
+            }
+        }
+    }
+}
+
+fn wait(mut child: Child, events: &Sender<Event>) {
+    // Nobody listens any more once the report is made.
+    let _ = events.send(Event::Ended(child.wait()));
+}
+
+fn take_stdout(pipe: impl Read, events: &Sender<Event>) {
+    let mut bytes = Vec::new();
+    // A pipe that cannot be read is one that has ended.
+    let _ = pipe.take(STDOUT_MAX as u64 + 1).read_to_end(&mut bytes);
+    let event = if bytes.len() > STDOUT_MAX { Event::TooMuch("stdout", STDOUT_MAX) } else { Event::Printed(bytes) };
+    let _ = events.send(event);
+}
+
+/// Passes the first lines on, and reads the rest so that the program does not wait.
+fn take_stderr(pipe: impl Read, events: &Sender<Event>, job: &str, say: Say) {
+    let (lines, characters) = NOTES;
+    let mut pipe = BufReader::new(pipe.take(STDERR_MAX as u64 + 1));
+    let (mut said, mut read) = (0, 0);
+    loop {
+        let mut line = Vec::new();
+        // A line without an end is taken in pieces.
+        let taken = pipe.by_ref().take(4096).read_until(b'\n', &mut line).unwrap_or(0);
+        read += taken;
+        if taken == 0 {
+            break;
+        }
+        let text: String = String::from_utf8_lossy(&line).trim_end().chars().take(characters).collect();
+        if said < lines && !text.is_empty() {
+            said += 1;
+            say(&Message::Note { text: format!("{job} said on stderr: {text}") });
+        }
+    }
+    let _ = events.send(if read > STDERR_MAX { Event::TooMuch("stderr", STDERR_MAX) } else { Event::Quiet });
+}
+
+#[cfg(test)]
+#[path = "own_program_tests.rs"]
+mod tests;

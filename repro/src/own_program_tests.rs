@@ -1,0 +1,69 @@
+use std::sync::Mutex;
+
+use super::*;
+use crate::protocol::Conclusion;
+
+/// Runs a shell script as a program.
+fn run(script: &str, deadline: Duration) -> Judged {
+    watch(Command::new("sh").args(["-c", script]), deadline, "a-bug", |_| {})
+}
+
+#[test]
+fn a_program_is_judged_by_its_end_and_by_what_it_printed() {
+    for (script, conclusion, why) in [
+        ("exit 0", Conclusion::NotAffected, "exited with 0"),
+        ("exit 1", Conclusion::Affected, "exited with 1"),
+        ("exit 2", Conclusion::Skip, "exited with 2"),
+        ("exit 3", Conclusion::Error, "exited with 3"),
+        ("kill -KILL $$", Conclusion::Error, "killed by signal 9"),
+        ("echo rubbish", Conclusion::Error, "no conclusion"),
+        (r#"echo '{"conclusion":"affected","why":"lost"}'; exit 1"#, Conclusion::Affected, "lost"),
+        ("exec yes", Conclusion::Error, "more than 32768 bytes on stdout"),
+        ("head -c 1100000 /dev/zero >&2", Conclusion::Error, "more than 1048576 bytes on stderr"),
+        ("exec yes >&2", Conclusion::Error, "more than 1048576 bytes on stderr"),
+        // What it leaves behind neither holds the pipe nor prints on.
+        ("sleep 100 & exit 1", Conclusion::Affected, "exited with 1"),
+    ] {
+        let judged = run(script, Duration::from_secs(20));
+        assert_eq!(judged.conclusion, conclusion, "{script}: {judged:?}");
+        assert!(judged.why.contains(why), "{script}: {judged:?}");
+    }
+}
+
+#[test]
+fn a_program_over_its_deadline_is_killed_with_all_that_it_started() {
+    let started = Instant::now();
+    let judged = run("sleep 100 & sleep 100", Duration::from_millis(200));
+    assert_eq!(judged.conclusion, Conclusion::Error);
+    assert!(judged.why.contains("killed at its deadline of 200 ms"), "{judged:?}");
+    assert!(started.elapsed() < Duration::from_secs(50), "it waited for what it had to kill");
+}
+
+#[test]
+fn the_first_lines_of_stderr_become_notes() {
+    static SAID: Mutex<Vec<Message>> = Mutex::new(Vec::new());
+    let (sender, events) = channel();
+    let text = (1..100).map(|n| format!("{n}\n")).collect::<String>() + &"0".repeat(500);
+    take_stderr(text.as_bytes(), &sender, "a-bug", |message| SAID.lock().expect("no panic").push(message.clone()));
+    let said = SAID.lock().expect("no panic");
+    assert_eq!(said.len(), NOTES.0);
+    assert!(matches!(&said[0], Message::Note { text } if text == "a-bug said on stderr: 1"), "{:?}", said[0]);
+    assert!(matches!(events.try_recv(), Ok(Event::Quiet)));
+}
+
+#[test]
+fn what_has_left_the_group_and_holds_a_pipe_is_not_waited_for() {
+    let started = Instant::now();
+    let script =
+        "d=$(mktemp -d); setsid sh -c \"touch $d/out; exec sleep 8\" & until [ -e $d/out ]; do :; done; rm -r $d";
+    let judged = run(script, Duration::from_secs(60));
+    assert!(judged.why.contains("left behind holds its stdout"), "{judged:?}");
+    assert!(started.elapsed() < Duration::from_secs(6), "it was waited for");
+}
+
+#[test]
+fn a_program_that_is_not_there_is_an_error() {
+    let judged = watch(&mut Command::new("/nonexistent/program"), Duration::from_secs(1), "a-bug", |_| {});
+    assert_eq!(judged.conclusion, Conclusion::Error);
+    assert!(judged.why.contains("could not be started"), "{}", judged.why);
+}

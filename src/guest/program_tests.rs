@@ -1,0 +1,70 @@
+use proptest::prelude::*;
+
+use super::*;
+
+/// The agent is such a program.
+fn good() -> Vec<u8> {
+    crate::guest::AGENT.to_vec()
+}
+
+/// The agent with other bytes at a place.
+fn with(at: usize, other: &[u8]) -> Vec<u8> {
+    let mut bytes = good();
+    bytes[at..at + other.len()].copy_from_slice(other);
+    bytes
+}
+
+#[test]
+fn only_a_static_x86_64_program_is_one() {
+    assert_eq!(check(&good()), Ok(()));
+    let shell = std::fs::read("/bin/sh").expect("a shell");
+    let first_segment = 64;
+    for (name, bytes, expected) in [
+        ("nothing", Vec::new(), "no ELF file"),
+        ("a script", b"#!/bin/sh\n".to_vec(), "it is a script"),
+        ("the host's shell", shell, "linked dynamically"),
+        ("a 32-bit program", with(4, &[1]), "damaged ELF"),
+        ("another byte order", with(5, &[2]), "machine number"),
+        ("an ARM program", with(18, &183_u16.to_le_bytes()), "machine number 183"),
+        ("an object file", with(16, &1_u16.to_le_bytes()), "an object file"),
+        ("one that begins nowhere", with(24, &[0; 8]), "no entry point"),
+        ("one that needs a loader", with(first_segment, &3_u32.to_le_bytes()), "linked dynamically"),
+        ("half a program", good()[..good().len() / 2].to_vec(), "cut short"),
+        ("a head alone", good()[..64].to_vec(), "damaged ELF"),
+        ("a large one", [good(), vec![0; PROGRAM_MAX]].concat(), "larger than 32 MiB"),
+    ] {
+        let said = check(&bytes);
+        assert!(said.as_ref().is_err_and(|why| why.contains(expected)), "{name}: {said:?}");
+    }
+}
+
+#[test]
+fn a_file_that_is_none_is_named_with_its_bug() {
+    let bug: BugId = "my-bug".parse().expect("a name");
+    let load = |path: &Path| Program::load(&bug, path).map_err(|error| error.to_string());
+    let gone = load(Path::new("/no/such/file"));
+    let start = "the reproducer of `my-bug`, /no/such/file, cannot be read: No such file";
+    assert!(gone.as_ref().is_err_and(|said| said.starts_with(start)), "{gone:?}");
+    for path in ["/", "/dev/zero"] {
+        assert!(load(Path::new(path)).is_err_and(|said| said.contains("no regular file")), "{path}");
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("repro");
+    std::fs::write(&path, good()).expect("a file");
+    assert_eq!(load(&path).map(|program| program.name().to_owned()).as_deref(), Ok("my-bug"));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn no_file_makes_the_check_panic(
+        slips in proptest::collection::vec((0_usize..600, any::<u8>()), 0..8), length in 0_usize..5000,
+    ) {
+        let mut bytes = good()[..length.max(600)].to_vec();
+        for (at, byte) in slips {
+            bytes[at] = byte;
+        }
+        let _ = check(&bytes);
+    }
+}

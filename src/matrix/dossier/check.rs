@@ -1,0 +1,141 @@
+//! Checks the tree of a dossier from end to end, and makes the [`Bug`] of it.
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use super::super::file::{self, Expected};
+use super::super::problems::{Collector, Problems};
+use super::super::text::quote;
+use super::super::tree::Node;
+use super::reproducer::{Owner, Program, Reproducer};
+use super::{Bug, Mitigation, chain, fields, releases, reproducer, signature, source_signature};
+use crate::words::{BugId, ProfileName};
+
+/// The keys of a dossier.
+pub(super) const KEYS: [&str; 11] = [
+    "id",
+    "title",
+    "summary",
+    "chain",
+    "without-break",
+    "releases",
+    "source",
+    "binary",
+    "reproducer",
+    "mitigations",
+    "references",
+];
+
+/// The keys of a mitigation.
+pub(super) const MITIGATION_KEYS: [&str; 4] = ["profile", "says", "sysctls", "holds"];
+
+/// The longest title, in characters: it has to fit into a line of a report.
+const TITLE_MAX: usize = 80;
+
+/// Reads a dossier.
+pub(super) fn read(bytes: &[u8], path: &Path, owner: Owner<'_>) -> Result<Bug, Problems> {
+    let expected =
+        Expected { file: "a bug's dossier", root: "a mapping with `id`, `title`, `summary` and `references`" };
+    let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+    file::read(bytes, path, expected, |root, problems| bug(root, stem, owner, problems))
+}
+
+fn bug(root: &Node, stem: &str, owner: Owner<'_>, problems: &mut Collector<'_>) -> Option<Bug> {
+    let fields = problems.mapping(root, "a mapping with `id`, `title`, `summary` and `references`", &KEYS)?;
+    let id = problems.needed(&fields, "id", root).and_then(|node| id(node, stem, problems));
+    let title = problems.needed(&fields, "title", root).and_then(|node| problems.value(node, "title", title));
+    let summary = problems.needed(&fields, "summary", root);
+    let summary = summary.and_then(|node| problems.value(node, "summary", fields::paragraph));
+    let chain = fields.get("chain").map(|node| chain::read(node, problems));
+    // A chain that is not there, or could not be read, accuses no release.
+    let steps = chain.as_ref().and_then(Option::as_deref);
+    let without_break = fields.get("without-break").map(|node| problems.value(node, "text", fields::paragraph));
+    let releases = fields.get("releases").map(|node| releases::read(node, steps, problems));
+    let source = fields.get("source").map(|node| source_signature::read(node, problems));
+    let binary = fields.get("binary").map(|node| signature::read(node, problems));
+    let reproducer = fields.get("reproducer").map(|node| reproducer::read(node, owner, problems));
+    let mitigations = fields.get("mitigations");
+    let mitigations = mitigations.map(|node| mitigations_of(node, reproducer.as_ref(), problems));
+    let references = problems.needed(&fields, "references", root);
+    let references =
+        references.and_then(|n| problems.each(n, "references", |n, p| p.value(n, "reference", fields::paragraph)));
+    // What was given and could not be read has been reported, and then there is no bug.
+    Some(Bug {
+        id: id?,
+        title: title?,
+        summary: summary?,
+        chain: chain.flatten().unwrap_or_default(),
+        without_break: without_break.flatten(),
+        releases: releases.flatten(),
+        source: source.flatten().unwrap_or_default(),
+        binary: binary.flatten().unwrap_or_default(),
+        reproducer: reproducer.flatten(),
+        mitigations: mitigations.unwrap_or_default(),
+        references: references?,
+    })
+}
+
+/// The bug's name, which is its file's too: a user finds by it what a report names, and no folder can have a bug twice.
+fn id(node: &Node, stem: &str, problems: &mut Collector<'_>) -> Option<BugId> {
+    let id: BugId = problems.name(node, "a bug's name")?;
+    if id.as_str() != stem {
+        problems.add(&node.span, || format!("this bug's file is called {}: expected the same name", quote(stem)));
+    }
+    Some(id)
+}
+
+fn title(text: &str) -> Result<String, String> {
+    let title = fields::line(text)?;
+    let length = title.chars().count();
+    if length <= TITLE_MAX {
+        Ok(title)
+    } else {
+        Err(format!("expected at most {TITLE_MAX} characters, found {length}"))
+    }
+}
+
+/// The mitigations, beside a reproducer where the dossier names one.
+fn mitigations_of(
+    node: &Node,
+    reproducer: Option<&Option<Reproducer>>,
+    problems: &mut Collector<'_>,
+) -> Vec<Mitigation> {
+    let (mut mitigations, mut seen) = (Vec::new(), HashSet::new());
+    for item in problems.items(node, "mitigations").unwrap_or_default() {
+        let Some((mitigation, holds)) = mitigation(item, problems) else { continue };
+        if !seen.insert(mitigation.profile.clone()) {
+            problems.add(&item.span, || format!("the profile `{}` is given twice", mitigation.profile));
+        }
+        let blind = |r: &Reproducer| r.program != Program::BuiltIn { mitigable: true };
+        if mitigation.holds && reproducer.and_then(Option::as_ref).is_some_and(blind) {
+            problems.add(&holds.span, || {
+                "nothing can show that it holds: the reproducer does not compare the kernel with and without a profile"
+                    .to_owned()
+            });
+        }
+        mitigations.push(mitigation);
+    }
+    mitigations
+}
+
+/// The mitigation, and where it is said whether it holds.
+fn mitigation<'n>(node: &'n Node, problems: &mut Collector<'_>) -> Option<(Mitigation, &'n Node)> {
+    let fields = problems.mapping(node, "a mapping that describes a mitigation", &MITIGATION_KEYS)?;
+    let profile = problems.needed(&fields, "profile", node).and_then(|node| {
+        let name: ProfileName = problems.name(node, "a profile's name")?;
+        if name.is_default() || name.as_str() == ProfileName::ALL {
+            problems.add(&node.span, || format!("the name `{name}` is taken: it stands for other profiles"));
+            return None;
+        }
+        Some(name)
+    });
+    let says = problems.needed(&fields, "says", node).and_then(|n| problems.value(n, "text", fields::paragraph));
+    let sysctls = problems.needed(&fields, "sysctls", node);
+    if let Some(empty) = sysctls.filter(|node| node.is_empty()) {
+        problems.add(&empty.span, || "this profile sets nothing: expected a sysctl".to_owned());
+    }
+    let sysctls = sysctls.map(|node| problems.sysctls(node));
+    let holds = problems.needed(&fields, "holds", node)?;
+    let value = problems.boolean(holds)?;
+    Some((Mitigation { profile: profile?, says: says?, sysctls: sysctls?, holds: value }, holds))
+}

@@ -1,0 +1,165 @@
+//! A folder of a user's own dossiers.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::super::Problems;
+use super::super::fields;
+use super::super::file;
+use super::reproducer::Owner;
+use super::{BUILT_IN, Bug, Bugs, check};
+
+/// The most dossiers of a folder.
+const DOSSIERS_MAX: usize = 1000;
+
+/// A folder whose dossiers cannot be used, with the mistakes of each of its files.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+pub struct BadDossiers(pub Vec<Problems>);
+
+impl Bugs {
+    /// These bugs, and those of every `*.yaml` in a folder, in the order of their names.
+    ///
+    /// # Errors
+    /// A folder that cannot be read or has no dossiers; all mistakes of all its files; a name that is taken already.
+    pub fn with_folder(mut self, folder: &Path) -> Result<Self, BadDossiers> {
+        let whole = |message: String| BadDossiers(vec![Problems::of_file(folder.to_owned(), message)]);
+        let files = yaml_files(folder)
+            .map_err(|error| whole(format!("the folder of dossiers cannot be read: {error}; name another one")))?;
+        if files.is_empty() {
+            return Err(whole(
+                "this folder has no dossiers: expected files called *.yaml (docs/dossiers.md)".to_owned(),
+            ));
+        }
+        if files.len() > DOSSIERS_MAX {
+            return Err(whole(format!("this folder has {} files: expected at most {DOSSIERS_MAX}", files.len())));
+        }
+        let mut wrong = Vec::new();
+        for path in files {
+            match read(&path, &self) {
+                Ok(bug) => self.0.push(bug),
+                Err(problems) => wrong.push(problems),
+            }
+        }
+        if wrong.is_empty() { Ok(self) } else { Err(BadDossiers(wrong)) }
+    }
+}
+
+/// The folder's files, by their names.
+fn yaml_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        // Editors keep their own beside a file, under a name that begins with a dot.
+        let hidden = path.file_name().is_none_or(|name| name.as_encoded_bytes().starts_with(b"."));
+        if path.extension() == Some(OsStr::new("yaml")) && !hidden {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// A dossier beside these bugs.
+fn read(path: &Path, known: &Bugs) -> Result<Bug, Problems> {
+    let of_file = |message| Problems::of_file(path.to_owned(), message);
+    // A FIFO would be waited for.
+    let is_file = fs::metadata(path).is_ok_and(|metadata| metadata.is_file());
+    if !is_file {
+        return Err(of_file("this is no regular file, or leads to none: expected a dossier".to_owned()));
+    }
+    let bytes = file::bytes(path).map_err(|error| of_file(format!("the dossier cannot be read: {error}")))?;
+    let bug = check::read(&bytes, path, Owner::User(fields::folder_of(path)))?;
+    // Its name is its file's, so the whole file is meant.
+    if BUILT_IN.iter().any(|(name, _)| *name == bug.id.as_str()) {
+        return Err(of_file(format!("the bug `{}` is built in: give yours, and its file, another name", bug.id)));
+    }
+    if known.get(&bug.id).is_some() {
+        return Err(of_file(format!("another folder has a dossier of `{}`: give this one another name", bug.id)));
+    }
+    Ok(bug)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::matrix::{Matrix, Program, parse};
+
+    const GOOD: &str = "id: mine\ntitle: A bug\nsummary: It goes wrong.\nreferences: [a page]\n\
+                        reproducer: { program: bin/repro, deadline: 30s }\n";
+
+    fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().expect("a folder");
+        for (name, text) in files {
+            fs::write(folder.path().join(name), text).expect("a file");
+        }
+        folder
+    }
+
+    #[test]
+    fn a_folder_s_dossiers_come_behind_the_built_in_ones_and_its_other_files_are_left_alone() {
+        let other = GOOD.replace("mine", "another");
+        let files =
+            [("mine.yaml", GOOD), ("another.yaml", &other), ("README.md", "-"), (".#mine.yaml", "-"), ("x.yml", "-")];
+        let folder = folder(&files);
+        let bugs = Bugs::built_in().with_folder(folder.path()).expect("dossiers");
+        let names: Vec<&str> = bugs.iter().skip(BUILT_IN.len()).map(|bug| bug.id.as_str()).collect();
+        assert_eq!(names, ["another", "mine"]);
+        let reproducer = bugs.iter().last().and_then(|bug| bug.reproducer.clone()).expect("a reproducer");
+        assert_eq!(reproducer.program, Program::File(folder.path().join("bin/repro")));
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_used_says_why_with_all_mistakes_of_all_files() {
+        let taken = GOOD.replace("mine", "tcp-fragment-stall");
+        let two = [("a.yaml", GOOD), ("b.yaml", "id: b\n"), ("tcp-fragment-stall.yaml", &taken), ("c.yaml", "\u{1b}")];
+        for (files, expected) in [
+            (&[][..], &["this folder has no dossiers"][..]),
+            (
+                &two,
+                &[
+                    "a.yaml:1:5: this bug's file is called `a`",
+                    "b.yaml:1:1: the key `title` is missing here",
+                    "c.yaml:1:1: the character U+001B is not allowed",
+                    "the bug `tcp-fragment-stall` is built in: give yours, and its file, another name",
+                ],
+            ),
+        ] {
+            let folder = folder(files);
+            let said = Bugs::built_in().with_folder(folder.path()).map_err(|error| error.to_string());
+            let Err(said) = said else { panic!("{files:?} is a folder of dossiers") };
+            assert!(expected.iter().all(|part| said.contains(part)), "{said}");
+        }
+        let odd = folder(&[("mine.yaml", GOOD)]);
+        fs::create_dir(odd.path().join("folder.yaml")).expect("a folder");
+        std::os::unix::fs::symlink("nowhere", odd.path().join("link.yaml")).expect("a link");
+        let said = Bugs::built_in().with_folder(odd.path()).map_err(|error| error.to_string());
+        assert!(said.is_err_and(|said| said.matches("no regular file").count() == 2));
+        let gone = Bugs::built_in().with_folder(Path::new("no-such-folder")).map_err(|error| error.to_string());
+        assert!(
+            matches!(&gone, Err(said) if said.starts_with("no-such-folder: the folder of dossiers cannot be read"))
+        );
+        let good = folder(&[("mine.yaml", GOOD)]);
+        let twice = Bugs::built_in().with_folder(good.path()).and_then(|bugs| bugs.with_folder(good.path()));
+        assert!(twice.is_err_and(|error| error.to_string().contains("another folder has a dossier of `mine`")));
+    }
+
+    #[test]
+    fn a_matrix_names_a_folder_of_dossiers_and_knows_their_bugs() {
+        let good = folder(&[("mine.yaml", GOOD)]);
+        let read = |dossiers: &Path| -> Result<Matrix, String> {
+            let text = format!("dossiers: {}\nbugs: [mine]\nkernels: [{{ name: a, tree: b }}]\n", dossiers.display());
+            parse(&text, Path::new("m.yaml"), &Bugs::built_in()).map_err(|problems| problems.to_string())
+        };
+        let matrix = read(good.path()).expect("a matrix");
+        assert_eq!(matrix.kernels[0].bugs, matrix.bugs);
+        assert!(matrix.known.get(&matrix.bugs[0]).is_some());
+        let bad = folder(&[("mine.yaml", "id: mine\n")]);
+        let said = read(bad.path()).expect_err("no matrix");
+        assert!(said.contains("mine.yaml:1:1: the key `title` is missing here"), "{said}");
+        assert!(said.contains("m.yaml:1:11: these dossiers cannot be used: see above"), "{said}");
+        assert!(!said.contains("unknown bug"), "{said}");
+    }
+}

@@ -1,0 +1,143 @@
+//! Mistakes of dossiers and what is said about them, word for word: `mistakes.txt` is what a user sees.
+
+use std::path::Path;
+
+use super::super::{KEPT, Problems};
+use super::check::{KEYS, MITIGATION_KEYS};
+use super::reproducer::{NEEDS_KEYS, Owner};
+use super::{Bug, chain, check, releases, reproducer, signature, source_signature};
+
+fn read(bytes: &[u8]) -> Result<Bug, Problems> {
+    check::read(bytes, Path::new("bugs/mine.yaml"), Owner::User(Path::new("bugs")))
+}
+
+/// The message without trailing spaces, which the table does not keep.
+fn said(text: &str) -> String {
+    let said = read(text.as_bytes()).map_or_else(|problems| problems.to_string(), |_| "nothing".to_owned());
+    said.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn every_mistake_in_the_table_is_reported_word_for_word() {
+    let mut wrong = String::new();
+    for case in include_str!("mistakes.txt").split("==== ").skip(1) {
+        let (name, rest) = case.split_once('\n').unwrap_or((case, ""));
+        let (yaml, expected) = rest.split_once("---- says\n").unwrap_or((rest, ""));
+        let said = said(yaml);
+        if said != expected.trim_end() {
+            wrong += &format!("==== {name}\n{yaml}---- says\n{said}\n\n");
+        }
+    }
+    assert!(wrong.is_empty(), "these say something else now:\n{wrong}");
+}
+
+#[test]
+fn the_reference_names_every_key_and_its_examples_are_dossiers() {
+    let reference = include_str!("../../../docs/dossiers.md");
+    let lists: [&[&str]; 14] = [
+        &KEYS,
+        &MITIGATION_KEYS,
+        &chain::KEYS,
+        &chain::BACKPORT_KEYS,
+        &releases::KEYS,
+        &releases::STABLE_KEYS,
+        &releases::DISTRIBUTION_KEYS,
+        &signature::KEYS,
+        &source_signature::KEYS,
+        &source_signature::CASE_KEYS,
+        &source_signature::ELSEWHERE_KEYS,
+        &signature::CASE_KEYS,
+        &reproducer::KEYS,
+        &NEEDS_KEYS,
+    ];
+    for key in lists.into_iter().flatten() {
+        assert!(reference.contains(&format!("`{key}`")), "{key}");
+    }
+    let examples: Vec<&str> = reference.split("```yaml\n").skip(1).filter_map(|e| e.split("```").next()).collect();
+    assert!(examples.len() >= 3);
+    for example in examples {
+        // The name of its file.
+        let id = example.lines().find_map(|line| line.strip_prefix("id: ")).unwrap_or_default();
+        Bug::parse(example, Path::new(&format!("{id}.yaml"))).unwrap_or_else(|problems| panic!("{problems}"));
+    }
+}
+
+/// Whatever comes in, there is a bug that keeps its promises, or a message that does.
+fn keeps_its_promises(bytes: &[u8]) {
+    match read(bytes) {
+        Ok(bug) => {
+            assert_eq!(bug.id.as_str(), "mine");
+            assert!(!bug.title.is_empty() && !bug.title.contains(char::is_control) && !bug.references.is_empty());
+            assert!(bug.chain.is_sorted_by(|a, b| a.role < b.role), "{:?}", bug.chain);
+            assert!(bug.chain.iter().all(|step| step.commit.is_some() || !step.files.is_empty()));
+            let lines = bug.releases.iter().flat_map(|releases| &releases.stable);
+            let roles = lines.flat_map(|line| line.steps.keys());
+            assert!(roles.into_iter().all(|role| bug.chain.is_empty() || bug.chain.iter().any(|s| s.role == *role)));
+            let of_source = |c: &super::SourceCase| c.has.len() + c.lacks.len() + c.elsewhere.len();
+            for case in bug.source.iter().flat_map(|signature| &signature.cases) {
+                assert!(!case.states.is_empty() && of_source(case) > 0);
+            }
+            for case in bug.binary.iter().flat_map(|signature| &signature.cases) {
+                assert!(!case.states.is_empty() && case.has.len() + case.lacks.len() > 0);
+            }
+        }
+        Err(problems) => {
+            assert!(!problems.problems.is_empty() && problems.problems.len() <= KEPT + 1);
+            let said = problems.to_string();
+            assert!(!said.contains(|c: char| c.is_control() && c != '\n'), "{said:?}");
+        }
+    }
+}
+
+mod properties {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use proptest::sample::{Index, select};
+
+    use super::keeps_its_promises;
+
+    /// A dossier with every key.
+    const WHOLE: &str = include_str!("whole.yaml");
+
+    /// Pieces that break YAML, and a dossier.
+    const PIECES: [&str; 24] = [
+        "\n", "\n  ", "\n- ", " ", "\t", "a", "5.10", "é", ": ", "{", "}", "[", "]", ", ", "'", "\"", "#", "break",
+        "fix", "\u{1b}", "\0", "|\n", "role", "deadline",
+    ];
+
+    #[test]
+    fn the_whole_dossier_is_one() {
+        assert!(super::read(WHOLE.as_bytes()).is_ok(), "{:?}", super::read(WHOLE.as_bytes()));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(200))]
+
+        #[test]
+        fn any_bytes_are_a_dossier_or_a_message(bytes in vec(any::<u8>(), 0..300)) {
+            keeps_its_promises(&bytes);
+        }
+
+        #[test]
+        fn a_dossier_with_slips_is_a_dossier_or_a_message(
+            slips in vec((any::<Index>(), 0usize..8, select(&PIECES[..])), 1..4),
+        ) {
+            let mut text: Vec<char> = WHOLE.chars().collect();
+            for (at, removed, put) in slips {
+                let at = at.index(text.len());
+                let end = text.len().min(at + removed);
+                text.splice(at..end, put.chars());
+            }
+            keeps_its_promises(text.into_iter().collect::<String>().as_bytes());
+        }
+
+        #[test]
+        fn a_dossier_without_some_of_its_lines_is_a_dossier_or_a_message(gone in vec(any::<Index>(), 1..4)) {
+            let lines: Vec<&str> = WHOLE.lines().collect();
+            let gone: Vec<usize> = gone.iter().map(|at| at.index(lines.len())).collect();
+            let left = lines.iter().enumerate().filter(|(at, _)| !gone.contains(at));
+            let left: Vec<&str> = left.map(|(_, line)| *line).collect();
+            keeps_its_promises(left.join("\n").as_bytes());
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! What provokes a bug: a reproducer of the agent's, or a user's own program.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::super::fields;
+use super::super::problems::Collector;
+use super::super::tree::Node;
+
+/// The keys of a reproducer.
+pub(super) const KEYS: [&str; 4] = ["program", "needs", "deadline", "mitigable"];
+
+/// The keys of what it needs.
+pub(super) const NEEDS_KEYS: [&str; 2] = ["modules", "config"];
+
+/// Stands for the agent's own reproducer where a program is named.
+const BUILT_IN: &str = "built-in";
+
+/// How a bug is provoked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reproducer {
+    /// What does it.
+    pub program: Program,
+    /// What it needs of a kernel.
+    pub needs: Needs,
+    /// How long it may take inside the guest, before scaling for the accelerator and the host's load.
+    pub deadline: Duration,
+}
+
+/// What provokes a bug, and judges the outcome.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Program {
+    /// The agent's reproducer that has the bug's name.
+    BuiltIn {
+        /// Whether it compares the kernel with and without a profile's sysctls, and so can prove that they keep the bug
+        /// from showing. Under a profile, any other reproducer says only whether the bug shows.
+        mitigable: bool,
+    },
+    /// A user's own: a static x86-64 program in this file (docs/reproducers.md).
+    File(PathBuf),
+}
+
+/// What a reproducer needs of a kernel.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Needs {
+    /// Modules to load, where they are not built in.
+    pub modules: Vec<String>,
+    /// `CONFIG_` options, as `y` or `m`, without which the question does not apply: the cell is a skip.
+    pub config: Vec<String>,
+}
+
+/// Whose a dossier is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Owner<'p> {
+    /// It comes with the program.
+    Us,
+    /// A user's: paths start at this folder.
+    User(&'p Path),
+}
+
+/// The reproducer.
+pub(super) fn read(node: &Node, owner: Owner<'_>, problems: &mut Collector<'_>) -> Option<Reproducer> {
+    let fields = problems.mapping(node, "a mapping, as in `{ program: ./my-repro, deadline: 30s }`", &KEYS)?;
+    let mitigable = fields.get("mitigable").map(|node| problems.boolean(node));
+    let needs = fields.get("needs").map(|node| needs(node, problems));
+    let deadline = problems.needed(&fields, "deadline", node);
+    let deadline = deadline.and_then(|node| problems.value(node, "deadline", fields::timeout));
+    let program = problems.needed(&fields, "program", node);
+    let program = program.and_then(|node| problems.value(node, "program", |text| program_of(text, owner)))?;
+    let program = match program {
+        Program::BuiltIn { .. } => Program::BuiltIn { mitigable: mitigable.flatten().unwrap_or(false) },
+        program => {
+            if let Some((_, key, _)) = fields.iter().find(|(name, ..)| *name == "mitigable") {
+                problems.add(&key.span, || {
+                    "a program of your own is not asked to compare the kernel with and without a profile: leave \
+                     `mitigable` out"
+                        .to_owned()
+                });
+            }
+            program
+        }
+    };
+    Some(Reproducer { program, needs: needs.unwrap_or_else(|| Some(Needs::default()))?, deadline: deadline? })
+}
+
+fn program_of(text: &str, owner: Owner<'_>) -> Result<Program, String> {
+    match (owner, text == BUILT_IN) {
+        (Owner::Us, true) => Ok(Program::BuiltIn { mitigable: false }),
+        (Owner::Us, false) => Err(format!("expected `{BUILT_IN}`")),
+        (Owner::User(_), true) => {
+            Err(format!("the agent has no reproducer for it: expected a file; one of this name is `./{BUILT_IN}`"))
+        }
+        (Owner::User(folder), false) => Ok(Program::File(folder.join(fields::path(text)?))),
+    }
+}
+
+fn needs(node: &Node, problems: &mut Collector<'_>) -> Option<Needs> {
+    let expected = "a mapping, as in `{ modules: [tun], config: [CONFIG_TUN] }`";
+    let fields = problems.mapping(node, expected, &NEEDS_KEYS)?;
+    let modules = fields.get("modules");
+    let modules = modules.map(|n| problems.each(n, "modules", |node, p| p.value(node, "module", fields::module)));
+    let config = fields.get("config");
+    let config = config.map(|n| problems.each(n, "options", |node, p| p.value(node, "option", fields::option)));
+    let list = |read: Option<Option<Vec<String>>>| read.unwrap_or_else(|| Some(Vec::new()));
+    Some(Needs { modules: list(modules)?, config: list(config)? })
+}

@@ -1,0 +1,174 @@
+//! What the checks of every YAML file share: mappings with known keys, lists, texts, names.
+
+use std::str::FromStr;
+
+use super::problems::Collector;
+use super::text::{expected_one_of, nearest, quote};
+use super::tree::{Key, Node, Value};
+use crate::words::BadName;
+
+/// The entries of a mapping, under the keys that they were meant to have.
+pub(super) struct Fields<'n>(Vec<(&'static str, &'n Key, &'n Node)>);
+
+impl<'n> Fields<'n> {
+    pub(super) fn get(&self, name: &str) -> Option<&'n Node> {
+        self.iter().find(|(meant, ..)| *meant == name).map(|(.., node)| node)
+    }
+
+    /// Each key's meaning, the key, and its value, in the file's order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&'static str, &'n Key, &'n Node)> {
+        self.0.iter().copied()
+    }
+}
+
+impl Collector<'_> {
+    /// The entries of a mapping; keys that are not among `keys` are reported. One that was probably meant as another
+    /// stands for it from then on, so that one slip is one mistake, and what is below it is checked as well.
+    pub(super) fn mapping<'n>(
+        &mut self,
+        node: &'n Node,
+        expected: &str,
+        keys: &'static [&'static str],
+    ) -> Option<Fields<'n>> {
+        let Value::Map(entries) = &node.value else {
+            self.wrong_type(node, expected);
+            return None;
+        };
+        let known = |key: &Key| keys.iter().copied().find(|name| *name == key.text);
+        let mut given: Vec<&str> = entries.iter().filter_map(|(key, _)| known(key)).collect();
+        let mut fields = Vec::with_capacity(given.len());
+        for (key, value) in entries {
+            if let Some(name) = known(key) {
+                fields.push((name, key, value));
+                continue;
+            }
+            let names = keys.iter().copied();
+            self.add(&key.span, || {
+                format!("unknown key {}: {}", quote(&key.text), expected_one_of(&key.text, names.clone()))
+            });
+            // Once all names are given there is nothing left to mean: a hostile mapping has thousands of keys.
+            if given.len() == keys.len() || self.is_full() {
+                continue;
+            }
+            if let Some(name) = nearest(&key.text, names).filter(|name| !given.contains(name)) {
+                given.push(name);
+                fields.push((name, key, value));
+            }
+        }
+        Some(Fields(fields))
+    }
+
+    /// The items of a list that must have some. `what` they are, in the plural.
+    pub(super) fn items<'n>(&mut self, node: &'n Node, what: &str) -> Option<&'n [Node]> {
+        match &node.value {
+            Value::List(items) if items.is_empty() => {
+                self.add(&node.span, || format!("expected a list of {what}, found an empty one"));
+                None
+            }
+            Value::List(items) => Some(items),
+            Value::Text(text) => {
+                self.add(&node.span, || {
+                    let shown = quote(text);
+                    let bare = shown.trim_matches('`');
+                    format!("expected a list of {what}, found {shown}; a list of one is `[{bare}]`")
+                });
+                None
+            }
+            _ => {
+                self.wrong_type(node, &format!("a list of {what}"));
+                None
+            }
+        }
+    }
+
+    /// The text of a scalar.
+    pub(super) fn text<'n>(&mut self, node: &'n Node, what: &str) -> Option<&'n str> {
+        let Value::Text(text) = &node.value else {
+            self.wrong_type(node, what);
+            return None;
+        };
+        Some(text)
+    }
+
+    /// The value of a scalar that has a grammar. `what` it is: `memory`, `suite` …
+    pub(super) fn value<'n, T>(
+        &mut self,
+        node: &'n Node,
+        what: &str,
+        read: impl FnOnce(&'n str) -> Result<T, String>,
+    ) -> Option<T> {
+        let Value::Text(text) = &node.value else {
+            self.wrong_type(node, &format!("one value ({what})"));
+            return None;
+        };
+        match read(text) {
+            Ok(value) => Some(value),
+            Err(expected) => {
+                self.add(&node.span, || format!("bad {what} {}: {expected}", quote(text)));
+                None
+            }
+        }
+    }
+
+    /// The text of a scalar, where nothing is wrong with it. `what` it is: `release`, `pattern` …
+    pub(super) fn checked(
+        &mut self,
+        node: &Node,
+        what: &str,
+        check: impl FnOnce(&str) -> Result<(), String>,
+    ) -> Option<String> {
+        self.value(node, what, |text| check(text).map(|()| text.to_owned()))
+    }
+
+    /// What a list that must have some items comes to; `None` where one of them is wrong. `what` they are, in the plural.
+    pub(super) fn each<T>(
+        &mut self,
+        node: &Node,
+        what: &str,
+        mut read: impl FnMut(&Node, &mut Self) -> Option<T>,
+    ) -> Option<Vec<T>> {
+        let items: Vec<Option<T>> = self.items(node, what)?.iter().map(|item| read(item, self)).collect();
+        items.into_iter().collect()
+    }
+
+    /// A name by the rules of [`crate::words`].
+    pub(super) fn name<T: FromStr<Err = BadName>>(&mut self, node: &Node, what: &str) -> Option<T> {
+        let text = self.text(node, what)?;
+        match text.parse() {
+            Ok(name) => Some(name),
+            Err(_) => {
+                let shown = || BadName(quote(text).trim_matches('`').to_owned()).to_string();
+                self.add(&node.span, shown);
+                None
+            }
+        }
+    }
+
+    /// `true` or `false`.
+    pub(super) fn boolean(&mut self, node: &Node) -> Option<bool> {
+        match &node.value {
+            Value::Text(text) if text == "true" => Some(true),
+            Value::Text(text) if text == "false" => Some(false),
+            _ => {
+                self.wrong_type(node, "`true` or `false`");
+                None
+            }
+        }
+    }
+
+    /// The value of a key that has to be there.
+    pub(super) fn needed<'n>(&mut self, fields: &Fields<'n>, key: &str, mapping: &Node) -> Option<&'n Node> {
+        let node = fields.get(key);
+        if node.is_none() {
+            self.add(&mapping.span, || format!("the key {} is missing here", quote(key)));
+        }
+        node
+    }
+
+    /// That a value is of another kind.
+    pub(super) fn wrong_type(&mut self, node: &Node, expected: &str) {
+        if !matches!(node.value, Value::Refused) {
+            self.add(&node.span, || format!("expected {expected}, found {}", node.value.describe()));
+        }
+    }
+}

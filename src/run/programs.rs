@@ -1,0 +1,46 @@
+//! Users' own reproducers, read and checked before anything boots.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::guest::{Program, ProgramError};
+use crate::matrix::{self, Bugs, Matrix};
+use crate::words::BugId;
+
+/// Bytes that all programs of a run may have: they are kept in memory.
+const TOTAL_MAX: usize = 256 << 20;
+
+/// Programs that cannot run in a guest.
+#[derive(Debug, thiserror::Error)]
+pub enum BadPrograms {
+    /// What is wrong with each.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Each(Vec<ProgramError>),
+    /// They are too much together.
+    #[error("the bugs' own reproducers take more than {} MiB together: ask for fewer with --bug", TOTAL_MAX >> 20)]
+    Together,
+}
+
+/// The programs of the bugs that a matrix asks about.
+///
+/// # Errors
+/// All that cannot run in a guest, at once.
+pub fn programs(matrix: &Matrix, bugs: &Bugs) -> Result<BTreeMap<BugId, Program>, BadPrograms> {
+    let asked: BTreeSet<&BugId> = matrix.kernels.iter().flat_map(|kernel| &kernel.bugs).collect();
+    let (mut programs, mut wrong, mut total) = (BTreeMap::new(), Vec::new(), 0);
+    for bug in asked.into_iter().filter_map(|id| bugs.get(id)) {
+        let Some(matrix::Program::File(path)) = bug.reproducer.as_ref().map(|reproducer| &reproducer.program) else {
+            continue;
+        };
+        match Program::load(&bug.id, path) {
+            Ok(program) => {
+                total += program.bytes().len();
+                if total > TOTAL_MAX {
+                    return Err(BadPrograms::Together);
+                }
+                programs.insert(bug.id.clone(), program);
+            }
+            Err(error) => wrong.push(error),
+        }
+    }
+    if wrong.is_empty() { Ok(programs) } else { Err(BadPrograms::Each(wrong)) }
+}

@@ -1,0 +1,126 @@
+//! Users' own dossiers and reproducers: real programs in a real guest.
+
+mod common;
+
+use std::process::Command;
+
+use common::{Lab, cell};
+use serde_json::Value;
+
+/// A dossier of a bug, with more of its keys.
+fn dossier(lab: &Lab, bug: &str, more: &str) {
+    let text = format!("id: {bug}\ntitle: A bug\nsummary: It is there for the test.\nreferences: [a test]\n{more}");
+    lab.write(&format!("bugs/{bug}.yaml"), text);
+}
+
+/// Builds the test's program, statically linked, in the lab's folder.
+fn build_program(lab: &Lab) {
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/own_programs/program.rs");
+    let flags = ["--edition", "2024", "-C", "target-feature=+crt-static", "-C", "strip=symbols", "-o"];
+    let to = lab.path("program");
+    let built = Command::new("rustc").args(flags).arg(&to).arg(source).status().expect("rustc");
+    assert!(built.success() && to.exists());
+}
+
+/// A lab with a matrix of Debian 12's kernel, and dossiers of these bugs, whose program does what their names say.
+fn lab(bugs: &[&str], more: &str) -> Lab {
+    let lab = Lab::with_matrix(&format!(
+        "dossiers: bugs\nbugs: [{}]\nkernels:\n  - name: debian-12\n    apt: {{ package: linux-image-cloud-amd64, suite: \
+         bookworm }}\n{more}",
+        bugs.join(", ")
+    ));
+    build_program(&lab);
+    for bug in bugs {
+        dossier(&lab, bug, "reproducer: { program: ../program, deadline: 4s }\n");
+    }
+    lab
+}
+
+/// How a cell ended: its outcome, the strength of its finding, and the reason or the finding's.
+#[track_caller]
+fn ended(document: &Value, bug: &str) -> (String, String, String) {
+    let cell = cell(document, "debian-12", bug);
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let finding = &cell["findings"][0];
+    let why = if finding.is_null() { &cell["reason"] } else { &finding["why"] };
+    (text(&cell["outcome"]), text(&finding["strength"]), text(why))
+}
+
+#[test]
+fn a_user_s_program_is_judged_by_its_exit_status_its_words_and_its_controls() {
+    let table = [
+        ("says-affected", "fail", "decisive", "3 of 40 bytes were lost"),
+        ("says-not-affected", "pass", "strong", "3 of 40 bytes were lost"),
+        ("its-control-fails", "error", "", "a control that must not show the bug"),
+        ("contradicts-itself", "error", "", "contradicts itself"),
+        ("exits-with-0", "pass", "weak", "exited with 0, which says not-affected, and named no checks (a hint"),
+        ("exits-with-2", "skip", "", "exited with 2, which says not-applicable"),
+        ("hangs", "error", "", "killed at its deadline of"),
+        ("prints-rubbish", "error", "", "printed `testing... all is well`, which is no conclusion"),
+        ("is-killed", "error", "", "killed by signal 6"),
+        ("floods", "error", "", "more than 32768 bytes on stdout"),
+        ("talks-over-loopback", "pass", "weak", "exited with 0"),
+    ];
+    let names: Vec<&str> = table.iter().map(|(bug, ..)| *bug).collect();
+    let lab = lab(&names, "expect: { only-known: skip, exits-with-2: skip }\n");
+    dossier(&lab, "only-known", "chain: [{ role: fix, commit: 0123456789ab, subject: a, effect: b }]\n");
+    let matrix = std::fs::read_to_string(lab.path("kernels.yaml")).expect("the matrix");
+    lab.write("kernels.yaml", matrix.replace("bugs: [says", "bugs: [tcp-fragment-stall, only-known, says"));
+    let (ran, document) = lab.judge(&[]);
+    // An unlike outcome wins over those without a verdict.
+    ran.ends_with(1);
+    for (bug, outcome, strength, why) in table {
+        let found = ended(&document, bug);
+        assert_eq!((found.0.as_str(), found.1.as_str()), (outcome, strength), "{bug}: {found:?}");
+        assert!(found.2.contains(why), "{bug}: {}", found.2);
+    }
+    let facts = &cell(&document, "debian-12", "says-affected")["checks"][0]["facts"]["lost_bytes"];
+    assert_eq!(facts, 3);
+    let known = ended(&document, "only-known");
+    let expected = ("skip", "nothing can be run for this bug: its dossier has no `reproducer`");
+    assert_eq!((known.0.as_str(), known.2.as_str()), expected);
+    // The agent's own reproducers have a guest that no user's program has been in.
+    let boots = |bug: &str| cell(&document, "debian-12", bug)["boots"].clone();
+    assert_eq!(ended(&document, "tcp-fragment-stall").0, "pass");
+    assert_ne!(boots("tcp-fragment-stall"), boots("hangs"));
+    assert_eq!(boots("says-affected"), boots("hangs"));
+
+    let replayed = lab.run(&["replay", "latest", "debian-12", "--boot", "2", "--accel", "tcg", "--format", "json"]);
+    let document: Value = serde_json::from_str(&replayed.stdout).expect("a document");
+    let again = ended(&document, "exits-with-0");
+    assert_eq!((again.0.as_str(), again.1.as_str()), ("pass", "weak"), "{again:?}");
+}
+
+#[test]
+fn a_user_s_program_runs_under_a_profile_s_sysctls() {
+    let lab = lab(&["sees-sack"], "profiles: [{ name: no-sack, sysctls: { net.ipv4.tcp_sack: 0 } }]\n");
+    let (_, document) = lab.judge(&["--profile", "all"]);
+    let outcome = |profile: &str| {
+        let cells = document["cells"].as_array().expect("cells");
+        cells.iter().find(|cell| cell["profile"] == profile).map(|cell| cell["outcome"].clone())
+    };
+    assert_eq!(outcome("default"), Some("fail".into()));
+    assert_eq!(outcome("no-sack"), Some("pass".into()));
+    let notes = document["kernels"][0]["boots"][0]["notes"].to_string();
+    assert!(notes.contains("sees-sack said on stderr: tcp_sack is 1"), "{notes}");
+}
+
+#[test]
+fn what_cannot_run_in_a_guest_is_refused_before_anything_boots() {
+    let lab = Lab::with_matrix("kernels: [{ name: a, image: there-is-none }]\n");
+    lab.write("bugs/script", "#!/bin/sh\nexit 0\n");
+    for (bug, program) in [("dynamic", "/bin/sh"), ("a-script", "script"), ("gone", "gone")] {
+        dossier(&lab, bug, &format!("reproducer: {{ program: {program}, deadline: 4s }}\n"));
+    }
+    let ran = lab.run(&["run", "--bugs", "bugs"]);
+    ran.ends_with(2).says(&[
+        "the reproducer of `dynamic`, /bin/sh, cannot run in a guest: it is linked dynamically, and a guest has no libraries",
+        "the reproducer of `a-script`, bugs/script, cannot run in a guest: it is a script",
+        "the reproducer of `gone`, bugs/gone, cannot be read: No such file",
+    ]);
+    assert!(!lab.path("results").exists(), "a run was begun");
+    dossier(&lab, "dynamic", "reproducer: { program: a, deadlin: 4 }\n");
+    lab.run(&["run", "--bugs", "bugs"])
+        .ends_with(2)
+        .says(&["bugs/dynamic.yaml:5:27: unknown key `deadlin`", "bugs/dynamic.yaml:5:36: bad deadline `4`"]);
+}

@@ -1,0 +1,61 @@
+//! What the tests give backproof as a user's own reproducer: it does what its file's name says.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::process::exit;
+
+fn main() {
+    let path = std::env::args().next().unwrap_or_default();
+    match path.rsplit('/').next().unwrap_or_default() {
+        "says-affected" => conclude(1, "affected", "yes", "no"),
+        "says-not-affected" => conclude(0, "not-affected", "no", "no"),
+        "its-control-fails" => conclude(0, "not-affected", "no", "yes"),
+        "contradicts-itself" => conclude(1, "not-affected", "no", "no"),
+        "exits-with-0" => exit(0),
+        "exits-with-2" => exit(2),
+        "hangs" => loop {
+            std::thread::park();
+        },
+        "prints-rubbish" => {
+            println!("testing... all is well");
+            exit(0)
+        }
+        "is-killed" => std::process::abort(),
+        "floods" => loop {
+            println!("{}", "x".repeat(1000));
+        },
+        "talks-over-loopback" => talk(),
+        // Whether the kernel would use selective acknowledgements, which a profile can turn off.
+        "sees-sack" => {
+            let value = std::fs::read_to_string("/proc/sys/net/ipv4/tcp_sack").unwrap_or_default();
+            eprintln!("tcp_sack is {}", value.trim());
+            exit(if value.trim() == "1" { 1 } else { 0 })
+        }
+        other => {
+            eprintln!("{other} is nothing that this program knows");
+            exit(3)
+        }
+    }
+}
+
+fn conclude(code: i32, conclusion: &str, recipe: &str, control: &str) -> ! {
+    println!(
+        "{{\"conclusion\":\"{conclusion}\",\"why\":\"3 of 40 bytes were lost\",\"checks\":[\
+         {{\"name\":\"recipe\",\"role\":\"recipe\",\"shown\":\"{recipe}\",\"why\":\"it was tried\",\"facts\":{{\"lost_bytes\":3}}}},\
+         {{\"name\":\"control\",\"role\":\"negative-control\",\"shown\":\"{control}\",\"why\":\"it was tried\"}}]}}"
+    );
+    exit(code)
+}
+
+/// Its namespace has a loopback interface that is up, and nothing else.
+fn talk() -> ! {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
+    let mut client = TcpStream::connect(listener.local_addr().expect("an address")).expect("a connection");
+    let (mut server, _) = listener.accept().expect("a client");
+    client.write_all(b"hello").expect("it is sent");
+    let mut heard = [0; 5];
+    server.read_exact(&mut heard).expect("it is received");
+    let interfaces = std::fs::read_to_string("/proc/net/dev").expect("interfaces");
+    let alone = interfaces.lines().skip(2).all(|line| line.trim().starts_with("lo:"));
+    exit(if heard == *b"hello" && alone { 0 } else { 3 })
+}
