@@ -162,6 +162,10 @@ struct HostArgs {
     /// `ss -tanmio`, `sysctl -a`, `dmesg` (may be repeated)
     #[arg(long, value_name = "PATH")]
     from: Vec<PathBuf>,
+    /// Run the reproducers on the running kernel, live patches included: in namespaces of their own, from which no packet
+    /// leaves
+    #[arg(long, conflicts_with = "from")]
+    probe: bool,
     /// How to print it
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
