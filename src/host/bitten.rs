@@ -59,7 +59,7 @@ type Said = (Answer, String);
 
 /// What a reading means for each bug that leaves traces.
 pub fn judge(reading: &Reading) -> Vec<Bitten> {
-    let judges: [(&str, fn(&Namespace) -> Said, Remedies); 3] = [
+    let judges: [(&str, Judge, Remedies); 3] = [
         ("tcp-fragment-stall", stall, stall_remedies),
         ("syn-cookie-data-loss", cookies, cookie_remedies),
         ("zero-window-user-timeout", zero_window, zero_window_remedies),
@@ -76,6 +76,7 @@ pub fn judge(reading: &Reading) -> Vec<Bitten> {
     judged.collect()
 }
 
+type Judge = fn(&Namespace) -> Said;
 type Remedies = fn(&Reading) -> Vec<String>;
 
 /// Sentences with the names of all namespaces that say the same, the worst first.
@@ -199,24 +200,36 @@ fn cookies(namespace: &Namespace) -> Said {
     (Answer::Exposed, sentence)
 }
 
+/// How long a connection may wait behind a zero window before anybody wonders, in seconds: receivers that are busy for
+/// some seconds are everyday, and a minute is what applications set as TCP_USER_TIMEOUT.
+const LONG_WAIT: u64 = 60;
+
 /// Zero windows: nothing counts them, so only the moment can be judged.
 fn zero_window(namespace: &Namespace) -> Said {
     let Some(sockets) = &namespace.sockets else {
         return (Answer::Unknown, "connections were not seen".to_owned());
     };
     let waiting: Vec<_> = sockets.with(Complaint::ZeroWindow).collect();
-    if waiting.is_empty() {
-        return (Answer::NotNow, "no connection waits behind a zero window; nothing counts those that did".to_owned());
+    let some = match waiting.len() {
+        0 => {
+            let none = "no connection waits behind a zero window; nothing counts those that did";
+            return (Answer::NotNow, none.to_owned());
+        }
+        1 => "1 connection waits behind a zero window".to_owned(),
+        n => format!("{n} connections wait behind a zero window"),
+    };
+    // No data leaves while the window is closed, so the last of it tells how long that has been.
+    match waiting.iter().filter_map(|socket| socket.last_sent_ms).max().map(|ms| ms / 1000) {
+        None => (Answer::Unknown, format!("{some}, for how long was not seen")),
+        Some(longest @ ..LONG_WAIT) => (Answer::NotNow, format!("{some}, none for longer than {longest} s")),
+        Some(longest) => (
+            Answer::Exposed,
+            format!(
+                "{some}, the longest for {longest} s: a shorter TCP_USER_TIMEOUT, which cannot be seen from outside, \
+                 should have ended it"
+            ),
+        ),
     }
-    let longest = waiting.iter().filter_map(|socket| socket.last_sent_ms).max();
-    let since = longest.map(|ms| format!(", the longest for {} s", ms / 1000)).unwrap_or_default();
-    let sentence = format!(
-        "{} {} behind a zero window{since}: a shorter TCP_USER_TIMEOUT, which cannot be seen from outside, should have \
-         ended it",
-        waiting.len(),
-        if waiting.len() == 1 { "connection waits" } else { "connections wait" }
-    );
-    (Answer::Exposed, sentence)
 }
 
 fn stall_remedies(reading: &Reading) -> Vec<String> {

@@ -108,10 +108,16 @@ fn a_remedy_that_this_kernel_does_not_have_is_not_offered() {
 }
 
 #[test]
-fn a_closed_window_is_told_with_how_long() {
-    let socket = Socket { timer: Some(Timer::Probe), ..overfull(Some(341_000)) };
-    let (bitten, evidence) =
-        answer("zero-window-user-timeout", vec![namespace(&[], Absence::NotThere, Some(vec![socket]))]);
-    assert_eq!(bitten, Answer::Exposed);
-    assert!(evidence[0].contains("the longest for 341 s"), "{evidence:?}");
+fn a_closed_window_matters_once_it_has_been_closed_for_long() {
+    for (last_sent, expected, said) in [
+        (Some(341_000), Answer::Exposed, "the longest for 341 s"),
+        (Some(4_020), Answer::NotNow, "none for longer than 4 s"),
+        (None, Answer::Unknown, "for how long was not seen"),
+    ] {
+        let socket = Socket { timer: Some(Timer::Probe), ..overfull(last_sent) };
+        let namespaces = vec![namespace(&[], Absence::NotThere, Some(vec![socket]))];
+        let (bitten, evidence) = answer("zero-window-user-timeout", namespaces);
+        assert_eq!(bitten, expected);
+        assert!(evidence[0].contains(said), "{evidence:?}");
+    }
 }

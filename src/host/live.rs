@@ -93,19 +93,37 @@ fn namespace(found: &Found, own: Option<u64>) -> Namespace {
 
 /// Looks at a namespace on a thread of its own: setns(2) moves the calling thread alone, and it stays there.
 fn enter(found: &Found, namespace: Namespace) -> io::Result<Namespace> {
-    let link = found.pids.first().map(|pid| PathBuf::from(format!("/proc/{pid}/ns/net")));
-    let path = link.or_else(|| found.mount.clone()).ok_or(io::ErrorKind::NotFound)?;
-    let file = File::open(path)?;
-    // The process may have ended, and its number may be another's by now.
-    if found.inode.is_some_and(|inode| file.metadata().is_ok_and(|data| data.ino() != inode)) {
-        return Err(io::Error::other("its process has ended"));
+    /// Processes whose link is tried: some may be another user's, and others may have ended by now.
+    const TRIED: usize = 16;
+    let links = found.pids.iter().take(TRIED).map(|pid| PathBuf::from(format!("/proc/{pid}/ns/net")));
+    let mut refused = io::Error::from(io::ErrorKind::NotFound);
+    let mut file = None;
+    for path in links.chain(found.mount.clone()) {
+        match open_link(&path, found.inode) {
+            Ok(opened) => {
+                file = Some(opened);
+                break;
+            }
+            Err(error) => refused = error,
+        }
     }
+    let file = file.ok_or(refused)?;
     let inside = move || {
         move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network))?;
         Ok(look(namespace))
     };
     let thread = thread::Builder::new().spawn(inside)?;
     thread.join().unwrap_or_else(|_| Err(io::Error::other("looking at it failed")))
+}
+
+/// Opens the link of a namespace, if that is the one with this number: a process may have ended, and its number may be
+/// another's by now.
+fn open_link(path: &Path, inode: Option<u64>) -> io::Result<File> {
+    let file = File::open(path)?;
+    match inode {
+        Some(inode) if file.metadata()?.ino() != inode => Err(io::Error::other("its process has ended")),
+        _ => Ok(file),
+    }
 }
 
 /// Looks at the calling thread's namespace.

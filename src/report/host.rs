@@ -236,21 +236,26 @@ impl Text {
         }
     }
 
+    /// The first namespace, which is the host's own, and those that there is something to say of.
     fn namespaces(&mut self, namespaces: &[Namespace]) {
         const SHOWN: usize = 8;
         let _ = writeln!(self.text, "\n{LOUD}network namespaces{LOUD:#}");
-        // Those that count something first; a stable sort keeps the host's own at the head of each.
-        let mut sorted: Vec<&Namespace> = namespaces.iter().collect();
-        sorted.sort_by_key(|n| !n.counters.iter().any(|c| c.values.values().any(|value| *value > 0)));
-        for namespace in sorted.iter().take(SHOWN) {
+        let (told, quiet): (Vec<_>, Vec<_>) =
+            namespaces.iter().enumerate().partition(|(n, each)| *n == 0 || is_told(each));
+        for (_, namespace) in told.iter().take(SHOWN) {
             self.paragraph("  ", &one_namespace(namespace));
             for unseen in &namespace.unseen {
                 self.paragraph("    not seen: ", unseen);
             }
         }
-        if namespaces.len() > SHOWN {
-            let _ =
-                writeln!(self.text, "  {DIM}and {} more (--format json lists them){DIM:#}", namespaces.len() - SHOWN);
+        let list = "(--format json lists them)";
+        if told.len() > SHOWN {
+            let _ = writeln!(self.text, "  {DIM}and {} more {list}{DIM:#}", told.len() - SHOWN);
+        }
+        let names: Vec<&str> = quiet.iter().take(SHOWN).map(|(_, each)| each.name.as_str()).collect();
+        if !names.is_empty() {
+            let more = if quiet.len() > names.len() { format!(" … {list}") } else { String::new() };
+            self.paragraph("  ", &format!("{} where nothing was counted: {}{more}", quiet.len(), names.join(", ")));
         }
     }
 
@@ -265,9 +270,8 @@ impl Text {
             };
             self.paragraph("  live patch ", &format!("{}, {state}: {}", patch.name, patch.functions.join(", ")));
         }
-        match host.livepatches.as_deref() {
-            Some([]) => self.paragraph("  ", "no live patch is loaded"),
-            Some(_) | None => {}
+        if host.livepatches.as_ref().is_some_and(Vec::is_empty) {
+            self.paragraph("  ", "no live patch is loaded");
         }
         if host.floods.as_ref().is_some_and(Vec::is_empty) {
             self.paragraph("  ", "the kernel's log has no line about SYN floods, as far back as it reaches");
@@ -310,14 +314,22 @@ fn shown(address: &str) -> &str {
     if address.is_empty() { "?" } else { address }
 }
 
+/// Whether there is something to say of a namespace: it counts something, or could not be seen whole.
+fn is_told(namespace: &Namespace) -> bool {
+    let counts = namespace.counters.iter().any(|counters| counters.values.values().any(|value| *value > 0));
+    let waits = namespace.sockets.iter().any(|sockets| sockets.waiting_in_all > 0);
+    counts || waits || !namespace.unseen.is_empty()
+}
+
 fn one_namespace(namespace: &Namespace) -> String {
     let mut text = namespace.name.clone();
     let mut facts = Vec::new();
+    let plural = |n: usize, one: &str, many: &str| format!("{n} {}", if n == 1 { one } else { many });
     if namespace.processes > 0 {
-        facts.push(format!("{} processes", namespace.processes));
+        facts.push(plural(namespace.processes, "process", "processes"));
     }
     if let Some(sockets) = &namespace.sockets {
-        facts.push(format!("{} connections", sockets.connections));
+        facts.push(plural(sockets.connections, "connection", "connections"));
     }
     if !facts.is_empty() {
         let _ = write!(text, " ({})", facts.join(", "));

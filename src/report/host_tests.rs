@@ -96,3 +96,16 @@ fn the_document_comes_back_from_its_json() {
     let text = serde_json::to_string(&whole).expect("serialises");
     assert_eq!(serde_json::from_str::<HostDocument>(&text).expect("a document"), whole);
 }
+
+#[test]
+fn namespaces_that_say_nothing_share_a_line() {
+    let mut reading = reading(0, Vec::new());
+    let quiet = reading.namespaces[0].clone();
+    reading.namespaces.extend((0..40).map(|n| Namespace { name: format!("docker {n}"), ..quiet.clone() }));
+    reading.namespaces[7].counters = None;
+    reading.namespaces[7].unseen.push("counters: it could not be entered".to_owned());
+    let text = plain(&document(reading, &[], &[]).text(Style::default()));
+    assert!(text.contains("39 where nothing was counted: docker 0, docker 1"), "{text}");
+    assert!(text.contains("not seen: counters: it could not be entered"), "{text}");
+    assert!(text.lines().count() <= 30, "{text}");
+}
