@@ -126,8 +126,9 @@ fn stall(namespace: &Namespace) -> Said {
     let memory_seen = namespace.sockets.as_ref().is_some_and(|sockets| sockets.source != Source::Proc);
     let of = |complaint| namespace.sockets.iter().flat_map(move |sockets| sockets.with(complaint));
     let silent = of(Complaint::Silent).count();
-    // Where it is known that data was sent of late, it was sent again, and nobody answers: a dead peer.
-    let (answered, untold): (Vec<_>, Vec<_>) = of(Complaint::Overfull).partition(|s| s.last_sent_ms.is_some());
+    let unanswered = of(Complaint::Unanswered).count();
+    // Where the time of the last data is there and does not tell, it is too early: the next timeouts will.
+    let (early, untold): (Vec<_>, Vec<_>) = of(Complaint::Overfull).partition(|s| s.last_sent_ms.is_some());
     let stuck = silent + untold.len();
     let holds = |n: usize| match n {
         1 => "1 connection holds over twice its send buffer and does not get rid of it".to_owned(),
@@ -135,12 +136,19 @@ fn stall(namespace: &Namespace) -> Said {
     };
     match (too_big, stuck) {
         (Count::Is(counted @ 1..), 1..) => (Answer::Now, format!("TCPWqueueTooBig is {counted}, and {}", holds(stuck))),
-        (Count::Is(counted @ 1..), 0) if !answered.is_empty() => (
+        (Count::Is(counted @ 1..), 0) if !early.is_empty() => (
             Answer::MayHaveBeen,
             format!(
-                "TCPWqueueTooBig is {counted}; of what holds over twice its send buffer ({}) data was sent again of late, \
-                 so that the peer is what is silent",
-                answered.len()
+                "TCPWqueueTooBig is {counted}, and {}; whether anything leaves shows after some more timeouts: look again \
+                 in 10 s",
+                holds(early.len())
+            ),
+        ),
+        (Count::Is(counted @ 1..), 0) if unanswered > 0 => (
+            Answer::MayHaveBeen,
+            format!(
+                "TCPWqueueTooBig is {counted}, which a fixed kernel may count too; what holds over twice its send buffer \
+                 now ({unanswered}) is sent again, and its peer does not answer"
             ),
         ),
         (Count::Is(counted @ 1..), 0) => {

@@ -34,13 +34,16 @@ fn answer(bug: &str, namespaces: Vec<Namespace>) -> (Answer, Vec<String>) {
 #[test]
 fn a_stall_is_now_only_with_its_counter_and_a_connection_that_sends_nothing() {
     let silent = || overfull(Some(70_000));
-    let answers = || overfull(Some(20_000));
+    let answers = || overfull(Some(10_000));
+    let early = || overfull(Some(20_000));
     let untold = || overfull(None);
     let counter = "TCPWqueueTooBig";
     for (counters, absence, sockets, expected) in [
         (&[(counter, 4)][..], Absence::NotThere, Some(vec![silent()]), Answer::Now),
         (&[(counter, 4)], Absence::NotThere, Some(vec![untold()]), Answer::Now),
         (&[(counter, 4)], Absence::NotThere, Some(vec![answers()]), Answer::MayHaveBeen),
+        (&[(counter, 4)], Absence::NotThere, Some(vec![early()]), Answer::MayHaveBeen),
+        (&[(counter, 4)], Absence::NotThere, Some(vec![early(), silent()]), Answer::Now),
         (&[(counter, 4)], Absence::NotThere, Some(vec![]), Answer::MayHaveBeen),
         (&[(counter, 4)], Absence::NotThere, None, Answer::MayHaveBeen),
         (&[(counter, 0)], Absence::NotThere, Some(vec![silent()]), Answer::Not),

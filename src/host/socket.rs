@@ -49,8 +49,11 @@ pub enum Complaint {
     /// did: `tcp_fragment()` would refuse, and something refused.
     Silent,
     /// More than twice the send buffer is queued and the retransmission timer has fired; whether anything left the host
-    /// is not known.
+    /// when it did is not known.
     Overfull,
+    /// More than twice the send buffer is queued, and what was sent again when the retransmission timer last fired left
+    /// the host: the peer is what is silent.
+    Unanswered,
     /// It retransmits, and where it was seen does not show how much it may queue.
     Retransmitting,
     /// Its peer keeps the window closed, and it probes.
@@ -109,7 +112,7 @@ impl Socket {
         }
         match (self.timer, self.is_overfull()) {
             (Some(Timer::Probe), _) => Some(Complaint::ZeroWindow),
-            (_, Some(true)) => Some(if self.is_silent() { Complaint::Silent } else { Complaint::Overfull }),
+            (_, Some(true)) => Some(self.since_the_timer_fired()),
             (_, Some(false)) => None,
             (Some(Timer::Retransmit), None) if self.unacknowledged.unwrap_or(0) > 0 => Some(Complaint::Retransmitting),
             (_, None) => None,
@@ -121,15 +124,21 @@ impl Socket {
         Some((self.wmem_queued? >> 1) > self.sndbuf?)
     }
 
-    /// Whether nothing was sent when the retransmission timer last fired. It fired at most one timeout ago (the timeout
-    /// is set anew each time, doubled), and whatever is sent, sent again included, sets the time of the last data
-    /// (`lsndtime`, by `tcp_event_data_sent()` in `__tcp_transmit_skb()`); a packet that could not be split never gets
-    /// that far.
-    fn is_silent(&self) -> bool {
-        let fired_ago = self.rto_ms.map(|rto| rto.saturating_sub(self.expires_ms.unwrap_or(0)));
-        match (self.last_sent_ms, fired_ago) {
-            (Some(sent), Some(fired)) => sent > fired.saturating_add(SLACK_MS),
-            _ => false,
+    /// Whether anything was sent when the retransmission timer last fired. That was one timeout before it fires again,
+    /// and the time before was half a timeout earlier, because each doubles it. Whatever is sent, sent again included,
+    /// sets the time of the last data (`lsndtime`, by `tcp_event_data_sent()` in `__tcp_transmit_skb()`); a packet that
+    /// could not be split never gets that far.
+    fn since_the_timer_fired(&self) -> Complaint {
+        let (Some(sent), Some(rto)) = (self.last_sent_ms, self.rto_ms) else { return Complaint::Overfull };
+        // Without the time that is left, it may have fired just now or a whole timeout ago.
+        let fired = self.expires_ms.map(|left| rto.saturating_sub(left));
+        let (least, most) = (fired.unwrap_or(0), fired.unwrap_or(rto));
+        if sent > most.saturating_add(SLACK_MS) {
+            Complaint::Silent
+        } else if sent.saturating_add(SLACK_MS) < least.saturating_add(rto / 2) {
+            Complaint::Unanswered
+        } else {
+            Complaint::Overfull
         }
     }
 }
@@ -184,11 +193,34 @@ mod tests {
             socket.complaint()
         };
         type Change<'a> = &'a dyn Fn(&mut Socket);
-        let table: [(Change, Option<Complaint>); 12] = [
+        let table: [(Change, Option<Complaint>); 16] = [
             (&|_| (), Some(Complaint::Overfull)),
             (&|s| s.last_sent_ms = Some(70_000), Some(Complaint::Silent)),
             // A dead peer: what is sent again leaves the host, and nobody answers.
+            (&|s| s.last_sent_ms = Some(10_000), Some(Complaint::Unanswered)),
+            // Half a timeout ago: at the last firing or the one before.
             (&|s| s.last_sent_ms = Some(20_000), Some(Complaint::Overfull)),
+            // Measured on a fixed kernel whose interface was down: `timer:(on,1.372ms,4) rto:3264 lastsnd:1892`.
+            (
+                &|s| {
+                    (s.rto_ms, s.expires_ms, s.last_sent_ms) = (Some(3264), Some(1372), Some(1892));
+                },
+                Some(Complaint::Unanswered),
+            ),
+            // Measured on a kernel with the half fix: `timer:(on,1.248ms,4) rto:3456`, last data 3.7 s old, and one
+            // timeout before that, which is too early to tell.
+            (
+                &|s| {
+                    (s.rto_ms, s.expires_ms, s.last_sent_ms) = (Some(3456), Some(1248), Some(3750));
+                },
+                Some(Complaint::Silent),
+            ),
+            (
+                &|s| {
+                    (s.rto_ms, s.expires_ms, s.last_sent_ms) = (Some(1728), Some(672), Some(1900));
+                },
+                Some(Complaint::Overfull),
+            ),
             // The timer fired 5 s ago and the last data is 20 s old: that firing sent nothing.
             (
                 &|s| {

@@ -293,6 +293,7 @@ fn connection(waiting: &Waiting, namespace: &str) -> String {
     let what = match complaint {
         Complaint::Silent => "sends nothing",
         Complaint::Overfull => "holds too much",
+        Complaint::Unanswered => "gets no answer",
         Complaint::Retransmitting => "retransmits",
         Complaint::ZeroWindow => "its peer's window is closed",
     };
