@@ -13,6 +13,8 @@ pub mod matrix;
 
 pub mod kernel;
 
+pub mod host;
+
 pub mod guest;
 
 pub mod vm;

@@ -6,6 +6,7 @@
 pub mod judging;
 pub mod own_program;
 pub mod pid1;
+pub mod probe;
 pub mod protocol;
 pub mod reproducer;
 pub mod side_by_side;

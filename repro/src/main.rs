@@ -1,13 +1,17 @@
-//! The guest agent: PID 1 of a test guest, and under an argument of its own the process of one reproducer.
+//! The guest agent: PID 1 of a test guest, and under arguments of their own the process of one reproducer, and what
+//! runs reproducers on a live host.
 
 use std::process::ExitCode;
 
-use backproof_repro::{pid1, reproducer};
+use backproof_repro::{pid1, probe, reproducer};
 
 fn main() -> ExitCode {
     let mut args = std::env::args().skip(1);
     match (args.next().as_deref(), args.next()) {
         (Some(reproducer::SUBCOMMAND), Some(job)) => reproducer::run_job(&job),
+        // Before process 1, which the second of them is, in its own namespace.
+        (Some(probe::SUBCOMMAND), None) => probe::run(),
+        (Some(probe::INSIDE), None) => probe::run_inside(),
         // Some kernels pass words of their command line on to init, so other arguments say nothing.
         _ if std::process::id() == 1 => pid1::run(),
         _ => {

@@ -12,6 +12,7 @@ mod affected;
 mod controls;
 mod doctor;
 mod host;
+mod host_command;
 mod replay;
 mod report;
 mod run;
@@ -43,6 +44,8 @@ enum Command {
     Replay(Replay),
     /// Show a finished run
     Report(Report),
+    /// Tell whether this host has been bitten by a bug, or another one by what was saved of it
+    Host(HostArgs),
     /// Build kernels whose truth is known, and show them
     #[command(subcommand)]
     Controls(Controls),
@@ -181,6 +184,21 @@ struct Report {
 }
 
 #[derive(Args, Debug)]
+struct HostArgs {
+    /// What was saved of another host: a sosreport's folder, or outputs of `uname -a`, `nstat -az` or `netstat -s`,
+    /// `ss -tanmio`, `sysctl -a`, `dmesg` (may be repeated)
+    #[arg(long, value_name = "PATH")]
+    from: Vec<PathBuf>,
+    /// Run the reproducers on the running kernel, live patches included: in namespaces of their own, from which no packet
+    /// leaves
+    #[arg(long, conflicts_with = "from")]
+    probe: bool,
+    /// How to print it
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    format: Format,
+}
+
+#[derive(Args, Debug)]
 struct Doctor {
     /// How to print it
     #[arg(long, value_enum, default_value_t = Format::Table)]
@@ -271,6 +289,7 @@ pub fn main() -> ExitCode {
         Command::Affected(args) => affected::affected(&args),
         Command::Replay(args) => replay::replay(&args),
         Command::Report(args) => report::report(&args),
+        Command::Host(args) => host_command::host(&args),
         Command::Controls(Controls::List(args)) => controls::list(&args),
         Command::Controls(Controls::Build(args)) => controls::build(&args),
         Command::Doctor(args) => doctor::doctor(&args),

@@ -1,17 +1,19 @@
 //! Shows runs to people and machines.
 //!
 //! The table and the JSON document show what a run came to; [`Live`] shows it while it goes on, and [`Building`] does so
-//! for control kernels.
+//! for control kernels. [`HostDocument`] shows a host.
 
 mod answers;
 mod building;
 mod grid;
+mod host;
 mod live;
 mod table;
 mod text;
 
 pub use answers::answers;
 pub use building::Building;
+pub use host::{HostBug, HostDocument, NotProbed};
 pub use live::Live;
 pub use table::{Style, table};
 pub use text::visible;

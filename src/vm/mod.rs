@@ -29,6 +29,7 @@ mod verdict;
 mod watch;
 
 pub use accel::{Accel, AccelChoice, Accelerator, Next, Turn};
+pub(crate) use agent::Conversation;
 pub use agent::{JobState, ProtocolFault};
 pub use boot::{Boot, Finished, GuestSpec, Observed};
 pub use command::{CommandLine, SpecError};

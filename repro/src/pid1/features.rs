@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::thread;
 
+use crate::protocol::Job;
+use crate::reproducer;
 use crate::sut::socket::{Listener, has_meminfo, has_tcp_info};
 use crate::sut::{counters, namespace, sysctl};
 use crate::wire::tun::Tun;
@@ -52,6 +54,12 @@ impl Features {
     pub fn of(features: &[(&str, bool)]) -> Self {
         Self(features.iter().map(|(name, there)| ((*name).to_owned(), *there)).collect())
     }
+}
+
+/// The sysctls that any of these jobs, or any reproducer, may set.
+pub fn sysctls_of(jobs: &[Job]) -> Vec<String> {
+    let set = reproducer::ALL.iter().flat_map(|r| r.sets).map(|name| (*name).to_owned());
+    set.chain(jobs.iter().flat_map(|job| job.sysctls.keys().cloned())).collect()
 }
 
 fn per_namespace_name(sysctl: &str) -> String {

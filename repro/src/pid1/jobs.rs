@@ -14,8 +14,17 @@ use crate::sut::sysctl;
 /// would come late.
 const TOGETHER: usize = 6;
 
+/// Whose kernel the jobs run on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// A guest's, which is there for nothing else.
+    Guest,
+    /// A live host's: what is not a namespace's own is other people's, and is not changed.
+    LiveHost,
+}
+
 /// Runs all jobs and says what they report; returns the number of reports.
-pub fn run_all(port: &mut Port, jobs: &[Job], features: &Features, missing_modules: &[String]) -> u32 {
+pub fn run_all(port: &mut Port, jobs: &[Job], features: &Features, missing_modules: &[String], place: Place) -> u32 {
     let mut reports = 0;
     let (mut together, mut alone) = (Vec::new(), Vec::new());
     for job in jobs {
@@ -29,6 +38,11 @@ pub fn run_all(port: &mut Port, jobs: &[Job], features: &Features, missing_modul
         match unmet {
             Some((conclusion, why)) => reports += conclude(port, &job.id, conclusion, why),
             None if can_run_beside(job, sets, features) => together.push(job),
+            None if place == Place::LiveHost => {
+                let why = "this kernel has settings for all network namespaces that the reproducer would have to \
+                           change, and a live host's are left alone";
+                reports += conclude(port, &job.id, Conclusion::Skip, why.to_owned());
+            }
             None => alone.push((job, sets)),
         }
     }

@@ -2,11 +2,11 @@
 //!
 //! It never ends by itself: a kernel whose process 1 ends panics, and that would look like the kernel's fault.
 
-mod features;
-mod jobs;
+pub(crate) mod features;
+pub(crate) mod jobs;
 mod modules;
 mod mounts;
-mod port;
+pub(crate) mod port;
 mod process;
 
 use std::path::Path;
@@ -15,7 +15,6 @@ use rustix::system::{RebootCommand, reboot};
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::protocol::{Hello, Message, PLAN_PATH, Plan, VERSION};
-use crate::reproducer;
 use features::Features;
 use port::Port;
 
@@ -49,15 +48,13 @@ fn serve(port: &mut Port, notes: Vec<String>) {
         Ok(plan) => modules::load_all(&plan.modules),
         Err(_) => Vec::new(),
     };
-    let set = reproducer::ALL.iter().flat_map(|r| r.sets).map(|name| (*name).to_owned());
-    let profiles = plan.iter().flat_map(|plan| &plan.jobs).flat_map(|job| job.sysctls.keys().cloned());
-    let features = Features::probe(set.chain(profiles).collect());
+    let features = Features::probe(features::sysctls_of(plan.as_ref().map_or(&[], |plan| &plan.jobs)));
     port.say(&Message::Hello(hello(&features)));
     for text in notes.into_iter().chain(missing.iter().cloned()) {
         port.say(&Message::Note { text });
     }
     let reports = match plan {
-        Ok(plan) => jobs::run_all(port, &plan.jobs, &features, &missing),
+        Ok(plan) => jobs::run_all(port, &plan.jobs, &features, &missing, jobs::Place::Guest),
         Err(text) => {
             port.say(&Message::Note { text });
             0
@@ -77,7 +74,8 @@ fn read_plan(path: &Path) -> Result<Plan, String> {
     }
 }
 
-fn hello(features: &Features) -> Hello {
+/// Who speaks.
+pub(crate) fn hello(features: &Features) -> Hello {
     let uname = rustix::system::uname();
     let up = clock_gettime(ClockId::Boottime);
     Hello {

@@ -45,8 +45,7 @@ impl Port {
         Ok(Self(file))
     }
 
-    /// A port that is a file.
-    #[cfg(test)]
+    /// A port that is a file, or a pipe.
     pub fn to(file: File) -> Self {
         Self(file)
     }
@@ -68,7 +67,7 @@ impl Port {
     /// Writes one line.
     fn write_line(&mut self, line: &str) {
         if let Err(error) = self.0.write_all(format!("{line}\n").as_bytes()) {
-            eprintln!("backproof-agent: writing to {PORT}: {error}");
+            eprintln!("backproof-agent: writing a message: {error}");
         }
     }
 

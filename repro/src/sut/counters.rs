@@ -10,10 +10,10 @@ impl Snapshot {
     /// Reads the counters. It has none where the kernel cannot show a thread's own namespace: before 3.17, in a
     /// thread with a namespace of its own.
     pub fn take() -> Self {
-        let thread = rustix::thread::gettid();
-        let own = fs::read_to_string(format!("/proc/self/task/{}/net/netstat", thread.as_raw_nonzero()));
+        // By the link and not by the thread's number, which in a process-id namespace is not the one that /proc has.
+        let own = fs::read_to_string("/proc/thread-self/net/netstat");
         // The process's view is its first thread's.
-        let first = thread == rustix::process::getpid();
+        let first = rustix::thread::gettid() == rustix::process::getpid();
         let text = own.or_else(|e| if first { fs::read_to_string("/proc/self/net/netstat") } else { Err(e) });
         Self(text.ok())
     }

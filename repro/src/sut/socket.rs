@@ -9,8 +9,8 @@ use rustix::fs::sendfile;
 use rustix::io::Errno;
 use rustix::ioctl::{Getter, Opcode, ioctl};
 use rustix::net::sockopt::{
-    set_socket_recv_buffer_size, set_socket_reuseaddr, set_socket_send_buffer_size_force, set_tcp_user_timeout,
-    socket_error, socket_send_buffer_size,
+    set_socket_recv_buffer_size, set_socket_reuseaddr, set_socket_send_buffer_size, set_socket_send_buffer_size_force,
+    set_tcp_user_timeout, socket_error, socket_send_buffer_size,
 };
 use rustix::net::{
     AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, accept_with, bind, getpeername, listen, recv, send,
@@ -259,8 +259,22 @@ fn tcp_info(socket: impl AsFd) -> Result<TcpInfo, WireError> {
         .ok_or_else(|| WireError::Unexpected(format!("TCP_INFO has {length} bytes, expected 104 or more")))
 }
 
+/// Sets `SO_SNDBUF`, beyond `net.core.wmem_max` too where this process may.
 fn set_send_buffer(socket: impl AsFd, bytes: u32) -> Result<(), WireError> {
-    set_socket_send_buffer_size_force(socket, bytes as usize).tried("setting SO_SNDBUFFORCE")
+    match set_socket_send_buffer_size_force(&socket, bytes as usize) {
+        // Root of a user namespace may not: the kernel asks for CAP_NET_ADMIN in the first one (`sk_setsockopt`).
+        Err(Errno::PERM) => {
+            set_socket_send_buffer_size(&socket, bytes as usize).tried("setting SO_SNDBUF")?;
+            let set = socket_send_buffer_size(&socket).tried("reading SO_SNDBUF")?;
+            // The kernel doubles it; where net.core.wmem_max is smaller, it takes that without a word.
+            if (set as u64) < 2 * u64::from(bytes) {
+                let wanted = format!("only root may set SO_SNDBUF to {bytes} bytes where net.core.wmem_max is smaller");
+                return Err(WireError::Unexpected(wanted));
+            }
+            Ok(())
+        }
+        other => other.tried("setting SO_SNDBUFFORCE"),
+    }
 }
 
 /// getsockopt(2) into a buffer; returns the length of what the kernel wrote.

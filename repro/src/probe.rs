@@ -1,0 +1,215 @@
+//! The reproducers on the kernel of a live host: in namespaces of their own, from which nothing leaves and which
+//! nothing outlives.
+//!
+//! Two processes. The outer one makes the namespaces (network, mount, process ids, and for other users than root a user namespace) and starts the inner one,
+//! which is process 1 in there: when it dies the kernel kills all others in there with it, and reboot(2) ends them and
+//! no machine (pid_namespaces(7)). Each dies with its parent, and both have the pipe of the plan as a second sign of
+//! life. Nothing is mounted, no module is loaded, and no sysctl is written that is not a namespace's own.
+
+use std::fs::{self, File};
+use std::io::{self, BufRead as _};
+use std::os::fd::AsFd as _;
+use std::os::unix::process::CommandExt as _;
+use std::process::{Command, ExitCode};
+
+use nix::sched::{CloneFlags, unshare};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Signal, getegid, geteuid, set_parent_process_death_signal};
+use rustix::thread::{CapabilitySet, remove_capability_from_bounding_set, set_no_new_privs};
+
+use crate::pid1::features::Features;
+use crate::pid1::jobs::{Place, run_all};
+use crate::pid1::port::Port;
+use crate::pid1::{features, hello};
+use crate::protocol::{MAX_LINE, Message, Plan, VERSION};
+use crate::sut::namespace;
+use crate::wire::tun::Tun;
+
+/// The agent's first argument where it makes the namespaces. The plan comes on stdin as one line, and stdin stays open
+/// for as long as whoever wrote it lives; the messages go to stdout.
+pub const SUBCOMMAND: &str = "probe";
+
+/// The agent's first argument in the namespaces.
+pub const INSIDE: &str = "probe-inside";
+
+/// What the agent exits with where it could not probe; stderr tells why.
+const FAILED: u8 = 3;
+
+/// Capabilities that reproducers need: to make network namespaces, interfaces and addresses, and to listen on any port.
+const NEEDED: CapabilitySet =
+    CapabilitySet::SYS_ADMIN.union(CapabilitySet::NET_ADMIN).union(CapabilitySet::NET_BIND_SERVICE);
+
+/// The number of the last capability that any kernel has (CAP_CHECKPOINT_RESTORE), with room for new ones.
+const CAPABILITIES: u32 = 63;
+
+/// Makes the namespaces, starts the inner process and waits for it.
+pub fn run() -> ExitCode {
+    match probe() {
+        Ok(code) => ExitCode::from(code),
+        Err(why) => {
+            eprintln!("backproof-agent: {why}");
+            ExitCode::from(FAILED)
+        }
+    }
+}
+
+fn probe() -> Result<u8, String> {
+    die_with_parent()?;
+    let (uid, gid) = (geteuid(), getegid());
+    let namespaces = CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWPID;
+    // Root has no need of a user namespace, and in one it could not set a socket's buffer beyond the system's limit. In
+    // a container root may not be allowed to do without.
+    if !uid.is_root() || unshare(namespaces).is_err() {
+        unshare(namespaces | CloneFlags::CLONE_NEWUSER).map_err(|error| format!("making a user namespace: {error}"))?;
+        // Since 3.19 a group map needs it (user_namespaces(7)); older kernels have no such file.
+        let denied = fs::write("/proc/self/setgroups", "deny");
+        denied.or_else(|e| if e.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(e) }).map_err(mapping)?;
+        fs::write("/proc/self/uid_map", format!("0 {} 1", uid.as_raw())).map_err(mapping)?;
+        fs::write("/proc/self/gid_map", format!("0 {} 1", gid.as_raw())).map_err(mapping)?;
+    }
+    // New credentials may have cleared it (prctl(2), PR_SET_PDEATHSIG).
+    die_with_parent()?;
+    let mut inner = Command::new("/proc/self/exe");
+    let status = inner.arg0("backproof-agent").arg(INSIDE).status();
+    let status = status.map_err(|error| format!("starting the process in the namespaces: {error}"))?;
+    match status.code() {
+        Some(code) => Ok(u8::try_from(code).unwrap_or(FAILED)),
+        None => Err(format!("the process in the namespaces was killed: {status}")),
+    }
+}
+
+fn mapping(error: io::Error) -> String {
+    format!("mapping the user into a user namespace: {error}")
+}
+
+/// Asks to be killed when the parent ends, and ends where it has ended already: then nobody holds the other end of
+/// stdin any more. (The parent's process id would not tell: it is 0 in a new namespace.)
+fn die_with_parent() -> Result<(), String> {
+    set_parent_process_death_signal(Some(Signal::KILL))
+        .map_err(|error| format!("asking to die with the parent: {error}"))?;
+    let stdin = io::stdin();
+    let mut plan = [PollFd::from_borrowed_fd(stdin.as_fd(), PollFlags::empty())];
+    let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+    match poll(&mut plan, Some(&at_once)) {
+        Ok(_) if plan[0].revents().intersects(PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL) => {
+            Err("stdin is closed: expected a plan, and that stdin stays open until the end".to_owned())
+        }
+        Ok(_) => Ok(()),
+        Err(error) => Err(format!("looking at stdin: {error}")),
+    }
+}
+
+/// Runs the jobs, as process 1 of the namespaces.
+pub fn run_inside() -> ExitCode {
+    match inside() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("backproof-agent: {why}");
+            ExitCode::from(FAILED)
+        }
+    }
+}
+
+fn inside() -> Result<(), String> {
+    die_with_parent()?;
+    if std::process::id() != 1 {
+        return Err(format!("`{INSIDE}` is for process 1 of new namespaces; expected `{SUBCOMMAND}`"));
+    }
+    give_up_capabilities()?;
+    let plan = read_plan(io::stdin().lock())?;
+    let stdout = io::stdout().as_fd().try_clone_to_owned().map_err(|error| format!("stdout: {error}"))?;
+    let mut port = Port::to(File::from(stdout));
+    namespace::loopback_up().map_err(|error| format!("bringing the loopback interface up: {error}"))?;
+    let features = Features::probe(features::sysctls_of(&plan.jobs));
+    port.say(&Message::Hello(hello(&features)));
+    let missing: Vec<String> = Tun::new().err().map(no_tun).into_iter().collect();
+    let reports = run_all(&mut port, &plan.jobs, &features, &missing, Place::LiveHost);
+    port.say(&Message::End { reports });
+    Ok(())
+}
+
+fn no_tun(error: io::Error) -> String {
+    let remedy = match error.kind() {
+        io::ErrorKind::PermissionDenied => "root may open it",
+        io::ErrorKind::NotFound => "`modprobe tun` as root may bring it",
+        _ => "the reproducers need the kernel's TUN driver",
+    };
+    format!("/dev/net/tun: {error} ({remedy})")
+}
+
+/// Gives up all capabilities but those that reproducers need, for this process' children too, which are started as
+/// user 0 of the namespace and would have all. Where there is no user namespace these are the host's own: nothing in
+/// here may load a module, set the clock or write anybody's file.
+fn give_up_capabilities() -> Result<(), String> {
+    let all = (0..=CAPABILITIES).map(|n| CapabilitySet::from_bits_retain(1 << n));
+    // SETPCAP last: without it nothing more could be given up.
+    let (last, others): (Vec<_>, Vec<_>) =
+        all.filter(|one| !NEEDED.contains(*one)).partition(|one| *one == CapabilitySet::SETPCAP);
+    for one in others.into_iter().chain(last) {
+        match remove_capability_from_bounding_set(one) {
+            // EINVAL: this kernel does not know it.
+            Ok(()) | Err(rustix::io::Errno::INVAL) => {}
+            Err(error) => return Err(format!("giving up the capability {one:?}: {error}")),
+        }
+    }
+    set_no_new_privs(true).map_err(|error| format!("giving up new privileges: {error}"))
+}
+
+/// Reads the plan, and refuses what a live host must not be asked for.
+fn read_plan(input: impl io::BufRead) -> Result<Plan, String> {
+    let mut line = Vec::new();
+    let mut input = input.take(MAX_LINE as u64);
+    input.read_until(b'\n', &mut line).map_err(|error| format!("reading the plan: {error}"))?;
+    if line.last() != Some(&b'\n') {
+        return Err(format!("the plan is not one line of less than {MAX_LINE} bytes"));
+    }
+    let plan: Plan = serde_json::from_slice(&line).map_err(|error| format!("the plan is not one: {error}"))?;
+    if plan.version != VERSION {
+        return Err(format!("the plan speaks version {} of the protocol, this agent version {VERSION}", plan.version));
+    }
+    if !plan.modules.is_empty() {
+        return Err("the plan has modules to load, and a live host's kernel is not to be changed".to_owned());
+    }
+    if let Some(job) = plan.jobs.iter().find(|job| job.mutation.is_some() || job.natural) {
+        return Err(format!("job {} has a mutation or the natural road, which are for guests", job.id));
+    }
+    Ok(plan)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::{Job, Mutation};
+
+    fn line(change: impl Fn(&mut Plan)) -> Vec<u8> {
+        let mut plan = Plan { version: VERSION, modules: Vec::new(), jobs: vec![Job::new("a-bug", 1000)] };
+        change(&mut plan);
+        let mut line = serde_json::to_vec(&plan).expect("serialises");
+        line.push(b'\n');
+        line
+    }
+
+    #[test]
+    fn a_plan_that_a_live_host_must_not_be_asked_for_is_refused() {
+        assert!(read_plan(line(|_| ()).as_slice()).is_ok());
+        for (bad, why) in [
+            (line(|plan| plan.modules.push("tun.ko".to_owned())), "modules to load"),
+            (line(|plan| plan.jobs[0].mutation = Some(Mutation::JumpClock)), "mutation"),
+            (line(|plan| plan.jobs[0].natural = true), "natural"),
+            (line(|plan| plan.version = 1), "version 1"),
+            (b"{}\n".to_vec(), "not one"),
+            (b"{\n".to_vec(), "not one"),
+            (Vec::new(), "not one line"),
+            (vec![b' '; MAX_LINE + 1], "not one line"),
+        ] {
+            let refused = read_plan(bad.as_slice()).map(|plan| plan.jobs.len());
+            assert!(matches!(&refused, Err(text) if text.contains(why)), "{why}: {refused:?}");
+        }
+    }
+
+    #[test]
+    fn outside_of_new_namespaces_nothing_is_run() {
+        // The test's own process is not process 1; its stdin may be closed, which is an answer too.
+        assert!(inside().is_err());
+    }
+}

@@ -1,0 +1,31 @@
+//! `sysctl -a`.
+
+use std::collections::BTreeMap;
+
+use crate::host::SETTINGS;
+
+/// The settings that matter, of lines `name = value`.
+pub fn read(text: &str) -> BTreeMap<String, String> {
+    let setting = |line: &str| {
+        let (name, value) = line.split_once(" = ")?;
+        // Values are numbers; anything else is another program's output.
+        let value: Vec<&str> = value.split_ascii_whitespace().take(4).collect();
+        let numbers = !value.is_empty() && value.iter().all(|word| word.parse::<u64>().is_ok());
+        (numbers && SETTINGS.contains(&name.trim())).then(|| (name.trim().to_owned(), value.join(" ")))
+    };
+    text.lines().filter_map(setting).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_settings_that_matter_are_taken() {
+        let text = "net.core.somaxconn = 128\nnet.ipv4.tcp_wmem = 4096\t16384\t4194304\nkernel.x = 1\n\
+                    net.ipv4.tcp_syncookies = yes\nnet.ipv4.tcp_rmem =\n";
+        let found: Vec<_> = read(text).into_iter().collect();
+        let expected = [("net.core.somaxconn", "128"), ("net.ipv4.tcp_wmem", "4096 16384 4194304")];
+        assert_eq!(found, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    }
+}

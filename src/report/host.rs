@@ -1,0 +1,365 @@
+//! What was found on a host, for people and for machines. The answer comes first, then what it stands on.
+
+use std::fmt::Write as _;
+
+use serde::{Deserialize, Serialize};
+
+use super::Style;
+use super::table::{BAD, BROKEN, DIM, GOOD, LOUD};
+use super::text::{fit, visible, wrap};
+use crate::evidence::Finding;
+use crate::host::counters::{Count, WATCHED};
+use crate::host::{Answer, Bitten, Complaint, Host, Namespace, Reading, SETTINGS, Waiting};
+use crate::verdict::{Ledger, Verdict};
+use crate::words::{BugId, State};
+
+/// The version of the JSON document's shape.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// What `backproof host --format json` prints. docs/host.md tells its fields.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct HostDocument {
+    /// [`SCHEMA_VERSION`] of the writer.
+    pub schema_version: u32,
+    /// The machine.
+    pub host: Host,
+    /// Its network namespaces.
+    pub namespaces: Vec<Namespace>,
+    /// What is known of each bug.
+    pub bugs: Vec<HostBug>,
+}
+
+/// What is known of one bug on a host.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct HostBug {
+    /// The bug.
+    pub bug: BugId,
+    /// Whether the host has been bitten; null for a bug that leaves no traces that are known.
+    pub bitten: Option<Answer>,
+    /// What that stands on.
+    pub evidence: Vec<String>,
+    /// What would free what is stuck, or keep it from happening.
+    pub remedies: Vec<String>,
+    /// What the witnesses say of the kernel; null where none was asked.
+    pub verdict: Option<Verdict>,
+    /// The kernel's state, where one remains.
+    pub state: Option<State>,
+    /// Whether strong witnesses contradict each other.
+    pub conflict: bool,
+    /// Everything that the witnesses say.
+    pub findings: Vec<Finding>,
+    /// Why the reproducer that was to run here gave no finding; null where it did, or was not asked.
+    pub not_probed: Option<String>,
+}
+
+/// Why reproducers that were to run on the host gave no finding.
+pub type NotProbed = [(BugId, String)];
+
+impl HostDocument {
+    /// Puts together what was read, what it means, and what the witnesses say of the kernel.
+    pub fn new(reading: Reading, bitten: Vec<Bitten>, verdicts: &[(BugId, Ledger)], not_probed: &NotProbed) -> Self {
+        let mut bugs: Vec<HostBug> = bitten.into_iter().map(HostBug::of).collect();
+        let spoken = verdicts.iter().map(|(bug, _)| bug).chain(not_probed.iter().map(|(bug, _)| bug));
+        for bug in spoken {
+            if bugs.iter().all(|known| known.bug != *bug) {
+                bugs.push(HostBug::named(bug.clone()));
+            }
+        }
+        for bug in &mut bugs {
+            if let Some((_, ledger)) = verdicts.iter().find(|(id, _)| *id == bug.bug) {
+                let conclusion = ledger.conclude();
+                bug.verdict = Some(conclusion.verdict);
+                bug.state = conclusion.state();
+                bug.conflict = conclusion.conflict;
+                bug.findings.clone_from(&ledger.findings);
+            }
+            bug.not_probed = not_probed.iter().find(|(id, _)| *id == bug.bug).map(|(_, why)| why.clone());
+        }
+        bugs.sort_by_key(|bug| !bug.conflict);
+        Self { schema_version: SCHEMA_VERSION, host: reading.host, namespaces: reading.namespaces, bugs }
+    }
+
+    /// 1 where the kernel is affected or strong witnesses contradict each other, 3 where nothing was read or what was
+    /// asked has no answer, else 0. Without witnesses, the traces of a bug are no verdict on the kernel.
+    pub fn exit_code(&self) -> u8 {
+        let affected = |bug: &HostBug| bug.conflict || bug.verdict == Some(Verdict::Affected);
+        let unanswered = |bug: &HostBug| bug.not_probed.is_some() || bug.verdict == Some(Verdict::Unknown);
+        let nothing =
+            self.host.release.is_none() && self.namespaces.iter().all(|n| n.counters.is_none() && n.sockets.is_none());
+        match () {
+            () if self.bugs.iter().any(affected) => 1,
+            () if nothing || self.bugs.iter().any(unanswered) => 3,
+            () => 0,
+        }
+    }
+
+    /// The document as text for people, coloured with ANSI sequences.
+    pub fn text(&self, style: Style) -> String {
+        let mut text = Text { text: String::new(), width: style.width };
+        text.answer(self);
+        for bug in &self.bugs {
+            text.bug(bug);
+        }
+        text.waiting(&self.namespaces);
+        text.remedies(&self.bugs);
+        text.namespaces(&self.namespaces);
+        text.host(&self.host);
+        text.text
+    }
+}
+
+impl HostBug {
+    fn named(bug: BugId) -> Self {
+        Self {
+            bug,
+            bitten: None,
+            evidence: Vec::new(),
+            remedies: Vec::new(),
+            verdict: None,
+            state: None,
+            conflict: false,
+            findings: Vec::new(),
+            not_probed: None,
+        }
+    }
+
+    fn of(bitten: Bitten) -> Self {
+        let Bitten { bug, bitten, evidence, remedies } = bitten;
+        Self { bitten: Some(bitten), evidence, remedies, ..Self::named(bug) }
+    }
+}
+
+/// The text in the making.
+struct Text {
+    text: String,
+    width: usize,
+}
+
+impl Text {
+    /// A paragraph, its first line behind `first` and the others set in as far.
+    fn paragraph(&mut self, first: &str, what: &str) {
+        let indent = first.chars().count();
+        for (n, part) in wrap(&visible(what), self.width.saturating_sub(indent)).iter().enumerate() {
+            let before = if n == 0 { first.to_owned() } else { " ".repeat(indent) };
+            let _ = writeln!(self.text, "{before}{part}");
+        }
+    }
+
+    /// The first line: the whole answer.
+    fn answer(&mut self, document: &HostDocument) {
+        let release = document.host.release.as_deref().unwrap_or("of unknown release");
+        let with = |answer: Answer| {
+            let bugs = document.bugs.iter().filter(move |bug| bug.bitten == Some(answer));
+            bugs.map(|bug| bug.bug.to_string()).collect::<Vec<_>>()
+        };
+        let affected: Vec<String> = document
+            .bugs
+            .iter()
+            .filter(|bug| bug.verdict == Some(Verdict::Affected))
+            .map(|bug| bug.bug.to_string())
+            .collect();
+        let _ = write!(self.text, "Linux {}: ", fit(&visible(release), 60));
+        if !affected.is_empty() {
+            let _ = write!(self.text, "{BAD}affected{BAD:#}; ");
+        }
+        let said = [Answer::Now, Answer::MayHaveBeen, Answer::Exposed]
+            .map(|answer| (answer, with(answer)))
+            .into_iter()
+            .find(|(_, bugs)| !bugs.is_empty());
+        let _ = match said {
+            Some((Answer::Now, _)) => writeln!(self.text, "{BAD}BITTEN NOW{BAD:#}"),
+            Some((Answer::MayHaveBeen, _)) => writeln!(self.text, "{BROKEN}may have been bitten{BROKEN:#}"),
+            Some(_) => writeln!(self.text, "{BROKEN}was exposed{BROKEN:#}"),
+            None if with(Answer::Unknown).is_empty() => writeln!(self.text, "{GOOD}no sign that it was bitten{GOOD:#}"),
+            None => writeln!(self.text, "what could be seen does not tell whether it was bitten"),
+        };
+    }
+
+    fn bug(&mut self, bug: &HostBug) {
+        let _ = write!(self.text, "\n{LOUD}{}{LOUD:#}", bug.bug);
+        if let Some(answer) = bug.bitten {
+            let colour = match answer {
+                Answer::Now => BAD,
+                Answer::MayHaveBeen | Answer::Exposed => BROKEN,
+                Answer::Not | Answer::NotNow => GOOD,
+                Answer::Unknown => DIM,
+            };
+            let _ = write!(self.text, "  bitten: {colour}{}{colour:#}", answer.words());
+        }
+        if let Some(verdict) = bug.verdict {
+            let colour = match verdict {
+                Verdict::Affected => BAD,
+                Verdict::NotAffected => GOOD,
+                Verdict::Unknown => BROKEN,
+            };
+            let state = bug.state.map(|state| format!(" ({state})")).unwrap_or_default();
+            let conflict = if bug.conflict { ", CONFLICT" } else { "" };
+            let _ = write!(self.text, "  kernel: {colour}{verdict}{state}{conflict}{colour:#}");
+        }
+        self.text.push('\n');
+        for finding in &bug.findings {
+            self.paragraph(&format!("  {}: ", finding.witness), &finding.why);
+        }
+        if let Some(why) = &bug.not_probed {
+            self.paragraph("  not probed: ", why);
+        }
+        for sentence in &bug.evidence {
+            self.paragraph("  ", sentence);
+        }
+    }
+
+    /// The connections that wait, the stuck ones first.
+    fn waiting(&mut self, namespaces: &[Namespace]) {
+        const SHOWN: usize = 8;
+        let all = namespaces.iter().flat_map(|n| n.sockets.iter().flat_map(|s| &s.waiting).map(move |w| (w, &n.name)));
+        let mut all: Vec<(&Waiting, &String)> = all.collect();
+        all.sort_by_key(|(waiting, _)| waiting.complaint);
+        if all.is_empty() {
+            return;
+        }
+        let _ = writeln!(self.text, "\n{LOUD}connections that wait{LOUD:#}");
+        for (waiting, namespace) in all.iter().take(SHOWN) {
+            self.paragraph("  ", &connection(waiting, namespace));
+        }
+        let in_all: usize = namespaces.iter().filter_map(|n| n.sockets.as_ref()).map(|s| s.waiting_in_all).sum();
+        if in_all > SHOWN {
+            let _ = writeln!(self.text, "  {DIM}and {} more (--format json lists them){DIM:#}", in_all - SHOWN);
+        }
+    }
+
+    fn remedies(&mut self, bugs: &[HostBug]) {
+        for bug in bugs.iter().filter(|bug| !bug.remedies.is_empty()) {
+            let _ = writeln!(self.text, "\n{LOUD}what to do about {}{LOUD:#}", bug.bug);
+            for remedy in &bug.remedies {
+                self.paragraph("  - ", remedy);
+            }
+        }
+    }
+
+    /// The first namespace, which is the host's own, and those that there is something to say of.
+    fn namespaces(&mut self, namespaces: &[Namespace]) {
+        const SHOWN: usize = 8;
+        let _ = writeln!(self.text, "\n{LOUD}network namespaces{LOUD:#}");
+        let (told, quiet): (Vec<_>, Vec<_>) =
+            namespaces.iter().enumerate().partition(|(n, each)| *n == 0 || is_told(each));
+        for (_, namespace) in told.iter().take(SHOWN) {
+            self.paragraph("  ", &one_namespace(namespace));
+            for unseen in &namespace.unseen {
+                self.paragraph("    not seen: ", unseen);
+            }
+        }
+        let list = "(--format json lists them)";
+        if told.len() > SHOWN {
+            let _ = writeln!(self.text, "  {DIM}and {} more {list}{DIM:#}", told.len() - SHOWN);
+        }
+        let names: Vec<&str> = quiet.iter().take(SHOWN).map(|(_, each)| each.name.as_str()).collect();
+        if !names.is_empty() {
+            let more = if quiet.len() > names.len() { format!(" … {list}") } else { String::new() };
+            self.paragraph("  ", &format!("{} where nothing was counted: {}{more}", quiet.len(), names.join(", ")));
+        }
+    }
+
+    fn host(&mut self, host: &Host) {
+        let _ = writeln!(self.text, "\n{LOUD}host{LOUD:#}");
+        for patch in host.livepatches.iter().flatten() {
+            let state = match (patch.enabled, patch.transition) {
+                (_, Some(true)) => "in transition",
+                (Some(false), _) => "off",
+                (Some(true), _) => "on",
+                (None, _) => "on or off",
+            };
+            self.paragraph("  live patch ", &format!("{}, {state}: {}", patch.name, patch.functions.join(", ")));
+        }
+        if host.livepatches.as_ref().is_some_and(Vec::is_empty) {
+            self.paragraph("  ", "no live patch is loaded");
+        }
+        if host.floods.as_ref().is_some_and(Vec::is_empty) {
+            self.paragraph("  ", "the kernel's log has no line about SYN floods, as far back as it reaches");
+        }
+        for unseen in &host.unseen {
+            self.paragraph("  not seen: ", unseen);
+        }
+    }
+}
+
+/// `10.0.0.1:3306 → 10.0.0.2:40000 of mysqld (1234) in host: 22680 bytes queued, …`
+fn connection(waiting: &Waiting, namespace: &str) -> String {
+    let Waiting { complaint, socket } = waiting;
+    let mut text = format!("{} → {}", shown(&socket.local), shown(&socket.remote));
+    if let Some(process) = &socket.process {
+        let _ = write!(text, " of {process}");
+    }
+    let _ = write!(text, " in {namespace}: ");
+    let what = match complaint {
+        Complaint::Silent => "sends nothing",
+        Complaint::Overfull => "holds too much",
+        Complaint::Unanswered => "gets no answer",
+        Complaint::Retransmitting => "retransmits",
+        Complaint::ZeroWindow => "its peer's window is closed",
+    };
+    text.push_str(what);
+    let mut figure = |value: Option<u64>, figure: &dyn Fn(u64) -> String| {
+        if let Some(value) = value {
+            let _ = write!(text, ", {}", figure(value));
+        }
+    };
+    figure(socket.wmem_queued, &|n| format!("{n} bytes queued"));
+    figure(socket.sndbuf, &|n| format!("send buffer {n}"));
+    figure(socket.rto_ms, &|n| format!("rto {:.1} s", n as f64 / 1000.0));
+    figure(socket.backoff.map(u64::from), &|n| format!("doubled {n} times"));
+    figure(socket.last_sent_ms, &|n| format!("last sent {:.0} s ago", n as f64 / 1000.0));
+    text
+}
+
+fn shown(address: &str) -> &str {
+    if address.is_empty() { "?" } else { address }
+}
+
+/// Whether there is something to say of a namespace: it counts something, or could not be seen whole.
+fn is_told(namespace: &Namespace) -> bool {
+    let counts = namespace.counters.iter().any(|counters| counters.values.values().any(|value| *value > 0));
+    let waits = namespace.sockets.iter().any(|sockets| sockets.waiting_in_all > 0);
+    counts || waits || !namespace.unseen.is_empty()
+}
+
+fn one_namespace(namespace: &Namespace) -> String {
+    let mut text = namespace.name.clone();
+    let mut facts = Vec::new();
+    let plural = |n: usize, one: &str, many: &str| format!("{n} {}", if n == 1 { one } else { many });
+    if namespace.processes > 0 {
+        facts.push(plural(namespace.processes, "process", "processes"));
+    }
+    if let Some(sockets) = &namespace.sockets {
+        facts.push(plural(sockets.connections, "connection", "connections"));
+    }
+    if !facts.is_empty() {
+        let _ = write!(text, " ({})", facts.join(", "));
+    }
+    let mut figures = Vec::new();
+    if let Some(counters) = &namespace.counters {
+        let mut absent = Vec::new();
+        for name in WATCHED {
+            match counters.get(name) {
+                Count::Is(value) => figures.push(format!("{name} {value}")),
+                Count::NotThere | Count::ZeroOrNotThere | Count::Unknown => absent.push(name),
+            }
+        }
+        if !absent.is_empty() {
+            figures.push(format!("not listed: {}", absent.join(" ")));
+        }
+    }
+    for name in SETTINGS {
+        if let Some(value) = namespace.settings.get(name) {
+            let short = name.rsplit('.').next().unwrap_or(name);
+            figures.push(format!("{short} {}", value.replace(' ', "/")));
+        }
+    }
+    if !figures.is_empty() {
+        let _ = write!(text, ": {}", figures.join(", "));
+    }
+    text
+}
+
+#[cfg(test)]
+#[path = "host_tests.rs"]
+mod tests;

@@ -1,0 +1,268 @@
+//! Runs the reproducers on the kernel of this very host, which may be a live-patched one that no image shows.
+//!
+//! The agent is executed from memory, makes namespaces of its own and runs the jobs in there; it talks as a guest's
+//! does, and is believed as little. Whatever way this process ends, the kernel kills the agent and all that it started.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read as _, Write as _};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
+use std::os::unix::process::CommandExt as _;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use backproof_repro::probe::SUBCOMMAND;
+use backproof_repro::protocol::{Job, Message, Plan, Report, VERSION};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{MemfdFlags, memfd_create};
+
+use crate::evidence::runtime::{Ran, Testimony, weigh};
+use crate::guest::AGENT;
+use crate::host::base_version;
+use crate::matrix::{Bug, Program, Reproducer};
+use crate::verdict::Ledger;
+use crate::vm::{Conversation, HostLoad};
+use crate::words::BugId;
+
+/// Kernels before this one may have the old backport of the fix of tcp-fragment-stall, which can meet a BUG() in the
+/// very circumstances that the reproducers make (`tcp_rtx_queue_tail` with an empty queue). From 4.15 on the
+/// retransmission queue is another one, and there is no such defect.
+const FIRST_SAFE: (u32, u32) = (4, 15);
+
+/// What starting, and ending, may take beside the jobs.
+const MARGIN: Duration = Duration::from_secs(10);
+
+/// Bytes of the agent's stderr that are kept.
+const MAX_STDERR: usize = 4096;
+
+/// What the reproducers found on this host.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Probed {
+    /// A ledger with one finding for each bug that was judged.
+    pub verdicts: Vec<(BugId, Ledger)>,
+    /// Why a bug could not be judged.
+    pub not_probed: Vec<(BugId, String)>,
+    /// What the agent remarked.
+    pub notes: Vec<String>,
+}
+
+/// Why nothing could be run.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ProbeError {
+    /// The kernel may crash.
+    #[error(
+        "Linux {0} is not probed while it is in use: kernels before 4.15 may have a defective backport of the fix of \
+         tcp-fragment-stall that crashes under the reproducers; boot its image with `backproof run` instead"
+    )]
+    MayCrash(String),
+    /// The agent could not be started.
+    #[error("the agent could not be started: {0}")]
+    NotStarted(String),
+    /// The agent could not make its namespaces, or what it needs in them.
+    #[error("the agent could not probe this host: {0}")]
+    Refused(String),
+    /// The agent did not end in time.
+    #[error("the agent had not ended after {} s, and was killed", .0.as_secs())]
+    Late(Duration),
+    /// The agent broke its own protocol.
+    #[error("the agent sent {0}")]
+    Protocol(String),
+}
+
+/// Runs the reproducers of these bugs on the kernel `release`, which is this host's. Call it from a thread that lives
+/// until it returns: the agent dies with that thread.
+///
+/// # Errors
+/// Where no reproducer could be run.
+pub fn probe_host(bugs: &[&Bug], release: &str) -> Result<Probed, ProbeError> {
+    if base_version(release).is_none_or(|version| version < FIRST_SAFE) {
+        return Err(ProbeError::MayCrash(release.to_owned()));
+    }
+    let patience = HostLoad::beside(1, 1).patience();
+    let job = |bug: &&Bug| {
+        // A user's own program would be root here, and not in a guest.
+        let ours = |r: &&Reproducer| matches!(r.program, Program::BuiltIn { .. });
+        let deadline = bug.reproducer.as_ref().filter(ours)?.deadline.saturating_mul(patience);
+        Some(Job::new(bug.id.as_str(), u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX)))
+    };
+    let plan = Plan { version: VERSION, modules: Vec::new(), jobs: bugs.iter().filter_map(job).collect() };
+    let jobs: Duration = plan.jobs.iter().map(|job| Duration::from_millis(job.deadline_ms)).sum();
+    let mut agent = Agent::start(&plan)?;
+    let messages = agent.listen(&plan.jobs, jobs.saturating_add(MARGIN))?;
+    Ok(settle(bugs, &messages))
+}
+
+/// What the messages come to for each bug.
+fn settle(bugs: &[&Bug], messages: &[Message]) -> Probed {
+    let mut probed = Probed::default();
+    let report = |bug: &BugId| -> Option<&Report> {
+        messages.iter().find_map(|message| match message {
+            Message::Report(report) if report.job == bug.as_str() => Some(report),
+            _ => None,
+        })
+    };
+    for bug in bugs {
+        let ran = Ran { sysctls: &BTreeMap::new(), own_program: false };
+        match report(&bug.id).map(|report| weigh(report, ran)) {
+            Some(Testimony::Finding(finding)) => {
+                probed.verdicts.push((bug.id.clone(), Ledger { findings: vec![finding] }));
+            }
+            Some(Testimony::NotApplicable(why) | Testimony::Broken(why)) => {
+                probed.not_probed.push((bug.id.clone(), why))
+            }
+            None => {
+                let why = "the agent said nothing of it: only its own reproducers run on a live host".to_owned();
+                probed.not_probed.push((bug.id.clone(), why));
+            }
+        }
+    }
+    probed.notes = messages
+        .iter()
+        .filter_map(|m| if let Message::Note { text } = m { Some(text.clone()) } else { None })
+        .collect();
+    probed
+}
+
+/// The agent's process. Killed when it goes out of scope.
+struct Agent {
+    child: Child,
+    /// The file that it was executed from.
+    _memory: OwnedFd,
+}
+
+impl Agent {
+    fn start(plan: &Plan) -> Result<Self, ProbeError> {
+        let failed = |error: io::Error| ProbeError::NotStarted(error.to_string());
+        let memory = in_memory(AGENT).map_err(failed)?;
+        let mut command = Command::new(format!("/proc/self/fd/{}", memory.as_raw_fd()));
+        command.arg0("backproof-agent").arg(SUBCOMMAND).env_clear();
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let child = command.spawn().map_err(|error| match error.kind() {
+            io::ErrorKind::PermissionDenied => ProbeError::NotStarted(format!(
+                "{error}: this host refuses programs that are in memory only (vm.memfd_noexec, or a security module)"
+            )),
+            _ => failed(error),
+        })?;
+        let mut agent = Self { child, _memory: memory };
+        // A plan fits a pipe, so that this does not wait. The pipe stays open: the agent ends when it closes.
+        let mut line = serde_json::to_vec(plan).map_err(|error| ProbeError::NotStarted(error.to_string()))?;
+        line.push(b'\n');
+        if let Some(stdin) = &mut agent.child.stdin {
+            // Where the agent has ended already, its stderr tells why.
+            let _ = stdin.write_all(&line);
+        }
+        Ok(agent)
+    }
+
+    /// Hears the agent out.
+    fn listen(&mut self, jobs: &[Job], limit: Duration) -> Result<Vec<Message>, ProbeError> {
+        let (Some(mut stdout), Some(mut stderr)) = (self.child.stdout.take(), self.child.stderr.take()) else {
+            return Err(ProbeError::NotStarted("it has no pipes".to_owned()));
+        };
+        let started = Instant::now();
+        let mut conversation = Conversation::new(jobs);
+        let mut messages = Vec::new();
+        let mut complaint = Vec::new();
+        let (mut talks, mut complains) = (true, true);
+        let mut buffer = [0; 16 * 1024];
+        while talks || complains {
+            let left = limit.saturating_sub(started.elapsed());
+            if left.is_zero() {
+                return Err(ProbeError::Late(limit));
+            }
+            let pipes: Vec<BorrowedFd<'_>> =
+                [talks.then(|| stdout.as_fd()), complains.then(|| stderr.as_fd())].into_iter().flatten().collect();
+            let mut ready: Vec<PollFd<'_>> =
+                pipes.into_iter().map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)).collect();
+            let timeout = Timespec { tv_sec: left.as_secs() as i64, tv_nsec: i64::from(left.subsec_nanos()) };
+            // An interrupted poll has seen nothing.
+            if poll(&mut ready, Some(&timeout)).is_err() {
+                continue;
+            }
+            let mut ready = ready.iter().map(|fd| !fd.revents().is_empty()).collect::<Vec<_>>().into_iter();
+            if talks && ready.next() == Some(true) {
+                let length = stdout.read(&mut buffer).unwrap_or(0);
+                talks = length > 0;
+                let fault = conversation.push(&buffer[..length], |message| messages.push(message));
+                fault.map_err(|fault| ProbeError::Protocol(fault.to_string()))?;
+            }
+            if complains && ready.next() == Some(true) {
+                let length = stderr.read(&mut buffer).unwrap_or(0);
+                complains = length > 0;
+                complaint.extend(&buffer[..length.min(MAX_STDERR.saturating_sub(complaint.len()))]);
+            }
+        }
+        let status = self.child.wait().map_err(|error| ProbeError::NotStarted(error.to_string()))?;
+        if conversation.ended() && status.success() {
+            return Ok(messages);
+        }
+        let complaint = String::from_utf8_lossy(&complaint);
+        let complaint = complaint.trim().trim_start_matches("backproof-agent: ").to_owned();
+        let why = if complaint.is_empty() { format!("it ended before its time ({status})") } else { complaint };
+        Err(ProbeError::Refused(format!("{why}{}", remedy(&Knobs::read()))))
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        // One that has ended is not killed again, and its children have died with it.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A file in memory that can be executed.
+fn in_memory(program: &[u8]) -> io::Result<OwnedFd> {
+    let create = |flags| memfd_create("backproof-agent", flags);
+    // MFD_EXEC: since 6.3, and wanted where vm.memfd_noexec=1; older kernels say EINVAL to it.
+    let file = create(MemfdFlags::CLOEXEC | MemfdFlags::EXEC).or_else(|error| match error {
+        rustix::io::Errno::INVAL => create(MemfdFlags::CLOEXEC),
+        other => Err(other),
+    })?;
+    let mut file = File::from(file);
+    file.write_all(program)?;
+    Ok(file.into())
+}
+
+/// The settings that keep an ordinary user, or anybody, from making namespaces.
+#[derive(Clone, Debug, Default)]
+struct Knobs {
+    root: bool,
+    unprivileged_userns_clone: Option<u64>,
+    apparmor_restrict: Option<u64>,
+    max_user_namespaces: Option<u64>,
+}
+
+impl Knobs {
+    fn read() -> Self {
+        let number = |path: &str| std::fs::read_to_string(path).ok()?.trim().parse().ok();
+        Self {
+            root: rustix::process::geteuid().is_root(),
+            unprivileged_userns_clone: number("/proc/sys/kernel/unprivileged_userns_clone"),
+            apparmor_restrict: number("/proc/sys/kernel/apparmor_restrict_unprivileged_userns"),
+            max_user_namespaces: number("/proc/sys/user/max_user_namespaces"),
+        }
+    }
+}
+
+/// What to do about namespaces that could not be made.
+fn remedy(knobs: &Knobs) -> &'static str {
+    match knobs {
+        Knobs { root: true, .. } => "; inside a container its own profile (seccomp) may forbid it: run it on the host",
+        Knobs { unprivileged_userns_clone: Some(0), .. } => {
+            "; kernel.unprivileged_userns_clone is 0, so that only root may make user namespaces: run it as root"
+        }
+        Knobs { apparmor_restrict: Some(1..), .. } => {
+            "; kernel.apparmor_restrict_unprivileged_userns is set, so that AppArmor keeps ordinary users from it: run it \
+             as root"
+        }
+        Knobs { max_user_namespaces: Some(0), .. } => {
+            "; user.max_user_namespaces is 0, so that there are no user namespaces: run it as root"
+        }
+        _ => "; root may be able to: run it as root",
+    }
+}
+
+#[cfg(test)]
+#[path = "probe_tests.rs"]
+mod tests;

@@ -1,0 +1,80 @@
+//! `backproof host`: what it says of this machine, of a saved one, and of a kernel that its reproducers run on.
+
+use std::fs;
+
+use serde_json::Value;
+
+mod common;
+use common::{Lab, Ran};
+
+fn document(ran: &Ran) -> Value {
+    serde_json::from_str(&ran.stdout).unwrap_or_else(|error| panic!("{error}: {}{}", ran.stdout, ran.stderr))
+}
+
+fn bug<'a>(document: &'a Value, name: &str) -> &'a Value {
+    let bugs = document["bugs"].as_array().expect("bugs");
+    bugs.iter().find(|bug| bug["bug"] == name).unwrap_or_else(|| panic!("{name} is not in {document:#}"))
+}
+
+#[test]
+fn this_machine_is_read_within_a_second_and_nothing_of_it_changes() {
+    let lab = Lab::new();
+    let setting = || fs::read_to_string("/proc/sys/net/ipv4/tcp_syncookies").ok();
+    let before = setting();
+    let ran = lab.run(&["host", "--format", "json"]);
+    ran.ends_with(0);
+    let document = document(&ran);
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").expect("a release");
+    assert_eq!(document["host"]["release"], release.trim());
+    assert!(!document["namespaces"].as_array().expect("namespaces").is_empty());
+    assert_eq!(bug(&document, "tcp-fragment-stall")["verdict"], Value::Null);
+    assert_eq!(setting(), before);
+}
+
+#[test]
+fn a_saved_host_is_read_and_told_in_a_hundred_columns() {
+    let lab = Lab::new();
+    lab.write("saved/uname", "Linux db1 4.19.57 #1 SMP Wed Jul 3 12:00:00 UTC 2019 x86_64 GNU/Linux\n");
+    lab.write(
+        "saved/nstat",
+        "#kernel\nTcpExtSyncookiesSent 0 0.0\nTcpExtTCPWqueueTooBig 31 0.0\nIpExtInOctets 1 0.0\n",
+    );
+    lab.write(
+        "saved/ss",
+        "State Recv-Q Send-Q Local Address:Port Peer Address:Port\nESTAB 0 21984 10.0.0.1:3306 10.0.0.2:40000\n\
+         \t skmem:(r0,rb16384,t0,tb8192,f1896,w22680,o0,bl0,d0) rto:37760 backoff:7\n",
+    );
+    let ran = lab.run(&["host", "--from", "saved"]);
+    ran.ends_with(0);
+    for words in ["Linux 4.19.57: BITTEN NOW", "10.0.0.1:3306 → 10.0.0.2:40000", "SO_SNDBUF"] {
+        assert!(ran.stdout.contains(words), "{words}: {}", ran.stdout);
+    }
+    assert!(ran.stdout.lines().all(|line| line.chars().count() <= 100), "{}", ran.stdout);
+    let several = lab.run(&["host", "--format", "json", "--from", "saved/uname", "--from", "saved/nstat"]);
+    let document = document(&several);
+    assert_eq!(document["host"]["release"], "4.19.57");
+    assert_eq!(bug(&document, "tcp-fragment-stall")["bitten"], "may-have-been");
+}
+
+#[test]
+fn what_is_no_saved_output_is_refused() {
+    let lab = Lab::new();
+    lab.write("junk", [0xff; 4096]);
+    lab.run(&["host", "--from", "junk"]).ends_with(2).says(&["junk", "netstat -s"]);
+    lab.run(&["host", "--from", "absent"]).ends_with(2).says(&["absent"]);
+    lab.run(&["host", "--from", "junk", "--probe"]).ends_with(2);
+}
+
+#[test]
+fn a_probe_judges_the_running_kernel_or_says_of_each_bug_why_not() {
+    let lab = Lab::new();
+    let ran = lab.run(&["host", "--probe", "--format", "json"]);
+    assert!([0, 1, 3].contains(&ran.code), "{}: {}", ran.code, ran.stderr);
+    let document = document(&ran);
+    for name in ["tcp-fragment-stall", "syn-cookie-data-loss", "zero-window-user-timeout"] {
+        let bug = bug(&document, name);
+        assert_ne!(bug["verdict"].is_null(), bug["not_probed"].is_null(), "{bug:#}");
+        let witnesses = bug["findings"].as_array().expect("findings").iter().map(|finding| &finding["witness"]);
+        assert!(witnesses.into_iter().all(|witness| witness == "runtime"), "{bug:#}");
+    }
+}
