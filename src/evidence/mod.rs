@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::words::State;
 
 pub mod runtime;
+pub mod version;
 
 /// An independent source of evidence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

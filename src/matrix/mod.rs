@@ -30,7 +30,8 @@ mod tree;
 mod mistakes;
 
 pub use dossier::{
-    Backport, Bug, Bugs, Case, DistributionLine, Mitigation, Needs, Releases, Signature, StableLine, Step,
+    Backport, BadRelease, Bug, Bugs, Case, DistributionLine, First, Line, Mitigation, Needs, PackageVersion, Releases,
+    Signature, StableLine, Step, Upstream,
 };
 pub use problems::{KEPT, Problem, Problems};
 pub use profile::{BadProfiles, Profile};

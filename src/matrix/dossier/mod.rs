@@ -8,10 +8,12 @@ use serde::{Deserialize, Deserializer};
 mod chain;
 mod releases;
 mod signature;
+mod upstream;
 
 pub use chain::{Backport, Step};
 pub use releases::{DistributionLine, Releases, StableLine};
 pub use signature::{Case, Signature};
+pub use upstream::{BadRelease, First, Line, PackageVersion, Upstream};
 
 use super::fields;
 use crate::words::{BugId, ProfileName};
