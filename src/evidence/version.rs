@@ -36,7 +36,14 @@ pub fn weigh(bug: &Bug, release: &Release) -> Finding {
         None => (StateSet::all(), format!("{release}: the dossier of {} lists no releases", bug.id)),
         Some(steps) => (states(&steps), why(bug, release, &steps)),
     };
-    Finding { witness: Witness::Version, states, strength: Strength::Weak, why, mitigated: false, artefacts: Vec::new() }
+    Finding {
+        witness: Witness::Version,
+        states,
+        strength: Strength::Weak,
+        why,
+        mitigated: false,
+        artefacts: Vec::new(),
+    }
 }
 
 /// What is known of each step; none where the dossier lists no releases.
@@ -44,9 +51,7 @@ fn held(bug: &Bug, release: &Release) -> Option<Vec<Held>> {
     let releases = bug.releases.as_ref()?;
     let roles = roles(bug, release);
     Some(match release.vendor {
-        Vendor::KernelOrg(beyond) => {
-            roles.map(|role| upstream::beyond(releases, release.base, beyond, role)).collect()
-        }
+        Vendor::KernelOrg(beyond) => roles.map(|role| upstream::beyond(releases, release.base, beyond, role)).collect(),
         _ => {
             let entry = distribution::entry(releases, release);
             roles.map(|role| distribution::held(releases, entry, release, role)).collect()

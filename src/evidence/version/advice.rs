@@ -109,7 +109,8 @@ fn of_distribution(bug: &Bug, releases: &Releases, release: &Release, mend: bool
 
 /// What would settle it.
 fn settle(release: &Release) -> String {
-    let code = "give its image (/boot/vmlinuz-…) or its package file, whose code can be judged, or let it boot (--boot)";
+    let code =
+        "give its image (/boot/vmlinuz-…) or its package file, whose code can be judged, or let it boot (--boot)";
     match (release.vendor, &release.package) {
         (Vendor::Debian, Package::Abi(_) | Package::Unknown) => {
             format!("give the package's version, which `uname -v` prints behind `Debian`; or {code}")

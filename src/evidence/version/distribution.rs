@@ -15,9 +15,9 @@ pub(super) fn entry<'a>(releases: &'a Releases, release: &Release) -> Option<&'a
     let text = release.package.text().unwrap_or(&base);
     let of_line = |entry: &&DistributionLine| match &entry.line {
         None => true,
-        Some(line) => text
-            .strip_prefix(line.as_str())
-            .is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_alphanumeric())),
+        Some(line) => {
+            text.strip_prefix(line.as_str()).is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_alphanumeric()))
+        }
     };
     let own = releases.distributions.iter().filter(|entry| entry.distribution == release.vendor.key());
     own.filter(of_line).max_by_key(|entry| entry.line.as_ref().map_or(0, |line| line.as_str().len()))
@@ -29,7 +29,8 @@ pub(super) fn held(releases: &Releases, entry: Option<&DistributionLine>, releas
     let by_ancestry = upstream::mainline(releases, start, role);
     if releases.descendants && by_ancestry.has == Some(true) {
         let always = !releases.mainline.contains_key(&role);
-        let says = if always { by_ancestry.says } else { format!("{} and so in what starts from {start}", by_ancestry.says) };
+        let says =
+            if always { by_ancestry.says } else { format!("{} and so in what starts from {start}", by_ancestry.says) };
         return Held { says, ..by_ancestry };
     }
     let base = release.base_is_exact && entry.is_some_and(|entry| entry.contains_base);
@@ -100,7 +101,7 @@ fn without_rebuild(version: &str) -> &str {
     let mark = version.rfind('~').filter(|at| *at > revision);
     let Some((before, mark)) = mark.and_then(|at| version.split_at_checked(at)) else { return version };
     let mark = mark.trim_start_matches('~');
-    let rebuild = ["bpo", "deb"].iter().any(|begin| mark.starts_with(begin))
-        || mark.starts_with(|c: char| c.is_ascii_digit());
+    let rebuild =
+        ["bpo", "deb"].iter().any(|begin| mark.starts_with(begin)) || mark.starts_with(|c: char| c.is_ascii_digit());
     if rebuild { before } else { version }
 }

@@ -7,16 +7,64 @@ const UBUNTU: [&str; 6] = ["generic", "lowlatency", "virtual", "server", "snapdr
 
 /// First words of the flavours of Ubuntu's other source packages (`linux-aws`, …), which have their own numbers.
 const UBUNTU_DERIVATIVES: [&str; 25] = [
-    "aws", "azure", "gcp", "oracle", "kvm", "gke", "gkeop", "ibm", "raspi", "raspi2", "oem", "euclid", "fips", "nvidia",
-    "intel", "xilinx", "realtime", "bluefield", "dell300x", "hwe", "laptop", "lowlatency-hwe", "riscv", "starfive",
+    "aws",
+    "azure",
+    "gcp",
+    "oracle",
+    "kvm",
+    "gke",
+    "gkeop",
+    "ibm",
+    "raspi",
+    "raspi2",
+    "oem",
+    "euclid",
+    "fips",
+    "nvidia",
+    "intel",
+    "xilinx",
+    "realtime",
+    "bluefield",
+    "dell300x",
+    "hwe",
+    "laptop",
+    "lowlatency-hwe",
+    "riscv",
+    "starfive",
     "allwinner",
 ];
 
 /// First words of Debian's flavours: debian/config/ of its source package.
 const DEBIAN: [&str; 29] = [
-    "amd64", "686", "486", "586", "arm64", "armmp", "cloud", "rt", "marvell", "rpi", "kirkwood", "orion5x", "versatile",
-    "ixp4xx", "s390x", "powerpc64le", "powerpc64", "powerpc", "4kc", "5kc", "octeon", "loongson", "mips32r2el",
-    "mips64r2el", "riscv64", "ppc64el", "loong64", "parisc", "sparc64",
+    "amd64",
+    "686",
+    "486",
+    "586",
+    "arm64",
+    "armmp",
+    "cloud",
+    "rt",
+    "marvell",
+    "rpi",
+    "kirkwood",
+    "orion5x",
+    "versatile",
+    "ixp4xx",
+    "s390x",
+    "powerpc64le",
+    "powerpc64",
+    "powerpc",
+    "4kc",
+    "5kc",
+    "octeon",
+    "loongson",
+    "mips32r2el",
+    "mips64r2el",
+    "riscv64",
+    "ppc64el",
+    "loong64",
+    "parisc",
+    "sparc64",
 ];
 
 /// Flavours of SUSE's kernels: rpm/ and config/ of its kernel-source. The first two are built from the same sources
@@ -27,7 +75,7 @@ const SUSE: [&str; 14] = [
 ];
 
 /// Words that show another vendor: how the word begins, whether only a number may follow, the vendor's key and name.
-const OTHERS: [(&str, bool, &str, &str); 52] = [
+const OTHERS: [(&str, bool, &str, &str); 56] = [
     ("android", true, "android", "Android"),
     ("perf", true, "android", "Android"),
     ("ab", true, "android", "Android"),
@@ -80,10 +128,14 @@ const OTHERS: [(&str, bool, &str, &str); 52] = [
     ("deepin", false, "deepin", "deepin"),
     ("sunxi", false, "armbian", "Armbian"),
     ("synology", false, "synology", "Synology"),
+    ("unraid", false, "unraid", "Unraid"),
+    ("cip", true, "cip", "the Civil Infrastructure Platform"),
+    ("rockchip", true, "rockchip", "Rockchip"),
+    ("grsec", true, "grsecurity", "grsecurity"),
 ];
 
 /// Words of a banner's end (behind the `#`) that show whose kernel a plain name belongs to.
-const BANNERS: [(&str, &str, &str); 8] = [
+const BANNERS: [(&str, &str, &str); 10] = [
     ("NixOS", "nixos", "NixOS"),
     ("Alpine", "alpine", "Alpine Linux"),
     ("Raspbian", "raspberry-pi", "Raspberry Pi"),
@@ -92,6 +144,8 @@ const BANNERS: [(&str, &str, &str); 8] = [
     ("SUSE", "suse-other", "SUSE"),
     ("Void", "void", "Void Linux"),
     ("Slackware", "slackware", "Slackware"),
+    ("Kali", "kali", "Kali Linux"),
+    ("Parrot", "parrot", "Parrot OS"),
 ];
 
 /// Whether a text is one word of a list, or begins with one and a `-`.
@@ -111,7 +165,7 @@ pub(super) fn ubuntu(flavour: &str) -> Option<Vendor> {
 
 /// Whether Debian has this flavour.
 pub(super) fn is_debian(flavour: &str) -> bool {
-    begins(flavour, &DEBIAN)
+    begins(flavour, &DEBIAN) && !["rt", "cloud"].contains(&flavour)
 }
 
 /// Whether SUSE has this flavour, and whether it has the main numbers.

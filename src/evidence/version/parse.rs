@@ -59,7 +59,7 @@ fn parse(text: &str) -> Option<Release> {
     if let Some(upload) = tail.split_whitespace().next().and_then(|word| word.strip_suffix("-Ubuntu")) {
         return Some(with_upload(named, upload));
     }
-    let plain = matches!(named.vendor, Vendor::KernelOrg(_) | Vendor::Unnamed);
+    let plain = matches!(named.vendor, Vendor::KernelOrg(_) | Vendor::Unnamed | Vendor::Debian);
     let other = names::banner(tail).or_else(|| names::banner(banner).filter(|v| v.key() == "android"));
     match other.filter(|_| plain) {
         Some(vendor) => Some(Release { vendor, ..named }),
@@ -78,7 +78,13 @@ fn ubuntu_signature(signature: &str, base: &str) -> Option<Release> {
     }
     let vendor = flavour.and_then(names::ubuntu).unwrap_or(Vendor::UbuntuDerivative);
     let package = Package::Version(signature.get(..end)?.to_owned());
-    Some(Release { vendor, base: base.parse().ok()?, base_is_exact: true, package, flavour: flavour.map(str::to_owned) })
+    Some(Release {
+        vendor,
+        base: base.parse().ok()?,
+        base_is_exact: true,
+        package,
+        flavour: flavour.map(str::to_owned),
+    })
 }
 
 /// Ubuntu's banner has the upload's number, `#64-Ubuntu` or `#64~16.04.1-Ubuntu`, and the release the ABI's.
@@ -98,13 +104,17 @@ fn one_word(text: &str) -> Option<Release> {
     if let Some(file) = name.strip_suffix(".deb") {
         return deb(file);
     }
-    let rpm = name.strip_suffix(".rpm");
-    let name = rpm.unwrap_or(name);
-    if begins_with_release(name) {
+    let name = name.strip_suffix(".rpm").unwrap_or(name);
+    let name = [".tar", ".tar.gz", ".tar.xz", ".tar.bz2", ".tar.zst"]
+        .iter()
+        .find_map(|end| name.strip_suffix(end))
+        .unwrap_or(name);
+    if begins_with_release(name.strip_prefix('v').unwrap_or(name)) {
         return named(name);
     }
     // `vmlinuz-…`, `linux-image-…`, `kernel-default-…`: the release begins behind the last `-` before a digit and `.`.
-    let at = name.match_indices('-').map(|(at, _)| at + 1).find(|at| name.get(*at..).is_some_and(begins_with_release))?;
+    let at =
+        name.match_indices('-').map(|(at, _)| at + 1).find(|at| name.get(*at..).is_some_and(begins_with_release))?;
     let (prefix, release) = name.split_at_checked(at)?;
     let prefix = prefix.trim_end_matches('-');
     if let Some(package) = prefix.strip_prefix("kernel-").filter(|_| !release.contains(".fc")) {
@@ -115,8 +125,18 @@ fn one_word(text: &str) -> Option<Release> {
 
 fn known_prefix(prefix: &str) -> bool {
     const KNOWN: [&str; 12] = [
-        "linux", "linux-image", "linux-image-unsigned", "linux-headers", "linux-modules", "kernel", "kernel-core",
-        "kernel-modules", "kernel-modules-core", "vmlinuz", "vmlinux", "bzImage",
+        "linux",
+        "linux-image",
+        "linux-image-unsigned",
+        "linux-headers",
+        "linux-modules",
+        "kernel",
+        "kernel-core",
+        "kernel-modules",
+        "kernel-modules-core",
+        "vmlinuz",
+        "vmlinux",
+        "bzImage",
     ];
     KNOWN.contains(&prefix) || matches!(prefix, "config" | "System.map" | "initrd.img" | "initramfs" | "Image")
 }
@@ -187,8 +207,7 @@ fn without_tilde(text: &str) -> &str {
 
 /// Without what `uname -m` would say.
 fn without_arch(text: &str) -> &str {
-    const ARCHES: [&str; 9] =
-        ["x86_64", "aarch64", "ppc64le", "ppc64", "s390x", "i686", "i586", "armv7hl", "noarch"];
+    const ARCHES: [&str; 9] = ["x86_64", "aarch64", "ppc64le", "ppc64", "s390x", "i686", "i586", "armv7hl", "noarch"];
     text.rsplit_once('.').filter(|(_, arch)| ARCHES.contains(arch)).map_or(text, |(rest, _)| rest)
 }
 
@@ -252,8 +271,8 @@ fn named(name: &str) -> Option<Release> {
             plain(Vendor::Other("plus", "a tree beyond a stable release (as Google's and Raspberry Pi's)"), None)
         });
     }
-    if let Some(rest) = rest.strip_prefix("-next-") {
-        return Some(kernel_org(Beyond::Next, Some(rest)));
+    if let Some(date) = rest.strip_prefix("-next-") {
+        return is_numbers(date).then(|| kernel_org(Beyond::Next, Some(rest)));
     }
     let debian_suffix = |text: &str| ["+deb", "+bpo"].iter().any(|s| text.starts_with(s));
     let Some(tail) = rest.strip_prefix('-') else {
@@ -277,11 +296,12 @@ fn named(name: &str) -> Option<Release> {
                 None => kernel_org(Beyond::Commits, Some(rest)),
             });
         }
-        if names::is_debian(flavour) {
+        if names::is_debian(flavour) && !first.contains('.') {
             return Some(with(Vendor::Debian, abi, Some(flavour)));
         }
         if let Some(vendor) = names::ubuntu(flavour).filter(|_| base.stable() == 0 && numbers == 3) {
             let dotted = first.contains('.');
+            let vendor = if is_derivative(first) { Vendor::UbuntuDerivative } else { vendor };
             let package = if dotted { Package::Version(upto(flavour)?) } else { abi };
             return Some(with(vendor, package, Some(flavour)));
         }
@@ -299,7 +319,10 @@ fn named(name: &str) -> Option<Release> {
             return Some(plain(vendor, None));
         }
         return Some(match bare.split('.').count() {
-            2 if base.stable() == 0 && numbers == 3 => ubuntu_package(name, bare, &plain(Vendor::Ubuntu, None)),
+            2 if base.stable() == 0 && numbers == 3 => {
+                let vendor = if is_derivative(bare) { Vendor::UbuntuDerivative } else { Vendor::Ubuntu };
+                with(vendor, Package::Version(name.to_owned()), None)
+            }
             1 if base_is_exact => debian_package(name)?,
             _ => plain(Vendor::Unnamed, None),
         });
@@ -310,22 +333,23 @@ fn named(name: &str) -> Option<Release> {
     if let Some(vendor) = names::other(tail) {
         return Some(plain(vendor, Some(tail)));
     }
-    // `5.1.15-050115-generic`: Ubuntu's builds of mainline; `4.9.0-3-foo`: numbers and a flavour are a distribution's.
-    let smells = numbered && flavour.is_some() || names::ubuntu(tail).is_some() || names::suse(tail).is_some();
-    // A hash without a count: no tag was to be found, so the tree is not a clone of kernel.org's.
-    let no_tag = is_hash(first);
-    if smells || no_tag {
+    // `5.3.18-lp152.19-default`.
+    if names::suse(tail.rsplit('-').next().unwrap_or(tail)).is_some() {
+        return Some(plain(SUSE_OTHER, Some(tail)));
+    }
+    // `5.1.15-050115-generic`, Ubuntu's builds of mainline; `4.9.0-3-foo`: who counts builds is a distribution. A hash
+    // without a count (`-g1a2b3c4d`) says that no tag was to be found: the tree is no clone of kernel.org's.
+    let counted = first.starts_with(|c: char| c.is_ascii_digit());
+    if counted || names::ubuntu(tail).is_some() || is_hash(first) {
         return Some(plain(Vendor::Unnamed, Some(tail)));
     }
     let further = tail.ends_with('+');
     Some(kernel_org(if further { Beyond::Commits } else { Beyond::Nothing }, Some(rest)))
 }
 
-/// Ubuntu's version `4.15.0-58.64`. From 1000 on, ABI numbers are those of clouds and boards.
-fn ubuntu_package(name: &str, upload: &str, plain: &Release) -> Release {
-    let abi = upload.split('.').next().and_then(|abi| abi.parse::<u32>().ok()).unwrap_or(u32::MAX);
-    let vendor = if abi < 1000 { Vendor::Ubuntu } else { Vendor::UbuntuDerivative };
-    Release { vendor, package: Package::Version(name.to_owned()), ..plain.clone() }
+/// Whether Ubuntu's ABI or upload number is one of a cloud's or a board's: they begin at 1000.
+fn is_derivative(number: &str) -> bool {
+    number.split('.').next().and_then(|abi| abi.parse::<u32>().ok()).is_none_or(|abi| abi >= 1000)
 }
 
 /// What `git describe` gives behind a tag: `00012-gdeadbeef`.
@@ -341,7 +365,8 @@ fn is_hash(text: &str) -> bool {
 /// The names of those who build RPMs: `3.10.0-957.21.3.el7.x86_64`.
 fn rpm(name: &str, rest: &str, plain: &Release) -> Option<Release> {
     let word = |begin: &str| {
-        rest.split(['-', '.', '_', '+']).any(|w| w.strip_prefix(begin).is_some_and(|n| n.starts_with(|c: char| c.is_ascii_digit())))
+        rest.split(['-', '.', '_', '+'])
+            .any(|w| w.strip_prefix(begin).is_some_and(|n| n.starts_with(|c: char| c.is_ascii_digit())))
     };
     let has = |text: &str| rest.contains(text);
     let (el, fc, amzn) = (word("el"), word("fc"), word("amzn"));

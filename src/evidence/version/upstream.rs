@@ -28,7 +28,11 @@ pub(super) fn beyond(releases: &Releases, release: Upstream, beyond: Beyond, rol
 
 /// Whether the step may be between this release and the one that follows it.
 fn comes_next(releases: &Releases, release: Upstream, role: Role) -> bool {
-    let in_line = held(releases, release.next(), role).has != Some(false);
+    let is_listed = releases.stable.iter().any(|entry| entry.line == release.line());
+    let in_line = match held(releases, release.next(), role).has {
+        Some(has) => has,
+        None => is_listed || release.stable() > 0 || release.is_candidate(),
+    };
     let merge_window = match releases.mainline.get(&role) {
         Some(First::Is(first)) => {
             release.line().is_followed_by(first.line()) && *first == first.with_candidate(1) && first.stable() == 0

@@ -5,8 +5,8 @@ use std::io::{self, BufRead};
 
 use serde::{Deserialize, Serialize};
 
-use crate::kernel::versions::dpkg;
 use crate::kernel::store::is_sha256;
+use crate::kernel::versions::dpkg;
 
 /// A kernel package that a mirror serves.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
