@@ -13,6 +13,7 @@ mod distribution;
 mod names;
 mod parse;
 mod release;
+mod rpm;
 mod upstream;
 
 pub use advice::{Advice, first_good};

@@ -1,7 +1,7 @@
 //! Reads a release from what people have at hand: `uname -r`, a package's version or file name, a kernel's banner.
 
-use super::names;
 use super::release::{Beyond, Package, Release, Vendor};
+use super::{names, rpm};
 use crate::matrix::Upstream;
 
 /// The longest text, in bytes: a banner has 200 (init/version.c), a package's path may have more.
@@ -118,7 +118,7 @@ fn one_word(text: &str) -> Option<Release> {
     let (prefix, release) = name.split_at_checked(at)?;
     let prefix = prefix.trim_end_matches('-');
     if let Some(package) = prefix.strip_prefix("kernel-").filter(|_| !release.contains(".fc")) {
-        return Some(rpm_flavour(named(release)?, package, release));
+        return Some(rpm::with_flavour(named(release)?, package, release));
     }
     known_prefix(prefix).then(|| named(release)).flatten()
 }
@@ -139,28 +139,6 @@ fn known_prefix(prefix: &str) -> bool {
         "bzImage",
     ];
     KNOWN.contains(&prefix) || matches!(prefix, "config" | "System.map" | "initrd.img" | "initramfs" | "Image")
-}
-
-/// `kernel-default-4.12.14-197.4.1.x86_64`: what SUSE's packages are called, Red Hat's `kernel-rt` and Oracle's
-/// `kernel-uek`. The flavour stands in front.
-fn rpm_flavour(named: Release, package: &str, release: &str) -> Release {
-    let main = ["core", "modules", "modules-core", "modules-extra", "devel", "headers", "uek", "uek-core"];
-    if main.contains(&package) {
-        return named;
-    }
-    let flavour = Some(package.to_owned());
-    let suse = names::suse(package).filter(|_| !release.contains(".el"));
-    match (suse, named.vendor) {
-        (Some(main), Vendor::Unnamed | Vendor::Suse) => {
-            let vendor = if main { Vendor::Suse } else { SUSE_OTHER };
-            Release { vendor, package: Package::Version(without_arch(release).to_owned()), flavour, ..named }
-        }
-        (_, Vendor::Rhel) if package.starts_with("debug") || package.starts_with("64k") => Release { flavour, ..named },
-        (_, vendor) => {
-            let vendor = if vendor == Vendor::Rhel { RHEL_OTHER } else { vendor };
-            Release { vendor, package: Package::Unknown, flavour, ..named }
-        }
-    }
 }
 
 /// `linux-image-4.15.0-58-generic_4.15.0-58.64_amd64`: name, version and architecture of a package.
@@ -185,9 +163,6 @@ fn deb(file: &str) -> Option<Release> {
     }
 }
 
-const SUSE_OTHER: Vendor = Vendor::Other("suse-other", "SUSE");
-const RHEL_OTHER: Vendor = Vendor::Other("rhel-other", "RHEL (or a rebuild of it)");
-
 fn begins_with_release(text: &str) -> bool {
     Upstream::prefix(text).is_some()
 }
@@ -197,18 +172,12 @@ fn is_name(text: &str) -> bool {
 }
 
 /// Digits, and `.` between.
-fn is_numbers(text: &str) -> bool {
+pub(super) fn is_numbers(text: &str) -> bool {
     text.split('.').all(|part| !part.is_empty() && part.len() <= 9 && part.bytes().all(|b| b.is_ascii_digit()))
 }
 
 fn without_tilde(text: &str) -> &str {
     text.split('~').next().unwrap_or(text)
-}
-
-/// Without what `uname -m` would say.
-fn without_arch(text: &str) -> &str {
-    const ARCHES: [&str; 9] = ["x86_64", "aarch64", "ppc64le", "ppc64", "s390x", "i686", "i586", "armv7hl", "noarch"];
-    text.rsplit_once('.').filter(|(_, arch)| ARCHES.contains(arch)).map_or(text, |(rest, _)| rest)
 }
 
 /// A word that follows this one.
@@ -257,7 +226,7 @@ fn named(name: &str) -> Option<Release> {
     if rest.is_empty() {
         return Some(kernel_org(Beyond::Nothing, None));
     }
-    if let Some(found) = rpm(name, rest, &plain(Vendor::Unnamed, None)) {
+    if let Some(found) = rpm::named(name, rest, &plain(Vendor::Unnamed, None)) {
         return Some(found);
     }
     if rest.starts_with("~rc") {
@@ -306,7 +275,7 @@ fn named(name: &str) -> Option<Release> {
             return Some(with(vendor, package, Some(flavour)));
         }
         if let Some(main) = names::suse(flavour) {
-            return Some(with(if main { Vendor::Suse } else { SUSE_OTHER }, abi, Some(flavour)));
+            return Some(with(if main { Vendor::Suse } else { rpm::SUSE_OTHER }, abi, Some(flavour)));
         }
     }
     let backported = ["0.bpo.", "0.deb"].iter().any(|begin| first.starts_with(begin));
@@ -335,7 +304,7 @@ fn named(name: &str) -> Option<Release> {
     }
     // `5.3.18-lp152.19-default`.
     if names::suse(tail.rsplit('-').next().unwrap_or(tail)).is_some() {
-        return Some(plain(SUSE_OTHER, Some(tail)));
+        return Some(plain(rpm::SUSE_OTHER, Some(tail)));
     }
     // `5.1.15-050115-generic`, Ubuntu's builds of mainline; `4.9.0-3-foo`: who counts builds is a distribution. A hash
     // without a count (`-g1a2b3c4d`) says that no tag was to be found: the tree is no clone of kernel.org's.
@@ -360,47 +329,4 @@ fn is_count_and_hash(count: &str, hash: &str) -> bool {
 fn is_hash(text: &str) -> bool {
     let digits = text.strip_prefix('g').unwrap_or_default();
     (7..=40).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_hexdigit())
-}
-
-/// The names of those who build RPMs: `3.10.0-957.21.3.el7.x86_64`.
-fn rpm(name: &str, rest: &str, plain: &Release) -> Option<Release> {
-    let word = |begin: &str| {
-        rest.split(['-', '.', '_', '+'])
-            .any(|w| w.strip_prefix(begin).is_some_and(|n| n.starts_with(|c: char| c.is_ascii_digit())))
-    };
-    let has = |text: &str| rest.contains(text);
-    let (el, fc, amzn) = (word("el"), word("fc"), word("amzn"));
-    if !(el || fc || amzn) {
-        return None;
-    }
-    let vendor = match () {
-        () if el && has("uek") => Vendor::OracleUek,
-        () if el => names::other(rest).unwrap_or(Vendor::Rhel),
-        () if fc => Vendor::Fedora,
-        () => Vendor::Amazon,
-    };
-    let (version, flavour) = name.split_once('+').map_or((name, None), |(v, f)| (v, Some(f)));
-    let version = without_arch(version.strip_suffix(".debug").unwrap_or(version));
-    let base = if has("-0.rc") {
-        let number = rest.split(['-', '.', '_']).find_map(|word| word.strip_prefix("rc")?.parse::<u16>().ok());
-        number.filter(|n| *n < u16::MAX).map_or(plain.base, |n| plain.base.with_candidate(n))
-    } else {
-        plain.base
-    };
-    let flavour = flavour.map(str::to_owned);
-    let (vendor, package) = match vendor {
-        // Real-time kernels and whatever somebody put into the middle are not what Red Hat's numbers count.
-        Vendor::Rhel if flavour.as_deref().is_some_and(|f| f.starts_with("rt")) => (RHEL_OTHER, Package::Unknown),
-        Vendor::Rhel if !is_red_hats(version) => (RHEL_OTHER, Package::Unknown),
-        Vendor::Other(..) => (vendor, Package::Unknown),
-        _ => (vendor, Package::Version(version.to_owned())),
-    };
-    Some(Release { vendor, base, package, flavour, ..plain.clone() })
-}
-
-/// Whether it is numbers, `.el7` or `.el8_0`, and nothing behind.
-fn is_red_hats(version: &str) -> bool {
-    let Some((_, release)) = version.split_once('-') else { return false };
-    let Some((numbers, el)) = release.split_once(".el") else { return false };
-    is_numbers(numbers) && el.split('_').all(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
 }

@@ -46,7 +46,8 @@ fn a_line_is_followed_by_the_next_number_or_the_next_version() {
 
 #[test]
 fn a_first_release_that_is_not_known_exactly_leaves_its_range_open() {
-    let cases: [(&str, &[(&str, Option<bool>)]); 4] = [
+    type Row<'a> = (&'a str, &'a [(&'a str, Option<bool>)]);
+    let cases: [Row; 4] = [
         ("4.19.52", &[("4.19.51", Some(false)), ("4.19.52", Some(true)), ("4.19.53", Some(true))]),
         ("5.10.9..5.10.13", &[("5.10.8", Some(false)), ("5.10.9", None), ("5.10.12", None), ("5.10.13", Some(true))]),
         ("3.16.70..", &[("3.16.69", Some(false)), ("3.16.70", None), ("3.16.85", None)]),
