@@ -436,7 +436,7 @@ fn a_thousand_releases_are_weighed_in_a_moment() {
     }
     let took = start.elapsed();
     println!("1,000 releases × 3 bugs: {took:?}");
-    // Unoptimised and on a busy machine; optimised it is a tenth.
+    // The bound is for an unoptimised build on a busy machine.
     assert!(known > 1000 && took < Duration::from_secs(2), "{known} in {took:?}");
 }
 
