@@ -1,32 +1,154 @@
-//! stub to be replaced on merge
-use super::*;
+//! The witness `version`: a release's name, compared with the releases that the dossier knows to have each step.
+//!
+//! A name is not the code, so whatever this witness says is weak. kernel.org's releases are judged by the tables of
+//! mainline and the stable lines. A distribution's kernel is never judged by the number that it starts from alone:
+//! what the dossier does not say of its distribution stays open, but for steps that it has by ancestry.
+
+use super::{Finding, StateSet, Strength, Witness};
 use crate::matrix::Bug;
-/// stub
-#[derive(Clone, Debug)]
-pub struct Release(String);
-/// stub
-#[derive(Debug, thiserror::Error)]
-#[error("no release")]
-pub struct NotARelease;
-impl Release {
-    /// stub
-    pub fn parse(text: &str) -> Result<Self, NotARelease> {
-        if text.contains('.') { Ok(Self(text.to_owned())) } else { Err(NotARelease) }
-    }
+use crate::words::{Role, State};
+
+mod advice;
+mod distribution;
+mod names;
+mod parse;
+mod release;
+mod rpm;
+mod upstream;
+
+pub use advice::{Advice, first_good};
+pub use parse::NotARelease;
+pub use release::{Beyond, Release, Vendor};
+
+use release::Package;
+
+/// What is known of one step in one kernel.
+struct Held {
+    role: Role,
+    /// Whether the kernel has it; none where that is not known.
+    has: Option<bool>,
+    /// Why, as a clause: `fix since 4.19.62`.
+    says: String,
 }
-impl fmt::Display for Release {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-/// stub
-pub fn weigh(_bug: &Bug, release: &Release) -> Finding {
+
+/// Weighs what a release's name says about a bug. It never fails: a name that says nothing leaves all states.
+pub fn weigh(bug: &Bug, release: &Release) -> Finding {
+    let (states, why) = match held(bug, release) {
+        None => (StateSet::all(), format!("{release}: the dossier of {} lists no releases", bug.id)),
+        Some(steps) => (states(&steps), why(bug, release, &steps)),
+    };
     Finding {
         witness: Witness::Version,
-        states: StateSet::all(),
+        states,
         strength: Strength::Weak,
-        why: release.0.clone(),
+        why,
         mitigated: false,
-        artefacts: vec![],
+        artefacts: Vec::new(),
     }
 }
+
+/// What is known of each step; none where the dossier lists no releases.
+fn held(bug: &Bug, release: &Release) -> Option<Vec<Held>> {
+    let releases = bug.releases.as_ref()?;
+    let roles = roles(bug, release);
+    Some(match release.vendor {
+        Vendor::KernelOrg(beyond) => roles.map(|role| upstream::beyond(releases, release.base, beyond, role)).collect(),
+        _ => {
+            let entry = distribution::entry(releases, release);
+            roles.map(|role| distribution::held(releases, entry, release, role)).collect()
+        }
+    })
+}
+
+/// The steps that matter to a kernel: a half fix only where there is one, and a mend only where the fix has a defect.
+fn roles(bug: &Bug, release: &Release) -> impl Iterator<Item = Role> {
+    let matters = |role| match role {
+        Role::Break | Role::Fix => true,
+        Role::HalfFix => bug.chain.iter().any(|step| step.role == role) || is_listed(bug, role),
+        Role::FixOfFix => needs_mend(bug, release),
+    };
+    Role::ALL.map(|role| (role, matters(role))).into_iter().filter_map(|(role, matters)| matters.then_some(role))
+}
+
+fn is_listed(bug: &Bug, role: Role) -> bool {
+    bug.releases.as_ref().is_some_and(|releases| {
+        releases.mainline.contains_key(&role)
+            || releases.stable.iter().any(|line| line.steps.contains_key(&role))
+            || releases.distributions.iter().any(|line| line.steps.contains_key(&role))
+    })
+}
+
+/// Whether the fix has a defect in this kernel's line, which the chain's `fix-of-fix` mends.
+fn needs_mend(bug: &Bug, release: &Release) -> bool {
+    let line = release.base.line();
+    let listed = bug.releases.as_ref().is_some_and(|releases| {
+        let stable = releases.stable.iter().any(|l| l.line == line && l.steps.contains_key(&Role::FixOfFix));
+        stable || releases.mainline.contains_key(&Role::FixOfFix)
+    });
+    let step = bug.chain.iter().find(|step| step.role == Role::FixOfFix);
+    listed
+        || step.is_some_and(|step| match &step.only_before {
+            None => true,
+            Some(before) => before.parse().is_ok_and(|before| line < before),
+        })
+}
+
+/// The states that are possible where each step is in the kernel, is not, or may be.
+fn states(steps: &[Held]) -> StateSet {
+    if steps.iter().all(|step| step.has.is_none()) {
+        return StateSet::all();
+    }
+    let known = |role: Role| steps.iter().find(|step| step.role == role).map(|step| step.has);
+    // What does not matter is not there, and the mend that is not needed is as good as there.
+    let may = |role: Role, is: bool| known(role).is_none_or(|has| has.is_none_or(|has| has == is));
+    let may_be_in = |role: Role| known(role).is_some_and(|has| has != Some(false));
+    let mend_matters = known(Role::FixOfFix).is_some();
+    State::ALL
+        .into_iter()
+        .filter(|state| match state {
+            State::NeverHad => may(Role::Break, false) && may(Role::HalfFix, false) && may(Role::Fix, false),
+            State::Affected => may(Role::Break, true) && may(Role::HalfFix, false) && may(Role::Fix, false),
+            State::HalfFixed => may_be_in(Role::HalfFix) && may(Role::Fix, false),
+            State::Fixed => may(Role::Fix, true) && (!mend_matters || may(Role::FixOfFix, true)),
+            State::FixedWithDefect => may(Role::Fix, true) && mend_matters && may(Role::FixOfFix, false),
+        })
+        .collect()
+}
+
+/// Why, in one sentence.
+fn why(bug: &Bug, release: &Release, steps: &[Held]) -> String {
+    let mut why = format!("{release}: ");
+    let entry = bug.releases.as_ref().and_then(|releases| distribution::entry(releases, release));
+    let unnamed_steps = steps.iter().all(|step| step.has.is_none());
+    match release.vendor {
+        Vendor::KernelOrg(_) => {}
+        _ if !unnamed_steps => {}
+        Vendor::Debian if entry.is_some() && !matches!(release.package, Package::Version(_)) => {
+            why += "the name gives no package version, and Debian keeps an ABI number through many: ";
+        }
+        _ if entry.is_none_or(|entry| entry.line.is_none()) => {
+            why += "the dossier lists no such kernels of theirs, and none is judged by the number that it starts from \
+                    alone: ";
+        }
+        _ => {}
+    }
+    let clauses: Vec<&str> = steps.iter().map(|step| step.says.as_str()).filter(|says| !says.is_empty()).collect();
+    why += &clauses.join("; ");
+    if let Some(upload) = entry.and_then(|entry| distribution::same_abi(entry, release)) {
+        why += &format!("; its ABI number counts as the upload {upload}, for an ABI number is that of one upload");
+    }
+    if let Some(entry) = entry.filter(|entry| !entry.steps.is_empty() && !unnamed_steps) {
+        why += &format!(" ({})", entry.source);
+    }
+    if matches!(release.vendor, Vendor::KernelOrg(_)) && release.flavour.is_some() {
+        why += "; judged as kernel.org's release, though a local version may hold other patches";
+    }
+    why
+}
+
+#[cfg(test)]
+#[path = "version/golden_tests.rs"]
+mod golden_tests;
+#[cfg(test)]
+#[path = "version/parse_tests.rs"]
+mod parse_tests;

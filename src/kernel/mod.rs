@@ -18,6 +18,7 @@ mod local;
 mod modules;
 mod package;
 mod store;
+pub mod versions;
 
 use std::fmt;
 use std::path::PathBuf;

@@ -31,8 +31,9 @@ mod tree;
 mod mistakes;
 
 pub use dossier::{
-    Backport, BadDossiers, BadPattern, Bug, Bugs, Case, DistributionLine, Elsewhere, Mitigation, Needs, Program,
-    Releases, Reproducer, Signature, SourceCase, SourcePattern, SourceSignature, StableLine, Step, c, goes_straight_on,
+    Backport, BadDossiers, BadPattern, BadRelease, Bug, Bugs, Case, DistributionLine, Elsewhere, First, Line,
+    Mitigation, Needs, PackageVersion, Program, Releases, Reproducer, Signature, SourceCase, SourcePattern,
+    SourceSignature, StableLine, Step, Upstream, c, goes_straight_on,
 };
 pub use file::FILE_MAX;
 pub use problems::{KEPT, Problem, Problems};

@@ -5,8 +5,8 @@ use std::io::{self, BufRead};
 
 use serde::{Deserialize, Serialize};
 
-use super::version;
 use crate::kernel::store::is_sha256;
+use crate::kernel::versions::dpkg;
 
 /// A kernel package that a mirror serves.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -112,7 +112,7 @@ impl Stanza {
 pub(super) fn resolve<'a>(index: &'a [Served], package: &str) -> Result<Vec<&'a Served>, Vec<String>> {
     let newest = |name: &str| {
         let same = index.iter().filter(|p| p.name == name);
-        same.max_by(|a, b| version::compare(&a.version, &b.version))
+        same.max_by(|a, b| dpkg::compare(&a.version, &b.version))
     };
     let first = newest(package).ok_or_else(|| similar(index, package))?;
     let (mut chosen, mut names) = (vec![first], HashSet::from([package]));

@@ -9,7 +9,6 @@ mod child;
 mod index;
 mod mirror;
 mod sources;
-mod version;
 
 use std::time::Duration;
 
@@ -19,6 +18,7 @@ use self::index::Served;
 use self::mirror::{FetchError, Index, System};
 use super::error::{ObtainError, Quoted};
 use super::package::Package;
+use super::versions::dpkg;
 use super::{Kernel, Obtain, Progress, Stale, local};
 
 /// Seconds for which a mirror's answer counts as new.
@@ -90,7 +90,7 @@ impl SourcePackage {
 pub(super) fn source_package(package: &str, suite: &str, with: &Obtain) -> Result<SourcePackage, ObtainError> {
     let Current { index, .. } = current(suite, with.refresh, with)?;
     let newest = index.packages.into_iter().filter(|served| served.name == package);
-    let newest = newest.max_by(|a, b| version::compare(&a.version, &b.version));
+    let newest = newest.max_by(|a, b| dpkg::compare(&a.version, &b.version));
     newest.map(SourcePackage).ok_or_else(|| ObtainError::UnknownPackage {
         package: package.to_owned(),
         suite: suite.to_owned(),

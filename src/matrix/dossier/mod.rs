@@ -14,6 +14,7 @@ mod reproducer;
 mod signature;
 mod source_pattern;
 mod source_signature;
+mod upstream;
 
 #[cfg(test)]
 mod mistakes;
@@ -25,6 +26,7 @@ pub use reproducer::{Needs, Program, Reproducer};
 pub use signature::{Case, Signature};
 pub use source_pattern::{BadPattern, SourcePattern, goes_straight_on};
 pub use source_signature::{Elsewhere, SourceCase, SourceSignature};
+pub use upstream::{BadRelease, First, Line, PackageVersion, Upstream};
 
 use super::{Problems, fields};
 use crate::words::{BugId, ProfileName};

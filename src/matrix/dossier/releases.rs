@@ -1,22 +1,26 @@
 //! Which releases have which steps of a bug's chain.
 
 use std::collections::{BTreeMap, HashSet};
+use std::str::FromStr;
 
 use super::super::fields;
 use super::super::problems::Collector;
 use super::super::text::{one_of, quote};
 use super::super::tree::Node;
+use super::upstream::{BadRelease, First, Line, PackageVersion, Upstream};
 use super::{Step, release_text};
 use crate::words::Role;
 
 /// The keys of `releases`.
-pub(super) const KEYS: [&str; 5] = ["mainline", "stable", "ended-before-break", "distributions", "sources"];
+pub(super) const KEYS: [&str; 7] =
+    ["mainline", "descendants", "no-fix-anywhere", "stable", "ended-before-break", "distributions", "sources"];
 
 /// The keys of a stable line.
 pub(super) const STABLE_KEYS: [&str; 3] = ["line", "steps", "known-until"];
 
 /// The keys of a distribution's line.
-pub(super) const DISTRIBUTION_KEYS: [&str; 5] = ["distribution", "line", "steps", "known-until", "source"];
+pub(super) const DISTRIBUTION_KEYS: [&str; 6] =
+    ["distribution", "line", "steps", "known-until", "contains-base", "source"];
 
 /// The roles' names as keys.
 const ROLES: [&str; 4] = ["break", "half-fix", "fix", "fix-of-fix"];
@@ -26,11 +30,16 @@ const ROLES: [&str; 4] = ["break", "half-fix", "fix", "fix-of-fix"];
 pub struct Releases {
     /// Mainline: the first tag with each step, as `5.2-rc6`. A step that is absent is in no mainline release; a `break`
     /// that is absent has always been there.
-    pub mainline: BTreeMap<Role, String>,
+    pub mainline: BTreeMap<Role, First<Upstream>>,
+    /// Whether every tree that starts from a mainline release with a step has the step, distributions' trees too: that
+    /// is so where nobody has reverted it.
+    pub descendants: bool,
+    /// Whether nobody has repaired it, neither kernel.org nor any distribution, but for what is listed here.
+    pub no_fix_anywhere: bool,
     /// kernel.org's stable lines: the first release with each step, where the step came after the line's `.0`.
     pub stable: Vec<StableLine>,
     /// Stable lines that ended before the break reached them: they never had it (`4.20`).
-    pub ended_before_break: Vec<String>,
+    pub ended_before_break: Vec<Line>,
     /// Lines of distributions, whose kernels are never judged by the number they start from alone.
     pub distributions: Vec<DistributionLine>,
     /// Where these facts come from.
@@ -41,24 +50,28 @@ pub struct Releases {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StableLine {
     /// `4.19`.
-    pub line: String,
-    /// The first release with each step, as `4.19.52`.
-    pub steps: BTreeMap<Role, String>,
-    /// The last release that was looked at; what later ones have is not known.
-    pub known_until: Option<String>,
+    pub line: Line,
+    /// The first release with each step, as `4.19.52`. A step that is absent is there where the line's `.0` has it.
+    pub steps: BTreeMap<Role, First<Upstream>>,
+    /// The last release that was looked at; what later ones have got since is not known. Absent: the line is known to
+    /// its end.
+    pub known_until: Option<Upstream>,
 }
 
 /// One line of a distribution's packages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DistributionLine {
-    /// `ubuntu`, `debian`, `rhel`, `suse`, …: a name that the witness `version` knows.
+    /// `ubuntu`, `debian`, `rhel`, `suse`, …: a name that `evidence::version` knows.
     pub distribution: String,
-    /// The part of its versions that names the line: `4.15.0`, `3.10.0-957`.
-    pub line: String,
+    /// The part of its versions that names the line: `4.15.0`, `3.10.0-957`. Absent: all lines that have no entry.
+    pub line: Option<PackageVersion>,
     /// The first package version with each step.
-    pub steps: BTreeMap<Role, String>,
-    /// The last version that was looked at; what later ones have is not known.
-    pub known_until: Option<String>,
+    pub steps: BTreeMap<Role, First<PackageVersion>>,
+    /// The last version that was looked at. Whether later ones have a step that is not listed is not known; absent, it
+    /// is not known of any.
+    pub known_until: Option<PackageVersion>,
+    /// Whether each package contains the whole kernel.org release that its version names.
+    pub contains_base: bool,
     /// Where these facts come from.
     pub source: String,
 }
@@ -68,28 +81,37 @@ pub(super) fn read(node: &Node, chain: Option<&[Step]>, problems: &mut Collector
     let fields = problems.mapping(node, "a mapping with `mainline` and `sources`", &KEYS)?;
     let mut reader = Reader { chain, problems };
     let mainline = reader.problems.needed(&fields, "mainline", node);
-    let mainline = mainline.and_then(|node| reader.steps(node, release_text::check));
+    let mainline = mainline.and_then(|node| reader.steps(node, |_: &Upstream| Ok(())));
+    let mut flag = |key: &str| fields.get(key).and_then(|node| reader.problems.boolean(node)).unwrap_or(false);
+    let (descendants, no_fix_anywhere) = (flag("descendants"), flag("no-fix-anywhere"));
     let stable = fields.get("stable").map(|node| reader.stable(node));
-    let ended = fields.get("ended-before-break").map(|node| {
-        reader.problems.each(node, "lines of releases", |node, p| p.checked(node, "line", release_text::check_line))
-    });
+    let ended = fields.get("ended-before-break");
+    let ended =
+        ended.map(|node| reader.problems.each(node, "lines of releases", |node, p| p.value(node, "line", text)));
     let distributions = fields.get("distributions").map(|node| reader.distributions(node));
     let sources = reader.problems.needed(&fields, "sources", node);
     let sources = sources
         .and_then(|node| reader.problems.each(node, "sources", |node, p| p.value(node, "source", fields::paragraph)));
     let releases = Releases {
         mainline: mainline?,
+        descendants,
+        no_fix_anywhere,
         stable: stable.flatten().unwrap_or_default(),
         ended_before_break: ended.flatten().unwrap_or_default(),
         distributions: distributions.flatten().unwrap_or_default(),
         sources: sources?,
     };
-    let mut seen: HashSet<&str> = releases.stable.iter().map(|stable| stable.line.as_str()).collect();
+    let mut seen: HashSet<Line> = releases.stable.iter().map(|stable| stable.line).collect();
     let ended = fields.get("ended-before-break").unwrap_or(node);
-    for line in releases.ended_before_break.iter().filter(|line| !seen.insert(line)) {
-        problems.add(&ended.span, || format!("the line {} is given twice", quote(line)));
+    for line in releases.ended_before_break.iter().filter(|line| !seen.insert(**line)) {
+        problems.add(&ended.span, || format!("the line {} is given twice", quote(&line.to_string())));
     }
     Some(releases)
+}
+
+/// A text with a grammar of its own.
+fn text<T: FromStr<Err = BadRelease>>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|bad: BadRelease| bad.expected())
 }
 
 struct Reader<'c, 'p, 'a> {
@@ -98,8 +120,12 @@ struct Reader<'c, 'p, 'a> {
 }
 
 impl Reader<'_, '_, '_> {
-    /// The first release with each step.
-    fn steps(&mut self, node: &Node, check: impl Fn(&str) -> Result<(), String>) -> Option<BTreeMap<Role, String>> {
+    /// The first release with each step; `check` is asked about each release that is named.
+    fn steps<T: FromStr<Err = BadRelease>>(
+        &mut self,
+        node: &Node,
+        check: impl Fn(&T) -> Result<(), String>,
+    ) -> Option<BTreeMap<Role, First<T>>> {
         let expected = "a mapping from steps to releases, as in `{ break: 5.2-rc6, fix: 5.3-rc2 }`";
         let fields = self.problems.mapping(node, expected, &ROLES)?;
         let mut steps = BTreeMap::new();
@@ -111,9 +137,12 @@ impl Reader<'_, '_, '_> {
                     format!("the chain has no step `{role}`: its steps are {there}")
                 });
             }
-            if let Some(release) = self.problems.checked(node, "release", &check) {
-                steps.insert(role, release);
-            }
+            let first = self.problems.value(node, "release", |written| {
+                let first: First<T> = text(written)?;
+                first.named().try_for_each(&check)?;
+                Ok(first)
+            });
+            steps.extend(first.map(|first| (role, first)));
         }
         Some(steps)
     }
@@ -122,8 +151,8 @@ impl Reader<'_, '_, '_> {
         let (mut lines, mut seen) = (Vec::new(), HashSet::new());
         for item in self.problems.items(node, "stable lines")? {
             let Some(line) = self.stable_line(item) else { continue };
-            if !seen.insert(line.line.clone()) {
-                self.problems.add(&item.span, || format!("the line {} is given twice", quote(&line.line)));
+            if !seen.insert(line.line) {
+                self.problems.add(&item.span, || format!("the line {} is given twice", quote(&line.line.to_string())));
             }
             lines.push(line);
         }
@@ -133,27 +162,33 @@ impl Reader<'_, '_, '_> {
     fn stable_line(&mut self, node: &Node) -> Option<StableLine> {
         let fields = self.problems.mapping(node, "a mapping that describes a stable line", &STABLE_KEYS)?;
         let line = self.problems.needed(&fields, "line", node);
-        let line = line.and_then(|node| self.problems.checked(node, "line", release_text::check_line));
-        let of_line = |text: &str| match &line {
-            Some(line) => release_text::check_of_line(text, line),
-            None => release_text::check(text),
+        let line: Option<Line> = line.and_then(|node| self.problems.value(node, "line", text));
+        let of_line = |release: &Upstream| match line.filter(|line| *line != release.line()) {
+            Some(line) => Err(format!("expected a release of the line {line}, as in `{line}.1`")),
+            None => Ok(()),
         };
         let steps = self.problems.needed(&fields, "steps", node).and_then(|node| self.steps(node, of_line));
-        let known_until = fields.get("known-until").map(|node| self.problems.checked(node, "release", of_line));
+        let known_until = fields.get("known-until").map(|node| {
+            self.problems.value(node, "release", |written| {
+                let release: Upstream = text(written)?;
+                of_line(&release).map(|()| release)
+            })
+        });
         if known_until.is_none() && fields.get("steps").is_some_and(Node::is_empty) {
             self.problems.add(&node.span, || {
                 "this line says nothing: expected a step, or how far it was looked at (`known-until`)".to_owned()
             });
         }
-        Some(StableLine { line: line.clone()?, steps: steps?, known_until: known_until.flatten() })
+        Some(StableLine { line: line?, steps: steps?, known_until: known_until.flatten() })
     }
 
     fn distributions(&mut self, node: &Node) -> Option<Vec<DistributionLine>> {
         let (mut lines, mut seen) = (Vec::new(), HashSet::new());
         for item in self.problems.items(node, "lines of distributions")? {
             let Some(line) = self.distribution(item) else { continue };
-            if !seen.insert((line.distribution.clone(), line.line.clone())) {
-                let message = || format!("the line {} of {} is given twice", quote(&line.line), line.distribution);
+            let named = line.line.as_ref().map_or_else(String::new, ToString::to_string);
+            if !seen.insert((line.distribution.clone(), named.clone())) {
+                let message = || format!("the line {} of {} is given twice", quote(&named), line.distribution);
                 self.problems.add(&item.span, message);
             }
             lines.push(line);
@@ -164,22 +199,24 @@ impl Reader<'_, '_, '_> {
     fn distribution(&mut self, node: &Node) -> Option<DistributionLine> {
         let expected = "a mapping that describes a distribution's line";
         let fields = self.problems.mapping(node, expected, &DISTRIBUTION_KEYS)?;
-        let mut text = |key: &str, what: &str, check: fn(&str) -> Result<(), String>| {
-            self.problems.needed(&fields, key, node).and_then(|node| self.problems.checked(node, what, check))
-        };
-        let distribution = text("distribution", "distribution", release_text::check_distribution);
-        let line = text("line", "line", release_text::check_package);
+        let distribution = self.problems.needed(&fields, "distribution", node);
+        let check = release_text::check_distribution;
+        let distribution = distribution.and_then(|node| self.problems.checked(node, "distribution", check));
+        let line = fields.get("line").map(|node| self.problems.value(node, "line", text));
         let source = self.problems.needed(&fields, "source", node);
         let source = source.and_then(|node| self.problems.value(node, "source", fields::paragraph));
-        let steps = self.problems.needed(&fields, "steps", node);
-        let steps = steps.and_then(|node| self.steps(node, release_text::check_package));
-        let known_until = fields.get("known-until");
-        let known_until = known_until.map(|n| self.problems.checked(n, "version", release_text::check_package));
+        let steps = fields.get("steps").map(|node| self.steps(node, |_: &PackageVersion| Ok(())));
+        let known_until = fields.get("known-until").map(|node| self.problems.value(node, "version", text));
+        let contains_base = fields.get("contains-base").and_then(|node| self.problems.boolean(node)).unwrap_or(false);
+        if steps.is_none() && !contains_base {
+            self.problems.add(&node.span, || "this line says nothing: expected `steps` or `contains-base`".to_owned());
+        }
         Some(DistributionLine {
             distribution: distribution?,
-            line: line?,
-            steps: steps?,
+            line: line.flatten(),
+            steps: steps.flatten().unwrap_or_default(),
             known_until: known_until.flatten(),
+            contains_base,
             source: source?,
         })
     }

@@ -1,0 +1,135 @@
+//! Where to go from a kernel that is affected, and what would settle it where its name does not tell.
+
+use std::fmt;
+
+use super::release::{Beyond, Package, Release, Vendor};
+use super::{StateSet, distribution, held, needs_mend, states};
+use crate::matrix::{Bug, First, Line, Releases, Upstream};
+use crate::words::{Role, State};
+
+/// What to do about a kernel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Advice {
+    /// The first good release to move to.
+    Move {
+        /// The release or package version: `4.19.62`, `4.15.0-59.66`.
+        release: String,
+        /// Whether it is of the kernel's own line; if not, its line has none that is known, and this is the oldest later one.
+        own_line: bool,
+    },
+    /// What would settle it: which name, file or command to give instead, in a sentence.
+    Settle(String),
+}
+
+impl fmt::Display for Advice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Move { release, own_line: true } => write!(f, "first good release of this line: {release}"),
+            Self::Move { release, own_line: false } => {
+                write!(f, "no good release of this line is known; the oldest later one is {release}")
+            }
+            Self::Settle(how) => f.write_str(how),
+        }
+    }
+}
+
+/// The first good release for a kernel whose name says that it is affected, half-fixed or fixed with a defect; what
+/// would settle it where the name does not tell; nothing for a good kernel, or where no release is good.
+pub fn first_good(bug: &Bug, release: &Release) -> Option<Advice> {
+    let (Some(releases), Some(steps)) = (&bug.releases, held(bug, release)) else {
+        return Some(Advice::Settle(settle(release)));
+    };
+    let states = states(&steps);
+    let good: StateSet = [State::NeverHad, State::Fixed].into_iter().collect();
+    if states.and(good) == states {
+        return None;
+    }
+    let bad = states.and(good).is_empty();
+    if !bad {
+        return Some(Advice::Settle(settle(release)));
+    }
+    let mend = needs_mend(bug, release);
+    match release.vendor {
+        Vendor::KernelOrg(_) => of_kernel_org(bug, releases, release.base, mend),
+        _ => of_distribution(bug, releases, release, mend),
+    }
+}
+
+fn of_kernel_org(bug: &Bug, releases: &Releases, base: Upstream, mend: bool) -> Option<Advice> {
+    let own = good_of_line(releases, base.line(), mend).filter(|good| *good > base);
+    if let Some(good) = own {
+        return Some(Advice::Move { release: good.to_string(), own_line: true });
+    }
+    let later = later_lines(releases, base.line()).filter_map(|line| {
+        let needs = |line: Line| {
+            let first: Option<Upstream> = line.to_string().parse().ok();
+            first.is_some_and(|first| needs_mend(bug, &Release::of_kernel_org(first)))
+        };
+        good_of_line(releases, line, needs(line))
+    });
+    later.min().map(|good| Advice::Move { release: good.to_string(), own_line: false })
+}
+
+/// The first release of a line that has the fix, and its mend where one is needed.
+fn good_of_line(releases: &Releases, line: Line, mend: bool) -> Option<Upstream> {
+    let entry = releases.stable.iter().find(|entry| entry.line == line);
+    let first = |role: Role| {
+        let stable = entry.and_then(|entry| entry.steps.get(&role)).and_then(First::certain);
+        let mainline = releases.mainline.get(&role).and_then(First::certain).filter(|first| first.line() == line);
+        mainline.or(stable).copied()
+    };
+    let fix = first(Role::Fix)?;
+    if mend { first(Role::FixOfFix).map(|mended| mended.max(fix)) } else { Some(fix) }
+}
+
+fn later_lines(releases: &Releases, than: Line) -> impl Iterator<Item = Line> {
+    let stable = releases.stable.iter().map(|entry| entry.line);
+    let mainline = releases.mainline.get(&Role::Fix).and_then(First::certain).map(|fix| fix.line());
+    stable.chain(mainline).filter(move |line| *line > than)
+}
+
+fn of_distribution(bug: &Bug, releases: &Releases, release: &Release, mend: bool) -> Option<Advice> {
+    let entry = distribution::entry(releases, release);
+    let steps = entry.map(|entry| &entry.steps);
+    let first = |role: Role| steps.and_then(|steps| steps.get(&role)).and_then(First::certain);
+    let own = if mend { first(Role::FixOfFix) } else { first(Role::Fix) };
+    let own_line = true;
+    if let Some(version) = own {
+        return Some(Advice::Move { release: version.to_string(), own_line });
+    }
+    let base = entry.filter(|entry| entry.contains_base).and_then(|_| of_kernel_org(bug, releases, release.base, mend));
+    if let Some(Advice::Move { release: good, own_line }) = base {
+        let release = format!("the first package of {} with the base {good} or later", release.vendor);
+        return Some(Advice::Move { release, own_line });
+    }
+    let fix = releases.mainline.get(&Role::Fix).and_then(First::certain).filter(|_| releases.descendants)?;
+    let release = format!("a kernel of theirs that starts from {} or later", fix.line());
+    Some(Advice::Move { release, own_line: false })
+}
+
+/// What would settle it.
+fn settle(release: &Release) -> String {
+    let code =
+        "give its image (/boot/vmlinuz-…) or its package file, whose code can be judged, or let it boot (--boot)";
+    match (release.vendor, &release.package) {
+        (Vendor::Debian, Package::Abi(_) | Package::Unknown) => {
+            format!("give the package's version, which `uname -v` prints behind `Debian`; or {code}")
+        }
+        (Vendor::KernelOrg(Beyond::Commits | Beyond::Next), _) => {
+            format!("give the repository that it was built from (--git) and the revision; or {code}")
+        }
+        (Vendor::UbuntuDerivative, _) => {
+            format!("its numbers are its own, not those of the flavour generic: {code}")
+        }
+        (Vendor::KernelOrg(_), _) => format!("give a repository with this release (--git); or {code}"),
+        _ => format!("its name does not tell: {code}"),
+    }
+}
+
+impl Release {
+    /// A release of kernel.org's.
+    fn of_kernel_org(base: Upstream) -> Self {
+        let vendor = Vendor::KernelOrg(Beyond::Nothing);
+        Self { vendor, base, base_is_exact: true, package: Package::Unknown, flavour: None }
+    }
+}

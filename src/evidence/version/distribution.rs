@@ -1,0 +1,107 @@
+//! Which steps distributions' kernels have.
+
+use std::cmp::Ordering;
+
+use super::Held;
+use super::release::{Package, Release, Vendor};
+use super::upstream;
+use crate::kernel::versions::{dpkg, rpm};
+use crate::matrix::{DistributionLine, First, PackageVersion, Releases};
+use crate::words::Role;
+
+/// The dossier's entry for a kernel: that of its line, or else of its distribution.
+pub(super) fn entry<'a>(releases: &'a Releases, release: &Release) -> Option<&'a DistributionLine> {
+    let base = release.base.to_string();
+    let text = release.package.text().unwrap_or(&base);
+    let of_line = |entry: &&DistributionLine| match &entry.line {
+        None => true,
+        Some(line) => {
+            text.strip_prefix(line.as_str()).is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_alphanumeric()))
+        }
+    };
+    let own = releases.distributions.iter().filter(|entry| entry.distribution == release.vendor.key());
+    own.filter(of_line).max_by_key(|entry| entry.line.as_ref().map_or(0, |line| line.as_str().len()))
+}
+
+/// What is known of a step in a distribution's kernel.
+pub(super) fn held(releases: &Releases, entry: Option<&DistributionLine>, release: &Release, role: Role) -> Held {
+    let start = release.base.mainline();
+    let by_ancestry = upstream::mainline(releases, start, role);
+    if releases.descendants && by_ancestry.has == Some(true) {
+        let always = !releases.mainline.contains_key(&role);
+        let says =
+            if always { by_ancestry.says } else { format!("{} and so in what starts from {start}", by_ancestry.says) };
+        return Held { says, ..by_ancestry };
+    }
+    let base = release.base_is_exact && entry.is_some_and(|entry| entry.contains_base);
+    let in_base = base.then(|| upstream::held(releases, release.base, role)).filter(|held| held.has == Some(true));
+    if let Some(held) = in_base {
+        return Held { says: format!("{} and so in its base {}", held.says, release.base), ..held };
+    }
+    let listed = entry.and_then(|entry| entry.steps.get(&role));
+    if let Some(first) = listed {
+        return compared(role, first, release);
+    }
+    if releases.no_fix_anywhere && role != Role::Break {
+        return Held { role, has: Some(false), says: upstream::nobody(role) };
+    }
+    let until = entry.and_then(|entry| entry.known_until.as_ref());
+    let order = until.and_then(|until| order(release, until));
+    match (until, order) {
+        (Some(until), Some(Ordering::Less | Ordering::Equal)) => {
+            Held { role, has: Some(false), says: format!("no {role} up to {until}") }
+        }
+        (Some(until), _) => {
+            Held { role, has: None, says: format!("{role} unknown after {until}, the last that was looked at") }
+        }
+        (None, _) => Held { role, has: None, says: format!("{role} unknown") },
+    }
+}
+
+fn compared(role: Role, first: &First<PackageVersion>, release: &Release) -> Held {
+    let comparable = first.certain().or(match first {
+        First::Among { from, .. } => from.as_ref(),
+        First::Is(_) => None,
+    });
+    if comparable.is_none_or(|version| order(release, version).is_none()) {
+        return Held { role, has: None, says: format!("{role} perhaps, for the first with it is {first}") };
+    }
+    let has = first.is_in(|first| order(release, first).is_some_and(Ordering::is_ge));
+    upstream::compared(role, first, has)
+}
+
+/// The order of a kernel's package against a version of the same line. An ABI number is as new as the upload that has
+/// it. None where the name does not tell: Debian keeps an ABI number through many versions.
+fn order(release: &Release, version: &PackageVersion) -> Option<Ordering> {
+    let version = version.as_str();
+    match (&release.package, release.vendor) {
+        (Package::Unknown, _) | (Package::Abi(_), Vendor::Debian) => None,
+        (Package::Abi(abi), _) if is_upload_of(version, abi) => Some(Ordering::Equal),
+        (Package::Abi(text) | Package::Version(text), Vendor::Ubuntu | Vendor::UbuntuDerivative | Vendor::Debian) => {
+            Some(dpkg::compare(without_rebuild(text), version))
+        }
+        (Package::Abi(text) | Package::Version(text), _) => Some(rpm::compare(text, version)),
+    }
+}
+
+fn is_upload_of(version: &str, abi: &str) -> bool {
+    version.strip_prefix(abi).is_some_and(|rest| rest.starts_with('.'))
+}
+
+/// Where a name has an ABI number only, the upload that the dossier lists under it.
+pub(super) fn same_abi<'a>(entry: &'a DistributionLine, release: &Release) -> Option<&'a PackageVersion> {
+    let Package::Abi(abi) = &release.package else { return None };
+    let versions = entry.steps.values().filter_map(First::certain).chain(&entry.known_until);
+    versions.filter(|_| release.vendor != Vendor::Debian).find(|version| is_upload_of(version.as_str(), abi))
+}
+
+/// A version without the mark of a rebuild for an older release: `~16.04.1`, `~bpo9+1`, `~deb8u1`. The source is the same.
+fn without_rebuild(version: &str) -> &str {
+    let revision = version.rfind('-').unwrap_or(0);
+    let mark = version.rfind('~').filter(|at| *at > revision);
+    let Some((before, mark)) = mark.and_then(|at| version.split_at_checked(at)) else { return version };
+    let mark = mark.trim_start_matches('~');
+    let rebuild =
+        ["bpo", "deb"].iter().any(|begin| mark.starts_with(begin)) || mark.starts_with(|c: char| c.is_ascii_digit());
+    if rebuild { before } else { version }
+}

@@ -1,0 +1,455 @@
+//! The releases that are known to have each step: the one before, on and after each.
+
+use std::sync::LazyLock;
+use std::time::{Duration, Instant};
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::matrix::{Bugs, Step};
+use State::{Affected, Fixed, FixedWithDefect, HalfFixed, NeverHad};
+
+const STALL: &str = "tcp-fragment-stall";
+const COOKIE: &str = "syn-cookie-data-loss";
+const WINDOW: &str = "zero-window-user-timeout";
+
+fn bug(id: &str) -> Bug {
+    let id = id.parse().expect("a name");
+    let mut bug = Bugs::built_in().get(&id).expect("a built-in bug").clone();
+    // The chain says where the fix of the fix is needed, whether or not a line lists it.
+    if id.as_str() == STALL && bug.chain.iter().all(|step| step.role != Role::FixOfFix) {
+        bug.chain.push(Step {
+            role: Role::FixOfFix,
+            commit: None,
+            subject: "tcp: fix tcp_rtx_queue_tail in case of empty retransmit queue".to_owned(),
+            files: vec!["net/ipv4/tcp_output.c".to_owned()],
+            backports: Vec::new(),
+            only_before: Some("4.15".to_owned()),
+            effect: "Without it, an empty retransmit queue can hit a BUG().".to_owned(),
+        });
+    }
+    bug
+}
+
+fn found(bug: &Bug, text: &str) -> (StateSet, String) {
+    let release = Release::parse(text).unwrap_or_else(|error| panic!("{error}"));
+    let finding = weigh(bug, &release);
+    assert_eq!((finding.witness, finding.strength), (Witness::Version, Strength::Weak));
+    assert!(!finding.why.contains('\n') && finding.why.len() > 10, "{text}: {}", finding.why);
+    (finding.states, finding.why)
+}
+
+fn check(id: &str, rows: &[(&str, &[State])]) {
+    let bug = bug(id);
+    for (text, states) in rows {
+        let expected: StateSet = states.iter().copied().collect();
+        let (got, why) = found(&bug, text);
+        assert_eq!(got, expected, "{id}: {text}: {why}");
+    }
+}
+
+const ALL: &[State] = &State::ALL;
+const NEVER: &[State] = &[NeverHad];
+const BROKEN: &[State] = &[Affected];
+const HALF: &[State] = &[HalfFixed];
+const GOOD: &[State] = &[Fixed];
+const DEFECT: &[State] = &[FixedWithDefect];
+const HALF_OR_GOOD: &[State] = &[HalfFixed, Fixed];
+const OPEN: &[State] = &[Affected, Fixed];
+
+#[test]
+fn the_stall_in_kernel_org_s_releases_is_known_at_every_boundary() {
+    check(
+        STALL,
+        &[
+            ("4.4.181", NEVER),
+            ("4.4.182", BROKEN),
+            ("4.4.183", BROKEN),
+            ("4.4.184", HALF),
+            ("4.4.185", HALF),
+            ("4.4.188", HALF),
+            ("4.4.189", DEFECT),
+            ("4.4.190", DEFECT),
+            ("4.4.191", GOOD),
+            ("4.4.302", GOOD),
+            ("4.9", NEVER),
+            ("4.9.181", NEVER),
+            ("4.9.182", BROKEN),
+            ("4.9.183", BROKEN),
+            ("4.9.184", HALF),
+            ("4.9.188", HALF),
+            ("4.9.189", DEFECT),
+            ("4.9.190", DEFECT),
+            ("4.9.191", GOOD),
+            ("4.9.192", GOOD),
+            ("4.14.126", NEVER),
+            ("4.14.127", BROKEN),
+            ("4.14.130", BROKEN),
+            ("4.14.131", HALF),
+            ("4.14.132", HALF),
+            ("4.14.137", HALF),
+            ("4.14.138", DEFECT),
+            ("4.14.139", DEFECT),
+            ("4.14.141", DEFECT),
+            ("4.14.142", GOOD),
+            ("4.14.143", GOOD),
+            ("4.19", NEVER),
+            ("4.19.0", NEVER),
+            ("4.19.51", NEVER),
+            ("4.19.52", BROKEN),
+            ("4.19.53", BROKEN),
+            ("4.19.54", BROKEN),
+            ("4.19.55", HALF),
+            ("4.19.56", HALF),
+            ("4.19.57", HALF),
+            ("4.19.61", HALF),
+            ("4.19.62", GOOD),
+            ("4.19.63", GOOD),
+            ("5.1", NEVER),
+            ("5.1.10", NEVER),
+            ("5.1.11", BROKEN),
+            ("5.1.13", BROKEN),
+            ("5.1.14", HALF),
+            ("5.1.15", HALF),
+            ("5.1.20", HALF),
+            ("5.1.21", GOOD),
+            ("5.2-rc5", NEVER),
+            ("5.2-rc6", HALF),
+            ("5.2-rc7", HALF),
+            ("5.2", HALF),
+            ("5.2.0", HALF),
+            ("5.2.1", HALF),
+            ("5.2.3", HALF),
+            ("5.2.4", GOOD),
+            ("5.2.21", GOOD),
+            ("5.3-rc1", HALF),
+            ("5.3.0-rc1", HALF),
+            ("5.3-rc2", GOOD),
+            ("5.3-rc3", GOOD),
+            ("5.3", GOOD),
+            ("5.3.1", GOOD),
+            ("5.10.262", GOOD),
+            ("6.12", GOOD),
+            ("6.12.107", GOOD),
+            ("7.2-rc3", GOOD),
+            ("3.16", NEVER),
+            ("3.16.68", NEVER),
+            ("3.16.69", BROKEN),
+            ("3.16.70", &[Affected, HalfFixed]),
+            ("3.16.74", &[Affected, HalfFixed]),
+            ("3.16.75", &[Affected, HalfFixed, Fixed, FixedWithDefect]),
+            ("3.16.85", &[Affected, HalfFixed, Fixed, FixedWithDefect]),
+            ("4.15", NEVER),
+            ("4.15.18", NEVER),
+            ("4.16.18", NEVER),
+            ("4.17.19", NEVER),
+            ("4.18.20", NEVER),
+            ("4.20.17", NEVER),
+            ("5.0.21", NEVER),
+            ("4.13", NEVER),
+            ("4.13.16", ALL),
+            ("4.12.14", ALL),
+            ("3.10.108", ALL),
+            ("2.6.32.71", ALL),
+        ],
+    );
+}
+
+#[test]
+fn trees_beyond_a_release_leave_open_what_the_next_one_has() {
+    check(
+        STALL,
+        &[
+            ("5.3-rc1+", HALF_OR_GOOD),
+            ("5.3.0-rc1+", HALF_OR_GOOD),
+            ("5.3.0-rc2+", GOOD),
+            ("5.3.0-rc1-00123-gdeadbeefcafe", HALF_OR_GOOD),
+            ("5.2.0-rc5+", &[NeverHad, Affected, HalfFixed]),
+            ("5.2.0-rc4+", NEVER),
+            ("5.2.0+", HALF),
+            ("4.19.57-00012-gdeadbeef", HALF),
+            ("v4.19.61-3-gdeadbeef", HALF_OR_GOOD),
+            ("4.19.51-3-gdeadbeef", &[NeverHad, Affected]),
+            ("4.19.62-3-gdeadbeef-dirty", GOOD),
+            ("5.2.0-next-20190710", HALF_OR_GOOD),
+            ("4.19.62-rc1", HALF_OR_GOOD),
+            ("4.19.63-rc1", GOOD),
+            ("4.19.61-rc1", HALF),
+            ("4.19.57-mine", HALF),
+            ("4.19.57-dirty", HALF),
+            ("4.19.90-rt35", GOOD),
+        ],
+    );
+    check(WINDOW, &[("5.0.0+", &[NeverHad, Affected]), ("4.20.0+", NEVER), ("5.0.0", NEVER)]);
+}
+
+#[test]
+fn a_distribution_s_kernel_is_judged_by_what_is_known_of_it() {
+    check(
+        STALL,
+        &[
+            // Ubuntu: one ABI number, one upload.
+            ("4.15.0-51-generic", NEVER),
+            ("4.15.0-52-generic", BROKEN),
+            ("4.15.0-53-generic", BROKEN),
+            ("4.15.0-54-generic", HALF),
+            ("4.15.0-58-generic", HALF),
+            ("4.15.0-58-lowlatency", HALF),
+            ("4.15.0-59-generic", GOOD),
+            ("4.15.0-60-generic", GOOD),
+            ("4.15.0-213-generic", GOOD),
+            ("4.15.0-52.55", NEVER),
+            ("4.15.0-52.56", BROKEN),
+            ("4.15.0-52.56~16.04.1", BROKEN),
+            ("4.15.0-54.57", BROKEN),
+            ("4.15.0-54.58", HALF),
+            ("4.15.0-58.64~16.04.1", HALF),
+            ("4.15.0-59.65", HALF),
+            ("4.15.0-59.66", GOOD),
+            ("4.15.0-59.66~16.04.1", GOOD),
+            ("4.15.0-60.67", GOOD),
+            ("4.15.0-1041-aws", ALL),
+            ("4.15.0-1041.43", ALL),
+            ("4.15.0-1055-azure", ALL),
+            ("4.4.0-150-generic", NEVER),
+            ("4.4.0-151-generic", BROKEN),
+            ("4.4.0-153-generic", BROKEN),
+            ("4.4.0-154-generic", HALF),
+            ("4.4.0-154.181", HALF),
+            ("4.4.0-155-generic", &[HalfFixed, Fixed, FixedWithDefect]),
+            ("4.18.0-24-generic", &[NeverHad, Affected]),
+            ("4.18.0-25-generic", HALF),
+            ("4.18.0-26-generic", HALF_OR_GOOD),
+            ("5.0.0-19-generic", &[NeverHad, Affected]),
+            ("5.0.0-20-generic", HALF),
+            ("5.0.0-32-generic", HALF_OR_GOOD),
+            ("4.13.0-45-generic", ALL),
+            ("5.3.0-26-generic", GOOD),
+            ("5.4.0-100-generic", GOOD),
+            ("5.4.0-1041-aws", GOOD),
+            ("5.2.0-8-generic", HALF_OR_GOOD),
+            // Debian: a package contains the whole release that its version names.
+            ("4.19.37-3", NEVER),
+            ("4.19.37-1", NEVER),
+            ("4.19.37-4", BROKEN),
+            ("4.19.37-5", BROKEN),
+            ("4.19.37-5+deb10u1", HALF),
+            ("4.19.37-5+deb10u1~bpo9+1", HALF),
+            ("4.19.37-5+deb10u2", HALF_OR_GOOD),
+            ("4.19.67-2", GOOD),
+            ("4.19.0-5-amd64", ALL),
+            ("4.19.0-0.bpo.5-amd64", ALL),
+            ("4.9.168-1+deb9u2", NEVER),
+            ("4.9.168-1+deb9u3", BROKEN),
+            ("4.9.168-1+deb9u4", HALF),
+            ("4.9.168-1+deb9u4~deb8u1", HALF),
+            ("4.9.168-1+deb9u5", &[HalfFixed, Fixed, FixedWithDefect]),
+            ("4.9.189-3", &[Fixed, FixedWithDefect]),
+            ("4.9.210-1", GOOD),
+            ("3.16.68-1", NEVER),
+            ("3.16.68-2", BROKEN),
+            ("3.16.70-1", HALF),
+            ("3.16.74-1", &[HalfFixed, Fixed, FixedWithDefect]),
+            ("6.1.0-18-cloud-amd64", GOOD),
+            ("6.12.94+deb13-amd64", GOOD),
+            ("5.3~rc1-1~exp1", HALF_OR_GOOD),
+            ("5.3~rc2-1~exp1", GOOD),
+            ("5.2.6-1", GOOD),
+            // The others: by their dossier's line or by ancestry, or not at all.
+            ("3.10.0-957.21.3.el7.x86_64", BROKEN),
+            ("3.10.0-957.21.2.el7.x86_64", &[NeverHad, Affected]),
+            ("3.10.0-957.27.2.el7.x86_64", &[Affected, HalfFixed, Fixed, FixedWithDefect]),
+            ("3.10.0-957.21.3.rt56.935.el7.x86_64", ALL),
+            ("3.10.0-957.21.3.el7.centos.plus.x86_64", ALL),
+            ("3.10.0-1062.el7.x86_64", ALL),
+            ("4.18.0-80.7.1.el8_0.x86_64", ALL),
+            ("5.14.0-427.el9.x86_64", GOOD),
+            ("5.1.15-300.fc30.x86_64", ALL),
+            ("5.3.0-0.rc1.git0.1.fc31.x86_64", HALF_OR_GOOD),
+            ("5.3.0-0.rc2.git0.1.fc31.x86_64", GOOD),
+            ("4.14.35-1902.3.2.el7uek.x86_64", ALL),
+            ("4.12.14-197.4-default", ALL),
+            ("4.14.133-113.105.amzn2.x86_64", ALL),
+            ("6.1.61-85.141.amzn2023.x86_64", GOOD),
+            ("4.14.117-perf+", ALL),
+            ("4.14.137+", ALL),
+            ("4.19.57-v7+", ALL),
+            ("4.19.57+", ALL),
+            ("5.10.107-android13-4-00001-gdeadbeefcafe", GOOD),
+            ("5.1.15-arch1-1-ARCH", ALL),
+            ("4.15.18-1-pve", ALL),
+        ],
+    );
+}
+
+#[test]
+fn a_bug_that_nobody_has_repaired_is_in_every_kernel() {
+    for text in [
+        "2.6.32.71",
+        "3.10.0-957.21.3.el7.x86_64",
+        "4.19.57",
+        "4.13.16",
+        "5.3-rc1+",
+        "4.15.0-1041-aws",
+        "4.19.0-5-amd64",
+        "6.12.94+deb13-amd64",
+        "4.12.14-197.4-default",
+        "7.0",
+        "6.6.20+rpt-rpi-v8",
+        "4.19.67-2",
+        "5.15.0-1041.46",
+    ] {
+        check(COOKIE, &[(text, BROKEN)]);
+    }
+    assert_eq!(first_good(&bug(COOKIE), &Release::parse("6.12").expect("a release")), None);
+    // linux-next may have what no release has.
+    check(COOKIE, &[("6.12.0-rc1-next-20241001", OPEN)]);
+}
+
+#[test]
+fn a_fix_whose_release_is_not_known_exactly_leaves_its_range_open() {
+    check(
+        WINDOW,
+        &[
+            ("4.20", NEVER),
+            ("5.0", NEVER),
+            ("5.1-rc3", &[NeverHad, Affected]),
+            ("5.1", BROKEN),
+            ("5.1.21", BROKEN),
+            ("5.3.18", BROKEN),
+            ("5.4", BROKEN),
+            ("5.4.92", BROKEN),
+            ("5.4.93", GOOD),
+            ("5.4.94", GOOD),
+            ("5.9.16", BROKEN),
+            ("5.9.17", OPEN),
+            ("5.10", BROKEN),
+            ("5.10.8", BROKEN),
+            ("5.10.9", OPEN),
+            ("5.10.10", OPEN),
+            ("5.10.11", OPEN),
+            ("5.10.12", OPEN),
+            ("5.10.13", GOOD),
+            ("5.11-rc3", BROKEN),
+            ("5.11-rc4", OPEN),
+            ("5.11-rc5", OPEN),
+            ("5.11-rc6", GOOD),
+            ("5.11", GOOD),
+            ("5.11.1", GOOD),
+            ("6.12", GOOD),
+            ("4.19.57", ALL),
+            ("4.19.67-2", ALL),
+            ("5.4.0-100-generic", OPEN),
+            ("5.4.0-1041-aws", OPEN),
+            ("5.15.0-100-generic", GOOD),
+            ("4.18.0-553.el8_10.x86_64", ALL),
+            ("5.14.0-427.el9.x86_64", GOOD),
+            ("5.10.46-4", GOOD),
+            ("5.10.4-1", OPEN),
+            ("5.10.0-8-amd64", OPEN),
+            ("6.1.0-18-cloud-amd64", GOOD),
+        ],
+    );
+}
+
+#[test]
+fn what_it_says_names_the_releases_it_stands_on() {
+    for (id, text, parts) in [
+        (STALL, "4.19.57", &["break since 4.19.52", "half-fix since 4.19.55", "fix not before 4.19.62"] as &[&str]),
+        (STALL, "4.14.140", &["fix since 4.14.138", "fix-of-fix not before 4.14.142"]),
+        (STALL, "6.12", &["fix since mainline's 5.3-rc2"]),
+        (STALL, "4.20.17", &["the line 4.20 ended before the break"]),
+        (STALL, "4.13.16", &["does not list the line 4.13"]),
+        (STALL, "4.19.57-mine", &["local version"]),
+        (
+            STALL,
+            "4.15.0-52-generic",
+            &["Ubuntu 4.15.0, ABI 52, flavour generic", "4.15.0-52.56", "one upload", "bionic"],
+        ),
+        (STALL, "4.15.0-1041-aws", &["flavour aws", "none is judged by the number"]),
+        (STALL, "4.19.0-5-amd64", &["no package version"]),
+        (STALL, "4.19.67-2", &["fix since 4.19.62 and so in its base 4.19.67"]),
+        (STALL, "3.10.0-957.21.3.el7.x86_64", &["break since 3.10.0-957.21.3.el7 or earlier", "netdev"]),
+        (STALL, "3.16.80", &["fix unknown after 3.16.74"]),
+        (STALL, "5.3.0-rc1+", &["among the commits after 5.3-rc1"]),
+        (COOKIE, "4.12.14-197.4-default", &["in all kernels", "nobody has a fix"]),
+        (WINDOW, "5.10.11", &["one of 5.10.9 to 5.10.13"]),
+        (WINDOW, "5.15.0-100-generic", &["in what starts from 5.15"]),
+    ] {
+        let (_, why) = found(&bug(id), text);
+        assert!(parts.iter().all(|part| why.contains(part)), "{text}: {why}");
+    }
+    let without = Bug { releases: None, chain: Vec::new(), ..bug(STALL) };
+    assert_eq!(found(&without, "4.19.57").0, StateSet::all());
+}
+
+#[test]
+fn from_a_bad_kernel_the_way_leads_to_the_first_good_one() {
+    for (id, text, expected) in [
+        (STALL, "4.19.57", Some("of this line: 4.19.62")),
+        (STALL, "4.19.62", None),
+        (STALL, "4.19.51", None),
+        (STALL, "4.14.130", Some("of this line: 4.14.142")),
+        (STALL, "4.14.138", Some("of this line: 4.14.142")),
+        (STALL, "4.4.189", Some("of this line: 4.4.191")),
+        (STALL, "5.2-rc7", Some("of this line: 5.2.4")),
+        (STALL, "5.3-rc1", Some("of this line: 5.3-rc2")),
+        (STALL, "3.16.69", Some("the oldest later one is 4.4.191")),
+        (STALL, "4.15.0-58-generic", Some("of this line: 4.15.0-59.66")),
+        (STALL, "4.15.0-1041-aws", Some("its numbers are its own")),
+        (STALL, "4.19.0-5-amd64", Some("uname -v")),
+        (STALL, "4.19.37-5+deb10u1", Some("first package of Debian with the base 4.19.62 or later")),
+        (STALL, "4.4.0-154-generic", Some("starts from 5.3 or later")),
+        (STALL, "3.10.0-957.21.3.el7.x86_64", Some("starts from 5.3 or later")),
+        (STALL, "3.16.80", Some("--git")),
+        (STALL, "4.12.14-197.4-default", Some("--boot")),
+        (STALL, "5.3.0-rc1+", Some("the revision")),
+        (COOKIE, "4.19.57", None),
+        (WINDOW, "5.9.3", Some("the oldest later one is 5.10.13")),
+        (WINDOW, "5.4.9", Some("of this line: 5.4.93")),
+        (WINDOW, "5.10.8", Some("of this line: 5.10.13")),
+        (WINDOW, "5.10.11", Some("--git")),
+    ] {
+        let advice = first_good(&bug(id), &Release::parse(text).expect(text)).map(|advice| advice.to_string());
+        let fits = match (&advice, expected) {
+            (Some(advice), Some(part)) => advice.contains(part),
+            (advice, expected) => advice.is_none() && expected.is_none(),
+        };
+        assert!(fits, "{id}: {text}: {advice:?}");
+    }
+}
+
+#[test]
+fn a_thousand_releases_are_weighed_in_a_moment() {
+    let bugs = Bugs::built_in();
+    let start = Instant::now();
+    let mut known = 0;
+    for n in 0..1000 {
+        let text = match n % 4 {
+            0 => format!("4.19.{n}"),
+            1 => format!("4.15.0-{n}-generic"),
+            2 => format!("4.19.{n}-1+deb10u1"),
+            _ => format!("3.10.0-957.{n}.3.el7.x86_64"),
+        };
+        let release = Release::parse(&text).expect("a release");
+        known += bugs.iter().filter(|bug| weigh(bug, &release).states != StateSet::all()).count();
+    }
+    let took = start.elapsed();
+    println!("1,000 releases × 3 bugs: {took:?}");
+    // The bound is for an unoptimised build on a busy machine.
+    assert!(known > 1000 && took < Duration::from_secs(2), "{known} in {took:?}");
+}
+
+proptest! {
+    #[test]
+    fn whatever_is_a_release_is_weighed_without_contradiction(text in "[2-7]\\.[0-9]{1,2}(\\.[0-9]{1,3})?([-+~.][0-9a-z+~.]{1,8}){0,4}") {
+        if let Ok(release) = Release::parse(&text) {
+            static BUGS: LazyLock<Bugs> = LazyLock::new(Bugs::built_in);
+            for bug in BUGS.iter() {
+                let finding = weigh(bug, &release);
+                prop_assert!(!finding.states.is_empty(), "{}: {}", text, finding.why);
+                let _ = first_good(bug, &release);
+            }
+        }
+    }
+}

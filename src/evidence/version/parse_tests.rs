@@ -1,0 +1,121 @@
+use proptest::prelude::*;
+
+use super::*;
+
+#[test]
+fn names_of_real_kernels_are_understood() {
+    let table = include_str!("releases.txt").lines().filter(|line| !line.starts_with('#'));
+    let mut rows = 0;
+    for line in table {
+        let mut columns = line.split(" | ");
+        let (Some(text), Some(vendor), Some(understood), None) =
+            (columns.next(), columns.next(), columns.next(), columns.next())
+        else {
+            panic!("expected three columns: {line}");
+        };
+        let release = Release::parse(text).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!((release.vendor().key(), release.to_string().as_str()), (vendor, understood), "{text}");
+        rows += 1;
+    }
+    assert!(rows > 150, "{rows}");
+}
+
+#[test]
+fn what_a_kernel_starts_from_is_exact_only_where_its_name_tells() {
+    for (text, base, exact) in [
+        ("4.19.57-mine", "4.19.57", true),
+        ("5.2.0", "5.2", true),
+        ("4.15.0-58-generic", "4.15", false),
+        ("Ubuntu 4.15.0-58.64-generic 4.15.18", "4.15.18", true),
+        ("4.19.0-5-amd64", "4.19", false),
+        ("Linux h 4.19.0-5-amd64 #1 SMP Debian 4.19.37-5 (2019-06-19)", "4.19.37", true),
+        ("6.12.94+deb13-amd64", "6.12.94", true),
+        ("7.2~rc3-1~exp1", "7.2-rc3", true),
+        ("3.10.0-957.el7.x86_64", "3.10", false),
+        ("5.3.0-0.rc1.git0.1.fc31.x86_64", "5.3-rc1", false),
+        ("5.1.15-300.fc30.x86_64", "5.1.15", true),
+    ] {
+        let release = Release::parse(text).expect(text);
+        assert_eq!((release.base().to_string().as_str(), release.base_is_exact), (base, exact), "{text}");
+    }
+}
+
+#[test]
+fn what_names_no_release_is_refused() {
+    let long = format!("4.19.57-{}", "a".repeat(300));
+    for text in [
+        "",
+        " ",
+        "linux",
+        "latest",
+        "4",
+        "4.",
+        "v",
+        "1.2.3",
+        "4.19.57foo",
+        "4.19.57 mine",
+        "4.19.57-ä",
+        "4.19.57\n4.19.58",
+        "x4.19.57",
+        "99999.1",
+        "4.99999",
+        "Linux",
+        "Linux version",
+        "Linux version x",
+        "Ubuntu 4.15.0-58.64-generic",
+        "Ubuntu x y",
+        "firefox_4.15.0-58.64_amd64.deb",
+        "linux-image_x_amd64.deb",
+        ".deb",
+        "a_b_c.deb",
+        "/",
+        "./4.19.57/x",
+        "-4.19.57",
+        "5.3.0-rc1-next-today",
+        "systemd-252.1-1.el9.x86_64.rpm",
+        &long,
+    ] {
+        let refused = Release::parse(text);
+        assert!(refused.is_err(), "{text:?}: {refused:?}");
+    }
+    let message = Release::parse("lat\u{7}est").map_err(|error| error.to_string());
+    assert!(
+        matches!(&message, Err(text) if text.starts_with("`latest` names no kernel release: expected what `uname -r`"))
+    );
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(100))]
+
+    #[test]
+    fn no_text_makes_it_panic(text in ".{0,80}") {
+        let _ = Release::parse(&text);
+    }
+
+    #[test]
+    fn no_text_that_looks_like_a_release_makes_it_panic(
+        text in "(Linux |Linux version |Ubuntu |linux-image-|kernel-|vmlinuz-)?v?[2-7]\\.[0-9]{0,6}(\\.[0-9]{1,3})?\
+                 ([-+~._ #]?(rc|el|fc|g|rt|SMP|Debian |Ubuntu|uek|generic|amd64|%3a|0\\.rc|next|[0-9]{1,6}|ä)){0,6}(\\.deb|\\.rpm)?"
+    ) {
+        if let Ok(release) = Release::parse(&text) {
+            prop_assert!(release.to_string().len() <= text.len() + 200);
+        }
+    }
+
+    /// Who counts builds, names an enterprise release or an Ubuntu flavour is never taken for kernel.org.
+    #[test]
+    fn what_smells_of_a_distribution_is_not_kernel_org_s(
+        base in "[3-6]\\.[0-9]{1,2}\\.[0-9]{1,3}",
+        build in "[0-9]{1,4}(\\.[0-9]{1,3}){0,2}",
+        end in "(-[a-f]{1,6}|-generic|-aws|-default|\\.el[6-9](_[0-9])?(\\.x86_64)?|\\.fc[0-9]{2}|\\.amzn2|-amd64|-cloud-amd64)",
+    ) {
+        let release = Release::parse(&format!("{base}-{build}{end}"));
+        prop_assert!(release.is_ok_and(|release| !matches!(release.vendor(), Vendor::KernelOrg(_))));
+    }
+
+    #[test]
+    fn a_name_of_kernel_org_s_is_read_as_it_is_written(z in 1u16..400, x in 3u16..8, y in 0u16..20) {
+        let release = Release::parse(&format!("{x}.{y}.{z}")).map(|release| release.to_string());
+        prop_assert_eq!(release, Ok(format!("kernel.org {x}.{y}.{z}")));
+    }
+}

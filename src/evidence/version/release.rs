@@ -1,0 +1,156 @@
+//! What a release string or package version is understood as.
+
+use std::fmt;
+
+use crate::matrix::Upstream;
+
+/// A kernel's release, as its name tells it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Release {
+    pub(super) vendor: Vendor,
+    /// What it starts from: the kernel.org release where `base_is_exact`, else a release of that line.
+    pub(super) base: Upstream,
+    pub(super) base_is_exact: bool,
+    pub(super) package: Package,
+    /// `generic`, `cloud-amd64`, `debug`.
+    pub(super) flavour: Option<String>,
+}
+
+/// Who made a kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Vendor {
+    /// kernel.org, or somebody who built its source under a name of their own.
+    KernelOrg(Beyond),
+    /// Ubuntu's main kernel, whose flavours share its numbers.
+    Ubuntu,
+    /// A kernel of Ubuntu's with numbers of its own: for a cloud or a board.
+    UbuntuDerivative,
+    /// Debian.
+    Debian,
+    /// Red Hat Enterprise Linux, or a rebuild of it: CentOS, AlmaLinux, Rocky Linux.
+    Rhel,
+    /// Fedora.
+    Fedora,
+    /// Oracle's Unbreakable Enterprise Kernel.
+    OracleUek,
+    /// SUSE Linux Enterprise or openSUSE.
+    Suse,
+    /// Amazon Linux.
+    Amazon,
+    /// Another one, by the name that a dossier may use, and the one for people.
+    Other(&'static str, &'static str),
+    /// Somebody who names kernels as distributions do.
+    Unnamed,
+}
+
+/// How far a tree has gone beyond the release that it is named after.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Beyond {
+    /// It is the release, perhaps under a local version.
+    Nothing,
+    /// It has further commits (`+`, or the count of `git describe`).
+    Commits,
+    /// It is linux-next, which is ahead of mainline by everything that waits for the next merge window.
+    Next,
+}
+
+/// What is known of the package's version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Package {
+    /// Nothing.
+    Unknown,
+    /// What the release string has of it: `4.15.0-58`. Debian keeps it through many versions.
+    Abi(String),
+    /// All of it.
+    Version(String),
+}
+
+impl Package {
+    pub(super) fn text(&self) -> Option<&str> {
+        match self {
+            Self::Unknown => None,
+            Self::Abi(text) | Self::Version(text) => Some(text),
+        }
+    }
+}
+
+impl Vendor {
+    /// The name that dossiers use.
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::KernelOrg(_) => "kernel.org",
+            Self::Ubuntu => "ubuntu",
+            Self::UbuntuDerivative => "ubuntu-derivative",
+            Self::Debian => "debian",
+            Self::Rhel => "rhel",
+            Self::Fedora => "fedora",
+            Self::OracleUek => "oracle-uek",
+            Self::Suse => "suse",
+            Self::Amazon => "amazon",
+            Self::Other(key, _) => key,
+            Self::Unnamed => "unnamed",
+        }
+    }
+}
+
+impl fmt::Display for Vendor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::KernelOrg(_) => "kernel.org",
+            Self::Ubuntu | Self::UbuntuDerivative => "Ubuntu",
+            Self::Debian => "Debian",
+            Self::Rhel => "RHEL (or a rebuild of it)",
+            Self::Fedora => "Fedora",
+            Self::OracleUek => "Oracle UEK",
+            Self::Suse => "SUSE",
+            Self::Amazon => "Amazon Linux",
+            Self::Other(_, name) => name,
+            Self::Unnamed => "an unnamed distribution's kernel",
+        })
+    }
+}
+
+impl Release {
+    /// Who made it.
+    pub fn vendor(&self) -> Vendor {
+        self.vendor
+    }
+
+    /// The kernel.org release that it starts from; where the name tells the line only, the first one of that line.
+    pub fn base(&self) -> Upstream {
+        self.base
+    }
+
+    /// Its package's version, where the text gives all of it.
+    pub fn package(&self) -> Option<&str> {
+        match &self.package {
+            Package::Version(version) => Some(version),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Release {
+    /// For people: what it was understood as.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.package, self.vendor) {
+            (Package::Abi(text), Vendor::Ubuntu | Vendor::UbuntuDerivative | Vendor::Debian) => {
+                let (base, abi) = text.split_once('-').unwrap_or((text, "?"));
+                write!(f, "{} {base}, ABI {abi}", self.vendor)?;
+            }
+            (Package::Version(text) | Package::Abi(text), vendor) => write!(f, "{vendor} {text}")?,
+            (Package::Unknown, vendor @ Vendor::KernelOrg(_)) => write!(f, "{vendor} {}", self.base)?,
+            (Package::Unknown, vendor) => write!(f, "{vendor}, which starts from {}", self.base)?,
+        }
+        match (&self.flavour, self.vendor) {
+            (Some(local), Vendor::KernelOrg(_)) => write!(f, " with the local version {local}")?,
+            (Some(flavour), _) => write!(f, ", flavour {flavour}")?,
+            (None, _) => {}
+        }
+        f.write_str(match self.vendor {
+            Vendor::KernelOrg(Beyond::Commits) => " and further commits",
+            Vendor::KernelOrg(Beyond::Next) => " and linux-next's commits",
+            _ => "",
+        })
+    }
+}

@@ -1,0 +1,81 @@
+//! The names of kernels that come as RPMs.
+
+use super::names;
+use super::parse::is_numbers;
+use super::release::{Package, Release, Vendor};
+
+/// A kernel of SUSE's that does not have the numbers of its main one.
+pub(super) const SUSE_OTHER: Vendor = Vendor::Other("suse-other", "SUSE");
+/// A kernel made from Red Hat's that its numbers do not count.
+const RHEL_OTHER: Vendor = Vendor::Other("rhel-other", "RHEL (or a rebuild of it)");
+
+/// The names of those who build RPMs: `3.10.0-957.21.3.el7.x86_64`.
+pub(super) fn named(name: &str, rest: &str, plain: &Release) -> Option<Release> {
+    let word = |begin: &str| {
+        rest.split(['-', '.', '_', '+'])
+            .any(|w| w.strip_prefix(begin).is_some_and(|n| n.starts_with(|c: char| c.is_ascii_digit())))
+    };
+    let has = |text: &str| rest.contains(text);
+    let (el, fc, amzn) = (word("el"), word("fc"), word("amzn"));
+    if !(el || fc || amzn) {
+        return None;
+    }
+    let vendor = match () {
+        () if el && has("uek") => Vendor::OracleUek,
+        () if el => names::other(rest).unwrap_or(Vendor::Rhel),
+        () if fc => Vendor::Fedora,
+        () => Vendor::Amazon,
+    };
+    let (version, flavour) = name.split_once('+').map_or((name, None), |(v, f)| (v, Some(f)));
+    let version = without_arch(version.strip_suffix(".debug").unwrap_or(version));
+    let base = if has("-0.rc") {
+        let number = rest.split(['-', '.', '_']).find_map(|word| word.strip_prefix("rc")?.parse::<u16>().ok());
+        number.filter(|n| *n < u16::MAX).map_or(plain.base, |n| plain.base.with_candidate(n))
+    } else {
+        plain.base
+    };
+    let flavour = flavour.map(str::to_owned);
+    let (vendor, package) = match vendor {
+        // Real-time kernels and whatever somebody put into the middle are not what Red Hat's numbers count.
+        Vendor::Rhel if flavour.as_deref().is_some_and(|f| f.starts_with("rt")) => (RHEL_OTHER, Package::Unknown),
+        Vendor::Rhel if !is_red_hats(version) => (RHEL_OTHER, Package::Unknown),
+        Vendor::Other(..) => (vendor, Package::Unknown),
+        _ => (vendor, Package::Version(version.to_owned())),
+    };
+    Some(Release { vendor, base, package, flavour, ..plain.clone() })
+}
+
+/// Whether it is numbers, `.el7` or `.el8_0`, and nothing behind.
+fn is_red_hats(version: &str) -> bool {
+    let Some((_, release)) = version.split_once('-') else { return false };
+    let Some((numbers, el)) = release.split_once(".el") else { return false };
+    is_numbers(numbers) && el.split('_').all(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
+}
+
+/// `kernel-default-4.12.14-197.4.1.x86_64`: what SUSE's packages are called, Red Hat's `kernel-rt` and Oracle's
+/// `kernel-uek`. The flavour stands in front.
+pub(super) fn with_flavour(named: Release, package: &str, release: &str) -> Release {
+    let main = ["core", "modules", "modules-core", "modules-extra", "devel", "headers", "uek", "uek-core"];
+    if main.contains(&package) {
+        return named;
+    }
+    let flavour = Some(package.to_owned());
+    let suse = names::suse(package).filter(|_| !release.contains(".el"));
+    match (suse, named.vendor) {
+        (Some(main), Vendor::Unnamed | Vendor::Suse) => {
+            let vendor = if main { Vendor::Suse } else { SUSE_OTHER };
+            Release { vendor, package: Package::Version(without_arch(release).to_owned()), flavour, ..named }
+        }
+        (_, Vendor::Rhel) if package.starts_with("debug") || package.starts_with("64k") => Release { flavour, ..named },
+        (_, vendor) => {
+            let vendor = if vendor == Vendor::Rhel { RHEL_OTHER } else { vendor };
+            Release { vendor, package: Package::Unknown, flavour, ..named }
+        }
+    }
+}
+
+/// Without what `uname -m` would say.
+fn without_arch(text: &str) -> &str {
+    const ARCHES: [&str; 9] = ["x86_64", "aarch64", "ppc64le", "ppc64", "s390x", "i686", "i586", "armv7hl", "noarch"];
+    text.rsplit_once('.').filter(|(_, arch)| ARCHES.contains(arch)).map_or(text, |(rest, _)| rest)
+}

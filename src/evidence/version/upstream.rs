@@ -1,0 +1,114 @@
+//! Which steps kernel.org's releases have.
+
+use super::Held;
+use super::release::Beyond;
+use crate::matrix::{First, Releases, StableLine, Upstream};
+use crate::words::Role;
+
+/// What is known of a step in a kernel.org release, or in a tree that has gone beyond one.
+pub(super) fn beyond(releases: &Releases, release: Upstream, beyond: Beyond, role: Role) -> Held {
+    let now = held(releases, release, role);
+    if now.has == Some(true) {
+        return now;
+    }
+    let open = |why: &str| Held { role, has: None, says: format!("{role} perhaps, {why}") };
+    match beyond {
+        Beyond::Next => open("for linux-next is ahead of mainline"),
+        Beyond::Commits if comes_next(releases, release, role) => {
+            open(&format!("among the commits after {release}, which a name does not tell"))
+        }
+        // A candidate of a stable release has most of what the release will have.
+        Beyond::Nothing | Beyond::Commits if release.stable() > 0 && release.is_candidate() => {
+            let last = held(releases, release.with_candidate(u16::MAX), role);
+            if last.has == now.has { now } else { open("for it came in the release of this candidate") }
+        }
+        Beyond::Nothing | Beyond::Commits => now,
+    }
+}
+
+/// Whether the step may be between this release and the one that follows it.
+fn comes_next(releases: &Releases, release: Upstream, role: Role) -> bool {
+    let is_listed = releases.stable.iter().any(|entry| entry.line == release.line());
+    let in_line = match held(releases, release.next(), role).has {
+        Some(has) => has,
+        None => is_listed || release.stable() > 0 || release.is_candidate(),
+    };
+    let merge_window = match releases.mainline.get(&role) {
+        Some(First::Is(first)) => {
+            release.line().is_followed_by(first.line()) && *first == first.with_candidate(1) && first.stable() == 0
+        }
+        Some(First::Among { from: Some(from), .. }) => release.line().is_followed_by(from.line()),
+        _ => false,
+    };
+    in_line || merge_window && release.stable() == 0 && !release.is_candidate()
+}
+
+/// What is known of a step in a kernel.org release.
+pub(super) fn held(releases: &Releases, release: Upstream, role: Role) -> Held {
+    let born = mainline(releases, release.mainline(), role);
+    if release.stable() == 0 {
+        return born;
+    }
+    let no = |says: String| Held { role, has: Some(false), says };
+    let line = release.line();
+    if let Some(entry) = releases.stable.iter().find(|entry| entry.line == line) {
+        return listed(entry, release, born);
+    }
+    if releases.ended_before_break.contains(&line) {
+        let says = if role == Role::Break { format!("the line {line} ended before the break") } else { String::new() };
+        return no(says);
+    }
+    if born.has == Some(true) {
+        return born;
+    }
+    if releases.no_fix_anywhere && role != Role::Break {
+        return no(nobody(role));
+    }
+    Held { role, has: None, says: format!("{role} unknown, for the dossier does not list the line {line}") }
+}
+
+/// What is known of a step in a release of a stable line that is listed.
+fn listed(entry: &StableLine, release: Upstream, born: Held) -> Held {
+    let (role, line) = (born.role, entry.line);
+    if let Some(first) = entry.steps.get(&role) {
+        return compared(role, first, first.is_in(|first| release >= *first));
+    }
+    match entry.known_until {
+        _ if born.has != Some(false) => born,
+        Some(until) if release > until => {
+            Held { role, has: None, says: format!("{role} unknown after {until}, the last that was looked at") }
+        }
+        _ => Held { role, has: Some(false), says: format!("no {role} in the line {line}") },
+    }
+}
+
+/// What is known of a step in one of mainline's releases and candidates.
+pub(super) fn mainline(releases: &Releases, release: Upstream, role: Role) -> Held {
+    match releases.mainline.get(&role) {
+        Some(first) => {
+            let mut held = compared(role, first, first.is_in(|first| release >= *first));
+            if held.has == Some(true) {
+                held.says = format!("{role} since mainline's {first}");
+            }
+            held
+        }
+        None if role == Role::Break => Held { role, has: Some(true), says: "it has been so in all kernels".to_owned() },
+        None if releases.no_fix_anywhere => Held { role, has: Some(false), says: nobody(role) },
+        None => Held { role, has: Some(false), says: format!("no {role} in mainline") },
+    }
+}
+
+/// That nobody has it.
+pub(super) fn nobody(role: Role) -> String {
+    format!("nobody has a {role}")
+}
+
+/// A step that is compared with the first release that has it.
+pub(super) fn compared(role: Role, first: &impl std::fmt::Display, has: Option<bool>) -> Held {
+    let says = match has {
+        Some(true) => format!("{role} since {first}"),
+        Some(false) => format!("{role} not before {first}"),
+        None => format!("{role} perhaps, for its first release is {first}"),
+    };
+    Held { role, has, says }
+}

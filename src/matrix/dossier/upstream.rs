@@ -1,0 +1,263 @@
+//! Releases of kernel.org, and the first release with something.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// A text that names no release.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{found}` is not {expected}")]
+pub struct BadRelease {
+    found: String,
+    expected: &'static str,
+}
+
+impl BadRelease {
+    /// What was expected, in words that go on from the text.
+    pub fn expected(&self) -> String {
+        format!("expected {}", self.expected)
+    }
+}
+
+fn bad(found: &str, expected: &'static str) -> BadRelease {
+    BadRelease { found: found.chars().take(100).collect(), expected }
+}
+
+/// A line of releases: `4.19`, or `2.6.32` from before 3.0, when lines had three numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Line {
+    version: u16,
+    patchlevel: u16,
+    sublevel: u16,
+}
+
+impl Line {
+    /// Whether mainline's next line after this one is `next`. Mainline counts to 19 or 20 and begins anew.
+    pub fn is_followed_by(self, next: Self) -> bool {
+        (self.version == next.version && next.patchlevel == self.patchlevel.saturating_add(1))
+            || (self.version.saturating_add(1) == next.version && next.patchlevel == 0)
+    }
+}
+
+impl fmt::Display for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.version < 3 {
+            write!(f, "{}.{}.{}", self.version, self.patchlevel, self.sublevel)
+        } else {
+            write!(f, "{}.{}", self.version, self.patchlevel)
+        }
+    }
+}
+
+/// A release of kernel.org: `5.3-rc1`, `5.3`, `4.19.57`. They sort as they came out within a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Upstream {
+    line: Line,
+    stable: u16,
+    /// The number of a release candidate, or [`Upstream::FINAL`], which is after all of them.
+    candidate: u16,
+}
+
+impl Upstream {
+    const FINAL: u16 = u16::MAX;
+
+    /// Its line.
+    pub fn line(self) -> Line {
+        self.line
+    }
+
+    /// The number behind the line's: 57 in `4.19.57`, 0 in `5.3` and `5.3-rc1`.
+    pub fn stable(self) -> u16 {
+        self.stable
+    }
+
+    /// The release or candidate of mainline that the line starts from: itself for one of mainline's.
+    #[must_use]
+    pub fn mainline(self) -> Self {
+        if self.stable == 0 { self } else { Self { line: self.line, stable: 0, candidate: Self::FINAL } }
+    }
+
+    /// Whether it is a release candidate.
+    pub fn is_candidate(self) -> bool {
+        self.candidate != Self::FINAL
+    }
+
+    /// The candidate with this number, of the same release.
+    #[must_use]
+    pub fn with_candidate(self, candidate: u16) -> Self {
+        Self { candidate, ..self }
+    }
+
+    /// The release that its line has after this one: `4.19.58` after `4.19.57`, `5.3-rc2` after `5.3-rc1`.
+    #[must_use]
+    pub fn next(self) -> Self {
+        if self.is_candidate() {
+            Self { candidate: self.candidate.saturating_add(1), ..self }
+        } else {
+            Self { stable: self.stable.saturating_add(1), ..self }
+        }
+    }
+
+    /// Reads a release where the text begins with one. Gives the release, how many numbers were written, and the rest.
+    pub fn prefix(text: &str) -> Option<(Self, usize, &str)> {
+        let (version, mut rest) = number(text)?;
+        if !(2..=99).contains(&version) {
+            return None;
+        }
+        let most = if version < 3 { 4 } else { 3 };
+        let mut numbers = vec![version];
+        while numbers.len() < most {
+            let Some((next, after)) = rest.strip_prefix('.').and_then(number) else { break };
+            numbers.push(next);
+            rest = after;
+        }
+        let at = |i: usize| numbers.get(i).copied().unwrap_or(0);
+        if numbers.len() < 2 {
+            return None;
+        }
+        let (sublevel, stable) = if version < 3 { (at(2), at(3)) } else { (0, at(2)) };
+        let line = Line { version, patchlevel: at(1), sublevel };
+        let candidate = rest.strip_prefix("-rc").and_then(number);
+        let ends = |rest: &str| !rest.starts_with(|c: char| c.is_ascii_alphanumeric());
+        let (candidate, rest) = candidate.filter(|(_, rest)| ends(rest)).unwrap_or((Self::FINAL, rest));
+        Some((Self { line, stable, candidate }, numbers.len(), rest))
+    }
+}
+
+/// Digits that are a number below the largest, and the rest.
+fn number(text: &str) -> Option<(u16, &str)> {
+    let end = text.bytes().position(|b| !b.is_ascii_digit()).unwrap_or(text.len());
+    let number = text.get(..end)?.parse().ok().filter(|n| *n < Upstream::FINAL)?;
+    Some((number, text.get(end..)?))
+}
+
+impl fmt::Display for Upstream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.line.fmt(f)?;
+        if self.stable > 0 {
+            write!(f, ".{}", self.stable)?;
+        }
+        if self.is_candidate() { write!(f, "-rc{}", self.candidate) } else { Ok(()) }
+    }
+}
+
+impl FromStr for Upstream {
+    type Err = BadRelease;
+
+    fn from_str(text: &str) -> Result<Self, BadRelease> {
+        let whole = Self::prefix(text).filter(|(_, _, rest)| rest.is_empty());
+        whole.map(|(release, ..)| release).ok_or_else(|| bad(text, "a kernel's release, as `5.2-rc6` or `4.19.52`"))
+    }
+}
+
+impl FromStr for Line {
+    type Err = BadRelease;
+
+    fn from_str(text: &str) -> Result<Self, BadRelease> {
+        let line = text.parse::<Upstream>().ok().filter(|r| r.stable == 0 && !r.is_candidate()).map(Upstream::line);
+        line.ok_or_else(|| bad(text, "a line of kernel releases, as `4.19`"))
+    }
+}
+
+/// The version of a package, as its distribution writes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PackageVersion(String);
+
+impl PackageVersion {
+    /// The version as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for PackageVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl FromStr for PackageVersion {
+    type Err = BadRelease;
+
+    fn from_str(text: &str) -> Result<Self, BadRelease> {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || ".+-~:_".contains(c);
+        if text.starts_with(|c: char| c.is_ascii_digit()) && text.len() <= 100 && text.chars().all(allowed) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(bad(text, "a package's version, as `4.15.0-52.56` or `3.10.0-957.21.3.el7`"))
+        }
+    }
+}
+
+/// The first release with a step, or what is known of it: `4.19.52`; `5.10.9..5.10.13` where the first one is among
+/// those from 5.10.9 on and 5.10.13 certainly has it; `3.16.70..` where none certainly has it; `..4.18.0-25.26` where
+/// none before certainly lacks it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum First<T> {
+    /// It is known.
+    Is(T),
+    /// It is not known exactly. Never both none.
+    Among {
+        /// The first release that may have it; all before it lack it.
+        from: Option<T>,
+        /// A release that has it, as all after it have.
+        by: Option<T>,
+    },
+}
+
+impl<T> First<T> {
+    /// The releases that are named.
+    pub fn named(&self) -> impl Iterator<Item = &T> {
+        let (one, other) = match self {
+            Self::Is(first) => (Some(first), None),
+            Self::Among { from, by } => (from.as_ref(), by.as_ref()),
+        };
+        one.into_iter().chain(other)
+    }
+
+    /// Whether a release has it, where that is known. `reaches` says whether that release is another one or later.
+    pub fn is_in(&self, reaches: impl Fn(&T) -> bool) -> Option<bool> {
+        match self {
+            Self::Is(first) => Some(reaches(first)),
+            Self::Among { by: Some(by), .. } if reaches(by) => Some(true),
+            Self::Among { from: Some(from), .. } if !reaches(from) => Some(false),
+            Self::Among { .. } => None,
+        }
+    }
+
+    /// The first release that certainly has it.
+    pub fn certain(&self) -> Option<&T> {
+        match self {
+            Self::Is(first) => Some(first),
+            Self::Among { by, .. } => by.as_ref(),
+        }
+    }
+}
+
+impl<T: fmt::Display> fmt::Display for First<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Is(first) => first.fmt(f),
+            Self::Among { from: Some(from), by: Some(by) } => write!(f, "one of {from} to {by}"),
+            Self::Among { from: Some(from), by: None } => write!(f, "{from} or later"),
+            Self::Among { by: Some(by), .. } => write!(f, "{by} or earlier"),
+            Self::Among { .. } => f.write_str("an unknown release"),
+        }
+    }
+}
+
+impl<T: FromStr<Err = BadRelease>> FromStr for First<T> {
+    type Err = BadRelease;
+
+    fn from_str(text: &str) -> Result<Self, BadRelease> {
+        let Some((from, by)) = text.split_once("..") else { return text.parse().map(Self::Is) };
+        let end = |text: &str| if text.is_empty() { Ok(None) } else { text.parse().map(Some) };
+        match (end(from)?, end(by)?) {
+            (None, None) => Err(bad(text, "a release: expected one on a side of the `..`")),
+            (from, by) => Ok(Self::Among { from, by }),
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "upstream_tests.rs"]
+mod tests;
