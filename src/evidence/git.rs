@@ -33,6 +33,17 @@ mod store;
 mod testimony;
 mod walk;
 
+#[cfg(test)]
+mod ask_tests;
+#[cfg(test)]
+mod fixture;
+#[cfg(test)]
+mod index_tests;
+#[cfg(test)]
+mod message_tests;
+#[cfg(test)]
+mod repository_tests;
+
 pub use error::GitError;
 pub use index::{Index, Progress};
 pub use makefile::MakefileVersion;

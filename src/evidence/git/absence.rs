@@ -68,7 +68,8 @@ fn is_before_break(version: &MakefileVersion, releases: Option<&Releases>) -> bo
     let Some(releases) = releases else { return false };
     let line = version.line();
     // A distribution's import calls itself by the release that it started from.
-    let is_base = |base: &str| base == line || base.strip_prefix(line.as_str()).is_some_and(|rest| rest.starts_with('.'));
+    let is_base =
+        |base: &str| base == line || base.strip_prefix(line.as_str()).is_some_and(|rest| rest.starts_with('.'));
     if releases.distributions.iter().any(|distribution| is_base(&distribution.line)) {
         return false;
     }

@@ -53,7 +53,6 @@ impl Index {
             store: &inner.store,
             graph: &inner.graph,
             commit,
-            number,
             ancestors: inner.graph.ancestors(number),
             version: self.version_at(commit),
             patches: quilt::patches(git, commit),
@@ -64,7 +63,8 @@ impl Index {
         for one in &mut found {
             one.standing = standing(&history, one.step, &one.carriers, &steps)?;
         }
-        let mut answer = Answer { index: self, history: &history, bug, found: &found, doubts: Vec::new(), warnings: Vec::new() };
+        let mut answer =
+            Answer { index: self, history: &history, bug, found: &found, doubts: Vec::new(), warnings: Vec::new() };
         answer.testimony(revision)
     }
 }
@@ -112,8 +112,7 @@ impl Answer<'_> {
         self.later_fixes()?;
         let why = self.why(revision, &steps, states);
         self.warnings.dedup();
-        let finding =
-            Finding { witness: Witness::Git, states, strength, why, mitigated: false, artefacts: Vec::new() };
+        let finding = Finding { witness: Witness::Git, states, strength, why, mitigated: false, artefacts: Vec::new() };
         Ok(Testimony { finding, steps, warnings: std::mem::take(&mut self.warnings) })
     }
 
@@ -122,7 +121,14 @@ impl Answer<'_> {
         let role = one.step.role;
         let Some(standing) = &one.standing else {
             let how = if one.needed == Needed::No { How::NotNeeded } else { How::NotFound };
-            return Ok(StepFound { role, commit: None, how, strength: Strength::Strong, first_tag: None, reverted_by: None });
+            return Ok(StepFound {
+                role,
+                commit: None,
+                how,
+                strength: Strength::Strong,
+                first_tag: None,
+                reverted_by: None,
+            });
         };
         let carrier = &one.carriers.found[standing.carrier];
         let (commit, first_tag) = match carrier.place {
@@ -155,12 +161,8 @@ impl Answer<'_> {
     /// What is known of each step.
     fn chain(&mut self) -> Result<Chain, GitError> {
         // A break that no dossier names has always been there; a repair that none names is in no kernel.
-        let mut chain = Chain {
-            break_: Presence::IN,
-            half_fix: Presence::OUT,
-            fix: Presence::OUT,
-            fix_of_fix: Presence::IN,
-        };
+        let mut chain =
+            Chain { break_: Presence::IN, half_fix: Presence::OUT, fix: Presence::OUT, fix_of_fix: Presence::IN };
         let doubtful = self.doubtful_beginnings()?;
         for one in self.found {
             *chain.step(one.step.role) = self.presence(one, &doubtful);

@@ -28,8 +28,6 @@ pub(super) struct History<'a> {
     pub graph: &'a Graph,
     /// The revision.
     pub commit: Oid,
-    /// Its number.
-    pub number: u32,
     /// It, and everything before it.
     pub ancestors: Bits,
     /// What its Makefile says.
@@ -189,9 +187,9 @@ pub(super) fn find(history: &History, step: &Step, before: &[Abbreviation]) -> R
 
 /// The line of a message that says that it carries one of these.
 fn saying_line(message: &[u8], names: &[Abbreviation]) -> String {
-    let said = mentions(message).into_iter().find(|m| {
-        m.kind == Kind::Carries && names.iter().any(|name| name.agrees(m.commit))
-    });
+    let said = mentions(message)
+        .into_iter()
+        .find(|m| m.kind == Kind::Carries && names.iter().any(|name| name.agrees(m.commit)));
     said.map(|m| line_text(m.line)).unwrap_or_default()
 }
 
@@ -302,7 +300,10 @@ fn by_patch_file(history: &History, step: &Step, carriers: &mut Carriers) -> Res
             }
         }
         let says_other = patch.kinds().any(|kind| kind == Kind::Carries);
-        if how.is_none() && patch.subject == subject && patch.changes(&step.files) && !(says_other && step.commit.is_some())
+        if how.is_none()
+            && patch.subject == subject
+            && patch.changes(&step.files)
+            && !(says_other && step.commit.is_some())
         {
             how = Some(How::QuiltSubject { file: patch.file.clone() });
         }

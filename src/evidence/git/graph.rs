@@ -81,11 +81,6 @@ impl Graph {
         true
     }
 
-    /// Removes all but the first `len` commits.
-    pub fn truncate(&mut self, len: u32) {
-        self.first.truncate(len as usize);
-    }
-
     /// The commit and everything before it.
     pub fn ancestors(&self, of: u32) -> Bits {
         let mut bits = Bits::new(self.first.len());

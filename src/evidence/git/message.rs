@@ -201,10 +201,14 @@ fn claim<'a>(
 /// What a line that opens so says of reverting.
 fn revert(opening: &str) -> Option<Kind> {
     match opening {
-        "this reverts commit" | "reverts commit" | "revert commit" | "this reverts" | "this reverts commits"
-        | "this reverts upstream commit" | "this reverts the commit" | "this reverts stable commit" => {
-            Some(Kind::Reverts)
-        }
+        "this reverts commit"
+        | "reverts commit"
+        | "revert commit"
+        | "this reverts"
+        | "this reverts commits"
+        | "this reverts upstream commit"
+        | "this reverts the commit"
+        | "this reverts stable commit" => Some(Kind::Reverts),
         // "This partially reverts commit", "This effectively reverts commit".
         other if other.starts_with("this ") && other.ends_with("reverts commit") && other.len() < 60 => {
             Some(Kind::RevertsPartly)
@@ -217,7 +221,9 @@ fn revert(opening: &str) -> Option<Kind> {
 fn carries(before: &str, after: &str, heading: bool) -> bool {
     // stable: `commit X upstream.`, `[ Upstream commit X ]`, `Upstream commit X`, `X upstream.`
     match before {
-        "commit" | "" if matches!(after, "upstream" | "upstream commit" | "in mainline" | "in upstream" | "mainline") => {
+        "commit" | ""
+            if matches!(after, "upstream" | "upstream commit" | "in mainline" | "in upstream" | "mainline") =>
+        {
             return true;
         }
         "upstream commit" | "this is upstream commit" | "commit upstream" | "mainline commit" | "upstream" => {
@@ -225,19 +231,30 @@ fn carries(before: &str, after: &str, heading: bool) -> bool {
         }
         "commit" if heading => return after.is_empty(),
         // git cherry-pick -x, Ubuntu, Android, ChromeOS.
-        "cherry picked from commit" | "cherry-picked from commit" | "cherry picked from" | "cherry-picked from"
-        | "cherry picked from upstream commit" | "cherry picked from mainline commit"
-        | "cherry picked from stable commit" | "backported from commit" | "backported from upstream commit"
-        | "backported from mainline commit" | "backported from" | "backport of commit" | "backport from commit"
-        | "adapted from commit" | "picked from commit" => return true,
+        "cherry picked from commit"
+        | "cherry-picked from commit"
+        | "cherry picked from"
+        | "cherry-picked from"
+        | "cherry picked from upstream commit"
+        | "cherry picked from mainline commit"
+        | "cherry picked from stable commit"
+        | "backported from commit"
+        | "backported from upstream commit"
+        | "backported from mainline commit"
+        | "backported from"
+        | "backport of commit"
+        | "backport from commit"
+        | "adapted from commit"
+        | "picked from commit" => return true,
         _ => {}
     }
     let Some((key, value)) = before.split_once(':') else { return false };
     let value = value.trim();
     match key.trim() {
         // SUSE, Red Hat, Oracle, and what people write by hand.
-        "git-commit" | "upstream-commit" | "upstream commit" | "commit-upstream" | "mainline-commit" | "original-commit"
-        | "stable-commit" | "backport-of" | "backport-commit" | "mainline commit" | "linux-commit" => {
+        "git-commit" | "upstream-commit" | "upstream commit" | "commit-upstream" | "mainline-commit"
+        | "original-commit" | "stable-commit" | "upstream" | "backport-of" | "backport-commit" | "mainline commit"
+        | "linux-commit" => {
             matches!(value, "" | "commit" | "upstream" | "upstream commit") || value.starts_with("http")
         }
         // DEP-3: `Origin: upstream, https://…`, `Origin: backport, commit:X`, `Origin: https://git.kernel.org/linus/X`.

@@ -58,7 +58,11 @@ pub(super) fn standing(
     let mut nodes: Vec<Node> = carriers
         .found
         .iter()
-        .map(|Carrier { place, how }| Node { place: *place, strong: how.strength() >= Strength::Strong, undoes: vec![] })
+        .map(|Carrier { place, how }| Node {
+            place: *place,
+            strong: how.strength() >= Strength::Strong,
+            undoes: vec![],
+        })
         .collect();
     let applied = nodes.len();
     let mut order = Order { history, after: HashMap::new() };
@@ -95,8 +99,7 @@ fn judge(nodes: &[Node], applied: usize) -> Standing {
     // Later ones decide about earlier ones, so they are judged first.
     let mut by_age: Vec<usize> = (0..nodes.len()).collect();
     by_age.sort_by_key(|at| std::cmp::Reverse(nodes[*at].place));
-    let (mut must, mut may, mut likely) =
-        (vec![true; nodes.len()], vec![true; nodes.len()], vec![true; nodes.len()]);
+    let (mut must, mut may, mut likely) = (vec![true; nodes.len()], vec![true; nodes.len()], vec![true; nodes.len()]);
     let mut undone_by: Vec<Option<usize>> = vec![None; nodes.len()];
     for at in by_age {
         must[at] &= nodes[at].strong;

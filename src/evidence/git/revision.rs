@@ -34,11 +34,8 @@ impl Index {
     pub(super) fn resolve(&self, revision: &str) -> Result<Oid, GitError> {
         let git = self.repository.git();
         let path = || self.repository.path().to_owned();
-        let unknown = || GitError::NoSuchRevision {
-            path: path(),
-            revision: revision.to_owned(),
-            near: self.near(revision),
-        };
+        let unknown =
+            || GitError::NoSuchRevision { path: path(), revision: revision.to_owned(), near: self.near(revision) };
         // `:/text` walks the whole history for a message, and is never what a kernel is called.
         if revision.is_empty() || revision.len() > LONGEST || revision.starts_with(':') || revision.contains("^{/") {
             return Err(unknown());

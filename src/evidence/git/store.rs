@@ -144,7 +144,8 @@ impl Store {
             let change = self.db.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
             change.execute("DELETE FROM tags", [])?;
             {
-                let mut insert = change.prepare("INSERT INTO tags SELECT ?1, number, time FROM commits WHERE number = ?2")?;
+                let mut insert =
+                    change.prepare("INSERT INTO tags SELECT ?1, number, time FROM commits WHERE number = ?2")?;
                 for (name, number) in tags {
                     insert.execute(params![name, number])?;
                 }
@@ -182,9 +183,7 @@ impl Store {
             Ok(true)
         };
         match read() {
-            Ok(sound) => {
-                Ok((sound && self.meta("commits")? == Some(graph.len().to_string())).then_some(graph))
-            }
+            Ok(sound) => Ok((sound && self.meta("commits")? == Some(graph.len().to_string())).then_some(graph)),
             Err(error) if is_damage(&error) => Ok(None),
             Err(error) => Err(failed(&self.path, &error)),
         }
