@@ -1,9 +1,11 @@
 //! Opening a repository, and refusing the ones that libgit2 cannot read, each with its remedy.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::fs;
+use std::fs::{self, File};
+use std::io::{BufReader, Read as _};
 use std::path::{Path, PathBuf};
 
+use flate2::read::ZlibDecoder;
 use git2::Oid;
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
@@ -12,6 +14,8 @@ use super::GitError;
 
 /// The longest configuration, list of grafts or of shallow commits that is read.
 const LONGEST: u64 = 64 << 20;
+/// Loose objects larger than this are not read, in bytes: git itself packs them apart (core.bigFileThreshold).
+const LARGEST_OBJECT: u64 = 512 << 20;
 
 /// A kernel's repository.
 pub struct Repository {
@@ -147,6 +151,22 @@ impl Repository {
         Ok(overlay)
     }
 
+    /// Whether an object can be given to libgit2, which never comes back from a loose object that is cut short
+    /// (1.9: the loop of `git_zstream_get_output_chunk` waits for input that there is none of). Packed objects are fine.
+    pub(super) fn is_readable(&self, object: Oid) -> bool {
+        let name = object.to_string();
+        match File::open(self.common.join("objects").join(&name[..2]).join(&name[2..])) {
+            Ok(file) => loose_is_whole(file),
+            Err(_) => true,
+        }
+    }
+
+    /// The folders of loose objects that are there: `objects/ab` for objects whose names begin so.
+    pub(super) fn loose(&self) -> HashSet<u8> {
+        let folders = fs::read_dir(self.common.join("objects")).into_iter().flatten().flatten();
+        folders.filter_map(|entry| u8::from_str_radix(entry.file_name().to_str()?, 16).ok()).collect()
+    }
+
     pub(super) fn unreadable(&self, error: &git2::Error) -> GitError {
         unreadable(&self.path, error)
     }
@@ -194,6 +214,24 @@ fn open(opens: &Path, path: &Path) -> Result<git2::Repository, GitError> {
 
 fn unreadable(path: &Path, error: &git2::Error) -> GitError {
     GitError::Unreadable { path: path.to_owned(), what: error.message().to_owned() }
+}
+
+/// Whether a loose object is as long as its head says: `commit 123`, a zero byte, and so many bytes, compressed.
+fn loose_is_whole(file: File) -> bool {
+    let mut text = ZlibDecoder::new(BufReader::new(file));
+    let mut head = Vec::new();
+    let mut byte = [0];
+    while head.len() < 32 {
+        match text.read_exact(&mut byte) {
+            Ok(()) if byte[0] == 0 => break,
+            Ok(()) => head.push(byte[0]),
+            Err(_) => return false,
+        }
+    }
+    let size = std::str::from_utf8(&head).ok().and_then(|head| head.split_once(' ')?.1.parse::<u64>().ok());
+    // One byte more than it says is enough to know that it lies.
+    let mut read = |size: u64| std::io::copy(&mut text.by_ref().take(size + 1), &mut std::io::sink());
+    size.filter(|size| *size < LARGEST_OBJECT).is_some_and(|size| read(size).is_ok_and(|read| read == size))
 }
 
 /// The folder with HEAD: `path` itself, its `.git`, or what its `.git` file names (gitrepository-layout(5)).

@@ -70,6 +70,9 @@ impl Index {
         let git = self.repository.git();
         let tree = git.find_commit(commit).ok()?.tree().ok()?;
         let entry = tree.get_path(std::path::Path::new(path)).ok()?;
+        if !self.repository.is_readable(entry.id()) {
+            return None;
+        }
         let (size, kind) = git.odb().ok()?.read_header(entry.id()).ok()?;
         if kind != ObjectType::Blob || size > LARGEST {
             return None;

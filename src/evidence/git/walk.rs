@@ -65,12 +65,16 @@ pub(super) fn walk(
 ) -> Result<Facts, GitError> {
     let base = graph.len();
     let mut git = repository.again()?;
+    let loose = repository.loose();
     let mut found = Discovered::default();
     let mut ids: HashMap<[u8; 20], u32> = HashMap::new();
     let mut open: Vec<u32> = Vec::new();
     let mut starts = Vec::new();
 
     for tip in tips {
+        if !repository.is_readable(*tip) {
+            return Err(repository.damaged(*tip, "it is cut short"));
+        }
         // A tag may name a tree or a blob, as linux.git's v2.6.11-tree does.
         let Ok(object) = git.find_object(*tip, None) else { continue };
         let Ok(commit) = object.peel(ObjectType::Commit) else { continue };
@@ -88,8 +92,12 @@ pub(super) fn walk(
         if read.is_multiple_of(TOLD) {
             progress(Progress::Reading { commits: read as u64 });
         }
+        let actual = *overlay.replaced.get(&oid).unwrap_or(&oid);
+        if loose.contains(&actual.as_bytes()[0]) && !repository.is_readable(actual) {
+            return Err(repository.damaged(oid, "it is cut short, or not compressed as git does"));
+        }
         let odb = git.odb().map_err(|e| repository.unreadable(&e))?;
-        let object = match odb.read(*overlay.replaced.get(&oid).unwrap_or(&oid)) {
+        let object = match odb.read(actual) {
             Ok(object) => object,
             Err(error) if error.code() == git2::ErrorCode::NotFound => {
                 found.missing.push(id);
