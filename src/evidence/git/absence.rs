@@ -48,14 +48,15 @@ pub(super) fn beginnings(index: &Index, history: &History, bug: &Bug) -> Result<
     Ok(found)
 }
 
-/// Whether a tree is there, and has neither a Makefile nor any of these files.
+/// Whether a tree is there, and has neither a kernel's Makefile nor any of these files. Another project's Makefile, as
+/// btrfs's first commit has, is told from one that the repository lacks.
 fn holds_none(index: &Index, commit: Oid, files: &[&String]) -> bool {
     let git = index.repository.git();
     let Some(tree) = git.find_commit(commit).ok().and_then(|commit| commit.tree().ok()) else { return false };
     let lacks = |path: &str| {
         tree.get_path(std::path::Path::new(path)).is_err_and(|error| error.code() == git2::ErrorCode::NotFound)
     };
-    lacks("Makefile") && files.iter().all(|file| lacks(file))
+    (lacks("Makefile") || index.file_at(commit, "Makefile").is_some()) && files.iter().all(|file| lacks(file))
 }
 
 /// Whether kernels of this version never had the break, whoever made them.

@@ -401,7 +401,7 @@ fn absence_is_told_only_where_the_history_can() {
         fixture.commit(&[on_4_19(&fixture, &mainline)], "Update to 4.19.62", &[("Makefile", &makefile("4.19.62"))]);
     branch("squashed-update", update);
     // Another project's history was merged in.
-    let foreign = fixture.commit(&[], "btrfs: initial", &[("fs/btrfs/x.c", "x\n")]);
+    let foreign = fixture.commit(&[], "btrfs: initial", &[("fs/btrfs/x.c", "x\n"), ("Makefile", "obj-m := btrfs.o\n")]);
     branch("merged-in", fixture.commit(&[mainline.v4_19, foreign], "Merge btrfs", &[("fs/btrfs/x.c", "x\n")]));
     // No kernel at all.
     branch("foreign", foreign);

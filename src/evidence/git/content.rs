@@ -9,6 +9,8 @@ use std::path::Path;
 
 use git2::{DiffOptions, Oid, Repository, Tree};
 
+use super::repository::is_readable;
+
 /// A file larger than this is not compared, in bytes. The kernel's largest C files have some 1 MiB.
 const LARGEST: usize = 4 << 20;
 /// Lines with fewer letters and digits than this are everywhere (`return -EINVAL;` has 13).
@@ -88,6 +90,10 @@ pub(super) fn patch_id(git: &Repository, commit: Oid) -> Option<Oid> {
     if diff.deltas().len() == 0 || diff.deltas().len() > 500 {
         return None;
     }
+    let readable = |id: Oid| id.is_zero() || is_readable(git, id);
+    if !diff.deltas().all(|delta| readable(delta.old_file().id()) && readable(delta.new_file().id())) {
+        return None;
+    }
     diff.patchid(None).ok()
 }
 
@@ -96,7 +102,7 @@ fn tree(git: &Repository, commit: Oid) -> Option<Tree<'_>> {
 }
 
 fn text(git: &Repository, tree: &Tree, file: &str) -> Option<Vec<u8>> {
-    let id = tree.get_path(Path::new(file)).ok()?.id();
+    let id = tree.get_path(Path::new(file)).ok().map(|entry| entry.id()).filter(|id| is_readable(git, *id))?;
     let (size, _) = git.odb().ok()?.read_header(id).ok()?;
     if size > LARGEST {
         return None;

@@ -177,7 +177,7 @@ fn claim<'a>(
     let after = after.trim_matches([' ', '.', ',', ';', ')', ']', '>', '"', '\'']);
 
     let reverts = |kind| names.iter().map(|(_, commit)| Mention { kind, commit: *commit, line }).collect();
-    let wrapped = before.is_empty().then(|| lower(previous)).unwrap_or_default();
+    let wrapped = if before.is_empty() { lower(previous) } else { String::new() };
     let opening = if wrapped.ends_with("reverts commit") { wrapped.as_str() } else { before };
     // The first name's opening decides, for `This reverts commits A and B.` has the longest anywhere.
     let start = names.first().map_or_else(String::new, |(place, _)| lower(&line[..place.start]));

@@ -5,6 +5,7 @@ use std::path::Path;
 use git2::{ObjectType, Oid, Repository, Tree};
 
 use super::message::{Abbreviation, Kind, mentions, plain_subject};
+use super::repository::is_readable;
 
 /// The most patches of a series. SUSE's have had some 30,000.
 const MOST: usize = 60_000;
@@ -119,7 +120,7 @@ fn names(series: &str) -> impl Iterator<Item = &str> {
 }
 
 fn blob(git: &Repository, tree: &Tree, path: &str) -> Option<Vec<u8>> {
-    let id = tree.get_path(Path::new(path)).ok()?.id();
+    let id = tree.get_path(Path::new(path)).ok().map(|entry| entry.id()).filter(|id| is_readable(git, *id))?;
     let (size, kind) = git.odb().ok()?.read_header(id).ok()?;
     if kind != ObjectType::Blob || size > LARGEST {
         return None;

@@ -151,16 +151,6 @@ impl Repository {
         Ok(overlay)
     }
 
-    /// Whether an object can be given to libgit2, which never comes back from a loose object that is cut short
-    /// (1.9: the loop of `git_zstream_get_output_chunk` waits for input that there is none of). Packed objects are fine.
-    pub(super) fn is_readable(&self, object: Oid) -> bool {
-        let name = object.to_string();
-        match File::open(self.common.join("objects").join(&name[..2]).join(&name[2..])) {
-            Ok(file) => loose_is_whole(file),
-            Err(_) => true,
-        }
-    }
-
     /// The folders of loose objects that are there: `objects/ab` for objects whose names begin so.
     pub(super) fn loose(&self) -> HashSet<u8> {
         let folders = fs::read_dir(self.common.join("objects")).into_iter().flatten().flatten();
@@ -214,6 +204,16 @@ fn open(opens: &Path, path: &Path) -> Result<git2::Repository, GitError> {
 
 fn unreadable(path: &Path, error: &git2::Error) -> GitError {
     GitError::Unreadable { path: path.to_owned(), what: error.message().to_owned() }
+}
+
+/// Whether an object can be given to libgit2, which never comes back from a loose object that is cut short (1.9: it
+/// waits for more of the compressed bytes, of which there are none). Packed objects are fine.
+pub(super) fn is_readable(git: &git2::Repository, object: Oid) -> bool {
+    let name = object.to_string();
+    match File::open(git.commondir().join("objects").join(&name[..2]).join(&name[2..])) {
+        Ok(file) => loose_is_whole(file),
+        Err(_) => true,
+    }
 }
 
 /// Whether a loose object is as long as its head says: `commit 123`, a zero byte, and so many bytes, compressed.

@@ -3,6 +3,7 @@
 use git2::{ErrorCode, ObjectType, Oid};
 use serde::Serialize;
 
+use super::repository::is_readable;
 use super::{GitError, Index, MakefileVersion};
 use crate::words::CommitId;
 
@@ -70,7 +71,7 @@ impl Index {
         let git = self.repository.git();
         let tree = git.find_commit(commit).ok()?.tree().ok()?;
         let entry = tree.get_path(std::path::Path::new(path)).ok()?;
-        if !self.repository.is_readable(entry.id()) {
+        if !is_readable(git, entry.id()) {
             return None;
         }
         let (size, kind) = git.odb().ok()?.read_header(entry.id()).ok()?;

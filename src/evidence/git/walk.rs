@@ -7,7 +7,7 @@ use git2::{ObjectType, Oid};
 use super::commit::RawCommit;
 use super::graph::Graph;
 use super::message::{Abbreviation, Kind, mentions, plain_subject, reverted_subject, subject_hash};
-use super::repository::{Overlay, Repository};
+use super::repository::{Overlay, Repository, is_readable};
 use super::{GitError, Progress};
 
 /// After so many objects the repository is opened anew: libgit2 keeps what it read, up to 256 MiB.
@@ -37,16 +37,13 @@ pub(super) struct Facts {
     pub cuts: Vec<u32>,
 }
 
-/// A parent of a commit that was just read.
-const GONE: u32 = u32::MAX;
-
 /// What the first pass knows of the commits, in the order in which they were discovered.
 #[derive(Default)]
 struct Discovered {
     facts: Vec<Fact>,
     /// Where a commit's parents are in `parents`, and how many.
     places: Vec<(u32, u32)>,
-    /// Numbers below `base` are in the index already; those from it on were discovered now; `GONE`.
+    /// Numbers below `base` are in the index already; those from it on were discovered now.
     parents: Vec<u32>,
     mentions: Vec<(u32, Kind, Abbreviation)>,
     undone_subjects: Vec<(u32, i64)>,
@@ -72,7 +69,7 @@ pub(super) fn walk(
     let mut starts = Vec::new();
 
     for tip in tips {
-        if !repository.is_readable(*tip) {
+        if !is_readable(&git, *tip) {
             return Err(repository.damaged(*tip, "it is cut short"));
         }
         // A tag may name a tree or a blob, as linux.git's v2.6.11-tree does.
@@ -93,7 +90,7 @@ pub(super) fn walk(
             progress(Progress::Reading { commits: read as u64 });
         }
         let actual = *overlay.replaced.get(&oid).unwrap_or(&oid);
-        if loose.contains(&actual.as_bytes()[0]) && !repository.is_readable(actual) {
+        if loose.contains(&actual.as_bytes()[0]) && !is_readable(&git, actual) {
             return Err(repository.damaged(oid, "it is cut short, or not compressed as git does"));
         }
         let odb = git.odb().map_err(|e| repository.unreadable(&e))?;
@@ -195,7 +192,7 @@ fn number(mut found: Discovered, starts: &[u32], graph: &mut Graph) -> Facts {
             if next < count {
                 stack.push((id, next + 1));
                 let parent = found.parents[(at + next) as usize];
-                if parent >= base && parent != GONE && final_numbers[(parent - base) as usize] == UNSEEN {
+                if parent >= base && final_numbers[(parent - base) as usize] == UNSEEN {
                     stack.push((parent, 0));
                 }
                 continue;
