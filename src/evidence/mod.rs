@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::words::State;
 
 pub mod exhibits;
+pub mod git;
 pub mod runtime;
 pub mod source;
 pub mod version;

@@ -1,0 +1,52 @@
+//! The witness `git`: which steps of a bug's chain are in the history of a revision.
+//!
+//! [`Repository::open`] takes a kernel repository, [`Repository::index`] builds or refreshes the index beside it, and
+//! [`Index::ask`] answers for one bug and one revision. The walk over a million commits happens once; what it saw of
+//! each (parents, subject, the commits that its message names) lies in an SQLite file, so that a question is one pass
+//! over an array of parents and a few look-ups.
+//!
+//! ```text
+//! repository  opens, and refuses with a remedy        message   what a commit's message names
+//! walk        raw objects → facts, parents first      graph     who is whose ancestor
+//! store       the SQLite file                         index     builds, refreshes, locks
+//! carriers    the commits that are a step             reverts   which of them still stand
+//! quilt       patches of a packaging tree             content   what the files say against it
+//! absence     what "not found" is worth               states    all of that as states
+//! ```
+
+mod absence;
+mod ask;
+mod carriers;
+mod commit;
+mod content;
+mod error;
+mod graph;
+mod index;
+mod makefile;
+mod message;
+mod quilt;
+mod repository;
+mod reverts;
+mod revision;
+mod states;
+mod store;
+mod testimony;
+mod walk;
+
+#[cfg(test)]
+mod ask_tests;
+#[cfg(test)]
+mod fixture;
+#[cfg(test)]
+mod index_tests;
+#[cfg(test)]
+mod message_tests;
+#[cfg(test)]
+mod repository_tests;
+
+pub use error::GitError;
+pub use index::{Index, Progress};
+pub use makefile::MakefileVersion;
+pub use repository::Repository;
+pub use revision::Description;
+pub use testimony::{How, StepFound, Testimony};

@@ -1,0 +1,97 @@
+//! What it is worth that a step was not found.
+//!
+//! A history tells what was committed, not what its beginning already held: a vendor's import of 4.19.57 has the break
+//! without a commit of its own. So each beginning (a root, or where a clone or graft cut the history off) is judged by
+//! its own Makefile.
+
+use git2::Oid;
+
+use super::carriers::{History, short};
+use super::makefile::MakefileVersion;
+use super::{GitError, Index};
+use crate::matrix::{Bug, First, Line, PackageVersion, Releases, Step, Upstream};
+use crate::words::Role;
+
+/// The most beginnings that are looked at. Linux has four roots.
+const MOST: usize = 4_000;
+/// Linux's first commit in git, 2.6.12-rc2: there even where a clone lacks its files.
+const FIRST: &str = "1da177e4c3f41524e886b7f1b8a0c1fc7321cac2";
+
+/// A beginning that may hold steps without commits of their own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Beginning {
+    pub number: u32,
+    /// What it is, for people.
+    pub says: String,
+}
+
+/// The beginnings of a history that may hold steps of this bug.
+pub(super) fn beginnings(index: &Index, history: &History, bug: &Bug) -> Result<Vec<Beginning>, GitError> {
+    let cuts: Vec<u32> = history.store.cuts()?.into_iter().filter(|number| history.has(*number)).collect();
+    let roots = history.graph.roots().filter(|number| history.has(*number) && !cuts.contains(number));
+    let files: Vec<&String> =
+        bug.chain.iter().filter(|step| step.role == Role::Break).flat_map(|step| &step.files).collect();
+    let mut found = Vec::new();
+    for (number, is_cut) in cuts.iter().map(|cut| (*cut, true)).chain(roots.map(|root| (root, false))).take(MOST) {
+        let oid = history.sha(number)?;
+        let what = if is_cut { "the history is cut off at" } else { "the history begins with" };
+        let doubt = match index.version_at(oid) {
+            _ if oid.to_string() == FIRST => None,
+            Some(version) if is_before_break(&version, bug.releases.as_ref()) => None,
+            Some(version) => Some(format!("{what} {}, a {version}, which may hold steps already", short(oid))),
+            // Trees that were merged in, as btrfs's once was, begin without a kernel around them.
+            None if !is_cut && holds_none(index, oid, &files) => None,
+            None => Some(format!("{what} {}, whose version cannot be read", short(oid))),
+        };
+        found.extend(doubt.map(|says| Beginning { number, says }));
+    }
+    Ok(found)
+}
+
+/// Whether a tree is there, and has neither a kernel's Makefile nor any of these files. Another project's Makefile, as
+/// btrfs's first commit has, is told from one that the repository lacks.
+fn holds_none(index: &Index, commit: Oid, files: &[&String]) -> bool {
+    let git = index.repository.git();
+    let Some(tree) = git.find_commit(commit).ok().and_then(|commit| commit.tree().ok()) else { return false };
+    let lacks = |path: &str| {
+        tree.get_path(std::path::Path::new(path)).is_err_and(|error| error.code() == git2::ErrorCode::NotFound)
+    };
+    (lacks("Makefile") || index.file_at(commit, "Makefile").is_some()) && files.iter().all(|file| lacks(file))
+}
+
+/// Whether kernels of this version never had the break, whoever made them.
+fn is_before_break(version: &MakefileVersion, releases: Option<&Releases>) -> bool {
+    let Some(release) = version.release() else { return false };
+    let line = release.line();
+    // Where git's history of Linux begins, so does the history of what can be told.
+    if "2.6.12".parse().is_ok_and(|first: Line| line <= first) {
+        return true;
+    }
+    let Some(releases) = releases else { return false };
+    // A distribution's import calls itself by the release that it started from.
+    let is_of_line = |base: &PackageVersion| {
+        let base = Upstream::prefix(base.as_str()).map(|(base, ..)| base.line());
+        base == Some(line)
+    };
+    if releases.distributions.iter().any(|distribution| distribution.line.as_ref().is_some_and(is_of_line)) {
+        return false;
+    }
+    if releases.ended_before_break.contains(&line) {
+        return true;
+    }
+    let lacks =
+        |first: Option<&First<Upstream>>| first.and_then(|first| first.is_in(|at| release >= *at)) == Some(false);
+    if let Some(stable) = releases.stable.iter().find(|stable| stable.line == line) {
+        return lacks(stable.steps.get(&Role::Break));
+    }
+    // A release of mainline itself; a later one of a line that the dossier does not know may have anything.
+    release.stable() == 0 && lacks(releases.mainline.get(&Role::Break))
+}
+
+/// Whether the releases say that a kernel of this version has the step, so that a history without it is not believed.
+pub(super) fn is_expected(version: &MakefileVersion, bug: &Bug, step: &Step) -> bool {
+    let (Some(releases), Some(release)) = (&bug.releases, version.release()) else { return false };
+    let has = |first: Option<&First<Upstream>>| first.and_then(|first| first.is_in(|at| release >= *at)) == Some(true);
+    let stable = releases.stable.iter().find(|stable| stable.line == release.line());
+    stable.is_some_and(|stable| has(stable.steps.get(&step.role))) || has(releases.mainline.get(&step.role))
+}

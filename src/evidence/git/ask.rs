@@ -1,0 +1,352 @@
+//! One question: which steps of a bug's chain does this revision have, and what does that come to?
+
+use std::collections::BTreeSet;
+
+use git2::Oid;
+
+use super::absence::{Beginning, beginnings, is_expected};
+use super::carriers::{self, Carriers, History, Place, short};
+use super::content::{Likeness, likeness};
+use super::message::{Abbreviation, Kind};
+use super::reverts::{Standing, standing};
+use super::revision::commit_id;
+use super::states::{Chain, Presence};
+use super::testimony::{How, StepFound, Testimony};
+use super::{GitError, Index, quilt};
+use crate::evidence::{Finding, StateSet, Strength, Witness};
+use crate::matrix::{Bug, Step};
+use crate::words::Role;
+
+/// The most warnings of one kind.
+const MOST_WARNINGS: usize = 12;
+
+/// What was found out about one step.
+struct Found<'a> {
+    step: &'a Step,
+    carriers: Carriers,
+    standing: Option<Standing>,
+    needed: Needed,
+}
+
+/// Whether a kernel of this version needs the step.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Needed {
+    Yes,
+    No,
+    /// Its version cannot be read.
+    Perhaps,
+}
+
+impl Index {
+    /// Tells which steps of a bug's chain a revision has.
+    ///
+    /// # Errors
+    /// Where there is no such revision, or the repository or its index cannot be read.
+    pub fn ask(&self, bug: &Bug, revision: &str) -> Result<Testimony, GitError> {
+        let commit = self.resolve(revision)?;
+        let number = self.number(commit)?;
+        let inner = self.inner.borrow();
+        let git = self.repository.git();
+        let history = History {
+            repository: &self.repository,
+            store: &inner.store,
+            graph: &inner.graph,
+            commit,
+            ancestors: inner.graph.ancestors(number),
+            version: self.version_at(commit),
+            patches: quilt::patches(git, commit),
+        };
+        let mut found = search(&history, bug)?;
+        let steps: BTreeSet<Place> =
+            found.iter().flat_map(|found| found.carriers.found.iter().map(|carrier| carrier.place)).collect();
+        for one in &mut found {
+            one.standing = standing(&history, one.step, &one.carriers, &steps)?;
+        }
+        let mut answer =
+            Answer { index: self, history: &history, bug, found: &found, doubts: Vec::new(), warnings: Vec::new() };
+        answer.testimony(revision)
+    }
+}
+
+fn search<'a>(history: &History, bug: &'a Bug) -> Result<Vec<Found<'a>>, GitError> {
+    let mut found: Vec<Found> = Vec::new();
+    for step in &bug.chain {
+        let before: Vec<Abbreviation> =
+            found.iter().filter(|f| f.step.role == Role::Fix).flat_map(|f| f.carriers.names.clone()).collect();
+        let needed = match (step.only_before.as_deref().and_then(|release| release.parse().ok()), &history.version) {
+            (None, _) => Needed::Yes,
+            (Some(_), None) => Needed::Perhaps,
+            (Some(limit), Some(version)) if version.is_before(limit) => Needed::Yes,
+            _ => Needed::No,
+        };
+        let carriers = carriers::find(history, step, &before)?;
+        found.push(Found { step, carriers, standing: None, needed });
+    }
+    Ok(found)
+}
+
+struct Answer<'a> {
+    index: &'a Index,
+    history: &'a History<'a>,
+    bug: &'a Bug,
+    found: &'a [Found<'a>],
+    /// Why steps stay open.
+    doubts: Vec<String>,
+    warnings: Vec<String>,
+}
+
+impl Answer<'_> {
+    fn testimony(&mut self, revision: &str) -> Result<Testimony, GitError> {
+        let mut steps = Vec::new();
+        for one in self.found {
+            steps.push(self.step(one)?);
+            self.warnings.extend(one.carriers.warnings.iter().take(MOST_WARNINGS).cloned());
+        }
+        let chain = self.chain()?;
+        let (states, strength) = match self.found {
+            [] => (StateSet::all(), Strength::Strong),
+            _ => chain.conclude(),
+        };
+        self.overlays();
+        self.later_fixes()?;
+        let why = self.why(revision, &steps, states);
+        self.warnings.dedup();
+        let finding = Finding { witness: Witness::Git, states, strength, why, mitigated: false, artefacts: Vec::new() };
+        Ok(Testimony { finding, steps, warnings: std::mem::take(&mut self.warnings) })
+    }
+
+    /// One step, for people.
+    fn step(&self, one: &Found) -> Result<StepFound, GitError> {
+        let role = one.step.role;
+        let Some(standing) = &one.standing else {
+            let how = if one.needed == Needed::No { How::NotNeeded } else { How::NotFound };
+            return Ok(StepFound {
+                role,
+                commit: None,
+                how,
+                strength: Strength::Strong,
+                first_tag: None,
+                reverted_by: None,
+            });
+        };
+        let carrier = &one.carriers.found[standing.carrier];
+        let (commit, first_tag) = match carrier.place {
+            Place::Commit(number) => (Some(commit_id(self.history.sha(number)?)?), self.first_tag(number)?),
+            Place::Patch(_) => (None, None),
+        };
+        let reverted_by = standing.reverted_by.map(|place| self.name(place)).transpose()?;
+        let strength = if standing.by_hint { Strength::Weak } else { carrier.how.strength() };
+        Ok(StepFound { role, commit, how: carrier.how.clone(), strength, first_tag, reverted_by })
+    }
+
+    fn name(&self, place: Place) -> Result<String, GitError> {
+        Ok(match place {
+            Place::Commit(number) => self.history.sha(number)?.to_string(),
+            Place::Patch(at) => self.history.patches.get(at).map(|patch| patch.file.clone()).unwrap_or_default(),
+        })
+    }
+
+    /// The earliest tag that has a commit. Tags of linux-next come before the releases and are none.
+    fn first_tag(&self, number: u32) -> Result<Option<String>, GitError> {
+        let after = self.history.graph.descendants(number);
+        let tags = self.history.store.tags()?.into_iter().filter(|tag| after.has(tag.number));
+        let first = tags.min_by(|a, b| {
+            let key = |tag: &super::store::Tag| (tag.name.starts_with("next-"), tag.time, tag.number);
+            key(a).cmp(&key(b)).then_with(|| a.name.cmp(&b.name))
+        });
+        Ok(first.map(|tag| tag.name))
+    }
+
+    /// What is known of each step.
+    fn chain(&mut self) -> Result<Chain, GitError> {
+        // A break that no dossier names has always been there; a repair that none names is in no kernel.
+        let mut chain =
+            Chain { break_: Presence::IN, half_fix: Presence::OUT, fix: Presence::OUT, fix_of_fix: Presence::IN };
+        let doubtful = self.doubtful_beginnings()?;
+        for one in self.found {
+            *chain.step(one.step.role) = self.presence(one, &doubtful);
+        }
+        Ok(chain)
+    }
+
+    /// The beginnings that may hold steps, but for those that the break was applied to: what is before the break's own
+    /// commit holds neither it nor its repairs.
+    fn doubtful_beginnings(&self) -> Result<Vec<Beginning>, GitError> {
+        let mut doubtful = beginnings(self.index, self.history, self.bug)?;
+        let broken = self.found.iter().find(|one| one.step.role == Role::Break);
+        let carriers = broken.map(|one| one.carriers.found.as_slice()).unwrap_or_default();
+        for carrier in carriers.iter().filter(|carrier| carrier.how.strength() >= Strength::Strong) {
+            if let (Place::Commit(number), false) = (carrier.place, doubtful.is_empty()) {
+                let before = self.history.graph.ancestors(number);
+                doubtful.retain(|beginning| beginning.number == number || !before.has(beginning.number));
+            }
+        }
+        Ok(doubtful)
+    }
+
+    fn presence(&mut self, one: &Found, doubtful: &[Beginning]) -> Presence {
+        let role = one.step.role;
+        let mends = role == Role::FixOfFix;
+        let mut presence = match &one.standing {
+            Some(standing) => {
+                let hint = (standing.must != standing.may).then_some(standing.likely);
+                Presence { may: standing.may, must: standing.must, hint }
+            }
+            None => self.absence(one, doubtful),
+        };
+        if one.needed == Needed::No {
+            return if mends { Presence::IN } else { Presence::OUT };
+        }
+        if one.needed == Needed::Perhaps && !presence.must {
+            self.doubts.push(format!("the {role} is for some versions only, and this one's cannot be read"));
+            presence = Presence::OPEN;
+        }
+        if let Some(standing) = one.standing.as_ref().filter(|standing| standing.may) {
+            let carrier = &one.carriers.found[standing.carrier];
+            let later = self.found.iter().any(|other| other.step.role > role && other.standing.is_some());
+            // Later steps change the same lines, so only the last one is compared.
+            if let (Place::Commit(number), false) = (carrier.place, later)
+                && let Ok(oid) = self.history.sha(number)
+                && self.likeness(oid, one.step) == Likeness::NotApplied
+            {
+                self.doubts.push(format!(
+                    "the {role} is in the history, but none of the lines that {} adds is in the files, and those that \
+                     it removes are: a merge's own content, or a commit that does not say so, took it out",
+                    short(oid)
+                ));
+                presence = Presence::OPEN;
+            }
+        }
+        presence
+    }
+
+    /// What it is worth that a step was not found.
+    fn absence(&mut self, one: &Found, doubtful: &[Beginning]) -> Presence {
+        let role = one.step.role;
+        let mut doubts = Vec::new();
+        match &self.history.version {
+            None => doubts.push("the revision holds no kernel's Makefile that could be read".to_owned()),
+            Some(version) if is_expected(version, self.bug, one.step) => doubts.push(format!(
+                "the {role} is not in the history, but a {version} has it: it may be part of a squashed update"
+            )),
+            Some(_) => {}
+        }
+        doubts.extend(doubtful.iter().take(3).map(|beginning| beginning.says.clone()));
+        if let Some(model) = one.carriers.model
+            && self.likeness(model, one.step) == Likeness::Applied
+        {
+            doubts.push(format!(
+                "the {role} is not in the history, but all lines that {} adds are in the files: a merge's own content, \
+                 or a squashed update, brought them",
+                short(model)
+            ));
+        }
+        if doubts.is_empty() {
+            return Presence::OUT;
+        }
+        self.doubts.extend(doubts);
+        Presence::OPEN
+    }
+
+    fn likeness(&self, step: Oid, of: &Step) -> Likeness {
+        likeness(self.history.repository.git(), step, self.history.commit, &of.files)
+    }
+
+    /// Says what git lays over the history.
+    fn overlays(&mut self) {
+        let overlay = &self.index.overlay;
+        if !overlay.shallow.is_empty() {
+            let so = "the clone is shallow: `git fetch --unshallow` brings what is missing";
+            self.warnings.push(so.to_owned());
+        }
+        if !overlay.grafts.is_empty() || !overlay.replaced.is_empty() {
+            let (grafts, replaced) = (overlay.grafts.len(), overlay.replaced.len());
+            self.warnings.push(format!(
+                "the history is as grafts ({grafts}) and replace refs ({replaced}) show it, not as it was committed"
+            ));
+        }
+    }
+
+    /// Commits that say that they fix a step, and are no step themselves.
+    fn later_fixes(&mut self) -> Result<(), GitError> {
+        let history = self.history;
+        let is_step = |number: u32, oid: Oid| {
+            let name = carriers::whole(oid);
+            self.found.iter().any(|one| {
+                one.carriers.names.contains(&name)
+                    || one.carriers.found.iter().any(|carrier| carrier.place == Place::Commit(number))
+            })
+        };
+        let mut told = BTreeSet::new();
+        let mut warnings = Vec::new();
+        for one in self.found {
+            for name in &one.carriers.names {
+                let mut fixes = history.naming(*name, &[Kind::Fixes])?;
+                // What this revision lacks matters most.
+                fixes.sort_by_key(|named| (history.has(named.number), named.number));
+                for named in fixes {
+                    let oid = history.sha(named.number)?;
+                    if is_step(named.number, oid) {
+                        continue;
+                    }
+                    let message = history.message(oid);
+                    let subject = super::message::plain_subject(super::commit::subject(&message));
+                    // Thirty stable lines have thirty backports of it: one is enough.
+                    if warnings.len() < MOST_WARNINGS && told.insert((one.step.role, subject.clone())) {
+                        let here = self.has_it(&subject, named.number)?;
+                        let place = if here { "and is in this revision" } else { "and is not in this revision" };
+                        warnings.push(format!(
+                            "a later commit, {}, says \"Fixes: {}\" (the {}), {place}",
+                            history.call(oid),
+                            named.commit.to_hex(),
+                            one.step.role
+                        ));
+                    }
+                }
+            }
+        }
+        self.warnings.extend(warnings);
+        Ok(())
+    }
+
+    /// Whether a commit, or one of the same subject, is in this history.
+    fn has_it(&self, subject: &str, number: u32) -> Result<bool, GitError> {
+        let same = self.history.store.with_subject(super::message::subject_hash(subject))?;
+        Ok(self.history.has(number) || same.into_iter().any(|number| self.history.has(number)))
+    }
+
+    /// The finding's sentence.
+    fn why(&self, revision: &str, steps: &[StepFound], states: StateSet) -> String {
+        let revision: String = revision.chars().take(80).collect();
+        let version = self.history.version.as_ref().map_or_else(String::new, |version| format!(", a {version}"));
+        let mut parts = vec![format!("{revision} is {}{version}", short(self.history.commit))];
+        if steps.is_empty() {
+            parts.push("the dossier names no commits to look for".to_owned());
+        }
+        for step in steps {
+            parts.push(sentence(step));
+        }
+        let mut doubts = self.doubts.clone();
+        let mut seen = BTreeSet::new();
+        doubts.retain(|doubt| seen.insert(doubt.clone()));
+        if states.only().is_none() {
+            parts.extend(doubts);
+        }
+        parts.join("; ")
+    }
+}
+
+fn sentence(step: &StepFound) -> String {
+    let role = step.role;
+    if matches!(step.how, How::NotFound) {
+        return format!("{role}: not in its history");
+    }
+    let place = step.commit.as_ref().map(|commit| commit.as_str().chars().take(12).collect::<String>());
+    let tag = step.first_tag.as_ref().map(|tag| format!(", first in {tag}"));
+    let reverted = step.reverted_by.as_ref().map(|by| {
+        let by = if by.len() == 40 && !by.contains('/') { by[..12].to_owned() } else { by.clone() };
+        format!(", reverted by {by}")
+    });
+    let place = place.map_or_else(|| step.how.to_string(), |commit| format!("{commit} ({})", step.how));
+    format!("{role}: {place}{}{}", tag.unwrap_or_default(), reverted.unwrap_or_default())
+}

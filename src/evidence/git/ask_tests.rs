@@ -1,0 +1,556 @@
+use super::fixture::*;
+use super::{How, Testimony};
+use crate::evidence::{StateSet, Strength};
+use crate::words::{Role, State};
+
+fn of(testimony: &Testimony, role: Role) -> &super::StepFound {
+    testimony.steps.iter().find(|step| step.role == role).unwrap()
+}
+
+fn set(states: &[State]) -> StateSet {
+    states.iter().copied().collect()
+}
+
+#[test]
+fn mainline_s_own_releases_are_told_by_ancestry() {
+    let fixture = Fixture::new();
+    let mainline = fixture.mainline();
+    let bug = bug(&mainline);
+    for (revision, state) in [
+        ("v4.14", State::NeverHad),
+        ("v4.19", State::NeverHad),
+        ("v5.2-rc6", State::HalfFixed),
+        ("v5.2-rc6~1", State::HalfFixed),
+        ("v5.2-rc6~2", State::Affected),
+        ("v5.3-rc2", State::Fixed),
+        ("master", State::Fixed),
+    ] {
+        let testimony = fixture.ask(&bug, revision);
+        let finding = &testimony.finding;
+        assert_eq!((finding.states.only(), finding.strength), (Some(state), Strength::Strong), "{}", finding.why);
+    }
+    let fixed = fixture.ask(&bug, "master");
+    let fix = of(&fixed, Role::Fix);
+    assert_eq!((fix.how.clone(), fix.first_tag.as_deref()), (How::Itself, Some("v5.3-rc2")));
+    assert_eq!(of(&fixed, Role::Break).first_tag.as_deref(), Some("v5.2-rc6"));
+    assert_eq!(of(&fixed, Role::FixOfFix).how, How::NotNeeded);
+    assert_eq!(fixed.warnings, [""; 0]);
+}
+
+/// Asks about a branch of each row's name, and compares the states, the strength, and how a step was recognised.
+fn on_4_14(fixture: &Fixture, mainline: &Mainline, sublevel: u32) -> git2::Oid {
+    let version = format!("4.14.{sublevel}");
+    fixture.commit(&[mainline.v4_14], format!("Linux {version}"), &[("Makefile", &makefile(&version))])
+}
+
+fn on_4_19(fixture: &Fixture, mainline: &Mainline) -> git2::Oid {
+    fixture.commit(&[mainline.v4_19], "Linux 4.19.50", &[("Makefile", &makefile("4.19.50"))])
+}
+
+#[test]
+fn every_form_of_backport_is_found_and_nothing_that_only_speaks_of_it() {
+    let fixture = Fixture::new();
+    let mainline = fixture.mainline();
+    let bug = bug(&mainline);
+    let base = on_4_19(&fixture, &mainline);
+    let forms: &[(&str, bool)] = &[
+        ("commit {} upstream.", true),
+        ("[ Upstream commit {} ]", true),
+        ("(cherry picked from commit {})", true),
+        ("(backported from commit {})", true),
+        ("Git-commit: {}\nPatch-mainline: v5.3-rc2", true),
+        ("Upstream-commit: {}", true),
+        ("Origin: upstream, https://git.kernel.org/linus/{}", true),
+        ("Upstream-Status: Backport [https://git.kernel.org/linus/{}]", true),
+        ("mainline inclusion\nfrom mainline-v5.3-rc2\ncommit {}", true),
+        ("This is not commit {} upstream, but near it.", false),
+        ("Fixes: {}", false),
+        ("Since commit {} upstream we are careful.", false),
+    ];
+    for (at, (form, _)) in forms.iter().enumerate() {
+        let say = |oid: git2::Oid| format!("net: some vendor's subject\n\n{}\n", form.replace("{}", &oid.to_string()));
+        let broken = fixture.line(base, &[(&say(mainline.break_), "a_text_of_the_vendor_s_own\n")]);
+        fixture.branch(&format!("broken-{at}"), broken);
+        fixture.branch(&format!("fixed-{at}"), fixture.line(broken, &[(&say(mainline.fix), "another_text\n")]));
+    }
+    let index = fixture.index();
+    for (at, (form, found)) in forms.iter().enumerate() {
+        for (branch, state) in [("broken", State::Affected), ("fixed", State::Fixed)] {
+            let state = if *found { state } else { State::NeverHad };
+            let testimony = index.ask(&bug, &format!("{branch}-{at}")).unwrap();
+            let finding = &testimony.finding;
+            assert_eq!(
+                (finding.states.only(), finding.strength),
+                (Some(state), Strength::Strong),
+                "{form}: {finding:?}"
+            );
+            let how = &of(&testimony, Role::Break).how;
+            assert_eq!(matches!(how, How::Trailer { .. }), *found, "{form}: {how}");
+        }
+    }
+}
+
+#[test]
+fn an_abbreviated_name_counts_where_it_can_mean_one_commit_only() {
+    let fixture = Fixture::new();
+    let mainline = fixture.mainline();
+    let bug = bug(&mainline);
+    let base = on_4_19(&fixture, &mainline);
+    for digits in [8, 11, 12, 20] {
+        let message = format!("x: y\n\ncommit {} upstream.\n", &mainline.break_.to_string()[..digits]);
+        fixture.branch(&format!("with-{digits}"), fixture.line(base, &[(&message, BROKEN)]));
+    }
+    // Another commit's abbreviation.
+    let message = format!("x: y\n\ncommit {} upstream.\n", &mainline.half_fix.to_string()[..12]);
+    fixture.branch("another", fixture.line(base, &[(&message, "text_of_another_commit\n")]));
+    for digits in [8, 11, 12, 20] {
+        let states = fixture.ask(&bug, &format!("with-{digits}")).finding.states;
+        assert_eq!(states.only(), Some(State::Affected), "{digits}");
+    }
+    assert_eq!(of(&fixture.ask(&bug, "another"), Role::Break).how, How::NotFound);
+
+    // Eight digits of a commit that the repository does not have may mean anything.
+    let mut elsewhere = bug.clone();
+    let foreign = "0123456789abcdef0123456789abcdef01234567";
+    elsewhere.chain[0].commit = Some(foreign.parse().unwrap());
+    elsewhere.chain[0].subject = "no such subject".to_owned();
+    for (digits, found) in [(8, false), (12, true)] {
+        let message = format!("x: z\n\ncommit {} upstream.\n", &foreign[..digits]);
+        fixture.branch("foreign", fixture.line(base, &[(&message, BROKEN)]));
+        let how = of(&fixture.ask(&elsewhere, "foreign"), Role::Break).how.clone();
+        assert_eq!(matches!(how, How::Trailer { .. }), found, "{digits}: {how}");
+    }
+}
+
+#[test]
+fn known_backports_and_what_is_picked_from_them_are_found() {
+    let fixture = Fixture::new();
+    let mainline = fixture.mainline();
+    let mut bug = bug(&mainline);
+    let base = on_4_19(&fixture, &mainline);
+    // The dossier knows it; its message says nothing.
+    let known = fixture.line(base, &[("tcp: stable's own words", BROKEN)]);
+    fixture.branch("known", known);
+    bug.chain[0].backports = vec![backport("4.19", known, true)];
+    // A vendor picks from stable, and another one from that vendor.
+    let vendor = fixture.commit(&[base], format!("v: x\n\n(cherry picked from commit {known})\n"), &[(FILE, BROKEN)]);
+    fixture.branch("vendor", vendor);
+    let second = fixture.commit(&[base], format!("w: x\n\n(cherry picked from commit {vendor})\n"), &[(FILE, BROKEN)]);
+    fixture.branch("second", second);
+    for (branch, expected) in [
+        ("known", How::KnownBackport { line: "4.19".to_owned(), differs: true }),
+        ("vendor", How::Trailer { line: format!("(cherry picked from commit {known})") }),
+        ("second", How::Trailer { line: format!("(cherry picked from commit {vendor})") }),
+    ] {
+        let testimony = fixture.ask(&bug, branch);
+        assert_eq!(of(&testimony, Role::Break).how, expected);
+        assert_eq!(testimony.finding.states.only(), Some(State::Affected), "{}", testimony.finding.why);
+    }
+    assert!(fixture.ask(&bug, "known").finding.why.contains("another patch under the same subject"));
+}
+
+#[test]
+fn a_subject_alone_is_a_hint_and_the_same_patch_is_evidence() {
+    let fixture = Fixture::new();
+    let mainline = fixture.mainline();
+    let bug = bug(&mainline);
+    let base = on_4_19(&fixture, &mainline);
+    let broken = fixture.line(base, &[(BREAK_SUBJECT, BROKEN), (HALF_SUBJECT, HALF)]);
+    fixture.branch("same-patch", fixture.line(broken, &[(FIX_SUBJECT, FIXED)]));
+    let slack = "head_of_the_fragment_function\nrefuse_above_twice_128_kib\nmore_of_it_in_this_old_kernel\n";
+    fixture.branch("other-patch", fixture.line(broken, &[(FIX_SUBJECT, slack)]));
+    let elsewhere = fixture.commit(&[broken], FIX_SUBJECT, &[("drivers/x.c", "something_else_entirely\n")]);
+    fixture.branch("other-file", elsewhere);
+    let other = fixture.commit(&[mainline.tip], "tcp: another fix", &[("net/other.c", "of_another_commit_s_own\n")]);
+    fixture.branch("next", other);
+    let trap = format!("{FIX_SUBJECT}\n\n[ Upstream commit {other} ]\n");
+    fixture.branch("other-upstream", fixture.line(broken, &[(&trap, slack)]));
+    let marked = format!("BACKPORT: {FIX_SUBJECT}");
+    fixture.branch("marked", fixture.line(broken, &[(&marked, slack)]));
+    use State::{Fixed, HalfFixed};
+    for (branch, how, state, strength) in [
+        ("same-patch", "the same patch", Fixed, Strength::Strong),
+        ("other-patch", "same subject, different patch", Fixed, Strength::Weak),
+        ("marked", "same subject, different patch", Fixed, Strength::Weak),
+        ("other-file", "not found", HalfFixed, Strength::Strong),
+        ("other-upstream", "not found", HalfFixed, Strength::Strong),
+    ] {
+        let testimony = fixture.ask(&bug, branch);
+        let found = of(&testimony, Role::Fix).how.to_string();
+        assert!(found.starts_with(how), "{branch}: {found}");
+        let finding = testimony.finding;
+        assert_eq!((finding.states.only(), finding.strength), (Some(state), strength), "{branch}: {}", finding.why);
+        assert_eq!(testimony.warnings.len(), usize::from(how == "not found"), "{branch}: {:?}", testimony.warnings);
+    }
+}
+
+#[test]
+fn a_kernel_before_4_15_needs_the_mend_of_the_fix() {
+    let fixture = Fixture::new();
+    let mainline = fixture.mainline();
+    let bug = bug(&mainline);
+    let picked = |subject: &str, oid| format!("{subject}\n\ncommit {oid} upstream.\n");
+    let fixed = fixture.line(
+        on_4_14(&fixture, &mainline, 140),
+        &[
+            (&picked(BREAK_SUBJECT, mainline.break_), BROKEN),
+            (&picked(HALF_SUBJECT, mainline.half_fix), HALF),
+            (&picked(FIX_SUBJECT, mainline.fix), FIXED),
+        ],
+    );
+    fixture.branch("fixed", fixed);
+    let fixes = format!("{MEND_SUBJECT}\n\nFixes: {} (\"tcp: be more careful\")\n", &fixed.to_string()[..12]);
+    fixture.branch("mended", fixture.line(fixed, &[(&fixes, MENDED)]));
+    fixture.branch("hinted", fixture.line(fixed, &[(MEND_SUBJECT, MENDED)]));
+    use State::{Fixed, FixedWithDefect};
+    for (branch, states, how) in [
+        ("fixed", &[FixedWithDefect][..], How::NotFound),
+        ("mended", &[Fixed], How::SubjectAndFixes),
+        ("hinted", &[Fixed, FixedWithDefect], How::SameSubject { patch: super::testimony::PatchCompared::Unknown }),
+    ] {
+        let testimony = fixture.ask(&bug, branch);
+        assert_eq!((testimony.finding.states, testimony.finding.strength), (set(states), Strength::Strong), "{branch}");
+        assert_eq!(of(&testimony, Role::FixOfFix).how, how);
+    }
+}
+
+/// What happens to a stable branch, commit by commit: `+` applies the fix, `-N` reverts the commit at place N by name,
+/// `~N` by its subject only, `/N` in part; `u-` and `u+` are backports of upstream's own revert and re-application.
+#[test]
+fn reverts_are_followed_to_any_depth() {
+    let fixture = Fixture::new();
+    let mainline = fixture.mainline();
+    let bug = bug(&mainline);
+    let up_revert = fixture
+        .line(mainline.tip, &[(&format!("Revert \"{FIX_SUBJECT}\"\n\nThis reverts commit {}.\n", mainline.fix), HALF)]);
+    let up_again = fixture.line(up_revert, &[(FIX_SUBJECT, FIXED)]);
+    fixture.branch("master", up_again);
+    let picked = |subject: &str, oid| format!("{subject}\n\ncommit {oid} upstream.\n");
+    let base = fixture.line(
+        on_4_19(&fixture, &mainline),
+        &[(&picked(BREAK_SUBJECT, mainline.break_), BROKEN), (&picked(HALF_SUBJECT, mainline.half_fix), HALF)],
+    );
+    use State::{Fixed, HalfFixed};
+    let table: &[(&[&str], &[State], Strength)] = &[
+        (&["+"], &[Fixed], Strength::Strong),
+        (&["+", "-0"], &[HalfFixed], Strength::Strong),
+        (&["+", "-0", "-1"], &[Fixed], Strength::Strong),
+        (&["+", "-0", "-1", "-2"], &[HalfFixed], Strength::Strong),
+        (&["+", "-0", "-1", "-2", "-3"], &[Fixed], Strength::Strong),
+        (&["+", "-0", "-1", "-2", "-3", "-4"], &[HalfFixed], Strength::Strong),
+        (&["+", "-0", "+"], &[Fixed], Strength::Strong),
+        (&["+", "-0", "+", "-2"], &[HalfFixed], Strength::Strong),
+        (&["+", "-0", "+", "-2", "-3"], &[Fixed], Strength::Strong),
+        (&["+", "~0"], &[HalfFixed], Strength::Weak),
+        (&["+", "~0", "~1"], &[Fixed], Strength::Weak),
+        (&["+", "~0", "+"], &[Fixed], Strength::Strong),
+        (&["+", "/0"], &[HalfFixed], Strength::Weak),
+        (&["+", "u-"], &[HalfFixed], Strength::Strong),
+        (&["+", "u-", "u+"], &[Fixed], Strength::Strong),
+        (&["+", "u-", "-1"], &[Fixed], Strength::Strong),
+        (&["-up"], &[HalfFixed], Strength::Strong),
+    ];
+    for (at, (happens, ..)) in table.iter().enumerate() {
+        let mut made: Vec<(git2::Oid, String)> = Vec::new();
+        let mut tip = base;
+        for what in *happens {
+            let target = what.get(1..).and_then(|n| n.parse::<usize>().ok());
+            let (subject, body) = match (what.chars().next(), target) {
+                (Some('+'), _) => (FIX_SUBJECT.to_owned(), format!("commit {} upstream.", mainline.fix)),
+                (Some('-'), Some(n)) => {
+                    (format!("Revert \"{}\"", made[n].1), format!("This reverts commit {}.", made[n].0))
+                }
+                (Some('~'), Some(n)) => (format!("Revert \"{}\"", made[n].1), "It broke things.".to_owned()),
+                (Some('/'), Some(n)) => ("tcp: x".to_owned(), format!("This partially reverts commit {}.", made[n].0)),
+                // A revert of something that is not in this branch.
+                (Some('-'), None) => {
+                    (format!("Revert \"{FIX_SUBJECT}\""), format!("This reverts commit {}.", mainline.fix))
+                }
+                (Some('u'), _) if what.ends_with('-') => (
+                    format!("Revert \"{FIX_SUBJECT}\""),
+                    format!("commit {up_revert} upstream.\n\nThis reverts commit {}.", mainline.fix),
+                ),
+                _ => (FIX_SUBJECT.to_owned(), format!("commit {up_again} upstream.")),
+            };
+            // The file's text is left out of it: `what_the_files_say_…` is about that.
+            tip = fixture.commit(
+                &[tip],
+                format!("{subject}\n\n{body}\n"),
+                &[(FILE, &format!("text_{at}_{}_of_the_file\n", made.len()))],
+            );
+            made.push((tip, subject));
+        }
+        fixture.branch(&format!("case-{at}"), tip);
+    }
+    let index = fixture.index();
+    for (at, (happens, states, strength)) in table.iter().enumerate() {
+        let testimony = index.ask(&bug, &format!("case-{at}")).unwrap();
+        let finding = &testimony.finding;
+        assert_eq!((finding.states, finding.strength), (set(states), *strength), "{happens:?}: {}", finding.why);
+        let fix = of(&testimony, Role::Fix);
+        let reverted = happens[0] == "+" && !states.contains(&Fixed);
+        assert_eq!(fix.reverted_by.is_some(), reverted, "{happens:?}: {fix:?}");
+    }
+    // Upstream's own history has both, by ancestry.
+    let upstream = |oid: git2::Oid| index.ask(&bug, &oid.to_string()).unwrap().finding.states;
+    assert_eq!((upstream(up_revert), upstream(up_again)), (set(&[HalfFixed]), set(&[Fixed])));
+}
+
+#[test]
+fn a_revert_takes_out_what_came_before_it_and_nothing_beside_it() {
+    let fixture = Fixture::new();
+    let mainline = fixture.mainline();
+    let bug = bug(&mainline);
+    let picked = |subject: &str, oid| format!("{subject}\n\ncommit {oid} upstream.\n");
+    let base = fixture.line(on_4_19(&fixture, &mainline), &[(&picked(BREAK_SUBJECT, mainline.break_), BROKEN)]);
+    let fix = |from| fixture.line(from, &[(&picked(FIX_SUBJECT, mainline.fix), FIXED)]);
+    let revert = |from, of: git2::Oid| {
+        fixture.line(from, &[(&format!("Revert \"{FIX_SUBJECT}\"\n\nThis reverts commit {of}.\n"), BROKEN)])
+    };
+    let stable = fix(base);
+    let vendor = fix(base);
+    // The vendor reverts its own pick, and then takes stable's.
+    let cleared = revert(vendor, vendor);
+    fixture.branch("beside", fixture.commit(&[cleared, stable], "Merge stable", &[(FILE, FIXED)]));
+    // Both are in, and one of them is reverted: the lines are gone.
+    let both = fixture.commit(&[vendor, stable], "Merge stable", &[(FILE, FIXED)]);
+    fixture.branch("after", revert(both, stable));
+    // A merge that brought it is reverted as a whole, and then that revert is.
+    let merge = fixture.commit(&[base, stable], "Merge branch 'net'", &[(FILE, FIXED)]);
+    let message =
+        format!("Revert \"Merge branch 'net'\"\n\nThis reverts commit {merge}, reversing\nchanges made to {base}.\n");
+    let undone = fixture.line(merge, &[(&message, BROKEN)]);
+    fixture.branch("merge", undone);
+    let message = format!("Revert \"Revert \"Merge branch 'net'\"\"\n\nThis reverts commit {undone}.\n");
+    fixture.branch("merge-again", fixture.line(undone, &[(&message, FIXED)]));
+    // The first parent of the reverted merge had it already.
+    let other = fixture.commit(&[base], "net: other", &[("net/o.c", "x\n")]);
+    let merge = fixture.commit(&[stable, other], "Merge branch 'other'", &[("net/o.c", "x\n")]);
+    let message = format!(
+        "Revert \"Merge branch 'other'\"\n\nThis reverts commit {merge}, reversing\nchanges made to {stable}.\n"
+    );
+    fixture.branch("other-merge", fixture.commit(&[merge], message, &[("net/o.c", "")]));
+    // An octopus brings it in.
+    fixture.branch("octopus", fixture.commit(&[base, other, stable], "Merge all", &[(FILE, FIXED)]));
+    for (branch, state) in [
+        ("beside", State::Fixed),
+        ("after", State::Affected),
+        ("merge", State::Affected),
+        ("merge-again", State::Fixed),
+        ("other-merge", State::Fixed),
+        ("octopus", State::Fixed),
+    ] {
+        let finding = fixture.ask(&bug, branch).finding;
+        assert_eq!(
+            (finding.states.only(), finding.strength),
+            (Some(state), Strength::Strong),
+            "{branch}: {}",
+            finding.why
+        );
+    }
+}
+
+#[test]
+fn what_a_merge_brings_or_takes_by_itself_leaves_the_state_open() {
+    let fixture = Fixture::new();
+    let mainline = fixture.mainline();
+    let bug = bug(&mainline);
+    let picked = |subject: &str, oid| format!("{subject}\n\ncommit {oid} upstream.\n");
+    let broken = fixture.line(
+        on_4_19(&fixture, &mainline),
+        &[(&picked(BREAK_SUBJECT, mainline.break_), BROKEN), (&picked(HALF_SUBJECT, mainline.half_fix), HALF)],
+    );
+    let fixed = fixture.line(broken, &[(&picked(FIX_SUBJECT, mainline.fix), FIXED)]);
+    let other = fixture.commit(&[broken], "net: other", &[("net/o.c", "x\n")]);
+    fixture.branch("undone", fixture.commit(&[fixed, other], "Merge other", &[(FILE, HALF)]));
+    fixture.branch("brought", fixture.commit(&[broken, other], "Merge other", &[(FILE, FIXED)]));
+    // Nobody says anything at all, and the break is there.
+    fixture.branch("squashed", fixture.commit(&[on_4_19(&fixture, &mainline)], "Update", &[(FILE, BROKEN)]));
+    use State::{Affected, Fixed, HalfFixed, NeverHad};
+    for (branch, states, says) in [
+        ("undone", &[HalfFixed, Fixed][..], "took it out"),
+        ("brought", &[HalfFixed, Fixed], "brought them"),
+        ("squashed", &[NeverHad, Affected], "brought them"),
+    ] {
+        let finding = fixture.ask(&bug, branch).finding;
+        assert_eq!((finding.states, finding.why.contains(says)), (set(states), true), "{branch}: {finding:?}");
+    }
+}
+
+#[test]
+fn absence_is_told_only_where_the_history_can() {
+    let fixture = Fixture::new();
+    let mainline = fixture.mainline();
+    let bug = bug(&mainline);
+    let import = |version: &str, text: &str| {
+        let files = [("Makefile", makefile(version)), (FILE, text.to_owned())];
+        let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (*path, text.as_str())).collect();
+        fixture.commit(&[], format!("Import {version}"), &files)
+    };
+    let branch = |name: &str, commit| fixture.branch(name, commit);
+    branch("import-old", import("4.19.51", "a_text_of_a_vendor_kernel\n"));
+    branch("import-late", import("4.19.57", "a_text_of_a_vendor_kernel\n"));
+    branch("import-ended", import("4.20.3", "a_text_of_a_vendor_kernel\n"));
+    branch("import-unknown", import("3.18.20", "a_text_of_a_vendor_kernel\n"));
+    branch("import-mainline", import("5.2-rc5", "a_text_of_a_vendor_kernel\n"));
+    // What is before the break's own commit does not matter.
+    let late = import("4.19.57", "a_text_of_a_vendor_kernel\n");
+    branch("import-then-break", fixture.line(late, &[(&format!("x\n\ncommit {} upstream.", mainline.break_), BROKEN)]));
+    // A stable update in one commit.
+    let update =
+        fixture.commit(&[on_4_19(&fixture, &mainline)], "Update to 4.19.62", &[("Makefile", &makefile("4.19.62"))]);
+    branch("squashed-update", update);
+    // Another project's history was merged in.
+    let foreign = fixture.commit(&[], "btrfs: initial", &[("fs/btrfs/x.c", "x\n"), ("Makefile", "obj-m := btrfs.o\n")]);
+    branch("merged-in", fixture.commit(&[mainline.v4_19, foreign], "Merge btrfs", &[("fs/btrfs/x.c", "x\n")]));
+    // No kernel at all.
+    branch("foreign", foreign);
+    let never = set(&[State::NeverHad]);
+    for (branch, states, says) in [
+        ("import-old", never, ""),
+        ("import-late", StateSet::all(), "a 4.19.57, which may hold steps already"),
+        ("import-ended", never, ""),
+        ("import-unknown", StateSet::all(), "a 3.18.20, which"),
+        ("import-mainline", never, ""),
+        ("import-then-break", set(&[State::Affected, State::HalfFixed]), "a 4.19.57 has it"),
+        ("squashed-update", StateSet::all(), "squashed update"),
+        ("merged-in", never, ""),
+        ("foreign", StateSet::all(), "no kernel's Makefile"),
+    ] {
+        let finding = fixture.ask(&bug, branch).finding;
+        // A kernel whose version says that it needs no mend is never fixed with that defect.
+        let expected: StateSet = match branch {
+            "foreign" => states,
+            _ => states.iter().filter(|state| branch == "import-unknown" || *state != State::FixedWithDefect).collect(),
+        };
+        assert_eq!((finding.states, finding.why.contains(says)), (expected, true), "{branch}: {}", finding.why);
+    }
+    // A distribution that starts from this release says nothing of itself in the Makefile.
+    let mut with_ubuntu = bug.clone();
+    let line = crate::matrix::DistributionLine {
+        distribution: "ubuntu".to_owned(),
+        line: Some("4.20.0".parse().unwrap()),
+        steps: Default::default(),
+        known_until: None,
+        contains_base: false,
+        source: String::new(),
+    };
+    with_ubuntu.releases.as_mut().unwrap().distributions.push(line);
+    assert!(fixture.ask(&with_ubuntu, "import-ended").finding.states.contains(State::Affected));
+}
+
+#[test]
+fn later_commits_that_fix_a_step_are_warned_of_once() {
+    let fixture = Fixture::new();
+    let mainline = fixture.mainline();
+    let bug = bug(&mainline);
+    let message =
+        |extra: &str| format!("tcp: fix the fix\n\n{extra}Fixes: {} (\"tcp\")\n", &mainline.fix.to_string()[..12]);
+    let later = fixture.commit(&[mainline.tip], message(""), &[("net/later.c", "x\n")]);
+    fixture.branch("next", later);
+    for stable in 0..3 {
+        let backport = message(&format!("[ Upstream commit {later} ]\n\n"));
+        let base = fixture.commit(&[mainline.v4_19], format!("stable {stable}"), &[]);
+        fixture.branch(&format!("stable-{stable}"), fixture.commit(&[base], backport, &[("net/later.c", "x\n")]));
+    }
+    for (revision, says) in [("master", "and is not in this revision"), ("next", "and is in this revision")] {
+        let warnings = fixture.ask(&bug, revision).warnings;
+        assert!(
+            matches!(warnings.as_slice(), [one] if one.contains("tcp: fix the fix") && one.ends_with(says)),
+            "{warnings:?}"
+        );
+    }
+}
+
+#[test]
+fn patches_of_a_packaging_tree_count() {
+    let fixture = Fixture::new();
+    let mainline = fixture.mainline();
+    let bug = bug(&mainline);
+    let base = on_4_19(&fixture, &mainline);
+    let diff = format!("---\n--- a/{FILE}\n+++ b/{FILE}\n@@ -1 +1 @@\n-x\n+y\n");
+    let patch =
+        |subject: &str, trailer: &str| format!("From: A <a@b.c>\nSubject: [PATCH] {subject}\n\n{trailer}\n{diff}");
+    let origin = |oid| format!("Origin: upstream, https://git.kernel.org/linus/{oid}");
+    let break_ = patch(BREAK_SUBJECT, &origin(mainline.break_));
+    let suse = patch("tcp: whatever", &format!("Git-commit: {}\nPatch-mainline: v5.3", mainline.fix));
+    let exported = format!("From {} Mon Sep 17 00:00:00 2001\n{}", mainline.fix, patch("tcp: x", ""));
+    let revert = patch(&format!("Revert \"{FIX_SUBJECT}\""), &format!("This reverts commit {}.", mainline.fix));
+    let folded = format!("Subject: [PATCH] tcp: be more careful in\n fragment()\n\n{diff}");
+    let elsewhere = folded.replace(FILE, "drivers/x.c");
+    type Files<'a> = &'a [(&'a str, &'a str)];
+    use State::{Affected, Fixed, NeverHad};
+    let debian = "debian/patches/series";
+    let table: &[(&str, Files, State, Strength)] = &[
+        (
+            "break",
+            &[(debian, "# x\nbugfix/all/break.patch\n"), ("debian/patches/bugfix/all/break.patch", &break_)],
+            Affected,
+            Strength::Strong,
+        ),
+        (
+            "not in the series",
+            &[(debian, "#break.patch\n"), ("debian/patches/break.patch", &break_)],
+            NeverHad,
+            Strength::Strong,
+        ),
+        (
+            "SUSE",
+            &[
+                ("series.conf", "\t# comment\n\tpatches.suse/b\n\tpatches.suse/f # x\n"),
+                ("patches.suse/b", &break_),
+                ("patches.suse/f", &suse),
+            ],
+            Fixed,
+            Strength::Strong,
+        ),
+        (
+            "SUSE, guarded",
+            &[
+                ("series.conf", "\tpatches.suse/b\n+rt\tpatches.suse/f\n"),
+                ("patches.suse/b", &break_),
+                ("patches.suse/f", &suse),
+            ],
+            Affected,
+            Strength::Strong,
+        ),
+        (
+            "exported by git",
+            &[(debian, "b\nf\n"), ("debian/patches/b", &break_), ("debian/patches/f", &exported)],
+            Fixed,
+            Strength::Strong,
+        ),
+        (
+            "by subject",
+            &[(debian, "b\nf\n"), ("debian/patches/b", &break_), ("debian/patches/f", &folded)],
+            Fixed,
+            Strength::Weak,
+        ),
+        (
+            "by subject, of another file",
+            &[(debian, "b\nf\n"), ("debian/patches/b", &break_), ("debian/patches/f", &elsewhere)],
+            Affected,
+            Strength::Strong,
+        ),
+        (
+            "reverted by a later patch",
+            &[
+                (debian, "b\nf\nr\n"),
+                ("debian/patches/b", &break_),
+                ("debian/patches/f", &exported),
+                ("debian/patches/r", &revert),
+            ],
+            Affected,
+            Strength::Strong,
+        ),
+        ("out of the folder", &[(debian, "../../b\n/b\n"), ("b", &break_)], NeverHad, Strength::Strong),
+    ];
+    for (at, (_, files, ..)) in table.iter().enumerate() {
+        fixture.branch(&format!("case-{at}"), fixture.commit(&[base], "packaging", files));
+    }
+    let index = fixture.index();
+    for (at, (name, _, state, strength)) in table.iter().enumerate() {
+        let finding = index.ask(&bug, &format!("case-{at}")).unwrap().finding;
+        assert_eq!((finding.states.only(), finding.strength), (Some(*state), *strength), "{name}: {}", finding.why);
+    }
+}

@@ -1,0 +1,313 @@
+//! The commits that are a step: the upstream commit, known backports, commits whose messages say that they carry it,
+//! and, as a hint, commits with its subject and files.
+
+use std::collections::BTreeSet;
+
+use git2::Oid;
+
+use super::content::{patch_id, touches};
+use super::graph::{Bits, Graph};
+use super::message::{Abbreviation, Kind, mentions, plain_subject, reverted_subject, subject_hash};
+use super::quilt::Patch;
+use super::repository::Repository;
+use super::store::{Named, Store};
+use super::testimony::{How, PatchCompared};
+use super::{GitError, MakefileVersion, commit};
+use crate::matrix::Step;
+use crate::words::CommitId;
+
+/// The most names under which one step is looked for: each stable line gives it one.
+const MOST_NAMES: usize = 2_000;
+/// The most commits of the same subject whose patches are compared.
+const MOST_PATCHES: usize = 32;
+
+/// A revision and all that leads to it.
+pub(super) struct History<'a> {
+    pub repository: &'a Repository,
+    pub store: &'a Store,
+    pub graph: &'a Graph,
+    /// The revision.
+    pub commit: Oid,
+    /// It, and everything before it.
+    pub ancestors: Bits,
+    /// What its Makefile says.
+    pub version: Option<MakefileVersion>,
+    /// What the packaging in its tree lays over it, in order.
+    pub patches: Vec<Patch>,
+}
+
+/// Where a step, or its revert, stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) enum Place {
+    /// In the history.
+    Commit(u32),
+    /// In the series of patches over it, at this position.
+    Patch(usize),
+}
+
+/// A commit or patch that is a step.
+#[derive(Clone, Debug)]
+pub(super) struct Carrier {
+    pub place: Place,
+    pub how: How,
+}
+
+/// All that was found of one step.
+#[derive(Default)]
+pub(super) struct Carriers {
+    /// Under which names others speak of it.
+    pub names: Vec<Abbreviation>,
+    /// In this history, the most telling first.
+    pub found: Vec<Carrier>,
+    /// A commit whose patch is the step, wherever in the repository.
+    pub model: Option<Oid>,
+    pub warnings: Vec<String>,
+}
+
+impl History<'_> {
+    pub fn has(&self, number: u32) -> bool {
+        self.ancestors.has(number)
+    }
+
+    pub fn sha(&self, number: u32) -> Result<Oid, GitError> {
+        let row = self.store.commit(number)?;
+        let sha = row.and_then(|(sha, _)| Oid::from_bytes(&sha).ok());
+        sha.ok_or_else(|| self.repository.damaged(self.commit, "the index does not know one of its ancestors"))
+    }
+
+    /// The bytes of a message. Empty where the commit is gone by now.
+    pub fn message(&self, oid: Oid) -> Vec<u8> {
+        let odb = self.repository.git().odb();
+        let object = odb.as_ref().map(|odb| odb.read(oid));
+        let Ok(Ok(object)) = object else { return Vec::new() };
+        commit::RawCommit::parse(object.data()).map(|commit| commit.message.to_vec()).unwrap_or_default()
+    }
+
+    /// Twelve digits and the subject, for people.
+    pub fn call(&self, oid: Oid) -> String {
+        let message = self.message(oid);
+        let subject: String = String::from_utf8_lossy(commit::subject(&message)).chars().take(120).collect();
+        format!("{} (\"{subject}\")", short(oid))
+    }
+
+    /// Whether the name that a message gives can be taken for this commit's: it has digits enough, or it is the only
+    /// commit of the repository that begins so.
+    pub fn is_meant(&self, said: Abbreviation, commit: Abbreviation) -> Result<bool, GitError> {
+        if !said.agrees(commit) {
+            return Ok(false);
+        }
+        Ok(said.is_enough() || self.only(said)?.is_some_and(|oid| whole(oid).agrees(commit)))
+    }
+
+    /// The only commit of the repository whose name begins so.
+    pub fn only(&self, name: Abbreviation) -> Result<Option<Oid>, GitError> {
+        match self.store.starting(name)?.as_slice() {
+            [number] => self.sha(*number).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    /// The commits that name this one in this way, wherever in the repository.
+    pub fn naming(&self, commit: Abbreviation, kinds: &[Kind]) -> Result<Vec<Named>, GitError> {
+        let mut named = Vec::new();
+        for one in self.store.naming(commit)? {
+            if kinds.contains(&one.kind) && one.number < self.graph.len() && self.is_meant(one.commit, commit)? {
+                named.push(one);
+            }
+        }
+        Ok(named)
+    }
+
+    /// These names, and those of all commits that say that they carry one of them, and so on.
+    pub fn all_names(&self, names: Vec<Abbreviation>) -> Result<Vec<Abbreviation>, GitError> {
+        let mut names = names;
+        let mut seen: BTreeSet<Abbreviation> = names.iter().copied().collect();
+        let mut at = 0;
+        while at < names.len() && names.len() < MOST_NAMES {
+            let name = names[at];
+            at += 1;
+            let undoing: BTreeSet<u32> = self.naming(name, &[Kind::Reverts])?.iter().map(|n| n.number).collect();
+            for named in self.naming(name, &[Kind::Carries])? {
+                // A revert that quotes the message of what it reverts does not carry it.
+                let sha = whole(self.sha(named.number)?);
+                if !undoing.contains(&named.number) && seen.insert(sha) {
+                    names.push(sha);
+                }
+            }
+        }
+        Ok(names)
+    }
+}
+
+pub(super) fn whole(oid: Oid) -> Abbreviation {
+    let mut bytes = [0; 20];
+    bytes.copy_from_slice(oid.as_bytes());
+    Abbreviation::whole(bytes)
+}
+
+/// Twelve digits, as the kernel's own `Fixes:` lines have.
+pub(super) fn short(oid: Oid) -> String {
+    oid.to_string().chars().take(12).collect()
+}
+
+fn named(commit: &CommitId) -> Option<Abbreviation> {
+    Abbreviation::parse(commit.as_str().as_bytes())
+}
+
+/// Looks for a step. `before` are the names of the step that it mends, where it is a `fix-of-fix`.
+pub(super) fn find(history: &History, step: &Step, before: &[Abbreviation]) -> Result<Carriers, GitError> {
+    let upstream = step.commit.as_ref().and_then(named);
+    let backports: Vec<_> = step.backports.iter().filter_map(|b| Some((named(&b.commit)?, b))).collect();
+    let names = upstream.into_iter().chain(backports.iter().map(|(name, _)| *name)).collect();
+    let mut carriers = Carriers { names: history.all_names(names)?, ..Carriers::default() };
+
+    let mut seen = BTreeSet::new();
+    for name in carriers.names.clone() {
+        let Some(oid) = history.only(name)? else { continue };
+        let is_upstream = upstream.is_some_and(|upstream| upstream.agrees(name));
+        if carriers.model.is_none() || is_upstream {
+            carriers.model = Some(oid);
+        }
+        let Some(number) = history.store.number(oid)?.filter(|number| history.has(*number)) else { continue };
+        let known = backports.iter().find(|(backport, _)| backport.agrees(name)).map(|(_, backport)| backport);
+        let how = match known {
+            _ if is_upstream => How::Itself,
+            Some(known) => How::KnownBackport { line: known.line.clone(), differs: known.differs },
+            None => How::Trailer { line: saying_line(&history.message(oid), &carriers.names) },
+        };
+        if seen.insert(number) {
+            carriers.found.push(Carrier { place: Place::Commit(number), how });
+        }
+    }
+    by_subject(history, step, before, &mut carriers, &mut seen)?;
+    by_patch_file(history, step, &mut carriers)?;
+    carriers.found.sort_by_key(|carrier| std::cmp::Reverse(carrier.how.strength()));
+    Ok(carriers)
+}
+
+/// The line of a message that says that it carries one of these.
+fn saying_line(message: &[u8], names: &[Abbreviation]) -> String {
+    let said = mentions(message)
+        .into_iter()
+        .find(|m| m.kind == Kind::Carries && names.iter().any(|name| name.agrees(m.commit)));
+    said.map(|m| line_text(m.line)).unwrap_or_default()
+}
+
+fn line_text(line: &[u8]) -> String {
+    String::from_utf8_lossy(line).chars().filter(|c| !c.is_control()).take(160).collect()
+}
+
+fn by_subject(
+    history: &History,
+    step: &Step,
+    before: &[Abbreviation],
+    carriers: &mut Carriers,
+    seen: &mut BTreeSet<u32>,
+) -> Result<(), GitError> {
+    let git = history.repository.git();
+    let subject = plain_subject(step.subject.as_bytes());
+    let model = carriers.model.and_then(|model| patch_id(git, model));
+    let mut compared = 0;
+    for number in history.store.with_subject(subject_hash(&subject))? {
+        if !history.has(number) || seen.contains(&number) || history.graph.parents(number).len() > 1 {
+            continue;
+        }
+        let oid = history.sha(number)?;
+        let message = history.message(oid);
+        if plain_subject(commit::subject(&message)) != subject {
+            continue;
+        }
+        if touches(git, oid, &step.files) == Some(false) {
+            carriers.warnings.push(format!(
+                "{} has the subject of the {}, and changes none of its files: it does not count",
+                short(oid),
+                step.role
+            ));
+            continue;
+        }
+        let said = mentions(&message);
+        let mut fixes = said.iter().filter(|m| m.kind == Kind::Fixes);
+        compared += 1;
+        let patch = if compared > MOST_PATCHES { None } else { patch_id(git, oid) };
+        let how = match (model, patch) {
+            (Some(model), Some(patch)) if model == patch => How::SamePatch,
+            _ if step.commit.is_none() && fixes.any(|m| before.iter().any(|name| name.agrees(m.commit))) => {
+                How::SubjectAndFixes
+            }
+            (Some(_), Some(_)) => How::SameSubject { patch: PatchCompared::Different },
+            _ => How::SameSubject { patch: PatchCompared::Unknown },
+        };
+        let other = if how == How::SamePatch { None } else { other_upstream(history, &said, &carriers.names)? };
+        let how = match other {
+            None => how,
+            // The step was applied anew upstream, under another name.
+            Some((other, line)) if model.is_some() && patch_id(git, other) == model => {
+                carriers.names.push(whole(other));
+                How::Trailer { line }
+            }
+            Some((other, _)) => {
+                let (this, role, other) = (short(oid), step.role, short(other));
+                carriers.warnings.push(format!(
+                    "{this} has the subject of the {role}, but carries another commit, {other}: it does not count"
+                ));
+                continue;
+            }
+        };
+        seen.insert(number);
+        carriers.names.push(whole(oid));
+        carriers.found.push(Carrier { place: Place::Commit(number), how });
+    }
+    Ok(())
+}
+
+/// The commit that a message says it carries, where the repository has it and it is not the step; and the line.
+fn other_upstream(
+    history: &History,
+    said: &[super::message::Mention],
+    names: &[Abbreviation],
+) -> Result<Option<(Oid, String)>, GitError> {
+    for mention in said.iter().filter(|m| m.kind == Kind::Carries) {
+        if names.iter().any(|name| name.agrees(mention.commit)) {
+            continue;
+        }
+        if let Some(oid) = history.only(mention.commit)? {
+            return Ok(Some((oid, line_text(mention.line))));
+        }
+    }
+    Ok(None)
+}
+
+fn by_patch_file(history: &History, step: &Step, carriers: &mut Carriers) -> Result<(), GitError> {
+    let subject = plain_subject(step.subject.as_bytes());
+    for (at, patch) in history.patches.iter().enumerate() {
+        let place = Place::Patch(at);
+        let is_step = |said: Abbreviation| -> Result<bool, GitError> {
+            for name in &carriers.names {
+                if history.is_meant(said, *name)? {
+                    return Ok(true);
+                }
+            }
+            Ok(false)
+        };
+        if reverted_subject(&patch.subject).is_some() && patch.kinds().any(|kind| kind == Kind::Reverts) {
+            continue;
+        }
+        let mut how = None;
+        for (kind, said, line) in &patch.mentions {
+            if *kind == Kind::Carries && is_step(*said)? {
+                how = Some(How::QuiltTrailer { file: patch.file.clone(), line: line.clone() });
+                break;
+            }
+        }
+        let says_other = patch.kinds().any(|kind| kind == Kind::Carries);
+        if how.is_none()
+            && patch.subject == subject
+            && patch.changes(&step.files)
+            && !(says_other && step.commit.is_some())
+        {
+            how = Some(How::QuiltSubject { file: patch.file.clone() });
+        }
+        carriers.found.extend(how.map(|how| Carrier { place, how }));
+    }
+    Ok(())
+}

@@ -1,0 +1,107 @@
+//! Why a repository cannot be asked, and what to do about it.
+
+use std::io;
+use std::path::PathBuf;
+
+/// Why the witness `git` cannot answer. Each message says what to do next.
+#[derive(Debug, thiserror::Error)]
+pub enum GitError {
+    /// There is nothing at this path.
+    #[error("{0} is not there: expected a git repository (bare, a working tree, or a linked worktree)")]
+    Missing(PathBuf),
+    /// It is no repository.
+    #[error("{0} is no git repository: expected a bare one, or the top folder of a working tree")]
+    NotARepository(PathBuf),
+    /// Its objects are named by SHA-256.
+    #[error(
+        "{0} names its objects by SHA-256, which cannot be read here, and no kernel tree uses: clone it from a SHA-1 \
+         remote, or judge the checked-out tree as source"
+    )]
+    Sha256(PathBuf),
+    /// Its refs are in reftable format.
+    #[error(
+        "{0} keeps its refs as a reftable, which cannot be read here: run `git refs migrate --ref-format=files` in it, \
+         or make a clone with `git clone --mirror --ref-format=files`"
+    )]
+    Reftable(PathBuf),
+    /// It uses an extension that cannot be read.
+    #[error("{path} uses a git extension that cannot be read here ({what}): ask a fresh `git clone --bare` of it")]
+    Extension {
+        /// The repository.
+        path: PathBuf,
+        /// What the library said.
+        what: String,
+    },
+    /// It belongs to somebody else, and git's own rule is not to trust it.
+    #[error(
+        "{0} belongs to another user, so git does not trust it: if you do, run \
+         `git config --global --add safe.directory {0}`"
+    )]
+    ForeignOwner(PathBuf),
+    /// It is a repository, but cannot be read.
+    #[error("{path} cannot be read as a git repository ({what}): run `git fsck` in it, or clone it anew")]
+    Unreadable {
+        /// The repository.
+        path: PathBuf,
+        /// What the library said.
+        what: String,
+    },
+    /// One of its objects is damaged.
+    #[error("object {object} of {path} is damaged ({what}): run `git fsck` there, or clone it anew")]
+    Damaged {
+        /// The repository.
+        path: PathBuf,
+        /// The object's name.
+        object: String,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// It has no such revision.
+    #[error("{path} has no revision `{revision}`: expected a tag, branch or commit{}", near_names(.near))]
+    NoSuchRevision {
+        /// The repository.
+        path: PathBuf,
+        /// What was asked for.
+        revision: String,
+        /// Names that are there and look like it.
+        near: Vec<String>,
+    },
+    /// More than one object has this abbreviated name.
+    #[error("`{revision}` is short for more than one object of {path}: give more digits")]
+    Ambiguous {
+        /// The repository.
+        path: PathBuf,
+        /// What was asked for.
+        revision: String,
+    },
+    /// The revision is an object without a history.
+    #[error("`{revision}` is a {kind}, not a commit: a history can only be told of a tag, branch or commit")]
+    NotACommit {
+        /// What was asked for.
+        revision: String,
+        /// What it is: `tree`, `blob`.
+        kind: String,
+    },
+    /// The folder of the index cannot be used.
+    #[error("the index {path} cannot be {doing}: {source}")]
+    Cache {
+        /// The file.
+        path: PathBuf,
+        /// What failed, as in "written".
+        doing: &'static str,
+        /// Why.
+        source: io::Error,
+    },
+    /// The index cannot be used; it was removed where it is damaged.
+    #[error("the index {path} cannot be used ({what}): ask again, and it is built anew")]
+    Index {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite said.
+        what: String,
+    },
+}
+
+fn near_names(near: &[String]) -> String {
+    if near.is_empty() { String::new() } else { format!("; did you mean {}?", near.join(", ")) }
+}

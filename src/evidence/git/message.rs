@@ -1,0 +1,302 @@
+//! What a commit's message names: the upstream commit that it carries, commits that it reverts, commits that it fixes.
+//!
+//! Forms are taken as whole lines. A sentence that mentions a commit in passing ("since commit X upstream, …") is no
+//! claim to be it.
+
+use sha2::{Digest as _, Sha256};
+
+/// The longest message that is looked at, in bytes. The longest of Linux's are merges, with some 100 KiB.
+const LONGEST: usize = 1 << 20;
+/// The most that one message may name. Squashed updates of vendors name thousands.
+const MOST: usize = 20_000;
+
+/// A commit's name in a message: 8 to 40 hexadecimal digits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Abbreviation {
+    /// The digits, two a byte, filled up with zeros.
+    bytes: [u8; 20],
+    /// How many digits there are.
+    digits: u8,
+}
+
+impl Abbreviation {
+    /// The fewest digits that are looked at. git itself abbreviated Linux's commits to 7 until 2016, and such names
+    /// have long become ambiguous.
+    const FEWEST: usize = 8;
+    /// The fewest digits that are taken at their word: what the kernel's own `Fixes:` lines have.
+    const ENOUGH: u8 = 12;
+
+    /// Reads hexadecimal digits, of either case.
+    pub fn parse(hex: &[u8]) -> Option<Self> {
+        if !(Self::FEWEST..=40).contains(&hex.len()) {
+            return None;
+        }
+        let mut bytes = [0; 20];
+        for (at, digit) in hex.iter().enumerate() {
+            let value = u8::try_from(char::from(*digit).to_digit(16)?).ok()?;
+            bytes[at / 2] |= value << (4 * (1 - at % 2));
+        }
+        Some(Self { bytes, digits: u8::try_from(hex.len()).ok()? })
+    }
+
+    /// The whole name of a commit.
+    pub fn whole(bytes: [u8; 20]) -> Self {
+        Self { bytes, digits: 40 }
+    }
+
+    /// The first eight digits: what the index sorts by.
+    pub fn prefix(self) -> u32 {
+        u32::from_be_bytes([self.bytes[0], self.bytes[1], self.bytes[2], self.bytes[3]])
+    }
+
+    /// Whether the two may be the same commit: one is the beginning of the other.
+    pub fn agrees(self, other: Self) -> bool {
+        let digits = usize::from(self.digits.min(other.digits));
+        let whole = digits / 2;
+        let half = digits % 2 == 0 || self.bytes[whole] >> 4 == other.bytes[whole] >> 4;
+        self.bytes[..whole] == other.bytes[..whole] && half
+    }
+
+    /// Whether it has digits enough to be taken at its word.
+    pub fn is_enough(self) -> bool {
+        self.digits >= Self::ENOUGH
+    }
+
+    /// The lowest and the highest whole name that it may stand for.
+    pub fn range(self) -> ([u8; 20], [u8; 20]) {
+        let mut highest = self.bytes;
+        for at in usize::from(self.digits)..40 {
+            highest[at / 2] |= 0xf << (4 * (1 - at % 2));
+        }
+        (self.bytes, highest)
+    }
+
+    /// The digits, in lower case.
+    pub fn to_hex(self) -> String {
+        let mut hex: String = self.bytes.iter().map(|b| format!("{b:02x}")).collect();
+        hex.truncate(usize::from(self.digits));
+        hex
+    }
+}
+
+/// How a message names another commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub(super) enum Kind {
+    /// It carries that commit.
+    Carries = 1,
+    /// It reverts that commit.
+    Reverts = 2,
+    /// It reverts that merge, and so all that the merge brought.
+    RevertsMerge = 3,
+    /// It says that it reverts that commit in part, or in effect.
+    RevertsPartly = 4,
+    /// It says `Fixes:`.
+    Fixes = 5,
+}
+
+impl Kind {
+    /// The kind with this number in the index.
+    pub fn from_number(number: u8) -> Option<Self> {
+        [Self::Carries, Self::Reverts, Self::RevertsMerge, Self::RevertsPartly, Self::Fixes]
+            .into_iter()
+            .find(|kind| *kind as u8 == number)
+    }
+}
+
+/// One commit that a message names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Mention<'a> {
+    /// How.
+    pub kind: Kind,
+    /// Which.
+    pub commit: Abbreviation,
+    /// The line that says so, trimmed.
+    pub line: &'a [u8],
+}
+
+/// All commits that a message names, in its order.
+pub(super) fn mentions(message: &[u8]) -> Vec<Mention<'_>> {
+    let message = &message[..message.len().min(LONGEST)];
+    let mut found = Vec::new();
+    let mut lines = message.split(|b| *b == b'\n').map(<[u8]>::trim_ascii).peekable();
+    let (mut previous, mut inclusion, mut first): (&[u8], _, _) = (b"", false, true);
+    while let Some(line) = lines.next() {
+        if found.len() >= MOST {
+            break;
+        }
+        // openEuler's and its relatives' form: `mainline inclusion`, and the bare commit a line or two below.
+        inclusion |= line.ends_with(b" inclusion");
+        // A subject that mentions a commit claims nothing.
+        let names = if first { Vec::new() } else { names(line) };
+        first &= line.is_empty();
+        if !names.is_empty() {
+            let next = lines.peek().copied().unwrap_or_default();
+            // `git log`'s own heading, pasted into a message: the form of Red Hat's kernels.
+            let heading = inclusion || next.starts_with(b"Author:") || next.starts_with(b"Merge:");
+            found.extend(claim(line, previous, next, heading, &names).into_iter().take(MOST - found.len()));
+        }
+        if !line.is_empty() {
+            previous = line;
+        }
+    }
+    found
+}
+
+/// Where the names of commits are in a line, and which.
+fn names(line: &[u8]) -> Vec<(std::ops::Range<usize>, Abbreviation)> {
+    let mut found = Vec::new();
+    let mut at = 0;
+    while at < line.len() {
+        let is_word = |b: &u8| b.is_ascii_alphanumeric() || *b == b'_';
+        let end = at + line[at..].iter().position(|b| !is_word(b)).unwrap_or(line.len() - at);
+        if let Some(commit) = Abbreviation::parse(&line[at..end]) {
+            found.push((at..end, commit));
+        }
+        at = end + 1;
+    }
+    found
+}
+
+/// What one line claims of the commits that it names.
+fn claim<'a>(
+    line: &'a [u8],
+    previous: &[u8],
+    next: &[u8],
+    heading: bool,
+    names: &[(std::ops::Range<usize>, Abbreviation)],
+) -> Vec<Mention<'a>> {
+    // Of several words that look like a name (a link has some), the longest is the commit.
+    let Some((place, longest)) = names.iter().rev().max_by_key(|(_, commit)| commit.digits) else {
+        return Vec::new();
+    };
+    let lower = |bytes: &[u8]| String::from_utf8_lossy(bytes).to_lowercase();
+    let before = lower(&line[..place.start]);
+    let before = before.trim_start_matches(['[', '(', '*', ' ']).trim_end_matches([' ', '<', '"', '\'']);
+    let after = lower(&line[place.end..]);
+    let after = after.trim_matches([' ', '.', ',', ';', ')', ']', '>', '"', '\'']);
+
+    let reverts = |kind| names.iter().map(|(_, commit)| Mention { kind, commit: *commit, line }).collect();
+    let wrapped = if before.is_empty() { lower(previous) } else { String::new() };
+    let opening = if wrapped.ends_with("reverts commit") { wrapped.as_str() } else { before };
+    // The first name's opening decides, for `This reverts commits A and B.` has the longest anywhere.
+    let start = names.first().map_or_else(String::new, |(place, _)| lower(&line[..place.start]));
+    let opening = if names.len() > 1 { start.trim() } else { opening };
+    if let Some(kind) = revert(opening) {
+        let merge = after.starts_with("reversing") || lower(next).starts_with("reversing changes");
+        return match kind {
+            Kind::Reverts if merge => vec![Mention { kind: Kind::RevertsMerge, commit: *longest, line }],
+            kind => reverts(kind),
+        };
+    }
+    let fixes = before.strip_prefix("fixes:").is_some_and(|rest| matches!(rest.trim(), "" | "commit"));
+    let kind = match () {
+        () if fixes => Kind::Fixes,
+        () if carries(before, after, heading) => Kind::Carries,
+        () => return Vec::new(),
+    };
+    vec![Mention { kind, commit: *longest, line }]
+}
+
+/// What a line that opens so says of reverting.
+fn revert(opening: &str) -> Option<Kind> {
+    match opening {
+        "this reverts commit"
+        | "reverts commit"
+        | "revert commit"
+        | "this reverts"
+        | "this reverts commits"
+        | "this reverts upstream commit"
+        | "this reverts the commit"
+        | "this reverts stable commit" => Some(Kind::Reverts),
+        // "This partially reverts commit", "This effectively reverts commit".
+        other if other.starts_with("this ") && other.ends_with("reverts commit") && other.len() < 60 => {
+            Some(Kind::RevertsPartly)
+        }
+        _ => None,
+    }
+}
+
+/// Whether a line with these words around a commit's name says that this commit carries that one.
+fn carries(before: &str, after: &str, heading: bool) -> bool {
+    // stable: `commit X upstream.`, `[ Upstream commit X ]`, `Upstream commit X`, `X upstream.`
+    match before {
+        "commit" | ""
+            if matches!(after, "upstream" | "upstream commit" | "in mainline" | "in upstream" | "mainline") =>
+        {
+            return true;
+        }
+        "upstream commit" | "this is upstream commit" | "commit upstream" | "mainline commit" | "upstream" => {
+            return after.is_empty() || after == "upstream";
+        }
+        "commit" if heading => return after.is_empty(),
+        // git cherry-pick -x, Ubuntu, Android, ChromeOS.
+        "cherry picked from commit"
+        | "cherry-picked from commit"
+        | "cherry picked from"
+        | "cherry-picked from"
+        | "cherry picked from upstream commit"
+        | "cherry picked from mainline commit"
+        | "cherry picked from stable commit"
+        | "backported from commit"
+        | "backported from upstream commit"
+        | "backported from mainline commit"
+        | "backported from"
+        | "backport of commit"
+        | "backport from commit"
+        | "adapted from commit"
+        | "picked from commit" => return true,
+        _ => {}
+    }
+    let Some((key, value)) = before.split_once(':') else { return false };
+    let value = value.trim();
+    match key.trim() {
+        // SUSE, Red Hat, Oracle, and what people write by hand.
+        "git-commit" | "upstream-commit" | "upstream commit" | "commit-upstream" | "mainline-commit"
+        | "original-commit" | "stable-commit" | "upstream" | "backport-of" | "backport-commit" | "mainline commit"
+        | "linux-commit" => {
+            matches!(value, "" | "commit" | "upstream" | "upstream commit") || value.starts_with("http")
+        }
+        // DEP-3: `Origin: upstream, https://…`, `Origin: backport, commit:X`, `Origin: https://git.kernel.org/linus/X`.
+        "origin" => value.is_empty() || ["upstream", "backport", "http", "commit"].iter().any(|w| value.starts_with(w)),
+        // Yocto: `Upstream-Status: Backport [https://…?id=X]`.
+        "upstream-status" => value.starts_with("backport") || value.starts_with("accepted"),
+        _ => false,
+    }
+}
+
+/// A subject as everybody writes it: without the marks that trees put before it, without doubled spaces.
+pub(super) fn plain_subject(subject: &[u8]) -> String {
+    let text = String::from_utf8_lossy(subject);
+    let mut text = text.trim();
+    loop {
+        let before = text;
+        for mark in
+            ["UPSTREAM:", "BACKPORT:", "FROMGIT:", "FROMLIST:", "CHROMIUM:", "ANDROID:", "UBUNTU:", "SAUCE:", "stable:"]
+        {
+            text = text.strip_prefix(mark).unwrap_or(text).trim_start();
+        }
+        // `[PATCH 4.19 12/34]`, `[Backport]`, `[net]`; never the whole subject.
+        if let Some((_, rest)) = text.strip_prefix('[').and_then(|inside| inside.split_once(']')) {
+            text = if rest.trim().is_empty() { text } else { rest.trim_start() };
+        }
+        if text == before {
+            return text.split_whitespace().collect::<Vec<_>>().join(" ");
+        }
+    }
+}
+
+/// What the index keeps of a subject.
+pub(super) fn subject_hash(plain: &str) -> i64 {
+    let digest = Sha256::digest(plain.as_bytes());
+    let mut first = [0; 8];
+    first.copy_from_slice(&digest[..8]);
+    i64::from_be_bytes(first)
+}
+
+/// The subject that a subject says it reverts: `Revert "tcp: x"`.
+pub(super) fn reverted_subject(plain: &str) -> Option<&str> {
+    // git 2.43 names the revert of a revert so.
+    let quoted = plain.strip_prefix("Revert \"").or_else(|| plain.strip_prefix("Revert: \""));
+    quoted.and_then(|rest| rest.strip_suffix('"').or_else(|| rest.strip_suffix("\"."))).filter(|s| !s.is_empty())
+}

@@ -1,0 +1,158 @@
+use proptest::prelude::*;
+
+use super::message::{Abbreviation, Kind, mentions, plain_subject, reverted_subject};
+
+const X: &str = "b617158dc096709d8600c53b6052144d12b89fab";
+const Y: &str = "f070ef2ac66716357066b683fb0baf55f8191a2e";
+
+fn said(body: &str) -> Vec<(Kind, String)> {
+    let message = format!("subject: of a commit\n\n{}\n", body.replace("$X", X).replace("$Y", Y));
+    mentions(message.as_bytes()).iter().map(|m| (m.kind, m.commit.to_hex())).collect()
+}
+
+#[test]
+fn every_form_of_saying_what_a_commit_carries_is_understood() {
+    for form in [
+        "commit $X upstream.",
+        "commit $X upstream",
+        "Commit $X upstream.",
+        "$X upstream.",
+        "[ Upstream commit $X ]",
+        "[Upstream commit $X]",
+        "[ commit $X upstream ]",
+        "Upstream commit $X",
+        "upstream commit $X.",
+        "upstream: $X",
+        "This is upstream commit $X.",
+        "mainline commit $X",
+        "(cherry picked from commit $X)",
+        "    (cherry picked from commit $X)",
+        "(cherry-picked from commit $X)",
+        "(cherry picked from commit $X linux-next)",
+        "(cherry picked from commit $X upstream)",
+        "(cherry picked from upstream commit $X)",
+        "(cherry picked from commit $X\n https://git.kernel.org/pub/scm/linux/kernel/git/torvalds/linux.git master)",
+        "(backported from commit $X)",
+        "(backported from commit $X upstream)",
+        "Git-commit: $X",
+        "git-commit: $X",
+        "Upstream-commit: $X",
+        "Upstream commit: $X",
+        "Mainline-commit: $X",
+        "Origin: upstream, https://git.kernel.org/linus/$X",
+        "Origin: backport, https://git.kernel.org/cgit/linux/kernel/git/torvalds/linux.git/commit/?id=$X",
+        "Origin: https://git.kernel.org/linus/$X",
+        "Origin: upstream, commit: $X",
+        "Upstream-Status: Backport [https://git.kernel.org/torvalds/c/$X]",
+        "mainline inclusion\nfrom mainline-v5.3-rc2\ncommit $X\ncategory: bugfix",
+        "commit $X\nAuthor: Eric <e@example.org>\nDate:   Fri Jul 19",
+        "BACKPORT-OF: $X",
+    ] {
+        assert_eq!(said(form), [(Kind::Carries, X.to_owned())], "{form}");
+    }
+}
+
+#[test]
+fn sentences_about_commits_claim_nothing() {
+    for text in [
+        "Since commit $X upstream we refuse to split.",
+        "commit $X upstream introduced the bug",
+        "This is a follow-up to commit $X.",
+        "> commit $X upstream.",
+        "commit $X",
+        "See https://git.kernel.org/linus/$X",
+        "Upstream-Status: Submitted [https://example.org/$X]",
+        "Origin: vendor, $X",
+        "Bug: https://example.org/$X",
+        "After we revert commit $X all is well.",
+        "Fixes $X",
+        "Commit b617158 upstream.",
+        "commit upstream.",
+        "commit zzzzzzzzzzzzzzzz upstream.",
+    ] {
+        assert_eq!(said(text), [], "{text}");
+    }
+    let subject = format!("commit {X} upstream.\n\nbody\n");
+    assert_eq!(mentions(subject.as_bytes()), [], "a subject claims nothing");
+}
+
+#[test]
+fn reverts_and_fixes_are_told_apart() {
+    let x = X.to_owned();
+    for (text, expected) in [
+        ("This reverts commit $X.", vec![(Kind::Reverts, x.clone())]),
+        ("This reverts commit\n$X.", vec![(Kind::Reverts, x.clone())]),
+        ("This reverts commit b617158dc096.", vec![(Kind::Reverts, "b617158dc096".to_owned())]),
+        ("This reverts commit b617158dc096 (\"tcp: x\").", vec![(Kind::Reverts, "b617158dc096".to_owned())]),
+        ("This reverts commits $Y and $X.", vec![(Kind::Reverts, Y.to_owned()), (Kind::Reverts, x.clone())]),
+        ("This reverts commit $X, reversing\nchanges made to $Y.", vec![(Kind::RevertsMerge, x.clone())]),
+        ("This partially reverts commit $X.", vec![(Kind::RevertsPartly, x.clone())]),
+        ("Fixes: $X (\"tcp: x\")", vec![(Kind::Fixes, x.clone())]),
+        ("fixes: b617158dc0 (tcp)", vec![(Kind::Fixes, "b617158dc0".to_owned())]),
+        ("Fixes: commit $X", vec![(Kind::Fixes, x.clone())]),
+    ] {
+        assert_eq!(said(text), expected, "{text}");
+    }
+}
+
+#[test]
+fn a_message_need_not_be_utf_8() {
+    let mut message = b"tcp: x\n\nJ\xf6rg says \xff\xfe\n\ncommit ".to_vec();
+    message.extend(X.as_bytes());
+    message.extend(b" upstream.\n\xe9\n");
+    let found = mentions(&message);
+    assert_eq!(found.iter().map(|m| m.commit.to_hex()).collect::<Vec<_>>(), [X]);
+}
+
+#[test]
+fn subjects_are_compared_without_the_marks_of_trees() {
+    for subject in [
+        "tcp: x",
+        "UPSTREAM: tcp: x",
+        "BACKPORT: UPSTREAM: tcp:  x ",
+        "[Backport] tcp: x",
+        "[PATCH 4.19 12/34] tcp: x",
+        "UBUNTU: SAUCE: tcp: x",
+    ] {
+        assert_eq!(plain_subject(subject.as_bytes()), "tcp: x", "{subject}");
+    }
+    assert_eq!(plain_subject(b"[tcp]"), "[tcp]");
+    assert_eq!(reverted_subject("Revert \"tcp: x\""), Some("tcp: x"));
+    assert_eq!(reverted_subject("Revert \"Revert \"tcp: x\"\""), Some("Revert \"tcp: x\""));
+    assert_eq!(reverted_subject("Revert tcp: x"), None);
+}
+
+#[test]
+fn abbreviations_agree_as_far_as_they_go() {
+    let name = |hex: &str| Abbreviation::parse(hex.as_bytes()).unwrap();
+    for (one, other, expected) in [
+        (X, "b617158dc", true),
+        ("b617158dc", X, true),
+        (X, "b617158dd", false),
+        ("b617158dc0", "b617158dc", true),
+        (X, Y, false),
+        (X, "B617158DC096", true),
+    ] {
+        assert_eq!(name(one).agrees(name(other)), expected, "{one} {other}");
+    }
+    assert_eq!(name("b617158dc").to_hex(), "b617158dc");
+    assert_eq!(name("b617158dc").prefix(), 0xb617_158d);
+    assert!(Abbreviation::parse(b"b617158").is_none() && Abbreviation::parse(&[b'a'; 41]).is_none());
+}
+
+proptest! {
+    #[test]
+    fn no_message_makes_it_panic(bytes in any::<Vec<u8>>(), words in "(commit |[0-9a-f]{8,40}|This reverts |Fixes: |\n|\\[|\\)){0,30}") {
+        let message = [bytes.as_slice(), b"\n\n", words.as_bytes(), &bytes].concat();
+        let _ = mentions(&message);
+        let _ = plain_subject(&bytes);
+    }
+
+    #[test]
+    fn an_abbreviation_s_range_holds_what_agrees_with_it(bytes in any::<[u8; 20]>(), digits in 8usize..=40) {
+        let whole = Abbreviation::whole(bytes);
+        let cut = Abbreviation::parse(&whole.to_hex().as_bytes()[..digits]).unwrap();
+        let (low, high) = cut.range();
+        prop_assert!(cut.agrees(whole) && low <= bytes && bytes <= high);
+    }
+}

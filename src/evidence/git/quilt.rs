@@ -1,0 +1,129 @@
+//! The patches that a packaging tree lays over its kernel: Debian's `debian/patches/series`, SUSE's `series.conf`.
+
+use std::path::Path;
+
+use git2::{ObjectType, Oid, Repository, Tree};
+
+use super::message::{Abbreviation, Kind, mentions, plain_subject};
+use super::repository::is_readable;
+
+/// The most patches of a series. SUSE's have had some 30,000.
+const MOST: usize = 60_000;
+/// The most of a patch that is looked at, in bytes: its head, with the trailers.
+const HEAD: usize = 64 * 1024;
+/// A file larger than this is not read, in bytes.
+const LARGEST: usize = 32 << 20;
+
+/// One patch of a series.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Patch {
+    /// Its path in the tree.
+    pub file: String,
+    /// Its subject, without marks.
+    pub subject: String,
+    /// The commits that its head names, and the lines that do.
+    pub mentions: Vec<(Kind, Abbreviation, String)>,
+    /// The files that it changes, as far as they were looked at.
+    files: Vec<String>,
+}
+
+impl Patch {
+    /// How its head names other commits.
+    pub fn kinds(&self) -> impl Iterator<Item = Kind> {
+        self.mentions.iter().map(|(kind, ..)| *kind)
+    }
+
+    /// Whether it changes one of these files.
+    pub fn changes(&self, files: &[String]) -> bool {
+        files.iter().any(|file| self.files.contains(file))
+    }
+
+    /// Reads the text of a patch.
+    pub fn parse(file: &str, text: &[u8]) -> Self {
+        let text = &text[..text.len().min(HEAD)];
+        let head_end = text
+            .split_inclusive(|b| *b == b'\n')
+            .scan(0, |at, line| {
+                let start = *at;
+                *at += line.len();
+                Some((start, line))
+            })
+            .find(|(_, line)| {
+                *line == b"---\n" || [&b"diff --"[..], b"Index: ", b"--- "].iter().any(|mark| line.starts_with(mark))
+            })
+            .map_or(text.len(), |(start, _)| start);
+        let head = &text[..head_end];
+        // A blank first line, for the first line of a message is its subject, which claims nothing.
+        let message = [b"\n\n", head].concat();
+        let mut said: Vec<_> = mentions(&message)
+            .into_iter()
+            .map(|m| (m.kind, m.commit, String::from_utf8_lossy(m.line).chars().take(160).collect()))
+            .collect();
+        // What `git format-patch` begins with: the commit that was exported.
+        if let Some(rest) = head.strip_prefix(b"From ")
+            && let Some(commit) = rest.get(..40).and_then(Abbreviation::parse)
+            && rest.get(40) == Some(&b' ')
+        {
+            said.push((Kind::Carries, commit, format!("From {}", commit.to_hex())));
+        }
+        let changed = String::from_utf8_lossy(text);
+        let files = changed.lines().filter_map(|line| line.strip_prefix("+++ "));
+        let files = files.filter_map(|path| path.split_whitespace().next()?.split_once('/'));
+        Self {
+            file: file.to_owned(),
+            subject: subject(head),
+            mentions: said,
+            files: files.map(|(_, path)| path.to_owned()).collect(),
+        }
+    }
+}
+
+/// The subject of a mail, unfolded; of DEP-3, the description's first line.
+fn subject(head: &[u8]) -> String {
+    let head = String::from_utf8_lossy(head);
+    let mut lines = head.lines().peekable();
+    while let Some(line) = lines.next() {
+        let Some(begin) = line.strip_prefix("Subject:").or_else(|| line.strip_prefix("Description:")) else { continue };
+        let mut subject = begin.trim().to_owned();
+        while let Some(more) = lines.next_if(|next| next.starts_with([' ', '\t']) && line.starts_with("Subject:")) {
+            subject.push(' ');
+            subject.push_str(more.trim());
+        }
+        return plain_subject(subject.as_bytes());
+    }
+    String::new()
+}
+
+/// The patches that a commit's tree applies, in order. A tree without packaging has none.
+pub(super) fn patches(git: &Repository, commit: Oid) -> Vec<Patch> {
+    let Some(tree) = git.find_commit(commit).ok().and_then(|commit| commit.tree().ok()) else { return Vec::new() };
+    let mut patches = Vec::new();
+    for (series, folder) in [("debian/patches/series", "debian/patches/"), ("series.conf", "")] {
+        let Some(text) = blob(git, &tree, series) else { continue };
+        for name in names(&String::from_utf8_lossy(&text)).take(MOST) {
+            let file = format!("{folder}{name}");
+            patches.extend(blob(git, &tree, &file).map(|text| Patch::parse(&file, &text)));
+        }
+    }
+    patches
+}
+
+/// The patches that a series applies. SUSE guards some by a word before the name (`+needs-review patches.suse/x`,
+/// `-rt patches.suse/y`): those are applied for some kernels only, and do not count.
+fn names(series: &str) -> impl Iterator<Item = &str> {
+    series.lines().filter_map(|line| {
+        let line = line.split('#').next().unwrap_or_default().trim();
+        let name = line.split_whitespace().next().filter(|name| !name.starts_with(['+', '-']))?;
+        // No way out of the folder.
+        (!name.starts_with('/') && !name.split('/').any(|part| part == "..")).then_some(name)
+    })
+}
+
+fn blob(git: &Repository, tree: &Tree, path: &str) -> Option<Vec<u8>> {
+    let id = tree.get_path(Path::new(path)).ok().map(|entry| entry.id()).filter(|id| is_readable(git, *id))?;
+    let (size, kind) = git.odb().ok()?.read_header(id).ok()?;
+    if kind != ObjectType::Blob || size > LARGEST {
+        return None;
+    }
+    Some(git.find_blob(id).ok()?.content().to_vec())
+}

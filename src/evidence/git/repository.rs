@@ -1,0 +1,305 @@
+//! Opening a repository, and refusing the ones that libgit2 cannot read, each with its remedy.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fs::{self, File};
+use std::io::{BufReader, Read as _};
+use std::path::{Path, PathBuf};
+
+use flate2::read::ZlibDecoder;
+use git2::Oid;
+use sha2::{Digest as _, Sha256};
+use tempfile::TempDir;
+
+use super::GitError;
+
+/// The longest configuration, list of grafts or of shallow commits that is read.
+const LONGEST: u64 = 64 << 20;
+/// Loose objects larger than this are not read, in bytes: git itself packs them apart (core.bigFileThreshold).
+const LARGEST_OBJECT: u64 = 512 << 20;
+
+/// A kernel's repository.
+pub struct Repository {
+    /// Where the user said it is.
+    path: PathBuf,
+    /// Where its objects and refs are: shared by linked worktrees.
+    common: PathBuf,
+    /// What libgit2 opens: the path, or the stand-in's.
+    opens: PathBuf,
+    /// A partial clone's stand-in, which lives as long as this.
+    _stand_in: Option<TempDir>,
+    git: git2::Repository,
+}
+
+/// What git lays over the objects: a shallow clone's end, grafts, replaced objects.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Overlay {
+    /// Commits whose parents were not fetched.
+    pub shallow: HashSet<Oid>,
+    /// Commits with other parents than their objects say.
+    pub grafts: HashMap<Oid, Vec<Oid>>,
+    /// Objects that stand in for others.
+    pub replaced: BTreeMap<Oid, Oid>,
+}
+
+/// A ref: its name, and what it names after all tags were peeled.
+pub(super) struct Tip {
+    pub name: String,
+    pub target: Oid,
+}
+
+impl Repository {
+    /// Opens a repository: bare, a working tree's top folder, or a linked worktree; a partial clone too, as long as it
+    /// has the commits.
+    ///
+    /// # Errors
+    /// Where there is none, and where libgit2 cannot read it: each says what to do.
+    pub fn open(path: &Path) -> Result<Self, GitError> {
+        if !path.exists() {
+            return Err(GitError::Missing(path.to_owned()));
+        }
+        let folder = git_folder(path).ok_or_else(|| GitError::NotARepository(path.to_owned()))?;
+        let common = common_folder(&folder);
+        let common = fs::canonicalize(&common).unwrap_or(common);
+        let partial = match extensions(path, &common)? {
+            Extensions::Readable => None,
+            Extensions::Partial => Some(stand_in(&folder, &common).map_err(|source| GitError::Unreadable {
+                path: path.to_owned(),
+                what: format!("no stand-in for a partial clone could be made: {source}"),
+            })?),
+        };
+        let opens = partial.as_ref().map_or_else(|| path.to_owned(), |dir| dir.path().to_owned());
+        let git = open(&opens, path)?;
+        Ok(Self { path: path.to_owned(), common, opens, _stand_in: partial, git })
+    }
+
+    /// Where it was said to be.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether its history was cut when it was cloned.
+    pub fn is_shallow(&self) -> bool {
+        self.git.is_shallow()
+    }
+
+    /// What libgit2 has of it.
+    pub(super) fn git(&self) -> &git2::Repository {
+        &self.git
+    }
+
+    /// The same repository, opened anew: libgit2's caches start empty.
+    pub(super) fn again(&self) -> Result<git2::Repository, GitError> {
+        open(&self.opens, &self.path)
+    }
+
+    /// A name for its index that is the same from every worktree, and no other repository's.
+    pub(super) fn key(&self) -> String {
+        use std::os::unix::ffi::OsStrExt as _;
+        hex(&Sha256::digest(self.common.as_os_str().as_bytes())[..16])
+    }
+
+    /// Its refs that lead to commits, sorted by name.
+    pub(super) fn tips(&self) -> Result<Vec<Tip>, GitError> {
+        let mut tips = Vec::new();
+        for reference in self.git.references().map_err(|e| self.unreadable(&e))? {
+            // A ref that cannot be read (a broken file under refs/) hides no other.
+            let Ok(reference) = reference else { continue };
+            if reference.kind() != Some(git2::ReferenceType::Direct) {
+                continue;
+            }
+            let name = String::from_utf8_lossy(reference.name_bytes()).into_owned();
+            if name.starts_with("refs/replace/") {
+                continue;
+            }
+            // Packed refs carry what a tag peels to; loose ones must be looked at.
+            let Some(target) = reference.target_peel().or_else(|| reference.target()) else { continue };
+            tips.push(Tip { name, target });
+        }
+        tips.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(tips)
+    }
+
+    /// What git lays over its objects.
+    pub(super) fn overlay(&self) -> Result<Overlay, GitError> {
+        let lines = |name: &str| -> Result<Vec<Vec<Oid>>, GitError> {
+            let path = self.common.join(name);
+            let Ok(about) = fs::metadata(&path) else { return Ok(Vec::new()) };
+            let text = if about.len() > LONGEST { None } else { fs::read_to_string(&path).ok() };
+            let text = text.ok_or_else(|| GitError::Unreadable {
+                path: self.path.clone(),
+                what: format!("{} cannot be read as text", path.display()),
+            })?;
+            let lines = text.lines().filter(|line| !line.starts_with('#'));
+            Ok(lines.map(|line| line.split(' ').filter_map(|hex| Oid::from_str(hex).ok()).collect()).collect())
+        };
+        let mut overlay = Overlay::default();
+        overlay.shallow.extend(lines("shallow")?.into_iter().flatten());
+        for line in lines("info/grafts")? {
+            if let [commit, parents @ ..] = line.as_slice() {
+                overlay.grafts.insert(*commit, parents.to_vec());
+            }
+        }
+        if let Ok(references) = self.git.references_glob("refs/replace/*") {
+            for reference in references.flatten() {
+                let name = String::from_utf8_lossy(reference.name_bytes()).into_owned();
+                let from = name.strip_prefix("refs/replace/").and_then(|hex| Oid::from_str(hex).ok());
+                if let (Some(from), Some(to)) = (from, reference.target()) {
+                    overlay.replaced.insert(from, to);
+                }
+            }
+        }
+        Ok(overlay)
+    }
+
+    /// The folders of loose objects that are there: `objects/ab` for objects whose names begin so.
+    pub(super) fn loose(&self) -> HashSet<u8> {
+        let folders = fs::read_dir(self.common.join("objects")).into_iter().flatten().flatten();
+        folders.filter_map(|entry| u8::from_str_radix(entry.file_name().to_str()?, 16).ok()).collect()
+    }
+
+    pub(super) fn unreadable(&self, error: &git2::Error) -> GitError {
+        unreadable(&self.path, error)
+    }
+
+    pub(super) fn damaged(&self, object: Oid, what: impl Into<String>) -> GitError {
+        GitError::Damaged { path: self.path.clone(), object: object.to_string(), what: what.into() }
+    }
+}
+
+impl Overlay {
+    /// A text that changes with it.
+    pub fn fingerprint(&self) -> String {
+        let mut digest = Sha256::new();
+        let mut shallow: Vec<_> = self.shallow.iter().collect();
+        shallow.sort();
+        let mut grafts: Vec<_> = self.grafts.iter().collect();
+        grafts.sort();
+        digest.update(format!("{shallow:?} {grafts:?} {:?}", self.replaced));
+        hex(&digest.finalize())
+    }
+}
+
+/// A text that changes when any ref does.
+pub(super) fn fingerprint(tips: &[Tip]) -> String {
+    let mut digest = Sha256::new();
+    for tip in tips {
+        digest.update(tip.name.as_bytes());
+        digest.update(b"\0");
+        digest.update(tip.target.as_bytes());
+    }
+    hex(&digest.finalize())
+}
+
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+fn open(opens: &Path, path: &Path) -> Result<git2::Repository, GitError> {
+    git2::Repository::open(opens).map_err(|error| match error.code() {
+        git2::ErrorCode::Owner => GitError::ForeignOwner(fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())),
+        git2::ErrorCode::NotFound => GitError::NotARepository(path.to_owned()),
+        _ => unreadable(path, &error),
+    })
+}
+
+fn unreadable(path: &Path, error: &git2::Error) -> GitError {
+    GitError::Unreadable { path: path.to_owned(), what: error.message().to_owned() }
+}
+
+/// Whether an object can be given to libgit2, which never comes back from a loose object that is cut short (1.9: it
+/// waits for more of the compressed bytes, of which there are none). Packed objects are fine.
+pub(super) fn is_readable(git: &git2::Repository, object: Oid) -> bool {
+    let name = object.to_string();
+    match File::open(git.commondir().join("objects").join(&name[..2]).join(&name[2..])) {
+        Ok(file) => loose_is_whole(file),
+        Err(_) => true,
+    }
+}
+
+/// Whether a loose object is as long as its head says: `commit 123`, a zero byte, and so many bytes, compressed.
+fn loose_is_whole(file: File) -> bool {
+    let mut text = ZlibDecoder::new(BufReader::new(file));
+    let mut head = Vec::new();
+    let mut byte = [0];
+    while head.len() < 32 {
+        match text.read_exact(&mut byte) {
+            Ok(()) if byte[0] == 0 => break,
+            Ok(()) => head.push(byte[0]),
+            Err(_) => return false,
+        }
+    }
+    let size = std::str::from_utf8(&head).ok().and_then(|head| head.split_once(' ')?.1.parse::<u64>().ok());
+    // One byte more than it says is enough to know that it lies.
+    let mut read = |size: u64| std::io::copy(&mut text.by_ref().take(size + 1), &mut std::io::sink());
+    size.filter(|size| *size < LARGEST_OBJECT).is_some_and(|size| read(size).is_ok_and(|read| read == size))
+}
+
+/// The folder with HEAD: `path` itself, its `.git`, or what its `.git` file names (gitrepository-layout(5)).
+fn git_folder(path: &Path) -> Option<PathBuf> {
+    let dot = path.join(".git");
+    if dot.is_file() {
+        let text = small_text(&dot)?;
+        return Some(path.join(text.strip_prefix("gitdir:")?.trim()));
+    }
+    [dot, path.to_owned()].into_iter().find(|folder| folder.join("HEAD").exists() || folder.join("config").exists())
+}
+
+fn common_folder(folder: &Path) -> PathBuf {
+    match small_text(&folder.join("commondir")) {
+        Some(text) => folder.join(text.trim()),
+        None => folder.to_owned(),
+    }
+}
+
+fn small_text(path: &Path) -> Option<String> {
+    let size = fs::metadata(path).ok()?.len();
+    if size > LONGEST { None } else { fs::read_to_string(path).ok() }
+}
+
+enum Extensions {
+    Readable,
+    Partial,
+}
+
+/// Looks at the extensions that the configuration names, before libgit2 refuses them all with the same words.
+fn extensions(path: &Path, common: &Path) -> Result<Extensions, GitError> {
+    let Ok(config) = git2::Config::open(&common.join("config")) else { return Ok(Extensions::Readable) };
+    let value = |name: &str| config.get_string(&format!("extensions.{name}")).ok();
+    let version = config.get_i32("core.repositoryformatversion").unwrap_or(0);
+    if value("objectformat").is_some_and(|format| !format.eq_ignore_ascii_case("sha1")) {
+        return Err(GitError::Sha256(path.to_owned()));
+    }
+    if value("refstorage").is_some_and(|format| !format.eq_ignore_ascii_case("files")) {
+        return Err(GitError::Reftable(path.to_owned()));
+    }
+    // Version 0 has no extensions that a reader must know (git's repository-version.txt).
+    if version == 0 {
+        return Ok(Extensions::Readable);
+    }
+    let mut partial = false;
+    let Ok(mut entries) = config.entries(Some("^extensions\\.")) else { return Ok(Extensions::Readable) };
+    while let Some(Ok(entry)) = entries.next() {
+        let name = String::from_utf8_lossy(entry.name_bytes()).to_lowercase();
+        match name.trim_start_matches("extensions.") {
+            "partialclone" => partial = true,
+            "noop" | "objectformat" | "refstorage" | "worktreeconfig" | "preciousobjects" | "relativeworktrees" => {}
+            other => return Err(GitError::Extension { path: path.to_owned(), what: format!("extensions.{other}") }),
+        }
+    }
+    Ok(if partial { Extensions::Partial } else { Extensions::Readable })
+}
+
+/// A bare repository whose objects and refs are another's. libgit2 refuses partial clones for their configuration
+/// alone; what they lack is noticed here wherever it is asked for.
+fn stand_in(folder: &Path, common: &Path) -> std::io::Result<TempDir> {
+    use std::os::unix::fs::symlink;
+    let dir = tempfile::Builder::new().prefix("backproof-git-").tempdir()?;
+    fs::write(dir.path().join("config"), "[core]\n\trepositoryformatversion = 0\n\tbare = true\n")?;
+    fs::copy(folder.join("HEAD"), dir.path().join("HEAD"))?;
+    for name in ["objects", "refs", "packed-refs", "shallow"] {
+        if common.join(name).exists() {
+            symlink(common.join(name), dir.path().join(name))?;
+        }
+    }
+    Ok(dir)
+}

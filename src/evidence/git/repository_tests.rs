@@ -1,0 +1,237 @@
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use super::fixture::*;
+use super::{GitError, Repository};
+use crate::evidence::StateSet;
+use crate::words::State;
+
+fn git(folder: &Path, arguments: &[&str]) {
+    let done = Command::new("git").arg("-C").arg(folder).args(arguments).output().unwrap();
+    assert!(done.status.success(), "git {arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
+}
+
+fn refusal(path: &Path) -> GitError {
+    Repository::open(path).map(|_| ()).unwrap_err()
+}
+
+#[test]
+fn what_cannot_be_read_is_refused_with_its_remedy() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    fs::create_dir(at("empty")).unwrap();
+    fs::write(at("file"), "x").unwrap();
+    let init = |arguments: &[&str]| git(dir.path(), &[&["init", "--quiet"], arguments].concat());
+    init(&["--object-format=sha256", "sha256"]);
+    init(&["--bare", "--object-format=sha256", "sha256.git"]);
+    init(&["--ref-format=reftable", "reftable"]);
+    init(&["extension"]);
+    git(&at("extension"), &["config", "core.repositoryformatversion", "1"]);
+    git(&at("extension"), &["config", "extensions.fromthefuture", "true"]);
+    init(&["no-config"]);
+    fs::write(at("no-config/.git/config"), "[core\nbroken").unwrap();
+    init(&["elsewhere"]);
+    fs::remove_dir_all(at("elsewhere/.git")).unwrap();
+    fs::write(at("elsewhere/.git"), "gitdir: /nowhere/at/all").unwrap();
+    for (name, remedy) in [
+        ("nothing", "is not there"),
+        ("empty", "is no git repository"),
+        ("file", "is no git repository"),
+        ("sha256", "SHA-1"),
+        ("sha256.git", "SHA-1"),
+        ("reftable", "git refs migrate"),
+        ("extension", "extensions.fromthefuture"),
+        ("no-config", "git fsck"),
+        ("elsewhere", "is no git repository"),
+    ] {
+        let error = refusal(&at(name));
+        assert!(error.to_string().contains(remedy), "{name}: {error}");
+    }
+}
+
+#[test]
+fn another_user_s_repository_is_not_trusted() {
+    let fixture = Fixture::new();
+    fixture.mainline();
+    // Only root can give files away; anybody else has to take what belongs to root, where there is such a repository.
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let give = Command::new("chown").args(["-R", "12345:12345"]).arg(fixture.path()).status().unwrap();
+    assert!(give.success());
+    let error = refusal(&fixture.path());
+    assert!(matches!(error, GitError::ForeignOwner(_)), "{error}");
+    assert!(error.to_string().contains("safe.directory"), "{error}");
+}
+
+#[test]
+fn a_damaged_object_is_named() {
+    let fixture = Fixture::new();
+    let mainline = fixture.mainline();
+    let name = mainline.break_.to_string();
+    let object = fixture.path().join("objects").join(&name[..2]).join(&name[2..]);
+    let whole = fs::read(&object).unwrap();
+    let mut permissions = fs::metadata(&object).unwrap().permissions();
+    #[expect(clippy::permissions_set_readonly_false, reason = "a file of the test's own")]
+    permissions.set_readonly(false);
+    fs::set_permissions(&object, permissions).unwrap();
+    for bytes in [&b""[..], b"x", &whole[..whole.len() / 2], &[whole.as_slice(), &whole[3..]].concat()[3..]] {
+        fs::write(&object, bytes).unwrap();
+        match fixture.try_index().map(|_| ()) {
+            Err(error @ GitError::Damaged { .. }) => assert!(error.to_string().contains(&name), "{error}"),
+            other => panic!("{} bytes: {other:?}", bytes.len()),
+        }
+    }
+    fs::write(&object, whole).unwrap();
+    assert!(fixture.try_index().is_ok());
+}
+
+#[test]
+fn a_linked_worktree_a_working_tree_and_a_bare_repository_share_an_index() {
+    let fixture = Fixture::new();
+    let mainline = fixture.mainline();
+    let bug = bug(&mainline);
+    let worktree = fixture.dir.path().join("worktree");
+    git(&fixture.path(), &["worktree", "add", "--quiet", "--detach", "../worktree", "v5.2-rc6"]);
+    let cache = fixture.dir.path().join("cache");
+    fixture.index();
+    let files = || fs::read_dir(&cache).unwrap().flatten().map(|entry| entry.file_name()).collect::<Vec<_>>();
+    let before = files();
+    let index = Repository::open(&worktree).unwrap().index(&cache, &|_| {}).unwrap();
+    assert_eq!(files(), before);
+    // HEAD is the worktree's own.
+    assert_eq!(index.ask(&bug, "HEAD").unwrap().finding.states.only(), Some(State::HalfFixed));
+    let clone = fixture.dir.path().join("clone");
+    git(fixture.dir.path(), &["clone", "--quiet", "linux.git", "clone"]);
+    let index = Repository::open(&clone).unwrap().index(&cache, &|_| {}).unwrap();
+    assert_eq!(index.ask(&bug, "origin/master").unwrap().finding.states.only(), Some(State::Fixed));
+    assert!(files().len() > before.len());
+}
+
+#[test]
+fn a_clone_without_files_is_asked_for_what_it_has() {
+    let fixture = Fixture::new();
+    let mainline = fixture.mainline();
+    let bug = bug(&mainline);
+    git(&fixture.path(), &["config", "uploadpack.allowFilter", "true"]);
+    let from = format!("file://{}", fixture.path().display());
+    for filter in ["blob:none", "tree:0"] {
+        let clone = fixture.dir.path().join(filter.replace(':', "-"));
+        let to = clone.display().to_string();
+        git(fixture.dir.path(), &["clone", "--quiet", "--bare", "--no-local", "--filter", filter, &from, &to]);
+        let config = fs::read_to_string(clone.join("config")).unwrap().to_lowercase();
+        assert!(config.contains("partialclone"), "git made a partial clone");
+        let index = Repository::open(&clone).unwrap().index(&fixture.dir.path().join("cache"), &|_| {}).unwrap();
+        assert_eq!(index.describe("v5.2-rc6").unwrap().version, None);
+        let fixed = index.ask(&bug, "master").unwrap().finding;
+        // Whether the mend is needed depends on the version, which is in a file.
+        let expected: StateSet = [State::Fixed, State::FixedWithDefect].into_iter().collect();
+        assert_eq!(fixed.states, expected, "{filter}: {}", fixed.why);
+        // What was not found may be there under a version that cannot be read.
+        assert!(index.ask(&bug, "v4.19").unwrap().finding.states.contains(State::NeverHad));
+        assert_eq!(index.ask(&bug, "v4.19").unwrap().finding.states, StateSet::all());
+    }
+}
+
+#[test]
+fn a_shallow_clone_tells_what_it_has_and_leaves_the_rest_open() {
+    let fixture = Fixture::new();
+    let mainline = fixture.mainline();
+    let bug = bug(&mainline);
+    let from = format!("file://{}", fixture.path().display());
+    let ask = |depth: &str, revision: &str| {
+        let to = format!("shallow-{depth}.git");
+        let clone = fixture.dir.path().join(&to);
+        git(fixture.dir.path(), &["clone", "--quiet", "--bare", "--no-local", "--depth", depth, &from, &to]);
+        let repository = Repository::open(&clone).unwrap();
+        assert!(repository.is_shallow());
+        repository.index(&fixture.dir.path().join("cache"), &|_| {}).unwrap().ask(&bug, revision).unwrap()
+    };
+    // The release above the fix alone: 5.3-rc2 has it, says the dossier, and the history cannot say.
+    let one = ask("1", "master");
+    assert_eq!(one.finding.states.iter().count(), 4, "{}", one.finding.why);
+    assert!(one.finding.why.contains("cut off") && one.warnings.iter().any(|w| w.contains("--unshallow")));
+    // With the fix, and without the break.
+    assert_eq!(ask("2", "master").finding.states.only(), Some(State::Fixed));
+    // Cut off at a kernel that never had the break.
+    assert_eq!(ask("6", "master~4").finding.states.only(), Some(State::Affected));
+    // Fetching the rest changes the answer: the index is made anew.
+    let clone = fixture.dir.path().join("shallow-1.git");
+    git(&clone, &["fetch", "--quiet", "--unshallow", "origin"]);
+    let index = Repository::open(&clone).unwrap().index(&fixture.dir.path().join("cache"), &|_| {}).unwrap();
+    assert_eq!(index.ask(&bug, "master").unwrap().finding.states.only(), Some(State::Fixed));
+}
+
+#[test]
+fn grafts_and_replaced_commits_are_followed_and_told() {
+    let fixture = Fixture::new();
+    let mainline = fixture.mainline();
+    let bug = bug(&mainline);
+    // A vendor's import, to which its true history is tied.
+    let files = [("Makefile", makefile("4.19.57")), (FILE, "a_text_of_a_vendor_kernel\n".to_owned())];
+    let files = files.each_ref().map(|(path, text)| (*path, text.as_str()));
+    let import = fixture.commit(&[], "Import", &files);
+    fixture.branch("vendor", import);
+    assert_eq!(fixture.ask(&bug, "vendor").finding.states.iter().count(), 4);
+    let picked = format!("x\n\ncommit {} upstream.\n", mainline.fix);
+    let fixed = fixture.line(mainline.v4_19, &[(&picked, FIXED)]);
+    fixture.branch("true-history", fixed);
+    let grafts = fixture.path().join("info/grafts");
+    fs::create_dir_all(fixture.path().join("info")).unwrap();
+    fs::write(&grafts, format!("{import} {fixed}\n")).unwrap();
+    let tied = fixture.ask(&bug, "vendor");
+    assert_eq!(tied.finding.states.only(), Some(State::Fixed), "{}", tied.finding.why);
+    assert!(tied.warnings.iter().any(|warning| warning.contains("grafts (1)")), "{:?}", tied.warnings);
+    // A graft that cuts off: nothing before it is known.
+    fs::write(&grafts, format!("{}\n", mainline.tip)).unwrap();
+    let cut = fixture.ask(&bug, "master").finding;
+    assert!(cut.states.iter().count() > 1 && cut.why.contains("cut off"), "{}", cut.why);
+    // A graft that ties a knot.
+    fs::write(&grafts, format!("{} {}\n", mainline.v4_14, mainline.tip)).unwrap();
+    assert!(fixture.ask(&bug, "master").finding.states.contains(State::Fixed));
+    fs::remove_file(&grafts).unwrap();
+    // A commit that is replaced by one that is a backport.
+    let replacement = fixture.commit(&[mainline.v4_19], &picked, &[("Makefile", &makefile("4.19.57")), (FILE, FIXED)]);
+    fixture.git.reference(&format!("refs/replace/{import}"), replacement, true, "").unwrap();
+    let replaced = fixture.ask(&bug, "vendor");
+    assert!(replaced.warnings.iter().any(|warning| warning.contains("replace refs (1)")), "{:?}", replaced.warnings);
+    assert!(replaced.finding.states.contains(State::Fixed) && replaced.finding.why.contains("fix: "));
+}
+
+#[test]
+fn a_revision_is_a_commit_or_an_error_that_helps() {
+    let fixture = Fixture::new();
+    let mainline = fixture.mainline();
+    let bug = bug(&mainline);
+    let commit = fixture.git.find_object(mainline.half_fix, None).unwrap();
+    let who = git2::Signature::now("T", "t@example.org").unwrap();
+    fixture.git.tag("annotated", &commit, &who, "a tag", false).unwrap();
+    let tree = fixture.git.find_commit(mainline.tip).unwrap().tree().unwrap();
+    fixture.git.tag("tree", tree.as_object(), &who, "a tag of a tree", false).unwrap();
+    let index = fixture.index();
+    let description = index.describe("annotated").unwrap();
+    assert_eq!(description.commit.as_str(), mainline.half_fix.to_string());
+    assert_eq!(description.version.unwrap().to_string(), "5.1.0");
+    for good in ["annotated", "master~1", "v5.3-rc2", "refs/heads/master", &mainline.fix.to_string()[..12]] {
+        assert!(index.ask(&bug, good).is_ok(), "{good}");
+    }
+    let long = "v".repeat(10_000);
+    for (wrong, says) in [
+        ("v5.2-rc5", "did you mean v5.2-rc6"),
+        ("4.19", "did you mean v4.19"),
+        ("0123456789abcdef0123456789abcdef01234567", "no revision"),
+        ("", "no revision"),
+        (":/Linux", "no revision"),
+        ("v4.19..v5.1", "no revision"),
+        ("master~100000", "no revision"),
+        (&long, "no revision"),
+        ("a b\0c", "no revision"),
+        ("master^{tree}", "is a tree, not a commit"),
+        ("master:Makefile", "is a blob, not a commit"),
+        ("tree", "not a commit"),
+    ] {
+        let error = index.ask(&bug, wrong).map(|_| ()).unwrap_err().to_string();
+        assert!(error.contains(says), "{wrong:.40}: {error}");
+    }
+}

@@ -1,0 +1,243 @@
+//! Which carriers of a step still stand: reverts, reverts of reverts, and so on.
+//!
+//! A revert takes out the step wherever it came from, as long as it came before: two backports of one step are the same
+//! lines once they are merged. What came after, or beside, the revert stands. A revert counts as long as it stands itself.
+
+use std::collections::{BTreeSet, HashMap};
+
+use super::carriers::{Carrier, Carriers, History, Place, whole};
+use super::content::touches;
+use super::graph::Bits;
+use super::message::{Abbreviation, Kind, mentions, plain_subject, reverted_subject, subject_hash};
+use super::{GitError, commit};
+use crate::evidence::Strength;
+use crate::matrix::Step;
+
+/// The most reverts that are followed for one step. Linux's longest chain has four.
+const MOST: usize = 128;
+
+/// What became of a step that was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Standing {
+    /// Whether it is certain that it stands.
+    pub must: bool,
+    /// Whether it may stand.
+    pub may: bool,
+    /// Whether it stands if hints are believed.
+    pub likely: bool,
+    /// The carrier that stands, or else the last that was reverted: its place among the carriers found.
+    pub carrier: usize,
+    /// What reverts that carrier.
+    pub reverted_by: Option<Place>,
+    /// Whether only a hint says that it was reverted.
+    pub by_hint: bool,
+}
+
+/// A carrier or a revert.
+struct Node {
+    place: Place,
+    /// Whether it was really seen to be that.
+    strong: bool,
+    /// What it reverts, among the nodes.
+    undoes: Vec<usize>,
+}
+
+/// A revert that was found, and whether by more than its subject.
+type Revert = (Place, bool);
+
+/// Follows the reverts of a step. `steps` are the commits of the chain: a fix that reverts the break is the fix.
+pub(super) fn standing(
+    history: &History,
+    step: &Step,
+    carriers: &Carriers,
+    steps: &BTreeSet<Place>,
+) -> Result<Option<Standing>, GitError> {
+    if carriers.found.is_empty() {
+        return Ok(None);
+    }
+    let mut nodes: Vec<Node> = carriers
+        .found
+        .iter()
+        .map(|Carrier { place, how }| Node {
+            place: *place,
+            strong: how.strength() >= Strength::Strong,
+            undoes: vec![],
+        })
+        .collect();
+    let applied = nodes.len();
+    let mut order = Order { history, after: HashMap::new() };
+    let subject = plain_subject(step.subject.as_bytes());
+    let mut direct = reverts_of(history, &carriers.names, &subject, &step.files)?;
+    direct.extend(reverted_merges(history, &carriers.found, &mut order)?);
+    for (place, strong) in direct {
+        if steps.contains(&place) {
+            continue;
+        }
+        let undoes: Vec<usize> = (0..applied).filter(|at| order.before(nodes[*at].place, place)).collect();
+        if !undoes.is_empty() {
+            nodes.push(Node { place, strong, undoes });
+        }
+    }
+    let mut at = applied;
+    while at < nodes.len() && nodes.len() < MOST {
+        let (names, subject) = names_of(history, nodes[at].place)?;
+        for (place, strong) in reverts_of(history, &names, &subject, &step.files)? {
+            if !order.before(nodes[at].place, place) {
+                continue;
+            }
+            match nodes.iter_mut().skip(applied).find(|node| node.place == place) {
+                Some(node) => node.undoes.push(at),
+                None => nodes.push(Node { place, strong, undoes: vec![at] }),
+            }
+        }
+        at += 1;
+    }
+    Ok(Some(judge(&nodes, applied)))
+}
+
+fn judge(nodes: &[Node], applied: usize) -> Standing {
+    // Later ones decide about earlier ones, so they are judged first.
+    let mut by_age: Vec<usize> = (0..nodes.len()).collect();
+    by_age.sort_by_key(|at| std::cmp::Reverse(nodes[*at].place));
+    let (mut must, mut may, mut likely) = (vec![true; nodes.len()], vec![true; nodes.len()], vec![true; nodes.len()]);
+    let mut undone_by: Vec<Option<usize>> = vec![None; nodes.len()];
+    for at in by_age {
+        must[at] &= nodes[at].strong;
+        for undone in &nodes[at].undoes {
+            must[*undone] &= !may[at];
+            may[*undone] &= !must[at];
+            likely[*undone] &= !likely[at];
+            if likely[at] {
+                undone_by[*undone] = Some(at);
+            }
+        }
+    }
+    let rank = |at: &usize| (must[*at], likely[*at], may[*at], nodes[*at].strong);
+    // Of equals the first, for the most telling comes first.
+    let carrier = (0..applied).rev().max_by_key(rank).unwrap_or(0);
+    let any = |list: &[bool]| list[..applied].iter().any(|stands| *stands);
+    let likely_stands = any(&likely);
+    let by = undone_by[carrier].filter(|_| !likely_stands);
+    Standing {
+        must: any(&must),
+        may: any(&may),
+        likely: likely_stands,
+        carrier,
+        reverted_by: by.map(|at| nodes[at].place),
+        by_hint: by.is_some_and(|at| !must[at]),
+    }
+}
+
+/// What comes before what.
+struct Order<'a> {
+    history: &'a History<'a>,
+    after: HashMap<u32, Bits>,
+}
+
+impl Order<'_> {
+    fn before(&mut self, first: Place, second: Place) -> bool {
+        match (first, second) {
+            (Place::Commit(first), Place::Commit(second)) => first != second && self.after(first).has(second),
+            (Place::Commit(_), Place::Patch(_)) => true,
+            (Place::Patch(_), Place::Commit(_)) => false,
+            (Place::Patch(first), Place::Patch(second)) => first < second,
+        }
+    }
+
+    fn after(&mut self, of: u32) -> &Bits {
+        let graph = self.history.graph;
+        self.after.entry(of).or_insert_with(|| graph.descendants(of))
+    }
+}
+
+/// What reverts a commit with these names and this subject, in this history.
+fn reverts_of(
+    history: &History,
+    names: &[Abbreviation],
+    subject: &str,
+    files: &[String],
+) -> Result<Vec<Revert>, GitError> {
+    let mut found: Vec<Revert> = Vec::new();
+    for name in names {
+        for named in history.naming(*name, &[Kind::Reverts, Kind::RevertsPartly])? {
+            let place = Place::Commit(named.number);
+            if history.has(named.number) && found.iter().all(|(known, _)| *known != place) {
+                found.push((place, named.kind == Kind::Reverts));
+            }
+        }
+    }
+    for number in history.store.undoing_subject(subject_hash(subject))? {
+        let place = Place::Commit(number);
+        if !history.has(number) || found.iter().any(|(known, _)| *known == place) {
+            continue;
+        }
+        let oid = history.sha(number)?;
+        let message = history.message(oid);
+        let is_so = reverted_subject(&plain_subject(commit::subject(&message)))
+            .is_some_and(|undone| plain_subject(undone.as_bytes()) == subject);
+        if is_so
+            && touches(history.repository.git(), oid, files) != Some(false)
+            && !reverts_another(history, &message, names)?
+        {
+            found.push((place, false));
+        }
+    }
+    for (at, patch) in history.patches.iter().enumerate() {
+        let mut said = patch.mentions.iter().filter(|(kind, ..)| *kind == Kind::Reverts);
+        let by_name = said.any(|(_, commit, _)| names.iter().any(|name| name.agrees(*commit)));
+        let undone = reverted_subject(&patch.subject).map(|undone| plain_subject(undone.as_bytes()));
+        if by_name || undone.as_deref() == Some(subject) {
+            found.push((Place::Patch(at), by_name));
+        }
+    }
+    Ok(found)
+}
+
+/// Whether a message says that it reverts a commit which the repository has, and which is none of these.
+fn reverts_another(history: &History, message: &[u8], names: &[Abbreviation]) -> Result<bool, GitError> {
+    for mention in mentions(message).iter().filter(|m| m.kind == Kind::Reverts) {
+        if !names.iter().any(|name| name.agrees(mention.commit)) && history.only(mention.commit)?.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Reverts of merges that brought a carrier in.
+fn reverted_merges(history: &History, found: &[Carrier], order: &mut Order) -> Result<Vec<Revert>, GitError> {
+    let mut reverts = Vec::new();
+    let merges = history.store.reverting_merges()?;
+    for named in merges.into_iter().filter(|named| history.has(named.number)).take(1_000) {
+        let Some(merge) = history.only(named.commit)? else { continue };
+        let Some(merge) = history.store.number(merge)? else { continue };
+        let Some(first) = history.graph.parents(merge).first().copied() else { continue };
+        for carrier in found {
+            let Place::Commit(number) = carrier.place else { continue };
+            // Cheap first: most reverted merges are older.
+            if number <= merge && order.after(number).has(merge) && !order.after(number).has(first) {
+                reverts.push((Place::Commit(named.number), true));
+            }
+        }
+    }
+    reverts.dedup();
+    Ok(reverts)
+}
+
+/// Under which names and which subject a revert is spoken of.
+fn names_of(history: &History, place: Place) -> Result<(Vec<Abbreviation>, String), GitError> {
+    match place {
+        Place::Commit(number) => {
+            let oid = history.sha(number)?;
+            let message = history.message(oid);
+            let carried = mentions(&message).into_iter().filter(|m| m.kind == Kind::Carries).map(|m| m.commit);
+            let names = history.all_names(std::iter::once(whole(oid)).chain(carried).collect())?;
+            Ok((names, plain_subject(commit::subject(&message))))
+        }
+        Place::Patch(at) => {
+            let patch = history.patches.get(at);
+            let carried = patch.map(|patch| patch.mentions.iter().filter(|(kind, ..)| *kind == Kind::Carries));
+            let names = carried.into_iter().flatten().map(|(_, commit, _)| *commit).collect();
+            Ok((history.all_names(names)?, patch.map(|patch| patch.subject.clone()).unwrap_or_default()))
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! From what people call a revision to a commit.
+
+use git2::{ErrorCode, ObjectType, Oid};
+use serde::Serialize;
+
+use super::repository::is_readable;
+use super::{GitError, Index, MakefileVersion};
+use crate::words::CommitId;
+
+/// The longest revision that is looked up, in bytes.
+const LONGEST: usize = 256;
+/// A Makefile larger than this is not read, in bytes. Linux's has some 70 KiB.
+const LARGEST: usize = 4 << 20;
+
+/// What a revision is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Description {
+    /// Its commit.
+    pub commit: CommitId,
+    /// What its Makefile calls it; none where it holds no kernel tree, or the repository lacks the file.
+    pub version: Option<MakefileVersion>,
+}
+
+impl Index {
+    /// Says which commit a revision is, and what kernel.
+    ///
+    /// # Errors
+    /// Where there is no such revision, or it is no commit.
+    pub fn describe(&self, revision: &str) -> Result<Description, GitError> {
+        let commit = self.resolve(revision)?;
+        Ok(Description { commit: commit_id(commit)?, version: self.version_at(commit) })
+    }
+
+    /// The commit that a revision names (gitrevisions(7), single ones).
+    pub(super) fn resolve(&self, revision: &str) -> Result<Oid, GitError> {
+        let git = self.repository.git();
+        let path = || self.repository.path().to_owned();
+        let unknown =
+            || GitError::NoSuchRevision { path: path(), revision: revision.to_owned(), near: self.near(revision) };
+        // `:/text` walks the whole history for a message, and is never what a kernel is called.
+        if revision.is_empty() || revision.len() > LONGEST || revision.starts_with(':') || revision.contains("^{/") {
+            return Err(unknown());
+        }
+        let object = git.revparse_single(revision).map_err(|error| match error.code() {
+            ErrorCode::Ambiguous => GitError::Ambiguous { path: path(), revision: revision.to_owned() },
+            ErrorCode::NotFound | ErrorCode::InvalidSpec => unknown(),
+            _ => match git2::ErrorClass::Odb == error.class() || error.class() == git2::ErrorClass::Zlib {
+                true => self.repository.unreadable(&error),
+                false => unknown(),
+            },
+        })?;
+        match object.peel(ObjectType::Commit) {
+            Ok(commit) => Ok(commit.id()),
+            Err(_) => Err(GitError::NotACommit {
+                revision: revision.to_owned(),
+                kind: match object.kind() {
+                    Some(ObjectType::Tag) => "tag of something that is no commit".to_owned(),
+                    kind => kind.map_or_else(|| "thing of no known kind".to_owned(), |kind| kind.str().to_owned()),
+                },
+            }),
+        }
+    }
+
+    /// The version in the Makefile of a commit's tree.
+    pub(super) fn version_at(&self, commit: Oid) -> Option<MakefileVersion> {
+        MakefileVersion::parse(&self.file_at(commit, "Makefile")?)
+    }
+
+    /// A file of a commit's tree. None where there is none, or the repository lacks it.
+    pub(super) fn file_at(&self, commit: Oid, path: &str) -> Option<Vec<u8>> {
+        let git = self.repository.git();
+        let tree = git.find_commit(commit).ok()?.tree().ok()?;
+        let entry = tree.get_path(std::path::Path::new(path)).ok()?;
+        if !is_readable(git, entry.id()) {
+            return None;
+        }
+        let (size, kind) = git.odb().ok()?.read_header(entry.id()).ok()?;
+        if kind != ObjectType::Blob || size > LARGEST {
+            return None;
+        }
+        Some(git.find_blob(entry.id()).ok()?.content().to_vec())
+    }
+
+    /// Tags and branches that look like this name, the nearest first.
+    fn near(&self, revision: &str) -> Vec<String> {
+        let tips = self.repository.tips().unwrap_or_default();
+        let names = tips.iter().filter_map(|tip| {
+            let name = &tip.name;
+            ["refs/tags/", "refs/heads/", "refs/remotes/"].iter().find_map(|kind| name.strip_prefix(kind))
+        });
+        let bare = |name: &str| name.trim_start_matches(['v', 'V']).to_lowercase();
+        let wanted = bare(revision);
+        let mut near: Vec<(f64, &str)> = names
+            .map(|name| (strsim::jaro_winkler(&bare(name), &wanted), name))
+            .filter(|(likeness, _)| *likeness > 0.85)
+            .collect();
+        near.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(b.1)));
+        near.into_iter().take(3).map(|(_, name)| name.to_owned()).collect()
+    }
+}
+
+/// A commit in the program's words.
+pub(super) fn commit_id(oid: Oid) -> Result<CommitId, GitError> {
+    oid.to_string().parse().map_err(|_| GitError::Sha256(oid.to_string().into()))
+}

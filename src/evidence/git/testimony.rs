@@ -1,0 +1,125 @@
+//! What the witness says.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::evidence::{Finding, Strength};
+use crate::words::{CommitId, Role};
+
+/// The answer to one question: a bug, and a revision.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Testimony {
+    /// What it comes to.
+    pub finding: Finding,
+    /// What was found of each step of the chain, in its order.
+    pub steps: Vec<StepFound>,
+    /// What people should know beside that, a sentence each.
+    pub warnings: Vec<String>,
+}
+
+/// What was found of one step.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct StepFound {
+    /// Which step.
+    pub role: Role,
+    /// The commit that carries it in the history of the revision; none where there is none, or where it is a patch file.
+    pub commit: Option<CommitId>,
+    /// How it was recognised, or why it was not found.
+    pub how: How,
+    /// How much that weighs.
+    pub strength: Strength,
+    /// The earliest tag that has this commit.
+    pub first_tag: Option<String>,
+    /// The commit that took it out again, where it no longer stands; a patch file is named by `how` of the reverting.
+    pub reverted_by: Option<String>,
+}
+
+/// How a step was recognised.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "by", rename_all = "kebab-case")]
+pub enum How {
+    /// It is the upstream commit itself.
+    Itself,
+    /// The dossier knows the commit as a backport.
+    KnownBackport {
+        /// The line that it was made for.
+        line: String,
+        /// Whether it is another patch under the same subject.
+        differs: bool,
+    },
+    /// Its message says which commit it carries.
+    Trailer {
+        /// The line that says so.
+        line: String,
+    },
+    /// It is the same patch, and has the same subject.
+    SamePatch,
+    /// The step exists in stable trees only; the commit has its subject and files, and its `Fixes:` line names the
+    /// step before it.
+    SubjectAndFixes,
+    /// It has the same subject and changes the same files.
+    SameSubject {
+        /// What comparing the patches gave.
+        patch: PatchCompared,
+    },
+    /// A patch file in the series of a packaging tree says which commit it carries.
+    QuiltTrailer {
+        /// The file.
+        file: String,
+        /// The line that says so.
+        line: String,
+    },
+    /// A patch file in the series of a packaging tree has the same subject.
+    QuiltSubject {
+        /// The file.
+        file: String,
+    },
+    /// It was not found.
+    NotFound,
+    /// Kernels of this version do not need it.
+    NotNeeded,
+}
+
+/// What comparing a commit's patch with the upstream one gave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PatchCompared {
+    /// It is another patch.
+    Different,
+    /// There was nothing to compare it with, or the repository lacks the files.
+    Unknown,
+}
+
+impl fmt::Display for How {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Itself => f.write_str("the upstream commit itself"),
+            Self::KnownBackport { line, differs: false } => write!(f, "known as the backport to {line}"),
+            Self::KnownBackport { line, differs: true } => {
+                write!(f, "known as the backport to {line}, which is another patch under the same subject")
+            }
+            Self::Trailer { line } => write!(f, "its message says \"{line}\""),
+            Self::SamePatch => f.write_str("the same patch under the same subject"),
+            Self::SubjectAndFixes => f.write_str("its subject and files, and its Fixes: line names the step before"),
+            Self::SameSubject { patch: PatchCompared::Different } => f.write_str("same subject, different patch"),
+            Self::SameSubject { patch: PatchCompared::Unknown } => {
+                f.write_str("same subject and files only, the patches could not be compared")
+            }
+            Self::QuiltTrailer { file, line } => write!(f, "{file} says \"{line}\""),
+            Self::QuiltSubject { file } => write!(f, "{file} has the same subject"),
+            Self::NotFound => f.write_str("not found"),
+            Self::NotNeeded => f.write_str("not needed by kernels of this version"),
+        }
+    }
+}
+
+impl How {
+    /// What it weighs.
+    pub(super) fn strength(&self) -> Strength {
+        match self {
+            Self::SameSubject { .. } | Self::QuiltSubject { .. } => Strength::Weak,
+            _ => Strength::Strong,
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! From tips to facts: every commit that is not indexed yet is read once, and numbered after its parents.
+
+use std::collections::HashMap;
+
+use git2::{ObjectType, Oid};
+
+use super::commit::RawCommit;
+use super::graph::Graph;
+use super::message::{Abbreviation, Kind, mentions, plain_subject, reverted_subject, subject_hash};
+use super::repository::{Overlay, Repository, is_readable};
+use super::{GitError, Progress};
+
+/// After so many objects the repository is opened anew: libgit2 keeps what it read, up to 256 MiB.
+const REOPEN: usize = 32 * 1024;
+/// How often progress is told, in commits.
+const TOLD: usize = 8 * 1024;
+
+/// What is known of one commit beside its parents.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Fact {
+    pub sha: [u8; 20],
+    /// When it was committed, in seconds since 1970.
+    pub time: i64,
+    /// The hash of its plain subject.
+    pub subject: i64,
+}
+
+/// Commits that are new to the index, in the order of their numbers.
+#[derive(Default)]
+pub(super) struct Facts {
+    pub commits: Vec<Fact>,
+    /// Number of the commit, how, and which other.
+    pub mentions: Vec<(u32, Kind, Abbreviation)>,
+    /// Number of the commit, and the hash of the subject that its subject says it reverts.
+    pub undone_subjects: Vec<(u32, i64)>,
+    /// Commits whose parents are not all here, or were taken away by a graft.
+    pub cuts: Vec<u32>,
+}
+
+/// What the first pass knows of the commits, in the order in which they were discovered.
+#[derive(Default)]
+struct Discovered {
+    facts: Vec<Fact>,
+    /// Where a commit's parents are in `parents`, and how many.
+    places: Vec<(u32, u32)>,
+    /// Numbers below `base` are in the index already; those from it on were discovered now.
+    parents: Vec<u32>,
+    mentions: Vec<(u32, Kind, Abbreviation)>,
+    undone_subjects: Vec<(u32, i64)>,
+    cut: Vec<u32>,
+    missing: Vec<u32>,
+}
+
+/// Reads all commits that lead to `tips` and that `known` does not know, and adds them to `graph`.
+pub(super) fn walk(
+    repository: &Repository,
+    overlay: &Overlay,
+    tips: &[Oid],
+    graph: &mut Graph,
+    known: &mut dyn FnMut(Oid) -> Result<Option<u32>, GitError>,
+    progress: &dyn Fn(Progress),
+) -> Result<Facts, GitError> {
+    let base = graph.len();
+    let mut git = repository.again()?;
+    let loose = repository.loose();
+    let mut found = Discovered::default();
+    let mut ids: HashMap<[u8; 20], u32> = HashMap::new();
+    let mut open: Vec<u32> = Vec::new();
+    let mut starts = Vec::new();
+
+    for tip in tips {
+        if !is_readable(&git, *tip) {
+            return Err(repository.damaged(*tip, "it is cut short"));
+        }
+        // A tag may name a tree or a blob, as linux.git's v2.6.11-tree does.
+        let Ok(object) = git.find_object(*tip, None) else { continue };
+        let Ok(commit) = object.peel(ObjectType::Commit) else { continue };
+        let id = discover(commit.id(), base, &mut found, &mut ids, &mut open, known)?;
+        starts.push(id);
+    }
+    let mut read = 0usize;
+    while let Some(id) = open.pop() {
+        let here = (id - base) as usize;
+        let Ok(oid) = Oid::from_bytes(&found.facts[here].sha) else { continue };
+        read += 1;
+        if read.is_multiple_of(REOPEN) {
+            git = repository.again()?;
+        }
+        if read.is_multiple_of(TOLD) {
+            progress(Progress::Reading { commits: read as u64 });
+        }
+        let actual = *overlay.replaced.get(&oid).unwrap_or(&oid);
+        if loose.contains(&actual.as_bytes()[0]) && !is_readable(&git, actual) {
+            return Err(repository.damaged(oid, "it is cut short, or not compressed as git does"));
+        }
+        let odb = git.odb().map_err(|e| repository.unreadable(&e))?;
+        let object = match odb.read(actual) {
+            Ok(object) => object,
+            Err(error) if error.code() == git2::ErrorCode::NotFound => {
+                found.missing.push(id);
+                continue;
+            }
+            Err(error) => return Err(repository.damaged(oid, error.message())),
+        };
+        let commit = (object.kind() == ObjectType::Commit).then(|| RawCommit::parse(object.data())).flatten();
+        let commit = commit.ok_or_else(|| repository.damaged(oid, "it is no commit"))?;
+        let parents = parents_of(oid, &commit, overlay);
+        if parents.iter().filter(|parent| commit.parents.contains(parent)).count() < commit.parents.len() {
+            found.cut.push(id);
+        }
+        let start = found.parents.len();
+        let numbers: Vec<u32> = parents
+            .into_iter()
+            .map(|parent| discover(parent, base, &mut found, &mut ids, &mut open, known))
+            .collect::<Result<_, _>>()?;
+        if start + numbers.len() > Graph::MOST || found.facts.len() > Graph::MOST {
+            return Err(repository.damaged(oid, "there are more than a thousand million commits"));
+        }
+        found.places[here] = (start as u32, numbers.len() as u32);
+        found.parents.extend(numbers);
+        found.facts[here].time = commit.time;
+        let subject = plain_subject(commit.subject());
+        found.facts[here].subject = subject_hash(&subject);
+        if let Some(undone) = reverted_subject(&subject) {
+            found.undone_subjects.push((id, subject_hash(&plain_subject(undone.as_bytes()))));
+        }
+        found.mentions.extend(mentions(commit.message).into_iter().map(|m| (id, m.kind, m.commit)));
+    }
+    drop(ids);
+    Ok(number(found, &starts, graph))
+}
+
+/// The parents that git would show: grafts and shallow ends laid over the object's own.
+fn parents_of(oid: Oid, commit: &RawCommit, overlay: &Overlay) -> Vec<Oid> {
+    if overlay.shallow.contains(&oid) {
+        Vec::new()
+    } else {
+        overlay.grafts.get(&oid).unwrap_or(&commit.parents).clone()
+    }
+}
+
+/// The number of a commit: the index's, or one of its own, under which it is going to be read.
+fn discover(
+    oid: Oid,
+    base: u32,
+    found: &mut Discovered,
+    ids: &mut HashMap<[u8; 20], u32>,
+    open: &mut Vec<u32>,
+    known: &mut dyn FnMut(Oid) -> Result<Option<u32>, GitError>,
+) -> Result<u32, GitError> {
+    let mut sha = [0; 20];
+    sha.copy_from_slice(oid.as_bytes());
+    if let Some(id) = ids.get(&sha) {
+        return Ok(*id);
+    }
+    if let Some(number) = known(oid)? {
+        return Ok(number);
+    }
+    let id = base + found.facts.len() as u32;
+    found.facts.push(Fact { sha, time: 0, subject: 0 });
+    found.places.push((0, 0));
+    ids.insert(sha, id);
+    open.push(id);
+    Ok(id)
+}
+
+/// Numbers the commits so that parents come first: depth first, the first parent's history before the others'. A line of
+/// commits so gets neighbouring numbers, and the index is small.
+fn number(mut found: Discovered, starts: &[u32], graph: &mut Graph) -> Facts {
+    let base = graph.len();
+    for id in &found.missing {
+        // As a parent it is gone; children of it are cut off there.
+        found.places[(id - base) as usize] = (0, 0);
+    }
+    let missing: std::collections::HashSet<u32> = found.missing.iter().copied().collect();
+    const UNSEEN: u32 = u32::MAX;
+    const OPEN: u32 = u32::MAX - 1;
+    let mut final_numbers = vec![UNSEEN; found.facts.len()];
+    let mut facts = Facts::default();
+    let mut cut: std::collections::HashSet<u32> = found.cut.iter().copied().collect();
+    let mut stack: Vec<(u32, u32)> = Vec::new();
+    let mut parents = Vec::new();
+    for start in starts.iter().filter(|start| **start >= base) {
+        stack.push((*start, 0));
+        while let Some((id, next)) = stack.pop() {
+            let here = (id - base) as usize;
+            if missing.contains(&id) || (next == 0 && final_numbers[here] != UNSEEN) {
+                continue;
+            }
+            final_numbers[here] = OPEN;
+            let (at, count) = found.places[here];
+            if next < count {
+                stack.push((id, next + 1));
+                let parent = found.parents[(at + next) as usize];
+                if parent >= base && final_numbers[(parent - base) as usize] == UNSEEN {
+                    stack.push((parent, 0));
+                }
+                continue;
+            }
+            parents.clear();
+            for parent in &found.parents[at as usize..(at + count) as usize] {
+                if *parent < base {
+                    parents.push(*parent);
+                } else if missing.contains(parent) {
+                    cut.insert(id);
+                } else {
+                    parents.push(final_numbers[(*parent - base) as usize]);
+                }
+            }
+            // Grafts can tie a knot: a parent that is still open is an ancestor of itself. The knot is cut here.
+            let number = graph.len();
+            if parents.iter().any(|parent| *parent >= number) {
+                cut.insert(id);
+                parents.retain(|parent| *parent < number);
+            }
+            if !graph.push(&parents) {
+                break;
+            }
+            final_numbers[here] = number;
+            facts.commits.push(found.facts[here]);
+            if cut.contains(&id) {
+                facts.cuts.push(number);
+            }
+        }
+    }
+    let final_number = |id: u32| Some(final_numbers[(id - base) as usize]).filter(|number| *number < OPEN);
+    facts.mentions =
+        found.mentions.iter().filter_map(|(id, kind, commit)| Some((final_number(*id)?, *kind, *commit))).collect();
+    facts.undone_subjects =
+        found.undone_subjects.iter().filter_map(|(id, hash)| Some((final_number(*id)?, *hash))).collect();
+    facts
+}
