@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::words::State;
 
+pub mod binary;
 pub mod runtime;
 
 /// An independent source of evidence.

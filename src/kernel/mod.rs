@@ -16,6 +16,7 @@ mod image;
 mod local;
 mod modules;
 mod package;
+mod payload;
 mod store;
 
 use std::fmt;
@@ -27,8 +28,11 @@ use serde::{Deserialize, Serialize};
 pub use config::{KernelConfig, NotAConfig, Setting};
 pub use deb::DebError;
 pub use error::{Blame, ObtainError, Quoted};
+pub(crate) use image::as_release;
 pub use image::{Image, NotAnImage, identify};
 pub use modules::{Module, ModulesError};
+pub use payload::NoVmlinux;
+pub(crate) use payload::{LARGEST_VMLINUX, vmlinux};
 pub use store::Store;
 
 use crate::matrix::Source;

@@ -30,7 +30,8 @@ mod tree;
 mod mistakes;
 
 pub use dossier::{
-    Backport, Bug, Bugs, Case, DistributionLine, Mitigation, Needs, Releases, Signature, StableLine, Step,
+    Backport, BadMachinePattern, Bug, Bugs, Case, DistributionLine, MachinePattern, Mitigation, Needs, Refusal,
+    Releases, Signature, StableLine, Step,
 };
 pub use problems::{KEPT, Problem, Problems};
 pub use profile::{BadProfiles, Profile};

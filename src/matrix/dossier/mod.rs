@@ -6,10 +6,12 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer};
 
 mod chain;
+mod machine;
 mod releases;
 mod signature;
 
 pub use chain::{Backport, Step};
+pub use machine::{BadMachinePattern, MachinePattern, Refusal};
 pub use releases::{DistributionLine, Releases, StableLine};
 pub use signature::{Case, Signature};
 
