@@ -194,7 +194,7 @@ impl NameTable {
     fn find(bytes: &[u8], before: usize, steps: &mut usize) -> Option<Self> {
         let nearest = before.checked_sub(8)? & !3;
         let farthest = before.saturating_sub(FARTHEST_NAMES);
-        (farthest..=nearest).rev().filter(|at| at % 4 == 0).find_map(|start| {
+        (farthest.next_multiple_of(4)..=nearest).rev().step_by(4).find_map(|start| {
             let count = u32_at(bytes, start).filter(|n| (FEWEST_SYMBOLS..MOST_SYMBOLS).contains(n))? as usize;
             // The number was 8 bytes before 4.20, and is followed by what aligns the names to 8 since.
             [start + 8, start + 4].into_iter().find_map(|names| {
