@@ -324,11 +324,10 @@ impl Flow<'_> {
     fn count_uses(&mut self, instruction: &Instruction, state: &State, uses: &mut BTreeMap<Place, Uses>) {
         let mnemonic = instruction.mnemonic();
         let operands = (state.operand(instruction, 0), state.operand(instruction, 1));
-        if matches!(mnemonic, Mnemonic::Shr | Mnemonic::Sar) && instruction.op1_kind() == OpKind::Immediate8 {
-            if let Some(sum @ Value::SumWith(..)) = operands.0 {
-                for place in sum.summands().into_iter().flatten() {
-                    uses.entry(place).or_default().shifts.insert(instruction.immediate8());
-                }
+        let shifts = matches!(mnemonic, Mnemonic::Shr | Mnemonic::Sar) && instruction.op1_kind() == OpKind::Immediate8;
+        if let (true, Some(sum @ Value::SumWith(..))) = (shifts, operands.0) {
+            for place in sum.summands().into_iter().flatten() {
+                uses.entry(place).or_default().shifts.insert(instruction.immediate8());
             }
         }
         // To move it around, or to add a number, is no use yet.

@@ -35,13 +35,13 @@ const MOST_TABLES: usize = 16;
 pub(super) enum NoSymbols {
     /// There is no token table.
     #[error("its table of symbols (kallsyms) was not found: it was built without CONFIG_KALLSYMS, or is damaged")]
-    NoTable,
+    TableMissing,
     /// There is a token table and no names.
     #[error("the names of its table of symbols (kallsyms) were not found")]
-    NoNames,
+    NamesMissing,
     /// No place has addresses that make sense.
     #[error("the addresses of its table of symbols (kallsyms) do not make sense")]
-    NoAddresses,
+    AddressesWrong,
 }
 
 /// The kernel's symbols, by address.
@@ -57,18 +57,18 @@ impl Symbols {
     /// Finds and reads the table.
     pub(super) fn read(memory: &Memory) -> Result<Self, NoSymbols> {
         let bytes = memory.bytes();
-        let mut found = NoSymbols::NoTable;
+        let mut found = NoSymbols::TableMissing;
         let mut steps = MOST_STEPS;
         for tokens in Tokens::find(bytes).take(MOST_TABLES) {
             let Some(table) = NameTable::find(bytes, tokens.table.start, &mut steps) else {
-                found = NoSymbols::NoNames;
+                found = NoSymbols::NamesMissing;
                 continue;
             };
             let Some((ends, names)) = table.expand(bytes, &tokens) else {
-                found = NoSymbols::NoNames;
+                found = NoSymbols::NamesMissing;
                 continue;
             };
-            found = NoSymbols::NoAddresses;
+            found = NoSymbols::AddressesWrong;
             let mut symbols = Self { addresses: Vec::new(), ends, names };
             for addresses in addresses(memory, table.start, table.count, tokens.end) {
                 symbols.addresses = addresses;

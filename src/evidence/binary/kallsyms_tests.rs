@@ -36,16 +36,16 @@ fn a_kernel_without_a_table_or_with_a_damaged_one_has_no_symbols() {
     let (image, table) = fixture::vmlinux(OF_6_1, &functions(), &[]);
     assert!(read(image.clone()).is_ok());
     let without: Vec<u8> = [&image[..table.start], &vec![0; table.len()], &image[table.end..]].concat();
-    assert_eq!(read(without).err(), Some(NoSymbols::NoTable));
+    assert_eq!(read(without).err(), Some(NoSymbols::TableMissing));
     // The first name: its length no longer leads to the next.
     let first = table.start + image[table.clone()].windows(7).position(|bytes| bytes == b"\x06T_text").unwrap();
     let mut damaged = image.clone();
     damaged[first + 7] = 200;
-    assert_eq!(read(damaged).err(), Some(NoSymbols::NoNames));
+    assert_eq!(read(damaged).err(), Some(NoSymbols::NamesMissing));
     // The offsets, turned round: nothing ascends.
     let mut descending = image;
     descending[table.start + 40..table.start + 80].reverse();
-    assert_eq!(read(descending).err(), Some(NoSymbols::NoAddresses));
+    assert_eq!(read(descending).err(), Some(NoSymbols::AddressesWrong));
 }
 
 proptest! {
