@@ -9,6 +9,7 @@ use memchr::memmem;
 
 use crate::kernel::{self, KernelConfig, LARGEST_VMLINUX, NoVmlinux};
 
+mod facts;
 #[cfg(test)]
 mod fixture;
 mod flow;
@@ -17,6 +18,7 @@ mod kallsyms;
 mod memory;
 #[cfg(test)]
 mod snippets;
+mod values;
 mod weigh;
 
 pub use weigh::weigh;

@@ -1,7 +1,7 @@
 //! Weighs a kernel's machine code against a bug's signatures.
 
 use super::Binary;
-use super::flow::{self, Asked, Facts, Guard};
+use super::facts::{self, Asked, Facts, Guard};
 use super::function::Function;
 use crate::evidence::{Finding, StateSet, Strength, Witness};
 use crate::matrix::{BadMachinePattern, Bug, Case, MachinePattern, Refusal, Signature};
@@ -56,7 +56,7 @@ fn judge(signature: &Signature, binary: &Binary) -> Result<(StateSet, String), S
     let cases = cases.map_err(|error| format!("the dossier's signature of {name} cannot be read: {error}"))?;
     let symbols = binary.symbols.as_ref().map_err(|error| format!("{name} was not found in the image: {error}"))?;
     let function = Function::read(name, &binary.memory, symbols).map_err(|error| format!("{name} {error}"))?;
-    let facts = flow::analyse(&function).ok_or_else(|| format!("{name} is too long a function to follow"))?;
+    let facts = facts::analyse(&function).ok_or_else(|| format!("{name} is too long a function to follow"))?;
     let seen = Seen { binary, function: &function, facts: &facts };
     let place = format!("{name} at {:#x} ({} bytes)", function.entries[0], function.length);
     match cases.iter().find(|case| case.fits(&seen)) {
