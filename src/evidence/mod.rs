@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::words::State;
 
+pub mod binary;
 pub mod exhibits;
 pub mod git;
 pub mod runtime;

@@ -15,7 +15,7 @@ pub(crate) enum Compression {
 }
 
 /// Memory that an xz stream may ask for: `xz -9` asks for 65 MiB, and nobody compresses kernels with more.
-const XZ_MEMORY: u64 = 192 << 20;
+pub(super) const XZ_MEMORY: u64 = 192 << 20;
 /// The largest zstd window, as a power of two: what `zstd --ultra -22` uses.
 const ZSTD_WINDOW_LOG: u32 = 27;
 

@@ -134,7 +134,7 @@ fn release_at<'a, R: ReadRef<'a>>(data: R, offset: u64, length: u64) -> Option<S
 }
 
 /// The release that starts `text`: up to a space or NUL, at most 64 bytes as in `struct new_utsname`.
-pub(super) fn as_release(text: &[u8]) -> Option<String> {
+pub(crate) fn as_release(text: &[u8]) -> Option<String> {
     let word = text.split(|&b| b == b' ' || b == 0 || b == b'\n').next()?;
     let good = (1..=64).contains(&word.len())
         && word[0].is_ascii_digit()

@@ -17,6 +17,7 @@ mod kind;
 mod local;
 mod modules;
 mod package;
+mod payload;
 mod store;
 pub mod versions;
 
@@ -29,9 +30,12 @@ use serde::{Deserialize, Serialize};
 pub use config::{KernelConfig, NotAConfig, Setting};
 pub use deb::DebError;
 pub use error::{Blame, ObtainError, Quoted};
+pub(crate) use image::as_release;
 pub use image::{Image, NotAnImage, identify};
 pub use kind::{FileKind, file_kind};
 pub use modules::{Module, ModulesError};
+pub use payload::NoVmlinux;
+pub(crate) use payload::{LARGEST_VMLINUX, vmlinux};
 pub use store::Store;
 
 use crate::matrix::Source;

@@ -31,9 +31,9 @@ mod tree;
 mod mistakes;
 
 pub use dossier::{
-    Backport, BadDossiers, BadPattern, BadRelease, Bug, Bugs, Case, DistributionLine, Elsewhere, First, Line,
-    Mitigation, Needs, PackageVersion, Program, Releases, Reproducer, Signature, SourceCase, SourcePattern,
-    SourceSignature, StableLine, Step, Upstream, c, goes_straight_on,
+    Backport, BadDossiers, BadMachinePattern, BadPattern, BadRelease, Bug, Bugs, Case, DistributionLine, Elsewhere,
+    First, Line, MachinePattern, Mitigation, Needs, PackageVersion, Program, Refusal, Releases, Reproducer, Signature,
+    SourceCase, SourcePattern, SourceSignature, StableLine, Step, Upstream, c, goes_straight_on,
 };
 pub use file::FILE_MAX;
 pub use problems::{KEPT, Problem, Problems};

@@ -7,7 +7,7 @@ pub mod c;
 mod chain;
 mod check;
 mod folder;
-mod pattern;
+mod machine;
 mod release_text;
 mod releases;
 mod reproducer;
@@ -21,6 +21,7 @@ mod mistakes;
 
 pub use chain::{Backport, Step};
 pub use folder::BadDossiers;
+pub use machine::{BadMachinePattern, MachinePattern, Refusal};
 pub use releases::{DistributionLine, Releases, StableLine};
 pub use reproducer::{Needs, Program, Reproducer};
 pub use signature::{Case, Signature};

@@ -4,7 +4,7 @@ use super::super::fields;
 use super::super::problems::Collector;
 use super::super::text::{expected_one_of, quote};
 use super::super::tree::Node;
-use super::pattern;
+use super::{BadMachinePattern, MachinePattern};
 use crate::words::State;
 
 /// The keys of a signature.
@@ -29,9 +29,9 @@ pub struct Case {
     /// The states that it leaves possible.
     pub states: Vec<State>,
     /// Patterns that all must be there.
-    pub has: Vec<String>,
+    pub has: Vec<MachinePattern>,
     /// Patterns of which none may be there.
-    pub lacks: Vec<String>,
+    pub lacks: Vec<MachinePattern>,
     /// What that means, in half a sentence.
     pub says: String,
 }
@@ -53,7 +53,8 @@ fn case(node: &Node, problems: &mut Collector<'_>) -> Option<Case> {
     let fields = problems.mapping(node, "a mapping that describes a case", &CASE_KEYS)?;
     let mut patterns = |key: &str| {
         let node = fields.get(key);
-        node.map(|node| problems.each(node, "patterns", |node, p| p.checked(node, "pattern", pattern::check_binary)))
+        let read = |text: &str| text.parse().map_err(|_: BadMachinePattern| BadMachinePattern::expected());
+        node.map(|node| problems.each(node, "patterns", |node, p| p.value(node, "pattern", read)))
     };
     let (has, lacks) = (patterns("has"), patterns("lacks"));
     if has.is_none() && lacks.is_none() {
@@ -61,7 +62,7 @@ fn case(node: &Node, problems: &mut Collector<'_>) -> Option<Case> {
     }
     let states = problems.needed(&fields, "states", node).and_then(|node| states(node, problems));
     let says = problems.needed(&fields, "says", node).and_then(|n| problems.value(n, "text", fields::paragraph));
-    let patterns = |read: Option<Option<Vec<String>>>| read.flatten().unwrap_or_default();
+    let patterns = |read: Option<Option<Vec<MachinePattern>>>| read.flatten().unwrap_or_default();
     Some(Case { states: states?, has: patterns(has), lacks: patterns(lacks), says: says? })
 }
 

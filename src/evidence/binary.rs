@@ -1,0 +1,137 @@
+//! The witness `binary`: what a kernel's machine code says, without booting it. x86-64.
+
+use std::borrow::Cow;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use memchr::memmem;
+
+use crate::kernel::{self, KernelConfig, LARGEST_VMLINUX, NoVmlinux};
+
+mod facts;
+#[cfg(test)]
+mod fixture;
+mod flow;
+mod function;
+mod kallsyms;
+mod memory;
+#[cfg(test)]
+mod snippets;
+mod values;
+mod weigh;
+
+pub use weigh::weigh;
+
+use kallsyms::{NoSymbols, Symbols};
+use memory::Memory;
+
+/// Why a file cannot be judged at all.
+#[derive(Debug, thiserror::Error)]
+pub enum BinaryError {
+    /// It cannot be read.
+    #[error("reading the image failed: {0}")]
+    Io(#[from] io::Error),
+    /// It is too large to be a kernel.
+    #[error("expected a kernel image, found a file of {0} bytes, which is more than any kernel")]
+    TooLarge(u64),
+    /// A folder, a pipe, a device.
+    #[error("expected a kernel image, found something that is no file")]
+    NotAFile,
+    /// There is no kernel in it.
+    #[error(transparent)]
+    NoVmlinux(#[from] NoVmlinux),
+    /// The kernel in it is damaged, or none.
+    #[error("the kernel's ELF file {0}")]
+    BadElf(&'static str),
+    /// It has no banner, which every kernel has.
+    #[error("expected a Linux kernel, found an x86-64 ELF file without the banner `Linux version …`")]
+    NoBanner,
+}
+
+/// A kernel's image, unpacked and read.
+pub struct Binary {
+    memory: Memory,
+    release: String,
+    config: Option<KernelConfig>,
+    symbols: Result<Symbols, NoSymbols>,
+}
+
+/// What begins the kernel's banner (init/version.c).
+const BANNER: &[u8] = b"Linux version ";
+
+impl Binary {
+    /// Reads the file of an image: see [`Binary::read`].
+    ///
+    /// # Errors
+    /// See [`BinaryError`].
+    pub fn open(path: &Path) -> Result<Self, BinaryError> {
+        let file = File::open(path)?;
+        let metadata = file.metadata()?;
+        if !metadata.is_file() {
+            return Err(BinaryError::NotAFile);
+        }
+        if metadata.len() > LARGEST_VMLINUX {
+            return Err(BinaryError::TooLarge(metadata.len()));
+        }
+        let mut bytes = Vec::new();
+        file.take(LARGEST_VMLINUX).read_to_end(&mut bytes)?;
+        Self::read(bytes)
+    }
+
+    /// Reads an image: a bzImage, a vmlinux, or a vmlinux that is packed as it is. What it holds is bounded in memory, and
+    /// none of it is believed that does not hold together.
+    ///
+    /// # Errors
+    /// See [`BinaryError`]. A kernel whose symbols cannot be found is none: [`weigh`] then says so.
+    pub fn read(image: Vec<u8>) -> Result<Self, BinaryError> {
+        if image.len() as u64 > LARGEST_VMLINUX {
+            return Err(BinaryError::TooLarge(image.len() as u64));
+        }
+        let unpacked = match kernel::vmlinux(&image)? {
+            Cow::Owned(vmlinux) => Some(vmlinux),
+            Cow::Borrowed(part) if part.len() < image.len() => Some(part.to_vec()),
+            Cow::Borrowed(_) => None,
+        };
+        let memory = Memory::new(unpacked.unwrap_or(image)).map_err(BinaryError::BadElf)?;
+        let release = release(memory.bytes()).ok_or(BinaryError::NoBanner)?;
+        let symbols = Symbols::read(&memory);
+        let config = config(memory.bytes());
+        Ok(Self { memory, release, config, symbols })
+    }
+
+    /// `uname -r`, from the kernel's banner.
+    pub fn release(&self) -> &str {
+        &self.release
+    }
+
+    /// The configuration that it was built with, where it carries it (CONFIG_IKCONFIG).
+    pub fn config(&self) -> Option<&KernelConfig> {
+        self.config.as_ref()
+    }
+
+    /// Whether the image holds this text as the end of a string: linkers let strings share their ends.
+    pub fn has_string(&self, text: &str) -> bool {
+        let bytes = self.memory.bytes();
+        memmem::find_iter(bytes, text).any(|at| bytes.get(at + text.len()) == Some(&0))
+    }
+}
+
+/// The release in the kernel's banner.
+fn release(bytes: &[u8]) -> Option<String> {
+    memmem::find_iter(bytes, BANNER).find_map(|at| kernel::as_release(bytes.get(at + BANNER.len()..)?))
+}
+
+/// The configuration that CONFIG_IKCONFIG leaves in the image (kernel/configs.c): gzip, between two markers.
+fn config(bytes: &[u8]) -> Option<KernelConfig> {
+    const LARGEST: u64 = 4 << 20;
+    memmem::find_iter(bytes, b"IKCFG_ST\x1f\x8b").take(16).find_map(|at| {
+        let mut text = Vec::new();
+        flate2::read::GzDecoder::new(bytes.get(at + 8..)?).take(LARGEST).read_to_end(&mut text).ok()?;
+        KernelConfig::parse(&text).ok()
+    })
+}
+
+#[cfg(test)]
+#[path = "binary/binary_tests.rs"]
+mod tests;

@@ -1,0 +1,60 @@
+use std::io::Write;
+
+use super::fixture::{self, OF_6_1};
+use super::*;
+
+fn kernel(strings: &[&str]) -> Vec<u8> {
+    let functions = fixture::with_caller(vec![("some_function", vec![0xc3; 16])]);
+    fixture::vmlinux(OF_6_1, &functions, strings).0
+}
+
+#[test]
+fn the_release_and_the_strings_of_a_kernel_are_read() {
+    let binary = Binary::read(kernel(&["TCPWqueueTooBig", "TCPRcvQDropped"])).unwrap();
+    assert_eq!(binary.release(), "6.1.0-test");
+    assert!(binary.has_string("TCPWqueueTooBig") && binary.has_string("WqueueTooBig"));
+    // One that goes on is another.
+    assert!(!binary.has_string("TCPRcvQDrop") && !binary.has_string("TCPNothing"));
+    assert!(binary.config().is_none());
+}
+
+#[test]
+fn a_configuration_in_the_image_is_read_and_a_damaged_one_is_none() {
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    packed.write_all(b"CONFIG_TUN=m\nCONFIG_NET=y\n").unwrap();
+    let packed = packed.finish().unwrap();
+    let image = [&kernel(&[])[..], b"IKCFG_ST", &packed, b"IKCFG_ED"].concat();
+    let binary = Binary::read(image.clone()).unwrap();
+    assert!(binary.config().is_some_and(|config| config.is_module("TUN")));
+    let cut = [&kernel(&[])[..], b"IKCFG_ST", &packed[..packed.len() / 2]].concat();
+    assert!(Binary::read(cut).unwrap().config().is_none());
+}
+
+#[test]
+fn what_is_no_kernel_is_refused_with_what_it_is() {
+    let without_banner: Vec<u8> = {
+        let mut image = kernel(&[]);
+        let at = memmem::find(&image, BANNER).unwrap();
+        image[at] = b'l';
+        image
+    };
+    for (image, expected) in [
+        (Vec::new(), "an empty file"),
+        (b"#!/bin/sh\necho\n".to_vec(), "a text file"),
+        (without_banner, "without the banner"),
+        (kernel(&[])[..3000].to_vec(), "truncated"),
+    ] {
+        let error = Binary::read(image).map(|_| ()).map_err(|error| error.to_string());
+        assert!(error.as_ref().is_err_and(|told| told.contains(expected)), "{expected}: {error:?}");
+    }
+}
+
+#[test]
+fn a_file_that_is_too_large_or_none_is_refused_before_it_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let large = folder.path().join("large");
+    File::create(&large).unwrap().set_len(2 << 30).unwrap();
+    assert!(matches!(Binary::open(&large), Err(BinaryError::TooLarge(size)) if size == 2 << 30));
+    assert!(matches!(Binary::open(folder.path()), Err(BinaryError::NotAFile)));
+    assert!(matches!(Binary::open(&folder.path().join("absent")), Err(BinaryError::Io(_))));
+}

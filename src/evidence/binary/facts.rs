@@ -1,0 +1,269 @@
+//! Finds what a function compares with what, and what it makes of its arguments' fields.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use iced_x86::{ConditionCode, FlowControl, Instruction, InstructionInfoFactory, Mnemonic, OpAccess, OpKind, Register};
+
+use super::flow::{ARGUMENTS, Flow, halves, successors};
+use super::function::Function;
+use super::values::{Place, State, Value};
+
+/// -ENOMEM (include/uapi/asm-generic/errno-base.h).
+const ENOMEM: i64 = -12;
+/// Instructions that are followed behind a comparison.
+const MOST_STEPS: usize = 600;
+
+/// Half of a field, compared with another of the same structure.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Guard {
+    /// The address of the comparison.
+    pub(super) address: u64,
+    /// Where the halved field is in the structure.
+    pub(super) half: i64,
+    /// Where the other is.
+    pub(super) field: i64,
+    /// What is added to the other.
+    pub(super) plus: i64,
+    /// What becomes of it where half is more.
+    pub(super) refusal: Option<Asked>,
+}
+
+/// What a function asks between a guard and returning -ENOMEM.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// Nothing.
+    Nothing,
+    /// Something; among it perhaps these arguments, counted from 1.
+    Something(BTreeSet<u8>),
+}
+
+/// What a function does, as far as it was understood.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Facts {
+    /// Its guards, by address.
+    pub(super) guards: Vec<Guard>,
+    /// The numbers that it adds, subtracts, compares with or loads.
+    pub(super) numbers: BTreeSet<i64>,
+    /// Whether anything is shifted right by one with its sign.
+    pub(super) halves: bool,
+    /// How each field, by its argument and place, is used.
+    pub(super) uses: BTreeMap<Place, Uses>,
+}
+
+/// What becomes of a field, by the number of instructions.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Uses {
+    /// Something is added to it, or subtracted, or it from something.
+    pub(super) sums: usize,
+    /// Anything else is computed from it, or it is passed or stored somewhere.
+    pub(super) others: usize,
+    /// By how many bits a sum with it is shifted right.
+    pub(super) shifts: BTreeSet<u8>,
+}
+
+/// Analyses a function. None where it is beyond this analysis.
+pub(super) fn analyse(function: &Function) -> Option<Facts> {
+    let mut flow = Flow { function, before: BTreeMap::new(), info: InstructionInfoFactory::new() };
+    flow.run()?;
+    Some(flow.facts())
+}
+
+impl Flow<'_> {
+    fn facts(&mut self) -> Facts {
+        let mut facts = Facts::default();
+        let before = self.before.clone();
+        for (at, instruction) in &self.function.instructions {
+            facts.halves |= instruction.mnemonic() == Mnemonic::Sar && halves(instruction);
+            facts.numbers.extend(numbers(instruction));
+            if let Some(state) = before.get(at) {
+                self.count_uses(instruction, state, &mut facts.uses);
+            }
+            let Some(mut guard) = before.get(at).and_then(|state| guard(instruction, state)) else { continue };
+            guard.refusal = self.refusal(&guard, instruction, &before);
+            facts.guards.push(guard);
+        }
+        facts
+    }
+
+    /// Counts what an instruction makes of fields.
+    fn count_uses(&mut self, instruction: &Instruction, state: &State, uses: &mut BTreeMap<Place, Uses>) {
+        let mnemonic = instruction.mnemonic();
+        let operands = (state.operand(instruction, 0), state.operand(instruction, 1));
+        let shifts = matches!(mnemonic, Mnemonic::Shr | Mnemonic::Sar) && instruction.op1_kind() == OpKind::Immediate8;
+        if let (true, Some(sum @ Value::SumWith(..))) = (shifts, operands.0) {
+            for place in sum.summands().into_iter().flatten() {
+                uses.entry(place).or_default().shifts.insert(instruction.immediate8());
+            }
+        }
+        // To move it around, or to add a number, is no use yet.
+        let onto_stack = matches!(state.address(instruction), Some(Value::Stack(_)));
+        let moves = match mnemonic {
+            Mnemonic::Mov | Mnemonic::Movsxd => instruction.op0_kind() == OpKind::Register || onto_stack,
+            Mnemonic::Push | Mnemonic::Pop | Mnemonic::Bswap | Mnemonic::Cdqe => true,
+            Mnemonic::Add | Mnemonic::Sub => matches!(operands.1, Some(Value::Number(_))),
+            Mnemonic::Lea => instruction.memory_index() == Register::None,
+            _ => false,
+        };
+        if moves {
+            return;
+        }
+        let read = |access| {
+            matches!(access, OpAccess::Read | OpAccess::CondRead | OpAccess::ReadWrite | OpAccess::ReadCondWrite)
+        };
+        let info = self.info.info(instruction);
+        let registers = info.used_registers().iter().filter(|used| read(used.access())).map(|used| used.register());
+        let mut values: Vec<Value> = registers.filter_map(|register| state.whole(register)).collect();
+        if info.used_memory().iter().any(|used| read(used.access())) {
+            let in_memory = [operands.0, operands.1].into_iter().zip([instruction.op0_kind(), instruction.op1_kind()]);
+            values.extend(in_memory.filter(|(_, kind)| *kind == OpKind::Memory).filter_map(|(value, _)| value));
+        }
+        if matches!(instruction.flow_control(), FlowControl::Call | FlowControl::IndirectCall) {
+            values.extend(ARGUMENTS.into_iter().filter_map(|register| state.whole(register)));
+        }
+        let fields: BTreeSet<_> = values.into_iter().filter_map(Value::field).collect();
+        let sums = matches!(mnemonic, Mnemonic::Add | Mnemonic::Sub | Mnemonic::Lea);
+        for field in fields {
+            let used = uses.entry(field).or_default();
+            if sums {
+                used.sums += 1;
+            } else {
+                used.others += 1;
+            }
+        }
+    }
+
+    /// What the function asks between a guard and returning -ENOMEM; none where it is not seen to do that.
+    fn refusal(&mut self, guard: &Guard, compare: &Instruction, before: &BTreeMap<u64, State>) -> Option<Asked> {
+        let function = self.function;
+        let half_is_first = before.get(&guard.address)?.is_half(compare, 0);
+        // The jump that belongs to it: nothing between changes the flags.
+        let mut between = function.instructions.range(compare.next_ip()..).map(|(_, instruction)| instruction);
+        let jump = between
+            .find(|i| i.flow_control() != FlowControl::Next || i.rflags_modified() != 0)
+            .filter(|i| i.flow_control() == FlowControl::ConditionalBranch)?;
+        let over_is_taken = match (jump.condition_code(), half_is_first) {
+            (ConditionCode::g, true) | (ConditionCode::l, false) => true,
+            (ConditionCode::le, true) | (ConditionCode::ge, false) => false,
+            _ => return None,
+        };
+        let start = if over_is_taken { jump.near_branch_target() } else { jump.next_ip() };
+        let mut paths =
+            vec![Path { at: start, state: before.get(&jump.ip())?.clone(), asked: BTreeSet::new(), straight: true }];
+        let mut refused: Option<Asked> = None;
+        let mut steps = 0;
+        while let Some(mut path) = paths.pop() {
+            let Some(instruction) = function.instructions.get(&path.at) else { continue };
+            steps += 1;
+            if steps > MOST_STEPS {
+                return None;
+            }
+            let returns = match instruction.flow_control() {
+                FlowControl::Return => true,
+                FlowControl::UnconditionalBranch => {
+                    let names = function.calls.get(&path.at);
+                    names.is_some_and(|names| names.iter().any(|name| name.contains("return_thunk")))
+                }
+                FlowControl::Next | FlowControl::ConditionalBranch => false,
+                _ => continue,
+            };
+            if returns {
+                if path.state.get(Register::RAX) == Some(Value::Number(ENOMEM)) {
+                    refused = Some(match (refused, path.straight) {
+                        (None, true) => Asked::Nothing,
+                        (Some(Asked::Something(mut known)), _) => {
+                            known.append(&mut path.asked);
+                            Asked::Something(known)
+                        }
+                        _ => Asked::Something(path.asked),
+                    });
+                }
+                continue;
+            }
+            if path.at != guard.address && self::guard(instruction, &path.state).is_some() {
+                continue;
+            }
+            path.asked.extend(tested_argument(instruction, &path.state));
+            path.straight &= instruction.flow_control() != FlowControl::ConditionalBranch;
+            self.step(instruction, &mut path.state);
+            for next in successors(instruction) {
+                paths.push(Path { at: next, ..path.clone() });
+            }
+        }
+        // A clone's arguments are not the source's, and what was asked of an argument before the guard narrows it, too.
+        let asked_before = function
+            .instructions
+            .range(..guard.address)
+            .any(|(at, instruction)| before.get(at).is_some_and(|state| tested_argument(instruction, state).is_some()));
+        match refused? {
+            Asked::Nothing if function.cloned || asked_before => Some(Asked::Something(BTreeSet::new())),
+            Asked::Something(_) if function.cloned => Some(Asked::Something(BTreeSet::new())),
+            asked => Some(asked),
+        }
+    }
+}
+
+/// One of the ways behind a guard.
+#[derive(Clone)]
+struct Path {
+    at: u64,
+    state: State,
+    asked: BTreeSet<u8>,
+    straight: bool,
+}
+
+/// The guard that an instruction is.
+fn guard(instruction: &Instruction, state: &State) -> Option<Guard> {
+    if instruction.mnemonic() != Mnemonic::Cmp {
+        return None;
+    }
+    let (mut half, mut field) = (state.operand(instruction, 0)?, state.operand(instruction, 1)?);
+    if state.is_half(instruction, 1) {
+        (half, field) = (field, half);
+    }
+    match (half, field) {
+        (
+            Value::Field { argument: 1, at: half, halved: true, plus: less },
+            Value::Field { argument: 1, at: field, halved: false, plus },
+        ) if half != field => {
+            let plus = plus.checked_sub(less)?;
+            Some(Guard { address: instruction.ip(), half, field, plus, refusal: None })
+        }
+        _ => None,
+    }
+}
+
+/// The argument that is compared with a number.
+fn tested_argument(instruction: &Instruction, state: &State) -> Option<u8> {
+    let (first, second) = (state.operand(instruction, 0), state.operand(instruction, 1));
+    match (instruction.mnemonic(), first, second) {
+        (Mnemonic::Test, Some(Value::Argument(argument, 0)), Some(Value::Argument(other, 0))) if argument == other => {
+            Some(argument)
+        }
+        (Mnemonic::Cmp, Some(Value::Argument(argument, 0)), Some(Value::Number(_))) => Some(argument),
+        _ => None,
+    }
+}
+
+/// The numbers that an instruction adds, subtracts, compares with or loads, without their sign.
+fn numbers(instruction: &Instruction) -> Option<i64> {
+    let immediate = |operand| match instruction.op_kind(operand) {
+        OpKind::Immediate8
+        | OpKind::Immediate8to32
+        | OpKind::Immediate8to64
+        | OpKind::Immediate32to64
+        | OpKind::Immediate64 => Some(instruction.immediate(operand) as i64),
+        OpKind::Immediate32 => Some(i64::from(instruction.immediate32() as i32)),
+        _ => None,
+    };
+    match instruction.mnemonic() {
+        Mnemonic::Add | Mnemonic::Sub | Mnemonic::Mov | Mnemonic::Cmp => immediate(1)?.checked_abs(),
+        Mnemonic::Lea if !instruction.is_ip_rel_memory_operand() => {
+            (instruction.memory_displacement64() as i64).checked_abs()
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+#[path = "facts_tests.rs"]
+mod tests;

@@ -1,0 +1,105 @@
+use iced_x86::{Decoder, DecoderOptions};
+use proptest::prelude::*;
+
+use super::super::snippets::{self, code};
+use super::*;
+
+fn function(code: &[u8]) -> Function {
+    let instructions: BTreeMap<_, _> =
+        Decoder::with_ip(64, code, 0x1000, DecoderOptions::NONE).into_iter().map(|i| (i.ip(), i)).collect();
+    let length = code.len() as u64;
+    Function { instructions, entries: vec![0x1000], cloned: false, calls: BTreeMap::new(), length }
+}
+
+fn facts(hex: &str) -> Facts {
+    analyse(&function(&code(hex))).unwrap()
+}
+
+fn something(arguments: &[u8]) -> Option<Asked> {
+    Some(Asked::Something(arguments.iter().copied().collect()))
+}
+
+#[test]
+fn a_limit_is_seen_however_it_is_compiled() {
+    use snippets::*;
+    type Seen = (i64, Option<Asked>);
+    let table: &[(&str, &str, &[Seen])] = &[
+        ("added", FIXED_ADD, &[(0x20480, something(&[2]))]),
+        ("added by lea, the queue kept on the stack", FIXED_LEA, &[(0x20480, something(&[2]))]),
+        ("loaded and added", FIXED_LOADED, &[(0x20480, something(&[2]))]),
+        ("its negative subtracted", FIXED_SUBTRACTED, &[(0x20480, something(&[2]))]),
+        ("the break", BREAK, &[(0, Some(Asked::Nothing))]),
+        ("the break, by what falls through", BREAK_FALLING_THROUGH, &[(0, Some(Asked::Nothing))]),
+        ("the half fix", HALF_FIX, &[(0, something(&[2]))]),
+        ("the half fix, with the error loaded first", HALF_FIX_PRELOADED, &[(0, something(&[2]))]),
+        // Which it is cannot be told: the queue is asked before.
+        ("the half fix, asking the queue first", HALF_FIX_QUEUE_FIRST, &[(0, something(&[]))]),
+        ("the slack", SLACK, &[(0x20000, Some(Asked::Nothing))]),
+        ("the slack, subtracted from the half", SLACK_ON_THE_OTHER_SIDE, &[(0x20000, Some(Asked::Nothing))]),
+        ("a count, then the fix", COUNTS_ONLY, &[(0, None), (0x20480, something(&[2]))]),
+        ("behind a loop with calls", AFTER_A_LOOP, &[(0, Some(Asked::Nothing))]),
+        ("lost in a call", LOST_IN_A_CALL, &[]),
+        ("fields of two structures", OTHER_STRUCTURES, &[]),
+        ("shifted without its sign", UNSIGNED, &[]),
+        ("no limit", NO_LIMIT, &[]),
+    ];
+    for (name, hex, expected) in table {
+        let guards = facts(hex).guards;
+        let seen: Vec<Seen> = guards.iter().map(|guard| (guard.plus, guard.refusal.clone())).collect();
+        assert_eq!(&seen, expected, "{name}");
+        assert!(guards.iter().all(|guard| (guard.half, guard.field) == (0x138, 0x134)), "{name}");
+    }
+}
+
+#[test]
+fn a_clone_s_arguments_are_not_taken_for_the_source_s() {
+    for hex in [snippets::BREAK, snippets::HALF_FIX] {
+        let clone = Function { cloned: true, ..function(&code(hex)) };
+        let guards = analyse(&clone).unwrap().guards;
+        assert_eq!(guards.iter().map(|guard| guard.refusal.clone()).collect::<Vec<_>>(), [something(&[])]);
+    }
+}
+
+#[test]
+fn numbers_and_halves_are_found_wherever_they_are() {
+    assert!(facts(snippets::FIXED_ADD).numbers.contains(&0x20480));
+    assert!(facts(snippets::FIXED_LEA).numbers.contains(&0x20480));
+    assert!(facts(snippets::FIXED_LOADED).numbers.contains(&0x20480));
+    assert!(facts(snippets::FIXED_SUBTRACTED).numbers.contains(&0x20480));
+    assert!(facts(snippets::LOST_IN_A_CALL).halves && !facts(snippets::NO_LIMIT).halves);
+    assert!(facts(snippets::NO_LIMIT).numbers.iter().all(|number| *number < 0x1000));
+}
+
+#[test]
+fn what_becomes_of_the_sequence_number_is_counted() {
+    use snippets::*;
+    let table = [
+        ("subtracted", COOKIE, 1, 0),
+        ("added to the hash, over the stack", COOKIE_BOTH_LOADED, 1, 0),
+        ("passed to a hash, too", COOKIE_HASHED, 1, 1),
+        ("mixed into something, too", COOKIE_MIXED, 1, 1),
+        ("added to something, too", COOKIE_SUMMED_TWICE, 2, 0),
+    ];
+    for (name, hex, sums, others) in table {
+        let uses = facts(hex).uses.remove(&(2, 4)).unwrap_or_default();
+        assert_eq!((uses.sums, uses.others), (sums, others), "{name}");
+        assert!(uses.shifts.contains(&24), "{name}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn any_code_is_followed_to_an_end(bytes in proptest::collection::vec(any::<u8>(), 0..600)) {
+        let _ = analyse(&function(&bytes));
+    }
+
+    #[test]
+    fn code_with_a_flipped_byte_is_followed_to_an_end(place in any::<prop::sample::Index>(), flip in 1..=255_u8) {
+        let mut bytes = code(snippets::COUNTS_ONLY);
+        let at = place.index(bytes.len());
+        bytes[at] ^= flip;
+        let _ = analyse(&function(&bytes));
+    }
+}

@@ -1,0 +1,190 @@
+//! Small kernels for the tests: an ELF file with a banner, a few hundred functions, and kallsyms in any of its forms.
+
+use super::kallsyms::Form;
+
+/// Where the kernel is linked to (arch/x86/include/asm/page_64_types.h).
+pub(crate) const BASE: u64 = 0xffff_ffff_8100_0000;
+/// Where the segment begins in the file.
+const OFFSET: usize = 0x1000;
+/// Functions that do nothing, before those of the test.
+const FILLERS: usize = 700;
+
+/// How the table of symbols is written.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Layout {
+    /// The form of the addresses.
+    pub(crate) form: Form,
+    /// Whether the addresses are behind the tokens, as since 6.5.
+    pub(crate) addresses_last: bool,
+    /// What the arrays are aligned to: 8, or 4.
+    pub(crate) align: usize,
+    /// Bytes of a marker and of the number of symbols: 4, or 8 before 4.20.
+    pub(crate) word: usize,
+}
+
+/// As 6.1 has it on several processors.
+pub(crate) const OF_6_1: Layout = Layout { form: Form::AbsolutePercpu, addresses_last: false, align: 8, word: 4 };
+
+/// Each layout that kernels have had.
+pub(crate) const LAYOUTS: [Layout; 6] = [
+    Layout { form: Form::Whole, addresses_last: false, align: 8, word: 8 },
+    Layout { form: Form::Relative, addresses_last: false, align: 8, word: 8 },
+    Layout { form: Form::Relative, addresses_last: false, align: 8, word: 4 },
+    OF_6_1,
+    Layout { form: Form::Relative, addresses_last: true, align: 8, word: 4 },
+    Layout { form: Form::FromPlace, addresses_last: true, align: 4, word: 4 },
+];
+
+/// A function: its name, its code, and the functions that it calls, where the code has a `call` of zeros.
+pub(crate) type Code<'a> = (&'a str, Vec<u8>);
+
+/// Where the first of the functions is.
+pub(crate) fn address_of(functions: &[Code], name: &str) -> u64 {
+    let mut at = BASE + 16 * FILLERS as u64;
+    for (this, code) in functions {
+        if *this == name {
+            return at;
+        }
+        at += code.len().next_multiple_of(16) as u64;
+    }
+    panic!("no {name}")
+}
+
+/// `call` from one of the functions, `at` bytes behind its begin, to another.
+pub(crate) fn call(functions: &[Code], from: &str, at: usize, to: &str) -> Vec<u8> {
+    let next = address_of(functions, from) + at as u64 + 5;
+    let distance = address_of(functions, to).wrapping_sub(next) as u32;
+    [&[0xe8][..], &distance.to_le_bytes()].concat()
+}
+
+/// A function that calls all others, so that each is called.
+pub(crate) fn with_caller(mut functions: Vec<Code>) -> Vec<Code> {
+    let others: Vec<String> = functions.iter().map(|(name, _)| (*name).to_owned()).collect();
+    functions.push(("caller", vec![0; 5 * others.len() + 1]));
+    let calls: Vec<u8> =
+        others.iter().enumerate().flat_map(|(i, name)| call(&functions, "caller", 5 * i, name)).chain([0xc3]).collect();
+    functions.pop();
+    functions.push(("caller", calls));
+    functions
+}
+
+/// The image of a kernel, and where in it the table of symbols is.
+pub(crate) fn vmlinux(layout: Layout, functions: &[Code], strings: &[&str]) -> (Vec<u8>, std::ops::Range<usize>) {
+    let mut text = Vec::new();
+    let mut symbols = vec![(BASE, "T_text".to_owned()), (BASE, "T_stext".to_owned())];
+    for filler in 0..FILLERS {
+        symbols.push((BASE + text.len() as u64, format!("tfiller_{filler}")));
+        text.extend([0xc3; 16]);
+    }
+    for (name, code) in functions {
+        symbols.push((BASE + text.len() as u64, format!("T{name}")));
+        text.extend(code);
+        text.resize(text.len().next_multiple_of(16), 0xcc);
+    }
+    symbols.push((BASE + text.len() as u64, "T_etext".to_owned()));
+    if layout.form == Form::AbsolutePercpu {
+        symbols.insert(0, (0x40, "Apercpu".to_owned()));
+    }
+    let mut data = text;
+    data.extend(b"\0Linux version 6.1.0-test (builder@host) #1 SMP\n\0");
+    for string in strings {
+        data.extend(string.as_bytes());
+        data.push(0);
+    }
+    data.resize(data.len().next_multiple_of(layout.align), 0);
+    let start = data.len();
+    kallsyms(&mut data, layout, &symbols);
+    let table = OFFSET + start..OFFSET + data.len();
+    data.extend([0; 64]);
+    (elf(&data), table)
+}
+
+fn kallsyms(data: &mut Vec<u8>, layout: Layout, symbols: &[(u64, String)]) {
+    let align = |data: &mut Vec<u8>| data.resize(data.len().next_multiple_of(layout.align), 0);
+    let addresses = |data: &mut Vec<u8>| {
+        let base = BASE;
+        for (address, _) in symbols {
+            let offset = match layout.form {
+                Form::Whole => {
+                    data.extend(address.to_le_bytes());
+                    continue;
+                }
+                Form::Relative => address.wrapping_sub(base) as u32,
+                Form::FromPlace => address.wrapping_sub(BASE + data.len() as u64) as u32,
+                Form::AbsolutePercpu if *address < BASE => *address as u32,
+                Form::AbsolutePercpu => base.wrapping_sub(1).wrapping_sub(*address) as u32,
+            };
+            data.extend(offset.to_le_bytes());
+        }
+        align(data);
+        if matches!(layout.form, Form::Relative | Form::AbsolutePercpu) {
+            data.extend(base.to_le_bytes());
+        }
+    };
+    if !layout.addresses_last {
+        addresses(data);
+    }
+    data.extend(&(symbols.len() as u64).to_le_bytes()[..layout.word]);
+    align(data);
+    // Printable letters stand for themselves, and one more token for a whole word.
+    let texts = |token: u8| match token {
+        200 => "filler_".to_owned(),
+        token if token.is_ascii_graphic() => char::from(token).to_string(),
+        _ => String::new(),
+    };
+    let mut markers = Vec::new();
+    let names = data.len();
+    for (index, (_, name)) in symbols.iter().enumerate() {
+        if index % 256 == 0 {
+            markers.push((data.len() - names) as u64);
+        }
+        let packed = name.replace("filler_", "\u{1}");
+        let packed: Vec<u8> = packed.bytes().map(|b| if b == 1 { 200 } else { b }).collect();
+        data.push(packed.len() as u8);
+        data.extend(packed);
+    }
+    align(data);
+    for marker in markers {
+        data.extend(&marker.to_le_bytes()[..layout.word]);
+    }
+    align(data);
+    let tokens = data.len();
+    let mut index = Vec::new();
+    for token in 0..=255 {
+        index.extend(((data.len() - tokens) as u16).to_le_bytes());
+        data.extend(texts(token).bytes().chain([0]));
+    }
+    align(data);
+    data.extend(index);
+    align(data);
+    if layout.addresses_last {
+        addresses(data);
+    }
+}
+
+/// An ELF file with one segment, at [`BASE`].
+fn elf(data: &[u8]) -> Vec<u8> {
+    let mut file = Vec::new();
+    file.extend(b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0");
+    for half in [2_u16, 62] {
+        file.extend(half.to_le_bytes());
+    }
+    file.extend(1_u32.to_le_bytes());
+    for word in [BASE, 64, 0] {
+        file.extend(word.to_le_bytes());
+    }
+    file.extend(0_u32.to_le_bytes());
+    for half in [64_u16, 56, 1, 64, 0, 0] {
+        file.extend(half.to_le_bytes());
+    }
+    // PT_LOAD, readable and executable.
+    for word in [1_u32, 5] {
+        file.extend(word.to_le_bytes());
+    }
+    for word in [OFFSET as u64, BASE, 0x100_0000, data.len() as u64, data.len() as u64, 0x1000] {
+        file.extend(word.to_le_bytes());
+    }
+    file.resize(OFFSET, 0);
+    file.extend(data);
+    file
+}

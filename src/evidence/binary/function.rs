@@ -1,0 +1,139 @@
+//! One function's instructions, with the parts that the compiler split off, and the proof that they are whole.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use iced_x86::{Decoder, DecoderOptions, FlowControl, Instruction};
+use memchr::memchr_iter;
+
+use super::kallsyms::Symbols;
+use super::memory::Memory;
+
+/// No function that anybody judges is longer, in bytes.
+const LONGEST_FUNCTION: u64 = 64 << 10;
+/// Nor is it split into more parts.
+const MOST_PIECES: usize = 16;
+
+/// Why a function cannot be judged. Reads well after "<function> ".
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum NoFunction {
+    #[error("is not among the kernel's symbols: it may be part of its callers")]
+    Absent,
+    #[error("is the name of several functions of the kernel")]
+    Ambiguous,
+    #[error("would be {0} bytes long, or in too many parts, which is not believed")]
+    TooLong(u64),
+    #[error("is not where the table of symbols says: {0}")]
+    Misplaced(String),
+}
+
+/// The instructions of a function.
+pub(super) struct Function {
+    /// By address.
+    pub(super) instructions: BTreeMap<u64, Instruction>,
+    /// Where it, and each of its clones, is entered.
+    pub(super) entries: Vec<u64>,
+    /// Whether there are clones or parts that are called: their arguments are not those of the source.
+    pub(super) cloned: bool,
+    /// The functions that it calls, by the address of the call or jump.
+    pub(super) calls: BTreeMap<u64, BTreeSet<String>>,
+    /// Its bytes.
+    pub(super) length: u64,
+}
+
+impl Function {
+    /// Decodes a function. What the table of symbols says is not believed until the code bears it out: whoever calls it
+    /// calls its first byte, what it calls are functions, its jumps stay inside.
+    pub(super) fn read(name: &str, memory: &Memory, symbols: &Symbols) -> Result<Self, NoFunction> {
+        let pieces = symbols.pieces(name);
+        if pieces.is_empty() {
+            return Err(NoFunction::Absent);
+        }
+        let names: BTreeSet<&str> = pieces.iter().map(|(name, _)| *name).collect();
+        let length: u64 = pieces.iter().map(|(_, range)| range.end - range.start).sum();
+        if names.len() < pieces.len() {
+            return Err(NoFunction::Ambiguous);
+        }
+        if length > LONGEST_FUNCTION || pieces.len() > MOST_PIECES {
+            return Err(NoFunction::TooLong(length));
+        }
+        let mut instructions = BTreeMap::new();
+        let mut entries = Vec::new();
+        let mut cloned = false;
+        for (piece, range) in &pieces {
+            let suffix = &piece[name.len()..];
+            if !suffix.starts_with(".cold") {
+                entries.push(range.start);
+                cloned |= !suffix.is_empty() && !suffix.starts_with(".llvm.");
+            }
+            let misplaced = |what: &str| NoFunction::Misplaced(format!("{piece} at {:#x} {what}", range.start));
+            let code =
+                memory.code(range.start, range.end).ok_or_else(|| misplaced("is outside of the kernel's code"))?;
+            for instruction in Decoder::with_ip(64, code, range.start, DecoderOptions::NONE) {
+                if instruction.is_invalid() {
+                    return Err(misplaced("has bytes that are no instruction"));
+                }
+                instructions.insert(instruction.ip(), instruction);
+            }
+        }
+        let mut function = Self { instructions, entries, cloned, calls: BTreeMap::new(), length };
+        function.calls = function.resolve(symbols)?;
+        match function.entries.iter().find(|&&entry| !symbols.text().is_some_and(|text| is_called(memory, text, entry)))
+        {
+            Some(entry) => Err(NoFunction::Misplaced(format!("nothing calls {entry:#x}"))),
+            None if function.entries.is_empty() => Err(NoFunction::Absent),
+            None => Ok(function),
+        }
+    }
+
+    /// Whether it may jump to places that are read from a table.
+    pub(super) fn has_table(&self) -> bool {
+        let indirect = |name: &String| name.starts_with("__x86_indirect");
+        self.instructions.values().any(|instruction| match instruction.flow_control() {
+            FlowControl::IndirectBranch => true,
+            FlowControl::UnconditionalBranch | FlowControl::ConditionalBranch => {
+                self.calls.get(&instruction.ip()).is_some_and(|names| names.iter().any(indirect))
+            }
+            _ => false,
+        })
+    }
+
+    /// The symbols that calls and jumps out of the function go to; all others must stay inside.
+    fn resolve(&self, symbols: &Symbols) -> Result<BTreeMap<u64, BTreeSet<String>>, NoFunction> {
+        let mut calls = BTreeMap::new();
+        for (&at, instruction) in &self.instructions {
+            let jumps =
+                matches!(instruction.flow_control(), FlowControl::UnconditionalBranch | FlowControl::ConditionalBranch);
+            let calls_something = instruction.flow_control() == FlowControl::Call;
+            if !(jumps || calls_something) {
+                continue;
+            }
+            let target = instruction.near_branch_target();
+            if jumps && self.instructions.contains_key(&target) {
+                continue;
+            }
+            let names: BTreeSet<String> = symbols.at(target).map(str::to_owned).collect();
+            if names.is_empty() {
+                let goes = if jumps { "jumps" } else { "calls" };
+                return Err(NoFunction::Misplaced(format!(
+                    "the instruction at {at:#x} {goes} to {target:#x}, where no function is"
+                )));
+            }
+            calls.insert(at, names);
+        }
+        Ok(calls)
+    }
+}
+
+/// Whether some instruction of the kernel calls or jumps to `target`, directly.
+fn is_called(memory: &Memory, text: (u64, u64), target: u64) -> bool {
+    /// `call rel32` and `jmp rel32`.
+    const NEAR: [u8; 2] = [0xe8, 0xe9];
+    let Some(code) = memory.code(text.0, text.1) else { return false };
+    NEAR.into_iter().any(|opcode| {
+        memchr_iter(opcode, code).any(|at| {
+            let distance =
+                code.get(at + 1..).and_then(|rest| rest.first_chunk()).map(|b| i64::from(i32::from_le_bytes(*b)));
+            distance.is_some_and(|distance| (text.0 + at as u64 + 5).wrapping_add_signed(distance) == target)
+        })
+    })
+}

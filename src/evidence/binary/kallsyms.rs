@@ -1,0 +1,334 @@
+//! Reads the kernel's own table of symbols (kallsyms) out of its image.
+//!
+//! scripts/kallsyms.c writes it into the read-only data as several arrays, in one of two orders:
+//! ```text
+//! before 6.5: offsets, relative_base, num_syms, names, markers, [seqs_of_names,] token_table, token_index
+//! since:      num_syms, names, markers, token_table, token_index, offsets, [relative_base,] seqs_of_names
+//! ```
+//! Nothing points at them in an image without symbols, so they are found by what they must look like, from the one
+//! array that is certain, the token table, outwards. Whatever does not hold together is refused: a table that is
+//! nearly right would send the reader to another function.
+
+use std::ops::Range;
+
+use memchr::memmem;
+
+use super::memory::Memory;
+
+/// The most symbols that are believed; an allyesconfig has under a million.
+const MOST_SYMBOLS: u32 = 1 << 21;
+/// The fewest: the smallest kernel with a network has some thousands.
+const FEWEST_SYMBOLS: u32 = 500;
+/// The longest name, with its type: `KSYM_NAME_LEN` (include/linux/kallsyms.h).
+const LONGEST_NAME: usize = 512;
+/// A marker stands for so many names (scripts/kallsyms.c).
+const NAMES_A_MARKER: usize = 256;
+/// How far before the token table the names may begin, in bytes.
+const FARTHEST_NAMES: usize = 48 << 20;
+/// How many names are walked over in all while looking for where they begin.
+const MOST_STEPS: usize = 16 << 20;
+/// How many token tables are looked at.
+const MOST_TABLES: usize = 16;
+
+/// Why there are no symbols.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum NoSymbols {
+    /// There is no token table.
+    #[error("its table of symbols (kallsyms) was not found: it was built without CONFIG_KALLSYMS, or is damaged")]
+    TableMissing,
+    /// There is a token table and no names.
+    #[error("the names of its table of symbols (kallsyms) were not found")]
+    NamesMissing,
+    /// No place has addresses that make sense.
+    #[error("the addresses of its table of symbols (kallsyms) do not make sense")]
+    AddressesWrong,
+}
+
+/// The kernel's symbols, by address.
+pub(super) struct Symbols {
+    addresses: Vec<u64>,
+    /// Where each name ends in `names`; it starts where the one before ends.
+    ends: Vec<u32>,
+    /// All names, each with its type letter before it.
+    names: String,
+}
+
+impl Symbols {
+    /// Finds and reads the table.
+    pub(super) fn read(memory: &Memory) -> Result<Self, NoSymbols> {
+        let bytes = memory.bytes();
+        let mut found = NoSymbols::TableMissing;
+        let mut steps = MOST_STEPS;
+        for tokens in Tokens::find(bytes).take(MOST_TABLES) {
+            let Some(table) = NameTable::find(bytes, tokens.table.start, &mut steps) else {
+                found = NoSymbols::NamesMissing;
+                continue;
+            };
+            let Some((ends, names)) = table.expand(bytes, &tokens) else {
+                found = NoSymbols::NamesMissing;
+                continue;
+            };
+            found = NoSymbols::AddressesWrong;
+            let mut symbols = Self { addresses: Vec::new(), ends, names };
+            for addresses in addresses(memory, table.start, table.count, tokens.end) {
+                symbols.addresses = addresses;
+                if symbols.make_sense(memory) {
+                    return Ok(symbols);
+                }
+            }
+        }
+        Err(found)
+    }
+
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.addresses.len()
+    }
+
+    fn name(&self, index: usize) -> &str {
+        let start = index.checked_sub(1).map_or(0, |before| self.ends[before] as usize);
+        // The first letter is the type.
+        &self.names[start + 1..self.ends[index] as usize]
+    }
+
+    /// The addresses of all symbols with this name.
+    pub(super) fn named(&self, name: &str) -> impl Iterator<Item = u64> {
+        (0..self.len()).filter(move |&index| self.name(index) == name).map(|index| self.addresses[index])
+    }
+
+    /// The names of the symbols at an address.
+    pub(super) fn at(&self, address: u64) -> impl Iterator<Item = &str> {
+        let first = self.addresses.partition_point(|&a| a < address);
+        (first..self.len()).take_while(move |&i| self.addresses[i] == address).map(|i| self.name(i))
+    }
+
+    /// All symbols of a function: itself, and the parts and clones that the compiler made of it: `name.cold`,
+    /// `name.part.0`, `name.isra.0`, `name.constprop.0`, `name.llvm.123`.
+    pub(super) fn pieces(&self, function: &str) -> Vec<(&str, Range<u64>)> {
+        let is_piece =
+            |name: &str| name.strip_prefix(function).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+        let pieces = (0..self.len()).filter(|&index| is_piece(self.name(index)));
+        pieces.filter_map(|index| Some((self.name(index), self.range(self.addresses[index])?))).collect()
+    }
+
+    /// Where the kernel's text begins and ends.
+    pub(super) fn text(&self) -> Option<(u64, u64)> {
+        self.named("_stext").next().zip(self.named("_etext").next())
+    }
+
+    /// From an address to the next symbol.
+    fn range(&self, start: u64) -> Option<Range<u64>> {
+        let next = self.addresses.partition_point(|&address| address <= start);
+        Some(start..*self.addresses.get(next)?)
+    }
+
+    /// Whether this can be the kernel's table: ascending, its text where the kernel's code is.
+    fn make_sense(&self, memory: &Memory) -> bool {
+        let one = |name: &str| {
+            let mut found = self.named(name);
+            found.next().filter(|_| found.next().is_none())
+        };
+        if !self.addresses.is_sorted() {
+            return false;
+        }
+        let Some(((text, stext), etext)) = one("_text").zip(one("_stext")).zip(one("_etext")) else { return false };
+        let banner =
+            one("linux_banner").is_none_or(|at| memory.from(at).is_some_and(|b| b.starts_with(b"Linux version ")));
+        text <= stext && stext < etext && memory.code(stext, etext).is_some() && banner
+    }
+}
+
+/// The texts that names are made of: `kallsyms_token_table` and `kallsyms_token_index`.
+struct Tokens<'a> {
+    table: Range<usize>,
+    /// Behind the index.
+    end: usize,
+    texts: Vec<&'a [u8]>,
+}
+
+impl<'a> Tokens<'a> {
+    /// All places that can be token tables. A digit is in the name of many symbols, and so no pair of letters takes its
+    /// place: the table has `0` to `9` one behind the other. The index behind the table must agree with it.
+    fn find(bytes: &'a [u8]) -> impl Iterator<Item = Self> {
+        memmem::find_iter(bytes, b"0\x001\x002\x003\x004\x005\x006\x007\x008\x009\0")
+            .filter_map(move |digits| Self::around(bytes, digits))
+    }
+
+    fn around(bytes: &'a [u8], digits: usize) -> Option<Self> {
+        let mut end = digits;
+        for _ in usize::from(b'0')..256 {
+            end += bytes.get(end..)?.iter().take(LONGEST_NAME).position(|&b| b == 0)? + 1;
+        }
+        // The index is aligned to 8, in old kernels' 32-bit style to 4.
+        [8, 4].into_iter().find_map(|align| {
+            let index = end.next_multiple_of(align);
+            let offsets: Vec<usize> = bytes
+                .get(index..index + 512)?
+                .chunks_exact(2)
+                .map(|b| usize::from(u16::from_le_bytes([b[0], b[1]])))
+                .collect();
+            let start = digits.checked_sub(offsets[usize::from(b'0')])?;
+            let ends = offsets[1..].iter().copied().chain([end - start]);
+            let texts = offsets.iter().zip(ends).map(|(&from, to)| {
+                let (nul, text) = bytes.get(start + from..start + to)?.split_last()?;
+                (*nul == 0 && !text.contains(&0)).then_some(text)
+            });
+            let texts = texts.collect::<Option<Vec<_>>>()?;
+            (offsets[0] == 0).then_some(Self { table: start..end, end: index + 512, texts })
+        })
+    }
+}
+
+/// Where `kallsyms_num_syms` and `kallsyms_names` are.
+struct NameTable {
+    /// Where the number of symbols is.
+    start: usize,
+    /// Where the names begin.
+    names: usize,
+    count: usize,
+}
+
+impl NameTable {
+    /// Looks for the number of symbols: behind it stand as many names, and behind these the markers, which must say
+    /// where every 256th name begins.
+    fn find(bytes: &[u8], before: usize, steps: &mut usize) -> Option<Self> {
+        let nearest = before.checked_sub(8)? & !3;
+        let farthest = before.saturating_sub(FARTHEST_NAMES);
+        (farthest.next_multiple_of(4)..=nearest).rev().step_by(4).find_map(|start| {
+            let count = u32_at(bytes, start).filter(|n| (FEWEST_SYMBOLS..MOST_SYMBOLS).contains(n))? as usize;
+            // The number was 8 bytes before 4.20, and is followed by what aligns the names to 8 since.
+            [start + 8, start + 4].into_iter().find_map(|names| {
+                if names == start + 8 && u32_at(bytes, start + 4) != Some(0) {
+                    return None;
+                }
+                let table = Self { start, names, count };
+                table.is_whole(bytes, before, steps).then_some(table)
+            })
+        })
+    }
+
+    /// Whether all names are there, before `end`, with the markers behind them.
+    fn is_whole(&self, bytes: &[u8], end: usize, steps: &mut usize) -> bool {
+        let mut at = self.names;
+        let mut markers = Vec::with_capacity(self.count / NAMES_A_MARKER + 1);
+        for index in 0..self.count {
+            if index % NAMES_A_MARKER == 0 {
+                markers.push(at - self.names);
+            }
+            let Some((length, text)) = name_at(bytes, at).filter(|_| *steps > 0) else { return false };
+            *steps -= 1;
+            at = text + length;
+            if at > end {
+                return false;
+            }
+        }
+        // Before 4.20 a marker is 8 bytes.
+        [(4, 8), (4, 4), (8, 8)].into_iter().any(|(size, align)| {
+            let start = at.next_multiple_of(align);
+            let stored = bytes.get(start..end).unwrap_or_default().chunks_exact(size);
+            stored.len() >= markers.len()
+                && stored.zip(&markers).all(|(bytes, &marker)| {
+                    let (low, high) = bytes.split_at(4);
+                    u32_at(low, 0) == u32::try_from(marker).ok() && high.iter().all(|&b| b == 0)
+                })
+        })
+    }
+
+    /// Puts the names together: where each ends, and all of them. None where one is not a symbol's name.
+    fn expand(&self, bytes: &[u8], tokens: &Tokens) -> Option<(Vec<u32>, String)> {
+        let mut at = self.names;
+        let mut ends = Vec::with_capacity(self.count);
+        let mut names = Vec::new();
+        for _ in 0..self.count {
+            let (length, text) = name_at(bytes, at)?;
+            let before = names.len();
+            for &token in bytes.get(text..text + length)? {
+                names.extend_from_slice(tokens.texts[usize::from(token)]);
+            }
+            let name = &names[before..];
+            let good = (2..=LONGEST_NAME).contains(&name.len())
+                && name[0].is_ascii_alphabetic()
+                && name.iter().all(u8::is_ascii_graphic);
+            if !good {
+                return None;
+            }
+            ends.push(u32::try_from(names.len()).ok()?);
+            at = text + length;
+        }
+        Some((ends, String::from_utf8(names).ok()?))
+    }
+}
+
+/// How long the packed name at `at` is, and where its text begins. From 6.1 on the highest bit of the length says that a
+/// second byte of it follows (ULEB128).
+fn name_at(bytes: &[u8], at: usize) -> Option<(usize, usize)> {
+    let first = usize::from(*bytes.get(at)?);
+    let (length, text) = if first & 0x80 == 0 {
+        (first, at + 1)
+    } else {
+        (first & 0x7f | usize::from(*bytes.get(at + 1)?) << 7, at + 2)
+    };
+    (1..=LONGEST_NAME).contains(&length).then_some((length, text))
+}
+
+/// Where the addresses can be, and in which form they can be there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// Unsigned distances from a base.
+    Relative,
+    /// The same, but absolute symbols of the per-CPU area are positive numbers and all others are negative distances:
+    /// CONFIG_KALLSYMS_ABSOLUTE_PERCPU, which kernels for several processors had until 6.15.
+    AbsolutePercpu,
+    /// Distances from the place where each stands: 7.x.
+    FromPlace,
+    /// Whole addresses: before 4.6, and without CONFIG_KALLSYMS_BASE_RELATIVE.
+    Whole,
+}
+
+/// The addresses, in each form and place in which they can be.
+fn addresses(memory: &Memory, num_syms: usize, count: usize, tokens_end: usize) -> impl Iterator<Item = Vec<u64>> {
+    let bytes = memory.bytes();
+    // Since 6.5 the offsets are behind the tokens, and the base behind them. Wherever the index of the tokens is aligned
+    // to 8 its end is, too; where it is not, nothing is.
+    let behind = [(tokens_end, (tokens_end + 4 * count).next_multiple_of(8))].into_iter();
+    // Before, the offsets, the base and the number of symbols follow each other, each aligned to 8.
+    let ahead = num_syms.checked_sub(8).and_then(|base| Some((base.checked_sub(4 * count)? & !7, base)));
+    let relative = behind.chain(ahead).flat_map(|(offsets, base)| {
+        [Form::Relative, Form::AbsolutePercpu, Form::FromPlace].map(|form| (form, offsets, base))
+    });
+    let whole = num_syms.checked_sub(8 * count).map(|start| (Form::Whole, start, num_syms));
+    relative.chain(whole).filter_map(move |(form, start, base)| {
+        if form == Form::Whole {
+            return Some(bytes.get(start..base)?.chunks_exact(8).filter_map(|b| u64_at(b, 0)).collect());
+        }
+        let offsets = bytes.get(start..start.checked_add(4 * count)?)?.chunks_exact(4).filter_map(|b| u32_at(b, 0));
+        let base = u64_at(bytes, base).unwrap_or_default();
+        let place = memory.address_of(start).unwrap_or_default();
+        // kallsyms_sym_address() in kernel/kallsyms.c.
+        Some(match form {
+            Form::Relative => offsets.map(|o| base.wrapping_add(u64::from(o))).collect(),
+            Form::FromPlace => {
+                let places = (place..).step_by(4);
+                offsets.zip(places).map(|(o, place)| place.wrapping_add_signed(i64::from(o as i32))).collect()
+            }
+            _ => offsets
+                .map(|o| match o as i32 {
+                    o if o >= 0 => o as u64,
+                    o => base.wrapping_sub(1).wrapping_add(u64::from(o.unsigned_abs())),
+                })
+                .collect(),
+        })
+    })
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
+    bytes.get(at..)?.first_chunk().copied().map(u32::from_le_bytes)
+}
+
+fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
+    bytes.get(at..)?.first_chunk().copied().map(u64::from_le_bytes)
+}
+
+#[cfg(test)]
+#[path = "kallsyms_tests.rs"]
+mod tests;

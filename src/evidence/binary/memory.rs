@@ -1,0 +1,83 @@
+//! The kernel's memory as its ELF file lays it out: what is at an address.
+
+use std::ops::Range;
+
+use object::Endianness;
+use object::elf::{self, FileHeader64, PF_X, PT_LOAD};
+use object::read::elf::{FileHeader, ProgramHeader};
+
+/// A kernel that is loaded as its program headers say.
+pub(super) struct Memory {
+    bytes: Vec<u8>,
+    segments: Vec<Segment>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Segment {
+    address: u64,
+    file: Range<usize>,
+    executable: bool,
+}
+
+/// More program headers than any kernel has.
+const MOST_SEGMENTS: usize = 64;
+
+impl Memory {
+    /// Reads the headers of a vmlinux.
+    ///
+    /// # Errors
+    /// What is wrong with it. Reads well after "the kernel's ELF file ".
+    pub(super) fn new(bytes: Vec<u8>) -> Result<Self, &'static str> {
+        let data = bytes.as_slice();
+        let header = FileHeader64::<Endianness>::parse(data).map_err(|_| "is not a 64-bit one")?;
+        let endian = header.endian().map_err(|_| "has a broken header")?;
+        if !matches!(endian, Endianness::Little) || header.e_machine(endian) != elf::EM_X86_64 {
+            return Err("is not for x86-64");
+        }
+        let headers = header.program_headers(endian, data).map_err(|_| "is cut short")?;
+        if headers.len() > MOST_SEGMENTS {
+            return Err("has more program headers than a kernel");
+        }
+        let mut segments = Vec::new();
+        for segment in headers.iter().filter(|s| s.p_type(endian) == PT_LOAD && s.p_filesz(endian) > 0) {
+            let start = usize::try_from(segment.p_offset(endian)).map_err(|_| "is cut short")?;
+            let length = usize::try_from(segment.p_filesz(endian)).map_err(|_| "is cut short")?;
+            let end = start.checked_add(length).filter(|end| *end <= data.len()).ok_or("is cut short")?;
+            let address = segment.p_vaddr(endian);
+            address.checked_add(length as u64).ok_or("has a segment beyond the last address")?;
+            segments.push(Segment { address, file: start..end, executable: segment.p_flags(endian) & PF_X == PF_X });
+        }
+        if segments.is_empty() {
+            return Err("has nothing to load");
+        }
+        Ok(Self { bytes, segments })
+    }
+
+    /// All of the file.
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// What is at an address: as much of its segment as the file has, from there on.
+    pub(super) fn from(&self, address: u64) -> Option<&[u8]> {
+        self.segments.iter().find_map(|segment| {
+            let offset = usize::try_from(address.checked_sub(segment.address)?).ok()?;
+            self.bytes.get(segment.file.clone())?.get(offset..).filter(|rest| !rest.is_empty())
+        })
+    }
+
+    /// The address of a place in the file.
+    pub(super) fn address_of(&self, place: usize) -> Option<u64> {
+        let segment = self.segments.iter().find(|segment| segment.file.contains(&place))?;
+        segment.address.checked_add((place - segment.file.start) as u64)
+    }
+
+    /// The executable bytes from `start` to before `end`, where they are all in one segment.
+    pub(super) fn code(&self, start: u64, end: u64) -> Option<&[u8]> {
+        let length = usize::try_from(end.checked_sub(start)?).ok()?;
+        self.segments.iter().filter(|segment| segment.executable).find_map(|segment| {
+            let offset = usize::try_from(start.checked_sub(segment.address)?).ok()?;
+            self.bytes.get(segment.file.clone())?.get(offset..offset.checked_add(length)?)
+        })
+    }
+}

@@ -1,0 +1,112 @@
+#![allow(clippy::unwrap_used)]
+//! Machine code for the tests, written by hand in the ways that compilers write a send queue's limit and the check of a
+//! SYN cookie, and assembled. The structures' fields are made up: 0x134 is the buffer's size, 0x138 what is queued.
+
+/// The bytes of a snippet.
+pub(crate) fn code(hex: &str) -> Vec<u8> {
+    let digits: Vec<char> = hex.chars().collect();
+    let byte = |pair: &[char]| u8::from_str_radix(&pair.iter().collect::<String>(), 16).unwrap();
+    digits.chunks(2).map(byte).collect()
+}
+
+/// `push %rbx; mov 0x138(%rdi),%eax; movslq 0x134(%rdi),%rcx; sar %eax; cltq; add $0x20480,%rcx; cmp %rcx,%rax; jle
+/// ok; test %esi,%esi; jne more; ok: xor %eax,%eax; pop %rbx; ret; more: cmp %rdx,0x40(%rdi); je ok; mov $-12,%eax;
+/// pop %rbx; ret`
+pub(crate) const FIXED_ADD: &str = "538b873801000048638f34010000d1f848984881c1800402004839c87e0485f6750431c05bc34839574074f6b8f4ffffff5b\
+    c3";
+
+/// `mov 0x134(%rdi),%eax; mov %esi,-8(%rsp); lea 0x20480(%rax),%edx; mov 0x138(%rdi),%eax; sar $1,%eax; cmp
+/// %eax,%edx; jge ok; mov -8(%rsp),%ecx; test %ecx,%ecx; jne no; ; ok: xor %eax,%eax; ret; no: incq 0x3b0(%rdi);
+/// mov $-12,%eax; ret`
+pub(crate) const FIXED_LEA: &str = "8b8734010000897424f88d90800402008b8738010000d1f839c27d088b4c24f885c9750331c0c348ff87b0030000b8f4ffff\
+    ffc3";
+
+/// `mov $0x20480,%r8d; movslq 0x138(%rdi),%r9; movslq 0x134(%rdi),%r10; sar %r9; add %r10,%r8; cmp %r8,%r9; jg ask;
+/// jmp ok; ask: test %esi,%esi; je ok; jmp no; ; ok: xor %eax,%eax; ret; no: incq 0x3b0(%rdi); mov $-12,%eax; ret`
+pub(crate) const FIXED_LOADED: &str = "41b8800402004c638f380100004c63973401000049d1f94d01d04d39c17f02eb0685f67402eb0331c0c348ff87b0030000b8\
+    f4ffffffc3";
+
+/// `sub $0x18,%rsp; mov %rdi,%rbx; mov 0x134(%rbx),%eax; mov 0x138(%rbx),%edx; sub $-0x20480,%rax; sar %edx; cmp
+/// %rdx,%rax; jl ask; ok: xor %eax,%eax; add $0x18,%rsp; ret; ask: cmp $0,%esi; je ok; mov $-12,%eax; add
+/// $0x18,%rsp; ret`
+pub(crate) const FIXED_SUBTRACTED: &str = "4883ec184889fb8b83340100008b9338010000482d80fbfdffd1fa4839d07c0731c04883c418c383fe0074f4b8f4ffffff48\
+    83c418c3";
+
+/// `mov 0x138(%rdi),%eax; sar %eax; cmp %eax,0x134(%rdi); jl no; ; ok: xor %eax,%eax; ret; no: incq 0x3b0(%rdi);
+/// mov $-12,%eax; ret`
+pub(crate) const BREAK: &str = "8b8738010000d1f83987340100007c0331c0c348ff87b0030000b8f4ffffffc3";
+
+/// `mov %rdi,%r12; mov 0x134(%r12),%ecx; mov 0x138(%r12),%eax; sar %eax; cmp %ecx,%eax; jle ok; mov $-12,%ebx; jmp
+/// out; ok: xor %ebx,%ebx; out: mov %ebx,%eax; ret`
+pub(crate) const BREAK_FALLING_THROUGH: &str =
+    "4989fc418b8c2434010000418b842438010000d1f839c87e07bbf4ffffffeb0231db89d8c3";
+
+/// `mov %esi,%r14d; mov 0x138(%rdi),%eax; sar %eax; cmp %eax,0x134(%rdi); jge ok; test %r14d,%r14d; jne no; ; ok:
+/// xor %eax,%eax; ret; no: incq 0x3b0(%rdi); mov $-12,%eax; ret`
+pub(crate) const HALF_FIX: &str = "4189f68b8738010000d1f83987340100007d054585f6750331c0c348ff87b0030000b8f4ffffffc3";
+
+/// `mov 0x138(%rdi),%edx; mov $-12,%eax; sar %edx; cmp %edx,0x134(%rdi); jge ok; cmp $1,%esi; jne ok; ret; ok: xor
+/// %eax,%eax; ret`
+pub(crate) const HALF_FIX_PRELOADED: &str = "8b9738010000b8f4ffffffd1fa3997340100007d0683fe017501c331c0c3";
+
+/// `test %esi,%esi; je ok; mov 0x138(%rdi),%eax; sar %eax; cmp %eax,0x134(%rdi); jl no; ; ok: xor %eax,%eax; ret;
+/// no: incq 0x3b0(%rdi); mov $-12,%eax; ret`
+pub(crate) const HALF_FIX_QUEUE_FIRST: &str =
+    "85f674108b8738010000d1f83987340100007c0331c0c348ff87b0030000b8f4ffffffc3";
+
+/// `mov 0x134(%rdi),%eax; lea 0x20000(%rax),%edx; mov 0x138(%rdi),%eax; sar %eax; cmp %eax,%edx; jl no; ; ok: xor
+/// %eax,%eax; ret; no: incq 0x3b0(%rdi); mov $-12,%eax; ret`
+pub(crate) const SLACK: &str = "8b87340100008d90000002008b8738010000d1f839c27c0331c0c348ff87b0030000b8f4ffffffc3";
+
+/// `mov 0x138(%rdi),%eax; sar %eax; add $-0x20000,%eax; cmp 0x134(%rdi),%eax; jg no; ; ok: xor %eax,%eax; ret; no:
+/// incq 0x3b0(%rdi); mov $-12,%eax; ret`
+pub(crate) const SLACK_ON_THE_OTHER_SIDE: &str =
+    "8b8738010000d1f8050000feff3b87340100007f0331c0c348ff87b0030000b8f4ffffffc3";
+
+/// `mov 0x138(%rdi),%eax; movslq 0x134(%rdi),%rdx; sar %eax; cmp %edx,%eax; jle 1f; incq 0x3b0(%rdi); mov
+/// 0x138(%rdi),%eax; movslq 0x134(%rdi),%rdx; sar %eax; 1: add $0x20480,%rdx; cltq; cmp %rax,%rdx; jge ok; test
+/// %esi,%esi; jne no; ; ok: xor %eax,%eax; ret; no: incq 0x3b0(%rdi); mov $-12,%eax; ret`
+pub(crate) const COUNTS_ONLY: &str = "8b873801000048639734010000d1f839d07e1648ff87b00300008b873801000048639734010000d1f84881c2800402004898\
+    4839c27d0485f6750331c0c348ff87b0030000b8f4ffffffc3";
+
+/// `mov 0x138(%rdi),%eax; sar %eax; cmp %eax,0x134(%rdi); jl no; movslq 0x134(%rdi),%rcx; cltq; add $0x20480,%rcx;
+/// cmp %rcx,%rax; jle ok; test %esi,%esi; jne no; ; ok: xor %eax,%eax; ret; no: incq 0x3b0(%rdi); mov $-12,%eax;
+/// ret`
+pub(crate) const FIX_BEHIND_THE_BREAK: &str = "8b8738010000d1f83987340100007c1c48638f3401000048984881c1800402004839c87e0485f6750331c0c348ff87b00300\
+    00b8f4ffffffc3";
+
+/// `mov %rdi,%rbp; mov $5,%ebx; 1: mov %rbp,%rdi; call *%r11; dec %ebx; jne 1b; mov 0x138(%rbp),%eax; sar %eax; cmp
+/// %eax,0x134(%rbp); jl no; ok: xor %eax,%eax; ret; no: mov $-12,%eax; ret`
+pub(crate) const AFTER_A_LOOP: &str =
+    "4889fdbb050000004889ef41ffd3ffcb75f68b8538010000d1f83985340100007c0331c0c3b8f4ffffffc3";
+
+/// `mov 0x138(%rdi),%eax; sar %eax; call *%r11; cmp %eax,0x134(%rdi); jl no; ; ok: xor %eax,%eax; ret; no: incq
+/// 0x3b0(%rdi); mov $-12,%eax; ret`
+pub(crate) const LOST_IN_A_CALL: &str = "8b8738010000d1f841ffd33987340100007c0331c0c348ff87b0030000b8f4ffffffc3";
+
+/// `mov 0x138(%rdi),%eax; sar %eax; cmp %eax,0x134(%rdx); jl no; ; ok: xor %eax,%eax; ret; no: incq 0x3b0(%rdi);
+/// mov $-12,%eax; ret`
+pub(crate) const OTHER_STRUCTURES: &str = "8b8738010000d1f83982340100007c0331c0c348ff87b0030000b8f4ffffffc3";
+
+/// `mov 0x138(%rdi),%eax; shr %eax; cmp %eax,0x134(%rdi); jl no; ; ok: xor %eax,%eax; ret; no: incq 0x3b0(%rdi);
+/// mov $-12,%eax; ret`
+pub(crate) const UNSIGNED: &str = "8b8738010000d1e83987340100007c0331c0c348ff87b0030000b8f4ffffffc3";
+
+/// `mov 0x138(%rdi),%eax; add 0xc8(%rdx),%eax; mov %eax,0x138(%rdi); xor %eax,%eax; ret`
+pub(crate) const NO_LIMIT: &str = "8b87380100000382c800000089873801000031c0c3";
+
+/// `mov 0x4(%rsi),%ebp; bswap %ebp; sub %ebp,%edx; mov %edx,%eax; shr $24,%edx; ret`
+pub(crate) const COOKIE: &str = "8b6e040fcd29ea89d0c1ea18c3";
+
+/// `mov 0x8(%rsi),%ebp; mov 0x4(%rsi),%r12d; bswap %r12d; bswap %ebp; mov %r12d,-16(%rsp); call *%r11; add
+/// -16(%rsp),%eax; sub %eax,%ebp; mov %ebp,%ecx; shr $24,%ecx; ret`
+pub(crate) const COOKIE_BOTH_LOADED: &str = "8b6e08448b6604410fcc0fcd44896424f041ffd3034424f029c589e9c1e918c3";
+
+/// `mov 0x4(%rsi),%ebp; bswap %ebp; sub %ebp,%edx; shr $24,%edx; mov %ebp,%edi; call *%r11; ret`
+pub(crate) const COOKIE_HASHED: &str = "8b6e040fcd29eac1ea1889ef41ffd3c3";
+
+/// `mov 0x4(%rsi),%ebp; bswap %ebp; sub %ebp,%edx; shr $24,%edx; xor %ebp,%r8d; call *%r11; ret`
+pub(crate) const COOKIE_MIXED: &str = "8b6e040fcd29eac1ea184131e841ffd3c3";
+
+/// `mov 0x4(%rsi),%ebp; bswap %ebp; sub %ebp,%edx; shr $24,%edx; lea (%r8,%rbp),%r8d; call *%r11; ret`
+pub(crate) const COOKIE_SUMMED_TWICE: &str = "8b6e040fcd29eac1ea18458d042841ffd3c3";

@@ -1,0 +1,153 @@
+//! What is known of registers and the stack at one place of a function.
+
+use std::collections::BTreeMap;
+
+use iced_x86::{Instruction, OpKind, Register};
+
+/// What a register or a place on the stack holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Value {
+    /// The stack pointer at entry, plus so much.
+    Stack(i64),
+    /// An argument, counted from 1, plus so much.
+    Argument(u8, i64),
+    /// What stands in memory, so many bytes behind an argument; perhaps halved, then plus so much.
+    Field { argument: u8, at: i64, halved: bool, plus: i64 },
+    /// A sum, or difference, of one or two such fields and things that are not known.
+    SumWith(Place, Option<Place>),
+    /// A number.
+    Number(i64),
+}
+
+/// A field: its argument, counted from 1, and how many bytes behind it.
+pub(super) type Place = (u8, i64);
+
+impl Value {
+    pub(super) fn plus(self, number: i64) -> Option<Self> {
+        Some(match self {
+            Self::Stack(at) => Self::Stack(at.checked_add(number)?),
+            Self::Argument(argument, at) => Self::Argument(argument, at.checked_add(number)?),
+            Self::Field { argument, at, halved, plus } => {
+                Self::Field { argument, at, halved, plus: plus.checked_add(number)? }
+            }
+            Self::SumWith(..) => self,
+            Self::Number(n) => Self::Number(n.checked_add(number)?),
+        })
+    }
+
+    /// The field that this is, perhaps with a number added.
+    pub(super) fn field(self) -> Option<Place> {
+        match self {
+            Self::Field { argument, at, halved: false, .. } => Some((argument, at)),
+            _ => None,
+        }
+    }
+
+    /// The fields that this is a sum of, as far as known.
+    pub(super) fn summands(self) -> [Option<Place>; 2] {
+        match self {
+            Self::SumWith(first, second) => [Some(first), second],
+            value => [value.field(), None],
+        }
+    }
+
+    pub(super) fn sum(self, other: Self) -> Option<Self> {
+        match (self, other) {
+            (value, Self::Number(number)) | (Self::Number(number), value) => value.plus(number),
+            _ => None,
+        }
+    }
+}
+
+/// The sum or difference of two values that may be unknown.
+pub(super) fn vague_sum(a: Option<Value>, b: Option<Value>) -> Option<Value> {
+    let mut summands = [a, b].into_iter().flatten().flat_map(Value::summands).flatten();
+    let sum = Value::SumWith(summands.next()?, summands.next());
+    summands.next().is_none().then_some(sum)
+}
+
+/// What is known at one place.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct State {
+    pub(super) registers: [Option<Value>; 16],
+    pub(super) stack: BTreeMap<i64, Value>,
+}
+
+impl State {
+    pub(super) fn get(&self, register: Register) -> Option<Value> {
+        let known = register.is_gpr32() || register.is_gpr64();
+        if known { self.registers[register.full_register().number()] } else { None }
+    }
+
+    /// What the register holds that this one is a part of.
+    pub(super) fn whole(&self, register: Register) -> Option<Value> {
+        if register.is_gpr() { self.registers[register.full_register().number()] } else { None }
+    }
+
+    pub(super) fn set(&mut self, register: Register, value: Option<Value>) {
+        if register.is_gpr() {
+            self.registers[register.full_register().number()] = value;
+        }
+    }
+
+    /// What is known on both of two ways to a place.
+    pub(super) fn meet(&self, other: &Self) -> Self {
+        let mut registers = self.registers;
+        for (mine, theirs) in registers.iter_mut().zip(other.registers) {
+            *mine = mine.filter(|value| Some(*value) == theirs);
+        }
+        let both = self.stack.iter().filter(|(at, value)| other.stack.get(at) == Some(value));
+        Self { registers, stack: both.map(|(at, value)| (*at, *value)).collect() }
+    }
+
+    pub(super) fn store(&mut self, at: i64, value: Option<Value>) {
+        // A place of 8 bytes overlaps its neighbours of 4.
+        for near in [at - 4, at, at + 4] {
+            self.stack.remove(&near);
+        }
+        if let Some(value) = value {
+            self.stack.insert(at, value);
+        }
+    }
+
+    /// The address that a memory operand, or `lea`, computes.
+    pub(super) fn address(&self, instruction: &Instruction) -> Option<Value> {
+        let displacement = Value::Number(instruction.memory_displacement64() as i64);
+        let base = match instruction.memory_base() {
+            Register::None => Some(Value::Number(0)),
+            register => self.get(register),
+        };
+        let index = match instruction.memory_index() {
+            Register::None => Some(Value::Number(0)),
+            register => self.get(register).filter(|_| instruction.memory_index_scale() == 1),
+        };
+        base?.sum(index?)?.sum(displacement)
+    }
+
+    /// What an operand holds, where it is 4 or 8 bytes wide.
+    pub(super) fn operand(&self, instruction: &Instruction, operand: u32) -> Option<Value> {
+        match instruction.op_kind(operand) {
+            OpKind::Register => self.get(instruction.op_register(operand)),
+            OpKind::Memory => {
+                if instruction.has_segment_prefix() || !matches!(instruction.memory_size().size(), 4 | 8) {
+                    return None;
+                }
+                match self.address(instruction)? {
+                    Value::Stack(at) => self.stack.get(&at).copied(),
+                    Value::Argument(argument, at) => Some(Value::Field { argument, at, halved: false, plus: 0 }),
+                    _ => None,
+                }
+            }
+            OpKind::Immediate32 => Some(Value::Number(i64::from(instruction.immediate32() as i32))),
+            OpKind::Immediate8 | OpKind::Immediate16 | OpKind::Immediate8_2nd => None,
+            OpKind::Immediate8to32 | OpKind::Immediate8to64 | OpKind::Immediate32to64 | OpKind::Immediate64 => {
+                Some(Value::Number(instruction.immediate(operand) as i64))
+            }
+            _ => None,
+        }
+    }
+
+    pub(super) fn is_half(&self, instruction: &Instruction, operand: u32) -> bool {
+        matches!(self.operand(instruction, operand), Some(Value::Field { halved: true, .. }))
+    }
+}

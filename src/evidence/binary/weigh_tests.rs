@@ -1,0 +1,173 @@
+use proptest::prelude::*;
+
+use super::super::fixture::{self, Code, LAYOUTS, OF_6_1};
+use super::super::snippets::{self, code};
+use super::*;
+use crate::matrix::Bugs;
+
+/// A kernel with this tcp_fragment(), which calls skb_split() at its end.
+fn functions(fragment: Vec<u8>) -> Vec<Code<'static>> {
+    let place = fragment.len();
+    let with_call = |call: Vec<u8>| [&fragment[..], &call, &[0xc3]].concat();
+    let sketch = vec![("tcp_fragment", with_call(vec![0; 5])), ("skb_split", vec![0xc3; 16])];
+    let call = fixture::call(&sketch, "tcp_fragment", place, "skb_split");
+    fixture::with_caller(vec![("tcp_fragment", with_call(call)), ("skb_split", vec![0xc3; 16])])
+}
+
+fn bug(id: &str) -> Bug {
+    Bugs::built_in().get(&id.parse().unwrap()).unwrap().clone()
+}
+
+fn judged(image: Vec<u8>) -> Finding {
+    weigh(&bug("tcp-fragment-stall"), &Binary::read(image).unwrap())
+}
+
+fn states(finding: &Finding) -> Vec<&'static str> {
+    finding.states.iter().map(State::as_str).collect()
+}
+
+#[test]
+fn each_form_of_the_limit_is_told_by_its_code() {
+    use snippets::*;
+    let fixed: &[&str] = &["fixed", "fixed-with-defect"];
+    let counter: &[&str] = &["TCPWqueueTooBig"];
+    let table: [(&str, &[&str], &[&str]); 11] = [
+        (FIXED_ADD, counter, fixed),
+        (FIXED_LEA, counter, fixed),
+        (FIXED_LOADED, counter, fixed),
+        (FIXED_SUBTRACTED, counter, fixed),
+        (COUNTS_ONLY, counter, fixed),
+        (BREAK, counter, &["affected"]),
+        (BREAK, &[], &["affected"]),
+        (HALF_FIX, counter, &["half-fixed"]),
+        (HALF_FIX_QUEUE_FIRST, counter, &["affected", "half-fixed"]),
+        (SLACK, counter, &["half-fixed"]),
+        (NO_LIMIT, &[], &["never-had"]),
+    ];
+    let possible = |finding: &Finding, expected: &[&str]| {
+        // What the dossier says of versions may rule out the defect.
+        states(finding).iter().all(|state| expected.contains(state)) && states(finding).contains(&expected[0])
+    };
+    for (hex, strings, expected) in table {
+        let finding = judged(fixture::vmlinux(OF_6_1, &functions(code(hex)), strings).0);
+        assert!(possible(&finding, expected) && finding.strength == Strength::Strong, "{expected:?}: {finding:?}");
+        assert!(finding.why.contains("tcp_fragment at 0xffffffff8100"), "{}", finding.why);
+    }
+}
+
+#[test]
+fn what_is_like_none_of_the_forms_is_unknown() {
+    use snippets::*;
+    let counter: &[&str] = &["TCPWqueueTooBig"];
+    // A kernel that counts what no limit is seen for may hide the limit.
+    for (hex, strings) in [(NO_LIMIT, counter), (UNSIGNED, counter), (LOST_IN_A_CALL, &[]), (OTHER_STRUCTURES, &[])] {
+        let finding = judged(fixture::vmlinux(OF_6_1, &functions(code(hex)), strings).0);
+        assert_eq!((finding.states, finding.strength), (StateSet::all(), Strength::Weak), "{hex}: {finding:?}");
+        assert!(finding.why.contains("like none of the known forms"), "{}", finding.why);
+    }
+    // The fix behind a break that was left in: whoever is above the smaller limit is refused all the same.
+    let finding = judged(fixture::vmlinux(OF_6_1, &functions(code(FIX_BEHIND_THE_BREAK)), counter).0);
+    assert_eq!(finding.states, StateSet::all(), "{finding:?}");
+}
+
+#[test]
+fn a_function_that_is_not_where_the_symbols_say_is_unknown() {
+    let mut other = functions(code(snippets::BREAK));
+    // Nobody calls it.
+    other.retain(|(name, _)| *name != "caller");
+    let finding = judged(fixture::vmlinux(OF_6_1, &other, &[]).0);
+    assert!(finding.states == StateSet::all() && finding.why.contains("nothing calls"), "{finding:?}");
+    // Two of that name.
+    let twice = fixture::with_caller(vec![("skb_split", vec![0xc3; 16]), ("tcp_fragment", code(snippets::BREAK))]);
+    let twice = [twice, vec![("tcp_fragment", code(snippets::NO_LIMIT))]].concat();
+    let finding = judged(fixture::vmlinux(OF_6_1, &twice, &[]).0);
+    assert!(finding.states == StateSet::all() && finding.why.contains("several functions"), "{finding:?}");
+    // None.
+    let none = fixture::with_caller(vec![("skb_split", vec![0xc3; 16])]);
+    let finding = judged(fixture::vmlinux(OF_6_1, &none, &[]).0);
+    assert!(finding.states == StateSet::all() && finding.why.contains("not among the kernel's symbols"), "{finding:?}");
+    // It jumps out of itself, to no function: `jmp` 64 bytes on.
+    let jumps = [&code(snippets::BREAK)[..], &[0xeb, 0x40]].concat();
+    let finding = judged(fixture::vmlinux(OF_6_1, &functions(jumps), &[]).0);
+    assert!(finding.states == StateSet::all() && finding.why.contains("where no function is"), "{finding:?}");
+}
+
+#[test]
+fn a_refusal_in_a_part_that_was_split_off_is_followed() {
+    // `mov 0x138(%rdi),%eax; sar %eax; cmp %eax,0x134(%rdi); jl <cold>; xor %eax,%eax; ret`, and what is cold:
+    // `mov $-12,%eax; ret`.
+    let hot = |distance: u32| {
+        let mut bytes = code("8b8738010000d1f83987340100000f8c0000000031c0c3");
+        bytes[16..20].copy_from_slice(&distance.to_le_bytes());
+        bytes
+    };
+    let list = |distance| {
+        fixture::with_caller(vec![
+            ("tcp_fragment", hot(distance)),
+            ("between", vec![0xc3; 100]),
+            ("tcp_fragment.cold", code("b8f4ffffffc3")),
+        ])
+    };
+    let sketch = list(0);
+    let from = fixture::address_of(&sketch, "tcp_fragment") + 20;
+    let distance = fixture::address_of(&sketch, "tcp_fragment.cold").wrapping_sub(from) as u32;
+    let finding = judged(fixture::vmlinux(OF_6_1, &list(distance), &[]).0);
+    assert_eq!(states(&finding), ["affected"], "{finding:?}");
+}
+
+#[test]
+fn a_bug_without_signatures_is_unknown_with_the_reason() {
+    let binary = Binary::read(fixture::vmlinux(OF_6_1, &functions(code(snippets::BREAK)), &[]).0).unwrap();
+    let mut bug = bug("tcp-fragment-stall");
+    bug.binary.clear();
+    let finding = weigh(&bug, &binary);
+    assert!(finding.states == StateSet::all() && finding.why.contains("no signature"), "{finding:?}");
+}
+
+#[test]
+fn a_kernel_of_a_version_that_cannot_have_the_defect_is_fixed() {
+    let bug = bug("tcp-fragment-stall");
+    let both: StateSet = [State::Fixed, State::FixedWithDefect].into_iter().collect();
+    for (release, expected) in [
+        ("6.1.0-56-cloud-amd64", Some(State::Fixed)),
+        ("4.15.0", Some(State::Fixed)),
+        ("4.14.138", None),
+        ("3.10.0-957.el7", None),
+        ("rubbish", None),
+    ] {
+        assert_eq!(without_impossible(both, &bug, release).only(), expected, "{release}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn a_damaged_table_of_symbols_never_gives_a_strong_finding_that_is_wrong(
+        place in any::<prop::sample::Index>(), flip in 1..=255_u8, which in 0..LAYOUTS.len()
+    ) {
+        let (mut image, table) =
+            fixture::vmlinux(LAYOUTS[which], &functions(code(snippets::BREAK)), &["TCPWqueueTooBig"]);
+        image[table.start + place.index(table.len())] ^= flip;
+        if let Ok(binary) = Binary::read(image) {
+            let finding = weigh(&bug("tcp-fragment-stall"), &binary);
+            prop_assert!(finding.states.contains(State::Affected), "{:?}", finding);
+        }
+    }
+
+    #[test]
+    fn a_kernel_that_is_cut_short_is_an_error_or_unknown(length in any::<prop::sample::Index>()) {
+        let (image, _) = fixture::vmlinux(OF_6_1, &functions(code(snippets::BREAK)), &[]);
+        let whole = image.len();
+        let cut = image[..length.index(whole)].to_vec();
+        prop_assert!(Binary::read(cut).is_err());
+    }
+
+    #[test]
+    fn any_bytes_behind_a_kernel_s_first_are_an_error_or_judged(bytes in proptest::collection::vec(any::<u8>(), 0..2000)) {
+        let (mut image, _) = fixture::vmlinux(OF_6_1, &functions(code(snippets::BREAK)), &[]);
+        let at = bytes.first().map_or(0, |&byte| usize::from(byte));
+        image[at..at + bytes.len()].copy_from_slice(&bytes);
+        let _ = Binary::read(image).map(|binary| weigh(&bug("tcp-fragment-stall"), &binary));
+    }
+}

@@ -1,0 +1,134 @@
+use std::io::Write;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::kernel::fixtures::bzimage as empty_bzimage;
+
+/// Something that starts as an ELF file does, of a size that several lz4 blocks and compressors' buffers hold.
+fn kernel() -> Vec<u8> {
+    let mut bytes = b"\x7fELF".to_vec();
+    bytes.extend((0..300_000_u32).flat_map(|i| (i / 7).to_le_bytes()));
+    bytes
+}
+
+const ALL: [Packer; 6] = [Packer::Gzip, Packer::Bzip2, Packer::Lzma, Packer::Xz, Packer::Lz4, Packer::Zstd];
+
+/// As the kernel's build packs: the stream, and its size behind it where the stream has none of its own.
+fn pack(how: Packer, bytes: &[u8]) -> Vec<u8> {
+    let size = (bytes.len() as u32).to_le_bytes();
+    let mut packed = match how {
+        Packer::Gzip => {
+            let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+            encoder.write_all(bytes).unwrap();
+            return encoder.finish().unwrap();
+        }
+        Packer::Bzip2 => {
+            let mut encoder = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
+            encoder.write_all(bytes).unwrap();
+            encoder.finish().unwrap()
+        }
+        Packer::Lzma => {
+            let options = liblzma::stream::LzmaOptions::new_preset(0).unwrap();
+            let stream = Stream::new_lzma_encoder(&options).unwrap();
+            let mut encoder = liblzma::write::XzEncoder::new_stream(Vec::new(), stream);
+            encoder.write_all(bytes).unwrap();
+            encoder.finish().unwrap()
+        }
+        Packer::Xz => liblzma::encode_all(bytes, 0).unwrap(),
+        Packer::Zstd => zstd::encode_all(bytes, 1).unwrap(),
+        Packer::Lz4 => {
+            let blocks = bytes.chunks(8 << 20).flat_map(|block| {
+                let packed = lz4_flex::block::compress(block);
+                [&(packed.len() as u32).to_le_bytes()[..], &packed].concat()
+            });
+            [0x02, 0x21, 0x4c, 0x18].into_iter().chain(blocks).collect()
+        }
+    };
+    packed.extend(size);
+    packed
+}
+
+/// A bzImage with this payload.
+fn bzimage(payload: &[u8]) -> Vec<u8> {
+    let mut image = empty_bzimage("6.1.0-test");
+    let at = image.len();
+    image.extend(payload);
+    image.resize(image.len().next_multiple_of(16), 0);
+    let setup = 512 * 3;
+    let paragraphs = ((image.len() - setup) / 16) as u32;
+    image[0x1f4..0x1f8].copy_from_slice(&paragraphs.to_le_bytes());
+    image[0x248..0x24c].copy_from_slice(&((at - setup) as u32).to_le_bytes());
+    image[0x24c..0x250].copy_from_slice(&(payload.len() as u32).to_le_bytes());
+    image
+}
+
+#[test]
+fn a_kernel_comes_out_of_its_image_whatever_it_is_packed_with() {
+    let kernel = kernel();
+    for how in ALL {
+        let image = bzimage(&pack(how, &kernel));
+        assert_eq!(vmlinux(&image).unwrap(), kernel, "{how:?}");
+        // What signs an image appends to it.
+        assert_eq!(vmlinux(&[&image[..], &[7; 1000]].concat()).unwrap(), kernel, "{how:?}");
+    }
+    assert_eq!(vmlinux(&bzimage(&kernel)).unwrap(), kernel);
+}
+
+#[test]
+fn a_packed_vmlinux_is_unpacked_and_a_packed_something_is_what_it_was_called() {
+    let kernel = kernel();
+    let mut gzip = pack(Packer::Gzip, &kernel);
+    assert_eq!(vmlinux(&gzip).unwrap(), kernel);
+    gzip.truncate(1000);
+    assert!(matches!(vmlinux(&gzip), Err(NoVmlinux::Broken { how: "gzip", .. })));
+    let other = vmlinux(&pack(Packer::Gzip, b"something else")).map(|_| ()).map_err(|error| error.to_string());
+    assert!(other.as_ref().is_err_and(|told| told.contains("a gzip file")), "{other:?}");
+}
+
+#[test]
+fn a_payload_that_is_not_what_its_header_says_is_refused() {
+    let kernel = kernel();
+    let changed = |at: usize, bytes: &[u8]| {
+        let mut image = bzimage(&pack(Packer::Gzip, &kernel));
+        image[at..at + bytes.len()].copy_from_slice(bytes);
+        vmlinux(&image).map(|_| ()).unwrap_err()
+    };
+    assert!(matches!(changed(0x206, &[7, 2]), NoVmlinux::OldProtocol(0x0207)));
+    assert!(matches!(changed(0x248, &[0xff; 4]), NoVmlinux::Outside { .. }));
+    assert!(matches!(changed(0x24c, &[0xff; 4]), NoVmlinux::Outside { .. }));
+    let payload = empty_bzimage("").len();
+    assert!(matches!(changed(payload, b"\x89LZO"), NoVmlinux::Unsupported("lzo")));
+    assert!(matches!(changed(payload, b"abcd"), NoVmlinux::UnknownFormat(_)));
+    assert!(matches!(changed(payload + 2, &[9]), NoVmlinux::Broken { how: "gzip", .. }));
+
+    for how in ALL {
+        // The promised size: one too small, one too large, and more than any kernel has.
+        let packed = pack(how, &kernel);
+        let end = packed.len() - 4;
+        let promising = |size: u32| bzimage(&[&packed[..end], &size.to_le_bytes()].concat());
+        for size in [kernel.len() as u32 - 1, kernel.len() as u32 + 1] {
+            assert!(vmlinux(&promising(size)).is_err(), "{how:?} {size}");
+        }
+        assert!(matches!(vmlinux(&promising(u32::MAX)), Err(NoVmlinux::TooLarge(_))), "{how:?}");
+        // It ends early.
+        let cut = [&packed[..end / 2], &packed[end..]].concat();
+        assert!(vmlinux(&bzimage(&cut)).is_err(), "{how:?}");
+    }
+    assert!(matches!(vmlinux(&bzimage(&pack(Packer::Xz, b"not a kernel"))), Err(NoVmlinux::NotElf)));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn no_payload_makes_the_reader_panic(which in 0..ALL.len(), keep in 0..40_usize, bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
+        let mut packed = pack(ALL[which], b"\x7fELF and more");
+        packed.truncate(keep);
+        packed.extend(&bytes);
+        // A promise of little, so that what claims to be much is found out.
+        packed.extend([200, 0, 0, 0]);
+        let _ = vmlinux(&bzimage(&packed));
+        let _ = vmlinux(&packed);
+    }
+}

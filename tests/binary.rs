@@ -1,0 +1,149 @@
+//! The witness `binary` over real kernels: those of the default matrix, and all control kernels, whose truths are known.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use backproof::evidence::binary::{Binary, weigh};
+use backproof::evidence::{Finding, StateSet, Strength};
+use backproof::kernel::{Obtain, Store, obtain};
+use backproof::matrix::{self, Bugs, KernelEntry, Source};
+use backproof::shim::Shim;
+use backproof::words::{Expectation, Outcome};
+
+mod common;
+use common::Lab;
+
+/// The kernels of the repository's matrix, or its control kernels: the entry, and its image. What is no longer served is
+/// left out where the matrix says that it may be missing.
+fn kernels(controls: bool) -> Vec<(KernelEntry, PathBuf)> {
+    let bugs = Bugs::built_in();
+    let matrix = matrix::parse(include_str!("../kernels.yaml"), "kernels.yaml".as_ref(), &bugs).expect("the matrix");
+    let store = Store::open(None).expect("the cache");
+    let shim = Shim::at(env!("CARGO_BIN_EXE_backproof").into());
+    let with = Obtain { store: &store, shim: &shim, offline: false, refresh: false, tell: &|_| {} };
+    let wanted = matrix.kernels.into_iter().filter(|kernel| kernel.is_control() == controls);
+    let obtained = wanted.filter_map(|entry| match obtain(&entry.source, &with) {
+        Ok(kernel) => Some((entry, kernel.image)),
+        Err(error) if entry.optional && error.is_gone() => None,
+        Err(error) => panic!("{}: {error}", entry.name),
+    });
+    obtained.collect()
+}
+
+/// What all bugs' findings for an image are. It takes less than a second, where the code is optimised.
+fn judge(name: &str, image: &PathBuf) -> Vec<(String, Finding)> {
+    let start = Instant::now();
+    let binary = Binary::open(image).unwrap_or_else(|error| panic!("{name}: {error}"));
+    let findings = Bugs::built_in().iter().map(|bug| (bug.id.to_string(), weigh(bug, &binary))).collect();
+    let took = start.elapsed();
+    let bound = if cfg!(debug_assertions) { Duration::from_secs(20) } else { Duration::from_secs(1) };
+    println!("{name}: {} in {} ms", binary.release(), took.as_millis());
+    assert!(took < bound, "{name} took {took:?}");
+    findings
+}
+
+/// Fails where a finding rules out what is true.
+#[track_caller]
+fn is_true(name: &str, bug: &str, finding: &Finding, truth: Expectation) {
+    let possible = match truth {
+        Expectation::State(state) => finding.states.contains(state),
+        Expectation::Outcome(Outcome::Fail) => !finding.states.and(StateSet::affected()).is_empty(),
+        Expectation::Outcome(Outcome::Pass) => !finding.states.and(StateSet::not_affected()).is_empty(),
+        Expectation::Outcome(_) => true,
+    };
+    assert!(possible, "{name} {bug}: {truth:?}, and not {finding:?}");
+    let knows = finding.states != StateSet::all();
+    assert_eq!(finding.strength, if knows { Strength::Strong } else { Strength::Weak }, "{name} {bug}: {finding:?}");
+    assert!(!finding.why.is_empty());
+}
+
+/// Whether affected or not is decided.
+fn decides(finding: &Finding) -> bool {
+    finding.states.and(StateSet::affected()).is_empty() != finding.states.and(StateSet::not_affected()).is_empty()
+}
+
+#[test]
+fn every_kernel_of_the_default_matrix_is_judged_rightly_without_booting_it() {
+    let kernels = kernels(false);
+    assert!(kernels.len() >= 3, "most of the matrix is gone");
+    for (entry, image) in kernels {
+        for (bug, finding) in judge(entry.name.as_str(), &image) {
+            is_true(entry.name.as_str(), &bug, &finding, entry.expected(&bug.parse().expect("a name")));
+            assert!(decides(&finding) || bug == "zero-window-user-timeout", "{} {bug}: {finding:?}", entry.name);
+        }
+    }
+}
+
+#[test]
+fn every_control_kernel_is_judged_as_it_was_made_without_booting_it() {
+    Lab::with_matrix(include_str!("../kernels.yaml")).run(&["controls", "build"]).ends_with(0);
+    let kernels = kernels(true);
+    assert_eq!(kernels.len(), 24);
+    let mut words = Vec::new();
+    for (entry, image) in &kernels {
+        let name = entry.name.as_str();
+        let Source::Control { control, .. } = &entry.source else { panic!("{name} is no control") };
+        for (bug, finding) in judge(name, image) {
+            // Where a kernel lacks what its reproducer needs the cell is skipped; the code is the stock kernel's.
+            let truth = match entry.expected(&bug.parse().expect("a name")) {
+                Expectation::Outcome(Outcome::Skip) if control.as_str() != "no-syn-cookies" => {
+                    let stock = kernels.iter().find(|(other, _)| is_stock(other, entry)).expect("a stock kernel");
+                    stock.0.expected(&bug.parse().expect("a name"))
+                }
+                truth => truth,
+            };
+            is_true(name, &bug, &finding, truth);
+            if bug == "tcp-fragment-stall" {
+                assert!(decides(&finding), "{name}: {finding:?}");
+                words.extend(finding.states.only());
+            }
+            // What is unlike every kernel that is known is not judged, and least of all wrongly.
+            if bug == "syn-cookie-data-loss" {
+                let strange = ["syn-cookie-strict", "no-syn-cookies"].contains(&control.as_str());
+                assert_eq!(decides(&finding), !strange, "{name}: {finding:?}");
+            }
+        }
+    }
+    // All that the controls are made for were told apart.
+    for state in ["never-had", "affected", "half-fixed"] {
+        assert!(words.iter().any(|word| word.as_str() == state), "{state} was never said: {words:?}");
+    }
+}
+
+fn is_stock(entry: &KernelEntry, of: &KernelEntry) -> bool {
+    match (&entry.source, &of.source) {
+        (Source::Control { control, line }, Source::Control { line: wanted, .. }) => {
+            control.as_str() == "stock" && line == wanted
+        }
+        _ => false,
+    }
+}
+
+#[test]
+fn a_real_kernel_that_is_cut_short_or_damaged_is_an_error_or_judged_rightly() {
+    let kernels = kernels(false);
+    let (_, image) = kernels.iter().find(|(entry, _)| entry.name.as_str() == "debian-12").expect("Debian 12");
+    let whole = std::fs::read(image).expect("its image");
+    for part in [0, 1, 100, 600, 5_000, whole.len() / 100, whole.len() / 2, whole.len() - 100_000] {
+        let error = Binary::read(whole[..part].to_vec()).map(|binary| binary.release().to_owned());
+        assert!(error.is_err(), "{part} bytes: {error:?}");
+    }
+    let bugs = Bugs::built_in();
+    let stall = bugs.get(&"tcp-fragment-stall".parse().expect("a name")).expect("the bug");
+    let mut state = 0x2545_f491_4f6c_dd1d_u64;
+    for _ in 0..5 {
+        let mut damaged = whole.clone();
+        for _ in 0..3 {
+            // xorshift64: the same places at every run.
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            let at = state as usize % damaged.len();
+            damaged[at] ^= 0x10;
+        }
+        if let Ok(binary) = Binary::read(damaged) {
+            let finding = weigh(stall, &binary);
+            assert!(!finding.states.and(StateSet::not_affected()).is_empty(), "{finding:?}");
+        }
+    }
+}
