@@ -46,7 +46,7 @@ impl AdviceKind {
 
 /// What to do about this conclusion. `upgrade` is where to go from here, as far as releases are known; `settle` says what
 /// could be given to know more.
-pub(super) fn advice(bug: &Bug, conclusion: &Conclusion, upgrade: Vec<Advice>, settle: &str) -> Vec<Advice> {
+pub(super) fn advice(bug: &Bug, conclusion: &Conclusion, upgrade: Option<Advice>, settle: &str) -> Vec<Advice> {
     let mut advice = Vec::new();
     let mut add = |kind, says: String| advice.push(Advice { kind, says });
     if conclusion.conflict {

@@ -1,10 +1,16 @@
 //! Looks at one subject with every witness that needs no boot.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
-use super::{Answer, BugAnswer, Subject};
+use super::{Advice, AdviceKind, Answer, BugAnswer, Subject};
 use crate::evidence::Finding;
-use crate::evidence::exhibits::Exhibits;
+use crate::evidence::binary::Binary;
+use crate::evidence::exhibits::{Exhibits, tree};
+use crate::evidence::git::Index;
+use crate::evidence::source::{self, Folder, Tarball};
+use crate::evidence::version::{self, Release};
+use crate::kernel::{FileKind, Kernel, file_kind};
 use crate::matrix::{Bug, Source};
 use crate::verdict::Ledger;
 use crate::words::BugId;
@@ -13,47 +19,173 @@ use crate::words::BugId;
 pub struct Asked<'a> {
     /// The bugs.
     pub bugs: Vec<&'a Bug>,
+    /// The repository in which revisions are looked up.
+    pub index: Option<&'a Index>,
+    /// Takes a package apart, or says why it cannot be.
+    pub unpack: &'a dyn Fn(&Source) -> Result<Kernel, String>,
 }
 
 /// One subject, looked at.
-pub struct Looked {
+#[derive(Default)]
+pub struct Looked<'a> {
     text: String,
     understood: Option<String>,
     problem: Option<String>,
-    exhibits: Exhibits,
+    exhibits: Exhibits<'a>,
+    /// What would settle it, where nothing better is known.
+    settle: &'static str,
     /// Where a boot can get the kernel from; none where it is known by name or source only.
     pub bootable: Option<Source>,
 }
 
-impl Asked<'_> {
+const BY_BOOT: &str = "boot it: the same command with --boot";
+const BY_IMAGE: &str = "give its image or its package, and --boot to run it";
+const BY_BUILD: &str = "build it and give the tree with --boot, or give its image";
+
+impl<'a> Asked<'a> {
     /// Looks at one subject, as it was given. What cannot be looked at is part of the answer.
-    pub fn look(&self, text: &str) -> Looked {
-        let blank = Looked {
-            text: text.to_owned(),
-            understood: None,
-            problem: None,
-            exhibits: Exhibits::default(),
-            bootable: None,
-        };
-        match Subject::of(text, false) {
-            Err(unclear) => Looked { problem: Some(unclear.to_string()), ..blank },
+    pub fn look(&self, text: &'a str) -> Looked<'a> {
+        let looked = match Subject::of(text, self.index.is_some()) {
+            Err(unclear) => Looked { problem: Some(unclear.to_string()), settle: BY_IMAGE, ..Looked::default() },
             Ok(Subject::Release(release)) => Looked {
                 understood: Some(release.to_string()),
-                exhibits: Exhibits { release: Some(Ok(release)) },
-                ..blank
+                exhibits: Exhibits { release: Some(Ok(release)), ..Exhibits::default() },
+                settle: BY_IMAGE,
+                ..Looked::default()
             },
-            Ok(_) => Looked { problem: Some("not yet".to_owned()), ..blank },
+            Ok(Subject::File(path)) => self.file(path),
+            Ok(Subject::Tree(path)) => folder(path),
+            Ok(Subject::Revision(_)) => self.revision(text),
+        };
+        Looked { text: text.to_owned(), ..looked }
+    }
+
+    fn file(&self, path: PathBuf) -> Looked<'a> {
+        match file_kind(&path) {
+            Err(error) => problem(format!("it cannot be read: {error}")),
+            Ok(FileKind::Deb) => self.package(path),
+            Ok(FileKind::Image) => image(path),
+            Ok(FileKind::Tarball) => self.tarball(&path),
+            Ok(FileKind::Rpm) => {
+                problem("RPM packages are not read yet: take its vmlinuz out (`rpm2cpio FILE | cpio -id`)".to_owned())
+            }
+            Ok(FileKind::Other) => problem(
+                "expected a Debian package, a kernel image or a tarball of kernel source, found something else"
+                    .to_owned(),
+            ),
+        }
+    }
+
+    fn package(&self, path: PathBuf) -> Looked<'a> {
+        let from = Source::Deb(vec![path]);
+        match (self.unpack)(&from) {
+            Err(why) => problem(why),
+            Ok(kernel) => {
+                let exhibits = Exhibits::of_kernel(&kernel, &from);
+                let name = exhibits.release.as_ref().and_then(|release| release.as_ref().ok());
+                let understood = name.map_or_else(|| "a Debian package".to_owned(), |n| format!("a package: {n}"));
+                let understood = Some(understood);
+                Looked { understood, exhibits, settle: BY_BOOT, bootable: Some(from), ..Looked::default() }
+            }
+        }
+    }
+
+    fn tarball(&self, path: &Path) -> Looked<'a> {
+        match Tarball::open(path, source::wanted(self.bugs.iter().copied())) {
+            Err(error) => problem(format!("{:#}", anyhow::Error::new(error))),
+            Ok(tarball) => match source::release(&tarball) {
+                None => problem("this tarball has no kernel's Makefile: expected a kernel's source".to_owned()),
+                Some(release) => Looked {
+                    understood: Some(format!("a tarball of source that began as {release}")),
+                    exhibits: Exhibits { source: Some(Ok(Box::new(tarball))), ..Exhibits::default() },
+                    settle: BY_BUILD,
+                    ..Looked::default()
+                },
+            },
+        }
+    }
+
+    fn revision(&self, text: &'a str) -> Looked<'a> {
+        let Some(index) = self.index else { return problem("no repository was named: --git REPO".to_owned()) };
+        match index.describe(text) {
+            Err(error) => problem(error.to_string()),
+            Ok(description) => {
+                let version = description.version.map_or_else(String::new, |v| format!(", a tree that began as {v}"));
+                let commit = description.commit.clone();
+                let files = move |path: &str| Ok(index.file(&commit, path));
+                let exhibits = Exhibits {
+                    revision: Some((index, text)),
+                    source: Some(Ok(Box::new(files))),
+                    ..Exhibits::default()
+                };
+                let understood = Some(format!("commit {}{version}", description.commit));
+                Looked { understood, exhibits, settle: BY_BUILD, ..Looked::default() }
+            }
         }
     }
 
     /// What it comes to, together with what a boot of it showed, bug by bug.
-    pub fn answer(&self, looked: Looked, booted: &BTreeMap<BugId, Finding>) -> Answer {
+    pub fn answer(&self, looked: Looked<'_>, booted: &BTreeMap<BugId, Finding>) -> Answer {
+        let release = looked.exhibits.release.as_ref().and_then(|release| release.as_ref().ok());
         let conclude = |bug: &&Bug| {
-            let mut findings = looked.exhibits.findings(bug);
+            let said = looked.exhibits.look(bug);
+            let mut findings = said.findings;
             findings.extend(booted.get(&bug.id).cloned());
-            BugAnswer::of(bug, Ledger { findings }, Vec::new(), "give its package or image")
+            let (upgrade, settle) = next(bug, release, looked.settle);
+            let answer = BugAnswer::of(bug, Ledger { findings }, upgrade, &settle);
+            BugAnswer { steps: said.steps, warnings: said.warnings, ..answer }
         };
         let bugs = self.bugs.iter().map(conclude).collect();
         Answer { subject: looked.text, understood: looked.understood, problem: looked.problem, bugs }
+    }
+}
+
+/// Where to go from a release, and what would settle what its name leaves open.
+fn next(bug: &Bug, release: Option<&Release>, settle: &str) -> (Option<Advice>, String) {
+    match release.and_then(|release| version::first_good(bug, release)) {
+        Some(to @ version::Advice::Move { .. }) => {
+            (Some(Advice { kind: AdviceKind::Upgrade, says: to.to_string() }), settle.to_owned())
+        }
+        Some(version::Advice::Settle(how)) if settle == BY_IMAGE => (None, how),
+        _ => (None, settle.to_owned()),
+    }
+}
+
+fn problem<'a>(problem: String) -> Looked<'a> {
+    Looked { problem: Some(problem), settle: BY_IMAGE, ..Looked::default() }
+}
+
+fn image<'a>(path: PathBuf) -> Looked<'a> {
+    match Binary::open(&path) {
+        Err(error) => problem(error.to_string()),
+        Ok(binary) => {
+            let release = Release::parse(binary.release()).map_err(|error| error.to_string());
+            Looked {
+                understood: Some(format!("an image of {}", binary.release())),
+                exhibits: Exhibits { release: Some(release), binary: Some(Ok(binary)), ..Exhibits::default() },
+                settle: BY_BOOT,
+                bootable: Some(Source::Image { image: path, modules: None, config: None }),
+                ..Looked::default()
+            }
+        }
+    }
+}
+
+/// A tree: its source, and its image where it is built.
+fn folder<'a>(path: PathBuf) -> Looked<'a> {
+    let files = tree(Folder::open(&path));
+    let release = files.as_ref().ok().and_then(|files| source::release(files.as_ref()));
+    let built = path.join("arch/x86/boot/bzImage");
+    let binary = built.is_file().then(|| Binary::open(&built).map_err(|error| error.to_string()));
+    if let (Ok(_), None, None) = (&files, &release, &binary) {
+        return problem("this folder has no kernel's Makefile: expected a kernel's source tree".to_owned());
+    }
+    let what = if binary.is_some() { "a built source tree" } else { "a source tree" };
+    Looked {
+        understood: Some(release.map_or_else(|| what.to_owned(), |release| format!("{what} that began as {release}"))),
+        settle: if binary.is_some() { BY_BOOT } else { BY_BUILD },
+        bootable: binary.is_some().then_some(Source::Tree(path)),
+        exhibits: Exhibits { source: Some(files), binary, ..Exhibits::default() },
+        ..Looked::default()
     }
 }

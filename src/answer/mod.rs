@@ -12,6 +12,7 @@ pub use look::{Asked, Looked};
 pub use subject::{Subject, Unclear};
 
 use crate::evidence::Finding;
+use crate::evidence::git::StepFound;
 use crate::matrix::Bug;
 use crate::verdict::{Ledger, Verdict};
 use crate::words::{BugId, State};
@@ -60,6 +61,12 @@ pub struct BugAnswer {
     pub conflict: bool,
     /// What each witness says.
     pub findings: Vec<Finding>,
+    /// What git found of each step of the chain, where a revision was asked about.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<StepFound>,
+    /// What git found that people should know: a later commit that fixes a step, say.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
     /// What to do.
     pub advice: Vec<Advice>,
 }
@@ -79,7 +86,7 @@ pub struct Summary {
 
 impl BugAnswer {
     /// The answer that these findings come to. `settle` says what could be given to know more.
-    pub fn of(bug: &Bug, ledger: Ledger, upgrade: Vec<Advice>, settle: &str) -> Self {
+    pub fn of(bug: &Bug, ledger: Ledger, upgrade: Option<Advice>, settle: &str) -> Self {
         let conclusion = ledger.conclude();
         let advice = advice::advice(bug, &conclusion, upgrade, settle);
         Self {
@@ -88,6 +95,8 @@ impl BugAnswer {
             state: conclusion.state(),
             conflict: conclusion.conflict,
             findings: ledger.findings,
+            steps: Vec::new(),
+            warnings: Vec::new(),
             advice,
         }
     }
@@ -127,6 +136,8 @@ mod tests {
             state: None,
             conflict,
             findings: Vec::new(),
+            steps: Vec::new(),
+            warnings: Vec::new(),
             advice: Vec::new(),
         };
         let (bad, good, none) = (Verdict::Affected, Verdict::NotAffected, Verdict::Unknown);

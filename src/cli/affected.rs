@@ -2,15 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, IsTerminal as _, Read as _};
+use std::path::Path;
 
 use anyhow::{Context as _, anyhow};
 
 use super::{Affected, Format, Stop, host, print, print_json};
 use crate::answer::{Answers, Asked, Looked};
+use crate::evidence::git::{Index, Repository};
 use crate::evidence::{Finding, Witness};
-use crate::matrix::{Bug, Bugs, KernelEntry, Matrix};
-use crate::report::{self, Style};
+use crate::kernel::{self, Kernel, Obtain, Store};
+use crate::matrix::{Bug, Bugs, KernelEntry, Matrix, Source};
+use crate::report::{self, Indexing, Style};
 use crate::run::{self, Cell};
+use crate::shim::Shim;
 use crate::words::{BugId, KernelName};
 
 /// The most subjects that are read from stdin, and the most bytes of all: a nightly's fleet, and no endless stream.
@@ -23,8 +27,12 @@ pub(super) fn affected(args: &Affected) -> Result<u8, Stop> {
         Some(folder) => Bugs::built_in().with_folder(folder).map_err(Stop::usage)?,
         None => Bugs::built_in(),
     };
-    let asked = Asked { bugs: chosen(&bugs, args)? };
-    let looked: Vec<Looked> = subjects(args)?.iter().map(|subject| asked.look(subject)).collect();
+    let chosen = chosen(&bugs, args)?;
+    let subjects = subjects(args)?;
+    let index = args.git.as_deref().map(|repository| index(repository, args)).transpose()?;
+    let unpack = |source: &Source| unpack(source, args);
+    let asked = Asked { bugs: chosen, index: index.as_ref(), unpack: &unpack };
+    let looked: Vec<Looked> = subjects.iter().map(|subject| asked.look(subject)).collect();
     let mut booted = if args.boot { boot(&looked, &bugs, &asked, args)? } else { Vec::new() };
     booted.resize_with(looked.len(), BTreeMap::new);
     let answer = |(looked, booted): (Looked, BTreeMap<BugId, Finding>)| asked.answer(looked, &booted);
@@ -34,6 +42,25 @@ pub(super) fn affected(args: &Affected) -> Result<u8, Stop> {
         Format::Table => print(&report::answers(&answers, Style::of_stdout()))?,
     }
     Ok(answers.exit_code)
+}
+
+/// The index of the repository, made or brought up to date first.
+fn index(repository: &Path, args: &Affected) -> Result<Index, Stop> {
+    let store = Store::open(args.host.cache.clone()).map_err(Stop::no_verdict)?;
+    let repository = Repository::open(repository).map_err(Stop::usage)?;
+    let bar = Indexing::new();
+    let index = repository.index(&store.path("git"), &|progress| bar.tell(progress));
+    bar.finish();
+    index.map_err(Stop::no_verdict)
+}
+
+/// Takes a package apart, into the cache.
+fn unpack(source: &Source, args: &Affected) -> Result<Kernel, String> {
+    let told = |error: &dyn std::fmt::Display| error.to_string();
+    let store = Store::open(args.host.cache.clone()).map_err(|error| told(&error))?;
+    let shim = Shim::of_this_program().map_err(|error| told(&error))?;
+    let with = Obtain { store: &store, shim: &shim, offline: true, refresh: false, tell: &|_| {} };
+    kernel::obtain(source, &with).map_err(|error| format!("{:#}", anyhow::Error::new(error)))
 }
 
 /// Boots every subject that can be booted, and gives what that showed of each bug, subject by subject.

@@ -141,6 +141,9 @@ struct Affected {
     /// A folder of dossiers of your own, beside the built-in ones
     #[arg(long, value_name = "DIR")]
     bugs: Option<PathBuf>,
+    /// A kernel repository: what is no file is a revision of it, judged by its history and its source
+    #[arg(long, value_name = "REPO")]
+    git: Option<PathBuf>,
     /// Settle it by booting what can be booted: packages, images, built trees
     #[arg(long)]
     boot: bool,

@@ -1,35 +1,87 @@
 //! What of a kernel lies before the witnesses that need no boot, and what they say of it.
 
+use super::binary::{self, Binary};
+use super::git::{Index, StepFound};
+use super::source::{self, Files, Folder};
 use super::version::{self, Release};
 use super::{Finding, Witness};
 use crate::kernel::{Kernel, Provenance};
 use crate::matrix::{Bug, Source};
 
-/// What of one kernel can be looked at without booting it.
+/// What of one kernel can be looked at without booting it. What is there and could not be read is there with the reason.
 #[derive(Default)]
-pub struct Exhibits {
-    /// Its release, from its name, its package or its Makefile: understood, or why not.
+pub struct Exhibits<'a> {
+    /// Its release, from its name or its package. The Makefile of a tree is no such name: it has the release that the tree
+    /// started from, whatever was put on top of it.
     pub release: Option<Result<Release, String>>,
+    /// A commit of a repository.
+    pub revision: Option<(&'a Index, &'a str)>,
+    /// Its source.
+    pub source: Option<Result<Box<dyn Files + 'a>, String>>,
+    /// Its image.
+    pub binary: Option<Result<Binary, String>>,
 }
 
-impl Exhibits {
+/// What the witnesses say of one bug.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Said {
+    /// A finding for each witness that had something to look at. One that looked and saw nothing says so.
+    pub findings: Vec<Finding>,
+    /// What git found of each step of the chain.
+    pub steps: Vec<StepFound>,
+    /// What git found that people should know.
+    pub warnings: Vec<String>,
+}
+
+impl Exhibits<'_> {
     /// What can be looked at of a kernel that was obtained from this source.
-    pub fn of_kernel(kernel: &Kernel, source: &Source) -> Self {
+    pub fn of_kernel(kernel: &Kernel, from: &Source) -> Self {
         // A control kernel's name says which release it was made of, and nothing of what was put in or taken out.
-        let release = match source {
-            Source::Control { .. } => None,
+        let release = match from {
+            Source::Control { .. } | Source::Tree(_) => None,
             _ => named(kernel).map(|name| Release::parse(&name).map_err(|error| error.to_string())),
         };
-        Self { release }
+        let source = match from {
+            Source::Tree(folder) => Some(tree(Folder::open(folder))),
+            _ => None,
+        };
+        let binary = Binary::open(&kernel.image).map_err(|error| error.to_string());
+        Self { release, revision: None, source, binary: Some(binary) }
     }
 
-    /// What each witness says of a bug that has something to look at. A witness that looked and saw nothing says so.
-    pub fn findings(&self, bug: &Bug) -> Vec<Finding> {
-        let release = self.release.as_ref().map(|release| match release {
+    /// What each witness says of a bug that has something to look at, in the order of [`Witness`].
+    pub fn look(&self, bug: &Bug) -> Said {
+        let mut said = Said::default();
+        said.findings.extend(self.release.as_ref().map(|release| match release {
             Ok(release) => version::weigh(bug, release),
             Err(why) => Finding::unknown(Witness::Version, why),
-        });
-        release.into_iter().collect()
+        }));
+        if let Some((index, revision)) = self.revision {
+            match index.ask(bug, revision) {
+                Ok(testimony) => {
+                    said.findings.push(testimony.finding);
+                    (said.steps, said.warnings) = (testimony.steps, testimony.warnings);
+                }
+                Err(error) => said.findings.push(Finding::unknown(Witness::Git, error.to_string())),
+            }
+        }
+        said.findings.extend(self.source.as_ref().map(|source| match source {
+            Ok(files) => source::weigh(bug, files.as_ref()),
+            Err(why) => Finding::unknown(Witness::Source, why),
+        }));
+        said.findings.extend(self.binary.as_ref().map(|binary| match binary {
+            Ok(binary) => binary::weigh(bug, binary),
+            Err(why) => Finding::unknown(Witness::Binary, why),
+        }));
+        said
+    }
+}
+
+/// A source tree, or why it cannot be read.
+pub fn tree<'a>(folder: std::io::Result<Folder>) -> Result<Box<dyn Files + 'a>, String> {
+    match folder {
+        Ok(folder) => Ok(Box::new(folder)),
+        Err(error) => Err(format!("the source tree cannot be read: {error}")),
     }
 }
 

@@ -84,7 +84,8 @@ impl Store {
         &self.root
     }
 
-    pub(super) fn path(&self, below: &str) -> PathBuf {
+    /// A place in it for what is kept by name and not by content: relative to the folder, with `/` between parts.
+    pub fn path(&self, below: &str) -> PathBuf {
         self.root.join(below)
     }
 

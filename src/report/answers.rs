@@ -65,12 +65,16 @@ fn verdict(text: &mut String, answer: &BugAnswer, width: usize, style: Style) {
         Verdict::NotAffected => (GOOD, "not affected"),
         Verdict::Unknown => (BROKEN, "unknown"),
     };
-    let state = answer.state.map_or_else(String::new, |state| format!(" ({state})"));
+    let state = answer.state.filter(|state| state.as_str() != answer.verdict.to_string());
+    let state = state.map_or_else(String::new, |state| format!(" ({state})"));
     let conflict = if answer.conflict { " CONFLICT" } else { "" };
     let _ = writeln!(text, "  {:width$}  {colour}{word}{conflict}{colour:#}{state}", answer.bug.as_str());
     for finding in &answer.findings {
         let weak = if finding.strength == Strength::Weak && !finding.is_unknown() { " (a hint)" } else { "" };
         labelled(text, &format!("{}{weak}", finding.witness), &finding.why, style);
+    }
+    for warning in &answer.warnings {
+        labelled(text, "warning", warning, style);
     }
     for advice in &answer.advice {
         labelled(text, advice.kind.label(), &advice.says, style);

@@ -195,7 +195,7 @@ async fn look(
     let (kernel, source) = (kernel.clone(), entry.source.clone());
     let looked = tokio::task::spawn_blocking(move || {
         let exhibits = Exhibits::of_kernel(&kernel, &source);
-        bugs.into_iter().map(|bug| (bug.id.clone(), exhibits.findings(&bug))).collect()
+        bugs.into_iter().map(|bug| (bug.id.clone(), exhibits.look(&bug).findings)).collect()
     });
     // A witness that panics is a mistake in this program, whose message is on stderr: the others speak all the same.
     looked.await.unwrap_or_default()

@@ -66,6 +66,12 @@ impl Index {
         MakefileVersion::parse(&self.file_at(commit, "Makefile")?)
     }
 
+    /// A file of a commit's tree, as [`super::super::source::Files`] wants it. None where there is none, or the repository
+    /// lacks it.
+    pub fn file(&self, commit: &CommitId, path: &str) -> Option<Vec<u8>> {
+        self.file_at(Oid::from_str(commit.as_str()).ok()?, path)
+    }
+
     /// A file of a commit's tree. None where there is none, or the repository lacks it.
     pub(super) fn file_at(&self, commit: Oid, path: &str) -> Option<Vec<u8>> {
         let git = self.repository.git();
