@@ -37,10 +37,12 @@ lint:
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 
-# What boots cost beside plain QEMU.
+# What boots cost beside plain QEMU, and what the witnesses cost that need no boot. A history as large as Linux's takes
+# minutes to make: `cargo bench --bench git` is asked for by name.
 bench: setup
 	@cargo build --release --quiet
 	@cargo bench --bench boot
+	@cargo bench --bench witnesses
 
 # Kernels whose truth is known, to judge the verifier by: a quarter of an hour of compiling for each line, once.
 controls: tools

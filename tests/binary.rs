@@ -1,7 +1,6 @@
 //! The witness `binary` over real kernels: those of the default matrix, and all control kernels, whose truths are known.
 
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
 
 use backproof::evidence::binary::{Binary, weigh};
 use backproof::evidence::{Finding, StateSet, Strength};
@@ -30,16 +29,10 @@ fn kernels(controls: bool) -> Vec<(KernelEntry, PathBuf)> {
     obtained.collect()
 }
 
-/// What all bugs' findings for an image are. It takes less than a second, where the code is optimised.
+/// What all bugs' findings for an image are.
 fn judge(name: &str, image: &PathBuf) -> Vec<(String, Finding)> {
-    let start = Instant::now();
     let binary = Binary::open(image).unwrap_or_else(|error| panic!("{name}: {error}"));
-    let findings = Bugs::built_in().iter().map(|bug| (bug.id.to_string(), weigh(bug, &binary))).collect();
-    let took = start.elapsed();
-    let bound = if cfg!(debug_assertions) { Duration::from_secs(20) } else { Duration::from_secs(1) };
-    println!("{name}: {} in {} ms", binary.release(), took.as_millis());
-    assert!(took < bound, "{name} took {took:?}");
-    findings
+    Bugs::built_in().iter().map(|bug| (bug.id.to_string(), weigh(bug, &binary))).collect()
 }
 
 /// Fails where a finding rules out what is true.

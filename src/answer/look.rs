@@ -114,7 +114,7 @@ impl<'a> Asked<'a> {
                 let commit = description.commit.clone();
                 let files = move |path: &str| Ok(index.file(&commit, path));
                 let exhibits = Exhibits {
-                    revision: Some((index, text)),
+                    revision: Some(Ok((index, text))),
                     source: Some(Ok(Box::new(files))),
                     ..Exhibits::default()
                 };

@@ -8,7 +8,7 @@ use anyhow::{Context as _, anyhow};
 
 use super::{Affected, Format, Stop, host, print, print_json};
 use crate::answer::{Answers, Asked, Looked};
-use crate::evidence::git::{Index, Repository};
+use crate::evidence::git::{self, Index, Repository};
 use crate::evidence::{Finding, Witness};
 use crate::kernel::{self, Kernel, Obtain, Store};
 use crate::matrix::{Bug, Bugs, KernelEntry, Matrix, Source};
@@ -27,7 +27,7 @@ pub(super) fn affected(args: &Affected) -> Result<u8, Stop> {
         Some(folder) => Bugs::built_in().with_folder(folder).map_err(Stop::usage)?,
         None => Bugs::built_in(),
     };
-    let chosen = chosen(&bugs, args)?;
+    let chosen = chosen(&bugs, &args.bug)?;
     let subjects = subjects(args)?;
     let index = args.git.as_deref().map(|repository| index(repository, args)).transpose()?;
     let unpack = |source: &Source| unpack(source, args);
@@ -49,7 +49,7 @@ fn index(repository: &Path, args: &Affected) -> Result<Index, Stop> {
     let store = Store::open(args.host.cache.clone()).map_err(Stop::no_verdict)?;
     let repository = Repository::open(repository).map_err(Stop::usage)?;
     let bar = Indexing::new();
-    let index = repository.index(&store.path("git"), &|progress| bar.tell(progress));
+    let index = repository.index(&store.path(git::INDEXES), &|progress| bar.tell(progress));
     bar.finish();
     index.map_err(Stop::no_verdict)
 }
@@ -100,13 +100,14 @@ fn shown(cell: &Cell) -> Finding {
     ran.cloned().unwrap_or_else(nothing)
 }
 
-fn chosen<'a>(bugs: &'a Bugs, args: &Affected) -> Result<Vec<&'a Bug>, Stop> {
-    if args.bug.is_empty() {
+/// The bugs with these names; all where none is named.
+pub(super) fn chosen<'a>(bugs: &'a Bugs, named: &[BugId]) -> Result<Vec<&'a Bug>, Stop> {
+    if named.is_empty() {
         return Ok(bugs.iter().collect());
     }
     let known = || bugs.iter().map(|bug| bug.id.as_str()).collect::<Vec<_>>().join(", ");
     let find = |id| bugs.get(id).ok_or_else(|| Stop::usage(anyhow!("there is no bug `{id}`; known are {}", known())));
-    args.bug.iter().map(find).collect()
+    named.iter().map(find).collect()
 }
 
 /// What is asked about: the arguments, and each line of stdin where `-` stands for it or nothing was named.

@@ -1,7 +1,13 @@
 //! `backproof host`: is this host affected, and has it already been bitten?
 
+use std::path::Path;
+
 use super::{Format, HostArgs, Stop, print, print_json};
-use crate::host::{self, Reading, bitten};
+use crate::evidence::Finding;
+use crate::evidence::binary::Binary;
+use crate::evidence::exhibits::Exhibits;
+use crate::evidence::version::Release;
+use crate::host::{self, Host, Reading, bitten};
 use crate::matrix::{Bug, Bugs};
 use crate::report::{HostDocument, Style};
 use crate::run::{Probed, probe_host};
@@ -10,20 +16,56 @@ use crate::words::BugId;
 
 /// Reads this host, or what was saved of another one, and says what it means.
 pub(super) fn host(args: &HostArgs) -> Result<u8, Stop> {
-    let mut reading =
-        if args.from.is_empty() { host::live::read() } else { host::saved::read(&args.from).map_err(Stop::usage)? };
-    let Probed { verdicts, not_probed, notes } = if args.probe { probe(&reading) } else { Probed::default() };
+    let bugs = Bugs::built_in();
+    let bugs = super::affected::chosen(&bugs, &args.bug)?;
+    let is_live = args.from.is_empty();
+    let mut reading = if is_live { host::live::read() } else { host::saved::read(&args.from).map_err(Stop::usage)? };
+    let mut ledgers = ledgers(&reading.host, &bugs, is_live);
+    let Probed { verdicts, not_probed, notes } = if args.probe { probe(&reading, &bugs) } else { Probed::default() };
+    for (bug, ledger) in verdicts {
+        if let Some((_, known)) = ledgers.iter_mut().find(|(id, _)| *id == bug) {
+            known.findings.extend(ledger.findings);
+        }
+    }
     reading.host.unseen.extend(notes.into_iter().map(|note| format!("the probe: {note}")));
-    tell(reading, &verdicts, &not_probed, args.format)
+    let chosen: Vec<BugId> = bugs.iter().map(|bug| bug.id.clone()).collect();
+    tell(reading, &chosen, &ledgers, &not_probed, args.format)
+}
+
+/// What the witnesses say of the host's kernel that need nothing to be run: its name, and its image where this is the
+/// host and the image is where distributions put it.
+fn ledgers(host: &Host, bugs: &[&Bug], is_live: bool) -> Vec<(BugId, Ledger)> {
+    let Some(release) = &host.release else { return Vec::new() };
+    let name = match &host.build {
+        Some(build) => format!("Linux host {release} {build}"),
+        None => release.clone(),
+    };
+    let image = Path::new("/boot").join(format!("vmlinuz-{release}"));
+    let is_there = is_live && !release.contains('/') && image.is_file();
+    let exhibits = Exhibits {
+        release: Some(Release::parse(&name).or_else(|_| Release::parse(release)).map_err(|error| error.to_string())),
+        binary: is_there.then(|| Binary::open(&image).map_err(|error| error.to_string())),
+        ..Exhibits::default()
+    };
+    bugs.iter().map(|bug| (bug.id.clone(), Ledger { findings: said(host, bug, exhibits.look(bug).findings) })).collect()
+}
+
+/// What is left of what they say where a live patch replaces the function that it is about.
+fn said(host: &Host, bug: &Bug, findings: Vec<Finding>) -> Vec<Finding> {
+    let source = bug.source.iter().map(|signature| &signature.function);
+    let mut functions = source.chain(bug.binary.iter().map(|signature| &signature.function));
+    let is_patched = |function: &&String| host.livepatches.iter().flatten().any(|patch| patch.replaces(function));
+    let Some(patched) = functions.find(is_patched) else { return findings };
+    let why =
+        format!("a live patch replaces {patched}, so the kernel is no longer what it was built as; --probe tells");
+    findings.into_iter().map(|finding| Finding::unknown(finding.witness, why.clone())).collect()
 }
 
 /// Runs the reproducers on this host's kernel. What keeps all of them from running is said of each.
-fn probe(reading: &Reading) -> Probed {
-    let bugs = Bugs::built_in();
-    let all: Vec<&Bug> = bugs.iter().collect();
+fn probe(reading: &Reading, bugs: &[&Bug]) -> Probed {
     let release = reading.host.release.as_deref().unwrap_or_default();
-    probe_host(&all, release).unwrap_or_else(|error| Probed {
-        not_probed: all.iter().map(|bug| (bug.id.clone(), error.to_string())).collect(),
+    probe_host(bugs, release).unwrap_or_else(|error| Probed {
+        not_probed: bugs.iter().map(|bug| (bug.id.clone(), error.to_string())).collect(),
         ..Probed::default()
     })
 }
@@ -31,11 +73,12 @@ fn probe(reading: &Reading) -> Probed {
 /// Prints what was read under what the witnesses say of the kernel.
 fn tell(
     reading: Reading,
+    chosen: &[BugId],
     verdicts: &[(BugId, Ledger)],
     not_probed: &[(BugId, String)],
     format: Format,
 ) -> Result<u8, Stop> {
-    let bitten = bitten::judge(&reading);
+    let bitten = bitten::judge(&reading).into_iter().filter(|bitten| chosen.contains(&bitten.bug)).collect();
     let document = HostDocument::new(reading, bitten, verdicts, not_probed);
     match format {
         Format::Json => print_json(&document)?,

@@ -196,6 +196,9 @@ struct HostArgs {
     /// leaves
     #[arg(long, conflicts_with = "from")]
     probe: bool,
+    /// Only this bug (may be repeated)
+    #[arg(long, value_name = "BUG")]
+    bug: Vec<BugId>,
     /// How to print it
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,

@@ -14,8 +14,8 @@ pub struct Exhibits<'a> {
     /// Its release, from its name or its package. The Makefile of a tree is no such name: it has the release that the tree
     /// started from, whatever was put on top of it.
     pub release: Option<Result<Release, String>>,
-    /// A commit of a repository.
-    pub revision: Option<(&'a Index, &'a str)>,
+    /// A commit of a repository that was indexed.
+    pub revision: Option<Result<(&'a Index, &'a str), String>>,
     /// Its source.
     pub source: Option<Result<Box<dyn Files + 'a>, String>>,
     /// Its image.
@@ -56,13 +56,14 @@ impl Exhibits<'_> {
             Ok(release) => version::weigh(bug, release),
             Err(why) => Finding::unknown(Witness::Version, why),
         }));
-        if let Some((index, revision)) = self.revision {
-            match index.ask(bug, revision) {
+        if let Some(revision) = &self.revision {
+            let asked = revision.as_ref().map_err(Clone::clone);
+            match asked.and_then(|(index, revision)| index.ask(bug, revision).map_err(|error| error.to_string())) {
                 Ok(testimony) => {
                     said.findings.push(testimony.finding);
                     (said.steps, said.warnings) = (testimony.steps, testimony.warnings);
                 }
-                Err(error) => said.findings.push(Finding::unknown(Witness::Git, error.to_string())),
+                Err(why) => said.findings.push(Finding::unknown(Witness::Git, why)),
             }
         }
         said.findings.extend(self.source.as_ref().map(|source| match source {

@@ -44,6 +44,9 @@ mod message_tests;
 #[cfg(test)]
 mod repository_tests;
 
+/// Where the indexes lie, below the cache's folder.
+pub const INDEXES: &str = "git";
+
 pub use error::GitError;
 pub use index::{Index, Progress};
 pub use makefile::MakefileVersion;

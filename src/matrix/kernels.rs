@@ -8,13 +8,13 @@ use super::check::{Checker, Expected};
 use super::read::Fields;
 use super::text::one_of;
 use super::tree::{Node, Value};
-use super::{CONTROL_TAG, GuestSettings, KernelEntry, Source, fields};
+use super::{CONTROL_TAG, Commit, GuestSettings, KernelEntry, Source, fields};
 use crate::recipe::{Control, Recipes};
 use crate::words::{BugId, Expectation, KernelName};
 
 /// The keys of a kernel.
-pub(super) const KEYS: [&str; 15] = [
-    "name", "apt", "deb", "image", "tree", "control", "tags", "optional", "bugs", "expect", "memory", "cpus",
+pub(super) const KEYS: [&str; 16] = [
+    "name", "apt", "deb", "image", "tree", "control", "git", "tags", "optional", "bugs", "expect", "memory", "cpus",
     "cmdline", "machine", "timeout",
 ];
 
@@ -36,6 +36,7 @@ impl Checker<'_, '_> {
         };
         // Everything is looked at, also of a kernel without a name.
         let source = self.source(&fields, node);
+        let git = fields.get("git").and_then(|node| self.commit(node));
         let tags = fields.get("tags").map(|node| self.tags(node)).unwrap_or_default();
         let control = match &source {
             Some(Source::Control { control, .. }) => Recipes::built_in().control(control.as_str()),
@@ -61,7 +62,7 @@ impl Checker<'_, '_> {
         let tags = tags.into_iter().map(|(tag, _)| tag).chain(own_tag).collect();
         let entry = match (source, bugs, expect) {
             (Some(source), Some(bugs), Some(expect)) => {
-                Some(KernelEntry { name: name.clone(), source, tags, optional, bugs, expect, guest })
+                Some(KernelEntry { name: name.clone(), source, git, tags, optional, bugs, expect, guest })
             }
             _ => None,
         };
@@ -172,6 +173,15 @@ impl Checker<'_, '_> {
         let image = self.path(file)?;
         // A wrong path has been reported, and then there is no matrix.
         Some(Source::Image { image, modules: modules.flatten(), config: config.flatten() })
+    }
+
+    fn commit(&mut self, node: &Node) -> Option<Commit> {
+        let expected = "the commit that it was built from, as in `{ repository: ../linux, revision: v6.1.192 }`";
+        let inner = self.problems.mapping(node, expected, &["repository", "revision"])?;
+        let revision = self.problems.needed(&inner, "revision", node);
+        let revision = revision.and_then(|node| self.problems.value(node, "revision", fields::line));
+        let repository = self.problems.needed(&inner, "repository", node)?;
+        Some(Commit { repository: self.path(repository)?, revision: revision? })
     }
 
     fn control(&mut self, node: &Node) -> Option<Source> {

@@ -77,6 +77,8 @@ pub struct KernelEntry {
     pub name: KernelName,
     /// Where it comes from.
     pub source: Source,
+    /// The commit that it was built from, for the witness `git`.
+    pub git: Option<Commit>,
     /// Words to choose it by.
     pub tags: BTreeSet<String>,
     /// Whether a source that has gone makes it a skip, with the reason, instead of an error.
@@ -89,6 +91,15 @@ pub struct KernelEntry {
     pub guest: GuestSettings,
 }
 
+/// A commit of a repository.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Commit {
+    /// The repository's folder.
+    pub repository: PathBuf,
+    /// A tag, a branch, a commit's SHA-1.
+    pub revision: String,
+}
+
 /// Kernels with this tag are controls: their truth is known, and a run that judges one wrongly cannot be trusted. What
 /// `backproof controls` builds has it by itself.
 pub const CONTROL_TAG: &str = "control";
@@ -97,7 +108,7 @@ impl KernelEntry {
     /// A kernel of which nothing is asked for but these bugs, and a pass expected.
     pub fn plain(name: KernelName, source: Source, bugs: Vec<BugId>) -> Self {
         let (tags, expect, guest) = (BTreeSet::new(), BTreeMap::new(), GuestSettings::default());
-        Self { name, source, tags, optional: false, bugs, expect, guest }
+        Self { name, source, git: None, tags, optional: false, bugs, expect, guest }
     }
 
     /// Whether it is a control kernel.

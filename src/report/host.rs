@@ -160,7 +160,7 @@ impl Text {
             .collect();
         let _ = write!(self.text, "Linux {}: ", fit(&visible(release), 60));
         if !affected.is_empty() {
-            let _ = write!(self.text, "{BAD}affected{BAD:#}; ");
+            let _ = write!(self.text, "{BAD}affected{BAD:#} by {}; ", affected.join(", "));
         }
         let said = [Answer::Now, Answer::MayHaveBeen, Answer::Exposed]
             .map(|answer| (answer, with(answer)))

@@ -13,6 +13,7 @@ use super::event::{Event, KernelRecord};
 use super::settle::{Applies, Settlement, applies, by_boot, modules};
 use crate::evidence::Finding;
 use crate::evidence::exhibits::Exhibits;
+use crate::evidence::git::{self, Repository};
 use crate::guest::Program;
 use crate::kernel::{self, Kernel, Obtain, ObtainError, Store};
 use crate::matrix::{self, Bugs, KernelEntry, Matrix, Needs, Profile};
@@ -128,7 +129,7 @@ async fn judge(entry: &KernelEntry, asked: &Asked, lab: &Arc<Lab>, events: &Unbo
         boots: Vec::new(),
     }));
 
-    tell.witnesses = look(entry, &kernel, asked, &tell.questions).await;
+    tell.witnesses = look(entry, &kernel, asked, lab, &tell.questions).await;
 
     let mut to_boot: Vec<(&BugId, &Needs)> = Vec::new();
     let asks_for = |bug: &BugId| tell.questions.iter().any(|question| question.job.bug == *bug);
@@ -188,13 +189,23 @@ async fn look(
     entry: &KernelEntry,
     kernel: &Kernel,
     asked: &Asked,
+    lab: &Lab,
     questions: &[Question],
 ) -> BTreeMap<BugId, Vec<Finding>> {
     let ids: BTreeSet<&BugId> = questions.iter().map(|question| &question.job.bug).collect();
     let bugs: Vec<matrix::Bug> = ids.into_iter().filter_map(|id| asked.bugs.get(id)).cloned().collect();
-    let (kernel, source) = (kernel.clone(), entry.source.clone());
+    let (kernel, source, commit) = (kernel.clone(), entry.source.clone(), entry.git.clone());
+    let indexes = lab.store.path(git::INDEXES);
     let looked = tokio::task::spawn_blocking(move || {
-        let exhibits = Exhibits::of_kernel(&kernel, &source);
+        let index = commit.as_ref().map(|commit| {
+            let repository = Repository::open(&commit.repository)?;
+            repository.index(&indexes, &|_| {})
+        });
+        let mut exhibits = Exhibits::of_kernel(&kernel, &source);
+        exhibits.revision = commit.as_ref().zip(index.as_ref()).map(|(commit, index)| match index {
+            Ok(index) => Ok((index, commit.revision.as_str())),
+            Err(error) => Err(error.to_string()),
+        });
         bugs.into_iter().map(|bug| (bug.id.clone(), exhibits.look(&bug).findings)).collect()
     });
     // A witness that panics is a mistake in this program, whose message is on stderr: the others speak all the same.

@@ -1,0 +1,179 @@
+//! `backproof affected` as a person calls it: releases, images, repositories, many at once, and what it exits with.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+mod common;
+use common::{Lab, Ran, cell};
+
+const STALL: &str = "tcp-fragment-stall";
+
+fn asked(lab: &Lab, args: &[&str]) -> (Ran, Value) {
+    let ran = lab.run(&[&["affected", "--format", "json"], args].concat());
+    let document = serde_json::from_str(&ran.stdout).unwrap_or(Value::Null);
+    (ran, document)
+}
+
+/// What was said of one subject and the first bug that was asked about.
+#[track_caller]
+fn said<'a>(document: &'a Value, subject: &str) -> &'a Value {
+    let subjects = document["subjects"].as_array().expect("subjects");
+    let found = subjects.iter().find(|s| s["subject"] == subject);
+    &found.unwrap_or_else(|| panic!("no subject {subject} in {document:#}"))["bugs"][0]
+}
+
+#[test]
+fn releases_are_answered_at_once_and_the_worst_answer_is_the_exit_code() {
+    let lab = Lab::new();
+    for (releases, code) in [
+        (&["4.19.51", "4.19.62"][..], 0),
+        (&["4.19.62", "4.18.0-80.el8.x86_64"], 3),
+        (&["4.19.62", "4.18.0-80.el8.x86_64", "4.19.57"], 1),
+        (&["5.3", "no release at all"], 3),
+    ] {
+        let (ran, document) = asked(&lab, &[&["--bug", STALL], releases].concat());
+        ran.ends_with(code);
+        assert_eq!(document["exit_code"], code, "{releases:?}");
+    }
+    let (_, document) = asked(&lab, &["--bug", STALL, "4.19.57", "4.14.140", "4.20.17"]);
+    let upgrade = |subject: &str, kind: &str| {
+        let advice = said(&document, subject)["advice"].as_array().expect("advice").clone();
+        advice.iter().find(|a| a["kind"] == kind).map(|a| a["says"].to_string()).unwrap_or_default()
+    };
+    assert_eq!(said(&document, "4.19.57")["state"], "half-fixed");
+    assert!(upgrade("4.19.57", "upgrade").contains("4.19.62"), "{document:#}");
+    assert_eq!(said(&document, "4.14.140")["state"], "fixed-with-defect");
+    assert!(upgrade("4.14.140", "defect").contains("BUG()") && upgrade("4.14.140", "upgrade").contains("4.14.142"));
+    assert!(upgrade("4.20.17", "exposure").contains("CVE-2019-11478"), "{document:#}");
+}
+
+#[test]
+fn stdin_has_a_subject_a_line_and_nothing_at_all_is_a_usage_error() {
+    let lab = Lab::new();
+    let ask = |input: &str| {
+        let mut command = lab.command(&["affected", "--bug", STALL, "--format", "json", "-"]);
+        let mut child =
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it");
+        std::io::Write::write_all(&mut child.stdin.take().expect("stdin"), input.as_bytes()).expect("a pipe");
+        Ran::of(child.wait_with_output().expect("it ends"))
+    };
+    let ran = ask("# a fleet\n4.19.51\n\n  4.19.57  \nLinux h 4.15.0-58-generic #64-Ubuntu SMP x86_64 GNU/Linux\n");
+    ran.ends_with(1);
+    let document: Value = serde_json::from_str(&ran.stdout).expect("JSON");
+    let verdicts: Vec<_> =
+        document["subjects"].as_array().expect("subjects").iter().map(|s| &s["bugs"][0]["verdict"]).collect();
+    assert_eq!(verdicts, ["not-affected", "affected", "affected"]);
+    ask("").ends_with(2).says(&["nothing was asked about"]);
+    lab.run(&["affected", "--bug", "no-such-bug", "4.19.57"]).ends_with(2).says(&["there is no bug", STALL]);
+}
+
+#[test]
+fn files_that_are_no_kernels_are_unknown_with_the_reason() {
+    let lab = Lab::new();
+    lab.write("text", "hello");
+    lab.write("cut.deb", "!<arch>\n");
+    lab.write("cut.gz", "\x1f\u{8b}");
+    lab.write("elf", "\x7fELF");
+    for (file, why) in
+        [("./text", "expected a Debian package"), ("./cut.deb", ""), ("./elf", ""), ("./absent", "no such file")]
+    {
+        let (ran, document) = asked(&lab, &["--bug", STALL, file]);
+        ran.ends_with(3);
+        let problem = document["subjects"][0]["problem"].as_str().unwrap_or_default();
+        assert!(!problem.is_empty() && problem.contains(why), "{file}: {document:#}");
+        assert_eq!(said(&document, file)["verdict"], "unknown");
+    }
+    lab.run(&["affected", "--git", "absent", "HEAD"]).ends_with(2).says(&["absent"]);
+}
+
+/// Runs git in a folder, as nobody in particular and whatever this machine's settings are.
+fn git(folder: &Path, args: &[&str]) -> String {
+    let mut command = Command::new("git");
+    command.current_dir(folder).args(args).env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_SYSTEM", "/dev/null");
+    for who in ["AUTHOR", "COMMITTER"] {
+        command.env(format!("GIT_{who}_NAME"), "A").env(format!("GIT_{who}_EMAIL"), "a@example.org");
+    }
+    let ran = Ran::of(command.output().expect("git"));
+    ran.ends_with(0);
+    ran.stdout.trim().to_owned()
+}
+
+/// A repository with a release before the stall's break, one with it, and one with the fix.
+fn history(lab: &Lab) -> std::path::PathBuf {
+    let folder = lab.path("linux");
+    std::fs::create_dir_all(&folder).expect("a folder");
+    git(&folder, &["init", "-q"]);
+    let makefile = |sublevel: u32| {
+        let text = format!("VERSION = 4\nPATCHLEVEL = 19\nSUBLEVEL = {sublevel}\nEXTRAVERSION =\n");
+        lab.write("linux/Makefile", text);
+        git(&folder, &["add", "-A"]);
+        git(&folder, &["commit", "-qm", &format!("Linux 4.19.{sublevel}")]);
+        git(&folder, &["tag", &format!("v4.19.{sublevel}")]);
+    };
+    let backport = |subject: &str, sha: &str, content: &str| {
+        lab.write("linux/net/ipv4/tcp_output.c", content);
+        git(&folder, &["add", "-A"]);
+        git(&folder, &["commit", "-qm", &format!("{subject}\n\ncommit {sha} upstream.\n")]);
+    };
+    lab.write("linux/net/ipv4/tcp_output.c", "one\n");
+    makefile(51);
+    let break_ = "f070ef2ac66716357066b683fb0baf55f8191a2e";
+    backport("tcp: tcp_fragment() should apply sane memory limits", break_, "two\n");
+    makefile(52);
+    backport("tcp: be more careful in tcp_fragment()", "b617158dc096709d8600c53b6052144d12b89fab", "three\n");
+    makefile(62);
+    folder
+}
+
+#[test]
+fn a_repository_s_revisions_are_judged_by_their_history_and_remembered() {
+    let lab = Lab::new();
+    let repository = history(&lab);
+    let cache = lab.path("cache");
+    let args = |revision: &'static str| {
+        let (repository, cache) = (repository.to_str().expect("UTF-8"), cache.to_str().expect("UTF-8"));
+        ["--bug", STALL, "--cache", cache, "--git", repository, revision].map(str::to_owned)
+    };
+    for (revision, verdict, code) in [
+        ("v4.19.51", "not-affected", 0),
+        ("v4.19.52", "affected", 1),
+        ("v4.19.62", "not-affected", 0),
+        ("v4.19.99", "unknown", 3),
+    ] {
+        let args = args(revision);
+        let (ran, document) = asked(&lab, &args.each_ref().map(String::as_str));
+        ran.ends_with(code);
+        assert_eq!(said(&document, revision)["verdict"], verdict, "{revision}: {document:#}");
+        if code != 3 {
+            let steps = said(&document, revision)["steps"].as_array().expect("steps");
+            let step = steps.iter().find(|step| step["role"] == "break").expect("the break");
+            let first = if revision == "v4.19.51" { Value::Null } else { "v4.19.52".into() };
+            assert_eq!(step["first_tag"], first, "{revision}: {step:#}");
+        }
+    }
+}
+
+#[test]
+fn where_git_has_the_fix_and_the_kernel_stalls_the_run_says_so_before_anything_else() {
+    let lab = Lab::with_matrix(include_str!("../kernels.yaml"));
+    lab.run(&["controls", "build"]).ends_with(0);
+    history(&lab);
+    lab.write(
+        "kernels.yaml",
+        "kernels:\n  - name: candidate\n    control: { name: stall-break, line: \"6.1\" }\n    \
+         bugs: [tcp-fragment-stall]\n    git: { repository: linux, revision: v4.19.62 }\n",
+    );
+    let (ran, document) = lab.judge(&[]);
+    let cell = cell(&document, "candidate", STALL);
+    assert_eq!((&cell["conflict"], &cell["verdict"]), (&Value::Bool(true), &Value::from("affected")), "{cell:#}");
+    let says = document["conflicts"][0].as_str().unwrap_or_default();
+    assert!(says.contains("runtime says affected") && says.contains("git says fixed"), "{says}");
+    assert_eq!(document["summary"]["conflicts"], 1);
+    // The control was judged as it was made all the same; the conflict is what is wrong.
+    ran.ends_with(1);
+    let table = lab.run(&["report", "latest"]);
+    table.ends_with(1);
+    assert!(table.stdout.starts_with("CONFLICT"), "{}", table.stdout);
+}
