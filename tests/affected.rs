@@ -85,7 +85,13 @@ fn files_that_are_no_kernels_are_unknown_with_the_reason() {
         assert!(!problem.is_empty() && problem.contains(why), "{file}: {document:#}");
         assert_eq!(said(&document, file)["verdict"], "unknown");
     }
-    lab.run(&["affected", "--git", "absent", "HEAD"]).ends_with(2).says(&["absent"]);
+    let (ran, document) = asked(&lab, &["--bug", STALL, "--git", "absent", "HEAD"]);
+    ran.ends_with(3);
+    assert!(document["subjects"][0]["problem"].as_str().is_some_and(|why| why.contains("absent")), "{document:#}");
+    nix::unistd::mkfifo(&lab.path("pipe"), nix::sys::stat::Mode::S_IRWXU).expect("a pipe");
+    let (ran, document) = asked(&lab, &["--bug", STALL, "./pipe"]);
+    ran.ends_with(3);
+    assert!(document["subjects"][0]["problem"].as_str().is_some_and(|why| why.contains("no regular file")));
 }
 
 /// Runs git in a folder, as nobody in particular and whatever this machine's settings are.

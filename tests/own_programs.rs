@@ -41,7 +41,8 @@ fn lab(bugs: &[&str], more: &str) -> Lab {
 fn ended(document: &Value, bug: &str) -> (String, String, String) {
     let cell = cell(document, "debian-12", bug);
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let finding = &cell["findings"][0];
+    let findings = cell["findings"].as_array().expect("findings");
+    let finding = findings.iter().find(|finding| finding["witness"] == "runtime").unwrap_or(&Value::Null);
     let why = if finding.is_null() { &cell["reason"] } else { &finding["why"] };
     (text(&cell["outcome"]), text(&finding["strength"]), text(why))
 }
@@ -62,7 +63,7 @@ fn a_user_s_program_is_judged_by_its_exit_status_its_words_and_its_controls() {
         ("talks-over-loopback", "pass", "weak", "exited with 0"),
     ];
     let names: Vec<&str> = table.iter().map(|(bug, ..)| *bug).collect();
-    let lab = lab(&names, "expect: { only-known: skip, exits-with-2: skip }\n");
+    let lab = lab(&names, "expect: { only-known: error, exits-with-2: skip }\n");
     dossier(&lab, "only-known", "chain: [{ role: fix, commit: 0123456789ab, subject: a, effect: b }]\n");
     let matrix = std::fs::read_to_string(lab.path("kernels.yaml")).expect("the matrix");
     lab.write("kernels.yaml", matrix.replace("bugs: [says", "bugs: [tcp-fragment-stall, only-known, says"));
@@ -77,7 +78,10 @@ fn a_user_s_program_is_judged_by_its_exit_status_its_words_and_its_controls() {
     let facts = &cell(&document, "debian-12", "says-affected")["checks"][0]["facts"]["lost_bytes"];
     assert_eq!(facts, 3);
     let known = ended(&document, "only-known");
-    let expected = ("skip", "nothing can be run for this bug: its dossier has no `reproducer`");
+    let expected = (
+        "error",
+        "the witnesses leave the verdict unknown, and nothing can be run for this bug: its dossier has no `reproducer`",
+    );
     assert_eq!((known.0.as_str(), known.2.as_str()), expected);
     // The agent's own reproducers have a guest that no user's program has been in.
     let boots = |bug: &str| cell(&document, "debian-12", bug)["boots"].clone();

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::{Advice, AdviceKind, Answer, BugAnswer, Subject};
-use crate::evidence::Finding;
 use crate::evidence::binary::Binary;
 use crate::evidence::exhibits::{Exhibits, tree};
 use crate::evidence::git::Index;
 use crate::evidence::source::{self, Folder, Tarball};
 use crate::evidence::version::{self, Release};
+use crate::evidence::{Finding, Witness};
 use crate::kernel::{FileKind, Kernel, file_kind};
 use crate::matrix::{Bug, Source};
 use crate::verdict::Ledger;
@@ -19,10 +19,19 @@ use crate::words::BugId;
 pub struct Asked<'a> {
     /// The bugs.
     pub bugs: Vec<&'a Bug>,
-    /// The repository in which revisions are looked up.
-    pub index: Option<&'a Index>,
+    /// The repository in which revisions are looked up, where one was named; why it cannot be read.
+    pub index: Option<Result<&'a Index, &'a str>>,
     /// Takes a package apart, or says why it cannot be.
     pub unpack: &'a dyn Fn(&Source) -> Result<Kernel, String>,
+}
+
+/// What a boot said of one bug.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Booted {
+    /// The reproducer judged.
+    Showed(Finding),
+    /// There is no verdict, and why.
+    Broke(String),
 }
 
 /// One subject, looked at.
@@ -32,6 +41,8 @@ pub struct Looked<'a> {
     understood: Option<String>,
     problem: Option<String>,
     exhibits: Exhibits<'a>,
+    /// The release that a source tree began as: where its line of releases goes on. It says nothing of the tree itself.
+    began: Option<Release>,
     /// What would settle it, where nothing better is known.
     settle: &'static str,
     /// Where a boot can get the kernel from; none where it is known by name or source only.
@@ -97,6 +108,7 @@ impl<'a> Asked<'a> {
                 None => problem("this tarball has no kernel's Makefile: expected a kernel's source".to_owned()),
                 Some(release) => Looked {
                     understood: Some(format!("a tarball of source that began as {release}")),
+                    began: Release::parse(&release).ok(),
                     exhibits: Exhibits { source: Some(Ok(Box::new(tarball))), ..Exhibits::default() },
                     settle: BY_BUILD,
                     ..Looked::default()
@@ -106,10 +118,15 @@ impl<'a> Asked<'a> {
     }
 
     fn revision(&self, text: &'a str) -> Looked<'a> {
-        let Some(index) = self.index else { return problem("no repository was named: --git REPO".to_owned()) };
+        let index = match self.index {
+            Some(Ok(index)) => index,
+            Some(Err(why)) => return problem(why.to_owned()),
+            None => return problem("no repository was named: --git REPO".to_owned()),
+        };
         match index.describe(text) {
             Err(error) => problem(error.to_string()),
             Ok(description) => {
+                let began = description.version.as_ref().and_then(|v| Release::parse(&v.to_string()).ok());
                 let version = description.version.map_or_else(String::new, |v| format!(", a tree that began as {v}"));
                 let commit = description.commit.clone();
                 let files = move |path: &str| Ok(index.file(&commit, path));
@@ -119,20 +136,31 @@ impl<'a> Asked<'a> {
                     ..Exhibits::default()
                 };
                 let understood = Some(format!("commit {}{version}", description.commit));
-                Looked { understood, exhibits, settle: BY_BUILD, ..Looked::default() }
+                Looked { understood, exhibits, began, settle: BY_BUILD, ..Looked::default() }
             }
         }
     }
 
-    /// What it comes to, together with what a boot of it showed, bug by bug.
-    pub fn answer(&self, looked: Looked<'_>, booted: &BTreeMap<BugId, Finding>) -> Answer {
+    /// What it comes to, together with what a boot of it showed, bug by bug. Where the boot was to settle it and broke, no
+    /// hint stands in for it.
+    pub fn answer(&self, looked: Looked<'_>, booted: &BTreeMap<BugId, Booted>) -> Answer {
         let release = looked.exhibits.release.as_ref().and_then(|release| release.as_ref().ok());
+        let release = release.or(looked.began.as_ref());
         let conclude = |bug: &&Bug| {
             let said = looked.exhibits.look(bug);
             let mut findings = said.findings;
-            findings.extend(booted.get(&bug.id).cloned());
             let (upgrade, settle) = next(bug, release, looked.settle);
-            let answer = BugAnswer::of(bug, Ledger { findings }, upgrade, &settle);
+            let answer = match booted.get(&bug.id) {
+                None => BugAnswer::of(bug, Ledger { findings }, upgrade, &settle),
+                Some(Booted::Showed(finding)) => {
+                    findings.push(finding.clone());
+                    BugAnswer::of(bug, Ledger { findings }, upgrade, &settle)
+                }
+                Some(Booted::Broke(why)) => {
+                    findings.push(Finding::unknown(Witness::Runtime, why));
+                    BugAnswer::without_hints(bug, Ledger { findings }, upgrade, why)
+                }
+            };
             BugAnswer { steps: said.steps, warnings: said.warnings, ..answer }
         };
         let bugs = self.bugs.iter().map(conclude).collect();
@@ -182,6 +210,7 @@ fn folder<'a>(path: PathBuf) -> Looked<'a> {
     }
     let what = if binary.is_some() { "a built source tree" } else { "a source tree" };
     Looked {
+        began: release.as_ref().and_then(|release| Release::parse(release).ok()),
         understood: Some(release.map_or_else(|| what.to_owned(), |release| format!("{what} that began as {release}"))),
         settle: if binary.is_some() { BY_BOOT } else { BY_BUILD },
         bootable: binary.is_some().then_some(Source::Tree(path)),

@@ -8,13 +8,13 @@ mod subject;
 use serde::Serialize;
 
 pub use advice::{Advice, AdviceKind};
-pub use look::{Asked, Looked};
+pub use look::{Asked, Booted, Looked};
 pub use subject::{Subject, Unclear};
 
-use crate::evidence::Finding;
 use crate::evidence::git::StepFound;
+use crate::evidence::{Finding, Strength};
 use crate::matrix::Bug;
-use crate::verdict::{Ledger, Verdict};
+use crate::verdict::{Conclusion, Ledger, Verdict};
 use crate::words::{BugId, State};
 
 /// The version of [`Answers`]' shape.
@@ -87,7 +87,16 @@ pub struct Summary {
 impl BugAnswer {
     /// The answer that these findings come to. `settle` says what could be given to know more.
     pub fn of(bug: &Bug, ledger: Ledger, upgrade: Option<Advice>, settle: &str) -> Self {
-        let conclusion = ledger.conclude();
+        Self::concluded(bug, ledger.conclude(), ledger, upgrade, settle)
+    }
+
+    /// The answer where hints are not heard, because a boot was to settle it and broke.
+    pub fn without_hints(bug: &Bug, ledger: Ledger, upgrade: Option<Advice>, settle: &str) -> Self {
+        let strong = ledger.findings.iter().filter(|finding| finding.strength > Strength::Weak).cloned().collect();
+        Self::concluded(bug, Ledger { findings: strong }.conclude(), ledger, upgrade, settle)
+    }
+
+    fn concluded(bug: &Bug, conclusion: Conclusion, ledger: Ledger, upgrade: Option<Advice>, settle: &str) -> Self {
         let advice = advice::advice(bug, &conclusion, upgrade, settle);
         Self {
             bug: bug.id.clone(),

@@ -7,9 +7,9 @@ use std::path::Path;
 use anyhow::{Context as _, anyhow};
 
 use super::{Affected, Format, Stop, host, print, print_json};
-use crate::answer::{Answers, Asked, Looked};
+use crate::answer::{Answers, Asked, Booted};
+use crate::evidence::Witness;
 use crate::evidence::git::{self, Index, Repository};
-use crate::evidence::{Finding, Witness};
 use crate::kernel::{self, Kernel, Obtain, Store};
 use crate::matrix::{Bug, Bugs, KernelEntry, Matrix, Source};
 use crate::report::{self, Indexing, Style};
@@ -29,14 +29,24 @@ pub(super) fn affected(args: &Affected) -> Result<u8, Stop> {
     };
     let chosen = chosen(&bugs, &args.bug)?;
     let subjects = subjects(args)?;
-    let index = args.git.as_deref().map(|repository| index(repository, args)).transpose()?;
+    let index = args.git.as_deref().map(|repository| index(repository, args));
     let unpack = |source: &Source| unpack(source, args);
-    let asked = Asked { bugs: chosen, index: index.as_ref(), unpack: &unpack };
-    let looked: Vec<Looked> = subjects.iter().map(|subject| asked.look(subject)).collect();
-    let mut booted = if args.boot { boot(&looked, &bugs, &asked, args)? } else { Vec::new() };
-    booted.resize_with(looked.len(), BTreeMap::new);
-    let answer = |(looked, booted): (Looked, BTreeMap<BugId, Finding>)| asked.answer(looked, &booted);
-    let answers = Answers::of(looked.into_iter().zip(booted).map(answer).collect());
+    let index = index.as_ref().map(|index| index.as_ref().map_err(String::as_str));
+    let asked = Asked { bugs: chosen, index, unpack: &unpack };
+    // Each is looked at anew after the boots: an unpacked image for each of many subjects is too much to keep.
+    let booted = if args.boot {
+        let sources = subjects.iter().map(|subject| asked.look(subject).bootable).collect();
+        match boot(sources, &bugs, &asked, args)? {
+            Some(booted) => booted,
+            None => return Ok(130),
+        }
+    } else {
+        Vec::new()
+    };
+    let nothing = BTreeMap::new();
+    let answer =
+        |(index, subject): (usize, &String)| asked.answer(asked.look(subject), booted.get(index).unwrap_or(&nothing));
+    let answers = Answers::of(subjects.iter().enumerate().map(answer).collect());
     match args.format {
         Format::Json => print_json(&answers)?,
         Format::Table => print(&report::answers(&answers, Style::of_stdout()))?,
@@ -44,14 +54,15 @@ pub(super) fn affected(args: &Affected) -> Result<u8, Stop> {
     Ok(answers.exit_code)
 }
 
-/// The index of the repository, made or brought up to date first.
-fn index(repository: &Path, args: &Affected) -> Result<Index, Stop> {
-    let store = Store::open(args.host.cache.clone()).map_err(Stop::no_verdict)?;
-    let repository = Repository::open(repository).map_err(Stop::usage)?;
+/// The index of the repository, made or brought up to date first. What keeps it from being read is an answer too.
+fn index(repository: &Path, args: &Affected) -> Result<Index, String> {
+    let told = |error: anyhow::Error| format!("{error:#}");
+    let store = Store::open(args.host.cache.clone()).map_err(|error| told(error.into()))?;
+    let repository = Repository::open(repository).map_err(|error| told(error.into()))?;
     let bar = Indexing::new();
     let index = repository.index(&store.path(git::INDEXES), &|progress| bar.tell(progress));
     bar.finish();
-    index.map_err(Stop::no_verdict)
+    index.map_err(|error| told(error.into()))
 }
 
 /// Takes a package apart, into the cache.
@@ -63,14 +74,20 @@ fn unpack(source: &Source, args: &Affected) -> Result<Kernel, String> {
     kernel::obtain(source, &with).map_err(|error| format!("{:#}", anyhow::Error::new(error)))
 }
 
-/// Boots every subject that can be booted, and gives what that showed of each bug, subject by subject.
-fn boot(looked: &[Looked], bugs: &Bugs, asked: &Asked, args: &Affected) -> Result<Vec<BTreeMap<BugId, Finding>>, Stop> {
+/// Boots every subject that can be booted, and gives what that showed of each bug, subject by subject. None where somebody
+/// stopped it.
+fn boot(
+    sources: Vec<Option<Source>>,
+    bugs: &Bugs,
+    asked: &Asked,
+    args: &Affected,
+) -> Result<Option<Vec<BTreeMap<BugId, Booted>>>, Stop> {
     let ids: Vec<BugId> = asked.bugs.iter().map(|bug| bug.id.clone()).collect();
     let name = |index: usize| format!("subject-{}", index + 1).parse::<KernelName>().map_err(Stop::no_verdict);
-    let mut kernels = Vec::new();
-    for (index, subject) in looked.iter().enumerate() {
-        if let Some(source) = &subject.bootable {
-            kernels.push(KernelEntry::plain(name(index)?, source.clone(), ids.clone()));
+    let (subjects, mut kernels) = (sources.len(), Vec::new());
+    for (index, source) in sources.into_iter().enumerate() {
+        if let Some(source) = source {
+            kernels.push(KernelEntry::plain(name(index)?, source, ids.clone()));
         }
     }
     if kernels.is_empty() {
@@ -84,20 +101,26 @@ fn boot(looked: &[Looked], bugs: &Bugs, asked: &Asked, args: &Affected) -> Resul
     let lab = host::lab(&args.host, true, false, host::cpus())?;
     let judged = super::run::in_folder(asked, lab, &args.host.results)?;
     judged.written.map_err(Stop::no_verdict)?;
+    if judged.document.run.interrupted {
+        return Ok(None);
+    }
     let mut booted = Vec::new();
-    for index in 0..looked.len() {
+    for index in 0..subjects {
         let name = name(index)?;
         let cells = judged.document.cells.iter().filter(|cell| cell.kernel == name);
-        booted.push(cells.map(|cell| (cell.bug.clone(), shown(cell))).collect());
+        booted.push(cells.filter_map(|cell| Some((cell.bug.clone(), shown(cell, bugs)?))).collect());
     }
-    Ok(booted)
+    Ok(Some(booted))
 }
 
-/// What the boot showed; why it showed nothing, where that is so.
-fn shown(cell: &Cell) -> Finding {
+/// What the boot showed of a cell's bug; none where nothing can be run for it.
+fn shown(cell: &Cell, bugs: &Bugs) -> Option<Booted> {
+    bugs.get(&cell.bug)?.reproducer.as_ref()?;
     let ran = cell.findings.iter().find(|finding| finding.witness == Witness::Runtime);
-    let nothing = || Finding::unknown(Witness::Runtime, cell.reason.as_deref().unwrap_or("nothing was run"));
-    ran.cloned().unwrap_or_else(nothing)
+    Some(match ran {
+        Some(finding) => Booted::Showed(finding.clone()),
+        None => Booted::Broke(cell.reason.as_deref().unwrap_or("nothing was run").to_owned()),
+    })
 }
 
 /// The bugs with these names; all where none is named.

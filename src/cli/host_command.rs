@@ -44,15 +44,25 @@ fn ledgers(host: &Host, bugs: &[&Bug], is_live: bool) -> Vec<(BugId, Ledger)> {
     let is_there = is_live && !release.contains('/') && image.is_file();
     let exhibits = Exhibits {
         release: Some(Release::parse(&name).or_else(|_| Release::parse(release)).map_err(|error| error.to_string())),
-        binary: is_there.then(|| Binary::open(&image).map_err(|error| error.to_string())),
+        binary: is_there.then(|| running(&image, host.build.as_deref())),
         ..Exhibits::default()
     };
     bugs.iter().map(|bug| (bug.id.clone(), Ledger { findings: said(host, bug, exhibits.look(bug).findings) })).collect()
 }
 
+/// The image, where it is the running kernel's: an upgrade may have put another build of the same name in its place.
+fn running(image: &Path, build: Option<&str>) -> Result<Binary, String> {
+    let binary = Binary::open(image).map_err(|error| error.to_string())?;
+    match build {
+        Some(build) if binary.has_string(build) => Ok(binary),
+        _ => Err(format!("{} is another build than the running kernel", image.display())),
+    }
+}
+
 /// What is left of what they say where a live patch replaces the function that it is about.
 fn said(host: &Host, bug: &Bug, findings: Vec<Finding>) -> Vec<Finding> {
-    let source = bug.source.iter().map(|signature| &signature.function);
+    let elsewhere = bug.source.iter().flat_map(|signature| &signature.cases).flat_map(|case| &case.elsewhere);
+    let source = bug.source.iter().map(|signature| &signature.function).chain(elsewhere.map(|other| &other.function));
     let mut functions = source.chain(bug.binary.iter().map(|signature| &signature.function));
     let is_patched = |function: &&String| host.livepatches.iter().flatten().any(|patch| patch.replaces(function));
     let Some(patched) = functions.find(is_patched) else { return findings };

@@ -66,11 +66,12 @@ impl Binary {
     /// # Errors
     /// See [`BinaryError`].
     pub fn open(path: &Path) -> Result<Self, BinaryError> {
-        let file = File::open(path)?;
-        let metadata = file.metadata()?;
-        if !metadata.is_file() {
+        // Opening a pipe would wait for whoever writes to it.
+        if !path.metadata()?.is_file() {
             return Err(BinaryError::NotAFile);
         }
+        let file = File::open(path)?;
+        let metadata = file.metadata()?;
         if metadata.len() > LARGEST_VMLINUX {
             return Err(BinaryError::TooLarge(metadata.len()));
         }

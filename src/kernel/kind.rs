@@ -27,6 +27,10 @@ const HEAD: usize = 512;
 /// # Errors
 /// Where they cannot be read.
 pub fn file_kind(path: &Path) -> io::Result<FileKind> {
+    // Opening a pipe would wait for whoever writes to it.
+    if !path.metadata()?.is_file() {
+        return Err(io::Error::other("it is no regular file"));
+    }
     let mut head = Vec::with_capacity(HEAD);
     File::open(path)?.take(HEAD as u64 * 2).read_to_end(&mut head)?;
     Ok(kind(&head))

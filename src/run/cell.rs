@@ -138,14 +138,14 @@ impl Question {
 
     /// Whether this is what the matrix expects. What a mitigation keeps from showing is there all the same: where the
     /// kernel's state is known, the findings have to allow for it, and where it is known to fail, a pass has to be the
-    /// profile's doing: a reproducer that sees no bug at all is blind there.
-    fn is_expected(&self, outcome: Outcome, Conclusion { states, mitigated, .. }: Conclusion) -> bool {
+    /// profile's doing: a reproducer that sees no bug at all is blind there. A name's hint is not the kernel's state.
+    fn is_expected(&self, outcome: Outcome, Conclusion { firm, mitigated, .. }: Conclusion) -> bool {
         match self.expect {
             Expectation::Outcome(Outcome::Fail) if self.mitigates => outcome == Outcome::Pass && mitigated,
             Expectation::Outcome(wanted) => outcome == wanted,
             Expectation::State(state) => {
                 let shows = state.is_affected() && !self.mitigates;
-                outcome == if shows { Outcome::Fail } else { Outcome::Pass } && states.contains(state)
+                outcome == if shows { Outcome::Fail } else { Outcome::Pass } && firm.contains(state)
             }
         }
     }

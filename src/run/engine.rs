@@ -11,9 +11,9 @@ use super::boots::{Bench, Booted, Seen, Trial, boot_all, milliseconds};
 use super::cell::{Question, Settled};
 use super::event::{Event, KernelRecord};
 use super::settle::{Applies, Settlement, applies, by_boot, modules};
-use crate::evidence::Finding;
 use crate::evidence::exhibits::Exhibits;
 use crate::evidence::git::{self, Repository};
+use crate::evidence::{Finding, Witness};
 use crate::guest::Program;
 use crate::kernel::{self, Kernel, Obtain, ObtainError, Store};
 use crate::matrix::{self, Bugs, KernelEntry, Matrix, Needs, Profile};
@@ -196,6 +196,7 @@ async fn look(
     let bugs: Vec<matrix::Bug> = ids.into_iter().filter_map(|id| asked.bugs.get(id)).cloned().collect();
     let (kernel, source, commit) = (kernel.clone(), entry.source.clone(), entry.git.clone());
     let indexes = lab.store.path(git::INDEXES);
+    let ids: Vec<BugId> = bugs.iter().map(|bug| bug.id.clone()).collect();
     let looked = tokio::task::spawn_blocking(move || {
         let index = commit.as_ref().map(|commit| {
             let repository = Repository::open(&commit.repository)?;
@@ -208,8 +209,12 @@ async fn look(
         });
         bugs.into_iter().map(|bug| (bug.id.clone(), exhibits.look(&bug).findings)).collect()
     });
-    // A witness that panics is a mistake in this program, whose message is on stderr: the others speak all the same.
-    looked.await.unwrap_or_default()
+    // A witness that panics is a mistake in this program: that it said nothing is said.
+    looked.await.unwrap_or_else(|died| {
+        let why = format!("backproof failed while it looked at the kernel: {died}");
+        let unknown = |witness| Finding::unknown(witness, &why);
+        ids.into_iter().map(|id| (id, vec![unknown(Witness::Source), unknown(Witness::Binary)])).collect()
+    })
 }
 
 fn unobtainable(error: ObtainError, optional: bool) -> Settled {

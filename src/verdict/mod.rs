@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::evidence::{Finding, StateSet, Strength};
+use crate::evidence::{Finding, StateSet, Strength, Witness};
 use crate::words::State;
 
 /// A ledger's conclusion.
@@ -41,8 +41,10 @@ pub struct Ledger {
 pub struct Conclusion {
     /// Affected or not, or unknown.
     pub verdict: Verdict,
-    /// The states that the findings leave possible; empty in a conflict that nothing decides.
+    /// The states that the findings leave possible, hints among them; empty in a conflict that nothing decides.
     pub states: StateSet,
+    /// The states that are left without the hints.
+    pub firm: StateSet,
     /// Whether strong witnesses contradict each other.
     pub conflict: bool,
     /// Whether the kernel has the bug and the cell's profile keeps it from showing: the verdict then holds under that
@@ -62,9 +64,10 @@ impl Ledger {
     /// Weighs the findings.
     ///
     /// The states of all strong findings are intersected. Where nothing remains, witnesses contradict each other: a
-    /// conflict, and what was seen to happen (a decisive finding) decides, or else nothing does. Weak findings
-    /// narrow down what remains, in the order in which they came in, but only where they contradict nothing:
-    /// a hint never makes a conflict, and never decides between affected and not alone against strong evidence.
+    /// conflict, and what was seen to happen (a decisive finding) decides, or else nothing does. Weak findings narrow
+    /// down what remains, all of them together and only where they contradict nothing: a hint never makes a conflict, and
+    /// hints that contradict each other say nothing. A release makes a kernel good, and so does a user's program without
+    /// controls, for which the user vouches; the likeness of a subject is too little for that.
     ///
     /// Where the kernel comes out as affected and the reproducer saw the cell's profile mitigate it, the verdict is not
     /// affected: under that profile.
@@ -74,17 +77,28 @@ impl Ledger {
         let conflict = strong.is_empty();
         let firm = if conflict { intersect(of(Strength::Decisive), StateSet::all()) } else { strong };
         if conflict && firm == StateSet::all() {
-            return Conclusion { verdict: Verdict::Unknown, states: StateSet::EMPTY, conflict, mitigated: false };
+            let (verdict, states) = (Verdict::Unknown, StateSet::EMPTY);
+            return Conclusion { verdict, states, firm: states, conflict, mitigated: false };
         }
-        let weak = self.findings.iter().filter(|f| f.strength == Strength::Weak);
-        let states = weak.fold(firm, |left, finding| {
-            let narrowed = left.and(finding.states);
-            if narrowed.is_empty() { left } else { narrowed }
-        });
+        let states = self.hinted(firm);
         let kernel = verdict(states);
         let mitigated = kernel == Verdict::Affected && self.findings.iter().any(|f| f.mitigated);
         let verdict = if mitigated { Verdict::NotAffected } else { kernel };
-        Conclusion { verdict, states, conflict, mitigated }
+        Conclusion { verdict, states, firm, conflict, mitigated }
+    }
+}
+
+impl Ledger {
+    /// What the hints leave of these states.
+    fn hinted(&self, firm: StateSet) -> StateSet {
+        let hints = |is_heard: fn(&Finding) -> bool| {
+            let weak = self.findings.iter().filter(|f| f.strength == Strength::Weak && is_heard(f));
+            let narrowed = intersect(weak.filter(|f| !f.states.and(firm).is_empty()), firm);
+            if narrowed.is_empty() { firm } else { narrowed }
+        };
+        let all = hints(|_| true);
+        let is_good = |states| verdict(states) == Verdict::NotAffected;
+        if is_good(all) && !is_good(hints(|f| matches!(f.witness, Witness::Version | Witness::Runtime))) { firm } else { all }
     }
 }
 
@@ -126,7 +140,6 @@ fn verdict(states: StateSet) -> Verdict {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evidence::Witness;
 
     fn finding(witness: Witness, strength: Strength, states: &[State]) -> Finding {
         Finding {
@@ -215,6 +228,28 @@ mod tests {
                 Verdict::Affected,
                 Some(HalfFixed),
                 true,
+            ),
+            ("a likeness alone makes nothing good", &[(Git, Weak, &[Fixed])], Verdict::Unknown, None, false),
+            (
+                "a likeness alone makes suspicious",
+                &[(Git, Weak, &[Affected])],
+                Verdict::Affected,
+                Some(Affected),
+                false,
+            ),
+            (
+                "hints that contradict each other say nothing",
+                &[(Version, Weak, &[Fixed]), (Runtime, Weak, stalls)],
+                Verdict::Unknown,
+                None,
+                false,
+            ),
+            (
+                "a release makes good, and a likeness may agree",
+                &[(Version, Weak, &[Fixed, NeverHad]), (Git, Weak, &[Fixed])],
+                Verdict::NotAffected,
+                Some(Fixed),
+                false,
             ),
             ("a witness that sees nothing", &[(Git, Strong, &State::ALL)], Verdict::Unknown, None, false),
         ];

@@ -1,7 +1,6 @@
 //! The releases that are known to have each step: the one before, on and after each.
 
 use std::sync::LazyLock;
-use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 
