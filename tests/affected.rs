@@ -123,7 +123,11 @@ fn history(lab: &Lab) -> std::path::PathBuf {
         git(&folder, &["add", "-A"]);
         git(&folder, &["commit", "-qm", &format!("{subject}\n\ncommit {sha} upstream.\n")]);
     };
+    // Where Linux's own history in git begins, nothing can be in already.
     lab.write("linux/net/ipv4/tcp_output.c", "one\n");
+    lab.write("linux/Makefile", "VERSION = 2\nPATCHLEVEL = 6\nSUBLEVEL = 12\nEXTRAVERSION = -rc2\n");
+    git(&folder, &["add", "-A"]);
+    git(&folder, &["commit", "-qm", "Linux-2.6.12-rc2"]);
     makefile(51);
     let break_ = "f070ef2ac66716357066b683fb0baf55f8191a2e";
     backport("tcp: tcp_fragment() should apply sane memory limits", break_, "two\n");

@@ -22,12 +22,16 @@ fn this_machine_is_read_within_a_second_and_nothing_of_it_changes() {
     let setting = || fs::read_to_string("/proc/sys/net/ipv4/tcp_syncookies").ok();
     let before = setting();
     let ran = lab.run(&["host", "--format", "json"]);
-    ran.ends_with(0);
+    // Whatever kernel the test runs on.
+    assert!([0, 1, 3].contains(&ran.code), "{}: {}", ran.code, ran.stderr);
     let document = document(&ran);
     let release = fs::read_to_string("/proc/sys/kernel/osrelease").expect("a release");
     assert_eq!(document["host"]["release"], release.trim());
     assert!(!document["namespaces"].as_array().expect("namespaces").is_empty());
-    assert_eq!(bug(&document, "tcp-fragment-stall")["verdict"], Value::Null);
+    let witness = &bug(&document, "tcp-fragment-stall")["findings"][0];
+    assert!(witness["witness"] == "version" && witness["strength"] == "weak", "{witness:#}");
+    let one = lab.run(&["host", "--format", "json", "--bug", "syn-cookie-data-loss"]);
+    assert_eq!(self::document(&one)["bugs"].as_array().map(Vec::len), Some(1));
     assert_eq!(setting(), before);
 }
 
@@ -45,8 +49,14 @@ fn a_saved_host_is_read_and_told_in_a_hundred_columns() {
          \t skmem:(r0,rb16384,t0,tb8192,f1896,w22680,o0,bl0,d0) rto:37760 backoff:7\n",
     );
     let ran = lab.run(&["host", "--from", "saved"]);
-    ran.ends_with(0);
-    for words in ["Linux 4.19.57: BITTEN NOW", "10.0.0.1:3306 → 10.0.0.2:40000", "SO_SNDBUF"] {
+    ran.ends_with(1);
+    for words in [
+        "Linux 4.19.57: affected by tcp-fragment-stall",
+        "BITTEN NOW",
+        "kernel: affected (half-fixed)",
+        "10.0.0.1:3306 → 10.0.0.2:40000",
+        "SO_SNDBUF",
+    ] {
         assert!(ran.stdout.contains(words), "{words}: {}", ran.stdout);
     }
     assert!(ran.stdout.lines().all(|line| line.chars().count() <= 100), "{}", ran.stdout);
@@ -73,8 +83,8 @@ fn a_probe_judges_the_running_kernel_or_says_of_each_bug_why_not() {
     let document = document(&ran);
     for name in ["tcp-fragment-stall", "syn-cookie-data-loss", "zero-window-user-timeout"] {
         let bug = bug(&document, name);
-        assert_ne!(bug["verdict"].is_null(), bug["not_probed"].is_null(), "{bug:#}");
-        let witnesses = bug["findings"].as_array().expect("findings").iter().map(|finding| &finding["witness"]);
-        assert!(witnesses.into_iter().all(|witness| witness == "runtime"), "{bug:#}");
+        let findings = bug["findings"].as_array().expect("findings");
+        let ran = findings.iter().any(|finding| finding["witness"] == "runtime");
+        assert_eq!(ran, bug["not_probed"].is_null(), "{bug:#}");
     }
 }

@@ -98,7 +98,11 @@ impl Ledger {
         };
         let all = hints(|_| true);
         let is_good = |states| verdict(states) == Verdict::NotAffected;
-        if is_good(all) && !is_good(hints(|f| matches!(f.witness, Witness::Version | Witness::Runtime))) { firm } else { all }
+        if is_good(all) && !is_good(hints(|f| matches!(f.witness, Witness::Version | Witness::Runtime))) {
+            firm
+        } else {
+            all
+        }
     }
 }
 
