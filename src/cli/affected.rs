@@ -51,7 +51,9 @@ fn index(repository: &Path, args: &Affected) -> Result<Index, Stop> {
     let bar = Indexing::new();
     let index = repository.index(&store.path(git::INDEXES), &|progress| bar.tell(progress));
     bar.finish();
-    index.map_err(Stop::no_verdict)
+    // A question may have to wait again, after this line is gone.
+    let later = |progress| Indexing::new().tell(progress);
+    index.map(|index| index.telling(later)).map_err(Stop::no_verdict)
 }
 
 /// Takes a package apart, into the cache.
