@@ -1,6 +1,6 @@
 //! The witness `binary` over real kernels: those of the default matrix, and all control kernels, whose truths are known.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use backproof::evidence::binary::{Binary, weigh};
 use backproof::evidence::{Finding, StateSet, Strength};
@@ -30,7 +30,7 @@ fn kernels(controls: bool) -> Vec<(KernelEntry, PathBuf)> {
 }
 
 /// What all bugs' findings for an image are.
-fn judge(name: &str, image: &PathBuf) -> Vec<(String, Finding)> {
+fn judge(name: &str, image: &Path) -> Vec<(String, Finding)> {
     let binary = Binary::open(image).unwrap_or_else(|error| panic!("{name}: {error}"));
     Bugs::built_in().iter().map(|bug| (bug.id.to_string(), weigh(bug, &binary))).collect()
 }

@@ -62,7 +62,9 @@ fn index(repository: &Path, args: &Affected) -> Result<Index, String> {
     let bar = Indexing::new();
     let index = repository.index(&store.path(git::INDEXES), &|progress| bar.tell(progress));
     bar.finish();
-    index.map_err(|error| told(error.into()))
+    // A question may have to wait again, after this line is gone.
+    let later = |progress| Indexing::new().tell(progress);
+    index.map(|index| index.telling(later)).map_err(|error| told(error.into()))
 }
 
 /// Takes a package apart, into the cache.

@@ -12,6 +12,7 @@
 //! carriers    the commits that are a step             reverts   which of them still stand
 //! quilt       patches of a packaging tree             content   what the files say against it
 //! absence     what "not found" is worth               states    all of that as states
+//! undoing     what speaks of taking a commit out
 //! ```
 
 mod absence;
@@ -31,6 +32,7 @@ mod revision;
 mod states;
 mod store;
 mod testimony;
+mod undoing;
 mod walk;
 
 #[cfg(test)]

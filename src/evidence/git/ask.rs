@@ -164,7 +164,7 @@ impl Answer<'_> {
             Chain { break_: Presence::IN, half_fix: Presence::OUT, fix: Presence::OUT, fix_of_fix: Presence::IN };
         let doubtful = self.doubtful_beginnings()?;
         for one in self.found {
-            *chain.step(one.step.role) = self.presence(one, &doubtful);
+            *chain.step(one.step.role) = self.presence(one, &doubtful)?;
         }
         Ok(chain)
     }
@@ -184,18 +184,32 @@ impl Answer<'_> {
         Ok(doubtful)
     }
 
-    fn presence(&mut self, one: &Found, doubtful: &[Beginning]) -> Presence {
+    /// Says which commit may have taken a step out.
+    fn doubted(&mut self, standing: &Standing, role: Role) -> Result<(), GitError> {
+        let Some(place) = standing.doubted_by.filter(|_| standing.must != standing.may) else { return Ok(()) };
+        let name = match place {
+            Place::Commit(number) => self.history.call(self.history.sha(number)?),
+            Place::Patch(_) => self.name(place)?,
+        };
+        self.doubts.push(format!("{name} changes files of the {role} and speaks of undoing it, or what undid it"));
+        Ok(())
+    }
+
+    fn presence(&mut self, one: &Found, doubtful: &[Beginning]) -> Result<Presence, GitError> {
         let role = one.step.role;
         let mends = role == Role::FixOfFix;
         let mut presence = match &one.standing {
             Some(standing) => {
                 let hint = (standing.must != standing.may).then_some(standing.likely);
+                self.doubted(standing, role)?;
+                // Where nobody can tell what a commit took out, a hint is none.
+                let hint = hint.filter(|_| standing.doubted_by.is_none());
                 Presence { may: standing.may, must: standing.must, hint }
             }
             None => self.absence(one, doubtful),
         };
         if one.needed == Needed::No {
-            return if mends { Presence::IN } else { Presence::OUT };
+            return Ok(if mends { Presence::IN } else { Presence::OUT });
         }
         if one.needed == Needed::Perhaps && !presence.must {
             self.doubts.push(format!("the {role} is for some versions only, and this one's cannot be read"));
@@ -203,8 +217,10 @@ impl Answer<'_> {
         }
         if let Some(standing) = one.standing.as_ref().filter(|standing| standing.may) {
             let carrier = &one.carriers.found[standing.carrier];
-            let later = self.found.iter().any(|other| other.step.role > role && other.standing.is_some());
-            // Later steps change the same lines, so only the last one is compared.
+            let overlaps = |other: &Step| other.files.iter().any(|file| one.step.files.contains(file));
+            let later = |other: &Found| other.step.role > role && other.standing.is_some() && overlaps(other.step);
+            let later = self.found.iter().any(later);
+            // Later steps of the same files change the same lines, so only the last of them is compared.
             if let (Place::Commit(number), false) = (carrier.place, later)
                 && let Ok(oid) = self.history.sha(number)
                 && self.likeness(oid, one.step) == Likeness::NotApplied
@@ -217,7 +233,20 @@ impl Answer<'_> {
                 presence = Presence::OPEN;
             }
         }
-        presence
+        if let Some(standing) = one.standing.as_ref().filter(|standing| !standing.may)
+            && let Place::Commit(number) = one.carriers.found[standing.carrier].place
+        {
+            let oid = self.history.sha(number)?;
+            if self.likeness(oid, one.step) == Likeness::Applied {
+                self.doubts.push(format!(
+                    "the {role} was reverted, but all lines that {} adds are in the files: a commit that does not say \
+                     so brought them back",
+                    short(oid)
+                ));
+                presence = Presence::OPEN;
+            }
+        }
+        Ok(presence)
     }
 
     /// What it is worth that a step was not found.

@@ -554,3 +554,77 @@ fn patches_of_a_packaging_tree_count() {
         assert_eq!((finding.states.only(), finding.strength), (Some(*state), *strength), "{name}: {}", finding.why);
     }
 }
+
+#[test]
+fn a_step_that_a_later_commit_speaks_of_undoing_never_stands_for_certain() {
+    let fixture = Fixture::new();
+    let mainline = fixture.mainline();
+    let bug = bug(&mainline);
+    let picked = |subject: &str, oid| format!("{subject}\n\ncommit {oid} upstream.\n");
+    let base = fixture.line(
+        on_4_19(&fixture, &mainline),
+        &[(&picked(BREAK_SUBJECT, mainline.break_), BROKEN), (&picked(HALF_SUBJECT, mainline.half_fix), HALF)],
+    );
+    let fixed = fixture.line(base, &[(&picked(FIX_SUBJECT, mainline.fix), FIXED)]);
+    let (sha, seven) = (fixed.to_string(), fixed.to_string()[..7].to_owned());
+    use State::{Fixed, HalfFixed};
+    let table: &[(&str, String, &str, &[State], Strength)] = &[
+        ("form", format!("x: y\n\nThis is a revert of commit {sha}"), FILE, &[HalfFixed], Strength::Strong),
+        ("suffix", format!("Revert \"{FIX_SUBJECT}\" because of z"), FILE, &[HalfFixed], Strength::Weak),
+        ("quote", format!("Revert '{FIX_SUBJECT}'\n\nReverts {seven}"), FILE, &[HalfFixed], Strength::Weak),
+        ("words", format!("x: y\n\nBack out what {seven} did"), FILE, &[HalfFixed, Fixed], Strength::Strong),
+        ("subject", format!("UNDO {FIX_SUBJECT}"), FILE, &[HalfFixed, Fixed], Strength::Strong),
+        ("elsewhere", format!("x: y\n\nBack out what {sha} did"), "net/o.c", &[Fixed], Strength::Strong),
+    ];
+    for (name, message, file, ..) in table {
+        fixture.branch(name, fixture.commit(&[fixed], message, &[(file, "a_text_of_neither_kind_at_all\n")]));
+    }
+    // What brings the break back need not name the commit that took it out.
+    let (subject, text) = (format!("Revert \"{BREAK_SUBJECT}\""), "a_text_of_neither_kind_at_all\n");
+    let broken = fixture.line(on_4_19(&fixture, &mainline), &[(&picked(BREAK_SUBJECT, mainline.break_), BROKEN)]);
+    let reverted = fixture.line(broken, &[(&format!("{subject}\n\nThis reverts commit {broken}."), NEVER)]);
+    fixture.branch("reapplied", fixture.line(reverted, &[(&format!("Reapply \"{BREAK_SUBJECT}\""), text)]));
+    fixture.branch("brought-back", fixture.line(reverted, &[("net: update", BROKEN)]));
+    let index = fixture.index();
+    for (name, _, _, states, strength) in table {
+        let finding = index.ask(&bug, name).unwrap().finding;
+        assert_eq!((finding.states, finding.strength), (set(states), *strength), "{name}: {}", finding.why);
+    }
+    for name in ["reapplied", "brought-back"] {
+        let finding = index.ask(&bug, name).unwrap().finding;
+        assert!(finding.states.contains(State::Affected), "{name}: {finding:?}");
+    }
+}
+
+#[test]
+fn a_commit_that_says_it_is_the_step_and_changes_none_of_its_files_does_not_count() {
+    let fixture = Fixture::new();
+    let mainline = fixture.mainline();
+    let bug = bug(&mainline);
+    let picked = |subject: &str, oid| format!("{subject}\n\ncommit {oid} upstream.\n");
+    let broken = fixture.line(on_4_19(&fixture, &mainline), &[(&picked(BREAK_SUBJECT, mainline.break_), BROKEN)]);
+    let docs = fixture.commit(&[broken], picked("docs: tcp", mainline.fix), &[("Documentation/tcp.rst", "text\n")]);
+    fixture.branch("docs", docs);
+    let testimony = fixture.ask(&bug, "docs");
+    assert_eq!(testimony.finding.states.only(), Some(State::Affected), "{}", testimony.finding.why);
+    assert!(testimony.warnings.iter().any(|w| w.contains("changes none of its files")), "{:?}", testimony.warnings);
+}
+
+#[test]
+fn a_mend_of_another_file_does_not_keep_the_fix_from_being_compared() {
+    let fixture = Fixture::new();
+    let mainline = fixture.mainline();
+    let mut bug = bug(&mainline);
+    bug.chain[3].files = vec!["include/net/tcp.h".to_owned()];
+    let picked = |subject: &str, oid| format!("{subject}\n\ncommit {oid} upstream.\n");
+    let broken = fixture.line(on_4_14(&fixture, &mainline, 140), &[(&picked(BREAK_SUBJECT, mainline.break_), BROKEN)]);
+    let fixed = fixture.line(broken, &[(&picked(FIX_SUBJECT, mainline.fix), FIXED)]);
+    let fixes = format!("{MEND_SUBJECT}\n\nFixes: {} (\"tcp\")\n", &fixed.to_string()[..12]);
+    let mended = fixture.commit(&[fixed], fixes, &[("include/net/tcp.h", "x\n")]);
+    let other = fixture.commit(&[broken], "net: other", &[("net/o.c", "x\n")]);
+    fixture.branch("kept", fixture.commit(&[mended, other], "Merge", &[("net/o.c", "x\n")]));
+    fixture.branch("dropped", fixture.commit(&[mended, other], "Merge", &[(FILE, BROKEN)]));
+    assert_eq!(fixture.ask(&bug, "kept").finding.states, set(&[State::Fixed]));
+    let finding = fixture.ask(&bug, "dropped").finding;
+    assert!(finding.states.contains(State::Affected) && finding.why.contains("took it out"), "{finding:?}");
+}

@@ -5,13 +5,14 @@ use std::collections::BTreeSet;
 
 use git2::Oid;
 
-use super::content::{patch_id, touches};
+use super::content::{has_any, patch_id, touches};
 use super::graph::{Bits, Graph};
-use super::message::{Abbreviation, Kind, mentions, plain_subject, reverted_subject, subject_hash};
+use super::message::{Abbreviation, Kind, mentions, plain_subject, subject_hash};
 use super::quilt::Patch;
 use super::repository::Repository;
 use super::store::{Named, Store};
 use super::testimony::{How, PatchCompared};
+use super::undoing::reverted_subjects;
 use super::{GitError, MakefileVersion, commit};
 use crate::matrix::Step;
 use crate::words::CommitId;
@@ -165,11 +166,23 @@ pub(super) fn find(history: &History, step: &Step, before: &[Abbreviation]) -> R
     for name in carriers.names.clone() {
         let Some(oid) = history.only(name)? else { continue };
         let is_upstream = upstream.is_some_and(|upstream| upstream.agrees(name));
+        let known = backports.iter().find(|(backport, _)| backport.agrees(name)).map(|(_, backport)| backport);
+        if !is_upstream && known.is_none() && is_elsewhere(history, oid, step) {
+            // Whoever reverts it does not revert the step either.
+            carriers.names.retain(|other| *other != name);
+            if history.store.number(oid)?.is_some_and(|number| history.has(number)) {
+                carriers.warnings.push(format!(
+                    "{} says that it carries the {}, and changes none of its files: it does not count",
+                    short(oid),
+                    step.role
+                ));
+            }
+            continue;
+        }
         if carriers.model.is_none() || is_upstream {
             carriers.model = Some(oid);
         }
         let Some(number) = history.store.number(oid)?.filter(|number| history.has(*number)) else { continue };
-        let known = backports.iter().find(|(backport, _)| backport.agrees(name)).map(|(_, backport)| backport);
         let how = match known {
             _ if is_upstream => How::Itself,
             Some(known) => How::KnownBackport { line: known.line.clone(), differs: known.differs },
@@ -183,6 +196,12 @@ pub(super) fn find(history: &History, step: &Step, before: &[Abbreviation]) -> R
     by_patch_file(history, step, &mut carriers)?;
     carriers.found.sort_by_key(|carrier| std::cmp::Reverse(carrier.how.strength()));
     Ok(carriers)
+}
+
+/// Whether a commit changes none of a step's files, though it has one of them. Where it has none, they were moved.
+fn is_elsewhere(history: &History, oid: Oid, step: &Step) -> bool {
+    let git = history.repository.git();
+    !step.files.is_empty() && touches(git, oid, &step.files) == Some(false) && has_any(git, oid, &step.files)
 }
 
 /// The line of a message that says that it carries one of these.
@@ -289,7 +308,7 @@ fn by_patch_file(history: &History, step: &Step, carriers: &mut Carriers) -> Res
             }
             Ok(false)
         };
-        if reverted_subject(&patch.subject).is_some() && patch.kinds().any(|kind| kind == Kind::Reverts) {
+        if !reverted_subjects(&patch.subject).is_empty() && patch.kinds().any(|kind| kind == Kind::Reverts) {
             continue;
         }
         let mut how = None;

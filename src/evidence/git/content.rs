@@ -79,6 +79,11 @@ pub(super) fn touches(git: &Repository, commit: Oid, files: &[String]) -> Option
     Some(false)
 }
 
+/// Whether a commit's tree has any of these files.
+pub(super) fn has_any(git: &Repository, commit: Oid, files: &[String]) -> bool {
+    tree(git, commit).is_some_and(|tree| files.iter().any(|file| tree.get_path(Path::new(file)).is_ok()))
+}
+
 /// The patch-id of a commit against its first parent, as `git patch-id` gives it. None where the repository lacks files.
 pub(super) fn patch_id(git: &Repository, commit: Oid) -> Option<Oid> {
     let commit = git.find_commit(commit).ok()?;

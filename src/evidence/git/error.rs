@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Why the witness `git` cannot answer. Each message says what to do next.
 #[derive(Debug, thiserror::Error)]
@@ -91,6 +92,18 @@ pub enum GitError {
         doing: &'static str,
         /// Why.
         source: io::Error,
+    },
+    /// Another process has held the index's lock for too long.
+    #[error(
+        "another process has held the lock {path} for {} seconds: see which with `fuser -v {path}`, let it end or end \
+         it if it hangs, and ask again (removing the file frees nothing)",
+        .waited.as_secs()
+    )]
+    Locked {
+        /// The lock file.
+        path: PathBuf,
+        /// How long it was waited for.
+        waited: Duration,
     },
     /// The index cannot be used; it was removed where it is damaged.
     #[error("the index {path} cannot be used ({what}): ask again, and it is built anew")]

@@ -7,6 +7,9 @@ use std::cell::RefCell;
 use std::fs::{self, File};
 use std::io;
 use std::path::Path;
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::thread;
+use std::time::Duration;
 
 use git2::Oid;
 use rustix::fs::{FlockOperation, flock};
@@ -16,6 +19,9 @@ use super::graph::Graph;
 use super::repository::{Overlay, Repository, Tip, fingerprint};
 use super::store::{Store, discard};
 use super::walk::walk;
+
+/// How long another process may hold the lock. Linux's whole history is read in less.
+const PATIENCE: Duration = Duration::from_secs(10 * 60);
 
 /// What indexing is at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +45,8 @@ pub struct Index {
     pub(super) repository: Repository,
     pub(super) overlay: Overlay,
     pub(super) inner: RefCell<Inner>,
+    /// Who is told of what a question waits for.
+    progress: Box<dyn Fn(Progress)>,
 }
 
 /// What a question may have to bring up to date: a revision that no ref leads to is read when it is asked for.
@@ -54,6 +62,10 @@ impl Repository {
     /// # Errors
     /// Where the repository's commits cannot be read, or the folder not be written.
     pub fn index(&self, folder: &Path, progress: &dyn Fn(Progress)) -> Result<Index, GitError> {
+        let opened = |repository, overlay, inner| {
+            let (inner, progress) = (RefCell::new(inner), Box::new(|_| {}));
+            Index { repository, overlay, inner, progress }
+        };
         let again = Self::open(self.path())?;
         let overlay = self.overlay()?;
         let tips = self.tips()?;
@@ -63,10 +75,10 @@ impl Repository {
         if let Some((store, graph)) = sound(&path, &shape)?
             && store.meta("refs")?.as_deref() == Some(&refs)
         {
-            return Ok(Index { repository: again, overlay, inner: RefCell::new(Inner { store, graph }) });
+            return Ok(opened(again, overlay, Inner { store, graph }));
         }
         fs::create_dir_all(folder).map_err(|source| cache(folder, "made", source))?;
-        let _lock = lock(&path.with_extension("lock"), progress)?;
+        let _lock = lock(&path.with_extension("lock"), PATIENCE, progress)?;
         let meta = [("shape", shape.as_str()), ("refs", refs.as_str())];
         let inner = match sound(&path, &shape)? {
             Some((mut store, mut graph)) => {
@@ -79,11 +91,17 @@ impl Repository {
             }
             None => build(self, &overlay, &tips, &path, &meta, progress)?,
         };
-        Ok(Index { repository: again, overlay, inner: RefCell::new(inner) })
+        Ok(opened(again, overlay, inner))
     }
 }
 
 impl Index {
+    /// Tells this what a later question waits for: one about a revision that no ref leads to reads its commits first.
+    pub fn telling(mut self, progress: impl Fn(Progress) + 'static) -> Self {
+        self.progress = Box::new(progress);
+        self
+    }
+
     /// The number of a commit, which is read now where no ref led to it.
     pub(super) fn number(&self, oid: Oid) -> Result<u32, GitError> {
         let mut inner = self.inner.borrow_mut();
@@ -91,12 +109,12 @@ impl Index {
         if let Some(number) = number(&inner)? {
             return Ok(number);
         }
-        let _lock = lock(&inner.store.path().with_extension("lock"), &|_| {})?;
+        let _lock = lock(&inner.store.path().with_extension("lock"), PATIENCE, &*self.progress)?;
         // Another process may have appended since this one read the graph.
         let graph = inner.store.graph()?;
         let Inner { store, graph: ours } = &mut *inner;
         *ours = graph.ok_or_else(|| damaged(store.path()))?;
-        append(&self.repository, &self.overlay, &[oid], store, ours, &[], &|_| {})?;
+        append(&self.repository, &self.overlay, &[oid], store, ours, &[], &*self.progress)?;
         number(&inner)?.ok_or_else(|| self.repository.damaged(oid, "it could not be read"))
     }
 }
@@ -118,17 +136,28 @@ fn sound(path: &Path, shape: &str) -> Result<Option<(Store, Graph)>, GitError> {
     Ok(store.graph()?.map(|graph| (store, graph)))
 }
 
-fn lock(path: &Path, progress: &dyn Fn(Progress)) -> Result<File, GitError> {
+/// Takes the lock, or gives up after `patience`. It is held as long as the file is open.
+pub(super) fn lock(path: &Path, patience: Duration, progress: &dyn Fn(Progress)) -> Result<File, GitError> {
     let failed = |source: io::Error| cache(path, "locked", source);
     let file = File::options().create(true).truncate(false).write(true).open(path).map_err(failed)?;
-    if let Err(error) = flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        if error != rustix::io::Errno::WOULDBLOCK {
-            return Err(failed(error.into()));
-        }
-        progress(Progress::Waiting);
-        rustix::io::retry_on_intr(|| flock(&file, FlockOperation::LockExclusive)).map_err(|e| failed(e.into()))?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => return Ok(file),
+        Err(rustix::io::Errno::WOULDBLOCK) => progress(Progress::Waiting),
+        Err(error) => return Err(failed(error.into())),
     }
-    Ok(file)
+    // flock(2) knows no deadline, so a thread waits. Where nobody listens any more, what it sends is dropped, and the
+    // lock with it.
+    let (sender, receiver) = channel();
+    let wait = move || {
+        let locked = rustix::io::retry_on_intr(|| flock(&file, FlockOperation::LockExclusive));
+        let _ = sender.send(locked.map(|()| file));
+    };
+    thread::Builder::new().name("index-lock".to_owned()).spawn(wait).map_err(failed)?;
+    match receiver.recv_timeout(patience) {
+        Ok(locked) => locked.map_err(|error| failed(error.into())),
+        Err(RecvTimeoutError::Timeout) => Err(GitError::Locked { path: path.to_owned(), waited: patience }),
+        Err(RecvTimeoutError::Disconnected) => Err(failed(io::Error::other("the thread that waited for it ended"))),
+    }
 }
 
 fn cache(path: &Path, doing: &'static str, source: io::Error) -> GitError {

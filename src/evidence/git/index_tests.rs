@@ -130,3 +130,22 @@ fn several_threads_may_index_at_once() {
         fixture.branch("more", fixture.commit(&[mainline.tip], format!("more: {round}"), &[]));
     }
 }
+
+#[test]
+fn a_lock_that_is_held_is_told_of_and_given_up_on_with_its_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("x.lock");
+    let told = Cell::new(0);
+    let take = |patience: u64| {
+        let patience = std::time::Duration::from_millis(patience);
+        super::index::lock(&path, patience, &|progress| told.set(told.get() + u32::from(progress == Progress::Waiting)))
+    };
+    let held = take(1).unwrap();
+    assert_eq!(told.get(), 0);
+    let error = take(30).unwrap_err().to_string();
+    assert!(error.contains(&path.display().to_string()) && error.contains("fuser"), "{error}");
+    assert_eq!(told.get(), 1);
+    drop(held);
+    // Whoever waited in vain does not keep it.
+    take(60_000).unwrap();
+}

@@ -5,12 +5,14 @@
 
 use sha2::{Digest as _, Sha256};
 
+use super::undoing::doubted_commits;
+
 /// The longest message that is looked at, in bytes. The longest of Linux's are merges, with some 100 KiB.
 const LONGEST: usize = 1 << 20;
 /// The most that one message may name. Squashed updates of vendors name thousands.
 const MOST: usize = 20_000;
 
-/// A commit's name in a message: 8 to 40 hexadecimal digits.
+/// A commit's name in a message: 7 to 40 hexadecimal digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Abbreviation {
     /// The digits, two a byte, filled up with zeros.
@@ -20,9 +22,11 @@ pub(super) struct Abbreviation {
 }
 
 impl Abbreviation {
-    /// The fewest digits that are looked at. git itself abbreviated Linux's commits to 7 until 2016, and such names
-    /// have long become ambiguous.
-    const FEWEST: usize = 8;
+    /// The fewest digits that are looked at: git itself abbreviated Linux's commits to 7 until 2016.
+    const FEWEST: usize = 7;
+    /// The fewest digits for saying what is carried or fixed. Names of 7 have long become ambiguous, but a revert that
+    /// is not read is worse than one too many.
+    const USUAL: u8 = 8;
     /// The fewest digits that are taken at their word: what the kernel's own `Fixes:` lines have.
     const ENOUGH: u8 = 12;
 
@@ -93,14 +97,15 @@ pub(super) enum Kind {
     RevertsPartly = 4,
     /// It says `Fixes:`.
     Fixes = 5,
+    /// It has a word of undoing beside that commit's name, and may mean anything.
+    MayRevert = 6,
 }
 
 impl Kind {
     /// The kind with this number in the index.
     pub fn from_number(number: u8) -> Option<Self> {
-        [Self::Carries, Self::Reverts, Self::RevertsMerge, Self::RevertsPartly, Self::Fixes]
-            .into_iter()
-            .find(|kind| *kind as u8 == number)
+        use Kind::{Carries, Fixes, MayRevert, Reverts, RevertsMerge, RevertsPartly};
+        [Carries, Reverts, RevertsMerge, RevertsPartly, Fixes, MayRevert].into_iter().find(|kind| *kind as u8 == number)
     }
 }
 
@@ -140,11 +145,14 @@ pub(super) fn mentions(message: &[u8]) -> Vec<Mention<'_>> {
             previous = line;
         }
     }
+    let doubted = doubted_commits(message, &found);
+    found.extend(doubted.into_iter().take(MOST.saturating_sub(found.len())));
     found
 }
 
-/// Where the names of commits are in a line, and which.
-fn names(line: &[u8]) -> Vec<(std::ops::Range<usize>, Abbreviation)> {
+/// Where the names of commits are in a line, and which. Words of seven letters that could be digits ("defaced") are
+/// names only where there is no better one.
+pub(super) fn names(line: &[u8]) -> Vec<(std::ops::Range<usize>, Abbreviation)> {
     let mut found = Vec::new();
     let mut at = 0;
     while at < line.len() {
@@ -154,6 +162,9 @@ fn names(line: &[u8]) -> Vec<(std::ops::Range<usize>, Abbreviation)> {
             found.push((at..end, commit));
         }
         at = end + 1;
+    }
+    if found.iter().any(|(_, commit)| commit.digits >= Abbreviation::USUAL) {
+        found.retain(|(_, commit)| commit.digits >= Abbreviation::USUAL);
     }
     found
 }
@@ -189,6 +200,9 @@ fn claim<'a>(
             kind => reverts(kind),
         };
     }
+    if longest.digits < Abbreviation::USUAL {
+        return Vec::new();
+    }
     let fixes = before.strip_prefix("fixes:").is_some_and(|rest| matches!(rest.trim(), "" | "commit"));
     let kind = match () {
         () if fixes => Kind::Fixes,
@@ -208,7 +222,13 @@ fn revert(opening: &str) -> Option<Kind> {
         | "this reverts commits"
         | "this reverts upstream commit"
         | "this reverts the commit"
-        | "this reverts stable commit" => Some(Kind::Reverts),
+        | "this reverts stable commit"
+        | "this is a revert of"
+        | "this is a revert of commit"
+        | "this is a revert of upstream commit"
+        | "this is the revert of commit"
+        | "revert of commit" => Some(Kind::Reverts),
+        "this is a partial revert of" | "this is a partial revert of commit" => Some(Kind::RevertsPartly),
         // "This partially reverts commit", "This effectively reverts commit".
         other if other.starts_with("this ") && other.ends_with("reverts commit") && other.len() < 60 => {
             Some(Kind::RevertsPartly)
@@ -292,11 +312,4 @@ pub(super) fn subject_hash(plain: &str) -> i64 {
     let mut first = [0; 8];
     first.copy_from_slice(&digest[..8]);
     i64::from_be_bytes(first)
-}
-
-/// The subject that a subject says it reverts: `Revert "tcp: x"`.
-pub(super) fn reverted_subject(plain: &str) -> Option<&str> {
-    // git 2.43 names the revert of a revert so.
-    let quoted = plain.strip_prefix("Revert \"").or_else(|| plain.strip_prefix("Revert: \""));
-    quoted.and_then(|rest| rest.strip_suffix('"').or_else(|| rest.strip_suffix("\"."))).filter(|s| !s.is_empty())
 }

@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
-use super::message::{Abbreviation, Kind, mentions, plain_subject, reverted_subject};
+use super::message::{Abbreviation, Kind, mentions, plain_subject};
+use super::undoing::{doubted_subjects, reverted_subjects};
 
 const X: &str = "b617158dc096709d8600c53b6052144d12b89fab";
 const Y: &str = "f070ef2ac66716357066b683fb0baf55f8191a2e";
@@ -64,7 +65,6 @@ fn sentences_about_commits_claim_nothing() {
         "Upstream-Status: Submitted [https://example.org/$X]",
         "Origin: vendor, $X",
         "Bug: https://example.org/$X",
-        "After we revert commit $X all is well.",
         "Fixes $X",
         "Commit b617158 upstream.",
         "commit upstream.",
@@ -87,6 +87,14 @@ fn reverts_and_fixes_are_told_apart() {
         ("This reverts commits $Y and $X.", vec![(Kind::Reverts, Y.to_owned()), (Kind::Reverts, x.clone())]),
         ("This reverts commit $X, reversing\nchanges made to $Y.", vec![(Kind::RevertsMerge, x.clone())]),
         ("This partially reverts commit $X.", vec![(Kind::RevertsPartly, x.clone())]),
+        ("This is a revert of commit $X", vec![(Kind::Reverts, x.clone())]),
+        ("This is a partial revert of commit $X", vec![(Kind::RevertsPartly, x.clone())]),
+        ("This reverts commit b617158.", vec![(Kind::Reverts, "b617158".to_owned())]),
+        ("After we revert commit $X all is well.", vec![(Kind::MayRevert, x.clone())]),
+        ("Commit b617158 is\nBacked Out here.", vec![(Kind::MayRevert, "b617158".to_owned())]),
+        ("Undo $X.", vec![(Kind::MayRevert, x.clone())]),
+        ("We revert.\n\nSee $X.", vec![]),
+        ("We revert.\nFixes: $X (\"Revert \"y\"\")", vec![(Kind::Fixes, x.clone())]),
         ("Fixes: $X (\"tcp: x\")", vec![(Kind::Fixes, x.clone())]),
         ("fixes: b617158dc0 (tcp)", vec![(Kind::Fixes, "b617158dc0".to_owned())]),
         ("Fixes: commit $X", vec![(Kind::Fixes, x.clone())]),
@@ -117,9 +125,39 @@ fn subjects_are_compared_without_the_marks_of_trees() {
         assert_eq!(plain_subject(subject.as_bytes()), "tcp: x", "{subject}");
     }
     assert_eq!(plain_subject(b"[tcp]"), "[tcp]");
-    assert_eq!(reverted_subject("Revert \"tcp: x\""), Some("tcp: x"));
-    assert_eq!(reverted_subject("Revert \"Revert \"tcp: x\"\""), Some("Revert \"tcp: x\""));
-    assert_eq!(reverted_subject("Revert tcp: x"), None);
+}
+
+#[test]
+fn what_a_subject_says_it_undoes_is_read_in_git_s_words_and_near_them() {
+    let x = "tcp: x";
+    for (subject, undone) in [
+        ("Revert \"tcp: x\"", Some(x)),
+        ("Revert \"tcp: x\".", Some(x)),
+        ("Revert: \"tcp: x\"", Some(x)),
+        ("Revert 'tcp: x'", Some(x)),
+        ("Revert \"tcp: x\" because of \"y\"", Some(x)),
+        ("Revert \"Revert \"tcp: x\"\"", Some("Revert \"tcp: x\"")),
+        ("Reapply \"tcp: x\"", Some("Revert \"tcp: x\"")),
+        ("Reapply \"Reapply \"tcp: x\"\"", Some("Revert \"Reapply \"tcp: x\"\"")),
+        ("Revert tcp: x", None),
+        ("tcp: do not revert \"tcp: x\"", None),
+    ] {
+        let read = reverted_subjects(subject);
+        assert_eq!(read.iter().any(|read| Some(read.as_str()) == undone), undone.is_some(), "{subject}: {read:?}");
+        assert!(undone == Some(x) || !read.contains(&x.to_owned()), "{subject}: {read:?}");
+    }
+    for (message, doubted) in [
+        ("Revert tcp: x", true),
+        ("Back out tcp: x", true),
+        ("net: UNDO \"tcp: x\"", true),
+        ("y: z\n\nThis backs out\nthe change (\"tcp: x\").", true),
+        ("y: z\n\nIt does as \"tcp: x\" did.", false),
+        ("y: z\n\nWe revert.\n\nSee \"tcp: x\".", false),
+        ("Reapply \"tcp: x\"", false),
+    ] {
+        let read = doubted_subjects(message.as_bytes(), &mentions(message.as_bytes()));
+        assert_eq!(read.contains(&x.to_owned()), doubted, "{message}: {read:?}");
+    }
 }
 
 #[test]
@@ -137,14 +175,14 @@ fn abbreviations_agree_as_far_as_they_go() {
     }
     assert_eq!(name("b617158dc").to_hex(), "b617158dc");
     assert_eq!(name("b617158dc").prefix(), 0xb617_158d);
-    assert!(Abbreviation::parse(b"b617158").is_none() && Abbreviation::parse(&[b'a'; 41]).is_none());
+    assert!(Abbreviation::parse(b"b61715").is_none() && Abbreviation::parse(&[b'a'; 41]).is_none());
 }
 
 proptest! {
     #[test]
-    fn no_message_makes_it_panic(bytes in any::<Vec<u8>>(), words in "(commit |[0-9a-f]{8,40}|This reverts |Fixes: |\n|\\[|\\)){0,30}") {
+    fn no_message_makes_it_panic(bytes in any::<Vec<u8>>(), words in "(commit |[0-9a-f]{8,40}|This reverts |Fixes: |Revert |back out|\"|'|\n|\\[|\\)){0,30}") {
         let message = [bytes.as_slice(), b"\n\n", words.as_bytes(), &bytes].concat();
-        let _ = mentions(&message);
+        let _ = doubted_subjects(&message, &mentions(&message));
         let _ = plain_subject(&bytes);
     }
 

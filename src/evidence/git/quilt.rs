@@ -6,6 +6,7 @@ use git2::{ObjectType, Oid, Repository, Tree};
 
 use super::message::{Abbreviation, Kind, mentions, plain_subject};
 use super::repository::is_readable;
+use super::undoing::doubted_subjects;
 
 /// The most patches of a series. SUSE's have had some 30,000.
 const MOST: usize = 60_000;
@@ -23,6 +24,8 @@ pub(super) struct Patch {
     pub subject: String,
     /// The commits that its head names, and the lines that do.
     pub mentions: Vec<(Kind, Abbreviation, String)>,
+    /// Subjects that its head speaks of undoing.
+    pub doubted: Vec<String>,
     /// The files that it changes, as far as they were looked at.
     files: Vec<String>,
 }
@@ -55,7 +58,10 @@ impl Patch {
         let head = &text[..head_end];
         // A blank first line, for the first line of a message is its subject, which claims nothing.
         let message = [b"\n\n", head].concat();
-        let mut said: Vec<_> = mentions(&message)
+        let said = mentions(&message);
+        let doubted = doubted_subjects(&message, &said);
+        let doubted = doubted.iter().map(|subject| plain_subject(subject.as_bytes())).collect();
+        let mut said: Vec<_> = said
             .into_iter()
             .map(|m| (m.kind, m.commit, String::from_utf8_lossy(m.line).chars().take(160).collect()))
             .collect();
@@ -73,6 +79,7 @@ impl Patch {
             file: file.to_owned(),
             subject: subject(head),
             mentions: said,
+            doubted,
             files: files.map(|(_, path)| path.to_owned()).collect(),
         }
     }

@@ -8,7 +8,8 @@ use std::collections::{BTreeSet, HashMap};
 use super::carriers::{Carrier, Carriers, History, Place, whole};
 use super::content::touches;
 use super::graph::Bits;
-use super::message::{Abbreviation, Kind, mentions, plain_subject, reverted_subject, subject_hash};
+use super::message::{Abbreviation, Kind, mentions, plain_subject, subject_hash};
+use super::undoing::{doubted_subjects, reverted_subjects};
 use super::{GitError, commit};
 use crate::evidence::Strength;
 use crate::matrix::Step;
@@ -31,6 +32,8 @@ pub(super) struct Standing {
     pub reverted_by: Option<Place>,
     /// Whether only a hint says that it was reverted.
     pub by_hint: bool,
+    /// What may have taken out the carrier, or its revert, in words that cannot be relied on.
+    pub doubted_by: Option<Place>,
 }
 
 /// A carrier or a revert.
@@ -40,6 +43,8 @@ struct Node {
     strong: bool,
     /// What it reverts, among the nodes.
     undoes: Vec<usize>,
+    /// What speaks of undoing it.
+    doubted_by: Option<Place>,
 }
 
 /// A revert that was found, and whether by more than its subject.
@@ -62,6 +67,7 @@ pub(super) fn standing(
             place: *place,
             strong: how.strength() >= Strength::Strong,
             undoes: vec![],
+            doubted_by: None,
         })
         .collect();
     let applied = nodes.len();
@@ -75,22 +81,36 @@ pub(super) fn standing(
         }
         let undoes: Vec<usize> = (0..applied).filter(|at| order.before(nodes[*at].place, place)).collect();
         if !undoes.is_empty() {
-            nodes.push(Node { place, strong, undoes });
+            nodes.push(Node { place, strong, undoes, doubted_by: None });
         }
+    }
+    let mut doubts: Vec<(usize, Place)> = Vec::new();
+    for place in doubts_of(history, &carriers.names, &subject, &step.files)? {
+        doubts.extend((0..applied).map(|at| (at, place)));
     }
     let mut at = applied;
     while at < nodes.len() && nodes.len() < MOST {
         let (names, subject) = names_of(history, nodes[at].place)?;
+        doubts.extend(doubts_of(history, &names, &subject, &step.files)?.into_iter().map(|place| (at, place)));
         for (place, strong) in reverts_of(history, &names, &subject, &step.files)? {
             if !order.before(nodes[at].place, place) {
                 continue;
             }
             match nodes.iter_mut().skip(applied).find(|node| node.place == place) {
                 Some(node) => node.undoes.push(at),
-                None => nodes.push(Node { place, strong, undoes: vec![at] }),
+                None => nodes.push(Node { place, strong, undoes: vec![at], doubted_by: None }),
             }
         }
         at += 1;
+    }
+    for (at, place) in doubts {
+        // What is a step, or was read as a revert, is no mere word.
+        if !steps.contains(&place)
+            && nodes.iter().all(|node| node.place != place)
+            && order.before(nodes[at].place, place)
+        {
+            nodes[at].doubted_by = Some(place);
+        }
     }
     Ok(Some(judge(&nodes, applied)))
 }
@@ -102,7 +122,7 @@ fn judge(nodes: &[Node], applied: usize) -> Standing {
     let (mut must, mut may, mut likely) = (vec![true; nodes.len()], vec![true; nodes.len()], vec![true; nodes.len()]);
     let mut undone_by: Vec<Option<usize>> = vec![None; nodes.len()];
     for at in by_age {
-        must[at] &= nodes[at].strong;
+        must[at] &= nodes[at].strong && nodes[at].doubted_by.is_none();
         for undone in &nodes[at].undoes {
             must[*undone] &= !may[at];
             may[*undone] &= !must[at];
@@ -117,6 +137,7 @@ fn judge(nodes: &[Node], applied: usize) -> Standing {
     let carrier = (0..applied).rev().max_by_key(rank).unwrap_or(0);
     let any = |list: &[bool]| list[..applied].iter().any(|stands| *stands);
     let likely_stands = any(&likely);
+    let doubted_by = nodes[carrier].doubted_by.or_else(|| undone_by[carrier].and_then(|at| nodes[at].doubted_by));
     let by = undone_by[carrier].filter(|_| !likely_stands);
     Standing {
         must: any(&must),
@@ -125,6 +146,7 @@ fn judge(nodes: &[Node], applied: usize) -> Standing {
         carrier,
         reverted_by: by.map(|at| nodes[at].place),
         by_hint: by.is_some_and(|at| !must[at]),
+        doubted_by,
     }
 }
 
@@ -173,8 +195,7 @@ fn reverts_of(
         }
         let oid = history.sha(number)?;
         let message = history.message(oid);
-        let is_so = reverted_subject(&plain_subject(commit::subject(&message)))
-            .is_some_and(|undone| plain_subject(undone.as_bytes()) == subject);
+        let is_so = undoes(&plain_subject(commit::subject(&message)), subject);
         if is_so
             && touches(history.repository.git(), oid, files) != Some(false)
             && !reverts_another(history, &message, names)?
@@ -185,9 +206,55 @@ fn reverts_of(
     for (at, patch) in history.patches.iter().enumerate() {
         let mut said = patch.mentions.iter().filter(|(kind, ..)| *kind == Kind::Reverts);
         let by_name = said.any(|(_, commit, _)| names.iter().any(|name| name.agrees(*commit)));
-        let undone = reverted_subject(&patch.subject).map(|undone| plain_subject(undone.as_bytes()));
-        if by_name || undone.as_deref() == Some(subject) {
+        if by_name || undoes(&patch.subject, subject) {
             found.push((Place::Patch(at), by_name));
+        }
+    }
+    Ok(found)
+}
+
+/// Whether a subject says, in git's words, that it undoes the commit with this plain subject.
+fn undoes(plain: &str, subject: &str) -> bool {
+    reverted_subjects(plain).iter().any(|undone| plain_subject(undone.as_bytes()) == subject)
+}
+
+/// What speaks of undoing a commit with these names and this subject, changes its files, and may mean anything.
+fn doubts_of(
+    history: &History,
+    names: &[Abbreviation],
+    subject: &str,
+    files: &[String],
+) -> Result<Vec<Place>, GitError> {
+    let speaks = |kind: Kind| matches!(kind, Kind::Reverts | Kind::RevertsPartly | Kind::MayRevert);
+    let mut numbers = BTreeSet::new();
+    for name in names {
+        // Also a name too short to be sure of.
+        numbers.extend(history.store.naming(*name)?.iter().filter(|said| speaks(said.kind)).map(|said| said.number));
+    }
+    for number in history.store.undoing_subject(subject_hash(subject))? {
+        if history.has(number) && !numbers.contains(&number) {
+            let message = history.message(history.sha(number)?);
+            let said = doubted_subjects(&message, &mentions(&message));
+            if said.iter().any(|said| plain_subject(said.as_bytes()) == subject) {
+                numbers.insert(number);
+            }
+        }
+    }
+    let mut found = Vec::new();
+    for number in numbers {
+        // A merge's message tells what others did.
+        if history.has(number)
+            && history.graph.parents(number).len() < 2
+            && touches(history.repository.git(), history.sha(number)?, files) != Some(false)
+        {
+            found.push(Place::Commit(number));
+        }
+    }
+    for (at, patch) in history.patches.iter().enumerate() {
+        let mut said = patch.mentions.iter().filter(|(kind, ..)| speaks(*kind));
+        let by_name = said.any(|(_, commit, _)| names.iter().any(|name| name.agrees(*commit)));
+        if (by_name || patch.doubted.iter().any(|doubted| doubted == subject)) && patch.changes(files) {
+            found.push(Place::Patch(at));
         }
     }
     Ok(found)

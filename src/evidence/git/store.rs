@@ -12,7 +12,7 @@ use super::message::{Abbreviation, Kind};
 use super::walk::{Fact, Facts};
 
 /// The number of this layout. A file with another one is built anew.
-const LAYOUT: i64 = 1;
+const LAYOUT: i64 = 2;
 /// How many commits share a row of the table `graph`.
 const CHUNK: u32 = 64 * 1024;
 /// How long another process may write before this one gives up.
@@ -221,14 +221,16 @@ impl Store {
         self.numbers("SELECT number FROM commits WHERE subject = ?1 ORDER BY number", hash)
     }
 
-    /// The commits whose subject says that they revert this one.
+    /// The commits that speak of undoing the one with this subject.
     pub fn undoing_subject(&self, hash: i64) -> Result<Vec<u32>, GitError> {
         self.numbers("SELECT number FROM undone WHERE subject = ?1 ORDER BY number", hash)
     }
 
     /// The commits that name a commit that may be this one.
     pub fn naming(&self, commit: Abbreviation) -> Result<Vec<Named>, GitError> {
-        let named = self.named("SELECT number, kind, digits FROM mentions WHERE prefix = ?1", commit.prefix())?;
+        // A name of seven digits lies under eight, the last of them a zero.
+        let sql = "SELECT number, kind, digits FROM mentions WHERE prefix IN (?1, ?1 & 4294967280)";
+        let named = self.named(sql, commit.prefix())?;
         Ok(named.into_iter().filter(|named| named.commit.agrees(commit)).collect())
     }
 

@@ -6,8 +6,9 @@ use git2::{ObjectType, Oid};
 
 use super::commit::RawCommit;
 use super::graph::Graph;
-use super::message::{Abbreviation, Kind, mentions, plain_subject, reverted_subject, subject_hash};
+use super::message::{Abbreviation, Kind, mentions, plain_subject, subject_hash};
 use super::repository::{Overlay, Repository, is_readable};
+use super::undoing::{doubted_subjects, reverted_subjects};
 use super::{GitError, Progress};
 
 /// After so many objects the repository is opened anew: libgit2 keeps what it read, up to 256 MiB.
@@ -31,7 +32,7 @@ pub(super) struct Facts {
     pub commits: Vec<Fact>,
     /// Number of the commit, how, and which other.
     pub mentions: Vec<(u32, Kind, Abbreviation)>,
-    /// Number of the commit, and the hash of the subject that its subject says it reverts.
+    /// Number of the commit, and the hash of a subject that it speaks of undoing.
     pub undone_subjects: Vec<(u32, i64)>,
     /// Commits whose parents are not all here, or were taken away by a graft.
     pub cuts: Vec<u32>,
@@ -121,10 +122,15 @@ pub(super) fn walk(
         found.facts[here].time = commit.time;
         let subject = plain_subject(commit.subject());
         found.facts[here].subject = subject_hash(&subject);
-        if let Some(undone) = reverted_subject(&subject) {
-            found.undone_subjects.push((id, subject_hash(&plain_subject(undone.as_bytes()))));
+        let said = mentions(commit.message);
+        let mut undone = reverted_subjects(&subject);
+        // A merge's message tells what others did.
+        if commit.parents.len() < 2 {
+            undone.extend(doubted_subjects(commit.message, &said));
         }
-        found.mentions.extend(mentions(commit.message).into_iter().map(|m| (id, m.kind, m.commit)));
+        let hashes = undone.iter().map(|undone| (id, subject_hash(&plain_subject(undone.as_bytes()))));
+        found.undone_subjects.extend(hashes);
+        found.mentions.extend(said.into_iter().map(|m| (id, m.kind, m.commit)));
     }
     drop(ids);
     Ok(number(found, &starts, graph))
