@@ -52,6 +52,7 @@ fn a_user_s_program_is_judged_by_its_exit_status_its_words_and_its_controls() {
     let table = [
         ("says-affected", "fail", "decisive", "3 of 40 bytes were lost"),
         ("says-not-affected", "pass", "strong", "3 of 40 bytes were lost"),
+        ("may-be-blind", "pass", "weak", "without a positive control nothing proves"),
         ("its-control-fails", "error", "", "a control that must not show the bug"),
         ("contradicts-itself", "error", "", "contradicts itself"),
         ("exits-with-0", "pass", "weak", "exited with 0, which says not-affected, and named no checks (a hint"),

@@ -31,8 +31,9 @@ pub struct Ran<'a> {
 
 /// Weighs the report of a job that ran so.
 ///
-/// Without a control nothing shows that a reproducer sees what it looks for, nor that it sees that alone. The agent's
-/// all have some. A user's program that has none is heard, as a hint: it contradicts nobody.
+/// Without a positive control nothing shows that a reproducer sees what it looks for, and without a negative one nothing
+/// that it sees that alone. The agent's have those that they need. A user's program that lacks the one that its
+/// conclusion needs is heard, as a hint: it contradicts nobody.
 pub fn weigh(report: &Report, ran: Ran<'_>) -> Testimony {
     match report.conclusion {
         Conclusion::Skip => Testimony::NotApplicable(report.why.clone()),
@@ -49,17 +50,16 @@ pub fn weigh(report: &Report, ran: Ran<'_>) -> Testimony {
         ),
         // An exit status alone.
         Conclusion::Affected | Conclusion::NotAffected if ran.own_program && report.checks.is_empty() => {
-            Testimony::Finding(hint(report))
+            Testimony::Finding(finding(report, ran))
         }
         Conclusion::Affected | Conclusion::NotAffected | Conclusion::Mitigated => match incoherence(report, ran) {
             Some(reason) => Testimony::Broken(format!("the report does not bear out its conclusion: {reason}")),
-            None if has_controls(report) => Testimony::Finding(finding(report)),
-            None => Testimony::Finding(hint(report)),
+            None => Testimony::Finding(finding(report, ran)),
         },
     }
 }
 
-fn finding(report: &Report) -> Finding {
+fn finding(report: &Report, ran: Ran<'_>) -> Finding {
     let (states, strength, mitigated) = match report.conclusion {
         Conclusion::Affected => (StateSet::affected(), Strength::Decisive, false),
         // The bug was seen without the profile: what is said of the kernel is that it has the bug.
@@ -67,13 +67,25 @@ fn finding(report: &Report) -> Finding {
         _ => (StateSet::not_affected(), Strength::Strong, false),
     };
     let why = if mitigated { format!("mitigated: {}", report.why) } else { report.why.clone() };
+    let (strength, why) = match unproved(report).filter(|_| ran.own_program) {
+        Some(what) => (Strength::Weak, format!("{why} (a hint: {what})")),
+        None => (strength, why),
+    };
     Finding { witness: Witness::Runtime, states, strength, why, mitigated, artefacts: Vec::new() }
 }
 
-/// What a program without controls found.
-fn hint(report: &Report) -> Finding {
-    let why = format!("{} (a hint: without a control nothing proves that the program sees the bug)", report.why);
-    Finding { strength: Strength::Weak, why, ..finding(report) }
+/// What nothing proves, for want of the control that the conclusion needs. No control has failed here.
+fn unproved(report: &Report) -> Option<&'static str> {
+    let lacks = |role: Role| report.checks.iter().all(|c| c.role != role);
+    match report.conclusion {
+        Conclusion::NotAffected if lacks(Role::PositiveControl) => {
+            Some("without a positive control nothing proves that the program sees the bug")
+        }
+        Conclusion::Affected if lacks(Role::NegativeControl) => {
+            Some("without a negative control nothing proves that the program sees the bug alone")
+        }
+        _ => None,
+    }
 }
 
 fn has_controls(report: &Report) -> bool {
@@ -204,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn a_user_s_program_without_controls_gives_a_hint_and_a_control_that_failed_is_none() {
+    fn a_user_s_program_without_the_control_that_it_needs_gives_a_hint_and_a_control_that_failed_is_none() {
         use Conclusion::{Affected, Mitigated, NotAffected};
         use Role::{NegativeControl as Negative, PositiveControl as Positive, Recipe};
         use Shown::{No, Unclear, Yes};
@@ -215,7 +227,13 @@ mod tests {
             (NotAffected, &[(Recipe, No)], Some(Strength::Weak)),
             (Affected, &[(Recipe, Yes)], Some(Strength::Weak)),
             (NotAffected, &[(Recipe, No), (Positive, Yes)], Some(Strength::Strong)),
+            (NotAffected, &[(Recipe, No), (Positive, Yes), (Negative, No)], Some(Strength::Strong)),
+            // A blind program sees nothing in a negative control either.
+            (NotAffected, &[(Recipe, No), (Negative, No)], Some(Strength::Weak)),
             (Affected, &[(Recipe, Yes), (Negative, No)], Some(Strength::Decisive)),
+            (Affected, &[(Recipe, Yes), (Negative, No), (Positive, Yes)], Some(Strength::Decisive)),
+            // One that always cries sees the effect of a positive control too.
+            (Affected, &[(Recipe, Yes), (Positive, Yes)], Some(Strength::Weak)),
             (NotAffected, &[(Recipe, Yes)], None),
             (Affected, &[(Recipe, No)], None),
             (NotAffected, &[(Recipe, Unclear)], None),

@@ -2,7 +2,8 @@
 //!
 //! A name is not the code, so whatever this witness says is weak. kernel.org's releases are judged by the tables of
 //! mainline and the stable lines. A distribution's kernel is never judged by the number that it starts from alone:
-//! what the dossier does not say of its distribution stays open, but for steps that it has by ancestry.
+//! what the dossier does not say of its distribution stays open, but for steps that it has by ancestry. So it is with a
+//! local version of somebody's own: it has what its release has, and may have more.
 
 use super::{Finding, StateSet, Strength, Witness};
 use crate::matrix::Bug;
@@ -106,7 +107,8 @@ fn states(steps: &[Held]) -> StateSet {
     State::ALL
         .into_iter()
         .filter(|state| match state {
-            State::NeverHad => may(Role::Break, false) && may(Role::HalfFix, false) && may(Role::Fix, false),
+            // A half fix without the break: the break came some other way, or was taken out.
+            State::NeverHad => may(Role::Break, false) && may(Role::Fix, false),
             State::Affected => may(Role::Break, true) && may(Role::HalfFix, false) && may(Role::Fix, false),
             State::HalfFixed => may_be_in(Role::HalfFix) && may(Role::Fix, false),
             State::Fixed => may(Role::Fix, true) && (!mend_matters || may(Role::FixOfFix, true)),
@@ -140,8 +142,14 @@ fn why(bug: &Bug, release: &Release, steps: &[Held]) -> String {
     if let Some(entry) = entry.filter(|entry| !entry.steps.is_empty() && !unnamed_steps) {
         why += &format!(" ({})", entry.source);
     }
-    if matches!(release.vendor, Vendor::KernelOrg(_)) && release.flavour.is_some() {
-        why += "; judged as kernel.org's release, though a local version may hold other patches";
+    match release.vendor {
+        Vendor::KernelOrg(Beyond::Local) => {
+            why += &format!("; what {} has is certain, and a local version may hold other patches", release.base);
+        }
+        Vendor::KernelOrg(_) if release.flavour.is_some() => {
+            why += "; judged as kernel.org's release, though a local version may hold other patches";
+        }
+        _ => {}
     }
     why
 }

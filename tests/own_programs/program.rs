@@ -7,10 +7,11 @@ use std::process::exit;
 fn main() {
     let path = std::env::args().next().unwrap_or_default();
     match path.rsplit('/').next().unwrap_or_default() {
-        "says-affected" => conclude(1, "affected", "yes", "no"),
-        "says-not-affected" => conclude(0, "not-affected", "no", "no"),
-        "its-control-fails" => conclude(0, "not-affected", "no", "yes"),
-        "contradicts-itself" => conclude(1, "not-affected", "no", "no"),
+        "says-affected" => conclude(1, "affected", "yes", "negative", "no"),
+        "says-not-affected" => conclude(0, "not-affected", "no", "positive", "yes"),
+        "may-be-blind" => conclude(0, "not-affected", "no", "negative", "no"),
+        "its-control-fails" => conclude(0, "not-affected", "no", "negative", "yes"),
+        "contradicts-itself" => conclude(1, "not-affected", "no", "negative", "no"),
         "exits-with-0" => exit(0),
         "exits-with-2" => exit(2),
         "hangs" => loop {
@@ -38,11 +39,11 @@ fn main() {
     }
 }
 
-fn conclude(code: i32, conclusion: &str, recipe: &str, control: &str) -> ! {
+fn conclude(code: i32, conclusion: &str, recipe: &str, control: &str, shown: &str) -> ! {
     println!(
         "{{\"conclusion\":\"{conclusion}\",\"why\":\"3 of 40 bytes were lost\",\"checks\":[\
          {{\"name\":\"recipe\",\"role\":\"recipe\",\"shown\":\"{recipe}\",\"why\":\"it was tried\",\"facts\":{{\"lost_bytes\":3}}}},\
-         {{\"name\":\"control\",\"role\":\"negative-control\",\"shown\":\"{control}\",\"why\":\"it was tried\"}}]}}"
+         {{\"name\":\"control\",\"role\":\"{control}-control\",\"shown\":\"{shown}\",\"why\":\"it was tried\"}}]}}"
     );
     exit(code)
 }

@@ -115,7 +115,7 @@ fn settle(release: &Release) -> String {
         (Vendor::Debian, Package::Abi(_) | Package::Unknown) => {
             format!("give the package's version, which `uname -v` prints behind `Debian`; or {code}")
         }
-        (Vendor::KernelOrg(Beyond::Commits | Beyond::Next), _) => {
+        (Vendor::KernelOrg(Beyond::Local | Beyond::Commits | Beyond::Next), _) => {
             format!("give the repository that it was built from (--git) and the revision; or {code}")
         }
         (Vendor::UbuntuDerivative, _) => {

@@ -174,12 +174,60 @@ fn trees_beyond_a_release_leave_open_what_the_next_one_has() {
             ("4.19.62-rc1", HALF_OR_GOOD),
             ("4.19.63-rc1", GOOD),
             ("4.19.61-rc1", HALF),
-            ("4.19.57-mine", HALF),
             ("4.19.57-dirty", HALF),
             ("4.19.90-rt35", GOOD),
         ],
     );
     check(WINDOW, &[("5.0.0+", &[NeverHad, Affected]), ("4.20.0+", NEVER), ("5.0.0", NEVER)]);
+}
+
+/// Distributions' 4.15, 4.18 and 5.0 got the break, in lines that had ended before it.
+#[test]
+fn a_local_version_of_somebody_s_own_has_what_its_release_has_and_may_have_more() {
+    check(
+        STALL,
+        &[
+            ("4.18.0-vendor", ALL),
+            ("4.18.20-xen-domU", ALL),
+            ("4.15.0-r5", ALL),
+            ("4.19.50-rt19", ALL),
+            ("4.14.68-lede", ALL),
+            ("4.9.124-fslc", ALL),
+            ("5.0.0-trunk-amd64", ALL),
+            ("4.18.0-vendor+", ALL),
+            ("4.18.0-00012-gdeadbeef-vendor", ALL),
+            ("4.13.16-mine", ALL),
+            ("4.19.53-mine", &[Affected, HalfFixed, Fixed]),
+            ("4.19.57-mine", HALF_OR_GOOD),
+            ("5.3-rc1-mine", HALF_OR_GOOD),
+            ("4.14.140-mine", &[Fixed, FixedWithDefect]),
+            ("4.14.142-mine", GOOD),
+            ("4.19.62-mine", GOOD),
+            ("4.19.90-rt35", GOOD),
+            ("6.1.192-mine", GOOD),
+        ],
+    );
+    check(WINDOW, &[("5.0.0-mine", ALL), ("5.9.16-mine", OPEN), ("5.10.11-mine", GOOD)]);
+    // Nobody has a fix of it to put on top.
+    check(COOKIE, &[("6.1.192-mine", BROKEN)]);
+}
+
+#[test]
+fn a_half_fix_without_the_break_leaves_open_whether_the_bug_is_in() {
+    let steps = |in_: [bool; 3]| {
+        let step = |(role, has)| Held { role, has: Some(has), says: String::new() };
+        [Role::Break, Role::HalfFix, Role::Fix].into_iter().zip(in_).map(step).collect::<Vec<_>>()
+    };
+    for (in_, expected) in [
+        ([false, false, false], NEVER),
+        ([true, false, false], BROKEN),
+        ([true, true, false], HALF),
+        ([false, true, false], &[NeverHad, HalfFixed]),
+        ([false, true, true], GOOD),
+        ([false, false, true], GOOD),
+    ] {
+        assert_eq!(states(&steps(in_)), expected.iter().copied().collect(), "{in_:?}");
+    }
 }
 
 #[test]
@@ -324,11 +372,10 @@ fn a_fix_whose_release_is_not_known_exactly_leaves_its_range_open() {
             ("5.9.17", OPEN),
             ("5.10", BROKEN),
             ("5.10.8", BROKEN),
-            ("5.10.9", OPEN),
-            ("5.10.10", OPEN),
-            ("5.10.11", OPEN),
-            ("5.10.12", OPEN),
-            ("5.10.13", GOOD),
+            ("5.10.10", BROKEN),
+            ("5.10.11-rc1", OPEN),
+            ("5.10.11", GOOD),
+            ("5.10.12", GOOD),
             ("5.11-rc3", BROKEN),
             ("5.11-rc4", OPEN),
             ("5.11-rc5", OPEN),
@@ -359,7 +406,13 @@ fn what_it_says_names_the_releases_it_stands_on() {
         (STALL, "6.12", &["fix since mainline's 5.3-rc2"]),
         (STALL, "4.20.17", &["the line 4.20 ended before the break"]),
         (STALL, "4.13.16", &["does not list the line 4.13"]),
-        (STALL, "4.19.57-mine", &["local version"]),
+        (STALL, "4.19.57-dirty", &["judged as kernel.org's release"]),
+        (
+            STALL,
+            "4.19.57-mine",
+            &["half-fix since 4.19.55", "fix not before 4.19.62 in kernel.org's own", "what 4.19.57 has is certain"],
+        ),
+        (STALL, "4.18.20-vendor", &["the line 4.18 ended before the break in kernel.org's own"]),
         (
             STALL,
             "4.15.0-52-generic",
@@ -372,7 +425,8 @@ fn what_it_says_names_the_releases_it_stands_on() {
         (STALL, "3.16.80", &["fix unknown after 3.16.74"]),
         (STALL, "5.3.0-rc1+", &["among the commits after 5.3-rc1"]),
         (COOKIE, "4.12.14-197.4-default", &["in all kernels", "nobody has a fix"]),
-        (WINDOW, "5.10.11", &["one of 5.10.9 to 5.10.13"]),
+        (WINDOW, "5.10.11", &["fix since 5.10.11"]),
+        (WINDOW, "5.11-rc5", &["one of 5.11-rc4 to 5.11-rc6"]),
         (WINDOW, "5.15.0-100-generic", &["in what starts from 5.15"]),
     ] {
         let (_, why) = found(&bug(id), text);
@@ -404,10 +458,14 @@ fn from_a_bad_kernel_the_way_leads_to_the_first_good_one() {
         (STALL, "4.12.14-197.4-default", Some("--boot")),
         (STALL, "5.3.0-rc1+", Some("the revision")),
         (COOKIE, "4.19.57", None),
-        (WINDOW, "5.9.3", Some("the oldest later one is 5.10.13")),
+        (WINDOW, "5.9.3", Some("the oldest later one is 5.10.11")),
         (WINDOW, "5.4.9", Some("of this line: 5.4.93")),
-        (WINDOW, "5.10.8", Some("of this line: 5.10.13")),
-        (WINDOW, "5.10.11", Some("--git")),
+        (WINDOW, "5.10.10", Some("of this line: 5.10.11")),
+        (WINDOW, "5.10.11", None),
+        (WINDOW, "5.11-rc5", Some("--git")),
+        (STALL, "4.19.57-mine", Some("the repository that it was built from (--git)")),
+        (STALL, "4.18.0-vendor", Some("the revision")),
+        (STALL, "6.1.192-mine", None),
     ] {
         let advice = first_good(&bug(id), &Release::parse(text).expect(text)).map(|advice| advice.to_string());
         let fits = match (&advice, expected) {

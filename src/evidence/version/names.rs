@@ -34,8 +34,10 @@ const UBUNTU_DERIVATIVES: [&str; 25] = [
     "allwinner",
 ];
 
-/// First words of Debian's flavours: debian/config/ of its source package.
-const DEBIAN: [&str; 29] = [
+/// First words of Debian's flavours: debian/config/ of its source package. `trunk` stands for the ABI's number in what
+/// goes to its experimental suite, as in `5.0.0-trunk-amd64`.
+const DEBIAN: [&str; 30] = [
+    "trunk",
     "amd64",
     "686",
     "486",
@@ -165,7 +167,7 @@ pub(super) fn ubuntu(flavour: &str) -> Option<Vendor> {
 
 /// Whether Debian has this flavour.
 pub(super) fn is_debian(flavour: &str) -> bool {
-    begins(flavour, &DEBIAN) && !["rt", "cloud"].contains(&flavour)
+    begins(flavour, &DEBIAN) && !["trunk", "rt", "cloud"].contains(&flavour)
 }
 
 /// Whether SUSE has this flavour, and whether it has the main numbers.

@@ -259,11 +259,7 @@ fn named(name: &str) -> Option<Release> {
     if let (true, Some(flavour)) = (numbered, flavour) {
         let abi = Package::Abi(upto(flavour)?);
         if is_count_and_hash(first, flavour) {
-            let android = names::other(flavour).filter(|v| v.key() == "android");
-            return Some(match android {
-                Some(vendor) => plain(vendor, None),
-                None => kernel_org(Beyond::Commits, Some(rest)),
-            });
+            return Some(kernel_org(Beyond::Commits, Some(rest)));
         }
         if names::is_debian(flavour) && !first.contains('.') {
             return Some(with(Vendor::Debian, abi, Some(flavour)));
@@ -312,8 +308,8 @@ fn named(name: &str) -> Option<Release> {
     if counted || names::ubuntu(tail).is_some() || is_hash(first) {
         return Some(plain(Vendor::Unnamed, Some(tail)));
     }
-    let further = tail.ends_with('+');
-    Some(kernel_org(if further { Beyond::Commits } else { Beyond::Nothing }, Some(rest)))
+    let beyond = if tail == "dirty" { Beyond::Nothing } else { Beyond::Local };
+    Some(kernel_org(beyond, Some(rest)))
 }
 
 /// Whether Ubuntu's ABI or upload number is one of a cloud's or a board's: they begin at 1000.
@@ -321,9 +317,11 @@ fn is_derivative(number: &str) -> bool {
     number.split('.').next().and_then(|abi| abi.parse::<u32>().ok()).is_none_or(|abi| abi >= 1000)
 }
 
-/// What `git describe` gives behind a tag: `00012-gdeadbeef`.
+/// What `git describe` gives behind a tag, and nothing else: `00012-gdeadbeef`, `00012-gdeadbeef-dirty`
+/// (scripts/setlocalversion). Whatever further words there are, are somebody's own.
 fn is_count_and_hash(count: &str, hash: &str) -> bool {
-    count.bytes().all(|b| b.is_ascii_digit()) && is_hash(hash.split(['-', '+']).next().unwrap_or(hash))
+    let hash = hash.strip_suffix('+').unwrap_or(hash);
+    count.bytes().all(|b| b.is_ascii_digit()) && is_hash(hash.strip_suffix("-dirty").unwrap_or(hash))
 }
 
 fn is_hash(text: &str) -> bool {

@@ -19,7 +19,7 @@ pub struct Release {
 /// Who made a kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Vendor {
-    /// kernel.org, or somebody who built its source under a name of their own.
+    /// kernel.org, or somebody who built on its source under a name of their own.
     KernelOrg(Beyond),
     /// Ubuntu's main kernel, whose flavours share its numbers.
     Ubuntu,
@@ -46,8 +46,10 @@ pub enum Vendor {
 /// How far a tree has gone beyond the release that it is named after.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Beyond {
-    /// It is the release, perhaps under a local version.
+    /// It is the release, at most with changes that are not committed (`-dirty`).
     Nothing,
+    /// It has a local version of somebody's own (`-mine`, `-vendor`), who may have put any patch on top.
+    Local,
     /// It has further commits (`+`, or the count of `git describe`).
     Commits,
     /// It is linux-next, which is ahead of mainline by everything that waits for the next merge window.

@@ -5,7 +5,8 @@ use super::release::Beyond;
 use crate::matrix::{First, Releases, StableLine, Upstream};
 use crate::words::Role;
 
-/// What is known of a step in a kernel.org release, or in a tree that has gone beyond one.
+/// What is known of a step in a kernel.org release, or in a tree that has gone beyond one. Whatever tree that is, it
+/// has what the release has.
 pub(super) fn beyond(releases: &Releases, release: Upstream, beyond: Beyond, role: Role) -> Held {
     let now = held(releases, release, role);
     if now.has == Some(true) {
@@ -13,6 +14,12 @@ pub(super) fn beyond(releases: &Releases, release: Upstream, beyond: Beyond, rol
     }
     let open = |why: &str| Held { role, has: None, says: format!("{role} perhaps, {why}") };
     match beyond {
+        // What the release lacks, somebody may have put on top: distributions did, in lines that had ended.
+        Beyond::Local if releases.no_fix_anywhere && role != Role::Break => now,
+        Beyond::Local => match now.has {
+            Some(_) => Held { says: of_the_release(now.says), has: None, role },
+            None => now,
+        },
         Beyond::Next => open("for linux-next is ahead of mainline"),
         Beyond::Commits if comes_next(releases, release, role) => {
             open(&format!("among the commits after {release}, which a name does not tell"))
@@ -24,6 +31,11 @@ pub(super) fn beyond(releases: &Releases, release: Upstream, beyond: Beyond, rol
         }
         Beyond::Nothing | Beyond::Commits => now,
     }
+}
+
+/// That something is said of kernel.org's own release only.
+fn of_the_release(says: String) -> String {
+    if says.is_empty() { says } else { format!("{says} in kernel.org's own") }
 }
 
 /// Whether the step may be between this release and the one that follows it.
