@@ -1,7 +1,7 @@
 //! `backproof affected`: is this kernel affected?
 
 use std::collections::BTreeMap;
-use std::io::{BufRead as _, IsTerminal as _, Read as _};
+use std::io::{IsTerminal as _, Read as _};
 use std::path::Path;
 
 use anyhow::{Context as _, anyhow};
@@ -141,15 +141,19 @@ fn subjects(args: &Affected) -> Result<Vec<String>, Stop> {
     let from_stdin = args.what.iter().any(|what| what == "-") || (args.what.is_empty() && !stdin.is_terminal());
     let mut subjects: Vec<String> = args.what.iter().filter(|what| *what != "-").cloned().collect();
     if from_stdin {
-        for line in stdin.lock().take(STDIN).lines() {
-            let line = line.context("stdin cannot be read as UTF-8 text, one subject a line").map_err(Stop::usage)?;
-            let line = line.trim();
-            if !line.is_empty() && !line.starts_with('#') {
-                subjects.push(line.to_owned());
-            }
-            if subjects.len() > SUBJECTS {
-                return Err(Stop::usage(anyhow!("more than {SUBJECTS} subjects; ask in parts")));
-            }
+        let mut text = Vec::new();
+        // One byte more than allowed tells that there is more.
+        let read = stdin.lock().take(STDIN + 1).read_to_end(&mut text);
+        read.context("stdin cannot be read").map_err(Stop::usage)?;
+        if text.len() as u64 > STDIN {
+            return Err(Stop::usage(anyhow!("stdin has more than {} MiB; ask in parts", STDIN >> 20)));
+        }
+        // What is no UTF-8 is no release either, and is answered as such.
+        let text = String::from_utf8_lossy(&text);
+        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+        subjects.extend(lines.map(str::to_owned));
+        if subjects.len() > SUBJECTS {
+            return Err(Stop::usage(anyhow!("more than {SUBJECTS} subjects; ask in parts")));
         }
     }
     if subjects.is_empty() {

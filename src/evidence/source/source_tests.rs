@@ -141,6 +141,8 @@ fn a_guard_in_a_form_that_nobody_knows_is_unknown_and_never_a_guess() {
         format!("if (sk->sk_wmem_queued > 2 * sk->sk_sndbuf) {refuse}"),
         "if ((sk->sk_wmem_queued >> 1) > sk->sk_sndbuf) goto nomem;\nnomem:".to_owned(),
         format!("if (vendor_queue_too_big(sk)) {refuse}"),
+        "if (vendor_queue_too_big(sk)) return -EAGAIN;".to_owned(),
+        "err = vendor_queue_too_big(sk);\nif (err) return err;".to_owned(),
         // Conditions that change who is refused.
         format!("if ((sk->sk_wmem_queued >> 1) > sk->sk_sndbuf && vendor_strict) {refuse}"),
         format!("if ((sk->sk_wmem_queued >> 1) > sk->sk_sndbuf || vendor_strict) {refuse}"),
@@ -162,6 +164,7 @@ fn a_guard_in_a_form_that_nobody_knows_is_unknown_and_never_a_guess() {
         format!("#ifdef CONFIG_VENDOR\nif ((sk->sk_wmem_queued >> 1) > sk->sk_sndbuf) {refuse}\n#endif"),
         // The fix, and another limit whose name says nothing.
         format!("{FIX}\nif (vendor_queue_too_big(sk)) {refuse}"),
+        format!("{FIX}\nif (sk->sk_wmem_queued > 2 * sk->sk_sndbuf) return -ENOBUFS;"),
         // Half of the fix's ways out.
         FIX.replace("&& skb != tcp_rtx_queue_tail(sk)", ""),
         FIX.replace("2 * SKB", "SKB"),
