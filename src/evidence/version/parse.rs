@@ -306,7 +306,12 @@ fn named(name: &str) -> Option<Release> {
     // without a count (`-g1a2b3c4d`) says that no tag was to be found: the tree is no clone of kernel.org's.
     let counted = first.starts_with(|c: char| c.is_ascii_digit());
     if counted || names::ubuntu(tail).is_some() || is_hash(first) {
-        return Some(plain(Vendor::Unnamed, Some(tail)));
+        let unnamed = plain(Vendor::Unnamed, Some(tail));
+        // `5.3.0-050300rc1-generic` is a candidate of mainline's, whose number stands in the ABI's.
+        let candidate = first.split_once("rc").filter(|(number, _)| number.len() == 6 && is_numbers(number));
+        let candidate = candidate.and_then(|(_, candidate)| candidate.parse().ok());
+        let base = candidate.map_or(unnamed.base, |candidate| unnamed.base.with_candidate(candidate));
+        return Some(Release { base, ..unnamed });
     }
     let beyond = if tail == "dirty" { Beyond::Nothing } else { Beyond::Local };
     Some(kernel_org(beyond, Some(rest)))
