@@ -63,7 +63,10 @@ pub fn release(files: &(impl Files + ?Sized)) -> Option<String> {
 /// Weighs a bug by its source signatures.
 pub fn weigh(bug: &Bug, files: &(impl Files + ?Sized)) -> Finding {
     if bug.source.is_empty() {
-        return unknown(format!("the dossier of {} does not say what the source looks like", bug.id));
+        return Finding::unknown(
+            Witness::Source,
+            format!("the dossier of {} does not say what the source looks like", bug.id),
+        );
     }
     let tree = Tree::read(files, bug.source.iter().flat_map(functions));
     let judged: Vec<Judged> = bug.source.iter().map(|signature| judge(signature, &tree)).collect();
@@ -72,19 +75,16 @@ pub fn weigh(bug: &Bug, files: &(impl Files + ?Sized)) -> Finding {
         judged.iter().filter(some).map(|judged| judged.why.as_str()).collect()
     };
     if states.is_empty() {
-        return unknown(format!("the functions contradict each other: {}", said(&|_| true).join("; ")));
+        return Finding::unknown(
+            Witness::Source,
+            format!("the functions contradict each other: {}", said(&|_| true).join("; ")),
+        );
     }
     if states == StateSet::all() {
-        return unknown(said(&|_| true).join("; "));
+        return Finding::unknown(Witness::Source, said(&|_| true).join("; "));
     }
     let why = said(&|judged| judged.states != StateSet::all()).join("; ");
     Finding { witness: Witness::Source, states, strength: Strength::Strong, why, mitigated: false, artefacts: vec![] }
-}
-
-/// The finding of a witness that sees nothing.
-fn unknown(why: String) -> Finding {
-    let (states, strength) = (StateSet::all(), Strength::Weak);
-    Finding { witness: Witness::Source, states, strength, why, mitigated: false, artefacts: vec![] }
 }
 
 /// What a signature says.

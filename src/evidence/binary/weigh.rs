@@ -13,7 +13,7 @@ use crate::words::{Role, State};
 /// finding leaves all states, with the reason, where nothing could be seen or nothing that is seen is known.
 pub fn weigh(bug: &Bug, binary: &Binary) -> Finding {
     if bug.binary.is_empty() {
-        return unknown(format!("no signature of {} is known for machine code", bug.id));
+        return Finding::unknown(Witness::Binary, format!("no signature of {} is known for machine code", bug.id));
     }
     let mut states = StateSet::all();
     let mut reasons = Vec::new();
@@ -28,25 +28,21 @@ pub fn weigh(bug: &Bug, binary: &Binary) -> Finding {
         }
     }
     if reasons.is_empty() {
-        return unknown(silent.join("; "));
+        return Finding::unknown(Witness::Binary, silent.join("; "));
     }
     if states.is_empty() {
-        return unknown(format!("what the functions look like contradicts each other: {}", reasons.join("; ")));
+        return Finding::unknown(
+            Witness::Binary,
+            format!("what the functions look like contradicts each other: {}", reasons.join("; ")),
+        );
     }
     let states = without_impossible(states, bug, binary.release());
     if states == StateSet::all() {
-        unknown(reasons.join("; "))
+        Finding::unknown(Witness::Binary, reasons.join("; "))
     } else {
-        finding(states, Strength::Strong, reasons.join("; "))
+        let (witness, strength, why) = (Witness::Binary, Strength::Strong, reasons.join("; "));
+        Finding { witness, states, strength, why, mitigated: false, artefacts: Vec::new() }
     }
-}
-
-fn unknown(why: String) -> Finding {
-    finding(StateSet::all(), Strength::Weak, why)
-}
-
-fn finding(states: StateSet, strength: Strength, why: String) -> Finding {
-    Finding { witness: Witness::Binary, states, strength, why, mitigated: false, artefacts: Vec::new() }
 }
 
 /// What one function says, or why it says nothing.

@@ -2,6 +2,8 @@
 
 use std::cmp::Ordering;
 
+use super::{number, split_while};
+
 /// Compares two versions `[epoch:]upstream[-revision]`.
 pub fn compare(a: &str, b: &str) -> Ordering {
     let (a_epoch, a_rest) = split_epoch(a);
@@ -41,17 +43,6 @@ fn weight(c: u8) -> i32 {
         c if c.is_ascii_alphabetic() => i32::from(c),
         c => i32::from(c) + 256,
     }
-}
-
-/// Compares digits of any length as numbers.
-fn number(a: &[u8], b: &[u8]) -> Ordering {
-    let (_, a) = split_while(a, |c| c == b'0');
-    let (_, b) = split_while(b, |c| c == b'0');
-    a.len().cmp(&b.len()).then_with(|| a.cmp(b))
-}
-
-fn split_while(text: &[u8], keep: impl Fn(u8) -> bool) -> (&[u8], &[u8]) {
-    text.split_at(text.iter().position(|&c| !keep(c)).unwrap_or(text.len()))
 }
 
 #[cfg(test)]

@@ -2,6 +2,8 @@
 
 use std::cmp::Ordering;
 
+use super::{number, split_while};
+
 /// Compares two texts `version-release`, without an epoch. The version counts before the release.
 pub fn compare(a: &str, b: &str) -> Ordering {
     let (a_version, a_release) = a.split_once('-').unwrap_or((a, ""));
@@ -43,17 +45,6 @@ fn part(a: &str, b: &str) -> Ordering {
             }
         }
     }
-}
-
-/// Compares digits of any length as numbers.
-fn number(a: &[u8], b: &[u8]) -> Ordering {
-    let (_, a) = split_while(a, |c| c == b'0');
-    let (_, b) = split_while(b, |c| c == b'0');
-    a.len().cmp(&b.len()).then_with(|| a.cmp(b))
-}
-
-fn split_while(text: &[u8], keep: impl Fn(u8) -> bool) -> (&[u8], &[u8]) {
-    text.split_at(text.iter().position(|&c| !keep(c)).unwrap_or(text.len()))
 }
 
 #[cfg(test)]
