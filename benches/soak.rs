@@ -126,7 +126,7 @@ impl Subject {
         shim: &Shim,
         repeat: usize,
     ) -> Result<Self, Box<dyn Error>> {
-        let with = Obtain { store, shim, offline: false, refresh: false, tell: &|_| {} };
+        let with = Obtain { store, shim, offline: false, refresh: false, locked: None, tell: &|_| {} };
         let kernel = kernel::obtain(&entry.source, &with)?;
         let bugs: Vec<(&Bug, &Reproducer)> =
             entry.bugs.iter().filter_map(|id| bugs.get(id)).filter_map(|b| Some((b, b.reproducer.as_ref()?))).collect();

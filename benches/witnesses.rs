@@ -35,7 +35,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let store = Store::open(None)?;
     let shim = Shim::of_this_program()?;
-    let with = Obtain { store: &store, shim: &shim, offline: true, refresh: false, tell: &|_| {} };
+    let with = Obtain { store: &store, shim: &shim, offline: true, refresh: false, locked: None, tell: &|_| {} };
     let matrix = matrix::parse(include_str!("../kernels.yaml"), "kernels.yaml".as_ref(), &bugs)?;
     for entry in &matrix.kernels {
         let Ok(kernel) = obtain(&entry.source, &with) else { continue };

@@ -19,7 +19,7 @@ fn kernels(controls: bool) -> Vec<(KernelEntry, PathBuf)> {
     let matrix = matrix::parse(include_str!("../kernels.yaml"), "kernels.yaml".as_ref(), &bugs).expect("the matrix");
     let store = Store::open(None).expect("the cache");
     let shim = Shim::at(env!("CARGO_BIN_EXE_backproof").into());
-    let with = Obtain { store: &store, shim: &shim, offline: false, refresh: false, tell: &|_| {} };
+    let with = Obtain { store: &store, shim: &shim, offline: false, refresh: false, locked: None, tell: &|_| {} };
     let wanted = matrix.kernels.into_iter().filter(|kernel| kernel.is_control() == controls);
     let obtained = wanted.filter_map(|entry| match obtain(&entry.source, &with) {
         Ok(kernel) => Some((entry, kernel.image)),

@@ -32,7 +32,7 @@ impl World {
         let shim = Shim::at(env!("CARGO_BIN_EXE_backproof").into());
         let tell = |p| self.told.lock().unwrap().push(p);
         let source = Source::Apt { package: package.to_owned(), suite: Some(suite.to_owned()) };
-        obtain(&source, &Obtain { store: &self.store, shim: &shim, offline, refresh, tell: &tell })
+        obtain(&source, &Obtain { store: &self.store, shim: &shim, offline, refresh, locked: None, tell: &tell })
     }
 
     fn told(&self) -> Vec<Progress> {
@@ -123,7 +123,7 @@ fn inner_process_reports_what_it_obtains() {
     let store = Store::open(Some(folder.into())).unwrap();
     let shim = Shim::at(env!("CARGO_BIN_EXE_backproof").into());
     let source = Source::Apt { package: PACKAGE.to_owned(), suite: Some(SUITE.to_owned()) };
-    let with = Obtain { store: &store, shim: &shim, offline: false, refresh: false, tell: &|_| {} };
+    let with = Obtain { store: &store, shim: &shim, offline: false, refresh: false, locked: None, tell: &|_| {} };
     println!("error: {}", obtain(&source, &with).unwrap_err());
 }
 

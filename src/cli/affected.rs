@@ -72,7 +72,7 @@ fn unpack(source: &Source, args: &Affected) -> Result<Kernel, String> {
     let told = |error: &dyn std::fmt::Display| error.to_string();
     let store = Store::open(args.host.cache.clone()).map_err(|error| told(&error))?;
     let shim = Shim::of_this_program().map_err(|error| told(&error))?;
-    let with = Obtain { store: &store, shim: &shim, offline: true, refresh: false, tell: &|_| {} };
+    let with = Obtain { store: &store, shim: &shim, offline: true, refresh: false, locked: None, tell: &|_| {} };
     kernel::obtain(source, &with).map_err(|error| format!("{:#}", anyhow::Error::new(error)))
 }
 

@@ -110,7 +110,7 @@ fn kvm(qemu: &Qemu) -> Result<Check, Stop> {
 
 fn apt(store: &Store) -> Result<Check, Stop> {
     let shim = Shim::of_this_program().map_err(Stop::no_verdict)?;
-    let with = Obtain { store, shim: &shim, offline: true, refresh: false, tell: &|_| {} };
+    let with = Obtain { store, shim: &shim, offline: true, refresh: false, locked: None, tell: &|_| {} };
     let remedy = "`apt:` kernels need a Debian system with its mirrors; `deb:`, `image:` and `tree:` work without";
     Ok(match apt_available(&with) {
         Ok(seen) => good("apt", seen),

@@ -121,6 +121,7 @@ pub(super) fn assemble(packages: &[Package], store: &Store) -> Result<Option<Ker
         image_sha256: image.sha256.clone(),
         config,
         provenance: provenance.collect(),
+        files: Vec::new(),
         stale: None,
         modules,
     }))
@@ -141,7 +142,16 @@ pub(super) fn from_image(
     };
     let config = config.map(read_config).transpose()?;
     let provenance = vec![Provenance::File { path: image.to_owned(), sha256: sha256.clone() }];
-    Ok(Kernel { release, image: blob, image_sha256: sha256, config, provenance, stale: None, modules })
+    Ok(Kernel {
+        release,
+        image: blob,
+        image_sha256: sha256,
+        config,
+        provenance,
+        files: Vec::new(),
+        stale: None,
+        modules,
+    })
 }
 
 /// The kernel in a build tree.
@@ -161,7 +171,16 @@ pub(super) fn from_tree(tree: &Path, with: &Obtain) -> Result<Kernel, ObtainErro
     let release = in_image.or_else(|| image::as_release(&recorded?));
     let provenance = vec![Provenance::File { path: image, sha256: sha256.clone() }];
     let modules = Modules::in_tree(tree)?;
-    Ok(Kernel { release, image: blob, image_sha256: sha256, config, provenance, stale: None, modules })
+    Ok(Kernel {
+        release,
+        image: blob,
+        image_sha256: sha256,
+        config,
+        provenance,
+        files: Vec::new(),
+        stale: None,
+        modules,
+    })
 }
 
 /// Checks an image and copies it into the store, because results and replays are about exactly these bytes, and a

@@ -32,7 +32,10 @@ impl World {
     fn obtain(&self, source: &Source) -> Result<Kernel, ObtainError> {
         let shim = Shim::at("/nonexistent".into());
         let tell = |p| self.told.lock().unwrap().push(p);
-        obtain(source, &Obtain { store: &self.store, shim: &shim, offline: true, refresh: false, tell: &tell })
+        obtain(
+            source,
+            &Obtain { store: &self.store, shim: &shim, offline: true, refresh: false, locked: None, tell: &tell },
+        )
     }
 
     fn unpacked(&self) -> usize {

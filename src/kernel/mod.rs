@@ -15,6 +15,7 @@ mod fixtures;
 mod image;
 mod kind;
 mod local;
+mod locked;
 mod modules;
 mod package;
 mod payload;
@@ -33,6 +34,7 @@ pub use error::{Blame, ObtainError, Quoted};
 pub(crate) use image::as_release;
 pub use image::{Image, NotAnImage, identify};
 pub use kind::{FileKind, file_kind};
+pub use locked::LockedFile;
 pub use modules::{Module, ModulesError};
 pub use payload::NoVmlinux;
 pub(crate) use payload::{LARGEST_VMLINUX, vmlinux};
@@ -54,6 +56,8 @@ pub struct Kernel {
     pub config: Option<KernelConfig>,
     /// What it was made from.
     pub provenance: Vec<Provenance>,
+    /// The files that it was resolved to; none where its source cannot be locked (a build tree, a control).
+    pub files: Vec<LockedFile>,
     /// Set where this may not be the newest: what was recorded earlier is used.
     pub stale: Option<Stale>,
     modules: modules::Modules,
@@ -182,6 +186,9 @@ pub struct Obtain<'a> {
     pub offline: bool,
     /// Ask the mirror for its index however young the recorded one is.
     pub refresh: bool,
+    /// What it was resolved to before, where the same and nothing newer is to be taken: the files of its entry in
+    /// kernels.lock.
+    pub locked: Option<&'a [LockedFile]>,
     /// Is told what is going on, from the thread that called.
     pub tell: &'a (dyn Fn(Progress) + Send + Sync),
 }

@@ -174,8 +174,14 @@ async fn obtain(entry: &KernelEntry, lab: &Arc<Lab>, events: &UnboundedSender<Ev
         let tell = |progress| {
             let _ = events.send(Event::Obtaining { kernel: name.clone(), progress: Some(progress) });
         };
-        let with =
-            Obtain { store: &lab.store, shim: &lab.shim, offline: lab.offline, refresh: lab.refresh, tell: &tell };
+        let with = Obtain {
+            store: &lab.store,
+            shim: &lab.shim,
+            offline: lab.offline,
+            refresh: lab.refresh,
+            locked: None,
+            tell: &tell,
+        };
         kernel::obtain(&source, &with)
     });
     match obtained.await {

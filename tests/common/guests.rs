@@ -15,7 +15,7 @@ fn shim() -> Shim {
 
 fn obtained(source: &Source) -> Kernel {
     let store = Store::open(None).expect("the cache");
-    let with = Obtain { store: &store, shim: &shim(), offline: false, refresh: false, tell: &|_| {} };
+    let with = Obtain { store: &store, shim: &shim(), offline: false, refresh: false, locked: None, tell: &|_| {} };
     obtain(source, &with).unwrap_or_else(|error| panic!("{source}: {error}"))
 }
 

@@ -188,6 +188,7 @@ pub(in crate::kernel) fn obtain(control: &KernelName, line: &str, with: &Obtain)
         image_sha256: built.image_sha256,
         config: Some(config),
         provenance: vec![provenance],
+        files: Vec::new(),
         stale: None,
         modules: Modules::default(),
     })

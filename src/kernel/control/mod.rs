@@ -273,7 +273,7 @@ impl Build<'_> {
     fn obtain<T>(&self, line: &str, what: impl FnOnce(&Obtain) -> T) -> T {
         let tell = |progress| (self.tell)(Event::Source { line: line.to_owned(), progress });
         let (offline, refresh) = (self.offline, self.refresh);
-        what(&Obtain { store: self.store, shim: self.shim, offline, refresh, tell: &tell })
+        what(&Obtain { store: self.store, shim: self.shim, offline, refresh, locked: None, tell: &tell })
     }
 }
 
