@@ -20,7 +20,9 @@ mod locked;
 mod modules;
 mod package;
 mod payload;
+mod remote;
 mod store;
+mod tarball;
 pub mod versions;
 
 use std::fmt;
@@ -40,7 +42,9 @@ pub use locked::LockedFile;
 pub use modules::{Module, ModulesError};
 pub use payload::NoVmlinux;
 pub(crate) use payload::{LARGEST_VMLINUX, vmlinux};
+pub use remote::Vouched;
 pub use store::Store;
+pub(crate) use tarball::compression as tarball_compression;
 
 use crate::matrix::Source;
 use crate::shim::Shim;
@@ -84,6 +88,15 @@ pub enum Provenance {
         path: PathBuf,
         /// Its sha256.
         sha256: String,
+    },
+    /// A file that was fetched: the package above, an image, or a tarball.
+    Fetched {
+        /// Where it came from.
+        address: String,
+        /// Its sha256.
+        sha256: String,
+        /// What vouches for it.
+        vouched: Vouched,
     },
     /// A control kernel that was built here.
     Control {
@@ -225,6 +238,7 @@ pub fn obtain(source: &Source, with: &Obtain) -> Result<Kernel, ObtainError> {
     match source {
         Source::Apt { package, suite } => apt::obtain(package, suite.as_deref(), with),
         Source::Deb(files) => local::from_debs(files, with),
+        Source::Url(files) => remote::obtain(files, with),
         Source::Image { image, modules, config } => {
             local::from_image(image, modules.as_deref(), config.as_deref(), with)
         }

@@ -21,6 +21,7 @@ mod kernels;
 mod problems;
 mod profile;
 mod read;
+mod remote;
 mod select;
 mod source;
 mod sysctl;
@@ -39,7 +40,7 @@ pub use file::FILE_MAX;
 pub use problems::{KEPT, Problem, Problems};
 pub use profile::{BadProfiles, Profile};
 pub use select::Unselectable;
-pub use source::Source;
+pub use source::{Pin, Remote, Source};
 pub use sysctl::LeftOut;
 pub use text::Place;
 

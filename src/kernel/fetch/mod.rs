@@ -173,3 +173,9 @@ fn from_anywhere(
     }
     Err(ObtainError::NotFetched(NotFetched { what: wanted.what.to_owned(), failures }))
 }
+
+#[cfg(test)]
+#[path = "../../../tests/common/server.rs"]
+mod server;
+#[cfg(test)]
+mod tests;
