@@ -1,4 +1,6 @@
 use std::fs;
+use std::io::Write as _;
+use std::net::TcpListener;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -324,7 +326,7 @@ fn silence_ends_and_says_what_was_waited_for() {
         "{found:?}"
     );
     // A listener that never accepts: the kernel does, and nobody ever answers.
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let mute = format!("http://{}/a", listener.local_addr().unwrap());
     let found = problem(world.fetch_with(&[&mute], None, |_| {}, &patience));
     assert!(matches!(&found, Problem::TimedOut { waiting, .. } if waiting.contains("the answer")), "{found:?}");
@@ -512,8 +514,12 @@ fn a_server_that_cannot_prove_who_it_is_gives_nothing() {
     assert!(said.contains("localhost") && said.contains("certificate"), "{said}");
     assert!(server.requests().is_empty() && world.troubles().is_empty(), "and it is not asked twice");
     // Nor does one that speaks no TLS at all.
-    let plain = Server::new();
-    let found = world.problem(&plain.at("/a").replace("http:", "https:"), None);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let plain = format!("https://{}/a", listener.local_addr().unwrap());
+    let answering =
+        std::thread::spawn(move || listener.accept().unwrap().0.write_all(b"HTTP/1.1 400 x\r\n\r\n").unwrap());
+    let found = world.problem(&plain, None);
+    answering.join().unwrap();
     assert!(matches!(&found, Problem::Tls { .. }), "{found:?}");
 }
 
