@@ -57,7 +57,7 @@ pub(super) fn affected(args: &Affected) -> Result<u8, Stop> {
 /// The index of the repository, made or brought up to date first. What keeps it from being read is an answer too.
 fn index(repository: &Path, args: &Affected) -> Result<Index, String> {
     let told = |error: anyhow::Error| format!("{error:#}");
-    let store = Store::open(args.host.cache.clone()).map_err(|error| told(error.into()))?;
+    let store = args.host.cache.open().map_err(|error| told(error.into()))?;
     let repository = Repository::open(repository).map_err(|error| told(error.into()))?;
     let bar = Indexing::new();
     let index = repository.index(&store.path(git::INDEXES), &|progress| bar.tell(progress));
@@ -70,7 +70,7 @@ fn index(repository: &Path, args: &Affected) -> Result<Index, String> {
 /// Takes a package apart, into the cache.
 fn unpack(source: &Source, args: &Affected) -> Result<Kernel, String> {
     let told = |error: &dyn std::fmt::Display| error.to_string();
-    let store = Store::open(args.host.cache.clone()).map_err(|error| told(&error))?;
+    let store = args.host.cache.open().map_err(|error| told(&error))?;
     let shim = Shim::of_this_program().map_err(|error| told(&error))?;
     let with = Obtain { store: &store, shim: &shim, offline: true, refresh: false, locked: None, tell: &|_| {} };
     kernel::obtain(source, &with).map_err(|error| format!("{:#}", anyhow::Error::new(error)))

@@ -10,7 +10,7 @@ use super::error::ObtainError;
 use super::image::{self, Image, NotAnImage};
 use super::modules::Modules;
 use super::package::{self, Package};
-use super::store::{self, Store};
+use super::store::{self, Leases, Store};
 use super::{Kernel, Obtain, Progress, Provenance};
 
 /// The kernel in package files.
@@ -124,6 +124,7 @@ pub(super) fn assemble(packages: &[Package], store: &Store) -> Result<Option<Ker
         files: Vec::new(),
         stale: None,
         modules,
+        leases: Leases::default(),
     }))
 }
 
@@ -151,6 +152,7 @@ pub(super) fn from_image(
         files: Vec::new(),
         stale: None,
         modules,
+        leases: Leases::default(),
     })
 }
 
@@ -180,6 +182,7 @@ pub(super) fn from_tree(tree: &Path, with: &Obtain) -> Result<Kernel, ObtainErro
         files: Vec::new(),
         stale: None,
         modules,
+        leases: Leases::default(),
     })
 }
 

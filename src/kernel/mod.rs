@@ -38,7 +38,7 @@ pub use locked::LockedFile;
 pub use modules::{Module, ModulesError};
 pub use payload::NoVmlinux;
 pub(crate) use payload::{LARGEST_VMLINUX, vmlinux};
-pub use store::Store;
+pub use store::{Kept, Leases, Store};
 
 use crate::matrix::Source;
 use crate::shim::Shim;
@@ -61,6 +61,7 @@ pub struct Kernel {
     /// Set where this may not be the newest: what was recorded earlier is used.
     pub stale: Option<Stale>,
     modules: modules::Modules,
+    leases: Leases,
 }
 
 /// What a kernel was made from.
@@ -199,6 +200,20 @@ pub struct Obtain<'a> {
 /// See [`ObtainError`]: [`ObtainError::blame`] tells who can mend it, [`ObtainError::is_gone`] whether it is no
 /// longer served.
 pub fn obtain(source: &Source, with: &Obtain) -> Result<Kernel, ObtainError> {
+    // What is collected before it is leased is made again; it would have to lie unused for long, and happen twice.
+    for _ in 0..3 {
+        let mut kernel = obtain_once(source, with)?;
+        let packs = kernel.modules.packs();
+        let files = std::iter::once(kernel.image.as_path()).chain(packs);
+        if let Some(leases) = with.store.leases(files)? {
+            kernel.leases = leases;
+            return Ok(kernel);
+        }
+    }
+    Err(local::damaged(with.store))
+}
+
+fn obtain_once(source: &Source, with: &Obtain) -> Result<Kernel, ObtainError> {
     match source {
         Source::Apt { package, suite } => apt::obtain(package, suite.as_deref(), with),
         Source::Deb(files) => local::from_debs(files, with),

@@ -163,7 +163,9 @@ fn recorded(package: &str, suite: &str, error: &ObtainError, with: &Obtain) -> R
     if !outside && !error.is_gone() {
         return Ok(None);
     }
-    let Some(selection) = with.store.read_record::<Selection>(&selection_record(package, suite)) else {
+    let record = selection_record(package, suite);
+    let newest = with.store.records::<Selection>(&record).max_by_key(|selection| selection.fetched);
+    let Some(selection) = newest else {
         return Ok(None);
     };
     match gather(&selection.packages.iter().collect::<Vec<_>>(), suite, true, with) {
@@ -189,7 +191,8 @@ fn mark_stale(kernel: &mut Kernel, fetched: u64, why: String, with: &Obtain) {
 /// The suite's index: the recorded one while it is new, else the mirror's.
 fn current(suite: &str, refresh: bool, with: &Obtain) -> Result<Current, ObtainError> {
     let record = format!("apt/{suite}/index.json");
-    let read = || with.store.read_record::<Index>(&record);
+    // Of all layers' the newest.
+    let read = || with.store.records::<Index>(&record).max_by_key(|index| index.fetched);
     let known = read();
     if with.offline {
         let what = || format!("the index of {suite}");
