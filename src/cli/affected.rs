@@ -10,7 +10,7 @@ use super::{Affected, Format, Stop, host, print, print_json};
 use crate::answer::{Answers, Asked, Booted};
 use crate::evidence::Witness;
 use crate::evidence::git::{self, Index, Repository};
-use crate::kernel::{self, Kernel, Obtain, Store};
+use crate::kernel::{self, Kernel, Obtain};
 use crate::matrix::{Bug, Bugs, KernelEntry, Matrix, Source};
 use crate::report::{self, Indexing, Style};
 use crate::run::{self, Cell};

@@ -14,6 +14,7 @@ mod controls;
 mod doctor;
 mod host;
 mod host_command;
+mod kernels;
 mod replay;
 mod report;
 mod run;
@@ -50,6 +51,9 @@ enum Command {
     /// Build kernels whose truth is known, and show them
     #[command(subcommand)]
     Controls(Controls),
+    /// Show kernels, pin what they were resolved to, tidy the cache
+    #[command(subcommand)]
+    Kernels(kernels::Kernels),
     /// Tell what this host can and cannot do, and how to mend it
     Doctor(Doctor),
 }
@@ -315,6 +319,7 @@ pub fn main() -> ExitCode {
         Command::Host(args) => host_command::host(&args),
         Command::Controls(Controls::List(args)) => controls::list(&args),
         Command::Controls(Controls::Build(args)) => controls::build(&args),
+        Command::Kernels(command) => kernels::kernels(&command),
         Command::Doctor(args) => doctor::doctor(&args),
     };
     match done {

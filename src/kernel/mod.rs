@@ -5,6 +5,7 @@
 //! this program chose.
 
 mod apt;
+pub mod cache;
 pub(crate) mod compression;
 mod config;
 pub mod control;

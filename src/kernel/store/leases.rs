@@ -84,7 +84,7 @@ impl Store {
     }
 
     /// Takes a file's name away, if it still is this file's. Nobody gives it to another one meanwhile.
-    pub(super) fn remove_same(&self, file: &File, path: &Path) -> io::Result<()> {
+    pub(in crate::kernel) fn remove_same(&self, file: &File, path: &Path) -> io::Result<()> {
         let lock = self.lock("blobs", || {}).map_err(io::Error::other)?;
         let removed = if is_same(file, path)? { fs::remove_file(path) } else { Ok(()) };
         drop(lock);
