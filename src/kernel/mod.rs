@@ -16,7 +16,6 @@ mod fixtures;
 mod image;
 mod kind;
 mod local;
-mod locked;
 mod modules;
 mod package;
 mod payload;
@@ -35,12 +34,12 @@ pub use error::{Blame, ObtainError, Quoted};
 pub(crate) use image::as_release;
 pub use image::{Image, NotAnImage, identify};
 pub use kind::{FileKind, file_kind};
-pub use locked::LockedFile;
 pub use modules::{Module, ModulesError};
 pub use payload::NoVmlinux;
 pub(crate) use payload::{LARGEST_VMLINUX, vmlinux};
 pub use store::{Kept, Leases, Store};
 
+pub use crate::matrix::LockedFile;
 use crate::matrix::Source;
 use crate::shim::Shim;
 

@@ -115,9 +115,9 @@ fn what_is_leased_or_was_just_used_stays_as_a_whole() {
 fn to_use_a_blob_again_is_to_keep_it() {
     let (_folder, store) = store();
     let blob = store.put(b"an initramfs").unwrap();
-    for again in [&|store: &Store| drop(store.put(b"an initramfs").unwrap()) as &dyn Fn(&Store), &|store| {
-        drop(store.keep(b"an initramfs").unwrap())
-    }] {
+    let put = |store: &Store| drop(store.put(b"an initramfs").unwrap());
+    let keep = |store: &Store| drop(store.keep(b"an initramfs").unwrap());
+    for again in [&put as &dyn Fn(&Store), &keep] {
         age(&store.blob(&blob), 40 * DAY);
         again(&store);
         assert!(collect(&store, older_than(30), false, || {}).unwrap().removed.is_empty());

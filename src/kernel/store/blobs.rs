@@ -80,22 +80,28 @@ impl Store {
     /// Whether the blob's content still is what its name says. Damaged ones are removed, and those of stores below passed
     /// over from now on.
     pub(in crate::kernel) fn verify(&self, sha256: &str) -> Result<bool, ObtainError> {
-        while let Some(path) = self.find(&below(sha256)) {
+        Ok(self.verified(&below(sha256), sha256)?.is_some())
+    }
+
+    /// Where the file `name` is that has this sha256, and its length; `None` where none has it any more. What is damaged
+    /// is treated as [`Store::verify`] does.
+    pub(in crate::kernel) fn verified(&self, name: &str, sha256: &str) -> Result<Option<(PathBuf, u64)>, ObtainError> {
+        while let Some(path) = self.find(name) {
             let is_own = self.is_own(&path);
             let failed = |e| ObtainError::io("reading", &path, e);
-            let read = File::open(&path).and_then(|mut file| Ok((sha256_of(&mut file)?.0 == sha256, file)));
+            let read = File::open(&path).and_then(|mut file| Ok((sha256_of(&mut file)?, file)));
             match read {
-                Ok((true, _)) => return Ok(true),
-                Ok((false, file)) if is_own => self.remove_same(&file, &path).map_err(failed)?,
+                Ok(((found, size), _)) if found == sha256 => return Ok(Some((path, size))),
+                Ok((_, file)) if is_own => self.remove_same(&file, &path).map_err(failed)?,
                 Err(error) if is_own && error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) if is_own => return Err(failed(error)),
-                Ok((false, _)) | Err(_) => {
+                Ok(_) | Err(_) => {
                     tracing::warn!(path = %path.display(), "a file of a cache that is only read is damaged");
                     self.pass_over(path);
                 }
             }
         }
-        Ok(false)
+        Ok(None)
     }
 }
 

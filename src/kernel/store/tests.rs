@@ -1,3 +1,7 @@
+use std::fs::File;
+use std::io::Write as _;
+use std::time::{Duration, SystemTime};
+
 use super::*;
 
 fn store() -> (tempfile::TempDir, Store) {
@@ -116,4 +120,82 @@ fn a_record_that_was_cut_counts_as_none() {
     fs::write(store.path("packages/a.json"), b"[1, 2").unwrap();
     assert_eq!(store.read_record::<Vec<u32>>("packages/a.json"), None);
     assert_eq!(store.read_record::<Vec<u32>>("packages/b.json"), None);
+}
+
+/// Everything below a folder, with its content and time.
+fn picture(folder: &Path) -> Vec<(PathBuf, Option<Vec<u8>>, SystemTime)> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap()) {
+        let time = entry.metadata().unwrap().modified().unwrap();
+        if entry.path().is_dir() {
+            found.push((entry.path(), None, time));
+            found.extend(picture(&entry.path()));
+        } else {
+            found.push((entry.path(), fs::read(entry.path()).ok(), time));
+        }
+    }
+    found.sort();
+    found
+}
+
+#[test]
+fn a_store_takes_from_those_below_and_writes_nothing_there() {
+    let (folder, below) = store();
+    let shared = below.put(b"shared").unwrap();
+    below.write_record("packages/a.json", &[1]).unwrap();
+    for file in [below.blob(&shared), below.path("packages/a.json")] {
+        File::open(file).unwrap().set_modified(SystemTime::now() - Duration::from_secs(86400)).unwrap();
+    }
+    let before = picture(below.folder());
+    let own = Store::open(Some(folder.path().join("own"))).unwrap().over(&[below.folder().to_owned()]).unwrap();
+    assert!(own.holds(&shared, 6) && own.verify(&shared).unwrap());
+    assert_eq!(own.put(b"shared").unwrap(), shared);
+    assert_eq!(own.blob(&shared), below.blob(&shared));
+    assert!(own.leases([own.blob(&shared).as_path()]).unwrap().is_some());
+    assert_eq!(own.keep(b"shared").unwrap().path, below.blob(&shared));
+    assert_eq!(own.read_record::<Vec<u32>>("packages/a.json"), Some(vec![1]));
+    own.write_record("packages/a.json", &[2]).unwrap();
+    assert_eq!(own.records::<Vec<u32>>("packages/a.json").collect::<Vec<_>>(), [vec![2], vec![1]]);
+    let new = own.put(b"new").unwrap();
+    assert_eq!(fs::read_dir(own.path("blobs")).unwrap().count(), 1);
+    assert!(own.blob(&new).starts_with(own.folder()));
+    assert_eq!(picture(below.folder()), before);
+}
+
+#[test]
+fn what_is_damaged_below_is_passed_over_and_made_anew_above() {
+    let (folder, below) = store();
+    let sha256 = below.put(b"kernel").unwrap();
+    fs::write(below.blob(&sha256), b"kernal").unwrap();
+    let own = Store::open(Some(folder.path().join("own"))).unwrap().over(&[below.folder().to_owned()]).unwrap();
+    assert!(own.holds(&sha256, 6), "its size tells nothing");
+    assert!(!own.verify(&sha256).unwrap());
+    assert!(!own.holds(&sha256, 6));
+    assert_eq!(own.put(b"kernel").unwrap(), sha256);
+    assert!(own.verify(&sha256).unwrap() && own.blob(&sha256).starts_with(own.folder()));
+    assert_eq!(fs::read(below.path(&format!("blobs/{sha256}"))).unwrap(), b"kernal");
+}
+
+#[test]
+fn a_store_below_that_is_not_mounted_is_no_empty_one() {
+    let (folder, own) = store();
+    let error = own.over(&[folder.path().join("absent")]).unwrap_err().to_string();
+    assert!(error.contains("is it mounted?"), "{error}");
+}
+
+#[test]
+fn a_lease_is_of_the_file_that_has_the_name_now() {
+    let (_folder, store) = store();
+    let sha256 = store.put(b"abc").unwrap();
+    let path = store.blob(&sha256);
+    assert!(store.leases([path.as_path()]).unwrap().is_some());
+    fs::remove_file(&path).unwrap();
+    assert!(store.leases([path.as_path()]).unwrap().is_none());
+    // Whoever collects holds the old file's lock; the new one of that name is another file.
+    store.put(b"abc").unwrap();
+    let old = File::open(&path).unwrap();
+    fs::remove_file(&path).unwrap();
+    store.put(b"abc").unwrap();
+    store.remove_same(&old, &path).unwrap();
+    assert!(path.exists());
 }
