@@ -99,7 +99,7 @@ fn boot(
     let matrix = Matrix::of_kernels(kernels, bugs.clone(), ids);
     let profiles = matrix.choose_profiles(bugs, &[]).map_err(Stop::usage)?;
     let programs = run::programs(&matrix, bugs).map_err(Stop::usage)?;
-    let asked = run::Asked { matrix, bugs: bugs.clone(), programs, profiles, natural: false };
+    let asked = run::Asked { matrix, bugs: bugs.clone(), programs, profiles, locked: BTreeMap::new(), natural: false };
     let lab = host::lab(&args.host, true, false, host::cpus())?;
     let judged = super::run::in_folder(asked, lab, &args.host.results)?;
     judged.written.map_err(Stop::no_verdict)?;

@@ -15,6 +15,7 @@ mod doctor;
 mod host;
 mod host_command;
 mod kernels;
+mod matrix_file;
 mod replay;
 mod report;
 mod run;
@@ -140,6 +141,9 @@ struct Run {
     /// How many kernels to judge at a time [default: the number of processors]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=512))]
     jobs: Option<u16>,
+    /// Take every kernel as the matrix's lock has it, or refuse: what `backproof kernels update` wrote
+    #[arg(long, conflicts_with = "refresh")]
+    locked: bool,
     /// Use only what is in the cache
     #[arg(long, conflicts_with = "refresh")]
     offline: bool,

@@ -11,7 +11,7 @@ use super::image::{self, Image, NotAnImage};
 use super::modules::Modules;
 use super::package::{self, Package};
 use super::store::{self, Leases, Store};
-use super::{Kernel, Obtain, Progress, Provenance};
+use super::{Kernel, LockedFile, Obtain, Progress, Provenance};
 
 /// The kernel in package files.
 pub(super) fn from_debs(files: &[PathBuf], with: &Obtain) -> Result<Kernel, ObtainError> {
@@ -19,22 +19,46 @@ pub(super) fn from_debs(files: &[PathBuf], with: &Obtain) -> Result<Kernel, Obta
         let (packages, found) = ("no packages".to_owned(), "nothing".to_owned());
         return Err(ObtainError::NotOneKernel { packages, found, advice: "name at least one" });
     }
-    let mut packages = Vec::new();
+    let (mut packages, mut locked) = (Vec::new(), Vec::new());
     for file in files {
         check_file("the package", file)?;
         let mut open = File::open(file).map_err(|e| ObtainError::io("reading", file, e))?;
-        let (sha256, _) = store::sha256_of(&mut open).map_err(|e| ObtainError::io("reading", file, e))?;
+        let (sha256, size) = store::sha256_of(&mut open).map_err(|e| ObtainError::io("reading", file, e))?;
+        locked.push(own_file(file, sha256.clone(), size));
+        compare(file, &sha256, locked.len() - 1, with)?;
         packages.push(unpacked(file, &sha256, with)?);
     }
-    match assemble(&packages, with.store)? {
-        Some(kernel) => Ok(kernel),
+    for (file, package) in locked.iter_mut().zip(&packages) {
+        file.version = Some(package.version.clone());
+    }
+    let kernel = match assemble(&packages, with.store)? {
+        Some(kernel) => kernel,
         None => {
             // Something in the cache was damaged and is gone now; the packages are still here.
             let again = files.iter().zip(&packages).map(|(file, p)| unpacked(file, &p.file_sha256, with));
             let again = again.collect::<Result<Vec<_>, _>>()?;
-            assemble(&again, with.store)?.ok_or_else(|| damaged(with.store))
+            assemble(&again, with.store)?.ok_or_else(|| damaged(with.store))?
         }
+    };
+    Ok(Kernel { files: locked, ..kernel })
+}
+
+/// A file of the user's, as the lock has it.
+fn own_file(path: &Path, sha256: String, size: u64) -> LockedFile {
+    let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
+    let name = name.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
+    LockedFile { name, version: None, sha256, size, addresses: Vec::new() }
+}
+
+/// Whether the file is the one that the lock has at this place.
+fn compare(path: &Path, sha256: &str, at: usize, with: &Obtain) -> Result<(), ObtainError> {
+    let Some(locked) = with.locked else { return Ok(()) };
+    let wanted = locked.get(at).map_or("none", |file| file.sha256.as_str());
+    if wanted == sha256 {
+        return Ok(());
     }
+    let (path, found, wanted) = (path.to_owned(), sha256.to_owned(), wanted.to_owned());
+    Err(ObtainError::OtherThanLocked { path, found, wanted })
 }
 
 pub(super) fn damaged(store: &Store) -> ObtainError {
@@ -136,11 +160,21 @@ pub(super) fn from_image(
     with: &Obtain,
 ) -> Result<Kernel, ObtainError> {
     let (blob, sha256, release) = adopt(image, with.store)?;
+    compare(image, &sha256, 0, with)?;
+    let size = |path: &Path| fs::metadata(path).map(|m| m.len()).map_err(|e| ObtainError::io("reading", path, e));
+    let mut files = vec![own_file(image, sha256.clone(), size(&blob)?)];
     let modules = match modules {
         Some(folder) if folder.is_dir() => Modules::in_folder(folder, release.as_deref())?,
         Some(folder) => return Err(unusable("the modules folder", folder, "is not a folder; check the path")),
         None => Modules::default(),
     };
+    if let Some(config) = config {
+        check_file("the configuration", config)?;
+        let mut open = File::open(config).map_err(|e| ObtainError::io("reading", config, e))?;
+        let (sha256, size) = store::sha256_of(&mut open).map_err(|e| ObtainError::io("reading", config, e))?;
+        compare(config, &sha256, 1, with)?;
+        files.push(own_file(config, sha256, size));
+    }
     let config = config.map(read_config).transpose()?;
     let provenance = vec![Provenance::File { path: image.to_owned(), sha256: sha256.clone() }];
     Ok(Kernel {
@@ -149,7 +183,7 @@ pub(super) fn from_image(
         image_sha256: sha256,
         config,
         provenance,
-        files: Vec::new(),
+        files,
         stale: None,
         modules,
         leases: Leases::default(),

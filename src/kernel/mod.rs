@@ -19,6 +19,7 @@ mod local;
 mod modules;
 mod package;
 mod payload;
+mod resolve;
 mod store;
 pub mod versions;
 
@@ -37,7 +38,8 @@ pub use kind::{FileKind, file_kind};
 pub use modules::{Module, ModulesError};
 pub use payload::NoVmlinux;
 pub(crate) use payload::{LARGEST_VMLINUX, vmlinux};
-pub use store::{Kept, Leases, Store};
+pub use resolve::{Resolved, is_cached, resolve, used_last, why_not_locked};
+pub use store::{Kept, Leases, Lock, Store};
 
 pub use crate::matrix::LockedFile;
 use crate::matrix::Source;
@@ -214,14 +216,15 @@ pub fn obtain(source: &Source, with: &Obtain) -> Result<Kernel, ObtainError> {
 }
 
 fn obtain_once(source: &Source, with: &Obtain) -> Result<Kernel, ObtainError> {
-    match source {
-        Source::Apt { package, suite } => apt::obtain(package, suite.as_deref(), with),
-        Source::Deb(files) => local::from_debs(files, with),
-        Source::Image { image, modules, config } => {
+    match (source, with.locked) {
+        (Source::Apt { package, suite }, Some(files)) => apt::obtain_locked(package, suite.as_deref(), files, with),
+        (Source::Apt { package, suite }, None) => apt::obtain(package, suite.as_deref(), with),
+        (Source::Deb(files), _) => local::from_debs(files, with),
+        (Source::Image { image, modules, config }, _) => {
             local::from_image(image, modules.as_deref(), config.as_deref(), with)
         }
-        Source::Tree(tree) => local::from_tree(tree, with),
-        Source::Control { control, line } => control::obtain(control, line, with),
+        (Source::Tree(tree), _) => local::from_tree(tree, with),
+        (Source::Control { control, line }, _) => control::obtain(control, line, with),
     }
 }
 

@@ -31,6 +31,7 @@ pub(super) use blobs::{hex, is_sha256, sha256_of};
 pub(super) use drafts::Draft;
 pub(super) use leases::GRACE;
 pub use leases::{Kept, Leases};
+pub use locks::Lock;
 
 use super::error::ObtainError;
 

@@ -7,6 +7,7 @@ mod read;
 mod write;
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
@@ -77,7 +78,7 @@ impl Lock {
     pub fn load(path: &Path) -> Result<Self, Problems> {
         match file::bytes(path) {
             Ok(bytes) => Self::parse(&bytes, path),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
             Err(error) => Err(Problems::of_file(path.to_owned(), format!("the lock file cannot be read: {error}"))),
         }
     }
@@ -97,6 +98,15 @@ impl Lock {
             Some(locked) if locked.source == source_line(kernel, matrix) => InLock::Current(locked),
             Some(locked) => InLock::OtherSource(locked),
         }
+    }
+
+    /// Replaces the lock file of a matrix, all of it or nothing.
+    ///
+    /// # Errors
+    /// Where it cannot be written, or would be longer than is ever read.
+    pub fn save(&self, matrix: &Path) -> io::Result<()> {
+        let text = self.text(matrix).map_err(io::Error::other)?;
+        write::replace(&Self::path_of(matrix), &text)
     }
 
     /// The file's text.

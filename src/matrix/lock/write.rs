@@ -1,10 +1,14 @@
 //! Writes a lock file.
 
 use std::fmt::Write as _;
+use std::fs::{self, File, Permissions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use super::read::VERSION;
 use super::{Lock, Locked, LockedFile};
+use crate::matrix::fields;
 use crate::words::KernelName;
 
 pub(super) fn text(lock: &Lock, matrix: &Path) -> String {
@@ -44,6 +48,19 @@ fn kernel(text: &mut String, name: &KernelName, locked: &Locked) {
             let _ = writeln!(text, "          - {}", scalar(address));
         }
     }
+}
+
+/// Replaces the lock file, all of it or nothing.
+pub(super) fn replace(path: &Path, text: &str) -> io::Result<()> {
+    // A link stays one, and what it leads to is replaced.
+    let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let folder = fields::folder_of(&path);
+    let mode = Permissions::from_mode(0o666);
+    let mut draft = tempfile::Builder::new().prefix(".kernels.lock-").permissions(mode).tempfile_in(folder)?;
+    draft.write_all(text.as_bytes())?;
+    draft.as_file().sync_all()?;
+    draft.persist(&path).map_err(|error| error.error)?;
+    File::open(folder)?.sync_all()
 }
 
 /// A text as YAML: plain where it is read back the same, else in quotes, as JSON writes it.
