@@ -17,7 +17,7 @@ pub use answers::answers;
 pub use building::Building;
 pub use host::{HostBug, HostDocument, NotProbed};
 pub use indexing::Indexing;
-pub use kernels::{GcDocument, bytes};
+pub use kernels::{Cached, Change, Changed, GcDocument, KernelRow, KernelsDocument, LockedRow, UpdateDocument, bytes};
 pub use live::Live;
 pub use table::{Style, table};
 pub use text::visible;

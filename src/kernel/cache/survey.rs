@@ -72,13 +72,20 @@ fn named(root: &Path, items: &mut Vec<Item>) -> io::Result<()> {
         let key = if record.files.is_empty() { vec![record.path.clone()] } else { record.files.clone() };
         groups.entry((record.kind, key)).or_default().push(record);
     }
+    let mut named_by: BTreeMap<&PathBuf, usize> = BTreeMap::new();
+    let all = groups.values().filter_map(|records| Some(&records.first()?.files));
+    all.flatten().for_each(|file| *named_by.entry(file).or_default() += 1);
     let mut found: Vec<Item> = Vec::new();
-    for ((kind, _), records) in groups {
+    for ((kind, _), records) in &groups {
         let Some(first) = records.first() else { continue };
-        let used =
-            records.iter().map(|r| r.used).chain(first.files.iter().filter_map(|f| modified(files.get(f)?))).max();
+        // A file that others name too was perhaps used for their sake.
+        let own = |file: &&PathBuf| {
+            named_by.get(*file) == Some(&1) || first.files.iter().all(|f| named_by.get(f) != Some(&1))
+        };
+        let times = first.files.iter().filter(own).filter_map(|file| modified(files.get(file)?));
+        let used = records.iter().map(|r| r.used).chain(times).max();
         found.push(Item {
-            kind,
+            kind: *kind,
             name: first.name.clone(),
             bytes: records.iter().map(|r| r.bytes).sum(),
             used: used.unwrap_or(SystemTime::UNIX_EPOCH),

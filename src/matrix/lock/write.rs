@@ -15,8 +15,9 @@ pub(super) fn text(lock: &Lock, matrix: &Path) -> String {
     let matrix = matrix.file_name().unwrap_or_default().to_string_lossy();
     let matrix: String = matrix.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
     let mut text = format!(
-        "# What the kernels of {matrix} were resolved to. `backproof run` takes exactly these files; `backproof kernels update`\n\
-         # writes the newest ones here. Keep it beside the matrix, and in its repository (docs/kernels.md).\n\
+        "# What the kernels of {matrix} were resolved to. `backproof run` takes exactly these files, and\n\
+         # `backproof kernels update` writes the newest ones here. Keep it beside the matrix, in the same\n\
+         # repository (docs/kernels.md).\n\
          version: {VERSION}\n"
     );
     text += if lock.kernels.is_empty() { "kernels: []\n" } else { "kernels:\n" };

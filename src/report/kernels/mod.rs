@@ -1,8 +1,12 @@
 //! Shows the cache, kernels and their locks.
 
 mod gc;
+mod list;
+mod update;
 
 pub use gc::GcDocument;
+pub use list::{Cached, KernelRow, KernelsDocument, LockedRow};
+pub use update::{Change, Changed, UpdateDocument};
 
 /// Bytes for people, in at most nine characters: `512 B`, `1.5 MiB`.
 pub fn bytes(bytes: u64) -> String {
