@@ -18,6 +18,7 @@ mod dossier;
 mod fields;
 mod file;
 mod kernels;
+mod lock;
 mod problems;
 mod profile;
 mod read;
@@ -37,6 +38,7 @@ pub use dossier::{
     SourceCase, SourcePattern, SourceSignature, StableLine, Step, Upstream, c, goes_straight_on,
 };
 pub use file::FILE_MAX;
+pub use lock::{InLock, Lock, Locked, LockedFile, TooLong, source_line};
 pub use problems::{KEPT, Problem, Problems};
 pub use profile::{BadProfiles, Profile};
 pub use select::Unselectable;
