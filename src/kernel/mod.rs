@@ -16,6 +16,7 @@ mod image;
 mod kind;
 mod local;
 mod locked;
+mod mainline;
 mod modules;
 mod package;
 mod payload;
@@ -206,6 +207,7 @@ pub fn obtain(source: &Source, with: &Obtain) -> Result<Kernel, ObtainError> {
             local::from_image(image, modules.as_deref(), config.as_deref(), with)
         }
         Source::Tree(tree) => local::from_tree(tree, with),
+        Source::Mainline { .. } => todo!(),
         Source::Control { control, line } => control::obtain(control, line, with),
     }
 }
