@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::config::NotAConfig;
 use super::deb::DebError;
+use super::fetch::NotFetched;
 use super::image::NotAnImage;
 
 /// Why a kernel could not be obtained.
@@ -109,6 +110,15 @@ pub enum ObtainError {
         /// What apt said.
         detail: String,
     },
+    /// No address gave the file.
+    #[error("{0}")]
+    NotFetched(NotFetched),
+    /// This host cannot speak HTTP at all.
+    #[error("this host cannot fetch anything: {detail}")]
+    NoClient {
+        /// What failed.
+        detail: String,
+    },
     /// Offline was asked for, and the cache doesn't have it.
     #[error("{what} is not in the cache {}, and nothing may be downloaded offline; run once without --offline", store.display())]
     NotCached {
@@ -165,7 +175,11 @@ pub enum Blame {
 impl ObtainError {
     /// Whether the package or suite is no longer (or was never) served, which an optional kernel survives as a skip.
     pub fn is_gone(&self) -> bool {
-        matches!(self, Self::UnknownPackage { .. } | Self::UnknownSuite { .. })
+        match self {
+            Self::UnknownPackage { .. } | Self::UnknownSuite { .. } => true,
+            Self::NotFetched(failed) => failed.is_gone(),
+            _ => false,
+        }
     }
 
     /// Who can mend it.
@@ -179,9 +193,12 @@ impl ObtainError {
             | Self::UnknownPackage { .. }
             | Self::UnknownSuite { .. }
             | Self::BadName { .. } => Blame::User,
+            Self::NotFetched(failed) if failed.is_gone() => Blame::User,
             Self::NoApt { .. }
             | Self::NoMirror { .. }
             | Self::Network { .. }
+            | Self::NotFetched(_)
+            | Self::NoClient { .. }
             | Self::NotCached { .. }
             | Self::NotBuilt { .. }
             | Self::Apt { .. }

@@ -10,6 +10,7 @@ mod config;
 pub mod control;
 mod deb;
 mod error;
+mod fetch;
 #[cfg(test)]
 mod fixtures;
 mod image;
@@ -32,6 +33,7 @@ use serde::{Deserialize, Serialize};
 pub use config::{KernelConfig, NotAConfig, Setting};
 pub use deb::DebError;
 pub use error::{Blame, ObtainError, Quoted};
+pub use fetch::{Amount, NotFetched, Problem};
 pub(crate) use image::as_release;
 pub use image::{Image, NotAnImage, identify};
 pub use kind::{FileKind, file_kind};
@@ -123,14 +125,25 @@ pub enum Progress {
         /// The suite.
         suite: String,
     },
-    /// A package is being fetched.
+    /// A package or another file is being fetched.
     Fetching {
-        /// The package.
+        /// The package, or the file in words.
         package: String,
         /// Bytes that are here.
         done: u64,
-        /// Bytes of all of it.
-        total: u64,
+        /// Bytes of all of it, where that is known.
+        total: Option<u64>,
+        /// Bytes a second at present, where that is measured.
+        speed: Option<u64>,
+    },
+    /// Something went wrong that may be overcome.
+    Trouble {
+        /// What is being fetched.
+        what: String,
+        /// What went wrong.
+        why: String,
+        /// What is done about it: `trying again in 0.7 s`.
+        then: String,
     },
     /// A package is being taken apart.
     Unpacking {
@@ -150,7 +163,7 @@ impl Progress {
     /// Whether this takes so long that people want to know of it even where there are no bars.
     pub fn is_slow(&self) -> bool {
         match self {
-            Self::Waiting { .. } | Self::Refreshing { .. } | Self::Stale(_) => true,
+            Self::Waiting { .. } | Self::Refreshing { .. } | Self::Trouble { .. } | Self::Stale(_) => true,
             // Said once, when it begins.
             Self::Fetching { done, .. } => *done == 0,
             Self::Unpacking { .. } | Self::Copying { .. } => false,
@@ -164,10 +177,20 @@ impl fmt::Display for Progress {
         match self {
             Self::Waiting { what } => write!(f, "waiting for {what}"),
             Self::Refreshing { suite } => write!(f, "refreshing the index of {suite}"),
-            Self::Fetching { package, done: 0, total } => write!(f, "fetching {package} ({:.1} MiB)", mib(total)),
-            Self::Fetching { package, done, total } => {
-                write!(f, "fetching {package} ({:.1} of {:.1} MiB)", mib(done), mib(total))
+            Self::Fetching { package, done, total, speed } => {
+                write!(f, "fetching {package}")?;
+                match (done, total) {
+                    (0, None) => return Ok(()),
+                    (0, Some(total)) => write!(f, " ({:.1} MiB", mib(total)),
+                    (done, None) => write!(f, " ({:.1} MiB", mib(done)),
+                    (done, Some(total)) => write!(f, " ({:.1} of {:.1} MiB", mib(done), mib(total)),
+                }?;
+                match speed {
+                    Some(speed) => write!(f, ", {:.1} MiB/s)", mib(speed)),
+                    None => f.write_str(")"),
+                }
             }
+            Self::Trouble { what, why, then } => write!(f, "{what}: {why}; {then}"),
             Self::Unpacking { package } => write!(f, "unpacking {package}"),
             Self::Copying { folder } => write!(f, "copying {}", folder.display()),
             Self::Stale(Stale { age, why }) => {

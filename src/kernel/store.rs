@@ -300,7 +300,7 @@ pub(super) fn sha256_of(file: &mut impl Read) -> io::Result<(String, u64)> {
 }
 
 /// Reads to the end, in pieces that the processor's cache can hold.
-fn copy(from: &mut impl Read, mut to: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<u64> {
+pub(super) fn copy(from: &mut impl Read, mut to: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<u64> {
     let mut buffer = vec![0; 128 << 10];
     let mut total = 0;
     loop {
