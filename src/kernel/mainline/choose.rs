@@ -25,6 +25,22 @@ pub(super) struct Build {
     pub(super) packages: Vec<Listed>,
 }
 
+/// The kinds of packages that make up kernels.
+const KINDS: [&str; 3] = ["image-unsigned", "image", "modules"];
+
+/// The date in the name of a version's package of this kind, of the generic configuration for amd64.
+fn date<'n>(version: &MainlineVersion, kind: &str, name: &'n str) -> Option<&'n str> {
+    let numbers = version.numbers();
+    let date = name.strip_prefix("linux-")?.strip_prefix(kind)?.strip_prefix('-')?.strip_prefix(&numbers)?;
+    let date = date.strip_prefix("-generic_")?.strip_prefix(&numbers)?.strip_prefix('.')?.strip_suffix("_amd64.deb")?;
+    (date.len() == DATE && date.bytes().all(|b| b.is_ascii_digit())).then_some(date)
+}
+
+/// The date in the name of any of a version's packages that make up kernels.
+pub(super) fn date_of<'n>(version: &MainlineVersion, name: &'n str) -> Option<&'n str> {
+    KINDS.iter().find_map(|kind| date(version, kind, name))
+}
+
 /// The packages of one date.
 #[derive(Default)]
 struct Packages {
@@ -34,7 +50,8 @@ struct Packages {
 }
 
 impl Packages {
-    /// Those of one kernel. Until 4.16 an image's package had its modules too. `linux-modules-extra` does not exist here.
+    /// Those of one kernel. In older builds (4.12.4 of 2017) an image's package has the modules too; in newer ones (4.14.120
+    /// of 2019) the image is unsigned, and they are apart. `linux-modules-extra` does not exist here.
     fn of_kernel(self) -> Option<Vec<Listed>> {
         match self {
             Self { unsigned: Some(image), modules: Some(modules), .. } => Some(vec![image, modules]),
@@ -48,14 +65,9 @@ impl Packages {
 /// there is none: the build failed, or was for other architectures only.
 pub(super) fn newest(version: &MainlineVersion, sums: &BTreeMap<&str, &str>) -> Option<Build> {
     let mut builds: BTreeMap<&str, Packages> = BTreeMap::new();
-    let numbers = version.numbers();
-    for kind in ["image-unsigned", "image", "modules"] {
-        let (before, after) = (format!("linux-{kind}-{numbers}-generic_{numbers}."), "_amd64.deb");
+    for kind in KINDS {
         for (&name, &sha256) in sums {
-            let Some(date) = name.strip_prefix(&before).and_then(|rest| rest.strip_suffix(after)) else { continue };
-            if date.len() != DATE || !date.bytes().all(|b| b.is_ascii_digit()) {
-                continue;
-            }
+            let Some(date) = date(version, kind, name) else { continue };
             let packages = builds.entry(date).or_default();
             let place = match kind {
                 "image-unsigned" => &mut packages.unsigned,

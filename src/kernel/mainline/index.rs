@@ -7,7 +7,7 @@ use memchr::memmem;
 
 use crate::matrix::MainlineVersion;
 
-/// Bytes of a page. The archive's root had 4,500 folders in 2026, at 170 bytes each.
+/// Bytes of a page. A row of a listing has 200, and an archive some thousands of folders.
 pub(super) const LARGEST: u64 = 4 << 20;
 
 /// Links of a page.
@@ -30,9 +30,9 @@ pub enum NotAnIndex {
 /// Where a version's packages and checksums lie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Layout {
-    /// In the version's folder: until 2020, beside those of other architectures.
+    /// In the version's folder, beside those of other architectures: the older form (v5.6 of 2020).
     Flat,
-    /// In its folder `amd64/`.
+    /// In its folder `amd64/`: the newer form (v6.13 of 2025).
     PerArchitecture,
 }
 

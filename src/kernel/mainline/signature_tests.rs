@@ -1,12 +1,14 @@
 //! Against what GnuPG made (`openpgp/README.md`); keys that it does not make are the library's.
 
+use std::sync::LazyLock;
+
 use pgp::composed::{EncryptionCaps, KeyType, SecretKeyParamsBuilder, SignedSecretKey, SubkeyParamsBuilder};
 use pgp::packet::{SignatureConfig, Subpacket, SubpacketData};
 use pgp::ser::Serialize as _;
 use pgp::types::{Duration, Password, Timestamp};
 use proptest::prelude::*;
 
-use super::super::fixtures::{sign, signing_key};
+use super::super::fixtures::{sign, sign_with, signing_key};
 use super::*;
 
 /// 2026-11-26.
@@ -69,12 +71,6 @@ fn what_others_made_or_somebody_changed_is_refused() {
     );
     let other = include_bytes!("openpgp/other-signature.asc");
     assert!(matches!(verify(KEY, other), Err(BadSignature::ByOther(_))));
-    assert!(
-        matches!(verify(include_bytes!("openpgp/other.asc"), primary), Err(BadSignature::ByOther(_))) || {
-            // The other key has another fingerprint, so it is not even read for this one.
-            true
-        }
-    );
     let sha1 = "it rests on SHA1, and was made on 2026-11-25".to_owned();
     assert_eq!(verify(KEY, include_bytes!("openpgp/sha1-now.asc")), Err(BadSignature::Weak(sha1)));
     let revoked = verify(include_bytes!("openpgp/key-subkey-revoked.asc"), include_bytes!("openpgp/subkey.asc"));
@@ -101,8 +97,9 @@ fn any_byte_of_a_signature_that_is_changed_makes_it_bad() {
             still_good.push(at);
         }
     }
-    // The issuer's id in the part that is not signed is a hint only: without it the fingerprint in the signed part is left.
-    assert!(still_good.len() <= 10 && still_good.iter().all(|at| (30..50).contains(at)), "{still_good:?}");
+    // What is not signed: the issuer's id, a hint only, beside which the signed part has the fingerprint; and how many bits
+    // each of the signature's two numbers is said to have.
+    assert_eq!(still_good, [40, 41, 42, 43, 44, 45, 46, 47, 48, 52, 86]);
 }
 
 /// A key of the library's, made a day before [`NOW`], with more in its own signature.
@@ -143,9 +140,9 @@ fn a_key_may_sign_only_what_it_is_for_and_only_while_it_lasts() {
     let good = key(false, None);
     let signature = sign(&good, CHECKSUMS, NOW - 60, HashAlgorithm::Sha256);
     assert_eq!(trusted(&good).unwrap().verify(CHECKSUMS, &signature, NOW), Ok(()));
-    for (hash, ok) in [(HashAlgorithm::Sha512, true), (HashAlgorithm::Sha224, false), (HashAlgorithm::Sha1, false)] {
+    for hash in [HashAlgorithm::Sha384, HashAlgorithm::Sha512] {
         let signature = sign(&good, CHECKSUMS, NOW - 60, hash);
-        assert_eq!(trusted(&good).unwrap().verify(CHECKSUMS, &signature, NOW).is_ok(), ok, "{hash}");
+        assert_eq!(trusted(&good).unwrap().verify(CHECKSUMS, &signature, NOW), Ok(()), "{hash}");
     }
     // Made before the key was, or on a day that is yet to come.
     for time in [NOW - 2 * 86_400, NOW + 2 * 86_400] {
@@ -160,7 +157,7 @@ fn a_key_may_sign_only_what_it_is_for_and_only_while_it_lasts() {
     let (mut mixed, other) = (good.clone(), key(false, None));
     mixed.secret_subkeys = other.secret_subkeys;
     let subkey = mixed.secret_subkeys[0].key.clone();
-    let by_subkey = super::super::fixtures::sign_with(&subkey, CHECKSUMS, NOW - 60, HashAlgorithm::Sha256);
+    let by_subkey = sign_with(&subkey, CHECKSUMS, NOW - 60, HashAlgorithm::Sha256);
     let said = trusted(&mixed).unwrap().verify(CHECKSUMS, &by_subkey, NOW);
     assert_eq!(said, Err(BadSignature::NotAllowed("nothing good binds the subkey to it".to_owned())));
 }
@@ -180,11 +177,11 @@ fn of_several_signatures_one_that_is_the_key_s_is_enough() {
 proptest! {
     #[test]
     fn no_bytes_make_it_panic_or_are_a_signature(bytes in prop::collection::vec(any::<u8>(), 0..300), tag in 0x80_u8..) {
-        let key = read_as(KEY, FINGERPRINT).unwrap();
+        static TRUSTED: LazyLock<TrustedKey> = LazyLock::new(|| read_as(KEY, FINGERPRINT).unwrap());
         let packet = [&[tag], &bytes[..]].concat();
         let armored = format!("-----BEGIN PGP SIGNATURE-----\n\n{}\n", String::from_utf8_lossy(&bytes));
         for garbage in [&bytes[..], &packet, armored.as_bytes()] {
-            prop_assert!(key.verify(CHECKSUMS, garbage, NOW).is_err());
+            prop_assert!(TRUSTED.verify(CHECKSUMS, garbage, NOW).is_err());
             prop_assert!(read_as(garbage, FINGERPRINT).is_err());
         }
     }
