@@ -116,7 +116,8 @@ impl Checker<'_, '_> {
             (None, None) => None,
             (file, _) => {
                 let (there, missing) = if file.is_some() { ("key", "fingerprint") } else { ("fingerprint", "key") };
-                self.problems.add(&node.span, || format!("`{there}` without `{missing}`: expected both, or neither"));
+                let at = inner.get(there).map_or(&node.span, |node| &node.span);
+                self.problems.add(at, || format!("`{there}` without `{missing}`: expected both, or neither"));
                 None
             }
         };
