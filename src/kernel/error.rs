@@ -140,6 +140,22 @@ pub enum ObtainError {
     /// No address gave the file.
     #[error("{0}")]
     NotFetched(NotFetched),
+    /// An address gives another file than the lock has.
+    #[error(
+        "{address} gives a file with the sha256 {found}, and kernels.lock has {locked}; the new one is kept aside in {} and \
+         never used: if the change is meant, take it with `backproof kernels update`",
+        kept.display()
+    )]
+    LockedOtherwise {
+        /// The address.
+        address: String,
+        /// The sha256 in the lock.
+        locked: String,
+        /// The sha256 of what came.
+        found: String,
+        /// Where that lies.
+        kept: PathBuf,
+    },
     /// This host cannot speak HTTP at all.
     #[error("this host cannot fetch anything: {detail}")]
     NoClient {
@@ -227,6 +243,7 @@ impl ObtainError {
             | Self::NoMirror { .. }
             | Self::Network { .. }
             | Self::NotFetched(_)
+            | Self::LockedOtherwise { .. }
             | Self::NoClient { .. }
             | Self::BadArchive { .. }
             | Self::NotCached { .. }

@@ -21,7 +21,9 @@ mod mainline;
 mod modules;
 mod package;
 mod payload;
+mod remote;
 mod store;
+mod tarball;
 pub mod versions;
 
 use std::fmt;
@@ -42,7 +44,9 @@ pub use mainline::{ArchiveProblem, BadKey, MainlineListing, list as list_mainlin
 pub use modules::{Module, ModulesError};
 pub use payload::NoVmlinux;
 pub(crate) use payload::{LARGEST_VMLINUX, vmlinux};
+pub use remote::Vouched;
 pub use store::Store;
+pub(crate) use tarball::compression as tarball_compression;
 
 use crate::matrix::Source;
 use crate::shim::Shim;
@@ -86,6 +90,15 @@ pub enum Provenance {
         path: PathBuf,
         /// Its sha256.
         sha256: String,
+    },
+    /// A file that was fetched: the package above, an image, or a tarball.
+    Fetched {
+        /// Where it came from.
+        address: String,
+        /// Its sha256.
+        sha256: String,
+        /// What vouches for it.
+        vouched: Vouched,
     },
     /// The folder of an archive that the packages were had from.
     Archive {
@@ -140,21 +153,13 @@ impl ArchiveSignature {
     }
 }
 
-/// In words for people, without hashes.
-impl fmt::Display for Provenance {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Package { name, version, .. } => write!(f, "{name} {version}"),
-            Self::File { path, .. } => write!(f, "{}", path.display()),
-            Self::Archive { address, build, others, signature, .. } => {
-                write!(f, "the build of {build} in {address} (signature: {}", signature.as_str())?;
-                if !others.is_empty() {
-                    write!(f, "; left out: the builds of {}", others.join(", "))?;
-                }
-                f.write_str(")")
-            }
-            Self::Control { name, line, .. } => write!(f, "the control {name} ({line})"),
-        }
+impl Provenance {
+    /// What people should know of it, where there is anything.
+    pub fn remark(&self) -> Option<String> {
+        let Self::Archive { address, build, others, signature, .. } = self else { return None };
+        let left =
+            if others.is_empty() { String::new() } else { format!("; left out: the builds of {}", others.join(", ")) };
+        Some(format!("the build of {build} in {address} (signature: {}{left})", signature.as_str()))
     }
 }
 
@@ -293,6 +298,7 @@ pub fn obtain(source: &Source, with: &Obtain) -> Result<Kernel, ObtainError> {
     match source {
         Source::Apt { package, suite } => apt::obtain(package, suite.as_deref(), with),
         Source::Deb(files) => local::from_debs(files, with),
+        Source::Url(files) => remote::obtain(files, with),
         Source::Image { image, modules, config } => {
             local::from_image(image, modules.as_deref(), config.as_deref(), with)
         }

@@ -13,8 +13,8 @@ use crate::recipe::{Control, Recipes};
 use crate::words::{BugId, Expectation, KernelName};
 
 /// The keys of a kernel.
-pub(super) const KEYS: [&str; 17] = [
-    "name", "apt", "deb", "image", "tree", "mainline", "control", "git", "tags", "optional", "bugs", "expect",
+pub(super) const KEYS: [&str; 18] = [
+    "name", "apt", "deb", "url", "image", "tree", "mainline", "control", "git", "tags", "optional", "bugs", "expect",
     "memory", "cpus", "cmdline", "machine", "timeout",
 ];
 
@@ -129,6 +129,7 @@ impl Checker<'_, '_> {
         let source = match kind {
             "apt" => self.apt(node),
             "deb" => self.deb(node),
+            "url" => self.problems.remotes(node).map(Source::Url),
             "image" => self.image(node),
             "mainline" => self.mainline(node),
             "control" => self.control(node),

@@ -7,6 +7,7 @@ use std::str::FromStr;
 use url::Url;
 
 use super::Upstream;
+use super::remote::address;
 
 /// A folder of the archive, which holds one version's builds: `v4.19.57`, `v5.2-rc6`, `v4.4-wily`. They sort as their
 /// releases do. What is not a release of kernel.org from 3.0 on (`daily/`, `drm-tip/`) is none.
@@ -122,13 +123,9 @@ impl FromStr for Fingerprint {
 /// # Errors
 /// What was expected, in words.
 pub fn archive_address(text: &str) -> Result<Url, String> {
-    let expected =
-        || "expected the address of an archive's folder, as in `https://kernel.ubuntu.com/mainline/`".to_owned();
-    let mut url = Url::parse(text).map_err(|_| expected())?;
-    let plain =
-        url.username().is_empty() && url.password().is_none() && url.query().is_none() && url.fragment().is_none();
-    if !matches!(url.scheme(), "https" | "http") || url.host_str().is_none() || !plain || text.len() > 1000 {
-        return Err(expected());
+    let mut url = address(text)?;
+    if url.query().is_some() {
+        return Err("expected the address of an archive's folder, without a query".to_owned());
     }
     if !url.path().ends_with('/') {
         let path = format!("{}/", url.path());

@@ -59,6 +59,7 @@ pub(super) struct Fetched {
 
 /// A small document that is here.
 #[derive(Debug)]
+#[allow(dead_code, reason = "indexes of archives are read with it")]
 pub(super) struct Document {
     /// What is in it.
     pub bytes: Vec<u8>,
@@ -84,10 +85,12 @@ pub(super) fn file(wanted: &Wanted, with: &Obtain) -> Result<Fetched, ObtainErro
 
 /// Fetches a small document (an index, a list of checksums), or the kept one where it has not changed, where offline
 /// was asked for, and where the server is away.
+#[allow(dead_code, reason = "indexes of archives are read with it")]
 pub(super) fn document(address: &Url, limit: u64, with: &Obtain) -> Result<Document, ObtainError> {
     read_document(address, limit, with, &Patience::default())
 }
 
+#[allow(dead_code, reason = "indexes of archives are read with it")]
 fn read_document(address: &Url, limit: u64, with: &Obtain, patience: &Patience) -> Result<Document, ObtainError> {
     let what = address.to_string();
     let addresses = std::slice::from_ref(address);
@@ -173,3 +176,9 @@ fn from_anywhere(
     }
     Err(ObtainError::NotFetched(NotFetched { what: wanted.what.to_owned(), failures }))
 }
+
+#[cfg(test)]
+#[path = "../../../tests/common/server.rs"]
+pub(super) mod server;
+#[cfg(test)]
+mod tests;

@@ -142,7 +142,7 @@ impl Transfer<'_> {
                 return Err(problem.into());
             }
             self.trouble(problem.to_string(), format!("trying again in {:.1} s", pause.as_secs_f64()));
-            self.client.block_on(sleep(pause));
+            self.client.block_on(async { sleep(pause).await });
         }
     }
 

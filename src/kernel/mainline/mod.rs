@@ -119,7 +119,9 @@ fn from(root: &Url, version: &MainlineVersion, key: Option<&ArchiveKey>, with: &
     let Chosen { folder, build, signature, key, stale } = choose(root, version, key, with)?;
     let provenance =
         Provenance::Archive { address: folder.to_string(), build: build.date, others: build.others, signature, key };
-    (with.tell)(Progress::Chosen { what: version.to_string(), from: provenance.to_string() });
+    if let Some(from) = provenance.remark() {
+        (with.tell)(Progress::Chosen { what: version.to_string(), from });
+    }
     let mut files = Vec::new();
     for Listed { name, sha256 } in build.packages {
         let at = below(&folder, &name)?;
@@ -240,41 +242,33 @@ fn read_key(path: &Path) -> Result<Vec<u8>, ObtainError> {
     }
 }
 
-/// Makes a kernel of these packages, fetching those that are missing.
+/// Makes a kernel of these packages, fetching those that are missing. Their versions and lengths are filled in.
 fn gather(mut files: Vec<LockedFile>, with: &Obtain) -> Result<Kernel, ObtainError> {
-    // Twice, because a damaged cached file is only noticed, and removed, when all is put together.
-    for _ in 0..2 {
-        let packages = files.iter_mut().map(|file| package(file, with)).collect::<Result<Vec<_>, _>>()?;
-        if let Some(mut kernel) = local::assemble(&packages, with.store)? {
-            kernel.files = files;
-            return Ok(kernel);
-        }
+    let (mut kernel, packages) = local::from_unpacked(|| files.iter().map(|file| package(file, with)).collect(), with)?;
+    for (file, package) in files.iter_mut().zip(packages) {
+        file.size = package.file_size.unwrap_or(file.size);
+        file.version = Some(package.version);
     }
-    Err(local::damaged(with.store))
+    kernel.files = files;
+    Ok(kernel)
 }
 
-/// One package, taken apart. Its version and its length are filled in.
-fn package(file: &mut LockedFile, with: &Obtain) -> Result<Package, ObtainError> {
-    let recorded = Package::recorded(with.store, &file.sha256).filter(|package| package.file_size.is_some());
-    let package = match recorded {
-        Some(package) => package,
-        None => {
-            let addresses: Vec<Url> = file.addresses.iter().filter_map(|address| Url::parse(address).ok()).collect();
-            let size = Some(file.size).filter(|size| *size > 0);
-            let wanted = Wanted {
-                what: &file.name,
-                addresses: &addresses,
-                sha256: Some(&file.sha256),
-                size,
-                limit: LARGEST_PACKAGE,
-            };
-            let fetched = fetch::file(&wanted, with)?;
-            file.size = fetched.size;
-            local::unpacked(&fetched.path, &fetched.sha256, with)?
-        }
+/// One package, taken apart. Its length is known.
+fn package(file: &LockedFile, with: &Obtain) -> Result<Package, ObtainError> {
+    if let Some(package) = Package::recorded(with.store, &file.sha256).filter(|package| package.file_size.is_some()) {
+        return Ok(package);
+    }
+    let addresses: Vec<Url> = file.addresses.iter().filter_map(|address| Url::parse(address).ok()).collect();
+    let wanted = Wanted {
+        what: &file.name,
+        addresses: &addresses,
+        sha256: Some(&file.sha256),
+        size: Some(file.size).filter(|size| *size > 0),
+        limit: LARGEST_PACKAGE,
     };
-    file.size = package.file_size.unwrap_or(file.size);
-    file.version = Some(package.version.clone());
+    let fetched = fetch::file(&wanted, with)?;
+    let mut package = local::unpacked(&fetched.path, &fetched.sha256, with)?;
+    package.file_size = Some(fetched.size);
     Ok(package)
 }
 
