@@ -101,7 +101,7 @@ fn packages_that_are_not_one_kernel_are_refused() {
         (vec![first.clone(), second], "of one kernel only"),
         (vec![first.clone(), modules.clone()], "modules of 5.9"),
         (vec![modules], "no kernel image"),
-        (vec![text], "is not a Debian package"),
+        (vec![text], "is not a Debian or an RPM package"),
         (vec![fake], "a text file"),
         (vec![world.folder.path().join("none.deb")], "does not exist"),
         (vec![world.folder.path().to_owned()], "is not a file"),

@@ -5,6 +5,8 @@
 //! this program chose.
 
 mod apt;
+mod archive;
+mod changelog;
 pub(crate) mod compression;
 mod config;
 pub mod control;
@@ -17,8 +19,10 @@ mod kind;
 mod local;
 mod locked;
 mod modules;
+mod pack;
 mod package;
 mod payload;
+mod rpm;
 mod store;
 pub mod versions;
 
@@ -28,14 +32,16 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use archive::PackageError;
+pub use changelog::{Changelog, ChangelogEntry};
 pub use config::{KernelConfig, NotAConfig, Setting};
-pub use deb::DebError;
 pub use error::{Blame, ObtainError, Quoted};
 pub(crate) use image::as_release;
 pub use image::{Image, NotAnImage, identify};
 pub use kind::{FileKind, file_kind};
 pub use locked::LockedFile;
 pub use modules::{Module, ModulesError};
+pub use package::PackageKind;
 pub use payload::NoVmlinux;
 pub(crate) use payload::{LARGEST_VMLINUX, vmlinux};
 pub use store::Store;
@@ -61,6 +67,7 @@ pub struct Kernel {
     /// Set where this may not be the newest: what was recorded earlier is used.
     pub stale: Option<Stale>,
     modules: modules::Modules,
+    changelog: Option<package::KeptChangelog>,
 }
 
 /// What a kernel was made from.
@@ -69,11 +76,14 @@ pub struct Kernel {
 pub enum Provenance {
     /// A package file.
     Package {
-        /// Its name in its own control file.
+        /// Its kind.
+        #[serde(default)]
+        kind: PackageKind,
+        /// Its name in its own words.
         name: String,
         /// Its version.
         version: String,
-        /// sha256 of the .deb.
+        /// sha256 of the package file.
         sha256: String,
     },
     /// The user's image.
@@ -201,7 +211,7 @@ pub struct Obtain<'a> {
 pub fn obtain(source: &Source, with: &Obtain) -> Result<Kernel, ObtainError> {
     match source {
         Source::Apt { package, suite } => apt::obtain(package, suite.as_deref(), with),
-        Source::Deb(files) => local::from_debs(files, with),
+        Source::Deb(files) | Source::Rpm(files) => local::from_packages(files, with),
         Source::Image { image, modules, config } => {
             local::from_image(image, modules.as_deref(), config.as_deref(), with)
         }
@@ -219,6 +229,14 @@ pub fn apt_available(with: &Obtain) -> Result<String, ObtainError> {
 }
 
 impl Kernel {
+    /// The changelog of the package that the image came in; none where it came in none, or that has none.
+    ///
+    /// # Errors
+    /// Where what is cached of it cannot be read, or is damaged.
+    pub fn changelog(&self) -> std::io::Result<Option<Changelog>> {
+        self.changelog.as_ref().map(package::KeptChangelog::read).transpose()
+    }
+
     /// The wanted modules and those that they need, in the order in which they have to be loaded. What is built in
     /// is left out, so the list may be empty. Where nothing at all is known about a kernel's modules (a bare image)
     /// the list is empty too, and the guest has to find out.

@@ -19,6 +19,8 @@ pub enum Source {
     },
     /// Package files: an image, and its modules where they are apart. Never empty.
     Deb(Vec<PathBuf>),
+    /// Files of RPM packages: the one with the image, and those with its modules. Never empty.
+    Rpm(Vec<PathBuf>),
     /// A kernel image.
     Image {
         /// bzImage, vmlinuz or ELF vmlinux.
@@ -41,7 +43,7 @@ pub enum Source {
 
 impl Source {
     /// The keys of a kernel that name a source.
-    pub const KEYS: [&'static str; 5] = ["apt", "deb", "image", "tree", "control"];
+    pub const KEYS: [&'static str; 6] = ["apt", "deb", "rpm", "image", "tree", "control"];
 }
 
 /// `apt linux-image-cloud-amd64 (trixie)`, `deb a.deb b.deb`, `image bzImage`, `tree linux`.
@@ -50,8 +52,8 @@ impl fmt::Display for Source {
         match self {
             Self::Apt { package, suite: None } => write!(f, "apt {package}"),
             Self::Apt { package, suite: Some(suite) } => write!(f, "apt {package} ({suite})"),
-            Self::Deb(files) => {
-                f.write_str("deb")?;
+            Self::Deb(files) | Self::Rpm(files) => {
+                f.write_str(if matches!(self, Self::Deb(_)) { "deb" } else { "rpm" })?;
                 files.iter().try_for_each(|file| write!(f, " {}", file.display()))
             }
             Self::Image { image, .. } => write!(f, "image {}", image.display()),
@@ -69,6 +71,7 @@ impl Serialize for Source {
         enum Written<'a> {
             Apt { package: &'a str, suite: Option<&'a str> },
             Deb(Vec<Lossy<'a>>),
+            Rpm(Vec<Lossy<'a>>),
             Image { file: Lossy<'a>, modules: Option<Lossy<'a>>, config: Option<Lossy<'a>> },
             Tree(Lossy<'a>),
             Control { name: &'a KernelName, line: &'a str },
@@ -76,6 +79,7 @@ impl Serialize for Source {
         let written = match self {
             Self::Apt { package, suite } => Written::Apt { package, suite: suite.as_deref() },
             Self::Deb(files) => Written::Deb(files.iter().map(|file| Lossy(file)).collect()),
+            Self::Rpm(files) => Written::Rpm(files.iter().map(|file| Lossy(file)).collect()),
             Self::Image { image, modules, config } => Written::Image {
                 file: Lossy(image),
                 modules: modules.as_deref().map(Lossy),
@@ -116,6 +120,7 @@ mod tests {
             (apt(None), "apt linux-image", json!({"apt": {"package": "linux-image", "suite": null}})),
             (apt(Some("sid")), "apt linux-image (sid)", json!({"apt": {"package": "linux-image", "suite": "sid"}})),
             (Source::Deb(vec!["a.deb".into(), "b.deb".into()]), "deb a.deb b.deb", json!({"deb": ["a.deb", "b.deb"]})),
+            (Source::Rpm(vec!["a.rpm".into()]), "rpm a.rpm", json!({"rpm": ["a.rpm"]})),
             (image, "image b/bzImage", json!({"image": {"file": "b/bzImage", "modules": null, "config": "b/.config"}})),
             (Source::Tree("linux".into()), "tree linux", json!({"tree": "linux"})),
         ] {

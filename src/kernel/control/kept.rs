@@ -191,6 +191,7 @@ pub(in crate::kernel) fn obtain(control: &KernelName, line: &str, with: &Obtain)
         files: Vec::new(),
         stale: None,
         modules: Modules::default(),
+        changelog: None,
     })
 }
 
