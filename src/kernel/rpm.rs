@@ -14,7 +14,7 @@ use std::io::{self, Read};
 
 use sha2::{Digest, Sha256};
 
-use super::archive::{About, PackageError, ReadError, Take, Wanted};
+use super::archive::{About, PackageError, ReadError, Take, Wanted, read_up_to};
 use super::changelog::{self, Changelog};
 use super::compression::{self, Compression};
 use super::error::Quoted;
@@ -26,6 +26,9 @@ use header::{Header, tag};
 pub(super) const MAGIC: &[u8; 4] = b"\xed\xab\xee\xdb";
 /// What a delta package without a header begins with (deltarpm's `rpmml.h`).
 pub(super) const DELTA_MAGIC: &[u8; 4] = b"drpm";
+
+/// gzip's magic number (RFC 1952).
+const GZIP: [u8; 2] = [0x1f, 0x8b];
 
 /// What this reads, for messages.
 const EXPECTED: &str = "an RPM package";
@@ -50,7 +53,11 @@ pub fn read(mut rpm: impl Read, size: u64, wanted: Wanted, take: Take) -> Result
     let mut payload = Hashing { inner: &mut rpm, hash: expected.as_ref().map(|_| Sha256::new()) };
     let limit = compression::bound(size);
     let broken = |source| PackageError::Damaged { part: "compressed data", source };
-    cpio::read(compression::reader(how, &mut payload, limit).map_err(broken)?, limit, &files, wanted, take)?;
+    let mut begin = [0; 2];
+    let length = read_up_to(&mut payload, &mut begin).map_err(broken)?;
+    let how = how.unwrap_or(if begin == GZIP { Compression::Gzip } else { Compression::None });
+    let archive = compression::reader(how, begin[..length].chain(&mut payload), limit).map_err(broken)?;
+    cpio::read(archive, limit, &files, wanted, take)?;
     io::copy(&mut payload, &mut io::sink()).map_err(broken)?;
     let found = payload.hash.map(store::hex);
     if found != expected {
@@ -118,7 +125,9 @@ fn needed(header: &Header, tag: u32, missing: &'static str) -> Result<String, Pa
     Ok(Quoted::of(text.as_bytes()).to_string())
 }
 
-fn payload_compression(header: &Header) -> Result<Compression, PackageError> {
+/// How the payload is compressed. Where the header doesn't say, it is gzip's or not compressed (rpmbuild's `w.ufdio`):
+/// rpm reads both through zlib, which tells them apart by gzip's magic number.
+fn payload_compression(header: &Header) -> Result<Option<Compression>, PackageError> {
     let expected = "cpio, with gzip, bzip2, lzma, xz, zstd or nothing";
     let unsupported =
         |found: &str| PackageError::Unsupported { found: Quoted::of(found.as_bytes()).to_string(), expected };
@@ -127,16 +136,17 @@ fn payload_compression(header: &Header) -> Result<Compression, PackageError> {
         Some("drpm") => return Err(DELTA),
         Some(other) => return Err(unsupported(other)),
     }
-    match header.text(tag::PAYLOAD_COMPRESSOR)?.as_deref() {
-        None | Some("gzip") => Ok(Compression::Gzip),
-        Some("bzip2") => Ok(Compression::Bzip2),
-        Some("lzma") => Ok(Compression::Lzma),
-        Some("xz") => Ok(Compression::Xz),
-        Some("zstd") => Ok(Compression::Zstd),
-        // What rpmbuild writes for `w.ufdio`, by version.
-        Some("" | "none" | "identity" | "ufdio") => Ok(Compression::None),
-        Some(other) => Err(unsupported(other)),
-    }
+    let how = match header.text(tag::PAYLOAD_COMPRESSOR)?.as_deref() {
+        None => return Ok(None),
+        Some("gzip") => Compression::Gzip,
+        Some("bzip2") => Compression::Bzip2,
+        Some("lzma") => Compression::Lzma,
+        Some("xz") => Compression::Xz,
+        Some("zstd") => Compression::Zstd,
+        Some("none" | "identity") => Compression::None,
+        Some(other) => return Err(unsupported(other)),
+    };
+    Ok(Some(how))
 }
 
 /// The payload's sha256, as rpm 4.14 and later write it.

@@ -5,6 +5,7 @@ use super::*;
 use crate::kernel::fixtures::{Item, compress, cpio, cpio_entry, rpm, rpm_header, rpm_tags, sha256};
 
 type Files = Vec<(String, Vec<u8>)>;
+type Tags = Vec<(u32, Item)>;
 
 const FILE: u32 = 0o100_644;
 const LINK: u32 = 0o120_777;
@@ -65,6 +66,16 @@ fn wanted_files_come_out_whatever_the_compression() {
         let expected = [("boot/vmlinuz-1".to_owned(), b"image".to_vec()), ("boot/config-1".to_owned(), Vec::new())];
         assert_eq!(files, expected, "{how}");
     }
+}
+
+#[test]
+fn a_payload_of_which_the_header_says_nothing_is_gzip_s_or_as_it_is() {
+    let mut tags = rpm_tags("kernel", "");
+    tags.retain(|(tag, _)| *tag != 1125);
+    for how in [Compression::Gzip, Compression::None] {
+        assert_eq!(read_all(&rpm(&tags, &compress(how, &sample()))).unwrap().2.len(), 2, "{how:?}");
+    }
+    assert!(read_all(&rpm(&tags, b"")).is_err());
 }
 
 #[test]
@@ -247,7 +258,7 @@ fn bombs_and_absurd_claims_are_refused_early() {
 
 #[test]
 fn other_packages_are_told_apart() {
-    let with = |change: &dyn Fn(&mut Vec<(u32, Item)>)| {
+    let with = |change: &dyn Fn(&mut Tags)| {
         let mut tags = rpm_tags("kernel", "none");
         change(&mut tags);
         rpm(&tags, &sample())
