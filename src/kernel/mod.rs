@@ -46,7 +46,7 @@ pub use remote::Vouched;
 pub use store::Store;
 pub(crate) use tarball::compression as tarball_compression;
 
-use crate::matrix::Source;
+use crate::matrix::{Remote, Source};
 use crate::shim::Shim;
 
 /// A kernel that can be booted.
@@ -245,6 +245,14 @@ pub fn obtain(source: &Source, with: &Obtain) -> Result<Kernel, ObtainError> {
         Source::Tree(tree) => local::from_tree(tree, with),
         Source::Control { control, line } => control::obtain(control, line, with),
     }
+}
+
+/// Fetches a file, unless the cache has it: where it lies in the cache, and what it was resolved to. Blocks.
+///
+/// # Errors
+/// As [`obtain`].
+pub fn fetch(remote: &Remote, with: &Obtain) -> Result<(PathBuf, LockedFile), ObtainError> {
+    remote::file(remote, with)
 }
 
 /// Whether this host has what `apt:` kernels come through, and where it looks.
