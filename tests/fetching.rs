@@ -6,29 +6,19 @@ use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 mod common;
-#[path = "../src/kernel/fixtures.rs"]
-#[allow(dead_code, reason = "a part of what the unit tests make")]
-mod fixtures;
-
 use common::server::{Answer, Server};
-use common::{Lab, Ran};
+use common::{Lab, Ran, stalling_package};
 
 const STALL: &str = "tcp-fragment-stall";
 
 fn sum(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// A package that is called as one that stalls, with so many bytes that are of no use.
-fn package(padding: usize) -> Vec<u8> {
-    let padding: Vec<u8> = (0..padding).map(|at| (at * 7 + at / 256) as u8).collect();
-    fixtures::deb(&fixtures::tar(&[("./boot/vmlinuz-4.19.57", &fixtures::bzimage("4.19.57")), ("./usr/x", &padding)]))
 }
 
 /// `affected` with a cache of its own, and whatever proxies this machine has out of the way.
@@ -37,6 +27,11 @@ fn ask(lab: &Lab, args: &[&str]) -> Command {
     let cache = cache.to_str().expect("UTF-8");
     let mut command =
         lab.command(&[&["affected", "--bug", STALL, "--format", "json", "--cache", cache], args].concat());
+    without_proxies(&mut command);
+    command
+}
+
+fn without_proxies(command: &mut Command) -> &mut Command {
     for name in ["http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"] {
         command.env_remove(name);
     }
@@ -55,7 +50,7 @@ fn text<'a>(subject: &'a Value, field: &str) -> &'a str {
 
 #[test]
 fn an_address_is_answered_like_the_file_that_lies_there() {
-    let (lab, server, package) = (Lab::new(), Server::new(), package(1000));
+    let (lab, server, package) = (Lab::new(), Server::new(), stalling_package(1000));
     let address = server.on("/linux-image.deb", [Answer::file(package.clone(), "\"1\"")]);
     let file = lab.write("here.deb", &package);
     let (_, here) = asked(&lab, &[file.to_str().expect("UTF-8")]);
@@ -92,7 +87,7 @@ fn an_address_is_answered_like_the_file_that_lies_there() {
 
 #[test]
 fn a_transfer_that_was_killed_goes_on_where_it_ended() {
-    let (lab, server, package) = (Lab::new(), Server::new(), package(3_000_000));
+    let (lab, server, package) = (Lab::new(), Server::new(), stalling_package(3_000_000));
     let file = Answer::file(package.clone(), "\"1\"");
     let address = server.on("/a.deb", [file.clone().stall_after(2_000_000), file]);
     let subject = format!("{address}#sha256={}", sum(&package));
@@ -111,10 +106,37 @@ fn a_transfer_that_was_killed_goes_on_where_it_ended() {
     assert_eq!(ranges, [None, Some("bytes=2000000-".to_owned())]);
 }
 
+#[test]
+fn an_interrupted_run_ends_at_once_and_its_transfer_is_gone_on_with() {
+    let (server, package) = (Server::new(), stalling_package(3_000_000));
+    let file = Answer::file(package.clone(), "\"1\"");
+    let address = server.on("/a.deb", [file.clone().stall_after(2_000_000), file]);
+    let lab = Lab::with_matrix(&format!(
+        "bugs: [{STALL}]\nkernels:\n  - name: far\n    url: {{ address: \"{address}\", sha256: trust-on-first-use }}\n"
+    ));
+    let cache = lab.path("cache");
+    let mut run = lab.command(&["run", "--accel", "tcg", "--cache", cache.to_str().expect("UTF-8")]);
+    let run = without_proxies(&mut run).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+    wait_for(&lab.path("cache/partial"), 2_000_000);
+    let pid = nix::unistd::Pid::from_raw(run.id().cast_signed());
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).expect("it is interrupted");
+    let began = Instant::now();
+    Ran::of(run.wait_with_output().expect("it ends")).ends_with(130).says(&["fetching a.deb"]);
+    // The server would have been waited for much longer.
+    assert!(began.elapsed() < Duration::from_secs(15));
+    let (ran, answer) = asked(&lab, &[&address]);
+    assert!(answer["problem"].is_null(), "{answer:#}");
+    ran.says(&["going on with a.deb"]);
+    assert_eq!(
+        server.requests().last().and_then(|r| r.header("range").map(str::to_owned)).as_deref(),
+        Some("bytes=2000000-")
+    );
+}
+
 /// The one file in the folder that has so many bytes, as soon as it has.
 fn wait_for(folder: &Path, bytes: u64) -> std::path::PathBuf {
-    let end = std::time::Instant::now() + Duration::from_secs(20);
-    while std::time::Instant::now() < end {
+    let end = Instant::now() + Duration::from_secs(20);
+    while Instant::now() < end {
         for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
             if entry.metadata().is_ok_and(|found| found.len() == bytes) {
                 return entry.path();
@@ -127,7 +149,7 @@ fn wait_for(folder: &Path, bytes: u64) -> std::path::PathBuf {
 
 #[test]
 fn processes_that_want_the_same_file_at_once_fetch_it_once() {
-    let (lab, server, package) = (Lab::new(), Server::new(), package(400_000));
+    let (lab, server, package) = (Lab::new(), Server::new(), stalling_package(400_000));
     let slow = Answer::file(package.clone(), "\"1\"").slowly(40_000, Duration::from_millis(20));
     let subject = format!("{}#sha256={}", server.on("/a.deb", [slow]), sum(&package));
     let start = || ask(&lab, &[&subject]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("it starts");
@@ -159,7 +181,7 @@ fn trusted_identity(lab: &Lab) -> (std::path::PathBuf, Arc<rustls::ServerConfig>
 
 #[test]
 fn the_system_s_authorities_vouch_for_a_server_and_https_is_never_left() {
-    let (lab, package) = (Lab::new(), package(1000));
+    let (lab, package) = (Lab::new(), stalling_package(1000));
     let (authority, identity) = trusted_identity(&lab);
     let (server, plain) = (Server::with_tls(identity), Server::new());
     let address = server.on("/a.deb", [Answer::ok(package.clone())]);
@@ -183,7 +205,7 @@ fn the_system_s_authorities_vouch_for_a_server_and_https_is_never_left() {
 
 #[test]
 fn a_proxy_of_the_environment_is_used_and_one_for_others_is_not() {
-    let (lab, proxy, package) = (Lab::new(), Server::new(), package(1000));
+    let (lab, proxy, package) = (Lab::new(), Server::new(), stalling_package(1000));
     // A proxy is asked for the whole address.
     proxy.on("http://kernel.example/a.deb", [Answer::ok(package.clone())]);
     let through = |no_proxy: &str| {
