@@ -93,11 +93,38 @@ impl<R: Read> Read for Bounded<R> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
+    use std::io::Write;
+
+    use liblzma::stream::{LzmaOptions, Stream};
     use proptest::prelude::*;
 
     use super::*;
-    use crate::kernel::fixtures::compress;
+
+    /// The same bytes, compressed.
+    pub fn compress(how: Compression, bytes: &[u8]) -> Vec<u8> {
+        match how {
+            Compression::None => bytes.to_vec(),
+            Compression::Xz => liblzma::encode_all(bytes, 1).unwrap(),
+            Compression::Lzma => {
+                let stream = Stream::new_lzma_encoder(&LzmaOptions::new_preset(1).unwrap()).unwrap();
+                let mut packed = Vec::new();
+                liblzma::read::XzEncoder::new_stream(bytes, stream).read_to_end(&mut packed).unwrap();
+                packed
+            }
+            Compression::Bzip2 => {
+                let mut encoder = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
+                encoder.write_all(bytes).unwrap();
+                encoder.finish().unwrap()
+            }
+            Compression::Zstd => zstd::encode_all(bytes, 1).unwrap(),
+            Compression::Gzip => {
+                let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+                encoder.write_all(bytes).unwrap();
+                encoder.finish().unwrap()
+            }
+        }
+    }
 
     const ALL: [Compression; 6] = [
         Compression::None,
