@@ -12,7 +12,7 @@ use super::{BadDossiers, Bugs, Matrix, fields};
 use crate::words::{BugId, Expectation, KernelName};
 
 /// The keys of a matrix.
-pub(super) const KEYS: [&str; 6] = ["dossiers", "bugs", "expect", "opt-in", "profiles", "kernels"];
+pub(super) const KEYS: [&str; 7] = ["dossiers", "bugs", "expect", "opt-in", "profiles", "archives", "kernels"];
 
 /// An expectation and where its bug is named.
 pub(super) struct Expected {
@@ -60,6 +60,12 @@ impl Checker<'_, '_> {
         let expect = fields.get("expect").map(|node| self.expectations(node)).unwrap_or_default();
         let opt_in = fields.get("opt-in").map(|node| self.tags(node)).unwrap_or_default();
         let profiles = fields.get("profiles").map(|node| self.profiles(node)).unwrap_or_default();
+        let archives = match fields.get("archives") {
+            Some(node) => self
+                .problems
+                .each(node, "archives", |node, problems| problems.checked(node, "archive", fields::archive)),
+            None => Some(Vec::new()),
+        };
         let Some(kernels) = fields.get("kernels") else {
             self.problems.add(&root.span, || "the key `kernels` is missing: expected a list of kernels".to_owned());
             return None;
@@ -95,7 +101,8 @@ impl Checker<'_, '_> {
         }
         let opt_in = opt_in.into_iter().map(|(tag, _)| tag).collect();
         let known = self.bugs.clone();
-        Some(Matrix { path: path.to_owned(), known, bugs: bugs?, opt_in, profiles, kernels: entries })
+        let archives = archives?;
+        Some(Matrix { path: path.to_owned(), known, bugs: bugs?, opt_in, profiles, archives, kernels: entries })
     }
 
     /// A list of bugs, each known and named once.

@@ -97,8 +97,11 @@ fn resolve(
                 Ok(resolved) => {
                     let source = source_line(entry, &chosen.path);
                     let new = Locked { source, when, release: resolved.release, files: resolved.files };
-                    let is_same = before.is_some_and(|old| old.source == new.source && old.files == new.files);
-                    if is_same {
+                    // The same kernel was locked when it was; archives may have come to the matrix since.
+                    let same = before.filter(|old| old.is_same(&new)).cloned();
+                    let mut new = same.unwrap_or(new);
+                    new.add_archives(&chosen.archives);
+                    if before == Some(&new) {
                         Changed::Unchanged
                     } else {
                         let change = Changed::of(before, &new);

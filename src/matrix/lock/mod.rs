@@ -119,6 +119,30 @@ impl Lock {
     }
 }
 
+impl Locked {
+    /// Adds where its packages are kept for ever: in each of these archives, as they were when this was locked.
+    pub fn add_archives(&mut self, archives: &[String]) {
+        // The form of snapshot.debian.org's folders.
+        let time = self.when.strftime("%Y%m%dT%H%M%SZ").to_string();
+        for file in &mut self.files {
+            let pool = file.addresses.iter().find_map(|address| Some(address.rsplit_once("/pool/")?.1.to_owned()));
+            let Some(pool) = pool else { continue };
+            for archive in archives {
+                let address = format!("{}/pool/{pool}", archive.replace("{time}", &time).trim_end_matches('/'));
+                if !file.addresses.contains(&address) {
+                    file.addresses.push(address);
+                }
+            }
+        }
+    }
+
+    /// Whether it is the same kernel, wherever its files are had from.
+    pub fn is_same(&self, other: &Self) -> bool {
+        let file = |file: &LockedFile| (file.name.clone(), file.version.clone(), file.sha256.clone(), file.size);
+        self.source == other.source && self.files.iter().map(file).eq(other.files.iter().map(file))
+    }
+}
+
 /// A lock that is too long to be read again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the lock of {0} kernels is longer than {limit} KiB; split the matrix", limit = file::FILE_MAX / 1024)]
