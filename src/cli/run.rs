@@ -6,6 +6,7 @@ use std::time::SystemTime;
 
 use tokio::sync::mpsc;
 
+use super::pins::Pins;
 use super::{Format, Run, Stop, host, matrix_file, print, print_json};
 use crate::matrix::LeftOut;
 use crate::report::{Live, Style, table, visible};
@@ -77,6 +78,7 @@ enum Ended {
 async fn judge(asked: Asked, lab: Arc<Lab>, folder: &mut Folder) -> Result<Result<Ended, FolderError>, Stop> {
     let (sender, mut events) = mpsc::unbounded_channel();
     let mut live = Live::new();
+    let pins = Pins::of(&asked.matrix, &lab.store);
     let engine = run::run(asked, lab, sender);
     tokio::pin!(engine);
     let stopped = host::stopped().map_err(Stop::no_verdict)?;
@@ -84,6 +86,9 @@ async fn judge(asked: Asked, lab: Arc<Lab>, folder: &mut Folder) -> Result<Resul
     let mut over = false;
     let mut tell = |event: &Event| -> Result<(), FolderError> {
         live.event(event);
+        if let Some(pins) = &pins {
+            pins.event(event);
+        }
         folder.event(event)
     };
     let result = loop {

@@ -39,10 +39,12 @@ impl Exhibits<'_> {
         // A control kernel's name says which release it was made of, and nothing of what was put in or taken out.
         let release = match from {
             Source::Control { .. } | Source::Tree(_) => None,
+            // Nor does that of an image or a build that somebody put on a server.
+            Source::Url(_) if !kernel.provenance.iter().any(|from| matches!(from, Provenance::Package { .. })) => None,
             _ => named(kernel).map(|name| Release::parse(&name).map_err(|error| error.to_string())),
         };
         let source = match from {
-            Source::Tree(folder) => Some(tree(Folder::open(folder))),
+            Source::Tree(folder) if folder.is_dir() => Some(tree(Folder::open(folder))),
             _ => None,
         };
         let binary = Binary::open(&kernel.image).map_err(|error| error.to_string());

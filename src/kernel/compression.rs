@@ -11,6 +11,7 @@ pub(crate) enum Compression {
     None,
     Xz,
     Gzip,
+    Bzip2,
     Zstd,
 }
 
@@ -40,6 +41,7 @@ pub(crate) fn reader<'a>(how: Compression, input: impl Read + 'a, limit: u64) ->
             Box::new(Bounded { inner, left: limit, limit })
         }
         Compression::Gzip => Box::new(Bounded { inner: flate2::read::MultiGzDecoder::new(input), left: limit, limit }),
+        Compression::Bzip2 => Box::new(Bounded { inner: bzip2::read::MultiBzDecoder::new(input), left: limit, limit }),
         Compression::Zstd => {
             let mut inner = zstd::Decoder::new(input)?;
             inner.window_log_max(ZSTD_WINDOW_LOG)?;
@@ -97,6 +99,11 @@ mod tests {
         match how {
             Compression::None => bytes.to_vec(),
             Compression::Xz => liblzma::encode_all(bytes, 1).unwrap(),
+            Compression::Bzip2 => {
+                let mut encoder = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
+                encoder.write_all(bytes).unwrap();
+                encoder.finish().unwrap()
+            }
             Compression::Zstd => zstd::encode_all(bytes, 1).unwrap(),
             Compression::Gzip => {
                 let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
@@ -106,7 +113,8 @@ mod tests {
         }
     }
 
-    const ALL: [Compression; 4] = [Compression::None, Compression::Xz, Compression::Gzip, Compression::Zstd];
+    const ALL: [Compression; 5] =
+        [Compression::None, Compression::Xz, Compression::Gzip, Compression::Bzip2, Compression::Zstd];
 
     #[test]
     fn what_was_compressed_comes_back_and_never_more_than_agreed() {
@@ -122,7 +130,7 @@ mod tests {
     #[test]
     fn a_stream_that_ends_early_is_an_error_at_every_length() {
         let bytes: Vec<u8> = (0..=255).cycle().take(2000).collect();
-        for how in [Compression::Xz, Compression::Gzip, Compression::Zstd] {
+        for how in ALL.into_iter().filter(|how| *how != Compression::None) {
             let packed = compress(how, &bytes);
             // Nothing at all is an empty stream to some of them; packages and modules never are empty.
             for length in 1..packed.len() {
@@ -134,7 +142,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_bytes_make_a_decompressor_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300), which in 0..4usize) {
+        fn no_bytes_make_a_decompressor_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300), which in 0..5usize) {
             let mut input = compress(ALL[which], b"head");
             input.truncate(12);
             input.extend(bytes);

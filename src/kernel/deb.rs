@@ -28,6 +28,9 @@ pub enum DebError {
     /// A form that this program does not read.
     #[error("has its data in {0}, which is not supported (expected data.tar, or .xz, .gz, .zst of it)")]
     Unsupported(String),
+    /// A tarball, and none of a build.
+    #[error("holds no kernel: {0}")]
+    NoKernel(&'static str),
     /// A package for another processor.
     #[error("is for {0}, expected amd64")]
     Architecture(String),
@@ -205,7 +208,7 @@ fn parse_control(text: &[u8]) -> Control {
 }
 
 /// Reads a tar archive (ustar, GNU or PAX) to its end.
-fn read_tar(
+pub(super) fn read_tar(
     mut tar: impl Read,
     part: &'static str,
     wanted: &dyn Fn(&str) -> bool,

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::config::NotAConfig;
 use super::deb::DebError;
+use super::fetch::NotFetched;
 use super::image::NotAnImage;
 
 /// Why a kernel could not be obtained.
@@ -109,6 +110,31 @@ pub enum ObtainError {
         /// What apt said.
         detail: String,
     },
+    /// No address gave the file.
+    #[error("{0}")]
+    NotFetched(NotFetched),
+    /// An address gives another file than the lock has.
+    #[error(
+        "{address} gives a file with the sha256 {found}, and kernels.lock has {locked}; the new one is kept aside in {} and \
+         never used: if the change is meant, take it with `backproof kernels update`",
+        kept.display()
+    )]
+    LockedOtherwise {
+        /// The address.
+        address: String,
+        /// The sha256 in the lock.
+        locked: String,
+        /// The sha256 of what came.
+        found: String,
+        /// Where that lies.
+        kept: PathBuf,
+    },
+    /// This host cannot speak HTTP at all.
+    #[error("this host cannot fetch anything: {detail}")]
+    NoClient {
+        /// What failed.
+        detail: String,
+    },
     /// Offline was asked for, and the cache doesn't have it.
     #[error("{what} is not in the cache {}, and nothing may be downloaded offline; run once without --offline", store.display())]
     NotCached {
@@ -185,7 +211,11 @@ pub enum Blame {
 impl ObtainError {
     /// Whether the package or suite is no longer (or was never) served, which an optional kernel survives as a skip.
     pub fn is_gone(&self) -> bool {
-        matches!(self, Self::UnknownPackage { .. } | Self::UnknownSuite { .. } | Self::LockedGone { .. })
+        match self {
+            Self::UnknownPackage { .. } | Self::UnknownSuite { .. } | Self::LockedGone { .. } => true,
+            Self::NotFetched(failed) => failed.is_gone(),
+            _ => false,
+        }
     }
 
     /// Who can mend it.
@@ -201,9 +231,13 @@ impl ObtainError {
             | Self::BadName { .. }
             | Self::OtherThanLocked { .. }
             | Self::LockedGone { .. } => Blame::User,
+            Self::NotFetched(failed) if failed.is_gone() => Blame::User,
             Self::NoApt { .. }
             | Self::NoMirror { .. }
             | Self::Network { .. }
+            | Self::NotFetched(_)
+            | Self::LockedOtherwise { .. }
+            | Self::NoClient { .. }
             | Self::NotCached { .. }
             | Self::NotBuilt { .. }
             | Self::Apt { .. }

@@ -8,6 +8,7 @@ use object::ReadCache;
 use super::config::KernelConfig;
 use super::error::ObtainError;
 use super::image::{self, Image, NotAnImage};
+use super::kind::{FileKind, file_kind};
 use super::modules::Modules;
 use super::package::{self, Package};
 use super::store::{self, Leases, Store};
@@ -19,28 +20,53 @@ pub(super) fn from_debs(files: &[PathBuf], with: &Obtain) -> Result<Kernel, Obta
         let (packages, found) = ("no packages".to_owned(), "nothing".to_owned());
         return Err(ObtainError::NotOneKernel { packages, found, advice: "name at least one" });
     }
-    let (mut packages, mut locked) = (Vec::new(), Vec::new());
-    for file in files {
-        check_file("the package", file)?;
-        let mut open = File::open(file).map_err(|e| ObtainError::io("reading", file, e))?;
-        let (sha256, size) = store::sha256_of(&mut open).map_err(|e| ObtainError::io("reading", file, e))?;
-        locked.push(own_file(file, sha256.clone(), size));
-        compare(file, &sha256, locked.len() - 1, with)?;
-        packages.push(unpacked(file, &sha256, with)?);
-    }
-    for (file, package) in locked.iter_mut().zip(&packages) {
-        file.version = Some(package.version.clone());
-    }
-    let kernel = match assemble(&packages, with.store)? {
-        Some(kernel) => kernel,
-        None => {
-            // Something in the cache was damaged and is gone now; the packages are still here.
-            let again = files.iter().zip(&packages).map(|(file, p)| unpacked(file, &p.file_sha256, with));
-            let again = again.collect::<Result<Vec<_>, _>>()?;
-            assemble(&again, with.store)?.ok_or_else(|| damaged(with.store))?
+    let all = || files.iter().enumerate().map(|(at, file)| read_package(file, at, with)).collect();
+    let (mut kernel, packages) = from_unpacked(all, with)?;
+    kernel.files = own_files(files, &packages)?;
+    Ok(kernel)
+}
+
+/// Takes a file of the user's apart; `at` is its place in the lock.
+fn read_package(file: &Path, at: usize, with: &Obtain) -> Result<Package, ObtainError> {
+    check_file("the package", file)?;
+    let mut open = File::open(file).map_err(|e| ObtainError::io("reading", file, e))?;
+    let (sha256, _) = store::sha256_of(&mut open).map_err(|e| ObtainError::io("reading", file, e))?;
+    compare(file, &sha256, at, with)?;
+    unpacked(file, &sha256, with)
+}
+
+/// The kernel in packages that `unpack` takes apart, and the packages. Asks a second time where something in the cache was
+/// damaged, which is gone then, while the packages are still there.
+pub(super) fn from_unpacked(
+    unpack: impl Fn() -> Result<Vec<Package>, ObtainError>,
+    with: &Obtain,
+) -> Result<(Kernel, Vec<Package>), ObtainError> {
+    for _ in 0..2 {
+        let packages = unpack()?;
+        if let Some(kernel) = assemble(&packages, with.store)? {
+            return Ok((kernel, packages));
         }
+    }
+    Err(damaged(with.store))
+}
+
+/// The kernel in a tarball of a build.
+fn from_tarball(tarball: &Path, with: &Obtain) -> Result<Kernel, ObtainError> {
+    let (mut kernel, packages) = from_unpacked(|| Ok(vec![read_package(tarball, 0, with)?]), with)?;
+    kernel.files = own_files(&[tarball.to_owned()], &packages)?;
+    let file = |package: Package| Provenance::File { path: tarball.to_owned(), sha256: package.file_sha256 };
+    kernel.provenance = packages.into_iter().map(file).collect();
+    Ok(kernel)
+}
+
+/// The user's files that these packages were taken out of, as the lock has them.
+fn own_files(files: &[PathBuf], packages: &[Package]) -> Result<Vec<LockedFile>, ObtainError> {
+    let one = |(file, package): (&PathBuf, &Package)| {
+        let size = fs::metadata(file).map_err(|e| ObtainError::io("reading", file, e))?.len();
+        let version = Some(package.version.clone()).filter(|version| !version.is_empty());
+        Ok(LockedFile { version, ..own_file(file, package.file_sha256.clone(), size) })
     };
-    Ok(Kernel { files: locked, ..kernel })
+    files.iter().zip(packages).map(one).collect()
 }
 
 /// A file of the user's, as the lock has it.
@@ -192,8 +218,11 @@ pub(super) fn from_image(
 
 /// The kernel in a build tree.
 pub(super) fn from_tree(tree: &Path, with: &Obtain) -> Result<Kernel, ObtainError> {
+    if tree.is_file() && file_kind(tree).is_ok_and(|kind| kind == FileKind::Tarball) {
+        return from_tarball(tree, with);
+    }
     if !tree.is_dir() {
-        return Err(unusable("the build tree", tree, "is not a folder; check the path"));
+        return Err(unusable("the build tree", tree, "is not a folder, and no tarball of one; check the path"));
     }
     let image = tree.join("arch/x86/boot/bzImage");
     if !image.is_file() {

@@ -11,6 +11,7 @@ mod config;
 pub mod control;
 mod deb;
 mod error;
+mod fetch;
 #[cfg(test)]
 mod fixtures;
 mod image;
@@ -19,8 +20,10 @@ mod local;
 mod modules;
 mod package;
 mod payload;
+mod remote;
 mod resolve;
 mod store;
+mod tarball;
 pub mod versions;
 
 use std::fmt;
@@ -32,14 +35,17 @@ use serde::{Deserialize, Serialize};
 pub use config::{KernelConfig, NotAConfig, Setting};
 pub use deb::DebError;
 pub use error::{Blame, ObtainError, Quoted};
+pub use fetch::{Amount, NotFetched, Problem};
 pub(crate) use image::as_release;
 pub use image::{Image, NotAnImage, identify};
 pub use kind::{FileKind, file_kind};
 pub use modules::{Module, ModulesError};
 pub use payload::NoVmlinux;
 pub(crate) use payload::{LARGEST_VMLINUX, vmlinux};
+pub use remote::Vouched;
 pub use resolve::{Resolved, is_cached, resolve, used_last, why_not_locked};
 pub use store::{Kept, Leases, Lock, Store};
+pub(crate) use tarball::compression as tarball_compression;
 
 pub use crate::matrix::LockedFile;
 use crate::matrix::Source;
@@ -86,6 +92,15 @@ pub enum Provenance {
         /// Its sha256.
         sha256: String,
     },
+    /// A file that was fetched: the package above, an image, or a tarball.
+    Fetched {
+        /// Where it came from.
+        address: String,
+        /// Its sha256.
+        sha256: String,
+        /// What vouches for it.
+        vouched: Vouched,
+    },
     /// A control kernel that was built here.
     Control {
         /// Its name.
@@ -125,14 +140,25 @@ pub enum Progress {
         /// The suite.
         suite: String,
     },
-    /// A package is being fetched.
+    /// A package or another file is being fetched.
     Fetching {
-        /// The package.
+        /// The package, or the file in words.
         package: String,
         /// Bytes that are here.
         done: u64,
-        /// Bytes of all of it.
-        total: u64,
+        /// Bytes of all of it, where that is known.
+        total: Option<u64>,
+        /// Bytes a second at present, where that is measured.
+        speed: Option<u64>,
+    },
+    /// Something went wrong that may be overcome.
+    Trouble {
+        /// What is being fetched.
+        what: String,
+        /// What went wrong.
+        why: String,
+        /// What is done about it: `trying again in 0.7 s`.
+        then: String,
     },
     /// A package is being taken apart.
     Unpacking {
@@ -152,7 +178,7 @@ impl Progress {
     /// Whether this takes so long that people want to know of it even where there are no bars.
     pub fn is_slow(&self) -> bool {
         match self {
-            Self::Waiting { .. } | Self::Refreshing { .. } | Self::Stale(_) => true,
+            Self::Waiting { .. } | Self::Refreshing { .. } | Self::Trouble { .. } | Self::Stale(_) => true,
             // Said once, when it begins.
             Self::Fetching { done, .. } => *done == 0,
             Self::Unpacking { .. } | Self::Copying { .. } => false,
@@ -166,10 +192,20 @@ impl fmt::Display for Progress {
         match self {
             Self::Waiting { what } => write!(f, "waiting for {what}"),
             Self::Refreshing { suite } => write!(f, "refreshing the index of {suite}"),
-            Self::Fetching { package, done: 0, total } => write!(f, "fetching {package} ({:.1} MiB)", mib(total)),
-            Self::Fetching { package, done, total } => {
-                write!(f, "fetching {package} ({:.1} of {:.1} MiB)", mib(done), mib(total))
+            Self::Fetching { package, done, total, speed } => {
+                write!(f, "fetching {package}")?;
+                match (done, total) {
+                    (0, None) => return Ok(()),
+                    (0, Some(total)) => write!(f, " ({:.1} MiB", mib(total)),
+                    (done, None) => write!(f, " ({:.1} MiB", mib(done)),
+                    (done, Some(total)) => write!(f, " ({:.1} of {:.1} MiB", mib(done), mib(total)),
+                }?;
+                match speed {
+                    Some(speed) => write!(f, ", {:.1} MiB/s)", mib(speed)),
+                    None => f.write_str(")"),
+                }
             }
+            Self::Trouble { what, why, then } => write!(f, "{what}: {why}; {then}"),
             Self::Unpacking { package } => write!(f, "unpacking {package}"),
             Self::Copying { folder } => write!(f, "copying {}", folder.display()),
             Self::Stale(Stale { age, why }) => {
@@ -220,6 +256,7 @@ fn obtain_once(source: &Source, with: &Obtain) -> Result<Kernel, ObtainError> {
         (Source::Apt { package, suite }, Some(files)) => apt::obtain_locked(package, suite.as_deref(), files, with),
         (Source::Apt { package, suite }, None) => apt::obtain(package, suite.as_deref(), with),
         (Source::Deb(files), _) => local::from_debs(files, with),
+        (Source::Url(files), _) => remote::obtain(files, with),
         (Source::Image { image, modules, config }, _) => {
             local::from_image(image, modules.as_deref(), config.as_deref(), with)
         }

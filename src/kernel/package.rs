@@ -8,10 +8,12 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::compression::{self, Compression};
-use super::deb::{self, DebError, ReadError};
+use super::deb::{self, Control, DebError, ReadError};
 use super::error::ObtainError;
+use super::kind::{FileKind, file_kind};
 use super::modules;
 use super::store::{self, Store};
+use super::tarball;
 
 /// Changes whenever older records must not be used any more.
 const FORMAT: u32 = 1;
@@ -123,7 +125,8 @@ impl Package {
         let (mut images, mut files) = (Vec::new(), Vec::new());
         let mut pack = PackWriter { draft: store.draft()?, hash: Sha256::new(), size: 0 };
         let mut failed = None;
-        let result = deb::read(&mut file, &|path| kind(path).is_some(), &mut |path, bytes| {
+        let wanted = |path: &str| kind(path).is_some();
+        let mut take = |path: String, bytes: Vec<u8>| {
             if kind(&path) == Some(Kind::Image) {
                 match store.put(&bytes) {
                     Ok(sha256) => images.push(ImageFile { path, sha256, size: bytes.len() as u64 }),
@@ -136,7 +139,12 @@ impl Package {
                 files.push(pack.add(path, &bytes)?);
             }
             Ok(())
-        });
+        };
+        let result = match file_kind(path).map_err(|e| ObtainError::io("reading", path, e))? {
+            FileKind::Tarball => tarball::read(path, &mut file, &wanted, &mut take)
+                .map(|()| Control { package: "a tarball of a build".to_owned(), ..Control::default() }),
+            _ => deb::read(&mut file, &wanted, &mut take),
+        };
         let control = match (result, failed) {
             (_, Some(error)) => return Err(error),
             (Ok(control), _) => control,

@@ -13,9 +13,9 @@ use crate::recipe::{Control, Recipes};
 use crate::words::{BugId, Expectation, KernelName};
 
 /// The keys of a kernel.
-pub(super) const KEYS: [&str; 16] = [
-    "name", "apt", "deb", "image", "tree", "control", "git", "tags", "optional", "bugs", "expect", "memory", "cpus",
-    "cmdline", "machine", "timeout",
+pub(super) const KEYS: [&str; 17] = [
+    "name", "apt", "deb", "url", "image", "tree", "control", "git", "tags", "optional", "bugs", "expect", "memory",
+    "cpus", "cmdline", "machine", "timeout",
 ];
 
 impl Checker<'_, '_> {
@@ -129,6 +129,7 @@ impl Checker<'_, '_> {
         let source = match kind {
             "apt" => self.apt(node),
             "deb" => self.deb(node),
+            "url" => self.problems.remotes(node).map(Source::Url),
             "image" => self.image(node),
             "control" => self.control(node),
             _ => self.path(node).map(Source::Tree),

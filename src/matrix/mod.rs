@@ -22,6 +22,7 @@ mod lock;
 mod problems;
 mod profile;
 mod read;
+mod remote;
 mod select;
 mod source;
 mod sysctl;
@@ -41,7 +42,7 @@ pub use lock::{InLock, Lock, Locked, LockedFile, TooLong, source_line};
 pub use problems::{KEPT, Problem, Problems};
 pub use profile::{BadProfiles, Profile};
 pub use select::Unselectable;
-pub use source::Source;
+pub use source::{Pin, Remote, Source};
 pub use sysctl::LeftOut;
 pub use text::Place;
 

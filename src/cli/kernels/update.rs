@@ -100,7 +100,9 @@ fn resolve(
                     // The same kernel was locked when it was; archives may have come to the matrix since.
                     let same = before.filter(|old| old.is_same(&new)).cloned();
                     let mut new = same.unwrap_or(new);
-                    new.add_archives(&chosen.archives);
+                    if matches!(entry.source, Source::Apt { .. }) {
+                        new.add_archives(&chosen.archives);
+                    }
                     if before == Some(&new) {
                         Changed::Unchanged
                     } else {

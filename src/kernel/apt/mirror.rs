@@ -230,7 +230,8 @@ pub(super) fn fetch(served: &Served, suite: &str, target: &Path, with: &Obtain) 
     let tell = |percent: f64| {
         // Percent of all that this child fetches, which is this one file.
         let done = (served.size as f64 * (percent / 100.0).clamp(0.0, 1.0)) as u64;
-        (with.tell)(Progress::Fetching { package: served.name.clone(), done, total: served.size });
+        let (package, total) = (served.name.clone(), Some(served.size));
+        (with.tell)(Progress::Fetching { package, done, total, speed: None });
     };
     tell(0.0);
     let folder = folder(suite, with)?;

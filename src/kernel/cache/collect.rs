@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::{Item, Kind, What, survey};
 use crate::kernel::error::ObtainError;
-use crate::kernel::store::{GRACE, Store};
+use crate::kernel::store::{GRACE, Lock, Store};
 
 /// What may stay.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -83,7 +83,8 @@ fn remove(item: &Item, store: &Store, dry_run: bool) -> Result<Option<Why>, Obta
         return Ok(Some(Why::JustUsed));
     }
     match &item.what {
-        What::Files { records, files } => {
+        What::Files { records, files, locks } => {
+            let Some(_locks) = all_locks(locks, store)? else { return Ok(Some(Why::InUse)) };
             let mut held = Vec::new();
             for file in files {
                 match hold(file).map_err(|e| ObtainError::io("locking", file, e))? {
@@ -104,11 +105,9 @@ fn remove(item: &Item, store: &Store, dry_run: bool) -> Result<Option<Why>, Obta
             }
         }
         What::Folder { path, locks } => {
-            let held = locks.iter().map(|name| store.try_lock(name)).collect::<Result<Option<Vec<_>>, _>>()?;
-            match held {
-                None => return Ok(Some(Why::InUse)),
-                Some(_) if dry_run => {}
-                Some(_held) => store.discard(path)?,
+            let Some(_locks) = all_locks(locks, store)? else { return Ok(Some(Why::InUse)) };
+            if !dry_run {
+                store.discard(path)?;
             }
         }
         What::Index { path, lock, beside } => {
@@ -125,6 +124,11 @@ fn remove(item: &Item, store: &Store, dry_run: bool) -> Result<Option<Why>, Obta
         }
     }
     Ok(None)
+}
+
+/// All of these locks; `None` where somebody else has one.
+fn all_locks(names: &[String], store: &Store) -> Result<Option<Vec<Lock>>, ObtainError> {
+    names.iter().map(|name| store.try_lock(name)).collect()
 }
 
 enum Held {

@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::problems::Problems;
-use super::{KernelEntry, fields, file};
+use super::{KernelEntry, Source, fields, file};
 use crate::words::KernelName;
 
 /// A file that a kernel was made of.
@@ -151,7 +151,12 @@ pub struct TooLong(pub usize);
 /// A kernel's source in one line. Paths in it start at the matrix's folder, from wherever the matrix is named.
 pub fn source_line(kernel: &KernelEntry, matrix: &Path) -> String {
     let folder = format!("{}/", fields::folder_of(matrix).display());
-    let shown = kernel.source.to_string();
+    let mut shown = kernel.source.to_string();
+    if let Source::Url(files) = &kernel.source {
+        // A pin that changed makes another source of the same address.
+        let pins = files.iter().map(|file| format!(" ({})", file.pin.as_str()));
+        shown.extend(pins);
+    }
     let words = shown.split(' ').map(|word| word.strip_prefix(&folder).unwrap_or(word));
     words.collect::<Vec<_>>().join(" ").chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }

@@ -1,0 +1,73 @@
+//! Pins what was trusted on first use in the matrix's lock, so that nothing else is taken from then on.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::SystemTime;
+
+use anyhow::Context as _;
+use jiff::Timestamp;
+
+use crate::kernel::{Provenance, Store, Vouched};
+use crate::matrix::{Lock, Locked, Matrix, source_line};
+use crate::report::visible;
+use crate::run::{Event, KernelRecord};
+use crate::words::KernelName;
+
+/// The lock that kernels are pinned in.
+pub(super) struct Pins {
+    matrix: PathBuf,
+    /// The source of each kernel that may be pinned.
+    sources: BTreeMap<KernelName, String>,
+    store: Store,
+}
+
+impl Pins {
+    /// For the kernels of a matrix; none where it is no file.
+    pub(super) fn of(matrix: &Matrix, store: &Store) -> Option<Self> {
+        if !matrix.path.is_file() {
+            return None;
+        }
+        let source = |entry| source_line(entry, &matrix.path);
+        let sources = matrix.kernels.iter().map(|entry| (entry.name.clone(), source(entry)));
+        Some(Self { matrix: matrix.path.clone(), sources: sources.collect(), store: store.clone() })
+    }
+
+    /// Pins a kernel that has been obtained, where something of it came first and is trusted for that; says so on stderr.
+    pub(super) fn event(&self, event: &Event) {
+        let Event::Obtained(record) = event else { return };
+        let is_first = |from: &Provenance| matches!(from, Provenance::Fetched { vouched: Vouched::FirstUse, .. });
+        if !record.provenance.iter().any(is_first) {
+            return;
+        }
+        let path = Lock::path_of(&self.matrix);
+        let (name, path) = (record.name.to_string(), visible(&path.display().to_string()));
+        match self.pin(record) {
+            Ok(true) => {
+                let sums = record.files.iter().map(|file| format!("{} {}", visible(&file.name), file.sha256));
+                let sums = sums.collect::<Vec<_>>().join(", ");
+                anstream::eprintln!("{name}: trusted on first use, and pinned in {path} from now on: {sums}");
+            }
+            Ok(false) => {}
+            Err(error) => anstream::eprintln!("{name}: trusted on first use, and not pinned: {error:#}"),
+        }
+    }
+
+    /// Writes the entry, unless there is one: the first one counts. Whether it was written.
+    fn pin(&self, record: &KernelRecord) -> anyhow::Result<bool> {
+        let Some(source) = self.sources.get(&record.name) else { return Ok(false) };
+        let _guard = self.store.guard(&self.matrix)?;
+        let path = Lock::path_of(&self.matrix);
+        let mut lock = Lock::load(&path)?;
+        match lock.kernels.get(&record.name).filter(|there| there.source == *source) {
+            Some(there) if there.files == record.files => return Ok(false),
+            Some(_) => anyhow::bail!("another run has pinned other bytes in {} meanwhile", path.display()),
+            None => {}
+        }
+        let now = Timestamp::try_from(SystemTime::now()).unwrap_or_default();
+        let when = Timestamp::from_second(now.as_second()).unwrap_or(now);
+        let (release, files) = (record.release.clone(), record.files.clone());
+        lock.kernels.insert(record.name.clone(), Locked { source: source.clone(), when, release, files });
+        lock.save(&self.matrix).with_context(|| format!("{} cannot be written", path.display()))?;
+        Ok(true)
+    }
+}
