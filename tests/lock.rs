@@ -1,12 +1,16 @@
 //! kernels.lock, from the outside: what is locked stays the same while its archive moves on, wherever it still is.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::TcpListener;
 use std::process::Command;
+use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
 
 mod common;
 use common::archive::{Archive, PACKAGE};
+use common::tiny_kernel::{Act, image};
 use common::{Lab, Ran};
 
 struct World {
@@ -24,7 +28,10 @@ impl World {
 
     fn command(&self, args: &[&str]) -> Command {
         let mut command = self.lab.command(args);
-        command.env("APT_CONFIG", self.archive.configuration()).env("BACKPROOF_CACHE", self.lab.path("cache"));
+        command
+            .env("no_proxy", "127.0.0.1")
+            .env("APT_CONFIG", self.archive.configuration())
+            .env("BACKPROOF_CACHE", self.lab.path("cache"));
         command
     }
 
@@ -156,4 +163,65 @@ fn a_damaged_lock_and_the_built_in_matrix_are_told_what_to_do() {
     fs::remove_file(world.lab.path("kernels.yaml")).expect("a matrix");
     world.run(&["kernels", "update"]).ends_with(2).says(&["the built-in matrix has no lock", "--matrix"]);
     world.run(&["kernels", "list"]).ends_with(0);
+}
+
+/// Serves whatever is in it to everybody who asks, until the test's process ends: its port.
+fn serve(content: Arc<Mutex<Vec<u8>>>) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let mut lines = BufReader::new(&stream).lines().map_while(Result::ok);
+            let _ = lines.find(String::is_empty);
+            let body = content.lock().expect("a lock").clone();
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
+            let _ = (&stream).write_all(head.as_bytes()).and_then(|()| (&stream).write_all(&body));
+        }
+    });
+    port
+}
+
+#[test]
+fn what_is_trusted_on_first_use_is_pinned_by_the_first_run_and_nothing_else_is_taken_then() {
+    let world = World::new();
+    let content = Arc::new(Mutex::new(image(&[Act::Console("first".to_owned()), Act::Reset])));
+    let port = serve(Arc::clone(&content));
+    let url = format!("url: {{ address: \"http://127.0.0.1:{port}/bzImage\", sha256: trust-on-first-use }}");
+    world.lab.write("kernels.yaml", format!("kernels:\n  - name: remote\n    {url}\n  - name: same\n    {url}\n"));
+    let (ran, kernel) = world.kernel(&[]);
+    ran.says(&["remote: trusted on first use, and pinned in", "same: trusted on first use, and pinned in"]);
+    let sum = kernel["image_sha256"].as_str().map(str::to_owned).expect("a kernel");
+    assert_eq!((&kernel["locked"], kernel["files"][0]["sha256"].as_str()), (&false.into(), Some(&*sum)));
+    assert_eq!(world.lock().matches(&sum).count(), 2, "both workers' entries: {}", world.lock());
+
+    *content.lock().expect("a lock") = image(&[Act::Console("second".to_owned()), Act::Reset]);
+    let (ran, kernel) = world.kernel(&["--locked"]);
+    assert_eq!((kernel["image_sha256"].as_str(), &kernel["locked"]), (Some(&*sum), &true.into()));
+    assert!(!ran.stderr.contains("trusted on first use"), "{}", ran.stderr);
+    let fresh = world.lab.path("fresh").display().to_string();
+    let (ran, kernel) = world.kernel(&["--cache", &fresh]);
+    assert!(kernel.is_null() && ran.stdout.contains(&sum), "{}", ran.stdout);
+    ran.ends_with(3);
+    // Another cache that has it will do.
+    let own = world.lab.path("cache").display().to_string();
+    let (_, kernel) = world.kernel(&["--cache", &fresh, "--cache-from", &own]);
+    assert_eq!(kernel["image_sha256"].as_str(), Some(&*sum));
+    let shown = world.run(&["kernels", "update", "--yes"]);
+    shown.ends_with(0);
+    assert_eq!(shown.stdout.matches("changed").count(), 2, "{}", shown.stdout);
+    assert!(!world.lock().contains(&sum));
+}
+
+#[test]
+fn what_another_cache_knows_of_a_suite_is_enough_offline() {
+    let world = World::new();
+    let first = world.archive.publish("6.1.0-1");
+    world.kernel(&[]);
+    let below = world.lab.path("cache").display().to_string();
+    let own = world.lab.path("own").display().to_string();
+    let (ran, kernel) = world.kernel(&["--offline", "--cache", &own, "--cache-from", &below]);
+    assert_eq!(kernel["image_sha256"].as_str(), Some(&*first), "{}", ran.stdout);
+    assert_eq!(fs::read_dir(world.lab.path("own/packages")).expect("a folder").count(), 0);
+    let listed = world.run(&["kernels", "list", "--cache", &own, "--cache-from", &below]);
+    assert!(listed.ends_with(0).stdout.contains("cached"), "{}", listed.stdout);
 }

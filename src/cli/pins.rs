@@ -9,7 +9,6 @@ use jiff::Timestamp;
 
 use crate::kernel::{Provenance, Store, Vouched};
 use crate::matrix::{Lock, Locked, Matrix, source_line};
-use crate::report::visible;
 use crate::run::{Event, KernelRecord};
 use crate::words::KernelName;
 
@@ -32,23 +31,23 @@ impl Pins {
         Some(Self { matrix: matrix.path.clone(), sources: sources.collect(), store: store.clone() })
     }
 
-    /// Pins a kernel that has been obtained, where something of it came first and is trusted for that; says so on stderr.
-    pub(super) fn event(&self, event: &Event) {
-        let Event::Obtained(record) = event else { return };
+    /// Pins a kernel that has been obtained, where something of it came first and is trusted for that: what is to be said
+    /// of that.
+    pub(super) fn event(&self, event: &Event) -> Option<String> {
+        let Event::Obtained(record) = event else { return None };
         let is_first = |from: &Provenance| matches!(from, Provenance::Fetched { vouched: Vouched::FirstUse, .. });
         if !record.provenance.iter().any(is_first) {
-            return;
+            return None;
         }
-        let path = Lock::path_of(&self.matrix);
-        let (name, path) = (record.name.to_string(), visible(&path.display().to_string()));
+        let (name, path) = (&record.name, Lock::path_of(&self.matrix));
         match self.pin(record) {
             Ok(true) => {
-                let sums = record.files.iter().map(|file| format!("{} {}", visible(&file.name), file.sha256));
+                let sums = record.files.iter().map(|file| format!("{} {}", file.name, file.sha256));
                 let sums = sums.collect::<Vec<_>>().join(", ");
-                anstream::eprintln!("{name}: trusted on first use, and pinned in {path} from now on: {sums}");
+                Some(format!("{name}: trusted on first use, and pinned in {} from now on: {sums}", path.display()))
             }
-            Ok(false) => {}
-            Err(error) => anstream::eprintln!("{name}: trusted on first use, and not pinned: {error:#}"),
+            Ok(false) => None,
+            Err(error) => Some(format!("{name}: trusted on first use, and NOT pinned: {error:#}")),
         }
     }
 

@@ -86,8 +86,8 @@ async fn judge(asked: Asked, lab: Arc<Lab>, folder: &mut Folder) -> Result<Resul
     let mut over = false;
     let mut tell = |event: &Event| -> Result<(), FolderError> {
         live.event(event);
-        if let Some(pins) = &pins {
-            pins.event(event);
+        if let Some(said) = pins.as_ref().and_then(|pins| pins.event(event)) {
+            live.say(&said);
         }
         folder.event(event)
     };
