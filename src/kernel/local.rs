@@ -20,19 +20,26 @@ pub(super) fn from_debs(files: &[PathBuf], with: &Obtain) -> Result<Kernel, Obta
         let (packages, found) = ("no packages".to_owned(), "nothing".to_owned());
         return Err(ObtainError::NotOneKernel { packages, found, advice: "name at least one" });
     }
-    let all = || files.iter().enumerate().map(|(at, file)| read_package(file, at, with)).collect();
-    let (mut kernel, packages) = from_unpacked(all, with)?;
-    kernel.files = own_files(files, &packages)?;
-    Ok(kernel)
+    let mut locked = Vec::new();
+    for (at, file) in files.iter().enumerate() {
+        check_file("the package", file)?;
+        let (sha256, size) = sum(file)?;
+        compare(file, &sha256, at, with)?;
+        locked.push(own_file(file, sha256, size));
+    }
+    let unpack = || files.iter().zip(&locked).map(|(file, locked)| unpacked(file, &locked.sha256, with)).collect();
+    let (kernel, packages) = from_unpacked(unpack, with)?;
+    for (file, package) in locked.iter_mut().zip(packages) {
+        file.version = Some(package.version);
+    }
+    Ok(Kernel { files: locked, ..kernel })
 }
 
-/// Takes a file of the user's apart; `at` is its place in the lock.
-fn read_package(file: &Path, at: usize, with: &Obtain) -> Result<Package, ObtainError> {
-    check_file("the package", file)?;
-    let mut open = File::open(file).map_err(|e| ObtainError::io("reading", file, e))?;
-    let (sha256, _) = store::sha256_of(&mut open).map_err(|e| ObtainError::io("reading", file, e))?;
-    compare(file, &sha256, at, with)?;
-    unpacked(file, &sha256, with)
+/// The file's sha256 and length.
+fn sum(file: &Path) -> Result<(String, u64), ObtainError> {
+    let reading = |e| ObtainError::io("reading", file, e);
+    let mut open = File::open(file).map_err(reading)?;
+    store::sha256_of(&mut open).map_err(reading)
 }
 
 /// The kernel in packages that `unpack` takes apart, and the packages. Asks a second time where something in the cache was
@@ -52,21 +59,12 @@ pub(super) fn from_unpacked(
 
 /// The kernel in a tarball of a build.
 fn from_tarball(tarball: &Path, with: &Obtain) -> Result<Kernel, ObtainError> {
-    let (mut kernel, packages) = from_unpacked(|| Ok(vec![read_package(tarball, 0, with)?]), with)?;
-    kernel.files = own_files(&[tarball.to_owned()], &packages)?;
-    let file = |package: Package| Provenance::File { path: tarball.to_owned(), sha256: package.file_sha256 };
-    kernel.provenance = packages.into_iter().map(file).collect();
+    let (sha256, size) = sum(tarball)?;
+    compare(tarball, &sha256, 0, with)?;
+    let (mut kernel, _) = from_unpacked(|| Ok(vec![unpacked(tarball, &sha256, with)?]), with)?;
+    kernel.files = vec![own_file(tarball, sha256.clone(), size)];
+    kernel.provenance = vec![Provenance::File { path: tarball.to_owned(), sha256 }];
     Ok(kernel)
-}
-
-/// The user's files that these packages were taken out of, as the lock has them.
-fn own_files(files: &[PathBuf], packages: &[Package]) -> Result<Vec<LockedFile>, ObtainError> {
-    let one = |(file, package): (&PathBuf, &Package)| {
-        let size = fs::metadata(file).map_err(|e| ObtainError::io("reading", file, e))?.len();
-        let version = Some(package.version.clone()).filter(|version| !version.is_empty());
-        Ok(LockedFile { version, ..own_file(file, package.file_sha256.clone(), size) })
-    };
-    files.iter().zip(packages).map(one).collect()
 }
 
 /// A file of the user's, as the lock has it.
@@ -196,8 +194,7 @@ pub(super) fn from_image(
     };
     if let Some(config) = config {
         check_file("the configuration", config)?;
-        let mut open = File::open(config).map_err(|e| ObtainError::io("reading", config, e))?;
-        let (sha256, size) = store::sha256_of(&mut open).map_err(|e| ObtainError::io("reading", config, e))?;
+        let (sha256, size) = sum(config)?;
         compare(config, &sha256, 1, with)?;
         files.push(own_file(config, sha256, size));
     }
