@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::time::SystemTime;
 
 use anyhow::Context as _;
-use jiff::Timestamp;
 
+use super::host;
 use crate::kernel::{Provenance, Store, Vouched};
 use crate::matrix::{Lock, Locked, Matrix, source_line};
 use crate::run::{Event, KernelRecord};
@@ -62,10 +61,9 @@ impl Pins {
             Some(_) => anyhow::bail!("another run has pinned other bytes in {} meanwhile", path.display()),
             None => {}
         }
-        let now = Timestamp::try_from(SystemTime::now()).unwrap_or_default();
-        let when = Timestamp::from_second(now.as_second()).unwrap_or(now);
         let (release, files) = (record.release.clone(), record.files.clone());
-        lock.kernels.insert(record.name.clone(), Locked { source: source.clone(), when, release, files });
+        let entry = Locked { source: source.clone(), when: host::now(), release, files };
+        lock.kernels.insert(record.name.clone(), entry);
         lock.save(&self.matrix).with_context(|| format!("{} cannot be written", path.display()))?;
         Ok(true)
     }

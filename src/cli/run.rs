@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use tokio::sync::mpsc;
 
@@ -109,8 +108,7 @@ async fn judge(asked: Asked, lab: Arc<Lab>, folder: &mut Folder) -> Result<Resul
 }
 
 fn record(asked: &Asked, lab: &Lab) -> RunRecord {
-    let now = jiff::Timestamp::try_from(SystemTime::now()).unwrap_or_default();
-    let seconds = jiff::Timestamp::from_second(now.as_second()).unwrap_or(now);
+    let seconds = host::now();
     RunRecord {
         id: format!("{}-{}", seconds.strftime("%Y%m%d-%H%M%S"), std::process::id()),
         started: seconds.to_string(),

@@ -165,7 +165,7 @@ impl Modules {
     /// The packs that modules are in, each once.
     pub(super) fn packs(&self) -> HashSet<&Path> {
         let pack = |location| match location {
-            &Location::Packed { ref pack, .. } => Some(pack.as_path()),
+            Location::Packed { pack, .. } => Some(pack.as_path()),
             Location::File(_) => None,
         };
         self.files.values().filter_map(pack).collect()

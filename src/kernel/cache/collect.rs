@@ -20,6 +20,16 @@ pub struct Limits {
     pub max_bytes: Option<u64>,
 }
 
+impl Limits {
+    fn is_too_old(&self, item: &Item) -> bool {
+        self.older_than.is_some_and(|limit| item.age() > limit)
+    }
+
+    fn is_too_much(&self, bytes: u64) -> bool {
+        self.max_bytes.is_some_and(|limit| bytes > limit)
+    }
+}
+
 /// What was removed, and what was not.
 #[derive(Debug)]
 pub struct Collected {
@@ -51,14 +61,12 @@ pub fn collect(store: &Store, limits: Limits, dry_run: bool, waiting: impl FnOnc
     let mut items = survey(store)?;
     items.sort_by_key(|item| item.used);
     let (mut removed, mut kept) = (Vec::new(), Vec::new());
-    let is_old = |item: &Item, _: &u64| limits.older_than.is_some_and(|limit| item.age() > limit);
-    let is_over = |_: &Item, total: &u64| limits.max_bytes.is_some_and(|limit| *total > limit);
-    let passes: [&dyn Fn(&Item, &u64) -> bool; 2] = [&is_old, &is_over];
-    for goes in passes {
+    // First what is too old, then what is too much.
+    for by_age in [true, false] {
         let mut total: u64 = items.iter().chain(kept.iter().map(|(item, _)| item)).map(|item| item.bytes).sum();
         let mut left = Vec::new();
         for item in items {
-            if !goes(&item, &total) {
+            if !(if by_age { limits.is_too_old(&item) } else { limits.is_too_much(total) }) {
                 left.push(item);
                 continue;
             }
@@ -99,7 +107,7 @@ fn remove(item: &Item, store: &Store, dry_run: bool) -> Result<Option<Why>, Obta
                 return Ok(None);
             }
             // First, so that they never name what is not there.
-            records.iter().try_for_each(|record| remove_file(record))?;
+            records.iter().try_for_each(remove_file)?;
             for (lock, file) in held {
                 store.remove_same(&lock, file).map_err(|e| ObtainError::io("removing", file, e))?;
             }
@@ -119,7 +127,7 @@ fn remove(item: &Item, store: &Store, dry_run: bool) -> Result<Option<Why>, Obta
             };
             if !dry_run {
                 // Without its log an index is refused; without the index a log is nothing.
-                [path].into_iter().chain(beside).try_for_each(|file| remove_file(file))?;
+                [path].into_iter().chain(beside).try_for_each(remove_file)?;
             }
         }
     }
