@@ -8,6 +8,7 @@ use super::config::NotAConfig;
 use super::deb::DebError;
 use super::fetch::NotFetched;
 use super::image::NotAnImage;
+use super::mainline::{ArchiveProblem, BadKey};
 
 /// Why a kernel could not be obtained.
 #[derive(Debug, thiserror::Error)]
@@ -75,6 +76,32 @@ pub enum ObtainError {
         mirror: String,
         /// What apt said.
         detail: String,
+    },
+    /// The archive of mainline builds has no build of this version (any more).
+    #[error("the archive {archive} has no build of {version} for amd64: {why}")]
+    NoBuild {
+        /// The version.
+        version: String,
+        /// The archive's address.
+        archive: String,
+        /// What it has instead.
+        why: String,
+    },
+    /// What an archive serves cannot be used.
+    #[error("{address} {problem}")]
+    BadArchive {
+        /// The address of it.
+        address: String,
+        /// What is wrong.
+        problem: ArchiveProblem,
+    },
+    /// The key that an archive's signatures are to be checked with cannot be used.
+    #[error("the key {} {problem}", path.display())]
+    BadKey {
+        /// Its file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: BadKey,
     },
     /// Not a name that a package or suite can have.
     #[error("`{text}` is no {what}: expected {expected}")]
@@ -209,10 +236,13 @@ pub enum Blame {
 }
 
 impl ObtainError {
-    /// Whether the package or suite is no longer (or was never) served, which an optional kernel survives as a skip.
+    /// Whether the package, suite or build is no longer (or was never) served, which an optional kernel survives as a skip.
     pub fn is_gone(&self) -> bool {
         match self {
-            Self::UnknownPackage { .. } | Self::UnknownSuite { .. } | Self::LockedGone { .. } => true,
+            Self::UnknownPackage { .. }
+            | Self::UnknownSuite { .. }
+            | Self::NoBuild { .. }
+            | Self::LockedGone { .. } => true,
             Self::NotFetched(failed) => failed.is_gone(),
             _ => false,
         }
@@ -228,6 +258,8 @@ impl ObtainError {
             | Self::NotOneKernel { .. }
             | Self::UnknownPackage { .. }
             | Self::UnknownSuite { .. }
+            | Self::NoBuild { .. }
+            | Self::BadKey { .. }
             | Self::BadName { .. }
             | Self::OtherThanLocked { .. }
             | Self::LockedGone { .. } => Blame::User,
@@ -238,6 +270,7 @@ impl ObtainError {
             | Self::NotFetched(_)
             | Self::LockedOtherwise { .. }
             | Self::NoClient { .. }
+            | Self::BadArchive { .. }
             | Self::NotCached { .. }
             | Self::NotBuilt { .. }
             | Self::Apt { .. }

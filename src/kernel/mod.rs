@@ -17,6 +17,7 @@ mod fixtures;
 mod image;
 mod kind;
 mod local;
+mod mainline;
 mod modules;
 mod package;
 mod payload;
@@ -39,6 +40,7 @@ pub use fetch::{Amount, NotFetched, Problem};
 pub(crate) use image::as_release;
 pub use image::{Image, NotAnImage, identify};
 pub use kind::{FileKind, file_kind};
+pub use mainline::{ArchiveProblem, BadKey, MainlineListing, list as list_mainline};
 pub use modules::{Module, ModulesError};
 pub use payload::NoVmlinux;
 pub(crate) use payload::{LARGEST_VMLINUX, vmlinux};
@@ -101,6 +103,19 @@ pub enum Provenance {
         /// What vouches for it.
         vouched: Vouched,
     },
+    /// The folder of an archive that the packages were had from.
+    Archive {
+        /// Its address.
+        address: String,
+        /// Which of its builds, by its date: `201907031431`.
+        build: String,
+        /// The other builds of the same version that it has.
+        others: Vec<String>,
+        /// What is known of whose it is.
+        signature: ArchiveSignature,
+        /// The fingerprint of the key that it was verified with.
+        key: Option<String>,
+    },
     /// A control kernel that was built here.
     Control {
         /// Its name.
@@ -116,6 +131,39 @@ pub enum Provenance {
         /// What it was compiled with.
         toolchain: String,
     },
+}
+
+/// What is known of whose an archive's packages are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ArchiveSignature {
+    /// Their checksums are signed with the user's key.
+    Verified,
+    /// No key is configured, so nobody looked.
+    Unverified,
+    /// They are those that kernels.lock names, byte for byte; whoever made it looked, or did not.
+    Locked,
+}
+
+impl ArchiveSignature {
+    /// Its word in files and reports.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Verified => "verified",
+            Self::Unverified => "unverified",
+            Self::Locked => "locked",
+        }
+    }
+}
+
+impl Provenance {
+    /// What people should know of it, where there is anything.
+    pub fn remark(&self) -> Option<String> {
+        let Self::Archive { address, build, others, signature, .. } = self else { return None };
+        let left =
+            if others.is_empty() { String::new() } else { format!("; left out: the builds of {}", others.join(", ")) };
+        Some(format!("the build of {build} in {address} (signature: {}{left})", signature.as_str()))
+    }
 }
 
 /// Why a recorded kernel is used without asking the mirror.
@@ -160,6 +208,13 @@ pub enum Progress {
         /// What is done about it: `trying again in 0.7 s`.
         then: String,
     },
+    /// One of several things that an archive has was chosen, or one that nobody vouches for.
+    Chosen {
+        /// What was asked for.
+        what: String,
+        /// What was taken.
+        from: String,
+    },
     /// A package is being taken apart.
     Unpacking {
         /// The package's file.
@@ -178,7 +233,11 @@ impl Progress {
     /// Whether this takes so long that people want to know of it even where there are no bars.
     pub fn is_slow(&self) -> bool {
         match self {
-            Self::Waiting { .. } | Self::Refreshing { .. } | Self::Trouble { .. } | Self::Stale(_) => true,
+            Self::Waiting { .. }
+            | Self::Refreshing { .. }
+            | Self::Trouble { .. }
+            | Self::Chosen { .. }
+            | Self::Stale(_) => true,
             // Said once, when it begins.
             Self::Fetching { done, .. } => *done == 0,
             Self::Unpacking { .. } | Self::Copying { .. } => false,
@@ -206,6 +265,7 @@ impl fmt::Display for Progress {
                 }
             }
             Self::Trouble { what, why, then } => write!(f, "{what}: {why}; {then}"),
+            Self::Chosen { what, from } => write!(f, "{what}: {from}"),
             Self::Unpacking { package } => write!(f, "unpacking {package}"),
             Self::Copying { folder } => write!(f, "copying {}", folder.display()),
             Self::Stale(Stale { age, why }) => {
@@ -261,6 +321,7 @@ fn obtain_once(source: &Source, with: &Obtain) -> Result<Kernel, ObtainError> {
             local::from_image(image, modules.as_deref(), config.as_deref(), with)
         }
         (Source::Tree(tree), _) => local::from_tree(tree, with),
+        (Source::Mainline { version, archive }, _) => mainline::obtain(version, archive, with),
         (Source::Control { control, line }, _) => control::obtain(control, line, with),
     }
 }

@@ -29,6 +29,9 @@ pub(super) struct Package {
     pub version: String,
     /// sha256 of the package file.
     pub file_sha256: String,
+    /// Its length; older records don't have it.
+    #[serde(default)]
+    pub file_size: Option<u64>,
     /// Kernel images, each a blob.
     pub images: Vec<ImageFile>,
     /// The blob that holds `files` one after another.
@@ -121,7 +124,7 @@ impl Package {
     pub(super) fn unpack(store: &Store, path: &Path, sha256: &str) -> Result<Self, ObtainError> {
         let bad = |problem| ObtainError::BadPackage { path: path.to_owned(), problem };
         let file = File::open(path).map_err(|e| ObtainError::io("reading", path, e))?;
-        let mut file = Hashing { inner: BufReader::with_capacity(128 << 10, file), hash: Sha256::new() };
+        let mut file = Hashing { inner: BufReader::with_capacity(128 << 10, file), hash: Sha256::new(), size: 0 };
         let (mut images, mut files) = (Vec::new(), Vec::new());
         let mut pack = PackWriter { draft: store.draft()?, hash: Sha256::new(), size: 0 };
         let mut failed = None;
@@ -155,9 +158,11 @@ impl Package {
             let why = "it changed while it was read";
             return Err(bad(DebError::Damaged { part: "file", source: io::Error::other(why) }));
         }
+        let file_size = Some(file.size);
         let pack = if files.is_empty() { None } else { Some(pack.keep(store)?) };
         let (package, version) = (control.package, control.version);
-        let package = Self { format: FORMAT, package, version, file_sha256: sha256.to_owned(), images, pack, files };
+        let file_sha256 = sha256.to_owned();
+        let package = Self { format: FORMAT, package, version, file_sha256, file_size, images, pack, files };
         // Last, so that a record never names what is not there.
         store.write_record(&record(sha256), &package)?;
         Ok(package)
@@ -221,16 +226,18 @@ impl PackWriter {
     }
 }
 
-/// Hashes what goes through.
+/// Hashes and counts what goes through.
 struct Hashing<R> {
     inner: R,
     hash: Sha256,
+    size: u64,
 }
 
 impl<R: Read> Read for Hashing<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.inner.read(buffer)?;
         self.hash.update(&buffer[..read]);
+        self.size += read as u64;
         Ok(read)
     }
 }

@@ -19,7 +19,12 @@ pub fn why_not_locked(source: &Source) -> Option<&'static str> {
     match source {
         Source::Tree(tree) if !tree.is_file() => Some("a build tree changes with each build"),
         Source::Control { .. } => Some("it is built here, and its recipe says what it is"),
-        Source::Apt { .. } | Source::Deb(_) | Source::Url(_) | Source::Image { .. } | Source::Tree(_) => None,
+        Source::Apt { .. }
+        | Source::Deb(_)
+        | Source::Url(_)
+        | Source::Mainline { .. }
+        | Source::Image { .. }
+        | Source::Tree(_) => None,
     }
 }
 

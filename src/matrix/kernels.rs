@@ -8,14 +8,14 @@ use super::check::{Checker, Expected};
 use super::read::Fields;
 use super::text::one_of;
 use super::tree::{Node, Value};
-use super::{CONTROL_TAG, Commit, GuestSettings, KernelEntry, Source, fields};
+use super::{BadMainlineVersion, CONTROL_TAG, Commit, GuestSettings, KernelEntry, Source, fields};
 use crate::recipe::{Control, Recipes};
 use crate::words::{BugId, Expectation, KernelName};
 
 /// The keys of a kernel.
-pub(super) const KEYS: [&str; 17] = [
-    "name", "apt", "deb", "url", "image", "tree", "control", "git", "tags", "optional", "bugs", "expect", "memory",
-    "cpus", "cmdline", "machine", "timeout",
+pub(super) const KEYS: [&str; 18] = [
+    "name", "apt", "deb", "url", "image", "tree", "mainline", "control", "git", "tags", "optional", "bugs", "expect",
+    "memory", "cpus", "cmdline", "machine", "timeout",
 ];
 
 impl Checker<'_, '_> {
@@ -131,6 +131,7 @@ impl Checker<'_, '_> {
             "deb" => self.deb(node),
             "url" => self.problems.remotes(node).map(Source::Url),
             "image" => self.image(node),
+            "mainline" => self.mainline(node),
             "control" => self.control(node),
             _ => self.path(node).map(Source::Tree),
         };
@@ -174,6 +175,12 @@ impl Checker<'_, '_> {
         let image = self.path(file)?;
         // A wrong path has been reported, and then there is no matrix.
         Some(Source::Image { image, modules: modules.flatten(), config: config.flatten() })
+    }
+
+    fn mainline(&mut self, node: &Node) -> Option<Source> {
+        let version = |text: &str| text.parse().map_err(|bad: BadMainlineVersion| bad.to_string());
+        let version = self.problems.value(node, "version", version)?;
+        Some(Source::Mainline { version, archive: self.archive.clone() })
     }
 
     fn commit(&mut self, node: &Node) -> Option<Commit> {

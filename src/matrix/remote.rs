@@ -60,7 +60,7 @@ fn pin(text: &str) -> Result<Pin, String> {
 }
 
 /// An address that a file can be fetched from.
-fn address(text: &str) -> Result<Url, String> {
+pub(super) fn address(text: &str) -> Result<Url, String> {
     if text.len() > ADDRESS_MAX {
         return Err(format!("expected at most {ADDRESS_MAX} bytes, found {}", text.len()));
     }

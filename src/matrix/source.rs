@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Serialize, Serializer};
 use url::Url;
 
+use super::{MainlineArchive, MainlineVersion};
 use crate::words::{KernelName, Sha256};
 
 /// Where a kernel comes from. Paths are ready to open: those of a matrix start at the matrix file's folder.
@@ -33,6 +34,13 @@ pub enum Source {
     },
     /// A kernel build tree.
     Tree(PathBuf),
+    /// A build of Ubuntu's archive of mainline builds.
+    Mainline {
+        /// Its folder there.
+        version: MainlineVersion,
+        /// Where the archive is, and whose signature it needs.
+        archive: MainlineArchive,
+    },
     /// A kernel that `backproof controls build` made, whose truth is known.
     Control {
         /// A control of the recipes.
@@ -77,7 +85,7 @@ impl Pin {
 
 impl Source {
     /// The keys of a kernel that name a source.
-    pub const KEYS: [&'static str; 6] = ["apt", "deb", "url", "image", "tree", "control"];
+    pub const KEYS: [&'static str; 7] = ["apt", "deb", "url", "image", "tree", "mainline", "control"];
 }
 
 /// `apt linux-image-cloud-amd64 (trixie)`, `deb a.deb b.deb`, `image bzImage`, `tree linux`.
@@ -96,6 +104,7 @@ impl fmt::Display for Source {
             }
             Self::Image { image, .. } => write!(f, "image {}", image.display()),
             Self::Tree(folder) => write!(f, "tree {}", folder.display()),
+            Self::Mainline { version, .. } => write!(f, "mainline {version}"),
             Self::Control { control, line } => write!(f, "control {control} ({line})"),
         }
     }
@@ -118,6 +127,7 @@ impl Serialize for Source {
             Url(Vec<File<'a>>),
             Image { file: Lossy<'a>, modules: Option<Lossy<'a>>, config: Option<Lossy<'a>> },
             Tree(Lossy<'a>),
+            Mainline { version: String, address: Option<&'a str>, fingerprint: Option<&'a str> },
             Control { name: &'a KernelName, line: &'a str },
         }
         let written = match self {
@@ -137,6 +147,11 @@ impl Serialize for Source {
                 config: config.as_deref().map(Lossy),
             },
             Self::Tree(folder) => Written::Tree(Lossy(folder)),
+            Self::Mainline { version, archive } => Written::Mainline {
+                version: version.to_string(),
+                address: archive.address.as_ref().map(Url::as_str),
+                fingerprint: archive.key.as_ref().map(|key| key.fingerprint.as_str()),
+            },
             Self::Control { control, line } => Written::Control { name: control, line },
         };
         written.serialize(serializer)
@@ -166,6 +181,9 @@ mod tests {
         let apt = |suite: Option<&str>| Source::Apt { package: "linux-image".into(), suite: suite.map(str::to_owned) };
         let image = Source::Image { image: "b/bzImage".into(), modules: None, config: Some("b/.config".into()) };
         let control = Source::Control { control: "stock".parse().expect("a name"), line: "6.1".into() };
+        let archive = MainlineArchive { address: Url::parse("https://mirror.example/").ok(), key: None };
+        let mainline = Source::Mainline { version: "v4.19.57".parse().expect("a version"), archive };
+        let of_mainline = json!({"version": "v4.19.57", "address": "https://mirror.example/", "fingerprint": null});
         let remote = Remote {
             address: "https://k.example/a.deb".parse().expect("an address"),
             pin: Pin::TrustOnFirstUse,
@@ -173,6 +191,7 @@ mod tests {
         };
         let url = Source::Url(vec![remote]);
         for (source, shown, written) in [
+            (mainline, "mainline v4.19.57", json!({"mainline": of_mainline})),
             (control, "control stock (6.1)", json!({"control": {"name": "stock", "line": "6.1"}})),
             (apt(None), "apt linux-image", json!({"apt": {"package": "linux-image", "suite": null}})),
             (apt(Some("sid")), "apt linux-image (sid)", json!({"apt": {"package": "linux-image", "suite": "sid"}})),

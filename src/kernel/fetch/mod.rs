@@ -177,6 +177,6 @@ fn from_anywhere(
 
 #[cfg(test)]
 #[path = "../../../tests/common/server.rs"]
-mod server;
+pub(super) mod server;
 #[cfg(test)]
 mod tests;
