@@ -164,11 +164,11 @@ impl Modules {
 
     /// The packs that modules are in, each once.
     pub(super) fn packs(&self) -> HashSet<&Path> {
-        let pack = |location| match location {
-            &Location::Packed { ref pack, .. } => Some(pack.as_path()),
+        let packs = self.files.values().filter_map(|location| match location {
+            Location::Packed { pack, .. } => Some(pack.as_path()),
             Location::File(_) => None,
-        };
-        self.files.values().filter_map(pack).collect()
+        });
+        packs.collect()
     }
 
     fn read_builtin(&mut self, path: &Path) -> Result<(), ObtainError> {

@@ -39,7 +39,8 @@ pub(super) fn obtain(files: &[Remote], with: &Obtain) -> Result<Kernel, ObtainEr
     let got = files.iter().map(|remote| get(remote, with)).collect::<Result<Vec<_>, _>>()?;
     let (mut kernel, packages) = match &got[..] {
         [only] if only.kind == FileKind::Image => {
-            let kernel = local::from_image(&only.fetched.path, None, None, with);
+            // What was fetched has been compared with the lock.
+            let kernel = local::from_image(&only.fetched.path, None, None, &Obtain { locked: None, ..*with });
             (kernel.map_err(|error| of_address(error, only))?, Vec::new())
         }
         _ => {

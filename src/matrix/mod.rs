@@ -63,6 +63,9 @@ pub struct Matrix {
     pub opt_in: BTreeSet<String>,
     /// Its own profiles, each name once; the bugs' dossiers have more.
     pub profiles: Vec<Profile>,
+    /// Archives that keep packages for ever, for the lock: addresses that the path from `pool/` on follows, `{time}` in
+    /// them stands for when the kernel was locked.
+    pub archives: Vec<String>,
     /// The kernels in the file's order; never empty, each name once.
     pub kernels: Vec<KernelEntry>,
 }
@@ -71,7 +74,8 @@ impl Matrix {
     /// A matrix that no file holds.
     pub fn of_kernels(kernels: Vec<KernelEntry>, known: Bugs, bugs: Vec<BugId>) -> Self {
         let path = PathBuf::from("(the command line)");
-        Self { path, known, bugs, opt_in: BTreeSet::new(), profiles: Vec::new(), kernels }
+        let (opt_in, profiles, archives) = (BTreeSet::new(), Vec::new(), Vec::new());
+        Self { path, known, bugs, opt_in, profiles, archives, kernels }
     }
 }
 

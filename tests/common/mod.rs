@@ -8,6 +8,7 @@ use std::process::{Command, Output};
 use serde_json::Value;
 use tempfile::TempDir;
 
+pub mod archive;
 pub mod fake_source;
 #[path = "../../src/kernel/fixtures.rs"]
 pub mod fixtures;

@@ -1,28 +1,19 @@
 //! `backproof kernels list`: the kernels of a matrix, what they are locked to, and whether they are here.
 
-use std::path::PathBuf;
-
 use clap::Args;
 
+use super::Which;
 use crate::cli::{Cache, Format, Stop, matrix_file, print, print_json};
 use crate::kernel::control::{self, Standing};
 use crate::kernel::{self, Store};
 use crate::matrix::{InLock, KernelEntry, Lock, LockedFile, Source, source_line};
 use crate::recipe::Recipes;
 use crate::report::{Cached, KernelRow, KernelsDocument, LockedRow};
-use crate::words::KernelName;
 
 #[derive(Args, Debug)]
 pub(in crate::cli) struct List {
-    /// The matrix of kernels [default: kernels.yaml here, or else the built-in one]
-    #[arg(long, value_name = "FILE")]
-    matrix: Option<PathBuf>,
-    /// This kernel, beside those that --tag names and no others (may be repeated)
-    #[arg(long, value_name = "NAME")]
-    kernel: Vec<KernelName>,
-    /// Kernels with this tag, beside those that --kernel names and no others (may be repeated)
-    #[arg(long, value_name = "TAG")]
-    tag: Vec<String>,
+    #[command(flatten)]
+    which: Which,
     /// How to print them
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
@@ -32,10 +23,10 @@ pub(in crate::cli) struct List {
 
 /// Shows the kernels; all, also those that run only when asked for.
 pub(super) fn list(args: &List) -> Result<u8, Stop> {
-    let mut matrix = matrix_file::matrix(args.matrix.as_deref(), &matrix_file::bugs(None)?)?;
+    let mut matrix = args.which.matrix()?;
     let lock = matrix_file::lock(&matrix)?;
-    if !(args.kernel.is_empty() && args.tag.is_empty()) {
-        matrix = matrix.select(&args.kernel, &[], &args.tag).map_err(Stop::usage)?;
+    if !args.which.is_all() {
+        matrix = args.which.of(&matrix)?;
     }
     let store = args.cache.open().map_err(Stop::no_verdict)?;
     let rows = matrix.kernels.iter().map(|entry| {
