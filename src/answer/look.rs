@@ -8,7 +8,7 @@ use crate::evidence::binary::Binary;
 use crate::evidence::exhibits::{Exhibits, tree};
 use crate::evidence::git::Index;
 use crate::evidence::source::{self, Folder, Tarball};
-use crate::evidence::version::{self, Beyond, Release, Vendor};
+use crate::evidence::version::{self, Release};
 use crate::evidence::{Finding, Witness};
 use crate::kernel::{FileKind, Kernel, file_kind};
 use crate::matrix::{Bug, Source};
@@ -190,10 +190,12 @@ fn image<'a>(path: PathBuf) -> Looked<'a> {
             let release = Release::parse(binary.release()).map_err(|error| error.to_string());
             // Whoever built it chose the name, and may have put in or taken out what no name says.
             let release = match release {
-                Ok(own) if own.vendor() == Vendor::KernelOrg(Beyond::Local) => Err(format!(
-                    "{} is a name that whoever built it chose: it does not say what was put in or taken out",
-                    binary.release()
-                )),
+                Ok(own) if own.is_builders_own() => {
+                    Err(format!(
+                        "{} is a name that whoever built it chose: it does not say what was put in or taken out",
+                        binary.release()
+                    ))
+                }
                 release => release,
             };
             Looked {
