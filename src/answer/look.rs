@@ -190,12 +190,10 @@ fn image<'a>(path: PathBuf) -> Looked<'a> {
             let release = Release::parse(binary.release()).map_err(|error| error.to_string());
             // Whoever built it chose the name, and may have put in or taken out what no name says.
             let release = match release {
-                Ok(own) if own.is_builders_own() => {
-                    Err(format!(
-                        "{} is a name that whoever built it chose: it does not say what was put in or taken out",
-                        binary.release()
-                    ))
-                }
+                Ok(own) if own.is_builders_own() => Err(format!(
+                    "{} is a name that whoever built it chose: it does not say what was put in or taken out",
+                    binary.release()
+                )),
                 release => release,
             };
             Looked {

@@ -118,7 +118,7 @@ fn judge_one(signature: &SourceSignature, function: &Function, tree: &Tree) -> J
         Ok(body) => body,
         Err(error) => return nothing(format!("{name}() in {file} cannot be read: {error}")),
     };
-    let subject = matching::Subject::new(body);
+    let subject = matching::Subject::new(body, tree.macros(file));
     let mut states: BTreeSet<State> = BTreeSet::new();
     let mut doubts = Vec::new();
     for case in &signature.cases {
@@ -129,7 +129,7 @@ fn judge_one(signature: &SourceSignature, function: &Function, tree: &Tree) -> J
         }
         for other in &case.elsewhere {
             if fit != Fit::No {
-                fit = both(fit, tree.fit(other), other, &mut places);
+                fit = both(fit, tree.fit(other, &signature.harmless), other, &mut places);
             }
         }
         match fit {
