@@ -10,7 +10,7 @@ use crate::evidence::git::Index;
 use crate::evidence::source::{self, Folder, Tarball};
 use crate::evidence::version::{self, Release};
 use crate::evidence::{Finding, Witness};
-use crate::kernel::{FileKind, Kernel, file_kind};
+use crate::kernel::{self, FileKind, Kernel, file_kind};
 use crate::matrix::{Bug, Source};
 use crate::verdict::Ledger;
 use crate::words::BugId;
@@ -88,9 +88,16 @@ impl<'a> Asked<'a> {
     }
 
     fn package(&self, path: PathBuf) -> Looked<'a> {
-        let from = Source::Deb(vec![path]);
+        let from = Source::Deb(vec![path.clone()]);
         match (self.unpack)(&from) {
-            Err(why) => problem(why),
+            Err(why) => match kernel::stands_for(&path).and_then(|name| Release::parse(&name).ok()) {
+                Some(release) => Looked {
+                    understood: Some(format!("a package without a kernel, which stands for {release}")),
+                    exhibits: Exhibits { release: Some(Ok(release)), ..Exhibits::default() },
+                    ..problem(why)
+                },
+                None => problem(why),
+            },
             Ok(kernel) => {
                 let exhibits = Exhibits::of_kernel(&kernel, &from);
                 let name = exhibits.release.as_ref().and_then(|release| release.as_ref().ok());
@@ -105,8 +112,9 @@ impl<'a> Asked<'a> {
         match Tarball::open(path, source::wanted(self.bugs.iter().copied())) {
             Err(error) => problem(format!("{:#}", anyhow::Error::new(error))),
             Ok(tarball) => match source::release(&tarball) {
-                None => problem("this tarball has no kernel's Makefile: expected a kernel's source".to_owned()),
-                Some(release) => Looked {
+                Err(error) => problem(format!("the Makefile of this tarball cannot be read: {error}")),
+                Ok(None) => problem("this tarball has no kernel's Makefile: expected a kernel's source".to_owned()),
+                Ok(Some(release)) => Looked {
                     understood: Some(format!("a tarball of source that began as {release}")),
                     began: Release::parse(&release).ok(),
                     exhibits: Exhibits { source: Some(Ok(Box::new(tarball))), ..Exhibits::default() },
@@ -210,12 +218,16 @@ fn image<'a>(path: PathBuf) -> Looked<'a> {
 /// A tree: its source, and its image where it is built.
 fn folder<'a>(path: PathBuf) -> Looked<'a> {
     let files = tree(Folder::open(&path));
-    let release = files.as_ref().ok().and_then(|files| source::release(files.as_ref()));
     let built = path.join("arch/x86/boot/bzImage");
     let binary = built.is_file().then(|| Binary::open(&built).map_err(|error| error.to_string()));
-    if let (Ok(_), None, None) = (&files, &release, &binary) {
-        return problem("this folder has no kernel's Makefile: expected a kernel's source tree".to_owned());
-    }
+    let release = match (files.as_ref().map(|files| source::release(files.as_ref())), &binary) {
+        (Ok(Ok(None)), None) => {
+            return problem("this folder has no kernel's Makefile: expected a kernel's source tree".to_owned());
+        }
+        (Ok(Err(error)), None) => return problem(format!("the Makefile of this folder cannot be read: {error}")),
+        (Ok(Ok(release)), _) => release,
+        _ => None,
+    };
     let what = if binary.is_some() { "a built source tree" } else { "a source tree" };
     Looked {
         began: release.as_ref().and_then(|release| Release::parse(release).ok()),

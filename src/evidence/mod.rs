@@ -11,6 +11,7 @@ use crate::words::State;
 pub mod binary;
 pub mod exhibits;
 pub mod git;
+mod makefile;
 pub mod runtime;
 pub mod source;
 pub mod version;

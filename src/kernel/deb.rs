@@ -71,6 +71,8 @@ pub struct Control {
     pub version: String,
     /// `Architecture:`
     pub architecture: String,
+    /// `Depends:`
+    pub depends: String,
 }
 
 /// Entries in one tar archive; the largest kernel packages have 7,000.
@@ -81,6 +83,8 @@ const MAX_FILE: u64 = 512 << 20;
 const MAX_TAKEN: usize = 20_000;
 /// Bytes of a name: PATH_MAX.
 const MAX_NAME: u64 = 4096;
+/// Characters of a field of the control file.
+const MAX_FIELD: usize = 1000;
 /// Bytes of a PAX header.
 const MAX_PAX: u64 = 64 << 10;
 
@@ -193,11 +197,12 @@ fn parse_control(text: &[u8]) -> Control {
     let mut control = Control::default();
     for line in String::from_utf8_lossy(text).lines() {
         let Some((field, value)) = line.split_once(':') else { continue };
-        let value = value.trim().chars().take(200).collect();
+        let value = value.trim().chars().take(MAX_FIELD).collect();
         match field {
             "Package" => control.package = value,
             "Version" => control.version = value,
             "Architecture" => control.architecture = value,
+            "Depends" => control.depends = value,
             _ => {}
         }
     }

@@ -87,6 +87,11 @@ fn kind(path: &str) -> Option<Kind> {
     }
 }
 
+/// Whether a path in a package is that of a kernel.
+pub(super) fn is_image(path: &str) -> bool {
+    kind(path) == Some(Kind::Image)
+}
+
 /// Splits `lib/modules/<release>/…` (or below usr/) into the release and the rest.
 pub(super) fn in_modules_folder(path: &str) -> Option<(&str, &str)> {
     path.strip_prefix("usr/").unwrap_or(path).strip_prefix("lib/modules/")?.split_once('/')
@@ -123,7 +128,7 @@ impl Package {
         let mut pack = PackWriter { draft: store.draft()?, hash: Sha256::new(), size: 0 };
         let mut failed = None;
         let result = deb::read(&mut file, &|path| kind(path).is_some(), &mut |path, bytes| {
-            if kind(&path) == Some(Kind::Image) {
+            if is_image(&path) {
                 match store.put(&bytes) {
                     Ok(sha256) => images.push(ImageFile { path, sha256, size: bytes.len() as u64 }),
                     Err(error) => {

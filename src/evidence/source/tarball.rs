@@ -65,19 +65,11 @@ impl Files for Tarball {
 
 /// How a file is compressed, by its first bytes: names lie.
 fn compression(head: &[u8]) -> Result<Compression, &'static str> {
-    let begins = |magic: &[u8]| head.starts_with(magic);
-    if begins(b"\xfd7zXZ\0") {
-        Ok(Compression::Xz)
-    } else if begins(b"\x1f\x8b") {
-        Ok(Compression::Gzip)
-    } else if begins(b"\x28\xb5\x2f\xfd") {
-        Ok(Compression::Zstd)
-    } else if head.get(257..262) == Some(b"ustar") {
-        Ok(Compression::None)
-    } else if begins(b"BZh") {
-        Err("bzip2 is not read; unpack it with bunzip2")
-    } else {
-        Err("expected a tar archive, plain or compressed by gzip, xz or zstd")
+    match Compression::of(head) {
+        Some(how) => Ok(how),
+        None if head.get(257..262) == Some(b"ustar") => Ok(Compression::None),
+        None if head.starts_with(b"BZh") => Err("bzip2 is not read; unpack it with bunzip2"),
+        None => Err("expected a tar archive, plain or compressed by gzip, xz or zstd"),
     }
 }
 

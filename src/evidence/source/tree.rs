@@ -89,7 +89,7 @@ fn text(files: &(impl Files + ?Sized), file: &str) -> Result<String, String> {
         Ok(Some(bytes)) if bytes.contains(&0) => Err(format!("{file} is no text")),
         // Comments of old files have names in Latin-1.
         Ok(Some(bytes)) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
-        Ok(None) if super::release(files).is_none() => {
+        Ok(None) if matches!(super::release(files), Ok(None)) => {
             Err(format!("this is no source of a kernel: there is no {file}, and no Makefile that names a VERSION"))
         }
         Ok(None) => Err(format!("there is no {file}")),
