@@ -93,11 +93,7 @@ fn needs_mend(bug: &Bug, release: &Release) -> bool {
         stable || releases.mainline.contains_key(&Role::FixOfFix)
     });
     let step = bug.chain.iter().find(|step| step.role == Role::FixOfFix);
-    listed
-        || step.is_some_and(|step| match &step.only_before {
-            None => true,
-            Some(before) => before.parse().is_ok_and(|before| line < before),
-        })
+    listed || step.is_some_and(|step| step.only_before.is_none_or(|before| line < before.line()))
 }
 
 /// The states that are possible where each step is in the kernel, is not, or may be.

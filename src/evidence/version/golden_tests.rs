@@ -23,7 +23,7 @@ fn bug(id: &str) -> Bug {
             subject: "tcp: fix tcp_rtx_queue_tail in case of empty retransmit queue".to_owned(),
             files: vec!["net/ipv4/tcp_output.c".to_owned()],
             backports: Vec::new(),
-            only_before: Some("4.15".to_owned()),
+            only_before: Some("4.15".parse().expect("a release")),
             effect: "Without it, an empty retransmit queue can hit a BUG().".to_owned(),
         });
     }

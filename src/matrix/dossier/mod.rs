@@ -8,7 +8,6 @@ mod chain;
 mod check;
 mod folder;
 mod machine;
-mod release_text;
 mod releases;
 mod reproducer;
 mod signature;
