@@ -1,5 +1,6 @@
 //! What was asked about: from the text that a person gave to what can be looked at.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use crate::evidence::version::Release;
@@ -53,6 +54,8 @@ impl Subject {
         match path.metadata() {
             Ok(data) if data.is_dir() => return Ok(Self::Tree(path.to_owned())),
             Ok(_) => return Ok(Self::File(path.to_owned())),
+            // Something is there, and whoever opens it is told so.
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => return Ok(Self::File(path.to_owned())),
             Err(_) if in_repository => return Ok(Self::Revision(text.to_owned())),
             Err(_) => {}
         }

@@ -48,12 +48,19 @@ pub(super) fn affected(args: &Affected) -> Result<u8, Stop> {
     let nothing = BTreeMap::new();
     let answer =
         |(index, subject): (usize, &String)| asked.answer(asked.look(subject), booted.get(index).unwrap_or(&nothing));
-    let answers = Answers::of(subjects.iter().enumerate().map(answer).collect());
+    let answers = subjects.iter().enumerate().map(answer);
     match args.format {
-        Format::Json => print_json(&answers)?,
-        Format::Table => print(&report::answers(&answers, Style::of_stdout()))?,
+        Format::Json => {
+            let document = Answers::of(answers);
+            print_json(&document)?;
+            Ok(document.finish().exit_code())
+        }
+        Format::Table => {
+            let (text, tally) = report::answers(answers, Style::of_stdout());
+            print(&text)?;
+            Ok(tally.exit_code())
+        }
     }
-    Ok(answers.exit_code)
 }
 
 /// The index of the repository, made or brought up to date first. What keeps it from being read is an answer too.

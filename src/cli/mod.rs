@@ -1,6 +1,6 @@
 //! The command line: what was asked, and what the process exits with.
 
-use std::io;
+use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -342,17 +342,22 @@ pub fn main() -> ExitCode {
 
 /// Prints to stdout. A reader that went away (`| head`) is no error of ours.
 fn print(text: &str) -> Result<(), Stop> {
-    use io::Write as _;
-    match anstream::stdout().write_all(text.as_bytes()) {
+    printed(anstream::stdout().write_all(text.as_bytes()))
+}
+
+/// Prints a document for machines, as it is made.
+fn print_json(value: &impl serde::Serialize) -> Result<(), Stop> {
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    let written = serde_json::to_writer_pretty(&mut out, value).map_err(io::Error::from);
+    printed(written.and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush()))
+}
+
+/// Whoever stops reading has read enough.
+fn printed(written: io::Result<()>) -> Result<(), Stop> {
+    match written {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(Stop::no_verdict(anyhow::Error::new(error).context("could not write to stdout")))
         }
         _ => Ok(()),
     }
-}
-
-/// Prints a document for machines.
-fn print_json(value: &impl serde::Serialize) -> Result<(), Stop> {
-    let text = serde_json::to_string_pretty(value).map_err(Stop::no_verdict)?;
-    print(&format!("{text}\n"))
 }

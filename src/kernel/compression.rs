@@ -17,6 +17,19 @@ pub(crate) enum Compression {
     Zstd,
 }
 
+impl Compression {
+    /// How a file is packed, by its first bytes; none where it is packed with nothing that is known here.
+    pub(crate) fn of(head: &[u8]) -> Option<Self> {
+        match head {
+            [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Some(Self::Xz),
+            [0x1f, 0x8b, ..] => Some(Self::Gzip),
+            [0x28, 0xb5, 0x2f, 0xfd, ..] => Some(Self::Zstd),
+            [b'B', b'Z', b'h', ..] => Some(Self::Bzip2),
+            _ => None,
+        }
+    }
+}
+
 /// Memory that an xz stream may ask for: `xz -9` asks for 65 MiB, and nobody compresses kernels with more.
 pub(super) const XZ_MEMORY: u64 = 192 << 20;
 /// The largest zstd window, as a power of two: what `zstd --ultra -22` uses.
@@ -141,6 +154,7 @@ pub(super) mod tests {
         for how in ALL {
             let packed = compress(how, &bytes);
             assert_eq!(decompress(how, &packed, 100_000).unwrap(), bytes, "{how:?}");
+            assert_eq!(Compression::of(&packed), Some(how).filter(|how| *how != Compression::None), "{how:?}");
             let error = decompress(how, &packed, 99_999).unwrap_err();
             assert!(is_bomb(&error), "{how:?}: {error}");
         }
