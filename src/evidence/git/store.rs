@@ -216,6 +216,12 @@ impl Store {
         row.map_err(|e| failed(&self.path, &e))
     }
 
+    /// The hash of a commit's plain subject.
+    pub fn subject(&self, number: u32) -> Result<Option<i64>, GitError> {
+        let mut find = self.prepare("SELECT subject FROM commits WHERE number = ?1")?;
+        find.query_row([number], |row| row.get(0)).optional().map_err(|e| failed(&self.path, &e))
+    }
+
     /// The commits with this plain subject.
     pub fn with_subject(&self, hash: i64) -> Result<Vec<u32>, GitError> {
         self.numbers("SELECT number FROM commits WHERE subject = ?1 ORDER BY number", hash)
