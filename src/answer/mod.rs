@@ -2,12 +2,14 @@
 //! tree, a commit. Nothing is booted here; what only a boot can settle is said.
 
 mod advice;
+mod host;
 mod look;
 mod subject;
 
 use serde::Serialize;
 
-pub use advice::{Advice, AdviceKind};
+pub use advice::{Advice, AdviceKind, after_run};
+pub use host::{HOST_SCHEMA_VERSION, HostBug, HostDocument, NotProbed};
 pub use look::{Asked, Booted, Looked};
 pub use subject::{Subject, Unclear};
 

@@ -1,11 +1,12 @@
 //! The command line: what was asked, and what the process exits with.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::matrix::Bugs;
 use crate::words::{BugId, KernelName, ProfileName};
 
 mod affected;
@@ -199,6 +200,9 @@ struct HostArgs {
     /// Only this bug (may be repeated)
     #[arg(long, value_name = "BUG")]
     bug: Vec<BugId>,
+    /// A folder of dossiers of your own, beside the built-in ones
+    #[arg(long, value_name = "DIR")]
+    bugs: Option<PathBuf>,
     /// How to print it
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
@@ -306,6 +310,14 @@ pub fn main() -> ExitCode {
             anstream::eprintln!("backproof: {stop}");
             ExitCode::from(stop.exit_code())
         }
+    }
+}
+
+/// The built-in bugs, and those of a folder of the user's own dossiers where one is named.
+fn known_bugs(folder: Option<&Path>) -> Result<Bugs, Stop> {
+    match folder {
+        Some(folder) => Bugs::built_in().with_folder(folder).map_err(Stop::usage),
+        None => Ok(Bugs::built_in()),
     }
 }
 

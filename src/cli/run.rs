@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use tokio::sync::mpsc;
 
-use super::{Format, Run, Stop, host, print, print_json};
+use super::{Format, Run, Stop, host, known_bugs, print, print_json};
 use crate::matrix::{self, Bugs, LeftOut, Matrix};
 use crate::report::{Live, Style, table, visible};
 use crate::results::{Folder, FolderError, MatrixDocument, RunRecord};
@@ -20,10 +20,7 @@ const MATRIX_FILE: &str = "kernels.yaml";
 
 /// Judges the matrix, prints what it came to, and gives the exit code.
 pub(super) fn run(args: &Run) -> Result<u8, Stop> {
-    let bugs = match &args.bugs {
-        Some(folder) => Bugs::built_in().with_folder(folder).map_err(Stop::usage)?,
-        None => Bugs::built_in(),
-    };
+    let bugs = known_bugs(args.bugs.as_deref())?;
     let matrix = matrix(args.matrix.as_deref(), &bugs)?;
     let bugs = matrix.known.clone();
     let matrix = matrix.select(&args.kernel, &args.bug, &args.tag).map_err(Stop::usage)?;

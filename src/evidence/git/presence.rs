@@ -50,12 +50,11 @@ impl Answer<'_> {
         if let Some(standing) = one.standing.as_ref().filter(|standing| standing.likely) {
             let carrier = &one.carriers.found[standing.carrier];
             let overlaps = |other: &Step| other.files.iter().any(|file| one.step.files.contains(file));
-            let is_there = |other: &Found| other.standing.is_some() || self.is_in_the_files(other);
-            let later = |other: &Found| other.step.role > role && overlaps(other.step) && is_there(other);
-            let later = self.found.iter().any(later);
+            let changes_them = |other: &&Found| other.step.role > role && overlaps(other.step);
+            let later: Vec<&Found> = self.found.iter().filter(changes_them).collect();
             // Later steps of the same files change the same lines, so only the last of them is compared.
-            if let (Place::Commit(number), false) = (carrier.place, later)
-                && let Some(doubt) = self.gone(one, number)?
+            if let (Place::Commit(number), false) = (carrier.place, later.iter().any(|other| other.standing.is_some()))
+                && let Some(doubt) = self.gone(one, number, &later)?
             {
                 self.doubts.push(doubt);
                 presence = Presence::OPEN;
@@ -103,11 +102,14 @@ impl Answer<'_> {
         Presence::OPEN
     }
 
-    /// Why the files contradict a history that has the step, where they do.
-    fn gone(&self, one: &Found, carrier: u32) -> Result<Option<String>, GitError> {
+    /// Why the files contradict a history that has the step, where they do, and none of the `later` steps accounts for it.
+    fn gone(&self, one: &Found, carrier: u32, later: &[&Found]) -> Result<Option<String>, GitError> {
         let (role, oid) = (one.step.role, self.history.sha(carrier)?);
         let likeness = self.likeness(oid, one.step);
         if !matches!(likeness, Likeness::NotApplied | Likeness::Gone) {
+            return Ok(None);
+        }
+        if later.iter().any(|other| self.is_in_the_files(other)) {
             return Ok(None);
         }
         // Another backport of it may be what the files show.
