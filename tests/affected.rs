@@ -292,7 +292,7 @@ fn a_run_keeps_what_git_found_and_no_repository_that_cannot_be_asked_breaks_it()
         ("shallow", "git fetch --unshallow"),
         ("damaged", "git fsck"),
         ("missing", "is not there: expected a git repository"),
-        ("no-revision", "did you mean v4.19.62"),
+        ("no-revision", "did you mean v4.19.51"),
     ] {
         assert_eq!((&of(kernel)["outcome"], &of(kernel)["verdict"]), (&"error".into(), &"unknown".into()), "{kernel}");
         assert!(says(kernel).contains(remedy), "{kernel}: {}", says(kernel));
