@@ -126,7 +126,7 @@ impl Graph {
         let first = &self.first[from as usize..to as usize];
         let mut starts = first.iter().filter(|value| **value & MANY != 0 && **value != NONE).map(|value| value & !MANY);
         let start = starts.next();
-        let end = starts.last().or(start).map_or(0, |last| last as usize + 1 + self.many[last as usize] as usize);
+        let end = starts.next_back().or(start).map_or(0, |last| last as usize + 1 + self.many[last as usize] as usize);
         let start = start.unwrap_or(0);
         let mut bytes = Vec::with_capacity(4 * (1 + first.len() + end - start as usize));
         let mut put = |value: u32| bytes.extend(value.to_le_bytes());
