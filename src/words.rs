@@ -76,6 +76,52 @@ name! {
     ProfileName
 }
 
+/// A file's sha256: 64 hexadecimal digits, in lower case whatever was written.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Sha256(String);
+
+/// A text that is no sha256.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected a sha256: 64 hexadecimal digits")]
+pub struct BadSha256;
+
+impl Sha256 {
+    /// The digits.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Sha256 {
+    type Err = BadSha256;
+
+    fn from_str(text: &str) -> Result<Self, BadSha256> {
+        let is_one = text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit());
+        if is_one { Ok(Self(text.to_ascii_lowercase())) } else { Err(BadSha256) }
+    }
+}
+
+impl TryFrom<String> for Sha256 {
+    type Error = BadSha256;
+
+    fn try_from(text: String) -> Result<Self, BadSha256> {
+        text.parse()
+    }
+}
+
+impl From<Sha256> for String {
+    fn from(sum: Sha256) -> Self {
+        sum.0
+    }
+}
+
+impl fmt::Display for Sha256 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
 impl ProfileName {
     /// What stands for every profile on the command line; no profile is called so.
     pub const ALL: &'static str = "all";

@@ -6,11 +6,11 @@ use std::path::Path;
 
 use anyhow::{Context as _, anyhow};
 
-use super::{Affected, Format, Stop, host, known_bugs, print, print_json};
+use super::{Affected, Format, Stop, host, matrix_file, print, print_json};
 use crate::answer::{Answers, Asked, Booted};
 use crate::evidence::Witness;
 use crate::evidence::git::{self, Index, Repository};
-use crate::kernel::{self, Kernel, Obtain, Store};
+use crate::kernel::{self, Kernel, Obtain};
 use crate::matrix::{Bug, Bugs, KernelEntry, Matrix, Source};
 use crate::report::{self, Indexing, Style};
 use crate::run::{self, Cell};
@@ -23,7 +23,7 @@ const STDIN: u64 = 16 << 20;
 
 /// Answers about each subject, and gives the exit code.
 pub(super) fn affected(args: &Affected) -> Result<u8, Stop> {
-    let bugs = known_bugs(args.bugs.as_deref())?;
+    let bugs = matrix_file::bugs(args.bugs.as_deref())?;
     let chosen = chosen(&bugs, &args.bug)?;
     let subjects = subjects(args)?;
     let index = args.git.as_deref().map(|repository| index(repository, args));
@@ -54,7 +54,7 @@ pub(super) fn affected(args: &Affected) -> Result<u8, Stop> {
 /// The index of the repository, made or brought up to date first. What keeps it from being read is an answer too.
 fn index(repository: &Path, args: &Affected) -> Result<Index, String> {
     let told = |error: anyhow::Error| format!("{error:#}");
-    let store = Store::open(args.host.cache.clone()).map_err(|error| told(error.into()))?;
+    let store = args.host.cache.open().map_err(|error| told(error.into()))?;
     let repository = Repository::open(repository).map_err(|error| told(error.into()))?;
     let bar = Indexing::new();
     let index = repository.index(&store.path(git::INDEXES), &|progress| bar.tell(progress));
@@ -67,7 +67,7 @@ fn index(repository: &Path, args: &Affected) -> Result<Index, String> {
 /// Takes a package apart, into the cache.
 fn unpack(source: &Source, args: &Affected) -> Result<Kernel, String> {
     let told = |error: &dyn std::fmt::Display| error.to_string();
-    let store = Store::open(args.host.cache.clone()).map_err(|error| told(&error))?;
+    let store = args.host.cache.open().map_err(|error| told(&error))?;
     let shim = Shim::of_this_program().map_err(|error| told(&error))?;
     let with = Obtain { store: &store, shim: &shim, offline: true, refresh: false, locked: None, tell: &|_| {} };
     kernel::obtain(source, &with).map_err(|error| format!("{:#}", anyhow::Error::new(error)))
@@ -96,7 +96,7 @@ fn boot(
     let matrix = Matrix::of_kernels(kernels, bugs.clone(), ids);
     let profiles = matrix.choose_profiles(bugs, &[]).map_err(Stop::usage)?;
     let programs = run::programs(&matrix, bugs).map_err(Stop::usage)?;
-    let asked = run::Asked { matrix, bugs: bugs.clone(), programs, profiles, natural: false };
+    let asked = run::Asked { matrix, bugs: bugs.clone(), programs, profiles, locked: BTreeMap::new(), natural: false };
     let lab = host::lab(&args.host, true, false, host::cpus())?;
     let judged = super::run::in_folder(asked, lab, &args.host.results)?;
     judged.written.map_err(Stop::no_verdict)?;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Format, HostArgs, Stop, known_bugs, print, print_json};
+use super::{Format, HostArgs, Stop, matrix_file, print, print_json};
 use crate::answer::HostDocument;
 use crate::evidence::Finding;
 use crate::evidence::binary::Binary;
@@ -17,7 +17,7 @@ use crate::words::BugId;
 
 /// Reads this host, or what was saved of another one, and says what it means.
 pub(super) fn host(args: &HostArgs) -> Result<u8, Stop> {
-    let bugs = known_bugs(args.bugs.as_deref())?;
+    let bugs = matrix_file::bugs(args.bugs.as_deref())?;
     let bugs = super::affected::chosen(&bugs, &args.bug)?;
     let is_live = args.from.is_empty();
     let mut reading = if is_live { host::live::read() } else { host::saved::read(&args.from).map_err(Stop::usage)? };

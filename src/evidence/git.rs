@@ -26,16 +26,16 @@ mod graph;
 mod index;
 mod lost;
 mod makefile;
-mod message;
+pub(super) mod message;
 mod presence;
 mod quilt;
 mod repository;
 mod reverts;
 mod revision;
-mod states;
+pub(super) mod states;
 mod store;
 mod testimony;
-mod undoing;
+pub(super) mod undoing;
 mod walk;
 
 #[cfg(test)]

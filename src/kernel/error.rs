@@ -4,9 +4,11 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::archive::PackageError;
 use super::config::NotAConfig;
-use super::deb::DebError;
+use super::fetch::NotFetched;
 use super::image::NotAnImage;
+use super::mainline::{ArchiveProblem, BadKey};
 
 /// Why a kernel could not be obtained.
 #[derive(Debug, thiserror::Error)]
@@ -43,7 +45,7 @@ pub enum ObtainError {
         /// The package's file.
         path: PathBuf,
         /// What is wrong with it.
-        problem: DebError,
+        problem: PackageError,
     },
     /// The packages together don't hold exactly one kernel.
     #[error("{packages} hold {found}; {advice}")]
@@ -74,6 +76,32 @@ pub enum ObtainError {
         mirror: String,
         /// What apt said.
         detail: String,
+    },
+    /// The archive of mainline builds has no build of this version (any more).
+    #[error("the archive {archive} has no build of {version} for amd64: {why}")]
+    NoBuild {
+        /// The version.
+        version: String,
+        /// The archive's address.
+        archive: String,
+        /// What it has instead.
+        why: String,
+    },
+    /// What an archive serves cannot be used.
+    #[error("{address} {problem}")]
+    BadArchive {
+        /// The address of it.
+        address: String,
+        /// What is wrong.
+        problem: ArchiveProblem,
+    },
+    /// The key that an archive's signatures are to be checked with cannot be used.
+    #[error("the key {} {problem}", path.display())]
+    BadKey {
+        /// Its file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: BadKey,
     },
     /// Not a name that a package or suite can have.
     #[error("`{text}` is no {what}: expected {expected}")]
@@ -109,6 +137,31 @@ pub enum ObtainError {
         /// What apt said.
         detail: String,
     },
+    /// No address gave the file.
+    #[error("{0}")]
+    NotFetched(NotFetched),
+    /// An address gives another file than the lock has.
+    #[error(
+        "{address} gives a file with the sha256 {found}, and kernels.lock has {locked}; the new one is kept aside in {} and \
+         never used: if the change is meant, take it with `backproof kernels update`",
+        kept.display()
+    )]
+    LockedOtherwise {
+        /// The address.
+        address: String,
+        /// The sha256 in the lock.
+        locked: String,
+        /// The sha256 of what came.
+        found: String,
+        /// Where that lies.
+        kept: PathBuf,
+    },
+    /// This host cannot speak HTTP at all.
+    #[error("this host cannot fetch anything: {detail}")]
+    NoClient {
+        /// What failed.
+        detail: String,
+    },
     /// Offline was asked for, and the cache doesn't have it.
     #[error("{what} is not in the cache {}, and nothing may be downloaded offline; run once without --offline", store.display())]
     NotCached {
@@ -116,6 +169,26 @@ pub enum ObtainError {
         what: String,
         /// The cache folder.
         store: PathBuf,
+    },
+    /// A file of the user's is not the one that was locked.
+    #[error("{} is not what the lock has: its sha256 is {found}, and was {wanted}; put the old file back, or take this one with `backproof kernels update`", path.display())]
+    OtherThanLocked {
+        /// The file.
+        path: PathBuf,
+        /// Its sha256 now.
+        found: String,
+        /// The lock's.
+        wanted: String,
+    },
+    /// A package that was locked is nowhere served any more.
+    #[error("{what} (sha256 {sha256}) is not served any more by {}; add the address of an archive that keeps it (for Debian's, snapshot.debian.org does) to its `addresses` in the lock, or take the newest with `backproof kernels update`", if tried.is_empty() { "anybody that is known".to_owned() } else { tried.join(", ") })]
+    LockedGone {
+        /// The package and its version.
+        what: String,
+        /// Its sha256.
+        sha256: String,
+        /// Addresses that don't have it.
+        tried: Vec<String>,
     },
     /// A control kernel has to be built first.
     #[error("the control kernel {control} ({line}) {why}; run `backproof controls build {control} --line {line}`")]
@@ -163,9 +236,16 @@ pub enum Blame {
 }
 
 impl ObtainError {
-    /// Whether the package or suite is no longer (or was never) served, which an optional kernel survives as a skip.
+    /// Whether the package, suite or build is no longer (or was never) served, which an optional kernel survives as a skip.
     pub fn is_gone(&self) -> bool {
-        matches!(self, Self::UnknownPackage { .. } | Self::UnknownSuite { .. })
+        match self {
+            Self::UnknownPackage { .. }
+            | Self::UnknownSuite { .. }
+            | Self::NoBuild { .. }
+            | Self::LockedGone { .. } => true,
+            Self::NotFetched(failed) => failed.is_gone(),
+            _ => false,
+        }
     }
 
     /// Who can mend it.
@@ -178,10 +258,19 @@ impl ObtainError {
             | Self::NotOneKernel { .. }
             | Self::UnknownPackage { .. }
             | Self::UnknownSuite { .. }
-            | Self::BadName { .. } => Blame::User,
+            | Self::NoBuild { .. }
+            | Self::BadKey { .. }
+            | Self::BadName { .. }
+            | Self::OtherThanLocked { .. }
+            | Self::LockedGone { .. } => Blame::User,
+            Self::NotFetched(failed) if failed.is_gone() => Blame::User,
             Self::NoApt { .. }
             | Self::NoMirror { .. }
             | Self::Network { .. }
+            | Self::NotFetched(_)
+            | Self::LockedOtherwise { .. }
+            | Self::NoClient { .. }
+            | Self::BadArchive { .. }
             | Self::NotCached { .. }
             | Self::NotBuilt { .. }
             | Self::Apt { .. }

@@ -8,33 +8,81 @@ use object::ReadCache;
 use super::config::KernelConfig;
 use super::error::ObtainError;
 use super::image::{self, Image, NotAnImage};
+use super::kind::{FileKind, file_kind};
 use super::modules::Modules;
-use super::package::{self, Package};
-use super::store::{self, Store};
-use super::{Kernel, Obtain, Progress, Provenance};
+use super::package::{self, Package, PackageKind};
+use super::store::{self, Leases, Store};
+use super::{Kernel, LockedFile, Obtain, Progress, Provenance};
 
 /// The kernel in package files.
-pub(super) fn from_debs(files: &[PathBuf], with: &Obtain) -> Result<Kernel, ObtainError> {
+pub(super) fn from_packages(files: &[PathBuf], with: &Obtain) -> Result<Kernel, ObtainError> {
     if files.is_empty() {
         let (packages, found) = ("no packages".to_owned(), "nothing".to_owned());
         return Err(ObtainError::NotOneKernel { packages, found, advice: "name at least one" });
     }
-    let mut packages = Vec::new();
-    for file in files {
+    let mut locked = Vec::new();
+    for (at, file) in files.iter().enumerate() {
         check_file("the package", file)?;
-        let mut open = File::open(file).map_err(|e| ObtainError::io("reading", file, e))?;
-        let (sha256, _) = store::sha256_of(&mut open).map_err(|e| ObtainError::io("reading", file, e))?;
-        packages.push(unpacked(file, &sha256, with)?);
+        let (sha256, size) = sum(file)?;
+        compare(file, &sha256, at, with)?;
+        locked.push(own_file(file, sha256, size));
     }
-    match assemble(&packages, with.store)? {
-        Some(kernel) => Ok(kernel),
-        None => {
-            // Something in the cache was damaged and is gone now; the packages are still here.
-            let again = files.iter().zip(&packages).map(|(file, p)| unpacked(file, &p.file_sha256, with));
-            let again = again.collect::<Result<Vec<_>, _>>()?;
-            assemble(&again, with.store)?.ok_or_else(|| damaged(with.store))
+    let unpack = || files.iter().zip(&locked).map(|(file, locked)| unpacked(file, &locked.sha256, with)).collect();
+    let (kernel, packages) = from_unpacked(unpack, with)?;
+    for (file, package) in locked.iter_mut().zip(packages) {
+        file.version = Some(package.version);
+    }
+    Ok(Kernel { files: locked, ..kernel })
+}
+
+/// The file's sha256 and length.
+fn sum(file: &Path) -> Result<(String, u64), ObtainError> {
+    let reading = |e| ObtainError::io("reading", file, e);
+    let mut open = File::open(file).map_err(reading)?;
+    store::sha256_of(&mut open).map_err(reading)
+}
+
+/// The kernel in packages that `unpack` takes apart, and the packages. Asks a second time where something in the cache was
+/// damaged, which is gone then, while the packages are still there.
+pub(super) fn from_unpacked(
+    unpack: impl Fn() -> Result<Vec<Package>, ObtainError>,
+    with: &Obtain,
+) -> Result<(Kernel, Vec<Package>), ObtainError> {
+    for _ in 0..2 {
+        let packages = unpack()?;
+        if let Some(kernel) = assemble(&packages, with.store)? {
+            return Ok((kernel, packages));
         }
     }
+    Err(damaged(with.store))
+}
+
+/// The kernel in a tarball of a build.
+fn from_tarball(tarball: &Path, with: &Obtain) -> Result<Kernel, ObtainError> {
+    let (sha256, size) = sum(tarball)?;
+    compare(tarball, &sha256, 0, with)?;
+    let (mut kernel, _) = from_unpacked(|| Ok(vec![unpacked(tarball, &sha256, with)?]), with)?;
+    kernel.files = vec![own_file(tarball, sha256.clone(), size)];
+    kernel.provenance = vec![Provenance::File { path: tarball.to_owned(), sha256 }];
+    Ok(kernel)
+}
+
+/// A file of the user's, as the lock has it.
+fn own_file(path: &Path, sha256: String, size: u64) -> LockedFile {
+    let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
+    let name = name.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
+    LockedFile { name, version: None, sha256, size, addresses: Vec::new() }
+}
+
+/// Whether the file is the one that the lock has at this place.
+fn compare(path: &Path, sha256: &str, at: usize, with: &Obtain) -> Result<(), ObtainError> {
+    let Some(locked) = with.locked else { return Ok(()) };
+    let wanted = locked.get(at).map_or("none", |file| file.sha256.as_str());
+    if wanted == sha256 {
+        return Ok(());
+    }
+    let (path, found, wanted) = (path.to_owned(), sha256.to_owned(), wanted.to_owned());
+    Err(ObtainError::OtherThanLocked { path, found, wanted })
 }
 
 pub(super) fn damaged(store: &Store) -> ObtainError {
@@ -61,13 +109,16 @@ pub(super) fn unpacked(file: &Path, sha256: &str, with: &Obtain) -> Result<Packa
 pub(super) fn assemble(packages: &[Package], store: &Store) -> Result<Option<Kernel>, ObtainError> {
     let names = || packages.iter().map(|p| format!("{} {}", p.package, p.version)).collect::<Vec<_>>().join(", ");
     let not_one = |found, advice| ObtainError::NotOneKernel { packages: names(), found, advice };
-    let images = packages.iter().flat_map(|p| &p.images).collect::<Vec<_>>();
-    let Some(image) = images.first() else {
-        let advice = "name the package with boot/vmlinuz-*, which may be one that this one depends on";
+    let images = packages.iter().flat_map(|p| p.images.iter().map(move |image| (p, image))).collect::<Vec<_>>();
+    let Some((of_image, image)) = images.first() else {
+        let advice = match packages.iter().all(|p| p.kind == PackageKind::Rpm) {
+            true => "name the package with the image, too: kernel-core, kernel, kernel-default or kernel-uek-core",
+            false => "name the package with boot/vmlinuz-*, which may be one that this one depends on",
+        };
         return Err(not_one("no kernel image".to_owned(), advice));
     };
-    if images.iter().any(|other| other.sha256 != image.sha256) {
-        let found = images.iter().map(|i| i.path.as_str()).collect::<Vec<_>>().join(" and ");
+    if images.iter().any(|(_, other)| other.sha256 != image.sha256) {
+        let found = images.iter().map(|(_, i)| i.path.as_str()).collect::<Vec<_>>().join(" and ");
         return Err(not_one(found, "name the packages of one kernel only"));
     }
     if !store.verify(&image.sha256)? {
@@ -81,7 +132,11 @@ pub(super) fn assemble(packages: &[Package], store: &Store) -> Result<Option<Ker
         Image::BzImage { release } => release,
         Image::Vmlinux => None,
     };
-    let release = release.or_else(|| image.path.strip_prefix("boot/vmlinuz-").map(str::to_owned));
+    let in_path = || match package::in_modules_folder(&image.path) {
+        Some((release, _)) => Some(release),
+        None => image.path.strip_prefix("boot/vmlinuz-"),
+    };
+    let release = release.or_else(|| in_path().map(str::to_owned));
 
     let files = || {
         let all = packages.iter().flat_map(|p| p.files.iter().map(move |f| (p, f)));
@@ -111,6 +166,7 @@ pub(super) fn assemble(packages: &[Package], store: &Store) -> Result<Option<Ker
         Err(error) => return Err(error),
     };
     let provenance = packages.iter().map(|p| Provenance::Package {
+        kind: p.kind,
         name: p.package.clone(),
         version: p.version.clone(),
         sha256: p.file_sha256.clone(),
@@ -124,6 +180,8 @@ pub(super) fn assemble(packages: &[Package], store: &Store) -> Result<Option<Ker
         files: Vec::new(),
         stale: None,
         modules,
+        leases: Leases::default(),
+        changelog: of_image.changelog(store),
     }))
 }
 
@@ -135,11 +193,20 @@ pub(super) fn from_image(
     with: &Obtain,
 ) -> Result<Kernel, ObtainError> {
     let (blob, sha256, release) = adopt(image, with.store)?;
+    compare(image, &sha256, 0, with)?;
+    let size = |path: &Path| fs::metadata(path).map(|m| m.len()).map_err(|e| ObtainError::io("reading", path, e));
+    let mut files = vec![own_file(image, sha256.clone(), size(&blob)?)];
     let modules = match modules {
         Some(folder) if folder.is_dir() => Modules::in_folder(folder, release.as_deref())?,
         Some(folder) => return Err(unusable("the modules folder", folder, "is not a folder; check the path")),
         None => Modules::default(),
     };
+    if let Some(config) = config {
+        check_file("the configuration", config)?;
+        let (sha256, size) = sum(config)?;
+        compare(config, &sha256, 1, with)?;
+        files.push(own_file(config, sha256, size));
+    }
     let config = config.map(read_config).transpose()?;
     let provenance = vec![Provenance::File { path: image.to_owned(), sha256: sha256.clone() }];
     Ok(Kernel {
@@ -148,16 +215,21 @@ pub(super) fn from_image(
         image_sha256: sha256,
         config,
         provenance,
-        files: Vec::new(),
+        files,
         stale: None,
         modules,
+        leases: Leases::default(),
+        changelog: None,
     })
 }
 
 /// The kernel in a build tree.
 pub(super) fn from_tree(tree: &Path, with: &Obtain) -> Result<Kernel, ObtainError> {
+    if tree.is_file() && file_kind(tree).is_ok_and(|kind| kind == FileKind::Tarball) {
+        return from_tarball(tree, with);
+    }
     if !tree.is_dir() {
-        return Err(unusable("the build tree", tree, "is not a folder; check the path"));
+        return Err(unusable("the build tree", tree, "is not a folder, and no tarball of one; check the path"));
     }
     let image = tree.join("arch/x86/boot/bzImage");
     if !image.is_file() {
@@ -180,6 +252,8 @@ pub(super) fn from_tree(tree: &Path, with: &Obtain) -> Result<Kernel, ObtainErro
         files: Vec::new(),
         stale: None,
         modules,
+        leases: Leases::default(),
+        changelog: None,
     })
 }
 

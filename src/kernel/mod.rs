@@ -5,21 +5,30 @@
 //! this program chose.
 
 mod apt;
+mod archive;
+pub mod cache;
+mod changelog;
 pub(crate) mod compression;
 mod config;
 pub mod control;
 mod deb;
 mod error;
+mod fetch;
 #[cfg(test)]
 mod fixtures;
 mod image;
 mod kind;
 mod local;
-mod locked;
+mod mainline;
 mod modules;
+mod pack;
 mod package;
 mod payload;
+mod remote;
+mod resolve;
+mod rpm;
 mod store;
+mod tarball;
 pub mod versions;
 
 use std::fmt;
@@ -28,18 +37,25 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use archive::PackageError;
+pub use changelog::{Changelog, ChangelogEntry};
 pub use config::{KernelConfig, NotAConfig, Setting};
-pub use deb::DebError;
 pub use error::{Blame, ObtainError, Quoted};
+pub use fetch::{Amount, NotFetched, Problem};
 pub(crate) use image::as_release;
 pub use image::{Image, NotAnImage, identify};
 pub use kind::{FileKind, file_kind};
-pub use locked::LockedFile;
+pub use mainline::{ArchiveProblem, BadKey, MainlineListing, list as list_mainline};
 pub use modules::{Module, ModulesError};
+pub use package::PackageKind;
 pub use payload::NoVmlinux;
 pub(crate) use payload::{LARGEST_VMLINUX, vmlinux};
-pub use store::Store;
+pub use remote::Vouched;
+pub use resolve::{Resolved, is_cached, resolve, used_last, why_not_locked};
+pub use store::{Kept, Leases, Lock, Store};
+pub(crate) use tarball::compression as tarball_compression;
 
+pub use crate::matrix::LockedFile;
 use crate::matrix::Source;
 use crate::shim::Shim;
 
@@ -61,6 +77,8 @@ pub struct Kernel {
     /// Set where this may not be the newest: what was recorded earlier is used.
     pub stale: Option<Stale>,
     modules: modules::Modules,
+    leases: Leases,
+    changelog: Option<package::KeptChangelog>,
 }
 
 /// What a kernel was made from.
@@ -69,11 +87,14 @@ pub struct Kernel {
 pub enum Provenance {
     /// A package file.
     Package {
-        /// Its name in its own control file.
+        /// Its kind.
+        #[serde(default)]
+        kind: PackageKind,
+        /// Its name in its own words.
         name: String,
         /// Its version.
         version: String,
-        /// sha256 of the .deb.
+        /// sha256 of the package file.
         sha256: String,
     },
     /// The user's image.
@@ -82,6 +103,28 @@ pub enum Provenance {
         path: PathBuf,
         /// Its sha256.
         sha256: String,
+    },
+    /// A file that was fetched: the package above, an image, or a tarball.
+    Fetched {
+        /// Where it came from.
+        address: String,
+        /// Its sha256.
+        sha256: String,
+        /// What vouches for it.
+        vouched: Vouched,
+    },
+    /// The folder of an archive that the packages were had from.
+    Archive {
+        /// Its address.
+        address: String,
+        /// Which of its builds, by its date: `201907031431`.
+        build: String,
+        /// The other builds of the same version that it has.
+        others: Vec<String>,
+        /// What is known of whose it is.
+        signature: ArchiveSignature,
+        /// The fingerprint of the key that it was verified with.
+        key: Option<String>,
     },
     /// A control kernel that was built here.
     Control {
@@ -98,6 +141,39 @@ pub enum Provenance {
         /// What it was compiled with.
         toolchain: String,
     },
+}
+
+/// What is known of whose an archive's packages are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ArchiveSignature {
+    /// Their checksums are signed with the user's key.
+    Verified,
+    /// No key is configured, so nobody looked.
+    Unverified,
+    /// They are those that kernels.lock names, byte for byte; whoever made it looked, or did not.
+    Locked,
+}
+
+impl ArchiveSignature {
+    /// Its word in files and reports.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Verified => "verified",
+            Self::Unverified => "unverified",
+            Self::Locked => "locked",
+        }
+    }
+}
+
+impl Provenance {
+    /// What people should know of it, where there is anything.
+    pub fn remark(&self) -> Option<String> {
+        let Self::Archive { address, build, others, signature, .. } = self else { return None };
+        let left =
+            if others.is_empty() { String::new() } else { format!("; left out: the builds of {}", others.join(", ")) };
+        Some(format!("the build of {build} in {address} (signature: {}{left})", signature.as_str()))
+    }
 }
 
 /// Why a recorded kernel is used without asking the mirror.
@@ -122,14 +198,32 @@ pub enum Progress {
         /// The suite.
         suite: String,
     },
-    /// A package is being fetched.
+    /// A package or another file is being fetched.
     Fetching {
-        /// The package.
+        /// The package, or the file in words.
         package: String,
         /// Bytes that are here.
         done: u64,
-        /// Bytes of all of it.
-        total: u64,
+        /// Bytes of all of it, where that is known.
+        total: Option<u64>,
+        /// Bytes a second at present, where that is measured.
+        speed: Option<u64>,
+    },
+    /// Something went wrong that may be overcome.
+    Trouble {
+        /// What is being fetched.
+        what: String,
+        /// What went wrong.
+        why: String,
+        /// What is done about it: `trying again in 0.7 s`.
+        then: String,
+    },
+    /// One of several things that an archive has was chosen, or one that nobody vouches for.
+    Chosen {
+        /// What was asked for.
+        what: String,
+        /// What was taken.
+        from: String,
     },
     /// A package is being taken apart.
     Unpacking {
@@ -149,7 +243,11 @@ impl Progress {
     /// Whether this takes so long that people want to know of it even where there are no bars.
     pub fn is_slow(&self) -> bool {
         match self {
-            Self::Waiting { .. } | Self::Refreshing { .. } | Self::Stale(_) => true,
+            Self::Waiting { .. }
+            | Self::Refreshing { .. }
+            | Self::Trouble { .. }
+            | Self::Chosen { .. }
+            | Self::Stale(_) => true,
             // Said once, when it begins.
             Self::Fetching { done, .. } => *done == 0,
             Self::Unpacking { .. } | Self::Copying { .. } => false,
@@ -163,10 +261,21 @@ impl fmt::Display for Progress {
         match self {
             Self::Waiting { what } => write!(f, "waiting for {what}"),
             Self::Refreshing { suite } => write!(f, "refreshing the index of {suite}"),
-            Self::Fetching { package, done: 0, total } => write!(f, "fetching {package} ({:.1} MiB)", mib(total)),
-            Self::Fetching { package, done, total } => {
-                write!(f, "fetching {package} ({:.1} of {:.1} MiB)", mib(done), mib(total))
+            Self::Fetching { package, done, total, speed } => {
+                write!(f, "fetching {package}")?;
+                match (done, total) {
+                    (0, None) => return Ok(()),
+                    (0, Some(total)) => write!(f, " ({:.1} MiB", mib(total)),
+                    (done, None) => write!(f, " ({:.1} MiB", mib(done)),
+                    (done, Some(total)) => write!(f, " ({:.1} of {:.1} MiB", mib(done), mib(total)),
+                }?;
+                match speed {
+                    Some(speed) => write!(f, ", {:.1} MiB/s)", mib(speed)),
+                    None => f.write_str(")"),
+                }
             }
+            Self::Trouble { what, why, then } => write!(f, "{what}: {why}; {then}"),
+            Self::Chosen { what, from } => write!(f, "{what}: {from}"),
             Self::Unpacking { package } => write!(f, "unpacking {package}"),
             Self::Copying { folder } => write!(f, "copying {}", folder.display()),
             Self::Stale(Stale { age, why }) => {
@@ -199,14 +308,31 @@ pub struct Obtain<'a> {
 /// See [`ObtainError`]: [`ObtainError::blame`] tells who can mend it, [`ObtainError::is_gone`] whether it is no
 /// longer served.
 pub fn obtain(source: &Source, with: &Obtain) -> Result<Kernel, ObtainError> {
-    match source {
-        Source::Apt { package, suite } => apt::obtain(package, suite.as_deref(), with),
-        Source::Deb(files) => local::from_debs(files, with),
-        Source::Image { image, modules, config } => {
+    // What is collected before it is leased is made again; it would have to lie unused for long, and happen twice.
+    for _ in 0..3 {
+        let mut kernel = obtain_once(source, with)?;
+        let packs = kernel.modules.packs();
+        let files = std::iter::once(kernel.image.as_path()).chain(packs);
+        if let Some(leases) = with.store.leases(files)? {
+            kernel.leases = leases;
+            return Ok(kernel);
+        }
+    }
+    Err(local::damaged(with.store))
+}
+
+fn obtain_once(source: &Source, with: &Obtain) -> Result<Kernel, ObtainError> {
+    match (source, with.locked) {
+        (Source::Apt { package, suite }, Some(files)) => apt::obtain_locked(package, suite.as_deref(), files, with),
+        (Source::Apt { package, suite }, None) => apt::obtain(package, suite.as_deref(), with),
+        (Source::Deb(files) | Source::Rpm(files), _) => local::from_packages(files, with),
+        (Source::Url(files), _) => remote::obtain(files, with),
+        (Source::Image { image, modules, config }, _) => {
             local::from_image(image, modules.as_deref(), config.as_deref(), with)
         }
-        Source::Tree(tree) => local::from_tree(tree, with),
-        Source::Control { control, line } => control::obtain(control, line, with),
+        (Source::Tree(tree), _) => local::from_tree(tree, with),
+        (Source::Mainline { version, archive }, _) => mainline::obtain(version, archive, with),
+        (Source::Control { control, line }, _) => control::obtain(control, line, with),
     }
 }
 
@@ -219,6 +345,14 @@ pub fn apt_available(with: &Obtain) -> Result<String, ObtainError> {
 }
 
 impl Kernel {
+    /// The changelog of the package that the image came in; none where it came in none, or that has none.
+    ///
+    /// # Errors
+    /// Where what is cached of it cannot be read, or is damaged.
+    pub fn changelog(&self) -> std::io::Result<Option<Changelog>> {
+        self.changelog.as_ref().map(package::KeptChangelog::read).transpose()
+    }
+
     /// The wanted modules and those that they need, in the order in which they have to be loaded. What is built in
     /// is left out, so the list may be empty. Where nothing at all is known about a kernel's modules (a bare image)
     /// the list is empty too, and the guest has to find out.

@@ -12,7 +12,7 @@ use object::{Architecture, Endianness, Object, ObjectSection};
 use super::compression::{self, Compression};
 use super::config::KernelConfig;
 use super::error::ObtainError;
-use super::package::Packed;
+use super::pack::Packed;
 
 /// A module, ready for `finit_module`.
 #[derive(Clone, PartialEq, Eq)]
@@ -160,6 +160,15 @@ impl Modules {
             }
         }
         Ok(modules)
+    }
+
+    /// The packs that modules are in, each once.
+    pub(super) fn packs(&self) -> HashSet<&Path> {
+        let pack = |location| match location {
+            &Location::Packed { ref pack, .. } => Some(pack.as_path()),
+            Location::File(_) => None,
+        };
+        self.files.values().filter_map(pack).collect()
     }
 
     fn read_builtin(&mut self, path: &Path) -> Result<(), ObtainError> {

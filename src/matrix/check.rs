@@ -8,11 +8,11 @@ use super::problems::Collector;
 use super::read::Fields;
 use super::text::{expected_one_of, one_of, quote};
 use super::tree::{Node, Value};
-use super::{BadDossiers, Bugs, Matrix, fields};
+use super::{ArchiveKey, BadDossiers, Bugs, MainlineArchive, Matrix, archive_address, fields};
 use crate::words::{BugId, Expectation, KernelName};
 
 /// The keys of a matrix.
-pub(super) const KEYS: [&str; 6] = ["dossiers", "bugs", "expect", "opt-in", "profiles", "kernels"];
+pub(super) const KEYS: [&str; 7] = ["dossiers", "bugs", "expect", "opt-in", "profiles", "mainline-archive", "kernels"];
 
 /// An expectation and where its bug is named.
 pub(super) struct Expected {
@@ -28,7 +28,7 @@ pub(super) fn check(root: &Node, path: &Path, bugs: &Bugs, problems: &mut Collec
     let own = fields.get("dossiers").map(|node| dossiers(node, folder, bugs, problems));
     // Without them, bugs would be called unknown that are not.
     let bugs = own.unwrap_or_else(|| Some(bugs.clone()))?;
-    Checker { bugs: &bugs, folder, problems }.matrix(root, &fields, path)
+    Checker { bugs: &bugs, folder, archive: MainlineArchive::default(), problems }.matrix(root, &fields, path)
 }
 
 /// The bugs, and those of the matrix's own folder of dossiers.
@@ -48,6 +48,8 @@ pub(super) struct Checker<'c, 'a> {
     pub(super) bugs: &'c Bugs,
     /// Where the matrix's paths start.
     pub(super) folder: &'c Path,
+    /// Where `mainline:` kernels come from.
+    pub(super) archive: MainlineArchive,
     pub(super) problems: &'c mut Collector<'a>,
 }
 
@@ -60,6 +62,9 @@ impl Checker<'_, '_> {
         let expect = fields.get("expect").map(|node| self.expectations(node)).unwrap_or_default();
         let opt_in = fields.get("opt-in").map(|node| self.tags(node)).unwrap_or_default();
         let profiles = fields.get("profiles").map(|node| self.profiles(node)).unwrap_or_default();
+        if let Some(node) = fields.get("mainline-archive") {
+            self.archive = self.mainline_archive(node);
+        }
         let Some(kernels) = fields.get("kernels") else {
             self.problems.add(&root.span, || "the key `kernels` is missing: expected a list of kernels".to_owned());
             return None;
@@ -96,6 +101,27 @@ impl Checker<'_, '_> {
         let opt_in = opt_in.into_iter().map(|(tag, _)| tag).collect();
         let known = self.bugs.clone();
         Some(Matrix { path: path.to_owned(), known, bugs: bugs?, opt_in, profiles, kernels: entries })
+    }
+
+    /// The archive of mainline builds. A key without a fingerprint would believe whatever the file holds.
+    fn mainline_archive(&mut self, node: &Node) -> MainlineArchive {
+        let expected = "the archive of mainline builds, as in `{ address: …, key: archive.asc, fingerprint: … }`";
+        let keys = &["address", "key", "fingerprint"];
+        let Some(inner) = self.problems.mapping(node, expected, keys) else { return MainlineArchive::default() };
+        let address = inner.get("address").and_then(|node| self.problems.value(node, "address", archive_address));
+        let file = inner.get("key").map(|node| self.path(node));
+        let fingerprint = inner.get("fingerprint").map(|node| self.problems.value(node, "fingerprint", str::parse));
+        let key = match (file, fingerprint) {
+            (Some(file), Some(fingerprint)) => file.zip(fingerprint),
+            (None, None) => None,
+            (file, _) => {
+                let (there, missing) = if file.is_some() { ("key", "fingerprint") } else { ("fingerprint", "key") };
+                let at = inner.get(there).map_or(&node.span, |node| &node.span);
+                self.problems.add(at, || format!("`{there}` without `{missing}`: expected both, or neither"));
+                None
+            }
+        };
+        MainlineArchive { address, key: key.map(|(file, fingerprint)| ArchiveKey { file, fingerprint }) }
     }
 
     /// A list of bugs, each known and named once.

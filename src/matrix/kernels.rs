@@ -8,14 +8,14 @@ use super::check::{Checker, Expected};
 use super::read::Fields;
 use super::text::one_of;
 use super::tree::{Node, Value};
-use super::{CONTROL_TAG, Commit, GuestSettings, KernelEntry, Source, fields};
+use super::{BadMainlineVersion, CONTROL_TAG, Commit, GuestSettings, KernelEntry, Source, fields};
 use crate::recipe::{Control, Recipes};
 use crate::words::{BugId, Expectation, KernelName};
 
 /// The keys of a kernel.
-pub(super) const KEYS: [&str; 16] = [
-    "name", "apt", "deb", "image", "tree", "control", "git", "tags", "optional", "bugs", "expect", "memory", "cpus",
-    "cmdline", "machine", "timeout",
+pub(super) const KEYS: [&str; 19] = [
+    "name", "apt", "deb", "rpm", "url", "image", "tree", "mainline", "control", "git", "tags", "optional", "bugs",
+    "expect", "memory", "cpus", "cmdline", "machine", "timeout",
 ];
 
 impl Checker<'_, '_> {
@@ -128,8 +128,11 @@ impl Checker<'_, '_> {
         }
         let source = match kind {
             "apt" => self.apt(node),
-            "deb" => self.deb(node),
+            "deb" => self.packages(node).map(Source::Deb),
+            "rpm" => self.packages(node).map(Source::Rpm),
+            "url" => self.problems.remotes(node).map(Source::Url),
             "image" => self.image(node),
+            "mainline" => self.mainline(node),
             "control" => self.control(node),
             _ => self.path(node).map(Source::Tree),
         };
@@ -152,13 +155,13 @@ impl Checker<'_, '_> {
         }
     }
 
-    fn deb(&mut self, node: &Node) -> Option<Source> {
+    fn packages(&mut self, node: &Node) -> Option<Vec<PathBuf>> {
         if let Value::Text(_) = node.value {
-            return Some(Source::Deb(vec![self.path(node)?]));
+            return Some(vec![self.path(node)?]);
         }
         let items = self.problems.items(node, "package files")?;
         let files: Vec<Option<PathBuf>> = items.iter().map(|item| self.path(item)).collect();
-        files.into_iter().collect::<Option<_>>().map(Source::Deb)
+        files.into_iter().collect()
     }
 
     fn image(&mut self, node: &Node) -> Option<Source> {
@@ -173,6 +176,12 @@ impl Checker<'_, '_> {
         let image = self.path(file)?;
         // A wrong path has been reported, and then there is no matrix.
         Some(Source::Image { image, modules: modules.flatten(), config: config.flatten() })
+    }
+
+    fn mainline(&mut self, node: &Node) -> Option<Source> {
+        let version = |text: &str| text.parse().map_err(|bad: BadMainlineVersion| bad.to_string());
+        let version = self.problems.value(node, "version", version)?;
+        Some(Source::Mainline { version, archive: self.archive.clone() })
     }
 
     fn commit(&mut self, node: &Node) -> Option<Commit> {

@@ -18,9 +18,12 @@ mod dossier;
 mod fields;
 mod file;
 mod kernels;
+mod lock;
+mod mainline;
 mod problems;
 mod profile;
 mod read;
+mod remote;
 mod select;
 mod source;
 mod sysctl;
@@ -36,10 +39,12 @@ pub use dossier::{
     SourceCase, SourcePattern, SourceSignature, StableLine, Step, Upstream, c, goes_straight_on,
 };
 pub use file::FILE_MAX;
+pub use lock::{InLock, Lock, Locked, LockedFile, TooLong, source_line};
+pub use mainline::{ArchiveKey, BadMainlineVersion, Fingerprint, MainlineArchive, MainlineVersion, archive_address};
 pub use problems::{KEPT, Problem, Problems};
 pub use profile::{BadProfiles, Profile};
 pub use select::Unselectable;
-pub use source::Source;
+pub use source::{Pin, Remote, Source};
 pub use sysctl::LeftOut;
 pub use text::Place;
 
@@ -299,17 +304,20 @@ kernels:
             modules: modules.map(PathBuf::from),
             config: config.map(PathBuf::from),
         };
+        let mainline = |archive| Source::Mainline { version: "v4.19.57".parse().expect("a version"), archive };
         for (text, path, source) in [
             ("apt: linux-image", "m.yaml", apt(None)),
             ("apt: { package: linux-image }", "m.yaml", apt(None)),
             ("apt: { package: linux-image, suite: sid }", "m.yaml", apt(Some("sid"))),
             ("deb: a.deb", "m.yaml", Source::Deb(vec!["./a.deb".into()])),
+            ("rpm: [a.rpm]", "m.yaml", Source::Rpm(vec!["./a.rpm".into()])),
             ("deb: [a.deb, /b.deb]", "x/m.yaml", Source::Deb(vec!["x/a.deb".into(), "/b.deb".into()])),
             ("image: bzImage", "/x/m.yaml", image("/x/bzImage", None, None)),
             ("image: { file: b, config: .config }", "x/m.yaml", image("x/b", None, Some("x/.config"))),
             ("image: { file: b, modules: m }", "x/m.yaml", image("x/b", Some("x/m"), None)),
             ("tree: ../linux", "x/m.yaml", Source::Tree("x/../linux".into())),
             ("tree: -rf", "m.yaml", Source::Tree("./-rf".into())),
+            ("mainline: v4.19.57", "m.yaml", mainline(MainlineArchive::default())),
         ] {
             let matrix = good(&format!("kernels:\n  - name: a\n    {text}\n"), path);
             assert_eq!(matrix.kernels[0].source, source, "{text}");
@@ -358,6 +366,46 @@ kernels:
         };
         assert_eq!(special.guest, guest);
         assert_eq!(matrix.opt_in, BTreeSet::from(["slow".to_owned()]));
+    }
+
+    #[test]
+    fn the_archive_of_mainline_builds_is_the_matrix_s_for_all_its_kernels() {
+        let matrix = good(
+            "
+kernels:
+  - { name: a, mainline: v4.19.57 }
+mainline-archive:
+  address: https://mirror.example/mainline
+  key: keys/archive.asc
+  fingerprint: 60aa 7b6f 3043 4ae6 8e56  9963 e50c 6a09 17c6 22b0
+",
+            "x/m.yaml",
+        );
+        let Source::Mainline { archive, .. } = &matrix.kernels[0].source else { panic!("expected a build") };
+        assert_eq!(archive.address.as_ref().map(|a| a.as_str()), Some("https://mirror.example/mainline/"));
+        let key = archive.key.as_ref().expect("a key");
+        assert_eq!(
+            (key.file.as_path(), key.fingerprint.as_str()),
+            (Path::new("x/keys/archive.asc"), "60AA7B6F30434AE68E569963E50C6A0917C622B0")
+        );
+    }
+
+    #[test]
+    fn the_default_matrix_has_the_boundaries_of_mainline_builds_and_runs_none_unasked() {
+        let matrix = good(include_str!("../../kernels.yaml"), "kernels.yaml");
+        let builds: Vec<_> = matrix.kernels.iter().filter(|k| k.tags.contains("mainline")).collect();
+        assert_eq!(builds.len(), 31);
+        for kernel in builds {
+            let Source::Mainline { version, archive } = &kernel.source else { panic!("{}", kernel.name) };
+            assert_eq!(kernel.name.as_str(), format!("mainline-{}", version.release()));
+            assert!(kernel.optional && archive == &MainlineArchive::default() && kernel.bugs == all_bugs());
+            assert!(
+                ["tcp-fragment-stall", "zero-window-user-timeout"]
+                    .iter()
+                    .all(|b| matches!(kernel.expected(&bug(b)), Expectation::State(_)))
+            );
+        }
+        assert!(matrix.opt_in.contains("mainline"));
     }
 
     #[test]

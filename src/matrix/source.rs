@@ -4,8 +4,10 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use serde::{Serialize, Serializer};
+use url::Url;
 
-use crate::words::KernelName;
+use super::{MainlineArchive, MainlineVersion};
+use crate::words::{KernelName, Sha256};
 
 /// Where a kernel comes from. Paths are ready to open: those of a matrix start at the matrix file's folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +21,10 @@ pub enum Source {
     },
     /// Package files: an image, and its modules where they are apart. Never empty.
     Deb(Vec<PathBuf>),
+    /// Files of RPM packages: the one with the image, and those with its modules. Never empty.
+    Rpm(Vec<PathBuf>),
+    /// Files that are fetched: packages, an image, or a tarball of a build; told by their content. Never empty.
+    Url(Vec<Remote>),
     /// A kernel image.
     Image {
         /// bzImage, vmlinuz or ELF vmlinux.
@@ -30,6 +36,13 @@ pub enum Source {
     },
     /// A kernel build tree.
     Tree(PathBuf),
+    /// A build of Ubuntu's archive of mainline builds.
+    Mainline {
+        /// Its folder there.
+        version: MainlineVersion,
+        /// Where the archive is, and whose signature it needs.
+        archive: MainlineArchive,
+    },
     /// A kernel that `backproof controls build` made, whose truth is known.
     Control {
         /// A control of the recipes.
@@ -39,9 +52,42 @@ pub enum Source {
     },
 }
 
+/// A file that is fetched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Remote {
+    /// Where it is, by http or https, without a user's name.
+    pub address: Url,
+    /// What vouches for it.
+    pub pin: Pin,
+    /// Other places that have the same bytes, tried in turn where the first fails.
+    pub mirrors: Vec<Url>,
+}
+
+/// What vouches for a file that is fetched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Pin {
+    /// Its sha256 is known.
+    Sha256(Sha256),
+    /// Whatever comes first is trusted, and pinned in kernels.lock from then on.
+    TrustOnFirstUse,
+}
+
+impl Pin {
+    /// What stands in the matrix where no sha256 is known.
+    pub const TRUST_ON_FIRST_USE: &'static str = "trust-on-first-use";
+
+    /// As the matrix has it.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Sha256(sum) => sum.as_str(),
+            Self::TrustOnFirstUse => Self::TRUST_ON_FIRST_USE,
+        }
+    }
+}
+
 impl Source {
     /// The keys of a kernel that name a source.
-    pub const KEYS: [&'static str; 5] = ["apt", "deb", "image", "tree", "control"];
+    pub const KEYS: [&'static str; 8] = ["apt", "deb", "rpm", "url", "image", "tree", "mainline", "control"];
 }
 
 /// `apt linux-image-cloud-amd64 (trixie)`, `deb a.deb b.deb`, `image bzImage`, `tree linux`.
@@ -50,12 +96,17 @@ impl fmt::Display for Source {
         match self {
             Self::Apt { package, suite: None } => write!(f, "apt {package}"),
             Self::Apt { package, suite: Some(suite) } => write!(f, "apt {package} ({suite})"),
-            Self::Deb(files) => {
-                f.write_str("deb")?;
+            Self::Deb(files) | Self::Rpm(files) => {
+                f.write_str(if matches!(self, Self::Deb(_)) { "deb" } else { "rpm" })?;
                 files.iter().try_for_each(|file| write!(f, " {}", file.display()))
+            }
+            Self::Url(files) => {
+                f.write_str("url")?;
+                files.iter().try_for_each(|file| write!(f, " {}", file.address))
             }
             Self::Image { image, .. } => write!(f, "image {}", image.display()),
             Self::Tree(folder) => write!(f, "tree {}", folder.display()),
+            Self::Mainline { version, .. } => write!(f, "mainline {version}"),
             Self::Control { control, line } => write!(f, "control {control} ({line})"),
         }
     }
@@ -65,23 +116,46 @@ impl fmt::Display for Source {
 impl Serialize for Source {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         #[derive(Serialize)]
+        struct File<'a> {
+            address: &'a str,
+            sha256: &'a str,
+            mirrors: Vec<&'a str>,
+        }
+        #[derive(Serialize)]
         #[serde(rename_all = "kebab-case")]
         enum Written<'a> {
             Apt { package: &'a str, suite: Option<&'a str> },
             Deb(Vec<Lossy<'a>>),
+            Rpm(Vec<Lossy<'a>>),
+            Url(Vec<File<'a>>),
             Image { file: Lossy<'a>, modules: Option<Lossy<'a>>, config: Option<Lossy<'a>> },
             Tree(Lossy<'a>),
+            Mainline { version: String, address: Option<&'a str>, fingerprint: Option<&'a str> },
             Control { name: &'a KernelName, line: &'a str },
         }
         let written = match self {
             Self::Apt { package, suite } => Written::Apt { package, suite: suite.as_deref() },
             Self::Deb(files) => Written::Deb(files.iter().map(|file| Lossy(file)).collect()),
+            Self::Rpm(files) => Written::Rpm(files.iter().map(|file| Lossy(file)).collect()),
+            Self::Url(files) => {
+                let written = files.iter().map(|file| File {
+                    address: file.address.as_str(),
+                    sha256: file.pin.as_str(),
+                    mirrors: file.mirrors.iter().map(Url::as_str).collect(),
+                });
+                Written::Url(written.collect())
+            }
             Self::Image { image, modules, config } => Written::Image {
                 file: Lossy(image),
                 modules: modules.as_deref().map(Lossy),
                 config: config.as_deref().map(Lossy),
             },
             Self::Tree(folder) => Written::Tree(Lossy(folder)),
+            Self::Mainline { version, archive } => Written::Mainline {
+                version: version.to_string(),
+                address: archive.address.as_ref().map(Url::as_str),
+                fingerprint: archive.key.as_ref().map(|key| key.fingerprint.as_str()),
+            },
             Self::Control { control, line } => Written::Control { name: control, line },
         };
         written.serialize(serializer)
@@ -111,11 +185,31 @@ mod tests {
         let apt = |suite: Option<&str>| Source::Apt { package: "linux-image".into(), suite: suite.map(str::to_owned) };
         let image = Source::Image { image: "b/bzImage".into(), modules: None, config: Some("b/.config".into()) };
         let control = Source::Control { control: "stock".parse().expect("a name"), line: "6.1".into() };
+        let archive = MainlineArchive { address: Url::parse("https://mirror.example/").ok(), key: None };
+        let mainline = Source::Mainline { version: "v4.19.57".parse().expect("a version"), archive };
+        let of_mainline = json!({"version": "v4.19.57", "address": "https://mirror.example/", "fingerprint": null});
+        let remote = Remote {
+            address: "https://k.example/a.deb".parse().expect("an address"),
+            pin: Pin::TrustOnFirstUse,
+            mirrors: vec!["https://m.example/a.deb".parse().expect("an address")],
+        };
+        let url = Source::Url(vec![remote]);
         for (source, shown, written) in [
+            (mainline, "mainline v4.19.57", json!({"mainline": of_mainline})),
             (control, "control stock (6.1)", json!({"control": {"name": "stock", "line": "6.1"}})),
             (apt(None), "apt linux-image", json!({"apt": {"package": "linux-image", "suite": null}})),
             (apt(Some("sid")), "apt linux-image (sid)", json!({"apt": {"package": "linux-image", "suite": "sid"}})),
             (Source::Deb(vec!["a.deb".into(), "b.deb".into()]), "deb a.deb b.deb", json!({"deb": ["a.deb", "b.deb"]})),
+            (Source::Rpm(vec!["a.rpm".into()]), "rpm a.rpm", json!({"rpm": ["a.rpm"]})),
+            (
+                url,
+                "url https://k.example/a.deb",
+                json!({"url": [{
+                    "address": "https://k.example/a.deb",
+                    "sha256": "trust-on-first-use",
+                    "mirrors": ["https://m.example/a.deb"],
+                }]}),
+            ),
             (image, "image b/bzImage", json!({"image": {"file": "b/bzImage", "modules": null, "config": "b/.config"}})),
             (Source::Tree("linux".into()), "tree linux", json!({"tree": "linux"})),
         ] {

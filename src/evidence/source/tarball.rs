@@ -6,6 +6,7 @@ use std::io::{self, BufReader, Read};
 use std::path::Path;
 
 use super::files::{Files, bounded};
+use crate::kernel;
 use crate::kernel::compression::{self, Compression};
 
 /// Entries that are looked at; Linux 6.12 has 92,000.
@@ -51,7 +52,8 @@ impl Tarball {
         let mut file = BufReader::with_capacity(128 << 10, File::open(path)?);
         let mut head = Vec::new();
         (&mut file).take(512).read_to_end(&mut head)?;
-        let how = compression(&head).map_err(TarballError::NotOne)?;
+        let not = TarballError::NotOne("expected a tar archive, plain or compressed by gzip, xz, zstd or bzip2");
+        let how = kernel::tarball_compression(&head).ok_or(not)?;
         let packed = io::Cursor::new(head).chain(file);
         read(how, packed, &wanted.into_iter().collect())
     }
@@ -60,24 +62,6 @@ impl Tarball {
 impl Files for Tarball {
     fn read(&self, path: &str) -> io::Result<Option<Vec<u8>>> {
         Ok(self.0.get(path).cloned())
-    }
-}
-
-/// How a file is compressed, by its first bytes: names lie.
-fn compression(head: &[u8]) -> Result<Compression, &'static str> {
-    let begins = |magic: &[u8]| head.starts_with(magic);
-    if begins(b"\xfd7zXZ\0") {
-        Ok(Compression::Xz)
-    } else if begins(b"\x1f\x8b") {
-        Ok(Compression::Gzip)
-    } else if begins(b"\x28\xb5\x2f\xfd") {
-        Ok(Compression::Zstd)
-    } else if head.get(257..262) == Some(b"ustar") {
-        Ok(Compression::None)
-    } else if begins(b"BZh") {
-        Err("bzip2 is not read; unpack it with bunzip2")
-    } else {
-        Err("expected a tar archive, plain or compressed by gzip, xz or zstd")
     }
 }
 

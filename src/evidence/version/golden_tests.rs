@@ -5,7 +5,8 @@ use std::sync::LazyLock;
 use proptest::prelude::*;
 
 use super::*;
-use crate::matrix::{Bugs, Step};
+use crate::matrix::{self, Bugs, Source, Step};
+use crate::words::Expectation;
 use State::{Affected, Fixed, FixedWithDefect, HalfFixed, NeverHad};
 
 const STALL: &str = "tcp-fragment-stall";
@@ -488,4 +489,24 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn the_default_matrix_expects_of_each_mainline_build_what_its_name_says() {
+    let path = std::path::Path::new("kernels.yaml");
+    let matrix = matrix::parse(include_str!("../../../kernels.yaml"), path, &Bugs::built_in()).expect("a matrix");
+    let mut compared = 0;
+    for kernel in &matrix.kernels {
+        let Source::Mainline { version, .. } = &kernel.source else { continue };
+        // As such a kernel calls itself: `4.19.57-041957-generic`.
+        let release = format!("{}-generic", version.numbers());
+        for id in [STALL, WINDOW] {
+            let (states, why) = found(&bug(id), &release);
+            let expected = kernel.expected(&id.parse().expect("a name"));
+            let Expectation::State(state) = expected else { panic!("{release}: {expected:?}") };
+            assert_eq!(states, [state].into_iter().collect(), "{id}: {why}");
+            compared += 1;
+        }
+    }
+    assert!(compared > 50, "{compared}");
 }

@@ -229,10 +229,13 @@ pub(super) fn fetch(served: &Served, suite: &str, target: &Path, with: &Obtain) 
     let tell = |percent: f64| {
         // Percent of all that this child fetches, which is this one file.
         let done = (served.size as f64 * (percent / 100.0).clamp(0.0, 1.0)) as u64;
-        (with.tell)(Progress::Fetching { package: served.name.clone(), done, total: served.size });
+        let (package, total) = (served.name.clone(), Some(served.size));
+        (with.tell)(Progress::Fetching { package, done, total, speed: None });
     };
     tell(0.0);
     let folder = folder(suite, with)?;
+    // So that nobody collects it meanwhile.
+    let _use = with.store.share(&format!("apt-use-{suite}"))?;
     // The proxy may have changed since the index was fetched.
     let configuration = System::read(with)?.configure(&folder, with)?;
     let hash = format!("SHA256:{}", served.sha256);

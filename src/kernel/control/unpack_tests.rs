@@ -1,24 +1,14 @@
-use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 
 use proptest::prelude::*;
 
 use super::*;
-use crate::kernel::fixtures::{deb, tar, tar_entry};
+use crate::kernel::fixtures::{compress, deb, tar, tar_entry};
 
 const MAKEFILE: &[u8] = b"VERSION = 6\nPATCHLEVEL = 1\n";
 
 fn packed(name: &str, bytes: &[u8]) -> Vec<u8> {
-    match compression(name) {
-        Some(Compression::Xz) => liblzma::encode_all(bytes, 1).unwrap(),
-        Some(Compression::Zstd) => zstd::encode_all(bytes, 1).unwrap(),
-        Some(Compression::Gzip) => {
-            let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-            encoder.write_all(bytes).unwrap();
-            encoder.finish().unwrap()
-        }
-        Some(Compression::None) | None => bytes.to_vec(),
-    }
+    compress(compression(name).unwrap_or(Compression::None), bytes)
 }
 
 #[test]

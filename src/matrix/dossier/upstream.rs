@@ -31,6 +31,11 @@ pub struct Line {
 }
 
 impl Line {
+    /// Its first two numbers: 4 and 19 in `4.19`.
+    pub fn numbers(self) -> (u16, u16) {
+        (self.version, self.patchlevel)
+    }
+
     /// Whether mainline's next line after this one is `next`. Mainline counts to 19 or 20 and begins anew.
     pub fn is_followed_by(self, next: Self) -> bool {
         (self.version == next.version && next.patchlevel == self.patchlevel.saturating_add(1))
@@ -79,6 +84,11 @@ impl Upstream {
     /// Whether it is a release candidate.
     pub fn is_candidate(self) -> bool {
         self.candidate != Self::FINAL
+    }
+
+    /// Its number, where it is a release candidate.
+    pub fn candidate(self) -> Option<u16> {
+        self.is_candidate().then_some(self.candidate)
     }
 
     /// The candidate with this number, of the same release.

@@ -1,0 +1,144 @@
+//! Asks over HTTP: proxies by the usual variables, the system's authorities for TLS, redirects within reason. And tells
+//! what the errors of the libraries below mean.
+
+use std::error::Error;
+use std::io;
+use std::sync::Once;
+
+use reqwest::header::{self, HeaderMap, HeaderValue};
+use reqwest::redirect::{Attempt, Policy};
+use tokio::runtime::Runtime;
+use url::Url;
+
+use super::patience::Patience;
+use super::problem::Problem;
+use crate::kernel::error::{ObtainError, Quoted};
+
+/// Redirects that are followed, one after another; browsers follow 20.
+const REDIRECTS: usize = 10;
+
+/// Has one runtime of its own: whoever fetches has a thread to block.
+pub(super) struct Client {
+    runtime: Option<Runtime>,
+    http: reqwest::Client,
+    /// Whether this system knows no authority at all, so that no server can prove who it is.
+    trusts_nobody: bool,
+}
+
+impl Client {
+    pub(super) fn new(patience: &Patience) -> Result<Self, ObtainError> {
+        static RING: Once = Once::new();
+        // Whoever has set a provider before has set one that serves.
+        RING.call_once(|| drop(rustls::crypto::ring::default_provider().install_default()));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|error| ObtainError::NoClient { detail: error.to_string() })?;
+        let builder = || {
+            // What a server packs for the way would have to be unpacked, and could not be resumed.
+            let plain = HeaderMap::from_iter([(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"))]);
+            let builder = reqwest::Client::builder()
+                .user_agent(concat!("backproof/", env!("CARGO_PKG_VERSION")))
+                .default_headers(plain)
+                .connect_timeout(patience.connect)
+                .referer(false)
+                .redirect(Policy::custom(redirect));
+            #[cfg(test)]
+            let builder = builder.no_proxy();
+            builder
+        };
+        let (http, trusts_nobody) = match builder().build() {
+            Ok(http) => (Ok(http), false),
+            // A system without certificates of authorities can still fetch what a sha256 vouches for.
+            Err(_) => (builder().tls_certs_only([]).build(), true),
+        };
+        let http = http.map_err(|error| ObtainError::NoClient { detail: deepest(&error) })?;
+        Ok(Self { runtime: Some(runtime), http, trusts_nobody })
+    }
+
+    /// Runs this to its end.
+    pub(super) fn block_on<F: Future>(&self, future: F) -> F::Output {
+        match &self.runtime {
+            Some(runtime) => runtime.block_on(future),
+            None => unreachable!("the runtime is taken when this is dropped, and not before"),
+        }
+    }
+
+    pub(super) fn get(&self, address: &Url, headers: HeaderMap) -> reqwest::RequestBuilder {
+        self.http.get(address.clone()).headers(headers)
+    }
+
+    /// What an error before the first byte of an answer means.
+    pub(super) fn refused(&self, address: &Url, error: &reqwest::Error) -> Problem {
+        let at = error.url().unwrap_or(address);
+        let host = at.host_str().unwrap_or_default().to_owned();
+        let detail = || Quoted::of(deepest(error).as_bytes());
+        if error.is_redirect() {
+            return Problem::Redirect(detail());
+        }
+        if cause::<rustls::Error>(error).is_some() {
+            let nobody = if self.trusts_nobody { "this system has no certificates of authorities: " } else { "" };
+            return Problem::Tls { host, detail: Quoted::of(format!("{nobody}{}", deepest(error)).as_bytes()) };
+        }
+        if error.is_connect() || error.is_dns() {
+            return Problem::Unreachable { host, detail: detail() };
+        }
+        match cause::<io::Error>(error) {
+            Some(_) => Problem::Unreachable { host, detail: detail() },
+            None => Problem::Garbled(detail()),
+        }
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        // A name that is still being looked up, by a thread that cannot be stopped, is nobody's business any more.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// Follows a redirect, unless it leaves what can be trusted or goes on for too long.
+fn redirect(attempt: Attempt<'_>) -> reqwest::redirect::Action {
+    let next = attempt.url();
+    let was_secure = attempt.previous().iter().any(|address| address.scheme() == "https");
+    let shown = Quoted::of(next.as_str().as_bytes());
+    if !matches!(next.scheme(), "http" | "https") {
+        return attempt.error(format!("to {shown}, which is neither http nor https"));
+    }
+    if was_secure && next.scheme() == "http" {
+        return attempt.error(format!("from https to {shown}: whoever is in between could change the file"));
+    }
+    if attempt.previous().len() > REDIRECTS {
+        return attempt.error(format!("more than {REDIRECTS} times, at last to {shown}"));
+    }
+    attempt.follow()
+}
+
+/// The first error of this kind among an error's causes.
+fn cause<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref() {
+            return Some(found);
+        }
+        next = below(error);
+    }
+    None
+}
+
+/// An error's cause. An io::Error's own `source` skips the error that it holds.
+fn below<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
+    match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+        Some(held) => Some(held),
+        None => error.source(),
+    }
+}
+
+/// The words of the last cause: the libraries' own ones only say that something failed.
+pub(super) fn deepest(error: &(dyn Error + 'static)) -> String {
+    let mut error = error;
+    while let Some(next) = below(error) {
+        error = next;
+    }
+    error.to_string()
+}

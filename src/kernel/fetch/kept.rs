@@ -1,0 +1,132 @@
+//! What was fetched: files by content, and by address what a server said of them.
+//!
+//! ```text
+//! downloads/<sha256>        a file as it came, whole
+//! addresses/<key>.json      what an address gave last, for asking whether it still does
+//! partial/<key>, <key>.json what came of a file so far, and what proves that the rest belongs to it
+//! quarantine/<sha256>       a file that is not what it should be, for people to look at
+//! ```
+//!
+//! A key is the sha256 of the address.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use reqwest::header::{self, HeaderMap, HeaderValue};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use url::Url;
+
+use super::headers;
+use crate::kernel::error::ObtainError;
+use crate::kernel::store::{self, Store};
+
+/// Changes whenever older records must not be used any more.
+const FORMAT: u32 = 1;
+
+/// A record of what an address gave.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Seen {
+    format: u32,
+    address: String,
+    /// Its entity tag, strong or weak.
+    etag: Option<String>,
+    last_modified: Option<String>,
+    pub sha256: String,
+    pub size: u64,
+    /// When the server last said that this is what it has: seconds since 1970.
+    when: u64,
+}
+
+/// The name of what belongs to an address.
+pub(super) fn key(address: &Url) -> String {
+    store::hex(Sha256::new_with_prefix(address.as_str()))
+}
+
+/// Where a file with this sha256 is kept.
+pub(super) fn path(store: &Store, sha256: &str) -> PathBuf {
+    store.path("downloads").join(sha256)
+}
+
+/// The length of the kept file with this sha256, if it is there and whole. A damaged one is removed.
+pub(super) fn find(store: &Store, sha256: &str) -> Result<Option<u64>, ObtainError> {
+    let path = path(store, sha256);
+    let mut file = match File::open(&path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(ObtainError::io("reading", &path, error)),
+    };
+    let (found, size) = store::sha256_of(&mut file).map_err(|e| ObtainError::io("reading", &path, e))?;
+    if found == sha256 {
+        return Ok(Some(size));
+    }
+    fs::remove_file(&path).map_err(|e| ObtainError::io("removing", &path, e))?;
+    Ok(None)
+}
+
+/// Makes a folder of the store, if it isn't there yet.
+pub(super) fn folder(store: &Store, name: &str) -> Result<PathBuf, ObtainError> {
+    let path = store.path(name);
+    fs::create_dir_all(&path).map_err(|e| ObtainError::io("making the cache folder", &path, e))?;
+    Ok(path)
+}
+
+/// Moves a file of the store to its final name, once its content is safe on the disk.
+pub(super) fn settle(file: &File, from: &Path, to: &Path) -> Result<(), ObtainError> {
+    let failed = |e| ObtainError::io("writing", to, e);
+    file.sync_all().map_err(failed)?;
+    fs::rename(from, to).map_err(failed)?;
+    let folder = to.parent().unwrap_or(to);
+    File::open(folder).and_then(|f| f.sync_all()).map_err(failed)
+}
+
+impl Seen {
+    /// What an answer with these headers gave.
+    pub(super) fn of(address: &Url, headers: &HeaderMap, sha256: String, size: u64) -> Self {
+        let kept = |name| headers::text(headers, &name).map(str::to_owned);
+        let (etag, last_modified) = (kept(header::ETAG), kept(header::LAST_MODIFIED));
+        Self { format: FORMAT, address: address.to_string(), etag, last_modified, sha256, size, when: now() }
+    }
+
+    /// The record of an address, if the file that it names is there and whole.
+    pub(super) fn read(store: &Store, address: &Url) -> Result<Option<Self>, ObtainError> {
+        let record: Option<Self> = store.read_record(&record(address));
+        let same =
+            |seen: &Self| seen.format == FORMAT && seen.address == address.as_str() && store::is_sha256(&seen.sha256);
+        let Some(seen) = record.filter(same) else { return Ok(None) };
+        Ok(if find(store, &seen.sha256)? == Some(seen.size) { Some(seen) } else { None })
+    }
+
+    pub(super) fn write(&self, store: &Store, address: &Url) -> Result<(), ObtainError> {
+        folder(store, "addresses")?;
+        store.write_record(&record(address), self)
+    }
+
+    /// As of now, after the server said that nothing changed.
+    pub(super) fn confirmed(&self) -> Self {
+        Self { when: now(), ..self.clone() }
+    }
+
+    /// The question whether this is still what the server has; none where it gave nothing to ask with.
+    pub(super) fn condition(&self) -> HeaderMap {
+        let value = |text: &Option<String>| text.as_deref().and_then(|text| HeaderValue::from_str(text).ok());
+        let etag = value(&self.etag).map(|value| (header::IF_NONE_MATCH, value));
+        let modified = value(&self.last_modified).map(|value| (header::IF_MODIFIED_SINCE, value));
+        etag.into_iter().chain(modified).collect()
+    }
+
+    /// How long ago the server said so.
+    pub(super) fn age(&self) -> Duration {
+        Duration::from_secs(now().saturating_sub(self.when))
+    }
+}
+
+fn record(address: &Url) -> String {
+    format!("addresses/{}.json", key(address))
+}
+
+/// Seconds since 1970, by the host's clock.
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs())
+}

@@ -1,0 +1,184 @@
+//! Fetches files and small documents over HTTP, each of them once.
+//!
+//! A file whose sha256 is known is fetched only if it isn't here; one whose sha256 is not known is asked for with what
+//! the server said of it last time, so that it comes again only where it changed. What a cut connection or a killed
+//! process left is gone on with, where the server can prove that it still has the same file. Everything is hashed while
+//! it comes, and nothing goes by its name before it is whole.
+
+mod client;
+mod headers;
+mod kept;
+mod partial;
+mod patience;
+mod problem;
+mod speed;
+mod transfer;
+mod web_page;
+
+use std::fs;
+use std::path::PathBuf;
+
+use url::Url;
+
+use self::client::Client;
+use self::kept::Seen;
+use self::patience::Patience;
+pub use self::problem::{Amount, NotFetched, Problem};
+use self::transfer::{Failed, Transfer};
+use super::error::ObtainError;
+use super::{Obtain, Progress, Stale};
+
+/// What is to be fetched.
+pub(super) struct Wanted<'a> {
+    /// The file, in words for people.
+    pub what: &'a str,
+    /// Where it may be had from, the best one first. Each is tried until one gives it.
+    pub addresses: &'a [Url],
+    /// Its sha256, where it is known.
+    pub sha256: Option<&'a str>,
+    /// Its length in bytes, where it is known.
+    pub size: Option<u64>,
+    /// The most bytes that are taken.
+    pub limit: u64,
+}
+
+/// A file that is here.
+#[derive(Debug)]
+pub(super) struct Fetched {
+    /// Its sha256.
+    pub sha256: String,
+    /// Its length in bytes.
+    pub size: u64,
+    /// The one of its addresses that gave it, or would have.
+    pub address: Url,
+    /// Where it lies, in the cache.
+    pub path: PathBuf,
+    /// Set where no server was asked, though one should have been: why.
+    pub stale: Option<Stale>,
+}
+
+/// A small document that is here.
+#[derive(Debug)]
+#[allow(dead_code, reason = "indexes of archives are read with it")]
+pub(super) struct Document {
+    /// What is in it.
+    pub bytes: Vec<u8>,
+    /// Its address.
+    pub address: Url,
+    /// Set where this is what was kept from earlier: why.
+    pub stale: Option<Stale>,
+}
+
+/// What is expected to come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Content {
+    /// Anything but a web page.
+    File,
+    /// Anything.
+    Document,
+}
+
+/// Fetches a file, unless the cache has it. Blocks; any number of threads and processes may do it at once.
+pub(super) fn file(wanted: &Wanted, with: &Obtain) -> Result<Fetched, ObtainError> {
+    get(wanted, Content::File, with, &Patience::default())
+}
+
+/// Fetches a small document (an index, a list of checksums), or the kept one where it has not changed, where offline
+/// was asked for, and where the server is away.
+#[allow(dead_code, reason = "indexes of archives are read with it")]
+pub(super) fn document(address: &Url, limit: u64, with: &Obtain) -> Result<Document, ObtainError> {
+    read_document(address, limit, with, &Patience::default())
+}
+
+#[allow(dead_code, reason = "indexes of archives are read with it")]
+fn read_document(address: &Url, limit: u64, with: &Obtain, patience: &Patience) -> Result<Document, ObtainError> {
+    let what = address.to_string();
+    let addresses = std::slice::from_ref(address);
+    let wanted = Wanted { what: &what, addresses, sha256: None, size: None, limit };
+    let Fetched { address, path, stale, .. } = get(&wanted, Content::Document, with, patience)?;
+    let bytes = fs::read(&path).map_err(|e| ObtainError::io("reading", &path, e))?;
+    Ok(Document { bytes, address, stale })
+}
+
+fn get(wanted: &Wanted, content: Content, with: &Obtain, patience: &Patience) -> Result<Fetched, ObtainError> {
+    let missing = || ObtainError::NotCached { what: wanted.what.to_owned(), store: with.store.folder().to_owned() };
+    let Some(sha256) = wanted.sha256 else {
+        if with.offline {
+            return earlier(wanted, with, "offline was asked for")?.ok_or_else(missing);
+        }
+        return match from_anywhere(wanted, content, with, patience) {
+            Err(ObtainError::NotFetched(failed)) if failed.failures.iter().any(|(_, problem)| problem.is_away()) => {
+                let found = earlier(wanted, with, &failed.to_string())?;
+                found.ok_or(ObtainError::NotFetched(failed))
+            }
+            other => other,
+        };
+    };
+    if let Some(found) = pinned(wanted, sha256, with)? {
+        return Ok(found);
+    }
+    if with.offline {
+        return Err(missing());
+    }
+    let waiting = || (with.tell)(Progress::Waiting { what: wanted.what.to_owned() });
+    let _lock = with.store.lock(&format!("download-{sha256}"), waiting)?;
+    match pinned(wanted, sha256, with)? {
+        Some(found) => Ok(found),
+        None => from_anywhere(wanted, content, with, patience),
+    }
+}
+
+/// The file with this sha256, if it is kept.
+fn pinned(wanted: &Wanted, sha256: &str, with: &Obtain) -> Result<Option<Fetched>, ObtainError> {
+    let (Some(address), Some(size)) = (wanted.addresses.first(), kept::find(with.store, sha256)?) else {
+        return Ok(None);
+    };
+    let (sha256, path) = (sha256.to_owned(), kept::path(with.store, sha256));
+    Ok(Some(Fetched { sha256, size, address: address.clone(), path, stale: None }))
+}
+
+/// What one of the addresses gave earlier.
+fn earlier(wanted: &Wanted, with: &Obtain, why: &str) -> Result<Option<Fetched>, ObtainError> {
+    for address in wanted.addresses {
+        if let Some(seen) = Seen::read(with.store, address)?.filter(|seen| seen.size <= wanted.limit) {
+            let stale = Stale { age: seen.age(), why: why.to_owned() };
+            (with.tell)(Progress::Stale(stale.clone()));
+            let path = kept::path(with.store, &seen.sha256);
+            let (sha256, size, address) = (seen.sha256, seen.size, address.clone());
+            return Ok(Some(Fetched { sha256, size, address, path, stale: Some(stale) }));
+        }
+    }
+    Ok(None)
+}
+
+/// Tries each address in turn.
+fn from_anywhere(
+    wanted: &Wanted,
+    content: Content,
+    with: &Obtain,
+    patience: &Patience,
+) -> Result<Fetched, ObtainError> {
+    let client = Client::new(patience)?;
+    let mut failures = Vec::new();
+    let mut addresses = wanted.addresses.iter().peekable();
+    while let Some(address) = addresses.next() {
+        match (Transfer { wanted, content, with, patience, client: &client, address }).run() {
+            Ok(fetched) => return Ok(fetched),
+            Err(Failed::Here(error)) => return Err(error),
+            Err(Failed::There(problem)) => {
+                if let Some(next) = addresses.peek() {
+                    let (what, why) = (wanted.what.to_owned(), format!("{address}: {problem}"));
+                    (with.tell)(Progress::Trouble { what, why, then: format!("trying {next}") });
+                }
+                failures.push((address.clone(), problem));
+            }
+        }
+    }
+    Err(ObtainError::NotFetched(NotFetched { what: wanted.what.to_owned(), failures }))
+}
+
+#[cfg(test)]
+#[path = "../../../tests/common/server.rs"]
+pub(super) mod server;
+#[cfg(test)]
+mod tests;

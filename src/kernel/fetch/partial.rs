@@ -1,0 +1,181 @@
+//! A file that is coming: what is here of it survives a kill, and the next process goes on.
+
+use std::fs::{self, File};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use url::Url;
+
+use super::headers::Validator;
+use super::kept;
+use crate::kernel::error::ObtainError;
+use crate::kernel::store::{self, Store};
+
+/// Changes whenever older records must not be used any more.
+const FORMAT: u32 = 1;
+
+/// What is known of a file of which a part is here.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Record {
+    format: u32,
+    address: String,
+    validator: Validator,
+    /// Bytes of all of it, where the server said so.
+    total: Option<u64>,
+    /// The host's boot in which it was written. What a crash of the host left may have holes that nobody sees.
+    boot: Option<String>,
+}
+
+/// A file that is coming. Whoever has it holds the lock of its address.
+pub(super) struct Partial<'a> {
+    store: &'a Store,
+    address: &'a Url,
+    file: File,
+    path: PathBuf,
+    record: Option<Record>,
+    hash: Sha256,
+    length: u64,
+    /// Whether bytes of an earlier connection are in it.
+    resumed: bool,
+}
+
+impl<'a> Partial<'a> {
+    /// What is here of the file at this address. `vouched` where a sha256 will judge the whole.
+    pub(super) fn open(store: &'a Store, address: &'a Url, vouched: bool) -> Result<Self, ObtainError> {
+        let path = kept::folder(store, "partial")?.join(kept::key(address));
+        let file = File::options().read(true).write(true).create(true).truncate(false).open(&path);
+        let file = file.map_err(|e| ObtainError::io("opening", &path, e))?;
+        let mut partial =
+            Self { store, address, file, path, record: None, hash: Sha256::new(), length: 0, resumed: false };
+        let record: Option<Record> = store.read_record(&partial.record_name());
+        let usable = |record: &Record| {
+            let whole = vouched || (record.boot.is_some() && record.boot == boot());
+            record.format == FORMAT && record.address == address.as_str() && whole
+        };
+        match record.filter(usable) {
+            Some(record) => partial.take_up(record)?,
+            None => partial.restart()?,
+        }
+        Ok(partial)
+    }
+
+    fn take_up(&mut self, record: Record) -> Result<(), ObtainError> {
+        // Never all of it: the server is to confirm at least its last byte, and its answer's headers are needed.
+        let most = record.total.map_or(u64::MAX, |total| total.saturating_sub(1));
+        let (hash, length) = self.read_through(most).map_err(|e| ObtainError::io("reading", &self.path, e))?;
+        (self.hash, self.length, self.record) = (hash, length, Some(record));
+        self.resumed = length > 0;
+        Ok(())
+    }
+
+    /// Hashes at most so many bytes, and cuts the file there.
+    fn read_through(&mut self, most: u64) -> io::Result<(Sha256, u64)> {
+        let mut hash = Sha256::new();
+        let length = store::copy(&mut (&self.file).take(most), |piece| {
+            hash.update(piece);
+            Ok(())
+        })?;
+        self.file.set_len(length)?;
+        self.file.seek(SeekFrom::Start(length))?;
+        Ok((hash, length))
+    }
+
+    /// Throws away what is here.
+    pub(super) fn restart(&mut self) -> Result<(), ObtainError> {
+        self.forget()?;
+        let empty = |file: &mut File| {
+            file.set_len(0)?;
+            file.seek(SeekFrom::Start(0))
+        };
+        empty(&mut self.file).map_err(|e| ObtainError::io("writing", &self.path, e))?;
+        (self.hash, self.length, self.resumed) = (Sha256::new(), 0, false);
+        Ok(())
+    }
+
+    /// A file begins to come, of which nothing is here yet. Without a validator it cannot be gone on with later.
+    pub(super) fn begin(&mut self, validator: Option<Validator>, total: Option<u64>) -> Result<(), ObtainError> {
+        self.restart()?;
+        let address = self.address.to_string();
+        self.record = validator.map(|validator| Record { format: FORMAT, address, validator, total, boot: boot() });
+        match &self.record {
+            Some(record) => self.store.write_record(&self.record_name(), record),
+            None => Ok(()),
+        }
+    }
+
+    /// A further connection goes on where the last one ended.
+    pub(super) fn go_on(&mut self) {
+        self.resumed = true;
+    }
+
+    pub(super) fn append(&mut self, bytes: &[u8]) -> Result<(), ObtainError> {
+        self.file.write_all(bytes).map_err(|e| ObtainError::io("writing", &self.path, e))?;
+        self.hash.update(bytes);
+        self.length += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Bytes that are here.
+    pub(super) fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// Whether bytes of more than one connection are in it.
+    pub(super) fn is_resumed(&self) -> bool {
+        self.resumed
+    }
+
+    /// What has to hold for the rest to belong to what is here; none where nothing is here, or nothing can be proven.
+    pub(super) fn validator(&self) -> Option<&Validator> {
+        self.record.as_ref().filter(|_| self.length > 0).map(|record| &record.validator)
+    }
+
+    /// Bytes of all of it, where the server said so when it began.
+    pub(super) fn total(&self) -> Option<u64> {
+        self.record.as_ref().and_then(|record| record.total)
+    }
+
+    /// Its sha256.
+    pub(super) fn sha256(&self) -> String {
+        store::hex(self.hash.clone())
+    }
+
+    /// Its first bytes.
+    pub(super) fn head(&self, length: u64) -> Result<Vec<u8>, ObtainError> {
+        let mut head = Vec::new();
+        let read = File::open(&self.path).and_then(|file| file.take(length).read_to_end(&mut head));
+        read.map_err(|e| ObtainError::io("reading", &self.path, e))?;
+        Ok(head)
+    }
+
+    /// Gives the file, which is whole, its final name.
+    pub(super) fn keep(self, to: &Path) -> Result<(), ObtainError> {
+        kept::settle(&self.file, &self.path, to)?;
+        self.forget()
+    }
+
+    /// Removes what is here.
+    pub(super) fn discard(self) -> Result<(), ObtainError> {
+        self.forget()?;
+        fs::remove_file(&self.path).map_err(|e| ObtainError::io("removing", &self.path, e))
+    }
+
+    fn forget(&self) -> Result<(), ObtainError> {
+        let record = self.store.path(&self.record_name());
+        match fs::remove_file(&record) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(ObtainError::io("removing", &record, error)),
+            _ => Ok(()),
+        }
+    }
+
+    fn record_name(&self) -> String {
+        format!("partial/{}.json", kept::key(self.address))
+    }
+}
+
+/// The kernel's name for the host's boot (random(4)).
+fn boot() -> Option<String> {
+    fs::read_to_string("/proc/sys/kernel/random/boot_id").ok().map(|id| id.trim().to_owned())
+}

@@ -1,0 +1,79 @@
+//! How long a server is waited for, and how often it is asked again.
+
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+use std::time::Duration;
+
+/// The limits of one file's fetching.
+#[derive(Clone, Debug)]
+pub(super) struct Patience {
+    /// Until a connection stands, TLS included.
+    pub connect: Duration,
+    /// Without a single byte, while an answer or more of it is waited for.
+    pub stall: Duration,
+    /// For one address in all, with every try and every pause.
+    pub total: Duration,
+    /// Tries in a row that brought nothing. One that brought bytes begins the count anew: a line that is cut every few
+    /// megabytes still gets there.
+    pub tries: u32,
+    /// The first pause; each further one is twice as long.
+    pub first_pause: Duration,
+    /// The longest pause, which is also the longest that a server's Retry-After is obeyed.
+    pub longest_pause: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(20),
+            stall: Duration::from_secs(30),
+            // The largest debug kernels have a gigabyte, and the slowest lines that anybody waits for give 300 kB/s.
+            total: Duration::from_secs(3600),
+            tries: 5,
+            first_pause: Duration::from_millis(500),
+            longest_pause: Duration::from_secs(60),
+        }
+    }
+}
+
+impl Patience {
+    /// The pause after the `tried`th try in a row that brought nothing, from 1 on: between half and all of a time that
+    /// doubles, so that many who were cut off together don't come back together. A server that names a time is obeyed;
+    /// `None` where it asks for more than anybody waits.
+    pub(super) fn pause(&self, tried: u32, asked_for: Option<Duration>) -> Option<Duration> {
+        if let Some(asked_for) = asked_for {
+            return (asked_for <= self.longest_pause).then_some(asked_for);
+        }
+        let doubled = self.first_pause.saturating_mul(1 << tried.saturating_sub(1).min(16)).min(self.longest_pause);
+        Some(doubled.mul_f64(0.5 + 0.5 * chance()))
+    }
+}
+
+/// A number from 0 to 1. The standard library's hash keys are the system's random numbers.
+fn chance() -> f64 {
+    f64::from((RandomState::new().build_hasher().finish() >> 32) as u32) / f64::from(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_within_bounds_and_no_two_clients_agree() {
+        let patience = Patience::default();
+        for (tried, most) in [(1, 0.5), (2, 1.0), (3, 2.0), (8, 60.0), (u32::MAX, 60.0)] {
+            let pauses: Vec<f64> =
+                (0..50).filter_map(|_| patience.pause(tried, None)).map(|d| d.as_secs_f64()).collect();
+            assert!(pauses.iter().all(|p| (most / 2.0..=most).contains(p)), "{tried}: {pauses:?}");
+            assert!(pauses.iter().any(|p| p != &pauses[0]), "{tried}: always {}", pauses[0]);
+        }
+    }
+
+    #[test]
+    fn a_server_that_names_a_time_is_obeyed_within_reason() {
+        let patience = Patience::default();
+        let seconds = |n| Some(Duration::from_secs(n));
+        assert_eq!(patience.pause(1, seconds(0)), seconds(0));
+        assert_eq!(patience.pause(1, seconds(60)), seconds(60));
+        assert_eq!(patience.pause(1, seconds(61)), None);
+    }
+}

@@ -1,0 +1,213 @@
+//! What can go wrong at one address, in words that tell the next step.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use url::Url;
+
+use crate::kernel::error::Quoted;
+
+/// A file that could not be fetched, and what happened at each of its addresses.
+#[derive(Debug)]
+pub struct NotFetched {
+    /// The file, in words.
+    pub what: String,
+    /// Every address that was tried, in turn.
+    pub failures: Vec<(Url, Problem)>,
+}
+
+/// Why an address did not give the file.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Problem {
+    /// 404 or 410.
+    #[error("the server says that there is no such file (HTTP {0}); check the address")]
+    Gone(u16),
+    /// Another status that says no.
+    #[error("the server refuses it (HTTP {status} {reason})")]
+    Refused {
+        /// The status.
+        status: u16,
+        /// What it is called.
+        reason: &'static str,
+    },
+    /// A status that says "not now".
+    #[error("the server is busy or broken (HTTP {status} {reason}{})", again(*after))]
+    Busy {
+        /// The status.
+        status: u16,
+        /// What it is called.
+        reason: &'static str,
+        /// How long it asks to wait.
+        after: Option<Duration>,
+    },
+    /// The server could not prove who it is, or speaks no TLS.
+    #[error(
+        "TLS with {host} failed: {detail}; if a proxy stands between, give its certificate to the system (or in \
+         SSL_CERT_FILE)"
+    )]
+    Tls {
+        /// The host.
+        host: String,
+        /// What the verifier said.
+        detail: Quoted,
+    },
+    /// No connection.
+    #[error("{host} cannot be reached: {detail}; check the address, the network and the proxy")]
+    Unreachable {
+        /// The host.
+        host: String,
+        /// Why.
+        detail: Quoted,
+    },
+    /// The connection ended early.
+    #[error("the connection was cut after {have}: {detail}")]
+    Cut {
+        /// How much is here: `5 of 10 bytes`.
+        have: Amount,
+        /// Why.
+        detail: Quoted,
+    },
+    /// An answer that is no answer.
+    #[error("the answer makes no sense: {0}")]
+    Garbled(Quoted),
+    /// Nothing came for too long.
+    #[error("nothing came for {} s while waiting for {waiting}", limit.as_secs_f64())]
+    TimedOut {
+        /// What was waited for.
+        waiting: String,
+        /// How long.
+        limit: Duration,
+    },
+    /// Too slow altogether.
+    #[error("it took more than {} minutes, and {have} came", limit.as_secs_f64() / 60.0)]
+    TooSlow {
+        /// How much is here.
+        have: Amount,
+        /// The limit.
+        limit: Duration,
+    },
+    /// A web page.
+    #[error(
+        "a web page came instead of the file{}; a captive portal or a proxy may stand between: open the address in a browser",
+        page(title, via.as_deref())
+    )]
+    WebPage {
+        /// Its title.
+        title: Option<Quoted>,
+        /// The host that it came from, where that is another one.
+        via: Option<String>,
+    },
+    /// Other bytes.
+    #[error(
+        "its sha256 is {found}, expected {expected}; what came is kept aside for inspection in {} and never used{}",
+        kept.display(), if *twice { " (a second whole transfer gave the same or another wrong one)" } else { "" }
+    )]
+    WrongChecksum {
+        /// As it should be.
+        expected: String,
+        /// As it is.
+        found: String,
+        /// Where the file lies.
+        kept: PathBuf,
+        /// Whether a resumed transfer had been wrong before.
+        twice: bool,
+    },
+    /// Another length than was promised.
+    #[error("it has {found} bytes, expected {expected}")]
+    WrongLength {
+        /// As it should be.
+        expected: u64,
+        /// As it is.
+        found: u64,
+    },
+    /// More than allowed.
+    #[error("it is larger than {limit} bytes, the most that is taken")]
+    TooLarge {
+        /// The most.
+        limit: u64,
+    },
+    /// A redirect that is not followed.
+    #[error("the server redirects {0}")]
+    Redirect(Quoted),
+}
+
+/// How much of a file is here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Amount {
+    /// Bytes that are here.
+    pub done: u64,
+    /// Bytes of all of it, where that is known.
+    pub total: Option<u64>,
+}
+
+impl Problem {
+    /// Whether it may be over soon, so that it is worth asking the same server again.
+    pub(super) fn may_pass(&self) -> bool {
+        match self {
+            Self::Busy { .. }
+            | Self::Unreachable { .. }
+            | Self::Cut { .. }
+            | Self::Garbled(_)
+            | Self::TimedOut { .. } => true,
+            Self::Gone(_)
+            | Self::Refused { .. }
+            | Self::Tls { .. }
+            | Self::TooSlow { .. }
+            | Self::WebPage { .. }
+            | Self::WrongChecksum { .. }
+            | Self::WrongLength { .. }
+            | Self::TooLarge { .. }
+            | Self::Redirect(_) => false,
+        }
+    }
+
+    /// Whether it is about the file itself, so that what is here of it is of no use.
+    pub(super) fn is_about_content(&self) -> bool {
+        matches!(self, Self::Gone(_) | Self::WebPage { .. } | Self::WrongLength { .. } | Self::TooLarge { .. })
+    }
+
+    /// Whether the server, or the way to it, is away: what was fetched earlier may stand in then.
+    pub(super) fn is_away(&self) -> bool {
+        self.may_pass() || matches!(self, Self::TooSlow { .. } | Self::Tls { .. } | Self::WebPage { .. })
+    }
+}
+
+impl NotFetched {
+    /// Whether every address says that there is no such file.
+    pub fn is_gone(&self) -> bool {
+        !self.failures.is_empty() && self.failures.iter().all(|(_, problem)| matches!(problem, Problem::Gone(_)))
+    }
+}
+
+impl fmt::Display for NotFetched {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} could not be fetched: ", self.what)?;
+        for (index, (address, problem)) in self.failures.iter().enumerate() {
+            let between = if index == 0 { "" } else { "; " };
+            write!(f, "{between}{address}: {problem}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for NotFetched {}
+
+impl fmt::Display for Amount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.total {
+            Some(total) => write!(f, "{} of {total} bytes", self.done),
+            None => write!(f, "{} bytes", self.done),
+        }
+    }
+}
+
+fn again(after: Option<Duration>) -> String {
+    after.map(|after| format!(", and asks to be left alone for {} s", after.as_secs())).unwrap_or_default()
+}
+
+fn page(title: &Option<Quoted>, via: Option<&str>) -> String {
+    let title = title.as_ref().map(|title| format!(" (“{title}”)")).unwrap_or_default();
+    let via = via.map(|host| format!(", from {host}")).unwrap_or_default();
+    title + &via
+}

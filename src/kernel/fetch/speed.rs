@@ -1,0 +1,62 @@
+//! How fast something comes.
+
+use std::time::{Duration, Instant};
+
+/// How often it is worth telling.
+const EVERY: Duration = Duration::from_millis(100);
+
+/// How much the newest measurement counts: so that the number is calm, and follows within a second.
+const WEIGHT: f64 = 0.2;
+
+/// Measures while bytes come.
+pub(super) struct Speed {
+    at: Instant,
+    bytes: u64,
+    per_second: Option<f64>,
+}
+
+impl Speed {
+    pub(super) fn new(bytes: u64) -> Self {
+        Self { at: Instant::now(), bytes, per_second: None }
+    }
+
+    /// Bytes a second now that `bytes` are here; `None` where it is too early to tell anybody.
+    pub(super) fn now(&mut self, bytes: u64) -> Option<u64> {
+        self.after(self.at.elapsed(), bytes)
+    }
+
+    fn after(&mut self, elapsed: Duration, bytes: u64) -> Option<u64> {
+        if elapsed < EVERY {
+            return None;
+        }
+        let newest = bytes.saturating_sub(self.bytes) as f64 / elapsed.as_secs_f64();
+        let calm = self.per_second.map_or(newest, |before| before + WEIGHT * (newest - before));
+        (self.at, self.bytes, self.per_second) = (self.at + elapsed, bytes, Some(calm));
+        self.last()
+    }
+
+    /// What was told last.
+    pub(super) fn last(&self) -> Option<u64> {
+        self.per_second.map(|speed| speed as u64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_steady_stream_has_its_speed_and_a_change_is_followed() {
+        let mut speed = Speed::new(500);
+        assert_eq!(speed.after(Duration::from_millis(99), 600), None);
+        assert_eq!(speed.after(Duration::from_millis(100), 1500), Some(10_000));
+        assert_eq!(speed.after(Duration::from_millis(200), 3500), Some(10_000));
+        let mut bytes = 3500;
+        for _ in 0..20 {
+            bytes += 100;
+            speed.after(Duration::from_millis(100), bytes);
+        }
+        let last = speed.last().unwrap();
+        assert!((1000..1200).contains(&last), "{last}");
+    }
+}

@@ -1,0 +1,350 @@
+//! One file from one address: asks, takes what comes, goes on after a cut, and judges the whole.
+
+use std::time::SystemTime;
+
+use reqwest::header::{self, HeaderMap, HeaderValue};
+use reqwest::{Response, StatusCode};
+use tokio::time::{Instant, sleep, timeout_at};
+use url::Url;
+
+use super::client::{Client, deepest};
+use super::headers::{self, ContentRange, Validator};
+use super::kept::{self, Seen};
+use super::partial::Partial;
+use super::patience::Patience;
+use super::problem::{Amount, Problem};
+use super::speed::Speed;
+use super::web_page;
+use super::{Content, Fetched, Wanted};
+use crate::kernel::error::{ObtainError, Quoted};
+use crate::kernel::{Obtain, Progress};
+
+/// One address of a file.
+pub(super) struct Transfer<'a> {
+    pub wanted: &'a Wanted<'a>,
+    pub content: Content,
+    pub with: &'a Obtain<'a>,
+    pub patience: &'a Patience,
+    pub client: &'a Client,
+    pub address: &'a Url,
+}
+
+/// Why there is no file.
+pub(super) enum Failed {
+    /// This host's fault: another address is no remedy.
+    Here(ObtainError),
+    /// The address's.
+    There(Problem),
+}
+
+/// What an answer came to.
+enum Came {
+    /// The file is what it was.
+    Unchanged(Box<Seen>),
+    /// All of the file is here.
+    Whole(HeaderMap),
+    /// The server has another file than the one of which a part is here, or gives it from its beginning only.
+    Other(String),
+}
+
+impl From<ObtainError> for Failed {
+    fn from(error: ObtainError) -> Self {
+        Self::Here(error)
+    }
+}
+
+impl From<Problem> for Failed {
+    fn from(problem: Problem) -> Self {
+        Self::There(problem)
+    }
+}
+
+impl Transfer<'_> {
+    pub(super) fn run(&self) -> Result<Fetched, Failed> {
+        let store = self.with.store;
+        let waiting = || (self.with.tell)(Progress::Waiting { what: self.wanted.what.to_owned() });
+        let _lock = store.lock(&format!("address-{}", kept::key(self.address)), waiting)?;
+        let mut partial = Partial::open(store, self.address, self.wanted.sha256.is_some())?;
+        match self.tries(&mut partial) {
+            Ok((seen, is_new)) => {
+                if is_new {
+                    kept::folder(store, "downloads")?;
+                    partial.keep(&kept::path(store, &seen.sha256))?;
+                } else {
+                    partial.discard()?;
+                }
+                seen.write(store, self.address)?;
+                let path = kept::path(store, &seen.sha256);
+                let (sha256, size, address) = (seen.sha256, seen.size, self.address.clone());
+                Ok(Fetched { sha256, size, address, path, stale: None })
+            }
+            Err(Failed::There(Problem::WrongChecksum { expected, found, kept, twice })) => {
+                kept::folder(store, "quarantine")?;
+                partial.keep(&kept)?;
+                Err(Failed::There(Problem::WrongChecksum { expected, found, kept, twice }))
+            }
+            Err(Failed::There(problem)) => {
+                let is_of_no_use = partial.length() == 0 || problem.is_about_content();
+                if is_of_no_use {
+                    partial.discard()?
+                }
+                Err(problem.into())
+            }
+            Err(here) => Err(here),
+        }
+    }
+
+    /// Asks until the file is whole: what it is, and whether it came just now.
+    fn tries(&self, partial: &mut Partial<'_>) -> Result<(Seen, bool), Failed> {
+        let deadline = Instant::now() + self.patience.total;
+        let (mut fruitless, mut most, mut was_wrong) = (0, partial.length(), false);
+        loop {
+            let problem = match self.client.block_on(self.attempt(partial, deadline)) {
+                Ok(Came::Unchanged(seen)) => return Ok((seen.confirmed(), false)),
+                Ok(Came::Other(why)) => {
+                    self.trouble(why, "starting again from nothing".to_owned());
+                    partial.restart()?;
+                    continue;
+                }
+                Ok(Came::Whole(headers)) => {
+                    let found = partial.sha256();
+                    match self.wanted.sha256 {
+                        Some(expected) if expected != found => {
+                            if partial.is_resumed() && !was_wrong {
+                                // The parts may belong to two files, though the server says that they don't.
+                                was_wrong = true;
+                                let why = format!("what came in parts has the sha256 {found}, expected {expected}");
+                                self.trouble(why, "starting again from nothing".to_owned());
+                                partial.restart()?;
+                                continue;
+                            }
+                            let (expected, twice) = (expected.to_owned(), was_wrong);
+                            let kept = self.with.store.path("quarantine").join(&found);
+                            return Err(Problem::WrongChecksum { expected, found, kept, twice }.into());
+                        }
+                        _ => return Ok((Seen::of(self.address, &headers, found, partial.length()), true)),
+                    }
+                }
+                Err(Failed::There(problem)) => problem,
+                Err(here) => return Err(here),
+            };
+            fruitless = if partial.length() > most { 1 } else { fruitless + 1 };
+            most = most.max(partial.length());
+            let after = match &problem {
+                Problem::Busy { after, .. } => *after,
+                _ => None,
+            };
+            let pause = match self.patience.pause(fruitless, after) {
+                Some(pause) if problem.may_pass() && fruitless < self.patience.tries => pause,
+                _ => return Err(problem.into()),
+            };
+            if Instant::now() + pause >= deadline {
+                return Err(problem.into());
+            }
+            self.trouble(problem.to_string(), format!("trying again in {:.1} s", pause.as_secs_f64()));
+            self.client.block_on(async { sleep(pause).await });
+        }
+    }
+
+    fn trouble(&self, why: String, then: String) {
+        let what = self.wanted.what.to_owned();
+        (self.with.tell)(Progress::Trouble { what, why: format!("{}: {why}", self.address), then });
+    }
+
+    /// One request, and its answer to the end.
+    async fn attempt(&self, partial: &mut Partial<'_>, deadline: Instant) -> Result<Came, Failed> {
+        let resumed = partial.validator().cloned();
+        let seen = match (&resumed, self.wanted.sha256) {
+            (None, None) => Seen::read(self.with.store, self.address)?,
+            _ => None,
+        };
+        let headers = match &resumed {
+            Some(validator) => range(partial.length(), validator)?,
+            None => seen.as_ref().map(Seen::condition).unwrap_or_default(),
+        };
+        let answer = self.client.get(self.address, headers).send();
+        let limit = self.next_limit(deadline);
+        let response = match timeout_at(limit, answer).await {
+            Ok(Ok(response)) => response,
+            Ok(Err(error)) if error.is_timeout() => {
+                let waiting = format!("a connection to {}", self.address.host_str().unwrap_or_default());
+                return Err(Problem::TimedOut { waiting, limit: self.patience.connect }.into());
+            }
+            Ok(Err(error)) => return Err(self.client.refused(self.address, &error).into()),
+            Err(_) => return Err(self.timed_out("the beginning of the answer".to_owned(), partial, deadline).into()),
+        };
+        match (response.status(), resumed, seen) {
+            (StatusCode::OK, resumed, _) => {
+                if resumed.is_some() {
+                    // The server has no ranges, or another file by now; either way this is all of it.
+                    self.trouble(
+                        "the server gives the whole file".to_owned(),
+                        "starting again from nothing".to_owned(),
+                    );
+                }
+                let total = response.content_length();
+                self.check_length(total)?;
+                partial.begin(Validator::of(response.headers()), total)?;
+                self.body(response, total, partial, deadline).await
+            }
+            (StatusCode::PARTIAL_CONTENT, Some(validator), _) => {
+                match continued(response.headers(), &validator, partial) {
+                    Err(why) => Ok(Came::Other(why)),
+                    Ok(total) => {
+                        self.check_length(total)?;
+                        partial.go_on();
+                        self.body(response, total, partial, deadline).await
+                    }
+                }
+            }
+            (StatusCode::RANGE_NOT_SATISFIABLE, Some(_), _) => {
+                Ok(Came::Other("the server has less of it than is here".to_owned()))
+            }
+            (StatusCode::NOT_MODIFIED, None, Some(seen)) => Ok(Came::Unchanged(Box::new(seen))),
+            (status, ..) => Err(said_no(status, response.headers()).into()),
+        }
+    }
+
+    /// Takes the body of an answer.
+    async fn body(
+        &self,
+        mut response: Response,
+        total: Option<u64>,
+        partial: &mut Partial<'_>,
+        deadline: Instant,
+    ) -> Result<Came, Failed> {
+        let most = total.or(self.wanted.size).unwrap_or(self.wanted.limit);
+        let mut speed = Speed::new(partial.length());
+        let (mut is_judged, via) = (false, self.elsewhere(&response));
+        self.progress(partial, total, None);
+        loop {
+            let next = timeout_at(self.next_limit(deadline), response.chunk());
+            let bytes = match next.await {
+                Ok(Ok(Some(bytes))) => bytes,
+                Ok(Ok(None)) => break,
+                Ok(Err(error)) => {
+                    let (have, detail) = (amount(partial, total), Quoted::of(deepest(&error).as_bytes()));
+                    return Err(Problem::Cut { have, detail }.into());
+                }
+                Err(_) => {
+                    let waiting = format!("more than {}", amount(partial, total));
+                    return Err(self.timed_out(waiting, partial, deadline).into());
+                }
+            };
+            let found = partial.length() + bytes.len() as u64;
+            if found > most {
+                return Err(match total.or(self.wanted.size) {
+                    Some(expected) => Problem::WrongLength { expected, found }.into(),
+                    None => Problem::TooLarge { limit: self.wanted.limit }.into(),
+                });
+            }
+            partial.append(&bytes)?;
+            if !is_judged && partial.length() >= web_page::HEAD {
+                is_judged = true;
+                self.no_web_page(partial, via.as_deref())?;
+            }
+            if let Some(speed) = speed.now(partial.length()) {
+                self.progress(partial, total, Some(speed));
+            }
+        }
+        let have = partial.length();
+        if total.is_some_and(|total| have < total) {
+            let detail = Quoted::of(b"the server ended it");
+            return Err(Problem::Cut { have: amount(partial, total), detail }.into());
+        }
+        self.no_web_page(partial, via.as_deref())?;
+        self.check_length(Some(have))?;
+        self.progress(partial, Some(have), speed.last());
+        Ok(Came::Whole(response.headers().clone()))
+    }
+
+    /// Whether a length can be the file's.
+    fn check_length(&self, found: Option<u64>) -> Result<(), Problem> {
+        match (found, self.wanted.size) {
+            (Some(found), Some(expected)) if found != expected => Err(Problem::WrongLength { expected, found }),
+            (Some(found), _) if found > self.wanted.limit => Err(Problem::TooLarge { limit: self.wanted.limit }),
+            _ => Ok(()),
+        }
+    }
+
+    fn no_web_page(&self, partial: &Partial<'_>, via: Option<&str>) -> Result<(), Failed> {
+        if self.content == Content::Document {
+            return Ok(());
+        }
+        match web_page::is_one(&partial.head(web_page::HEAD)?) {
+            None => Ok(()),
+            Some(title) => Err(Problem::WebPage { title, via: via.map(str::to_owned) }.into()),
+        }
+    }
+
+    /// The host that answered, where the address names another one.
+    fn elsewhere(&self, response: &Response) -> Option<String> {
+        let host = response.url().host_str().filter(|host| Some(*host) != self.address.host_str());
+        host.map(str::to_owned)
+    }
+
+    fn progress(&self, partial: &Partial<'_>, total: Option<u64>, speed: Option<u64>) {
+        let (package, done) = (self.wanted.what.to_owned(), partial.length());
+        (self.with.tell)(Progress::Fetching { package, done, total: total.or(self.wanted.size), speed });
+    }
+
+    fn next_limit(&self, deadline: Instant) -> Instant {
+        deadline.min(Instant::now() + self.patience.stall)
+    }
+
+    fn timed_out(&self, waiting: String, partial: &Partial<'_>, deadline: Instant) -> Problem {
+        if Instant::now() >= deadline {
+            return Problem::TooSlow { have: amount(partial, partial.total()), limit: self.patience.total };
+        }
+        Problem::TimedOut { waiting, limit: self.patience.stall }
+    }
+}
+
+fn amount(partial: &Partial<'_>, total: Option<u64>) -> Amount {
+    Amount { done: partial.length(), total }
+}
+
+/// Asks for what is still missing, of the file that has this validator only.
+fn range(from: u64, validator: &Validator) -> Result<HeaderMap, Problem> {
+    let odd = || Problem::Garbled(Quoted::of(validator.as_str().as_bytes()));
+    let proof = HeaderValue::from_str(validator.as_str()).map_err(|_| odd())?;
+    let range = HeaderValue::from_str(&format!("bytes={from}-")).map_err(|_| odd())?;
+    Ok(HeaderMap::from_iter([(header::RANGE, range), (header::IF_RANGE, proof)]))
+}
+
+/// Whether an answer with these headers goes on exactly where what is here ends: the length of the whole, where that is
+/// known; or why it doesn't.
+fn continued(headers: &HeaderMap, validator: &Validator, partial: &Partial<'_>) -> Result<Option<u64>, String> {
+    let range = headers::text(headers, &header::CONTENT_RANGE).unwrap_or("no range at all");
+    let Some(ContentRange::Part { first, total, .. }) = ContentRange::parse(range) else {
+        return Err(format!("the server gives another part ({}) than was asked for", Quoted::of(range.as_bytes())));
+    };
+    if first != partial.length() {
+        return Err(format!("the server gives bytes from {first} on, and not from {} on", partial.length()));
+    }
+    if let (Some(before), Some(total)) = (partial.total(), total)
+        && before != total
+    {
+        return Err(format!("the file has {total} bytes now, and had {before}"));
+    }
+    if let (Validator::Etag(before), Some(now)) = (validator, headers::text(headers, &header::ETAG))
+        && before != now
+    {
+        return Err("the file has changed".to_owned());
+    }
+    Ok(total.or(partial.total()))
+}
+
+fn said_no(status: StatusCode, headers: &HeaderMap) -> Problem {
+    let reason = status.canonical_reason().unwrap_or("without a name");
+    match status.as_u16() {
+        code @ (404 | 410) => Problem::Gone(code),
+        code @ (408 | 425 | 429 | 500..) => {
+            let after = headers::retry_after(headers, SystemTime::now());
+            Problem::Busy { status: code, reason, after }
+        }
+        300..400 => Problem::Redirect(Quoted::of(format!("without saying where to (HTTP {status})").as_bytes())),
+        code @ 400.. => Problem::Refused { status: code, reason },
+        code => Problem::Garbled(Quoted::of(format!("HTTP {code} {reason} was not asked for").as_bytes())),
+    }
+}

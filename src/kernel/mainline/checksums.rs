@@ -1,0 +1,138 @@
+//! A folder's `CHECKSUMS`: comments, and for each kind of sum a section of lines `sum  name`.
+//!
+//! The form is that of files which people have published whole or in part: v4.14.120 of 2019, which begins with
+//! `# Checksums for v4.14.120, check with the command below:`, has the sections `# Checksums-Sha1:` and
+//! `# Checksums-Sha256:` with an empty line between, and lists `COMMIT` too; v6.13 of 2025, of one architecture's folder.
+
+use std::collections::BTreeMap;
+
+use crate::kernel::error::Quoted;
+use crate::kernel::store::is_sha256;
+
+/// Bytes of the file. That of a version with all architectures had 9 KiB in 2019.
+pub(super) const LARGEST: u64 = 1 << 20;
+
+/// Files that are listed.
+const MOST: usize = 5_000;
+
+/// What begins a section.
+const SECTION: &str = "# Checksums-";
+
+/// Why a file is not used. Reads well after "the checksums … ".
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadChecksums {
+    /// Bytes that are no text.
+    #[error("are no text")]
+    NotText,
+    /// It has no sha256.
+    #[error("have no section `# Checksums-Sha256:`, and no other sum is relied on")]
+    NoSha256,
+    /// A line of the section is of another form.
+    #[error("have a line that is no sha256 and name: line {line}: `{text}`")]
+    BadLine {
+        /// Its number.
+        line: usize,
+        /// It.
+        text: Quoted,
+    },
+    /// The same name with two sums.
+    #[error("list `{0}` twice, with different sums")]
+    Contradiction(Quoted),
+    /// More than any folder has.
+    #[error("list more than {MOST} files")]
+    TooMany,
+}
+
+/// The sha256 of each file that is listed. The names are as they are written there: whoever uses one checks it.
+pub(super) fn parse(text: &[u8]) -> Result<BTreeMap<&str, &str>, BadChecksums> {
+    let text = std::str::from_utf8(text).map_err(|_| BadChecksums::NotText)?;
+    let mut sums = BTreeMap::new();
+    let (mut in_section, mut there) = (false, false);
+    for (number, line) in text.lines().enumerate() {
+        if let Some(kind) = line.strip_prefix(SECTION) {
+            in_section = kind.trim_end() == "Sha256:";
+            there |= in_section;
+        } else if !in_section || line.trim().is_empty() || line.starts_with('#') {
+            continue;
+        } else {
+            let bad = || BadChecksums::BadLine { line: number + 1, text: Quoted::of(line.as_bytes()) };
+            // shasum(1): a space, or a `*` for binary mode, stands before the name.
+            let (sum, name) = line.split_once(' ').ok_or_else(bad)?;
+            let name = name.strip_prefix([' ', '*']).filter(|name| !name.is_empty()).ok_or_else(bad)?;
+            if !is_sha256(sum) {
+                return Err(bad());
+            }
+            if sums.insert(name, sum).is_some_and(|before| before != sum) {
+                return Err(BadChecksums::Contradiction(Quoted::of(name.as_bytes())));
+            }
+            if sums.len() > MOST {
+                return Err(BadChecksums::TooMany);
+            }
+        }
+    }
+    if there { Ok(sums) } else { Err(BadChecksums::NoSha256) }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::fixtures::checksums;
+    use super::*;
+
+    #[test]
+    fn only_the_section_of_sha256_is_read() {
+        let [a, b] = ["a", "b"].map(|digit| digit.repeat(64));
+        let text = checksums(&[("COMMIT", &a), ("linux-x_amd64.deb", &b)]);
+        assert!(text.contains("# Checksums-Sha1:\n"));
+        let expected = BTreeMap::from([("COMMIT", a.as_str()), ("linux-x_amd64.deb", b.as_str())]);
+        assert_eq!(parse(text.as_bytes()), Ok(expected.clone()));
+        // The newer form has a `#` where the older one has an empty line; and mirrors may change the ends of lines.
+        assert_eq!(parse(text.replace("\n\n#\n", "\n#\n").as_bytes()), Ok(expected.clone()));
+        assert_eq!(parse(text.replace('\n', "\r\n").as_bytes()), Ok(expected.clone()));
+        let later = format!("{text}#\n# Checksums-Sha512:\n{}  COMMIT\n", "c".repeat(128));
+        assert_eq!(parse(later.as_bytes()), Ok(expected));
+    }
+
+    #[test]
+    fn what_is_no_list_of_sha256_is_refused() {
+        let sum = "a".repeat(64);
+        let section = |lines: &str| format!("# Checksums-Sha256:\n{lines}");
+        let sha1 = format!("# Checksums-Sha1:\n{}  a.deb\n", "a".repeat(40));
+        let bad = |text: &str| BadChecksums::BadLine { line: 2, text: Quoted::of(text.as_bytes()) };
+        for (text, expected) in [
+            (String::new(), BadChecksums::NoSha256),
+            (sha1, BadChecksums::NoSha256),
+            ("<html><body>Please log in</body></html>".to_owned(), BadChecksums::NoSha256),
+            (format!("{sum}  a.deb\n"), BadChecksums::NoSha256),
+            (section("abc  a.deb\n"), bad("abc  a.deb")),
+            (section(&format!("{sum}\n")), bad(&sum)),
+            (section(&format!("{sum}  \n")), bad(&format!("{sum}  "))),
+            (section(&format!("{}  a.deb\n", sum.to_uppercase())), bad(&format!("{}  a.deb", sum.to_uppercase()))),
+            (
+                section(&format!("{sum}  a.deb\n{}  a.deb\n", "b".repeat(64))),
+                BadChecksums::Contradiction(Quoted::of(b"a.deb")),
+            ),
+        ] {
+            assert_eq!(parse(text.as_bytes()), Err(expected), "{text}");
+        }
+        assert_eq!(parse(b"# Checksums-Sha256:\n\xff"), Err(BadChecksums::NotText));
+        let many: String = (0..=MOST).map(|n| format!("{sum}  {n}\n")).collect();
+        assert_eq!(parse(section(&many).as_bytes()), Err(BadChecksums::TooMany));
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..300), text in "(# Checksums-Sha256:\n)?[a-f0-9 *#\n]{0,200}") {
+            let _ = (parse(&bytes), parse(text.as_bytes()));
+        }
+
+        #[test]
+        fn what_is_written_is_read(names in prop::collection::btree_set("[a-z0-9._-]{1,30}", 0..9)) {
+            let sum = "0".repeat(64);
+            let files: Vec<_> = names.iter().map(|name| (name.as_str(), sum.as_str())).collect();
+            let text = checksums(&files);
+            prop_assert_eq!(parse(text.as_bytes()), Ok(files.into_iter().collect()));
+        }
+    }
+}

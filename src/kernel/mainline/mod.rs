@@ -1,0 +1,295 @@
+//! Ubuntu's archive of mainline builds: <https://kernel.ubuntu.com/mainline/>, formerly below `/~kernel-ppa/`.
+//!
+//! Each version has a folder with packages, their `CHECKSUMS` and a signature over these. What a folder's page says only
+//! tells where to look: the packages are those of the checksums, by their sha256, and the checksums have to be signed
+//! where the user named a key. Builds come and go: the archive makes some anew, and prunes old ones.
+
+mod checksums;
+mod choose;
+mod error;
+#[cfg(test)]
+mod fixtures;
+mod glob;
+mod index;
+mod signature;
+
+use std::fs::File;
+use std::io::Read as _;
+use std::path::Path;
+
+use url::Url;
+
+pub use self::error::ArchiveProblem;
+pub use self::signature::BadKey;
+
+use self::choose::{Build, Listed};
+use self::glob::Glob;
+use self::index::Layout;
+use self::signature::TrustedKey;
+use super::error::{ObtainError, Quoted};
+use super::fetch::{self, Document, Wanted};
+use super::package::Package;
+use super::{ArchiveSignature, Kernel, LockedFile, Obtain, Progress, Provenance, Stale, local};
+use crate::matrix::{ArchiveKey, MainlineArchive, MainlineVersion, archive_address};
+
+/// Where the archive is, where nobody says otherwise.
+const ADDRESS: &str = "https://kernel.ubuntu.com/mainline/";
+
+/// The environment's word for where it is: a mirror of the company's, which goes before what matrices say.
+const VARIABLE: &str = "BACKPROOF_MAINLINE";
+
+/// Bytes of a package. One with all modules of an allmodconfig-like configuration and their debug information has less.
+const LARGEST_PACKAGE: u64 = 2 << 30;
+
+/// What an archive has.
+#[derive(Debug)]
+pub struct MainlineListing {
+    /// Its address.
+    pub address: Url,
+    /// The versions that were asked for, in their order.
+    pub versions: Vec<MainlineVersion>,
+    /// Set where this is what was recorded earlier.
+    pub stale: Option<Stale>,
+}
+
+/// A version's build, and what it was chosen from.
+struct Chosen {
+    folder: Url,
+    build: Build,
+    signature: ArchiveSignature,
+    key: Option<String>,
+    stale: Option<Stale>,
+}
+
+/// Obtains the newest build of a version, or the one that it was resolved to before.
+pub(super) fn obtain(
+    version: &MainlineVersion,
+    archive: &MainlineArchive,
+    with: &Obtain,
+) -> Result<Kernel, ObtainError> {
+    if let Some(files) = with.locked {
+        return locked(version, files, with);
+    }
+    from(&address(archive, std::env::var_os(VARIABLE).as_deref())?, version, archive.key.as_ref(), with)
+}
+
+/// The versions of an archive whose names the pattern fits: `4.19.5*`, `v5.?-rc1`, `*`.
+///
+/// # Errors
+/// Where the archive cannot be asked, and nothing is recorded of it.
+pub fn list(pattern: &str, archive: &MainlineArchive, with: &Obtain) -> Result<MainlineListing, ObtainError> {
+    list_from(address(archive, std::env::var_os(VARIABLE).as_deref())?, pattern, with)
+}
+
+/// Where the archive is: by the environment, by the matrix, or as usual.
+fn address(archive: &MainlineArchive, variable: Option<&std::ffi::OsStr>) -> Result<Url, ObtainError> {
+    let bad = |text: &[u8]| ObtainError::BadName {
+        text: Quoted::of(text),
+        what: "address in BACKPROOF_MAINLINE",
+        expected: "that of an archive's folder, as https://kernel.ubuntu.com/mainline/",
+    };
+    match (variable.filter(|text| !text.is_empty()), &archive.address) {
+        (Some(text), _) => {
+            let bytes = text.as_encoded_bytes();
+            text.to_str().and_then(|text| archive_address(text).ok()).ok_or_else(|| bad(bytes))
+        }
+        (None, Some(address)) => Ok(address.clone()),
+        (None, None) => archive_address(ADDRESS).map_err(|_| bad(ADDRESS.as_bytes())),
+    }
+}
+
+fn list_from(address: Url, pattern: &str, with: &Obtain) -> Result<MainlineListing, ObtainError> {
+    let glob = Glob::parse(pattern).map_err(|expected| ObtainError::BadName {
+        text: Quoted::of(pattern.as_bytes()),
+        what: "pattern of versions",
+        expected,
+    })?;
+    let page = fetch::document(&address, index::LARGEST, with)?;
+    let all = index::versions(&page.bytes).map_err(|problem| bad_archive(&address, problem))?;
+    let fits = |version: &MainlineVersion| {
+        let name = version.to_string();
+        glob.fits(&name) || name.strip_prefix('v').is_some_and(|number| glob.fits(number))
+    };
+    let versions = all.into_iter().filter(fits).collect();
+    Ok(MainlineListing { address, versions, stale: page.stale })
+}
+
+/// The newest build of a version in the archive at this address.
+fn from(root: &Url, version: &MainlineVersion, key: Option<&ArchiveKey>, with: &Obtain) -> Result<Kernel, ObtainError> {
+    let Chosen { folder, build, signature, key, stale } = choose(root, version, key, with)?;
+    let provenance =
+        Provenance::Archive { address: folder.to_string(), build: build.date, others: build.others, signature, key };
+    if let Some(from) = provenance.remark() {
+        (with.tell)(Progress::Chosen { what: version.to_string(), from });
+    }
+    let mut files = Vec::new();
+    for Listed { name, sha256 } in build.packages {
+        let at = below(&folder, &name)?;
+        // The checksums say nothing of lengths; where the file is fetched, its length is counted.
+        files.push(LockedFile { name, version: None, sha256, size: 0, addresses: vec![at.to_string()] });
+    }
+    let mut kernel = gather(files, with)?;
+    kernel.provenance.push(provenance);
+    kernel.stale = stale;
+    Ok(kernel)
+}
+
+/// What it was resolved to before: these files, from wherever they were had.
+fn locked(version: &MainlineVersion, files: &[LockedFile], with: &Obtain) -> Result<Kernel, ObtainError> {
+    let mut kernel = gather(files.to_vec(), with)?;
+    let first = files.iter().flat_map(|file| &file.addresses).next();
+    kernel.provenance.push(Provenance::Archive {
+        address: first.map_or_else(|| version.to_string(), |address| folder_of(address)),
+        build: files.first().and_then(|file| choose::date_of(version, &file.name)).unwrap_or_default().to_owned(),
+        others: Vec::new(),
+        signature: ArchiveSignature::Locked,
+        key: None,
+    });
+    Ok(kernel)
+}
+
+fn folder_of(address: &str) -> String {
+    address.rsplit_once('/').map_or(address, |(folder, _)| folder).to_owned() + "/"
+}
+
+/// The newest build, by checksums that are signed where a key is configured.
+fn choose(
+    root: &Url,
+    version: &MainlineVersion,
+    key: Option<&ArchiveKey>,
+    with: &Obtain,
+) -> Result<Chosen, ObtainError> {
+    let now = now();
+    // A key that cannot be used is the user's to mend, whatever the archive has.
+    let key = key.map(|key| Ok::<_, ObtainError>((trusted(key, now)?, key.fingerprint.to_string()))).transpose()?;
+    let no_build = |why: String| ObtainError::NoBuild { version: version.to_string(), archive: root.to_string(), why };
+    let folder = below(root, &format!("{version}/"))?;
+    let page = match fetch::document(&folder, index::LARGEST, with) {
+        Err(error) if error.is_gone() => return Err(no_build(absent(root, version, with)?)),
+        page => page?,
+    };
+    let layouts = index::layouts(&page.bytes).map_err(|problem| bad_archive(&folder, problem))?;
+    let mut without = None;
+    for folder in layouts.iter().map(|layout: &Layout| below(&folder, layout.folder())) {
+        let folder = folder?;
+        let at = below(&folder, "CHECKSUMS")?;
+        let sums = match fetch::document(&at, checksums::LARGEST, with) {
+            Err(error) if error.is_gone() => {
+                without = Some(bad_archive(&at, ArchiveProblem::NoChecksums));
+                continue;
+            }
+            sums => sums?,
+        };
+        if let Some((key, _)) = &key {
+            check(key, &folder, &sums, now, with)?;
+        }
+        let listed = checksums::parse(&sums.bytes).map_err(|problem| bad_archive(&at, problem))?;
+        if let Some(build) = choose::newest(version, &listed) {
+            let key = key.map(|(_, fingerprint)| fingerprint);
+            let signature = if key.is_some() { ArchiveSignature::Verified } else { ArchiveSignature::Unverified };
+            return Ok(Chosen { folder, build, signature, key, stale: sums.stale });
+        }
+    }
+    let failed = "its folder has no whole build for amd64: it failed, or was pruned".to_owned();
+    Err(without.unwrap_or_else(|| no_build(failed)))
+}
+
+/// That the checksums are signed with the user's key.
+fn check(key: &TrustedKey, folder: &Url, sums: &Document, now: u64, with: &Obtain) -> Result<(), ObtainError> {
+    let at = below(folder, "CHECKSUMS.gpg")?;
+    let signature = match fetch::document(&at, signature::LARGEST, with) {
+        Err(error) if error.is_gone() => return Err(bad_archive(&at, ArchiveProblem::NoSignature)),
+        signature => signature?,
+    };
+    key.verify(&sums.bytes, &signature.bytes, now).map_err(|problem| bad_archive(&at, problem))
+}
+
+/// Why the archive has no folder of a version, by its root: what it has of the same line instead. It is an error where the
+/// root is no archive's: then nothing is known of what there is.
+fn absent(root: &Url, version: &MainlineVersion, with: &Obtain) -> Result<String, ObtainError> {
+    let page = fetch::document(root, index::LARGEST, with)?;
+    let all = index::versions(&page.bytes).map_err(|problem| bad_archive(root, problem))?;
+    let line = version.release().line();
+    let (before, after): (Vec<_>, Vec<_>) =
+        all.iter().filter(|other| other.release().line() == line).partition(|other| *other < version);
+    let near: Vec<String> = before.last().into_iter().chain(after.first()).map(ToString::to_string).collect();
+    Ok(match &near[..] {
+        [] => "it has no folder of it, and none of its line".to_owned(),
+        near => format!("it has no folder of it; near it there is {}", near.join(" and ")),
+    })
+}
+
+/// The user's key, from its file.
+fn trusted(key: &ArchiveKey, now: u64) -> Result<TrustedKey, ObtainError> {
+    let ArchiveKey { file, fingerprint } = key;
+    let bytes = read_key(file)?;
+    TrustedKey::read(&bytes, fingerprint, now).map_err(|problem| ObtainError::BadKey { path: file.clone(), problem })
+}
+
+fn read_key(path: &Path) -> Result<Vec<u8>, ObtainError> {
+    let unusable = |problem: &str| ObtainError::Unusable {
+        what: "the archive's key",
+        path: path.to_owned(),
+        problem: problem.to_owned(),
+    };
+    let mut bytes = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(signature::LARGEST_KEY + 1).read_to_end(&mut bytes));
+    match read {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(unusable("does not exist; check the path")),
+        Err(error) => Err(unusable(&format!("cannot be read ({error})"))),
+        Ok(_) if bytes.len() as u64 > signature::LARGEST_KEY => Err(unusable("is too large to be a key")),
+        Ok(_) => Ok(bytes),
+    }
+}
+
+/// Makes a kernel of these packages, fetching those that are missing. Their versions and lengths are filled in.
+fn gather(mut files: Vec<LockedFile>, with: &Obtain) -> Result<Kernel, ObtainError> {
+    let (mut kernel, packages) = local::from_unpacked(|| files.iter().map(|file| package(file, with)).collect(), with)?;
+    for (file, package) in files.iter_mut().zip(packages) {
+        file.size = package.file_size.unwrap_or(file.size);
+        file.version = Some(package.version);
+    }
+    kernel.files = files;
+    Ok(kernel)
+}
+
+/// One package, taken apart. Its length is known.
+fn package(file: &LockedFile, with: &Obtain) -> Result<Package, ObtainError> {
+    if let Some(package) = Package::recorded(with.store, &file.sha256).filter(|package| package.file_size.is_some()) {
+        return Ok(package);
+    }
+    let addresses: Vec<Url> = file.addresses.iter().filter_map(|address| Url::parse(address).ok()).collect();
+    let wanted = Wanted {
+        what: &file.name,
+        addresses: &addresses,
+        sha256: Some(&file.sha256),
+        size: Some(file.size).filter(|size| *size > 0),
+        limit: LARGEST_PACKAGE,
+    };
+    let fetched = fetch::file(&wanted, with)?;
+    let mut package = local::unpacked(&fetched.path, &fetched.sha256, with)?;
+    package.file_size = Some(fetched.size);
+    Ok(package)
+}
+
+/// A place below a folder of the archive. Names are of known forms, so nothing leads out of it.
+fn below(folder: &Url, name: &str) -> Result<Url, ObtainError> {
+    folder.join(name).map_err(|_| ObtainError::BadName {
+        text: Quoted::of(format!("{folder}{name}").as_bytes()),
+        what: "address",
+        expected: "one below the archive's",
+    })
+}
+
+fn bad_archive(address: &Url, problem: impl Into<ArchiveProblem>) -> ObtainError {
+    ObtainError::BadArchive { address: address.to_string(), problem: problem.into() }
+}
+
+/// Seconds since 1970.
+fn now() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |since| since.as_secs())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,412 @@
+//! A server on loopback that is laid out like the archive.
+
+use std::cell::Cell;
+use std::ffi::OsStr;
+use std::path::PathBuf;
+
+use pgp::composed::{SignedPublicKey, SignedSecretKey};
+use pgp::crypto::hash::HashAlgorithm;
+use pgp::ser::Serialize as _;
+use pgp::types::KeyDetails as _;
+use sha2::{Digest as _, Sha256};
+
+use super::fixtures::{checksums, listing, page, sign, signing_key};
+use super::*;
+use crate::kernel::fetch::Problem;
+use crate::kernel::fetch::server::{Answer, Server};
+use crate::kernel::fixtures::{bzimage, deb, module, tar};
+use crate::kernel::store::{Store, hex};
+use crate::shim::Shim;
+
+const RELEASE: &str = "4.19.57-041957-generic";
+const DATE: &str = "201907031431";
+
+/// An archive, and a cache.
+struct World {
+    folder: tempfile::TempDir,
+    store: Store,
+    web: Web,
+}
+
+/// A server, and what it was asked before somebody looked.
+struct Web {
+    server: Server,
+    seen: Cell<usize>,
+}
+
+impl Web {
+    fn url(&self, path: &str) -> String {
+        self.server.at(path)
+    }
+
+    fn put(&self, path: &str, bytes: impl Into<Vec<u8>>) {
+        self.server.on(path, [Answer::ok(bytes)]);
+    }
+
+    fn remove(&self, path: &str) {
+        self.server.on(path, [Answer::status(404)]);
+    }
+
+    /// The paths that were asked for since this was called last, in turn.
+    fn asked(&self) -> Vec<String> {
+        let all = self.server.requests();
+        let new = all.iter().skip(self.seen.replace(all.len()));
+        new.map(|request| request.path.clone()).collect()
+    }
+}
+
+impl World {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(Some(folder.path().join("cache"))).unwrap();
+        let web = Web { server: Server::new(), seen: Cell::new(0) };
+        web.put(
+            "/mainline/",
+            listing(&["../", "daily/", "v4.19.56/", "v4.19.57/", "v4.19.58/", "v4.4-wily/", "v5.2-rc6/"]),
+        );
+        Self { folder, store, web }
+    }
+
+    fn root(&self) -> Url {
+        self.web.url("/mainline/").parse().unwrap()
+    }
+
+    /// Lays out files below the version's folder, which links to these.
+    fn lay_out(&self, below: &str, links: &[&str], files: &[(String, Vec<u8>)]) {
+        self.web.put("/mainline/v4.19.57/", listing(links));
+        let sums: Vec<_> = files.iter().map(|(name, bytes)| (name.as_str(), sha256(bytes))).collect();
+        let sums: Vec<_> = sums.iter().map(|(name, sum)| (*name, sum.as_str())).collect();
+        self.web.put(&format!("/mainline/v4.19.57/{below}CHECKSUMS"), checksums(&sums));
+        for (name, bytes) in files {
+            self.web.put(&format!("/mainline/v4.19.57/{below}{name}"), bytes.clone());
+        }
+    }
+
+    /// The usual build, in the newer layout.
+    fn with_build() -> Self {
+        let world = Self::new();
+        world.lay_out("amd64/", &["amd64/", "arm64/", "CHECKSUMS"], &packages(DATE));
+        world
+    }
+
+    fn ask<T>(&self, offline: bool, locked: Option<&[LockedFile]>, ask: impl FnOnce(&Obtain) -> T) -> T {
+        let shim = Shim::at("/nonexistent".into());
+        ask(&Obtain { store: &self.store, shim: &shim, offline, refresh: false, locked, tell: &|_| {} })
+    }
+
+    fn obtain(&self, version: &str, key: Option<&ArchiveKey>) -> Result<Kernel, ObtainError> {
+        self.ask(false, None, |with| from(&self.root(), &version.parse().unwrap(), key, with))
+    }
+
+    fn list(&self, pattern: &str, offline: bool) -> Result<Vec<String>, ObtainError> {
+        let listing = self.ask(offline, None, |with| list_from(self.root(), pattern, with))?;
+        Ok(listing.versions.iter().map(ToString::to_string).collect())
+    }
+
+    /// The key in a file of its own.
+    fn key(&self, secret: &SignedSecretKey) -> ArchiveKey {
+        let public = SignedPublicKey::from(secret.clone());
+        let file = self.folder.path().join("archive.asc");
+        std::fs::write(&file, public.to_bytes().unwrap()).unwrap();
+        ArchiveKey { file, fingerprint: public.fingerprint().to_string().parse().unwrap() }
+    }
+
+    fn put_signature(&self, by: &SignedSecretKey, over: &[u8]) {
+        self.web.put("/mainline/v4.19.57/amd64/CHECKSUMS.gpg", sign(by, over, now() - 60, HashAlgorithm::Sha256));
+    }
+
+    fn sums(&self) -> Vec<u8> {
+        let sums: Vec<_> = packages(DATE).into_iter().map(|(name, bytes)| (name, sha256(&bytes))).collect();
+        let sums: Vec<_> = sums.iter().map(|(name, sum)| (name.as_str(), sum.as_str())).collect();
+        checksums(&sums).into_bytes()
+    }
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    hex(Sha256::new_with_prefix(bytes))
+}
+
+fn image() -> (&'static str, Vec<u8>) {
+    ("./boot/vmlinuz-4.19.57-041957-generic", bzimage(RELEASE))
+}
+
+fn modules() -> Vec<(&'static str, Vec<u8>)> {
+    vec![
+        ("./boot/config-4.19.57-041957-generic", b"CONFIG_TUN=m\nCONFIG_SYN_COOKIES=y\n".to_vec()),
+        ("./lib/modules/4.19.57-041957-generic/modules.builtin", b"kernel/net/ipv4/tcp.ko\n".to_vec()),
+        ("./lib/modules/4.19.57-041957-generic/kernel/drivers/net/tun.ko", module(b"name=tun\0depends=\0")),
+    ]
+}
+
+fn package_of(files: &[(&str, Vec<u8>)]) -> Vec<u8> {
+    let files: Vec<_> = files.iter().map(|(path, bytes)| (*path, bytes.as_slice())).collect();
+    deb(&tar(&files))
+}
+
+/// The packages of a build of this date, of the newer form, with others around them.
+fn packages(date: &str) -> Vec<(String, Vec<u8>)> {
+    let name = |kind: &str, rest: &str| format!("linux-{kind}-4.19.57-041957{rest}_4.19.57-041957.{date}");
+    vec![
+        (name("headers", "") + "_all.deb", b"headers".to_vec()),
+        (name("image-unsigned", "-generic") + "_amd64.deb", package_of(&[image()])),
+        (name("image-unsigned", "-lowlatency") + "_amd64.deb", b"lowlatency".to_vec()),
+        (name("modules", "-generic") + "_amd64.deb", package_of(&modules())),
+    ]
+}
+
+/// The provenance from the archive.
+fn archive(kernel: &Kernel) -> &Provenance {
+    kernel.provenance.iter().find(|from| matches!(from, Provenance::Archive { .. })).unwrap()
+}
+
+#[test]
+fn a_build_of_the_newer_layout_is_obtained_once_and_then_needs_no_network() {
+    let world = World::with_build();
+    let kernel = world.obtain("v4.19.57", None).unwrap();
+    assert_eq!(kernel.release.as_deref(), Some(RELEASE));
+    assert!(kernel.config.as_ref().unwrap().is_builtin("SYN_COOKIES"));
+    assert_eq!(kernel.modules_for(&["tun"]).unwrap().len(), 1);
+    let address = world.web.url("/mainline/v4.19.57/amd64/");
+    let expected = Provenance::Archive {
+        address: address.clone(),
+        build: DATE.to_owned(),
+        others: Vec::new(),
+        signature: ArchiveSignature::Unverified,
+        key: None,
+    };
+    assert_eq!(archive(&kernel), &expected);
+    assert!(expected.remark().unwrap().contains("signature: unverified"));
+    // What the lock is made of.
+    for (file, (name, bytes)) in kernel.files.iter().zip(packages(DATE).iter().filter(|(_, b)| b.len() > 100)) {
+        assert_eq!((&file.name, &file.sha256, file.size), (name, &sha256(bytes), bytes.len() as u64));
+        assert_eq!((&file.addresses, file.version.as_deref()), (&vec![format!("{address}{name}")], Some("1.2-3")));
+    }
+    let debs = |asked: Vec<String>| asked.iter().filter(|path| path.ends_with(".deb")).count();
+    assert_eq!((kernel.files.len(), debs(world.web.asked())), (2, 2));
+
+    let again = world.obtain("v4.19.57", None).unwrap();
+    assert_eq!(
+        (again.image_sha256, &again.files, debs(world.web.asked())),
+        (kernel.image_sha256.clone(), &kernel.files, 0)
+    );
+    let version = "v4.19.57".parse().unwrap();
+    let offline = world.ask(true, None, |with| from(&world.root(), &version, None, with)).unwrap();
+    assert_eq!((offline.stale.unwrap().why, offline.files), ("offline was asked for".to_owned(), kernel.files));
+    assert_eq!(world.web.asked(), [""; 0]);
+}
+
+#[test]
+fn older_layouts_are_obtained_too_with_all_in_one_package_or_with_modules_apart() {
+    let world = World::new();
+    let old = format!("linux-image-{RELEASE}_4.19.57-041957.{DATE}_amd64.deb");
+    let all: Vec<_> = std::iter::once(image()).chain(modules()).collect();
+    world.lay_out("", &["BUILD.LOG", "CHECKSUMS", &old], &[(old.clone(), package_of(&all))]);
+    let kernel = world.obtain("v4.19.57", None).unwrap();
+    assert_eq!((kernel.release.as_deref(), kernel.files.len()), (Some(RELEASE), 1));
+    assert_eq!(kernel.modules_for(&["tun"]).unwrap().len(), 1);
+
+    let world = World::new();
+    let (newer, older) = (packages("201907041431"), packages(DATE));
+    let all: Vec<_> = newer.iter().chain(&older).cloned().collect();
+    let links: Vec<&str> = all.iter().map(|(name, _)| name.as_str()).collect();
+    world.lay_out("", &links, &all);
+    let kernel = world.obtain("v4.19.57", None).unwrap();
+    let Provenance::Archive { build, others, .. } = archive(&kernel) else { panic!("no archive") };
+    assert_eq!((build.as_str(), others), ("201907041431", &vec![DATE.to_owned()]));
+    assert!(archive(&kernel).remark().unwrap().contains("left out: the builds of 201907031431"));
+}
+
+#[test]
+fn what_was_locked_is_fetched_by_its_sha256_wherever_it_is_and_nothing_newer() {
+    let world = World::with_build();
+    let files = world.obtain("v4.19.57", None).unwrap().files;
+    // The archive has built it anew, and a mirror has the old packages.
+    for file in &files {
+        world.web.remove(&format!("/mainline/v4.19.57/amd64/{}", file.name));
+    }
+    let mut moved = files.clone();
+    for file in &mut moved {
+        let (path, bytes) =
+            (format!("/old/{}", file.name), packages(DATE).into_iter().find(|(n, _)| *n == file.name).unwrap().1);
+        world.web.put(&path, bytes);
+        file.addresses.push(world.web.url(&path));
+    }
+    let fresh = World { store: Store::open(Some(world.folder.path().join("fresh"))).unwrap(), ..world };
+    fresh.web.asked();
+    let version = "v4.19.57".parse().unwrap();
+    let kernel = fresh.ask(false, Some(&moved), |with| obtain(&version, &MainlineArchive::default(), with)).unwrap();
+    assert_eq!((kernel.release.as_deref(), &kernel.files), (Some(RELEASE), &moved));
+    let Provenance::Archive { build, signature, .. } = archive(&kernel) else { panic!("no archive") };
+    assert_eq!((build.as_str(), *signature), (DATE, ArchiveSignature::Locked));
+    assert!(fresh.web.asked().iter().all(|path| path.ends_with(".deb")), "the index was asked");
+}
+
+#[test]
+fn what_is_not_there_is_gone_and_what_is_no_archive_says_nothing_of_it() {
+    let world = World::new();
+    let error = world.obtain("v4.19.55", None).unwrap_err();
+    assert!(error.is_gone() && error.to_string().contains("near it there is v4.19.56"), "{error}");
+    let error = world.obtain("v3.16.69", None).unwrap_err();
+    assert!(error.is_gone() && error.to_string().contains("none of its line"), "{error}");
+    // Builds that failed: logs only; and packages of other architectures.
+    for links in [&["BUILD.LOG", "BUILD.LOG.amd64", "COMMIT"][..], &["amd64/log", "arm64/log"]] {
+        world.web.put("/mainline/v4.19.57/", listing(links));
+        let error = world.obtain("v4.19.57", None).unwrap_err();
+        assert!(error.is_gone() && error.to_string().contains("no build of v4.19.57 for amd64"), "{error}");
+    }
+    let other = ("linux-image-4.19.57-041957-generic_4.19.57-041957.201907031431_arm64.deb".to_owned(), b"x".to_vec());
+    world.lay_out("amd64/", &["amd64/"], &[other]);
+    assert!(world.obtain("v4.19.57", None).unwrap_err().is_gone());
+
+    // A captive portal, whatever it is asked for; and a site that has never heard of kernels.
+    let portal = page("<h1>Welcome</h1><a href=\"/login\">Log in</a>");
+    world.web.put("/mainline/", portal.clone());
+    for folder in [None, Some(portal)] {
+        if let Some(folder) = folder {
+            world.web.put("/mainline/v4.19.57/", folder);
+        } else {
+            world.web.remove("/mainline/v4.19.57/");
+        }
+        let error = world.obtain("v4.19.57", None).unwrap_err();
+        assert!(matches!(&error, ObtainError::BadArchive { problem: ArchiveProblem::Index(_), .. }), "{error}");
+        assert!(!error.is_gone() && error.to_string().contains("BACKPROOF_MAINLINE"), "{error}");
+    }
+}
+
+#[test]
+fn packages_without_a_sha256_or_with_another_one_are_not_used() {
+    let world = World::with_build();
+    world.web.remove("/mainline/v4.19.57/amd64/CHECKSUMS");
+    let error = world.obtain("v4.19.57", None).unwrap_err();
+    assert!(matches!(&error, ObtainError::BadArchive { problem: ArchiveProblem::NoChecksums, .. }), "{error}");
+    let sha1 = String::from_utf8(world.sums()).unwrap().split("# Checksums-Sha256").next().unwrap().to_owned();
+    world.web.put("/mainline/v4.19.57/amd64/CHECKSUMS", sha1);
+    let error = world.obtain("v4.19.57", None).unwrap_err();
+    assert!(!error.is_gone() && error.to_string().contains("no section `# Checksums-Sha256:`"), "{error}");
+    assert!(world.web.asked().iter().all(|path| !path.ends_with(".deb")));
+
+    world.web.put("/mainline/v4.19.57/amd64/CHECKSUMS", world.sums());
+    let (name, mut bytes) = packages(DATE).swap_remove(1);
+    bytes[300] ^= 1;
+    world.web.put(&format!("/mainline/v4.19.57/amd64/{name}"), bytes);
+    let error = world.obtain("v4.19.57", None).unwrap_err();
+    let ObtainError::NotFetched(failed) = &error else { panic!("{error}") };
+    assert!(matches!(failed.failures[..], [(_, Problem::WrongChecksum { .. })]) && !error.is_gone(), "{error}");
+}
+
+#[test]
+fn where_a_key_is_configured_nothing_is_used_that_it_did_not_sign() {
+    let world = World::with_build();
+    let (ours, other) = (signing_key(1_700_000_000), signing_key(1_700_000_000));
+    let key = world.key(&ours);
+    let refused = |words: &str| {
+        let error = world.obtain("v4.19.57", Some(&key)).unwrap_err();
+        assert!(!error.is_gone() && error.to_string().contains(words), "{error}");
+        assert!(world.web.asked().iter().all(|path| !path.ends_with(".deb")), "{error}");
+    };
+    refused("CHECKSUMS.gpg does not exist, and a key is configured");
+    for (signature, words) in [
+        (sign(&other, &world.sums(), now() - 60, HashAlgorithm::Sha256), "was not made by the configured key"),
+        (sign(&ours, b"another text", now() - 60, HashAlgorithm::Sha256), "does not fit its file"),
+        (page("Log in"), "is no detached OpenPGP signature"),
+    ] {
+        world.web.put("/mainline/v4.19.57/amd64/CHECKSUMS.gpg", signature);
+        refused(words);
+    }
+    world.put_signature(&ours, &world.sums());
+    // The folder of another version, served in place of this one: its packages are not this one's.
+    let sums = String::from_utf8(world.sums()).unwrap().replace("57", "58");
+    world.web.put("/mainline/v4.19.57/amd64/CHECKSUMS", sums.clone());
+    refused("does not fit its file");
+    world.put_signature(&ours, sums.as_bytes());
+    let error = world.obtain("v4.19.57", Some(&key)).unwrap_err();
+    assert!(matches!(error, ObtainError::NoBuild { .. }), "{error}");
+
+    world.web.put("/mainline/v4.19.57/amd64/CHECKSUMS", world.sums());
+    world.put_signature(&ours, &world.sums());
+    let kernel = world.obtain("v4.19.57", Some(&key)).unwrap();
+    let Provenance::Archive { signature, key: by, .. } = archive(&kernel) else { panic!("no archive") };
+    assert_eq!((*signature, by.as_deref()), (ArchiveSignature::Verified, Some(key.fingerprint.as_str())));
+}
+
+#[test]
+fn a_key_that_cannot_be_used_is_told_before_anything_is_fetched() {
+    let world = World::with_build();
+    let key = world.key(&signing_key(1_700_000_000));
+    let openpgp =
+        |name: &str| PathBuf::from(format!("{}/src/kernel/mainline/openpgp/{name}", env!("CARGO_MANIFEST_DIR")));
+    let gnupg = || "CFBF2BFF20DFB4D13FB8DA3574DF6715FC65E14F".parse::<crate::matrix::Fingerprint>().unwrap();
+    let large = world.folder.path().join("large");
+    std::fs::write(&large, vec![0; signature::LARGEST_KEY as usize + 1]).unwrap();
+    for (key, words) in [
+        (ArchiveKey { file: "/nonexistent.asc".into(), ..key.clone() }, "does not exist"),
+        (ArchiveKey { file: large, ..key.clone() }, "is too large to be a key"),
+        (ArchiveKey { fingerprint: gnupg(), ..key.clone() }, "one of the two is wrong"),
+        (ArchiveKey { file: openpgp("CHECKSUMS"), ..key }, "is no OpenPGP public key"),
+        (ArchiveKey { file: openpgp("key-expired.asc"), fingerprint: gnupg() }, "expired on 2020-01-01"),
+        (ArchiveKey { file: openpgp("key-revoked.asc"), fingerprint: gnupg() }, "was revoked"),
+    ] {
+        let error = world.obtain("v4.19.57", Some(&key)).unwrap_err();
+        assert!(error.to_string().contains(words) && !error.is_gone(), "{error}");
+        assert_eq!(error.blame(), crate::kernel::Blame::User, "{error}");
+    }
+    assert_eq!(world.web.asked(), [""; 0]);
+}
+
+#[test]
+fn an_archive_without_end_and_names_that_lead_elsewhere_do_no_harm() {
+    let world = World::new();
+    let names = ["../../etc/", "/", "amd64/../../", "http://127.0.0.1:1/"];
+    let files: Vec<_> = names
+        .iter()
+        .flat_map(|prefix| packages(DATE).into_iter().map(move |(n, b)| (format!("{prefix}{n}"), b)))
+        .collect();
+    world.lay_out("amd64/", &["amd64/"], &files);
+    assert!(matches!(world.obtain("v4.19.57", None), Err(ObtainError::NoBuild { .. })));
+    assert!(world.web.asked().iter().all(|path| path.starts_with("/mainline/v4.19.57/")));
+
+    let large = vec![b'x'; index::LARGEST as usize + 1];
+    for path in ["/mainline/", "/mainline/v4.19.57/", "/mainline/v4.19.57/amd64/CHECKSUMS"] {
+        let world = World::with_build();
+        world.web.put(path, large.clone());
+        let error = if path == "/mainline/" {
+            world.list("*", false).unwrap_err()
+        } else {
+            world.obtain("v4.19.57", None).unwrap_err()
+        };
+        let ObtainError::NotFetched(failed) = &error else { panic!("{error}") };
+        assert!(matches!(failed.failures[..], [(_, Problem::TooLarge { .. })]), "{error}");
+    }
+}
+
+#[test]
+fn what_the_archive_has_is_listed_by_a_pattern_and_from_the_cache_offline() {
+    let world = World::new();
+    assert!(matches!(world.list("*", true), Err(ObtainError::NotCached { .. })));
+    assert_eq!(world.list("4.19.5*", false).unwrap(), ["v4.19.56", "v4.19.57", "v4.19.58"]);
+    assert_eq!(world.list("v*-*", false).unwrap(), ["v4.4-wily", "v5.2-rc6"]);
+    assert_eq!(world.list("6.*", false).unwrap(), [""; 0]);
+    assert_eq!(world.list("4.19.5?", true).unwrap().len(), 3);
+    assert!(matches!(world.list("[4].*", false), Err(ObtainError::BadName { .. })));
+    world.web.put("/mainline/", page("Log in"));
+    assert!(matches!(world.list("*", false), Err(ObtainError::BadArchive { .. })));
+}
+
+#[test]
+fn the_environment_s_address_goes_before_the_matrix_s_and_that_before_the_usual_one() {
+    let archive =
+        |text: Option<&str>| MainlineArchive { address: text.map(|text| archive_address(text).unwrap()), key: None };
+    let mirror = "https://mirror.example/mainline/";
+    for (matrix, variable, expected) in [
+        (None, None, ADDRESS),
+        (Some(mirror), None, mirror),
+        (None, Some("http://10.0.0.1/m"), "http://10.0.0.1/m/"),
+        (Some(mirror), Some("http://10.0.0.1/m/"), "http://10.0.0.1/m/"),
+        (Some(mirror), Some(""), mirror),
+    ] {
+        let found = address(&archive(matrix), variable.map(OsStr::new)).unwrap();
+        assert_eq!(found.as_str(), expected);
+    }
+    let error = address(&archive(None), Some(OsStr::new("/srv/mirror"))).unwrap_err();
+    assert!(error.to_string().contains("`/srv/mirror` is no address in BACKPROOF_MAINLINE"), "{error}");
+}

@@ -1,0 +1,259 @@
+//! Ubuntu's archive of mainline builds: how its folders are called, where it is, and whose signature is believed.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use url::Url;
+
+use super::Upstream;
+use super::remote::address;
+
+/// A folder of the archive, which holds one version's builds: `v4.19.57`, `v5.2-rc6`, `v4.4-wily`. They sort as their
+/// releases do. What is not a release of kernel.org from 3.0 on (`daily/`, `drm-tip/`) is none.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MainlineVersion {
+    release: Upstream,
+    /// Ubuntu's series whose configuration it was built with, which folders were named after until 2016, or `unstable`.
+    series: Option<String>,
+}
+
+/// A text that names no folder.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected a version as the archive's folders are called, as in `v4.19.57`, `v5.2-rc6` or `v4.4-wily`")]
+pub struct BadMainlineVersion;
+
+impl MainlineVersion {
+    /// The release that it was built of.
+    pub fn release(&self) -> Upstream {
+        self.release
+    }
+
+    /// What its packages' names begin with behind the kind: the release in three numbers, and again as Ubuntu's ABI
+    /// number, two digits each or more: `4.19.57-041957`, `4.14.120-0414120`, `5.2.0-050200rc6`.
+    pub fn numbers(&self) -> String {
+        let (version, patchlevel) = self.release.line().numbers();
+        let stable = self.release.stable();
+        let candidate = self.release.candidate().map(|number| format!("rc{number}")).unwrap_or_default();
+        format!("{version}.{patchlevel}.{stable}-{version:02}{patchlevel:02}{stable:02}{candidate}")
+    }
+}
+
+impl FromStr for MainlineVersion {
+    type Err = BadMainlineVersion;
+
+    fn from_str(text: &str) -> Result<Self, BadMainlineVersion> {
+        let (release, _, rest) = text.strip_prefix('v').and_then(Upstream::prefix).ok_or(BadMainlineVersion)?;
+        let series = match rest {
+            "" => None,
+            rest => {
+                let series = rest.strip_prefix('-').ok_or(BadMainlineVersion)?;
+                let letters = series.bytes().all(|b| b.is_ascii_lowercase());
+                (letters && (3..=20).contains(&series.len()))
+                    .then_some(series.to_owned())
+                    .map(Some)
+                    .ok_or(BadMainlineVersion)?
+            }
+        };
+        let version = Self { release, series };
+        // One folder has one name: no `v5.2.0`, no `v05.2`.
+        let exact = version.to_string() == text && release.line().numbers().0 >= 3;
+        exact.then_some(version).ok_or(BadMainlineVersion)
+    }
+}
+
+impl fmt::Display for MainlineVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "v{}", self.release)?;
+        self.series.iter().try_for_each(|series| write!(f, "-{series}"))
+    }
+}
+
+/// The archive that a matrix's `mainline:` kernels come from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MainlineArchive {
+    /// Where it is, with a `/` at its end; absent: the usual one.
+    pub address: Option<Url>,
+    /// Whose signature its checksums need; absent: none, and the results say so.
+    pub key: Option<ArchiveKey>,
+}
+
+/// A key of OpenPGP that an archive's checksums have to be signed with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ArchiveKey {
+    /// The file with the public key, armored or not.
+    pub file: PathBuf,
+    /// The fingerprint that it must have.
+    pub fingerprint: Fingerprint,
+}
+
+/// The fingerprint of an OpenPGP key of version 4, in 40 capital hexadecimal digits.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Fingerprint(String);
+
+impl Fingerprint {
+    /// Its digits.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl FromStr for Fingerprint {
+    type Err = String;
+
+    /// With the spaces that GnuPG prints, or without.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let digits: String = text.chars().filter(|c| *c != ' ').map(|c| c.to_ascii_uppercase()).collect();
+        if digits.len() == 40 && digits.bytes().all(|b| b.is_ascii_hexdigit()) {
+            return Ok(Self(digits));
+        }
+        Err("expected the fingerprint of an OpenPGP key: 40 hexadecimal digits, as `gpg --show-keys` prints them"
+            .to_owned())
+    }
+}
+
+/// The address of an archive, with a `/` at its end.
+///
+/// # Errors
+/// What was expected, in words.
+pub fn archive_address(text: &str) -> Result<Url, String> {
+    let mut url = address(text)?;
+    if url.query().is_some() {
+        return Err("expected the address of an archive's folder, without a query".to_owned());
+    }
+    if !url.path().ends_with('/') {
+        let path = format!("{}/", url.path());
+        url.set_path(&path);
+    }
+    Ok(url)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_version_is_a_folder_s_name_and_nothing_else() {
+        // The numbers as in packages that people have linked to: 4.14.120-0414120, 5.2.0-050200rc4, 4.3.0-040300.
+        for (text, numbers) in [
+            ("v4.19.57", "4.19.57-041957"),
+            ("v4.14.120", "4.14.120-0414120"),
+            ("v5.2", "5.2.0-050200"),
+            ("v5.2-rc6", "5.2.0-050200rc6"),
+            ("v4.3-wily", "4.3.0-040300"),
+            ("v4.2-rc7-unstable", "4.2.0-040200rc7"),
+            ("v3.13.9-trusty", "3.13.9-031309"),
+            ("v6.13", "6.13.0-061300"),
+        ] {
+            let version: MainlineVersion = text.parse().unwrap_or_else(|_| panic!("{text}"));
+            assert_eq!((version.to_string().as_str(), version.numbers().as_str()), (text, numbers));
+        }
+        for bad in [
+            "",
+            "v",
+            "4.19.57",
+            "v4",
+            "v4.19.57/",
+            "v5.2.0",
+            "v05.2",
+            "v5.2-rc",
+            "v5.2-RC6",
+            "v5.2-rc06",
+            "v4.4-",
+            "v4.4-w1",
+            "v4.4-wily-x",
+            "v2.6.32",
+            "v2.6.32.27",
+            "v4.19.57 ",
+            "v4.19..57",
+            "../v4.19.57",
+            "daily",
+            "v4.19.57-%2e%2e",
+            "V4.19",
+            "v4.4.182.1",
+            "v4.19.57\n",
+        ] {
+            assert_eq!(bad.parse::<MainlineVersion>(), Err(BadMainlineVersion), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn versions_sort_as_they_came_out() {
+        let sorted = [
+            "v3.16.69",
+            "v4.4-wily",
+            "v4.4.182",
+            "v4.19",
+            "v4.19.9",
+            "v4.19.57",
+            "v5.2-rc6",
+            "v5.2-rc10",
+            "v5.2",
+            "v5.2.1",
+        ];
+        let versions = sorted.map(|text| text.parse::<MainlineVersion>().unwrap_or_else(|_| panic!("{text}")));
+        assert!(versions.is_sorted());
+    }
+
+    #[test]
+    fn an_archive_is_a_folder_of_a_web_server() {
+        for (text, address) in [
+            ("https://kernel.ubuntu.com/mainline/", "https://kernel.ubuntu.com/mainline/"),
+            ("http://[::1]:8080/m", "http://[::1]:8080/m/"),
+            ("https://mirror.example", "https://mirror.example/"),
+        ] {
+            assert_eq!(archive_address(text).map(String::from).as_deref(), Ok(address));
+        }
+        for bad in [
+            "",
+            "mainline",
+            "/srv/mainline",
+            "file:///srv/",
+            "ftp://a/",
+            "https://",
+            "https://me:secret@a/",
+            "https://a/?q",
+            "https://a/#f",
+        ] {
+            assert!(archive_address(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_fingerprint_is_read_as_it_is_printed() {
+        let digits = "0123456789ABCDEF0123456789ABCDEF01234567";
+        for good in [digits, "0123 4567 89AB CDEF 0123  4567 89AB CDEF 0123 4567", &digits.to_lowercase()] {
+            assert_eq!(good.parse::<Fingerprint>().as_ref().map(Fingerprint::as_str), Ok(digits));
+        }
+        for bad in
+            ["", "0x01", &digits[1..], &format!("{digits}0"), &digits.replace('A', "G"), &digits.replace('A', "é")]
+        {
+            assert!(bad.parse::<Fingerprint>().is_err(), "{bad:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_a_version_that_is_written_so_or_none(text in "\\PC{0,20}|v[0-9.]{1,9}(-rc[0-9]{1,3})?(-[a-z]{1,9})?") {
+            if let Ok(version) = text.parse::<MainlineVersion>() {
+                prop_assert_eq!(version.to_string(), text);
+                prop_assert!(version.numbers().bytes().all(|b| b.is_ascii_alphanumeric() || b"-.".contains(&b)));
+            }
+        }
+
+        #[test]
+        fn any_text_is_an_address_or_none(text in "\\PC{0,40}|https?://[a-z@:/?#.\\[\\]]{0,20}") {
+            if let Ok(address) = archive_address(&text) {
+                prop_assert!(address.path().ends_with('/'));
+            }
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! Checks files that are fetched.
+
+use url::Url;
+
+use super::problems::Collector;
+use super::source::{Pin, Remote};
+use super::text::quote;
+use super::tree::{Node, Value};
+use crate::words::{BadSha256, Sha256};
+
+/// The longest address, in bytes; what servers and proxies take at least (RFC 9110, section 4.1, says 8000).
+const ADDRESS_MAX: usize = 4000;
+
+/// Both ways to have a file vouched for.
+const EXPECTED_PIN: &str = "the file's sha256, 64 hexadecimal digits, or `trust-on-first-use`, which takes what comes \
+                            first and pins it in kernels.lock";
+
+const EXPECTED_FILE: &str = "a file to fetch, as in `{ address: https://…, sha256: … }`";
+
+impl Collector<'_> {
+    /// One file that is fetched, or a list of them.
+    pub(super) fn remotes(&mut self, node: &Node) -> Option<Vec<Remote>> {
+        match node.value {
+            Value::List(_) => self.each(node, "files to fetch", |item, problems| problems.remote(item)),
+            _ => Some(vec![self.remote(node)?]),
+        }
+    }
+
+    fn remote(&mut self, node: &Node) -> Option<Remote> {
+        if let Value::Text(text) = &node.value {
+            self.add(&node.span, || {
+                let shown = quote(text);
+                let bare = shown.trim_matches('`');
+                format!("nothing vouches for {shown}: expected `{{ address: {bare}, sha256: … }}` with {EXPECTED_PIN}")
+            });
+            return None;
+        }
+        let inner = self.mapping(node, EXPECTED_FILE, &["address", "sha256", "mirrors"])?;
+        let mirrors = match inner.get("mirrors") {
+            Some(list) => self.each(list, "addresses", |item, problems| problems.value(item, "address", address)),
+            None => Some(Vec::new()),
+        };
+        let pin = match inner.get("sha256") {
+            Some(sum) => self.value(sum, "sha256", pin),
+            None => {
+                self.add(&node.span, || format!("the key `sha256` is missing here: expected {EXPECTED_PIN}"));
+                None
+            }
+        };
+        let at = self.needed(&inner, "address", node).and_then(|node| self.value(node, "address", address));
+        Some(Remote { address: at?, pin: pin?, mirrors: mirrors? })
+    }
+}
+
+fn pin(text: &str) -> Result<Pin, String> {
+    if text == Pin::TRUST_ON_FIRST_USE {
+        return Ok(Pin::TrustOnFirstUse);
+    }
+    text.parse::<Sha256>().map(Pin::Sha256).map_err(|BadSha256| format!("expected {EXPECTED_PIN}"))
+}
+
+/// An address that a file can be fetched from.
+pub(super) fn address(text: &str) -> Result<Url, String> {
+    if text.len() > ADDRESS_MAX {
+        return Err(format!("expected at most {ADDRESS_MAX} bytes, found {}", text.len()));
+    }
+    // The parser would drop some of these without a word, and would mend other slips into another address.
+    if text.chars().any(|c| c.is_whitespace() || c.is_control() || c == '\\') {
+        return Err("expected an address without spaces, control characters and backslashes".to_owned());
+    }
+    let expected = "expected an address as in `https://kernel.example/linux-image.deb`";
+    let url = Url::parse(text).map_err(|error| format!("{expected} ({error})"))?;
+    match url.scheme() {
+        "http" | "https" if url.host_str().is_some_and(|host| !host.is_empty()) => {}
+        "http" | "https" => return Err(expected.to_owned()),
+        _ => return Err(format!("{expected}; http and https are spoken, and nothing else")),
+    }
+    if !text.split_once("://").is_some_and(|(_, rest)| !rest.is_empty() && !rest.starts_with('/')) {
+        return Err(expected.to_owned());
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("expected an address without a user and a password: addresses are written into results".to_owned());
+    }
+    if url.fragment().is_some() {
+        return Err("expected an address without `#…`, which no server ever sees".to_owned());
+    }
+    Ok(url)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn an_address_is_http_and_gives_nothing_away() {
+        for (text, read) in [
+            ("https://kernel.example/a.deb", "https://kernel.example/a.deb"),
+            ("http://127.0.0.1:8080/a?b=c", "http://127.0.0.1:8080/a?b=c"),
+            ("https://[::1]/a", "https://[::1]/a"),
+            ("HTTPS://Kernel.Example/A", "https://kernel.example/A"),
+            ("https://kernel.example/a/../b", "https://kernel.example/b"),
+            ("https://kernel.example/a~b+c%2b", "https://kernel.example/a~b+c%2b"),
+            ("https://kernel.example", "https://kernel.example/"),
+        ] {
+            assert_eq!(address(text).map(String::from).as_deref(), Ok(read), "{text}");
+        }
+        let long = format!("https://kernel.example/{}", "a".repeat(ADDRESS_MAX));
+        for text in [
+            "",
+            "kernel.example/a.deb",
+            "/a.deb",
+            "ftp://kernel.example/a.deb",
+            "file:///etc/passwd",
+            "https:kernel.example",
+            "https:///a.deb",
+            "https://",
+            "https://user@kernel.example/",
+            "https://user:secret@kernel.example/",
+            "https://:secret@kernel.example/",
+            "https://kernel.example/#sha256=1",
+            "https://kernel.example/a b",
+            "https://kernel.example/\na",
+            "https:\\\\kernel.example",
+            "https://kernel.example:99999/",
+            &long,
+        ] {
+            assert!(address(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_sum_may_be_written_in_capitals() {
+        let sum = "ABCDEF0123456789".repeat(4);
+        assert_eq!(pin(&sum).map(|pin| pin.as_str().to_owned()), Ok(sum.to_lowercase()));
+        assert_eq!(pin("trust-on-first-use"), Ok(Pin::TrustOnFirstUse));
+        let short = &sum[1..];
+        assert!(["", "trust", short, "g".repeat(64).as_str()].iter().all(|text| pin(text).is_err()));
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_an_address_or_a_message(text in "\\PC{0,40}|https?:/{0,3}[a-z@:#?\\[\\]./]{0,30}") {
+            if let Ok(url) = address(&text) {
+                prop_assert!(matches!(url.scheme(), "http" | "https") && url.password().is_none());
+            }
+            let _ = pin(&text);
+        }
+    }
+}
