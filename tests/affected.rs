@@ -78,7 +78,7 @@ fn files_that_are_no_kernels_are_unknown_with_the_reason() {
     lab.write("cut.gz", "\x1f\u{8b}");
     lab.write("elf", "\x7fELF");
     for (file, why) in
-        [("./text", "expected a Debian package"), ("./cut.deb", ""), ("./elf", ""), ("./absent", "no such file")]
+        [("./text", "expected a Debian or RPM package"), ("./cut.deb", ""), ("./elf", ""), ("./absent", "no such file")]
     {
         let (ran, document) = asked(&lab, &["--bug", STALL, file]);
         ran.ends_with(3);
