@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 use serde_json::Value;
 
 mod common;
+use common::tiny_kernel::{Act, image};
 use common::{Lab, Ran, cell};
 
 const STALL: &str = "tcp-fragment-stall";
@@ -77,7 +78,7 @@ fn files_that_are_no_kernels_are_unknown_with_the_reason() {
     lab.write("cut.gz", "\x1f\u{8b}");
     lab.write("elf", "\x7fELF");
     for (file, why) in
-        [("./text", "expected a Debian package"), ("./cut.deb", ""), ("./elf", ""), ("./absent", "no such file")]
+        [("./text", "expected a Debian or RPM package"), ("./cut.deb", ""), ("./elf", ""), ("./absent", "no such file")]
     {
         let (ran, document) = asked(&lab, &["--bug", STALL, file]);
         ran.ends_with(3);
@@ -257,4 +258,105 @@ fn where_git_has_the_fix_and_the_kernel_stalls_the_run_says_so_before_anything_e
     let table = lab.run(&["report", "latest"]);
     table.ends_with(1);
     assert!(table.stdout.starts_with("CONFLICT"), "{}", table.stdout);
+}
+
+/// A dossier that only a history can be judged by.
+const BY_HISTORY: &str = r#"
+id: by-history
+title: What a history tells
+summary: A bug of which nothing but its commits and releases is known.
+references: ["net/ipv4/tcp_output.c"]
+without-break: "it is open to something else."
+chain:
+  - role: break
+    commit: f070ef2ac66716357066b683fb0baf55f8191a2e
+    subject: "tcp: tcp_fragment() should apply sane memory limits"
+    files: [net/ipv4/tcp_output.c]
+    effect: It refuses.
+  - role: fix
+    commit: b617158dc096709d8600c53b6052144d12b89fab
+    subject: "tcp: be more careful in tcp_fragment()"
+    files: [net/ipv4/tcp_output.c]
+    effect: It lets through.
+releases:
+  mainline: { break: 5.2-rc6, fix: 5.3-rc2 }
+  stable:
+    - { line: "4.19", steps: { break: 4.19.52, fix: 4.19.62 } }
+  sources: [the announcements of the releases]
+"#;
+
+#[test]
+fn a_run_keeps_what_git_found_and_no_repository_that_cannot_be_asked_breaks_it() {
+    let lab = Lab::new();
+    let repository = history(&lab);
+    let from = format!("file://{}", repository.display());
+    git(lab.dir.path(), &["clone", "-q", "--bare", "--depth", "1", &from, "shallow"]);
+    git(lab.dir.path(), &["clone", "-q", "--bare", &from, "damaged"]);
+    let packs = std::fs::read_dir(lab.path("damaged/objects/pack")).expect("packs").flatten().map(|entry| entry.path());
+    for pack in packs.filter(|path| path.extension().is_some_and(|extension| extension == "pack")) {
+        let half = std::fs::metadata(&pack).expect("a pack").len() / 2;
+        std::fs::remove_file(pack.with_extension("rev")).ok();
+        let mut bytes = std::fs::read(&pack).expect("a pack");
+        bytes.truncate(usize::try_from(half).expect("a small pack"));
+        std::fs::remove_file(&pack).expect("removed");
+        std::fs::write(&pack, bytes).expect("written");
+    }
+    lab.write("bugs/by-history.yaml", BY_HISTORY);
+    lab.write("kernel", image(&[Act::Halt]));
+    let kernels = [
+        ("never", "linux", "v4.19.51", "never-had"),
+        ("affected", "linux", "v4.19.52", "affected"),
+        ("fixed", "linux", "v4.19.62", "fixed"),
+        ("shallow", "shallow", "HEAD", "pass"),
+        ("damaged", "damaged", "HEAD", "pass"),
+        ("missing", "nowhere", "HEAD", "pass"),
+        ("no-revision", "linux", "v4.19.61", "pass"),
+    ];
+    let mut matrix = "dossiers: bugs\nbugs: [by-history]\nkernels:\n".to_owned();
+    for (name, repository, revision, expect) in kernels {
+        matrix += &format!(
+            "  - {{ name: {name}, image: kernel, expect: {{ by-history: {expect} }}, git: {{ repository: {repository}, \
+             revision: {revision} }} }}\n"
+        );
+    }
+    lab.write("kernels.yaml", matrix);
+    let cache = lab.path("cache");
+    let (ran, document) = lab.judge(&["--cache", cache.to_str().expect("UTF-8")]);
+    let of = |kernel: &str| cell(&document, kernel, "by-history");
+    let says = |kernel: &str| of(kernel)["findings"].to_string() + &of(kernel)["warnings"].to_string();
+    for (kernel, outcome, kind, advice) in [
+        ("never", "pass", "exposure", "open to something else"),
+        ("affected", "fail", "upgrade", "4.19.62"),
+        ("fixed", "pass", "", ""),
+    ] {
+        assert_eq!((&of(kernel)["outcome"], &of(kernel)["expected"]), (&outcome.into(), &true.into()), "{document:#}");
+        let steps = of(kernel)["steps"].as_array().expect("steps");
+        assert_eq!((steps.len(), &steps[0]["role"]), (2, &"break".into()), "{kernel}");
+        let told = of(kernel)["advice"].as_array().cloned().unwrap_or_default();
+        assert_eq!(told.iter().filter(|each| each["kind"] == kind).count(), usize::from(!kind.is_empty()), "{told:?}");
+        assert!(of(kernel)["advice"].to_string().contains(advice), "{kernel}: {told:?}");
+        let ledger =
+            std::fs::read_to_string(lab.result(&format!("{kernel}/by-history/ledger.json"))).expect("a ledger");
+        let ledger: Value = serde_json::from_str(&ledger).expect("JSON");
+        assert_eq!(&ledger, of(kernel));
+    }
+    assert_eq!(of("fixed")["steps"][1]["first_tag"], "v4.19.62");
+    for (kernel, remedy) in [
+        ("shallow", "git fetch --unshallow"),
+        ("damaged", "git fsck"),
+        ("missing", "is not there: expected a git repository"),
+        ("no-revision", "did you mean v4.19.51"),
+    ] {
+        assert_eq!((&of(kernel)["outcome"], &of(kernel)["verdict"]), (&"error".into(), &"unknown".into()), "{kernel}");
+        assert!(says(kernel).contains(remedy), "{kernel}: {}", says(kernel));
+    }
+    // What has no verdict is the run's, and of what has one nothing is lost.
+    ran.ends_with(3);
+    let table = lab.run(&["report", "latest"]);
+    table.ends_with(3);
+    for part in ["exposed: it never had the break: it is open to", "upgrade: first good release of this line: 4.19.62"]
+    {
+        assert!(table.stdout.contains(part), "{part}: {}", table.stdout);
+    }
+    assert!(table.stdout.contains("warning: the clone is shallow"), "{}", table.stdout);
 }

@@ -36,6 +36,25 @@ fn this_machine_is_read_within_a_second_and_nothing_of_it_changes() {
 }
 
 #[test]
+fn a_host_is_judged_for_bugs_of_one_s_own() {
+    let lab = Lab::new();
+    lab.write("uname", "Linux db1 4.19.57 #1 SMP Wed Jul 3 12:00:00 UTC 2019 x86_64 GNU/Linux\n");
+    let dossier = "title: A bug\nsummary: It is in some releases.\nreferences: [x]\nreleases:\n  mainline: { break: \
+                   5.2-rc6, fix: 5.3-rc2 }\n  stable:\n    - { line: \"4.19\", steps: { break: 4.19.52, fix: 4.19.62 } }\n  \
+                   sources: [x]\nchain:\n  - { role: break, commit: 0123456789ab, subject: x, effect: x }\n  - { role: fix, \
+                   commit: ab0123456789, subject: y, effect: y }\n";
+    lab.write("bugs/my-bug.yaml", format!("id: my-bug\n{dossier}"));
+    let ran = lab.run(&["host", "--from", "uname", "--bugs", "bugs", "--bug", "my-bug", "--format", "json"]);
+    ran.ends_with(1);
+    let document = document(&ran);
+    assert_eq!(document["bugs"].as_array().map(Vec::len), Some(1), "{document:#}");
+    let mine = bug(&document, "my-bug");
+    assert_eq!((&mine["verdict"], &mine["bitten"]), (&"affected".into(), &Value::Null), "{mine:#}");
+    lab.write("bugs/wrong.yaml", "id: wrong\n");
+    lab.run(&["host", "--from", "uname", "--bugs", "bugs"]).ends_with(2).says(&["wrong.yaml"]);
+}
+
+#[test]
 fn a_saved_host_is_read_and_told_in_a_hundred_columns() {
     let lab = Lab::new();
     lab.write("saved/uname", "Linux db1 4.19.57 #1 SMP Wed Jul 3 12:00:00 UTC 2019 x86_64 GNU/Linux\n");

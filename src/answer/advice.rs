@@ -1,13 +1,15 @@
 //! What to do about a verdict.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
+use crate::evidence::Finding;
+use crate::evidence::version::{self, Release};
 use crate::matrix::Bug;
-use crate::verdict::{Conclusion, Verdict};
+use crate::verdict::{Conclusion, Ledger, Verdict};
 use crate::words::{Role, State};
 
 /// One thing to do or to know.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Advice {
     /// What kind of thing.
     pub kind: AdviceKind,
@@ -16,7 +18,7 @@ pub struct Advice {
 }
 
 /// What kind of thing an advice is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum AdviceKind {
     /// A release that is not affected.
@@ -42,6 +44,21 @@ impl AdviceKind {
             Self::Settle => "settle",
         }
     }
+}
+
+/// What to do about a kernel that was run, by what the witnesses said of it: where it is affected, was repaired badly, or
+/// never had the break. A run is what settles things, so nothing is said of how to know more.
+pub fn after_run(bug: &Bug, findings: &[Finding], release: Option<&Release>) -> Vec<Advice> {
+    let conclusion = Ledger { findings: findings.to_vec() }.conclude();
+    let to = release.and_then(|release| version::first_good(bug, release));
+    let mut advice = advice(bug, &conclusion, to.as_ref().and_then(upgrade), "");
+    advice.retain(|advice| advice.kind != AdviceKind::Settle);
+    advice
+}
+
+/// Where to go from a release, where that is known.
+pub(super) fn upgrade(to: &version::Advice) -> Option<Advice> {
+    matches!(to, version::Advice::Move { .. }).then(|| Advice { kind: AdviceKind::Upgrade, says: to.to_string() })
 }
 
 /// What to do about this conclusion. `upgrade` is where to go from here, as far as releases are known; `settle` says what

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::{Advice, AdviceKind, Answer, BugAnswer, Subject};
+use super::advice::upgrade;
+use super::{Advice, Answer, BugAnswer, Subject};
 use crate::evidence::binary::Binary;
 use crate::evidence::exhibits::{Exhibits, tree};
 use crate::evidence::git::Index;
@@ -212,11 +213,8 @@ impl<'a> Asked<'a> {
 /// Where to go from a release, and what would settle what its name leaves open.
 fn next(bug: &Bug, release: Option<&Release>, settle: &str) -> (Option<Advice>, String) {
     match release.and_then(|release| version::first_good(bug, release)) {
-        Some(to @ version::Advice::Move { .. }) => {
-            (Some(Advice { kind: AdviceKind::Upgrade, says: to.to_string() }), settle.to_owned())
-        }
         Some(version::Advice::Settle(how)) if settle == BY_IMAGE => (None, how),
-        _ => (None, settle.to_owned()),
+        to => (to.as_ref().and_then(upgrade), settle.to_owned()),
     }
 }
 

@@ -2,6 +2,7 @@
 //! tree, a commit. Nothing is booted here; what only a boot can settle is said.
 
 mod advice;
+mod host;
 mod look;
 mod subject;
 
@@ -10,7 +11,8 @@ use std::cell::{Cell, RefCell};
 use serde::ser::SerializeStruct as _;
 use serde::{Serialize, Serializer};
 
-pub use advice::{Advice, AdviceKind};
+pub use advice::{Advice, AdviceKind, after_run};
+pub use host::{HOST_SCHEMA_VERSION, HostBug, HostDocument, NotProbed};
 pub use look::{Asked, Booted, Looked};
 pub use subject::{Subject, Unclear};
 

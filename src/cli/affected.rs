@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow};
 
-use super::{Affected, Format, Stop, host, print, print_json};
+use super::{Affected, Format, Stop, host, matrix_file, print, print_json};
 use crate::answer::{Answers, Asked, Booted};
 use crate::evidence::Witness;
 use crate::evidence::git::{self, Index, Repository};
@@ -23,10 +23,7 @@ const STDIN: u64 = 16 << 20;
 
 /// Answers about each subject, and gives the exit code.
 pub(super) fn affected(args: &Affected) -> Result<u8, Stop> {
-    let bugs = match &args.bugs {
-        Some(folder) => Bugs::built_in().with_folder(folder).map_err(Stop::usage)?,
-        None => Bugs::built_in(),
-    };
+    let bugs = matrix_file::bugs(args.bugs.as_deref())?;
     let chosen = chosen(&bugs, &args.bug)?;
     let subjects = subjects(args)?;
     let index = args.git.as_deref().map(|repository| index(repository, args));

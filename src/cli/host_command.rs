@@ -2,21 +2,22 @@
 
 use std::path::Path;
 
-use super::{Format, HostArgs, Stop, print, print_json};
+use super::{Format, HostArgs, Stop, matrix_file, print, print_json};
+use crate::answer::HostDocument;
 use crate::evidence::Finding;
 use crate::evidence::binary::Binary;
 use crate::evidence::exhibits::Exhibits;
 use crate::evidence::version::Release;
 use crate::host::{self, Host, Reading, bitten};
-use crate::matrix::{Bug, Bugs};
-use crate::report::{HostDocument, Style};
+use crate::matrix::Bug;
+use crate::report::{self, Style};
 use crate::run::{Probed, probe_host};
 use crate::verdict::Ledger;
 use crate::words::BugId;
 
 /// Reads this host, or what was saved of another one, and says what it means.
 pub(super) fn host(args: &HostArgs) -> Result<u8, Stop> {
-    let bugs = Bugs::built_in();
+    let bugs = matrix_file::bugs(args.bugs.as_deref())?;
     let bugs = super::affected::chosen(&bugs, &args.bug)?;
     let is_live = args.from.is_empty();
     let mut reading = if is_live { host::live::read() } else { host::saved::read(&args.from).map_err(Stop::usage)? };
@@ -92,7 +93,7 @@ fn tell(
     let document = HostDocument::new(reading, bitten, verdicts, not_probed);
     match format {
         Format::Json => print_json(&document)?,
-        Format::Table => print(&document.text(Style::of_stdout()))?,
+        Format::Table => print(&report::host(&document, Style::of_stdout()))?,
     }
     Ok(document.exit_code())
 }

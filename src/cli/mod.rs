@@ -231,6 +231,9 @@ struct HostArgs {
     /// Only this bug (may be repeated)
     #[arg(long, value_name = "BUG")]
     bug: Vec<BugId>,
+    /// A folder of dossiers of your own, beside the built-in ones
+    #[arg(long, value_name = "DIR")]
+    bugs: Option<PathBuf>,
     /// How to print it
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,

@@ -56,6 +56,20 @@ impl Exhibits<'_> {
         Self { release, changelog, revision: None, source, binary: Some(binary) }
     }
 
+    /// The release that its line of releases goes on from: its own, or the one that its source began as, which says nothing
+    /// of what was put on top of it.
+    pub fn goes_on_from(&self) -> Option<Release> {
+        if let Some(Ok(release)) = &self.release {
+            return Some(release.clone());
+        }
+        let of_tree = || source::release(self.source.as_ref()?.as_ref().ok()?.as_ref()).ok()?;
+        let of_commit = || {
+            let (index, revision) = self.revision.as_ref()?.as_ref().ok()?;
+            index.describe(revision).ok()?.version.map(|version| version.to_string())
+        };
+        Release::parse(&of_tree().or_else(of_commit)?).ok()
+    }
+
     /// What each witness says of a bug that has something to look at, in the order of [`Witness`].
     pub fn look(&self, bug: &Bug) -> Said {
         let mut said = Said::default();

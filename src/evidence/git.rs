@@ -11,8 +11,9 @@
 //! store       the SQLite file                         index     builds, refreshes, locks
 //! carriers    the commits that are a step             reverts   which of them still stand
 //! quilt       patches of a packaging tree             content   what the files say against it
-//! absence     what "not found" is worth               states    all of that as states
-//! undoing     what speaks of taking a commit out
+//! absence     what "not found" is worth               lost      where a step's lines went
+//! undoing     what speaks of taking a commit out     presence  what all that leaves of one step
+//! states      the steps as states
 //! ```
 
 mod absence;
@@ -23,7 +24,9 @@ mod content;
 mod error;
 mod graph;
 mod index;
+mod lost;
 pub(super) mod message;
+mod presence;
 mod quilt;
 mod repository;
 mod reverts;
@@ -36,6 +39,8 @@ mod walk;
 
 #[cfg(test)]
 mod ask_tests;
+#[cfg(test)]
+mod contradiction_tests;
 #[cfg(test)]
 mod fixture;
 #[cfg(test)]

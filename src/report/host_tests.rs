@@ -1,7 +1,6 @@
 use super::*;
-use crate::evidence::{StateSet, Strength, Witness};
 use crate::host::counters::{Absence, Counters};
-use crate::host::{Socket, Sockets, bitten};
+use crate::host::{Reading, Socket, Sockets, bitten};
 
 fn reading(too_big: u64, waiting: Vec<Waiting>) -> Reading {
     let counters = WATCHED.map(|name| (name.to_owned(), if name == "TCPWqueueTooBig" { too_big } else { 0 }));
@@ -23,21 +22,9 @@ fn reading(too_big: u64, waiting: Vec<Waiting>) -> Reading {
     Reading { host, namespaces: vec![namespace] }
 }
 
-fn document(reading: Reading, verdicts: &[(BugId, Ledger)], not_probed: &NotProbed) -> HostDocument {
+fn document(reading: Reading) -> HostDocument {
     let bitten = bitten::judge(&reading);
-    HostDocument::new(reading, bitten, verdicts, not_probed)
-}
-
-fn ledger(states: StateSet) -> Ledger {
-    let finding = Finding {
-        witness: Witness::Runtime,
-        states,
-        strength: Strength::Strong,
-        why: "seen".to_owned(),
-        mitigated: false,
-        artefacts: Vec::new(),
-    };
-    Ledger { findings: vec![finding] }
+    HostDocument::new(reading, bitten, &[], &[])
 }
 
 fn plain(text: &str) -> String {
@@ -46,7 +33,7 @@ fn plain(text: &str) -> String {
 
 #[test]
 fn a_healthy_host_fits_one_screen_and_begins_with_the_answer() {
-    let text = plain(&document(reading(0, Vec::new()), &[], &[]).text(Style::default()));
+    let text = plain(&host(&document(reading(0, Vec::new())), Style::default()));
     assert!(text.starts_with("Linux 6.1.0-25-amd64: no sign that it was bitten\n"), "{text}");
     assert!(text.lines().count() <= 24, "{text}");
     assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
@@ -63,38 +50,12 @@ fn a_bitten_host_says_so_first_and_shows_the_connection_and_the_way_out() {
         ..Socket::default()
     };
     let waiting = vec![Waiting { complaint: Complaint::Silent, socket }];
-    let text = plain(&document(reading(31, waiting), &[], &[]).text(Style::default()));
+    let text = plain(&host(&document(reading(31, waiting)), Style::default()));
     assert!(text.starts_with("Linux 6.1.0-25-amd64: BITTEN NOW\n"), "{text}");
     for wanted in ["10.0.0.1:3306 → 10.0.0.2:40000", "22680 bytes queued", "SO_SNDBUF", "ss -K"] {
         assert!(text.contains(wanted), "{wanted} is missing in {text}");
     }
     assert!(!text.contains('\u{1b}'), "{text}");
-}
-
-#[test]
-fn the_exit_code_is_the_kernel_s_verdict_and_not_the_traces() {
-    let bug = || -> BugId { "tcp-fragment-stall".parse().expect("a name") };
-    let broken = [(bug(), "it broke".to_owned())];
-    for (verdicts, not_probed, expected) in [
-        (vec![], &[][..], 0),
-        (vec![(bug(), ledger(StateSet::affected()))], &[], 1),
-        (vec![(bug(), ledger(StateSet::not_affected()))], &[], 0),
-        (vec![(bug(), ledger(StateSet::all()))], &[], 3),
-        (vec![(bug(), ledger(StateSet::EMPTY))], &[], 1),
-        (vec![], &broken, 3),
-        (vec![(bug(), ledger(StateSet::affected()))], &broken, 1),
-    ] {
-        assert_eq!(document(reading(31, Vec::new()), &verdicts, not_probed).exit_code(), expected, "{verdicts:?}");
-    }
-    assert_eq!(document(Reading::default(), &[], &[]).exit_code(), 3);
-}
-
-#[test]
-fn the_document_comes_back_from_its_json() {
-    let waiting = vec![Waiting { complaint: Complaint::ZeroWindow, socket: Socket::default() }];
-    let whole = document(reading(3, waiting), &[], &[]);
-    let text = serde_json::to_string(&whole).expect("serialises");
-    assert_eq!(serde_json::from_str::<HostDocument>(&text).expect("a document"), whole);
 }
 
 #[test]
@@ -104,7 +65,7 @@ fn namespaces_that_say_nothing_share_a_line() {
     reading.namespaces.extend((0..40).map(|n| Namespace { name: format!("docker {n}"), ..quiet.clone() }));
     reading.namespaces[7].counters = None;
     reading.namespaces[7].unseen.push("counters: it could not be entered".to_owned());
-    let text = plain(&document(reading, &[], &[]).text(Style::default()));
+    let text = plain(&host(&document(reading), Style::default()));
     assert!(text.contains("39 where nothing was counted: docker 0, docker 1"), "{text}");
     assert!(text.contains("not seen: counters: it could not be entered"), "{text}");
     assert!(text.lines().count() <= 30, "{text}");

@@ -23,11 +23,7 @@ impl Indexing {
 
     /// Shows how far it is.
     pub fn tell(&self, progress: Progress) {
-        self.bar.set_message(match progress {
-            Progress::Waiting => "another backproof reads this repository; waiting for it".to_owned(),
-            Progress::Reading { commits } => format!("reading the history: {commits} commits"),
-            Progress::Writing { commits } => format!("writing the index: {commits} commits"),
-        });
+        self.bar.set_message(progress.to_string());
         self.bar.tick();
     }
 

@@ -8,6 +8,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::grid::word;
 use super::text::visible;
+use crate::evidence::git;
 use crate::kernel::Progress;
 use crate::run::{ControlFault, Event};
 use crate::words::KernelName;
@@ -57,6 +58,17 @@ impl Live {
                 // Without bars only what takes time is worth a line.
                 let line = progress.as_ref().is_some_and(Progress::is_slow);
                 self.tell(kernel, &what, line);
+            }
+            Event::Indexing { kernel, repository, progress } => {
+                let what = format!("{}: {progress}", repository.display());
+                match (&self.screen, progress) {
+                    (Screen::Bars { .. }, _) => self.tell(kernel, &what, false),
+                    // A count that goes up is no line: only that it takes time is told.
+                    (Screen::Lines, git::Progress::Reading { .. }) => {
+                        self.tell(kernel, &format!("reading the history of {}", repository.display()), true);
+                    }
+                    (Screen::Lines, _) => {}
+                }
             }
             Event::BootStarted { boot, accel, .. } => {
                 self.tell(&boot.kernel, &format!("booting under {accel} ({})", boot.folder()), false);
@@ -171,6 +183,15 @@ mod tests {
         ] {
             live.event(&Event::Judged { cell: Box::new(cell), seen: Seen::default() });
         }
+        let indexing =
+            |progress| Event::Indexing { kernel: "a".parse().expect("a name"), repository: "linux".into(), progress };
+        live.event(&indexing(git::Progress::Waiting));
+        assert!(live.told.is_empty(), "it costs nothing");
+        for commits in [8192, 16384] {
+            live.event(&indexing(git::Progress::Reading { commits }));
+        }
+        let told: Vec<&String> = live.told.values().collect();
+        assert_eq!(told, ["reading the history of linux"], "a line, and not one for each count");
         let words: Vec<String> = live.judged.into_values().flatten().collect();
         assert_eq!(words, ["one FAIL (expected)", "one@mitigates pass (mitigated)", "two FAIL"]);
     }

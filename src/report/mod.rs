@@ -1,7 +1,7 @@
 //! Shows runs to people and machines.
 //!
 //! The table and the JSON document show what a run came to; [`Live`] shows it while it goes on, and [`Building`] does so
-//! for control kernels. [`HostDocument`] shows a host.
+//! for control kernels. [`host()`] shows a host.
 
 mod answers;
 mod building;
@@ -17,7 +17,7 @@ mod text;
 pub use answers::answers;
 pub use building::Building;
 pub use fetching::Fetching;
-pub use host::{HostBug, HostDocument, NotProbed};
+pub use host::host;
 pub use indexing::Indexing;
 pub use kernels::{Cached, Change, Changed, GcDocument, KernelRow, KernelsDocument, LockedRow, UpdateDocument, bytes};
 pub use live::Live;

@@ -92,12 +92,13 @@ fn indented(text: &mut String, what: &str, style: Style) {
     }
 }
 
-/// The cells that have a paragraph: whatever is no plain pass, and what the natural road showed where it was asked for.
-/// Conflicts come first.
+/// The cells that have a paragraph: whatever is no plain pass, what there is to warn of or to do about, and what the natural
+/// road showed where it was asked for. Conflicts come first.
 fn told(document: &MatrixDocument) -> Vec<&Cell> {
     let shown = |cell: &Cell| document.run.natural && natural(cell).next().is_some();
-    let is_told =
-        |c: &&Cell| c.outcome != Outcome::Pass || !c.expected || c.conflict || shown(c) || !against(c).is_empty();
+    let is_plain = |c: &Cell| c.outcome == Outcome::Pass && c.expected && !c.conflict && against(c).is_empty();
+    let has_more = |c: &Cell| shown(c) || !c.warnings.is_empty() || !c.advice.is_empty();
+    let is_told = |c: &&Cell| !is_plain(c) || has_more(c);
     let mut cells: Vec<&Cell> = document.cells.iter().filter(is_told).collect();
     // A stable sort: within a group the matrix's order stays.
     cells.sort_by_key(|c| (!c.conflict, c.expected));
@@ -142,6 +143,8 @@ fn alike(cells: Vec<&Cell>) -> Vec<Vec<&Cell>> {
             && a.reason == b.reason
             && whys(a) == whys(b)
             && agreeing(a) == agreeing(b)
+            && a.warnings == b.warnings
+            && a.advice == b.advice
             && natural(a).eq(natural(b))
     };
     let mut groups: Vec<Vec<&Cell>> = Vec::new();
@@ -183,6 +186,12 @@ fn reasons(text: &mut String, cells: &[&Cell], style: Style) {
     let agreeing = agreeing(cell);
     if !agreeing.is_empty() && matches!(cell.outcome, Outcome::Pass | Outcome::Fail) {
         line("agree", &agreeing);
+    }
+    for warning in &cell.warnings {
+        line("warning", warning);
+    }
+    for advice in &cell.advice {
+        line(advice.kind.label(), &advice.says);
     }
     if let Some(reason) = &cell.reason {
         // A failure's excerpt of the console keeps its lines.

@@ -1,4 +1,5 @@
 use super::*;
+use crate::answer::{Advice, AdviceKind};
 use crate::evidence::{Finding, StateSet, Strength, Witness};
 use crate::results::{Host, QemuRecord, RunRecord, SCHEMA_VERSION};
 use crate::run::{BootRecord, KernelRecord, Question, Settled};
@@ -115,6 +116,27 @@ fn witnesses_that_agree_are_named_and_those_that_do_not_are_quoted() {
     {
         assert!(conflict.contains(part), "{part} is missing in\n{conflict}");
     }
+}
+
+#[test]
+fn what_there_is_to_warn_of_and_to_do_is_told_of_a_pass_too_and_once_for_cells_alike() {
+    let good = Finding { states: StateSet::not_affected(), ..Finding::unknown(Witness::Runtime, "it ran") };
+    let passed = Settled::Findings(Ledger { findings: vec![Finding { strength: Strength::Strong, ..good }] });
+    let advice = |kind, says: &str| Advice { kind, says: says.to_owned() };
+    let mut never = cell("a", "one", "pass", passed.clone());
+    never.advice = vec![advice(AdviceKind::Exposure, "it never had the break: it is open to CVE-2019-11478\u{1b}[2J")];
+    never.warnings = vec!["a later commit fixes the fix".to_owned()];
+    let mut other = cell("b", "one", "pass", passed.clone());
+    (other.advice, other.warnings) = (never.advice.clone(), never.warnings.clone());
+    let mut stalls = cell("c", "one", "fail", affected());
+    stalls.advice = vec![advice(AdviceKind::Upgrade, "first good release of this line: 4.19.62")];
+    let text = plain(&document(vec![never, other, stalls, cell("d", "one", "pass", passed)], true), 100);
+    for part in ["a, b  one  pass\n", "  warning: a later commit fixes the fix\n", "  exposed: it never had the break"]
+    {
+        assert!(text.matches(part).count() == 1, "{part} is not there once in\n{text}");
+    }
+    assert!(text.contains("  upgrade: first good release of this line: 4.19.62\n"), "{text}");
+    assert!(!text.contains("d  one") && !text.contains('\u{1b}'), "{text}");
 }
 
 #[test]

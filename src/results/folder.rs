@@ -126,9 +126,11 @@ impl Folder {
             }
             Event::Judged { cell, seen } => self.judge(cell, seen),
             Event::Done { .. } => self.write_document().map(drop),
-            Event::Obtaining { .. } | Event::Stage { .. } | Event::AcceleratorFellBack { .. } | Event::Note { .. } => {
-                Ok(())
-            }
+            Event::Obtaining { .. }
+            | Event::Indexing { .. }
+            | Event::Stage { .. }
+            | Event::AcceleratorFellBack { .. }
+            | Event::Note { .. } => Ok(()),
         }
     }
 

@@ -3,6 +3,8 @@
 use backproof_repro::protocol::Check;
 use serde::{Deserialize, Serialize};
 
+use crate::answer::Advice;
+use crate::evidence::git::StepFound;
 use crate::evidence::{Finding, Witness};
 use crate::verdict::{Conclusion, Ledger, Verdict, contradiction};
 use crate::words::{BugId, Expectation, JobId, KernelName, Outcome, ProfileName, State};
@@ -42,6 +44,15 @@ pub struct Cell {
     pub conflict: bool,
     /// Everything that is known.
     pub findings: Vec<Finding>,
+    /// What git found of each step of the bug's chain, where the matrix names the commit that the kernel was built from.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<StepFound>,
+    /// What git found that people should know: a later commit that fixes a step, say.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+    /// What to do, where the kernel is affected, was repaired badly, or never had the break.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub advice: Vec<Advice>,
     /// Wall time of the boots that this cell took part in.
     pub seconds: f64,
     /// Why there is no verdict: for `error` and `skip`.
@@ -128,6 +139,9 @@ impl Question {
             control: self.control,
             conflict: conclusion.conflict,
             findings: ledger.findings,
+            steps: Vec::new(),
+            warnings: Vec::new(),
+            advice: Vec::new(),
             seconds: 0.0,
             reason,
             boots: Vec::new(),

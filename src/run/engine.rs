@@ -1,6 +1,6 @@
 //! The workers: each takes a kernel from the matrix, obtains it, boots it, and settles its cells.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tokio::sync::Semaphore;
@@ -11,16 +11,15 @@ use super::boots::{Bench, Booted, Seen, Trial, boot_all, milliseconds};
 use super::cell::{Question, Settled};
 use super::event::{Event, KernelRecord};
 use super::settle::{Applies, Settlement, applies, by_boot, modules};
-use crate::evidence::exhibits::Exhibits;
-use crate::evidence::git::{self, Repository};
-use crate::evidence::{Finding, Witness};
+use super::witnesses::{Looked, Repositories, look};
+use crate::answer::{AdviceKind, after_run};
 use crate::guest::Program;
 use crate::kernel::{self, Kernel, Obtain, ObtainError, Store};
 use crate::matrix::{self, Bugs, KernelEntry, Locked, Matrix, Needs, Profile};
 use crate::shim::Shim;
 use crate::verdict::Ledger;
 use crate::vm::{Accelerator, Qemu};
-use crate::words::{BugId, JobId, KernelName};
+use crate::words::{BugId, JobId, KernelName, Outcome};
 
 /// What a run works with.
 pub struct Lab {
@@ -92,6 +91,7 @@ pub async fn run(asked: Asked, lab: Arc<Lab>, events: UnboundedSender<Event>) {
     let planned = asked.matrix.kernels.iter().flat_map(|entry| asked.questions(entry)).collect();
     let _ = events.send(Event::Planned(planned));
     let asked = Arc::new(asked);
+    let repositories = Arc::new(Repositories::default());
     let places = Arc::new(Semaphore::new(lab.jobs));
     let mut workers = JoinSet::new();
     for (index, entry) in asked.matrix.kernels.iter().enumerate() {
@@ -102,9 +102,10 @@ pub async fn run(asked: Asked, lab: Arc<Lab>, events: UnboundedSender<Event>) {
         // Started one after another, so that kernels are taken up in the matrix's order.
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { break };
         let (asked, lab, events) = (Arc::clone(&asked), Arc::clone(&lab), events.clone());
+        let repositories = Arc::clone(&repositories);
         workers.spawn(async move {
             let Some(entry) = asked.matrix.kernels.get(index) else { return };
-            judge(entry, &asked, &lab, &events).await;
+            judge(entry, &asked, &lab, &repositories, &events).await;
             let _ = events.send(Event::Done { kernel: entry.name.clone() });
             drop(place);
         });
@@ -115,9 +116,16 @@ pub async fn run(asked: Asked, lab: Arc<Lab>, events: UnboundedSender<Event>) {
 }
 
 /// Settles all cells of one kernel.
-async fn judge(entry: &KernelEntry, asked: &Asked, lab: &Arc<Lab>, events: &UnboundedSender<Event>) {
+async fn judge(
+    entry: &KernelEntry,
+    asked: &Asked,
+    lab: &Arc<Lab>,
+    repositories: &Repositories,
+    events: &UnboundedSender<Event>,
+) {
     let _ = events.send(Event::Obtaining { kernel: entry.name.clone(), progress: None });
-    let mut tell = Tell { questions: asked.questions(entry).collect(), witnesses: BTreeMap::new(), events };
+    let questions: Vec<Question> = asked.questions(entry).collect();
+    let mut tell = Tell { questions, bugs: &asked.bugs, looked: Looked::default(), events };
     let locked = asked.locked.get(&entry.name);
     let kernel = match obtain(entry, locked, lab, events).await {
         Ok(kernel) => kernel,
@@ -134,7 +142,9 @@ async fn judge(entry: &KernelEntry, asked: &Asked, lab: &Arc<Lab>, events: &Unbo
         boots: Vec::new(),
     }));
 
-    tell.witnesses = look(entry, &kernel, asked, lab, &tell.questions).await;
+    let asks_for = |bug: &BugId| tell.questions.iter().any(|question| question.job.bug == *bug);
+    let bugs = entry.bugs.iter().filter(|id| asks_for(id)).filter_map(|id| asked.bugs.get(id)).cloned().collect();
+    tell.looked = look(entry, &kernel, bugs, lab, repositories, events).await;
 
     let mut to_boot: Vec<(&BugId, &Needs)> = Vec::new();
     let asks_for = |bug: &BugId| tell.questions.iter().any(|question| question.job.bug == *bug);
@@ -205,39 +215,6 @@ async fn obtain(
     }
 }
 
-/// What the witnesses say that need no boot, in a thread: reading images and sources is work for a processor.
-async fn look(
-    entry: &KernelEntry,
-    kernel: &Kernel,
-    asked: &Asked,
-    lab: &Lab,
-    questions: &[Question],
-) -> BTreeMap<BugId, Vec<Finding>> {
-    let ids: BTreeSet<&BugId> = questions.iter().map(|question| &question.job.bug).collect();
-    let bugs: Vec<matrix::Bug> = ids.into_iter().filter_map(|id| asked.bugs.get(id)).cloned().collect();
-    let (kernel, source, commit) = (kernel.clone(), entry.source.clone(), entry.git.clone());
-    let indexes = lab.store.path(git::INDEXES);
-    let ids: Vec<BugId> = bugs.iter().map(|bug| bug.id.clone()).collect();
-    let looked = tokio::task::spawn_blocking(move || {
-        let index = commit.as_ref().map(|commit| {
-            let repository = Repository::open(&commit.repository)?;
-            repository.index(&indexes, &|_| {})
-        });
-        let mut exhibits = Exhibits::of_kernel(&kernel, &source);
-        exhibits.revision = commit.as_ref().zip(index.as_ref()).map(|(commit, index)| match index {
-            Ok(index) => Ok((index, commit.revision.as_str())),
-            Err(error) => Err(error.to_string()),
-        });
-        bugs.into_iter().map(|bug| (bug.id.clone(), exhibits.look(&bug).findings)).collect()
-    });
-    // A witness that panics is a mistake in this program: that it said nothing is said.
-    looked.await.unwrap_or_else(|died| {
-        let why = format!("backproof failed while it looked at the kernel: {died}");
-        let unknown = |witness| Finding::unknown(witness, &why);
-        ids.into_iter().map(|id| (id, vec![unknown(Witness::Source), unknown(Witness::Binary)])).collect()
-    })
-}
-
 fn unobtainable(error: ObtainError, optional: bool) -> Settled {
     let gone = error.is_gone();
     let reason = format!("{:#}", anyhow::Error::new(error));
@@ -247,8 +224,9 @@ fn unobtainable(error: ObtainError, optional: bool) -> Settled {
 /// Tells the cells of one kernel.
 struct Tell<'a> {
     questions: Vec<Question>,
+    bugs: &'a Bugs,
     /// What was said of each bug without a boot.
-    witnesses: BTreeMap<BugId, Vec<Finding>>,
+    looked: Looked,
     events: &'a UnboundedSender<Event>,
 }
 
@@ -273,8 +251,20 @@ impl Tell<'_> {
         settled: Settled,
         boot: Option<(&Booted, &Settlement)>,
     ) {
-        let others = self.witnesses.get(&question.job.bug).map_or(&[][..], Vec::as_slice);
-        let mut cell = question.cell_beside(release, settled, others);
+        let said = self.looked.said.get(&question.job.bug);
+        let mut cell = question.cell_beside(release, settled, said.map_or(&[][..], |said| &said.findings));
+        if let Some(said) = said {
+            cell.steps.clone_from(&said.steps);
+            cell.warnings.clone_from(&said.warnings);
+        }
+        // Nobody runs a control, so there is nothing to do about it.
+        if let Some(bug) = self.bugs.get(&cell.bug).filter(|_| !cell.control)
+            && matches!(cell.outcome, Outcome::Pass | Outcome::Fail)
+        {
+            cell.advice = after_run(bug, &cell.findings, self.looked.release.as_ref());
+            // Under a profile, its own settings are what was tried.
+            cell.advice.retain(|advice| advice.kind != AdviceKind::Mitigation || cell.profile.is_default());
+        }
         let mut seen = Seen::default();
         if let Some((booted, settlement)) = boot {
             cell.seconds = milliseconds(booted.seconds);

@@ -1,12 +1,14 @@
 //! What happens during a run, as events. The engine never prints and never writes a file: reporters consume these.
 
 use std::fmt;
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
 use super::boots::Seen;
 use super::cell::{Cell, Question};
 use super::recording::Recording;
+use crate::evidence::git;
 use crate::kernel::{LockedFile, Progress, Provenance};
 use crate::vm::{Accel, Stage};
 use crate::words::{JobId, KernelName};
@@ -44,6 +46,16 @@ pub enum Event {
         kernel: KernelName,
         /// How far it is; nothing has been said yet where this is absent.
         progress: Option<Progress>,
+    },
+    /// The repository that a kernel was built from is read, so that its commits can be asked. Nothing is said of one whose
+    /// index is up to date.
+    Indexing {
+        /// The kernel whose worker does it, or waits for it.
+        kernel: KernelName,
+        /// The repository.
+        repository: PathBuf,
+        /// How far it is.
+        progress: git::Progress,
     },
     /// A kernel is ready to boot.
     Obtained(KernelRecord),

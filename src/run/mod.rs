@@ -9,6 +9,7 @@ mod programs;
 mod recording;
 mod settle;
 mod tally;
+mod witnesses;
 
 pub use boots::{BootEnd, Seen, boot_again};
 pub use cell::{Cell, Question, Settled};

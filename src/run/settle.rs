@@ -105,5 +105,11 @@ pub fn judge_again(then: &Cell, ran: Ran<'_>, end: &BootEnd) -> Cell {
     let mut cell = then.question().cell_beside(end.release.clone(), settlement.settled, &others);
     cell.seconds = milliseconds(end.seconds);
     cell.checks = settlement.report.map(|report| report.checks).unwrap_or_default();
+    cell.steps.clone_from(&then.steps);
+    cell.warnings.clone_from(&then.warnings);
+    // What was to be done about another conclusion is not to be done about this one.
+    if (cell.verdict, cell.state) == (then.verdict, then.state) {
+        cell.advice.clone_from(&then.advice);
+    }
     cell
 }

@@ -4,9 +4,8 @@ use std::collections::BTreeSet;
 
 use git2::Oid;
 
-use super::absence::{Beginning, beginnings, is_expected};
+use super::absence::{Beginning, beginnings};
 use super::carriers::{self, Carriers, History, Place, short};
-use super::content::{Likeness, likeness};
 use super::message::{Abbreviation, Kind};
 use super::reverts::{Standing, standing};
 use super::revision::commit_id;
@@ -21,16 +20,16 @@ use crate::words::Role;
 const MOST_WARNINGS: usize = 12;
 
 /// What was found out about one step.
-struct Found<'a> {
-    step: &'a Step,
-    carriers: Carriers,
-    standing: Option<Standing>,
-    needed: Needed,
+pub(super) struct Found<'a> {
+    pub step: &'a Step,
+    pub carriers: Carriers,
+    pub standing: Option<Standing>,
+    pub needed: Needed,
 }
 
 /// Whether a kernel of this version needs the step.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Needed {
+pub(super) enum Needed {
     Yes,
     No,
     /// Its version cannot be read.
@@ -85,13 +84,14 @@ fn search<'a>(history: &History, bug: &'a Bug) -> Result<Vec<Found<'a>>, GitErro
     Ok(found)
 }
 
-struct Answer<'a> {
+/// The answer in the making.
+pub(super) struct Answer<'a> {
     index: &'a Index,
-    history: &'a History<'a>,
-    bug: &'a Bug,
-    found: &'a [Found<'a>],
+    pub history: &'a History<'a>,
+    pub bug: &'a Bug,
+    pub found: &'a [Found<'a>],
     /// Why steps stay open.
-    doubts: Vec<String>,
+    pub doubts: Vec<String>,
     warnings: Vec<String>,
 }
 
@@ -139,7 +139,7 @@ impl Answer<'_> {
         Ok(StepFound { role, commit, how: carrier.how.clone(), strength, first_tag, reverted_by })
     }
 
-    fn name(&self, place: Place) -> Result<String, GitError> {
+    pub(super) fn name(&self, place: Place) -> Result<String, GitError> {
         Ok(match place {
             Place::Commit(number) => self.history.sha(number)?.to_string(),
             Place::Patch(at) => self.history.patches.get(at).map(|patch| patch.file.clone()).unwrap_or_default(),
@@ -182,103 +182,6 @@ impl Answer<'_> {
             }
         }
         Ok(doubtful)
-    }
-
-    /// Says which commit may have taken a step out.
-    fn doubted(&mut self, standing: &Standing, role: Role) -> Result<(), GitError> {
-        let Some(place) = standing.doubted_by.filter(|_| standing.must != standing.may) else { return Ok(()) };
-        let name = match place {
-            Place::Commit(number) => self.history.call(self.history.sha(number)?),
-            Place::Patch(_) => self.name(place)?,
-        };
-        self.doubts.push(format!("{name} changes files of the {role} and speaks of undoing it, or what undid it"));
-        Ok(())
-    }
-
-    fn presence(&mut self, one: &Found, doubtful: &[Beginning]) -> Result<Presence, GitError> {
-        let role = one.step.role;
-        let mends = role == Role::FixOfFix;
-        let mut presence = match &one.standing {
-            Some(standing) => {
-                let hint = (standing.must != standing.may).then_some(standing.likely);
-                self.doubted(standing, role)?;
-                // Where nobody can tell what a commit took out, a hint is none.
-                let hint = hint.filter(|_| standing.doubted_by.is_none());
-                Presence { may: standing.may, must: standing.must, hint }
-            }
-            None => self.absence(one, doubtful),
-        };
-        if one.needed == Needed::No {
-            return Ok(if mends { Presence::IN } else { Presence::OUT });
-        }
-        if one.needed == Needed::Perhaps && !presence.must {
-            self.doubts.push(format!("the {role} is for some versions only, and this one's cannot be read"));
-            presence = Presence::OPEN;
-        }
-        if let Some(standing) = one.standing.as_ref().filter(|standing| standing.may) {
-            let carrier = &one.carriers.found[standing.carrier];
-            let overlaps = |other: &Step| other.files.iter().any(|file| one.step.files.contains(file));
-            let later = |other: &Found| other.step.role > role && other.standing.is_some() && overlaps(other.step);
-            let later = self.found.iter().any(later);
-            // Later steps of the same files change the same lines, so only the last of them is compared.
-            if let (Place::Commit(number), false) = (carrier.place, later)
-                && let Ok(oid) = self.history.sha(number)
-                && self.likeness(oid, one.step) == Likeness::NotApplied
-            {
-                self.doubts.push(format!(
-                    "the {role} is in the history, but none of the lines that {} adds is in the files, and those that \
-                     it removes are: a merge's own content, or a commit that does not say so, took it out",
-                    short(oid)
-                ));
-                presence = Presence::OPEN;
-            }
-        }
-        if let Some(standing) = one.standing.as_ref().filter(|standing| !standing.may)
-            && let Place::Commit(number) = one.carriers.found[standing.carrier].place
-        {
-            let oid = self.history.sha(number)?;
-            if self.likeness(oid, one.step) == Likeness::Applied {
-                self.doubts.push(format!(
-                    "the {role} was reverted, but all lines that {} adds are in the files: a commit that does not say \
-                     so brought them back",
-                    short(oid)
-                ));
-                presence = Presence::OPEN;
-            }
-        }
-        Ok(presence)
-    }
-
-    /// What it is worth that a step was not found.
-    fn absence(&mut self, one: &Found, doubtful: &[Beginning]) -> Presence {
-        let role = one.step.role;
-        let mut doubts = Vec::new();
-        match &self.history.version {
-            None => doubts.push("the revision holds no kernel's Makefile that could be read".to_owned()),
-            Some(version) if is_expected(version, self.bug, one.step) => doubts.push(format!(
-                "the {role} is not in the history, but a {version} has it: it may be part of a squashed update"
-            )),
-            Some(_) => {}
-        }
-        doubts.extend(doubtful.iter().take(3).map(|beginning| beginning.says.clone()));
-        if let Some(model) = one.carriers.model
-            && self.likeness(model, one.step) == Likeness::Applied
-        {
-            doubts.push(format!(
-                "the {role} is not in the history, but all lines that {} adds are in the files: a merge's own content, \
-                 or a squashed update, brought them",
-                short(model)
-            ));
-        }
-        if doubts.is_empty() {
-            return Presence::OUT;
-        }
-        self.doubts.extend(doubts);
-        Presence::OPEN
-    }
-
-    fn likeness(&self, step: Oid, of: &Step) -> Likeness {
-        likeness(self.history.repository.git(), step, self.history.commit, &of.files)
     }
 
     /// Says what git lays over the history.

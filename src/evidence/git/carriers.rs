@@ -1,11 +1,11 @@
 //! The commits that are a step: the upstream commit, known backports, commits whose messages say that they carry it,
 //! and, as a hint, commits with its subject and files.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use git2::Oid;
 
-use super::content::{has_any, patch_id, touches};
+use super::content::{has_any, is_empty, patch_id, touches};
 use super::graph::{Bits, Graph};
 use super::message::{Abbreviation, Kind, mentions, plain_subject, subject_hash};
 use super::quilt::Patch;
@@ -60,6 +60,8 @@ pub(super) struct Carriers {
     pub names: Vec<Abbreviation>,
     /// In this history, the most telling first.
     pub found: Vec<Carrier>,
+    /// In this history, commits that carry the step's message and say, in git's words, that they revert it.
+    pub undoing: Vec<u32>,
     /// A commit whose patch is the step, wherever in the repository.
     pub model: Option<Oid>,
     pub warnings: Vec<String>,
@@ -161,18 +163,21 @@ pub(super) fn find(history: &History, step: &Step, before: &[Abbreviation]) -> R
     let backports: Vec<_> = step.backports.iter().filter_map(|b| Some((named(&b.commit)?, b))).collect();
     let names = upstream.into_iter().chain(backports.iter().map(|(name, _)| *name)).collect();
     let mut carriers = Carriers { names: history.all_names(names)?, ..Carriers::default() };
+    reverts_that_quote(history, step, upstream, &mut carriers)?;
 
     let mut seen = BTreeSet::new();
     for name in carriers.names.clone() {
         let Some(oid) = history.only(name)? else { continue };
         let is_upstream = upstream.is_some_and(|upstream| upstream.agrees(name));
         let known = backports.iter().find(|(backport, _)| backport.agrees(name)).map(|(_, backport)| backport);
-        if !is_upstream && known.is_none() && is_elsewhere(history, oid, step) {
+        let nothing = !is_upstream && known.is_none() && is_empty(history.repository.git(), oid);
+        if nothing || !is_upstream && known.is_none() && is_elsewhere(history, oid, step) {
             // Whoever reverts it does not revert the step either.
             carriers.names.retain(|other| *other != name);
             if history.store.number(oid)?.is_some_and(|number| history.has(number)) {
+                let changes = if nothing { "changes nothing" } else { "changes none of its files" };
                 carriers.warnings.push(format!(
-                    "{} says that it carries the {}, and changes none of its files: it does not count",
+                    "{} says that it carries the {}, and {changes}: it does not count",
                     short(oid),
                     step.role
                 ));
@@ -196,6 +201,45 @@ pub(super) fn find(history: &History, step: &Step, before: &[Abbreviation]) -> R
     by_patch_file(history, step, &mut carriers)?;
     carriers.found.sort_by_key(|carrier| std::cmp::Reverse(carrier.how.strength()));
     Ok(carriers)
+}
+
+/// Takes those out of the names that say that they carry the step and are reverts of it: whoever reverts by hand may
+/// keep the message of what is reverted, trailers and all.
+fn reverts_that_quote(
+    history: &History,
+    step: &Step,
+    upstream: Option<Abbreviation>,
+    carriers: &mut Carriers,
+) -> Result<(), GitError> {
+    let mut numbers = BTreeMap::new();
+    let own = subject_hash(&plain_subject(step.subject.as_bytes()));
+    let mut subjects = BTreeSet::from([own]);
+    for name in &carriers.names {
+        if let [number] = history.store.starting(*name)?.as_slice() {
+            subjects.extend(history.store.subject(*number)?);
+            numbers.insert(*number, *name);
+        }
+    }
+    for subject in subjects {
+        for number in history.store.undoing_subject(subject)? {
+            let Some(name) = numbers.get(&number).filter(|name| upstream.is_none_or(|step| !step.agrees(**name)))
+            else {
+                continue;
+            };
+            let message = history.message(history.sha(number)?);
+            let undone = reverted_subjects(&plain_subject(commit::subject(&message)));
+            let is_it = |undone: &String| {
+                let plain = plain_subject(undone.as_bytes());
+                // Whoever undoes such a revert brings the step back.
+                subject_hash(&plain) == subject && (subject == own || reverted_subjects(&plain).is_empty())
+            };
+            if undone.iter().any(is_it) {
+                carriers.names.retain(|other| other != name);
+                carriers.undoing.extend(history.has(number).then_some(number));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Whether a commit changes none of a step's files, though it has one of them. Where it has none, they were moved.
@@ -308,7 +352,9 @@ fn by_patch_file(history: &History, step: &Step, carriers: &mut Carriers) -> Res
             }
             Ok(false)
         };
-        if !reverted_subjects(&patch.subject).is_empty() && patch.kinds().any(|kind| kind == Kind::Reverts) {
+        let undone = reverted_subjects(&patch.subject);
+        let is_undone = undone.iter().any(|undone| plain_subject(undone.as_bytes()) == subject);
+        if is_undone || !undone.is_empty() && patch.kinds().any(|kind| kind == Kind::Reverts) {
             continue;
         }
         let mut how = None;

@@ -23,6 +23,8 @@ pub(super) enum Likeness {
     Applied,
     /// All lines that the step removes are there, and none that it adds.
     NotApplied,
+    /// None of the lines that the step adds is there, and not all that it removes.
+    Gone,
     /// Neither, or there is nothing telling to compare.
     Unclear,
     /// The repository lacks files.
@@ -49,6 +51,7 @@ pub(super) fn likeness(git: &Repository, step: Oid, at: Oid, files: &[String]) -
     match (added, removed) {
         ((there, all), (0, _)) if all > 0 && there == all => Likeness::Applied,
         ((0, _), (there, all)) if all > 0 && there == all => Likeness::NotApplied,
+        ((0, all), _) if all > 0 => Likeness::Gone,
         _ => Likeness::Unclear,
     }
 }
@@ -79,6 +82,12 @@ pub(super) fn touches(git: &Repository, commit: Oid, files: &[String]) -> Option
     Some(false)
 }
 
+/// Whether a commit's tree is its first parent's: it changes nothing at all.
+pub(super) fn is_empty(git: &Repository, commit: Oid) -> bool {
+    let Ok(commit) = git.find_commit(commit) else { return false };
+    commit.parent(0).is_ok_and(|parent| parent.tree_id() == commit.tree_id())
+}
+
 /// Whether a commit's tree has any of these files.
 pub(super) fn has_any(git: &Repository, commit: Oid, files: &[String]) -> bool {
     tree(git, commit).is_some_and(|tree| files.iter().any(|file| tree.get_path(Path::new(file)).is_ok()))
@@ -100,6 +109,12 @@ pub(super) fn patch_id(git: &Repository, commit: Oid) -> Option<Oid> {
         return None;
     }
     diff.patchid(None).ok()
+}
+
+/// The telling lines of a file in a commit's tree. None where it is not there, or cannot be compared.
+pub(super) fn lines_at(git: &Repository, commit: Oid, file: &str) -> HashSet<Vec<u8>> {
+    let text = tree(git, commit).and_then(|tree| text(git, &tree, file)).unwrap_or_default();
+    lines(&text).into_iter().map(<[u8]>::to_vec).collect()
 }
 
 fn tree(git: &Repository, commit: Oid) -> Option<Tree<'_>> {

@@ -120,60 +120,60 @@ impl Graph {
         (0..self.len()).filter(|at| self.first[*at as usize] == NONE)
     }
 
-    /// The commits from `from` on, as bytes: for each the number of parents, and how far back each is.
+    /// The commits from `from` on, as bytes: 32-bit numbers, little-endian, as they lie here. First how many commits, then
+    /// theirs, then the lists of several parents, which are counted from the first of them.
     pub fn encode(&self, from: u32, to: u32) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        for at in from..to {
-            let parents = self.parents(at);
-            put(&mut bytes, parents.len() as u32);
-            for parent in parents {
-                put(&mut bytes, at - parent);
-            }
+        let first = &self.first[from as usize..to as usize];
+        let mut starts = first.iter().filter(|value| **value & MANY != 0 && **value != NONE).map(|value| value & !MANY);
+        let start = starts.next();
+        let end = starts.next_back().or(start).map_or(0, |last| last as usize + 1 + self.many[last as usize] as usize);
+        let start = start.unwrap_or(0);
+        let mut bytes = Vec::with_capacity(4 * (1 + first.len() + end - start as usize));
+        let mut put = |value: u32| bytes.extend(value.to_le_bytes());
+        put(to - from);
+        for value in first {
+            // The numbers are below MOST, so that none of them reaches the mark.
+            put(if *value & MANY != 0 && *value != NONE { *value - start } else { *value });
         }
+        self.many[start as usize..end].iter().copied().for_each(put);
         bytes
     }
 
     /// Adds what [`Graph::encode`] gave. False where the bytes are not that.
     pub fn decode(&mut self, bytes: &[u8]) -> bool {
-        let mut at = 0;
-        let mut parents = Vec::new();
-        while at < bytes.len() {
+        let (words, rest) = bytes.as_chunks::<4>();
+        let mut words = words.iter().copied().map(u32::from_le_bytes);
+        let Some(count) = words.next().map(|count| count as usize) else { return false };
+        if !rest.is_empty() || count > words.len() || self.many.len() + self.first.len() + words.len() > Self::MOST {
+            return false;
+        }
+        let base = self.many.len();
+        self.many.extend(words.clone().skip(count));
+        self.first.reserve(count);
+        for value in words.take(count) {
             let number = self.len();
-            let Some(count) = take(bytes, &mut at).filter(|count| *count as usize <= bytes.len()) else { return false };
-            parents.clear();
-            for _ in 0..count {
-                let parent = take(bytes, &mut at).and_then(|back| number.checked_sub(back));
-                let Some(parent) = parent else { return false };
-                parents.push(parent);
-            }
-            if !self.push(&parents) {
-                return false;
-            }
+            let value = match value {
+                NONE => NONE,
+                only if only & MANY == 0 => {
+                    if only >= number {
+                        return false;
+                    }
+                    only
+                }
+                many => {
+                    let start = base + (many & !MANY) as usize;
+                    let parents = self.many.get(start).and_then(|n| self.many.get(start + 1..start + 1 + *n as usize));
+                    if !parents.is_some_and(|parents| parents.iter().all(|parent| *parent < number)) {
+                        return false;
+                    }
+                    // Below MOST, for it is a place in the list.
+                    MANY | start as u32
+                }
+            };
+            self.first.push(value);
         }
         true
     }
-}
-
-/// LEB128, as in DWARF.
-fn put(bytes: &mut Vec<u8>, mut value: u32) {
-    while value >= 0x80 {
-        bytes.push(value as u8 | 0x80);
-        value >>= 7;
-    }
-    bytes.push(value as u8);
-}
-
-fn take(bytes: &[u8], at: &mut usize) -> Option<u32> {
-    let mut value = 0u32;
-    for shift in (0..32).step_by(7) {
-        let byte = *bytes.get(*at)?;
-        *at += 1;
-        value |= u32::from(byte & 0x7f).checked_shl(shift)?;
-        if byte & 0x80 == 0 {
-            return Some(value);
-        }
-    }
-    None
 }
 
 #[cfg(test)]
@@ -209,8 +209,10 @@ mod tests {
                 prop_assert_eq!(ancestors.has(at), reaches(&graph, tip, at));
                 prop_assert_eq!(graph.descendants(at).has(tip), reaches(&graph, tip, at));
             }
-            let mut read = Graph::default();
-            prop_assert!(read.decode(&graph.encode(0, graph.len())));
+            // In two parts, as an update appends to what is there.
+            let (mut read, middle) = (Graph::default(), graph.len() / 2);
+            prop_assert!(read.decode(&graph.encode(0, middle)));
+            prop_assert!(read.decode(&graph.encode(middle, graph.len())));
             prop_assert_eq!((read.first, read.many), (graph.first, graph.many));
         }
 

@@ -4,6 +4,7 @@
 //! renamed when it is whole; an update is one transaction. So a kill at any moment leaves an index or none.
 
 use std::cell::RefCell;
+use std::fmt;
 use std::fs::{self, File};
 use std::io;
 use std::path::Path;
@@ -40,6 +41,16 @@ pub enum Progress {
     },
 }
 
+impl fmt::Display for Progress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Waiting => f.write_str("waiting for somebody else who reads it"),
+            Self::Reading { commits } => write!(f, "reading the history: {commits} commits"),
+            Self::Writing { commits } => write!(f, "writing the index: {commits} commits"),
+        }
+    }
+}
+
 /// The index of one repository, ready to be asked. Not for several threads at once; each opens its own.
 pub struct Index {
     pub(super) repository: Repository,
@@ -68,13 +79,21 @@ impl Repository {
         };
         let again = Self::open(self.path())?;
         let overlay = self.overlay()?;
-        let tips = self.tips()?;
-        let (shape, refs) = (overlay.fingerprint(), fingerprint(&tips));
+        let shape = overlay.fingerprint();
         let path = folder.join(format!("git-{}.sqlite", self.key()));
-        // Nothing moved: no lock, no writing.
-        if let Some((store, graph)) = sound(&path, &shape)?
+        // Looked at before the refs are read: what moves meanwhile is seen the next time.
+        let stamp = self.refs_stamp();
+        let mut kept = sound(&path, &shape)?;
+        // Nothing moved: no lock, no reading of refs.
+        if let Some((store, graph)) = kept.take_if(|(store, _)| stamp.is_some() && store.stamp() == stamp) {
+            return Ok(opened(again, overlay, Inner { store, graph }));
+        }
+        let tips = self.tips()?;
+        let refs = fingerprint(&tips);
+        if let Some((store, graph)) = kept
             && store.meta("refs")?.as_deref() == Some(&refs)
         {
+            store.set_stamp(stamp.as_deref());
             return Ok(opened(again, overlay, Inner { store, graph }));
         }
         fs::create_dir_all(folder).map_err(|source| cache(folder, "made", source))?;
@@ -91,6 +110,7 @@ impl Repository {
             }
             None => build(self, &overlay, &tips, &path, &meta, progress)?,
         };
+        inner.store.set_stamp(stamp.as_deref());
         Ok(opened(again, overlay, inner))
     }
 }

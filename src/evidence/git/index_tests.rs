@@ -46,6 +46,36 @@ fn only_what_is_new_is_read() {
 }
 
 #[test]
+fn refs_are_read_anew_where_their_folders_have_changed_and_only_there() {
+    let fixture = Fixture::new();
+    let mainline = fixture.mainline();
+    let heads = fixture.path().join("refs/heads");
+    let age = || {
+        for folder in ["refs", "refs/heads", "refs/tags"] {
+            let old = std::time::SystemTime::now() - std::time::Duration::from_secs(60);
+            fs::File::open(fixture.path().join(folder)).unwrap().set_modified(old).unwrap();
+        }
+    };
+    assert_eq!(written(&fixture), Some(9));
+    age();
+    assert_eq!(written(&fixture), None, "the refs are read, and found to be those");
+    // Written in its place, as git never does: only who reads the refs can see it.
+    let next = fixture.commit(&[mainline.tip], "net: next", &[]);
+    fs::write(heads.join("master"), format!("{next}\n")).unwrap();
+    assert_eq!(written(&fixture), None);
+    fixture.branch("other", next);
+    assert_eq!(written(&fixture), Some(1));
+    // Moved again, within the step of the file system's clock: too new to be believed.
+    fixture.branch("other", fixture.commit(&[next], "net: after", &[]));
+    assert_eq!(written(&fixture), Some(1));
+    age();
+    assert_eq!(written(&fixture), None);
+    fs::write(fixture.path().join("packed-refs"), format!("# pack-refs with: peeled \n{} refs/heads/packed\n", next))
+        .unwrap();
+    assert!(Repository::open(&fixture.path()).unwrap().refs_stamp().is_none());
+}
+
+#[test]
 fn a_commit_that_no_ref_leads_to_is_read_when_it_is_asked_for() {
     let fixture = Fixture::new();
     let mainline = fixture.mainline();

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::{self, File};
 use std::io::{BufReader, Read as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use flate2::read::ZlibDecoder;
 use git2::Oid;
@@ -14,6 +16,9 @@ use super::GitError;
 
 /// The longest configuration, list of grafts or of shallow commits that is read.
 const LONGEST: u64 = 64 << 20;
+/// How long ago a folder must have changed, so that its time tells all its changes: file systems keep times in steps of two
+/// seconds at most.
+const SETTLED: Duration = Duration::from_secs(3);
 /// Loose objects larger than this are not read, in bytes: git itself packs them apart (core.bigFileThreshold).
 const LARGEST_OBJECT: u64 = 512 << 20;
 
@@ -117,6 +122,32 @@ impl Repository {
         }
         tips.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(tips)
+    }
+
+    /// A text that changes when any ref is made, moved or removed, told without reading the refs: thousands of them take
+    /// longer than a question does. git and libgit2 write a ref beside its place and rename it, which its folder's time
+    /// shows. None where something changed so lately that a further change might have the same time.
+    pub(super) fn refs_stamp(&self) -> Option<String> {
+        let mut digest = Sha256::new();
+        let lately = SystemTime::now().checked_sub(SETTLED)?;
+        let mut settled = true;
+        let mut note = |path: &Path| {
+            let Ok(about) = fs::metadata(path) else { return digest.update(b"none") };
+            settled &= about.modified().is_ok_and(|time| time < lately);
+            let seen = (path, about.mtime(), about.mtime_nsec(), about.ino(), about.len());
+            digest.update(format!("{seen:?}"));
+        };
+        note(&self.common.join("packed-refs"));
+        let mut folders = vec![self.common.join("refs")];
+        while let Some(folder) = folders.pop() {
+            note(&folder);
+            let entries = fs::read_dir(&folder).into_iter().flatten().flatten();
+            let below = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+            let mut below: Vec<PathBuf> = below.map(|entry| entry.path()).collect();
+            below.sort();
+            folders.extend(below);
+        }
+        settled.then(|| hex(&digest.finalize()))
     }
 
     /// What git lays over its objects.

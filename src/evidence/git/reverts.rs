@@ -75,6 +75,11 @@ pub(super) fn standing(
     let subject = plain_subject(step.subject.as_bytes());
     let mut direct = reverts_of(history, &carriers.names, &subject, &step.files)?;
     direct.extend(reverted_merges(history, &carriers.found, &mut order)?);
+    for place in carriers.undoing.iter().map(|number| Place::Commit(*number)) {
+        if direct.iter().all(|(known, _)| *known != place) {
+            direct.push((place, false));
+        }
+    }
     for (place, strong) in direct {
         if steps.contains(&place) {
             continue;
@@ -90,7 +95,7 @@ pub(super) fn standing(
     }
     let mut at = applied;
     while at < nodes.len() && nodes.len() < MOST {
-        let (names, subject) = names_of(history, nodes[at].place)?;
+        let (names, subject) = names_of(history, nodes[at].place, &carriers.names)?;
         doubts.extend(doubts_of(history, &names, &subject, &step.files)?.into_iter().map(|place| (at, place)));
         for (place, strong) in reverts_of(history, &names, &subject, &step.files)? {
             if !order.before(nodes[at].place, place) {
@@ -290,20 +295,26 @@ fn reverted_merges(history: &History, found: &[Carrier], order: &mut Order) -> R
     Ok(reverts)
 }
 
-/// Under which names and which subject a revert is spoken of.
-fn names_of(history: &History, place: Place) -> Result<(Vec<Abbreviation>, String), GitError> {
+/// Under which names and which subject a revert is spoken of. Those of the step are not among them, although it may quote
+/// the step's message.
+fn names_of(
+    history: &History,
+    place: Place,
+    of_the_step: &[Abbreviation],
+) -> Result<(Vec<Abbreviation>, String), GitError> {
+    let is_its_own = |name: &Abbreviation| !of_the_step.iter().any(|step| step.agrees(*name));
     match place {
         Place::Commit(number) => {
             let oid = history.sha(number)?;
             let message = history.message(oid);
             let carried = mentions(&message).into_iter().filter(|m| m.kind == Kind::Carries).map(|m| m.commit);
-            let names = history.all_names(std::iter::once(whole(oid)).chain(carried).collect())?;
-            Ok((names, plain_subject(commit::subject(&message))))
+            let names = std::iter::once(whole(oid)).chain(carried.filter(is_its_own)).collect();
+            Ok((history.all_names(names)?, plain_subject(commit::subject(&message))))
         }
         Place::Patch(at) => {
             let patch = history.patches.get(at);
             let carried = patch.map(|patch| patch.mentions.iter().filter(|(kind, ..)| *kind == Kind::Carries));
-            let names = carried.into_iter().flatten().map(|(_, commit, _)| *commit).collect();
+            let names = carried.into_iter().flatten().map(|(_, commit, _)| *commit).filter(is_its_own).collect();
             Ok((history.all_names(names)?, patch.map(|patch| patch.subject.clone()).unwrap_or_default()))
         }
     }

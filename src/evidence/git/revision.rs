@@ -43,7 +43,10 @@ impl Index {
         }
         let object = git.revparse_single(revision).map_err(|error| match error.code() {
             ErrorCode::Ambiguous => GitError::Ambiguous { path: path(), revision: revision.to_owned() },
-            ErrorCode::NotFound | ErrorCode::InvalidSpec => unknown(),
+            ErrorCode::NotFound | ErrorCode::InvalidSpec => match self.dangling(revision) {
+                Some(object) => self.repository.damaged(object, "it is not there, although a ref leads to it"),
+                None => unknown(),
+            },
             _ => match git2::ErrorClass::Odb == error.class() || error.class() == git2::ErrorClass::Zlib {
                 true => self.repository.unreadable(&error),
                 false => unknown(),
@@ -59,6 +62,13 @@ impl Index {
                 },
             }),
         }
+    }
+
+    /// The object that a ref of this name leads to and that the repository lacks.
+    fn dangling(&self, name: &str) -> Option<Oid> {
+        let git = self.repository.git();
+        let object = git.resolve_reference_from_short_name(name).ok()?.resolve().ok()?.target()?;
+        git.odb().is_ok_and(|odb| !odb.exists(object)).then_some(object)
     }
 
     /// The version in the Makefile of a commit's tree.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::evidence::{Finding, Strength};
 use crate::words::{CommitId, Role};
@@ -19,7 +19,7 @@ pub struct Testimony {
 }
 
 /// What was found of one step.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StepFound {
     /// Which step.
     pub role: Role,
@@ -36,7 +36,7 @@ pub struct StepFound {
 }
 
 /// How a step was recognised.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "by", rename_all = "kebab-case")]
 pub enum How {
     /// It is the upstream commit itself.
@@ -82,7 +82,7 @@ pub enum How {
 }
 
 /// What comparing a commit's patch with the upstream one gave.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum PatchCompared {
     /// It is another patch.

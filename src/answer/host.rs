@@ -1,0 +1,114 @@
+//! What was found on a host, put together: what was read, what it means, and what the witnesses say of its kernel.
+
+use serde::{Deserialize, Serialize};
+
+use crate::evidence::Finding;
+use crate::host::{Answer, Bitten, Host, Namespace, Reading};
+use crate::verdict::{Ledger, Verdict};
+use crate::words::{BugId, State};
+
+/// The version of the JSON document's shape.
+pub const HOST_SCHEMA_VERSION: u32 = 1;
+
+/// What `backproof host --format json` prints. docs/host.md tells its fields.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct HostDocument {
+    /// [`HOST_SCHEMA_VERSION`] of the writer.
+    pub schema_version: u32,
+    /// The machine.
+    pub host: Host,
+    /// Its network namespaces.
+    pub namespaces: Vec<Namespace>,
+    /// What is known of each bug.
+    pub bugs: Vec<HostBug>,
+}
+
+/// What is known of one bug on a host.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct HostBug {
+    /// The bug.
+    pub bug: BugId,
+    /// Whether the host has been bitten; null for a bug that leaves no traces that are known.
+    pub bitten: Option<Answer>,
+    /// What that stands on.
+    pub evidence: Vec<String>,
+    /// What would free what is stuck, or keep it from happening.
+    pub remedies: Vec<String>,
+    /// What the witnesses say of the kernel; null where none was asked.
+    pub verdict: Option<Verdict>,
+    /// The kernel's state, where one remains.
+    pub state: Option<State>,
+    /// Whether strong witnesses contradict each other.
+    pub conflict: bool,
+    /// Everything that the witnesses say.
+    pub findings: Vec<Finding>,
+    /// Why the reproducer that was to run here gave no finding; null where it did, or was not asked.
+    pub not_probed: Option<String>,
+}
+
+/// Why reproducers that were to run on the host gave no finding.
+pub type NotProbed = [(BugId, String)];
+
+impl HostDocument {
+    /// Puts together what was read, what it means, and what the witnesses say of the kernel.
+    pub fn new(reading: Reading, bitten: Vec<Bitten>, verdicts: &[(BugId, Ledger)], not_probed: &NotProbed) -> Self {
+        let mut bugs: Vec<HostBug> = bitten.into_iter().map(HostBug::of).collect();
+        let spoken = verdicts.iter().map(|(bug, _)| bug).chain(not_probed.iter().map(|(bug, _)| bug));
+        for bug in spoken {
+            if bugs.iter().all(|known| known.bug != *bug) {
+                bugs.push(HostBug::named(bug.clone()));
+            }
+        }
+        for bug in &mut bugs {
+            if let Some((_, ledger)) = verdicts.iter().find(|(id, _)| *id == bug.bug) {
+                let conclusion = ledger.conclude();
+                bug.verdict = Some(conclusion.verdict);
+                bug.state = conclusion.state();
+                bug.conflict = conclusion.conflict;
+                bug.findings.clone_from(&ledger.findings);
+            }
+            bug.not_probed = not_probed.iter().find(|(id, _)| *id == bug.bug).map(|(_, why)| why.clone());
+        }
+        bugs.sort_by_key(|bug| !bug.conflict);
+        Self { schema_version: HOST_SCHEMA_VERSION, host: reading.host, namespaces: reading.namespaces, bugs }
+    }
+
+    /// 1 where the kernel is affected or strong witnesses contradict each other, 3 where nothing was read or what was
+    /// asked has no answer, else 0. Without witnesses, the traces of a bug are no verdict on the kernel.
+    pub fn exit_code(&self) -> u8 {
+        let affected = |bug: &HostBug| bug.conflict || bug.verdict == Some(Verdict::Affected);
+        let unanswered = |bug: &HostBug| bug.not_probed.is_some() || bug.verdict == Some(Verdict::Unknown);
+        let nothing =
+            self.host.release.is_none() && self.namespaces.iter().all(|n| n.counters.is_none() && n.sockets.is_none());
+        match () {
+            () if self.bugs.iter().any(affected) => 1,
+            () if nothing || self.bugs.iter().any(unanswered) => 3,
+            () => 0,
+        }
+    }
+}
+
+impl HostBug {
+    fn named(bug: BugId) -> Self {
+        Self {
+            bug,
+            bitten: None,
+            evidence: Vec::new(),
+            remedies: Vec::new(),
+            verdict: None,
+            state: None,
+            conflict: false,
+            findings: Vec::new(),
+            not_probed: None,
+        }
+    }
+
+    fn of(bitten: Bitten) -> Self {
+        let Bitten { bug, bitten, evidence, remedies } = bitten;
+        Self { bitten: Some(bitten), evidence, remedies, ..Self::named(bug) }
+    }
+}
+
+#[cfg(test)]
+#[path = "host_tests.rs"]
+mod tests;

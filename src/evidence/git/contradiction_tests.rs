@@ -1,0 +1,154 @@
+//! What a history says by its messages and its ancestry, and the files do not.
+
+use super::fixture::*;
+use super::{How, Testimony};
+use crate::evidence::{StateSet, Strength};
+use crate::words::{Role, State};
+
+fn picked(subject: &str, oid: git2::Oid) -> String {
+    format!("{subject}\n\ncommit {oid} upstream.\n")
+}
+
+fn broken(fixture: &Fixture, mainline: &Mainline) -> git2::Oid {
+    let base = fixture.commit(&[mainline.v4_19], "Linux 4.19.50", &[("Makefile", &makefile("4.19.50"))]);
+    fixture.line(base, &[(&picked(BREAK_SUBJECT, mainline.break_), BROKEN)])
+}
+
+fn set(states: &[State]) -> StateSet {
+    states.iter().copied().collect()
+}
+
+fn fix(testimony: &Testimony) -> &How {
+    &testimony.steps.iter().find(|step| step.role == Role::Fix).unwrap().how
+}
+
+#[test]
+fn an_empty_commit_is_no_step_whatever_its_message_says() {
+    let fixture = Fixture::new();
+    let mainline = fixture.mainline();
+    let bug = bug(&mainline);
+    let broken = broken(&fixture, &mainline);
+    let claim = picked("net: a vendor's own words", mainline.fix);
+    fixture.branch("empty", fixture.commit(&[broken], &claim, &[]));
+    // A merge that takes nothing of the other side.
+    let other = fixture.line(broken, &[("net: other", FIXED)]);
+    fixture.branch("empty-merge", fixture.commit(&[broken, other], &claim, &[]));
+    // A tree that keeps the file elsewhere, where a commit of other files may be the step.
+    let moved = fixture.commit(&[broken], "Move it", &[(FILE, ""), ("vendor/fragment.c", BROKEN)]);
+    fixture.branch("moved-empty", fixture.commit(&[moved], &claim, &[]));
+    fixture.branch("moved", fixture.commit(&[moved], &claim, &[("vendor/fragment.c", FIXED)]));
+    let mut unlisted = bug.clone();
+    unlisted.chain.iter_mut().for_each(|step| step.files.clear());
+    for (bug, branch, counts) in [
+        (&bug, "empty", false),
+        (&bug, "empty-merge", false),
+        (&bug, "moved-empty", false),
+        (&bug, "moved", true),
+        (&unlisted, "empty", false),
+        (&unlisted, "empty-merge", false),
+        (&unlisted, "moved", true),
+    ] {
+        let testimony = fixture.ask(bug, branch);
+        let state = if counts { State::Fixed } else { State::Affected };
+        assert_eq!(testimony.finding.states.only(), Some(state), "{branch}: {}", testimony.finding.why);
+        assert_eq!(testimony.warnings.iter().any(|warning| warning.contains("does not count")), !counts, "{branch}");
+    }
+}
+
+#[test]
+fn ancestry_is_doubted_where_a_merge_or_a_silent_commit_took_the_lines_out() {
+    let fixture = Fixture::new();
+    let mainline = fixture.mainline();
+    let mut bug = bug(&mainline);
+    let broken = broken(&fixture, &mainline);
+    // A fix that only adds lines.
+    let added = format!("{BROKEN}never_refuse_the_head_of_the_queue\n");
+    let upstream = fixture.line(mainline.break_, &[("tcp: let the head through", &added)]);
+    fixture.branch("upstream", upstream);
+    bug.chain[2] = step(Role::Fix, Some(upstream), "tcp: let the head through");
+    bug.chain.remove(1);
+    let side = fixture.line(broken, &[(&picked("tcp: let the head through", upstream), &added)]);
+    let side = fixture.commit(&[side], "net: other", &[("net/o.c", "x\n")]);
+    let ahead = fixture.commit(&[broken], "net: ahead", &[("net/a.c", "x\n")]);
+    let ours = fixture.commit(&[ahead, side], "Merge the fix, -s ours", &[]);
+    fixture.branch("ours", ours);
+    fixture.branch("merged", fixture.commit(&[ahead, side], "Merge the fix", &[(FILE, &added), ("net/o.c", "x\n")]));
+    // The merge is further down, and on a side of a side.
+    let topic = fixture.commit(&[ours], "net: topic", &[("net/t.c", "x\n")]);
+    let main = fixture.commit(&[ours], "net: main", &[("net/m.c", "x\n")]);
+    let after = fixture.commit(&[main, topic], "Merge topic", &[("net/t.c", "x\n")]);
+    fixture.branch("ours-below", fixture.commit(&[after], "net: more", &[("net/n.c", "x\n")]));
+    let late = fixture.commit(&[side, topic], "Merge the topic", &[(FILE, BROKEN), ("net/t.c", "x\n")]);
+    fixture.branch("ours-beside", late);
+    fixture.branch("silent", fixture.line(side, &[("net: tidy up", BROKEN)]));
+    // Written anew, on the line itself and on a side of it: that is how code goes on.
+    let anew = "head_of_another_function\nwhich_does_it_in_another_way\n";
+    let rewritten = fixture.line(side, &[("tcp: write it anew", anew)]);
+    fixture.branch("rewritten", rewritten);
+    let beside = fixture.commit(&[side], "net: beside", &[("net/b.c", "x\n")]);
+    fixture.branch("rewritten-beside", fixture.commit(&[beside, rewritten], "Merge net", &[(FILE, anew)]));
+    let open = set(&[State::Affected, State::Fixed]);
+    for (branch, states, says) in [
+        ("merged", set(&[State::Fixed]), ""),
+        ("ours", open, "Merge the fix, -s ours"),
+        ("ours-below", open, "Merge the fix, -s ours"),
+        ("ours-beside", open, "Merge the fix, -s ours"),
+        ("silent", open, "net: tidy up"),
+        ("rewritten", set(&[State::Fixed]), ""),
+        ("rewritten-beside", set(&[State::Fixed]), ""),
+    ] {
+        let finding = fixture.ask(&bug, branch).finding;
+        assert_eq!((finding.states, finding.why.contains(says)), (states, true), "{branch}: {}", finding.why);
+    }
+}
+
+#[test]
+fn a_revert_that_quotes_the_message_of_what_it_reverts_does_not_bring_it() {
+    let fixture = Fixture::new();
+    let mainline = fixture.mainline();
+    let bug = bug(&mainline);
+    let broken = broken(&fixture, &mainline);
+    let quoting = |subject: &str| picked(&format!("Revert \"{subject}\""), mainline.fix);
+    // The file is of neither kind: it is the messages that are read here.
+    let text = "a_text_of_neither_kind_at_all\n";
+    let fixed = fixture.line(broken, &[(&picked(FIX_SUBJECT, mainline.fix), FIXED)]);
+    fixture.branch("reverted", fixture.line(fixed, &[(&quoting(FIX_SUBJECT), text)]));
+    fixture.branch("alone", fixture.line(broken, &[(&quoting(FIX_SUBJECT), text)]));
+    let vendor = fixture.line(broken, &[(&picked("net: a vendor's own words", mainline.fix), FIXED)]);
+    fixture.branch("vendor", fixture.line(vendor, &[(&quoting("net: a vendor's own words"), text)]));
+    let again = picked(&format!("Reapply \"{FIX_SUBJECT}\""), mainline.fix);
+    let reverted = fixture.line(fixed, &[(&quoting(FIX_SUBJECT), text)]);
+    fixture.branch("reapplied", fixture.line(reverted, &[(&again, FIXED)]));
+    // By name, too: then the fix is out for certain, however often the revert quotes it.
+    let twice = fixture.line(reverted, &[(&format!("net: x\n\nThis reverts commit {}.\n", mainline.fix), text)]);
+    fixture.branch("twice", twice);
+    use State::{Affected, Fixed};
+    use Strength::{Strong, Weak};
+    for (branch, state, strength, found) in [
+        ("reverted", Affected, Weak, true),
+        ("alone", Affected, Strong, false),
+        ("vendor", Affected, Weak, true),
+        ("reapplied", Fixed, Strong, true),
+        ("twice", Affected, Strong, true),
+    ] {
+        let testimony = fixture.ask(&bug, branch);
+        let finding = &testimony.finding;
+        assert_eq!((finding.states.only(), finding.strength), (Some(state), strength), "{branch}: {}", finding.why);
+        assert_eq!(*fix(&testimony) != How::NotFound, found, "{branch}: {}", finding.why);
+    }
+    let diff = format!("---\n--- a/{FILE}\n+++ b/{FILE}\n@@ -1 +1 @@\n-x\n+y\n");
+    let patch = |subject: &str| format!("Subject: [PATCH] {subject}\n\ncommit {} upstream.\n\n{diff}", mainline.fix);
+    let (fix, revert) = (patch(FIX_SUBJECT), patch(&format!("Revert \"{FIX_SUBJECT}\"")));
+    let series = "debian/patches/series";
+    let packaged = |series_text: &str| {
+        let files = [(series, series_text), ("debian/patches/f", &fix), ("debian/patches/r", &revert)];
+        fixture.commit(&[broken], "packaging", &files)
+    };
+    fixture.branch("quilt-fixed", packaged("f\n"));
+    fixture.branch("quilt-revert", packaged("r\n"));
+    fixture.branch("quilt-both", packaged("f\nr\n"));
+    for (branch, state) in [("quilt-fixed", Fixed), ("quilt-revert", Affected), ("quilt-both", Affected)] {
+        let finding = fixture.ask(&bug, branch).finding;
+        assert_eq!(finding.states.only(), Some(state), "{branch}: {}", finding.why);
+    }
+}

@@ -1,0 +1,90 @@
+//! Where the lines of a step were lost that the history has and the files have not.
+//!
+//! A later commit may have written them anew, which is no reason for doubt; a merge that took the other side's file
+//! (`git merge -s ours`) is one, and so is a commit that only takes lines out. Which of them it was is found by halving a
+//! line of descent, not by reading every commit on it.
+
+use std::collections::HashSet;
+
+use git2::Oid;
+
+use super::GitError;
+use super::carriers::History;
+use super::content::lines_at;
+use super::graph::{Bits, Graph};
+
+/// The most merges that are followed into the side that lost the lines, one within the other.
+const MOST_MERGES: usize = 64;
+
+/// The lines that a step adds to each of its files.
+struct Added<'a>(Vec<(&'a str, HashSet<Vec<u8>>)>);
+
+impl Added<'_> {
+    fn any_at(&self, history: &History, commit: u32) -> Result<bool, GitError> {
+        let (git, oid) = (history.repository.git(), history.sha(commit)?);
+        Ok(self.0.iter().any(|(file, added)| !lines_at(git, oid, file).is_disjoint(added)))
+    }
+}
+
+/// The commit that took the lines of `step` out and does not account for it: a merge, which should have kept them, or a
+/// commit that puts nothing in their place. None where they were written anew.
+pub(super) fn taken_out_by(history: &History, step: u32, oid: Oid, files: &[String]) -> Result<Option<Oid>, GitError> {
+    let git = history.repository.git();
+    let Some(before) = history.graph.parents(step).first() else { return Ok(None) };
+    let before = history.sha(*before)?;
+    let added = |file: &String| lines_at(git, oid, file).difference(&lines_at(git, before, file)).cloned().collect();
+    let added = Added(files.iter().map(|file| (file.as_str(), added(file))).collect());
+    let after = history.graph.descendants(step);
+    let Some(mut at) = history.store.number(history.commit)? else { return Ok(None) };
+    for _ in 0..MOST_MERGES {
+        let descent = descent(history.graph, &after, at, step);
+        // The first has none of the lines, and the last, which is the step, has them.
+        let (mut without, mut with) = (0, descent.len() - 1);
+        while with - without > 1 {
+            let middle = without + (with - without) / 2;
+            if added.any_at(history, descent[middle])? {
+                with = middle;
+            } else {
+                without = middle;
+            }
+        }
+        at = descent[without];
+        let parents = history.graph.parents(at);
+        if parents.len() < 2 {
+            return if writes_nothing(history, at, files)? { history.sha(at).map(Some) } else { Ok(None) };
+        }
+        let mut lost = None;
+        for parent in parents.iter().filter(|parent| after.has(**parent)) {
+            if !added.any_at(history, *parent)? {
+                lost = Some(*parent);
+                break;
+            }
+        }
+        match lost {
+            // It was lost on that side already.
+            Some(parent) => at = parent,
+            None => break,
+        }
+    }
+    history.sha(at).map(Some)
+}
+
+/// A line of descent from a commit down to the step, which it has: each commit is a parent of the one before.
+fn descent(graph: &Graph, after: &Bits, from: u32, step: u32) -> Vec<u32> {
+    let mut line = vec![from];
+    let mut at = from;
+    while at != step {
+        // Whatever is after the step has a parent that is, or is the step.
+        let Some(parent) = graph.parents(at).iter().find(|parent| after.has(**parent)) else { break };
+        at = *parent;
+        line.push(at);
+    }
+    line
+}
+
+/// Whether a commit adds no line to any of these files.
+fn writes_nothing(history: &History, commit: u32, files: &[String]) -> Result<bool, GitError> {
+    let Some(before) = history.graph.parents(commit).first() else { return Ok(false) };
+    let (git, before, after) = (history.repository.git(), history.sha(*before)?, history.sha(commit)?);
+    Ok(files.iter().all(|file| lines_at(git, after, file).is_subset(&lines_at(git, before, file))))
+}

@@ -1,0 +1,131 @@
+//! Asks the witnesses of a kernel that need no boot.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::{Mutex as Turn, OwnedMutexGuard};
+
+use super::engine::Lab;
+use super::event::Event;
+use crate::evidence::exhibits::{Exhibits, Said};
+use crate::evidence::git::{self, GitError, Index, Progress, Repository};
+use crate::evidence::version::Release;
+use crate::evidence::{Finding, Witness};
+use crate::kernel::Kernel;
+use crate::matrix::{Bug, Commit, KernelEntry};
+use crate::words::{BugId, KernelName};
+
+/// What was said of a kernel without booting it.
+#[derive(Default)]
+pub(super) struct Looked {
+    /// Of each bug.
+    pub said: BTreeMap<BugId, Said>,
+    /// The release that it is, or that its source began as: where its line of releases goes on.
+    pub release: Option<Release>,
+}
+
+/// The repositories that kernels were built from. One worker at a time brings the index of a repository up to date; the
+/// others whose kernels are of the same one wait, and find it ready.
+#[derive(Default)]
+pub(super) struct Repositories(Mutex<HashMap<PathBuf, Arc<Turn<()>>>>);
+
+impl Repositories {
+    /// Waits until nobody else is at this repository's index.
+    async fn turn(&self, repository: &Path, tell: impl Fn(Progress)) -> OwnedMutexGuard<()> {
+        // What cannot be resolved cannot be indexed either, and has its own name.
+        let path = repository.canonicalize().unwrap_or_else(|_| repository.to_owned());
+        let turn = {
+            let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(known.entry(path).or_default())
+        };
+        match Arc::clone(&turn).try_lock_owned() {
+            Ok(mine) => mine,
+            Err(_) => {
+                tell(Progress::Waiting);
+                turn.lock_owned().await
+            }
+        }
+    }
+}
+
+/// Asks them about these bugs, in a thread: reading images and sources is work for a processor.
+pub(super) async fn look(
+    entry: &KernelEntry,
+    kernel: &Kernel,
+    bugs: Vec<Bug>,
+    lab: &Lab,
+    repositories: &Repositories,
+    events: &UnboundedSender<Event>,
+) -> Looked {
+    let (kernel, source, commit) = (kernel.clone(), entry.source.clone(), entry.git.clone());
+    let indexes = lab.store.path(git::INDEXES);
+    let ids: Vec<BugId> = bugs.iter().map(|bug| bug.id.clone()).collect();
+    let turn = match &commit {
+        Some(commit) => Some(repositories.turn(&commit.repository, teller(&entry.name, commit, events)).await),
+        None => None,
+    };
+    let tell = commit.as_ref().map(|commit| teller(&entry.name, commit, events));
+    let has_commit = commit.is_some();
+    let looked = tokio::task::spawn_blocking(move || {
+        let index = commit.as_ref().zip(tell).map(|(commit, tell)| index(commit, &indexes, tell));
+        drop(turn);
+        let mut exhibits = Exhibits::of_kernel(&kernel, &source);
+        exhibits.revision = commit.as_ref().zip(index.as_ref()).map(|(commit, index)| match index {
+            Ok(index) => Ok((index, commit.revision.as_str())),
+            Err(error) => Err(error.to_string()),
+        });
+        let said = bugs.iter().map(|bug| (bug.id.clone(), exhibits.look(bug))).collect();
+        Looked { said, release: exhibits.goes_on_from() }
+    });
+    // A witness that panics is a mistake in this program: that it said nothing is said.
+    looked.await.unwrap_or_else(|died| {
+        let why = format!("backproof failed while it looked at the kernel: {died}");
+        let silent = [Witness::Source, Witness::Binary].into_iter().chain(has_commit.then_some(Witness::Git));
+        let findings: Vec<Finding> = silent.map(|witness| Finding::unknown(witness, &why)).collect();
+        let said = |id| (id, Said { findings: findings.clone(), ..Said::default() });
+        Looked { said: ids.into_iter().map(said).collect(), release: None }
+    })
+}
+
+/// Tells how far the index of a kernel's repository is.
+fn teller(kernel: &KernelName, commit: &Commit, events: &UnboundedSender<Event>) -> impl Fn(Progress) + use<> {
+    let (kernel, repository, events) = (kernel.clone(), commit.repository.clone(), events.clone());
+    move |progress| {
+        let _ = events.send(Event::Indexing { kernel: kernel.clone(), repository: repository.clone(), progress });
+    }
+}
+
+/// The index of the repository that a commit is in, made or brought up to date.
+fn index(commit: &Commit, folder: &Path, tell: impl Fn(Progress) + 'static) -> Result<Index, GitError> {
+    let index = Repository::open(&commit.repository)?.index(folder, &tell)?;
+    Ok(index.telling(tell))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::pin::pin;
+    use std::task::Poll;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn one_worker_at_a_time_is_at_a_repository_and_nobody_waits_for_another_one() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let repositories = Repositories::default();
+        let told = Cell::new(0);
+        let tell = |progress| told.set(told.get() + u32::from(progress == Progress::Waiting));
+        let first = repositories.turn(folder.path(), tell).await;
+        drop(repositories.turn(Path::new("another one, which is not there"), tell).await);
+        assert_eq!(told.get(), 0);
+        // The same one, in other words.
+        let same = folder.path().join(".");
+        let mut second = pin!(repositories.turn(&same, tell));
+        let waits = std::future::poll_fn(|context| Poll::Ready(second.as_mut().poll(context).is_pending())).await;
+        assert!(waits && told.get() == 1);
+        drop(first);
+        second.await;
+    }
+}
