@@ -98,6 +98,9 @@ impl Listing {
 
 /// What the changelog of a kernel's package says of a bug. The kernel's release tells which steps it can do without.
 pub fn weigh(bug: &Bug, listing: &Listing, release: Option<&Release>) -> Finding {
+    if bug.chain.is_empty() {
+        return Finding::unknown(Witness::Changelog, "no commit of this bug is known that a changelog could name");
+    }
     let found: Vec<Found> = bug.chain.iter().filter_map(|step| listing.find(step)).collect();
     if found.is_empty() {
         let why = format!("{} names no step of the chain, which says nothing", listing.reach());
