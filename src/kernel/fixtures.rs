@@ -1,11 +1,37 @@
 //! What several tests of this room make: packages, images, modules.
 
-use std::io::Write;
+use std::io::{Read, Write};
 
+use liblzma::stream::{LzmaOptions, Stream};
 use object::write::Object;
 use object::{Architecture, BinaryFormat, Endianness, SectionKind};
 
 use super::compression::Compression;
+
+/// Compresses `bytes`.
+pub fn compress(how: Compression, bytes: &[u8]) -> Vec<u8> {
+    match how {
+        Compression::None => bytes.to_vec(),
+        Compression::Xz => liblzma::encode_all(bytes, 1).unwrap(),
+        Compression::Lzma => {
+            let stream = Stream::new_lzma_encoder(&LzmaOptions::new_preset(1).unwrap()).unwrap();
+            let mut packed = Vec::new();
+            liblzma::read::XzEncoder::new_stream(bytes, stream).read_to_end(&mut packed).unwrap();
+            packed
+        }
+        Compression::Zstd => zstd::encode_all(bytes, 1).unwrap(),
+        Compression::Bzip2 => {
+            let mut encoder = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
+            encoder.write_all(bytes).unwrap();
+            encoder.finish().unwrap()
+        }
+        Compression::Gzip => {
+            let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+            encoder.write_all(bytes).unwrap();
+            encoder.finish().unwrap()
+        }
+    }
+}
 
 /// A tar archive of regular files.
 pub fn tar(files: &[(&str, &[u8])]) -> Vec<u8> {
@@ -34,25 +60,6 @@ pub fn tar_entry(path: &str, kind: tar::EntryType, bytes: &[u8]) -> Vec<u8> {
     entry.extend(bytes);
     entry.resize(entry.len().next_multiple_of(512), 0);
     entry
-}
-
-/// The same bytes, compressed.
-pub fn packed(how: Compression, bytes: &[u8]) -> Vec<u8> {
-    match how {
-        Compression::Xz => liblzma::encode_all(bytes, 1).unwrap(),
-        Compression::Zstd => zstd::encode_all(bytes, 1).unwrap(),
-        Compression::Gzip => {
-            let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-            encoder.write_all(bytes).unwrap();
-            encoder.finish().unwrap()
-        }
-        Compression::Bzip2 => {
-            let mut encoder = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
-            encoder.write_all(bytes).unwrap();
-            encoder.finish().unwrap()
-        }
-        Compression::None => bytes.to_vec(),
-    }
 }
 
 /// An ar archive.
@@ -97,4 +104,91 @@ pub fn module(modinfo: &[u8]) -> Vec<u8> {
     let section = object.add_section(Vec::new(), b".modinfo".to_vec(), SectionKind::ReadOnlyData);
     object.append_section_data(section, modinfo, 1);
     object.write().unwrap()
+}
+
+/// The value of a tag in an RPM header.
+#[derive(Clone)]
+pub enum Item {
+    Text(String),
+    Texts(Vec<String>),
+    Numbers(Vec<u32>),
+}
+
+impl Item {
+    pub fn text(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+
+    pub fn texts(texts: &[&str]) -> Self {
+        Self::Texts(texts.iter().map(|text| (*text).to_owned()).collect())
+    }
+}
+
+/// An RPM header with these tags.
+pub fn rpm_header(tags: &[(u32, Item)]) -> Vec<u8> {
+    let (mut index, mut data) = (Vec::new(), Vec::new());
+    for (tag, item) in tags {
+        data.resize(if matches!(item, Item::Numbers(_)) { data.len().next_multiple_of(4) } else { data.len() }, 0);
+        let offset = data.len();
+        let (kind, count) = match item {
+            Item::Text(text) => {
+                data.extend([text.as_bytes(), b"\0"].concat());
+                (6, 1)
+            }
+            Item::Texts(texts) => {
+                texts.iter().for_each(|text| data.extend([text.as_bytes(), b"\0"].concat()));
+                (8, texts.len())
+            }
+            Item::Numbers(numbers) => {
+                numbers.iter().for_each(|number| data.extend(number.to_be_bytes()));
+                (4, numbers.len())
+            }
+        };
+        for field in [*tag, kind, offset as u32, count as u32] {
+            index.extend(field.to_be_bytes());
+        }
+    }
+    let counts = [tags.len() as u32, data.len() as u32].map(u32::to_be_bytes).concat();
+    [b"\x8e\xad\xe8\x01\0\0\0\0".as_slice(), &counts, &index, &data].concat()
+}
+
+/// The tags of a kernel package: name, version, release, architecture, source package, and the payload's compression.
+pub fn rpm_tags(name: &str, compressor: &str) -> Vec<(u32, Item)> {
+    let texts = [
+        (1000, name),
+        (1001, "5.14.0"),
+        (1002, "427.el9_4"),
+        (1022, "x86_64"),
+        (1044, "kernel.src.rpm"),
+        (1125, compressor),
+    ];
+    texts.map(|(tag, text)| (tag, Item::text(text))).to_vec()
+}
+
+/// An RPM package with this header and payload, whose signature knows the header's sha256.
+pub fn rpm(tags: &[(u32, Item)], payload: &[u8]) -> Vec<u8> {
+    let mut lead = vec![0; 96];
+    lead[..8].copy_from_slice(b"\xed\xab\xee\xdb\x03\0\0\0");
+    let header = rpm_header(tags);
+    let mut signature = rpm_header(&[(273, Item::Text(sha256(&header)))]);
+    signature.resize(signature.len().next_multiple_of(8), 0);
+    [lead, signature, header, payload.to_vec()].concat()
+}
+
+/// The sha256 of `bytes`, in hexadecimal digits.
+pub fn sha256(bytes: &[u8]) -> String {
+    super::store::hex(sha2::Digest::new_with_prefix(bytes))
+}
+
+/// An entry of a cpio archive.
+pub fn cpio_entry(name: &str, mode: u32, (inode, links): (u32, u32), bytes: &[u8]) -> Vec<u8> {
+    let builder = cpio::newc::Builder::new(name).mode(mode).ino(inode).nlink(links);
+    let mut writer = builder.write(Vec::new(), bytes.len() as u32);
+    writer.write_all(bytes).unwrap();
+    writer.finish().unwrap()
+}
+
+/// A cpio archive of these entries.
+pub fn cpio(entries: &[Vec<u8>]) -> Vec<u8> {
+    cpio::newc::trailer(entries.concat()).unwrap()
 }

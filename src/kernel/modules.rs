@@ -12,7 +12,7 @@ use object::{Architecture, Endianness, Object, ObjectSection};
 use super::compression::{self, Compression};
 use super::config::KernelConfig;
 use super::error::ObtainError;
-use super::package::Packed;
+use super::pack::Packed;
 
 /// A module, ready for `finit_module`.
 #[derive(Clone, PartialEq, Eq)]

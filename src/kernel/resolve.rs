@@ -21,6 +21,7 @@ pub fn why_not_locked(source: &Source) -> Option<&'static str> {
         Source::Control { .. } => Some("it is built here, and its recipe says what it is"),
         Source::Apt { .. }
         | Source::Deb(_)
+        | Source::Rpm(_)
         | Source::Url(_)
         | Source::Mainline { .. }
         | Source::Image { .. }

@@ -314,6 +314,7 @@ kernels:
             ("apt: { package: linux-image }", "m.yaml", apt(None)),
             ("apt: { package: linux-image, suite: sid }", "m.yaml", apt(Some("sid"))),
             ("deb: a.deb", "m.yaml", Source::Deb(vec!["./a.deb".into()])),
+            ("rpm: [a.rpm]", "m.yaml", Source::Rpm(vec!["./a.rpm".into()])),
             ("deb: [a.deb, /b.deb]", "x/m.yaml", Source::Deb(vec!["x/a.deb".into(), "/b.deb".into()])),
             ("image: bzImage", "/x/m.yaml", image("/x/bzImage", None, None)),
             ("image: { file: b, config: .config }", "x/m.yaml", image("x/b", None, Some("x/.config"))),

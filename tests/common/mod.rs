@@ -11,6 +11,7 @@ use tempfile::TempDir;
 pub mod archive;
 pub mod fake_source;
 pub mod guests;
+pub mod rpms;
 pub mod tiny_kernel;
 
 /// A folder of its own for a test's matrix and results; kernels come from the user's cache.

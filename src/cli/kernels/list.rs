@@ -60,7 +60,7 @@ pub(super) fn list(args: &List) -> Result<u8, Stop> {
 fn cached(entry: &KernelEntry, locked: Option<&[LockedFile]>, store: &Store) -> (Cached, Option<u64>) {
     let used_last = || kernel::used_last(&entry.source, store);
     match (&entry.source, locked) {
-        (Source::Deb(_) | Source::Image { .. } | Source::Tree(_), _) => (Cached::Local, None),
+        (Source::Deb(_) | Source::Rpm(_) | Source::Image { .. } | Source::Tree(_), _) => (Cached::Local, None),
         (Source::Control { control, line }, _) => {
             let recipes = Recipes::built_in();
             let known = recipes.line(line).zip(recipes.control(control.as_str()));
