@@ -94,6 +94,59 @@ fn files_that_are_no_kernels_are_unknown_with_the_reason() {
     assert!(document["subjects"][0]["problem"].as_str().is_some_and(|why| why.contains("no regular file")));
 }
 
+#[test]
+fn kernels_in_unusual_wrappings_are_told_for_what_they_are() {
+    let lab = Lab::new();
+    let gzip = |name: &str, bytes: &[u8]| {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        std::io::Write::write_all(&mut encoder, bytes).expect("memory");
+        lab.write(name, encoder.finish().expect("memory"));
+    };
+    gzip("Image.gz", &[&[0; 0x38][..], b"ARM\x64", &[0; 600]].concat());
+    gzip("vmlinux.gz", b"\x7fELF and nothing else");
+    gzip("notes.gz", b"hello");
+    lab.write("zImage", [&[0; 0x24][..], b"\x18\x28\x6f\x01", &[0; 600]].concat());
+    // A link that leads out of the tree is not read, as little as what nobody may read.
+    std::fs::create_dir(lab.path("tree")).expect("a folder");
+    std::os::unix::fs::symlink("/etc/passwd", lab.path("tree/Makefile")).expect("a link");
+    std::fs::create_dir(lab.path("empty")).expect("a folder");
+    for (file, why) in [
+        ("./Image.gz", "expected an x86-64 kernel image, found a kernel for arm64"),
+        ("./vmlinux.gz", "the kernel's ELF file is not a 64-bit one"),
+        ("./notes.gz", "the tarball is truncated, damaged or hostile"),
+        ("./zImage", "expected an x86-64 kernel image, found a kernel for arm"),
+        ("./tree", "the Makefile of this folder cannot be read"),
+        ("./empty", "this folder has no kernel's Makefile"),
+    ] {
+        let (ran, document) = asked(&lab, &["--bug", STALL, file]);
+        ran.ends_with(3);
+        let problem = document["subjects"][0]["problem"].as_str().unwrap_or_default();
+        assert!(problem.contains(why), "{file}: {problem}");
+    }
+}
+
+#[test]
+fn a_package_that_only_depends_is_answered_as_the_kernel_it_stands_for() {
+    let lab = Lab::new();
+    lab.write(
+        "meta/DEBIAN/control",
+        "Package: linux-image-amd64\nVersion: 4.19.37-5+deb10u1\nArchitecture: amd64\nMaintainer: A <a@example.org>\n\
+         Depends: linux-image-4.19.0-5-amd64 (= 4.19.37-5+deb10u1)\nDescription: meta\n",
+    );
+    let (folder, package) = (lab.path("meta"), lab.path("meta.deb"));
+    Ran::of(Command::new("dpkg-deb").arg("-b").args([folder, package]).output().expect("dpkg-deb")).ends_with(0);
+    let cache = lab.path("cache");
+    let (ran, document) = asked(&lab, &["--bug", STALL, "--cache", cache.to_str().expect("UTF-8"), "./meta.deb"]);
+    ran.ends_with(1);
+    let subject = &document["subjects"][0];
+    let understood = "a package without a kernel, which stands for Debian 4.19.37-5+deb10u1, flavour amd64";
+    assert_eq!(subject["understood"], understood, "{document:#}");
+    assert!(subject["problem"].as_str().is_some_and(|why| why.contains("no kernel image")), "{document:#}");
+    let answer = said(&document, "./meta.deb");
+    assert_eq!((&answer["verdict"], &answer["state"]), (&"affected".into(), &"half-fixed".into()), "{answer:#}");
+    assert_eq!(answer["findings"][0]["strength"], "weak", "{answer:#}");
+}
+
 /// Runs git in a folder, as nobody in particular and whatever this machine's settings are.
 fn git(folder: &Path, args: &[&str]) -> String {
     let mut command = Command::new("git");

@@ -94,7 +94,11 @@ fn the_source_of_every_control_says_what_the_control_is() {
     let recipes = Recipes::built_in();
     let mut named = 0;
     for (line, tree) in trees() {
-        assert!(source::release(&tree).is_some_and(|release| release.starts_with(&format!("{}.", line.name))));
+        assert!(
+            source::release(&tree)
+                .expect("a Makefile")
+                .is_some_and(|release| release.starts_with(&format!("{}.", line.name)))
+        );
         for control in recipes.controls() {
             let files = Patched::new(&tree, recipes.recipe(line, control).patch);
             let expected = recipes.expected(control);

@@ -8,12 +8,12 @@ use crate::evidence::binary::Binary;
 use crate::evidence::exhibits::{Exhibits, tree};
 use crate::evidence::git::Index;
 use crate::evidence::source::{self, Folder, Tarball};
-use crate::evidence::version::{self, Beyond, Release, Vendor};
+use crate::evidence::version::{self, Release};
 use crate::evidence::{Finding, Witness};
-use crate::kernel::{FileKind, Kernel, file_kind};
-use crate::matrix::{Bug, Source};
+use crate::kernel::{self, FileKind, Kernel, file_kind};
+use crate::matrix::{Bug, Pin, Remote, Source};
 use crate::verdict::Ledger;
-use crate::words::BugId;
+use crate::words::{BugId, Sha256};
 
 /// What is asked, and with what it may be answered.
 pub struct Asked<'a> {
@@ -23,6 +23,8 @@ pub struct Asked<'a> {
     pub index: Option<Result<&'a Index, &'a str>>,
     /// Takes a package apart, or says why it cannot be.
     pub unpack: &'a dyn Fn(&Source) -> Result<Kernel, String>,
+    /// Fetches a file, or says why it cannot be had: where it lies, and its sha256.
+    pub fetch: &'a dyn Fn(&Remote) -> Result<(PathBuf, Sha256), String>,
 }
 
 /// What a boot said of one bug.
@@ -66,16 +68,32 @@ impl<'a> Asked<'a> {
             },
             Ok(Subject::File(path)) => self.file(path),
             Ok(Subject::Tree(path)) => folder(path),
+            Ok(Subject::Address(remote)) => self.address(remote),
             Ok(Subject::Revision(_)) => self.revision(text),
         };
         Looked { text: text.to_owned(), ..looked }
     }
 
+    /// What lies at an address is looked at like a file that is here.
+    fn address(&self, remote: Remote) -> Looked<'a> {
+        let (path, sum) = match (self.fetch)(&remote) {
+            Ok(fetched) => fetched,
+            Err(why) => return problem(why),
+        };
+        let looked = self.file(path);
+        let what = looked.understood.as_ref().map_or_else(String::new, |what| format!(": {what}"));
+        let understood = Some(format!("{}, sha256 {sum}{what}", remote.address));
+        // What a boot judges is what was looked at, whatever lies there by then.
+        let again = || Source::Url(vec![Remote { pin: Pin::Sha256(sum.clone()), ..remote.clone() }]);
+        let bootable = looked.bootable.as_ref().map(|_| again());
+        Looked { understood, bootable, ..looked }
+    }
+
     fn file(&self, path: PathBuf) -> Looked<'a> {
         match file_kind(&path) {
             Err(error) => problem(format!("it cannot be read: {error}")),
-            Ok(FileKind::Deb) => self.package(Source::Deb(vec![path]), "a Debian package"),
-            Ok(FileKind::Rpm) => self.package(Source::Rpm(vec![path]), "an RPM package"),
+            Ok(FileKind::Deb) => self.package(path.clone(), Source::Deb(vec![path]), "a Debian package"),
+            Ok(FileKind::Rpm) => self.package(path.clone(), Source::Rpm(vec![path]), "an RPM package"),
             Ok(FileKind::Image) => image(path),
             Ok(FileKind::Tarball) => self.tarball(&path),
             Ok(FileKind::Other) => problem(
@@ -85,9 +103,16 @@ impl<'a> Asked<'a> {
         }
     }
 
-    fn package(&self, from: Source, kind: &str) -> Looked<'a> {
+    fn package(&self, path: PathBuf, from: Source, kind: &str) -> Looked<'a> {
         match (self.unpack)(&from) {
-            Err(why) => problem(why),
+            Err(why) => match kernel::stands_for(&path).and_then(|name| Release::parse(&name).ok()) {
+                Some(release) => Looked {
+                    understood: Some(format!("a package without a kernel, which stands for {release}")),
+                    exhibits: Exhibits { release: Some(Ok(release)), ..Exhibits::default() },
+                    ..problem(why)
+                },
+                None => problem(why),
+            },
             Ok(kernel) => {
                 let exhibits = Exhibits::of_kernel(&kernel, &from);
                 let name = exhibits.release.as_ref().and_then(|release| release.as_ref().ok());
@@ -102,14 +127,33 @@ impl<'a> Asked<'a> {
         match Tarball::open(path, source::wanted(self.bugs.iter().copied())) {
             Err(error) => problem(format!("{:#}", anyhow::Error::new(error))),
             Ok(tarball) => match source::release(&tarball) {
-                None => problem("this tarball has no kernel's Makefile: expected a kernel's source".to_owned()),
-                Some(release) => Looked {
+                Err(error) => problem(format!("the Makefile of this tarball cannot be read: {error}")),
+                Ok(None) => self.build(path),
+                Ok(Some(release)) => Looked {
                     understood: Some(format!("a tarball of source that began as {release}")),
                     began: Release::parse(&release).ok(),
                     exhibits: Exhibits { source: Some(Ok(Box::new(tarball))), ..Exhibits::default() },
                     settle: BY_BUILD,
                     ..Looked::default()
                 },
+            },
+        }
+    }
+
+    /// A tarball without source: of a kernel that was built, or of something else.
+    fn build(&self, path: &Path) -> Looked<'a> {
+        let from = Source::Tree(path.to_owned());
+        match (self.unpack)(&from) {
+            Err(why) => problem(format!("this tarball has no kernel's Makefile, and is no build: {why}")),
+            Ok(kernel) => Looked {
+                understood: Some(match &kernel.release {
+                    Some(release) => format!("a tarball of a build of {release}"),
+                    None => "a tarball of a build".to_owned(),
+                }),
+                exhibits: Exhibits::of_kernel(&kernel, &from),
+                settle: BY_BOOT,
+                bootable: Some(from),
+                ..Looked::default()
             },
         }
     }
@@ -187,7 +231,7 @@ fn image<'a>(path: PathBuf) -> Looked<'a> {
             let release = Release::parse(binary.release()).map_err(|error| error.to_string());
             // Whoever built it chose the name, and may have put in or taken out what no name says.
             let release = match release {
-                Ok(own) if own.vendor() == Vendor::KernelOrg(Beyond::Local) => Err(format!(
+                Ok(own) if own.is_builders_own() => Err(format!(
                     "{} is a name that whoever built it chose: it does not say what was put in or taken out",
                     binary.release()
                 )),
@@ -207,12 +251,16 @@ fn image<'a>(path: PathBuf) -> Looked<'a> {
 /// A tree: its source, and its image where it is built.
 fn folder<'a>(path: PathBuf) -> Looked<'a> {
     let files = tree(Folder::open(&path));
-    let release = files.as_ref().ok().and_then(|files| source::release(files.as_ref()));
     let built = path.join("arch/x86/boot/bzImage");
     let binary = built.is_file().then(|| Binary::open(&built).map_err(|error| error.to_string()));
-    if let (Ok(_), None, None) = (&files, &release, &binary) {
-        return problem("this folder has no kernel's Makefile: expected a kernel's source tree".to_owned());
-    }
+    let release = match (files.as_ref().map(|files| source::release(files.as_ref())), &binary) {
+        (Ok(Ok(None)), None) => {
+            return problem("this folder has no kernel's Makefile: expected a kernel's source tree".to_owned());
+        }
+        (Ok(Err(error)), None) => return problem(format!("the Makefile of this folder cannot be read: {error}")),
+        (Ok(Ok(release)), _) => release,
+        _ => None,
+    };
     let what = if binary.is_some() { "a built source tree" } else { "a source tree" };
     Looked {
         began: release.as_ref().and_then(|release| Release::parse(release).ok()),

@@ -5,7 +5,10 @@ mod advice;
 mod look;
 mod subject;
 
-use serde::Serialize;
+use std::cell::{Cell, RefCell};
+
+use serde::ser::SerializeStruct as _;
+use serde::{Serialize, Serializer};
 
 pub use advice::{Advice, AdviceKind};
 pub use look::{Asked, Booted, Looked};
@@ -17,21 +20,25 @@ use crate::matrix::Bug;
 use crate::verdict::{Conclusion, Ledger, Verdict};
 use crate::words::{BugId, State};
 
-/// The version of [`Answers`]' shape.
+/// The version of the shape of [`Answers`].
 pub const SCHEMA_VERSION: u32 = 1;
 
-/// All that was asked about, answered. This is what `backproof affected --format json` prints; docs/affected.md has its
-/// reference.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Answers {
-    /// [`SCHEMA_VERSION`].
-    pub schema_version: u32,
-    /// One answer each, in the order in which they were asked.
-    pub subjects: Vec<Answer>,
+/// All that was asked about, answered: what `backproof affected --format json` prints; docs/affected.md has its reference.
+/// Each subject is looked at when it is written, so that the answers about a fleet are never in memory together.
+pub struct Answers<I> {
+    answers: RefCell<I>,
+    tally: Cell<Tally>,
+}
+
+/// How a document's answers ended, as far as it was written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// How many subjects there were.
+    pub subjects: usize,
     /// How many answers of (subject, bug) ended how.
     pub summary: Summary,
-    /// What the process exits with: 0 not affected, 1 affected or in conflict, 3 no verdict. 1 wins over 3, and 3 over 0.
-    pub exit_code: u8,
+    /// Whether no bug was judged of some subject.
+    unanswered: bool,
 }
 
 /// The answer about one subject.
@@ -111,25 +118,72 @@ impl BugAnswer {
     }
 }
 
-impl Answers {
-    /// The document of these answers.
-    pub fn of(subjects: Vec<Answer>) -> Self {
-        let mut summary = Summary::default();
-        for answer in subjects.iter().flat_map(|subject| &subject.bugs) {
-            match answer.verdict {
-                Verdict::Affected => summary.affected += 1,
-                Verdict::NotAffected => summary.not_affected += 1,
-                Verdict::Unknown => summary.unknown += 1,
+impl Tally {
+    /// Counts an answer.
+    pub fn count(&mut self, answer: &Answer) {
+        self.subjects += 1;
+        self.unanswered |= answer.bugs.is_empty();
+        for bug in &answer.bugs {
+            match bug.verdict {
+                Verdict::Affected => self.summary.affected += 1,
+                Verdict::NotAffected => self.summary.not_affected += 1,
+                Verdict::Unknown => self.summary.unknown += 1,
             }
-            summary.conflicts += usize::from(answer.conflict);
+            self.summary.conflicts += usize::from(bug.conflict);
         }
-        let exit_code = match summary {
+    }
+
+    /// What the process exits with: 0 not affected, 1 affected or in conflict, 3 no verdict. 1 wins over 3, and 3 over 0.
+    pub fn exit_code(&self) -> u8 {
+        match self.summary {
             Summary { affected: 1.., .. } | Summary { conflicts: 1.., .. } => 1,
             Summary { unknown: 1.., .. } => 3,
-            _ if subjects.iter().any(|subject| subject.bugs.is_empty()) => 3,
+            _ if self.unanswered => 3,
             _ => 0,
-        };
-        Self { schema_version: SCHEMA_VERSION, subjects, summary, exit_code }
+        }
+    }
+}
+
+impl<I: Iterator<Item = Answer>> Answers<I> {
+    /// The document of these answers, in this order.
+    pub fn of(answers: I) -> Self {
+        Self { answers: RefCell::new(answers), tally: Cell::default() }
+    }
+
+    /// The next answer, counted.
+    fn next(&self) -> Option<Answer> {
+        let answer = self.answers.borrow_mut().next()?;
+        let mut tally = self.tally.get();
+        tally.count(&answer);
+        self.tally.set(tally);
+        Some(answer)
+    }
+
+    /// How all ended, those too that nobody wanted to read any more.
+    pub fn finish(self) -> Tally {
+        while self.next().is_some() {}
+        self.tally.get()
+    }
+}
+
+/// It can be written once.
+impl<I: Iterator<Item = Answer>> Serialize for Answers<I> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut document = serializer.serialize_struct("Answers", 4)?;
+        document.serialize_field("schema_version", &SCHEMA_VERSION)?;
+        document.serialize_field("subjects", &Subjects(self))?;
+        let tally = self.tally.get();
+        document.serialize_field("summary", &tally.summary)?;
+        document.serialize_field("exit_code", &tally.exit_code())?;
+        document.end()
+    }
+}
+
+struct Subjects<'a, I>(&'a Answers<I>);
+
+impl<I: Iterator<Item = Answer>> Serialize for Subjects<'_, I> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(std::iter::from_fn(|| self.0.next()))
     }
 }
 
@@ -160,7 +214,39 @@ mod tests {
         ] {
             let bugs: Vec<_> = verdicts.iter().map(|(verdict, conflict)| answer(*verdict, *conflict)).collect();
             let subject = Answer { subject: "x".to_owned(), understood: None, problem: None, bugs };
-            assert_eq!(Answers::of(vec![subject]).exit_code, code, "{verdicts:?}");
+            let document = Answers::of([subject].into_iter());
+            let written = serde_json::to_value(&document).unwrap();
+            let fields: Vec<&str> = written.as_object().unwrap().keys().map(String::as_str).collect();
+            assert_eq!(fields.len(), 4, "{fields:?}");
+            assert_eq!((&written["schema_version"], &written["exit_code"]), (&1.into(), &code.into()), "{verdicts:?}");
+            assert_eq!(written["subjects"][0]["bugs"].as_array().map(Vec::len), Some(verdicts.len()));
+            assert_eq!(document.finish().exit_code(), code, "{verdicts:?}");
         }
+    }
+
+    #[test]
+    fn each_subject_is_looked_at_when_it_is_written_and_none_is_left_out_of_the_exit_code() {
+        let looked = Cell::new(0);
+        let answer = || Answer { subject: "x".to_owned(), understood: None, problem: None, bugs: Vec::new() };
+        let answers = (0..3).map(|_| {
+            looked.set(looked.get() + 1);
+            answer()
+        });
+        // A reader that goes away after the first subject.
+        struct Gone<'a>(&'a Cell<u32>);
+        impl std::io::Write for Gone<'_> {
+            fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+                if self.0.get() > 1 { Err(std::io::ErrorKind::BrokenPipe.into()) } else { Ok(bytes.len()) }
+            }
+            fn flush(&mut self) -> std::io::Result<()> {
+                Ok(())
+            }
+        }
+        let document = Answers::of(answers);
+        assert_eq!(looked.get(), 0);
+        let written = serde_json::to_writer(Gone(&looked), &document).map_err(|error| error.io_error_kind());
+        assert_eq!((written, looked.get()), (Err(Some(std::io::ErrorKind::BrokenPipe)), 2));
+        let tally = document.finish();
+        assert_eq!((tally.subjects, tally.exit_code(), looked.get()), (3, 3, 3));
     }
 }

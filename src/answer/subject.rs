@@ -1,8 +1,10 @@
 //! What was asked about: from the text that a person gave to what can be looked at.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use crate::evidence::version::Release;
+use crate::matrix::Remote;
 
 /// Something that a kernel is known by.
 #[derive(Clone, Debug)]
@@ -13,6 +15,8 @@ pub enum Subject {
     File(PathBuf),
     /// A folder with kernel source, built or not.
     Tree(PathBuf),
+    /// A file to fetch.
+    Address(Remote),
     /// A commit of the repository that was named.
     Revision(String),
 }
@@ -26,6 +30,9 @@ pub enum Unclear {
          package, an image, a source tree or a tarball"
     )]
     Missing,
+    /// It looks like an address, and is none that can be fetched.
+    #[error("it is no address to fetch from: {0}")]
+    BadAddress(String),
     /// It is no release.
     #[error(
         "{0}; expected a release as `uname -r` prints it, a package's version, or the path of a file or source tree"
@@ -34,16 +41,21 @@ pub enum Unclear {
 }
 
 impl Subject {
-    /// What the text means. A file that is there is meant before a release of the same name; where a repository was named,
+    /// What the text means. An address is one before anything else. A file that is there is meant before a release of the same name; where a repository was named,
     /// everything else is a revision.
     ///
     /// # Errors
     /// Where nothing can be made of it.
     pub fn of(text: &str, in_repository: bool) -> Result<Self, Unclear> {
+        if Remote::is_meant(text) {
+            return Remote::parse(text).map(Self::Address).map_err(Unclear::BadAddress);
+        }
         let path = Path::new(text);
         match path.metadata() {
             Ok(data) if data.is_dir() => return Ok(Self::Tree(path.to_owned())),
             Ok(_) => return Ok(Self::File(path.to_owned())),
+            // Something is there, and whoever opens it is told so.
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => return Ok(Self::File(path.to_owned())),
             Err(_) if in_repository => return Ok(Self::Revision(text.to_owned())),
             Err(_) => {}
         }

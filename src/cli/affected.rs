@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{IsTerminal as _, Read as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow};
 
@@ -11,11 +11,11 @@ use crate::answer::{Answers, Asked, Booted};
 use crate::evidence::Witness;
 use crate::evidence::git::{self, Index, Repository};
 use crate::kernel::{self, Kernel, Obtain};
-use crate::matrix::{Bug, Bugs, KernelEntry, Matrix, Source};
-use crate::report::{self, Indexing, Style};
+use crate::matrix::{Bug, Bugs, KernelEntry, Matrix, Remote, Source};
+use crate::report::{self, Fetching, Indexing, Style};
 use crate::run::{self, Cell};
 use crate::shim::Shim;
-use crate::words::{BugId, KernelName};
+use crate::words::{BadSha256, BugId, KernelName, Sha256};
 
 /// The most subjects that are read from stdin, and the most bytes of all: a nightly's fleet, and no endless stream.
 const SUBJECTS: usize = 100_000;
@@ -31,8 +31,10 @@ pub(super) fn affected(args: &Affected) -> Result<u8, Stop> {
     let subjects = subjects(args)?;
     let index = args.git.as_deref().map(|repository| index(repository, args));
     let unpack = |source: &Source| unpack(source, args);
+    let fetching = Fetching::new();
+    let fetch = |remote: &Remote| fetch(remote, args, &fetching);
     let index = index.as_ref().map(|index| index.as_ref().map_err(String::as_str));
-    let asked = Asked { bugs: chosen, index, unpack: &unpack };
+    let asked = Asked { bugs: chosen, index, unpack: &unpack, fetch: &fetch };
     // Each is looked at anew after the boots: an unpacked image for each of many subjects is too much to keep.
     let booted = if args.boot {
         let sources = subjects.iter().map(|subject| asked.look(subject).bootable).collect();
@@ -46,12 +48,19 @@ pub(super) fn affected(args: &Affected) -> Result<u8, Stop> {
     let nothing = BTreeMap::new();
     let answer =
         |(index, subject): (usize, &String)| asked.answer(asked.look(subject), booted.get(index).unwrap_or(&nothing));
-    let answers = Answers::of(subjects.iter().enumerate().map(answer).collect());
+    let answers = subjects.iter().enumerate().map(answer);
     match args.format {
-        Format::Json => print_json(&answers)?,
-        Format::Table => print(&report::answers(&answers, Style::of_stdout()))?,
+        Format::Json => {
+            let document = Answers::of(answers);
+            print_json(&document)?;
+            Ok(document.finish().exit_code())
+        }
+        Format::Table => {
+            let (text, tally) = report::answers(answers, Style::of_stdout());
+            print(&text)?;
+            Ok(tally.exit_code())
+        }
     }
-    Ok(answers.exit_code)
 }
 
 /// The index of the repository, made or brought up to date first. What keeps it from being read is an answer too.
@@ -74,6 +83,19 @@ fn unpack(source: &Source, args: &Affected) -> Result<Kernel, String> {
     let shim = Shim::of_this_program().map_err(|error| told(&error))?;
     let with = Obtain { store: &store, shim: &shim, offline: true, refresh: false, locked: None, tell: &|_| {} };
     kernel::obtain(source, &with).map_err(|error| format!("{:#}", anyhow::Error::new(error)))
+}
+
+/// Fetches a file into the cache.
+fn fetch(remote: &Remote, args: &Affected, fetching: &Fetching) -> Result<(PathBuf, Sha256), String> {
+    let told = |error: &dyn std::fmt::Display| error.to_string();
+    let store = args.host.cache.open().map_err(|error| told(&error))?;
+    let shim = Shim::of_this_program().map_err(|error| told(&error))?;
+    let tell = |progress| fetching.tell(&progress);
+    let with = Obtain { store: &store, shim: &shim, offline: args.offline, refresh: false, locked: None, tell: &tell };
+    let fetched = kernel::fetch(remote, &with);
+    fetching.finish();
+    let (path, file) = fetched.map_err(|error| format!("{:#}", anyhow::Error::new(error)))?;
+    Ok((path, file.sha256.parse().map_err(|error: BadSha256| told(&error))?))
 }
 
 /// Boots every subject that can be booted, and gives what that showed of each bug, subject by subject. None where somebody

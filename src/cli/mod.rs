@@ -1,6 +1,6 @@
 //! The command line: what was asked, and what the process exits with.
 
-use std::io;
+use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -160,7 +160,8 @@ struct Run {
 
 #[derive(Args, Debug)]
 struct Affected {
-    /// Releases (`uname -r`), package versions, package files, images, source trees or tarballs; `-` is stdin, one a line
+    /// Releases (`uname -r`), package versions, package files, images, source trees or tarballs, addresses of such files
+    /// (`https://…`, with `#sha256=…` where it is known); `-` is stdin, one a line
     #[arg(value_name = "WHAT")]
     what: Vec<String>,
     /// Only this bug (may be repeated)
@@ -175,6 +176,9 @@ struct Affected {
     /// Settle it by booting what can be booted: packages, images, built trees
     #[arg(long)]
     boot: bool,
+    /// Fetch nothing: of addresses use what is in the cache
+    #[arg(long)]
+    offline: bool,
     /// How to print the answers
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
@@ -338,17 +342,22 @@ pub fn main() -> ExitCode {
 
 /// Prints to stdout. A reader that went away (`| head`) is no error of ours.
 fn print(text: &str) -> Result<(), Stop> {
-    use io::Write as _;
-    match anstream::stdout().write_all(text.as_bytes()) {
+    printed(anstream::stdout().write_all(text.as_bytes()))
+}
+
+/// Prints a document for machines, as it is made.
+fn print_json(value: &impl serde::Serialize) -> Result<(), Stop> {
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    let written = serde_json::to_writer_pretty(&mut out, value).map_err(io::Error::from);
+    printed(written.and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush()))
+}
+
+/// Whoever stops reading has read enough.
+fn printed(written: io::Result<()>) -> Result<(), Stop> {
+    match written {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(Stop::no_verdict(anyhow::Error::new(error).context("could not write to stdout")))
         }
         _ => Ok(()),
     }
-}
-
-/// Prints a document for machines.
-fn print_json(value: &impl serde::Serialize) -> Result<(), Stop> {
-    let text = serde_json::to_string_pretty(value).map_err(Stop::no_verdict)?;
-    print(&format!("{text}\n"))
 }

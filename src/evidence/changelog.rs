@@ -147,7 +147,7 @@ fn shown(text: &str) -> Quoted {
 
 /// Whether kernels of this release can do without the step.
 fn is_needless(step: &Step, release: Option<&Release>) -> bool {
-    let limit = step.only_before.as_deref().and_then(|limit| limit.parse::<Upstream>().ok());
+    let limit = step.only_before;
     let (Some(limit), Some(own)) = (limit, release.map(Release::base)) else { return false };
     // As git's witness has it: candidates of the limit do not need it.
     (own.line(), own.stable()) >= (limit.line(), limit.stable())

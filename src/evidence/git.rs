@@ -23,7 +23,6 @@ mod content;
 mod error;
 mod graph;
 mod index;
-mod makefile;
 pub(super) mod message;
 mod quilt;
 mod repository;
@@ -49,9 +48,9 @@ mod repository_tests;
 /// Where the indexes lie, below the cache's folder.
 pub const INDEXES: &str = "git";
 
+pub use super::makefile::MakefileVersion;
 pub use error::GitError;
 pub use index::{Index, Progress};
-pub use makefile::MakefileVersion;
 pub use repository::Repository;
 pub use revision::Description;
 pub use testimony::{How, StepFound, Testimony};

@@ -12,6 +12,7 @@ pub mod binary;
 pub mod changelog;
 pub mod exhibits;
 pub mod git;
+mod makefile;
 pub mod runtime;
 pub mod source;
 pub mod version;

@@ -3,8 +3,10 @@
 //! A guard is found by its structure, so that a tree can be judged whose history is squashed, whose version number says
 //! nothing, and whose spelling is its vendor's own. What looks like no form that is known is `unknown`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::io;
 
+use super::makefile::MakefileVersion;
 use super::{Finding, StateSet, Strength, Witness};
 use crate::matrix::{Bug, SourceSignature};
 use crate::words::State;
@@ -40,24 +42,14 @@ fn functions(signature: &SourceSignature) -> impl Iterator<Item = (&str, &str)> 
     [(signature.file.as_str(), signature.function.as_str())].into_iter().chain(elsewhere)
 }
 
-/// The release that the source's Makefile names, as `5.2.0-rc6`; none where it names none, which no kernel does.
-pub fn release(files: &(impl Files + ?Sized)) -> Option<String> {
-    let text = files.read(MAKEFILE).ok()??;
-    let text = String::from_utf8_lossy(&text);
-    let mut values = BTreeMap::new();
-    for line in text.lines() {
-        if let Some((name, value)) = line.split_once('=') {
-            values.entry(name.trim()).or_insert_with(|| value.trim());
-        }
-    }
-    let is_number = |text: &&str| !text.is_empty() && text.len() <= 6 && text.bytes().all(|b| b.is_ascii_digit());
-    let number = |name| values.get(name).copied().filter(is_number);
-    // As the Makefile itself puts KERNELVERSION together.
-    let (version, patchlevel) = (number("VERSION")?, number("PATCHLEVEL")?);
-    let sublevel = number("SUBLEVEL").map(|n| format!(".{n}")).unwrap_or_default();
-    let extra = values.get("EXTRAVERSION").copied().unwrap_or_default();
-    let is_plain = extra.len() <= 64 && extra.bytes().all(|b| b.is_ascii_alphanumeric() || b"._+-~".contains(&b));
-    is_plain.then(|| format!("{version}.{patchlevel}{sublevel}{extra}"))
+/// The release that the source's Makefile names, as `5.2.0-rc6`; none where there is no Makefile of a kernel's.
+///
+/// # Errors
+///
+/// Where there is one that cannot be read.
+pub fn release(files: &(impl Files + ?Sized)) -> io::Result<Option<String>> {
+    let makefile = files.read(MAKEFILE)?;
+    Ok(makefile.and_then(|text| MakefileVersion::parse(&text)).map(|version| version.to_string()))
 }
 
 /// Weighs a bug by its source signatures.
@@ -118,7 +110,7 @@ fn judge_one(signature: &SourceSignature, function: &Function, tree: &Tree) -> J
         Ok(body) => body,
         Err(error) => return nothing(format!("{name}() in {file} cannot be read: {error}")),
     };
-    let subject = matching::Subject::new(body);
+    let subject = matching::Subject::new(body, tree.macros(file));
     let mut states: BTreeSet<State> = BTreeSet::new();
     let mut doubts = Vec::new();
     for case in &signature.cases {
@@ -129,7 +121,7 @@ fn judge_one(signature: &SourceSignature, function: &Function, tree: &Tree) -> J
         }
         for other in &case.elsewhere {
             if fit != Fit::No {
-                fit = both(fit, tree.fit(other), other, &mut places);
+                fit = both(fit, tree.fit(other, &signature.harmless), other, &mut places);
             }
         }
         match fit {

@@ -3,7 +3,8 @@
 //! A name is not the code, so whatever this witness says is weak. kernel.org's releases are judged by the tables of
 //! mainline and the stable lines. A distribution's kernel is never judged by the number that it starts from alone:
 //! what the dossier does not say of its distribution stays open, but for steps that it has by ancestry. So it is with a
-//! local version of somebody's own: it has what its release has, and may have more.
+//! local version of somebody's own, uncommitted changes and further commits: such a tree has what its release has, and may
+//! have more. A release that nobody made is not judged.
 
 use super::{Finding, StateSet, Strength, Witness};
 use crate::matrix::Bug;
@@ -11,6 +12,7 @@ use crate::words::{Role, State};
 
 mod advice;
 mod distribution;
+mod known;
 mod names;
 mod parse;
 mod release;
@@ -35,8 +37,8 @@ struct Held {
 /// Weighs what a release's name says about a bug. It never fails: a name that says nothing leaves all states.
 pub fn weigh(bug: &Bug, release: &Release) -> Finding {
     let (states, why) = match held(bug, release) {
-        None => (StateSet::all(), format!("{release}: the dossier of {} lists no releases", bug.id)),
-        Some(steps) => (states(&steps), why(bug, release, &steps)),
+        Err(why) => (StateSet::all(), format!("{release}: {why}")),
+        Ok(steps) => (states(&steps), why(bug, release, &steps)),
     };
     Finding {
         witness: Witness::Version,
@@ -48,11 +50,15 @@ pub fn weigh(bug: &Bug, release: &Release) -> Finding {
     }
 }
 
-/// What is known of each step; none where the dossier lists no releases.
-fn held(bug: &Bug, release: &Release) -> Option<Vec<Held>> {
-    let releases = bug.releases.as_ref()?;
+/// What is known of each step, or why nothing can be.
+fn held(bug: &Bug, release: &Release) -> Result<Vec<Held>, String> {
+    if let Some(why) = known::objection(release) {
+        return Err(why);
+    }
+    let none = || format!("the dossier of {} lists no releases", bug.id);
+    let releases = bug.releases.as_ref().ok_or_else(none)?;
     let roles = roles(bug, release);
-    Some(match release.vendor {
+    Ok(match release.vendor {
         Vendor::KernelOrg(beyond) => roles.map(|role| upstream::beyond(releases, release.base, beyond, role)).collect(),
         _ => {
             let entry = distribution::entry(releases, release);
@@ -87,11 +93,7 @@ fn needs_mend(bug: &Bug, release: &Release) -> bool {
         stable || releases.mainline.contains_key(&Role::FixOfFix)
     });
     let step = bug.chain.iter().find(|step| step.role == Role::FixOfFix);
-    listed
-        || step.is_some_and(|step| match &step.only_before {
-            None => true,
-            Some(before) => before.parse().is_ok_and(|before| line < before),
-        })
+    listed || step.is_some_and(|step| step.only_before.is_none_or(|before| line < before.line()))
 }
 
 /// The states that are possible where each step is in the kernel, is not, or may be.
@@ -142,12 +144,24 @@ fn why(bug: &Bug, release: &Release, steps: &[Held]) -> String {
     if let Some(entry) = entry.filter(|entry| !entry.steps.is_empty() && !unnamed_steps) {
         why += &format!(" ({})", entry.source);
     }
+    if let Some(mark) = distribution::foreign_mark(release).filter(|_| steps.iter().any(|step| step.has.is_none())) {
+        why += &format!(
+            "; `~{mark}` marks no rebuild that is known, so it may be from before the version that it is named after"
+        );
+    }
+    if release.start().is_candidate() && !release.base.is_candidate() {
+        why += &format!("; so low a number may be that of a candidate of {}", release.base);
+    }
+    if let Some(newest) = known::is_ahead(release.base.line()) {
+        why += &format!("; when this was written {newest} was the newest line known, and a later one descends from it");
+    }
+    let base = release.base;
     match release.vendor {
         Vendor::KernelOrg(Beyond::Local) => {
-            why += &format!("; what {} has is certain, and a local version may hold other patches", release.base);
+            why += &format!("; what {base} has is certain, and whoever built it may have put other patches on top");
         }
-        Vendor::KernelOrg(_) if release.flavour.is_some() => {
-            why += "; judged as kernel.org's release, though a local version may hold other patches";
+        Vendor::KernelOrg(Beyond::Commits) => {
+            why += &format!("; what {base} has is certain, and whose the commits after it are a name does not tell");
         }
         _ => {}
     }

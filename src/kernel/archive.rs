@@ -110,6 +110,8 @@ pub struct About {
     pub version: String,
     /// The processor that it is for.
     pub architecture: String,
+    /// What it needs, in its own grammar; empty where its kind says it elsewhere.
+    pub depends: String,
 }
 
 /// What an entry of an archive is.

@@ -17,6 +17,19 @@ pub(crate) enum Compression {
     Zstd,
 }
 
+impl Compression {
+    /// How a file is packed, by its first bytes; none where it is packed with nothing that is known here.
+    pub(crate) fn of(head: &[u8]) -> Option<Self> {
+        match head {
+            [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Some(Self::Xz),
+            [0x1f, 0x8b, ..] => Some(Self::Gzip),
+            [0x28, 0xb5, 0x2f, 0xfd, ..] => Some(Self::Zstd),
+            [b'B', b'Z', b'h', ..] => Some(Self::Bzip2),
+            _ => None,
+        }
+    }
+}
+
 /// Memory that an xz stream may ask for: `xz -9` asks for 65 MiB, and nobody compresses kernels with more.
 pub(super) const XZ_MEMORY: u64 = 192 << 20;
 /// The largest zstd window, as a power of two: what `zstd --ultra -22` uses.
@@ -93,11 +106,38 @@ impl<R: Read> Read for Bounded<R> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
+    use std::io::Write;
+
+    use liblzma::stream::{LzmaOptions, Stream};
     use proptest::prelude::*;
 
     use super::*;
-    use crate::kernel::fixtures::compress;
+
+    /// The same bytes, compressed.
+    pub fn compress(how: Compression, bytes: &[u8]) -> Vec<u8> {
+        match how {
+            Compression::None => bytes.to_vec(),
+            Compression::Xz => liblzma::encode_all(bytes, 1).unwrap(),
+            Compression::Lzma => {
+                let stream = Stream::new_lzma_encoder(&LzmaOptions::new_preset(1).unwrap()).unwrap();
+                let mut packed = Vec::new();
+                liblzma::read::XzEncoder::new_stream(bytes, stream).read_to_end(&mut packed).unwrap();
+                packed
+            }
+            Compression::Bzip2 => {
+                let mut encoder = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
+                encoder.write_all(bytes).unwrap();
+                encoder.finish().unwrap()
+            }
+            Compression::Zstd => zstd::encode_all(bytes, 1).unwrap(),
+            Compression::Gzip => {
+                let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+                encoder.write_all(bytes).unwrap();
+                encoder.finish().unwrap()
+            }
+        }
+    }
 
     const ALL: [Compression; 6] = [
         Compression::None,
@@ -114,6 +154,7 @@ mod tests {
         for how in ALL {
             let packed = compress(how, &bytes);
             assert_eq!(decompress(how, &packed, 100_000).unwrap(), bytes, "{how:?}");
+            assert_eq!(Compression::of(&packed), Some(how).filter(|how| *how != Compression::None), "{how:?}");
             let error = decompress(how, &packed, 99_999).unwrap_err();
             assert!(is_bomb(&error), "{how:?}: {error}");
         }

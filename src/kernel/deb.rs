@@ -16,6 +16,8 @@ pub(super) const MAGIC: &[u8; 8] = b"!<arch>\n";
 
 /// What this reads, for messages.
 const EXPECTED: &str = "a Debian package";
+/// Characters of a field of the control file.
+const MAX_FIELD: usize = 1000;
 /// Bytes of a PAX header.
 const MAX_PAX: u64 = 64 << 10;
 
@@ -139,11 +141,12 @@ fn parse_control(text: &[u8]) -> About {
     let mut control = About::default();
     for line in String::from_utf8_lossy(text).lines() {
         let Some((field, value)) = line.split_once(':') else { continue };
-        let value = value.trim().chars().take(200).collect();
+        let value = value.trim().chars().take(MAX_FIELD).collect();
         match field {
             "Package" => control.package = value,
             "Version" => control.version = value,
             "Architecture" => control.architecture = value,
+            "Depends" => control.depends = value,
             _ => {}
         }
     }

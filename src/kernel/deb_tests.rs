@@ -1,7 +1,8 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::kernel::fixtures::{CONTROL, ar, compress, deb, tar, tar_entry};
+use crate::kernel::compression::tests::compress;
+use crate::kernel::fixtures::{CONTROL, ar, deb, tar, tar_entry};
 
 type Files = Vec<(String, Vec<u8>)>;
 

@@ -1,37 +1,9 @@
 //! What several tests of this room make: packages, images, modules.
 
-use std::io::{Read, Write};
+use std::io::Write;
 
-use liblzma::stream::{LzmaOptions, Stream};
 use object::write::Object;
 use object::{Architecture, BinaryFormat, Endianness, SectionKind};
-
-use super::compression::Compression;
-
-/// Compresses `bytes`.
-pub fn compress(how: Compression, bytes: &[u8]) -> Vec<u8> {
-    match how {
-        Compression::None => bytes.to_vec(),
-        Compression::Xz => liblzma::encode_all(bytes, 1).unwrap(),
-        Compression::Lzma => {
-            let stream = Stream::new_lzma_encoder(&LzmaOptions::new_preset(1).unwrap()).unwrap();
-            let mut packed = Vec::new();
-            liblzma::read::XzEncoder::new_stream(bytes, stream).read_to_end(&mut packed).unwrap();
-            packed
-        }
-        Compression::Zstd => zstd::encode_all(bytes, 1).unwrap(),
-        Compression::Bzip2 => {
-            let mut encoder = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
-            encoder.write_all(bytes).unwrap();
-            encoder.finish().unwrap()
-        }
-        Compression::Gzip => {
-            let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-            encoder.write_all(bytes).unwrap();
-            encoder.finish().unwrap()
-        }
-    }
-}
 
 /// A tar archive of regular files.
 pub fn tar(files: &[(&str, &[u8])]) -> Vec<u8> {
@@ -177,7 +149,7 @@ pub fn rpm(tags: &[(u32, Item)], payload: &[u8]) -> Vec<u8> {
 
 /// The sha256 of `bytes`, in hexadecimal digits.
 pub fn sha256(bytes: &[u8]) -> String {
-    super::store::hex(sha2::Digest::new_with_prefix(bytes))
+    <sha2::Sha256 as sha2::Digest>::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// An entry of a cpio archive.

@@ -1,8 +1,10 @@
 //! Tells what a file that a person names is, by its first bytes and never by its name.
 
 use std::fs::File;
-use std::io::{self, Read as _};
+use std::io::{self, BufReader, Cursor, Read};
 use std::path::Path;
+
+use super::compression::{self, Compression};
 
 /// What a file is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,10 +21,10 @@ pub enum FileKind {
     Other,
 }
 
-/// Bytes that tell: tar's magic comes last, at 257 (POSIX.1-1988, `ustar`).
-const HEAD: usize = 512;
+/// Bytes that tell: tar's magic comes last, at 257 (POSIX.1-1988, `ustar`), but for x86's boot header, at 0x202.
+const HEAD: u64 = 1024;
 
-/// Tells by the first bytes of the file.
+/// Tells by the first bytes of the file; of one that is packed, by the first bytes of what is in it.
 ///
 /// # Errors
 /// Where they cannot be read.
@@ -31,9 +33,27 @@ pub fn file_kind(path: &Path) -> io::Result<FileKind> {
     if !path.metadata()?.is_file() {
         return Err(io::Error::other("it is no regular file"));
     }
-    let mut head = Vec::with_capacity(HEAD);
-    File::open(path)?.take(HEAD as u64 * 2).read_to_end(&mut head)?;
-    Ok(kind(&head))
+    let mut file = BufReader::new(File::open(path)?);
+    let mut head = Vec::new();
+    (&mut file).take(HEAD).read_to_end(&mut head)?;
+    Ok(match Compression::of(&head) {
+        None => kind(&head),
+        Some(how) => match compression::reader(how, Cursor::new(head).chain(file), HEAD * 64) {
+            Ok(unpacked) => packed(unpacked),
+            Err(_) => FileKind::Tarball,
+        },
+    })
+}
+
+/// What a packed file is: a kernel, or else the tarball that it should be, whose reader says what is wrong with it.
+fn packed(unpacked: impl Read) -> FileKind {
+    let mut head = Vec::new();
+    // What breaks behind the first bytes is for whoever reads all.
+    let _ = unpacked.take(HEAD).read_to_end(&mut head);
+    match kind(&head) {
+        FileKind::Image => FileKind::Image,
+        _ => FileKind::Tarball,
+    }
 }
 
 fn kind(head: &[u8]) -> FileKind {
@@ -42,20 +62,32 @@ fn kind(head: &[u8]) -> FileKind {
         FileKind::Deb
     } else if at(0, b"\xed\xab\xee\xdb") {
         FileKind::Rpm
-    } else if at(0x202, b"HdrS") || at(0, b"\x7fELF") || at(0, b"MZ") {
-        FileKind::Image
-    } else if at(257, b"ustar")
-        || [&b"\x1f\x8b"[..], b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd", b"BZh"].iter().any(|magic| at(0, magic))
-    {
+    } else if at(257, b"ustar") {
         FileKind::Tarball
+    } else if IMAGES.iter().any(|(offset, magic)| at(*offset, magic)) {
+        FileKind::Image
     } else {
         FileKind::Other
     }
 }
 
+/// How kernels begin: x86's boot header, ELF, EFI, arm64's Image and arm's zImage (Documentation/arch/), and lz4's old
+/// frame, with which nothing else is packed.
+const IMAGES: [(usize, &[u8]); 6] = [
+    (0x202, b"HdrS"),
+    (0, b"\x7fELF"),
+    (0, b"MZ"),
+    (0x38, b"ARM\x64"),
+    (0x24, b"\x18\x28\x6f\x01"),
+    (0, b"\x02\x21\x4c\x18"),
+];
+
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
+
     use super::*;
+    use crate::kernel::fixtures::{bzimage, tar};
 
     #[test]
     fn a_file_is_told_by_its_first_bytes() {
@@ -70,14 +102,54 @@ mod tests {
             (0x202, b"HdrS", FileKind::Image),
             (0, b"\x7fELF\x02", FileKind::Image),
             (257, b"ustar\x0000", FileKind::Tarball),
-            (0, b"\x1f\x8b\x08", FileKind::Tarball),
-            (0, b"\xfd7zXZ\0", FileKind::Tarball),
+            (0x38, b"ARM\x64", FileKind::Image),
+            (0x24, b"\x18\x28\x6f\x01", FileKind::Image),
             (0, b"hello", FileKind::Other),
         ] {
             assert_eq!(kind(&with(offset, magic)), expected, "{magic:?}");
         }
         for length in 0..8 {
             assert_ne!(kind(&b"!<arch>\n"[..length]), FileKind::Deb, "{length} bytes tell nothing");
+        }
+    }
+
+    #[test]
+    fn a_packed_file_is_told_by_what_is_in_it() {
+        let gzip = |bytes: &[u8]| {
+            let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+            encoder.write_all(bytes).unwrap();
+            encoder.finish().unwrap()
+        };
+        let bzip2 = |bytes: &[u8]| {
+            let mut encoder = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
+            encoder.write_all(bytes).unwrap();
+            encoder.finish().unwrap()
+        };
+        type Pack<'a> = &'a dyn Fn(&[u8]) -> Vec<u8>;
+        let packers: [Pack; 4] = [&gzip, &bzip2, &|bytes| liblzma::encode_all(bytes, 1).unwrap(), &|bytes| {
+            zstd::encode_all(bytes, 1).unwrap()
+        }];
+        // More than one block of zstd's, and what does not pack.
+        let mut long = b"\x7fELF".to_vec();
+        long.extend((0..300_000_u32).flat_map(|i| i.wrapping_mul(2_654_435_761).to_le_bytes()));
+        let arm64 = [&[0; 0x38][..], b"ARM\x64", &[0; 100]].concat();
+        let tarball = tar(&[("linux/Makefile", b"VERSION = 6")]);
+        let told = |bytes: &[u8]| {
+            let mut file = tempfile::NamedTempFile::new().unwrap();
+            file.write_all(bytes).unwrap();
+            file_kind(file.path()).unwrap()
+        };
+        for pack in packers {
+            assert_eq!(told(&pack(&long)), FileKind::Image);
+            assert_eq!(told(&pack(&bzimage("6.1.0"))), FileKind::Image);
+            assert_eq!(told(&pack(&arm64)), FileKind::Image);
+            assert_eq!(told(&pack(&tarball)), FileKind::Tarball);
+            // The reader of tarballs says what is wrong with these.
+            assert_eq!(told(&pack(b"hello")), FileKind::Tarball);
+            let packed = pack(&long);
+            for length in [6, 12] {
+                assert_eq!(told(&packed[..length]), FileKind::Tarball, "cut to {length}");
+            }
         }
     }
 }

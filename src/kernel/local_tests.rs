@@ -4,7 +4,8 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::kernel::compression::Compression;
-use crate::kernel::fixtures::{Item, bzimage, compress, cpio, cpio_entry, deb, module, rpm, rpm_tags, tar, tar_entry};
+use crate::kernel::compression::tests::compress;
+use crate::kernel::fixtures::{Item, bzimage, cpio, cpio_entry, deb, module, rpm, rpm_tags, tar, tar_entry};
 use crate::kernel::{Blame, obtain};
 use crate::matrix::Source;
 use crate::shim::Shim;

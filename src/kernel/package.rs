@@ -105,6 +105,11 @@ fn kind(path: &str) -> Option<Kind> {
     }
 }
 
+/// Whether a path in a package is that of a kernel.
+pub(super) fn is_image(path: &str) -> bool {
+    kind(path) == Some(Kind::Image)
+}
+
 /// Splits `lib/modules/<release>/…` (or below usr/) into the release and the rest.
 pub(super) fn in_modules_folder(path: &str) -> Option<(&str, &str)> {
     path.strip_prefix("usr/").unwrap_or(path).strip_prefix("lib/modules/")?.split_once('/')

@@ -172,7 +172,12 @@ pub(crate) fn vmlinux(file: &[u8]) -> Result<Cow<'_, [u8]>, NoVmlinux> {
             if bytes.len() as u64 > limit {
                 return Err(NoVmlinux::TooLarge(bytes.len() as u64));
             }
-            elf(bytes).map_err(|_| what.into())
+            match identify(&*bytes) {
+                // `vmlinuz.gz`: packed twice.
+                Ok(Image::BzImage { .. }) => from_bzimage(&bytes).map(|vmlinux| Cow::Owned(vmlinux.into_owned())),
+                Err(other @ NotAnImage::OtherArchitecture(_)) => Err(other.into()),
+                _ => elf(bytes).map_err(|_| what.into()),
+            }
         }
     }
 }

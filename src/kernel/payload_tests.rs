@@ -82,6 +82,12 @@ fn a_packed_vmlinux_is_unpacked_and_a_packed_something_is_what_it_was_called() {
     assert_eq!(vmlinux(&gzip).unwrap(), kernel);
     gzip.truncate(1000);
     assert!(matches!(vmlinux(&gzip), Err(NoVmlinux::Broken { how: "gzip", .. })));
+    // An image that somebody packed once more; and one for another processor, as `Image.gz` of arm64.
+    let twice = pack(Packer::Gzip, &bzimage(&pack(Packer::Xz, &kernel)));
+    assert_eq!(vmlinux(&twice).unwrap(), kernel);
+    let arm64 = pack(Packer::Gzip, &[&[0; 0x38][..], b"ARM\x64", &[0; 100]].concat());
+    let other = vmlinux(&arm64).map(|_| ()).map_err(|error| error.to_string());
+    assert_eq!(other, Err("expected an x86-64 kernel image, found a kernel for arm64".to_owned()));
     let other = vmlinux(&pack(Packer::Gzip, b"something else")).map(|_| ()).map_err(|error| error.to_string());
     assert!(other.as_ref().is_err_and(|told| told.contains("a gzip file")), "{other:?}");
 }

@@ -116,7 +116,7 @@ fn about(header: &Header) -> Result<About, PackageError> {
     let release = needed(header, tag::RELEASE, "its header has no release")?;
     let epoch = header.numbers(tag::EPOCH, 1)?.first().map(|epoch| format!("{epoch}:")).unwrap_or_default();
     let package = needed(header, tag::NAME, "its header has no name")?;
-    Ok(About { package, version: format!("{epoch}{version}-{release}"), architecture })
+    Ok(About { package, version: format!("{epoch}{version}-{release}"), architecture, depends: String::new() })
 }
 
 /// A text that every package has, safe to show.

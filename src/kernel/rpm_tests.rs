@@ -2,7 +2,8 @@ use proptest::prelude::*;
 
 use super::super::archive::Want;
 use super::*;
-use crate::kernel::fixtures::{Item, compress, cpio, cpio_entry, rpm, rpm_header, rpm_tags, sha256};
+use crate::kernel::compression::tests::compress;
+use crate::kernel::fixtures::{Item, cpio, cpio_entry, rpm, rpm_header, rpm_tags, sha256};
 
 type Files = Vec<(String, Vec<u8>)>;
 type Tags = Vec<(u32, Item)>;

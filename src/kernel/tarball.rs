@@ -33,20 +33,7 @@ struct Layout {
 
 /// How a tarball is compressed, by its first bytes: names lie.
 pub(crate) fn compression(head: &[u8]) -> Option<Compression> {
-    let begins = |magic: &[u8]| head.starts_with(magic);
-    if begins(b"\xfd7zXZ\0") {
-        Some(Compression::Xz)
-    } else if begins(b"\x1f\x8b") {
-        Some(Compression::Gzip)
-    } else if begins(b"\x28\xb5\x2f\xfd") {
-        Some(Compression::Zstd)
-    } else if begins(b"BZh") {
-        Some(Compression::Bzip2)
-    } else if head.get(257..262) == Some(b"ustar") {
-        Some(Compression::None)
-    } else {
-        None
-    }
+    Compression::of(head).or_else(|| (head.get(257..262) == Some(b"ustar")).then_some(Compression::None))
 }
 
 /// Reads the tarball at `path`, which `file` has open, and hands every file that `wanted` chooses by its installed path

@@ -1,7 +1,8 @@
 use tar::EntryType;
 
 use super::*;
-use crate::kernel::fixtures::{bzimage, compress, tar, tar_entry};
+use crate::kernel::compression::tests::compress;
+use crate::kernel::fixtures::{bzimage, tar, tar_entry};
 
 /// The paths of all files, as they are handed over.
 fn read_all(tarball: &[u8]) -> Result<Vec<String>, PackageError> {

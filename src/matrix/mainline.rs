@@ -32,7 +32,7 @@ impl MainlineVersion {
     /// What its packages' names begin with behind the kind: the release in three numbers, and again as Ubuntu's ABI
     /// number, two digits each or more: `4.19.57-041957`, `4.14.120-0414120`, `5.2.0-050200rc6`.
     pub fn numbers(&self) -> String {
-        let (version, patchlevel) = self.release.line().numbers();
+        let [version, patchlevel, _] = self.release.line().numbers();
         let stable = self.release.stable();
         let candidate = self.release.candidate().map(|number| format!("rc{number}")).unwrap_or_default();
         format!("{version}.{patchlevel}.{stable}-{version:02}{patchlevel:02}{stable:02}{candidate}")
@@ -57,7 +57,7 @@ impl FromStr for MainlineVersion {
         };
         let version = Self { release, series };
         // One folder has one name: no `v5.2.0`, no `v05.2`.
-        let exact = version.to_string() == text && release.line().numbers().0 >= 3;
+        let exact = version.to_string() == text && release.line().numbers()[0] >= 3;
         exact.then_some(version).ok_or(BadMainlineVersion)
     }
 }

@@ -35,8 +35,8 @@ mod mistakes;
 
 pub use dossier::{
     Backport, BadDossiers, BadMachinePattern, BadPattern, BadRelease, Bug, Bugs, Case, DistributionLine, Elsewhere,
-    First, Line, MachinePattern, Mitigation, Needs, PackageVersion, Program, Refusal, Releases, Reproducer, Signature,
-    SourceCase, SourcePattern, SourceSignature, StableLine, Step, Upstream, c, goes_straight_on,
+    First, Line, MachinePattern, Mitigation, Needs, ONE_OF, PackageVersion, Program, Refusal, Releases, Reproducer,
+    Signature, SourceCase, SourcePattern, SourceSignature, StableLine, Step, Upstream, c, goes_straight_on,
 };
 pub use file::FILE_MAX;
 pub use lock::{InLock, Lock, Locked, LockedFile, TooLong, source_line};

@@ -2,38 +2,30 @@
 
 use std::fmt::Write as _;
 
-use super::table::{BAD, BROKEN, DIM, GOOD, LOUD, Style};
+use super::table::{BAD, BROKEN, DIM, GOOD, LOUD, Style, conflicts};
 use super::text::{visible, wrap};
-use crate::answer::{Answer, Answers, BugAnswer};
+use crate::answer::{Answer, BugAnswer, Tally};
 use crate::evidence::Strength;
 use crate::verdict::{Verdict, contradiction};
 
-/// The answers as text, coloured with ANSI sequences (print it through `anstream`). Conflicts come first.
-pub fn answers(answers: &Answers, style: Style) -> String {
-    let mut text = String::new();
-    conflicts(&mut text, answers, style);
-    for answer in &answers.subjects {
-        subject(&mut text, answer, style);
-    }
-    if answers.subjects.len() > 1 {
-        summary(&mut text, answers);
-    }
-    text
-}
-
-fn conflicts(text: &mut String, answers: &Answers, style: Style) {
-    for answer in &answers.subjects {
+/// The answers as text, coloured with ANSI sequences (print it through `anstream`), and how they ended. Conflicts come
+/// first.
+pub fn answers(answers: impl Iterator<Item = Answer>, style: Style) -> (String, Tally) {
+    let (mut complaints, mut subjects, mut tally) = (Vec::new(), String::new(), Tally::default());
+    for answer in answers {
+        tally.count(&answer);
         for bug in answer.bugs.iter().filter(|bug| bug.conflict) {
-            let line = format!("{} {}: {}", answer.subject, bug.bug, contradiction(&bug.findings));
-            for (index, part) in wrap(&visible(&line), style.width.saturating_sub(10)).iter().enumerate() {
-                let label = if index == 0 { "CONFLICT" } else { "" };
-                let _ = writeln!(text, "{BAD}{label:8}{BAD:#}  {part}");
-            }
+            complaints.push(format!("{} {}: {}", answer.subject, bug.bug, contradiction(&bug.findings)));
         }
+        subject(&mut subjects, &answer, style);
     }
-    if !text.is_empty() {
-        text.push('\n');
+    let mut text = String::new();
+    conflicts(&mut text, &complaints, style);
+    text += &subjects;
+    if tally.subjects > 1 {
+        summary(&mut text, tally);
     }
+    (text, tally)
 }
 
 fn subject(text: &mut String, answer: &Answer, style: Style) {
@@ -90,15 +82,12 @@ fn labelled(text: &mut String, label: &str, what: &str, style: Style) {
     }
 }
 
-fn summary(text: &mut String, answers: &Answers) {
-    let summary = answers.summary;
+fn summary(text: &mut String, tally: Tally) {
+    let Tally { subjects, summary, .. } = tally;
     let _ = write!(
         text,
-        "{} subjects: {} affected, {} not affected, {} unknown",
-        answers.subjects.len(),
-        summary.affected,
-        summary.not_affected,
-        summary.unknown
+        "{subjects} subjects: {} affected, {} not affected, {} unknown",
+        summary.affected, summary.not_affected, summary.unknown
     );
     if summary.conflicts > 0 {
         let _ = write!(text, "; {BAD}{} in conflict{BAD:#}", summary.conflicts);

@@ -5,6 +5,7 @@
 
 mod answers;
 mod building;
+mod fetching;
 mod grid;
 mod host;
 mod indexing;
@@ -15,6 +16,7 @@ mod text;
 
 pub use answers::answers;
 pub use building::Building;
+pub use fetching::Fetching;
 pub use host::{HostBug, HostDocument, NotProbed};
 pub use indexing::Indexing;
 pub use kernels::{Cached, Change, Changed, GcDocument, KernelRow, KernelsDocument, LockedRow, UpdateDocument, bytes};

@@ -48,7 +48,7 @@ pub(super) const LOUD: Colour = Colour::new().bold();
 pub fn table(document: &MatrixDocument, folder: Option<&Path>, style: Style) -> String {
     let mut text = String::new();
     distrust(&mut text, document, style);
-    conflicts(&mut text, document, style);
+    conflicts(&mut text, &document.conflicts, style);
     grid(&mut text, document, style);
     for alike in alike(told(document)) {
         reasons(&mut text, &alike, style);
@@ -73,14 +73,14 @@ fn distrust(text: &mut String, document: &MatrixDocument, style: Style) {
 }
 
 /// Says before the verdicts where strong witnesses contradict each other, for one of them is wrong.
-fn conflicts(text: &mut String, document: &MatrixDocument, style: Style) {
-    for complaint in &document.conflicts {
+pub(super) fn conflicts(text: &mut String, complaints: &[String], style: Style) {
+    for complaint in complaints {
         for (index, part) in wrap(&visible(complaint), style.width.saturating_sub(10)).iter().enumerate() {
             let label = if index == 0 { "CONFLICT" } else { "" };
             let _ = writeln!(text, "{BAD}{label:8}{BAD:#}  {part}");
         }
     }
-    if !document.conflicts.is_empty() {
+    if !complaints.is_empty() {
         text.push('\n');
     }
 }

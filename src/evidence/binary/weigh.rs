@@ -4,7 +4,7 @@ use super::Binary;
 use super::facts::{self, Asked, Facts, Guard};
 use super::function::Function;
 use crate::evidence::{Finding, StateSet, Strength, Witness};
-use crate::matrix::{Bug, Case, MachinePattern, Refusal, Signature};
+use crate::matrix::{Bug, Case, MachinePattern, Refusal, Signature, Upstream};
 use crate::words::{Role, State};
 
 /// What the machine code says about a bug.
@@ -146,17 +146,13 @@ fn refuses(guard: &Guard, then: Option<Refusal>) -> bool {
 /// the version that the dossier's `fix-of-fix` names.
 fn without_impossible(states: StateSet, bug: &Bug, release: &str) -> StateSet {
     let step = bug.chain.iter().find(|step| step.role == Role::FixOfFix);
-    let bound = step.and_then(|step| step.only_before.as_deref()).and_then(major_minor);
-    match bound.zip(major_minor(release)) {
-        Some((bound, own)) if own >= bound => states.iter().filter(|state| *state != State::FixedWithDefect).collect(),
+    let own = Upstream::prefix(release).map(|(own, ..)| own.line());
+    match step.and_then(|step| step.only_before).zip(own) {
+        Some((bound, own)) if own >= bound.line() => {
+            states.iter().filter(|state| *state != State::FixedWithDefect).collect()
+        }
         _ => states,
     }
-}
-
-/// `4.15` of `4.15`, `4.15.0-52-generic`.
-fn major_minor(release: &str) -> Option<(u32, u32)> {
-    let mut numbers = release.split(|c: char| !c.is_ascii_digit());
-    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
 }
 
 #[cfg(test)]

@@ -6,8 +6,8 @@
 
 use git2::Oid;
 
+use super::MakefileVersion;
 use super::carriers::{History, short};
-use super::makefile::MakefileVersion;
 use super::{GitError, Index};
 use crate::matrix::{Bug, First, Line, PackageVersion, Releases, Step, Upstream};
 use crate::words::Role;

@@ -73,7 +73,7 @@ fn search<'a>(history: &History, bug: &'a Bug) -> Result<Vec<Found<'a>>, GitErro
     for step in &bug.chain {
         let before: Vec<Abbreviation> =
             found.iter().filter(|f| f.step.role == Role::Fix).flat_map(|f| f.carriers.names.clone()).collect();
-        let needed = match (step.only_before.as_deref().and_then(|release| release.parse().ok()), &history.version) {
+        let needed = match (step.only_before, &history.version) {
             (None, _) => Needed::Yes,
             (Some(_), None) => Needed::Perhaps,
             (Some(limit), Some(version)) if version.is_before(limit) => Needed::Yes,

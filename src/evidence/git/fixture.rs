@@ -157,7 +157,7 @@ pub fn bug(mainline: &Mainline) -> Bug {
         step(Break, Some(mainline.break_), BREAK_SUBJECT),
         step(HalfFix, Some(mainline.half_fix), HALF_SUBJECT),
         step(Fix, Some(mainline.fix), FIX_SUBJECT),
-        Step { only_before: Some("4.15".to_owned()), ..step(FixOfFix, None, MEND_SUBJECT) },
+        Step { only_before: Some("4.15".parse().unwrap()), ..step(FixOfFix, None, MEND_SUBJECT) },
     ];
     let steps =
         |pairs: &[(Role, &str)]| pairs.iter().map(|(role, release)| (*role, release.parse().unwrap())).collect();

@@ -77,5 +77,8 @@ fn without<'t>(subject: &Subject<'t>, way: &Way<'t>, lacks: &'t [SourcePattern],
             None => return Fit::No,
         }
     }
+    // What must not be there may be in a macro.
+    let known = |node: &Node| excused.iter().any(|excused| excused.walk().any(|inner| std::ptr::eq(inner, node)));
+    let doubt = doubt.or_else(|| if lacks.is_empty() { None } else { subject.hiding(known) });
     doubt.map_or(Fit::Yes(Vec::new()), |why| Fit::Doubt(why.to_string()))
 }

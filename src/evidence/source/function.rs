@@ -1,6 +1,8 @@
 //! Finds a function in a file of C, without understanding the rest of the file: kernel files are full of macros that no
 //! grammar knows, and a function is judged by its own lines.
 
+use std::collections::BTreeSet;
+
 /// One definition of a function.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Definition {
@@ -50,6 +52,17 @@ pub(super) fn definitions(text: &str, name: &str) -> Result<Vec<Definition>, Str
         found.push(Definition { line: line(at), body: body.unwrap_or_default(), body_line: line(open) });
     }
     Ok(found)
+}
+
+/// The macros with parameters that a file defines, in whatever configuration.
+pub(super) fn macros(text: &str) -> BTreeSet<String> {
+    let defined = text.lines().filter_map(|line| {
+        let define = line.trim_start().strip_prefix('#')?.trim_start().strip_prefix("define")?;
+        let (name, _) = define.trim_start().split_once('(')?;
+        let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        (define.starts_with([' ', '\t']) && !name.is_empty() && name.chars().all(is_name)).then(|| name.to_owned())
+    });
+    defined.collect()
 }
 
 /// What a line of the preprocessor does to the lines after it.

@@ -1,10 +1,11 @@
 //! Holds patterns against the body of a function.
 
 use std::cell::Cell;
+use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::matrix::c::{Body, Lines, Node, What, word};
-use crate::matrix::{SourcePattern, goes_straight_on};
+use crate::matrix::{ONE_OF, SourcePattern, goes_straight_on};
 
 /// Operators whose operands may stand in any order.
 const UNORDERED: [&str; 9] = ["&&", "||", "+", "*", "&", "|", "^", "==", "!="];
@@ -18,6 +19,11 @@ const ALL_STEPS: u32 = 2_000_000;
 
 /// How many locals may stand between a name and its value.
 const MAX_VALUES: u8 = 4;
+
+/// Macros that hide nothing, for they only ask or complain (include/asm-generic/bug.h, include/linux/build_bug.h,
+/// include/net/net_debug.h, include/linux/kconfig.h).
+const OPEN: [&str; 8] =
+    ["WARN", "WARN_ON", "WARN_ONCE", "WARN_ON_ONCE", "BUG_ON", "BUILD_BUG_ON", "DEBUG_NET_WARN_ON_ONCE", "IS_ENABLED"];
 
 /// What was found for the metavariables, and where.
 #[derive(Clone, Debug, Default)]
@@ -36,13 +42,15 @@ pub(super) struct Hit<'t> {
     pub doubt: Option<Doubt>,
 }
 
-/// What makes it unsure whether a statement counts. Both name the line that is to blame.
+/// What makes it unsure whether a statement counts, or is there. Each names the line that is to blame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Doubt {
     /// The kernel's configuration decides whether it is there at all.
     Configured(u32),
     /// A jump, or a return that is no error, may lead round it.
     WayRound(u32),
+    /// A macro may hide anything, a return too.
+    Hidden(u32),
 }
 
 impl fmt::Display for Doubt {
@@ -50,6 +58,7 @@ impl fmt::Display for Doubt {
         match self {
             Self::Configured(line) => write!(f, "the kernel's configuration decides about it on line {line}"),
             Self::WayRound(line) => write!(f, "line {line} may lead round it"),
+            Self::Hidden(line) => write!(f, "what the macro on line {line} hides is not known"),
         }
     }
 }
@@ -59,6 +68,8 @@ pub(super) struct Subject<'t> {
     block: &'t Node,
     /// Locals that get a value in one place only: name, value, and the statement that gives it.
     values: Vec<(&'t str, &'t Node, Lines)>,
+    /// The macros with parameters that its file defines.
+    macros: &'t BTreeSet<String>,
     /// What is left for this search, and for all.
     steps: Cell<u32>,
     all_steps: Cell<u32>,
@@ -66,7 +77,7 @@ pub(super) struct Subject<'t> {
 }
 
 impl<'t> Subject<'t> {
-    pub(super) fn new(body: &'t Body) -> Self {
+    pub(super) fn new(body: &'t Body, macros: &'t BTreeSet<String>) -> Self {
         let is_local = |name: &str| body.locals.iter().filter(|local| *local == name).count() == 1;
         let mut values: Vec<(&str, &Node, Lines)> = Vec::new();
         let mut changed: Vec<&str> = Vec::new();
@@ -88,7 +99,7 @@ impl<'t> Subject<'t> {
         }
         values.retain(|(name, ..)| !changed.contains(name));
         let (steps, all_steps) = (Cell::new(STEPS), Cell::new(ALL_STEPS));
-        Self { block: &body.block, values, steps, all_steps, exhausted: Cell::new(false) }
+        Self { block: &body.block, values, macros, steps, all_steps, exhausted: Cell::new(false) }
     }
 
     /// Whether a search was given up because it took too many steps: what was found then says nothing.
@@ -129,6 +140,23 @@ impl<'t> Subject<'t> {
         let mut hits = Vec::new();
         self.below(self.block, pattern, before, None, &mut hits);
         hits
+    }
+
+    /// The macros that it uses and that may hide something: those that its own file defines, which may mean anything by any
+    /// name; and what is called in capitals, or stands there alone in capitals, but for those that `known` says it of.
+    pub(super) fn hiding(&self, known: impl Fn(&Node) -> bool) -> Option<Doubt> {
+        let in_capitals = |name: &str| name.len() > 1 && !name.contains(|c: char| c.is_ascii_lowercase());
+        let alone = self.block.walk().filter(|node| node.is(word::BLOCK)).flat_map(|block| &block.parts);
+        let alone = alone.filter(|node| matches!(&node.what, What::Name(name) if in_capitals(name)));
+        let called = self.block.walk().filter(|node| {
+            let Some(What::Name(name)) = node.parts.first().map(|part| &part.what).filter(|_| node.is(word::CALL))
+            else {
+                return false;
+            };
+            self.macros.contains(name) || (in_capitals(name) && !OPEN.contains(&name.as_str()) && !known(node))
+        });
+        let mut hiding = called.chain(alone);
+        hiding.next().map(|node| Doubt::Hidden(node.lines.first))
     }
 
     /// Statements at the function's own level: what stands inside an `if` or a loop is not reached by every call.
@@ -189,6 +217,9 @@ impl<'t> Subject<'t> {
     fn solve(&self, pattern: &'t Node, node: &'t Node, mut found: Found<'t>, values: u8) -> Vec<Found<'t>> {
         if !self.step() {
             return Vec::new();
+        }
+        if let Some(choices) = one_of(pattern) {
+            return choices.iter().flat_map(|choice| self.solve(choice, node, found.clone(), values)).collect();
         }
         let fits = match (&pattern.what, &node.what) {
             (What::Any(name), _) => {
@@ -268,6 +299,12 @@ impl<'t> Subject<'t> {
         }
         all
     }
+}
+
+/// What `$ONE_OF(a, b)` stands for.
+fn one_of(pattern: &Node) -> Option<&[Node]> {
+    let (first, choices) = pattern.parts.split_first().filter(|_| pattern.is(word::CALL))?;
+    matches!(&first.what, What::Any(name) if name == ONE_OF).then_some(choices)
 }
 
 fn is_change(sign: &str) -> bool {

@@ -9,7 +9,8 @@ use crate::matrix::c;
 fn hits(pattern: &str, code: &str) -> (usize, usize) {
     let pattern: SourcePattern = pattern.parse().unwrap_or_else(|error| panic!("{error}"));
     let body = c::body(&format!("{{{code}}}"), 1).unwrap_or_else(|error| panic!("{code}: {error}"));
-    let subject = Subject::new(&body);
+    let none = BTreeSet::new();
+    let subject = Subject::new(&body, &none);
     let hits = subject.hits(&pattern, &Found::default());
     assert!(!subject.is_exhausted());
     let places = |hits: &mut dyn Iterator<Item = &Hit>| {
@@ -32,6 +33,8 @@ fn patterns_fit_what_they_say_and_nothing_else() {
         ("a && b && $...", "if (c && b && d && a) ;", (1, 1)),
         ("a && b && $...", "if (a && b) ;", (1, 1)),
         ("a - b", "x = b - a;", (0, 0)),
+        ("f($ONE_OF(A, 7))", "f(A); f(3 + 4); f(B); f(0); f(A, 7);", (2, 2)),
+        ("!$ONE_OF(f($...), g())", "long n = g(); if (!n) h(); if (!f(1)) h(); if (!h()) h();", (2, 2)),
         // Locals stand for their value, where they have but one.
         ("$A > s->b + 1", "long n = s->b + 1; if (x > n) ;", (1, 1)),
         ("$A > s->b + 1", "long n; n = s->b; n++; if (x > n) ;", (0, 0)),
@@ -69,7 +72,8 @@ fn a_function_that_is_made_to_be_slow_is_given_up() {
     let body = c::body(&format!("{{ return {sum} && b; }}"), 1).unwrap();
     for pattern in ["$A + $B + $C + $D + $E + $F + x + $...", "$A + $B + $C + $D + $E + $F + $..."] {
         let pattern: SourcePattern = pattern.parse().unwrap();
-        let subject = Subject::new(&body);
+        let none = BTreeSet::new();
+        let subject = Subject::new(&body, &none);
         let _ = subject.hits(&pattern, &Found::default());
         assert!(subject.is_exhausted());
     }

@@ -47,7 +47,7 @@ fn fragment(guard: &str) -> String {
         "/* tcp_fragment() splits. */\nint tcp_fragment(struct sock *sk, enum tcp_queue tcp_queue, struct sk_buff *skb,\n\
          \t\t u32 len, unsigned int mss_now, gfp_t gfp)\n{{\n\tstruct sk_buff *buff;\n\tint nsize;\n\tlong limit;\n\n\
          \tif (WARN_ON(len > skb->len))\n\t\treturn -EINVAL;\n\n{guard}\n\
-         \tif (skb_unclone(skb, gfp))\n\t\treturn -ENOMEM;\n\tbuff = alloc(sk, nsize, gfp, true);\n\tif (!buff)\n\
+         \tif (skb_unclone(skb, gfp))\n\t\treturn -ENOMEM;\n\tbuff = sk_stream_alloc_skb(sk, nsize, gfp, true);\n\tif (!buff)\n\
          \t\treturn -ENOMEM; /* later */\n\tsk->sk_wmem_queued += buff->truesize;\n\treturn 0;\n}}\n"
     )
 }
@@ -168,11 +168,49 @@ fn a_guard_in_a_form_that_nobody_knows_is_unknown_and_never_a_guess() {
         // Half of the fix's ways out.
         FIX.replace("&& skb != tcp_rtx_queue_tail(sk)", ""),
         FIX.replace("2 * SKB", "SKB"),
+        // Room for nothing, for less than a packet of GSO's, or for who knows what.
+        FIX.replace("GSO_MAX_SIZE", "0"),
+        FIX.replace("GSO_MAX_SIZE", "1500"),
+        FIX.replace("GSO_MAX_SIZE", "vendor_size"),
+        FIX.replace("2 * SKB_TRUESIZE(GSO_MAX_SIZE)", "VENDOR_ROOM"),
+        FIX.replace("sk->sk_sndbuf + 2 * SKB_TRUESIZE(GSO_MAX_SIZE)", "VENDOR_LIMIT(sk)"),
+        FIX.replace("(sk->sk_wmem_queued >> 1) > limit", "VENDOR_TOO_BIG(sk)"),
+        // Limits that look like a want of memory.
+        format!("if (!vendor_may_split(sk)) {refuse}"),
+        "if (WARN_ON(vendor_queue_too_big(sk))) return -EINVAL;".to_owned(),
+        format!("if (skb_cloned(skb) && vendor_queue_too_big(sk)) {refuse}"),
+        // Limits that a macro hides: it may return.
+        "VENDOR_CHECK_QUEUE(sk);".to_owned(),
+        "VENDOR_CHECK_QUEUE;".to_owned(),
+        "if (len) { VENDOR_CHECK_QUEUE(sk, skb); }".to_owned(),
+        format!("{FIX}\nVENDOR_CHECK_QUEUE(sk);"),
         // What the grammar does not understand.
         "list_each_thing(a, b) what is this {".to_owned(),
     ] {
         says("tcp-fragment-stall", &[(OUTPUT, &fragment(&guard)), (TCP_H, TAIL)], "unknown");
     }
+}
+
+#[test]
+fn a_macro_of_the_file_s_own_may_mean_anything() {
+    let define = |macros: &str, guard: &str| format!("{macros}\n{}", fragment(guard));
+    let affected = "if ((sk->sk_wmem_queued >> 1) > sk->sk_sndbuf) return -ENOMEM;";
+    for (code, expected) in [
+        (define("#define check(sk) if (big(sk)) return -ENOMEM", "check(sk);"), "unknown"),
+        (define("# define\tskb_unclone(a, b) big(a)", ""), "unknown"),
+        (define("#define SKB_TRUESIZE(X) 0", FIX), "unknown"),
+        // A limit that is seen refuses whatever a macro does besides.
+        (define("#define check(sk) trace(sk)", &format!("{affected}\ncheck(sk);")), "affected"),
+        // Its own macros that the function doesn't use, and those that everybody knows.
+        (define("#define other(sk) return 0\n#define check_2 1", "check(sk);"), "never-had"),
+        (define("", "WARN_ON_ONCE(!len);\nBUG_ON(len > skb->len);\nif (IS_ENABLED(CONFIG_X)) f();"), "never-had"),
+        (define("", &format!("TCP_SKB_CB(skb)->seq = 1;\n{FIX}")), "fixed"),
+    ] {
+        says("tcp-fragment-stall", &[(OUTPUT, &code), (TCP_H, TAIL)], expected);
+    }
+    let why = weighed("tcp-fragment-stall", &[(OUTPUT, &fragment("VENDOR_CHECK(sk);")), (TCP_H, TAIL)]).why;
+    assert!(why.contains("it may be that nothing limits what is queued"), "{why}");
+    assert!(why.contains("but what the macro on line 12 hides is not known"), "{why}");
 }
 
 #[test]
@@ -278,6 +316,8 @@ fn every_form_of_the_zero_window_s_clock_is_named() {
         // Only sometimes, or in some kernels: nobody knows when.
         (fix, on_opening.as_str(), "unknown"),
         (fix, &format!("#ifdef CONFIG_X\n{forget}\n#endif"), "unknown"),
+        (fix, "VENDOR_ON_ACK(sk);", "unknown"),
+        (fix, "NET_INC_STATS(sock_net(sk), LINUX_MIB_TCPPUREACKS);", "fixed"),
         (model, "", "affected"),
         (stamp, "", "never-had"),
         (&older_stamp, "", "never-had"),
@@ -341,18 +381,20 @@ fn what_cannot_be_read_is_unknown_with_the_reason() {
 }
 
 #[test]
-fn the_makefile_names_the_release() {
+fn the_makefile_names_the_release_where_there_is_one_and_it_can_be_read() {
     for (makefile, expected) in [
-        ("# x\nVERSION = 6\nPATCHLEVEL = 12\nSUBLEVEL = 117\nEXTRAVERSION =\nNAME = B\n", Some("6.12.117")),
-        ("VERSION=5\nPATCHLEVEL=2\nSUBLEVEL=0\nEXTRAVERSION=-rc6\n", Some("5.2.0-rc6")),
-        ("VERSION = 3\nPATCHLEVEL = 10\nEXTRAVERSION = -957.el7\nVERSION = 9\n", Some("3.10-957.el7")),
-        ("VERSION = 5\n", None),
-        ("VERSION = five\nPATCHLEVEL = 2\n", None),
-        ("VERSION = 5\nPATCHLEVEL = 2\nEXTRAVERSION = $(shell rm)\n", None),
-        ("all:\n\ttrue\n", None),
+        (Ok(Some("# x\nVERSION = 6\nPATCHLEVEL = 12\nSUBLEVEL = 117\nEXTRAVERSION =\n")), Ok(Some("6.12.117"))),
+        (Ok(Some("VERSION = 3\nPATCHLEVEL = 10\nEXTRAVERSION = -957.el7\nVERSION = 9\n")), Ok(Some("3.10.0-957.el7"))),
+        (Ok(Some("all:\n\ttrue\n")), Ok(None)),
+        (Ok(None), Ok(None)),
+        (Err(io::ErrorKind::PermissionDenied), Err(io::ErrorKind::PermissionDenied)),
     ] {
-        let files = |path: &str| -> io::Result<_> { Ok((path == "Makefile").then(|| makefile.as_bytes().to_vec())) };
-        assert_eq!(release(&files).as_deref(), expected, "{makefile}");
+        let files = |path: &str| -> io::Result<_> {
+            assert_eq!(path, "Makefile");
+            makefile.map(|text: Option<&str>| text.map(|text| text.as_bytes().to_vec())).map_err(io::Error::from)
+        };
+        let release = release(&files).map_err(|error| error.kind());
+        assert_eq!(release.as_ref().map(Option::as_deref).map_err(|kind| *kind), expected, "{makefile:?}");
     }
 }
 

@@ -1,13 +1,13 @@
 //! The functions of a source tree that signatures ask for, each read once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::case::{self, Fit};
 use super::files::Files;
 use super::function;
 use super::matching::Subject;
-use crate::matrix::Elsewhere;
 use crate::matrix::c::{self, Body, Unreadable};
+use crate::matrix::{Elsewhere, SourcePattern};
 
 /// A function as it stands in a file.
 pub(super) struct Function {
@@ -21,12 +21,13 @@ pub(super) struct Function {
 pub(super) struct Tree {
     texts: BTreeMap<String, Result<String, String>>,
     functions: BTreeMap<(String, String), Result<Vec<Function>, String>>,
+    macros: BTreeMap<String, BTreeSet<String>>,
 }
 
 impl Tree {
     /// Reads these functions, each named with its file before it.
     pub(super) fn read<'s>(files: &(impl Files + ?Sized), wanted: impl Iterator<Item = (&'s str, &'s str)>) -> Self {
-        let mut tree = Self { texts: BTreeMap::new(), functions: BTreeMap::new() };
+        let mut tree = Self { texts: BTreeMap::new(), functions: BTreeMap::new(), macros: BTreeMap::new() };
         for (file, name) in wanted {
             let text = tree.texts.entry(file.to_owned()).or_insert_with(|| text(files, file));
             let key = (file.to_owned(), name.to_owned());
@@ -34,6 +35,9 @@ impl Tree {
                 Ok(text) => definitions(text, file, name),
                 Err(why) => Err(why.clone()),
             });
+            if let (Ok(text), false) = (text, tree.macros.contains_key(file)) {
+                tree.macros.insert(file.to_owned(), function::macros(text));
+            }
         }
         tree
     }
@@ -47,19 +51,28 @@ impl Tree {
         }
     }
 
+    /// The macros with parameters that a file defines.
+    pub(super) fn macros(&self, file: &str) -> &BTreeSet<String> {
+        const NONE: &BTreeSet<String> = &BTreeSet::new();
+        self.macros.get(file).unwrap_or(NONE)
+    }
+
     /// The text of a file that was read.
     pub(super) fn text(&self, file: &str) -> Option<&str> {
         self.texts.get(file)?.as_ref().ok().map(String::as_str)
     }
 
     /// Whether another function looks as a case wants it. Where it is defined more than once, all have to.
-    pub(super) fn fit(&self, other: &Elsewhere) -> Fit {
+    pub(super) fn fit(&self, other: &Elsewhere, harmless: &[SourcePattern]) -> Fit {
         let functions = match self.functions(&other.file, &other.function) {
             Ok(functions) => functions,
             Err(why) => return Fit::Doubt(why.to_owned()),
         };
         let mut fits = functions.iter().map(|function| match &function.body {
-            Ok(body) => case::fit(&Subject::new(body), &other.has, &other.lacks, &[]),
+            Ok(body) => {
+                let subject = Subject::new(body, self.macros(&other.file));
+                case::fit(&subject, &other.has, &other.lacks, harmless)
+            }
             Err(error) => Fit::Doubt(format!("{}() in {} cannot be read: {error}", other.function, other.file)),
         });
         let first = fits.next().unwrap_or(Fit::No);
@@ -76,7 +89,7 @@ fn text(files: &(impl Files + ?Sized), file: &str) -> Result<String, String> {
         Ok(Some(bytes)) if bytes.contains(&0) => Err(format!("{file} is no text")),
         // Comments of old files have names in Latin-1.
         Ok(Some(bytes)) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
-        Ok(None) if super::release(files).is_none() => {
+        Ok(None) if matches!(super::release(files), Ok(None)) => {
             Err(format!("this is no source of a kernel: there is no {file}, and no Makefile that names a VERSION"))
         }
         Ok(None) => Err(format!("there is no {file}")),

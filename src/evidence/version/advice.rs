@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::release::{Beyond, Package, Release, Vendor};
-use super::{StateSet, distribution, held, needs_mend, states};
+use super::{StateSet, distribution, held, known, names, needs_mend, states};
 use crate::matrix::{Bug, First, Line, Releases, Upstream};
 use crate::words::{Role, State};
 
@@ -36,7 +36,7 @@ impl fmt::Display for Advice {
 /// The first good release for a kernel whose name says that it is affected, half-fixed or fixed with a defect; what
 /// would settle it where the name does not tell; nothing for a good kernel, or where no release is good.
 pub fn first_good(bug: &Bug, release: &Release) -> Option<Advice> {
-    let (Some(releases), Some(steps)) = (&bug.releases, held(bug, release)) else {
+    let (Some(releases), Ok(steps)) = (&bug.releases, held(bug, release)) else {
         return Some(Advice::Settle(settle(release)));
     };
     let states = states(&steps);
@@ -112,6 +112,8 @@ fn settle(release: &Release) -> String {
     let code =
         "give its image (/boot/vmlinuz-…) or its package file, whose code can be judged, or let it boot (--boot)";
     match (release.vendor, &release.package) {
+        (names::WSL1, _) => "ask about the Linux kernel that is meant: this one is Windows'".to_owned(),
+        _ if known::objection(release).is_some() => format!("look whether the name is right; or {code}"),
         (Vendor::Debian, Package::Abi(_) | Package::Unknown) => {
             format!("give the package's version, which `uname -v` prints behind `Debian`; or {code}")
         }

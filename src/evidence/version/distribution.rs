@@ -2,9 +2,9 @@
 
 use std::cmp::Ordering;
 
-use super::Held;
+use super::parse::is_numbers;
 use super::release::{Package, Release, Vendor};
-use super::upstream;
+use super::{Held, known, upstream};
 use crate::kernel::versions::{dpkg, rpm};
 use crate::matrix::{DistributionLine, First, PackageVersion, Releases};
 use crate::words::Role;
@@ -25,7 +25,7 @@ pub(super) fn entry<'a>(releases: &'a Releases, release: &Release) -> Option<&'a
 
 /// What is known of a step in a distribution's kernel.
 pub(super) fn held(releases: &Releases, entry: Option<&DistributionLine>, release: &Release, role: Role) -> Held {
-    let start = release.base.mainline();
+    let start = release.start();
     let by_ancestry = upstream::mainline(releases, start, role);
     if releases.descendants && by_ancestry.has == Some(true) {
         let always = !releases.mainline.contains_key(&role);
@@ -33,7 +33,8 @@ pub(super) fn held(releases: &Releases, entry: Option<&DistributionLine>, releas
             if always { by_ancestry.says } else { format!("{} and so in what starts from {start}", by_ancestry.says) };
         return Held { says, ..by_ancestry };
     }
-    let base = release.base_is_exact && entry.is_some_and(|entry| entry.contains_base);
+    let is_known = release.base_is_exact && known::exists(release.base);
+    let base = is_known && entry.is_some_and(|entry| entry.contains_base);
     let in_base = base.then(|| upstream::held(releases, release.base, role)).filter(|held| held.has == Some(true));
     if let Some(held) = in_base {
         return Held { says: format!("{} and so in its base {}", held.says, release.base), ..held };
@@ -59,11 +60,7 @@ pub(super) fn held(releases: &Releases, entry: Option<&DistributionLine>, releas
 }
 
 fn compared(role: Role, first: &First<PackageVersion>, release: &Release) -> Held {
-    let comparable = first.certain().or(match first {
-        First::Among { from, .. } => from.as_ref(),
-        First::Is(_) => None,
-    });
-    if comparable.is_none_or(|version| order(release, version).is_none()) {
+    if first.named().any(|version| order(release, version).is_none()) {
         return Held { role, has: None, says: format!("{role} perhaps, for the first with it is {first}") };
     }
     let has = first.is_in(|first| order(release, first).is_some_and(Ordering::is_ge));
@@ -78,7 +75,10 @@ fn order(release: &Release, version: &PackageVersion) -> Option<Ordering> {
         (Package::Unknown, _) | (Package::Abi(_), Vendor::Debian) => None,
         (Package::Abi(abi), _) if is_upload_of(version, abi) => Some(Ordering::Equal),
         (Package::Abi(text) | Package::Version(text), Vendor::Ubuntu | Vendor::UbuntuDerivative | Vendor::Debian) => {
-            Some(dpkg::compare(without_rebuild(text), version))
+            let (source, mark) = split_mark(text);
+            let (with, without) = (dpkg::compare(text, version), dpkg::compare(source, version));
+            // What is no rebuild may lack what came with the very version that it is named after.
+            (is_rebuild(release.vendor, mark) || with == without).then_some(without)
         }
         (Package::Abi(text) | Package::Version(text), _) => Some(rpm::compare(text, version)),
     }
@@ -95,13 +95,37 @@ pub(super) fn same_abi<'a>(entry: &'a DistributionLine, release: &Release) -> Op
     versions.filter(|_| release.vendor != Vendor::Debian).find(|version| is_upload_of(version.as_str(), abi))
 }
 
-/// A version without the mark of a rebuild for an older release: `~16.04.1`, `~bpo9+1`, `~deb8u1`. The source is the same.
-fn without_rebuild(version: &str) -> &str {
+/// The mark of this kernel's package that no convention explains, where it has one.
+pub(super) fn foreign_mark(release: &Release) -> Option<&str> {
+    let is_dpkg = matches!(release.vendor, Vendor::Ubuntu | Vendor::UbuntuDerivative | Vendor::Debian);
+    let (_, mark) = split_mark(release.package.text().filter(|_| is_dpkg)?);
+    (!is_rebuild(release.vendor, mark)).then_some(mark)
+}
+
+/// A version, and what stands behind the first `~` of its revision: `16.04.1`, `bpo9+1`; nothing where there is none. By
+/// dpkg's order it is before the version without it.
+fn split_mark(version: &str) -> (&str, &str) {
     let revision = version.rfind('-').unwrap_or(0);
-    let mark = version.rfind('~').filter(|at| *at > revision);
-    let Some((before, mark)) = mark.and_then(|at| version.split_at_checked(at)) else { return version };
-    let mark = mark.trim_start_matches('~');
-    let rebuild =
-        ["bpo", "deb"].iter().any(|begin| mark.starts_with(begin)) || mark.starts_with(|c: char| c.is_ascii_digit());
-    if rebuild { before } else { version }
+    let mark = version.match_indices('~').map(|(at, _)| at).find(|at| *at > revision);
+    let (source, mark) = mark.and_then(|at| version.split_at_checked(at)).unwrap_or((version, ""));
+    (source, mark.strip_prefix('~').unwrap_or(mark))
+}
+
+/// Whether the mark says that the source is that of the version before it, rebuilt for an older release: Ubuntu's
+/// `16.04.1` (its hardware enablement kernels), Debian's `bpo9+1` (its backports) and `deb9u1` (its older suites). `exp1`,
+/// `rc1`, `ppa1` and whatever else there is may be from before that version.
+fn is_rebuild(vendor: Vendor, mark: &str) -> bool {
+    match (vendor, mark.get(..3)) {
+        _ if mark.is_empty() => true,
+        (Vendor::Ubuntu | Vendor::UbuntuDerivative, _) => {
+            let month = mark.split('.').nth(1);
+            is_numbers(mark) && mark.find('.') == Some(2) && matches!(month, Some("04" | "10"))
+        }
+        (Vendor::Debian, Some(word @ ("bpo" | "deb"))) => {
+            let between = if word == "bpo" { '+' } else { 'u' };
+            let (suite, count) = mark.trim_start_matches(word).split_once(between).unwrap_or_default();
+            [suite, count].iter().all(|n| !n.contains('.') && is_numbers(n))
+        }
+        _ => false,
+    }
 }

@@ -24,7 +24,7 @@ fn bug(id: &str) -> Bug {
             subject: "tcp: fix tcp_rtx_queue_tail in case of empty retransmit queue".to_owned(),
             files: vec!["net/ipv4/tcp_output.c".to_owned()],
             backports: Vec::new(),
-            only_before: Some("4.15".to_owned()),
+            only_before: Some("4.15".parse().expect("a release")),
             effect: "Without it, an empty retransmit queue can hit a BUG().".to_owned(),
         });
     }
@@ -156,30 +156,132 @@ fn the_stall_in_kernel_org_s_releases_is_known_at_every_boundary() {
 }
 
 #[test]
-fn trees_beyond_a_release_leave_open_what_the_next_one_has() {
+fn trees_beyond_a_release_have_what_it_has_and_leave_the_rest_open() {
     check(
         STALL,
         &[
+            // A fix is in its maintainer's tree before any candidate of mainline's has it, and so is a break.
             ("5.3-rc1+", HALF_OR_GOOD),
             ("5.3.0-rc1+", HALF_OR_GOOD),
             ("5.3.0-rc2+", GOOD),
             ("5.3.0-rc1-00123-gdeadbeefcafe", HALF_OR_GOOD),
-            ("5.2.0-rc5+", &[NeverHad, Affected, HalfFixed]),
-            ("5.2.0-rc4+", NEVER),
-            ("5.2.0+", HALF),
-            ("4.19.57-00012-gdeadbeef", HALF),
+            ("5.2.0-rc5+", ALL),
+            ("5.2.0-rc4+", ALL),
+            ("5.2.0+", HALF_OR_GOOD),
+            // Whose the commits after a tag are, and what is not committed, no name tells.
+            ("4.19.57-00012-gdeadbeef", HALF_OR_GOOD),
             ("v4.19.61-3-gdeadbeef", HALF_OR_GOOD),
-            ("4.19.51-3-gdeadbeef", &[NeverHad, Affected]),
+            ("4.19.51-3-gdeadbeef", ALL),
+            ("4.19.51-dirty", ALL),
+            ("4.19.53-dirty", &[Affected, HalfFixed, Fixed]),
+            ("4.19.57-dirty", HALF_OR_GOOD),
+            ("4.19.62-dirty", GOOD),
             ("4.19.62-3-gdeadbeef-dirty", GOOD),
+            ("4.19.62-rc1-3-gdeadbeef", HALF_OR_GOOD),
             ("5.2.0-next-20190710", HALF_OR_GOOD),
             ("4.19.62-rc1", HALF_OR_GOOD),
             ("4.19.63-rc1", GOOD),
             ("4.19.61-rc1", HALF),
-            ("4.19.57-dirty", HALF),
             ("4.19.90-rt35", GOOD),
         ],
     );
-    check(WINDOW, &[("5.0.0+", &[NeverHad, Affected]), ("4.20.0+", NEVER), ("5.0.0", NEVER)]);
+    check(WINDOW, &[("5.0.0+", ALL), ("4.20.0+", ALL), ("5.0.0", NEVER), ("5.10.11-dirty", GOOD)]);
+    check(COOKIE, &[("6.1.192-dirty", BROKEN), ("6.1.0-rc3+", BROKEN)]);
+}
+
+#[test]
+fn what_nobody_released_is_not_judged_and_what_may_have_come_since_is() {
+    for id in [STALL, COOKIE, WINDOW] {
+        check(
+            id,
+            &[
+                ("9.9.9", ALL),
+                ("9.0", ALL),
+                ("7.21", ALL),
+                ("2.7.1", ALL),
+                ("2.6.40", ALL),
+                ("3.20", ALL),
+                ("4.21.0", ALL),
+                ("4.21.0-100-generic", ALL),
+                ("5.20.0-1-amd64", ALL),
+                ("4.19.326", ALL),
+                ("4.19.999", ALL),
+                ("4.19.999-mine", ALL),
+                ("4.14.355-openela-rc1", ALL),
+                ("5.9.17", ALL),
+                ("6.1.501", ALL),
+                ("2.6.32.72", ALL),
+                ("5.3-rc99", ALL),
+                // No Linux at all, and a real one.
+                ("4.4.0-19041-Microsoft", ALL),
+                ("Linux h 4.4.0-19041-Microsoft #488-Microsoft Mon Sep 01 13:43:00 PST 2020 x86_64 GNU/Linux", ALL),
+            ],
+        );
+    }
+    check(STALL, &[("5.10.16.3-microsoft-standard-WSL2", GOOD), ("4.19.999-1", &[HalfFixed, Fixed])]);
+    check(COOKIE, &[("5.10.16.3-microsoft-standard-WSL2", BROKEN), ("4.14.355-perf+", BROKEN)]);
+    for text in ["6.20", "6.20.3", "7.3", "7.5", "7.5.12", "7.20-rc3", "8.0", "8.3.1-1-amd64"] {
+        check(STALL, &[(text, GOOD)]);
+        let (_, why) = found(&bug(STALL), text);
+        assert!(why.contains("was the newest line known"), "{text}: {why}");
+    }
+    for text in ["6.19.3", "7.2-rc3", "6.12.107", "5.10.262", "4.19.325"] {
+        let (states, why) = found(&bug(STALL), text);
+        assert!(states == GOOD.iter().copied().collect() && !why.contains("newest"), "{text}: {why}");
+    }
+}
+
+#[test]
+fn a_mark_that_is_no_rebuild_s_leaves_the_very_version_open_and_no_other() {
+    check(
+        STALL,
+        &[
+            ("4.15.0-52.56~16.04.1", BROKEN),
+            ("4.15.0-52.56~18.04", BROKEN),
+            ("4.15.0-52.56~x", &[NeverHad, Affected]),
+            ("4.15.0-52.56~ppa1", &[NeverHad, Affected]),
+            ("4.15.0-52.56~20190601.1", &[NeverHad, Affected]),
+            ("4.15.0-52.56~deb9u1", &[NeverHad, Affected]),
+            ("4.15.0-52.56~16.04.1~x", &[NeverHad, Affected]),
+            ("4.15.0-52.55~x", NEVER),
+            ("4.15.0-53.57~x", BROKEN),
+            ("4.15.0-59.66~x", HALF_OR_GOOD),
+            ("4.15.0-59.66~22.04.1", GOOD),
+            ("4.15.0-60.67~x", GOOD),
+            ("4.15.0-52-generic #56~x-Ubuntu SMP", &[NeverHad, Affected]),
+            ("4.19.37-4~bpo9+1", BROKEN),
+            ("4.19.37-4~deb9u1", BROKEN),
+            ("4.19.37-4~exp1", &[NeverHad, Affected]),
+            ("4.19.37-4~debug1", &[NeverHad, Affected]),
+            ("4.19.37-4~16.04.1", &[NeverHad, Affected]),
+            ("4.19.37-3~exp1", NEVER),
+            ("4.19.37-5~exp1", BROKEN),
+            ("4.19.37-5+deb10u1~x", &[Affected, HalfFixed, Fixed]),
+            ("3.10.0-957.21.3.el7", BROKEN),
+        ],
+    );
+    let (_, why) = found(&bug(STALL), "4.15.0-52.56~x");
+    assert!(why.contains("`~x` marks no rebuild"), "{why}");
+}
+
+#[test]
+fn ubuntu_s_first_numbers_of_a_line_may_be_candidates() {
+    check(
+        STALL,
+        &[
+            ("5.3.0-1-generic", HALF_OR_GOOD),
+            ("5.3.0-1.2", HALF_OR_GOOD),
+            ("5.3.0-1003-aws", HALF_OR_GOOD),
+            ("5.3.0-18-generic", HALF_OR_GOOD),
+            ("5.3.0-26-generic", GOOD),
+            ("5.3.0-1032-aws", GOOD),
+            ("5.2.0-8-generic", ALL),
+            ("5.4.0-1-generic", GOOD),
+            ("Ubuntu 5.3.0-1.2-generic 5.3.0-rc1", HALF_OR_GOOD),
+        ],
+    );
+    let (_, why) = found(&bug(STALL), "5.3.0-1.2");
+    assert!(why.contains("so low a number may be that of a candidate of 5.3"), "{why}");
 }
 
 /// Distributions' 4.15, 4.18 and 5.0 got the break, in lines that had ended before it.
@@ -275,7 +377,7 @@ fn a_distribution_s_kernel_is_judged_by_what_is_known_of_it() {
             ("5.3.0-26-generic", GOOD),
             ("5.4.0-100-generic", GOOD),
             ("5.4.0-1041-aws", GOOD),
-            ("5.2.0-8-generic", HALF_OR_GOOD),
+            ("5.2.0-20-generic", HALF_OR_GOOD),
             // Debian: a package contains the whole release that its version names.
             ("4.19.37-3", NEVER),
             ("4.19.37-1", NEVER),
@@ -370,7 +472,6 @@ fn a_fix_whose_release_is_not_known_exactly_leaves_its_range_open() {
             ("5.4.93", GOOD),
             ("5.4.94", GOOD),
             ("5.9.16", BROKEN),
-            ("5.9.17", OPEN),
             ("5.10", BROKEN),
             ("5.10.8", BROKEN),
             ("5.10.10", BROKEN),
@@ -407,7 +508,13 @@ fn what_it_says_names_the_releases_it_stands_on() {
         (STALL, "6.12", &["fix since mainline's 5.3-rc2"]),
         (STALL, "4.20.17", &["the line 4.20 ended before the break"]),
         (STALL, "4.13.16", &["does not list the line 4.13"]),
-        (STALL, "4.19.57-dirty", &["judged as kernel.org's release"]),
+        (STALL, "4.19.57-dirty", &["what 4.19.57 has is certain", "other patches on top"]),
+        (STALL, "4.19.999", &["no such release is known: the line 4.19 ended with 4.19.325"]),
+        (STALL, "4.21.0", &["no such release is known: 4.20 was followed by 5.0"]),
+        (STALL, "2.6.40", &["2.6 ended with 2.6.39"]),
+        (STALL, "2.7.1", &["2.6 was followed by 3.0"]),
+        (STALL, "9.9.9", &["the newest line that is known is 7.2"]),
+        (STALL, "4.4.0-19041-Microsoft", &["Microsoft's emulation", "no Linux kernel"]),
         (
             STALL,
             "4.19.57-mine",
@@ -424,7 +531,7 @@ fn what_it_says_names_the_releases_it_stands_on() {
         (STALL, "4.19.67-2", &["fix since 4.19.62 and so in its base 4.19.67"]),
         (STALL, "3.10.0-957.21.3.el7.x86_64", &["break since 3.10.0-957.21.3.el7 or earlier", "netdev"]),
         (STALL, "3.16.80", &["fix unknown after 3.16.74"]),
-        (STALL, "5.3.0-rc1+", &["among the commits after 5.3-rc1"]),
+        (STALL, "5.3.0-rc1+", &["fix not before 5.3-rc2 in kernel.org's own", "whose the commits after it are"]),
         (COOKIE, "4.12.14-197.4-default", &["in all kernels", "nobody has a fix"]),
         (WINDOW, "5.10.11", &["fix since 5.10.11"]),
         (WINDOW, "5.11-rc5", &["one of 5.11-rc4 to 5.11-rc6"]),
@@ -467,6 +574,9 @@ fn from_a_bad_kernel_the_way_leads_to_the_first_good_one() {
         (STALL, "4.19.57-mine", Some("the repository that it was built from (--git)")),
         (STALL, "4.18.0-vendor", Some("the revision")),
         (STALL, "6.1.192-mine", None),
+        (STALL, "4.19.57-dirty", Some("the repository that it was built from (--git)")),
+        (STALL, "9.9.9", Some("look whether the name is right")),
+        (COOKIE, "4.4.0-19041-Microsoft", Some("Windows'")),
     ] {
         let advice = first_good(&bug(id), &Release::parse(text).expect(text)).map(|advice| advice.to_string());
         let fits = match (&advice, expected) {

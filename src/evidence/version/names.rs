@@ -76,8 +76,16 @@ const SUSE: [&str; 14] = [
     "longterm", "coco",
 ];
 
+/// What Raspberry Pi's own kernels are called behind the release; they are built of commits after a tag, hence the `+`. A
+/// `-v8` with anything else behind it is somebody's own.
+const RASPBERRY_PI: [&str; 5] = ["v6+", "v7+", "v7l+", "v8+", "v8-16k+"];
+
+/// Microsoft's emulation of Linux (`4.4.0-19041-Microsoft`), in which no line of the kernel runs. WSL 2 has a real kernel,
+/// whose name has no capital.
+pub(super) const WSL1: Vendor = Vendor::Other("wsl1", "Microsoft's WSL 1");
+
 /// Words that show another vendor: how the word begins, whether only a number may follow, the vendor's key and name.
-const OTHERS: [(&str, bool, &str, &str); 56] = [
+const OTHERS: [(&str, bool, &str, &str); 52] = [
     ("android", true, "android", "Android"),
     ("perf", true, "android", "Android"),
     ("ab", true, "android", "Android"),
@@ -85,10 +93,6 @@ const OTHERS: [(&str, bool, &str, &str); 56] = [
     ("lineageos", false, "android", "Android"),
     ("rpt", true, "raspberry-pi", "Raspberry Pi"),
     ("rpi", false, "raspberry-pi", "Raspberry Pi"),
-    ("v6", true, "raspberry-pi", "Raspberry Pi"),
-    ("v7", true, "raspberry-pi", "Raspberry Pi"),
-    ("v7l", true, "raspberry-pi", "Raspberry Pi"),
-    ("v8", true, "raspberry-pi", "Raspberry Pi"),
     ("raspi", false, "raspberry-pi", "Raspberry Pi"),
     ("arch", true, "arch", "Arch Linux"),
     ("zen", true, "arch", "Arch Linux"),
@@ -177,6 +181,13 @@ pub(super) fn suse(flavour: &str) -> Option<bool> {
 
 /// The vendor whose word is among a name's.
 pub(super) fn other(rest: &str) -> Option<Vendor> {
+    let tail = rest.trim_start_matches('-');
+    if RASPBERRY_PI.contains(&tail) {
+        return Some(Vendor::Other("raspberry-pi", "Raspberry Pi"));
+    }
+    if tail.split('-').next_back() == Some("Microsoft") {
+        return Some(WSL1);
+    }
     rest.split(['-', '.', '_', '+', '~']).find_map(|word| {
         let word = word.to_ascii_lowercase();
         let (.., key, name) = OTHERS.iter().find(|(begin, number, ..)| {

@@ -313,8 +313,7 @@ fn named(name: &str) -> Option<Release> {
         let base = candidate.map_or(unnamed.base, |candidate| unnamed.base.with_candidate(candidate));
         return Some(Release { base, ..unnamed });
     }
-    let beyond = if tail == "dirty" { Beyond::Nothing } else { Beyond::Local };
-    Some(kernel_org(beyond, Some(rest)))
+    Some(kernel_org(Beyond::Local, Some(rest)))
 }
 
 /// Whether Ubuntu's ABI or upload number is one of a cloud's or a board's: they begin at 1000.

@@ -41,6 +41,13 @@ fn what_a_kernel_starts_from_is_exact_only_where_its_name_tells() {
 }
 
 #[test]
+fn a_name_that_its_builder_chose_is_known_as_one() {
+    let is_own = |text: &str| Release::parse(text).expect(text).is_builders_own();
+    assert!(["4.19.62-mine", "4.19.62-dirty", "4.19.62-3-gdeadbeef", "5.3.0-rc2+"].into_iter().all(is_own));
+    assert!(!["4.19.62", "5.3-rc2", "4.15.0-59-generic", "4.19.67-2", "4.14.137+"].into_iter().any(is_own));
+}
+
+#[test]
 fn what_names_no_release_is_refused() {
     let long = format!("4.19.57-{}", "a".repeat(300));
     for text in [

@@ -46,11 +46,12 @@ pub enum Vendor {
 /// How far a tree has gone beyond the release that it is named after.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Beyond {
-    /// It is the release, at most with changes that are not committed (`-dirty`).
+    /// It is the release.
     Nothing,
-    /// It has a local version of somebody's own (`-mine`, `-vendor`), who may have put any patch on top.
+    /// It has a local version of somebody's own (`-mine`, `-vendor`), or changes that are not committed (`-dirty`): any patch
+    /// may be on top.
     Local,
-    /// It has further commits (`+`, or the count of `git describe`).
+    /// It has further commits (`+`, or the count of `git describe`), which are kernel.org's, a maintainer's, or anybody's.
     Commits,
     /// It is linux-next, which is ahead of mainline by everything that waits for the next merge window.
     Next,
@@ -118,9 +119,30 @@ impl Release {
         self.vendor
     }
 
+    /// Whether whoever built it chose the name: it says which release the tree began as, and not what was put in or taken out.
+    pub fn is_builders_own(&self) -> bool {
+        matches!(self.vendor, Vendor::KernelOrg(beyond) if beyond != Beyond::Nothing)
+    }
+
     /// The kernel.org release that it starts from; where the name tells the line only, the first one of that line.
     pub fn base(&self) -> Upstream {
         self.base
+    }
+
+    /// The release or candidate of mainline's that it starts from at the least. Ubuntu's number for a line begins with
+    /// candidates of its release: 5.3.0-1.2 is one of 5.3-rc1. The first uploads of a released kernel were 5.3.0-18 and
+    /// 6.8.0-31, and 5.3.0-1003 for clouds.
+    pub(super) fn start(&self) -> Upstream {
+        const CANDIDATES: u32 = 20;
+        let start = self.base.mainline();
+        let number = self.package.text().and_then(|text| text.rsplit_once('-')).map(|(_, number)| number);
+        let number = number.and_then(|number| number.split(['.', '~', '+']).next()?.parse::<u32>().ok());
+        // Those of clouds and boards count from 1000.
+        let is_early = number.is_some_and(|number| number % 1000 < CANDIDATES);
+        match self.vendor {
+            Vendor::Ubuntu | Vendor::UbuntuDerivative if is_early && !self.base_is_exact => start.with_candidate(1),
+            _ => start,
+        }
     }
 
     /// Its package's version, where the text gives all of it.

@@ -2,7 +2,7 @@
 
 use super::Held;
 use super::release::Beyond;
-use crate::matrix::{First, Releases, StableLine, Upstream};
+use crate::matrix::{Releases, StableLine, Upstream};
 use crate::words::Role;
 
 /// What is known of a step in a kernel.org release, or in a tree that has gone beyond one. Whatever tree that is, it
@@ -14,45 +14,26 @@ pub(super) fn beyond(releases: &Releases, release: Upstream, beyond: Beyond, rol
     }
     let open = |why: &str| Held { role, has: None, says: format!("{role} perhaps, {why}") };
     match beyond {
-        // What the release lacks, somebody may have put on top: distributions did, in lines that had ended.
-        Beyond::Local if releases.no_fix_anywhere && role != Role::Break => now,
-        Beyond::Local => match now.has {
+        // What the release lacks, somebody may have put on top: distributions did, in lines that had ended, and a fix is in
+        // its maintainer's tree before any candidate has it.
+        Beyond::Local | Beyond::Commits if releases.no_fix_anywhere && role != Role::Break => now,
+        Beyond::Local | Beyond::Commits => match now.has {
             Some(_) => Held { says: of_the_release(now.says), has: None, role },
             None => now,
         },
         Beyond::Next => open("for linux-next is ahead of mainline"),
-        Beyond::Commits if comes_next(releases, release, role) => {
-            open(&format!("among the commits after {release}, which a name does not tell"))
-        }
         // A candidate of a stable release has most of what the release will have.
-        Beyond::Nothing | Beyond::Commits if release.stable() > 0 && release.is_candidate() => {
+        Beyond::Nothing if release.stable() > 0 && release.is_candidate() => {
             let last = held(releases, release.with_candidate(u16::MAX), role);
             if last.has == now.has { now } else { open("for it came in the release of this candidate") }
         }
-        Beyond::Nothing | Beyond::Commits => now,
+        Beyond::Nothing => now,
     }
 }
 
 /// That something is said of kernel.org's own release only.
 fn of_the_release(says: String) -> String {
     if says.is_empty() { says } else { format!("{says} in kernel.org's own") }
-}
-
-/// Whether the step may be between this release and the one that follows it.
-fn comes_next(releases: &Releases, release: Upstream, role: Role) -> bool {
-    let is_listed = releases.stable.iter().any(|entry| entry.line == release.line());
-    let in_line = match held(releases, release.next(), role).has {
-        Some(has) => has,
-        None => is_listed || release.stable() > 0 || release.is_candidate(),
-    };
-    let merge_window = match releases.mainline.get(&role) {
-        Some(First::Is(first)) => {
-            release.line().is_followed_by(first.line()) && *first == first.with_candidate(1) && first.stable() == 0
-        }
-        Some(First::Among { from: Some(from), .. }) => release.line().is_followed_by(from.line()),
-        _ => false,
-    };
-    in_line || merge_window && release.stable() == 0 && !release.is_candidate()
 }
 
 /// What is known of a step in a kernel.org release.

@@ -3,7 +3,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use proptest::prelude::*;
 
 use super::*;
-use crate::kernel::fixtures::{compress, deb, tar, tar_entry};
+use crate::kernel::compression::tests::compress;
+use crate::kernel::fixtures::{deb, tar, tar_entry};
 
 const MAKEFILE: &[u8] = b"VERSION = 6\nPATCHLEVEL = 1\n";
 

@@ -4,7 +4,7 @@ use super::super::fields;
 use super::super::problems::Collector;
 use super::super::text::expected_one_of;
 use super::super::tree::Node;
-use super::release_text;
+use super::{Upstream, releases};
 use crate::words::{CommitId, Role};
 
 /// The keys of a step.
@@ -29,7 +29,7 @@ pub struct Step {
     pub backports: Vec<Backport>,
     /// Only kernels whose own version is before this one need it (`4.15`); for `fix-of-fix`: later backports of the fix
     /// do not have the defect.
-    pub only_before: Option<String>,
+    pub only_before: Option<Upstream>,
     /// What it changes, in one sentence. For a `fix-of-fix`, what happens without it.
     pub effect: String,
 }
@@ -83,7 +83,7 @@ fn step(node: &Node, problems: &mut Collector<'_>) -> Option<Step> {
         }
     };
     let backports = fields.get("backports").map(|node| problems.each(node, "backports", backport));
-    let only_before = fields.get("only-before").map(|node| problems.checked(node, "release", release_text::check));
+    let only_before = fields.get("only-before").map(|node| problems.value(node, "release", releases::text));
     let effect = problems.needed(&fields, "effect", node).and_then(|n| problems.value(n, "effect", fields::paragraph));
     Some(Step {
         role: role?,

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::super::mistakes::{check_table, saying};
 use super::super::{KEPT, Problems};
 use super::check::{KEYS, MITIGATION_KEYS};
 use super::reproducer::{NEEDS_KEYS, Owner};
@@ -11,24 +12,9 @@ fn read(bytes: &[u8]) -> Result<Bug, Problems> {
     check::read(bytes, Path::new("bugs/mine.yaml"), Owner::User(Path::new("bugs")))
 }
 
-/// The message without trailing spaces, which the table does not keep.
-fn said(text: &str) -> String {
-    let said = read(text.as_bytes()).map_or_else(|problems| problems.to_string(), |_| "nothing".to_owned());
-    said.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
-}
-
 #[test]
 fn every_mistake_in_the_table_is_reported_word_for_word() {
-    let mut wrong = String::new();
-    for case in include_str!("mistakes.txt").split("==== ").skip(1) {
-        let (name, rest) = case.split_once('\n').unwrap_or((case, ""));
-        let (yaml, expected) = rest.split_once("---- says\n").unwrap_or((rest, ""));
-        let said = said(yaml);
-        if said != expected.trim_end() {
-            wrong += &format!("==== {name}\n{yaml}---- says\n{said}\n\n");
-        }
-    }
-    assert!(wrong.is_empty(), "these say something else now:\n{wrong}");
+    check_table(include_str!("mistakes.txt"), |text| saying(&read(text.as_bytes())));
 }
 
 #[test]

@@ -8,7 +8,6 @@ mod chain;
 mod check;
 mod folder;
 mod machine;
-mod release_text;
 mod releases;
 mod reproducer;
 mod signature;
@@ -25,7 +24,7 @@ pub use machine::{BadMachinePattern, MachinePattern, Refusal};
 pub use releases::{DistributionLine, Releases, StableLine};
 pub use reproducer::{Needs, Program, Reproducer};
 pub use signature::{Case, Signature};
-pub use source_pattern::{BadPattern, SourcePattern, goes_straight_on};
+pub use source_pattern::{BadPattern, ONE_OF, SourcePattern, goes_straight_on};
 pub use source_signature::{Elsewhere, SourceCase, SourceSignature};
 pub use upstream::{BadRelease, First, Line, PackageVersion, Upstream};
 

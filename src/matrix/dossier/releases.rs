@@ -7,8 +7,8 @@ use super::super::fields;
 use super::super::problems::Collector;
 use super::super::text::{one_of, quote};
 use super::super::tree::Node;
+use super::Step;
 use super::upstream::{BadRelease, First, Line, PackageVersion, Upstream};
-use super::{Step, release_text};
 use crate::words::Role;
 
 /// The keys of `releases`.
@@ -110,8 +110,18 @@ pub(super) fn read(node: &Node, chain: Option<&[Step]>, problems: &mut Collector
 }
 
 /// A text with a grammar of its own.
-fn text<T: FromStr<Err = BadRelease>>(text: &str) -> Result<T, String> {
+pub(super) fn text<T: FromStr<Err = BadRelease>>(text: &str) -> Result<T, String> {
     text.parse().map_err(|bad: BadRelease| bad.expected())
+}
+
+/// A distribution's name.
+fn check_distribution(text: &str) -> Result<(), String> {
+    const MAX: usize = 100;
+    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    if !text.is_empty() && text.len() <= MAX && text.chars().all(allowed) {
+        return Ok(());
+    }
+    Err("expected a distribution's name, as in `debian`: lower case letters, digits and `-`".to_owned())
 }
 
 struct Reader<'c, 'p, 'a> {
@@ -200,8 +210,8 @@ impl Reader<'_, '_, '_> {
         let expected = "a mapping that describes a distribution's line";
         let fields = self.problems.mapping(node, expected, &DISTRIBUTION_KEYS)?;
         let distribution = self.problems.needed(&fields, "distribution", node);
-        let check = release_text::check_distribution;
-        let distribution = distribution.and_then(|node| self.problems.checked(node, "distribution", check));
+        let distribution =
+            distribution.and_then(|node| self.problems.checked(node, "distribution", check_distribution));
         let line = fields.get("line").map(|node| self.problems.value(node, "line", text));
         let source = self.problems.needed(&fields, "source", node);
         let source = source.and_then(|node| self.problems.value(node, "source", fields::paragraph));
@@ -219,5 +229,13 @@ impl Reader<'_, '_, '_> {
             contains_base,
             source: source?,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_distribution_s_name_is_a_word() {
+        assert!(super::check_distribution("oracle-uek").is_ok() && super::check_distribution("Debian").is_err());
     }
 }

@@ -13,6 +13,7 @@ use super::c::{self, Node, What, word};
 ///
 /// `$NAME` stands for any expression, and for the same one wherever it comes again, in all patterns of a case. `$...`
 /// stands for any number of operands of `&&`, `+` and their like, of arguments, or of statements that go straight on.
+/// `$ONE_OF(a, b)` stands for one of these.
 /// What code may be spelled like is said in [`c`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourcePattern {
@@ -46,6 +47,9 @@ impl SourcePattern {
         is_statement(&self.text)
     }
 }
+
+/// What stands for one of its arguments.
+pub const ONE_OF: &str = "$ONE_OF";
 
 fn is_statement(text: &str) -> bool {
     text.trim_end().ends_with([';', '}'])

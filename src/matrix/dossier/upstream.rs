@@ -31,15 +31,9 @@ pub struct Line {
 }
 
 impl Line {
-    /// Its first two numbers: 4 and 19 in `4.19`.
-    pub fn numbers(self) -> (u16, u16) {
-        (self.version, self.patchlevel)
-    }
-
-    /// Whether mainline's next line after this one is `next`. Mainline counts to 19 or 20 and begins anew.
-    pub fn is_followed_by(self, next: Self) -> bool {
-        (self.version == next.version && next.patchlevel == self.patchlevel.saturating_add(1))
-            || (self.version.saturating_add(1) == next.version && next.patchlevel == 0)
+    /// Its numbers: the third is 0 but before 3.0.
+    pub fn numbers(self) -> [u16; 3] {
+        [self.version, self.patchlevel, self.sublevel]
     }
 }
 
@@ -86,7 +80,7 @@ impl Upstream {
         self.candidate != Self::FINAL
     }
 
-    /// Its number, where it is a release candidate.
+    /// The candidate's number, where it is one.
     pub fn candidate(self) -> Option<u16> {
         self.is_candidate().then_some(self.candidate)
     }
@@ -95,16 +89,6 @@ impl Upstream {
     #[must_use]
     pub fn with_candidate(self, candidate: u16) -> Self {
         Self { candidate, ..self }
-    }
-
-    /// The release that its line has after this one: `4.19.58` after `4.19.57`, `5.3-rc2` after `5.3-rc1`.
-    #[must_use]
-    pub fn next(self) -> Self {
-        if self.is_candidate() {
-            Self { candidate: self.candidate.saturating_add(1), ..self }
-        } else {
-            Self { stable: self.stable.saturating_add(1), ..self }
-        }
     }
 
     /// Reads a release where the text begins with one. Gives the release, how many numbers were written, and the rest.

@@ -38,13 +38,6 @@ fn a_release_ends_where_its_numbers_do() {
 }
 
 #[test]
-fn a_line_is_followed_by_the_next_number_or_the_next_version() {
-    let line = |text: &str| text.parse::<Line>().expect("a line");
-    assert!(line("5.2").is_followed_by(line("5.3")) && line("4.20").is_followed_by(line("5.0")));
-    assert!(!line("5.2").is_followed_by(line("5.4")) && !line("5.2").is_followed_by(line("5.2")));
-}
-
-#[test]
 fn a_first_release_that_is_not_known_exactly_leaves_its_range_open() {
     type Row<'a> = (&'a str, &'a [(&'a str, Option<bool>)]);
     let cases: [Row; 4] = [

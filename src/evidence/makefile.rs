@@ -25,6 +25,8 @@ const HEAD: usize = 16 * 1024;
 impl MakefileVersion {
     /// Reads the text of a kernel's top Makefile. None where it is another project's.
     pub(super) fn parse(makefile: &[u8]) -> Option<Self> {
+        let is_plain =
+            |text: &str| text.len() <= 64 && text.chars().all(|c| c.is_ascii_alphanumeric() || "._+-~".contains(c));
         let text = String::from_utf8_lossy(&makefile[..makefile.len().min(HEAD)]);
         let value = |key: &str| {
             let mut lines = text.lines().filter_map(|line| line.split_once('='));
@@ -35,7 +37,8 @@ impl MakefileVersion {
             version: value("VERSION")?.parse().ok()?,
             patchlevel: value("PATCHLEVEL")?.parse().ok()?,
             sublevel: if sublevel.is_empty() { 0 } else { sublevel.parse().ok()? },
-            extraversion: value("EXTRAVERSION").unwrap_or_default(),
+            // What make would have to work out is no kernel's.
+            extraversion: Some(value("EXTRAVERSION").unwrap_or_default()).filter(|extra| is_plain(extra))?,
         })
     }
 
@@ -73,7 +76,10 @@ mod tests {
             let found = version.release().map(|release| release.line().to_string());
             assert_eq!((version.to_string().as_str(), found.as_deref()), (expected, Some(line)));
         }
-        for other in ["", "all:\n\tcc x.c\n", "VERSION = 1.2.3\n", "VERSION = 4\n", "VERSION = x\nPATCHLEVEL = 1\n"] {
+        let shell = "VERSION = 5\nPATCHLEVEL = 2\nEXTRAVERSION = $(shell rm)\n";
+        for other in
+            [shell, "", "all:\n\tcc x.c\n", "VERSION = 1.2.3\n", "VERSION = 4\n", "VERSION = x\nPATCHLEVEL = 1\n"]
+        {
             assert_eq!(MakefileVersion::parse(other.as_bytes()), None, "{other}");
         }
     }
