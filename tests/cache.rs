@@ -195,6 +195,12 @@ fn a_flipped_bit_in_whatever_was_unpacked_is_found_and_it_is_unpacked_again() {
     };
     let first = image_of();
     assert!(first.is_some());
+    // To boot from a package is to use its record, too.
+    world.age();
+    assert_eq!(image_of(), first);
+    let used =
+        fs::metadata(&files(&world.cache().join("packages"))[0]).and_then(|found| found.modified()).expect("a time");
+    assert!(used.elapsed().is_ok_and(|age| age < Duration::from_secs(3600)));
     let good: Vec<(PathBuf, Vec<u8>)> = files(&world.cache().join("blobs"))
         .into_iter()
         .map(|path| (path.clone(), fs::read(path).expect("a file")))

@@ -165,6 +165,7 @@ pub(super) fn assemble(packages: &[Package], store: &Store) -> Result<Option<Ker
         }
         Err(error) => return Err(error),
     };
+    packages.iter().for_each(|package| package.touch(store));
     let provenance = packages.iter().map(|p| Provenance::Package {
         kind: p.kind,
         name: p.package.clone(),

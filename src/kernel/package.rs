@@ -127,6 +127,11 @@ impl Package {
         store.records(&record(sha256)).find(whole)
     }
 
+    /// Notes that it is used now: a package without an image or modules has nothing that anybody leases.
+    pub(super) fn touch(&self, store: &Store) {
+        store.touch(&record(&self.file_sha256));
+    }
+
     /// Forgets the package, because what was taken out of it is damaged.
     pub(super) fn forget(&self, store: &Store) {
         // The blobs' names are their content: what is damaged must not stay under them.

@@ -40,7 +40,7 @@ pub(super) fn update(args: &Update) -> Result<u8, Stop> {
     let path = Lock::path_of(&matrix.path);
     let chosen = args.which.of(&matrix)?;
     let old = matrix_file::lock(&matrix)?;
-    let (mut changes, mut fresh, code) = resolve(&chosen, &old, &store)?;
+    let Resolution { mut changes, mut fresh, exit_code } = resolve(&chosen, &old, &store)?;
     // What the matrix has no more goes where all of it was asked for.
     if args.which.is_all() {
         let is_known = |name: &KernelName| matrix.kernels.iter().any(|entry| entry.name == *name);
@@ -67,18 +67,22 @@ pub(super) fn update(args: &Update) -> Result<u8, Stop> {
         Format::Json => print_json(&document)?,
         Format::Table => print(&document.end())?,
     }
-    Ok(code)
+    Ok(exit_code)
 }
 
-/// What each chosen kernel is resolved to now beside what it was, the new entries, and the exit code.
-fn resolve(
-    chosen: &Matrix,
-    old: &Lock,
-    store: &Store,
-) -> Result<(Vec<Change>, BTreeMap<KernelName, Locked>, u8), Stop> {
+/// What chosen kernels are resolved to now.
+struct Resolution {
+    /// Beside what they were.
+    changes: Vec<Change>,
+    /// Entries that are new or other than they were.
+    fresh: BTreeMap<KernelName, Locked>,
+    exit_code: u8,
+}
+
+fn resolve(chosen: &Matrix, old: &Lock, store: &Store) -> Result<Resolution, Stop> {
     let shim = Shim::of_this_program().map_err(Stop::no_verdict)?;
     let when = host::now();
-    let (mut changes, mut fresh, mut code) = (Vec::new(), BTreeMap::new(), 0);
+    let (mut changes, mut fresh, mut exit_code) = (Vec::new(), BTreeMap::new(), 0);
     let mut asked = HashSet::new();
     for entry in &chosen.kernels {
         let before = old.kernels.get(&entry.name);
@@ -106,7 +110,7 @@ fn resolve(
                     let blame = if error.blame() == Blame::User { 2 } else { 3 };
                     // An optional kernel survives that its source has gone; its entry says what it was.
                     if !(entry.optional && error.is_gone()) {
-                        code = code.max(blame);
+                        exit_code = exit_code.max(blame);
                     }
                     Changed::Failed { why: format!("{:#}", anyhow::Error::new(error)) }
                 }
@@ -114,7 +118,7 @@ fn resolve(
         };
         changes.push(Change { kernel: entry.name.clone(), what });
     }
-    Ok((changes, fresh, code))
+    Ok(Resolution { changes, fresh, exit_code })
 }
 
 /// What the kernel is resolved to now. The mirror is asked for each suite once.
