@@ -10,7 +10,7 @@ use super::{Affected, Format, Stop, host, print, print_json};
 use crate::answer::{Answers, Asked, Booted};
 use crate::evidence::Witness;
 use crate::evidence::git::{self, Index, Repository};
-use crate::kernel::{self, Kernel, Obtain, Store};
+use crate::kernel::{self, Kernel, Obtain};
 use crate::matrix::{Bug, Bugs, KernelEntry, Matrix, Source};
 use crate::report::{self, Indexing, Style};
 use crate::run::{self, Cell};
@@ -57,7 +57,7 @@ pub(super) fn affected(args: &Affected) -> Result<u8, Stop> {
 /// The index of the repository, made or brought up to date first. What keeps it from being read is an answer too.
 fn index(repository: &Path, args: &Affected) -> Result<Index, String> {
     let told = |error: anyhow::Error| format!("{error:#}");
-    let store = Store::open(args.host.cache.clone()).map_err(|error| told(error.into()))?;
+    let store = args.host.cache.open().map_err(|error| told(error.into()))?;
     let repository = Repository::open(repository).map_err(|error| told(error.into()))?;
     let bar = Indexing::new();
     let index = repository.index(&store.path(git::INDEXES), &|progress| bar.tell(progress));
@@ -70,7 +70,7 @@ fn index(repository: &Path, args: &Affected) -> Result<Index, String> {
 /// Takes a package apart, into the cache.
 fn unpack(source: &Source, args: &Affected) -> Result<Kernel, String> {
     let told = |error: &dyn std::fmt::Display| error.to_string();
-    let store = Store::open(args.host.cache.clone()).map_err(|error| told(&error))?;
+    let store = args.host.cache.open().map_err(|error| told(&error))?;
     let shim = Shim::of_this_program().map_err(|error| told(&error))?;
     let with = Obtain { store: &store, shim: &shim, offline: true, refresh: false, locked: None, tell: &|_| {} };
     kernel::obtain(source, &with).map_err(|error| format!("{:#}", anyhow::Error::new(error)))
@@ -99,7 +99,7 @@ fn boot(
     let matrix = Matrix::of_kernels(kernels, bugs.clone(), ids);
     let profiles = matrix.choose_profiles(bugs, &[]).map_err(Stop::usage)?;
     let programs = run::programs(&matrix, bugs).map_err(Stop::usage)?;
-    let asked = run::Asked { matrix, bugs: bugs.clone(), programs, profiles, natural: false };
+    let asked = run::Asked { matrix, bugs: bugs.clone(), programs, profiles, locked: BTreeMap::new(), natural: false };
     let lab = host::lab(&args.host, true, false, host::cpus())?;
     let judged = super::run::in_folder(asked, lab, &args.host.results)?;
     judged.written.map_err(Stop::no_verdict)?;

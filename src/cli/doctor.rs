@@ -71,7 +71,7 @@ pub(super) fn doctor(args: &Doctor) -> Result<u8, Stop> {
     if let Ok(qemu) = &qemu {
         checks.push(kvm(qemu)?);
     }
-    let store = Store::open(args.host.cache.clone());
+    let store = args.host.cache.open();
     checks.push(cache(&store));
     checks.push(results(&args.host.results));
     checks.push(compiler(&store));

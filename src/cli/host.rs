@@ -7,7 +7,6 @@ use anyhow::Context as _;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Accel, Host, Stop};
-use crate::kernel::Store;
 use crate::results;
 use crate::run::Lab;
 use crate::shim::Shim;
@@ -25,7 +24,7 @@ impl From<Accel> for AccelChoice {
 
 /// What a run works with, from what the command line says.
 pub(super) fn lab(args: &Host, offline: bool, refresh: bool, jobs: usize) -> Result<Lab, Stop> {
-    let store = Store::open(args.cache.clone());
+    let store = args.cache.open();
     let shim = Shim::of_this_program().context("could not find this program's own file; is /proc mounted?");
     Ok(Lab {
         store: store.map_err(Stop::no_verdict)?,

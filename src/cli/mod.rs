@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::kernel::{ObtainError, Store};
 use crate::words::{BugId, KernelName, ProfileName};
 
 mod affected;
@@ -13,6 +14,8 @@ mod controls;
 mod doctor;
 mod host;
 mod host_command;
+mod kernels;
+mod matrix_file;
 mod replay;
 mod report;
 mod run;
@@ -49,6 +52,9 @@ enum Command {
     /// Build kernels whose truth is known, and show them
     #[command(subcommand)]
     Controls(Controls),
+    /// Show kernels, pin what they were resolved to, tidy the cache
+    #[command(subcommand)]
+    Kernels(kernels::Kernels),
     /// Tell what this host can and cannot do, and how to mend it
     Doctor(Doctor),
 }
@@ -68,15 +74,33 @@ struct Host {
     /// The folder that runs are kept in
     #[arg(long, value_name = "DIR", default_value = "results")]
     results: PathBuf,
-    /// The folder that kernels are kept in [default: backproof in the user's cache folder]
-    #[arg(long, value_name = "DIR", env = "BACKPROOF_CACHE")]
-    cache: Option<PathBuf>,
+    #[command(flatten)]
+    cache: Cache,
     /// The QEMU to use [default: qemu-system-x86_64 on the PATH]
     #[arg(long, value_name = "FILE", env = "BACKPROOF_QEMU")]
     qemu: Option<PathBuf>,
     /// What runs the guests; auto takes KVM where it works, and says so where it doesn't
     #[arg(long, value_enum, default_value_t = Accel::Auto)]
     accel: Accel,
+}
+
+/// Where kernels are kept.
+#[derive(Args, Clone, Debug)]
+struct Cache {
+    /// The folder that kernels are kept in [default: backproof in the user's cache folder]
+    #[arg(long = "cache", value_name = "DIR", env = "BACKPROOF_CACHE")]
+    folder: Option<PathBuf>,
+    /// A cache of others to take kernels from too, which is only read: mounted from another host, say (may be repeated)
+    #[arg(long = "cache-from", value_name = "DIR", env = "BACKPROOF_CACHE_FROM", value_delimiter = ':')]
+    from: Vec<PathBuf>,
+}
+
+impl Cache {
+    fn open(&self) -> Result<Store, ObtainError> {
+        // A variable that is set to nothing is one empty name.
+        let from: Vec<PathBuf> = self.from.iter().filter(|folder| !folder.as_os_str().is_empty()).cloned().collect();
+        Store::open(self.folder.clone())?.over(&from)
+    }
 }
 
 /// What runs the guests.
@@ -117,6 +141,9 @@ struct Run {
     /// How many kernels to judge at a time [default: the number of processors]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=512))]
     jobs: Option<u16>,
+    /// Take every kernel as the matrix's lock has it, or refuse: what `backproof kernels update` wrote
+    #[arg(long, conflicts_with = "refresh")]
+    locked: bool,
     /// Use only what is in the cache
     #[arg(long, conflicts_with = "refresh")]
     offline: bool,
@@ -223,9 +250,8 @@ enum Controls {
 
 #[derive(Args, Debug)]
 struct ControlsList {
-    /// The folder that kernels are kept in [default: backproof in the user's cache folder]
-    #[arg(long, value_name = "DIR", env = "BACKPROOF_CACHE")]
-    cache: Option<PathBuf>,
+    #[command(flatten)]
+    cache: Cache,
     /// How to print them
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
@@ -248,9 +274,8 @@ struct ControlsBuild {
     /// Take the newest source package, even where another one has been used before
     #[arg(long)]
     refresh: bool,
-    /// The folder that kernels are kept in [default: backproof in the user's cache folder]
-    #[arg(long, value_name = "DIR", env = "BACKPROOF_CACHE")]
-    cache: Option<PathBuf>,
+    #[command(flatten)]
+    cache: Cache,
     /// How to print what was built
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
@@ -298,6 +323,7 @@ pub fn main() -> ExitCode {
         Command::Host(args) => host_command::host(&args),
         Command::Controls(Controls::List(args)) => controls::list(&args),
         Command::Controls(Controls::Build(args)) => controls::build(&args),
+        Command::Kernels(command) => kernels::kernels(&command),
         Command::Doctor(args) => doctor::doctor(&args),
     };
     match done {

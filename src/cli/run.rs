@@ -6,30 +6,22 @@ use std::time::SystemTime;
 
 use tokio::sync::mpsc;
 
-use super::{Format, Run, Stop, host, print, print_json};
-use crate::matrix::{self, Bugs, LeftOut, Matrix};
+use super::{Format, Run, Stop, host, matrix_file, print, print_json};
+use crate::matrix::LeftOut;
 use crate::report::{Live, Style, table, visible};
 use crate::results::{Folder, FolderError, MatrixDocument, RunRecord};
 use crate::run::{self, Asked, Event, Lab};
 
-/// The default matrix, for where there is no kernels.yaml.
-const BUILT_IN: &str = include_str!("../../kernels.yaml");
-
-/// The matrix where no other is named.
-const MATRIX_FILE: &str = "kernels.yaml";
-
 /// Judges the matrix, prints what it came to, and gives the exit code.
 pub(super) fn run(args: &Run) -> Result<u8, Stop> {
-    let bugs = match &args.bugs {
-        Some(folder) => Bugs::built_in().with_folder(folder).map_err(Stop::usage)?,
-        None => Bugs::built_in(),
-    };
-    let matrix = matrix(args.matrix.as_deref(), &bugs)?;
+    let bugs = matrix_file::bugs(args.bugs.as_deref())?;
+    let matrix = matrix_file::matrix(args.matrix.as_deref(), &bugs)?;
     let bugs = matrix.known.clone();
     let matrix = matrix.select(&args.kernel, &args.bug, &args.tag).map_err(Stop::usage)?;
     let profiles = matrix.choose_profiles(&bugs, &args.profile).map_err(Stop::usage)?;
     let programs = run::programs(&matrix, &bugs).map_err(Stop::usage)?;
-    let asked = Asked { matrix, bugs, programs, profiles, natural: args.natural };
+    let locked = matrix_file::locked(&matrix, args.locked)?;
+    let asked = Asked { matrix, bugs, programs, profiles, locked, natural: args.natural };
     for profile in &asked.profiles {
         for LeftOut { file, line, name, why } in &profile.left_out {
             let (file, name) = (file.display().to_string(), visible(name));
@@ -72,14 +64,6 @@ pub(super) fn in_folder(asked: Asked, lab: Lab, results: &Path) -> Result<Judged
     folder.close(lab.accelerator.summary(), matches!(judged, Ok(Ended::Interrupted)));
     let written = judged.and_then(|_| folder.write_document()).map(drop);
     Ok(Judged { document: folder.document(), folder: path, written })
-}
-
-fn matrix(file: Option<&Path>, bugs: &Bugs) -> Result<Matrix, Stop> {
-    match file {
-        Some(file) => matrix::load(file, bugs).map_err(Stop::usage),
-        None if Path::new(MATRIX_FILE).exists() => matrix::load(Path::new(MATRIX_FILE), bugs).map_err(Stop::usage),
-        None => matrix::parse(BUILT_IN, Path::new("(built-in)"), bugs).map_err(Stop::usage),
-    }
 }
 
 /// How the judging ended, where its folder could be written.

@@ -170,6 +170,26 @@ pub enum ObtainError {
         /// The cache folder.
         store: PathBuf,
     },
+    /// A file of the user's is not the one that was locked.
+    #[error("{} is not what the lock has: its sha256 is {found}, and was {wanted}; put the old file back, or take this one with `backproof kernels update`", path.display())]
+    OtherThanLocked {
+        /// The file.
+        path: PathBuf,
+        /// Its sha256 now.
+        found: String,
+        /// The lock's.
+        wanted: String,
+    },
+    /// A package that was locked is nowhere served any more.
+    #[error("{what} (sha256 {sha256}) is not served any more by {}; add the address of an archive that keeps it (for Debian's, snapshot.debian.org does) to its `addresses` in the lock, or take the newest with `backproof kernels update`", if tried.is_empty() { "anybody that is known".to_owned() } else { tried.join(", ") })]
+    LockedGone {
+        /// The package and its version.
+        what: String,
+        /// Its sha256.
+        sha256: String,
+        /// Addresses that don't have it.
+        tried: Vec<String>,
+    },
     /// A control kernel has to be built first.
     #[error("the control kernel {control} ({line}) {why}; run `backproof controls build {control} --line {line}`")]
     NotBuilt {
@@ -219,7 +239,10 @@ impl ObtainError {
     /// Whether the package, suite or build is no longer (or was never) served, which an optional kernel survives as a skip.
     pub fn is_gone(&self) -> bool {
         match self {
-            Self::UnknownPackage { .. } | Self::UnknownSuite { .. } | Self::NoBuild { .. } => true,
+            Self::UnknownPackage { .. }
+            | Self::UnknownSuite { .. }
+            | Self::NoBuild { .. }
+            | Self::LockedGone { .. } => true,
             Self::NotFetched(failed) => failed.is_gone(),
             _ => false,
         }
@@ -237,7 +260,9 @@ impl ObtainError {
             | Self::UnknownSuite { .. }
             | Self::NoBuild { .. }
             | Self::BadKey { .. }
-            | Self::BadName { .. } => Blame::User,
+            | Self::BadName { .. }
+            | Self::OtherThanLocked { .. }
+            | Self::LockedGone { .. } => Blame::User,
             Self::NotFetched(failed) if failed.is_gone() => Blame::User,
             Self::NoApt { .. }
             | Self::NoMirror { .. }

@@ -11,8 +11,8 @@ use super::image::{self, Image, NotAnImage};
 use super::kind::{FileKind, file_kind};
 use super::modules::Modules;
 use super::package::{self, Package};
-use super::store::{self, Store};
-use super::{Kernel, Obtain, Progress, Provenance};
+use super::store::{self, Leases, Store};
+use super::{Kernel, LockedFile, Obtain, Progress, Provenance};
 
 /// The kernel in package files.
 pub(super) fn from_debs(files: &[PathBuf], with: &Obtain) -> Result<Kernel, ObtainError> {
@@ -20,15 +20,26 @@ pub(super) fn from_debs(files: &[PathBuf], with: &Obtain) -> Result<Kernel, Obta
         let (packages, found) = ("no packages".to_owned(), "nothing".to_owned());
         return Err(ObtainError::NotOneKernel { packages, found, advice: "name at least one" });
     }
-    let all = || files.iter().map(|file| read_package(file, with)).collect();
-    Ok(from_unpacked(all, with)?.0)
+    let mut locked = Vec::new();
+    for (at, file) in files.iter().enumerate() {
+        check_file("the package", file)?;
+        let (sha256, size) = sum(file)?;
+        compare(file, &sha256, at, with)?;
+        locked.push(own_file(file, sha256, size));
+    }
+    let unpack = || files.iter().zip(&locked).map(|(file, locked)| unpacked(file, &locked.sha256, with)).collect();
+    let (kernel, packages) = from_unpacked(unpack, with)?;
+    for (file, package) in locked.iter_mut().zip(packages) {
+        file.version = Some(package.version);
+    }
+    Ok(Kernel { files: locked, ..kernel })
 }
 
-fn read_package(file: &Path, with: &Obtain) -> Result<Package, ObtainError> {
-    check_file("the package", file)?;
-    let mut open = File::open(file).map_err(|e| ObtainError::io("reading", file, e))?;
-    let (sha256, _) = store::sha256_of(&mut open).map_err(|e| ObtainError::io("reading", file, e))?;
-    unpacked(file, &sha256, with)
+/// The file's sha256 and length.
+fn sum(file: &Path) -> Result<(String, u64), ObtainError> {
+    let reading = |e| ObtainError::io("reading", file, e);
+    let mut open = File::open(file).map_err(reading)?;
+    store::sha256_of(&mut open).map_err(reading)
 }
 
 /// The kernel in packages that `unpack` takes apart, and the packages. Asks a second time where something in the cache was
@@ -48,10 +59,30 @@ pub(super) fn from_unpacked(
 
 /// The kernel in a tarball of a build.
 fn from_tarball(tarball: &Path, with: &Obtain) -> Result<Kernel, ObtainError> {
-    let (mut kernel, packages) = from_unpacked(|| Ok(vec![read_package(tarball, with)?]), with)?;
-    let file = |package: Package| Provenance::File { path: tarball.to_owned(), sha256: package.file_sha256 };
-    kernel.provenance = packages.into_iter().map(file).collect();
+    let (sha256, size) = sum(tarball)?;
+    compare(tarball, &sha256, 0, with)?;
+    let (mut kernel, _) = from_unpacked(|| Ok(vec![unpacked(tarball, &sha256, with)?]), with)?;
+    kernel.files = vec![own_file(tarball, sha256.clone(), size)];
+    kernel.provenance = vec![Provenance::File { path: tarball.to_owned(), sha256 }];
     Ok(kernel)
+}
+
+/// A file of the user's, as the lock has it.
+fn own_file(path: &Path, sha256: String, size: u64) -> LockedFile {
+    let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
+    let name = name.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
+    LockedFile { name, version: None, sha256, size, addresses: Vec::new() }
+}
+
+/// Whether the file is the one that the lock has at this place.
+fn compare(path: &Path, sha256: &str, at: usize, with: &Obtain) -> Result<(), ObtainError> {
+    let Some(locked) = with.locked else { return Ok(()) };
+    let wanted = locked.get(at).map_or("none", |file| file.sha256.as_str());
+    if wanted == sha256 {
+        return Ok(());
+    }
+    let (path, found, wanted) = (path.to_owned(), sha256.to_owned(), wanted.to_owned());
+    Err(ObtainError::OtherThanLocked { path, found, wanted })
 }
 
 pub(super) fn damaged(store: &Store) -> ObtainError {
@@ -141,6 +172,7 @@ pub(super) fn assemble(packages: &[Package], store: &Store) -> Result<Option<Ker
         files: Vec::new(),
         stale: None,
         modules,
+        leases: Leases::default(),
     }))
 }
 
@@ -152,11 +184,20 @@ pub(super) fn from_image(
     with: &Obtain,
 ) -> Result<Kernel, ObtainError> {
     let (blob, sha256, release) = adopt(image, with.store)?;
+    compare(image, &sha256, 0, with)?;
+    let size = |path: &Path| fs::metadata(path).map(|m| m.len()).map_err(|e| ObtainError::io("reading", path, e));
+    let mut files = vec![own_file(image, sha256.clone(), size(&blob)?)];
     let modules = match modules {
         Some(folder) if folder.is_dir() => Modules::in_folder(folder, release.as_deref())?,
         Some(folder) => return Err(unusable("the modules folder", folder, "is not a folder; check the path")),
         None => Modules::default(),
     };
+    if let Some(config) = config {
+        check_file("the configuration", config)?;
+        let (sha256, size) = sum(config)?;
+        compare(config, &sha256, 1, with)?;
+        files.push(own_file(config, sha256, size));
+    }
     let config = config.map(read_config).transpose()?;
     let provenance = vec![Provenance::File { path: image.to_owned(), sha256: sha256.clone() }];
     Ok(Kernel {
@@ -165,9 +206,10 @@ pub(super) fn from_image(
         image_sha256: sha256,
         config,
         provenance,
-        files: Vec::new(),
+        files,
         stale: None,
         modules,
+        leases: Leases::default(),
     })
 }
 
@@ -200,6 +242,7 @@ pub(super) fn from_tree(tree: &Path, with: &Obtain) -> Result<Kernel, ObtainErro
         files: Vec::new(),
         stale: None,
         modules,
+        leases: Leases::default(),
     })
 }
 

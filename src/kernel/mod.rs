@@ -5,6 +5,7 @@
 //! this program chose.
 
 mod apt;
+pub mod cache;
 pub(crate) mod compression;
 mod config;
 pub mod control;
@@ -16,12 +17,12 @@ mod fixtures;
 mod image;
 mod kind;
 mod local;
-mod locked;
 mod mainline;
 mod modules;
 mod package;
 mod payload;
 mod remote;
+mod resolve;
 mod store;
 mod tarball;
 pub mod versions;
@@ -39,15 +40,16 @@ pub use fetch::{Amount, NotFetched, Problem};
 pub(crate) use image::as_release;
 pub use image::{Image, NotAnImage, identify};
 pub use kind::{FileKind, file_kind};
-pub use locked::LockedFile;
 pub use mainline::{ArchiveProblem, BadKey, MainlineListing, list as list_mainline};
 pub use modules::{Module, ModulesError};
 pub use payload::NoVmlinux;
 pub(crate) use payload::{LARGEST_VMLINUX, vmlinux};
 pub use remote::Vouched;
-pub use store::Store;
+pub use resolve::{Resolved, is_cached, resolve, used_last, why_not_locked};
+pub use store::{Kept, Leases, Lock, Store};
 pub(crate) use tarball::compression as tarball_compression;
 
+pub use crate::matrix::LockedFile;
 use crate::matrix::Source;
 use crate::shim::Shim;
 
@@ -69,6 +71,7 @@ pub struct Kernel {
     /// Set where this may not be the newest: what was recorded earlier is used.
     pub stale: Option<Stale>,
     modules: modules::Modules,
+    leases: Leases,
 }
 
 /// What a kernel was made from.
@@ -295,16 +298,31 @@ pub struct Obtain<'a> {
 /// See [`ObtainError`]: [`ObtainError::blame`] tells who can mend it, [`ObtainError::is_gone`] whether it is no
 /// longer served.
 pub fn obtain(source: &Source, with: &Obtain) -> Result<Kernel, ObtainError> {
-    match source {
-        Source::Apt { package, suite } => apt::obtain(package, suite.as_deref(), with),
-        Source::Deb(files) => local::from_debs(files, with),
-        Source::Url(files) => remote::obtain(files, with),
-        Source::Image { image, modules, config } => {
+    // What is collected before it is leased is made again; it would have to lie unused for long, and happen twice.
+    for _ in 0..3 {
+        let mut kernel = obtain_once(source, with)?;
+        let packs = kernel.modules.packs();
+        let files = std::iter::once(kernel.image.as_path()).chain(packs);
+        if let Some(leases) = with.store.leases(files)? {
+            kernel.leases = leases;
+            return Ok(kernel);
+        }
+    }
+    Err(local::damaged(with.store))
+}
+
+fn obtain_once(source: &Source, with: &Obtain) -> Result<Kernel, ObtainError> {
+    match (source, with.locked) {
+        (Source::Apt { package, suite }, Some(files)) => apt::obtain_locked(package, suite.as_deref(), files, with),
+        (Source::Apt { package, suite }, None) => apt::obtain(package, suite.as_deref(), with),
+        (Source::Deb(files), _) => local::from_debs(files, with),
+        (Source::Url(files), _) => remote::obtain(files, with),
+        (Source::Image { image, modules, config }, _) => {
             local::from_image(image, modules.as_deref(), config.as_deref(), with)
         }
-        Source::Tree(tree) => local::from_tree(tree, with),
-        Source::Mainline { version, archive } => mainline::obtain(version, archive, with),
-        Source::Control { control, line } => control::obtain(control, line, with),
+        (Source::Tree(tree), _) => local::from_tree(tree, with),
+        (Source::Mainline { version, archive }, _) => mainline::obtain(version, archive, with),
+        (Source::Control { control, line }, _) => control::obtain(control, line, with),
     }
 }
 

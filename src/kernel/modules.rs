@@ -162,6 +162,15 @@ impl Modules {
         Ok(modules)
     }
 
+    /// The packs that modules are in, each once.
+    pub(super) fn packs(&self) -> HashSet<&Path> {
+        let pack = |location| match location {
+            &Location::Packed { ref pack, .. } => Some(pack.as_path()),
+            Location::File(_) => None,
+        };
+        self.files.values().filter_map(pack).collect()
+    }
+
     fn read_builtin(&mut self, path: &Path) -> Result<(), ObtainError> {
         let text = fs::read(path).map_err(|e| ObtainError::io("reading", path, e))?;
         self.builtin.get_or_insert_default().extend(names_in(&text));

@@ -100,12 +100,13 @@ pub(super) fn in_modules_folder(path: &str) -> Option<(&str, &str)> {
 impl Package {
     /// The record of the package file with this sha256, if everything that it names is there.
     pub(super) fn recorded(store: &Store, sha256: &str) -> Option<Self> {
-        let package: Self = store.read_record(&record(sha256))?;
-        let whole = package.format == FORMAT
-            && package.file_sha256 == sha256
-            && package.images.iter().all(|i| store.holds(&i.sha256, i.size))
-            && package.pack.iter().all(|p| store.holds(&p.sha256, p.size));
-        whole.then_some(package)
+        let whole = |package: &Self| {
+            package.format == FORMAT
+                && package.file_sha256 == sha256
+                && package.images.iter().all(|i| store.holds(&i.sha256, i.size))
+                && package.pack.iter().all(|p| store.holds(&p.sha256, p.size))
+        };
+        store.records(&record(sha256)).find(whole)
     }
 
     /// Forgets the package, because what was taken out of it is damaged.
@@ -220,7 +221,7 @@ impl PackWriter {
 
     fn keep(self, store: &Store) -> Result<Pack, ObtainError> {
         let sha256 = store::hex(self.hash);
-        self.draft.keep(&store.blob(&sha256))?;
+        store.settle(self.draft, &sha256)?;
         Ok(Pack { sha256, size: self.size })
     }
 }

@@ -18,6 +18,7 @@ mod dossier;
 mod fields;
 mod file;
 mod kernels;
+mod lock;
 mod mainline;
 mod problems;
 mod profile;
@@ -38,6 +39,7 @@ pub use dossier::{
     SourceCase, SourcePattern, SourceSignature, StableLine, Step, Upstream, c, goes_straight_on,
 };
 pub use file::FILE_MAX;
+pub use lock::{InLock, Lock, Locked, LockedFile, TooLong, source_line};
 pub use mainline::{ArchiveKey, BadMainlineVersion, Fingerprint, MainlineArchive, MainlineVersion, archive_address};
 pub use problems::{KEPT, Problem, Problems};
 pub use profile::{BadProfiles, Profile};

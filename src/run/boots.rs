@@ -295,14 +295,14 @@ async fn boot_once(bench: &Bench<'_>, id: &BootId, trials: &[Trial<'_>], accel: 
     let size: usize = programs.iter().map(|program| program.bytes().len()).sum();
     let initramfs = guest::initramfs(&plan, bench.modules, &programs)?;
     // Kept by content: the same kernel, agent and plan make the same bytes, however often they boot.
-    let (kept, sha256) = bench.lab.store.keep(&initramfs)?;
+    let kept = bench.lab.store.keep(&initramfs)?;
     let profile = trials.first().and_then(|trial| trial.profile.cmdline.as_deref());
     let words: Vec<&str> = settings.cmdline.as_deref().into_iter().chain(profile).collect();
     let recording = Recording {
         image: bench.kernel.image.clone(),
         image_sha256: bench.kernel.image_sha256.clone(),
-        initramfs: kept,
-        initramfs_sha256: sha256,
+        initramfs: kept.path.clone(),
+        initramfs_sha256: kept.sha256.clone(),
         cmdline: (!words.is_empty()).then(|| words.join(" ")),
         machine: settings.machine.unwrap_or_default(),
         memory_mib: settings.memory_mib.unwrap_or_else(|| usual_memory_mib(size)),
@@ -313,7 +313,9 @@ async fn boot_once(bench: &Bench<'_>, id: &BootId, trials: &[Trial<'_>], accel: 
         script: Vec::new(),
     };
     let spec = recording.spec(initramfs);
-    Ok(watch(bench.lab, id, recording, spec, bench.events).await)
+    let boot = watch(bench.lab, id, recording, spec, bench.events).await;
+    drop(kept);
+    Ok(boot)
 }
 
 /// The usual memory of a guest with so many bytes of programs: it has them twice while it unpacks its initramfs.
@@ -331,6 +333,8 @@ pub async fn boot_again(
     recording: Recording,
     events: &UnboundedSender<Event>,
 ) -> Result<BootEnd, RecordingError> {
+    // What is gone already is told by loading it; what cannot be leased can be read all the same.
+    let _leases = lab.store.leases([recording.image.as_path(), recording.initramfs.as_path()]);
     let spec = recording.load()?;
     Ok(BootEnd::of(&watch(lab, id, recording, spec, events).await))
 }

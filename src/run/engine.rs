@@ -16,11 +16,11 @@ use crate::evidence::git::{self, Repository};
 use crate::evidence::{Finding, Witness};
 use crate::guest::Program;
 use crate::kernel::{self, Kernel, Obtain, ObtainError, Store};
-use crate::matrix::{self, Bugs, KernelEntry, Matrix, Needs, Profile};
+use crate::matrix::{self, Bugs, KernelEntry, Locked, Matrix, Needs, Profile};
 use crate::shim::Shim;
 use crate::verdict::Ledger;
 use crate::vm::{Accelerator, Qemu};
-use crate::words::{BugId, JobId};
+use crate::words::{BugId, JobId, KernelName};
 
 /// What a run works with.
 pub struct Lab {
@@ -51,6 +51,8 @@ pub struct Asked {
     pub programs: BTreeMap<BugId, Program>,
     /// The profiles to judge them under.
     pub profiles: Vec<Profile>,
+    /// What kernels were resolved to before, where the same is to be taken.
+    pub locked: BTreeMap<KernelName, Locked>,
     /// Whether to go the natural road too, for people to look at.
     pub natural: bool,
 }
@@ -116,7 +118,8 @@ pub async fn run(asked: Asked, lab: Arc<Lab>, events: UnboundedSender<Event>) {
 async fn judge(entry: &KernelEntry, asked: &Asked, lab: &Arc<Lab>, events: &UnboundedSender<Event>) {
     let _ = events.send(Event::Obtaining { kernel: entry.name.clone(), progress: None });
     let mut tell = Tell { questions: asked.questions(entry).collect(), witnesses: BTreeMap::new(), events };
-    let kernel = match obtain(entry, lab, events).await {
+    let locked = asked.locked.get(&entry.name);
+    let kernel = match obtain(entry, locked, lab, events).await {
         Ok(kernel) => kernel,
         Err(settled) => return tell.all(&settled),
     };
@@ -126,6 +129,7 @@ async fn judge(entry: &KernelEntry, asked: &Asked, lab: &Arc<Lab>, events: &Unbo
         release: kernel.release.clone(),
         image_sha256: kernel.image_sha256.clone(),
         provenance: kernel.provenance.clone(),
+        locked: locked.is_some(),
         boots: Vec::new(),
     }));
 
@@ -167,7 +171,17 @@ async fn judge(entry: &KernelEntry, asked: &Asked, lab: &Arc<Lab>, events: &Unbo
 }
 
 /// Obtains the kernel in a thread: unpacking is work for a processor, and packages come slowly.
-async fn obtain(entry: &KernelEntry, lab: &Arc<Lab>, events: &UnboundedSender<Event>) -> Result<Kernel, Settled> {
+async fn obtain(
+    entry: &KernelEntry,
+    locked: Option<&Locked>,
+    lab: &Arc<Lab>,
+    events: &UnboundedSender<Event>,
+) -> Result<Kernel, Settled> {
+    if let Some(locked) = locked {
+        let text = format!("taken as its lock has it, of {}", locked.when);
+        let _ = events.send(Event::Note { kernel: entry.name.clone(), text });
+    }
+    let locked = locked.map(|locked| locked.files.clone());
     let (name, source, optional) = (entry.name.clone(), entry.source.clone(), entry.optional);
     let (lab, events) = (Arc::clone(lab), events.clone());
     let obtained = tokio::task::spawn_blocking(move || {
@@ -179,7 +193,7 @@ async fn obtain(entry: &KernelEntry, lab: &Arc<Lab>, events: &UnboundedSender<Ev
             shim: &lab.shim,
             offline: lab.offline,
             refresh: lab.refresh,
-            locked: None,
+            locked: locked.as_deref(),
             tell: &tell,
         };
         kernel::obtain(&source, &with)

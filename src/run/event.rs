@@ -118,6 +118,9 @@ pub struct KernelRecord {
     pub image_sha256: String,
     /// The files that it was taken from.
     pub provenance: Vec<Provenance>,
+    /// Whether it was taken as its lock has it.
+    #[serde(default)]
+    pub locked: bool,
     /// Its boots, in order.
     #[serde(default)]
     pub boots: Vec<BootRecord>,

@@ -5,6 +5,7 @@ use std::io::{self, BufRead};
 
 use serde::{Deserialize, Serialize};
 
+use crate::kernel::LockedFile;
 use crate::kernel::store::is_sha256;
 use crate::kernel::versions::dpkg;
 
@@ -18,6 +19,31 @@ pub(super) struct Served {
     pub uri: String,
     pub size: u64,
     pub sha256: String,
+}
+
+impl Served {
+    /// As the lock has it.
+    pub(super) fn locked(&self) -> LockedFile {
+        LockedFile {
+            name: self.name.clone(),
+            version: Some(self.version.clone()),
+            sha256: self.sha256.clone(),
+            size: self.size,
+            addresses: vec![self.uri.clone()],
+        }
+    }
+
+    /// What the lock has, at one of its addresses.
+    pub(super) fn at(file: &LockedFile, address: &str) -> Self {
+        Self {
+            name: file.name.clone(),
+            version: file.version.clone().unwrap_or_default(),
+            depends: String::new(),
+            uri: address.to_owned(),
+            size: file.size,
+            sha256: file.sha256.clone(),
+        }
+    }
 }
 
 /// Bytes of a line in a Packages file that matters here; the longest `Depends:` of a kernel package has 1,000.

@@ -234,6 +234,8 @@ pub(super) fn fetch(served: &Served, suite: &str, target: &Path, with: &Obtain) 
     };
     tell(0.0);
     let folder = folder(suite, with)?;
+    // So that nobody collects it meanwhile.
+    let _use = with.store.share(&format!("apt-use-{suite}"))?;
     // The proxy may have changed since the index was fetched.
     let configuration = System::read(with)?.configure(&folder, with)?;
     let hash = format!("SHA256:{}", served.sha256);

@@ -7,6 +7,7 @@
 
 mod child;
 mod index;
+mod locked;
 mod mirror;
 mod sources;
 
@@ -15,6 +16,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use self::index::Served;
+pub(super) use self::locked::{obtain_locked, resolve, used_last};
 use self::mirror::{FetchError, Index, System};
 use super::error::{ObtainError, Quoted};
 use super::package::Package;
@@ -47,21 +49,23 @@ pub(super) fn available(with: &Obtain) -> Result<String, ObtainError> {
 
 /// Obtains the kernel that `package` names or leads to.
 pub(super) fn obtain(package: &str, suite: Option<&str>, with: &Obtain) -> Result<Kernel, ObtainError> {
-    check(
-        "package",
-        package,
-        "a name that starts with `linux-`, as linux-image-cloud-amd64",
-        package.starts_with("linux-"),
-    )?;
-    let suite = match suite {
-        Some(suite) => suite.to_owned(),
-        None => System::read(with)?.own_suite()?,
-    };
-    check("suite", &suite, "a name such as bookworm or bookworm-backports", true)?;
+    let suite = suite_of(suite, with)?;
+    check_names(package, &suite)?;
     match newest(package, &suite, with) {
         Ok(kernel) => Ok(kernel),
         Err(error) => recorded(package, &suite, &error, with)?.ok_or(error),
     }
+}
+
+/// The suite that is meant: the host's own where none is named.
+fn suite_of(suite: Option<&str>, with: &Obtain) -> Result<String, ObtainError> {
+    suite.map_or_else(|| System::read(with)?.own_suite(), |suite| Ok(suite.to_owned()))
+}
+
+fn check_names(package: &str, suite: &str) -> Result<(), ObtainError> {
+    let expected = "a name that starts with `linux-`, as linux-image-cloud-amd64";
+    check("package", package, expected, package.starts_with("linux-"))?;
+    check("suite", suite, "a name such as bookworm or bookworm-backports", true)
 }
 
 /// A package with a kernel's source, as the mirror is known to serve it.
@@ -142,6 +146,7 @@ fn newest(package: &str, suite: &str, with: &Obtain) -> Result<Kernel, ObtainErr
             Err(FetchError::Superseded(_)) if !asked_now && why_old.is_none() => refresh = true,
             Err(FetchError::Superseded(error) | FetchError::Other(error)) => return Err(error),
             Ok(mut kernel) => {
+                kernel.files = chosen.iter().map(|served| served.locked()).collect();
                 let selection = Selection { fetched: index.fetched, packages: chosen.into_iter().cloned().collect() };
                 let known: Option<Selection> = with.store.read_record(&selection_record(package, suite));
                 if known.is_none_or(|k| k.fetched != selection.fetched || k.packages != selection.packages) {
@@ -163,11 +168,14 @@ fn recorded(package: &str, suite: &str, error: &ObtainError, with: &Obtain) -> R
     if !outside && !error.is_gone() {
         return Ok(None);
     }
-    let Some(selection) = with.store.read_record::<Selection>(&selection_record(package, suite)) else {
+    let record = selection_record(package, suite);
+    let newest = with.store.records::<Selection>(&record).max_by_key(|selection| selection.fetched);
+    let Some(selection) = newest else {
         return Ok(None);
     };
     match gather(&selection.packages.iter().collect::<Vec<_>>(), suite, true, with) {
         Ok(mut kernel) => {
+            kernel.files = selection.packages.iter().map(Served::locked).collect();
             mark_stale(&mut kernel, selection.fetched, error.to_string(), with);
             Ok(Some(kernel))
         }
@@ -189,7 +197,8 @@ fn mark_stale(kernel: &mut Kernel, fetched: u64, why: String, with: &Obtain) {
 /// The suite's index: the recorded one while it is new, else the mirror's.
 fn current(suite: &str, refresh: bool, with: &Obtain) -> Result<Current, ObtainError> {
     let record = format!("apt/{suite}/index.json");
-    let read = || with.store.read_record::<Index>(&record);
+    // Of all layers' the newest.
+    let read = || with.store.records::<Index>(&record).max_by_key(|index| index.fetched);
     let known = read();
     if with.offline {
         let what = || format!("the index of {suite}");

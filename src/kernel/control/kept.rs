@@ -17,7 +17,7 @@ use super::tools::Toolchain;
 use crate::kernel::config::KernelConfig;
 use crate::kernel::error::ObtainError;
 use crate::kernel::modules::Modules;
-use crate::kernel::store::{self, Store};
+use crate::kernel::store::{self, Leases, Store};
 use crate::kernel::{Kernel, Obtain, Provenance, local};
 use crate::recipe::{Recipe, Recipes};
 use crate::words::KernelName;
@@ -73,7 +73,7 @@ impl Key {
 
     /// The kernel that was made from this, where it still is in the store. It becomes its line's.
     pub(super) fn built(&self, store: &Store) -> Result<Option<Built>, BuildError> {
-        let Some(built) = store.read_record::<Built>(&self.record()).filter(|built| built.is_whole(store)) else {
+        let Some(built) = store.records(&self.record()).find(|built: &Built| built.is_whole(store)) else {
             return Ok(None);
         };
         let current = current(&built.line, built.control.as_str());
@@ -147,12 +147,15 @@ pub enum Standing {
 
 /// How this control stands, by its records alone: nothing is hashed and nothing is run.
 pub fn standing(recipe: &Recipe, store: &Store) -> Standing {
-    let known = store.read_record::<Built>(&current(&recipe.line.name, recipe.control.name.as_str()));
-    match known.filter(|built| built.is_whole(store)) {
-        None => Standing::NotBuilt,
-        Some(built) if built.recipe_sha256 != recipe_sha256(recipe) => Standing::Outdated,
-        Some(built) => Standing::Built(Box::new(built)),
+    let record = current(&recipe.line.name, recipe.control.name.as_str());
+    let mut outdated = false;
+    for built in store.records(&record).filter(|built: &Built| built.is_whole(store)) {
+        if built.recipe_sha256 == recipe_sha256(recipe) {
+            return Standing::Built(Box::new(built));
+        }
+        outdated = true;
     }
+    if outdated { Standing::Outdated } else { Standing::NotBuilt }
 }
 
 /// The control kernel that was built last.
@@ -191,6 +194,7 @@ pub(in crate::kernel) fn obtain(control: &KernelName, line: &str, with: &Obtain)
         files: Vec::new(),
         stale: None,
         modules: Modules::default(),
+        leases: Leases::default(),
     })
 }
 

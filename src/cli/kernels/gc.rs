@@ -1,0 +1,89 @@
+//! `backproof kernels gc`: what the cache holds, and how it is made smaller.
+
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::cli::{Cache, Format, Stop, print, print_json};
+use crate::kernel::cache::{Collected, Limits, collect, survey};
+use crate::report::{GcDocument, bytes};
+
+#[derive(Args, Debug)]
+pub(in crate::cli) struct Gc {
+    /// Remove what was not used for longer than this: 12h, 30d, 8w
+    #[arg(long, value_name = "AGE", value_parser = age)]
+    older_than: Option<Duration>,
+    /// Remove what was not used for longest until the cache takes no more than this: 500M, 20G
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    max_size: Option<u64>,
+    /// Only tell what would be removed
+    #[arg(long)]
+    dry_run: bool,
+    /// How to print it
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    format: Format,
+    #[command(flatten)]
+    cache: Cache,
+}
+
+/// Collects, and tells what became of it.
+pub(super) fn gc(args: &Gc) -> Result<u8, Stop> {
+    let store = args.cache.open().map_err(Stop::no_verdict)?;
+    let limits = Limits { older_than: args.older_than, max_bytes: args.max_size };
+    let collected = if limits == Limits::default() {
+        let left = survey(&store).map_err(Stop::no_verdict)?;
+        Collected { removed: Vec::new(), kept: Vec::new(), left }
+    } else {
+        let waiting = || anstream::eprintln!("waiting for another gc of {}", store.folder().display());
+        collect(&store, limits, args.dry_run, waiting).map_err(Stop::no_verdict)?
+    };
+    let document = GcDocument::of(&store, args.dry_run, &collected);
+    match args.format {
+        Format::Json => print_json(&document)?,
+        Format::Table => print(&document.text(limits != Limits::default()))?,
+    }
+    if let Some(max) = args.max_size.filter(|max| document.bytes > *max) {
+        let (has, max) = (bytes(document.bytes), bytes(max));
+        anstream::eprintln!("the cache still takes {has}, more than {max}: the rest is in use");
+    }
+    Ok(0)
+}
+
+/// A number and its unit.
+fn number<'u>(text: &str, units: &'u [(&'u str, u64)]) -> Option<u64> {
+    let at = text.find(|c: char| !c.is_ascii_digit())?;
+    let (number, unit) = text.split_at(at);
+    let (_, factor) = units.iter().find(|(name, _)| *name == unit)?;
+    number.parse::<u64>().ok()?.checked_mul(*factor)
+}
+
+fn age(text: &str) -> Result<Duration, String> {
+    let units = [("m", 60), ("h", 3600), ("d", 24 * 3600), ("w", 7 * 24 * 3600)];
+    let seconds = number(text, &units);
+    seconds.map(Duration::from_secs).ok_or_else(|| "expected a number and one of m, h, d, w, as in 30d".to_owned())
+}
+
+fn size(text: &str) -> Result<u64, String> {
+    let units = [("K", 1 << 10), ("M", 1 << 20), ("G", 1 << 30), ("T", 1 << 40)];
+    let bytes = if text == "0" { Some(0) } else { number(text, &units) };
+    bytes.ok_or_else(|| "expected a number and one of K, M, G, T, as in 20G".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ages_and_sizes_are_read_and_anything_else_is_refused() {
+        assert_eq!(age("30d"), Ok(Duration::from_secs(30 * 86400)));
+        assert_eq!(age("90m"), Ok(Duration::from_secs(5400)));
+        assert_eq!(size("20G"), Ok(20 << 30));
+        assert_eq!(size("0"), Ok(0));
+        for bad in ["", "d", "30", "30 d", "-1d", "1.5d", "30x", "99999999999999999999d", "18446744073709551615w"] {
+            assert!(age(bad).is_err(), "{bad}");
+        }
+        for bad in ["", "20", "20g", "20GB", "-1G", "18446744073709551615T"] {
+            assert!(size(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! `backproof kernels list`: the kernels of a matrix, what they are locked to, and whether they are here.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::cli::{Cache, Format, Stop, matrix_file, print, print_json};
+use crate::kernel::control::{self, Standing};
+use crate::kernel::{self, Store};
+use crate::matrix::{InLock, KernelEntry, Lock, LockedFile, Source, source_line};
+use crate::recipe::Recipes;
+use crate::report::{Cached, KernelRow, KernelsDocument, LockedRow};
+use crate::words::KernelName;
+
+#[derive(Args, Debug)]
+pub(in crate::cli) struct List {
+    /// The matrix of kernels [default: kernels.yaml here, or else the built-in one]
+    #[arg(long, value_name = "FILE")]
+    matrix: Option<PathBuf>,
+    /// This kernel, beside those that --tag names and no others (may be repeated)
+    #[arg(long, value_name = "NAME")]
+    kernel: Vec<KernelName>,
+    /// Kernels with this tag, beside those that --kernel names and no others (may be repeated)
+    #[arg(long, value_name = "TAG")]
+    tag: Vec<String>,
+    /// How to print them
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    format: Format,
+    #[command(flatten)]
+    cache: Cache,
+}
+
+/// Shows the kernels; all, also those that run only when asked for.
+pub(super) fn list(args: &List) -> Result<u8, Stop> {
+    let mut matrix = matrix_file::matrix(args.matrix.as_deref(), &matrix_file::bugs(None)?)?;
+    let lock = matrix_file::lock(&matrix)?;
+    if !(args.kernel.is_empty() && args.tag.is_empty()) {
+        matrix = matrix.select(&args.kernel, &[], &args.tag).map_err(Stop::usage)?;
+    }
+    let store = args.cache.open().map_err(Stop::no_verdict)?;
+    let rows = matrix.kernels.iter().map(|entry| {
+        let locked = match lock.standing(entry, &matrix.path) {
+            InLock::Current(locked) => Some((locked, true)),
+            InLock::OtherSource(locked) => Some((locked, false)),
+            InLock::Absent => None,
+        };
+        let current = locked.filter(|(_, is_current)| *is_current).map(|(locked, _)| locked.files.as_slice());
+        let (cached, bytes) = cached(entry, current, &store);
+        KernelRow {
+            name: entry.name.clone(),
+            source: source_line(entry, &matrix.path),
+            tags: entry.tags.clone(),
+            opt_in: !entry.tags.is_disjoint(&matrix.opt_in),
+            locked: locked.map(|(locked, current)| LockedRow::of(locked, current)),
+            cached,
+            bytes,
+        }
+    });
+    let lock_path = (!matrix_file::is_built_in(&matrix)).then(|| Lock::path_of(&matrix.path));
+    let document = KernelsDocument::of(&matrix.path, lock_path.filter(|path| path.exists()), rows.collect());
+    match args.format {
+        Format::Json => print_json(&document)?,
+        Format::Table => print(&document.text())?,
+    }
+    Ok(0)
+}
+
+/// Whether the kernel is here, and the bytes of the files that it comes in, where they are known.
+fn cached(entry: &KernelEntry, locked: Option<&[LockedFile]>, store: &Store) -> (Cached, Option<u64>) {
+    let used_last = || kernel::used_last(&entry.source, store);
+    match (&entry.source, locked) {
+        (Source::Deb(_) | Source::Image { .. } | Source::Tree(_), _) => (Cached::Local, None),
+        (Source::Control { control, line }, _) => {
+            let recipes = Recipes::built_in();
+            let known = recipes.line(line).zip(recipes.control(control.as_str()));
+            match known.map(|(line, control)| control::standing(&recipes.recipe(line, control), store)) {
+                Some(Standing::Built(built)) => (Cached::Yes, Some(built.image_size)),
+                _ => (Cached::No, None),
+            }
+        }
+        (_, locked) => match locked.map(<[_]>::to_vec).or_else(used_last) {
+            Some(files) => {
+                let bytes = files.iter().map(|file| file.size).sum();
+                (if kernel::is_cached(&files, store) { Cached::Yes } else { Cached::No }, Some(bytes))
+            }
+            None => (Cached::No, None),
+        },
+    }
+}

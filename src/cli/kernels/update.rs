@@ -1,0 +1,157 @@
+//! `backproof kernels update`: resolves a matrix anew, shows what would change in its lock, and writes that.
+
+use std::collections::{BTreeMap, HashSet};
+use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use anyhow::{Context as _, anyhow};
+use clap::Args;
+use jiff::Timestamp;
+
+use crate::cli::{Cache, Format, Stop, matrix_file, print, print_json};
+use crate::kernel::{self, Blame, Obtain, Progress, Store};
+use crate::matrix::{KernelEntry, Lock, Locked, Matrix, Source, source_line};
+use crate::report::{Change, Changed, UpdateDocument, visible};
+use crate::shim::Shim;
+use crate::words::KernelName;
+
+#[derive(Args, Debug)]
+pub(in crate::cli) struct Update {
+    /// The matrix of kernels [default: kernels.yaml here]
+    #[arg(long, value_name = "FILE")]
+    matrix: Option<PathBuf>,
+    /// This kernel, beside those that --tag names and no others (may be repeated)
+    #[arg(long, value_name = "NAME")]
+    kernel: Vec<KernelName>,
+    /// Kernels with this tag, beside those that --kernel names and no others (may be repeated)
+    #[arg(long, value_name = "TAG")]
+    tag: Vec<String>,
+    /// Write the lock without asking
+    #[arg(long)]
+    yes: bool,
+    /// How to print what changes
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    format: Format,
+    #[command(flatten)]
+    cache: Cache,
+}
+
+/// Resolves, shows, asks, writes.
+pub(super) fn update(args: &Update) -> Result<u8, Stop> {
+    let matrix = matrix_file::matrix(args.matrix.as_deref(), &matrix_file::bugs(None)?)?;
+    if matrix_file::is_built_in(&matrix) {
+        let why = "the built-in matrix has no lock, for no file is there to keep one beside";
+        return Err(Stop::usage(anyhow!("{why}; write a kernels.yaml (docs/matrix.md), or name one with --matrix")));
+    }
+    let store = args.cache.open().map_err(Stop::no_verdict)?;
+    let path = Lock::path_of(&matrix.path);
+    let chosen = matrix.select(&args.kernel, &[], &args.tag).map_err(Stop::usage)?;
+    let old = matrix_file::lock(&matrix)?;
+    let (mut changes, mut fresh, code) = resolve(&chosen, &old, &store)?;
+    // What the matrix has no more goes where all of it was asked for.
+    if args.kernel.is_empty() && args.tag.is_empty() {
+        let is_known = |name: &KernelName| matrix.kernels.iter().any(|entry| entry.name == *name);
+        for (name, locked) in old.kernels.iter().filter(|(name, _)| !is_known(name)) {
+            changes.push(Change { kernel: name.clone(), what: Changed::Removed { old: locked.into() } });
+        }
+    }
+    let mut document = UpdateDocument::of(&path, changes);
+    if args.format == Format::Table {
+        print(&document.text())?;
+    }
+    if document.is_change() && (args.yes || is_wanted(&path)?) {
+        let _guard = store.guard(&matrix.path).map_err(Stop::no_verdict)?;
+        // Another one may have pinned kernels meanwhile.
+        let mut lock = matrix_file::lock(&matrix)?;
+        lock.kernels.append(&mut fresh);
+        lock.kernels.retain(|name, _| !document.removes(name));
+        lock.save(&matrix.path)
+            .with_context(|| format!("{} cannot be written", path.display()))
+            .map_err(Stop::no_verdict)?;
+        document.written = true;
+    }
+    match args.format {
+        Format::Json => print_json(&document)?,
+        Format::Table => print(&document.end())?,
+    }
+    Ok(code)
+}
+
+/// What each chosen kernel is resolved to now beside what it was, the new entries, and the exit code.
+fn resolve(
+    chosen: &Matrix,
+    old: &Lock,
+    store: &Store,
+) -> Result<(Vec<Change>, BTreeMap<KernelName, Locked>, u8), Stop> {
+    let shim = Shim::of_this_program().map_err(Stop::no_verdict)?;
+    let now = Timestamp::try_from(SystemTime::now()).unwrap_or_default();
+    let when = Timestamp::from_second(now.as_second()).unwrap_or(now);
+    let (mut changes, mut fresh, mut code) = (Vec::new(), BTreeMap::new(), 0);
+    let mut asked = HashSet::new();
+    for entry in &chosen.kernels {
+        let before = old.kernels.get(&entry.name);
+        let what = match kernel::why_not_locked(&entry.source) {
+            Some(why) => Changed::NotLockable { why: why.to_owned() },
+            None => match one(entry, &mut asked, store, &shim) {
+                Ok(resolved) => {
+                    let source = source_line(entry, &chosen.path);
+                    let new = Locked { source, when, release: resolved.release, files: resolved.files };
+                    let is_same = before.is_some_and(|old| old.source == new.source && old.files == new.files);
+                    if is_same {
+                        Changed::Unchanged
+                    } else {
+                        let change = Changed::of(before, &new);
+                        fresh.insert(entry.name.clone(), new);
+                        change
+                    }
+                }
+                Err(error) => {
+                    let blame = if error.blame() == Blame::User { 2 } else { 3 };
+                    // An optional kernel survives that its source has gone; its entry says what it was.
+                    if !(entry.optional && error.is_gone()) {
+                        code = code.max(blame);
+                    }
+                    Changed::Failed { why: format!("{:#}", anyhow::Error::new(error)) }
+                }
+            },
+        };
+        changes.push(Change { kernel: entry.name.clone(), what });
+    }
+    Ok((changes, fresh, code))
+}
+
+/// What the kernel is resolved to now. The mirror is asked for each suite once.
+fn one(
+    entry: &KernelEntry,
+    asked: &mut HashSet<Option<String>>,
+    store: &Store,
+    shim: &Shim,
+) -> Result<kernel::Resolved, kernel::ObtainError> {
+    let refresh = match &entry.source {
+        Source::Apt { suite, .. } => asked.insert(suite.clone()),
+        _ => true,
+    };
+    let tell = |progress: Progress| {
+        if progress.is_slow() {
+            anstream::eprintln!("{}: {}", entry.name, visible(&progress.to_string()));
+        }
+    };
+    kernel::resolve(&entry.source, &Obtain { store, shim, offline: false, refresh, locked: None, tell: &tell })
+}
+
+/// Whether whoever sits at the terminal wants it; nobody does where there is none.
+fn is_wanted(path: &Path) -> Result<bool, Stop> {
+    if !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
+        return Ok(false);
+    }
+    let mut answer = String::new();
+    let asked = (|| {
+        let mut terminal = io::stderr();
+        write!(terminal, "write {}? [y/N] ", visible(&path.display().to_string()))?;
+        terminal.flush()?;
+        io::stdin().lock().read_line(&mut answer)
+    })();
+    asked.context("the terminal cannot be asked; use --yes").map_err(Stop::no_verdict)?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}

@@ -1,0 +1,84 @@
+//! The matrix that a command is about, and its lock.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::anyhow;
+
+use super::Stop;
+use crate::matrix::{self, Bugs, InLock, Lock, Locked, Matrix};
+use crate::report::visible;
+use crate::words::KernelName;
+
+/// The default matrix, for where there is no kernels.yaml.
+const BUILT_IN: &str = include_str!("../../kernels.yaml");
+
+/// What the default matrix is called in messages: no file has this name.
+const BUILT_IN_NAME: &str = "(built-in)";
+
+/// The matrix where no other is named.
+const MATRIX_FILE: &str = "kernels.yaml";
+
+/// The bugs that are known: the built-in ones, and those of the user's folder.
+pub(super) fn bugs(folder: Option<&Path>) -> Result<Bugs, Stop> {
+    let bugs = Bugs::built_in();
+    folder.map_or(Ok(bugs.clone()), |folder| bugs.with_folder(folder).map_err(Stop::usage))
+}
+
+/// The matrix that was named, or kernels.yaml, or the built-in one.
+pub(super) fn matrix(file: Option<&Path>, bugs: &Bugs) -> Result<Matrix, Stop> {
+    match file.or_else(|| Some(Path::new(MATRIX_FILE)).filter(|file| file.exists())) {
+        Some(file) => matrix::load(file, bugs).map_err(Stop::usage),
+        None => matrix::parse(BUILT_IN, Path::new(BUILT_IN_NAME), bugs).map_err(Stop::usage),
+    }
+}
+
+/// Whether it is no file, and so has no lock.
+pub(super) fn is_built_in(matrix: &Matrix) -> bool {
+    matrix.path == Path::new(BUILT_IN_NAME)
+}
+
+/// The lock of the matrix; an empty one where it has none.
+pub(super) fn lock(matrix: &Matrix) -> Result<Lock, Stop> {
+    if is_built_in(matrix) {
+        return Ok(Lock::default());
+    }
+    Lock::load(&Lock::path_of(&matrix.path)).map_err(Stop::usage)
+}
+
+/// What the chosen kernels are locked to. Says which entries count no more; where all `must` be locked, refuses what is not.
+pub(super) fn locked(matrix: &Matrix, must: bool) -> Result<BTreeMap<KernelName, Locked>, Stop> {
+    let lock = lock(matrix)?;
+    let path = Lock::path_of(&matrix.path);
+    let (mut locked, mut missing) = (BTreeMap::new(), Vec::new());
+    for kernel in &matrix.kernels {
+        let (name, source) = (&kernel.name, &kernel.source);
+        match lock.standing(kernel, &matrix.path) {
+            InLock::Current(entry) => drop(locked.insert(name.clone(), entry.clone())),
+            InLock::OtherSource(entry) if must => {
+                missing.push(format!("{name}: it was locked as `{}`, and is `{source}` now", entry.source));
+            }
+            InLock::OtherSource(_) => {
+                let (name, path) = (name.to_string(), visible(&path.display().to_string()));
+                anstream::eprintln!(
+                    "{name}: {path} has it of another source, so it is resolved anew; `backproof kernels update` locks it"
+                );
+            }
+            InLock::Absent if must => missing.push(match crate::kernel::why_not_locked(source) {
+                Some(why) => format!("{name}: it cannot be locked: {why}"),
+                None => format!("{name}: it is not in {}", path.display()),
+            }),
+            InLock::Absent => {}
+        }
+    }
+    if missing.is_empty() {
+        return Ok(locked);
+    }
+    let missing = missing.join("\n  ");
+    let advice = if is_built_in(matrix) {
+        "the built-in matrix has no lock: write a kernels.yaml of your own".to_owned()
+    } else {
+        "`backproof kernels update` locks what can be locked".to_owned()
+    };
+    Err(Stop::usage(anyhow!("--locked: not every kernel is locked:\n  {}\n{advice}", missing)))
+}

@@ -1,0 +1,164 @@
+//! Removes what was not used for long.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use serde::Serialize;
+
+use super::{Item, Kind, What, survey};
+use crate::kernel::error::ObtainError;
+use crate::kernel::store::{GRACE, Store};
+
+/// What may stay.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// What was not used for longer than this goes.
+    pub older_than: Option<Duration>,
+    /// The bytes that all of it may take: above that what was not used for longest goes, the built control kernels last.
+    pub max_bytes: Option<u64>,
+}
+
+/// What was removed, and what was not.
+#[derive(Debug)]
+pub struct Collected {
+    /// What is gone, or would be: the least recently used first.
+    pub removed: Vec<Item>,
+    /// What would have had to go and stayed.
+    pub kept: Vec<(Item, Why)>,
+    /// What is left.
+    pub left: Vec<Item>,
+}
+
+/// Why something stayed that would have had to go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Why {
+    /// Somebody uses it now.
+    InUse,
+    /// It was made or used in the last minutes, and whoever did may be about to use it.
+    JustUsed,
+}
+
+/// Removes what is beyond the limits; with `dry_run` it only tells what that is. Only one process collects at a time;
+/// `waiting` is called where another one does.
+///
+/// # Errors
+/// Where the cache cannot be read, or something cannot be removed. What was removed before stays so.
+pub fn collect(store: &Store, limits: Limits, dry_run: bool, waiting: impl FnOnce()) -> Result<Collected, ObtainError> {
+    let _lock = store.lock("gc", waiting)?;
+    let mut items = survey(store)?;
+    items.sort_by_key(|item| item.used);
+    let (mut removed, mut kept) = (Vec::new(), Vec::new());
+    let is_old = |item: &Item, _: &u64| limits.older_than.is_some_and(|limit| item.age() > limit);
+    let is_over = |_: &Item, total: &u64| limits.max_bytes.is_some_and(|limit| *total > limit);
+    let passes: [&dyn Fn(&Item, &u64) -> bool; 2] = [&is_old, &is_over];
+    for goes in passes {
+        let mut total: u64 = items.iter().chain(kept.iter().map(|(item, _)| item)).map(|item| item.bytes).sum();
+        let mut left = Vec::new();
+        for item in items {
+            if !goes(&item, &total) {
+                left.push(item);
+                continue;
+            }
+            match remove(&item, store, dry_run)? {
+                None => {
+                    total = total.saturating_sub(item.bytes);
+                    removed.push(item);
+                }
+                Some(why) => kept.push((item, why)),
+            }
+        }
+        // A control takes minutes to be built again, and the rest seconds to be fetched.
+        left.sort_by_key(|item| (item.kind == Kind::Control, item.used));
+        items = left;
+    }
+    Ok(Collected { removed, kept, left: items })
+}
+
+/// Removes it, unless somebody uses it.
+fn remove(item: &Item, store: &Store, dry_run: bool) -> Result<Option<Why>, ObtainError> {
+    if is_young(item.used) {
+        return Ok(Some(Why::JustUsed));
+    }
+    match &item.what {
+        What::Files { records, files } => {
+            let mut held = Vec::new();
+            for file in files {
+                match hold(file).map_err(|e| ObtainError::io("locking", file, e))? {
+                    Held::Gone => {}
+                    Held::InUse => return Ok(Some(Why::InUse)),
+                    // Somebody has used it since the cache was looked through.
+                    Held::Locked(_, used) if is_young(used) => return Ok(Some(Why::JustUsed)),
+                    Held::Locked(lock, _) => held.push((lock, file)),
+                }
+            }
+            if dry_run {
+                return Ok(None);
+            }
+            // First, so that they never name what is not there.
+            records.iter().try_for_each(|record| remove_file(record))?;
+            for (lock, file) in held {
+                store.remove_same(&lock, file).map_err(|e| ObtainError::io("removing", file, e))?;
+            }
+        }
+        What::Folder { path, locks } => {
+            let held = locks.iter().map(|name| store.try_lock(name)).collect::<Result<Option<Vec<_>>, _>>()?;
+            match held {
+                None => return Ok(Some(Why::InUse)),
+                Some(_) if dry_run => {}
+                Some(_held) => store.discard(path)?,
+            }
+        }
+        What::Index { path, lock, beside } => {
+            let failed = |e| ObtainError::io("locking", lock, e);
+            let _held = match hold(lock).map_err(failed)? {
+                Held::InUse => return Ok(Some(Why::InUse)),
+                Held::Locked(lock, _) => Some(lock),
+                Held::Gone => None,
+            };
+            if !dry_run {
+                // Without its log an index is refused; without the index a log is nothing.
+                [path].into_iter().chain(beside).try_for_each(|file| remove_file(file))?;
+            }
+        }
+    }
+    Ok(None)
+}
+
+enum Held {
+    Locked(File, SystemTime),
+    InUse,
+    Gone,
+}
+
+/// Locks a file for oneself.
+fn hold(path: &Path) -> io::Result<Held> {
+    use rustix::fs::{FlockOperation, flock};
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Held::Gone),
+        Err(error) => return Err(error),
+    };
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => {
+            let used = file.metadata()?.modified()?;
+            Ok(Held::Locked(file, used))
+        }
+        Err(rustix::io::Errno::WOULDBLOCK) => Ok(Held::InUse),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn is_young(used: SystemTime) -> bool {
+    // What was used in the future is young: the clock went back.
+    SystemTime::now().duration_since(used).is_ok_and(|age| age < GRACE) || used > SystemTime::now()
+}
+
+fn remove_file(path: &PathBuf) -> Result<(), ObtainError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(ObtainError::io("removing", path, error)),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,293 @@
+//! Looks through the cache.
+
+use std::collections::{BTreeMap, HashSet};
+use std::ffi::OsStr;
+use std::fs::{self, Metadata};
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use serde_json::Value;
+
+use super::{Item, Kind, What};
+use crate::kernel::error::ObtainError;
+use crate::kernel::store::{Store, is_sha256};
+
+/// Bytes of a record that are read; the largest, of a package with 8,000 modules, has 2 MiB.
+const MAX_RECORD: u64 = 64 << 20;
+
+/// Everything in the cache that can go by itself. Those of stores below are not ours, and not among it.
+///
+/// # Errors
+/// Where a folder cannot be read. What vanishes meanwhile is left out.
+pub fn survey(store: &Store) -> Result<Vec<Item>, ObtainError> {
+    let root = store.folder();
+    let looking = |e| ObtainError::io("looking through", root, e);
+    let mut items = Vec::new();
+    let mut look = || -> io::Result<()> {
+        named(root, &mut items)?;
+        items.extend(alone(&root.join("partial"), Kind::SetAside)?);
+        items.extend(alone(&root.join("quarantine"), Kind::SetAside)?);
+        build_trees(root, &mut items)?;
+        suites(root, &mut items)?;
+        indexes(root, &mut items)
+    };
+    look().map_err(looking)?;
+    Ok(items)
+}
+
+/// A record, and the files that it names.
+struct Record {
+    kind: Kind,
+    name: String,
+    path: PathBuf,
+    used: SystemTime,
+    bytes: u64,
+    files: Vec<PathBuf>,
+}
+
+/// What records name, and the files by content that none names.
+fn named(root: &Path, items: &mut Vec<Item>) -> io::Result<()> {
+    let mut files: BTreeMap<PathBuf, Metadata> = entries(&root.join("blobs"))?.into_iter().collect();
+    files.extend(entries(&root.join("downloads"))?);
+    files.retain(|path, found| found.is_file() && path.file_name().and_then(OsStr::to_str).is_some_and(is_sha256));
+
+    let mut records = Vec::new();
+    for (folder, kind) in [("packages", Kind::Package), ("controls/kept", Kind::Control), ("addresses", Kind::Download)]
+    {
+        records.extend(read_records(&root.join(folder), kind, root, &files)?);
+    }
+    for (line, _) in
+        entries(&root.join("controls"))?.into_iter().filter(|(path, found)| found.is_dir() && !path.ends_with("kept"))
+    {
+        records.extend(read_records(&line, Kind::Control, root, &files)?.into_iter().filter(|r| !r.files.is_empty()));
+    }
+    // Several records may name the same files: those of a control's recipe, and of the line's last build.
+    let mut groups: BTreeMap<(Kind, Vec<PathBuf>), Vec<Record>> = BTreeMap::new();
+    for mut record in records {
+        record.files.sort();
+        record.files.dedup();
+        // A record whose files are gone already goes by itself.
+        let key = if record.files.is_empty() { vec![record.path.clone()] } else { record.files.clone() };
+        groups.entry((record.kind, key)).or_default().push(record);
+    }
+    let mut named_by: BTreeMap<&PathBuf, usize> = BTreeMap::new();
+    let all = groups.values().filter_map(|records| Some(&records.first()?.files));
+    all.flatten().for_each(|file| *named_by.entry(file).or_default() += 1);
+    let mut found: Vec<Item> = Vec::new();
+    for ((kind, _), records) in &groups {
+        let Some(first) = records.first() else { continue };
+        // A file that others name too was perhaps used for their sake.
+        let own = |file: &&PathBuf| {
+            named_by.get(*file) == Some(&1) || first.files.iter().all(|f| named_by.get(f) != Some(&1))
+        };
+        let times = first.files.iter().filter(own).filter_map(|file| modified(files.get(file)?));
+        let used = records.iter().map(|r| r.used).chain(times).max();
+        found.push(Item {
+            kind: *kind,
+            name: first.name.clone(),
+            bytes: records.iter().map(|r| r.bytes).sum(),
+            used: used.unwrap_or(SystemTime::UNIX_EPOCH),
+            what: What::Files { records: records.iter().map(|r| r.path.clone()).collect(), files: first.files.clone() },
+        });
+    }
+    // What several name goes with the one that was used last.
+    found.sort_by_key(|item| std::cmp::Reverse(item.used));
+    let mut claimed = HashSet::new();
+    for item in &mut found {
+        let What::Files { files: own, .. } = &mut item.what else { continue };
+        own.retain(|file| claimed.insert(file.clone()));
+        item.bytes += own.iter().filter_map(|file| files.get(file)).map(on_disk).sum::<u64>();
+    }
+    items.append(&mut found);
+    for (path, found) in files.into_iter().filter(|(path, _)| !claimed.contains(path)) {
+        let kind = if path.starts_with(root.join("blobs")) { Kind::Boot } else { Kind::Download };
+        items.push(file(kind, path, &found));
+    }
+    Ok(())
+}
+
+fn read_records(
+    folder: &Path,
+    kind: Kind,
+    root: &Path,
+    files: &BTreeMap<PathBuf, Metadata>,
+) -> io::Result<Vec<Record>> {
+    let mut records = Vec::new();
+    for (path, found) in entries(folder)? {
+        if !found.is_file() || path.extension() != Some(OsStr::new("json")) || found.len() > MAX_RECORD {
+            continue;
+        }
+        let Some(text) = there(fs::read(&path))? else { continue };
+        // What cannot be read counts as none wherever it is used, and can go.
+        let value: Value = serde_json::from_slice(&text).unwrap_or_default();
+        let mut hashes = Vec::new();
+        hashes_in(&value, &mut hashes);
+        let folder = if kind == Kind::Download { "downloads" } else { "blobs" };
+        let named = hashes.into_iter().map(|sha256| root.join(folder).join(sha256));
+        records.push(Record {
+            kind,
+            name: name(&value).unwrap_or_else(|| short(&path)),
+            used: modified(&found).unwrap_or(SystemTime::UNIX_EPOCH),
+            bytes: on_disk(&found),
+            files: named.filter(|file| files.contains_key(file)).collect(),
+            path,
+        });
+    }
+    Ok(records)
+}
+
+/// Every sha256 in a record, whatever its shape is.
+fn hashes_in<'v>(value: &'v Value, found: &mut Vec<&'v str>) {
+    match value {
+        Value::String(text) if is_sha256(text) => found.push(text),
+        Value::Array(values) => values.iter().for_each(|value| hashes_in(value, found)),
+        Value::Object(fields) => fields.values().for_each(|value| hashes_in(value, found)),
+        _ => {}
+    }
+}
+
+/// What a record calls itself.
+fn name(record: &Value) -> Option<String> {
+    let text = |key: &str| record.get(key)?.as_str();
+    let pair = |a, b| Some(format!("{} {}", text(a)?, text(b)?));
+    pair("package", "version")
+        .or_else(|| pair("control", "line"))
+        .or_else(|| text("address").or_else(|| text("url")).map(str::to_owned))
+}
+
+/// Files and folders that are used by nothing else.
+fn alone(folder: &Path, kind: Kind) -> io::Result<Vec<Item>> {
+    Ok(entries(folder)?
+        .into_iter()
+        .filter(|(_, found)| found.is_file())
+        .map(|(path, found)| file(kind, path, &found))
+        .collect())
+}
+
+fn file(kind: Kind, path: PathBuf, found: &Metadata) -> Item {
+    let (name, bytes, used) = (short(&path), on_disk(found), modified(found).unwrap_or(SystemTime::UNIX_EPOCH));
+    Item { kind, name, bytes, used, what: What::Files { records: Vec::new(), files: vec![path] } }
+}
+
+/// `controls/<line>/<source>/`: see `control/tree.rs`.
+fn build_trees(root: &Path, items: &mut Vec<Item>) -> io::Result<()> {
+    for (line, _) in entries(&root.join("controls"))? {
+        let Some(line_name) = line.file_name().and_then(OsStr::to_str) else { continue };
+        for (path, found) in entries(&line)? {
+            let Some(name) = path.file_name().and_then(OsStr::to_str) else { continue };
+            if !found.is_dir() || !name.bytes().all(|b| b.is_ascii_hexdigit()) {
+                continue;
+            }
+            let inner = entries(&path)?;
+            let used = inner.iter().map(|(_, inner)| inner).chain([&found]).filter_map(modified).max();
+            items.push(Item {
+                kind: Kind::BuildTree,
+                name: format!("{line_name} {name}"),
+                bytes: below(&path)?,
+                used: used.unwrap_or(SystemTime::UNIX_EPOCH),
+                what: What::Folder { path: path.clone(), locks: vec![format!("controls-{line_name}")] },
+            });
+        }
+    }
+    Ok(())
+}
+
+fn suites(root: &Path, items: &mut Vec<Item>) -> io::Result<()> {
+    for (path, found) in entries(&root.join("apt"))?.into_iter().filter(|(_, found)| found.is_dir()) {
+        let name = short(&path);
+        // apt's configuration is written for each download, the index for each refresh.
+        let used = entries(&path)?.iter().map(|(_, inner)| inner).chain([&found]).filter_map(modified).max();
+        items.push(Item {
+            kind: Kind::Suite,
+            bytes: below(&path)?,
+            used: used.unwrap_or(SystemTime::UNIX_EPOCH),
+            what: What::Folder { path, locks: vec![format!("apt-{name}"), format!("apt-use-{name}")] },
+            name,
+        });
+    }
+    Ok(())
+}
+
+/// `git/git-<key>.sqlite`, what SQLite keeps beside it, and its lock, which stays.
+fn indexes(root: &Path, items: &mut Vec<Item>) -> io::Result<()> {
+    let all = entries(&root.join("git"))?;
+    for (path, found) in all.iter().filter(|(path, _)| path.extension() == Some(OsStr::new("sqlite"))) {
+        let belongs = |other: &Path| {
+            let stem = path.as_os_str().as_encoded_bytes();
+            other.as_os_str().as_encoded_bytes().strip_prefix(stem).is_some_and(|rest| rest.starts_with(b"-"))
+        };
+        let beside: Vec<_> = all.iter().filter(|(other, _)| belongs(other)).collect();
+        items.push(Item {
+            kind: Kind::Git,
+            name: short(path),
+            bytes: on_disk(found) + beside.iter().map(|(_, found)| on_disk(found)).sum::<u64>(),
+            used: beside
+                .iter()
+                .map(|(_, found)| found)
+                .chain([found])
+                .filter_map(modified)
+                .max()
+                .unwrap_or(SystemTime::UNIX_EPOCH),
+            what: What::Index {
+                path: path.clone(),
+                lock: path.with_extension("lock"),
+                beside: beside.iter().map(|(path, _)| path.clone()).collect(),
+            },
+        });
+    }
+    Ok(())
+}
+
+/// Bytes on the disk below a folder. Links are not followed.
+fn below(folder: &Path) -> io::Result<u64> {
+    let (mut bytes, mut folders) = (0, vec![folder.to_owned()]);
+    while let Some(folder) = folders.pop() {
+        for (path, found) in entries(&folder)? {
+            bytes += on_disk(&found);
+            if found.is_dir() {
+                folders.push(path);
+            }
+        }
+    }
+    Ok(bytes)
+}
+
+/// What is in a folder; nothing where it is not there.
+fn entries(folder: &Path) -> io::Result<Vec<(PathBuf, Metadata)>> {
+    let Some(all) = there(fs::read_dir(folder))? else { return Ok(Vec::new()) };
+    let mut found = Vec::new();
+    for entry in all {
+        let entry = entry?;
+        if let Some(metadata) = there(entry.metadata())? {
+            found.push((entry.path(), metadata));
+        }
+    }
+    Ok(found)
+}
+
+/// `None` for what is not there (any more).
+fn there<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+    match result {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn on_disk(found: &Metadata) -> u64 {
+    // st_blocks counts pieces of 512 bytes on every file system (stat(2)).
+    found.blocks() * 512
+}
+
+fn modified(found: &Metadata) -> Option<SystemTime> {
+    found.modified().ok()
+}
+
+/// A file's name, a sha256 by its first digits.
+fn short(path: &Path) -> String {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let stem = name.strip_suffix(".json").unwrap_or(&name);
+    if is_sha256(stem) { stem.chars().take(12).collect() } else { stem.to_owned() }
+}

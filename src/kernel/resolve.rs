@@ -1,0 +1,69 @@
+//! What a kernel would be resolved to, without fetching it where its archive's index tells.
+
+use super::package::Package;
+use super::store::Store;
+use super::{LockedFile, Obtain, ObtainError, apt, obtain};
+use crate::matrix::Source;
+
+/// What a kernel was resolved to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resolved {
+    /// What it calls itself, or what its package is named after, where that is known.
+    pub release: Option<String>,
+    /// Its files.
+    pub files: Vec<LockedFile>,
+}
+
+/// Why a kernel of this source cannot be locked; `None` where it can.
+pub fn why_not_locked(source: &Source) -> Option<&'static str> {
+    match source {
+        Source::Tree(_) => Some("a build tree changes with each build"),
+        Source::Control { .. } => Some("it is built here, and its recipe says what it is"),
+        Source::Apt { .. } | Source::Deb(_) | Source::Url(_) | Source::Image { .. } | Source::Mainline { .. } => None,
+    }
+}
+
+/// Resolves a kernel anew, whatever it was locked to.
+///
+/// # Errors
+/// As [`obtain`], and where a mirror cannot be asked: what was recorded earlier is not the newest.
+pub fn resolve(source: &Source, with: &Obtain) -> Result<Resolved, ObtainError> {
+    match source {
+        Source::Apt { package, suite } => {
+            let files = apt::resolve(package, suite.as_deref(), with)?;
+            let release = |file: &LockedFile| {
+                let name = file.name.strip_prefix("linux-image-unsigned-");
+                let name = name.or_else(|| file.name.strip_prefix("linux-image-"));
+                name.filter(|name| name.starts_with(|c: char| c.is_ascii_digit())).map(str::to_owned)
+            };
+            Ok(Resolved { release: files.iter().find_map(release), files })
+        }
+        _ => {
+            let kernel = obtain(source, &Obtain { locked: None, ..*with })?;
+            if let (Source::Mainline { .. }, Some(stale), false) = (source, &kernel.stale, with.offline) {
+                // What is asked for is the newest build, and an old answer would pass for that.
+                let doing = format!("asking the archive for {source}");
+                return Err(ObtainError::Network { doing, detail: stale.why.clone() });
+            }
+            Ok(Resolved { release: kernel.release, files: kernel.files })
+        }
+    }
+}
+
+/// What a kernel was made of when it was used last, where that is recorded.
+pub fn used_last(source: &Source, store: &Store) -> Option<Vec<LockedFile>> {
+    match source {
+        Source::Apt { package, suite: Some(suite) } => apt::used_last(package, suite, store),
+        _ => None,
+    }
+}
+
+/// Whether all of these files, or what was taken out of them, are in the cache.
+pub fn is_cached(files: &[LockedFile], store: &Store) -> bool {
+    let one = |file: &LockedFile| {
+        Package::recorded(store, &file.sha256).is_some()
+            || store.holds(&file.sha256, file.size)
+            || store.find(&format!("downloads/{}", file.sha256)).is_some()
+    };
+    !files.is_empty() && files.iter().all(one)
+}

@@ -1,0 +1,137 @@
+//! Files by content.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use super::{Draft, Store};
+use crate::kernel::error::ObtainError;
+
+/// A sha256 as 64 lower-case hexadecimal digits.
+pub(in crate::kernel) fn hex(hash: Sha256) -> String {
+    hash.finalize().iter().map(|b| format!("{b:02x}")).collect()
+}
+
+pub(in crate::kernel) fn is_sha256(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+impl Store {
+    /// Where the blob is, or is to be.
+    pub(in crate::kernel) fn blob(&self, sha256: &str) -> PathBuf {
+        let below = below(sha256);
+        self.find(&below).unwrap_or_else(|| self.root.join(below))
+    }
+
+    /// Gives a draft with this sha256 its place.
+    pub(in crate::kernel) fn settle(&self, draft: Draft, sha256: &str) -> Result<(), ObtainError> {
+        // Else whoever collects could take the new file for the old one that it has looked at.
+        let _lock = self.share("blobs")?;
+        draft.keep(&self.root.join(below(sha256)))
+    }
+
+    /// Puts the file `path` into the store, if it isn't there yet: its sha256.
+    pub(in crate::kernel) fn adopt(&self, path: &Path) -> Result<String, ObtainError> {
+        let reading = |e| ObtainError::io("reading", path, e);
+        let mut file = File::open(path).map_err(reading)?;
+        let (sha256, size) = sha256_of(&mut file).map_err(reading)?;
+        if self.is_there(&sha256, size)? {
+            return Ok(sha256);
+        }
+        // A build may be writing to the file right now, so the copy is hashed again and goes by its own name.
+        let mut draft = self.draft()?;
+        let mut source = File::open(path).map_err(reading)?;
+        let mut hash = Sha256::new();
+        copy(&mut source, |piece| {
+            hash.update(piece);
+            draft.write_all(piece)
+        })
+        .map_err(|e| ObtainError::io("copying", path, e))?;
+        let sha256 = hex(hash);
+        self.settle(draft, &sha256)?;
+        Ok(sha256)
+    }
+
+    /// Puts `bytes` into the store: their sha256.
+    pub(in crate::kernel) fn put(&self, bytes: &[u8]) -> Result<String, ObtainError> {
+        let sha256 = hex(Sha256::new_with_prefix(bytes));
+        if !self.is_there(&sha256, bytes.len() as u64)? {
+            let mut draft = self.draft()?;
+            draft.write_all(bytes).map_err(|e| ObtainError::io("writing", &self.root, e))?;
+            self.settle(draft, &sha256)?;
+        }
+        Ok(sha256)
+    }
+
+    /// Whether the blob is there and whole. It counts as used now, so that it stays until it is leased.
+    fn is_there(&self, sha256: &str, size: u64) -> Result<bool, ObtainError> {
+        // A lease before the look: what is collected between the two would be believed to be there.
+        let lease = if self.holds(sha256, size) { self.lease(&self.blob(sha256))? } else { None };
+        Ok(lease.is_some() && self.verify(sha256)?)
+    }
+
+    /// Whether the blob is there with this size.
+    pub(in crate::kernel) fn holds(&self, sha256: &str, size: u64) -> bool {
+        fs::metadata(self.blob(sha256)).is_ok_and(|m| m.is_file() && m.len() == size)
+    }
+
+    /// Whether the blob's content still is what its name says. Damaged ones are removed, and those of stores below passed
+    /// over from now on.
+    pub(in crate::kernel) fn verify(&self, sha256: &str) -> Result<bool, ObtainError> {
+        Ok(self.verified(&below(sha256), sha256)?.is_some())
+    }
+
+    /// Where the file `name` is that has this sha256, and its length; `None` where none has it any more. What is damaged
+    /// is treated as [`Store::verify`] does.
+    pub(in crate::kernel) fn verified(&self, name: &str, sha256: &str) -> Result<Option<(PathBuf, u64)>, ObtainError> {
+        while let Some(path) = self.find(name) {
+            let is_own = self.is_own(&path);
+            let failed = |e| ObtainError::io("reading", &path, e);
+            let read = File::open(&path).and_then(|mut file| Ok((sha256_of(&mut file)?, file)));
+            match read {
+                Ok(((found, size), _)) if found == sha256 => return Ok(Some((path, size))),
+                Ok((_, file)) if is_own => self.remove_same(&file, &path).map_err(failed)?,
+                Err(error) if is_own && error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) if is_own => return Err(failed(error)),
+                Ok(_) | Err(_) => {
+                    tracing::warn!(path = %path.display(), "a file of a cache that is only read is damaged");
+                    self.pass_over(path);
+                }
+            }
+        }
+        Ok(None)
+    }
+}
+
+fn below(sha256: &str) -> String {
+    format!("blobs/{sha256}")
+}
+
+/// The sha256 and the length of what is left in `file`.
+pub(in crate::kernel) fn sha256_of(file: &mut impl Read) -> io::Result<(String, u64)> {
+    let mut hash = Sha256::new();
+    let size = copy(file, |piece| {
+        hash.update(piece);
+        Ok(())
+    })?;
+    Ok((hex(hash), size))
+}
+
+/// Reads to the end, in pieces that the processor's cache can hold.
+pub(in crate::kernel) fn copy(from: &mut impl Read, mut to: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<u64> {
+    let mut buffer = vec![0; 128 << 10];
+    let mut total = 0;
+    loop {
+        match from.read(&mut buffer) {
+            Ok(0) => return Ok(total),
+            Ok(n) => {
+                to(&buffer[..n])?;
+                total += n as u64;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}

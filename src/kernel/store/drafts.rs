@@ -1,0 +1,119 @@
+//! Files on their way into the store.
+
+use std::fs::{self, File, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use rustix::fs::{FlockOperation, flock};
+use tempfile::NamedTempFile;
+
+use super::Store;
+use super::locks::open_lock;
+use crate::kernel::error::ObtainError;
+
+/// A file being written. It vanishes unless it is kept.
+pub(in crate::kernel) struct Draft {
+    pub(super) file: NamedTempFile,
+    /// While any draft lives, nobody clears the folder of drafts.
+    _lock: File,
+}
+
+/// A folder for files that others write. It vanishes with all of them.
+pub(in crate::kernel) struct DraftFolder {
+    folder: tempfile::TempDir,
+    _lock: File,
+}
+
+impl DraftFolder {
+    pub(in crate::kernel) fn path(&self) -> &Path {
+        self.folder.path()
+    }
+}
+
+impl Store {
+    /// Starts a file that is not in the cache yet.
+    pub(in crate::kernel) fn draft(&self) -> Result<Draft, ObtainError> {
+        let folder = self.root.join("tmp");
+        let make = || {
+            let lock = self.writers()?;
+            // For whoever the user's umask lets read, for a cache may be shared.
+            let mode = Permissions::from_mode(0o666);
+            let file = tempfile::Builder::new().prefix("draft-").permissions(mode).tempfile_in(&folder)?;
+            Ok(Draft { file, _lock: lock })
+        };
+        make().map_err(|e| ObtainError::io("writing to", &folder, e))
+    }
+
+    /// A folder for files that others write.
+    pub(in crate::kernel) fn draft_folder(&self) -> Result<DraftFolder, ObtainError> {
+        let folder = self.root.join("tmp");
+        let make = || {
+            let lock = self.writers()?;
+            let folder = tempfile::Builder::new().prefix("draft-").tempdir_in(&folder)?;
+            Ok(DraftFolder { folder, _lock: lock })
+        };
+        make().map_err(|e| ObtainError::io("writing to", &folder, e))
+    }
+
+    /// Removes a folder, if it is there. It goes away as a whole, whatever ends this process: what is left of it then
+    /// lies among the drafts, and is removed with them.
+    pub(in crate::kernel) fn discard(&self, folder: &Path) -> Result<(), ObtainError> {
+        let removing = |e| ObtainError::io("removing", folder, e);
+        let DraftFolder { folder: grave, _lock } = self.draft_folder()?;
+        match fs::rename(folder, grave.path().join("discarded")) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(removing(error)),
+            _ => grave.close().map_err(removing),
+        }
+    }
+
+    /// A share of the lock that everybody holds who writes drafts.
+    fn writers(&self) -> io::Result<File> {
+        let lock = open_lock(&self.root.join("locks/tmp"))?;
+        rustix::io::retry_on_intr(|| flock(&lock, FlockOperation::LockShared))?;
+        Ok(lock)
+    }
+
+    /// Removes drafts whose writers were killed. Nobody writes one while the lock is exclusive, so all are stale.
+    pub(super) fn clear_drafts(&self) -> Result<(), ObtainError> {
+        let folder = self.root.join("tmp");
+        let clear = || {
+            let lock = open_lock(&self.root.join("locks/tmp"))?;
+            if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
+                return Ok(());
+            }
+            for entry in fs::read_dir(&folder)? {
+                let entry = entry?;
+                let path = entry.path();
+                if entry.file_type()?.is_dir() { fs::remove_dir_all(&path)? } else { fs::remove_file(&path)? }
+            }
+            Ok(())
+        };
+        clear().map_err(|e: io::Error| match e.kind() {
+            io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => self.unwritable(&folder, e),
+            _ => ObtainError::io("clearing", &folder, e),
+        })
+    }
+}
+
+impl Draft {
+    /// Gives the file its final name, once its content is safe on the disk.
+    pub(in crate::kernel) fn keep(mut self, path: &Path) -> Result<(), ObtainError> {
+        let failed = |e| ObtainError::io("writing", path, e);
+        self.file.flush().map_err(failed)?;
+        self.file.as_file().sync_all().map_err(failed)?;
+        self.file.persist(path).map_err(|e| failed(e.error))?;
+        let folder = path.parent().unwrap_or(path);
+        File::open(folder).and_then(|f| f.sync_all()).map_err(failed)
+    }
+}
+
+impl Write for Draft {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}

@@ -1,0 +1,112 @@
+//! Leases: who uses a file of the store holds it open with a shared flock(2), and nobody collects it meanwhile.
+//!
+//! A lease ends with its process, whatever ends that. Whoever collects takes the file's exclusive lock first; whoever
+//! leases looks again, once it has the lock, whether the file still is the one under that name.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use rustix::fs::{FlockOperation, flock};
+
+use super::Store;
+use crate::kernel::error::ObtainError;
+
+/// How long something stays, used by somebody or not, after it was made or used last: whoever has just made it has no
+/// lease yet.
+pub(in crate::kernel) const GRACE: Duration = Duration::from_secs(10 * 60);
+
+/// How exactly the time of the last use is kept: a write for every use would be work for nothing.
+const EXACT: Duration = Duration::from_secs(60);
+
+/// Files of the store that stay as long as this lives. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct Leases(#[expect(dead_code, reason = "held for their locks")] Arc<[File]>);
+
+/// Bytes that are kept by content.
+#[derive(Debug)]
+pub struct Kept {
+    /// Their file, which stays as long as this lives.
+    pub path: PathBuf,
+    /// Their sha256.
+    pub sha256: String,
+    _lease: File,
+}
+
+impl Store {
+    /// Keeps `bytes` by content.
+    ///
+    /// # Errors
+    /// Where they cannot be written.
+    pub fn keep(&self, bytes: &[u8]) -> Result<Kept, ObtainError> {
+        // Twice, for somebody else may remove what was found to be damaged.
+        for _ in 0..2 {
+            let sha256 = self.put(bytes)?;
+            let path = self.blob(&sha256);
+            if let Some(lease) = self.lease(&path)? {
+                return Ok(Kept { path, sha256, _lease: lease });
+            }
+        }
+        Err(ObtainError::io("keeping a file in", &self.root, io::ErrorKind::NotFound.into()))
+    }
+
+    /// Leases of these files; `None` where one of them is not there (any more). Those of stores below, or elsewhere, are
+    /// not locked: they are not ours to write to, and nobody collects them through this store.
+    ///
+    /// # Errors
+    /// Where one cannot be opened or locked.
+    pub fn leases<'p>(&self, files: impl IntoIterator<Item = &'p Path>) -> Result<Option<Leases>, ObtainError> {
+        let leases = files.into_iter().map(|file| self.lease(file)).collect::<Result<Option<Vec<_>>, _>>()?;
+        Ok(leases.map(|leases| Leases(leases.into())))
+    }
+
+    pub(super) fn lease(&self, path: &Path) -> Result<Option<File>, ObtainError> {
+        let failed = |e| ObtainError::io("opening", path, e);
+        loop {
+            let file = match File::open(path) {
+                Ok(file) => file,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+                Err(error) => return Err(failed(error)),
+            };
+            if !self.is_own(path) {
+                return Ok(Some(file));
+            }
+            rustix::io::retry_on_intr(|| flock(&file, FlockOperation::LockShared)).map_err(|e| failed(e.into()))?;
+            if is_same(&file, path).map_err(failed)? {
+                touch(&file);
+                return Ok(Some(file));
+            }
+            // Another one has taken its name, or none has.
+        }
+    }
+
+    /// Takes a file's name away, if it still is this file's. Nobody gives it to another one meanwhile.
+    pub(in crate::kernel) fn remove_same(&self, file: &File, path: &Path) -> io::Result<()> {
+        let lock = self.lock("blobs", || {}).map_err(io::Error::other)?;
+        let removed = if is_same(file, path)? { fs::remove_file(path) } else { Ok(()) };
+        drop(lock);
+        removed
+    }
+}
+
+/// Whether the file is the one under this name.
+pub(super) fn is_same(file: &File, path: &Path) -> io::Result<bool> {
+    let ours = file.metadata()?;
+    match fs::metadata(path) {
+        Ok(there) => Ok((there.dev(), there.ino()) == (ours.dev(), ours.ino())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Notes that the file is used now. Where it is another user's that cannot be noted, and its own user's time counts.
+fn touch(file: &File) {
+    let now = SystemTime::now();
+    let known = file.metadata().and_then(|m| m.modified());
+    if known.is_ok_and(|known| now.duration_since(known).is_ok_and(|age| age > EXACT)) {
+        let _ = file.set_modified(now);
+    }
+}

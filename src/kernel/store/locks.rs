@@ -1,0 +1,64 @@
+//! Locks of the store: flock(2), so that they end with their process.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::Path;
+
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
+use sha2::{Digest as _, Sha256};
+
+use super::{Store, hex};
+use crate::kernel::error::ObtainError;
+
+/// A lock that ends when this is dropped, or with the process.
+#[derive(Debug)]
+pub struct Lock(#[expect(dead_code, reason = "held for its lock")] File);
+
+impl Store {
+    /// Waits until nobody else who uses this store changes the file, which lies elsewhere: the lock of a matrix.
+    ///
+    /// # Errors
+    /// Where locking fails.
+    pub fn guard(&self, file: &Path) -> Result<Lock, ObtainError> {
+        let whole = fs::canonicalize(file).or_else(|_| std::path::absolute(file));
+        let whole = whole.map_err(|e| ObtainError::io("opening", file, e))?;
+        let name = hex(Sha256::new_with_prefix(whole.as_os_str().as_encoded_bytes()));
+        self.lock(&format!("file-{name}"), || {})
+    }
+
+    /// Waits for the lock `name`; calls `waiting` before it has to.
+    pub(in crate::kernel) fn lock(&self, name: &str, waiting: impl FnOnce()) -> Result<Lock, ObtainError> {
+        if let Some(lock) = self.try_lock(name)? {
+            return Ok(lock);
+        }
+        waiting();
+        self.flock(name, FlockOperation::LockExclusive)
+    }
+
+    /// The lock `name`; `None` where somebody else has it.
+    pub(in crate::kernel) fn try_lock(&self, name: &str) -> Result<Option<Lock>, ObtainError> {
+        match self.flock(name, FlockOperation::NonBlockingLockExclusive) {
+            Ok(lock) => Ok(Some(lock)),
+            Err(ObtainError::Io { source, .. }) if source.kind() == io::ErrorKind::WouldBlock => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A share of the lock `name`: others may have one too, and nobody has it for himself meanwhile.
+    pub(in crate::kernel) fn share(&self, name: &str) -> Result<Lock, ObtainError> {
+        self.flock(name, FlockOperation::LockShared)
+    }
+
+    fn flock(&self, name: &str, how: FlockOperation) -> Result<Lock, ObtainError> {
+        let path = self.root.join("locks").join(name);
+        let failed = |e: io::Error| ObtainError::io("locking", &path, e);
+        let file = open_lock(&path).map_err(failed)?;
+        rustix::io::retry_on_intr(|| flock(&file, how)).map_err(|e: Errno| failed(e.into()))?;
+        Ok(Lock(file))
+    }
+}
+
+pub(super) fn open_lock(path: &Path) -> io::Result<File> {
+    File::options().create(true).truncate(false).write(true).open(path)
+}

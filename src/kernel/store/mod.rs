@@ -1,0 +1,156 @@
+//! The cache folder: files named by what is in them, written whole or not at all.
+//!
+//! ```text
+//! blobs/<sha256>          images, packed modules, guests' initramfs
+//! packages/<sha256>.json  what was taken out of the package file with this sha256
+//! apt/<suite>/            apt's private state for one suite, and our index of its kernel packages
+//! controls/               what control kernels are built in and of, and records of those that were built
+//! git/                    indexes of repositories
+//! locks/<name>            locked (flock) while something is made; the lock ends with its process
+//! tmp/                    files being written; whatever a killed process left is removed by the next one
+//! ```
+//!
+//! A store may stand over others, which are only read: what it does not have itself is taken from them, and verified as
+//! its own is. Nothing is written there, not even a lock or a time, so they may be another host's, mounted read-only.
+//!
+//! Whoever uses a blob holds a lease of it (file `leases.rs`), so that nobody collects it meanwhile.
+
+mod blobs;
+mod drafts;
+mod leases;
+mod locks;
+mod records;
+
+use std::collections::HashSet;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+pub(super) use blobs::{copy, hex, is_sha256, sha256_of};
+pub(super) use drafts::Draft;
+pub(super) use leases::GRACE;
+pub use leases::{Kept, Leases};
+pub use locks::Lock;
+
+use super::error::ObtainError;
+
+/// The cache folder. Cheap to clone; any number of threads and processes can use one folder at once.
+#[derive(Clone, Debug)]
+pub struct Store {
+    root: PathBuf,
+    lower: Arc<Lower>,
+}
+
+/// The stores below one's own.
+#[derive(Debug, Default)]
+struct Lower {
+    folders: Vec<PathBuf>,
+    /// Blobs that turned out to be damaged there. They cannot be removed, so they are passed over.
+    damaged: Mutex<HashSet<PathBuf>>,
+}
+
+impl Store {
+    /// The store in `folder`, or where none is given in `$XDG_CACHE_HOME/backproof` or `~/.cache/backproof`.
+    /// Makes what is missing, and removes what killed processes left.
+    ///
+    /// # Errors
+    /// Where there is no home folder, or the folder cannot be made or written to.
+    pub fn open(folder: Option<PathBuf>) -> Result<Self, ObtainError> {
+        let root = match folder {
+            Some(folder) => std::path::absolute(&folder).map_err(|e| ObtainError::io("opening", &folder, e))?,
+            None => default_folder()?,
+        };
+        let store = Self { root, lower: Arc::default() };
+        for folder in ["blobs", "packages", "apt", "locks", "tmp"] {
+            let path = store.root.join(folder);
+            fs::create_dir_all(&path).map_err(|e| store.unwritable(&path, e))?;
+        }
+        store.clear_drafts()?;
+        Ok(store)
+    }
+
+    /// The same store, over those in `folders`, the nearest first. They are only read.
+    ///
+    /// # Errors
+    /// Where one of them is not there: a mount that failed is not to pass for an empty cache.
+    pub fn over(self, folders: &[PathBuf]) -> Result<Self, ObtainError> {
+        let mut lower = Vec::new();
+        for folder in folders {
+            let path = std::path::absolute(folder).map_err(|e| ObtainError::io("opening", folder, e))?;
+            if !path.is_dir() {
+                let problem = "is not a folder; is it mounted?".to_owned();
+                return Err(ObtainError::Unusable { what: "the cache to read from", path, problem });
+            }
+            lower.push(path);
+        }
+        let lower = Arc::new(Lower { folders: lower, damaged: Mutex::default() });
+        Ok(Self { lower, ..self })
+    }
+
+    /// The folder.
+    pub fn folder(&self) -> &Path {
+        &self.root
+    }
+
+    /// The folders of the stores below, which are only read.
+    pub fn lower(&self) -> &[PathBuf] {
+        &self.lower.folders
+    }
+
+    /// A place in it for what is kept by name and not by content: relative to the folder, with `/` between parts.
+    /// It is one's own, to be written; [`Store::find`] looks below too.
+    pub fn path(&self, below: &str) -> PathBuf {
+        self.root.join(below)
+    }
+
+    /// Where a file is, in this store or in one below; `None` where it is nowhere.
+    pub(super) fn find(&self, below: &str) -> Option<PathBuf> {
+        self.layers().map(|layer| layer.join(below)).find(|path| path.is_file() && !self.is_passed_over(path))
+    }
+
+    /// The folders that are looked in, one's own first.
+    fn layers(&self) -> impl Iterator<Item = &Path> {
+        std::iter::once(self.root.as_path()).chain(self.lower.folders.iter().map(PathBuf::as_path))
+    }
+
+    fn is_own(&self, path: &Path) -> bool {
+        path.starts_with(&self.root)
+    }
+
+    fn is_passed_over(&self, path: &Path) -> bool {
+        self.lower.damaged.lock().unwrap_or_else(PoisonError::into_inner).contains(path)
+    }
+
+    fn pass_over(&self, path: PathBuf) {
+        self.lower.damaged.lock().unwrap_or_else(PoisonError::into_inner).insert(path);
+    }
+
+    /// That the folder cannot be written to, and what to do where it is not meant to be.
+    fn unwritable(&self, path: &Path, error: io::Error) -> ObtainError {
+        match error.kind() {
+            io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => ObtainError::Unusable {
+                what: "the cache folder",
+                path: self.root.clone(),
+                problem: format!(
+                    "cannot be written ({error}); where it is only to be read, name it with --cache-from, and with \
+                     --cache a folder that can be written"
+                ),
+            },
+            _ => ObtainError::io("making the cache folder", path, error),
+        }
+    }
+}
+
+fn default_folder() -> Result<PathBuf, ObtainError> {
+    let from = |name| std::env::var_os(name).map(PathBuf::from).filter(|p| p.is_absolute());
+    let cache = from("XDG_CACHE_HOME").or_else(|| from("HOME").map(|home| home.join(".cache")));
+    cache.map(|c| c.join("backproof")).ok_or_else(|| ObtainError::Unusable {
+        what: "the cache folder",
+        path: PathBuf::from("~/.cache/backproof"),
+        problem: "cannot be found: neither XDG_CACHE_HOME nor HOME is set to an absolute path".to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,126 @@
+use proptest::prelude::*;
+
+use super::*;
+
+const SHA: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+
+fn parsed(text: &str) -> Result<Lock, String> {
+    Lock::parse(text.as_bytes(), Path::new("kernels.lock")).map_err(|problems| problems.to_string())
+}
+
+fn file(name: &str) -> LockedFile {
+    LockedFile {
+        name: name.to_owned(),
+        version: Some("1:6.1.192-2~x".to_owned()),
+        sha256: SHA.to_owned(),
+        size: 12,
+        addresses: vec!["https://example.org/pool/a_1%3a6.deb".to_owned()],
+    }
+}
+
+fn lock(name: &str, source: &str, release: Option<&str>, files: Vec<LockedFile>) -> Lock {
+    let when = "2026-11-25T21:00:00Z".parse().unwrap();
+    let locked = Locked { source: source.to_owned(), when, release: release.map(str::to_owned), files };
+    Lock { kernels: BTreeMap::from([(name.parse().unwrap(), locked)]) }
+}
+
+#[test]
+fn what_is_written_is_read_back_and_looks_as_people_would_write_it() {
+    let own = LockedFile { version: None, addresses: Vec::new(), ..file("bzImage: 1") };
+    let lock = lock("a", "apt linux-image (sid)", Some("6.1.0-56"), vec![file("linux-image-6.1"), own]);
+    let text = lock.text(Path::new("x/kernels.yaml")).unwrap();
+    assert!(text.starts_with("# What the kernels of kernels.yaml were resolved to."), "{text}");
+    assert!(
+        text.contains("  - name: a\n    source: apt linux-image (sid)\n    locked: 2026-11-25T21:00:00Z\n"),
+        "{text}"
+    );
+    assert!(text.contains("      - name: \"bzImage: 1\"\n        sha256: 0123"), "{text}");
+    assert!(text.lines().all(|line| line.len() <= 120), "{text}");
+    assert_eq!(parsed(&text), Ok(lock));
+    let empty = Lock::default();
+    assert_eq!(parsed(&empty.text(Path::new("kernels.yaml")).unwrap()), Ok(empty));
+}
+
+#[test]
+fn every_mistake_is_told_with_its_place() {
+    let said = parsed(
+        "version: 1\nkernels:\n  - name: a\n    source: s\n    locked: yesterday\n    files: []\n  - name: -b\n    sorce: s\n    \
+         locked: 2026-11-25T21:00:00Z\n    files: [{ name: x, sha256: ABC, size: -1, addresses: [a b, \"x\"] }]\n",
+    )
+    .unwrap_err();
+    for expected in [
+        "kernels.lock:5:13: bad time `yesterday`: expected a time, as in 2026-11-25T21:00:00Z",
+        "kernels.lock:6:12: expected a list of files, found an empty one",
+        "kernels.lock:7:11:",
+        "kernels.lock:8:5: unknown key `sorce`: expected `name`, `source`",
+        "bad sha256 `ABC`",
+        "bad size `-1`",
+        "bad address `a b`",
+        "bad address `x`",
+        "8 mistakes in kernels.lock",
+    ] {
+        assert!(said.contains(expected), "{expected}\n{said}");
+    }
+    let twice = lock("a", "s", None, vec![file("x")]).text(Path::new("k")).unwrap();
+    let twice = twice.clone() + twice.split_once("kernels:\n").unwrap().1;
+    assert!(parsed(&twice).unwrap_err().contains("locked twice"));
+    for (text, expected) in
+        [("", "empty"), ("version: 2\nkernels: []\n", "another release"), ("kernels: []\n", "missing")]
+    {
+        assert!(parsed(text).unwrap_err().contains(expected), "{text}");
+    }
+}
+
+#[test]
+fn a_changed_source_is_noticed_and_another_way_to_name_the_matrix_is_none() {
+    let matrix = |name: &str, deb: &str| {
+        let text = format!("kernels: [{{ name: a, deb: [{deb}, /x/b.deb] }}]");
+        crate::matrix::parse(&text, Path::new(name), &crate::matrix::Bugs::built_in()).unwrap()
+    };
+    for (name, deb, is_current) in [
+        ("kernels.yaml", "a.deb", true),
+        ("./kernels.yaml", "a.deb", true),
+        ("/home/me/kernels.yaml", "a.deb", true),
+        ("../k/kernels.yaml", "sub/a.deb", false),
+        ("kernels.yaml", "c.deb", false),
+    ] {
+        let matrix = matrix(name, deb);
+        let lock = lock("a", "deb a.deb /x/b.deb", None, vec![file("a.deb")]);
+        let standing = lock.standing(&matrix.kernels[0], &matrix.path);
+        assert_eq!(matches!(standing, InLock::Current(_)), is_current, "{name} {deb}");
+        assert_eq!(Lock::default().standing(&matrix.kernels[0], &matrix.path), InLock::Absent);
+    }
+}
+
+#[test]
+fn a_lock_that_could_not_be_read_again_is_not_written() {
+    let kernels = (0..5000).map(|n| {
+        let one = lock("a", "s", None, vec![file("x"), file("y")]);
+        (format!("k{n}").parse().unwrap(), one.kernels.into_values().next().unwrap())
+    });
+    let all = Lock { kernels: kernels.collect() };
+    assert_eq!(all.text(Path::new("k")), Err(TooLong(5000)));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn any_text_is_read_back_as_it_was(source in "[^\\p{Cc}]{1,40}", name in "[ -~]{1,40}", word in "[!-~]{1,40}") {
+        let (source, name) = (source.trim(), name.trim());
+        prop_assume!(!source.is_empty() && !name.is_empty() && !source.contains(['\u{fffe}', '\u{ffff}']));
+        let file = LockedFile { version: Some(word.clone()), ..file(name) };
+        let lock = lock("a", source, Some(&word), vec![file]);
+        prop_assert_eq!(parsed(&lock.text(Path::new("kernels.yaml")).unwrap()), Ok(lock));
+    }
+
+    #[test]
+    fn no_text_makes_the_reader_panic(
+        text in "(version: 1\n|kernels:\n|  - name: |    files: |    source: |a|[|]|\\{|\\}|&|\\*|\"|'|\n|\\PC){0,60}",
+        cut in 0usize..400,
+    ) {
+        let _ = parsed(&text);
+        let good = lock("a", "s", None, vec![file("x")]).text(Path::new("k")).unwrap();
+        let _ = parsed(good.get(..cut).unwrap_or(&good));
+    }
+}

@@ -1,0 +1,124 @@
+//! What the cache holds, and what of it was removed.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use anstyle::Style;
+use serde::Serialize;
+
+use super::bytes;
+use crate::kernel::Store;
+use crate::kernel::cache::{Collected, Item, Kind, Why};
+use crate::report::text::{fit, visible};
+
+/// The version of the JSON document's shape.
+const SCHEMA_VERSION: u32 = 1;
+
+/// Columns for the name of what was removed.
+const NAME: usize = 60;
+
+/// What `kernels gc` came to.
+#[derive(Debug, Serialize)]
+pub struct GcDocument<'a> {
+    schema_version: u32,
+    /// The cache.
+    pub cache: PathBuf,
+    /// The caches below it, which are only read.
+    pub cache_from: Vec<PathBuf>,
+    /// Whether what is called removed is still there.
+    pub dry_run: bool,
+    /// Bytes on the disk of all that is left, or would be.
+    pub bytes: u64,
+    /// The same by kind.
+    pub kinds: Vec<OfKind>,
+    /// What went, or would go.
+    pub removed: Vec<&'a Item>,
+    /// Bytes that this frees.
+    pub removed_bytes: u64,
+    /// What should have gone and stayed.
+    pub kept: Vec<Stayed<'a>>,
+}
+
+/// What is left of one kind.
+#[derive(Debug, Serialize)]
+pub struct OfKind {
+    /// The kind.
+    pub kind: Kind,
+    /// How many there are.
+    pub items: usize,
+    /// Bytes on the disk.
+    pub bytes: u64,
+}
+
+/// What should have gone and stayed.
+#[derive(Debug, Serialize)]
+pub struct Stayed<'a> {
+    #[serde(flatten)]
+    item: &'a Item,
+    /// Why it stayed.
+    why: Why,
+}
+
+impl<'a> GcDocument<'a> {
+    /// Of what was collected.
+    pub fn of(store: &Store, dry_run: bool, collected: &'a Collected) -> Self {
+        let left = || collected.left.iter().chain(collected.kept.iter().map(|(item, _)| item));
+        let kinds = Kind::ALL.into_iter().filter_map(|kind| {
+            let of_kind = || left().filter(|item| item.kind == kind);
+            let found = OfKind { kind, items: of_kind().count(), bytes: of_kind().map(|item| item.bytes).sum() };
+            (found.items > 0).then_some(found)
+        });
+        Self {
+            schema_version: SCHEMA_VERSION,
+            cache: store.folder().to_owned(),
+            cache_from: store.lower().to_vec(),
+            dry_run,
+            bytes: left().map(|item| item.bytes).sum(),
+            kinds: kinds.collect(),
+            removed: collected.removed.iter().collect(),
+            removed_bytes: collected.removed.iter().map(|item| item.bytes).sum(),
+            kept: collected.kept.iter().map(|(item, why)| Stayed { item, why: *why }).collect(),
+        }
+    }
+
+    /// For people. Where nothing was to be `limited`, how to do so is said.
+    pub fn text(&self, limited: bool) -> String {
+        let (dim, loud) = (Style::new().dimmed(), Style::new().bold());
+        let mut text = String::new();
+        for item in &self.removed {
+            let _ = writeln!(text, "{}", line(if self.dry_run { "would go" } else { "removed" }, item, ""));
+        }
+        for Stayed { item, why } in &self.kept {
+            let why = match why {
+                Why::InUse => "in use",
+                Why::JustUsed => "just used",
+            };
+            let _ = writeln!(text, "{}", line("kept", item, why));
+        }
+        if limited {
+            let verb = if self.dry_run { "would be freed" } else { "freed" };
+            let _ = writeln!(text, "{loud}{} {verb}{loud:#} ({})\n", bytes(self.removed_bytes), self.removed.len());
+        }
+        for OfKind { kind, items, bytes: size } in &self.kinds {
+            let _ = writeln!(text, "{:>10}  {items:>5}  {}", bytes(*size), kind.plural());
+        }
+        let left = if limited && !self.removed.is_empty() { " left" } else { "" };
+        let folder = visible(&self.cache.display().to_string());
+        let _ = writeln!(text, "{loud}{:>10}{loud:#}  {:>5}  in {folder}{left}", bytes(self.bytes), "");
+        for folder in &self.cache_from {
+            let folder = visible(&folder.display().to_string());
+            let _ = writeln!(text, "{dim}{:>10}  {:>5}  read from {folder}, and left alone{dim:#}", "", "");
+        }
+        if !limited {
+            let _ = writeln!(text, "{dim}nothing was removed; --older-than 30d or --max-size 20G would{dim:#}");
+        }
+        text
+    }
+}
+
+fn line(verb: &str, item: &Item, why: &str) -> String {
+    let days = item.age().as_secs() / (24 * 60 * 60);
+    let line =
+        format!("{verb:9} {:>9}  {days:>4} d  {:NAME$}  {why}", bytes(item.bytes), fit(&visible(&item.name), NAME));
+    line.trim_end().to_owned()
+}

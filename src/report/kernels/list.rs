@@ -1,0 +1,200 @@
+//! The kernels of a matrix, as a table and for machines.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use anstyle::Style;
+use serde::Serialize;
+
+use super::bytes;
+use crate::matrix::Locked;
+use crate::report::text::{fit, visible};
+use crate::words::KernelName;
+
+/// The version of the JSON document's shape.
+const SCHEMA_VERSION: u32 = 1;
+
+/// Columns of the table.
+const WIDTH: usize = 100;
+
+/// The least columns of a kernel's name and of its release.
+const LEAST: usize = 12;
+
+/// The kernels of a matrix.
+#[derive(Debug, Serialize)]
+pub struct KernelsDocument {
+    schema_version: u32,
+    /// The matrix.
+    pub matrix: String,
+    /// Its lock file, where it has one.
+    pub lock: Option<PathBuf>,
+    /// Its kernels, in its order.
+    pub kernels: Vec<KernelRow>,
+}
+
+/// A kernel of a matrix.
+#[derive(Debug, Serialize)]
+pub struct KernelRow {
+    /// Its name.
+    pub name: KernelName,
+    /// Its source in one line.
+    pub source: String,
+    /// Its tags.
+    pub tags: BTreeSet<String>,
+    /// Whether it runs only when asked for.
+    pub opt_in: bool,
+    /// What it is locked to.
+    pub locked: Option<LockedRow>,
+    /// Whether it is here.
+    pub cached: Cached,
+    /// Bytes of the files that it comes in, where they are known.
+    pub bytes: Option<u64>,
+}
+
+/// What a kernel is locked to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LockedRow {
+    /// What it calls itself.
+    pub release: Option<String>,
+    /// The version of its first package, which is the one that was named or has the image.
+    pub version: Option<String>,
+    /// When that was.
+    pub when: String,
+    /// Whether the matrix still has the source that this was resolved from.
+    pub current: bool,
+}
+
+/// Whether a kernel is here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Cached {
+    /// In the cache.
+    Yes,
+    /// It has to be fetched or built.
+    No,
+    /// It is the user's own file or folder.
+    Local,
+}
+
+impl LockedRow {
+    /// Of an entry of the lock.
+    pub fn of(locked: &Locked, current: bool) -> Self {
+        let version = locked.files.iter().find_map(|file| file.version.clone());
+        Self { release: locked.release.clone(), version, when: locked.when.to_string(), current }
+    }
+
+    /// For people: the release, with the version where that says more.
+    pub(super) fn words(&self) -> String {
+        match (&self.release, &self.version) {
+            (Some(release), Some(version)) => format!("{release} ({version})"),
+            (Some(one), None) | (None, Some(one)) => one.clone(),
+            (None, None) => "yes".to_owned(),
+        }
+    }
+}
+
+impl From<&Locked> for LockedRow {
+    fn from(locked: &Locked) -> Self {
+        Self::of(locked, true)
+    }
+}
+
+impl KernelsDocument {
+    /// Of a matrix, and its lock file where that exists.
+    pub fn of(matrix: &Path, lock: Option<PathBuf>, kernels: Vec<KernelRow>) -> Self {
+        Self { schema_version: SCHEMA_VERSION, matrix: matrix.display().to_string(), lock, kernels }
+    }
+
+    /// For people.
+    pub fn text(&self) -> String {
+        let (dim, loud) = (Style::new().dimmed(), Style::new().bold());
+        let rows: Vec<[String; 5]> = self.kernels.iter().map(cells).collect();
+        let heads = ["kernel", "source", "locked to", "here", "size"];
+        let width = |at: usize| {
+            let longest = rows.iter().map(|row| row[at].chars().count()).max().unwrap_or(0);
+            longest.max(heads[at].len())
+        };
+        let mut widths: [usize; 5] = std::array::from_fn(width);
+        // What is too wide is taken from the source first, then from what it is locked to, then from the name.
+        let mut over = (widths.iter().sum::<usize>() + 2 * (widths.len() - 1)).saturating_sub(WIDTH);
+        for at in [1, 2, 0] {
+            let taken = over.min(widths[at].saturating_sub(LEAST));
+            widths[at] -= taken;
+            over -= taken;
+        }
+        let mut text = String::new();
+        let line = |text: &mut String, cells: [&str; 5]| {
+            let [a, b, c, d, e] = std::array::from_fn(|at| fit(cells[at], widths[at]));
+            let [wa, wb, wc, wd, we] = widths;
+            let line = format!("{a:wa$}  {b:wb$}  {c:wc$}  {d:wd$}  {e:>we$}");
+            let _ = write!(text, "{}", line.trim_end());
+        };
+        let _ = write!(text, "{loud}");
+        line(&mut text, heads);
+        let _ = writeln!(text, "{loud:#}");
+        for (row, kernel) in rows.iter().zip(&self.kernels) {
+            let style = if kernel.opt_in { dim } else { Style::new() };
+            let _ = write!(text, "{style}");
+            line(&mut text, row.each_ref().map(String::as_str));
+            let _ = writeln!(text, "{style:#}");
+        }
+        let asked = self.kernels.iter().filter(|kernel| kernel.opt_in).count();
+        if asked > 0 {
+            let _ = writeln!(text, "{dim}{asked} of them run only when asked for, by name or by tag{dim:#}");
+        }
+        if self.kernels.iter().filter_map(|kernel| kernel.locked.as_ref()).any(|locked| !locked.current) {
+            let _ = writeln!(
+                text,
+                "{dim}*: the matrix has another source now; `backproof kernels update` locks that{dim:#}"
+            );
+        }
+        text
+    }
+}
+
+fn cells(kernel: &KernelRow) -> [String; 5] {
+    let locked = kernel.locked.as_ref().map_or_else(
+        || "-".to_owned(),
+        |locked| if locked.current { locked.words() } else { format!("* {}", locked.words()) },
+    );
+    let cached = match kernel.cached {
+        Cached::Yes => "cached",
+        Cached::No => "no",
+        Cached::Local => "local",
+    };
+    let size = kernel.bytes.map_or_else(|| "-".to_owned(), bytes);
+    [kernel.name.to_string(), visible(&kernel.source), visible(&locked), cached.to_owned(), size]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(name: &str, source: &str, locked: Option<(&str, bool)>, opt_in: bool) -> KernelRow {
+        let when = "2026-11-25T21:00:00Z".to_owned();
+        let locked = locked.map(|(release, current)| LockedRow {
+            release: Some(release.to_owned()),
+            version: Some("6.1.192-2".to_owned()),
+            when: when.clone(),
+            current,
+        });
+        let (name, source) = (name.parse().unwrap(), source.to_owned());
+        KernelRow { name, source, tags: BTreeSet::new(), opt_in, locked, cached: Cached::Yes, bytes: Some(3 << 20) }
+    }
+
+    #[test]
+    fn the_table_fits_a_hundred_columns_and_a_source_cannot_drive_the_terminal() {
+        let rows = vec![
+            row("debian-12", "apt linux-image-cloud-amd64 (bookworm)", Some(("6.1.0-56-cloud-amd64", true)), false),
+            row(&"n".repeat(100), &"/long".repeat(40), Some((&"6".repeat(80), false)), true),
+            row("c", "deb \u{1b}[2J", None, false),
+        ];
+        let document = KernelsDocument::of(Path::new("kernels.yaml"), None, rows);
+        let text = anstream::adapter::strip_str(&document.text()).to_string();
+        assert!(text.lines().all(|line| line.chars().count() <= WIDTH), "{text}");
+        assert!(text.contains("debian-12") && text.contains("cached") && text.contains("3.0 MiB"), "{text}");
+        assert!(text.contains("1 of them run only when asked for") && text.contains("*: the matrix"), "{text}");
+        assert!(!document.text().contains("\u{1b}[2J"));
+    }
+}
