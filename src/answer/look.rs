@@ -10,10 +10,10 @@ use crate::evidence::git::Index;
 use crate::evidence::source::{self, Folder, Tarball};
 use crate::evidence::version::{self, Beyond, Release, Vendor};
 use crate::evidence::{Finding, Witness};
-use crate::kernel::{FileKind, Kernel, file_kind};
-use crate::matrix::{Bug, Source};
+use crate::kernel::{FileKind, Kernel, Provenance, file_kind};
+use crate::matrix::{Bug, MainlineArchive, MainlineVersion, Pin, Remote, Source};
 use crate::verdict::Ledger;
-use crate::words::BugId;
+use crate::words::{BugId, Sha256};
 
 /// What is asked, and with what it may be answered.
 pub struct Asked<'a> {
@@ -23,6 +23,8 @@ pub struct Asked<'a> {
     pub index: Option<Result<&'a Index, &'a str>>,
     /// Takes a package apart, or says why it cannot be.
     pub unpack: &'a dyn Fn(&Source) -> Result<Kernel, String>,
+    /// Fetches a file, or says why it cannot be had: where it lies, and its sha256.
+    pub fetch: &'a dyn Fn(&Remote) -> Result<(PathBuf, Sha256), String>,
 }
 
 /// What a boot said of one bug.
@@ -66,9 +68,26 @@ impl<'a> Asked<'a> {
             },
             Ok(Subject::File(path)) => self.file(path),
             Ok(Subject::Tree(path)) => folder(path),
+            Ok(Subject::Address(remote)) => self.address(remote),
+            Ok(Subject::Mainline(version)) => self.mainline(version),
             Ok(Subject::Revision(_)) => self.revision(text),
         };
         Looked { text: text.to_owned(), ..looked }
+    }
+
+    /// What lies at an address is looked at like a file that is here.
+    fn address(&self, remote: Remote) -> Looked<'a> {
+        let (path, sum) = match (self.fetch)(&remote) {
+            Ok(fetched) => fetched,
+            Err(why) => return problem(why),
+        };
+        let looked = self.file(path);
+        let what = looked.understood.as_ref().map_or_else(String::new, |what| format!(": {what}"));
+        let understood = Some(format!("{}, sha256 {sum}{what}", remote.address));
+        // What a boot judges is what was looked at, whatever lies there by then.
+        let again = || Source::Url(vec![Remote { pin: Pin::Sha256(sum.clone()), ..remote.clone() }]);
+        let bootable = looked.bootable.as_ref().map(|_| again());
+        Looked { understood, bootable, ..looked }
     }
 
     fn file(&self, path: PathBuf) -> Looked<'a> {
@@ -88,14 +107,27 @@ impl<'a> Asked<'a> {
     }
 
     fn package(&self, path: PathBuf) -> Looked<'a> {
-        let from = Source::Deb(vec![path]);
+        let looked = self.unpacked(Source::Deb(vec![path]));
+        let what =
+            |name: Option<String>| name.map_or_else(|| "a Debian package".to_owned(), |n| format!("a package: {n}"));
+        Looked { understood: looked.problem.is_none().then(|| what(looked.understood)), ..looked }
+    }
+
+    /// A build of the usual archive, or of the one that the environment names.
+    fn mainline(&self, version: MainlineVersion) -> Looked<'a> {
+        self.unpacked(Source::Mainline { version, archive: MainlineArchive::default() })
+    }
+
+    /// A kernel in packages, understood as what it calls itself, and with what is to be known of where it is from.
+    fn unpacked(&self, from: Source) -> Looked<'a> {
         match (self.unpack)(&from) {
             Err(why) => problem(why),
             Ok(kernel) => {
                 let exhibits = Exhibits::of_kernel(&kernel, &from);
                 let name = exhibits.release.as_ref().and_then(|release| release.as_ref().ok());
-                let understood = name.map_or_else(|| "a Debian package".to_owned(), |n| format!("a package: {n}"));
-                let understood = Some(understood);
+                let remarks = kernel.provenance.iter().filter_map(Provenance::remark);
+                let words: Vec<String> = remarks.chain(name.map(ToString::to_string)).collect();
+                let understood = Some(words.join(": ")).filter(|words| !words.is_empty());
                 Looked { understood, exhibits, settle: BY_BOOT, bootable: Some(from), ..Looked::default() }
             }
         }
@@ -105,7 +137,7 @@ impl<'a> Asked<'a> {
         match Tarball::open(path, source::wanted(self.bugs.iter().copied())) {
             Err(error) => problem(format!("{:#}", anyhow::Error::new(error))),
             Ok(tarball) => match source::release(&tarball) {
-                None => problem("this tarball has no kernel's Makefile: expected a kernel's source".to_owned()),
+                None => self.build(path),
                 Some(release) => Looked {
                     understood: Some(format!("a tarball of source that began as {release}")),
                     began: Release::parse(&release).ok(),
@@ -113,6 +145,24 @@ impl<'a> Asked<'a> {
                     settle: BY_BUILD,
                     ..Looked::default()
                 },
+            },
+        }
+    }
+
+    /// A tarball without source: of a kernel that was built, or of something else.
+    fn build(&self, path: &Path) -> Looked<'a> {
+        let from = Source::Tree(path.to_owned());
+        match (self.unpack)(&from) {
+            Err(why) => problem(format!("this tarball has no kernel's Makefile, and is no build: {why}")),
+            Ok(kernel) => Looked {
+                understood: Some(match &kernel.release {
+                    Some(release) => format!("a tarball of a build of {release}"),
+                    None => "a tarball of a build".to_owned(),
+                }),
+                exhibits: Exhibits::of_kernel(&kernel, &from),
+                settle: BY_BOOT,
+                bootable: Some(from),
+                ..Looked::default()
             },
         }
     }

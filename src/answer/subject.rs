@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::evidence::version::Release;
+use crate::matrix::{BadMainlineVersion, MainlineVersion, Remote};
 
 /// Something that a kernel is known by.
 #[derive(Clone, Debug)]
@@ -13,6 +14,10 @@ pub enum Subject {
     File(PathBuf),
     /// A folder with kernel source, built or not.
     Tree(PathBuf),
+    /// A file to fetch.
+    Address(Remote),
+    /// A build of the archive of mainline builds.
+    Mainline(MainlineVersion),
     /// A commit of the repository that was named.
     Revision(String),
 }
@@ -26,6 +31,12 @@ pub enum Unclear {
          package, an image, a source tree or a tarball"
     )]
     Missing,
+    /// It looks like an address, and is none that can be fetched.
+    #[error("it is no address to fetch from: {0}")]
+    BadAddress(String),
+    /// It asks for a mainline build, and names none.
+    #[error("it names no mainline build: {0}")]
+    BadMainline(#[from] BadMainlineVersion),
     /// It is no release.
     #[error(
         "{0}; expected a release as `uname -r` prints it, a package's version, or the path of a file or source tree"
@@ -33,13 +44,22 @@ pub enum Unclear {
     NoRelease(String),
 }
 
+/// What stands before the version of a mainline build: without it, `v4.19.57` is a release's name or a revision.
+const MAINLINE: &str = "mainline:";
+
 impl Subject {
-    /// What the text means. A file that is there is meant before a release of the same name; where a repository was named,
+    /// What the text means. An address is one before anything else. A file that is there is meant before a release of the same name; where a repository was named,
     /// everything else is a revision.
     ///
     /// # Errors
     /// Where nothing can be made of it.
     pub fn of(text: &str, in_repository: bool) -> Result<Self, Unclear> {
+        if Remote::is_meant(text) {
+            return Remote::parse(text).map(Self::Address).map_err(Unclear::BadAddress);
+        }
+        if let Some(version) = text.strip_prefix(MAINLINE) {
+            return Ok(Self::Mainline(version.parse()?));
+        }
         let path = Path::new(text);
         match path.metadata() {
             Ok(data) if data.is_dir() => return Ok(Self::Tree(path.to_owned())),

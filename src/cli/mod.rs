@@ -159,7 +159,8 @@ struct Run {
 
 #[derive(Args, Debug)]
 struct Affected {
-    /// Releases (`uname -r`), package versions, package files, images, source trees or tarballs; `-` is stdin, one a line
+    /// Releases (`uname -r`), package versions, package files, images, source trees or tarballs, addresses of such files
+    /// (`https://…`, with `#sha256=…` where it is known); `-` is stdin, one a line
     #[arg(value_name = "WHAT")]
     what: Vec<String>,
     /// Only this bug (may be repeated)
@@ -174,6 +175,9 @@ struct Affected {
     /// Settle it by booting what can be booted: packages, images, built trees
     #[arg(long)]
     boot: bool,
+    /// Fetch nothing: of addresses use what is in the cache
+    #[arg(long)]
+    offline: bool,
     /// How to print the answers
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,

@@ -88,14 +88,15 @@ impl<R: Read> Read for Bounded<R> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::io::Write;
 
     use proptest::prelude::*;
 
     use super::*;
 
-    fn compress(how: Compression, bytes: &[u8]) -> Vec<u8> {
+    /// The same bytes, compressed.
+    pub fn compress(how: Compression, bytes: &[u8]) -> Vec<u8> {
         match how {
             Compression::None => bytes.to_vec(),
             Compression::Xz => liblzma::encode_all(bytes, 1).unwrap(),

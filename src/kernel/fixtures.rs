@@ -5,8 +5,6 @@ use std::io::Write;
 use object::write::Object;
 use object::{Architecture, BinaryFormat, Endianness, SectionKind};
 
-use super::compression::Compression;
-
 /// A tar archive of regular files.
 pub fn tar(files: &[(&str, &[u8])]) -> Vec<u8> {
     let mut tar = tar::Builder::new(Vec::new());
@@ -34,25 +32,6 @@ pub fn tar_entry(path: &str, kind: tar::EntryType, bytes: &[u8]) -> Vec<u8> {
     entry.extend(bytes);
     entry.resize(entry.len().next_multiple_of(512), 0);
     entry
-}
-
-/// The same bytes, compressed.
-pub fn packed(how: Compression, bytes: &[u8]) -> Vec<u8> {
-    match how {
-        Compression::Xz => liblzma::encode_all(bytes, 1).unwrap(),
-        Compression::Zstd => zstd::encode_all(bytes, 1).unwrap(),
-        Compression::Gzip => {
-            let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-            encoder.write_all(bytes).unwrap();
-            encoder.finish().unwrap()
-        }
-        Compression::Bzip2 => {
-            let mut encoder = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
-            encoder.write_all(bytes).unwrap();
-            encoder.finish().unwrap()
-        }
-        Compression::None => bytes.to_vec(),
-    }
 }
 
 /// An ar archive.

@@ -50,7 +50,7 @@ pub use store::{Kept, Leases, Lock, Store};
 pub(crate) use tarball::compression as tarball_compression;
 
 pub use crate::matrix::LockedFile;
-use crate::matrix::Source;
+use crate::matrix::{Remote, Source};
 use crate::shim::Shim;
 
 /// A kernel that can be booted.
@@ -199,6 +199,15 @@ pub enum Progress {
         /// Bytes a second at present, where that is measured.
         speed: Option<u64>,
     },
+    /// A file is gone on with of which a part came earlier.
+    Resuming {
+        /// The file, in words.
+        what: String,
+        /// Bytes that are here.
+        done: u64,
+        /// Bytes of all of it, where that is known.
+        total: Option<u64>,
+    },
     /// Something went wrong that may be overcome.
     Trouble {
         /// What is being fetched.
@@ -235,6 +244,7 @@ impl Progress {
         match self {
             Self::Waiting { .. }
             | Self::Refreshing { .. }
+            | Self::Resuming { .. }
             | Self::Trouble { .. }
             | Self::Chosen { .. }
             | Self::Stale(_) => true,
@@ -251,18 +261,21 @@ impl fmt::Display for Progress {
         match self {
             Self::Waiting { what } => write!(f, "waiting for {what}"),
             Self::Refreshing { suite } => write!(f, "refreshing the index of {suite}"),
+            Self::Fetching { package, done: 0, total: None, .. } => write!(f, "fetching {package}"),
+            Self::Fetching { package, done: 0, total: Some(total), .. } => {
+                write!(f, "fetching {package} ({:.1} MiB)", mib(total))
+            }
             Self::Fetching { package, done, total, speed } => {
-                write!(f, "fetching {package}")?;
-                match (done, total) {
-                    (0, None) => return Ok(()),
-                    (0, Some(total)) => write!(f, " ({:.1} MiB", mib(total)),
-                    (done, None) => write!(f, " ({:.1} MiB", mib(done)),
-                    (done, Some(total)) => write!(f, " ({:.1} of {:.1} MiB", mib(done), mib(total)),
-                }?;
-                match speed {
-                    Some(speed) => write!(f, ", {:.1} MiB/s)", mib(speed)),
-                    None => f.write_str(")"),
-                }
+                write!(f, "fetching {package} ({:.1}", mib(done))?;
+                total.iter().try_for_each(|total| write!(f, " of {:.1}", mib(total)))?;
+                f.write_str(" MiB")?;
+                speed.iter().try_for_each(|speed| write!(f, ", {:.1} MiB/s", mib(speed)))?;
+                f.write_str(")")
+            }
+            Self::Resuming { what, done, total } => {
+                write!(f, "going on with {what}, of which {:.1}", mib(done))?;
+                total.iter().try_for_each(|total| write!(f, " of {:.1}", mib(total)))?;
+                f.write_str(" MiB are here")
             }
             Self::Trouble { what, why, then } => write!(f, "{what}: {why}; {then}"),
             Self::Chosen { what, from } => write!(f, "{what}: {from}"),
@@ -326,6 +339,14 @@ fn obtain_once(source: &Source, with: &Obtain) -> Result<Kernel, ObtainError> {
     }
 }
 
+/// Fetches a file, unless the cache has it: where it lies in the cache, and what it was resolved to. Blocks.
+///
+/// # Errors
+/// As [`obtain`].
+pub fn fetch(remote: &Remote, with: &Obtain) -> Result<(PathBuf, LockedFile), ObtainError> {
+    remote::file(remote, with)
+}
+
 /// Whether this host has what `apt:` kernels come through, and where it looks.
 ///
 /// # Errors
@@ -344,5 +365,27 @@ impl Kernel {
     /// files are damaged or belong to another kind of kernel.
     pub fn modules_for(&self, wanted: &[&str]) -> Result<Vec<Module>, ModulesError> {
         self.modules.load_order(wanted, self.config.as_ref())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_transfer_is_shown_in_bytes_and_speed_as_far_as_they_are_known() {
+        let mib = |n: u64| n << 20;
+        let fetching = |done, total, speed| Progress::Fetching { package: "a".to_owned(), done, total, speed };
+        for (progress, shown) in [
+            (fetching(0, None, None), "fetching a"),
+            (fetching(0, Some(mib(3)), None), "fetching a (3.0 MiB)"),
+            (fetching(mib(1), Some(mib(3)), None), "fetching a (1.0 of 3.0 MiB)"),
+            (fetching(mib(1), None, Some(mib(5))), "fetching a (1.0 MiB, 5.0 MiB/s)"),
+            (fetching(mib(1), Some(mib(3)), Some(mib(5))), "fetching a (1.0 of 3.0 MiB, 5.0 MiB/s)"),
+        ] {
+            assert_eq!(progress.to_string(), shown);
+        }
+        let resuming = Progress::Resuming { what: "a".to_owned(), done: mib(1), total: Some(mib(3)) };
+        assert_eq!(resuming.to_string(), "going on with a, of which 1.0 of 3.0 MiB are here");
     }
 }

@@ -64,6 +64,13 @@ pub(super) fn obtain(files: &[Remote], with: &Obtain) -> Result<Kernel, ObtainEr
     Ok(kernel)
 }
 
+/// Fetches one file, whatever is in it: where it lies, and what it was resolved to.
+pub(super) fn file(remote: &Remote, with: &Obtain) -> Result<(PathBuf, LockedFile), ObtainError> {
+    let got = get(remote, with)?;
+    let locked = locked(&got, &[]);
+    Ok((got.fetched.path, locked))
+}
+
 fn get<'a>(remote: &'a Remote, with: &Obtain) -> Result<Got<'a>, ObtainError> {
     let in_lock = |file: &&LockedFile| file.addresses.iter().any(|address| address == remote.address.as_str());
     let locked = with.locked.into_iter().flatten().find(in_lock);
@@ -135,3 +142,7 @@ fn locked(got: &Got, packages: &[Package]) -> LockedFile {
         addresses: addresses.collect(),
     }
 }
+
+#[cfg(test)]
+#[path = "remote_tests.rs"]
+mod tests;

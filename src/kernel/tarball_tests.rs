@@ -1,7 +1,8 @@
 use tar::EntryType;
 
 use super::*;
-use crate::kernel::fixtures::{bzimage, packed, tar, tar_entry};
+use crate::kernel::compression::tests::compress;
+use crate::kernel::fixtures::{bzimage, tar, tar_entry};
 
 /// The paths of all files, as they are handed over.
 fn read_all(tarball: &[u8]) -> Result<Vec<String>, DebError> {
@@ -45,7 +46,7 @@ fn a_build_tree_s_files_have_the_names_of_installed_ones() {
     // The fixture's setup header has no pointer to its version: kernel.release names the second one.
     for top in ["", "./", "linux-6.1.9/"] {
         for how in [Compression::None, Compression::Gzip, Compression::Xz, Compression::Zstd, Compression::Bzip2] {
-            assert_eq!(read_all(&packed(how, &tree(top))).unwrap(), expected, "{top} {how:?}");
+            assert_eq!(read_all(&compress(how, &tree(top))).unwrap(), expected, "{top} {how:?}");
         }
     }
     let mut nameless = bzimage("x");
@@ -82,7 +83,7 @@ fn other_tarballs_hold_no_kernel_and_hostile_ones_are_refused() {
         (deep, "expected arch/x86/boot/bzImage"),
         (b"hello".to_vec(), "expected a tar archive"),
         (Vec::new(), "expected a tar archive"),
-        (packed(Compression::Gzip, b"no archive"), "truncated or damaged"),
+        (compress(Compression::Gzip, b"no archive"), "truncated or damaged"),
         (tar_entry("../arch/x86/boot/bzImage", EntryType::Regular, b"x"), "leaves its folder"),
         (tar_entry("arch/x86/boot/bzImage", EntryType::Symlink, b""), "a link instead of a file"),
         (tree("")[..1024].to_vec(), ""),
@@ -90,6 +91,6 @@ fn other_tarballs_hold_no_kernel_and_hostile_ones_are_refused() {
         let error = read_all(&tarball).unwrap_err().to_string();
         assert!(error.contains(says), "{says}: {error}");
     }
-    let whole = packed(Compression::Gzip, &tree(""));
+    let whole = compress(Compression::Gzip, &tree(""));
     assert!(read_all(&whole[..whole.len() - 9]).is_err());
 }

@@ -52,6 +52,29 @@ impl Collector<'_> {
     }
 }
 
+impl Remote {
+    /// Whether a text is meant as an address.
+    pub fn is_meant(text: &str) -> bool {
+        let begins = |scheme: &str| text.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme));
+        begins("http://") || begins("https://")
+    }
+
+    /// The file at an address that a person gave, with `#sha256=…` behind it where it is known.
+    ///
+    /// # Errors
+    /// What was expected.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let (at, pin) = match text.split_once("#sha256=") {
+            None => (text, Pin::TrustOnFirstUse),
+            Some((at, sum)) => {
+                let sum = sum.parse().map_err(|BadSha256| "expected 64 hexadecimal digits behind `#sha256=`")?;
+                (at, Pin::Sha256(sum))
+            }
+        };
+        Ok(Self { address: address(at)?, pin, mirrors: Vec::new() })
+    }
+}
+
 fn pin(text: &str) -> Result<Pin, String> {
     if text == Pin::TRUST_ON_FIRST_USE {
         return Ok(Pin::TrustOnFirstUse);
@@ -128,6 +151,19 @@ mod tests {
         ] {
             assert!(address(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn an_address_on_the_command_line_may_bring_its_sum() {
+        let sum = "a1".repeat(32);
+        let read = |text: &str| Remote::parse(text).map(|remote| (remote.address.to_string(), remote.pin));
+        let plain = "https://kernel.example/a.deb".to_owned();
+        assert_eq!(read(&plain), Ok((plain.clone(), Pin::TrustOnFirstUse)));
+        assert_eq!(read(&format!("{plain}#sha256={sum}")), Ok((plain.clone(), Pin::Sha256(sum.parse().unwrap()))));
+        assert!(read(&format!("{plain}#sha256=1")).is_err_and(|why| why.contains("64")));
+        assert!(read(&format!("{plain}#other")).is_err());
+        assert!(Remote::is_meant("HTTPS://a") && !Remote::is_meant("https:/a") && !Remote::is_meant("ftp://a"));
+        assert!(!Remote::is_meant("é") && !Remote::is_meant(""));
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 mod answers;
 mod building;
+mod fetching;
 mod grid;
 mod host;
 mod indexing;
@@ -15,9 +16,12 @@ mod text;
 
 pub use answers::answers;
 pub use building::Building;
+pub use fetching::Fetching;
 pub use host::{HostBug, HostDocument, NotProbed};
 pub use indexing::Indexing;
-pub use kernels::{Cached, Change, Changed, GcDocument, KernelRow, KernelsDocument, LockedRow, UpdateDocument, bytes};
+pub use kernels::{
+    ArchiveDocument, Cached, Change, Changed, GcDocument, KernelRow, KernelsDocument, LockedRow, UpdateDocument, bytes,
+};
 pub use live::Live;
 pub use table::{Style, table};
 pub use text::visible;

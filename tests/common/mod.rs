@@ -9,7 +9,10 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 pub mod fake_source;
+#[path = "../../src/kernel/fixtures.rs"]
+pub mod fixtures;
 pub mod guests;
+pub mod server;
 pub mod tiny_kernel;
 
 /// A folder of its own for a test's matrix and results; kernels come from the user's cache.
@@ -141,4 +144,10 @@ pub fn alive(pid: u32) -> bool {
         .ok()
         .and_then(|stat| stat.rsplit_once(')').map(|(_, tail)| !tail.trim_start().starts_with('Z')))
         .unwrap_or(false)
+}
+
+/// A package that is called as a release that stalls, with so many bytes that are of no use.
+pub fn stalling_package(padding: usize) -> Vec<u8> {
+    let padding: Vec<u8> = (0..padding).map(|at| (at * 7 + at / 256) as u8).collect();
+    fixtures::deb(&fixtures::tar(&[("./boot/vmlinuz-4.19.57", &fixtures::bzimage("4.19.57")), ("./usr/x", &padding)]))
 }

@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
+use super::archive;
 use crate::cli::{Cache, Format, Stop, matrix_file, print, print_json};
 use crate::kernel::control::{self, Standing};
 use crate::kernel::{self, Store};
@@ -14,9 +15,18 @@ use crate::words::KernelName;
 
 #[derive(Args, Debug)]
 pub(in crate::cli) struct List {
+    /// With --source: only the versions that this fits, as '4.19.5*' [default: all]
+    #[arg(value_name = "PATTERN", requires = "source")]
+    pub(super) pattern: Option<String>,
+    /// Show what this archive has instead: Ubuntu's mainline builds (at BACKPROOF_MAINLINE, or where the matrix says)
+    #[arg(long, value_enum, conflicts_with_all = ["kernel", "tag"])]
+    source: Option<Archive>,
+    /// With --source: use only what is in the cache
+    #[arg(long, requires = "source")]
+    pub(super) offline: bool,
     /// The matrix of kernels [default: kernels.yaml here, or else the built-in one]
     #[arg(long, value_name = "FILE")]
-    matrix: Option<PathBuf>,
+    pub(super) matrix: Option<PathBuf>,
     /// This kernel, beside those that --tag names and no others (may be repeated)
     #[arg(long, value_name = "NAME")]
     kernel: Vec<KernelName>,
@@ -25,13 +35,23 @@ pub(in crate::cli) struct List {
     tag: Vec<String>,
     /// How to print them
     #[arg(long, value_enum, default_value_t = Format::Table)]
-    format: Format,
+    pub(super) format: Format,
     #[command(flatten)]
-    cache: Cache,
+    pub(super) cache: Cache,
+}
+
+/// An archive that can tell what it has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Archive {
+    /// Ubuntu's builds of kernel.org's releases
+    Mainline,
 }
 
 /// Shows the kernels; all, also those that run only when asked for.
 pub(super) fn list(args: &List) -> Result<u8, Stop> {
+    if let Some(Archive::Mainline) = args.source {
+        return archive::mainline(args);
+    }
     let mut matrix = matrix_file::matrix(args.matrix.as_deref(), &matrix_file::bugs(None)?)?;
     let lock = matrix_file::lock(&matrix)?;
     if !(args.kernel.is_empty() && args.tag.is_empty()) {

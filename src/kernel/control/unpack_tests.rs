@@ -3,12 +3,13 @@ use std::os::unix::fs::PermissionsExt as _;
 use proptest::prelude::*;
 
 use super::*;
-use crate::kernel::fixtures::{self, deb, tar, tar_entry};
+use crate::kernel::compression::tests::compress;
+use crate::kernel::fixtures::{deb, tar, tar_entry};
 
 const MAKEFILE: &[u8] = b"VERSION = 6\nPATCHLEVEL = 1\n";
 
 fn packed(name: &str, bytes: &[u8]) -> Vec<u8> {
-    fixtures::packed(compression(name).unwrap_or(Compression::None), bytes)
+    compress(compression(name).unwrap_or(Compression::None), bytes)
 }
 
 #[test]

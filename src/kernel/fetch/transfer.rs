@@ -192,6 +192,8 @@ impl Transfer<'_> {
                     Err(why) => Ok(Came::Other(why)),
                     Ok(total) => {
                         self.check_length(total)?;
+                        let (what, done) = (self.wanted.what.to_owned(), partial.length());
+                        (self.with.tell)(Progress::Resuming { what, done, total });
                         partial.go_on();
                         self.body(response, total, partial, deadline).await
                     }
