@@ -37,12 +37,13 @@ lint:
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 
-# What boots cost beside plain QEMU, and what the witnesses cost that need no boot. A history as large as Linux's takes
+# What boots cost beside plain QEMU, what the witnesses cost that need no boot, and what packages cost. A history as large as Linux's takes
 # minutes to make: `cargo bench --bench git` is asked for by name.
 bench: setup
 	@cargo build --release --quiet
 	@cargo bench --bench boot
 	@cargo bench --bench witnesses
+	@cargo bench --bench packages
 
 # Kernels whose truth is known, to judge the verifier by: a quarter of an hour of compiling for each line, once.
 controls: tools
@@ -66,12 +67,13 @@ setup:
 	command -v cargo >/dev/null || { echo "make: no Rust toolchain here: install one with rustup" >&2; exit 1; }; \
 	$(INSTALL)
 
-# What control kernels are compiled with.
+# What control kernels are compiled with, and what builds the tests' RPM packages.
 tools: setup
 	@missing=(); \
 	for tool in gcc make ld; do command -v $$tool >/dev/null || missing=(build-essential); done; \
 	for tool in flex bison bc; do command -v $$tool >/dev/null || missing+=($$tool); done; \
 	command -v xz >/dev/null || missing+=(xz-utils); \
+	command -v rpmbuild >/dev/null || missing+=(rpm); \
 	[ -e /usr/include/gelf.h ] || missing+=(libelf-dev); \
 	$(INSTALL)
 

@@ -70,6 +70,8 @@ fn a_meta_package_becomes_a_kernel_which_then_needs_neither_network_nor_apt() {
     let modules = kernel.modules_for(&["tun", "veth"]).unwrap();
     assert!(modules.iter().all(|m| m.bytes.starts_with(b"\x7fELF")), "{modules:?}");
     assert!(modules.iter().any(|m| m.name == "tun"), "{modules:?}");
+    let changelog = kernel.changelog().unwrap().unwrap().entries;
+    assert!(changelog[0].title.starts_with("linux") && changelog.len() > 100, "{:?}", changelog[0]);
     assert_eq!(drafts(&world.store), 0);
 
     // Warm: nothing to tell. Offline: the same kernel, and it says that it is offline.

@@ -93,23 +93,20 @@ impl<'a> Asked<'a> {
     fn file(&self, path: PathBuf) -> Looked<'a> {
         match file_kind(&path) {
             Err(error) => problem(format!("it cannot be read: {error}")),
-            Ok(FileKind::Deb) => self.package(path),
+            Ok(FileKind::Deb) => self.package(Source::Deb(vec![path]), "a Debian package"),
+            Ok(FileKind::Rpm) => self.package(Source::Rpm(vec![path]), "an RPM package"),
             Ok(FileKind::Image) => image(path),
             Ok(FileKind::Tarball) => self.tarball(&path),
-            Ok(FileKind::Rpm) => {
-                problem("RPM packages are not read yet: take its vmlinuz out (`rpm2cpio FILE | cpio -id`)".to_owned())
-            }
             Ok(FileKind::Other) => problem(
-                "expected a Debian package, a kernel image or a tarball of kernel source, found something else"
+                "expected a Debian or RPM package, a kernel image or a tarball of kernel source, found something else"
                     .to_owned(),
             ),
         }
     }
 
-    fn package(&self, path: PathBuf) -> Looked<'a> {
-        let looked = self.unpacked(Source::Deb(vec![path]));
-        let what =
-            |name: Option<String>| name.map_or_else(|| "a Debian package".to_owned(), |n| format!("a package: {n}"));
+    fn package(&self, from: Source, kind: &str) -> Looked<'a> {
+        let looked = self.unpacked(from);
+        let what = |name: Option<String>| name.map_or_else(|| kind.to_owned(), |n| format!("a package: {n}"));
         Looked { understood: looked.problem.is_none().then(|| what(looked.understood)), ..looked }
     }
 

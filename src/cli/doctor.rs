@@ -7,8 +7,9 @@ use anstyle::{AnsiColor, Style};
 use serde::Serialize;
 
 use super::{Doctor, Format, Stop, host, print, print_json};
+use crate::kernel::cache::survey;
 use crate::kernel::{Obtain, ObtainError, Store, apt_available, control};
-use crate::report::visible;
+use crate::report::{bytes, visible};
 use crate::shim::Shim;
 use crate::vm::{Qemu, probe_kvm};
 
@@ -138,7 +139,19 @@ fn compiler(store: &Result<Store, ObtainError>) -> Check {
 fn cache(store: &Result<Store, ObtainError>) -> Check {
     match store {
         Err(error) => broken("cache", format!("{error:#}"), "name a folder that you may write with --cache"),
-        Ok(store) => space("cache", store.folder(), CACHE_MIB, "free some space, or name another folder with --cache"),
+        Ok(store) => {
+            let remedy =
+                "free some space (`backproof kernels gc` tells what may go), or name another folder with --cache";
+            let room = space("cache", store.folder(), CACHE_MIB, remedy);
+            let used = match survey(store) {
+                Ok(items) => format!("{} used", bytes(items.iter().map(|item| item.bytes).sum())),
+                Err(error) => {
+                    return broken("cache", format!("{error:#}"), "mend the folder, or name another one with --cache");
+                }
+            };
+            let lower = store.lower().iter().map(|folder| format!("; reads from {}", folder.display()));
+            Check { seen: format!("{}, {used}{}", room.seen, lower.collect::<String>()), ..room }
+        }
     }
 }
 

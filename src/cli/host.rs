@@ -2,8 +2,10 @@
 
 use std::future::Future;
 use std::io;
+use std::time::SystemTime;
 
 use anyhow::Context as _;
+use jiff::Timestamp;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Accel, Host, Stop};
@@ -42,6 +44,12 @@ pub(super) fn lab(args: &Host, offline: bool, refresh: bool, jobs: usize) -> Res
 pub(super) fn runtime() -> Result<tokio::runtime::Runtime, Stop> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.context("could not start the async runtime").map_err(Stop::no_verdict)
+}
+
+/// Now, in whole seconds.
+pub(super) fn now() -> Timestamp {
+    let now = Timestamp::try_from(SystemTime::now()).unwrap_or_default();
+    Timestamp::from_second(now.as_second()).unwrap_or(now)
 }
 
 /// Processors that this process may use.

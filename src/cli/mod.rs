@@ -16,6 +16,7 @@ mod host;
 mod host_command;
 mod kernels;
 mod matrix_file;
+mod pins;
 mod replay;
 mod report;
 mod run;

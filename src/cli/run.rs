@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use tokio::sync::mpsc;
 
+use super::pins::Pins;
 use super::{Format, Run, Stop, host, matrix_file, print, print_json};
 use crate::matrix::LeftOut;
 use crate::report::{Live, Style, table, visible};
@@ -77,6 +77,7 @@ enum Ended {
 async fn judge(asked: Asked, lab: Arc<Lab>, folder: &mut Folder) -> Result<Result<Ended, FolderError>, Stop> {
     let (sender, mut events) = mpsc::unbounded_channel();
     let mut live = Live::new();
+    let pins = Pins::of(&asked.matrix, &lab.store);
     let engine = run::run(asked, lab, sender);
     tokio::pin!(engine);
     let stopped = host::stopped().map_err(Stop::no_verdict)?;
@@ -84,6 +85,9 @@ async fn judge(asked: Asked, lab: Arc<Lab>, folder: &mut Folder) -> Result<Resul
     let mut over = false;
     let mut tell = |event: &Event| -> Result<(), FolderError> {
         live.event(event);
+        if let Some(said) = pins.as_ref().and_then(|pins| pins.event(event)) {
+            live.say(&said);
+        }
         folder.event(event)
     };
     let result = loop {
@@ -104,8 +108,7 @@ async fn judge(asked: Asked, lab: Arc<Lab>, folder: &mut Folder) -> Result<Resul
 }
 
 fn record(asked: &Asked, lab: &Lab) -> RunRecord {
-    let now = jiff::Timestamp::try_from(SystemTime::now()).unwrap_or_default();
-    let seconds = jiff::Timestamp::from_second(now.as_second()).unwrap_or(now);
+    let seconds = host::now();
     RunRecord {
         id: format!("{}-{}", seconds.strftime("%Y%m%d-%H%M%S"), std::process::id()),
         started: seconds.to_string(),

@@ -1,11 +1,12 @@
 //! What of a kernel lies before the witnesses that need no boot, and what they say of it.
 
 use super::binary::{self, Binary};
+use super::changelog::{self, Listing};
 use super::git::{Index, StepFound};
 use super::source::{self, Files, Folder};
 use super::version::{self, Release};
 use super::{Finding, Witness};
-use crate::kernel::{Kernel, Provenance};
+use crate::kernel::{Kernel, PackageKind, Provenance};
 use crate::matrix::{Bug, Source};
 
 /// What of one kernel can be looked at without booting it. What is there and could not be read is there with the reason.
@@ -14,6 +15,8 @@ pub struct Exhibits<'a> {
     /// Its release, from its name or its package. The Makefile of a tree is no such name: it has the release that the tree
     /// started from, whatever was put on top of it.
     pub release: Option<Result<Release, String>>,
+    /// The changelog of its package.
+    pub changelog: Option<Result<Listing, String>>,
     /// A commit of a repository that was indexed.
     pub revision: Option<Result<(&'a Index, &'a str), String>>,
     /// Its source.
@@ -47,8 +50,10 @@ impl Exhibits<'_> {
             Source::Tree(folder) if folder.is_dir() => Some(tree(Folder::open(folder))),
             _ => None,
         };
+        let changelog = kernel.changelog().map_err(|error| format!("the package's changelog cannot be read: {error}"));
+        let changelog = changelog.map(|changelog| changelog.as_ref().map(Listing::of)).transpose();
         let binary = Binary::open(&kernel.image).map_err(|error| error.to_string());
-        Self { release, revision: None, source, binary: Some(binary) }
+        Self { release, changelog, revision: None, source, binary: Some(binary) }
     }
 
     /// What each witness says of a bug that has something to look at, in the order of [`Witness`].
@@ -57,6 +62,11 @@ impl Exhibits<'_> {
         said.findings.extend(self.release.as_ref().map(|release| match release {
             Ok(release) => version::weigh(bug, release),
             Err(why) => Finding::unknown(Witness::Version, why),
+        }));
+        let release = self.release.as_ref().and_then(|release| release.as_ref().ok());
+        said.findings.extend(self.changelog.as_ref().map(|changelog| match changelog {
+            Ok(listing) => changelog::weigh(bug, listing, release),
+            Err(why) => Finding::unknown(Witness::Changelog, why),
         }));
         if let Some(revision) = &self.revision {
             let asked = revision.as_ref().map_err(Clone::clone);
@@ -92,11 +102,18 @@ pub fn tree<'a>(folder: std::io::Result<Folder>) -> Result<Box<dyn Files + 'a>, 
 fn named(kernel: &Kernel) -> Option<String> {
     let release = kernel.release.as_deref();
     let package = kernel.provenance.iter().find_map(|from| match from {
-        Provenance::Package { version, .. } => Some(version),
+        Provenance::Package { kind, name, version, .. } => Some((*kind, name, version)),
         _ => None,
     });
     match (release, package) {
-        (Some(release), Some(version)) => Some(format!("linux-image-{release}_{version}_amd64.deb")),
-        (release, package) => release.or(package.map(String::as_str)).map(str::to_owned),
+        (release, Some((PackageKind::Rpm, name, version))) => {
+            let version = version.split_once(':').map_or(version.as_str(), |(_, version)| version);
+            let package = format!("{name}-{version}.x86_64.rpm");
+            // A package's name can be anything: Amazon has `kernel6.12`.
+            let named = Release::parse(&package).is_ok() || release.is_none();
+            Some(if named { package } else { release.unwrap_or_default().to_owned() })
+        }
+        (Some(release), Some((_, _, version))) => Some(format!("linux-image-{release}_{version}_amd64.deb")),
+        (release, package) => release.or(package.map(|(_, _, version)| version.as_str())).map(str::to_owned),
     }
 }

@@ -24,15 +24,15 @@ mod error;
 mod graph;
 mod index;
 mod makefile;
-mod message;
+pub(super) mod message;
 mod quilt;
 mod repository;
 mod reverts;
 mod revision;
-mod states;
+pub(super) mod states;
 mod store;
 mod testimony;
-mod undoing;
+pub(super) mod undoing;
 mod walk;
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::words::State;
 
 pub mod binary;
+pub mod changelog;
 pub mod exhibits;
 pub mod git;
 pub mod runtime;
@@ -21,6 +22,8 @@ pub mod version;
 pub enum Witness {
     /// The release string, compared with the releases that are known to have each step.
     Version,
+    /// The changelog of the kernel's package.
+    Changelog,
     /// The commits of a repository.
     Git,
     /// The source code.
@@ -36,6 +39,7 @@ impl Witness {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Version => "version",
+            Self::Changelog => "changelog",
             Self::Git => "git",
             Self::Source => "source",
             Self::Binary => "binary",

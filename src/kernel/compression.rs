@@ -10,6 +10,8 @@ use liblzma::stream::{CONCATENATED, Stream};
 pub(crate) enum Compression {
     None,
     Xz,
+    /// What `xz --format=lzma` writes: the form before xz.
+    Lzma,
     Gzip,
     Bzip2,
     Zstd,
@@ -35,8 +37,11 @@ pub(super) fn bound(compressed: u64) -> u64 {
 pub(crate) fn reader<'a>(how: Compression, input: impl Read + 'a, limit: u64) -> io::Result<Box<dyn Read + 'a>> {
     Ok(match how {
         Compression::None => Box::new(Bounded { inner: input, left: limit, limit }),
-        Compression::Xz => {
-            let stream = Stream::new_stream_decoder(XZ_MEMORY, CONCATENATED)?;
+        Compression::Xz | Compression::Lzma => {
+            let stream = match how {
+                Compression::Xz => Stream::new_stream_decoder(XZ_MEMORY, CONCATENATED)?,
+                _ => Stream::new_lzma_decoder(XZ_MEMORY)?,
+            };
             let inner = liblzma::read::XzDecoder::new_stream(input, stream);
             Box::new(Bounded { inner, left: limit, limit })
         }
@@ -91,6 +96,7 @@ impl<R: Read> Read for Bounded<R> {
 pub(super) mod tests {
     use std::io::Write;
 
+    use liblzma::stream::{LzmaOptions, Stream};
     use proptest::prelude::*;
 
     use super::*;
@@ -100,6 +106,12 @@ pub(super) mod tests {
         match how {
             Compression::None => bytes.to_vec(),
             Compression::Xz => liblzma::encode_all(bytes, 1).unwrap(),
+            Compression::Lzma => {
+                let stream = Stream::new_lzma_encoder(&LzmaOptions::new_preset(1).unwrap()).unwrap();
+                let mut packed = Vec::new();
+                liblzma::read::XzEncoder::new_stream(bytes, stream).read_to_end(&mut packed).unwrap();
+                packed
+            }
             Compression::Bzip2 => {
                 let mut encoder = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
                 encoder.write_all(bytes).unwrap();
@@ -114,8 +126,14 @@ pub(super) mod tests {
         }
     }
 
-    const ALL: [Compression; 5] =
-        [Compression::None, Compression::Xz, Compression::Gzip, Compression::Bzip2, Compression::Zstd];
+    const ALL: [Compression; 6] = [
+        Compression::None,
+        Compression::Xz,
+        Compression::Lzma,
+        Compression::Gzip,
+        Compression::Bzip2,
+        Compression::Zstd,
+    ];
 
     #[test]
     fn what_was_compressed_comes_back_and_never_more_than_agreed() {
@@ -143,7 +161,7 @@ pub(super) mod tests {
 
     proptest! {
         #[test]
-        fn no_bytes_make_a_decompressor_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300), which in 0..5usize) {
+        fn no_bytes_make_a_decompressor_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300), which in 0..6usize) {
             let mut input = compress(ALL[which], b"head");
             input.truncate(12);
             input.extend(bytes);

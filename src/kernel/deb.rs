@@ -1,89 +1,21 @@
 //! Reads Debian packages (deb(5)): an ar archive with `control.tar` and `data.tar`, compressed or not.
-//!
-//! Nothing is written here: the wanted files are handed over in memory, under their names in the package. So a
-//! hostile name can harm nobody, and is refused all the same, because no honest package has one.
 
-use std::collections::HashSet;
 use std::io::{self, Read};
 
 use tar::EntryType;
 
+use super::archive::{
+    self, About, EntryKind, MAX_FILE, MAX_NAME, Names, PackageError, ReadError, Take, Want, Wanted, layer_error,
+    read_up_to,
+};
 use super::compression::{self, Compression};
 use super::error::Quoted;
 
-/// Why a package cannot be read. Reads well after "the package ….deb ".
-#[derive(Debug, thiserror::Error)]
-pub enum DebError {
-    /// Another kind of file.
-    #[error("is not a Debian package: {0}")]
-    NotADeb(&'static str),
-    /// The file ends early, or its compressed data is damaged.
-    #[error("is truncated or damaged in its {part}: {source}")]
-    Damaged {
-        /// Which layer of the package.
-        part: &'static str,
-        /// What the reader of that layer said.
-        source: io::Error,
-    },
-    /// A form that this program does not read.
-    #[error("has its data in {0}, which is not supported (expected data.tar, or .xz, .gz, .zst of it)")]
-    Unsupported(String),
-    /// A tarball, and none of a build.
-    #[error("holds no kernel: {0}")]
-    NoKernel(&'static str),
-    /// A package for another processor.
-    #[error("is for {0}, expected amd64")]
-    Architecture(String),
-    /// An entry that no honest package has.
-    #[error("is hostile or broken: {why}: {entry}")]
-    Hostile {
-        /// What is wrong with it.
-        why: &'static str,
-        /// The entry's name.
-        entry: Quoted,
-    },
-    /// More than any kernel package has.
-    #[error("is too large to be a kernel package, or a decompression bomb: {0}")]
-    TooLarge(String),
-}
+/// What a package begins with: an ar archive does.
+pub(super) const MAGIC: &[u8; 8] = b"!<arch>\n";
 
-/// An error of the package, or of the one who takes its files.
-#[derive(Debug)]
-pub enum ReadError {
-    /// The package's.
-    Deb(DebError),
-    /// The taker's.
-    Taker(io::Error),
-}
-
-impl From<DebError> for ReadError {
-    fn from(error: DebError) -> Self {
-        Self::Deb(error)
-    }
-}
-
-/// Takes a wanted file: its path, and what is in it.
-pub type Take<'a> = &'a mut dyn FnMut(String, Vec<u8>) -> io::Result<()>;
-
-/// The fields of a package's control file that matter here.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Control {
-    /// `Package:`
-    pub package: String,
-    /// `Version:`
-    pub version: String,
-    /// `Architecture:`
-    pub architecture: String,
-}
-
-/// Entries in one tar archive; the largest kernel packages have 7,000.
-const MAX_ENTRIES: usize = 200_000;
-/// Bytes of one wanted file; the largest images and modules (with debug information) have less.
-const MAX_FILE: u64 = 512 << 20;
-/// Wanted files, and links, in one tar archive.
-const MAX_TAKEN: usize = 20_000;
-/// Bytes of a name: PATH_MAX.
-const MAX_NAME: u64 = 4096;
+/// What this reads, for messages.
+const EXPECTED: &str = "a Debian package";
 /// Bytes of a PAX header.
 const MAX_PAX: u64 = 64 << 10;
 
@@ -91,13 +23,12 @@ const MAX_PAX: u64 = 64 << 10;
 /// `take`.
 ///
 /// # Errors
-/// [`ReadError::Deb`] for whatever is wrong with the package; the files that were handed over before it was noticed
+/// [`ReadError::Package`] for whatever is wrong with the package; the files that were handed over before it was noticed
 /// must not be used then. [`ReadError::Taker`] as soon as `take` fails.
-pub fn read(mut deb: impl Read, wanted: &dyn Fn(&str) -> bool, take: Take) -> Result<Control, ReadError> {
+pub fn read(mut deb: impl Read, wanted: Wanted, take: Take) -> Result<About, ReadError> {
     let mut magic = [0; 8];
-    let not = |why| DebError::NotADeb(why);
     read_up_to(&mut deb, &mut magic).map_err(|_| not("it cannot be read"))?;
-    if &magic != b"!<arch>\n" {
+    if &magic != MAGIC {
         return Err(not("expected an ar archive (`!<arch>`)").into());
     }
     let (mut control, mut data, mut first) = (None, false, true);
@@ -123,12 +54,12 @@ pub fn read(mut deb: impl Read, wanted: &dyn Fn(&str) -> bool, take: Take) -> Re
             name if name.starts_with('_') => {}
             _ => {
                 return Err(
-                    DebError::Hostile { why: "an unexpected member", entry: Quoted::of(name.as_bytes()) }.into()
+                    PackageError::Hostile { why: "an unexpected member", entry: Quoted::of(name.as_bytes()) }.into()
                 );
             }
         }
         first = false;
-        let damaged = |source| DebError::Damaged { part: "ar archive", source };
+        let damaged = |source| PackageError::Damaged { part: "ar archive", source };
         io::copy(&mut member, &mut io::sink()).map_err(damaged)?;
         if member.limit() > 0 {
             return Err(damaged(io::ErrorKind::UnexpectedEof.into()).into());
@@ -140,20 +71,24 @@ pub fn read(mut deb: impl Read, wanted: &dyn Fn(&str) -> bool, take: Take) -> Re
     }
     match control {
         Some(control) if data => Ok(control),
-        _ => Err(DebError::Damaged { part: "ar archive", source: io::ErrorKind::UnexpectedEof.into() }.into()),
+        _ => Err(PackageError::Damaged { part: "ar archive", source: io::ErrorKind::UnexpectedEof.into() }.into()),
     }
 }
 
+fn not(why: &'static str) -> PackageError {
+    PackageError::NotAPackage { expected: EXPECTED, why }
+}
+
 /// The next member's name and size; `None` at the archive's end.
-fn next_member(deb: &mut impl Read) -> Result<Option<(String, u64)>, DebError> {
-    let damaged = |source| DebError::Damaged { part: "ar archive", source };
+fn next_member(deb: &mut impl Read) -> Result<Option<(String, u64)>, PackageError> {
+    let damaged = |source| PackageError::Damaged { part: "ar archive", source };
     let mut header = [0; 60];
     match read_up_to(deb, &mut header).map_err(damaged)? {
         0 => return Ok(None),
         60 => {}
         _ => return Err(damaged(io::ErrorKind::UnexpectedEof.into())),
     }
-    let bad = || DebError::NotADeb("a member's header is broken");
+    let bad = || not("a member's header is broken");
     let (fields, end) = header.split_at(58);
     let text = std::str::from_utf8(fields).map_err(|_| bad())?;
     if end != b"`\n" || !text.is_ascii() {
@@ -164,36 +99,44 @@ fn next_member(deb: &mut impl Read) -> Result<Option<(String, u64)>, DebError> {
 }
 
 /// Opens the compressed tar in a member of `size` bytes; bounds what comes out of it.
-fn open<'a>(name: &str, member: impl Read + 'a, size: u64) -> Result<Box<dyn Read + 'a>, DebError> {
+fn open<'a>(name: &str, member: impl Read + 'a, size: u64) -> Result<Box<dyn Read + 'a>, PackageError> {
     let suffix = name.split_once(".tar").map_or("", |(_, suffix)| suffix);
     let compression = match suffix {
         "" => Compression::None,
         ".xz" => Compression::Xz,
         ".gz" => Compression::Gzip,
         ".zst" => Compression::Zstd,
-        other => return Err(DebError::Unsupported(format!("`{}`", Quoted::of(other.as_bytes())))),
+        other => {
+            return Err(PackageError::Unsupported {
+                found: format!("`{}`", Quoted::of(other.as_bytes())),
+                expected: "data.tar, or .xz, .gz, .zst of it",
+            });
+        }
     };
     compression::reader(compression, member, compression::bound(size))
-        .map_err(|source| DebError::Damaged { part: "compressed data", source })
+        .map_err(|source| PackageError::Damaged { part: "compressed data", source })
 }
 
-fn read_control(tar: impl Read) -> Result<Control, ReadError> {
+fn read_control(tar: impl Read) -> Result<About, ReadError> {
     let mut text = None;
-    read_tar(tar, "control.tar", &|path| path == "control", &mut |_, bytes| {
+    read_tar(tar, "control.tar", &|path| if path == "control" { Want::File } else { Want::No }, &mut |_, bytes| {
         text = Some(bytes);
         Ok(())
     })?;
-    let text = text.ok_or(DebError::NotADeb("its control.tar has no control file"))?;
+    let text = text.ok_or(not("its control.tar has no control file"))?;
     let control = parse_control(&text);
     match control.architecture.as_str() {
         "amd64" | "all" => Ok(control),
-        "" => Err(DebError::NotADeb("its control file names no architecture").into()),
-        other => Err(DebError::Architecture(Quoted::of(other.as_bytes()).to_string()).into()),
+        "" => Err(not("its control file names no architecture").into()),
+        other => {
+            Err(PackageError::Architecture { found: Quoted::of(other.as_bytes()).to_string(), expected: "amd64" }
+                .into())
+        }
     }
 }
 
-fn parse_control(text: &[u8]) -> Control {
-    let mut control = Control::default();
+fn parse_control(text: &[u8]) -> About {
+    let mut control = About::default();
     for line in String::from_utf8_lossy(text).lines() {
         let Some((field, value)) = line.split_once(':') else { continue };
         let value = value.trim().chars().take(200).collect();
@@ -208,14 +151,9 @@ fn parse_control(text: &[u8]) -> Control {
 }
 
 /// Reads a tar archive (ustar, GNU or PAX) to its end.
-pub(super) fn read_tar(
-    mut tar: impl Read,
-    part: &'static str,
-    wanted: &dyn Fn(&str) -> bool,
-    take: Take,
-) -> Result<(), ReadError> {
+pub(super) fn read_tar(mut tar: impl Read, part: &'static str, wanted: Wanted, take: Take) -> Result<(), ReadError> {
     let damaged = |source| layer_error(part, source);
-    let mut names = Names::default();
+    let (mut names, mut long) = (Names::default(), LongName::default());
     let mut archive = tar::Archive::new(&mut tar);
     // Raw, because the library would read headers of any length into memory by itself.
     for entry in archive.entries().map_err(damaged)?.raw(true) {
@@ -223,13 +161,13 @@ pub(super) fn read_tar(
         let kind = entry.header().entry_type();
         let mut extension = |limit| read_whole(&mut entry, limit, part);
         match kind {
-            EntryType::GNULongName => names.long = Some(extension(MAX_NAME)?),
-            EntryType::XHeader => names.take_pax(&extension(MAX_PAX)?)?,
+            EntryType::GNULongName => long.0 = Some(extension(MAX_NAME)?),
+            EntryType::XHeader => long.take_pax(&extension(MAX_PAX)?)?,
             EntryType::GNULongLink => drop(extension(MAX_NAME)?),
             EntryType::XGlobalHeader => drop(extension(MAX_PAX)?),
             _ => {
-                let name = names.long.take().unwrap_or_else(|| entry.path_bytes().into_owned());
-                let path = names.judge(&name, kind, wanted)?;
+                let name = long.0.take().unwrap_or_else(|| entry.path_bytes().into_owned());
+                let path = names.judge(&name, entry_kind(kind), wanted)?;
                 if let Some(path) = path {
                     let bytes = read_whole(&mut entry, MAX_FILE, part)?;
                     take(path, bytes).map_err(ReadError::Taker)?;
@@ -242,118 +180,39 @@ pub(super) fn read_tar(
     Ok(())
 }
 
-/// What has been seen of one archive's names.
+/// The next entry's name, where a header of its own has it.
 #[derive(Default)]
-struct Names {
-    /// The next entry's name, from a header of its own.
-    long: Option<Vec<u8>>,
-    links: HashSet<String>,
-    taken: HashSet<String>,
-    count: usize,
-}
+struct LongName(Option<Vec<u8>>);
 
-impl Names {
-    fn take_pax(&mut self, records: &[u8]) -> Result<(), DebError> {
+impl LongName {
+    fn take_pax(&mut self, records: &[u8]) -> Result<(), PackageError> {
         for record in tar::PaxExtensions::new(records) {
-            let broken = |_| DebError::Hostile { why: "a broken PAX header", entry: Quoted::of(records) };
-            let record = record.map_err(broken)?;
+            let hostile = |why| PackageError::Hostile { why, entry: Quoted::of(records) };
+            let record = record.map_err(|_| hostile("a broken PAX header"))?;
             match record.key_bytes() {
-                b"path" => self.long = Some(record.value_bytes().to_vec()),
+                b"path" => self.0 = Some(record.value_bytes().to_vec()),
                 // Readers that disagree about sizes see different files in one archive.
-                b"size" => return Err(DebError::Hostile { why: "a size in a PAX header", entry: Quoted::of(records) }),
+                b"size" => return Err(hostile("a size in a PAX header")),
                 _ => {}
             }
         }
         Ok(())
     }
+}
 
-    /// The entry's path, where it is a wanted file.
-    fn judge(
-        &mut self,
-        name: &[u8],
-        kind: EntryType,
-        wanted: &dyn Fn(&str) -> bool,
-    ) -> Result<Option<String>, DebError> {
-        self.count += 1;
-        let hostile = |why| Err(DebError::Hostile { why, entry: Quoted::of(name) });
-        if self.count > MAX_ENTRIES {
-            return Err(DebError::TooLarge(format!("more than {MAX_ENTRIES} entries")));
-        }
-        if name.len() as u64 > MAX_NAME {
-            return hostile("a name longer than PATH_MAX");
-        }
-        let text = String::from_utf8_lossy(name);
-        let text = text.trim_end_matches('\0');
-        if text.starts_with('/') {
-            return hostile("an absolute path");
-        }
-        if text.split('/').any(|c| c == "..") {
-            return hostile("a path that leaves its folder");
-        }
-        let path = text.split('/').filter(|c| !c.is_empty() && *c != ".").collect::<Vec<_>>().join("/");
-        match kind {
-            EntryType::Block | EntryType::Char | EntryType::Fifo => return hostile("a device node"),
-            EntryType::Directory => return Ok(None),
-            EntryType::Symlink | EntryType::Link if wanted(&path) => return hostile("a link instead of a file"),
-            EntryType::Symlink | EntryType::Link => {
-                if self.links.len() >= MAX_TAKEN {
-                    return Err(DebError::TooLarge(format!("more than {MAX_TAKEN} links")));
-                }
-                self.links.insert(path);
-                return Ok(None);
-            }
-            _ if !wanted(&path) => return Ok(None),
-            EntryType::Regular | EntryType::Continuous => {}
-            _ => return hostile("a file of an unknown kind"),
-        }
-        let parents = path.match_indices('/').map(|(at, _)| &path[..at]);
-        if parents.into_iter().any(|parent| self.links.contains(parent)) {
-            return hostile("a file below a link");
-        }
-        if self.taken.len() >= MAX_TAKEN {
-            return Err(DebError::TooLarge(format!("more than {MAX_TAKEN} kernel files")));
-        }
-        if !self.taken.insert(path.clone()) {
-            return hostile("the same file twice");
-        }
-        Ok(Some(path))
+fn entry_kind(kind: EntryType) -> EntryKind {
+    match kind {
+        EntryType::Regular | EntryType::Continuous => EntryKind::File,
+        EntryType::Directory => EntryKind::Folder,
+        EntryType::Symlink | EntryType::Link => EntryKind::Link,
+        EntryType::Block | EntryType::Char | EntryType::Fifo => EntryKind::Device,
+        _ => EntryKind::Other,
     }
 }
 
-fn read_whole(entry: &mut tar::Entry<'_, impl Read>, limit: u64, part: &'static str) -> Result<Vec<u8>, DebError> {
-    let size = entry.size();
-    if size > limit {
-        let entry = Quoted::of(&entry.path_bytes());
-        return Err(DebError::TooLarge(format!("{entry} claims {size} bytes, expected at most {limit}")));
-    }
-    let mut bytes = Vec::new();
-    let damaged = |source| layer_error(part, source);
-    entry.read_to_end(&mut bytes).map_err(damaged)?;
-    if (bytes.len() as u64) < size {
-        return Err(damaged(io::ErrorKind::UnexpectedEof.into()));
-    }
-    Ok(bytes)
-}
-
-fn layer_error(part: &'static str, source: io::Error) -> DebError {
-    match compression::is_bomb(&source) {
-        true => DebError::TooLarge(source.to_string()),
-        false => DebError::Damaged { part, source },
-    }
-}
-
-/// Fills `buffer` as far as the reader goes; the number of bytes that came.
-fn read_up_to(reader: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
-    let mut filled = 0;
-    while filled < buffer.len() {
-        match reader.read(&mut buffer[filled..]) {
-            Ok(0) => break,
-            Ok(n) => filled += n,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(filled)
+fn read_whole(entry: &mut tar::Entry<'_, impl Read>, limit: u64, part: &'static str) -> Result<Vec<u8>, PackageError> {
+    let (size, name) = (entry.size(), entry.path_bytes().into_owned());
+    archive::read_whole(entry, size, limit, &name, part)
 }
 
 #[cfg(test)]

@@ -1,29 +1,27 @@
-use std::io::Write as _;
-
 use proptest::prelude::*;
 
 use super::*;
+use crate::kernel::compression::tests::compress;
 use crate::kernel::fixtures::{CONTROL, ar, deb, tar, tar_entry};
 
 type Files = Vec<(String, Vec<u8>)>;
 
-fn read_all(package: &[u8]) -> Result<(Control, Files), DebError> {
+fn read_all(package: &[u8]) -> Result<(About, Files), PackageError> {
     let mut files = Vec::new();
-    let result = read(package, &|path| path.starts_with("boot/"), &mut |path, bytes| {
-        files.push((path, bytes));
-        Ok(())
-    });
+    let result =
+        read(package, &|path| if path.starts_with("boot/") { Want::File } else { Want::No }, &mut |path, bytes| {
+            files.push((path, bytes));
+            Ok(())
+        });
     match result {
         Ok(control) => Ok((control, files)),
-        Err(ReadError::Deb(error)) => Err(error),
+        Err(ReadError::Package(error)) => Err(error),
         Err(ReadError::Taker(error)) => panic!("{error}"),
     }
 }
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {
-    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    encoder.write_all(bytes).unwrap();
-    encoder.finish().unwrap()
+    compress(Compression::Gzip, bytes)
 }
 
 fn sample() -> Vec<u8> {
@@ -88,7 +86,7 @@ fn no_honest_package_has_such_entries() {
         (twice, "twice"),
     ] {
         let error = read_all(&package).unwrap_err();
-        assert!(matches!(&error, DebError::Hostile { why: found, .. } if found.contains(why)), "{why}: {error}");
+        assert!(matches!(&error, PackageError::Hostile { why: found, .. } if found.contains(why)), "{why}: {error}");
     }
 }
 
@@ -142,7 +140,7 @@ fn bombs_and_absurd_sizes_are_refused_early() {
     ] {
         let error =
             read_all(&ar(&[("debian-binary", b"2.0\n"), ("control.tar", &control), (name, &data)])).unwrap_err();
-        assert!(matches!(error, DebError::TooLarge(_)), "{what}: {error}");
+        assert!(matches!(error, PackageError::TooLarge(_)), "{what}: {error}");
     }
 }
 

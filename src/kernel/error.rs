@@ -4,8 +4,8 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::archive::PackageError;
 use super::config::NotAConfig;
-use super::deb::DebError;
 use super::fetch::NotFetched;
 use super::image::NotAnImage;
 use super::mainline::{ArchiveProblem, BadKey};
@@ -45,7 +45,7 @@ pub enum ObtainError {
         /// The package's file.
         path: PathBuf,
         /// What is wrong with it.
-        problem: DebError,
+        problem: PackageError,
     },
     /// The packages together don't hold exactly one kernel.
     #[error("{packages} hold {found}; {advice}")]

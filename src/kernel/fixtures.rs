@@ -77,3 +77,90 @@ pub fn module(modinfo: &[u8]) -> Vec<u8> {
     object.append_section_data(section, modinfo, 1);
     object.write().unwrap()
 }
+
+/// The value of a tag in an RPM header.
+#[derive(Clone)]
+pub enum Item {
+    Text(String),
+    Texts(Vec<String>),
+    Numbers(Vec<u32>),
+}
+
+impl Item {
+    pub fn text(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+
+    pub fn texts(texts: &[&str]) -> Self {
+        Self::Texts(texts.iter().map(|text| (*text).to_owned()).collect())
+    }
+}
+
+/// An RPM header with these tags.
+pub fn rpm_header(tags: &[(u32, Item)]) -> Vec<u8> {
+    let (mut index, mut data) = (Vec::new(), Vec::new());
+    for (tag, item) in tags {
+        data.resize(if matches!(item, Item::Numbers(_)) { data.len().next_multiple_of(4) } else { data.len() }, 0);
+        let offset = data.len();
+        let (kind, count) = match item {
+            Item::Text(text) => {
+                data.extend([text.as_bytes(), b"\0"].concat());
+                (6, 1)
+            }
+            Item::Texts(texts) => {
+                texts.iter().for_each(|text| data.extend([text.as_bytes(), b"\0"].concat()));
+                (8, texts.len())
+            }
+            Item::Numbers(numbers) => {
+                numbers.iter().for_each(|number| data.extend(number.to_be_bytes()));
+                (4, numbers.len())
+            }
+        };
+        for field in [*tag, kind, offset as u32, count as u32] {
+            index.extend(field.to_be_bytes());
+        }
+    }
+    let counts = [tags.len() as u32, data.len() as u32].map(u32::to_be_bytes).concat();
+    [b"\x8e\xad\xe8\x01\0\0\0\0".as_slice(), &counts, &index, &data].concat()
+}
+
+/// The tags of a kernel package: name, version, release, architecture, source package, and the payload's compression.
+pub fn rpm_tags(name: &str, compressor: &str) -> Vec<(u32, Item)> {
+    let texts = [
+        (1000, name),
+        (1001, "5.14.0"),
+        (1002, "427.el9_4"),
+        (1022, "x86_64"),
+        (1044, "kernel.src.rpm"),
+        (1125, compressor),
+    ];
+    texts.map(|(tag, text)| (tag, Item::text(text))).to_vec()
+}
+
+/// An RPM package with this header and payload, whose signature knows the header's sha256.
+pub fn rpm(tags: &[(u32, Item)], payload: &[u8]) -> Vec<u8> {
+    let mut lead = vec![0; 96];
+    lead[..8].copy_from_slice(b"\xed\xab\xee\xdb\x03\0\0\0");
+    let header = rpm_header(tags);
+    let mut signature = rpm_header(&[(273, Item::Text(sha256(&header)))]);
+    signature.resize(signature.len().next_multiple_of(8), 0);
+    [lead, signature, header, payload.to_vec()].concat()
+}
+
+/// The sha256 of `bytes`, in hexadecimal digits.
+pub fn sha256(bytes: &[u8]) -> String {
+    <sha2::Sha256 as sha2::Digest>::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// An entry of a cpio archive.
+pub fn cpio_entry(name: &str, mode: u32, (inode, links): (u32, u32), bytes: &[u8]) -> Vec<u8> {
+    let builder = cpio::newc::Builder::new(name).mode(mode).ino(inode).nlink(links);
+    let mut writer = builder.write(Vec::new(), bytes.len() as u32);
+    writer.write_all(bytes).unwrap();
+    writer.finish().unwrap()
+}
+
+/// A cpio archive of these entries.
+pub fn cpio(entries: &[Vec<u8>]) -> Vec<u8> {
+    cpio::newc::trailer(entries.concat()).unwrap()
+}

@@ -10,12 +10,12 @@ use super::error::ObtainError;
 use super::image::{self, Image, NotAnImage};
 use super::kind::{FileKind, file_kind};
 use super::modules::Modules;
-use super::package::{self, Package};
+use super::package::{self, Package, PackageKind};
 use super::store::{self, Leases, Store};
 use super::{Kernel, LockedFile, Obtain, Progress, Provenance};
 
 /// The kernel in package files.
-pub(super) fn from_debs(files: &[PathBuf], with: &Obtain) -> Result<Kernel, ObtainError> {
+pub(super) fn from_packages(files: &[PathBuf], with: &Obtain) -> Result<Kernel, ObtainError> {
     if files.is_empty() {
         let (packages, found) = ("no packages".to_owned(), "nothing".to_owned());
         return Err(ObtainError::NotOneKernel { packages, found, advice: "name at least one" });
@@ -109,13 +109,16 @@ pub(super) fn unpacked(file: &Path, sha256: &str, with: &Obtain) -> Result<Packa
 pub(super) fn assemble(packages: &[Package], store: &Store) -> Result<Option<Kernel>, ObtainError> {
     let names = || packages.iter().map(|p| format!("{} {}", p.package, p.version)).collect::<Vec<_>>().join(", ");
     let not_one = |found, advice| ObtainError::NotOneKernel { packages: names(), found, advice };
-    let images = packages.iter().flat_map(|p| &p.images).collect::<Vec<_>>();
-    let Some(image) = images.first() else {
-        let advice = "name the package with boot/vmlinuz-*, which may be one that this one depends on";
+    let images = packages.iter().flat_map(|p| p.images.iter().map(move |image| (p, image))).collect::<Vec<_>>();
+    let Some((of_image, image)) = images.first() else {
+        let advice = match packages.iter().all(|p| p.kind == PackageKind::Rpm) {
+            true => "name the package with the image, too: kernel-core, kernel, kernel-default or kernel-uek-core",
+            false => "name the package with boot/vmlinuz-*, which may be one that this one depends on",
+        };
         return Err(not_one("no kernel image".to_owned(), advice));
     };
-    if images.iter().any(|other| other.sha256 != image.sha256) {
-        let found = images.iter().map(|i| i.path.as_str()).collect::<Vec<_>>().join(" and ");
+    if images.iter().any(|(_, other)| other.sha256 != image.sha256) {
+        let found = images.iter().map(|(_, i)| i.path.as_str()).collect::<Vec<_>>().join(" and ");
         return Err(not_one(found, "name the packages of one kernel only"));
     }
     if !store.verify(&image.sha256)? {
@@ -129,7 +132,11 @@ pub(super) fn assemble(packages: &[Package], store: &Store) -> Result<Option<Ker
         Image::BzImage { release } => release,
         Image::Vmlinux => None,
     };
-    let release = release.or_else(|| image.path.strip_prefix("boot/vmlinuz-").map(str::to_owned));
+    let in_path = || match package::in_modules_folder(&image.path) {
+        Some((release, _)) => Some(release),
+        None => image.path.strip_prefix("boot/vmlinuz-"),
+    };
+    let release = release.or_else(|| in_path().map(str::to_owned));
 
     let files = || {
         let all = packages.iter().flat_map(|p| p.files.iter().map(move |f| (p, f)));
@@ -159,6 +166,7 @@ pub(super) fn assemble(packages: &[Package], store: &Store) -> Result<Option<Ker
         Err(error) => return Err(error),
     };
     let provenance = packages.iter().map(|p| Provenance::Package {
+        kind: p.kind,
         name: p.package.clone(),
         version: p.version.clone(),
         sha256: p.file_sha256.clone(),
@@ -173,6 +181,7 @@ pub(super) fn assemble(packages: &[Package], store: &Store) -> Result<Option<Ker
         stale: None,
         modules,
         leases: Leases::default(),
+        changelog: of_image.changelog(store),
     }))
 }
 
@@ -210,6 +219,7 @@ pub(super) fn from_image(
         stale: None,
         modules,
         leases: Leases::default(),
+        changelog: None,
     })
 }
 
@@ -243,6 +253,7 @@ pub(super) fn from_tree(tree: &Path, with: &Obtain) -> Result<Kernel, ObtainErro
         stale: None,
         modules,
         leases: Leases::default(),
+        changelog: None,
     })
 }
 

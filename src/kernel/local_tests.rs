@@ -3,7 +3,9 @@ use std::sync::Mutex;
 use tempfile::TempDir;
 
 use super::*;
-use crate::kernel::fixtures::{bzimage, deb, module, tar};
+use crate::kernel::compression::Compression;
+use crate::kernel::compression::tests::compress;
+use crate::kernel::fixtures::{Item, bzimage, cpio, cpio_entry, deb, module, rpm, rpm_tags, tar, tar_entry};
 use crate::kernel::{Blame, obtain};
 use crate::matrix::Source;
 use crate::shim::Shim;
@@ -101,7 +103,7 @@ fn packages_that_are_not_one_kernel_are_refused() {
         (vec![first.clone(), second], "of one kernel only"),
         (vec![first.clone(), modules.clone()], "modules of 5.9"),
         (vec![modules], "no kernel image"),
-        (vec![text], "is not a Debian package"),
+        (vec![text], "is not a Debian or an RPM package"),
         (vec![fake], "a text file"),
         (vec![world.folder.path().join("none.deb")], "does not exist"),
         (vec![world.folder.path().to_owned()], "is not a file"),
@@ -115,11 +117,73 @@ fn packages_that_are_not_one_kernel_are_refused() {
 }
 
 #[test]
+fn a_package_s_own_changelog_is_kept_and_no_other_s() {
+    let world = World::new();
+    let log = |version: &str| {
+        compress(Compression::Gzip, format!("linux ({version}) sid; urgency=low\n\n  * x\n").as_bytes())
+    };
+    let (own, upstream) = (log("2"), log("1"));
+    let entry = |path: &str, bytes: &[u8]| tar_entry(path, tar::EntryType::Regular, bytes);
+    let folder = "./usr/share/doc/linux-image-test";
+    let [debian, native] = ["changelog.Debian.gz", "changelog.gz"].map(|name| format!("{folder}/{name}"));
+    let other = entry("./usr/share/doc/other/changelog.gz", &own);
+    for (name, entries, expected) in [
+        ("none", vec![], None),
+        ("a native package's", vec![entry(&native, &upstream)], Some("linux (1)")),
+        ("both", vec![entry(&native, &upstream), entry(&debian, &own)], Some("linux (2)")),
+        ("another package's", vec![other.clone()], None),
+        ("a link to another package's", vec![tar_entry(folder, tar::EntryType::Symlink, b""), other], None),
+        (
+            "a link",
+            vec![tar_entry(&debian, tar::EntryType::Symlink, b""), entry(&native, &upstream)],
+            Some("linux (1)"),
+        ),
+        ("a damaged one", vec![entry(&debian, &own[..own.len() / 2])], None),
+        ("an upstream's", vec![entry(&native, &compress(Compression::Gzip, b"commit 0123\n\n    x\n"))], None),
+        ("a bomb", vec![entry(&native, &compress(Compression::Gzip, &vec![b' '; 65 << 20]))], None),
+    ] {
+        let image = entry("./boot/vmlinuz-6.1.0", &bzimage("6.1.0"));
+        let data = [entries.concat(), image].concat();
+        let kernel = world.obtain(&Source::Deb(vec![world.file("c.deb", &deb(&data))])).unwrap();
+        let title = |log: crate::kernel::Changelog| log.entries[0].title.clone();
+        assert_eq!(kernel.changelog().unwrap().map(title).as_deref(), expected, "{name}");
+    }
+}
+
+#[test]
+fn an_rpm_package_is_known_by_its_content_and_taken_apart_once() {
+    let world = World::new();
+    let file = |path: &str, bytes: &[u8]| cpio_entry(path, 0o100_644, (1, 1), bytes);
+    let archive = cpio(&[
+        file("./lib/modules/5.14.0-427.el9_4.x86_64/vmlinuz", &bzimage("5.14.0-427.el9_4.x86_64")),
+        file("./lib/modules/5.14.0-427.el9_4.x86_64/modules.builtin", b"kernel/drivers/net/tun.ko\n"),
+    ]);
+    let mut tags = rpm_tags("kernel-core", "gzip");
+    tags.extend([(1080, Item::Numbers(vec![0])), (1081, Item::texts(&["A"])), (1082, Item::texts(&["- x"]))]);
+    let package = world.file("named-otherwise", &rpm(&tags, &compress(Compression::Gzip, &archive)));
+    for _ in 0..2 {
+        let kernel = world.obtain(&Source::Rpm(vec![package.clone()])).unwrap();
+        assert_eq!(kernel.release.as_deref(), Some("5.14.0-427.el9_4.x86_64"));
+        assert_eq!(kernel.modules_for(&["tun"]).unwrap(), []);
+        assert!(matches!(&kernel.provenance[..], [Provenance::Package { kind: PackageKind::Rpm, .. }]));
+        assert_eq!(kernel.changelog().unwrap().unwrap().entries[0].title, "1970-01-01 A");
+        assert_eq!(world.unpacked(), 1);
+    }
+    // Cut short, it is refused, and nothing of it is kept.
+    let bytes = fs::read(&package).unwrap();
+    let cut = world.file("cut", &bytes[..bytes.len() - 9]);
+    let error = world.obtain(&Source::Rpm(vec![cut])).unwrap_err();
+    assert!(matches!(error, ObtainError::BadPackage { .. }), "{error}");
+    assert_eq!(fs::read_dir(world.store.path("packages")).unwrap().count(), 1);
+    assert_eq!(fs::read_dir(world.store.path("tmp")).unwrap().count(), 0);
+}
+
+#[test]
 fn a_hostile_package_writes_nothing_outside_the_store() {
     let world = World::new();
     let entry = |path: &str| {
         let bytes = bzimage("6.1.0");
-        crate::kernel::fixtures::tar_entry(path, tar::EntryType::Regular, &bytes)
+        tar_entry(path, tar::EntryType::Regular, &bytes)
     };
     for path in ["./boot/../../../escaped", "/escaped", "../escaped", "./boot/../vmlinuz-x"] {
         let file = world.file("h.deb", &deb(&entry(path)));

@@ -5,7 +5,9 @@
 //! this program chose.
 
 mod apt;
+mod archive;
 pub mod cache;
+mod changelog;
 pub(crate) mod compression;
 mod config;
 pub mod control;
@@ -19,10 +21,12 @@ mod kind;
 mod local;
 mod mainline;
 mod modules;
+mod pack;
 mod package;
 mod payload;
 mod remote;
 mod resolve;
+mod rpm;
 mod store;
 mod tarball;
 pub mod versions;
@@ -33,8 +37,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use archive::PackageError;
+pub use changelog::{Changelog, ChangelogEntry};
 pub use config::{KernelConfig, NotAConfig, Setting};
-pub use deb::DebError;
 pub use error::{Blame, ObtainError, Quoted};
 pub use fetch::{Amount, NotFetched, Problem};
 pub(crate) use image::as_release;
@@ -42,6 +47,7 @@ pub use image::{Image, NotAnImage, identify};
 pub use kind::{FileKind, file_kind};
 pub use mainline::{ArchiveProblem, BadKey, MainlineListing, list as list_mainline};
 pub use modules::{Module, ModulesError};
+pub use package::PackageKind;
 pub use payload::NoVmlinux;
 pub(crate) use payload::{LARGEST_VMLINUX, vmlinux};
 pub use remote::Vouched;
@@ -72,6 +78,7 @@ pub struct Kernel {
     pub stale: Option<Stale>,
     modules: modules::Modules,
     leases: Leases,
+    changelog: Option<package::KeptChangelog>,
 }
 
 /// What a kernel was made from.
@@ -80,11 +87,14 @@ pub struct Kernel {
 pub enum Provenance {
     /// A package file.
     Package {
-        /// Its name in its own control file.
+        /// Its kind.
+        #[serde(default)]
+        kind: PackageKind,
+        /// Its name in its own words.
         name: String,
         /// Its version.
         version: String,
-        /// sha256 of the .deb.
+        /// sha256 of the package file.
         sha256: String,
     },
     /// The user's image.
@@ -328,7 +338,7 @@ fn obtain_once(source: &Source, with: &Obtain) -> Result<Kernel, ObtainError> {
     match (source, with.locked) {
         (Source::Apt { package, suite }, Some(files)) => apt::obtain_locked(package, suite.as_deref(), files, with),
         (Source::Apt { package, suite }, None) => apt::obtain(package, suite.as_deref(), with),
-        (Source::Deb(files), _) => local::from_debs(files, with),
+        (Source::Deb(files) | Source::Rpm(files), _) => local::from_packages(files, with),
         (Source::Url(files), _) => remote::obtain(files, with),
         (Source::Image { image, modules, config }, _) => {
             local::from_image(image, modules.as_deref(), config.as_deref(), with)
@@ -356,6 +366,14 @@ pub fn apt_available(with: &Obtain) -> Result<String, ObtainError> {
 }
 
 impl Kernel {
+    /// The changelog of the package that the image came in; none where it came in none, or that has none.
+    ///
+    /// # Errors
+    /// Where what is cached of it cannot be read, or is damaged.
+    pub fn changelog(&self) -> std::io::Result<Option<Changelog>> {
+        self.changelog.as_ref().map(package::KeptChangelog::read).transpose()
+    }
+
     /// The wanted modules and those that they need, in the order in which they have to be loaded. What is built in
     /// is left out, so the list may be empty. Where nothing at all is known about a kernel's modules (a bare image)
     /// the list is empty too, and the guest has to find out.

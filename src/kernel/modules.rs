@@ -12,7 +12,7 @@ use object::{Architecture, Endianness, Object, ObjectSection};
 use super::compression::{self, Compression};
 use super::config::KernelConfig;
 use super::error::ObtainError;
-use super::package::Packed;
+use super::pack::Packed;
 
 /// A module, ready for `finit_module`.
 #[derive(Clone, PartialEq, Eq)]
@@ -164,11 +164,11 @@ impl Modules {
 
     /// The packs that modules are in, each once.
     pub(super) fn packs(&self) -> HashSet<&Path> {
-        let pack = |location| match location {
-            &Location::Packed { ref pack, .. } => Some(pack.as_path()),
+        let packs = self.files.values().filter_map(|location| match location {
+            Location::Packed { pack, .. } => Some(pack.as_path()),
             Location::File(_) => None,
-        };
-        self.files.values().filter_map(pack).collect()
+        });
+        packs.collect()
     }
 
     fn read_builtin(&mut self, path: &Path) -> Result<(), ObtainError> {

@@ -1,30 +1,52 @@
 //! Takes a package apart, once: its image, configuration and modules go into the store, and a record says where.
 
 use std::fs::File;
-use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
-use std::path::Path;
+use std::io::{self, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::thread;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::archive::{PackageError, ReadError, Take, Want, read_up_to};
+use super::changelog::{self, Changelog};
 use super::compression::{self, Compression};
-use super::deb::{self, Control, DebError, ReadError};
+use super::deb;
 use super::error::ObtainError;
 use super::kind::{FileKind, file_kind};
 use super::modules;
+use super::pack::{Pack, PackWriter, Packed};
+use super::rpm;
 use super::store::{self, Store};
 use super::tarball;
 
 /// Changes whenever older records must not be used any more.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
-/// zstd's fastest ordinary level: plain modules shrink to a third in a tenth of the time that reading them takes.
-const ZSTD_LEVEL: i32 = 1;
+/// Bytes of a compressed changelog; a Debian 12 kernel's has 1.3 MB.
+const MAX_CHANGELOG: usize = 16 << 20;
+/// A package's own changelog, and its source's.
+const MAX_CHANGELOGS: usize = 2;
+
+/// The kind of a package.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PackageKind {
+    /// Debian's: what every package was that older records tell of.
+    #[default]
+    Deb,
+    /// RPM.
+    Rpm,
+    /// A tarball of a build, which names nobody's package.
+    Tarball,
+}
 
 /// What was taken out of one package file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Package {
     format: u32,
+    pub kind: PackageKind,
     pub package: String,
     pub version: String,
     /// sha256 of the package file.
@@ -37,6 +59,8 @@ pub(super) struct Package {
     /// The blob that holds `files` one after another.
     pack: Option<Pack>,
     pub files: Vec<Packed>,
+    /// Its changelog, which is in the pack, too.
+    changelog: Option<Packed>,
 }
 
 /// A kernel image in a package.
@@ -47,24 +71,8 @@ pub(super) struct ImageFile {
     pub size: u64,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Pack {
-    sha256: String,
-    size: u64,
-}
-
-/// A configuration, list or module in a package's pack.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Packed {
-    /// Its path in the package.
-    pub path: String,
-    offset: u64,
-    stored: u64,
-    size: u64,
-    zstd: bool,
-    /// sha256 of the stored bytes.
-    sha256: String,
-}
+/// Names of changelogs, the package's own first: Debian Policy §12.7. A native package's is called like an upstream's.
+const CHANGELOGS: [&str; 2] = ["changelog.Debian.gz", "changelog.gz"];
 
 /// What a path in a package is to us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +80,7 @@ enum Kind {
     Image,
     Config,
     Modules,
+    Changelog,
 }
 
 fn kind(path: &str) -> Option<Kind> {
@@ -82,6 +91,10 @@ fn kind(path: &str) -> Option<Kind> {
             _ if file.starts_with("config-") => Some(Kind::Config),
             _ => None,
         };
+    }
+    if let Some(file) = path.strip_prefix("usr/share/doc/") {
+        let name = file.split_once('/').map(|(_, name)| name);
+        return name.filter(|name| CHANGELOGS.contains(name)).map(|_| Kind::Changelog);
     }
     let (_, below) = in_modules_folder(path)?;
     match below {
@@ -123,46 +136,39 @@ impl Package {
     /// Takes apart the package file `path`, which has to have this sha256.
     pub(super) fn unpack(store: &Store, path: &Path, sha256: &str) -> Result<Self, ObtainError> {
         let bad = |problem| ObtainError::BadPackage { path: path.to_owned(), problem };
-        let file = File::open(path).map_err(|e| ObtainError::io("reading", path, e))?;
+        let reading = |e| ObtainError::io("reading", path, e);
+        let file = File::open(path).map_err(reading)?;
+        let size = file.metadata().map_err(reading)?.len();
         let mut file = Hashing { inner: BufReader::with_capacity(128 << 10, file), hash: Sha256::new(), size: 0 };
-        let (mut images, mut files) = (Vec::new(), Vec::new());
-        let mut pack = PackWriter { draft: store.draft()?, hash: Sha256::new(), size: 0 };
-        let mut failed = None;
-        let wanted = |path: &str| kind(path).is_some();
-        let mut take = |path: String, bytes: Vec<u8>| {
-            if kind(&path) == Some(Kind::Image) {
-                match store.put(&bytes) {
-                    Ok(sha256) => images.push(ImageFile { path, sha256, size: bytes.len() as u64 }),
-                    Err(error) => {
-                        failed = Some(error);
-                        return Err(io::ErrorKind::Other.into());
-                    }
-                }
-            } else {
-                files.push(pack.add(path, &bytes)?);
-            }
-            Ok(())
-        };
-        let result = match file_kind(path).map_err(|e| ObtainError::io("reading", path, e))? {
-            FileKind::Tarball => tarball::read(path, &mut file, &wanted, &mut take)
-                .map(|()| Control { package: "a tarball of a build".to_owned(), ..Control::default() }),
-            _ => deb::read(&mut file, &wanted, &mut take),
-        };
-        let control = match (result, failed) {
-            (_, Some(error)) => return Err(error),
-            (Ok(control), _) => control,
-            (Err(ReadError::Deb(problem)), _) => return Err(bad(problem)),
-            (Err(ReadError::Taker(error)), _) => return Err(ObtainError::io("writing to", store.folder(), error)),
+        let packer = Packer::new(store)?;
+        // Decompressing takes longest, so what comes out of it is kept meanwhile. One file waits, and no more: the largest
+        // are half a gigabyte.
+        let (read, packed) = thread::scope(|scope| {
+            let (give, given) = mpsc::sync_channel(1);
+            let packing = scope.spawn(move || packer.keep_all(given));
+            let read = read(path, &mut file, size, &mut |path, bytes| {
+                give.send((path, bytes)).map_err(|_| io::Error::other("nobody takes it"))
+            });
+            drop(give);
+            (read, packing.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+        });
+        // Why nobody took a file says more than that nobody did.
+        let mut packed = packed?;
+        let about = match read {
+            Ok(about) => about,
+            Err(ReadError::Package(problem)) => return Err(bad(problem)),
+            Err(ReadError::Taker(error)) => return Err(ObtainError::io("writing to", store.folder(), error)),
         };
         if store::hex(file.hash) != sha256 {
             let why = "it changed while it was read";
-            return Err(bad(DebError::Damaged { part: "file", source: io::Error::other(why) }));
+            return Err(bad(PackageError::Damaged { part: "file", source: io::Error::other(why) }));
         }
-        let file_size = Some(file.size);
-        let pack = if files.is_empty() { None } else { Some(pack.keep(store)?) };
-        let (package, version) = (control.package, control.version);
-        let file_sha256 = sha256.to_owned();
-        let package = Self { format: FORMAT, package, version, file_sha256, file_size, images, pack, files };
+        let Contents { kind, package, version, changelog } = about;
+        let changelog = changelog.unwrap_or_else(|| packed.debian_changelog(&package));
+        let changelog = packed.add_changelog(&changelog)?;
+        let Packer { images, files, pack, .. } = packed;
+        let (format, file_sha256, file_size, pack) = (FORMAT, sha256.to_owned(), Some(file.size), pack.keep(store)?);
+        let package = Self { format, kind, package, version, file_sha256, file_size, images, pack, files, changelog };
         // Last, so that a record never names what is not there.
         store.write_record(&record(sha256), &package)?;
         Ok(package)
@@ -173,57 +179,142 @@ impl Package {
         self.pack.as_ref().map(|p| p.sha256.as_str())
     }
 
+    /// Its changelog, where it has one.
+    pub(super) fn changelog(&self, store: &Store) -> Option<KeptChangelog> {
+        let (pack, file) = (store.blob(self.pack()?), self.changelog.clone()?);
+        Some(KeptChangelog { pack, file })
+    }
+
     /// Whether `file` is a configuration.
     pub(super) fn is_config(file: &Packed) -> bool {
         kind(&file.path) == Some(Kind::Config)
     }
 }
 
+/// A changelog in the store.
+#[derive(Clone, Debug)]
+pub(super) struct KeptChangelog {
+    pack: PathBuf,
+    file: Packed,
+}
+
+impl KeptChangelog {
+    /// Reads it.
+    pub(super) fn read(&self) -> io::Result<Changelog> {
+        Ok(serde_json::from_slice(&self.file.read(&self.pack)?)?)
+    }
+}
+
+/// What a package says of itself.
+struct Contents {
+    kind: PackageKind,
+    package: String,
+    version: String,
+    /// The changelog, where it is no file of the package's.
+    changelog: Option<Changelog>,
+}
+
+/// Reads a package of any kind, which its content tells.
+fn read(path: &Path, mut file: impl Read, size: u64, take: Take) -> Result<Contents, ReadError> {
+    let wanted = |path: &str| match kind(path) {
+        None => Want::No,
+        // openSUSE has its image below usr/lib/modules and a link to it here.
+        Some(Kind::Image | Kind::Config) if path.starts_with("boot/") => Want::UnlessLink,
+        Some(Kind::Changelog) => Want::UnlessLink,
+        Some(_) => Want::File,
+    };
+    let failed = |source| PackageError::Damaged { part: "file", source };
+    if file_kind(path).map_err(failed)? == FileKind::Tarball {
+        tarball::read(path, file, &wanted, take)?;
+        let (package, version) = ("a tarball of a build".to_owned(), String::new());
+        return Ok(Contents { kind: PackageKind::Tarball, package, version, changelog: Some(Changelog::default()) });
+    }
+    let mut magic = [0; 8];
+    let length = read_up_to(&mut file, &mut magic).map_err(failed)?;
+    let (begin, whole) = (&magic[..length], magic[..length].chain(file));
+    if begin.starts_with(rpm::MAGIC) || begin.starts_with(rpm::DELTA_MAGIC) {
+        let (about, changelog) = rpm::read(whole, size, &wanted, take)?;
+        let (package, version) = (about.package, about.version);
+        return Ok(Contents { kind: PackageKind::Rpm, package, version, changelog: Some(changelog) });
+    }
+    if begin == deb::MAGIC {
+        let about = deb::read(whole, &wanted, take)?;
+        return Ok(Contents {
+            kind: PackageKind::Deb,
+            package: about.package,
+            version: about.version,
+            changelog: None,
+        });
+    }
+    let why = "its first bytes are those of another file";
+    Err(PackageError::NotAPackage { expected: "a Debian or an RPM package", why }.into())
+}
+
+/// Keeps what comes out of a package.
+struct Packer<'a> {
+    store: &'a Store,
+    images: Vec<ImageFile>,
+    files: Vec<Packed>,
+    /// Compressed, by path.
+    changelogs: Vec<(String, Vec<u8>)>,
+    pack: PackWriter,
+}
+
+impl<'a> Packer<'a> {
+    fn new(store: &'a Store) -> Result<Self, ObtainError> {
+        let (images, files, changelogs) = Default::default();
+        Ok(Self { store, images, files, changelogs, pack: PackWriter::new(store)? })
+    }
+
+    fn keep_all(mut self, given: mpsc::Receiver<(String, Vec<u8>)>) -> Result<Self, ObtainError> {
+        for (path, bytes) in given {
+            self.keep(path, bytes)?;
+        }
+        Ok(self)
+    }
+
+    fn keep(&mut self, path: String, bytes: Vec<u8>) -> Result<(), ObtainError> {
+        match kind(&path) {
+            Some(Kind::Image) => {
+                let (sha256, size) = (self.store.put(&bytes)?, bytes.len() as u64);
+                self.images.push(ImageFile { path, sha256, size });
+            }
+            Some(Kind::Changelog) => {
+                if self.changelogs.len() < MAX_CHANGELOGS && bytes.len() <= MAX_CHANGELOG {
+                    self.changelogs.push((path, bytes));
+                }
+            }
+            _ => {
+                let plain = path.ends_with(".ko");
+                let packed = self.pack.add(path, &bytes, plain);
+                self.files.push(packed.map_err(|e| ObtainError::io("writing to", self.store.folder(), e))?);
+            }
+        }
+        Ok(())
+    }
+
+    /// The changelog of the package with this name. One that cannot be read is none: it is no part of the kernel.
+    fn debian_changelog(&self, package: &str) -> Changelog {
+        let own = CHANGELOGS.map(|name| format!("usr/share/doc/{package}/{name}"));
+        let found = own.iter().find_map(|own| self.changelogs.iter().find(|(path, _)| path == own));
+        let text = found.and_then(|(_, packed)| {
+            compression::decompress(Compression::Gzip, packed, changelog::MAX_BYTES as u64).ok()
+        });
+        Changelog::of_debian(&String::from_utf8_lossy(&text.unwrap_or_default()))
+    }
+
+    fn add_changelog(&mut self, changelog: &Changelog) -> Result<Option<Packed>, ObtainError> {
+        if changelog.entries.is_empty() {
+            return Ok(None);
+        }
+        let json = serde_json::to_vec(changelog).map_err(io::Error::from);
+        let added = json.and_then(|json| self.pack.add("changelog".to_owned(), &json, true));
+        added.map(Some).map_err(|e| ObtainError::io("writing to", self.store.folder(), e))
+    }
+}
+
 fn record(sha256: &str) -> String {
     format!("packages/{sha256}.json")
-}
-
-impl Packed {
-    /// The file's content.
-    pub(super) fn read(&self, pack: &Path) -> io::Result<Vec<u8>> {
-        let damaged = || io::Error::new(io::ErrorKind::InvalidData, "the cached file is damaged");
-        let mut file = File::open(pack)?;
-        if self.offset.saturating_add(self.stored) > file.metadata()?.len() {
-            return Err(damaged());
-        }
-        file.seek(SeekFrom::Start(self.offset))?;
-        let mut stored = Vec::new();
-        file.take(self.stored).read_to_end(&mut stored)?;
-        if store::hex(Sha256::new_with_prefix(&stored)) != self.sha256 {
-            return Err(damaged());
-        }
-        if self.zstd { compression::decompress(Compression::Zstd, &stored, self.size) } else { Ok(stored) }
-    }
-}
-
-struct PackWriter {
-    draft: store::Draft,
-    hash: Sha256,
-    size: u64,
-}
-
-impl PackWriter {
-    fn add(&mut self, path: String, bytes: &[u8]) -> io::Result<Packed> {
-        let zstd = path.ends_with(".ko");
-        let packed = if zstd { &*zstd::bulk::compress(bytes, ZSTD_LEVEL)? } else { bytes };
-        self.draft.write_all(packed)?;
-        self.hash.update(packed);
-        let (offset, stored) = (self.size, packed.len() as u64);
-        self.size += stored;
-        let sha256 = store::hex(Sha256::new_with_prefix(packed));
-        Ok(Packed { path, offset, stored, size: bytes.len() as u64, zstd, sha256 })
-    }
-
-    fn keep(self, store: &Store) -> Result<Pack, ObtainError> {
-        let sha256 = store::hex(self.hash);
-        store.settle(self.draft, &sha256)?;
-        Ok(Pack { sha256, size: self.size })
-    }
 }
 
 /// Hashes and counts what goes through.
@@ -260,6 +351,10 @@ mod tests {
             ("boot/grub/vmlinuz-1", None),
             ("lib/modules/6.1.0/modules.builtin.modinfo", None),
             ("usr/share/doc/tun.ko", None),
+            ("usr/share/doc/linux-image-6.1.0/changelog.gz", Some(Kind::Changelog)),
+            ("usr/share/doc/linux-image-6.1.0/changelog.Debian.gz", Some(Kind::Changelog)),
+            ("usr/share/doc/linux-image-6.1.0/x/changelog.gz", None),
+            ("usr/share/doc/changelog.gz", None),
             ("usr/lib/debug/lib/modules/6.1.0/vmlinux", None),
         ] {
             assert_eq!(kind(path), expected, "{path}");

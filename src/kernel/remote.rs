@@ -39,11 +39,14 @@ pub(super) fn obtain(files: &[Remote], with: &Obtain) -> Result<Kernel, ObtainEr
     let got = files.iter().map(|remote| get(remote, with)).collect::<Result<Vec<_>, _>>()?;
     let (mut kernel, packages) = match &got[..] {
         [only] if only.kind == FileKind::Image => {
-            let kernel = local::from_image(&only.fetched.path, None, None, with);
+            // What was fetched has been compared with the lock.
+            let kernel = local::from_image(&only.fetched.path, None, None, &Obtain { locked: None, ..*with });
             (kernel.map_err(|error| of_address(error, only))?, Vec::new())
         }
         _ => {
-            if let Some(other) = got.iter().find(|got| !matches!(got.kind, FileKind::Deb | FileKind::Tarball)) {
+            if let Some(other) =
+                got.iter().find(|got| !matches!(got.kind, FileKind::Deb | FileKind::Rpm | FileKind::Tarball))
+            {
                 return Err(unfit(other, got.len()));
             }
             local::from_unpacked(|| got.iter().map(|got| unpacked(got, with)).collect(), with)?
@@ -56,7 +59,7 @@ pub(super) fn obtain(files: &[Remote], with: &Obtain) -> Result<Kernel, ObtainEr
     });
     let from_packages = std::mem::take(&mut kernel.provenance).into_iter().filter(|from| {
         // A tarball is no package, and where a fetched image lies in the cache tells nobody anything.
-        matches!(from, Provenance::Package { sha256, .. } if got.iter().any(|got| got.kind == FileKind::Deb && got.fetched.sha256 == *sha256))
+        matches!(from, Provenance::Package { sha256, .. } if got.iter().any(|got| is_package(got) && got.fetched.sha256 == *sha256))
     });
     kernel.provenance = from_packages.chain(fetched).collect();
     kernel.files = got.iter().map(|got| locked(got, &packages)).collect();
@@ -110,11 +113,14 @@ fn otherwise(error: ObtainError, vouched: Vouched) -> ObtainError {
 fn unfit(got: &Got, files: usize) -> ObtainError {
     let path = PathBuf::from(got.remote.address.as_str());
     let problem = match got.kind {
-        FileKind::Rpm => "is an RPM package, which is not read yet",
         FileKind::Image if files > 1 => "is an image, and other files beside it are not used; give it alone",
         _ => "is neither a package nor an x86-64 kernel image nor a tarball of a build; check the address",
     };
     ObtainError::Unusable { what: "the fetched file", path, problem: problem.to_owned() }
+}
+
+fn is_package(got: &Got) -> bool {
+    matches!(got.kind, FileKind::Deb | FileKind::Rpm)
 }
 
 fn unpacked(got: &Got, with: &Obtain) -> Result<Package, ObtainError> {
@@ -132,7 +138,7 @@ fn of_address(error: ObtainError, got: &Got) -> ObtainError {
 }
 
 fn locked(got: &Got, packages: &[Package]) -> LockedFile {
-    let package = packages.iter().find(|p| p.file_sha256 == got.fetched.sha256 && got.kind == FileKind::Deb);
+    let package = packages.iter().find(|p| p.file_sha256 == got.fetched.sha256 && is_package(got));
     let addresses = std::iter::once(&got.remote.address).chain(&got.remote.mirrors).map(ToString::to_string);
     LockedFile {
         name: package.map_or_else(|| name(got.remote), |package| package.package.clone()),

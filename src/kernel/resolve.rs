@@ -17,9 +17,15 @@ pub struct Resolved {
 /// Why a kernel of this source cannot be locked; `None` where it can.
 pub fn why_not_locked(source: &Source) -> Option<&'static str> {
     match source {
-        Source::Tree(_) => Some("a build tree changes with each build"),
+        Source::Tree(tree) if !tree.is_file() => Some("a build tree changes with each build"),
         Source::Control { .. } => Some("it is built here, and its recipe says what it is"),
-        Source::Apt { .. } | Source::Deb(_) | Source::Url(_) | Source::Image { .. } | Source::Mainline { .. } => None,
+        Source::Apt { .. }
+        | Source::Deb(_)
+        | Source::Rpm(_)
+        | Source::Url(_)
+        | Source::Mainline { .. }
+        | Source::Image { .. }
+        | Source::Tree(_) => None,
     }
 }
 

@@ -7,8 +7,9 @@ use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::Path;
 
+use super::archive::{PackageError, ReadError, Take, Want, Wanted};
 use super::compression::{self, Compression};
-use super::deb::{self, DebError, ReadError, Take};
+use super::deb;
 use super::image::{self, Image};
 use super::modules;
 
@@ -53,37 +54,40 @@ pub(crate) fn compression(head: &[u8]) -> Option<Compression> {
 ///
 /// # Errors
 /// As [`deb::read`].
-pub fn read(path: &Path, file: impl Read, wanted: &dyn Fn(&str) -> bool, take: Take) -> Result<(), ReadError> {
+pub fn read(path: &Path, file: impl Read, wanted: Wanted, take: Take) -> Result<(), ReadError> {
     let layout = survey(path)?;
     let unpacked = open(file, size(path)?)?;
-    let chosen = |path: &str| layout.installed(path).is_some_and(|path| wanted(&path));
+    let chosen = |path: &str| layout.installed(path).map_or(Want::No, |path| wanted(&path));
     deb::read_tar(unpacked, "archive", &chosen, &mut |path, bytes| match layout.installed(&path) {
         Some(path) => take(path, bytes),
         None => Ok(()),
     })
 }
 
-fn size(path: &Path) -> Result<u64, DebError> {
-    Ok(std::fs::metadata(path).map_err(|source| DebError::Damaged { part: "file", source })?.len())
+fn size(path: &Path) -> Result<u64, PackageError> {
+    Ok(std::fs::metadata(path).map_err(|source| PackageError::Damaged { part: "file", source })?.len())
 }
 
-fn open<'a>(mut file: impl Read + 'a, size: u64) -> Result<Box<dyn Read + 'a>, DebError> {
-    let failed = |source| DebError::Damaged { part: "compressed data", source };
+fn open<'a>(mut file: impl Read + 'a, size: u64) -> Result<Box<dyn Read + 'a>, PackageError> {
+    let failed = |source| PackageError::Damaged { part: "compressed data", source };
     let mut head = Vec::new();
     (&mut file).take(512).read_to_end(&mut head).map_err(failed)?;
-    let how =
-        compression(&head).ok_or(DebError::NoKernel("expected a tar archive, plain or by gzip, xz, zstd or bzip2"))?;
+    let how = compression(&head)
+        .ok_or(PackageError::NoKernel("expected a tar archive, plain or by gzip, xz, zstd or bzip2"))?;
     compression::reader(how, io::Cursor::new(head).chain(file), compression::bound(size)).map_err(failed)
 }
 
 /// Finds the image, and with it how the tarball is laid out. Reads no further than that takes.
 fn survey(path: &Path) -> Result<Layout, ReadError> {
-    let failed = |source| DebError::Damaged { part: "file", source };
+    let failed = |source| PackageError::Damaged { part: "file", source };
     let file = BufReader::with_capacity(128 << 10, File::open(path).map_err(failed)?);
     let unpacked = open(file, size(path)?)?;
     let (mut found, mut nameless, mut release) = (None, None, None);
-    let known =
-        |path: &str| is_installed_image(path) || top_of(path, BZIMAGE).is_some() || top_of(path, RELEASE).is_some();
+    let known = |path: &str| match is_installed_image(path) {
+        _ if top_of(path, BZIMAGE).is_some() || top_of(path, RELEASE).is_some() => Want::File,
+        true => Want::UnlessLink,
+        false => Want::No,
+    };
     let read = deb::read_tar(unpacked, "archive", &known, &mut |path, bytes| {
         if is_installed_image(&path) {
             let top = path.split_once("boot/").map_or("", |(top, _)| top).to_owned();
@@ -111,8 +115,8 @@ fn survey(path: &Path) -> Result<Layout, ReadError> {
         (None, Err(error)) => Err(error),
         (None, Ok(())) => match (nameless, release) {
             (Some(top), Some((of, release))) if top == of => Ok(Layout { top, tree: Some(release) }),
-            (Some(_), _) => Err(DebError::NoKernel("its bzImage does not say its release").into()),
-            (None, _) => Err(DebError::NoKernel("expected arch/x86/boot/bzImage or boot/vmlinuz-…").into()),
+            (Some(_), _) => Err(PackageError::NoKernel("its bzImage does not say its release").into()),
+            (None, _) => Err(PackageError::NoKernel("expected arch/x86/boot/bzImage or boot/vmlinuz-…").into()),
         },
     }
 }

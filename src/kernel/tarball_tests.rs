@@ -5,17 +5,17 @@ use crate::kernel::compression::tests::compress;
 use crate::kernel::fixtures::{bzimage, tar, tar_entry};
 
 /// The paths of all files, as they are handed over.
-fn read_all(tarball: &[u8]) -> Result<Vec<String>, DebError> {
+fn read_all(tarball: &[u8]) -> Result<Vec<String>, PackageError> {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), tarball).unwrap();
     let mut paths = Vec::new();
-    let read = read(file.path(), tarball, &|_| true, &mut |path, _| {
+    let read = read(file.path(), tarball, &|_| Want::File, &mut |path, _| {
         paths.push(path);
         Ok(())
     });
     match read {
         Ok(()) => Ok(paths),
-        Err(ReadError::Deb(error)) => Err(error),
+        Err(ReadError::Package(error)) => Err(error),
         Err(ReadError::Taker(error)) => panic!("{error}"),
     }
 }

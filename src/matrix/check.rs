@@ -12,7 +12,8 @@ use super::{ArchiveKey, BadDossiers, Bugs, MainlineArchive, Matrix, archive_addr
 use crate::words::{BugId, Expectation, KernelName};
 
 /// The keys of a matrix.
-pub(super) const KEYS: [&str; 7] = ["dossiers", "bugs", "expect", "opt-in", "profiles", "mainline-archive", "kernels"];
+pub(super) const KEYS: [&str; 8] =
+    ["dossiers", "bugs", "expect", "opt-in", "profiles", "archives", "mainline-archive", "kernels"];
 
 /// An expectation and where its bug is named.
 pub(super) struct Expected {
@@ -62,6 +63,12 @@ impl Checker<'_, '_> {
         let expect = fields.get("expect").map(|node| self.expectations(node)).unwrap_or_default();
         let opt_in = fields.get("opt-in").map(|node| self.tags(node)).unwrap_or_default();
         let profiles = fields.get("profiles").map(|node| self.profiles(node)).unwrap_or_default();
+        let archives = match fields.get("archives") {
+            Some(node) => self
+                .problems
+                .each(node, "archives", |node, problems| problems.checked(node, "archive", fields::archive)),
+            None => Some(Vec::new()),
+        };
         if let Some(node) = fields.get("mainline-archive") {
             self.archive = self.mainline_archive(node);
         }
@@ -100,7 +107,8 @@ impl Checker<'_, '_> {
         }
         let opt_in = opt_in.into_iter().map(|(tag, _)| tag).collect();
         let known = self.bugs.clone();
-        Some(Matrix { path: path.to_owned(), known, bugs: bugs?, opt_in, profiles, kernels: entries })
+        let archives = archives?;
+        Some(Matrix { path: path.to_owned(), known, bugs: bugs?, opt_in, profiles, archives, kernels: entries })
     }
 
     /// The archive of mainline builds. A key without a fingerprint would believe whatever the file holds.

@@ -53,6 +53,19 @@ pub(super) fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
+/// The address of an archive, with a place for a time.
+pub(super) fn archive(text: &str) -> Result<(), String> {
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).unwrap_or_default();
+    let known = rest.replace("{time}", "");
+    let good =
+        !known.is_empty() && text.len() <= 1000 && known.chars().all(|c| c.is_ascii_graphic() && !"\"\\{}".contains(c));
+    if good {
+        Ok(())
+    } else {
+        Err("expected an address, as in https://snapshot.debian.org/archive/debian/{time}/".to_owned())
+    }
+}
+
 /// A file's or folder's name.
 pub(super) fn path(text: &str) -> Result<&str, String> {
     if text.chars().any(char::is_control) {

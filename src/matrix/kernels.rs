@@ -13,9 +13,9 @@ use crate::recipe::{Control, Recipes};
 use crate::words::{BugId, Expectation, KernelName};
 
 /// The keys of a kernel.
-pub(super) const KEYS: [&str; 18] = [
-    "name", "apt", "deb", "url", "image", "tree", "mainline", "control", "git", "tags", "optional", "bugs", "expect",
-    "memory", "cpus", "cmdline", "machine", "timeout",
+pub(super) const KEYS: [&str; 19] = [
+    "name", "apt", "deb", "rpm", "url", "image", "tree", "mainline", "control", "git", "tags", "optional", "bugs",
+    "expect", "memory", "cpus", "cmdline", "machine", "timeout",
 ];
 
 impl Checker<'_, '_> {
@@ -128,7 +128,8 @@ impl Checker<'_, '_> {
         }
         let source = match kind {
             "apt" => self.apt(node),
-            "deb" => self.deb(node),
+            "deb" => self.packages(node).map(Source::Deb),
+            "rpm" => self.packages(node).map(Source::Rpm),
             "url" => self.problems.remotes(node).map(Source::Url),
             "image" => self.image(node),
             "mainline" => self.mainline(node),
@@ -154,13 +155,13 @@ impl Checker<'_, '_> {
         }
     }
 
-    fn deb(&mut self, node: &Node) -> Option<Source> {
+    fn packages(&mut self, node: &Node) -> Option<Vec<PathBuf>> {
         if let Value::Text(_) = node.value {
-            return Some(Source::Deb(vec![self.path(node)?]));
+            return Some(vec![self.path(node)?]);
         }
         let items = self.problems.items(node, "package files")?;
         let files: Vec<Option<PathBuf>> = items.iter().map(|item| self.path(item)).collect();
-        files.into_iter().collect::<Option<_>>().map(Source::Deb)
+        files.into_iter().collect()
     }
 
     fn image(&mut self, node: &Node) -> Option<Source> {

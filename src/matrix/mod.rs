@@ -65,6 +65,9 @@ pub struct Matrix {
     pub opt_in: BTreeSet<String>,
     /// Its own profiles, each name once; the bugs' dossiers have more.
     pub profiles: Vec<Profile>,
+    /// Archives that keep packages for ever, for the lock: addresses that the path from `pool/` on follows, `{time}` in
+    /// them stands for when the kernel was locked.
+    pub archives: Vec<String>,
     /// The kernels in the file's order; never empty, each name once.
     pub kernels: Vec<KernelEntry>,
 }
@@ -73,7 +76,8 @@ impl Matrix {
     /// A matrix that no file holds.
     pub fn of_kernels(kernels: Vec<KernelEntry>, known: Bugs, bugs: Vec<BugId>) -> Self {
         let path = PathBuf::from("(the command line)");
-        Self { path, known, bugs, opt_in: BTreeSet::new(), profiles: Vec::new(), kernels }
+        let (opt_in, profiles, archives) = (BTreeSet::new(), Vec::new(), Vec::new());
+        Self { path, known, bugs, opt_in, profiles, archives, kernels }
     }
 }
 
@@ -312,6 +316,7 @@ kernels:
             ("apt: { package: linux-image }", "m.yaml", apt(None)),
             ("apt: { package: linux-image, suite: sid }", "m.yaml", apt(Some("sid"))),
             ("deb: a.deb", "m.yaml", Source::Deb(vec!["./a.deb".into()])),
+            ("rpm: [a.rpm]", "m.yaml", Source::Rpm(vec!["./a.rpm".into()])),
             ("deb: [a.deb, /b.deb]", "x/m.yaml", Source::Deb(vec!["x/a.deb".into(), "/b.deb".into()])),
             ("image: bzImage", "/x/m.yaml", image("/x/bzImage", None, None)),
             ("image: { file: b, config: .config }", "x/m.yaml", image("x/b", None, Some("x/.config"))),

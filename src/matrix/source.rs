@@ -21,6 +21,8 @@ pub enum Source {
     },
     /// Package files: an image, and its modules where they are apart. Never empty.
     Deb(Vec<PathBuf>),
+    /// Files of RPM packages: the one with the image, and those with its modules. Never empty.
+    Rpm(Vec<PathBuf>),
     /// Files that are fetched: packages, an image, or a tarball of a build; told by their content. Never empty.
     Url(Vec<Remote>),
     /// A kernel image.
@@ -85,7 +87,7 @@ impl Pin {
 
 impl Source {
     /// The keys of a kernel that name a source.
-    pub const KEYS: [&'static str; 7] = ["apt", "deb", "url", "image", "tree", "mainline", "control"];
+    pub const KEYS: [&'static str; 8] = ["apt", "deb", "rpm", "url", "image", "tree", "mainline", "control"];
 }
 
 /// `apt linux-image-cloud-amd64 (trixie)`, `deb a.deb b.deb`, `image bzImage`, `tree linux`.
@@ -94,8 +96,8 @@ impl fmt::Display for Source {
         match self {
             Self::Apt { package, suite: None } => write!(f, "apt {package}"),
             Self::Apt { package, suite: Some(suite) } => write!(f, "apt {package} ({suite})"),
-            Self::Deb(files) => {
-                f.write_str("deb")?;
+            Self::Deb(files) | Self::Rpm(files) => {
+                f.write_str(if matches!(self, Self::Deb(_)) { "deb" } else { "rpm" })?;
                 files.iter().try_for_each(|file| write!(f, " {}", file.display()))
             }
             Self::Url(files) => {
@@ -124,6 +126,7 @@ impl Serialize for Source {
         enum Written<'a> {
             Apt { package: &'a str, suite: Option<&'a str> },
             Deb(Vec<Lossy<'a>>),
+            Rpm(Vec<Lossy<'a>>),
             Url(Vec<File<'a>>),
             Image { file: Lossy<'a>, modules: Option<Lossy<'a>>, config: Option<Lossy<'a>> },
             Tree(Lossy<'a>),
@@ -133,6 +136,7 @@ impl Serialize for Source {
         let written = match self {
             Self::Apt { package, suite } => Written::Apt { package, suite: suite.as_deref() },
             Self::Deb(files) => Written::Deb(files.iter().map(|file| Lossy(file)).collect()),
+            Self::Rpm(files) => Written::Rpm(files.iter().map(|file| Lossy(file)).collect()),
             Self::Url(files) => {
                 let written = files.iter().map(|file| File {
                     address: file.address.as_str(),
@@ -196,6 +200,7 @@ mod tests {
             (apt(None), "apt linux-image", json!({"apt": {"package": "linux-image", "suite": null}})),
             (apt(Some("sid")), "apt linux-image (sid)", json!({"apt": {"package": "linux-image", "suite": "sid"}})),
             (Source::Deb(vec!["a.deb".into(), "b.deb".into()]), "deb a.deb b.deb", json!({"deb": ["a.deb", "b.deb"]})),
+            (Source::Rpm(vec!["a.rpm".into()]), "rpm a.rpm", json!({"rpm": ["a.rpm"]})),
             (
                 url,
                 "url https://k.example/a.deb",

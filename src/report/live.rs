@@ -83,6 +83,11 @@ impl Live {
         }
     }
 
+    /// Says something that stays on the screen.
+    pub fn say(&self, text: &str) {
+        self.line(text);
+    }
+
     /// Takes the bars away, so that what follows has the screen.
     pub fn finish(&mut self) {
         if let Screen::Bars { all, total, kernels } = &mut self.screen {

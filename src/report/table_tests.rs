@@ -252,6 +252,7 @@ fn a_failed_boot_is_told_where_a_later_one_ran_one_of_its_jobs_again() {
         release: None,
         image_sha256: String::new(),
         provenance: Vec::new(),
+        files: Vec::new(),
         locked: false,
         boots: vec![
             boot(1, &["one", "two"], Some("panic: it died\n[ 1.0] last line")),

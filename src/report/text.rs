@@ -23,6 +23,18 @@ pub(super) fn fit(text: &str, width: usize) -> String {
     cut
 }
 
+/// `text` in at most `width` characters, its middle cut out where it is longer: of a source or path both ends matter.
+pub(super) fn fit_middle(text: &str, width: usize) -> String {
+    let length = text.chars().count();
+    if length <= width {
+        return text.to_owned();
+    }
+    let kept = width.saturating_sub(1);
+    let (head, tail) = (kept - kept / 2, kept / 2);
+    let (start, end) = (text.chars().take(head), text.chars().skip(length - tail));
+    start.chain(['…']).chain(end).collect()
+}
+
 /// `text` broken at spaces into lines of at most `width` characters; a longer word stays whole, so that it can be
 /// copied.
 pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
@@ -60,6 +72,8 @@ mod tests {
     fn long_text_is_cut_and_wrapped() {
         assert_eq!(fit("6.12.95+deb12", 8), "6.12.95…");
         assert_eq!(fit("6.1", 8), "6.1");
+        assert_eq!(fit_middle("apt linux-image (sid)", 12), "apt li…(sid)");
+        assert_eq!(fit_middle("deb a.deb", 9), "deb a.deb");
         assert_eq!(wrap("one two  three", 7), ["one two", "three"]);
         assert_eq!(wrap("a-word-that-is-too-long b", 5), ["a-word-that-is-too-long", "b"]);
         assert_eq!(wrap("", 5), [""]);

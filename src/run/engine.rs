@@ -129,6 +129,7 @@ async fn judge(entry: &KernelEntry, asked: &Asked, lab: &Arc<Lab>, events: &Unbo
         release: kernel.release.clone(),
         image_sha256: kernel.image_sha256.clone(),
         provenance: kernel.provenance.clone(),
+        files: kernel.files.clone(),
         locked: locked.is_some(),
         boots: Vec::new(),
     }));

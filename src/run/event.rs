@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::boots::Seen;
 use super::cell::{Cell, Question};
 use super::recording::Recording;
-use crate::kernel::{Progress, Provenance};
+use crate::kernel::{LockedFile, Progress, Provenance};
 use crate::vm::{Accel, Stage};
 use crate::words::{JobId, KernelName};
 
@@ -118,6 +118,9 @@ pub struct KernelRecord {
     pub image_sha256: String,
     /// The files that it was taken from.
     pub provenance: Vec<Provenance>,
+    /// The files that it was resolved to, as a lock has them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<LockedFile>,
     /// Whether it was taken as its lock has it.
     #[serde(default)]
     pub locked: bool,

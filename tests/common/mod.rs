@@ -8,10 +8,12 @@ use std::process::{Command, Output};
 use serde_json::Value;
 use tempfile::TempDir;
 
+pub mod archive;
 pub mod fake_source;
 #[path = "../../src/kernel/fixtures.rs"]
 pub mod fixtures;
 pub mod guests;
+pub mod rpms;
 pub mod server;
 pub mod tiny_kernel;
 

@@ -3,7 +3,7 @@
 use anyhow::Context as _;
 
 use super::list::List;
-use crate::cli::{Format, Stop, matrix_file, print, print_json};
+use crate::cli::{Format, Stop, print, print_json};
 use crate::kernel::{self, Blame, Obtain};
 use crate::matrix::{MainlineArchive, Source};
 use crate::report::{ArchiveDocument, Fetching};
@@ -11,7 +11,7 @@ use crate::shim::Shim;
 
 /// Shows the versions of the archive of mainline builds that the pattern fits.
 pub(super) fn mainline(args: &List) -> Result<u8, Stop> {
-    let matrix = matrix_file::matrix(args.matrix.as_deref(), &matrix_file::bugs(None)?)?;
+    let matrix = args.which.matrix()?;
     let archive = matrix.kernels.iter().find_map(|entry| match &entry.source {
         Source::Mainline { archive, .. } => Some(archive.clone()),
         _ => None,

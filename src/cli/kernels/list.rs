@@ -1,17 +1,14 @@
 //! `backproof kernels list`: the kernels of a matrix, what they are locked to, and whether they are here.
 
-use std::path::PathBuf;
-
 use clap::{Args, ValueEnum};
 
-use super::archive;
+use super::{Which, archive};
 use crate::cli::{Cache, Format, Stop, matrix_file, print, print_json};
 use crate::kernel::control::{self, Standing};
 use crate::kernel::{self, Store};
 use crate::matrix::{InLock, KernelEntry, Lock, LockedFile, Source, source_line};
 use crate::recipe::Recipes;
 use crate::report::{Cached, KernelRow, KernelsDocument, LockedRow};
-use crate::words::KernelName;
 
 #[derive(Args, Debug)]
 pub(in crate::cli) struct List {
@@ -24,15 +21,8 @@ pub(in crate::cli) struct List {
     /// With --source: use only what is in the cache
     #[arg(long, requires = "source")]
     pub(super) offline: bool,
-    /// The matrix of kernels [default: kernels.yaml here, or else the built-in one]
-    #[arg(long, value_name = "FILE")]
-    pub(super) matrix: Option<PathBuf>,
-    /// This kernel, beside those that --tag names and no others (may be repeated)
-    #[arg(long, value_name = "NAME")]
-    kernel: Vec<KernelName>,
-    /// Kernels with this tag, beside those that --kernel names and no others (may be repeated)
-    #[arg(long, value_name = "TAG")]
-    tag: Vec<String>,
+    #[command(flatten)]
+    pub(super) which: Which,
     /// How to print them
     #[arg(long, value_enum, default_value_t = Format::Table)]
     pub(super) format: Format,
@@ -52,10 +42,10 @@ pub(super) fn list(args: &List) -> Result<u8, Stop> {
     if let Some(Archive::Mainline) = args.source {
         return archive::mainline(args);
     }
-    let mut matrix = matrix_file::matrix(args.matrix.as_deref(), &matrix_file::bugs(None)?)?;
+    let mut matrix = args.which.matrix()?;
     let lock = matrix_file::lock(&matrix)?;
-    if !(args.kernel.is_empty() && args.tag.is_empty()) {
-        matrix = matrix.select(&args.kernel, &[], &args.tag).map_err(Stop::usage)?;
+    if !args.which.is_all() {
+        matrix = args.which.of(&matrix)?;
     }
     let store = args.cache.open().map_err(Stop::no_verdict)?;
     let rows = matrix.kernels.iter().map(|entry| {
@@ -89,7 +79,7 @@ pub(super) fn list(args: &List) -> Result<u8, Stop> {
 fn cached(entry: &KernelEntry, locked: Option<&[LockedFile]>, store: &Store) -> (Cached, Option<u64>) {
     let used_last = || kernel::used_last(&entry.source, store);
     match (&entry.source, locked) {
-        (Source::Deb(_) | Source::Image { .. } | Source::Tree(_), _) => (Cached::Local, None),
+        (Source::Deb(_) | Source::Rpm(_) | Source::Image { .. } | Source::Tree(_), _) => (Cached::Local, None),
         (Source::Control { control, line }, _) => {
             let recipes = Recipes::built_in();
             let known = recipes.line(line).zip(recipes.control(control.as_str()));

@@ -1,8 +1,12 @@
 //! `backproof kernels`: the kernels of a matrix, what they were resolved to, and the cache that they are kept in.
 
-use clap::Subcommand;
+use std::path::PathBuf;
 
-use super::Stop;
+use clap::{Args, Subcommand};
+
+use super::{Stop, matrix_file};
+use crate::matrix::Matrix;
+use crate::words::KernelName;
 
 mod archive;
 mod gc;
@@ -17,6 +21,36 @@ pub(super) enum Kernels {
     Update(update::Update),
     /// Tell what the cache holds; with a limit, remove what was not used for longest
     Gc(gc::Gc),
+}
+
+/// Which kernels are meant.
+#[derive(Args, Debug)]
+struct Which {
+    /// The matrix of kernels [default: kernels.yaml here, or else the built-in one]
+    #[arg(long, value_name = "FILE")]
+    matrix: Option<PathBuf>,
+    /// This kernel, beside those that --tag names and no others (may be repeated)
+    #[arg(long, value_name = "NAME")]
+    kernel: Vec<KernelName>,
+    /// Kernels with this tag, beside those that --kernel names and no others (may be repeated)
+    #[arg(long, value_name = "TAG")]
+    tag: Vec<String>,
+}
+
+impl Which {
+    fn matrix(&self) -> Result<Matrix, Stop> {
+        matrix_file::matrix(self.matrix.as_deref(), &matrix_file::bugs(None)?)
+    }
+
+    /// Whether no kernels were named.
+    fn is_all(&self) -> bool {
+        self.kernel.is_empty() && self.tag.is_empty()
+    }
+
+    /// Those of the matrix.
+    fn of(&self, matrix: &Matrix) -> Result<Matrix, Stop> {
+        matrix.select(&self.kernel, &[], &self.tag).map_err(Stop::usage)
+    }
 }
 
 /// Runs one of them.

@@ -2,14 +2,13 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
-use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::path::Path;
 
 use anyhow::{Context as _, anyhow};
 use clap::Args;
-use jiff::Timestamp;
 
-use crate::cli::{Cache, Format, Stop, matrix_file, print, print_json};
+use super::Which;
+use crate::cli::{Cache, Format, Stop, host, matrix_file, print, print_json};
 use crate::kernel::{self, Blame, Obtain, Progress, Store};
 use crate::matrix::{KernelEntry, Lock, Locked, Matrix, Source, source_line};
 use crate::report::{Change, Changed, UpdateDocument, visible};
@@ -18,15 +17,8 @@ use crate::words::KernelName;
 
 #[derive(Args, Debug)]
 pub(in crate::cli) struct Update {
-    /// The matrix of kernels [default: kernels.yaml here]
-    #[arg(long, value_name = "FILE")]
-    matrix: Option<PathBuf>,
-    /// This kernel, beside those that --tag names and no others (may be repeated)
-    #[arg(long, value_name = "NAME")]
-    kernel: Vec<KernelName>,
-    /// Kernels with this tag, beside those that --kernel names and no others (may be repeated)
-    #[arg(long, value_name = "TAG")]
-    tag: Vec<String>,
+    #[command(flatten)]
+    which: Which,
     /// Write the lock without asking
     #[arg(long)]
     yes: bool,
@@ -39,18 +31,18 @@ pub(in crate::cli) struct Update {
 
 /// Resolves, shows, asks, writes.
 pub(super) fn update(args: &Update) -> Result<u8, Stop> {
-    let matrix = matrix_file::matrix(args.matrix.as_deref(), &matrix_file::bugs(None)?)?;
+    let matrix = args.which.matrix()?;
     if matrix_file::is_built_in(&matrix) {
         let why = "the built-in matrix has no lock, for no file is there to keep one beside";
         return Err(Stop::usage(anyhow!("{why}; write a kernels.yaml (docs/matrix.md), or name one with --matrix")));
     }
     let store = args.cache.open().map_err(Stop::no_verdict)?;
     let path = Lock::path_of(&matrix.path);
-    let chosen = matrix.select(&args.kernel, &[], &args.tag).map_err(Stop::usage)?;
+    let chosen = args.which.of(&matrix)?;
     let old = matrix_file::lock(&matrix)?;
     let (mut changes, mut fresh, code) = resolve(&chosen, &old, &store)?;
     // What the matrix has no more goes where all of it was asked for.
-    if args.kernel.is_empty() && args.tag.is_empty() {
+    if args.which.is_all() {
         let is_known = |name: &KernelName| matrix.kernels.iter().any(|entry| entry.name == *name);
         for (name, locked) in old.kernels.iter().filter(|(name, _)| !is_known(name)) {
             changes.push(Change { kernel: name.clone(), what: Changed::Removed { old: locked.into() } });
@@ -85,8 +77,7 @@ fn resolve(
     store: &Store,
 ) -> Result<(Vec<Change>, BTreeMap<KernelName, Locked>, u8), Stop> {
     let shim = Shim::of_this_program().map_err(Stop::no_verdict)?;
-    let now = Timestamp::try_from(SystemTime::now()).unwrap_or_default();
-    let when = Timestamp::from_second(now.as_second()).unwrap_or(now);
+    let when = host::now();
     let (mut changes, mut fresh, mut code) = (Vec::new(), BTreeMap::new(), 0);
     let mut asked = HashSet::new();
     for entry in &chosen.kernels {
@@ -97,8 +88,13 @@ fn resolve(
                 Ok(resolved) => {
                     let source = source_line(entry, &chosen.path);
                     let new = Locked { source, when, release: resolved.release, files: resolved.files };
-                    let is_same = before.is_some_and(|old| old.source == new.source && old.files == new.files);
-                    if is_same {
+                    // The same kernel was locked when it was; archives may have come to the matrix since.
+                    let same = before.filter(|old| old.is_same(&new)).cloned();
+                    let mut new = same.unwrap_or(new);
+                    if matches!(entry.source, Source::Apt { .. }) {
+                        new.add_archives(&chosen.archives);
+                    }
+                    if before == Some(&new) {
                         Changed::Unchanged
                     } else {
                         let change = Changed::of(before, &new);

@@ -14,7 +14,7 @@ const MOST: usize = 20_000;
 
 /// A commit's name in a message: 7 to 40 hexadecimal digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct Abbreviation {
+pub(in crate::evidence) struct Abbreviation {
     /// The digits, two a byte, filled up with zeros.
     bytes: [u8; 20],
     /// How many digits there are.
@@ -86,7 +86,7 @@ impl Abbreviation {
 /// How a message names another commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
-pub(super) enum Kind {
+pub(in crate::evidence) enum Kind {
     /// It carries that commit.
     Carries = 1,
     /// It reverts that commit.
@@ -111,7 +111,7 @@ impl Kind {
 
 /// One commit that a message names.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Mention<'a> {
+pub(in crate::evidence) struct Mention<'a> {
     /// How.
     pub kind: Kind,
     /// Which.
@@ -121,7 +121,7 @@ pub(super) struct Mention<'a> {
 }
 
 /// All commits that a message names, in its order.
-pub(super) fn mentions(message: &[u8]) -> Vec<Mention<'_>> {
+pub(in crate::evidence) fn mentions(message: &[u8]) -> Vec<Mention<'_>> {
     let message = &message[..message.len().min(LONGEST)];
     let mut found = Vec::new();
     let mut lines = message.split(|b| *b == b'\n').map(<[u8]>::trim_ascii).peekable();
@@ -286,7 +286,7 @@ fn carries(before: &str, after: &str, heading: bool) -> bool {
 }
 
 /// A subject as everybody writes it: without the marks that trees put before it, without doubled spaces.
-pub(super) fn plain_subject(subject: &[u8]) -> String {
+pub(in crate::evidence) fn plain_subject(subject: &[u8]) -> String {
     let text = String::from_utf8_lossy(subject);
     let mut text = text.trim();
     loop {

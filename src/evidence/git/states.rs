@@ -5,7 +5,7 @@ use crate::words::{Role, State};
 
 /// What is known of one step in a kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Presence {
+pub(in crate::evidence) struct Presence {
     /// Whether it may be in.
     pub may: bool,
     /// Whether it must be in.
@@ -30,7 +30,7 @@ impl Presence {
 
 /// The steps of a chain in a kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Chain {
+pub(in crate::evidence) struct Chain {
     pub break_: Presence,
     pub half_fix: Presence,
     pub fix: Presence,

@@ -15,7 +15,7 @@ const QUOTES: [(char, char); 5] =
 
 /// The subjects that a commit's subject says, in git's words, it undoes. Several, where the end of the quotation can be
 /// read in several ways: `Revert "x" because of "y"`.
-pub(super) fn reverted_subjects(plain: &str) -> Vec<String> {
+pub(in crate::evidence) fn reverted_subjects(plain: &str) -> Vec<String> {
     let begins = |words: &[&str]| words.iter().find_map(|word| plain.strip_prefix(word));
     if let Some(rest) = begins(&["Revert ", "Revert: "]) {
         return quotations(rest, true);
@@ -93,7 +93,7 @@ fn may_speak(message: &[u8]) -> bool {
 }
 
 /// Whether a text has a word of undoing, in either case.
-fn says_so(text: &str) -> bool {
+pub(in crate::evidence) fn says_so(text: &str) -> bool {
     let lower = text.to_ascii_lowercase();
     let words: Vec<&str> = lower.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty()).collect();
     let one = |word: &&str| {

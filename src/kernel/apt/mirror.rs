@@ -187,7 +187,8 @@ fn errors(stdout: &str) -> impl Iterator<Item = (&str, &str)> {
 
 /// Whether the server answered, and does not have the file: HTTP's 404 and 410, or a local mirror's missing file.
 fn is_missing(reason: &str) -> bool {
-    ["404 ", "410 ", "File not found", "does not have a Release file"]
+    // The last is what the method `copy` says.
+    ["404 ", "410 ", "File not found", "does not have a Release file", "No such file or directory"]
         .iter()
         .any(|m| reason.starts_with(m) || reason.contains(m))
 }

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::{Item, Kind, What, survey};
 use crate::kernel::error::ObtainError;
-use crate::kernel::store::{GRACE, Store};
+use crate::kernel::store::{GRACE, Lock, Store};
 
 /// What may stay.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -18,6 +18,16 @@ pub struct Limits {
     pub older_than: Option<Duration>,
     /// The bytes that all of it may take: above that what was not used for longest goes, the built control kernels last.
     pub max_bytes: Option<u64>,
+}
+
+impl Limits {
+    fn is_too_old(&self, item: &Item) -> bool {
+        self.older_than.is_some_and(|limit| item.age() > limit)
+    }
+
+    fn is_too_much(&self, bytes: u64) -> bool {
+        self.max_bytes.is_some_and(|limit| bytes > limit)
+    }
 }
 
 /// What was removed, and what was not.
@@ -51,14 +61,12 @@ pub fn collect(store: &Store, limits: Limits, dry_run: bool, waiting: impl FnOnc
     let mut items = survey(store)?;
     items.sort_by_key(|item| item.used);
     let (mut removed, mut kept) = (Vec::new(), Vec::new());
-    let is_old = |item: &Item, _: &u64| limits.older_than.is_some_and(|limit| item.age() > limit);
-    let is_over = |_: &Item, total: &u64| limits.max_bytes.is_some_and(|limit| *total > limit);
-    let passes: [&dyn Fn(&Item, &u64) -> bool; 2] = [&is_old, &is_over];
-    for goes in passes {
+    // First what is too old, then what is too much.
+    for by_age in [true, false] {
         let mut total: u64 = items.iter().chain(kept.iter().map(|(item, _)| item)).map(|item| item.bytes).sum();
         let mut left = Vec::new();
         for item in items {
-            if !goes(&item, &total) {
+            if !(if by_age { limits.is_too_old(&item) } else { limits.is_too_much(total) }) {
                 left.push(item);
                 continue;
             }
@@ -83,7 +91,8 @@ fn remove(item: &Item, store: &Store, dry_run: bool) -> Result<Option<Why>, Obta
         return Ok(Some(Why::JustUsed));
     }
     match &item.what {
-        What::Files { records, files } => {
+        What::Files { records, files, locks } => {
+            let Some(_locks) = all_locks(locks, store)? else { return Ok(Some(Why::InUse)) };
             let mut held = Vec::new();
             for file in files {
                 match hold(file).map_err(|e| ObtainError::io("locking", file, e))? {
@@ -98,17 +107,15 @@ fn remove(item: &Item, store: &Store, dry_run: bool) -> Result<Option<Why>, Obta
                 return Ok(None);
             }
             // First, so that they never name what is not there.
-            records.iter().try_for_each(|record| remove_file(record))?;
+            records.iter().try_for_each(remove_file)?;
             for (lock, file) in held {
                 store.remove_same(&lock, file).map_err(|e| ObtainError::io("removing", file, e))?;
             }
         }
         What::Folder { path, locks } => {
-            let held = locks.iter().map(|name| store.try_lock(name)).collect::<Result<Option<Vec<_>>, _>>()?;
-            match held {
-                None => return Ok(Some(Why::InUse)),
-                Some(_) if dry_run => {}
-                Some(_held) => store.discard(path)?,
+            let Some(_locks) = all_locks(locks, store)? else { return Ok(Some(Why::InUse)) };
+            if !dry_run {
+                store.discard(path)?;
             }
         }
         What::Index { path, lock, beside } => {
@@ -120,11 +127,16 @@ fn remove(item: &Item, store: &Store, dry_run: bool) -> Result<Option<Why>, Obta
             };
             if !dry_run {
                 // Without its log an index is refused; without the index a log is nothing.
-                [path].into_iter().chain(beside).try_for_each(|file| remove_file(file))?;
+                [path].into_iter().chain(beside).try_for_each(remove_file)?;
             }
         }
     }
     Ok(None)
+}
+
+/// All of these locks; `None` where somebody else has one.
+fn all_locks(names: &[String], store: &Store) -> Result<Option<Vec<Lock>>, ObtainError> {
+    names.iter().map(|name| store.try_lock(name)).collect()
 }
 
 enum Held {

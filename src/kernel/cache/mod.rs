@@ -90,8 +90,8 @@ impl Item {
 
 #[derive(Clone, Debug)]
 enum What {
-    /// Records, and the files that they and nothing used later name.
-    Files { records: Vec<PathBuf>, files: Vec<PathBuf> },
+    /// Records, the files that they and nothing used later name, and locks of the store under which they are used.
+    Files { records: Vec<PathBuf>, files: Vec<PathBuf>, locks: Vec<String> },
     /// A folder, and the locks of the store under which it is used.
     Folder { path: PathBuf, locks: Vec<String> },
     /// An index, the file that is locked while it is written, and the files beside it.

@@ -27,7 +27,7 @@ pub fn survey(store: &Store) -> Result<Vec<Item>, ObtainError> {
     let mut items = Vec::new();
     let mut look = || -> io::Result<()> {
         named(root, &mut items)?;
-        items.extend(alone(&root.join("partial"), Kind::SetAside)?);
+        partial(root, &mut items)?;
         items.extend(alone(&root.join("quarantine"), Kind::SetAside)?);
         build_trees(root, &mut items)?;
         suites(root, &mut items)?;
@@ -89,7 +89,11 @@ fn named(root: &Path, items: &mut Vec<Item>) -> io::Result<()> {
             name: first.name.clone(),
             bytes: records.iter().map(|r| r.bytes).sum(),
             used: used.unwrap_or(SystemTime::UNIX_EPOCH),
-            what: What::Files { records: records.iter().map(|r| r.path.clone()).collect(), files: first.files.clone() },
+            what: What::Files {
+                records: records.iter().map(|r| r.path.clone()).collect(),
+                files: first.files.clone(),
+                locks: Vec::new(),
+            },
         });
     }
     // What several name goes with the one that was used last.
@@ -157,7 +161,30 @@ fn name(record: &Value) -> Option<String> {
         .or_else(|| text("address").or_else(|| text("url")).map(str::to_owned))
 }
 
-/// Files and folders that are used by nothing else.
+/// `partial/<key>` and its record, which come under the lock of their address: see `fetch/partial.rs`.
+fn partial(root: &Path, items: &mut Vec<Item>) -> io::Result<()> {
+    let mut by_key: BTreeMap<String, Vec<(PathBuf, Metadata)>> = BTreeMap::new();
+    for (path, found) in entries(&root.join("partial"))?.into_iter().filter(|(_, found)| found.is_file()) {
+        let key = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        by_key.entry(key).or_default().push((path, found));
+    }
+    for (key, all) in by_key {
+        let used = all.iter().filter_map(|(_, found)| modified(found)).max();
+        let bytes = all.iter().map(|(_, found)| on_disk(found)).sum();
+        let is_record = |path: &PathBuf| path.extension().is_some();
+        let (records, files) = all.into_iter().map(|(path, _)| path).partition(is_record);
+        items.push(Item {
+            kind: Kind::SetAside,
+            name: key.chars().take(12).collect(),
+            bytes,
+            used: used.unwrap_or(SystemTime::UNIX_EPOCH),
+            what: What::Files { records, files, locks: vec![format!("address-{key}")] },
+        });
+    }
+    Ok(())
+}
+
+/// Files that are used by nothing else.
 fn alone(folder: &Path, kind: Kind) -> io::Result<Vec<Item>> {
     Ok(entries(folder)?
         .into_iter()
@@ -168,7 +195,7 @@ fn alone(folder: &Path, kind: Kind) -> io::Result<Vec<Item>> {
 
 fn file(kind: Kind, path: PathBuf, found: &Metadata) -> Item {
     let (name, bytes, used) = (short(&path), on_disk(found), modified(found).unwrap_or(SystemTime::UNIX_EPOCH));
-    Item { kind, name, bytes, used, what: What::Files { records: Vec::new(), files: vec![path] } }
+    Item { kind, name, bytes, used, what: What::Files { records: Vec::new(), files: vec![path], locks: Vec::new() } }
 }
 
 /// `controls/<line>/<source>/`: see `control/tree.rs`.

@@ -195,6 +195,7 @@ pub(in crate::kernel) fn obtain(control: &KernelName, line: &str, with: &Obtain)
         stale: None,
         modules: Modules::default(),
         leases: Leases::default(),
+        changelog: None,
     })
 }
 

@@ -10,8 +10,9 @@ use tar::EntryType;
 
 use super::error::{BuildError, Step};
 use super::source;
+use crate::kernel::archive::{ReadError, Want};
 use crate::kernel::compression::{self, Compression};
-use crate::kernel::deb::{self, ReadError};
+use crate::kernel::deb;
 use crate::kernel::error::{ObtainError, Quoted};
 use crate::kernel::store;
 
@@ -36,7 +37,10 @@ fn compression(name: &str) -> Option<Compression> {
 /// Unpacks the tarball in Debian's source package `deb` below `into`; the tree.
 pub(super) fn package(deb: &Path, into: &Path) -> Result<PathBuf, BuildError> {
     let file = File::open(deb).map_err(BuildError::io(Step::Unpack, deb))?;
-    let wanted = |path: &str| path.starts_with("usr/src/linux-source-") && compression(path).is_some();
+    let wanted = |path: &str| match compression(path) {
+        Some(_) if path.starts_with("usr/src/linux-source-") => Want::File,
+        _ => Want::No,
+    };
     let mut tree = None;
     let read = deb::read(BufReader::with_capacity(128 << 10, file), &wanted, &mut |path, bytes| {
         if let Some(how) = compression(&path).filter(|_| tree.is_none()) {
@@ -50,7 +54,7 @@ pub(super) fn package(deb: &Path, into: &Path) -> Result<PathBuf, BuildError> {
             let why = "the package has no tarball below usr/src".to_owned();
             Err(BuildError::NotASource { path: deb.to_owned(), why })
         }
-        (Err(ReadError::Deb(problem)), _) => {
+        (Err(ReadError::Package(problem)), _) => {
             Err(BuildError::cache(Step::Unpack)(ObtainError::BadPackage { path: deb.to_owned(), problem }))
         }
         (Err(ReadError::Taker(error)), _) => Err(BuildError::io(Step::Unpack, into)(error)),

@@ -44,25 +44,19 @@ pub(super) fn key(address: &Url) -> String {
     store::hex(Sha256::new_with_prefix(address.as_str()))
 }
 
-/// Where a file with this sha256 is kept.
+/// Where a file with this sha256 is to be kept.
 pub(super) fn path(store: &Store, sha256: &str) -> PathBuf {
     store.path("downloads").join(sha256)
 }
 
-/// The length of the kept file with this sha256, if it is there and whole. A damaged one is removed.
-pub(super) fn find(store: &Store, sha256: &str) -> Result<Option<u64>, ObtainError> {
-    let path = path(store, sha256);
-    let mut file = match File::open(&path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(ObtainError::io("reading", &path, error)),
-    };
-    let (found, size) = store::sha256_of(&mut file).map_err(|e| ObtainError::io("reading", &path, e))?;
-    if found == sha256 {
-        return Ok(Some(size));
-    }
-    fs::remove_file(&path).map_err(|e| ObtainError::io("removing", &path, e))?;
-    Ok(None)
+/// Where the file with this sha256 is, here or in a cache below.
+pub(super) fn place(store: &Store, sha256: &str) -> PathBuf {
+    store.find(&format!("downloads/{sha256}")).unwrap_or_else(|| path(store, sha256))
+}
+
+/// Where the kept file with this sha256 is, and its length, if it is there and whole. A damaged one is removed.
+pub(super) fn find(store: &Store, sha256: &str) -> Result<Option<(PathBuf, u64)>, ObtainError> {
+    store.verified(&format!("downloads/{sha256}"), sha256)
 }
 
 /// Makes a folder of the store, if it isn't there yet.
@@ -89,13 +83,16 @@ impl Seen {
         Self { format: FORMAT, address: address.to_string(), etag, last_modified, sha256, size, when: now() }
     }
 
-    /// The record of an address, if the file that it names is there and whole.
-    pub(super) fn read(store: &Store, address: &Url) -> Result<Option<Self>, ObtainError> {
-        let record: Option<Self> = store.read_record(&record(address));
+    /// The record of an address and its file, if that is there and whole.
+    pub(super) fn read(store: &Store, address: &Url) -> Result<Option<(Self, PathBuf)>, ObtainError> {
         let same =
             |seen: &Self| seen.format == FORMAT && seen.address == address.as_str() && store::is_sha256(&seen.sha256);
-        let Some(seen) = record.filter(same) else { return Ok(None) };
-        Ok(if find(store, &seen.sha256)? == Some(seen.size) { Some(seen) } else { None })
+        for seen in store.records(&record(address)).filter(same) {
+            if let Some((path, _)) = find(store, &seen.sha256)?.filter(|(_, size)| *size == seen.size) {
+                return Ok(Some((seen, path)));
+            }
+        }
+        Ok(None)
     }
 
     pub(super) fn write(&self, store: &Store, address: &Url) -> Result<(), ObtainError> {

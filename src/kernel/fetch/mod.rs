@@ -130,20 +130,18 @@ fn get(wanted: &Wanted, content: Content, with: &Obtain, patience: &Patience) ->
 
 /// The file with this sha256, if it is kept.
 fn pinned(wanted: &Wanted, sha256: &str, with: &Obtain) -> Result<Option<Fetched>, ObtainError> {
-    let (Some(address), Some(size)) = (wanted.addresses.first(), kept::find(with.store, sha256)?) else {
+    let (Some(address), Some((path, size))) = (wanted.addresses.first(), kept::find(with.store, sha256)?) else {
         return Ok(None);
     };
-    let (sha256, path) = (sha256.to_owned(), kept::path(with.store, sha256));
-    Ok(Some(Fetched { sha256, size, address: address.clone(), path, stale: None }))
+    Ok(Some(Fetched { sha256: sha256.to_owned(), size, address: address.clone(), path, stale: None }))
 }
 
 /// What one of the addresses gave earlier.
 fn earlier(wanted: &Wanted, with: &Obtain, why: &str) -> Result<Option<Fetched>, ObtainError> {
     for address in wanted.addresses {
-        if let Some(seen) = Seen::read(with.store, address)?.filter(|seen| seen.size <= wanted.limit) {
+        if let Some((seen, path)) = Seen::read(with.store, address)?.filter(|(seen, _)| seen.size <= wanted.limit) {
             let stale = Stale { age: seen.age(), why: why.to_owned() };
             (with.tell)(Progress::Stale(stale.clone()));
-            let path = kept::path(with.store, &seen.sha256);
             let (sha256, size, address) = (seen.sha256, seen.size, address.clone());
             return Ok(Some(Fetched { sha256, size, address, path, stale: Some(stale) }));
         }

@@ -49,7 +49,7 @@ impl<'a> Partial<'a> {
         let file = file.map_err(|e| ObtainError::io("opening", &path, e))?;
         let mut partial =
             Self { store, address, file, path, record: None, hash: Sha256::new(), length: 0, resumed: false };
-        let record: Option<Record> = store.read_record(&partial.record_name());
+        let record: Option<Record> = store.own_record(&partial.record_name());
         let usable = |record: &Record| {
             let whole = vouched || (record.boot.is_some() && record.boot == boot());
             record.format == FORMAT && record.address == address.as_str() && whole

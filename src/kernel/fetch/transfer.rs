@@ -74,7 +74,7 @@ impl Transfer<'_> {
                     partial.discard()?;
                 }
                 seen.write(store, self.address)?;
-                let path = kept::path(store, &seen.sha256);
+                let path = kept::place(store, &seen.sha256);
                 let (sha256, size, address) = (seen.sha256, seen.size, self.address.clone());
                 Ok(Fetched { sha256, size, address, path, stale: None })
             }
@@ -155,7 +155,7 @@ impl Transfer<'_> {
     async fn attempt(&self, partial: &mut Partial<'_>, deadline: Instant) -> Result<Came, Failed> {
         let resumed = partial.validator().cloned();
         let seen = match (&resumed, self.wanted.sha256) {
-            (None, None) => Seen::read(self.with.store, self.address)?,
+            (None, None) => Seen::read(self.with.store, self.address)?.map(|(seen, _)| seen),
             _ => None,
         };
         let headers = match &resumed {

@@ -59,12 +59,18 @@ impl Store {
     /// Removes a folder, if it is there. It goes away as a whole, whatever ends this process: what is left of it then
     /// lies among the drafts, and is removed with them.
     pub(in crate::kernel) fn discard(&self, folder: &Path) -> Result<(), ObtainError> {
-        let removing = |e| ObtainError::io("removing", folder, e);
-        let DraftFolder { folder: grave, _lock } = self.draft_folder()?;
-        match fs::rename(folder, grave.path().join("discarded")) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(removing(error)),
-            _ => grave.close().map_err(removing),
-        }
+        let remove = || {
+            let _lock = self.writers()?;
+            // Moved and not put into a folder that is made for it: on a full disk none can be made.
+            let mut grave = tempfile::Builder::new();
+            let grave = grave.prefix("discarded-").make_in(self.root.join("tmp"), |grave| fs::rename(folder, grave));
+            match grave {
+                Ok(moved) => fs::remove_dir_all(moved.into_temp_path().keep()?),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+                Err(error) => Err(error),
+            }
+        };
+        remove().map_err(|e| ObtainError::io("removing", folder, e))
     }
 
     /// A share of the lock that everybody holds who writes drafts.

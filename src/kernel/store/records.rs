@@ -17,6 +17,11 @@ impl Store {
         self.records(below).next()
     }
 
+    /// The record of this name in one's own store, for what is only true of the files there.
+    pub(in crate::kernel) fn own_record<T: DeserializeOwned>(&self, below: &str) -> Option<T> {
+        serde_json::from_slice(&fs::read(self.root.join(below)).ok()?).ok()
+    }
+
     /// The records of this name, one's own first and then those of the stores below.
     pub(in crate::kernel) fn records<T: DeserializeOwned>(&self, below: &str) -> impl Iterator<Item = T> {
         self.layers().filter_map(move |layer| serde_json::from_slice(&fs::read(layer.join(below)).ok()?).ok())

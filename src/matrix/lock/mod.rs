@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::problems::Problems;
-use super::{KernelEntry, fields, file};
+use super::{KernelEntry, Source, fields, file};
 use crate::words::KernelName;
 
 /// A file that a kernel was made of.
@@ -119,6 +119,33 @@ impl Lock {
     }
 }
 
+impl Locked {
+    /// Adds where its packages are kept for ever: in each of these archives, as they were when this was locked.
+    pub fn add_archives(&mut self, archives: &[String]) {
+        // The form of snapshot.debian.org's folders.
+        let time = self.when.strftime("%Y%m%dT%H%M%SZ").to_string();
+        for file in &mut self.files {
+            let pool = file.addresses.iter().find_map(|address| Some(address.rsplit_once("/pool/")?.1.to_owned()));
+            let Some(pool) = pool else { continue };
+            for archive in archives {
+                let address = format!("{}/pool/{pool}", archive.replace("{time}", &time).trim_end_matches('/'));
+                if !file.addresses.contains(&address) {
+                    file.addresses.push(address);
+                }
+            }
+        }
+    }
+
+    /// Whether it is the same kernel, wherever its files are had from. What has the same sha256 has the same length.
+    pub fn is_same(&self, other: &Self) -> bool {
+        let same = |(ours, theirs): (&LockedFile, &LockedFile)| {
+            (&ours.name, &ours.version, &ours.sha256) == (&theirs.name, &theirs.version, &theirs.sha256)
+        };
+        let files = self.files.len() == other.files.len() && self.files.iter().zip(&other.files).all(same);
+        self.source == other.source && files
+    }
+}
+
 /// A lock that is too long to be read again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the lock of {0} kernels is longer than {limit} KiB; split the matrix", limit = file::FILE_MAX / 1024)]
@@ -127,7 +154,12 @@ pub struct TooLong(pub usize);
 /// A kernel's source in one line. Paths in it start at the matrix's folder, from wherever the matrix is named.
 pub fn source_line(kernel: &KernelEntry, matrix: &Path) -> String {
     let folder = format!("{}/", fields::folder_of(matrix).display());
-    let shown = kernel.source.to_string();
+    let mut shown = kernel.source.to_string();
+    if let Source::Url(files) = &kernel.source {
+        // A pin that changed makes another source of the same address.
+        let pins = files.iter().map(|file| format!(" ({})", file.pin.as_str()));
+        shown.extend(pins);
+    }
     let words = shown.split(' ').map(|word| word.strip_prefix(&folder).unwrap_or(word));
     words.collect::<Vec<_>>().join(" ").chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }

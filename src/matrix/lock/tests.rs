@@ -93,6 +93,24 @@ fn a_changed_source_is_noticed_and_another_way_to_name_the_matrix_is_none() {
 }
 
 #[test]
+fn an_archive_that_keeps_all_is_asked_for_what_there_was_when_it_was_locked() {
+    let mut locked = lock("a", "s", None, vec![file("x")]).kernels.into_values().next().unwrap();
+    let before = locked.clone();
+    locked.add_archives(&["https://snapshot.debian.org/archive/debian/{time}/".to_owned()]);
+    let kept = "https://snapshot.debian.org/archive/debian/20261125T210000Z/pool/a_1%3a6.deb";
+    assert_eq!(locked.files[0].addresses, ["https://example.org/pool/a_1%3a6.deb", kept]);
+    assert!(locked.is_same(&before) && locked != before);
+    let once = locked.clone();
+    locked.add_archives(&["https://snapshot.debian.org/archive/debian/{time}/".to_owned()]);
+    assert_eq!(locked, once);
+    // A file of one's own is in no archive.
+    let mut own = before;
+    own.files[0].addresses.clear();
+    own.add_archives(&["https://example.org".to_owned()]);
+    assert!(own.files[0].addresses.is_empty());
+}
+
+#[test]
 fn a_lock_that_could_not_be_read_again_is_not_written() {
     let kernels = (0..5000).map(|n| {
         let one = lock("a", "s", None, vec![file("x"), file("y")]);

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::bytes;
 use crate::matrix::Locked;
-use crate::report::text::{fit, visible};
+use crate::report::text::{fit, fit_middle, visible};
 use crate::words::KernelName;
 
 /// The version of the JSON document's shape.
@@ -125,7 +125,8 @@ impl KernelsDocument {
         }
         let mut text = String::new();
         let line = |text: &mut String, cells: [&str; 5]| {
-            let [a, b, c, d, e] = std::array::from_fn(|at| fit(cells[at], widths[at]));
+            let cut = |at: usize| if at == 1 { fit_middle(cells[at], widths[at]) } else { fit(cells[at], widths[at]) };
+            let [a, b, c, d, e] = std::array::from_fn(cut);
             let [wa, wb, wc, wd, we] = widths;
             let line = format!("{a:wa$}  {b:wb$}  {c:wc$}  {d:wd$}  {e:>we$}");
             let _ = write!(text, "{}", line.trim_end());

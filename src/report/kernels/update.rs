@@ -110,7 +110,7 @@ impl UpdateDocument {
             let (style, verb, said) = match what {
                 Changed::Added { new } => (good, "added", new.words()),
                 Changed::Updated { old, new } if old.words() == new.words() => {
-                    (new_colour, "changed", format!("{}, of other files", new.words()))
+                    (new_colour, "changed", format!("{}, with other files or addresses", new.words()))
                 }
                 Changed::Updated { old, new } => (new_colour, "changed", format!("{} → {}", old.words(), new.words())),
                 Changed::Removed { old } => (bad, "removed", format!("{}: not in the matrix any more", old.words())),

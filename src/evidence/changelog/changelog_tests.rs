@@ -1,0 +1,141 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::evidence::StateSet;
+use crate::kernel::ChangelogEntry;
+use crate::matrix::Bugs;
+use crate::verdict::{Ledger, Verdict};
+use crate::words::State::{self, Affected, Fixed, FixedWithDefect, HalfFixed, NeverHad};
+
+const BREAK: &str = "tcp: tcp_fragment() should apply sane memory limits";
+const HALF_FIX: &str = "tcp: refine memory limit test in tcp_fragment()";
+const FIX: &str = "tcp: be more careful in tcp_fragment()";
+const MEND: &str = "tcp: fix tcp_rtx_queue_tail in case of empty retransmit queue";
+
+/// What a changelog says of the stall, of entries from the newest to the oldest.
+fn ask(entries: &[(&str, &str)], release: &str) -> Finding {
+    let entry = |(title, text): &(&str, &str)| ChangelogEntry { title: (*title).to_owned(), text: (*text).to_owned() };
+    let listing = Listing::of(&Changelog { entries: entries.iter().map(entry).collect() });
+    let bugs = Bugs::built_in();
+    let bug = bugs.iter().find(|bug| bug.id.as_str() == "tcp-fragment-stall").expect("the bug");
+    weigh(bug, &listing, Release::parse(release).ok().as_ref())
+}
+
+#[test]
+fn steps_are_found_as_each_distribution_lists_them() {
+    let debian = format!("\n  * New upstream stable update:\n    - {BREAK}\n    - {HALF_FIX}\n");
+    let wrapped = "  * [x86] y: z\n  * tcp: be more careful in\n    tcp_fragment() (Closes: #930904)\n";
+    let red_hat =
+        format!("- [net] {BREAK} (Florian Westphal) [1719914] {{CVE-2019-11478}}\n- [net] {HALF_FIX} (A B) [1]");
+    let suse = "- tcp: tcp_fragment() should apply sane memory limits\n  (bsc#1137586).\n- commit 0123456\n";
+    let by_commit = "- tcp: own words for it\n- commit b617158dc096709d8600c53b6052144d12b89fab upstream\n";
+    let picked = "- (cherry picked from commit b617158dc096)\n";
+    let table: &[(&str, &str, &str, &str, &[State])] = &[
+        ("Debian", "linux (4.19.55-1)", &debian, "4.19.55", &[HalfFixed, Fixed]),
+        ("Debian, over two lines", "linux (4.19.62-1)", wrapped, "4.19.62", &[Fixed]),
+        ("before 4.15 the fix may lack its mend", "linux (4.9.189-1)", wrapped, "4.9.189", &[Fixed, FixedWithDefect]),
+        (
+            "Red Hat",
+            "2019-06-18 A B [3.10.0-957.21.3.el7]",
+            &red_hat,
+            "3.10.0-957.21.3.el7",
+            &[HalfFixed, Fixed, FixedWithDefect],
+        ),
+        ("SUSE", "2019-06-18 a@suse.com", suse, "4.12.14-197.4.1", &[Affected, HalfFixed, Fixed, FixedWithDefect]),
+        ("a stable commit's own line", "x", by_commit, "4.19.62", &[Fixed]),
+        ("a cherry-pick's line", "x", picked, "4.19.62", &[Fixed]),
+    ];
+    for (name, title, text, release, states) in table {
+        let finding = ask(&[(title, text)], release);
+        assert_eq!(finding.states, states.iter().copied().collect::<StateSet>(), "{name}: {}", finding.why);
+        assert_eq!((finding.witness, finding.strength), (Witness::Changelog, Strength::Weak));
+        assert!(finding.why.contains(title) && finding.why.contains(": \""), "{}", finding.why);
+    }
+}
+
+#[test]
+fn what_is_not_listed_and_what_is_only_spoken_of_says_nothing() {
+    for text in [
+        "- something else".to_owned(),
+        String::new(),
+        format!("- net: fix the stall that \"{FIX}\" cured elsewhere"),
+        format!("- {FIX}, v2 of another thing"),
+        format!("- x{FIX}"),
+        "- tcp: mend it (Fixes: f070ef2ac667)".to_owned(),
+        "- Fixes: f070ef2ac667 (\"tcp: x\")".to_owned(),
+        // Too few digits to be taken at their word.
+        "- commit b617158dc upstream".to_owned(),
+        // The slack form has the half fix's subject, and a commit of its own.
+        "- commit 46c7b5d6f2a5 upstream".to_owned(),
+        format!("- Drop patches.suse/x.patch ({FIX})"),
+        format!("- Revert {FIX}"),
+        format!("- {FIX}\n- Revert \"{FIX}\""),
+    ] {
+        let finding = ask(&[("linux (4.19.62-1)", &text)], "4.19.62");
+        assert!(finding.is_unknown(), "{text}: {:?}, {}", finding.states, finding.why);
+    }
+}
+
+#[test]
+fn the_newest_word_counts_and_a_revert_only_on_its_own_line_of_releases() {
+    let put_in = format!("- {BREAK}\n- {FIX}");
+    let (out, again) = (format!("- Revert \"{FIX}\" (LP: #1)"), format!("- Revert \"Revert \"{FIX}\"\""));
+    let low = format!("- [net] revert \"{FIX}\" (A B) [2]");
+    let reapply = format!("- Reapply \"{FIX}\"");
+    let first = ("linux (4.19.62-1)", put_in.as_str());
+    type Row<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a [State]);
+    let table: &[Row] = &[
+        ("put in", &[("linux (4.19.63-1)", "- x"), first], &[Fixed]),
+        ("taken out", &[("linux (4.19.63-1)", &out), first], &[Affected, HalfFixed]),
+        ("taken out, as Red Hat writes it", &[("linux (4.19.63-1)", &low), first], &[Affected, HalfFixed]),
+        ("and put back", &[("linux (4.19.64-1)", &again), ("linux (4.19.63-1)", &out), first], &[Fixed]),
+        ("and put back in new words", &[("linux (4.19.64-1)", &reapply), ("linux (4.19.63-1)", &out), first], &[Fixed]),
+        (
+            "taken out of an older line",
+            &[("linux (5.10.1-1)", "- x"), ("linux (4.19.63-1)", &out), first],
+            &[Affected, HalfFixed, Fixed],
+        ),
+        (
+            "taken out, and nobody says of what",
+            &[("2019 a@b", &out), ("2018 a@b", &put_in)],
+            &[Affected, HalfFixed, Fixed],
+        ),
+    ];
+    for (name, entries, states) in table {
+        let finding = ask(entries, "4.19.62");
+        assert_eq!(finding.states, states.iter().copied().collect::<StateSet>(), "{name}: {}", finding.why);
+    }
+    let why = ask(&[("linux (4.19.64-1)", "- x"), first, ("linux (4.19.1-1)", &format!("- {BREAK}"))], "4.19.62").why;
+    assert!(why.contains("break since linux (4.19.1-1)") && why.contains("fix since linux (4.19.62-1)"), "{why}");
+}
+
+#[test]
+fn a_changelog_makes_no_kernel_good_and_contradicts_nobody() {
+    let text = format!("- {BREAK}\n- {HALF_FIX}\n- {FIX}\n- {MEND}");
+    let says = ask(&[("linux (4.9.191-1)", &text)], "4.9.191");
+    assert_eq!(says.states.only(), Some(Fixed));
+    let conclusion = Ledger { findings: vec![says.clone()] }.conclude();
+    assert_eq!((conclusion.verdict, conclusion.conflict), (Verdict::Unknown, false));
+    let seen = Finding {
+        witness: Witness::Runtime,
+        states: StateSet::affected(),
+        strength: Strength::Decisive,
+        ..says.clone()
+    };
+    let conclusion = Ledger { findings: vec![says, seen] }.conclude();
+    assert_eq!((conclusion.verdict, conclusion.conflict), (Verdict::Affected, false));
+    let never = ask(&[("linux (4.19.51-1)", &format!("- Revert \"{BREAK}\""))], "4.19.51");
+    assert!(never.states.contains(NeverHad) && !never.states.contains(Affected), "{}", never.why);
+}
+
+proptest! {
+    #[test]
+    fn no_changelog_makes_it_panic(
+        title in ".{0,40}",
+        text in "(- |\\* |  |\n|Revert |\"|tcp: be more careful in tcp_fragment\\(\\)|f070ef2ac667|commit |[a-z\u{e9}]{1,5}){0,40}",
+    ) {
+        let finding = ask(&[(&title, &text)], "4.19.62");
+        prop_assert_eq!(finding.strength, Strength::Weak);
+        prop_assert!(!finding.states.is_empty());
+    }
+}

@@ -1,0 +1,94 @@
+//! A Debian archive in a folder, which apt takes for a mirror: packages made by dpkg-deb, with kernels of a few bytes.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::tiny_kernel::{Act, image};
+
+/// The package that the archive serves.
+pub const PACKAGE: &str = "linux-image-test";
+
+/// An archive, and an apt configuration that knows no other.
+pub struct Archive {
+    root: PathBuf,
+}
+
+impl Archive {
+    /// In this folder, serving nothing yet.
+    pub fn new(root: &Path) -> Self {
+        let archive = Self { root: root.to_owned() };
+        archive.write("etc/sources.list", &format!("deb [trusted=yes] copy:{}/mirror sid main\n", root.display()));
+        let etc = root.join("etc");
+        fs::create_dir_all(etc.join("parts")).expect("a folder");
+        let conf = format!(
+            "Dir \"/\";\nDir::Etc \"{}\";\nDir::Etc::sourcelist \"sources.list\";\nDir::Etc::sourceparts \"parts\";\n",
+            etc.display()
+        );
+        archive.write("apt.conf", &conf);
+        archive
+    }
+
+    fn write(&self, name: &str, content: &str) {
+        let path = self.root.join(name);
+        fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");
+        fs::write(path, content).expect("a file");
+    }
+
+    /// What `APT_CONFIG` has to be.
+    pub fn configuration(&self) -> PathBuf {
+        self.root.join("apt.conf")
+    }
+
+    /// The mirror's folder.
+    pub fn mirror(&self) -> PathBuf {
+        self.root.join("mirror")
+    }
+
+    /// A package of this version, whose image says so: its file, and the sha256 of the image.
+    pub fn package(&self, version: &str) -> (PathBuf, String) {
+        let tree = self.root.join("tree");
+        let _ = fs::remove_dir_all(&tree);
+        let kernel = image(&[Act::Console(format!("version {version}")), Act::Reset]);
+        let control = format!(
+            "Package: {PACKAGE}\nVersion: {version}\nArchitecture: amd64\nMaintainer: x <x@example.org>\nDescription: x\n"
+        );
+        self.write("tree/DEBIAN/control", &control);
+        self.write("tree/boot/config-6.1.0", "# Linux/x86 6.1.0 Kernel Configuration\nCONFIG_64BIT=y\n");
+        fs::write(tree.join("boot/vmlinuz-6.1.0"), &kernel).expect("a file");
+        let deb = self.root.join(format!("{PACKAGE}_{version}.deb"));
+        let mut build = Command::new("dpkg-deb");
+        build.args(["--root-owner-group", "-Znone", "--build"]).arg(&tree).arg(&deb);
+        assert!(build.output().expect("dpkg-deb").status.success());
+        (deb, sha256(&tree.join("boot/vmlinuz-6.1.0")))
+    }
+
+    /// Serves this version and no other: the sha256 of its image.
+    pub fn publish(&self, version: &str) -> String {
+        let (deb, image) = self.package(version);
+        let _ = fs::remove_dir_all(self.mirror());
+        let pool = format!("pool/{PACKAGE}_{version}.deb");
+        let target = self.mirror().join(&pool);
+        fs::create_dir_all(target.parent().expect("a parent")).expect("a folder");
+        fs::copy(&deb, &target).expect("a copy");
+        let size = fs::metadata(&deb).expect("a file").len();
+        let packages = format!(
+            "Package: {PACKAGE}\nVersion: {version}\nArchitecture: amd64\nFilename: {pool}\nSize: {size}\nSHA256: {}\n\n",
+            sha256(&deb)
+        );
+        self.write("mirror/dists/sid/main/binary-amd64/Packages", &packages);
+        let list = self.mirror().join("dists/sid/main/binary-amd64/Packages");
+        let (sum, length) = (sha256(&list), packages.len());
+        let release = format!(
+            "Suite: sid\nCodename: sid\nArchitectures: amd64\nComponents: main\nDate: Wed, 25 Nov 2026 21:00:00 UTC\nSHA256:\n \
+             {sum} {length} main/binary-amd64/Packages\n"
+        );
+        self.write("mirror/dists/sid/Release", &release);
+        image
+    }
+}
+
+fn sha256(file: &Path) -> String {
+    let output = Command::new("sha256sum").arg(file).output().expect("sha256sum");
+    String::from_utf8_lossy(&output.stdout).split(' ').next().expect("a sum").to_owned()
+}

@@ -1,0 +1,227 @@
+//! kernels.lock, from the outside: what is locked stays the same while its archive moves on, wherever it still is.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::TcpListener;
+use std::process::Command;
+use std::sync::{Arc, Mutex};
+
+use serde_json::Value;
+
+mod common;
+use common::archive::{Archive, PACKAGE};
+use common::tiny_kernel::{Act, image};
+use common::{Lab, Ran};
+
+struct World {
+    lab: Lab,
+    archive: Archive,
+}
+
+impl World {
+    fn new() -> Self {
+        let lab =
+            Lab::with_matrix(&format!("kernels:\n  - {{ name: moving, apt: {{ package: {PACKAGE}, suite: sid }} }}\n"));
+        let archive = Archive::new(&lab.path("archive"));
+        Self { lab, archive }
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = self.lab.command(args);
+        command
+            .env("no_proxy", "127.0.0.1")
+            .env("APT_CONFIG", self.archive.configuration())
+            .env("BACKPROOF_CACHE", self.lab.path("cache"));
+        command
+    }
+
+    fn run(&self, args: &[&str]) -> Ran {
+        Ran::of(self.command(args).output().expect("the program starts"))
+    }
+
+    /// `run` with more arguments: how it ended, and what its record says of the one kernel.
+    fn kernel(&self, args: &[&str]) -> (Ran, Value) {
+        let ran = self.run(&[&["run", "--accel", "tcg", "--format", "json"], args].concat());
+        let document: Value = serde_json::from_str(&ran.stdout).unwrap_or(Value::Null);
+        (ran, document["kernels"][0].clone())
+    }
+
+    fn lock(&self) -> String {
+        fs::read_to_string(self.lab.path("kernels.lock")).expect("a lock")
+    }
+}
+
+#[test]
+fn a_locked_kernel_stays_while_its_suite_moves_and_comes_from_wherever_it_still_is() {
+    let world = World::new();
+    let first = world.archive.publish("6.1.0-1");
+
+    // Nothing is fetched to tell what would be locked, and nothing is written unasked.
+    let shown = world.run(&["kernels", "update"]);
+    shown.ends_with(0);
+    assert!(
+        shown.stdout.contains("added") && shown.stdout.contains("6.1.0-1") && shown.stdout.contains("--yes"),
+        "{}",
+        shown.stdout
+    );
+    assert!(!world.lab.path("kernels.lock").exists());
+    world.run(&["run", "--locked"]).ends_with(2).says(&["moving", "kernels update"]);
+    world.run(&["kernels", "update", "--yes"]).ends_with(0);
+    assert!(world.lock().contains("version: 6.1.0-1") && world.lock().contains("source: apt linux-image-test (sid)"));
+    assert_eq!(fs::read_dir(world.lab.path("cache/packages")).expect("a folder").count(), 0, "it was fetched");
+    assert!(world.run(&["kernels", "update"]).stdout.contains("1 unchanged"));
+
+    let (_, kernel) = world.kernel(&["--locked"]);
+    assert_eq!((kernel["image_sha256"].as_str(), kernel["locked"].as_bool()), (Some(&*first), Some(true)));
+    let listed: Value =
+        serde_json::from_str(&world.run(&["kernels", "list", "--format", "json"]).stdout).expect("JSON");
+    assert_eq!(listed["kernels"][0]["locked"]["version"], "6.1.0-1");
+    assert_eq!(
+        (&listed["kernels"][0]["cached"], &listed["kernels"][0]["locked"]["current"]),
+        (&"yes".into(), &true.into())
+    );
+
+    // The suite moves on, and the old package is gone.
+    let second = world.archive.publish("6.1.0-2");
+    let (_, kernel) = world.kernel(&["--refresh"]);
+    assert_eq!(kernel["image_sha256"].as_str(), Some(&*first), "of the cache");
+    let other_cache = world.lab.path("other").display().to_string();
+    let (ran, _) = world.kernel(&["--cache", &other_cache]);
+    ran.ends_with(3);
+    assert!(ran.stdout.contains("is not served any more") && ran.stdout.contains("kernels update"), "{}", ran.stdout);
+
+    // An archive that kept it is all it takes.
+    let old = world.lab.path(format!("archive/{PACKAGE}_6.1.0-1.deb"));
+    let with_address = world.lock() + &format!("          - copy:{}\n", old.display());
+    world.lab.write("kernels.lock", &with_address);
+    let (_, kernel) = world.kernel(&["--locked", "--cache", &other_cache]);
+    assert_eq!(kernel["image_sha256"].as_str(), Some(&*first));
+    // But not one that has something else under its name.
+    fs::copy(world.lab.path(format!("archive/{PACKAGE}_6.1.0-2.deb")), &old).expect("a copy");
+    let third_cache = world.lab.path("third").display().to_string();
+    let (ran, kernel) = world.kernel(&["--locked", "--cache", &third_cache]);
+    ran.ends_with(3);
+    assert!(kernel.is_null(), "{kernel}");
+
+    let shown = world.run(&["kernels", "update", "--yes"]);
+    shown.ends_with(0);
+    assert!(shown.stdout.contains("6.1.0-1 → 6.1.0-2"), "{}", shown.stdout);
+    assert_eq!(world.kernel(&["--locked"]).1["image_sha256"].as_str(), Some(&*second));
+}
+
+#[test]
+fn an_entry_of_another_source_counts_no_more() {
+    let world = World::new();
+    world.archive.publish("6.1.0-1");
+    world.run(&["kernels", "update", "--yes"]).ends_with(0);
+    world.lab.write(
+        "kernels.yaml",
+        format!("kernels: [{{ name: moving, apt: {PACKAGE} }}, {{ name: tree, tree: x, tags: [t] }}]"),
+    );
+    let (ran, kernel) = world.kernel(&["--kernel", "moving"]);
+    ran.says(&["has it of another source"]);
+    assert_eq!(kernel["locked"], false);
+    world.run(&["run", "--locked"]).ends_with(2).says(&[
+        "moving: it was locked as `apt linux-image-test (sid)`",
+        "tree: it cannot be locked: a build tree changes",
+    ]);
+    let shown = world.run(&["kernels", "update", "--yes"]);
+    shown.ends_with(0);
+    assert!(
+        shown.stdout.contains("not locked") && shown.stdout.contains("kernels.lock is written"),
+        "{}",
+        shown.stdout
+    );
+    // What the matrix has no more goes, unless only a part of it was asked for.
+    world.lab.write("kernels.yaml", "kernels: [{ name: tree, tree: x, tags: [t] }]");
+    assert!(!world.run(&["kernels", "update", "--yes", "--tag", "t"]).stdout.contains("removed"));
+    assert!(world.run(&["kernels", "update", "--yes"]).stdout.contains("removed"));
+    assert!(world.lock().contains("kernels: []"));
+}
+
+#[test]
+fn a_locked_file_of_ones_own_that_changed_is_an_error_with_both_sums() {
+    let world = World::new();
+    let (deb, first) = world.archive.package("6.1.0-1");
+    fs::copy(&deb, world.lab.path("linux.deb")).expect("a copy");
+    world.lab.write("kernels.yaml", "kernels: [{ name: own, deb: linux.deb }]");
+    world.run(&["kernels", "update", "--yes"]).ends_with(0);
+    assert_eq!(world.kernel(&["--locked"]).1["image_sha256"].as_str(), Some(&*first));
+    let (deb, _) = world.archive.package("6.1.0-2");
+    fs::copy(&deb, world.lab.path("linux.deb")).expect("a copy");
+    let (ran, _) = world.kernel(&[]);
+    ran.ends_with(3);
+    let was = world.lock().split("sha256: ").nth(1).map(|rest| rest[..64].to_owned()).expect("a sum");
+    assert!(ran.stdout.contains("is not what the lock has") && ran.stdout.contains(&was), "{}", ran.stdout);
+}
+
+#[test]
+fn a_damaged_lock_and_the_built_in_matrix_are_told_what_to_do() {
+    let world = World::new();
+    world.lab.write("kernels.lock", "version: 1\nkernels:\n  - name: moving\n    files: [{ sha256: x }]\n");
+    world.run(&["run"]).ends_with(2).says(&["kernels.lock:3:5", "bad sha256 `x`", "mistakes in kernels.lock"]);
+    fs::remove_file(world.lab.path("kernels.yaml")).expect("a matrix");
+    world.run(&["kernels", "update"]).ends_with(2).says(&["the built-in matrix has no lock", "--matrix"]);
+    world.run(&["kernels", "list"]).ends_with(0);
+}
+
+/// Serves whatever is in it to everybody who asks, until the test's process ends: its port.
+fn serve(content: Arc<Mutex<Vec<u8>>>) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let mut lines = BufReader::new(&stream).lines().map_while(Result::ok);
+            let _ = lines.find(String::is_empty);
+            let body = content.lock().expect("a lock").clone();
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
+            let _ = (&stream).write_all(head.as_bytes()).and_then(|()| (&stream).write_all(&body));
+        }
+    });
+    port
+}
+
+#[test]
+fn what_is_trusted_on_first_use_is_pinned_by_the_first_run_and_nothing_else_is_taken_then() {
+    let world = World::new();
+    let content = Arc::new(Mutex::new(image(&[Act::Console("first".to_owned()), Act::Reset])));
+    let port = serve(Arc::clone(&content));
+    let url = format!("url: {{ address: \"http://127.0.0.1:{port}/bzImage\", sha256: trust-on-first-use }}");
+    world.lab.write("kernels.yaml", format!("kernels:\n  - name: remote\n    {url}\n  - name: same\n    {url}\n"));
+    let (ran, kernel) = world.kernel(&[]);
+    ran.says(&["remote: trusted on first use, and pinned in", "same: trusted on first use, and pinned in"]);
+    let sum = kernel["image_sha256"].as_str().map(str::to_owned).expect("a kernel");
+    assert_eq!((&kernel["locked"], kernel["files"][0]["sha256"].as_str()), (&false.into(), Some(&*sum)));
+    assert_eq!(world.lock().matches(&sum).count(), 2, "both workers' entries: {}", world.lock());
+
+    *content.lock().expect("a lock") = image(&[Act::Console("second".to_owned()), Act::Reset]);
+    let (ran, kernel) = world.kernel(&["--locked"]);
+    assert_eq!((kernel["image_sha256"].as_str(), &kernel["locked"]), (Some(&*sum), &true.into()));
+    assert!(!ran.stderr.contains("trusted on first use"), "{}", ran.stderr);
+    let fresh = world.lab.path("fresh").display().to_string();
+    let (ran, kernel) = world.kernel(&["--cache", &fresh]);
+    assert!(kernel.is_null() && ran.stdout.contains(&sum), "{}", ran.stdout);
+    ran.ends_with(3);
+    // Another cache that has it will do.
+    let own = world.lab.path("cache").display().to_string();
+    let (_, kernel) = world.kernel(&["--cache", &fresh, "--cache-from", &own]);
+    assert_eq!(kernel["image_sha256"].as_str(), Some(&*sum));
+    let shown = world.run(&["kernels", "update", "--yes"]);
+    shown.ends_with(0);
+    assert_eq!(shown.stdout.matches("changed").count(), 2, "{}", shown.stdout);
+    assert!(!world.lock().contains(&sum));
+}
+
+#[test]
+fn what_another_cache_knows_of_a_suite_is_enough_offline() {
+    let world = World::new();
+    let first = world.archive.publish("6.1.0-1");
+    world.kernel(&[]);
+    let below = world.lab.path("cache").display().to_string();
+    let own = world.lab.path("own").display().to_string();
+    let (ran, kernel) = world.kernel(&["--offline", "--cache", &own, "--cache-from", &below]);
+    assert_eq!(kernel["image_sha256"].as_str(), Some(&*first), "{}", ran.stdout);
+    assert_eq!(fs::read_dir(world.lab.path("own/packages")).expect("a folder").count(), 0);
+    let listed = world.run(&["kernels", "list", "--cache", &own, "--cache-from", &below]);
+    assert!(listed.ends_with(0).stdout.contains("cached"), "{}", listed.stdout);
+}
