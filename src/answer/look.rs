@@ -11,8 +11,8 @@ use crate::evidence::git::Index;
 use crate::evidence::source::{self, Folder, Tarball};
 use crate::evidence::version::{self, Release};
 use crate::evidence::{Finding, Witness};
-use crate::kernel::{self, FileKind, Kernel, file_kind};
-use crate::matrix::{Bug, Pin, Remote, Source};
+use crate::kernel::{self, FileKind, Kernel, Provenance, file_kind};
+use crate::matrix::{Bug, MainlineArchive, MainlineVersion, Pin, Remote, Source};
 use crate::verdict::Ledger;
 use crate::words::{BugId, Sha256};
 
@@ -70,6 +70,7 @@ impl<'a> Asked<'a> {
             Ok(Subject::File(path)) => self.file(path),
             Ok(Subject::Tree(path)) => folder(path),
             Ok(Subject::Address(remote)) => self.address(remote),
+            Ok(Subject::Mainline(version)) => self.mainline(version),
             Ok(Subject::Revision(_)) => self.revision(text),
         };
         Looked { text: text.to_owned(), ..looked }
@@ -93,8 +94,8 @@ impl<'a> Asked<'a> {
     fn file(&self, path: PathBuf) -> Looked<'a> {
         match file_kind(&path) {
             Err(error) => problem(format!("it cannot be read: {error}")),
-            Ok(FileKind::Deb) => self.package(path.clone(), Source::Deb(vec![path]), "a Debian package"),
-            Ok(FileKind::Rpm) => self.package(path.clone(), Source::Rpm(vec![path]), "an RPM package"),
+            Ok(FileKind::Deb) => self.package(Source::Deb(vec![path]), "a Debian package"),
+            Ok(FileKind::Rpm) => self.package(Source::Rpm(vec![path]), "an RPM package"),
             Ok(FileKind::Image) => image(path),
             Ok(FileKind::Tarball) => self.tarball(&path),
             Ok(FileKind::Other) => problem(
@@ -104,21 +105,37 @@ impl<'a> Asked<'a> {
         }
     }
 
-    fn package(&self, path: PathBuf, from: Source, kind: &str) -> Looked<'a> {
-        match (self.unpack)(&from) {
-            Err(why) => match kernel::stands_for(&path).and_then(|name| Release::parse(&name).ok()) {
-                Some(release) => Looked {
-                    understood: Some(format!("a package without a kernel, which stands for {release}")),
-                    exhibits: Exhibits { release: Some(Ok(release)), ..Exhibits::default() },
-                    ..problem(why)
-                },
-                None => problem(why),
+    fn package(&self, from: Source, kind: &str) -> Looked<'a> {
+        let looked = self.unpacked(from.clone());
+        let Some(why) = looked.problem else {
+            let what = looked.understood.map_or_else(|| kind.to_owned(), |name| format!("a package: {name}"));
+            return Looked { understood: Some(what), ..looked };
+        };
+        match stands_for(&from) {
+            Some(release) => Looked {
+                understood: Some(format!("a package without a kernel, which stands for {release}")),
+                exhibits: Exhibits { release: Some(Ok(release)), ..Exhibits::default() },
+                ..problem(why)
             },
+            None => problem(why),
+        }
+    }
+
+    /// A build of the usual archive, or of the one that the environment names.
+    fn mainline(&self, version: MainlineVersion) -> Looked<'a> {
+        self.unpacked(Source::Mainline { version, archive: MainlineArchive::default() })
+    }
+
+    /// A kernel in packages, understood as what it calls itself, and with what is to be known of where it is from.
+    fn unpacked(&self, from: Source) -> Looked<'a> {
+        match (self.unpack)(&from) {
+            Err(why) => problem(why),
             Ok(kernel) => {
                 let exhibits = Exhibits::of_kernel(&kernel, &from);
                 let name = exhibits.release.as_ref().and_then(|release| release.as_ref().ok());
-                let understood = name.map_or_else(|| kind.to_owned(), |n| format!("a package: {n}"));
-                let understood = Some(understood);
+                let remarks = kernel.provenance.iter().filter_map(Provenance::remark);
+                let words: Vec<String> = remarks.chain(name.map(ToString::to_string)).collect();
+                let understood = Some(words.join(": ")).filter(|words| !words.is_empty());
                 Looked { understood, exhibits, settle: BY_BOOT, bootable: Some(from), ..Looked::default() }
             }
         }
@@ -216,6 +233,12 @@ fn next(bug: &Bug, release: Option<&Release>, settle: &str) -> (Option<Advice>, 
         Some(version::Advice::Settle(how)) if settle == BY_IMAGE => (None, how),
         to => (to.as_ref().and_then(upgrade), settle.to_owned()),
     }
+}
+
+/// The kernel that a package without one stands for.
+fn stands_for(package: &Source) -> Option<Release> {
+    let Source::Deb(files) = package else { return None };
+    Release::parse(&kernel::stands_for(files.first()?)?).ok()
 }
 
 fn problem<'a>(problem: String) -> Looked<'a> {

@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use crate::evidence::version::Release;
-use crate::matrix::Remote;
+use crate::matrix::{BadMainlineVersion, MainlineVersion, Remote};
 
 /// Something that a kernel is known by.
 #[derive(Clone, Debug)]
@@ -17,6 +17,8 @@ pub enum Subject {
     Tree(PathBuf),
     /// A file to fetch.
     Address(Remote),
+    /// A build of the archive of mainline builds.
+    Mainline(MainlineVersion),
     /// A commit of the repository that was named.
     Revision(String),
 }
@@ -33,12 +35,18 @@ pub enum Unclear {
     /// It looks like an address, and is none that can be fetched.
     #[error("it is no address to fetch from: {0}")]
     BadAddress(String),
+    /// It asks for a mainline build, and names none.
+    #[error("it names no mainline build: {0}")]
+    BadMainline(#[from] BadMainlineVersion),
     /// It is no release.
     #[error(
         "{0}; expected a release as `uname -r` prints it, a package's version, or the path of a file or source tree"
     )]
     NoRelease(String),
 }
+
+/// What stands before the version of a mainline build: without it, `v4.19.57` is a release's name or a revision.
+const MAINLINE: &str = "mainline:";
 
 impl Subject {
     /// What the text means. An address is one before anything else. A file that is there is meant before a release of the same name; where a repository was named,
@@ -49,6 +57,9 @@ impl Subject {
     pub fn of(text: &str, in_repository: bool) -> Result<Self, Unclear> {
         if Remote::is_meant(text) {
             return Remote::parse(text).map(Self::Address).map_err(Unclear::BadAddress);
+        }
+        if let Some(version) = text.strip_prefix(MAINLINE) {
+            return Ok(Self::Mainline(version.parse()?));
         }
         let path = Path::new(text);
         match path.metadata() {

@@ -10,7 +10,7 @@ use super::{Affected, Format, Stop, host, matrix_file, print, print_json};
 use crate::answer::{Answers, Asked, Booted};
 use crate::evidence::Witness;
 use crate::evidence::git::{self, Index, Repository};
-use crate::kernel::{self, Kernel, Obtain};
+use crate::kernel::{self, Kernel, Obtain, ObtainError};
 use crate::matrix::{Bug, Bugs, KernelEntry, Matrix, Remote, Source};
 use crate::report::{self, Fetching, Indexing, Style};
 use crate::run::{self, Cell};
@@ -27,8 +27,8 @@ pub(super) fn affected(args: &Affected) -> Result<u8, Stop> {
     let chosen = chosen(&bugs, &args.bug)?;
     let subjects = subjects(args)?;
     let index = args.git.as_deref().map(|repository| index(repository, args));
-    let unpack = |source: &Source| unpack(source, args);
     let fetching = Fetching::new();
+    let unpack = |source: &Source| unpack(source, args, &fetching);
     let fetch = |remote: &Remote| fetch(remote, args, &fetching);
     let index = index.as_ref().map(|index| index.as_ref().map_err(String::as_str));
     let asked = Asked { bugs: chosen, index, unpack: &unpack, fetch: &fetch };
@@ -73,26 +73,31 @@ fn index(repository: &Path, args: &Affected) -> Result<Index, String> {
     index.map(|index| index.telling(later)).map_err(|error| told(error.into()))
 }
 
-/// Takes a package apart, into the cache.
-fn unpack(source: &Source, args: &Affected) -> Result<Kernel, String> {
-    let told = |error: &dyn std::fmt::Display| error.to_string();
-    let store = args.host.cache.open().map_err(|error| told(&error))?;
-    let shim = Shim::of_this_program().map_err(|error| told(&error))?;
-    let with = Obtain { store: &store, shim: &shim, offline: true, refresh: false, locked: None, tell: &|_| {} };
-    kernel::obtain(source, &with).map_err(|error| format!("{:#}", anyhow::Error::new(error)))
+/// Takes a package apart, into the cache, or the packages of an archive's build.
+fn unpack(source: &Source, args: &Affected, fetching: &Fetching) -> Result<Kernel, String> {
+    obtaining(args, fetching, |with| kernel::obtain(source, with))
 }
 
 /// Fetches a file into the cache.
 fn fetch(remote: &Remote, args: &Affected, fetching: &Fetching) -> Result<(PathBuf, Sha256), String> {
+    let (path, file) = obtaining(args, fetching, |with| kernel::fetch(remote, with))?;
+    Ok((path, file.sha256.parse().map_err(|error: BadSha256| error.to_string())?))
+}
+
+/// Obtains something, and shows what comes over the network.
+fn obtaining<T>(
+    args: &Affected,
+    fetching: &Fetching,
+    obtain: impl FnOnce(&Obtain) -> Result<T, ObtainError>,
+) -> Result<T, String> {
     let told = |error: &dyn std::fmt::Display| error.to_string();
     let store = args.host.cache.open().map_err(|error| told(&error))?;
     let shim = Shim::of_this_program().map_err(|error| told(&error))?;
     let tell = |progress| fetching.tell(&progress);
     let with = Obtain { store: &store, shim: &shim, offline: args.offline, refresh: false, locked: None, tell: &tell };
-    let fetched = kernel::fetch(remote, &with);
+    let obtained = obtain(&with);
     fetching.finish();
-    let (path, file) = fetched.map_err(|error| format!("{:#}", anyhow::Error::new(error)))?;
-    Ok((path, file.sha256.parse().map_err(|error: BadSha256| told(&error))?))
+    obtained.map_err(|error| format!("{:#}", anyhow::Error::new(error)))
 }
 
 /// Boots every subject that can be booted, and gives what that showed of each bug, subject by subject. None where somebody

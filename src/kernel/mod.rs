@@ -327,7 +327,8 @@ pub fn obtain(source: &Source, with: &Obtain) -> Result<Kernel, ObtainError> {
     for _ in 0..3 {
         let mut kernel = obtain_once(source, with)?;
         let packs = kernel.modules.packs();
-        let files = std::iter::once(kernel.image.as_path()).chain(packs);
+        let changelog = kernel.changelog.iter().map(package::KeptChangelog::pack);
+        let files = std::iter::once(kernel.image.as_path()).chain(packs).chain(changelog);
         if let Some(leases) = with.store.leases(files)? {
             kernel.leases = leases;
             return Ok(kernel);

@@ -209,6 +209,11 @@ pub(super) struct KeptChangelog {
 }
 
 impl KeptChangelog {
+    /// The blob that it is in.
+    pub(super) fn pack(&self) -> &Path {
+        &self.pack
+    }
+
     /// Reads it.
     pub(super) fn read(&self) -> io::Result<Changelog> {
         Ok(serde_json::from_slice(&self.file.read(&self.pack)?)?)

@@ -46,6 +46,11 @@ pub fn resolve(source: &Source, with: &Obtain) -> Result<Resolved, ObtainError> 
         }
         _ => {
             let kernel = obtain(source, &Obtain { locked: None, ..*with })?;
+            if let (Source::Mainline { .. }, Some(stale), false) = (source, &kernel.stale, with.offline) {
+                // What is asked for is the newest build, and an old answer would pass for that.
+                let doing = format!("asking the archive for {source}");
+                return Err(ObtainError::Network { doing, detail: stale.why.clone() });
+            }
             Ok(Resolved { release: kernel.release, files: kernel.files })
         }
     }

@@ -29,14 +29,19 @@ impl MainlineVersion {
         self.release
     }
 
-    /// What its packages' names begin with behind the kind: the release in three numbers, and again as Ubuntu's ABI
-    /// number, two digits each or more: `4.19.57-041957`, `4.14.120-0414120`, `5.2.0-050200rc6`.
+    /// What its packages' names have behind the kind, see [`mainline_numbers`].
     pub fn numbers(&self) -> String {
-        let [version, patchlevel, _] = self.release.line().numbers();
-        let stable = self.release.stable();
-        let candidate = self.release.candidate().map(|number| format!("rc{number}")).unwrap_or_default();
-        format!("{version}.{patchlevel}.{stable}-{version:02}{patchlevel:02}{stable:02}{candidate}")
+        mainline_numbers(self.release)
     }
+}
+
+/// How the archive's kernels and packages of a release are called, without the flavour: the release in three numbers, and
+/// again as Ubuntu's ABI number, two digits each or more: `4.19.57-041957`, `4.14.120-0414120`, `5.2.0-050200rc6`.
+pub fn mainline_numbers(release: Upstream) -> String {
+    let [version, patchlevel, _] = release.line().numbers();
+    let stable = release.stable();
+    let candidate = release.candidate().map(|number| format!("rc{number}")).unwrap_or_default();
+    format!("{version}.{patchlevel}.{stable}-{version:02}{patchlevel:02}{stable:02}{candidate}")
 }
 
 impl FromStr for MainlineVersion {

@@ -40,7 +40,9 @@ pub use dossier::{
 };
 pub use file::FILE_MAX;
 pub use lock::{InLock, Lock, Locked, LockedFile, TooLong, source_line};
-pub use mainline::{ArchiveKey, BadMainlineVersion, Fingerprint, MainlineArchive, MainlineVersion, archive_address};
+pub use mainline::{
+    ArchiveKey, BadMainlineVersion, Fingerprint, MainlineArchive, MainlineVersion, archive_address, mainline_numbers,
+};
 pub use problems::{KEPT, Problem, Problems};
 pub use profile::{BadProfiles, Profile};
 pub use select::Unselectable;

@@ -25,8 +25,8 @@ impl Fetching {
     /// Shows what goes on.
     pub fn tell(&self, progress: &Progress) {
         let what = visible(&progress.to_string());
-        // What went wrong stays, also where the rest of the line goes away.
-        let stays = matches!(progress, Progress::Trouble { .. } | Progress::Stale(_));
+        // What went wrong, and what nobody vouches for, stays where the rest of the line goes away.
+        let stays = matches!(progress, Progress::Trouble { .. } | Progress::Chosen { .. } | Progress::Stale(_));
         if self.bar.is_hidden() || stays {
             if progress.is_slow() {
                 self.bar.suspend(|| anstream::eprintln!("{what}"));

@@ -19,7 +19,9 @@ pub use building::Building;
 pub use fetching::Fetching;
 pub use host::host;
 pub use indexing::Indexing;
-pub use kernels::{Cached, Change, Changed, GcDocument, KernelRow, KernelsDocument, LockedRow, UpdateDocument, bytes};
+pub use kernels::{
+    ArchiveDocument, Cached, Change, Changed, GcDocument, KernelRow, KernelsDocument, LockedRow, UpdateDocument, bytes,
+};
 pub use live::Live;
 pub use table::{Style, table};
 pub use text::visible;

@@ -1,8 +1,8 @@
 //! `backproof kernels list`: the kernels of a matrix, what they are locked to, and whether they are here.
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
-use super::Which;
+use super::{Which, archive};
 use crate::cli::{Cache, Format, Stop, matrix_file, print, print_json};
 use crate::kernel::control::{self, Standing};
 use crate::kernel::{self, Store};
@@ -12,17 +12,36 @@ use crate::report::{Cached, KernelRow, KernelsDocument, LockedRow};
 
 #[derive(Args, Debug)]
 pub(in crate::cli) struct List {
+    /// With --source: only the versions that this fits, as '4.19.5*' [default: all]
+    #[arg(value_name = "PATTERN", requires = "source")]
+    pub(super) pattern: Option<String>,
+    /// Show what this archive has instead: Ubuntu's mainline builds (at BACKPROOF_MAINLINE, or where the matrix says)
+    #[arg(long, value_enum, conflicts_with_all = ["kernel", "tag"])]
+    source: Option<Archive>,
+    /// With --source: use only what is in the cache
+    #[arg(long, requires = "source")]
+    pub(super) offline: bool,
     #[command(flatten)]
-    which: Which,
+    pub(super) which: Which,
     /// How to print them
     #[arg(long, value_enum, default_value_t = Format::Table)]
-    format: Format,
+    pub(super) format: Format,
     #[command(flatten)]
-    cache: Cache,
+    pub(super) cache: Cache,
+}
+
+/// An archive that can tell what it has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Archive {
+    /// Ubuntu's builds of kernel.org's releases
+    Mainline,
 }
 
 /// Shows the kernels; all, also those that run only when asked for.
 pub(super) fn list(args: &List) -> Result<u8, Stop> {
+    if let Some(Archive::Mainline) = args.source {
+        return archive::mainline(args);
+    }
     let mut matrix = args.which.matrix()?;
     let lock = matrix_file::lock(&matrix)?;
     if !args.which.is_all() {

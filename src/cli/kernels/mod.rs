@@ -8,13 +8,14 @@ use super::{Stop, matrix_file};
 use crate::matrix::Matrix;
 use crate::words::KernelName;
 
+mod archive;
 mod gc;
 mod list;
 mod update;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Kernels {
-    /// Show the kernels of a matrix, what they are locked to, and which are in the cache
+    /// Show the kernels of a matrix, what they are locked to, and which are in the cache; or what an archive has
     List(list::List),
     /// Resolve the kernels of a matrix anew, show what would change in its lock, and write that where you say so
     Update(update::Update),

@@ -2,7 +2,7 @@
 
 use super::release::{Beyond, Package, Release, Vendor};
 use super::{names, rpm};
-use crate::matrix::Upstream;
+use crate::matrix::{Upstream, mainline_numbers};
 
 /// The longest text, in bytes: a banner has 200 (init/version.c), a package's path may have more.
 const MAX: usize = 2000;
@@ -255,6 +255,9 @@ fn named(name: &str) -> Option<Release> {
     };
     let (first, flavour) = tail.split_once('-').map_or((tail, None), |(first, rest)| (first, Some(rest)));
     let upto = |text: &str| name.get(..name.len() - text.len()).map(|n| n.trim_end_matches('-').to_owned());
+    if let Some(base) = mainline_build(base, numbers, first).filter(|_| flavour.is_some_and(is_main_flavour)) {
+        return Some(Release { base, ..kernel_org(Beyond::Nothing, Some(rest)) });
+    }
     let numbered = is_numbers(first);
     if let (true, Some(flavour)) = (numbered, flavour) {
         let abi = Package::Abi(upto(flavour)?);
@@ -302,18 +305,30 @@ fn named(name: &str) -> Option<Release> {
     if names::suse(tail.rsplit('-').next().unwrap_or(tail)).is_some() {
         return Some(plain(rpm::SUSE_OTHER, Some(tail)));
     }
-    // `5.1.15-050115-generic`, Ubuntu's builds of mainline; `4.9.0-3-foo`: who counts builds is a distribution. A hash
-    // without a count (`-g1a2b3c4d`) says that no tag was to be found: the tree is no clone of kernel.org's.
+    // `4.9.0-3-foo`: who counts builds is a distribution. A hash without a count (`-g1a2b3c4d`) says that no tag was to be
+    // found: the tree is no clone of kernel.org's.
     let counted = first.starts_with(|c: char| c.is_ascii_digit());
     if counted || names::ubuntu(tail).is_some() || is_hash(first) {
-        let unnamed = plain(Vendor::Unnamed, Some(tail));
-        // `5.3.0-050300rc1-generic` is a candidate of mainline's, whose number stands in the ABI's.
-        let candidate = first.split_once("rc").filter(|(number, _)| number.len() == 6 && is_numbers(number));
-        let candidate = candidate.and_then(|(_, candidate)| candidate.parse().ok());
-        let base = candidate.map_or(unnamed.base, |candidate| unnamed.base.with_candidate(candidate));
-        return Some(Release { base, ..unnamed });
+        return Some(plain(Vendor::Unnamed, Some(tail)));
     }
     Some(kernel_org(Beyond::Local, Some(rest)))
+}
+
+/// The release of which this is one of Ubuntu's builds of mainline: `5.1.15-050115`, `5.3.0-050300rc1`. They are
+/// kernel.org's source under Ubuntu's packaging and configuration, and their number repeats the release's.
+fn mainline_build(base: Upstream, numbers: usize, number: &str) -> Option<Upstream> {
+    let candidate = number.split_once("rc").filter(|_| base.stable() == 0 && !base.is_candidate());
+    let release = match candidate {
+        Some((_, candidate)) => base.with_candidate(candidate.parse().ok().filter(|n| *n < u16::MAX)?),
+        None => base,
+    };
+    let expected = mainline_numbers(release);
+    (numbers == 3 && expected.split_once('-').is_some_and(|(_, expected)| expected == number)).then_some(release)
+}
+
+/// Whether such a build has this flavour.
+fn is_main_flavour(flavour: &str) -> bool {
+    names::ubuntu(flavour) == Some(Vendor::Ubuntu)
 }
 
 /// Whether Ubuntu's ABI or upload number is one of a cloud's or a board's: they begin at 1000.

@@ -1,9 +1,11 @@
 //! Shows the cache, kernels and their locks.
 
+mod archive;
 mod gc;
 mod list;
 mod update;
 
+pub use archive::ArchiveDocument;
 pub use gc::GcDocument;
 pub use list::{Cached, KernelRow, KernelsDocument, LockedRow};
 pub use update::{Change, Changed, UpdateDocument};

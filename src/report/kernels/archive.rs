@@ -1,0 +1,81 @@
+//! What an archive of kernels has, as lines and for machines.
+
+use std::fmt::Write as _;
+
+use serde::Serialize;
+
+use crate::kernel::MainlineListing;
+use crate::report::text::visible;
+
+/// The version of the JSON document's shape.
+const SCHEMA_VERSION: u32 = 1;
+
+/// The versions of an archive.
+#[derive(Debug, Serialize)]
+pub struct ArchiveDocument {
+    schema_version: u32,
+    /// The archive's address.
+    pub archive: String,
+    /// Its versions that were asked for, in their order.
+    pub versions: Vec<String>,
+    /// What is known of whose word this is: an index is signed by nobody.
+    pub signature: &'static str,
+    /// Why this may not be the newest, where it is what was recorded earlier.
+    pub stale: Option<String>,
+}
+
+impl ArchiveDocument {
+    /// Of what an archive has.
+    pub fn of(listing: &MainlineListing) -> Self {
+        Self {
+            schema_version: SCHEMA_VERSION,
+            archive: listing.address.to_string(),
+            versions: listing.versions.iter().map(ToString::to_string).collect(),
+            signature: "unverified",
+            stale: listing.stale.as_ref().map(|stale| stale.why.clone()),
+        }
+    }
+
+    /// For people.
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        for version in &self.versions {
+            // Writing to a string cannot fail.
+            let _ = writeln!(text, "{version}");
+        }
+        let (count, plural) = (self.versions.len(), if self.versions.len() == 1 { "" } else { "s" });
+        let _ = writeln!(text, "{count} version{plural} in {}", visible(&self.archive));
+        let _ = writeln!(text, "signature: {} (an index is signed by nobody; checksums may be)", self.signature);
+        if let Some(why) = &self.stale {
+            let _ = writeln!(text, "this was recorded earlier: {}", visible(why));
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::kernel::Stale;
+
+    #[test]
+    fn versions_come_one_a_line_and_it_is_said_whose_word_that_is() {
+        let version = |text: &str| text.parse().expect("a version");
+        let mut listing = MainlineListing {
+            address: "https://mirror.example/mainline/".parse().expect("an address"),
+            versions: vec![version("v4.19.57")],
+            stale: None,
+        };
+        let text = ArchiveDocument::of(&listing).text();
+        assert!(text.starts_with("v4.19.57\n1 version in https://mirror.example/mainline/\nsignature: unverified ("));
+        listing.versions.clear();
+        listing.stale = Some(Stale { age: Duration::from_secs(60), why: "offline was asked for".to_owned() });
+        let text = ArchiveDocument::of(&listing).text();
+        assert!(
+            text.starts_with("0 versions in ") && text.contains("recorded earlier: offline was asked for"),
+            "{text}"
+        );
+    }
+}

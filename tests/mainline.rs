@@ -1,0 +1,177 @@
+//! Kernels of the archive of mainline builds as a person has them: from a server on loopback that is laid out like it.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use backproof::kernel::{Kernel, Obtain, Store, obtain};
+use backproof::matrix::Source;
+use backproof::shim::Shim;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+mod common;
+use common::server::{Answer, Server};
+use common::{Lab, Ran, cell, fixtures};
+
+const STALL: &str = "tcp-fragment-stall";
+const VERSION: &str = "v4.19.57";
+const NUMBERS: &str = "4.19.57-041957";
+
+fn index(links: &[&str]) -> String {
+    links.iter().map(|link| format!("<tr><td><a href=\"{link}\">{link}</a></td></tr>\n")).collect()
+}
+
+/// An archive with one version, whose packages are these: the image, and where it has one the modules.
+fn archive(image: Vec<u8>, modules: Option<Vec<u8>>) -> Server {
+    let server = Server::new();
+    server.on("/mainline/", [Answer::ok(index(&["v4.19.56/", "v4.19.57/", "v5.2-rc6/"]))]);
+    server.on(&format!("/mainline/{VERSION}/"), [Answer::ok(index(&["CHECKSUMS", "amd64/"]))]);
+    let name = |kind: &str| format!("linux-{kind}-{NUMBERS}-generic_{NUMBERS}.201907031431_amd64.deb");
+    let image_kind = if modules.is_some() { "image-unsigned" } else { "image" };
+    let mut sums = "# Checksums-Sha256:\n".to_owned();
+    for (kind, bytes) in std::iter::once((image_kind, image)).chain(modules.map(|bytes| ("modules", bytes))) {
+        let sum: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        sums += &format!("{sum}  {}\n", name(kind));
+        server.on(&format!("/mainline/{VERSION}/amd64/{}", name(kind)), [Answer::ok(bytes)]);
+    }
+    server.on(&format!("/mainline/{VERSION}/amd64/CHECKSUMS"), [Answer::ok(sums)]);
+    server
+}
+
+/// The program with this archive and a cache of its own.
+fn command(lab: &Lab, server: &Server, args: &[&str]) -> Command {
+    let mut command = lab.command(args);
+    command.env("BACKPROOF_MAINLINE", server.at("/mainline/")).env("BACKPROOF_CACHE", lab.path("cache"));
+    for name in ["http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"] {
+        command.env_remove(name);
+    }
+    command
+}
+
+fn ran(command: &mut Command) -> (Ran, Value) {
+    let ran = Ran::of(command.output().expect("the program starts"));
+    let document = serde_json::from_str(&ran.stdout).unwrap_or(Value::Null);
+    (ran, document)
+}
+
+#[test]
+fn a_build_is_answered_about_and_the_archive_listed_and_neither_hides_that_nobody_vouches_for_it() {
+    let release = format!("{NUMBERS}-generic");
+    let image = fixtures::bzimage(&release);
+    let path = format!("./boot/vmlinuz-{release}");
+    let (lab, server) = (Lab::new(), archive(fixtures::deb(&fixtures::tar(&[(&path, &image)])), None));
+    let ask = ["affected", "--bug", STALL, "--format", "json", "mainline:v4.19.57"];
+    let (first, document) = ran(&mut command(&lab, &server, &ask));
+    first.ends_with(1).says(&["signature: unverified"]);
+    let subject = &document["subjects"][0];
+    let understood = subject["understood"].as_str().unwrap_or_default();
+    assert!(
+        understood.contains("the build of 201907031431") && understood.contains("signature: unverified"),
+        "{understood}"
+    );
+    let bug = &subject["bugs"][0];
+    assert_eq!((&bug["verdict"], &bug["state"]), (&"affected".into(), &"half-fixed".into()), "{bug:#}");
+    // What was fetched is enough from then on.
+    let offline = [&ask[..], &["--offline"]].concat();
+    let before = server.requests().len();
+    assert_eq!(ran(&mut command(&lab, &server, &offline)).1["subjects"][0]["bugs"][0]["state"], "half-fixed");
+    assert_eq!(server.requests().len(), before);
+
+    let list = ["kernels", "list", "--source", "mainline", "4.19.5*"];
+    let (listed, _) = ran(&mut command(&lab, &server, &list));
+    listed.ends_with(0);
+    assert!(listed.stdout.starts_with("v4.19.56\nv4.19.57\n2 versions in http://127.0.0.1:"), "{}", listed.stdout);
+    assert!(listed.stdout.contains("signature: unverified"), "{}", listed.stdout);
+    let offline = [&list[..], &["--offline", "--format", "json"]].concat();
+    let (_, document) = ran(&mut command(&lab, &server, &offline));
+    assert_eq!((&document["versions"][1], &document["stale"]), (&VERSION.into(), &"offline was asked for".into()));
+
+    for (bad, code, words) in [
+        (&["affected", "mainline:4.19.57", "--format", "json"][..], 3, "it names no mainline build"),
+        (&["affected", "mainline:v4.19.58", "--format", "json"], 3, "near it there is v4.19.57"),
+        (&["kernels", "list", "4.19.5*"], 2, "--source"),
+        (&["kernels", "list", "--source", "mainline", "[4]"], 2, "`[4]` is no pattern of versions"),
+    ] {
+        let (ran, _) = ran(&mut command(&lab, &server, bad));
+        ran.ends_with(code);
+        assert!((ran.stdout + &ran.stderr).contains(words), "{bad:?}");
+    }
+}
+
+/// A package of this folder, as dpkg-deb makes it.
+fn dpkg_deb(lab: &Lab, name: &str) -> Vec<u8> {
+    let control =
+        format!("Package: {name}\nVersion: 1\nArchitecture: amd64\nMaintainer: A <a@example.test>\nDescription: x\n");
+    lab.write(&format!("{name}/DEBIAN/control"), control);
+    let build = ["--root-owner-group", "-Znone", "--build", name, "out.deb"];
+    let Output { status, stderr, .. } =
+        Command::new("dpkg-deb").args(build).current_dir(lab.dir.path()).output().expect("dpkg-deb starts");
+    assert!(status.success(), "{}", String::from_utf8_lossy(&stderr));
+    std::fs::read(lab.path("out.deb")).expect("the package")
+}
+
+fn debian_12() -> Kernel {
+    let store = Store::open(None).expect("the user's cache");
+    let shim = Shim::at(env!("CARGO_BIN_EXE_backproof").into());
+    let source = Source::Apt { package: "linux-image-cloud-amd64".to_owned(), suite: Some("bookworm".to_owned()) };
+    let with = Obtain { store: &store, shim: &shim, offline: false, refresh: false, locked: None, tell: &|_| {} };
+    obtain(&source, &with).unwrap_or_else(|error| panic!("{error}"))
+}
+
+#[test]
+fn a_real_kernel_that_is_served_like_a_mainline_build_boots_and_is_judged() {
+    let kernel = debian_12();
+    let release = kernel.release.clone().expect("a release");
+    let lab = Lab::with_matrix(&format!(
+        "bugs: [{STALL}]\nkernels: [{{ name: build, mainline: {VERSION}, optional: true }}]\n"
+    ));
+    let image = std::fs::read(&kernel.image).expect("the image");
+    lab.write(&format!("image/boot/vmlinuz-{release}"), image);
+    let config = kernel.config.as_ref().expect("a configuration");
+    let set = |option: &&str| config.is_builtin(option) || config.is_module(option);
+    let options = [
+        "TUN",
+        "NET_NS",
+        "INET",
+        "SYN_COOKIES",
+        "SERIAL_8250",
+        "SERIAL_8250_CONSOLE",
+        "BLK_DEV_INITRD",
+        "PRINTK",
+        "TTY",
+        "DEVTMPFS",
+    ];
+    let options = options.into_iter().filter(set);
+    let lines = options.map(|o| format!("CONFIG_{o}={}\n", if config.is_builtin(o) { "y" } else { "m" }));
+    lab.write(&format!("modules/boot/config-{release}"), lines.collect::<String>());
+    lab.write(&format!("modules/lib/modules/{release}/modules.builtin"), "");
+    for module in kernel.modules_for(&["tun"]).expect("modules") {
+        let path = Path::new("modules/lib/modules").join(&release).join(format!("kernel/{}.ko", module.name));
+        lab.write(path.to_str().expect("UTF-8"), &module.bytes);
+    }
+    let server = archive(dpkg_deb(&lab, "image"), Some(dpkg_deb(&lab, "modules")));
+    let run = ["run", "--accel", "tcg", "--format", "json"];
+    let (ran, document) = ran(&mut command(&lab, &server, &run));
+    ran.ends_with(0).says(&["signature: unverified"]);
+    assert_eq!(cell(&document, "build", STALL)["outcome"], "pass");
+    let provenance = document["kernels"][0]["provenance"].as_array().expect("provenance");
+    let from = provenance.iter().find_map(|from| from.get("archive")).expect("the archive");
+    assert_eq!((&from["build"], &from["signature"]), (&"201907031431".into(), &"unverified".into()));
+
+    // A build that the archive has pruned is a skip with its reason, and one that it cannot be asked about is an error.
+    let gone = Server::new();
+    gone.on("/mainline/", [Answer::ok(index(&["v5.2/"]))]);
+    let skipped = Lab::with_matrix(&std::fs::read_to_string(lab.path("kernels.yaml")).expect("the matrix"));
+    let (ran, document) = self::ran(&mut command(&skipped, &gone, &run));
+    ran.ends_with(0);
+    let reason = cell(&document, "build", STALL)["reason"].as_str().unwrap_or_default().to_owned();
+    assert!(
+        cell(&document, "build", STALL)["outcome"] == "skip" && reason.contains("no build of v4.19.57"),
+        "{reason}"
+    );
+    let portal = Server::new();
+    portal.on("/mainline/", [Answer::ok("<html>Log in</html>")]);
+    let (ran, document) = self::ran(&mut command(&skipped, &portal, &run));
+    ran.ends_with(3);
+    assert_eq!(cell(&document, "build", STALL)["outcome"], "error");
+}
