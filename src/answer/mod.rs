@@ -8,7 +8,7 @@ mod subject;
 use serde::Serialize;
 
 pub use advice::{Advice, AdviceKind};
-pub use look::{Asked, Booted, Looked};
+pub use look::{Asked, Booted, Fetch, Looked};
 pub use subject::{Subject, Unclear};
 
 use crate::evidence::git::StepFound;

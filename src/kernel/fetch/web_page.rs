@@ -22,7 +22,7 @@ pub(super) fn is_one(head: &[u8]) -> Option<Option<Quoted>> {
         let from = from + text[from..].find('>')? + 1;
         let to = from + text[from..].find("</title")?;
         // Lower case was for finding it only; in bytes that are no UTF-8 places may have moved.
-        let title = if text.len() == head.len() { &head[from..to] } else { text[from..to].as_bytes() };
+        let title = if text.len() == head.len() { &head[from..to] } else { &text.as_bytes()[from..to] };
         let title = String::from_utf8_lossy(title).split_whitespace().collect::<Vec<_>>().join(" ");
         (!title.is_empty()).then(|| Quoted::of(title.as_bytes()))
     };
