@@ -10,6 +10,7 @@ use tempfile::TempDir;
 
 pub mod fake_source;
 #[path = "../../src/kernel/fixtures.rs"]
+#[allow(clippy::unwrap_used, reason = "shared with the unit tests, which may")]
 pub mod fixtures;
 pub mod guests;
 pub mod server;
