@@ -2,16 +2,16 @@
 
 use std::sync::mpsc;
 use std::thread;
-use std::time::SystemTime;
 
-use reqwest::header::{self, HeaderMap, HeaderValue};
+use reqwest::header::HeaderMap;
 use reqwest::{Response, StatusCode};
 use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::bytes::Bytes;
 use url::Url;
 
+use super::answer::{continued, range, said_no};
 use super::client::{Client, deepest};
-use super::headers::{self, ContentRange, Validator};
+use super::headers::Validator;
 use super::kept::{self, Seen};
 use super::partial::Partial;
 use super::patience::Patience;
@@ -341,49 +341,4 @@ impl Transfer<'_> {
 
 fn amount(partial: &Partial<'_>) -> Amount {
     Amount { done: partial.length(), total: partial.total() }
-}
-
-/// Asks for what is still missing, of the file that has this validator only.
-fn range(from: u64, validator: &Validator) -> Result<HeaderMap, Problem> {
-    let odd = || Problem::Garbled(Quoted::of(validator.as_str().as_bytes()));
-    let proof = HeaderValue::from_str(validator.as_str()).map_err(|_| odd())?;
-    let range = HeaderValue::from_str(&format!("bytes={from}-")).map_err(|_| odd())?;
-    Ok(HeaderMap::from_iter([(header::RANGE, range), (header::IF_RANGE, proof)]))
-}
-
-/// Whether an answer with these headers goes on exactly where what is here ends: the length of the whole, where that is
-/// known; or why it doesn't.
-fn continued(headers: &HeaderMap, validator: &Validator, partial: &Partial<'_>) -> Result<Option<u64>, String> {
-    let range = headers::text(headers, &header::CONTENT_RANGE).unwrap_or("no range at all");
-    let Some(ContentRange::Part { first, total, .. }) = ContentRange::parse(range) else {
-        return Err(format!("the server gives another part ({}) than was asked for", Quoted::of(range.as_bytes())));
-    };
-    if first != partial.length() {
-        return Err(format!("the server gives bytes from {first} on, and not from {} on", partial.length()));
-    }
-    if let (Some(before), Some(total)) = (partial.total(), total)
-        && before != total
-    {
-        return Err(format!("the file has {total} bytes now, and had {before}"));
-    }
-    if let (Validator::Etag(before), Some(now)) = (validator, headers::text(headers, &header::ETAG))
-        && before != now
-    {
-        return Err("the file has changed".to_owned());
-    }
-    Ok(total.or(partial.total()))
-}
-
-fn said_no(status: StatusCode, headers: &HeaderMap) -> Problem {
-    let reason = status.canonical_reason().unwrap_or("without a name");
-    match status.as_u16() {
-        code @ (404 | 410) => Problem::Gone(code),
-        code @ (408 | 425 | 429 | 500..) => {
-            let after = headers::retry_after(headers, SystemTime::now());
-            Problem::Busy { status: code, reason, after }
-        }
-        300..400 => Problem::Redirect(Quoted::of(format!("without saying where to (HTTP {status})").as_bytes())),
-        code @ 400.. => Problem::Refused { status: code, reason },
-        code => Problem::Garbled(Quoted::of(format!("HTTP {code} {reason} was not asked for").as_bytes())),
-    }
 }
