@@ -16,6 +16,9 @@ use crate::matrix::{Bug, MainlineArchive, MainlineVersion, Pin, Remote, Source};
 use crate::verdict::Ledger;
 use crate::words::{BugId, Sha256};
 
+/// Fetches a file, or says why it cannot be had: where it lies, and its sha256.
+pub type Fetch<'a> = dyn Fn(&Remote) -> Result<(PathBuf, Sha256), String> + 'a;
+
 /// What is asked, and with what it may be answered.
 pub struct Asked<'a> {
     /// The bugs.
@@ -24,8 +27,8 @@ pub struct Asked<'a> {
     pub index: Option<Result<&'a Index, &'a str>>,
     /// Takes a package apart, or says why it cannot be.
     pub unpack: &'a dyn Fn(&Source) -> Result<Kernel, String>,
-    /// Fetches a file, or says why it cannot be had: where it lies, and its sha256.
-    pub fetch: &'a dyn Fn(&Remote) -> Result<(PathBuf, Sha256), String>,
+    /// Fetches a file.
+    pub fetch: &'a Fetch<'a>,
 }
 
 /// What a boot said of one bug.

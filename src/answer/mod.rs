@@ -13,7 +13,7 @@ use serde::{Serialize, Serializer};
 
 pub use advice::{Advice, AdviceKind, after_run};
 pub use host::{HOST_SCHEMA_VERSION, HostBug, HostDocument, NotProbed};
-pub use look::{Asked, Booted, Looked};
+pub use look::{Asked, Booted, Fetch, Looked};
 pub use subject::{Subject, Unclear};
 
 use crate::evidence::git::StepFound;

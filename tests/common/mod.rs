@@ -11,6 +11,7 @@ use tempfile::TempDir;
 pub mod archive;
 pub mod fake_source;
 #[path = "../../src/kernel/fixtures.rs"]
+#[allow(clippy::unwrap_used, reason = "shared with the unit tests, which may")]
 pub mod fixtures;
 pub mod guests;
 pub mod rpms;

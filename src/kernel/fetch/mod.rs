@@ -5,6 +5,7 @@
 //! process left is gone on with, where the server can prove that it still has the same file. Everything is hashed while
 //! it comes, and nothing goes by its name before it is whole.
 
+mod answer;
 mod client;
 mod headers;
 mod kept;

@@ -143,9 +143,9 @@ impl<'a> Partial<'a> {
     }
 
     /// Its first bytes.
-    pub(super) fn head(&self, length: u64) -> Result<Vec<u8>, ObtainError> {
+    pub(super) fn head(&self, length: usize) -> Result<Vec<u8>, ObtainError> {
         let mut head = Vec::new();
-        let read = File::open(&self.path).and_then(|file| file.take(length).read_to_end(&mut head));
+        let read = File::open(&self.path).and_then(|file| file.take(length as u64).read_to_end(&mut head));
         read.map_err(|e| ObtainError::io("reading", &self.path, e))?;
         Ok(head)
     }

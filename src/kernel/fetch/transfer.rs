@@ -1,14 +1,17 @@
 //! One file from one address: asks, takes what comes, goes on after a cut, and judges the whole.
 
-use std::time::SystemTime;
+use std::sync::mpsc;
+use std::thread;
 
-use reqwest::header::{self, HeaderMap, HeaderValue};
+use reqwest::header::HeaderMap;
 use reqwest::{Response, StatusCode};
 use tokio::time::{Instant, sleep, timeout_at};
+use tokio_util::bytes::Bytes;
 use url::Url;
 
+use super::answer::{continued, range, said_no};
 use super::client::{Client, deepest};
-use super::headers::{self, ContentRange, Validator};
+use super::headers::Validator;
 use super::kept::{self, Seen};
 use super::partial::Partial;
 use super::patience::Patience;
@@ -18,6 +21,9 @@ use super::web_page;
 use super::{Content, Fetched, Wanted};
 use crate::kernel::error::{ObtainError, Quoted};
 use crate::kernel::{Obtain, Progress};
+
+/// Pieces that wait to be written; each has some ten to some hundred KiB.
+const WAITING: usize = 64;
 
 /// One address of a file.
 pub(super) struct Transfer<'a> {
@@ -99,7 +105,7 @@ impl Transfer<'_> {
         let deadline = Instant::now() + self.patience.total;
         let (mut fruitless, mut most, mut was_wrong) = (0, partial.length(), false);
         loop {
-            let problem = match self.client.block_on(self.attempt(partial, deadline)) {
+            let problem = match self.attempt(partial, deadline) {
                 Ok(Came::Unchanged(seen)) => return Ok((seen.confirmed(), false)),
                 Ok(Came::Other(why)) => {
                     self.trouble(why, "starting again from nothing".to_owned());
@@ -152,7 +158,7 @@ impl Transfer<'_> {
     }
 
     /// One request, and its answer to the end.
-    async fn attempt(&self, partial: &mut Partial<'_>, deadline: Instant) -> Result<Came, Failed> {
+    fn attempt(&self, partial: &mut Partial<'_>, deadline: Instant) -> Result<Came, Failed> {
         let resumed = partial.validator().cloned();
         let seen = match (&resumed, self.wanted.sha256) {
             (None, None) => Seen::read(self.with.store, self.address)?.map(|(seen, _)| seen),
@@ -162,17 +168,7 @@ impl Transfer<'_> {
             Some(validator) => range(partial.length(), validator)?,
             None => seen.as_ref().map(Seen::condition).unwrap_or_default(),
         };
-        let answer = self.client.get(self.address, headers).send();
-        let limit = self.next_limit(deadline);
-        let response = match timeout_at(limit, answer).await {
-            Ok(Ok(response)) => response,
-            Ok(Err(error)) if error.is_timeout() => {
-                let waiting = format!("a connection to {}", self.address.host_str().unwrap_or_default());
-                return Err(Problem::TimedOut { waiting, limit: self.patience.connect }.into());
-            }
-            Ok(Err(error)) => return Err(self.client.refused(self.address, &error).into()),
-            Err(_) => return Err(self.timed_out("the beginning of the answer".to_owned(), partial, deadline).into()),
-        };
+        let response = self.client.block_on(self.ask(headers, amount(partial), deadline))?;
         match (response.status(), resumed, seen) {
             (StatusCode::OK, resumed, _) => {
                 if resumed.is_some() {
@@ -185,7 +181,7 @@ impl Transfer<'_> {
                 let total = response.content_length();
                 self.check_length(total)?;
                 partial.begin(Validator::of(response.headers()), total)?;
-                self.body(response, total, partial, deadline).await
+                self.body(response, total, partial, deadline)
             }
             (StatusCode::PARTIAL_CONTENT, Some(validator), _) => {
                 match continued(response.headers(), &validator, partial) {
@@ -195,7 +191,7 @@ impl Transfer<'_> {
                         let (what, done) = (self.wanted.what.to_owned(), partial.length());
                         (self.with.tell)(Progress::Resuming { what, done, total });
                         partial.go_on();
-                        self.body(response, total, partial, deadline).await
+                        self.body(response, total, partial, deadline)
                     }
                 }
             }
@@ -207,57 +203,99 @@ impl Transfer<'_> {
         }
     }
 
-    /// Takes the body of an answer.
-    async fn body(
+    /// One request, and the beginning of its answer.
+    async fn ask(&self, headers: HeaderMap, have: Amount, deadline: Instant) -> Result<Response, Problem> {
+        let answer = self.client.get(self.address, headers).send();
+        match timeout_at(self.next_limit(deadline), answer).await {
+            Ok(Ok(response)) => Ok(response),
+            Ok(Err(error)) if error.is_timeout() => {
+                let waiting = format!("a connection to {}", self.address.host_str().unwrap_or_default());
+                Err(Problem::TimedOut { waiting, limit: self.patience.connect })
+            }
+            Ok(Err(error)) => Err(self.client.refused(self.address, &error)),
+            Err(_) => Err(self.timed_out("the beginning of the answer".to_owned(), have, deadline)),
+        }
+    }
+
+    /// Takes the body of an answer. What comes is hashed and written while more of it comes: each takes about as long as
+    /// the network does on a fast one.
+    fn body(
         &self,
-        mut response: Response,
+        response: Response,
         total: Option<u64>,
         partial: &mut Partial<'_>,
         deadline: Instant,
     ) -> Result<Came, Failed> {
-        let most = total.or(self.wanted.size).unwrap_or(self.wanted.limit);
-        let mut speed = Speed::new(partial.length());
+        let headers = response.headers().clone();
+        let (have, head) = (Amount { done: partial.length(), total }, partial.head(web_page::HEAD)?);
+        let (read, written) = thread::scope(|scope| {
+            let (give, given) = mpsc::sync_channel::<Bytes>(WAITING);
+            let writing = scope.spawn(move || given.into_iter().try_for_each(|bytes| partial.append(&bytes)));
+            let read = self.client.block_on(self.read(response, have, head, &give, deadline));
+            drop(give);
+            (read, writing.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+        });
+        // Why nothing more was taken says more than that it was not.
+        written?;
+        let done = read?;
+        self.check_length(Some(done))?;
+        Ok(Came::Whole(headers))
+    }
+
+    /// Reads a body to its end, and gives its pieces away: how long the file is then.
+    async fn read(
+        &self,
+        mut response: Response,
+        mut have: Amount,
+        mut head: Vec<u8>,
+        give: &mpsc::SyncSender<Bytes>,
+        deadline: Instant,
+    ) -> Result<u64, Problem> {
+        let expected = have.total.or(self.wanted.size);
+        let mut speed = Speed::new(have.done);
         let (mut is_judged, via) = (false, self.elsewhere(&response));
-        self.progress(partial, total, None);
+        self.progress(have, None);
         loop {
             let next = timeout_at(self.next_limit(deadline), response.chunk());
             let bytes = match next.await {
                 Ok(Ok(Some(bytes))) => bytes,
                 Ok(Ok(None)) => break,
                 Ok(Err(error)) => {
-                    let (have, detail) = (amount(partial, total), Quoted::of(deepest(&error).as_bytes()));
-                    return Err(Problem::Cut { have, detail }.into());
+                    return Err(Problem::Cut { have, detail: Quoted::of(deepest(&error).as_bytes()) });
                 }
-                Err(_) => {
-                    let waiting = format!("more than {}", amount(partial, total));
-                    return Err(self.timed_out(waiting, partial, deadline).into());
-                }
+                Err(_) => return Err(self.timed_out(format!("more than {have}"), have, deadline)),
             };
-            let found = partial.length() + bytes.len() as u64;
-            if found > most {
-                return Err(match total.or(self.wanted.size) {
-                    Some(expected) => Problem::WrongLength { expected, found }.into(),
-                    None => Problem::TooLarge { limit: self.wanted.limit }.into(),
-                });
+            have.done += bytes.len() as u64;
+            match expected {
+                Some(expected) if have.done > expected => {
+                    return Err(Problem::WrongLength { expected, found: have.done });
+                }
+                None if have.done > self.wanted.limit => {
+                    return Err(Problem::TooLarge { limit: self.wanted.limit });
+                }
+                _ => {}
             }
-            partial.append(&bytes)?;
-            if !is_judged && partial.length() >= web_page::HEAD {
-                is_judged = true;
-                self.no_web_page(partial, via.as_deref())?;
+            if !is_judged {
+                head.extend_from_slice(&bytes[..bytes.len().min(web_page::HEAD)]);
+                is_judged = head.len() >= web_page::HEAD;
+                if is_judged {
+                    self.no_web_page(&head, via.as_deref())?;
+                }
             }
-            if let Some(speed) = speed.now(partial.length()) {
-                self.progress(partial, total, Some(speed));
+            if give.send(bytes).is_err() {
+                // It cannot be written, and whoever writes says why.
+                break;
+            }
+            if let Some(speed) = speed.now(have.done) {
+                self.progress(have, Some(speed));
             }
         }
-        let have = partial.length();
-        if total.is_some_and(|total| have < total) {
-            let detail = Quoted::of(b"the server ended it");
-            return Err(Problem::Cut { have: amount(partial, total), detail }.into());
+        if have.total.is_some_and(|total| have.done < total) {
+            return Err(Problem::Cut { have, detail: Quoted::of(b"the server ended it") });
         }
-        self.no_web_page(partial, via.as_deref())?;
-        self.check_length(Some(have))?;
-        self.progress(partial, Some(have), speed.last());
-        Ok(Came::Whole(response.headers().clone()))
+        self.no_web_page(&head, via.as_deref())?;
+        self.progress(Amount { total: Some(have.done), ..have }, speed.last());
+        Ok(have.done)
     }
 
     /// Whether a length can be the file's.
@@ -269,13 +307,12 @@ impl Transfer<'_> {
         }
     }
 
-    fn no_web_page(&self, partial: &Partial<'_>, via: Option<&str>) -> Result<(), Failed> {
-        if self.content == Content::Document {
-            return Ok(());
-        }
-        match web_page::is_one(&partial.head(web_page::HEAD)?) {
-            None => Ok(()),
-            Some(title) => Err(Problem::WebPage { title, via: via.map(str::to_owned) }.into()),
+    fn no_web_page(&self, head: &[u8], via: Option<&str>) -> Result<(), Problem> {
+        match web_page::is_one(head) {
+            Some(title) if self.content == Content::File => {
+                Err(Problem::WebPage { title, via: via.map(str::to_owned) })
+            }
+            _ => Ok(()),
         }
     }
 
@@ -285,68 +322,23 @@ impl Transfer<'_> {
         host.map(str::to_owned)
     }
 
-    fn progress(&self, partial: &Partial<'_>, total: Option<u64>, speed: Option<u64>) {
-        let (package, done) = (self.wanted.what.to_owned(), partial.length());
-        (self.with.tell)(Progress::Fetching { package, done, total: total.or(self.wanted.size), speed });
+    fn progress(&self, have: Amount, speed: Option<u64>) {
+        let (package, total) = (self.wanted.what.to_owned(), have.total.or(self.wanted.size));
+        (self.with.tell)(Progress::Fetching { package, done: have.done, total, speed });
     }
 
     fn next_limit(&self, deadline: Instant) -> Instant {
         deadline.min(Instant::now() + self.patience.stall)
     }
 
-    fn timed_out(&self, waiting: String, partial: &Partial<'_>, deadline: Instant) -> Problem {
+    fn timed_out(&self, waiting: String, have: Amount, deadline: Instant) -> Problem {
         if Instant::now() >= deadline {
-            return Problem::TooSlow { have: amount(partial, partial.total()), limit: self.patience.total };
+            return Problem::TooSlow { have, limit: self.patience.total };
         }
         Problem::TimedOut { waiting, limit: self.patience.stall }
     }
 }
 
-fn amount(partial: &Partial<'_>, total: Option<u64>) -> Amount {
-    Amount { done: partial.length(), total }
-}
-
-/// Asks for what is still missing, of the file that has this validator only.
-fn range(from: u64, validator: &Validator) -> Result<HeaderMap, Problem> {
-    let odd = || Problem::Garbled(Quoted::of(validator.as_str().as_bytes()));
-    let proof = HeaderValue::from_str(validator.as_str()).map_err(|_| odd())?;
-    let range = HeaderValue::from_str(&format!("bytes={from}-")).map_err(|_| odd())?;
-    Ok(HeaderMap::from_iter([(header::RANGE, range), (header::IF_RANGE, proof)]))
-}
-
-/// Whether an answer with these headers goes on exactly where what is here ends: the length of the whole, where that is
-/// known; or why it doesn't.
-fn continued(headers: &HeaderMap, validator: &Validator, partial: &Partial<'_>) -> Result<Option<u64>, String> {
-    let range = headers::text(headers, &header::CONTENT_RANGE).unwrap_or("no range at all");
-    let Some(ContentRange::Part { first, total, .. }) = ContentRange::parse(range) else {
-        return Err(format!("the server gives another part ({}) than was asked for", Quoted::of(range.as_bytes())));
-    };
-    if first != partial.length() {
-        return Err(format!("the server gives bytes from {first} on, and not from {} on", partial.length()));
-    }
-    if let (Some(before), Some(total)) = (partial.total(), total)
-        && before != total
-    {
-        return Err(format!("the file has {total} bytes now, and had {before}"));
-    }
-    if let (Validator::Etag(before), Some(now)) = (validator, headers::text(headers, &header::ETAG))
-        && before != now
-    {
-        return Err("the file has changed".to_owned());
-    }
-    Ok(total.or(partial.total()))
-}
-
-fn said_no(status: StatusCode, headers: &HeaderMap) -> Problem {
-    let reason = status.canonical_reason().unwrap_or("without a name");
-    match status.as_u16() {
-        code @ (404 | 410) => Problem::Gone(code),
-        code @ (408 | 425 | 429 | 500..) => {
-            let after = headers::retry_after(headers, SystemTime::now());
-            Problem::Busy { status: code, reason, after }
-        }
-        300..400 => Problem::Redirect(Quoted::of(format!("without saying where to (HTTP {status})").as_bytes())),
-        code @ 400.. => Problem::Refused { status: code, reason },
-        code => Problem::Garbled(Quoted::of(format!("HTTP {code} {reason} was not asked for").as_bytes())),
-    }
+fn amount(partial: &Partial<'_>) -> Amount {
+    Amount { done: partial.length(), total: partial.total() }
 }

@@ -3,7 +3,7 @@
 use crate::kernel::error::Quoted;
 
 /// Bytes that tell.
-pub(super) const HEAD: u64 = 2048;
+pub(super) const HEAD: usize = 2048;
 
 /// The title of the page that begins so, where it has one; `None` where it is none.
 pub(super) fn is_one(head: &[u8]) -> Option<Option<Quoted>> {

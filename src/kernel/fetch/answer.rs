@@ -1,0 +1,61 @@
+//! What a request asks for, and what the beginning of its answer means.
+
+use std::time::SystemTime;
+
+use reqwest::StatusCode;
+use reqwest::header::{self, HeaderMap, HeaderValue};
+
+use super::headers::{self, ContentRange, Validator};
+use super::partial::Partial;
+use super::problem::Problem;
+use crate::kernel::error::Quoted;
+
+/// Asks for what is still missing, of the file that has this validator only.
+pub(super) fn range(from: u64, validator: &Validator) -> Result<HeaderMap, Problem> {
+    let odd = || Problem::Garbled(Quoted::of(validator.as_str().as_bytes()));
+    let proof = HeaderValue::from_str(validator.as_str()).map_err(|_| odd())?;
+    let range = HeaderValue::from_str(&format!("bytes={from}-")).map_err(|_| odd())?;
+    Ok(HeaderMap::from_iter([(header::RANGE, range), (header::IF_RANGE, proof)]))
+}
+
+/// Whether an answer with these headers goes on exactly where what is here ends: the length of the whole, where that is
+/// known; or why it doesn't.
+pub(super) fn continued(
+    headers: &HeaderMap,
+    validator: &Validator,
+    partial: &Partial<'_>,
+) -> Result<Option<u64>, String> {
+    let range = headers::text(headers, &header::CONTENT_RANGE).unwrap_or("no range at all");
+    let Some(ContentRange::Part { first, total, .. }) = ContentRange::parse(range) else {
+        return Err(format!("the server gives another part ({}) than was asked for", Quoted::of(range.as_bytes())));
+    };
+    if first != partial.length() {
+        return Err(format!("the server gives bytes from {first} on, and not from {} on", partial.length()));
+    }
+    if let (Some(before), Some(total)) = (partial.total(), total)
+        && before != total
+    {
+        return Err(format!("the file has {total} bytes now, and had {before}"));
+    }
+    if let (Validator::Etag(before), Some(now)) = (validator, headers::text(headers, &header::ETAG))
+        && before != now
+    {
+        return Err("the file has changed".to_owned());
+    }
+    Ok(total.or(partial.total()))
+}
+
+/// What a status means that gives no file.
+pub(super) fn said_no(status: StatusCode, headers: &HeaderMap) -> Problem {
+    let reason = status.canonical_reason().unwrap_or("without a name");
+    match status.as_u16() {
+        code @ (404 | 410) => Problem::Gone(code),
+        code @ (408 | 425 | 429 | 500..) => {
+            let after = headers::retry_after(headers, SystemTime::now());
+            Problem::Busy { status: code, reason, after }
+        }
+        300..400 => Problem::Redirect(Quoted::of(format!("without saying where to (HTTP {status})").as_bytes())),
+        code @ 400.. => Problem::Refused { status: code, reason },
+        code => Problem::Garbled(Quoted::of(format!("HTTP {code} {reason} was not asked for").as_bytes())),
+    }
+}
