@@ -133,7 +133,7 @@ fn an_image_and_a_build_s_tarball_are_kernels_too() {
     fs::write(&path, &tarball).unwrap();
     let kernel = world.obtain_as(&Source::Tree(path.clone()), true, None).unwrap();
     assert!(matches!(&kernel.provenance[..], [Provenance::File { path: of, .. }] if *of == path));
-    assert!(kernel.files.is_empty());
+    assert_eq!((kernel.files[0].name.as_str(), kernel.files[0].sha256.as_str()), ("build", sum(&tarball).as_str()));
 }
 
 #[test]
