@@ -1,5 +1,7 @@
 //! Decompresses what packages and modules are compressed with, and never more than the reader agreed to.
 
+mod xz;
+
 use std::error::Error;
 use std::io::{self, Read};
 
@@ -32,6 +34,8 @@ impl Compression {
 
 /// Memory that an xz stream may ask for: `xz -9` asks for 65 MiB, and nobody compresses kernels with more.
 pub(super) const XZ_MEMORY: u64 = 192 << 20;
+/// What may unpack to more than this is unpacked by as many threads as there are processors: packages, and no modules.
+const MANY_THREADS: u64 = 32 << 20;
 /// The largest zstd window, as a power of two: what `zstd --ultra -22` uses.
 const ZSTD_WINDOW_LOG: u32 = 27;
 
@@ -50,6 +54,10 @@ pub(super) fn bound(compressed: u64) -> u64 {
 pub(crate) fn reader<'a>(how: Compression, input: impl Read + 'a, limit: u64) -> io::Result<Box<dyn Read + 'a>> {
     Ok(match how {
         Compression::None => Box::new(Bounded { inner: input, left: limit, limit }),
+        // A file so small is unpacked before its threads would have begun.
+        Compression::Xz if limit > MANY_THREADS => {
+            Box::new(Bounded { inner: xz::Streams::new(input)?, left: limit, limit })
+        }
         Compression::Xz | Compression::Lzma => {
             let stream = match how {
                 Compression::Xz => Stream::new_stream_decoder(XZ_MEMORY, CONCATENATED)?,
