@@ -32,3 +32,6 @@ pub mod results;
 pub mod report;
 
 pub mod cli;
+
+#[cfg(fuzzing)]
+pub mod fuzzing;

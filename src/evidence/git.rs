@@ -22,6 +22,8 @@ mod carriers;
 mod commit;
 mod content;
 mod error;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod graph;
 mod index;
 mod lost;

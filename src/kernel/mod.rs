@@ -16,6 +16,8 @@ mod error;
 mod fetch;
 #[cfg(test)]
 mod fixtures;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod image;
 mod kind;
 mod local;

@@ -17,6 +17,8 @@ mod deadlines;
 mod failure;
 #[cfg(test)]
 mod fake;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod lines;
 mod machine;
 mod probe;

@@ -9,6 +9,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 mod files;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod netstat;
 mod nstat;
 mod settings;

@@ -194,6 +194,14 @@ fn mark_stale(kernel: &mut Kernel, fetched: u64, why: String, with: &Obtain) {
     kernel.stale = Some(stale);
 }
 
+/// Reads a list of packages, for `fuzz/`.
+#[cfg(fuzzing)]
+pub(super) fn fuzz(bytes: &[u8]) {
+    if let Ok(index) = index::read(bytes, "http://mirror.example/") {
+        let _ = index::resolve(&index, "linux-image-amd64");
+    }
+}
+
 /// The suite's index: the recorded one while it is new, else the mirror's.
 fn current(suite: &str, refresh: bool, with: &Obtain) -> Result<Current, ObtainError> {
     let record = format!("apt/{suite}/index.json");

@@ -97,6 +97,13 @@ fn date(text: &str) -> Option<SystemTime> {
     jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text).ok().map(SystemTime::from)
 }
 
+/// Reads one header's value as each of them, for `fuzz/`.
+#[cfg(fuzzing)]
+pub(super) fn fuzz(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let _ = (ContentRange::parse(&text), date(&text), is_strong(&text));
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -181,3 +181,10 @@ fn from_anywhere(
 pub(super) mod server;
 #[cfg(test)]
 mod tests;
+
+/// Reads headers, for `fuzz/`.
+#[cfg(fuzzing)]
+pub(super) fn fuzz(bytes: &[u8]) {
+    headers::fuzz(bytes);
+    let _ = web_page::is_one(bytes);
+}

@@ -285,6 +285,25 @@ fn bad_archive(address: &Url, problem: impl Into<ArchiveProblem>) -> ObtainError
     ObtainError::BadArchive { address: address.to_string(), problem: problem.into() }
 }
 
+/// Reads pages and checksums, for `fuzz/`.
+#[cfg(fuzzing)]
+pub(super) fn fuzz_pages(bytes: &[u8]) {
+    let _ = (index::versions(bytes).is_ok(), index::layouts(bytes).is_ok());
+    if let (Ok(sums), Ok(version)) = (checksums::parse(bytes), "v4.19.57".parse()) {
+        let _ = choose::newest(&version, &sums);
+    }
+}
+
+/// Reads a key, and a signature where there is a NUL between them, for `fuzz/`.
+#[cfg(fuzzing)]
+pub(super) fn fuzz_signature(bytes: &[u8]) {
+    let (key, signature) = bytes.iter().position(|byte| *byte == 0).map_or((bytes, &[][..]), |at| bytes.split_at(at));
+    let Ok(fingerprint) = "60AA7B6F30434AE68E569963E50C6A0917C622B0".parse() else { return };
+    if let Ok(key) = TrustedKey::read(key, &fingerprint, 1_700_000_000) {
+        let _ = key.verify(b"text", signature, 1_700_000_000);
+    }
+}
+
 /// Seconds since 1970.
 fn now() -> u64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);

@@ -1,0 +1,7 @@
+//! What an agent in a guest says.
+#![no_main]
+
+use backproof::fuzzing;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|data: &[u8]| fuzzing::agent(data));

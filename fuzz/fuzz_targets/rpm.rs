@@ -1,0 +1,7 @@
+//! An RPM package.
+#![no_main]
+
+use backproof::fuzzing;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|data: &[u8]| fuzzing::rpm(data));

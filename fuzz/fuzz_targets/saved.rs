@@ -1,0 +1,7 @@
+//! What was saved of another host.
+#![no_main]
+
+use backproof::fuzzing;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|data: &[u8]| fuzzing::saved(data));

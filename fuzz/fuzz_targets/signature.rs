@@ -1,0 +1,7 @@
+//! An OpenPGP key and a signature.
+#![no_main]
+
+use backproof::fuzzing;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|data: &[u8]| fuzzing::signature(data));
