@@ -5,7 +5,7 @@
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
-.PHONY: run test setup controls lint bench soak install tools clean
+.PHONY: run test setup controls lint bench soak fuzz install tools clean
 
 ARGS ?=
 
@@ -55,6 +55,21 @@ soak: tools
 	@cargo build --release --quiet
 	@target/release/backproof controls build
 	@cargo bench --bench soak -- $(ARGS)
+
+# Coverage-guided fuzzing of every reader of foreign bytes, FUZZ_SECONDS each: TARGETS="deb rpm" chooses some. The flags are
+# those of `cargo fuzz`, without the sanitizer that stable toolchains don't have.
+FUZZ_SECONDS ?= 60
+TARGETS ?= $(basename $(notdir $(wildcard fuzz/fuzz_targets/*.rs)))
+fuzz: setup
+	@export RUSTFLAGS="--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
+		-Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
+		-Cllvm-args=-sanitizer-coverage-trace-compares -Ccodegen-units=1"; \
+	cargo build --release --manifest-path fuzz/Cargo.toml --target x86_64-unknown-linux-gnu; \
+	for target in $(TARGETS); do \
+		mkdir -p fuzz/corpus/$$target fuzz/artifacts/$$target; \
+		fuzz/target/x86_64-unknown-linux-gnu/release/$$target fuzz/corpus/$$target -max_total_time=$(FUZZ_SECONDS) \
+			-rss_limit_mb=2048 -timeout=30 -print_final_stats=0 -artifact_prefix=fuzz/artifacts/$$target/; \
+	done
 
 install: setup
 	cargo install --path . --locked
