@@ -1,10 +1,10 @@
 //! Texts of a history, for `fuzz/`.
 
-use super::commit::Commit;
+use super::commit::RawCommit;
 use super::quilt::Patch;
 
 /// A commit, and a patch of quilt.
 pub fn git(bytes: &[u8]) {
-    let _ = Commit::parse(bytes).map(|commit| commit.subject().len());
+    let _ = RawCommit::parse(bytes).map(|commit| commit.subject().len());
     let _ = Patch::parse("a.patch", bytes);
 }
