@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
@@ -224,4 +224,24 @@ fn what_another_cache_knows_of_a_suite_is_enough_offline() {
     assert_eq!(fs::read_dir(world.lab.path("own/packages")).expect("a folder").count(), 0);
     let listed = world.run(&["kernels", "list", "--cache", &own, "--cache-from", &below]);
     assert!(listed.ends_with(0).stdout.contains("cached"), "{}", listed.stdout);
+}
+
+#[test]
+fn whoever_changes_a_lock_at_once_loses_nothing_of_the_others_whatever_caches_they_use() {
+    let world = World::new();
+    let (deb, _) = world.archive.package("6.1.0-1");
+    fs::copy(deb, world.lab.path("linux.deb")).expect("a copy");
+    let names: Vec<String> = (0..12).map(|n| format!("own-{n}")).collect();
+    let kernels = names.iter().map(|name| format!("  - {{ name: {name}, deb: linux.deb }}\n")).collect::<String>();
+    world.lab.write("kernels.yaml", format!("kernels:\n{kernels}"));
+    let updates = names.iter().map(|name| {
+        let cache = world.lab.path(format!("cache-{name}")).display().to_string();
+        let mut command = world.command(&["kernels", "update", "--yes", "--kernel", name, "--cache", &cache]);
+        command.stdout(Stdio::null()).spawn().expect("the program starts")
+    });
+    for mut update in updates.collect::<Vec<_>>() {
+        assert!(update.wait().expect("it ends").success());
+    }
+    let lost: Vec<_> = names.iter().filter(|name| !world.lock().contains(&format!("name: {name}\n"))).collect();
+    assert!(lost.is_empty(), "{lost:?}");
 }

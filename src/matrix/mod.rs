@@ -39,7 +39,7 @@ pub use dossier::{
     Signature, SourceCase, SourcePattern, SourceSignature, StableLine, Step, Upstream, c, goes_straight_on,
 };
 pub use file::FILE_MAX;
-pub use lock::{InLock, Lock, Locked, LockedFile, TooLong, source_line};
+pub use lock::{InLock, Lock, LockGuard, Locked, LockedFile, TooLong, source_line};
 pub use mainline::{
     ArchiveKey, BadMainlineVersion, Fingerprint, MainlineArchive, MainlineVersion, archive_address, mainline_numbers,
 };

@@ -53,7 +53,8 @@ pub(super) fn update(args: &Update) -> Result<u8, Stop> {
         print(&document.text())?;
     }
     if document.is_change() && (args.yes || is_wanted(&path)?) {
-        let _guard = store.guard(&matrix.path).map_err(Stop::no_verdict)?;
+        let guard = Lock::guard(&matrix.path).with_context(|| format!("{} cannot be locked", path.display()));
+        let _guard = guard.map_err(Stop::no_verdict)?;
         // Another one may have pinned kernels meanwhile.
         let mut lock = matrix_file::lock(&matrix)?;
         lock.kernels.append(&mut fresh);

@@ -3,6 +3,7 @@
 //! It lies beside the matrix (`kernels.yaml` has `kernels.lock`), has a block a kernel, and is read as the matrix is: all
 //! mistakes at once, with their places.
 
+mod guard;
 mod read;
 mod write;
 
@@ -13,6 +14,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub use self::guard::LockGuard;
 use super::problems::Problems;
 use super::{KernelEntry, Source, fields, file};
 use crate::words::KernelName;
