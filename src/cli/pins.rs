@@ -38,6 +38,9 @@ impl Pins {
             return None;
         }
         let (name, path) = (&record.name, Lock::path_of(&self.matrix));
+        if let Some(why) = &record.stale {
+            return Some(format!("{name}: trusted on first use, and not pinned, for it came earlier: {why}"));
+        }
         match self.pin(record) {
             Ok(true) => {
                 let sums = record.files.iter().map(|file| format!("{} {}", file.name, file.sha256));
