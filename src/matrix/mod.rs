@@ -68,6 +68,8 @@ pub struct Matrix {
     /// Archives that keep packages for ever, for the lock: addresses that the path from `pool/` on follows, `{time}` in
     /// them stands for when the kernel was locked.
     pub archives: Vec<String>,
+    /// The archive that `mainline:` kernels come from.
+    pub mainline: MainlineArchive,
     /// The kernels in the file's order; never empty, each name once.
     pub kernels: Vec<KernelEntry>,
 }
@@ -77,7 +79,8 @@ impl Matrix {
     pub fn of_kernels(kernels: Vec<KernelEntry>, known: Bugs, bugs: Vec<BugId>) -> Self {
         let path = PathBuf::from("(the command line)");
         let (opt_in, profiles, archives) = (BTreeSet::new(), Vec::new(), Vec::new());
-        Self { path, known, bugs, opt_in, profiles, archives, kernels }
+        let mainline = MainlineArchive::default();
+        Self { path, known, bugs, opt_in, profiles, archives, mainline, kernels }
     }
 }
 
