@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
@@ -224,4 +224,77 @@ fn what_another_cache_knows_of_a_suite_is_enough_offline() {
     assert_eq!(fs::read_dir(world.lab.path("own/packages")).expect("a folder").count(), 0);
     let listed = world.run(&["kernels", "list", "--cache", &own, "--cache-from", &below]);
     assert!(listed.ends_with(0).stdout.contains("cached"), "{}", listed.stdout);
+}
+
+#[test]
+fn whoever_changes_a_lock_at_once_loses_nothing_of_the_others_whatever_caches_they_use() {
+    let world = World::new();
+    let (deb, _) = world.archive.package("6.1.0-1");
+    fs::copy(deb, world.lab.path("linux.deb")).expect("a copy");
+    let names: Vec<String> = (0..12).map(|n| format!("own-{n}")).collect();
+    let kernels = names.iter().map(|name| format!("  - {{ name: {name}, deb: linux.deb }}\n")).collect::<String>();
+    world.lab.write("kernels.yaml", format!("kernels:\n{kernels}"));
+    let updates = names.iter().map(|name| {
+        let cache = world.lab.path(format!("cache-{name}")).display().to_string();
+        let mut command = world.command(&["kernels", "update", "--yes", "--kernel", name, "--cache", &cache]);
+        command.stdout(Stdio::null()).spawn().expect("the program starts")
+    });
+    for mut update in updates.collect::<Vec<_>>() {
+        assert!(update.wait().expect("it ends").success());
+    }
+    let lost: Vec<_> = names.iter().filter(|name| !world.lock().contains(&format!("name: {name}\n"))).collect();
+    assert!(lost.is_empty(), "{lost:?}");
+}
+
+#[test]
+fn an_old_copy_is_no_answer_to_what_a_kernel_is_now_and_is_never_pinned() {
+    let world = World::new();
+    let content = Arc::new(Mutex::new(image(&[Act::Console("first".to_owned()), Act::Reset])));
+    let port = serve(Arc::clone(&content));
+    let url = format!("url: {{ address: \"http://127.0.0.1:{port}/bzImage\", sha256: trust-on-first-use }}");
+    world.lab.write("kernels.yaml", format!("kernels: [{{ name: remote, {url} }}]"));
+    world.kernel(&[]);
+    let locked = world.lock();
+    // A portal stands between, and what came earlier is still here.
+    *content.lock().expect("a lock") = b"<!DOCTYPE html><html><body>Log in</body></html>".to_vec();
+    let shown = world.run(&["kernels", "update", "--yes"]);
+    shown.ends_with(3);
+    assert!(shown.stdout.contains("FAILED") && !shown.stdout.contains("unchanged"), "{}", shown.stdout);
+    assert_eq!(world.lock(), locked);
+
+    fs::remove_file(world.lab.path("kernels.lock")).expect("a lock");
+    let (ran, kernel) = world.kernel(&["--offline"]);
+    ran.says(&["remote: trusted on first use, and not pinned"]);
+    assert_eq!(kernel["stale"], "offline was asked for");
+    assert!(!world.lab.path("kernels.lock").exists());
+}
+
+#[test]
+fn a_lock_in_a_folder_with_a_space_counts_from_wherever_the_matrix_is_named_and_shows_what_changed() {
+    let world = World::new();
+    let (deb, _) = world.archive.package("6.1.0-1");
+    let whole = world.lab.path("my dir/kernels.yaml").display().to_string();
+    fs::create_dir(world.lab.path("my dir")).expect("a folder");
+    fs::copy(&deb, world.lab.path("my dir/linux.deb")).expect("a copy");
+    let matrix = "kernels: [{ name: own, deb: linux.deb }, { name: absent, tree: none }]";
+    world.lab.write("my dir/kernels.yaml", matrix);
+    world.run(&["kernels", "update", "--yes", "--matrix", "my dir/kernels.yaml"]).ends_with(0);
+    let (_, kernel) = world.kernel(&["--matrix", &whole, "--locked", "--kernel", "own"]);
+    assert_eq!(kernel["locked"], true);
+    let listed = world.run(&["kernels", "list", "--matrix", &whole]);
+    assert!(listed.ends_with(0).stdout.contains("missing") && listed.stdout.contains("local"), "{}", listed.stdout);
+
+    // The same version, and other bytes.
+    let mut other = fs::read(&deb).expect("a package");
+    // The time of the archive's first member.
+    other[8 + 16] = if other[8 + 16] == b'1' { b'2' } else { b'1' };
+    world.lab.write("my dir/linux.deb", other);
+    let update = ["kernels", "update", "--matrix", &whole, "--kernel", "own"];
+    let shown = world.run(&update);
+    assert!(shown.ends_with(0).stdout.contains("linux.deb: sha256 "), "{}", shown.stdout);
+    let document: Value =
+        serde_json::from_str(&world.run(&[&update[..], &["--format", "json"]].concat()).stdout).expect("JSON");
+    let change = &document["kernels"][0];
+    assert_eq!((&change["change"], &change["same_bytes"]), (&"changed".into(), &false.into()));
+    assert_ne!(change["old"]["files"][0]["sha256"], change["new"]["files"][0]["sha256"]);
 }

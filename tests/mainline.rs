@@ -17,24 +17,32 @@ const STALL: &str = "tcp-fragment-stall";
 const VERSION: &str = "v4.19.57";
 const NUMBERS: &str = "4.19.57-041957";
 
+/// A version whose builds call themselves by a name of the same length as Debian 12's cloud kernel does.
+const REAL_VERSION: &str = "v6.1";
+const REAL_NUMBERS: &str = "6.1.0-060100";
+
 fn index(links: &[&str]) -> String {
     links.iter().map(|link| format!("<tr><td><a href=\"{link}\">{link}</a></td></tr>\n")).collect()
 }
 
 /// An archive with one version, whose packages are these: the image, and where it has one the modules.
 fn archive(image: Vec<u8>, modules: Option<Vec<u8>>) -> Server {
+    archive_of(VERSION, NUMBERS, image, modules)
+}
+
+fn archive_of(version: &str, numbers: &str, image: Vec<u8>, modules: Option<Vec<u8>>) -> Server {
     let server = Server::new();
     server.on("/mainline/", [Answer::ok(index(&["v4.19.56/", "v4.19.57/", "v5.2-rc6/"]))]);
-    server.on(&format!("/mainline/{VERSION}/"), [Answer::ok(index(&["CHECKSUMS", "amd64/"]))]);
-    let name = |kind: &str| format!("linux-{kind}-{NUMBERS}-generic_{NUMBERS}.201907031431_amd64.deb");
+    server.on(&format!("/mainline/{version}/"), [Answer::ok(index(&["CHECKSUMS", "amd64/"]))]);
+    let name = |kind: &str| format!("linux-{kind}-{numbers}-generic_{numbers}.201907031431_amd64.deb");
     let image_kind = if modules.is_some() { "image-unsigned" } else { "image" };
     let mut sums = "# Checksums-Sha256:\n".to_owned();
     for (kind, bytes) in std::iter::once((image_kind, image)).chain(modules.map(|bytes| ("modules", bytes))) {
         let sum: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
         sums += &format!("{sum}  {}\n", name(kind));
-        server.on(&format!("/mainline/{VERSION}/amd64/{}", name(kind)), [Answer::ok(bytes)]);
+        server.on(&format!("/mainline/{version}/amd64/{}", name(kind)), [Answer::ok(bytes)]);
     }
-    server.on(&format!("/mainline/{VERSION}/amd64/CHECKSUMS"), [Answer::ok(sums)]);
+    server.on(&format!("/mainline/{version}/amd64/CHECKSUMS"), [Answer::ok(sums)]);
     server
 }
 
@@ -98,6 +106,34 @@ fn a_build_is_answered_about_and_the_archive_listed_and_neither_hides_that_nobod
     }
 }
 
+#[test]
+fn the_matrix_s_archive_is_listed_also_where_no_kernel_comes_from_it_and_a_lock_needs_no_package() {
+    let release = format!("{NUMBERS}-generic");
+    let path = format!("./boot/vmlinuz-{release}");
+    let server = archive(fixtures::deb(&fixtures::tar(&[(&path, &fixtures::bzimage(&release))])), None);
+    let address = server.at("/mainline/");
+    let lab =
+        Lab::with_matrix(&format!("mainline-archive: {{ address: '{address}' }}\nkernels: [{{ name: a, tree: x }}]\n"));
+    let mut list = command(&lab, &server, &["kernels", "list", "--source", "mainline", "v4.19.57"]);
+    let (listed, _) = ran(list.env_remove("BACKPROOF_MAINLINE"));
+    assert!(listed.ends_with(0).stdout.contains(&format!("1 version in {address}")), "{}", listed.stdout);
+
+    lab.write("kernels.yaml", format!("kernels: [{{ name: build, mainline: {VERSION} }}]"));
+    ran(&mut command(&lab, &server, &["kernels", "update", "--yes"])).0.ends_with(0);
+    assert!(server.requests().iter().all(|request| !request.path.ends_with(".deb")), "a package was fetched");
+    let lock = std::fs::read_to_string(lab.path("kernels.lock")).expect("a lock");
+    assert!(lock.contains(&format!("release: {release}")) && !lock.contains("size:"), "{lock}");
+    // What a run fills in changes nothing.
+    let run = ["run", "--locked", "--accel", "tcg", "--bug", STALL, "--format", "json"];
+    let (_, document) = ran(&mut command(&lab, &server, &run));
+    assert_eq!(
+        (&document["kernels"][0]["locked"], &document["kernels"][0]["release"]),
+        (&true.into(), &(&*release).into())
+    );
+    let (again, _) = ran(&mut command(&lab, &server, &["kernels", "update"]));
+    assert!(again.ends_with(0).stdout.contains("1 unchanged"), "{}", again.stdout);
+}
+
 /// A package of this folder, as dpkg-deb makes it.
 fn dpkg_deb(lab: &Lab, name: &str) -> Vec<u8> {
     let control =
@@ -121,11 +157,16 @@ fn debian_12() -> Kernel {
 #[test]
 fn a_real_kernel_that_is_served_like_a_mainline_build_boots_and_is_judged() {
     let kernel = debian_12();
-    let release = kernel.release.clone().expect("a release");
     let lab = Lab::with_matrix(&format!(
-        "bugs: [{STALL}]\nkernels: [{{ name: build, mainline: {VERSION}, optional: true }}]\n"
+        "bugs: [{STALL}]\nkernels: [{{ name: build, mainline: {REAL_VERSION}, optional: true }}]\n"
     ));
-    let image = std::fs::read(&kernel.image).expect("the image");
+    let mut image = std::fs::read(&kernel.image).expect("the image");
+    // Its header says what it calls itself; that of a build of this version is written over it.
+    let (own, release) = (kernel.release.clone().expect("a release"), format!("{REAL_NUMBERS}-generic"));
+    let at = image.windows(own.len()).position(|window| window == own.as_bytes()).expect("its release");
+    assert!(at < 64 << 10, "the header comes first");
+    image[at..at + own.len()].fill(b' ');
+    image[at..at + release.len()].copy_from_slice(release.as_bytes());
     lab.write(&format!("image/boot/vmlinuz-{release}"), image);
     let config = kernel.config.as_ref().expect("a configuration");
     let set = |option: &&str| config.is_builtin(option) || config.is_module(option);
@@ -149,7 +190,7 @@ fn a_real_kernel_that_is_served_like_a_mainline_build_boots_and_is_judged() {
         let path = Path::new("modules/lib/modules").join(&release).join(format!("kernel/{}.ko", module.name));
         lab.write(path.to_str().expect("UTF-8"), &module.bytes);
     }
-    let server = archive(dpkg_deb(&lab, "image"), Some(dpkg_deb(&lab, "modules")));
+    let server = archive_of(REAL_VERSION, REAL_NUMBERS, dpkg_deb(&lab, "image"), Some(dpkg_deb(&lab, "modules")));
     let run = ["run", "--accel", "tcg", "--format", "json"];
     let (ran, document) = ran(&mut command(&lab, &server, &run));
     ran.ends_with(0).says(&["signature: unverified"]);
@@ -165,10 +206,7 @@ fn a_real_kernel_that_is_served_like_a_mainline_build_boots_and_is_judged() {
     let (ran, document) = self::ran(&mut command(&skipped, &gone, &run));
     ran.ends_with(0);
     let reason = cell(&document, "build", STALL)["reason"].as_str().unwrap_or_default().to_owned();
-    assert!(
-        cell(&document, "build", STALL)["outcome"] == "skip" && reason.contains("no build of v4.19.57"),
-        "{reason}"
-    );
+    assert!(cell(&document, "build", STALL)["outcome"] == "skip" && reason.contains("no build of v6.1"), "{reason}");
     let portal = Server::new();
     portal.on("/mainline/", [Answer::ok("<html>Log in</html>")]);
     let (ran, document) = self::ran(&mut command(&skipped, &portal, &run));

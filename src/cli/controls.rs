@@ -41,7 +41,7 @@ struct Listed<'a> {
 
 /// Shows the controls, what is expected of them, and which are built.
 pub(super) fn list(args: &ControlsList) -> Result<u8, Stop> {
-    let store = args.cache.open().map_err(Stop::no_verdict)?;
+    let store = args.cache.open()?;
     let recipes = Recipes::built_in();
     let pairs = recipes.lines().iter().flat_map(|line| recipes.controls().iter().map(move |c| (line, c)));
     let controls = pairs.map(|(line, control)| {
@@ -107,7 +107,7 @@ struct BuildDocument<'a> {
 pub(super) fn build(args: &ControlsBuild) -> Result<u8, Stop> {
     let recipes = Recipes::built_in();
     let (controls, lines) = chosen(recipes, args)?;
-    let store = args.cache.open().map_err(Stop::no_verdict)?;
+    let store = args.cache.open()?;
     let shim = Shim::of_this_program().map_err(Stop::no_verdict)?;
     let (sender, mut events) = mpsc::unbounded_channel();
     let job = Job { controls, lines, args: args.clone(), store, shim };

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::{Doctor, Format, Stop, host, print, print_json};
 use crate::kernel::cache::survey;
-use crate::kernel::{Obtain, ObtainError, Store, apt_available, control};
+use crate::kernel::{Obtain, Store, apt_available, control};
 use crate::report::{bytes, visible};
 use crate::shim::Shim;
 use crate::vm::{Qemu, probe_kvm};
@@ -120,7 +120,7 @@ fn apt(store: &Store) -> Result<Check, Stop> {
 }
 
 /// What `controls build` compiles kernels with; nothing else needs it.
-fn compiler(store: &Result<Store, ObtainError>) -> Check {
+fn compiler(store: &Result<Store, Stop>) -> Check {
     match control::toolchain() {
         Err(error) => limited("compiler", format!("{error}"), "without it control kernels cannot be built"),
         Ok(toolchain) => match store {
@@ -136,7 +136,7 @@ fn compiler(store: &Result<Store, ObtainError>) -> Check {
     }
 }
 
-fn cache(store: &Result<Store, ObtainError>) -> Check {
+fn cache(store: &Result<Store, Stop>) -> Check {
     match store {
         Err(error) => broken("cache", format!("{error:#}"), "name a folder that you may write with --cache"),
         Ok(store) => {

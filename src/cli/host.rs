@@ -29,7 +29,7 @@ pub(super) fn lab(args: &Host, offline: bool, refresh: bool, jobs: usize) -> Res
     let store = args.cache.open();
     let shim = Shim::of_this_program().context("could not find this program's own file; is /proc mounted?");
     Ok(Lab {
-        store: store.map_err(Stop::no_verdict)?,
+        store: store?,
         qemu: Qemu::find(args.qemu.as_deref()).map_err(Stop::no_verdict)?,
         accelerator: Accelerator::new(args.accel.into()),
         shim: shim.map_err(Stop::no_verdict)?,

@@ -4,9 +4,10 @@ use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::kernel::{ObtainError, Store};
+use crate::kernel::{Blame, ObtainError, Store};
 use crate::words::{BugId, KernelName, ProfileName};
 
 mod affected;
@@ -89,19 +90,26 @@ struct Host {
 #[derive(Args, Clone, Debug)]
 struct Cache {
     /// The folder that kernels are kept in [default: backproof in the user's cache folder]
-    #[arg(long = "cache", value_name = "DIR", env = "BACKPROOF_CACHE")]
+    #[arg(long = "cache", value_name = "DIR", env = "BACKPROOF_CACHE", value_parser = folder())]
     folder: Option<PathBuf>,
     /// A cache of others to take kernels from too, which is only read: mounted from another host, say (may be repeated)
-    #[arg(long = "cache-from", value_name = "DIR", env = "BACKPROOF_CACHE_FROM", value_delimiter = ':')]
+    #[arg(long = "cache-from", value_name = "DIR", env = "BACKPROOF_CACHE_FROM", value_delimiter = ':', value_parser = folder())]
     from: Vec<PathBuf>,
 }
 
 impl Cache {
-    fn open(&self) -> Result<Store, ObtainError> {
+    fn open(&self) -> Result<Store, Stop> {
         // A variable that is set to nothing is one empty name.
-        let from: Vec<PathBuf> = self.from.iter().filter(|folder| !folder.as_os_str().is_empty()).cloned().collect();
-        Store::open(self.folder.clone())?.over(&from)
+        let is_named = |folder: &&PathBuf| !folder.as_os_str().is_empty();
+        let from: Vec<PathBuf> = self.from.iter().filter(is_named).cloned().collect();
+        let own = Store::open(self.folder.as_ref().filter(is_named).cloned()).map_err(Stop::no_verdict)?;
+        own.over(&from).map_err(Stop::of)
     }
+}
+
+/// A folder's name, which may be empty: that is a variable that is set to nothing.
+fn folder() -> impl TypedValueParser<Value = PathBuf> {
+    OsStringValueParser::new().map(PathBuf::from)
 }
 
 /// What runs the guests.
@@ -307,6 +315,14 @@ impl Stop {
 
     fn no_verdict(error: impl Into<anyhow::Error>) -> Self {
         Self::NoVerdict(error.into())
+    }
+
+    /// By who can mend it.
+    fn of(error: ObtainError) -> Self {
+        match error.blame() {
+            Blame::User => Self::usage(error),
+            Blame::Host => Self::no_verdict(error),
+        }
     }
 
     fn exit_code(&self) -> u8 {

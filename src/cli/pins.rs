@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 
 use super::host;
-use crate::kernel::{Provenance, Store, Vouched};
+use crate::kernel::{Provenance, Vouched};
 use crate::matrix::{Lock, Locked, Matrix, source_line};
 use crate::run::{Event, KernelRecord};
 use crate::words::KernelName;
@@ -16,18 +16,17 @@ pub(super) struct Pins {
     matrix: PathBuf,
     /// The source of each kernel that may be pinned.
     sources: BTreeMap<KernelName, String>,
-    store: Store,
 }
 
 impl Pins {
     /// For the kernels of a matrix; none where it is no file.
-    pub(super) fn of(matrix: &Matrix, store: &Store) -> Option<Self> {
+    pub(super) fn of(matrix: &Matrix) -> Option<Self> {
         if !matrix.path.is_file() {
             return None;
         }
         let source = |entry| source_line(entry, &matrix.path);
         let sources = matrix.kernels.iter().map(|entry| (entry.name.clone(), source(entry)));
-        Some(Self { matrix: matrix.path.clone(), sources: sources.collect(), store: store.clone() })
+        Some(Self { matrix: matrix.path.clone(), sources: sources.collect() })
     }
 
     /// Pins a kernel that has been obtained, where something of it came first and is trusted for that: what is to be said
@@ -39,6 +38,9 @@ impl Pins {
             return None;
         }
         let (name, path) = (&record.name, Lock::path_of(&self.matrix));
+        if let Some(why) = &record.stale {
+            return Some(format!("{name}: trusted on first use, and not pinned, for it came earlier: {why}"));
+        }
         match self.pin(record) {
             Ok(true) => {
                 let sums = record.files.iter().map(|file| format!("{} {}", file.name, file.sha256));
@@ -53,8 +55,8 @@ impl Pins {
     /// Writes the entry, unless there is one: the first one counts. Whether it was written.
     fn pin(&self, record: &KernelRecord) -> anyhow::Result<bool> {
         let Some(source) = self.sources.get(&record.name) else { return Ok(false) };
-        let _guard = self.store.guard(&self.matrix)?;
         let path = Lock::path_of(&self.matrix);
+        let _guard = Lock::guard(&self.matrix).with_context(|| format!("{} cannot be locked", path.display()))?;
         let mut lock = Lock::load(&path)?;
         match lock.kernels.get(&record.name).filter(|there| there.source == *source) {
             Some(there) if there.files == record.files => return Ok(false),

@@ -77,7 +77,7 @@ enum Ended {
 async fn judge(asked: Asked, lab: Arc<Lab>, folder: &mut Folder) -> Result<Result<Ended, FolderError>, Stop> {
     let (sender, mut events) = mpsc::unbounded_channel();
     let mut live = Live::new();
-    let pins = Pins::of(&asked.matrix, &lab.store);
+    let pins = Pins::of(&asked.matrix);
     let engine = run::run(asked, lab, sender);
     tokio::pin!(engine);
     let stopped = host::stopped().map_err(Stop::no_verdict)?;

@@ -142,7 +142,7 @@ pub enum ObtainError {
     NotFetched(NotFetched),
     /// An address gives another file than the lock has.
     #[error(
-        "{address} gives a file with the sha256 {found}, and kernels.lock has {locked}; the new one is kept aside in {} and \
+        "{address} gives a file with the sha256 {found}, and the lock has {locked}; the new one is kept aside in {} and \
          never used: if the change is meant, take it with `backproof kernels update`",
         kept.display()
     )]
@@ -179,6 +179,14 @@ pub enum ObtainError {
         found: String,
         /// The lock's.
         wanted: String,
+    },
+    /// The lock has files that the source names no more.
+    #[error("the lock has {more} beside {}, which is not named any more; name it again, or take what is named with `backproof kernels update`", path.display())]
+    LockedMore {
+        /// The last file that is named.
+        path: PathBuf,
+        /// The first that is not.
+        more: String,
     },
     /// A package that was locked is nowhere served any more.
     #[error("{what} (sha256 {sha256}) is not served any more by {}; add the address of an archive that keeps it (for Debian's, snapshot.debian.org does) to its `addresses` in the lock, or take the newest with `backproof kernels update`", if tried.is_empty() { "anybody that is known".to_owned() } else { tried.join(", ") })]
@@ -262,6 +270,7 @@ impl ObtainError {
             | Self::BadKey { .. }
             | Self::BadName { .. }
             | Self::OtherThanLocked { .. }
+            | Self::LockedMore { .. }
             | Self::LockedGone { .. } => Blame::User,
             Self::NotFetched(failed) if failed.is_gone() => Blame::User,
             Self::NoApt { .. }

@@ -27,6 +27,7 @@ pub(super) fn from_packages(files: &[PathBuf], with: &Obtain) -> Result<Kernel, 
         compare(file, &sha256, at, with)?;
         locked.push(own_file(file, sha256, size));
     }
+    none_left(&files[files.len() - 1], files.len(), with)?;
     let unpack = || files.iter().zip(&locked).map(|(file, locked)| unpacked(file, &locked.sha256, with)).collect();
     let (kernel, packages) = from_unpacked(unpack, with)?;
     for (file, package) in locked.iter_mut().zip(packages) {
@@ -61,6 +62,7 @@ pub(super) fn from_unpacked(
 fn from_tarball(tarball: &Path, with: &Obtain) -> Result<Kernel, ObtainError> {
     let (sha256, size) = sum(tarball)?;
     compare(tarball, &sha256, 0, with)?;
+    none_left(tarball, 1, with)?;
     let (mut kernel, _) = from_unpacked(|| Ok(vec![unpacked(tarball, &sha256, with)?]), with)?;
     kernel.files = vec![own_file(tarball, sha256.clone(), size)];
     kernel.provenance = vec![Provenance::File { path: tarball.to_owned(), sha256 }];
@@ -83,6 +85,14 @@ fn compare(path: &Path, sha256: &str, at: usize, with: &Obtain) -> Result<(), Ob
     }
     let (path, found, wanted) = (path.to_owned(), sha256.to_owned(), wanted.to_owned());
     Err(ObtainError::OtherThanLocked { path, found, wanted })
+}
+
+/// That the lock has no more files than these, the last of them at `path`.
+fn none_left(path: &Path, files: usize, with: &Obtain) -> Result<(), ObtainError> {
+    match with.locked.and_then(|locked| locked.get(files)) {
+        None => Ok(()),
+        Some(more) => Err(ObtainError::LockedMore { path: path.to_owned(), more: more.name.clone() }),
+    }
 }
 
 pub(super) fn damaged(store: &Store) -> ObtainError {
@@ -208,6 +218,7 @@ pub(super) fn from_image(
         compare(config, &sha256, 1, with)?;
         files.push(own_file(config, sha256, size));
     }
+    none_left(config.unwrap_or(image), files.len(), with)?;
     let config = config.map(read_config).transpose()?;
     let provenance = vec![Provenance::File { path: image.to_owned(), sha256: sha256.clone() }];
     Ok(Kernel {

@@ -251,3 +251,27 @@ fn a_build_tree_gives_its_image_configuration_and_modules() {
     assert_eq!(kernel.modules_for(&["tun"]).unwrap().len(), 1);
     assert!(kernel.config.unwrap().is_module("TUN"));
 }
+
+#[test]
+fn a_lock_with_more_files_than_are_named_is_refused() {
+    let world = World::new();
+    let image = world.file("bzImage", &bzimage("6.1.0-test"));
+    let config = world.file("config", b"CONFIG_TUN=y\n");
+    let deb = world.file("a.deb", &kernel_deb("6.1.0-test"));
+    let of_image = |config: Option<PathBuf>| Source::Image { image: image.clone(), modules: None, config };
+    let two = world.obtain(&of_image(Some(config.clone()))).unwrap().files;
+    let one = world.obtain(&Source::Deb(vec![deb.clone()])).unwrap().files;
+    let shim = Shim::at("/nonexistent".into());
+    let ask = |source: &Source, locked: &[LockedFile]| {
+        let store = &world.store;
+        obtain(
+            source,
+            &Obtain { store, shim: &shim, offline: true, refresh: false, locked: Some(locked), tell: &|_| {} },
+        )
+    };
+    assert!(ask(&of_image(Some(config)), &two).is_ok());
+    let error = ask(&of_image(None), &two).unwrap_err();
+    assert!(error.to_string().contains("the lock has config beside"), "{error}");
+    let more = [one.clone(), two].concat();
+    assert!(matches!(ask(&Source::Deb(vec![deb]), &more), Err(ObtainError::LockedMore { .. })));
+}

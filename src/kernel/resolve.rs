@@ -2,7 +2,7 @@
 
 use super::package::Package;
 use super::store::Store;
-use super::{LockedFile, Obtain, ObtainError, apt, obtain};
+use super::{LockedFile, Obtain, ObtainError, Stale, apt, mainline, obtain};
 use crate::matrix::Source;
 
 /// What a kernel was resolved to.
@@ -44,15 +44,26 @@ pub fn resolve(source: &Source, with: &Obtain) -> Result<Resolved, ObtainError> 
             };
             Ok(Resolved { release: files.iter().find_map(release), files })
         }
+        Source::Mainline { version, archive } => {
+            let (files, stale) = mainline::resolve(version, archive, with)?;
+            asked(source, stale.as_ref(), with)?;
+            Ok(Resolved { release: Some(format!("{}-generic", version.numbers())), files })
+        }
         _ => {
             let kernel = obtain(source, &Obtain { locked: None, ..*with })?;
-            if let (Source::Mainline { .. }, Some(stale), false) = (source, &kernel.stale, with.offline) {
-                // What is asked for is the newest build, and an old answer would pass for that.
-                let doing = format!("asking the archive for {source}");
-                return Err(ObtainError::Network { doing, detail: stale.why.clone() });
-            }
+            asked(source, kernel.stale.as_ref(), with)?;
             Ok(Resolved { release: kernel.release, files: kernel.files })
         }
+    }
+}
+
+/// Refuses an old answer, for what is asked for is the newest, and it would pass for that.
+fn asked(source: &Source, stale: Option<&Stale>, with: &Obtain) -> Result<(), ObtainError> {
+    match stale {
+        Some(stale) if !with.offline => {
+            Err(ObtainError::Network { doing: format!("asking for {source}"), detail: stale.why.clone() })
+        }
+        _ => Ok(()),
     }
 }
 

@@ -107,8 +107,8 @@ impl Checker<'_, '_> {
         }
         let opt_in = opt_in.into_iter().map(|(tag, _)| tag).collect();
         let known = self.bugs.clone();
-        let archives = archives?;
-        Some(Matrix { path: path.to_owned(), known, bugs: bugs?, opt_in, profiles, archives, kernels: entries })
+        let (path, archives, mainline) = (path.to_owned(), archives?, self.archive);
+        Some(Matrix { path, known, bugs: bugs?, opt_in, profiles, archives, mainline, kernels: entries })
     }
 
     /// The archive of mainline builds. A key without a fingerprint would believe whatever the file holds.

@@ -39,7 +39,7 @@ pub use dossier::{
     Signature, SourceCase, SourcePattern, SourceSignature, StableLine, Step, Upstream, c, goes_straight_on,
 };
 pub use file::FILE_MAX;
-pub use lock::{InLock, Lock, Locked, LockedFile, TooLong, source_line};
+pub use lock::{InLock, Lock, LockGuard, Locked, LockedFile, TooLong, source_line};
 pub use mainline::{
     ArchiveKey, BadMainlineVersion, Fingerprint, MainlineArchive, MainlineVersion, archive_address, mainline_numbers,
 };
@@ -68,6 +68,8 @@ pub struct Matrix {
     /// Archives that keep packages for ever, for the lock: addresses that the path from `pool/` on follows, `{time}` in
     /// them stands for when the kernel was locked.
     pub archives: Vec<String>,
+    /// The archive that `mainline:` kernels come from.
+    pub mainline: MainlineArchive,
     /// The kernels in the file's order; never empty, each name once.
     pub kernels: Vec<KernelEntry>,
 }
@@ -77,7 +79,8 @@ impl Matrix {
     pub fn of_kernels(kernels: Vec<KernelEntry>, known: Bugs, bugs: Vec<BugId>) -> Self {
         let path = PathBuf::from("(the command line)");
         let (opt_in, profiles, archives) = (BTreeSet::new(), Vec::new(), Vec::new());
-        Self { path, known, bugs, opt_in, profiles, archives, kernels }
+        let mainline = MainlineArchive::default();
+        Self { path, known, bugs, opt_in, profiles, archives, mainline, kernels }
     }
 }
 

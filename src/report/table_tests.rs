@@ -276,6 +276,7 @@ fn a_failed_boot_is_told_where_a_later_one_ran_one_of_its_jobs_again() {
         provenance: Vec::new(),
         files: Vec::new(),
         locked: false,
+        stale: None,
         boots: vec![
             boot(1, &["one", "two"], Some("panic: it died\n[ 1.0] last line")),
             // Another command line: nobody asks this again.

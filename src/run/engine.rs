@@ -139,6 +139,7 @@ async fn judge(
         provenance: kernel.provenance.clone(),
         files: kernel.files.clone(),
         locked: locked.is_some(),
+        stale: kernel.stale.as_ref().map(|stale| stale.why.clone()),
         boots: Vec::new(),
     }));
 

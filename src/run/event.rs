@@ -136,6 +136,9 @@ pub struct KernelRecord {
     /// Whether it was taken as its lock has it.
     #[serde(default)]
     pub locked: bool,
+    /// Why this may not be what its source has now, where what came earlier is used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stale: Option<String>,
     /// Its boots, in order.
     #[serde(default)]
     pub boots: Vec<BootRecord>,

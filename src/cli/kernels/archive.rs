@@ -4,30 +4,22 @@ use anyhow::Context as _;
 
 use super::list::List;
 use crate::cli::{Format, Stop, print, print_json};
-use crate::kernel::{self, Blame, Obtain};
-use crate::matrix::{MainlineArchive, Source};
+use crate::kernel::{self, Obtain};
 use crate::report::{ArchiveDocument, Fetching};
 use crate::shim::Shim;
 
 /// Shows the versions of the archive of mainline builds that the pattern fits.
 pub(super) fn mainline(args: &List) -> Result<u8, Stop> {
     let matrix = args.which.matrix()?;
-    let archive = matrix.kernels.iter().find_map(|entry| match &entry.source {
-        Source::Mainline { archive, .. } => Some(archive.clone()),
-        _ => None,
-    });
-    let store = args.cache.open().map_err(Stop::no_verdict)?;
+    let store = args.cache.open()?;
     let shim = Shim::of_this_program().context("this program cannot start itself").map_err(Stop::no_verdict)?;
     let fetching = Fetching::new();
     let tell = |progress| fetching.tell(&progress);
     let with = Obtain { store: &store, shim: &shim, offline: args.offline, refresh: false, locked: None, tell: &tell };
     let pattern = args.pattern.as_deref().unwrap_or("*");
-    let listed = kernel::list_mainline(pattern, &archive.unwrap_or_else(MainlineArchive::default), &with);
+    let listed = kernel::list_mainline(pattern, &matrix.mainline, &with);
     fetching.finish();
-    let listing = listed.map_err(|error| match error.blame() {
-        Blame::User => Stop::usage(error),
-        Blame::Host => Stop::no_verdict(error),
-    })?;
+    let listing = listed.map_err(Stop::of)?;
     let document = ArchiveDocument::of(&listing);
     match args.format {
         Format::Json => print_json(&document)?,

@@ -28,7 +28,7 @@ pub(in crate::cli) struct Gc {
 
 /// Collects, and tells what became of it.
 pub(super) fn gc(args: &Gc) -> Result<u8, Stop> {
-    let store = args.cache.open().map_err(Stop::no_verdict)?;
+    let store = args.cache.open()?;
     let limits = Limits { older_than: args.older_than, max_bytes: args.max_size };
     let collected = if limits == Limits::default() {
         let left = survey(&store).map_err(Stop::no_verdict)?;
@@ -42,9 +42,9 @@ pub(super) fn gc(args: &Gc) -> Result<u8, Stop> {
         Format::Json => print_json(&document)?,
         Format::Table => print(&document.text(limits != Limits::default()))?,
     }
-    if let Some(max) = args.max_size.filter(|max| document.bytes > *max) {
-        let (has, max) = (bytes(document.bytes), bytes(max));
-        anstream::eprintln!("the cache still takes {has}, more than {max}: the rest is in use");
+    if let Some(max) = args.max_size.filter(|max| document.left_bytes > *max) {
+        let (has, max) = (bytes(document.left_bytes), bytes(max));
+        anstream::eprintln!("the cache still takes {has}, more than {max}: {}", document.why_left());
     }
     Ok(0)
 }

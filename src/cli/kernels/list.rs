@@ -1,5 +1,8 @@
 //! `backproof kernels list`: the kernels of a matrix, what they are locked to, and whether they are here.
 
+use std::io::{self, IsTerminal as _};
+use std::path::{Path, PathBuf};
+
 use clap::{Args, ValueEnum};
 
 use super::{Which, archive};
@@ -47,7 +50,7 @@ pub(super) fn list(args: &List) -> Result<u8, Stop> {
     if !args.which.is_all() {
         matrix = args.which.of(&matrix)?;
     }
-    let store = args.cache.open().map_err(Stop::no_verdict)?;
+    let store = args.cache.open()?;
     let rows = matrix.kernels.iter().map(|entry| {
         let locked = match lock.standing(entry, &matrix.path) {
             InLock::Current(locked) => Some((locked, true)),
@@ -70,7 +73,7 @@ pub(super) fn list(args: &List) -> Result<u8, Stop> {
     let document = KernelsDocument::of(&matrix.path, lock_path.filter(|path| path.exists()), rows.collect());
     match args.format {
         Format::Json => print_json(&document)?,
-        Format::Table => print(&document.text())?,
+        Format::Table => print(&document.text(io::stdout().is_terminal()))?,
     }
     Ok(0)
 }
@@ -79,7 +82,12 @@ pub(super) fn list(args: &List) -> Result<u8, Stop> {
 fn cached(entry: &KernelEntry, locked: Option<&[LockedFile]>, store: &Store) -> (Cached, Option<u64>) {
     let used_last = || kernel::used_last(&entry.source, store);
     match (&entry.source, locked) {
-        (Source::Deb(_) | Source::Rpm(_) | Source::Image { .. } | Source::Tree(_), _) => (Cached::Local, None),
+        (Source::Deb(files) | Source::Rpm(files), _) => (own(files.iter().map(PathBuf::as_path)), None),
+        (Source::Image { image, modules, config }, _) => {
+            let beside = [modules.as_deref(), config.as_deref()];
+            (own(std::iter::once(image.as_path()).chain(beside.into_iter().flatten())), None)
+        }
+        (Source::Tree(tree), _) => (own(std::iter::once(tree.as_path())), None),
         (Source::Control { control, line }, _) => {
             let recipes = Recipes::built_in();
             let known = recipes.line(line).zip(recipes.control(control.as_str()));
@@ -90,10 +98,16 @@ fn cached(entry: &KernelEntry, locked: Option<&[LockedFile]>, store: &Store) -> 
         }
         (_, locked) => match locked.map(<[_]>::to_vec).or_else(used_last) {
             Some(files) => {
-                let bytes = files.iter().map(|file| file.size).sum();
-                (if kernel::is_cached(&files, store) { Cached::Yes } else { Cached::No }, Some(bytes))
+                // Some archives tell no lengths before a file is fetched.
+                let bytes = files.iter().all(|file| file.size > 0).then(|| files.iter().map(|file| file.size).sum());
+                (if kernel::is_cached(&files, store) { Cached::Yes } else { Cached::No }, bytes)
             }
             None => (Cached::No, None),
         },
     }
+}
+
+/// How files of the user's stand: all have to be there.
+fn own<'a>(mut paths: impl Iterator<Item = &'a Path>) -> Cached {
+    if paths.all(Path::exists) { Cached::Local } else { Cached::Missing }
 }

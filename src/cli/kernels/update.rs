@@ -11,7 +11,7 @@ use super::Which;
 use crate::cli::{Cache, Format, Stop, host, matrix_file, print, print_json};
 use crate::kernel::{self, Blame, Obtain, Progress, Store};
 use crate::matrix::{KernelEntry, Lock, Locked, Matrix, Source, source_line};
-use crate::report::{Change, Changed, UpdateDocument, visible};
+use crate::report::{Change, Changed, Fetching, LockedRow, UpdateDocument, visible};
 use crate::shim::Shim;
 use crate::words::KernelName;
 
@@ -36,7 +36,7 @@ pub(super) fn update(args: &Update) -> Result<u8, Stop> {
         let why = "the built-in matrix has no lock, for no file is there to keep one beside";
         return Err(Stop::usage(anyhow!("{why}; write a kernels.yaml (docs/matrix.md), or name one with --matrix")));
     }
-    let store = args.cache.open().map_err(Stop::no_verdict)?;
+    let store = args.cache.open()?;
     let path = Lock::path_of(&matrix.path);
     let chosen = args.which.of(&matrix)?;
     let old = matrix_file::lock(&matrix)?;
@@ -45,15 +45,18 @@ pub(super) fn update(args: &Update) -> Result<u8, Stop> {
     if args.which.is_all() {
         let is_known = |name: &KernelName| matrix.kernels.iter().any(|entry| entry.name == *name);
         for (name, locked) in old.kernels.iter().filter(|(name, _)| !is_known(name)) {
-            changes.push(Change { kernel: name.clone(), what: Changed::Removed { old: locked.into() } });
+            changes.push(Change { kernel: name.clone(), what: Changed::Removed { old: LockedRow::of(locked, false) } });
         }
     }
     let mut document = UpdateDocument::of(&path, changes);
     if args.format == Format::Table {
         print(&document.text())?;
     }
-    if document.is_change() && (args.yes || is_wanted(&path)?) {
-        let _guard = store.guard(&matrix.path).map_err(Stop::no_verdict)?;
+    // Nobody can decide on what was not shown.
+    let asks = args.format == Format::Table;
+    if document.is_change() && (args.yes || (asks && is_wanted(&path)?)) {
+        let guard = Lock::guard(&matrix.path).with_context(|| format!("{} cannot be locked", path.display()));
+        let _guard = guard.map_err(Stop::no_verdict)?;
         // Another one may have pinned kernels meanwhile.
         let mut lock = matrix_file::lock(&matrix)?;
         lock.kernels.append(&mut fresh);
@@ -109,10 +112,14 @@ fn resolve(chosen: &Matrix, old: &Lock, store: &Store) -> Result<Resolution, Sto
                 Err(error) => {
                     let blame = if error.blame() == Blame::User { 2 } else { 3 };
                     // An optional kernel survives that its source has gone; its entry says what it was.
-                    if !(entry.optional && error.is_gone()) {
+                    let is_gone = entry.optional && error.is_gone();
+                    let why = format!("{:#}", anyhow::Error::new(error));
+                    if is_gone {
+                        Changed::Gone { why }
+                    } else {
                         exit_code = exit_code.max(blame);
+                        Changed::Failed { why }
                     }
-                    Changed::Failed { why: format!("{:#}", anyhow::Error::new(error)) }
                 }
             },
         };
@@ -132,12 +139,18 @@ fn one(
         Source::Apt { suite, .. } => asked.insert(suite.clone()),
         _ => true,
     };
-    let tell = |progress: Progress| {
-        if progress.is_slow() {
+    let live = io::stderr().is_terminal().then(Fetching::new);
+    let tell = |progress: Progress| match &live {
+        Some(fetching) => fetching.tell(&progress),
+        None if progress.is_slow() => {
             anstream::eprintln!("{}: {}", entry.name, visible(&progress.to_string()));
         }
+        None => {}
     };
-    kernel::resolve(&entry.source, &Obtain { store, shim, offline: false, refresh, locked: None, tell: &tell })
+    let with = Obtain { store, shim, offline: false, refresh, locked: None, tell: &tell };
+    let resolved = kernel::resolve(&entry.source, &with);
+    live.iter().for_each(Fetching::finish);
+    resolved
 }
 
 /// Whether whoever sits at the terminal wants it; nobody does where there is none.

@@ -13,6 +13,14 @@ pub enum ArchiveProblem {
          proxy stands between"
     )]
     Index(#[from] NotAnIndex),
+    /// Packages of another release than their folder is named after.
+    #[error("has the kernel of {found}, and its name promises {expected}; it is not used")]
+    OtherRelease {
+        /// What the kernel calls itself.
+        found: String,
+        /// How that should begin.
+        expected: String,
+    },
     /// Packages without sums.
     #[error("does not exist, and a package without its sha256 is not used")]
     NoChecksums,

@@ -61,6 +61,14 @@ struct Chosen {
     stale: Option<Stale>,
 }
 
+/// The packages of a version's newest build.
+struct Listing {
+    files: Vec<LockedFile>,
+    provenance: Provenance,
+    folder: Url,
+    stale: Option<Stale>,
+}
+
 /// Obtains the newest build of a version, or the one that it was resolved to before.
 pub(super) fn obtain(
     version: &MainlineVersion,
@@ -114,8 +122,34 @@ fn list_from(address: Url, pattern: &str, with: &Obtain) -> Result<MainlineListi
     Ok(MainlineListing { address, versions, stale: page.stale })
 }
 
+/// What the newest build of a version is made of, by its checksums alone: lengths are not known.
+pub(super) fn resolve(
+    version: &MainlineVersion,
+    archive: &MainlineArchive,
+    with: &Obtain,
+) -> Result<(Vec<LockedFile>, Option<Stale>), ObtainError> {
+    let root = address(archive, std::env::var_os(VARIABLE).as_deref())?;
+    let Listing { files, stale, .. } = listing(&root, version, archive.key.as_ref(), with)?;
+    Ok((files, stale))
+}
+
 /// The newest build of a version in the archive at this address.
 fn from(root: &Url, version: &MainlineVersion, key: Option<&ArchiveKey>, with: &Obtain) -> Result<Kernel, ObtainError> {
+    let Listing { files, provenance, folder, stale } = listing(root, version, key, with)?;
+    let mut kernel = gather(files, with)?;
+    check_release(version, &kernel, folder.as_str())?;
+    kernel.provenance.push(provenance);
+    kernel.stale = stale;
+    Ok(kernel)
+}
+
+/// The packages of the newest build. The checksums say nothing of lengths; where a file is fetched, its length is counted.
+fn listing(
+    root: &Url,
+    version: &MainlineVersion,
+    key: Option<&ArchiveKey>,
+    with: &Obtain,
+) -> Result<Listing, ObtainError> {
     let Chosen { folder, build, signature, key, stale } = choose(root, version, key, with)?;
     let provenance =
         Provenance::Archive { address: folder.to_string(), build: build.date, others: build.others, signature, key };
@@ -125,21 +159,32 @@ fn from(root: &Url, version: &MainlineVersion, key: Option<&ArchiveKey>, with: &
     let mut files = Vec::new();
     for Listed { name, sha256 } in build.packages {
         let at = below(&folder, &name)?;
-        // The checksums say nothing of lengths; where the file is fetched, its length is counted.
         files.push(LockedFile { name, version: None, sha256, size: 0, addresses: vec![at.to_string()] });
     }
-    let mut kernel = gather(files, with)?;
-    kernel.provenance.push(provenance);
-    kernel.stale = stale;
-    Ok(kernel)
+    Ok(Listing { files, provenance, folder, stale })
+}
+
+/// That the kernel is of the release that its folder is named after: whoever compares versions goes by that name.
+fn check_release(version: &MainlineVersion, kernel: &Kernel, address: &str) -> Result<(), ObtainError> {
+    let (release, expected) = (kernel.release.as_deref().unwrap_or_default(), version.numbers());
+    match release.strip_prefix(&expected) {
+        Some(rest) if !rest.starts_with(|c: char| c.is_ascii_alphanumeric()) => Ok(()),
+        _ => {
+            let found = if release.is_empty() { "an unknown release".to_owned() } else { release.to_owned() };
+            let problem = ArchiveProblem::OtherRelease { found, expected };
+            Err(ObtainError::BadArchive { address: address.to_owned(), problem })
+        }
+    }
 }
 
 /// What it was resolved to before: these files, from wherever they were had.
 fn locked(version: &MainlineVersion, files: &[LockedFile], with: &Obtain) -> Result<Kernel, ObtainError> {
     let mut kernel = gather(files.to_vec(), with)?;
     let first = files.iter().flat_map(|file| &file.addresses).next();
+    let address = first.map_or_else(|| version.to_string(), |address| folder_of(address));
+    check_release(version, &kernel, &address)?;
     kernel.provenance.push(Provenance::Archive {
-        address: first.map_or_else(|| version.to_string(), |address| folder_of(address)),
+        address,
         build: files.first().and_then(|file| choose::date_of(version, &file.name)).unwrap_or_default().to_owned(),
         others: Vec::new(),
         signature: ArchiveSignature::Locked,
@@ -258,7 +303,14 @@ fn package(file: &LockedFile, with: &Obtain) -> Result<Package, ObtainError> {
     if let Some(package) = Package::recorded(with.store, &file.sha256).filter(|package| package.file_size.is_some()) {
         return Ok(package);
     }
-    let addresses: Vec<Url> = file.addresses.iter().filter_map(|address| Url::parse(address).ok()).collect();
+    // What only apt can ask is nobody's to ask here.
+    let web = |address: &Url| matches!(address.scheme(), "http" | "https");
+    let parsed = file.addresses.iter().filter_map(|address| Url::parse(address).ok());
+    let addresses: Vec<Url> = parsed.filter(web).collect();
+    if addresses.is_empty() && !with.offline {
+        let (what, sha256, tried) = (file.name.clone(), file.sha256.clone(), Vec::new());
+        return Err(ObtainError::LockedGone { what, sha256, tried });
+    }
     let wanted = Wanted {
         what: &file.name,
         addresses: &addresses,

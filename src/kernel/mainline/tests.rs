@@ -410,3 +410,50 @@ fn the_environment_s_address_goes_before_the_matrix_s_and_that_before_the_usual_
     let error = address(&archive(None), Some(OsStr::new("/srv/mirror"))).unwrap_err();
     assert!(error.to_string().contains("`/srv/mirror` is no address in BACKPROOF_MAINLINE"), "{error}");
 }
+
+#[test]
+fn a_kernel_of_another_release_than_its_folder_s_is_not_used_also_where_it_was_locked() {
+    let world = World::new();
+    for release in ["6.1.0-56-cloud-amd64", "4.19.57-0419570-generic", "4.19.5-041905-generic"] {
+        let name = format!("linux-image-4.19.57-041957-generic_4.19.57-041957.{DATE}_amd64.deb");
+        let package = package_of(&[(&format!("./boot/vmlinuz-{release}"), bzimage(release))]);
+        let files = [(name.clone(), package)];
+        world.lay_out("amd64/", &["amd64/"], &files);
+        let error = world.obtain("v4.19.57", None).unwrap_err();
+        assert!(error.to_string().contains(&format!("has the kernel of {release}, and its name")), "{error}");
+        let (sha256, addresses) = (sha256(&files[0].1), vec![world.web.url("/mainline/v4.19.57/amd64/") + &name]);
+        let locked = LockedFile { name, version: None, sha256, size: 0, addresses };
+        let version = "v4.19.57".parse().unwrap();
+        let ask = |with: &Obtain| obtain(&version, &MainlineArchive::default(), with);
+        let error = world.ask(false, Some(&[locked]), ask).unwrap_err();
+        assert!(error.to_string().contains("not used"), "{error}");
+    }
+}
+
+#[test]
+fn a_build_is_resolved_by_its_checksums_alone() {
+    let world = World::with_build();
+    let archive = MainlineArchive { address: Some(world.root()), key: None };
+    let version = "v4.19.57".parse().unwrap();
+    let (files, stale) = world.ask(false, None, |with| resolve(&version, &archive, with)).unwrap();
+    assert!(stale.is_none() && world.web.asked().iter().all(|path| !path.ends_with(".deb")));
+    let fetched = world.ask(false, Some(&files), |with| obtain(&version, &archive, with)).unwrap().files;
+    let sums =
+        |files: &[LockedFile]| files.iter().map(|file| (file.name.clone(), file.sha256.clone())).collect::<Vec<_>>();
+    assert_eq!(sums(&files), sums(&fetched));
+    assert!(files.iter().all(|file| file.size == 0) && fetched.iter().all(|file| file.size > 0));
+}
+
+#[test]
+fn what_was_locked_and_has_no_address_of_the_web_is_gone_at_once() {
+    let world = World::with_build();
+    let mut files = world.obtain("v4.19.57", None).unwrap().files;
+    let fresh = World { store: Store::open(Some(world.folder.path().join("fresh"))).unwrap(), ..world };
+    let version = "v4.19.57".parse().unwrap();
+    for addresses in [Vec::new(), vec!["copy:/srv/kernels/linux-image.deb".to_owned()]] {
+        files[0].addresses = addresses;
+        let ask = |with: &Obtain| obtain(&version, &MainlineArchive::default(), with);
+        let error = fresh.ask(false, Some(&files), ask).unwrap_err();
+        assert!(matches!(error, ObtainError::LockedGone { .. }) && error.to_string().contains("addresses"), "{error}");
+    }
+}

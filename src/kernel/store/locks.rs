@@ -1,14 +1,13 @@
 //! Locks of the store: flock(2), so that they end with their process.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
 use std::path::Path;
 
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
-use sha2::{Digest as _, Sha256};
 
-use super::{Store, hex};
+use super::Store;
 use crate::kernel::error::ObtainError;
 
 /// A lock that ends when this is dropped, or with the process.
@@ -16,17 +15,6 @@ use crate::kernel::error::ObtainError;
 pub struct Lock(#[expect(dead_code, reason = "held for its lock")] File);
 
 impl Store {
-    /// Waits until nobody else who uses this store changes the file, which lies elsewhere: the lock of a matrix.
-    ///
-    /// # Errors
-    /// Where locking fails.
-    pub fn guard(&self, file: &Path) -> Result<Lock, ObtainError> {
-        let whole = fs::canonicalize(file).or_else(|_| std::path::absolute(file));
-        let whole = whole.map_err(|e| ObtainError::io("opening", file, e))?;
-        let name = hex(Sha256::new_with_prefix(whole.as_os_str().as_encoded_bytes()));
-        self.lock(&format!("file-{name}"), || {})
-    }
-
     /// Waits for the lock `name`; calls `waiting` before it has to.
     pub(in crate::kernel) fn lock(&self, name: &str, waiting: impl FnOnce()) -> Result<Lock, ObtainError> {
         if let Some(lock) = self.try_lock(name)? {

@@ -3,6 +3,7 @@
 //! It lies beside the matrix (`kernels.yaml` has `kernels.lock`), has a block a kernel, and is read as the matrix is: all
 //! mistakes at once, with their places.
 
+mod guard;
 mod read;
 mod write;
 
@@ -13,6 +14,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub use self::guard::LockGuard;
 use super::problems::Problems;
 use super::{KernelEntry, Source, fields, file};
 use crate::words::KernelName;
@@ -27,7 +29,7 @@ pub struct LockedFile {
     pub version: Option<String>,
     /// Its sha256, in hexadecimal digits.
     pub sha256: String,
-    /// Its length in bytes.
+    /// Its length in bytes; 0 where it has not been fetched yet, and its archive tells none.
     pub size: u64,
     /// Where it was had from, and may be had from again: addresses, the best one first; none for a user's own file.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -136,13 +138,17 @@ impl Locked {
         }
     }
 
-    /// Whether it is the same kernel, wherever its files are had from. What has the same sha256 has the same length.
+    /// Whether it is the same kernel, wherever its files are had from. What has the same sha256 has the same length, and
+    /// the same version.
     pub fn is_same(&self, other: &Self) -> bool {
-        let same = |(ours, theirs): (&LockedFile, &LockedFile)| {
-            (&ours.name, &ours.version, &ours.sha256) == (&theirs.name, &theirs.version, &theirs.sha256)
-        };
-        let files = self.files.len() == other.files.len() && self.files.iter().zip(&other.files).all(same);
-        self.source == other.source && files
+        self.source == other.source && self.has_same_bytes(other)
+    }
+
+    /// Whether its files are the same, byte for byte.
+    pub fn has_same_bytes(&self, other: &Self) -> bool {
+        let same =
+            |(ours, theirs): (&LockedFile, &LockedFile)| (&ours.name, &ours.sha256) == (&theirs.name, &theirs.sha256);
+        self.files.len() == other.files.len() && self.files.iter().zip(&other.files).all(same)
     }
 }
 
@@ -153,15 +159,33 @@ pub struct TooLong(pub usize);
 
 /// A kernel's source in one line. Paths in it start at the matrix's folder, from wherever the matrix is named.
 pub fn source_line(kernel: &KernelEntry, matrix: &Path) -> String {
-    let folder = format!("{}/", fields::folder_of(matrix).display());
-    let mut shown = kernel.source.to_string();
-    if let Source::Url(files) = &kernel.source {
-        // A pin that changed makes another source of the same address.
-        let pins = files.iter().map(|file| format!(" ({})", file.pin.as_str()));
-        shown.extend(pins);
-    }
-    let words = shown.split(' ').map(|word| word.strip_prefix(&folder).unwrap_or(word));
-    words.collect::<Vec<_>>().join(" ").chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    let folder = fields::folder_of(matrix);
+    let shown = |path: &PathBuf| {
+        let path = path.strip_prefix(folder).unwrap_or(path).display().to_string();
+        // Two files and one with a space in its name are not the same.
+        if path.contains(' ') { format!("\"{path}\"") } else { path }
+    };
+    let files = |word: &str, files: &[PathBuf]| {
+        files.iter().fold(word.to_owned(), |line, file| format!("{line} {}", shown(file)))
+    };
+    let line = match &kernel.source {
+        Source::Deb(packages) => files("deb", packages),
+        Source::Rpm(packages) => files("rpm", packages),
+        Source::Tree(tree) => files("tree", std::slice::from_ref(tree)),
+        Source::Image { image, modules, config } => {
+            let mut line = files("image", std::slice::from_ref(image));
+            line.extend(modules.iter().map(|folder| format!(" (modules {})", shown(folder))));
+            line.extend(config.iter().map(|config| format!(" (config {})", shown(config))));
+            line
+        }
+        Source::Url(remote) => {
+            // A pin that changed makes another source of the same address.
+            let pins = remote.iter().map(|file| format!(" ({})", file.pin.as_str()));
+            pins.fold(kernel.source.to_string(), |line, pin| line + &pin)
+        }
+        source @ (Source::Apt { .. } | Source::Mainline { .. } | Source::Control { .. }) => source.to_string(),
+    };
+    line.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
 #[cfg(test)]

@@ -78,7 +78,7 @@ impl Collector<'_> {
         let name = self.needed(&fields, "name", node).and_then(|node| self.value(node, "name", fields::line));
         let version = fields.get("version").map(|node| self.value(node, "version", word));
         let sha256 = self.needed(&fields, "sha256", node).and_then(|node| self.value(node, "sha256", sha256));
-        let size = self.needed(&fields, "size", node).and_then(|node| self.value(node, "size", size));
+        let size = fields.get("size").map_or(Some(0), |node| self.value(node, "size", size));
         let addresses = fields
             .get("addresses")
             .map(|node| self.each(node, "addresses", |node, problems| problems.value(node, "address", address)));

@@ -27,7 +27,9 @@ fn lock(name: &str, source: &str, release: Option<&str>, files: Vec<LockedFile>)
 #[test]
 fn what_is_written_is_read_back_and_looks_as_people_would_write_it() {
     let own = LockedFile { version: None, addresses: Vec::new(), ..file("bzImage: 1") };
-    let lock = lock("a", "apt linux-image (sid)", Some("6.1.0-56"), vec![file("linux-image-6.1"), own]);
+    let unfetched = LockedFile { size: 0, ..own.clone() };
+    let files = vec![file("linux-image-6.1"), own, unfetched];
+    let lock = lock("a", "apt linux-image (sid)", Some("6.1.0-56"), files);
     let text = lock.text(Path::new("x/kernels.yaml")).unwrap();
     assert!(text.starts_with("# What the kernels of kernels.yaml were resolved to."), "{text}");
     assert!(
@@ -35,7 +37,7 @@ fn what_is_written_is_read_back_and_looks_as_people_would_write_it() {
         "{text}"
     );
     assert!(text.contains("      - name: \"bzImage: 1\"\n        sha256: 0123"), "{text}");
-    assert!(text.lines().all(|line| line.len() <= 120), "{text}");
+    assert!(!text.contains("size: 0") && text.lines().all(|line| line.len() <= 120), "{text}");
     assert_eq!(parsed(&text), Ok(lock));
     let empty = Lock::default();
     assert_eq!(parsed(&empty.text(Path::new("kernels.yaml")).unwrap()), Ok(empty));
@@ -89,6 +91,27 @@ fn a_changed_source_is_noticed_and_another_way_to_name_the_matrix_is_none() {
         let standing = lock.standing(&matrix.kernels[0], &matrix.path);
         assert_eq!(matches!(standing, InLock::Current(_)), is_current, "{name} {deb}");
         assert_eq!(Lock::default().standing(&matrix.kernels[0], &matrix.path), InLock::Absent);
+    }
+}
+
+#[test]
+fn a_source_is_the_same_line_from_wherever_its_matrix_is_named() {
+    for (source, line) in [
+        ("deb: [a.deb, 'b c.deb']", "deb a.deb \"b c.deb\""),
+        ("image: { file: bzImage, modules: m, config: .config }", "image bzImage (modules m) (config .config)"),
+        ("image: bzImage", "image bzImage"),
+        ("tree: ../linux", "tree ../linux"),
+        ("apt: { package: linux-image, suite: sid }", "apt linux-image (sid)"),
+        (
+            "url: { address: 'https://a.example/b', sha256: trust-on-first-use }",
+            "url https://a.example/b (trust-on-first-use)",
+        ),
+    ] {
+        for name in ["kernels.yaml", "my dir/kernels.yaml", "/home/my dir/kernels.yaml", "./my dir/../kernels.yaml"] {
+            let text = format!("kernels: [{{ name: a, {source} }}]");
+            let matrix = crate::matrix::parse(&text, Path::new(name), &crate::matrix::Bugs::built_in()).unwrap();
+            assert_eq!(source_line(&matrix.kernels[0], &matrix.path), line, "{name}");
+        }
     }
 }
 

@@ -41,7 +41,10 @@ fn kernel(text: &mut String, name: &KernelName, locked: &Locked) {
         if let Some(version) = version {
             let _ = writeln!(text, "        version: {}", scalar(version));
         }
-        let _ = writeln!(text, "        sha256: {sha256}\n        size: {size}");
+        let _ = writeln!(text, "        sha256: {sha256}");
+        if *size > 0 {
+            let _ = writeln!(text, "        size: {size}");
+        }
         if !addresses.is_empty() {
             let _ = writeln!(text, "        addresses:");
         }

@@ -28,7 +28,7 @@ pub struct GcDocument<'a> {
     /// Whether what is called removed is still there.
     pub dry_run: bool,
     /// Bytes on the disk of all that is left, or would be.
-    pub bytes: u64,
+    pub left_bytes: u64,
     /// The same by kind.
     pub kinds: Vec<OfKind>,
     /// What went, or would go.
@@ -73,11 +73,21 @@ impl<'a> GcDocument<'a> {
             cache: store.folder().to_owned(),
             cache_from: store.lower().to_vec(),
             dry_run,
-            bytes: left().map(|item| item.bytes).sum(),
+            left_bytes: left().map(|item| item.bytes).sum(),
             kinds: kinds.collect(),
             removed: collected.removed.iter().collect(),
             removed_bytes: collected.removed.iter().map(|item| item.bytes).sum(),
             kept: collected.kept.iter().map(|(item, why)| Stayed { item, why: *why }).collect(),
+        }
+    }
+
+    /// Why more is left than was asked for.
+    pub fn why_left(&self) -> &'static str {
+        let stayed = |why| self.kept.iter().any(|stayed| stayed.why == why);
+        match (stayed(Why::InUse), stayed(Why::JustUsed)) {
+            (true, false) => "the rest is in use",
+            (false, true) => "the rest was just used",
+            _ => "the rest is in use, or was just used",
         }
     }
 
@@ -102,14 +112,18 @@ impl<'a> GcDocument<'a> {
         for OfKind { kind, items, bytes: size } in &self.kinds {
             let _ = writeln!(text, "{:>10}  {items:>5}  {}", bytes(*size), kind.plural());
         }
-        let left = if limited && !self.removed.is_empty() { " left" } else { "" };
+        let left = match self.removed.is_empty() {
+            true => "",
+            false if self.dry_run => " would be left",
+            false => " left",
+        };
         let folder = visible(&self.cache.display().to_string());
-        let _ = writeln!(text, "{loud}{:>10}{loud:#}  {:>5}  in {folder}{left}", bytes(self.bytes), "");
+        let _ = writeln!(text, "{loud}{:>10}{loud:#}  {:>5}  in {folder}{left}", bytes(self.left_bytes), "");
         for folder in &self.cache_from {
             let folder = visible(&folder.display().to_string());
             let _ = writeln!(text, "{dim}{:>10}  {:>5}  read from {folder}, and left alone{dim:#}", "", "");
         }
-        if !limited {
+        if !limited && !self.kinds.is_empty() {
             let _ = writeln!(text, "{dim}nothing was removed; --older-than 30d or --max-size 20G would{dim:#}");
         }
         text

@@ -8,7 +8,7 @@ use anstyle::Style;
 use serde::Serialize;
 
 use super::bytes;
-use crate::matrix::Locked;
+use crate::matrix::{Locked, LockedFile};
 use crate::report::text::{fit, fit_middle, visible};
 use crate::words::KernelName;
 
@@ -63,6 +63,8 @@ pub struct LockedRow {
     pub when: String,
     /// Whether the matrix still has the source that this was resolved from.
     pub current: bool,
+    /// Its files.
+    pub files: Vec<LockedFile>,
 }
 
 /// Whether a kernel is here.
@@ -75,13 +77,16 @@ pub enum Cached {
     No,
     /// It is the user's own file or folder.
     Local,
+    /// It should be the user's own, and is not there.
+    Missing,
 }
 
 impl LockedRow {
     /// Of an entry of the lock.
     pub fn of(locked: &Locked, current: bool) -> Self {
         let version = locked.files.iter().find_map(|file| file.version.clone());
-        Self { release: locked.release.clone(), version, when: locked.when.to_string(), current }
+        let (release, when, files) = (locked.release.clone(), locked.when.to_string(), locked.files.clone());
+        Self { release, version, when, current, files }
     }
 
     /// For people: the release, with the version where that says more.
@@ -94,20 +99,14 @@ impl LockedRow {
     }
 }
 
-impl From<&Locked> for LockedRow {
-    fn from(locked: &Locked) -> Self {
-        Self::of(locked, true)
-    }
-}
-
 impl KernelsDocument {
     /// Of a matrix, and its lock file where that exists.
     pub fn of(matrix: &Path, lock: Option<PathBuf>, kernels: Vec<KernelRow>) -> Self {
         Self { schema_version: SCHEMA_VERSION, matrix: matrix.display().to_string(), lock, kernels }
     }
 
-    /// For people.
-    pub fn text(&self) -> String {
+    /// For people. What is wider than a terminal is cut where it `fits` one, and whole elsewhere.
+    pub fn text(&self, fits: bool) -> String {
         let (dim, loud) = (Style::new().dimmed(), Style::new().bold());
         let rows: Vec<[String; 5]> = self.kernels.iter().map(cells).collect();
         let heads = ["kernel", "source", "locked to", "here", "size"];
@@ -117,7 +116,8 @@ impl KernelsDocument {
         };
         let mut widths: [usize; 5] = std::array::from_fn(width);
         // What is too wide is taken from the source first, then from what it is locked to, then from the name.
-        let mut over = (widths.iter().sum::<usize>() + 2 * (widths.len() - 1)).saturating_sub(WIDTH);
+        let width = if fits { WIDTH } else { usize::MAX };
+        let mut over = (widths.iter().sum::<usize>() + 2 * (widths.len() - 1)).saturating_sub(width);
         for at in [1, 2, 0] {
             let taken = over.min(widths[at].saturating_sub(LEAST));
             widths[at] -= taken;
@@ -163,6 +163,7 @@ fn cells(kernel: &KernelRow) -> [String; 5] {
         Cached::Yes => "cached",
         Cached::No => "no",
         Cached::Local => "local",
+        Cached::Missing => "missing",
     };
     let size = kernel.bytes.map_or_else(|| "-".to_owned(), bytes);
     [kernel.name.to_string(), visible(&kernel.source), visible(&locked), cached.to_owned(), size]
@@ -179,6 +180,7 @@ mod tests {
             version: Some("6.1.192-2".to_owned()),
             when: when.clone(),
             current,
+            files: Vec::new(),
         });
         let (name, source) = (name.parse().unwrap(), source.to_owned());
         KernelRow { name, source, tags: BTreeSet::new(), opt_in, locked, cached: Cached::Yes, bytes: Some(3 << 20) }
@@ -192,10 +194,12 @@ mod tests {
             row("c", "deb \u{1b}[2J", None, false),
         ];
         let document = KernelsDocument::of(Path::new("kernels.yaml"), None, rows);
-        let text = anstream::adapter::strip_str(&document.text()).to_string();
+        let text = anstream::adapter::strip_str(&document.text(true)).to_string();
         assert!(text.lines().all(|line| line.chars().count() <= WIDTH), "{text}");
         assert!(text.contains("debian-12") && text.contains("cached") && text.contains("3.0 MiB"), "{text}");
         assert!(text.contains("1 of them run only when asked for") && text.contains("*: the matrix"), "{text}");
-        assert!(!document.text().contains("\u{1b}[2J"));
+        let whole = document.text(false);
+        assert!(whole.contains(&"/long".repeat(40)) && !whole.contains('…'), "{whole}");
+        assert!(!whole.contains("\u{1b}[2J"));
     }
 }

@@ -7,12 +7,18 @@ use anstyle::{AnsiColor, Style};
 use serde::Serialize;
 
 use super::LockedRow;
-use crate::matrix::Locked;
+use crate::matrix::{Locked, LockedFile};
 use crate::report::text::{visible, wrap};
 use crate::words::KernelName;
 
 /// The version of the JSON document's shape.
 const SCHEMA_VERSION: u32 = 1;
+
+/// Columns of what is said.
+const WIDTH: usize = 100;
+
+/// Hexadecimal digits of a sha256 that people can compare.
+const DIGITS: usize = 12;
 
 /// What `kernels update` came to.
 #[derive(Debug, Serialize)]
@@ -46,11 +52,13 @@ pub enum Changed {
         new: LockedRow,
     },
     /// It is resolved to something else.
-    Updated {
+    Changed {
         /// What it was.
         old: LockedRow,
         /// What it is now.
         new: LockedRow,
+        /// Whether its files are the same, byte for byte: they are had from elsewhere, or by another source.
+        same_bytes: bool,
     },
     /// The matrix has no such kernel any more.
     Removed {
@@ -61,6 +69,11 @@ pub enum Changed {
     Unchanged,
     /// It cannot be locked.
     NotLockable {
+        /// Why.
+        why: String,
+    },
+    /// It is optional, and no longer served; its entry stays as it is.
+    Gone {
         /// Why.
         why: String,
     },
@@ -75,8 +88,11 @@ impl Changed {
     /// The change from what it was to something else.
     pub fn of(old: Option<&Locked>, new: &Locked) -> Self {
         match old {
-            Some(old) => Self::Updated { old: old.into(), new: new.into() },
-            None => Self::Added { new: new.into() },
+            Some(old) => {
+                let (same_bytes, current) = (old.has_same_bytes(new), old.source == new.source);
+                Self::Changed { old: LockedRow::of(old, current), new: LockedRow::of(new, true), same_bytes }
+            }
+            None => Self::Added { new: LockedRow::of(new, true) },
         }
     }
 }
@@ -90,7 +106,7 @@ impl UpdateDocument {
     /// Whether the file would change.
     pub fn is_change(&self) -> bool {
         let changes = |change: &Change| {
-            matches!(change.what, Changed::Added { .. } | Changed::Updated { .. } | Changed::Removed { .. })
+            matches!(change.what, Changed::Added { .. } | Changed::Changed { .. } | Changed::Removed { .. })
         };
         self.kernels.iter().any(changes)
     }
@@ -109,20 +125,19 @@ impl UpdateDocument {
         for Change { kernel, what } in &self.kernels {
             let (style, verb, said) = match what {
                 Changed::Added { new } => (good, "added", new.words()),
-                Changed::Updated { old, new } if old.words() == new.words() => {
-                    (new_colour, "changed", format!("{}, with other files or addresses", new.words()))
-                }
-                Changed::Updated { old, new } => (new_colour, "changed", format!("{} → {}", old.words(), new.words())),
+                Changed::Changed { old, new, same_bytes } => (new_colour, "changed", difference(old, new, *same_bytes)),
                 Changed::Removed { old } => (bad, "removed", format!("{}: not in the matrix any more", old.words())),
                 Changed::Unchanged => continue,
                 Changed::NotLockable { why } => (dim, "not locked", why.clone()),
+                Changed::Gone { why } => (dim, "gone", why.clone()),
                 Changed::Failed { why } => (bad, "FAILED", why.clone()),
             };
-            let mut lines = wrap(&visible(&said), 84).into_iter();
-            let first = lines.next().unwrap_or_default();
-            let _ = writeln!(text, "{style}{verb:10}{style:#}  {kernel}: {first}");
-            for line in lines {
-                let _ = writeln!(text, "{:12}{line}", "");
+            let mut verb = format!("{style}{verb:10}{style:#}");
+            for said in format!("{kernel}: {said}").lines() {
+                for line in wrap(&visible(said), WIDTH - 12) {
+                    let _ = writeln!(text, "{verb}  {line}");
+                    verb = " ".repeat(10);
+                }
             }
         }
         let unchanged = self.kernels.iter().filter(|change| matches!(change.what, Changed::Unchanged)).count();
@@ -140,5 +155,79 @@ impl UpdateDocument {
             (false, true) => format!("{path} is left as it was; --yes writes it\n"),
             (false, false) => format!("{path} needs no change\n"),
         }
+    }
+}
+
+/// What somebody has to decide on, in lines: other versions, or of the same version other bytes, file by file.
+fn difference(old: &LockedRow, new: &LockedRow, same_bytes: bool) -> String {
+    let (was, is) = (old.words(), new.words());
+    if same_bytes {
+        let from = if old.current { "had from other addresses" } else { "by another source in the matrix" };
+        return format!("{is}: the same bytes, {from}");
+    }
+    if was != is {
+        return format!("{was} → {is}");
+    }
+    let mut text = format!("{is}, with other bytes");
+    let short = |file: &LockedFile| format!("{}…", file.sha256.get(..DIGITS).unwrap_or(&file.sha256));
+    for file in &new.files {
+        match old.files.iter().find(|before| before.name == file.name) {
+            Some(before) if before.sha256 == file.sha256 => {}
+            Some(before) => {
+                let _ = write!(text, "\n{}: sha256 {} → {}", file.name, short(before), short(file));
+            }
+            None => {
+                let _ = write!(text, "\n{}: new, sha256 {}", file.name, short(file));
+            }
+        }
+    }
+    for before in old.files.iter().filter(|before| !new.files.iter().any(|file| file.name == before.name)) {
+        let _ = write!(text, "\n{}: gone, sha256 {}", before.name, short(before));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn locked(version: &str, digit: char, address: &str) -> Locked {
+        let sha256 = digit.to_string().repeat(64);
+        let (name, version) = ("linux-image-6.1".to_owned(), Some(version.to_owned()));
+        let file = LockedFile { name, version, sha256, size: 1, addresses: vec![address.to_owned()] };
+        let when = "2026-11-25T21:00:00Z".parse().unwrap();
+        Locked { source: "apt linux-image (sid)".to_owned(), when, release: Some("6.1".to_owned()), files: vec![file] }
+    }
+
+    fn document(name: &str, what: Changed) -> UpdateDocument {
+        UpdateDocument::of(Path::new("k3.lock"), vec![Change { kernel: name.parse().unwrap(), what }])
+    }
+
+    #[test]
+    fn other_bytes_of_the_same_version_are_shown_by_their_sums_and_other_addresses_as_such() {
+        let old = locked("1", 'e', "http://a/x");
+        for (new, said) in [
+            (locked("1", '9', "http://a/x"), "linux-image-6.1: sha256 eeeeeeeeeeee… → 999999999999…"),
+            (locked("1", 'e', "http://b/x"), "6.1 (1): the same bytes, had from other addresses"),
+            (locked("2", '9', "http://a/x"), "6.1 (1) → 6.1 (2)"),
+            (Locked { source: "apt x".to_owned(), ..old.clone() }, "the same bytes, by another source in the matrix"),
+        ] {
+            let document = document("a", Changed::of(Some(&old), &new));
+            let text = document.text();
+            assert!(text.contains(said), "{said}\n{text}");
+            let json = serde_json::to_value(&document).unwrap();
+            let change = &json["kernels"][0];
+            assert_eq!(change["change"], "changed");
+            assert_eq!(change["old"]["files"][0]["sha256"], old.files[0].sha256.as_str());
+            assert_eq!(change["new"]["files"][0]["sha256"], new.files[0].sha256.as_str());
+        }
+    }
+
+    #[test]
+    fn every_line_fits_a_hundred_columns_and_what_is_gone_has_not_failed() {
+        let why = "words ".repeat(60);
+        let text = document(&"n".repeat(60), Changed::Gone { why }).text();
+        let text = anstream::adapter::strip_str(&text).to_string();
+        assert!(text.starts_with("gone") && text.lines().all(|line| line.chars().count() <= WIDTH), "{text}");
     }
 }
