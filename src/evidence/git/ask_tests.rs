@@ -389,6 +389,10 @@ fn absence_is_told_only_where_the_history_can() {
     };
     let branch = |name: &str, commit| fixture.branch(name, commit);
     branch("import-old", import("4.19.51", "a_text_of_a_vendor_kernel\n"));
+    // A vendor may keep the tag of the release that it imports.
+    let tagged = import("4.14.35", "a_text_of_a_vendor_kernel\n");
+    branch("import-tagged", tagged);
+    fixture.tag("v4.14.35", tagged);
     branch("import-late", import("4.19.57", "a_text_of_a_vendor_kernel\n"));
     branch("import-ended", import("4.20.3", "a_text_of_a_vendor_kernel\n"));
     branch("import-unknown", import("3.18.20", "a_text_of_a_vendor_kernel\n"));
@@ -407,11 +411,12 @@ fn absence_is_told_only_where_the_history_can() {
     branch("foreign", foreign);
     let never = set(&[State::NeverHad]);
     for (branch, states, says) in [
-        ("import-old", never, ""),
+        ("import-old", StateSet::all(), "a 4.19.51, which may hold steps already"),
+        ("import-tagged", StateSet::all(), "a 4.14.35, which may hold steps already"),
         ("import-late", StateSet::all(), "a 4.19.57, which may hold steps already"),
-        ("import-ended", never, ""),
+        ("import-ended", StateSet::all(), "a 4.20.3, which may hold steps already"),
         ("import-unknown", StateSet::all(), "a 3.18.20, which"),
-        ("import-mainline", never, ""),
+        ("import-mainline", StateSet::all(), "a 5.2.0-rc5, which may hold steps already"),
         ("import-then-break", set(&[State::Affected, State::HalfFixed]), "a 4.19.57 has it"),
         ("squashed-update", StateSet::all(), "squashed update"),
         ("merged-in", never, ""),
@@ -421,22 +426,35 @@ fn absence_is_told_only_where_the_history_can() {
         // A kernel whose version says that it needs no mend is never fixed with that defect.
         let expected: StateSet = match branch {
             "foreign" => states,
-            _ => states.iter().filter(|state| branch == "import-unknown" || *state != State::FixedWithDefect).collect(),
+            "import-unknown" | "import-tagged" => states,
+            _ => states.iter().filter(|state| *state != State::FixedWithDefect).collect(),
         };
         assert_eq!((finding.states, finding.why.contains(says)), (expected, true), "{branch}: {}", finding.why);
     }
-    // A distribution that starts from this release says nothing of itself in the Makefile.
-    let mut with_ubuntu = bug.clone();
-    let line = crate::matrix::DistributionLine {
-        distribution: "ubuntu".to_owned(),
-        line: Some("4.20.0".parse().unwrap()),
-        steps: Default::default(),
-        known_until: None,
-        contains_base: false,
-        source: String::new(),
-    };
-    with_ubuntu.releases.as_mut().unwrap().distributions.push(line);
-    assert!(fixture.ask(&with_ubuntu, "import-ended").finding.states.contains(State::Affected));
+}
+
+#[test]
+fn a_cut_is_before_the_break_only_where_it_is_a_release_of_kernel_org() {
+    let fixture = Fixture::new();
+    let mainline = fixture.mainline();
+    let bug = bug(&mainline);
+    let vendor =
+        fixture.commit(&[mainline.v4_19], "Import the vendor's 4.19.17", &[("Makefile", &makefile("4.19.17"))]);
+    fixture.tag("v4.19.17", vendor);
+    let vendor = fixture.commit(&[vendor], "net: of its own", &[("net/v.c", "x\n")]);
+    fixture.branch("vendor", vendor);
+    let stable = fixture.commit(&[mainline.v4_19], "Linux 4.19.50", &[("Makefile", &makefile("4.19.50"))]);
+    fixture.branch("untagged", fixture.commit(&[stable], "net: more", &[("net/s.c", "x\n")]));
+    let release = fixture.commit(&[mainline.v4_19], "Linux 4.19.51", &[("Makefile", &makefile("4.19.51"))]);
+    fixture.tag("v4.19.51", release);
+    fixture.branch("release", fixture.commit(&[release], "net: more", &[("net/s.c", "x\n")]));
+    let cuts: String = [vendor, stable, release].iter().map(|cut| format!("{cut}\n")).collect();
+    std::fs::write(fixture.path().join("shallow"), cuts).unwrap();
+    for (branch, is_told) in [("vendor", false), ("untagged", false), ("release", true)] {
+        let finding = fixture.ask(&bug, branch).finding;
+        assert_eq!(finding.states.only() == Some(State::NeverHad), is_told, "{branch}: {}", finding.why);
+        assert_eq!(finding.why.contains("may hold steps already"), !is_told, "{branch}: {}", finding.why);
+    }
 }
 
 #[test]

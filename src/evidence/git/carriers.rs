@@ -93,6 +93,28 @@ impl History<'_> {
         format!("{} (\"{subject}\")", short(oid))
     }
 
+    /// Whether a commit's object names no parents, or is not here. The library hides those that a shallow clone lacks.
+    pub fn is_root(&self, oid: Oid) -> bool {
+        let odb = self.repository.git().odb();
+        let object = odb.as_ref().map(|odb| odb.read(oid));
+        let Ok(Ok(object)) = object else { return true };
+        commit::RawCommit::parse(object.data()).is_none_or(|commit| commit.parents.is_empty())
+    }
+
+    /// Whether a commit is one of kernel.org's releases: it has the release's tag, and the subject that they have.
+    pub fn is_release(&self, number: u32) -> Result<bool, GitError> {
+        let tags = self.store.tags()?.into_iter().filter(|tag| tag.number == number);
+        let versions: Vec<String> = tags.filter_map(|tag| Some(tag.name.strip_prefix('v')?.to_owned())).collect();
+        if versions.is_empty() {
+            return Ok(false);
+        }
+        let message = self.message(self.sha(number)?);
+        // The first releases in git were called `Linux-2.6.12-rc2` and `Linux v2.6.12-rc3`.
+        let said = String::from_utf8_lossy(commit::subject(&message)).into_owned();
+        let said = said.strip_prefix("Linux").and_then(|rest| rest.strip_prefix([' ', '-']));
+        Ok(said.is_some_and(|said| versions.iter().any(|version| said.strip_prefix('v').unwrap_or(said) == version)))
+    }
+
     /// Whether the name that a message gives can be taken for this commit's: it has digits enough, or it is the only
     /// commit of the repository that begins so.
     pub fn is_meant(&self, said: Abbreviation, commit: Abbreviation) -> Result<bool, GitError> {
