@@ -13,7 +13,7 @@
 //! quilt       patches of a packaging tree             content   what the files say against it
 //! absence     what "not found" is worth               lost      where a step's lines went
 //! undoing     what speaks of taking a commit out     presence  what all that leaves of one step
-//! states      the steps as states
+//! states      the steps as states                 unheard   what speaks of a step in other words
 //! ```
 
 mod absence;
@@ -37,6 +37,7 @@ pub(super) mod states;
 mod store;
 mod testimony;
 pub(super) mod undoing;
+mod unheard;
 mod walk;
 
 #[cfg(test)]

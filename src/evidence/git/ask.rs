@@ -92,7 +92,7 @@ pub(super) struct Answer<'a> {
     pub found: &'a [Found<'a>],
     /// Why steps stay open.
     pub doubts: Vec<String>,
-    warnings: Vec<String>,
+    pub warnings: Vec<String>,
 }
 
 impl Answer<'_> {

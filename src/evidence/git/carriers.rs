@@ -265,7 +265,7 @@ fn reverts_that_quote(
 }
 
 /// Whether a commit changes none of a step's files, though it has one of them. Where it has none, they were moved.
-fn is_elsewhere(history: &History, oid: Oid, step: &Step) -> bool {
+pub(super) fn is_elsewhere(history: &History, oid: Oid, step: &Step) -> bool {
     let git = history.repository.git();
     !step.files.is_empty() && touches(git, oid, &step.files) == Some(false) && has_any(git, oid, &step.files)
 }

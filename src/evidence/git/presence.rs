@@ -7,9 +7,9 @@ use super::absence::{Beginning, is_expected};
 use super::ask::{Answer, Found, Needed};
 use super::carriers::{Place, short};
 use super::content::{Likeness, likeness};
-use super::lost;
 use super::reverts::Standing;
 use super::states::Presence;
+use super::{lost, unheard};
 use crate::matrix::Step;
 use crate::words::Role;
 
@@ -37,7 +37,7 @@ impl Answer<'_> {
                 let hint = hint.filter(|_| standing.doubted_by.is_none());
                 Presence { may: standing.may, must: standing.must, hint }
             }
-            None => self.absence(one, doubtful),
+            None => self.absence(one, doubtful)?,
         };
         if one.needed == Needed::No {
             return Ok(if mends { Presence::IN } else { Presence::OUT });
@@ -77,7 +77,7 @@ impl Answer<'_> {
     }
 
     /// What it is worth that a step was not found.
-    fn absence(&mut self, one: &Found, doubtful: &[Beginning]) -> Presence {
+    fn absence(&mut self, one: &Found, doubtful: &[Beginning]) -> Result<Presence, GitError> {
         let role = one.step.role;
         let mut doubts = Vec::new();
         match &self.history.version {
@@ -95,11 +95,17 @@ impl Answer<'_> {
                 short(model)
             ));
         }
+        if let Some(number) = unheard::speaks_of(self.history, one, self.found)? {
+            let name = self.history.call(self.history.sha(number)?);
+            let says = format!("{name} changes files of the {role} and speaks of it, or of what it repairs");
+            self.warnings.push(format!("{says}, in words that are not known: read it"));
+            doubts.push(format!("{says}: it may be the {role}"));
+        }
         if doubts.is_empty() {
-            return Presence::OUT;
+            return Ok(Presence::OUT);
         }
         self.doubts.extend(doubts);
-        Presence::OPEN
+        Ok(Presence::OPEN)
     }
 
     /// Why the files contradict a history that has the step, where they do, and none of the `later` steps accounts for it.
