@@ -5,8 +5,9 @@ use git2::Oid;
 use super::GitError;
 use super::absence::{Beginning, is_expected};
 use super::ask::{Answer, Found, Needed};
-use super::carriers::{Place, short};
+use super::carriers::{Carrier, Place, short};
 use super::content::{Likeness, likeness};
+use super::eroded::{Erosion, erosion};
 use super::reverts::Standing;
 use super::states::Presence;
 use super::{lost, unheard};
@@ -58,6 +59,12 @@ impl Answer<'_> {
             {
                 self.doubts.push(doubt);
                 presence = Presence::OPEN;
+            } else if role >= Role::Fix
+                && presence == Presence::IN
+                && !standing.contested
+                && later.iter().all(|other| other.standing.is_none())
+            {
+                presence = self.eroded(one, carrier)?;
             }
         }
         if let Some(standing) = one.standing.as_ref().filter(|standing| !standing.may)
@@ -74,6 +81,21 @@ impl Answer<'_> {
             }
         }
         Ok(presence)
+    }
+
+    /// What the files leave of a repair that the history has.
+    fn eroded(&mut self, one: &Found, carrier: &Carrier) -> Result<Presence, GitError> {
+        Ok(match erosion(self.history, one, carrier, self.found)? {
+            Erosion::None => Presence::IN,
+            Erosion::Doubtful(why) => {
+                self.warnings.push(format!("{why}: it is a hint only"));
+                Presence { hint: Some(true), ..Presence::OPEN }
+            }
+            Erosion::Undone(why) => {
+                self.doubts.push(why);
+                Presence::OPEN
+            }
+        })
     }
 
     /// What it is worth that a step was not found.

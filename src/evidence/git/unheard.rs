@@ -95,7 +95,7 @@ fn is_news(history: &History, number: u32, one: &Found, all: &[Found]) -> Result
 /// Whether a release of kernel.org has a commit. What such a release took is known.
 fn is_released(history: &History, number: u32) -> Result<bool, GitError> {
     let after = history.graph.descendants(number);
-    for tag in history.store.tags()? {
+    for tag in history.store.tags()?.into_iter().filter(|tag| tag.name.starts_with('v')) {
         if after.has(tag.number) && history.is_release(tag.number)? {
             return Ok(true);
         }
