@@ -550,6 +550,10 @@ fn patches_of_a_packaging_tree_count() {
     let revert = patch(&format!("Revert \"{FIX_SUBJECT}\""), &format!("This reverts commit {}.", mainline.fix));
     let folded = format!("Subject: [PATCH] tcp: be more careful in\n fragment()\n\n{diff}");
     let elsewhere = folded.replace(FILE, "drivers/x.c");
+    let claims_elsewhere = suse.replace(FILE, "drivers/x.c");
+    let claims_nothing = suse.replace(&diff, "");
+    let far_below = suse.replace(&diff, &format!("--- a/x.c\n+++ b/x.c\n{}{diff}", "+x\n".repeat(30_000)));
+    let removes = suse.replace(&format!("+++ b/{FILE}"), "+++ /dev/null");
     type Files<'a> = &'a [(&'a str, &'a str)];
     use State::{Affected, Fixed, NeverHad};
     let debian = "debian/patches/series";
@@ -605,6 +609,30 @@ fn patches_of_a_packaging_tree_count() {
             Strength::Strong,
         ),
         (
+            "by trailer, of another file",
+            &[(debian, "b\nf\n"), ("debian/patches/b", &break_), ("debian/patches/f", &claims_elsewhere)],
+            Affected,
+            Strength::Strong,
+        ),
+        (
+            "by trailer, of nothing",
+            &[(debian, "b\nf\n"), ("debian/patches/b", &break_), ("debian/patches/f", &claims_nothing)],
+            Affected,
+            Strength::Strong,
+        ),
+        (
+            "by trailer, the file far below",
+            &[(debian, "b\nf\n"), ("debian/patches/b", &break_), ("debian/patches/f", &far_below)],
+            Fixed,
+            Strength::Strong,
+        ),
+        (
+            "by trailer, removing the file",
+            &[(debian, "b\nf\n"), ("debian/patches/b", &break_), ("debian/patches/f", &removes)],
+            Fixed,
+            Strength::Strong,
+        ),
+        (
             "reverted by a later patch",
             &[
                 (debian, "b\nf\nr\n"),
@@ -622,8 +650,10 @@ fn patches_of_a_packaging_tree_count() {
     }
     let index = fixture.index();
     for (at, (name, _, state, strength)) in table.iter().enumerate() {
-        let finding = index.ask(&bug, &format!("case-{at}")).unwrap().finding;
+        let Testimony { finding, warnings, .. } = index.ask(&bug, &format!("case-{at}")).unwrap();
         assert_eq!((finding.states.only(), finding.strength), (Some(*state), *strength), "{name}: {}", finding.why);
+        let warned = warnings.iter().any(|warning| warning.contains("changes none of its files"));
+        assert_eq!(warned, name.contains("of another file") || name.contains("of nothing"), "{name}: {warnings:?}");
     }
 }
 

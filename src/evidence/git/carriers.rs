@@ -386,12 +386,18 @@ fn by_patch_file(history: &History, step: &Step, carriers: &mut Carriers) -> Res
                 break;
             }
         }
+        let changes = step.files.is_empty() || patch.changes(&step.files);
+        let has_subject = patch.subject == subject;
+        if !changes && (how.is_some() || has_subject) {
+            let says = if how.is_some() { "says that it carries" } else { "has the subject of" };
+            let (file, role) = (&patch.file, step.role);
+            carriers
+                .warnings
+                .push(format!("{file} {says} the {role}, and changes none of its files: it does not count"));
+            continue;
+        }
         let says_other = patch.kinds().any(|kind| kind == Kind::Carries);
-        if how.is_none()
-            && patch.subject == subject
-            && patch.changes(&step.files)
-            && !(says_other && step.commit.is_some())
-        {
+        if how.is_none() && has_subject && changes && !(says_other && step.commit.is_some()) {
             how = Some(How::QuiltSubject { file: patch.file.clone() });
         }
         carriers.found.extend(how.map(|how| Carrier { place, how }));

@@ -110,7 +110,9 @@ fn earlier_lines(history: &History, one: &Found, all: &[Found], file: &str) -> R
 fn last_release(history: &History, number: u32) -> Result<Option<Oid>, GitError> {
     let after = history.graph.descendants(number);
     let mut tags: Vec<_> = history.store.tags()?;
-    tags.retain(|tag| tag.name.starts_with('v') && tag.number != number && history.has(tag.number) && after.has(tag.number));
+    tags.retain(|tag| {
+        tag.name.starts_with('v') && tag.number != number && history.has(tag.number) && after.has(tag.number)
+    });
     tags.sort_by_key(|tag| std::cmp::Reverse((tag.time, tag.number)));
     for tag in tags {
         if history.is_release(tag.number)? {
