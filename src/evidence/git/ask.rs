@@ -135,7 +135,7 @@ impl Answer<'_> {
             Place::Patch(_) => (None, None),
         };
         let reverted_by = standing.reverted_by.map(|place| self.name(place)).transpose()?;
-        let strength = if standing.by_hint { Strength::Weak } else { carrier.how.strength() };
+        let strength = if standing.by_hint { Strength::Weak } else { carrier.strength() };
         Ok(StepFound { role, commit, how: carrier.how.clone(), strength, first_tag, reverted_by })
     }
 
@@ -175,7 +175,7 @@ impl Answer<'_> {
         let mut doubtful = beginnings(self.index, self.history, self.bug)?;
         let broken = self.found.iter().find(|one| one.step.role == Role::Break);
         let carriers = broken.map(|one| one.carriers.found.as_slice()).unwrap_or_default();
-        for carrier in carriers.iter().filter(|carrier| carrier.how.strength() >= Strength::Strong) {
+        for carrier in carriers.iter().filter(|carrier| carrier.strength() >= Strength::Strong) {
             if let (Place::Commit(number), false) = (carrier.place, doubtful.is_empty()) {
                 let before = self.history.graph.ancestors(number);
                 doubtful.retain(|beginning| beginning.number == number || !before.has(beginning.number));

@@ -14,6 +14,7 @@ use super::store::{Named, Store};
 use super::testimony::{How, PatchCompared};
 use super::undoing::reverted_subjects;
 use super::{GitError, MakefileVersion, commit};
+use crate::evidence::Strength;
 use crate::matrix::Step;
 use crate::words::CommitId;
 
@@ -51,6 +52,15 @@ pub(super) enum Place {
 pub(super) struct Carrier {
     pub place: Place,
     pub how: How,
+    /// Whether the repository lacks what would show if it changes the step's files.
+    pub is_unseen: bool,
+}
+
+impl Carrier {
+    /// What it weighs. A claim that nobody can look at is a hint.
+    pub fn strength(&self) -> Strength {
+        if self.is_unseen { Strength::Weak } else { self.how.strength() }
+    }
 }
 
 /// All that was found of one step.
@@ -215,13 +225,14 @@ pub(super) fn find(history: &History, step: &Step, before: &[Abbreviation]) -> R
             Some(known) => How::KnownBackport { line: known.line.clone(), differs: known.differs },
             None => How::Trailer { line: saying_line(&history.message(oid), &carriers.names) },
         };
+        let is_unseen = matches!(how, How::Trailer { .. }) && unseen(history, oid, step, &mut carriers);
         if seen.insert(number) {
-            carriers.found.push(Carrier { place: Place::Commit(number), how });
+            carriers.found.push(Carrier { place: Place::Commit(number), how, is_unseen });
         }
     }
     by_subject(history, step, before, &mut carriers, &mut seen)?;
     by_patch_file(history, step, &mut carriers)?;
-    carriers.found.sort_by_key(|carrier| std::cmp::Reverse(carrier.how.strength()));
+    carriers.found.sort_by_key(|carrier| std::cmp::Reverse(carrier.strength()));
     Ok(carriers)
 }
 
@@ -268,6 +279,20 @@ fn reverts_that_quote(
 pub(super) fn is_elsewhere(history: &History, oid: Oid, step: &Step) -> bool {
     let git = history.repository.git();
     !step.files.is_empty() && touches(git, oid, &step.files) == Some(false) && has_any(git, oid, &step.files)
+}
+
+/// Whether the repository cannot show which files a commit changes; says so.
+fn unseen(history: &History, oid: Oid, step: &Step, carriers: &mut Carriers) -> bool {
+    let is_unseen = touches(history.repository.git(), oid, &step.files).is_none();
+    if is_unseen {
+        carriers.warnings.push(format!(
+            "the clone is partial or shallow and lacks the trees that would show whether {} changes files of the {}: its \
+             message is a hint only",
+            short(oid),
+            step.role
+        ));
+    }
+    is_unseen
 }
 
 /// The line of a message that says that it carries one of these.
@@ -340,7 +365,8 @@ fn by_subject(
         };
         seen.insert(number);
         carriers.names.push(whole(oid));
-        carriers.found.push(Carrier { place: Place::Commit(number), how });
+        let is_unseen = unseen(history, oid, step, carriers);
+        carriers.found.push(Carrier { place: Place::Commit(number), how, is_unseen });
     }
     Ok(())
 }
@@ -400,7 +426,7 @@ fn by_patch_file(history: &History, step: &Step, carriers: &mut Carriers) -> Res
         if how.is_none() && has_subject && changes && !(says_other && step.commit.is_some()) {
             how = Some(How::QuiltSubject { file: patch.file.clone() });
         }
-        carriers.found.extend(how.map(|how| Carrier { place, how }));
+        carriers.found.extend(how.map(|how| Carrier { place, how, is_unseen: false }));
     }
     Ok(())
 }

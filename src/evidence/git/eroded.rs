@@ -34,9 +34,12 @@ pub(super) fn erosion(history: &History, one: &Found, carrier: &Carrier, all: &[
     let release = last_release(history, number)?;
     let model = one.carriers.model.filter(|model| *model != oid);
     let is_claim = matches!(carrier.how, How::Trailer { .. });
-    let (mut telling, mut partly, mut weaker, mut undone) = (false, false, None, None);
+    let (mut compared, mut telling, mut partly) = (false, false, false);
+    let (mut weaker, mut undone) = (None, None);
     for file in &one.step.files {
-        let Some([added, removed]) = changed_lines(git, oid, file) else { return Ok(Erosion::None) };
+        // A file that is new, or that the repository lacks, cannot be compared.
+        let Some([added, removed]) = changed_lines(git, oid, file) else { continue };
+        compared = true;
         let (after, here) = (lines_at(git, oid, file), lines_at(git, history.commit, file));
         let released = release.map(|release| lines_at(git, release, file));
         telling |= !added.is_empty() || !removed.is_empty();
@@ -77,7 +80,7 @@ pub(super) fn erosion(history: &History, one: &Found, carrier: &Carrier, all: &[
                 say(&line)
             )
         }
-        None if is_claim && !telling && !one.step.files.is_empty() && !same() => {
+        None if is_claim && compared && !telling && !same() => {
             format!("{name} says that it carries the {role}, and changes no line of its files that tells anything")
         }
         None if partly => format!("{name} says that it carries the {role}, and leaves half of the half-fix as it was"),

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use super::fixture::*;
 use super::{GitError, Repository};
-use crate::evidence::StateSet;
+use crate::evidence::{StateSet, Strength};
 use crate::words::State;
 
 fn git(folder: &Path, arguments: &[&str]) {
@@ -114,6 +114,10 @@ fn a_clone_without_files_is_asked_for_what_it_has() {
     let fixture = Fixture::new();
     let mainline = fixture.mainline();
     let bug = bug(&mainline);
+    // A claim that changes another file, which a clone without trees cannot see.
+    let claim = format!("{FIX_SUBJECT}\n\ncommit {} upstream.\n", mainline.fix);
+    let claim = fixture.commit(&[mainline.half_fix], claim, &[("Documentation/x", "text\n")]);
+    fixture.branch("claim", fixture.commit(&[claim], "net: on", &[("net/on.c", "x\n")]));
     git(&fixture.path(), &["config", "uploadpack.allowFilter", "true"]);
     let from = format!("file://{}", fixture.path().display());
     for filter in ["blob:none", "tree:0"] {
@@ -131,6 +135,12 @@ fn a_clone_without_files_is_asked_for_what_it_has() {
         // What was not found may be there under a version that cannot be read.
         assert!(index.ask(&bug, "v4.19").unwrap().finding.states.contains(State::NeverHad));
         assert_eq!(index.ask(&bug, "v4.19").unwrap().finding.states, StateSet::all());
+        let claim = index.ask(&bug, "claim").unwrap();
+        let is_unseen = filter == "tree:0";
+        assert!(!is_unseen || claim.finding.strength == Strength::Weak, "{filter}: {}", claim.finding.why);
+        assert!(is_unseen || claim.finding.states.contains(State::HalfFixed), "{filter}: {}", claim.finding.why);
+        let says = if is_unseen { "lacks the trees" } else { "changes none of its files" };
+        assert!(claim.warnings.iter().any(|warning| warning.contains(says)), "{filter}: {:?}", claim.warnings);
     }
 }
 

@@ -65,9 +65,9 @@ pub(super) fn standing(
     let mut nodes: Vec<Node> = carriers
         .found
         .iter()
-        .map(|Carrier { place, how }| Node {
-            place: *place,
-            strong: how.strength() >= Strength::Strong,
+        .map(|carrier| Node {
+            place: carrier.place,
+            strong: carrier.strength() >= Strength::Strong,
             undoes: vec![],
             doubted_by: None,
         })
