@@ -103,12 +103,23 @@ impl History<'_> {
         format!("{} (\"{subject}\")", short(oid))
     }
 
-    /// Whether a commit's object names no parents, or is not here. The library hides those that a shallow clone lacks.
+    /// Whether a commit's object names no parents, or is not here.
     pub fn is_root(&self, oid: Oid) -> bool {
+        self.parents(oid).is_empty()
+    }
+
+    /// A parent that a commit's object names, and the repository lacks.
+    pub fn lost_parent(&self, oid: Oid) -> Option<Oid> {
+        let odb = self.repository.git().odb().ok()?;
+        self.parents(oid).into_iter().find(|parent| !odb.exists(*parent))
+    }
+
+    /// The parents that a commit's object names. The library hides those that a shallow clone lacks.
+    fn parents(&self, oid: Oid) -> Vec<Oid> {
         let odb = self.repository.git().odb();
         let object = odb.as_ref().map(|odb| odb.read(oid));
-        let Ok(Ok(object)) = object else { return true };
-        commit::RawCommit::parse(object.data()).is_none_or(|commit| commit.parents.is_empty())
+        let Ok(Ok(object)) = object else { return Vec::new() };
+        commit::RawCommit::parse(object.data()).map(|commit| commit.parents).unwrap_or_default()
     }
 
     /// Whether a commit is one of kernel.org's releases: it has the release's tag, and the subject that they have.
