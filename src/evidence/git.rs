@@ -13,7 +13,8 @@
 //! quilt       patches of a packaging tree             content   what the files say against it
 //! absence     what "not found" is worth               lost      where a step's lines went
 //! undoing     what speaks of taking a commit out     presence  what all that leaves of one step
-//! states      the steps as states
+//! states      the steps as states                 unheard   what speaks of a step in other words
+//! eroded      repairs that are only partly there
 //! ```
 
 mod absence;
@@ -21,6 +22,7 @@ mod ask;
 mod carriers;
 mod commit;
 mod content;
+mod eroded;
 mod error;
 #[cfg(fuzzing)]
 pub mod fuzzing;
@@ -37,6 +39,7 @@ pub(super) mod states;
 mod store;
 mod testimony;
 pub(super) mod undoing;
+mod unheard;
 mod walk;
 
 #[cfg(test)]

@@ -72,7 +72,7 @@ fn claims(text: &str, step: &Step) -> Option<Says> {
         Kind::Carries => Some(Says::In),
         Kind::Reverts => Some(Says::Out),
         Kind::RevertsMerge | Kind::RevertsPartly | Kind::MayRevert => Some(Says::Doubtful),
-        Kind::Fixes => None,
+        Kind::Fixes | Kind::Names => None,
     })
 }
 

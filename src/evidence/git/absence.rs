@@ -1,15 +1,15 @@
 //! What it is worth that a step was not found.
 //!
 //! A history tells what was committed, not what its beginning already held: a vendor's import of 4.19.57 has the break
-//! without a commit of its own. So each beginning (a root, or where a clone or graft cut the history off) is judged by
-//! its own Makefile.
+//! without a commit of its own, and calls itself by the release that it started from, whatever else it took since. So a
+//! beginning (a root, or where a clone or graft cut the history off) is trusted only where it is kernel.org's own.
 
 use git2::Oid;
 
 use super::MakefileVersion;
 use super::carriers::{History, short};
 use super::{GitError, Index};
-use crate::matrix::{Bug, First, Line, PackageVersion, Releases, Step, Upstream};
+use crate::matrix::{Bug, First, Line, Releases, Step, Upstream};
 use crate::words::Role;
 
 /// The most beginnings that are looked at. Linux has four roots.
@@ -37,7 +37,11 @@ pub(super) fn beginnings(index: &Index, history: &History, bug: &Bug) -> Result<
         let what = if is_cut { "the history is cut off at" } else { "the history begins with" };
         let doubt = match index.version_at(oid) {
             _ if oid.to_string() == FIRST => None,
-            Some(version) if is_before_break(&version, bug.releases.as_ref()) => None,
+            Some(version)
+                if is_release(history, number, &version)? && is_before_break(&version, bug.releases.as_ref()) =>
+            {
+                None
+            }
             Some(version) => Some(format!("{what} {}, a {version}, which may hold steps already", short(oid))),
             // Trees that were merged in, as btrfs's once was, begin without a kernel around them.
             None if !is_cut && holds_none(index, oid, &files) => None,
@@ -59,23 +63,31 @@ fn holds_none(index: &Index, commit: Oid, files: &[&String]) -> bool {
     (lacks("Makefile") || index.file_at(commit, "Makefile").is_some()) && files.iter().all(|file| lacks(file))
 }
 
-/// Whether kernels of this version never had the break, whoever made them.
+/// Whether a beginning is the commit of one of kernel.org's releases: it has that release's tag, and its subject is what
+/// Linus and the stable team write. None of them is a root but the first, which rewritten histories have under another
+/// name; a root of a later version is somebody's import.
+fn is_release(history: &History, number: u32, version: &MakefileVersion) -> Result<bool, GitError> {
+    let oid = history.sha(number)?;
+    if history.is_root(oid) && !version.release().is_some_and(is_first) {
+        return Ok(false);
+    }
+    history.is_release(number)
+}
+
+/// Whether a release is of the line that git's history of Linux begins with.
+fn is_first(release: Upstream) -> bool {
+    "2.6.12".parse().is_ok_and(|first: Line| release.line() == first)
+}
+
+/// Whether kernel.org's releases of this version never had the break.
 fn is_before_break(version: &MakefileVersion, releases: Option<&Releases>) -> bool {
     let Some(release) = version.release() else { return false };
     let line = release.line();
     // Where git's history of Linux begins, so does the history of what can be told.
-    if "2.6.12".parse().is_ok_and(|first: Line| line <= first) {
+    if is_first(release) {
         return true;
     }
     let Some(releases) = releases else { return false };
-    // A distribution's import calls itself by the release that it started from.
-    let is_of_line = |base: &PackageVersion| {
-        let base = Upstream::prefix(base.as_str()).map(|(base, ..)| base.line());
-        base == Some(line)
-    };
-    if releases.distributions.iter().any(|distribution| distribution.line.as_ref().is_some_and(is_of_line)) {
-        return false;
-    }
     if releases.ended_before_break.contains(&line) {
         return true;
     }

@@ -92,7 +92,7 @@ pub(super) struct Answer<'a> {
     pub found: &'a [Found<'a>],
     /// Why steps stay open.
     pub doubts: Vec<String>,
-    warnings: Vec<String>,
+    pub warnings: Vec<String>,
 }
 
 impl Answer<'_> {
@@ -107,9 +107,10 @@ impl Answer<'_> {
             [] => (StateSet::all(), Strength::Strong),
             _ => chain.conclude(),
         };
-        self.overlays();
+        self.overlays()?;
         self.later_fixes()?;
-        let why = self.why(revision, &steps, states);
+        let is_whole = !self.history.store.cuts()?.into_iter().any(|cut| self.history.has(cut));
+        let why = self.why(revision, &steps, states, is_whole);
         self.warnings.dedup();
         let finding = Finding { witness: Witness::Git, states, strength, why, mitigated: false, artefacts: Vec::new() };
         Ok(Testimony { finding, steps, warnings: std::mem::take(&mut self.warnings) })
@@ -135,7 +136,7 @@ impl Answer<'_> {
             Place::Patch(_) => (None, None),
         };
         let reverted_by = standing.reverted_by.map(|place| self.name(place)).transpose()?;
-        let strength = if standing.by_hint { Strength::Weak } else { carrier.how.strength() };
+        let strength = if standing.by_hint { Strength::Weak } else { carrier.strength() };
         Ok(StepFound { role, commit, how: carrier.how.clone(), strength, first_tag, reverted_by })
     }
 
@@ -175,7 +176,7 @@ impl Answer<'_> {
         let mut doubtful = beginnings(self.index, self.history, self.bug)?;
         let broken = self.found.iter().find(|one| one.step.role == Role::Break);
         let carriers = broken.map(|one| one.carriers.found.as_slice()).unwrap_or_default();
-        for carrier in carriers.iter().filter(|carrier| carrier.how.strength() >= Strength::Strong) {
+        for carrier in carriers.iter().filter(|carrier| carrier.strength() >= Strength::Strong) {
             if let (Place::Commit(number), false) = (carrier.place, doubtful.is_empty()) {
                 let before = self.history.graph.ancestors(number);
                 doubtful.retain(|beginning| beginning.number == number || !before.has(beginning.number));
@@ -185,7 +186,7 @@ impl Answer<'_> {
     }
 
     /// Says what git lays over the history.
-    fn overlays(&mut self) {
+    fn overlays(&mut self) -> Result<(), GitError> {
         let overlay = &self.index.overlay;
         if !overlay.shallow.is_empty() {
             let so = "the clone is shallow: `git fetch --unshallow` brings what is missing";
@@ -197,6 +198,18 @@ impl Answer<'_> {
                 "the history is as grafts ({grafts}) and replace refs ({replaced}) show it, not as it was committed"
             ));
         }
+        for cut in self.history.store.cuts()?.into_iter().filter(|cut| self.history.has(*cut)).take(MOST_WARNINGS) {
+            let oid = self.history.sha(cut)?;
+            let is_meant = overlay.shallow.contains(&oid) || overlay.grafts.contains_key(&oid);
+            if let Some(lost) = self.history.lost_parent(oid).filter(|_| !is_meant) {
+                self.warnings.push(format!(
+                    "the history ends at {}, for the repository lacks its parent {}: run `git fsck` in it, or clone it anew",
+                    short(oid),
+                    short(lost)
+                ));
+            }
+        }
+        Ok(())
     }
 
     /// Commits that say that they fix a step, and are no step themselves.
@@ -222,6 +235,10 @@ impl Answer<'_> {
                         continue;
                     }
                     let message = history.message(oid);
+                    // What was amended or dropped is in the index still, and gone from the repository.
+                    if message.is_empty() {
+                        continue;
+                    }
                     let subject = super::message::plain_subject(super::commit::subject(&message));
                     // Thirty stable lines have thirty backports of it: one is enough.
                     if warnings.len() < MOST_WARNINGS && told.insert((one.step.role, subject.clone())) {
@@ -248,7 +265,7 @@ impl Answer<'_> {
     }
 
     /// The finding's sentence.
-    fn why(&self, revision: &str, steps: &[StepFound], states: StateSet) -> String {
+    fn why(&self, revision: &str, steps: &[StepFound], states: StateSet, is_whole: bool) -> String {
         let revision: String = revision.chars().take(80).collect();
         let version = self.history.version.as_ref().map_or_else(String::new, |version| format!(", a {version}"));
         let mut parts = vec![format!("{revision} is {}{version}", short(self.history.commit))];
@@ -256,7 +273,7 @@ impl Answer<'_> {
             parts.push("the dossier names no commits to look for".to_owned());
         }
         for step in steps {
-            parts.push(sentence(step));
+            parts.push(sentence(step, is_whole));
         }
         let mut doubts = self.doubts.clone();
         let mut seen = BTreeSet::new();
@@ -268,10 +285,12 @@ impl Answer<'_> {
     }
 }
 
-fn sentence(step: &StepFound) -> String {
+/// What was found of a step. A history that is cut off is not `is_whole`.
+fn sentence(step: &StepFound, is_whole: bool) -> String {
     let role = step.role;
     if matches!(step.how, How::NotFound) {
-        return format!("{role}: not in its history");
+        let place = if is_whole { "its history" } else { "the part of its history that is here" };
+        return format!("{role}: not in {place}");
     }
     let place = step.commit.as_ref().map(|commit| commit.as_str().chars().take(12).collect::<String>());
     let tag = step.first_tag.as_ref().map(|tag| format!(", first in {tag}"));

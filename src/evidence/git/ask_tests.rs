@@ -63,6 +63,11 @@ fn every_form_of_backport_is_found_and_nothing_that_only_speaks_of_it() {
         ("Origin: upstream, https://git.kernel.org/linus/{}", true),
         ("Upstream-Status: Backport [https://git.kernel.org/linus/{}]", true),
         ("mainline inclusion\nfrom mainline-v5.3-rc2\ncommit {}", true),
+        ("This is a backport of commit {}.", true),
+        ("Backport of {} upstream.", true),
+        ("upstream {} commit.", true),
+        ("backport of stable commit {}", true),
+        ("(cherry picked from commit\n{}\ngit://git.example.org/x)", true),
         ("This is not commit {} upstream, but near it.", false),
         ("Fixes: {}", false),
         ("Since commit {} upstream we are careful.", false),
@@ -76,14 +81,18 @@ fn every_form_of_backport_is_found_and_nothing_that_only_speaks_of_it() {
     let index = fixture.index();
     for (at, (form, found)) in forms.iter().enumerate() {
         for (branch, state) in [("broken", State::Affected), ("fixed", State::Fixed)] {
-            let state = if *found { state } else { State::NeverHad };
             let testimony = index.ask(&bug, &format!("{branch}-{at}")).unwrap();
             let finding = &testimony.finding;
-            assert_eq!(
-                (finding.states.only(), finding.strength),
-                (Some(state), Strength::Strong),
-                "{form}: {finding:?}"
-            );
+            // Who speaks of the step and claims nothing may have it in words that are not known.
+            if *found {
+                let told = (finding.states.only(), finding.strength);
+                assert_eq!(told, (Some(state), Strength::Strong), "{form}: {finding:?}");
+            } else {
+                assert!(
+                    finding.states.contains(State::NeverHad) && finding.states.contains(state),
+                    "{form}: {finding:?}"
+                );
+            }
             let how = &of(&testimony, Role::Break).how;
             assert_eq!(matches!(how, How::Trailer { .. }), *found, "{form}: {how}");
         }
@@ -114,7 +123,7 @@ fn an_abbreviated_name_counts_where_it_can_mean_one_commit_only() {
     let foreign = "0123456789abcdef0123456789abcdef01234567";
     elsewhere.chain[0].commit = Some(foreign.parse().unwrap());
     elsewhere.chain[0].subject = "no such subject".to_owned();
-    for (digits, found) in [(8, false), (12, true)] {
+    for (digits, found) in [(8, false), (10, true), (12, true)] {
         let message = format!("x: z\n\ncommit {} upstream.\n", &foreign[..digits]);
         fixture.branch("foreign", fixture.line(base, &[(&message, BROKEN)]));
         let how = of(&fixture.ask(&elsewhere, "foreign"), Role::Break).how.clone();
@@ -389,6 +398,10 @@ fn absence_is_told_only_where_the_history_can() {
     };
     let branch = |name: &str, commit| fixture.branch(name, commit);
     branch("import-old", import("4.19.51", "a_text_of_a_vendor_kernel\n"));
+    // A vendor may keep the tag of the release that it imports.
+    let tagged = import("4.14.35", "a_text_of_a_vendor_kernel\n");
+    branch("import-tagged", tagged);
+    fixture.tag("v4.14.35", tagged);
     branch("import-late", import("4.19.57", "a_text_of_a_vendor_kernel\n"));
     branch("import-ended", import("4.20.3", "a_text_of_a_vendor_kernel\n"));
     branch("import-unknown", import("3.18.20", "a_text_of_a_vendor_kernel\n"));
@@ -407,11 +420,12 @@ fn absence_is_told_only_where_the_history_can() {
     branch("foreign", foreign);
     let never = set(&[State::NeverHad]);
     for (branch, states, says) in [
-        ("import-old", never, ""),
+        ("import-old", StateSet::all(), "a 4.19.51, which may hold steps already"),
+        ("import-tagged", StateSet::all(), "a 4.14.35, which may hold steps already"),
         ("import-late", StateSet::all(), "a 4.19.57, which may hold steps already"),
-        ("import-ended", never, ""),
+        ("import-ended", StateSet::all(), "a 4.20.3, which may hold steps already"),
         ("import-unknown", StateSet::all(), "a 3.18.20, which"),
-        ("import-mainline", never, ""),
+        ("import-mainline", StateSet::all(), "a 5.2.0-rc5, which may hold steps already"),
         ("import-then-break", set(&[State::Affected, State::HalfFixed]), "a 4.19.57 has it"),
         ("squashed-update", StateSet::all(), "squashed update"),
         ("merged-in", never, ""),
@@ -421,22 +435,80 @@ fn absence_is_told_only_where_the_history_can() {
         // A kernel whose version says that it needs no mend is never fixed with that defect.
         let expected: StateSet = match branch {
             "foreign" => states,
-            _ => states.iter().filter(|state| branch == "import-unknown" || *state != State::FixedWithDefect).collect(),
+            "import-unknown" | "import-tagged" => states,
+            _ => states.iter().filter(|state| *state != State::FixedWithDefect).collect(),
         };
         assert_eq!((finding.states, finding.why.contains(says)), (expected, true), "{branch}: {}", finding.why);
     }
-    // A distribution that starts from this release says nothing of itself in the Makefile.
-    let mut with_ubuntu = bug.clone();
-    let line = crate::matrix::DistributionLine {
-        distribution: "ubuntu".to_owned(),
-        line: Some("4.20.0".parse().unwrap()),
-        steps: Default::default(),
-        known_until: None,
-        contains_base: false,
-        source: String::new(),
-    };
-    with_ubuntu.releases.as_mut().unwrap().distributions.push(line);
-    assert!(fixture.ask(&with_ubuntu, "import-ended").finding.states.contains(State::Affected));
+}
+
+#[test]
+fn a_step_is_absent_only_where_nothing_that_changes_its_files_speaks_of_it() {
+    let fixture = Fixture::new();
+    let mainline = fixture.mainline();
+    let bug = bug(&mainline);
+    let picked = |subject: &str, oid| format!("{subject}\n\ncommit {oid} upstream.\n");
+    let broken = fixture.line(
+        on_4_19(&fixture, &mainline),
+        &[(&picked(BREAK_SUBJECT, mainline.break_), BROKEN), (&picked(HALF_SUBJECT, mainline.half_fix), HALF)],
+    );
+    let (fix, break_) = (mainline.fix.to_string(), mainline.break_.to_string());
+    let other = fixture.commit(&[mainline.tip], format!("net: after\n\nAs in {fix}.\n"), &[(FILE, "other\n")]);
+    fixture.branch("next", other);
+    let text = "a_text_of_neither_kind_at_all\n";
+    let table: &[(&str, String, &str, bool)] = &[
+        ("bare", format!("net: x\n\n{fix}\n"), FILE, true),
+        ("link", format!("net: x\n\nLink: https://git.kernel.org/linus/{fix}\n"), FILE, true),
+        ("list", format!("Update\n\n* {FIX_SUBJECT} ({})\n* other\n", &fix[..12]), FILE, true),
+        ("list of subjects", format!("Update\n\n- {FIX_SUBJECT}\n- net: other\n"), FILE, true),
+        ("quoted", format!("net: x\n\nTake \"{FIX_SUBJECT}\" in.\n"), FILE, true),
+        ("eight digits", format!("net: x\n\nas {} does\n", &fix[..8]), FILE, true),
+        ("in the subject", format!("net: take {}\n", &fix[..12]), FILE, true),
+        ("fixes the break", format!("net: x\n\nFixes: {} (\"x\")\n", &break_[..12]), FILE, true),
+        ("another file", format!("net: x\n\n{fix}\n"), "net/o.c", false),
+        ("seven digits", format!("net: x\n\nas {} does\n", &fix[..7]), FILE, false),
+        ("revert", format!("Revert \"{FIX_SUBJECT}\"\n\nThis reverts commit {fix}.\n"), FILE, false),
+        ("words of upstream", format!("net: after\n\ncommit {other} upstream.\n\nAs in {fix}.\n"), FILE, false),
+        ("silence", "net: x\n".to_owned(), FILE, false),
+    ];
+    for (name, message, file, _) in table {
+        fixture.branch(&name.replace(' ', "-"), fixture.commit(&[broken], message, &[(file, text)]));
+    }
+    let released = fixture.commit(&[broken], &table[0].1, &[(FILE, text)]);
+    let released = fixture.commit(&[released], "Linux 4.19.60\n", &[("Makefile", &makefile("4.19.60"))]);
+    fixture.tag("v4.19.60", released);
+    let index = fixture.index();
+    for (name, _, _, speaks) in table.iter().chain([&("v4.19.60", String::new(), "", false)]) {
+        let testimony = index.ask(&bug, &name.replace(' ', "-")).unwrap();
+        let expected = if *speaks { set(&[State::HalfFixed, State::Fixed]) } else { set(&[State::HalfFixed]) };
+        assert_eq!(testimony.finding.states, expected, "{name}: {}", testimony.finding.why);
+        let warned = testimony.warnings.iter().any(|warning| warning.contains("not known: read it"));
+        assert_eq!(warned, *speaks, "{name}: {:?}", testimony.warnings);
+    }
+}
+
+#[test]
+fn a_cut_is_before_the_break_only_where_it_is_a_release_of_kernel_org() {
+    let fixture = Fixture::new();
+    let mainline = fixture.mainline();
+    let bug = bug(&mainline);
+    let vendor =
+        fixture.commit(&[mainline.v4_19], "Import the vendor's 4.19.17", &[("Makefile", &makefile("4.19.17"))]);
+    fixture.tag("v4.19.17", vendor);
+    let vendor = fixture.commit(&[vendor], "net: of its own", &[("net/v.c", "x\n")]);
+    fixture.branch("vendor", vendor);
+    let stable = fixture.commit(&[mainline.v4_19], "Linux 4.19.50", &[("Makefile", &makefile("4.19.50"))]);
+    fixture.branch("untagged", fixture.commit(&[stable], "net: more", &[("net/s.c", "x\n")]));
+    let release = fixture.commit(&[mainline.v4_19], "Linux 4.19.51", &[("Makefile", &makefile("4.19.51"))]);
+    fixture.tag("v4.19.51", release);
+    fixture.branch("release", fixture.commit(&[release], "net: more", &[("net/s.c", "x\n")]));
+    let cuts: String = [vendor, stable, release].iter().map(|cut| format!("{cut}\n")).collect();
+    std::fs::write(fixture.path().join("shallow"), cuts).unwrap();
+    for (branch, is_told) in [("vendor", false), ("untagged", false), ("release", true)] {
+        let finding = fixture.ask(&bug, branch).finding;
+        assert_eq!(finding.states.only() == Some(State::NeverHad), is_told, "{branch}: {}", finding.why);
+        assert_eq!(finding.why.contains("may hold steps already"), !is_told, "{branch}: {}", finding.why);
+    }
 }
 
 #[test]
@@ -478,6 +550,10 @@ fn patches_of_a_packaging_tree_count() {
     let revert = patch(&format!("Revert \"{FIX_SUBJECT}\""), &format!("This reverts commit {}.", mainline.fix));
     let folded = format!("Subject: [PATCH] tcp: be more careful in\n fragment()\n\n{diff}");
     let elsewhere = folded.replace(FILE, "drivers/x.c");
+    let claims_elsewhere = suse.replace(FILE, "drivers/x.c");
+    let claims_nothing = suse.replace(&diff, "");
+    let far_below = suse.replace(&diff, &format!("--- a/x.c\n+++ b/x.c\n{}{diff}", "+x\n".repeat(30_000)));
+    let removes = suse.replace(&format!("+++ b/{FILE}"), "+++ /dev/null");
     type Files<'a> = &'a [(&'a str, &'a str)];
     use State::{Affected, Fixed, NeverHad};
     let debian = "debian/patches/series";
@@ -533,6 +609,30 @@ fn patches_of_a_packaging_tree_count() {
             Strength::Strong,
         ),
         (
+            "by trailer, of another file",
+            &[(debian, "b\nf\n"), ("debian/patches/b", &break_), ("debian/patches/f", &claims_elsewhere)],
+            Affected,
+            Strength::Strong,
+        ),
+        (
+            "by trailer, of nothing",
+            &[(debian, "b\nf\n"), ("debian/patches/b", &break_), ("debian/patches/f", &claims_nothing)],
+            Affected,
+            Strength::Strong,
+        ),
+        (
+            "by trailer, the file far below",
+            &[(debian, "b\nf\n"), ("debian/patches/b", &break_), ("debian/patches/f", &far_below)],
+            Fixed,
+            Strength::Strong,
+        ),
+        (
+            "by trailer, removing the file",
+            &[(debian, "b\nf\n"), ("debian/patches/b", &break_), ("debian/patches/f", &removes)],
+            Fixed,
+            Strength::Strong,
+        ),
+        (
             "reverted by a later patch",
             &[
                 (debian, "b\nf\nr\n"),
@@ -550,8 +650,10 @@ fn patches_of_a_packaging_tree_count() {
     }
     let index = fixture.index();
     for (at, (name, _, state, strength)) in table.iter().enumerate() {
-        let finding = index.ask(&bug, &format!("case-{at}")).unwrap().finding;
+        let Testimony { finding, warnings, .. } = index.ask(&bug, &format!("case-{at}")).unwrap();
         assert_eq!((finding.states.only(), finding.strength), (Some(*state), *strength), "{name}: {}", finding.why);
+        let warned = warnings.iter().any(|warning| warning.contains("changes none of its files"));
+        assert_eq!(warned, name.contains("of another file") || name.contains("of nothing"), "{name}: {warnings:?}");
     }
 }
 

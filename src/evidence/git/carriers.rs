@@ -14,6 +14,7 @@ use super::store::{Named, Store};
 use super::testimony::{How, PatchCompared};
 use super::undoing::reverted_subjects;
 use super::{GitError, MakefileVersion, commit};
+use crate::evidence::Strength;
 use crate::matrix::Step;
 use crate::words::CommitId;
 
@@ -51,6 +52,15 @@ pub(super) enum Place {
 pub(super) struct Carrier {
     pub place: Place,
     pub how: How,
+    /// Whether the repository lacks what would show if it changes the step's files.
+    pub is_unseen: bool,
+}
+
+impl Carrier {
+    /// What it weighs. A claim that nobody can look at is a hint.
+    pub fn strength(&self) -> Strength {
+        if self.is_unseen { Strength::Weak } else { self.how.strength() }
+    }
 }
 
 /// All that was found of one step.
@@ -91,6 +101,39 @@ impl History<'_> {
         let message = self.message(oid);
         let subject: String = String::from_utf8_lossy(commit::subject(&message)).chars().take(120).collect();
         format!("{} (\"{subject}\")", short(oid))
+    }
+
+    /// Whether a commit's object names no parents, or is not here.
+    pub fn is_root(&self, oid: Oid) -> bool {
+        self.parents(oid).is_empty()
+    }
+
+    /// A parent that a commit's object names, and the repository lacks.
+    pub fn lost_parent(&self, oid: Oid) -> Option<Oid> {
+        let odb = self.repository.git().odb().ok()?;
+        self.parents(oid).into_iter().find(|parent| !odb.exists(*parent))
+    }
+
+    /// The parents that a commit's object names. The library hides those that a shallow clone lacks.
+    fn parents(&self, oid: Oid) -> Vec<Oid> {
+        let odb = self.repository.git().odb();
+        let object = odb.as_ref().map(|odb| odb.read(oid));
+        let Ok(Ok(object)) = object else { return Vec::new() };
+        commit::RawCommit::parse(object.data()).map(|commit| commit.parents).unwrap_or_default()
+    }
+
+    /// Whether a commit is one of kernel.org's releases: it has the release's tag, and the subject that they have.
+    pub fn is_release(&self, number: u32) -> Result<bool, GitError> {
+        let tags = self.store.tags()?.into_iter().filter(|tag| tag.number == number);
+        let versions: Vec<String> = tags.filter_map(|tag| Some(tag.name.strip_prefix('v')?.to_owned())).collect();
+        if versions.is_empty() {
+            return Ok(false);
+        }
+        let message = self.message(self.sha(number)?);
+        // The first releases in git were called `Linux-2.6.12-rc2` and `Linux v2.6.12-rc3`.
+        let said = String::from_utf8_lossy(commit::subject(&message)).into_owned();
+        let said = said.strip_prefix("Linux").and_then(|rest| rest.strip_prefix([' ', '-']));
+        Ok(said.is_some_and(|said| versions.iter().any(|version| said.strip_prefix('v').unwrap_or(said) == version)))
     }
 
     /// Whether the name that a message gives can be taken for this commit's: it has digits enough, or it is the only
@@ -193,13 +236,14 @@ pub(super) fn find(history: &History, step: &Step, before: &[Abbreviation]) -> R
             Some(known) => How::KnownBackport { line: known.line.clone(), differs: known.differs },
             None => How::Trailer { line: saying_line(&history.message(oid), &carriers.names) },
         };
+        let is_unseen = matches!(how, How::Trailer { .. }) && unseen(history, oid, step, &mut carriers);
         if seen.insert(number) {
-            carriers.found.push(Carrier { place: Place::Commit(number), how });
+            carriers.found.push(Carrier { place: Place::Commit(number), how, is_unseen });
         }
     }
     by_subject(history, step, before, &mut carriers, &mut seen)?;
     by_patch_file(history, step, &mut carriers)?;
-    carriers.found.sort_by_key(|carrier| std::cmp::Reverse(carrier.how.strength()));
+    carriers.found.sort_by_key(|carrier| std::cmp::Reverse(carrier.strength()));
     Ok(carriers)
 }
 
@@ -243,9 +287,23 @@ fn reverts_that_quote(
 }
 
 /// Whether a commit changes none of a step's files, though it has one of them. Where it has none, they were moved.
-fn is_elsewhere(history: &History, oid: Oid, step: &Step) -> bool {
+pub(super) fn is_elsewhere(history: &History, oid: Oid, step: &Step) -> bool {
     let git = history.repository.git();
     !step.files.is_empty() && touches(git, oid, &step.files) == Some(false) && has_any(git, oid, &step.files)
+}
+
+/// Whether the repository cannot show which files a commit changes; says so.
+fn unseen(history: &History, oid: Oid, step: &Step, carriers: &mut Carriers) -> bool {
+    let is_unseen = touches(history.repository.git(), oid, &step.files).is_none();
+    if is_unseen {
+        carriers.warnings.push(format!(
+            "the clone is partial or shallow and lacks the trees that would show whether {} changes files of the {}: its \
+             message is a hint only",
+            short(oid),
+            step.role
+        ));
+    }
+    is_unseen
 }
 
 /// The line of a message that says that it carries one of these.
@@ -318,7 +376,8 @@ fn by_subject(
         };
         seen.insert(number);
         carriers.names.push(whole(oid));
-        carriers.found.push(Carrier { place: Place::Commit(number), how });
+        let is_unseen = unseen(history, oid, step, carriers);
+        carriers.found.push(Carrier { place: Place::Commit(number), how, is_unseen });
     }
     Ok(())
 }
@@ -364,15 +423,21 @@ fn by_patch_file(history: &History, step: &Step, carriers: &mut Carriers) -> Res
                 break;
             }
         }
+        let changes = step.files.is_empty() || patch.changes(&step.files);
+        let has_subject = patch.subject == subject;
+        if !changes && (how.is_some() || has_subject) {
+            let says = if how.is_some() { "says that it carries" } else { "has the subject of" };
+            let (file, role) = (&patch.file, step.role);
+            carriers
+                .warnings
+                .push(format!("{file} {says} the {role}, and changes none of its files: it does not count"));
+            continue;
+        }
         let says_other = patch.kinds().any(|kind| kind == Kind::Carries);
-        if how.is_none()
-            && patch.subject == subject
-            && patch.changes(&step.files)
-            && !(says_other && step.commit.is_some())
-        {
+        if how.is_none() && has_subject && changes && !(says_other && step.commit.is_some()) {
             how = Some(How::QuiltSubject { file: patch.file.clone() });
         }
-        carriers.found.extend(how.map(|how| Carrier { place, how }));
+        carriers.found.extend(how.map(|how| Carrier { place, how, is_unseen: false }));
     }
     Ok(())
 }

@@ -56,6 +56,15 @@ pub(super) fn likeness(git: &Repository, step: Oid, at: Oid, files: &[String]) -
     }
 }
 
+/// The telling lines that a commit adds to a file and takes out of it. None where the repository lacks either text.
+pub(super) fn changed_lines(git: &Repository, commit: Oid, file: &str) -> Option<[HashSet<Vec<u8>>; 2]> {
+    let parent = git.find_commit(commit).and_then(|commit| commit.parent(0)).and_then(|parent| parent.tree()).ok()?;
+    let (before, after) = (text(git, &parent, file)?, text(git, &tree(git, commit)?, file)?);
+    let (before, after) = (lines(&before), lines(&after));
+    let only = |one: &HashSet<&[u8]>, other| one.difference(other).map(|line| line.to_vec()).collect();
+    Some([only(&after, &before), only(&before, &after)])
+}
+
 /// Whether a commit changes any of these files. None where the repository lacks its trees.
 pub(super) fn touches(git: &Repository, commit: Oid, files: &[String]) -> Option<bool> {
     let commit = git.find_commit(commit).ok()?;

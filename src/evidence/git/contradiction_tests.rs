@@ -103,6 +103,55 @@ fn ancestry_is_doubted_where_a_merge_or_a_silent_commit_took_the_lines_out() {
 }
 
 #[test]
+fn a_repair_that_is_only_partly_in_the_files_is_not_vouched_for() {
+    let fixture = Fixture::new();
+    let mainline = fixture.mainline();
+    let bug = bug(&mainline);
+    // A history without mainline's fix, so that nothing but the claim is there to compare with.
+    let mut alone = bug.clone();
+    alone.chain[2].commit = Some("0123456789abcdef0123456789abcdef01234567".parse().unwrap());
+    let claim = "net: a vendor's own words\n\ncommit 0123456789abcdef0123456789abcdef01234567 upstream.\n";
+    let (one, two) = ("refuse_unless_it_is_the_write_queue", "and_not_the_head_of_the_queue_either");
+    let half = format!("{HALF}{two}\n");
+    let broken = fixture.line(broken(&fixture, &mainline), &[(&picked(HALF_SUBJECT, mainline.half_fix), &half)]);
+    let full = format!("{FIXED}with_room_for_two_more_packets\n");
+    let fixed = fixture.line(broken, &[(claim, &full)]);
+    fixture.branch("whole", fixed);
+    fixture.branch("on", fixture.line(fixed, &[("net: on", &format!("{full}and_something_new_below\n"))]));
+    fixture.branch("to-the-break", fixture.line(fixed, &[("net: tidy up", BROKEN)]));
+    fixture.branch("half-is-back", fixture.line(fixed, &[("net: tidy up", &format!("{full}{one}\n"))]));
+    let weaker = fixture.line(fixed, &[("net: tune the limit", &full.replace("for_two_more", "for_no_more"))]);
+    fixture.branch("weaker", weaker);
+    let release = fixture.commit(&[weaker], "Linux 4.19.70\n", &[("Makefile", &makefile("4.19.70"))]);
+    fixture.tag("v4.19.70", release);
+    fixture.branch("comment-only", fixture.line(broken, &[(claim, &format!("/* careful */\n{half}"))]));
+    fixture.branch("half-of-it", fixture.line(broken, &[(claim, &half.replace(two, "and_not_its_tail_either_way"))]));
+    let claims_mainline = picked("net: a vendor's own words", mainline.fix);
+    fixture.branch(
+        "half-of-mainline",
+        fixture.line(broken, &[(&claims_mainline, &format!("{half}some_of_the_fix_only\n"))]),
+    );
+    let (fixed, open) = (set(&[State::Fixed]), set(&[State::HalfFixed, State::Fixed]));
+    for (bug, branch, states, strength) in [
+        (&alone, "whole", fixed, Strength::Strong),
+        (&alone, "on", fixed, Strength::Strong),
+        (&alone, "to-the-break", open, Strength::Strong),
+        (&alone, "half-is-back", open, Strength::Strong),
+        (&alone, "weaker", fixed, Strength::Weak),
+        (&alone, "v4.19.70", fixed, Strength::Strong),
+        (&alone, "comment-only", fixed, Strength::Weak),
+        (&alone, "half-of-it", fixed, Strength::Weak),
+        (&bug, "half-of-mainline", open, Strength::Strong),
+    ] {
+        let testimony = fixture.ask(bug, branch);
+        let finding = &testimony.finding;
+        assert_eq!((finding.states, finding.strength), (states, strength), "{branch}: {}", finding.why);
+        let hinted = testimony.warnings.iter().any(|warning| warning.contains("a hint only"));
+        assert_eq!(hinted, strength == Strength::Weak, "{branch}: {:?}", testimony.warnings);
+    }
+}
+
+#[test]
 fn a_revert_that_quotes_the_message_of_what_it_reverts_does_not_bring_it() {
     let fixture = Fixture::new();
     let mainline = fixture.mainline();

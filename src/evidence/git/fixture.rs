@@ -119,6 +119,7 @@ impl Fixture {
     /// Root, 4.14, 4.19, break, half fix, 5.2, fix, 5.3.
     pub fn mainline(&self) -> Mainline {
         let root = self.commit(&[], "Linux-2.6.12-rc2", &[("Makefile", &makefile("2.6.12-rc2")), (FILE, NEVER)]);
+        self.tag("v2.6.12-rc2", root);
         let release = |parent, version: &str| {
             let commit = self.commit(&[parent], format!("Linux {version}\n"), &[("Makefile", &makefile(version))]);
             self.tag(&format!("v{version}"), commit);

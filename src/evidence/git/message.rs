@@ -27,8 +27,9 @@ impl Abbreviation {
     /// The fewest digits for saying what is carried or fixed. Names of 7 have long become ambiguous, but a revert that
     /// is not read is worse than one too many.
     const USUAL: u8 = 8;
-    /// The fewest digits that are taken at their word: what the kernel's own `Fixes:` lines have.
-    const ENOUGH: u8 = 12;
+    /// The fewest digits that are taken at their word where the repository cannot tell: of a million commits, one in a
+    /// million has another's first ten.
+    const ENOUGH: u8 = 10;
 
     /// Reads hexadecimal digits, of either case.
     pub fn parse(hex: &[u8]) -> Option<Self> {
@@ -66,6 +67,13 @@ impl Abbreviation {
         self.digits >= Self::ENOUGH
     }
 
+    /// Whether it rather is a kernel's address or a date than a commit's name: messages are full of both.
+    fn is_address_or_date(self) -> bool {
+        let hex = self.to_hex();
+        let is_decimal = hex.bytes().all(|b| b.is_ascii_digit());
+        hex.starts_with("ffff") || hex.starts_with("0000") || is_decimal && hex.len() == 8 && hex.starts_with("20")
+    }
+
     /// The lowest and the highest whole name that it may stand for.
     pub fn range(self) -> ([u8; 20], [u8; 20]) {
         let mut highest = self.bytes;
@@ -99,13 +107,17 @@ pub(in crate::evidence) enum Kind {
     Fixes = 5,
     /// It has a word of undoing beside that commit's name, and may mean anything.
     MayRevert = 6,
+    /// It names that commit, and claims nothing of it in words that are known.
+    Names = 7,
 }
 
 impl Kind {
     /// The kind with this number in the index.
     pub fn from_number(number: u8) -> Option<Self> {
-        use Kind::{Carries, Fixes, MayRevert, Reverts, RevertsMerge, RevertsPartly};
-        [Carries, Reverts, RevertsMerge, RevertsPartly, Fixes, MayRevert].into_iter().find(|kind| *kind as u8 == number)
+        use Kind::{Carries, Fixes, MayRevert, Names, Reverts, RevertsMerge, RevertsPartly};
+        [Carries, Reverts, RevertsMerge, RevertsPartly, Fixes, MayRevert, Names]
+            .into_iter()
+            .find(|kind| *kind as u8 == number)
     }
 }
 
@@ -150,6 +162,48 @@ pub(in crate::evidence) fn mentions(message: &[u8]) -> Vec<Mention<'_>> {
     found
 }
 
+/// The commits that a message names and `claimed` says nothing of, its subject's among them.
+pub(super) fn unclaimed(message: &[u8], claimed: &[Mention<'_>]) -> Vec<Abbreviation> {
+    let message = &message[..message.len().min(LONGEST)];
+    let mut found: Vec<Abbreviation> = Vec::new();
+    let is_usual = |commit: &Abbreviation| commit.digits >= Abbreviation::USUAL && !commit.is_address_or_date();
+    for line in message.split(|b| *b == b'\n') {
+        for (_, commit) in names(line).into_iter().filter(|(_, commit)| is_usual(commit)) {
+            if found.len() < MOST && !claimed.iter().any(|mention| mention.commit == commit) {
+                found.push(commit);
+            }
+        }
+    }
+    found.sort();
+    found.dedup();
+    found
+}
+
+/// The subjects that a message quotes: what a list of changes has on a line, or quotation marks around it.
+pub(super) fn quoted_subjects(message: &[u8]) -> Vec<String> {
+    let message = &message[..message.len().min(LONGEST)];
+    let mut found = Vec::new();
+    for line in message.split(|b| *b == b'\n').skip(1).map(<[u8]>::trim_ascii) {
+        let text = String::from_utf8_lossy(line);
+        let item = ["* ", "- ", "+ "].iter().find_map(|mark| text.strip_prefix(mark));
+        // A commit's name may stand before the subject, or behind it in brackets.
+        let item = item.map(|item| item.rsplit_once(" (").map_or(item, |(subject, _)| subject));
+        let mut marks = text.split('"');
+        let (_, first) = (marks.next(), marks.next());
+        let quoted =
+            [first, text.split_once('"').and_then(|(_, rest)| rest.rsplit_once('"')).map(|(inside, _)| inside)];
+        // Every subject of Linux says what it is about before a colon.
+        let subjects = item.into_iter().chain(quoted.into_iter().flatten()).filter(|text| text.contains(": "));
+        found.extend(subjects.map(|subject| plain_subject(subject.as_bytes())));
+        if found.len() >= MOST {
+            break;
+        }
+    }
+    found.sort();
+    found.dedup();
+    found
+}
+
 /// Where the names of commits are in a line, and which. Words of seven letters that could be digits ("defaced") are
 /// names only where there is no better one.
 pub(super) fn names(line: &[u8]) -> Vec<(std::ops::Range<usize>, Abbreviation)> {
@@ -183,12 +237,14 @@ fn claim<'a>(
     };
     let lower = |bytes: &[u8]| String::from_utf8_lossy(bytes).to_lowercase();
     let before = lower(&line[..place.start]);
+    // A line that is too long breaks before the name.
+    let wrapped = if before.is_empty() { lower(previous) } else { String::new() };
+    let before = if wrapped.ends_with("picked from commit") { wrapped.as_str() } else { before.as_str() };
     let before = before.trim_start_matches(['[', '(', '*', ' ']).trim_end_matches([' ', '<', '"', '\'']);
     let after = lower(&line[place.end..]);
     let after = after.trim_matches([' ', '.', ',', ';', ')', ']', '>', '"', '\'']);
 
     let reverts = |kind| names.iter().map(|(_, commit)| Mention { kind, commit: *commit, line }).collect();
-    let wrapped = if before.is_empty() { lower(previous) } else { String::new() };
     let opening = if wrapped.ends_with("reverts commit") { wrapped.as_str() } else { before };
     // The first name's opening decides, for `This reverts commits A and B.` has the longest anywhere.
     let start = names.first().map_or_else(String::new, |(place, _)| lower(&line[..place.start]));
@@ -246,10 +302,23 @@ fn carries(before: &str, after: &str, heading: bool) -> bool {
         {
             return true;
         }
+        "upstream" if after == "commit" => return true,
         "upstream commit" | "this is upstream commit" | "commit upstream" | "mainline commit" | "upstream" => {
             return after.is_empty() || after == "upstream";
         }
         "commit" if heading => return after.is_empty(),
+        // People's own words, where they are the whole line.
+        "this is a backport of"
+        | "this is a backport of commit"
+        | "this is a backport of upstream commit"
+        | "this is a backport of mainline commit"
+        | "this is a backport of stable commit"
+        | "backport of"
+        | "backport of upstream commit"
+        | "backport of mainline commit"
+        | "backport of stable commit" => {
+            return matches!(after, "" | "upstream" | "upstream commit" | "from upstream" | "in mainline");
+        }
         // git cherry-pick -x, Ubuntu, Android, ChromeOS.
         "cherry picked from commit"
         | "cherry-picked from commit"

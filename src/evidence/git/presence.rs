@@ -5,11 +5,12 @@ use git2::Oid;
 use super::GitError;
 use super::absence::{Beginning, is_expected};
 use super::ask::{Answer, Found, Needed};
-use super::carriers::{Place, short};
+use super::carriers::{Carrier, Place, short};
 use super::content::{Likeness, likeness};
-use super::lost;
+use super::eroded::{Erosion, erosion};
 use super::reverts::Standing;
 use super::states::Presence;
+use super::{lost, unheard};
 use crate::matrix::Step;
 use crate::words::Role;
 
@@ -37,7 +38,7 @@ impl Answer<'_> {
                 let hint = hint.filter(|_| standing.doubted_by.is_none());
                 Presence { may: standing.may, must: standing.must, hint }
             }
-            None => self.absence(one, doubtful),
+            None => self.absence(one, doubtful)?,
         };
         if one.needed == Needed::No {
             return Ok(if mends { Presence::IN } else { Presence::OUT });
@@ -58,6 +59,12 @@ impl Answer<'_> {
             {
                 self.doubts.push(doubt);
                 presence = Presence::OPEN;
+            } else if role >= Role::Fix
+                && presence == Presence::IN
+                && !standing.contested
+                && later.iter().all(|other| other.standing.is_none())
+            {
+                presence = self.eroded(one, carrier)?;
             }
         }
         if let Some(standing) = one.standing.as_ref().filter(|standing| !standing.may)
@@ -76,8 +83,23 @@ impl Answer<'_> {
         Ok(presence)
     }
 
+    /// What the files leave of a repair that the history has.
+    fn eroded(&mut self, one: &Found, carrier: &Carrier) -> Result<Presence, GitError> {
+        Ok(match erosion(self.history, one, carrier, self.found)? {
+            Erosion::None => Presence::IN,
+            Erosion::Doubtful(why) => {
+                self.warnings.push(format!("{why}: it is a hint only"));
+                Presence { hint: Some(true), ..Presence::OPEN }
+            }
+            Erosion::Undone(why) => {
+                self.doubts.push(why);
+                Presence::OPEN
+            }
+        })
+    }
+
     /// What it is worth that a step was not found.
-    fn absence(&mut self, one: &Found, doubtful: &[Beginning]) -> Presence {
+    fn absence(&mut self, one: &Found, doubtful: &[Beginning]) -> Result<Presence, GitError> {
         let role = one.step.role;
         let mut doubts = Vec::new();
         match &self.history.version {
@@ -95,11 +117,17 @@ impl Answer<'_> {
                 short(model)
             ));
         }
+        if let Some(number) = unheard::speaks_of(self.history, one, self.found)? {
+            let name = self.history.call(self.history.sha(number)?);
+            let says = format!("{name} changes files of the {role} and speaks of it, or of what it repairs");
+            self.warnings.push(format!("{says}, in words that are not known: read it"));
+            doubts.push(format!("{says}: it may be the {role}"));
+        }
         if doubts.is_empty() {
-            return Presence::OUT;
+            return Ok(Presence::OUT);
         }
         self.doubts.extend(doubts);
-        Presence::OPEN
+        Ok(Presence::OPEN)
     }
 
     /// Why the files contradict a history that has the step, where they do, and none of the `later` steps accounts for it.

@@ -10,7 +10,7 @@ use super::undoing::doubted_subjects;
 
 /// The most patches of a series. SUSE's have had some 30,000.
 const MOST: usize = 60_000;
-/// The most of a patch that is looked at, in bytes: its head, with the trailers.
+/// The most of a patch that is looked at for words, in bytes: its head, with the trailers.
 const HEAD: usize = 64 * 1024;
 /// A file larger than this is not read, in bytes.
 const LARGEST: usize = 32 << 20;
@@ -26,7 +26,7 @@ pub(super) struct Patch {
     pub mentions: Vec<(Kind, Abbreviation, String)>,
     /// Subjects that its head speaks of undoing.
     pub doubted: Vec<String>,
-    /// The files that it changes, as far as they were looked at.
+    /// The files that it changes.
     files: Vec<String>,
 }
 
@@ -42,8 +42,8 @@ impl Patch {
     }
 
     /// Reads the text of a patch.
-    pub fn parse(file: &str, text: &[u8]) -> Self {
-        let text = &text[..text.len().min(HEAD)];
+    pub fn parse(file: &str, whole: &[u8]) -> Self {
+        let text = &whole[..whole.len().min(HEAD)];
         let head_end = text
             .split_inclusive(|b| *b == b'\n')
             .scan(0, |at, line| {
@@ -72,16 +72,20 @@ impl Patch {
         {
             said.push((Kind::Carries, commit, format!("From {}", commit.to_hex())));
         }
-        let changed = String::from_utf8_lossy(text);
-        let files = changed.lines().filter_map(|line| line.strip_prefix("+++ "));
-        let files = files.filter_map(|path| path.split_whitespace().next()?.split_once('/'));
-        Self {
-            file: file.to_owned(),
-            subject: subject(head),
-            mentions: said,
-            doubted,
-            files: files.map(|(_, path)| path.to_owned()).collect(),
-        }
+        // A removed file stands in the first of the two lines only.
+        let paths = whole.split(|b| *b == b'\n').filter_map(|l| l.strip_prefix(b"+++ ").or(l.strip_prefix(b"--- ")));
+        let mut files: Vec<String> = paths
+            .filter_map(|path| {
+                String::from_utf8_lossy(path)
+                    .split_whitespace()
+                    .next()?
+                    .split_once('/')
+                    .map(|(_, path)| path.to_owned())
+            })
+            .collect();
+        files.sort();
+        files.dedup();
+        Self { file: file.to_owned(), subject: subject(head), mentions: said, doubted, files }
     }
 }
 

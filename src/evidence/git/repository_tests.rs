@@ -4,7 +4,7 @@ use std::process::Command;
 
 use super::fixture::*;
 use super::{GitError, Repository};
-use crate::evidence::StateSet;
+use crate::evidence::{StateSet, Strength};
 use crate::words::State;
 
 fn git(folder: &Path, arguments: &[&str]) {
@@ -114,6 +114,10 @@ fn a_clone_without_files_is_asked_for_what_it_has() {
     let fixture = Fixture::new();
     let mainline = fixture.mainline();
     let bug = bug(&mainline);
+    // A claim that changes another file, which a clone without trees cannot see.
+    let claim = format!("{FIX_SUBJECT}\n\ncommit {} upstream.\n", mainline.fix);
+    let claim = fixture.commit(&[mainline.half_fix], claim, &[("Documentation/x", "text\n")]);
+    fixture.branch("claim", fixture.commit(&[claim], "net: on", &[("net/on.c", "x\n")]));
     git(&fixture.path(), &["config", "uploadpack.allowFilter", "true"]);
     let from = format!("file://{}", fixture.path().display());
     for filter in ["blob:none", "tree:0"] {
@@ -131,6 +135,12 @@ fn a_clone_without_files_is_asked_for_what_it_has() {
         // What was not found may be there under a version that cannot be read.
         assert!(index.ask(&bug, "v4.19").unwrap().finding.states.contains(State::NeverHad));
         assert_eq!(index.ask(&bug, "v4.19").unwrap().finding.states, StateSet::all());
+        let claim = index.ask(&bug, "claim").unwrap();
+        let is_unseen = filter == "tree:0";
+        assert!(!is_unseen || claim.finding.strength == Strength::Weak, "{filter}: {}", claim.finding.why);
+        assert!(is_unseen || claim.finding.states.contains(State::HalfFixed), "{filter}: {}", claim.finding.why);
+        let says = if is_unseen { "lacks the trees" } else { "changes none of its files" };
+        assert!(claim.warnings.iter().any(|warning| warning.contains(says)), "{filter}: {:?}", claim.warnings);
     }
 }
 
@@ -151,6 +161,8 @@ fn a_shallow_clone_tells_what_it_has_and_leaves_the_rest_open() {
     // The release above the fix alone: 5.3-rc2 has it, says the dossier, and the history cannot say.
     let one = ask("1", "master");
     assert_eq!(one.finding.states.iter().count(), 4, "{}", one.finding.why);
+    assert!(one.finding.why.contains("fix: not in the part of its history that is here"), "{}", one.finding.why);
+    assert!(!one.warnings.iter().any(|warning| warning.contains("git fsck")), "{:?}", one.warnings);
     assert!(one.finding.why.contains("cut off") && one.warnings.iter().any(|w| w.contains("--unshallow")));
     // With the fix, and without the break.
     assert_eq!(ask("2", "master").finding.states.only(), Some(State::Fixed));
@@ -161,6 +173,45 @@ fn a_shallow_clone_tells_what_it_has_and_leaves_the_rest_open() {
     git(&clone, &["fetch", "--quiet", "--unshallow", "origin"]);
     let index = Repository::open(&clone).unwrap().index(&fixture.dir.path().join("cache"), &|_| {}).unwrap();
     assert_eq!(index.ask(&bug, "master").unwrap().finding.states.only(), Some(State::Fixed));
+}
+
+fn loose_object(fixture: &Fixture, oid: git2::Oid) -> std::path::PathBuf {
+    let hex = oid.to_string();
+    fixture.path().join("objects").join(&hex[..2]).join(&hex[2..])
+}
+
+#[test]
+fn a_whole_clone_that_lacks_a_commit_is_told_to_be_checked() {
+    let fixture = Fixture::new();
+    let mainline = fixture.mainline();
+    let bug = bug(&mainline);
+    let broken = fixture.line(mainline.v4_19, &[("net: x", "a_text_of_no_kind_at_all\n"), ("net: y", NEVER)]);
+    let fixed = fixture.line(broken, &[(&format!("x\n\ncommit {} upstream.\n", mainline.fix), FIXED)]);
+    fixture.branch("damaged", fixed);
+    assert!(fixture.ask(&bug, "damaged").finding.why.contains("break: not in its history"));
+    fs::remove_file(loose_object(&fixture, broken)).unwrap();
+    let cache = tempfile::tempdir().unwrap();
+    let index = Repository::open(&fixture.path()).unwrap().index(cache.path(), &|_| {}).unwrap();
+    let testimony = index.ask(&bug, "damaged").unwrap();
+    let why = &testimony.finding.why;
+    assert!(why.contains("break: not in the part of its history that is here"), "{why}");
+    let (short, says) = (&broken.to_string()[..12], "run `git fsck`");
+    assert!(testimony.warnings.iter().any(|w| w.contains(says) && w.contains(short)), "{:?}", testimony.warnings);
+    assert!(!index.ask(&bug, "master").unwrap().warnings.iter().any(|warning| warning.contains(says)));
+}
+
+#[test]
+fn a_later_fix_that_is_gone_from_the_repository_is_not_warned_of() {
+    let fixture = Fixture::new();
+    let mainline = fixture.mainline();
+    let bug = bug(&mainline);
+    let message = format!("tcp: fix the fix\n\nFixes: {} (\"tcp\")\n", &mainline.fix.to_string()[..12]);
+    let later = fixture.commit(&[mainline.tip], message, &[("net/later.c", "x\n")]);
+    fixture.branch("next", later);
+    assert_eq!(fixture.ask(&bug, "master").warnings.len(), 1);
+    fixture.branch("next", mainline.tip);
+    fs::remove_file(loose_object(&fixture, later)).unwrap();
+    assert_eq!(fixture.ask(&bug, "master").warnings, [""; 0]);
 }
 
 #[test]

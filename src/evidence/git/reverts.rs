@@ -34,6 +34,8 @@ pub(super) struct Standing {
     pub by_hint: bool,
     /// What may have taken out the carrier, or its revert, in words that cannot be relied on.
     pub doubted_by: Option<Place>,
+    /// Whether anything reverts it, or one of its reverts, whatever became of that.
+    pub contested: bool,
 }
 
 /// A carrier or a revert.
@@ -63,9 +65,9 @@ pub(super) fn standing(
     let mut nodes: Vec<Node> = carriers
         .found
         .iter()
-        .map(|Carrier { place, how }| Node {
-            place: *place,
-            strong: how.strength() >= Strength::Strong,
+        .map(|carrier| Node {
+            place: carrier.place,
+            strong: carrier.strength() >= Strength::Strong,
             undoes: vec![],
             doubted_by: None,
         })
@@ -152,6 +154,7 @@ fn judge(nodes: &[Node], applied: usize) -> Standing {
         reverted_by: by.map(|at| nodes[at].place),
         by_hint: by.is_some_and(|at| !must[at]),
         doubted_by,
+        contested: nodes.len() > applied,
     }
 }
 

@@ -12,7 +12,7 @@ use super::message::{Abbreviation, Kind};
 use super::walk::{Fact, Facts};
 
 /// The number of this layout. A file with another one is built anew.
-const LAYOUT: i64 = 3;
+const LAYOUT: i64 = 4;
 /// How many commits share a row of the table `graph`.
 const CHUNK: u32 = 64 * 1024;
 /// How long another process may write before this one gives up.
@@ -23,6 +23,7 @@ CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE commits (number INTEGER PRIMARY KEY, sha BLOB NOT NULL, time INTEGER NOT NULL, subject INTEGER NOT NULL);
 CREATE TABLE mentions (prefix INTEGER NOT NULL, kind INTEGER NOT NULL, number INTEGER NOT NULL, digits TEXT NOT NULL);
 CREATE TABLE undone (subject INTEGER NOT NULL, number INTEGER NOT NULL);
+CREATE TABLE quoted (subject INTEGER NOT NULL, number INTEGER NOT NULL);
 CREATE TABLE graph (first INTEGER PRIMARY KEY, sum INTEGER NOT NULL, data BLOB NOT NULL);
 CREATE TABLE cuts (number INTEGER PRIMARY KEY);
 CREATE TABLE tags (name TEXT PRIMARY KEY, number INTEGER NOT NULL, time INTEGER NOT NULL) WITHOUT ROWID;
@@ -35,6 +36,7 @@ CREATE INDEX IF NOT EXISTS commits_subject ON commits (subject);
 CREATE INDEX IF NOT EXISTS mentions_prefix ON mentions (prefix);
 CREATE INDEX IF NOT EXISTS mentions_of_merges ON mentions (number) WHERE kind = 3;
 CREATE INDEX IF NOT EXISTS undone_subject ON undone (subject);
+CREATE INDEX IF NOT EXISTS quoted_subject ON quoted (subject);
 ";
 
 /// An open index file.
@@ -116,6 +118,10 @@ impl Store {
                 let mut undone = change.prepare("INSERT INTO undone VALUES (?2, ?1)")?;
                 for (number, subject) in &facts.undone_subjects {
                     undone.execute(params![number, subject])?;
+                }
+                let mut quoted = change.prepare("INSERT INTO quoted VALUES (?2, ?1)")?;
+                for (number, subject) in &facts.quoted_subjects {
+                    quoted.execute(params![number, subject])?;
                 }
                 let mut cuts = change.prepare("INSERT INTO cuts VALUES (?1)")?;
                 for number in &facts.cuts {
@@ -242,6 +248,11 @@ impl Store {
     /// The commits that speak of undoing the one with this subject.
     pub fn undoing_subject(&self, hash: i64) -> Result<Vec<u32>, GitError> {
         self.numbers("SELECT number FROM undone WHERE subject = ?1 ORDER BY number", hash)
+    }
+
+    /// The commits that quote this subject.
+    pub fn quoting_subject(&self, hash: i64) -> Result<Vec<u32>, GitError> {
+        self.numbers("SELECT number FROM quoted WHERE subject = ?1 ORDER BY number", hash)
     }
 
     /// The commits that name a commit that may be this one.

@@ -6,7 +6,7 @@ use git2::{ObjectType, Oid};
 
 use super::commit::RawCommit;
 use super::graph::Graph;
-use super::message::{Abbreviation, Kind, mentions, plain_subject, subject_hash};
+use super::message::{Abbreviation, Kind, mentions, plain_subject, quoted_subjects, subject_hash, unclaimed};
 use super::repository::{Overlay, Repository, is_readable};
 use super::undoing::{doubted_subjects, reverted_subjects};
 use super::{GitError, Progress};
@@ -34,6 +34,8 @@ pub(super) struct Facts {
     pub mentions: Vec<(u32, Kind, Abbreviation)>,
     /// Number of the commit, and the hash of a subject that it speaks of undoing.
     pub undone_subjects: Vec<(u32, i64)>,
+    /// Number of the commit, and the hash of a subject that it quotes.
+    pub quoted_subjects: Vec<(u32, i64)>,
     /// Commits whose parents are not all here, or were taken away by a graft.
     pub cuts: Vec<u32>,
 }
@@ -48,6 +50,7 @@ struct Discovered {
     parents: Vec<u32>,
     mentions: Vec<(u32, Kind, Abbreviation)>,
     undone_subjects: Vec<(u32, i64)>,
+    quoted_subjects: Vec<(u32, i64)>,
     cut: Vec<u32>,
     missing: Vec<u32>,
 }
@@ -127,6 +130,10 @@ pub(super) fn walk(
         // A merge's message tells what others did.
         if commit.parents.len() < 2 {
             undone.extend(doubted_subjects(commit.message, &said));
+            let named = unclaimed(commit.message, &said);
+            found.mentions.extend(named.into_iter().map(|commit| (id, Kind::Names, commit)));
+            let quoted = quoted_subjects(commit.message);
+            found.quoted_subjects.extend(quoted.iter().map(|subject| (id, subject_hash(subject))));
         }
         let hashes = undone.iter().map(|undone| (id, subject_hash(&plain_subject(undone.as_bytes()))));
         found.undone_subjects.extend(hashes);
@@ -232,7 +239,10 @@ fn number(mut found: Discovered, starts: &[u32], graph: &mut Graph) -> Facts {
     let final_number = |id: u32| Some(final_numbers[(id - base) as usize]).filter(|number| *number < OPEN);
     facts.mentions =
         found.mentions.iter().filter_map(|(id, kind, commit)| Some((final_number(*id)?, *kind, *commit))).collect();
-    facts.undone_subjects =
-        found.undone_subjects.iter().filter_map(|(id, hash)| Some((final_number(*id)?, *hash))).collect();
+    let numbered = |subjects: &[(u32, i64)]| -> Vec<(u32, i64)> {
+        subjects.iter().filter_map(|(id, hash)| Some((final_number(*id)?, *hash))).collect()
+    };
+    facts.undone_subjects = numbered(&found.undone_subjects);
+    facts.quoted_subjects = numbered(&found.quoted_subjects);
     facts
 }

@@ -1,0 +1,126 @@
+//! Repairs that are in the history and only partly in the files.
+//!
+//! A claim can have half of the content, and a later commit can weaken what a repair added without a word. What
+//! kernel.org released is taken as it is: code goes on, and the dossiers know those releases.
+
+use std::collections::HashSet;
+
+use git2::Oid;
+
+use super::GitError;
+use super::ask::Found;
+use super::carriers::{Carrier, History, Place, short};
+use super::content::{changed_lines, lines_at, patch_id};
+use super::testimony::How;
+use crate::words::Role;
+
+type Lines = HashSet<Vec<u8>>;
+
+/// What the files leave of a repair.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Erosion {
+    /// Nothing speaks against it.
+    None,
+    /// It may be in, and nobody can be sure: why.
+    Doubtful(String),
+    /// Lines are back that it took out: which.
+    Undone(String),
+}
+
+/// Compares the files with what the commit `number`, which stands for `one`, made of them. `all` are the chain's steps.
+pub(super) fn erosion(history: &History, one: &Found, carrier: &Carrier, all: &[Found]) -> Result<Erosion, GitError> {
+    let Place::Commit(number) = carrier.place else { return Ok(Erosion::None) };
+    let (git, oid, role) = (history.repository.git(), history.sha(number)?, one.step.role);
+    let release = last_release(history, number)?;
+    let model = one.carriers.model.filter(|model| *model != oid);
+    let is_claim = matches!(carrier.how, How::Trailer { .. });
+    let (mut compared, mut telling, mut partly) = (false, false, false);
+    let (mut weaker, mut undone) = (None, None);
+    for file in &one.step.files {
+        // A file that is new, or that the repository lacks, cannot be compared.
+        let Some([added, removed]) = changed_lines(git, oid, file) else { continue };
+        compared = true;
+        let (after, here) = (lines_at(git, oid, file), lines_at(git, history.commit, file));
+        let released = release.map(|release| lines_at(git, release, file));
+        telling |= !added.is_empty() || !removed.is_empty();
+        let earlier = earlier_lines(history, one, all, file)?;
+        let before: Lines = earlier.iter().flat_map(|(_, lines)| lines).chain(&removed).cloned().collect();
+        let is_back = |line: &&Vec<u8>| {
+            here.contains(*line)
+                && !after.contains(*line)
+                && released.as_ref().is_none_or(|lines| !lines.contains(*line))
+        };
+        undone = undone.or_else(|| before.iter().find(is_back).cloned());
+        let is_gone =
+            |line: &&Vec<u8>| !here.contains(*line) && released.as_ref().is_none_or(|lines| lines.contains(*line));
+        weaker = weaker.or_else(|| added.iter().find(is_gone).cloned());
+        if is_claim {
+            // The lines of a half fix that the whole one leaves half of.
+            let half = earlier.iter().filter(|(role, _)| *role == Role::HalfFix).flat_map(|(_, lines)| lines);
+            partly |= half.clone().any(|line| after.contains(line)) && half.clone().any(|line| removed.contains(line));
+            if let Some([adds, removes]) = model.and_then(|model| changed_lines(git, model, file)) {
+                let lacks = adds.iter().any(|line| !after.contains(line));
+                undone = undone.or_else(|| removes.into_iter().find(|line| lacks && after.contains(line)));
+            }
+        }
+    }
+    let name = short(oid);
+    if let Some(line) = undone {
+        let line = say(&line);
+        return Ok(Erosion::Undone(format!(
+            "the {role} is in the history as {name}, but \u{201c}{line}\u{201d}, which it or an earlier step goes with, is in \
+             the files"
+        )));
+    }
+    let same = || model.is_some_and(|model| patch_id(git, model).is_some_and(|id| Some(id) == patch_id(git, oid)));
+    let doubt = match weaker {
+        Some(line) => {
+            format!(
+                "the {role} is in the history as {name}, but \u{201c}{}\u{201d}, which it adds, is gone",
+                say(&line)
+            )
+        }
+        None if is_claim && compared && !telling && !same() => {
+            format!("{name} says that it carries the {role}, and changes no line of its files that tells anything")
+        }
+        None if partly => format!("{name} says that it carries the {role}, and leaves half of the half-fix as it was"),
+        None => return Ok(Erosion::None),
+    };
+    Ok(Erosion::Doubtful(doubt))
+}
+
+fn say(line: &[u8]) -> String {
+    String::from_utf8_lossy(line).chars().filter(|c| !c.is_control()).take(80).collect()
+}
+
+/// What each step before this one added to a file, where a commit of this history did.
+fn earlier_lines(history: &History, one: &Found, all: &[Found], file: &str) -> Result<Vec<(Role, Lines)>, GitError> {
+    let mut found = Vec::new();
+    for earlier in all.iter().filter(|other| other.step.role < one.step.role) {
+        let carriers = earlier.carriers.found.iter().filter(|_| earlier.step.files.iter().any(|own| own == file));
+        for carrier in carriers {
+            if let Place::Commit(number) = carrier.place
+                && let Some([added, _]) = changed_lines(history.repository.git(), history.sha(number)?, file)
+            {
+                found.push((earlier.step.role, added));
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// The last release of kernel.org in this history that has a commit.
+fn last_release(history: &History, number: u32) -> Result<Option<Oid>, GitError> {
+    let after = history.graph.descendants(number);
+    let mut tags: Vec<_> = history.store.tags()?;
+    tags.retain(|tag| {
+        tag.name.starts_with('v') && tag.number != number && history.has(tag.number) && after.has(tag.number)
+    });
+    tags.sort_by_key(|tag| std::cmp::Reverse((tag.time, tag.number)));
+    for tag in tags {
+        if history.is_release(tag.number)? {
+            return history.sha(tag.number).map(Some);
+        }
+    }
+    Ok(None)
+}
