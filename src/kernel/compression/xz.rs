@@ -56,7 +56,7 @@ fn next<R: BufRead>(mut rest: R) -> io::Result<Option<XzDecoder<R>>> {
         if is_all && !is_end {
             continue;
         }
-        if padding % 4 != 0 {
+        if !padding.is_multiple_of(4) {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "the padding behind an xz stream is broken"));
         }
         return if is_end { Ok(None) } else { Ok(Some(XzDecoder::new_stream(rest, stream()?))) };
