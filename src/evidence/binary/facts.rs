@@ -161,7 +161,7 @@ impl Flow<'_> {
             taken: BTreeSet::new(),
             straight: true,
         }];
-        let mut refused: Option<Asked> = None;
+        let mut refused: Vec<Path> = Vec::new();
         let mut steps = 0;
         while let Some(mut path) = paths.pop() {
             let Some(instruction) = function.instructions.get(&path.at) else { continue };
@@ -184,17 +184,7 @@ impl Flow<'_> {
             };
             if returns {
                 if path.state.get(Register::RAX) == Some(Value::Number(ENOMEM)) {
-                    refused = Some(match (refused, path.straight) {
-                        (None, true) => Asked::Nothing,
-                        (Some(Asked::Something { mut arguments, spared }), _) => {
-                            arguments.append(&mut path.asked);
-                            // Whom one way refuses all the same is not spared.
-                            Asked::Something { arguments, spared: spared.min(path.spared()) }
-                        }
-                        // One that asks nothing spares nobody.
-                        (Some(Asked::Nothing), _) => Asked::Something { arguments: path.asked, spared: 0 },
-                        (None, false) => Asked::Something { spared: path.spared(), arguments: path.asked },
-                    });
+                    refused.push(path);
                 }
                 continue;
             }
@@ -224,7 +214,7 @@ impl Flow<'_> {
             .instructions
             .range(..guard.address)
             .any(|(at, instruction)| before.get(at).is_some_and(|state| tested_argument(instruction, state).is_some()));
-        match refused? {
+        match asked(&refused)? {
             Asked::Nothing if function.cloned || asked_before => {
                 Some(Asked::Something { arguments: BTreeSet::new(), spared: 0 })
             }
@@ -251,12 +241,23 @@ struct Path {
     straight: bool,
 }
 
-impl Path {
-    /// How many things the argument that is compared with most of them was found unlike.
-    fn spared(&self) -> usize {
-        let of = |argument| self.unlike.iter().filter(|(of, _)| *of == argument).count();
-        (1..=6).map(of).max().unwrap_or(0)
+/// What is asked on these ways to a refusal; none where there is no way.
+fn asked(ways: &[Path]) -> Option<Asked> {
+    if let [only] = ways
+        && only.straight
+    {
+        return Some(Asked::Nothing);
     }
+    let unlike = |way: &Path, argument| way.unlike.iter().filter(|(of, _)| *of == argument).count();
+    // Whom one way refuses all the same is not spared. Where nothing was found to compare with, because a queue is empty,
+    // an argument is compared with 0 instead: such a way refuses whom the others may spare, and says nothing.
+    let spared = |argument| {
+        let ways = ways.iter().filter(|way| !way.asked.contains(&argument));
+        ways.map(|way| unlike(way, argument)).min().unwrap_or(0)
+    };
+    ways.first()?;
+    let arguments = ways.iter().flat_map(|way| &way.asked).copied().collect();
+    Some(Asked::Something { arguments, spared: (1..=6).map(spared).max().unwrap_or(0) })
 }
 
 /// The guard that an instruction is.
