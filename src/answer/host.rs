@@ -52,7 +52,14 @@ pub type NotProbed = [(BugId, String)];
 impl HostDocument {
     /// Puts together what was read, what it means, and what the witnesses say of the kernel.
     pub fn new(reading: Reading, bitten: Vec<Bitten>, verdicts: &[(BugId, Ledger)], not_probed: &NotProbed) -> Self {
-        let mut bugs: Vec<HostBug> = bitten.into_iter().map(HostBug::of).collect();
+        let concluded = |bug: &BugId| verdicts.iter().find(|(id, _)| id == bug).map(|(_, ledger)| ledger.conclude());
+        let under_verdict = |mut bitten: Bitten| {
+            if let Some(conclusion) = concluded(&bitten.bug).filter(|it| it.verdict == Verdict::NotAffected) {
+                bitten.though_not_affected(conclusion.state(), &reading);
+            }
+            HostBug::of(bitten)
+        };
+        let mut bugs: Vec<HostBug> = bitten.into_iter().map(under_verdict).collect();
         let spoken = verdicts.iter().map(|(bug, _)| bug).chain(not_probed.iter().map(|(bug, _)| bug));
         for bug in spoken {
             if bugs.iter().all(|known| known.bug != *bug) {

@@ -35,6 +35,35 @@ fn the_exit_code_is_the_kernel_s_verdict_and_not_the_traces() {
 }
 
 #[test]
+fn nothing_bites_now_on_a_kernel_that_does_not_have_the_bug() {
+    let bug: BugId = "tcp-fragment-stall".parse().expect("a name");
+    let remedies = || vec!["to be rid of it, boot a kernel with the fix, or load a live patch that has it".to_owned()];
+    let counted = |n| {
+        let mut reading = reading(Vec::new());
+        let counters = serde_json::json!({ "values": { "TCPWqueueTooBig": n }, "absent_means": "not-there" });
+        reading.namespaces[0].counters = Some(serde_json::from_value(counters).expect("counters"));
+        reading
+    };
+    let of = |state: State| ledger([state].into_iter().collect());
+    for (state, counter, expected, said) in [
+        (State::Affected, 4, Answer::Now, ""),
+        (State::Fixed, 4, Answer::MayHaveBeen, "a fixed kernel refuses and counts too"),
+        (State::NeverHad, 4, Answer::MayHaveBeen, "contradict each other"),
+        (State::NeverHad, 0, Answer::MayHaveBeen, "not affected"),
+    ] {
+        let bitten = Bitten { bug: bug.clone(), bitten: Answer::Now, evidence: Vec::new(), remedies: remedies() };
+        let document = HostDocument::new(counted(counter), vec![bitten], &[(bug.clone(), of(state))], &[]);
+        let answer = &document.bugs[0];
+        assert_eq!(answer.bitten, Some(expected), "{state}");
+        assert_eq!(answer.remedies.is_empty(), expected != Answer::Now, "{state}");
+        assert!(answer.evidence.concat().contains(said), "{state}: {:?}", answer.evidence);
+    }
+    let not = Bitten { bug: bug.clone(), bitten: Answer::Not, evidence: Vec::new(), remedies: Vec::new() };
+    let document = HostDocument::new(counted(0), vec![not], &[(bug, of(State::Fixed))], &[]);
+    assert_eq!((document.bugs[0].bitten, document.bugs[0].evidence.len()), (Some(Answer::Not), 0));
+}
+
+#[test]
 fn the_document_comes_back_from_its_json() {
     let waiting = vec![Waiting { complaint: Complaint::ZeroWindow, socket: Socket::default() }];
     let whole = HostDocument::new(reading(waiting), Vec::new(), &[], &[]);

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::advice::upgrade;
 use super::{Advice, Answer, BugAnswer, Subject};
 use crate::evidence::binary::Binary;
-use crate::evidence::exhibits::{Exhibits, tree};
+use crate::evidence::exhibits::{Exhibits, release_of, tree};
 use crate::evidence::git::Index;
 use crate::evidence::source::{self, Folder, Tarball};
 use crate::evidence::version::{self, Release};
@@ -252,15 +252,7 @@ fn image<'a>(path: PathBuf) -> Looked<'a> {
     match Binary::open(&path) {
         Err(error) => problem(error.to_string()),
         Ok(binary) => {
-            let release = Release::parse(binary.release()).map_err(|error| error.to_string());
-            // Whoever built it chose the name, and may have put in or taken out what no name says.
-            let release = match release {
-                Ok(own) if own.is_builders_own() => Err(format!(
-                    "{} is a name that whoever built it chose: it does not say what was put in or taken out",
-                    binary.release()
-                )),
-                release => release,
-            };
+            let release = release_of(binary.release());
             Looked {
                 understood: Some(format!("an image of {}", binary.release())),
                 exhibits: Exhibits { release: Some(release), binary: Some(Ok(binary)), ..Exhibits::default() },

@@ -44,7 +44,7 @@ impl Exhibits<'_> {
             Source::Control { .. } | Source::Tree(_) => None,
             // Nor does that of an image or a build that somebody put on a server.
             Source::Url(_) if !kernel.provenance.iter().any(|from| matches!(from, Provenance::Package { .. })) => None,
-            _ => named(kernel).map(|name| Release::parse(&name).map_err(|error| error.to_string())),
+            _ => named(kernel).map(|name| release_of(&name)),
         };
         let source = match from {
             Source::Tree(folder) if folder.is_dir() => Some(tree(Folder::open(folder))),
@@ -101,6 +101,17 @@ impl Exhibits<'_> {
             Err(why) => Finding::unknown(Witness::Binary, why),
         }));
         said
+    }
+}
+
+/// The release that a kernel's name says it is. Whoever built a kernel may have chosen its name, and have put in or taken
+/// out what no name says.
+pub fn release_of(name: &str) -> Result<Release, String> {
+    match Release::parse(name) {
+        Ok(own) if own.is_builders_own() => {
+            Err(format!("{name} is a name that whoever built it chose: it does not say what was put in or taken out"))
+        }
+        release => release.map_err(|error| error.to_string()),
     }
 }
 

@@ -15,6 +15,7 @@ mod case;
 mod files;
 mod function;
 mod matching;
+mod quilt;
 mod quote;
 mod tarball;
 mod tree;
@@ -59,6 +60,10 @@ pub fn weigh(bug: &Bug, files: &(impl Files + ?Sized)) -> Finding {
             Witness::Source,
             format!("the dossier of {} does not say what the source looks like", bug.id),
         );
+    }
+    let read: Vec<&str> = bug.source.iter().flat_map(functions).map(|(file, _)| file).collect();
+    if let Some(why) = quilt::unapplied(files, &read) {
+        return Finding::unknown(Witness::Source, why);
     }
     let tree = Tree::read(files, bug.source.iter().flat_map(functions));
     let judged: Vec<Judged> = bug.source.iter().map(|signature| judge(signature, &tree)).collect();

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::counters::Count;
 use super::socket::{Complaint, Source};
 use super::{Namespace, Reading, base_version};
-use crate::words::BugId;
+use crate::words::{BugId, State};
 
 /// Whether the host has been bitten.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -240,6 +240,32 @@ fn zero_window(namespace: &Namespace) -> Said {
     }
 }
 
+/// What helps only where the kernel has the bug.
+const TO_THE_FIX: &str = "to be rid of it, boot a kernel with the fix, or load a live patch that has it";
+
+impl Bitten {
+    /// What remains of it where the witnesses say that the kernel does not have the bug: fixed kernels have the limit and
+    /// its counter too, and what is stuck is stuck for another reason then.
+    pub fn though_not_affected(&mut self, state: Option<State>, reading: &Reading) {
+        if self.bitten < Answer::MayHaveBeen {
+            return;
+        }
+        self.bitten = Answer::MayHaveBeen;
+        self.remedies.retain(|remedy| remedy != TO_THE_FIX);
+        let counts = |namespace| matches!(count(namespace, "TCPWqueueTooBig"), Count::Is(1..));
+        let contradicts = state == Some(State::NeverHad) && reading.namespaces.iter().any(counts);
+        self.evidence.push(if contradicts {
+            "the two contradict each other: the witnesses say that this kernel never had the limit, and the counter of that \
+             limit is above 0; --probe tells"
+                .to_owned()
+        } else {
+            "the witnesses say that this kernel is not affected: a fixed kernel refuses and counts too, and what is stuck may \
+             wait for another reason"
+                .to_owned()
+        });
+    }
+}
+
 fn stall_remedies(reading: &Reading) -> Vec<String> {
     let mut remedies = vec![
         "a connection that is stuck goes on at its next timeout (2 minutes at most) where its application raises that \
@@ -248,7 +274,7 @@ fn stall_remedies(reading: &Reading) -> Vec<String> {
             .to_owned(),
     ];
     remedies.push(closing(reading));
-    remedies.push("to be rid of it, boot a kernel with the fix, or load a live patch that has it".to_owned());
+    remedies.push(TO_THE_FIX.to_owned());
     remedies
 }
 

@@ -14,7 +14,7 @@ use crate::evidence::git::{self, GitError, Index, Progress, Repository};
 use crate::evidence::version::Release;
 use crate::evidence::{Finding, Witness};
 use crate::kernel::Kernel;
-use crate::matrix::{Bug, Commit, KernelEntry};
+use crate::matrix::{Bug, Commit, KernelEntry, Upstream};
 use crate::words::{BugId, KernelName};
 
 /// What was said of a kernel without booting it.
@@ -76,7 +76,29 @@ pub(super) async fn look(
             Ok(index) => Ok((index, commit.revision.as_str())),
             Err(error) => Err(error.to_string()),
         });
-        let said = bugs.iter().map(|bug| (bug.id.clone(), exhibits.look(bug))).collect();
+        let mut warnings = Vec::new();
+        match commit.as_ref().zip(index.as_ref()) {
+            Some((commit, Ok(index))) => match index.describe(&commit.revision) {
+                Ok(description) => {
+                    let version = description.version.as_ref().map(ToString::to_string);
+                    warnings.extend(of_another_line(&commit.revision, version.as_deref(), kernel.release.as_deref()));
+                    // A tree that is named as such is nearer to the image than what it was checked out from.
+                    if exhibits.source.is_none() {
+                        let files = move |path: &str| Ok(index.file(&description.commit, path));
+                        exhibits.source = Some(Ok(Box::new(files)));
+                    }
+                }
+                Err(error) => warnings.push(git_is_silent(&error)),
+            },
+            Some((_, Err(error))) => warnings.push(git_is_silent(error)),
+            None => {}
+        }
+        let look = |bug: &Bug| {
+            let mut said = exhibits.look(bug);
+            said.warnings.extend(warnings.iter().cloned());
+            (bug.id.clone(), said)
+        };
+        let said = bugs.iter().map(look).collect();
         Looked { said, release: exhibits.goes_on_from() }
     });
     // A witness that panics is a mistake in this program: that it said nothing is said.
@@ -86,6 +108,23 @@ pub(super) async fn look(
         let findings: Vec<Finding> = silent.map(|witness| Finding::unknown(witness, &why)).collect();
         let said = |id| (id, Said { findings: findings.clone(), ..Said::default() });
         Looked { said: ids.into_iter().map(said).collect(), release: None }
+    })
+}
+
+/// That git said nothing of a kernel, though a commit is named for it.
+fn git_is_silent(why: &GitError) -> String {
+    format!("git said nothing of this kernel: {why}; correct the entry's `git:` in the matrix")
+}
+
+/// That a revision is plainly not what the image was built from, where their versions are of different lines.
+fn of_another_line(revision: &str, version: Option<&str>, release: Option<&str>) -> Option<String> {
+    let (version, release) = version.zip(release)?;
+    let line = |text| Upstream::prefix(text).map(|(own, ..)| own.line());
+    (line(version)? != line(release)?).then(|| {
+        format!(
+            "the Makefile of {revision} says {version}, and the image is {release}: the entry's `git:` names another source \
+             than the image was built from"
+        )
     })
 }
 
@@ -110,6 +149,20 @@ mod tests {
     use std::task::Poll;
 
     use super::*;
+
+    #[test]
+    fn a_revision_of_another_line_than_the_image_is_warned_of() {
+        for (version, release, warned) in [
+            (Some("4.19.57"), Some("6.1.0-25-amd64"), true),
+            (Some("6.1.192"), Some("6.1.0-25-amd64"), false),
+            (Some("5.3.0-rc2"), Some("5.3.0"), false),
+            (None, Some("6.1.192"), false),
+            (Some("6.1.192"), None, false),
+            (Some("6.1.192"), Some("rubbish"), false),
+        ] {
+            assert_eq!(of_another_line("v1", version, release).is_some(), warned, "{version:?} {release:?}");
+        }
+    }
 
     #[tokio::test]
     async fn one_worker_at_a_time_is_at_a_repository_and_nobody_waits_for_another_one() {

@@ -11,7 +11,7 @@ use super::values::{Place, State, Value};
 /// -ENOMEM (include/uapi/asm-generic/errno-base.h).
 const ENOMEM: i64 = -12;
 /// Instructions that are followed behind a comparison.
-const MOST_STEPS: usize = 600;
+const MOST_STEPS: usize = 10_000;
 
 /// Half of a field, compared with another of the same structure.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,7 +34,12 @@ pub(super) enum Asked {
     /// Nothing.
     Nothing,
     /// Something; among it perhaps these arguments, counted from 1.
-    Something(BTreeSet<u8>),
+    Something {
+        /// The arguments that are compared with a number.
+        arguments: BTreeSet<u8>,
+        /// With how many things that are no numbers one argument is compared, each of which it must not be to be refused.
+        spared: usize,
+    },
 }
 
 /// What a function does, as far as it was understood.
@@ -147,9 +152,16 @@ impl Flow<'_> {
             _ => return None,
         };
         let start = if over_is_taken { jump.near_branch_target() } else { jump.next_ip() };
-        let mut paths =
-            vec![Path { at: start, state: before.get(&jump.ip())?.clone(), asked: BTreeSet::new(), straight: true }];
-        let mut refused: Option<Asked> = None;
+        let mut paths = vec![Path {
+            at: start,
+            state: before.get(&jump.ip())?.clone(),
+            asked: BTreeSet::new(),
+            compared: None,
+            unlike: BTreeSet::new(),
+            taken: BTreeSet::new(),
+            straight: true,
+        }];
+        let mut refused: Vec<Path> = Vec::new();
         let mut steps = 0;
         while let Some(mut path) = paths.pop() {
             let Some(instruction) = function.instructions.get(&path.at) else { continue };
@@ -163,19 +175,16 @@ impl Flow<'_> {
                     let names = function.calls.get(&path.at);
                     names.is_some_and(|names| names.iter().any(|name| name.contains("return_thunk")))
                 }
-                FlowControl::Next | FlowControl::ConditionalBranch => false,
+                FlowControl::Next => false,
+                // A loop is gone through once.
+                FlowControl::ConditionalBranch if path.taken.insert(path.at) => false,
+                // Behind any other call the function has gone on to its work.
+                FlowControl::Call | FlowControl::IndirectCall if looks_up(function, path.at) => false,
                 _ => continue,
             };
             if returns {
                 if path.state.get(Register::RAX) == Some(Value::Number(ENOMEM)) {
-                    refused = Some(match (refused, path.straight) {
-                        (None, true) => Asked::Nothing,
-                        (Some(Asked::Something(mut known)), _) => {
-                            known.append(&mut path.asked);
-                            Asked::Something(known)
-                        }
-                        _ => Asked::Something(path.asked),
-                    });
+                    refused.push(path);
                 }
                 continue;
             }
@@ -184,8 +193,19 @@ impl Flow<'_> {
             }
             path.asked.extend(tested_argument(instruction, &path.state));
             path.straight &= instruction.flow_control() != FlowControl::ConditionalBranch;
+            let unequal = unequal_side(instruction);
+            if let (Some(next), Some(argument)) = (unequal, path.compared) {
+                let unlike = path.unlike.iter().copied().chain([(argument, path.at)]).collect();
+                paths.push(Path { at: next, unlike, compared: None, ..path.clone() });
+            }
+            if let Some(argument) = compared_argument(instruction, &path.state) {
+                path.compared = Some(argument);
+            } else if instruction.rflags_modified() != 0 {
+                path.compared = None;
+            }
+            let counted = unequal.filter(|_| path.compared.is_some());
             self.step(instruction, &mut path.state);
-            for next in successors(instruction) {
+            for next in successors(instruction).filter(|next| Some(*next) != counted) {
                 paths.push(Path { at: next, ..path.clone() });
             }
         }
@@ -194,9 +214,13 @@ impl Flow<'_> {
             .instructions
             .range(..guard.address)
             .any(|(at, instruction)| before.get(at).is_some_and(|state| tested_argument(instruction, state).is_some()));
-        match refused? {
-            Asked::Nothing if function.cloned || asked_before => Some(Asked::Something(BTreeSet::new())),
-            Asked::Something(_) if function.cloned => Some(Asked::Something(BTreeSet::new())),
+        match asked(&refused)? {
+            Asked::Nothing if function.cloned || asked_before => {
+                Some(Asked::Something { arguments: BTreeSet::new(), spared: 0 })
+            }
+            Asked::Something { spared, .. } if function.cloned => {
+                Some(Asked::Something { arguments: BTreeSet::new(), spared })
+            }
             asked => Some(asked),
         }
     }
@@ -208,7 +232,32 @@ struct Path {
     at: u64,
     state: State,
     asked: BTreeSet<u8>,
+    /// The argument that the flags compare with something that is no number.
+    compared: Option<u8>,
+    /// The arguments that were found to be unlike such a thing, each with the jump that told.
+    unlike: BTreeSet<(u8, u64)>,
+    /// The jumps that it came through.
+    taken: BTreeSet<u64>,
     straight: bool,
+}
+
+/// What is asked on these ways to a refusal; none where there is no way.
+fn asked(ways: &[Path]) -> Option<Asked> {
+    if let [only] = ways
+        && only.straight
+    {
+        return Some(Asked::Nothing);
+    }
+    let unlike = |way: &Path, argument| way.unlike.iter().filter(|(of, _)| *of == argument).count();
+    // Whom one way refuses all the same is not spared. Where nothing was found to compare with, because a queue is empty,
+    // an argument is compared with 0 instead: such a way refuses whom the others may spare, and says nothing.
+    let spared = |argument| {
+        let ways = ways.iter().filter(|way| !way.asked.contains(&argument));
+        ways.map(|way| unlike(way, argument)).min().unwrap_or(0)
+    };
+    ways.first()?;
+    let arguments = ways.iter().flat_map(|way| &way.asked).copied().collect();
+    Some(Asked::Something { arguments, spared: (1..=6).map(spared).max().unwrap_or(0) })
 }
 
 /// The guard that an instruction is.
@@ -240,6 +289,36 @@ fn tested_argument(instruction: &Instruction, state: &State) -> Option<u8> {
             Some(argument)
         }
         (Mnemonic::Cmp, Some(Value::Argument(argument, 0)), Some(Value::Number(_))) => Some(argument),
+        _ => None,
+    }
+}
+
+/// The argument that is compared with something that is no number: a pointer that the function has found.
+fn compared_argument(instruction: &Instruction, state: &State) -> Option<u8> {
+    if instruction.mnemonic() != Mnemonic::Cmp {
+        return None;
+    }
+    match (state.operand(instruction, 0), state.operand(instruction, 1)) {
+        (Some(Value::Argument(..)), Some(Value::Argument(..))) => None,
+        (Some(Value::Argument(argument, 0)), other) | (other, Some(Value::Argument(argument, 0)))
+            if !matches!(other, Some(Value::Number(_))) =>
+        {
+            Some(argument)
+        }
+        _ => None,
+    }
+}
+
+/// Whether what is called there finds the first or last of a tree (lib/rbtree.c), as the queue's head and tail are found.
+fn looks_up(function: &Function, at: u64) -> bool {
+    function.calls.get(&at).is_some_and(|names| names.contains("rb_first") || names.contains("rb_last"))
+}
+
+/// Where a jump goes on if what was compared is unequal; none for whatever does not tell that.
+fn unequal_side(instruction: &Instruction) -> Option<u64> {
+    match (instruction.flow_control(), instruction.condition_code()) {
+        (FlowControl::ConditionalBranch, ConditionCode::ne) => Some(instruction.near_branch_target()),
+        (FlowControl::ConditionalBranch, ConditionCode::e) => Some(instruction.next_ip()),
         _ => None,
     }
 }

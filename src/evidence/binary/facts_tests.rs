@@ -16,7 +16,11 @@ fn facts(hex: &str) -> Facts {
 }
 
 fn something(arguments: &[u8]) -> Option<Asked> {
-    Some(Asked::Something(arguments.iter().copied().collect()))
+    sparing(arguments, 0)
+}
+
+fn sparing(arguments: &[u8], spared: usize) -> Option<Asked> {
+    Some(Asked::Something { arguments: arguments.iter().copied().collect(), spared })
 }
 
 #[test]
@@ -24,10 +28,13 @@ fn a_limit_is_seen_however_it_is_compiled() {
     use snippets::*;
     type Seen = (i64, Option<Asked>);
     let table: &[(&str, &str, &[Seen])] = &[
-        ("added", FIXED_ADD, &[(0x20480, something(&[2]))]),
-        ("added by lea, the queue kept on the stack", FIXED_LEA, &[(0x20480, something(&[2]))]),
-        ("loaded and added", FIXED_LOADED, &[(0x20480, something(&[2]))]),
-        ("its negative subtracted", FIXED_SUBTRACTED, &[(0x20480, something(&[2]))]),
+        ("added", FIXED_ADD, &[(0x20480, sparing(&[2], 2))]),
+        ("added by lea, the queue kept on the stack", FIXED_LEA, &[(0x20480, sparing(&[2], 2))]),
+        ("loaded and added", FIXED_LOADED, &[(0x20480, sparing(&[2], 2))]),
+        ("its negative subtracted", FIXED_SUBTRACTED, &[(0x20480, sparing(&[2], 2))]),
+        ("half of the fix", SPARES_ONE, &[(0x20480, sparing(&[2], 1))]),
+        ("the room of the fix only", SPARES_NONE, &[(0x20480, something(&[2]))]),
+        ("refuses one of those that the fix spares", REFUSES_ONE, &[(0x20480, sparing(&[2], 1))]),
         ("the break", BREAK, &[(0, Some(Asked::Nothing))]),
         ("the break, by what falls through", BREAK_FALLING_THROUGH, &[(0, Some(Asked::Nothing))]),
         ("the half fix", HALF_FIX, &[(0, something(&[2]))]),
@@ -36,7 +43,7 @@ fn a_limit_is_seen_however_it_is_compiled() {
         ("the half fix, asking the queue first", HALF_FIX_QUEUE_FIRST, &[(0, something(&[]))]),
         ("the slack", SLACK, &[(0x20000, Some(Asked::Nothing))]),
         ("the slack, subtracted from the half", SLACK_ON_THE_OTHER_SIDE, &[(0x20000, Some(Asked::Nothing))]),
-        ("a count, then the fix", COUNTS_ONLY, &[(0, None), (0x20480, something(&[2]))]),
+        ("a count, then the fix", COUNTS_ONLY, &[(0, None), (0x20480, sparing(&[2], 2))]),
         ("behind a loop with calls", AFTER_A_LOOP, &[(0, Some(Asked::Nothing))]),
         ("lost in a call", LOST_IN_A_CALL, &[]),
         ("fields of two structures", OTHER_STRUCTURES, &[]),
@@ -49,6 +56,17 @@ fn a_limit_is_seen_however_it_is_compiled() {
         assert_eq!(&seen, expected, "{name}");
         assert!(guards.iter().all(|guard| (guard.half, guard.field) == (0x138, 0x134)), "{name}");
     }
+}
+
+#[test]
+fn what_is_looked_up_by_calls_and_in_loops_is_seen() {
+    let mut function = function(&code(snippets::LOOKS_UP));
+    // What else may be called is not followed.
+    assert_eq!(analyse(&function).unwrap().guards[0].refusal, None);
+    let calls = function.instructions.values().filter(|i| i.flow_control() == FlowControl::IndirectCall);
+    let names = |name: &str| [name.into()].into_iter().collect();
+    function.calls = calls.zip(["rb_first", "rb_last"]).map(|(call, name)| (call.ip(), names(name))).collect();
+    assert_eq!(analyse(&function).unwrap().guards[0].refusal, sparing(&[2], 2));
 }
 
 #[test]

@@ -10,27 +10,28 @@ pub(crate) fn code(hex: &str) -> Vec<u8> {
 }
 
 /// `push %rbx; mov 0x138(%rdi),%eax; movslq 0x134(%rdi),%rcx; sar %eax; cltq; add $0x20480,%rcx; cmp %rcx,%rax; jle
-/// ok; test %esi,%esi; jne more; ok: xor %eax,%eax; pop %rbx; ret; more: cmp %rdx,0x40(%rdi); je ok; mov $-12,%eax;
-/// pop %rbx; ret`
-pub(crate) const FIXED_ADD: &str = "538b873801000048638f34010000d1f848984881c1800402004839c87e0485f6750431c05bc34839574074f6b8f4ffffff5b\
-    c3";
+/// ok; test %esi,%esi; jne no; ok: xor %eax,%eax; pop %rbx; ret; no: cmp %rdx,0x40(%rdi); je ok; cmp %rdx,0x48(%rdi);
+/// je ok; mov $-12,%eax; pop %rbx; ret`
+pub(crate) const FIXED_ADD: &str = "538b873801000048638f34010000d1f848984881c1800402004839c87e0485f6750431c05bc34839574\
+    074f64839574874f0b8f4ffffff5bc3";
 
-/// `mov 0x134(%rdi),%eax; mov %esi,-8(%rsp); lea 0x20480(%rax),%edx; mov 0x138(%rdi),%eax; sar $1,%eax; cmp
-/// %eax,%edx; jge ok; mov -8(%rsp),%ecx; test %ecx,%ecx; jne no; ; ok: xor %eax,%eax; ret; no: incq 0x3b0(%rdi);
-/// mov $-12,%eax; ret`
-pub(crate) const FIXED_LEA: &str = "8b8734010000897424f88d90800402008b8738010000d1f839c27d088b4c24f885c9750331c0c348ff87b0030000b8f4ffff\
-    ffc3";
+/// `mov 0x134(%rdi),%eax; mov %esi,-8(%rsp); lea 0x20480(%rax),%r8d; mov 0x138(%rdi),%eax; sar $1,%eax; cmp
+/// %eax,%r8d; jge ok; mov -8(%rsp),%ecx; test %ecx,%ecx; jne no; ok: xor %eax,%eax; ret; no: cmp 0x40(%rdi),%rdx; je
+/// ok; cmp 0x48(%rdi),%rdx; je ok; incq 0x3b0(%rdi); mov $-12,%eax; ret`
+pub(crate) const FIXED_LEA: &str = "8b8734010000897424f8448d80800402008b8738010000d1f84139c07d088b4c24f885c9750331c0c34\
+    83b574074f7483b574874f148ff87b0030000b8f4ffffffc3";
 
-/// `mov $0x20480,%r8d; movslq 0x138(%rdi),%r9; movslq 0x134(%rdi),%r10; sar %r9; add %r10,%r8; cmp %r8,%r9; jg ask;
-/// jmp ok; ask: test %esi,%esi; je ok; jmp no; ; ok: xor %eax,%eax; ret; no: incq 0x3b0(%rdi); mov $-12,%eax; ret`
-pub(crate) const FIXED_LOADED: &str = "41b8800402004c638f380100004c63973401000049d1f94d01d04d39c17f02eb0685f67402eb0331c0c348ff87b0030000b8\
-    f4ffffffc3";
+/// `mov $0x20480,%r8d; movslq 0x138(%rdi),%r9; movslq 0x134(%rdi),%r10; sar %r9; add %r10,%r8; cmp %r8,%r9; jg on;
+/// jmp ok; on: test %esi,%esi; je ok; mov 0x40(%rdi),%rax; cmp %rax,%rdx; je ok; mov 0x48(%rdi),%rax; cmp %rax,%rdx;
+/// jne no; ok: xor %eax,%eax; ret; no: incq 0x3b0(%rdi); mov $-12,%eax; ret`
+pub(crate) const FIXED_LOADED: &str = "41b8800402004c638f380100004c63973401000049d1f94d01d04d39c17f02eb1685f67412488b47\
+    404839c27409488b47484839c2750331c0c348ff87b0030000b8f4ffffffc3";
 
-/// `sub $0x18,%rsp; mov %rdi,%rbx; mov 0x134(%rbx),%eax; mov 0x138(%rbx),%edx; sub $-0x20480,%rax; sar %edx; cmp
-/// %rdx,%rax; jl ask; ok: xor %eax,%eax; add $0x18,%rsp; ret; ask: cmp $0,%esi; je ok; mov $-12,%eax; add
-/// $0x18,%rsp; ret`
-pub(crate) const FIXED_SUBTRACTED: &str = "4883ec184889fb8b83340100008b9338010000482d80fbfdffd1fa4839d07c0731c04883c418c383fe0074f4b8f4ffffff48\
-    83c418c3";
+/// `sub $0x18,%rsp; mov %rdi,%rbx; mov 0x134(%rbx),%eax; mov 0x138(%rbx),%r8d; sub $-0x20480,%rax; sar %r8d; cmp
+/// %r8,%rax; jl on; ok: xor %eax,%eax; add $0x18,%rsp; ret; on: cmp $0,%esi; je ok; cmp %rdx,0x40(%rbx); je ok; mov
+/// 0x48(%rbx),%rcx; cmp %rdx,%rcx; je ok; mov $-12,%eax; add $0x18,%rsp; ret`
+pub(crate) const FIXED_SUBTRACTED: &str = "4883ec184889fb8b8334010000448b8338010000482d80fbfdff41d1f84c39c07c0731c04883\
+    c418c383fe0074f44839534074ee488b4b484839d174e5b8f4ffffff4883c418c3";
 
 /// `mov 0x138(%rdi),%eax; sar %eax; cmp %eax,0x134(%rdi); jl no; ; ok: xor %eax,%eax; ret; no: incq 0x3b0(%rdi);
 /// mov $-12,%eax; ret`
@@ -63,17 +64,40 @@ pub(crate) const SLACK: &str = "8b87340100008d90000002008b8738010000d1f839c27c03
 pub(crate) const SLACK_ON_THE_OTHER_SIDE: &str =
     "8b8738010000d1f8050000feff3b87340100007f0331c0c348ff87b0030000b8f4ffffffc3";
 
-/// `mov 0x138(%rdi),%eax; movslq 0x134(%rdi),%rdx; sar %eax; cmp %edx,%eax; jle 1f; incq 0x3b0(%rdi); mov
-/// 0x138(%rdi),%eax; movslq 0x134(%rdi),%rdx; sar %eax; 1: add $0x20480,%rdx; cltq; cmp %rax,%rdx; jge ok; test
-/// %esi,%esi; jne no; ; ok: xor %eax,%eax; ret; no: incq 0x3b0(%rdi); mov $-12,%eax; ret`
-pub(crate) const COUNTS_ONLY: &str = "8b873801000048639734010000d1f839d07e1648ff87b00300008b873801000048639734010000d1f84881c2800402004898\
-    4839c27d0485f6750331c0c348ff87b0030000b8f4ffffffc3";
+/// `mov 0x138(%rdi),%eax; movslq 0x134(%rdi),%r8; sar %eax; cmp %r8d,%eax; jle on; incq 0x3b0(%rdi); mov
+/// 0x138(%rdi),%eax; movslq 0x134(%rdi),%r8; sar %eax; on: add $0x20480,%r8; cltq; cmp %rax,%r8; jge ok; test
+/// %esi,%esi; je ok; cmp %rdx,0x40(%rdi); je ok; cmp %rdx,0x48(%rdi); jne no; ok: xor %eax,%eax; ret; no: incq
+/// 0x3b0(%rdi); mov $-12,%eax; ret`
+pub(crate) const COUNTS_ONLY: &str = "8b87380100004c638734010000d1f84439c07e1648ff87b00300008b87380100004c638734010000d\
+    1f84981c08004020048984939c07d1085f6740c48395740740648395748750331c0c348ff87b0030000b8f4ffffffc3";
 
 /// `mov 0x138(%rdi),%eax; sar %eax; cmp %eax,0x134(%rdi); jl no; movslq 0x134(%rdi),%rcx; cltq; add $0x20480,%rcx;
-/// cmp %rcx,%rax; jle ok; test %esi,%esi; jne no; ; ok: xor %eax,%eax; ret; no: incq 0x3b0(%rdi); mov $-12,%eax;
-/// ret`
-pub(crate) const FIX_BEHIND_THE_BREAK: &str = "8b8738010000d1f83987340100007c1c48638f3401000048984881c1800402004839c87e0485f6750331c0c348ff87b00300\
-    00b8f4ffffffc3";
+/// cmp %rcx,%rax; jle ok; test %esi,%esi; je ok; cmp %rdx,0x40(%rdi); je ok; cmp %rdx,0x48(%rdi); jne no; ok: xor
+/// %eax,%eax; ret; no: incq 0x3b0(%rdi); mov $-12,%eax; ret`
+pub(crate) const FIX_BEHIND_THE_BREAK: &str = "8b8738010000d1f83987340100007c2848638f3401000048984881c1800402004839c87e\
+    1085f6740c48395740740648395748750331c0c348ff87b0030000b8f4ffffffc3";
+
+/// `mov 0x138(%rdi),%eax; movslq 0x134(%rdi),%rcx; sar %eax; cltq; add $0x20480,%rcx; cmp %rcx,%rax; jle ok; test
+/// %esi,%esi; je ok; cmp %rdx,0x40(%rdi); jne no; ok: xor %eax,%eax; ret; no: mov $-12,%eax; ret`
+pub(crate) const SPARES_ONE: &str = "8b873801000048638f34010000d1f848984881c1800402004839c87e0a85f6740648395740750331c0\
+    c3b8f4ffffffc3";
+
+/// `mov 0x138(%rdi),%eax; movslq 0x134(%rdi),%rcx; sar %eax; cltq; add $0x20480,%rcx; cmp %rcx,%rax; jle ok; test
+/// %esi,%esi; jne no; ok: xor %eax,%eax; ret; no: mov $-12,%eax; ret`
+pub(crate) const SPARES_NONE: &str = "8b873801000048638f34010000d1f848984881c1800402004839c87e0485f6750331c0c3b8f4fffff\
+    fc3";
+
+/// `mov 0x138(%rdi),%eax; movslq 0x134(%rdi),%rcx; sar %eax; cltq; add $0x20480,%rcx; cmp %rcx,%rax; jle ok; test
+/// %esi,%esi; je ok; cmp %rdx,0x40(%rdi); jne ok; cmp %rdx,0x48(%rdi); jne no; ok: xor %eax,%eax; ret; no: mov
+/// $-12,%eax; ret`
+pub(crate) const REFUSES_ONE: &str = "8b873801000048638f34010000d1f848984881c1800402004839c87e1085f6740c483957407506483\
+    95748750331c0c3b8f4ffffffc3";
+
+/// `mov 0x134(%rdi),%eax; mov 0x138(%rdi),%r8d; sub $-0x20480,%rax; sar %r8d; cmp %r8,%rax; jl on; ok: xor %eax,%eax;
+/// ret; on: cmp $0,%esi; je ok; mov %rdx,%rbp; call *%r11; cmp %rbp,%rax; je ok; call *%r11; more: mov
+/// 0x10(%rax),%rax; cmp $0,%rax; jne more; cmp %rbp,%rax; je ok; mov $-12,%eax; ret`
+pub(crate) const LOOKS_UP: &str = "8b8734010000448b8738010000482d80fbfdff41d1f84c39c07c0331c0c383fe0074f84889d541ffd348\
+    39e874ed41ffd3488b40104883f80075f64839e874dbb8f4ffffffc3";
 
 /// `mov %rdi,%rbp; mov $5,%ebx; 1: mov %rbp,%rdi; call *%r11; dec %ebx; jne 1b; mov 0x138(%rbp),%eax; sar %eax; cmp
 /// %eax,0x134(%rbp); jl no; ok: xor %eax,%eax; ret; no: mov $-12,%eax; ret`

@@ -123,10 +123,17 @@ fn describe_guard(guard: &Guard) -> String {
     let then = match &guard.refusal {
         None => String::new(),
         Some(Asked::Nothing) => " and returns -ENOMEM at once".to_owned(),
-        Some(Asked::Something(arguments)) => match arguments.iter().map(u8::to_string).collect::<Vec<_>>() {
-            none if none.is_empty() => " and returns -ENOMEM after asking more".to_owned(),
-            some => format!(" and returns -ENOMEM after looking at its argument {}", some.join(" and ")),
-        },
+        Some(Asked::Something { arguments, spared }) => {
+            let asked = match arguments.iter().map(u8::to_string).collect::<Vec<_>>() {
+                none if none.is_empty() => "after asking more".to_owned(),
+                some => format!("after looking at its argument {}", some.join(" and ")),
+            };
+            let spared = match spared {
+                0 => String::new(),
+                some => format!(", unless an argument is one of {some} that it looks up"),
+            };
+            format!(" and returns -ENOMEM {asked}{spared}")
+        }
     };
     let Guard { half, field, address, .. } = guard;
     format!("compares half of the field at {half:#x} with the one at {field:#x}{plus} (at {address:#x}){then}")
@@ -136,8 +143,11 @@ fn refuses(guard: &Guard, then: Option<Refusal>) -> bool {
     match (then, &guard.refusal) {
         (None, _)
         | (Some(Refusal::Straight), Some(Asked::Nothing))
-        | (Some(Refusal::Asking), Some(Asked::Something(_))) => true,
-        (Some(Refusal::AskingArgument(number)), Some(Asked::Something(arguments))) => arguments.contains(&number),
+        | (Some(Refusal::Asking), Some(Asked::Something { .. })) => true,
+        (Some(Refusal::AskingArgument(number)), Some(Asked::Something { arguments, .. })) => {
+            arguments.contains(&number)
+        }
+        (Some(Refusal::Sparing(number)), Some(Asked::Something { spared, .. })) => *spared >= usize::from(number),
         _ => false,
     }
 }

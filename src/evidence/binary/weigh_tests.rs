@@ -60,7 +60,11 @@ fn what_is_like_none_of_the_forms_is_unknown() {
     use snippets::*;
     let counter: &[&str] = &["TCPWqueueTooBig"];
     // A kernel that counts what no limit is seen for may hide the limit.
-    for (hex, strings) in [(NO_LIMIT, counter), (UNSIGNED, counter), (LOST_IN_A_CALL, &[]), (OTHER_STRUCTURES, &[])] {
+    for (hex, strings) in [(NO_LIMIT, counter), (UNSIGNED, counter), (LOST_IN_A_CALL, &[]), (OTHER_STRUCTURES, &[])]
+        .into_iter()
+        // The room of the fix without its exceptions, with one of them, and with one the wrong way round.
+        .chain([SPARES_NONE, SPARES_ONE, REFUSES_ONE].map(|hex| (hex, counter)))
+    {
         let finding = judged(fixture::vmlinux(OF_6_1, &functions(code(hex)), strings).0);
         assert_eq!((finding.states, finding.strength), (StateSet::all(), Strength::Weak), "{hex}: {finding:?}");
         assert!(finding.why.contains("like none of the known forms"), "{}", finding.why);

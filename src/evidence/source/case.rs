@@ -2,7 +2,7 @@
 
 use super::matching::{Doubt, Found, Hit, Subject};
 use crate::matrix::SourcePattern;
-use crate::matrix::c::{Lines, Node};
+use crate::matrix::c::{Lines, Node, word};
 
 /// Whether something is so.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,7 +22,9 @@ pub(super) fn fit<'t>(
     lacks: &'t [SourcePattern],
     harmless: &'t [SourcePattern],
 ) -> Fit {
-    let mut doubt = None;
+    let renamed = has.iter().find_map(|pattern| subject.renames(pattern));
+    let mut doubt = renamed.map(|name| format!("the file gives {name} a meaning of its own"));
+    let unclear = doubt.is_some();
     let mut tried = Vec::new();
     ways(subject, has, Way::default(), &mut tried);
     let mut fit = Fit::No;
@@ -42,6 +44,8 @@ pub(super) fn fit<'t>(
         }
     }
     match (fit, doubt) {
+        (Fit::Yes(_), Some(why)) if unclear => Fit::Doubt(why),
+        (Fit::No, _) if unclear => Fit::No,
         _ if subject.is_exhausted() => Fit::Doubt("comparing it with the pattern takes too long".to_owned()),
         (Fit::No, Some(why)) => Fit::Doubt(why),
         (fit, _) => fit,
@@ -69,16 +73,18 @@ fn ways<'t>(subject: &Subject<'t>, has: &'t [SourcePattern], way: Way<'t>, into:
 fn without<'t>(subject: &Subject<'t>, way: &Way<'t>, lacks: &'t [SourcePattern], harmless: &'t [SourcePattern]) -> Fit {
     let harmless = harmless.iter().flat_map(|pattern| subject.hits_anywhere(pattern, &Found::default()));
     let excused: Vec<&Node> = harmless.map(|hit| hit.node).chain(way.nodes.iter().copied()).collect();
+    let known = |node: &Node| excused.iter().any(|excused| excused.walk().any(|inner| std::ptr::eq(inner, node)));
     let mut doubt = None;
     for hit in lacks.iter().flat_map(|pattern| subject.hits_anywhere(pattern, &way.found)) {
         match hit.doubt {
             _ if excused.iter().any(|node| std::ptr::eq(*node, hit.node)) => {}
+            // How a known statement leaves the function is known with it.
+            _ if hit.node.is(word::RETURN) && known(hit.node) => {}
             Some(why) => doubt = Some(why),
             None => return Fit::No,
         }
     }
     // What must not be there may be in a macro.
-    let known = |node: &Node| excused.iter().any(|excused| excused.walk().any(|inner| std::ptr::eq(inner, node)));
     let doubt = doubt.or_else(|| if lacks.is_empty() { None } else { subject.hiding(known) });
     doubt.map_or(Fit::Yes(Vec::new()), |why| Fit::Doubt(why.to_string()))
 }

@@ -54,15 +54,49 @@ pub(super) fn definitions(text: &str, name: &str) -> Result<Vec<Definition>, Str
     Ok(found)
 }
 
-/// The macros with parameters that a file defines, in whatever configuration.
-pub(super) fn macros(text: &str) -> BTreeSet<String> {
-    let defined = text.lines().filter_map(|line| {
-        let define = line.trim_start().strip_prefix('#')?.trim_start().strip_prefix("define")?;
-        let (name, _) = define.trim_start().split_once('(')?;
-        let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
-        (define.starts_with([' ', '\t']) && !name.is_empty() && name.chars().all(is_name)).then(|| name.to_owned())
-    });
-    defined.collect()
+/// What a file says of macros, in whatever configuration.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Macros {
+    /// Those with parameters, which may mean anything.
+    pub with_parameters: BTreeSet<String>,
+    /// Those that jump or return, with parameters or without.
+    pub leaving: BTreeSet<String>,
+    /// Names that are taken back, or that a number is given to: what a header means by them is gone.
+    pub renamed: BTreeSet<String>,
+}
+
+impl Macros {
+    /// The macros of a file.
+    pub(super) fn of(text: &str) -> Self {
+        let mut macros = Self::default();
+        // A line that ends in a backslash goes on.
+        let text = text.replace("\\\r\n", " ").replace("\\\n", " ");
+        for line in text.lines() {
+            let Some(line) = line.trim_start().strip_prefix('#').map(str::trim_start) else { continue };
+            let Some((word, rest)) = line.split_once([' ', '\t']) else { continue };
+            let rest = rest.trim_start();
+            let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+            let (name, meaning) = rest.split_at(rest.find(|c| !is_name(c)).unwrap_or(rest.len()));
+            let name = || name.to_owned();
+            match word {
+                "undef" => {
+                    macros.renamed.insert(name());
+                }
+                "define" => {
+                    if meaning.starts_with('(') {
+                        macros.with_parameters.insert(name());
+                    } else if meaning.trim_start().starts_with(|c: char| c.is_ascii_digit()) {
+                        macros.renamed.insert(name());
+                    }
+                    if meaning.split(|c| !is_name(c)).any(|word| word == "return" || word == "goto") {
+                        macros.leaving.insert(name());
+                    }
+                }
+                _ => {}
+            }
+        }
+        macros
+    }
 }
 
 /// What a line of the preprocessor does to the lines after it.

@@ -1,9 +1,9 @@
 //! Holds patterns against the body of a function.
 
 use std::cell::Cell;
-use std::collections::BTreeSet;
 use std::fmt;
 
+use super::function::Macros;
 use crate::matrix::c::{Body, Lines, Node, What, word};
 use crate::matrix::{ONE_OF, SourcePattern, goes_straight_on};
 
@@ -68,8 +68,8 @@ pub(super) struct Subject<'t> {
     block: &'t Node,
     /// Locals that get a value in one place only: name, value, and the statement that gives it.
     values: Vec<(&'t str, &'t Node, Lines)>,
-    /// The macros with parameters that its file defines.
-    macros: &'t BTreeSet<String>,
+    /// The macros that its file defines.
+    macros: &'t Macros,
     /// What is left for this search, and for all.
     steps: Cell<u32>,
     all_steps: Cell<u32>,
@@ -77,7 +77,7 @@ pub(super) struct Subject<'t> {
 }
 
 impl<'t> Subject<'t> {
-    pub(super) fn new(body: &'t Body, macros: &'t BTreeSet<String>) -> Self {
+    pub(super) fn new(body: &'t Body, macros: &'t Macros) -> Self {
         let is_local = |name: &str| body.locals.iter().filter(|local| *local == name).count() == 1;
         let mut values: Vec<(&str, &Node, Lines)> = Vec::new();
         let mut changed: Vec<&str> = Vec::new();
@@ -143,7 +143,8 @@ impl<'t> Subject<'t> {
     }
 
     /// The macros that it uses and that may hide something: those that its own file defines, which may mean anything by any
-    /// name; and what is called in capitals, or stands there alone in capitals, but for those that `known` says it of.
+    /// name; those that leave the function; and what is called in capitals, or stands there alone in capitals, but for those
+    /// that `known` says it of.
     pub(super) fn hiding(&self, known: impl Fn(&Node) -> bool) -> Option<Doubt> {
         let in_capitals = |name: &str| name.len() > 1 && !name.contains(|c: char| c.is_ascii_lowercase());
         let alone = self.block.walk().filter(|node| node.is(word::BLOCK)).flat_map(|block| &block.parts);
@@ -153,10 +154,26 @@ impl<'t> Subject<'t> {
             else {
                 return false;
             };
-            self.macros.contains(name) || (in_capitals(name) && !OPEN.contains(&name.as_str()) && !known(node))
+            self.macros.with_parameters.contains(name)
+                || (in_capitals(name) && !OPEN.contains(&name.as_str()) && !known(node))
         });
-        let mut hiding = called.chain(alone);
+        let leaving = self.block.walk();
+        let leaving = leaving.filter(|node| matches!(&node.what, What::Name(name) if self.leaves(name)));
+        let mut hiding = called.chain(alone).chain(leaving);
         hiding.next().map(|node| Doubt::Hidden(node.lines.first))
+    }
+
+    /// Whether a name, which may be a whole statement, is that of a macro that leaves the function.
+    fn leaves(&self, name: &str) -> bool {
+        self.macros.leaving.contains(name.trim_end_matches(';').trim_end())
+    }
+
+    /// A name in the pattern that the file gives a meaning of its own.
+    pub(super) fn renames<'p>(&self, pattern: &'p SourcePattern) -> Option<&'p str> {
+        pattern.node().walk().find_map(|node| match &node.what {
+            What::Name(name) if self.macros.renamed.contains(name) => Some(name.as_str()),
+            _ => None,
+        })
     }
 
     /// Statements at the function's own level: what stands inside an `if` or a loop is not reached by every call.

@@ -2,6 +2,7 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 
+use super::super::function::Macros;
 use super::*;
 use crate::matrix::c;
 
@@ -9,7 +10,7 @@ use crate::matrix::c;
 fn hits(pattern: &str, code: &str) -> (usize, usize) {
     let pattern: SourcePattern = pattern.parse().unwrap_or_else(|error| panic!("{error}"));
     let body = c::body(&format!("{{{code}}}"), 1).unwrap_or_else(|error| panic!("{code}: {error}"));
-    let none = BTreeSet::new();
+    let none = Macros::default();
     let subject = Subject::new(&body, &none);
     let hits = subject.hits(&pattern, &Found::default());
     assert!(!subject.is_exhausted());
@@ -72,7 +73,7 @@ fn a_function_that_is_made_to_be_slow_is_given_up() {
     let body = c::body(&format!("{{ return {sum} && b; }}"), 1).unwrap();
     for pattern in ["$A + $B + $C + $D + $E + $F + x + $...", "$A + $B + $C + $D + $E + $F + $..."] {
         let pattern: SourcePattern = pattern.parse().unwrap();
-        let none = BTreeSet::new();
+        let none = Macros::default();
         let subject = Subject::new(&body, &none);
         let _ = subject.hits(&pattern, &Found::default());
         assert!(subject.is_exhausted());

@@ -48,7 +48,7 @@ fn fragment(guard: &str) -> String {
          \t\t u32 len, unsigned int mss_now, gfp_t gfp)\n{{\n\tstruct sk_buff *buff;\n\tint nsize;\n\tlong limit;\n\n\
          \tif (WARN_ON(len > skb->len))\n\t\treturn -EINVAL;\n\n{guard}\n\
          \tif (skb_unclone(skb, gfp))\n\t\treturn -ENOMEM;\n\tbuff = sk_stream_alloc_skb(sk, nsize, gfp, true);\n\tif (!buff)\n\
-         \t\treturn -ENOMEM; /* later */\n\tsk->sk_wmem_queued += buff->truesize;\n\treturn 0;\n}}\n"
+         \t\treturn -ENOMEM; /* later */\n\tsk->sk_wmem_queued += buff->truesize;\n\tskb_split(skb, buff, len);\n\treturn 0;\n}}\n"
     )
 }
 
@@ -214,6 +214,32 @@ fn a_macro_of_the_file_s_own_may_mean_anything() {
 }
 
 #[test]
+fn a_function_that_is_not_all_of_what_splits_a_packet_never_has_no_limit_for_certain() {
+    let plain = fragment("");
+    let head = "int tcp_fragment(struct sock *sk, struct sk_buff *skb, u32 len)\n";
+    let over = |guard: &str| plain.replace("\tif (skb_unclone", &format!("{guard}\n\tif (skb_unclone"));
+    says("tcp-fragment-stall", &[(OUTPUT, &plain), (TCP_H, TAIL)], "never-had");
+    let leaving = "#define check_limit(sk) \\\n\tif (big(sk)) \\\n\t\treturn -ENOMEM\n";
+    for (code, header) in [
+        (format!("{head}{{\n\treturn __tcp_fragment(sk, skb, len);\n}}\n"), TAIL.to_owned()),
+        (format!("{head}{{\n#include \"body.h\"\n\treturn 0;\n}}\n"), TAIL.to_owned()),
+        (format!("{head}{{\n\treturn 0;\n}}\n"), TAIL.to_owned()),
+        (plain.replace("return 0;", "return over(sk) ? -ENOMEM : 0;"), TAIL.to_owned()),
+        (over("while (over(sk)) return -ENOMEM;"), TAIL.to_owned()),
+        (over("switch (over(sk)) { case 1: return -ENOMEM; }"), TAIL.to_owned()),
+        // A macro without parameters, and one from a header that is read anyway.
+        (format!("#define check_limit if (big(sk)) return -ENOMEM\n{}", over("check_limit;")), TAIL.to_owned()),
+        (over("check_limit(sk);"), format!("{leaving}{TAIL}")),
+        // The fix in its words, which mean something else here.
+        (format!("#undef GSO_MAX_SIZE\n#define GSO_MAX_SIZE 0\n{}", fragment(FIX)), TAIL.to_owned()),
+        (format!("#define GSO_MAX_SIZE 0\n{}", fragment(FIX)), TAIL.to_owned()),
+    ] {
+        let finding = weighed("tcp-fragment-stall", &[(OUTPUT, &code), (TCP_H, &header)]);
+        assert_eq!(states(&finding), "unknown", "{}\n{code}", finding.why);
+    }
+}
+
+#[test]
 fn lines_that_no_kernel_compiles_say_nothing() {
     let guard = "if ((sk->sk_wmem_queued >> 1) > sk->sk_sndbuf) { return -ENOMEM; }";
     for (code, expected) in [
@@ -254,7 +280,7 @@ fn two_definitions_have_to_agree() {
     says("tcp-fragment-stall", &[(OUTPUT, &both(&broken, &broken)), (TCP_H, TAIL)], "affected");
     let finding = weighed("tcp-fragment-stall", &[(OUTPUT, &both(&broken, &fragment(FIX))), (TCP_H, TAIL)]);
     assert_eq!(states(&finding), "unknown");
-    assert!(finding.why.contains("more than once, and not alike (lines 3 and 24)"), "{}", finding.why);
+    assert!(finding.why.contains("more than once, and not alike (lines 3 and 25)"), "{}", finding.why);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::case::{self, Fit};
 use super::files::Files;
-use super::function;
+use super::function::{self, Macros};
 use super::matching::Subject;
 use crate::matrix::c::{self, Body, Unreadable};
 use crate::matrix::{Elsewhere, SourcePattern};
@@ -21,7 +21,7 @@ pub(super) struct Function {
 pub(super) struct Tree {
     texts: BTreeMap<String, Result<String, String>>,
     functions: BTreeMap<(String, String), Result<Vec<Function>, String>>,
-    macros: BTreeMap<String, BTreeSet<String>>,
+    macros: BTreeMap<String, Macros>,
 }
 
 impl Tree {
@@ -36,8 +36,13 @@ impl Tree {
                 Err(why) => Err(why.clone()),
             });
             if let (Ok(text), false) = (text, tree.macros.contains_key(file)) {
-                tree.macros.insert(file.to_owned(), function::macros(text));
+                tree.macros.insert(file.to_owned(), Macros::of(text));
             }
+        }
+        // A function may use what a header defines.
+        let leaving: Vec<String> = tree.macros.values().flat_map(|macros| macros.leaving.iter().cloned()).collect();
+        for macros in tree.macros.values_mut() {
+            macros.leaving.extend(leaving.iter().cloned());
         }
         tree
     }
@@ -51,10 +56,11 @@ impl Tree {
         }
     }
 
-    /// The macros with parameters that a file defines.
-    pub(super) fn macros(&self, file: &str) -> &BTreeSet<String> {
-        const NONE: &BTreeSet<String> = &BTreeSet::new();
-        self.macros.get(file).unwrap_or(NONE)
+    /// The macros that a file defines, and those of the other files that leave the function which uses them.
+    pub(super) fn macros(&self, file: &str) -> &Macros {
+        static NONE: Macros =
+            Macros { with_parameters: BTreeSet::new(), leaving: BTreeSet::new(), renamed: BTreeSet::new() };
+        self.macros.get(file).unwrap_or(&NONE)
     }
 
     /// The text of a file that was read.

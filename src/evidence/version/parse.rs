@@ -223,6 +223,10 @@ fn named(name: &str) -> Option<Release> {
         base_is_exact: true,
         ..plain(Vendor::KernelOrg(beyond), local.filter(|l| !l.is_empty()))
     };
+    if base == base.with_candidate(0) {
+        // There has never been an `-rc0`.
+        return Some(plain(Vendor::Unnamed, None));
+    }
     if rest.is_empty() {
         return Some(kernel_org(Beyond::Nothing, None));
     }
@@ -297,6 +301,10 @@ fn named(name: &str) -> Option<Release> {
     }
     if names::is_debian(tail) {
         return Some(plain(Vendor::Debian, Some(tail)));
+    }
+    // What begins like a candidate and is none (`5.3.0-rc0`, `-RC1`, `-rc1a`) may be before the release that it names.
+    if !base.is_candidate() && first.get(..2).is_some_and(|begin| begin.eq_ignore_ascii_case("rc")) {
+        return Some(plain(Vendor::Unnamed, Some(tail)));
     }
     if let Some(vendor) = names::other(tail) {
         return Some(plain(vendor, Some(tail)));

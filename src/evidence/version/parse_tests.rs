@@ -48,6 +48,15 @@ fn a_name_that_its_builder_chose_is_known_as_one() {
 }
 
 #[test]
+fn what_only_looks_like_a_candidate_is_no_release_of_kernel_org_s() {
+    for text in ["5.3.0-rc0", "5.3.0-RC1", "5.3.0-rc1a", "5.3-rcx", "5.3.0-Rc2-mine"] {
+        let open = Release::parse(text).map_or(true, |release| release.vendor().key() == Vendor::Unnamed.key());
+        assert!(open, "{text}: {:?}", Release::parse(text));
+    }
+    assert!(Release::parse("5.3.0-rc2").is_ok_and(|release| release.base().is_candidate()));
+}
+
+#[test]
 fn what_names_no_release_is_refused() {
     let long = format!("4.19.57-{}", "a".repeat(300));
     for text in [

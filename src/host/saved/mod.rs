@@ -33,6 +33,20 @@ pub enum SavedError {
         /// What the system answered.
         error: io::Error,
     },
+    /// Two of the paths name different releases, so they are of two hosts.
+    #[error(
+        "{first} is of Linux {one} and {second} of Linux {other}: expected what was saved of one host; run it once for each"
+    )]
+    TwoHosts {
+        /// A path.
+        first: PathBuf,
+        /// The release in it.
+        one: String,
+        /// A later path.
+        second: PathBuf,
+        /// The release in that.
+        other: String,
+    },
     /// Nothing in it is an output that is known.
     #[error(
         "nothing in {path} is known: expected outputs of `uname -r` or `uname -a`, `netstat -s`, `nstat -az`, \
@@ -47,9 +61,10 @@ pub enum SavedError {
 /// Reads files and folders that were saved of one host.
 ///
 /// # Errors
-/// Where one of them cannot be read, or has nothing that is known.
+/// Where one of them cannot be read, or has nothing that is known, or is of another release than the others.
 pub fn read(paths: &[PathBuf]) -> Result<Reading, SavedError> {
     let mut draft = Draft::default();
+    let mut first: Option<(&PathBuf, String)> = None;
     for path in paths {
         let failed = |error| SavedError::Unreadable { path: path.clone(), error };
         let known = if std::fs::metadata(path).map_err(failed)?.is_dir() {
@@ -60,6 +75,14 @@ pub fn read(paths: &[PathBuf]) -> Result<Reading, SavedError> {
         };
         if !known {
             return Err(SavedError::NothingKnown { path: path.clone() });
+        }
+        match (&first, draft.release_of_path.take()) {
+            (Some((first, one)), Some(other)) if *one != other => {
+                let (first, second) = ((*first).clone(), path.clone());
+                return Err(SavedError::TwoHosts { first, one: one.clone(), second, other });
+            }
+            (None, Some(release)) => first = Some((path, release)),
+            _ => {}
         }
     }
     Ok(draft.finish())
@@ -96,6 +119,8 @@ fn name_of(path: &Path) -> String {
 #[derive(Debug, Default)]
 struct Draft {
     host: Host,
+    /// The release in the path that is being read: a folder's first, for it may have the logs of older boots.
+    release_of_path: Option<String>,
     /// By the name of the namespace; `host` is the machine's own.
     namespaces: BTreeMap<String, Namespace>,
     unseen: Vec<String>,
@@ -112,6 +137,7 @@ impl Draft {
         }
         if let Some(uname) = uname::read(text) {
             known = true;
+            self.release_of_path.get_or_insert_with(|| uname.release.clone());
             self.host.release.get_or_insert(uname.release);
             self.host.build = self.host.build.take().or(uname.build);
             self.host.machine = self.host.machine.take().or(uname.machine);

@@ -56,8 +56,8 @@ fn several_files_and_several_outputs_in_one_file_make_one_host() {
     let own = &reading.namespaces[0];
     assert_eq!(own.counters.as_ref().map(|c| c.get("TCPWqueueTooBig")), Some(Count::Is(31)));
     assert_eq!(own.sockets.as_ref().map(|s| s.with(Complaint::Overfull).count()), Some(1));
-    let both = read(&[folder.path().join("r"), folder.path().join("all.txt")]).expect("a reading");
-    assert_eq!(both.host.release.as_deref(), Some("5.2.1"));
+    let both = read(&[folder.path().join("r"), folder.path().join("all.txt")]);
+    assert!(matches!(both, Err(SavedError::TwoHosts { .. })), "{both:?}");
 }
 
 #[test]
@@ -75,4 +75,21 @@ fn what_was_not_saved_is_said_and_what_is_not_known_is_an_error() {
     assert!(matches!(absent, Err(SavedError::Unreadable { .. })), "{absent:?}");
     let device = read(&[PathBuf::from("/dev/zero")]);
     assert!(matches!(device, Err(SavedError::Unreadable { .. })), "{device:?}");
+}
+
+#[test]
+fn what_is_of_two_releases_is_of_two_hosts() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).expect("a file");
+        path
+    };
+    let (one, same, other) = (file("u1", "4.19.57\n"), file("u2", "4.19.57\n"), file("u3", "6.1.0-25-amd64\n"));
+    let both = read(&[one.clone(), same.clone()]).expect("one host");
+    assert_eq!(both.host.release.as_deref(), Some("4.19.57"));
+    let error = read(&[one, same, other]).expect_err("two hosts").to_string();
+    for part in ["u1 is of Linux 4.19.57", "u3 of Linux 6.1.0-25-amd64"] {
+        assert!(error.contains(part), "{error}");
+    }
 }

@@ -16,6 +16,7 @@ use std::str::FromStr;
 /// | `guard … straight` | and where half is more, the function returns -ENOMEM without asking anything else |
 /// | `guard … asking` | and where half is more, it does so after asking something else |
 /// | `guard … asking K` | and where half is more, it does so after looking at its Kth argument (1 to 6) |
+/// | `guard … sparing N` | and where half is more, it does so unless one of its arguments equals one of at least N (1 to 6) things that it looks up |
 /// | `sums K+N >> B` | the field N bytes behind the Kth argument is added or subtracted once, the sum is shifted right by B bits, and nothing else is made of the field |
 ///
 /// Numbers are decimal, or hexadecimal after `0x`; a range holds both of its ends. The patterns follow values through
@@ -57,6 +58,8 @@ pub enum Refusal {
     Asking,
     /// After asking about this argument, counted from 1.
     AskingArgument(u8),
+    /// Unless one of its arguments equals one of at least so many things that are no numbers.
+    Sparing(u8),
 }
 
 /// A text that is no pattern for machine code.
@@ -68,7 +71,7 @@ impl BadMachinePattern {
     /// What was expected.
     pub fn expected() -> String {
         "expected `string TEXT`, `calls NAME`, `adds N` or `adds N..M`, `halves`, `sums K+N >> B`, or `guard +N` or \
-         `guard +N..M` with `straight`, `asking` or `asking 1` to `asking 6` behind it or nothing"
+         `guard +N..M` with `straight`, `asking`, `asking 1` to `asking 6` or `sparing 1` to `sparing 6` behind it or nothing"
             .to_owned()
     }
 }
@@ -107,6 +110,7 @@ fn parse(text: &str) -> Option<MachinePattern> {
                 None if then == "straight" => Some(Refusal::Straight),
                 None if then == "asking" => Some(Refusal::Asking),
                 Some(("asking", argument)) => Some(Refusal::AskingArgument(argument_number(argument)?)),
+                Some(("sparing", things)) => Some(Refusal::Sparing(argument_number(things)?)),
                 _ => return None,
             };
             Some(MachinePattern::Guard { plus, then })
@@ -115,7 +119,7 @@ fn parse(text: &str) -> Option<MachinePattern> {
     }
 }
 
-/// One of the six arguments that are in registers.
+/// One of the six arguments that are in registers, or as many things.
 fn argument_number(text: &str) -> Option<u8> {
     number(text).and_then(|number| u8::try_from(number).ok()).filter(|number| (1..=6).contains(number))
 }
@@ -153,6 +157,9 @@ impl fmt::Display for MachinePattern {
             Self::Guard { plus, then: Some(Refusal::AskingArgument(number)) } => {
                 write!(f, "guard +{} asking {number}", range(plus))
             }
+            Self::Guard { plus, then: Some(Refusal::Sparing(number)) } => {
+                write!(f, "guard +{} sparing {number}", range(plus))
+            }
         }
     }
 }
@@ -175,6 +182,7 @@ mod tests {
             "guard +0x20000 straight",
             "guard +0x20200..0x20a00 asking",
             "guard +0x0 asking 2",
+            "guard +0x20200..0x20a00 sparing 2",
             "sums 2+0x4 >> 24",
         ] {
             let pattern = text.parse::<MachinePattern>();
@@ -208,6 +216,8 @@ mod tests {
             "guard +0 asking 0",
             "guard +0 asking 7",
             "guard +0 asking 2 3",
+            "guard +0 sparing",
+            "guard +0 sparing 0",
             "Halves",
             " halves",
             "jumps 5",

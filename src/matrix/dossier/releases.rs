@@ -124,6 +124,18 @@ fn check_distribution(text: &str) -> Result<(), String> {
     Err("expected a distribution's name, as in `debian`: lower case letters, digits and `-`".to_owned())
 }
 
+/// Two steps of which the later one came out first.
+fn out_of_order(steps: &BTreeMap<Role, First<Upstream>>) -> Option<(Role, Role)> {
+    let known = ROLES.iter().filter_map(|name| super::chain::role(name).ok());
+    let known: Vec<_> = known
+        .filter_map(|role| match steps.get(&role) {
+            Some(First::Is(first)) => Some((role, *first)),
+            _ => None,
+        })
+        .collect();
+    known.windows(2).find(|pair| pair[1].1 < pair[0].1).map(|pair| (pair[0].0, pair[1].0))
+}
+
 struct Reader<'c, 'p, 'a> {
     chain: Option<&'c [Step]>,
     problems: &'p mut Collector<'a>,
@@ -187,6 +199,13 @@ impl Reader<'_, '_, '_> {
         if known_until.is_none() && fields.get("steps").is_some_and(Node::is_empty) {
             self.problems.add(&node.span, || {
                 "this line says nothing: expected a step, or how far it was looked at (`known-until`)".to_owned()
+            });
+        }
+        if let Some((earlier, later)) = steps.as_ref().and_then(out_of_order) {
+            self.problems.add(&node.span, || {
+                format!(
+                    "in this line the {later} comes before the {earlier}: expected the steps in the order of the chain"
+                )
             });
         }
         Some(StableLine { line: line?, steps: steps?, known_until: known_until.flatten() })
