@@ -180,6 +180,15 @@ pub enum ObtainError {
         /// The lock's.
         wanted: String,
     },
+    /// The lock has fewer files than the matrix.
+    #[error(
+        "kernels.lock has no entry for {address}, and nothing else may be taken than what it has; lock it with `backproof \
+         kernels update`"
+    )]
+    NotLocked {
+        /// The address.
+        address: String,
+    },
     /// A package that was locked is nowhere served any more.
     #[error("{what} (sha256 {sha256}) is not served any more by {}; add the address of an archive that keeps it (for Debian's, snapshot.debian.org does) to its `addresses` in the lock, or take the newest with `backproof kernels update`", if tried.is_empty() { "anybody that is known".to_owned() } else { tried.join(", ") })]
     LockedGone {
@@ -262,6 +271,7 @@ impl ObtainError {
             | Self::BadKey { .. }
             | Self::BadName { .. }
             | Self::OtherThanLocked { .. }
+            | Self::NotLocked { .. }
             | Self::LockedGone { .. } => Blame::User,
             Self::NotFetched(failed) if failed.is_gone() => Blame::User,
             Self::NoApt { .. }
