@@ -65,14 +65,19 @@ fn an_address_is_answered_like_the_file_that_lies_there() {
         assert!(understood.ends_with(text(&here, "understood")), "{understood}");
     }
     let (_, offline) = asked(&lab, &["--offline", &with_sum]);
-    assert_eq!(offline["bugs"], here["bugs"]);
+    assert_eq!((&offline["bugs"], offline.get("stale")), (&here["bugs"], None));
+    let (_, kept) = asked(&lab, &["--offline", &address]);
+    assert_eq!(kept["stale"]["why"], "offline was asked for");
+    assert!(kept["stale"]["seconds"].as_u64().is_some_and(|seconds| seconds < 600), "{kept:#}");
     // The file that was there is not asked for by its sum, and by its address only whether it changed.
     assert_eq!(server.requests().len(), 1, "{:?}", server.requests());
 
     let (ran, wrong) = asked(&lab, &[&format!("{address}#sha256={}", "0".repeat(64))]);
     assert_eq!(ran.code, 3);
     assert!(text(&wrong, "problem").contains(&sum(&package)) && text(&wrong, "problem").contains("quarantine"));
+    let cut = server.on("/cut.deb", [Answer::file(&package[..500], "\"1\"")]);
     for (subject, says) in [
+        (cut.clone(), format!("{cut} is truncated").as_str()),
         (server.at("/gone"), "HTTP 404"),
         (format!("{address}#sha256=1"), "64 hexadecimal digits"),
         ("https://me:secret@kernel.example/a.deb".to_owned(), "without a user"),

@@ -9,7 +9,7 @@ use super::error::ObtainError;
 use super::fetch::{self, Fetched, Problem, Wanted};
 use super::kind::{FileKind, file_kind};
 use super::package::{Package, PackageKind};
-use super::{Kernel, LockedFile, Obtain, Provenance, Stale, local};
+use super::{Downloaded, Kernel, LockedFile, Obtain, Progress, Provenance, Stale, local};
 use crate::matrix::{Pin, Remote};
 
 /// The most bytes of one file: four times the largest kernel packages, those with debug information.
@@ -46,28 +46,26 @@ struct Got<'a> {
     /// Where it lies; none where it was taken apart earlier, so that nobody needs it any more.
     path: Option<PathBuf>,
     stale: Option<Stale>,
+    /// Whether the server only said that it is still what it has.
+    was_here: bool,
     kind: FileKind,
 }
 
 /// The kernel in these files.
 pub(super) fn obtain(files: &[Remote], with: &Obtain) -> Result<Kernel, ObtainError> {
-    let ask = |(at, remote)| get(ask_for(remote, at, with)?, with);
-    let got = files.iter().enumerate().map(ask).collect::<Result<Vec<_>, _>>()?;
-    let (mut kernel, packages) = match &got[..] {
-        [Got { kind: FileKind::Image, path: Some(path), .. }] => {
-            // What was fetched has been compared with the lock.
-            let kernel = local::from_image(path, None, None, &Obtain { locked: None, ..*with });
-            (kernel.map_err(|error| of_address(error, got[0].asked.remote))?, Vec::new())
-        }
-        _ => {
-            if let Some(other) =
-                got.iter().find(|got| !matches!(got.kind, FileKind::Deb | FileKind::Rpm | FileKind::Tarball))
-            {
-                return Err(unfit(other, got.len()));
-            }
-            local::from_unpacked(|| got.iter().map(|got| unpacked(got, with)).collect(), with)?
-        }
-    };
+    let mut got = get_all(files, with)?;
+    let mut made = made_of(&got, with);
+    if let Err(error) = &made
+        && is_about_content(error)
+        && doubt(&got, with)?
+    {
+        let (what, why) =
+            (got.iter().map(|got| name(got.asked.remote)).collect::<Vec<_>>().join(", "), error.to_string());
+        (with.tell)(Progress::Trouble { what, why, then: "asking for all of it once more".to_owned() });
+        got = get_all(files, with)?;
+        made = made_of(&got, with);
+    }
+    let (mut kernel, packages) = made?;
     let fetched = got.iter().map(|got| Provenance::Fetched {
         address: got.address.to_string(),
         sha256: got.sha256.clone(),
@@ -83,12 +81,41 @@ pub(super) fn obtain(files: &[Remote], with: &Obtain) -> Result<Kernel, ObtainEr
     Ok(kernel)
 }
 
-/// Fetches one file, whatever is in it: where it lies, and what it was resolved to.
-pub(super) fn file(remote: &Remote, with: &Obtain) -> Result<(PathBuf, LockedFile), ObtainError> {
-    let fetched = fetch(&ask_for(remote, 0, with)?, with)?;
-    let (sha256, size) = (fetched.sha256, fetched.size);
-    let locked = LockedFile { name: name(remote), version: None, sha256, size, addresses: addresses(remote) };
-    Ok((fetched.path, locked))
+fn get_all<'a>(files: &'a [Remote], with: &Obtain<'a>) -> Result<Vec<Got<'a>>, ObtainError> {
+    files.iter().enumerate().map(|(at, remote)| get(ask_for(remote, at, with)?, with)).collect()
+}
+
+/// The kernel in what is here, and the packages that it was taken from.
+fn made_of(got: &[Got], with: &Obtain) -> Result<(Kernel, Vec<Package>), ObtainError> {
+    if let [Got { kind: FileKind::Image, path: Some(path), asked, .. }] = got {
+        // What was fetched has been compared with the lock.
+        let kernel = local::from_image(path, None, None, &Obtain { locked: None, ..*with });
+        return Ok((kernel.map_err(|error| of_address(error, asked.remote))?, Vec::new()));
+    }
+    let is_usable = |got: &&Got| matches!(got.kind, FileKind::Deb | FileKind::Rpm | FileKind::Tarball);
+    if let Some(other) = got.iter().find(|got| !is_usable(got)) {
+        return Err(unfit(other, got.len()));
+    }
+    local::from_unpacked(|| got.iter().map(|got| unpacked(got, with)).collect(), with)
+}
+
+/// Whether this may be the fault of bytes that nobody vouches for.
+fn is_about_content(error: &ObtainError) -> bool {
+    matches!(error, ObtainError::BadPackage { .. } | ObtainError::NotAnImage { .. } | ObtainError::Unusable { .. })
+}
+
+/// Trusts no longer what came first: whether asking for it anew may give something else.
+fn doubt(got: &[Got], with: &Obtain) -> Result<bool, ObtainError> {
+    let first: Vec<_> =
+        got.iter().filter(|got| got.asked.vouched == Vouched::FirstUse && got.stale.is_none()).collect();
+    first.iter().try_for_each(|got| fetch::doubt(&got.address, with))?;
+    Ok(first.iter().any(|got| got.was_here))
+}
+
+/// Fetches one file, whatever is in it.
+pub(super) fn file(remote: &Remote, with: &Obtain) -> Result<Downloaded, ObtainError> {
+    let Fetched { sha256, path, stale, .. } = fetch(&ask_for(remote, 0, with)?, with)?;
+    Ok(Downloaded { path, sha256, stale })
 }
 
 /// What is to be fetched for the file at this place. What the lock has there is taken and nothing else, wherever it came
@@ -127,11 +154,11 @@ fn get<'a>(asked: Asked<'a>, with: &Obtain) -> Result<Got<'a>, ObtainError> {
             PackageKind::Rpm => FileKind::Rpm,
             PackageKind::Tarball => FileKind::Tarball,
         };
-        return Ok(Got { asked, sha256, size, address, path: None, stale: None, kind });
+        return Ok(Got { asked, sha256, size, address, path: None, stale: None, was_here: false, kind });
     }
-    let Fetched { sha256, size, address, path, stale } = fetch(&asked, with)?;
+    let Fetched { sha256, size, address, path, stale, was_here } = fetch(&asked, with)?;
     let kind = file_kind(&path).map_err(|e| ObtainError::io("reading", &path, e))?;
-    Ok(Got { asked, sha256, size, address, path: Some(path), stale, kind })
+    Ok(Got { asked, sha256, size, address, path: Some(path), stale, was_here, kind })
 }
 
 fn fetch(asked: &Asked, with: &Obtain) -> Result<Fetched, ObtainError> {

@@ -197,6 +197,24 @@ fn what_was_taken_apart_needs_the_file_no_more_until_it_is_damaged() {
 }
 
 #[test]
+fn what_was_trusted_first_and_is_no_kernel_is_asked_for_anew() {
+    let (world, package) = (World::new(), kernel_deb("6.1.0"));
+    let of = |bytes: &[u8]| Answer::file(bytes, "\"1\"");
+    // The same entity tag all along, though what is served was mended meanwhile.
+    let address = world.server.on("/a.deb", [of(&package[..200]), of(&package)]);
+    // The record of it is as an honest server's answer leaves it.
+    let store = Store::open(Some(world.folder.path().join("cache"))).unwrap();
+    let (shim, tell) = (Shim::at("/nonexistent".into()), |_| {});
+    let with = Obtain { store: &store, shim: &shim, offline: false, refresh: false, locked: None, tell: &tell };
+    file(&trusted(&address), &with).unwrap();
+    assert_eq!(world.obtain(vec![trusted(&address)]).unwrap().release.as_deref(), Some("6.1.0"));
+    let conditions: Vec<_> = world.server.requests().iter().map(|r| r.header("if-none-match").is_some()).collect();
+    assert_eq!(conditions, [false, true, false]);
+    let told = world.told.lock().unwrap();
+    assert!(told.iter().any(|p| matches!(p, Progress::Trouble { then, .. } if then.contains("once more"))), "{told:?}");
+}
+
+#[test]
 fn what_is_no_kernel_is_named_by_its_address() {
     let world = World::new();
     let (text, image, package) = (b"just text\n", bzimage("6.1.0"), kernel_deb("6.1.0"));

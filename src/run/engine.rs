@@ -139,6 +139,7 @@ async fn judge(
         provenance: kernel.provenance.clone(),
         files: kernel.files.clone(),
         locked: locked.is_some(),
+        stale: kernel.stale.clone(),
         boots: Vec::new(),
     }));
 

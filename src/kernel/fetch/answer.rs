@@ -45,6 +45,13 @@ pub(super) fn continued(
     Ok(total.or(partial.total()))
 }
 
+/// Whether the body says itself where it ends (RFC 9112, section 7.1).
+pub(super) fn is_chunked(headers: &HeaderMap) -> bool {
+    let last =
+        |codings: &str| codings.rsplit(',').next().is_some_and(|last| last.trim().eq_ignore_ascii_case("chunked"));
+    headers::text(headers, &header::TRANSFER_ENCODING).is_some_and(last)
+}
+
 /// What a status means that gives no file.
 pub(super) fn said_no(status: StatusCode, headers: &HeaderMap) -> Problem {
     let reason = status.canonical_reason().unwrap_or("without a name");

@@ -23,7 +23,7 @@ use crate::kernel::error::ObtainError;
 use crate::kernel::store::{self, Store};
 
 /// Changes whenever older records must not be used any more.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// A record of what an address gave.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -111,6 +111,14 @@ impl Seen {
         let etag = value(&self.etag).map(|value| (header::IF_NONE_MATCH, value));
         let modified = value(&self.last_modified).map(|value| (header::IF_MODIFIED_SINCE, value));
         etag.into_iter().chain(modified).collect()
+    }
+
+    /// Has the address asked without a condition next time: nothing says any more that this is what it should give.
+    pub(super) fn doubt(store: &Store, address: &Url) -> Result<(), ObtainError> {
+        match Self::read(store, address)? {
+            Some((seen, _)) => Self { etag: None, last_modified: None, ..seen }.write(store, address),
+            None => Ok(()),
+        }
     }
 
     /// How long ago the server said so.

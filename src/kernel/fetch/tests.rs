@@ -146,6 +146,25 @@ fn an_unpinned_file_is_asked_for_again_and_comes_again_only_where_it_changed() {
 }
 
 #[test]
+fn what_may_have_been_cut_is_not_taken_for_all_there_is() {
+    let (world, server, body) = (World::new(), Server::new(), bytes(5000));
+    let file = Answer::file(body.clone(), "\"1\"");
+    let address = server.on("/a.deb", [file.clone().promising_nothing().cut_after(3000), file]);
+    assert_eq!(world.fetch(&[&address], None).unwrap().size, 3000, "nothing says that it was more");
+    whole(&world.fetch(&[&address], None).unwrap(), &body);
+    let conditions = || server.requests().iter().filter(|r| r.header("if-none-match").is_some()).count();
+    assert_eq!(conditions(), 0);
+    // One that says itself where it ends is all of it.
+    let chunked = [b"1388\r\n", &body[..], b"\r\n0\r\n\r\n"].concat();
+    let chunked = Answer::ok(chunked).promising_nothing().header("Transfer-Encoding", "chunked");
+    let address = server.on("/chunked", [chunked.header("ETag", "\"2\"")]);
+    for _ in 0..2 {
+        whole(&world.fetch(&[&address], None).unwrap(), &body);
+    }
+    assert_eq!(conditions(), 1);
+}
+
+#[test]
 fn a_cut_transfer_goes_on_where_it_ended_and_says_so() {
     let (world, server, body) = (World::new(), Server::new(), bytes(500_000));
     let file = Answer::file(body.clone(), "\"1\"");

@@ -4,12 +4,12 @@ use std::sync::mpsc;
 use std::thread;
 
 use reqwest::header::HeaderMap;
-use reqwest::{Response, StatusCode};
+use reqwest::{Response, StatusCode, Version};
 use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::bytes::Bytes;
 use url::Url;
 
-use super::answer::{continued, range, said_no};
+use super::answer::{continued, is_chunked, range, said_no};
 use super::client::{Client, deepest};
 use super::headers::Validator;
 use super::kept::{self, Seen};
@@ -47,7 +47,7 @@ pub(super) enum Failed {
 enum Came {
     /// The file is what it was.
     Unchanged(Box<Seen>),
-    /// All of the file is here.
+    /// All of the file is here: with the headers that say which it is, or none where nothing proves that it is all.
     Whole(HeaderMap),
     /// The server has another file than the one of which a part is here, or gives it from its beginning only.
     Other(String),
@@ -82,7 +82,7 @@ impl Transfer<'_> {
                 seen.write(store, self.address)?;
                 let path = kept::place(store, &seen.sha256);
                 let (sha256, size, address) = (seen.sha256, seen.size, self.address.clone());
-                Ok(Fetched { sha256, size, address, path, stale: None })
+                Ok(Fetched { sha256, size, address, path, stale: None, was_here: !is_new })
             }
             Err(Failed::There(Problem::WrongChecksum { expected, found, kept, twice })) => {
                 kept::folder(store, "quarantine")?;
@@ -226,7 +226,9 @@ impl Transfer<'_> {
         partial: &mut Partial<'_>,
         deadline: Instant,
     ) -> Result<Came, Failed> {
-        let headers = response.headers().clone();
+        // A connection that just closes ends a whole file, or cuts one: a later question must not take it for all there is.
+        let is_proven = total.is_some() || response.version() >= Version::HTTP_2 || is_chunked(response.headers());
+        let headers = if is_proven { response.headers().clone() } else { HeaderMap::new() };
         let (have, head) = (Amount { done: partial.length(), total }, partial.head(web_page::HEAD)?);
         let (read, written) = thread::scope(|scope| {
             let (give, given) = mpsc::sync_channel::<Bytes>(WAITING);
