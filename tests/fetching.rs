@@ -221,6 +221,16 @@ fn a_proxy_of_the_environment_is_used_and_one_for_others_is_not() {
     let ran = Ran::of(through("").output().expect("it starts"));
     assert_eq!(ran.code, 1, "{}", ran.stdout);
     assert_eq!(proxy.requests().len(), 1);
+    // One that is away is named, and its password is not; one that cannot be used is no reason to go without.
+    for (variable, says) in [
+        ("http://me:secret@127.0.0.1:1", &["the proxy 127.0.0.1:1 of http_proxy"][..]),
+        ("socks5://me:secret@127.0.0.1", &["the variable http_proxy names no proxy"]),
+    ] {
+        let mut command = ask(&lab, &["http://kernel.example/other.deb"]);
+        let ran = Ran::of(command.env("http_proxy", variable).output().expect("it starts"));
+        assert_eq!(ran.code, 3, "{}", ran.stdout);
+        assert!(says.iter().all(|says| ran.stdout.contains(says)) && !ran.stdout.contains("secret"), "{}", ran.stdout);
+    }
     // Ended at once: nobody knows this host, and finding that out may take a resolver long.
     let mut child = through("kernel.example").stderr(Stdio::piped()).stdout(Stdio::null()).spawn().expect("it starts");
     let mut first = [0];

@@ -39,10 +39,10 @@ pub enum ObtainError {
         /// Why.
         source: NotAConfig,
     },
-    /// A package cannot be read, or is hostile.
-    #[error("the package {} {problem}", path.display())]
+    /// A package or a tarball cannot be read, or is hostile.
+    #[error("{} {problem}", path.display())]
     BadPackage {
-        /// The package's file.
+        /// The file, or its address.
         path: PathBuf,
         /// What is wrong with it.
         problem: PackageError,

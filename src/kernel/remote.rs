@@ -211,7 +211,8 @@ fn unpacked(got: &Got, with: &Obtain) -> Result<Package, ObtainError> {
             None => again()?,
         },
     };
-    local::unpacked(&path, &got.sha256, with).map_err(|error| of_address(error, got.asked.remote))
+    local::unpacked(&name(got.asked.remote), &path, &got.sha256, with)
+        .map_err(|error| of_address(error, got.asked.remote))
 }
 
 /// Names the address, which means more to people than the cache's file.

@@ -9,8 +9,8 @@
 //!
 //! A key is the sha256 of the address.
 
-use std::fs::{self, File};
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use reqwest::header::{self, HeaderMap, HeaderValue};
@@ -64,15 +64,6 @@ pub(super) fn folder(store: &Store, name: &str) -> Result<PathBuf, ObtainError> 
     let path = store.path(name);
     fs::create_dir_all(&path).map_err(|e| ObtainError::io("making the cache folder", &path, e))?;
     Ok(path)
-}
-
-/// Moves a file of the store to its final name, once its content is safe on the disk.
-pub(super) fn settle(file: &File, from: &Path, to: &Path) -> Result<(), ObtainError> {
-    let failed = |e| ObtainError::io("writing", to, e);
-    file.sync_all().map_err(failed)?;
-    fs::rename(from, to).map_err(failed)?;
-    let folder = to.parent().unwrap_or(to);
-    File::open(folder).and_then(|f| f.sync_all()).map_err(failed)
 }
 
 impl Seen {

@@ -12,10 +12,12 @@ mod kept;
 mod partial;
 mod patience;
 mod problem;
+mod proxy;
 mod speed;
 mod transfer;
 mod web_page;
 
+use std::cell::Cell;
 use std::fs;
 use std::path::PathBuf;
 
@@ -25,6 +27,7 @@ use self::client::Client;
 use self::kept::Seen;
 use self::patience::Patience;
 pub use self::problem::{Amount, NotFetched, Problem};
+use self::proxy::Proxy;
 use self::transfer::{Failed, Transfer};
 use super::error::ObtainError;
 use super::{Obtain, Progress, Stale};
@@ -162,20 +165,33 @@ fn from_anywhere(
     let client = Client::new(patience)?;
     let mut failures = Vec::new();
     let mut addresses = wanted.addresses.iter().peekable();
+    let deadline = Cell::new(None);
     while let Some(address) = addresses.next() {
-        match (Transfer { wanted, content, with, patience, client: &client, address }).run() {
+        Proxy::of(address).map_err(|error| ObtainError::NoClient { detail: error.to_string() })?;
+        match (Transfer { wanted, content, with, patience, client: &client, address, deadline: &deadline }).run() {
             Ok(fetched) => return Ok(fetched),
             Err(Failed::Here(error)) => return Err(error),
             Err(Failed::There(problem)) => {
+                if matches!(problem, Problem::TooSlow { .. }) {
+                    // The time is up for all of them.
+                    failures.push((address.clone(), problem));
+                    break;
+                }
                 if let Some(next) = addresses.peek() {
-                    let (what, why) = (wanted.what.to_owned(), format!("{address}: {problem}"));
-                    (with.tell)(Progress::Trouble { what, why, then: format!("trying {next}") });
+                    (with.tell)(trouble(wanted, address, &problem.to_string(), format!("trying {next}")));
                 }
                 failures.push((address.clone(), problem));
             }
         }
     }
     Err(ObtainError::NotFetched(NotFetched { what: wanted.what.to_owned(), failures }))
+}
+
+/// Something that went wrong at an address, for people. A document's name is its address, which is said once.
+fn trouble(wanted: &Wanted, address: &Url, why: &str, then: String) -> Progress {
+    let what = wanted.what.to_owned();
+    let why = if what == address.as_str() { why.to_owned() } else { format!("{address}: {why}") };
+    Progress::Trouble { what, why, then }
 }
 
 #[cfg(test)]

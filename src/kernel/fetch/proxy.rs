@@ -35,7 +35,8 @@ impl Proxy {
             let set = names.into_iter().find_map(|name| Some((name, variable(name)?)));
             set.filter(|(_, value)| !value.is_empty())
         };
-        let own = if address.scheme() == "https" { ["HTTPS_PROXY", "https_proxy"] } else { ["HTTP_PROXY", "http_proxy"] };
+        let own =
+            if address.scheme() == "https" { ["HTTPS_PROXY", "https_proxy"] } else { ["HTTP_PROXY", "http_proxy"] };
         let Some((variable, value)) = first(own).or_else(|| first(["ALL_PROXY", "all_proxy"])) else { return Ok(None) };
         let host = address.host_str().unwrap_or_default();
         if first(["NO_PROXY", "no_proxy"]).is_some_and(|(_, list)| leaves_out(&list, host)) {
@@ -87,7 +88,11 @@ mod tests {
         let proxy = |variable, host: &str| Ok(Some(Proxy { variable, host: host.to_owned() }));
         for (variables, address, expected) in [
             (&[][..], http, Ok(None)),
-            (&[("http_proxy", "http://me:secret@proxy.example:3128/")], http, proxy("http_proxy", "proxy.example:3128")),
+            (
+                &[("http_proxy", "http://me:secret@proxy.example:3128/")],
+                http,
+                proxy("http_proxy", "proxy.example:3128"),
+            ),
             (&[("http_proxy", "proxy.example:3128")], http, proxy("http_proxy", "proxy.example:3128")),
             (&[("http_proxy", "http://a")], https, Ok(None)),
             (&[("https_proxy", "https://a"), ("all_proxy", "b")], https, proxy("https_proxy", "a:443")),
