@@ -65,14 +65,19 @@ fn an_address_is_answered_like_the_file_that_lies_there() {
         assert!(understood.ends_with(text(&here, "understood")), "{understood}");
     }
     let (_, offline) = asked(&lab, &["--offline", &with_sum]);
-    assert_eq!(offline["bugs"], here["bugs"]);
+    assert_eq!((&offline["bugs"], offline.get("stale")), (&here["bugs"], None));
+    let (_, kept) = asked(&lab, &["--offline", &address]);
+    assert_eq!(kept["stale"]["why"], "offline was asked for");
+    assert!(kept["stale"]["seconds"].as_u64().is_some_and(|seconds| seconds < 600), "{kept:#}");
     // The file that was there is not asked for by its sum, and by its address only whether it changed.
     assert_eq!(server.requests().len(), 1, "{:?}", server.requests());
 
     let (ran, wrong) = asked(&lab, &[&format!("{address}#sha256={}", "0".repeat(64))]);
     assert_eq!(ran.code, 3);
     assert!(text(&wrong, "problem").contains(&sum(&package)) && text(&wrong, "problem").contains("quarantine"));
+    let cut = server.on("/cut.deb", [Answer::file(&package[..500], "\"1\"")]);
     for (subject, says) in [
+        (cut.clone(), format!("{cut} is truncated").as_str()),
         (server.at("/gone"), "HTTP 404"),
         (format!("{address}#sha256=1"), "64 hexadecimal digits"),
         ("https://me:secret@kernel.example/a.deb".to_owned(), "without a user"),
@@ -216,6 +221,16 @@ fn a_proxy_of_the_environment_is_used_and_one_for_others_is_not() {
     let ran = Ran::of(through("").output().expect("it starts"));
     assert_eq!(ran.code, 1, "{}", ran.stdout);
     assert_eq!(proxy.requests().len(), 1);
+    // One that is away is named, and its password is not; one that cannot be used is no reason to go without.
+    for (variable, says) in [
+        ("http://me:secret@127.0.0.1:1", &["the proxy 127.0.0.1:1 of http_proxy"][..]),
+        ("socks5://me:secret@127.0.0.1", &["the variable http_proxy names no proxy"]),
+    ] {
+        let mut command = ask(&lab, &["http://kernel.example/other.deb"]);
+        let ran = Ran::of(command.env("http_proxy", variable).output().expect("it starts"));
+        assert_eq!(ran.code, 3, "{}", ran.stdout);
+        assert!(says.iter().all(|says| ran.stdout.contains(says)) && !ran.stdout.contains("secret"), "{}", ran.stdout);
+    }
     // Ended at once: nobody knows this host, and finding that out may take a resolver long.
     let mut child = through("kernel.example").stderr(Stdio::piped()).stdout(Stdio::null()).spawn().expect("it starts");
     let mut first = [0];

@@ -11,13 +11,13 @@ use crate::evidence::git::Index;
 use crate::evidence::source::{self, Folder, Tarball};
 use crate::evidence::version::{self, Release};
 use crate::evidence::{Finding, Witness};
-use crate::kernel::{self, FileKind, Kernel, Provenance, file_kind};
+use crate::kernel::{self, Downloaded, FileKind, Kernel, Provenance, Stale, file_kind};
 use crate::matrix::{Bug, MainlineArchive, MainlineVersion, Pin, Remote, Source};
 use crate::verdict::Ledger;
-use crate::words::{BugId, Sha256};
+use crate::words::{BadSha256, BugId, Sha256};
 
-/// Fetches a file, or says why it cannot be had: where it lies, and its sha256.
-pub type Fetch<'a> = dyn Fn(&Remote) -> Result<(PathBuf, Sha256), String> + 'a;
+/// Fetches a file, or says why it cannot be had.
+pub type Fetch<'a> = dyn Fn(&Remote) -> Result<Downloaded, String> + 'a;
 
 /// What is asked, and with what it may be answered.
 pub struct Asked<'a> {
@@ -46,6 +46,7 @@ pub struct Looked<'a> {
     text: String,
     understood: Option<String>,
     problem: Option<String>,
+    stale: Option<Stale>,
     exhibits: Exhibits<'a>,
     /// The release that a source tree began as: where its line of releases goes on. It says nothing of the tree itself.
     began: Option<Release>,
@@ -70,7 +71,7 @@ impl<'a> Asked<'a> {
                 settle: BY_IMAGE,
                 ..Looked::default()
             },
-            Ok(Subject::File(path)) => self.file(path),
+            Ok(Subject::File(path)) => self.file(path, None),
             Ok(Subject::Tree(path)) => folder(path),
             Ok(Subject::Address(remote)) => self.address(remote),
             Ok(Subject::Mainline(version)) => self.mainline(version),
@@ -81,26 +82,30 @@ impl<'a> Asked<'a> {
 
     /// What lies at an address is looked at like a file that is here.
     fn address(&self, remote: Remote) -> Looked<'a> {
-        let (path, sum) = match (self.fetch)(&remote) {
+        let fetched = (self.fetch)(&remote).and_then(|Downloaded { path, sha256, stale }| {
+            Ok((path, sha256.parse::<Sha256>().map_err(|error: BadSha256| error.to_string())?, stale))
+        });
+        let (path, sum, stale) = match fetched {
             Ok(fetched) => fetched,
             Err(why) => return problem(why),
         };
-        let looked = self.file(path);
+        // What is judged and booted is what was looked at first, whatever lies there by then.
+        let pinned = Source::Url(vec![Remote { pin: Pin::Sha256(sum.clone()), ..remote.clone() }]);
+        let looked = self.file(path, Some(pinned.clone()));
         let what = looked.understood.as_ref().map_or_else(String::new, |what| format!(": {what}"));
         let understood = Some(format!("{}, sha256 {sum}{what}", remote.address));
-        // What a boot judges is what was looked at, whatever lies there by then.
-        let again = || Source::Url(vec![Remote { pin: Pin::Sha256(sum.clone()), ..remote.clone() }]);
-        let bootable = looked.bootable.as_ref().map(|_| again());
-        Looked { understood, bootable, ..looked }
+        let bootable = looked.bootable.as_ref().map(|_| pinned);
+        Looked { understood, bootable, stale, ..looked }
     }
 
-    fn file(&self, path: PathBuf) -> Looked<'a> {
+    /// A file that is here. `from` is where it came from, if that is somewhere else: people know it by that.
+    fn file(&self, path: PathBuf, from: Option<Source>) -> Looked<'a> {
         match file_kind(&path) {
             Err(error) => problem(format!("it cannot be read: {error}")),
-            Ok(FileKind::Deb) => self.package(Source::Deb(vec![path]), "a Debian package"),
-            Ok(FileKind::Rpm) => self.package(Source::Rpm(vec![path]), "an RPM package"),
+            Ok(FileKind::Deb) => self.package(Source::Deb(vec![path]), from, "a Debian package"),
+            Ok(FileKind::Rpm) => self.package(Source::Rpm(vec![path]), from, "an RPM package"),
             Ok(FileKind::Image) => image(path),
-            Ok(FileKind::Tarball) => self.tarball(&path),
+            Ok(FileKind::Tarball) => self.tarball(&path, from),
             Ok(FileKind::Other) => problem(
                 "expected a Debian or RPM package, a kernel image or a tarball of kernel source, found something else"
                     .to_owned(),
@@ -108,13 +113,13 @@ impl<'a> Asked<'a> {
         }
     }
 
-    fn package(&self, from: Source, kind: &str) -> Looked<'a> {
-        let looked = self.unpacked(from.clone());
+    fn package(&self, here: Source, from: Option<Source>, kind: &str) -> Looked<'a> {
+        let looked = self.unpacked(from.unwrap_or_else(|| here.clone()));
         let Some(why) = looked.problem else {
             let what = looked.understood.map_or_else(|| kind.to_owned(), |name| format!("a package: {name}"));
             return Looked { understood: Some(what), ..looked };
         };
-        match stands_for(&from) {
+        match stands_for(&here) {
             Some(release) => Looked {
                 understood: Some(format!("a package without a kernel, which stands for {release}")),
                 exhibits: Exhibits { release: Some(Ok(release)), ..Exhibits::default() },
@@ -139,17 +144,24 @@ impl<'a> Asked<'a> {
                 let remarks = kernel.provenance.iter().filter_map(Provenance::remark);
                 let words: Vec<String> = remarks.chain(name.map(ToString::to_string)).collect();
                 let understood = Some(words.join(": ")).filter(|words| !words.is_empty());
-                Looked { understood, exhibits, settle: BY_BOOT, bootable: Some(from), ..Looked::default() }
+                Looked {
+                    understood,
+                    exhibits,
+                    stale: kernel.stale,
+                    settle: BY_BOOT,
+                    bootable: Some(from),
+                    ..Looked::default()
+                }
             }
         }
     }
 
-    fn tarball(&self, path: &Path) -> Looked<'a> {
+    fn tarball(&self, path: &Path, from: Option<Source>) -> Looked<'a> {
         match Tarball::open(path, source::wanted(self.bugs.iter().copied())) {
             Err(error) => problem(format!("{:#}", anyhow::Error::new(error))),
             Ok(tarball) => match source::release(&tarball) {
                 Err(error) => problem(format!("the Makefile of this tarball cannot be read: {error}")),
-                Ok(None) => self.build(path),
+                Ok(None) => self.build(from.unwrap_or_else(|| Source::Tree(path.to_owned()))),
                 Ok(Some(release)) => Looked {
                     understood: Some(format!("a tarball of source that began as {release}")),
                     began: Release::parse(&release).ok(),
@@ -162,8 +174,7 @@ impl<'a> Asked<'a> {
     }
 
     /// A tarball without source: of a kernel that was built, or of something else.
-    fn build(&self, path: &Path) -> Looked<'a> {
-        let from = Source::Tree(path.to_owned());
+    fn build(&self, from: Source) -> Looked<'a> {
         match (self.unpack)(&from) {
             Err(why) => problem(format!("this tarball has no kernel's Makefile, and is no build: {why}")),
             Ok(kernel) => Looked {
@@ -226,7 +237,8 @@ impl<'a> Asked<'a> {
             BugAnswer { steps: said.steps, warnings: said.warnings, ..answer }
         };
         let bugs = self.bugs.iter().map(conclude).collect();
-        Answer { subject: looked.text, understood: looked.understood, problem: looked.problem, bugs }
+        let Looked { text: subject, understood, problem, stale, .. } = looked;
+        Answer { subject, understood, problem, stale, bugs }
     }
 }
 

@@ -18,6 +18,7 @@ pub use subject::{Subject, Unclear};
 
 use crate::evidence::git::StepFound;
 use crate::evidence::{Finding, Strength};
+use crate::kernel::Stale;
 use crate::matrix::Bug;
 use crate::verdict::{Conclusion, Ledger, Verdict};
 use crate::words::{BugId, State};
@@ -53,6 +54,9 @@ pub struct Answer {
     /// Why nothing, or not all, could be looked at.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
+    /// Set where nobody could be asked whether this is still what is there: what was kept was judged.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stale: Option<Stale>,
     /// The answer for each bug.
     pub bugs: Vec<BugAnswer>,
 }
@@ -215,7 +219,7 @@ mod tests {
             (&[], 3),
         ] {
             let bugs: Vec<_> = verdicts.iter().map(|(verdict, conflict)| answer(*verdict, *conflict)).collect();
-            let subject = Answer { subject: "x".to_owned(), understood: None, problem: None, bugs };
+            let subject = Answer { subject: "x".to_owned(), understood: None, problem: None, stale: None, bugs };
             let document = Answers::of([subject].into_iter());
             let written = serde_json::to_value(&document).unwrap();
             let fields: Vec<&str> = written.as_object().unwrap().keys().map(String::as_str).collect();
@@ -229,7 +233,8 @@ mod tests {
     #[test]
     fn each_subject_is_looked_at_when_it_is_written_and_none_is_left_out_of_the_exit_code() {
         let looked = Cell::new(0);
-        let answer = || Answer { subject: "x".to_owned(), understood: None, problem: None, bugs: Vec::new() };
+        let answer =
+            || Answer { subject: "x".to_owned(), understood: None, problem: None, stale: None, bugs: Vec::new() };
         let answers = (0..3).map(|_| {
             looked.set(looked.get() + 1);
             answer()

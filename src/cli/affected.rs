@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{IsTerminal as _, Read as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context as _, anyhow};
 
@@ -10,12 +10,12 @@ use super::{Affected, Format, Stop, host, matrix_file, print, print_json};
 use crate::answer::{Answers, Asked, Booted};
 use crate::evidence::Witness;
 use crate::evidence::git::{self, Index, Repository};
-use crate::kernel::{self, Kernel, Obtain, ObtainError};
+use crate::kernel::{self, Downloaded, Kernel, Obtain, ObtainError};
 use crate::matrix::{Bug, Bugs, KernelEntry, Matrix, Remote, Source};
 use crate::report::{self, Fetching, Indexing, Style};
 use crate::run::{self, Cell};
 use crate::shim::Shim;
-use crate::words::{BadSha256, BugId, KernelName, Sha256};
+use crate::words::{BugId, KernelName};
 
 /// The most subjects that are read from stdin, and the most bytes of all: a nightly's fleet, and no endless stream.
 const SUBJECTS: usize = 100_000;
@@ -79,9 +79,8 @@ fn unpack(source: &Source, args: &Affected, fetching: &Fetching) -> Result<Kerne
 }
 
 /// Fetches a file into the cache.
-fn fetch(remote: &Remote, args: &Affected, fetching: &Fetching) -> Result<(PathBuf, Sha256), String> {
-    let (path, file) = obtaining(args, fetching, |with| kernel::fetch(remote, with))?;
-    Ok((path, file.sha256.parse().map_err(|error: BadSha256| error.to_string())?))
+fn fetch(remote: &Remote, args: &Affected, fetching: &Fetching) -> Result<Downloaded, String> {
+    obtaining(args, fetching, |with| kernel::fetch(remote, with))
 }
 
 /// Obtains something, and shows what comes over the network.

@@ -10,7 +10,7 @@ use std::io::{self, Read};
 use super::compression;
 use super::error::Quoted;
 
-/// Why a package cannot be read. Reads well after "the package ….deb ".
+/// Why a package cannot be read. Reads well after the file's name.
 #[derive(Debug, thiserror::Error)]
 pub enum PackageError {
     /// Another kind of file.

@@ -108,10 +108,12 @@ fn open<'a>(name: &str, member: impl Read + 'a, size: u64) -> Result<Box<dyn Rea
         ".xz" => Compression::Xz,
         ".gz" => Compression::Gzip,
         ".zst" => Compression::Zstd,
+        ".bz2" => Compression::Bzip2,
+        ".lzma" => Compression::Lzma,
         other => {
             return Err(PackageError::Unsupported {
                 found: format!("`{}`", Quoted::of(other.as_bytes())),
-                expected: "data.tar, or .xz, .gz, .zst of it",
+                expected: "data.tar, or .xz, .gz, .zst, .bz2, .lzma of it",
             });
         }
     };

@@ -40,6 +40,8 @@ fn wanted_files_come_out_whatever_the_compression() {
         ("control.tar.xz", xz(&control), "data.tar.xz", xz(&data)),
         ("control.tar.gz/", gzip(&control), "data.tar.gz/", gzip(&data)),
         ("control.tar.zst", zstd(&control), "data.tar.zst", zstd(&data)),
+        ("control.tar", control.clone(), "data.tar.bz2", compress(Compression::Bzip2, &data)),
+        ("control.tar", control.clone(), "data.tar.lzma", compress(Compression::Lzma, &data)),
     ] {
         let package =
             ar(&[("debian-binary", b"2.0\n"), ("_extra", b"x"), (control_name, &control), (data_name, &data)]);
@@ -148,17 +150,17 @@ fn bombs_and_absurd_sizes_are_refused_early() {
 fn other_files_are_told_from_packages() {
     let control = tar(&[("./control", b"Package: x\nVersion: 1\nArchitecture: arm64\n")]);
     let foreign = ar(&[("debian-binary", b"2.0\n"), ("control.tar", &control), ("data.tar", b"")]);
-    let bzip2 = ar(&[
+    let lz4 = ar(&[
         ("debian-binary", b"2.0\n"),
         ("control.tar", &tar(&[("control", CONTROL.as_bytes())])),
-        ("data.tar.bz2", b"x"),
+        ("data.tar.lz4", b"x"),
     ]);
     for (bytes, says) in [
         (&b""[..], "is not a Debian package"),
         (b"hello, world", "is not a Debian package"),
         (b"!<arch>\nfoo.o/          0           0     0     644     4         `\nabcd", "debian-binary"),
         (&foreign, "is for arm64"),
-        (&bzip2, "is not supported"),
+        (&lz4, "is not supported"),
     ] {
         let error = read_all(bytes).unwrap_err().to_string();
         assert!(error.contains(says), "{error}");

@@ -39,10 +39,10 @@ pub enum ObtainError {
         /// Why.
         source: NotAConfig,
     },
-    /// A package cannot be read, or is hostile.
-    #[error("the package {} {problem}", path.display())]
+    /// A package or a tarball cannot be read, or is hostile.
+    #[error("{} {problem}", path.display())]
     BadPackage {
-        /// The package's file.
+        /// The file, or its address.
         path: PathBuf,
         /// What is wrong with it.
         problem: PackageError,
@@ -188,6 +188,15 @@ pub enum ObtainError {
         /// The first that is not.
         more: String,
     },
+    /// The lock has fewer files than the matrix.
+    #[error(
+        "kernels.lock has no entry for {address}, and nothing else may be taken than what it has; lock it with `backproof \
+         kernels update`"
+    )]
+    NotLocked {
+        /// The address.
+        address: String,
+    },
     /// A package that was locked is nowhere served any more.
     #[error("{what} (sha256 {sha256}) is not served any more by {}; add the address of an archive that keeps it (for Debian's, snapshot.debian.org does) to its `addresses` in the lock, or take the newest with `backproof kernels update`", if tried.is_empty() { "anybody that is known".to_owned() } else { tried.join(", ") })]
     LockedGone {
@@ -271,6 +280,7 @@ impl ObtainError {
             | Self::BadName { .. }
             | Self::OtherThanLocked { .. }
             | Self::LockedMore { .. }
+            | Self::NotLocked { .. }
             | Self::LockedGone { .. } => Blame::User,
             Self::NotFetched(failed) if failed.is_gone() => Blame::User,
             Self::NoApt { .. }

@@ -28,7 +28,8 @@ pub(super) fn from_packages(files: &[PathBuf], with: &Obtain) -> Result<Kernel, 
         locked.push(own_file(file, sha256, size));
     }
     none_left(&files[files.len() - 1], files.len(), with)?;
-    let unpack = || files.iter().zip(&locked).map(|(file, locked)| unpacked(file, &locked.sha256, with)).collect();
+    let unpack =
+        || files.iter().zip(&locked).map(|(file, locked)| unpacked(&locked.name, file, &locked.sha256, with)).collect();
     let (kernel, packages) = from_unpacked(unpack, with)?;
     for (file, package) in locked.iter_mut().zip(packages) {
         file.version = Some(package.version);
@@ -63,8 +64,9 @@ fn from_tarball(tarball: &Path, with: &Obtain) -> Result<Kernel, ObtainError> {
     let (sha256, size) = sum(tarball)?;
     compare(tarball, &sha256, 0, with)?;
     none_left(tarball, 1, with)?;
-    let (mut kernel, _) = from_unpacked(|| Ok(vec![unpacked(tarball, &sha256, with)?]), with)?;
-    kernel.files = vec![own_file(tarball, sha256.clone(), size)];
+    let file = own_file(tarball, sha256.clone(), size);
+    let (mut kernel, _) = from_unpacked(|| Ok(vec![unpacked(&file.name, tarball, &sha256, with)?]), with)?;
+    kernel.files = vec![file];
     kernel.provenance = vec![Provenance::File { path: tarball.to_owned(), sha256 }];
     Ok(kernel)
 }
@@ -100,17 +102,16 @@ pub(super) fn damaged(store: &Store) -> ObtainError {
     ObtainError::io("reading", store.folder(), source)
 }
 
-/// The package file with this sha256, taken apart by whoever comes first.
-pub(super) fn unpacked(file: &Path, sha256: &str, with: &Obtain) -> Result<Package, ObtainError> {
+/// The package file with this sha256, taken apart by whoever comes first. `name` is what people know it by.
+pub(super) fn unpacked(name: &str, file: &Path, sha256: &str, with: &Obtain) -> Result<Package, ObtainError> {
     if let Some(package) = Package::recorded(with.store, sha256) {
         return Ok(package);
     }
-    let shown = file.file_name().unwrap_or(file.as_os_str()).to_string_lossy().into_owned();
-    let _lock = with.store.lock(sha256, || (with.tell)(Progress::Waiting { what: shown.clone() }))?;
+    let _lock = with.store.lock(sha256, || (with.tell)(Progress::Waiting { what: name.to_owned() }))?;
     if let Some(package) = Package::recorded(with.store, sha256) {
         return Ok(package);
     }
-    (with.tell)(Progress::Unpacking { package: shown.clone() });
+    (with.tell)(Progress::Unpacking { package: name.to_owned() });
     Package::unpack(with.store, file, sha256)
 }
 

@@ -180,13 +180,45 @@ impl Provenance {
     }
 }
 
-/// Why a recorded kernel is used without asking the mirror.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A file that was fetched.
+#[derive(Clone, Debug)]
+pub struct Downloaded {
+    /// Where it lies, in the cache.
+    pub path: PathBuf,
+    /// Its sha256.
+    pub sha256: String,
+    /// Set where no server was asked, though one should have been.
+    pub stale: Option<Stale>,
+}
+
+/// Why what was recorded is used without asking the mirror or server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stale {
-    /// How old the mirror's answer is that it rests on.
+    /// How old the answer is that it rests on; whole seconds in documents.
+    #[serde(rename = "seconds", with = "seconds")]
     pub age: Duration,
     /// What kept us from asking again: `offline was asked for`, or what apt said.
     pub why: String,
+}
+
+impl fmt::Display for Stale {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "what was recorded {} minutes ago: {}", self.age.as_secs() / 60, self.why)
+    }
+}
+
+mod seconds {
+    use std::time::Duration;
+
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u64(time.as_secs())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+        u64::deserialize(deserializer).map(Duration::from_secs)
+    }
 }
 
 /// What is going on, for people.
@@ -295,9 +327,7 @@ impl fmt::Display for Progress {
             Self::Chosen { what, from } => write!(f, "{what}: {from}"),
             Self::Unpacking { package } => write!(f, "unpacking {package}"),
             Self::Copying { folder } => write!(f, "copying {}", folder.display()),
-            Self::Stale(Stale { age, why }) => {
-                write!(f, "using what was recorded {} minutes ago: {why}", age.as_secs() / 60)
-            }
+            Self::Stale(stale) => write!(f, "using {stale}"),
         }
     }
 }
@@ -354,11 +384,11 @@ fn obtain_once(source: &Source, with: &Obtain) -> Result<Kernel, ObtainError> {
     }
 }
 
-/// Fetches a file, unless the cache has it: where it lies in the cache, and what it was resolved to. Blocks.
+/// Fetches a file, unless the cache has it. Blocks.
 ///
 /// # Errors
 /// As [`obtain`].
-pub fn fetch(remote: &Remote, with: &Obtain) -> Result<(PathBuf, LockedFile), ObtainError> {
+pub fn fetch(remote: &Remote, with: &Obtain) -> Result<Downloaded, ObtainError> {
     remote::file(remote, with)
 }
 

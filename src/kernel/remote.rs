@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+use url::Url;
 
 use super::error::ObtainError;
 use super::fetch::{self, Fetched, Problem, Wanted};
 use super::kind::{FileKind, file_kind};
-use super::package::Package;
-use super::{Kernel, LockedFile, Obtain, Provenance, local};
+use super::package::{Package, PackageKind};
+use super::{Downloaded, Kernel, LockedFile, Obtain, Progress, Provenance, Stale, local};
 use crate::matrix::{Pin, Remote};
 
 /// The most bytes of one file: four times the largest kernel packages, those with debug information.
@@ -26,68 +27,145 @@ pub enum Vouched {
     FirstUse,
 }
 
-/// A file that is here.
-struct Got<'a> {
+/// A file that is wanted.
+struct Asked<'a> {
     remote: &'a Remote,
-    fetched: Fetched,
+    /// The matrix's addresses, and then the lock's.
+    addresses: Vec<Url>,
+    sha256: Option<&'a str>,
     vouched: Vouched,
+}
+
+/// A file that is here, or what was taken out of it earlier.
+struct Got<'a> {
+    asked: Asked<'a>,
+    sha256: String,
+    size: u64,
+    /// The address that gave it, or would have.
+    address: Url,
+    /// Where it lies; none where it was taken apart earlier, so that nobody needs it any more.
+    path: Option<PathBuf>,
+    stale: Option<Stale>,
+    /// Whether the server only said that it is still what it has.
+    was_here: bool,
     kind: FileKind,
 }
 
 /// The kernel in these files.
 pub(super) fn obtain(files: &[Remote], with: &Obtain) -> Result<Kernel, ObtainError> {
-    let got = files.iter().map(|remote| get(remote, with)).collect::<Result<Vec<_>, _>>()?;
-    let (mut kernel, packages) = match &got[..] {
-        [only] if only.kind == FileKind::Image => {
-            // What was fetched has been compared with the lock.
-            let kernel = local::from_image(&only.fetched.path, None, None, &Obtain { locked: None, ..*with });
-            (kernel.map_err(|error| of_address(error, only))?, Vec::new())
-        }
-        _ => {
-            if let Some(other) =
-                got.iter().find(|got| !matches!(got.kind, FileKind::Deb | FileKind::Rpm | FileKind::Tarball))
-            {
-                return Err(unfit(other, got.len()));
-            }
-            local::from_unpacked(|| got.iter().map(|got| unpacked(got, with)).collect(), with)?
-        }
-    };
+    let mut got = get_all(files, with)?;
+    let mut made = made_of(&got, with);
+    if let Err(error) = &made
+        && is_about_content(error)
+        && doubt(&got, with)?
+    {
+        let (what, why) =
+            (got.iter().map(|got| name(got.asked.remote)).collect::<Vec<_>>().join(", "), error.to_string());
+        (with.tell)(Progress::Trouble { what, why, then: "asking for all of it once more".to_owned() });
+        got = get_all(files, with)?;
+        made = made_of(&got, with);
+    }
+    let (mut kernel, packages) = made?;
     let fetched = got.iter().map(|got| Provenance::Fetched {
-        address: got.fetched.address.to_string(),
-        sha256: got.fetched.sha256.clone(),
-        vouched: got.vouched,
+        address: got.address.to_string(),
+        sha256: got.sha256.clone(),
+        vouched: got.asked.vouched,
     });
     let from_packages = std::mem::take(&mut kernel.provenance).into_iter().filter(|from| {
         // A tarball is no package, and where a fetched image lies in the cache tells nobody anything.
-        matches!(from, Provenance::Package { sha256, .. } if got.iter().any(|got| is_package(got) && got.fetched.sha256 == *sha256))
+        matches!(from, Provenance::Package { sha256, .. } if got.iter().any(|got| is_package(got) && got.sha256 == *sha256))
     });
     kernel.provenance = from_packages.chain(fetched).collect();
     kernel.files = got.iter().map(|got| locked(got, &packages)).collect();
-    kernel.stale = got.iter().find_map(|got| got.fetched.stale.clone());
+    kernel.stale = got.iter().find_map(|got| got.stale.clone());
     Ok(kernel)
 }
 
-/// Fetches one file, whatever is in it: where it lies, and what it was resolved to.
-pub(super) fn file(remote: &Remote, with: &Obtain) -> Result<(PathBuf, LockedFile), ObtainError> {
-    let got = get(remote, with)?;
-    let locked = locked(&got, &[]);
-    Ok((got.fetched.path, locked))
+fn get_all<'a>(files: &'a [Remote], with: &Obtain<'a>) -> Result<Vec<Got<'a>>, ObtainError> {
+    files.iter().enumerate().map(|(at, remote)| get(ask_for(remote, at, with)?, with)).collect()
 }
 
-fn get<'a>(remote: &'a Remote, with: &Obtain) -> Result<Got<'a>, ObtainError> {
-    let in_lock = |file: &&LockedFile| file.addresses.iter().any(|address| address == remote.address.as_str());
-    let locked = with.locked.into_iter().flatten().find(in_lock);
+/// The kernel in what is here, and the packages that it was taken from.
+fn made_of(got: &[Got], with: &Obtain) -> Result<(Kernel, Vec<Package>), ObtainError> {
+    if let [Got { kind: FileKind::Image, path: Some(path), asked, .. }] = got {
+        // What was fetched has been compared with the lock.
+        let kernel = local::from_image(path, None, None, &Obtain { locked: None, ..*with });
+        return Ok((kernel.map_err(|error| of_address(error, asked.remote))?, Vec::new()));
+    }
+    let is_usable = |got: &&Got| matches!(got.kind, FileKind::Deb | FileKind::Rpm | FileKind::Tarball);
+    if let Some(other) = got.iter().find(|got| !is_usable(got)) {
+        return Err(unfit(other, got.len()));
+    }
+    local::from_unpacked(|| got.iter().map(|got| unpacked(got, with)).collect(), with)
+}
+
+/// Whether this may be the fault of bytes that nobody vouches for.
+fn is_about_content(error: &ObtainError) -> bool {
+    matches!(error, ObtainError::BadPackage { .. } | ObtainError::NotAnImage { .. } | ObtainError::Unusable { .. })
+}
+
+/// Trusts no longer what came first: whether asking for it anew may give something else.
+fn doubt(got: &[Got], with: &Obtain) -> Result<bool, ObtainError> {
+    let first: Vec<_> =
+        got.iter().filter(|got| got.asked.vouched == Vouched::FirstUse && got.stale.is_none()).collect();
+    first.iter().try_for_each(|got| fetch::doubt(&got.address, with))?;
+    Ok(first.iter().any(|got| got.was_here))
+}
+
+/// Fetches one file, whatever is in it.
+pub(super) fn file(remote: &Remote, with: &Obtain) -> Result<Downloaded, ObtainError> {
+    let Fetched { sha256, path, stale, .. } = fetch(&ask_for(remote, 0, with)?, with)?;
+    Ok(Downloaded { path, sha256, stale })
+}
+
+/// What is to be fetched for the file at this place. What the lock has there is taken and nothing else, wherever it came
+/// from when it was locked; but a sum in the matrix goes before it.
+fn ask_for<'a>(remote: &'a Remote, at: usize, with: &Obtain<'a>) -> Result<Asked<'a>, ObtainError> {
+    let locked = with.locked.map(|files| files.get(at));
     let (sha256, vouched) = match (&remote.pin, locked) {
         (Pin::Sha256(sum), _) => (Some(sum.as_str()), Vouched::Sha256),
-        (Pin::TrustOnFirstUse, Some(locked)) => (Some(locked.sha256.as_str()), Vouched::Lock),
+        (Pin::TrustOnFirstUse, Some(Some(locked))) => (Some(locked.sha256.as_str()), Vouched::Lock),
+        (Pin::TrustOnFirstUse, Some(None)) => {
+            return Err(ObtainError::NotLocked { address: remote.address.to_string() });
+        }
         (Pin::TrustOnFirstUse, None) => (None, Vouched::FirstUse),
     };
-    let what = name(remote);
-    let addresses: Vec<_> = std::iter::once(&remote.address).chain(&remote.mirrors).cloned().collect();
-    let wanted = Wanted { what: &what, addresses: &addresses, sha256, size: None, limit: LARGEST };
-    let fetched = fetch::file(&wanted, with).map_err(|error| otherwise(error, vouched))?;
-    let kind = file_kind(&fetched.path).map_err(|e| ObtainError::io("reading", &fetched.path, e))?;
-    Ok(Got { remote, fetched, vouched, kind })
+    let mut addresses: Vec<_> = std::iter::once(&remote.address).chain(&remote.mirrors).cloned().collect();
+    // Whoever wrote the lock may know of places that the matrix does not; the sum judges what they give.
+    let of_lock = locked.flatten().filter(|locked| Some(locked.sha256.as_str()) == sha256);
+    for further in of_lock.into_iter().flat_map(|locked| &locked.addresses) {
+        match Remote::parse(further) {
+            Ok(further) if !addresses.contains(&further.address) => addresses.push(further.address),
+            Ok(_) => {}
+            Err(why) => tracing::debug!(%further, %why, "an address in the lock cannot be fetched from"),
+        }
+    }
+    Ok(Asked { remote, addresses, sha256, vouched })
+}
+
+fn get<'a>(asked: Asked<'a>, with: &Obtain) -> Result<Got<'a>, ObtainError> {
+    if let Some(sha256) = asked.sha256
+        && let Some(package) = Package::recorded(with.store, sha256)
+        && let Some(size) = package.file_size
+    {
+        let (sha256, address) = (sha256.to_owned(), asked.remote.address.clone());
+        let kind = match package.kind {
+            PackageKind::Deb => FileKind::Deb,
+            PackageKind::Rpm => FileKind::Rpm,
+            PackageKind::Tarball => FileKind::Tarball,
+        };
+        return Ok(Got { asked, sha256, size, address, path: None, stale: None, was_here: false, kind });
+    }
+    let Fetched { sha256, size, address, path, stale, was_here } = fetch(&asked, with)?;
+    let kind = file_kind(&path).map_err(|e| ObtainError::io("reading", &path, e))?;
+    Ok(Got { asked, sha256, size, address, path: Some(path), stale, was_here, kind })
+}
+
+fn fetch(asked: &Asked, with: &Obtain) -> Result<Fetched, ObtainError> {
+    let what = name(asked.remote);
+    let (addresses, sha256) = (&asked.addresses, asked.sha256);
+    let wanted = Wanted { what: &what, addresses, sha256, size: None, limit: LARGEST };
+    fetch::file(&wanted, with).map_err(|error| otherwise(error, asked.vouched))
 }
 
 /// The file's name, or where the address has none its host.
@@ -111,7 +189,7 @@ fn otherwise(error: ObtainError, vouched: Vouched) -> ObtainError {
 }
 
 fn unfit(got: &Got, files: usize) -> ObtainError {
-    let path = PathBuf::from(got.remote.address.as_str());
+    let path = PathBuf::from(got.asked.remote.address.as_str());
     let problem = match got.kind {
         FileKind::Image if files > 1 => "is an image, and other files beside it are not used; give it alone",
         _ => "is neither a package nor an x86-64 kernel image nor a tarball of a build; check the address",
@@ -124,12 +202,22 @@ fn is_package(got: &Got) -> bool {
 }
 
 fn unpacked(got: &Got, with: &Obtain) -> Result<Package, ObtainError> {
-    local::unpacked(&got.fetched.path, &got.fetched.sha256, with).map_err(|error| of_address(error, got))
+    let again = || fetch(&got.asked, with).map(|fetched| fetched.path);
+    let path = match &got.path {
+        Some(path) => path.clone(),
+        None => match Package::recorded(with.store, &got.sha256) {
+            Some(package) => return Ok(package),
+            // What was taken out of it is damaged, and gone.
+            None => again()?,
+        },
+    };
+    local::unpacked(&name(got.asked.remote), &path, &got.sha256, with)
+        .map_err(|error| of_address(error, got.asked.remote))
 }
 
 /// Names the address, which means more to people than the cache's file.
-fn of_address(error: ObtainError, got: &Got) -> ObtainError {
-    let path = PathBuf::from(got.remote.address.as_str());
+fn of_address(error: ObtainError, remote: &Remote) -> ObtainError {
+    let path = PathBuf::from(remote.address.as_str());
     match error {
         ObtainError::BadPackage { problem, .. } => ObtainError::BadPackage { path, problem },
         ObtainError::NotAnImage { found, .. } => ObtainError::NotAnImage { path, found },
@@ -138,15 +226,18 @@ fn of_address(error: ObtainError, got: &Got) -> ObtainError {
 }
 
 fn locked(got: &Got, packages: &[Package]) -> LockedFile {
-    let package = packages.iter().find(|p| p.file_sha256 == got.fetched.sha256 && is_package(got));
-    let addresses = std::iter::once(&got.remote.address).chain(&got.remote.mirrors).map(ToString::to_string);
+    let package = packages.iter().find(|p| p.file_sha256 == got.sha256 && is_package(got));
     LockedFile {
-        name: package.map_or_else(|| name(got.remote), |package| package.package.clone()),
+        name: package.map_or_else(|| name(got.asked.remote), |package| package.package.clone()),
         version: package.map(|package| package.version.clone()),
-        sha256: got.fetched.sha256.clone(),
-        size: got.fetched.size,
-        addresses: addresses.collect(),
+        sha256: got.sha256.clone(),
+        size: got.size,
+        addresses: addresses(got.asked.remote),
     }
+}
+
+fn addresses(remote: &Remote) -> Vec<String> {
+    std::iter::once(&remote.address).chain(&remote.mirrors).map(ToString::to_string).collect()
 }
 
 #[cfg(test)]

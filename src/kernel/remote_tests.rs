@@ -155,11 +155,63 @@ fn what_the_lock_has_is_taken_and_nothing_else() {
     for part in [&sum(&old), &sum(&new), "backproof kernels update", files[0].address.as_str()] {
         assert!(said.contains(part), "{part}: {said}");
     }
-    // A lock of other addresses says nothing of this one, and a sum in the matrix goes before it.
-    let other = LockedFile { addresses: vec!["https://kernel.example/a.deb".to_owned()], ..locked[0].clone() };
-    assert!(fresh.obtain_as(&Source::Url(files.clone()), false, Some(&[other])).is_ok());
+    // Whatever addresses the lock has, it is its file that is taken.
+    for addresses in [vec![], vec!["https://kernel.example/a.deb".to_owned()], vec!["no address".to_owned()]] {
+        let other = LockedFile { addresses, ..locked[0].clone() };
+        let files = vec![Remote { mirrors: vec![fresh.server.at("/gone").parse().unwrap()], ..files[0].clone() }];
+        let offline = fresh.obtain_as(&Source::Url(files), true, Some(std::slice::from_ref(&other)));
+        assert!(matches!(offline, Err(ObtainError::NotCached { .. })), "{offline:?}");
+    }
+    let nameless = LockedFile { addresses: Vec::new(), ..locked[0].clone() };
+    let error = fresh.obtain_as(&Source::Url(files.clone()), false, Some(&[nameless])).unwrap_err();
+    assert!(matches!(error, ObtainError::LockedOtherwise { .. }), "{error}");
+    let error = fresh.obtain_as(&Source::Url(files.clone()), false, Some(&[])).unwrap_err();
+    assert!(matches!(&error, ObtainError::NotLocked { address } if *address == files[0].address.as_str()), "{error}");
+    // It may know of a place where its file still is; a sum in the matrix goes before it.
+    let elsewhere = vec![fresh.serve("/old/a.deb", &old)];
+    let moved = LockedFile { addresses: elsewhere.clone(), ..locked[0].clone() };
+    let kernel = fresh.obtain_as(&Source::Url(files.clone()), false, Some(&[moved])).unwrap();
+    assert!(
+        kernel
+            .provenance
+            .iter()
+            .any(|from| matches!(from, Provenance::Fetched { address, .. } if *address == elsewhere[0]))
+    );
     let pinned = vec![pinned(files[0].address.as_str(), &sum(&new))];
     assert!(fresh.obtain_as(&Source::Url(pinned), false, Some(&locked)).is_ok());
+}
+
+#[test]
+fn what_was_taken_apart_needs_the_file_no_more_until_it_is_damaged() {
+    let (world, package) = (World::new(), kernel_deb("6.1.0"));
+    let files = vec![pinned(&world.serve("/a.deb", &package), &sum(&package))];
+    let first = world.obtain(files.clone()).unwrap();
+    let download = world.folder.path().join("cache/downloads").join(sum(&package));
+    fs::remove_file(&download).unwrap();
+    let again = world.obtain_as(&Source::Url(files.clone()), true, None).unwrap();
+    assert_eq!((&again.files, &again.provenance), (&first.files, &first.provenance));
+    fs::write(&first.image, vec![0; fs::metadata(&first.image).unwrap().len() as usize]).unwrap();
+    drop((first, again));
+    assert!(world.obtain(files).is_ok());
+    assert_eq!(world.server.requests().len(), 2);
+}
+
+#[test]
+fn what_was_trusted_first_and_is_no_kernel_is_asked_for_anew() {
+    let (world, package) = (World::new(), kernel_deb("6.1.0"));
+    let of = |bytes: &[u8]| Answer::file(bytes, "\"1\"");
+    // The same entity tag all along, though what is served was mended meanwhile.
+    let address = world.server.on("/a.deb", [of(&package[..200]), of(&package)]);
+    // The record of it is as an honest server's answer leaves it.
+    let store = Store::open(Some(world.folder.path().join("cache"))).unwrap();
+    let (shim, tell) = (Shim::at("/nonexistent".into()), |_| {});
+    let with = Obtain { store: &store, shim: &shim, offline: false, refresh: false, locked: None, tell: &tell };
+    file(&trusted(&address), &with).unwrap();
+    assert_eq!(world.obtain(vec![trusted(&address)]).unwrap().release.as_deref(), Some("6.1.0"));
+    let conditions: Vec<_> = world.server.requests().iter().map(|r| r.header("if-none-match").is_some()).collect();
+    assert_eq!(conditions, [false, true, false]);
+    let told = world.told.lock().unwrap();
+    assert!(told.iter().any(|p| matches!(p, Progress::Trouble { then, .. } if then.contains("once more"))), "{told:?}");
 }
 
 #[test]

@@ -39,6 +39,9 @@ fn subject(text: &mut String, answer: &Answer, style: Style) {
     if let Some(problem) = &answer.problem {
         labelled(text, "problem", problem, style);
     }
+    if let Some(stale) = &answer.stale {
+        labelled(text, "stale", &format!("nobody could be asked whether it changed; judged is {stale}"), style);
+    }
     // Where nothing could be looked at, the bugs are unknown for that one reason.
     if answer.problem.is_some() && answer.bugs.iter().all(|bug| bug.findings.is_empty()) {
         let _ = writeln!(text, "    {BROKEN}unknown{BROKEN:#}\n");

@@ -1,13 +1,11 @@
 //! Shows what is fetched while a command waits for it: a line that changes on a terminal, lines elsewhere.
 
-use indicatif::{ProgressBar, ProgressDrawTarget};
-
-use super::text::visible;
+use super::line::Line;
 use crate::kernel::Progress;
 
 /// The fetching of files, on stderr. Nothing is shown while nothing is fetched.
 pub struct Fetching {
-    bar: ProgressBar,
+    line: Line,
 }
 
 impl Default for Fetching {
@@ -19,27 +17,22 @@ impl Default for Fetching {
 impl Fetching {
     /// Nothing is shown until there is something to tell.
     pub fn new() -> Self {
-        Self { bar: ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()) }
+        Self { line: Line::new() }
     }
 
     /// Shows what goes on.
     pub fn tell(&self, progress: &Progress) {
-        let what = visible(&progress.to_string());
         // What went wrong, and what nobody vouches for, stays where the rest of the line goes away.
         let stays = matches!(progress, Progress::Trouble { .. } | Progress::Chosen { .. } | Progress::Stale(_));
-        if self.bar.is_hidden() || stays {
-            if progress.is_slow() {
-                self.bar.suspend(|| anstream::eprintln!("{what}"));
-            }
-            return;
+        match self.line.is_hidden() || stays {
+            true if progress.is_slow() => self.line.say(progress),
+            true => {}
+            false => self.line.show(progress),
         }
-        self.bar.set_message(what);
-        self.bar.tick();
     }
 
     /// Takes the line away, until there is something to tell again.
     pub fn finish(&self) {
-        self.bar.finish_and_clear();
-        self.bar.reset();
+        self.line.clear();
     }
 }

@@ -162,7 +162,8 @@ impl Default for Live {
     }
 }
 
-fn style(template: &str) -> ProgressStyle {
+/// A bar of this template.
+pub(super) fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner())
 }
 

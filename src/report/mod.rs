@@ -10,6 +10,7 @@ mod grid;
 mod host;
 mod indexing;
 mod kernels;
+mod line;
 mod live;
 mod table;
 mod text;

@@ -209,10 +209,14 @@ fn reasons(text: &mut String, cells: &[&Cell], style: Style) {
     }
 }
 
-/// Boots that failed and whose jobs another one ran again: the cells' reasons don't tell of them, and nobody should have
+/// Kernels that may not be the newest, and boots that failed and whose jobs another one ran again: the cells' reasons don't tell of them, and nobody should have
 /// to look for them. A later boot of other jobs, under another command line, is another question.
 fn boots(text: &mut String, document: &MatrixDocument, style: Style) {
     for kernel in &document.kernels {
+        if let Some(stale) = &kernel.stale {
+            let line = format!("{}  may not be the newest: {}", kernel.name, visible(&stale.to_string()));
+            remark(text, &line, style);
+        }
         for (index, boot) in kernel.boots.iter().enumerate() {
             let followed =
                 kernel.boots.iter().skip(index + 1).any(|later| later.jobs.iter().any(|job| boot.jobs.contains(job)));
@@ -222,11 +226,15 @@ fn boots(text: &mut String, document: &MatrixDocument, style: Style) {
             let Some(first) = boot.failure.as_deref().and_then(|f| f.lines().next()) else { continue };
             let line =
                 format!("{}  boot-{} failed and was followed by another: {}", kernel.name, boot.number, visible(first));
-            for (index, part) in wrap(&line, style.width.saturating_sub(2)).iter().enumerate() {
-                let indent = if index == 0 { "" } else { "  " };
-                let _ = writeln!(text, "{DIM}{indent}{part}{DIM:#}");
-            }
+            remark(text, &line, style);
         }
+    }
+}
+
+fn remark(text: &mut String, line: &str, style: Style) {
+    for (index, part) in wrap(line, style.width.saturating_sub(2)).iter().enumerate() {
+        let indent = if index == 0 { "" } else { "  " };
+        let _ = writeln!(text, "{DIM}{indent}{part}{DIM:#}");
     }
 }
 

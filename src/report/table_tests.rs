@@ -1,6 +1,9 @@
+use std::time::Duration;
+
 use super::*;
 use crate::answer::{Advice, AdviceKind};
 use crate::evidence::{Finding, StateSet, Strength, Witness};
+use crate::kernel::Stale;
 use crate::results::{Host, QemuRecord, RunRecord, SCHEMA_VERSION};
 use crate::run::{BootRecord, KernelRecord, Question, Settled};
 use crate::verdict::Ledger;
@@ -276,7 +279,7 @@ fn a_failed_boot_is_told_where_a_later_one_ran_one_of_its_jobs_again() {
         provenance: Vec::new(),
         files: Vec::new(),
         locked: false,
-        stale: None,
+        stale: Some(Stale { age: Duration::from_secs(600), why: "offline was asked for".to_owned() }),
         boots: vec![
             boot(1, &["one", "two"], Some("panic: it died\n[ 1.0] last line")),
             // Another command line: nobody asks this again.
@@ -288,4 +291,15 @@ fn a_failed_boot_is_told_where_a_later_one_ran_one_of_its_jobs_again() {
     let text = plain(&document, 100);
     assert!(text.contains("a boot-1 failed and was followed by another: panic: it died\n"), "{text}");
     assert_eq!(text.matches("was followed").count(), 1, "{text}");
+    assert!(
+        text.contains("a may not be the newest: what was recorded 10 minutes ago: offline was asked for\n"),
+        "{text}"
+    );
+    let written = serde_json::to_value(&document.kernels[0]).expect("JSON");
+    let stale = serde_json::json!({ "seconds": 600, "why": "offline was asked for" });
+    assert_eq!(written["stale"], stale);
+    let read: KernelRecord = serde_json::from_value(written).expect("a record");
+    assert_eq!(read, document.kernels[0]);
+    document.kernels[0].stale = None;
+    assert_eq!(serde_json::to_value(&document.kernels[0]).expect("JSON").get("stale"), None);
 }

@@ -139,7 +139,7 @@ async fn judge(
         provenance: kernel.provenance.clone(),
         files: kernel.files.clone(),
         locked: locked.is_some(),
-        stale: kernel.stale.as_ref().map(|stale| stale.why.clone()),
+        stale: kernel.stale.clone(),
         boots: Vec::new(),
     }));
 

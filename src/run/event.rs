@@ -9,7 +9,7 @@ use super::boots::Seen;
 use super::cell::{Cell, Question};
 use super::recording::Recording;
 use crate::evidence::git;
-use crate::kernel::{LockedFile, Progress, Provenance};
+use crate::kernel::{LockedFile, Progress, Provenance, Stale};
 use crate::vm::{Accel, Stage};
 use crate::words::{JobId, KernelName};
 
@@ -136,9 +136,9 @@ pub struct KernelRecord {
     /// Whether it was taken as its lock has it.
     #[serde(default)]
     pub locked: bool,
-    /// Why this may not be what its source has now, where what came earlier is used.
+    /// Set where it may not be the newest, because nobody could be asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub stale: Option<String>,
+    pub stale: Option<Stale>,
     /// Its boots, in order.
     #[serde(default)]
     pub boots: Vec<BootRecord>,

@@ -45,6 +45,19 @@ pub(super) fn continued(
     Ok(total.or(partial.total()))
 }
 
+/// Whether the body says itself where it ends (RFC 9112, section 7.1).
+pub(super) fn is_chunked(headers: &HeaderMap) -> bool {
+    let last =
+        |codings: &str| codings.rsplit(',').next().is_some_and(|last| last.trim().eq_ignore_ascii_case("chunked"));
+    headers::text(headers, &header::TRANSFER_ENCODING).is_some_and(last)
+}
+
+/// How a body was packed for the way, though nobody asked for that.
+pub(super) fn packed(headers: &HeaderMap) -> Option<Quoted> {
+    let coding = headers::text(headers, &header::CONTENT_ENCODING)?;
+    (!coding.eq_ignore_ascii_case("identity")).then(|| Quoted::of(coding.as_bytes()))
+}
+
 /// What a status means that gives no file.
 pub(super) fn said_no(status: StatusCode, headers: &HeaderMap) -> Problem {
     let reason = status.canonical_reason().unwrap_or("without a name");
@@ -54,8 +67,14 @@ pub(super) fn said_no(status: StatusCode, headers: &HeaderMap) -> Problem {
             let after = headers::retry_after(headers, SystemTime::now());
             Problem::Busy { status: code, reason, after }
         }
-        300..400 => Problem::Redirect(Quoted::of(format!("without saying where to (HTTP {status})").as_bytes())),
+        304 => Problem::Unasked { status: 304, reason },
+        300..400 => {
+            let to = headers::text(headers, &header::LOCATION);
+            let to =
+                to.map_or("without saying where to".to_owned(), |to| format!("to {to}, where nothing is fetched from"));
+            Problem::Redirect(Quoted::of(format!("{to} (HTTP {status})").as_bytes()))
+        }
         code @ 400.. => Problem::Refused { status: code, reason },
-        code => Problem::Garbled(Quoted::of(format!("HTTP {code} {reason} was not asked for").as_bytes())),
+        status => Problem::Unasked { status, reason },
     }
 }

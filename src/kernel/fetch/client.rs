@@ -12,6 +12,7 @@ use url::Url;
 
 use super::patience::Patience;
 use super::problem::Problem;
+use super::proxy::Proxy;
 use crate::kernel::error::{ObtainError, Quoted};
 
 /// Redirects that are followed, one after another; browsers follow 20.
@@ -78,12 +79,17 @@ impl Client {
             let nobody = if self.trusts_nobody { "this system has no certificates of authorities: " } else { "" };
             return Problem::Tls { host, detail: Quoted::of(format!("{nobody}{}", deepest(error)).as_bytes()) };
         }
-        if error.is_connect() || error.is_dns() {
-            return Problem::Unreachable { host, detail: detail() };
+        if !matches!(at.scheme(), "http" | "https") {
+            return Problem::Redirect(Quoted::of(format!("to {at}, which is neither http nor https").as_bytes()));
         }
-        match cause::<io::Error>(error) {
-            Some(_) => Problem::Unreachable { host, detail: detail() },
-            None => Problem::Garbled(detail()),
+        if !error.is_connect() && !error.is_dns() && cause::<io::Error>(error).is_none() {
+            return Problem::Garbled(detail());
+        }
+        match Proxy::of(at) {
+            Ok(Some(Proxy { variable, host: proxy })) => {
+                Problem::NoWayThrough { host, proxy, variable, detail: detail() }
+            }
+            _ => Problem::Unreachable { host, detail: detail() },
         }
     }
 }

@@ -9,8 +9,8 @@
 //!
 //! A key is the sha256 of the address.
 
-use std::fs::{self, File};
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use reqwest::header::{self, HeaderMap, HeaderValue};
@@ -23,7 +23,7 @@ use crate::kernel::error::ObtainError;
 use crate::kernel::store::{self, Store};
 
 /// Changes whenever older records must not be used any more.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// A record of what an address gave.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,15 +66,6 @@ pub(super) fn folder(store: &Store, name: &str) -> Result<PathBuf, ObtainError> 
     Ok(path)
 }
 
-/// Moves a file of the store to its final name, once its content is safe on the disk.
-pub(super) fn settle(file: &File, from: &Path, to: &Path) -> Result<(), ObtainError> {
-    let failed = |e| ObtainError::io("writing", to, e);
-    file.sync_all().map_err(failed)?;
-    fs::rename(from, to).map_err(failed)?;
-    let folder = to.parent().unwrap_or(to);
-    File::open(folder).and_then(|f| f.sync_all()).map_err(failed)
-}
-
 impl Seen {
     /// What an answer with these headers gave.
     pub(super) fn of(address: &Url, headers: &HeaderMap, sha256: String, size: u64) -> Self {
@@ -111,6 +102,14 @@ impl Seen {
         let etag = value(&self.etag).map(|value| (header::IF_NONE_MATCH, value));
         let modified = value(&self.last_modified).map(|value| (header::IF_MODIFIED_SINCE, value));
         etag.into_iter().chain(modified).collect()
+    }
+
+    /// Has the address asked without a condition next time: nothing says any more that this is what it should give.
+    pub(super) fn doubt(store: &Store, address: &Url) -> Result<(), ObtainError> {
+        match Self::read(store, address)? {
+            Some((seen, _)) => Self { etag: None, last_modified: None, ..seen }.write(store, address),
+            None => Ok(()),
+        }
     }
 
     /// How long ago the server said so.

@@ -12,10 +12,12 @@ mod kept;
 mod partial;
 mod patience;
 mod problem;
+mod proxy;
 mod speed;
 mod transfer;
 mod web_page;
 
+use std::cell::Cell;
 use std::fs;
 use std::path::PathBuf;
 
@@ -25,6 +27,7 @@ use self::client::Client;
 use self::kept::Seen;
 use self::patience::Patience;
 pub use self::problem::{Amount, NotFetched, Problem};
+use self::proxy::Proxy;
 use self::transfer::{Failed, Transfer};
 use super::error::ObtainError;
 use super::{Obtain, Progress, Stale};
@@ -56,16 +59,15 @@ pub(super) struct Fetched {
     pub path: PathBuf,
     /// Set where no server was asked, though one should have been: why.
     pub stale: Option<Stale>,
+    /// Whether a server only said that what was kept is still what it has.
+    pub was_here: bool,
 }
 
 /// A small document that is here.
 #[derive(Debug)]
-#[allow(dead_code, reason = "indexes of archives are read with it")]
 pub(super) struct Document {
     /// What is in it.
     pub bytes: Vec<u8>,
-    /// Its address.
-    pub address: Url,
     /// Set where this is what was kept from earlier: why.
     pub stale: Option<Stale>,
 }
@@ -84,21 +86,24 @@ pub(super) fn file(wanted: &Wanted, with: &Obtain) -> Result<Fetched, ObtainErro
     get(wanted, Content::File, with, &Patience::default())
 }
 
+/// Has a file that turned out to be of no use come anew the next time, whatever the server says of it.
+pub(super) fn doubt(address: &Url, with: &Obtain) -> Result<(), ObtainError> {
+    Seen::doubt(with.store, address)
+}
+
 /// Fetches a small document (an index, a list of checksums), or the kept one where it has not changed, where offline
 /// was asked for, and where the server is away.
-#[allow(dead_code, reason = "indexes of archives are read with it")]
 pub(super) fn document(address: &Url, limit: u64, with: &Obtain) -> Result<Document, ObtainError> {
     read_document(address, limit, with, &Patience::default())
 }
 
-#[allow(dead_code, reason = "indexes of archives are read with it")]
 fn read_document(address: &Url, limit: u64, with: &Obtain, patience: &Patience) -> Result<Document, ObtainError> {
     let what = address.to_string();
     let addresses = std::slice::from_ref(address);
     let wanted = Wanted { what: &what, addresses, sha256: None, size: None, limit };
-    let Fetched { address, path, stale, .. } = get(&wanted, Content::Document, with, patience)?;
+    let Fetched { path, stale, .. } = get(&wanted, Content::Document, with, patience)?;
     let bytes = fs::read(&path).map_err(|e| ObtainError::io("reading", &path, e))?;
-    Ok(Document { bytes, address, stale })
+    Ok(Document { bytes, stale })
 }
 
 fn get(wanted: &Wanted, content: Content, with: &Obtain, patience: &Patience) -> Result<Fetched, ObtainError> {
@@ -134,7 +139,7 @@ fn pinned(wanted: &Wanted, sha256: &str, with: &Obtain) -> Result<Option<Fetched
     let (Some(address), Some((path, size))) = (wanted.addresses.first(), kept::find(with.store, sha256)?) else {
         return Ok(None);
     };
-    Ok(Some(Fetched { sha256: sha256.to_owned(), size, address: address.clone(), path, stale: None }))
+    Ok(Some(Fetched { sha256: sha256.to_owned(), size, address: address.clone(), path, stale: None, was_here: false }))
 }
 
 /// What one of the addresses gave earlier.
@@ -144,7 +149,7 @@ fn earlier(wanted: &Wanted, with: &Obtain, why: &str) -> Result<Option<Fetched>,
             let stale = Stale { age: seen.age(), why: why.to_owned() };
             (with.tell)(Progress::Stale(stale.clone()));
             let (sha256, size, address) = (seen.sha256, seen.size, address.clone());
-            return Ok(Some(Fetched { sha256, size, address, path, stale: Some(stale) }));
+            return Ok(Some(Fetched { sha256, size, address, path, stale: Some(stale), was_here: false }));
         }
     }
     Ok(None)
@@ -160,20 +165,33 @@ fn from_anywhere(
     let client = Client::new(patience)?;
     let mut failures = Vec::new();
     let mut addresses = wanted.addresses.iter().peekable();
+    let deadline = Cell::new(None);
     while let Some(address) = addresses.next() {
-        match (Transfer { wanted, content, with, patience, client: &client, address }).run() {
+        Proxy::of(address).map_err(|error| ObtainError::NoClient { detail: error.to_string() })?;
+        match (Transfer { wanted, content, with, patience, client: &client, address, deadline: &deadline }).run() {
             Ok(fetched) => return Ok(fetched),
             Err(Failed::Here(error)) => return Err(error),
             Err(Failed::There(problem)) => {
+                if matches!(problem, Problem::TooSlow { .. }) {
+                    // The time is up for all of them.
+                    failures.push((address.clone(), problem));
+                    break;
+                }
                 if let Some(next) = addresses.peek() {
-                    let (what, why) = (wanted.what.to_owned(), format!("{address}: {problem}"));
-                    (with.tell)(Progress::Trouble { what, why, then: format!("trying {next}") });
+                    (with.tell)(trouble(wanted, address, &problem.to_string(), format!("trying {next}")));
                 }
                 failures.push((address.clone(), problem));
             }
         }
     }
     Err(ObtainError::NotFetched(NotFetched { what: wanted.what.to_owned(), failures }))
+}
+
+/// Something that went wrong at an address, for people. A document's name is its address, which is said once.
+fn trouble(wanted: &Wanted, address: &Url, why: &str, then: String) -> Progress {
+    let what = wanted.what.to_owned();
+    let why = if what == address.as_str() { why.to_owned() } else { format!("{address}: {why}") };
+    Progress::Trouble { what, why, then }
 }
 
 #[cfg(test)]

@@ -152,7 +152,7 @@ impl<'a> Partial<'a> {
 
     /// Gives the file, which is whole, its final name.
     pub(super) fn keep(self, to: &Path) -> Result<(), ObtainError> {
-        kept::settle(&self.file, &self.path, to)?;
+        self.store.settle_file(&self.file, &self.path, to)?;
         self.forget()
     }
 

@@ -10,8 +10,12 @@ pub(super) struct Patience {
     pub connect: Duration,
     /// Without a single byte, while an answer or more of it is waited for.
     pub stall: Duration,
-    /// For one address in all, with every try and every pause.
+    /// For the whole file in all, at all of its addresses, with every try and every pause.
     pub total: Duration,
+    /// How long a transfer may be slower than `slowest`.
+    pub crawl: Duration,
+    /// Bytes a second below which nothing is a transfer.
+    pub slowest: u64,
     /// Tries in a row that brought nothing. One that brought bytes begins the count anew: a line that is cut every few
     /// megabytes still gets there.
     pub tries: u32,
@@ -28,6 +32,9 @@ impl Default for Patience {
             stall: Duration::from_secs(30),
             // The largest debug kernels have a gigabyte, and the slowest lines that anybody waits for give 300 kB/s.
             total: Duration::from_secs(3600),
+            crawl: Duration::from_secs(60),
+            // A hundredth of what the slowest lines give: nothing that is larger than 14 MB would be here in an hour.
+            slowest: 4000,
             tries: 5,
             first_pause: Duration::from_millis(500),
             longest_pause: Duration::from_secs(60),

@@ -60,6 +60,20 @@ pub enum Problem {
         /// Why.
         detail: Quoted,
     },
+    /// No connection to the proxy, or none through it.
+    #[error(
+        "{host} cannot be reached through the proxy {proxy} of {variable}: {detail}; check that variable and the proxy, or name the host in no_proxy"
+    )]
+    NoWayThrough {
+        /// The host.
+        host: String,
+        /// The proxy's host and port.
+        proxy: String,
+        /// The variable that names it.
+        variable: &'static str,
+        /// Why.
+        detail: Quoted,
+    },
     /// The connection ended early.
     #[error("the connection was cut after {have}: {detail}")]
     Cut {
@@ -87,6 +101,27 @@ pub enum Problem {
         /// The limit.
         limit: Duration,
     },
+    /// Too slow for a minute.
+    #[error("only {bytes} bytes came within {} s, and {have} in all", time.as_secs_f64())]
+    Crawling {
+        /// How much is here.
+        have: Amount,
+        /// What came meanwhile.
+        bytes: u64,
+        /// How long.
+        time: Duration,
+    },
+    /// A status that answers another question.
+    #[error("the server answers what was not asked (HTTP {status} {reason})")]
+    Unasked {
+        /// The status.
+        status: u16,
+        /// What it is called.
+        reason: &'static str,
+    },
+    /// Nothing at all, and that is the whole.
+    #[error("the file is empty")]
+    Empty,
     /// A web page.
     #[error(
         "a web page came instead of the file{}; a captive portal or a proxy may stand between: open the address in a browser",
@@ -147,6 +182,7 @@ impl Problem {
         match self {
             Self::Busy { .. }
             | Self::Unreachable { .. }
+            | Self::NoWayThrough { .. }
             | Self::Cut { .. }
             | Self::Garbled(_)
             | Self::TimedOut { .. } => true,
@@ -154,6 +190,9 @@ impl Problem {
             | Self::Refused { .. }
             | Self::Tls { .. }
             | Self::TooSlow { .. }
+            | Self::Crawling { .. }
+            | Self::Unasked { .. }
+            | Self::Empty
             | Self::WebPage { .. }
             | Self::WrongChecksum { .. }
             | Self::WrongLength { .. }
@@ -164,12 +203,24 @@ impl Problem {
 
     /// Whether it is about the file itself, so that what is here of it is of no use.
     pub(super) fn is_about_content(&self) -> bool {
-        matches!(self, Self::Gone(_) | Self::WebPage { .. } | Self::WrongLength { .. } | Self::TooLarge { .. })
+        matches!(
+            self,
+            Self::Gone(_) | Self::Empty | Self::WebPage { .. } | Self::WrongLength { .. } | Self::TooLarge { .. }
+        )
     }
 
     /// Whether the server, or the way to it, is away: what was fetched earlier may stand in then.
     pub(super) fn is_away(&self) -> bool {
-        self.may_pass() || matches!(self, Self::TooSlow { .. } | Self::Tls { .. } | Self::WebPage { .. })
+        self.may_pass()
+            || matches!(
+                self,
+                Self::TooSlow { .. }
+                    | Self::Crawling { .. }
+                    | Self::Unasked { .. }
+                    | Self::Empty
+                    | Self::Tls { .. }
+                    | Self::WebPage { .. }
+            )
     }
 }
 
@@ -185,7 +236,11 @@ impl fmt::Display for NotFetched {
         write!(f, "{} could not be fetched: ", self.what)?;
         for (index, (address, problem)) in self.failures.iter().enumerate() {
             let between = if index == 0 { "" } else { "; " };
-            write!(f, "{between}{address}: {problem}")?;
+            // A document's name is its address.
+            match address.as_str() == self.what {
+                true => write!(f, "{between}{problem}")?,
+                false => write!(f, "{between}{address}: {problem}")?,
+            }
         }
         Ok(())
     }

@@ -2,11 +2,35 @@
 
 use std::time::{Duration, Instant};
 
+use super::patience::Patience;
+
 /// How often it is worth telling.
 const EVERY: Duration = Duration::from_millis(100);
 
 /// How much the newest measurement counts: so that the number is calm, and follows within a second.
 const WEIGHT: f64 = 0.2;
+
+/// Notices what comes too slowly to be worth waiting for.
+pub(super) struct Crawl {
+    since: Instant,
+    bytes: u64,
+}
+
+impl Crawl {
+    pub(super) fn new(bytes: u64) -> Self {
+        Self { since: Instant::now(), bytes }
+    }
+
+    /// Now that `bytes` are here: how many of them came in the time that is up, where they are too few.
+    pub(super) fn after(&mut self, now: Instant, bytes: u64, patience: &Patience) -> Option<u64> {
+        if now.duration_since(self.since) < patience.crawl {
+            return None;
+        }
+        let came = bytes.saturating_sub(self.bytes);
+        *self = Self { since: now, bytes };
+        ((came as f64) < patience.slowest as f64 * patience.crawl.as_secs_f64()).then_some(came)
+    }
+}
 
 /// Measures while bytes come.
 pub(super) struct Speed {

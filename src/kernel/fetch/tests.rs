@@ -26,6 +26,8 @@ fn quick() -> Patience {
         connect: Duration::from_secs(5),
         stall: Duration::from_millis(1500),
         total: Duration::from_secs(60),
+        crawl: Duration::from_secs(60),
+        slowest: 4000,
         tries: 3,
         first_pause: Duration::from_millis(1),
         longest_pause: Duration::from_secs(2),
@@ -142,7 +144,26 @@ fn an_unpinned_file_is_asked_for_again_and_comes_again_only_where_it_changed() {
     assert!(server.requests().iter().filter(|r| r.path == "/nothing").all(|r| r.header("if-none-match").is_none()));
     // An answer that makes no sense without a question.
     let odd = server.on("/odd", [Answer::status(304)]);
-    assert!(matches!(world.problem(&odd, None), Problem::Redirect(_) | Problem::Garbled(_)));
+    assert!(matches!(world.problem(&odd, None), Problem::Unasked { status: 304, .. }));
+}
+
+#[test]
+fn what_may_have_been_cut_is_not_taken_for_all_there_is() {
+    let (world, server, body) = (World::new(), Server::new(), bytes(5000));
+    let file = Answer::file(body.clone(), "\"1\"");
+    let address = server.on("/a.deb", [file.clone().promising_nothing().cut_after(3000), file]);
+    assert_eq!(world.fetch(&[&address], None).unwrap().size, 3000, "nothing says that it was more");
+    whole(&world.fetch(&[&address], None).unwrap(), &body);
+    let conditions = || server.requests().iter().filter(|r| r.header("if-none-match").is_some()).count();
+    assert_eq!(conditions(), 0);
+    // One that says itself where it ends is all of it.
+    let chunked = [b"1388\r\n", &body[..], b"\r\n0\r\n\r\n"].concat();
+    let chunked = Answer::ok(chunked).promising_nothing().header("Transfer-Encoding", "chunked");
+    let address = server.on("/chunked", [chunked.header("ETag", "\"2\"")]);
+    for _ in 0..2 {
+        whole(&world.fetch(&[&address], None).unwrap(), &body);
+    }
+    assert_eq!(conditions(), 1);
 }
 
 #[test]
@@ -291,7 +312,10 @@ fn what_may_pass_is_tried_again_and_what_will_not_is_not() {
         (Answer::status(403), 1),
         (Answer::status(401), 1),
         (Answer::status(300), 1),
-        (Answer::status(206).header("Content-Range", "bytes 0-999/1000").body(body.clone()), 2),
+        (Answer::status(206).header("Content-Range", "bytes 0-999/1000").body(body.clone()), 1),
+        (Answer::status(204).promising_nothing(), 1),
+        (Answer::status(304).promising_nothing(), 1),
+        (Answer::ok(""), 1),
     ] {
         let (world, server) = (World::new(), Server::new());
         let address = server.on("/a", [first.clone(), good.clone()]);
@@ -335,9 +359,19 @@ fn silence_ends_and_says_what_was_waited_for() {
     let address = server.on("/slow", [slow.clone()]);
     whole(&world.fetch_with(&[&address], None, |_| {}, &patience).unwrap(), &body);
     let short = Patience { total: Duration::from_millis(100), ..patience };
-    let again = server.on("/slower", [slow]);
-    let found = problem(world.fetch_with(&[&again], None, |_| {}, &short));
+    let again = server.on("/slower", [slow.clone()]);
+    let (asked, mirror) = (|| server.requests().len(), server.on("/mirror", [slow]));
+    let before = asked();
+    let found = problem(world.fetch_with(&[&again, &mirror], None, |_| {}, &short));
     assert!(matches!(&found, Problem::TooSlow { .. }), "{found:?}");
+    assert_eq!(asked(), before + 1, "the time is the file's, and not each address's");
+    // What crawls is left for what does not.
+    let crawls = server.on("/crawls", [Answer::ok(body.clone()).slowly(10, Duration::from_millis(30))]);
+    let prompt = server.on("/prompt", [Answer::ok(body.clone())]);
+    let crawl = Patience { crawl: Duration::from_millis(100), total: quick().total, ..short };
+    whole(&world.fetch_with(&[&crawls, &prompt], None, |_| {}, &crawl).unwrap(), &body);
+    let troubles = world.troubles();
+    assert!(troubles.iter().any(|told| told.contains("bytes came within 0.1 s")), "{troubles:?}");
 }
 
 #[test]
@@ -393,7 +427,9 @@ fn redirects_are_followed_within_reason() {
     server.on("/loop", [Answer::redirect("/loop")]);
     server.on("/ftp", [Answer::redirect("ftp://127.0.0.1/a")]);
     server.on("/file", [Answer::redirect("file:///etc/passwd")]);
-    for (path, says) in [("/10", "more than 10 times"), ("/loop", "more than 10"), ("/ftp", "ftp://"), ("/file", "")] {
+    for (path, says) in
+        [("/10", "more than 10 times"), ("/loop", "more than 10"), ("/ftp", "ftp://"), ("/file", "file:///etc/passwd")]
+    {
         let found = World::new().problem(&server.at(path), None);
         assert!(matches!(&found, Problem::Redirect(said) if said.to_string().contains(says)), "{path}: {found:?}");
     }
@@ -493,6 +529,7 @@ fn what_a_server_packs_is_left_as_it_is() {
     let address = server.on("/a.tar.gz", [Answer::ok(&gzip[..]).header("Content-Encoding", "gzip")]);
     whole(&world.fetch(&[&address], None).unwrap(), gzip);
     assert_eq!(server.requests()[0].header("accept-encoding"), Some("identity"));
+    assert!(world.troubles().iter().any(|told| told.contains("packed it (gzip)")), "{:?}", world.troubles());
 }
 
 /// Who a server says that it is, vouched for by nobody.

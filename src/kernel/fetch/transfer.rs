@@ -1,22 +1,23 @@
 //! One file from one address: asks, takes what comes, goes on after a cut, and judges the whole.
 
+use std::cell::Cell;
 use std::sync::mpsc;
 use std::thread;
 
 use reqwest::header::HeaderMap;
-use reqwest::{Response, StatusCode};
+use reqwest::{Response, StatusCode, Version};
 use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::bytes::Bytes;
 use url::Url;
 
-use super::answer::{continued, range, said_no};
+use super::answer::{continued, is_chunked, packed, range, said_no};
 use super::client::{Client, deepest};
 use super::headers::Validator;
 use super::kept::{self, Seen};
 use super::partial::Partial;
 use super::patience::Patience;
 use super::problem::{Amount, Problem};
-use super::speed::Speed;
+use super::speed::{Crawl, Speed};
 use super::web_page;
 use super::{Content, Fetched, Wanted};
 use crate::kernel::error::{ObtainError, Quoted};
@@ -33,6 +34,8 @@ pub(super) struct Transfer<'a> {
     pub patience: &'a Patience,
     pub client: &'a Client,
     pub address: &'a Url,
+    /// When the time for the file is up, at whichever address: set as soon as one is asked.
+    pub deadline: &'a Cell<Option<Instant>>,
 }
 
 /// Why there is no file.
@@ -47,7 +50,7 @@ pub(super) enum Failed {
 enum Came {
     /// The file is what it was.
     Unchanged(Box<Seen>),
-    /// All of the file is here.
+    /// All of the file is here: with the headers that say which it is, or none where nothing proves that it is all.
     Whole(HeaderMap),
     /// The server has another file than the one of which a part is here, or gives it from its beginning only.
     Other(String),
@@ -82,7 +85,7 @@ impl Transfer<'_> {
                 seen.write(store, self.address)?;
                 let path = kept::place(store, &seen.sha256);
                 let (sha256, size, address) = (seen.sha256, seen.size, self.address.clone());
-                Ok(Fetched { sha256, size, address, path, stale: None })
+                Ok(Fetched { sha256, size, address, path, stale: None, was_here: !is_new })
             }
             Err(Failed::There(Problem::WrongChecksum { expected, found, kept, twice })) => {
                 kept::folder(store, "quarantine")?;
@@ -102,7 +105,8 @@ impl Transfer<'_> {
 
     /// Asks until the file is whole: what it is, and whether it came just now.
     fn tries(&self, partial: &mut Partial<'_>) -> Result<(Seen, bool), Failed> {
-        let deadline = Instant::now() + self.patience.total;
+        let deadline = self.deadline.get().unwrap_or_else(|| Instant::now() + self.patience.total);
+        self.deadline.set(Some(deadline));
         let (mut fruitless, mut most, mut was_wrong) = (0, partial.length(), false);
         loop {
             let problem = match self.attempt(partial, deadline) {
@@ -112,6 +116,7 @@ impl Transfer<'_> {
                     partial.restart()?;
                     continue;
                 }
+                Ok(Came::Whole(_)) if partial.length() == 0 && self.content == Content::File => Problem::Empty,
                 Ok(Came::Whole(headers)) => {
                     let found = partial.sha256();
                     match self.wanted.sha256 {
@@ -153,8 +158,7 @@ impl Transfer<'_> {
     }
 
     fn trouble(&self, why: String, then: String) {
-        let what = self.wanted.what.to_owned();
-        (self.with.tell)(Progress::Trouble { what, why: format!("{}: {why}", self.address), then });
+        (self.with.tell)(super::trouble(self.wanted, self.address, &why, then));
     }
 
     /// One request, and its answer to the end.
@@ -169,6 +173,12 @@ impl Transfer<'_> {
             None => seen.as_ref().map(Seen::condition).unwrap_or_default(),
         };
         let response = self.client.block_on(self.ask(headers, amount(partial), deadline))?;
+        if let Some(how) = packed(response.headers()) {
+            self.trouble(
+                format!("the server packed it ({how}), which was not asked for"),
+                "taking it as it comes".to_owned(),
+            );
+        }
         match (response.status(), resumed, seen) {
             (StatusCode::OK, resumed, _) => {
                 if resumed.is_some() {
@@ -226,7 +236,9 @@ impl Transfer<'_> {
         partial: &mut Partial<'_>,
         deadline: Instant,
     ) -> Result<Came, Failed> {
-        let headers = response.headers().clone();
+        // A connection that just closes ends a whole file, or cuts one: a later question must not take it for all there is.
+        let is_proven = total.is_some() || response.version() >= Version::HTTP_2 || is_chunked(response.headers());
+        let headers = if is_proven { response.headers().clone() } else { HeaderMap::new() };
         let (have, head) = (Amount { done: partial.length(), total }, partial.head(web_page::HEAD)?);
         let (read, written) = thread::scope(|scope| {
             let (give, given) = mpsc::sync_channel::<Bytes>(WAITING);
@@ -252,7 +264,7 @@ impl Transfer<'_> {
         deadline: Instant,
     ) -> Result<u64, Problem> {
         let expected = have.total.or(self.wanted.size);
-        let mut speed = Speed::new(have.done);
+        let (mut speed, mut crawl) = (Speed::new(have.done), Crawl::new(have.done));
         let (mut is_judged, via) = (false, self.elsewhere(&response));
         self.progress(have, None);
         loop {
@@ -285,6 +297,9 @@ impl Transfer<'_> {
             if give.send(bytes).is_err() {
                 // It cannot be written, and whoever writes says why.
                 break;
+            }
+            if let Some(bytes) = crawl.after(std::time::Instant::now(), have.done, self.patience) {
+                return Err(Problem::Crawling { have, bytes, time: self.patience.crawl });
             }
             if let Some(speed) = speed.now(have.done) {
                 self.progress(have, Some(speed));

@@ -319,7 +319,7 @@ fn package(file: &LockedFile, with: &Obtain) -> Result<Package, ObtainError> {
         limit: LARGEST_PACKAGE,
     };
     let fetched = fetch::file(&wanted, with)?;
-    let mut package = local::unpacked(&fetched.path, &fetched.sha256, with)?;
+    let mut package = local::unpacked(&file.name, &fetched.path, &fetched.sha256, with)?;
     package.file_size = Some(fetched.size);
     Ok(package)
 }

@@ -32,12 +32,15 @@ pub(super) fn read(archive: impl Read, limit: u64, files: &Files, wanted: Wanted
             archive.skip(entry.size)?;
         } else {
             let bytes = read_whole(&mut archive.inner, entry.size, MAX_FILE, &entry.name, PART)?;
-            for path in paths {
-                check(files, &path, &bytes)?;
+            let (count, mut bytes) = (paths.len(), Some(bytes));
+            for (at, path) in paths.into_iter().enumerate() {
+                // Only what has further names is copied for each of them.
+                let own = if at + 1 == count { bytes.take() } else { bytes.clone() }.unwrap_or_default();
+                check(files, &path, &own)?;
                 left = left
                     .checked_sub(entry.size)
                     .ok_or_else(|| PackageError::TooLarge(format!("links make its files larger than {limit} bytes")))?;
-                take(path, bytes.clone()).map_err(ReadError::Taker)?;
+                take(path, own).map_err(ReadError::Taker)?;
             }
         }
         archive.pad(entry.size)?;

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::{Draft, Store};
+use super::drafts::sync_folder_of;
+use super::{Draft, Lock, Store};
 use crate::kernel::error::ObtainError;
 
 /// A sha256 as 64 lower-case hexadecimal digits.
@@ -27,9 +28,21 @@ impl Store {
 
     /// Gives a draft with this sha256 its place.
     pub(in crate::kernel) fn settle(&self, draft: Draft, sha256: &str) -> Result<(), ObtainError> {
-        // Else whoever collects could take the new file for the old one that it has looked at.
-        let _lock = self.share("blobs")?;
+        let _lock = self.while_nobody_collects()?;
         draft.keep(&self.root.join(below(sha256)))
+    }
+
+    /// Moves a file of the store to its final name, once its content is safe on the disk.
+    pub(in crate::kernel) fn settle_file(&self, file: &File, from: &Path, to: &Path) -> Result<(), ObtainError> {
+        let _lock = self.while_nobody_collects()?;
+        let failed = |e| ObtainError::io("writing", to, e);
+        file.sync_all().map_err(failed)?;
+        fs::rename(from, to).and_then(|()| sync_folder_of(to)).map_err(failed)
+    }
+
+    /// Else whoever collects could take a new file for the old one of that name that it has looked at.
+    fn while_nobody_collects(&self) -> Result<Lock, ObtainError> {
+        self.share("blobs")
     }
 
     /// Puts the file `path` into the store, if it isn't there yet: its sha256.

@@ -109,9 +109,13 @@ impl Draft {
         self.file.flush().map_err(failed)?;
         self.file.as_file().sync_all().map_err(failed)?;
         self.file.persist(path).map_err(|e| failed(e.error))?;
-        let folder = path.parent().unwrap_or(path);
-        File::open(folder).and_then(|f| f.sync_all()).map_err(failed)
+        sync_folder_of(path).map_err(failed)
     }
+}
+
+/// Makes a new name as safe as what is under it.
+pub(super) fn sync_folder_of(path: &Path) -> io::Result<()> {
+    File::open(path.parent().unwrap_or(path))?.sync_all()
 }
 
 impl Write for Draft {

@@ -5,6 +5,8 @@
 //! packages/<sha256>.json  what was taken out of the package file with this sha256
 //! apt/<suite>/            apt's private state for one suite, and our index of its kernel packages
 //! controls/               what control kernels are built in and of, and records of those that were built
+//! downloads/, addresses/, partial/, quarantine/
+//!                         what was fetched, and is being fetched (fetch/kept.rs)
 //! git/                    indexes of repositories
 //! locks/<name>            locked (flock) while something is made; the lock ends with its process
 //! tmp/                    files being written; whatever a killed process left is removed by the next one
