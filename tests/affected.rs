@@ -182,6 +182,7 @@ fn history(lab: &Lab) -> std::path::PathBuf {
     lab.write("linux/Makefile", "VERSION = 2\nPATCHLEVEL = 6\nSUBLEVEL = 12\nEXTRAVERSION = -rc2\n");
     git(&folder, &["add", "-A"]);
     git(&folder, &["commit", "-qm", "Linux-2.6.12-rc2"]);
+    git(&folder, &["tag", "v2.6.12-rc2"]);
     makefile(51);
     let break_ = "f070ef2ac66716357066b683fb0baf55f8191a2e";
     backport("tcp: tcp_fragment() should apply sane memory limits", break_, "two\n");

@@ -61,8 +61,15 @@ impl Index {
         for one in &mut found {
             one.standing = standing(&history, one.step, &one.carriers, &steps)?;
         }
-        let mut answer =
-            Answer { index: self, history: &history, bug, found: &found, doubts: Vec::new(), warnings: Vec::new() };
+        let mut answer = Answer {
+            index: self,
+            history: &history,
+            bug,
+            found: &found,
+            doubts: Vec::new(),
+            warnings: Vec::new(),
+            is_undone: false,
+        };
         answer.testimony(revision)
     }
 }
@@ -93,6 +100,8 @@ pub(super) struct Answer<'a> {
     /// Why steps stay open.
     pub doubts: Vec<String>,
     pub warnings: Vec<String>,
+    /// Whether lines are back that the fix, or what came before it, took out.
+    pub is_undone: bool,
 }
 
 impl Answer<'_> {
@@ -166,6 +175,10 @@ impl Answer<'_> {
         let doubtful = self.doubtful_beginnings()?;
         for one in self.found {
             *chain.step(one.step.role) = self.presence(one, &doubtful)?;
+        }
+        // Whoever took a fix out without a word may have taken out what came before it.
+        if self.is_undone && chain.half_fix == Presence::IN {
+            chain.half_fix = Presence::OPEN;
         }
         Ok(chain)
     }

@@ -65,6 +65,17 @@ pub(super) fn changed_lines(git: &Repository, commit: Oid, file: &str) -> Option
     Some([only(&after, &before), only(&before, &after)])
 }
 
+/// Whether a commit changes more of a file than comments and blank lines. None where the repository lacks either text.
+pub(super) fn changes_code(git: &Repository, commit: Oid, file: &str) -> Option<bool> {
+    let parent = git.find_commit(commit).and_then(|commit| commit.parent(0)).and_then(|parent| parent.tree()).ok()?;
+    let code = |text: Vec<u8>| -> Vec<Vec<u8>> {
+        let lines = text.split(|b| *b == b'\n').map(<[u8]>::trim_ascii);
+        let is_comment = |line: &[u8]| [&b"/*"[..], b"* ", b"*/", b"//"].iter().any(|mark| line.starts_with(mark));
+        lines.filter(|line| !line.is_empty() && *line != b"*" && !is_comment(line)).map(<[u8]>::to_vec).collect()
+    };
+    Some(code(text(git, &parent, file)?) != code(text(git, &tree(git, commit)?, file)?))
+}
+
 /// Whether a commit changes any of these files. None where the repository lacks its trees.
 pub(super) fn touches(git: &Repository, commit: Oid, files: &[String]) -> Option<bool> {
     let commit = git.find_commit(commit).ok()?;

@@ -131,7 +131,7 @@ fn a_repair_that_is_only_partly_in_the_files_is_not_vouched_for() {
         "half-of-mainline",
         fixture.line(broken, &[(&claims_mainline, &format!("{half}some_of_the_fix_only\n"))]),
     );
-    let (fixed, open) = (set(&[State::Fixed]), set(&[State::HalfFixed, State::Fixed]));
+    let (fixed, open) = (set(&[State::Fixed]), set(&[State::Affected, State::HalfFixed, State::Fixed]));
     for (bug, branch, states, strength) in [
         (&alone, "whole", fixed, Strength::Strong),
         (&alone, "on", fixed, Strength::Strong),

@@ -10,7 +10,7 @@ use git2::Oid;
 use super::GitError;
 use super::ask::Found;
 use super::carriers::{Carrier, History, Place, short};
-use super::content::{changed_lines, lines_at, patch_id};
+use super::content::{changed_lines, changes_code, lines_at, patch_id};
 use super::testimony::How;
 use crate::words::Role;
 
@@ -34,7 +34,7 @@ pub(super) fn erosion(history: &History, one: &Found, carrier: &Carrier, all: &[
     let release = last_release(history, number)?;
     let model = one.carriers.model.filter(|model| *model != oid);
     let is_claim = matches!(carrier.how, How::Trailer { .. });
-    let (mut compared, mut telling, mut partly) = (false, false, false);
+    let (mut compared, mut code, mut partly) = (false, false, false);
     let (mut weaker, mut undone) = (None, None);
     for file in &one.step.files {
         // A file that is new, or that the repository lacks, cannot be compared.
@@ -42,7 +42,7 @@ pub(super) fn erosion(history: &History, one: &Found, carrier: &Carrier, all: &[
         compared = true;
         let (after, here) = (lines_at(git, oid, file), lines_at(git, history.commit, file));
         let released = release.map(|release| lines_at(git, release, file));
-        telling |= !added.is_empty() || !removed.is_empty();
+        code |= is_claim && changes_code(git, oid, file) != Some(false);
         let earlier = earlier_lines(history, one, all, file)?;
         let before: Lines = earlier.iter().flat_map(|(_, lines)| lines).chain(&removed).cloned().collect();
         let is_back = |line: &&Vec<u8>| {
@@ -80,8 +80,8 @@ pub(super) fn erosion(history: &History, one: &Found, carrier: &Carrier, all: &[
                 say(&line)
             )
         }
-        None if is_claim && compared && !telling && !same() => {
-            format!("{name} says that it carries the {role}, and changes no line of its files that tells anything")
+        None if is_claim && compared && !code && !same() => {
+            format!("{name} says that it carries the {role}, and changes nothing but comments in its files")
         }
         None if partly => format!("{name} says that it carries the {role}, and leaves half of the half-fix as it was"),
         None => return Ok(Erosion::None),

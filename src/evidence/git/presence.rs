@@ -92,6 +92,7 @@ impl Answer<'_> {
                 Presence { hint: Some(true), ..Presence::OPEN }
             }
             Erosion::Undone(why) => {
+                self.is_undone = true;
                 self.doubts.push(why);
                 Presence::OPEN
             }
