@@ -198,7 +198,7 @@ pub enum ObtainError {
         address: String,
     },
     /// A package that was locked is nowhere served any more.
-    #[error("{what} (sha256 {sha256}) is not served any more by {}; add the address of an archive that keeps it (for Debian's, snapshot.debian.org does) to its `addresses` in the lock, or take the newest with `backproof kernels update`", if tried.is_empty() { "anybody that is known".to_owned() } else { tried.join(", ") })]
+    #[error("{what} (sha256 {sha256}) is not served any more by {}; add the address of an archive that keeps it (Debian's snapshot archive does) to its `addresses` in the lock, or take the newest with `backproof kernels update`", if tried.is_empty() { "anybody that is known".to_owned() } else { tried.join(", ") })]
     LockedGone {
         /// The package and its version.
         what: String,

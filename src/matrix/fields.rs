@@ -62,7 +62,7 @@ pub(super) fn archive(text: &str) -> Result<(), String> {
     if good {
         Ok(())
     } else {
-        Err("expected an address, as in https://snapshot.debian.org/archive/debian/{time}/".to_owned())
+        Err("expected an address, as in https://snapshot.example/archive/debian/{time}/".to_owned())
     }
 }
 

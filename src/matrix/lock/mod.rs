@@ -124,7 +124,7 @@ impl Lock {
 impl Locked {
     /// Adds where its packages are kept for ever: in each of these archives, as they were when this was locked.
     pub fn add_archives(&mut self, archives: &[String]) {
-        // The form of snapshot.debian.org's folders.
+        // The form of the folders of Debian's snapshot archive.
         let time = self.when.strftime("%Y%m%dT%H%M%SZ").to_string();
         for file in &mut self.files {
             let pool = file.addresses.iter().find_map(|address| Some(address.rsplit_once("/pool/")?.1.to_owned()));

@@ -119,12 +119,12 @@ fn a_source_is_the_same_line_from_wherever_its_matrix_is_named() {
 fn an_archive_that_keeps_all_is_asked_for_what_there_was_when_it_was_locked() {
     let mut locked = lock("a", "s", None, vec![file("x")]).kernels.into_values().next().unwrap();
     let before = locked.clone();
-    locked.add_archives(&["https://snapshot.debian.org/archive/debian/{time}/".to_owned()]);
-    let kept = "https://snapshot.debian.org/archive/debian/20261125T210000Z/pool/a_1%3a6.deb";
+    locked.add_archives(&["https://snapshot.example/archive/debian/{time}/".to_owned()]);
+    let kept = "https://snapshot.example/archive/debian/20261125T210000Z/pool/a_1%3a6.deb";
     assert_eq!(locked.files[0].addresses, ["https://example.org/pool/a_1%3a6.deb", kept]);
     assert!(locked.is_same(&before) && locked != before);
     let once = locked.clone();
-    locked.add_archives(&["https://snapshot.debian.org/archive/debian/{time}/".to_owned()]);
+    locked.add_archives(&["https://snapshot.example/archive/debian/{time}/".to_owned()]);
     assert_eq!(locked, once);
     // A file of one's own is in no archive.
     let mut own = before;
