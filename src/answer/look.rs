@@ -202,7 +202,7 @@ impl<'a> Asked<'a> {
                 let began = description.version.as_ref().and_then(|v| Release::parse(&v.to_string()).ok());
                 let version = description.version.map_or_else(String::new, |v| format!(", a tree that began as {v}"));
                 let commit = description.commit.clone();
-                let files = move |path: &str| Ok(index.file(&commit, path));
+                let files = move |path: &str| index.file(&commit, path);
                 let exhibits = Exhibits {
                     revision: Some(Ok((index, text))),
                     source: Some(Ok(Box::new(files))),

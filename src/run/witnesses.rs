@@ -84,7 +84,7 @@ pub(super) async fn look(
                     warnings.extend(of_another_line(&commit.revision, version.as_deref(), kernel.release.as_deref()));
                     // A tree that is named as such is nearer to the image than what it was checked out from.
                     if exhibits.source.is_none() {
-                        let files = move |path: &str| Ok(index.file(&description.commit, path));
+                        let files = move |path: &str| index.file(&description.commit, path);
                         exhibits.source = Some(Ok(Box::new(files)));
                     }
                 }

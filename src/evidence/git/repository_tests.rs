@@ -251,6 +251,27 @@ fn grafts_and_replaced_commits_are_followed_and_told() {
 }
 
 #[test]
+fn a_file_that_the_repository_lacks_is_not_taken_for_one_that_the_tree_has_not() {
+    let fixture = Fixture::new();
+    let tip = fixture.commit(&[], "a tree", &[("net/a.c", "int a;\n")]);
+    fixture.branch("master", tip);
+    let (index, commit) = (fixture.index(), tip.to_string().parse().unwrap());
+    assert_eq!(index.file(&commit, "net/a.c").unwrap(), Some(b"int a;\n".to_vec()));
+    assert_eq!((index.file(&commit, "net/b.c").unwrap(), index.file(&commit, "mm/a.c").unwrap()), (None, None));
+    // As a partial clone has it: first without the file, then without its folder.
+    let tree = fixture.git.find_commit(tip).unwrap().tree().unwrap();
+    let folder = tree.get_name("net").unwrap().id();
+    let blob = tree.get_path("net/a.c".as_ref()).unwrap().id();
+    for gone in [blob, folder] {
+        let name = gone.to_string();
+        std::fs::remove_file(fixture.git.path().join("objects").join(&name[..2]).join(&name[2..])).unwrap();
+        let index = fixture.index();
+        let error = index.file(&commit, "net/a.c").unwrap_err().to_string();
+        assert!(error.contains("the repository lacks") && error.contains("git fsck"), "{error}");
+    }
+}
+
+#[test]
 fn a_revision_is_a_commit_or_an_error_that_helps() {
     let fixture = Fixture::new();
     let mainline = fixture.mainline();

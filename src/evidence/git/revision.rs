@@ -1,6 +1,8 @@
 //! From what people call a revision to a commit.
 
-use git2::{ErrorCode, ObjectType, Oid};
+use std::io;
+
+use git2::{ErrorClass, ErrorCode, ObjectType, Oid};
 use serde::Serialize;
 
 use super::repository::is_readable;
@@ -76,10 +78,33 @@ impl Index {
         MakefileVersion::parse(&self.file_at(commit, "Makefile")?)
     }
 
-    /// A file of a commit's tree, as [`super::super::source::Files`] wants it. None where there is none, or the repository
-    /// lacks it.
-    pub fn file(&self, commit: &CommitId, path: &str) -> Option<Vec<u8>> {
-        self.file_at(Oid::from_str(commit.as_str()).ok()?, path)
+    /// A file of a commit's tree, as [`super::super::source::Files`] wants it. None where the tree has none.
+    ///
+    /// # Errors
+    /// Where the repository lacks an object on the way to it, as partial and damaged ones do: what the file says is then
+    /// not known, and not that there is none.
+    pub fn file(&self, commit: &CommitId, path: &str) -> io::Result<Option<Vec<u8>>> {
+        let git = self.repository.git();
+        let lacks = |what: &str| {
+            io::Error::other(format!(
+                "the repository lacks {what}: a partial clone has to fetch it (`git -C REPO show COMMIT:{path}` does), in a \
+                 whole one `git fsck` tells more"
+            ))
+        };
+        let commit = Oid::from_str(commit.as_str()).map_err(io::Error::other)?;
+        let tree = git.find_commit(commit).and_then(|commit| commit.tree()).map_err(|_| lacks("the commit's tree"))?;
+        match tree.get_path(std::path::Path::new(path)) {
+            Err(error) if error.code() == ErrorCode::NotFound && error.class() == ErrorClass::Tree => return Ok(None),
+            Err(_) => return Err(lacks(&format!("a folder of {path}"))),
+            Ok(entry) if entry.kind() == Some(ObjectType::Blob) => {
+                let is_here = is_readable(git, entry.id()) && git.odb().is_ok_and(|odb| odb.exists(entry.id()));
+                if !is_here {
+                    return Err(lacks(path));
+                }
+            }
+            Ok(_) => {}
+        }
+        Ok(self.file_at(commit, path))
     }
 
     /// A file of a commit's tree. None where there is none, or the repository lacks it.

@@ -67,7 +67,14 @@ impl Files for Tarball {
 
 fn read(how: Compression, packed: impl Read, wanted: &BTreeSet<&str>) -> Result<Tarball, TarballError> {
     let reader = compression::reader(how, packed, MAX_BYTES).map_err(TarballError::Damaged)?;
-    let mut archive = tar::Archive::new(BufReader::with_capacity(128 << 10, reader));
+    let mut reader = BufReader::with_capacity(128 << 10, reader);
+    let mut head = Vec::new();
+    (&mut reader).take(512).read_to_end(&mut head).map_err(TarballError::Damaged)?;
+    // POSIX.1-1988, which every kernel's tarball follows.
+    if head.get(257..262) != Some(b"ustar") {
+        return Err(TarballError::NotOne("expected a tar archive, and what is packed in it is none"));
+    }
+    let mut archive = tar::Archive::new(io::Cursor::new(head).chain(reader));
     // Whether there is a folder around all is known for certain only at the end: until then the files are kept for each
     // folder that may be it, and for none.
     let mut tops: BTreeMap<Vec<u8>, BTreeMap<String, Vec<u8>>> = BTreeMap::new();

@@ -70,8 +70,12 @@ fn reading_ends_with_the_last_wanted_file() {
 fn what_is_no_tarball_or_no_whole_one_is_said() {
     let long = tar(&[("l/Makefile", b"m"), ("l/net/a.c", &[b'a'; 2000])]);
     let huge = tar(&[("l/Makefile", &vec![b' '; usize::try_from(crate::evidence::source::MAX_FILE).unwrap() + 1])]);
+    let mut words = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    words.write_all(&[b'A'; 4096]).unwrap();
+    let words = words.finish().unwrap();
     for (bytes, why) in [
         (&b""[..], "expected a tar archive"),
+        (&words, "what is packed in it is none"),
         (b"BZh91AY&SY", "damaged"),
         (b"\x7fELF", "expected a tar archive"),
         (&[0; 2048], "expected a tar archive"),
