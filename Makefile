@@ -36,6 +36,7 @@ test: tools
 lint:
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo clippy --package backproof --lib --locked -- --cfg fuzzing -D warnings
 
 # What boots cost beside plain QEMU, what the witnesses cost that need no boot, and what packages cost. A history as large as Linux's takes
 # minutes to make: `cargo bench --bench git` is asked for by name.
