@@ -49,7 +49,7 @@ impl Index {
                 Some(object) => self.repository.damaged(object, "it is not there, although a ref leads to it"),
                 None => unknown(),
             },
-            _ => match git2::ErrorClass::Odb == error.class() || error.class() == git2::ErrorClass::Zlib {
+            _ => match ErrorClass::Odb == error.class() || error.class() == ErrorClass::Zlib {
                 true => self.repository.unreadable(&error),
                 false => unknown(),
             },
