@@ -264,7 +264,7 @@ fn a_file_that_the_repository_lacks_is_not_taken_for_one_that_the_tree_has_not()
     let blob = tree.get_path("net/a.c".as_ref()).unwrap().id();
     for gone in [blob, folder] {
         let name = gone.to_string();
-        std::fs::remove_file(fixture.git.path().join("objects").join(&name[..2]).join(&name[2..])).unwrap();
+        fs::remove_file(fixture.git.path().join("objects").join(&name[..2]).join(&name[2..])).unwrap();
         let index = fixture.index();
         let error = index.file(&commit, "net/a.c").unwrap_err().to_string();
         assert!(error.contains("the repository lacks") && error.contains("git fsck"), "{error}");
