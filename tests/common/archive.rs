@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, UNIX_EPOCH};
 
 use super::tiny_kernel::{Act, image};
 
@@ -12,12 +14,14 @@ pub const PACKAGE: &str = "linux-image-test";
 /// An archive, and an apt configuration that knows no other.
 pub struct Archive {
     root: PathBuf,
+    /// How often it has published something.
+    published: AtomicU64,
 }
 
 impl Archive {
     /// In this folder, serving nothing yet.
     pub fn new(root: &Path) -> Self {
-        let archive = Self { root: root.to_owned() };
+        let archive = Self { root: root.to_owned(), published: AtomicU64::new(0) };
         archive.write("etc/sources.list", &format!("deb [trusted=yes] copy:{}/mirror sid main\n", root.display()));
         let etc = root.join("etc");
         fs::create_dir_all(etc.join("parts")).expect("a folder");
@@ -84,6 +88,13 @@ impl Archive {
              {sum} {length} main/binary-amd64/Packages\n"
         );
         self.write("mirror/dists/sid/Release", &release);
+        // apt takes an index of the same second for the one that it has, and two may well be made in one.
+        let minutes = self.published.fetch_add(1, Ordering::Relaxed);
+        let when = UNIX_EPOCH + Duration::from_secs(1_700_000_000 + 60 * minutes);
+        for file in [&self.mirror().join("dists/sid/Release"), &list] {
+            let file = fs::File::options().write(true).open(file).expect("a file");
+            file.set_modified(when).expect("a time");
+        }
         image
     }
 }
