@@ -224,8 +224,8 @@ fn current(suite: &str, refresh: bool, with: &Obtain) -> Result<Current, ObtainE
     let asked = mirror::now();
     let _lock = with.store.lock(&format!("apt-{suite}"), waiting)?;
     match read() {
-        // Somebody else asked while this one waited.
-        Some(index) if index.fetched >= asked || (Some(index.fetched) != before && fresh(&index)) => {
+        // Somebody else asked while this one waited. The one from before is none of that, though its second be this one.
+        Some(index) if Some(index.fetched) != before && (index.fetched >= asked || fresh(&index)) => {
             return Ok(Current { index, asked_now: true, why_old: None });
         }
         _ => {}
