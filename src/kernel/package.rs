@@ -51,9 +51,8 @@ pub(super) struct Package {
     pub version: String,
     /// sha256 of the package file.
     pub file_sha256: String,
-    /// Its length; older records don't have it.
-    #[serde(default)]
-    pub file_size: Option<u64>,
+    /// Its length.
+    pub file_size: u64,
     /// Kernel images, each a blob.
     pub images: Vec<ImageFile>,
     /// The blob that holds `files` one after another.
@@ -177,7 +176,7 @@ impl Package {
         let changelog = changelog.unwrap_or_else(|| packed.debian_changelog(&package));
         let changelog = packed.add_changelog(&changelog)?;
         let Packer { images, files, pack, .. } = packed;
-        let (format, file_sha256, file_size, pack) = (FORMAT, sha256.to_owned(), Some(file.size), pack.keep(store)?);
+        let (format, file_sha256, file_size, pack) = (FORMAT, sha256.to_owned(), file.size, pack.keep(store)?);
         let package = Self { format, kind, package, version, file_sha256, file_size, images, pack, files, changelog };
         // Last, so that a record never names what is not there.
         store.write_record(&record(sha256), &package)?;

@@ -146,8 +146,8 @@ fn ask_for<'a>(remote: &'a Remote, at: usize, with: &Obtain<'a>) -> Result<Asked
 fn get<'a>(asked: Asked<'a>, with: &Obtain) -> Result<Got<'a>, ObtainError> {
     if let Some(sha256) = asked.sha256
         && let Some(package) = Package::recorded(with.store, sha256)
-        && let Some(size) = package.file_size
     {
+        let size = package.file_size;
         let (sha256, address) = (sha256.to_owned(), asked.remote.address.clone());
         let kind = match package.kind {
             PackageKind::Deb => FileKind::Deb,

@@ -291,16 +291,16 @@ fn read_key(path: &Path) -> Result<Vec<u8>, ObtainError> {
 fn gather(mut files: Vec<LockedFile>, with: &Obtain) -> Result<Kernel, ObtainError> {
     let (mut kernel, packages) = local::from_unpacked(|| files.iter().map(|file| package(file, with)).collect(), with)?;
     for (file, package) in files.iter_mut().zip(packages) {
-        file.size = package.file_size.unwrap_or(file.size);
+        file.size = package.file_size;
         file.version = Some(package.version);
     }
     kernel.files = files;
     Ok(kernel)
 }
 
-/// One package, taken apart. Its length is known.
+/// One package, taken apart.
 fn package(file: &LockedFile, with: &Obtain) -> Result<Package, ObtainError> {
-    if let Some(package) = Package::recorded(with.store, &file.sha256).filter(|package| package.file_size.is_some()) {
+    if let Some(package) = Package::recorded(with.store, &file.sha256) {
         return Ok(package);
     }
     // What only apt can ask is nobody's to ask here.
@@ -319,9 +319,7 @@ fn package(file: &LockedFile, with: &Obtain) -> Result<Package, ObtainError> {
         limit: LARGEST_PACKAGE,
     };
     let fetched = fetch::file(&wanted, with)?;
-    let mut package = local::unpacked(&file.name, &fetched.path, &fetched.sha256, with)?;
-    package.file_size = Some(fetched.size);
-    Ok(package)
+    local::unpacked(&file.name, &fetched.path, &fetched.sha256, with)
 }
 
 /// A place below a folder of the archive. Names are of known forms, so nothing leads out of it.
