@@ -2,9 +2,9 @@
 
 use pgp::composed::{DetachedSignature, KeyType, SecretKeyParamsBuilder, SignedSecretKey};
 use pgp::crypto::hash::HashAlgorithm;
-use pgp::packet::{SignatureConfig, SignatureType, Subpacket, SubpacketData};
+use pgp::packet::{Signature, SignatureConfig, SignatureType, Subpacket, SubpacketData};
 use pgp::ser::Serialize as _;
-use pgp::types::{Password, SigningKey, Timestamp};
+use pgp::types::{Password, SigningKey, Tag, Timestamp};
 
 /// A page of this body.
 pub(super) fn page(body: &str) -> Vec<u8> {
@@ -35,10 +35,49 @@ pub(super) fn checksums(files: &[(&str, &str)]) -> String {
 
 /// A key that may sign, made at this time in seconds since 1970.
 pub(super) fn signing_key(made: u32) -> SignedSecretKey {
+    let made = Timestamp::from_secs(made);
     let mut params = SecretKeyParamsBuilder::default();
-    params.key_type(KeyType::Ed25519Legacy).can_certify(true).can_sign(true).created_at(Timestamp::from_secs(made));
+    params.key_type(KeyType::Ed25519Legacy).can_certify(true).can_sign(true).created_at(made);
     params.primary_user_id("Builder <builder@example.test>".into());
-    params.build().unwrap().generate(rand::thread_rng()).unwrap()
+    signed_at(made, params.build().unwrap().generate(rand::thread_rng()).unwrap())
+}
+
+/// The key with all of its own signatures made anew at this time: the library dates them by the host's clock, and a test
+/// must not depend on the day.
+pub(super) fn signed_at(made: Timestamp, mut key: SignedSecretKey) -> SignedSecretKey {
+    let (primary, password) = (&key.primary_key, Password::empty());
+    let public = primary.public_key();
+    for user in &mut key.details.users {
+        for signature in &mut user.signatures {
+            let config = config_at(made, signature);
+            *signature = config.sign_certification(primary, public, &password, Tag::UserId, &user.id).unwrap();
+        }
+    }
+    for subkey in &mut key.secret_subkeys {
+        let own = subkey.key.public_key();
+        for signature in &mut subkey.signatures {
+            let mut config = config_at(made, signature);
+            for packet in &mut config.hashed_subpackets {
+                if let SubpacketData::EmbeddedSignature(back) = &packet.data {
+                    let back = config_at(made, back);
+                    let back = back.sign_primary_key_binding(&subkey.key, own, &password, public).unwrap();
+                    *packet = Subpacket::regular(SubpacketData::EmbeddedSignature(Box::new(back))).unwrap();
+                }
+            }
+            *signature = config.sign_subkey_binding(primary, public, &password, own).unwrap();
+        }
+    }
+    key
+}
+
+fn config_at(made: Timestamp, signature: &Signature) -> SignatureConfig {
+    let mut config = signature.config().unwrap().clone();
+    for packet in &mut config.hashed_subpackets {
+        if let SubpacketData::SignatureCreationTime(time) = &mut packet.data {
+            *time = made;
+        }
+    }
+    config
 }
 
 /// The key's signature over a text, made at this time in seconds since 1970.

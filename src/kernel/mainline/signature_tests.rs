@@ -8,7 +8,7 @@ use pgp::ser::Serialize as _;
 use pgp::types::{Duration, Password, Timestamp};
 use proptest::prelude::*;
 
-use super::super::fixtures::{sign, sign_with, signing_key};
+use super::super::fixtures::{sign, sign_with, signed_at, signing_key};
 use super::*;
 
 /// 2026-11-26.
@@ -110,7 +110,7 @@ fn key(certify_only: bool, more: Option<SubpacketData>) -> SignedSecretKey {
     let mut params = SecretKeyParamsBuilder::default();
     params.key_type(KeyType::Ed25519Legacy).can_certify(true).can_sign(!certify_only).created_at(made);
     params.primary_user_id("A <a@example.test>".into()).subkeys(vec![subkey.build().unwrap()]);
-    let mut key = params.build().unwrap().generate(rand::thread_rng()).unwrap();
+    let mut key = signed_at(made, params.build().unwrap().generate(rand::thread_rng()).unwrap());
     if let Some(more) = more {
         let issued = SubpacketData::IssuerFingerprint(key.fingerprint());
         let data = [SubpacketData::SignatureCreationTime(made), issued, more];

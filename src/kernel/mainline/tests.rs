@@ -297,7 +297,7 @@ fn packages_without_a_sha256_or_with_another_one_are_not_used() {
 #[test]
 fn where_a_key_is_configured_nothing_is_used_that_it_did_not_sign() {
     let world = World::with_build();
-    let (ours, other) = (signing_key(1_700_000_000), signing_key(1_700_000_000));
+    let (ours, other) = (signing_key(1_562_112_000), signing_key(1_562_112_000));
     let key = world.key(&ours);
     let refused = |words: &str| {
         let error = world.obtain("v4.19.57", Some(&key)).unwrap_err();
@@ -332,7 +332,7 @@ fn where_a_key_is_configured_nothing_is_used_that_it_did_not_sign() {
 #[test]
 fn a_key_that_cannot_be_used_is_told_before_anything_is_fetched() {
     let world = World::with_build();
-    let key = world.key(&signing_key(1_700_000_000));
+    let key = world.key(&signing_key(1_562_112_000));
     let openpgp =
         |name: &str| PathBuf::from(format!("{}/src/kernel/mainline/openpgp/{name}", env!("CARGO_MANIFEST_DIR")));
     let gnupg = || "CFBF2BFF20DFB4D13FB8DA3574DF6715FC65E14F".parse::<crate::matrix::Fingerprint>().unwrap();
