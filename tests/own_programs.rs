@@ -64,7 +64,8 @@ fn a_user_s_program_is_judged_by_its_exit_status_its_words_and_its_controls() {
         ("talks-over-loopback", "pass", "weak", "exited with 0"),
     ];
     let names: Vec<&str> = table.iter().map(|(bug, ..)| *bug).collect();
-    let lab = lab(&names, "expect: { only-known: error, exits-with-2: skip }\n");
+    // One guest for all of them: a boot for each would take minutes.
+    let lab = lab(&names, "share-guest: all\nexpect: { only-known: error, exits-with-2: skip }\n");
     dossier(&lab, "only-known", "chain: [{ role: fix, commit: 0123456789ab, subject: a, effect: b }]\n");
     let matrix = std::fs::read_to_string(lab.path("kernels.yaml")).expect("the matrix");
     lab.write("kernels.yaml", matrix.replace("bugs: [says", "bugs: [tcp-fragment-stall, only-known, says"));
@@ -94,6 +95,33 @@ fn a_user_s_program_is_judged_by_its_exit_status_its_words_and_its_controls() {
     let document: Value = serde_json::from_str(&replayed.stdout).expect("a document");
     let again = ended(&document, "exits-with-0");
     assert_eq!((again.0.as_str(), again.1.as_str()), ("pass", "weak"), "{again:?}");
+}
+
+#[test]
+fn forged_report_of_another_bug_is_not_believed() {
+    let bugs = ["is-affected", "forges"];
+    let lab = lab(&bugs, "");
+    let (ran, document) = lab.judge(&[]);
+    ran.ends_with(1);
+    let (victim, forger) = (ended(&document, bugs[0]), ended(&document, bugs[1]));
+    assert_eq!(victim.0, "fail", "{victim:?}");
+    let refused = "the agent sent `report` of job `is-affected`, which is not in the plan";
+    assert!(forger.0 == "error" && forger.2.contains(refused), "{forger:?}");
+    for bug in bugs {
+        assert!(cell(&document, "debian-12", bug)["shared_with"].is_null());
+    }
+
+    // The forgery works where the user lets the two share a guest, and the result says that they did.
+    let matrix = std::fs::read_to_string(lab.path("kernels.yaml")).expect("the matrix");
+    lab.write("kernels.yaml", format!("share-guest: [is-affected, forges]\n{matrix}"));
+    let ran = lab.run(&["run", "--accel", "tcg"]);
+    ran.ends_with(0);
+    let line = "shared guest forges, is-affected: any of these programs could have written another's report";
+    assert!(ran.stdout.contains(line), "{}", ran.stdout);
+    let text = std::fs::read_to_string(lab.result("matrix.json")).expect("matrix.json");
+    let document: Value = serde_json::from_str(&text).expect("a document");
+    let victim = cell(&document, "debian-12", "is-affected");
+    assert_eq!((&victim["outcome"], &victim["shared_with"]), (&"pass".into(), &serde_json::json!(["forges"])));
 }
 
 #[test]

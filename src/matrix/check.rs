@@ -8,12 +8,17 @@ use super::problems::Collector;
 use super::read::Fields;
 use super::text::{expected_one_of, one_of, quote};
 use super::tree::{Node, Value};
-use super::{ArchiveKey, BadDossiers, Bugs, MainlineArchive, Matrix, archive_address, fields};
+use super::{
+    ArchiveKey, BadDossiers, Bug, Bugs, MainlineArchive, Matrix, Program, Reproducer, archive_address, fields,
+};
 use crate::words::{BugId, Expectation, KernelName};
 
 /// The keys of a matrix.
-pub(super) const KEYS: [&str; 8] =
-    ["dossiers", "bugs", "expect", "opt-in", "profiles", "archives", "mainline-archive", "kernels"];
+pub(super) const KEYS: [&str; 9] =
+    ["dossiers", "bugs", "expect", "opt-in", "profiles", "share-guest", "archives", "mainline-archive", "kernels"];
+
+/// Stands for every bug with a program of its own where `share-guest` lists bugs.
+const SHARE_ALL: &str = "all";
 
 /// An expectation and where its bug is named.
 pub(super) struct Expected {
@@ -63,6 +68,7 @@ impl Checker<'_, '_> {
         let expect = fields.get("expect").map(|node| self.expectations(node)).unwrap_or_default();
         let opt_in = fields.get("opt-in").map(|node| self.tags(node)).unwrap_or_default();
         let profiles = fields.get("profiles").map(|node| self.profiles(node)).unwrap_or_default();
+        let share_guest = fields.get("share-guest").map(|node| self.share_guest(node)).unwrap_or_default();
         let archives = match fields.get("archives") {
             Some(node) => self
                 .problems
@@ -108,7 +114,22 @@ impl Checker<'_, '_> {
         let opt_in = opt_in.into_iter().map(|(tag, _)| tag).collect();
         let known = self.bugs.clone();
         let (path, archives, mainline) = (path.to_owned(), archives?, self.archive);
-        Some(Matrix { path, known, bugs: bugs?, opt_in, profiles, archives, mainline, kernels: entries })
+        let kernels = entries;
+        Some(Matrix { path, known, bugs: bugs?, opt_in, profiles, share_guest, archives, mainline, kernels })
+    }
+
+    /// The bugs whose own programs trust each other.
+    fn share_guest(&mut self, node: &Node) -> BTreeSet<BugId> {
+        let has_program = |bug: &Bug| matches!(&bug.reproducer, Some(Reproducer { program: Program::File(_), .. }));
+        if matches!(&node.value, Value::Text(text) if text == SHARE_ALL) {
+            return self.bugs.iter().filter(|bug| has_program(bug)).map(|bug| bug.id.clone()).collect();
+        }
+        let listed = self.bug_list(node).unwrap_or_default();
+        for bug in listed.iter().filter(|id| !self.bugs.get(id).is_some_and(has_program)) {
+            self.problems
+                .add(&node.span, || format!("`{bug}` has no program of its own: only such programs share a guest"));
+        }
+        listed.into_iter().collect()
     }
 
     /// The archive of mainline builds. A key without a fingerprint would believe whatever the file holds.

@@ -65,6 +65,8 @@ pub struct Matrix {
     pub opt_in: BTreeSet<String>,
     /// Its own profiles, each name once; the bugs' dossiers have more.
     pub profiles: Vec<Profile>,
+    /// The bugs whose own programs trust each other, and may share a guest: each could write the others' reports.
+    pub share_guest: BTreeSet<BugId>,
     /// Archives that keep packages for ever, for the lock: addresses that the path from `pool/` on follows, `{time}` in
     /// them stands for when the kernel was locked.
     pub archives: Vec<String>,
@@ -79,8 +81,8 @@ impl Matrix {
     pub fn of_kernels(kernels: Vec<KernelEntry>, known: Bugs, bugs: Vec<BugId>) -> Self {
         let path = PathBuf::from("(the command line)");
         let (opt_in, profiles, archives) = (BTreeSet::new(), Vec::new(), Vec::new());
-        let mainline = MainlineArchive::default();
-        Self { path, known, bugs, opt_in, profiles, archives, mainline, kernels }
+        let (mainline, share_guest) = (MainlineArchive::default(), BTreeSet::new());
+        Self { path, known, bugs, opt_in, profiles, share_guest, archives, mainline, kernels }
     }
 }
 

@@ -1,5 +1,6 @@
 //! The matrix as a table, with the reason for everything that is not a plain pass below it.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -248,6 +249,7 @@ fn footer(document: &MatrixDocument, folder: Option<&Path>) -> Vec<String> {
     }
     lines.push(summary(&document.summary, document.run.interrupted));
     lines.extend(controls(document));
+    lines.extend(shared_guests(document));
     lines.push(format!("accelerator  {}", visible(&document.run.accelerator)));
     if let Some(folder) = folder {
         lines.push(format!("evidence     {}", folder.display()));
@@ -272,6 +274,15 @@ fn controls(document: &MatrixDocument) -> Option<String> {
         let _ = write!(line, "; {BROKEN}not proven on this run: {}{BROKEN:#}", unproven.join(", "));
     }
     Some(line)
+}
+
+/// Which bugs' own programs shared a guest, where any did: each of them could have written the others' reports.
+fn shared_guests(document: &MatrixDocument) -> Option<String> {
+    let sharing = document.cells.iter().filter(|cell| !cell.shared_with.is_empty());
+    let bugs: BTreeSet<&str> = sharing.map(|cell| cell.bug.as_str()).collect();
+    let bugs: Vec<&str> = bugs.into_iter().collect();
+    let says = "any of these programs could have written another's report (share-guest)";
+    (!bugs.is_empty()).then(|| format!("shared guest {}: {says}", bugs.join(", ")))
 }
 
 /// The run in one line.

@@ -143,6 +143,17 @@ fn what_there_is_to_warn_of_and_to_do_is_told_of_a_pass_too_and_once_for_cells_a
 }
 
 #[test]
+fn programs_that_shared_a_guest_are_named_in_the_summary() {
+    let own = |bug: &str, with: &[&str]| {
+        let shared_with = with.iter().map(|bug| bug.parse().expect("a name")).collect();
+        Cell { shared_with, ..cell("a", bug, "fail", affected()) }
+    };
+    let text = plain(&document(vec![own("two", &["one"]), own("one", &["two"]), own("alone", &[])], true), 100);
+    assert!(text.contains("\nshared guest one, two: any of these programs"), "{text}");
+    assert!(!plain(&document(vec![own("alone", &[])], true), 100).contains("shared guest"));
+}
+
+#[test]
 fn a_run_that_died_does_not_look_finished() {
     assert!(plain(&document(Vec::new(), false), 100).contains("the run did not finish"));
 }

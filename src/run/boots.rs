@@ -1,6 +1,6 @@
 //! Boots one kernel as often as its questions take: once, as a rule.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use backproof_repro::protocol::{Job, Message, Packet, Plan, Report, Segment, VERSION};
 use tokio::sync::mpsc::UnboundedSender;
@@ -144,6 +144,8 @@ pub struct Booted {
     pub seconds: f64,
     /// How a guest died that ran this and other reproducers, where no guest died that ran one of them alone.
     pub unexplained: Option<String>,
+    /// The other bugs whose own programs ran in the guest of the last one, and could have written this one's report.
+    pub shared_with: Vec<BugId>,
 }
 
 /// One kernel, ready to boot.
@@ -173,12 +175,42 @@ pub struct Trial<'a> {
     pub program: Option<&'a Program>,
     /// The profile.
     pub profile: &'a Profile,
+    /// Whether its program may share a guest with those of other bugs, because the user says that they trust each other.
+    pub shares: bool,
+}
+
+/// Whose code a guest runs. A program is root in its guest, so it can write any report there: programs of two bugs are in
+/// one guest only where the user says so, and never with the agent's own reproducers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Tenant<'a> {
+    /// The agent's own reproducers.
+    Ours,
+    /// The program of one bug, under however many profiles.
+    Program(&'a BugId),
+    /// Programs that trust each other.
+    Trusting,
 }
 
 impl<'a> Trial<'a> {
     /// What its report is weighed by.
     pub fn ran(&self) -> Ran<'a> {
         Ran { sysctls: &self.profile.sysctls, own_program: self.program.is_some() }
+    }
+
+    /// Whose guest it runs in.
+    fn tenant(&self) -> Tenant<'a> {
+        match self.program {
+            None => Tenant::Ours,
+            Some(_) if self.shares => Tenant::Trusting,
+            Some(_) => Tenant::Program(self.bug),
+        }
+    }
+
+    /// The other bugs whose own programs are in its guest, where its own is a program.
+    fn shared_with(&self, guest: &[Self]) -> Vec<BugId> {
+        let others = guest.iter().filter(|other| self.program.is_some() && other.bug != self.bug);
+        let others: BTreeSet<&BugId> = others.map(|other| other.bug).collect();
+        others.into_iter().cloned().collect()
     }
 
     /// Its job's id.
@@ -197,12 +229,12 @@ impl<'a> Trial<'a> {
     }
 }
 
-/// The trials that can share a boot: those whose profiles have the same words for the kernel's command line. A user's own
-/// program is root in its guest, and may disturb whatever else runs there: so none runs beside the agent's reproducers.
+/// The trials that can share a boot: those whose profiles have the same words for the kernel's command line, and that run
+/// the code of the same [`Tenant`].
 fn by_guest<'a>(trials: &[Trial<'a>]) -> VecDeque<Vec<Trial<'a>>> {
     let mut groups: VecDeque<Vec<Trial>> = VecDeque::new();
     for trial in trials {
-        let guest = |trial: &Trial<'a>| (trial.profile.cmdline.as_ref(), trial.program.is_some());
+        let guest = |trial: &Trial<'a>| (trial.profile.cmdline.as_ref(), trial.tenant());
         let same = |group: &&mut Vec<Trial<'a>>| group.iter().all(|other| guest(other) == guest(trial));
         match groups.iter_mut().find(same) {
             Some(group) => group.push(*trial),
@@ -214,8 +246,8 @@ fn by_guest<'a>(trials: &[Trial<'a>]) -> VecDeque<Vec<Trial<'a>>> {
 
 /// Boots a kernel until each job has a boot that settles it.
 ///
-/// All reproducers share one boot, but for those under a kernel command line of their own and for users' own programs. Where that guest dies after
-/// it had come up, nobody can say which of them killed it, nor whether those that had reported saw a sound kernel: each
+/// The agent's reproducers share one boot, but for those under a kernel command line of their own; each user's program has
+/// a boot of its own, unless the user lets some share one. Where a shared guest dies after it had come up, nobody can say which of them killed it, nor whether those that had reported saw a sound kernel: each
 /// then gets a boot of its own. That is no second try: one that dies alone has its answer; and where none does, the
 /// death stays on record as unexplained, and the run does not end as if nothing had been.
 pub async fn boot_all(bench: &Bench<'_>, trials: &[Trial<'_>]) -> BTreeMap<JobId, Booted> {
@@ -242,11 +274,12 @@ pub async fn boot_all(bench: &Bench<'_>, trials: &[Trial<'_>]) -> BTreeMap<JobId
             failure: end.failure.clone(),
             notes: end.notes.iter().take(MAX_NOTES).cloned().collect(),
         }));
-        for job in &jobs {
-            let booted = settled.entry(job.clone()).or_default();
+        for trial in &group {
+            let booted = settled.entry(trial.id()).or_default();
             booted.folders.push(id.folder());
             booted.seconds += end.seconds;
             booted.end = end.clone();
+            booted.shared_with = trial.shared_with(&group);
         }
         if let Next::BootAgain { why } = next {
             let _ = bench.events.send(Event::AcceleratorFellBack { why });

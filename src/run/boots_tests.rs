@@ -12,7 +12,13 @@ fn profile(name: &str, cmdline: Option<&str>) -> Profile {
 }
 
 fn trial<'a>(bug: &'a Bug, profile: &'a Profile) -> Trial<'a> {
-    Trial { bug: &bug.id, reproducer: bug.reproducer.as_ref().expect("a reproducer"), program: None, profile }
+    Trial {
+        bug: &bug.id,
+        reproducer: bug.reproducer.as_ref().expect("a reproducer"),
+        program: None,
+        profile,
+        shares: false,
+    }
 }
 
 /// A program that can run: the agent is one.
@@ -23,7 +29,7 @@ fn own_program() -> Program {
 }
 
 #[test]
-fn trials_share_a_boot_unless_their_command_lines_differ_or_one_is_a_user_s_program() {
+fn trials_share_a_boot_unless_cmdline_or_tenant_differs() {
     let bugs = Bugs::built_in();
     let profiles = [
         profile("default", None),
@@ -34,11 +40,40 @@ fn trials_share_a_boot_unless_their_command_lines_differ_or_one_is_a_user_s_prog
     ];
     let bug = bugs.iter().next().expect("a bug");
     let own = own_program();
+    let names: Vec<BugId> = ["a", "b", "c", "d"].map(|name| name.parse().expect("a name")).into();
     let mut trials: Vec<Trial> = profiles.iter().map(|profile| trial(bug, profile)).collect();
-    trials.extend(profiles[..3].iter().map(|profile| Trial { program: Some(&own), ..trial(bug, profile) }));
-    let names = |group: &Vec<Trial>| group.iter().map(|t| t.profile.name.to_string()).collect::<Vec<_>>().join(" ");
-    let groups: Vec<String> = by_guest(&trials).iter().map(names).collect();
-    assert_eq!(groups, ["default sysctls", "quiet also-quiet", "loud", "default sysctls", "quiet"]);
+    // Programs of four bugs under three profiles; the last two bugs' trust each other.
+    for (index, id) in names.iter().enumerate() {
+        let of_bug = |profile| Trial { bug: id, program: Some(&own), shares: index > 1, ..trial(bug, profile) };
+        trials.extend(profiles[..3].iter().map(of_bug));
+    }
+    let told =
+        |trial: &Trial| if trial.program.is_some() { trial.id().to_string() } else { trial.profile.name.to_string() };
+    let told = |group: &Vec<Trial>| group.iter().map(told).collect::<Vec<_>>().join(" ");
+    let groups = by_guest(&trials);
+    let expected = [
+        "default sysctls",
+        "quiet also-quiet",
+        "loud",
+        "a a@sysctls",
+        "a@quiet",
+        "b b@sysctls",
+        "b@quiet",
+        "c c@sysctls d d@sysctls",
+        "c@quiet d@quiet",
+    ];
+    assert_eq!(groups.iter().map(told).collect::<Vec<_>>(), expected);
+    for group in &groups {
+        for trial in group {
+            let shared: Vec<String> = trial.shared_with(group).iter().map(ToString::to_string).collect();
+            let partner = match trial.bug.as_str() {
+                "c" => vec!["d"],
+                "d" => vec!["c"],
+                _ => vec![],
+            };
+            assert_eq!(shared, partner, "{}", trial.id());
+        }
+    }
 }
 
 #[test]

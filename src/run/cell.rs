@@ -67,6 +67,10 @@ pub struct Cell {
     /// stands, and the death is unexplained.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unexplained: Option<String>,
+    /// The other bugs whose own programs were root in the guest that settled it (`share-guest` of the matrix): each of
+    /// them could have written this cell's report.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shared_with: Vec<BugId>,
 }
 
 /// What a cell is about: known before it is judged.
@@ -147,6 +151,7 @@ impl Question {
             boots: Vec::new(),
             checks: Vec::new(),
             unexplained: None,
+            shared_with: Vec::new(),
         }
     }
 

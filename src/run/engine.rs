@@ -81,7 +81,9 @@ impl Asked {
             matrix::Program::BuiltIn { .. } => None,
             matrix::Program::File(_) => Some(self.programs.get(&bug.id)?),
         };
-        Some(Trial { bug: &bug.id, reproducer, program, profile: self.profiles.iter().find(of_job)? })
+        let profile = self.profiles.iter().find(of_job)?;
+        let shares = self.matrix.share_guest.contains(&bug.id);
+        Some(Trial { bug: &bug.id, reproducer, program, profile, shares })
     }
 }
 
@@ -273,6 +275,7 @@ impl Tell<'_> {
             cell.checks = settlement.report.as_ref().map(|report| report.checks.clone()).unwrap_or_default();
             seen.clone_from(&settlement.seen);
             cell.unexplained.clone_from(&booted.unexplained);
+            cell.shared_with.clone_from(&booted.shared_with);
         }
         let _ = self.events.send(Event::Judged { cell: Box::new(cell), seen });
     }

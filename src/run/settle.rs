@@ -107,6 +107,8 @@ pub fn judge_again(then: &Cell, ran: Ran<'_>, end: &BootEnd) -> Cell {
     cell.checks = settlement.report.map(|report| report.checks).unwrap_or_default();
     cell.steps.clone_from(&then.steps);
     cell.warnings.clone_from(&then.warnings);
+    // The same plan, so the same programs.
+    cell.shared_with.clone_from(&then.shared_with);
     // What was to be done about another conclusion is not to be done about this one.
     if (cell.verdict, cell.state) == (then.verdict, then.state) {
         cell.advice.clone_from(&then.advice);

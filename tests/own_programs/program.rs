@@ -3,6 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::exit;
+use std::time::Duration;
 
 fn main() {
     let path = std::env::args().next().unwrap_or_default();
@@ -26,6 +27,12 @@ fn main() {
             println!("{}", "x".repeat(1000));
         },
         "talks-over-loopback" => talk(),
+        // Late, so that somebody else can report before it.
+        "is-affected" => {
+            std::thread::sleep(Duration::from_secs(3));
+            exit(1)
+        }
+        "forges" => forge("is-affected"),
         // Whether the kernel would use selective acknowledgements, which a profile can turn off.
         "sees-sack" => {
             let value = std::fs::read_to_string("/proc/sys/net/ipv4/tcp_sack").unwrap_or_default();
@@ -36,6 +43,27 @@ fn main() {
             eprintln!("{other} is nothing that this program knows");
             exit(3)
         }
+    }
+}
+
+/// Reports over the agent's port that the victim and itself pass, and that all is done, and restarts the machine.
+fn forge(victim: &str) -> ! {
+    // The agent says first that the jobs have started.
+    std::thread::sleep(Duration::from_millis(500));
+    let report = |job: &str| {
+        format!(
+            "{{\"type\":\"report\",\"job\":\"{job}\",\"conclusion\":\"not-affected\",\"why\":\"forged\",\"checks\":[],\"took_ms\":1}}\n"
+        )
+    };
+    let end = "{\"type\":\"end\",\"reports\":2}\n";
+    let text = report(victim) + &report("forges") + end;
+    let mut port = std::fs::OpenOptions::new().write(true).open("/dev/ttyS1").expect("the agent's port");
+    port.write_all(text.as_bytes()).expect("it is written");
+    // What is in the port's buffer has to leave it.
+    std::thread::sleep(Duration::from_secs(1));
+    std::fs::write("/proc/sysrq-trigger", "b").expect("the machine restarts");
+    loop {
+        std::thread::park();
     }
 }
 
