@@ -53,7 +53,7 @@ pub(super) fn affected(args: &Affected) -> Result<u8, Stop> {
             Ok(document.finish().exit_code())
         }
         Format::Table => {
-            let (text, tally) = report::answers(answers, Style::of_stdout());
+            let (text, tally) = report::answers(answers, Style::of_terminal());
             print(&text)?;
             Ok(tally.exit_code())
         }

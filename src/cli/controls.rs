@@ -11,7 +11,7 @@ use super::{ControlsBuild, ControlsList, Format, Stop, host, print, print_json};
 use crate::kernel::control::{self, Build, BuildError, Built, Outcome, Standing, Wanted};
 use crate::kernel::{Blame, Store};
 use crate::recipe::{Control, Line, Recipes};
-use crate::report::{Building, visible};
+use crate::report::{Building, Style, visible, wrap};
 use crate::shim::Shim;
 use crate::words::{BugId, Expectation, KernelName};
 
@@ -66,13 +66,13 @@ pub(super) fn list(args: &ControlsList) -> Result<u8, Stop> {
     let document = ListDocument { schema_version: SCHEMA_VERSION, controls: controls.collect() };
     match args.format {
         Format::Json => print_json(&document)?,
-        Format::Table => print(&list_text(recipes, &document))?,
+        Format::Table => print(&list_text(recipes, &document, Style::of_terminal().width))?,
     }
     Ok(0)
 }
 
 /// Each control once, since it is expected to be the same in every line, with the lines that it is built of.
-fn list_text(recipes: &Recipes, document: &ListDocument) -> String {
+fn list_text(recipes: &Recipes, document: &ListDocument, width: usize) -> String {
     let (dim, loud, good) = (Colour::new().dimmed(), Colour::new().bold(), AnsiColor::Green.on_default());
     let mut text = String::new();
     for control in recipes.controls() {
@@ -86,7 +86,10 @@ fn list_text(recipes: &Recipes, document: &ListDocument) -> String {
             };
             let _ = write!(text, " {} {word}", listed.line);
         }
-        let _ = writeln!(text, "\n  {dim}{}{dim:#}", control.why);
+        text.push('\n');
+        for line in wrap(&control.why, width.saturating_sub(2)) {
+            let _ = writeln!(text, "  {dim}{line}{dim:#}");
+        }
         for (bug, expected) in states {
             let _ = writeln!(text, "  {bug}: {}", expected.as_str());
         }

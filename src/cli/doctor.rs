@@ -3,13 +3,13 @@
 use std::fs;
 use std::path::Path;
 
-use anstyle::{AnsiColor, Style};
+use anstyle::{AnsiColor, Style as Colour};
 use serde::Serialize;
 
 use super::{Doctor, Format, Stop, host, print, print_json};
 use crate::kernel::cache::survey;
 use crate::kernel::{Obtain, Store, apt_available, control};
-use crate::report::{bytes, visible};
+use crate::report::{Style, bytes, visible, wrap};
 use crate::shim::Shim;
 use crate::vm::{Qemu, probe_kvm};
 
@@ -83,7 +83,7 @@ pub(super) fn doctor(args: &Doctor) -> Result<u8, Stop> {
     let document = Document { schema_version: SCHEMA_VERSION, checks };
     match args.format {
         Format::Json => print_json(&document)?,
-        Format::Table => print(&text(&document))?,
+        Format::Table => print(&text(&document, Style::of_terminal()))?,
     }
     Ok(if is_broken { 3 } else { 0 })
 }
@@ -182,18 +182,21 @@ fn space(name: &'static str, folder: &Path, wanted_mib: u64, remedy: &str) -> Ch
     }
 }
 
-fn text(document: &Document) -> String {
+fn text(document: &Document, style: Style) -> String {
+    const INDENT: usize = 17;
+    let lines =
+        |words: &str| wrap(&visible(words), style.width.saturating_sub(INDENT)).join(&format!("\n{:INDENT$}", ""));
     let mut text = String::new();
     for check in &document.checks {
-        let (word, style) = match check.health {
+        let (word, colour) = match check.health {
             Health::Good => ("ok", AnsiColor::Green.on_default()),
             Health::Limited => ("limited", AnsiColor::Yellow.on_default()),
             Health::Broken => ("broken", AnsiColor::Red.on_default().bold()),
         };
-        text += &format!("{style}{word:8}{style:#}{:9}{}\n", check.name, visible(&check.seen));
+        text += &format!("{colour}{word:8}{colour:#}{:9}{}\n", check.name, lines(&check.seen));
         if let Some(remedy) = &check.remedy {
-            let dim = Style::new().dimmed();
-            text += &format!("{:17}{dim}{remedy}{dim:#}\n", "");
+            let dim = Colour::new().dimmed();
+            text += &format!("{:INDENT$}{dim}{}{dim:#}\n", "", lines(remedy));
         }
     }
     text

@@ -93,7 +93,7 @@ fn tell(
     let document = HostDocument::new(reading, bitten, verdicts, not_probed);
     match format {
         Format::Json => print_json(&document)?,
-        Format::Table => print(&report::host(&document, Style::of_stdout()))?,
+        Format::Table => print(&report::host(&document, Style::of_terminal()))?,
     }
     Ok(document.exit_code())
 }

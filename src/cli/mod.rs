@@ -1,6 +1,6 @@
 //! The command line: what was asked, and what the process exits with.
 
-use std::io::{self, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -8,6 +8,7 @@ use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::kernel::{Blame, ObtainError, Store};
+use crate::report::{Style, wrap};
 use crate::words::{BugId, KernelName, ProfileName};
 
 mod affected;
@@ -353,10 +354,24 @@ pub fn main() -> ExitCode {
     match done {
         Ok(code) => ExitCode::from(code),
         Err(stop) => {
-            anstream::eprintln!("backproof: {stop}");
+            anstream::eprintln!("{}", complaint(&stop));
             ExitCode::from(stop.exit_code())
         }
     }
+}
+
+/// What is said of a command that ended without doing what it was asked. On a terminal it is wrapped; lines that are set in
+/// (a piece of a file with its mistake, a console's words) keep their shape.
+fn complaint(stop: &Stop) -> String {
+    let text = format!("backproof: {stop}");
+    if !io::stderr().is_terminal() && std::env::var_os("COLUMNS").is_none() {
+        return text;
+    }
+    let width = Style::of_terminal().width;
+    let wrapped = |line: &str| {
+        if line.starts_with(char::is_whitespace) { line.to_owned() } else { wrap(line, width).join("\n  ") }
+    };
+    text.lines().map(wrapped).collect::<Vec<_>>().join("\n")
 }
 
 /// Prints to stdout. A reader that went away (`| head`) is no error of ours.

@@ -10,7 +10,7 @@ pub(super) fn report(args: &Report) -> Result<u8, Stop> {
     let document = read_document(&run).map_err(Stop::usage)?;
     match args.format {
         Format::Json => print_json(&document)?,
-        Format::Table => print(&table(&document, Some(&run), Style::of_stdout()))?,
+        Format::Table => print(&table(&document, Some(&run), Style::of_terminal()))?,
     }
     Ok(document.exit_code)
 }

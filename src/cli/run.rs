@@ -34,7 +34,7 @@ pub(super) fn run(args: &Run) -> Result<u8, Stop> {
     // What was judged is shown also where it could not be kept.
     match args.format {
         Format::Json => print_json(&document)?,
-        Format::Table => print(&table(&document, Some(&folder), Style::of_stdout()))?,
+        Format::Table => print(&table(&document, Some(&folder), Style::of_terminal()))?,
     }
     written.map_err(Stop::no_verdict)?;
     Ok(document.exit_code)

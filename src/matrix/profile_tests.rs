@@ -39,8 +39,11 @@ fn exactly_the_named_profiles_are_chosen_in_the_order_of_dossiers_and_matrix() {
 fn an_unknown_profile_is_told_with_what_there_is() {
     let matrix = matrix(MATRIX, Path::new("m.yaml"));
     let said = choose(&matrix, &["no-sak", "x"]).expect_err("unknown").to_string();
-    assert!(said.contains("no profile `no-sak` in m.yaml or a bug's dossier: expected `default`, "), "{said}");
-    assert!(said.contains("did you mean `no-sack`?") && said.lines().count() == 2, "{said}");
+    assert!(said.contains("no profile `no-sak` in m.yaml or a bug's dossier: did you mean `no-sack`?"), "{said}");
+    assert!(
+        said.contains("no profile `x` in m.yaml or a bug's dossier: expected `default`, ") && said.lines().count() == 2,
+        "{said}"
+    );
 }
 
 #[test]

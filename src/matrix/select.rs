@@ -148,10 +148,10 @@ kernels:
     fn unknown_names_are_all_named_with_what_there_is() {
         let said = choose(MATRIX, &["debian-13", "v5"], &["tcp-stall"], &["contrl"]);
         let expected = "\
-no kernel `debian-13` in m.yaml: expected `debian-11`, `debian-12`, `v4.19.57` or `broken`; did you mean `debian-11`?
+no kernel `debian-13` in m.yaml: did you mean `debian-11`?
 no kernel `v5` in m.yaml: expected `debian-11`, `debian-12`, `v4.19.57` or `broken`
 no kernel in m.yaml is checked for a bug `tcp-stall`: expected `syn-cookie-data-loss`, `tcp-fragment-stall` or `zero-window-user-timeout`
-no kernel in m.yaml has the tag `contrl`: expected `control`, `debian`, `mainline` or `old`; did you mean `control`?";
+no kernel in m.yaml has the tag `contrl`: did you mean `control`?";
         assert_eq!(said.as_ref().map_err(String::as_str), Err(expected));
     }
 

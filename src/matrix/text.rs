@@ -153,10 +153,25 @@ pub(super) fn nearest<'n>(wrong: &str, names: impl IntoIterator<Item = &'n str> 
     (distance <= (name.chars().count() / 3).max(1)).then_some(name)
 }
 
-/// The end of a message about a wrong choice: what there is, and what was probably meant.
+/// Choices that a message lists in full; of more it names only [`NAMED`].
+const LISTED: usize = 20;
+/// Choices that a message names where there are too many to list.
+const NAMED: usize = 5;
+
+/// The end of a message about a wrong choice: what was probably meant, or else what there is.
 pub(super) fn expected_one_of<'n>(wrong: &str, names: impl IntoIterator<Item = &'n str> + Clone) -> String {
-    let meant = nearest(wrong, names.clone()).map(|name| format!("; did you mean {}?", quote(name)));
-    format!("expected {}{}", one_of(names), meant.unwrap_or_default())
+    if let Some(meant) = nearest(wrong, names.clone()) {
+        return format!("did you mean {}?", quote(meant));
+    }
+    let names: Vec<&str> = names.into_iter().collect();
+    let others = if names.len() > LISTED { names.len() - NAMED } else { 0 };
+    match names.get(..NAMED).filter(|_| others > 0) {
+        Some(named) => {
+            let named: Vec<String> = named.iter().map(|name| quote(name)).collect();
+            format!("expected {} or one of {others} others", named.join(", "))
+        }
+        None => format!("expected {}", one_of(names)),
+    }
 }
 
 #[cfg(test)]
@@ -204,6 +219,18 @@ mod tests {
         assert_eq!(place.snippet, "\u{fffd}[31m\u{fffd}x");
         assert_eq!(quote("a\u{1b}\nb'\""), "`a\\u{1b}\\nb'\"`");
         assert_eq!(quote(&"x".repeat(61)), format!("`{}…`", "x".repeat(60)));
+    }
+
+    #[test]
+    fn a_wrong_choice_gets_a_suggestion_or_a_short_list() {
+        let kernels: Vec<String> = (1..=60).map(|n| format!("v4.19.{n}")).collect();
+        let kernels = || kernels.iter().map(String::as_str);
+        assert_eq!(expected_one_of("v4.19.7", ["v4.19.57", "debian-12"]), "did you mean `v4.19.57`?");
+        assert_eq!(expected_one_of("fedora", ["debian-12", "sid"]), "expected `debian-12` or `sid`");
+        assert_eq!(
+            expected_one_of("fedora", kernels().collect::<Vec<_>>()),
+            "expected `v4.19.1`, `v4.19.2`, `v4.19.3`, `v4.19.4`, `v4.19.5` or one of 55 others"
+        );
     }
 
     #[test]

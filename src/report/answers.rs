@@ -31,11 +31,21 @@ pub fn answers(answers: impl Iterator<Item = Answer>, style: Style) -> (String, 
 fn subject(text: &mut String, answer: &Answer, style: Style) {
     let name = visible(&answer.subject);
     let understood = answer.understood.as_deref().map(visible).filter(|understood| *understood != name);
-    let _ = writeln!(
-        text,
-        "{LOUD}{name}{LOUD:#}{}",
-        understood.map_or_else(String::new, |is| format!("  {DIM}{is}{DIM:#}"))
-    );
+    let _ = write!(text, "{LOUD}{name}{LOUD:#}");
+    let indent = name.chars().count() + 2;
+    let fits = |is: &String| indent + is.chars().count() <= style.width;
+    match understood {
+        Some(is) if fits(&is) => {
+            let _ = writeln!(text, "  {DIM}{is}{DIM:#}");
+        }
+        Some(is) => {
+            text.push('\n');
+            for part in wrap(&is, style.width.saturating_sub(2)) {
+                let _ = writeln!(text, "  {DIM}{part}{DIM:#}");
+            }
+        }
+        None => text.push('\n'),
+    }
     if let Some(problem) = &answer.problem {
         labelled(text, "problem", problem, style);
     }

@@ -13,6 +13,9 @@ use crate::words::{BugId, Outcome};
 /// Columns between two columns.
 const GAP: usize = 2;
 
+/// The least columns of a name or a release that is cut.
+const LEAST: usize = 8;
+
 /// The bugs of the run, in the order in which they first come up.
 fn bugs(document: &MatrixDocument) -> Vec<BugId> {
     let mut bugs: Vec<BugId> = Vec::new();
@@ -143,9 +146,9 @@ pub(super) fn grid(text: &mut String, document: &MatrixDocument, style: Style) {
     }
     // What is still too wide is taken from the release first, then from the kernel's name.
     let over = total(&widths, kernel, release).saturating_sub(style.width);
-    let from_release = over.min(release.saturating_sub(12));
+    let from_release = over.min(release.saturating_sub(LEAST));
     release -= from_release;
-    kernel -= (over - from_release).min(kernel.saturating_sub(12));
+    kernel -= (over - from_release).min(kernel.saturating_sub(LEAST));
 
     let _ = write!(text, "{LOUD}{:kernel$}  {:release$}", "kernel", "release");
     for (head, width) in heads.iter().zip(&widths) {

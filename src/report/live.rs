@@ -10,7 +10,7 @@ use super::grid::word;
 use super::text::visible;
 use crate::evidence::git;
 use crate::kernel::Progress;
-use crate::run::{ControlFault, Event};
+use crate::run::{Cell, ControlFault, Event};
 use crate::words::KernelName;
 
 /// The reporter for people who wait. Everything goes to stderr.
@@ -19,8 +19,16 @@ pub struct Live {
     screen: Screen,
     /// The last line that was printed of a kernel, so that none comes twice.
     told: HashMap<KernelName, String>,
-    /// Outcomes of the kernels that are not done yet, in the words of the table.
-    judged: HashMap<KernelName, Vec<String>>,
+    /// What was judged of the kernels that are not done yet.
+    judged: HashMap<KernelName, Vec<JudgedCell>>,
+}
+
+/// A cell in the words of the table.
+struct JudgedCell {
+    job: String,
+    word: String,
+    /// The first line of its reason, where it has one.
+    reason: Option<String>,
 }
 
 enum Screen {
@@ -75,9 +83,10 @@ impl Live {
             }
             Event::Stage { boot, stage } => self.tell(&boot.kernel, stage.as_str(), false),
             Event::BootEnded(record) => {
+                // No line of its own: it is the reason of the cells that it leaves without a verdict.
                 if let Some(failure) = &record.failure {
                     let first = failure.lines().next().unwrap_or_default();
-                    self.tell(&record.kernel, &format!("boot-{} failed: {first}", record.number), true);
+                    self.tell(&record.kernel, &format!("boot-{} failed: {first}", record.number), false);
                 }
             }
             Event::AcceleratorFellBack { why } => {
@@ -87,7 +96,7 @@ impl Live {
                 if let (Some(ControlFault::Wrong), Some(complaint)) = (cell.control_fault(), cell.control_complaint()) {
                     self.line(&format!("THIS RUN'S VERDICTS CANNOT BE TRUSTED: {complaint}"));
                 }
-                self.judged.entry(cell.kernel.clone()).or_default().push(format!("{} {}", cell.job(), word(cell)));
+                self.judged.entry(cell.kernel.clone()).or_default().push(JudgedCell::of(cell));
             }
             Event::Done { kernel } => self.done(kernel),
             Event::Note { kernel, text } => self.tell(kernel, text, false),
@@ -134,7 +143,7 @@ impl Live {
     }
 
     fn done(&mut self, kernel: &KernelName) {
-        let words = self.judged.remove(kernel).unwrap_or_default().join(", ");
+        let words = in_words(&self.judged.remove(kernel).unwrap_or_default());
         if let Screen::Bars { total, kernels, .. } = &mut self.screen {
             if let Some(bar) = kernels.remove(kernel) {
                 bar.finish_and_clear();
@@ -154,6 +163,41 @@ impl Live {
             Screen::Lines => anstream::eprintln!("[{:6.1}s] {text}", self.began.elapsed().as_secs_f64()),
         }
     }
+}
+
+impl JudgedCell {
+    fn of(cell: &Cell) -> Self {
+        let reason = cell.reason.as_deref().and_then(|reason| reason.lines().next()).map(str::to_owned);
+        Self { job: cell.job().to_string(), word: word(cell), reason }
+    }
+}
+
+/// A kernel's cells in one line: one cause is told once, behind all that it is the reason of.
+fn in_words(cells: &[JudgedCell]) -> String {
+    let mut groups: Vec<(Vec<&str>, &JudgedCell)> = Vec::new();
+    for cell in cells {
+        let same = |(_, first): &&mut (Vec<&str>, &JudgedCell)| {
+            cell.reason.is_some() && (&first.word, &first.reason) == (&cell.word, &cell.reason)
+        };
+        match groups.iter_mut().find(same) {
+            Some((jobs, _)) => jobs.push(&cell.job),
+            None => groups.push((vec![&cell.job], cell)),
+        }
+    }
+    let mut text = String::new();
+    for (index, (jobs, cell)) in groups.iter().enumerate() {
+        let after_reason = index > 0 && groups.get(index - 1).is_some_and(|(_, before)| before.reason.is_some());
+        text += if index == 0 {
+            ""
+        } else if after_reason {
+            "; "
+        } else {
+            ", "
+        };
+        text += &format!("{} {}", jobs.join(", "), cell.word);
+        text.extend(cell.reason.iter().map(|reason| format!(": {reason}")));
+    }
+    text
 }
 
 impl Default for Live {
@@ -193,7 +237,23 @@ mod tests {
         }
         let told: Vec<&String> = live.told.values().collect();
         assert_eq!(told, ["reading the history of linux"], "a line, and not one for each count");
-        let words: Vec<String> = live.judged.into_values().flatten().collect();
-        assert_eq!(words, ["one FAIL (expected)", "one@mitigates pass (mitigated)", "two FAIL"]);
+        let words: Vec<String> = live.judged.values().map(|cells| in_words(cells)).collect();
+        assert_eq!(words, ["one FAIL (expected), one@mitigates pass (mitigated), two FAIL"]);
+    }
+
+    #[test]
+    fn one_cause_is_told_once_behind_its_cells() {
+        let cell = |job: &str, word: &str, reason: Option<&str>| JudgedCell {
+            job: job.to_owned(),
+            word: word.to_owned(),
+            reason: reason.map(str::to_owned),
+        };
+        let cells = [
+            cell("one", "ERROR", Some("panic: no init found")),
+            cell("two", "skip", Some("no CONFIG_TUN")),
+            cell("three", "ERROR", Some("panic: no init found")),
+            cell("four", "pass", None),
+        ];
+        assert_eq!(in_words(&cells), "one, three ERROR: panic: no init found; two skip: no CONFIG_TUN; four pass");
     }
 }

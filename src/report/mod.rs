@@ -25,4 +25,4 @@ pub use kernels::{
 };
 pub use live::Live;
 pub use table::{Style, table};
-pub use text::visible;
+pub use text::{visible, wrap};

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use anstyle::{AnsiColor, Style as Colour};
 use backproof_repro::protocol::Role;
+use rustix::termios::tcgetwinsize;
 
 use super::grid::{colour, grid, word};
 use super::text::{fit, visible, wrap};
@@ -30,11 +31,22 @@ impl Default for Style {
 }
 
 impl Style {
-    /// As wide as the terminal that stdout is, but not wider than the default; the default elsewhere.
-    pub fn of_stdout() -> Self {
+    /// What fits the terminal: `COLUMNS` where it is set, else the terminal that stdout, stderr or stdin is, so that a
+    /// pipe into a pager fits too. Never wider than the default, which is what is left without a terminal.
+    pub fn of_terminal() -> Self {
+        let named = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+        let seen = || {
+            let of = |columns: rustix::io::Result<rustix::termios::Winsize>| Some(usize::from(columns.ok()?.ws_col));
+            let (out, err, from) = (std::io::stdout(), std::io::stderr(), std::io::stdin());
+            let streams = [of(tcgetwinsize(out)), of(tcgetwinsize(err)), of(tcgetwinsize(from))];
+            streams.into_iter().flatten().find(|columns| *columns > 0)
+        };
+        Self::of_columns(named.filter(|columns| *columns > 0).or_else(seen))
+    }
+
+    fn of_columns(columns: Option<usize>) -> Self {
         let wide = Self::default().width;
-        let columns = rustix::termios::tcgetwinsize(std::io::stdout()).map_or(wide, |size| usize::from(size.ws_col));
-        Self { width: if columns == 0 { wide } else { columns.clamp(60, wide) } }
+        Self { width: columns.map_or(wide, |columns| columns.clamp(60, wide)) }
     }
 }
 
@@ -135,11 +147,11 @@ fn agreeing(cell: &Cell) -> String {
 }
 
 /// Cells that ended alike and for the same reasons, to be told once: a bug that nobody has repaired would fill a
-/// nightly's screen otherwise.
+/// nightly's screen otherwise, and so would a kernel that does not boot: one cause, whatever bugs it was asked for.
 fn alike(cells: Vec<&Cell>) -> Vec<Vec<&Cell>> {
     let same = |a: &Cell, b: &Cell| {
         let whys = |c: &Cell| spoken(c).map(|f| f.why.clone()).collect::<Vec<_>>();
-        a.bug == b.bug
+        (a.bug == b.bug || a.reason.is_some())
             && word(a) == word(b)
             && a.reason == b.reason
             && whys(a) == whys(b)
@@ -158,22 +170,45 @@ fn alike(cells: Vec<&Cell>) -> Vec<Vec<&Cell>> {
     groups
 }
 
+/// Whose cells they are: kernels, each with its profile, and the bugs that all of these kernels have among the cells.
+fn heads<'a>(cells: &[&'a Cell]) -> Vec<(Vec<String>, Vec<&'a str>)> {
+    let mut by_kernel: Vec<(String, Vec<&str>)> = Vec::new();
+    for cell in cells {
+        let kernel = match cell.profile.is_default() {
+            true => cell.kernel.to_string(),
+            false => format!("{} @{}", cell.kernel, cell.profile),
+        };
+        match by_kernel.iter_mut().find(|(known, _)| *known == kernel) {
+            Some((_, bugs)) => bugs.push(cell.bug.as_str()),
+            None => by_kernel.push((kernel, vec![cell.bug.as_str()])),
+        }
+    }
+    let mut heads: Vec<(Vec<String>, Vec<&str>)> = Vec::new();
+    for (kernel, bugs) in by_kernel {
+        match heads.iter_mut().find(|(_, known)| *known == bugs) {
+            Some((kernels, _)) => kernels.push(kernel),
+            None => heads.push((vec![kernel], bugs)),
+        }
+    }
+    heads
+}
+
 fn reasons(text: &mut String, cells: &[&Cell], style: Style) {
     let Some(cell) = cells.first() else { return };
-    let colour = colour(cell);
-    let of = |cell: &&Cell| match cell.profile.is_default() {
-        true => cell.kernel.to_string(),
-        false => format!("{} @{}", cell.kernel, cell.profile),
-    };
-    let kernels: Vec<String> = cells.iter().map(of).collect();
-    let said = word(cell);
-    let tail = 4 + cell.bug.as_str().len() + said.len();
-    let mut lines = wrap(&kernels.join(", "), style.width.saturating_sub(tail));
-    let last = lines.pop().unwrap_or_default();
-    for line in lines {
-        let _ = writeln!(text, "{line}");
+    let (colour, said) = (colour(cell), word(cell));
+    for (kernels, bugs) in heads(cells) {
+        let (kernels, bugs) = (kernels.join(", "), bugs.join(", "));
+        let room = style.width.saturating_sub(2 + said.len());
+        // Bugs stand beside the last line of the kernels, or below where they would leave these no room.
+        let mut lines = wrap(&kernels, room.saturating_sub(bugs.len() + 2).max(style.width / 2));
+        let beside = lines.last().is_some_and(|last| last.chars().count() + 2 + bugs.len() <= room);
+        if beside {
+            lines.iter_mut().next_back().into_iter().for_each(|last| *last += &format!("  {bugs}"));
+        } else {
+            lines.extend(wrap(&bugs, room.saturating_sub(2)).into_iter().map(|line| format!("  {line}")));
+        }
+        let _ = writeln!(text, "{}  {colour}{said}{colour:#}", lines.join("\n"));
     }
-    let _ = writeln!(text, "{last}  {}  {colour}{said}{colour:#}", cell.bug);
     let mut line = |label: &str, what: &str| {
         let indent = label.len() + 4;
         for (index, part) in wrap(&visible(what), style.width.saturating_sub(indent)).iter().enumerate() {
@@ -219,9 +254,10 @@ fn boots(text: &mut String, document: &MatrixDocument, style: Style) {
             remark(text, &line, style);
         }
         for (index, boot) in kernel.boots.iter().enumerate() {
-            let followed =
-                kernel.boots.iter().skip(index + 1).any(|later| later.jobs.iter().any(|job| boot.jobs.contains(job)));
-            if !followed {
+            let mut later = kernel.boots.iter().skip(index + 1);
+            let followed = later.find(|later| later.jobs.iter().any(|job| boot.jobs.contains(job)));
+            // That KVM gave way to TCG is said once, of the run.
+            if followed.is_none_or(|later| later.accelerator != boot.accelerator) {
                 continue;
             }
             let Some(first) = boot.failure.as_deref().and_then(|f| f.lines().next()) else { continue };

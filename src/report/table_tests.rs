@@ -92,6 +92,41 @@ fn every_cell_that_is_no_plain_pass_has_its_reason_and_the_guest_no_hold_of_the_
 }
 
 #[test]
+fn one_cause_of_many_cells_is_told_once() {
+    let died = |kernel, bug| cell(kernel, bug, "pass", Settled::Error("panic: no init found".to_owned()));
+    let cells = vec![
+        died("a", "one"),
+        died("a", "two"),
+        died("b", "one"),
+        died("b", "two"),
+        died("c", "two"),
+        died("d", "one"),
+    ];
+    let text = plain(&document(cells, true), 100);
+    assert!(
+        text.contains("a, b  one, two  ERROR\nc  two  ERROR\nd  one  ERROR\n  reason: panic: no init found\n"),
+        "{text}"
+    );
+    assert_eq!(text.matches("no init found").count(), 1, "{text}");
+}
+
+#[test]
+fn every_line_fits_the_terminal() {
+    let long = |kernel: &str, bug| cell(kernel, bug, "pass", Settled::Error("words of a reason ".repeat(20)));
+    let kernels: Vec<String> = (0..12).map(|n| format!("a-kernel-of-a-long-name-{n}")).collect();
+    let bugs = ["tcp-fragment-stall", "syn-cookie-data-loss", "zero-window-user-timeout", "one-more-of-some-length"];
+    let cells = kernels.iter().flat_map(|kernel| bugs.map(|bug| long(kernel, bug))).collect();
+    let document = document(cells, true);
+    for width in [60, 80, 100] {
+        let text = plain(&document, width);
+        assert!(text.lines().all(|line| line.chars().count() <= width), "{width}\n{text}");
+    }
+    for (columns, width) in [(None, 100), (Some(20), 60), (Some(80), 80), (Some(300), 100)] {
+        assert_eq!(Style::of_columns(columns).width, width);
+    }
+}
+
+#[test]
 fn witnesses_that_agree_are_named_and_those_that_do_not_are_quoted() {
     let says = |witness, strength, states: StateSet, why: &str| Finding {
         states,
@@ -302,6 +337,10 @@ fn a_failed_boot_is_told_where_a_later_one_ran_one_of_its_jobs_again() {
     let text = plain(&document, 100);
     assert!(text.contains("a boot-1 failed and was followed by another: panic: it died\n"), "{text}");
     assert_eq!(text.matches("was followed").count(), 1, "{text}");
+    // That KVM gave way is said of the run.
+    document.kernels[0].boots[0].accelerator = Accel::Kvm;
+    assert!(!plain(&document, 100).contains("was followed"));
+    document.kernels[0].boots[0].accelerator = Accel::Tcg;
     assert!(
         text.contains("a may not be the newest: what was recorded 10 minutes ago: offline was asked for\n"),
         "{text}"

@@ -37,7 +37,7 @@ pub(super) fn fit_middle(text: &str, width: usize) -> String {
 
 /// `text` broken at spaces into lines of at most `width` characters; a longer word stays whole, so that it can be
 /// copied.
-pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
+pub fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     let mut length = 0;
     for word in text.split_whitespace() {

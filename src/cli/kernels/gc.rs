@@ -6,7 +6,7 @@ use clap::Args;
 
 use crate::cli::{Cache, Format, Stop, print, print_json};
 use crate::kernel::cache::{Collected, Limits, collect, survey};
-use crate::report::{GcDocument, bytes};
+use crate::report::{GcDocument, Style, bytes};
 
 #[derive(Args, Debug)]
 pub(in crate::cli) struct Gc {
@@ -40,7 +40,7 @@ pub(super) fn gc(args: &Gc) -> Result<u8, Stop> {
     let document = GcDocument::of(&store, args.dry_run, &collected);
     match args.format {
         Format::Json => print_json(&document)?,
-        Format::Table => print(&document.text(limits != Limits::default()))?,
+        Format::Table => print(&document.text(limits != Limits::default(), Style::of_terminal().width))?,
     }
     if let Some(max) = args.max_size.filter(|max| document.left_bytes > *max) {
         let (has, max) = (bytes(document.left_bytes), bytes(max));

@@ -11,7 +11,7 @@ use crate::kernel::control::{self, Standing};
 use crate::kernel::{self, Store};
 use crate::matrix::{InLock, KernelEntry, Lock, LockedFile, Source, source_line};
 use crate::recipe::Recipes;
-use crate::report::{Cached, KernelRow, KernelsDocument, LockedRow};
+use crate::report::{Cached, KernelRow, KernelsDocument, LockedRow, Style};
 
 #[derive(Args, Debug)]
 pub(in crate::cli) struct List {
@@ -73,7 +73,7 @@ pub(super) fn list(args: &List) -> Result<u8, Stop> {
     let document = KernelsDocument::of(&matrix.path, lock_path.filter(|path| path.exists()), rows.collect());
     match args.format {
         Format::Json => print_json(&document)?,
-        Format::Table => print(&document.text(io::stdout().is_terminal()))?,
+        Format::Table => print(&document.text(io::stdout().is_terminal().then(|| Style::of_terminal().width)))?,
     }
     Ok(0)
 }

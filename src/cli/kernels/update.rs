@@ -11,7 +11,7 @@ use super::Which;
 use crate::cli::{Cache, Format, Stop, host, matrix_file, print, print_json};
 use crate::kernel::{self, Blame, Obtain, Progress, Store};
 use crate::matrix::{KernelEntry, Lock, Locked, Matrix, Source, source_line};
-use crate::report::{Change, Changed, Fetching, LockedRow, UpdateDocument, visible};
+use crate::report::{Change, Changed, Fetching, LockedRow, Style, UpdateDocument, visible};
 use crate::shim::Shim;
 use crate::words::KernelName;
 
@@ -50,7 +50,7 @@ pub(super) fn update(args: &Update) -> Result<u8, Stop> {
     }
     let mut document = UpdateDocument::of(&path, changes);
     if args.format == Format::Table {
-        print(&document.text())?;
+        print(&document.text(Style::of_terminal().width))?;
     }
     // Nobody can decide on what was not shown.
     let asks = args.format == Format::Table;

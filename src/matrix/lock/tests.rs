@@ -54,7 +54,7 @@ fn every_mistake_is_told_with_its_place() {
         "kernels.lock:5:13: bad time `yesterday`: expected a time, as in 2026-11-25T21:00:00Z",
         "kernels.lock:6:12: expected a list of files, found an empty one",
         "kernels.lock:7:11:",
-        "kernels.lock:8:5: unknown key `sorce`: expected `name`, `source`",
+        "kernels.lock:8:5: unknown key `sorce`: did you mean `source`?",
         "bad sha256 `ABC`",
         "bad size `-1`",
         "bad address `a b`",

@@ -14,8 +14,8 @@ use crate::report::text::{fit, visible};
 /// The version of the JSON document's shape.
 const SCHEMA_VERSION: u32 = 1;
 
-/// Columns for the name of what was removed.
-const NAME: usize = 60;
+/// Columns of a line about an item, but for its name.
+const BESIDE_NAME: usize = 40;
 
 /// What `kernels gc` came to.
 #[derive(Debug, Serialize)]
@@ -91,19 +91,19 @@ impl<'a> GcDocument<'a> {
         }
     }
 
-    /// For people. Where nothing was to be `limited`, how to do so is said.
-    pub fn text(&self, limited: bool) -> String {
+    /// For people, in so many columns. Where nothing was to be `limited`, how to do so is said.
+    pub fn text(&self, limited: bool, width: usize) -> String {
         let (dim, loud) = (Style::new().dimmed(), Style::new().bold());
         let mut text = String::new();
         for item in &self.removed {
-            let _ = writeln!(text, "{}", line(if self.dry_run { "would go" } else { "removed" }, item, ""));
+            let _ = writeln!(text, "{}", line(if self.dry_run { "would go" } else { "removed" }, item, "", width));
         }
         for Stayed { item, why } in &self.kept {
             let why = match why {
                 Why::InUse => "in use",
                 Why::JustUsed => "just used",
             };
-            let _ = writeln!(text, "{}", line("kept", item, why));
+            let _ = writeln!(text, "{}", line("kept", item, why, width));
         }
         if limited {
             let verb = if self.dry_run { "would be freed" } else { "freed" };
@@ -130,9 +130,10 @@ impl<'a> GcDocument<'a> {
     }
 }
 
-fn line(verb: &str, item: &Item, why: &str) -> String {
+fn line(verb: &str, item: &Item, why: &str, width: usize) -> String {
     let days = item.age().as_secs() / (24 * 60 * 60);
-    let line =
-        format!("{verb:9} {:>9}  {days:>4} d  {:NAME$}  {why}", bytes(item.bytes), fit(&visible(&item.name), NAME));
+    let columns = width.saturating_sub(BESIDE_NAME);
+    let name = fit(&visible(&item.name), columns);
+    let line = format!("{verb:9} {:>9}  {days:>4} d  {name:columns$}  {why}", bytes(item.bytes));
     line.trim_end().to_owned()
 }

@@ -15,9 +15,6 @@ use crate::words::KernelName;
 /// The version of the JSON document's shape.
 const SCHEMA_VERSION: u32 = 1;
 
-/// Columns of the table.
-const WIDTH: usize = 100;
-
 /// The least columns of a kernel's name and of its release.
 const LEAST: usize = 12;
 
@@ -105,18 +102,18 @@ impl KernelsDocument {
         Self { schema_version: SCHEMA_VERSION, matrix: matrix.display().to_string(), lock, kernels }
     }
 
-    /// For people. What is wider than a terminal is cut where it `fits` one, and whole elsewhere.
-    pub fn text(&self, fits: bool) -> String {
+    /// For people, in so many columns; whole where there is no `width`.
+    pub fn text(&self, width: Option<usize>) -> String {
         let (dim, loud) = (Style::new().dimmed(), Style::new().bold());
         let rows: Vec<[String; 5]> = self.kernels.iter().map(cells).collect();
         let heads = ["kernel", "source", "locked to", "here", "size"];
-        let width = |at: usize| {
+        let longest = |at: usize| {
             let longest = rows.iter().map(|row| row[at].chars().count()).max().unwrap_or(0);
             longest.max(heads[at].len())
         };
-        let mut widths: [usize; 5] = std::array::from_fn(width);
+        let mut widths: [usize; 5] = std::array::from_fn(longest);
         // What is too wide is taken from the source first, then from what it is locked to, then from the name.
-        let width = if fits { WIDTH } else { usize::MAX };
+        let width = width.unwrap_or(usize::MAX);
         let mut over = (widths.iter().sum::<usize>() + 2 * (widths.len() - 1)).saturating_sub(width);
         for at in [1, 2, 0] {
             let taken = over.min(widths[at].saturating_sub(LEAST));
@@ -194,11 +191,11 @@ mod tests {
             row("c", "deb \u{1b}[2J", None, false),
         ];
         let document = KernelsDocument::of(Path::new("kernels.yaml"), None, rows);
-        let text = anstream::adapter::strip_str(&document.text(true)).to_string();
-        assert!(text.lines().all(|line| line.chars().count() <= WIDTH), "{text}");
+        let text = anstream::adapter::strip_str(&document.text(Some(100))).to_string();
+        assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
         assert!(text.contains("debian-12") && text.contains("cached") && text.contains("3.0 MiB"), "{text}");
         assert!(text.contains("1 of them run only when asked for") && text.contains("*: the matrix"), "{text}");
-        let whole = document.text(false);
+        let whole = document.text(None);
         assert!(whole.contains(&"/long".repeat(40)) && !whole.contains('…'), "{whole}");
         assert!(!whole.contains("\u{1b}[2J"));
     }

@@ -14,9 +14,6 @@ use crate::words::KernelName;
 /// The version of the JSON document's shape.
 const SCHEMA_VERSION: u32 = 1;
 
-/// Columns of what is said.
-const WIDTH: usize = 100;
-
 /// Hexadecimal digits of a sha256 that people can compare.
 const DIGITS: usize = 12;
 
@@ -116,8 +113,8 @@ impl UpdateDocument {
         self.kernels.iter().any(|change| change.kernel == *name && matches!(change.what, Changed::Removed { .. }))
     }
 
-    /// What changes, for people.
-    pub fn text(&self) -> String {
+    /// What changes, for people, in so many columns.
+    pub fn text(&self, width: usize) -> String {
         let (good, new_colour, bad) =
             (AnsiColor::Green.on_default(), AnsiColor::Yellow.on_default(), AnsiColor::Red.on_default());
         let dim = Style::new().dimmed();
@@ -134,7 +131,7 @@ impl UpdateDocument {
             };
             let mut verb = format!("{style}{verb:10}{style:#}");
             for said in format!("{kernel}: {said}").lines() {
-                for line in wrap(&visible(said), WIDTH - 12) {
+                for line in wrap(&visible(said), width.saturating_sub(12)) {
                     let _ = writeln!(text, "{verb}  {line}");
                     verb = " ".repeat(10);
                 }
@@ -213,7 +210,7 @@ mod tests {
             (Locked { source: "apt x".to_owned(), ..old.clone() }, "the same bytes, by another source in the matrix"),
         ] {
             let document = document("a", Changed::of(Some(&old), &new));
-            let text = document.text();
+            let text = document.text(100);
             assert!(text.contains(said), "{said}\n{text}");
             let json = serde_json::to_value(&document).unwrap();
             let change = &json["kernels"][0];
@@ -226,8 +223,8 @@ mod tests {
     #[test]
     fn every_line_fits_a_hundred_columns_and_what_is_gone_has_not_failed() {
         let why = "words ".repeat(60);
-        let text = document(&"n".repeat(60), Changed::Gone { why }).text();
+        let text = document(&"n".repeat(60), Changed::Gone { why }).text(100);
         let text = anstream::adapter::strip_str(&text).to_string();
-        assert!(text.starts_with("gone") && text.lines().all(|line| line.chars().count() <= WIDTH), "{text}");
+        assert!(text.starts_with("gone") && text.lines().all(|line| line.chars().count() <= 100), "{text}");
     }
 }
