@@ -2,13 +2,14 @@
 //!
 //! [`Repository::open`] takes a kernel repository, [`Repository::index`] builds or refreshes the index beside it, and
 //! [`Index::ask`] answers for one bug and one revision. The walk over a million commits happens once; what it saw of
-//! each (parents, subject, the commits that its message names) lies in an SQLite file, so that a question is one pass
-//! over an array of parents and a few look-ups.
+//! each (parents, subject, the commits that its message names) lies in a file, so that a question is one pass over an
+//! array of parents and a few look-ups. All that is read back from that file is checked first.
 //!
 //! ```text
 //! repository  opens, and refuses with a remedy        message   what a commit's message names
 //! walk        raw objects → facts, parents first      graph     who is whose ancestor
-//! store       the SQLite file                         index     builds, refreshes, locks
+//! blocks      tables with checksums
+//! store       the index's file, made of such         index     builds, refreshes, locks
 //! carriers    the commits that are a step             reverts   which of them still stand
 //! quilt       patches of a packaging tree             content   what the files say against it
 //! absence     what "not found" is worth               lost      where a step's lines went
@@ -19,6 +20,7 @@
 
 mod absence;
 mod ask;
+mod blocks;
 mod carriers;
 mod commit;
 mod content;
@@ -54,6 +56,8 @@ mod index_tests;
 mod message_tests;
 #[cfg(test)]
 mod repository_tests;
+#[cfg(test)]
+mod store_tests;
 
 /// Where the indexes lie, below the cache's folder.
 pub const INDEXES: &str = "git";

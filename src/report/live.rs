@@ -75,6 +75,7 @@ impl Live {
                     (Screen::Lines, git::Progress::Reading { .. }) => {
                         self.tell(kernel, &format!("reading the history of {}", repository.display()), true);
                     }
+                    (Screen::Lines, git::Progress::Rebuilding) => self.tell(kernel, &what, true),
                     (Screen::Lines, _) => {}
                 }
             }

@@ -38,7 +38,7 @@ pub(super) fn beginnings(index: &Index, history: &History, bug: &Bug) -> Result<
         let doubt = match index.version_at(oid) {
             _ if oid.to_string() == FIRST => None,
             Some(version)
-                if is_release(history, number, &version)? && is_before_break(&version, bug.releases.as_ref()) =>
+                if is_release(history, number, oid, &version) && is_before_break(&version, bug.releases.as_ref()) =>
             {
                 None
             }
@@ -66,12 +66,9 @@ fn holds_none(index: &Index, commit: Oid, files: &[&String]) -> bool {
 /// Whether a beginning is the commit of one of kernel.org's releases: it has that release's tag, and its subject is what
 /// Linus and the stable team write. None of them is a root but the first, which rewritten histories have under another
 /// name; a root of a later version is somebody's import.
-fn is_release(history: &History, number: u32, version: &MakefileVersion) -> Result<bool, GitError> {
-    let oid = history.sha(number)?;
-    if history.is_root(oid) && !version.release().is_some_and(is_first) {
-        return Ok(false);
-    }
-    history.is_release(number)
+fn is_release(history: &History, number: u32, oid: Oid, version: &MakefileVersion) -> bool {
+    let is_import = history.is_root(oid) && !version.release().is_some_and(is_first);
+    !is_import && history.is_release(number)
 }
 
 /// Whether a release is of the line that git's history of Linux begins with.

@@ -42,6 +42,19 @@ impl Index {
     /// # Errors
     /// Where there is no such revision, or the repository or its index cannot be read.
     pub fn ask(&self, bug: &Bug, revision: &str) -> Result<Testimony, GitError> {
+        let mut answer = self.asked_once(bug, revision);
+        if let Err(GitError::Index { what, .. }) = &answer {
+            self.renew(what.clone())?;
+            answer = self.asked_once(bug, revision);
+        }
+        let mut testimony = answer?;
+        if let Some(what) = &*self.damage.borrow() {
+            testimony.warnings.push(format!("the index of the repository was damaged ({what}), and is built anew"));
+        }
+        Ok(testimony)
+    }
+
+    fn asked_once(&self, bug: &Bug, revision: &str) -> Result<Testimony, GitError> {
         let commit = self.resolve(revision)?;
         let number = self.number(commit)?;
         let inner = self.inner.borrow();
@@ -159,12 +172,12 @@ impl Answer<'_> {
     /// The earliest tag that has a commit. Tags of linux-next come before the releases and are none.
     fn first_tag(&self, number: u32) -> Result<Option<String>, GitError> {
         let after = self.history.graph.descendants(number);
-        let tags = self.history.store.tags()?.into_iter().filter(|tag| after.has(tag.number));
+        let tags = self.history.store.tags().iter().filter(|tag| after.has(tag.number));
         let first = tags.min_by(|a, b| {
             let key = |tag: &super::store::Tag| (tag.name.starts_with("next-"), tag.time, tag.number);
             key(a).cmp(&key(b)).then_with(|| a.name.cmp(&b.name))
         });
-        Ok(first.map(|tag| tag.name))
+        Ok(first.map(|tag| tag.name.clone()))
     }
 
     /// What is known of each step.

@@ -2,6 +2,7 @@
 //! and, as a hint, commits with its subject and files.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use git2::Oid;
 
@@ -31,7 +32,7 @@ pub(super) struct History<'a> {
     /// The revision.
     pub commit: Oid,
     /// It, and everything before it.
-    pub ancestors: Bits,
+    pub ancestors: Rc<Bits>,
     /// What its Makefile says.
     pub version: Option<MakefileVersion>,
     /// What the packaging in its tree lays over it, in order.
@@ -123,17 +124,8 @@ impl History<'_> {
     }
 
     /// Whether a commit is one of kernel.org's releases: it has the release's tag, and the subject that they have.
-    pub fn is_release(&self, number: u32) -> Result<bool, GitError> {
-        let tags = self.store.tags()?.into_iter().filter(|tag| tag.number == number);
-        let versions: Vec<String> = tags.filter_map(|tag| Some(tag.name.strip_prefix('v')?.to_owned())).collect();
-        if versions.is_empty() {
-            return Ok(false);
-        }
-        let message = self.message(self.sha(number)?);
-        // The first releases in git were called `Linux-2.6.12-rc2` and `Linux v2.6.12-rc3`.
-        let said = String::from_utf8_lossy(commit::subject(&message)).into_owned();
-        let said = said.strip_prefix("Linux").and_then(|rest| rest.strip_prefix([' ', '-']));
-        Ok(said.is_some_and(|said| versions.iter().any(|version| said.strip_prefix('v').unwrap_or(said) == version)))
+    pub fn is_release(&self, number: u32) -> bool {
+        self.store.tags().iter().any(|tag| tag.number == number && tag.is_release)
     }
 
     /// Whether the name that a message gives can be taken for this commit's: it has digits enough, or it is the only

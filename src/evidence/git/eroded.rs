@@ -11,6 +11,7 @@ use super::GitError;
 use super::ask::Found;
 use super::carriers::{Carrier, History, Place, short};
 use super::content::{changed_lines, changes_code, lines_at, patch_id};
+use super::store::Tag;
 use super::testimony::How;
 use crate::words::Role;
 
@@ -112,15 +113,8 @@ fn earlier_lines(history: &History, one: &Found, all: &[Found], file: &str) -> R
 /// The last release of kernel.org in this history that has a commit.
 fn last_release(history: &History, number: u32) -> Result<Option<Oid>, GitError> {
     let after = history.graph.descendants(number);
-    let mut tags: Vec<_> = history.store.tags()?;
-    tags.retain(|tag| {
-        tag.name.starts_with('v') && tag.number != number && history.has(tag.number) && after.has(tag.number)
-    });
-    tags.sort_by_key(|tag| std::cmp::Reverse((tag.time, tag.number)));
-    for tag in tags {
-        if history.is_release(tag.number)? {
-            return history.sha(tag.number).map(Some);
-        }
-    }
-    Ok(None)
+    let is_later =
+        |tag: &&Tag| tag.is_release && tag.number != number && history.has(tag.number) && after.has(tag.number);
+    let last = history.store.tags().iter().filter(is_later).max_by_key(|tag| (tag.time, tag.number));
+    last.map(|tag| history.sha(tag.number)).transpose()
 }

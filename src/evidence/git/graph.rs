@@ -3,6 +3,13 @@
 //! So the ancestors of a commit are one pass down the array, and its descendants one pass up: a few milliseconds for
 //! Linux's 1.6 million commits, where walks over the objects take seconds.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+
+/// How many words of 64 bits the kept sets of each kind have at most: 64 MiB.
+const MOST_WORDS: usize = 8 << 20;
+
 /// A set of commits, by number.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Bits(Vec<u64>);
@@ -28,12 +35,21 @@ const MANY: u32 = 1 << 31;
 const NONE: u32 = u32::MAX;
 
 /// The parents of all commits.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub(super) struct Graph {
     /// A commit's only parent, or `NONE`, or `MANY` and where its parents begin in `many`.
     first: Vec<u32>,
     /// For each commit with several parents: how many, and then they.
     many: Vec<u32>,
+    /// Sets that were asked for: several dossiers ask for the same ones.
+    kept: RefCell<Kept>,
+}
+
+/// Ancestors and descendants of commits.
+#[derive(Debug, Default)]
+struct Kept {
+    ancestors: HashMap<u32, Rc<Bits>>,
+    descendants: HashMap<u32, Rc<Bits>>,
 }
 
 impl Graph {
@@ -62,6 +78,7 @@ impl Graph {
     /// Adds a commit. False where a parent is not numbered before it, or there are too many.
     pub fn push(&mut self, parents: &[u32]) -> bool {
         let number = self.len();
+        self.kept.take();
         if self.first.len() >= Self::MOST || self.many.len() + parents.len() >= Self::MOST {
             return false;
         }
@@ -82,7 +99,35 @@ impl Graph {
     }
 
     /// The commit and everything before it.
-    pub fn ancestors(&self, of: u32) -> Bits {
+    pub fn ancestors(&self, of: u32) -> Rc<Bits> {
+        self.keep(of, |kept| &mut kept.ancestors, || self.find_ancestors(of))
+    }
+
+    /// The commit and everything after it.
+    pub fn descendants(&self, of: u32) -> Rc<Bits> {
+        self.keep(of, |kept| &mut kept.descendants, || self.find_descendants(of))
+    }
+
+    fn keep(
+        &self,
+        of: u32,
+        place: impl Fn(&mut Kept) -> &mut HashMap<u32, Rc<Bits>>,
+        find: impl FnOnce() -> Bits,
+    ) -> Rc<Bits> {
+        if let Some(bits) = place(&mut self.kept.borrow_mut()).get(&of) {
+            return Rc::clone(bits);
+        }
+        let bits = Rc::new(find());
+        let mut kept = self.kept.borrow_mut();
+        let kept = place(&mut kept);
+        if (kept.len() + 1) * self.first.len().div_ceil(64) > MOST_WORDS {
+            kept.clear();
+        }
+        kept.insert(of, Rc::clone(&bits));
+        bits
+    }
+
+    fn find_ancestors(&self, of: u32) -> Bits {
         let mut bits = Bits::new(self.first.len());
         bits.set(of);
         for word in (0..=of as usize / 64).rev() {
@@ -103,8 +148,7 @@ impl Graph {
         bits
     }
 
-    /// The commit and everything after it.
-    pub fn descendants(&self, of: u32) -> Bits {
+    fn find_descendants(&self, of: u32) -> Bits {
         let mut bits = Bits::new(self.first.len());
         bits.set(of);
         for at in of + 1..self.len() {
@@ -141,6 +185,7 @@ impl Graph {
 
     /// Adds what [`Graph::encode`] gave. False where the bytes are not that.
     pub fn decode(&mut self, bytes: &[u8]) -> bool {
+        self.kept.take();
         let (words, rest) = bytes.as_chunks::<4>();
         let mut words = words.iter().copied().map(u32::from_le_bytes);
         let Some(count) = words.next().map(|count| count as usize) else { return false };

@@ -1,9 +1,11 @@
 //! The index of a repository: built once, brought up to date when refs have moved, thrown away when damaged.
 //!
 //! One process at a time builds or appends, under a lock that ends with it. A first build goes to a draft that is
-//! renamed when it is whole; an update is one transaction. So a kill at any moment leaves an index or none.
+//! renamed when it is whole; an update counts from when the header leads to it. So a kill at any moment leaves an index
+//! or none.
 
 use std::cell::RefCell;
+use std::collections::HashMap;
 use std::fmt;
 use std::fs::{self, File};
 use std::io;
@@ -18,9 +20,11 @@ use rustix::fs::{FlockOperation, flock};
 use super::GitError;
 use super::graph::Graph;
 use super::repository::{Overlay, Repository, Tip, fingerprint};
-use super::store::{Store, discard};
+use super::store::{Made, Opened, Store, Tag, regular};
 use super::walk::walk;
 
+/// How the files of indexes end.
+pub(super) const EXTENSION: &str = "index";
 /// How long another process may hold the lock. Linux's whole history is read in less.
 const PATIENCE: Duration = Duration::from_secs(10 * 60);
 
@@ -34,6 +38,8 @@ pub enum Progress {
         /// The commits that were read.
         commits: u64,
     },
+    /// The index is damaged, and is built again.
+    Rebuilding,
     /// So many new commits are written to the index.
     Writing {
         /// The new commits.
@@ -45,6 +51,7 @@ impl fmt::Display for Progress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Waiting => f.write_str("waiting for somebody else who reads it"),
+            Self::Rebuilding => f.write_str("the index is damaged: building it again"),
             Self::Reading { commits } => write!(f, "reading the history: {commits} commits"),
             Self::Writing { commits } => write!(f, "writing the index: {commits} commits"),
         }
@@ -56,6 +63,8 @@ pub struct Index {
     pub(super) repository: Repository,
     pub(super) overlay: Overlay,
     pub(super) inner: RefCell<Inner>,
+    /// What was wrong with the index that was found, where it was damaged and this one is built anew.
+    pub(super) damage: RefCell<Option<String>>,
     /// Who is told of what a question waits for.
     progress: Box<dyn Fn(Progress)>,
 }
@@ -73,45 +82,36 @@ impl Repository {
     /// # Errors
     /// Where the repository's commits cannot be read, or the folder not be written.
     pub fn index(&self, folder: &Path, progress: &dyn Fn(Progress)) -> Result<Index, GitError> {
-        let opened = |repository, overlay, inner| {
-            let (inner, progress) = (RefCell::new(inner), Box::new(|_| {}));
-            Index { repository, overlay, inner, progress }
-        };
         let again = Self::open(self.path())?;
         let overlay = self.overlay()?;
-        let shape = overlay.fingerprint();
-        let path = folder.join(format!("git-{}.sqlite", self.key()));
+        let path = folder.join(format!("git-{}.{EXTENSION}", self.key()));
+        let opened = |inner, damage| Index {
+            repository: again,
+            overlay: overlay.clone(),
+            inner: RefCell::new(inner),
+            damage: RefCell::new(damage),
+            progress: Box::new(|_| {}),
+        };
         // Looked at before the refs are read: what moves meanwhile is seen the next time.
         let stamp = self.refs_stamp();
-        let mut kept = sound(&path, &shape)?;
-        // Nothing moved: no lock, no reading of refs.
-        if let Some((store, graph)) = kept.take_if(|(store, _)| stamp.is_some() && store.stamp() == stamp) {
-            return Ok(opened(again, overlay, Inner { store, graph }));
-        }
-        let tips = self.tips()?;
-        let refs = fingerprint(&tips);
-        if let Some((store, graph)) = kept
-            && store.meta("refs")?.as_deref() == Some(&refs)
-        {
-            store.set_stamp(stamp.as_deref());
-            return Ok(opened(again, overlay, Inner { store, graph }));
+        let lock_file = path.with_extension("lock");
+        if let Kept::Sound(inner) = kept(&path, &overlay.fingerprint()) {
+            // Nothing moved: no reading of refs.
+            let is_settled = stamp.is_some() && inner.store.stamp() == stamp.as_deref();
+            if is_settled || inner.store.made().refs == fingerprint(&self.tips()?) {
+                if let (false, Some(stamp), Ok(Ok(_lock))) = (is_settled, &stamp, try_lock(&lock_file)) {
+                    inner.store.set_stamp(stamp);
+                }
+                return Ok(opened(*inner, None));
+            }
         }
         fs::create_dir_all(folder).map_err(|source| cache(folder, "made", source))?;
-        let _lock = lock(&path.with_extension("lock"), PATIENCE, progress)?;
-        let meta = [("shape", shape.as_str()), ("refs", refs.as_str())];
-        let inner = match sound(&path, &shape)? {
-            Some((mut store, mut graph)) => {
-                if store.meta("refs")?.as_deref() != Some(&refs) {
-                    let targets: Vec<Oid> = tips.iter().map(|tip| tip.target).collect();
-                    append(self, &overlay, &targets, &mut store, &mut graph, &meta, progress)?;
-                    store.set_tags(&tags(self, &tips, &store)?)?;
-                }
-                Inner { store, graph }
-            }
-            None => build(self, &overlay, &tips, &path, &meta, progress)?,
-        };
-        inner.store.set_stamp(stamp.as_deref());
-        Ok(opened(again, overlay, inner))
+        let _lock = lock(&lock_file, PATIENCE, progress)?;
+        let (inner, damage) = brought_up_to_date(self, &overlay, &path, progress)?;
+        if let Some(stamp) = stamp {
+            inner.store.set_stamp(&stamp);
+        }
+        Ok(opened(inner, damage))
     }
 }
 
@@ -129,42 +129,87 @@ impl Index {
         if let Some(number) = number(&inner)? {
             return Ok(number);
         }
-        let _lock = lock(&inner.store.path().with_extension("lock"), PATIENCE, &*self.progress)?;
+        let path = inner.store.path().to_owned();
+        let _lock = lock(&path.with_extension("lock"), PATIENCE, &*self.progress)?;
         // Another process may have appended since this one read the graph.
-        let graph = inner.store.graph()?;
-        let Inner { store, graph: ours } = &mut *inner;
-        *ours = graph.ok_or_else(|| damaged(store.path()))?;
-        append(&self.repository, &self.overlay, &[oid], store, ours, &[], &*self.progress)?;
+        let Kept::Sound(mut current) = kept(&path, &self.overlay.fingerprint()) else {
+            return Err(GitError::Index { path, what: "it changed meanwhile".to_owned() });
+        };
+        append(&self.repository, &self.overlay, &[oid], &mut current, &*self.progress)?;
+        *inner = *current;
         number(&inner)?.ok_or_else(|| self.repository.damaged(oid, "it could not be read"))
+    }
+
+    /// Opens the index again after damage was met in it, and builds it anew where no other process has.
+    pub(super) fn renew(&self, what: String) -> Result<(), GitError> {
+        let mut inner = self.inner.borrow_mut();
+        let path = inner.store.path().to_owned();
+        (self.progress)(Progress::Rebuilding);
+        let _lock = lock(&path.with_extension("lock"), PATIENCE, &*self.progress)?;
+        (*inner, _) = brought_up_to_date(&self.repository, &self.overlay, &path, &*self.progress)?;
+        self.damage.replace(Some(what));
+        Ok(())
     }
 }
 
-fn damaged(path: &Path) -> GitError {
-    discard(path);
-    GitError::Index { path: path.to_owned(), what: "its parts do not fit together".to_owned() }
+/// What lies where the index should be.
+enum Kept {
+    /// Nothing that is of use.
+    Nothing,
+    Damaged(String),
+    Sound(Box<Inner>),
 }
 
 /// The index at this path, where it is whole and was made of a repository of this shape.
-fn sound(path: &Path, shape: &str) -> Result<Option<(Store, Graph)>, GitError> {
-    if !path.exists() {
-        return Ok(None);
+fn kept(path: &Path, shape: &str) -> Kept {
+    let store = match Store::open(path) {
+        Opened::Missing | Opened::Other => return Kept::Nothing,
+        Opened::Damaged(damage) => return Kept::Damaged(damage.0),
+        Opened::Sound(store) if store.made().shape != shape || store.is_bloated() => return Kept::Nothing,
+        Opened::Sound(store) => store,
+    };
+    match store.graph() {
+        Ok(graph) => Kept::Sound(Box::new(Inner { store: *store, graph })),
+        Err(GitError::Index { what, .. }) => Kept::Damaged(what),
+        Err(error) => Kept::Damaged(error.to_string()),
     }
-    let Some(store) = Store::open(path)? else { return Ok(None) };
-    if store.meta("shape")?.as_deref() != Some(shape) {
-        return Ok(None);
+}
+
+/// The index of the refs as they are, with what was wrong with the one that was there. Whoever calls it holds the lock.
+fn brought_up_to_date(
+    repository: &Repository,
+    overlay: &Overlay,
+    path: &Path,
+    progress: &dyn Fn(Progress),
+) -> Result<(Inner, Option<String>), GitError> {
+    let tips = repository.tips()?;
+    let shape = overlay.fingerprint();
+    let refs = fingerprint(&tips);
+    let damage = match kept(path, &shape) {
+        Kept::Sound(inner) if inner.store.made().refs == refs => return Ok((*inner, None)),
+        Kept::Sound(mut inner) => match update(repository, overlay, &tips, &mut inner, refs.clone(), progress) {
+            Ok(()) => return Ok((*inner, None)),
+            // An update reads more of it than opening does.
+            Err(GitError::Index { what, .. }) => Some(what),
+            Err(error) => return Err(error),
+        },
+        Kept::Nothing => None,
+        Kept::Damaged(what) => Some(what),
+    };
+    if damage.is_some() {
+        progress(Progress::Rebuilding);
     }
-    Ok(store.graph()?.map(|graph| (store, graph)))
+    Ok((build(repository, overlay, &tips, path, refs, progress)?, damage))
 }
 
 /// Takes the lock, or gives up after `patience`. It is held as long as the file is open.
 pub(super) fn lock(path: &Path, patience: Duration, progress: &dyn Fn(Progress)) -> Result<File, GitError> {
     let failed = |source: io::Error| cache(path, "locked", source);
-    let file = File::options().create(true).truncate(false).write(true).open(path).map_err(failed)?;
-    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => return Ok(file),
-        Err(rustix::io::Errno::WOULDBLOCK) => progress(Progress::Waiting),
-        Err(error) => return Err(failed(error.into())),
-    }
+    let file = match try_lock(path).map_err(failed)? {
+        Ok(file) => return Ok(file),
+        Err(file) => file,
+    };
+    progress(Progress::Waiting);
     // flock(2) knows no deadline, so a thread waits. Where nobody listens any more, what it sends is dropped, and the
     // lock with it.
     let (sender, receiver) = channel();
@@ -180,24 +225,59 @@ pub(super) fn lock(path: &Path, patience: Duration, progress: &dyn Fn(Progress))
     }
 }
 
+/// Takes the lock where nobody has it, or gives the file back.
+fn try_lock(path: &Path) -> io::Result<Result<File, File>> {
+    let file = match regular(path, true) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            File::options().create(true).truncate(false).write(true).open(path)?
+        }
+        opened => opened?,
+    };
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(Ok(file)),
+        Err(rustix::io::Errno::WOULDBLOCK) => Ok(Err(file)),
+        Err(error) => Err(error.into()),
+    }
+}
+
 fn cache(path: &Path, doing: &'static str, source: io::Error) -> GitError {
     GitError::Cache { path: path.to_owned(), doing, source }
 }
 
-/// Reads and writes what is new.
+/// Reads and writes what is new of these commits and what leads to them.
 fn append(
     repository: &Repository,
     overlay: &Overlay,
     targets: &[Oid],
-    store: &mut Store,
-    graph: &mut Graph,
-    meta: &[(&str, &str)],
+    inner: &mut Inner,
     progress: &dyn Fn(Progress),
 ) -> Result<(), GitError> {
-    let from = graph.len();
+    let from = inner.graph.len();
+    let Inner { store, graph } = inner;
     let facts = walk(repository, overlay, targets, graph, &mut |oid| store.number(oid), progress)?;
     progress(Progress::Writing { commits: facts.commits.len() as u64 });
-    store.append(&facts, graph, from, meta)
+    if graph.len() > from {
+        store.append(facts, graph, from)?;
+        *store = reopened(store.path())?;
+    }
+    Ok(())
+}
+
+/// Brings an index up to date with the refs.
+fn update(
+    repository: &Repository,
+    overlay: &Overlay,
+    tips: &[Tip],
+    inner: &mut Inner,
+    refs: String,
+    progress: &dyn Fn(Progress),
+) -> Result<(), GitError> {
+    let targets: Vec<Oid> = tips.iter().map(|tip| tip.target).collect();
+    append(repository, overlay, &targets, inner, progress)?;
+    let made = Made { shape: overlay.fingerprint(), refs, tags: tags(repository, tips, &inner.store)? };
+    inner.store.set_made(&made)?;
+    inner.store = reopened(inner.store.path())?;
+    Ok(())
 }
 
 /// Builds the index beside its place, and moves it there.
@@ -206,33 +286,41 @@ fn build(
     overlay: &Overlay,
     tips: &[Tip],
     path: &Path,
-    meta: &[(&str, &str)],
+    refs: String,
     progress: &dyn Fn(Progress),
 ) -> Result<Inner, GitError> {
     // One draft at most is left by a killed process, for the lock is held.
     let draft = path.with_extension("draft");
-    discard(&draft);
-    let mut store = Store::create(&draft)?;
+    let _ = fs::remove_file(&draft);
     let mut graph = Graph::default();
     let targets: Vec<Oid> = tips.iter().map(|tip| tip.target).collect();
     let facts = walk(repository, overlay, &targets, &mut graph, &mut |_| Ok(None), progress)?;
     progress(Progress::Writing { commits: facts.commits.len() as u64 });
-    store.append(&facts, &graph, 0, meta)?;
+    let shape = overlay.fingerprint();
+    Store::create(&draft, &facts, &graph, &shape)?;
     drop(facts);
-    store.finish()?;
-    let mut store = Store::open(&draft)?.ok_or_else(|| damaged(&draft))?;
-    store.set_tags(&tags(repository, tips, &store)?)?;
-    drop(store);
-    let moved = File::open(&draft).and_then(|file| file.sync_all());
-    // What stands there is damaged or of another shape; its journal must not be played into the new file.
-    discard(path);
-    moved.and_then(|()| fs::rename(&draft, path)).map_err(|source| cache(path, "put in place", source))?;
-    let store = Store::open(path)?.ok_or_else(|| damaged(path))?;
-    Ok(Inner { store, graph })
+    let store = reopened(&draft)?;
+    store.set_made(&Made { shape, refs, tags: tags(repository, tips, &store)? })?;
+    let moved = File::open(&draft).and_then(|file| file.sync_all()).and_then(|()| fs::rename(&draft, path));
+    moved.map_err(|source| cache(path, "put in place", source))?;
+    Ok(Inner { store: reopened(path)?, graph })
+}
+
+/// A file that was just written.
+fn reopened(path: &Path) -> Result<Store, GitError> {
+    match Store::open(path) {
+        Opened::Sound(store) => Ok(*store),
+        Opened::Damaged(damage) => Err(GitError::Index { path: path.to_owned(), what: damage.0 }),
+        Opened::Missing | Opened::Other => {
+            Err(GitError::Index { path: path.to_owned(), what: "it went away while it was written".to_owned() })
+        }
+    }
 }
 
 /// The tags and the commits that they name.
-fn tags(repository: &Repository, tips: &[Tip], store: &Store) -> Result<Vec<(String, u32)>, GitError> {
+fn tags(repository: &Repository, tips: &[Tip], store: &Store) -> Result<Vec<Tag>, GitError> {
+    let known: HashMap<(&str, u32), &Tag> =
+        store.tags().iter().map(|tag| ((tag.name.as_str(), tag.number), tag)).collect();
     let mut tags = Vec::new();
     for tip in tips {
         let Some(name) = tip.name.strip_prefix("refs/tags/") else { continue };
@@ -244,7 +332,13 @@ fn tags(repository: &Repository, tips: &[Tip], store: &Store) -> Result<Vec<(Str
                 Err(_) => None,
             },
         };
-        tags.extend(number.map(|number| (name.to_owned(), number)));
+        let Some(number) = number else { continue };
+        if let Some(tag) = known.get(&(name, number)) {
+            tags.push((*tag).clone());
+        } else if let Some((sha, time)) = store.commit(number)? {
+            let is_release = Oid::from_bytes(&sha).is_ok_and(|oid| repository.is_release(oid, name));
+            tags.push(Tag { name: name.to_owned(), number, time, is_release });
+        }
     }
     Ok(tags)
 }

@@ -3,12 +3,13 @@ use std::fs;
 use std::path::PathBuf;
 
 use super::fixture::*;
-use super::{Progress, Repository};
+use super::{Progress, Repository, Testimony};
+use crate::matrix::Bug;
 use crate::words::State;
 
 fn file(fixture: &Fixture) -> PathBuf {
     let entries = fs::read_dir(fixture.dir.path().join("cache")).unwrap().flatten().map(|entry| entry.path());
-    entries.into_iter().find(|path| path.extension().is_some_and(|e| e == "sqlite")).unwrap()
+    entries.into_iter().find(|path| path.extension().is_some_and(|e| e == "index")).unwrap()
 }
 
 /// How many commits were written while indexing.
@@ -91,57 +92,107 @@ fn a_commit_that_no_ref_leads_to_is_read_when_it_is_asked_for() {
     assert_eq!(written(&fixture), None, "what was read is kept");
 }
 
+/// Puts bytes where the index is, asks, and returns the warnings: the answer is always the right one.
+fn asked_of_damaged(fixture: &Fixture, bug: &Bug, bytes: &[u8], what: &str) -> Vec<String> {
+    fs::write(file(fixture), bytes).unwrap();
+    let testimony = fixture.try_index().and_then(|index| index.ask(bug, "master")).unwrap();
+    assert_eq!(testimony.finding.states.only(), Some(State::Fixed), "{what}");
+    testimony.warnings
+}
+
 #[test]
-fn a_damaged_index_is_thrown_away_and_made_anew() {
+fn damaged_index_is_built_anew_and_said_to_be() {
     let fixture = Fixture::new();
     let bug = bug(&fixture.mainline());
     fixture.index();
-    let path = file(&fixture);
-    let whole = fs::read(&path).unwrap();
-    let mut tried = 0;
-    let mut damage = |bytes: &[u8], what: &str| {
-        fs::write(&path, bytes).unwrap();
-        tried += 1;
-        // The first may fail, and says so; whoever asks again is answered.
-        let first = fixture.try_index().and_then(|index| index.ask(&bug, "master"));
-        let answer = first.or_else(|_| fixture.try_index().and_then(|index| index.ask(&bug, "master")));
-        assert_eq!(answer.unwrap().finding.states.only(), Some(State::Fixed), "{what}");
+    let whole = fs::read(file(&fixture)).unwrap();
+    let damage = |bytes: &[u8], what: &str| {
+        let warnings = asked_of_damaged(&fixture, &bug, bytes, what);
+        let said = warnings.iter().any(|warning| warning.contains("was damaged"));
+        assert!(said, "{what}: {warnings:?}");
     };
     damage(b"", "empty");
-    damage(b"not a database at all", "text");
+    damage(b"not an index at all", "text");
     damage(&whole[..whole.len() / 2], "cut short");
-    damage(&whole[..100], "only its head");
+    damage(&whole[..50], "only its head");
     let mut zeros = whole.clone();
     let half = zeros.len() / 2;
     zeros[half..].fill(0);
     damage(&zeros, "zeros");
-    for at in (0..whole.len()).step_by(8192) {
+    damage(&vec![0; whole.len()], "only zeros");
+    assert_eq!(asked_of_damaged(&fixture, &bug, &whole, "whole"), [""; 0]);
+    // A layout of another version of the program is no damage.
+    let other = [&b"backproof-git-00"[..], &whole[16..]].concat();
+    assert_eq!(asked_of_damaged(&fixture, &bug, &other, "another layout"), [""; 0]);
+}
+
+#[test]
+fn flipped_byte_never_changes_an_answer() {
+    let fixture = Fixture::new();
+    let mainline = fixture.mainline();
+    let bug = bug(&mainline);
+    let picked = format!("x\n\ncommit {} upstream.\n", mainline.break_);
+    fixture.branch("stable", fixture.line(mainline.v4_19, &[(&picked, BROKEN)]));
+    // Two segments: the second is what an update appends.
+    fixture.index();
+    fixture.branch("next", fixture.line(mainline.tip, &[("net: next", FIXED)]));
+    let expected: Vec<Testimony> = ["master", "stable"].map(|name| fixture.ask(&bug, name)).into();
+    let path = file(&fixture);
+    let whole = fs::read(&path).unwrap();
+    // The store's own tests flip every byte; this one builds anew for each.
+    for at in (0..whole.len()).step_by(29) {
         let mut flipped = whole.clone();
-        for byte in flipped.iter_mut().skip(at + 8).step_by(97).take(50) {
-            *byte ^= 0x55;
+        flipped[at] ^= 1 << (at % 8);
+        fs::write(&path, &flipped).unwrap();
+        let index = fixture.try_index().unwrap();
+        for (name, expected) in ["master", "stable"].into_iter().zip(&expected) {
+            let mut said = index.ask(&bug, name).unwrap();
+            said.warnings.retain(|warning| !warning.contains("was damaged"));
+            assert_eq!(said, *expected, "byte {at} of {}, {name}", whole.len());
         }
-        damage(&flipped, &format!("flipped from {at}"));
     }
-    // A layout of another version of the program: user_version is at 60 of the file's head.
-    let mut other = whole.clone();
-    other[60..64].copy_from_slice(&99u32.to_be_bytes());
-    damage(&other, "another layout");
-    assert!(tried > 10);
+}
+
+#[test]
+fn something_that_is_no_regular_file_is_replaced() {
+    let fixture = Fixture::new();
+    let bug = bug(&fixture.mainline());
+    fixture.index();
+    let path = file(&fixture);
+    for place in ["fifo", "device"] {
+        fs::remove_file(&path).unwrap();
+        match place {
+            "fifo" => nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap(),
+            _ => std::os::unix::fs::symlink("/dev/zero", &path).unwrap(),
+        }
+        let testimony = fixture.ask(&bug, "master");
+        assert_eq!(testimony.finding.states.only(), Some(State::Fixed), "{place}");
+        assert!(testimony.warnings[0].contains("no regular file"), "{:?}", testimony.warnings);
+        assert!(fs::symlink_metadata(&path).unwrap().is_file());
+    }
+    let lock = path.with_extension("lock");
+    fs::remove_file(&lock).unwrap();
+    nix::unistd::mkfifo(&lock, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    fs::remove_file(&path).unwrap();
+    let error = fixture.try_index().map(|_| ()).unwrap_err().to_string();
+    assert!(error.contains("cannot be locked"), "{error}");
 }
 
 #[test]
 fn what_a_killed_process_leaves_does_no_harm() {
     let fixture = Fixture::new();
     let bug = bug(&fixture.mainline());
-    let cache = fixture.dir.path().join("cache");
     fixture.index();
     let path = file(&fixture);
-    // A draft that was half written, and its journal; a lock file that nobody holds.
+    // A draft that was half written; a lock file that nobody holds.
     fs::remove_file(&path).unwrap();
     fs::write(path.with_extension("draft"), b"half of it").unwrap();
-    fs::write(cache.join(format!("{}-journal", path.with_extension("draft").display())), b"x").unwrap();
     assert_eq!(fixture.ask(&bug, "master").finding.states.only(), Some(State::Fixed));
     assert!(path.exists() && !path.with_extension("draft").exists());
+    // An update that ended before the header led to it.
+    let mut bytes = fs::read(&path).unwrap();
+    bytes.extend_from_slice(b"half of an update");
+    assert_eq!(asked_of_damaged(&fixture, &bug, &bytes, "half an update"), [""; 0]);
 }
 
 #[test]

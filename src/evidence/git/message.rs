@@ -83,6 +83,16 @@ impl Abbreviation {
         (self.bytes, highest)
     }
 
+    /// Its first bytes, the rest zeros, and how many digits of them it has: what the index keeps.
+    pub fn parts(self) -> ([u8; 20], u8) {
+        (self.bytes, self.digits)
+    }
+
+    /// The name of which [`Abbreviation::parts`] are these.
+    pub fn of_parts(bytes: [u8; 20], digits: u8) -> Option<Self> {
+        (Self::FEWEST..=40).contains(&usize::from(digits)).then_some(Self { bytes, digits })
+    }
+
     /// The digits, in lower case.
     pub fn to_hex(self) -> String {
         let mut hex: String = self.bytes.iter().map(|b| format!("{b:02x}")).collect();

@@ -13,6 +13,7 @@ use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 
 use super::GitError;
+use super::commit::RawCommit;
 
 /// The longest configuration, list of grafts or of shallow commits that is read.
 const LONGEST: u64 = 64 << 20;
@@ -180,6 +181,18 @@ impl Repository {
             }
         }
         Ok(overlay)
+    }
+
+    /// Whether a commit is the release of kernel.org that a tag of this name is of: its subject says so too.
+    pub(super) fn is_release(&self, oid: Oid, tag: &str) -> bool {
+        let Some(version) = tag.strip_prefix('v') else { return false };
+        let Ok(odb) = self.git.odb() else { return false };
+        let Ok(object) = odb.read(oid) else { return false };
+        let Some(commit) = RawCommit::parse(object.data()) else { return false };
+        // The first releases in git were called `Linux-2.6.12-rc2` and `Linux v2.6.12-rc3`.
+        let said = String::from_utf8_lossy(commit.subject()).into_owned();
+        let said = said.strip_prefix("Linux").and_then(|rest| rest.strip_prefix([' ', '-']));
+        said.is_some_and(|said| said.strip_prefix('v').unwrap_or(said) == version)
     }
 
     /// The folders of loose objects that are there: `objects/ab` for objects whose names begin so.

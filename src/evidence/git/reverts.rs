@@ -4,6 +4,7 @@
 //! lines once they are merged. What came after, or beside, the revert stands. A revert counts as long as it stands itself.
 
 use std::collections::{BTreeSet, HashMap};
+use std::rc::Rc;
 
 use super::carriers::{Carrier, Carriers, History, Place, whole};
 use super::content::touches;
@@ -161,7 +162,7 @@ fn judge(nodes: &[Node], applied: usize) -> Standing {
 /// What comes before what.
 struct Order<'a> {
     history: &'a History<'a>,
-    after: HashMap<u32, Bits>,
+    after: HashMap<u32, Rc<Bits>>,
 }
 
 impl Order<'_> {

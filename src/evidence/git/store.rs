@@ -1,48 +1,109 @@
-//! The SQLite file of an index: what it holds, and how it is written and read.
+//! The file of an index: what it holds, and how it is written and read.
+//!
+//! ```text
+//! header     where the manifest is, with its checksum; written in place, last of all
+//! segment    what one update read: sorted tables, and a directory with the checksums of their blocks
+//! …
+//! manifest   which segments there are, what the refs were, and the tags; a new one with each update
+//! ```
+//!
+//! Nothing but the header is ever overwritten, so whoever reads while another process appends sees what was there
+//! before. Every byte is under a checksum that is checked before the byte is believed. A file that is damaged is removed
+//! by whoever notices, and built anew.
 
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Seek as _, SeekFrom, Write as _};
+use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use git2::Oid;
-use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::GitError;
+use super::blocks::{Blocks, Damage, Table, sum};
 use super::graph::Graph;
 use super::message::{Abbreviation, Kind};
 use super::walk::{Fact, Facts};
 
-/// The number of this layout. A file with another one is built anew.
-const LAYOUT: i64 = 4;
-/// How many commits share a row of the table `graph`.
-const CHUNK: u32 = 64 * 1024;
-/// How long another process may write before this one gives up.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// What an index begins with. The digits are the number of this layout, and of what messages are read for: a file with
+/// another one is built anew.
+const MAGIC: [u8; 16] = *b"backproof-git-06";
+/// The length of the header: the magic, where the manifest is, its length and checksum, the stamp, the header's checksum.
+const HEADER: usize = 16 + 3 * 8 + STAMP + 8;
+/// The longest stamp, in bytes.
+const STAMP: usize = 64;
+/// The longest manifest or directory that is read, in bytes. Linux's have one megabyte.
+const LONGEST: u64 = 256 << 20;
+/// An update takes those of the last segments into its own that have at most so many times as many commits. So the
+/// number of segments grows with the logarithm of the history only.
+const FACTOR: u64 = 4;
+/// How many bytes may be in no segment any more before the file is built anew, beside as many as are in one.
+const SLACK: u64 = 16 << 20;
 
-const TABLES: &str = "
-CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE commits (number INTEGER PRIMARY KEY, sha BLOB NOT NULL, time INTEGER NOT NULL, subject INTEGER NOT NULL);
-CREATE TABLE mentions (prefix INTEGER NOT NULL, kind INTEGER NOT NULL, number INTEGER NOT NULL, digits TEXT NOT NULL);
-CREATE TABLE undone (subject INTEGER NOT NULL, number INTEGER NOT NULL);
-CREATE TABLE quoted (subject INTEGER NOT NULL, number INTEGER NOT NULL);
-CREATE TABLE graph (first INTEGER PRIMARY KEY, sum INTEGER NOT NULL, data BLOB NOT NULL);
-CREATE TABLE cuts (number INTEGER PRIMARY KEY);
-CREATE TABLE tags (name TEXT PRIMARY KEY, number INTEGER NOT NULL, time INTEGER NOT NULL) WITHOUT ROWID;
-";
+/// The tables of a segment.
+#[derive(Clone, Copy)]
+enum Of {
+    /// By number: name, time, hash of the subject.
+    Commits,
+    /// The first eight bytes of a name, and the number.
+    Names,
+    /// Hash of the subject, and the number.
+    Subjects,
+    /// The first eight digits that are named, and who names them how.
+    Mentions,
+    /// Hash of a subject, and who speaks of undoing it.
+    Undone,
+    /// Hash of a subject, and who quotes it.
+    Quoted,
+    /// Those of the mentions that revert merges.
+    Merges,
+    /// Numbers.
+    Cuts,
+    /// What [`Graph::encode`] gives.
+    Graph,
+}
 
-/// Made after the first filling: a sorted whole is quicker than a million insertions.
-const INDICES: &str = "
-CREATE INDEX IF NOT EXISTS commits_sha ON commits (sha);
-CREATE INDEX IF NOT EXISTS commits_subject ON commits (subject);
-CREATE INDEX IF NOT EXISTS mentions_prefix ON mentions (prefix);
-CREATE INDEX IF NOT EXISTS mentions_of_merges ON mentions (number) WHERE kind = 3;
-CREATE INDEX IF NOT EXISTS undone_subject ON undone (subject);
-CREATE INDEX IF NOT EXISTS quoted_subject ON quoted (subject);
-";
+/// Bytes of a record in each table.
+const SIZES: [usize; 9] = [36, 12, 12, 34, 12, 12, 34, 4, 4];
 
 /// An open index file.
 pub(super) struct Store {
     path: PathBuf,
-    db: Connection,
+    blocks: Blocks,
+    stamp: String,
+    manifest: Manifest,
+    segments: Vec<Segment>,
+}
+
+/// What an index was made of.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Made {
+    /// What git lays over the objects ([`super::repository::Overlay::fingerprint`]).
+    pub shape: String,
+    /// The refs ([`super::repository::fingerprint`]).
+    pub refs: String,
+    pub tags: Vec<Tag>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Manifest {
+    made: Made,
+    segments: Vec<Place>,
+}
+
+/// Where a segment's directory is, and which commits it has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Place {
+    first: u32,
+    end: u32,
+    at: u64,
+    len: u64,
+    sum: u64,
+}
+
+struct Segment {
+    first: u32,
+    end: u32,
+    tables: Vec<Table>,
 }
 
 /// A commit that names another.
@@ -57,43 +118,85 @@ pub(super) struct Named {
 }
 
 /// A tag that leads to a commit.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Tag {
     pub name: String,
     pub number: u32,
     /// When its commit was committed, in seconds since 1970.
     pub time: i64,
+    /// Whether it is kernel.org's tag of a release: the commit's subject says so too.
+    pub is_release: bool,
+}
+
+/// What lies where an index should be.
+pub(super) enum Opened {
+    Missing,
+    /// An index of another layout.
+    Other,
+    Damaged(Damage),
+    Sound(Box<Store>),
 }
 
 impl Store {
-    /// Starts a file. Nothing of it is safe against a power cut before [`Store::finish`].
-    pub fn create(path: &Path) -> Result<Self, GitError> {
-        let store = Self { path: path.to_owned(), db: Connection::open(path).map_err(|e| failed(path, &e))? };
-        let start = || {
-            store.db.pragma_update(None, "journal_mode", "OFF")?;
-            store.db.pragma_update(None, "synchronous", "OFF")?;
-            store.db.pragma_update(None, "page_size", 8192)?;
-            store.db.pragma_update(None, "cache_size", -65536)?;
-            store.db.execute_batch(TABLES)?;
-            store.db.pragma_update(None, "user_version", LAYOUT)
+    /// Makes a file of the first commits. It says of no refs yet that it was made of them: see [`Store::set_made`].
+    pub fn create(path: &Path, facts: &Facts, graph: &Graph, shape: &str) -> Result<(), GitError> {
+        let write = || -> io::Result<()> {
+            let mut file = File::options().write(true).create_new(true).open(path)?;
+            let segments = vec![write_segment(&mut file, HEADER as u64, facts, graph, 0)?];
+            finish(&mut file, &Manifest { made: Made { shape: shape.to_owned(), ..Made::default() }, segments })
         };
-        start().map_err(|e| failed(path, &e))?;
-        Ok(store)
+        write().map_err(|source| GitError::Cache { path: path.to_owned(), doing: "written", source })
     }
 
-    /// Opens a file. None where it is of another layout, or no index at all.
-    pub fn open(path: &Path) -> Result<Option<Self>, GitError> {
-        let open = || {
-            let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_WRITE | rusqlite::OpenFlags::SQLITE_OPEN_NO_MUTEX;
-            let db = Connection::open_with_flags(path, flags)?;
-            db.busy_timeout(PATIENCE)?;
-            let layout: i64 = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
-            Ok((layout == LAYOUT).then_some(db))
-        };
-        match open() {
-            Ok(db) => Ok(db.map(|db| Self { path: path.to_owned(), db })),
-            Err(error) if is_damage(&error) => Ok(None),
-            Err(error) => Err(failed(path, &error)),
+    /// Opens a file.
+    pub fn open(path: &Path) -> Opened {
+        match fs::metadata(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Opened::Missing,
+            Err(error) => return Opened::Damaged(Damage(error.to_string())),
+            Ok(about) if !about.is_file() => return Opened::Damaged(Damage::new("it is no regular file")),
+            Ok(_) => {}
         }
+        match Self::read(path) {
+            Ok(Some(store)) => Opened::Sound(Box::new(store)),
+            Ok(None) => Opened::Other,
+            Err(damage) => Opened::Damaged(damage),
+        }
+    }
+
+    fn read(path: &Path) -> Result<Option<Self>, Damage> {
+        let file = regular(path, false).map_err(|error| Damage(error.to_string()))?;
+        let length = file.metadata().map_err(|error| Damage(error.to_string()))?.len();
+        let mut head = [0; HEADER];
+        file.read_exact_at(&mut head, 0).map_err(|_| Damage::new("it is too short"))?;
+        if head[..MAGIC.len()] != MAGIC && head.starts_with(&MAGIC[..MAGIC.len() - 2]) {
+            return Ok(None);
+        }
+        let [at, len, expected] = decode_header(&head).ok_or_else(|| Damage::new("wrong checksum of the header"))?;
+        let blocks = Blocks::new(file);
+        let read = |at: u64, len: u64, expected: u64| {
+            if at.checked_add(len).is_none_or(|end| end > length) || len > LONGEST {
+                return Err(Damage::new("it is cut short"));
+            }
+            blocks.read(at, len as usize, expected)
+        };
+        let manifest = Manifest::decode(&read(at, len, expected)?).ok_or_else(|| Damage::new("no manifest"))?;
+        let mut segments: Vec<Segment> = Vec::new();
+        for place in &manifest.segments {
+            let directory = read(place.at, place.len, place.sum)?;
+            let (words, _) = directory.as_chunks::<8>();
+            let words: Vec<u64> = words.iter().copied().map(u64::from_le_bytes).collect();
+            let mut rest = words.as_slice();
+            let tables: Option<Vec<Table>> = SIZES.iter().map(|size| Table::decode(&mut rest, *size, length)).collect();
+            let tables = tables.filter(|tables| {
+                let follows = place.first == segments.last().map_or(0, |last| last.end);
+                follows && tables[Of::Commits as usize].count() == u64::from(place.end.saturating_sub(place.first))
+            });
+            let tables = tables.ok_or_else(|| Damage::new("a directory that doesn't fit"))?;
+            segments.push(Segment { first: place.first, end: place.end, tables });
+        }
+        let stamp = &head[HEADER - 8 - STAMP..HEADER - 8];
+        let stamp = String::from_utf8_lossy(stamp).trim_end_matches('\0').to_owned();
+        Ok(Some(Self { path: path.to_owned(), blocks, stamp, manifest, segments }))
     }
 
     /// Where it is.
@@ -101,249 +204,428 @@ impl Store {
         &self.path
     }
 
-    /// Adds commits, the graph's from `from` on, and says what the refs now are, all or nothing.
-    pub fn append(&mut self, facts: &Facts, graph: &Graph, from: u32, meta: &[(&str, &str)]) -> Result<(), GitError> {
-        let path = self.path.clone();
-        let mut write = || -> rusqlite::Result<()> {
-            let change = self.db.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-            {
-                let mut commits = change.prepare("INSERT INTO commits VALUES (?1, ?2, ?3, ?4)")?;
-                for (number, Fact { sha, time, subject }) in (from..).zip(&facts.commits) {
-                    commits.execute(params![number, sha, time, subject])?;
-                }
-                let mut mentions = change.prepare("INSERT INTO mentions VALUES (?1, ?2, ?3, ?4)")?;
-                for (number, kind, commit) in &facts.mentions {
-                    mentions.execute(params![commit.prefix(), *kind as u8, number, commit.to_hex()])?;
-                }
-                let mut undone = change.prepare("INSERT INTO undone VALUES (?2, ?1)")?;
-                for (number, subject) in &facts.undone_subjects {
-                    undone.execute(params![number, subject])?;
-                }
-                let mut quoted = change.prepare("INSERT INTO quoted VALUES (?2, ?1)")?;
-                for (number, subject) in &facts.quoted_subjects {
-                    quoted.execute(params![number, subject])?;
-                }
-                let mut cuts = change.prepare("INSERT INTO cuts VALUES (?1)")?;
-                for number in &facts.cuts {
-                    cuts.execute(params![number])?;
-                }
-                let mut chunks = change.prepare("INSERT INTO graph VALUES (?1, ?2, ?3)")?;
-                for first in (from..graph.len()).step_by(CHUNK as usize) {
-                    let data = graph.encode(first, graph.len().min(first.saturating_add(CHUNK)));
-                    chunks.execute(params![first, sum(&data), data])?;
-                }
-                let mut pairs = change.prepare("INSERT OR REPLACE INTO meta VALUES (?1, ?2)")?;
-                let count = graph.len().to_string();
-                for (key, value) in meta.iter().chain(&[("commits", count.as_str())]) {
-                    pairs.execute(params![key, value])?;
-                }
-            }
-            change.commit()
-        };
-        write().map_err(|e| failed(&path, &e))
+    /// What it was made of.
+    pub fn made(&self) -> &Made {
+        &self.manifest.made
     }
 
-    /// Replaces the tags.
-    pub fn set_tags(&mut self, tags: &[(String, u32)]) -> Result<(), GitError> {
-        let path = self.path.clone();
-        let mut write = || -> rusqlite::Result<()> {
-            let change = self.db.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-            change.execute("DELETE FROM tags", [])?;
-            {
-                let mut insert =
-                    change.prepare("INSERT INTO tags SELECT ?1, number, time FROM commits WHERE number = ?2")?;
-                for (name, number) in tags {
-                    insert.execute(params![name, number])?;
-                }
-            }
-            change.commit()
-        };
-        write().map_err(|e| failed(&path, &e))
+    /// Whether so much of the file is in no segment any more that it had better be built anew.
+    pub fn is_bloated(&self) -> bool {
+        let live: u64 = self.segments.iter().flat_map(|segment| &segment.tables).map(Table::len).sum();
+        self.blocks.file().metadata().is_ok_and(|about| about.len() > 2 * live + SLACK)
     }
 
-    /// Ends the first filling: look-ups become quick, and the file is as every later writer expects it.
-    pub fn finish(self) -> Result<(), GitError> {
-        let path = self.path.clone();
-        let end = || {
-            self.db.execute_batch(INDICES)?;
-            self.db.execute_batch("ANALYZE")?;
-            self.db.pragma_update(None, "journal_mode", "DELETE")
-        };
-        end().map_err(|e| failed(&path, &e))?;
-        self.db.close().map_err(|(_, e)| failed(&path, &e))
-    }
-
-    /// The graph. None where it does not hold together: the file is damaged.
-    pub fn graph(&self) -> Result<Option<Graph>, GitError> {
-        let mut graph = Graph::default();
-        let mut read = || -> rusqlite::Result<bool> {
-            let mut chunks = self.db.prepare("SELECT first, sum, data FROM graph ORDER BY first")?;
-            let mut rows = chunks.query([])?;
-            while let Some(row) = rows.next()? {
-                let (first, expected): (u32, i64) = (row.get(0)?, row.get(1)?);
-                let data = row.get_ref(2)?.as_blob().unwrap_or_default();
-                if first != graph.len() || sum(data) != expected || !graph.decode(data) {
-                    return Ok(false);
-                }
-            }
-            Ok(true)
-        };
-        match read() {
-            Ok(sound) => Ok((sound && self.meta("commits")? == Some(graph.len().to_string())).then_some(graph)),
-            Err(error) if is_damage(&error) => Ok(None),
-            Err(error) => Err(failed(&self.path, &error)),
+    /// Adds commits, the graph's from `from` on, all or nothing. Whoever calls it, or [`Store::set_made`], holds the lock,
+    /// and opens the file anew afterwards.
+    pub fn append(&self, mut facts: Facts, graph: &Graph, from: u32) -> Result<(), GitError> {
+        let mut segments = self.manifest.segments.clone();
+        let mut first = from;
+        while let Some(last) = segments.last()
+            && u64::from(last.end - last.first) <= FACTOR * u64::from(graph.len() - first)
+        {
+            let earlier = &self.segments[segments.len() - 1];
+            facts = self.sound(self.facts(earlier))?.followed_by(facts);
+            first = last.first;
+            segments.pop();
         }
+        self.write(|file| {
+            let end = file.seek(SeekFrom::End(0))?;
+            if first < graph.len() {
+                segments.push(write_segment(file, end, &facts, graph, first)?);
+            }
+            finish(file, &Manifest { made: self.made().clone(), segments })
+        })
     }
 
-    /// What was noted under this key.
-    pub fn meta(&self, key: &str) -> Result<Option<String>, GitError> {
-        let value = self.db.query_row("SELECT value FROM meta WHERE key = ?1", [key], |row| row.get(0)).optional();
-        value.or_else(|e| if is_damage(&e) { Ok(None) } else { Err(failed(&self.path, &e)) })
+    /// Says what it is made of by now.
+    pub fn set_made(&self, made: &Made) -> Result<(), GitError> {
+        let manifest = Manifest { made: made.clone(), segments: self.manifest.segments.clone() };
+        self.write(|file| finish(file, &manifest))
+    }
+
+    fn write(&self, write: impl FnOnce(&mut File) -> io::Result<()>) -> Result<(), GitError> {
+        let written = regular(&self.path, true).and_then(|mut file| write(&mut file));
+        written.map_err(|source| GitError::Cache { path: self.path.clone(), doing: "written", source })
+    }
+
+    /// What was written into a segment.
+    fn facts(&self, segment: &Segment) -> Result<Facts, Damage> {
+        let whole = |of: Of| segment.tables[of as usize].whole(&self.blocks);
+        let pairs = |of| -> Result<Vec<(u32, i64)>, Damage> {
+            let bytes = whole(of)?;
+            Ok(bytes.chunks_exact(12).map(|record| (number_of(record), key_of(record).cast_signed())).collect())
+        };
+        let mentions = whole(Of::Mentions)?;
+        let mentions: Option<Vec<_>> = mentions.chunks_exact(34).map(Named::decode).collect();
+        let mentions = mentions.ok_or_else(|| Damage::new("a mention of no known kind"))?;
+        Ok(Facts {
+            commits: whole(Of::Commits)?.chunks_exact(36).filter_map(decode_fact).collect(),
+            mentions: mentions.into_iter().map(|named| (named.number, named.kind, named.commit)).collect(),
+            undone_subjects: pairs(Of::Undone)?,
+            quoted_subjects: pairs(Of::Quoted)?,
+            cuts: whole(Of::Cuts)?.as_chunks().0.iter().copied().map(u32::from_le_bytes).collect(),
+        })
+    }
+
+    /// The graph.
+    pub fn graph(&self) -> Result<Graph, GitError> {
+        let mut graph = Graph::default();
+        for segment in &self.segments {
+            let bytes = self.sound(segment.tables[Of::Graph as usize].whole(&self.blocks))?;
+            if graph.len() != segment.first || !graph.decode(&bytes) || graph.len() != segment.end {
+                return Err(self.damaged(&Damage::new("a history that doesn't hold together")));
+            }
+        }
+        Ok(graph)
     }
 
     /// What the folders of refs looked like when the refs were last found to be those of this index.
-    pub fn stamp(&self) -> Option<String> {
-        self.meta("stamp").ok().flatten()
+    pub fn stamp(&self) -> Option<&str> {
+        Some(self.stamp.as_str()).filter(|stamp| !stamp.is_empty())
     }
 
-    /// Notes that. Where it cannot be written, the refs are read again the next time.
-    pub fn set_stamp(&self, stamp: Option<&str>) {
-        if let Some(stamp) = stamp.filter(|stamp| self.stamp().as_deref() != Some(stamp)) {
-            let _ = self.db.execute("INSERT OR REPLACE INTO meta VALUES ('stamp', ?1)", [stamp]);
-        }
+    /// Notes that. Whoever calls it holds the lock. Where it can't be written, the refs are read again the next time.
+    pub fn set_stamp(&self, stamp: &str) {
+        let write = || -> io::Result<()> {
+            let file = regular(&self.path, true)?;
+            let mut head = [0; HEADER];
+            file.read_exact_at(&mut head, 0)?;
+            let mut ours = [0; HEADER];
+            self.blocks.file().read_exact_at(&mut ours, 0)?;
+            match decode_header(&head) {
+                // Another process may have put another file there.
+                Some(place) if head == ours => file.write_all_at(&header(place, stamp), 0),
+                _ => Ok(()),
+            }
+        };
+        let _ = write();
     }
 
     /// The number of a commit.
     pub fn number(&self, oid: Oid) -> Result<Option<u32>, GitError> {
-        let mut find = self.prepare("SELECT number FROM commits WHERE sha = ?1")?;
-        find.query_row([oid.as_bytes()], |row| row.get(0)).optional().map_err(|e| failed(&self.path, &e))
+        let mut sha = [0; 20];
+        sha.copy_from_slice(oid.as_bytes());
+        Ok(self.between(sha, sha)?.first().copied())
     }
 
     /// The commits whose names begin so, two at most: more than one is one too many.
     pub fn starting(&self, name: Abbreviation) -> Result<Vec<u32>, GitError> {
         let (low, high) = name.range();
-        let mut find = self.prepare("SELECT number FROM commits WHERE sha BETWEEN ?1 AND ?2 LIMIT 2")?;
-        let rows = find.query_map(params![low, high], |row| row.get(0));
-        rows.and_then(Iterator::collect).map_err(|e| failed(&self.path, &e))
+        self.between(low, high)
+    }
+
+    /// The commits whose names are in this range, the ends included; two at most.
+    fn between(&self, low: [u8; 20], high: [u8; 20]) -> Result<Vec<u32>, GitError> {
+        let begin = |sha: [u8; 20]| sha.first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes));
+        let mut found = Vec::new();
+        for at in self.numbers(Of::Names, begin(low), begin(high))? {
+            if found.len() < 2 && self.commit(at)?.is_some_and(|(sha, _)| (low..=high).contains(&sha)) {
+                found.push(at);
+            }
+        }
+        Ok(found)
     }
 
     /// A commit's name, and when it was committed.
     pub fn commit(&self, number: u32) -> Result<Option<([u8; 20], i64)>, GitError> {
-        let mut find = self.prepare("SELECT sha, time FROM commits WHERE number = ?1")?;
-        let row = find.query_row([number], |row| Ok((row.get(0)?, row.get(1)?))).optional();
-        row.map_err(|e| failed(&self.path, &e))
+        Ok(self.fact(number)?.map(|fact| (fact.sha, fact.time)))
     }
 
     /// The hash of a commit's plain subject.
     pub fn subject(&self, number: u32) -> Result<Option<i64>, GitError> {
-        let mut find = self.prepare("SELECT subject FROM commits WHERE number = ?1")?;
-        find.query_row([number], |row| row.get(0)).optional().map_err(|e| failed(&self.path, &e))
+        Ok(self.fact(number)?.map(|fact| fact.subject))
+    }
+
+    fn fact(&self, number: u32) -> Result<Option<Fact>, GitError> {
+        let Some(segment) = self.segments.iter().find(|segment| (segment.first..segment.end).contains(&number)) else {
+            return Ok(None);
+        };
+        let record = segment.tables[Of::Commits as usize].get(&self.blocks, u64::from(number - segment.first));
+        Ok(self.sound(record)?.as_deref().and_then(decode_fact))
     }
 
     /// The commits with this plain subject.
     pub fn with_subject(&self, hash: i64) -> Result<Vec<u32>, GitError> {
-        self.numbers("SELECT number FROM commits WHERE subject = ?1 ORDER BY number", hash)
+        self.numbers(Of::Subjects, hash.cast_unsigned(), hash.cast_unsigned())
     }
 
     /// The commits that speak of undoing the one with this subject.
     pub fn undoing_subject(&self, hash: i64) -> Result<Vec<u32>, GitError> {
-        self.numbers("SELECT number FROM undone WHERE subject = ?1 ORDER BY number", hash)
+        self.numbers(Of::Undone, hash.cast_unsigned(), hash.cast_unsigned())
     }
 
     /// The commits that quote this subject.
     pub fn quoting_subject(&self, hash: i64) -> Result<Vec<u32>, GitError> {
-        self.numbers("SELECT number FROM quoted WHERE subject = ?1 ORDER BY number", hash)
+        self.numbers(Of::Quoted, hash.cast_unsigned(), hash.cast_unsigned())
     }
 
     /// The commits that name a commit that may be this one.
     pub fn naming(&self, commit: Abbreviation) -> Result<Vec<Named>, GitError> {
         // A name of seven digits lies under eight, the last of them a zero.
-        let sql = "SELECT number, kind, digits FROM mentions WHERE prefix IN (?1, ?1 & 4294967280)";
-        let named = self.named(sql, commit.prefix())?;
-        Ok(named.into_iter().filter(|named| named.commit.agrees(commit)).collect())
-    }
-
-    /// The commits that revert merges.
-    pub fn reverting_merges(&self) -> Result<Vec<Named>, GitError> {
-        self.named("SELECT number, kind, digits FROM mentions WHERE kind = 3 AND number >= ?1", 0)
-    }
-
-    /// All tags.
-    pub fn tags(&self) -> Result<Vec<Tag>, GitError> {
-        let mut find = self.prepare("SELECT name, number, time FROM tags")?;
-        let rows = find.query_map([], |row| Ok(Tag { name: row.get(0)?, number: row.get(1)?, time: row.get(2)? }));
-        rows.and_then(Iterator::collect).map_err(|e| failed(&self.path, &e))
-    }
-
-    /// The commits whose parents are not all here.
-    pub fn cuts(&self) -> Result<Vec<u32>, GitError> {
-        self.numbers("SELECT number FROM cuts WHERE number >= ?1", 0)
-    }
-
-    fn numbers(&self, sql: &str, key: i64) -> Result<Vec<u32>, GitError> {
-        let mut find = self.prepare(sql)?;
-        let rows = find.query_map([key], |row| row.get(0));
-        rows.and_then(Iterator::collect).map_err(|e| failed(&self.path, &e))
-    }
-
-    fn named(&self, sql: &str, key: u32) -> Result<Vec<Named>, GitError> {
-        let mut find = self.prepare(sql)?;
-        let rows = find.query_map([key], |row| {
-            let digits: String = row.get(2)?;
-            let (kind, commit) = (Kind::from_number(row.get(1)?), Abbreviation::parse(digits.as_bytes()));
-            Ok(kind.zip(commit).map(|(kind, commit)| (row.get(0), kind, commit)))
-        });
+        let mut prefixes = vec![commit.prefix(), commit.prefix() & !0xf];
+        prefixes.dedup();
         let mut found = Vec::new();
-        for row in rows.map_err(|e| failed(&self.path, &e))? {
-            if let Some((number, kind, commit)) = row.map_err(|e| failed(&self.path, &e))? {
-                found.push(Named { number: number.map_err(|e| failed(&self.path, &e))?, kind, commit });
-            }
+        for prefix in prefixes {
+            let all = self.named(Of::Mentions, prefix.into(), prefix.into())?;
+            found.extend(all.into_iter().filter(|named| named.commit.agrees(commit)));
         }
         found.sort();
         Ok(found)
     }
 
-    fn prepare(&self, sql: &str) -> Result<rusqlite::CachedStatement<'_>, GitError> {
-        self.db.prepare_cached(sql).map_err(|e| failed(&self.path, &e))
+    /// The commits that revert merges.
+    pub fn reverting_merges(&self) -> Result<Vec<Named>, GitError> {
+        let mut found = self.named(Of::Merges, 0, u64::MAX)?;
+        found.sort();
+        Ok(found)
     }
-}
 
-fn failed(path: &Path, error: &rusqlite::Error) -> GitError {
-    if is_damage(error) {
-        // Damage is met in the middle of a question too. Without the file, the next one starts from the repository.
-        discard(path);
+    /// All tags.
+    pub fn tags(&self) -> &[Tag] {
+        &self.manifest.made.tags
     }
-    GitError::Index { path: path.to_owned(), what: error.to_string() }
-}
 
-/// Removes a file and its journal, which would be rolled back into the next file of that name.
-pub(super) fn discard(path: &Path) {
-    let mut journal = path.as_os_str().to_owned();
-    journal.push("-journal");
-    let _ = std::fs::remove_file(journal);
-    let _ = std::fs::remove_file(path);
-}
-
-/// Whether the file itself is at fault, and not the disk or another process.
-fn is_damage(error: &rusqlite::Error) -> bool {
-    use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase, TypeMismatch};
-    match error {
-        rusqlite::Error::SqliteFailure(failure, message) => {
-            matches!(failure.code, DatabaseCorrupt | NotADatabase | TypeMismatch)
-                || message.as_deref().is_some_and(|text| text.starts_with("no such table"))
+    /// The commits whose parents are not all here.
+    pub fn cuts(&self) -> Result<Vec<u32>, GitError> {
+        let mut found = Vec::new();
+        for segment in &self.segments {
+            let bytes = self.sound(segment.tables[Of::Cuts as usize].whole(&self.blocks))?;
+            found.extend(bytes.as_chunks().0.iter().copied().map(u32::from_le_bytes));
         }
-        rusqlite::Error::InvalidColumnType(..)
-        | rusqlite::Error::IntegralValueOutOfRange(..)
-        | rusqlite::Error::FromSqlConversionFailure(..) => true,
-        _ => false,
+        Ok(found)
+    }
+
+    /// The numbers under these keys, sorted.
+    fn numbers(&self, of: Of, low: u64, high: u64) -> Result<Vec<u32>, GitError> {
+        let mut found = Vec::new();
+        self.each(of, low, high, &mut |record| {
+            found.push(number_of(record));
+            true
+        })?;
+        found.sort_unstable();
+        Ok(found)
+    }
+
+    fn named(&self, of: Of, low: u64, high: u64) -> Result<Vec<Named>, GitError> {
+        let mut found = Vec::new();
+        self.each(of, low, high, &mut |record| {
+            found.extend(Named::decode(record));
+            true
+        })?;
+        Ok(found)
+    }
+
+    fn each(&self, of: Of, low: u64, high: u64, each: &mut dyn FnMut(&[u8]) -> bool) -> Result<(), GitError> {
+        for segment in &self.segments {
+            self.sound(segment.tables[of as usize].in_range(&self.blocks, low, high, each))?;
+        }
+        Ok(())
+    }
+
+    fn sound<T>(&self, read: Result<T, Damage>) -> Result<T, GitError> {
+        read.map_err(|damage| self.damaged(&damage))
+    }
+
+    /// Removes the file. Damage is met in the middle of a question too: without the file, the next one starts from the
+    /// repository.
+    fn damaged(&self, damage: &Damage) -> GitError {
+        let inode = |about: io::Result<fs::Metadata>| about.ok().map(|about| (about.dev(), about.ino()));
+        // Another process may have built it anew by now.
+        if inode(fs::metadata(&self.path)) == inode(self.blocks.file().metadata()) {
+            let _ = fs::remove_file(&self.path);
+        }
+        GitError::Index { path: self.path.clone(), what: damage.0.clone() }
     }
 }
 
-/// A sum that a flipped or missing byte changes: as FNV-1a, but eight bytes at a time, and turned so that the highest bits
-/// reach the lowest.
-fn sum(bytes: &[u8]) -> i64 {
-    let mix = |sum: u64, word: u64| (sum ^ word).wrapping_mul(0x0000_0100_0000_01b3).rotate_left(29);
-    let (words, rest) = bytes.as_chunks::<8>();
-    let whole = words.iter().fold(0xcbf2_9ce4_8422_2325, |sum, word| mix(sum, u64::from_le_bytes(*word)));
-    rest.iter().fold(whole, |sum, byte| mix(sum, u64::from(*byte))).cast_signed()
+impl Named {
+    fn encode(&self, bytes: &mut Vec<u8>) {
+        bytes.extend(u64::from(self.commit.prefix()).to_le_bytes());
+        bytes.extend(self.number.to_le_bytes());
+        let (name, digits) = self.commit.parts();
+        bytes.extend([self.kind as u8, digits]);
+        bytes.extend(name);
+    }
+
+    fn decode(record: &[u8]) -> Option<Self> {
+        let name = record.get(14..)?.first_chunk()?;
+        let commit = Abbreviation::of_parts(*name, record[13])?;
+        Some(Self { number: number_of(record), kind: Kind::from_number(record[12])?, commit })
+    }
+}
+
+impl Manifest {
+    fn encode(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let text = |bytes: &mut Vec<u8>, text: &str| {
+            bytes.extend((text.len() as u64).to_le_bytes());
+            bytes.extend(text.as_bytes());
+        };
+        text(&mut bytes, &self.made.shape);
+        text(&mut bytes, &self.made.refs);
+        bytes.extend((self.segments.len() as u64).to_le_bytes());
+        for place in &self.segments {
+            let words = [place.first.into(), place.end.into(), place.at, place.len, place.sum];
+            bytes.extend(words.iter().flat_map(|word: &u64| word.to_le_bytes()));
+        }
+        bytes.extend((self.made.tags.len() as u64).to_le_bytes());
+        for tag in &self.made.tags {
+            text(&mut bytes, &tag.name);
+            let words = [tag.number.into(), tag.time.cast_unsigned(), tag.is_release.into()];
+            bytes.extend(words.iter().flat_map(|word: &u64| word.to_le_bytes()));
+        }
+        bytes
+    }
+
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        let mut rest = bytes;
+        let mut made = Made { shape: text(&mut rest)?, refs: text(&mut rest)?, tags: Vec::new() };
+        let mut segments = Vec::new();
+        for _ in 0..word(&mut rest)? {
+            let mut number = || u32::try_from(word(&mut rest)?).ok();
+            let (first, end) = (number()?, number()?);
+            segments.push(Place { first, end, at: word(&mut rest)?, len: word(&mut rest)?, sum: word(&mut rest)? });
+        }
+        for _ in 0..word(&mut rest)? {
+            let name = text(&mut rest)?;
+            let number = u32::try_from(word(&mut rest)?).ok()?;
+            let (time, is_release) = (word(&mut rest)?.cast_signed(), word(&mut rest)? != 0);
+            made.tags.push(Tag { name, number, time, is_release });
+        }
+        Some(Self { made, segments })
+    }
+}
+
+fn word(rest: &mut &[u8]) -> Option<u64> {
+    let (word, left) = rest.split_first_chunk()?;
+    *rest = left;
+    Some(u64::from_le_bytes(*word))
+}
+
+fn text(rest: &mut &[u8]) -> Option<String> {
+    let len = usize::try_from(word(rest)?).ok()?;
+    let (text, left) = rest.split_at_checked(len)?;
+    *rest = left;
+    String::from_utf8(text.to_vec()).ok()
+}
+
+/// Writes a segment at the end of a file: the commits of `facts`, which are the graph's from `first` on.
+fn write_segment(file: &mut File, at: u64, facts: &Facts, graph: &Graph, first: u32) -> io::Result<Place> {
+    file.seek(SeekFrom::Start(at))?;
+    let mut out = BufWriter::with_capacity(1 << 20, file);
+    let (mut tables, mut end) = (Vec::new(), at);
+    for (of, size) in SIZES.into_iter().enumerate() {
+        let bytes = records(of, facts, graph, first);
+        tables.push(Table::of(end, size, &bytes));
+        out.write_all(&bytes)?;
+        end += bytes.len() as u64;
+    }
+    let mut words = Vec::new();
+    tables.iter().for_each(|table| table.encode(&mut words));
+    let directory: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+    out.write_all(&directory)?;
+    out.flush()?;
+    Ok(Place { first, end: graph.len(), at: end, len: directory.len() as u64, sum: sum(&directory) })
+}
+
+/// The records of a table, sorted.
+fn records(of: usize, facts: &Facts, graph: &Graph, first: u32) -> Vec<u8> {
+    let by_key = |mut pairs: Vec<(u64, u32)>| -> Vec<u8> {
+        pairs.sort_unstable();
+        let mut bytes = Vec::with_capacity(pairs.len() * 12);
+        for (key, number) in pairs {
+            bytes.extend(key.to_le_bytes());
+            bytes.extend(number.to_le_bytes());
+        }
+        bytes
+    };
+    let commits = || (first..).zip(&facts.commits);
+    let subjects = |subjects: &[(u32, i64)]| {
+        by_key(subjects.iter().map(|(number, hash)| (hash.cast_unsigned(), *number)).collect())
+    };
+    let mentions = |is_wanted: &dyn Fn(Kind) -> bool| {
+        let all = facts.mentions.iter().filter(|(_, kind, _)| is_wanted(*kind));
+        let mut all: Vec<Named> =
+            all.map(|(number, kind, commit)| Named { number: *number, kind: *kind, commit: *commit }).collect();
+        all.sort_unstable_by_key(|named| (named.commit.prefix(), *named));
+        let mut bytes = Vec::with_capacity(all.len() * 34);
+        all.iter().for_each(|named| named.encode(&mut bytes));
+        bytes
+    };
+    const TABLES: [Of; 9] =
+        [Of::Commits, Of::Names, Of::Subjects, Of::Mentions, Of::Undone, Of::Quoted, Of::Merges, Of::Cuts, Of::Graph];
+    match TABLES[of] {
+        Of::Commits => {
+            let mut bytes = Vec::with_capacity(facts.commits.len() * 36);
+            for Fact { sha, time, subject } in &facts.commits {
+                bytes.extend(sha);
+                bytes.extend(time.to_le_bytes());
+                bytes.extend(subject.to_le_bytes());
+            }
+            bytes
+        }
+        Of::Names => {
+            let begin = |sha: &[u8; 20]| sha.first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes));
+            by_key(commits().map(|(number, fact)| (begin(&fact.sha), number)).collect())
+        }
+        Of::Subjects => by_key(commits().map(|(number, fact)| (fact.subject.cast_unsigned(), number)).collect()),
+        Of::Mentions => mentions(&|_| true),
+        Of::Undone => subjects(&facts.undone_subjects),
+        Of::Quoted => subjects(&facts.quoted_subjects),
+        Of::Merges => mentions(&|kind| kind == Kind::RevertsMerge),
+        Of::Cuts => facts.cuts.iter().flat_map(|number| number.to_le_bytes()).collect(),
+        Of::Graph => graph.encode(first, graph.len()),
+    }
+}
+
+/// Writes the manifest at the end of a file, and then the header that leads to it.
+fn finish(file: &mut File, manifest: &Manifest) -> io::Result<()> {
+    let at = file.seek(SeekFrom::End(0))?;
+    let bytes = manifest.encode();
+    file.write_all(&bytes)?;
+    // What the header leads to is on the disk before the header is.
+    file.sync_data()?;
+    file.write_all_at(&header([at, bytes.len() as u64, sum(&bytes)], ""), 0)
+}
+
+/// The header: where the manifest is, its length and checksum.
+fn header(place: [u64; 3], stamp: &str) -> [u8; HEADER] {
+    let mut head = [0; HEADER];
+    head[..MAGIC.len()].copy_from_slice(&MAGIC);
+    let words = place.iter().flat_map(|word| word.to_le_bytes());
+    let stamp = stamp.bytes().chain(std::iter::repeat(0)).take(STAMP);
+    head[MAGIC.len()..].iter_mut().zip(words.chain(stamp)).for_each(|(to, byte)| *to = byte);
+    let total = sum(&head[..HEADER - 8]);
+    head[HEADER - 8..].copy_from_slice(&total.to_le_bytes());
+    head
+}
+
+fn decode_header(head: &[u8; HEADER]) -> Option<[u64; 3]> {
+    let (said, expected) = head.split_last_chunk()?;
+    if !said.starts_with(&MAGIC) || sum(said) != u64::from_le_bytes(*expected) {
+        return None;
+    }
+    let mut rest = &head[MAGIC.len()..];
+    Some([word(&mut rest)?, word(&mut rest)?, word(&mut rest)?])
+}
+
+fn decode_fact(record: &[u8]) -> Option<Fact> {
+    let (sha, mut rest) = record.split_first_chunk()?;
+    Some(Fact { sha: *sha, time: word(&mut rest)?.cast_signed(), subject: word(&mut rest)?.cast_signed() })
+}
+
+fn key_of(record: &[u8]) -> u64 {
+    record.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
+}
+
+/// The number that follows a record's key.
+fn number_of(record: &[u8]) -> u32 {
+    record.get(8..).and_then(|rest| rest.first_chunk()).map_or(0, |bytes| u32::from_le_bytes(*bytes))
+}
+
+/// Opens a regular file, and nothing else: a FIFO would never come back.
+pub(super) fn regular(path: &Path, write: bool) -> io::Result<File> {
+    let flags = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+    let file = File::options().read(true).write(write).custom_flags(flags).open(path)?;
+    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is no regular file")) }
 }

@@ -89,16 +89,11 @@ fn is_news(history: &History, number: u32, one: &Found, all: &[Found]) -> Result
             return Ok(false);
         }
     }
-    Ok(!is_released(history, number)?)
+    Ok(!is_released(history, number))
 }
 
 /// Whether a release of kernel.org has a commit. What such a release took is known.
-fn is_released(history: &History, number: u32) -> Result<bool, GitError> {
+fn is_released(history: &History, number: u32) -> bool {
     let after = history.graph.descendants(number);
-    for tag in history.store.tags()?.into_iter().filter(|tag| tag.name.starts_with('v')) {
-        if after.has(tag.number) && history.is_release(tag.number)? {
-            return Ok(true);
-        }
-    }
-    Ok(false)
+    history.store.tags().iter().any(|tag| tag.is_release && after.has(tag.number))
 }

@@ -40,6 +40,18 @@ pub(super) struct Facts {
     pub cuts: Vec<u32>,
 }
 
+impl Facts {
+    /// These, and then others.
+    pub fn followed_by(mut self, other: Self) -> Self {
+        self.commits.extend(other.commits);
+        self.mentions.extend(other.mentions);
+        self.undone_subjects.extend(other.undone_subjects);
+        self.quoted_subjects.extend(other.quoted_subjects);
+        self.cuts.extend(other.cuts);
+        self
+    }
+}
+
 /// What the first pass knows of the commits, in the order in which they were discovered.
 #[derive(Default)]
 struct Discovered {

@@ -237,10 +237,13 @@ fn suites(root: &Path, items: &mut Vec<Item>) -> io::Result<()> {
     Ok(())
 }
 
-/// `git/git-<key>.sqlite`, what SQLite keeps beside it, and its lock, which stays.
+/// `git/git-<key>.index` and its lock, which stays; `.sqlite`, with what SQLite kept beside it, of earlier versions.
 fn indexes(root: &Path, items: &mut Vec<Item>) -> io::Result<()> {
     let all = entries(&root.join("git"))?;
-    for (path, found) in all.iter().filter(|(path, _)| path.extension() == Some(OsStr::new("sqlite"))) {
+    for (path, found) in all
+        .iter()
+        .filter(|(path, _)| path.extension().is_some_and(|extension| extension == "index" || extension == "sqlite"))
+    {
         let belongs = |other: &Path| {
             let stem = path.as_os_str().as_encoded_bytes();
             other.as_os_str().as_encoded_bytes().strip_prefix(stem).is_some_and(|rest| rest.starts_with(b"-"))
