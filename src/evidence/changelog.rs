@@ -110,17 +110,13 @@ pub fn weigh(bug: &Bug, listing: &Listing, release: Option<&Release>) -> Finding
     if found.iter().all(|found| listing.presence(found).hint.is_none()) {
         return Finding::unknown(Witness::Changelog, format!("{} {told}", listing.reach()));
     }
-    // As in a history: a break that no dossier names has always been there, a repair that none names is in no kernel.
-    let mut chain =
-        Chain { break_: Presence::IN, half_fix: Presence::OUT, fix: Presence::OUT, fix_of_fix: Presence::IN };
-    for step in &bug.chain {
-        let said = found.iter().find(|found| found.role == step.role);
-        *chain.step(step.role) = match said {
-            Some(found) => listing.presence(found),
-            None if is_needless(step, release) => Presence::IN,
-            None => Presence::OPEN,
-        };
-    }
+    let presence = |step: &Step, said: Option<Found>| match said {
+        Some(found) => listing.presence(&found),
+        None if is_needless(step, release) => Presence::IN,
+        None => Presence::OPEN,
+    };
+    let steps = bug.chain.iter().map(|step| (step.role, presence(step, listing.find(step))));
+    let chain = Chain::of(steps);
     let (states, _) = chain.conclude();
     let why = format!("{} {told}. A subject can stand for another patch, so this is a hint", listing.reach());
     Finding {

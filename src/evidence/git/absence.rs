@@ -9,7 +9,7 @@ use git2::Oid;
 use super::MakefileVersion;
 use super::carriers::{History, short};
 use super::{GitError, Index};
-use crate::matrix::{Bug, First, Line, Releases, Step, Upstream};
+use crate::matrix::{Bug, Line, Releases, Spans, Step, Upstream};
 use crate::words::Role;
 
 /// The most beginnings that are looked at. Linux has four roots.
@@ -89,9 +89,12 @@ fn is_before_break(version: &MakefileVersion, releases: Option<&Releases>) -> bo
         return true;
     }
     let lacks =
-        |first: Option<&First<Upstream>>| first.and_then(|first| first.is_in(|at| release >= *at)) == Some(false);
+        |spans: Option<&Spans<Upstream>>| spans.and_then(|spans| spans.is_in(|at| release >= *at)) == Some(false);
     if let Some(stable) = releases.stable.iter().find(|stable| stable.line == line) {
         return lacks(stable.steps.get(&Role::Break));
+    }
+    if releases.since.get(&Role::Break).is_some_and(|since| line < *since) {
+        return true;
     }
     // A release of mainline itself; a later one of a line that the dossier does not know may have anything.
     release.stable() == 0 && lacks(releases.mainline.get(&Role::Break))
@@ -100,7 +103,11 @@ fn is_before_break(version: &MakefileVersion, releases: Option<&Releases>) -> bo
 /// Whether the releases say that a kernel of this version has the step, so that a history without it is not believed.
 pub(super) fn is_expected(version: &MakefileVersion, bug: &Bug, step: &Step) -> bool {
     let (Some(releases), Some(release)) = (&bug.releases, version.release()) else { return false };
-    let has = |first: Option<&First<Upstream>>| first.and_then(|first| first.is_in(|at| release >= *at)) == Some(true);
+    let has = |spans: Option<&Spans<Upstream>>| spans.and_then(|spans| spans.is_in(|at| release >= *at)) == Some(true);
+    // Of several breaks the releases tell the first, whichever that was.
+    if step.role == Role::Break && bug.chain.iter().filter(|other| other.role == Role::Break).count() > 1 {
+        return false;
+    }
     let stable = releases.stable.iter().find(|stable| stable.line == release.line());
     stable.is_some_and(|stable| has(stable.steps.get(&step.role))) || has(releases.mainline.get(&step.role))
 }

@@ -22,6 +22,8 @@ const MOST_WARNINGS: usize = 12;
 /// What was found out about one step.
 pub(super) struct Found<'a> {
     pub step: &'a Step,
+    /// Its place in the chain.
+    pub at: usize,
     pub carriers: Carriers,
     pub standing: Option<Standing>,
     pub needed: Needed,
@@ -89,7 +91,7 @@ impl Index {
 
 fn search<'a>(history: &History, bug: &'a Bug) -> Result<Vec<Found<'a>>, GitError> {
     let mut found: Vec<Found> = Vec::new();
-    for step in &bug.chain {
+    for (at, step) in bug.chain.iter().enumerate() {
         let before: Vec<Abbreviation> =
             found.iter().filter(|f| f.step.role == Role::Fix).flat_map(|f| f.carriers.names.clone()).collect();
         let needed = match (step.only_before, &history.version) {
@@ -99,7 +101,7 @@ fn search<'a>(history: &History, bug: &'a Bug) -> Result<Vec<Found<'a>>, GitErro
             _ => Needed::No,
         };
         let carriers = carriers::find(history, step, &before)?;
-        found.push(Found { step, carriers, standing: None, needed });
+        found.push(Found { step, at, carriers, standing: None, needed });
     }
     Ok(found)
 }
@@ -182,13 +184,12 @@ impl Answer<'_> {
 
     /// What is known of each step.
     fn chain(&mut self) -> Result<Chain, GitError> {
-        // A break that no dossier names has always been there; a repair that none names is in no kernel.
-        let mut chain =
-            Chain { break_: Presence::IN, half_fix: Presence::OUT, fix: Presence::OUT, fix_of_fix: Presence::IN };
         let doubtful = self.doubtful_beginnings()?;
+        let mut steps = Vec::new();
         for one in self.found {
-            *chain.step(one.step.role) = self.presence(one, &doubtful)?;
+            steps.push((one.step.role, self.presence(one, &doubtful)?));
         }
+        let mut chain = Chain::of(steps);
         // Whoever took a fix out without a word may have taken out what came before it.
         if self.is_undone && chain.half_fix == Presence::IN {
             chain.half_fix = Presence::OPEN;
@@ -200,7 +201,9 @@ impl Answer<'_> {
     /// commit holds neither it nor its repairs.
     fn doubtful_beginnings(&self) -> Result<Vec<Beginning>, GitError> {
         let mut doubtful = beginnings(self.index, self.history, self.bug)?;
-        let broken = self.found.iter().find(|one| one.step.role == Role::Break);
+        // Of several breaks each may have been in another beginning.
+        let mut breaks = self.found.iter().filter(|one| one.step.role == Role::Break);
+        let broken = breaks.next().filter(|_| breaks.next().is_none());
         let carriers = broken.map(|one| one.carriers.found.as_slice()).unwrap_or_default();
         for carrier in carriers.iter().filter(|carrier| carrier.strength() >= Strength::Strong) {
             if let (Place::Commit(number), false) = (carrier.place, doubtful.is_empty()) {

@@ -174,10 +174,7 @@ pub fn bug(mainline: &Mainline) -> Bug {
             line("4.19", &[(Break, "4.19.52"), (HalfFix, "4.19.55"), (Fix, "4.19.62")]),
         ],
         ended_before_break: vec!["4.15".parse().unwrap(), "4.20".parse().unwrap()],
-        descendants: false,
-        no_fix_anywhere: false,
-        distributions: Vec::new(),
-        sources: Vec::new(),
+        ..Releases::default()
     });
     bug
 }

@@ -51,7 +51,7 @@ impl Answer<'_> {
         if let Some(standing) = one.standing.as_ref().filter(|standing| standing.likely) {
             let carrier = &one.carriers.found[standing.carrier];
             let overlaps = |other: &Step| other.files.iter().any(|file| one.step.files.contains(file));
-            let changes_them = |other: &&Found| other.step.role > role && overlaps(other.step);
+            let changes_them = |other: &&Found| other.at > one.at && overlaps(other.step);
             let later: Vec<&Found> = self.found.iter().filter(changes_them).collect();
             // Later steps of the same files change the same lines, so only the last of them is compared.
             if let (Place::Commit(number), false) = (carrier.place, later.iter().any(|other| other.standing.is_some()))

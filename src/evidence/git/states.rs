@@ -1,5 +1,7 @@
 //! From what is known of each step to the states that are possible.
 
+use std::collections::BTreeMap;
+
 use crate::evidence::{StateSet, Strength};
 use crate::words::{Role, State};
 
@@ -18,6 +20,32 @@ impl Presence {
     pub const IN: Self = Self { may: true, must: true, hint: None };
     pub const OUT: Self = Self { may: false, must: false, hint: None };
     pub const OPEN: Self = Self { may: true, must: false, hint: None };
+
+    /// Whether it is in, where that is known and hints are believed.
+    fn believed(self) -> Option<bool> {
+        self.hint.or(if self.must { Some(true) } else if self.may { None } else { Some(false) })
+    }
+
+    /// What is known of both together: whether both are in.
+    fn and(self, other: Self) -> Self {
+        let hint = match (self.believed(), other.believed()) {
+            _ if self.hint.is_none() && other.hint.is_none() => None,
+            (Some(false), _) | (_, Some(false)) => Some(false),
+            (Some(true), Some(true)) => Some(true),
+            _ => None,
+        };
+        Self { may: self.may && other.may, must: self.must && other.must, hint }
+    }
+
+    /// Whether it is not in.
+    fn not(self) -> Self {
+        Self { may: !self.must, must: !self.may, hint: self.hint.map(|hint| !hint) }
+    }
+
+    /// What is known of both: whether one of them is in.
+    fn or(self, other: Self) -> Self {
+        self.not().and(other.not()).not()
+    }
 
     fn possible(self, hints: bool) -> impl Iterator<Item = bool> {
         let (may, must) = match self.hint {
@@ -39,13 +67,22 @@ pub(in crate::evidence) struct Chain {
 }
 
 impl Chain {
-    /// What is known of one step.
-    pub fn step(&mut self, role: Role) -> &mut Presence {
-        match role {
-            Role::Break => &mut self.break_,
-            Role::HalfFix => &mut self.half_fix,
-            Role::Fix => &mut self.fix,
-            Role::FixOfFix => &mut self.fix_of_fix,
+    /// The chain of these steps. Of several breaks, or half fixes, one is enough to be in; several fixes are in together or
+    /// are half a fix. A break that no dossier names has always been there; a repair that none names is in no kernel.
+    pub fn of(steps: impl IntoIterator<Item = (Role, Presence)>) -> Self {
+        let mut of_role: BTreeMap<Role, Vec<Presence>> = BTreeMap::new();
+        for (role, presence) in steps {
+            of_role.entry(role).or_default().push(presence);
+        }
+        let all = |role| of_role.get(&role).and_then(|all| all.iter().copied().reduce(Presence::and));
+        let any = |role| of_role.get(&role).and_then(|all| all.iter().copied().reduce(Presence::or));
+        let has_parts = of_role.get(&Role::Fix).is_some_and(|parts| parts.len() > 1);
+        let part = any(Role::Fix).filter(|_| has_parts);
+        Self {
+            break_: any(Role::Break).unwrap_or(Presence::IN),
+            half_fix: any(Role::HalfFix).into_iter().chain(part).reduce(Presence::or).unwrap_or(Presence::OUT),
+            fix: all(Role::Fix).unwrap_or(Presence::OUT),
+            fix_of_fix: all(Role::FixOfFix).unwrap_or(Presence::IN),
         }
     }
 
@@ -115,6 +152,37 @@ mod tests {
         for (name, [break_, half_fix, fix, fix_of_fix], states, strength) in table {
             let chain = Chain { break_: *break_, half_fix: *half_fix, fix: *fix, fix_of_fix: *fix_of_fix };
             assert_eq!(chain.conclude(), (states.iter().copied().collect(), *strength), "{name}");
+        }
+    }
+
+    #[test]
+    fn one_break_is_enough_and_a_fix_needs_all_its_parts() {
+        use Role::{Break, Fix, HalfFix};
+        use State::{Affected, Fixed, HalfFixed, NeverHad};
+        const IN: Presence = Presence::IN;
+        const OUT: Presence = Presence::OUT;
+        const OPEN: Presence = Presence::OPEN;
+        const HINT: Presence = Presence { may: true, must: false, hint: Some(true) };
+        type Row<'a> = (&'a [(Role, Presence)], &'a [State], Strength);
+        let (strong, weak) = (Strength::Strong, Strength::Weak);
+        let table: &[Row] = &[
+            (&[], &[Affected], strong),
+            (&[(Break, OUT), (Break, OUT), (Fix, OUT)], &[NeverHad], strong),
+            (&[(Break, OUT), (Break, IN), (Fix, OUT)], &[Affected], strong),
+            (&[(Break, OPEN), (Break, IN), (Fix, OUT)], &[Affected], strong),
+            (&[(Break, OPEN), (Break, OUT), (Fix, OUT)], &[NeverHad, Affected], strong),
+            (&[(Break, HINT), (Break, OUT), (Fix, OUT)], &[Affected], weak),
+            (&[(Break, IN), (Fix, IN), (Fix, IN)], &[Fixed], strong),
+            (&[(Break, IN), (Fix, IN), (Fix, OUT)], &[HalfFixed], strong),
+            (&[(Break, IN), (Fix, OUT), (Fix, OUT)], &[Affected], strong),
+            (&[(Break, IN), (Fix, IN), (Fix, OPEN)], &[HalfFixed, Fixed], strong),
+            (&[(Break, IN), (Fix, IN), (Fix, HINT)], &[Fixed], weak),
+            (&[(Break, IN), (HalfFix, OUT), (Fix, IN), (Fix, OUT)], &[HalfFixed], strong),
+            (&[(Break, IN), (HalfFix, IN), (Fix, OUT), (Fix, OUT)], &[HalfFixed], strong),
+        ];
+        for (steps, states, strength) in table {
+            let chain = Chain::of(steps.iter().copied());
+            assert_eq!(chain.conclude(), (states.iter().copied().collect(), *strength), "{steps:?}");
         }
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::release::{Beyond, Package, Release, Vendor};
 use super::{StateSet, distribution, held, known, names, needs_mend, states};
-use crate::matrix::{Bug, First, Line, Releases, Upstream};
+use crate::matrix::{Bug, Line, Releases, Spans, Upstream};
 use crate::words::{Role, State};
 
 /// What to do about a kernel.
@@ -70,29 +70,35 @@ fn of_kernel_org(bug: &Bug, releases: &Releases, base: Upstream, mend: bool) -> 
     later.min().map(|good| Advice::Move { release: good.to_string(), own_line: false })
 }
 
-/// The first release of a line that has the fix, and its mend where one is needed.
+/// The first release of a line from which on all are good: they have the fix, and its mend where one is needed, or the
+/// break was taken out.
 fn good_of_line(releases: &Releases, line: Line, mend: bool) -> Option<Upstream> {
     let entry = releases.stable.iter().find(|entry| entry.line == line);
+    let stable = |role: Role| entry.and_then(|entry| entry.steps.get(&role));
+    let of_line = |first: &&Upstream| first.line() == line;
     let first = |role: Role| {
-        let stable = entry.and_then(|entry| entry.steps.get(&role)).and_then(First::certain);
-        let mainline = releases.mainline.get(&role).and_then(First::certain).filter(|first| first.line() == line);
-        mainline.or(stable).copied()
+        let mainline = releases.mainline.get(&role).and_then(Spans::stands_since).filter(of_line);
+        mainline.or_else(|| stable(role).and_then(Spans::stands_since)).copied()
     };
-    let fix = first(Role::Fix)?;
-    if mend { first(Role::FixOfFix).map(|mended| mended.max(fix)) } else { Some(fix) }
+    let fixed = first(Role::Fix)
+        .and_then(|fix| if mend { first(Role::FixOfFix).map(|mended| mended.max(fix)) } else { Some(fix) });
+    let gone = releases.mainline.get(&Role::Break).and_then(Spans::gone_since).filter(of_line);
+    let gone = gone.or_else(|| stable(Role::Break).and_then(Spans::gone_since)).copied();
+    fixed.into_iter().chain(gone).min()
 }
 
 fn later_lines(releases: &Releases, than: Line) -> impl Iterator<Item = Line> {
     let stable = releases.stable.iter().map(|entry| entry.line);
-    let mainline = releases.mainline.get(&Role::Fix).and_then(First::certain).map(|fix| fix.line());
+    let mainline = releases.mainline.get(&Role::Fix).and_then(Spans::stands_since).map(|fix| fix.line());
     stable.chain(mainline).filter(move |line| *line > than)
 }
 
 fn of_distribution(bug: &Bug, releases: &Releases, release: &Release, mend: bool) -> Option<Advice> {
     let entry = distribution::entry(releases, release);
     let steps = entry.map(|entry| &entry.steps);
-    let first = |role: Role| steps.and_then(|steps| steps.get(&role)).and_then(First::certain);
-    let own = if mend { first(Role::FixOfFix) } else { first(Role::Fix) };
+    let of = |role: Role| steps.and_then(|steps| steps.get(&role));
+    let fixed = of(if mend { Role::FixOfFix } else { Role::Fix }).and_then(Spans::stands_since);
+    let own = fixed.or_else(|| of(Role::Break).and_then(Spans::gone_since));
     let own_line = true;
     if let Some(version) = own {
         return Some(Advice::Move { release: version.to_string(), own_line });
@@ -102,7 +108,7 @@ fn of_distribution(bug: &Bug, releases: &Releases, release: &Release, mend: bool
         let release = format!("the first package of {} with the base {good} or later", release.vendor);
         return Some(Advice::Move { release, own_line });
     }
-    let fix = releases.mainline.get(&Role::Fix).and_then(First::certain).filter(|_| releases.descendants)?;
+    let fix = releases.mainline.get(&Role::Fix).and_then(Spans::stands_since).filter(|_| releases.descendants)?;
     let release = format!("a kernel of theirs that starts from {} or later", fix.line());
     Some(Advice::Move { release, own_line: false })
 }

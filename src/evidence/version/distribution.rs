@@ -6,7 +6,7 @@ use super::parse::is_numbers;
 use super::release::{Package, Release, Vendor};
 use super::{Held, known, upstream};
 use crate::kernel::versions::{dpkg, rpm};
-use crate::matrix::{DistributionLine, First, PackageVersion, Releases};
+use crate::matrix::{DistributionLine, PackageVersion, Releases, Spans};
 use crate::words::Role;
 
 /// The dossier's entry for a kernel: that of its line, or else of its distribution.
@@ -19,8 +19,20 @@ pub(super) fn entry<'a>(releases: &'a Releases, release: &Release) -> Option<&'a
             text.strip_prefix(line.as_str()).is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_alphanumeric()))
         }
     };
-    let own = releases.distributions.iter().filter(|entry| entry.distribution == release.vendor.key());
-    own.filter(of_line).max_by_key(|entry| entry.line.as_ref().map_or(0, |line| line.as_str().len()))
+    let own = releases.distributions.iter().filter(|entry| is_of(entry, release));
+    let length = |entry: &&DistributionLine| entry.line.as_ref().map_or(0, |line| line.as_str().len());
+    own.filter(of_line).max_by_key(|entry| (!entry.flavours.is_empty(), length(entry)))
+}
+
+/// Whether an entry speaks of a kernel's distribution, and of its flavour where that has numbers of its own.
+fn is_of(entry: &DistributionLine, release: &Release) -> bool {
+    let key = release.vendor.key();
+    if entry.flavours.is_empty() {
+        return entry.distribution == key;
+    }
+    let is_theirs = entry.distribution == key
+        || (release.vendor == Vendor::UbuntuDerivative && entry.distribution == Vendor::Ubuntu.key());
+    is_theirs && release.flavour.as_ref().is_some_and(|flavour| entry.flavours.contains(flavour))
 }
 
 /// What is known of a step in a distribution's kernel.
@@ -33,15 +45,19 @@ pub(super) fn held(releases: &Releases, entry: Option<&DistributionLine>, releas
             if always { by_ancestry.says } else { format!("{} and so in what starts from {start}", by_ancestry.says) };
         return Held { says, ..by_ancestry };
     }
+    let listed = entry.and_then(|entry| entry.steps.get(&role)).map(|spans| compared(role, spans, release));
+    // Whoever took it out took it out of the base, too.
+    if let Some((held, true)) = listed {
+        return held;
+    }
     let is_known = release.base_is_exact && known::exists(release.base);
     let base = is_known && entry.is_some_and(|entry| entry.contains_base);
     let in_base = base.then(|| upstream::held(releases, release.base, role)).filter(|held| held.has == Some(true));
     if let Some(held) = in_base {
         return Held { says: format!("{} and so in its base {}", held.says, release.base), ..held };
     }
-    let listed = entry.and_then(|entry| entry.steps.get(&role));
-    if let Some(first) = listed {
-        return compared(role, first, release);
+    if let Some((held, _)) = listed {
+        return held;
     }
     if releases.no_fix_anywhere && role != Role::Break {
         return Held { role, has: Some(false), says: upstream::nobody(role) };
@@ -59,12 +75,13 @@ pub(super) fn held(releases: &Releases, entry: Option<&DistributionLine>, releas
     }
 }
 
-fn compared(role: Role, first: &First<PackageVersion>, release: &Release) -> Held {
-    if first.named().any(|version| order(release, version).is_none()) {
-        return Held { role, has: None, says: format!("{role} perhaps, for the first with it is {first}") };
+/// What is known of a step that is listed, and whether it was taken out again.
+fn compared(role: Role, spans: &Spans<PackageVersion>, release: &Release) -> (Held, bool) {
+    if spans.named().any(|version| order(release, version).is_none()) {
+        return (Held { role, has: None, says: format!("{role} perhaps, for the first with it is {spans}") }, false);
     }
-    let has = first.is_in(|first| order(release, first).is_some_and(Ordering::is_ge));
-    upstream::compared(role, first, has)
+    let standing = spans.at(|version| order(release, version).is_some_and(Ordering::is_ge));
+    (upstream::compared(role, &standing), standing.is_out)
 }
 
 /// The order of a kernel's package against a version of the same line. An ABI number is as new as the upload that has
@@ -91,7 +108,7 @@ fn is_upload_of(version: &str, abi: &str) -> bool {
 /// Where a name has an ABI number only, the upload that the dossier lists under it.
 pub(super) fn same_abi<'a>(entry: &'a DistributionLine, release: &Release) -> Option<&'a PackageVersion> {
     let Package::Abi(abi) = &release.package else { return None };
-    let versions = entry.steps.values().filter_map(First::certain).chain(&entry.known_until);
+    let versions = entry.steps.values().flat_map(Spans::certain).chain(&entry.known_until);
     versions.filter(|_| release.vendor != Vendor::Debian).find(|version| is_upload_of(version.as_str(), abi))
 }
 

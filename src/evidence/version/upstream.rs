@@ -2,7 +2,7 @@
 
 use super::Held;
 use super::release::Beyond;
-use crate::matrix::{Releases, StableLine, Upstream};
+use crate::matrix::{Line, Releases, StableLine, Standing, Upstream};
 use crate::words::Role;
 
 /// What is known of a step in a kernel.org release, or in a tree that has gone beyond one. Whatever tree that is, it
@@ -45,11 +45,14 @@ pub(super) fn held(releases: &Releases, release: Upstream, role: Role) -> Held {
     let no = |says: String| Held { role, has: Some(false), says };
     let line = release.line();
     if let Some(entry) = releases.stable.iter().find(|entry| entry.line == line) {
-        return listed(entry, release, born);
+        return listed(releases, entry, release, born);
     }
     if releases.ended_before_break.contains(&line) {
         let says = if role == Role::Break { format!("the line {line} ended before the break") } else { String::new() };
         return no(says);
+    }
+    if let Some(held) = before(releases, line, role) {
+        return held;
     }
     if born.has == Some(true) {
         return born;
@@ -60,14 +63,27 @@ pub(super) fn held(releases: &Releases, release: Upstream, role: Role) -> Held {
     Held { role, has: None, says: format!("{role} unknown, for the dossier does not list the line {line}") }
 }
 
+/// That kernel.org's line is older than any with the step. Where the break is in no older line, nothing is repaired there
+/// either.
+fn before(releases: &Releases, line: Line, role: Role) -> Option<Held> {
+    let is_before = |role: Role| releases.since.get(&role).filter(|since| line < **since);
+    let no = |says: String| Some(Held { role, has: Some(false), says });
+    match (is_before(role), is_before(Role::Break)) {
+        (Some(since), _) => no(format!("no {role} in a line of kernel.org's before {since}")),
+        (None, Some(_)) => no(String::new()),
+        (None, None) => None,
+    }
+}
+
 /// What is known of a step in a release of a stable line that is listed.
-fn listed(entry: &StableLine, release: Upstream, born: Held) -> Held {
+fn listed(releases: &Releases, entry: &StableLine, release: Upstream, born: Held) -> Held {
     let (role, line) = (born.role, entry.line);
-    if let Some(first) = entry.steps.get(&role) {
-        return compared(role, first, first.is_in(|first| release >= *first));
+    if let Some(spans) = entry.steps.get(&role) {
+        return compared(role, &spans.at(|other| release >= *other));
     }
     match entry.known_until {
         _ if born.has != Some(false) => born,
+        _ if releases.since.get(&role).is_some_and(|since| line < *since) => before(releases, line, role).unwrap_or(born),
         Some(until) if release > until => {
             Held { role, has: None, says: format!("{role} unknown after {until}, the last that was looked at") }
         }
@@ -78,10 +94,11 @@ fn listed(entry: &StableLine, release: Upstream, born: Held) -> Held {
 /// What is known of a step in one of mainline's releases and candidates.
 pub(super) fn mainline(releases: &Releases, release: Upstream, role: Role) -> Held {
     match releases.mainline.get(&role) {
-        Some(first) => {
-            let mut held = compared(role, first, first.is_in(|first| release >= *first));
+        Some(spans) => {
+            let standing = spans.at(|other| release >= *other);
+            let mut held = compared(role, &standing);
             if held.has == Some(true) {
-                held.says = format!("{role} since mainline's {first}");
+                held.says = format!("{role} since mainline's {}", standing.change);
             }
             held
         }
@@ -96,12 +113,15 @@ pub(super) fn nobody(role: Role) -> String {
     format!("nobody has a {role}")
 }
 
-/// A step that is compared with the first release that has it.
-pub(super) fn compared(role: Role, first: &impl std::fmt::Display, has: Option<bool>) -> Held {
-    let says = match has {
-        Some(true) => format!("{role} since {first}"),
-        Some(false) => format!("{role} not before {first}"),
-        None => format!("{role} perhaps, for its first release is {first}"),
+/// A step whose releases are known.
+pub(super) fn compared<T: std::fmt::Display>(role: Role, standing: &Standing<'_, T>) -> Held {
+    let Standing { has, change, is_out } = standing;
+    let says = match (has, is_out) {
+        (Some(true), _) => format!("{role} since {change}"),
+        (Some(false), false) => format!("{role} not before {change}"),
+        (Some(false), true) => format!("{role} taken out in {change}"),
+        (None, false) => format!("{role} perhaps, for its first release is {change}"),
+        (None, true) => format!("{role} perhaps, for it was taken out in {change}"),
     };
-    Held { role, has, says }
+    Held { role, has: *has, says }
 }

@@ -16,7 +16,7 @@ pub(super) const BACKPORT_KEYS: [&str; 3] = ["line", "commit", "differs"];
 /// One commit of a bug's chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
-    /// What it does. Each role once in a chain.
+    /// What it does. Of several breaks each brings the bug in; several fixes repair it together.
     pub role: Role,
     /// The upstream commit; none where the step exists in stable trees only, and is found by subject and files.
     pub commit: Option<CommitId>,
@@ -45,7 +45,7 @@ pub struct Backport {
     pub differs: bool,
 }
 
-/// The steps of a chain: each role once, in the order of the chain. `None` where one could not be read.
+/// The steps of a chain, in its order. `None` where one could not be read.
 pub(super) fn read(node: &Node, problems: &mut Collector<'_>) -> Option<Vec<Step>> {
     let (mut steps, mut sound): (Vec<(Step, &Node)>, bool) = (Vec::new(), true);
     for item in problems.items(node, "steps")? {
@@ -53,9 +53,12 @@ pub(super) fn read(node: &Node, problems: &mut Collector<'_>) -> Option<Vec<Step
             sound = false;
             continue;
         };
-        if let Some((_, first)) = steps.iter().find(|(known, _)| known.role == step.role) {
+        let same_commit = |known: &Step| known.commit.is_some() && known.commit == step.commit;
+        let twice = |(known, _): &&(Step, &Node)| same_commit(known) || known.subject == step.subject;
+        if let Some((known, first)) = steps.iter().find(twice) {
             let note = || Some((first.span.clone(), "it was given here first".to_owned()));
-            problems.add_with(&item.span, || format!("the step `{}` is given twice", step.role), note);
+            let what = if same_commit(known) { "commit" } else { "subject" };
+            problems.add_with(&item.span, || format!("this {what} is given twice"), note);
         } else if let Some((last, _)) = steps.last().filter(|(last, _)| last.role > step.role) {
             let message = || format!("the step `{}` comes before `{}` in a chain: put it there", step.role, last.role);
             problems.add(&item.span, message);

@@ -12,10 +12,11 @@ use super::{Bug, Mitigation, chain, fields, releases, reproducer, signature, sou
 use crate::words::{BugId, ProfileName};
 
 /// The keys of a dossier.
-pub(super) const KEYS: [&str; 11] = [
+pub(super) const KEYS: [&str; 12] = [
     "id",
     "title",
     "summary",
+    "applies-if",
     "chain",
     "without-break",
     "releases",
@@ -46,6 +47,9 @@ fn bug(root: &Node, stem: &str, owner: Owner<'_>, problems: &mut Collector<'_>) 
     let title = problems.needed(&fields, "title", root).and_then(|node| problems.value(node, "title", title));
     let summary = problems.needed(&fields, "summary", root);
     let summary = summary.and_then(|node| problems.value(node, "summary", fields::paragraph));
+    let applies_if = fields.get("applies-if");
+    let applies_if =
+        applies_if.map(|node| problems.each(node, "options", |node, p| p.value(node, "option", fields::option)));
     let chain = fields.get("chain").map(|node| chain::read(node, problems));
     // A chain that is not there, or could not be read, accuses no release.
     let steps = chain.as_ref().and_then(Option::as_deref);
@@ -64,6 +68,7 @@ fn bug(root: &Node, stem: &str, owner: Owner<'_>, problems: &mut Collector<'_>) 
         id: id?,
         title: title?,
         summary: summary?,
+        applies_if: applies_if.map_or(Some(Vec::new()), |options| options)?,
         chain: chain.flatten().unwrap_or_default(),
         without_break: without_break.flatten(),
         releases: releases.flatten(),

@@ -6,7 +6,7 @@ use super::super::mistakes::{check_table, saying};
 use super::super::{KEPT, Problems};
 use super::check::{KEYS, MITIGATION_KEYS};
 use super::reproducer::{NEEDS_KEYS, Owner};
-use super::{Bug, chain, check, releases, reproducer, signature, source_signature};
+use super::{Bug, chain, check, releases, reproducer, signature, source_signature, spans};
 
 fn read(bytes: &[u8]) -> Result<Bug, Problems> {
     check::read(bytes, Path::new("bugs/mine.yaml"), Owner::User(Path::new("bugs")))
@@ -20,7 +20,7 @@ fn every_mistake_in_the_table_is_reported_word_for_word() {
 #[test]
 fn the_reference_names_every_key_and_its_examples_are_dossiers() {
     let reference = include_str!("../../../docs/dossiers.md");
-    let lists: [&[&str]; 14] = [
+    let lists: [&[&str]; 15] = [
         &KEYS,
         &MITIGATION_KEYS,
         &chain::KEYS,
@@ -28,6 +28,7 @@ fn the_reference_names_every_key_and_its_examples_are_dossiers() {
         &releases::KEYS,
         &releases::STABLE_KEYS,
         &releases::DISTRIBUTION_KEYS,
+        &spans::KEYS,
         &signature::KEYS,
         &source_signature::KEYS,
         &source_signature::CASE_KEYS,
@@ -54,7 +55,7 @@ fn keeps_its_promises(bytes: &[u8]) {
         Ok(bug) => {
             assert_eq!(bug.id.as_str(), "mine");
             assert!(!bug.title.is_empty() && !bug.title.contains(char::is_control) && !bug.references.is_empty());
-            assert!(bug.chain.is_sorted_by(|a, b| a.role < b.role), "{:?}", bug.chain);
+            assert!(bug.chain.is_sorted_by_key(|step| step.role), "{:?}", bug.chain);
             assert!(bug.chain.iter().all(|step| step.commit.is_some() || !step.files.is_empty()));
             let lines = bug.releases.iter().flat_map(|releases| &releases.stable);
             let roles = lines.flat_map(|line| line.steps.keys());

@@ -13,6 +13,7 @@ mod reproducer;
 mod signature;
 mod source_pattern;
 mod source_signature;
+mod spans;
 mod upstream;
 
 #[cfg(test)]
@@ -26,6 +27,7 @@ pub use reproducer::{Needs, Program, Reproducer};
 pub use signature::{Case, Signature};
 pub use source_pattern::{BadPattern, ONE_OF, SourcePattern, goes_straight_on};
 pub use source_signature::{Elsewhere, SourceCase, SourceSignature};
+pub use spans::{Spans, Standing, Steps};
 pub use upstream::{BadRelease, First, Line, PackageVersion, Upstream};
 
 use super::{Problems, fields};
@@ -48,6 +50,9 @@ pub struct Bug {
     pub title: String,
     /// What goes wrong, when and why, in a paragraph.
     pub summary: String,
+    /// Options of the kernel's configuration without which none of the code that has the bug is compiled, with their
+    /// `CONFIG_`: a kernel that has them neither as `y` nor as `m` does not have the bug. Reproducers may need more.
+    pub applies_if: Vec<String>,
     /// The commits that brought it in and took it out, in the order of the chain.
     pub chain: Vec<Step>,
     /// What a kernel is open to that never had the break, in half a sentence that goes on from "it never had the break:".

@@ -6,21 +6,22 @@ use std::str::FromStr;
 use super::super::fields;
 use super::super::problems::Collector;
 use super::super::text::{one_of, quote};
-use super::super::tree::Node;
+use super::super::tree::{Key, Node};
 use super::Step;
+use super::spans::{self, Spans, Steps};
 use super::upstream::{BadRelease, First, Line, PackageVersion, Upstream};
 use crate::words::Role;
 
 /// The keys of `releases`.
-pub(super) const KEYS: [&str; 7] =
-    ["mainline", "descendants", "no-fix-anywhere", "stable", "ended-before-break", "distributions", "sources"];
+pub(super) const KEYS: [&str; 8] =
+    ["mainline", "descendants", "no-fix-anywhere", "since", "stable", "ended-before-break", "distributions", "sources"];
 
 /// The keys of a stable line.
 pub(super) const STABLE_KEYS: [&str; 3] = ["line", "steps", "known-until"];
 
 /// The keys of a distribution's line.
-pub(super) const DISTRIBUTION_KEYS: [&str; 6] =
-    ["distribution", "line", "steps", "known-until", "contains-base", "source"];
+pub(super) const DISTRIBUTION_KEYS: [&str; 7] =
+    ["distribution", "line", "flavours", "steps", "known-until", "contains-base", "source"];
 
 /// The roles' names as keys.
 const ROLES: [&str; 4] = ["break", "half-fix", "fix", "fix-of-fix"];
@@ -30,12 +31,15 @@ const ROLES: [&str; 4] = ["break", "half-fix", "fix", "fix-of-fix"];
 pub struct Releases {
     /// Mainline: the first tag with each step, as `5.2-rc6`. A step that is absent is in no mainline release; a `break`
     /// that is absent has always been there.
-    pub mainline: BTreeMap<Role, First<Upstream>>,
+    pub mainline: Steps<Upstream>,
     /// Whether every tree that starts from a mainline release with a step has the step, distributions' trees too: that
     /// is so where nobody has reverted it.
     pub descendants: bool,
     /// Whether nobody has repaired it, neither kernel.org nor any distribution, but for what is listed here.
     pub no_fix_anywhere: bool,
+    /// The line with which kernel.org's kernels have a step: none of an older line has it, but where `stable` lists it.
+    /// It says nothing of distributions, which take patches into lines that have ended.
+    pub since: BTreeMap<Role, Line>,
     /// kernel.org's stable lines: the first release with each step, where the step came after the line's `.0`.
     pub stable: Vec<StableLine>,
     /// Stable lines that ended before the break reached them: they never had it (`4.20`).
@@ -52,7 +56,7 @@ pub struct StableLine {
     /// `4.19`.
     pub line: Line,
     /// The first release with each step, as `4.19.52`. A step that is absent is there where the line's `.0` has it.
-    pub steps: BTreeMap<Role, First<Upstream>>,
+    pub steps: Steps<Upstream>,
     /// The last release that was looked at; what later ones have got since is not known. Absent: the line is known to
     /// its end.
     pub known_until: Option<Upstream>,
@@ -65,8 +69,11 @@ pub struct DistributionLine {
     pub distribution: String,
     /// The part of its versions that names the line: `4.15.0`, `3.10.0-957`. Absent: all lines that have no entry.
     pub line: Option<PackageVersion>,
+    /// The flavours that have numbers of their own (Ubuntu's `aws`, `kvm`): only these are meant. Empty: those that share
+    /// the distribution's main numbers.
+    pub flavours: Vec<String>,
     /// The first package version with each step.
-    pub steps: BTreeMap<Role, First<PackageVersion>>,
+    pub steps: Steps<PackageVersion>,
     /// The last version that was looked at. Whether later ones have a step that is not listed is not known; absent, it
     /// is not known of any.
     pub known_until: Option<PackageVersion>,
@@ -76,14 +83,28 @@ pub struct DistributionLine {
     pub source: String,
 }
 
+impl DistributionLine {
+    /// Whether both speak of the same kernels.
+    fn overlaps(&self, other: &Self) -> bool {
+        let shares = |flavours: &[String]| flavours.iter().any(|flavour| other.flavours.contains(flavour));
+        let same_flavour = (self.flavours.is_empty() && other.flavours.is_empty()) || shares(&self.flavours);
+        self.distribution == other.distribution && self.line == other.line && same_flavour
+    }
+}
+
 /// The releases. `chain` is the bug's, where there is one: a step that it does not have is in no release.
 pub(super) fn read(node: &Node, chain: Option<&[Step]>, problems: &mut Collector<'_>) -> Option<Releases> {
     let fields = problems.mapping(node, "a mapping with `mainline` and `sources`", &KEYS)?;
     let mut reader = Reader { chain, problems };
     let mainline = reader.problems.needed(&fields, "mainline", node);
-    let mainline = mainline.and_then(|node| reader.steps(node, |_: &Upstream| Ok(())));
+    let mainline = mainline.and_then(|node| {
+        let steps = reader.steps(node, |_: &Upstream| Ok(()))?;
+        reader.check_order(node, &steps);
+        Some(steps)
+    });
     let mut flag = |key: &str| fields.get(key).and_then(|node| reader.problems.boolean(node)).unwrap_or(false);
     let (descendants, no_fix_anywhere) = (flag("descendants"), flag("no-fix-anywhere"));
+    let since = fields.get("since").map(|node| reader.since(node));
     let stable = fields.get("stable").map(|node| reader.stable(node));
     let ended = fields.get("ended-before-break");
     let ended =
@@ -96,6 +117,7 @@ pub(super) fn read(node: &Node, chain: Option<&[Step]>, problems: &mut Collector
         mainline: mainline?,
         descendants,
         no_fix_anywhere,
+        since: since.flatten().unwrap_or_default(),
         stable: stable.flatten().unwrap_or_default(),
         ended_before_break: ended.flatten().unwrap_or_default(),
         distributions: distributions.flatten().unwrap_or_default(),
@@ -114,6 +136,15 @@ pub(super) fn text<T: FromStr<Err = BadRelease>>(text: &str) -> Result<T, String
     text.parse().map_err(|bad: BadRelease| bad.expected())
 }
 
+/// The name of a flavour, as it stands at the end of `uname -r`.
+fn flavour(text: &str) -> Result<String, String> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    if !text.is_empty() && text.len() <= 100 && text.chars().all(allowed) {
+        return Ok(text.to_owned());
+    }
+    Err("expected a flavour, as in `aws`: what stands at the end of `uname -r`".to_owned())
+}
+
 /// A distribution's name.
 fn check_distribution(text: &str) -> Result<(), String> {
     const MAX: usize = 100;
@@ -125,10 +156,10 @@ fn check_distribution(text: &str) -> Result<(), String> {
 }
 
 /// Two steps of which the later one came out first.
-fn out_of_order(steps: &BTreeMap<Role, First<Upstream>>) -> Option<(Role, Role)> {
+fn out_of_order(steps: &Steps<Upstream>) -> Option<(Role, Role)> {
     let known = ROLES.iter().filter_map(|name| super::chain::role(name).ok());
     let known: Vec<_> = known
-        .filter_map(|role| match steps.get(&role) {
+        .filter_map(|role| match steps.get(&role).map(Spans::first) {
             Some(First::Is(first)) => Some((role, *first)),
             _ => None,
         })
@@ -147,26 +178,49 @@ impl Reader<'_, '_, '_> {
         &mut self,
         node: &Node,
         check: impl Fn(&T) -> Result<(), String>,
-    ) -> Option<BTreeMap<Role, First<T>>> {
+    ) -> Option<Steps<T>> {
         let expected = "a mapping from steps to releases, as in `{ break: 5.2-rc6, fix: 5.3-rc2 }`";
         let fields = self.problems.mapping(node, expected, &ROLES)?;
         let mut steps = BTreeMap::new();
         for (name, key, node) in fields.iter() {
             let Ok(role) = super::chain::role(name) else { continue };
-            if let Some(chain) = self.chain.filter(|chain| chain.iter().all(|step| step.role != role)) {
-                self.problems.add(&key.span, || {
-                    let there = one_of(chain.iter().map(|step| step.role.as_str()));
-                    format!("the chain has no step `{role}`: its steps are {there}")
-                });
-            }
-            let first = self.problems.value(node, "release", |written| {
-                let first: First<T> = text(written)?;
-                first.named().try_for_each(&check)?;
-                Ok(first)
-            });
-            steps.extend(first.map(|first| (role, first)));
+            self.in_chain(key, role);
+            steps.extend(spans::read(node, &check, self.problems).map(|spans| (role, spans)));
         }
         Some(steps)
+    }
+
+    /// Says that the chain has no such step, where it has none.
+    fn in_chain(&mut self, key: &Key, role: Role) {
+        if let Some(chain) = self.chain.filter(|chain| chain.iter().all(|step| step.role != role)) {
+            self.problems.add(&key.span, || {
+                let mut there: Vec<&str> = chain.iter().map(|step| step.role.as_str()).collect();
+                there.dedup();
+                format!("the chain has no step `{role}`: its steps are {}", one_of(there))
+            });
+        }
+    }
+
+    /// Says where the releases of one step stand in another order than they came out.
+    fn check_order(&mut self, node: &Node, steps: &Steps<Upstream>) {
+        for (role, _) in steps.iter().filter(|(_, spans)| !spans.is_in_order()) {
+            self.problems.add(&node.span, || {
+                format!("the releases of the {role} are jumbled: expected them in the order in which they came out")
+            });
+        }
+    }
+
+    /// The line with which each step began.
+    fn since(&mut self, node: &Node) -> Option<BTreeMap<Role, Line>> {
+        let expected = "a mapping from steps to lines, as in `{ break: \"5.1\" }`";
+        let fields = self.problems.mapping(node, expected, &ROLES)?;
+        let mut since = BTreeMap::new();
+        for (name, key, node) in fields.iter() {
+            let Ok(role) = super::chain::role(name) else { continue };
+            self.in_chain(key, role);
+            since.extend(self.problems.value(node, "line", text).map(|line| (role, line)));
+        }
+        Some(since)
     }
 
     fn stable(&mut self, node: &Node) -> Option<Vec<StableLine>> {
@@ -201,6 +255,9 @@ impl Reader<'_, '_, '_> {
                 "this line says nothing: expected a step, or how far it was looked at (`known-until`)".to_owned()
             });
         }
+        if let Some(steps) = &steps {
+            self.check_order(node, steps);
+        }
         if let Some((earlier, later)) = steps.as_ref().and_then(out_of_order) {
             self.problems.add(&node.span, || {
                 format!(
@@ -212,13 +269,14 @@ impl Reader<'_, '_, '_> {
     }
 
     fn distributions(&mut self, node: &Node) -> Option<Vec<DistributionLine>> {
-        let (mut lines, mut seen) = (Vec::new(), HashSet::new());
+        let mut lines: Vec<DistributionLine> = Vec::new();
         for item in self.problems.items(node, "lines of distributions")? {
             let Some(line) = self.distribution(item) else { continue };
-            let named = line.line.as_ref().map_or_else(String::new, ToString::to_string);
-            if !seen.insert((line.distribution.clone(), named.clone())) {
-                let message = || format!("the line {} of {} is given twice", quote(&named), line.distribution);
-                self.problems.add(&item.span, message);
+            if lines.iter().any(|known| known.overlaps(&line)) {
+                self.problems.add(&item.span, || {
+                    let named = line.line.as_ref().map_or_else(String::new, ToString::to_string);
+                    format!("the line {} of {} is given twice", quote(&named), line.distribution)
+                });
             }
             lines.push(line);
         }
@@ -232,6 +290,9 @@ impl Reader<'_, '_, '_> {
         let distribution =
             distribution.and_then(|node| self.problems.checked(node, "distribution", check_distribution));
         let line = fields.get("line").map(|node| self.problems.value(node, "line", text));
+        let flavours = fields.get("flavours");
+        let flavours =
+            flavours.map(|node| self.problems.each(node, "flavours", |node, p| p.value(node, "flavour", flavour)));
         let source = self.problems.needed(&fields, "source", node);
         let source = source.and_then(|node| self.problems.value(node, "source", fields::paragraph));
         let steps = fields.get("steps").map(|node| self.steps(node, |_: &PackageVersion| Ok(())));
@@ -243,6 +304,7 @@ impl Reader<'_, '_, '_> {
         Some(DistributionLine {
             distribution: distribution?,
             line: line.flatten(),
+            flavours: flavours.flatten().unwrap_or_default(),
             steps: steps.flatten().unwrap_or_default(),
             known_until: known_until.flatten(),
             contains_base,

@@ -45,7 +45,7 @@ pub enum Program {
 pub struct Needs {
     /// Modules to load, where they are not built in.
     pub modules: Vec<String>,
-    /// `CONFIG_` options, as `y` or `m`, without which the question does not apply: the cell is a skip.
+    /// `CONFIG_` options, as `y` or `m`, that the reproducer itself needs: without them the cell is a skip.
     pub config: Vec<String>,
 }
 

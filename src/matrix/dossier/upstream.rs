@@ -152,7 +152,7 @@ impl FromStr for Line {
     }
 }
 
-/// The version of a package, as its distribution writes it.
+/// The version of a package, as its distribution writes it. How versions sort is the package manager's to say.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PackageVersion(String);
 

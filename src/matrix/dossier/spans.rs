@@ -1,0 +1,208 @@
+//! Which releases have a step: since when, and between which ones it was out again.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use super::super::problems::Collector;
+use super::super::tree::{Node, Value};
+use super::releases::text;
+use super::upstream::{BadRelease, First};
+use crate::words::Role;
+
+/// The keys of a span.
+pub(super) const KEYS: [&str; 2] = ["in", "out"];
+
+/// The releases with each step of a chain.
+pub type Steps<T> = BTreeMap<Role, Spans<T>>;
+
+/// The releases of a line that have a step. Most lines got it once; where it was reverted, and perhaps put in again, they
+/// have it from each `in` to the `out` behind it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Spans<T> {
+    first: First<T>,
+    /// The releases that first lack it again, and first have it again, in turns.
+    then: Vec<First<T>>,
+}
+
+/// Where a release stands among the spans.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing<'a, T> {
+    /// Whether the release has the step; none where that is not known.
+    pub has: Option<bool>,
+    /// The change that decides it: the last one that is reached or may be, or else the first of all.
+    pub change: &'a First<T>,
+    /// Whether that change takes the step out.
+    pub is_out: bool,
+}
+
+impl<T> Spans<T> {
+    /// The first release with it.
+    pub fn first(&self) -> &First<T> {
+        &self.first
+    }
+
+    /// The changes in order, each with whether it takes the step out.
+    fn changes(&self) -> impl Iterator<Item = (&First<T>, bool)> {
+        std::iter::once(&self.first).chain(&self.then).zip([false, true].into_iter().cycle())
+    }
+
+    /// The releases that are named.
+    pub fn named(&self) -> impl Iterator<Item = &T> {
+        self.changes().flat_map(|(change, _)| change.named())
+    }
+
+    /// The releases of which it is certain that something changed with them or before.
+    pub fn certain(&self) -> impl Iterator<Item = &T> {
+        self.changes().filter_map(|(change, _)| change.certain())
+    }
+
+    /// Where a release stands. `reaches` says whether that release is another one or later.
+    pub fn at(&self, reaches: impl Fn(&T) -> bool) -> Standing<'_, T> {
+        let mut standing = Standing { has: Some(false), change: &self.first, is_out: false };
+        for (change, is_out) in self.changes() {
+            match change.is_in(&reaches) {
+                Some(true) => standing = Standing { has: Some(!is_out), change, is_out },
+                Some(false) => break,
+                None => standing = Standing { has: None, change, is_out },
+            }
+        }
+        standing
+    }
+
+    /// Whether a release has it, where that is known.
+    pub fn is_in(&self, reaches: impl Fn(&T) -> bool) -> Option<bool> {
+        self.at(reaches).has
+    }
+
+    /// The release since which all certainly have it; none where it was taken out last.
+    pub fn stands_since(&self) -> Option<&T> {
+        self.changes().last().filter(|(_, is_out)| !is_out)?.0.certain()
+    }
+
+    /// The release since which all certainly lack it again; none where it stands.
+    pub fn gone_since(&self) -> Option<&T> {
+        self.changes().last().filter(|(_, is_out)| *is_out)?.0.certain()
+    }
+}
+
+impl<T: Ord> Spans<T> {
+    /// Whether the releases that are named stand in the order in which they came out.
+    pub(super) fn is_in_order(&self) -> bool {
+        self.named().is_sorted_by(|a, b| a < b)
+    }
+}
+
+impl<T> From<First<T>> for Spans<T> {
+    fn from(first: First<T>) -> Self {
+        Self { first, then: Vec::new() }
+    }
+}
+
+impl<T: FromStr<Err = BadRelease>> FromStr for Spans<T> {
+    type Err = BadRelease;
+
+    /// One span that goes on.
+    fn from_str(text: &str) -> Result<Self, BadRelease> {
+        text.parse::<First<T>>().map(Self::from)
+    }
+}
+
+impl<T: fmt::Display> fmt::Display for Spans<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.first.fmt(f)?;
+        for (change, is_out) in self.changes().skip(1) {
+            write!(f, "{}{change}", if is_out { ", out in " } else { ", in again in " })?;
+        }
+        Ok(())
+    }
+}
+
+/// The spans of one step: a release, or a list of spans. `check` is asked about each release that is named.
+pub(super) fn read<T: FromStr<Err = BadRelease>>(
+    node: &Node,
+    check: &impl Fn(&T) -> Result<(), String>,
+    problems: &mut Collector<'_>,
+) -> Option<Spans<T>> {
+    let first = |node: &Node, problems: &mut Collector<'_>| {
+        problems.value(node, "release", |written| {
+            let first: First<T> = text(written)?;
+            first.named().try_for_each(check)?;
+            Ok(first)
+        })
+    };
+    if !matches!(node.value, Value::List(_)) {
+        return first(node, problems).map(Spans::from);
+    }
+    let mut changes = Vec::new();
+    let items = problems.items(node, "spans, as in `[{ in: 4.19.52, out: 4.19.60 }, { in: 4.19.70 }]`")?;
+    for (index, item) in items.iter().enumerate() {
+        let fields = problems.mapping(item, "a span, as in `{ in: 4.19.52, out: 4.19.60 }`", &KEYS)?;
+        let start = problems.needed(&fields, "in", item)?;
+        changes.push(first(start, problems)?);
+        match fields.get("out") {
+            Some(end) => changes.push(first(end, problems)?),
+            None if index + 1 == items.len() => {}
+            None => {
+                problems.add(&item.span, || "this span never ends, and another one follows: expected `out`".to_owned());
+                return None;
+            }
+        }
+    }
+    let mut changes = changes.into_iter();
+    Some(Spans { first: changes.next()?, then: changes.collect() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Upstream;
+    use super::*;
+
+    fn spans(changes: &[&str]) -> Spans<Upstream> {
+        let mut changes = changes.iter().map(|text| text.parse().expect("a first release"));
+        Spans { first: changes.next().expect("one"), then: changes.collect() }
+    }
+
+    #[test]
+    fn a_step_that_was_reverted_is_out_in_between() {
+        for (changes, rows) in [
+            (&["4.19.52"][..], &[("4.19.51", Some(false)), ("4.19.52", Some(true)), ("4.19.99", Some(true))][..]),
+            (
+                &["4.19.52", "4.19.60", "4.19.70"],
+                &[
+                    ("4.19.51", Some(false)),
+                    ("4.19.59", Some(true)),
+                    ("4.19.60", Some(false)),
+                    ("4.19.69", Some(false)),
+                    ("4.19.70", Some(true)),
+                ],
+            ),
+            (
+                &["4.19.52", "4.19.60..4.19.65"],
+                &[("4.19.59", Some(true)), ("4.19.60", None), ("4.19.64", None), ("4.19.65", Some(false))],
+            ),
+            (
+                &["4.19.52..4.19.55", "4.19.60"],
+                &[("4.19.51", Some(false)), ("4.19.53", None), ("4.19.55", Some(true)), ("4.19.61", Some(false))],
+            ),
+        ] {
+            let spans = spans(changes);
+            for (release, expected) in rows {
+                let release: Upstream = release.parse().expect("a release");
+                assert_eq!(spans.is_in(|other| release >= *other), *expected, "{release} in {spans}");
+            }
+        }
+    }
+
+    #[test]
+    fn only_what_stands_to_the_end_is_advised() {
+        let named = |spans: &Spans<Upstream>| {
+            (spans.stands_since().map(ToString::to_string), spans.gone_since().map(ToString::to_string))
+        };
+        let some = |text: &str| Some(text.to_owned());
+        assert_eq!(named(&spans(&["4.19.52"])), (some("4.19.52"), None));
+        assert_eq!(named(&spans(&["4.19.52", "4.19.60"])), (None, some("4.19.60")));
+        assert_eq!(named(&spans(&["4.19.52", "4.19.60", "4.19.70"])), (some("4.19.70"), None));
+        assert_eq!(spans(&["4.19.52", "4.19.60", "4.19.70"]).to_string(), "4.19.52, out in 4.19.60, in again in 4.19.70");
+    }
+}
