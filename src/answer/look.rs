@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::advice::upgrade;
 use super::{Advice, Answer, BugAnswer, Subject};
 use crate::evidence::binary::Binary;
+use crate::evidence::config::BuildConfig;
 use crate::evidence::exhibits::{Exhibits, release_of, tree};
 use crate::evidence::git::Index;
 use crate::evidence::source::{self, Folder, Tarball};
@@ -267,7 +268,12 @@ fn image<'a>(path: PathBuf) -> Looked<'a> {
             let release = release_of(binary.release());
             Looked {
                 understood: Some(format!("an image of {}", binary.release())),
-                exhibits: Exhibits { release: Some(release), binary: Some(Ok(binary)), ..Exhibits::default() },
+                exhibits: Exhibits {
+                    release: Some(release),
+                    config: BuildConfig::beside(&path),
+                    binary: Some(Ok(binary)),
+                    ..Exhibits::default()
+                },
                 settle: BY_BOOT,
                 bootable: Some(Source::Image { image: path, modules: None, config: None }),
                 ..Looked::default()
@@ -290,12 +296,13 @@ fn folder<'a>(path: PathBuf) -> Looked<'a> {
         _ => None,
     };
     let what = if binary.is_some() { "a built source tree" } else { "a source tree" };
+    let config = BuildConfig::of_tree(&path);
     Looked {
         began: release.as_ref().and_then(|release| Release::parse(release).ok()),
         understood: Some(release.map_or_else(|| what.to_owned(), |release| format!("{what} that began as {release}"))),
         settle: if binary.is_some() { BY_BOOT } else { BY_BUILD },
         bootable: binary.is_some().then_some(Source::Tree(path)),
-        exhibits: Exhibits { source: Some(files), binary, ..Exhibits::default() },
+        exhibits: Exhibits { source: Some(files), config, binary, ..Exhibits::default() },
         ..Looked::default()
     }
 }

@@ -6,6 +6,7 @@ use super::{Format, HostArgs, Stop, matrix_file, print, print_json};
 use crate::answer::HostDocument;
 use crate::evidence::Finding;
 use crate::evidence::binary::Binary;
+use crate::evidence::config::BuildConfig;
 use crate::evidence::exhibits::Exhibits;
 use crate::evidence::version::Release;
 use crate::host::{self, Host, Reading, bitten};
@@ -45,6 +46,7 @@ fn ledgers(host: &Host, bugs: &[&Bug], is_live: bool) -> Vec<(BugId, Ledger)> {
     let is_there = is_live && !release.contains('/') && image.is_file();
     let exhibits = Exhibits {
         release: Some(Release::parse(&name).or_else(|_| Release::parse(release)).map_err(|error| error.to_string())),
+        config: if is_live { BuildConfig::running(release) } else { None },
         binary: is_there.then(|| running(&image, host.build.as_deref())),
         ..Exhibits::default()
     };

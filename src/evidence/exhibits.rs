@@ -2,6 +2,7 @@
 
 use super::binary::{self, Binary};
 use super::changelog::{self, Listing};
+use super::config::{self, BuildConfig};
 use super::git::{Index, StepFound};
 use super::source::{self, Files, Folder};
 use super::version::{self, Release};
@@ -17,6 +18,8 @@ pub struct Exhibits<'a> {
     pub release: Option<Result<Release, String>>,
     /// The changelog of its package.
     pub changelog: Option<Result<Listing, String>>,
+    /// The configuration that it was built with; the one that the image carries goes before it.
+    pub config: Option<BuildConfig<'static>>,
     /// A commit of a repository that was indexed.
     pub revision: Option<Result<(&'a Index, &'a str), String>>,
     /// Its source.
@@ -53,7 +56,17 @@ impl Exhibits<'_> {
         let changelog = kernel.changelog().map_err(|error| format!("the package's changelog cannot be read: {error}"));
         let changelog = changelog.map(|changelog| changelog.as_ref().map(Listing::of)).transpose();
         let binary = Binary::open(&kernel.image).map_err(|error| error.to_string());
-        Self { release, changelog, revision: None, source, binary: Some(binary) }
+        let config = BuildConfig::of_kernel(kernel, from);
+        Self { release, changelog, config, revision: None, source, binary: Some(binary) }
+    }
+
+    /// What its configuration says of a bug, where the bug's code was not compiled into it.
+    fn compiled_out(&self, bug: &Bug) -> Option<Finding> {
+        let embedded = self.binary.as_ref().and_then(|binary| binary.as_ref().ok()?.config());
+        match embedded {
+            Some(config) => BuildConfig::embedded(config).weigh(bug),
+            None => self.config.as_ref()?.weigh(bug),
+        }
     }
 
     /// The release that its line of releases goes on from: its own, or the one that its source began as, which says nothing
@@ -100,6 +113,11 @@ impl Exhibits<'_> {
             Ok(binary) => binary::weigh(bug, binary),
             Err(why) => Finding::unknown(Witness::Binary, why),
         }));
+        if let Some(compiled_out) = self.compiled_out(bug) {
+            config::temper(&mut said.findings, &compiled_out);
+            said.findings.push(compiled_out);
+            said.findings.sort_by_key(|finding| finding.witness);
+        }
         said
     }
 }

@@ -10,6 +10,7 @@ use crate::words::State;
 
 pub mod binary;
 pub mod changelog;
+pub mod config;
 pub mod exhibits;
 pub mod git;
 mod makefile;
@@ -25,6 +26,8 @@ pub enum Witness {
     Version,
     /// The changelog of the kernel's package.
     Changelog,
+    /// The configuration that the kernel was built with.
+    Config,
     /// The commits of a repository.
     Git,
     /// The source code.
@@ -41,6 +44,7 @@ impl Witness {
         match self {
             Self::Version => "version",
             Self::Changelog => "changelog",
+            Self::Config => "config",
             Self::Git => "git",
             Self::Source => "source",
             Self::Binary => "binary",

@@ -19,7 +19,16 @@ pub enum Setting {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KernelConfig {
     settings: HashMap<String, Setting>,
+    /// Whether Kconfig wrote all of it: what is not mentioned is then not set, and has no default.
+    is_whole: bool,
 }
+
+/// What Kconfig writes above a configuration, and not above a list of what differs from the defaults
+/// (scripts/kconfig/confdata.c).
+const HEADING: &[u8] = b"# Automatically generated";
+
+/// Lines within which the heading stands.
+const HEADING_WITHIN: usize = 10;
 
 /// A text that has no `CONFIG_` line in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -34,7 +43,8 @@ impl KernelConfig {
     /// Where no line sets or unsets an option, so this is another kind of file.
     pub fn parse(text: &[u8]) -> Result<Self, NotAConfig> {
         let settings: HashMap<_, _> = text.split(|&b| b == b'\n').filter_map(setting).collect();
-        if settings.is_empty() { Err(NotAConfig) } else { Ok(Self { settings }) }
+        let is_whole = text.split(|&b| b == b'\n').take(HEADING_WITHIN).any(|line| line.starts_with(HEADING));
+        if settings.is_empty() { Err(NotAConfig) } else { Ok(Self { settings, is_whole }) }
     }
 
     /// What the configuration says about an option; `None` where it does not mention it.
@@ -50,6 +60,23 @@ impl KernelConfig {
     /// Whether the option is a module.
     pub fn is_module(&self, option: &str) -> bool {
         self.get(option) == Some(&Setting::Module)
+    }
+
+    /// Whether the option is certainly not set: it says so, or it is whole and does not mention the option, which Kconfig
+    /// leaves out where its dependencies are not met.
+    pub fn lacks(&self, option: &str) -> bool {
+        match self.get(option) {
+            None => self.is_whole,
+            Some(setting) => *setting == Setting::NotSet,
+        }
+    }
+
+    /// Whether both have the same options built in and the same as modules.
+    pub fn compiles_the_same(&self, other: &Self) -> bool {
+        let compiles = |setting: &Setting| matches!(setting, Setting::BuiltIn | Setting::Module);
+        let of = |config: &Self| config.settings.values().filter(|setting| compiles(setting)).count();
+        let mut own = self.settings.iter().filter(|(_, setting)| compiles(setting));
+        of(self) == of(other) && own.all(|(option, setting)| other.get(option) == Some(setting))
     }
 
     /// Whether the option is built in, a module, or has a value. Kconfig leaves options out whose dependencies are

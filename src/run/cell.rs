@@ -95,6 +95,8 @@ pub enum Settled {
     Findings(Ledger),
     /// The harness or the guest broke.
     Error(String),
+    /// The kernel was built without the code that has the bug, so there is nothing to run and it is not affected: why.
+    NotBuilt(String),
     /// The question does not apply.
     Skip {
         /// Why not.
@@ -116,18 +118,22 @@ impl Question {
         let ran = if let Settled::Findings(ledger) = &settled { &ledger.findings[..] } else { &[] };
         let findings = others.iter().chain(ran).cloned().collect();
         let ledger = Ledger { findings };
-        let spoke = matches!(settled, Settled::Findings(_));
+        let spoke = matches!(settled, Settled::Findings(_) | Settled::NotBuilt(_));
         let conclusion = if spoke { ledger.conclude() } else { Ledger::default().conclude() };
         let (outcome, reason) = match &settled {
             Settled::Error(reason) => (Outcome::Error, Some(reason.clone())),
-            Settled::Skip { reason, .. } => (Outcome::Skip, Some(reason.clone())),
+            Settled::Skip { reason, .. } | Settled::NotBuilt(reason) => (Outcome::Skip, Some(reason.clone())),
             Settled::Findings(_) => match conclusion.verdict {
                 Verdict::Affected => (Outcome::Fail, None),
                 Verdict::NotAffected => (Outcome::Pass, None),
                 Verdict::Unknown => (Outcome::Error, Some(undecided(&ledger))),
             },
         };
-        let allowed = matches!(settled, Settled::Skip { allowed: true, .. });
+        let allowed = match settled {
+            Settled::Skip { allowed, .. } => allowed,
+            Settled::NotBuilt(_) => self.expects_no_bug(),
+            _ => false,
+        };
         Cell {
             kernel: self.kernel.clone(),
             release,
@@ -152,6 +158,14 @@ impl Question {
             checks: Vec::new(),
             unexplained: None,
             shared_with: Vec::new(),
+        }
+    }
+
+    /// Whether the matrix expects a kernel that does not have the bug.
+    fn expects_no_bug(&self) -> bool {
+        match self.expect {
+            Expectation::Outcome(wanted) => matches!(wanted, Outcome::Pass | Outcome::Skip),
+            Expectation::State(state) => !state.is_affected(),
         }
     }
 
@@ -267,6 +281,31 @@ pub(super) mod tests {
             assert_eq!((cell.outcome, cell.expected), (outcome, expected), "{expect} {how}");
             assert_eq!(Tally::of([&cell]).exit_code(), code, "{expect} {how}");
             assert_eq!(cell.reason.is_some(), matches!(outcome, Outcome::Error | Outcome::Skip), "{expect} {how}");
+        }
+    }
+
+    #[test]
+    fn a_kernel_built_without_the_code_is_skipped_and_not_affected() {
+        let not_built = Settled::NotBuilt("CONFIG_X is not set in the configuration in its package".to_owned());
+        let config = Finding {
+            states: StateSet::not_affected(),
+            strength: Strength::Strong,
+            ..Finding::unknown(Witness::Config, "CONFIG_X is not set")
+        };
+        // expectation, whether expected, the exit code of a run of that cell alone
+        for (expect, expected, code) in [
+            ("pass", true, 0),
+            ("skip", true, 0),
+            ("never-had", true, 0),
+            ("fixed", true, 0),
+            ("fail", false, 3),
+            ("affected", false, 3),
+        ] {
+            let cell = question(expect).cell_beside(None, not_built.clone(), std::slice::from_ref(&config));
+            assert_eq!((cell.outcome, cell.verdict), (Outcome::Skip, Verdict::NotAffected), "{expect}");
+            assert_eq!((cell.expected, cell.state), (expected, None), "{expect}");
+            assert_eq!(Tally::of([&cell]).exit_code(), code, "{expect}");
+            assert!(cell.reason.is_some_and(|reason| reason.contains("CONFIG_X")), "{expect}");
         }
     }
 

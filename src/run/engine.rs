@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use super::boots::{Bench, Booted, Seen, Trial, boot_all, milliseconds};
 use super::cell::{Question, Settled};
 use super::event::{Event, KernelRecord};
-use super::settle::{Applies, Settlement, applies, by_boot, modules};
+use super::settle::{Applies, Settlement, applies, by_boot, modules, not_built};
 use super::witnesses::{Looked, Repositories, look};
 use crate::answer::{AdviceKind, after_run};
 use crate::guest::Program;
@@ -153,6 +153,10 @@ async fn judge(
     let asks_for = |bug: &BugId| tell.questions.iter().any(|question| question.job.bug == *bug);
     for bug in entry.bugs.iter().filter(|id| asks_for(id)).filter_map(|id| asked.bugs.get(id)) {
         let skip = |reason| tell.bug(&bug.id, kernel.release.as_ref(), &Settled::Skip { reason, allowed: false });
+        if let Some(settled) = tell.looked.said.get(&bug.id).and_then(not_built) {
+            tell.bug(&bug.id, kernel.release.as_ref(), &settled);
+            continue;
+        }
         let Some(reproducer) = &bug.reproducer else {
             // The witnesses that need no boot are all there is.
             tell.bug(&bug.id, kernel.release.as_ref(), &Settled::Findings(Ledger::default()));

@@ -6,11 +6,12 @@ use backproof_repro::protocol::Report;
 
 use super::boots::{BootEnd, Seen, milliseconds};
 use super::cell::{Cell, Settled};
+use crate::evidence::exhibits::Said;
 use crate::evidence::runtime::{Ran, Testimony, weigh};
-use crate::evidence::{Finding, Witness};
+use crate::evidence::{Finding, Strength, Witness};
 use crate::kernel::{Kernel, Module, ModulesError};
 use crate::matrix::Needs;
-use crate::verdict::Ledger;
+use crate::verdict::{Ledger, Verdict};
 use crate::words::{BugId, JobId};
 
 /// What a kernel's packages already say about a bug.
@@ -40,6 +41,19 @@ pub fn applies(kernel: &Kernel, needs: &Needs) -> Applies {
     } else {
         Applies::No(format!("the kernel was built without {}", missing.join(", ")))
     }
+}
+
+/// What the kernel's configuration settles of a bug whose code was not compiled in. One that is certainly the kernel's says
+/// that it is not affected, unless another strong witness contradicts it; one that lies beside it leaves the question
+/// without an answer.
+pub fn not_built(said: &Said) -> Option<Settled> {
+    let config = said.findings.iter().find(|finding| finding.witness == Witness::Config)?;
+    let reason = config.why.clone();
+    if config.strength == Strength::Weak {
+        return Some(Settled::Skip { reason, allowed: false });
+    }
+    let conclusion = Ledger { findings: said.findings.clone() }.conclude();
+    (conclusion.verdict == Verdict::NotAffected && !conclusion.conflict).then_some(Settled::NotBuilt(reason))
 }
 
 /// The modules that a set of bugs needs, in load order. Bugs whose modules cannot be had are settled here: a skip where

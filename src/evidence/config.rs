@@ -1,0 +1,165 @@
+//! The witness `config`: whether the code that a bug is in was compiled into the kernel.
+//!
+//! A dossier names the options without which none of that code is compiled (`applies-if`). Where the kernel's own
+//! configuration lacks one, the kernel does not have the bug, whatever its source has. A configuration that only lies
+//! beside an image may be another build's: it is a hint, which takes an answer away and never gives one.
+
+use std::borrow::Cow;
+use std::fs::{self, OpenOptions};
+use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use flate2::read::GzDecoder;
+use rustix::fs::OFlags;
+
+use super::{Finding, StateSet, Strength, Witness};
+use crate::kernel::{Kernel, KernelConfig};
+use crate::matrix::{Bug, Source};
+
+/// The largest configuration that is read, in bytes: those of today's distributions have 300 KiB.
+const LARGEST: u64 = 4 << 20;
+
+/// A configuration, and whose it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BuildConfig<'a> {
+    config: Cow<'a, KernelConfig>,
+    /// What it is, in words that go on from "in": `the configuration in its package`.
+    place: String,
+    /// Whether the kernel was certainly built with it.
+    is_certain: bool,
+}
+
+impl<'a> BuildConfig<'a> {
+    /// The one that an image carries (CONFIG_IKCONFIG).
+    pub fn embedded(config: &'a KernelConfig) -> Self {
+        let place = "the configuration that the image carries".to_owned();
+        Self { config: Cow::Borrowed(config), place, is_certain: true }
+    }
+
+    /// The one that was obtained with a kernel. What came in the same packages, or out of the same build, is the kernel's.
+    pub fn of_kernel(kernel: &Kernel, from: &Source) -> Option<Self> {
+        let config = kernel.config.clone()?;
+        let (place, is_certain) = match from {
+            Source::Tree(tree) if tree.is_dir() => return Self::of_tree(tree),
+            Source::Image { config: Some(path), .. } => (format!("{}, which is named beside the image", path.display()), false),
+            Source::Image { .. } => ("a configuration beside the image".to_owned(), false),
+            Source::Tree(_) => ("the configuration in its tarball".to_owned(), true),
+            Source::Control { .. } => ("the configuration that it was built with".to_owned(), true),
+            Source::Apt { .. } | Source::Deb(_) | Source::Rpm(_) | Source::Url(_) | Source::Mainline { .. } => {
+                ("the configuration in its package".to_owned(), true)
+            }
+        };
+        Some(Self { config: Cow::Owned(config), place, is_certain })
+    }
+
+    /// That of a build tree, or of a tree that is not built. Make takes an image for up to date where it is newer than the
+    /// configuration that it was built with, and so does this.
+    pub fn of_tree(tree: &Path) -> Option<Self> {
+        let path = tree.join(".config");
+        let config = read(&path).ok()?;
+        let built_with = tree.join("include/config/auto.conf");
+        let same = read(&built_with).is_ok_and(|built| built.compiles_the_same(&config));
+        let time = |path: &Path| fs::metadata(path).and_then(|metadata| metadata.modified());
+        let is_newer = |image: SystemTime| [&path, &built_with].iter().all(|file| time(file).is_ok_and(|at| at <= image));
+        let image = time(&tree.join("arch/x86/boot/bzImage"));
+        let is_certain = same && image.is_ok_and(is_newer);
+        let place = match is_certain {
+            true => format!("{}, which the image was built with", path.display()),
+            false => format!("{}, which may not be what the image was built with", path.display()),
+        };
+        Some(Self { config: Cow::Owned(config), place, is_certain })
+    }
+
+    /// One that lies beside an image: that of the build tree which the image is in, `config-…` beside `vmlinuz-…`, or
+    /// `.config`.
+    pub fn beside(image: &Path) -> Option<Self> {
+        let folder = image.parent()?;
+        if image.ends_with("arch/x86/boot/bzImage") {
+            return Self::of_tree(image.ancestors().nth(4)?);
+        }
+        let release = image.file_name()?.to_str()?.split_once('-').map(|(_, release)| format!("config-{release}"));
+        let names = release.into_iter().chain([".config".to_owned()]);
+        names.map(|name| folder.join(name)).find_map(Self::lying)
+    }
+
+    /// That of the kernel that runs here: its own word where it has one, else what lies in /boot under its name, which
+    /// an upgrade may have put there.
+    pub fn running(release: &str) -> Option<Self> {
+        if let Ok(config) = read_packed(Path::new("/proc/config.gz")) {
+            let place = "/proc/config.gz, which is the running kernel's own".to_owned();
+            return Some(Self { config: Cow::Owned(config), place, is_certain: true });
+        }
+        let is_name = !release.contains('/');
+        is_name.then(|| Self::lying(Path::new("/boot").join(format!("config-{release}")))).flatten()
+    }
+
+    fn lying(path: PathBuf) -> Option<Self> {
+        let config = read(&path).ok()?;
+        let place = format!("{}, which may be another build's", path.display());
+        Some(Self { config: Cow::Owned(config), place, is_certain: false })
+    }
+
+    /// What it says of a bug: none where all that the bug's code needs is compiled, or nobody can tell.
+    pub fn weigh(&self, bug: &Bug) -> Option<Finding> {
+        let name = |option: &'_ String| option.strip_prefix("CONFIG_").unwrap_or(option).to_owned();
+        let missing: Vec<&str> =
+            bug.applies_if.iter().filter(|option| self.config.lacks(&name(option))).map(String::as_str).collect();
+        let verb = if missing.len() == 1 { "is" } else { "are" };
+        let strength = if self.is_certain { Strength::Strong } else { Strength::Weak };
+        (!missing.is_empty()).then(|| Finding {
+            witness: Witness::Config,
+            states: StateSet::not_affected(),
+            strength,
+            why: format!(
+                "{} {verb} not set in {}: {}",
+                missing.join(", "),
+                self.place,
+                if self.is_certain { "the code that has the bug is not compiled in" } else { "the code may not be compiled in" }
+            ),
+            mitigated: false,
+            artefacts: Vec::new(),
+        })
+    }
+}
+
+/// What is left of what others say of the source that a kernel was built from, where its configuration says that the code
+/// was not compiled: the source may have the bug, and the kernel does not.
+pub fn temper(findings: &mut [Finding], compiled_out: &Finding) {
+    let is_about_source = |finding: &Finding| {
+        matches!(finding.witness, Witness::Version | Witness::Changelog | Witness::Git | Witness::Source)
+            && !finding.states.and(StateSet::affected()).is_empty()
+    };
+    for finding in findings.iter_mut().filter(|finding| is_about_source(finding)) {
+        if compiled_out.strength > Strength::Weak {
+            finding.states = StateSet::all();
+        }
+        finding.strength = Strength::Weak;
+    }
+}
+
+/// A configuration in a regular file.
+fn read(path: &Path) -> io::Result<KernelConfig> {
+    parse(open(path)?)
+}
+
+fn read_packed(path: &Path) -> io::Result<KernelConfig> {
+    parse(GzDecoder::new(open(path)?))
+}
+
+fn open(path: &Path) -> io::Result<fs::File> {
+    // Opening a pipe would wait for whoever writes to it.
+    let file = OpenOptions::new().read(true).custom_flags(OFlags::NONBLOCK.bits() as i32).open(path)?;
+    if file.metadata()?.is_file() { Ok(file) } else { Err(io::ErrorKind::InvalidInput.into()) }
+}
+
+fn parse(from: impl Read) -> io::Result<KernelConfig> {
+    let mut text = Vec::new();
+    from.take(LARGEST).read_to_end(&mut text)?;
+    KernelConfig::parse(&text).map_err(io::Error::other)
+}
+
+#[cfg(test)]
+#[path = "config_tests.rs"]
+mod tests;
