@@ -67,7 +67,7 @@ fn stdin_has_a_subject_a_line_and_nothing_at_all_is_a_usage_error() {
         document["subjects"].as_array().expect("subjects").iter().map(|s| &s["bugs"][0]["verdict"]).collect();
     assert_eq!(verdicts, ["not-affected", "affected", "affected"]);
     ask("").ends_with(2).says(&["nothing was asked about"]);
-    lab.run(&["affected", "--bug", "no-such-bug", "4.19.57"]).ends_with(2).says(&["there is no bug", STALL]);
+    lab.run(&["affected", "--bug", "no-such-bug", "4.19.57"]).ends_with(2).says(&["unknown bug", STALL]);
 }
 
 #[test]
@@ -77,22 +77,88 @@ fn files_that_are_no_kernels_are_unknown_with_the_reason() {
     lab.write("cut.deb", "!<arch>\n");
     lab.write("cut.gz", "\x1f\u{8b}");
     lab.write("elf", "\x7fELF");
-    for (file, why) in
-        [("./text", "expected a Debian or RPM package"), ("./cut.deb", ""), ("./elf", ""), ("./absent", "no such file")]
-    {
+    for (file, why) in [("./text", "expected a Debian or RPM package"), ("./cut.deb", ""), ("./elf", "")] {
         let (ran, document) = asked(&lab, &["--bug", STALL, file]);
         ran.ends_with(3);
         let problem = document["subjects"][0]["problem"].as_str().unwrap_or_default();
         assert!(!problem.is_empty() && problem.contains(why), "{file}: {document:#}");
         assert_eq!(said(&document, file)["verdict"], "unknown");
     }
-    let (ran, document) = asked(&lab, &["--bug", STALL, "--git", "absent", "HEAD"]);
-    ran.ends_with(3);
-    assert!(document["subjects"][0]["problem"].as_str().is_some_and(|why| why.contains("absent")), "{document:#}");
     nix::unistd::mkfifo(&lab.path("pipe"), nix::sys::stat::Mode::S_IRWXU).expect("a pipe");
     let (ran, document) = asked(&lab, &["--bug", STALL, "./pipe"]);
     ran.ends_with(3);
     assert!(document["subjects"][0]["problem"].as_str().is_some_and(|why| why.contains("no regular file")));
+}
+
+#[test]
+fn what_is_not_there_is_bad_usage_and_costs_no_other_answer() {
+    let lab = Lab::new();
+    for absent in ["./absent", "absent/vmlinuz", "absent.deb", "mainline:x"] {
+        let (ran, document) = asked(&lab, &["--bug", STALL, absent]);
+        ran.ends_with(2);
+        assert_eq!(document["exit_code"], 2, "{absent}");
+        assert!(document["subjects"][0]["problem"].is_string(), "{document:#}");
+    }
+    let (ran, document) = asked(&lab, &["--bug", STALL, "./absent", "4.19.57"]);
+    ran.ends_with(1);
+    assert_eq!(said(&document, "4.19.57")["verdict"], "affected");
+    let (ran, document) = asked(&lab, &["--bug", STALL, "./absent", "4.19.62"]);
+    ran.ends_with(2);
+    assert_eq!(said(&document, "4.19.62")["verdict"], "not-affected");
+    lab.run(&["affected", "--git", "absent", "HEAD"]).ends_with(2).says(&["absent is not there"]);
+    std::fs::create_dir(lab.path("folder")).expect("a folder");
+    lab.run(&["affected", "--git", "folder", "HEAD"]).ends_with(2).says(&["is no git repository"]);
+}
+
+#[test]
+fn a_bug_that_nobody_repaired_is_said_and_closes_no_gate() {
+    let lab = Lab::new();
+    for (args, code) in [
+        (&["6.12.107"][..], 0),
+        (&["6.12.107", "--fail-on", "any"], 1),
+        (&["6.12.107", "--bug", "syn-cookie-data-loss"], 1),
+        (&["6.12.107", "4.19.57"], 1),
+        (&["6.12.107", "4.18.0-80.el8.x86_64", "--bug", STALL], 3),
+    ] {
+        let (ran, document) = asked(&lab, args);
+        ran.ends_with(code);
+        assert_eq!(document["exit_code"], code, "{args:?}");
+    }
+    let (_, document) = asked(&lab, &["6.12.107"]);
+    assert_eq!(document["summary"]["not_counted"], 1, "{document:#}");
+    let cookies = |bug: &&Value| bug["bug"] == "syn-cookie-data-loss";
+    let answer = document["subjects"][0]["bugs"].as_array().expect("bugs").iter().find(cookies).expect("the bug");
+    assert_eq!((&answer["verdict"], &answer["counts"]), (&"affected".into(), &false.into()));
+    let ran = lab.run(&["affected", "6.12.107", "4.19.62"]);
+    ran.ends_with(0);
+    let summary = "2 subjects, 6 answers: 2 affected, 4 not affected, 0 unknown; 2 affected not counted";
+    assert!(ran.stdout.contains(summary), "{}", ran.stdout);
+}
+
+#[test]
+fn a_bug_goes_by_its_cve_and_its_commits_too() {
+    let lab = Lab::new();
+    for args in [
+        &["--bug", "CVE-2019-11478", "4.19.57"][..],
+        &["--bug", "f070ef2ac667", "4.19.57"],
+        &["CVE-2019-11478", "4.19.57"],
+        &["4.19.57", "cve-2019-11478"],
+        &["b617158dc096", "4.19.57"],
+        &[STALL, "4.19.57"],
+        &["--bug", "CVE-2019-11478", "--bug", STALL, "4.19.57"],
+    ] {
+        let (ran, document) = asked(&lab, args);
+        ran.ends_with(1);
+        let subjects = document["subjects"].as_array().expect("subjects");
+        assert_eq!((subjects.len(), subjects[0]["bugs"].as_array().map(Vec::len)), (1, Some(1)), "{args:?}");
+        assert_eq!(said(&document, "4.19.57")["bug"], STALL, "{args:?}");
+    }
+    lab.run(&["affected", "CVE-2019-11478"]).ends_with(2).says(&["which kernel", "--bug tcp-fragment-stall"]);
+    lab.run(&["affected", "CVE-2019-11479", "4.19.57"]).ends_with(2).says(&["did you mean `CVE-2019-11478`?"]);
+    for command in ["affected", "host", "run"] {
+        let ran = lab.run(&[command, "--bug", "tcp-fragment-stal"]);
+        ran.ends_with(2).says(&["unknown bug `tcp-fragment-stal`", "did you mean `tcp-fragment-stall`?"]);
+    }
 }
 
 #[test]

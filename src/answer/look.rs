@@ -24,6 +24,8 @@ pub type Fetch<'a> = dyn Fn(&Remote) -> Result<Downloaded, String> + 'a;
 pub struct Asked<'a> {
     /// The bugs.
     pub bugs: Vec<&'a Bug>,
+    /// Whether all of them count for the exit code, those too that nobody has repaired.
+    pub counts_all: bool,
     /// The repository in which revisions are looked up, where one was named; why it cannot be read.
     pub index: Option<Result<&'a Index, &'a str>>,
     /// Takes a package apart, or says why it cannot be.
@@ -47,6 +49,7 @@ pub struct Looked<'a> {
     text: String,
     understood: Option<String>,
     problem: Option<String>,
+    misnamed: bool,
     stale: Option<Stale>,
     exhibits: Exhibits<'a>,
     /// The release that a source tree began as: where its line of releases goes on. It says nothing of the tree itself.
@@ -65,7 +68,7 @@ impl<'a> Asked<'a> {
     /// Looks at one subject, as it was given. What cannot be looked at is part of the answer.
     pub fn look(&self, text: &'a str) -> Looked<'a> {
         let looked = match Subject::of(text, self.index.is_some()) {
-            Err(unclear) => Looked { problem: Some(unclear.to_string()), settle: BY_IMAGE, ..Looked::default() },
+            Err(unclear) => Looked { misnamed: unclear.is_misnamed(), ..problem(unclear.to_string()) },
             Ok(Subject::Release(release)) => Looked {
                 understood: Some(release.to_string()),
                 exhibits: Exhibits { release: Some(Ok(release)), ..Exhibits::default() },
@@ -235,11 +238,12 @@ impl<'a> Asked<'a> {
                     BugAnswer::without_hints(bug, Ledger { findings }, upgrade, why)
                 }
             };
-            BugAnswer { steps: said.steps, warnings: said.warnings, ..answer }
+            let counts = self.counts_all || !bug.is_unrepaired();
+            BugAnswer { steps: said.steps, warnings: said.warnings, counts, ..answer }
         };
         let bugs = self.bugs.iter().map(conclude).collect();
-        let Looked { text: subject, understood, problem, stale, .. } = looked;
-        Answer { subject, understood, problem, stale, bugs }
+        let Looked { text: subject, understood, problem, misnamed, stale, .. } = looked;
+        Answer { subject, understood, problem, misnamed, stale, bugs }
     }
 }
 

@@ -40,8 +40,12 @@ pub struct Tally {
     pub subjects: usize,
     /// How many answers of (subject, bug) ended how.
     pub summary: Summary,
-    /// Whether no bug was judged of some subject.
+    /// Whether an answer that counts is affected, or in conflict.
+    affected: bool,
+    /// Whether an answer that counts is unknown, or no bug was judged of some subject.
     unanswered: bool,
+    /// Whether a subject names something that is not there.
+    misnamed: bool,
 }
 
 /// The answer about one subject.
@@ -54,6 +58,9 @@ pub struct Answer {
     /// Why nothing, or not all, could be looked at.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
+    /// Whether that is because the subject names something that is not there: bad usage, and no lack of evidence.
+    #[serde(skip)]
+    pub misnamed: bool,
     /// Set where nobody could be asked whether this is still what is there: what was kept was judged.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stale: Option<Stale>,
@@ -72,6 +79,9 @@ pub struct BugAnswer {
     pub state: Option<State>,
     /// Whether strong witnesses contradict each other.
     pub conflict: bool,
+    /// Whether it counts for the exit code. A bug that nobody has repaired, and that was not asked about by name, does not:
+    /// no kernel is free of it.
+    pub counts: bool,
     /// What each witness says.
     pub findings: Vec<Finding>,
     /// What git found of each step of the chain, where a revision was asked about.
@@ -95,6 +105,8 @@ pub struct Summary {
     pub unknown: usize,
     /// Those of all whose strong witnesses contradict each other.
     pub conflicts: usize,
+    /// Those of the affected that do not count for the exit code.
+    pub not_counted: usize,
 }
 
 impl BugAnswer {
@@ -116,6 +128,7 @@ impl BugAnswer {
             verdict: conclusion.verdict,
             state: conclusion.state(),
             conflict: conclusion.conflict,
+            counts: true,
             findings: ledger.findings,
             steps: Vec::new(),
             warnings: Vec::new(),
@@ -129,6 +142,7 @@ impl Tally {
     pub fn count(&mut self, answer: &Answer) {
         self.subjects += 1;
         self.unanswered |= answer.bugs.is_empty();
+        self.misnamed |= answer.misnamed;
         for bug in &answer.bugs {
             match bug.verdict {
                 Verdict::Affected => self.summary.affected += 1,
@@ -136,17 +150,26 @@ impl Tally {
                 Verdict::Unknown => self.summary.unknown += 1,
             }
             self.summary.conflicts += usize::from(bug.conflict);
+            self.summary.not_counted += usize::from(bug.verdict == Verdict::Affected && !bug.counts && !bug.conflict);
+            self.affected |= bug.conflict || bug.counts && bug.verdict == Verdict::Affected;
+            self.unanswered |= bug.counts && bug.verdict == Verdict::Unknown;
         }
     }
 
-    /// What the process exits with: 0 not affected, 1 affected or in conflict, 3 no verdict. 1 wins over 3, and 3 over 0.
+    /// What the process exits with, by the answers that count: 0 not affected, 1 affected or in conflict, 2 a subject that
+    /// is not there, 3 no verdict. 1 wins over 2, 2 over 3, and 3 over 0.
     pub fn exit_code(&self) -> u8 {
-        match self.summary {
-            Summary { affected: 1.., .. } | Summary { conflicts: 1.., .. } => 1,
-            Summary { unknown: 1.., .. } => 3,
-            _ if self.unanswered => 3,
+        match self {
+            Self { affected: true, .. } => 1,
+            Self { misnamed: true, .. } => 2,
+            Self { unanswered: true, .. } => 3,
             _ => 0,
         }
+    }
+
+    /// How many answers there were.
+    pub fn answers(&self) -> usize {
+        self.summary.affected + self.summary.not_affected + self.summary.unknown
     }
 }
 
@@ -197,18 +220,39 @@ impl<I: Iterator<Item = Answer>> Serialize for Subjects<'_, I> {
 mod tests {
     use super::*;
 
+    fn subject(bugs: Vec<BugAnswer>) -> Answer {
+        let (understood, problem, stale) = (None, None, None);
+        Answer { subject: "x".to_owned(), understood, problem, misnamed: false, stale, bugs }
+    }
+
+    fn answer(verdict: Verdict, conflict: bool) -> BugAnswer {
+        let bug = "a-bug".parse().expect("a name");
+        let (findings, steps, warnings, advice) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        BugAnswer { bug, verdict, state: None, conflict, counts: true, findings, steps, warnings, advice }
+    }
+
+    #[test]
+    fn what_nobody_repaired_is_said_and_does_not_decide() {
+        let (bad, good, none) = (Verdict::Affected, Verdict::NotAffected, Verdict::Unknown);
+        let uncounted = |verdict, conflict| BugAnswer { counts: false, ..answer(verdict, conflict) };
+        for (bugs, misnamed, code, not_counted) in [
+            (vec![uncounted(bad, false), answer(good, false)], false, 0, 1),
+            (vec![uncounted(none, false), answer(good, false)], false, 0, 0),
+            (vec![uncounted(bad, false), answer(bad, false)], false, 1, 1),
+            (vec![uncounted(bad, false), answer(none, false)], false, 3, 1),
+            (vec![uncounted(none, true)], false, 1, 0),
+            (vec![answer(none, false)], true, 2, 0),
+            (vec![answer(bad, false)], true, 1, 0),
+        ] {
+            let mut tally = Tally::default();
+            let case = format!("{bugs:?}");
+            tally.count(&Answer { misnamed, ..subject(bugs) });
+            assert_eq!((tally.exit_code(), tally.summary.not_counted), (code, not_counted), "{case}");
+        }
+    }
+
     #[test]
     fn affected_wins_over_no_verdict_and_no_verdict_over_a_clean_bill() {
-        let answer = |verdict, conflict| BugAnswer {
-            bug: "a-bug".parse().expect("a name"),
-            verdict,
-            state: None,
-            conflict,
-            findings: Vec::new(),
-            steps: Vec::new(),
-            warnings: Vec::new(),
-            advice: Vec::new(),
-        };
         let (bad, good, none) = (Verdict::Affected, Verdict::NotAffected, Verdict::Unknown);
         for (verdicts, code) in [
             (&[(good, false)][..], 0),
@@ -219,7 +263,7 @@ mod tests {
             (&[], 3),
         ] {
             let bugs: Vec<_> = verdicts.iter().map(|(verdict, conflict)| answer(*verdict, *conflict)).collect();
-            let subject = Answer { subject: "x".to_owned(), understood: None, problem: None, stale: None, bugs };
+            let subject = subject(bugs);
             let document = Answers::of([subject].into_iter());
             let written = serde_json::to_value(&document).unwrap();
             let fields: Vec<&str> = written.as_object().unwrap().keys().map(String::as_str).collect();
@@ -233,11 +277,9 @@ mod tests {
     #[test]
     fn each_subject_is_looked_at_when_it_is_written_and_none_is_left_out_of_the_exit_code() {
         let looked = Cell::new(0);
-        let answer =
-            || Answer { subject: "x".to_owned(), understood: None, problem: None, stale: None, bugs: Vec::new() };
         let answers = (0..3).map(|_| {
             looked.set(looked.get() + 1);
-            answer()
+            subject(Vec::new())
         });
         // A reader that goes away after the first subject.
         struct Gone<'a>(&'a Cell<u32>);

@@ -28,7 +28,7 @@ pub enum Subject {
 pub enum Unclear {
     /// It looks like a path, and nothing is there.
     #[error(
-        "there is no such file, and its name is no release: expected a release as `uname -r` prints it, or the path of a \
+        "no such file, and its name is no release: expected a release as `uname -r` prints it, or the path of a \
          package, an image, a source tree or a tarball"
     )]
     Missing,
@@ -44,6 +44,16 @@ pub enum Unclear {
     )]
     NoRelease(String),
 }
+
+impl Unclear {
+    /// Whether it names something that is not there, or in a form that nothing has: a mistake of whoever asks.
+    pub fn is_misnamed(&self) -> bool {
+        !matches!(self, Self::NoRelease(_))
+    }
+}
+
+/// What files of kernels are called.
+const FILES: [&str; 11] = [".deb", ".rpm", ".ddeb", ".udeb", ".tar", ".tgz", ".gz", ".xz", ".bz2", ".zst", ".img"];
 
 /// What stands before the version of a mainline build: without it, `v4.19.57` is a release's name or a revision.
 const MAINLINE: &str = "mainline:";
@@ -75,7 +85,7 @@ impl Subject {
         let name = path.file_name().and_then(|name| name.to_str()).filter(|_| is_path);
         match Release::parse(name.unwrap_or(text)) {
             Ok(release) => Ok(Self::Release(release)),
-            Err(_) if is_path => Err(Unclear::Missing),
+            Err(_) if is_path || FILES.iter().any(|end| text.ends_with(end)) => Err(Unclear::Missing),
             Err(error) => Err(Unclear::NoRelease(error.to_string())),
         }
     }

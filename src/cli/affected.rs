@@ -6,12 +6,12 @@ use std::path::Path;
 
 use anyhow::{Context as _, anyhow};
 
-use super::{Affected, Format, Stop, host, matrix_file, print, print_json};
+use super::{Affected, FailOn, Format, Stop, host, matrix_file, print, print_json};
 use crate::answer::{Answers, Asked, Booted};
 use crate::evidence::Witness;
 use crate::evidence::git::{self, Index, Repository};
 use crate::kernel::{self, Downloaded, Kernel, Obtain, ObtainError};
-use crate::matrix::{Bug, Bugs, KernelEntry, Matrix, Remote, Source};
+use crate::matrix::{Bugs, KernelEntry, Matrix, Remote, Source, is_cve};
 use crate::report::{self, Fetching, Indexing, Style};
 use crate::run::{self, Cell};
 use crate::shim::Shim;
@@ -24,14 +24,19 @@ const STDIN: u64 = 16 << 20;
 /// Answers about each subject, and gives the exit code.
 pub(super) fn affected(args: &Affected) -> Result<u8, Stop> {
     let bugs = matrix_file::bugs(args.bugs.as_deref())?;
-    let chosen = chosen(&bugs, &args.bug)?;
-    let subjects = subjects(args)?;
-    let index = args.git.as_deref().map(|repository| index(repository, args));
+    let (named, what) = bugs_among(&args.what, &bugs, args.git.is_some())?;
+    let named = [&args.bug[..], &named].concat();
+    let chosen = matrix_file::chosen(&bugs, &named)?;
+    let subjects = subjects(&what, named.first())?;
+    let repository = args.git.as_deref().map(Repository::open).transpose().map_err(Stop::usage)?;
+    let index = repository.map(|repository| index(&repository, args));
     let fetching = Fetching::new();
     let unpack = |source: &Source| unpack(source, args, &fetching);
     let fetch = |remote: &Remote| fetch(remote, args, &fetching);
     let index = index.as_ref().map(|index| index.as_ref().map_err(String::as_str));
-    let asked = Asked { bugs: chosen, index, unpack: &unpack, fetch: &fetch };
+    // Whoever names a bug wants to know of it, whether or not there is a way out.
+    let counts_all = !named.is_empty() || args.fail_on == FailOn::Any;
+    let asked = Asked { bugs: chosen, counts_all, index, unpack: &unpack, fetch: &fetch };
     // Each is looked at anew after the boots: an unpacked image for each of many subjects is too much to keep.
     let booted = if args.boot {
         let sources = subjects.iter().map(|subject| asked.look(subject).bootable).collect();
@@ -61,10 +66,9 @@ pub(super) fn affected(args: &Affected) -> Result<u8, Stop> {
 }
 
 /// The index of the repository, made or brought up to date first. What keeps it from being read is an answer too.
-fn index(repository: &Path, args: &Affected) -> Result<Index, String> {
+fn index(repository: &Repository, args: &Affected) -> Result<Index, String> {
     let told = |error: anyhow::Error| format!("{error:#}");
     let store = args.host.cache.open().map_err(|error| told(error.into()))?;
-    let repository = Repository::open(repository).map_err(|error| told(error.into()))?;
     let bar = Indexing::new();
     let index = repository.index(&store.path(git::INDEXES), &|progress| bar.tell(progress));
     bar.finish();
@@ -148,21 +152,26 @@ fn shown(cell: &Cell, bugs: &Bugs) -> Option<Booted> {
     })
 }
 
-/// The bugs with these names; all where none is named.
-pub(super) fn chosen<'a>(bugs: &'a Bugs, named: &[BugId]) -> Result<Vec<&'a Bug>, Stop> {
-    if named.is_empty() {
-        return Ok(bugs.iter().collect());
+/// The bugs among the arguments, and the rest. A CVE is never a kernel's name; a bug's own name, or a commit of one, is a
+/// bug unless it may be something else: a file, or a revision of the repository that was named.
+fn bugs_among(what: &[String], bugs: &Bugs, in_repository: bool) -> Result<(Vec<BugId>, Vec<String>), Stop> {
+    let (mut named, mut rest) = (Vec::new(), Vec::new());
+    for text in what {
+        let is_there = Path::new(text).exists();
+        match bugs.find(text) {
+            Err(error) if is_cve(text) && !is_there => return Err(Stop::usage(error)),
+            Ok(bug) if is_cve(text) || !in_repository && !is_there => named.push(bug.id.clone()),
+            _ => rest.push(text.clone()),
+        }
     }
-    let known = || bugs.iter().map(|bug| bug.id.as_str()).collect::<Vec<_>>().join(", ");
-    let find = |id| bugs.get(id).ok_or_else(|| Stop::usage(anyhow!("there is no bug `{id}`; known are {}", known())));
-    named.iter().map(find).collect()
+    Ok((named, rest))
 }
 
-/// What is asked about: the arguments, and each line of stdin where `-` stands for it or nothing was named.
-fn subjects(args: &Affected) -> Result<Vec<String>, Stop> {
+/// What is asked about: the arguments that name no bug, and each line of stdin where `-` stands for it or nothing was named.
+fn subjects(what: &[String], bug: Option<&BugId>) -> Result<Vec<String>, Stop> {
     let stdin = std::io::stdin();
-    let from_stdin = args.what.iter().any(|what| what == "-") || (args.what.is_empty() && !stdin.is_terminal());
-    let mut subjects: Vec<String> = args.what.iter().filter(|what| *what != "-").cloned().collect();
+    let from_stdin = what.iter().any(|what| what == "-") || (what.is_empty() && !stdin.is_terminal());
+    let mut subjects: Vec<String> = what.iter().filter(|what| *what != "-").cloned().collect();
     if from_stdin {
         let mut text = Vec::new();
         // One byte more than allowed tells that there is more.
@@ -180,8 +189,13 @@ fn subjects(args: &Affected) -> Result<Vec<String>, Stop> {
         }
     }
     if subjects.is_empty() {
-        let hint = "name a release (`backproof affected $(uname -r)`), a package, an image or a source tree, or write them to stdin, one a line";
-        return Err(Stop::usage(anyhow!("nothing was asked about: {hint}")));
+        let about = bug.map_or_else(String::new, |bug| format!(" by {bug}"));
+        let name = bug.map_or_else(String::new, |bug| format!("--bug {bug} "));
+        let hint = "a package, an image or a source tree, or write them to stdin, one a line";
+        return Err(Stop::usage(anyhow!(
+            "nothing was asked about: which kernel may be affected{about}? Name a release \
+             (`backproof affected {name}$(uname -r)`), {hint}"
+        )));
     }
     Ok(subjects)
 }

@@ -19,7 +19,7 @@ use crate::words::BugId;
 /// Reads this host, or what was saved of another one, and says what it means.
 pub(super) fn host(args: &HostArgs) -> Result<u8, Stop> {
     let bugs = matrix_file::bugs(args.bugs.as_deref())?;
-    let bugs = super::affected::chosen(&bugs, &args.bug)?;
+    let bugs = matrix_file::chosen(&bugs, &args.bug)?;
     let is_live = args.from.is_empty();
     let mut reading = if is_live { host::live::read() } else { host::saved::read(&args.from).map_err(Stop::usage)? };
     let mut ledgers = ledgers(&reading.host, &bugs, is_live);

@@ -6,9 +6,9 @@ use std::path::Path;
 use anyhow::anyhow;
 
 use super::Stop;
-use crate::matrix::{self, Bugs, InLock, Lock, Locked, Matrix};
+use crate::matrix::{self, Bug, Bugs, InLock, Lock, Locked, Matrix};
 use crate::report::visible;
-use crate::words::KernelName;
+use crate::words::{BugId, KernelName};
 
 /// The default matrix, for where there is no kernels.yaml.
 const BUILT_IN: &str = include_str!("../../kernels.yaml");
@@ -23,6 +23,24 @@ const MATRIX_FILE: &str = "kernels.yaml";
 pub(super) fn bugs(folder: Option<&Path>) -> Result<Bugs, Stop> {
     let bugs = Bugs::built_in();
     folder.map_or(Ok(bugs.clone()), |folder| bugs.with_folder(folder).map_err(Stop::usage))
+}
+
+/// The bugs that were named, by whatever people call them: see [`Bugs::find`].
+pub(super) fn named<'a>(bugs: &'a Bugs, names: &[BugId]) -> Result<Vec<&'a Bug>, Stop> {
+    let mut named: Vec<&Bug> = Vec::new();
+    for name in names {
+        let bug = bugs.find(name.as_str()).map_err(Stop::usage)?;
+        // A name and a CVE may stand for the same one.
+        if named.iter().all(|known| known.id != bug.id) {
+            named.push(bug);
+        }
+    }
+    Ok(named)
+}
+
+/// The bugs that were named; all where none was.
+pub(super) fn chosen<'a>(bugs: &'a Bugs, names: &[BugId]) -> Result<Vec<&'a Bug>, Stop> {
+    if names.is_empty() { Ok(bugs.iter().collect()) } else { named(bugs, names) }
 }
 
 /// The matrix that was named, or kernels.yaml, or the built-in one.

@@ -124,6 +124,15 @@ enum Accel {
     Tcg,
 }
 
+/// Which bugs count for the exit code of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum FailOn {
+    /// Bugs that somebody has repaired, and those that --bug names
+    Fixable,
+    /// Every bug
+    Any,
+}
+
 #[derive(Args, Debug)]
 struct Run {
     /// The matrix of kernels [default: kernels.yaml here, or else the built-in one]
@@ -135,7 +144,7 @@ struct Run {
     /// This kernel, beside those that --tag names and no others (may be repeated)
     #[arg(long, value_name = "NAME")]
     kernel: Vec<KernelName>,
-    /// Only this bug (may be repeated)
+    /// Only this bug: its name, a CVE, or a commit of its chain (may be repeated)
     #[arg(long, value_name = "BUG")]
     bug: Vec<BugId>,
     /// Kernels with this tag, beside those that --kernel names and no others (may be repeated)
@@ -170,12 +179,15 @@ struct Run {
 #[derive(Args, Debug)]
 struct Affected {
     /// Releases (`uname -r`), package versions, package files, images, source trees or tarballs, addresses of such files
-    /// (`https://…`, with `#sha256=…` where it is known); `-` is stdin, one a line
+    /// (`https://…`, with `#sha256=…` where it is known); `-` is stdin, one a line; a CVE stands for `--bug`
     #[arg(value_name = "WHAT")]
     what: Vec<String>,
-    /// Only this bug (may be repeated)
+    /// Only this bug: its name, a CVE, or a commit of its chain (may be repeated)
     #[arg(long, value_name = "BUG")]
     bug: Vec<BugId>,
+    /// Which affected kernels make the exit code 1
+    #[arg(long, value_enum, default_value_t = FailOn::Fixable)]
+    fail_on: FailOn,
     /// A folder of dossiers of your own, beside the built-in ones
     #[arg(long, value_name = "DIR")]
     bugs: Option<PathBuf>,
@@ -237,7 +249,7 @@ struct HostArgs {
     /// leaves
     #[arg(long, conflicts_with = "from")]
     probe: bool,
-    /// Only this bug (may be repeated)
+    /// Only this bug: its name, a CVE, or a commit of its chain (may be repeated)
     #[arg(long, value_name = "BUG")]
     bug: Vec<BugId>,
     /// A folder of dossiers of your own, beside the built-in ones

@@ -11,13 +11,15 @@ use crate::matrix::LeftOut;
 use crate::report::{Live, Style, table, visible};
 use crate::results::{Folder, FolderError, MatrixDocument, RunRecord};
 use crate::run::{self, Asked, Event, Lab};
+use crate::words::BugId;
 
 /// Judges the matrix, prints what it came to, and gives the exit code.
 pub(super) fn run(args: &Run) -> Result<u8, Stop> {
     let bugs = matrix_file::bugs(args.bugs.as_deref())?;
     let matrix = matrix_file::matrix(args.matrix.as_deref(), &bugs)?;
     let bugs = matrix.known.clone();
-    let matrix = matrix.select(&args.kernel, &args.bug, &args.tag).map_err(Stop::usage)?;
+    let named: Vec<BugId> = matrix_file::named(&bugs, &args.bug)?.into_iter().map(|bug| bug.id.clone()).collect();
+    let matrix = matrix.select(&args.kernel, &named, &args.tag).map_err(Stop::usage)?;
     let profiles = matrix.choose_profiles(&bugs, &args.profile).map_err(Stop::usage)?;
     let programs = run::programs(&matrix, &bugs).map_err(Stop::usage)?;
     let locked = matrix_file::locked(&matrix, args.locked)?;

@@ -43,7 +43,9 @@ impl<'a> BuildConfig<'a> {
         let config = kernel.config.clone()?;
         let (place, is_certain) = match from {
             Source::Tree(tree) if tree.is_dir() => return Self::of_tree(tree),
-            Source::Image { config: Some(path), .. } => (format!("{}, which is named beside the image", path.display()), false),
+            Source::Image { config: Some(path), .. } => {
+                (format!("{}, which is named beside the image", path.display()), false)
+            }
             Source::Image { .. } => ("a configuration beside the image".to_owned(), false),
             Source::Tree(_) => ("the configuration in its tarball".to_owned(), true),
             Source::Control { .. } => ("the configuration that it was built with".to_owned(), true),
@@ -62,7 +64,8 @@ impl<'a> BuildConfig<'a> {
         let built_with = tree.join("include/config/auto.conf");
         let same = read(&built_with).is_ok_and(|built| built.compiles_the_same(&config));
         let time = |path: &Path| fs::metadata(path).and_then(|metadata| metadata.modified());
-        let is_newer = |image: SystemTime| [&path, &built_with].iter().all(|file| time(file).is_ok_and(|at| at <= image));
+        let is_newer =
+            |image: SystemTime| [&path, &built_with].iter().all(|file| time(file).is_ok_and(|at| at <= image));
         let image = time(&tree.join("arch/x86/boot/bzImage"));
         let is_certain = same && image.is_ok_and(is_newer);
         let place = match is_certain {
@@ -116,7 +119,11 @@ impl<'a> BuildConfig<'a> {
                 "{} {verb} not set in {}: {}",
                 missing.join(", "),
                 self.place,
-                if self.is_certain { "the code that has the bug is not compiled in" } else { "the code may not be compiled in" }
+                if self.is_certain {
+                    "the code that has the bug is not compiled in"
+                } else {
+                    "the code may not be compiled in"
+                }
             ),
             mitigated: false,
             artefacts: Vec::new(),

@@ -44,7 +44,8 @@ fn an_option_that_is_not_set_is_told_from_one_not_mentioned() {
 
 #[test]
 fn only_what_speaks_of_the_source_is_tempered() {
-    let finding = |witness, states: StateSet| Finding { states, strength: Strength::Strong, ..Finding::unknown(witness, "read") };
+    let finding =
+        |witness, states: StateSet| Finding { states, strength: Strength::Strong, ..Finding::unknown(witness, "read") };
     let affected: StateSet = [State::Affected].into_iter().collect();
     let fixed: StateSet = [State::Fixed].into_iter().collect();
     let all = StateSet::all();

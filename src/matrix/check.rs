@@ -172,12 +172,13 @@ impl Checker<'_, '_> {
     }
 
     fn bug(&mut self, text: &str, at: &Range<usize>) -> Option<BugId> {
-        let known = self.bugs.iter().find(|bug| bug.id.as_str() == text);
-        if known.is_none() {
-            let names = self.bugs.iter().map(|bug| bug.id.as_str());
-            self.problems.add(at, || format!("unknown bug {}: {}", quote(text), expected_one_of(text, names)));
+        match self.bugs.find(text) {
+            Ok(bug) => Some(bug.id.clone()),
+            Err(error) => {
+                self.problems.add(at, || error.to_string());
+                None
+            }
         }
-        known.map(|bug| bug.id.clone())
     }
 
     /// A mapping from bugs to what is expected of them.

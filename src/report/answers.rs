@@ -73,7 +73,9 @@ fn verdict(text: &mut String, answer: &BugAnswer, width: usize, style: Style) {
     let state = answer.state.filter(|state| state.as_str() != answer.verdict.to_string());
     let state = state.map_or_else(String::new, |state| format!(" ({state})"));
     let conflict = if answer.conflict { " CONFLICT" } else { "" };
-    let _ = writeln!(text, "  {:width$}  {colour}{word}{conflict}{colour:#}{state}", answer.bug.as_str());
+    let is_counted = answer.counts || answer.conflict || answer.verdict != Verdict::Affected;
+    let counted = if is_counted { "" } else { "; not counted: nobody has a fix (--fail-on any counts it)" };
+    let _ = writeln!(text, "  {:width$}  {colour}{word}{conflict}{colour:#}{state}{counted}", answer.bug.as_str());
     for finding in &answer.findings {
         let weak = if finding.strength == Strength::Weak && !finding.is_unknown() { " (a hint)" } else { "" };
         labelled(text, &format!("{}{weak}", finding.witness), &finding.why, style);
@@ -97,11 +99,15 @@ fn labelled(text: &mut String, label: &str, what: &str, style: Style) {
 
 fn summary(text: &mut String, tally: Tally) {
     let Tally { subjects, summary, .. } = tally;
+    let answers = tally.answers();
     let _ = write!(
         text,
-        "{subjects} subjects: {} affected, {} not affected, {} unknown",
+        "{subjects} subjects, {answers} answers: {} affected, {} not affected, {} unknown",
         summary.affected, summary.not_affected, summary.unknown
     );
+    if summary.not_counted > 0 {
+        let _ = write!(text, "; {} affected not counted", summary.not_counted);
+    }
     if summary.conflicts > 0 {
         let _ = write!(text, "; {BAD}{} in conflict{BAD:#}", summary.conflicts);
     }

@@ -23,7 +23,13 @@ impl Presence {
 
     /// Whether it is in, where that is known and hints are believed.
     fn believed(self) -> Option<bool> {
-        self.hint.or(if self.must { Some(true) } else if self.may { None } else { Some(false) })
+        self.hint.or(if self.must {
+            Some(true)
+        } else if self.may {
+            None
+        } else {
+            Some(false)
+        })
     }
 
     /// What is known of both together: whether both are in.

@@ -83,7 +83,9 @@ fn listed(releases: &Releases, entry: &StableLine, release: Upstream, born: Held
     }
     match entry.known_until {
         _ if born.has != Some(false) => born,
-        _ if releases.since.get(&role).is_some_and(|since| line < *since) => before(releases, line, role).unwrap_or(born),
+        _ if releases.since.get(&role).is_some_and(|since| line < *since) => {
+            before(releases, line, role).unwrap_or(born)
+        }
         Some(until) if release > until => {
             Held { role, has: None, says: format!("{role} unknown after {until}, the last that was looked at") }
         }

@@ -6,6 +6,7 @@ use std::path::Path;
 pub mod c;
 mod chain;
 mod check;
+mod find;
 mod folder;
 mod machine;
 mod releases;
@@ -20,6 +21,7 @@ mod upstream;
 mod mistakes;
 
 pub use chain::{Backport, Step};
+pub use find::{NoSuchBug, is_cve};
 pub use folder::BadDossiers;
 pub use machine::{BadMachinePattern, MachinePattern, Refusal};
 pub use releases::{DistributionLine, Releases, StableLine};
@@ -31,7 +33,7 @@ pub use spans::{Spans, Standing, Steps};
 pub use upstream::{BadRelease, First, Line, PackageVersion, Upstream};
 
 use super::{Problems, fields};
-use crate::words::{BugId, ProfileName};
+use crate::words::{BugId, ProfileName, Role};
 use reproducer::Owner;
 
 /// The built-in dossiers: the name of the file, and its text.
@@ -78,6 +80,18 @@ impl Bug {
         matches!(program, Some(Program::BuiltIn { mitigable: true }))
     }
 
+    /// Whether its dossier says that nobody has repaired it, and lists no repair: there is nothing to move to. Of a dossier
+    /// that only does not speak of a repair, nobody can say so.
+    pub fn is_unrepaired(&self) -> bool {
+        self.releases.as_ref().is_some_and(|releases| {
+            let repaired = self.chain.iter().any(|step| step.role == Role::Fix)
+                || releases.mainline.contains_key(&Role::Fix)
+                || releases.stable.iter().any(|line| line.steps.contains_key(&Role::Fix))
+                || releases.distributions.iter().any(|line| line.steps.contains_key(&Role::Fix));
+            releases.no_fix_anywhere && !repaired
+        })
+    }
+
     /// A user's dossier. `path` is named in messages; its name is the bug's, and paths in the dossier start at its folder.
     ///
     /// # Errors
@@ -115,7 +129,7 @@ impl Bugs {
         Self(BUILT_IN.into_iter().map(read).collect())
     }
 
-    /// The bug with this name.
+    /// The bug with this name, and no other name of it: see [`Bugs::find`].
     pub fn get(&self, id: &BugId) -> Option<&Bug> {
         self.0.iter().find(|bug| bug.id == *id)
     }

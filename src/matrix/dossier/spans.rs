@@ -203,6 +203,9 @@ mod tests {
         assert_eq!(named(&spans(&["4.19.52"])), (some("4.19.52"), None));
         assert_eq!(named(&spans(&["4.19.52", "4.19.60"])), (None, some("4.19.60")));
         assert_eq!(named(&spans(&["4.19.52", "4.19.60", "4.19.70"])), (some("4.19.70"), None));
-        assert_eq!(spans(&["4.19.52", "4.19.60", "4.19.70"]).to_string(), "4.19.52, out in 4.19.60, in again in 4.19.70");
+        assert_eq!(
+            spans(&["4.19.52", "4.19.60", "4.19.70"]).to_string(),
+            "4.19.52, out in 4.19.60, in again in 4.19.70"
+        );
     }
 }
