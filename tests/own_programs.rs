@@ -77,6 +77,9 @@ fn a_user_s_program_is_judged_by_its_exit_status_its_words_and_its_controls() {
         assert_eq!((found.0.as_str(), found.1.as_str()), (outcome, strength), "{bug}: {found:?}");
         assert!(found.2.contains(why), "{bug}: {}", found.2);
     }
+    for (bug, unproven) in [("exits-with-0", true), ("may-be-blind", true), ("says-not-affected", false)] {
+        assert_eq!(cell(&document, "debian-12", bug)["unproven"], unproven, "{bug}");
+    }
     let facts = &cell(&document, "debian-12", "says-affected")["checks"][0]["facts"]["lost_bytes"];
     assert_eq!(facts, 3);
     let known = ended(&document, "only-known");

@@ -82,6 +82,8 @@ pub struct BugAnswer {
     /// Whether it counts for the exit code. A bug that nobody has repaired, and that was not asked about by name, does not:
     /// no kernel is free of it.
     pub counts: bool,
+    /// Whether `not-affected` rests on the silence of a reproducer that has not proven that it would have seen the bug.
+    pub unproven: bool,
     /// What each witness says.
     pub findings: Vec<Finding>,
     /// What git found of each step of the chain, where a revision was asked about.
@@ -129,6 +131,7 @@ impl BugAnswer {
             state: conclusion.state(),
             conflict: conclusion.conflict,
             counts: true,
+            unproven: conclusion.unproven,
             findings: ledger.findings,
             steps: Vec::new(),
             warnings: Vec::new(),
@@ -228,7 +231,18 @@ mod tests {
     fn answer(verdict: Verdict, conflict: bool) -> BugAnswer {
         let bug = "a-bug".parse().expect("a name");
         let (findings, steps, warnings, advice) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        BugAnswer { bug, verdict, state: None, conflict, counts: true, findings, steps, warnings, advice }
+        BugAnswer {
+            bug,
+            verdict,
+            state: None,
+            conflict,
+            counts: true,
+            unproven: false,
+            findings,
+            steps,
+            warnings,
+            advice,
+        }
     }
 
     #[test]

@@ -104,7 +104,11 @@ fn text(document: &Document) -> String {
     let mut text = String::new();
     for (now, then) in document.cells.iter().zip(&document.then) {
         let same = if now.outcome == then.outcome { "as then" } else { "unlike then" };
-        text += &format!("{}  {}  {} ({same}: {})\n", now.kernel, now.job(), now.outcome, then.outcome);
+        let outcome = |cell: &Cell| match cell.qualifier() {
+            Some(qualifier) => format!("{} ({qualifier})", cell.outcome),
+            None => cell.outcome.to_string(),
+        };
+        text += &format!("{}  {}  {}, {same}: {}\n", now.kernel, now.job(), outcome(now), outcome(then));
         let findings = now.findings.iter().map(|f| f.why.as_str());
         for line in findings.chain(now.reason.as_deref()).flat_map(str::lines) {
             text += &format!("  {}\n", visible(line));

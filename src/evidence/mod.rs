@@ -176,4 +176,10 @@ impl Finding {
     pub fn is_unknown(&self) -> bool {
         self.states == StateSet::all()
     }
+
+    /// Whether it is the silence of a reproducer without proof that the bug would have shown: it has no positive control.
+    pub fn is_silence(&self) -> bool {
+        let is_good = !self.states.is_empty() && self.states.and(StateSet::affected()).is_empty();
+        self.witness == Witness::Runtime && self.strength == Strength::Weak && is_good
+    }
 }

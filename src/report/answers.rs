@@ -7,6 +7,7 @@ use super::text::{visible, wrap};
 use crate::answer::{Answer, BugAnswer, Tally};
 use crate::evidence::Strength;
 use crate::verdict::{Verdict, contradiction};
+use crate::words::State;
 
 /// The answers as text, coloured with ANSI sequences (print it through `anstream`), and how they ended. Conflicts come
 /// first.
@@ -71,7 +72,8 @@ fn verdict(text: &mut String, answer: &BugAnswer, width: usize, style: Style) {
         Verdict::Unknown => (BROKEN, "unknown"),
     };
     let state = answer.state.filter(|state| state.as_str() != answer.verdict.to_string());
-    let state = state.map_or_else(String::new, |state| format!(" ({state})"));
+    let more: Vec<&str> = state.map(State::as_str).into_iter().chain(answer.unproven.then_some("unproven")).collect();
+    let state = if more.is_empty() { String::new() } else { format!(" ({})", more.join(", ")) };
     let conflict = if answer.conflict { " CONFLICT" } else { "" };
     let is_counted = answer.counts || answer.conflict || answer.verdict != Verdict::Affected;
     let counted = if is_counted { "" } else { "; not counted: nobody has a fix (--fail-on any counts it)" };
@@ -112,4 +114,32 @@ fn summary(text: &mut String, tally: Tally) {
         let _ = write!(text, "; {BAD}{} in conflict{BAD:#}", summary.conflicts);
     }
     text.push('\n');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::evidence::{Finding, StateSet, Witness};
+    use crate::matrix::Bugs;
+    use crate::verdict::Ledger;
+
+    #[test]
+    fn unproven_answer_is_marked() {
+        let bugs = Bugs::built_in();
+        let bug = bugs.iter().next().expect("a bug");
+        let silent = Finding { states: StateSet::not_affected(), ..Finding::unknown(Witness::Runtime, "silent") };
+        let fixed = Finding { states: [State::Fixed].into_iter().collect(), ..Finding::unknown(Witness::Version, "x") };
+        for (findings, said) in [
+            (vec![silent.clone()], "not affected (unproven)\n"),
+            (vec![silent, fixed.clone()], "not affected (fixed, unproven)\n"),
+            (vec![fixed], "not affected (fixed)\n"),
+        ] {
+            let bugs = vec![BugAnswer::of(bug, Ledger { findings }, None, "")];
+            let answer =
+                Answer { subject: "x".to_owned(), understood: None, problem: None, misnamed: false, stale: None, bugs };
+            let (text, _) = answers([answer].into_iter(), Style::default());
+            let text = anstream::adapter::strip_str(&text).to_string();
+            assert!(text.contains(said), "{said:?} is missing in\n{text}");
+        }
+    }
 }

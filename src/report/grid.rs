@@ -10,6 +10,12 @@ use crate::results::MatrixDocument;
 use crate::run::Cell;
 use crate::words::{BugId, Outcome};
 
+/// Marks a pass that is the profile's doing, where there is no room for the word.
+const MITIGATED: &str = "*";
+
+/// Marks a pass that nothing proves, where there is no room for the word.
+const UNPROVEN: &str = "?";
+
 /// Columns between two columns.
 const GAP: usize = 2;
 
@@ -37,7 +43,11 @@ pub(super) fn word(cell: &Cell) -> String {
     };
     let conflict = if cell.conflict { "!" } else { "" };
     match (cell.outcome, cell.expected) {
-        (Outcome::Pass, true) if cell.mitigated => format!("{base}{conflict} (mitigated)"),
+        (Outcome::Pass, expected) if cell.qualifier().is_some() => {
+            let qualifier = cell.qualifier().unwrap_or_default();
+            let unexpected = if expected { "" } else { ", unexpected" };
+            format!("{base}{conflict} ({qualifier}{unexpected})")
+        }
         (Outcome::Pass, true) | (Outcome::Skip, true) | (Outcome::Fail | Outcome::Error, false) => {
             format!("{base}{conflict}")
         }
@@ -50,7 +60,12 @@ pub(super) fn word(cell: &Cell) -> String {
 fn short_word(cell: &Cell) -> String {
     let word = if cell.expected { cell.outcome.as_str().to_owned() } else { cell.outcome.as_str().to_uppercase() };
     let conflict = if cell.conflict { "!" } else { "" };
-    format!("{word}{conflict}{}", if cell.mitigated { "*" } else { "" })
+    let mark = match cell {
+        Cell { mitigated: true, .. } => MITIGATED,
+        Cell { unproven: true, .. } => UNPROVEN,
+        _ => "",
+    };
+    format!("{word}{conflict}{mark}")
 }
 
 pub(super) fn colour(cell: &Cell) -> Colour {
@@ -172,7 +187,10 @@ pub(super) fn grid(text: &mut String, document: &MatrixDocument, style: Style) {
         }
         let _ = writeln!(text, "{DIM}capitals: unlike what was expected{DIM:#}");
         if document.cells.iter().any(|cell| cell.mitigated) {
-            let _ = writeln!(text, "{DIM}*: affected, and the profile keeps the bug from showing{DIM:#}");
+            let _ = writeln!(text, "{DIM}{MITIGATED}: affected, and the profile keeps the bug from showing{DIM:#}");
+        }
+        if document.cells.iter().any(|cell| cell.unproven) {
+            let _ = writeln!(text, "{DIM}{UNPROVEN}: unproven, nothing shows that the reproducer sees the bug{DIM:#}");
         }
     }
     text.push('\n');

@@ -109,7 +109,8 @@ fn indented(text: &mut String, what: &str, style: Style) {
 /// road showed where it was asked for. Conflicts come first.
 fn told(document: &MatrixDocument) -> Vec<&Cell> {
     let shown = |cell: &Cell| document.run.natural && natural(cell).next().is_some();
-    let is_plain = |c: &Cell| c.outcome == Outcome::Pass && c.expected && !c.conflict && against(c).is_empty();
+    let is_sure = |c: &Cell| !c.conflict && !c.unproven && against(c).is_empty();
+    let is_plain = |c: &Cell| c.outcome == Outcome::Pass && c.expected && is_sure(c);
     let has_more = |c: &Cell| shown(c) || !c.warnings.is_empty() || !c.advice.is_empty();
     let is_told = |c: &&Cell| !is_plain(c) || has_more(c);
     let mut cells: Vec<&Cell> = document.cells.iter().filter(is_told).collect();
@@ -328,9 +329,10 @@ fn summary(tally: &Tally, interrupted: bool) -> String {
     if tally.controls_wrong > 0 {
         let _ = write!(line, "{BAD}verdicts cannot be trusted{BAD:#}; ");
     }
+    let unproven = if tally.unproven > 0 { format!(" ({} unproven)", tally.unproven) } else { String::new() };
     let _ = write!(
         line,
-        "{total} cells: {} pass, {} fail, {} error, {} skip; ",
+        "{total} cells: {} pass{unproven}, {} fail, {} error, {} skip; ",
         tally.pass, tally.fail, tally.error, tally.skip
     );
     let _ = match (interrupted, tally.unexpected, tally.conflicts) {

@@ -189,6 +189,29 @@ fn programs_that_shared_a_guest_are_named_in_the_summary() {
 }
 
 #[test]
+fn unproven_pass_is_marked_in_table_and_summary() {
+    let silent = Finding {
+        states: StateSet::not_affected(),
+        ..Finding::unknown(Witness::Runtime, "exited with 0 (a hint: nothing proves that the program sees the bug)")
+    };
+    let silent = || Settled::Findings(Ledger { findings: vec![silent.clone()] });
+    let cells = vec![cell("a", "one", "pass", silent()), cell("b", "one", "fail", silent())];
+    let text = plain(&document(cells.clone(), true), 100);
+    for part in [
+        "a  one  pass (unproven)\n  runtime: exited with 0 (a hint",
+        "b  one  pass (unproven, unexpected)",
+        "2 cells: 2 pass (2 unproven), 0 fail",
+    ] {
+        assert!(text.contains(part), "{part} is missing in\n{text}");
+    }
+    let narrow = plain(&document(cells, true), 40);
+    assert!(narrow.contains(" pass? ") && narrow.contains(" PASS? "), "{narrow}");
+    assert!(narrow.contains("?: unproven, nothing shows"), "{narrow}");
+    let proven = plain(&document(vec![cell("a", "one", "fail", affected())], true), 100);
+    assert!(!proven.contains("unproven"), "{proven}");
+}
+
+#[test]
 fn a_run_that_died_does_not_look_finished() {
     assert!(plain(&document(Vec::new(), false), 100).contains("the run did not finish"));
 }

@@ -29,6 +29,9 @@ pub struct Cell {
     /// Whether the kernel has the bug, and the profile kept it from showing: the verdict is not the kernel's then.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub mitigated: bool,
+    /// Whether a pass rests on the silence of a reproducer that has not proven that it would have seen the bug.
+    #[serde(default)]
+    pub unproven: bool,
     /// What the matrix expects of the kernel, under its own settings.
     pub expect: Expectation,
     /// Whether the profile is said to keep the bug from showing: then a kernel that is expected to be affected is
@@ -143,6 +146,7 @@ impl Question {
             verdict: conclusion.verdict,
             state: conclusion.state(),
             mitigated: conclusion.mitigated,
+            unproven: conclusion.unproven,
             expect: self.expect,
             mitigates: self.mitigates,
             expected: allowed || self.is_expected(outcome, conclusion),
@@ -195,6 +199,15 @@ impl Cell {
     /// Who contradicts whom, in a sentence, where strong witnesses do.
     pub fn conflict_complaint(&self) -> Option<String> {
         self.conflict.then(|| format!("{} {}: {}", self.kernel, self.job(), contradiction(&self.findings)))
+    }
+
+    /// What qualifies its pass, where something does: it is the profile's doing, or nothing proves it.
+    pub fn qualifier(&self) -> Option<&'static str> {
+        match self {
+            Self { mitigated: true, .. } => Some("mitigated"),
+            Self { unproven: true, .. } => Some("unproven"),
+            _ => None,
+        }
     }
 
     /// The bug and the profile.
@@ -251,6 +264,7 @@ pub(super) mod tests {
                 ledger.findings.iter_mut().for_each(|f| f.mitigated = true);
                 Settled::Findings(ledger)
             }
+            "silence" => runtime(StateSet::not_affected(), Strength::Weak),
             "unknown" => runtime(StateSet::all(), Strength::Strong),
             "error" => Settled::Error("it broke".to_owned()),
             "skip" => Settled::Skip { reason: "not here".to_owned(), allowed: false },
@@ -263,6 +277,8 @@ pub(super) mod tests {
         // expectation, how it was settled, the outcome, whether expected, the exit code of a run of that cell alone
         let table = [
             ("pass", "pass", Outcome::Pass, true, 0),
+            ("pass", "silence", Outcome::Pass, true, 0),
+            ("fail", "silence", Outcome::Pass, false, 1),
             ("pass", "fail", Outcome::Fail, false, 1),
             ("fail", "fail", Outcome::Fail, true, 0),
             ("fail", "pass", Outcome::Pass, false, 1),

@@ -10,6 +10,9 @@ use crate::words::{Expectation, Outcome};
 pub struct Tally {
     /// Cells of kernels that are not affected.
     pub pass: usize,
+    /// Those of them that rest on the silence of a reproducer that has not proven that it would have seen the bug.
+    #[serde(default)]
+    pub unproven: usize,
     /// Cells of kernels that are affected.
     pub fail: usize,
     /// Cells without a verdict, because something broke.
@@ -49,6 +52,7 @@ impl Tally {
                 Outcome::Error => tally.error += 1,
                 Outcome::Skip => tally.skip += 1,
             }
+            tally.unproven += usize::from(cell.unproven);
             tally.conflicts += usize::from(cell.conflict);
             tally.unexplained += usize::from(cell.unexplained.is_some());
             tally.controls += usize::from(cell.control);
@@ -127,6 +131,7 @@ impl Cell {
         let mitigated = self.findings.iter().any(|f| f.mitigated);
         match (self.outcome, self.state) {
             (Outcome::Pass, _) if mitigated => "pass (mitigated)".to_owned(),
+            (Outcome::Pass, _) if self.unproven => "pass (unproven)".to_owned(),
             (outcome, Some(state)) => format!("{outcome} ({state})"),
             (outcome, None) => outcome.to_string(),
         }

@@ -50,6 +50,9 @@ pub struct Conclusion {
     /// Whether the kernel has the bug and the cell's profile keeps it from showing: the verdict then holds under that
     /// profile, and the states are the kernel's.
     pub mitigated: bool,
+    /// Whether a reproducer's silence, without proof that the bug would have shown, is among what makes the kernel good, and
+    /// nothing firm does.
+    pub unproven: bool,
 }
 
 impl Conclusion {
@@ -78,13 +81,15 @@ impl Ledger {
         let firm = if conflict { intersect(of(Strength::Decisive), StateSet::all()) } else { strong };
         if conflict && firm == StateSet::all() {
             let (verdict, states) = (Verdict::Unknown, StateSet::EMPTY);
-            return Conclusion { verdict, states, firm: states, conflict, mitigated: false };
+            return Conclusion { verdict, states, firm: states, conflict, mitigated: false, unproven: false };
         }
         let states = self.hinted(firm);
         let kernel = verdict(states);
         let mitigated = kernel == Verdict::Affected && self.findings.iter().any(|f| f.mitigated);
+        let is_hinted = kernel == Verdict::NotAffected && verdict(firm) != Verdict::NotAffected;
+        let unproven = is_hinted && self.findings.iter().any(Finding::is_silence);
         let verdict = if mitigated { Verdict::NotAffected } else { kernel };
-        Conclusion { verdict, states, firm, conflict, mitigated }
+        Conclusion { verdict, states, firm, conflict, mitigated, unproven }
     }
 }
 
@@ -168,6 +173,37 @@ mod tests {
             assert!(conclusion.mitigated && conclusion.states.and(StateSet::not_affected()).is_empty());
             assert_eq!((conclusion.verdict, conclusion.state()), (Verdict::NotAffected, None));
             assert_eq!(conclusion.conflict, conflict);
+        }
+    }
+
+    #[test]
+    fn pass_is_unproven_where_it_rests_on_silence() {
+        use State::{Affected, Fixed, FixedWithDefect, NeverHad};
+        use Strength::{Decisive, Strong, Weak};
+        use Verdict::{NotAffected, Unknown};
+        use Witness::{Git, Runtime, Version};
+        let passes: &[State] = &[NeverHad, Fixed, FixedWithDefect];
+        let silence = (Runtime, Weak, passes);
+        type Row<'a> = (&'a [(Witness, Strength, &'a [State])], Verdict, bool);
+        let table: &[Row] = &[
+            (&[silence], NotAffected, true),
+            (&[silence, (Version, Weak, &[Fixed])], NotAffected, true),
+            (&[silence, (Git, Weak, &[Fixed])], NotAffected, true),
+            (&[silence, (Git, Strong, &[Fixed])], NotAffected, false),
+            (&[silence, (Git, Strong, &[Fixed, Affected])], NotAffected, true),
+            (&[silence, (Version, Weak, &[Affected])], Unknown, false),
+            (&[silence, (Git, Strong, &[Affected])], Verdict::Affected, false),
+            (&[(Runtime, Strong, passes)], NotAffected, false),
+            // A program that cries without a negative control is a hint too, and no silence.
+            (&[(Runtime, Weak, &[Affected])], Verdict::Affected, false),
+            (&[(Runtime, Decisive, &[Affected])], Verdict::Affected, false),
+            (&[(Version, Weak, &[Fixed])], NotAffected, false),
+            (&[], Unknown, false),
+        ];
+        for (findings, verdict, unproven) in table {
+            let ledger = Ledger { findings: findings.iter().map(|(w, s, states)| finding(*w, *s, states)).collect() };
+            let conclusion = ledger.conclude();
+            assert_eq!((conclusion.verdict, conclusion.unproven), (*verdict, *unproven), "{findings:?}");
         }
     }
 
