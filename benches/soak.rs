@@ -150,6 +150,7 @@ impl Subject {
         let settings = &self.entry.guest;
         let spec = GuestSpec {
             image: self.kernel.image.clone(),
+            release: kernel::image_release(&self.kernel.image)?,
             initramfs: initramfs(&self.plan, &self.modules, &[])?,
             jobs: self.plan.jobs.clone(),
             cmdline_extra: settings.cmdline.clone(),

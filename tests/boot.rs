@@ -55,6 +55,7 @@ impl Bench {
     fn spec(&self, image: &[u8]) -> GuestSpec {
         GuestSpec {
             image: self.file(image),
+            release: None,
             initramfs: b"nothing".to_vec(),
             jobs: Vec::new(),
             cmdline_extra: None,
@@ -149,6 +150,20 @@ async fn a_panic_after_a_claimed_success_is_the_answer() {
     let boot = Bench::new().boot_acts(&[say(BANNER), tell(HELLO), tell(END), say(panic), Act::Reset]).await;
     let failure = boot.end.expect_err("a panic");
     assert_eq!((failure.kind, failure.title.as_str()), (FailureKind::Splat(SplatKind::Panic), "too late"));
+}
+
+#[tokio::test]
+async fn boot_sector_that_speaks_the_agent_s_words_has_no_verdict() {
+    let restart = say("[    1.0] reboot: machine restart\r\n");
+    let stranger = |banner: &str| [say(banner), tell(HELLO), tell(END), restart.clone(), Act::Reset];
+    for (image_says, banner) in [(Some("6.1.0"), BANNER), (None, "starting\r\n")] {
+        let bench = Bench::new();
+        let release = image_says.map(str::to_owned);
+        let spec = GuestSpec { release, ..bench.spec(&tiny_kernel::image(&stranger(banner))) };
+        let boot = bench.boot(&spec, &Deadlines::new(Accel::Tcg, HostLoad::now())).await;
+        let failure = boot.end.expect_err("a stranger");
+        assert_eq!(failure.kind, FailureKind::Impostor, "{failure}");
+    }
 }
 
 #[tokio::test]

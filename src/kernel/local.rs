@@ -278,14 +278,24 @@ pub(super) fn adopt(image: &Path, store: &Store) -> Result<(PathBuf, String, Opt
     identify(image)?.map_err(not)?;
     let sha256 = store.adopt(image)?;
     let blob = store.blob(&sha256);
-    let release = match identify(&blob)?.map_err(not)? {
-        Image::BzImage { release } => release,
-        Image::Vmlinux => {
-            let file = File::open(&blob).map_err(|e| ObtainError::io("reading", &blob, e))?;
-            image::banner_release(file).map_err(|e| ObtainError::io("reading", &blob, e))?
-        }
-    };
+    let release = image_release(&blob)?;
     Ok((blob, sha256, release))
+}
+
+/// What a kernel image calls itself (`uname -r`), where it tells: by its setup header, or by the banner in a vmlinux. No
+/// other name that is known of the kernel is looked at.
+///
+/// # Errors
+/// Where the file cannot be read or is no image.
+pub fn image_release(image: &Path) -> Result<Option<String>, ObtainError> {
+    let not = |found| ObtainError::NotAnImage { path: image.to_owned(), found };
+    match identify(image)?.map_err(not)? {
+        Image::BzImage { release } => Ok(release),
+        Image::Vmlinux => {
+            let file = File::open(image).map_err(|e| ObtainError::io("reading", image, e))?;
+            image::banner_release(file).map_err(|e| ObtainError::io("reading", image, e))
+        }
+    }
 }
 
 fn identify(path: &Path) -> Result<Result<Image, NotAnImage>, ObtainError> {

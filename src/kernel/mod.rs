@@ -48,6 +48,7 @@ pub use fetch::{Amount, NotFetched, Problem};
 pub(crate) use image::as_release;
 pub use image::{Image, NotAnImage, identify};
 pub use kind::{FileKind, file_kind};
+pub use local::image_release;
 pub use mainline::{ArchiveProblem, BadKey, MainlineListing, list as list_mainline};
 pub use meta::stands_for;
 pub use modules::{Module, ModulesError};

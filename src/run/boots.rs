@@ -10,7 +10,7 @@ use super::event::{BootId, BootRecord, Event};
 use super::recording::{Recording, RecordingError};
 use crate::evidence::runtime::Ran;
 use crate::guest::{self, Program};
-use crate::kernel::{Kernel, Module};
+use crate::kernel::{Kernel, Module, image_release};
 use crate::matrix::{KernelEntry, Profile, Reproducer};
 use crate::vm::{self, Accel, Boot, Failure, GuestSpec, HostLoad, Next, Observed};
 use crate::words::{BugId, JobId};
@@ -334,6 +334,8 @@ async fn boot_once(bench: &Bench<'_>, id: &BootId, trials: &[Trial<'_>], accel: 
     let recording = Recording {
         image: bench.kernel.image.clone(),
         image_sha256: bench.kernel.image_sha256.clone(),
+        // By the image itself: the name of its package is no part of what is booted.
+        release: image_release(&bench.kernel.image)?,
         initramfs: kept.path.clone(),
         initramfs_sha256: kept.sha256.clone(),
         cmdline: (!words.is_empty()).then(|| words.join(" ")),

@@ -19,6 +19,9 @@ pub struct Recording {
     pub image: PathBuf,
     /// SHA-256 of the image.
     pub image_sha256: String,
+    /// What the image calls itself, where it tells.
+    #[serde(default)]
+    pub release: Option<String>,
     /// The initramfs, in the cache.
     pub initramfs: PathBuf,
     /// SHA-256 of the initramfs.
@@ -83,6 +86,7 @@ impl Recording {
     pub(super) fn spec(&self, initramfs: Vec<u8>) -> GuestSpec {
         GuestSpec {
             image: self.image.clone(),
+            release: self.release.clone(),
             initramfs,
             jobs: self.plan.jobs.clone(),
             cmdline_extra: self.cmdline.clone(),

@@ -17,6 +17,8 @@ use crate::matrix::MachineType;
 pub struct GuestSpec {
     /// The kernel: a bzImage, or an ELF image with a PVH entry.
     pub image: PathBuf,
+    /// What the image calls itself (`uname -r`), where it tells: the guest has to call itself so.
+    pub release: Option<String>,
     /// The initramfs with the agent and its plan.
     pub initramfs: Vec<u8>,
     /// The plan's jobs: what the agent may speak of, and how long each may take.

@@ -249,6 +249,7 @@ pub(crate) mod tests {
     pub(crate) fn spec() -> GuestSpec {
         GuestSpec {
             image: "/k/vmlinuz".into(),
+            release: None,
             initramfs: Vec::new(),
             jobs: Vec::new(),
             cmdline_extra: None,

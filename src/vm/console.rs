@@ -28,6 +28,9 @@ const MAX_WARNINGS: usize = 20;
 /// below 300 kB.
 pub(crate) const MAX_CONSOLE: u64 = 1 << 20;
 
+/// How the kernel's first line begins (`linux_banner` of init/version.c); its release follows.
+pub(crate) const BANNER: &str = "Linux version ";
+
 /// How far a boot has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Stage {
@@ -330,7 +333,7 @@ impl Monitor {
     fn progress(&mut self, text: &str) {
         // What the firmware and the setup code print before may have no newline.
         if self.stage < Stage::Kernel
-            && let Some(at) = text.find("Linux version ")
+            && let Some(at) = text.find(BANNER)
         {
             self.stage = Stage::Kernel;
             self.banner = Some(text[at..].to_owned());

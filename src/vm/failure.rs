@@ -60,6 +60,8 @@ pub enum FailureKind {
     Reset,
     /// The guest restarted or powered off before the agent's end.
     Lost,
+    /// What runs is not the kernel of the image.
+    Impostor,
     /// The agent's words make no sense.
     Protocol(ProtocolFault),
     /// The guest printed more than any boot does.
@@ -84,6 +86,7 @@ impl FailureKind {
             Self::Splat(kind) => kind.as_str(),
             Self::Reset => "sudden reset",
             Self::Lost => "lost connection",
+            Self::Impostor => "not this kernel",
             Self::Protocol(_) => "protocol error",
             Self::Flood => "console flood",
             Self::Hang { .. } => "hang",

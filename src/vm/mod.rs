@@ -62,7 +62,7 @@ pub async fn boot(
     };
     observe(Observed::Command(&command));
     match process::QemuProcess::start(shim, &command, &spec.initramfs) {
-        Ok(mut machine) => watch::watch(&mut machine, spec.accel, &spec.jobs, deadlines, observe).await,
+        Ok(mut machine) => watch::watch(&mut machine, spec, deadlines, observe).await,
         Err(error) => not_started(spec, format!("{} could not be started: {error}", command.program().display())),
     }
 }

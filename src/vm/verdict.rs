@@ -16,6 +16,8 @@ pub(crate) struct Evidence<'a> {
     pub(crate) ended: bool,
     /// What made the watch end the machine.
     pub(crate) ending: Option<(FailureKind, String)>,
+    /// Why what runs is not the kernel of the image, where it isn't.
+    pub(crate) impostor: Option<String>,
     /// QEMU's word for why the guest ended.
     pub(crate) shutdown: Option<&'a str>,
     pub(crate) exit: &'a Exit,
@@ -59,10 +61,11 @@ pub(crate) fn conclude(seen: &Evidence<'_>) -> Option<Conclusion> {
     if let Some(broken) = qemu_broke(seen) {
         return Some(broken);
     }
-    if seen.ended {
-        return None;
+    match &seen.impostor {
+        Some(why) => Some((FailureKind::Impostor, why.clone(), Vec::new())),
+        None if seen.ended => None,
+        None => Some(guest_ended(seen)),
     }
-    Some(guest_ended(seen))
 }
 
 /// QEMU ended for a reason of its own.

@@ -7,13 +7,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use backproof_repro::protocol::{Job, Message};
+use backproof_repro::protocol::{Hello, Message};
 use tokio::time::{Instant, timeout_at};
 
 use super::accel::Accel;
 use super::agent::{Conversation, JobState};
-use super::boot::{Boot, Finished, Observed};
-use super::console::{Monitor, Stage};
+use super::boot::{Boot, Finished, GuestSpec, Observed};
+use super::console::{self, Monitor, Stage};
 use super::deadlines::Deadlines;
 use super::failure::{Failure, FailureKind, Waiting};
 use super::machine::{Exit, Happening, Machine, Qmp};
@@ -25,19 +25,19 @@ pub(crate) type Observe<'a> = dyn FnMut(Observed<'_>) + Send + 'a;
 /// Watches the machine to its end.
 pub(crate) async fn watch(
     machine: &mut impl Machine,
-    accel: Accel,
-    jobs: &[Job],
+    spec: &GuestSpec,
     deadlines: &Deadlines,
     observe: &mut Observe<'_>,
 ) -> Boot {
     let now = Instant::now();
     let mut watch = Watch {
-        accel,
+        accel: spec.accel,
+        image_release: spec.release.as_deref(),
         deadlines,
         observe,
-        limits: jobs.iter().map(|job| (job.id.as_str(), Duration::from_millis(job.deadline_ms))).collect(),
+        limits: spec.jobs.iter().map(|job| (job.id.as_str(), Duration::from_millis(job.deadline_ms))).collect(),
         console: Monitor::new(),
-        agent: Conversation::new(jobs),
+        agent: Conversation::new(&spec.jobs),
         messages: Vec::new(),
         stage: Stage::Started,
         shutdown: None,
@@ -54,6 +54,7 @@ pub(crate) async fn watch(
 
 struct Watch<'a> {
     accel: Accel,
+    image_release: Option<&'a str>,
     deadlines: &'a Deadlines,
     observe: &'a mut Observe<'a>,
     limits: BTreeMap<&'a str, Duration>,
@@ -160,7 +161,7 @@ impl Watch<'_> {
         if self.console.is_hit() {
             self.wait_for_dump();
         } else if self.console.is_flood() {
-            let title = format!("more than {} MiB on the console", super::console::MAX_CONSOLE >> 20);
+            let title = format!("more than {} MiB on the console", console::MAX_CONSOLE >> 20);
             self.end(Some((FailureKind::Flood, title)));
             // Nothing that follows would be read.
             self.cut_short();
@@ -191,6 +192,10 @@ impl Watch<'_> {
         }
         if self.agent.greeted() {
             self.report_stage(Stage::Agent);
+        }
+        if let Some(why) = self.contradicts_image() {
+            self.end(Some((FailureKind::Impostor, why)));
+            return;
         }
         if self.agent.ended() {
             self.report_stage(Stage::Ended);
@@ -286,8 +291,37 @@ impl Watch<'_> {
         }
     }
 
+    fn hello(&self) -> Option<&Hello> {
+        self.messages.iter().find_map(|m| if let Message::Hello(hello) = m { Some(hello) } else { None })
+    }
+
+    /// Whether the agent names another release than the image.
+    fn contradicts_image(&self) -> Option<String> {
+        let (said, image) = (self.hello()?.release.as_str(), self.image_release?);
+        let why = || format!("the agent says that it runs on Linux {said}, and the image is one of Linux {image}");
+        (said != image).then(why)
+    }
+
+    /// Why what the agent ran on is not the image's kernel, where it isn't. The console is complete here: it can lag behind
+    /// the agent's port.
+    fn impostor(&self) -> Option<String> {
+        let said = self.hello()?.release.as_str();
+        let Some(banner) = self.console.banner() else {
+            return Some(format!(
+                "the agent says that it runs on Linux {said}, and the console has no banner (`Linux version …`): what ran is \
+                 not known to be Linux"
+            ));
+        };
+        let on_console =
+            banner.strip_prefix(console::BANNER).and_then(|rest| rest.split(' ').next()).unwrap_or_default();
+        let why =
+            || format!("the agent says that it runs on Linux {said}, and the console's banner names {on_console:?}");
+        self.contradicts_image().or_else(|| (said != on_console).then(why))
+    }
+
     fn finish(mut self, exit: &Exit) -> Boot {
         self.console.end();
+        let impostor = self.impostor();
         let ending = self.ending.take().and_then(|ending| ending.why);
         let end = match verdict::conclude(&verdict::Evidence {
             accel: self.accel,
@@ -295,6 +329,7 @@ impl Watch<'_> {
             console: &self.console,
             ended: self.agent.ended(),
             ending,
+            impostor,
             shutdown: self.shutdown.as_deref(),
             exit,
         }) {

@@ -1,5 +1,8 @@
 use std::time::Duration;
 
+use backproof_repro::protocol::Job;
+
+use super::super::command::tests::spec;
 use super::super::deadlines::HostLoad;
 use super::super::fake::{Act, Fake, agent, console, exit, exit_saying, shutdown, stopped, wait};
 use super::super::splat::SplatKind;
@@ -17,15 +20,17 @@ const OOPS: &str = "[    2.500000] BUG: kernel NULL pointer dereference, address
     [    2.500001] RIP: 0010:tcp_fragment+0x1/0x2\r\n[    2.500002] ---[ end trace 0000000000000000 ]---\r\n";
 const WARNING: &str = "WARNING: CPU: 0 PID: 1 at net/ipv4/tcp.c:1 f+0x1/0x2\r\n";
 
-fn jobs() -> Vec<Job> {
-    vec![Job::new("a", 5000)]
+async fn play(accel: Accel, machine: Fake) -> (Boot, Fake, Vec<String>) {
+    play_image(accel, Some("6.1.0"), machine).await
 }
 
-async fn play(accel: Accel, mut machine: Fake) -> (Boot, Fake, Vec<String>) {
+/// Plays a machine whose image calls itself so.
+async fn play_image(accel: Accel, release: Option<&str>, mut machine: Fake) -> (Boot, Fake, Vec<String>) {
     let deadlines = Deadlines::new(accel, HostLoad::of(0.0, 1));
     let mut seen = Vec::new();
     let mut observe = |o: Observed<'_>| seen.push(format!("{o:?}"));
-    let boot = watch(&mut machine, accel, &jobs(), &deadlines, &mut observe).await;
+    let spec = GuestSpec { accel, release: release.map(str::to_owned), jobs: vec![Job::new("a", 5000)], ..spec() };
+    let boot = watch(&mut machine, &spec, &deadlines, &mut observe).await;
     (boot, machine, seen)
 }
 
@@ -199,6 +204,69 @@ async fn every_end_of_a_boot_has_its_name() {
     ];
     for (name, accel, script, want) in cases {
         let (boot, machine, _) = play(accel, Fake::new(script)).await;
+        assert_eq!(told(&boot), want, "{name}");
+        assert!(machine.exited, "{name}: the machine is left running");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn guest_that_is_not_the_image_s_kernel_never_finishes() {
+    let stranger = HELLO.replace("6.1.0", "9.9.9");
+    let after = |hello: &str, banner: &str| {
+        let rest = vec![agent(STARTED), agent(REPORT), agent(END), console(RESTART), shutdown("guest-reset"), exit(0)];
+        and(vec![console(banner), agent(hello)], rest)
+    };
+    let names = |release: &str| BOOTED.replace("6.1.0", release);
+    let unnamed = "starting\r\n";
+    let table: Vec<(&str, Option<&str>, Vec<Act>, &str)> = vec![
+        ("all three agree", Some("6.1.0"), after(HELLO, BOOTED), "finished with 1"),
+        ("an image that names no release", None, after(HELLO, BOOTED), "finished with 1"),
+        (
+            "the words of the banner behind the release",
+            Some("6.1.0"),
+            after(HELLO, "Linux version 6.1.0 (user@host) (gcc 12) #1 SMP\r\n"),
+            "finished with 1",
+        ),
+        (
+            "another release than the image's",
+            Some("6.1.0"),
+            after(&stranger, &names("9.9.9")),
+            "not this kernel: the agent says that it runs on Linux 9.9.9, and the image is one of Linux 6.1.0",
+        ),
+        (
+            "another release than the console's",
+            None,
+            after(&stranger, BOOTED),
+            "not this kernel: the agent says that it runs on Linux 9.9.9, and the console's banner names \"6.1.0\"",
+        ),
+        (
+            "a release that only begins like the console's",
+            None,
+            after(HELLO, &names("6.1.0-56")),
+            "not this kernel: the agent says that it runs on Linux 6.1.0, and the console's banner names \"6.1.0-56\"",
+        ),
+        (
+            "no banner",
+            Some("6.1.0"),
+            after(HELLO, unnamed),
+            "not this kernel: the agent says that it runs on Linux 6.1.0, and the console has no banner (`Linux version \
+             …`): what ran is not known to be Linux",
+        ),
+        (
+            "an oops says more",
+            Some("6.1.0"),
+            after(HELLO, OOPS),
+            "oops: BUG: kernel NULL pointer dereference in tcp_fragment",
+        ),
+        (
+            "a banner that the console tells late",
+            Some("6.1.0"),
+            vec![agent(HELLO), agent(STARTED), agent(REPORT), agent(END), console(BOOTED), console(RESTART), exit(0)],
+            "finished with 1",
+        ),
+    ];
+    for (name, image, script, want) in table {
+        let (boot, machine, _) = play_image(Accel::Tcg, image, Fake::new(script)).await;
         assert_eq!(told(&boot), want, "{name}");
         assert!(machine.exited, "{name}: the machine is left running");
     }

@@ -1,7 +1,7 @@
 //! Guests that a test boots by itself, through the library: kernels as users get them, and jobs of the test's choice.
 
 use backproof::guest;
-use backproof::kernel::{Kernel, Module, Obtain, Store, obtain};
+use backproof::kernel::{Kernel, Module, Obtain, Store, image_release, obtain};
 use backproof::matrix::{MachineType, Source};
 use backproof::shim::Shim;
 use backproof::vm::{Accel, Boot, Deadlines, GuestSpec, HostLoad, Qemu, boot};
@@ -38,6 +38,7 @@ pub async fn boot_jobs(kernel: &Kernel, jobs: Vec<Job>) -> Boot {
     let plan = Plan { version: VERSION, modules: files, jobs: jobs.clone() };
     let spec = GuestSpec {
         image: kernel.image.clone(),
+        release: image_release(&kernel.image).expect("an image"),
         initramfs: guest::initramfs(&plan, &modules, &[]).expect("an initramfs"),
         jobs,
         cmdline_extra: None,
