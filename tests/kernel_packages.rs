@@ -31,7 +31,7 @@ impl World {
     fn apt(&self, package: &str, suite: &str, offline: bool, refresh: bool) -> Result<Kernel, ObtainError> {
         let shim = Shim::at(env!("CARGO_BIN_EXE_backproof").into());
         let tell = |p| self.told.lock().unwrap().push(p);
-        let source = Source::Apt { package: package.to_owned(), suite: Some(suite.to_owned()) };
+        let source = Source::Apt { package: package.to_owned(), suite: Some(suite.to_owned()), archive: None };
         obtain(&source, &Obtain { store: &self.store, shim: &shim, offline, refresh, locked: None, tell: &tell })
     }
 
@@ -124,7 +124,7 @@ fn inner_process_reports_what_it_obtains() {
     let Some(folder) = std::env::var_os("BACKPROOF_TEST_STORE") else { return };
     let store = Store::open(Some(folder.into())).unwrap();
     let shim = Shim::at(env!("CARGO_BIN_EXE_backproof").into());
-    let source = Source::Apt { package: PACKAGE.to_owned(), suite: Some(SUITE.to_owned()) };
+    let source = Source::Apt { package: PACKAGE.to_owned(), suite: Some(SUITE.to_owned()), archive: None };
     let with = Obtain { store: &store, shim: &shim, offline: false, refresh: false, locked: None, tell: &|_| {} };
     println!("error: {}", obtain(&source, &with).unwrap_err());
 }

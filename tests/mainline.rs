@@ -149,7 +149,11 @@ fn dpkg_deb(lab: &Lab, name: &str) -> Vec<u8> {
 fn debian_12() -> Kernel {
     let store = Store::open(None).expect("the user's cache");
     let shim = Shim::at(env!("CARGO_BIN_EXE_backproof").into());
-    let source = Source::Apt { package: "linux-image-cloud-amd64".to_owned(), suite: Some("bookworm".to_owned()) };
+    let source = Source::Apt {
+        package: "linux-image-cloud-amd64".to_owned(),
+        suite: Some("bookworm".to_owned()),
+        archive: None,
+    };
     let with = Obtain { store: &store, shim: &shim, offline: false, refresh: false, locked: None, tell: &|_| {} };
     obtain(&source, &with).unwrap_or_else(|error| panic!("{error}"))
 }

@@ -132,7 +132,8 @@ fn repackaged(lab: &Lab, changelog: &str) -> [PathBuf; 2] {
     let store = Store::open(None).expect("the cache");
     let shim = Shim::at(env!("CARGO_BIN_EXE_backproof").into());
     let with = Obtain { store: &store, shim: &shim, offline: false, refresh: false, locked: None, tell: &|_| {} };
-    let source = Source::Apt { package: "linux-image-cloud-amd64".into(), suite: Some("bookworm".into()) };
+    let source =
+        Source::Apt { package: "linux-image-cloud-amd64".into(), suite: Some("bookworm".into()), archive: None };
     let kernel = obtain(&source, &with).expect("Debian's kernel");
     let release = kernel.release.as_deref().expect("a release");
     let image = fs::read(&kernel.image).expect("the image");

@@ -129,6 +129,15 @@ pub enum ObtainError {
         /// Files that were read.
         searched: String,
     },
+    /// The system is another distribution's, and a suite of Debian's is asked for.
+    #[error(
+        "the system's apt archive {mirror} is not Debian's and serves no suite of Debian's; name a Debian archive under `apt:` \
+         (mirror, suite, keyring), or kernel files under `deb:`, `image:` or `url:`"
+    )]
+    NotDebian {
+        /// The system's archive.
+        mirror: String,
+    },
     /// The network or the mirror failed, and nothing usable is cached.
     #[error("{doing} failed: {detail}; check the network and the mirror, and try again")]
     Network {
@@ -285,6 +294,7 @@ impl ObtainError {
             Self::NotFetched(failed) if failed.is_gone() => Blame::User,
             Self::NoApt { .. }
             | Self::NoMirror { .. }
+            | Self::NotDebian { .. }
             | Self::Network { .. }
             | Self::NotFetched(_)
             | Self::LockedOtherwise { .. }

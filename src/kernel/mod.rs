@@ -372,8 +372,12 @@ pub fn obtain(source: &Source, with: &Obtain) -> Result<Kernel, ObtainError> {
 
 fn obtain_once(source: &Source, with: &Obtain) -> Result<Kernel, ObtainError> {
     match (source, with.locked) {
-        (Source::Apt { package, suite }, Some(files)) => apt::obtain_locked(package, suite.as_deref(), files, with),
-        (Source::Apt { package, suite }, None) => apt::obtain(package, suite.as_deref(), with),
+        (Source::Apt { package, suite, archive }, Some(files)) => {
+            apt::obtain_locked(package, suite.as_deref(), archive.as_ref(), files, with)
+        }
+        (Source::Apt { package, suite, archive }, None) => {
+            apt::obtain(package, &apt::Place::of(suite.as_deref(), archive.as_ref(), with)?, with)
+        }
         (Source::Deb(files) | Source::Rpm(files), _) => local::from_packages(files, with),
         (Source::Url(files), _) => remote::obtain(files, with),
         (Source::Image { image, modules, config }, _) => {

@@ -35,8 +35,8 @@ pub fn why_not_locked(source: &Source) -> Option<&'static str> {
 /// As [`obtain`], and where a mirror cannot be asked: what was recorded earlier is not the newest.
 pub fn resolve(source: &Source, with: &Obtain) -> Result<Resolved, ObtainError> {
     match source {
-        Source::Apt { package, suite } => {
-            let files = apt::resolve(package, suite.as_deref(), with)?;
+        Source::Apt { package, suite, archive } => {
+            let files = apt::resolve(package, &apt::Place::of(suite.as_deref(), archive.as_ref(), with)?, with)?;
             let release = |file: &LockedFile| {
                 let name = file.name.strip_prefix("linux-image-unsigned-");
                 let name = name.or_else(|| file.name.strip_prefix("linux-image-"));
@@ -70,7 +70,9 @@ fn asked(source: &Source, stale: Option<&Stale>, with: &Obtain) -> Result<(), Ob
 /// What a kernel was made of when it was used last, where that is recorded.
 pub fn used_last(source: &Source, store: &Store) -> Option<Vec<LockedFile>> {
     match source {
-        Source::Apt { package, suite: Some(suite) } => apt::used_last(package, suite, store),
+        Source::Apt { package, suite: Some(suite), archive } => {
+            apt::used_last(package, &apt::Place::named(suite, archive.as_ref()), store)
+        }
         _ => None,
     }
 }

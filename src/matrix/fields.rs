@@ -48,6 +48,11 @@ pub(super) fn suite(text: &str) -> Result<String, String> {
     Err("expected the name of a suite, as in `trixie` or `bookworm-backports`".to_owned())
 }
 
+/// A component of a suite, as in `main`, `restricted`, `updates/main`.
+pub(super) fn component(text: &str) -> Result<String, String> {
+    suite(text).map_err(|_| "expected the name of a component, as in `main`".to_owned())
+}
+
 /// The folder that a file's paths start at: its own. A file named without one is in the current folder.
 pub(super) fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))

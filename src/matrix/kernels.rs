@@ -8,7 +8,7 @@ use super::check::{Checker, Expected};
 use super::read::Fields;
 use super::text::one_of;
 use super::tree::{Node, Value};
-use super::{BadMainlineVersion, CONTROL_TAG, Commit, GuestSettings, KernelEntry, Source, fields};
+use super::{AptArchive, BadMainlineVersion, CONTROL_TAG, Commit, GuestSettings, KernelEntry, Source, fields, remote};
 use crate::recipe::{Control, Recipes};
 use crate::words::{BugId, Expectation, KernelName};
 
@@ -142,17 +142,48 @@ impl Checker<'_, '_> {
     fn apt(&mut self, node: &Node) -> Option<Source> {
         if let Value::Text(_) = node.value {
             let package = self.problems.value(node, "package", fields::package)?;
-            return Some(Source::Apt { package, suite: None });
+            return Some(Source::Apt { package, suite: None, archive: None });
         }
         let expected = "a package, or `{ package: …, suite: … }`";
-        let inner = self.problems.mapping(node, expected, &["package", "suite"])?;
+        let inner = self.problems.mapping(node, expected, &["package", "suite", "mirror", "components", "keyring"])?;
         let suite = inner.get("suite").map(|node| self.problems.value(node, "suite", fields::suite));
+        let archive = self.archive(&inner);
         let package = self.problems.needed(&inner, "package", node)?;
         let package = self.problems.value(package, "package", fields::package)?;
-        match suite {
-            None => Some(Source::Apt { package, suite: None }),
-            Some(suite) => Some(Source::Apt { package, suite: Some(suite?) }),
+        let (suite, archive) = (suite.map_or(Some(None), |suite| suite.map(Some))?, archive?);
+        if let (Some(_), None) = (&archive, &suite) {
+            let message =
+                || "the key `suite` is missing here: an archive of one's own has no suite of the system's".to_owned();
+            self.problems.add(&node.span, message);
+            return None;
         }
+        Some(Source::Apt { package, suite, archive })
+    }
+
+    /// The archive that an `apt:` names; `Some(None)` where it names none.
+    fn archive(&mut self, inner: &Fields<'_>) -> Option<Option<AptArchive>> {
+        let Some(mirror) = inner.get("mirror") else {
+            for key in ["components", "keyring"] {
+                if let Some(node) = inner.get(key) {
+                    let message = || format!("`{key}` without `mirror`: the system's archives have their own");
+                    self.problems.add(&node.span, message);
+                    return None;
+                }
+            }
+            return Some(None);
+        };
+        let mirror = self.problems.value(mirror, "mirror", remote::archive);
+        let components = match inner.get("components") {
+            Some(list) => self
+                .problems
+                .each(list, "components", |item, problems| problems.value(item, "component", fields::component)),
+            None => Some(vec!["main".to_owned()]),
+        };
+        let keyring = match inner.get("keyring") {
+            Some(node) => Some(self.path(node)?),
+            None => None,
+        };
+        Some(Some(AptArchive { mirror: mirror?, components: components?, keyring }))
     }
 
     fn packages(&mut self, node: &Node) -> Option<Vec<PathBuf>> {

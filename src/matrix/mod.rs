@@ -47,7 +47,7 @@ pub use mainline::{
 pub use problems::{KEPT, Problem, Problems};
 pub use profile::{BadProfiles, Profile};
 pub use select::Unselectable;
-pub use source::{Pin, Remote, Source};
+pub use source::{AptArchive, Pin, Remote, Source};
 pub use sysctl::LeftOut;
 pub use text::Place;
 
@@ -310,7 +310,11 @@ kernels:
 
     #[test]
     fn every_kind_of_source_is_read_and_its_paths_start_at_the_matrix() {
-        let apt = |suite: Option<&str>| Source::Apt { package: "linux-image".into(), suite: suite.map(str::to_owned) };
+        let apt = |suite: Option<&str>| Source::Apt {
+            package: "linux-image".into(),
+            suite: suite.map(str::to_owned),
+            archive: None,
+        };
         let image = |image: &str, modules: Option<&str>, config: Option<&str>| Source::Image {
             image: image.into(),
             modules: modules.map(PathBuf::from),

@@ -75,6 +75,18 @@ impl Remote {
     }
 }
 
+/// An archive of packages that apt can be pointed at: an address, or a folder.
+pub(super) fn archive(text: &str) -> Result<Url, String> {
+    match Url::parse(text) {
+        Ok(url) if url.scheme() == "file" && url.to_file_path().is_ok() => Ok(url),
+        _ => address(text).map_err(|_| {
+            "expected an address as in `https://mirror.example/ubuntu`, without a user and a password, or a folder as in \
+             `file:///srv/mirror`"
+                .to_owned()
+        }),
+    }
+}
+
 fn pin(text: &str) -> Result<Pin, String> {
     if text == Pin::TRUST_ON_FIRST_USE {
         return Ok(Pin::TrustOnFirstUse);

@@ -16,8 +16,10 @@ pub enum Source {
     Apt {
         /// Its name, checked against Debian's grammar: it never begins with `-`.
         package: String,
-        /// The suite or codename to take it from; absent: the system's own choice.
+        /// The suite or codename to take it from; absent: the system's own choice. There where an archive is named.
         suite: Option<String>,
+        /// The archive that serves it; absent: the system's.
+        archive: Option<AptArchive>,
     },
     /// Package files: an image, and its modules where they are apart. Never empty.
     Deb(Vec<PathBuf>),
@@ -50,6 +52,17 @@ pub enum Source {
         /// One of the lines of releases that it is built of.
         line: String,
     },
+}
+
+/// An archive of packages, as in sources.list(5), that the system's own apt need not know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AptArchive {
+    /// Its root: the folder with `dists`, by http, https or file.
+    pub mirror: Url,
+    /// Components of the suite. Never empty.
+    pub components: Vec<String>,
+    /// The keys that may sign it; absent: those that the system's apt trusts.
+    pub keyring: Option<PathBuf>,
 }
 
 /// A file that is fetched.
@@ -94,8 +107,11 @@ impl Source {
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Apt { package, suite: None } => write!(f, "apt {package}"),
-            Self::Apt { package, suite: Some(suite) } => write!(f, "apt {package} ({suite})"),
+            Self::Apt { package, suite: None, .. } => write!(f, "apt {package}"),
+            Self::Apt { package, suite: Some(suite), archive: None } => write!(f, "apt {package} ({suite})"),
+            Self::Apt { package, suite: Some(suite), archive: Some(AptArchive { mirror, components, .. }) } => {
+                write!(f, "apt {package} ({suite} {} of {mirror})", components.join(" "))
+            }
             Self::Deb(files) | Self::Rpm(files) => {
                 f.write_str(if matches!(self, Self::Deb(_)) { "deb" } else { "rpm" })?;
                 files.iter().try_for_each(|file| write!(f, " {}", file.display()))
@@ -122,19 +138,49 @@ impl Serialize for Source {
             mirrors: Vec<&'a str>,
         }
         #[derive(Serialize)]
+        struct Archive<'a> {
+            mirror: &'a str,
+            components: &'a [String],
+            keyring: Option<Lossy<'a>>,
+        }
+        #[derive(Serialize)]
         #[serde(rename_all = "kebab-case")]
         enum Written<'a> {
-            Apt { package: &'a str, suite: Option<&'a str> },
+            Apt {
+                package: &'a str,
+                suite: Option<&'a str>,
+                #[serde(flatten, skip_serializing_if = "Option::is_none")]
+                archive: Option<Archive<'a>>,
+            },
             Deb(Vec<Lossy<'a>>),
             Rpm(Vec<Lossy<'a>>),
             Url(Vec<File<'a>>),
-            Image { file: Lossy<'a>, modules: Option<Lossy<'a>>, config: Option<Lossy<'a>> },
+            Image {
+                file: Lossy<'a>,
+                modules: Option<Lossy<'a>>,
+                config: Option<Lossy<'a>>,
+            },
             Tree(Lossy<'a>),
-            Mainline { version: String, address: Option<&'a str>, fingerprint: Option<&'a str> },
-            Control { name: &'a KernelName, line: &'a str },
+            Mainline {
+                version: String,
+                address: Option<&'a str>,
+                fingerprint: Option<&'a str>,
+            },
+            Control {
+                name: &'a KernelName,
+                line: &'a str,
+            },
         }
         let written = match self {
-            Self::Apt { package, suite } => Written::Apt { package, suite: suite.as_deref() },
+            Self::Apt { package, suite, archive } => Written::Apt {
+                package,
+                suite: suite.as_deref(),
+                archive: archive.as_ref().map(|AptArchive { mirror, components, keyring }| Archive {
+                    mirror: mirror.as_str(),
+                    components,
+                    keyring: keyring.as_deref().map(Lossy),
+                }),
+            },
             Self::Deb(files) => Written::Deb(files.iter().map(|file| Lossy(file)).collect()),
             Self::Rpm(files) => Written::Rpm(files.iter().map(|file| Lossy(file)).collect()),
             Self::Url(files) => {
@@ -182,7 +228,16 @@ mod tests {
 
     #[test]
     fn a_source_is_shown_in_one_line_and_written_under_one_key() {
-        let apt = |suite: Option<&str>| Source::Apt { package: "linux-image".into(), suite: suite.map(str::to_owned) };
+        let apt = |suite: Option<&str>, archive| Source::Apt {
+            package: "linux-image".into(),
+            suite: suite.map(str::to_owned),
+            archive,
+        };
+        let elsewhere = AptArchive {
+            mirror: Url::parse("https://mirror.example/ubuntu").expect("an address"),
+            components: vec!["main".to_owned()],
+            keyring: Some("ubuntu.gpg".into()),
+        };
         let image = Source::Image { image: "b/bzImage".into(), modules: None, config: Some("b/.config".into()) };
         let control = Source::Control { control: "stock".parse().expect("a name"), line: "6.1".into() };
         let archive = MainlineArchive { address: Url::parse("https://mirror.example/").ok(), key: None };
@@ -197,8 +252,23 @@ mod tests {
         for (source, shown, written) in [
             (mainline, "mainline v4.19.57", json!({"mainline": of_mainline})),
             (control, "control stock (6.1)", json!({"control": {"name": "stock", "line": "6.1"}})),
-            (apt(None), "apt linux-image", json!({"apt": {"package": "linux-image", "suite": null}})),
-            (apt(Some("sid")), "apt linux-image (sid)", json!({"apt": {"package": "linux-image", "suite": "sid"}})),
+            (apt(None, None), "apt linux-image", json!({"apt": {"package": "linux-image", "suite": null}})),
+            (
+                apt(Some("sid"), None),
+                "apt linux-image (sid)",
+                json!({"apt": {"package": "linux-image", "suite": "sid"}}),
+            ),
+            (
+                apt(Some("noble-updates"), Some(elsewhere)),
+                "apt linux-image (noble-updates main of https://mirror.example/ubuntu)",
+                json!({"apt": {
+                    "package": "linux-image",
+                    "suite": "noble-updates",
+                    "mirror": "https://mirror.example/ubuntu",
+                    "components": ["main"],
+                    "keyring": "ubuntu.gpg",
+                }}),
+            ),
             (Source::Deb(vec!["a.deb".into(), "b.deb".into()]), "deb a.deb b.deb", json!({"deb": ["a.deb", "b.deb"]})),
             (Source::Rpm(vec!["a.rpm".into()]), "rpm a.rpm", json!({"rpm": ["a.rpm"]})),
             (

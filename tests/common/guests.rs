@@ -21,7 +21,11 @@ fn obtained(source: &Source) -> Kernel {
 
 /// Debian 12's kernel: good, but for the bug that all have.
 pub fn debian_12() -> Kernel {
-    let source = Source::Apt { package: "linux-image-cloud-amd64".to_owned(), suite: Some("bookworm".to_owned()) };
+    let source = Source::Apt {
+        package: "linux-image-cloud-amd64".to_owned(),
+        suite: Some("bookworm".to_owned()),
+        archive: None,
+    };
     obtained(&source)
 }
 

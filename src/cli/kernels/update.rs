@@ -6,6 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, anyhow};
 use clap::Args;
+use url::Url;
 
 use super::Which;
 use crate::cli::{Cache, Format, Stop, host, matrix_file, print, print_json};
@@ -131,12 +132,14 @@ fn resolve(chosen: &Matrix, old: &Lock, store: &Store) -> Result<Resolution, Sto
 /// What the kernel is resolved to now. The mirror is asked for each suite once.
 fn one(
     entry: &KernelEntry,
-    asked: &mut HashSet<Option<String>>,
+    asked: &mut HashSet<(Option<String>, Option<Url>)>,
     store: &Store,
     shim: &Shim,
 ) -> Result<kernel::Resolved, kernel::ObtainError> {
     let refresh = match &entry.source {
-        Source::Apt { suite, .. } => asked.insert(suite.clone()),
+        Source::Apt { suite, archive, .. } => {
+            asked.insert((suite.clone(), archive.as_ref().map(|archive| archive.mirror.clone())))
+        }
         _ => true,
     };
     let live = io::stderr().is_terminal().then(Fetching::new);

@@ -2,17 +2,19 @@
 
 use super::index::Served;
 use super::mirror::{self, FetchError};
-use super::{Selection, check_names, current, selection_record, suite_of};
+use super::{Place, Selection, check_names, current, selection_record};
 use crate::kernel::apt::index;
 use crate::kernel::error::ObtainError;
 use crate::kernel::package::Package;
 use crate::kernel::store::Store;
 use crate::kernel::{Kernel, LockedFile, Obtain, Progress, local};
+use crate::matrix::AptArchive;
 
 /// The kernel in these packages.
 pub(in crate::kernel) fn obtain_locked(
     package: &str,
     suite: Option<&str>,
+    archive: Option<&AptArchive>,
     files: &[LockedFile],
     with: &Obtain,
 ) -> Result<Kernel, ObtainError> {
@@ -22,11 +24,11 @@ pub(in crate::kernel) fn obtain_locked(
         kernel.files = files.to_vec();
         return Ok(kernel);
     }
-    let suite = suite_of(suite, with)?;
-    check_names(package, &suite)?;
+    let place = Place::of(suite, archive, with)?;
+    check_names(package, &place)?;
     // Twice, because a damaged cached file is only noticed, and removed, when all is put together.
     for _ in 0..2 {
-        let packages = files.iter().map(|file| one(file, &suite, with)).collect::<Result<Vec<_>, _>>()?;
+        let packages = files.iter().map(|file| one(file, &place, with)).collect::<Result<Vec<_>, _>>()?;
         if let Some(mut kernel) = local::assemble(&packages, with.store)? {
             kernel.files = files.to_vec();
             return Ok(kernel);
@@ -35,7 +37,7 @@ pub(in crate::kernel) fn obtain_locked(
     Err(local::damaged(with.store))
 }
 
-fn one(file: &LockedFile, suite: &str, with: &Obtain) -> Result<Package, ObtainError> {
+fn one(file: &LockedFile, place: &Place, with: &Obtain) -> Result<Package, ObtainError> {
     if let Some(package) = Package::recorded(with.store, &file.sha256) {
         return Ok(package);
     }
@@ -49,7 +51,7 @@ fn one(file: &LockedFile, suite: &str, with: &Obtain) -> Result<Package, ObtainE
     }
     let folder = with.store.draft_folder()?;
     let target = folder.path().join("package.deb");
-    fetch(file, &what, suite, &target, with)?;
+    fetch(file, &what, place, &target, with)?;
     (with.tell)(Progress::Unpacking { package: file.name.clone() });
     Package::unpack(with.store, &target, &file.sha256)
 }
@@ -58,18 +60,18 @@ fn one(file: &LockedFile, suite: &str, with: &Obtain) -> Result<Package, ObtainE
 fn fetch(
     file: &LockedFile,
     what: &str,
-    suite: &str,
+    place: &Place,
     target: &std::path::Path,
     with: &Obtain,
 ) -> Result<(), ObtainError> {
     let same = |served: &Served| served.name == file.name && served.sha256 == file.sha256;
     // A suite that has gone, or a mirror that is away, is no reason not to look elsewhere.
-    let index = current(suite, false, with).ok().map(|current| current.index.packages).unwrap_or_default();
+    let index = current(place, false, with).ok().map(|current| current.index.packages).unwrap_or_default();
     let mut addresses: Vec<String> = index.into_iter().find(same).map(|served| served.uri).into_iter().collect();
     addresses.extend(file.addresses.iter().filter(|address| !addresses.contains(address)).cloned().collect::<Vec<_>>());
     let mut away = None;
     for address in &addresses {
-        match mirror::fetch(&Served::at(file, address), suite, target, with) {
+        match mirror::fetch(&Served::at(file, address), place, target, with) {
             Ok(()) => return Ok(()),
             Err(FetchError::Superseded(error)) => tracing::debug!(%error, "a locked package is not there any more"),
             Err(FetchError::Other(error @ ObtainError::Network { .. })) => away = Some(error),
@@ -85,26 +87,24 @@ fn fetch(
 }
 
 /// What the newest kernel would be, by the mirror's index alone.
-pub(in crate::kernel) fn resolve(
-    package: &str,
-    suite: Option<&str>,
-    with: &Obtain,
-) -> Result<Vec<LockedFile>, ObtainError> {
-    let suite = suite_of(suite, with)?;
-    check_names(package, &suite)?;
-    let current = current(&suite, with.refresh, with)?;
+pub(in crate::kernel) fn resolve(package: &str, place: &Place, with: &Obtain) -> Result<Vec<LockedFile>, ObtainError> {
+    check_names(package, place)?;
+    let current = current(place, with.refresh, with)?;
     if let (Some(detail), false) = (current.why_old, with.offline) {
         // What is asked for is the newest, and an old answer would pass for that.
-        return Err(ObtainError::Network { doing: format!("refreshing the index of {suite}"), detail });
+        return Err(ObtainError::Network { doing: format!("refreshing the index of {}", place.suite()), detail });
     }
-    let unknown = |similar| ObtainError::UnknownPackage { package: package.to_owned(), suite: suite.clone(), similar };
+    let unknown = |similar| {
+        let (package, suite) = (package.to_owned(), place.suite().to_owned());
+        ObtainError::UnknownPackage { package, suite, similar }
+    };
     let chosen = index::resolve(&current.index.packages, package).map_err(unknown)?;
     Ok(chosen.into_iter().map(Served::locked).collect())
 }
 
 /// What was used last, as far as that is recorded.
-pub(in crate::kernel) fn used_last(package: &str, suite: &str, store: &Store) -> Option<Vec<LockedFile>> {
-    let record = selection_record(package, suite);
+pub(in crate::kernel) fn used_last(package: &str, place: &Place, store: &Store) -> Option<Vec<LockedFile>> {
+    let record = selection_record(package, place);
     let newest = store.records::<Selection>(&record).max_by_key(|selection| selection.fetched)?;
     Some(newest.packages.iter().map(Served::locked).collect())
 }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::child::{self, Output};
 use super::index::{self, Served};
+use super::place::Place;
 use super::sources::{self, Archive};
 use crate::kernel::compression::{self, Compression};
 use crate::kernel::error::{ObtainError, Quoted};
@@ -83,7 +84,11 @@ impl System {
         sources::own_suite(&self.archives).ok_or_else(|| self.no_mirror())
     }
 
-    fn serving(&self, suite: &str) -> Result<Vec<Archive>, ObtainError> {
+    /// The system's archives that serve a suite: the suite itself, its updates and its security archive.
+    pub(super) fn serving(&self, suite: &str) -> Result<Vec<Archive>, ObtainError> {
+        if let Some(other) = sources::not_debian(&self.archives, suite) {
+            return Err(ObtainError::NotDebian { mirror: other.uri.clone() });
+        }
         sources::serving(&self.archives, suite).ok_or_else(|| self.no_mirror())
     }
 
@@ -104,8 +109,8 @@ impl System {
 }
 
 /// Where apt keeps what belongs to a suite. apt's configuration cannot express every path.
-pub(super) fn folder(suite: &str, with: &Obtain) -> Result<PathBuf, ObtainError> {
-    let folder = with.store.path("apt").join(suite);
+pub(super) fn folder(place: &Place, with: &Obtain) -> Result<PathBuf, ObtainError> {
+    let folder = with.store.path("apt").join(place.id());
     if folder.to_str().is_none_or(|p| p.contains(['"', '\n', '\\'])) {
         let problem = "has a name that apt cannot use: expected no quotes and valid UTF-8".to_owned();
         return Err(ObtainError::Unusable { what: "the cache folder", path: folder, problem });
@@ -114,11 +119,11 @@ pub(super) fn folder(suite: &str, with: &Obtain) -> Result<PathBuf, ObtainError>
 }
 
 /// Has apt fetch the suite's lists, verified by the mirror's signature, and reads them.
-pub(super) fn refresh(suite: &str, with: &Obtain) -> Result<Index, ObtainError> {
-    (with.tell)(Progress::Refreshing { suite: suite.to_owned() });
+pub(super) fn refresh(place: &Place, with: &Obtain) -> Result<Index, ObtainError> {
+    (with.tell)(Progress::Refreshing { suite: place.suite().to_owned() });
     let system = System::read(with)?;
-    let archives = system.serving(suite)?;
-    let folder = folder(suite, with)?;
+    let archives = place.served_by(&system)?;
+    let folder = folder(place, with)?;
     let configuration = system.configure(&folder, with)?;
     with.store.write_text(&folder.join("status"), "")?;
     let stanzas: String = archives.iter().map(Archive::stanza).collect();
@@ -131,15 +136,15 @@ pub(super) fn refresh(suite: &str, with: &Obtain) -> Result<Index, ObtainError> 
     judge(&output, &archives, &folder)?;
     let mut packages = Vec::new();
     for (at, archive) in archives.iter().enumerate() {
-        match list(&folder.join("lists"), archive)? {
-            Some(file) => packages.extend(read_list(&file, &archive.uri)?),
-            // Not every suite has updates and a security archive.
-            None if at > 0 => {}
-            None => {
-                let doing = format!("refreshing the index of {suite}");
-                let detail = format!("apt fetched no list of packages from {}: {}", archive.uri, output.complaint());
-                return Err(ObtainError::Apt { doing, detail });
-            }
+        let lists = lists(&folder.join("lists"), archive)?;
+        // Not every suite has updates and a security archive.
+        if lists.is_empty() && at == 0 {
+            let doing = format!("refreshing the index of {}", place.suite());
+            let detail = format!("apt fetched no list of packages from {}: {}", archive.uri, output.complaint());
+            return Err(ObtainError::Apt { doing, detail });
+        }
+        for file in lists {
+            packages.extend(read_list(&file, &archive.uri)?);
         }
     }
     Ok(Index { fetched, packages })
@@ -198,18 +203,25 @@ fn suite_of(failed: &str) -> Option<&str> {
     failed.split(' ').nth(2)?.split('/').next()
 }
 
-/// The list of an archive's packages, among all that apt keeps: its name ends with the suite and component.
-fn list(folder: &Path, archive: &Archive) -> Result<Option<PathBuf>, ObtainError> {
-    let end = format!("_dists_{}_main_binary-amd64_Packages", archive.suite);
+/// The lists of an archive's packages, among all that apt keeps: their names end with the suite and the component.
+fn lists(folder: &Path, archive: &Archive) -> Result<Vec<PathBuf>, ObtainError> {
+    // A slash of the suite's name is an underscore in its file's.
+    let suite = archive.suite.replace('/', "_");
+    let ends: Vec<String> =
+        archive.components().iter().map(|name| format!("_dists_{suite}_{name}_binary-amd64_Packages")).collect();
     let reading = |e| ObtainError::io("reading", folder, e);
+    let mut found = Vec::new();
     for entry in fs::read_dir(folder).map_err(reading)? {
         let path = entry.map_err(reading)?.path();
         let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
-        if [".xz", ".gz", ""].iter().any(|s| name.strip_suffix(s).is_some_and(|n| n.ends_with(&end))) {
-            return Ok(Some(path));
+        let is =
+            |end: &String| [".xz", ".gz", ""].iter().any(|s| name.strip_suffix(s).is_some_and(|n| n.ends_with(end)));
+        if ends.iter().any(is) {
+            found.push(path);
         }
     }
-    Ok(None)
+    found.sort();
+    Ok(found)
 }
 
 fn read_list(file: &Path, base: &str) -> Result<Vec<Served>, ObtainError> {
@@ -226,7 +238,7 @@ fn read_list(file: &Path, base: &str) -> Result<Vec<Served>, ObtainError> {
 }
 
 /// Fetches a package into `target`. apt compares it with the sha256 from the signed index.
-pub(super) fn fetch(served: &Served, suite: &str, target: &Path, with: &Obtain) -> Result<(), FetchError> {
+pub(super) fn fetch(served: &Served, place: &Place, target: &Path, with: &Obtain) -> Result<(), FetchError> {
     let tell = |percent: f64| {
         // Percent of all that this child fetches, which is this one file.
         let done = (served.size as f64 * (percent / 100.0).clamp(0.0, 1.0)) as u64;
@@ -234,9 +246,9 @@ pub(super) fn fetch(served: &Served, suite: &str, target: &Path, with: &Obtain) 
         (with.tell)(Progress::Fetching { package, done, total, speed: None });
     };
     tell(0.0);
-    let folder = folder(suite, with)?;
+    let folder = folder(place, with)?;
     // So that nobody collects it meanwhile.
-    let _use = with.store.share(&format!("apt-use-{suite}"))?;
+    let _use = with.store.share(&format!("apt-use-{}", place.id()))?;
     // The proxy may have changed since the index was fetched.
     let configuration = System::read(with)?.configure(&folder, with)?;
     let hash = format!("SHA256:{}", served.sha256);

@@ -9,6 +9,7 @@ mod child;
 mod index;
 mod locked;
 mod mirror;
+mod place;
 mod sources;
 
 use std::time::Duration;
@@ -18,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use self::index::Served;
 pub(super) use self::locked::{obtain_locked, resolve, used_last};
 use self::mirror::{FetchError, Index, System};
+pub(super) use self::place::Place;
 use super::error::{ObtainError, Quoted};
 use super::package::Package;
 use super::versions::dpkg;
@@ -48,24 +50,18 @@ pub(super) fn available(with: &Obtain) -> Result<String, ObtainError> {
 }
 
 /// Obtains the kernel that `package` names or leads to.
-pub(super) fn obtain(package: &str, suite: Option<&str>, with: &Obtain) -> Result<Kernel, ObtainError> {
-    let suite = suite_of(suite, with)?;
-    check_names(package, &suite)?;
-    match newest(package, &suite, with) {
+pub(super) fn obtain(package: &str, place: &Place, with: &Obtain) -> Result<Kernel, ObtainError> {
+    check_names(package, place)?;
+    match newest(package, place, with) {
         Ok(kernel) => Ok(kernel),
-        Err(error) => recorded(package, &suite, &error, with)?.ok_or(error),
+        Err(error) => recorded(package, place, &error, with)?.ok_or(error),
     }
 }
 
-/// The suite that is meant: the host's own where none is named.
-fn suite_of(suite: Option<&str>, with: &Obtain) -> Result<String, ObtainError> {
-    suite.map_or_else(|| System::read(with)?.own_suite(), |suite| Ok(suite.to_owned()))
-}
-
-fn check_names(package: &str, suite: &str) -> Result<(), ObtainError> {
+fn check_names(package: &str, place: &Place) -> Result<(), ObtainError> {
     let expected = "a name that starts with `linux-`, as linux-image-cloud-amd64";
     check("package", package, expected, package.starts_with("linux-"))?;
-    check("suite", suite, "a name such as bookworm or bookworm-backports", true)
+    check("suite", place.suite(), "a name such as bookworm or bookworm-backports", true)
 }
 
 /// A package with a kernel's source, as the mirror is known to serve it.
@@ -92,7 +88,7 @@ impl SourcePackage {
 
 /// The newest package with this name.
 pub(super) fn source_package(package: &str, suite: &str, with: &Obtain) -> Result<SourcePackage, ObtainError> {
-    let Current { index, .. } = current(suite, with.refresh, with)?;
+    let Current { index, .. } = current(&Place::named(suite, None), with.refresh, with)?;
     let newest = index.packages.into_iter().filter(|served| served.name == package);
     let newest = newest.max_by(|a, b| dpkg::compare(&a.version, &b.version));
     newest.map(SourcePackage).ok_or_else(|| ObtainError::UnknownPackage {
@@ -114,7 +110,7 @@ pub(super) fn fetch_source(
         let what = format!("{} {}", served.name, served.version);
         return Err(ObtainError::NotCached { what, store: with.store.folder().to_owned() });
     }
-    let superseded = match mirror::fetch(served, suite, target, with) {
+    let superseded = match mirror::fetch(served, &Place::named(suite, None), target, with) {
         Ok(()) => return Ok(None),
         Err(FetchError::Other(error)) => return Err(error),
         Err(FetchError::Superseded(error)) => error,
@@ -134,23 +130,26 @@ fn check(what: &'static str, text: &str, expected: &'static str, form: bool) -> 
 }
 
 /// The newest kernel that the mirror is known to serve.
-fn newest(package: &str, suite: &str, with: &Obtain) -> Result<Kernel, ObtainError> {
+fn newest(package: &str, place: &Place, with: &Obtain) -> Result<Kernel, ObtainError> {
     let mut refresh = with.refresh;
     loop {
-        let Current { index, asked_now, why_old } = current(suite, refresh, with)?;
-        let unknown =
-            |similar| ObtainError::UnknownPackage { package: package.to_owned(), suite: suite.to_owned(), similar };
+        let Current { index, asked_now, why_old } = current(place, refresh, with)?;
+        let unknown = |similar| ObtainError::UnknownPackage {
+            package: package.to_owned(),
+            suite: place.suite().to_owned(),
+            similar,
+        };
         let chosen = index::resolve(&index.packages, package).map_err(unknown)?;
-        match gather(&chosen, suite, with.offline, with) {
+        match gather(&chosen, place, with.offline, with) {
             // The mirror has moved on since its index was fetched.
             Err(FetchError::Superseded(_)) if !asked_now && why_old.is_none() => refresh = true,
             Err(FetchError::Superseded(error) | FetchError::Other(error)) => return Err(error),
             Ok(mut kernel) => {
                 kernel.files = chosen.iter().map(|served| served.locked()).collect();
                 let selection = Selection { fetched: index.fetched, packages: chosen.into_iter().cloned().collect() };
-                let known: Option<Selection> = with.store.read_record(&selection_record(package, suite));
+                let known: Option<Selection> = with.store.read_record(&selection_record(package, place));
                 if known.is_none_or(|k| k.fetched != selection.fetched || k.packages != selection.packages) {
-                    with.store.write_record(&selection_record(package, suite), &selection)?;
+                    with.store.write_record(&selection_record(package, place), &selection)?;
                 }
                 if let Some(why) = why_old {
                     mark_stale(&mut kernel, index.fetched, why, with);
@@ -162,18 +161,18 @@ fn newest(package: &str, suite: &str, with: &Obtain) -> Result<Kernel, ObtainErr
 }
 
 /// The kernel that was used last time, where the newest cannot be had for `error`, which is not the user's to mend.
-fn recorded(package: &str, suite: &str, error: &ObtainError, with: &Obtain) -> Result<Option<Kernel>, ObtainError> {
+fn recorded(package: &str, place: &Place, error: &ObtainError, with: &Obtain) -> Result<Option<Kernel>, ObtainError> {
     let outside =
         matches!(error, ObtainError::Network { .. } | ObtainError::NotCached { .. } | ObtainError::Apt { .. });
     if !outside && !error.is_gone() {
         return Ok(None);
     }
-    let record = selection_record(package, suite);
+    let record = selection_record(package, place);
     let newest = with.store.records::<Selection>(&record).max_by_key(|selection| selection.fetched);
     let Some(selection) = newest else {
         return Ok(None);
     };
-    match gather(&selection.packages.iter().collect::<Vec<_>>(), suite, true, with) {
+    match gather(&selection.packages.iter().collect::<Vec<_>>(), place, true, with) {
         Ok(mut kernel) => {
             kernel.files = selection.packages.iter().map(Served::locked).collect();
             mark_stale(&mut kernel, selection.fetched, error.to_string(), with);
@@ -184,8 +183,8 @@ fn recorded(package: &str, suite: &str, error: &ObtainError, with: &Obtain) -> R
     }
 }
 
-fn selection_record(package: &str, suite: &str) -> String {
-    format!("apt/{suite}/{package}.json")
+fn selection_record(package: &str, place: &Place) -> String {
+    format!("apt/{}/{package}.json", place.id())
 }
 
 fn mark_stale(kernel: &mut Kernel, fetched: u64, why: String, with: &Obtain) {
@@ -203,13 +202,13 @@ pub(super) fn fuzz(bytes: &[u8]) {
 }
 
 /// The suite's index: the recorded one while it is new, else the mirror's.
-fn current(suite: &str, refresh: bool, with: &Obtain) -> Result<Current, ObtainError> {
-    let record = format!("apt/{suite}/index.json");
+fn current(place: &Place, refresh: bool, with: &Obtain) -> Result<Current, ObtainError> {
+    let record = format!("apt/{}/index.json", place.id());
     // Of all layers' the newest.
     let read = || with.store.records::<Index>(&record).max_by_key(|index| index.fetched);
     let known = read();
     if with.offline {
-        let what = || format!("the index of {suite}");
+        let what = || format!("the index of {}", place.suite());
         let missing = || ObtainError::NotCached { what: what(), store: with.store.folder().to_owned() };
         let why_old = Some("offline was asked for".to_owned());
         return Ok(Current { index: known.ok_or_else(missing)?, asked_now: false, why_old });
@@ -220,9 +219,9 @@ fn current(suite: &str, refresh: bool, with: &Obtain) -> Result<Current, ObtainE
         _ => {}
     }
     let before = known.as_ref().map(|k| k.fetched);
-    let waiting = || (with.tell)(Progress::Waiting { what: format!("the index of {suite}") });
+    let waiting = || (with.tell)(Progress::Waiting { what: format!("the index of {}", place.suite()) });
     let asked = mirror::now();
-    let _lock = with.store.lock(&format!("apt-{suite}"), waiting)?;
+    let _lock = with.store.lock(&format!("apt-{}", place.id()), waiting)?;
     match read() {
         // Somebody else asked while this one waited. The one from before is none of that, though its second be this one.
         Some(index) if Some(index.fetched) != before && (index.fetched >= asked || fresh(&index)) => {
@@ -230,7 +229,7 @@ fn current(suite: &str, refresh: bool, with: &Obtain) -> Result<Current, ObtainE
         }
         _ => {}
     }
-    match mirror::refresh(suite, with) {
+    match mirror::refresh(place, with) {
         Ok(index) => {
             with.store.write_record(&record, &index)?;
             Ok(Current { index, asked_now: true, why_old: None })
@@ -245,12 +244,12 @@ fn current(suite: &str, refresh: bool, with: &Obtain) -> Result<Current, ObtainE
 }
 
 /// Makes a kernel of packages, fetching those that are missing.
-fn gather(chosen: &[&Served], suite: &str, offline: bool, with: &Obtain) -> Result<Kernel, FetchError> {
+fn gather(chosen: &[&Served], place: &Place, offline: bool, with: &Obtain) -> Result<Kernel, FetchError> {
     // Twice, because a damaged cached file is only noticed, and removed, when all is put together.
     for _ in 0..2 {
         let mut packages = Vec::new();
         for served in chosen {
-            packages.push(package(served, suite, offline, with)?);
+            packages.push(package(served, place, offline, with)?);
         }
         if let Some(kernel) = local::assemble(&packages, with.store)? {
             return Ok(kernel);
@@ -259,7 +258,7 @@ fn gather(chosen: &[&Served], suite: &str, offline: bool, with: &Obtain) -> Resu
     Err(local::damaged(with.store).into())
 }
 
-fn package(served: &Served, suite: &str, offline: bool, with: &Obtain) -> Result<Package, FetchError> {
+fn package(served: &Served, place: &Place, offline: bool, with: &Obtain) -> Result<Package, FetchError> {
     if let Some(package) = Package::recorded(with.store, &served.sha256) {
         return Ok(package);
     }
@@ -273,7 +272,7 @@ fn package(served: &Served, suite: &str, offline: bool, with: &Obtain) -> Result
     }
     let folder = with.store.draft_folder()?;
     let file = folder.path().join(format!("{}.deb", served.name));
-    mirror::fetch(served, suite, &file, with)?;
+    mirror::fetch(served, place, &file, with)?;
     (with.tell)(Progress::Unpacking { package: served.name.clone() });
     Ok(Package::unpack(with.store, &file, &served.sha256)?)
 }

@@ -36,6 +36,15 @@ const DEBIAN_SUITES: [&str; 17] = [
 /// Suites that are not accompanied by updates and a security archive.
 const LONE_SUITES: [&str; 4] = ["sid", "unstable", "experimental", "rc-buggy"];
 
+/// Distributions whose archives are called after them.
+const OTHER_DISTRIBUTIONS: [&str; 5] = ["ubuntu", "ubuntu-ports", "kali", "devuan", "raspbian"];
+
+/// The system's own archive, where it is plainly another distribution's and the suite is one of Debian's.
+pub(super) fn not_debian<'a>(archives: &'a [Archive], suite: &str) -> Option<&'a Archive> {
+    let base = suite.split(['-', '/']).next().unwrap_or_default();
+    main_archive(archives).filter(|main| DEBIAN_SUITES.contains(&base) && main.other_distribution().is_some())
+}
+
 /// Reads a *.list file: `deb [option=value …] uri suite component…`.
 pub(super) fn one_line(text: &str) -> Vec<Archive> {
     text.lines().filter_map(one_line_entry).collect()
@@ -113,6 +122,26 @@ fn usable(uri: &str) -> bool {
 }
 
 impl Archive {
+    /// One that the system's sources need not have.
+    pub(super) fn new(uri: &str, suite: &str, components: &[String], signed_by: Option<String>) -> Self {
+        let (uri, suite, components) = (uri.to_owned(), suite.to_owned(), components.to_vec());
+        Self { uri, suite, components, signed_by, trusted: None }
+    }
+
+    /// The suite's components.
+    pub(super) fn components(&self) -> &[String] {
+        &self.components
+    }
+
+    /// The distribution that it belongs to, where that is plainly not Debian: it has none of Debian's suites.
+    fn other_distribution(&self) -> Option<&'static str> {
+        let path = self.uri.trim_end_matches('/');
+        let keyring = self.signed_by.as_deref().unwrap_or_default();
+        let is = |name: &&str| path.ends_with(&format!("/{name}")) || keyring.contains(&format!("{name}-archive"));
+        let base = self.suite.split('-').next().unwrap_or_default();
+        OTHER_DISTRIBUTIONS.into_iter().find(|name| is(name)).filter(|_| !DEBIAN_SUITES.contains(&base))
+    }
+
     fn is_security(&self) -> bool {
         self.suite.ends_with("-security") || self.suite.ends_with("/updates")
     }
@@ -203,6 +232,20 @@ mod tests {
         );
         assert_eq!(served(&archives, "sid"), ["http://mirror.example/debian sid"]);
         assert_eq!(served(&archives, "bookworm-backports"), ["http://mirror.example/debian bookworm-backports"]);
+    }
+
+    #[test]
+    fn an_ubuntu_host_has_none_of_debians_suites() {
+        let ubuntu = one_line("deb http://archive.example/ubuntu noble main universe\n");
+        for (archives, suite, none) in [
+            (&ubuntu, "bookworm", true),
+            (&ubuntu, "bookworm-backports", true),
+            (&ubuntu, "noble-updates", false),
+            (&deb822(DEBIAN), "bookworm", false),
+            (&one_line("deb http://mirror.example/own prod main\n"), "bookworm", false),
+        ] {
+            assert_eq!(not_debian(archives, suite).is_some(), none, "{suite}");
+        }
     }
 
     #[test]
