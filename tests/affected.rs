@@ -30,8 +30,8 @@ fn releases_are_answered_at_once_and_the_worst_answer_is_the_exit_code() {
     let lab = Lab::new();
     for (releases, code) in [
         (&["4.19.51", "4.19.62"][..], 0),
-        (&["4.19.62", "4.18.0-80.el8.x86_64"], 3),
-        (&["4.19.62", "4.18.0-80.el8.x86_64", "4.19.57"], 1),
+        (&["4.19.62", "4.12.14-197.4-default"], 3),
+        (&["4.19.62", "4.12.14-197.4-default", "4.19.57"], 1),
         (&["5.3", "no release at all"], 3),
     ] {
         let (ran, document) = asked(&lab, &[&["--bug", STALL], releases].concat());
@@ -68,6 +68,49 @@ fn stdin_has_a_subject_a_line_and_nothing_at_all_is_a_usage_error() {
     assert_eq!(verdicts, ["not-affected", "affected", "affected"]);
     ask("").ends_with(2).says(&["nothing was asked about"]);
     lab.run(&["affected", "--bug", "no-such-bug", "4.19.57"]).ends_with(2).says(&["unknown bug", STALL]);
+}
+
+#[test]
+fn lines_from_the_field_are_answered_for_whose_they_are() {
+    const WINDOW: &str = "zero-window-user-timeout";
+    let lab = Lab::new();
+    for (bug, text, verdict, parts) in [
+        (
+            STALL,
+            "Linux example 4.9.177-31 #1 SMP PREEMPT Thu May 30 12:00:00 UTC 2019 aarch64 aarch64 aarch64 GNU/Linux",
+            "unknown",
+            &["unnamed"][..],
+        ),
+        (STALL, "4.9.156-14", "unknown", &["unnamed"]),
+        (STALL, "kernel-3.10.0-957.21.3.el7.src.rpm", "affected", &["RHEL", "3.10.0-957.21.3.el7"]),
+        (STALL, "linux-image-4.15.0-58-generic:amd64", "affected", &["Ubuntu 4.15.0, ABI 58"]),
+        (
+            STALL,
+            "ii  linux-image-4.15.0-58-generic  4.15.0-58.64  amd64  Signed kernel image generic",
+            "affected",
+            &["Ubuntu 4.15.0-58.64", "taken from `linux-image-4.15.0-58-generic 4.15.0-58.64`"],
+        ),
+        (
+            STALL,
+            "linux-image-4.19.0-5-amd64\t4.19.37-5+deb10u1",
+            "affected",
+            &["Debian 4.19.37-5+deb10u1", "taken from"],
+        ),
+        (STALL, "4.14.154-128.181.amzn2.x86_64", "not-affected", &["Amazon"]),
+        (STALL, "4.19.76-linuxkit", "not-affected", &["LinuxKit"]),
+        (STALL, "4.19.75-flatcar", "not-affected", &["Flatcar"]),
+        (STALL, "5.2.5-200.fc30.x86_64", "not-affected", &["Fedora"]),
+        (STALL, "4.19.75-v7l+", "not-affected", &["Raspberry Pi"]),
+        (WINDOW, "5.10.184-175.731.amzn2.x86_64", "not-affected", &["Amazon"]),
+        (STALL, "4.19", "unknown", &["line 4.19"]),
+        (STALL, "6.12", "not-affected", &["line 6.12"]),
+    ] {
+        let (_, document) = asked(&lab, &["--bug", bug, text]);
+        let subject = &document["subjects"][0];
+        assert_eq!(subject["bugs"][0]["verdict"], verdict, "{text}: {document:#}");
+        let understood = subject["understood"].as_str().unwrap_or_default();
+        assert!(parts.iter().all(|part| understood.contains(part)), "{text}: {understood}");
+    }
 }
 
 #[test]

@@ -69,9 +69,9 @@ impl<'a> Asked<'a> {
     pub fn look(&self, text: &'a str) -> Looked<'a> {
         let looked = match Subject::of(text, self.index.is_some()) {
             Err(unclear) => Looked { misnamed: unclear.is_misnamed(), ..problem(unclear.to_string()) },
-            Ok(Subject::Release(release)) => Looked {
-                understood: Some(release.to_string()),
-                exhibits: Exhibits { release: Some(Ok(release)), ..Exhibits::default() },
+            Ok(Subject::Release(pasted)) => Looked {
+                understood: Some(pasted.to_string()),
+                exhibits: Exhibits { release: Some(Ok(pasted.release)), ..Exhibits::default() },
                 settle: BY_IMAGE,
                 ..Looked::default()
             },

@@ -3,14 +3,14 @@
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use crate::evidence::version::Release;
+use crate::evidence::version::{Pasted, Release};
 use crate::matrix::{BadMainlineVersion, MainlineVersion, Remote};
 
 /// Something that a kernel is known by.
 #[derive(Clone, Debug)]
 pub enum Subject {
-    /// A release string or package version.
-    Release(Release),
+    /// A release string or package version, or one that was found in a line. A bare `4.19` is the line of releases.
+    Release(Pasted),
     /// A file: a package, an image or a tarball; told by its content.
     File(PathBuf),
     /// A folder with kernel source, built or not.
@@ -83,7 +83,10 @@ impl Subject {
         // Of a package file that is not here its name still says what it is. Lines of `uname -a` have slashes too.
         let is_path = text.contains('/') && !text.contains(char::is_whitespace);
         let name = path.file_name().and_then(|name| name.to_str()).filter(|_| is_path);
-        match Release::parse(name.unwrap_or(text)) {
+        if let Some(release) = Release::whole_line(text) {
+            return Ok(Self::Release(Pasted { release, taken: None }));
+        }
+        match Pasted::find(name.unwrap_or(text)) {
             Ok(release) => Ok(Self::Release(release)),
             Err(_) if is_path || FILES.iter().any(|end| text.ends_with(end)) => Err(Unclear::Missing),
             Err(error) => Err(Unclear::NoRelease(error.to_string())),

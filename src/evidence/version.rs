@@ -11,16 +11,21 @@ use crate::matrix::Bug;
 use crate::words::{Role, State};
 
 mod advice;
+mod debian;
 mod distribution;
 mod known;
+mod line;
 mod names;
 mod parse;
+mod pasted;
 mod release;
 mod rpm;
 mod upstream;
+mod whole_releases;
 
 pub use advice::{Advice, first_good};
 pub use parse::NotARelease;
+pub use pasted::Pasted;
 pub use release::{Beyond, Release, Vendor};
 
 use release::Package;
@@ -36,9 +41,15 @@ struct Held {
 
 /// Weighs what a release's name says about a bug. It never fails: a name that says nothing leaves all states.
 pub fn weigh(bug: &Bug, release: &Release) -> Finding {
-    let (states, why) = match held(bug, release) {
+    let said = if release.is_line {
+        line::weigh(bug, release.base.line())
+    } else {
+        held(bug, release).map(|steps| (states(&steps), why(bug, release, &steps)))
+    };
+    let (states, why) = match said {
+        Ok((states, why)) if release.is_line => (states, format!("{release}: {why}")),
+        Ok(said) => said,
         Err(why) => (StateSet::all(), format!("{release}: {why}")),
-        Ok(steps) => (states(&steps), why(bug, release, &steps)),
     };
     Finding {
         witness: Witness::Version,
@@ -143,6 +154,12 @@ fn why(bug: &Bug, release: &Release, steps: &[Held]) -> String {
     }
     if let Some(entry) = entry.filter(|entry| !entry.steps.is_empty() && !unnamed_steps) {
         why += &format!(" ({})", entry.source);
+    }
+    let listed_base = entry.is_some_and(|entry| entry.contains_base);
+    if let Some(source) = whole_releases::source(release)
+        .filter(|_| clauses.iter().any(|says| says.contains(" in its base ")) && !listed_base)
+    {
+        why += &format!(" ({source})");
     }
     if let Some(mark) = distribution::foreign_mark(release).filter(|_| steps.iter().any(|step| step.has.is_none())) {
         why += &format!(

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::release::{Beyond, Package, Release, Vendor};
-use super::{StateSet, distribution, held, known, names, needs_mend, states};
+use super::{StateSet, distribution, held, known, line, names, needs_mend, states};
 use crate::matrix::{Bug, Line, Releases, Spans, Upstream};
 use crate::words::{Role, State};
 
@@ -39,14 +39,16 @@ pub fn first_good(bug: &Bug, release: &Release) -> Option<Advice> {
     let (Some(releases), Ok(steps)) = (&bug.releases, held(bug, release)) else {
         return Some(Advice::Settle(settle(release)));
     };
-    let states = states(&steps);
+    let of_line = release.is_line.then(|| line::weigh(bug, release.base.line()).ok()).flatten();
+    let states = of_line.map_or_else(|| states(&steps), |(states, _)| states);
     let good: StateSet = [State::NeverHad, State::Fixed].into_iter().collect();
     if states.and(good) == states {
         return None;
     }
     let bad = states.and(good).is_empty();
     if !bad {
-        return Some(Advice::Settle(settle(release)));
+        let is_line = release.is_line.then(|| line::settle(bug, release.base.line()));
+        return Some(is_line.unwrap_or_else(|| Advice::Settle(settle(release))));
     }
     let mend = needs_mend(bug, release);
     match release.vendor {
@@ -120,6 +122,9 @@ fn settle(release: &Release) -> String {
     match (release.vendor, &release.package) {
         (names::WSL1, _) => "ask about the Linux kernel that is meant: this one is Windows'".to_owned(),
         _ if known::objection(release).is_some() => format!("look whether the name is right; or {code}"),
+        _ if release.by_form => {
+            format!("say whose it is, with the name of its package or the whole line of `uname -a`; or {code}")
+        }
         (Vendor::Debian, Package::Abi(_) | Package::Unknown) => {
             format!("give the package's version, which `uname -v` prints behind `Debian`; or {code}")
         }
@@ -136,8 +141,16 @@ fn settle(release: &Release) -> String {
 
 impl Release {
     /// A release of kernel.org's.
-    fn of_kernel_org(base: Upstream) -> Self {
+    pub(super) fn of_kernel_org(base: Upstream) -> Self {
         let vendor = Vendor::KernelOrg(Beyond::Nothing);
-        Self { vendor, base, base_is_exact: true, package: Package::Unknown, flavour: None }
+        Self {
+            vendor,
+            base,
+            base_is_exact: true,
+            package: Package::Unknown,
+            flavour: None,
+            by_form: false,
+            is_line: false,
+        }
     }
 }

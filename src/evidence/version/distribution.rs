@@ -4,24 +4,40 @@ use std::cmp::Ordering;
 
 use super::parse::is_numbers;
 use super::release::{Package, Release, Vendor};
-use super::{Held, known, upstream};
+use super::{Held, known, upstream, whole_releases};
 use crate::kernel::versions::{dpkg, rpm};
-use crate::matrix::{DistributionLine, PackageVersion, Releases, Spans};
+use crate::matrix::{DistributionLine, PackageVersion, Releases, Spans, Upstream};
 use crate::words::Role;
 
 /// The dossier's entry for a kernel: that of its line, or else of its distribution.
 pub(super) fn entry<'a>(releases: &'a Releases, release: &Release) -> Option<&'a DistributionLine> {
+    best(releases, release, |entry| !release.by_form || entry.line.is_none() || names(entry, release.base))
+}
+
+fn best<'a>(
+    releases: &'a Releases,
+    release: &Release,
+    is_meant: impl Fn(&DistributionLine) -> bool,
+) -> Option<&'a DistributionLine> {
     let base = release.base.to_string();
     let text = release.package.text().unwrap_or(&base);
-    let of_line = |entry: &&DistributionLine| match &entry.line {
+    let of_line = |entry: &DistributionLine| match &entry.line {
         None => true,
         Some(line) => {
             text.strip_prefix(line.as_str()).is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_alphanumeric()))
         }
     };
-    let own = releases.distributions.iter().filter(|entry| is_of(entry, release));
-    let length = |entry: &&DistributionLine| entry.line.as_ref().map_or(0, |line| line.as_str().len());
-    own.filter(of_line).max_by_key(|entry| (!entry.flavours.is_empty(), length(entry)))
+    let own = releases.distributions.iter().filter(|entry| is_of(entry, release) && of_line(entry) && is_meant(entry));
+    let length = |entry: &DistributionLine| entry.line.as_ref().map_or(0, |line| line.as_str().len());
+    own.max_by_key(|entry| (!entry.flavours.is_empty(), length(entry)))
+}
+
+/// Whether an entry names a version of this base. A version that only looks like the distribution's is then taken for
+/// one of its uploads: nobody else is likely to have taken the same release of all.
+fn names(entry: &DistributionLine, base: Upstream) -> bool {
+    let versions = entry.steps.values().flat_map(Spans::named).chain(&entry.known_until);
+    let mut bases = versions.filter_map(|version| Upstream::prefix(version.as_str()));
+    bases.any(|(named, ..)| named == base)
 }
 
 /// Whether an entry speaks of a kernel's distribution, and of its flavour where that has numbers of its own.
@@ -37,10 +53,22 @@ fn is_of(entry: &DistributionLine, release: &Release) -> bool {
 
 /// What is known of a step in a distribution's kernel.
 pub(super) fn held(releases: &Releases, entry: Option<&DistributionLine>, release: &Release, role: Role) -> Held {
+    let held = of_entry(releases, entry, release, role);
+    // Whose it is stays open, so what both would have is certain.
+    let by_form =
+        best(releases, release, |_| release.by_form).map(|entry| of_entry(releases, Some(entry), release, role));
+    match by_form {
+        Some(theirs) if theirs.has != held.has => Held { has: None, says: format!("{role} unknown"), role },
+        _ => held,
+    }
+}
+
+fn of_entry(releases: &Releases, entry: Option<&DistributionLine>, release: &Release, role: Role) -> Held {
     let start = release.start();
     let by_ancestry = upstream::mainline(releases, start, role);
-    if releases.descendants && by_ancestry.has == Some(true) {
-        let always = !releases.mainline.contains_key(&role);
+    // What has always been there is in whatever anybody made of it.
+    let always = role == Role::Break && !releases.mainline.contains_key(&role);
+    if by_ancestry.has == Some(true) && (releases.descendants || always) {
         let says =
             if always { by_ancestry.says } else { format!("{} and so in what starts from {start}", by_ancestry.says) };
         return Held { says, ..by_ancestry };
@@ -51,10 +79,11 @@ pub(super) fn held(releases: &Releases, entry: Option<&DistributionLine>, releas
         return held;
     }
     let is_known = release.base_is_exact && known::exists(release.base);
-    let base = is_known && entry.is_some_and(|entry| entry.contains_base);
-    let in_base = base.then(|| upstream::held(releases, release.base, role)).filter(|held| held.has == Some(true));
-    if let Some(held) = in_base {
-        return Held { says: format!("{} and so in its base {}", held.says, release.base), ..held };
+    let takes_all = entry.is_some_and(|entry| entry.contains_base) || whole_releases::source(release).is_some();
+    let in_base = (is_known && takes_all).then(|| upstream::held(releases, release.base, role));
+    if let Some(held) = in_base.as_ref().filter(|held| held.has == Some(true)) {
+        let says = format!("{} and so in its base {}", held.says, release.base);
+        return Held { says, ..*held };
     }
     if let Some((held, _)) = listed {
         return held;
@@ -64,15 +93,20 @@ pub(super) fn held(releases: &Releases, entry: Option<&DistributionLine>, releas
     }
     let until = entry.and_then(|entry| entry.known_until.as_ref());
     let order = until.and_then(|until| order(release, until));
-    match (until, order) {
-        (Some(until), Some(Ordering::Less | Ordering::Equal)) => {
-            Held { role, has: Some(false), says: format!("no {role} up to {until}") }
+    let none_listed = matches!(order, Some(Ordering::Less | Ordering::Equal));
+    let (has, says) = match until {
+        // What mainline has was in the line from its beginning, unless somebody took it out.
+        _ if by_ancestry.has == Some(true) => (None, format!("{}, and perhaps no more in this line", by_ancestry.says)),
+        Some(until) if none_listed && by_ancestry.has == Some(false) => {
+            (Some(false), format!("no {role} up to {until}"))
         }
-        (Some(until), _) => {
-            Held { role, has: None, says: format!("{role} unknown after {until}, the last that was looked at") }
+        Some(until) if !none_listed => (None, format!("{role} unknown after {until}, the last that was looked at")),
+        _ if in_base.is_some_and(|held| held.has == Some(false)) => {
+            (None, format!("no {role} in its base {}, and {} may have put it on top", release.base, release.vendor))
         }
-        (None, _) => Held { role, has: None, says: format!("{role} unknown") },
-    }
+        _ => (None, format!("{role} unknown")),
+    };
+    Held { role, has, says }
 }
 
 /// What is known of a step that is listed, and whether it was taken out again.

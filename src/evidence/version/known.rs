@@ -63,6 +63,16 @@ pub(super) fn exists(release: Upstream) -> bool {
     no_line(release.line()).is_none() && no_release(release).is_none()
 }
 
+/// The last release of a line, and whether the line goes on: then it is one that none is likely to reach.
+pub(super) fn last(line: Line) -> (u16, bool) {
+    let [version, minor, _] = line.numbers();
+    let ended = ENDED.iter().find(|(known, _)| *known == version).and_then(|(_, lines)| lines.get(usize::from(minor)));
+    match ended {
+        Some(last) if *last > 0 => (*last, false),
+        _ => (if version < 3 { MOST_BEFORE_3 } else { MOST }, version >= 3),
+    }
+}
+
 fn no_line(line: Line) -> Option<String> {
     let [version, minor, third] = line.numbers();
     let last = |table: &[(u16, u16)], key| table.iter().find(|(known, _)| *known == key).map(|(_, last)| *last);

@@ -34,41 +34,6 @@ const UBUNTU_DERIVATIVES: [&str; 25] = [
     "allwinner",
 ];
 
-/// First words of Debian's flavours: debian/config/ of its source package. `trunk` stands for the ABI's number in what
-/// goes to its experimental suite, as in `5.0.0-trunk-amd64`.
-const DEBIAN: [&str; 30] = [
-    "trunk",
-    "amd64",
-    "686",
-    "486",
-    "586",
-    "arm64",
-    "armmp",
-    "cloud",
-    "rt",
-    "marvell",
-    "rpi",
-    "kirkwood",
-    "orion5x",
-    "versatile",
-    "ixp4xx",
-    "s390x",
-    "powerpc64le",
-    "powerpc64",
-    "powerpc",
-    "4kc",
-    "5kc",
-    "octeon",
-    "loongson",
-    "mips32r2el",
-    "mips64r2el",
-    "riscv64",
-    "ppc64el",
-    "loong64",
-    "parisc",
-    "sparc64",
-];
-
 /// Flavours of SUSE's kernels: rpm/ and config/ of its kernel-source. The first two are built from the same sources
 /// under the same numbers; the others have numbers or patches of their own.
 const SUSE: [&str; 14] = [
@@ -141,7 +106,7 @@ const OTHERS: [(&str, bool, &str, &str); 52] = [
 ];
 
 /// Words of a banner's end (behind the `#`) that show whose kernel a plain name belongs to.
-const BANNERS: [(&str, &str, &str); 10] = [
+const BANNERS: [(&str, &str, &str); 13] = [
     ("NixOS", "nixos", "NixOS"),
     ("Alpine", "alpine", "Alpine Linux"),
     ("Raspbian", "raspberry-pi", "Raspberry Pi"),
@@ -152,6 +117,9 @@ const BANNERS: [(&str, &str, &str); 10] = [
     ("Slackware", "slackware", "Slackware"),
     ("Kali", "kali", "Kali Linux"),
     ("Parrot", "parrot", "Parrot OS"),
+    ("Armbian", "armbian", "Armbian"),
+    ("KYLINOS", "kylin", "Kylin"),
+    ("Cumulus", "cumulus", "Cumulus Linux"),
 ];
 
 /// Whether a text is one word of a list, or begins with one and a `-`.
@@ -169,14 +137,14 @@ pub(super) fn ubuntu(flavour: &str) -> Option<Vendor> {
     }
 }
 
-/// Whether Debian has this flavour.
-pub(super) fn is_debian(flavour: &str) -> bool {
-    begins(flavour, &DEBIAN) && !["trunk", "rt", "cloud"].contains(&flavour)
-}
-
 /// Whether SUSE has this flavour, and whether it has the main numbers.
 pub(super) fn suse(flavour: &str) -> Option<bool> {
     SUSE.iter().position(|known| *known == flavour).map(|i| i < 2)
+}
+
+/// Whether others call kernels so too: `5.10.4-1-rt`, `4.9.127-5-desktop`. SUSE's have more than one number before it.
+pub(super) fn is_common(flavour: &str) -> bool {
+    ["debug", "azure", "rt", "xen", "desktop"].contains(&flavour)
 }
 
 /// The vendor whose word is among a name's.

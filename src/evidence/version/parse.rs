@@ -1,7 +1,7 @@
 //! Reads a release from what people have at hand: `uname -r`, a package's version or file name, a kernel's banner.
 
 use super::release::{Beyond, Package, Release, Vendor};
-use super::{names, rpm};
+use super::{debian, names, rpm};
 use crate::matrix::{Upstream, mainline_numbers};
 
 /// The longest text, in bytes: a banner has 200 (init/version.c), a package's path may have more.
@@ -13,11 +13,17 @@ const MAX_NAME: usize = 250;
 
 /// A text that names no kernel release.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "`{0}` names no kernel release: expected what `uname -r` prints (4.19.57, 4.15.0-58-generic), a kernel package's \
-     version or file name, or the line of /proc/version"
-)]
-pub struct NotARelease(pub(super) String);
+pub enum NotARelease {
+    /// It names none.
+    #[error(
+        "`{0}` names no kernel release: expected what `uname -r` prints (4.19.57, 4.15.0-58-generic), a kernel package's \
+         version or file name, or the line of /proc/version"
+    )]
+    Nothing(String),
+    /// It names several.
+    #[error("this line names several kernels: {0}, and {1}; give each on a line of its own")]
+    Several(String, String),
+}
 
 impl Release {
     /// Reads a release.
@@ -26,7 +32,7 @@ impl Release {
     /// Where the text has none.
     pub fn parse(text: &str) -> Result<Self, NotARelease> {
         let text = text.trim();
-        let refuse = || NotARelease(text.chars().filter(|c| !c.is_control()).take(100).collect());
+        let refuse = || NotARelease::Nothing(text.chars().filter(|c| !c.is_control()).take(100).collect());
         if text.len() > MAX || text.chars().any(char::is_control) {
             return Err(refuse());
         }
@@ -48,22 +54,67 @@ fn parse(text: &str) -> Option<Release> {
         _ => return None,
     };
     let tail = banner.find(" #").and_then(|at| banner.get(at + 2..)).unwrap_or_default();
+    // No kernel calls itself what its package's version is.
     let named = named(name)?;
+    let named = if named.by_form { named.of_nobody_known() } else { named };
     // What is in the kernel's name itself says more than who built it.
     if matches!(named.vendor, Vendor::Other(..)) {
         return Some(named);
     }
-    if let Some(version) = after_word(tail, "Debian") {
-        return debian_package(version).map(|package| Release { flavour: named.flavour, ..package });
-    }
-    if let Some(upload) = tail.split_whitespace().next().and_then(|word| word.strip_suffix("-Ubuntu")) {
-        return Some(with_upload(named, upload));
-    }
-    let plain = matches!(named.vendor, Vendor::KernelOrg(_) | Vendor::Unnamed | Vendor::Debian);
     let other = names::banner(tail).or_else(|| names::banner(banner).filter(|v| v.key() == "android"));
-    match other.filter(|_| plain) {
-        Some(vendor) => Some(Release { vendor, ..named }),
-        None => Some(named),
+    let of_other = |named: Release| match other {
+        Some(vendor) => Release { vendor, package: Package::Unknown, ..named },
+        None => named.of_nobody_known(),
+    };
+    // A banner that was cut off contradicts nobody.
+    let is_whole = tail.split_whitespace().any(|word| word.contains(':') || is_year(word));
+    Some(match named.vendor {
+        // It was not yet in every banner then.
+        Vendor::Debian if named.base.line().numbers()[0] < 3 => match debian_before_3(banner) {
+            Some(version) => with_version(named, version),
+            None => named,
+        },
+        Vendor::Debian => match after_word(tail, "Debian") {
+            Some(version) => with_version(named, version),
+            None if is_whole || other.is_some() => of_other(named),
+            None => named,
+        },
+        Vendor::Ubuntu | Vendor::UbuntuDerivative => match upload(tail) {
+            Some(upload) => with_upload(named, upload),
+            None if is_whole || other.is_some() => of_other(named),
+            None => named,
+        },
+        Vendor::KernelOrg(_) if upload(tail).is_some() => Release { vendor: Vendor::UbuntuDerivative, ..named },
+        Vendor::KernelOrg(_) | Vendor::Unnamed if other.is_some() => of_other(named),
+        _ => named,
+    })
+}
+
+fn is_year(word: &str) -> bool {
+    word.len() == 4 && word.bytes().all(|b| b.is_ascii_digit())
+}
+
+/// The upload's number in Ubuntu's banner: `64~16.04.1` of `#64~16.04.1-Ubuntu`.
+fn upload(tail: &str) -> Option<&str> {
+    tail.split_whitespace().next()?.strip_suffix("-Ubuntu")
+}
+
+/// `Linux version 2.6.32-5-amd64 (Debian 2.6.32-48squeeze6) (…`.
+fn debian_before_3(banner: &str) -> Option<&str> {
+    let (_, behind) = banner.split_once(" (Debian ")?;
+    let is_first = !banner.get(..banner.len() - behind.len() - 9)?.contains('(');
+    behind.split_once(')').map(|(version, _)| version).filter(|_| is_first)
+}
+
+/// A kernel that calls itself as Debian's do, with the version that its package has or its banner names: where they
+/// don't agree, it is somebody else's.
+fn with_version(named: Release, version: &str) -> Release {
+    let agrees = |release: &Release| {
+        if named.base_is_exact { release.base == named.base } else { release.base.line() == named.base.line() }
+    };
+    match debian::of_version(version).filter(agrees) {
+        Some(release) => Release { flavour: named.flavour, ..release },
+        None => named.of_nobody_known(),
     }
 }
 
@@ -84,23 +135,28 @@ fn ubuntu_signature(signature: &str, base: &str) -> Option<Release> {
         base_is_exact: true,
         package,
         flavour: flavour.map(str::to_owned),
+        by_form: false,
+        is_line: false,
     })
 }
 
 /// Ubuntu's banner has the upload's number, `#64-Ubuntu` or `#64~16.04.1-Ubuntu`, and the release the ABI's.
 fn with_upload(named: Release, upload: &str) -> Release {
-    match (&named.package, named.vendor) {
-        (Package::Abi(abi), Vendor::Ubuntu | Vendor::UbuntuDerivative) if is_numbers(without_tilde(upload)) => {
+    match &named.package {
+        Package::Abi(abi) if is_numbers(without_tilde(upload)) => {
             Release { package: Package::Version(format!("{abi}.{upload}")), ..named }
         }
-        (_, Vendor::KernelOrg(_)) => Release { vendor: Vendor::UbuntuDerivative, ..named },
         _ => named,
     }
 }
 
 /// A release, a package's version or a file's name.
-fn one_word(text: &str) -> Option<Release> {
+pub(super) fn one_word(text: &str) -> Option<Release> {
     let name = text.rsplit('/').next()?;
+    // `linux-image-4.15.0-58-generic:amd64`, as dpkg has it, and `kernel-0:3.10.0-957.el7.x86_64`, as dnf does.
+    let name = name.split_once(':').filter(|(_, arch)| is_debian_arch(arch)).map_or(name, |(name, _)| name);
+    let epochless = name.replacen("-0:", "-", 1);
+    let name = epochless.as_str();
     if let Some(file) = name.strip_suffix(".deb") {
         return deb(file);
     }
@@ -117,14 +173,39 @@ fn one_word(text: &str) -> Option<Release> {
         name.match_indices('-').map(|(at, _)| at + 1).find(|at| name.get(*at..).is_some_and(begins_with_release))?;
     let (prefix, release) = name.split_at_checked(at)?;
     let prefix = prefix.trim_end_matches('-');
+    if let Some((_, vendor)) = OF_OTHERS.iter().find(|(begin, _)| prefix.starts_with(begin)) {
+        let named = named(release)?;
+        // Alpine counts as `-r0`.
+        let is_theirs = vendor.key() != "alpine" || release.rsplit_once("-r").is_some_and(|(_, n)| is_numbers(n));
+        return is_theirs.then_some(Release { vendor: *vendor, flavour: None, ..named });
+    }
     if let Some(package) = prefix.strip_prefix("kernel-").filter(|_| !release.contains(".fc")) {
         return Some(rpm::with_flavour(named(release)?, package, release));
     }
-    known_prefix(prefix).then(|| named(release)).flatten()
+    // What is in /boot is called after `uname -r`, which is no package's version.
+    let named = known_prefix(prefix).then(|| named(release)).flatten()?;
+    let is_package = ["linux", "kernel"].contains(&prefix);
+    Some(if named.by_form && !is_package { named.of_nobody_known() } else { named })
+}
+
+/// What the packages of those are called who don't name themselves in the version.
+const OF_OTHERS: [(&str, Vendor); 6] = [
+    ("gentoo-sources", Vendor::Other("gentoo", "Gentoo")),
+    ("gentoo-kernel", Vendor::Other("gentoo", "Gentoo")),
+    ("linux-lts", Vendor::Other("alpine", "Alpine Linux")),
+    ("linux-virt", Vendor::Other("alpine", "Alpine Linux")),
+    ("linux-vanilla", Vendor::Other("alpine", "Alpine Linux")),
+    ("linux-edge", Vendor::Other("alpine", "Alpine Linux")),
+];
+
+fn is_debian_arch(text: &str) -> bool {
+    ["amd64", "arm64", "armhf", "armel", "i386", "ppc64el", "s390x", "riscv64", "all"].contains(&text)
 }
 
 fn known_prefix(prefix: &str) -> bool {
-    const KNOWN: [&str; 12] = [
+    const KNOWN: [&str; 14] = [
+        "pve-kernel",
+        "proxmox-kernel",
         "linux",
         "linux-image",
         "linux-image-unsigned",
@@ -142,7 +223,7 @@ fn known_prefix(prefix: &str) -> bool {
 }
 
 /// `linux-image-4.15.0-58-generic_4.15.0-58.64_amd64`: name, version and architecture of a package.
-fn deb(file: &str) -> Option<Release> {
+pub(super) fn deb(file: &str) -> Option<Release> {
     let mut parts = file.splitn(3, '_');
     let (package, version) = (parts.next()?, parts.next()?);
     let version = version.rsplit_once("%3a").map_or(version, |(_, version)| version);
@@ -150,24 +231,45 @@ fn deb(file: &str) -> Option<Release> {
         return None;
     }
     let start = package.match_indices('-').map(|(at, _)| at + 1);
-    let release = start.filter_map(|at| package.get(at..)).find(|rest| begins_with_release(rest));
+    let release = start.filter_map(|at| package.get(at..)).find(|rest| {
+        // `linux-source-4.19` is called after its line.
+        Upstream::prefix(rest).is_some_and(|(_, numbers, _)| numbers > 2 || rest.contains('-'))
+    });
     // A meta package, as linux-image-amd64_6.1.76-1.
-    let Some(release) = release else { return named(version) };
+    let Some(release) = release else {
+        let flavour = package.strip_prefix("linux-image-").or_else(|| package.strip_prefix("linux-"));
+        let of_debian = flavour.filter(|flavour| debian::is_flavour(flavour)).and_then(|_| debian::of_version(version));
+        let of_ubuntu = || ubuntu_meta(version).filter(|_| flavour.is_some_and(|f| names::ubuntu(f).is_some()));
+        let of_version = || named(version).filter(|named| named.vendor != Vendor::Unnamed);
+        return of_debian.or_else(of_ubuntu).or_else(of_version);
+    };
     let named = named(release.strip_suffix("-unsigned").unwrap_or(release))?;
-    match named.vendor {
-        Vendor::Ubuntu | Vendor::UbuntuDerivative => {
-            Some(Release { package: Package::Version(version.to_owned()), ..named })
+    Some(match (named.vendor, &named.package) {
+        (Vendor::Ubuntu | Vendor::UbuntuDerivative, Package::Abi(abi)) => {
+            match version.strip_prefix(abi.as_str()).and_then(|rest| rest.strip_prefix('.')) {
+                Some(upload) if is_numbers(without_tilde(upload)) => with_upload(named.clone(), upload),
+                // `+mine1`: whoever built it on Ubuntu's put something in.
+                _ => named.of_nobody_known(),
+            }
         }
-        Vendor::Debian => debian_package(version).map(|package| Release { flavour: named.flavour, ..package }),
-        _ => Some(named),
-    }
+        (Vendor::Debian, _) => with_version(named, version),
+        _ => named,
+    })
 }
 
 fn begins_with_release(text: &str) -> bool {
     Upstream::prefix(text).is_some()
 }
 
-fn is_name(text: &str) -> bool {
+/// `4.15.0.58.60`, the version of a package that depends on the kernel with the ABI number 58.
+fn ubuntu_meta(version: &str) -> Option<Release> {
+    let (_, numbers, rest) = Upstream::prefix(version)?;
+    let (abi, _) = rest.strip_prefix('.')?.split_once('.').filter(|_| numbers == 3 && is_numbers(version))?;
+    let base = version.strip_suffix(rest)?;
+    named(&format!("{base}-{abi}-generic"))
+}
+
+pub(super) fn is_name(text: &str) -> bool {
     text.len() <= MAX_NAME && text.chars().all(|c| c.is_ascii_alphanumeric() || "._+~-:^".contains(c))
 }
 
@@ -185,23 +287,6 @@ fn after_word<'a>(text: &'a str, word: &str) -> Option<&'a str> {
     text.split_whitespace().skip_while(|w| *w != word).nth(1)
 }
 
-/// Debian's own version: `4.19.37-5+deb10u1`, `7.2~rc3-1~exp1`, without or with an epoch.
-fn debian_package(version: &str) -> Option<Release> {
-    let version = version.rsplit_once(':').map_or(version, |(_, version)| version);
-    let (base, _, rest) = Upstream::prefix(version)?;
-    let candidate = rest.strip_prefix("~rc").and_then(|rest| {
-        let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
-        Some((rest.get(..end)?.parse().ok().filter(|n| *n < u16::MAX)?, rest.get(end..)?))
-    });
-    let (base, rest) = candidate.map_or((base, rest), |(n, rest)| (base.with_candidate(n), rest));
-    let revision = rest.strip_prefix('-').unwrap_or_default();
-    if !revision.starts_with(|c: char| c.is_ascii_digit()) || !is_name(version) {
-        return None;
-    }
-    let (vendor, package) = (Vendor::Debian, Package::Version(version.to_owned()));
-    Some(Release { vendor: names::other(rest).unwrap_or(vendor), base, base_is_exact: true, package, flavour: None })
-}
-
 /// The name of a release or the version of a package, by its form.
 fn named(name: &str) -> Option<Release> {
     let name = name.strip_prefix('v').unwrap_or(name);
@@ -217,6 +302,8 @@ fn named(name: &str) -> Option<Release> {
         base_is_exact,
         package: Package::Unknown,
         flavour: flavour.map(str::to_owned),
+        by_form: false,
+        is_line: false,
     };
     let with = |vendor, package, flavour: Option<&str>| Release { package, ..plain(vendor, flavour) };
     let kernel_org = |beyond, local: Option<&str>| Release {
@@ -233,8 +320,13 @@ fn named(name: &str) -> Option<Release> {
     if let Some(found) = rpm::named(name, rest, &plain(Vendor::Unnamed, None)) {
         return Some(found);
     }
-    if rest.starts_with("~rc") {
-        return debian_package(name);
+    let of_debian =
+        debian::of_bare_version(name).filter(|_| base_is_exact || numbers == 2 || base.line().numbers()[0] < 3);
+    if let Some(found) = of_debian.filter(|found| !found.by_form || rest.starts_with("~rc")) {
+        return Some(found);
+    }
+    if let Some(found) = debian::of_name(name, numbers, rest, &plain(Vendor::Unnamed, None)) {
+        return Some(found);
     }
     if rest == "+" {
         // Container-Optimized OS and Raspberry Pi call their kernels `4.14.137+`; nobody does that to a mainline one.
@@ -247,15 +339,11 @@ fn named(name: &str) -> Option<Release> {
     if let Some(date) = rest.strip_prefix("-next-") {
         return is_numbers(date).then(|| kernel_org(Beyond::Next, Some(rest)));
     }
-    let debian_suffix = |text: &str| ["+deb", "+bpo"].iter().any(|s| text.starts_with(s));
     let Some(tail) = rest.strip_prefix('-') else {
-        // `6.12.94+deb13-amd64`; whatever else hangs on a number without a `-` is somebody's packaging.
-        let flavour = rest.split_once('-').map(|(_, flavour)| flavour);
-        let debian = debian_suffix(rest) && flavour.is_some_and(names::is_debian);
-        let vendor = names::other(rest).filter(|_| !debian);
+        // Whatever hangs on a number without a `-` is somebody's packaging.
         let void = rest.strip_prefix('_').filter(|n| is_numbers(n)).map(|_| Vendor::Other("void", "Void Linux"));
-        let vendor = if debian { Vendor::Debian } else { vendor.or(void).unwrap_or(Vendor::Unnamed) };
-        return Some(plain(vendor, flavour));
+        let vendor = names::other(rest).or(void).unwrap_or(Vendor::Unnamed);
+        return Some(plain(vendor, rest.split_once('-').map(|(_, flavour)| flavour)));
     };
     let (first, flavour) = tail.split_once('-').map_or((tail, None), |(first, rest)| (first, Some(rest)));
     let upto = |text: &str| name.get(..name.len() - text.len()).map(|n| n.trim_end_matches('-').to_owned());
@@ -268,39 +356,31 @@ fn named(name: &str) -> Option<Release> {
         if is_count_and_hash(first, flavour) {
             return Some(kernel_org(Beyond::Commits, Some(rest)));
         }
-        if names::is_debian(flavour) && !first.contains('.') {
-            return Some(with(Vendor::Debian, abi, Some(flavour)));
-        }
         if let Some(vendor) = names::ubuntu(flavour).filter(|_| base.stable() == 0 && numbers == 3) {
-            let dotted = first.contains('.');
-            let vendor = if is_derivative(first) { Vendor::UbuntuDerivative } else { vendor };
+            let (number, dotted) = (ubuntu_number(first), first.contains('.'));
+            let vendor = number.map(|own| if own == Vendor::Ubuntu { vendor } else { own });
             let package = if dotted { Package::Version(upto(flavour)?) } else { abi };
-            return Some(with(vendor, package, Some(flavour)));
+            return Some(
+                vendor
+                    .map_or_else(|| plain(Vendor::Unnamed, Some(tail)), |vendor| with(vendor, package, Some(flavour))),
+            );
         }
-        if let Some(main) = names::suse(flavour) {
+        if let Some(main) = names::suse(flavour).filter(|_| first.contains('.') || !names::is_common(flavour)) {
             return Some(with(if main { Vendor::Suse } else { rpm::SUSE_OTHER }, abi, Some(flavour)));
         }
-    }
-    let backported = ["0.bpo.", "0.deb"].iter().any(|begin| first.starts_with(begin));
-    if let (true, Some(flavour)) = (backported, flavour.filter(|f| names::is_debian(f))) {
-        return Some(plain(Vendor::Debian, Some(flavour)));
     }
     let bare = first.split(['+', '~']).next().unwrap_or(first);
     if flavour.is_none() && first.starts_with(|c: char| c.is_ascii_digit()) && is_numbers(bare) {
         if let Some(vendor) = names::other(tail) {
             return Some(plain(vendor, None));
         }
-        return Some(match bare.split('.').count() {
-            2 if base.stable() == 0 && numbers == 3 => {
-                let vendor = if is_derivative(bare) { Vendor::UbuntuDerivative } else { Vendor::Ubuntu };
-                with(vendor, Package::Version(name.to_owned()), None)
-            }
-            1 if base_is_exact => debian_package(name)?,
-            _ => plain(Vendor::Unnamed, None),
-        });
-    }
-    if names::is_debian(tail) {
-        return Some(plain(Vendor::Debian, Some(tail)));
+        let upload = Some(bare).filter(|bare| bare.contains('.') && base.stable() == 0 && numbers == 3);
+        let found = match upload.and_then(ubuntu_number) {
+            Some(vendor) if without_tilde(first) == bare => Some(with(vendor, Package::Version(name.to_owned()), None)),
+            Some(_) => None,
+            None => debian::of_bare_version(name).filter(|_| base_is_exact && !bare.contains('.')),
+        };
+        return Some(found.unwrap_or_else(|| plain(Vendor::Unnamed, None)));
     }
     // What begins like a candidate and is none (`5.3.0-rc0`, `-RC1`, `-rc1a`) may be before the release that it names.
     if !base.is_candidate() && first.get(..2).is_some_and(|begin| begin.eq_ignore_ascii_case("rc")) {
@@ -310,7 +390,7 @@ fn named(name: &str) -> Option<Release> {
         return Some(plain(vendor, Some(tail)));
     }
     // `5.3.18-lp152.19-default`.
-    if names::suse(tail.rsplit('-').next().unwrap_or(tail)).is_some() {
+    if first.starts_with("lp1") && names::suse(tail.rsplit('-').next().unwrap_or(tail)).is_some() {
         return Some(plain(rpm::SUSE_OTHER, Some(tail)));
     }
     // `4.9.0-3-foo`: who counts builds is a distribution. A hash without a count (`-g1a2b3c4d`) says that no tag was to be
@@ -339,9 +419,17 @@ fn is_main_flavour(flavour: &str) -> bool {
     names::ubuntu(flavour) == Some(Vendor::Ubuntu)
 }
 
-/// Whether Ubuntu's ABI or upload number is one of a cloud's or a board's: they begin at 1000.
-fn is_derivative(number: &str) -> bool {
-    number.split('.').next().and_then(|abi| abi.parse::<u32>().ok()).is_none_or(|abi| abi >= 1000)
+/// Whose an ABI number (`58`) or an upload's (`58.64`) is, where it can be Ubuntu's: the main kernel's uploads are at
+/// least as many as its ABI numbers, and those of clouds and boards begin at 1000.
+fn ubuntu_number(number: &str) -> Option<Vendor> {
+    let (abi, upload) = number.split_once('.').map_or((number, None), |(abi, upload)| (abi, Some(upload)));
+    let abi: u32 = abi.parse().ok()?;
+    let upload: Option<u32> = upload.map(|upload| upload.parse().map_err(|_| ())).transpose().ok()?;
+    match abi {
+        1..1000 if upload.is_none_or(|upload| upload >= abi) => Some(Vendor::Ubuntu),
+        1000..2000 => Some(Vendor::UbuntuDerivative),
+        _ => None,
+    }
 }
 
 /// What `git describe` gives behind a tag, and nothing else: `00012-gdeadbeef`, `00012-gdeadbeef-dirty`

@@ -5,7 +5,7 @@ use super::*;
 #[test]
 fn names_of_real_kernels_are_understood() {
     let table = include_str!("releases.txt").lines().filter(|line| !line.starts_with('#'));
-    let mut rows = 0;
+    let (mut rows, mut wrong) = (0, Vec::new());
     for line in table {
         let mut columns = line.split(" | ");
         let (Some(text), Some(vendor), Some(understood), None) =
@@ -14,9 +14,11 @@ fn names_of_real_kernels_are_understood() {
             panic!("expected three columns: {line}");
         };
         let release = Release::parse(text).unwrap_or_else(|error| panic!("{error}"));
-        assert_eq!((release.vendor().key(), release.to_string().as_str()), (vendor, understood), "{text}");
+        let found = (release.vendor().key(), release.to_string());
+        wrong.extend((found != (vendor, understood.to_owned())).then(|| format!("{text}: {found:?}")));
         rows += 1;
     }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert!(rows > 150, "{rows}");
 }
 
@@ -100,8 +102,32 @@ fn what_names_no_release_is_refused() {
     );
 }
 
+#[test]
+fn the_kernel_in_a_pasted_line_is_found() {
+    let table = include_str!("pasted.txt").lines().filter(|line| !line.starts_with('#'));
+    let (mut rows, mut wrong) = (0, Vec::new());
+    for line in table {
+        let (text, understood) = line.split_once(" => ").unwrap_or_else(|| panic!("expected two columns: {line}"));
+        let text = text.replace("\\t", "\t");
+        let found = Pasted::find(&text).map_or_else(|error| error.to_string(), |found| found.to_string());
+        let expected = if understood == "-" { "names no kernel release" } else { understood };
+        let fits = if understood == "-" { found.contains(expected) } else { found == expected };
+        wrong.extend((!fits).then(|| format!("{text}\n  {found}\n  {understood}")));
+        rows += 1;
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(rows > 60, "{rows}");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(100))]
+
+    #[test]
+    fn no_line_makes_the_search_panic(
+        text in "(ii  |rc |i \\| |Kernel: |Kernel Version:  |Linux |\\* )?((linux-image-|kernel|linux|vmlinuz-|[a-z]{1,6}|\\|)?[-.:/ ]?[2-6]\\.[0-9]{1,2}(\\.[0-9]{1,3})?[-.:\\[( ]?(5-amd64|58\\.64|generic|el7|x86_64|#1|ä)? ){0,4}"
+    ) {
+        let _ = Pasted::find(&text);
+    }
 
     #[test]
     fn no_text_makes_it_panic(text in ".{0,80}") {

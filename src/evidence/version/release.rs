@@ -14,6 +14,10 @@ pub struct Release {
     pub(super) package: Package,
     /// `generic`, `cloud-amd64`, `debug`.
     pub(super) flavour: Option<String>,
+    /// Whether no more than the form of its number says whose it is. Somebody else may number builds so too.
+    pub(super) by_form: bool,
+    /// Whether all releases of `base`'s line are meant.
+    pub(super) is_line: bool,
 }
 
 /// Who made a kernel.
@@ -145,6 +149,11 @@ impl Release {
         }
     }
 
+    /// The same release, of which its name shows that it is not whose it looked like.
+    pub(super) fn of_nobody_known(self) -> Self {
+        Self { vendor: Vendor::Unnamed, package: Package::Unknown, by_form: false, ..self }
+    }
+
     /// Its package's version, where the text gives all of it.
     pub fn package(&self) -> Option<&str> {
         match &self.package {
@@ -157,6 +166,9 @@ impl Release {
 impl fmt::Display for Release {
     /// For people: what it was understood as.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_line {
+            return write!(f, "kernel.org's line {}", self.base.line());
+        }
         match (&self.package, self.vendor) {
             (Package::Abi(text), Vendor::Ubuntu | Vendor::UbuntuDerivative | Vendor::Debian) => {
                 let (base, abi) = text.split_once('-').unwrap_or((text, "?"));
@@ -170,6 +182,9 @@ impl fmt::Display for Release {
             (Some(local), Vendor::KernelOrg(_)) => write!(f, " with the local version {local}")?,
             (Some(flavour), _) => write!(f, ", flavour {flavour}")?,
             (None, _) => {}
+        }
+        if self.by_form {
+            f.write_str(" (by the form of its version)")?;
         }
         f.write_str(match self.vendor {
             Vendor::KernelOrg(Beyond::Commits) => " and further commits",

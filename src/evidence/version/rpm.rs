@@ -3,9 +3,14 @@
 use super::names;
 use super::parse::is_numbers;
 use super::release::{Package, Release, Vendor};
+use crate::matrix::Upstream;
 
 /// A kernel of SUSE's that does not have the numbers of its main one.
 pub(super) const SUSE_OTHER: Vendor = Vendor::Other("suse-other", "SUSE");
+/// What Red Hat's kernels start from, by the number behind `el`.
+const BASES: [(&str, &str); 6] =
+    [("5", "2.6.18"), ("6", "2.6.32"), ("7", "3.10"), ("8", "4.18"), ("9", "5.14"), ("10", "6.12")];
+
 /// A kernel made from Red Hat's that its numbers do not count.
 const RHEL_OTHER: Vendor = Vendor::Other("rhel-other", "RHEL (or a rebuild of it)");
 
@@ -22,8 +27,14 @@ pub(super) fn named(name: &str, rest: &str, plain: &Release) -> Option<Release> 
     }
     let vendor = match () {
         () if el && has("uek") => Vendor::OracleUek,
-        () if el => names::other(rest).unwrap_or(Vendor::Rhel),
-        () if fc => Vendor::Fedora,
+        () if el => names::other(rest).unwrap_or(if is_red_hats_base(plain.base, rest) {
+            Vendor::Rhel
+        } else {
+            // Somebody else's kernel, built for it: CentOS' Xen, XCP-ng.
+            Vendor::Unnamed
+        }),
+        () if fc && is_fedoras(rest) => Vendor::Fedora,
+        () if fc => names::other(rest).unwrap_or(Vendor::Unnamed),
         () => Vendor::Amazon,
     };
     let (version, flavour) = name.split_once('+').map_or((name, None), |(v, f)| (v, Some(f)));
@@ -39,10 +50,29 @@ pub(super) fn named(name: &str, rest: &str, plain: &Release) -> Option<Release> 
         // Real-time kernels and whatever somebody put into the middle are not what Red Hat's numbers count.
         Vendor::Rhel if flavour.as_deref().is_some_and(|f| f.starts_with("rt")) => (RHEL_OTHER, Package::Unknown),
         Vendor::Rhel if !is_red_hats(version) => (RHEL_OTHER, Package::Unknown),
-        Vendor::Other(..) => (vendor, Package::Unknown),
+        Vendor::Other(..) | Vendor::Unnamed => (vendor, Package::Unknown),
         _ => (vendor, Package::Version(version.to_owned())),
     };
     Some(Release { vendor, base, package, flavour, ..plain.clone() })
+}
+
+/// Whether Red Hat's kernels of the `el` in a name start from this.
+fn is_red_hats_base(base: Upstream, rest: &str) -> bool {
+    let mut words = rest.split(['-', '.', '_', '+']).filter_map(|word| word.strip_prefix("el"));
+    let el = words.next().map(|el| el.trim_end_matches(|c: char| c.is_ascii_alphabetic()));
+    BASES.iter().any(|(known, from)| el == Some(known) && base.to_string() == *from)
+}
+
+/// Whether it is `-300.fc30`, or a candidate's `-0.rc1.git0.1.fc31`. Other words are of somebody who builds for it.
+fn is_fedoras(rest: &str) -> bool {
+    let build = rest.split_once(".fc").map_or(rest, |(build, _)| build);
+    build.split(['-', '.']).filter(|word| !word.is_empty()).all(|word| {
+        let is_numbered = |begin: &str| word.strip_prefix(begin).is_some_and(is_numbers);
+        let is_snapshot = word
+            .split_once("git")
+            .is_some_and(|(date, hash)| is_numbers(date) && hash.bytes().all(|b| b.is_ascii_hexdigit()));
+        is_numbers(word) || is_numbered("rc") || is_numbered("git") || is_snapshot
+    })
 }
 
 /// Whether it is numbers, `.el7` or `.el8_0`, and nothing behind.
@@ -55,10 +85,34 @@ fn is_red_hats(version: &str) -> bool {
 /// `kernel-default-4.12.14-197.4.1.x86_64`: what SUSE's packages are called, Red Hat's `kernel-rt` and Oracle's
 /// `kernel-uek`. The flavour stands in front.
 pub(super) fn with_flavour(named: Release, package: &str, release: &str) -> Release {
-    let main = ["core", "modules", "modules-core", "modules-extra", "devel", "headers", "uek", "uek-core"];
-    if main.contains(&package) {
+    const MAIN: [&str; 21] = [
+        "core",
+        "modules",
+        "modules-core",
+        "modules-extra",
+        "modules-internal",
+        "devel",
+        "devel-matched",
+        "headers",
+        "tools",
+        "tools-libs",
+        "debuginfo",
+        "doc",
+        "firmware",
+        "abi-whitelists",
+        "abi-stablelists",
+        "uek",
+        "uek-core",
+        "uek-modules",
+        "uek-devel",
+        "ml",
+        "lt",
+    ];
+    if MAIN.contains(&package) {
         return named;
     }
+    let package =
+        ["-devel", "-base", "-core", "-modules"].iter().find_map(|end| package.strip_suffix(end)).unwrap_or(package);
     let flavour = Some(package.to_owned());
     let suse = names::suse(package).filter(|_| !release.contains(".el"));
     match (suse, named.vendor) {
@@ -76,6 +130,7 @@ pub(super) fn with_flavour(named: Release, package: &str, release: &str) -> Rele
 
 /// Without what `uname -m` would say.
 fn without_arch(text: &str) -> &str {
-    const ARCHES: [&str; 9] = ["x86_64", "aarch64", "ppc64le", "ppc64", "s390x", "i686", "i586", "armv7hl", "noarch"];
+    const ARCHES: [&str; 11] =
+        ["x86_64", "aarch64", "ppc64le", "ppc64", "s390x", "i686", "i586", "armv7hl", "noarch", "src", "nosrc"];
     text.rsplit_once('.').filter(|(_, arch)| ARCHES.contains(arch)).map_or(text, |(rest, _)| rest)
 }

@@ -47,7 +47,8 @@ pub(super) fn held(releases: &Releases, release: Upstream, role: Role) -> Held {
     if let Some(entry) = releases.stable.iter().find(|entry| entry.line == line) {
         return listed(releases, entry, release, born);
     }
-    if releases.ended_before_break.contains(&line) {
+    // Where the break has always been there, no line ended before it.
+    if releases.ended_before_break.contains(&line) && releases.mainline.contains_key(&Role::Break) {
         let says = if role == Role::Break { format!("the line {line} ended before the break") } else { String::new() };
         return no(says);
     }

@@ -1,0 +1,261 @@
+//! Finds the kernel in a line as people paste it: of a package manager's list, of `kubectl`, `hostnamectl` or `neofetch`,
+//! of a log. Only where the line itself says that it speaks of a kernel: versions of everything look like a kernel's.
+
+use super::parse::{NotARelease, deb, one_word};
+use super::release::{Package, Release, Vendor};
+use crate::matrix::Upstream;
+
+/// The longest line, in bytes.
+const LONGEST: usize = 8000;
+
+/// Words before a colon or `=` that stand for the running kernel, in lower case.
+const KEYS: [&str; 9] = [
+    "kernel version",
+    "kernelversion",
+    "kernel release",
+    "kernel_release",
+    "kernelrelease",
+    "ansible_kernel",
+    "running kernel",
+    "vermagic",
+    "kernel",
+];
+
+/// Words before a colon that stand for a package's version.
+const VERSIONS: [&str; 3] = ["version", "installed", "candidate"];
+
+/// What `uname -m` prints, and Debian's names for it.
+const ARCHES: [&str; 14] = [
+    "x86_64", "aarch64", "ppc64le", "s390x", "i686", "i586", "armv7l", "armv7hl", "amd64", "arm64", "armhf", "i386",
+    "ppc64el", "riscv64",
+];
+
+/// A kernel that was found in a line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pasted {
+    /// The kernel.
+    pub release: Release,
+    /// What of the line was taken for it; none where it was all of it.
+    pub taken: Option<String>,
+}
+
+impl Pasted {
+    /// Finds the kernel in a line.
+    ///
+    /// # Errors
+    /// Where it names none, or several.
+    pub fn find(line: &str) -> Result<Self, NotARelease> {
+        let whole: String = line.chars().map(|c| if c.is_whitespace() { ' ' } else { c }).collect();
+        let whole = whole.trim();
+        let plain = Release::parse(whole);
+        let refused = match plain {
+            Ok(release) => return Ok(Self { release, taken: None }),
+            Err(refused) => refused,
+        };
+        if whole.len() > LONGEST || whole.chars().any(char::is_control) {
+            return Err(refused);
+        }
+        let words: Vec<&str> = whole.split(' ').filter(|word| !word.is_empty()).collect();
+        for way in [banner, packages, key, in_log, after_kernel, unmistakable] {
+            let mut found = way(whole, &words);
+            let Some(first) = found.pop() else { continue };
+            return match found.iter().find(|other| other.release != first.release) {
+                None => Ok(first),
+                Some(other) => Err(NotARelease::Several(other.release.to_string(), first.release.to_string())),
+            };
+        }
+        Err(refused)
+    }
+
+    fn of(taken: &str) -> Option<Self> {
+        Release::parse(taken).ok().map(|release| Self { release, taken: Some(taken.to_owned()) })
+    }
+}
+
+/// `[    0.000000] Linux version 4.19.57 (…`.
+fn banner(line: &str, _: &[&str]) -> Vec<Pasted> {
+    let begin = line.find("Linux version ").and_then(|begin| line.get(begin..));
+    begin.and_then(Pasted::of).into_iter().collect()
+}
+
+/// `Kernel Version:  4.14.138-114.102.amzn2.x86_64`, `"ansible_kernel": "…",`, `Kernel: x86_64 Linux 5.4.0-42-generic`.
+fn key(line: &str, _: &[&str]) -> Vec<Pasted> {
+    let lower = line.to_ascii_lowercase();
+    let values = |key: &'static str| {
+        let lower = &lower;
+        lower.match_indices(key).filter_map(move |(at, key)| {
+            let is_word = !lower.get(..at)?.ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == '-');
+            let rest = line.get(at + key.len()..)?.trim_start_matches(['"', '\'', ' ', '.']);
+            let value = rest.strip_prefix([':', '=']).filter(|_| is_word)?;
+            Some(value.trim_matches(|c: char| " \"',;()".contains(c)))
+        })
+    };
+    let kernel = KEYS.iter().flat_map(|key| values(key)).find_map(|value| {
+        let value = ARCHES.iter().find_map(|arch| value.strip_prefix(arch)?.strip_prefix(' ')).unwrap_or(value);
+        Pasted::of(value).or_else(|| Pasted::of(value.strip_prefix("Linux ").unwrap_or(value).split(' ').next()?))
+    });
+    // Of another package's version nobody can tell.
+    let of_package = || VERSIONS.iter().flat_map(|key| values(key)).find_map(Pasted::of).filter(is_told);
+    kernel.or_else(of_package).into_iter().collect()
+}
+
+/// Whether the version alone says that it is a kernel's.
+fn is_told(found: &Pasted) -> bool {
+    matches!(found.release.vendor(), Vendor::Ubuntu | Vendor::UbuntuDerivative | Vendor::Rhel | Vendor::OracleUek)
+}
+
+/// `Comm: x Not tainted 4.15.0-58-generic #64-Ubuntu`, `BOOT_IMAGE=/boot/vmlinuz-4.15.0-58-generic root=…`.
+fn in_log(_: &str, words: &[&str]) -> Vec<Pasted> {
+    let numbered = |word: &str| word.strip_prefix('#').is_some_and(|n| n.starts_with(|c: char| c.is_ascii_digit()));
+    let mut pairs = words.windows(2).map(|pair| <[&str; 2]>::try_from(pair).unwrap_or_default());
+    let at = pairs.position(|[name, number]| Upstream::prefix(name).is_some() && numbered(number));
+    if let Some(found) = at.and_then(|at| Pasted::of(&words.get(at..)?.join(" "))) {
+        return vec![found];
+    }
+    let images = ["vmlinuz-", "vmlinux-", "initrd.img-", "initramfs-"];
+    let image = |word: &&str| {
+        let begin = images.iter().find_map(|image| word.find(image))?;
+        Pasted::of(word.get(begin..)?.trim_end_matches([',', ';', ')', '"', '\'']).trim_end_matches(".img"))
+    };
+    words.iter().filter_map(image).collect()
+}
+
+/// `Kernel 3.10.0-957.el7.x86_64 on an x86_64`.
+fn after_kernel(_: &str, words: &[&str]) -> Vec<Pasted> {
+    let pairs = words.windows(2).filter_map(|pair| <[&str; 2]>::try_from(pair).ok());
+    let pairs = pairs.filter(|[word, name]| {
+        (word.eq_ignore_ascii_case("kernel") || *word == "Linux") && Upstream::prefix(name).is_some()
+    });
+    pairs.filter_map(|[_, name]| Pasted::of(name.trim_end_matches([',', '.', ';', ')']))).collect()
+}
+
+/// Names that only `uname -r` prints: they have whose they are, and the flavour or what they run on.
+fn unmistakable(_: &str, words: &[&str]) -> Vec<Pasted> {
+    words.iter().filter_map(|word| uname(word)).collect()
+}
+
+fn uname(word: &str) -> Option<Pasted> {
+    let word = word.trim_matches(|c: char| "\"',;()[]".contains(c));
+    let found = Upstream::prefix(word).and_then(|_| Pasted::of(word))?;
+    let release = &found.release;
+    let is_whose = !matches!(release.vendor, Vendor::KernelOrg(_) | Vendor::Unnamed) && !release.by_form;
+    let is_name = release.flavour.is_some() || ARCHES.iter().any(|arch| word.ends_with(arch));
+    (is_whose && is_name).then_some(found)
+}
+
+/// A line of a package manager's list.
+fn packages(line: &str, words: &[&str]) -> Vec<Pasted> {
+    // `i+ | kernel-default | package | 4.12.14-197.4.1 | x86_64 | …`
+    let columns: Vec<&str> = line.split('|').map(str::trim).collect();
+    if let [_, name, "package", version, arch, ..] = columns.as_slice() {
+        return of_rpm(name, version, arch).into_iter().collect();
+    }
+    let found = words.iter().enumerate().filter_map(|(at, word)| {
+        let rest = words.get(at + 1..).unwrap_or_default();
+        let version = rest.iter().map(|word| word.trim_matches(['(', ')', '[', ']', ','])).find(|word| {
+            let version = word.rsplit_once(':').map_or(*word, |(_, version)| version);
+            Upstream::prefix(version).is_some()
+        });
+        of_package(word, version)
+    });
+    // What dpkg has of a package that was removed.
+    let is_gone = words.first().is_some_and(|state| ["rc", "un", "pn"].contains(state));
+    let note = |taken: String| if is_gone { format!("{taken}, which is not installed") } else { taken };
+    found.map(|found| Pasted { taken: found.taken.map(note), ..found }).collect()
+}
+
+/// A package with this name, as lists write it: `linux-image-4.15.0-58-generic:amd64`, `linux/bionic,now`,
+/// `kernel.x86_64`, `core/linux`.
+fn of_package(word: &str, version: Option<&str>) -> Option<Pasted> {
+    let name = word.strip_prefix("core/").or_else(|| word.strip_prefix("extra/")).unwrap_or(word);
+    let name = name.split('/').next().unwrap_or(name).trim_end_matches(',');
+    let name = name.split_once(':').map_or(name, |(name, _)| name);
+    let taken = |release, version: &str| {
+        let taken = if version.is_empty() { name.to_owned() } else { format!("{name} {version}") };
+        Some(Pasted { release, taken: Some(taken) })
+    };
+    if let Some((kernel, arch)) = name.rsplit_once('.').filter(|(_, arch)| ARCHES.contains(arch) || *arch == "noarch") {
+        let listed = version.filter(|_| is_kernels(kernel)).and_then(|version| of_rpm(kernel, version, arch));
+        return listed.or_else(|| is_kernel_file(name).then(|| taken(one_word(name)?, "")).flatten());
+    }
+    let Some(version) = version else {
+        return is_kernel_file(name).then(|| taken(one_word(name)?, "")).flatten();
+    };
+    if let Some(release) = of_arch(name, version) {
+        return taken(release, version);
+    }
+    let of_debian = name.starts_with("linux-") && (has_release(name) || names_flavour(name));
+    if let Some(release) = of_debian.then(|| deb(&format!("{name}_{version}"))).flatten() {
+        return taken(release, version);
+    }
+    is_kernel_file(name).then(|| taken(one_word(name)?, "")).flatten()
+}
+
+/// `linux-image-amd64`, `linux-generic`: what depends on the kernel.
+fn names_flavour(name: &str) -> bool {
+    ["linux-image-", "linux-headers-", "linux-"]
+        .iter()
+        .filter_map(|begin| name.strip_prefix(begin))
+        .any(|flavour| super::debian::is_flavour(flavour) || super::names::ubuntu(flavour).is_some())
+}
+
+/// Whether a package's name has a kernel's release in it.
+fn has_release(name: &str) -> bool {
+    name.match_indices('-').any(|(at, _)| {
+        let rest = name.get(at + 1..).and_then(Upstream::prefix);
+        rest.is_some_and(|(_, numbers, _)| numbers > 2)
+    })
+}
+
+/// Whether it is `kernel-core-4.18.0-80.el8.x86_64` or `linux-image-4.15.0-58-generic`, version and all.
+fn is_kernel_file(name: &str) -> bool {
+    ["kernel-", "linux-", "vmlinuz-", "gentoo-", "pve-kernel-", "proxmox-kernel-"]
+        .iter()
+        .any(|begin| name.starts_with(begin))
+        && has_release(name)
+}
+
+fn is_kernels(name: &str) -> bool {
+    let others = ["kernel-firmware", "kernel-wifi", "kernel-macros", "kernel-livepatch"];
+    name == "kernel" || (name.starts_with("kernel-") && !others.iter().any(|other| name.starts_with(other)))
+}
+
+fn of_rpm(name: &str, version: &str, arch: &str) -> Option<Pasted> {
+    let version = version.rsplit_once(':').map_or(version, |(_, version)| version);
+    let file = format!("{name}-{version}.{arch}");
+    let release = one_word(&file).filter(|_| is_kernels(name))?;
+    Some(Pasted { release, taken: Some(file) })
+}
+
+/// Arch Linux' packages and Manjaro's: `linux 5.1.15.arch1-1`, `linux-lts 4.19.57-1`, `linux419 4.19.57-1`.
+fn of_arch(name: &str, version: &str) -> Option<Release> {
+    let flavour = name.strip_prefix("linux")?;
+    let (base, numbers, rest) = Upstream::prefix(version)?;
+    let manjaro = flavour.len() >= 2 && flavour.bytes().all(|b| b.is_ascii_digit());
+    let is_built = rest.rsplit_once('-').is_some_and(|(_, build)| build.bytes().all(|b| b.is_ascii_digit()));
+    let vendor = match flavour {
+        _ if manjaro => Vendor::Other("manjaro", "Manjaro"),
+        "" if rest.starts_with(".arch") => Vendor::Other("arch", "Arch Linux"),
+        "-lts" | "-zen" | "-hardened" if is_built && !rest.contains("ubuntu") => Vendor::Other("arch", "Arch Linux"),
+        _ => return None,
+    };
+    let base_is_exact = base.stable() > 0 || numbers == 2;
+    Some(Release {
+        vendor,
+        base,
+        base_is_exact,
+        package: Package::Unknown,
+        flavour: None,
+        by_form: false,
+        is_line: false,
+    })
+}
+
+impl std::fmt::Display for Pasted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.taken {
+            None => self.release.fmt(f),
+            Some(taken) => write!(f, "{}, taken from `{taken}`", self.release),
+        }
+    }
+}

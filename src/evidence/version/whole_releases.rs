@@ -1,0 +1,58 @@
+//! Who is known to build on whole releases of kernel.org's stable lines: such a kernel has what its base has. It may have
+//! more, so what its base lacks stays open.
+
+use super::release::{Release, Vendor};
+use crate::matrix::Line;
+
+/// Vendors by their key, and where it is documented that their kernels contain the release that they are named after.
+const KNOWN: [(&str, &str); 27] = [
+    ("amazon", "Amazon Linux's kernel changelogs and release notes: each is a rebase to a stable release"),
+    ("fedora", "Fedora's kernel.spec: kernel.org's linux-%{version} with patches"),
+    ("arch", "Arch's PKGBUILDs of linux, linux-lts, linux-zen and linux-hardened; Alpine's APKBUILD of linux-lts"),
+    ("alpine", "Alpine's APKBUILD of linux-lts: kernel.org's tarball and its patch of the stable release"),
+    ("manjaro", "Manjaro's PKGBUILDs: kernel.org's tarball and its patch of the stable release"),
+    ("gentoo", "Gentoo's genpatches: its base tarball has every patch of the stable release"),
+    ("void", "Void's templates of linux: kernel.org's tarball and its patch of the stable release"),
+    ("slackware", "Slackware's kernel.SlackBuild: kernel.org's tarball"),
+    ("mageia", "Mageia's kernel.spec: kernel.org's tarball and its patch of the stable release"),
+    ("nixos", "nixpkgs' pkgs/os-specific/linux/kernel: kernel.org's tarball of the release"),
+    ("photon", "Photon's SPECS/linux/linux.spec: kernel.org's linux-%{version} with patches"),
+    ("flatcar", "Flatcar's release notes and coreos-sources ebuilds: kernel.org's release with patches"),
+    ("google-cos", "Container-Optimized OS' release notes: each names the stable release that it merges"),
+    ("plus", "scripts/setlocalversion: `+` is a tree with commits after that release's"),
+    ("wsl", "Microsoft's WSL2-Linux-Kernel, branches linux-msft-wsl-*.y: each merges a tag of the stable line"),
+    ("azure-linux", "Azure Linux' SPECS/kernel/kernel.spec: its source merges a tag of the stable line"),
+    ("raspberry-pi", "Raspberry Pi's linux, branches rpi-*.y: each merges the stable line"),
+    ("elrepo", "ELRepo's kernel-ml and kernel-lt specs: kernel.org's tarball of the release"),
+    ("linuxkit", "LinuxKit's docs/kernels.md: the latest stable releases, with additional patches"),
+    ("unraid", "Unraid's release notes: each names the kernel.org release that it is built from"),
+    ("cip", "the Civil Infrastructure Platform's linux-*.y-cip: each merges the stable line"),
+    ("xanmod", "XanMod's linux, branches *: each starts from a tag of the stable line"),
+    ("liquorix", "Liquorix' linux-liquorix: kernel.org's tarball of the release with patches"),
+    ("kali", "Kali's linux: Debian's source package, which is the release that its version names, with patches"),
+    ("parrot", "Parrot's linux: Debian's source package, which is the release that its version names, with patches"),
+    (
+        "debian",
+        "Debian Kernel Handbook: the source package is the kernel.org release that its version names, with patches",
+    ),
+    (TUMBLEWEED, "openSUSE's kernel-source, branch stable: patches.kernel.org has every patch of the stable release"),
+];
+
+/// Tumbleweed's kernels have the names of SUSE's others, which stay on one release and take patches one by one.
+const TUMBLEWEED: &str = "suse";
+
+/// The lines of SUSE's other kernels: SUSE Linux Enterprise and Leap.
+const SUSE_STAYS_ON: [(u16, u16); 12] =
+    [(2, 6), (3, 0), (3, 12), (3, 16), (4, 1), (4, 4), (4, 12), (5, 3), (5, 14), (6, 4), (6, 11), (6, 12)];
+
+/// Where it is documented that whoever made this kernel takes whole releases.
+pub(super) fn source(release: &Release) -> Option<&'static str> {
+    let key = release.vendor.key();
+    let is_rolling = release.vendor != Vendor::Suse || !stays_on(release.base.line());
+    KNOWN.iter().find(|(known, _)| *known == key && is_rolling).map(|(_, source)| *source)
+}
+
+fn stays_on(line: Line) -> bool {
+    let [version, minor, _] = line.numbers();
+    SUSE_STAYS_ON.contains(&(version, minor))
+}
