@@ -3,6 +3,7 @@
 //! Runs the default matrix (warm cache, TCG) and then boots the same images with plain QEMU into an init that
 //! restarts the machine at once, as many at a time. Prints the processor time and wall time of both, and the ratio.
 //! Rounds alternate, so that a busy machine is as unkind to one as to the other.
+#![expect(clippy::disallowed_macros, reason = "a bench prints for people who watch it")]
 
 use std::error::Error;
 use std::fs;

@@ -3,6 +3,7 @@
 //! A server on loopback sends 200 MB from memory, in turn to curl and to the library, several times; the fastest of each
 //! counts. The library hashes what comes, and what it keeps is safe on the disk before it says so, which curl does not
 //! do: the cost of that is told apart by a folder in memory, where there is one (`BACKPROOF_BENCH_DIR` names another).
+#![expect(clippy::disallowed_macros, reason = "a bench prints for people who watch it")]
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};

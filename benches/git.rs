@@ -3,6 +3,7 @@
 //! Makes the history (see `history/mod.rs`), and measures the first index with its memory, questions, an update after
 //! 500 new commits, and `git log --grep` for the same question. `-- MAINLINE BRANCHES BACKPORTS` sets the size;
 //! BACKPROOF_BENCH names the folder, and a history that is there already is used again.
+#![expect(clippy::disallowed_macros, reason = "a bench prints for people who watch it")]
 
 use std::error::Error;
 use std::fs;

@@ -2,6 +2,7 @@
 //! `cargo bench --bench packages [-- PACKAGE.deb]`.
 //!
 //! Where no package is named, apt fetches the one that linux-image-cloud-amd64 leads to.
+#![expect(clippy::disallowed_macros, reason = "a bench prints for people who watch it")]
 
 use std::error::Error;
 use std::path::{Path, PathBuf};

@@ -6,6 +6,7 @@
 //! missing.
 //!
 //! `cargo bench --bench soak -- [--boots N] [--repeat N] [--guests N] [--matrix FILE] [--tag TAG] [--kernel NAME]…`
+#![expect(clippy::disallowed_macros, reason = "a bench prints for people who watch it")]
 
 use std::collections::BTreeMap;
 use std::error::Error;

@@ -2,6 +2,7 @@
 //!
 //! Looks at the kernels of the default matrix and the control kernels that the cache has, at the source trees that the
 //! controls were built of, and at a thousand releases.
+#![expect(clippy::disallowed_macros, reason = "a bench prints for people who watch it")]
 
 use std::error::Error;
 use std::fs;

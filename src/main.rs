@@ -3,12 +3,12 @@
 
 use std::process::ExitCode;
 
-use backproof::{cli, shim};
+use backproof::{cli, report, shim};
 
 fn main() -> ExitCode {
     let mut args = std::env::args_os().skip(1).peekable();
     if args.next_if(|a| a == shim::SUBCOMMAND).is_some() {
-        eprintln!("backproof: {}", shim::become_program(args));
+        report::say(format_args!("backproof: {}", shim::become_program(args)));
         return ExitCode::from(3);
     }
     if args.next_if(|a| a == shim::FAMILY).is_some() {

@@ -10,7 +10,7 @@
 //! until one of them ends. A process group is killed at once, so no member can start another in between.
 
 use std::ffi::{OsStr, OsString};
-use std::io;
+use std::io::{self, Write as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::Command;
@@ -87,7 +87,7 @@ pub fn become_program(mut args: impl Iterator<Item = OsString>) -> io::Error {
 /// program's exit code.
 pub fn lead_family(args: impl Iterator<Item = OsString>) -> u8 {
     family(args).unwrap_or_else(|error| {
-        eprintln!("backproof: {error}");
+        let _ = writeln!(io::stderr(), "backproof: {error}");
         NOT_STARTED
     })
 }

@@ -1,4 +1,5 @@
 //! Boots of a real QEMU, with an image of a few bytes that says what it is told to.
+#![expect(clippy::disallowed_macros, reason = "a child process speaks to its test")]
 
 #[path = "common/tiny_kernel.rs"]
 mod tiny_kernel;

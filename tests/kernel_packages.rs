@@ -1,5 +1,5 @@
 //! A real package through the road that users take: apt, the network, the store.
-
+#![expect(clippy::disallowed_macros, reason = "a test prints for people who watch it")]
 #![allow(clippy::unwrap_used)]
 
 use std::fs;

@@ -2,6 +2,7 @@
 //! a server that never reads, a clock that jumps. They may end in an error, never in a wrong verdict.
 //!
 //! The kernels are Debian 12's, and those controls in which one bug is put in or taken out.
+#![expect(clippy::disallowed_macros, reason = "a test prints for people who watch it")]
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

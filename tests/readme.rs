@@ -3,6 +3,7 @@
 //! Commands stand in ```console blocks behind `$ `. What they print there is an example; that they end with 0 is
 //! checked, or with the number that a block's info string names (```console exit=1). What README fetches from
 //! kernel.example comes from a server of this test's.
+#![expect(clippy::disallowed_macros, reason = "a test prints for people who watch it")]
 
 use std::fs;
 use std::path::Path;

@@ -1,4 +1,5 @@
 //! The witness `source` on whole kernel trees: every control's source says what the control is.
+#![expect(clippy::disallowed_macros, reason = "a test prints for people who watch it")]
 
 use std::collections::BTreeMap;
 use std::fs;

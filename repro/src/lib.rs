@@ -10,6 +10,7 @@ pub mod probe;
 pub mod protocol;
 pub mod reproducer;
 pub mod side_by_side;
+pub mod stderr;
 pub mod sut;
 pub mod syn_cookie_data_loss;
 pub mod tcp_fragment_stall;

@@ -3,6 +3,7 @@
 
 use std::process::ExitCode;
 
+use backproof_repro::stderr::say;
 use backproof_repro::{pid1, probe, reproducer};
 
 fn main() -> ExitCode {
@@ -15,7 +16,9 @@ fn main() -> ExitCode {
         // Some kernels pass words of their command line on to init, so other arguments say nothing.
         _ if std::process::id() == 1 => pid1::run(),
         _ => {
-            eprintln!("backproof-agent: this is the init of a test guest: it runs as process 1 and nowhere else");
+            say(format_args!(
+                "backproof-agent: this is the init of a test guest: it runs as process 1 and nowhere else"
+            ));
             ExitCode::from(2)
         }
     }

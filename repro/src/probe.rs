@@ -22,6 +22,7 @@ use crate::pid1::jobs::{Place, run_all};
 use crate::pid1::port::Port;
 use crate::pid1::{features, hello};
 use crate::protocol::{MAX_LINE, Message, Plan, VERSION};
+use crate::stderr::say;
 use crate::sut::namespace;
 use crate::wire::tun::Tun;
 
@@ -47,7 +48,7 @@ pub fn run() -> ExitCode {
     match probe() {
         Ok(code) => ExitCode::from(code),
         Err(why) => {
-            eprintln!("backproof-agent: {why}");
+            say(format_args!("backproof-agent: {why}"));
             ExitCode::from(FAILED)
         }
     }
@@ -104,7 +105,7 @@ pub fn run_inside() -> ExitCode {
     match inside() {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => {
-            eprintln!("backproof-agent: {why}");
+            say(format_args!("backproof-agent: {why}"));
             ExitCode::from(FAILED)
         }
     }

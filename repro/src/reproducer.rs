@@ -10,6 +10,7 @@ use crate::own_program;
 use crate::protocol::{
     Capture, Check, Conclusion, Job, MAX_LINE, Message, Mutation, Packet, Report, Segment, TimeLine,
 };
+use crate::stderr::say;
 use crate::sut::{clock, namespace, sysctl};
 use crate::{syn_cookie_data_loss, tcp_fragment_stall, zero_window_user_timeout};
 
@@ -144,7 +145,7 @@ pub fn run_job(task: &str) -> ExitCode {
     let Task { job, own_namespace, ipv6 } = match serde_json::from_str(task) {
         Ok(task) => task,
         Err(error) => {
-            eprintln!("backproof-agent {SUBCOMMAND}: `{task}` is not a task: {error}");
+            say(format_args!("backproof-agent {SUBCOMMAND}: `{task}` is not a task: {error}"));
             return ExitCode::from(2);
         }
     };
@@ -157,7 +158,7 @@ pub fn run_job(task: &str) -> ExitCode {
     }
     let Some(reproducer) = find(&job.bug) else {
         // PID 1 starts no process for a bug that it does not know.
-        eprintln!("backproof-agent {SUBCOMMAND}: no reproducer is called `{}`", job.bug);
+        say(format_args!("backproof-agent {SUBCOMMAND}: no reproducer is called `{}`", job.bug));
         return ExitCode::from(2);
     };
     let context = Context::of(&job, started, own_namespace, ipv6);
@@ -169,7 +170,7 @@ pub fn run_job(task: &str) -> ExitCode {
     for packets in findings.packets.chunks(PACKETS_A_LINE) {
         match Capture::pack(&id, packets) {
             Ok(capture) => print_message(&Message::Capture(capture)),
-            Err(error) => eprintln!("backproof-agent: packing a capture: {error}"),
+            Err(error) => say(format_args!("backproof-agent: packing a capture: {error}")),
         }
     }
     if findings.packets_cut {
@@ -181,7 +182,7 @@ pub fn run_job(task: &str) -> ExitCode {
         for segments in segments.chunks(SEGMENTS_A_LINE) {
             match TimeLine::pack(&id, &name, segments) {
                 Ok(line) => print_message(&Message::TimeLine(line)),
-                Err(error) => eprintln!("backproof-agent: packing a time line: {error}"),
+                Err(error) => say(format_args!("backproof-agent: packing a time line: {error}")),
             }
         }
     }
@@ -226,8 +227,8 @@ fn report_panics(job: String, started: Instant) {
 fn print_message(message: &Message) {
     match serde_json::to_string(message) {
         Ok(line) if line.len() < MAX_LINE => print_line(&line),
-        Ok(line) => eprintln!("backproof-agent: a line of {} bytes is longer than {MAX_LINE}", line.len()),
-        Err(error) => eprintln!("backproof-agent: writing a message: {error}"),
+        Ok(line) => say(format_args!("backproof-agent: a line of {} bytes is longer than {MAX_LINE}", line.len())),
+        Err(error) => say(format_args!("backproof-agent: writing a message: {error}")),
     }
 }
 

@@ -7,11 +7,11 @@ use anstyle::{AnsiColor, Style as Colour};
 use serde::Serialize;
 use tokio::sync::mpsc;
 
-use super::{ControlsBuild, ControlsList, Format, Stop, host, print, print_json};
+use super::{ControlsBuild, ControlsList, Format, Stop, ended, host, print, print_json};
 use crate::kernel::control::{self, Build, BuildError, Built, Outcome, Standing, Wanted};
 use crate::kernel::{Blame, Store};
 use crate::recipe::{Control, Line, Recipes};
-use crate::report::{Building, Style, visible, wrap};
+use crate::{Building, Style, say, visible, wrap};
 use crate::shim::Shim;
 use crate::words::{BugId, Expectation, KernelName};
 
@@ -148,26 +148,26 @@ pub(super) fn build(args: &ControlsBuild) -> Result<u8, Stop> {
     // make ends with the process, and a download too.
     runtime.shutdown_background();
     let Some(outcome) = outcome else {
-        anstream::eprintln!("interrupted; the same command goes on where this one stopped");
+        say("interrupted; the same command goes on where this one stopped");
         return Ok(130);
     };
     let outcome = outcome.map_err(Stop::no_verdict)?;
     let exit_code = exit_code(&outcome.failed);
-    match args.format {
+    let printed = match args.format {
         Format::Json => print_json(&BuildDocument {
             schema_version: SCHEMA_VERSION,
             built: &outcome.built,
             kept: &outcome.kept,
             failed: outcome.failed.iter().map(chain).collect(),
             exit_code,
-        })?,
-        Format::Table => print(&build_text(&outcome))?,
-    }
+        }),
+        Format::Table => print(&build_text(&outcome)),
+    };
     for error in &outcome.failed {
         let text = chain(error).lines().map(visible).collect::<Vec<_>>().join("\n");
-        anstream::eprintln!("backproof: {text}");
+        say(format_args!("backproof: {text}"));
     }
-    Ok(exit_code)
+    ended(exit_code, printed)
 }
 
 /// What the thread that builds owns.

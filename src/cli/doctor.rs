@@ -6,7 +6,7 @@ use std::path::Path;
 use anstyle::{AnsiColor, Style as Colour};
 use serde::Serialize;
 
-use super::{Doctor, Format, Stop, host, print, print_json};
+use super::{Doctor, Format, Stop, ended, host, print, print_json};
 use crate::kernel::cache::survey;
 use crate::kernel::{Obtain, Store, apt_available, control};
 use crate::report::{Style, bytes, visible, wrap};
@@ -81,11 +81,11 @@ pub(super) fn doctor(args: &Doctor) -> Result<u8, Stop> {
     }
     let is_broken = checks.iter().any(|check| check.health == Health::Broken);
     let document = Document { schema_version: SCHEMA_VERSION, checks };
-    match args.format {
-        Format::Json => print_json(&document)?,
-        Format::Table => print(&text(&document, Style::of_terminal()))?,
-    }
-    Ok(if is_broken { 3 } else { 0 })
+    let printed = match args.format {
+        Format::Json => print_json(&document),
+        Format::Table => print(&text(&document, Style::of_terminal())),
+    };
+    ended(if is_broken { 3 } else { 0 }, printed)
 }
 
 fn processors() -> Check {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Format, HostArgs, Stop, matrix_file, print, print_json};
+use super::{Format, HostArgs, Stop, ended, matrix_file, print, print_json};
 use crate::answer::HostDocument;
 use crate::evidence::Finding;
 use crate::evidence::binary::Binary;
@@ -93,9 +93,9 @@ fn tell(
 ) -> Result<u8, Stop> {
     let bitten = bitten::judge(&reading).into_iter().filter(|bitten| chosen.contains(&bitten.bug)).collect();
     let document = HostDocument::new(reading, bitten, verdicts, not_probed);
-    match format {
-        Format::Json => print_json(&document)?,
-        Format::Table => print(&report::host(&document, Style::of_terminal()))?,
-    }
-    Ok(document.exit_code())
+    let printed = match format {
+        Format::Json => print_json(&document),
+        Format::Table => print(&report::host(&document, Style::of_terminal())),
+    };
+    ended(document.exit_code(), printed)
 }

@@ -8,7 +8,7 @@ use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::kernel::{Blame, ObtainError, Store};
-use crate::report::{Style, wrap};
+use crate::{Style, say, wrap};
 use crate::words::{BugId, KernelName, ProfileName};
 
 mod affected;
@@ -348,10 +348,14 @@ impl Stop {
 
 /// Runs the command line that this process was started with.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(answer) => return ExitCode::from(help_or_usage(&answer)),
+    };
     let filter = tracing_subscriber::EnvFilter::try_from_env("BACKPROOF_LOG");
     let filter = filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
+    // A log line that cannot be written is lost; the subscriber would print an error about it, and panic.
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).log_internal_errors(false).init();
     let done = match cli.command {
         Command::Run(args) => run::run(&args),
         Command::Affected(args) => affected::affected(&args),
@@ -366,7 +370,7 @@ pub fn main() -> ExitCode {
     match done {
         Ok(code) => ExitCode::from(code),
         Err(stop) => {
-            anstream::eprintln!("{}", complaint(&stop));
+            say(complaint(&stop));
             ExitCode::from(stop.exit_code())
         }
     }
@@ -386,24 +390,50 @@ fn complaint(stop: &Stop) -> String {
     text.lines().map(wrapped).collect::<Vec<_>>().join("\n")
 }
 
+/// Prints the help that was asked for, or what is wrong with the arguments; gives the exit code.
+fn help_or_usage(answer: &clap::Error) -> u8 {
+    let printed = answer.print();
+    match (answer.use_stderr(), printed_to_stdout(printed)) {
+        (true, _) => 2,
+        (false, Ok(())) => 0,
+        (false, Err(stop)) => {
+            say(format_args!("backproof: {stop}"));
+            stop.exit_code()
+        }
+    }
+}
+
 /// Prints to stdout. A reader that went away (`| head`) is no error of ours.
 fn print(text: &str) -> Result<(), Stop> {
-    printed(anstream::stdout().write_all(text.as_bytes()))
+    let mut out = anstream::stdout().lock();
+    printed_to_stdout(out.write_all(text.as_bytes()).and_then(|()| out.flush()))
 }
 
 /// Prints a document for machines, as it is made.
 fn print_json(value: &impl serde::Serialize) -> Result<(), Stop> {
     let mut out = io::BufWriter::new(io::stdout().lock());
     let written = serde_json::to_writer_pretty(&mut out, value).map_err(io::Error::from);
-    printed(written.and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush()))
+    printed_to_stdout(written.and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush()))
 }
 
 /// Whoever stops reading has read enough.
-fn printed(written: io::Result<()>) -> Result<(), Stop> {
+fn printed_to_stdout(written: io::Result<()>) -> Result<(), Stop> {
     match written {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(Stop::no_verdict(anyhow::Error::new(error).context("could not write to stdout")))
         }
         _ => Ok(()),
+    }
+}
+
+/// The exit code of a command that has printed its result. A result that could not be printed is no success, but it
+/// still is affected, unexpected or interrupted.
+fn ended(code: u8, printed: Result<(), Stop>) -> Result<u8, Stop> {
+    match printed {
+        Err(stop) if code != 0 => {
+            say(format_args!("backproof: {stop}"));
+            Ok(code)
+        }
+        printed => printed.map(|()| code),
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use tokio::sync::mpsc;
 
-use super::{Accel, Format, Replay, Stop, host, print, print_json};
+use super::{Accel, Format, Replay, Stop, ended, host, print, print_json};
 use crate::evidence::runtime::Ran;
 use crate::report::visible;
 use crate::results::{MatrixDocument, boot_folder, find_run, read_document, read_recording};
@@ -63,11 +63,11 @@ pub(super) fn replay(args: &Replay) -> Result<u8, Stop> {
     let cells: Vec<Cell> = then.iter().filter_map(again).collect();
     let code = Tally::of(&cells).exit_code();
     let document = Document { schema_version: SCHEMA_VERSION, run, cells, then };
-    match args.format {
-        Format::Json => print_json(&document)?,
-        Format::Table => print(&(text(&document) + &elsewhere(&others)))?,
-    }
-    Ok(code)
+    let printed = match args.format {
+        Format::Json => print_json(&document),
+        Format::Table => print(&(text(&document) + &elsewhere(&others))),
+    };
+    ended(code, printed)
 }
 
 /// The first boot under the accelerator of the last one: that before it may be KVM's failure.

@@ -1,6 +1,6 @@
 //! `backproof report`: shows a finished run.
 
-use super::{Format, Report, Stop, print, print_json};
+use super::{Format, Report, Stop, ended, print, print_json};
 use crate::report::{Style, table};
 use crate::results::{find_run, read_document};
 
@@ -8,9 +8,9 @@ use crate::results::{find_run, read_document};
 pub(super) fn report(args: &Report) -> Result<u8, Stop> {
     let run = find_run(&args.results, &args.run).map_err(Stop::usage)?;
     let document = read_document(&run).map_err(Stop::usage)?;
-    match args.format {
-        Format::Json => print_json(&document)?,
-        Format::Table => print(&table(&document, Some(&run), Style::of_terminal()))?,
-    }
-    Ok(document.exit_code)
+    let printed = match args.format {
+        Format::Json => print_json(&document),
+        Format::Table => print(&table(&document, Some(&run), Style::of_terminal())),
+    };
+    ended(document.exit_code, printed)
 }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::stderr::say;
 use super::text::visible;
 use crate::kernel::control::{Built, Event};
 
@@ -86,8 +87,8 @@ impl Building {
             return;
         }
         match &self.bar {
-            Some(bar) => bar.suspend(|| anstream::eprintln!("{text}")),
-            None => anstream::eprintln!("[{:6.1}s] {text}", self.began.elapsed().as_secs_f64()),
+            Some(bar) => bar.suspend(|| say(text)),
+            None => say(format_args!("[{:6.1}s] {text}", self.began.elapsed().as_secs_f64())),
         }
     }
 }

@@ -4,6 +4,7 @@ use std::fmt::Display;
 
 use indicatif::{ProgressBar, ProgressDrawTarget};
 
+use super::stderr::say;
 use super::text::visible;
 
 /// The line. Nothing is shown until there is something to tell, and only on a terminal.
@@ -32,7 +33,7 @@ impl Line {
 
     /// Says something that stays, above the line.
     pub(super) fn say(&self, what: &impl Display) {
-        self.bar.suspend(|| anstream::eprintln!("{}", visible(&what.to_string())));
+        self.bar.suspend(|| say(visible(&what.to_string())));
     }
 
     /// Whether nobody sees it.

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::grid::word;
+use super::stderr::say;
 use super::text::visible;
 use crate::evidence::git;
 use crate::kernel::Progress;
@@ -99,6 +100,7 @@ impl Live {
                 }
                 self.judged.entry(cell.kernel.clone()).or_default().push(JudgedCell::of(cell));
             }
+            Event::Failed { kernel, why } => self.line(&format!("{kernel}: backproof itself failed: {why}")),
             Event::Done { kernel } => self.done(kernel),
             Event::Note { kernel, text } => self.tell(kernel, text, false),
             Event::Obtained(_) | Event::Console { .. } | Event::Qmp { .. } => {}
@@ -161,7 +163,7 @@ impl Live {
                 // A bar that cannot be drawn is no reason to end a run.
                 let _ = all.println(text);
             }
-            Screen::Lines => anstream::eprintln!("[{:6.1}s] {text}", self.began.elapsed().as_secs_f64()),
+            Screen::Lines => say(format_args!("[{:6.1}s] {text}", self.began.elapsed().as_secs_f64())),
         }
     }
 }

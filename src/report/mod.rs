@@ -12,6 +12,7 @@ mod indexing;
 mod kernels;
 mod line;
 mod live;
+mod stderr;
 mod table;
 mod text;
 
@@ -24,5 +25,6 @@ pub use kernels::{
     ArchiveDocument, Cached, Change, Changed, GcDocument, KernelRow, KernelsDocument, LockedRow, UpdateDocument, bytes,
 };
 pub use live::Live;
+pub use stderr::say;
 pub use table::{Style, table};
 pub use text::{visible, wrap};

@@ -15,6 +15,7 @@ use rustix::system::{RebootCommand, reboot};
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::protocol::{Hello, Message, PLAN_PATH, Plan, VERSION};
+use crate::stderr::say;
 use features::Features;
 use port::Port;
 
@@ -28,7 +29,7 @@ pub fn run() -> ! {
             port.drain();
         }
         // Without its port the agent can only speak to the console, where people may read it.
-        Err(error) => eprintln!("backproof-agent: {error}; nothing can be reported, restarting"),
+        Err(error) => say(format_args!("backproof-agent: {error}; nothing can be reported, restarting")),
     }
     restart()
 }
@@ -36,7 +37,7 @@ pub fn run() -> ! {
 /// Restarts the machine, which ends QEMU.
 fn restart() -> ! {
     let error = reboot(RebootCommand::Restart);
-    eprintln!("backproof-agent: the kernel refuses to restart the machine: {error:?}");
+    say(format_args!("backproof-agent: the kernel refuses to restart the machine: {error:?}"));
     loop {
         std::thread::park();
     }

@@ -8,6 +8,7 @@ use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::termios::{ControlModes, OptionalActions, tcdrain, tcgetattr, tcsetattr};
 
 use crate::protocol::{MAX_LINE, Message};
+use crate::stderr::say;
 
 /// The agent's own port; the kernel's console is the first.
 const PORT: &str = "/dev/ttyS1";
@@ -67,14 +68,14 @@ impl Port {
     /// Writes one line.
     fn write_line(&mut self, line: &str) {
         if let Err(error) = self.0.write_all(format!("{line}\n").as_bytes()) {
-            eprintln!("backproof-agent: writing a message: {error}");
+            say(format_args!("backproof-agent: writing a message: {error}"));
         }
     }
 
     /// Waits until everything is out.
     pub fn drain(&self) {
         if let Err(error) = tcdrain(&self.0) {
-            eprintln!("backproof-agent: draining {PORT}: {error}");
+            say(format_args!("backproof-agent: draining {PORT}: {error}"));
         }
     }
 

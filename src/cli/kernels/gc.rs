@@ -6,7 +6,7 @@ use clap::Args;
 
 use crate::cli::{Cache, Format, Stop, print, print_json};
 use crate::kernel::cache::{Collected, Limits, collect, survey};
-use crate::report::{GcDocument, Style, bytes};
+use crate::{GcDocument, Style, bytes, say};
 
 #[derive(Args, Debug)]
 pub(in crate::cli) struct Gc {
@@ -34,7 +34,7 @@ pub(super) fn gc(args: &Gc) -> Result<u8, Stop> {
         let left = survey(&store).map_err(Stop::no_verdict)?;
         Collected { removed: Vec::new(), kept: Vec::new(), left }
     } else {
-        let waiting = || anstream::eprintln!("waiting for another gc of {}", store.folder().display());
+        let waiting = || say(format_args!("waiting for another gc of {}", store.folder().display()));
         collect(&store, limits, args.dry_run, waiting).map_err(Stop::no_verdict)?
     };
     let document = GcDocument::of(&store, args.dry_run, &collected);
@@ -44,7 +44,7 @@ pub(super) fn gc(args: &Gc) -> Result<u8, Stop> {
     }
     if let Some(max) = args.max_size.filter(|max| document.left_bytes > *max) {
         let (has, max) = (bytes(document.left_bytes), bytes(max));
-        anstream::eprintln!("the cache still takes {has}, more than {max}: {}", document.why_left());
+        say(format_args!("the cache still takes {has}, more than {max}: {}", document.why_left()));
     }
     Ok(0)
 }

@@ -9,10 +9,10 @@ use clap::Args;
 use url::Url;
 
 use super::Which;
-use crate::cli::{Cache, Format, Stop, host, matrix_file, print, print_json};
+use crate::cli::{Cache, Format, Stop, ended, host, matrix_file, print, print_json};
 use crate::kernel::{self, Blame, Obtain, Progress, Store};
 use crate::matrix::{KernelEntry, Lock, Locked, Matrix, Source, source_line};
-use crate::report::{Change, Changed, Fetching, LockedRow, Style, UpdateDocument, visible};
+use crate::{Change, Changed, Fetching, LockedRow, Style, UpdateDocument, say, visible};
 use crate::shim::Shim;
 use crate::words::KernelName;
 
@@ -67,11 +67,11 @@ pub(super) fn update(args: &Update) -> Result<u8, Stop> {
             .map_err(Stop::no_verdict)?;
         document.written = true;
     }
-    match args.format {
-        Format::Json => print_json(&document)?,
-        Format::Table => print(&document.end())?,
-    }
-    Ok(exit_code)
+    let printed = match args.format {
+        Format::Json => print_json(&document),
+        Format::Table => print(&document.end()),
+    };
+    ended(exit_code, printed)
 }
 
 /// What chosen kernels are resolved to now.
@@ -146,7 +146,7 @@ fn one(
     let tell = |progress: Progress| match &live {
         Some(fetching) => fetching.tell(&progress),
         None if progress.is_slow() => {
-            anstream::eprintln!("{}: {}", entry.name, visible(&progress.to_string()));
+            say(format_args!("{}: {}", entry.name, visible(&progress.to_string())));
         }
         None => {}
     };
