@@ -4,7 +4,12 @@
 //! after it. `words` is what they all speak.
 #![forbid(unsafe_code)]
 
+pub mod child;
+pub mod lack;
+pub mod regular;
 pub mod shim;
+#[cfg(test)]
+mod small_disk;
 pub mod words;
 
 pub mod recipe;

@@ -10,7 +10,7 @@ use serde_json::Value;
 mod common;
 use common::archive::Archive;
 use common::tiny_kernel::{Act, image};
-use common::{Lab, Ran};
+use common::{Lab, Ran, sealed};
 
 const ALL: [&str; 4] = ["kernels", "gc", "--max-size", "0"];
 
@@ -134,7 +134,8 @@ fn a_kill_in_the_middle_of_collecting_or_unpacking_leaves_nothing_half_made() {
             fs::write(blobs.join(&sum), b"x").expect("a file");
             let record =
                 format!("{{\"package\": \"p{n}\", \"version\": \"1\", \"images\": [{{\"sha256\": \"{sum}\"}}]}}");
-            fs::write(world.cache().join(format!("packages/{sum}.json")), record).expect("a file");
+            let below = format!("packages/{sum}.json");
+            fs::write(world.cache().join(&below), sealed(&below, &record)).expect("a file");
         }
         world.age();
         let mut gc = world.spawn(&ALL);

@@ -1,4 +1,5 @@
 //! Building control kernels, of sources that compile in no time: what is kept, what is said, what is left behind.
+#![expect(clippy::disallowed_macros, reason = "a test prints for people who watch it")]
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -12,6 +13,7 @@ use serde_json::Value;
 
 mod common;
 use common::fake_source::FakeSource;
+use common::small_disk::SmallDisk;
 use common::{Lab, Ran, alive, descendants};
 
 /// What `stall-break` finds in the file that it patches: its patch's own context and removed lines.
@@ -353,29 +355,11 @@ fn another_source_takes_the_place_of_the_last_and_what_was_built_is_kept() {
     assert!(lab.path("cache/blobs").join(first["built"][0]["image_sha256"].as_str().expect("an image")).exists());
 }
 
-/// A file system of its own, which goes with this.
-struct Small(PathBuf);
-
-impl Small {
-    fn mount(folder: PathBuf, mib: u32) -> Option<Self> {
-        fs::create_dir_all(&folder).expect("a folder");
-        let size = format!("size={mib}m");
-        let mount = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(&folder).output();
-        mount.is_ok_and(|output| output.status.success()).then_some(Self(folder))
-    }
-}
-
-impl Drop for Small {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg(&self.0).status();
-    }
-}
-
 #[test]
 fn a_full_disk_in_mid_build_is_named_and_the_cache_stays_good() {
     let lab = Lab::new();
     let source = source(&lab);
-    let Some(_cache) = Small::mount(lab.path("cache"), 200) else {
+    let Some(_cache) = SmallDisk::mount(&lab.path("cache"), "size=200m") else {
         eprintln!("SKIPPED: only root can mount a small file system");
         return;
     };
@@ -400,7 +384,7 @@ fn a_full_disk_in_mid_build_is_named_and_the_cache_stays_good() {
 fn a_disk_that_is_too_small_is_told_before_anything_is_written() {
     let lab = Lab::new();
     let source = source(&lab);
-    let Some(_cache) = Small::mount(lab.path("cache"), 100) else {
+    let Some(_cache) = SmallDisk::mount(&lab.path("cache"), "size=100m") else {
         eprintln!("SKIPPED: only root can mount a small file system");
         return;
     };

@@ -9,6 +9,7 @@ use super::config::NotAConfig;
 use super::fetch::NotFetched;
 use super::image::NotAnImage;
 use super::mainline::{ArchiveProblem, BadKey};
+use crate::lack;
 
 /// Why a kernel could not be obtained.
 #[derive(Debug, thiserror::Error)]
@@ -234,8 +235,8 @@ pub enum ObtainError {
         /// What apt said.
         detail: String,
     },
-    /// No space, or no quota, is left.
-    #[error("no space is left for {}; free some, or choose another cache folder", path.display())]
+    /// No space, no inode or no quota is left.
+    #[error("no {} for {}; free some, or choose another cache folder", lack::at(path), path.display())]
     DiskFull {
         /// What was being written.
         path: PathBuf,

@@ -349,6 +349,7 @@ impl<R: Read> Read for Hashing<R> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::fixtures;
     use super::*;
 
     #[test]
@@ -373,5 +374,28 @@ mod tests {
         ] {
             assert_eq!(kind(path), expected, "{path}");
         }
+    }
+
+    #[test]
+    fn a_damaged_record_of_a_package_is_not_believed() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(Some(folder.path().join("cache"))).unwrap();
+        let files =
+            [("./boot/vmlinuz-6.1.92", &fixtures::bzimage("6.1.92")[..]), ("./boot/config-6.1.92", b"CONFIG_TUN=m\n")];
+        let path = folder.path().join("linux.deb");
+        std::fs::write(&path, fixtures::deb(&fixtures::tar(&files))).unwrap();
+        let sha256 = store::hex(Sha256::new_with_prefix(std::fs::read(&path).unwrap()));
+        let whole = Package::unpack(&store, &path, &sha256).unwrap();
+        let record = store.path(&record(&sha256));
+        let good = std::fs::read(&record).unwrap();
+        assert_eq!(Package::recorded(&store, &sha256), Some(whole.clone()));
+        for at in 0..good.len() {
+            let mut bad = good.clone();
+            bad[at] ^= 1 << (at % 8);
+            std::fs::write(&record, &bad).unwrap();
+            assert_eq!(Package::recorded(&store, &sha256), None, "byte {at}");
+        }
+        assert_eq!(Package::unpack(&store, &path, &sha256).unwrap(), whole, "and it is made again");
+        assert_eq!(Package::recorded(&store, &sha256), Some(whole));
     }
 }

@@ -5,8 +5,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::document::{MatrixDocument, SCHEMA_VERSION};
+use crate::regular;
 use crate::run::Recording;
 use crate::words::KernelName;
+
+/// Bytes of a file of a run that are read: 100,000 cells come to a tenth of it.
+const MAX_FILE: u64 = 4 << 30;
 
 /// A run that cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -116,6 +120,6 @@ pub fn read_recording(folder: &Path) -> Result<Recording, ReadError> {
 }
 
 fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, ReadError> {
-    let bytes = fs::read(path).map_err(|source| ReadError::Io { path: path.to_owned(), source })?;
+    let bytes = regular::read(path, MAX_FILE).map_err(|source| ReadError::Io { path: path.to_owned(), source })?;
     serde_json::from_slice(&bytes).map_err(|source| ReadError::Format { path: path.to_owned(), source })
 }

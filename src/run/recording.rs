@@ -1,6 +1,5 @@
 //! All that is needed to boot a guest again, byte for byte.
 
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -10,7 +9,11 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::matrix::MachineType;
+use crate::regular;
 use crate::vm::{Accel, Deadlines, GuestSpec, HostLoad};
+
+/// Bytes of an image or initramfs that are read.
+const MAX_FILE: u64 = 4 << 30;
 
 /// One boot, recorded: boot.json in the boot's folder.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -106,7 +109,7 @@ impl Recording {
 
 fn read(what: &'static str, path: &Path, wanted: &str) -> Result<Vec<u8>, RecordingError> {
     let gone = |source| RecordingError::Gone { what, path: path.to_owned(), source };
-    let bytes = fs::read(path).map_err(gone)?;
+    let bytes = regular::read(path, MAX_FILE).map_err(gone)?;
     let found: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
     if found == wanted {
         return Ok(bytes);

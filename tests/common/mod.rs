@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 
 pub mod archive;
@@ -16,6 +17,8 @@ pub mod fixtures;
 pub mod guests;
 pub mod rpms;
 pub mod server;
+#[path = "../../src/small_disk.rs"]
+pub mod small_disk;
 pub mod tiny_kernel;
 
 /// A folder of its own for a test's matrix and results; kernels come from the user's cache.
@@ -101,6 +104,13 @@ impl Ran {
         }
         self
     }
+}
+
+/// A record of the cache, as backproof writes it below the cache's folder: with the sha256 of its name and content.
+pub fn sealed(below: &str, json: &str) -> String {
+    let seal = Sha256::new().chain_update(below).chain_update([0]).chain_update(json).finalize();
+    let seal: String = seal.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("{{\"seal\":\"{seal}\",{}", json.strip_prefix('{').expect("an object"))
 }
 
 /// The one cell of a document with this kernel and bug.

@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::{Item, Kind, What, survey};
 use crate::kernel::error::ObtainError;
 use crate::kernel::store::{GRACE, Lock, Store};
+use crate::regular;
 
 /// What may stay.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -87,6 +88,9 @@ pub fn collect(store: &Store, limits: Limits, dry_run: bool, waiting: impl FnOnc
 
 /// Removes it, unless somebody uses it.
 fn remove(item: &Item, store: &Store, dry_run: bool) -> Result<Option<Why>, ObtainError> {
+    // Whoever uses a partial download holds its lock all the while, and nobody is about to use it.
+    let has_grace = !matches!(&item.what, What::Files { locks, .. } if !locks.is_empty());
+    let is_young = |used| has_grace && is_young(used);
     if is_young(item.used) {
         return Ok(Some(Why::JustUsed));
     }
@@ -148,7 +152,7 @@ enum Held {
 /// Locks a file for oneself.
 fn hold(path: &Path) -> io::Result<Held> {
     use rustix::fs::{FlockOperation, flock};
-    let file = match File::open(path) {
+    let file = match regular::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Held::Gone),
         Err(error) => return Err(error),

@@ -12,10 +12,7 @@ use serde_json::Value;
 
 use super::{Item, Kind, What};
 use crate::kernel::error::ObtainError;
-use crate::kernel::store::{Store, is_sha256};
-
-/// Bytes of a record that are read; the largest, of a package with 8,000 modules, has 2 MiB.
-const MAX_RECORD: u64 = 64 << 20;
+use crate::kernel::store::{Store, is_sha256, read_sealed};
 
 /// Everything in the cache that can go by itself. Those of stores below are not ours, and not among it.
 ///
@@ -120,12 +117,12 @@ fn read_records(
 ) -> io::Result<Vec<Record>> {
     let mut records = Vec::new();
     for (path, found) in entries(folder)? {
-        if !found.is_file() || path.extension() != Some(OsStr::new("json")) || found.len() > MAX_RECORD {
+        if !found.is_file() || path.extension() != Some(OsStr::new("json")) {
             continue;
         }
-        let Some(text) = there(fs::read(&path))? else { continue };
+        let Some(below) = path.strip_prefix(root).ok().and_then(Path::to_str) else { continue };
         // What cannot be read counts as none wherever it is used, and can go.
-        let value: Value = serde_json::from_slice(&text).unwrap_or_default();
+        let value: Value = read_sealed(root, below).unwrap_or_default();
         let mut hashes = Vec::new();
         hashes_in(&value, &mut hashes);
         let folder = if kind == Kind::Download { "downloads" } else { "blobs" };

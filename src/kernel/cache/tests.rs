@@ -153,13 +153,17 @@ fn indexes_suites_and_downloads_are_known_and_go() {
         ("git/git-0.sqlite-wal", "x".to_owned()),
         ("git/git-0.lock", String::new()),
         (&format!("downloads/{sha256}"), "a download".to_owned()),
-        ("addresses/a.json", format!("{{\"url\": \"https://example.org/a.deb\", \"sha256\": \"{sha256}\"}}")),
+        ("addresses/a.json", String::new()),
         ("partial/p", "x".to_owned()),
         ("quarantine/q", "x".to_owned()),
     ] {
         let path = store.path(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(&path, content).unwrap();
+        if path.ends_with("addresses/a.json") {
+            let record = serde_json::json!({ "url": "https://example.org/a.deb", "sha256": sha256 });
+            store.write_record("addresses/a.json", &record).unwrap();
+        }
         age(&path, 40 * DAY);
         age(path.parent().unwrap(), 40 * DAY);
     }
@@ -179,4 +183,19 @@ fn indexes_suites_and_downloads_are_known_and_go() {
     assert_eq!(gone, expected);
     assert!(done.left.is_empty() && survey(&store).unwrap().is_empty());
     assert!(!store.path("git/git-0.sqlite-wal").exists() && store.path("git/git-0.lock").exists());
+}
+
+#[test]
+fn a_partial_download_that_nobody_fetches_has_no_grace() {
+    let (_folder, store) = store();
+    let partial = store.path("partial/a");
+    fs::create_dir_all(partial.parent().unwrap()).unwrap();
+    fs::write(&partial, "what filled the disk").unwrap();
+    let limits = Limits { older_than: None, max_bytes: Some(0) };
+    let fetching = store.lock("address-a", || {}).unwrap();
+    let done = collect(&store, limits, false, || {}).unwrap();
+    assert_eq!(done.kept.iter().map(|(_, why)| *why).collect::<Vec<_>>(), [Why::InUse]);
+    drop(fetching);
+    assert_eq!(names(&collect(&store, limits, false, || {}).unwrap().removed), ["a"]);
+    assert!(!partial.exists());
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 
 use crate::kernel::error::{Blame, ObtainError};
+use crate::lack;
 
 /// A step of a build, in their order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -146,7 +147,7 @@ pub enum BuildError {
         release: Option<String>,
     },
     /// There is no space for what has to be written.
-    #[error("{step} failed: no space is left for {}{}; free some, or choose another cache folder", path.display(), wanted(.needs_mib))]
+    #[error("{step} failed: no {} for {}{}; free some, or choose another cache folder", lack::at(path), path.display(), wanted(.needs_mib))]
     DiskFull {
         /// What was being done.
         step: Step,

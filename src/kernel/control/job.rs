@@ -14,6 +14,7 @@ use super::tools::Toolchain;
 use super::tree::Tree;
 use super::{Build, Event, config, make, make_folder};
 use crate::recipe::Recipe;
+use crate::regular;
 
 /// Lines that make prints when it builds a line's first control, and a further one. Measured with 6.1.192.
 const OUTPUT_LINES: (u64, u64) = (1489, 57);
@@ -112,7 +113,7 @@ impl Job<'_> {
         let wanted = &format!("{}\n# {}\n", self.recipe.config.trim_end(), self.toolchain.id);
         let (asked, draft, config) =
             (obj.join("backproof.config"), obj.join("backproof.config.new"), obj.join(".config"));
-        let is_made = fs::read_to_string(&asked).is_ok_and(|made| made == *wanted) && config.is_file();
+        let is_made = regular::read(&asked, 1 << 20).is_ok_and(|made| made == wanted.as_bytes()) && config.is_file();
         if !is_made {
             // Else a kill in the middle would leave the old name beside another .config.
             match fs::remove_file(&asked) {

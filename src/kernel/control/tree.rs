@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use super::error::{BuildError, Step};
 use super::patch::{self, Misfit};
 use crate::kernel::store::Store;
+use crate::regular;
 
 /// Second line of a mark that make left by failing, and not by being killed.
 const FAILED: &str = "make failed";
@@ -131,7 +132,7 @@ impl Tree {
     pub(super) fn begin(&self, store: &Store) -> Result<Building, BuildError> {
         let (mark, obj) = (self.folder.join("building"), self.obj());
         let now = boot_id();
-        let found = fs::read_to_string(&mark).ok();
+        let found = regular::read(&mark, 1 << 10).ok().map(|text| String::from_utf8_lossy(&text).into_owned());
         if let Some(found) = &found {
             // Else nobody knows which files reached the disk before the machine went down.
             if found.lines().next().unwrap_or_default() == now { drop_half_made(&obj)? } else { discard(&obj, store)? }

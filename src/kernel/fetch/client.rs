@@ -7,6 +7,7 @@ use std::sync::Once;
 
 use reqwest::header::{self, HeaderMap, HeaderValue};
 use reqwest::redirect::{Attempt, Policy};
+use rustls::CertificateError;
 use tokio::runtime::Runtime;
 use url::Url;
 
@@ -75,9 +76,9 @@ impl Client {
         if error.is_redirect() {
             return Problem::Redirect(detail());
         }
-        if cause::<rustls::Error>(error).is_some() {
+        if let Some(tls) = cause::<rustls::Error>(error) {
             let nobody = if self.trusts_nobody { "this system has no certificates of authorities: " } else { "" };
-            return Problem::Tls { host, detail: Quoted::of(format!("{nobody}{}", deepest(error)).as_bytes()) };
+            return Problem::Tls { host, detail: Quoted::of(format!("{nobody}{}", tls_words(tls)).as_bytes()) };
         }
         if !matches!(at.scheme(), "http" | "https") {
             return Problem::Redirect(Quoted::of(format!("to {at}, which is neither http nor https").as_bytes()));
@@ -118,6 +119,29 @@ fn redirect(attempt: Attempt<'_>) -> reqwest::redirect::Action {
         return attempt.error(format!("more than {REDIRECTS} times, at last to {shown}"));
     }
     attempt.follow()
+}
+
+/// What went wrong with TLS, in words: rustls has names of its own for most of it.
+fn tls_words(error: &rustls::Error) -> String {
+    let rustls::Error::InvalidCertificate(why) = error else { return error.to_string() };
+    let words = match why {
+        CertificateError::UnknownIssuer => "is signed by no authority that this system trusts",
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => "has expired",
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            "is not valid yet; check this host's clock"
+        }
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => "is for another host",
+        CertificateError::Revoked => "has been revoked",
+        CertificateError::BadSignature => "has a wrong signature",
+        CertificateError::BadEncoding => "cannot be read",
+        CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => "is not for a server",
+        // webpki's name, which rustls passes on: a certificate that may sign others, as `openssl req -x509` makes it.
+        CertificateError::Other(other) if format!("{other:?}").contains("CaUsedAsEndEntity") => {
+            "is self-signed, as that of an authority"
+        }
+        _ => return "the server's certificate is refused by this system's rules".to_owned(),
+    };
+    format!("the server's certificate {words}")
 }
 
 /// The first error of this kind among an error's causes.

@@ -12,6 +12,9 @@ const LONGEST: usize = 1000;
 /// twice within the second that the header counts in, and clocks of servers behind one name differ).
 const SETTLED: Duration = Duration::from_secs(60);
 
+/// Seconds that stand for all that is longer: a hundred years.
+const VERY_LONG: u64 = 100 * 365 * 86_400;
+
 /// What proves that the rest of a file belongs to what is here of it (RFC 9110, section 13.1.5).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -83,13 +86,19 @@ pub(super) fn whole(text: &str) -> Option<u64> {
     text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok()).flatten()
 }
 
-/// How long `Retry-After` asks to wait: seconds, or a date (RFC 9110, section 10.2.3).
+/// How long `Retry-After` asks to wait: seconds, or a date (RFC 9110, section 10.2.3). More seconds than a number holds,
+/// and a year that no calendar reaches, are very long, and not nothing.
 pub(super) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let text = text(headers, &header::RETRY_AFTER)?;
-    match whole(text) {
-        Some(seconds) => Some(Duration::from_secs(seconds)),
-        None => Some(date(text)?.duration_since(now).unwrap_or_default()),
+    if text.bytes().all(|b| b.is_ascii_digit()) {
+        return Some(Duration::from_secs(text.parse().unwrap_or(VERY_LONG)));
     }
+    if let Some(date) = date(text) {
+        return Some(date.duration_since(now).unwrap_or_default());
+    }
+    // `Fri, 31 Dec 9999 23:59:59 GMT` is beyond the last instant that is told apart.
+    let year = text.split_ascii_whitespace().nth(3).and_then(whole)?;
+    (year >= 9999).then_some(Duration::from_secs(VERY_LONG))
 }
 
 /// A date of HTTP, as in `Sun, 06 Nov 1994 08:49:37 GMT`. The two obsolete forms are not sent any more.
@@ -171,6 +180,9 @@ mod tests {
         for (text, expected) in [
             ("0", Some(0)),
             ("120", Some(120)),
+            ("99999999999999999999999", Some(VERY_LONG)),
+            ("Fri, 31 Dec 9999 23:59:59 GMT", Some(VERY_LONG)),
+            ("Fri, 31 Dec 99999 23:59:59 GMT", Some(VERY_LONG)),
             ("Sun, 06 Nov 1994 08:50:07 GMT", Some(30)),
             ("Sun, 06 Nov 1994 08:00:00 GMT", Some(0)),
             ("-1", None),

@@ -45,7 +45,7 @@ impl<'a> Partial<'a> {
     /// What is here of the file at this address. `vouched` where a sha256 will judge the whole.
     pub(super) fn open(store: &'a Store, address: &'a Url, vouched: bool) -> Result<Self, ObtainError> {
         let path = kept::folder(store, "partial")?.join(kept::key(address));
-        let file = File::options().read(true).write(true).create(true).truncate(false).open(&path);
+        let file = store::open_own(&path, File::options().read(true).write(true).create(true).truncate(false));
         let file = file.map_err(|e| ObtainError::io("opening", &path, e))?;
         let mut partial =
             Self { store, address, file, path, record: None, hash: Sha256::new(), length: 0, resumed: false };

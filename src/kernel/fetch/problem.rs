@@ -258,7 +258,11 @@ impl fmt::Display for Amount {
 }
 
 fn again(after: Option<Duration>) -> String {
-    after.map(|after| format!(", and asks to be left alone for {} s", after.as_secs())).unwrap_or_default()
+    match after.map(|after| after.as_secs()) {
+        None => String::new(),
+        Some(seconds) if seconds > 2 * 86_400 => format!(", and asks to retry after {} days", seconds / 86_400),
+        Some(seconds) => format!(", and asks to retry after {seconds} s"),
+    }
 }
 
 fn page(title: &Option<Quoted>, via: Option<&str>) -> String {

@@ -13,6 +13,7 @@ use super::*;
 use crate::kernel::Store;
 use crate::kernel::store;
 use crate::shim::Shim;
+use crate::small_disk::SmallDisk;
 
 /// A store, and what was told while it was used.
 struct World {
@@ -211,11 +212,11 @@ fn what_a_crash_of_the_host_left_counts_only_where_a_sum_will_judge_it() {
         let world = World::new();
         let address = server.on("/a", [file.clone().cut_after(50_000), file.clone()]);
         let _ = world.fetch_with(&[&address], pin.as_deref(), |_| {}, &Patience { tries: 1, ..quick() });
-        let record = world.folder.path().join("cache/partial");
-        let record = record.join(format!("{}.json", kept::key(&address.parse().unwrap())));
-        let text = fs::read_to_string(&record).unwrap();
-        let (before, after) = text.split_once("\"boot\":\"").unwrap();
-        fs::write(&record, format!("{before}\"boot\":\"x{after}")).unwrap();
+        let store = Store::open(Some(world.folder.path().join("cache"))).unwrap();
+        let name = format!("partial/{}.json", kept::key(&address.parse().unwrap()));
+        let mut record: serde_json::Value = store.own_record(&name).unwrap();
+        record["boot"] = "another one".into();
+        store.write_record(&name, &record).unwrap();
         whole(&world.fetch(&[&address], pin.as_deref()).unwrap(), &body);
         assert_eq!(server.requests().last().unwrap().header("range"), range, "{pin:?}");
     }
@@ -533,23 +534,33 @@ fn what_a_server_packs_is_left_as_it_is() {
 }
 
 /// Who a server says that it is, vouched for by nobody.
-fn nobody_s_identity() -> Arc<rustls::ServerConfig> {
-    let own = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-    let key = rustls::pki_types::PrivateKeyDer::try_from(own.signing_key.serialize_der()).unwrap();
+fn nobody_s_identity(is_authority: bool) -> Arc<rustls::ServerConfig> {
+    let mut about = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
+    if is_authority {
+        // As `openssl req -x509` makes it.
+        about.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    }
+    let signing_key = rcgen::KeyPair::generate().unwrap();
+    let cert = about.self_signed(&signing_key).unwrap();
+    let key = rustls::pki_types::PrivateKeyDer::try_from(signing_key.serialize_der()).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-    Arc::new(config.with_no_client_auth().with_single_cert(vec![own.cert.der().clone()], key).unwrap())
+    Arc::new(config.with_no_client_auth().with_single_cert(vec![cert.der().clone()], key).unwrap())
 }
 
 #[test]
 fn a_server_that_cannot_prove_who_it_is_gives_nothing() {
-    let (world, server) = (World::new(), Server::with_tls(nobody_s_identity()));
-    let address = server.on("/a", [Answer::ok("never")]);
-    let found = world.problem(&address, None);
-    let said = found.to_string();
-    assert!(matches!(&found, Problem::Tls { host, .. } if host == "localhost"), "{found:?}");
-    assert!(said.contains("localhost") && said.contains("certificate"), "{said}");
-    assert!(server.requests().is_empty() && world.troubles().is_empty(), "and it is not asked twice");
+    let world = World::new();
+    for (is_authority, why) in [(false, "no authority that this system trusts"), (true, "is self-signed")] {
+        let server = Server::with_tls(nobody_s_identity(is_authority));
+        let address = server.on("/a", [Answer::ok("never")]);
+        let found = world.problem(&address, None);
+        let said = found.to_string();
+        assert!(matches!(&found, Problem::Tls { host, .. } if host == "localhost"), "{found:?}");
+        assert!(said.contains("TLS with localhost failed: ") && said.contains("the server's certificate"), "{said}");
+        assert!(said.contains(why) && !said.contains("OtherError"), "{said}");
+        assert!(server.requests().is_empty() && world.troubles().is_empty(), "and it is not asked twice");
+    }
     // Nor does one that speaks no TLS at all.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let plain = format!("https://{}/a", listener.local_addr().unwrap());
@@ -570,4 +581,22 @@ fn a_full_disk_is_no_fault_of_the_server() {
     let error = world.fetch(&[&address, &address], None).unwrap_err();
     assert!(matches!(&error, ObtainError::Io { path, .. } if Path::new(path).ends_with("partial")), "{error}");
     assert!(server.requests().is_empty());
+}
+
+#[test]
+fn what_filled_the_disk_is_not_kept() {
+    let world = World::new();
+    let cache = world.folder.path().join("cache");
+    let Some(_disk) = SmallDisk::mount(&cache, "size=512k") else { return };
+    let server = Server::new();
+    for headers in [&[][..], &[("ETag", "\"1\"")]] {
+        let endless =
+            headers.iter().fold(Answer::ok(bytes(900_000)), |answer, (name, value)| answer.header(name, value));
+        let endless = server.on("/endless", [endless]);
+        let error = world.fetch(&[&endless], None).unwrap_err();
+        assert!(matches!(error, ObtainError::DiskFull { .. }), "{error}");
+        assert!(world.files("partial").is_empty(), "{:?}", world.files("partial"));
+        let small = server.on("/small", [Answer::ok("small")]);
+        whole(&world.fetch(&[&small], None).unwrap(), b"small");
+    }
 }

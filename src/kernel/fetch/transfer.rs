@@ -93,13 +93,19 @@ impl Transfer<'_> {
                 Err(Failed::There(Problem::WrongChecksum { expected, found, kept, twice }))
             }
             Err(Failed::There(problem)) => {
-                let is_of_no_use = partial.length() == 0 || problem.is_about_content();
+                let is_of_no_use = partial.validator().is_none() || problem.is_about_content();
                 if is_of_no_use {
                     partial.discard()?
                 }
                 Err(problem.into())
             }
-            Err(here) => Err(here),
+            // What filled the disk would keep every other file from coming, and what proves nothing cannot be resumed.
+            Err(Failed::Here(error)) => {
+                if matches!(error, ObtainError::DiskFull { .. }) || partial.validator().is_none() {
+                    partial.discard()?;
+                }
+                Err(error.into())
+            }
         }
     }
 

@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use super::drafts::sync_folder_of;
 use super::{Draft, Lock, Store};
 use crate::kernel::error::ObtainError;
+use crate::regular;
 
 /// A sha256 as 64 lower-case hexadecimal digits.
 pub(in crate::kernel) fn hex(hash: Sha256) -> String {
@@ -48,14 +49,14 @@ impl Store {
     /// Puts the file `path` into the store, if it isn't there yet: its sha256.
     pub(in crate::kernel) fn adopt(&self, path: &Path) -> Result<String, ObtainError> {
         let reading = |e| ObtainError::io("reading", path, e);
-        let mut file = File::open(path).map_err(reading)?;
+        let mut file = regular::open(path).map_err(reading)?;
         let (sha256, size) = sha256_of(&mut file).map_err(reading)?;
         if self.is_there(&sha256, size)? {
             return Ok(sha256);
         }
         // A build may be writing to the file right now, so the copy is hashed again and goes by its own name.
         let mut draft = self.draft()?;
-        let mut source = File::open(path).map_err(reading)?;
+        let mut source = regular::open(path).map_err(reading)?;
         let mut hash = Sha256::new();
         copy(&mut source, |piece| {
             hash.update(piece);
@@ -105,7 +106,7 @@ impl Store {
                 continue;
             }
             let failed = |e| ObtainError::io("reading", &path, e);
-            let read = File::open(&path).and_then(|mut file| Ok((sha256_of(&mut file)?, file)));
+            let read = regular::open(&path).and_then(|mut file| Ok((sha256_of(&mut file)?, file)));
             match read {
                 Ok(((found, size), _)) if found == sha256 => return Ok(Some((path, size))),
                 Ok((_, file)) if is_own => self.remove_same(&file, &path).map_err(failed)?,

@@ -14,6 +14,7 @@ use rustix::fs::{FlockOperation, flock};
 
 use super::Store;
 use crate::kernel::error::ObtainError;
+use crate::regular;
 
 /// How long something stays, used by somebody or not, after it was made or used last: whoever has just made it has no
 /// lease yet.
@@ -65,7 +66,7 @@ impl Store {
 
     /// Notes that one's own file of this name is used now, where there is one.
     pub(in crate::kernel) fn touch(&self, below: &str) {
-        if let Ok(file) = File::open(self.root.join(below)) {
+        if let Ok(file) = regular::open(&self.root.join(below)) {
             touch(&file);
         }
     }
@@ -73,7 +74,7 @@ impl Store {
     pub(super) fn lease(&self, path: &Path) -> Result<Option<File>, ObtainError> {
         let failed = |e| ObtainError::io("opening", path, e);
         loop {
-            let file = match File::open(path) {
+            let file = match regular::open(path) {
                 Ok(file) => file,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
                 Err(error) => return Err(failed(error)),

@@ -1,6 +1,6 @@
 //! Locks of the store: flock(2), so that they end with their process.
 
-use std::fs::File;
+use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::Path;
 
@@ -9,6 +9,7 @@ use rustix::io::Errno;
 
 use super::Store;
 use crate::kernel::error::ObtainError;
+use crate::regular;
 
 /// A lock that ends when this is dropped, or with the process.
 #[derive(Debug)]
@@ -48,5 +49,18 @@ impl Store {
 }
 
 pub(super) fn open_lock(path: &Path) -> io::Result<File> {
-    File::options().create(true).truncate(false).write(true).open(path)
+    open_own(path, File::options().create(true).truncate(false).write(true))
+}
+
+/// Opens a file of one's own store that is made where it is missing. Anything else of that name (a FIFO, a link to a
+/// device) is removed first: opening it could wait for ever.
+pub(in crate::kernel) fn open_own(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
+    match fs::symlink_metadata(path) {
+        Ok(found) if !found.is_file() && !found.is_dir() => match fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        },
+        _ => {}
+    }
+    regular::open_with(path, options)
 }

@@ -34,6 +34,8 @@ pub(super) use drafts::Draft;
 pub(super) use leases::GRACE;
 pub use leases::{Kept, Leases};
 pub use locks::Lock;
+pub(super) use locks::open_own;
+pub(super) use records::read as read_sealed;
 
 use super::error::ObtainError;
 

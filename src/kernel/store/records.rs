@@ -1,14 +1,26 @@
-//! Small files by name, written all or nothing.
+//! Small files by name, written all or nothing, and sealed: each record carries the sha256 of its name and content, so
+//! that a damaged one is never believed. Such a record counts as absent, and is made again.
 
 use std::fs;
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::path::Path;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use sha2::{Digest as _, Sha256};
 
-use super::Store;
+use super::{Store, hex};
 use crate::kernel::error::ObtainError;
+use crate::regular;
+
+/// Bytes of a record that are read; the largest, of a package with 8,000 modules, has 2 MiB.
+const MAX_RECORD: u64 = 64 << 20;
+
+/// How a record begins: with the seal, as the first field of its JSON object.
+const SEAL: &str = r#"{"seal":""#;
+
+/// Hexadecimal digits of a seal.
+const DIGITS: usize = 64;
 
 impl Store {
     /// A record that was written with [`Store::write_record`]; `None` where there is none, or none that can be read
@@ -19,12 +31,12 @@ impl Store {
 
     /// The record of this name in one's own store, for what is only true of the files there.
     pub(in crate::kernel) fn own_record<T: DeserializeOwned>(&self, below: &str) -> Option<T> {
-        serde_json::from_slice(&fs::read(self.root.join(below)).ok()?).ok()
+        read(&self.root, below)
     }
 
     /// The records of this name, one's own first and then those of the stores below.
     pub(in crate::kernel) fn records<T: DeserializeOwned>(&self, below: &str) -> impl Iterator<Item = T> {
-        self.layers().filter_map(move |layer| serde_json::from_slice(&fs::read(layer.join(below)).ok()?).ok())
+        self.layers().filter_map(move |layer| read(layer, below))
     }
 
     /// Writes a text file, all of it or nothing.
@@ -39,9 +51,57 @@ impl Store {
         draft.keep(path)
     }
 
+    /// Writes a record, sealed. It has to be a JSON object.
     pub(in crate::kernel) fn write_record(&self, below: &str, record: &impl Serialize) -> Result<(), ObtainError> {
         let path = self.root.join(below);
-        let json = serde_json::to_string(record).map_err(|e| ObtainError::io("writing", &path, e.into()))?;
-        self.write_text(&path, &json)
+        let failed = |e| ObtainError::io("writing", &path, e);
+        let json = serde_json::to_string(record).map_err(|e| failed(e.into()))?;
+        let sealed = seal(below, &json).ok_or_else(|| failed(io::Error::other("a record is a JSON object")))?;
+        // Nothing else has a folder there, and a file cannot take its name.
+        if fs::symlink_metadata(&path).is_ok_and(|found| found.is_dir()) {
+            self.discard(&path)?;
+        }
+        self.write_text(&path, &sealed)
     }
 }
+
+/// The record `below` of the store in `root`; `None` where it cannot be read or its seal is broken.
+pub(in crate::kernel) fn read<T: DeserializeOwned>(root: &Path, below: &str) -> Option<T> {
+    let path = root.join(below);
+    let bytes = match regular::read(&path, MAX_RECORD) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+        Err(error) => {
+            tracing::warn!(path = %path.display(), %error, "a record of the cache cannot be read");
+            return None;
+        }
+    };
+    let record = unseal(below, &bytes).and_then(|json| serde_json::from_slice(&json).ok());
+    if record.is_none() {
+        tracing::debug!(path = %path.display(), "a record of the cache is damaged, or of an older version");
+    }
+    record
+}
+
+/// The JSON object with its seal as first field.
+fn seal(below: &str, json: &str) -> Option<String> {
+    let rest = json.strip_prefix('{')?;
+    Some(format!("{SEAL}{}\",{rest}", digest(below, json.as_bytes())))
+}
+
+/// The JSON object that was sealed under this name.
+fn unseal(below: &str, bytes: &[u8]) -> Option<Vec<u8>> {
+    let (found, rest) = bytes.strip_prefix(SEAL.as_bytes())?.split_at_checked(DIGITS)?;
+    let mut json = vec![b'{'];
+    json.extend_from_slice(rest.strip_prefix(b"\",")?);
+    (found == digest(below, &json).as_bytes()).then_some(json)
+}
+
+/// Of the name, too: a record that is found under another one is not that one's.
+fn digest(below: &str, json: &[u8]) -> String {
+    hex(Sha256::new().chain_update(below).chain_update([0]).chain_update(json))
+}
+
+#[cfg(test)]
+#[path = "records_tests.rs"]
+mod tests;

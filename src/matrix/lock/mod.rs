@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 pub use self::guard::LockGuard;
 use super::problems::Problems;
 use super::{KernelEntry, Source, fields, file};
+use crate::regular;
 use crate::words::KernelName;
 
 /// A file that a kernel was made of.
@@ -78,7 +79,7 @@ impl Lock {
     /// # Errors
     /// All mistakes at once; or that the file cannot be read.
     pub fn load(path: &Path) -> Result<Self, Problems> {
-        match file::bytes(path) {
+        match regular::read(path, file::FILE_MAX as u64 + 1) {
             Ok(bytes) => Self::parse(&bytes, path),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
             Err(error) => Err(Problems::of_file(path.to_owned(), format!("the lock file cannot be read: {error}"))),
