@@ -121,6 +121,13 @@ pub(crate) fn exit_saying(wait_status: i32, stderr: &[&str]) -> Act {
     Act::Do(Happening::Exited(Exit {
         status: Some(ExitStatus::from_raw(wait_status)),
         stderr: stderr.iter().map(|&line| line.to_owned()).collect(),
+        killed: false,
         cpu: Some(Duration::from_secs(1)),
     }))
+}
+
+/// A machine that closed its connections, did not end, and was killed for that.
+pub(crate) fn killed() -> Act {
+    let status = Some(ExitStatus::from_raw(9));
+    Act::Do(Happening::Exited(Exit { status, stderr: Vec::new(), killed: true, cpu: None }))
 }

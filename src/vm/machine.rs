@@ -51,6 +51,8 @@ pub(crate) struct Exit {
     pub(crate) status: Option<ExitStatus>,
     /// What it wrote to its standard error: head and tail.
     pub(crate) stderr: Vec<String>,
+    /// Whether backproof killed it, because it did not end by itself.
+    pub(crate) killed: bool,
     /// Processor time, user and system together.
     pub(crate) cpu: Option<Duration>,
 }

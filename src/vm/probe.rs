@@ -14,6 +14,9 @@ use crate::shim::Shim;
 /// The firmware prints its name in its first milliseconds; a KVM that takes longer doesn't run guests.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// Bytes of QEMU's complaint that are read.
+const MAX_WORDS: u64 = 64 << 10;
+
 /// Runs QEMU's firmware under KVM until it says something (SeaBIOS writes to the I/O port 0x402).
 ///
 /// # Errors
@@ -32,7 +35,7 @@ pub async fn probe_kvm(qemu: &Qemu, shim: &Shim) -> Result<(), String> {
         .stderr(Stdio::piped())
         .kill_on_drop(true);
     let mut child = command.spawn().map_err(|error| format!("QEMU does not start: {error}"))?;
-    let (Some(mut stdout), Some(mut stderr)) = (child.stdout.take(), child.stderr.take()) else {
+    let (Some(mut stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
         return Err("QEMU was started without pipes".to_owned());
     };
     let mut first = [0; 1];
@@ -40,9 +43,10 @@ pub async fn probe_kvm(qemu: &Qemu, shim: &Shim) -> Result<(), String> {
         Ok(Ok(_)) => Ok(()),
         Err(_) => Err(format!("/dev/kvm opens, but a guest did nothing in {} s", PATIENCE.as_secs())),
         Ok(Err(_)) => {
-            let mut said = String::new();
+            let mut said = Vec::new();
             // QEMU has closed its output, so it has ended or is about to.
-            let _ = timeout(PATIENCE, stderr.read_to_string(&mut said)).await;
+            let _ = timeout(PATIENCE, stderr.take(MAX_WORDS).read_to_end(&mut said)).await;
+            let said = String::from_utf8_lossy(&said);
             let line = said.lines().find(|line| !line.trim().is_empty()).unwrap_or("and said nothing");
             Err(format!("/dev/kvm opens, but QEMU ended at once: {line}"))
         }

@@ -50,6 +50,8 @@ pub(crate) struct QemuProcess {
     talk: JoinHandle<()>,
     /// Set once the machine is to end.
     kill_at: Option<Instant>,
+    /// It did not end when it was to, and was killed.
+    killed: bool,
 }
 
 impl QemuProcess {
@@ -86,6 +88,7 @@ impl QemuProcess {
             talk: tokio::spawn(qmp::talk(qmp, news, requests_there)),
             child,
             kill_at: None,
+            killed: false,
         })
     }
 
@@ -93,15 +96,17 @@ impl QemuProcess {
     async fn exit(&mut self) -> Exit {
         // The memory is given back before the files are closed, so that the time is complete but for a tick.
         let cpu = self.pid.and_then(cpu_time);
+        let mut killed = self.killed;
         let status: Option<ExitStatus> = match tokio::time::timeout(QUIT, self.child.wait()).await {
             Ok(status) => status.ok(),
             // It has closed everything and lives: nothing good can come of it.
             Err(_) => {
+                killed = true;
                 drop(self.child.start_kill());
                 self.child.wait().await.ok()
             }
         };
-        Exit { status, stderr: self.errors.take(), cpu }
+        Exit { status, stderr: self.errors.take(), killed, cpu }
     }
 }
 
@@ -127,6 +132,7 @@ impl Machine for QemuProcess {
                 Some(news) = self.qmp.recv() => return Happening::Qmp(news),
                 () = reached(self.kill_at), if self.kill_at.is_some() => {
                     self.kill_at = None;
+                    self.killed = true;
                     drop(self.child.start_kill());
                     // Not until its sockets close: a child of a wrapper script may hold them for ever.
                     return Happening::Exited(self.exit().await);

@@ -3,7 +3,10 @@
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
+use std::time::Duration;
+
+use crate::child::{self, NoAnswer};
 
 /// The program's name in `$PATH`.
 const PROGRAM: &str = "qemu-system-x86_64";
@@ -11,6 +14,9 @@ const PROGRAM: &str = "qemu-system-x86_64";
 /// The oldest QEMU that works: 4.2 has `microvm`; 4.0 the `reason` in SHUTDOWN events, without which a restart
 /// cannot be told from a power-off; 2.12 sockets that are inherited already connected.
 pub const OLDEST: QemuVersion = QemuVersion { major: 4, minor: 2, micro: 0 };
+
+/// How long `--version` may take. It takes 50 ms; a host that swaps takes longer.
+const VERSION_LIMIT: Duration = Duration::from_secs(20);
 
 /// A version of QEMU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -70,10 +76,12 @@ impl Qemu {
     /// Where there is none, it is too old, or it does not run.
     pub fn find(program: Option<&Path>) -> Result<Self, QemuError> {
         let program = program.map_or_else(|| in_path(Path::new(PROGRAM)), Path::to_owned);
-        let output = match Command::new(&program).arg("--version").stdin(Stdio::null()).output() {
+        let output = match child::ask(Command::new(&program).arg("--version"), VERSION_LIMIT) {
             Ok(output) => output,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(QemuError::Missing { program }),
-            Err(error) => return Err(QemuError::Broken { program, why: error.to_string() }),
+            Err(NoAnswer::Io(error)) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(QemuError::Missing { program });
+            }
+            Err(error) => return Err(QemuError::Broken { program, why: format!("`--version`: {error}") }),
         };
         let said = String::from_utf8_lossy(&output.stdout);
         match version_in(&said) {
@@ -152,5 +160,7 @@ mod tests {
         assert!(error(&old).contains("is QEMU 2.5.0, expected 4.2.0 or newer"));
         let broken = script("broken", "echo no libfoo.so >&2; exit 127");
         assert!(error(&broken).contains("said `no libfoo.so`"));
+        let endless = script("endless", "exec yes");
+        assert!(error(&endless).contains("printed more than 64 KiB"), "{}", error(&endless));
     }
 }

@@ -39,9 +39,17 @@ const NOT_A_KERNEL: &[&str] = &[
     "initrd is too large",
 ];
 
-/// signal(7).
-const SIGKILL: i32 = 9;
-const SIGTERM: i32 = 15;
+/// Signals with which somebody ends a program that has done nothing wrong: a person, a service manager, the kernel where
+/// memory or a resource limit is used up (signal(7)).
+const FROM_OUTSIDE: &[(i32, &str)] = &[
+    (1, "SIGHUP"),
+    (2, "SIGINT"),
+    (3, "SIGQUIT"),
+    (9, "SIGKILL; where memory ran out, the host's dmesg says so"),
+    (15, "SIGTERM"),
+    (24, "SIGXCPU: the limit of processor time"),
+    (25, "SIGXFSZ: the limit of a file's size"),
+];
 
 /// Nothing where the guest has finished as it should.
 pub(crate) fn conclude(seen: &Evidence<'_>) -> Option<Conclusion> {
@@ -58,7 +66,11 @@ pub(crate) fn conclude(seen: &Evidence<'_>) -> Option<Conclusion> {
         };
         return Some((kind.clone(), title.clone(), excerpt));
     }
-    if let Some(broken) = qemu_broke(seen) {
+    // A QEMU that was slow to leave has nothing more to say: the guest's restart was the last of it.
+    if seen.ended && seen.exit.killed && seen.shutdown.is_some_and(is_guest_s) {
+        return None;
+    }
+    if let Some(broken) = qemu_broke(seen).or_else(|| host_ended(seen)) {
         return Some(broken);
     }
     match &seen.impostor {
@@ -68,9 +80,44 @@ pub(crate) fn conclude(seen: &Evidence<'_>) -> Option<Conclusion> {
     }
 }
 
+/// Whether a SHUTDOWN event's reason is the guest's own doing (QEMU's qapi/run-state.json, `ShutdownCause`).
+fn is_guest_s(reason: &str) -> bool {
+    reason.starts_with("guest-") || reason == "subsystem-reset"
+}
+
+/// QEMU ended without an error, and not because of the guest.
+fn host_ended(seen: &Evidence<'_>) -> Option<Conclusion> {
+    let (kind, title) = match seen.shutdown {
+        Some(reason) if is_guest_s(reason) => return None,
+        Some("host-error") => {
+            let kind = if seen.accel == Accel::Kvm { FailureKind::Accelerator } else { FailureKind::Qemu };
+            (kind, "QEMU ended the guest (host-error)".to_owned())
+        }
+        Some("host-signal") => {
+            let title = "something on the host ended QEMU with a signal (host-signal): run it again".to_owned();
+            (FailureKind::Host, title)
+        }
+        Some(reason) => (FailureKind::Host, format!("the host ended QEMU ({reason}): run it again")),
+        // Its last words on the console are the guest's own, and so is an end that the agent announced.
+        None if seen.ended || seen.console.announced_restart() => return None,
+        None => (FailureKind::Qemu, "QEMU exited with status 0 and gave no reason".to_owned()),
+    };
+    Some((kind, title, seen.exit.stderr.clone()))
+}
+
 /// QEMU ended for a reason of its own.
 fn qemu_broke(seen: &Evidence<'_>) -> Option<Conclusion> {
     let stderr = &seen.exit.stderr;
+    if seen.exit.killed {
+        let title = "QEMU closed its connections and did not exit; backproof killed it".to_owned();
+        return Some((FailureKind::Qemu, title, stderr.clone()));
+    }
+    let from_outside = seen.exit.status.and_then(|status| status.signal());
+    let from_outside = FROM_OUTSIDE.iter().find(|(signal, _)| Some(*signal) == from_outside);
+    if let Some((signal, name)) = from_outside {
+        let title = format!("something on the host ended QEMU with signal {signal} ({name})");
+        return Some((FailureKind::Host, title, stderr.clone()));
+    }
     let how = match seen.exit.status {
         Some(status) if status.success() => return None,
         Some(status) => match (status.code(), status.signal()) {
@@ -95,11 +142,9 @@ fn qemu_broke(seen: &Evidence<'_>) -> Option<Conclusion> {
         None => how,
     };
     // A guest cannot make QEMU abort under TCG for want of an accelerator, and KVM's failures look just like this.
-    // Somebody who kills QEMU (the kernel, where memory is short) says nothing about KVM.
-    let killed = seen.exit.status.and_then(|s| s.signal()).is_some_and(|s| s == SIGKILL || s == SIGTERM);
     let kind = match seen.accel {
-        Accel::Kvm if !killed => FailureKind::Accelerator,
-        Accel::Kvm | Accel::Tcg => FailureKind::Qemu,
+        Accel::Kvm => FailureKind::Accelerator,
+        Accel::Tcg => FailureKind::Qemu,
     };
     Some((kind, title, stderr.clone()))
 }

@@ -4,7 +4,7 @@ use backproof_repro::protocol::Job;
 
 use super::super::command::tests::spec;
 use super::super::deadlines::HostLoad;
-use super::super::fake::{Act, Fake, agent, console, exit, exit_saying, shutdown, stopped, wait};
+use super::super::fake::{Act, Fake, agent, console, exit, exit_saying, killed, shutdown, stopped, wait};
 use super::super::splat::SplatKind;
 use super::*;
 
@@ -130,8 +130,65 @@ async fn every_end_of_a_boot_has_its_name() {
             "QEMU is killed from outside",
             Accel::Tcg,
             and(running(), vec![exit(9)]),
-            "QEMU error: QEMU was ended by signal 9",
+            "host error: something on the host ended QEMU with signal 9 (SIGKILL; where memory ran out, the host's dmesg \
+             says so)",
         ),
+        (
+            "QEMU is killed from outside under KVM",
+            Accel::Kvm,
+            and(running(), vec![exit(15)]),
+            "host error: something on the host ended QEMU with signal 15 (SIGTERM)",
+        ),
+        (
+            "QEMU takes a signal and leaves before the image says anything",
+            Accel::Tcg,
+            vec![shutdown("host-signal"), exit(0)],
+            "host error: something on the host ended QEMU with a signal (host-signal): run it again",
+        ),
+        (
+            "QEMU takes a signal while the kernel unpacks itself",
+            Accel::Tcg,
+            vec![console("Decompressing Linux..."), shutdown("host-signal"), exit(0)],
+            "host error: something on the host ended QEMU with a signal (host-signal): run it again",
+        ),
+        (
+            "QEMU takes a signal in the middle of a job",
+            Accel::Kvm,
+            and(running(), vec![shutdown("host-signal"), exit(0)]),
+            "host error: something on the host ended QEMU with a signal (host-signal): run it again",
+        ),
+        (
+            "QEMU takes a signal between the agent's end and the restart",
+            Accel::Tcg,
+            and(running(), vec![agent(REPORT), agent(END), shutdown("host-signal"), exit(0)]),
+            "host error: something on the host ended QEMU with a signal (host-signal): run it again",
+        ),
+        (
+            "somebody quits QEMU over its monitor",
+            Accel::Tcg,
+            vec![shutdown("host-qmp-quit"), exit(0)],
+            "host error: the host ended QEMU (host-qmp-quit): run it again",
+        ),
+        (
+            "QEMU gives the guest up",
+            Accel::Kvm,
+            and(running(), vec![shutdown("host-error"), exit(0)]),
+            "accelerator error: QEMU ended the guest (host-error)",
+        ),
+        ("QEMU ends at once", Accel::Tcg, vec![exit(0)], "QEMU error: QEMU exited with status 0 and gave no reason"),
+        (
+            "QEMU ends at once while the image loads",
+            Accel::Tcg,
+            vec![console("Decompressing Linux..."), exit(0)],
+            "QEMU error: QEMU exited with status 0 and gave no reason",
+        ),
+        (
+            "QEMU hangs up and stays",
+            Accel::Tcg,
+            and(running(), vec![killed()]),
+            "QEMU error: QEMU closed its connections and did not exit; backproof killed it",
+        ),
+        ("QEMU is slow to leave after a good end", Accel::Tcg, and(finished(), vec![killed()]), "finished with 1"),
         (
             "QEMU dies after the agent's end",
             Accel::Tcg,

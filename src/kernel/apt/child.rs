@@ -4,7 +4,9 @@
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
+use std::time::{Duration, Instant};
 
+use crate::child::{self, Patient};
 use crate::kernel::Obtain;
 use crate::kernel::error::{ObtainError, Quoted};
 
@@ -14,6 +16,12 @@ pub(super) const APT_HELPER: &str = "/usr/lib/apt/apt-helper";
 
 /// Bytes of a child's output that are kept.
 const MAX_OUTPUT: u64 = 1 << 20;
+
+/// How long a child may live in all: a whole download over a slow line.
+const LIFETIME: Duration = Duration::from_secs(4 * 60 * 60);
+
+/// How long a child may say nothing. apt gives up on a server after 30 s, and tells each download's progress.
+const SILENCE: Duration = Duration::from_secs(10 * 60);
 
 /// What a child said.
 pub(super) struct Output {
@@ -47,24 +55,33 @@ pub(super) fn run(
         Some(file) => command.env("APT_CONFIG", file),
         None => &mut command,
     };
+    let until = Instant::now() + LIFETIME;
     let mut child = command.spawn().map_err(failed)?;
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-    let mut output = String::new();
+    let (mut output, mut is_late) = (String::new(), false);
     let errors = std::thread::scope(|scope| {
         // Both have to be read at once, or a child that fills one pipe waits for ever.
         let errors = scope.spawn(|| {
             let mut bytes = Vec::new();
-            let Some(mut stderr) = stderr else { return bytes };
+            let Some(stderr) = stderr else { return bytes };
+            // Nothing has to be said here, so only its lifetime counts.
+            let mut stderr = Patient::new(stderr, LIFETIME, Some(until));
             let _ = (&mut stderr).take(MAX_OUTPUT).read_to_end(&mut bytes);
             let _ = std::io::copy(&mut stderr, &mut std::io::sink());
             bytes
         });
-        let mut lines = stdout.map(BufReader::new);
+        let mut lines = stdout.map(|stdout| BufReader::new(Patient::new(stdout, SILENCE, Some(until))));
         let mut bytes = Vec::new();
         while let Some(lines) = &mut lines {
             bytes.clear();
             match lines.take(MAX_OUTPUT).read_until(b'\n', &mut bytes) {
-                Ok(0) | Err(_) => break,
+                Ok(0) => break,
+                Err(_) => {
+                    // Nothing more came in time. Its other pipe closes, too.
+                    let _ = child.kill();
+                    is_late = true;
+                    break;
+                }
                 Ok(_) => {}
             }
             let text = String::from_utf8_lossy(&bytes);
@@ -75,7 +92,11 @@ pub(super) fn run(
         }
         errors.join().unwrap_or_default()
     });
-    let status = child.wait().map_err(failed)?;
+    let status = child::reap(&mut child, until.min(Instant::now() + SILENCE)).map_err(failed)?;
+    let Some(status) = status.filter(|_| !is_late) else {
+        let detail = format!("it said nothing for {} minutes and was killed", SILENCE.as_secs() / 60);
+        return Err(ObtainError::Apt { doing: format!("running {}", path.display()), detail });
+    };
     Ok(Output { status, stdout: output, stderr: String::from_utf8_lossy(&errors).into_owned() })
 }
 

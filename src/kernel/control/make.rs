@@ -6,10 +6,11 @@ use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::path::Path;
 use std::process::{Child, ExitStatus, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process_group};
 
+use crate::child::{self, Patient};
 use crate::kernel::error::Quoted;
 use crate::shim::Shim;
 
@@ -18,6 +19,15 @@ const TAIL: usize = 12;
 
 /// Bytes of one line of make's output.
 const MAX_LINE: u64 = 64 << 10;
+
+/// Make's longest silence is the last link, less than a minute on a quiet host.
+const SILENCE: Duration = Duration::from_secs(30 * 60);
+
+/// How long make may live after it has closed its output.
+const LAST_WAIT: Duration = Duration::from_secs(60);
+
+/// Bytes that make may print in one run: a whole build prints less than 1 MiB.
+const MAX_LOG: u64 = 256 << 20;
 
 /// What is constant in every kernel, so that the same recipe gives the same bytes (Documentation/kbuild/kbuild.rst).
 const CONSTANT: [(&str, &str); 4] = [
@@ -72,13 +82,25 @@ pub(super) fn run(args: &[OsString], log: &Path, shim: &Shim, mut line: impl FnM
     drop(command);
     let mut ran = Ran { status: ExitStatus::default(), lines: 0, tail: Vec::new(), disk_full: false };
     let mut tail = VecDeque::new();
-    let mut output = BufReader::new(output);
-    let mut bytes = Vec::new();
+    let mut output = BufReader::new(Patient::new(output, SILENCE, None));
+    let (mut bytes, mut room) = (Vec::new(), MAX_LOG);
     loop {
         bytes.clear();
-        if io::Read::take(&mut output, MAX_LINE).read_until(b'\n', &mut bytes)? == 0 {
+        let read = io::Read::take(&mut output, MAX_LINE).read_until(b'\n', &mut bytes);
+        // Returning kills make and all that it started.
+        let read = read.map_err(|error| match error.kind() {
+            io::ErrorKind::TimedOut => {
+                let why = format!("make printed nothing for {} minutes and was killed", SILENCE.as_secs() / 60);
+                io::Error::new(io::ErrorKind::TimedOut, why)
+            }
+            _ => error,
+        })?;
+        if read == 0 {
             break;
         }
+        room = room
+            .checked_sub(read as u64)
+            .ok_or_else(|| io::Error::other(format!("make printed more than {} MiB and was killed", MAX_LOG >> 20)))?;
         log.write_all(&bytes)?;
         let text = bytes.trim_ascii_end();
         ran.disk_full |= contains(text, b"No space left on device") || contains(text, b"Disk quota exceeded");
@@ -89,7 +111,8 @@ pub(super) fn run(args: &[OsString], log: &Path, shim: &Shim, mut line: impl FnM
         ran.lines += 1;
         line(ran.lines);
     }
-    ran.status = family.0.wait()?;
+    let ended = child::reap(&mut family.0, Instant::now() + LAST_WAIT)?;
+    ran.status = ended.ok_or_else(|| io::Error::other("make closed its output and did not end; it was killed"))?;
     ran.tail = tail.into();
     Ok(ran)
 }

@@ -1,10 +1,11 @@
 //! What this host compiles kernels with, and what it lacks.
 
-use std::io::Write as _;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::Command;
+use std::time::Duration;
 
 use super::error::BuildError;
+use crate::child;
 
 /// Programs that kbuild runs for every x86-64 kernel, and Debian's packages that have them.
 const PROGRAMS: [(&str, &str); 7] = [
@@ -22,6 +23,9 @@ const LIBELF: (&str, &str) = ("gelf.h", "libelf-dev");
 
 /// Programs whose versions are part of what a kernel is made from.
 const IDENTIFYING: [&str; 3] = ["gcc", "ld", "make"];
+
+/// How long a compiler may take to tell its version, or to find a header: both take milliseconds.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What compiles kernels here.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,26 +61,15 @@ fn find(program: &str) -> Option<PathBuf> {
 
 /// The first line of `program --version`; what cannot be run has no version, and make will say why.
 fn version(program: &str) -> String {
-    let output = Command::new(program).arg("--version").env("LC_ALL", "C").stdin(Stdio::null()).output();
+    let output = child::ask(Command::new(program).arg("--version").env("LC_ALL", "C"), PATIENCE);
     let text = output.map(|o| String::from_utf8_lossy(&o.stdout).into_owned()).unwrap_or_default();
     text.lines().next().unwrap_or_default().to_owned()
 }
 
 fn has_header(header: &str) -> bool {
-    let preprocess = || {
-        let mut gcc = Command::new("gcc")
-            .args(["-E", "-x", "c", "-", "-o", "/dev/null"])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()?;
-        if let Some(mut stdin) = gcc.stdin.take() {
-            // A compiler that does not read says so by its status.
-            let _ = writeln!(stdin, "#include <{header}>");
-        }
-        gcc.wait()
-    };
-    preprocess().is_ok_and(|status| status.success())
+    let mut gcc = Command::new("gcc");
+    gcc.args(["-E", "-x", "c", "-include", header, "/dev/null", "-o", "/dev/null"]);
+    child::ask(&mut gcc, PATIENCE).is_ok_and(|output| output.status.success())
 }
 
 #[cfg(test)]
