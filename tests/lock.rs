@@ -119,7 +119,7 @@ fn an_entry_of_another_source_counts_no_more() {
         format!("kernels: [{{ name: moving, apt: {PACKAGE} }}, {{ name: tree, tree: x, tags: [t] }}]"),
     );
     let (ran, kernel) = world.kernel(&["--kernel", "moving"]);
-    ran.says(&["has it of another source"]);
+    ran.says(&["locks a different source; resolving again"]);
     assert_eq!(kernel["locked"], false);
     world.run(&["run", "--locked"]).ends_with(2).says(&[
         "moving: it was locked as `apt linux-image-test (sid)`",
@@ -297,4 +297,25 @@ fn a_lock_in_a_folder_with_a_space_counts_from_wherever_the_matrix_is_named_and_
     let change = &document["kernels"][0];
     assert_eq!((&change["change"], &change["same_bytes"]), (&"changed".into(), &false.into()));
     assert_ne!(change["old"]["files"][0]["sha256"], change["new"]["files"][0]["sha256"]);
+}
+
+#[test]
+fn an_optional_kernel_that_has_gone_is_a_skip_under_locked_too() {
+    let world = World::new();
+    world.archive.publish("6.1.0-1");
+    let gone = "{ package: linux-image-gone, suite: sid }";
+    let matrix = |optional: &str| {
+        format!(
+            "bugs: [tcp-fragment-stall]\nkernels:\n  - {{ name: moving, apt: {PACKAGE} }}\n  - {{ name: old, apt: {gone}{optional} }}\n"
+        )
+    };
+    world.lab.write("kernels.yaml", matrix(", optional: true"));
+    world.run(&["kernels", "update", "--yes"]).ends_with(0);
+    let ran = world.run(&["run", "--locked", "--kernel", "old", "--format", "json"]);
+    let document: Value = serde_json::from_str(&ran.ends_with(0).stdout).expect("JSON");
+    let cell = &document["cells"][0];
+    assert_eq!((&cell["outcome"], &cell["expected"]), (&"skip".into(), &true.into()), "{document:#}");
+    assert!(cell["reason"].as_str().is_some_and(|why| why.contains("optional and not locked")), "{cell:#}");
+    world.lab.write("kernels.yaml", matrix(""));
+    world.run(&["run", "--locked", "--kernel", "old"]).ends_with(2).says(&["old: it is not in"]);
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, anyhow};
 
-use super::{Affected, FailOn, Format, Stop, host, matrix_file, print, print_json};
+use super::{Affected, FailOn, Format, Stop, ended, host, matrix_file, print, print_json};
 use crate::answer::{Answers, Asked, Booted};
 use crate::evidence::Witness;
 use crate::evidence::git::{self, Index, Repository};
@@ -54,13 +54,12 @@ pub(super) fn affected(args: &Affected) -> Result<u8, Stop> {
     match args.format {
         Format::Json => {
             let document = Answers::of(answers);
-            print_json(&document)?;
-            Ok(document.finish().exit_code())
+            let printed = print_json(&document);
+            ended(document.finish().exit_code(), printed)
         }
         Format::Table => {
             let (text, tally) = report::answers(answers, Style::of_terminal());
-            print(&text)?;
-            Ok(tally.exit_code())
+            ended(tally.exit_code(), print(&text))
         }
     }
 }
@@ -126,7 +125,8 @@ fn boot(
     let matrix = Matrix::of_kernels(kernels, bugs.clone(), ids);
     let profiles = matrix.choose_profiles(bugs, &[]).map_err(Stop::usage)?;
     let programs = run::programs(&matrix, bugs).map_err(Stop::usage)?;
-    let asked = run::Asked { matrix, bugs: bugs.clone(), programs, profiles, locked: BTreeMap::new(), natural: false };
+    let (locked, skipped) = (BTreeMap::new(), BTreeMap::new());
+    let asked = run::Asked { matrix, bugs: bugs.clone(), programs, profiles, locked, skipped, natural: false };
     let lab = host::lab(&args.host, true, false, host::cpus())?;
     let judged = super::run::in_folder(asked, lab, &args.host.results)?;
     judged.written.map_err(Stop::no_verdict)?;

@@ -11,7 +11,7 @@ use super::{ControlsBuild, ControlsList, Format, Stop, ended, host, print, print
 use crate::kernel::control::{self, Build, BuildError, Built, Outcome, Standing, Wanted};
 use crate::kernel::{Blame, Store};
 use crate::recipe::{Control, Line, Recipes};
-use crate::{Building, Style, say, visible, wrap};
+use crate::report::{Building, Style, say, visible, wrap};
 use crate::shim::Shim;
 use crate::words::{BugId, Expectation, KernelName};
 

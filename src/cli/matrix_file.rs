@@ -7,7 +7,7 @@ use anyhow::anyhow;
 
 use super::Stop;
 use crate::matrix::{self, Bug, Bugs, InLock, Lock, Locked, Matrix};
-use crate::report::visible;
+use crate::report::{say, visible};
 use crate::words::{BugId, KernelName};
 
 /// The default matrix, for where there is no kernels.yaml.
@@ -64,23 +64,39 @@ pub(super) fn lock(matrix: &Matrix) -> Result<Lock, Stop> {
     Lock::load(&Lock::path_of(&matrix.path)).map_err(Stop::usage)
 }
 
-/// What the chosen kernels are locked to. Says which entries count no more; where all `must` be locked, refuses what is not.
-pub(super) fn locked(matrix: &Matrix, must: bool) -> Result<BTreeMap<KernelName, Locked>, Stop> {
+/// What the chosen kernels of a matrix are locked to.
+pub(super) struct Locks {
+    pub(super) locked: BTreeMap<KernelName, Locked>,
+    /// Optional kernels that are not locked where all have to be: why each is skipped.
+    pub(super) skipped: BTreeMap<KernelName, String>,
+}
+
+/// What the chosen kernels are locked to. Says which entries count no more; where all `must` be locked, refuses what is
+/// not, but for optional kernels: one that has gone before it was locked never will be.
+pub(super) fn locked(matrix: &Matrix, must: bool) -> Result<Locks, Stop> {
     let lock = lock(matrix)?;
     let path = Lock::path_of(&matrix.path);
-    let (mut locked, mut missing) = (BTreeMap::new(), Vec::new());
+    let (mut locked, mut skipped, mut missing) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
     for kernel in &matrix.kernels {
         let (name, source) = (&kernel.name, &kernel.source);
         match lock.standing(kernel, &matrix.path) {
             InLock::Current(entry) => drop(locked.insert(name.clone(), entry.clone())),
+            InLock::OtherSource(_) | InLock::Absent
+                if must && kernel.optional && crate::kernel::why_not_locked(source).is_none() =>
+            {
+                let path = path.display();
+                let why =
+                    format!("it is optional and not locked in {path}; `backproof kernels update` locks what is served");
+                skipped.insert(name.clone(), why);
+            }
             InLock::OtherSource(entry) if must => {
                 missing.push(format!("{name}: it was locked as `{}`, and is `{source}` now", entry.source));
             }
             InLock::OtherSource(_) => {
                 let (name, path) = (name.to_string(), visible(&path.display().to_string()));
-                anstream::eprintln!(
-                    "{name}: {path} has it of another source, so it is resolved anew; `backproof kernels update` locks it"
-                );
+                say(format_args!(
+                    "{name}: {path} locks a different source; resolving again; `backproof kernels update` locks it"
+                ));
             }
             InLock::Absent if must => missing.push(match crate::kernel::why_not_locked(source) {
                 Some(why) => format!("{name}: it cannot be locked: {why}"),
@@ -90,7 +106,7 @@ pub(super) fn locked(matrix: &Matrix, must: bool) -> Result<BTreeMap<KernelName,
         }
     }
     if missing.is_empty() {
-        return Ok(locked);
+        return Ok(Locks { locked, skipped });
     }
     let missing = missing.join("\n  ");
     let advice = if is_built_in(matrix) {

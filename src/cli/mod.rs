@@ -8,7 +8,7 @@ use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::kernel::{Blame, ObtainError, Store};
-use crate::{Style, say, wrap};
+use crate::report::{Style, say, wrap};
 use crate::words::{BugId, KernelName, ProfileName};
 
 mod affected;

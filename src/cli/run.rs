@@ -2,15 +2,17 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Instant;
 
 use tokio::sync::mpsc;
 
+use super::matrix_file::Locks;
 use super::pins::Pins;
-use super::{Format, Run, Stop, host, matrix_file, print, print_json};
+use super::{Format, Run, Stop, ended, host, matrix_file, print, print_json};
 use crate::matrix::LeftOut;
-use crate::report::{Live, Style, table, visible};
+use crate::report::{Live, Style, say, table, visible};
 use crate::results::{Folder, FolderError, MatrixDocument, RunRecord};
-use crate::run::{self, Asked, Event, Lab};
+use crate::run::{self, Asked, Lab};
 use crate::words::BugId;
 
 /// Judges the matrix, prints what it came to, and gives the exit code.
@@ -22,24 +24,26 @@ pub(super) fn run(args: &Run) -> Result<u8, Stop> {
     let matrix = matrix.select(&args.kernel, &named, &args.tag).map_err(Stop::usage)?;
     let profiles = matrix.choose_profiles(&bugs, &args.profile).map_err(Stop::usage)?;
     let programs = run::programs(&matrix, &bugs).map_err(Stop::usage)?;
-    let locked = matrix_file::locked(&matrix, args.locked)?;
-    let asked = Asked { matrix, bugs, programs, profiles, locked, natural: args.natural };
+    let Locks { locked, skipped } = matrix_file::locked(&matrix, args.locked)?;
+    let asked = Asked { matrix, bugs, programs, profiles, locked, skipped, natural: args.natural };
     for profile in &asked.profiles {
         for LeftOut { file, line, name, why } in &profile.left_out {
             let (file, name) = (file.display().to_string(), visible(name));
-            anstream::eprintln!("{}:{line}: {name} is not applied: {why}", visible(&file));
+            say(format_args!("{}:{line}: {name} is not applied: {why}", visible(&file)));
         }
     }
     let jobs = args.jobs.map_or_else(host::cpus, usize::from);
     let lab = host::lab(&args.host, args.offline, args.refresh, jobs)?;
     let Judged { document, folder, written } = in_folder(asked, lab, &args.host.results)?;
     // What was judged is shown also where it could not be kept.
-    match args.format {
-        Format::Json => print_json(&document)?,
-        Format::Table => print(&table(&document, Some(&folder), Style::of_terminal()))?,
+    let printed = match args.format {
+        Format::Json => print_json(&document),
+        Format::Table => print(&table(&document, Some(&folder), Style::of_terminal())),
+    };
+    for lost in &document.run.not_written {
+        say(format_args!("backproof: could not write {}", visible(lost)));
     }
-    written.map_err(Stop::no_verdict)?;
-    Ok(document.exit_code)
+    ended(ended(document.exit_code, printed)?, written.map_err(Stop::no_verdict))
 }
 
 /// A matrix that was judged.
@@ -59,24 +63,23 @@ pub(super) fn in_folder(asked: Asked, lab: Lab, results: &Path) -> Result<Judged
     let path = folder.path().to_owned();
 
     let runtime = host::runtime()?;
-    let judged = runtime.block_on(judge(asked, Arc::clone(&lab), &mut folder))?;
+    let ended = runtime.block_on(judge(asked, Arc::clone(&lab), &mut folder))?;
     // A download may still be going on in a thread; it ends with the process.
     runtime.shutdown_background();
 
-    folder.close(lab.accelerator.summary(), matches!(judged, Ok(Ended::Interrupted)));
-    let written = judged.and_then(|_| folder.write_document()).map(drop);
+    let written = folder.close(lab.accelerator.summary(), matches!(ended, Ended::Interrupted));
     Ok(Judged { document: folder.document(), folder: path, written })
 }
 
-/// How the judging ended, where its folder could be written.
+/// How the judging ended.
 enum Ended {
     Judged,
     Interrupted,
 }
 
-/// Runs the engine and hands its events to the folder and the screen, until all is judged, a signal comes or the
-/// folder cannot be written. Returning drops the engine, which ends every guest.
-async fn judge(asked: Asked, lab: Arc<Lab>, folder: &mut Folder) -> Result<Result<Ended, FolderError>, Stop> {
+/// Runs the engine and hands its events to the folder and the screen, until all is judged or a signal comes. Returning
+/// drops the engine, which ends every guest.
+async fn judge(asked: Asked, lab: Arc<Lab>, folder: &mut Folder) -> Result<Ended, Stop> {
     let (sender, mut events) = mpsc::unbounded_channel();
     let mut live = Live::new();
     let pins = Pins::of(&asked.matrix);
@@ -85,28 +88,37 @@ async fn judge(asked: Asked, lab: Arc<Lab>, folder: &mut Folder) -> Result<Resul
     let stopped = host::stopped().map_err(Stop::no_verdict)?;
     tokio::pin!(stopped);
     let mut over = false;
-    let mut tell = |event: &Event| -> Result<(), FolderError> {
-        live.event(event);
-        if let Some(said) = pins.as_ref().and_then(|pins| pins.event(event)) {
-            live.say(&said);
-        }
-        folder.event(event)
-    };
     let result = loop {
+        let due = folder.due();
         tokio::select! {
             // What has happened is written down before anything else happens.
             biased;
             event = events.recv() => match event {
-                Some(event) => if let Err(error) = tell(&event) { break Err(error) },
+                Some(event) => {
+                    folder.event(&event);
+                    live.event(&event);
+                    if let Some(said) = pins.as_ref().and_then(|pins| pins.event(&event)) {
+                        live.say(&said);
+                    }
+                }
                 // The engine has ended and every event is told.
-                None => break Ok(Ended::Judged),
+                None => break Ended::Judged,
             },
-            () = &mut stopped => break Ok(Ended::Interrupted),
+            () = &mut stopped => break Ended::Interrupted,
+            () = sleep_until(due), if due.is_some() => folder.write_due(),
             () = &mut engine, if !over => over = true,
         }
     };
     live.finish();
     Ok(result)
+}
+
+/// Waits until then; for ever where there is nothing to wait for.
+async fn sleep_until(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due.into()).await,
+        None => std::future::pending().await,
+    }
 }
 
 fn record(asked: &Asked, lab: &Lab) -> RunRecord {
@@ -126,5 +138,6 @@ fn record(asked: &Asked, lab: &Lab) -> RunRecord {
         host: host::record(),
         qemu: host::qemu_record(lab),
         accelerator: "none yet".to_owned(),
+        not_written: Vec::new(),
     }
 }

@@ -54,6 +54,7 @@ fn document(cells: Vec<Cell>, finished: bool) -> MatrixDocument {
             host: Host { kernel: String::new(), cpus: 1, memory_mib: 1, load: 0.0 },
             qemu: QemuRecord { program: String::new(), version: String::new() },
             accelerator: "tcg: as asked".to_owned(),
+            not_written: Vec::new(),
         },
         kernels: Vec::new(),
         cells,

@@ -69,6 +69,10 @@ pub struct RunRecord {
     pub qemu: QemuRecord,
     /// Which accelerator ran the guests, and why that one.
     pub accelerator: String,
+    /// Files of this run that are missing or cut short, each with the reason: a disk that was full, as a rule. The
+    /// verdicts don't need them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub not_written: Vec<String>,
 }
 
 /// The machine that a run was made on.
@@ -101,18 +105,20 @@ pub enum Unjudged {
     NotYet,
     /// The run was interrupted.
     Interrupted,
-    /// The run is over, and the worker that had this cell is gone.
+    /// The run is over, and its worker did not come to this cell.
     Failed,
 }
 
 impl Unjudged {
-    /// The cell of a question that was not answered; never an expected one.
-    pub fn cell(self, question: &Question) -> Cell {
-        let reason = match self {
-            Self::NotYet => "not judged: the run had not come to it when this was written",
-            Self::Interrupted => "not judged: the run was interrupted before",
-            Self::Failed => "not judged: backproof itself failed at this kernel; its message is on stderr",
+    /// The cell of a question that was not answered; never an expected one. `fault` is how backproof itself failed at
+    /// its kernel, where it did.
+    pub fn cell(self, question: &Question, fault: Option<&str>) -> Cell {
+        let reason = match (self, fault) {
+            (_, Some(fault)) => format!("not judged: backproof itself failed at this kernel: {fault}"),
+            (Self::NotYet, None) => "not judged: the run had not come to it when this was written".to_owned(),
+            (Self::Interrupted, None) => "not judged: the run was interrupted before".to_owned(),
+            (Self::Failed, None) => "not judged: the run ended without coming to it".to_owned(),
         };
-        Cell { expected: false, ..question.cell(None, Settled::Error(reason.to_owned())) }
+        Cell { expected: false, ..question.cell(None, Settled::Error(reason)) }
     }
 }

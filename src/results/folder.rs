@@ -2,39 +2,44 @@
 //!
 //! matrix.json is written anew, beside and then over the old one, whenever a kernel is done: it starts with every
 //! planned cell as an error, so that a run that dies leaves what was finished and claims nothing else. Consoles and
-//! QMP lines are appended as they come.
+//! QMP lines are appended as they come. A full disk costs no verdict: room for matrix.json is kept, verdicts are written
+//! before what goes with them, and each other file that cannot be written is named in `run.not_written`.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use rustix::fs::FallocateFlags;
 use serde::Serialize;
 
 use super::document::{MatrixDocument, RunRecord, SCHEMA_VERSION, Unjudged};
 use super::pcapng::pcapng;
 use super::time_line;
+use crate::lack;
 use crate::run::{BootId, Cell, ControlFault, Event, Question, Recording, Seen, Tally};
 use crate::words::{JobId, KernelName};
 
 /// A results folder that cannot be written.
 #[derive(Debug, thiserror::Error)]
-#[error("could not write {path}: {cause}; {remedy}", path = path.display(), remedy = remedy(cause))]
+#[error("could not write {path}: {cause}; {remedy}", path = path.display(), remedy = remedy(path, cause))]
 pub struct FolderError {
     path: PathBuf,
     // Not called `source`, which would have it printed twice: the message has it in the middle.
     cause: io::Error,
 }
 
-fn remedy(error: &io::Error) -> &'static str {
+fn remedy(path: &Path, error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            "free some space, or give another --results folder"
+            format!("no {}; free some, or give another --results folder", lack::at(path))
         }
-        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => "give a --results folder you may write",
-        _ => "give another --results folder",
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            "give a --results folder you may write".to_owned()
+        }
+        _ => "give another --results folder".to_owned(),
     }
 }
 
@@ -49,6 +54,18 @@ impl<T> At<T> for io::Result<T> {
     }
 }
 
+/// Bytes of matrix.json for each kernel and each cell, for which room is kept.
+const ROOM_EACH: u64 = 8 << 10;
+
+/// Bytes for which room is kept at most.
+const ROOM_MOST: u64 = 64 << 20;
+
+/// Files that are named as not written.
+const NAMED_MOST: usize = 100;
+
+/// Writing matrix.json may take this part of a run's time: with thousands of kernels it is large.
+const WRITING_SHARE: u32 = 20;
+
 /// The folder of a run that goes on.
 pub struct Folder {
     path: PathBuf,
@@ -57,7 +74,15 @@ pub struct Folder {
     planned: Vec<Question>,
     kernels: Vec<crate::run::KernelRecord>,
     judged: HashMap<(KernelName, JobId), Cell>,
+    /// How backproof itself failed at a kernel.
+    faults: HashMap<KernelName, String>,
     open: HashMap<BootId, BootFiles>,
+    /// Room on the disk for matrix.json, so that verdicts can be kept when the disk is full. It has no name.
+    room: Option<File>,
+    /// When matrix.json may be written next.
+    next: Instant,
+    /// Whether something has happened since it was written.
+    changed: bool,
 }
 
 struct BootFiles {
@@ -74,25 +99,37 @@ impl Folder {
         fs::create_dir_all(results).at(results)?;
         let path = results.join(&run.id);
         fs::create_dir(&path).at(&path)?;
-        let link = results.join("latest");
-        let new = results.join(format!(".latest-{}", run.id));
-        std::os::unix::fs::symlink(&run.id, &new).at(&new)?;
-        if let Err(error) = fs::rename(&new, &link) {
-            // The run is of more use than the link; but nothing is left lying about.
-            tracing::warn!(link = %link.display(), %error, "the link to the newest run could not be made");
-            let _ = fs::remove_file(&new);
-        }
-        let folder = Self {
+        let mut folder = Self {
             path,
             began: Instant::now(),
             run,
             planned: Vec::new(),
             kernels: Vec::new(),
             judged: HashMap::new(),
+            faults: HashMap::new(),
             open: HashMap::new(),
+            room: None,
+            next: Instant::now(),
+            changed: false,
         };
-        folder.write_document()?;
+        if let Err(error) = folder.write_document() {
+            // Nothing is in it. An empty folder would only be taken for a run.
+            let _ = fs::remove_dir(&folder.path);
+            return Err(error);
+        }
+        folder.link(results);
         Ok(folder)
+    }
+
+    /// Points `latest` at the run, which has its document by now. The run is of more use than the link.
+    fn link(&self, results: &Path) {
+        let link = results.join("latest");
+        let new = results.join(format!(".latest-{}", self.run.id));
+        let made = std::os::unix::fs::symlink(&self.run.id, &new).and_then(|()| fs::rename(&new, &link));
+        if let Err(error) = made {
+            tracing::warn!(link = %link.display(), %error, "could not make the link to the newest run");
+            let _ = fs::remove_file(&new);
+        }
     }
 
     /// Where it is.
@@ -100,20 +137,16 @@ impl Folder {
         &self.path
     }
 
-    /// Takes note of an event.
-    ///
-    /// # Errors
-    /// Where it cannot be written: the run's evidence would be lost, so the run has to stop.
-    pub fn event(&mut self, event: &Event) -> Result<(), FolderError> {
+    /// Takes note of an event. What cannot be written does not end the run: verdicts stay in memory until matrix.json can
+    /// be written, and other files are named as not written.
+    pub fn event(&mut self, event: &Event) {
         match event {
             Event::Planned(questions) => {
                 self.planned.clone_from(questions);
-                self.write_document().map(drop)
+                self.keep_room();
+                self.write_soon();
             }
-            Event::Obtained(record) => {
-                self.kernels.push(record.clone());
-                Ok(())
-            }
+            Event::Obtained(record) => self.kernels.push(record.clone()),
             Event::BootStarted { boot, recording, .. } => self.start_boot(boot, recording),
             Event::Console { boot, bytes } => self.append(boot, |files| &mut files.console, bytes),
             Event::Qmp { boot, line } => self.append(boot, |files| &mut files.qmp, format!("{line}\n").as_bytes()),
@@ -122,24 +155,55 @@ impl Folder {
                 if let Some(kernel) = self.kernels.iter_mut().find(|k| k.name == record.kernel) {
                     kernel.boots.push(record.clone());
                 }
-                self.write_document().map(drop)
+                self.write_soon();
             }
             Event::Judged { cell, seen } => self.judge(cell, seen),
-            Event::Done { .. } => self.write_document().map(drop),
+            Event::Failed { kernel, why } => {
+                self.faults.insert(kernel.clone(), why.clone());
+                self.write_soon();
+            }
+            Event::Done { .. } => self.write_soon(),
             Event::Obtaining { .. }
             | Event::Indexing { .. }
             | Event::Stage { .. }
             | Event::AcceleratorFellBack { .. }
-            | Event::Note { .. } => Ok(()),
+            | Event::Note { .. } => {}
         }
     }
 
-    /// The run is over.
-    pub fn close(&mut self, accelerator: String, interrupted: bool) {
+    /// The run is over: writes its document.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub fn close(&mut self, accelerator: String, interrupted: bool) -> Result<(), FolderError> {
         self.run.seconds = seconds(self.began);
         self.run.accelerator = accelerator;
         self.run.finished = true;
         self.run.interrupted = interrupted;
+        let written = self.write_document();
+        self.room = None;
+        written
+    }
+
+    /// When matrix.json has to be written, where something has happened that is not in it.
+    pub fn due(&self) -> Option<Instant> {
+        self.changed.then_some(self.next)
+    }
+
+    /// Writes matrix.json, now that it is due. Where that fails it is due again later.
+    pub fn write_due(&mut self) {
+        let began = Instant::now();
+        if let Err(error) = self.write_document() {
+            tracing::debug!(%error, "matrix.json is written later");
+        }
+        self.next = Instant::now() + began.elapsed() * WRITING_SHARE;
+    }
+
+    fn write_soon(&mut self) {
+        self.changed = true;
+        if self.next <= Instant::now() {
+            self.write_due();
+        }
     }
 
     /// The run as it is known now.
@@ -154,7 +218,8 @@ impl Folder {
             .iter()
             .map(|question| {
                 let key = (question.kernel.clone(), question.job.clone());
-                self.judged.get(&key).cloned().unwrap_or_else(|| unjudged.cell(question))
+                let fault = self.faults.get(&question.kernel).map(String::as_str);
+                self.judged.get(&key).cloned().unwrap_or_else(|| unjudged.cell(question, fault))
             })
             .collect();
         let summary = Tally::of(&cells);
@@ -179,68 +244,125 @@ impl Folder {
         }
     }
 
-    /// Writes matrix.json.
-    ///
-    /// # Errors
-    /// Where it cannot be written.
-    pub fn write_document(&self) -> Result<MatrixDocument, FolderError> {
-        let document = self.document();
-        write_json(&self.path.join("matrix.json"), &document, self.run.finished)?;
-        Ok(document)
+    /// Writes matrix.json. Where the disk is full, the room that was kept for it is used.
+    fn write_document(&mut self) -> Result<(), FolderError> {
+        let (path, document) = (self.path.join("matrix.json"), self.document());
+        let mut written = write_json(&path, &document, self.run.finished);
+        if written.is_err() && self.room.take().is_some() {
+            written = write_json(&path, &document, self.run.finished);
+            self.keep_room();
+        }
+        self.changed = written.is_err();
+        written
     }
 
-    fn start_boot(&mut self, boot: &BootId, recording: &Recording) -> Result<(), FolderError> {
-        let folder = self.path.join(boot.kernel.as_str()).join(boot.folder());
-        fs::create_dir_all(&folder).at(&folder)?;
-        write_json(&folder.join("boot.json"), recording, false)?;
-        let script = folder.join("boot.sh");
-        fs::write(&script, &recording.script).at(&script)?;
-        fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).at(&script)?;
-        let open = |name: &str| {
-            let path = folder.join(name);
-            let file = OpenOptions::new().create_new(true).append(true).open(&path).at(&path)?;
-            Ok((path, file))
+    /// Keeps room for matrix.json, as far as there is some.
+    fn keep_room(&mut self) {
+        let each = (self.planned.len() * 2) as u64 * ROOM_EACH;
+        let mut size = each.saturating_add(64 << 10).min(ROOM_MOST);
+        // A file system that cannot reserve space has none to keep.
+        let Ok(file) = tempfile::tempfile_in(&self.path) else { return };
+        while size >= 4 << 10 {
+            if rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, size).is_ok() {
+                self.room = Some(file);
+                return;
+            }
+            size /= 2;
+        }
+    }
+
+    /// Notes that a file is missing or cut short.
+    fn lose(&mut self, path: &Path, error: &io::Error) {
+        let name = path.strip_prefix(&self.path).unwrap_or(path).display().to_string();
+        let lost = &mut self.run.not_written;
+        if lost.len() < NAMED_MOST && !lost.iter().any(|line| line.starts_with(&format!("{name}: "))) {
+            lost.push(format!("{name}: {error}"));
+        }
+    }
+
+    /// Writes a file whole; what came of one that cannot be written whole is removed.
+    fn artefact(&mut self, path: &Path, bytes: &[u8], mode: u32) -> bool {
+        let write = || {
+            let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(path)?;
+            file.write_all(bytes)
         };
-        let files = BootFiles { console: open("console.log")?, qmp: open("qmp.jsonl")? };
-        self.open.insert(boot.clone(), files);
-        Ok(())
+        let written = path.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| write());
+        written
+            .inspect_err(|error| {
+                let _ = fs::remove_file(path);
+                self.lose(path, error);
+            })
+            .is_ok()
     }
 
-    fn append(
-        &mut self,
-        boot: &BootId,
-        which: impl Fn(&mut BootFiles) -> &mut (PathBuf, File),
-        bytes: &[u8],
-    ) -> Result<(), FolderError> {
-        let Some(files) = self.open.get_mut(boot) else { return Ok(()) };
+    fn start_boot(&mut self, boot: &BootId, recording: &Recording) {
+        let folder = self.path.join(boot.kernel.as_str()).join(boot.folder());
+        self.artefact(&folder.join("boot.sh"), &recording.script, 0o777);
+        match serde_json::to_vec_pretty(recording) {
+            Ok(json) => drop(self.artefact(&folder.join("boot.json"), &json, 0o666)),
+            Err(error) => self.lose(&folder.join("boot.json"), &error.into()),
+        }
+        let mut open = |name: &str| {
+            let path = folder.join(name);
+            match OpenOptions::new().create_new(true).append(true).open(&path) {
+                Ok(file) => Some((path, file)),
+                Err(error) => {
+                    self.lose(&path, &error);
+                    None
+                }
+            }
+        };
+        if let (Some(console), Some(qmp)) = (open("console.log"), open("qmp.jsonl")) {
+            self.open.insert(boot.clone(), BootFiles { console, qmp });
+        }
+    }
+
+    fn append(&mut self, boot: &BootId, which: impl Fn(&mut BootFiles) -> &mut (PathBuf, File), bytes: &[u8]) {
+        let Some(files) = self.open.get_mut(boot) else { return };
         let (path, file) = which(files);
-        file.write_all(bytes).at(path)
+        if let Err(error) = file.write_all(bytes) {
+            let path = path.clone();
+            self.lose(&path, &error);
+        }
     }
 
-    fn judge(&mut self, cell: &Cell, seen: &Seen) -> Result<(), FolderError> {
+    /// The verdict first, and then each file that goes with it by itself.
+    fn judge(&mut self, cell: &Cell, seen: &Seen) {
         let name = format!("{}/{}", cell.kernel, cell.job());
+        let key = (cell.kernel.clone(), cell.job());
+        self.judged.insert(key.clone(), cell.clone());
+        self.changed = true;
         let folder = self.path.join(&name);
-        fs::create_dir_all(&folder).at(&folder)?;
+        self.ledger(&folder, cell);
         let mut files = Vec::new();
         if !seen.packets.is_empty() {
-            // The packets are a guest's word: what cannot be written of them is no reason to stop.
             match pcapng(&seen.packets) {
                 Ok(bytes) => files.push(("wire.pcapng".to_owned(), bytes)),
-                Err(error) => tracing::warn!(cell = name, %error, "a packet capture is lost"),
+                Err(error) => self.lose(&folder.join("wire.pcapng"), &io::Error::other(error)),
             }
         }
         files.extend(time_lines(cell, seen));
         let mut cell = cell.clone();
         for (file, bytes) in files {
-            let path = folder.join(&file);
-            fs::write(&path, bytes).at(&path)?;
-            for finding in &mut cell.findings {
-                finding.artefacts.push(format!("{name}/{file}"));
+            if self.artefact(&folder.join(&file), &bytes, 0o666) {
+                for finding in &mut cell.findings {
+                    finding.artefacts.push(format!("{name}/{file}"));
+                }
             }
         }
-        write_json(&folder.join("ledger.json"), &cell, false)?;
-        self.judged.insert((cell.kernel.clone(), cell.job()), cell);
-        Ok(())
+        if self.judged.get(&key) != Some(&cell) {
+            self.ledger(&folder, &cell);
+            self.judged.insert(key, cell);
+        }
+    }
+
+    /// Writes a cell's ledger.json; one that is there stays whole.
+    fn ledger(&mut self, folder: &Path, cell: &Cell) {
+        let path = folder.join("ledger.json");
+        let written = fs::create_dir_all(folder).at(folder).and_then(|()| write_json(&path, cell, false));
+        if let Err(error) = written {
+            self.lose(&path, &error.cause);
+        }
     }
 }
 
@@ -273,8 +395,9 @@ fn write_json(path: &Path, value: &impl Serialize, durable: bool) -> Result<(), 
     let folder = path.parent().unwrap_or(Path::new("."));
     let mut file = tempfile::Builder::new()
         .prefix(".writing-")
-        .permissions(fs::Permissions::from_mode(0o644))
+        .permissions(fs::Permissions::from_mode(0o666))
         .tempfile_in(folder)
+        .map_err(without_path)
         .at(path)?;
     file.write_all(&bytes).at(path)?;
     if durable {
@@ -282,6 +405,15 @@ fn write_json(path: &Path, value: &impl Serialize, durable: bool) -> Result<(), 
     }
     file.persist(path).map_err(|error| error.error).at(path)?;
     Ok(())
+}
+
+/// The error of making a temporary file without that file's name, which means nothing to people.
+fn without_path(error: io::Error) -> io::Error {
+    match error.kind() {
+        io::ErrorKind::StorageFull => rustix::io::Errno::NOSPC.into(),
+        io::ErrorKind::QuotaExceeded => rustix::io::Errno::DQUOT.into(),
+        _ => error,
+    }
 }
 
 fn seconds(since: Instant) -> f64 {

@@ -4,6 +4,7 @@ use super::*;
 use crate::evidence::{Finding, StateSet, Strength, Witness};
 use crate::results::{Host, QemuRecord};
 use crate::run::Settled;
+use crate::small_disk::SmallDisk;
 use crate::verdict::Ledger;
 use crate::words::{Expectation, Outcome};
 
@@ -23,6 +24,7 @@ fn folder(results: &Path) -> Folder {
         host: Host { kernel: String::new(), cpus: 1, memory_mib: 1, load: 0.0 },
         qemu: QemuRecord { program: String::new(), version: String::new() },
         accelerator: String::new(),
+        not_written: Vec::new(),
     };
     Folder::create(results, run).expect("a folder")
 }
@@ -49,7 +51,7 @@ fn each_job_s_time_lines_lie_in_a_folder_of_its_own_whatever_a_guest_calls_them(
     let results = tempfile::tempdir().expect("a folder");
     let mut folder = folder(results.path());
     let questions = vec![question("a-bug", false), question("a-bug@tuned", false)];
-    folder.event(&Event::Planned(questions.clone())).expect("written");
+    folder.event(&Event::Planned(questions.clone()));
     let segment = Segment { at_us: 1, data_way: true, seq: 0, length: 9, ack: 0, flags: 16, sack: vec![], lost: true };
     // The third makes the same file name as the first, and the fourth none.
     let names = ["write lossy", "sendfile", "write/lossy", "../.."];
@@ -57,7 +59,7 @@ fn each_job_s_time_lines_lie_in_a_folder_of_its_own_whatever_a_guest_calls_them(
         let time_lines = names.map(|name| (name.to_owned(), vec![segment.clone()])).into();
         let seen = Seen { packets: Vec::new(), time_lines };
         let cell = Box::new(question.cell(None, affected()));
-        folder.event(&Event::Judged { cell, seen }).expect("written");
+        folder.event(&Event::Judged { cell, seen });
     }
     let document = folder.document();
     for (cell, name) in document.cells.iter().zip(["a-kernel/a-bug", "a-kernel/a-bug@tuned"]) {
@@ -76,14 +78,71 @@ fn a_document_begins_with_the_controls_that_were_judged_wrongly() {
     let results = tempfile::tempdir().expect("a folder");
     let mut folder = folder(results.path());
     let control = question("a-bug", true);
-    folder.event(&Event::Planned(vec![control.clone()])).expect("written");
+    folder.event(&Event::Planned(vec![control.clone()]));
     assert!(folder.document().cannot_be_trusted.is_empty(), "what was not judged is not wrong");
     let cell = Box::new(control.cell(None, affected()));
-    folder.event(&Event::Judged { cell, seen: Seen::default() }).expect("written");
-    folder.close(String::new(), false);
+    folder.event(&Event::Judged { cell, seen: Seen::default() });
+    folder.close(String::new(), false).expect("written");
     let document = folder.document();
     assert_eq!(document.cannot_be_trusted, ["control a-kernel a-bug: expected pass, found fail"]);
     assert_eq!((document.exit_code, document.summary.controls_wrong), (3, 1));
     let text = serde_json::to_string(&document).expect("JSON");
     assert!(text.starts_with(r#"{"schema_version":1,"cannot_be_trusted":["control"#), "{text:.80}");
+}
+
+#[test]
+fn verdicts_are_kept_on_a_disk_that_is_full() {
+    // Space runs out, and inodes do.
+    for options in ["size=256k", "nr_inodes=9"] {
+        let results = tempfile::tempdir().expect("a folder");
+        let results = results.path();
+        let Some(_disk) = SmallDisk::mount(results, options) else { return };
+        let mut folder = folder(results);
+        let questions = vec![question("a-bug", false), question("a-bug@tuned", false)];
+        folder.event(&Event::Planned(questions.clone()));
+        for at in 0.. {
+            let hog = results.join(format!("hog-{at}"));
+            let written =
+                File::create(&hog).and_then(|mut file| (0..1000).try_for_each(|_| file.write_all(&[1; 4096])));
+            if written.is_err() {
+                break;
+            }
+        }
+        let segment =
+            Segment { at_us: 1, data_way: true, seq: 0, length: 9, ack: 0, flags: 16, sack: vec![], lost: true };
+        for question in &questions {
+            let time_lines = [("write".to_owned(), vec![segment.clone()])].into();
+            let cell = Box::new(question.cell(None, affected()));
+            folder.event(&Event::Judged { cell, seen: Seen { packets: Vec::new(), time_lines } });
+            folder.event(&Event::Done { kernel: question.kernel.clone() });
+            // As the run's loop does it when the time has come.
+            folder.due().iter().for_each(|_| folder.write_due());
+            let document = crate::results::read_document(folder.path()).expect("matrix.json");
+            let judged = document.cells.iter().find(|cell| cell.job() == question.job).expect("the cell");
+            assert_eq!(judged.outcome, Outcome::Fail, "{options}: {judged:?}");
+        }
+        folder.close(String::new(), false).expect("written");
+        let document = crate::results::read_document(folder.path()).expect("matrix.json");
+        assert_eq!(document, folder.document(), "{options}");
+        assert!(document.cells.iter().all(|cell| cell.findings[0].artefacts.is_empty()), "{options}");
+        let lost = &document.run.not_written;
+        assert!(lost.iter().any(|line| line.starts_with("a-kernel/a-bug/")), "{options}: {lost:?}");
+        assert!(lost.iter().all(|line| line.contains("No space left on device")), "{options}: {lost:?}");
+        let kept = fs::read_dir(folder.path()).expect("the run").flatten().map(|entry| entry.file_name());
+        let kept: BTreeSet<_> = kept.filter_map(|name| name.into_string().ok()).collect();
+        assert!(kept.iter().all(|name| !name.starts_with('.')), "{options}: {kept:?}");
+    }
+}
+
+#[test]
+fn what_was_not_judged_says_why_in_the_document() {
+    let results = tempfile::tempdir().expect("a folder");
+    let mut folder = folder(results.path());
+    folder.event(&Event::Planned(vec![question("a-bug", false)]));
+    let kernel = "a-kernel".parse().expect("a name");
+    folder.event(&Event::Failed { kernel, why: "index out of bounds".to_owned() });
+    folder.close(String::new(), false).expect("written");
+    let document = crate::results::read_document(folder.path()).expect("matrix.json");
+    let reason = "not judged: backproof itself failed at this kernel: index out of bounds";
+    assert_eq!(document.cells[0].reason.as_deref(), Some(reason));
 }

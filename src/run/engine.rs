@@ -1,11 +1,11 @@
 //! The workers: each takes a kernel from the matrix, obtains it, boots it, and settles its cells.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc::UnboundedSender;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 
 use super::boots::{Bench, Booted, Seen, Trial, boot_all, milliseconds};
 use super::cell::{Question, Settled};
@@ -52,6 +52,8 @@ pub struct Asked {
     pub profiles: Vec<Profile>,
     /// What kernels were resolved to before, where the same is to be taken.
     pub locked: BTreeMap<KernelName, Locked>,
+    /// Kernels that are skipped, which is allowed, and why.
+    pub skipped: BTreeMap<KernelName, String>,
     /// Whether to go the natural road too, for people to look at.
     pub natural: bool,
 }
@@ -95,7 +97,7 @@ pub async fn run(asked: Asked, lab: Arc<Lab>, events: UnboundedSender<Event>) {
     let asked = Arc::new(asked);
     let repositories = Arc::new(Repositories::default());
     let places = Arc::new(Semaphore::new(lab.jobs));
-    let mut workers = JoinSet::new();
+    let (mut workers, mut kernels) = (JoinSet::new(), HashMap::new());
     for (index, entry) in asked.matrix.kernels.iter().enumerate() {
         // None of its bugs has one of the profiles.
         if asked.questions(entry).next().is_none() {
@@ -105,16 +107,32 @@ pub async fn run(asked: Asked, lab: Arc<Lab>, events: UnboundedSender<Event>) {
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { break };
         let (asked, lab, events) = (Arc::clone(&asked), Arc::clone(&lab), events.clone());
         let repositories = Arc::clone(&repositories);
-        workers.spawn(async move {
+        let kernel = entry.name.clone();
+        let worker = workers.spawn(async move {
             let Some(entry) = asked.matrix.kernels.get(index) else { return };
             judge(entry, &asked, &lab, &repositories, &events).await;
             let _ = events.send(Event::Done { kernel: entry.name.clone() });
             drop(place);
         });
+        kernels.insert(worker.id(), kernel);
     }
-    // A worker that panics is a mistake in this program: its message is on stderr, its cells stay errors, and the
-    // other kernels are judged all the same.
-    while workers.join_next().await.is_some() {}
+    // A worker that panics is a mistake in this program: its cells stay errors, and the other kernels are judged all the
+    // same.
+    while let Some(ended) = workers.join_next().await {
+        if let Err(error) = ended
+            && let Some(kernel) = kernels.get(&error.id())
+        {
+            let why = panic_message(error);
+            let _ = events.send(Event::Failed { kernel: kernel.clone(), why });
+        }
+    }
+}
+
+/// What a worker that panicked said.
+fn panic_message(error: JoinError) -> String {
+    let Ok(panic) = error.try_into_panic() else { return "its worker was cancelled".to_owned() };
+    let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+    text.unwrap_or("it panicked").to_owned()
 }
 
 /// Settles all cells of one kernel.
@@ -128,6 +146,9 @@ async fn judge(
     let _ = events.send(Event::Obtaining { kernel: entry.name.clone(), progress: None });
     let questions: Vec<Question> = asked.questions(entry).collect();
     let mut tell = Tell { questions, bugs: &asked.bugs, looked: Looked::default(), events };
+    if let Some(reason) = asked.skipped.get(&entry.name) {
+        return tell.all(&Settled::Skip { reason: reason.clone(), allowed: true });
+    }
     let locked = asked.locked.get(&entry.name);
     let kernel = match obtain(entry, locked, lab, events).await {
         Ok(kernel) => kernel,

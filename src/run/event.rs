@@ -103,6 +103,13 @@ pub enum Event {
         /// What the wire saw.
         seen: Seen,
     },
+    /// The worker of a kernel panicked, which is a mistake in this program: what it had not judged stays so.
+    Failed {
+        /// The kernel.
+        kernel: KernelName,
+        /// What the worker said.
+        why: String,
+    },
     /// All cells of a kernel are judged.
     Done {
         /// The kernel.

@@ -6,7 +6,7 @@ use clap::Args;
 
 use crate::cli::{Cache, Format, Stop, print, print_json};
 use crate::kernel::cache::{Collected, Limits, collect, survey};
-use crate::{GcDocument, Style, bytes, say};
+use crate::report::{GcDocument, Style, bytes, say};
 
 #[derive(Args, Debug)]
 pub(in crate::cli) struct Gc {

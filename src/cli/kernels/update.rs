@@ -12,7 +12,7 @@ use super::Which;
 use crate::cli::{Cache, Format, Stop, ended, host, matrix_file, print, print_json};
 use crate::kernel::{self, Blame, Obtain, Progress, Store};
 use crate::matrix::{KernelEntry, Lock, Locked, Matrix, Source, source_line};
-use crate::{Change, Changed, Fetching, LockedRow, Style, UpdateDocument, say, visible};
+use crate::report::{Change, Changed, Fetching, LockedRow, Style, UpdateDocument, say, visible};
 use crate::shim::Shim;
 use crate::words::KernelName;
 
