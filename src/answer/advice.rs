@@ -81,9 +81,7 @@ pub(super) fn advice(bug: &Bug, conclusion: &Conclusion, upgrade: Option<Advice>
     }
     if conclusion.verdict == Verdict::Affected {
         for mitigation in bug.mitigations.iter().filter(|mitigation| mitigation.holds) {
-            let sysctls: Vec<String> =
-                mitigation.sysctls.iter().map(|(name, value)| format!("{name}={value}")).collect();
-            add(AdviceKind::Mitigation, format!("{}: {}", sysctls.join(" "), mitigation.says));
+            add(AdviceKind::Mitigation, format!("{}: {}", mitigation.measure, mitigation.says));
         }
     }
     let wants_upgrade = conclusion.verdict == Verdict::Affected || state == Some(State::FixedWithDefect);

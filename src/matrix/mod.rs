@@ -35,9 +35,9 @@ mod mistakes;
 
 pub use dossier::{
     Backport, BadDossiers, BadMachinePattern, BadPattern, BadRelease, Bug, Bugs, Case, DistributionLine, Elsewhere,
-    First, Line, MachinePattern, Mitigation, Needs, NoSuchBug, ONE_OF, PackageVersion, Program, Refusal, Releases,
-    Reproducer, Signature, SourceCase, SourcePattern, SourceSignature, Spans, StableLine, Standing, Step, Steps,
-    Upstream, c, goes_straight_on, is_cve,
+    First, Line, MachinePattern, Measure, Mitigation, Needs, NoSuchBug, ONE_OF, PackageVersion, Program, Refusal,
+    Releases, Reproducer, Signature, SourceCase, SourcePattern, SourceSignature, Spans, StableLine, Standing, Step,
+    Steps, Upstream, c, goes_straight_on, is_cve,
 };
 pub use file::FILE_MAX;
 pub use lock::{InLock, Lock, LockGuard, Locked, LockedFile, TooLong, source_line};

@@ -12,7 +12,7 @@ use super::problems::{Collector, Problems};
 use super::sysctl::{self, LeftOut};
 use super::text::{expected_one_of, one_of, quote};
 use super::tree::{Node, Value};
-use super::{Bug, Bugs, Matrix, fields};
+use super::{Bug, Bugs, Matrix, Measure, fields};
 use crate::words::{BugId, ProfileName};
 
 /// The keys of a profile.
@@ -120,15 +120,18 @@ impl Profile {
 }
 
 impl Bugs {
-    /// The profiles of the dossiers, one a mitigation.
+    /// The profiles of the dossiers, one for each mitigation that sets sysctls.
     pub fn profiles(&self) -> impl Iterator<Item = Profile> {
-        let profile = |(bug, mitigation): (&BugId, &super::Mitigation)| Profile {
-            says: Some(mitigation.says.clone()),
-            mitigates: mitigation.holds.then(|| bug.clone()).into_iter().collect(),
-            sysctls: mitigation.sysctls.clone(),
-            ..Profile::named(mitigation.profile.clone(), vec![bug.clone()])
+        let profile = |(bug, mitigation): (&BugId, &super::Mitigation)| {
+            let Measure::Sysctls { profile, sysctls } = &mitigation.measure else { return None };
+            Some(Profile {
+                says: Some(mitigation.says.clone()),
+                mitigates: mitigation.holds.then(|| bug.clone()).into_iter().collect(),
+                sysctls: sysctls.clone(),
+                ..Profile::named(profile.clone(), vec![bug.clone()])
+            })
         };
-        self.iter().flat_map(|bug| bug.mitigations.iter().map(|m| (&bug.id, m))).map(profile)
+        self.iter().flat_map(|bug| bug.mitigations.iter().map(|m| (&bug.id, m))).filter_map(profile)
     }
 }
 

@@ -1,15 +1,14 @@
 //! Checks the tree of a dossier from end to end, and makes the [`Bug`] of it.
 
-use std::collections::HashSet;
 use std::path::Path;
 
 use super::super::file::{self, Expected};
 use super::super::problems::{Collector, Problems};
 use super::super::text::quote;
 use super::super::tree::Node;
-use super::reproducer::{Owner, Program, Reproducer};
-use super::{Bug, Mitigation, chain, fields, releases, reproducer, signature, source_signature};
-use crate::words::{BugId, ProfileName};
+use super::reproducer::Owner;
+use super::{Bug, chain, fields, mitigation, releases, reproducer, signature, source_signature};
+use crate::words::BugId;
 
 /// The keys of a dossier.
 pub(super) const KEYS: [&str; 12] = [
@@ -27,16 +26,27 @@ pub(super) const KEYS: [&str; 12] = [
     "references",
 ];
 
-/// The keys of a mitigation.
-pub(super) const MITIGATION_KEYS: [&str; 4] = ["profile", "says", "sysctls", "holds"];
-
 /// The longest title, in characters: it has to fit into a line of a report.
 const TITLE_MAX: usize = 80;
+
+/// What is said of a CVE record where a dossier was expected.
+pub(super) const CVE_RECORD: &str = "this is a CVE record, and no dossier: docs/dossiers.md#from-a-cve-record tells how \
+                                     to write a dossier of it";
+
+/// Whether a file is a CVE record as its numbering authorities publish them: JSON, with these two keys
+/// (https://github.com/CVEProject/cve-schema).
+pub(super) fn is_cve_record(bytes: &[u8]) -> bool {
+    let has = |key: &str| memchr::memmem::find(bytes, key.as_bytes()).is_some();
+    bytes.trim_ascii_start().starts_with(b"{") && has("\"cveMetadata\"") && has("\"containers\"")
+}
 
 /// Reads a dossier.
 pub(super) fn read(bytes: &[u8], path: &Path, owner: Owner<'_>) -> Result<Bug, Problems> {
     let expected =
         Expected { file: "a bug's dossier", root: "a mapping with `id`, `title`, `summary` and `references`" };
+    if is_cve_record(bytes) {
+        return Err(Problems::of_file(path.to_owned(), CVE_RECORD.to_owned()));
+    }
     let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
     file::read(bytes, path, expected, |root, problems| bug(root, stem, owner, problems))
 }
@@ -59,7 +69,7 @@ fn bug(root: &Node, stem: &str, owner: Owner<'_>, problems: &mut Collector<'_>) 
     let binary = fields.get("binary").map(|node| signature::read(node, problems));
     let reproducer = fields.get("reproducer").map(|node| reproducer::read(node, owner, problems));
     let mitigations = fields.get("mitigations");
-    let mitigations = mitigations.map(|node| mitigations_of(node, reproducer.as_ref(), problems));
+    let mitigations = mitigations.map(|node| mitigation::read(node, reproducer.as_ref(), problems));
     let references = problems.needed(&fields, "references", root);
     let references =
         references.and_then(|n| problems.each(n, "references", |n, p| p.value(n, "reference", fields::paragraph)));
@@ -97,50 +107,4 @@ fn title(text: &str) -> Result<String, String> {
     } else {
         Err(format!("expected at most {TITLE_MAX} characters, found {length}"))
     }
-}
-
-/// The mitigations, beside a reproducer where the dossier names one.
-fn mitigations_of(
-    node: &Node,
-    reproducer: Option<&Option<Reproducer>>,
-    problems: &mut Collector<'_>,
-) -> Vec<Mitigation> {
-    let (mut mitigations, mut seen) = (Vec::new(), HashSet::new());
-    for item in problems.items(node, "mitigations").unwrap_or_default() {
-        let Some((mitigation, holds)) = mitigation(item, problems) else { continue };
-        if !seen.insert(mitigation.profile.clone()) {
-            problems.add(&item.span, || format!("the profile `{}` is given twice", mitigation.profile));
-        }
-        let blind = |r: &Reproducer| r.program != Program::BuiltIn { mitigable: true };
-        if mitigation.holds && reproducer.and_then(Option::as_ref).is_some_and(blind) {
-            problems.add(&holds.span, || {
-                "nothing can show that it holds: the reproducer does not compare the kernel with and without a profile"
-                    .to_owned()
-            });
-        }
-        mitigations.push(mitigation);
-    }
-    mitigations
-}
-
-/// The mitigation, and where it is said whether it holds.
-fn mitigation<'n>(node: &'n Node, problems: &mut Collector<'_>) -> Option<(Mitigation, &'n Node)> {
-    let fields = problems.mapping(node, "a mapping that describes a mitigation", &MITIGATION_KEYS)?;
-    let profile = problems.needed(&fields, "profile", node).and_then(|node| {
-        let name: ProfileName = problems.name(node, "a profile's name")?;
-        if name.is_default() || name.as_str() == ProfileName::ALL {
-            problems.add(&node.span, || format!("the name `{name}` is taken: it stands for other profiles"));
-            return None;
-        }
-        Some(name)
-    });
-    let says = problems.needed(&fields, "says", node).and_then(|n| problems.value(n, "text", fields::paragraph));
-    let sysctls = problems.needed(&fields, "sysctls", node);
-    if let Some(empty) = sysctls.filter(|node| node.is_empty()) {
-        problems.add(&empty.span, || "this profile sets nothing: expected a sysctl".to_owned());
-    }
-    let sysctls = sysctls.map(|node| problems.sysctls(node));
-    let holds = problems.needed(&fields, "holds", node)?;
-    let value = problems.boolean(holds)?;
-    Some((Mitigation { profile: profile?, says: says?, sysctls: sysctls?, holds: value }, holds))
 }

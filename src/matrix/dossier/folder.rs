@@ -26,9 +26,9 @@ impl Bugs {
     /// A folder that cannot be read or has no dossiers; all mistakes of all its files; a name that is taken already.
     pub fn with_folder(mut self, folder: &Path) -> Result<Self, BadDossiers> {
         let whole = |message: String| BadDossiers(vec![Problems::of_file(folder.to_owned(), message)]);
-        let files = yaml_files(folder)
+        let (files, misnamed) = dossiers(folder)
             .map_err(|error| whole(format!("the folder of dossiers cannot be read: {error}; name another one")))?;
-        if files.is_empty() {
+        if files.is_empty() && misnamed.is_empty() {
             return Err(whole(
                 "this folder has no dossiers: expected files called *.yaml (docs/dossiers.md)".to_owned(),
             ));
@@ -36,7 +36,7 @@ impl Bugs {
         if files.len() > DOSSIERS_MAX {
             return Err(whole(format!("this folder has {} files: expected at most {DOSSIERS_MAX}", files.len())));
         }
-        let mut wrong = Vec::new();
+        let mut wrong: Vec<Problems> = misnamed.into_iter().map(not_read).collect();
         for path in files {
             match read(&path, &self) {
                 Ok(bug) => self.0.push(bug),
@@ -47,19 +47,33 @@ impl Bugs {
     }
 }
 
-/// The folder's files, by their names.
-fn yaml_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
+/// The folder's dossiers, by their names, and what people take for dossiers, and are called otherwise.
+fn dossiers(folder: &Path) -> io::Result<(Vec<PathBuf>, Vec<PathBuf>)> {
+    let (mut files, mut misnamed) = (Vec::new(), Vec::new());
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
         // Editors keep their own beside a file, under a name that begins with a dot.
         let hidden = path.file_name().is_none_or(|name| name.as_encoded_bytes().starts_with(b"."));
-        if path.extension() == Some(OsStr::new("yaml")) && !hidden {
-            files.push(path);
+        match path.extension().and_then(OsStr::to_str).filter(|_| !hidden) {
+            Some("yaml") => files.push(path),
+            Some("yml" | "json") => misnamed.push(path),
+            _ => {}
         }
     }
     files.sort();
-    Ok(files)
+    misnamed.sort();
+    Ok((files, misnamed))
+}
+
+/// That a file is not read, which whoever put it there may believe.
+fn not_read(path: PathBuf) -> Problems {
+    let is_file = fs::metadata(&path).is_ok_and(|metadata| metadata.is_file());
+    // A FIFO would be waited for.
+    let message = match is_file.then(|| file::bytes(&path)) {
+        Some(Ok(bytes)) if check::is_cve_record(&bytes) => check::CVE_RECORD,
+        _ => "this file is not read: expected dossiers called *.yaml, so rename it or put it elsewhere",
+    };
+    Problems::of_file(path, message.to_owned())
 }
 
 /// A dossier beside these bugs.
@@ -90,6 +104,8 @@ mod tests {
     const GOOD: &str = "id: mine\ntitle: A bug\nsummary: It goes wrong.\nreferences: [a page]\n\
                         reproducer: { program: bin/repro, deadline: 30s }\n";
 
+    const RECORD: &str = r#"{ "containers": { "cna": {} }, "cveMetadata": { "cveId": "CVE-2024-36904" } }"#;
+
     fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
         let folder = tempfile::tempdir().expect("a folder");
         for (name, text) in files {
@@ -102,7 +118,7 @@ mod tests {
     fn a_folder_s_dossiers_come_behind_the_built_in_ones_and_its_other_files_are_left_alone() {
         let other = GOOD.replace("mine", "another");
         let files =
-            [("mine.yaml", GOOD), ("another.yaml", &other), ("README.md", "-"), (".#mine.yaml", "-"), ("x.yml", "-")];
+            [("mine.yaml", GOOD), ("another.yaml", &other), ("README.md", "-"), (".#mine.yaml", "-"), (".x.yml", "-")];
         let folder = folder(&files);
         let bugs = Bugs::built_in().with_folder(folder.path()).expect("dossiers");
         let names: Vec<&str> = bugs.iter().skip(BUILT_IN.len()).map(|bug| bug.id.as_str()).collect();
@@ -117,6 +133,15 @@ mod tests {
         let two = [("a.yaml", GOOD), ("b.yaml", "id: b\n"), ("tcp-fragment-stall.yaml", &taken), ("c.yaml", "\u{1b}")];
         for (files, expected) in [
             (&[][..], &["this folder has no dossiers"][..]),
+            (
+                &[("a.yaml", GOOD), ("CVE-2024-36904.json", RECORD), ("b.yml", GOOD), ("c.json", "{}")],
+                &[
+                    "CVE-2024-36904.json: this is a CVE record, and no dossier",
+                    "b.yml: this file is not read: expected dossiers called *.yaml",
+                    "c.json: this file is not read",
+                ],
+            ),
+            (&[("CVE-2024-36904.yaml", RECORD)], &["this is a CVE record, and no dossier"]),
             (
                 &two,
                 &[

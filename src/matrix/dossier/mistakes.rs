@@ -4,9 +4,9 @@ use std::path::Path;
 
 use super::super::mistakes::{check_table, saying};
 use super::super::{KEPT, Problems};
-use super::check::{KEYS, MITIGATION_KEYS};
+use super::check::KEYS;
 use super::reproducer::{NEEDS_KEYS, Owner};
-use super::{Bug, chain, check, releases, reproducer, signature, source_signature, spans};
+use super::{Bug, chain, check, mitigation, releases, reproducer, signature, source_signature, spans};
 
 fn read(bytes: &[u8]) -> Result<Bug, Problems> {
     check::read(bytes, Path::new("bugs/mine.yaml"), Owner::User(Path::new("bugs")))
@@ -22,7 +22,7 @@ fn the_reference_names_every_key_and_its_examples_are_dossiers() {
     let reference = include_str!("../../../docs/dossiers.md");
     let lists: [&[&str]; 15] = [
         &KEYS,
-        &MITIGATION_KEYS,
+        &mitigation::KEYS,
         &chain::KEYS,
         &chain::BACKPORT_KEYS,
         &releases::KEYS,

@@ -1,6 +1,5 @@
 //! The bugs' dossiers: what is known of each bug, one YAML file a bug. The reference is docs/dossiers.md.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 pub mod c;
@@ -9,6 +8,7 @@ mod check;
 mod find;
 mod folder;
 mod machine;
+mod mitigation;
 mod releases;
 mod reproducer;
 mod signature;
@@ -24,6 +24,7 @@ pub use chain::{Backport, Step};
 pub use find::{NoSuchBug, is_cve};
 pub use folder::BadDossiers;
 pub use machine::{BadMachinePattern, MachinePattern, Refusal};
+pub use mitigation::{Measure, Mitigation};
 pub use releases::{DistributionLine, Releases, StableLine};
 pub use reproducer::{Needs, Program, Reproducer};
 pub use signature::{Case, Signature};
@@ -33,7 +34,7 @@ pub use spans::{Spans, Standing, Steps};
 pub use upstream::{BadRelease, First, Line, PackageVersion, Upstream};
 
 use super::{Problems, fields};
-use crate::words::{BugId, ProfileName, Role};
+use crate::words::{BugId, Role};
 use reproducer::Owner;
 
 /// The built-in dossiers: the name of the file, and its text.
@@ -99,19 +100,6 @@ impl Bug {
     pub fn parse(text: &str, path: &Path) -> Result<Self, Problems> {
         check::read(text.as_bytes(), path, Owner::User(fields::folder_of(path)))
     }
-}
-
-/// Settings that are said to keep a bug from showing. They are a profile for this bug.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mitigation {
-    /// The profile's name.
-    pub profile: ProfileName,
-    /// What it does, in one sentence.
-    pub says: String,
-    /// Sysctls: name, with dots, to value.
-    pub sysctls: BTreeMap<String, String>,
-    /// Whether the bug does not show under it. Where false, an affected kernel shows the bug all the same.
-    pub holds: bool,
 }
 
 /// All bugs that are known.

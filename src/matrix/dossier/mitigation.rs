@@ -1,0 +1,193 @@
+//! What operators can do to keep a bug from showing, or have tried.
+
+use std::collections::{BTreeMap, HashSet};
+use std::fmt;
+
+use super::super::fields;
+use super::super::problems::Collector;
+use super::super::tree::Node;
+use super::reproducer::{Program, Reproducer};
+use crate::words::ProfileName;
+
+/// The keys of a mitigation.
+pub(super) const KEYS: [&str; 7] = ["profile", "says", "sysctls", "modules", "config", "cmdline", "holds"];
+
+/// Those that say what is done, of which a mitigation has one.
+const MEASURES: [&str; 4] = ["sysctls", "modules", "config", "cmdline"];
+
+/// Keeps modules from loading, and unloads none: whether the code is there depends on what is loaded by then.
+const MODULES_DISABLED: &str = "kernel.modules_disabled";
+
+/// Something that is said to keep a bug from showing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mitigation {
+    /// What is done.
+    pub measure: Measure,
+    /// What it does, in one sentence.
+    pub says: String,
+    /// Whether the bug does not show under it. Where false, an affected kernel shows the bug all the same.
+    pub holds: bool,
+}
+
+/// What is done against a bug.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Measure {
+    /// Sysctls are set. They are a profile for this bug, which a run can try.
+    Sysctls {
+        /// The profile's name.
+        profile: ProfileName,
+        /// Name, with dots, to value.
+        sysctls: BTreeMap<String, String>,
+    },
+    /// Modules are kept from loading.
+    Modules(Vec<String>),
+    /// The kernel is built without these options, with their `CONFIG_`.
+    Config(Vec<String>),
+    /// The kernel is booted with these words.
+    Cmdline(String),
+}
+
+impl fmt::Display for Measure {
+    /// What to do, for people.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sysctls { sysctls, .. } => {
+                let settings: Vec<String> = sysctls.iter().map(|(name, value)| format!("{name}={value}")).collect();
+                f.write_str(&settings.join(" "))
+            }
+            Self::Modules(modules) => {
+                let lines: Vec<String> =
+                    modules.iter().map(|module| format!("`install {module} /bin/false`")).collect();
+                write!(f, "{} in /etc/modprobe.d/, and `rmmod {}`", lines.join(", "), modules.join(" "))
+            }
+            Self::Config(options) => write!(f, "a kernel built without {}", options.join(", ")),
+            Self::Cmdline(words) => write!(f, "boot with `{words}`"),
+        }
+    }
+}
+
+/// The mitigations, beside a reproducer where the dossier names one.
+pub(super) fn read(
+    node: &Node,
+    reproducer: Option<&Option<Reproducer>>,
+    problems: &mut Collector<'_>,
+) -> Vec<Mitigation> {
+    let (mut mitigations, mut seen) = (Vec::new(), HashSet::new());
+    for item in problems.items(node, "mitigations").unwrap_or_default() {
+        let Some((mitigation, holds)) = mitigation(item, problems) else { continue };
+        if let Measure::Sysctls { profile, sysctls } = &mitigation.measure {
+            if !seen.insert(profile.clone()) {
+                problems.add(&item.span, || format!("the profile `{profile}` is given twice"));
+            }
+            if mitigation.holds && sysctls.contains_key(MODULES_DISABLED) {
+                problems.add(&holds.span, || {
+                    format!(
+                        "`{MODULES_DISABLED}` unloads no module, and so keeps no bug from showing: expected `modules`, \
+                         those that must not be loaded"
+                    )
+                });
+            }
+            let blind = |r: &Reproducer| r.program != Program::BuiltIn { mitigable: true };
+            if mitigation.holds && reproducer.and_then(Option::as_ref).is_some_and(blind) {
+                problems.add(&holds.span, || {
+                    "nothing can show that it holds: the reproducer does not compare the kernel with and without a \
+                     profile"
+                        .to_owned()
+                });
+            }
+        }
+        mitigations.push(mitigation);
+    }
+    mitigations
+}
+
+/// The mitigation, and where it is said whether it holds.
+fn mitigation<'n>(node: &'n Node, problems: &mut Collector<'_>) -> Option<(Mitigation, &'n Node)> {
+    let fields = problems.mapping(node, "a mapping that describes a mitigation", &KEYS)?;
+    let says = problems.needed(&fields, "says", node).and_then(|n| problems.value(n, "text", fields::paragraph));
+    let mut given = fields.iter().filter(|(key, ..)| MEASURES.contains(key));
+    let first = given.next();
+    if let (Some((first, ..)), Some((second, key, _))) = (first, given.next()) {
+        problems.add(&key.span, || format!("`{second}` beside `{first}`: expected a mitigation for each"));
+    }
+    let profile = fields.get("profile");
+    let measure = match first {
+        Some(("sysctls", _, sysctls)) => {
+            let sysctls = self::sysctls(sysctls, problems);
+            let profile = problems.needed(&fields, "profile", node).and_then(|node| profile_name(node, problems));
+            profile.map(|profile| Measure::Sysctls { profile, sysctls })
+        }
+        Some((key, _, node)) => {
+            if let Some(named) = profile {
+                problems.add(&named.span, || {
+                    format!("`profile` beside `{key}`: a run tries sysctls only, so leave the profile's name out")
+                });
+            }
+            told(key, node, problems)
+        }
+        None => {
+            problems.add(&node.span, || {
+                "this mitigation does nothing: expected `sysctls`, `modules`, `config` or `cmdline`".to_owned()
+            });
+            None
+        }
+    };
+    let holds = problems.needed(&fields, "holds", node)?;
+    let value = problems.boolean(holds)?;
+    Some((Mitigation { measure: measure?, says: says?, holds: value }, holds))
+}
+
+/// A measure that no run tries, and people are told of.
+fn told(key: &str, node: &Node, problems: &mut Collector<'_>) -> Option<Measure> {
+    match key {
+        "modules" => problems.each(node, "modules", |n, p| p.value(n, "module", fields::module)).map(Measure::Modules),
+        "config" => problems.each(node, "options", |n, p| p.value(n, "option", fields::option)).map(Measure::Config),
+        _ => problems.value(node, "cmdline", fields::cmdline).map(Measure::Cmdline),
+    }
+}
+
+fn profile_name(node: &Node, problems: &mut Collector<'_>) -> Option<ProfileName> {
+    let name: ProfileName = problems.name(node, "a profile's name")?;
+    if name.is_default() || name.as_str() == ProfileName::ALL {
+        problems.add(&node.span, || format!("the name `{name}` is taken: it stands for other profiles"));
+        return None;
+    }
+    Some(name)
+}
+
+/// The sysctls of a profile, which has some.
+fn sysctls(node: &Node, problems: &mut Collector<'_>) -> BTreeMap<String, String> {
+    if node.is_empty() {
+        problems.add(&node.span, || "this profile sets nothing: expected a sysctl".to_owned());
+    }
+    problems.sysctls(node)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::super::Bug;
+
+    #[test]
+    fn a_measure_is_told_as_what_to_do() {
+        let text = "id: mine\ntitle: A bug\nsummary: It.\nreferences: [a page]\nmitigations:\n  \
+                    - { says: a, modules: [algif_aead, af_alg], holds: true }\n  \
+                    - { says: a, config: [CONFIG_A, CONFIG_B], holds: true }\n  \
+                    - { says: a, cmdline: initcall_blacklist=a_init, holds: true }\n  \
+                    - { profile: p, says: a, sysctls: { net.ipv4.tcp_sack: 0, net.core.somaxconn: 1 }, holds: true }\n";
+        let bug = Bug::parse(text, Path::new("mine.yaml")).unwrap_or_else(|problems| panic!("{problems}"));
+        let told: Vec<String> = bug.mitigations.iter().map(|mitigation| mitigation.measure.to_string()).collect();
+        assert_eq!(
+            told,
+            [
+                "`install algif_aead /bin/false`, `install af_alg /bin/false` in /etc/modprobe.d/, and `rmmod algif_aead \
+                 af_alg`",
+                "a kernel built without CONFIG_A, CONFIG_B",
+                "boot with `initcall_blacklist=a_init`",
+                "net.core.somaxconn=1 net.ipv4.tcp_sack=0",
+            ]
+        );
+        assert_eq!(super::super::Bugs(vec![bug]).profiles().count(), 1);
+    }
+}
