@@ -236,6 +236,51 @@ fn kernels_in_unusual_wrappings_are_told_for_what_they_are() {
 }
 
 #[test]
+fn a_kernel_built_without_the_code_is_not_affected_in_affected_and_run() {
+    const COOKIES: &str = "syn-cookie-data-loss";
+    let lab = Lab::with_matrix(&format!("bugs: [{COOKIES}]\nkernels:\n  - {{ name: subject, deb: kernel.deb }}\n"));
+    let heading =
+        "#\n# Automatically generated file; DO NOT EDIT.\n#\nCONFIG_SERIAL_8250=y\nCONFIG_SERIAL_8250_CONSOLE=y\n";
+    lab.write(
+        "kernel/DEBIAN/control",
+        "Package: linux-image-4.19.0-5-amd64\nVersion: 4.19.37-5+deb10u1\nArchitecture: amd64\nMaintainer: A <a@example.org>\n\
+         Description: a kernel\n",
+    );
+    lab.write("kernel/boot/vmlinuz-4.19.0-5-amd64", image(&[Act::Halt]));
+    let pack = |config: &str| {
+        lab.write("kernel/boot/config-4.19.0-5-amd64", format!("{heading}{config}\n"));
+        let (folder, package) = (lab.path("kernel"), lab.path("kernel.deb"));
+        Ran::of(Command::new("dpkg-deb").arg("-b").args([folder, package]).output().expect("dpkg-deb")).ends_with(0);
+    };
+    let cache = lab.path("cache");
+    let cache = cache.to_str().expect("UTF-8");
+    for (config, verdict, code) in [
+        ("CONFIG_SYN_COOKIES=y", "affected", 1),
+        ("CONFIG_SYN_COOKIES=m", "affected", 1),
+        ("# CONFIG_SYN_COOKIES is not set", "not-affected", 0),
+    ] {
+        pack(config);
+        let (ran, document) = asked(&lab, &["--bug", COOKIES, "--cache", cache, "./kernel.deb"]);
+        ran.ends_with(code);
+        let answer = said(&document, "./kernel.deb");
+        assert_eq!(answer["verdict"], verdict, "{config}: {document:#}");
+        let finding = answer["findings"].as_array().expect("findings").iter().find(|f| f["witness"] == "config");
+        assert_eq!(finding.is_some(), verdict == "not-affected", "{config}: {answer:#}");
+        if let Some(finding) = finding {
+            assert_eq!(finding["strength"], "strong");
+            let why = finding["why"].as_str().unwrap_or_default();
+            assert!(why.starts_with("CONFIG_SYN_COOKIES is not set in the configuration in its package"), "{why}");
+        }
+    }
+    let (ran, document) = lab.judge(&["--cache", cache]);
+    ran.ends_with(0);
+    let judged = cell(&document, "subject", COOKIES);
+    assert_eq!((&judged["outcome"], &judged["verdict"]), (&"skip".into(), &"not-affected".into()), "{judged:#}");
+    assert!(judged["reason"].as_str().is_some_and(|why| why.contains("CONFIG_SYN_COOKIES")), "{judged:#}");
+    assert_eq!(judged["boots"], serde_json::json!([]), "{judged:#}");
+}
+
+#[test]
 fn a_package_that_only_depends_is_answered_as_the_kernel_it_stands_for() {
     let lab = Lab::new();
     lab.write(

@@ -40,6 +40,9 @@ pub struct HostBug {
     pub state: Option<State>,
     /// Whether strong witnesses contradict each other.
     pub conflict: bool,
+    /// Whether it counts for the exit code: see [`HostDocument::leaving_out`].
+    #[serde(default = "counts")]
+    pub counts: bool,
     /// Everything that the witnesses say.
     pub findings: Vec<Finding>,
     /// Why the reproducer that was to run here gave no finding; null where it did, or was not asked.
@@ -80,11 +83,22 @@ impl HostDocument {
         Self { schema_version: HOST_SCHEMA_VERSION, host: reading.host, namespaces: reading.namespaces, bugs }
     }
 
-    /// 1 where the kernel is affected or strong witnesses contradict each other, 3 where nothing was read or what was
+    /// The document in which these bugs do not count for the exit code: those that nobody has repaired, and that nobody
+    /// asked about by name. No kernel is free of them.
+    #[must_use]
+    pub fn leaving_out(mut self, bugs: &[BugId]) -> Self {
+        for bug in self.bugs.iter_mut().filter(|bug| bugs.contains(&bug.bug)) {
+            bug.counts = false;
+        }
+        self
+    }
+
+    /// By the bugs that count: 1 where the kernel is affected or strong witnesses contradict each other, 3 where nothing was read or what was
     /// asked has no answer, else 0. Without witnesses, the traces of a bug are no verdict on the kernel.
     pub fn exit_code(&self) -> u8 {
-        let affected = |bug: &HostBug| bug.conflict || bug.verdict == Some(Verdict::Affected);
-        let unanswered = |bug: &HostBug| bug.not_probed.is_some() || bug.verdict == Some(Verdict::Unknown);
+        let affected = |bug: &HostBug| bug.conflict || bug.counts && bug.verdict == Some(Verdict::Affected);
+        let unanswered =
+            |bug: &HostBug| bug.counts && (bug.not_probed.is_some() || bug.verdict == Some(Verdict::Unknown));
         let nothing =
             self.host.release.is_none() && self.namespaces.iter().all(|n| n.counters.is_none() && n.sockets.is_none());
         match () {
@@ -105,6 +119,7 @@ impl HostBug {
             verdict: None,
             state: None,
             conflict: false,
+            counts: true,
             findings: Vec::new(),
             not_probed: None,
         }
@@ -114,6 +129,11 @@ impl HostBug {
         let Bitten { bug, bitten, evidence, remedies } = bitten;
         Self { bitten: Some(bitten), evidence, remedies, ..Self::named(bug) }
     }
+}
+
+/// What a document of before there was a choice means.
+fn counts() -> bool {
+    true
 }
 
 #[cfg(test)]

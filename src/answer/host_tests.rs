@@ -31,6 +31,12 @@ fn the_exit_code_is_the_kernel_s_verdict_and_not_the_traces() {
         let document = HostDocument::new(reading(Vec::new()), vec![bitten()], &verdicts, not_probed);
         assert_eq!(document.exit_code(), expected, "{verdicts:?}");
     }
+    for (states, code) in [(StateSet::affected(), 0), (StateSet::all(), 0), (StateSet::EMPTY, 1)] {
+        let verdicts = [(bug(), ledger(states))];
+        let document = HostDocument::new(reading(Vec::new()), vec![bitten()], &verdicts, &[]).leaving_out(&[bug()]);
+        assert_eq!(document.exit_code(), code, "{states:?}");
+        assert_eq!(document.bugs[0].verdict.is_some(), !document.bugs[0].counts);
+    }
     assert_eq!(HostDocument::new(Reading::default(), Vec::new(), &[], &[]).exit_code(), 3);
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Format, HostArgs, Stop, ended, matrix_file, print, print_json};
+use super::{FailOn, Format, HostArgs, Stop, ended, matrix_file, print, print_json};
 use crate::answer::HostDocument;
 use crate::evidence::Finding;
 use crate::evidence::binary::Binary;
@@ -31,7 +31,17 @@ pub(super) fn host(args: &HostArgs) -> Result<u8, Stop> {
     }
     reading.host.unseen.extend(notes.into_iter().map(|note| format!("the probe: {note}")));
     let chosen: Vec<BugId> = bugs.iter().map(|bug| bug.id.clone()).collect();
-    tell(reading, &chosen, &ledgers, &not_probed, args.format)
+    let bitten = bitten::judge(&reading).into_iter().filter(|bitten| chosen.contains(&bitten.bug)).collect();
+    // Whoever names a bug wants to know of it, whether or not there is a way out.
+    let counts_all = !args.bug.is_empty() || args.fail_on == FailOn::Any;
+    let uncounted = bugs.iter().filter(|bug| !counts_all && bug.is_unrepaired()).map(|bug| bug.id.clone());
+    let uncounted: Vec<BugId> = uncounted.collect();
+    let document = HostDocument::new(reading, bitten, &ledgers, &not_probed).leaving_out(&uncounted);
+    let printed = match args.format {
+        Format::Json => print_json(&document),
+        Format::Table => print(&report::host(&document, Style::of_terminal())),
+    };
+    ended(document.exit_code(), printed)
 }
 
 /// What the witnesses say of the host's kernel that need nothing to be run: its name, and its image where this is the
@@ -81,21 +91,4 @@ fn probe(reading: &Reading, bugs: &[&Bug]) -> Probed {
         not_probed: bugs.iter().map(|bug| (bug.id.clone(), error.to_string())).collect(),
         ..Probed::default()
     })
-}
-
-/// Prints what was read under what the witnesses say of the kernel.
-fn tell(
-    reading: Reading,
-    chosen: &[BugId],
-    verdicts: &[(BugId, Ledger)],
-    not_probed: &[(BugId, String)],
-    format: Format,
-) -> Result<u8, Stop> {
-    let bitten = bitten::judge(&reading).into_iter().filter(|bitten| chosen.contains(&bitten.bug)).collect();
-    let document = HostDocument::new(reading, bitten, verdicts, not_probed);
-    let printed = match format {
-        Format::Json => print_json(&document),
-        Format::Table => print(&report::host(&document, Style::of_terminal())),
-    };
-    ended(document.exit_code(), printed)
 }

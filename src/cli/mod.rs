@@ -252,6 +252,9 @@ struct HostArgs {
     /// Only this bug: its name, a CVE, or a commit of its chain (may be repeated)
     #[arg(long, value_name = "BUG")]
     bug: Vec<BugId>,
+    /// Which bugs of an affected kernel make the exit code 1
+    #[arg(long, value_enum, default_value_t = FailOn::Fixable)]
+    fail_on: FailOn,
     /// A folder of dossiers of your own, beside the built-in ones
     #[arg(long, value_name = "DIR")]
     bugs: Option<PathBuf>,

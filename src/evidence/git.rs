@@ -57,6 +57,8 @@ mod message_tests;
 #[cfg(test)]
 mod repository_tests;
 #[cfg(test)]
+mod split_tests;
+#[cfg(test)]
 mod store_tests;
 
 /// Where the indexes lie, below the cache's folder.

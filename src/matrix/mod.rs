@@ -292,6 +292,22 @@ kernels:
     }
 
     #[test]
+    fn a_matrix_names_bugs_by_their_cves_and_commits_too() {
+        let matrix = good(
+            "bugs: [CVE-2019-11478, 9721e709fa68]\nexpect: { cve-2019-11478: fail }\n\
+             kernels: [{ name: a, tree: b, bugs: [f070ef2ac667] }, { name: c, tree: d }]\n",
+            "m.yaml",
+        );
+        let [stall, _, window] = all_bugs();
+        assert_eq!(matrix.bugs, [stall.clone(), window]);
+        assert_eq!(matrix.kernels[0].bugs, std::slice::from_ref(&stall));
+        assert_eq!(matrix.kernels[0].expected(&stall), Expectation::Outcome(Outcome::Fail));
+        let twice =
+            parse("bugs: [tcp-fragment-stall, CVE-2019-11478]\nkernels: []\n", Path::new("m.yaml"), &Bugs::built_in());
+        assert!(twice.is_err_and(|problems| problems.to_string().contains("`tcp-fragment-stall` is listed twice")));
+    }
+
+    #[test]
     fn every_example_of_the_reference_is_a_matrix() {
         let examples: Vec<_> = include_str!("../../docs/matrix.md").split("```yaml\n").skip(1).collect();
         assert!(examples.len() >= 5);

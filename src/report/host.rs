@@ -89,7 +89,9 @@ impl Text {
             };
             let state = bug.state.map(|state| format!(" ({state})")).unwrap_or_default();
             let conflict = if bug.conflict { ", CONFLICT" } else { "" };
-            let _ = write!(self.text, "  kernel: {colour}{verdict}{state}{conflict}{colour:#}");
+            let is_counted = bug.counts || bug.conflict || verdict != Verdict::Affected;
+            let counted = if is_counted { "" } else { "; not counted: nobody has a fix (--fail-on any counts it)" };
+            let _ = write!(self.text, "  kernel: {colour}{verdict}{state}{conflict}{colour:#}{counted}");
         }
         self.text.push('\n');
         for finding in &bug.findings {
