@@ -70,6 +70,16 @@ pub(crate) fn with_caller(mut functions: Vec<Code>) -> Vec<Code> {
 
 /// The image of a kernel, and where in it the table of symbols is.
 pub(crate) fn vmlinux(layout: Layout, functions: &[Code], strings: &[&str]) -> (Vec<u8>, std::ops::Range<usize>) {
+    vmlinux_with(layout, functions, strings, Vec::new())
+}
+
+/// The same, with more symbols: an address each, and a name with its type before it.
+pub(crate) fn vmlinux_with(
+    layout: Layout,
+    functions: &[Code],
+    strings: &[&str],
+    more: Vec<(u64, String)>,
+) -> (Vec<u8>, std::ops::Range<usize>) {
     let mut text = Vec::new();
     let mut symbols = vec![(BASE, "T_text".to_owned()), (BASE, "T_stext".to_owned())];
     for filler in 0..FILLERS {
@@ -85,6 +95,8 @@ pub(crate) fn vmlinux(layout: Layout, functions: &[Code], strings: &[&str]) -> (
     if layout.form == Form::AbsolutePercpu {
         symbols.insert(0, (0x40, "Apercpu".to_owned()));
     }
+    symbols.extend(more);
+    symbols.sort_by_key(|(address, _)| *address);
     let mut data = text;
     data.extend(b"\0Linux version 6.1.0-test (builder@host) #1 SMP\n\0");
     for string in strings {
@@ -130,6 +142,7 @@ fn kallsyms(data: &mut Vec<u8>, layout: Layout, symbols: &[(u64, String)]) {
     let texts = |token: u8| match token {
         200 => "filler_".to_owned(),
         token if token.is_ascii_graphic() => char::from(token).to_string(),
+        2 => "\t".to_owned(),
         _ => String::new(),
     };
     let mut markers = Vec::new();
@@ -140,7 +153,10 @@ fn kallsyms(data: &mut Vec<u8>, layout: Layout, symbols: &[(u64, String)]) {
         }
         let packed = name.replace("filler_", "\u{1}");
         let packed: Vec<u8> = packed.bytes().map(|b| if b == 1 { 200 } else { b }).collect();
-        data.push(packed.len() as u8);
+        match packed.len() {
+            short @ ..0x80 => data.push(short as u8),
+            long => data.extend([long as u8 | 0x80, (long >> 7) as u8]),
+        }
         data.extend(packed);
     }
     align(data);

@@ -19,8 +19,12 @@ use super::memory::Memory;
 const MOST_SYMBOLS: u32 = 1 << 21;
 /// The fewest: the smallest kernel with a network has some thousands.
 const FEWEST_SYMBOLS: u32 = 500;
-/// The longest name, with its type: `KSYM_NAME_LEN` (include/linux/kallsyms.h).
-const LONGEST_NAME: usize = 512;
+/// The longest name, with its type: four times `KSYM_NAME_LEN` (512 in include/linux/kallsyms.h), for trees that raise it.
+const LONGEST_NAME: usize = 2048;
+/// Of so many names one may be strange. In a table that is none, or that is read from the wrong place, most are.
+const NAMES_A_STRANGE_ONE: usize = 64;
+/// What a strange name is called. No symbol is.
+const STRANGE: &[u8] = b"?(strange)";
 /// A marker stands for so many names (scripts/kallsyms.c).
 const NAMES_A_MARKER: usize = 256;
 /// How far before the token table the names may begin, in bytes.
@@ -85,10 +89,20 @@ impl Symbols {
         self.addresses.len()
     }
 
-    fn name(&self, index: usize) -> &str {
+    /// A name, with its type before it.
+    fn typed(&self, index: usize) -> &str {
         let start = index.checked_sub(1).map_or(0, |before| self.ends[before] as usize);
-        // The first letter is the type.
-        &self.names[start + 1..self.ends[index] as usize]
+        &self.names[start..self.ends[index] as usize]
+    }
+
+    fn name(&self, index: usize) -> &str {
+        &self.typed(index)[1..]
+    }
+
+    /// Whether it can be code. With CONFIG_KALLSYMS_ALL data is listed too, and clang calls a function's own variables
+    /// `function.variable`. nm(1) has the letters: `?` and others that it does not know are open.
+    fn may_be_code(&self, index: usize) -> bool {
+        !self.typed(index).starts_with(|kind: char| "aAbBcCdDgGnNpPrRsSvV-".contains(kind))
     }
 
     /// The addresses of all symbols with this name.
@@ -107,7 +121,7 @@ impl Symbols {
     pub(super) fn pieces(&self, function: &str) -> Vec<(&str, Range<u64>)> {
         let is_piece =
             |name: &str| name.strip_prefix(function).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
-        let pieces = (0..self.len()).filter(|&index| is_piece(self.name(index)));
+        let pieces = (0..self.len()).filter(|&index| is_piece(self.name(index)) && self.may_be_code(index));
         pieces.filter_map(|index| Some((self.name(index), self.range(self.addresses[index])?))).collect()
     }
 
@@ -234,23 +248,30 @@ impl NameTable {
         })
     }
 
-    /// Puts the names together: where each ends, and all of them. None where one is not a symbol's name.
+    /// Puts the names together: where each ends, and all of them. A name that no symbol can have costs itself alone; none
+    /// where too many are such.
     fn expand(&self, bytes: &[u8], tokens: &Tokens) -> Option<(Vec<u32>, String)> {
         let mut at = self.names;
         let mut ends = Vec::with_capacity(self.count);
         let mut names = Vec::new();
+        let mut strange = 0;
         for _ in 0..self.count {
             let (length, text) = name_at(bytes, at)?;
             let before = names.len();
             for &token in bytes.get(text..text + length)? {
                 names.extend_from_slice(tokens.texts[usize::from(token)]);
+                if names.len() - before > LONGEST_NAME {
+                    break;
+                }
             }
             let name = &names[before..];
-            let good = (2..=LONGEST_NAME).contains(&name.len())
-                && name[0].is_ascii_alphabetic()
-                && name.iter().all(u8::is_ascii_graphic);
-            if !good {
-                return None;
+            if !((2..=LONGEST_NAME).contains(&name.len()) && name.iter().all(u8::is_ascii_graphic)) {
+                names.truncate(before);
+                names.extend_from_slice(STRANGE);
+                strange += 1;
+                if strange > self.count / NAMES_A_STRANGE_ONE {
+                    return None;
+                }
             }
             ends.push(u32::try_from(names.len()).ok()?);
             at = text + length;
@@ -268,12 +289,12 @@ fn name_at(bytes: &[u8], at: usize) -> Option<(usize, usize)> {
     } else {
         (first & 0x7f | usize::from(*bytes.get(at + 1)?) << 7, at + 2)
     };
-    (1..=LONGEST_NAME).contains(&length).then_some((length, text))
+    (length > 0).then_some((length, text))
 }
 
 /// Where the addresses can be, and in which form they can be there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Form {
+pub(crate) enum Form {
     /// Unsigned distances from a base.
     Relative,
     /// The same, but absolute symbols of the per-CPU area are positive numbers and all others are negative distances:

@@ -31,6 +31,62 @@ fn every_order_and_form_that_kernels_have_had_is_read() {
     }
 }
 
+/// Symbols as CONFIG_KALLSYMS_ALL lists them: data behind the code, and what has no section of a known kind.
+fn of_all(letters: &str) -> Vec<(u64, String)> {
+    let place = |number: usize| fixture::BASE + (1 << 20) + 8 * number as u64;
+    letters.chars().enumerate().map(|(number, letter)| (place(number), format!("{letter}thing_{number}"))).collect()
+}
+
+#[test]
+fn every_type_that_nm_has_is_read() {
+    let functions = functions();
+    for layout in LAYOUTS {
+        // nm(1), and what a section without anything in it gets.
+        let mut more = of_all("AaBbCcDdGgiINnPpRrSsTtUuVvWw-?1");
+        more.extend(["?__smp_locks", "?__nosave_begin"].map(|name| (fixture::BASE + (2 << 20), name.to_owned())));
+        let symbols = read(fixture::vmlinux_with(layout, &functions, &[], more).0).unwrap();
+        let at = fixture::address_of(&functions, "tcp_fragment");
+        assert_eq!(symbols.named("tcp_fragment").collect::<Vec<_>>(), [at], "{layout:?}");
+        assert_eq!(symbols.named("__smp_locks").count(), 1, "{layout:?}");
+        assert_eq!(symbols.named("thing_30").count(), 1, "{layout:?}");
+    }
+}
+
+#[test]
+fn a_strange_name_costs_itself_and_many_cost_the_table() {
+    let functions = functions();
+    let long = format!("T{}", "x".repeat(LONGEST_NAME));
+    for strange in ["T", "t\u{2}name", long.as_str()] {
+        let more = |count: usize| (0..count).map(|_| (fixture::BASE + (1 << 20), strange.to_owned())).collect();
+        let symbols = read(fixture::vmlinux_with(OF_6_1, &functions, &[], more(3)).0).unwrap();
+        let at = fixture::address_of(&functions, "tcp_fragment");
+        assert_eq!(symbols.named("tcp_fragment").collect::<Vec<_>>(), [at], "{strange:?}");
+        let many = read(fixture::vmlinux_with(OF_6_1, &functions, &[], more(100)).0);
+        assert_eq!(many.err(), Some(NoSymbols::NamesMissing), "{strange:?}");
+    }
+}
+
+#[test]
+fn data_is_no_piece_of_a_function() {
+    let functions = functions();
+    let at = fixture::address_of(&functions, "tcp_fragment");
+    let data = ["dtcp_fragment.__already_done", "bstrange", "rtcp_fragment.descriptor", "dtcp_fragment"];
+    let more = data.iter().map(|name| (fixture::BASE + (1 << 20), (*name).to_owned())).collect();
+    let symbols = read(fixture::vmlinux_with(OF_6_1, &functions, &[], more).0).unwrap();
+    let pieces = symbols.pieces("tcp_fragment");
+    assert_eq!(pieces, [("tcp_fragment", at..at + 48), ("tcp_fragment.cold", at + 48..at + 64)]);
+}
+
+#[test]
+fn a_large_table_is_read() {
+    let functions = functions();
+    let more = (0..250_000_u64).map(|number| (fixture::BASE + (1 << 20) + number, format!("dvariable_{number}")));
+    for layout in [OF_6_1, LAYOUTS[4]] {
+        let symbols = read(fixture::vmlinux_with(layout, &functions, &[], more.clone().collect()).0).unwrap();
+        assert_eq!(symbols.named("variable_249999").count(), 1, "{layout:?}");
+    }
+}
+
 #[test]
 fn a_kernel_without_a_table_or_with_a_damaged_one_has_no_symbols() {
     let (image, table) = fixture::vmlinux(OF_6_1, &functions(), &[]);
@@ -62,6 +118,22 @@ proptest! {
             prop_assert!(symbols.addresses.is_sorted());
             // A damaged name is another name, and a moved address is caught by who calls it (function.rs).
             prop_assert!(symbols.named("_stext").count() == 1 && symbols.named("_etext").count() == 1);
+        }
+    }
+
+    #[test]
+    fn names_of_any_type_and_length_are_read(
+        names in proptest::collection::vec("[!-~][!-~]{1,300}", 0..300), which in 0..LAYOUTS.len()
+    ) {
+        let functions = functions();
+        let is_free = |name: &&String| !["_text", "_stext", "_etext", "linux_banner", "tcp_fragment"].contains(&&name[1..]);
+        let place = |number: usize| fixture::BASE + (1 << 20) + 16 * number as u64;
+        let more: Vec<_> = names.iter().filter(is_free).enumerate().map(|(n, name)| (place(n), name.clone())).collect();
+        let symbols = read(fixture::vmlinux_with(LAYOUTS[which], &functions, &[], more.clone()).0).unwrap();
+        let at = fixture::address_of(&functions, "tcp_fragment");
+        prop_assert_eq!(symbols.named("tcp_fragment").collect::<Vec<_>>(), [at]);
+        for (place, name) in more.iter().filter(|(_, name)| !name.contains("filler_")) {
+            prop_assert!(symbols.at(*place).any(|found| *found == name[1..]), "{}", name);
         }
     }
 
