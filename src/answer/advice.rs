@@ -50,7 +50,7 @@ impl AdviceKind {
 /// never had the break. A run is what settles things, so nothing is said of how to know more.
 pub fn after_run(bug: &Bug, findings: &[Finding], release: Option<&Release>) -> Vec<Advice> {
     let conclusion = Ledger { findings: findings.to_vec() }.conclude();
-    let to = release.and_then(|release| version::first_good(bug, release));
+    let to = release.and_then(|release| version::upgrade(bug, release));
     let mut advice = advice(bug, &conclusion, to.as_ref().and_then(upgrade), "");
     advice.retain(|advice| advice.kind != AdviceKind::Settle);
     advice
@@ -58,7 +58,8 @@ pub fn after_run(bug: &Bug, findings: &[Finding], release: Option<&Release>) -> 
 
 /// Where to go from a release, where that is known.
 pub(super) fn upgrade(to: &version::Advice) -> Option<Advice> {
-    matches!(to, version::Advice::Move { .. }).then(|| Advice { kind: AdviceKind::Upgrade, says: to.to_string() })
+    let is_settled = !matches!(to, version::Advice::Settle(_));
+    is_settled.then(|| Advice { kind: AdviceKind::Upgrade, says: to.to_string() })
 }
 
 /// What to do about this conclusion. `upgrade` is where to go from here, as far as releases are known; `settle` says what
@@ -72,12 +73,15 @@ pub(super) fn advice(bug: &Bug, conclusion: &Conclusion, upgrade: Option<Advice>
         add(AdviceKind::Settle, settle.to_owned());
     }
     let state = conclusion.state();
-    if let (Some(State::NeverHad), Some(open)) = (state, &bug.without_break) {
+    // To be open to something is said of a kernel only where its own code, history or behaviour shows it.
+    if let (Some(State::NeverHad), Some(open)) = (conclusion.firm_state(), &bug.without_break) {
         add(AdviceKind::Exposure, format!("it never had the break: {open}"));
     }
     if state == Some(State::FixedWithDefect) {
         let mend = bug.chain.iter().find(|step| step.role == Role::FixOfFix);
-        add(AdviceKind::Defect, mend.map_or("its repair has a defect of its own", |step| &step.effect).to_owned());
+        let effect = mend.map_or("its repair has a defect of its own", |step| &step.effect);
+        let perhaps = if conclusion.guessed { "perhaps, by its release: " } else { "" };
+        add(AdviceKind::Defect, format!("{perhaps}{effect}"));
     }
     if conclusion.verdict == Verdict::Affected {
         for mitigation in bug.mitigations.iter().filter(|mitigation| mitigation.holds) {

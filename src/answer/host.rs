@@ -38,6 +38,9 @@ pub struct HostBug {
     pub verdict: Option<Verdict>,
     /// The kernel's state, where one remains.
     pub state: Option<State>,
+    /// Whether only a hint names the state, beside witnesses of the kernel itself that leave it open.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub state_guessed: bool,
     /// Whether strong witnesses contradict each other.
     pub conflict: bool,
     /// Whether it counts for the exit code: see [`HostDocument::leaving_out`].
@@ -74,6 +77,7 @@ impl HostDocument {
                 let conclusion = ledger.conclude();
                 bug.verdict = Some(conclusion.verdict);
                 bug.state = conclusion.state();
+                bug.state_guessed = conclusion.guessed && bug.state.is_some();
                 bug.conflict = conclusion.conflict;
                 bug.findings.clone_from(&ledger.findings);
             }
@@ -118,6 +122,7 @@ impl HostBug {
             remedies: Vec::new(),
             verdict: None,
             state: None,
+            state_guessed: false,
             conflict: false,
             counts: true,
             findings: Vec::new(),

@@ -7,7 +7,7 @@ use super::advice::upgrade;
 use super::{Advice, Answer, BugAnswer, Subject};
 use crate::evidence::binary::Binary;
 use crate::evidence::config::BuildConfig;
-use crate::evidence::exhibits::{Exhibits, release_of, tree};
+use crate::evidence::exhibits::{Exhibits, is_output_folder, release_of, source_folder, tree};
 use crate::evidence::git::Index;
 use crate::evidence::source::{self, Folder, Tarball};
 use crate::evidence::version::{self, Release};
@@ -61,6 +61,7 @@ pub struct Looked<'a> {
 }
 
 const BY_BOOT: &str = "boot it: the same command with --boot";
+const BY_BOOT_AGAIN: &str = "mend what broke the boot, and run the same command again";
 const BY_IMAGE: &str = "give its image or its package, and --boot to run it";
 const BY_BUILD: &str = "build it and give the tree with --boot, or give its image";
 
@@ -235,7 +236,7 @@ impl<'a> Asked<'a> {
                 }
                 Some(Booted::Broke(why)) => {
                     findings.push(Finding::unknown(Witness::Runtime, why));
-                    BugAnswer::without_hints(bug, Ledger { findings }, upgrade, why)
+                    BugAnswer::of(bug, Ledger { findings }, upgrade, BY_BOOT_AGAIN)
                 }
             };
             let counts = self.counts_all || !bug.is_unrepaired();
@@ -249,9 +250,11 @@ impl<'a> Asked<'a> {
 
 /// Where to go from a release, and what would settle what its name leaves open.
 fn next(bug: &Bug, release: Option<&Release>, settle: &str) -> (Option<Advice>, String) {
-    match release.and_then(|release| version::first_good(bug, release)) {
-        Some(version::Advice::Settle(how)) if settle == BY_IMAGE => (None, how),
-        to => (to.as_ref().and_then(upgrade), settle.to_owned()),
+    let Some(release) = release else { return (None, settle.to_owned()) };
+    let to = version::upgrade(bug, release).as_ref().and_then(upgrade);
+    match version::first_good(bug, release) {
+        Some(version::Advice::Settle(how)) if settle == BY_IMAGE => (to, how),
+        _ => (to, settle.to_owned()),
     }
 }
 
@@ -272,6 +275,7 @@ fn image<'a>(path: PathBuf) -> Looked<'a> {
             let release = release_of(binary.release());
             Looked {
                 understood: Some(format!("an image of {}", binary.release())),
+                began: Release::parse(binary.release()).ok(),
                 exhibits: Exhibits {
                     release: Some(release),
                     config: BuildConfig::beside(&path),
@@ -288,25 +292,42 @@ fn image<'a>(path: PathBuf) -> Looked<'a> {
 
 /// A tree: its source, and its image where it is built.
 fn folder<'a>(path: PathBuf) -> Looked<'a> {
-    let files = tree(Folder::open(&path));
+    let source = source_folder(&path).map(|folder| tree(Folder::open(&folder)));
     let built = path.join("arch/x86/boot/bzImage");
     let binary = built.is_file().then(|| Binary::open(&built).map_err(|error| error.to_string()));
-    let release = match (files.as_ref().map(|files| source::release(files.as_ref())), &binary) {
-        (Ok(Ok(None)), None) => {
+    let makefile = source.as_ref().and_then(|files| files.as_ref().ok()).map(|files| source::release(files.as_ref()));
+    let release = match (makefile, &binary) {
+        (None, None) if source.is_none() => {
+            let why = "this folder holds what `make O=` left, without an image, and its link `source` leads nowhere: give \
+                       the source tree, or build it";
+            return problem(why.to_owned());
+        }
+        (Some(Ok(None)), None) => {
             return problem("this folder has no kernel's Makefile: expected a kernel's source tree".to_owned());
         }
-        (Ok(Err(error)), None) => return problem(format!("the Makefile of this folder cannot be read: {error}")),
-        (Ok(Ok(release)), _) => release,
+        (Some(Err(error)), None) => return problem(format!("the Makefile of this folder cannot be read: {error}")),
+        (Some(Ok(release)), _) => release,
         _ => None,
     };
-    let what = if binary.is_some() { "a built source tree" } else { "a source tree" };
+    let image = binary.as_ref().and_then(|binary| binary.as_ref().ok()).map(|binary| binary.release().to_owned());
+    let what = match (is_output_folder(&path), &image, &binary) {
+        (true, Some(image), _) => format!("an O= build folder of {image}"),
+        (true, None, _) => "an O= build folder".to_owned(),
+        (false, _, Some(_)) => "a built source tree".to_owned(),
+        (false, _, None) => "a source tree".to_owned(),
+    };
+    let whose = if is_output_folder(&path) { ", whose source" } else { " that" };
+    let understood = match &release {
+        Some(release) => format!("{what}{whose} began as {release}"),
+        None => what,
+    };
     let config = BuildConfig::of_tree(&path);
     Looked {
-        began: release.as_ref().and_then(|release| Release::parse(release).ok()),
-        understood: Some(release.map_or_else(|| what.to_owned(), |release| format!("{what} that began as {release}"))),
+        began: release.or(image).and_then(|release| Release::parse(&release).ok()),
+        understood: Some(understood),
         settle: if binary.is_some() { BY_BOOT } else { BY_BUILD },
         bootable: binary.is_some().then_some(Source::Tree(path)),
-        exhibits: Exhibits { source: Some(files), config, binary, ..Exhibits::default() },
+        exhibits: Exhibits { source, config, binary, ..Exhibits::default() },
         ..Looked::default()
     }
 }

@@ -16,11 +16,11 @@ pub use host::{HOST_SCHEMA_VERSION, HostBug, HostDocument, NotProbed};
 pub use look::{Asked, Booted, Fetch, Looked};
 pub use subject::{Subject, Unclear};
 
+use crate::evidence::Finding;
 use crate::evidence::git::StepFound;
-use crate::evidence::{Finding, Strength};
 use crate::kernel::Stale;
 use crate::matrix::Bug;
-use crate::verdict::{Conclusion, Ledger, Verdict};
+use crate::verdict::{Ledger, Verdict, unheard};
 use crate::words::{BugId, State};
 
 /// The version of the shape of [`Answers`].
@@ -77,6 +77,9 @@ pub struct BugAnswer {
     pub verdict: Verdict,
     /// Where in the chain the kernel stands, where exactly one state remains.
     pub state: Option<State>,
+    /// Whether only a hint names the state, beside witnesses of the kernel itself that leave it open.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub state_guessed: bool,
     /// Whether strong witnesses contradict each other.
     pub conflict: bool,
     /// Whether it counts for the exit code. A bug that nobody has repaired, and that was not asked about by name, does not:
@@ -114,21 +117,17 @@ pub struct Summary {
 impl BugAnswer {
     /// The answer that these findings come to. `settle` says what could be given to know more.
     pub fn of(bug: &Bug, ledger: Ledger, upgrade: Option<Advice>, settle: &str) -> Self {
-        Self::concluded(bug, ledger.conclude(), ledger, upgrade, settle)
-    }
-
-    /// The answer where hints are not heard, because a boot was to settle it and broke.
-    pub fn without_hints(bug: &Bug, ledger: Ledger, upgrade: Option<Advice>, settle: &str) -> Self {
-        let strong = ledger.findings.iter().filter(|finding| finding.strength > Strength::Weak).cloned().collect();
-        Self::concluded(bug, Ledger { findings: strong }.conclude(), ledger, upgrade, settle)
-    }
-
-    fn concluded(bug: &Bug, conclusion: Conclusion, ledger: Ledger, upgrade: Option<Advice>, settle: &str) -> Self {
-        let advice = advice::advice(bug, &conclusion, upgrade, settle);
+        let conclusion = ledger.conclude();
+        let settle = match unheard(&ledger.findings) {
+            Some(why) => format!("{why}; {settle}"),
+            None => settle.to_owned(),
+        };
+        let advice = advice::advice(bug, &conclusion, upgrade, &settle);
         Self {
             bug: bug.id.clone(),
             verdict: conclusion.verdict,
             state: conclusion.state(),
+            state_guessed: conclusion.guessed && conclusion.state().is_some(),
             conflict: conclusion.conflict,
             counts: true,
             unproven: conclusion.unproven,
@@ -235,6 +234,7 @@ mod tests {
             bug,
             verdict,
             state: None,
+            state_guessed: false,
             conflict,
             counts: true,
             unproven: false,

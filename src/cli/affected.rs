@@ -15,7 +15,7 @@ use crate::matrix::{Bugs, KernelEntry, Matrix, Remote, Source, is_cve};
 use crate::report::{self, Fetching, Indexing, Style};
 use crate::run::{self, Cell};
 use crate::shim::Shim;
-use crate::words::{BugId, KernelName};
+use crate::words::{BadName, BugId, KernelName};
 
 /// The most subjects that are read from stdin, and the most bytes of all: a nightly's fleet, and no endless stream.
 const SUBJECTS: usize = 100_000;
@@ -40,7 +40,7 @@ pub(super) fn affected(args: &Affected) -> Result<u8, Stop> {
     // Each is looked at anew after the boots: an unpacked image for each of many subjects is too much to keep.
     let booted = if args.boot {
         let sources = subjects.iter().map(|subject| asked.look(subject).bootable).collect();
-        match boot(sources, &bugs, &asked, args)? {
+        match boot(&subjects, sources, &bugs, &asked, args)? {
             Some(booted) => booted,
             None => return Ok(130),
         }
@@ -105,19 +105,16 @@ fn obtaining<T>(
 /// Boots every subject that can be booted, and gives what that showed of each bug, subject by subject. None where somebody
 /// stopped it.
 fn boot(
+    subjects: &[String],
     sources: Vec<Option<Source>>,
     bugs: &Bugs,
     asked: &Asked,
     args: &Affected,
 ) -> Result<Option<Vec<BTreeMap<BugId, Booted>>>, Stop> {
     let ids: Vec<BugId> = asked.bugs.iter().map(|bug| bug.id.clone()).collect();
-    let name = |index: usize| format!("subject-{}", index + 1).parse::<KernelName>().map_err(Stop::no_verdict);
-    let (subjects, mut kernels) = (sources.len(), Vec::new());
-    for (index, source) in sources.into_iter().enumerate() {
-        if let Some(source) = source {
-            kernels.push(KernelEntry::plain(name(index)?, source, ids.clone()));
-        }
-    }
+    let names = names(subjects).map_err(Stop::no_verdict)?;
+    let bootable = names.iter().zip(sources).filter_map(|(name, source)| Some((name.clone(), source?)));
+    let kernels: Vec<_> = bootable.map(|(name, source)| KernelEntry::plain(name, source, ids.clone())).collect();
     if kernels.is_empty() {
         let hint = "a boot needs a package, an image or a built tree";
         return Err(Stop::usage(anyhow!("--boot: none of what was named can be booted: {hint}")));
@@ -133,13 +130,34 @@ fn boot(
     if judged.document.run.interrupted {
         return Ok(None);
     }
-    let mut booted = Vec::new();
-    for index in 0..subjects {
-        let name = name(index)?;
-        let cells = judged.document.cells.iter().filter(|cell| cell.kernel == name);
-        booted.push(cells.filter_map(|cell| Some((cell.bug.clone(), shown(cell, bugs)?))).collect());
+    let of = |name: &KernelName| {
+        let cells = judged.document.cells.iter().filter(|cell| cell.kernel == *name);
+        cells.filter_map(|cell| Some((cell.bug.clone(), shown(cell, bugs)?))).collect()
+    };
+    Ok(Some(names.iter().map(of).collect()))
+}
+
+/// What subjects are called while they are booted, each unlike the others: after their file, as people know it.
+fn names(subjects: &[String]) -> Result<Vec<KernelName>, BadName> {
+    const LONGEST: usize = 60;
+    let mut names: Vec<KernelName> = Vec::new();
+    for (index, subject) in subjects.iter().enumerate() {
+        let file = Path::new(subject).file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+        let allowed = |c: char| if c.is_ascii_alphanumeric() || "._+-".contains(c) { c } else { '-' };
+        let name: String = file.chars().take(LONGEST).map(allowed).collect();
+        let name = name.trim_start_matches(|c: char| !c.is_ascii_alphanumeric());
+        let name = if name.is_empty() { "subject" } else { name };
+        let mut call = name.parse()?;
+        if names.contains(&call) {
+            call = format!("{name}-{}", index + 1).parse()?;
+        }
+        // Another file may be called so.
+        while names.contains(&call) {
+            call = format!("{call}-again").parse()?;
+        }
+        names.push(call);
     }
-    Ok(Some(booted))
+    Ok(names)
 }
 
 /// What the boot showed of a cell's bug; none where nothing can be run for it.
@@ -198,4 +216,21 @@ fn subjects(what: &[String], bug: Option<&BugId>) -> Result<Vec<String>, Stop> {
         )));
     }
     Ok(subjects)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn subjects_are_called_after_their_files() {
+        let subjects =
+            ["boot/vmlinuz-4.19.51", "/tmp/a b.deb", ".", "x/bzImage", "y/bzImage", "bzImage-5", "é/.ü", "6.1"];
+        let names = names(&subjects.map(str::to_owned)).unwrap();
+        let expected =
+            ["vmlinuz-4.19.51", "a-b.deb", "subject", "bzImage", "bzImage-5", "bzImage-5-6", "subject-7", "6.1"];
+        assert_eq!(names.iter().map(KernelName::as_str).collect::<Vec<_>>(), expected);
+        let same = vec!["a/vmlinuz".to_owned(); 3];
+        assert_eq!(super::names(&same).unwrap().len(), 3);
+    }
 }

@@ -4,12 +4,13 @@ use std::path::Path;
 
 use super::{FailOn, Format, HostArgs, Stop, ended, matrix_file, print, print_json};
 use crate::answer::HostDocument;
-use crate::evidence::Finding;
 use crate::evidence::binary::Binary;
 use crate::evidence::config::BuildConfig;
 use crate::evidence::exhibits::Exhibits;
+use crate::evidence::runtime::by_counters;
 use crate::evidence::version::Release;
-use crate::host::{self, Host, Reading, bitten};
+use crate::evidence::{Finding, Witness};
+use crate::host::{self, Count, Host, Namespace, Reading, bitten};
 use crate::matrix::Bug;
 use crate::report::{self, Style};
 use crate::run::{Probed, probe_host};
@@ -22,7 +23,7 @@ pub(super) fn host(args: &HostArgs) -> Result<u8, Stop> {
     let bugs = matrix_file::chosen(&bugs, &args.bug)?;
     let is_live = args.from.is_empty();
     let mut reading = if is_live { host::live::read() } else { host::saved::read(&args.from).map_err(Stop::usage)? };
-    let mut ledgers = ledgers(&reading.host, &bugs, is_live);
+    let mut ledgers = ledgers(&reading.host, &reading.namespaces, &bugs, is_live);
     let Probed { verdicts, not_probed, notes } = if args.probe { probe(&reading, &bugs) } else { Probed::default() };
     for (bug, ledger) in verdicts {
         if let Some((_, known)) = ledgers.iter_mut().find(|(id, _)| *id == bug) {
@@ -46,7 +47,7 @@ pub(super) fn host(args: &HostArgs) -> Result<u8, Stop> {
 
 /// What the witnesses say of the host's kernel that need nothing to be run: its name, and its image where this is the
 /// host and the image is where distributions put it.
-fn ledgers(host: &Host, bugs: &[&Bug], is_live: bool) -> Vec<(BugId, Ledger)> {
+fn ledgers(host: &Host, namespaces: &[Namespace], bugs: &[&Bug], is_live: bool) -> Vec<(BugId, Ledger)> {
     let Some(release) = &host.release else { return Vec::new() };
     let name = match &host.build {
         Some(build) => format!("Linux host {release} {build}"),
@@ -54,13 +55,29 @@ fn ledgers(host: &Host, bugs: &[&Bug], is_live: bool) -> Vec<(BugId, Ledger)> {
     };
     let image = Path::new("/boot").join(format!("vmlinuz-{release}"));
     let is_there = is_live && !release.contains('/') && image.is_file();
+    let image = is_there.then(|| running(&image, host.build.as_deref()));
+    let unseen = image.as_ref().and_then(|image| image.as_ref().err().cloned());
     let exhibits = Exhibits {
         release: Some(Release::parse(&name).or_else(|_| Release::parse(release)).map_err(|error| error.to_string())),
         config: if is_live { BuildConfig::running(release) } else { None },
-        binary: is_there.then(|| running(&image, host.build.as_deref())),
+        binary: image.and_then(Result::ok).map(Ok),
         ..Exhibits::default()
     };
-    bugs.iter().map(|bug| (bug.id.clone(), Ledger { findings: said(host, bug, exhibits.look(bug).findings) })).collect()
+    let look = |bug: &Bug| {
+        let mut findings = said(host, bug, exhibits.look(bug).findings);
+        // An image that is not the running kernel's, or that this user may not read, lies before no witness.
+        findings.extend(unseen.as_ref().map(|why| Finding::aside(Witness::Binary, why)));
+        // A live patch brings no counters: those that are there are the kernel's own.
+        findings.extend(by_counters(&bug.strings, |counter| shows(namespaces, counter)));
+        findings
+    };
+    bugs.iter().map(|bug| (bug.id.clone(), Ledger { findings: look(bug) })).collect()
+}
+
+/// Whether a network namespace lists a counter.
+fn shows(namespaces: &[Namespace], counter: &str) -> bool {
+    let mut all = namespaces.iter().filter_map(|namespace| namespace.counters.as_ref());
+    all.any(|counters| matches!(counters.get(counter), Count::Is(_)))
 }
 
 /// The image, where it is the running kernel's: an upgrade may have put another build of the same name in its place.

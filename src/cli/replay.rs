@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 
 use super::{Accel, Format, Replay, Stop, ended, host, print, print_json};
 use crate::evidence::runtime::Ran;
+use crate::matrix::Bugs;
 use crate::report::visible;
 use crate::results::{MatrixDocument, boot_folder, find_run, read_document, read_recording};
 use crate::run::{self, BootId, Cell, Event, Lab, Recording, Tally};
@@ -54,11 +55,14 @@ pub(super) fn replay(args: &Replay) -> Result<u8, Stop> {
     let lab = Arc::new(host::lab(&args.host, true, false, 1)?);
     let runtime = host::runtime()?;
     let Some(end) = runtime.block_on(boot(args, number, &lab, recording.clone()))? else { return Ok(130) };
+    // Of a user's own dossier the recording has what it ran, and not what else is in it.
+    let bugs = Bugs::built_in();
     // Each as its job ran.
     let again = |cell: &Cell| {
         let job = job_of(cell)?;
         let ran = Ran { sysctls: &job.sysctls, own_program: job.program.is_some() };
-        Some(run::judge_again(cell, ran, &end))
+        let strings = bugs.get(&cell.bug).map_or(&[][..], |bug| &bug.strings);
+        Some(run::judge_again(cell, ran, strings, &end))
     };
     let cells: Vec<Cell> = then.iter().filter_map(again).collect();
     let code = Tally::of(&cells).exit_code();

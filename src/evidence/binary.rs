@@ -11,13 +11,13 @@ use crate::kernel::{self, KernelConfig, LARGEST_VMLINUX, NoVmlinux};
 
 mod facts;
 #[cfg(test)]
-mod fixture;
+pub(crate) mod fixture;
 mod flow;
 mod function;
 mod kallsyms;
 mod memory;
 #[cfg(test)]
-mod snippets;
+pub(crate) mod snippets;
 mod values;
 mod weigh;
 

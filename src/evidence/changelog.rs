@@ -119,14 +119,7 @@ pub fn weigh(bug: &Bug, listing: &Listing, release: Option<&Release>) -> Finding
     let chain = Chain::of(steps);
     let (states, _) = chain.conclude();
     let why = format!("{} {told}. A subject can stand for another patch, so this is a hint", listing.reach());
-    Finding {
-        witness: Witness::Changelog,
-        states,
-        strength: Strength::Weak,
-        why,
-        mitigated: false,
-        artefacts: Vec::new(),
-    }
+    Finding::new(Witness::Changelog, states, Strength::Weak, why)
 }
 
 impl Found {

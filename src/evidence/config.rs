@@ -111,22 +111,13 @@ impl<'a> BuildConfig<'a> {
             bug.applies_if.iter().filter(|option| self.config.lacks(&name(option))).map(String::as_str).collect();
         let verb = if missing.len() == 1 { "is" } else { "are" };
         let strength = if self.is_certain { Strength::Strong } else { Strength::Weak };
-        (!missing.is_empty()).then(|| Finding {
-            witness: Witness::Config,
-            states: StateSet::not_affected(),
-            strength,
-            why: format!(
-                "{} {verb} not set in {}: {}",
-                missing.join(", "),
-                self.place,
-                if self.is_certain {
-                    "the code that has the bug is not compiled in"
-                } else {
-                    "the code may not be compiled in"
-                }
-            ),
-            mitigated: false,
-            artefacts: Vec::new(),
+        (!missing.is_empty()).then(|| {
+            let means = match self.is_certain {
+                true => "the code that has the bug is not compiled in",
+                false => "the code may not be compiled in",
+            };
+            let why = format!("{} {verb} not set in {}: {means}", missing.join(", "), self.place);
+            Finding::new(Witness::Config, StateSet::not_affected(), strength, why)
         })
     }
 }

@@ -6,6 +6,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::matrix::TellingString;
 use crate::words::State;
 
 pub mod binary;
@@ -106,6 +107,12 @@ impl StateSet {
         Self(self.0 & other.0)
     }
 
+    /// The states that are not in it.
+    #[must_use]
+    pub fn complement(self) -> Self {
+        Self(Self::all().0 & !self.0)
+    }
+
     /// Whether nothing is in it.
     pub fn is_empty(self) -> bool {
         self.0 == 0
@@ -127,6 +134,13 @@ impl StateSet {
     }
 }
 
+impl TellingString {
+    /// The states in which no kernel has it.
+    pub fn excluded(&self) -> StateSet {
+        self.excludes.iter().copied().collect()
+    }
+}
+
 impl FromIterator<State> for StateSet {
     fn from_iter<I: IntoIterator<Item = State>>(states: I) -> Self {
         Self(states.into_iter().fold(0, |bits, state| bits | Self::bit(state)))
@@ -145,6 +159,18 @@ impl From<StateSet> for Vec<State> {
     }
 }
 
+/// What a finding cannot do, where it is less than its witness's word on the bug.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Limit {
+    /// It is no look at the bug itself: the dossier gives the witness nothing to go by, nothing of this kernel lay before it,
+    /// or it saw something on the side. That it leaves the verdict open keeps no hint from being heard.
+    Aside,
+    /// It is the release that a file began as. Whoever built the file may have put patches on top, so the release never
+    /// decides; it says what is likely.
+    Base,
+}
+
 /// What one witness says about one (kernel, bug).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finding {
@@ -160,6 +186,9 @@ pub struct Finding {
     /// repairs nothing.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub mitigated: bool,
+    /// What it cannot do; none where it is all that its witness says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<Limit>,
     /// Files in the run's folder that show it, relative to that folder.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub artefacts: Vec<String>,
@@ -168,8 +197,18 @@ pub struct Finding {
 impl Finding {
     /// What a witness says that sees nothing: every state remains, and why that is so.
     pub fn unknown(witness: Witness, why: impl Into<String>) -> Self {
-        let (states, strength) = (StateSet::all(), Strength::Weak);
-        Self { witness, states, strength, why: why.into(), mitigated: false, artefacts: Vec::new() }
+        Self::new(witness, StateSet::all(), Strength::Weak, why)
+    }
+
+    /// What a witness says that was not asked about the bug, because the dossier gives it nothing to go by or nothing of
+    /// this kernel lies before it.
+    pub fn aside(witness: Witness, why: impl Into<String>) -> Self {
+        Self { limit: Some(Limit::Aside), ..Self::unknown(witness, why) }
+    }
+
+    /// What a witness says.
+    pub fn new(witness: Witness, states: StateSet, strength: Strength, why: impl Into<String>) -> Self {
+        Self { witness, states, strength, why: why.into(), mitigated: false, limit: None, artefacts: Vec::new() }
     }
 
     /// Whether it leaves every state possible.

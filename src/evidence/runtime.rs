@@ -3,11 +3,12 @@
 //! The report comes from a guest, so it is not believed on its word: what it concludes must follow from the checks
 //! that it lists.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use backproof_repro::protocol::{Check, Conclusion, Report, Role, Shown};
 
-use super::{Finding, StateSet, Strength, Witness};
+use super::{Finding, Limit, StateSet, Strength, Witness};
+use crate::matrix::TellingString;
 
 /// What a reproducer's report amounts to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,7 +72,28 @@ fn finding(report: &Report, ran: Ran<'_>) -> Finding {
         Some(what) => (Strength::Weak, format!("{why} (a hint: {what})")),
         None => (strength, why),
     };
-    Finding { witness: Witness::Runtime, states, strength, why, mitigated, artefacts: Vec::new() }
+    Finding { mitigated, ..Finding::new(Witness::Runtime, states, strength, why) }
+}
+
+/// What is left of a finding where the kernel showed these counters while it ran: a telling string is in it for certain.
+pub fn beside_counters(mut finding: Finding, strings: &[TellingString], counters: &BTreeSet<String>) -> Finding {
+    for string in strings.iter().filter(|string| counters.contains(&string.text)) {
+        let left = finding.states.and(string.excluded().complement());
+        if left != finding.states && !left.is_empty() {
+            finding.states = left;
+            finding.why += &format!("; the kernel shows {}: {}", string.text, string.says);
+        }
+    }
+    finding
+}
+
+/// What the counters that a kernel shows say of it, though nothing was run for the bug; none where they say nothing.
+pub fn by_counters(strings: &[TellingString], shows: impl Fn(&str) -> bool) -> Option<Finding> {
+    let shown: Vec<&TellingString> = strings.iter().filter(|string| shows(&string.text)).collect();
+    let states = shown.iter().fold(StateSet::all(), |left, string| left.and(string.excluded().complement()));
+    let why: Vec<String> = shown.iter().map(|s| format!("the kernel shows {}: {}", s.text, s.says)).collect();
+    let finding = Finding::new(Witness::Runtime, states, Strength::Strong, why.join("; "));
+    (!shown.is_empty()).then_some(Finding { limit: Some(Limit::Aside), ..finding })
 }
 
 /// What nothing proves, for want of the control that the conclusion needs. No control has failed here.
@@ -127,6 +149,7 @@ fn incoherence(report: &Report, ran: Ran<'_>) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::words::State;
 
     fn report(conclusion: Conclusion, checks: &[(Role, Shown)]) -> Report {
         let checks = checks.iter().enumerate().map(|(i, (role, shown))| Check {
@@ -206,6 +229,28 @@ mod tests {
         assert!(matches!(&bare, Testimony::Broken(why) if why.ends_with("the profile sets none")), "{bare:?}");
         let pass = weigh(&report(Conclusion::NotAffected, &checks), of_agent(&BTreeMap::new()));
         assert!(matches!(pass, Testimony::Finding(_)), "{pass:?}");
+    }
+
+    #[test]
+    fn a_counter_that_is_there_excludes_the_states_that_lack_it() {
+        let strings = [TellingString {
+            text: "TCPWqueueTooBig".to_owned(),
+            excludes: vec![State::NeverHad],
+            says: "the counter came with the break".to_owned(),
+        }];
+        let pass = || Finding::new(Witness::Runtime, StateSet::not_affected(), Strength::Strong, "resent");
+        let counters = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        let without = beside_counters(pass(), &strings, &counters(&["SyncookiesSent"]));
+        assert_eq!(without, pass());
+        let with = beside_counters(pass(), &strings, &counters(&["TCPWqueueTooBig"]));
+        assert!(!with.states.contains(State::NeverHad) && with.states.contains(State::Fixed), "{with:?}");
+        assert_eq!(with.why, "resent; the kernel shows TCPWqueueTooBig: the counter came with the break");
+        // What was seen to happen is not touched.
+        let stall = Finding::new(Witness::Runtime, StateSet::affected(), Strength::Decisive, "silent");
+        assert_eq!(beside_counters(stall.clone(), &strings, &counters(&["TCPWqueueTooBig"])), stall);
+        assert_eq!(by_counters(&strings, |_| false), None);
+        let seen = by_counters(&strings, |name| name == "TCPWqueueTooBig").expect("a finding");
+        assert_eq!((seen.states, seen.limit), (strings[0].excluded().complement(), Some(Limit::Aside)));
     }
 
     #[test]

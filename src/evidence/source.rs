@@ -56,10 +56,8 @@ pub fn release(files: &(impl Files + ?Sized)) -> io::Result<Option<String>> {
 /// Weighs a bug by its source signatures.
 pub fn weigh(bug: &Bug, files: &(impl Files + ?Sized)) -> Finding {
     if bug.source.is_empty() {
-        return Finding::unknown(
-            Witness::Source,
-            format!("the dossier of {} does not say what the source looks like", bug.id),
-        );
+        let why = format!("the dossier of {} does not say what the source looks like", bug.id);
+        return Finding::aside(Witness::Source, why);
     }
     let read: Vec<&str> = bug.source.iter().flat_map(functions).map(|(file, _)| file).collect();
     if let Some(why) = quilt::unapplied(files, &read) {
@@ -81,7 +79,7 @@ pub fn weigh(bug: &Bug, files: &(impl Files + ?Sized)) -> Finding {
         return Finding::unknown(Witness::Source, said(&|_| true).join("; "));
     }
     let why = said(&|judged| judged.states != StateSet::all()).join("; ");
-    Finding { witness: Witness::Source, states, strength: Strength::Strong, why, mitigated: false, artefacts: vec![] }
+    Finding::new(Witness::Source, states, Strength::Strong, why)
 }
 
 /// What a signature says.

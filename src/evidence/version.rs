@@ -23,7 +23,7 @@ mod rpm;
 mod upstream;
 mod whole_releases;
 
-pub use advice::{Advice, first_good};
+pub use advice::{Advice, first_good, upgrade};
 pub use parse::NotARelease;
 pub use pasted::Pasted;
 pub use release::{Beyond, Release, Vendor};
@@ -51,14 +51,7 @@ pub fn weigh(bug: &Bug, release: &Release) -> Finding {
         Ok(said) => said,
         Err(why) => (StateSet::all(), format!("{release}: {why}")),
     };
-    Finding {
-        witness: Witness::Version,
-        states,
-        strength: Strength::Weak,
-        why,
-        mitigated: false,
-        artefacts: Vec::new(),
-    }
+    Finding::new(Witness::Version, states, Strength::Weak, why)
 }
 
 /// What is known of each step, or why nothing can be.

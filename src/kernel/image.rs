@@ -40,8 +40,8 @@ pub enum NotAnImage {
     },
     /// An ELF kernel without the note that QEMU needs.
     #[error(
-        "an ELF file without a PVH entry (XEN_ELFNOTE_PHYS32_ENTRY), which QEMU cannot boot; give the bzImage, or build \
-         with CONFIG_PVH=y"
+        "an ELF file without a PVH entry (XEN_ELFNOTE_PHYS32_ENTRY), which QEMU cannot boot; give the bzImage of the same \
+         build (from Linux 5.0 on, CONFIG_PVH=y makes a vmlinux bootable too)"
     )]
     NoPvh,
     /// Something else that has a name.

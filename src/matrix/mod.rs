@@ -37,7 +37,7 @@ pub use dossier::{
     Backport, BadDossiers, BadMachinePattern, BadPattern, BadRelease, Bug, Bugs, Case, DistributionLine, Elsewhere,
     First, Line, MachinePattern, Measure, Mitigation, Needs, NoSuchBug, ONE_OF, PackageVersion, Program, Refusal,
     Releases, Reproducer, Signature, SourceCase, SourcePattern, SourceSignature, Spans, StableLine, Standing, Step,
-    Steps, Upstream, c, goes_straight_on, is_cve,
+    Steps, TellingString, Upstream, c, goes_straight_on, is_cve,
 };
 pub use file::FILE_MAX;
 pub use lock::{InLock, Lock, LockGuard, Locked, LockedFile, TooLong, source_line};

@@ -7,7 +7,6 @@ use super::text::{visible, wrap};
 use crate::answer::{Answer, BugAnswer, Tally};
 use crate::evidence::Strength;
 use crate::verdict::{Verdict, contradiction};
-use crate::words::State;
 
 /// The answers as text, coloured with ANSI sequences (print it through `anstream`), and how they ended. Conflicts come
 /// first.
@@ -72,7 +71,8 @@ fn verdict(text: &mut String, answer: &BugAnswer, width: usize, style: Style) {
         Verdict::Unknown => (BROKEN, "unknown"),
     };
     let state = answer.state.filter(|state| state.as_str() != answer.verdict.to_string());
-    let more: Vec<&str> = state.map(State::as_str).into_iter().chain(answer.unproven.then_some("unproven")).collect();
+    let state = state.map(|state| if answer.state_guessed { format!("{state}, a guess") } else { state.to_string() });
+    let more: Vec<String> = state.into_iter().chain(answer.unproven.then(|| "unproven".to_owned())).collect();
     let state = if more.is_empty() { String::new() } else { format!(" ({})", more.join(", ")) };
     let conflict = if answer.conflict { " CONFLICT" } else { "" };
     let is_counted = answer.counts || answer.conflict || answer.verdict != Verdict::Affected;
@@ -122,6 +122,7 @@ mod tests {
     use crate::evidence::{Finding, StateSet, Witness};
     use crate::matrix::Bugs;
     use crate::verdict::Ledger;
+    use crate::words::State;
 
     #[test]
     fn unproven_answer_is_marked() {
@@ -131,7 +132,7 @@ mod tests {
         let fixed = Finding { states: [State::Fixed].into_iter().collect(), ..Finding::unknown(Witness::Version, "x") };
         for (findings, said) in [
             (vec![silent.clone()], "not affected (unproven)\n"),
-            (vec![silent, fixed.clone()], "not affected (fixed, unproven)\n"),
+            (vec![silent, fixed.clone()], "not affected (fixed, a guess, unproven)\n"),
             (vec![fixed], "not affected (fixed)\n"),
         ] {
             let bugs = vec![BugAnswer::of(bug, Ledger { findings }, None, "")];

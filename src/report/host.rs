@@ -87,7 +87,8 @@ impl Text {
                 Verdict::NotAffected => GOOD,
                 Verdict::Unknown => BROKEN,
             };
-            let state = bug.state.map(|state| format!(" ({state})")).unwrap_or_default();
+            let guess = if bug.state_guessed { ", a guess" } else { "" };
+            let state = bug.state.map(|state| format!(" ({state}{guess})")).unwrap_or_default();
             let conflict = if bug.conflict { ", CONFLICT" } else { "" };
             let is_counted = bug.counts || bug.conflict || verdict != Verdict::Affected;
             let counted = if is_counted { "" } else { "; not counted: nobody has a fix (--fail-on any counts it)" };

@@ -22,14 +22,8 @@ pub(crate) fn cell(kernel: &str, bug: &str, expect: &str, settled: Settled) -> C
 }
 
 pub(crate) fn affected() -> Settled {
-    let finding = Finding {
-        witness: Witness::Runtime,
-        states: StateSet::affected(),
-        strength: Strength::Decisive,
-        why: "rto:236 backoff:3 \u{1b}[2J w20376".to_owned(),
-        mitigated: false,
-        artefacts: Vec::new(),
-    };
+    let finding =
+        Finding::new(Witness::Runtime, StateSet::affected(), Strength::Decisive, "rto:236 backoff:3 \u{1b}[2J w20376");
     Settled::Findings(Ledger { findings: vec![finding] })
 }
 
@@ -311,14 +305,7 @@ fn what_the_natural_road_showed_is_told_of_a_pass_too() {
         why: "finished after 1.2 s\u{1b}[2J".to_owned(),
         facts: [].into(),
     };
-    let not_affected = Finding {
-        witness: Witness::Runtime,
-        states: StateSet::not_affected(),
-        strength: Strength::Strong,
-        why: "retransmitted".to_owned(),
-        mitigated: false,
-        artefacts: Vec::new(),
-    };
+    let not_affected = Finding::new(Witness::Runtime, StateSet::not_affected(), Strength::Strong, "retransmitted");
     let settled = Settled::Findings(Ledger { findings: vec![not_affected] });
     let mut cell = cell("a", "one", "pass", settled);
     cell.checks.push(natural);

@@ -41,8 +41,7 @@ fn question(job: &str, control: bool) -> Question {
 
 fn affected() -> Settled {
     let (states, strength) = (StateSet::affected(), Strength::Decisive);
-    let why = "it was seen".to_owned();
-    let finding = Finding { witness: Witness::Runtime, states, strength, why, mitigated: false, artefacts: Vec::new() };
+    let finding = Finding::new(Witness::Runtime, states, strength, "it was seen");
     Settled::Findings(Ledger { findings: vec![finding] })
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use backproof_repro::protocol::{Job, Message, Packet, Plan, Report, Segment, VERSION};
+use backproof_repro::protocol::{Hello, Job, Message, Packet, Plan, Report, Segment, VERSION};
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::engine::Lab;
@@ -55,6 +55,8 @@ pub struct Seen {
 pub struct BootEnd {
     /// The kernel's own release string, where the guest came that far.
     pub release: Option<String>,
+    /// Counters that the kernel shows, of those that the agent looks for.
+    pub counters: BTreeSet<String>,
     /// What the reproducers concluded.
     pub reports: Vec<Report>,
     /// What the wire saw, by the job's id.
@@ -67,11 +69,18 @@ pub struct BootEnd {
     pub notes: Vec<String>,
 }
 
+/// The counters that the kernel shows, by what the agent found.
+fn counters(hello: &Hello) -> BTreeSet<String> {
+    let shown = hello.features.iter().filter(|(_, is_there)| **is_there);
+    shown.filter_map(|(feature, _)| feature.strip_prefix("netstat-counter ")).map(str::to_owned).collect()
+}
+
 impl BootEnd {
     /// What a boot comes to.
     pub fn of(boot: &Boot) -> Self {
         let mut end = Self {
             release: boot.hello().map(|hello| hello.release.clone()),
+            counters: boot.hello().map(counters).unwrap_or_default(),
             failure: boot.end.as_ref().err().map(describe),
             seconds: boot.wall.as_secs_f64(),
             notes: boot.warnings.iter().map(|w| format!("the kernel warned while it booted: {}", w.title)).collect(),

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::answer::Advice;
 use crate::evidence::git::StepFound;
 use crate::evidence::{Finding, Witness};
-use crate::verdict::{Conclusion, Ledger, Verdict, contradiction};
+use crate::verdict::{Conclusion, Ledger, Verdict, contradiction, unheard};
 use crate::words::{BugId, Expectation, JobId, KernelName, Outcome, ProfileName, State};
 
 /// One cell of the matrix, judged. This is what `cells[]` of matrix.json holds.
@@ -26,6 +26,9 @@ pub struct Cell {
     pub verdict: Verdict,
     /// The kernel's state, where the findings leave exactly one. None where the verdict is the profile's doing.
     pub state: Option<State>,
+    /// Whether only a hint names the state: a release, say, beside a boot.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub state_guessed: bool,
     /// Whether the kernel has the bug, and the profile kept it from showing: the verdict is not the kernel's then.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub mitigated: bool,
@@ -145,6 +148,7 @@ impl Question {
             outcome,
             verdict: conclusion.verdict,
             state: conclusion.state(),
+            state_guessed: conclusion.guessed && conclusion.state().is_some(),
             mitigated: conclusion.mitigated,
             unproven: conclusion.unproven,
             expect: self.expect,
@@ -192,7 +196,8 @@ impl Question {
 fn undecided(ledger: &Ledger) -> String {
     let nothing_ran = ledger.findings.iter().all(|finding| finding.witness != Witness::Runtime);
     let why = if nothing_ran { ", and nothing can be run for this bug: its dossier has no `reproducer`" } else { "" };
-    format!("the witnesses leave the verdict unknown{why}")
+    let unheard = unheard(&ledger.findings).map_or_else(String::new, |why| format!(": {why}"));
+    format!("the witnesses leave the verdict unknown{unheard}{why}")
 }
 
 impl Cell {
@@ -244,14 +249,7 @@ pub(super) mod tests {
     }
 
     fn runtime(states: StateSet, strength: Strength) -> Settled {
-        let finding = Finding {
-            witness: Witness::Runtime,
-            states,
-            strength,
-            why: "seen".to_owned(),
-            mitigated: false,
-            artefacts: Vec::new(),
-        };
+        let finding = Finding::new(Witness::Runtime, states, strength, "seen");
         Settled::Findings(Ledger { findings: vec![finding] })
     }
 
@@ -328,13 +326,8 @@ pub(super) mod tests {
     #[test]
     fn other_witnesses_narrow_a_verdict_down_or_contradict_it_and_never_stand_in_for_a_broken_guest() {
         use State::{Affected, Fixed, HalfFixed, NeverHad};
-        let static_finding = |witness, strength, states: &[State]| Finding {
-            witness,
-            states: states.iter().copied().collect(),
-            strength,
-            why: "read".to_owned(),
-            mitigated: false,
-            artefacts: Vec::new(),
+        let static_finding = |witness, strength, states: &[State]| {
+            Finding::new(witness, states.iter().copied().collect(), strength, "read")
         };
         let binary = |states| static_finding(Witness::Binary, Strength::Strong, states);
         let version = |states| static_finding(Witness::Version, Strength::Weak, states);

@@ -204,7 +204,8 @@ async fn judge(
     for question in &tell.questions {
         let (Some(booted), Some(trial)) = (booted.get(&question.job), asked.trial(&question.job)) else { continue };
         let release = booted.end.release.clone().or_else(|| kernel.release.clone());
-        let settlement = by_boot(&question.job, trial.ran(), &booted.end);
+        let strings = asked.bugs.get(&question.job.bug).map_or(&[][..], |bug| &bug.strings);
+        let settlement = by_boot(&question.job, trial.ran(), strings, &booted.end);
         tell.cell(question, release, settlement.settled.clone(), Some((booted, &settlement)));
     }
 }

@@ -7,10 +7,10 @@ use backproof_repro::protocol::Report;
 use super::boots::{BootEnd, Seen, milliseconds};
 use super::cell::{Cell, Settled};
 use crate::evidence::exhibits::Said;
-use crate::evidence::runtime::{Ran, Testimony, weigh};
+use crate::evidence::runtime::{Ran, Testimony, beside_counters, weigh};
 use crate::evidence::{Finding, Strength, Witness};
 use crate::kernel::{Kernel, Module, ModulesError};
-use crate::matrix::Needs;
+use crate::matrix::{Needs, TellingString};
 use crate::verdict::{Ledger, Verdict};
 use crate::words::{BugId, JobId};
 
@@ -92,17 +92,20 @@ pub struct Settlement {
     pub seen: Seen,
 }
 
-/// Settles a job by a boot that ran its reproducer so.
+/// Settles a job by a boot that ran its reproducer so. The bug's telling strings are looked for among the kernel's counters.
 ///
 /// A guest that died takes all its reports with it: a kernel that panics after it said that all is well is not well.
-pub fn by_boot(job: &JobId, ran: Ran<'_>, end: &BootEnd) -> Settlement {
+pub fn by_boot(job: &JobId, ran: Ran<'_>, strings: &[TellingString], end: &BootEnd) -> Settlement {
     let id = job.to_string();
     let report = end.reports.iter().find(|report| report.job == id).cloned();
     let settled = match (&end.failure, &report) {
         (Some(failure), _) => Settled::Error(failure.clone()),
         (None, None) => Settled::Error("the agent ended without a report of this reproducer".to_owned()),
         (None, Some(report)) => match weigh(report, ran) {
-            Testimony::Finding(finding) => Settled::Findings(Ledger { findings: vec![finding] }),
+            Testimony::Finding(finding) => {
+                let finding = beside_counters(finding, strings, &end.counters);
+                Settled::Findings(Ledger { findings: vec![finding] })
+            }
             Testimony::NotApplicable(reason) => Settled::Skip { reason, allowed: false },
             Testimony::Broken(reason) => Settled::Error(reason),
         },
@@ -113,8 +116,8 @@ pub fn by_boot(job: &JobId, ran: Ran<'_>, end: &BootEnd) -> Settlement {
 
 /// A cell whose reproducer ran so again, in this boot alone. What the witnesses said that need no
 /// boot stands as it was.
-pub fn judge_again(then: &Cell, ran: Ran<'_>, end: &BootEnd) -> Cell {
-    let settlement = by_boot(&then.job(), ran, end);
+pub fn judge_again(then: &Cell, ran: Ran<'_>, strings: &[TellingString], end: &BootEnd) -> Cell {
+    let settlement = by_boot(&then.job(), ran, strings, end);
     let others: Vec<Finding> = then.findings.iter().filter(|f| f.witness != Witness::Runtime).cloned().collect();
     let mut cell = then.question().cell_beside(end.release.clone(), settlement.settled, &others);
     cell.seconds = milliseconds(end.seconds);

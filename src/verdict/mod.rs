@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::evidence::{Finding, StateSet, Strength, Witness};
+use crate::evidence::{Finding, Limit, StateSet, Strength, Witness};
 use crate::words::State;
 
 /// A ledger's conclusion.
@@ -47,6 +47,10 @@ pub struct Conclusion {
     pub firm: StateSet,
     /// Whether strong witnesses contradict each other.
     pub conflict: bool,
+    /// Whether hints would have decided, and were not heard: see [`unheard`].
+    pub unheard: bool,
+    /// Whether only a hint names the state, beside witnesses of the kernel itself that leave it open.
+    pub guessed: bool,
     /// Whether the kernel has the bug and the cell's profile keeps it from showing: the verdict then holds under that
     /// profile, and the states are the kernel's.
     pub mitigated: bool,
@@ -61,6 +65,11 @@ impl Conclusion {
         // Beside a verdict that is the profile's, the kernel's state would be misread.
         self.states.only().filter(|_| !self.mitigated)
     }
+
+    /// The state, where more than a hint names it: what is claimed of a kernel on top of its verdict needs that.
+    pub fn firm_state(&self) -> Option<State> {
+        self.state().filter(|_| !self.guessed)
+    }
 }
 
 impl Ledger {
@@ -72,6 +81,10 @@ impl Ledger {
     /// hints that contradict each other say nothing. A release makes a kernel good, and so does a user's program without
     /// controls, for which the user vouches; the likeness of a subject is too little for that.
     ///
+    /// A hint on paper (a release, a changelog, a likeness) never stands in for a witness of the kernel itself that could
+    /// not see: where the code was there and unreadable, or a boot broke, the verdict is unknown whatever the number says.
+    /// Nor does the release decide that a file merely began as.
+    ///
     /// Where the kernel comes out as affected and the reproducer saw the cell's profile mitigate it, the verdict is not
     /// affected: under that profile.
     pub fn conclude(&self) -> Conclusion {
@@ -80,24 +93,38 @@ impl Ledger {
         let conflict = strong.is_empty();
         let firm = if conflict { intersect(of(Strength::Decisive), StateSet::all()) } else { strong };
         if conflict && firm == StateSet::all() {
-            let (verdict, states) = (Verdict::Unknown, StateSet::EMPTY);
-            return Conclusion { verdict, states, firm: states, conflict, mitigated: false, unproven: false };
+            return Conclusion {
+                verdict: Verdict::Unknown,
+                states: StateSet::EMPTY,
+                firm: StateSet::EMPTY,
+                conflict,
+                unheard: false,
+                guessed: false,
+                mitigated: false,
+                unproven: false,
+            };
         }
-        let states = self.hinted(firm);
+        let hinted = self.hinted(firm, |_| true);
+        let heard = self.hinted(firm, |finding| self.may_decide(finding));
+        let unheard = verdict(hinted) != verdict(heard) && verdict(hinted) != Verdict::Unknown;
+        // Where it decides nothing, even such a hint narrows the state down.
+        let states = if verdict(hinted) == verdict(heard) { hinted } else { firm };
+        let named = states.only().is_some() && firm.only().is_none();
+        let guessed = named && self.findings.iter().any(is_of_the_kernel);
         let kernel = verdict(states);
         let mitigated = kernel == Verdict::Affected && self.findings.iter().any(|f| f.mitigated);
         let is_hinted = kernel == Verdict::NotAffected && verdict(firm) != Verdict::NotAffected;
         let unproven = is_hinted && self.findings.iter().any(Finding::is_silence);
         let verdict = if mitigated { Verdict::NotAffected } else { kernel };
-        Conclusion { verdict, states, firm, conflict, mitigated, unproven }
+        Conclusion { verdict, states, firm, conflict, unheard, guessed, mitigated, unproven }
     }
 }
 
 impl Ledger {
-    /// What the hints leave of these states.
-    fn hinted(&self, firm: StateSet) -> StateSet {
-        let hints = |is_heard: fn(&Finding) -> bool| {
-            let weak = self.findings.iter().filter(|f| f.strength == Strength::Weak && is_heard(f));
+    /// What those hints that are heard leave of these states.
+    fn hinted(&self, firm: StateSet, is_heard: impl Fn(&Finding) -> bool) -> StateSet {
+        let hints = |is_one: fn(&Finding) -> bool| {
+            let weak = self.findings.iter().filter(|f| f.strength == Strength::Weak && is_heard(f) && is_one(f));
             let narrowed = intersect(weak.filter(|f| !f.states.and(firm).is_empty()), firm);
             if narrowed.is_empty() { firm } else { narrowed }
         };
@@ -109,6 +136,36 @@ impl Ledger {
             all
         }
     }
+
+    /// Whether this hint may decide a verdict that the strong findings leave open.
+    fn may_decide(&self, hint: &Finding) -> bool {
+        let is_blinded = self.findings.iter().any(is_blind);
+        hint.limit != Some(Limit::Base) && (hint.witness == Witness::Runtime || !is_blinded)
+    }
+}
+
+/// Whether a finding is about the kernel itself, and not about what is written of it.
+fn is_of_the_kernel(finding: &Finding) -> bool {
+    !matches!(finding.witness, Witness::Version | Witness::Changelog)
+}
+
+/// Whether this witness had the kernel itself before it, was asked about the bug, and could not see whether it has it.
+fn is_blind(finding: &Finding) -> bool {
+    is_of_the_kernel(finding) && finding.limit.is_none() && verdict(finding.states) == Verdict::Unknown
+}
+
+/// Why hints that would have decided were not heard, where that is so: which witness could not see, and why.
+pub fn unheard(findings: &[Finding]) -> Option<String> {
+    let ledger = Ledger { findings: findings.to_vec() };
+    if !ledger.conclude().unheard {
+        return None;
+    }
+    let blind: Vec<String> =
+        findings.iter().filter(|f| is_blind(f)).map(|f| format!("{} could not see ({})", f.witness, f.why)).collect();
+    if blind.is_empty() {
+        return Some("a release is only what a file began as, and decides nothing about it".to_owned());
+    }
+    Some(format!("{}, and a hint does not stand in for it", blind.join("; ")))
 }
 
 /// What each strong witness says, where they contradict each other: `runtime says affected, git says
@@ -147,157 +204,5 @@ fn verdict(states: StateSet) -> Verdict {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn finding(witness: Witness, strength: Strength, states: &[State]) -> Finding {
-        Finding {
-            witness,
-            states: states.iter().copied().collect(),
-            strength,
-            why: String::new(),
-            mitigated: false,
-            artefacts: Vec::new(),
-        }
-    }
-
-    #[test]
-    fn a_mitigation_changes_the_verdict_and_not_what_is_said_of_the_kernel() {
-        let stalls: &[State] = &[State::Affected, State::HalfFixed];
-        let mitigated = Finding { mitigated: true, ..finding(Witness::Runtime, Strength::Decisive, stalls) };
-        let git = |state| finding(Witness::Git, Strength::Strong, &[state]);
-        for (other, conflict) in [(None, false), (Some(git(State::HalfFixed)), false), (Some(git(State::Fixed)), true)]
-        {
-            let findings = [mitigated.clone()].into_iter().chain(other).collect();
-            let conclusion = Ledger { findings }.conclude();
-            assert!(conclusion.mitigated && conclusion.states.and(StateSet::not_affected()).is_empty());
-            assert_eq!((conclusion.verdict, conclusion.state()), (Verdict::NotAffected, None));
-            assert_eq!(conclusion.conflict, conflict);
-        }
-    }
-
-    #[test]
-    fn pass_is_unproven_where_it_rests_on_silence() {
-        use State::{Affected, Fixed, FixedWithDefect, NeverHad};
-        use Strength::{Decisive, Strong, Weak};
-        use Verdict::{NotAffected, Unknown};
-        use Witness::{Git, Runtime, Version};
-        let passes: &[State] = &[NeverHad, Fixed, FixedWithDefect];
-        let silence = (Runtime, Weak, passes);
-        type Row<'a> = (&'a [(Witness, Strength, &'a [State])], Verdict, bool);
-        let table: &[Row] = &[
-            (&[silence], NotAffected, true),
-            (&[silence, (Version, Weak, &[Fixed])], NotAffected, true),
-            (&[silence, (Git, Weak, &[Fixed])], NotAffected, true),
-            (&[silence, (Git, Strong, &[Fixed])], NotAffected, false),
-            (&[silence, (Git, Strong, &[Fixed, Affected])], NotAffected, true),
-            (&[silence, (Version, Weak, &[Affected])], Unknown, false),
-            (&[silence, (Git, Strong, &[Affected])], Verdict::Affected, false),
-            (&[(Runtime, Strong, passes)], NotAffected, false),
-            // A program that cries without a negative control is a hint too, and no silence.
-            (&[(Runtime, Weak, &[Affected])], Verdict::Affected, false),
-            (&[(Runtime, Decisive, &[Affected])], Verdict::Affected, false),
-            (&[(Version, Weak, &[Fixed])], NotAffected, false),
-            (&[], Unknown, false),
-        ];
-        for (findings, verdict, unproven) in table {
-            let ledger = Ledger { findings: findings.iter().map(|(w, s, states)| finding(*w, *s, states)).collect() };
-            let conclusion = ledger.conclude();
-            assert_eq!((conclusion.verdict, conclusion.unproven), (*verdict, *unproven), "{findings:?}");
-        }
-    }
-
-    #[test]
-    fn findings_are_intersected_and_contradictions_are_conflicts() {
-        use State::{Affected, Fixed, FixedWithDefect, HalfFixed, NeverHad};
-        use Strength::{Decisive, Strong, Weak};
-        use Witness::{Binary, Git, Runtime, Version};
-        let stalls: &[State] = &[Affected, HalfFixed];
-        let passes: &[State] = &[NeverHad, Fixed, FixedWithDefect];
-        type Row<'a> = (&'a str, &'a [(Witness, Strength, &'a [State])], Verdict, Option<State>, bool);
-        let table: &[Row] = &[
-            ("nobody spoke", &[], Verdict::Unknown, None, false),
-            ("a stall decides", &[(Runtime, Decisive, stalls)], Verdict::Affected, None, false),
-            ("a pass", &[(Runtime, Strong, passes)], Verdict::NotAffected, None, false),
-            (
-                "a pass, and git names the state",
-                &[(Runtime, Strong, passes), (Git, Strong, &[Fixed])],
-                Verdict::NotAffected,
-                Some(Fixed),
-                false,
-            ),
-            (
-                "a stall, and git narrows it down",
-                &[(Runtime, Decisive, stalls), (Git, Strong, &[HalfFixed])],
-                Verdict::Affected,
-                Some(HalfFixed),
-                false,
-            ),
-            (
-                "a pass against strong git is unknown",
-                &[(Runtime, Strong, passes), (Git, Strong, &[Affected])],
-                Verdict::Unknown,
-                None,
-                true,
-            ),
-            (
-                "a stall against strong git decides, and is a conflict",
-                &[(Git, Strong, &[Fixed]), (Runtime, Decisive, stalls)],
-                Verdict::Affected,
-                None,
-                true,
-            ),
-            (
-                "strong witnesses against each other",
-                &[(Git, Strong, &[Fixed]), (Binary, Strong, &[Affected])],
-                Verdict::Unknown,
-                None,
-                true,
-            ),
-            (
-                "a hint against a pass is not heard",
-                &[(Version, Weak, &[Affected]), (Runtime, Strong, passes)],
-                Verdict::NotAffected,
-                None,
-                false,
-            ),
-            ("a hint alone", &[(Version, Weak, &[Affected])], Verdict::Affected, Some(Affected), false),
-            (
-                "a hint narrows a conflict that was decided",
-                &[(Git, Strong, &[Fixed]), (Runtime, Decisive, stalls), (Version, Weak, &[HalfFixed])],
-                Verdict::Affected,
-                Some(HalfFixed),
-                true,
-            ),
-            ("a likeness alone makes nothing good", &[(Git, Weak, &[Fixed])], Verdict::Unknown, None, false),
-            (
-                "a likeness alone makes suspicious",
-                &[(Git, Weak, &[Affected])],
-                Verdict::Affected,
-                Some(Affected),
-                false,
-            ),
-            (
-                "hints that contradict each other say nothing",
-                &[(Version, Weak, &[Fixed]), (Runtime, Weak, stalls)],
-                Verdict::Unknown,
-                None,
-                false,
-            ),
-            (
-                "a release makes good, and a likeness may agree",
-                &[(Version, Weak, &[Fixed, NeverHad]), (Git, Weak, &[Fixed])],
-                Verdict::NotAffected,
-                Some(Fixed),
-                false,
-            ),
-            ("a witness that sees nothing", &[(Git, Strong, &State::ALL)], Verdict::Unknown, None, false),
-        ];
-        for (name, findings, verdict, state, conflict) in table {
-            let findings = findings.iter().map(|(w, s, states)| finding(*w, *s, states)).collect();
-            let conclusion = Ledger { findings }.conclude();
-            let got = (conclusion.verdict, conclusion.state(), conclusion.conflict);
-            assert_eq!(got, (*verdict, *state, *conflict), "{name}");
-        }
-    }
-}
+#[path = "verdict_tests.rs"]
+mod tests;

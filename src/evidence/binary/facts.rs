@@ -1,6 +1,7 @@
 //! Finds what a function compares with what, and what it makes of its arguments' fields.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use iced_x86::{ConditionCode, FlowControl, Instruction, InstructionInfoFactory, Mnemonic, OpAccess, OpKind, Register};
 
@@ -42,6 +43,28 @@ pub(super) enum Asked {
     },
 }
 
+/// The time since a field was set, compared with a limit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Clock {
+    /// The global variable that is the time.
+    pub(super) time: u64,
+    /// The field.
+    pub(super) since: Place,
+    /// The call that made the limit of another field.
+    pub(super) limit: u64,
+}
+
+/// What is written to a field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Written {
+    /// 0.
+    Zero,
+    /// A global variable.
+    Global(u64),
+    /// Something else.
+    Other,
+}
+
 /// What a function does, as far as it was understood.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Facts {
@@ -51,6 +74,10 @@ pub(super) struct Facts {
     pub(super) numbers: BTreeSet<i64>,
     /// Whether anything is shifted right by one with its sign.
     pub(super) halves: bool,
+    /// Its clocks.
+    pub(super) clocks: Vec<Clock>,
+    /// What it writes to fields: where, to which bytes, and what.
+    pub(super) writes: Vec<(u64, u8, Range<i64>, Written)>,
     /// How each field, by its argument and place, is used.
     pub(super) uses: BTreeMap<Place, Uses>,
 }
@@ -82,12 +109,40 @@ impl Flow<'_> {
             facts.numbers.extend(numbers(instruction));
             if let Some(state) = before.get(at) {
                 self.count_uses(instruction, state, &mut facts.uses);
+                facts.clocks.extend(clock(instruction, state));
+                facts.writes.extend(self.write(instruction, state));
             }
             let Some(mut guard) = before.get(at).and_then(|state| guard(instruction, state)) else { continue };
             guard.refusal = self.refusal(&guard, instruction, &before);
             facts.guards.push(guard);
         }
         facts
+    }
+
+    /// What an instruction writes to a field.
+    fn write(&mut self, instruction: &Instruction, state: &State) -> Option<(u64, u8, Range<i64>, Written)> {
+        let written = |access| {
+            matches!(access, OpAccess::Write | OpAccess::CondWrite | OpAccess::ReadWrite | OpAccess::ReadCondWrite)
+        };
+        let info = self.info.info(instruction);
+        if instruction.has_segment_prefix() || !info.used_memory().iter().any(|used| written(used.access())) {
+            return None;
+        }
+        let Some(Value::Argument(argument, at)) = state.address(instruction) else { return None };
+        let what = match (instruction.mnemonic(), instruction.op1_kind()) {
+            // What is short: `and $0` takes fewer bytes than `mov $0`.
+            (Mnemonic::Mov | Mnemonic::And, kind) if is_immediate(kind) && instruction.immediate(1) == 0 => {
+                Written::Zero
+            }
+            (Mnemonic::Mov, OpKind::Register) => match state.whole(instruction.op1_register()) {
+                Some(Value::Number(0)) => Written::Zero,
+                Some(Value::Global(of)) => Written::Global(of),
+                _ => Written::Other,
+            },
+            _ => Written::Other,
+        };
+        let size = i64::try_from(instruction.memory_size().size()).ok().filter(|size| *size > 0).unwrap_or(64);
+        Some((instruction.ip(), argument, at..at.checked_add(size)?, what))
     }
 
     /// Counts what an instruction makes of fields.
@@ -279,6 +334,93 @@ fn guard(instruction: &Instruction, state: &State) -> Option<Guard> {
         }
         _ => None,
     }
+}
+
+fn is_immediate(kind: OpKind) -> bool {
+    matches!(
+        kind,
+        OpKind::Immediate8
+            | OpKind::Immediate16
+            | OpKind::Immediate32
+            | OpKind::Immediate64
+            | OpKind::Immediate8to16
+            | OpKind::Immediate8to32
+            | OpKind::Immediate8to64
+            | OpKind::Immediate32to64
+    )
+}
+
+/// The clock that a comparison reads.
+fn clock(instruction: &Instruction, state: &State) -> Option<Clock> {
+    if instruction.mnemonic() != Mnemonic::Cmp {
+        return None;
+    }
+    match (state.operand(instruction, 0)?, state.operand(instruction, 1)?) {
+        (Value::Elapsed(time, since), Value::Made(limit, of))
+        | (Value::Made(limit, of), Value::Elapsed(time, since))
+            if since != of =>
+        {
+            Some(Clock { time, since, limit })
+        }
+        _ => None,
+    }
+}
+
+impl Facts {
+    /// Whether the function sets a field, of 4 bytes, to this global variable.
+    pub(super) fn notes(&self, time: u64, (argument, at): Place) -> bool {
+        self.writes
+            .iter()
+            .any(|(_, of, bytes, what)| *of == argument && bytes.start == at && *what == Written::Global(time))
+    }
+
+    /// Whether the function sets a field, of 4 bytes, to 0 on all ways through some place where it notes this global
+    /// variable in another field. None where that cannot be told.
+    pub(super) fn forgets(&self, function: &Function, time: u64, (argument, at): Place) -> Option<bool> {
+        if function.cloned || function.has_table() {
+            return None;
+        }
+        let field = at..at + 4;
+        let touching = |bytes: &Range<i64>| bytes.start < field.end && field.start < bytes.end;
+        let on_field = || self.writes.iter().filter(|(_, of, bytes, _)| *of == argument && touching(bytes));
+        let whole = |bytes: &Range<i64>| bytes.start <= field.start && field.end <= bytes.end;
+        if on_field().any(|(_, _, bytes, what)| !(whole(bytes) && *what == Written::Zero)) {
+            return None;
+        }
+        let clears: BTreeSet<u64> = on_field().map(|(ip, ..)| *ip).collect();
+        let notes = self.writes.iter().filter(|(_, _, bytes, what)| *what == Written::Global(time) && !touching(bytes));
+        let mut places = notes.map(|(ip, ..)| *ip).peekable();
+        places.peek()?;
+        Some(places.any(|place| {
+            let before = reaches(function, &function.entries, &clears, |at, _| at == place);
+            let leaves = |_, instruction: &Instruction| {
+                successors(instruction).all(|next| !function.instructions.contains_key(&next))
+            };
+            !(before && reaches(function, &[place], &clears, leaves))
+        }))
+    }
+}
+
+/// Whether some way from these places comes to an instruction that is sought, and through none of those that are avoided.
+fn reaches(
+    function: &Function,
+    from: &[u64],
+    avoided: &BTreeSet<u64>,
+    sought: impl Fn(u64, &Instruction) -> bool,
+) -> bool {
+    let mut seen = BTreeSet::new();
+    let mut ways: Vec<u64> = from.to_vec();
+    while let Some(at) = ways.pop() {
+        let Some(instruction) = function.instructions.get(&at).filter(|_| !avoided.contains(&at)) else { continue };
+        if !seen.insert(at) {
+            continue;
+        }
+        if sought(at, instruction) {
+            return true;
+        }
+        ways.extend(successors(instruction));
+    }
+    false
 }
 
 /// The argument that is compared with a number.

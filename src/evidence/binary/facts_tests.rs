@@ -105,6 +105,16 @@ fn what_becomes_of_the_sequence_number_is_counted() {
     }
 }
 
+#[test]
+fn a_global_variable_is_one_however_it_is_addressed() {
+    // `mov 0x2000(%rip),%eax; mov %eax,0x10(%rdi); mov 0x3000,%ecx; mov %ecx,0x14(%rdi); xor %edx,%edx; mov %edx,0x18(%rdi); ret`
+    let facts = facts("8b05fa1f00008947108b0c250030000089 4f1431d2895718c3".replace(' ', "").as_str());
+    let written: Vec<_> = facts.writes.iter().map(|(_, of, bytes, what)| (*of, bytes.clone(), *what)).collect();
+    let (of_0x3000, zero) = (Written::Global(0x3000), Written::Zero);
+    assert_eq!(written, [(1, 0x10..0x14, of_0x3000), (1, 0x14..0x18, of_0x3000), (1, 0x18..0x1c, zero)]);
+    assert!(facts.notes(0x3000, (1, 0x10)) && !facts.notes(0x3000, (1, 0x18)) && !facts.notes(0x2000, (1, 0x10)));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 

@@ -27,7 +27,6 @@ const SCRATCH: [Register; 9] = [
     Register::R11,
 ];
 /// How often a block is looked at again before the analysis is given up: values only ever become unknown, so this is
-/// How often a block is looked at again before the analysis is given up: values only ever become unknown, so this is
 /// far more than it takes.
 const MOST_ROUNDS: usize = 200_000;
 
@@ -113,7 +112,14 @@ impl Flow<'_> {
                 // The tracer's entry point keeps every register.
                 let names = self.function.calls.get(&instruction.ip());
                 if !names.is_some_and(|names| names.contains("__fentry__") || names.contains("mcount")) {
+                    let made = match state.get(Register::RDI) {
+                        Some(Value::Field { argument, at, halved: false, plus: 0 }) => {
+                            Some(Value::Made(instruction.ip(), (argument, at)))
+                        }
+                        _ => None,
+                    };
                     SCRATCH.into_iter().for_each(|register| state.set(register, None));
+                    state.set(Register::RAX, made);
                 }
                 return;
             }
@@ -131,6 +137,9 @@ impl Flow<'_> {
                 let adds = instruction.mnemonic() == Mnemonic::Add;
                 match (value(state, 0), value(state, 1)) {
                     (Some(a), Some(b)) if adds => a.sum(b).or_else(|| vague_sum(Some(a), Some(b))),
+                    (Some(Value::Global(of)), Some(Value::Field { argument, at, halved: false, plus: 0 })) if !adds => {
+                        Some(Value::Elapsed(of, (argument, at)))
+                    }
                     (Some(a), Some(Value::Number(number))) => number.checked_neg().and_then(|number| a.plus(number)),
                     (a, b) => vague_sum(a, b),
                 }

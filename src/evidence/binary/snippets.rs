@@ -134,3 +134,48 @@ pub(crate) const COOKIE_MIXED: &str = "8b6e040fcd29eac1ea184131e841ffd3c3";
 
 /// `mov 0x4(%rsi),%ebp; bswap %ebp; sub %ebp,%edx; shr $24,%edx; lea (%r8,%rbp),%r8d; call *%r11; ret`
 pub(crate) const COOKIE_SUMMED_TWICE: &str = "8b6e040fcd29eac1ea18458d042841ffd3c3";
+
+/// Where [`CLOCK`] calls what makes its limit.
+pub(crate) const CLOCK_CALLS: usize = 48;
+
+/// `mov %rdi,%rbx; mov 0x530(%rbx),%ebp; test %ebp,%ebp; jne 1f; mov 0xffffffff82a079c0,%rax; mov %eax,0x530(%rbx); 2: xor
+/// %eax,%eax; ret; 1: mov 0x534(%rbx),%edi; test %edi,%edi; je 2b; mov 0xffffffff82a079c0,%r12; call …; sub %ebp,%r12d; mov
+/// %rax,%rdx; movslq %r12d,%rax; cmp %rdx,%rax; jb 2b; mov $1,%eax; ret`
+pub(crate) const CLOCK: &str = "4889fb8bab3005000085ed7511488b0425c079a08289833005000031c0c38bbb3405000085ff74f34c8b2425c079\
+    a082e8000000004129ec4889c24963c44839d072d8b801000000c3";
+
+/// The same, but that it sets another field to the time than it counts from.
+pub(crate) const CLOCK_UNSET: &str = "4889fb8bab3005000085ed7511488b0425c079a08289833805000031c0c38bbb3405000085ff74f34c8b24\
+    25c079a082e8000000004129ec4889c24963c44839d072d8b801000000c3";
+
+/// `mov %rdi,%rbx; movzbl 0x505(%rbx),%esi; call …; cmp %eax,0x534(%rbx); ja 1f; mov $1,%eax; ret; 1: xor %eax,%eax; ret`
+pub(crate) const MODEL: &str = "4889fb0fb6b305050000e8000000003983340500007706b801000000c331c0c3";
+
+/// Where [`MODEL`] calls what models the time.
+pub(crate) const MODEL_CALLS: usize = 10;
+
+/// `mov %rdi,%rbx; mov 0xffffffff82a079c0,%rax; movb $0,0x505(%rbx); mov %eax,0x5ec(%rbx); test %esi,%esi; je 1f; 2: mov
+/// $1,%eax; ret; 1: cmp %edx,0x624(%rbx); js 2b; movl $0,0x530(%rbx); jmp 2b`
+pub(crate) const ACK: &str = "4889fb488b0425c079a082c68305050000008983ec05000085f67406b801000000c339932406000078f2c7833005000\
+    000000000ebe6";
+
+/// The same with `movl $0,0x530(%rbx)` in place of `movb`.
+pub(crate) const ACK_FORGETS: &str = "4889fb488b0425c079a082c78330050000000000008983ec05000085f67406b801000000c33993240600007\
+    8f2c7833005000000000000ebe6";
+
+/// `mov %rdi,%rbx; mov 0xffffffff82a079c0,%rax; xor %ecx,%ecx; mov %eax,0x5ec(%rbx); test %esi,%esi; je 1f; mov
+/// %ecx,0x530(%rbx); ret; 1: movq $0,0x52c(%rbx); mov $1,%eax; ret`
+pub(crate) const ACK_FORGETS_ON_BOTH_WAYS: &str = "4889fb488b0425c079a08231c98983ec05000085f67407898b30050000c348c7832c050000\
+    00000000b801000000c3";
+
+/// [`ACK`] with `addl $1,0x530(%rbx)` in place of `movb`.
+pub(crate) const ACK_ADDS: &str = "4889fb488b0425c079a082838330050000018983ec05000085f67406b801000000c339932406000078f2c78330\
+    05000000000000ebe6";
+
+/// [`ACK`] with `movw $0,0x532(%rbx)` in place of `movl`.
+pub(crate) const ACK_CLEARS_HALF: &str = "4889fb488b0425c079a082c68305050000008983ec05000085f67406b801000000c3399324060000\
+    78f266c783320500000000ebe7";
+
+/// [`ACK`] without noting the time.
+pub(crate) const ACK_NOTES_NOTHING: &str = "4889fb488b0425c079a082c683050500000085f67406b801000000c339932406000078f2c78330\
+    05000000000000ebe6";

@@ -17,6 +17,12 @@ pub(super) enum Value {
     SumWith(Place, Option<Place>),
     /// A number.
     Number(i64),
+    /// What stands in memory at this address: a global variable.
+    Global(u64),
+    /// The variable at this address, less such a field.
+    Elapsed(u64, Place),
+    /// What the call at this address made of such a field, which was its first argument.
+    Made(u64, Place),
 }
 
 /// A field: its argument, counted from 1, and how many bytes behind it.
@@ -31,6 +37,7 @@ impl Value {
                 Self::Field { argument, at, halved, plus: plus.checked_add(number)? }
             }
             Self::SumWith(..) => self,
+            Self::Global(_) | Self::Elapsed(..) | Self::Made(..) => return None,
             Self::Number(n) => Self::Number(n.checked_add(number)?),
         })
     }
@@ -47,6 +54,7 @@ impl Value {
     pub(super) fn summands(self) -> [Option<Place>; 2] {
         match self {
             Self::SumWith(first, second) => [Some(first), second],
+            Self::Elapsed(_, since) => [Some(since), None],
             value => [value.field(), None],
         }
     }
@@ -132,7 +140,11 @@ impl State {
                 if instruction.has_segment_prefix() || !matches!(instruction.memory_size().size(), 4 | 8) {
                     return None;
                 }
+                if instruction.is_ip_rel_memory_operand() {
+                    return Some(Value::Global(instruction.ip_rel_memory_address()));
+                }
                 match self.address(instruction)? {
+                    Value::Number(address) => Some(Value::Global(address as u64)),
                     Value::Stack(at) => self.stack.get(&at).copied(),
                     Value::Argument(argument, at) => Some(Value::Field { argument, at, halved: false, plus: 0 }),
                     _ => None,

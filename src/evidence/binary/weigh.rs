@@ -1,19 +1,21 @@
 //! Weighs a kernel's machine code against a bug's signatures.
 
 use super::Binary;
-use super::facts::{self, Asked, Facts, Guard};
+use super::facts::{self, Asked, Clock, Facts, Guard};
 use super::function::Function;
-use crate::evidence::{Finding, StateSet, Strength, Witness};
-use crate::matrix::{Bug, Case, MachinePattern, Refusal, Signature, Upstream};
+use crate::evidence::{Finding, Limit, StateSet, Strength, Witness};
+use crate::matrix::{Bug, Case, MachinePattern, Refusal, Signature, TellingString, Upstream};
 use crate::words::{Role, State};
 
 /// What the machine code says about a bug.
 ///
-/// Each of the bug's `binary:` signatures is about one function; those that say something narrow each other down. The
-/// finding leaves all states, with the reason, where nothing could be seen or nothing that is seen is known.
+/// Each of the bug's `binary:` signatures is about one function; those that say something narrow each other down, and so
+/// do its `strings:`, for which no symbol is needed. The finding leaves all states, with the reason, where nothing could
+/// be seen or nothing that is seen is known.
 pub fn weigh(bug: &Bug, binary: &Binary) -> Finding {
-    if bug.binary.is_empty() {
-        return Finding::unknown(Witness::Binary, format!("no signature of {} is known for machine code", bug.id));
+    let strings: Vec<&TellingString> = bug.strings.iter().filter(|string| binary.has_string(&string.text)).collect();
+    if bug.binary.is_empty() && strings.is_empty() {
+        return Finding::aside(Witness::Binary, format!("no signature of {} is known for machine code", bug.id));
     }
     let mut states = StateSet::all();
     let mut reasons = Vec::new();
@@ -27,8 +29,17 @@ pub fn weigh(bug: &Bug, binary: &Binary) -> Finding {
             Err(why) => silent.push(why),
         }
     }
-    if reasons.is_empty() {
-        return Finding::unknown(Witness::Binary, silent.join("; "));
+    for string in strings {
+        states = states.and(string.excluded().complement());
+        reasons.push(format!("the image holds the string {}: {}", string.text, string.says));
+    }
+    let (bad, good) = (states.and(StateSet::affected()), states.and(StateSet::not_affected()));
+    if !bad.is_empty() && !good.is_empty() {
+        // What could not be seen matters where the rest does not tell.
+        reasons.extend(silent);
+    }
+    if states == StateSet::all() {
+        return Finding::unknown(Witness::Binary, reasons.join("; "));
     }
     if states.is_empty() {
         return Finding::unknown(
@@ -37,12 +48,9 @@ pub fn weigh(bug: &Bug, binary: &Binary) -> Finding {
         );
     }
     let states = without_impossible(states, bug, binary.release());
-    if states == StateSet::all() {
-        Finding::unknown(Witness::Binary, reasons.join("; "))
-    } else {
-        let (witness, strength, why) = (Witness::Binary, Strength::Strong, reasons.join("; "));
-        Finding { witness, states, strength, why, mitigated: false, artefacts: Vec::new() }
-    }
+    // Without a signature, a string is all that there is to see: the code was not looked at.
+    let limit = bug.binary.is_empty().then_some(Limit::Aside);
+    Finding { limit, ..Finding::new(Witness::Binary, states, Strength::Strong, reasons.join("; ")) }
 }
 
 /// What one function says, or why it says nothing.
@@ -54,13 +62,17 @@ fn judge(signature: &Signature, binary: &Binary) -> Result<(StateSet, String), S
     let facts = facts::analyse(&function).ok_or_else(|| format!("{name} is too long a function to follow"))?;
     let seen = Seen { binary, function: &function, facts: &facts };
     let place = format!("{name} at {:#x} ({} bytes)", function.entries[0], function.length);
-    match cases.iter().find(|case| seen.fits(case)) {
-        Some(case) => {
-            let states = case.states.iter().copied().collect();
-            Ok((states, format!("{place} {}: {}", seen.describe(cases), case.says)))
+    for case in cases {
+        match seen.fits(case) {
+            Ok(true) => {
+                let states = case.states.iter().copied().collect();
+                return Ok((states, format!("{place} {}: {}", seen.describe(cases), case.says)));
+            }
+            Ok(false) => {}
+            Err(why) => return Err(format!("{place} {}: {why}", seen.describe(cases))),
         }
-        None => Err(format!("{place} {}, which is like none of the known forms", seen.describe(cases))),
     }
+    Err(format!("{place} {}, which is like none of the known forms", seen.describe(cases)))
 }
 
 /// One function, as it was understood.
@@ -71,14 +83,29 @@ struct Seen<'a> {
 }
 
 impl Seen<'_> {
-    fn fits(&self, case: &Case) -> bool {
-        case.has.iter().all(|pattern| self.has(pattern)) && !case.lacks.iter().any(|pattern| self.has(pattern))
+    /// Whether it looks as the case says, or why that cannot be told. What it plainly is not needs no more looking.
+    fn fits(&self, case: &Case) -> Result<bool, String> {
+        let wanted = case.has.iter().map(|pattern| (pattern, true));
+        let mut doubt = None;
+        for (pattern, wanted) in wanted.chain(case.lacks.iter().map(|pattern| (pattern, false))) {
+            match self.has(pattern) {
+                Ok(has) if has != wanted => return Ok(false),
+                Ok(_) => {}
+                Err(why) => doubt = Some(why),
+            }
+        }
+        doubt.map_or(Ok(true), Err)
     }
 
-    fn has(&self, pattern: &MachinePattern) -> bool {
-        match pattern {
+    fn has(&self, pattern: &MachinePattern) -> Result<bool, String> {
+        Ok(match pattern {
+            MachinePattern::Elapsed(name) => self.clocks(name).next().is_some(),
+            MachinePattern::Forgotten(by) => {
+                let Some(clock) = self.facts.clocks.first() else { return Ok(false) };
+                return self.forgotten(clock, by);
+            }
             MachinePattern::Text(text) => self.binary.has_string(text),
-            MachinePattern::Calls(name) => self.function.calls.values().any(|names| names.contains(name)),
+            MachinePattern::Calls(name) => self.function.calls.values().flatten().any(|called| is_of(called, name)),
             MachinePattern::Adds(numbers) => self.facts.numbers.iter().any(|number| numbers.contains(number)),
             MachinePattern::Halves => self.facts.halves,
             MachinePattern::Sums { argument, at, shift } => {
@@ -90,7 +117,25 @@ impl Seen<'_> {
             MachinePattern::Guard { plus, then } => {
                 self.facts.guards.iter().any(|guard| plus.contains(&guard.plus) && refuses(guard, *then))
             }
-        }
+        })
+    }
+
+    /// The clocks whose limit this function makes. A clone's arguments are not the source's.
+    fn clocks<'s>(&'s self, name: &'s str) -> impl Iterator<Item = &'s Clock> {
+        let all = self.facts.clocks.iter().filter(|_| !self.function.cloned);
+        all.filter(move |clock| {
+            let makes = self.function.calls.get(&clock.limit).is_some_and(|names| names.contains(name));
+            clock.since.0 == 1 && makes && self.facts.notes(clock.time, clock.since)
+        })
+    }
+
+    /// Whether another function sets back what a clock counts from, or why that cannot be told.
+    fn forgotten(&self, clock: &Clock, by: &str) -> Result<bool, String> {
+        let symbols = self.binary.symbols.as_ref().map_err(|error| format!("{by} was not found: {error}"))?;
+        let other = Function::read(by, &self.binary.memory, symbols).map_err(|error| format!("{by} {error}"))?;
+        let facts = facts::analyse(&other).ok_or_else(|| format!("{by} is too long a function to follow"))?;
+        let forgets = facts.forgets(&other, clock.time, clock.since);
+        forgets.ok_or_else(|| format!("whether {by} sets back the field at {:#x} cannot be told", clock.since.1))
     }
 
     /// What was seen of that which the patterns ask for, with its figures. Reads well after the function's name.
@@ -114,8 +159,19 @@ impl Seen<'_> {
             let (sums, others) = self.facts.uses.get(&(argument, at)).map_or((0, 0), |uses| (uses.sums, uses.others));
             format!("adds or subtracts the field {at:#x} behind its argument {argument} {sums}×, and uses it {others}× otherwise")
         }));
+        if asked().any(|pattern| matches!(pattern, MachinePattern::Elapsed(_))) {
+            let since = |clock: &Clock| {
+                format!("compares the time since the field at {:#x} was set with a limit", clock.since.1)
+            };
+            parts.extend(self.facts.clocks.iter().map(since));
+        }
         if parts.is_empty() { "was read".to_owned() } else { parts.join(", ") }
     }
+}
+
+/// Whether a symbol is a function's, or that of a clone that the compiler made of it: `name.constprop.0`.
+fn is_of(symbol: &str, function: &str) -> bool {
+    symbol.strip_prefix(function).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
 fn describe_guard(guard: &Guard) -> String {

@@ -12,7 +12,7 @@ use super::revision::commit_id;
 use super::states::{Chain, Presence};
 use super::testimony::{How, StepFound, Testimony};
 use super::{GitError, Index, quilt};
-use crate::evidence::{Finding, StateSet, Strength, Witness};
+use crate::evidence::{Finding, Limit, StateSet, Strength, Witness};
 use crate::matrix::{Bug, Step};
 use crate::words::Role;
 
@@ -136,7 +136,8 @@ impl Answer<'_> {
         let is_whole = !self.history.store.cuts()?.into_iter().any(|cut| self.history.has(cut));
         let why = self.why(revision, &steps, states, is_whole);
         self.warnings.dedup();
-        let finding = Finding { witness: Witness::Git, states, strength, why, mitigated: false, artefacts: Vec::new() };
+        let limit = self.found.is_empty().then_some(Limit::Aside);
+        let finding = Finding { limit, ..Finding::new(Witness::Git, states, strength, why) };
         Ok(Testimony { finding, steps, warnings: std::mem::take(&mut self.warnings) })
     }
 

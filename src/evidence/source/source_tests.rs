@@ -332,6 +332,10 @@ fn every_form_of_the_zero_window_s_clock_is_named() {
     let stamp = "start_ts = tcp_skb_timestamp(skb);\nif (!start_ts)\n\tskb->skb_mstamp = tp->tcp_mstamp;\n\
                  else if (icsk->icsk_user_timeout && (s32)(tcp_time_stamp(tp) - start_ts) > icsk->icsk_user_timeout)\n\tgoto abort;";
     let older_stamp = stamp.replace("tcp_time_stamp(tp)", "tcp_time_stamp").replace("(skb)", "(tcp_send_head(sk))");
+    // 4.13 to 4.18.
+    let in_jiffies = stamp
+        .replace("start_ts) > icsk->icsk_user_timeout", "start_ts) >\n\t\t jiffies_to_msecs(icsk->icsk_user_timeout)");
+    assert_ne!(in_jiffies, stamp);
     let forget = "icsk->icsk_probes_tstamp = 0;";
     let on_opening = format!("if (opened) {{ {forget} }}");
     for (timer, acked, expected) in [
@@ -347,6 +351,12 @@ fn every_form_of_the_zero_window_s_clock_is_named() {
         (model, "", "affected"),
         (stamp, "", "never-had"),
         (&older_stamp, "", "never-had"),
+        (&in_jiffies, "", "never-had"),
+        (&in_jiffies.replace("(skb)", "(tcp_send_head(sk))"), "", "never-had"),
+        (&in_jiffies.replace("skb->skb_mstamp", "tcp_send_head(sk)->skb_mstamp"), "", "never-had"),
+        // Some other function of the limit may be anything.
+        (&in_jiffies.replace("jiffies_to_msecs", "vendor_limit"), "", "unknown"),
+        (&in_jiffies.replace("start_ts) >", "start_ts) <"), "", "unknown"),
         // Before 3.18 the function knew no limit but the count.
         ("", "", "unknown"),
     ] {

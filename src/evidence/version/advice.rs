@@ -17,6 +17,11 @@ pub enum Advice {
         /// Whether it is of the kernel's own line; if not, its line has none that is known, and this is the oldest later one.
         own_line: bool,
     },
+    /// The release has the fix, and whatever was put on top of it took it out again.
+    TakenOut {
+        /// The release or package version, as it is named.
+        release: String,
+    },
     /// What would settle it: which name, file or command to give instead, in a sentence.
     Settle(String),
 }
@@ -27,6 +32,9 @@ impl fmt::Display for Advice {
             Self::Move { release, own_line: true } => write!(f, "first good release of this line: {release}"),
             Self::Move { release, own_line: false } => {
                 write!(f, "no good release of this line is known; the oldest later one is {release}")
+            }
+            Self::TakenOut { release } => {
+                write!(f, "{release} has the fix as it was released: drop what was put on top of it and took it out")
             }
             Self::Settle(how) => f.write_str(how),
         }
@@ -49,6 +57,26 @@ pub fn first_good(bug: &Bug, release: &Release) -> Option<Advice> {
     if !bad {
         let is_line = release.is_line.then(|| line::settle(bug, release.base.line()));
         return Some(is_line.unwrap_or_else(|| Advice::Settle(settle(release))));
+    }
+    let mend = needs_mend(bug, release);
+    match release.vendor {
+        Vendor::KernelOrg(_) => of_kernel_org(bug, releases, release.base, mend),
+        _ => of_distribution(bug, releases, release, mend),
+    }
+}
+
+/// Where to go from a kernel that is affected, whatever its name says: the first good release, as far as one is known.
+pub fn upgrade(bug: &Bug, release: &Release) -> Option<Advice> {
+    let releases = bug.releases.as_ref()?;
+    if let Ok(steps) = held(bug, release)
+        && steps.iter().any(|step| step.role == Role::Fix && step.has == Some(true))
+        && states(&steps).and(StateSet::affected()).is_empty()
+    {
+        return match first_good(bug, release) {
+            // The fix has a defect that a later release mends.
+            Some(better @ Advice::Move { .. }) => Some(better),
+            _ => Some(Advice::TakenOut { release: release.to_string() }),
+        };
     }
     let mend = needs_mend(bug, release);
     match release.vendor {

@@ -128,6 +128,11 @@ impl Release {
         matches!(self.vendor, Vendor::KernelOrg(beyond) if beyond != Beyond::Nothing)
     }
 
+    /// Whether it is a release of kernel.org's and nothing else: no build's, and no package's.
+    pub fn is_bare_number(&self) -> bool {
+        matches!(self.vendor, Vendor::KernelOrg(_)) && self.flavour.is_none() && self.package == Package::Unknown
+    }
+
     /// The kernel.org release that it starts from; where the name tells the line only, the first one of that line.
     pub fn base(&self) -> Upstream {
         self.base

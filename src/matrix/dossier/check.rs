@@ -11,7 +11,7 @@ use super::{Bug, chain, fields, mitigation, releases, reproducer, signature, sou
 use crate::words::BugId;
 
 /// The keys of a dossier.
-pub(super) const KEYS: [&str; 12] = [
+pub(super) const KEYS: [&str; 13] = [
     "id",
     "title",
     "summary",
@@ -21,6 +21,7 @@ pub(super) const KEYS: [&str; 12] = [
     "releases",
     "source",
     "binary",
+    "strings",
     "reproducer",
     "mitigations",
     "references",
@@ -67,6 +68,7 @@ fn bug(root: &Node, stem: &str, owner: Owner<'_>, problems: &mut Collector<'_>) 
     let releases = fields.get("releases").map(|node| releases::read(node, steps, problems));
     let source = fields.get("source").map(|node| source_signature::read(node, problems));
     let binary = fields.get("binary").map(|node| signature::read(node, problems));
+    let strings = fields.get("strings").map(|node| signature::read_strings(node, problems));
     let reproducer = fields.get("reproducer").map(|node| reproducer::read(node, owner, problems));
     let mitigations = fields.get("mitigations");
     let mitigations = mitigations.map(|node| mitigation::read(node, reproducer.as_ref(), problems));
@@ -84,6 +86,7 @@ fn bug(root: &Node, stem: &str, owner: Owner<'_>, problems: &mut Collector<'_>) 
         releases: releases.flatten(),
         source: source.flatten().unwrap_or_default(),
         binary: binary.flatten().unwrap_or_default(),
+        strings: strings.flatten().unwrap_or_default(),
         reproducer: reproducer.flatten(),
         mitigations: mitigations.unwrap_or_default(),
         references: references?,

@@ -17,6 +17,8 @@ use std::str::FromStr;
 /// | `guard … asking` | and where half is more, it does so after asking something else |
 /// | `guard … asking K` | and where half is more, it does so after looking at its Kth argument (1 to 6) |
 /// | `guard … sparing N` | and where half is more, it does so unless one of its arguments equals one of at least N (1 to 6) things that it looks up |
+/// | `elapsed NAME` | the time since a field was set (a global variable less a field of the first argument's structure, which the function sets to that variable) is compared with what the function NAME makes of another field |
+/// | `forgotten NAME` | and the function NAME sets that field to 0 on all ways through some place where it notes the same global variable in another field |
 /// | `sums K+N >> B` | the field N bytes behind the Kth argument is added or subtracted once, the sum is shifted right by B bits, and nothing else is made of the field |
 ///
 /// Numbers are decimal, or hexadecimal after `0x`; a range holds both of its ends. The patterns follow values through
@@ -38,6 +40,10 @@ pub enum MachinePattern {
         /// What becomes of whoever is above the limit; none where that does not matter.
         then: Option<Refusal>,
     },
+    /// `elapsed NAME`
+    Elapsed(String),
+    /// `forgotten NAME`
+    Forgotten(String),
     /// `sums K+N >> B`
     Sums {
         /// The argument, counted from 1.
@@ -70,7 +76,8 @@ pub struct BadMachinePattern(pub String);
 impl BadMachinePattern {
     /// What was expected.
     pub fn expected() -> String {
-        "expected `string TEXT`, `calls NAME`, `adds N` or `adds N..M`, `halves`, `sums K+N >> B`, or `guard +N` or \
+        "expected `string TEXT`, `calls NAME`, `adds N` or `adds N..M`, `halves`, `elapsed NAME`, `forgotten NAME`, \
+         `sums K+N >> B`, or `guard +N` or \
          `guard +N..M` with `straight`, `asking`, `asking 1` to `asking 6` or `sparing 1` to `sparing 6` behind it or nothing"
             .to_owned()
     }
@@ -89,10 +96,9 @@ fn parse(text: &str) -> Option<MachinePattern> {
     match word {
         // A short text is in every image.
         "string" if rest.len() >= 4 && !rest.contains('\0') => Some(MachinePattern::Text(rest.to_owned())),
-        "calls" => {
-            let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '.';
-            (!rest.is_empty() && rest.chars().all(is_name)).then(|| MachinePattern::Calls(rest.to_owned()))
-        }
+        "calls" => name(rest).map(MachinePattern::Calls),
+        "elapsed" => name(rest).map(MachinePattern::Elapsed),
+        "forgotten" => name(rest).map(MachinePattern::Forgotten),
         "adds" => range(rest).map(MachinePattern::Adds),
         "halves" => rest.is_empty().then_some(MachinePattern::Halves),
         "sums" => {
@@ -117,6 +123,12 @@ fn parse(text: &str) -> Option<MachinePattern> {
         }
         _ => None,
     }
+}
+
+/// The name of a function.
+fn name(text: &str) -> Option<String> {
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '.';
+    (!text.is_empty() && text.chars().all(is_name)).then(|| text.to_owned())
 }
 
 /// One of the six arguments that are in registers, or as many things.
@@ -150,6 +162,8 @@ impl fmt::Display for MachinePattern {
             Self::Calls(name) => write!(f, "calls {name}"),
             Self::Adds(numbers) => write!(f, "adds {}", range(numbers)),
             Self::Halves => f.write_str("halves"),
+            Self::Elapsed(name) => write!(f, "elapsed {name}"),
+            Self::Forgotten(name) => write!(f, "forgotten {name}"),
             Self::Sums { argument, at, shift } => write!(f, "sums {argument}+{at:#x} >> {shift}"),
             Self::Guard { plus, then: None } => write!(f, "guard +{}", range(plus)),
             Self::Guard { plus, then: Some(Refusal::Straight) } => write!(f, "guard +{} straight", range(plus)),
@@ -184,6 +198,8 @@ mod tests {
             "guard +0x0 asking 2",
             "guard +0x20200..0x20a00 sparing 2",
             "sums 2+0x4 >> 24",
+            "elapsed __msecs_to_jiffies",
+            "forgotten tcp_ack",
         ] {
             let pattern = text.parse::<MachinePattern>();
             assert_eq!(pattern.as_ref().map(ToString::to_string), Ok(text.to_owned()));
@@ -227,6 +243,10 @@ mod tests {
             "sums 2+4 >> 0",
             "sums 2+4 >> 64",
             "sums 2 >> 24",
+            "elapsed",
+            "elapsed a b",
+            "forgotten",
+            "forgotten a()",
         ] {
             let error = text.parse::<MachinePattern>().map_err(|error| error.to_string());
             let told =
@@ -237,7 +257,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_text_makes_the_reader_panic(text in "(string|calls|adds|guard|halves)? ?[+0-9a-fx. ]{0,12}.{0,8}") {
+        fn no_text_makes_the_reader_panic(text in "(string|calls|adds|guard|halves|elapsed|forgotten)? ?[+0-9a-fx. ]{0,12}.{0,8}") {
             if let Ok(pattern) = text.parse::<MachinePattern>() {
                 prop_assert_eq!(pattern.to_string().parse(), Ok(pattern));
             }

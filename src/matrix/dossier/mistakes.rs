@@ -20,7 +20,7 @@ fn every_mistake_in_the_table_is_reported_word_for_word() {
 #[test]
 fn the_reference_names_every_key_and_its_examples_are_dossiers() {
     let reference = include_str!("../../../docs/dossiers.md");
-    let lists: [&[&str]; 15] = [
+    let lists: [&[&str]; 16] = [
         &KEYS,
         &mitigation::KEYS,
         &chain::KEYS,
@@ -34,6 +34,7 @@ fn the_reference_names_every_key_and_its_examples_are_dossiers() {
         &source_signature::CASE_KEYS,
         &source_signature::ELSEWHERE_KEYS,
         &signature::CASE_KEYS,
+        &signature::STRING_KEYS,
         &reproducer::KEYS,
         &NEEDS_KEYS,
     ];
@@ -64,6 +65,7 @@ fn keeps_its_promises(bytes: &[u8]) {
             for case in bug.source.iter().flat_map(|signature| &signature.cases) {
                 assert!(!case.states.is_empty() && of_source(case) > 0);
             }
+            assert!(bug.strings.iter().all(|string| string.text.len() >= 4 && !string.excludes.is_empty()));
             for case in bug.binary.iter().flat_map(|signature| &signature.cases) {
                 assert!(!case.states.is_empty() && case.has.len() + case.lacks.len() > 0);
             }

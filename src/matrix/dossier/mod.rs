@@ -27,7 +27,7 @@ pub use machine::{BadMachinePattern, MachinePattern, Refusal};
 pub use mitigation::{Measure, Mitigation};
 pub use releases::{DistributionLine, Releases, StableLine};
 pub use reproducer::{Needs, Program, Reproducer};
-pub use signature::{Case, Signature};
+pub use signature::{Case, Signature, TellingString};
 pub use source_pattern::{BadPattern, ONE_OF, SourcePattern, goes_straight_on};
 pub use source_signature::{Elsewhere, SourceCase, SourceSignature};
 pub use spans::{Spans, Standing, Steps};
@@ -66,6 +66,8 @@ pub struct Bug {
     pub source: Vec<SourceSignature>,
     /// What the machine code looks like, on x86-64.
     pub binary: Vec<Signature>,
+    /// Texts that say something wherever a kernel has them.
+    pub strings: Vec<TellingString>,
     /// What provokes it; where nothing does, no kernel is booted for it.
     pub reproducer: Option<Reproducer>,
     /// What operators can set to keep it from showing, or have tried to.

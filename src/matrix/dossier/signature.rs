@@ -36,6 +36,38 @@ pub struct Case {
     pub says: String,
 }
 
+/// A text that says something about a bug wherever a kernel has it: as a string of its image, and as the name of a counter
+/// that it shows while it runs. It is found where no function can be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TellingString {
+    /// The text, all of it.
+    pub text: String,
+    /// The states in which no kernel has it.
+    pub excludes: Vec<State>,
+    /// Why, in half a sentence.
+    pub says: String,
+}
+
+/// The keys of a telling string.
+pub(super) const STRING_KEYS: [&str; 3] = ["text", "excludes", "says"];
+
+/// The telling strings of a bug.
+pub(super) fn read_strings(node: &Node, problems: &mut Collector<'_>) -> Option<Vec<TellingString>> {
+    problems.each(node, "strings", |node, problems| {
+        let fields = problems.mapping(node, "a mapping that describes a string", &STRING_KEYS)?;
+        let text = problems.needed(&fields, "text", node).and_then(|node| problems.value(node, "text", telling));
+        let excludes = problems.needed(&fields, "excludes", node).and_then(|node| states(node, problems));
+        let says = problems.needed(&fields, "says", node).and_then(|n| problems.value(n, "text", fields::paragraph));
+        Some(TellingString { text: text?, excludes: excludes?, says: says? })
+    })
+}
+
+/// A short text is in every image.
+fn telling(text: &str) -> Result<String, String> {
+    let is_good = text.len() >= 4 && text.chars().all(|c| !c.is_control());
+    is_good.then(|| text.to_owned()).ok_or_else(|| "expected at least 4 characters".to_owned())
+}
+
 /// The signatures of a bug.
 pub(super) fn read(node: &Node, problems: &mut Collector<'_>) -> Option<Vec<Signature>> {
     problems.each(node, "signatures", signature)
