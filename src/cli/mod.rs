@@ -241,8 +241,7 @@ struct Report {
 
 #[derive(Args, Debug)]
 struct HostArgs {
-    /// What was saved of another host: a sosreport's folder, or outputs of `uname -a`, `nstat -az` or `netstat -s`,
-    /// `ss -tanmio`, `sysctl -a`, `dmesg` (may be repeated)
+    /// Judge another host by saved outputs: file, folder, sosreport, or - for stdin (may be repeated)
     #[arg(long, value_name = "PATH")]
     from: Vec<PathBuf>,
     /// Run the reproducers on the running kernel, live patches included: in namespaces of their own, from which no packet

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::counters::Count;
-use super::socket::{Complaint, Source};
+use super::socket::Complaint;
 use super::{Namespace, Reading, base_version};
 use crate::words::{BugId, State};
 
@@ -123,25 +123,26 @@ fn count(namespace: &Namespace, name: &str) -> Count {
 /// The stall: connections that hold over twice their send buffer and send nothing, and the counter of refusals.
 fn stall(namespace: &Namespace) -> Said {
     let too_big = count(namespace, "TCPWqueueTooBig");
-    let memory_seen = namespace.sockets.as_ref().is_some_and(|sockets| sockets.source != Source::Proc);
+    let with = |complaint| namespace.sockets.as_ref().map_or(0, |sockets| sockets.count(complaint));
     let of = |complaint| namespace.sockets.iter().flat_map(move |sockets| sockets.with(complaint));
-    let silent = of(Complaint::Silent).count();
-    let unanswered = of(Complaint::Unanswered).count();
+    let unanswered = with(Complaint::Unanswered);
     // Where the time of the last data is there and does not tell, it is too early: the next timeouts will.
-    let (early, untold): (Vec<_>, Vec<_>) = of(Complaint::Overfull).partition(|s| s.last_sent_ms.is_some());
-    let stuck = silent + untold.len();
+    let early = of(Complaint::Overfull).filter(|socket| socket.last_sent_ms.is_some()).count();
+    let stuck = with(Complaint::Silent) + with(Complaint::Overfull).saturating_sub(early);
+    let behind = of(Complaint::ZeroWindow).filter(|socket| socket.is_overfull() == Some(true)).count();
+    let none = none_is_stuck(namespace);
     let holds = |n: usize| match n {
         1 => "1 connection holds over twice its send buffer and does not get rid of it".to_owned(),
         n => format!("{n} connections hold over twice their send buffer and do not get rid of it"),
     };
     match (too_big, stuck) {
         (Count::Is(counted @ 1..), 1..) => (Answer::Now, format!("TCPWqueueTooBig is {counted}, and {}", holds(stuck))),
-        (Count::Is(counted @ 1..), 0) if !early.is_empty() => (
+        (Count::Is(counted @ 1..), 0) if early > 0 => (
             Answer::MayHaveBeen,
             format!(
                 "TCPWqueueTooBig is {counted}, and {}; whether anything leaves shows after some more timeouts: look again \
                  in 10 s",
-                holds(early.len())
+                holds(early)
             ),
         ),
         (Count::Is(counted @ 1..), 0) if unanswered > 0 => (
@@ -151,9 +152,18 @@ fn stall(namespace: &Namespace) -> Said {
                  now ({unanswered}) is sent again, and its peer does not answer"
             ),
         ),
+        (Count::Is(counted @ 1..), 0) if behind > 0 => (
+            Answer::Unknown,
+            format!(
+                "TCPWqueueTooBig is {counted}, which a fixed kernel may count too; what holds over twice its send buffer \
+                 now ({behind}) waits behind its peer's zero window"
+            ),
+        ),
         (Count::Is(counted @ 1..), 0) => {
-            let now =
-                if memory_seen { "no connection is stuck now" } else { "stuck connections could not be looked for" };
+            let now = match none {
+                Ok(()) => "no connection is stuck now".to_owned(),
+                Err(why) => format!("whether a connection is stuck now is unknown: {why}"),
+            };
             (Answer::MayHaveBeen, format!("TCPWqueueTooBig is {counted}, which a fixed kernel may count too; {now}"))
         }
         (Count::Is(0), 0) => (Answer::Not, "TCPWqueueTooBig is 0".to_owned()),
@@ -161,21 +171,34 @@ fn stall(namespace: &Namespace) -> Said {
         (_, 1..) => {
             (Answer::MayHaveBeen, format!("{}, and no counter tells this bug from a route that has gone", holds(stuck)))
         }
-        (Count::NotThere, 0) if memory_seen => (
-            Answer::NotNow,
-            "no connection is stuck; this kernel has no counter TCPWqueueTooBig to tell of the past (it never had the \
-             limit of CVE-2019-11478, or its vendor left the counter out)"
-                .to_owned(),
+        (_, 0) if early > 0 => (
+            Answer::Unknown,
+            format!("{}; whether anything leaves shows after some more timeouts: look again in 10 s", holds(early)),
         ),
-        (Count::ZeroOrNotThere, 0) if memory_seen => (
-            Answer::NotNow,
-            "no connection is stuck; TCPWqueueTooBig is not listed: it is 0, or this kernel does not have it"
-                .to_owned(),
-        ),
-        (_, 0) if memory_seen => (Answer::NotNow, "no connection is stuck; the counters were not seen".to_owned()),
-        (Count::Unknown, 0) => (Answer::Unknown, "neither the counters nor the sockets' memory were seen".to_owned()),
-        (_, 0) => (Answer::Unknown, "TCPWqueueTooBig is not listed, and the sockets' memory was not seen".to_owned()),
+        (unseen, 0) => {
+            let counter = match unseen {
+                Count::NotThere => {
+                    "this kernel has no counter TCPWqueueTooBig to tell of the past (it never had the limit of \
+                     CVE-2019-11478, or its vendor left the counter out)"
+                }
+                Count::ZeroOrNotThere => "TCPWqueueTooBig is not listed: it is 0, or this kernel does not have it",
+                _ => "TCPWqueueTooBig was not seen (`nstat -az`)",
+            };
+            match none {
+                Ok(()) => (Answer::NotNow, format!("no connection is stuck; {counter}")),
+                Err(why) => (Answer::Unknown, format!("whether a connection is stuck is unknown: {why}; {counter}")),
+            }
+        }
     }
+}
+
+/// What was not shown at all.
+const NO_CONNECTIONS: &str = "connections were not seen (`ss -tanmio`)";
+
+/// Says that no connection is stuck, where every connection was shown and none can be.
+fn none_is_stuck(namespace: &Namespace) -> Result<(), &str> {
+    let Some(sockets) = &namespace.sockets else { return Err(NO_CONNECTIONS) };
+    sockets.unsure.stuck.as_deref().map_or(Ok(()), Err)
 }
 
 /// Cookies: were any sent, did any make a connection, and did the accept queue overflow meanwhile?
@@ -184,28 +207,32 @@ fn cookies(namespace: &Namespace) -> Said {
     let sent = count(namespace, "SyncookiesSent");
     let made = count(namespace, "SyncookiesRecv");
     let overflows = count(namespace, "ListenOverflows");
-    let (Count::Is(_) | Count::ZeroOrNotThere, Count::Is(_) | Count::ZeroOrNotThere) = (sent, made) else {
-        return (Answer::Unknown, "the counters of SYN cookies were not seen".to_owned());
-    };
-    if zero(sent) && zero(made) {
-        return (Answer::Not, "no SYN cookie was sent".to_owned());
-    }
-    let shown = |count| if let Count::Is(n) = count { n } else { 0 };
-    let (cookies, connections) = (shown(sent), shown(made));
-    if zero(made) {
-        return (Answer::Not, format!("SYN cookies were sent ({cookies}), and no connection was made from one"));
-    }
-    let sentence = match overflows {
-        Count::Is(full @ 1..) => format!(
-            "{connections} connections were made from SYN cookies, while the accept queue overflowed {full} times: any \
-             of them may have lost its first bytes"
+    match (sent, made) {
+        (_, Count::Is(connections @ 1..)) => {
+            let sentence = match overflows {
+                Count::Is(full @ 1..) => format!(
+                    "{connections} connections were made from SYN cookies, while the accept queue overflowed {full} times: \
+                     any of them may have lost its first bytes"
+                ),
+                _ => format!(
+                    "{connections} connections were made from SYN cookies; any that lost packets when it began may have \
+                     lost its first bytes"
+                ),
+            };
+            (Answer::Exposed, sentence)
+        }
+        (sent, made) if zero(sent) && zero(made) => (Answer::Not, "no SYN cookie was sent".to_owned()),
+        (Count::Is(cookies), made) if zero(made) => {
+            (Answer::Not, format!("SYN cookies were sent ({cookies}), and no connection was made from one"))
+        }
+        (Count::Is(cookies @ 1..), _) => (
+            Answer::Unknown,
+            format!(
+                "SYN cookies were sent ({cookies}); SyncookiesRecv, how many made a connection, was not seen (`nstat -az`)"
+            ),
         ),
-        _ => format!(
-            "{connections} connections were made from SYN cookies; any that lost packets when it began may have lost its \
-             first bytes"
-        ),
-    };
-    (Answer::Exposed, sentence)
+        _ => (Answer::Unknown, "the counters of SYN cookies were not seen (`nstat -az`)".to_owned()),
+    }
 }
 
 /// How long a connection may wait behind a zero window before anybody wonders, in seconds: receivers that are busy for
@@ -214,29 +241,36 @@ const LONG_WAIT: u64 = 60;
 
 /// Zero windows: nothing counts them, so only the moment can be judged.
 fn zero_window(namespace: &Namespace) -> Said {
-    let Some(sockets) = &namespace.sockets else {
-        return (Answer::Unknown, "connections were not seen".to_owned());
-    };
-    let waiting: Vec<_> = sockets.with(Complaint::ZeroWindow).collect();
-    let some = match waiting.len() {
+    let Some(sockets) = &namespace.sockets else { return (Answer::Unknown, NO_CONNECTIONS.to_owned()) };
+    let some = match sockets.count(Complaint::ZeroWindow) {
         0 => {
-            let none = "no connection waits behind a zero window; nothing counts those that did";
-            return (Answer::NotNow, none.to_owned());
+            return match &sockets.unsure.zero_window {
+                None => (
+                    Answer::NotNow,
+                    "no connection waits behind a zero window; nothing counts those that did".to_owned(),
+                ),
+                Some(why) => {
+                    (Answer::Unknown, format!("whether a connection waits behind a zero window is unknown: {why}"))
+                }
+            };
         }
         1 => "1 connection waits behind a zero window".to_owned(),
         n => format!("{n} connections wait behind a zero window"),
     };
     // No data leaves while the window is closed, so the last of it tells how long that has been.
-    match waiting.iter().filter_map(|socket| socket.last_sent_ms).max().map(|ms| ms / 1000) {
-        None => (Answer::Unknown, format!("{some}, for how long was not seen")),
-        Some(longest @ ..LONG_WAIT) => (Answer::NotNow, format!("{some}, none for longer than {longest} s")),
-        Some(longest) => (
+    match (sockets.longest_zero_window_ms.map(|ms| ms / 1000), &sockets.unsure.zero_window) {
+        (Some(longest @ LONG_WAIT..), _) => (
             Answer::Exposed,
             format!(
                 "{some}, the longest for {longest} s: a shorter TCP_USER_TIMEOUT, which cannot be seen from outside, \
                  should have ended it"
             ),
         ),
+        _ if sockets.zero_window_of_unknown_age => {
+            (Answer::Unknown, format!("{some}, for how long was not seen (`ss -i`)"))
+        }
+        (_, Some(why)) => (Answer::Unknown, format!("{some}; whether another one does is unknown: {why}")),
+        (longest, None) => (Answer::NotNow, format!("{some}, none for longer than {} s", longest.unwrap_or(0))),
     }
 }
 

@@ -1,5 +1,5 @@
 use super::super::counters::{Absence, Counters};
-use super::super::socket::{Socket, Sockets, Timer};
+use super::super::socket::{Socket, Sockets, Source, Timer};
 use super::*;
 
 fn namespace(counters: &[(&str, u64)], absent_means: Absence, sockets: Option<Vec<Socket>>) -> Namespace {
@@ -7,6 +7,7 @@ fn namespace(counters: &[(&str, u64)], absent_means: Absence, sockets: Option<Ve
     let sockets = sockets.map(|all| {
         let mut sockets = Sockets::new(Source::SockDiag);
         all.into_iter().for_each(|socket| sockets.take(socket));
+        sockets.finish(None);
         sockets
     });
     let counters = Some(Counters { values, absent_means });
@@ -37,6 +38,8 @@ fn a_stall_is_now_only_with_its_counter_and_a_connection_that_sends_nothing() {
     let answers = || overfull(Some(10_000));
     let early = || overfull(Some(20_000));
     let untold = || overfull(None);
+    let unshown = || Socket { sndbuf: None, ..overfull(None) };
+    let behind = || Socket { timer: Some(Timer::Probe), last_ack_ms: Some(100), ..overfull(Some(90_000)) };
     let counter = "TCPWqueueTooBig";
     for (counters, absence, sockets, expected) in [
         (&[(counter, 4)][..], Absence::NotThere, Some(vec![silent()]), Answer::Now),
@@ -50,6 +53,11 @@ fn a_stall_is_now_only_with_its_counter_and_a_connection_that_sends_nothing() {
         (&[(counter, 0)], Absence::NotThere, None, Answer::Not),
         (&[], Absence::NotThere, Some(vec![silent()]), Answer::MayHaveBeen),
         (&[], Absence::NotThere, Some(vec![answers()]), Answer::NotNow),
+        (&[], Absence::NotThere, Some(vec![early()]), Answer::Unknown),
+        (&[], Absence::NotThere, Some(vec![unshown()]), Answer::Unknown),
+        (&[], Absence::Nothing, Some(vec![]), Answer::NotNow),
+        (&[(counter, 4)], Absence::NotThere, Some(vec![unshown()]), Answer::MayHaveBeen),
+        (&[(counter, 4)], Absence::NotThere, Some(vec![behind()]), Answer::Unknown),
         (&[], Absence::ZeroOrNotThere, Some(vec![]), Answer::NotNow),
         (&[], Absence::ZeroOrNotThere, None, Answer::Unknown),
         (&[], Absence::Nothing, None, Answer::Unknown),
@@ -73,6 +81,10 @@ fn cookies_expose_where_a_connection_was_made_from_one() {
         (&[], Absence::ZeroOrNotThere, Answer::Not),
         (&[], Absence::NotThere, Answer::Unknown),
         (&[("SyncookiesSent", 0)], Absence::Nothing, Answer::Unknown),
+        (&[("SyncookiesSent", 9)], Absence::Nothing, Answer::Unknown),
+        (&[("SyncookiesRecv", 0)], Absence::Nothing, Answer::Unknown),
+        (&[("SyncookiesRecv", 5)], Absence::Nothing, Answer::Exposed),
+        (&[("ListenOverflows", 0)], Absence::Nothing, Answer::Unknown),
     ] {
         let namespaces = vec![namespace(counters, absence, None)];
         assert_eq!(answer("syn-cookie-data-loss", namespaces).0, expected, "{counters:?} {absence:?}");
@@ -113,14 +125,29 @@ fn a_remedy_that_this_kernel_does_not_have_is_not_offered() {
 #[test]
 fn a_closed_window_matters_once_it_has_been_closed_for_long() {
     for (last_sent, expected, said) in [
-        (Some(341_000), Answer::Exposed, "the longest for 341 s"),
-        (Some(4_020), Answer::NotNow, "none for longer than 4 s"),
-        (None, Answer::Unknown, "for how long was not seen"),
+        (vec![Some(341_000)], Answer::Exposed, "the longest for 341 s"),
+        (vec![Some(4_020)], Answer::NotNow, "none for longer than 4 s"),
+        (vec![None], Answer::Unknown, "for how long was not seen"),
+        (vec![Some(4_020), None], Answer::Unknown, "for how long was not seen"),
+        (vec![Some(341_000), None], Answer::Exposed, "the longest for 341 s"),
+        (vec![], Answer::NotNow, "no connection waits behind a zero window"),
     ] {
-        let socket = Socket { timer: Some(Timer::Probe), ..overfull(last_sent) };
-        let namespaces = vec![namespace(&[], Absence::NotThere, Some(vec![socket]))];
+        let behind = |last_sent| Socket { timer: Some(Timer::Probe), backoff: Some(0), ..overfull(last_sent) };
+        let sockets = last_sent.into_iter().map(behind).collect();
+        let namespaces = vec![namespace(&[], Absence::NotThere, Some(sockets))];
         let (bitten, evidence) = answer("zero-window-user-timeout", namespaces);
         assert_eq!(bitten, expected);
         assert!(evidence[0].contains(said), "{evidence:?}");
+    }
+}
+
+#[test]
+fn a_connection_that_was_not_shown_whole_is_not_denied() {
+    let unshown = Socket { unacknowledged: Some(500), ..Socket::default() };
+    let namespaces = vec![namespace(&[], Absence::NotThere, Some(vec![unshown]))];
+    for (bug, says) in [("tcp-fragment-stall", "`ss -m`"), ("zero-window-user-timeout", "`ss -o`")] {
+        let (bitten, evidence) = answer(bug, namespaces.clone());
+        assert_eq!(bitten, Answer::Unknown, "{bug}");
+        assert!(evidence[0].contains(says), "{evidence:?}");
     }
 }

@@ -54,6 +54,7 @@ pub fn connections() -> io::Result<Sockets> {
             other => other?,
         }
     }
+    sockets.finish(None);
     Ok(sockets)
 }
 
@@ -143,7 +144,7 @@ fn connection(body: &[u8]) -> Option<Socket> {
     let timer = match fixed[2] {
         1 => Some(Timer::Retransmit),
         4 => Some(Timer::Probe),
-        0 => None,
+        0 => Some(Timer::None),
         _ => Some(Timer::Other),
     };
     let mut socket = Socket {
@@ -152,7 +153,7 @@ fn connection(body: &[u8]) -> Option<Socket> {
         inode: u32_at(fixed, 68).filter(|n| *n != 0).map(u64::from),
         timer,
         // struct inet_diag_msg: id at 4 (48 bytes), then expires, rqueue, wqueue, uid, inode.
-        expires_ms: timer.and_then(|_| u32_at(fixed, 52)).map(u64::from),
+        expires_ms: timer.filter(|timer| *timer != Timer::None).and_then(|_| u32_at(fixed, 52)).map(u64::from),
         unacknowledged: u32_at(fixed, 60).map(u64::from),
         ..Socket::default()
     };
@@ -174,13 +175,19 @@ fn connection(body: &[u8]) -> Option<Socket> {
     Some(socket)
 }
 
-/// struct tcp_info (tcp.h): retransmits at 2, backoff at 4, rto in microseconds at 8, last_data_sent in milliseconds at
-/// 44. Older kernels give less of it, and newer ones more.
+/// struct tcp_info (tcp.h): retransmits at 2, backoff at 4, rto in microseconds at 8, unacked at 24, last_data_sent and
+/// last_ack_recv in milliseconds at 44 and 56, rtt and rttvar in microseconds at 68 and 72, snd_wnd at 228. Older kernels
+/// give less of it, and newer ones more.
 fn take_info(socket: &mut Socket, info: &[u8]) {
     socket.retransmits = info.get(2).copied().map(u32::from);
     socket.backoff = info.get(4).copied().map(u32::from);
     socket.rto_ms = u32_at(info, 8).map(|us| u64::from(us) / 1000);
+    socket.in_flight = u32_at(info, 24).map(u64::from);
     socket.last_sent_ms = u32_at(info, 44).map(u64::from);
+    socket.last_ack_ms = u32_at(info, 56).map(u64::from);
+    let trip = u32_at(info, 68).zip(u32_at(info, 72));
+    socket.fresh_rto_ms = trip.map(|(rtt, variance)| (u64::from(rtt) + 4 * u64::from(variance)) / 1000);
+    socket.peer_window = u32_at(info, 228).map(u64::from);
 }
 
 fn address(family: u8, port: &[u8], address: &[u8]) -> String {

@@ -37,6 +37,7 @@ fn stuck() -> Vec<u8> {
     body[8..12].copy_from_slice(&[10, 0, 0, 1]);
     body[24..28].copy_from_slice(&[10, 0, 0, 2]);
     body[52..56].copy_from_slice(&12_000_u32.to_ne_bytes());
+    body[60..64].copy_from_slice(&21_984_u32.to_ne_bytes());
     body[68..72].copy_from_slice(&4711_u32.to_ne_bytes());
     let mut info = vec![0; 104];
     info[2] = 7;

@@ -22,18 +22,23 @@ const MAX_NETSTAT: u64 = 1 << 20;
 /// Reads this machine, as much of it as this process may.
 pub fn read() -> Reading {
     let mut host = host();
+    // Namespaces that nobody looked at are listed too: what they would have said is unknown.
+    let mut unlooked = None;
     let found = namespaces::find().unwrap_or_else(|error| {
         host.unseen.push(format!("network namespaces of other processes: reading /proc: {error}"));
+        unlooked = Some("other network namespaces".to_owned());
         namespaces::All::default()
     });
     if found.cut {
         host.unseen.push(format!("network namespaces beyond the first {MAX_NAMESPACES}"));
+        unlooked = Some(format!("network namespaces beyond the first {MAX_NAMESPACES}"));
     }
     let own = own_inode();
     let mut namespaces: Vec<Namespace> = found.found.iter().map(|found| namespace(found, own)).collect();
     if namespaces.is_empty() {
         namespaces.push(look(Namespace { name: "this process".to_owned(), ..Namespace::default() }));
     }
+    namespaces.extend(unlooked.map(|name| Namespace { name, ..Namespace::default() }));
     Reading { host, namespaces }
 }
 
@@ -170,12 +175,13 @@ fn counters(net: &Path, unseen: &mut Vec<String>) -> Option<Counters> {
 
 fn proc_sockets(net: &Path, unseen: &mut Vec<String>) -> Option<Sockets> {
     let mut sockets = Sockets::new(Source::Proc);
-    let mut strange = 0;
+    let (mut strange, mut is_cut) = (0, false);
     let files = [("tcp", true), ("tcp6", false)];
     for (file, required) in files {
         match read_text(&net.join(file), MAX_TCP) {
             Ok((text, cut)) => {
                 strange += proc_tcp::take(&text, &mut sockets);
+                is_cut |= cut;
                 if cut {
                     unseen.push(format!("connections beyond the first {} MiB of {file}", MAX_TCP >> 20));
                 }
@@ -191,6 +197,8 @@ fn proc_sockets(net: &Path, unseen: &mut Vec<String>) -> Option<Sockets> {
     if strange > 0 {
         unseen.push(format!("{strange} lines of tcp and tcp6 that are no connections"));
     }
+    let part = (strange > 0 || is_cut).then_some("not all lines of /proc/net/tcp and tcp6 were read");
+    sockets.finish(part);
     Some(sockets)
 }
 

@@ -43,8 +43,8 @@ pub const SETTINGS: [&str; 5] = [
 const MAX_FLOODS: usize = 20;
 
 /// What the kernel prints when a SYN queue overflows for the first time since it was made (`tcp_syn_flood_action`,
-/// net/ipv4/tcp_input.c).
-const FLOOD: &str = "Possible SYN flooding";
+/// net/ipv4/tcp_input.c). Kernels before 3.0 begin it with a small letter.
+const FLOOD: &str = "ossible SYN flooding on port";
 
 /// Everything that was read of one host.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -57,10 +57,12 @@ pub fn find() -> io::Result<All> {
     let mut pids: Vec<u32> =
         fs::read_dir("/proc")?.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
     pids.sort_unstable();
+    let is_cut = pids.len() > MAX_PROCESSES;
     pids.truncate(MAX_PROCESSES);
     let seen: Vec<(u32, Option<u64>, Option<u64>)> = pids.into_iter().map(|pid| (pid, link(pid), file(pid))).collect();
     let mounts = read_text(Path::new("/proc/self/mountinfo"), 16 << 20).map(|(text, _)| text).unwrap_or_default();
-    Ok(merge(&seen, mounted(&mounts)))
+    let all = merge(&seen, mounted(&mounts));
+    Ok(All { cut: all.cut || is_cut, ..all })
 }
 
 /// Puts processes (id, number of the link, number of the file) and mounts together.

@@ -24,15 +24,59 @@ pub fn take(text: &str, sockets: &mut Sockets) -> usize {
     strange
 }
 
-/// `sl local_address rem_address st tx_queue:rx_queue tr:tm->when retrnsmt uid timeout inode ref pointer rto …`
+/// What a saved copy has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Copied {
+    /// Lines that are broken.
+    pub strange: usize,
+    /// Whether it is one of tcp, with IPv4's addresses.
+    pub v4: bool,
+    /// Whether it is one of tcp6.
+    pub v6: bool,
+}
+
+/// Takes the connections of a saved copy, which may be indented, quoted or wrapped at blanks. None where it is none.
+pub fn take_copy(text: &str, sockets: &mut Sockets) -> Option<Copied> {
+    let tokens: Vec<&str> = text.split_ascii_whitespace().collect();
+    let is_slot = |token: &str| {
+        token.strip_suffix(':').is_some_and(|n| !n.is_empty() && n.bytes().all(|byte| byte.is_ascii_digit()))
+    };
+    let begins = |n: usize| {
+        is_slot(tokens[n]) && tokens.get(n + 1..n + 3).is_some_and(|ends| ends.iter().all(|end| address(end).is_some()))
+    };
+    let starts: Vec<usize> = (0..tokens.len()).filter(|n| begins(*n)).collect();
+    if starts.is_empty()
+        && !tokens.windows(3).any(|words| matches!(words, ["sl", "local_address", "rem_address" | "remote_address"]))
+    {
+        return None;
+    }
+    let mut copied = Copied::default();
+    for (n, start) in starts.iter().enumerate() {
+        let end = starts.get(n + 1).copied().unwrap_or(tokens.len());
+        let is_v6 = tokens[start + 1].len() > 16;
+        copied.v6 |= is_v6;
+        copied.v4 |= !is_v6;
+        match of_fields(&tokens[*start..end.min(start + 13)]) {
+            Some((state, _)) if NOTHING_QUEUED.contains(&state) => {}
+            Some((_, socket)) => sockets.take(socket),
+            None => copied.strange += 1,
+        }
+    }
+    Some(copied)
+}
+
 fn connection(line: &str) -> Option<(u8, Socket)> {
-    let fields: Vec<&str> = line.split_ascii_whitespace().take(13).collect();
+    of_fields(&line.split_ascii_whitespace().take(13).collect::<Vec<_>>())
+}
+
+/// `sl local_address rem_address st tx_queue:rx_queue tr:tm->when retrnsmt uid timeout inode ref pointer rto …`
+fn of_fields(fields: &[&str]) -> Option<(u8, Socket)> {
     let field = |n: usize| fields.get(n).copied();
     let state = u8::from_str_radix(field(3)?, 16).ok()?;
     let (queued, _) = field(4)?.split_once(':')?;
     let (timer, when) = field(5)?.split_once(':')?;
     let timer = match u8::from_str_radix(timer, 16).ok()? {
-        0 => None,
+        0 => Some(Timer::None),
         1 => Some(Timer::Retransmit),
         4 => Some(Timer::Probe),
         _ => Some(Timer::Other),
@@ -46,7 +90,10 @@ fn connection(line: &str) -> Option<(u8, Socket)> {
             remote: address(field(2)?)?,
             inode: field(9)?.parse().ok().filter(|n| *n != 0),
             timer,
-            expires_ms: timer.and_then(|_| u64::from_str_radix(when, 16).ok()).map(|t| t.saturating_mul(MS_A_TICK)),
+            expires_ms: timer
+                .filter(|timer| *timer != Timer::None)
+                .and_then(|_| u64::from_str_radix(when, 16).ok())
+                .map(|t| t.saturating_mul(MS_A_TICK)),
             // Probes that stand unanswered are counted apart.
             retransmits: Some(if timer == Some(Timer::Probe) { probes } else { retransmits }),
             // Connections without a timer have fewer fields.
@@ -80,6 +127,18 @@ mod tests {
     use super::super::socket::{Complaint, Source};
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn copies_are_read_when_quoted_and_wrapped() {
+        let copy = "> sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n\
+             >   0: 0100007F:0CEA 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 900 1 x 100\n\
+             >   1: 0100007F:0CEA 0200000A:9C40 01 00005000:00000000 01:000004B0 00000007\n 0 0 4711 2 x 3776 4 1 1 7\n\
+             >   2: 0100007F:0CEA 0200000A:9C40 01 00005000\n";
+        let mut sockets = Sockets::new(Source::Proc);
+        assert_eq!(take_copy(copy, &mut sockets), Some(Copied { strange: 1, v4: true, v6: false }));
+        assert_eq!((sockets.connections, sockets.count(Complaint::Retransmitting)), (1, 1));
+        assert_eq!(take_copy("1: a b\n", &mut sockets), None);
+    }
 
     const HEAD: &str =
         "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n";
@@ -121,6 +180,7 @@ mod tests {
         #[test]
         fn any_text_is_read_without_a_panic(text in "([0-9A-Fa-f:é ]{0,60}\n){0,4}") {
             read(&text);
+            take_copy(&text, &mut Sockets::new(Source::Proc));
         }
     }
 }

@@ -5,6 +5,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::command::Command;
+
 /// Files of one folder that are read.
 pub const MAX_FILES: usize = 400;
 
@@ -15,11 +17,15 @@ const MAX_ENTRIES: usize = 20_000;
 pub const HOST: &str = "host";
 
 /// Places of a sosreport that can hold what is looked for; of a folder, the files in it and in those below.
-const PLACES: [&str; 8] = [
+const PLACES: [&str; 12] = [
     "uname",
     "proc/version",
     "proc/net/netstat",
     "proc/self/net/netstat",
+    "proc/net/tcp",
+    "proc/net/tcp6",
+    "proc/self/net/tcp",
+    "proc/self/net/tcp6",
     "sos_commands/networking",
     "sos_commands/networkmanager",
     "sos_commands/kernel",
@@ -84,8 +90,7 @@ fn gather(path: &Path, depth: usize, files: &mut Vec<PathBuf>) {
 
 fn gather_below(path: &Path, depth: usize, files: &mut Vec<PathBuf>) {
     let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
-    let command = in_namespace(name).map_or(name, |(_, command)| command);
-    if path.is_dir() || COMMANDS.iter().any(|known| command.split(['_', '.']).next() == Some(known)) {
+    if path.is_dir() || is_output(name) {
         gather(path, depth, files);
     }
 }
@@ -94,6 +99,33 @@ fn sorted(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let mut paths: Vec<PathBuf> = fs::read_dir(folder)?.take(MAX_ENTRIES).flatten().map(|entry| entry.path()).collect();
     paths.sort();
     Ok(paths)
+}
+
+/// Whether a file of an archive is looked at, by its path there: of a sosreport the same as of its folder, else those at
+/// the top or in one folder.
+pub fn is_wanted(path: &str) -> bool {
+    let parts: Vec<&str> = path.split('/').filter(|part| *part != ".").collect();
+    if parts.iter().any(|part| part.is_empty() || *part == "..") {
+        return false;
+    }
+    let (Some((name, folders)), Some((_, below))) = (parts.split_last(), parts.split_first()) else { return false };
+    let below = below.join("/");
+    let is_in = |place: &str| below.strip_prefix(place).is_some_and(|rest| rest.starts_with('/'));
+    let is_place =
+        PLACES.iter().any(|place| below == *place || (place.starts_with("sos_") && is_in(place) && is_output(name)));
+    let is_report = below.starts_with("sos_") || below.starts_with("proc/") || below.starts_with("sys/");
+    is_place || (folders.len() <= 1 && !is_report)
+}
+
+/// Whether a file's name begins with a command whose output is looked at.
+fn is_output(name: &str) -> bool {
+    let command = in_namespace(name).map_or(name, |(_, command)| command);
+    COMMANDS.iter().any(|known| command.split(['_', '.']).next() == Some(known))
+}
+
+/// The command that a report's file is named after, behind the name of a namespace.
+pub fn command_of(file: &str) -> Option<Command> {
+    Command::of_file(in_namespace(file).map_or(file, |(_, command)| command))
 }
 
 /// The namespace that a file speaks of: sosreport names those of `ip netns` in the file's name.
@@ -122,6 +154,27 @@ mod tests {
             ("ip_netns_exec_", "host"),
         ] {
             assert_eq!(namespace_of(file), expected, "{file}");
+        }
+    }
+
+    #[test]
+    fn archives_are_read_where_a_report_has_its_outputs() {
+        for (path, expected) in [
+            ("sosreport-h/sos_commands/networking/ss_-peaonmi", true),
+            ("sosreport-h/sos_commands/networking/namespaces/blue/ip_netns_exec_blue_netstat_-s", true),
+            ("sosreport-h/sos_commands/kernel/uname_-a", true),
+            ("./sosreport-h/proc/net/tcp", true),
+            ("sosreport-h/proc/version", true),
+            ("scc_h/network.txt", true),
+            ("ss.txt", true),
+            ("sosreport-h/sos_commands/networking/ip_addr", false),
+            ("sosreport-h/proc/1/net/tcp", false),
+            ("sosreport-h/var/log/messages", false),
+            ("a/../../ss.txt", false),
+            ("/ss.txt", false),
+            ("", false),
+        ] {
+            assert_eq!(is_wanted(path), expected, "{path}");
         }
     }
 

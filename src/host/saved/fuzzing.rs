@@ -1,8 +1,13 @@
 //! Outputs of another host, for `fuzz/`.
 
-use super::Draft;
+use std::path::Path;
 
-/// A file of anything.
+use super::{Draft, file};
+
+/// A file of anything, packed or not.
 pub fn saved(bytes: &[u8]) {
-    let _ = Draft::default().take("saved", &String::from_utf8_lossy(bytes), false);
+    let mut draft = Draft::default();
+    let _ = file(Path::new("saved"), bytes, bytes.len() as u64, &mut draft);
+    let _ = draft.is_one_host();
+    draft.finish();
 }

@@ -1,52 +1,133 @@
-//! `nstat -az` of iproute2, as text and as JSON.
+//! `nstat` of iproute2, as text and as JSON, and copies of /proc/net/netstat: lists of counters by name.
+//!
+//! Only a list that is whole says anything of a counter that is not in it.
 
-use serde_json::Value;
-
+use super::command::Command;
+use super::text::bare;
 use crate::host::counters::{Absence, Counters};
 
+/// Counters of TcpExt that every kernel since 2.6.32 has, from the list's beginning to its end (net/ipv4/proc.c): a list
+/// without one of them is a part.
+#[rustfmt::skip]
+const EVERYWHERE: &[&str] = &[
+    "SyncookiesSent", "SyncookiesRecv", "SyncookiesFailed", "EmbryonicRsts", "PruneCalled", "OutOfWindowIcmps", "TW",
+    "DelayedACKs", "ListenOverflows", "ListenDrops", "TCPHPHits", "TCPPureAcks", "TCPLostRetransmit", "TCPTimeouts",
+    "TCPAbortOnData", "TCPAbortOnTimeout",
+];
+
+/// Lists in a text.
+#[derive(Default)]
+struct List<'a> {
+    values: Vec<(&'a str, u64)>,
+    /// Whether a counter's number could not be read.
+    is_broken: bool,
+}
+
 /// The counters, where the text is one of `nstat`: `TcpExt<name> <value> <rate>` a line, or `{"kernel": {…}}`.
-pub fn read(text: &str) -> Option<Counters> {
-    if text.trim_start().starts_with('{') { from_json(text) } else { from_text(text) }
-}
-
-fn from_json(text: &str) -> Option<Counters> {
-    let document: Value = serde_json::from_str(text).ok()?;
-    // The key is the name of the source, which is `kernel` unless a user gave another.
-    let groups = document.as_object()?.values().filter_map(Value::as_object);
-    let all: Vec<(&str, u64)> = groups
-        .flat_map(|group| group.iter())
-        .filter_map(|(name, value)| Some((name.strip_prefix("TcpExt")?, value.as_u64()?)))
-        .collect();
-    if all.is_empty() {
+pub fn read(text: &str, command: Option<&Command>) -> Option<Counters> {
+    let mut list = from_lines(text);
+    list.add(from_json(text));
+    if list.values.is_empty() {
         return None;
     }
-    let absent = absence(&all);
-    Some(Counters::of(all.into_iter(), absent))
+    let command = command.filter(|command| command.program == "nstat");
+    // Without -a, nstat shows what was added since its last call, of which zero says nothing.
+    if command.is_some_and(|command| !command.has('a', "ignore") && !command.has('r', "reset")) {
+        list.values.retain(|(_, value)| *value > 0);
+        list.is_broken = true;
+    }
+    // The group IpExt follows (net/ipv4/proc.c): where it does not, the list was cut off or filtered.
+    list.is_broken |= !text.contains("IpExt") || command.is_some_and(|command| command.leaves_out().is_some());
+    Some(list.counters())
 }
 
-fn from_text(text: &str) -> Option<Counters> {
-    // A line without its end may have lost digits.
-    let lines = || text.split_inclusive('\n').filter(|line| line.ends_with('\n')).filter_map(line);
-    let all: Vec<(&str, u64)> =
-        lines().filter_map(|(name, value)| Some((name.strip_prefix("TcpExt")?, value))).collect();
-    if all.is_empty() {
+impl<'a> List<'a> {
+    fn add(&mut self, other: Self) {
+        self.values.extend(other.values);
+        self.is_broken |= other.is_broken;
+    }
+
+    /// Of several values of a counter, the largest, which is the latest.
+    fn counters(mut self) -> Counters {
+        self.values.sort_unstable();
+        let is_whole =
+            !self.is_broken && EVERYWHERE.iter().all(|name| self.values.iter().any(|(known, _)| known == name));
+        // Without -z there are no zeros, and without -a none either.
+        let absent = if is_whole { Absence::NotThere } else { Absence::Nothing };
+        Counters::of(self.values.into_iter(), absent)
+    }
+}
+
+fn from_lines(text: &str) -> List<'_> {
+    let mut list = List::default();
+    for line in text.lines() {
+        let line = bare(line);
+        let words: Vec<&str> = line.split_ascii_whitespace().take(8).collect();
+        // Perhaps behind a file's name and a colon (`grep`).
+        let of_name =
+            |word: &'_ str| word.rsplit(':').next().and_then(|word| word.strip_prefix("TcpExt")).map(str::len);
+        let Some(at) = words.iter().position(|word| of_name(word).is_some_and(|length| length > 0)) else { continue };
+        let name = &words[at][words[at].len() - of_name(words[at]).unwrap_or(0)..];
+        if !name.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+            continue;
+        }
+        let is_rate = words.get(at + 2).is_some_and(|rate| rate.parse::<f64>().is_ok()) && words.len() == at + 3;
+        match words.get(at + 1).and_then(|value| value.parse().ok()) {
+            Some(value) if is_rate => list.values.push((name, value)),
+            _ => list.is_broken = true,
+        }
+    }
+    list
+}
+
+/// `"TcpExtListenDrops": 5`, wherever it stands: the document may be quoted or cut off.
+fn from_json(text: &str) -> List<'_> {
+    let mut list = List::default();
+    for (at, before) in text.match_indices("\"TcpExt") {
+        let rest = &text[at + before.len()..];
+        let Some((name, rest)) = rest.split_once('"').filter(|(name, _)| name.len() < 64) else { continue };
+        let Some(value) = rest.trim_start().strip_prefix(':') else { continue };
+        let value = value.trim_start();
+        let digits = value.bytes().take_while(u8::is_ascii_digit).count();
+        let is_ended = value[digits..].starts_with(|c: char| c == ',' || c == '}' || c.is_whitespace());
+        match value[..digits].parse() {
+            Ok(value) if is_ended => list.values.push((name, value)),
+            _ => list.is_broken = true,
+        }
+    }
+    list
+}
+
+/// A copy of /proc/net/netstat, perhaps wrapped: the names behind `TcpExt:`, then the values behind another one. None
+/// where the text has no such pair, or one that does not fit together.
+pub fn from_proc(text: &str) -> Option<Counters> {
+    let mut groups: Vec<Vec<&str>> = Vec::new();
+    let mut is_in = false;
+    for line in text.lines().map(bare) {
+        let words = match line.split_once(':') {
+            Some(("TcpExt", rest)) => {
+                groups.push(Vec::new());
+                is_in = true;
+                rest
+            }
+            Some(_) => {
+                is_in = false;
+                continue;
+            }
+            None => line,
+        };
+        let is_plain = |word: &str| word.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+        is_in &= words.split_ascii_whitespace().all(is_plain);
+        if let Some(group) = groups.last_mut().filter(|_| is_in) {
+            group.extend(words.split_ascii_whitespace());
+        }
+    }
+    let [names, values, ..] = groups.as_slice() else { return None };
+    if names.is_empty() || names.len() != values.len() {
         return None;
     }
-    // The group IpExt follows (net/ipv4/proc.c): where it does not, the list was cut or filtered.
-    let is_whole = lines().any(|(name, _)| name.starts_with("IpExt"));
-    let absent = if is_whole { absence(&all) } else { Absence::Nothing };
-    Some(Counters::of(all.into_iter(), absent))
-}
-
-/// Without `-z` there are no zeros.
-fn absence(all: &[(&str, u64)]) -> Absence {
-    if all.iter().any(|(_, value)| *value == 0) { Absence::NotThere } else { Absence::ZeroOrNotThere }
-}
-
-fn line(line: &str) -> Option<(&str, u64)> {
-    let mut words = line.split_ascii_whitespace();
-    let (name, value, rate) = (words.next()?, words.next()?.parse().ok()?, words.next()?);
-    (words.next().is_none() && rate.parse::<f64>().is_ok()).then_some((name, value))
+    let values = names.iter().zip(values).map(|(name, value)| Some((*name, value.parse().ok()?)));
+    Some(List { values: values.collect::<Option<_>>()?, is_broken: false }.counters())
 }
 
 #[cfg(test)]
@@ -55,23 +136,81 @@ mod tests {
     use crate::host::Count;
     use proptest::prelude::*;
 
-    const TEXT: &str = "#kernel\nTcpExtSyncookiesSent            0                  0.0\n\
-                        TcpExtTCPWqueueTooBig           12                 0.0\nIpExtInOctets  5  0.0\n";
+    fn whole(value: u64, line: impl Fn(&str, u64) -> String) -> String {
+        let one = |name: &&str| line(name, if *name == "SyncookiesSent" { value } else { 0 });
+        EVERYWHERE.iter().map(one).collect()
+    }
+
+    fn lines(value: u64) -> String {
+        format!(
+            "#kernel\n{}IpExtInOctets 5 0.0\n",
+            whole(value, |name, value| format!("TcpExt{name:<26}{value:<18} 0.0\n"))
+        )
+    }
+
+    fn json(value: u64) -> String {
+        let list = whole(value, |name, value| format!("\"TcpExt{name}\":{value},"));
+        format!("{{\"kernel\":{{{list}\"IpExtInOctets\":5}}}}")
+    }
+
+    fn get(text: &str, name: &str) -> Count {
+        read(text, None).expect("counters").get(name)
+    }
 
     #[test]
-    fn both_forms_are_read_and_what_is_absent_depends_on_the_form() {
-        let counters = read(TEXT).expect("counters");
-        assert_eq!(counters.get("TCPWqueueTooBig"), Count::Is(12));
-        assert_eq!(counters.get("SyncookiesSent"), Count::Is(0));
-        assert_eq!(counters.get("ListenDrops"), Count::NotThere);
-        let json = r#"{"kernel":{"TcpExtTCPWqueueTooBig":12,"IpExtInOctets":5}}"#;
-        let counters = read(json).expect("counters");
-        assert_eq!(counters.get("TCPWqueueTooBig"), Count::Is(12));
-        assert_eq!(counters.get("SyncookiesSent"), Count::ZeroOrNotThere);
-        let cut = &TEXT[..TEXT.find("IpExt").expect("there")];
-        assert_eq!(read(cut).expect("counters").get("ListenDrops"), Count::Unknown);
-        for bad in ["", "{", "{}", "[]", r#"{"kernel":{}}"#, "TcpExt 1 2 3\n", "TcpExtListenDrops 5"] {
-            assert_eq!(read(bad), None, "{bad:?}");
+    fn a_whole_list_tells_which_counters_the_kernel_does_not_have() {
+        for text in [lines(3), json(3), lines(3).replace('\n', "\n> "), lines(3).replace('\n', "\n1725877589.825149 ")]
+        {
+            assert_eq!(get(&text, "SyncookiesSent"), Count::Is(3), "{text}");
+            assert_eq!(get(&text, "ListenDrops"), Count::Is(0), "{text}");
+            assert_eq!(get(&text, "TCPWqueueTooBig"), Count::NotThere, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_a_part_of_a_list_does_not_have_is_unknown() {
+        let nstat = |line: &str| Command::of_line(line);
+        for (text, command) in [
+            (lines(3).replace("TcpExtTCPTimeouts", "TcpExtTCPOther"), None),
+            (json(3).replace("TCPTimeouts", "TCPOther"), None),
+            (lines(3).replace("TcpExtTW                        0", "TcpExtTW    1,000"), None),
+            ("TcpExtListenOverflows 57 0.0\nIpExtInOctets 5 0.0\n".to_owned(), None),
+            (lines(3).replace("IpExt", "Icmp"), None),
+            (json(3).replace(",\"IpExtInOctets\":5}", ""), None),
+            (r#"{"kernel":{"TcpExtListenOverflows":0,"TcpExtListenDrops":0}}"#.to_owned(), None),
+            (r#"{"kernel":{"TcpExtListenOverflows":57,"TcpExtListenDr"#.to_owned(), None),
+            (lines(3), nstat("nstat -z")),
+            (lines(3), nstat("nstat -az 'Tcp*'")),
+            (lines(3), nstat("nstat -az | grep -v 0")),
+        ] {
+            let counters = read(&text, command.as_ref()).expect("counters");
+            assert_eq!(counters.get("TCPWqueueTooBig"), Count::Unknown, "{command:?} {text}");
+        }
+        // Nothing was added since the last call, which says nothing of the time before.
+        let counters = read(&lines(0), nstat("nstat -z").as_ref());
+        assert!(counters.is_none_or(|counters| counters.get("SyncookiesSent") == Count::Unknown));
+        for bad in ["", "{", "{}", "[]", r#"{"kernel":{}}"#, "TcpExt 1 2 3\n", "TcpExtListenDrops 5", "TcpExt:\n"] {
+            assert_eq!(read(bad, None), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn copies_of_proc_net_netstat_are_read_when_wrapped_and_quoted() {
+        let names: String = EVERYWHERE.iter().map(|name| format!(" {name}")).collect();
+        let values: String = (0..EVERYWHERE.len()).map(|n| format!(" {n}")).collect();
+        let copy = format!("TcpExt:{names}\nTcpExt:{values}\nIpExt: A\nIpExt: 1\n");
+        let wrapped = copy.replace(" TW ", "\nTW ").replace(" 9", "\n9");
+        for text in [copy.clone(), wrapped, copy.replace('\n', "\n> ")] {
+            let counters = from_proc(&text).expect("counters");
+            assert_eq!(
+                (counters.get("ListenOverflows"), counters.get("TCPWqueueTooBig")),
+                (Count::Is(8), Count::NotThere)
+            );
+        }
+        let short = from_proc("TcpExt: SyncookiesSent\nTcpExt: 0\n").expect("counters");
+        assert_eq!((short.get("SyncookiesSent"), short.get("TCPWqueueTooBig")), (Count::Is(0), Count::Unknown));
+        for none in ["", "TcpExt: A\n", "TcpExt: A B\nTcpExt: 1\n", "TcpExt: A\nTcpExt: x\n", "IpExt: A\nIpExt: 1\n"] {
+            assert_eq!(from_proc(none), None, "{none:?}");
         }
     }
 
@@ -80,7 +219,8 @@ mod tests {
 
         #[test]
         fn any_text_is_read_without_a_panic(text in "(\\{\"kernel\":)?((\\{)?\"?(Tcp|Ip)Ext[a-zA-Zé]{0,9}[\": ]{0,3}[0-9]{0,22} [0-9.]{0,4}\n?){0,4}") {
-            let _ = read(&text);
+            let _ = read(&text, None);
+            let _ = from_proc(&text);
         }
     }
 }

@@ -10,10 +10,16 @@ fn write(folder: &Path, files: &[(&str, &str)]) {
 }
 
 const UNAME: &str = "Linux db1 4.19.57 #1 SMP Wed Jul 3 12:00:00 UTC 2019 x86_64 GNU/Linux\n";
-const NETSTAT: &str =
-    "Tcp:\n    1 active connection openings\nTcpExt:\n    32 delayed acks sent\n    TCPWqueueTooBig: 31\nIpExt:\n";
+const NETSTAT: &str = "Tcp:\n    1 active connection openings\n    2 passive connection openings\n    0 failed connection \
+                       attempts\n    0 connection resets received\n    3 connections established\n    5 segments \
+                       received\n    6 segments sent out\n    0 segments retransmitted\n    0 bad segments received\n    \
+                       4 resets sent\nTcpExt:\n    32 delayed acks sent\n    TCPWqueueTooBig: 31\nIpExt:\n    \
+                       InOctets: 7\n";
 const SS: &str = "State Recv-Q Send-Q Local Address:Port Peer Address:Port\nESTAB 0 21984 10.0.0.1:3306 10.0.0.2:40000\n\
     \t skmem:(r0,rb16384,t0,tb8192,f1896,w22680,o0,bl0,d0) rto:37760 backoff:7\n";
+
+const HEALTHY: &str = "State Recv-Q Send-Q Local Address:Port Peer Address:Port\nESTAB 0 0 10.0.0.1:22 10.0.0.2:40000\n\
+    \t skmem:(r0,rb16384,t0,tb8192,f1896,w0,o0,bl0,d0) rto:204\n";
 
 fn answer(reading: &Reading, bug: &str) -> Answer {
     bitten::judge(reading).into_iter().find(|b| b.bug.as_str() == bug).expect("the bug").bitten
@@ -55,7 +61,7 @@ fn several_files_and_several_outputs_in_one_file_make_one_host() {
     assert_eq!(reading.host.release.as_deref(), Some("4.19.57"));
     let own = &reading.namespaces[0];
     assert_eq!(own.counters.as_ref().map(|c| c.get("TCPWqueueTooBig")), Some(Count::Is(31)));
-    assert_eq!(own.sockets.as_ref().map(|s| s.with(Complaint::Overfull).count()), Some(1));
+    assert_eq!(own.sockets.as_ref().map(|s| s.count(Complaint::Overfull)), Some(1));
     let both = read(&[folder.path().join("r"), folder.path().join("all.txt")]);
     assert!(matches!(both, Err(SavedError::TwoHosts { .. })), "{both:?}");
 }
@@ -75,6 +81,234 @@ fn what_was_not_saved_is_said_and_what_is_not_known_is_an_error() {
     assert!(matches!(absent, Err(SavedError::Unreadable { .. })), "{absent:?}");
     let device = read(&[PathBuf::from("/dev/zero")]);
     assert!(matches!(device, Err(SavedError::Unreadable { .. })), "{device:?}");
+}
+
+/// A file of these bytes, read.
+fn read_bytes(bytes: &[u8]) -> Result<Reading, SavedError> {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("saved");
+    std::fs::write(&path, bytes).expect("written");
+    read(&[path])
+}
+
+fn case(name: &str) -> Result<Reading, SavedError> {
+    read(&[Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hosts").join(name)])
+}
+
+#[test]
+fn outputs_from_the_field_are_read_right() {
+    use Answer::{Exposed, MayHaveBeen, Not, NotNow, Now, Unknown};
+    const STALL: &str = "tcp-fragment-stall";
+    const COOKIES: &str = "syn-cookie-data-loss";
+    const WINDOW: &str = "zero-window-user-timeout";
+    for (name, bug, right) in [
+        ("h01-stuck-mysql.txt", STALL, Now),
+        ("h01-stuck-mysql.txt", COOKIES, Unknown),
+        ("h03-netstat-german.txt", COOKIES, Unknown),
+        ("h03b-netstat-portuguese.txt", COOKIES, Unknown),
+        ("h04-wrapped.txt", STALL, Now),
+        ("h04b-wrapped.txt", STALL, Now),
+        ("h05-nstat-pattern.json", COOKIES, Unknown),
+        ("h05-nstat-pattern.json", STALL, Unknown),
+        ("h05b-nstat-pattern-zero.json", COOKIES, Unknown),
+        ("h05b-nstat-pattern-zero.json", STALL, Unknown),
+        ("h06-dmesg-el6.txt", COOKIES, Unknown),
+        ("h08-netstat-grep.txt", COOKIES, Exposed),
+        ("h08-netstat-grep.txt", STALL, Unknown),
+        ("h08b-nstat-grep.txt", COOKIES, Unknown),
+        ("h10-indented.txt", STALL, Now),
+        ("h11-quoted.txt", STALL, Now),
+        ("h15-node-exporter.txt", COOKIES, Exposed),
+        ("h15-node-exporter.txt", STALL, Unknown),
+        ("h19-wrapped-160.txt", WINDOW, Exposed),
+        ("h21-quoted-printable.txt", STALL, Now),
+        ("h22-timestamps.txt", STALL, Now),
+        ("h23-indented-two.txt", WINDOW, Exposed),
+        ("h24-sosreport.tar.xz", STALL, Now),
+        ("h25-supportconfig.txt", STALL, MayHaveBeen),
+        ("h25-supportconfig.txt", COOKIES, Exposed),
+        ("h26-proc-net-netstat.txt", COOKIES, Not),
+        ("h26-proc-net-netstat.txt", STALL, Unknown),
+        ("h27-ss-el6.txt", STALL, MayHaveBeen),
+        ("h27-ss-el6.txt", WINDOW, Unknown),
+        ("h30-ss-without-i.txt", STALL, MayHaveBeen),
+        ("h30-ss-without-i.txt", WINDOW, Unknown),
+        ("h31-ss-without-m.txt", STALL, Unknown),
+        ("h31-ss-without-m.txt", WINDOW, Unknown),
+        ("h32-ss-plain.txt", STALL, Unknown),
+        ("h32-ss-plain.txt", WINDOW, Unknown),
+        ("h33-established-filter.txt", STALL, MayHaveBeen),
+        ("h34-zero-window-without-o.txt", STALL, Unknown),
+        ("h34-zero-window-without-o.txt", WINDOW, Exposed),
+    ] {
+        let reading = case(name).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let judged = bitten::judge(&reading).into_iter().find(|b| b.bug.as_str() == bug).expect("the bug");
+        assert_eq!(judged.bitten, right, "{name} {bug}: {judged:?}");
+        assert!(![Not, NotNow].contains(&judged.bitten) || name == "h26-proc-net-netstat.txt");
+        let said = judged.evidence.join(" ");
+        assert!(!said.contains("no connection is stuck"), "{name}: {said}");
+    }
+}
+
+#[test]
+fn details_from_the_field_are_read_right() {
+    let reading = |name: &str| case(name).unwrap_or_else(|error| panic!("{name}: {error}"));
+    for name in [
+        "h01-stuck-mysql.txt",
+        "h07-dmesg.txt",
+        "h11-quoted.txt",
+        "h15-node-exporter.txt",
+        "h24-sosreport.tar.xz",
+        "h29-journal.txt",
+    ] {
+        assert_eq!(reading(name).host.release.as_deref(), Some("4.19.57"), "{name}");
+    }
+    for (name, lines) in [("h06-dmesg-el6.txt", 2), ("h07-dmesg.txt", 1), ("h29-journal.txt", 1)] {
+        assert_eq!(reading(name).host.floods.map(|floods| floods.len()), Some(lines), "{name}");
+    }
+    for (name, connections) in
+        [("h04-wrapped.txt", 1), ("h10-indented.txt", 3), ("h21-quoted-printable.txt", 1), ("h23-indented-two.txt", 2)]
+    {
+        let sockets = reading(name).namespaces.remove(0).sockets.expect("connections");
+        assert_eq!(sockets.connections, connections, "{name}: {sockets:?}");
+    }
+    let quoted = reading("h22-timestamps.txt").namespaces.remove(0).sockets.expect("connections");
+    let stuck = quoted.with(Complaint::Silent).next().expect("a stuck one");
+    assert_eq!((stuck.local.as_str(), stuck.remote.as_str()), ("192.0.2.10:3306", "198.51.100.20:41822"));
+    let settings = reading("h28-sysctl-noblank.txt").namespaces.remove(0).settings;
+    assert_eq!(settings.len(), 2, "{settings:?}");
+    let counters = reading("h08b-nstat-grep.txt").namespaces.remove(0).counters.expect("counters");
+    assert_eq!((counters.get("ListenDrops"), counters.get("TCPWqueueTooBig")), (Count::Is(35), Count::Unknown));
+}
+
+/// Cases of which the answer does not change by how they are pasted.
+const PASTED: [&str; 9] = [
+    "h01-stuck-mysql.txt",
+    "h04-wrapped.txt",
+    "h10-indented.txt",
+    "h15-node-exporter.txt",
+    "h19-wrapped-160.txt",
+    "h23-indented-two.txt",
+    "h25-supportconfig.txt",
+    "h27-ss-el6.txt",
+    "h34-zero-window-without-o.txt",
+];
+
+#[test]
+fn answers_are_the_same_however_a_text_was_pasted() {
+    for name in PASTED {
+        let plain = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hosts").join(name))
+            .expect("a case");
+        let answers = |bytes: &[u8]| {
+            let reading =
+                read_bytes(bytes).unwrap_or_else(|error| panic!("{name}: {error}: {}", String::from_utf8_lossy(bytes)));
+            let bitten: Vec<Answer> = bitten::judge(&reading).into_iter().map(|bitten| bitten.bitten).collect();
+            (bitten, reading.host.release)
+        };
+        let expected = answers(plain.as_bytes());
+        let marked = |mark: &str| plain.lines().map(|line| format!("{mark}{line}\n")).collect::<String>().into_bytes();
+        let wide =
+            |mark: &[u8], of: fn(u16) -> [u8; 2]| [mark.to_vec(), plain.encode_utf16().flat_map(of).collect()].concat();
+        let quoted_printable = || {
+            let encoded = plain.replace('=', "=3D").replace('\t', "=09");
+            let soft =
+                |line: &str| line.as_bytes().chunks(72).map(String::from_utf8_lossy).collect::<Vec<_>>().join("=\n");
+            encoded.lines().map(|line| soft(line) + "\n").collect::<String>().into_bytes()
+        };
+        let mut variants = vec![
+            plain.replace('\n', "\r\n").into_bytes(),
+            plain.replace(' ', "\u{a0}").into_bytes(),
+            format!("<html><pre>{}</pre>", plain.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;"))
+                .into_bytes(),
+            wide(&[0xff, 0xfe], u16::to_le_bytes),
+            wide(&[0xfe, 0xff], u16::to_be_bytes),
+        ];
+        variants.extend(
+            ["> ", ">> ", "    ", "\t", "| ", "12:00:01 ", "1725877589.814789 ", "Mar  3 04:05:06 "].map(marked),
+        );
+        if plain.lines().any(|line| line.len() > 80) {
+            variants.push(quoted_printable());
+        }
+        for variant in variants {
+            assert_eq!(answers(&variant), expected, "{name}: {}", String::from_utf8_lossy(&variant));
+        }
+    }
+}
+
+#[test]
+fn no_part_of_a_text_says_that_nothing_happened() {
+    let whole = |text: &str| {
+        let reading = read_bytes(text.as_bytes()).expect("a reading");
+        bitten::judge(&reading).into_iter().map(|bitten| bitten.bitten).collect::<Vec<_>>()
+    };
+    // All of it says so.
+    let quiet = NETSTAT.replace("    TCPWqueueTooBig: 31\n", "");
+    let all = format!("$ netstat -s\n{quiet}$ ss -tanmio\n{HEALTHY}");
+    assert_eq!(whole(&all), [Answer::NotNow, Answer::Not, Answer::NotNow]);
+    // A part, or a filter, does not.
+    for (text, denied) in [
+        (format!("$ netstat -s | grep -v x\n{quiet}$ ss -tanmio\n{HEALTHY}"), [true, false, true]),
+        (format!("$ netstat -s\n{quiet}$ ss -tanmio dst 10.0.0.2\n{HEALTHY}"), [false, true, false]),
+        (quiet.clone(), [false, true, false]),
+        (HEALTHY.to_owned(), [true, false, true]),
+        (HEALTHY.lines().skip(1).map(|line| format!("{line}\n")).collect(), [false, false, false]),
+        ("$ nstat\nTcpExtListenDrops 5 0.0\nIpExtInOctets 5 0.0\n".to_owned(), [false, false, false]),
+    ] {
+        let denies = whole(&text).into_iter().map(|answer| answer < Answer::Unknown).collect::<Vec<_>>();
+        assert_eq!(denies, denied, "{text}");
+    }
+}
+
+#[test]
+fn one_file_of_two_hosts_is_refused() {
+    let other = "Linux db2 5.2.1 #1 SMP Wed Jul 3 12:00:00 UTC 2019 x86_64 GNU/Linux\n";
+    let log =
+        |node: &str, release: &str| format!("Jun 27 12:00:00 {node} kernel: Linux version {release} (a@b) #1 SMP\n");
+    for text in [
+        format!("{UNAME}{other}"),
+        format!("> {UNAME}> {other}"),
+        format!("{UNAME}{}", other.replace("5.2.1", "4.19.57")),
+        log("db1", "4.19.57") + &log("db1", "5.2.1"),
+        log("db1", "4.19.57") + &log("db2", "4.19.57"),
+        format!("{UNAME}[    0.000000] Linux version 5.2.1 (a@b) #1 SMP\n"),
+        format!("root@db1:~# ss -tmi\n{SS}root@db2:~# ss -tmi\n{SS}"),
+        "node_uname_info{nodename=\"a\",release=\"4.19.57\"} 1\nnode_uname_info{nodename=\"b\",release=\"4.19.57\"} 1\n".to_owned(),
+    ] {
+        let error = read_bytes(text.as_bytes()).expect_err(&text);
+        assert!(matches!(error, SavedError::TwoInOne { .. }), "{text}: {error}");
+        assert!(error.to_string().contains("split the file"), "{error}");
+    }
+    for text in [
+        format!("{UNAME}{UNAME}"),
+        // Older boots of the same host.
+        format!("{UNAME}{}{}", log("db1", "4.9.1"), log("db1", "4.19.57")),
+        format!("me@laptop:~$ ssh db1\nroot@db1:~# ss -tmi\n{SS}{UNAME}"),
+    ] {
+        read_bytes(text.as_bytes()).unwrap_or_else(|error| panic!("{text}: {error}"));
+    }
+}
+
+#[test]
+fn proc_net_tcp_and_netstat_are_read_beside_ss() {
+    let tcp = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n   \
+               1: 0100007F:0CEA 0200000A:9C40 01 00005000:00000000 01:000004B0 00000007     0        0 4711 2 x 3776 4 1 1 7\n";
+    let idle = tcp.replace("00005000", "00000000").replace("01:000004B0 00000007", "00:00000000 00000000");
+    let tcp6 =
+        "  sl  local_address                         remote_address                        st tx_queue rx_queue\n";
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let answers = |files: &[(&str, &str)]| {
+        write(folder.path(), files);
+        let paths: Vec<PathBuf> = files.iter().map(|(name, _)| folder.path().join(name)).collect();
+        let reading = read(&paths).expect("a reading");
+        ["tcp-fragment-stall", "zero-window-user-timeout"].map(|bug| answer(&reading, bug))
+    };
+    assert_eq!(answers(&[("tcp", tcp)]), [Answer::Unknown, Answer::Unknown]);
+    assert_eq!(answers(&[("tcp", &idle)]), [Answer::Unknown, Answer::Unknown]);
+    assert_eq!(answers(&[("tcp", &idle), ("tcp6", tcp6)]), [Answer::NotNow, Answer::NotNow]);
+    assert_eq!(answers(&[("tcp", tcp), ("tcp6", tcp6)]), [Answer::Unknown, Answer::Unknown]);
+    assert_eq!(answers(&[("tcp", tcp), ("ss", HEALTHY)]), [Answer::NotNow, Answer::NotNow]);
+    let error = read_bytes(b"sockets: used 290\nTCP: inuse 5 orphan 0 tw 0 alloc 7 mem 1\n").expect_err("nothing");
+    assert!(error.to_string().contains("found /proc/net/sockstat"), "{error}");
 }
 
 #[test]

@@ -1,0 +1,276 @@
+//! Command lines that stand before their output, and what their options leave out.
+
+use super::text::{bare, is_clock};
+
+/// A command line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Command {
+    /// The program, without its folder.
+    pub program: String,
+    /// Its arguments, up to a pipe.
+    arguments: Vec<String>,
+    /// Whether its output went through a program that may have left something out.
+    is_filtered: bool,
+    /// The host in the prompt before it: `db1` of `root@db1:~#`.
+    pub host: Option<String>,
+}
+
+/// Programs whose outputs are read, and some that people run beside them: each ends the output before it.
+#[rustfmt::skip]
+const PROGRAMS: &[&str] = &[
+    "ss", "nstat", "netstat", "uname", "sysctl", "dmesg", "journalctl", "cat", "grep", "egrep", "zgrep", "hostname",
+    "hostnamectl", "ip", "date", "uptime", "free", "curl", "tcpdump", "lsof", "ethtool", "ps", "top", "head", "tail",
+    "echo", "sudo", "watch", "ssh", "lscpu", "sar",
+];
+
+/// Programs that run another one, perhaps elsewhere.
+#[rustfmt::skip]
+const WRAPPERS: &[&str] = &[
+    "ip", "ssh", "kubectl", "oc", "docker", "podman", "crictl", "nsenter", "watch", "timeout", "chroot", "xargs", "time",
+];
+
+/// Filters that leave nothing out.
+const HARMLESS: &[&str] = &["cat", "tee", "ts", "less", "more", "column", "expand", "nl", "pbcopy"];
+
+impl Command {
+    /// The command line in a line of a text, with a prompt before it or without.
+    pub fn of_line(line: &str) -> Option<Self> {
+        /// Words of a prompt, and of what runs the command.
+        const MOST: usize = 12;
+        if line.len() > 1000 {
+            return None;
+        }
+        // Most lines are none, which their first words tell.
+        let program = line.split_whitespace().take(MOST).find(|word| !is_prompt(word))?;
+        if !PROGRAMS.contains(&base(program)) && !WRAPPERS.contains(&base(program)) {
+            return None;
+        }
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let first = words.iter().position(|word| !is_prompt(word))?;
+        let (before, rest) = words.split_at(first);
+        let host = before.iter().find_map(|word| host_of(word));
+        let mut program = rest.first()?;
+        let mut at = 0;
+        let mut is_elsewhere = false;
+        if WRAPPERS.contains(&base(program)) || base(program) == "sudo" {
+            let inner = rest.iter().take(MOST).skip(1).position(|word| is_read(base(word)));
+            if let Some(inner) = inner {
+                is_elsewhere = base(program) != "sudo";
+                at = inner + 1;
+                program = &rest[at];
+            }
+        }
+        // A sentence that begins with such a word is none; `cat x` is one.
+        let next = rest.get(at + 1);
+        let is_sentence = before.is_empty() && next.is_some_and(|word| word.ends_with([':', ',']) && word.len() > 1);
+        if is_sentence {
+            return None;
+        }
+        let tail = &rest[at + 1..];
+        let pipe = tail.iter().position(|word| word.starts_with(['|', ';', '&'])).unwrap_or(tail.len());
+        let end = tail.iter().position(|word| word.contains('>')).unwrap_or(pipe).min(pipe);
+        let plain = |word: &&str| word.trim_matches(['\'', '"']).to_owned();
+        Some(Self {
+            program: base(program).to_owned(),
+            arguments: tail[..end].iter().map(plain).collect(),
+            is_filtered: is_filtered(&tail[pipe..]),
+            // What is run elsewhere says nothing of the host of this prompt.
+            host: host.filter(|_| is_read(base(program)) && !is_elsewhere),
+        })
+    }
+
+    /// The command whose output a report's file is named after: `ss_-peaonmi`, `netstat_-W_-neopa`.
+    pub fn of_file(name: &str) -> Option<Self> {
+        let words: Vec<&str> = name.split('_').filter(|word| !word.is_empty()).collect();
+        let (program, arguments) = words.split_first()?;
+        if !is_read(program) || !arguments.first()?.starts_with('-') {
+            return None;
+        }
+        let stem = |word: &&str| word.split('.').next().unwrap_or_default().to_owned();
+        Some(Self {
+            program: (*program).to_owned(),
+            arguments: arguments.iter().map(stem).collect(),
+            is_filtered: false,
+            host: None,
+        })
+    }
+
+    /// Whether one of its short options, or this long one, is given.
+    pub fn has(&self, short: char, long: &str) -> bool {
+        self.arguments.iter().any(|argument| match argument.strip_prefix("--") {
+            Some(name) => name == long,
+            None => argument.strip_prefix('-').is_some_and(|letters| letters.contains(short)),
+        })
+    }
+
+    /// What it left out, in words: a part of the connections of `ss` or `netstat`, of the counters of `nstat`.
+    pub fn leaves_out(&self) -> Option<String> {
+        let others = self.arguments.iter().any(|argument| !argument.starts_with('-'));
+        let families = || {
+            let tcp = self.has('t', "tcp");
+            let other = [('u', "udp"), ('w', "raw"), ('x', "unix"), ('d', "dccp"), ('S', "sctp")];
+            let one =
+                [('4', "ipv4"), ('6', "ipv6"), ('l', "listening"), ('f', "family"), ('A', "query"), ('E', "events")];
+            (!tcp && other.iter().any(|(short, long)| self.has(*short, long)))
+                || one.iter().any(|(short, long)| self.has(*short, long))
+        };
+        let leaves = match self.program.as_str() {
+            _ if self.is_filtered => true,
+            // -F and -N take a file and a namespace; nobody knows which.
+            "ss" => others || families() || self.has('F', "filter") || self.has('s', "summary"),
+            "netstat" => others || families(),
+            _ => others,
+        };
+        leaves.then(|| format!("`{}` shows a part", self.line()))
+    }
+
+    /// The command line, shortened.
+    fn line(&self) -> String {
+        let words: Vec<&str> = [self.program.as_str()]
+            .into_iter()
+            .chain(self.arguments.iter().map(String::as_str))
+            .chain(self.is_filtered.then_some("| …"))
+            .collect();
+        words.join(" ").chars().take(60).collect()
+    }
+}
+
+fn base(word: &str) -> &str {
+    let word = word.trim_matches(['\'', '"', '`']);
+    word.rsplit('/').next().unwrap_or(word)
+}
+
+/// Whether outputs of this program are read.
+fn is_read(program: &str) -> bool {
+    ["ss", "nstat", "netstat", "uname", "sysctl", "dmesg", "journalctl", "cat"].contains(&program)
+}
+
+/// `$`, `#`, `root@db1:~#`, `[root@db1`, `~]#`, `LC_ALL=C`, a time.
+fn is_prompt(word: &str) -> bool {
+    word.ends_with(['$', '#', '%', '>', '\u{276f}'])
+        || word.contains('@')
+        || word.starts_with('[')
+        || word.ends_with(']')
+        || is_clock(word)
+        || word
+            .split_once('=')
+            .is_some_and(|(name, _)| !name.is_empty() && name.bytes().all(|b| b.is_ascii_uppercase() || b == b'_'))
+}
+
+/// `db1` of `root@db1:~#` and `[root@db1`.
+fn host_of(word: &str) -> Option<String> {
+    let (_, host) = word.split_once('@')?;
+    let host: String = host.chars().take_while(|c| c.is_ascii_alphanumeric() || "-_.".contains(*c)).collect();
+    (!host.is_empty()).then_some(host)
+}
+
+fn is_filtered(tail: &[&str]) -> bool {
+    let tail = tail.join(" ");
+    let stages = tail.split('|').map(str::trim).filter(|stage| !stage.is_empty() && !stage.starts_with([';', '&']));
+    stages.into_iter().any(|stage| !HARMLESS.contains(&base(stage.split_whitespace().next().unwrap_or_default())))
+}
+
+/// A text's parts, each with the command line that stands before it.
+pub fn parts(text: &str) -> Vec<(Option<Command>, &str)> {
+    /// Command lines of one text.
+    const MOST: usize = 10_000;
+    let mut parts = Vec::new();
+    let (mut begin, mut at, mut command) = (0, 0, None);
+    for line in text.split_inclusive('\n') {
+        let end = at + line.len();
+        let found = (parts.len() < MOST).then(|| of_pasted(line)).flatten();
+        if let Some(found) = found {
+            parts.push((command.replace(found), &text[begin..at]));
+            begin = end;
+        }
+        at = end;
+    }
+    parts.push((command, &text[begin..]));
+    parts
+}
+
+/// A prompt may look like a mark of a quotation: `# ss -tmi`, `> $ ss -tmi`.
+fn of_pasted(line: &str) -> Option<Command> {
+    let marked = line.trim_start_matches(['>', '|', ' ', '\t']);
+    Command::of_line(marked).or_else(|| Command::of_line(bare(line)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn command_lines_are_found_behind_prompts() {
+        for (line, program, host) in [
+            ("$ ss -tanmio", "ss", None),
+            ("# /usr/sbin/ss -tanmio", "ss", None),
+            ("root@db1:~# nstat -az", "nstat", Some("db1")),
+            ("[root@db1 ~]# LC_ALL=C netstat -s", "netstat", Some("db1")),
+            ("> $ sudo ss -tmi", "ss", None),
+            ("ss -s", "ss", None),
+            ("me@laptop:~$ ssh db1 ss -tanmio", "ss", None),
+            ("ip netns exec blue ss -tmi", "ss", None),
+            ("kubectl exec pod -- nstat -az", "nstat", None),
+            ("12:00:01 # ss -tmi", "ss", None),
+        ] {
+            let found = of_pasted(line).unwrap_or_else(|| panic!("{line}"));
+            assert_eq!((found.program.as_str(), found.host.as_deref()), (program, host), "{line}");
+        }
+        for line in
+            ["ESTAB 0 0 10.0.0.1:1 10.0.0.2:2", "# ESTAB 0 0 10.0.0.1:1 10.0.0.2:2", "TcpExt:", "", "> a", "#kernel"]
+        {
+            assert_eq!(of_pasted(line), None, "{line}");
+        }
+    }
+
+    #[test]
+    fn filters_are_said_to_leave_something_out() {
+        for (line, leaves_out) in [
+            ("ss -tanmio", false),
+            ("ss --tcp --all --memory", false),
+            ("ss -tmi dst 10.0.0.2", true),
+            ("ss -tmi state established", true),
+            ("ss -ltn", true),
+            ("ss -4tn", true),
+            ("ss -u", true),
+            ("ss -tu", false),
+            ("ss -tmi | grep 3306", true),
+            ("ss -tmi | tee ss.txt", false),
+            ("ss -tmi | head -20", true),
+            ("ss -tmi > ss.txt", false),
+            ("nstat -az", false),
+            ("nstat -az 'TcpExtListen*'", true),
+            ("nstat -az | grep -i listen", true),
+            ("netstat -W -neopa", false),
+            ("netstat -lnt", true),
+            ("netstat -s | grep SYN", true),
+        ] {
+            let command = Command::of_line(line).expect("a command");
+            assert_eq!(command.leaves_out().is_some(), leaves_out, "{line}");
+        }
+        let named = Command::of_file("ss_-peaonmi").expect("a command");
+        assert!(named.has('m', "memory") && named.leaves_out().is_none());
+        assert_eq!(Command::of_file("ss.txt"), None);
+    }
+
+    #[test]
+    fn a_text_is_divided_at_its_commands() {
+        let text = "a\n$ uname -a\nb\n$ ss -tmi\nc\nd\n";
+        let parts: Vec<_> = parts(text).into_iter().map(|(c, part)| (c.map(|c| c.program), part)).collect();
+        let expected = [(None, "a\n"), (Some("uname".to_owned()), "b\n"), (Some("ss".to_owned()), "c\nd\n")];
+        assert_eq!(parts, expected);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(300))]
+
+        #[test]
+        fn any_text_is_divided_without_losing_a_line(text in "(([$#>|@=é]|ss|nstat|-t|'| |a){0,9}\n?){0,6}") {
+            let commands = parts(&text).len() - 1;
+            let kept: usize = parts(&text).iter().map(|(_, part)| part.lines().count()).sum();
+            prop_assert_eq!(kept + commands, text.lines().count());
+            let _ = Command::of_file(&text);
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! Metrics of Prometheus's node_exporter in its text format: `node_netstat_TcpExt_…` and `node_uname_info`.
+
+use super::identity::{Identity, Kind};
+use super::text::bare;
+use crate::host::counters::{Absence, Counters};
+
+/// What stands before the names of counters.
+const COUNTER: &str = "node_netstat_TcpExt_";
+
+/// The counters, where the text has some. node_exporter shows those that it was told to (`--collector.netstat.fields`).
+pub fn read(text: &str) -> Option<Counters> {
+    let found: Vec<(&str, u64)> = text.lines().filter_map(|line| counter(bare(line))).collect();
+    (!found.is_empty()).then(|| Counters::of(found.into_iter(), Absence::Nothing))
+}
+
+fn counter(line: &str) -> Option<(&str, u64)> {
+    let (name, _, value) = metric(line)?;
+    let value: f64 = value.parse().ok()?;
+    // A double is exact up to here; a counter that is greater has the same meaning.
+    let is_count = value.is_finite() && value >= 0.0 && value.fract() == 0.0;
+    is_count.then(|| Some((name.strip_prefix(COUNTER)?, value as u64))).flatten()
+}
+
+/// `name{label="value",…} value`: the name, the labels, the value.
+fn metric(line: &str) -> Option<(&str, &str, &str)> {
+    let name = line.split(['{', ' ', '\t']).next().filter(|name| name.starts_with("node_"))?;
+    let rest = &line[name.len()..];
+    let (labels, rest) = match rest.strip_prefix('{') {
+        Some(inside) => inside.rsplit_once('}')?,
+        None => ("", rest),
+    };
+    Some((name, labels, rest.split_whitespace().next()?))
+}
+
+fn label(labels: &str, name: &str) -> Option<String> {
+    let begin = format!("{name}=\"");
+    let at = labels.match_indices(&begin).find(|(at, _)| *at == 0 || labels[..*at].ends_with([',', ' ']))?.0;
+    let value = labels[at + begin.len()..].split('"').next()?;
+    (!value.is_empty()).then(|| value.chars().take(200).collect())
+}
+
+/// The host that a metric is of: all of it in `node_uname_info`, and the `instance` that Prometheus adds.
+pub fn uname(line: &str) -> Option<Identity> {
+    let (name, labels, _) = metric(bare(line))?;
+    let short = |name: &str| label(labels, name).filter(|value| value.len() <= 64);
+    if name != "node_uname_info" {
+        let node = name.starts_with(COUNTER).then(|| short("instance")).flatten()?;
+        return Some(Identity { node: Some(node), kind: Kind::Log, ..Identity::default() });
+    }
+    Some(Identity {
+        release: short("release"),
+        build: label(labels, "version"),
+        machine: short("machine"),
+        node: short("nodename"),
+        kind: Kind::Running,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::Count;
+    use proptest::prelude::*;
+
+    #[test]
+    fn metrics_are_read_with_labels_and_exponents() {
+        let text = "# TYPE node_netstat_TcpExt_ListenOverflows untyped\nnode_netstat_TcpExt_ListenOverflows 57\n\
+                    node_netstat_TcpExt_SyncookiesSent{instance=\"a:9100\",job=\"node\"} 1.204e+06 1700000000\n\
+                    node_netstat_TcpExt_SyncookiesFailed NaN\nnode_netstat_TcpExt_ListenDrops 0.5\n";
+        let counters = read(text).expect("counters");
+        assert_eq!(counters.get("ListenOverflows"), Count::Is(57));
+        assert_eq!(counters.get("SyncookiesSent"), Count::Is(1_204_000));
+        for unread in ["SyncookiesRecv", "SyncookiesFailed", "ListenDrops", "TCPWqueueTooBig"] {
+            assert_eq!(counters.get(unread), Count::Unknown, "{unread}");
+        }
+        let info = "node_uname_info{domainname=\"(none)\",machine=\"x86_64\",nodename=\"db1\",release=\"4.19.57\",version=\"#1 SMP\"} 1";
+        let found = uname(info).expect("a host");
+        assert_eq!((found.release.as_deref(), found.node.as_deref()), (Some("4.19.57"), Some("db1")));
+        assert_eq!(read("node_load1 0.5\n"), None);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(200))]
+
+        #[test]
+        fn any_text_is_read_without_a_panic(text in "(node_(netstat_TcpExt_|uname_info)[A-Z]?(\\{([a-z]{0,4}=\"?é?\"?,?){0,3}\\}?)? ?[0-9e+.]{0,25}\n?){0,4}") {
+            let _ = read(&text);
+            text.lines().for_each(|line| drop(uname(line)));
+        }
+    }
+}
