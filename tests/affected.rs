@@ -30,8 +30,8 @@ fn releases_are_answered_at_once_and_the_worst_answer_is_the_exit_code() {
     let lab = Lab::new();
     for (releases, code) in [
         (&["4.19.51", "4.19.62"][..], 0),
-        (&["4.19.62", "4.12.14-197.4-default"], 3),
-        (&["4.19.62", "4.12.14-197.4-default", "4.19.57"], 1),
+        (&["4.19.62", "4.12.14-150.22-default"], 3),
+        (&["4.19.62", "4.12.14-150.22-default", "4.19.57"], 1),
         (&["5.3", "no release at all"], 3),
     ] {
         let (ran, document) = asked(&lab, &[&["--bug", STALL], releases].concat());
@@ -96,6 +96,11 @@ fn lines_from_the_field_are_answered_for_whose_they_are() {
             "affected",
             &["Debian 4.19.37-5+deb10u1", "taken from"],
         ),
+        (STALL, "4.18.0-80.11.2.el8_0.x86_64", "affected", &["RHEL"]),
+        (STALL, "4.18.0-22-generic", "affected", &["Ubuntu"]),
+        (STALL, "4.4.0-1085-aws", "affected", &["Ubuntu"]),
+        (WINDOW, "4.14.131", "not-affected", &["kernel.org"]),
+        (WINDOW, "5.4.0-150-generic", "not-affected", &["Ubuntu"]),
         (STALL, "4.14.154-128.181.amzn2.x86_64", "not-affected", &["Amazon"]),
         (STALL, "4.19.76-linuxkit", "not-affected", &["LinuxKit"]),
         (STALL, "4.19.75-flatcar", "not-affected", &["Flatcar"]),

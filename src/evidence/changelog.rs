@@ -38,6 +38,8 @@ struct Found {
     title: String,
     /// How it said so.
     line: String,
+    /// The number of a CVE that it stands for, where nothing else of it is named.
+    cve: Option<String>,
 }
 
 impl Listing {
@@ -56,16 +58,32 @@ impl Listing {
                 entry.items.iter().filter_map(|item| Some((says::of_step(item, step)?, item))).collect();
             let Some((first, item)) = said.first() else { continue };
             // Within one entry nobody knows what came first.
-            let says = match said.iter().map(|(says, _)| *says).collect::<BTreeSet<_>>().len() {
-                1 => *first,
+            // But for Ubuntu, which takes its own early patch out where it takes upstream's.
+            let is_sauce = |item: &Item| item.text.contains("SAUCE:");
+            let replaces = said.iter().any(|(says, item)| *says == Says::In && !is_sauce(item));
+            let others = said.iter().filter(|(says, item)| !(replaces && *says == Says::Out && is_sauce(item)));
+            let says = match others.map(|(says, _)| *says).collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>()[..]
+            {
+                [only] => only,
                 _ => Says::Doubtful,
             };
             if found.as_ref().is_none_or(|found| found.says != says) {
                 let (title, line) = (entry.title.clone(), item.text.clone());
-                found = Some(Found { role: step.role, says, title, line });
+                found = Some(Found { role: step.role, says, title, line, cve: None });
             }
         }
         found
+    }
+
+    /// The oldest item that names one of these CVEs.
+    fn find_cve(&self, role: Role, cves: &[String]) -> Option<Found> {
+        let items = self.entries.iter().rev().flat_map(|entry| entry.items.iter().map(move |item| (entry, item)));
+        let mut named = items.filter_map(|(entry, item)| {
+            let cve = cves.iter().find(|cve| says::names_cve(item, cve))?.clone();
+            let (title, line) = (entry.title.clone(), item.text.clone());
+            Some(Found { role, says: Says::In, title, line, cve: Some(cve) })
+        });
+        named.next()
     }
 
     /// Whether an entry is of the same line of releases as the newest one. A later line begins with what upstream has,
@@ -101,7 +119,9 @@ pub fn weigh(bug: &Bug, listing: &Listing, release: Option<&Release>) -> Finding
     if bug.chain.is_empty() {
         return Finding::unknown(Witness::Changelog, "no commit of this bug is known that a changelog could name");
     }
-    let found: Vec<Found> = bug.chain.iter().filter_map(|step| listing.find(step)).collect();
+    let by_cve = |role| listing.find_cve(role, &cves(bug, role));
+    let found = bug.chain.iter().filter_map(|step| listing.find(step).or_else(|| by_cve(step.role)));
+    let found: Vec<Found> = found.collect();
     if found.is_empty() {
         let why = format!("{} names no step of the chain, which says nothing", listing.reach());
         return Finding::unknown(Witness::Changelog, why);
@@ -126,7 +146,10 @@ impl Found {
     fn told(&self) -> String {
         let (role, title, line) = (self.role, shown(&self.title), shown(&self.line));
         match self.says {
-            Says::In => format!("has the {role} since {title}: \"{line}\""),
+            Says::In => match &self.cve {
+                Some(cve) => format!("names {cve}, which the {role} is known by, in {title}: \"{line}\""),
+                None => format!("has the {role} since {title}: \"{line}\""),
+            },
             Says::Out => format!("takes the {role} out in {title}: \"{line}\""),
             Says::Doubtful => format!("speaks of undoing the {role} in {title}, which says nothing: \"{line}\""),
         }
@@ -135,6 +158,18 @@ impl Found {
 
 fn shown(text: &str) -> Quoted {
     Quoted::of(text.as_bytes())
+}
+
+/// The CVEs that a step is known by: the break, where a kernel without it is open to one; the fix, where the bug itself has
+/// a number.
+fn cves(bug: &Bug, role: Role) -> Vec<String> {
+    let is_of_break = |cve: &str| bug.without_break.as_ref().is_some_and(|says| says.contains(cve));
+    let of_role = |cve: &&str| match role {
+        Role::Break => is_of_break(cve),
+        Role::Fix => !is_of_break(cve),
+        Role::HalfFix | Role::FixOfFix => false,
+    };
+    bug.cves().filter(of_role).map(str::to_owned).collect()
 }
 
 /// Whether kernels of this release can do without the step.

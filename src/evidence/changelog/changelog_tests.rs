@@ -68,11 +68,119 @@ fn what_is_not_listed_and_what_is_only_spoken_of_says_nothing() {
         // The slack form has the half fix's subject, and a commit of its own.
         "- commit 46c7b5d6f2a5 upstream".to_owned(),
         format!("- Drop patches.suse/x.patch ({FIX})"),
-        format!("- Revert {FIX}"),
+        format!("- Prerequisite for: {FIX}"),
+        format!("- Fixes: {FIX}"),
+        format!("- Add what is needed for {FIX}"),
+        format!("- Refresh after dropping 0001-tcp-be-more-careful-in-tcp_fragment.patch ({FIX})"),
+        "- Delete patches.suse/tcp-be-more-careful-in-tcp_fragment.patch".to_owned(),
+        "- patches.suse/tcp-be-more-careful-with-sockets.patch".to_owned(),
+        "- tcp: be more careful in tcp_fragments".to_owned(),
+        "- not affected by CVE-2019-11478".to_owned(),
+        "- CVE-2019-114781.patch".to_owned(),
+        "- drop CVE-2019-11478.patch".to_owned(),
         format!("- {FIX}\n- Revert \"{FIX}\""),
     ] {
         let finding = ask(&[("linux (4.19.62-1)", &text)], "4.19.62");
         assert!(finding.is_unknown(), "{text}: {:?}, {}", finding.states, finding.why);
+    }
+}
+
+#[test]
+fn a_subject_is_found_with_something_round_it() {
+    let after_break: &[State] = &[Affected, HalfFixed, Fixed];
+    for (text, states) in [
+        (
+            format!(
+                "- CA-320001: backport tcp fixes: 0001-tcp-be-more-careful-in-tcp_fragment.patch: 6323c238bb43 {FIX}"
+            ),
+            &[Fixed][..],
+        ),
+        (
+            format!("- CA-310001: 0002-tcp-tcp_fragment-should-apply-sane-memory-limits.patch: ec83921899a5 {BREAK}"),
+            after_break,
+        ),
+        ("- 0002-tcp-tcp_fragment-should-apply-sane-memory-limits.patch".to_owned(), after_break),
+        ("- patches.suse/tcp-be-more-careful-in-tcp_fragment.patch: refresh".to_owned(), &[Fixed]),
+        ("- tcp: be more careful in tcp_fragment (C D)  [Orabug: 30000001]".to_owned(), &[Fixed]),
+        ("- TCP: Be more careful in tcp_fragment()".to_owned(), &[Fixed]),
+        (format!("- Backport \"{FIX}\" (LP: #1)"), &[Fixed]),
+        (format!("- Cherry-pick b617158dc096: {FIX}"), &[Fixed]),
+        (format!("- bsc#1137586: {FIX}."), &[Fixed]),
+        (format!("- Revert {FIX}"), &[Affected, HalfFixed]),
+        (format!("- Back out the patch \u{201c}{FIX}\u{201d}"), &[Affected, HalfFixed]),
+        (format!("- Revert: [net] {FIX} (A B) [1]"), &[Affected, HalfFixed]),
+        (format!("- Reverted commit b617158dc096 \"{FIX}\""), &[Affected, HalfFixed]),
+        ("- linux/CVE-2019-11477.patch, linux/CVE-2019-11478.patch".to_owned(), after_break),
+        ("- x {CVE-2019-11478}".to_owned(), after_break),
+        // Ubuntu's own early patch makes way for upstream's.
+        (format!("- Revert \"UBUNTU: SAUCE: {BREAK}\"\n- {BREAK}"), after_break),
+        (format!("- {FIX}\n- Revert \"UBUNTU: SAUCE: {FIX}\""), &[Fixed]),
+    ] {
+        let finding = ask(&[("linux (4.19.62-1)", &text)], "4.19.62");
+        assert_eq!(finding.states, states.iter().copied().collect::<StateSet>(), "{text}: {}", finding.why);
+        assert_eq!(finding.strength, Strength::Weak);
+    }
+    let cve = ask(&[("kernel 4.14.123-111.109", "- linux/CVE-2019-11478.patch")], "4.14.123-111.109.amzn2").why;
+    assert!(cve.contains("names CVE-2019-11478, which the break is known by, in kernel 4.14.123-111.109"), "{cve}");
+}
+
+/// Changelogs as vendors write them, with other numbers.
+#[test]
+fn changelogs_from_the_field_say_what_is_in() {
+    let bot = "Build Bot";
+    let red_hat = [
+        "- [vhost] vhost: check a number (A B) [1750001 1750002] {CVE-2019-90001}",
+        "- [net] tcp: add tcp_min_snd_mss sysctl (A B) [1719001 1719002] {CVE-2019-11479}\n\
+         - [net] tcp: tcp_fragment() should apply sane memory limits (A B) [1719003 1719004] {CVE-2019-11478}",
+    ];
+    let mends = "- tcp: fix tcp_rtx_queue_tail in case of empty retransmit queue (A B)  [Orabug: 30000001]\n";
+    let uek = format!(
+        "{mends}- tcp: be more careful in tcp_fragment() (A B)  [Orabug: 30000001]\n\
+         - tcp: refine memory limit test in tcp_fragment() (C D)  [Orabug: 30000002] {{CVE-2019-11478}}"
+    );
+    let uek_break = "- tcp: tcp_fragment() should apply sane memory limits (C D)  [Orabug: 29880001] {CVE-2019-11478}";
+    let (errata, errata_break) = (uek.replace("()", ""), uek_break.replace("()", ""));
+    let suse = [
+        "- tcp: be more careful in tcp_fragment() (CVE-2019-11478 bsc#1137586\n  bsc#1139751).\n- Refresh\n  \
+         patches.kabi/kabi-drop-LINUX_MIB_TCPWQUEUETOOBIG-snmp-counter.patch.\n- commit 0123456",
+        "- tcp: refine memory limit test in tcp_fragment() (CVE-2019-11478\n  bsc#1140747).\n- commit 1234567",
+        "- tcp: tcp_fragment() should apply sane memory limits\n  (CVE-2019-11478 bsc#1137586).\n- kabi: drop \
+         LINUX_MIB_TCPWQUEUETOOBIG snmp counter (bsc#1137586).\n- commit 2345678",
+    ];
+    let ubuntu = [
+        "\n  * Bionic update: upstream stable patchset 2019-08-01 (LP: #1838001)\n    - Revert \"UBUNTU: SAUCE: tcp: refine memory \
+         limit test in tcp_fragment()\"\n    - Revert \"UBUNTU: SAUCE: tcp: tcp_fragment() should apply sane memory limits\"\n    \
+         - tcp: tcp_fragment() should apply sane memory limits\n    - tcp: refine memory limit test in tcp_fragment()\n    \
+         - tcp: be more careful in tcp_fragment()\n",
+        "\n  * Regression (LP: #1834001)\n    - SAUCE: tcp: refine memory limit test in tcp_fragment()\n",
+        "\n  * SACK (LP: #1831001)\n    - SAUCE: tcp: tcp_fragment() should apply sane memory limits\n",
+    ];
+    let debian = [
+        "\n  [ X Y ]\n  * tcp: be more careful in tcp_fragment() (Closes: #900001)\n",
+        "\n  * [x86] z\n  * tcp: refine memory limit test in tcp_fragment() (Closes: #930904)\n",
+        "\n  * tcp: limit payload size of sacked skbs (CVE-2019-11477)\n  * tcp: tcp_fragment() should apply sane memory limits \
+         (CVE-2019-11478)\n",
+    ];
+    let amazon = [
+        "- linux/CVE-2019-11477.patch, linux/CVE-2019-11478.patch\n- tcp: limit payload size of sacked skbs",
+        "- rebase to 4.14.123",
+    ];
+    let title = |release: &str| format!("{bot} [{release}]");
+    for (name, release, entries, states) in [
+        ("Red Hat", "4.18.0-80.11.2.el8_0", &red_hat[..], &[Affected, HalfFixed, Fixed][..]),
+        ("Oracle", "4.14.35-1902.5.1.el7uek", &[&uek, uek_break], &[Fixed]),
+        ("Oracle's errata", "4.14.35-1902.5.1.el7uek", &[&errata, &errata_break], &[Fixed]),
+        ("SUSE", "4.12.14-197.15.1", &suse, &[Fixed, FixedWithDefect]),
+        ("SUSE before the fix", "4.12.14-197.10.1", &suse[1..], &[HalfFixed, Fixed, FixedWithDefect]),
+        ("Ubuntu", "4.15.0-62.69", &ubuntu, &[Fixed]),
+        ("Ubuntu before the fix", "4.15.0-54.58", &ubuntu[1..], &[HalfFixed, Fixed]),
+        ("Debian", "4.19.37-5+deb10u2", &debian, &[Fixed]),
+        ("Amazon", "4.14.123-111.109.amzn2", &amazon, &[Affected, HalfFixed, Fixed, FixedWithDefect]),
+    ] {
+        let titles: Vec<String> = (0..entries.len()).map(|_| title(release)).collect();
+        let entries: Vec<(&str, &str)> = titles.iter().map(String::as_str).zip(entries.iter().copied()).collect();
+        let finding = ask(&entries, release);
+        assert_eq!(finding.states, states.iter().copied().collect::<StateSet>(), "{name}: {}", finding.why);
     }
 }
 

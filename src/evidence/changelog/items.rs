@@ -12,6 +12,18 @@ pub(super) struct Item {
     pub text: String,
     /// The same without the marks that trees put before a subject: `[net]`, `UPSTREAM:`.
     pub plain: String,
+    /// `text` as it is compared, see [`loose`].
+    pub loose: String,
+}
+
+/// A text as subjects are compared: packagers change case, leave the `()` of functions out and set other quotation marks.
+pub(super) fn loose(text: &str) -> String {
+    let quotes = |c: char| match c {
+        '\u{201c}' | '\u{201d}' | '\u{201e}' | '`' | '\u{2018}' | '\u{2019}' | '\'' => '"',
+        c => c.to_ascii_lowercase(),
+    };
+    let text: String = text.chars().map(quotes).collect();
+    text.replace("()", "").split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// The items of an entry, in its order. A line without a bullet goes on with the item above, and is one of its own where
@@ -38,7 +50,7 @@ pub(super) fn items(text: &str) -> Vec<Item> {
         }
     }
     let single = |text: String| text.split_whitespace().collect::<Vec<_>>().join(" ");
-    let item = |text: String| Item { plain: plain_subject(text.as_bytes()), text: single(text) };
+    let item = |text: String| Item { plain: plain_subject(text.as_bytes()), loose: loose(&text), text: single(text) };
     found.into_iter().map(item).collect()
 }
 

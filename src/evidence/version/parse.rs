@@ -80,7 +80,7 @@ fn parse(text: &str) -> Option<Release> {
             None => named,
         },
         Vendor::Ubuntu | Vendor::UbuntuDerivative => match upload(tail) {
-            Some(upload) => with_upload(named, upload),
+            Some(upload) => with_signature(with_upload(named, upload), tail),
             None if is_whole || other.is_some() => of_other(named),
             None => named,
         },
@@ -148,6 +148,14 @@ fn with_upload(named: Release, upload: &str) -> Release {
         }
         _ => named,
     }
+}
+
+/// What boot messages have behind the banner, `(Ubuntu 5.4.0-150.167~18.04.1-generic 5.4.233)`, names the base too.
+fn with_signature(named: Release, tail: &str) -> Release {
+    let mut words = tail.split_once("(Ubuntu ").map_or("", |(_, signature)| signature).split_whitespace();
+    let signature =
+        words.next().zip(words.next()).and_then(|(version, base)| ubuntu_signature(version, base.strip_suffix(')')?));
+    signature.filter(|signature| signature.package == named.package).unwrap_or(named)
 }
 
 /// A release, a package's version or a file's name.

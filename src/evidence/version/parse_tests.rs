@@ -29,6 +29,11 @@ fn what_a_kernel_starts_from_is_exact_only_where_its_name_tells() {
         ("5.2.0", "5.2", true),
         ("4.15.0-58-generic", "4.15", false),
         ("Ubuntu 4.15.0-58.64-generic 4.15.18", "4.15.18", true),
+        (
+            "Linux version 5.4.0-80-generic (b@h) (gcc) #90-Ubuntu SMP Fri Jul 9 22:49:44 UTC 2021 (Ubuntu 5.4.0-80.90-generic 5.4.124)",
+            "5.4.124",
+            true,
+        ),
         ("4.19.0-5-amd64", "4.19", false),
         ("Linux h 4.19.0-5-amd64 #1 SMP Debian 4.19.37-5 (2019-06-19)", "4.19.37", true),
         ("6.12.94+deb13-amd64", "6.12.94", true),

@@ -5,7 +5,7 @@ use super::release::{Release, Vendor};
 use crate::matrix::Line;
 
 /// Vendors by their key, and where it is documented that their kernels contain the release that they are named after.
-const KNOWN: [(&str, &str); 27] = [
+const KNOWN: [(&str, &str); 29] = [
     ("amazon", "Amazon Linux's kernel changelogs and release notes: each is a rebase to a stable release"),
     ("fedora", "Fedora's kernel.spec: kernel.org's linux-%{version} with patches"),
     ("arch", "Arch's PKGBUILDs of linux, linux-lts, linux-zen and linux-hardened; Alpine's APKBUILD of linux-lts"),
@@ -35,8 +35,14 @@ const KNOWN: [(&str, &str); 27] = [
         "debian",
         "Debian Kernel Handbook: the source package is the kernel.org release that its version names, with patches",
     ),
+    ("ubuntu", UBUNTU),
+    ("ubuntu-derivative", UBUNTU),
     (TUMBLEWEED, "openSUSE's kernel-source, branch stable: patches.kernel.org has every patch of the stable release"),
 ];
+
+/// The name alone does not tell it: it stands in /proc/version_signature and behind the version in the boot messages.
+const UBUNTU: &str =
+    "Ubuntu's wiki, Kernel/FAQ: version_signature names the stable release that the kernel is updated to";
 
 /// Tumbleweed's kernels have the names of SUSE's others, which stay on one release and take patches one by one.
 const TUMBLEWEED: &str = "suse";
