@@ -56,7 +56,7 @@ impl Listing {
         for entry in self.entries.iter().rev() {
             let said: Vec<(Says, &Item)> =
                 entry.items.iter().filter_map(|item| Some((says::of_step(item, step)?, item))).collect();
-            let Some((first, item)) = said.first() else { continue };
+            let Some((_, first)) = said.first() else { continue };
             // Within one entry nobody knows what came first.
             // But for Ubuntu, which takes its own early patch out where it takes upstream's.
             let is_sauce = |item: &Item| item.text.contains("SAUCE:");
@@ -68,6 +68,7 @@ impl Listing {
                 _ => Says::Doubtful,
             };
             if found.as_ref().is_none_or(|found| found.says != says) {
+                let item = said.iter().find(|(said, _)| *said == says).map_or(first, |(_, item)| item);
                 let (title, line) = (entry.title.clone(), item.text.clone());
                 found = Some(Found { role: step.role, says, title, line, cve: None });
             }
@@ -119,9 +120,8 @@ pub fn weigh(bug: &Bug, listing: &Listing, release: Option<&Release>) -> Finding
     if bug.chain.is_empty() {
         return Finding::unknown(Witness::Changelog, "no commit of this bug is known that a changelog could name");
     }
-    let by_cve = |role| listing.find_cve(role, &cves(bug, role));
-    let found = bug.chain.iter().filter_map(|step| listing.find(step).or_else(|| by_cve(step.role)));
-    let found: Vec<Found> = found.collect();
+    let said = |step: &Step| listing.find(step).or_else(|| listing.find_cve(step.role, &cves(bug, step.role)));
+    let found: Vec<Found> = bug.chain.iter().filter_map(said).collect();
     if found.is_empty() {
         let why = format!("{} names no step of the chain, which says nothing", listing.reach());
         return Finding::unknown(Witness::Changelog, why);
@@ -135,7 +135,7 @@ pub fn weigh(bug: &Bug, listing: &Listing, release: Option<&Release>) -> Finding
         None if is_needless(step, release) => Presence::IN,
         None => Presence::OPEN,
     };
-    let steps = bug.chain.iter().map(|step| (step.role, presence(step, listing.find(step))));
+    let steps = bug.chain.iter().map(|step| (step.role, presence(step, said(step))));
     let chain = Chain::of(steps);
     let (states, _) = chain.conclude();
     let why = format!("{} {told}. A subject can stand for another patch, so this is a hint", listing.reach());
@@ -164,7 +164,10 @@ fn shown(text: &str) -> Quoted {
 /// a number.
 fn cves(bug: &Bug, role: Role) -> Vec<String> {
     let is_of_break = |cve: &str| bug.without_break.as_ref().is_some_and(|says| says.contains(cve));
+    // Of several steps a number does not say which.
+    let is_one = bug.chain.iter().filter(|step| step.role == role).count() == 1;
     let of_role = |cve: &&str| match role {
+        _ if !is_one => false,
         Role::Break => is_of_break(cve),
         Role::Fix => !is_of_break(cve),
         Role::HalfFix | Role::FixOfFix => false,
