@@ -8,10 +8,11 @@
 //! ```text
 //! repository  opens, and refuses with a remedy        message   what a commit's message names
 //! walk        raw objects → facts, parents first      graph     who is whose ancestor
-//! blocks      tables with checksums
+//! blocks      tables with checksums                   objects   commits, trees and files, as git shows them
 //! store       the index's file, made of such         index     builds, refreshes, locks
 //! carriers    the commits that are a step             reverts   which of them still stand
-//! quilt       patches of a packaging tree             content   what the files say against it
+//! packaging   patches that lie in the tree            spec      RPM's spec files
+//! quilt       one patch file, and series of them      content   what the files say against it
 //! absence     what "not found" is worth               lost      where a step's lines went
 //! undoing     what speaks of taking a commit out     presence  what all that leaves of one step
 //! states      the steps as states                 unheard   what speaks of a step in other words
@@ -32,11 +33,14 @@ mod graph;
 mod index;
 mod lost;
 pub(super) mod message;
+mod objects;
+mod packaging;
 mod presence;
 mod quilt;
 mod repository;
 mod reverts;
 mod revision;
+mod spec;
 pub(super) mod states;
 mod store;
 mod testimony;
@@ -54,6 +58,8 @@ mod fixture;
 mod index_tests;
 #[cfg(test)]
 mod message_tests;
+#[cfg(test)]
+mod packaging_tests;
 #[cfg(test)]
 mod repository_tests;
 #[cfg(test)]

@@ -8,6 +8,8 @@ use git2::Oid;
 
 use super::MakefileVersion;
 use super::carriers::{History, short};
+use super::objects::Entry;
+use super::repository::Repository;
 use super::{GitError, Index};
 use crate::matrix::{Bug, Line, Releases, Spans, Step, Upstream};
 use crate::words::Role;
@@ -25,10 +27,41 @@ pub(super) struct Beginning {
     pub says: String,
 }
 
+/// Why the version of a revision is not known, and what would tell it.
+pub(super) fn no_version(history: &History) -> String {
+    if let Some(fetch) = fetch_makefile(history.repository, history.commit) {
+        return format!("the repository lacks the revision's Makefile, and so its version: {fetch}, then ask again");
+    }
+    let none = "the revision holds no kernel's Makefile that could be read";
+    match history.packaging.says() {
+        Some(says) => format!(
+            "{none}; {says}: the kernel that they are applied to is not in it, so judge the package that is built from it, \
+             or the patched tree as source"
+        ),
+        None => none.to_owned(),
+    }
+}
+
+/// The command that fetches a commit's Makefile, where the tree has one and the repository lacks it.
+fn fetch_makefile(repository: &Repository, commit: Oid) -> Option<String> {
+    let git = repository.git();
+    let is_lacking = match git.commit(commit) {
+        None => true,
+        Some(commit) => match git.entry(commit.tree, "Makefile") {
+            Entry::Lacking => true,
+            Entry::File(id) => !git.raw().odb().is_ok_and(|odb| odb.exists(id)),
+            _ => false,
+        },
+    };
+    let path = repository.path().display();
+    is_lacking.then(|| format!("`git -C {path} show {}:Makefile` fetches it", short(commit)))
+}
+
 /// The beginnings of a history that may hold steps of this bug.
 pub(super) fn beginnings(index: &Index, history: &History, bug: &Bug) -> Result<Vec<Beginning>, GitError> {
     let cuts: Vec<u32> = history.store.cuts()?.into_iter().filter(|number| history.has(*number)).collect();
-    let roots = history.graph.roots().filter(|number| history.has(*number) && !cuts.contains(number));
+    let roots = history.graph.roots();
+    let roots = roots.iter().copied().filter(|number| history.has(*number) && !cuts.contains(number));
     let files: Vec<&String> =
         bug.chain.iter().filter(|step| step.role == Role::Break).flat_map(|step| &step.files).collect();
     let mut found = Vec::new();
@@ -42,24 +75,55 @@ pub(super) fn beginnings(index: &Index, history: &History, bug: &Bug) -> Result<
             {
                 None
             }
-            Some(version) => Some(format!("{what} {}, a {version}, which may hold steps already", short(oid))),
+            Some(version) => {
+                let mend = missing_tag(history, oid, number, &version);
+                let path = history.repository.path().display();
+                let look = || {
+                    format!(
+                        ": `git -C {path} show {0}` and `git -C {path} show {0}:Makefile` tell what it is",
+                        short(oid)
+                    )
+                };
+                let mend = mend.or_else(|| unshallow(history, oid)).unwrap_or_else(look);
+                Some(format!("{what} {}, a {version}, which may hold steps already{mend}", short(oid)))
+            }
             // Trees that were merged in, as btrfs's once was, begin without a kernel around them.
             None if !is_cut && holds_none(index, oid, &files) => None,
-            None => Some(format!("{what} {}, whose version cannot be read", short(oid))),
+            None => {
+                let mend = fetch_makefile(history.repository, oid).map(|fetch| format!(": {fetch}"));
+                let mend = mend.or_else(|| unshallow(history, oid)).unwrap_or_default();
+                Some(format!("{what} {}, whose version cannot be read{mend}", short(oid)))
+            }
         };
         found.extend(doubt.map(|says| Beginning { number, says }));
     }
     Ok(found)
 }
 
+/// What brings the tag of a beginning whose subject says that it is a release.
+fn missing_tag(history: &History, oid: Oid, number: u32, version: &MakefileVersion) -> Option<String> {
+    let release = version.release()?;
+    let is_tagged = history.is_release(number);
+    let says_so = history.repository.is_release(oid, &format!("v{release}"));
+    let path = history.repository.path().display();
+    (says_so && !is_tagged).then(|| {
+        format!("; it has no tag v{release}: `git -C {path} fetch --tags` from a remote that has kernel.org's tags brings it")
+    })
+}
+
+/// What brings the history before a shallow clone's end.
+fn unshallow(history: &History, oid: Oid) -> Option<String> {
+    let path = history.repository.path().display();
+    let is_end = history.repository.overlay().shallow.contains(&oid);
+    is_end.then(|| format!(": `git -C {path} fetch --unshallow` brings what is before it"))
+}
+
 /// Whether a tree is there, and has neither a kernel's Makefile nor any of these files. Another project's Makefile, as
 /// btrfs's first commit has, is told from one that the repository lacks.
 fn holds_none(index: &Index, commit: Oid, files: &[&String]) -> bool {
     let git = index.repository.git();
-    let Some(tree) = git.find_commit(commit).ok().and_then(|commit| commit.tree().ok()) else { return false };
-    let lacks = |path: &str| {
-        tree.get_path(std::path::Path::new(path)).is_err_and(|error| error.code() == git2::ErrorCode::NotFound)
-    };
+    let Some(tree) = git.commit(commit).map(|commit| commit.tree) else { return false };
+    let lacks = |path: &str| git.entry(tree, path) == Entry::Nothing;
     (lacks("Makefile") || index.file_at(commit, "Makefile").is_some()) && files.iter().all(|file| lacks(file))
 }
 

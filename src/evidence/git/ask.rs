@@ -1,17 +1,19 @@
 //! One question: which steps of a bug's chain does this revision have, and what does that come to?
 
 use std::collections::BTreeSet;
+use std::rc::Rc;
 
 use git2::Oid;
 
 use super::absence::{Beginning, beginnings};
 use super::carriers::{self, Carriers, History, Place, short};
 use super::message::{Abbreviation, Kind};
+use super::packaging::{Packaging, packaging};
 use super::reverts::{Standing, standing};
 use super::revision::commit_id;
 use super::states::{Chain, Presence};
 use super::testimony::{How, StepFound, Testimony};
-use super::{GitError, Index, quilt};
+use super::{GitError, Index};
 use crate::evidence::{Finding, Limit, StateSet, Strength, Witness};
 use crate::matrix::{Bug, Step};
 use crate::words::Role;
@@ -60,15 +62,15 @@ impl Index {
         let commit = self.resolve(revision)?;
         let number = self.number(commit)?;
         let inner = self.inner.borrow();
-        let git = self.repository.git();
+        let version = self.version_at(commit);
         let history = History {
             repository: &self.repository,
             store: &inner.store,
             graph: &inner.graph,
             commit,
             ancestors: inner.graph.ancestors(number),
-            version: self.version_at(commit),
-            patches: quilt::patches(git, commit),
+            packaging: self.packaging(commit, version.is_some()),
+            version,
         };
         let mut found = search(&history, bug)?;
         let steps: BTreeSet<Place> =
@@ -86,6 +88,23 @@ impl Index {
             is_undone: false,
         };
         answer.testimony(revision)
+    }
+}
+
+impl Index {
+    /// What lies over a commit's tree.
+    fn packaging(&self, commit: Oid, is_kernel: bool) -> Rc<Packaging> {
+        let mut last = self.packaging.borrow_mut();
+        if let Some((_, packaging)) = last.as_ref().filter(|(of, _)| *of == commit) {
+            return Rc::clone(packaging);
+        }
+        let git = self.repository.git();
+        // A partial clone may lack the Makefile.
+        let has = |name| git.commit(commit).is_some_and(|commit| git.entry(commit.tree, name).id().is_some());
+        let is_kernel = is_kernel || ["Makefile", "kernel", "mm"].into_iter().all(has);
+        let found = Rc::new(packaging(git, commit, is_kernel));
+        *last = Some((commit, Rc::clone(&found)));
+        found
     }
 }
 
@@ -168,7 +187,9 @@ impl Answer<'_> {
     pub(super) fn name(&self, place: Place) -> Result<String, GitError> {
         Ok(match place {
             Place::Commit(number) => self.history.sha(number)?.to_string(),
-            Place::Patch(at) => self.history.patches.get(at).map(|patch| patch.file.clone()).unwrap_or_default(),
+            Place::Patch(at) => {
+                self.history.packaging.patches.get(at).map(|patch| patch.file.clone()).unwrap_or_default()
+            }
         })
     }
 
@@ -217,15 +238,25 @@ impl Answer<'_> {
 
     /// Says what git lays over the history.
     fn overlays(&mut self) -> Result<(), GitError> {
-        let overlay = &self.index.overlay;
+        let overlay = self.history.repository.overlay();
         if !overlay.shallow.is_empty() {
-            let so = "the clone is shallow: `git fetch --unshallow` brings what is missing";
-            self.warnings.push(so.to_owned());
+            let path = self.history.repository.path().display();
+            self.warnings
+                .push(format!("the clone is shallow: `git -C {path} fetch --unshallow` brings what is missing"));
         }
         if !overlay.grafts.is_empty() || !overlay.replaced.is_empty() {
             let (grafts, replaced) = (overlay.grafts.len(), overlay.replaced.len());
             self.warnings.push(format!(
-                "the history is as grafts ({grafts}) and replace refs ({replaced}) show it, not as it was committed"
+                "the history, its files and its messages are as grafts ({grafts}) and replace refs ({replaced}) show them, not \
+                 as they were committed (`git --no-replace-objects log` shows those)"
+            ));
+        }
+        let has_tags = self.history.store.tags().iter().any(|tag| tag.is_release);
+        if !has_tags && !self.found.is_empty() {
+            let path = self.history.repository.path().display();
+            self.warnings.push(format!(
+                "the repository has none of kernel.org's tags of releases, so no release can vouch for what it has: \
+                 `git -C {path} fetch --tags` from a remote that has them brings them"
             ));
         }
         for cut in self.history.store.cuts()?.into_iter().filter(|cut| self.history.has(*cut)).take(MOST_WARNINGS) {
@@ -303,7 +334,7 @@ impl Answer<'_> {
             parts.push("the dossier names no commits to look for".to_owned());
         }
         for step in steps {
-            parts.push(sentence(step, is_whole));
+            parts.push(sentence(step, is_whole, &self.history.packaging));
         }
         let mut doubts = self.doubts.clone();
         let mut seen = BTreeSet::new();
@@ -316,11 +347,20 @@ impl Answer<'_> {
 }
 
 /// What was found of a step. A history that is cut off is not `is_whole`.
-fn sentence(step: &StepFound, is_whole: bool) -> String {
+fn sentence(step: &StepFound, is_whole: bool, packaging: &Packaging) -> String {
     let role = step.role;
     if matches!(step.how, How::NotFound) {
         let place = if is_whole { "its history" } else { "the part of its history that is here" };
-        return format!("{role}: not in {place}");
+        let (applied, all) = (packaging.applied(), packaging.patches.len() + packaging.unread.len());
+        let patches = match (applied, all - applied) {
+            (0, 0) => String::new(),
+            (applied, 0) => format!(", nor in the {applied} patches that its packaging applies"),
+            (0, others) => format!("; {others} patches lie in its tree, and whether they are applied is not certain"),
+            (applied, others) => format!(
+                ", nor in the {applied} patches that its packaging applies for certain; {others} more lie in its tree"
+            ),
+        };
+        return format!("{role}: not in {place}{patches}");
     }
     let place = step.commit.as_ref().map(|commit| commit.as_str().chars().take(12).collect::<String>());
     let tag = step.first_tag.as_ref().map(|tag| format!(", first in {tag}"));

@@ -1,6 +1,7 @@
 //! The commits that are a step: the upstream commit, known backports, commits whose messages say that they carry it,
 //! and, as a hint, commits with its subject and files.
 
+use std::cell::LazyCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
@@ -9,7 +10,7 @@ use git2::Oid;
 use super::content::{has_any, is_empty, patch_id, touches};
 use super::graph::{Bits, Graph};
 use super::message::{Abbreviation, Kind, mentions, plain_subject, subject_hash};
-use super::quilt::Patch;
+use super::packaging::Packaging;
 use super::repository::Repository;
 use super::store::{Named, Store};
 use super::testimony::{How, PatchCompared};
@@ -35,8 +36,8 @@ pub(super) struct History<'a> {
     pub ancestors: Rc<Bits>,
     /// What its Makefile says.
     pub version: Option<MakefileVersion>,
-    /// What the packaging in its tree lays over it, in order.
-    pub patches: Vec<Patch>,
+    /// What the packaging in its tree lays over it.
+    pub packaging: Rc<Packaging>,
 }
 
 /// Where a step, or its revert, stands.
@@ -91,10 +92,7 @@ impl History<'_> {
 
     /// The bytes of a message. Empty where the commit is gone by now.
     pub fn message(&self, oid: Oid) -> Vec<u8> {
-        let odb = self.repository.git().odb();
-        let object = odb.as_ref().map(|odb| odb.read(oid));
-        let Ok(Ok(object)) = object else { return Vec::new() };
-        commit::RawCommit::parse(object.data()).map(|commit| commit.message.to_vec()).unwrap_or_default()
+        self.repository.git().commit(oid).map(|commit| commit.message.clone()).unwrap_or_default()
     }
 
     /// Twelve digits and the subject, for people.
@@ -111,16 +109,13 @@ impl History<'_> {
 
     /// A parent that a commit's object names, and the repository lacks.
     pub fn lost_parent(&self, oid: Oid) -> Option<Oid> {
-        let odb = self.repository.git().odb().ok()?;
+        let odb = self.repository.git().raw().odb().ok()?;
         self.parents(oid).into_iter().find(|parent| !odb.exists(*parent))
     }
 
-    /// The parents that a commit's object names. The library hides those that a shallow clone lacks.
+    /// The parents that a commit's object names. Those that are shown leave out what a shallow clone lacks.
     fn parents(&self, oid: Oid) -> Vec<Oid> {
-        let odb = self.repository.git().odb();
-        let object = odb.as_ref().map(|odb| odb.read(oid));
-        let Ok(Ok(object)) = object else { return Vec::new() };
-        commit::RawCommit::parse(object.data()).map(|commit| commit.parents).unwrap_or_default()
+        self.repository.git().commit(oid).map(|commit| commit.named_parents.clone()).unwrap_or_default()
     }
 
     /// Whether a commit is one of kernel.org's releases: it has the release's tag, and the subject that they have.
@@ -319,7 +314,9 @@ fn by_subject(
 ) -> Result<(), GitError> {
     let git = history.repository.git();
     let subject = plain_subject(step.subject.as_bytes());
-    let model = carriers.model.and_then(|model| patch_id(git, model));
+    let of = carriers.model;
+    // Comparing two trees of Linux is most of what a question costs, and few steps have others of their subject.
+    let model = LazyCell::new(|| of.and_then(|model| patch_id(git, model)));
     let mut compared = 0;
     for number in history.store.with_subject(subject_hash(&subject))? {
         if !history.has(number) || seen.contains(&number) || history.graph.parents(number).len() > 1 {
@@ -342,7 +339,7 @@ fn by_subject(
         let mut fixes = said.iter().filter(|m| m.kind == Kind::Fixes);
         compared += 1;
         let patch = if compared > MOST_PATCHES { None } else { patch_id(git, oid) };
-        let how = match (model, patch) {
+        let how = match (*model, patch) {
             (Some(model), Some(patch)) if model == patch => How::SamePatch,
             _ if step.commit.is_none() && fixes.any(|m| before.iter().any(|name| name.agrees(m.commit))) => {
                 How::SubjectAndFixes
@@ -354,7 +351,7 @@ fn by_subject(
         let how = match other {
             None => how,
             // The step was applied anew upstream, under another name.
-            Some((other, line)) if model.is_some() && patch_id(git, other) == model => {
+            Some((other, line)) if model.is_some() && patch_id(git, other) == *model => {
                 carriers.names.push(whole(other));
                 How::Trailer { line }
             }
@@ -393,7 +390,7 @@ fn other_upstream(
 
 fn by_patch_file(history: &History, step: &Step, carriers: &mut Carriers) -> Result<(), GitError> {
     let subject = plain_subject(step.subject.as_bytes());
-    for (at, patch) in history.patches.iter().enumerate() {
+    for (at, patch) in history.packaging.patches.iter().enumerate().filter(|(_, patch)| patch.is_applied) {
         let place = Place::Patch(at);
         let is_step = |said: Abbreviation| -> Result<bool, GitError> {
             for name in &carriers.names {

@@ -5,10 +5,11 @@
 //! vouching for what it does not see.
 
 use std::collections::HashSet;
-use std::path::Path;
+use std::rc::Rc;
 
-use git2::{DiffOptions, Oid, Repository, Tree};
+use git2::{DiffOptions, Oid};
 
+use super::objects::{Entry, File, Objects};
 use super::repository::is_readable;
 
 /// A file larger than this is not compared, in bytes. The kernel's largest C files have some 1 MiB.
@@ -32,19 +33,18 @@ pub(super) enum Likeness {
 }
 
 /// Compares the files of the revision `at` with the patch that the commit `step` is to them.
-pub(super) fn likeness(git: &Repository, step: Oid, at: Oid, files: &[String]) -> Likeness {
+pub(super) fn likeness(git: &Objects, step: Oid, at: Oid, files: &[String]) -> Likeness {
     let (Some(after), Some(here)) = (tree(git, step), tree(git, at)) else { return Likeness::Missing };
-    let parent = git.find_commit(step).and_then(|commit| commit.parent(0)).and_then(|parent| parent.tree());
-    let Ok(before) = parent else { return Likeness::Missing };
+    let Some(before) = git.first_parent(step).map(|parent| parent.tree) else { return Likeness::Missing };
     let (mut added, mut removed) = ((0, 0), (0, 0));
     for file in files {
-        let texts = [&before, &after, &here].map(|tree| text(git, tree, file));
-        let [Some(before), Some(after), Some(here)] = &texts else { return Likeness::Missing };
-        let [before, after, here] = [before, after, here].map(|text| lines(text));
-        for line in after.difference(&before) {
+        let files = [before, after, here].map(|tree| text(git, tree, file));
+        let [Some(before), Some(after), Some(here)] = &files else { return Likeness::Missing };
+        let [before, after, here] = [before, after, here].map(|file| lines(file));
+        for line in after.difference(before) {
             added = (added.0 + usize::from(here.contains(line)), added.1 + 1);
         }
-        for line in before.difference(&after) {
+        for line in before.difference(after) {
             removed = (removed.0 + usize::from(here.contains(line)), removed.1 + 1);
         }
     }
@@ -57,45 +57,42 @@ pub(super) fn likeness(git: &Repository, step: Oid, at: Oid, files: &[String]) -
 }
 
 /// The telling lines that a commit adds to a file and takes out of it. None where the repository lacks either text.
-pub(super) fn changed_lines(git: &Repository, commit: Oid, file: &str) -> Option<[HashSet<Vec<u8>>; 2]> {
-    let parent = git.find_commit(commit).and_then(|commit| commit.parent(0)).and_then(|parent| parent.tree()).ok()?;
-    let (before, after) = (text(git, &parent, file)?, text(git, &tree(git, commit)?, file)?);
+pub(super) fn changed_lines(git: &Objects, commit: Oid, file: &str) -> Option<[HashSet<Vec<u8>>; 2]> {
+    let parent = git.first_parent(commit)?.tree;
+    let (before, after) = (text(git, parent, file)?, text(git, tree(git, commit)?, file)?);
     let (before, after) = (lines(&before), lines(&after));
-    let only = |one: &HashSet<&[u8]>, other| one.difference(other).map(|line| line.to_vec()).collect();
-    Some([only(&after, &before), only(&before, &after)])
+    let only = |one: &HashSet<Vec<u8>>, other| one.difference(other).cloned().collect();
+    Some([only(after, before), only(before, after)])
 }
 
 /// Whether a commit changes more of a file than comments and blank lines. None where the repository lacks either text.
-pub(super) fn changes_code(git: &Repository, commit: Oid, file: &str) -> Option<bool> {
-    let parent = git.find_commit(commit).and_then(|commit| commit.parent(0)).and_then(|parent| parent.tree()).ok()?;
-    let code = |text: Vec<u8>| -> Vec<Vec<u8>> {
-        let lines = text.split(|b| *b == b'\n').map(<[u8]>::trim_ascii);
+pub(super) fn changes_code(git: &Objects, commit: Oid, file: &str) -> Option<bool> {
+    let parent = git.first_parent(commit)?.tree;
+    let code = |file: Rc<File>| -> Vec<Vec<u8>> {
+        let lines = file.text.split(|b| *b == b'\n').map(<[u8]>::trim_ascii);
         let is_comment = |line: &[u8]| [&b"/*"[..], b"* ", b"*/", b"//"].iter().any(|mark| line.starts_with(mark));
         lines.filter(|line| !line.is_empty() && *line != b"*" && !is_comment(line)).map(<[u8]>::to_vec).collect()
     };
-    Some(code(text(git, &parent, file)?) != code(text(git, &tree(git, commit)?, file)?))
+    Some(code(text(git, parent, file)?) != code(text(git, tree(git, commit)?, file)?))
 }
 
 /// Whether a commit changes any of these files. None where the repository lacks its trees.
-pub(super) fn touches(git: &Repository, commit: Oid, files: &[String]) -> Option<bool> {
-    let commit = git.find_commit(commit).ok()?;
-    let after = commit.tree().ok()?;
-    let before = match commit.parent_count() {
-        0 => None,
-        _ => Some(commit.parent(0).ok()?.tree().ok()?),
+pub(super) fn touches(git: &Objects, commit: Oid, files: &[String]) -> Option<bool> {
+    let after = tree(git, commit)?;
+    let before = match git.commit(commit)?.parents.first() {
+        None => None,
+        Some(parent) => Some(tree(git, *parent)?),
     };
-    let id = |tree: &Tree, file: &String| match tree.get_path(Path::new(file)) {
-        Ok(entry) => Some(Some(entry.id())),
-        // The entry of a folder can be missing, or the folder's own tree.
-        Err(error) if error.class() == git2::ErrorClass::Odb => None,
-        Err(_) => Some(None),
+    let id = |tree: Oid, file: &String| match git.entry(tree, file) {
+        Entry::Lacking => None,
+        entry => Some(entry.id()),
     };
     for file in files {
         let old = match &before {
-            Some(before) => id(before, file)?,
+            Some(before) => id(*before, file)?,
             None => None,
         };
-        if id(&after, file)? != old {
+        if id(after, file)? != old {
             return Some(true);
         }
     }
@@ -103,28 +100,28 @@ pub(super) fn touches(git: &Repository, commit: Oid, files: &[String]) -> Option
 }
 
 /// Whether a commit's tree is its first parent's: it changes nothing at all.
-pub(super) fn is_empty(git: &Repository, commit: Oid) -> bool {
-    let Ok(commit) = git.find_commit(commit) else { return false };
-    commit.parent(0).is_ok_and(|parent| parent.tree_id() == commit.tree_id())
+pub(super) fn is_empty(git: &Objects, commit: Oid) -> bool {
+    git.first_parent(commit).is_some_and(|parent| Some(parent.tree) == tree(git, commit))
 }
 
 /// Whether a commit's tree has any of these files.
-pub(super) fn has_any(git: &Repository, commit: Oid, files: &[String]) -> bool {
-    tree(git, commit).is_some_and(|tree| files.iter().any(|file| tree.get_path(Path::new(file)).is_ok()))
+pub(super) fn has_any(git: &Objects, commit: Oid, files: &[String]) -> bool {
+    tree(git, commit).is_some_and(|tree| files.iter().any(|file| git.entry(tree, file).id().is_some()))
 }
 
 /// The patch-id of a commit against its first parent, as `git patch-id` gives it. None where the repository lacks files.
-pub(super) fn patch_id(git: &Repository, commit: Oid) -> Option<Oid> {
-    let commit = git.find_commit(commit).ok()?;
-    let before = commit.parent(0).ok()?.tree().ok()?;
+pub(super) fn patch_id(git: &Objects, commit: Oid) -> Option<Oid> {
+    let find = |tree: Oid| git.raw().find_tree(git.overlay().actual(tree)).ok();
+    let (before, after) = (find(git.first_parent(commit)?.tree)?, find(tree(git, commit)?)?);
     let mut options = DiffOptions::new();
     options.max_size(LARGEST as i64);
-    let diff = git.diff_tree_to_tree(Some(&before), Some(&commit.tree().ok()?), Some(&mut options)).ok()?;
+    let diff = git.raw().diff_tree_to_tree(Some(&before), Some(&after), Some(&mut options)).ok()?;
     // Vendors' squashed updates share subjects too, and are no patches to compare.
     if diff.deltas().len() == 0 || diff.deltas().len() > 500 {
         return None;
     }
-    let readable = |id: Oid| id.is_zero() || is_readable(git, id);
+    // The library doesn't read what replaces an object.
+    let readable = |id: Oid| id.is_zero() || git.overlay().actual(id) == id && is_readable(git.raw(), id);
     if !diff.deltas().all(|delta| readable(delta.old_file().id()) && readable(delta.new_file().id())) {
         return None;
     }
@@ -132,25 +129,21 @@ pub(super) fn patch_id(git: &Repository, commit: Oid) -> Option<Oid> {
 }
 
 /// The telling lines of a file in a commit's tree. None where it is not there, or cannot be compared.
-pub(super) fn lines_at(git: &Repository, commit: Oid, file: &str) -> HashSet<Vec<u8>> {
-    let text = tree(git, commit).and_then(|tree| text(git, &tree, file)).unwrap_or_default();
-    lines(&text).into_iter().map(<[u8]>::to_vec).collect()
+pub(super) fn lines_at(git: &Objects, commit: Oid, file: &str) -> HashSet<Vec<u8>> {
+    tree(git, commit).and_then(|tree| text(git, tree, file)).map(|file| lines(&file).clone()).unwrap_or_default()
 }
 
-fn tree(git: &Repository, commit: Oid) -> Option<Tree<'_>> {
-    git.find_commit(commit).ok()?.tree().ok()
+fn tree(git: &Objects, commit: Oid) -> Option<Oid> {
+    Some(git.commit(commit)?.tree)
 }
 
-fn text(git: &Repository, tree: &Tree, file: &str) -> Option<Vec<u8>> {
-    let id = tree.get_path(Path::new(file)).ok().map(|entry| entry.id()).filter(|id| is_readable(git, *id))?;
-    let (size, _) = git.odb().ok()?.read_header(id).ok()?;
-    if size > LARGEST {
-        return None;
-    }
-    Some(git.find_blob(id).ok()?.content().to_vec())
+fn text(git: &Objects, tree: Oid, file: &str) -> Option<Rc<File>> {
+    git.file(git.entry(tree, file).id()?).filter(|file| file.text.len() <= LARGEST)
 }
 
-fn lines(text: &[u8]) -> HashSet<&[u8]> {
-    let telling = |line: &&[u8]| line.iter().filter(|b| b.is_ascii_alphanumeric()).count() >= TELLING;
-    text.split(|b| *b == b'\n').map(<[u8]>::trim_ascii).filter(telling).collect()
+fn lines(file: &File) -> &HashSet<Vec<u8>> {
+    file.lines(|text| {
+        let telling = |line: &&[u8]| line.iter().filter(|b| b.is_ascii_alphanumeric()).count() >= TELLING;
+        text.split(|b| *b == b'\n').map(<[u8]>::trim_ascii).filter(telling).map(<[u8]>::to_vec).collect()
+    })
 }

@@ -40,6 +40,7 @@ pub struct Mainline {
     /// 4.14, 4.19 and 5.1, where stable branches begin.
     pub v4_14: Oid,
     pub v4_19: Oid,
+    pub v5_1: Oid,
     pub break_: Oid,
     pub half_fix: Oid,
     pub fix: Oid,
@@ -134,7 +135,7 @@ impl Fixture {
         let fix = self.line(v5_2, &[(&format!("{FIX_SUBJECT}\n\nFixes: {break_} (\"x\")\n"), FIXED)]);
         let tip = release(fix, "5.3-rc2");
         self.branch("master", tip);
-        Mainline { v4_14, v4_19, break_, half_fix, fix, tip }
+        Mainline { v4_14, v4_19, v5_1, break_, half_fix, fix, tip }
     }
 }
 

@@ -50,6 +50,7 @@ pub(super) struct Graph {
 struct Kept {
     ancestors: HashMap<u32, Rc<Bits>>,
     descendants: HashMap<u32, Rc<Bits>>,
+    roots: Option<Rc<[u32]>>,
 }
 
 impl Graph {
@@ -160,8 +161,9 @@ impl Graph {
     }
 
     /// The commits without parents.
-    pub fn roots(&self) -> impl Iterator<Item = u32> {
-        (0..self.len()).filter(|at| self.first[*at as usize] == NONE)
+    pub fn roots(&self) -> Rc<[u32]> {
+        let all = || (0..self.len()).filter(|at| self.first[*at as usize] == NONE).collect();
+        Rc::clone(self.kept.borrow_mut().roots.get_or_insert_with(all))
     }
 
     /// The commits from `from` on, as bytes: 32-bit numbers, little-endian, as they lie here. First how many commits, then
@@ -276,7 +278,7 @@ mod tests {
         let graph = graph(&[vec![], vec![], vec![], vec![0, 1, 2], vec![3]]);
         assert_eq!(graph.parents(3), [0, 1, 2]);
         assert!((0..5).all(|at| graph.ancestors(4).has(at)));
-        assert_eq!(graph.roots().collect::<Vec<_>>(), [0, 1, 2]);
+        assert_eq!(&*graph.roots(), [0, 1, 2]);
         assert!(!graph.descendants(1).has(2));
     }
 

@@ -10,6 +10,7 @@ use std::fmt;
 use std::fs::{self, File};
 use std::io;
 use std::path::Path;
+use std::rc::Rc;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 use std::time::Duration;
@@ -19,7 +20,8 @@ use rustix::fs::{FlockOperation, flock};
 
 use super::GitError;
 use super::graph::Graph;
-use super::repository::{Overlay, Repository, Tip, fingerprint};
+use super::packaging::Packaging;
+use super::repository::{Repository, Tip, fingerprint};
 use super::store::{Made, Opened, Store, Tag, regular};
 use super::walk::walk;
 
@@ -61,8 +63,9 @@ impl fmt::Display for Progress {
 /// The index of one repository, ready to be asked. Not for several threads at once; each opens its own.
 pub struct Index {
     pub(super) repository: Repository,
-    pub(super) overlay: Overlay,
     pub(super) inner: RefCell<Inner>,
+    /// What lies over the tree of the revision that was asked about last: other dossiers ask about it too.
+    pub(super) packaging: RefCell<Option<(Oid, Rc<Packaging>)>>,
     /// What was wrong with the index that was found, where it was damaged and this one is built anew.
     pub(super) damage: RefCell<Option<String>>,
     /// Who is told of what a question waits for.
@@ -82,36 +85,36 @@ impl Repository {
     /// # Errors
     /// Where the repository's commits cannot be read, or the folder not be written.
     pub fn index(&self, folder: &Path, progress: &dyn Fn(Progress)) -> Result<Index, GitError> {
-        let again = Self::open(self.path())?;
-        let overlay = self.overlay()?;
-        let path = folder.join(format!("git-{}.{EXTENSION}", self.key()));
-        let opened = |inner, damage| Index {
-            repository: again,
-            overlay: overlay.clone(),
+        // Opened anew: libgit2's caches start empty, and what is laid over the objects is as it is now.
+        let repository = Self::open(self.path())?;
+        let path = folder.join(format!("git-{}.{EXTENSION}", repository.key()));
+        let opened = |repository, inner, damage| Index {
+            repository,
             inner: RefCell::new(inner),
+            packaging: RefCell::default(),
             damage: RefCell::new(damage),
             progress: Box::new(|_| {}),
         };
         // Looked at before the refs are read: what moves meanwhile is seen the next time.
-        let stamp = self.refs_stamp();
+        let stamp = repository.refs_stamp();
         let lock_file = path.with_extension("lock");
-        if let Kept::Sound(inner) = kept(&path, &overlay.fingerprint()) {
+        if let Kept::Sound(inner) = kept(&path, &repository.overlay().fingerprint()) {
             // Nothing moved: no reading of refs.
             let is_settled = stamp.is_some() && inner.store.stamp() == stamp.as_deref();
-            if is_settled || inner.store.made().refs == fingerprint(&self.tips()?) {
+            if is_settled || inner.store.made().refs == fingerprint(&repository.tips()?) {
                 if let (false, Some(stamp), Ok(Ok(_lock))) = (is_settled, &stamp, try_lock(&lock_file)) {
                     inner.store.set_stamp(stamp);
                 }
-                return Ok(opened(*inner, None));
+                return Ok(opened(repository, *inner, None));
             }
         }
         fs::create_dir_all(folder).map_err(|source| cache(folder, "made", source))?;
         let _lock = lock(&lock_file, PATIENCE, progress)?;
-        let (inner, damage) = brought_up_to_date(self, &overlay, &path, progress)?;
+        let (inner, damage) = brought_up_to_date(&repository, &path, progress)?;
         if let Some(stamp) = stamp {
             inner.store.set_stamp(&stamp);
         }
-        Ok(opened(inner, damage))
+        Ok(opened(repository, inner, damage))
     }
 }
 
@@ -132,10 +135,10 @@ impl Index {
         let path = inner.store.path().to_owned();
         let _lock = lock(&path.with_extension("lock"), PATIENCE, &*self.progress)?;
         // Another process may have appended since this one read the graph.
-        let Kept::Sound(mut current) = kept(&path, &self.overlay.fingerprint()) else {
+        let Kept::Sound(mut current) = kept(&path, &self.repository.overlay().fingerprint()) else {
             return Err(GitError::Index { path, what: "it changed meanwhile".to_owned() });
         };
-        append(&self.repository, &self.overlay, &[oid], &mut current, &*self.progress)?;
+        append(&self.repository, &[oid], &mut current, &*self.progress)?;
         *inner = *current;
         number(&inner)?.ok_or_else(|| self.repository.damaged(oid, "it could not be read"))
     }
@@ -146,7 +149,7 @@ impl Index {
         let path = inner.store.path().to_owned();
         (self.progress)(Progress::Rebuilding);
         let _lock = lock(&path.with_extension("lock"), PATIENCE, &*self.progress)?;
-        (*inner, _) = brought_up_to_date(&self.repository, &self.overlay, &path, &*self.progress)?;
+        (*inner, _) = brought_up_to_date(&self.repository, &path, &*self.progress)?;
         self.damage.replace(Some(what));
         Ok(())
     }
@@ -178,16 +181,15 @@ fn kept(path: &Path, shape: &str) -> Kept {
 /// The index of the refs as they are, with what was wrong with the one that was there. Whoever calls it holds the lock.
 fn brought_up_to_date(
     repository: &Repository,
-    overlay: &Overlay,
     path: &Path,
     progress: &dyn Fn(Progress),
 ) -> Result<(Inner, Option<String>), GitError> {
     let tips = repository.tips()?;
-    let shape = overlay.fingerprint();
+    let shape = repository.overlay().fingerprint();
     let refs = fingerprint(&tips);
     let damage = match kept(path, &shape) {
         Kept::Sound(inner) if inner.store.made().refs == refs => return Ok((*inner, None)),
-        Kept::Sound(mut inner) => match update(repository, overlay, &tips, &mut inner, refs.clone(), progress) {
+        Kept::Sound(mut inner) => match update(repository, &tips, &mut inner, refs.clone(), progress) {
             Ok(()) => return Ok((*inner, None)),
             // An update reads more of it than opening does.
             Err(GitError::Index { what, .. }) => Some(what),
@@ -199,7 +201,7 @@ fn brought_up_to_date(
     if damage.is_some() {
         progress(Progress::Rebuilding);
     }
-    Ok((build(repository, overlay, &tips, path, refs, progress)?, damage))
+    Ok((build(repository, &tips, path, refs, progress)?, damage))
 }
 
 /// Takes the lock, or gives up after `patience`. It is held as long as the file is open.
@@ -247,14 +249,13 @@ fn cache(path: &Path, doing: &'static str, source: io::Error) -> GitError {
 /// Reads and writes what is new of these commits and what leads to them.
 fn append(
     repository: &Repository,
-    overlay: &Overlay,
     targets: &[Oid],
     inner: &mut Inner,
     progress: &dyn Fn(Progress),
 ) -> Result<(), GitError> {
     let from = inner.graph.len();
     let Inner { store, graph } = inner;
-    let facts = walk(repository, overlay, targets, graph, &mut |oid| store.number(oid), progress)?;
+    let facts = walk(repository, targets, graph, &mut |oid| store.number(oid), progress)?;
     progress(Progress::Writing { commits: facts.commits.len() as u64 });
     if graph.len() > from {
         store.append(facts, graph, from)?;
@@ -266,15 +267,14 @@ fn append(
 /// Brings an index up to date with the refs.
 fn update(
     repository: &Repository,
-    overlay: &Overlay,
     tips: &[Tip],
     inner: &mut Inner,
     refs: String,
     progress: &dyn Fn(Progress),
 ) -> Result<(), GitError> {
     let targets: Vec<Oid> = tips.iter().map(|tip| tip.target).collect();
-    append(repository, overlay, &targets, inner, progress)?;
-    let made = Made { shape: overlay.fingerprint(), refs, tags: tags(repository, tips, &inner.store)? };
+    append(repository, &targets, inner, progress)?;
+    let made = Made { shape: repository.overlay().fingerprint(), refs, tags: tags(repository, tips, &inner.store)? };
     inner.store.set_made(&made)?;
     inner.store = reopened(inner.store.path())?;
     Ok(())
@@ -283,7 +283,6 @@ fn update(
 /// Builds the index beside its place, and moves it there.
 fn build(
     repository: &Repository,
-    overlay: &Overlay,
     tips: &[Tip],
     path: &Path,
     refs: String,
@@ -294,9 +293,9 @@ fn build(
     let _ = fs::remove_file(&draft);
     let mut graph = Graph::default();
     let targets: Vec<Oid> = tips.iter().map(|tip| tip.target).collect();
-    let facts = walk(repository, overlay, &targets, &mut graph, &mut |_| Ok(None), progress)?;
+    let facts = walk(repository, &targets, &mut graph, &mut |_| Ok(None), progress)?;
     progress(Progress::Writing { commits: facts.commits.len() as u64 });
-    let shape = overlay.fingerprint();
+    let shape = repository.overlay().fingerprint();
     Store::create(&draft, &facts, &graph, &shape)?;
     drop(facts);
     let store = reopened(&draft)?;
@@ -327,7 +326,7 @@ fn tags(repository: &Repository, tips: &[Tip], store: &Store) -> Result<Vec<Tag>
         let number = match store.number(tip.target)? {
             Some(number) => Some(number),
             // An annotated tag whose ref does not say what it peels to.
-            None => match repository.git().find_object(tip.target, None).and_then(|tag| tag.peel_to_commit()) {
+            None => match repository.git().raw().find_object(tip.target, None).and_then(|tag| tag.peel_to_commit()) {
                 Ok(commit) => store.number(commit.id())?,
                 Err(_) => None,
             },

@@ -3,11 +3,12 @@
 use git2::Oid;
 
 use super::GitError;
-use super::absence::{Beginning, is_expected};
+use super::absence::{Beginning, is_expected, no_version};
 use super::ask::{Answer, Found, Needed};
 use super::carriers::{Carrier, Place, short};
 use super::content::{Likeness, likeness};
 use super::eroded::{Erosion, erosion};
+use super::packaging::may_carry;
 use super::reverts::Standing;
 use super::states::Presence;
 use super::{lost, unheard};
@@ -104,7 +105,7 @@ impl Answer<'_> {
         let role = one.step.role;
         let mut doubts = Vec::new();
         match &self.history.version {
-            None => doubts.push("the revision holds no kernel's Makefile that could be read".to_owned()),
+            None => doubts.push(no_version(self.history)),
             Some(version) if is_expected(version, self.bug, one.step) => doubts.push(format!(
                 "the {role} is not in the history, but a {version} has it: it may be part of a squashed update"
             )),
@@ -118,6 +119,7 @@ impl Answer<'_> {
                 short(model)
             ));
         }
+        doubts.extend(may_carry(self.history, one));
         if let Some(number) = unheard::speaks_of(self.history, one, self.found)? {
             let name = self.history.call(self.history.sha(number)?);
             let says = format!("{name} changes files of the {role} and speaks of it, or of what it repairs");

@@ -1,19 +1,12 @@
-//! The patches that a packaging tree lays over its kernel: Debian's `debian/patches/series`, SUSE's `series.conf`.
-
-use std::path::Path;
-
-use git2::{ObjectType, Oid, Repository, Tree};
+//! Patch files, and the series that name them: Debian's `debian/patches/series`, SUSE's `series.conf`.
 
 use super::message::{Abbreviation, Kind, mentions, plain_subject};
-use super::repository::is_readable;
 use super::undoing::doubted_subjects;
 
-/// The most patches of a series. SUSE's have had some 30,000.
-const MOST: usize = 60_000;
+/// More files than one commit's backport changes.
+const LARGE: usize = 50;
 /// The most of a patch that is looked at for words, in bytes: its head, with the trailers.
 const HEAD: usize = 64 * 1024;
-/// A file larger than this is not read, in bytes.
-const LARGEST: usize = 32 << 20;
 
 /// One patch of a series.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +19,8 @@ pub(super) struct Patch {
     pub mentions: Vec<(Kind, Abbreviation, String)>,
     /// Subjects that its head speaks of undoing.
     pub doubted: Vec<String>,
+    /// Whether it is applied for certain, and does not only lie there.
+    pub is_applied: bool,
     /// The files that it changes.
     files: Vec<String>,
 }
@@ -34,6 +29,11 @@ impl Patch {
     /// How its head names other commits.
     pub fn kinds(&self) -> impl Iterator<Item = Kind> {
         self.mentions.iter().map(|(kind, ..)| *kind)
+    }
+
+    /// Whether it changes more files than one commit's backport does.
+    pub fn is_large(&self) -> bool {
+        self.files.len() > LARGE
     }
 
     /// Whether it changes one of these files.
@@ -85,7 +85,7 @@ impl Patch {
             .collect();
         files.sort();
         files.dedup();
-        Self { file: file.to_owned(), subject: subject(head), mentions: said, doubted, files }
+        Self { file: file.to_owned(), subject: subject(head), mentions: said, doubted, is_applied: true, files }
     }
 }
 
@@ -105,36 +105,13 @@ fn subject(head: &[u8]) -> String {
     String::new()
 }
 
-/// The patches that a commit's tree applies, in order. A tree without packaging has none.
-pub(super) fn patches(git: &Repository, commit: Oid) -> Vec<Patch> {
-    let Some(tree) = git.find_commit(commit).ok().and_then(|commit| commit.tree().ok()) else { return Vec::new() };
-    let mut patches = Vec::new();
-    for (series, folder) in [("debian/patches/series", "debian/patches/"), ("series.conf", "")] {
-        let Some(text) = blob(git, &tree, series) else { continue };
-        for name in names(&String::from_utf8_lossy(&text)).take(MOST) {
-            let file = format!("{folder}{name}");
-            patches.extend(blob(git, &tree, &file).map(|text| Patch::parse(&file, &text)));
-        }
-    }
-    patches
-}
-
 /// The patches that a series applies. SUSE guards some by a word before the name (`+needs-review patches.suse/x`,
 /// `-rt patches.suse/y`): those are applied for some kernels only, and do not count.
-fn names(series: &str) -> impl Iterator<Item = &str> {
+pub(super) fn names(series: &str) -> impl Iterator<Item = &str> {
     series.lines().filter_map(|line| {
         let line = line.split('#').next().unwrap_or_default().trim();
         let name = line.split_whitespace().next().filter(|name| !name.starts_with(['+', '-']))?;
         // No way out of the folder.
         (!name.starts_with('/') && !name.split('/').any(|part| part == "..")).then_some(name)
     })
-}
-
-fn blob(git: &Repository, tree: &Tree, path: &str) -> Option<Vec<u8>> {
-    let id = tree.get_path(Path::new(path)).ok().map(|entry| entry.id()).filter(|id| is_readable(git, *id))?;
-    let (size, kind) = git.odb().ok()?.read_header(id).ok()?;
-    if kind != ObjectType::Blob || size > LARGEST {
-        return None;
-    }
-    Some(git.find_blob(id).ok()?.content().to_vec())
 }

@@ -13,7 +13,8 @@ use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 
 use super::GitError;
-use super::commit::RawCommit;
+use super::commit;
+use super::objects::Objects;
 
 /// The longest configuration, list of grafts or of shallow commits that is read.
 const LONGEST: u64 = 64 << 20;
@@ -33,7 +34,7 @@ pub struct Repository {
     opens: PathBuf,
     /// A partial clone's stand-in, which lives as long as this.
     _stand_in: Option<TempDir>,
-    git: git2::Repository,
+    objects: Objects,
 }
 
 /// What git lays over the objects: a shallow clone's end, grafts, replaced objects.
@@ -75,7 +76,8 @@ impl Repository {
         };
         let opens = partial.as_ref().map_or_else(|| path.to_owned(), |dir| dir.path().to_owned());
         let git = open(&opens, path)?;
-        Ok(Self { path: path.to_owned(), common, opens, _stand_in: partial, git })
+        let overlay = overlay(path, &common, &git)?;
+        Ok(Self { path: path.to_owned(), common, opens, _stand_in: partial, objects: Objects::new(git, overlay) })
     }
 
     /// Where it was said to be.
@@ -85,12 +87,17 @@ impl Repository {
 
     /// Whether its history was cut when it was cloned.
     pub fn is_shallow(&self) -> bool {
-        self.git.is_shallow()
+        self.objects.raw().is_shallow()
     }
 
-    /// What libgit2 has of it.
-    pub(super) fn git(&self) -> &git2::Repository {
-        &self.git
+    /// Its objects.
+    pub(super) fn git(&self) -> &Objects {
+        &self.objects
+    }
+
+    /// What git lays over them.
+    pub(super) fn overlay(&self) -> &Overlay {
+        self.objects.overlay()
     }
 
     /// The same repository, opened anew: libgit2's caches start empty.
@@ -107,7 +114,7 @@ impl Repository {
     /// Its refs that lead to commits, sorted by name.
     pub(super) fn tips(&self) -> Result<Vec<Tip>, GitError> {
         let mut tips = Vec::new();
-        for reference in self.git.references().map_err(|e| self.unreadable(&e))? {
+        for reference in self.objects.raw().references().map_err(|e| self.unreadable(&e))? {
             // A ref that cannot be read (a broken file under refs/) hides no other.
             let Ok(reference) = reference else { continue };
             if reference.kind() != Some(git2::ReferenceType::Direct) {
@@ -151,46 +158,12 @@ impl Repository {
         settled.then(|| hex(&digest.finalize()))
     }
 
-    /// What git lays over its objects.
-    pub(super) fn overlay(&self) -> Result<Overlay, GitError> {
-        let lines = |name: &str| -> Result<Vec<Vec<Oid>>, GitError> {
-            let path = self.common.join(name);
-            let Ok(about) = fs::metadata(&path) else { return Ok(Vec::new()) };
-            let text = if about.len() > LONGEST { None } else { fs::read_to_string(&path).ok() };
-            let text = text.ok_or_else(|| GitError::Unreadable {
-                path: self.path.clone(),
-                what: format!("{} cannot be read as text", path.display()),
-            })?;
-            let lines = text.lines().filter(|line| !line.starts_with('#'));
-            Ok(lines.map(|line| line.split(' ').filter_map(|hex| Oid::from_str(hex).ok()).collect()).collect())
-        };
-        let mut overlay = Overlay::default();
-        overlay.shallow.extend(lines("shallow")?.into_iter().flatten());
-        for line in lines("info/grafts")? {
-            if let [commit, parents @ ..] = line.as_slice() {
-                overlay.grafts.insert(*commit, parents.to_vec());
-            }
-        }
-        if let Ok(references) = self.git.references_glob("refs/replace/*") {
-            for reference in references.flatten() {
-                let name = String::from_utf8_lossy(reference.name_bytes()).into_owned();
-                let from = name.strip_prefix("refs/replace/").and_then(|hex| Oid::from_str(hex).ok());
-                if let (Some(from), Some(to)) = (from, reference.target()) {
-                    overlay.replaced.insert(from, to);
-                }
-            }
-        }
-        Ok(overlay)
-    }
-
     /// Whether a commit is the release of kernel.org that a tag of this name is of: its subject says so too.
     pub(super) fn is_release(&self, oid: Oid, tag: &str) -> bool {
         let Some(version) = tag.strip_prefix('v') else { return false };
-        let Ok(odb) = self.git.odb() else { return false };
-        let Ok(object) = odb.read(oid) else { return false };
-        let Some(commit) = RawCommit::parse(object.data()) else { return false };
+        let Some(commit) = self.objects.commit(oid) else { return false };
         // The first releases in git were called `Linux-2.6.12-rc2` and `Linux v2.6.12-rc3`.
-        let said = String::from_utf8_lossy(commit.subject()).into_owned();
+        let said = String::from_utf8_lossy(commit::subject(&commit.message)).into_owned();
         let said = said.strip_prefix("Linux").and_then(|rest| rest.strip_prefix([' ', '-']));
         said.is_some_and(|said| said.strip_prefix('v').unwrap_or(said) == version)
     }
@@ -210,7 +183,54 @@ impl Repository {
     }
 }
 
+/// Reads what git lays over the objects of the repository at `path`.
+fn overlay(path: &Path, common: &Path, git: &git2::Repository) -> Result<Overlay, GitError> {
+    let lines = |name: &str| -> Result<Vec<Vec<Oid>>, GitError> {
+        let file = common.join(name);
+        let Ok(about) = fs::metadata(&file) else { return Ok(Vec::new()) };
+        let is_readable = about.is_file() && about.len() <= LONGEST;
+        let text = if is_readable { fs::read_to_string(&file).ok() } else { None };
+        let text = text.ok_or_else(|| GitError::Unreadable {
+            path: path.to_owned(),
+            what: format!("{} cannot be read as text", file.display()),
+        })?;
+        let lines = text.lines().filter(|line| !line.starts_with('#'));
+        Ok(lines.map(|line| line.split(' ').filter_map(|hex| Oid::from_str(hex).ok()).collect()).collect())
+    };
+    let mut overlay = Overlay::default();
+    overlay.shallow.extend(lines("shallow")?.into_iter().flatten());
+    for line in lines("info/grafts")? {
+        if let [commit, parents @ ..] = line.as_slice() {
+            overlay.grafts.insert(*commit, parents.to_vec());
+        }
+    }
+    if let Ok(references) = git.references_glob("refs/replace/*") {
+        for reference in references.flatten() {
+            let name = String::from_utf8_lossy(reference.name_bytes()).into_owned();
+            let from = name.strip_prefix("refs/replace/").and_then(|hex| Oid::from_str(hex).ok());
+            if let (Some(from), Some(to)) = (from, reference.target()) {
+                overlay.replaced.insert(from, to);
+            }
+        }
+    }
+    Ok(overlay)
+}
+
 impl Overlay {
+    /// What is read where this object is named. git follows five replacements, one after the other, at most
+    /// (MAXREPLACEDEPTH in its replace-object.c).
+    pub fn actual(&self, oid: Oid) -> Oid {
+        (0..5).fold(oid, |at, _| *self.replaced.get(&at).unwrap_or(&at))
+    }
+
+    /// The parents that git would show of a commit whose object names these.
+    pub fn parents(&self, oid: Oid, named: &[Oid]) -> Vec<Oid> {
+        if self.shallow.contains(&oid) {
+            return Vec::new();
+        }
+        self.grafts.get(&oid).map_or_else(|| named.to_vec(), Clone::clone)
+    }
+
     /// A text that changes with it.
     pub fn fingerprint(&self) -> String {
         let mut digest = Sha256::new();

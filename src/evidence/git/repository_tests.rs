@@ -132,6 +132,8 @@ fn a_clone_without_files_is_asked_for_what_it_has() {
         // Whether the mend is needed depends on the version, which is in a file.
         let expected: StateSet = [State::Fixed, State::FixedWithDefect].into_iter().collect();
         assert_eq!(fixed.states, expected, "{filter}: {}", fixed.why);
+        let why = &index.ask(&bug, "v4.19").unwrap().finding.why;
+        assert!(why.contains(":Makefile` fetches it"), "{why}");
         // What was not found may be there under a version that cannot be read.
         assert!(index.ask(&bug, "v4.19").unwrap().finding.states.contains(State::NeverHad));
         assert_eq!(index.ask(&bug, "v4.19").unwrap().finding.states, StateSet::all());
@@ -248,6 +250,82 @@ fn grafts_and_replaced_commits_are_followed_and_told() {
     let replaced = fixture.ask(&bug, "vendor");
     assert!(replaced.warnings.iter().any(|warning| warning.contains("replace refs (1)")), "{:?}", replaced.warnings);
     assert!(replaced.finding.states.contains(State::Fixed) && replaced.finding.why.contains("fix: "));
+}
+
+#[test]
+fn replaced_commits_are_judged_by_one_history() {
+    let fixture = Fixture::new();
+    let mainline = fixture.mainline();
+    let bug = bug(&mainline);
+    let picked = |oid| format!("x\n\ncommit {oid} upstream.\n");
+    let broken = fixture.line(mainline.v4_19, &[(&picked(mainline.break_), BROKEN)]);
+    let tip = fixture.line(broken, &[("net: on", BROKEN)]);
+    fixture.branch("vendor", tip);
+    let name = tip.to_string();
+    for revision in ["vendor", "vendor~1", &name] {
+        assert_eq!(fixture.ask(&bug, revision).finding.states.only(), Some(State::Affected), "{revision}");
+    }
+    // The message, the parents and the files are the replacement's: the index, the version and the lines agree on it.
+    let mend = fixture.line(broken, &[(&picked(mainline.fix), FIXED)]);
+    let release = [("Makefile", makefile("4.19.70")), (FILE, FIXED.to_owned())];
+    let other = fixture.commit(&[mend], "net: other", &release.each_ref().map(|(path, text)| (*path, text.as_str())));
+    fixture.git.reference(&format!("refs/replace/{tip}"), other, true, "").unwrap();
+    for (revision, state) in [
+        ("vendor", State::Fixed),
+        (&name, State::Fixed),
+        ("vendor~1", State::Fixed),
+        ("vendor^", State::Fixed),
+        ("vendor~2", State::Affected),
+        ("vendor^^", State::Affected),
+        ("vendor~3", State::NeverHad),
+        ("vendor^0~1^1", State::Affected),
+    ] {
+        let testimony = fixture.ask(&bug, revision);
+        assert_eq!(testimony.finding.states.only(), Some(state), "{revision}: {}", testimony.finding.why);
+        assert!(testimony.warnings.iter().any(|w| w.contains("--no-replace-objects")), "{:?}", testimony.warnings);
+    }
+    assert_eq!(fixture.index().describe("vendor").unwrap().version.unwrap().to_string(), "4.19.70");
+    let error = fixture.index().ask(&bug, "vendor~100").map(|_| ()).unwrap_err().to_string();
+    assert!(error.contains("no revision `vendor~100`"), "{error}");
+    // One replacement after another, and one of a file.
+    let last = fixture.commit(&[mainline.tip], "net: last", &[]);
+    fixture.git.reference(&format!("refs/replace/{other}"), last, true, "").unwrap();
+    assert_eq!(fixture.ask(&bug, "vendor").finding.states.only(), Some(State::Fixed));
+    assert_eq!(fixture.index().describe("vendor").unwrap().version.unwrap().to_string(), "5.3.0-rc2");
+}
+
+#[test]
+fn history_without_tags_says_what_brings_them() {
+    let fixture = Fixture::new();
+    let mainline = fixture.mainline();
+    let bug = bug(&mainline);
+    assert!(!fixture.ask(&bug, "master").warnings.iter().any(|warning| warning.contains("--tags")));
+    let names: Vec<String> =
+        fixture.git.tag_names(None).unwrap().iter().map(|name| name.unwrap().unwrap().to_owned()).collect();
+    names.iter().for_each(|name| fixture.git.tag_delete(name).unwrap());
+    let says = "fetch --tags";
+    let whole = fixture.ask(&bug, "master");
+    assert!(whole.warnings.iter().any(|warning| warning.contains(says)), "{:?}", whole.warnings);
+    // Cut off at a release whose tag is not here.
+    fs::create_dir_all(fixture.path().join("info")).unwrap();
+    fs::write(fixture.path().join("info/grafts"), format!("{}\n", mainline.v4_19)).unwrap();
+    let cut = fixture.ask(&bug, &mainline.v5_1.to_string()).finding;
+    assert!(cut.why.contains(says) && cut.states.iter().count() > 1, "{}", cut.why);
+}
+
+#[test]
+fn foreign_older_root_is_named_and_leaves_absence_open() {
+    let fixture = Fixture::new();
+    let mainline = fixture.mainline();
+    let bug = bug(&mainline);
+    let files = [("Makefile", makefile("2.4.0")), (FILE, BROKEN.to_owned())];
+    let root = fixture.commit(&[], "Import 2.4.0", &files.each_ref().map(|(path, text)| (*path, text.as_str())));
+    let merge = fixture.commit(&[mainline.v4_19, root], "Merge the older history", &[]);
+    fixture.branch("merged", merge);
+    let finding = fixture.ask(&bug, "merged").finding;
+    let short = &root.to_string()[..12];
+    assert!(finding.states.contains(State::NeverHad) && finding.states.contains(State::Affected), "{}", finding.why);
+    assert!(finding.why.contains(short) && finding.why.contains(":Makefile"), "{}", finding.why);
 }
 
 #[test]

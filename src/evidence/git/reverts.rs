@@ -212,10 +212,10 @@ fn reverts_of(
             found.push((place, false));
         }
     }
-    for (at, patch) in history.patches.iter().enumerate() {
+    for (at, patch) in history.packaging.patches.iter().enumerate() {
         let mut said = patch.mentions.iter().filter(|(kind, ..)| *kind == Kind::Reverts);
         let by_name = said.any(|(_, commit, _)| names.iter().any(|name| name.agrees(*commit)));
-        if by_name || undoes(&patch.subject, subject) {
+        if patch.is_applied && (by_name || undoes(&patch.subject, subject)) {
             found.push((Place::Patch(at), by_name));
         }
     }
@@ -259,10 +259,12 @@ fn doubts_of(
             found.push(Place::Commit(number));
         }
     }
-    for (at, patch) in history.patches.iter().enumerate() {
+    for (at, patch) in history.packaging.patches.iter().enumerate() {
         let mut said = patch.mentions.iter().filter(|(kind, ..)| speaks(*kind));
         let by_name = said.any(|(_, commit, _)| names.iter().any(|name| name.agrees(*commit)));
-        if (by_name || patch.doubted.iter().any(|doubted| doubted == subject)) && patch.changes(files) {
+        // Nobody can tell whether what only lies there is applied.
+        let is_lying = !patch.is_applied && undoes(&patch.subject, subject);
+        if (by_name || is_lying || patch.doubted.iter().any(|doubted| doubted == subject)) && patch.changes(files) {
             found.push(Place::Patch(at));
         }
     }
@@ -316,7 +318,7 @@ fn names_of(
             Ok((history.all_names(names)?, plain_subject(commit::subject(&message))))
         }
         Place::Patch(at) => {
-            let patch = history.patches.get(at);
+            let patch = history.packaging.patches.get(at);
             let carried = patch.map(|patch| patch.mentions.iter().filter(|(kind, ..)| *kind == Kind::Carries));
             let names = carried.into_iter().flatten().map(|(_, commit, _)| *commit).filter(is_its_own).collect();
             Ok((history.all_names(names)?, patch.map(|patch| patch.subject.clone()).unwrap_or_default()))

@@ -5,12 +5,15 @@ use std::io;
 use git2::{ErrorClass, ErrorCode, ObjectType, Oid};
 use serde::Serialize;
 
+use super::objects::Entry;
 use super::repository::is_readable;
 use super::{GitError, Index, MakefileVersion};
 use crate::words::CommitId;
 
 /// The longest revision that is looked up, in bytes.
 const LONGEST: usize = 256;
+/// The most parents that a revision like `v5.1~1000` goes back by.
+const MOST_STEPS: usize = 1_000_000;
 /// A Makefile larger than this is not read, in bytes. Linux's has some 70 KiB.
 const LARGEST: usize = 4 << 20;
 
@@ -35,10 +38,30 @@ impl Index {
 
     /// The commit that a revision names (gitrevisions(7), single ones).
     pub(super) fn resolve(&self, revision: &str) -> Result<Oid, GitError> {
-        let git = self.repository.git();
+        // The library goes from parent to parent as they were committed, and not as git shows them.
+        let overlay = self.repository.overlay();
+        if let Some((base, steps)) =
+            steps(revision).filter(|_| !overlay.grafts.is_empty() || !overlay.replaced.is_empty())
+        {
+            let mut at = self.resolve_plain(base)?;
+            for step in steps {
+                let parent = self.repository.git().commit(at).and_then(|commit| commit.parents.get(step).copied());
+                at = parent.ok_or_else(|| self.unknown(revision))?;
+            }
+            return Ok(at);
+        }
+        self.resolve_plain(revision)
+    }
+
+    fn unknown(&self, revision: &str) -> GitError {
+        let path = self.repository.path().to_owned();
+        GitError::NoSuchRevision { path, revision: revision.to_owned(), near: self.near(revision) }
+    }
+
+    fn resolve_plain(&self, revision: &str) -> Result<Oid, GitError> {
+        let git = self.repository.git().raw();
         let path = || self.repository.path().to_owned();
-        let unknown =
-            || GitError::NoSuchRevision { path: path(), revision: revision.to_owned(), near: self.near(revision) };
+        let unknown = || self.unknown(revision);
         // `:/text` walks the whole history for a message, and is never what a kernel is called.
         if revision.is_empty() || revision.len() > LONGEST || revision.starts_with(':') || revision.contains("^{/") {
             return Err(unknown());
@@ -68,7 +91,7 @@ impl Index {
 
     /// The object that a ref of this name leads to and that the repository lacks.
     fn dangling(&self, name: &str) -> Option<Oid> {
-        let git = self.repository.git();
+        let git = self.repository.git().raw();
         let object = git.resolve_reference_from_short_name(name).ok()?.resolve().ok()?.target()?;
         git.odb().is_ok_and(|odb| !odb.exists(object)).then_some(object)
     }
@@ -92,34 +115,23 @@ impl Index {
             ))
         };
         let commit = Oid::from_str(commit.as_str()).map_err(io::Error::other)?;
-        let tree = git.find_commit(commit).and_then(|commit| commit.tree()).map_err(|_| lacks("the commit's tree"))?;
-        match tree.get_path(std::path::Path::new(path)) {
-            Err(error) if error.code() == ErrorCode::NotFound && error.class() == ErrorClass::Tree => return Ok(None),
-            Err(_) => return Err(lacks(&format!("a folder of {path}"))),
-            Ok(entry) if entry.kind() == Some(ObjectType::Blob) => {
-                let is_here = is_readable(git, entry.id()) && git.odb().is_ok_and(|odb| odb.exists(entry.id()));
-                if !is_here {
-                    return Err(lacks(path));
-                }
+        let tree = git.commit(commit).map(|commit| commit.tree).ok_or_else(|| lacks("the commit's tree"))?;
+        match git.entry(tree, path) {
+            Entry::Nothing => Ok(None),
+            Entry::Lacking => Err(lacks(&format!("a folder of {path}"))),
+            Entry::Folder(_) | Entry::Module(_) => Ok(None),
+            Entry::File(id) => {
+                let is_here = is_readable(git.raw(), id) && git.raw().odb().is_ok_and(|odb| odb.exists(id));
+                if is_here { Ok(self.file_at(commit, path)) } else { Err(lacks(path)) }
             }
-            Ok(_) => {}
         }
-        Ok(self.file_at(commit, path))
     }
 
     /// A file of a commit's tree. None where there is none, or the repository lacks it.
     pub(super) fn file_at(&self, commit: Oid, path: &str) -> Option<Vec<u8>> {
         let git = self.repository.git();
-        let tree = git.find_commit(commit).ok()?.tree().ok()?;
-        let entry = tree.get_path(std::path::Path::new(path)).ok()?;
-        if !is_readable(git, entry.id()) {
-            return None;
-        }
-        let (size, kind) = git.odb().ok()?.read_header(entry.id()).ok()?;
-        if kind != ObjectType::Blob || size > LARGEST {
-            return None;
-        }
-        Some(git.find_blob(entry.id()).ok()?.content().to_vec())
+        let Entry::File(id) = git.entry(git.commit(commit)?.tree, path) else { return None };
+        git.file(id).filter(|file| file.text.len() <= LARGEST).map(|file| file.text.clone())
     }
 
     /// Tags and branches that look like this name, the nearest first.
@@ -138,6 +150,28 @@ impl Index {
         near.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(b.1)));
         near.into_iter().take(3).map(|(_, name)| name.to_owned()).collect()
     }
+}
+
+/// What stands before `~2^3` at the end of a revision, and which parent to go to, time after time. None where a revision
+/// has no such end.
+fn steps(revision: &str) -> Option<(&str, Vec<usize>)> {
+    let tail = revision.rfind(|c: char| !c.is_ascii_digit() && c != '~' && c != '^').map_or(0, |at| at + 1);
+    let begin = tail + revision.get(tail..)?.find(['~', '^'])?;
+    let (base, mut rest) = revision.split_at(begin);
+    let mut steps = Vec::new();
+    while let Some(mark) = rest.chars().next() {
+        let digits = rest[1..].find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len() - 1);
+        let count = if digits == 0 { 1 } else { rest[1..=digits].parse::<usize>().ok()? };
+        match (mark, count) {
+            ('~', count) if count <= MOST_STEPS => steps.extend(std::iter::repeat_n(0, count)),
+            ('^', 1..) => steps.push(count - 1),
+            // `^0` is the commit itself.
+            ('^', 0) => {}
+            _ => return None,
+        }
+        rest = &rest[1 + digits..];
+    }
+    (!base.is_empty()).then_some((base, steps))
 }
 
 /// A commit in the program's words.

@@ -7,7 +7,7 @@ use git2::{ObjectType, Oid};
 use super::commit::RawCommit;
 use super::graph::Graph;
 use super::message::{Abbreviation, Kind, mentions, plain_subject, quoted_subjects, subject_hash, unclaimed};
-use super::repository::{Overlay, Repository, is_readable};
+use super::repository::{Repository, is_readable};
 use super::undoing::{doubted_subjects, reverted_subjects};
 use super::{GitError, Progress};
 
@@ -70,13 +70,12 @@ struct Discovered {
 /// Reads all commits that lead to `tips` and that `known` does not know, and adds them to `graph`.
 pub(super) fn walk(
     repository: &Repository,
-    overlay: &Overlay,
     tips: &[Oid],
     graph: &mut Graph,
     known: &mut dyn FnMut(Oid) -> Result<Option<u32>, GitError>,
     progress: &dyn Fn(Progress),
 ) -> Result<Facts, GitError> {
-    let base = graph.len();
+    let (base, overlay) = (graph.len(), repository.overlay());
     let mut git = repository.again()?;
     let loose = repository.loose();
     let mut found = Discovered::default();
@@ -105,7 +104,7 @@ pub(super) fn walk(
         if read.is_multiple_of(TOLD) {
             progress(Progress::Reading { commits: read as u64 });
         }
-        let actual = *overlay.replaced.get(&oid).unwrap_or(&oid);
+        let actual = overlay.actual(oid);
         if loose.contains(&actual.as_bytes()[0]) && !is_readable(&git, actual) {
             return Err(repository.damaged(oid, "it is cut short, or not compressed as git does"));
         }
@@ -120,7 +119,7 @@ pub(super) fn walk(
         };
         let commit = (object.kind() == ObjectType::Commit).then(|| RawCommit::parse(object.data())).flatten();
         let commit = commit.ok_or_else(|| repository.damaged(oid, "it is no commit"))?;
-        let parents = parents_of(oid, &commit, overlay);
+        let parents = overlay.parents(oid, &commit.parents);
         if parents.iter().filter(|parent| commit.parents.contains(parent)).count() < commit.parents.len() {
             found.cut.push(id);
         }
@@ -153,15 +152,6 @@ pub(super) fn walk(
     }
     drop(ids);
     Ok(number(found, &starts, graph))
-}
-
-/// The parents that git would show: grafts and shallow ends laid over the object's own.
-fn parents_of(oid: Oid, commit: &RawCommit, overlay: &Overlay) -> Vec<Oid> {
-    if overlay.shallow.contains(&oid) {
-        Vec::new()
-    } else {
-        overlay.grafts.get(&oid).unwrap_or(&commit.parents).clone()
-    }
 }
 
 /// The number of a commit: the index's, or one of its own, under which it is going to be read.

@@ -1,0 +1,219 @@
+//! The objects of a repository, as git would show them: what replaces a commit is read in its place, and grafts and a
+//! shallow clone's end are laid over its parents. What was read is kept, for the next dossier asks for the same.
+
+use std::cell::{OnceCell, RefCell};
+use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
+
+use git2::{ObjectType, Oid};
+
+use super::commit::RawCommit;
+use super::repository::{Overlay, is_readable};
+
+/// How many bytes of each kind are kept: when there are more, all are forgotten.
+const KEPT: usize = 64 << 20;
+/// A tree or file larger than this is not read, in bytes. The kernel's largest C files have some 1 MiB.
+pub(super) const LARGEST: usize = 32 << 20;
+
+/// The objects of a repository.
+pub(super) struct Objects {
+    git: git2::Repository,
+    overlay: Overlay,
+    commits: RefCell<Kept<Rc<Commit>>>,
+    trees: RefCell<Kept<Rc<[u8]>>>,
+    files: RefCell<Kept<Rc<File>>>,
+}
+
+/// A commit, as git would show it.
+pub(super) struct Commit {
+    pub tree: Oid,
+    /// Its parents, after grafts and shallow ends.
+    pub parents: Vec<Oid>,
+    /// The parents that the object itself names.
+    pub named_parents: Vec<Oid>,
+    /// In whatever encoding.
+    pub message: Vec<u8>,
+}
+
+/// A file's text.
+pub(super) struct File {
+    pub text: Vec<u8>,
+    lines: OnceCell<HashSet<Vec<u8>>>,
+}
+
+/// What is at a path of a tree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Entry {
+    File(Oid),
+    Folder(Oid),
+    /// Another repository's commit.
+    Module(Oid),
+    Nothing,
+    /// The repository lacks a folder on the way.
+    Lacking,
+}
+
+impl Entry {
+    pub fn id(self) -> Option<Oid> {
+        match self {
+            Self::File(id) | Self::Folder(id) | Self::Module(id) => Some(id),
+            Self::Nothing | Self::Lacking => None,
+        }
+    }
+}
+
+impl File {
+    /// What `of` makes of the text, worked out once.
+    pub fn lines(&self, of: impl FnOnce(&[u8]) -> HashSet<Vec<u8>>) -> &HashSet<Vec<u8>> {
+        self.lines.get_or_init(|| of(&self.text))
+    }
+}
+
+impl Objects {
+    pub fn new(git: git2::Repository, overlay: Overlay) -> Self {
+        let (commits, trees, files) = Default::default();
+        Self { git, overlay, commits, trees, files }
+    }
+
+    /// What libgit2 has: nothing is laid over it.
+    pub fn raw(&self) -> &git2::Repository {
+        &self.git
+    }
+
+    pub fn overlay(&self) -> &Overlay {
+        &self.overlay
+    }
+
+    /// A commit. None where it is not here, cannot be read, or is none.
+    pub fn commit(&self, oid: Oid) -> Option<Rc<Commit>> {
+        if let Some(commit) = self.commits.borrow().get(oid) {
+            return Some(commit);
+        }
+        let bytes = self.read(self.overlay.actual(oid), ObjectType::Commit)?;
+        let raw = RawCommit::parse(&bytes)?;
+        let commit = Rc::new(Commit {
+            tree: raw.tree,
+            parents: self.overlay.parents(oid, &raw.parents),
+            message: raw.message.to_vec(),
+            named_parents: raw.parents,
+        });
+        self.commits.borrow_mut().keep(oid, Rc::clone(&commit), commit.message.len());
+        Some(commit)
+    }
+
+    /// A commit's first parent, where it is here.
+    pub fn first_parent(&self, oid: Oid) -> Option<Rc<Commit>> {
+        self.commit(*self.commit(oid)?.parents.first()?)
+    }
+
+    /// What is at this path of a tree.
+    pub fn entry(&self, tree: Oid, path: &str) -> Entry {
+        let mut at = Entry::Folder(tree);
+        for name in path.split('/') {
+            let Entry::Folder(folder) = at else { return Entry::Nothing };
+            let Some(bytes) = self.tree(folder) else { return Entry::Lacking };
+            at = entries(&bytes).find(|entry| entry.name == name.as_bytes()).map_or(Entry::Nothing, |entry| entry.is);
+        }
+        at
+    }
+
+    /// The names in a folder, but for those that are not UTF-8. None where the repository lacks it.
+    pub fn names(&self, tree: Oid, folder: &str) -> Option<Vec<(String, Entry)>> {
+        let folder = if folder.is_empty() { Entry::Folder(tree) } else { self.entry(tree, folder) };
+        let bytes = match folder {
+            Entry::Folder(id) => self.tree(id)?,
+            Entry::File(_) | Entry::Module(_) | Entry::Nothing => return Some(Vec::new()),
+            Entry::Lacking => return None,
+        };
+        let name = |entry: Named| Some((std::str::from_utf8(entry.name).ok()?.to_owned(), entry.is));
+        Some(entries(&bytes).filter_map(name).collect())
+    }
+
+    /// A file. None where the repository lacks it, or it is too large.
+    pub fn file(&self, id: Oid) -> Option<Rc<File>> {
+        if let Some(file) = self.files.borrow().get(id) {
+            return Some(file);
+        }
+        let text = self.read(self.overlay.actual(id), ObjectType::Blob)?;
+        let file = Rc::new(File { text, lines: OnceCell::new() });
+        // The lines are as long again.
+        self.files.borrow_mut().keep(id, Rc::clone(&file), 2 * file.text.len());
+        Some(file)
+    }
+
+    fn tree(&self, id: Oid) -> Option<Rc<[u8]>> {
+        if let Some(tree) = self.trees.borrow().get(id) {
+            return Some(tree);
+        }
+        let bytes: Rc<[u8]> = self.read(self.overlay.actual(id), ObjectType::Tree)?.into();
+        self.trees.borrow_mut().keep(id, Rc::clone(&bytes), bytes.len());
+        Some(bytes)
+    }
+
+    fn read(&self, id: Oid, wanted: ObjectType) -> Option<Vec<u8>> {
+        if !is_readable(&self.git, id) {
+            return None;
+        }
+        let odb = self.git.odb().ok()?;
+        let (size, kind) = odb.read_header(id).ok()?;
+        if kind != wanted || size > LARGEST {
+            return None;
+        }
+        Some(odb.read(id).ok()?.data().to_vec())
+    }
+}
+
+/// Objects that were read, by name.
+struct Kept<T> {
+    bytes: usize,
+    all: HashMap<Oid, T>,
+}
+
+impl<T> Default for Kept<T> {
+    fn default() -> Self {
+        Self { bytes: 0, all: HashMap::new() }
+    }
+}
+
+impl<T: Clone> Kept<T> {
+    fn get(&self, id: Oid) -> Option<T> {
+        self.all.get(&id).cloned()
+    }
+
+    fn keep(&mut self, id: Oid, object: T, bytes: usize) {
+        // What keeps it has a size of its own.
+        let bytes = bytes + 128;
+        if self.bytes + bytes > KEPT {
+            *self = Self::default();
+        }
+        self.bytes += bytes;
+        self.all.insert(id, object);
+    }
+}
+
+/// An entry of a tree object.
+struct Named<'a> {
+    name: &'a [u8],
+    is: Entry,
+}
+
+/// The entries of a tree object: `100644 name`, a zero byte, twenty bytes of a name (gitformat-pack(5), git's tree.c).
+fn entries(bytes: &[u8]) -> impl Iterator<Item = Named<'_>> {
+    let mut rest = bytes;
+    std::iter::from_fn(move || {
+        let end = rest.iter().position(|byte| *byte == 0)?;
+        let (head, tail) = rest.split_at(end);
+        let (id, after) = tail.get(1..)?.split_first_chunk::<20>()?;
+        let space = head.iter().position(|byte| *byte == b' ')?;
+        let (mode, name) = (&head[..space], &head[space + 1..]);
+        rest = after;
+        let id = Oid::from_bytes(id).ok()?;
+        let is = match mode {
+            b"40000" | b"040000" => Entry::Folder(id),
+            b"160000" => Entry::Module(id),
+            // Links are files whose text is where they lead.
+            _ => Entry::File(id),
+        };
+        Some(Named { name, is })
+    })
+}

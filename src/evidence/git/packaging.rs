@@ -1,0 +1,257 @@
+//! Patches that lie in a revision's tree: those that its packaging applies for certain, and those of which nobody can tell
+//! without building it.
+//!
+//! Certain are quilt's series (Debian's `debian/patches/series`, SUSE's `series.conf`) and what the only RPM spec file of
+//! a kernel applies under no condition. Whatever else lies there (`patches-6.6/` of OpenWrt, an APKBUILD's, PKGBUILD's or
+//! recipe's patches, a spec's conditional ones) may be applied or not: a step that it may carry stays open.
+
+use std::collections::{BTreeSet, HashSet};
+
+use git2::Oid;
+
+use super::ask::Found;
+use super::carriers::History;
+use super::message::{Kind, plain_subject};
+use super::objects::{Entry, Objects};
+use super::quilt::{Patch, names};
+use super::spec;
+
+/// The most patches. SUSE's series have had some 30,000.
+const MOST: usize = 60_000;
+/// The most folders that are looked into. A kernel has some 6,000, a distribution's collection of packages 40,000.
+const MOST_FOLDERS: usize = 60_000;
+/// The deepest folder that is looked into.
+const DEEPEST: usize = 12;
+/// How patch files end that are packed: they cannot be read here.
+const PACKED: [&str; 5] = [".gz", ".xz", ".bz2", ".zst", ".lzma"];
+/// The folders of a kernel's own tree (its top-level Makefile, and what was there earlier): no packaging is in them.
+const KERNEL: [&str; 24] = [
+    "Documentation",
+    "LICENSES",
+    "arch",
+    "block",
+    "certs",
+    "crypto",
+    "drivers",
+    "firmware",
+    "fs",
+    "include",
+    "init",
+    "io_uring",
+    "ipc",
+    "kernel",
+    "lib",
+    "mm",
+    "net",
+    "rust",
+    "samples",
+    "scripts",
+    "security",
+    "sound",
+    "tools",
+    "virt",
+];
+
+/// What lies over a revision's tree.
+#[derive(Debug, Default)]
+pub(super) struct Packaging {
+    /// The patches: first those that are applied, in order, and then the others (see [`Patch::is_applied`]).
+    pub patches: Vec<Patch>,
+    /// Files that may be patches, or name some, and cannot be read.
+    pub unread: Vec<String>,
+    /// What says which patches are applied: `debian/patches/series`, `kernel.spec`, `APKBUILD`.
+    pub by: BTreeSet<String>,
+}
+
+impl Packaging {
+    /// The patches that are applied for certain.
+    pub fn applied(&self) -> usize {
+        self.patches.iter().filter(|patch| patch.is_applied).count()
+    }
+
+    /// What lies there, for people; none where there is nothing.
+    pub fn says(&self) -> Option<String> {
+        if self.patches.is_empty() && self.unread.is_empty() && self.by.is_empty() {
+            return None;
+        }
+        let (applied, all) = (self.applied(), self.patches.len() + self.unread.len());
+        let by: Vec<&str> = self.by.iter().take(3).map(String::as_str).collect();
+        let by = if by.is_empty() { "no packaging that is known".to_owned() } else { by.join(", ") };
+        Some(format!("{all} patches lie in the tree, of which {applied} are applied for certain (by {by})"))
+    }
+}
+
+/// Looks for the patches of a commit's tree. A kernel's own tree has none.
+pub(super) fn packaging(git: &Objects, commit: Oid, is_kernel: bool) -> Packaging {
+    let mut packaging = Packaging::default();
+    let Some(tree) = git.commit(commit).map(|commit| commit.tree) else { return packaging };
+    let mut seen = HashSet::new();
+    for (series, folder) in [("debian/patches/series", "debian/patches/"), ("series.conf", "")] {
+        let Some(text) = text(git, tree, series) else { continue };
+        packaging.by.insert(series.to_owned());
+        for name in names(&String::from_utf8_lossy(&text)).take(MOST) {
+            let path = format!("{folder}{name}");
+            packaging.take(git, tree, &path, true);
+            seen.insert(path);
+        }
+    }
+    let has_series_conf = packaging.by.contains("series.conf");
+    let found = Search::new(is_kernel).run(git, tree, &mut packaging.unread);
+    let specs: Vec<(&String, spec::Spec)> = found
+        .specs
+        .iter()
+        .filter_map(|path| Some((path, spec::parse(&String::from_utf8_lossy(&text(git, tree, path)?)))))
+        .filter(|(_, spec)| spec.has_patches)
+        .collect();
+    for (path, spec) in &specs {
+        // A kernel's own tree has the spec of which it is the result; what that names lies elsewhere.
+        let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+        let beside = |name: &str| {
+            let sources = folder.rsplit_once('/').map_or("SOURCES".to_owned(), |(above, _)| format!("{above}/SOURCES"));
+            let folders = [folder, if folder == "SPECS" { "SOURCES" } else { sources.as_str() }];
+            let places = folders.iter().map(|folder| format!("{folder}/{name}").trim_start_matches('/').to_owned());
+            places.into_iter().find(|path| matches!(git.entry(tree, path), Entry::File(_)))
+        };
+        if is_kernel && spec.applied.iter().all(|name| beside(name).is_none()) {
+            continue;
+        }
+        packaging.by.insert((*path).clone());
+        // Of several specs nobody knows which is built.
+        for name in spec.applied.iter().take(MOST).filter(|_| specs.len() == 1) {
+            match beside(name) {
+                Some(path) if seen.insert(path.clone()) => packaging.take(git, tree, &path, true),
+                Some(_) => {}
+                None => packaging.unread.push(name.clone()),
+            }
+        }
+    }
+    packaging.by.extend(found.recipes);
+    for path in found.patches {
+        // Debian's and SUSE's lists tell of all that lie beside them.
+        let is_listed =
+            has_series_conf || path.starts_with("debian/patches/") && packaging.by.contains("debian/patches/series");
+        if !is_listed && seen.insert(path.clone()) && packaging.patches.len() < MOST {
+            packaging.take(git, tree, &path, false);
+        }
+    }
+    packaging
+}
+
+impl Packaging {
+    fn take(&mut self, git: &Objects, tree: Oid, path: &str, is_applied: bool) {
+        match text(git, tree, path).filter(|_| !PACKED.iter().any(|end| path.ends_with(end))) {
+            Some(text) => {
+                let mut patch = Patch::parse(path, &text);
+                patch.is_applied = is_applied;
+                self.patches.push(patch);
+            }
+            None => self.unread.push(path.to_owned()),
+        }
+    }
+}
+
+fn text(git: &Objects, tree: Oid, path: &str) -> Option<Vec<u8>> {
+    let Entry::File(id) = git.entry(tree, path) else { return None };
+    Some(git.file(id)?.text.clone())
+}
+
+/// A search through the folders of a tree.
+struct Search {
+    is_kernel: bool,
+    found: Lying,
+}
+
+/// What lies in a tree, by path.
+#[derive(Default)]
+struct Lying {
+    patches: Vec<String>,
+    specs: Vec<String>,
+    /// What other distributions build a kernel by.
+    recipes: Vec<String>,
+}
+
+impl Search {
+    fn new(is_kernel: bool) -> Self {
+        Self { is_kernel, found: Lying::default() }
+    }
+
+    fn run(mut self, git: &Objects, tree: Oid, unread: &mut Vec<String>) -> Lying {
+        let mut folders = vec![(String::new(), 0)];
+        let mut read = 0;
+        while let Some((folder, depth)) = folders.pop() {
+            read += 1;
+            if read > MOST_FOLDERS {
+                unread.push("more folders than are looked into".to_owned());
+                break;
+            }
+            let Some(names) = git.names(tree, &folder) else {
+                unread.push(format!("{folder}/"));
+                continue;
+            };
+            for (name, is) in names {
+                let path = if folder.is_empty() { name.clone() } else { format!("{folder}/{name}") };
+                match is {
+                    Entry::File(_) => self.file(&folder, &name, path),
+                    // A kernel's own folders have no packaging.
+                    Entry::Folder(_) if self.is_kernel && depth == 0 && KERNEL.contains(&name.as_str()) => {}
+                    Entry::Folder(_) if depth >= DEEPEST => unread.push(format!("{path}/")),
+                    Entry::Folder(_) => folders.push((path, depth + 1)),
+                    Entry::Module(_) | Entry::Nothing | Entry::Lacking => {}
+                }
+            }
+        }
+        self.found.patches.sort();
+        self.found.specs.sort();
+        self.found
+    }
+
+    fn file(&mut self, folder: &str, name: &str, path: String) {
+        let bare = PACKED.iter().find_map(|end| name.strip_suffix(end)).unwrap_or(name);
+        let last = folder.rsplit('/').next().unwrap_or_default();
+        // SUSE's patches have no ending of their own.
+        let is_patch = bare.ends_with(".patch")
+            || bare.ends_with(".diff")
+            || (last.starts_with("patches") && !bare.contains('.') && bare != "series" && bare != "README");
+        let is_kernel_s = |path: &str| path.contains("linux") || path.contains("kernel");
+        if is_patch {
+            self.found.patches.push(path);
+        } else if name.ends_with(".spec") && (folder.is_empty() || is_kernel_s(name)) {
+            self.found.specs.push(path);
+        } else if matches!(name, "APKBUILD" | "PKGBUILD" | "template")
+            || [".ebuild", ".bb", ".bbappend", ".scc"].iter().any(|end| name.ends_with(end))
+        {
+            self.found.recipes.extend((folder.is_empty() || is_kernel_s(&path)).then_some(path));
+        }
+    }
+}
+
+/// Why a step may be in a patch that lies in the tree, although it was not found in one that is applied for certain.
+pub(super) fn may_carry(history: &History, one: &Found) -> Option<String> {
+    let (packaging, step) = (&history.packaging, one.step);
+    let subject = plain_subject(step.subject.as_bytes());
+    let names = |patch: &Patch| {
+        let mut said = patch.mentions.iter().map(|(_, commit, _)| *commit);
+        patch.subject == subject || said.any(|said| one.carriers.names.iter().any(|name| name.agrees(said)))
+    };
+    let lying = || packaging.patches.iter().filter(|patch| !patch.is_applied);
+    let may_not = "whether it is applied is not certain";
+    if let Some(patch) = lying().find(|patch| names(patch) && patch.changes(&step.files)) {
+        return Some(format!("{} names the {} and lies in the tree, and {may_not}", patch.file, step.role));
+    }
+    if let Some(patch) = lying().find(|patch| patch.changes(&step.files)) {
+        return Some(format!("{} changes files of the {} and lies in the tree, and {may_not}", patch.file, step.role));
+    }
+    // A vendor's whole difference in one file says nothing of what is in it.
+    let is_squashed = |patch: &&Patch| {
+        let says_so = patch.mentions.iter().any(|(kind, ..)| *kind == Kind::Carries);
+        patch.is_applied && !says_so && patch.changes(&step.files) && (patch.subject.is_empty() || patch.is_large())
+    };
+    if let Some(patch) = packaging.patches.iter().find(is_squashed) {
+        let (file, role) = (&patch.file, step.role);
+        return Some(format!(
+            "{file} is applied, changes files of the {role}, and does not say which commits it carries"
+        ));
+    }
+    let unread = packaging.unread.first()?;
+    Some(format!("{unread} lies in the tree and cannot be read: it may carry the {}", step.role))
+}

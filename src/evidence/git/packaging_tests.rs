@@ -1,0 +1,140 @@
+//! Patches that lie in a tree, as distributions keep them.
+
+use super::fixture::*;
+use crate::evidence::{StateSet, Strength};
+use crate::words::State;
+
+fn diff(file: &str) -> String {
+    format!("---\n--- a/{file}\n+++ b/{file}\n@@ -1 +1 @@\n-x\n+y\n")
+}
+
+fn patch(subject: &str, trailer: &str, file: &str) -> String {
+    format!("From: A <a@b.c>\nSubject: [PATCH] {subject}\n\n{trailer}\n{}", diff(file))
+}
+
+#[test]
+fn patches_in_a_tree_count_only_where_they_are_surely_applied() {
+    use State::{Affected, Fixed, HalfFixed, NeverHad};
+    let fixture = Fixture::new();
+    let mainline = fixture.mainline();
+    let bug = bug(&mainline);
+    let break_ = patch("tcp: x", &format!("Upstream commit: {0}\ncommit {0} upstream.", mainline.break_), FILE);
+    let fix = patch("tcp: y", &format!("commit {} upstream.", mainline.fix), FILE);
+    let unsaid = diff(FILE);
+    let elsewhere = break_.replace(FILE, "drivers/x.c");
+    let spec = |text: &str| format!("Name: kernel\nPatch1: b.patch\nPatch2: f.patch\n%prep\n{text}\n");
+    let all = spec("%autosetup -p1");
+    let none = spec("%setup -q");
+    let some = spec("%patch1 -p1\n%if %{with_fix}\n%patch2 -p1\n%endif");
+    let apply = spec("ApplyPatch b.patch\nApplyOptionalPatch f.patch");
+    let commented = "Name: kernel\nPatch1: b.patch\n#Patch2: f.patch\n%prep\n%autosetup\n".to_owned();
+    let big = "Name: kernel\nPatch1: patch-1-vendor.patch\n%prep\n%autosetup\n".to_owned();
+    let gone = "Name: kernel\nPatch1: patch-1-%{vendor}.patch\n%prep\n%autosetup\n".to_owned();
+    type Files<'a> = &'a [(&'a str, &'a str)];
+    let open: &[State] = &[NeverHad, Affected];
+    let table: &[(&str, Files, &[State], &str)] = &[
+        ("a spec", &[("kernel.spec", &all), ("b.patch", &break_), ("f.patch", &fix)], &[Fixed], "b.patch says"),
+        (
+            "a spec and its sources",
+            &[("SPECS/kernel.spec", &all), ("SOURCES/b.patch", &break_), ("SOURCES/f.patch", &fix)],
+            &[Fixed],
+            "SOURCES/f.patch says",
+        ),
+        ("Fedora's functions", &[("kernel.spec", &apply), ("b.patch", &break_), ("f.patch", &fix)], &[Fixed], ""),
+        (
+            "a condition",
+            &[("kernel.spec", &some), ("b.patch", &break_), ("f.patch", &fix)],
+            &[Affected, Fixed],
+            "f.patch names the fix",
+        ),
+        (
+            "a comment",
+            &[("kernel.spec", &commented), ("b.patch", &break_), ("f.patch", &fix)],
+            &[Affected, Fixed],
+            "f.patch names the fix",
+        ),
+        ("a spec that applies none", &[("kernel.spec", &none), ("b.patch", &break_)], open, "b.patch names the break"),
+        (
+            "two specs",
+            &[("kernel.spec", &all), ("kernel-rt.spec", &none), ("b.patch", &break_), ("f.patch", &fix)],
+            open,
+            "b.patch names the break",
+        ),
+        ("one large patch", &[("kernel.spec", &big), ("patch-1-vendor.patch", &unsaid)], open, "does not say"),
+        ("a patch that is not there", &[("kernel.spec", &gone), ("b.patch", &elsewhere)], &[NeverHad], ""),
+        ("a patch of other files", &[("target/linux/generic/pending-6.6/1.patch", &elsewhere)], &[NeverHad], ""),
+        ("a packed patch", &[("PKGBUILD", "x"), ("b.patch.xz", "\u{1}")], open, "b.patch.xz lies in the tree"),
+        (
+            "a series, and a patch beside it",
+            &[("debian/patches/series", "\n"), ("debian/patches/b.patch", &break_)],
+            &[NeverHad],
+            "",
+        ),
+    ];
+    let mut number = 0;
+    let mut judge = |says: &str, files: Files, expected: &[State], why: &str| {
+        let tip = fixture.commit(&[mainline.v4_19], format!("packaging: {says}"), files);
+        number += 1;
+        fixture.branch(&format!("packaging-{number}"), tip);
+        let finding = fixture.ask(&bug, &format!("packaging-{number}")).finding;
+        assert!(finding.why.contains(why), "{says}: {}", finding.why);
+        if let [only] = expected {
+            assert_eq!(
+                (finding.states.only(), finding.strength),
+                (Some(*only), Strength::Strong),
+                "{says}: {}",
+                finding.why
+            );
+        } else {
+            assert!(expected.iter().all(|state| finding.states.contains(*state)), "{says}: {}", finding.why);
+        }
+    };
+    for (says, files, expected, why) in table {
+        judge(says, files, expected, why);
+    }
+    for place in [
+        "target/linux/generic/backport-6.6/100-tcp.patch",
+        "target/linux/ath79/patches-6.6/100-tcp.patch",
+        "main/linux-lts/tcp.patch",
+        "0001-tcp.patch",
+        "sys-kernel/some-sources/files/tcp.patch",
+        "1000_linux-4.19.1.patch",
+        "recipes-kernel/linux/files/tcp.patch",
+        "srcpkgs/linux4.19/patches/tcp.patch",
+        "pkgs/os-specific/linux/kernel/tcp.patch",
+        "board/acme/patches/linux/tcp.patch",
+        "patch/kernel/archive/tcp.patch",
+        "patches/kernel/tcp.diff",
+        "debian/patches-rt/tcp.patch",
+    ] {
+        judge(place, &[(place, &break_)], open, &format!("{place} names the break and lies in the tree"));
+        judge(place, &[(place, &unsaid)], open, &format!("{place} changes files of the break"));
+    }
+    // A revert that may be applied.
+    let revert = patch(&format!("Revert \"{FIX_SUBJECT}\""), &format!("This reverts commit {}.", mainline.fix), FILE);
+    let tip = fixture.commit(&[mainline.tip], "packaging", &[("patches/kernel/revert.patch", &revert)]);
+    fixture.branch("revert", tip);
+    let finding = fixture.ask(&bug, "revert").finding;
+    assert!(finding.states.contains(Fixed) && finding.states.contains(HalfFixed), "{}", finding.why);
+}
+
+#[test]
+fn packaging_without_a_kernel_says_what_lies_there() {
+    let fixture = Fixture::new();
+    let mainline = fixture.mainline();
+    let bug = bug(&mainline);
+    let break_ = patch("tcp: x", &format!("commit {} upstream.", mainline.break_), FILE);
+    let fix = patch("tcp: y", &format!("commit {} upstream.", mainline.fix), FILE);
+    let spec = "Name: kernel\nPatch1: b.patch\nPatch2: f.patch\n%prep\n%autosetup\n";
+    let import = fixture.commit(&[], "Import", &[("kernel.spec", spec), ("b.patch", &break_), ("f.patch", &fix)]);
+    fixture.branch("fixed", import);
+    let fixed = fixture.ask(&bug, "fixed").finding;
+    let repaired: StateSet = [State::Fixed, State::FixedWithDefect].into_iter().collect();
+    assert_eq!((fixed.states, fixed.strength), (repaired, Strength::Strong), "{}", fixed.why);
+    let recipe = fixture.commit(&[], "Import", &[("main/linux-lts/APKBUILD", "x"), ("main/linux-lts/a.patch", "x\n")]);
+    fixture.branch("alpine", recipe);
+    let finding = fixture.ask(&bug, "alpine").finding;
+    assert_eq!(finding.states, StateSet::all(), "{}", finding.why);
+    let says = "1 patches lie in the tree, of which 0 are applied for certain (by main/linux-lts/APKBUILD)";
+    assert!(finding.why.contains(says) && finding.why.contains("patched tree as source"), "{}", finding.why);
+}
