@@ -15,8 +15,9 @@ use backproof::vm::{
     Accel, AccelChoice, Accelerator, Boot, Deadlines, FailureKind, GuestSpec, HostLoad, Next, Observed, ProtocolFault,
     Qemu, SplatKind, Stage, Waiting, boot,
 };
+use backproof_repro::protocol::Message;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 use tiny_kernel::Act;
 
 const BANNER: &str = "[    0.000000] Linux version 0.0.0-tiny\r\n";
@@ -165,6 +166,29 @@ async fn boot_sector_that_speaks_the_agent_s_words_has_no_verdict() {
         let failure = boot.end.expect_err("a stranger");
         assert_eq!(failure.kind, FailureKind::Impostor, "{failure}");
     }
+}
+
+#[tokio::test]
+async fn guest_whose_qemu_was_stopped_has_no_verdict() {
+    let bench = Bench::new();
+    // So much is said that it cannot be over before it is stopped.
+    let talk = vec![say(&format!("[    0.5] {}\r\n", "x".repeat(1000))); 10];
+    let end = vec![tell(END), say("[    1.0] reboot: machine restart\r\n"), Act::Reset];
+    let spec = bench.spec(&tiny_kernel::image(&[vec![say(BANNER), tell(HELLO)], talk, end].concat()));
+    let mut observe = |o: Observed<'_>| {
+        let Observed::Message(Message::Hello(_)) = o else { return };
+        let [qemu] = qemus_of(&spec.image)[..] else { panic!("one QEMU") };
+        kill_process(qemu, Signal::STOP).expect("a stop");
+        std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(1500));
+            kill_process(qemu, Signal::CONT).expect("it goes on");
+        });
+    };
+    let deadlines = Deadlines::new(Accel::Tcg, HostLoad::now());
+    let boot = boot(&bench.qemu, &bench.shim, &spec, &deadlines, &mut observe).await;
+    let failure = boot.end.expect_err("a freeze");
+    assert_eq!(failure.kind, FailureKind::Host, "{failure}");
+    assert!(failure.title.starts_with("the host stopped QEMU for 1."), "{failure}");
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use crate::evidence::runtime::Ran;
 use crate::guest::{self, Program};
 use crate::kernel::{Kernel, Module, image_release};
 use crate::matrix::{KernelEntry, Profile, Reproducer};
-use crate::vm::{self, Accel, Boot, Failure, GuestSpec, HostLoad, Next, Observed};
+use crate::vm::{self, Accel, Boot, Failure, FailureKind, GuestSpec, HostLoad, Next, Observed};
 use crate::words::{BugId, JobId};
 
 /// Guest memory where the matrix says nothing: Debian's kernels take 100 MiB of it for themselves.
@@ -63,6 +63,8 @@ pub struct BootEnd {
     pub seen: BTreeMap<String, Seen>,
     /// Why the guest cannot be believed, where it can't: for people, with the console's last lines.
     pub failure: Option<String>,
+    /// That the host was too busy, and what to do about it, where it was: a reason for what took too long.
+    pub busy: Option<String>,
     /// Wall time in seconds.
     pub seconds: f64,
     /// Remarks of the agent, and warnings of the kernel before the agent ran.
@@ -76,12 +78,14 @@ fn counters(hello: &Hello) -> BTreeSet<String> {
 }
 
 impl BootEnd {
-    /// What a boot comes to.
-    pub fn of(boot: &Boot) -> Self {
+    /// What a boot comes to, beside as many others as `jobs` allows.
+    pub fn of(boot: &Boot, jobs: usize) -> Self {
+        let busy = boot.host.too_busy().map(|busy| too_busy(&busy, jobs));
         let mut end = Self {
             release: boot.hello().map(|hello| hello.release.clone()),
             counters: boot.hello().map(counters).unwrap_or_default(),
-            failure: boot.end.as_ref().err().map(describe),
+            failure: boot.end.as_ref().err().map(|failure| describe(failure, busy.as_deref())),
+            busy,
             seconds: boot.wall.as_secs_f64(),
             notes: boot.warnings.iter().map(|w| format!("the kernel warned while it booted: {}", w.title)).collect(),
             ..Self::default()
@@ -127,9 +131,18 @@ impl BootEnd {
     }
 }
 
-/// A failure with what a person needs to see of the console.
-fn describe(failure: &Failure) -> String {
-    let mut lines = vec![failure.to_string()];
+/// That the host was too busy, with what to do about it.
+fn too_busy(busy: &str, jobs: usize) -> String {
+    let remedy = if jobs > 1 { "rerun with --jobs 1" } else { "rerun when it is quieter" };
+    format!("{busy}; {remedy}")
+}
+
+/// A failure with what a person needs to see of the console. What took too long may be a busy host's doing.
+fn describe(failure: &Failure, busy: Option<&str>) -> String {
+    let of_time = matches!(failure.kind, FailureKind::Hang { .. } | FailureKind::Host)
+        || matches!(failure.kind, FailureKind::Splat(kind) if kind.is_of_time());
+    let busy = busy.filter(|_| of_time).map(|busy| format!("; {busy}")).unwrap_or_default();
+    let mut lines = vec![format!("{failure}{busy}")];
     if failure.excerpt.is_empty() {
         lines.push("the console's last lines:".to_owned());
         lines.extend(failure.last_lines.iter().cloned());
@@ -270,7 +283,7 @@ pub async fn boot_all(bench: &Bench<'_>, trials: &[Trial<'_>]) -> BTreeMap<JobId
         let turn = bench.lab.accelerator.turn().await;
         let accel = turn.accel();
         let (end, next) = match boot_once(bench, &id, &group, accel).await {
-            Ok(boot) => (BootEnd::of(&boot), turn.finish(&boot)),
+            Ok(boot) => (BootEnd::of(&boot, bench.lab.jobs), turn.finish(&boot)),
             Err(why) => (BootEnd::untried(&why), Next::Done),
         };
         let jobs: Vec<JobId> = group.iter().map(Trial::id).collect();
@@ -380,7 +393,7 @@ pub async fn boot_again(
     // What is gone already is told by loading it; what cannot be leased can be read all the same.
     let _leases = lab.store.leases([recording.image.as_path(), recording.initramfs.as_path()]);
     let spec = recording.load()?;
-    Ok(BootEnd::of(&watch(lab, id, recording, spec, events).await))
+    Ok(BootEnd::of(&watch(lab, id, recording, spec, events).await, lab.jobs))
 }
 
 /// Boots a guest and tells what happens to it.

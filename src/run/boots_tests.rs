@@ -1,10 +1,12 @@
 use std::time::Duration;
 
-use backproof_repro::protocol::{Capture, TimeLine};
+use backproof_repro::protocol::{Capture, Conclusion, TimeLine};
 
+use super::super::cell::Settled;
+use super::super::settle::by_boot;
 use super::*;
 use crate::matrix::{Bug, Bugs};
-use crate::vm::{Finished, Stage};
+use crate::vm::{Finished, HostRecord, SplatKind, Stage, Waiting};
 
 fn profile(name: &str, cmdline: Option<&str>) -> Profile {
     let name = name.parse().expect("a name");
@@ -95,7 +97,12 @@ fn a_job_has_its_profile_s_sysctls_and_more_time_on_the_natural_road_and_on_a_bu
 
 /// What comes of a boot in which the guest said this.
 fn end_of(messages: Vec<Message>) -> BootEnd {
-    BootEnd::of(&Boot {
+    BootEnd::of(&boot_of(messages, HostRecord::default()), 2)
+}
+
+/// A boot in which the guest said this, on a host that did that.
+fn boot_of(messages: Vec<Message>, host: HostRecord) -> Boot {
+    Boot {
         accel: Accel::Tcg,
         stage: Stage::Started,
         banner: None,
@@ -105,7 +112,8 @@ fn end_of(messages: Vec<Message>) -> BootEnd {
         warnings: Vec::new(),
         wall: Duration::ZERO,
         cpu: None,
-    })
+        host,
+    }
 }
 
 #[test]
@@ -145,4 +153,48 @@ fn a_guest_has_room_for_the_programs_that_it_runs() {
     for (bytes, mib) in [(0, MEMORY_MIB), (1, MEMORY_MIB + 2), (10 << 20, MEMORY_MIB + 20), (usize::MAX, u32::MAX)] {
         assert_eq!(usual_memory_mib(bytes), mib, "{bytes}");
     }
+}
+
+#[test]
+fn errors_of_a_busy_host_say_so_with_the_remedy() {
+    let busy = || HostRecord { runnable: 17.0, processors: 2, ..HostRecord::default() };
+    let failed = |kind| {
+        let (title, stage) = ("it took too long".to_owned(), Stage::Agent);
+        Failure { kind, title, stage, excerpt: Vec::new(), last_lines: Vec::new() }
+    };
+    let first_line = |kind, host, jobs| {
+        let boot = Boot { end: Err(failed(kind)), ..boot_of(Vec::new(), host) };
+        BootEnd::of(&boot, jobs).failure.unwrap_or_default().lines().next().unwrap_or_default().to_owned()
+    };
+    let hang = || FailureKind::Hang { waiting: Waiting::Hello, after: Duration::from_secs(60) };
+    let said = "host too busy: 17 runnable on 2 processors";
+    for (kind, host, jobs, end) in [
+        (hang(), busy(), 2, format!("; {said}; rerun with --jobs 1")),
+        (hang(), busy(), 1, format!("; {said}; rerun when it is quieter")),
+        (FailureKind::Splat(SplatKind::SoftLockup), busy(), 2, format!("; {said}; rerun with --jobs 1")),
+        (FailureKind::Splat(SplatKind::Oops), busy(), 2, "(the agent runs)".to_owned()),
+        (FailureKind::NotBootable, busy(), 2, "(the agent runs)".to_owned()),
+        (hang(), HostRecord::default(), 2, "(the agent runs)".to_owned()),
+    ] {
+        let line = first_line(kind.clone(), host, jobs);
+        assert!(line.ends_with(&end), "{kind:?}: {line}");
+    }
+
+    let report = |conclusion| {
+        let (job, why, checks) = ("a-bug".to_owned(), "late".to_owned(), Vec::new());
+        Message::Report(Report { job, conclusion, why, checks, took_ms: 1 })
+    };
+    let sysctls = BTreeMap::new();
+    let settled = |conclusion, host| {
+        let end = BootEnd::of(&boot_of(vec![report(conclusion)], host), 2);
+        let ran = Ran { sysctls: &sysctls, own_program: false };
+        match by_boot(&"a-bug".parse().expect("a job"), ran, &[], &end).settled {
+            Settled::Error(reason) => reason,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(settled(Conclusion::Error, busy()), format!("late; {said}; rerun with --jobs 1"));
+    assert_eq!(settled(Conclusion::Error, HostRecord::default()), "late");
+    let incoherent = settled(Conclusion::NotAffected, busy());
+    assert!(incoherent.ends_with("it lists no recipe"), "{incoherent}");
 }

@@ -15,13 +15,14 @@ use backproof_repro::probe::SUBCOMMAND;
 use backproof_repro::protocol::{Job, Message, Plan, Report, VERSION};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{MemfdFlags, memfd_create};
+use rustix::process::Pid;
 
 use crate::evidence::runtime::{Ran, Testimony, weigh};
 use crate::guest::AGENT;
 use crate::host::base_version;
 use crate::matrix::{Bug, Program, Reproducer};
 use crate::verdict::Ledger;
-use crate::vm::{Conversation, HostLoad};
+use crate::vm::{Conversation, Freeze, HostLoad, HostWatch};
 use crate::words::BugId;
 
 /// Kernels before this one may have the old backport of the fix of tcp-fragment-stall, which can meet a BUG() in the
@@ -64,6 +65,9 @@ pub enum ProbeError {
     /// The agent did not end in time.
     #[error("the agent had not ended after {} s, and was killed", .0.as_secs())]
     Late(Duration),
+    /// The host did not let the agent run.
+    #[error("{0}, so the reproducers' times prove nothing: run it again")]
+    Frozen(Freeze),
     /// The agent broke its own protocol.
     #[error("the agent sent {0}")]
     Protocol(String),
@@ -88,12 +92,17 @@ pub fn probe_host(bugs: &[&Bug], release: &str) -> Result<Probed, ProbeError> {
     let plan = Plan { version: VERSION, modules: Vec::new(), jobs: bugs.iter().filter_map(job).collect() };
     let jobs: Duration = plan.jobs.iter().map(|job| Duration::from_millis(job.deadline_ms)).sum();
     let mut agent = Agent::start(&plan)?;
-    let messages = agent.listen(&plan.jobs, jobs.saturating_add(MARGIN))?;
-    Ok(settle(bugs, &messages))
+    let watch = HostWatch::start(i32::try_from(agent.child.id()).ok().and_then(Pid::from_raw));
+    let messages = agent.listen(&plan.jobs, jobs.saturating_add(MARGIN));
+    let host = watch.finish();
+    match host.freezes.first() {
+        Some(freeze) if messages.is_ok() => Err(ProbeError::Frozen(*freeze)),
+        _ => Ok(settle(bugs, &messages?, host.too_busy().as_deref())),
+    }
 }
 
-/// What the messages come to for each bug.
-fn settle(bugs: &[&Bug], messages: &[Message]) -> Probed {
+/// What the messages come to for each bug, on a host that was too busy or not.
+fn settle(bugs: &[&Bug], messages: &[Message], busy: Option<&str>) -> Probed {
     let mut probed = Probed::default();
     let report = |bug: &BugId| -> Option<&Report> {
         messages.iter().find_map(|message| match message {
@@ -107,8 +116,10 @@ fn settle(bugs: &[&Bug], messages: &[Message]) -> Probed {
             Some(Testimony::Finding(finding)) => {
                 probed.verdicts.push((bug.id.clone(), Ledger { findings: vec![finding] }));
             }
-            Some(Testimony::NotApplicable(why) | Testimony::Broken(why)) => {
-                probed.not_probed.push((bug.id.clone(), why))
+            Some(Testimony::NotApplicable(why)) => probed.not_probed.push((bug.id.clone(), why)),
+            Some(Testimony::Broken(why)) => {
+                let busy = busy.map(|busy| format!("; {busy}; run it again when it is quieter")).unwrap_or_default();
+                probed.not_probed.push((bug.id.clone(), why + &busy));
             }
             None => {
                 let why = "the agent said nothing of it: only its own reproducers run on a live host".to_owned();

@@ -34,7 +34,7 @@ fn a_bug_without_a_report_is_not_probed_and_never_a_pass() {
         checks: Vec::new(),
         took_ms: 1,
     };
-    let probed = settle(&all, &[Message::Report(report), Message::Note { text: "a remark".to_owned() }]);
+    let probed = settle(&all, &[Message::Report(report), Message::Note { text: "a remark".to_owned() }], None);
     // A conclusion that no check bears out is none.
     assert!(probed.verdicts.is_empty());
     assert_eq!(probed.not_probed.len(), all.len());

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use backproof_repro::protocol::Report;
+use backproof_repro::protocol::{Conclusion, Report};
 
 use super::boots::{BootEnd, Seen, milliseconds};
 use super::cell::{Cell, Settled};
@@ -107,7 +107,11 @@ pub fn by_boot(job: &JobId, ran: Ran<'_>, strings: &[TellingString], end: &BootE
                 Settled::Findings(Ledger { findings: vec![finding] })
             }
             Testimony::NotApplicable(reason) => Settled::Skip { reason, allowed: false },
-            Testimony::Broken(reason) => Settled::Error(reason),
+            Testimony::Broken(reason) => Settled::Error(match &end.busy {
+                // What does not follow from its checks is no busy host's doing.
+                Some(busy) if report.conclusion == Conclusion::Error => format!("{reason}; {busy}"),
+                _ => reason,
+            }),
         },
     };
     let seen = end.seen.get(&id).cloned().unwrap_or_default();

@@ -9,6 +9,7 @@ use super::accel::Accel;
 use super::command::CommandLine;
 use super::console::{Splat, Stage};
 use super::failure::Failure;
+use super::host_watch::HostRecord;
 use super::machine::QmpLine;
 use crate::matrix::MachineType;
 
@@ -78,6 +79,8 @@ pub struct Boot {
     pub wall: Duration,
     /// QEMU's processor time, user and system.
     pub cpu: Option<Duration>,
+    /// What the host did meanwhile.
+    pub host: HostRecord,
 }
 
 impl Boot {

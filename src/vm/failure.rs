@@ -46,7 +46,8 @@ impl fmt::Display for Waiting {
 /// What kind of failure ended a boot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FailureKind {
-    /// The host could not give what a boot needs (processes, memory, file descriptors), or something on it ended QEMU.
+    /// The host could not give what a boot needs (processes, memory, file descriptors), kept the guest from running, or
+    /// something on it ended QEMU.
     Host,
     /// QEMU itself broke or refused its settings.
     Qemu,

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
+use super::host_watch::{Freeze, FreezeCause, HostRecord};
 use super::machine::{Exit, Happening, Machine, Qmp};
 
 /// What a scripted machine does next.
@@ -118,16 +119,37 @@ pub(crate) fn exit(wait_status: i32) -> Act {
 }
 
 pub(crate) fn exit_saying(wait_status: i32, stderr: &[&str]) -> Act {
+    exit_on(wait_status, stderr, HostRecord::default())
+}
+
+fn exit_on(wait_status: i32, stderr: &[&str], host: HostRecord) -> Act {
     Act::Do(Happening::Exited(Exit {
         status: Some(ExitStatus::from_raw(wait_status)),
         stderr: stderr.iter().map(|&line| line.to_owned()).collect(),
         killed: false,
         cpu: Some(Duration::from_secs(1)),
+        host,
     }))
 }
 
 /// A machine that closed its connections, did not end, and was killed for that.
 pub(crate) fn killed() -> Act {
     let status = Some(ExitStatus::from_raw(9));
-    Act::Do(Happening::Exited(Exit { status, stderr: Vec::new(), killed: true, cpu: None }))
+    Act::Do(Happening::Exited(Exit {
+        status,
+        stderr: Vec::new(),
+        killed: true,
+        cpu: None,
+        host: HostRecord::default(),
+    }))
+}
+
+/// QEMU exits as it should, and the host had stopped it: late in its life, or before the script began.
+pub(crate) fn exit_of_frozen(late: bool) -> Act {
+    // Real time: the runtime's clock, by which the script goes, is one that tests stop.
+    let now = std::time::Instant::now();
+    let ended = if late { now + Duration::from_secs(3600) } else { now };
+    let freeze = Freeze { cause: FreezeCause::Stopped, ended, lasted: Duration::from_secs(4) };
+    let host = HostRecord { freezes: vec![freeze], ..HostRecord::default() };
+    exit_on(0, &[], host)
 }

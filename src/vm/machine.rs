@@ -3,6 +3,8 @@
 use std::process::ExitStatus;
 use std::time::Duration;
 
+use super::host_watch::HostRecord;
+
 /// Something happened to the machine.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Happening {
@@ -45,7 +47,7 @@ pub struct QmpLine {
 }
 
 /// How QEMU ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Exit {
     /// Its status; nothing where it could not be had.
     pub(crate) status: Option<ExitStatus>,
@@ -55,6 +57,8 @@ pub(crate) struct Exit {
     pub(crate) killed: bool,
     /// Processor time, user and system together.
     pub(crate) cpu: Option<Duration>,
+    /// What the host did while it ran.
+    pub(crate) host: HostRecord,
 }
 
 /// A machine that runs a guest.

@@ -19,6 +19,7 @@ mod failure;
 mod fake;
 #[cfg(fuzzing)]
 pub mod fuzzing;
+mod host_watch;
 mod lines;
 mod machine;
 mod probe;
@@ -38,6 +39,8 @@ pub use command::{CommandLine, SpecError};
 pub use console::{Splat, Stage};
 pub use deadlines::{Deadlines, HostLoad};
 pub use failure::{Failure, FailureKind, Waiting};
+pub(crate) use host_watch::HostWatch;
+pub use host_watch::{Freeze, FreezeCause, HostRecord};
 pub use machine::QmpLine;
 pub use probe::probe_kvm;
 pub use qemu::{OLDEST, Qemu, QemuError, QemuVersion};
@@ -81,5 +84,6 @@ fn not_started(spec: &GuestSpec, title: String) -> Boot {
         warnings: Vec::new(),
         wall: std::time::Duration::ZERO,
         cpu: None,
+        host: HostRecord::default(),
     }
 }

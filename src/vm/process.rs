@@ -18,6 +18,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::command::{AGENT_FD, CONSOLE_FD, CommandLine, INITRAMFS_FD, QMP_FD};
+use super::host_watch::HostWatch;
 use super::lines::{Line, Splitter};
 use super::machine::{Exit, Happening, Machine, Qmp};
 use super::qmp::{self, Request};
@@ -48,6 +49,8 @@ pub(crate) struct QemuProcess {
     qmp: mpsc::UnboundedReceiver<Qmp>,
     requests: mpsc::UnboundedSender<Request>,
     talk: JoinHandle<()>,
+    /// Watches what the host does to it; gone once the process is.
+    host: Option<HostWatch>,
     /// Set once the machine is to end.
     kill_at: Option<Instant>,
     /// It did not end when it was to, and was killed.
@@ -77,8 +80,10 @@ impl QemuProcess {
         drop(start);
         let (news, news_here) = mpsc::unbounded_channel();
         let (requests, requests_there) = mpsc::unbounded_channel();
+        let pid = child.id().and_then(|id| Pid::from_raw(id.try_into().ok()?));
         Ok(Self {
-            pid: child.id().and_then(|id| Pid::from_raw(id.try_into().ok()?)),
+            pid,
+            host: Some(HostWatch::start(pid)),
             console: Some(console),
             agent: Some(agent),
             stderr: child.stderr.take(),
@@ -106,7 +111,8 @@ impl QemuProcess {
                 self.child.wait().await.ok()
             }
         };
-        Exit { status, stderr: self.errors.take(), killed, cpu }
+        let host = self.host.take().map(HostWatch::finish).unwrap_or_default();
+        Exit { status, stderr: self.errors.take(), killed, cpu, host }
     }
 }
 

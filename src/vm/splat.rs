@@ -41,6 +41,11 @@ pub enum SplatKind {
 }
 
 impl SplatKind {
+    /// Whether it only says that something took too long: a host that does not run its guest brings it about too.
+    pub fn is_of_time(self) -> bool {
+        matches!(self, Self::SoftLockup | Self::HardLockup | Self::RcuStall | Self::HungTask)
+    }
+
     /// Its name for people.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -5,6 +5,7 @@ use std::os::unix::process::ExitStatusExt;
 use super::accel::Accel;
 use super::console::{Monitor, Stage};
 use super::failure::FailureKind;
+use super::host_watch::Freeze;
 use super::machine::Exit;
 
 /// All that was seen.
@@ -18,6 +19,10 @@ pub(crate) struct Evidence<'a> {
     pub(crate) ending: Option<(FailureKind, String)>,
     /// Why what runs is not the kernel of the image, where it isn't.
     pub(crate) impostor: Option<String>,
+    /// How the host kept the guest from running, at any time.
+    pub(crate) frozen: Option<&'a Freeze>,
+    /// The same, since the agent spoke.
+    pub(crate) frozen_since_hello: Option<&'a Freeze>,
     /// QEMU's word for why the guest ended.
     pub(crate) shutdown: Option<&'a str>,
     pub(crate) exit: &'a Exit,
@@ -57,7 +62,14 @@ pub(crate) fn conclude(seen: &Evidence<'_>) -> Option<Conclusion> {
         return Some((FailureKind::Accelerator, title.clone(), seen.exit.stderr.clone()));
     }
     if let Some(splat) = seen.console.hit() {
+        // What a watchdog of the kernel says of time that the host took away.
+        if let (Some(freeze), true) = (seen.frozen, splat.kind.is_of_time()) {
+            return Some(by_host(freeze, &format!("; the kernel said: {}", splat.title), splat.excerpt));
+        }
         return Some((FailureKind::Splat(splat.kind), splat.title, splat.excerpt));
+    }
+    if let (Some(freeze), Some((FailureKind::Hang { .. }, title))) = (seen.frozen, &seen.ending) {
+        return Some(by_host(freeze, &format!("; {title}"), seen.console.dump()));
     }
     if let Some((kind, title)) = &seen.ending {
         let excerpt = match kind {
@@ -67,15 +79,14 @@ pub(crate) fn conclude(seen: &Evidence<'_>) -> Option<Conclusion> {
         return Some((kind.clone(), title.clone(), excerpt));
     }
     // A QEMU that was slow to leave has nothing more to say: the guest's restart was the last of it.
-    if seen.ended && seen.exit.killed && seen.shutdown.is_some_and(is_guest_s) {
-        return None;
-    }
-    if let Some(broken) = qemu_broke(seen).or_else(|| host_ended(seen)) {
+    let only_slow = seen.ended && seen.exit.killed && seen.shutdown.is_some_and(is_guest_s);
+    if !only_slow && let Some(broken) = qemu_broke(seen).or_else(|| host_ended(seen)) {
         return Some(broken);
     }
     match &seen.impostor {
         Some(why) => Some((FailureKind::Impostor, why.clone(), Vec::new())),
-        None if seen.ended => None,
+        // All reports came, and none of them is proof.
+        None if seen.ended => seen.frozen_since_hello.map(|freeze| by_host(freeze, "", Vec::new())),
         None => Some(guest_ended(seen)),
     }
 }
@@ -103,6 +114,12 @@ fn host_ended(seen: &Evidence<'_>) -> Option<Conclusion> {
         None => (FailureKind::Qemu, "QEMU exited with status 0 and gave no reason".to_owned()),
     };
     Some((kind, title, seen.exit.stderr.clone()))
+}
+
+/// The host kept the guest from running.
+fn by_host(freeze: &Freeze, more: &str, excerpt: Vec<String>) -> Conclusion {
+    let title = format!("{freeze}, so the guest's times prove nothing: run it again{more}");
+    (FailureKind::Host, title, excerpt)
 }
 
 /// QEMU ended for a reason of its own.

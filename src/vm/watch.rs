@@ -42,6 +42,7 @@ pub(crate) async fn watch(
         stage: Stage::Started,
         shutdown: None,
         started: now,
+        greeted: None,
         last_console: now,
         last_message: now,
         job_since: BTreeMap::new(),
@@ -65,6 +66,8 @@ struct Watch<'a> {
     /// QEMU's word for why the guest ended.
     shutdown: Option<String>,
     started: Instant,
+    /// When the agent spoke first. Not the runtime's clock, which tests stop.
+    greeted: Option<std::time::Instant>,
     last_console: Instant,
     last_message: Instant,
     job_since: BTreeMap<String, Instant>,
@@ -182,7 +185,10 @@ impl Watch<'_> {
                 self.last_message = now;
             }
             match message {
-                Message::Hello(hello) => self.console.agent_runs(hello.uptime_ms),
+                Message::Hello(hello) => {
+                    self.console.agent_runs(hello.uptime_ms);
+                    self.greeted = Some(std::time::Instant::now());
+                }
                 Message::Started { job } => {
                     self.job_since.insert(job.clone(), now);
                 }
@@ -330,6 +336,8 @@ impl Watch<'_> {
             ended: self.agent.ended(),
             ending,
             impostor,
+            frozen: exit.host.freezes.first(),
+            frozen_since_hello: self.greeted.and_then(|greeted| exit.host.frozen_since(greeted)),
             shutdown: self.shutdown.as_deref(),
             exit,
         }) {
@@ -351,6 +359,7 @@ impl Watch<'_> {
             warnings: self.console.warnings(),
             wall: self.started.elapsed(),
             cpu: exit.cpu,
+            host: exit.host.clone(),
         }
     }
 }

@@ -4,7 +4,9 @@ use backproof_repro::protocol::Job;
 
 use super::super::command::tests::spec;
 use super::super::deadlines::HostLoad;
-use super::super::fake::{Act, Fake, agent, console, exit, exit_saying, killed, shutdown, stopped, wait};
+use super::super::fake::{
+    Act, Fake, agent, console, exit, exit_of_frozen, exit_saying, killed, shutdown, stopped, wait,
+};
 use super::super::splat::SplatKind;
 use super::*;
 
@@ -326,6 +328,30 @@ async fn guest_that_is_not_the_image_s_kernel_never_finishes() {
         let (boot, machine, _) = play_image(Accel::Tcg, image, Fake::new(script)).await;
         assert_eq!(told(&boot), want, "{name}");
         assert!(machine.exited, "{name}: the machine is left running");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn guest_that_its_host_froze_has_no_verdict() {
+    let host = "host error: the host stopped QEMU for 4.0 s (SIGSTOP, a debugger, a frozen container), so the guest's times \
+                prove nothing: run it again";
+    let stall = "[    2.5] rcu: INFO: rcu_sched self-detected stall on CPU\r\n";
+    let stalled = format!("{host}; the kernel said: rcu: INFO: rcu_sched self-detected stall on CPU");
+    let hung = format!("{host}; no sign of the report of job a after 15.0 s");
+    let table: Vec<(&str, Fake, String)> = vec![
+        ("all reports came", Fake::new(and(finished(), vec![exit_of_frozen(true)])), host.to_owned()),
+        ("before the hello", Fake::new(and(finished(), vec![exit_of_frozen(false)])), "finished with 1".to_owned()),
+        ("a watchdog's word", Fake::new(and(running(), vec![console(stall), exit_of_frozen(false)])), stalled),
+        (
+            "an oops is the kernel's all the same",
+            Fake::new(and(running(), vec![console(OOPS), exit_of_frozen(true)])),
+            "oops: BUG: kernel NULL pointer dereference in tcp_fragment".to_owned(),
+        ),
+        ("a hang", Fake::new(running()).on_nmi(vec![exit_of_frozen(true)]), hung),
+    ];
+    for (name, machine, want) in table {
+        let (boot, _, _) = play(Accel::Tcg, machine).await;
+        assert_eq!(told(&boot), want, "{name}");
     }
 }
 
