@@ -75,27 +75,31 @@ impl<'a> BuildConfig<'a> {
         Some(Self { config: Cow::Owned(config), place, is_certain })
     }
 
-    /// One that lies beside an image: that of the build tree which the image is in, `config-…` beside `vmlinuz-…`, or
-    /// `.config`.
+    /// One that lies beside an image: that of the build tree which the image is in, `config-…` beside `vmlinuz-…`,
+    /// `.config` or `config`.
     pub fn beside(image: &Path) -> Option<Self> {
         let folder = image.parent()?;
         if image.ends_with("arch/x86/boot/bzImage") {
             return Self::of_tree(image.ancestors().nth(4)?);
         }
         let release = image.file_name()?.to_str()?.split_once('-').map(|(_, release)| format!("config-{release}"));
-        let names = release.into_iter().chain([".config".to_owned()]);
+        let names = release.into_iter().chain([".config", "config"].map(str::to_owned));
         names.map(|name| folder.join(name)).find_map(Self::lying)
     }
 
     /// That of the kernel that runs here: its own word where it has one, else what lies in /boot under its name, which
     /// an upgrade may have put there.
     pub fn running(release: &str) -> Option<Self> {
-        if let Ok(config) = read_packed(Path::new("/proc/config.gz")) {
+        Self::running_below(Path::new("/"), release)
+    }
+
+    fn running_below(root: &Path, release: &str) -> Option<Self> {
+        if let Ok(config) = read_packed(&root.join("proc/config.gz")) {
             let place = "/proc/config.gz, which is the running kernel's own".to_owned();
             return Some(Self { config: Cow::Owned(config), place, is_certain: true });
         }
         let is_name = !release.contains('/');
-        is_name.then(|| Self::lying(Path::new("/boot").join(format!("config-{release}")))).flatten()
+        is_name.then(|| Self::lying(root.join("boot").join(format!("config-{release}")))).flatten()
     }
 
     fn lying(path: PathBuf) -> Option<Self> {

@@ -108,3 +108,26 @@ fn what_lies_beside_an_image_is_found_by_its_name_and_is_a_hint() {
     nix::unistd::mkfifo(&folder.path().join(".config"), nix::sys::stat::Mode::S_IRWXU).expect("a pipe");
     assert_eq!(BuildConfig::beside(&folder.path().join("vmlinux")), None);
 }
+
+#[test]
+fn the_running_kernel_s_own_word_goes_before_what_lies_in_boot() {
+    let root = tempfile::tempdir().expect("a folder");
+    let finding = |release: &str| BuildConfig::running_below(root.path(), release)?.weigh(&cookies());
+    fs::create_dir(root.path().join("boot")).expect("a folder");
+    let text = format!("{FULL}# CONFIG_SYN_COOKIES is not set\n");
+    fs::write(root.path().join("boot/config-6.1.0"), &text).expect("a file");
+    assert_eq!(finding("6.1.0").map(|finding| finding.strength), Some(Strength::Weak));
+    assert_eq!(finding("6.1.1"), None);
+    assert_eq!(finding("../boot/config-6.1.0"), None);
+    fs::create_dir(root.path().join("proc")).expect("a folder");
+    for (text, strength) in [(text, Some(Strength::Strong)), (format!("{FULL}CONFIG_SYN_COOKIES=y\n"), None)] {
+        let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        std::io::Write::write_all(&mut packed, text.as_bytes()).expect("memory");
+        fs::write(root.path().join("proc/config.gz"), packed.finish().expect("memory")).expect("a file");
+        assert_eq!(finding("6.1.0").map(|finding| finding.strength), strength);
+    }
+    // One that is cut off is none.
+    let packed = fs::read(root.path().join("proc/config.gz")).expect("a file");
+    fs::write(root.path().join("proc/config.gz"), &packed[..packed.len() / 2]).expect("a file");
+    assert_eq!(finding("6.1.0").map(|finding| finding.strength), Some(Strength::Weak));
+}

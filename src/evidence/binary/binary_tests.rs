@@ -2,6 +2,11 @@ use std::io::Write;
 
 use super::fixture::{self, OF_6_1};
 use super::*;
+use crate::evidence::config::BuildConfig;
+use crate::evidence::exhibits::Exhibits;
+use crate::evidence::version::Release;
+use crate::matrix::Bugs;
+use crate::verdict::{Ledger, Verdict};
 
 fn kernel(strings: &[&str]) -> Vec<u8> {
     let functions = fixture::with_caller(vec![("some_function", vec![0xc3; 16])]);
@@ -28,6 +33,35 @@ fn a_configuration_in_the_image_is_read_and_a_damaged_one_is_none() {
     assert!(binary.config().is_some_and(|config| config.is_module("TUN")));
     let cut = [&kernel(&[])[..], b"IKCFG_ST", &packed[..packed.len() / 2]].concat();
     assert!(Binary::read(cut).unwrap().config().is_none());
+}
+
+#[test]
+fn a_configuration_in_the_image_goes_before_one_beside_it() {
+    let set = "# Automatically generated file; DO NOT EDIT.\nCONFIG_SYN_COOKIES=y\n";
+    let unset = "# Automatically generated file; DO NOT EDIT.\n# CONFIG_SYN_COOKIES is not set\n";
+    let cookies = Bugs::built_in().find("syn-cookie-data-loss").unwrap().clone();
+    for (inside, beside, verdict) in [
+        (Some(unset), set, Verdict::NotAffected),
+        (Some(set), unset, Verdict::Affected),
+        (None, unset, Verdict::Unknown),
+        (None, set, Verdict::Affected),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("config-6.1"), beside).unwrap();
+        let embedded = inside.map(|text| {
+            let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+            packed.write_all(text.as_bytes()).unwrap();
+            [b"IKCFG_ST", &packed.finish().unwrap()[..]].concat()
+        });
+        let exhibits = Exhibits {
+            release: Some(Ok(Release::parse("4.19.57").unwrap())),
+            config: BuildConfig::beside(&folder.path().join("vmlinuz-6.1")),
+            binary: Some(Ok(Binary::read([kernel(&[]), embedded.unwrap_or_default()].concat()).unwrap())),
+            ..Exhibits::default()
+        };
+        let conclusion = Ledger { findings: exhibits.look(&cookies).findings }.conclude();
+        assert_eq!((conclusion.verdict, conclusion.conflict), (verdict, false), "{inside:?} {beside:?}");
+    }
 }
 
 #[test]
