@@ -122,7 +122,7 @@ fn the_running_kernel_s_own_word_goes_before_what_lies_in_boot() {
     fs::create_dir(root.path().join("proc")).expect("a folder");
     for (text, strength) in [(text, Some(Strength::Strong)), (format!("{FULL}CONFIG_SYN_COOKIES=y\n"), None)] {
         let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-        std::io::Write::write_all(&mut packed, text.as_bytes()).expect("memory");
+        io::Write::write_all(&mut packed, text.as_bytes()).expect("memory");
         fs::write(root.path().join("proc/config.gz"), packed.finish().expect("memory")).expect("a file");
         assert_eq!(finding("6.1.0").map(|finding| finding.strength), strength);
     }
