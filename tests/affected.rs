@@ -260,8 +260,9 @@ fn a_kernel_built_without_the_code_is_not_affected_in_affected_and_run() {
     let cache = lab.path("cache");
     let cache = cache.to_str().expect("UTF-8");
     for (config, verdict, code) in [
-        ("CONFIG_SYN_COOKIES=y", "affected", 1),
-        ("CONFIG_SYN_COOKIES=m", "affected", 1),
+        // The image has no code that could be read, and its name alone decides nothing.
+        ("CONFIG_SYN_COOKIES=y", "unknown", 3),
+        ("CONFIG_SYN_COOKIES=m", "unknown", 3),
         ("# CONFIG_SYN_COOKIES is not set", "not-affected", 0),
     ] {
         pack(config);

@@ -5,6 +5,7 @@ use super::*;
 use crate::evidence::config::BuildConfig;
 use crate::evidence::exhibits::Exhibits;
 use crate::evidence::version::Release;
+use crate::evidence::{Strength, Witness};
 use crate::matrix::Bugs;
 use crate::verdict::{Ledger, Verdict};
 
@@ -40,11 +41,11 @@ fn a_configuration_in_the_image_goes_before_one_beside_it() {
     let set = "# Automatically generated file; DO NOT EDIT.\nCONFIG_SYN_COOKIES=y\n";
     let unset = "# Automatically generated file; DO NOT EDIT.\n# CONFIG_SYN_COOKIES is not set\n";
     let cookies = Bugs::built_in().find("syn-cookie-data-loss").unwrap().clone();
-    for (inside, beside, verdict) in [
-        (Some(unset), set, Verdict::NotAffected),
-        (Some(set), unset, Verdict::Affected),
-        (None, unset, Verdict::Unknown),
-        (None, set, Verdict::Affected),
+    for (inside, beside, strength, verdict) in [
+        (Some(unset), set, Some(Strength::Strong), Verdict::NotAffected),
+        (Some(set), unset, None, Verdict::Unknown),
+        (None, unset, Some(Strength::Weak), Verdict::Unknown),
+        (None, set, None, Verdict::Unknown),
     ] {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("config-6.1"), beside).unwrap();
@@ -59,8 +60,10 @@ fn a_configuration_in_the_image_goes_before_one_beside_it() {
             binary: Some(Ok(Binary::read([kernel(&[]), embedded.unwrap_or_default()].concat()).unwrap())),
             ..Exhibits::default()
         };
-        let conclusion = Ledger { findings: exhibits.look(&cookies).findings }.conclude();
-        assert_eq!((conclusion.verdict, conclusion.conflict), (verdict, false), "{inside:?} {beside:?}");
+        let findings = exhibits.look(&cookies).findings;
+        let config = findings.iter().find(|finding| finding.witness == Witness::Config).map(|finding| finding.strength);
+        assert_eq!(config, strength, "{inside:?} {beside:?}");
+        assert_eq!(Ledger { findings }.conclude().verdict, verdict, "{inside:?} {beside:?}");
     }
 }
 
