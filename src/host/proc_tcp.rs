@@ -37,10 +37,18 @@ pub struct Copied {
 
 /// Takes the connections of a saved copy, which may be indented, quoted or wrapped at blanks. None where it is none.
 pub fn take_copy(text: &str, sockets: &mut Sockets) -> Option<Copied> {
-    let tokens: Vec<&str> = text.split_ascii_whitespace().collect();
     let is_slot = |token: &str| {
         token.strip_suffix(':').is_some_and(|n| !n.is_empty() && n.bytes().all(|byte| byte.is_ascii_digit()))
     };
+    // Most texts are none, which no line of theirs begins like.
+    let begins = |line: &str| {
+        let mut words = line.split_ascii_whitespace().skip_while(|word| !is_slot(word)).skip(1);
+        words.next().is_some_and(|word| address(word).is_some())
+    };
+    if !text.lines().any(|line| line.contains("local_address") || begins(line)) {
+        return None;
+    }
+    let tokens: Vec<&str> = text.split_ascii_whitespace().collect();
     let begins = |n: usize| {
         is_slot(tokens[n]) && tokens.get(n + 1..n + 3).is_some_and(|ends| ends.iter().all(|end| address(end).is_some()))
     };

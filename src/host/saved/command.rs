@@ -13,6 +13,8 @@ pub struct Command {
     is_filtered: bool,
     /// The host in the prompt before it: `db1` of `root@db1:~#`.
     pub host: Option<String>,
+    /// The network namespace or container that it ran in, where that is not the prompt's: `netns blue`.
+    pub place: Option<String>,
 }
 
 /// Programs whose outputs are read, and some that people run beside them: each ends the output before it.
@@ -76,6 +78,7 @@ impl Command {
             is_filtered: is_filtered(&tail[pipe..]),
             // What is run elsewhere says nothing of the host of this prompt.
             host: host.filter(|_| is_read(base(program)) && !is_elsewhere),
+            place: place_of(&rest[..at]),
         })
     }
 
@@ -92,6 +95,7 @@ impl Command {
             arguments: arguments.iter().map(stem).collect(),
             is_filtered: false,
             host: None,
+            place: None,
         })
     }
 
@@ -133,6 +137,17 @@ impl Command {
             .collect();
         words.join(" ").chars().take(60).collect()
     }
+}
+
+/// Where the words before a program run it: `ip netns exec blue`, `nsenter -t 77 -n`, `docker exec web`.
+fn place_of(words: &[&str]) -> Option<String> {
+    let words: Vec<&str> = words.iter().copied().filter(|word| !["sudo", "--"].contains(word)).collect();
+    let name: String = match words.as_slice() {
+        ["ip", .., "exec", name] => format!("netns {name}"),
+        ["nsenter" | "docker" | "podman" | "kubectl" | "oc" | "crictl" | "chroot", ..] => words.join(" "),
+        _ => return None,
+    };
+    Some(name.chars().take(64).collect())
 }
 
 fn base(word: &str) -> &str {
@@ -216,6 +231,16 @@ mod tests {
         ] {
             let found = of_pasted(line).unwrap_or_else(|| panic!("{line}"));
             assert_eq!((found.program.as_str(), found.host.as_deref()), (program, host), "{line}");
+        }
+        for (line, place) in [
+            ("# ip netns exec blue nstat -az", Some("netns blue")),
+            ("sudo ip netns exec blue nstat -az", Some("netns blue")),
+            ("$ kubectl exec web -- ss -tanmio", Some("kubectl exec web")),
+            ("# nsenter -t 77 -n ss -tanmio", Some("nsenter -t 77 -n")),
+            ("$ ssh db1 ss -tanmio", None),
+            ("# sudo ss -tanmio", None),
+        ] {
+            assert_eq!(of_pasted(line).expect("a command").place.as_deref(), place, "{line}");
         }
         for line in
             ["ESTAB 0 0 10.0.0.1:1 10.0.0.2:2", "# ESTAB 0 0 10.0.0.1:1 10.0.0.2:2", "TcpExt:", "", "> a", "#kernel"]

@@ -46,6 +46,10 @@ const STATES: &[&str] = &[
     "CLOSE_WAIT", "LAST_ACK", "NEW-SYN-RECV", "BOUND-INACTIVE",
 ];
 
+fn is_state(word: &str) -> bool {
+    word.starts_with(|c: char| c.is_ascii_uppercase()) && STATES.contains(&word)
+}
+
 /// States in which nothing is queued.
 const NOTHING_QUEUED: &[&str] = &["LISTEN", "TIME-WAIT", "UNCONN", "TIME_WAIT", "CLOSE", "BOUND-INACTIVE"];
 
@@ -213,16 +217,16 @@ impl<'a> Reader<'a> {
         if is_open || tells {
             self.records.push(record(&words, is_open));
             // A second state, or more addresses, are of another connection, which does not begin like one.
-            let states = words.iter().filter(|(word, _)| STATES.contains(&word.as_ref())).count();
+            let states = words.iter().filter(|(word, _)| is_state(word)).count();
             let is_end =
                 |word: &str| is_address(word) && (word.contains(['.', '[', '*']) || word.matches(':').count() > 1);
             let ends = words.iter().filter(|(word, _)| is_end(word) && !details::is_known(word)).count();
             let is_more = states > usize::from(is_open) || ends > 2 * usize::from(is_open);
             self.is_strange |= is_more || (!is_open && self.heading.is_some());
-        } else if words.iter().any(|(word, _)| STATES.contains(&word.as_ref()) || is_address(word)) {
+        } else if words.iter().any(|(word, _)| is_state(word) || is_address(word)) {
             // It begins like a connection, or is a piece of one.
             self.strange_since = true;
-            self.is_strange |= words.iter().any(|(word, _)| STATES.contains(&word.as_ref()));
+            self.is_strange |= words.iter().any(|(word, _)| is_state(word));
         }
     }
 

@@ -130,7 +130,7 @@ impl Record {
             let is_last = words.get(n).is_none_or(|(_, begins)| *begins);
             let is_edge = (*is_first && n > 1) || (is_last && n < words.len());
             // At the edges of lines, what is not known may be a piece of something.
-            let fits = (is_known(&word) || is_pair(&word) || !is_edge) && !is_unclosed(&word);
+            let fits = (!is_edge || is_known(&word) || is_pair(&word)) && !is_unclosed(&word);
             let is_read = self.take_word(&word, &mut seen);
             self.socket.damaged |= !fits || !is_read;
         }

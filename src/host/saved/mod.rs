@@ -259,8 +259,12 @@ impl Draft {
             self.host.floods.get_or_insert_default().extend(floods);
         }
         let named = files::command_of(name);
-        let drawn = self.namespaces.entry(files::namespace_of(name)).or_default();
+        /// Namespaces that command lines of a text may name.
+        const MAX_PLACES: usize = 1024;
         for (command, part) in parts {
+            let place = command.as_ref().and_then(|command| command.place.clone());
+            let place = place.filter(|place| self.namespaces.len() < MAX_PLACES || self.namespaces.contains_key(place));
+            let drawn = self.namespaces.entry(place.unwrap_or_else(|| files::namespace_of(name))).or_default();
             known |= drawn.take(name, part, command.as_ref().or(named.as_ref()), is_cut);
         }
         known

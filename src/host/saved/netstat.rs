@@ -64,7 +64,11 @@ pub fn read(text: &str, command: Option<&Command>) -> Option<Counters> {
                     Ok(value) => found.push((name, value)),
                     Err(_) => is_broken = true,
                 },
-                _ => is_english &= line.split_whitespace().all(is_word),
+                // Each sentence has its number; a line without one is a piece of another.
+                _ => {
+                    let has_number = line.bytes().any(|byte| byte.is_ascii_digit());
+                    is_english &= has_number && line.split_whitespace().all(is_word);
+                }
             },
             None => {}
         }
@@ -173,6 +177,10 @@ mod tests {
             with("12 34 SYN cookies sent"),
             with("-5 SYN cookies sent"),
             with("TCPOther: many"),
+            // Wrapped.
+            with("1204 SYN cookies\nsent"),
+            with("1204 SYN\n> cookies sent"),
+            with("1204\nSYN cookies sent"),
         ] {
             let counters = read(&text).expect("counters");
             for name in ["SyncookiesSent", "SyncookiesRecv", "TCPWqueueTooBig"] {

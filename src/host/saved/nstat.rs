@@ -60,7 +60,7 @@ impl<'a> List<'a> {
 
 fn from_lines(text: &str) -> List<'_> {
     let mut list = List::default();
-    for line in text.lines() {
+    for line in text.lines().filter(|line| line.contains("TcpExt")) {
         let line = bare(line);
         let words: Vec<&str> = line.split_ascii_whitespace().take(8).collect();
         // Perhaps behind a file's name and a colon (`grep`).

@@ -260,6 +260,18 @@ fn no_part_of_a_text_says_that_nothing_happened() {
 }
 
 #[test]
+fn outputs_of_other_namespaces_say_nothing_of_the_host() {
+    let quiet = NETSTAT.replace("    TCPWqueueTooBig: 31\n", "");
+    let text = format!(
+        "# netstat -s | grep listen\n57 times the listen queue of a socket overflowed\n# ip netns exec blue netstat -s\n{quiet}"
+    );
+    let reading = read_bytes(text.as_bytes()).expect("a reading");
+    let names: Vec<_> = reading.namespaces.iter().map(|n| n.name.as_str()).collect();
+    assert_eq!(names, ["host", "netns blue"]);
+    assert_eq!(answer(&reading, "syn-cookie-data-loss"), Answer::Unknown);
+}
+
+#[test]
 fn one_file_of_two_hosts_is_refused() {
     let other = "Linux db2 5.2.1 #1 SMP Wed Jul 3 12:00:00 UTC 2019 x86_64 GNU/Linux\n";
     let log =

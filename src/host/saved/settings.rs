@@ -7,7 +7,10 @@ use crate::host::SETTINGS;
 
 /// The settings that matter, of lines `name = value`, `name=value`, and `/proc/sys/name:value`.
 pub fn read(text: &str) -> BTreeMap<String, String> {
-    let setting = |line| {
+    let setting = |line: &str| {
+        if !line.contains("net") {
+            return None;
+        }
         let (name, value) = bare(line).split_once(['=', ':'])?;
         let name = name.trim().trim_start_matches("/proc/sys/").replace('/', ".");
         // Values are numbers; anything else is another program's output.
