@@ -1,9 +1,14 @@
 //! What users get wrong and what hosts lack: a clear error, the right exit code, and nothing lost.
 
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 
+use serde_json::Value;
+
 mod common;
+use common::tiny_kernel::{Act, image};
 use common::{Lab, cell, debian_12};
 
 /// A matrix with one kernel from this source.
@@ -110,4 +115,26 @@ fn a_run_that_is_not_there_is_told() {
     lab.run(&["report", "broken"]).ends_with(2).says(&["matrix.json"]);
     lab.write("results/future/matrix.json", "{\"schema_version\": 99}");
     lab.run(&["report", "future"]).ends_with(2).says(&["99"]);
+}
+
+#[test]
+fn folders_whose_names_are_not_utf_8_are_used_and_written_down() {
+    let lab = Lab::new();
+    let folder = lab.path(OsStr::from_bytes(b"caf\xe9"));
+    lab.write(folder.join("kernels.yaml"), "bugs: [tcp-fragment-stall]\nkernels: [{ name: a, image: bzImage }]\n");
+    lab.write(folder.join("bzImage"), image(&[Act::Console("hello".to_owned()), Act::Reset]));
+    let mut run = lab.command(&["run", "--accel", "tcg", "--format", "json"]);
+    for (flag, name) in [("--matrix", "kernels.yaml"), ("--cache", "cache"), ("--results", "results")] {
+        run.arg(flag).arg(folder.join(name));
+    }
+    let ran = common::Ran::of(run.output().expect("it starts"));
+    let printed: Value = serde_json::from_str(&ran.ends_with(3).stdout).expect("JSON");
+    let run = folder.join("results/latest");
+    let kept: Value = serde_json::from_slice(&fs::read(run.join("matrix.json")).expect("the run")).expect("JSON");
+    assert_eq!(printed, kept);
+    let path = kept["kernels"][0]["provenance"][0]["file"]["path"].as_str().unwrap_or_default();
+    assert!(path.ends_with("caf\u{fffd}/bzImage"), "{kept:#}");
+    assert!(run.join("a/boot-1/boot.json").is_file() && kept["run"]["not_written"].is_null(), "{kept:#}");
+    let asked = lab.command(&["affected"]).arg(folder.join("bzImage")).output().expect("it starts");
+    common::Ran::of(asked).ends_with(2).says(&["caf\u{fffd}/bzImage", "is not UTF-8"]);
 }

@@ -1,6 +1,7 @@
 //! `backproof affected`: is this kernel affected?
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::io::{IsTerminal as _, Read as _};
 use std::path::Path;
 
@@ -24,7 +25,7 @@ const STDIN: u64 = 16 << 20;
 /// Answers about each subject, and gives the exit code.
 pub(super) fn affected(args: &Affected) -> Result<u8, Stop> {
     let bugs = matrix_file::bugs(args.bugs.as_deref())?;
-    let (named, what) = bugs_among(&args.what, &bugs, args.git.is_some())?;
+    let (named, what) = bugs_among(&texts(&args.what)?, &bugs, args.git.is_some())?;
     let named = [&args.bug[..], &named].concat();
     let chosen = matrix_file::chosen(&bugs, &named)?;
     let subjects = subjects(&what, named.first())?;
@@ -168,6 +169,16 @@ fn shown(cell: &Cell, bugs: &Bugs) -> Option<Booted> {
         Some(finding) => Booted::Showed(finding.clone()),
         None => Booted::Broke(cell.reason.as_deref().unwrap_or("nothing was run").to_owned()),
     })
+}
+
+/// The arguments as text, which answers quote.
+fn texts(what: &[OsString]) -> Result<Vec<String>, Stop> {
+    let text = |what: &OsString| {
+        let remedy = "rename it, or name it by a link (ln -s)";
+        let odd = || Stop::usage(anyhow!("the name `{}` is not UTF-8; {remedy}", what.display()));
+        what.to_str().map(str::to_owned).ok_or_else(odd)
+    };
+    what.iter().map(text).collect()
 }
 
 /// The bugs among the arguments, and the rest. A CVE is never a kernel's name; a bug's own name, or a commit of one, is a

@@ -1,5 +1,6 @@
 //! The command line: what was asked, and what the process exits with.
 
+use std::ffi::OsString;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -7,8 +8,9 @@ use std::process::ExitCode;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::json;
 use crate::kernel::{Blame, ObtainError, Store};
-use crate::report::{Style, say, wrap};
+use crate::report::{Style, say, visible, wrap};
 use crate::words::{BugId, KernelName, ProfileName};
 
 mod affected;
@@ -181,7 +183,7 @@ struct Affected {
     /// Releases (`uname -r`), package versions, package files, images, source trees or tarballs, addresses of such files
     /// (`https://…`, with `#sha256=…` where it is known); `-` is stdin, one a line; a CVE stands for `--bug`
     #[arg(value_name = "WHAT")]
-    what: Vec<String>,
+    what: Vec<OsString>,
     /// Only this bug: its name, a CVE, or a commit of its chain (may be repeated)
     #[arg(long, value_name = "BUG")]
     bug: Vec<BugId>,
@@ -381,7 +383,9 @@ pub fn main() -> ExitCode {
 /// What is said of a command that ended without doing what it was asked. On a terminal it is wrapped; lines that are set in
 /// (a piece of a file with its mistake, a console's words) keep their shape.
 fn complaint(stop: &Stop) -> String {
-    let text = format!("backproof: {stop}");
+    // Errors quote files and servers. Tabs show where a line has its mistake.
+    let shown = |line: &str| line.split('\t').map(visible).collect::<Vec<_>>().join("\t");
+    let text = format!("backproof: {stop}").lines().map(shown).collect::<Vec<_>>().join("\n");
     if !io::stderr().is_terminal() && std::env::var_os("COLUMNS").is_none() {
         return text;
     }
@@ -414,7 +418,7 @@ fn print(text: &str) -> Result<(), Stop> {
 /// Prints a document for machines, as it is made.
 fn print_json(value: &impl serde::Serialize) -> Result<(), Stop> {
     let mut out = io::BufWriter::new(io::stdout().lock());
-    let written = serde_json::to_writer_pretty(&mut out, value).map_err(io::Error::from);
+    let written = json::write(&mut out, value).map_err(io::Error::from);
     printed_to_stdout(written.and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush()))
 }
 

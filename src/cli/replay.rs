@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 
 use super::{Accel, Format, Replay, Stop, ended, host, print, print_json};
 use crate::evidence::runtime::Ran;
+use crate::json;
 use crate::matrix::Bugs;
 use crate::report::visible;
 use crate::results::{MatrixDocument, boot_folder, find_run, read_document, read_recording};
@@ -22,6 +23,7 @@ const SCHEMA_VERSION: u32 = 1;
 #[derive(Serialize)]
 struct Document {
     schema_version: u32,
+    #[serde(serialize_with = "json::path")]
     run: PathBuf,
     /// The cells as they are now.
     cells: Vec<Cell>,

@@ -60,6 +60,7 @@ pub use resolve::{Resolved, is_cached, resolve, used_last, why_not_locked};
 pub use store::{Kept, Leases, Lock, Store};
 pub(crate) use tarball::compression as tarball_compression;
 
+use crate::json;
 pub use crate::matrix::LockedFile;
 use crate::matrix::{Remote, Source};
 use crate::shim::Shim;
@@ -105,6 +106,7 @@ pub enum Provenance {
     /// The user's image.
     File {
         /// Where it was.
+        #[serde(serialize_with = "json::path")]
         path: PathBuf,
         /// Its sha256.
         sha256: String,

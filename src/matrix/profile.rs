@@ -13,6 +13,7 @@ use super::sysctl::{self, LeftOut};
 use super::text::{expected_one_of, one_of, quote};
 use super::tree::{Node, Value};
 use super::{Bug, Bugs, Matrix, Measure, fields};
+use crate::json;
 use crate::words::{BugId, ProfileName};
 
 /// The keys of a profile.
@@ -41,7 +42,7 @@ pub struct Profile {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cmdline: Option<String>,
     /// Files of sysctls, in order; [`Profile::sysctls`] go before what is in them. Read when the profile is chosen.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty", serialize_with = "json::paths")]
     pub sysctl_files: Vec<PathBuf>,
     /// What is not applied of the files.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

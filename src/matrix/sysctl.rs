@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::problems::{Collector, Problems};
 use super::text::quote;
+use crate::json;
 
 /// The largest file of sysctls, in bytes.
 pub(super) const FILE_MAX: usize = 1 << 20;
@@ -17,6 +18,7 @@ const VALUE_MAX: usize = 1024;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LeftOut {
     /// The file.
+    #[serde(serialize_with = "json::path")]
     pub file: PathBuf,
     /// Its line, from 1 on.
     pub line: usize,

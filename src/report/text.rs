@@ -1,16 +1,11 @@
 //! Text for terminals.
 
+use crate::json::is_obeyed;
+
 /// `text` without anything that a terminal would obey: what guests and packages say of themselves is printed, and an
 /// escape sequence in it must not move the cursor or retitle the window.
 pub fn visible(text: &str) -> String {
-    let shown = |c: char| if c.is_control() || is_bidi_control(c) { '\u{fffd}' } else { c };
-    text.chars().map(shown).collect()
-}
-
-/// Characters that reorder the text around them (Unicode Standard Annex 9), which could make a report read as
-/// something that it does not say.
-fn is_bidi_control(c: char) -> bool {
-    matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    text.chars().map(|c| if is_obeyed(c) { '\u{fffd}' } else { c }).collect()
 }
 
 /// `text` in at most `width` characters, its end cut off with an ellipsis where it is longer.

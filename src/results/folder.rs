@@ -18,6 +18,7 @@ use serde::Serialize;
 use super::document::{MatrixDocument, RunRecord, SCHEMA_VERSION, Unjudged};
 use super::pcapng::pcapng;
 use super::time_line;
+use crate::json;
 use crate::lack;
 use crate::run::{BootId, Cell, ControlFault, Event, Question, Recording, Seen, Tally};
 use crate::words::{JobId, KernelName};
@@ -298,7 +299,7 @@ impl Folder {
     fn start_boot(&mut self, boot: &BootId, recording: &Recording) {
         let folder = self.path.join(boot.kernel.as_str()).join(boot.folder());
         self.artefact(&folder.join("boot.sh"), &recording.script, 0o777);
-        match serde_json::to_vec_pretty(recording) {
+        match json::to_vec(recording) {
             Ok(json) => drop(self.artefact(&folder.join("boot.json"), &json, 0o666)),
             Err(error) => self.lose(&folder.join("boot.json"), &error.into()),
         }
@@ -390,8 +391,7 @@ fn time_lines(cell: &Cell, seen: &Seen) -> Vec<(String, Vec<u8>)> {
 /// Writes a JSON file whole or not at all, whenever this process is killed; with `durable` also when the power goes.
 /// That takes the disk's time, which a run that goes on has guests waiting for.
 fn write_json(path: &Path, value: &impl Serialize, durable: bool) -> Result<(), FolderError> {
-    let mut bytes = serde_json::to_vec_pretty(value).map_err(io::Error::other).at(path)?;
-    bytes.push(b'\n');
+    let bytes = json::to_vec(value).map_err(io::Error::other).at(path)?;
     let folder = path.parent().unwrap_or(Path::new("."));
     let mut file = tempfile::Builder::new()
         .prefix(".writing-")

@@ -145,3 +145,24 @@ fn what_was_not_judged_says_why_in_the_document() {
     let reason = "not judged: backproof itself failed at this kernel: index out of bounds";
     assert_eq!(document.cells[0].reason.as_deref(), Some(reason));
 }
+
+#[test]
+fn a_run_of_thousands_does_not_write_its_document_for_each_kernel() {
+    let results = tempfile::tempdir().expect("a folder");
+    let mut folder = folder(results.path());
+    let named =
+        |at: usize| Question { kernel: format!("kernel-{at}").parse().expect("a name"), ..question("a-bug", false) };
+    let questions: Vec<Question> = (0..3_000).map(named).collect();
+    folder.event(&Event::Planned(questions.clone()));
+    let began = Instant::now();
+    for question in questions {
+        let cell = Box::new(question.cell(None, affected()));
+        folder.event(&Event::Judged { cell, seen: Seen::default() });
+        folder.event(&Event::Done { kernel: question.kernel });
+    }
+    folder.close(String::new(), false).expect("written");
+    // Each of 3,000 documents would take a tenth of a second and more.
+    assert!(began.elapsed() < std::time::Duration::from_secs(60), "{:?}", began.elapsed());
+    let document = crate::results::read_document(folder.path()).expect("matrix.json");
+    assert!(document.cells.iter().all(|cell| cell.outcome == Outcome::Fail));
+}

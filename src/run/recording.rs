@@ -8,6 +8,7 @@ use backproof_repro::protocol::Plan;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use crate::json;
 use crate::matrix::MachineType;
 use crate::regular;
 use crate::vm::{Accel, Deadlines, GuestSpec, HostLoad};
@@ -19,6 +20,7 @@ const MAX_FILE: u64 = 4 << 30;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Recording {
     /// The kernel image, in the cache.
+    #[serde(serialize_with = "json::path")]
     pub image: PathBuf,
     /// SHA-256 of the image.
     pub image_sha256: String,
@@ -26,6 +28,7 @@ pub struct Recording {
     #[serde(default)]
     pub release: Option<String>,
     /// The initramfs, in the cache.
+    #[serde(serialize_with = "json::path")]
     pub initramfs: PathBuf,
     /// SHA-256 of the initramfs.
     pub initramfs_sha256: String,

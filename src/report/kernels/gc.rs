@@ -7,6 +7,7 @@ use anstyle::Style;
 use serde::Serialize;
 
 use super::bytes;
+use crate::json;
 use crate::kernel::Store;
 use crate::kernel::cache::{Collected, Item, Kind, Why};
 use crate::report::text::{fit, visible};
@@ -22,8 +23,10 @@ const BESIDE_NAME: usize = 40;
 pub struct GcDocument<'a> {
     schema_version: u32,
     /// The cache.
+    #[serde(serialize_with = "json::path")]
     pub cache: PathBuf,
     /// The caches below it, which are only read.
+    #[serde(serialize_with = "json::paths")]
     pub cache_from: Vec<PathBuf>,
     /// Whether what is called removed is still there.
     pub dry_run: bool,

@@ -8,6 +8,7 @@ use anstyle::Style;
 use serde::Serialize;
 
 use super::bytes;
+use crate::json;
 use crate::matrix::{Locked, LockedFile};
 use crate::report::text::{fit, fit_middle, visible};
 use crate::words::KernelName;
@@ -25,6 +26,7 @@ pub struct KernelsDocument {
     /// The matrix.
     pub matrix: String,
     /// Its lock file, where it has one.
+    #[serde(serialize_with = "json::optional_path")]
     pub lock: Option<PathBuf>,
     /// Its kernels, in its order.
     pub kernels: Vec<KernelRow>,

@@ -7,6 +7,7 @@ use anstyle::{AnsiColor, Style};
 use serde::Serialize;
 
 use super::LockedRow;
+use crate::json;
 use crate::matrix::{Locked, LockedFile};
 use crate::report::text::{visible, wrap};
 use crate::words::KernelName;
@@ -22,6 +23,7 @@ const DIGITS: usize = 12;
 pub struct UpdateDocument {
     schema_version: u32,
     /// The lock file.
+    #[serde(serialize_with = "json::path")]
     pub lock: PathBuf,
     /// Whether it was written.
     pub written: bool,
