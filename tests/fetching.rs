@@ -134,7 +134,8 @@ fn an_interrupted_run_ends_at_once_and_its_transfer_is_gone_on_with() {
     ran.says(&["going on with a.deb"]);
     assert_eq!(
         server.requests().last().and_then(|r| r.header("range").map(str::to_owned)).as_deref(),
-        Some("bytes=2000000-")
+        // Without a sha256, from the last whole piece on.
+        Some(format!("bytes={}-", 2_000_000 >> 16 << 16).as_str())
     );
 }
 

@@ -4,6 +4,7 @@
 //! downloads/<sha256>        a file as it came, whole
 //! addresses/<key>.json      what an address gave last, for asking whether it still does
 //! partial/<key>, <key>.json what came of a file so far, and what proves that the rest belongs to it
+//! partial/<key>.sums        what proves that it did not change on the disk
 //! quarantine/<sha256>       a file that is not what it should be, for people to look at
 //! ```
 //!

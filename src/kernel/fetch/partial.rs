@@ -1,4 +1,7 @@
 //! A file that is coming: what is here of it survives a kill, and the next process goes on.
+//!
+//! After each piece the sha256 of all that came so far is appended to the file of sums. Where no sha256 judges the whole
+//! file in the end, a later process goes on from the last piece that these prove.
 
 use std::fs::{self, File};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
@@ -15,6 +18,12 @@ use crate::kernel::store::{self, Store};
 
 /// Changes whenever older records must not be used any more.
 const FORMAT: u32 = 1;
+
+/// Bytes of a piece.
+const PIECE: usize = 64 << 10;
+
+/// Bytes of a sum.
+const SUM: usize = 32;
 
 /// What is known of a file of which a part is here.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,6 +43,7 @@ pub(super) struct Partial<'a> {
     address: &'a Url,
     file: File,
     path: PathBuf,
+    sums: File,
     record: Option<Record>,
     hash: Sha256,
     length: u64,
@@ -45,41 +55,64 @@ impl<'a> Partial<'a> {
     /// What is here of the file at this address. `vouched` where a sha256 will judge the whole.
     pub(super) fn open(store: &'a Store, address: &'a Url, vouched: bool) -> Result<Self, ObtainError> {
         let path = kept::folder(store, "partial")?.join(kept::key(address));
-        let file = store::open_own(&path, File::options().read(true).write(true).create(true).truncate(false));
-        let file = file.map_err(|e| ObtainError::io("opening", &path, e))?;
-        let mut partial =
-            Self { store, address, file, path, record: None, hash: Sha256::new(), length: 0, resumed: false };
+        let open = |path: &Path| {
+            let file = store::open_own(path, File::options().read(true).write(true).create(true).truncate(false));
+            file.map_err(|e| ObtainError::io("opening", path, e))
+        };
+        let (file, sums, hash) = (open(&path)?, open(&sums(&path))?, Sha256::new());
+        let mut partial = Self { store, address, file, path, sums, record: None, hash, length: 0, resumed: false };
         let record: Option<Record> = store.own_record(&partial.record_name());
         let usable = |record: &Record| {
             let whole = vouched || (record.boot.is_some() && record.boot == boot());
             record.format == FORMAT && record.address == address.as_str() && whole
         };
         match record.filter(usable) {
-            Some(record) => partial.take_up(record)?,
+            Some(record) => partial.take_up(record, vouched)?,
             None => partial.restart()?,
         }
         Ok(partial)
     }
 
-    fn take_up(&mut self, record: Record) -> Result<(), ObtainError> {
+    fn take_up(&mut self, record: Record, vouched: bool) -> Result<(), ObtainError> {
         // Never all of it: the server is to confirm at least its last byte, and its answer's headers are needed.
         let most = record.total.map_or(u64::MAX, |total| total.saturating_sub(1));
-        let (hash, length) = self.read_through(most).map_err(|e| ObtainError::io("reading", &self.path, e))?;
-        (self.hash, self.length, self.record) = (hash, length, Some(record));
-        self.resumed = length > 0;
+        self.read_through(most, vouched).map_err(|e| ObtainError::io("reading", &self.path, e))?;
+        self.record = Some(record);
+        self.resumed = self.length > 0;
         Ok(())
     }
 
-    /// Hashes at most so many bytes, and cuts the file there.
-    fn read_through(&mut self, most: u64) -> io::Result<(Sha256, u64)> {
-        let mut hash = Sha256::new();
-        let length = store::copy(&mut (&self.file).take(most), |piece| {
-            hash.update(piece);
-            Ok(())
-        })?;
+    /// Hashes at most so many bytes, and unless `vouched` only what the sums prove; cuts the file there.
+    fn read_through(&mut self, most: u64, vouched: bool) -> io::Result<()> {
+        let (mut known, mut sums) = (Vec::new(), Vec::new());
+        let longest = self.file.metadata()?.len() / PIECE as u64 * SUM as u64;
+        (&self.sums).take(longest).read_to_end(&mut known)?;
+        let mut known = known.chunks_exact(SUM);
+        let (mut hash, mut length) = (Sha256::new(), 0);
+        loop {
+            let mut piece = Vec::new();
+            (&self.file).take(most.saturating_sub(length).min(PIECE as u64)).read_to_end(&mut piece)?;
+            let is_whole = piece.len() == PIECE;
+            let mut next = hash.clone();
+            next.update(&piece);
+            let sum = next.clone().finalize();
+            let is_proven = vouched || (is_whole && known.next() == Some(&sum[..]));
+            if !is_proven {
+                break;
+            }
+            (hash, length) = (next, length + piece.len() as u64);
+            if !is_whole {
+                break;
+            }
+            sums.extend_from_slice(&sum);
+        }
         self.file.set_len(length)?;
         self.file.seek(SeekFrom::Start(length))?;
-        Ok((hash, length))
+        self.sums.set_len(0)?;
+        self.sums.seek(SeekFrom::Start(0))?;
+        self.sums.write_all(&sums)?;
+        (self.hash, self.length) = (hash, length);
+        Ok(())
     }
 
     /// Throws away what is here.
@@ -89,7 +122,9 @@ impl<'a> Partial<'a> {
             file.set_len(0)?;
             file.seek(SeekFrom::Start(0))
         };
-        empty(&mut self.file).map_err(|e| ObtainError::io("writing", &self.path, e))?;
+        empty(&mut self.file)
+            .and_then(|_| empty(&mut self.sums))
+            .map_err(|e| ObtainError::io("writing", &self.path, e))?;
         (self.hash, self.length, self.resumed) = (Sha256::new(), 0, false);
         Ok(())
     }
@@ -111,9 +146,19 @@ impl<'a> Partial<'a> {
     }
 
     pub(super) fn append(&mut self, bytes: &[u8]) -> Result<(), ObtainError> {
-        self.file.write_all(bytes).map_err(|e| ObtainError::io("writing", &self.path, e))?;
-        self.hash.update(bytes);
-        self.length += bytes.len() as u64;
+        let writing = |e| ObtainError::io("writing", &self.path, e);
+        self.file.write_all(bytes).map_err(writing)?;
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let left = PIECE - (self.length % PIECE as u64) as usize;
+            let (now, later) = rest.split_at(left.min(rest.len()));
+            self.hash.update(now);
+            self.length += now.len() as u64;
+            rest = later;
+            if now.len() == left {
+                self.sums.write_all(&self.hash.clone().finalize()).map_err(writing)?;
+            }
+        }
         Ok(())
     }
 
@@ -153,13 +198,15 @@ impl<'a> Partial<'a> {
     /// Gives the file, which is whole, its final name.
     pub(super) fn keep(self, to: &Path) -> Result<(), ObtainError> {
         self.store.settle_file(&self.file, &self.path, to)?;
-        self.forget()
+        self.forget()?;
+        self.forget_sums()
     }
 
     /// Removes what is here.
     pub(super) fn discard(self) -> Result<(), ObtainError> {
         self.forget()?;
-        fs::remove_file(&self.path).map_err(|e| ObtainError::io("removing", &self.path, e))
+        fs::remove_file(&self.path).map_err(|e| ObtainError::io("removing", &self.path, e))?;
+        self.forget_sums()
     }
 
     fn forget(&self) -> Result<(), ObtainError> {
@@ -170,9 +217,20 @@ impl<'a> Partial<'a> {
         }
     }
 
+    /// Removes the sums, which nothing needs once the file has gone from here.
+    fn forget_sums(&self) -> Result<(), ObtainError> {
+        let sums = sums(&self.path);
+        fs::remove_file(&sums).map_err(|e| ObtainError::io("removing", &sums, e))
+    }
+
     fn record_name(&self) -> String {
         format!("partial/{}.json", kept::key(self.address))
     }
+}
+
+/// Where the sums of the file at `partial` are.
+fn sums(partial: &Path) -> PathBuf {
+    partial.with_extension("sums")
 }
 
 /// The kernel's name for the host's boot (random(4)).

@@ -29,7 +29,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-pub(super) use blobs::{copy, hex, is_sha256, sha256_of};
+pub(super) use blobs::{hex, is_sha256, sha256_of};
 pub(super) use drafts::Draft;
 pub(super) use leases::GRACE;
 pub use leases::{Kept, Leases};
