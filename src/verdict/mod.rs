@@ -110,7 +110,9 @@ impl Ledger {
         // Where it decides nothing, even such a hint narrows the state down.
         let states = if verdict(hinted) == verdict(heard) { hinted } else { firm };
         let named = states.only().is_some() && firm.only().is_none();
-        let guessed = named && self.findings.iter().any(is_of_the_kernel);
+        // What was only seen on the side was not asked for the state.
+        let was_asked = |f: &Finding| is_of_the_kernel(f) && (f.limit.is_none() || f.is_unknown());
+        let guessed = named && self.findings.iter().any(was_asked);
         let kernel = verdict(states);
         let mitigated = kernel == Verdict::Affected && self.findings.iter().any(|f| f.mitigated);
         let is_hinted = kernel == Verdict::NotAffected && verdict(firm) != Verdict::NotAffected;

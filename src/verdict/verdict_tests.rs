@@ -199,7 +199,7 @@ fn a_hint_never_stands_in_for_a_witness_that_could_not_see() {
             &[(Version, Weak, &[Fixed], None), (Runtime, Strong, broken, aside)],
             NotAffected,
             Some(Fixed),
-            true,
+            false,
             false,
         ),
         (

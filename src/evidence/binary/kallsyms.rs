@@ -19,8 +19,9 @@ use super::memory::Memory;
 const MOST_SYMBOLS: u32 = 1 << 21;
 /// The fewest: the smallest kernel with a network has some thousands.
 const FEWEST_SYMBOLS: u32 = 500;
-/// The longest name, with its type: four times `KSYM_NAME_LEN` (512 in include/linux/kallsyms.h), for trees that raise it.
-const LONGEST_NAME: usize = 2048;
+/// The longest name, with its type: `KSYM_NAME_LEN` (include/linux/kallsyms.h). Packed, none is longer: what is read past
+/// that is no table, and the search for one ends there.
+const LONGEST_NAME: usize = 512;
 /// Of so many names one may be strange. In a table that is none, or that is read from the wrong place, most are.
 const NAMES_A_STRANGE_ONE: usize = 64;
 /// What a strange name is called. No symbol is.
@@ -289,7 +290,7 @@ fn name_at(bytes: &[u8], at: usize) -> Option<(usize, usize)> {
     } else {
         (first & 0x7f | usize::from(*bytes.get(at + 1)?) << 7, at + 2)
     };
-    (length > 0).then_some((length, text))
+    (1..=LONGEST_NAME).contains(&length).then_some((length, text))
 }
 
 /// Where the addresses can be, and in which form they can be there.
