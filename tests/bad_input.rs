@@ -89,6 +89,28 @@ fn without_a_qemu_that_works_the_run_says_what_to_install() {
     common::Ran::of(output).ends_with(3).says(&["qemu-system-x86"]);
 }
 
+/// A QEMU that something on the host ends, in each way that it can end.
+#[test]
+fn a_fault_of_the_host_is_never_the_image_s() {
+    let lab = Lab::with_matrix(&matrix("image: bzImage"));
+    lab.write("bzImage", image(&[Act::Console("hello".to_owned()), Act::Halt]));
+    for (ends, reason) in [
+        ("exit 0", "QEMU error: QEMU exited with status 0 and gave no reason"),
+        ("kill -TERM $$", "host error: something on the host ended QEMU with signal 15 (SIGTERM)"),
+        ("kill -KILL $$", "host error: something on the host ended QEMU with signal 9 (SIGKILL"),
+        ("(sleep 2; kill -TERM $$) & exec qemu-system-x86_64 \"$@\"", "host error: something on the host ended QEMU"),
+    ] {
+        let script = format!("#!/bin/sh\n[ \"$1\" = --version ] && exec qemu-system-x86_64 --version\n{ends}\n");
+        let qemu = lab.write("qemu", script);
+        fs::set_permissions(&qemu, fs::Permissions::from_mode(0o755)).expect("permissions");
+        let (ran, document) = lab.judge(&["--qemu", "./qemu"]);
+        ran.ends_with(3);
+        let judged = cell(&document, "subject", "tcp-fragment-stall");
+        let why = judged["reason"].as_str().unwrap_or_default();
+        assert!(why.contains(reason) && !why.contains("bootable") && !why.contains("damaged"), "{ends}: {judged:#}");
+    }
+}
+
 #[test]
 fn a_run_that_is_not_there_is_told() {
     let lab = Lab::new();
@@ -121,8 +143,10 @@ fn a_run_that_is_not_there_is_told() {
 fn folders_whose_names_are_not_utf_8_are_used_and_written_down() {
     let lab = Lab::new();
     let folder = lab.path(OsStr::from_bytes(b"caf\xe9"));
-    lab.write(folder.join("kernels.yaml"), "bugs: [tcp-fragment-stall]\nkernels: [{ name: a, image: bzImage }]\n");
-    lab.write(folder.join("bzImage"), image(&[Act::Console("hello".to_owned()), Act::Reset]));
+    fs::create_dir(&folder).expect("a folder");
+    let write = |name: &str, content: &[u8]| fs::write(folder.join(name), content).expect("a file");
+    write("kernels.yaml", b"bugs: [tcp-fragment-stall]\nkernels: [{ name: a, image: bzImage }]\n");
+    write("bzImage", &image(&[Act::Console("hello".to_owned()), Act::Reset]));
     let mut run = lab.command(&["run", "--accel", "tcg", "--format", "json"]);
     for (flag, name) in [("--matrix", "kernels.yaml"), ("--cache", "cache"), ("--results", "results")] {
         run.arg(flag).arg(folder.join(name));

@@ -76,14 +76,15 @@ fn an_address_is_answered_like_the_file_that_lies_there() {
     assert_eq!(ran.code, 3);
     assert!(text(&wrong, "problem").contains(&sum(&package)) && text(&wrong, "problem").contains("quarantine"));
     let cut = server.on("/cut.deb", [Answer::file(&package[..500], "\"1\"")]);
-    for (subject, says) in [
-        (cut.clone(), format!("{cut} is truncated").as_str()),
-        (server.at("/gone"), "HTTP 404"),
-        (format!("{address}#sha256=1"), "64 hexadecimal digits"),
-        ("https://me:secret@kernel.example/a.deb".to_owned(), "without a user"),
+    // An address that nothing can be fetched from is bad usage.
+    for (subject, code, says) in [
+        (cut.clone(), 3, format!("{cut} is truncated").as_str()),
+        (server.at("/gone"), 3, "HTTP 404"),
+        (format!("{address}#sha256=1"), 2, "64 hexadecimal digits"),
+        ("https://me:secret@kernel.example/a.deb".to_owned(), 2, "without a user"),
     ] {
         let (ran, answer) = asked(&lab, &[&subject]);
-        assert_eq!(ran.code, 3, "{subject}");
+        assert_eq!(ran.code, code, "{subject}");
         assert!(text(&answer, "problem").contains(says), "{answer:#}");
     }
     let (_, absent) = asked(&lab, &["--offline", &server.at("/never-seen")]);
