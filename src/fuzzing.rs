@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::evidence::binary::{self, Binary};
 use crate::evidence::source::{self, Files};
-use crate::evidence::version::{self, Release};
+use crate::evidence::version::{self, Pasted};
 use crate::kernel;
 use crate::matrix::{self, Bugs};
 
@@ -32,7 +32,7 @@ pub fn dossier(bytes: &[u8]) {
 /// A release's name, and what is said of every bug by it.
 pub fn release(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
-    let Ok(release) = Release::parse(text) else { return };
+    let Ok(Pasted { release, .. }) = Pasted::find(text) else { return };
     for bug in Bugs::built_in().iter() {
         let _ = version::weigh(bug, &release);
         let _ = version::first_good(bug, &release);

@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use crate::evidence::version::{Pasted, Release};
+use crate::evidence::version::{NotARelease, Pasted, Release};
 use crate::matrix::{BadMainlineVersion, MainlineVersion, Remote};
 
 /// Something that a kernel is known by.
@@ -43,12 +43,15 @@ pub enum Unclear {
         "{0}; expected a release as `uname -r` prints it, a package's version, or the path of a file or source tree"
     )]
     NoRelease(String),
+    /// It is a line with several kernels in it.
+    #[error("{0}")]
+    Several(NotARelease),
 }
 
 impl Unclear {
     /// Whether it names something that is not there, or in a form that nothing has: a mistake of whoever asks.
     pub fn is_misnamed(&self) -> bool {
-        !matches!(self, Self::NoRelease(_))
+        !matches!(self, Self::NoRelease(_) | Self::Several(_))
     }
 }
 
@@ -88,6 +91,7 @@ impl Subject {
         }
         match Pasted::find(name.unwrap_or(text)) {
             Ok(release) => Ok(Self::Release(release)),
+            Err(several @ NotARelease::Several(..)) => Err(Unclear::Several(several)),
             Err(_) if is_path || FILES.iter().any(|end| text.ends_with(end)) => Err(Unclear::Missing),
             Err(error) => Err(Unclear::NoRelease(error.to_string())),
         }

@@ -167,7 +167,8 @@ fn packages(line: &str, words: &[&str]) -> Vec<Pasted> {
 /// A package with this name, as lists write it: `linux-image-4.15.0-58-generic:amd64`, `linux/bionic,now`,
 /// `kernel.x86_64`, `core/linux`.
 fn of_package(word: &str, version: Option<&str>) -> Option<Pasted> {
-    let name = word.strip_prefix("core/").or_else(|| word.strip_prefix("extra/")).unwrap_or(word);
+    let repositories = ["core/", "extra/", "local/", "testing/"];
+    let name = repositories.iter().find_map(|repository| word.strip_prefix(repository)).unwrap_or(word);
     let name = name.split('/').next().unwrap_or(name).trim_end_matches(',');
     let name = name.split_once(':').map_or(name, |(name, _)| name);
     let taken = |release, version: &str| {
