@@ -6,8 +6,10 @@
 //! array of parents and a few look-ups. All that is read back from that file is checked first.
 //!
 //! ```text
-//! repository  opens, and refuses with a remedy        message   what a commit's message names
+//! repository  opens, and refuses with a remedy        message   names of commits in messages
 //! walk        raw objects → facts, parents first      graph     who is whose ancestor
+//! statement   the statements of a message             claims    what they claim of other commits
+//! subject     how subjects are compared               doing     what a commit does to a step's lines
 //! blocks      tables with checksums                   objects   commits, trees and files, as git shows them
 //! store       the index's file, made of such         index     builds, refreshes, locks
 //! carriers    the commits that are a step             reverts   which of them still stand
@@ -23,8 +25,10 @@ mod absence;
 mod ask;
 mod blocks;
 mod carriers;
+pub(super) mod claims;
 mod commit;
 mod content;
+mod doing;
 mod eroded;
 mod error;
 #[cfg(fuzzing)]
@@ -41,8 +45,10 @@ mod repository;
 mod reverts;
 mod revision;
 mod spec;
+mod statement;
 pub(super) mod states;
 mod store;
+pub(super) mod subject;
 mod testimony;
 pub(super) mod undoing;
 mod unheard;
@@ -54,6 +60,8 @@ mod ask_tests;
 mod contradiction_tests;
 #[cfg(test)]
 mod fixture;
+#[cfg(test)]
+mod forms_tests;
 #[cfg(test)]
 mod index_tests;
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! The items of a changelog's entry: what stands behind a bullet, over as many lines as it goes on.
 
-use crate::evidence::git::message::plain_subject;
+use crate::evidence::git::subject::plain_subject;
 
 /// The longest item that is looked at, in bytes, and what is kept of a longer one.
 const LONGEST: usize = 4000;

@@ -1,7 +1,9 @@
 //! What one item of a changelog says of a step.
 
 use super::items::{Item, loose};
-use crate::evidence::git::message::{Abbreviation, Kind, mentions, plain_subject};
+use crate::evidence::git::claims::mentions;
+use crate::evidence::git::message::{Abbreviation, Kind};
+use crate::evidence::git::subject::plain_subject;
 use crate::evidence::git::undoing::{reverted_subjects, says_so};
 use crate::matrix::Step;
 
@@ -178,7 +180,7 @@ fn claims(text: &str, step: &Step) -> Option<Says> {
         Kind::Carries => Some(Says::In),
         Kind::Reverts => Some(Says::Out),
         Kind::RevertsMerge | Kind::RevertsPartly | Kind::MayRevert => Some(Says::Doubtful),
-        Kind::Fixes | Kind::Names => None,
+        Kind::Fixes | Kind::Names | Kind::MayCarry => None,
     })
 }
 

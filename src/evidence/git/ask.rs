@@ -73,10 +73,14 @@ impl Index {
             version,
         };
         let mut found = search(&history, bug)?;
-        let steps: BTreeSet<Place> =
-            found.iter().flat_map(|found| found.carriers.found.iter().map(|carrier| carrier.place)).collect();
+        let places: Vec<(Role, Place)> = found
+            .iter()
+            .flat_map(|found| found.carriers.found.iter().map(|carrier| (found.step.role, carrier.place)))
+            .collect();
         for one in &mut found {
-            one.standing = standing(&history, one.step, &one.carriers, &steps)?;
+            // A fix may revert the break; what brings the break back is no step of the fix.
+            let later = places.iter().filter(|(role, _)| *role >= one.step.role).map(|(_, place)| *place).collect();
+            one.standing = standing(&history, one.step, &one.carriers, &later)?;
         }
         let mut answer = Answer {
             index: self,
@@ -300,7 +304,7 @@ impl Answer<'_> {
                     if message.is_empty() {
                         continue;
                     }
-                    let subject = super::message::plain_subject(super::commit::subject(&message));
+                    let subject = super::subject::plain_subject(super::commit::subject(&message));
                     // Thirty stable lines have thirty backports of it: one is enough.
                     if warnings.len() < MOST_WARNINGS && told.insert((one.step.role, subject.clone())) {
                         let here = self.has_it(&subject, named.number)?;
@@ -321,7 +325,7 @@ impl Answer<'_> {
 
     /// Whether a commit, or one of the same subject, is in this history.
     fn has_it(&self, subject: &str, number: u32) -> Result<bool, GitError> {
-        let same = self.history.store.with_subject(super::message::subject_hash(subject))?;
+        let same = self.history.store.with_subject(super::subject::subject_hash(subject))?;
         Ok(self.history.has(number) || same.into_iter().any(|number| self.history.has(number)))
     }
 

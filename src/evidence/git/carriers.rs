@@ -7,12 +7,15 @@ use std::rc::Rc;
 
 use git2::Oid;
 
-use super::content::{has_any, is_empty, patch_id, touches};
+use super::claims::mentions;
+use super::content::{Likeness, has_any, is_empty, likeness, patch_id, touches};
+use super::doing::{self, Doing, doing};
 use super::graph::{Bits, Graph};
-use super::message::{Abbreviation, Kind, mentions, plain_subject, subject_hash};
+use super::message::{Abbreviation, Kind};
 use super::packaging::Packaging;
 use super::repository::Repository;
 use super::store::{Named, Store};
+use super::subject::{is_same, plain_subject, subject_hash};
 use super::testimony::{How, PatchCompared};
 use super::undoing::reverted_subjects;
 use super::{GitError, MakefileVersion, commit};
@@ -24,6 +27,10 @@ use crate::words::CommitId;
 const MOST_NAMES: usize = 2_000;
 /// The most commits of the same subject whose patches are compared.
 const MOST_PATCHES: usize = 32;
+/// The most patches that one commit's lines are compared with: the upstream one, and backports that differ.
+const MOST_MODELS: usize = 6;
+/// The most commits that speak of one step whose lines are compared.
+const MOST_SPEAKERS: usize = 256;
 
 /// A revision and all that leads to it.
 pub(super) struct History<'a> {
@@ -72,8 +79,10 @@ pub(super) struct Carriers {
     pub names: Vec<Abbreviation>,
     /// In this history, the most telling first.
     pub found: Vec<Carrier>,
-    /// In this history, commits that carry the step's message and say, in git's words, that they revert it.
-    pub undoing: Vec<u32>,
+    /// In this history, commits that revert the step though they seem to carry it, and whether their lines show that.
+    pub undoing: Vec<(u32, bool)>,
+    /// What the step does to its files, in each form that is known.
+    pub patches: Vec<doing::Patch>,
     /// A commit whose patch is the step, wherever in the repository.
     pub model: Option<Oid>,
     pub warnings: Vec<String>,
@@ -194,6 +203,8 @@ pub(super) fn find(history: &History, step: &Step, before: &[Abbreviation]) -> R
     let names = upstream.into_iter().chain(backports.iter().map(|(name, _)| *name)).collect();
     let mut carriers = Carriers { names: history.all_names(names)?, ..Carriers::default() };
     reverts_that_quote(history, step, upstream, &mut carriers)?;
+    let known_names = upstream.into_iter().chain(backports.iter().map(|(name, _)| *name)).collect();
+    carriers.patches = patches(history, step, known_names, &carriers.names)?;
 
     let mut seen = BTreeSet::new();
     for name in carriers.names.clone() {
@@ -223,15 +234,132 @@ pub(super) fn find(history: &History, step: &Step, before: &[Abbreviation]) -> R
             Some(known) => How::KnownBackport { line: known.line.clone(), differs: known.differs },
             None => How::Trailer { line: saying_line(&history.message(oid), &carriers.names) },
         };
-        let is_unseen = matches!(how, How::Trailer { .. }) && unseen(history, oid, step, &mut carriers);
+        let is_claim = matches!(how, How::Trailer { .. });
+        let what = if is_claim { doing(history.repository.git(), &carriers.patches, oid) } else { Doing::PutsIn };
+        // What carries several may add lines of one that another removes.
+        let is_doubtful = is_claim
+            && matches!(what, Doing::Neither | Doing::TakesSomeOut)
+            && is_of_several(history, oid, step, &mut carriers);
+        if what.takes() && !is_doubtful {
+            carriers.names.retain(|other| *other != name);
+            carriers.undoing.push((number, what == Doing::TakesOut));
+            carriers.warnings.push(format!(
+                "{} says that it carries the {}, and takes lines of it out: it is a revert",
+                short(oid),
+                step.role
+            ));
+            continue;
+        }
+        let is_unseen = is_claim && (unseen(history, oid, step, &mut carriers) || is_doubtful);
         if seen.insert(number) {
             carriers.found.push(Carrier { place: Place::Commit(number), how, is_unseen });
         }
     }
     by_subject(history, step, before, &mut carriers, &mut seen)?;
+    by_lines(history, step, &mut carriers, &mut seen)?;
     by_patch_file(history, step, &mut carriers)?;
     carriers.found.sort_by_key(|carrier| std::cmp::Reverse(carrier.strength()));
     Ok(carriers)
+}
+
+/// What a step does to its files: by the commits that are it for certain, else by those of this history that say so.
+fn patches(
+    history: &History,
+    step: &Step,
+    known: Vec<Abbreviation>,
+    names: &[Abbreviation],
+) -> Result<Vec<doing::Patch>, GitError> {
+    let git = history.repository.git();
+    let mut patches: Vec<doing::Patch> = Vec::new();
+    for name in known {
+        let Some(oid) = history.only(name)? else { continue };
+        patches.extend(doing::Patch::of(git, oid, &step.files).filter(|_| patches.len() < MOST_MODELS));
+    }
+    let mut claims = Vec::new();
+    for name in names {
+        if let [number] = history.store.starting(*name)?.as_slice() {
+            claims.extend(history.has(*number).then_some(*number));
+        }
+    }
+    // The first that says so brought it; a later one may have taken it out in the same words.
+    claims.sort_unstable();
+    for number in claims {
+        let oid = history.sha(number)?;
+        let is_clear = match doing(git, &patches, oid) {
+            Doing::Neither => !says_others(&history.message(oid), names),
+            what => !what.takes(),
+        };
+        if patches.len() < MOST_MODELS && is_clear {
+            patches.extend(doing::Patch::of(git, oid, &step.files));
+        }
+    }
+    Ok(patches)
+}
+
+/// Whether a message says that its commit carries others than these.
+fn says_others(message: &[u8], names: &[Abbreviation]) -> bool {
+    let is_one = |commit: Abbreviation| names.iter().any(|name| name.agrees(commit));
+    mentions(message).iter().any(|said| said.kind == Kind::Carries && !is_one(said.commit))
+}
+
+/// Whether a commit that does not put the step's lines in says that it carries others too, or undoes something; says so.
+fn is_of_several(history: &History, oid: Oid, step: &Step, carriers: &mut Carriers) -> bool {
+    let message = history.message(oid);
+    let others = says_others(&message, &carriers.names);
+    let plain = plain_subject(commit::subject(&message));
+    let undoes = !reverted_subjects(&plain).is_empty() && !is_same(&plain, &plain_subject(step.subject.as_bytes()));
+    let says = match (others, undoes) {
+        (false, false) => return false,
+        (true, _) => "carries other commits too",
+        (false, true) => "speaks of undoing in its subject",
+    };
+    carriers.warnings.push(format!(
+        "{} says that it carries the {}, but {says}, and its lines do not show it: its message is a hint only",
+        short(oid),
+        step.role
+    ));
+    true
+}
+
+/// Finds the commits that speak of the step in whatever words, and put its lines in or take them out.
+fn by_lines(history: &History, step: &Step, carriers: &mut Carriers, seen: &mut BTreeSet<u32>) -> Result<(), GitError> {
+    let git = history.repository.git();
+    if carriers.patches.is_empty() {
+        return Ok(());
+    }
+    let subject = plain_subject(step.subject.as_bytes());
+    let (mut speakers, mut claims) = (BTreeSet::new(), BTreeSet::new());
+    for name in &carriers.names {
+        for named in history.store.naming(*name)? {
+            // Digits that begin another commit of the repository are that one's.
+            if history.only(named.commit)?.is_none_or(|oid| whole(oid).agrees(*name)) {
+                speakers.insert(named.number);
+                claims.extend((named.kind == Kind::MayCarry).then_some(named.number));
+            }
+        }
+    }
+    speakers.extend(history.store.quoting_subject(subject_hash(&subject))?);
+    for undone in [subject.clone(), format!("Revert \"{subject}\"")] {
+        speakers.extend(history.store.undoing_subject(subject_hash(&undone))?);
+    }
+    let is_new =
+        |number: &u32| history.has(*number) && !seen.contains(number) && history.graph.parents(*number).len() < 2;
+    for number in speakers.into_iter().filter(is_new).take(MOST_SPEAKERS).collect::<Vec<_>>() {
+        let oid = history.sha(number)?;
+        // What is squashed with steps before it takes no lines of theirs out, but leaves none.
+        let is_applied = |model| likeness(git, model, oid, &step.files) == Likeness::Applied;
+        let is_squashed = || claims.contains(&number) && carriers.model.is_some_and(is_applied);
+        match doing(git, &carriers.patches, oid) {
+            what if what == Doing::PutsIn || what == Doing::PutsSomeIn && is_squashed() => {
+                carriers.names.push(whole(oid));
+                carriers.found.push(Carrier { place: Place::Commit(number), how: How::SameLines, is_unseen: false });
+                seen.insert(number);
+            }
+            Doing::TakesOut => carriers.undoing.push((number, true)),
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// Takes those out of the names that say that they carry the step and are reverts of it: whoever reverts by hand may
@@ -266,7 +394,7 @@ fn reverts_that_quote(
             };
             if undone.iter().any(is_it) {
                 carriers.names.retain(|other| other != name);
-                carriers.undoing.extend(history.has(number).then_some(number));
+                carriers.undoing.extend(history.has(number).then_some((number, false)));
             }
         }
     }
@@ -324,7 +452,7 @@ fn by_subject(
         }
         let oid = history.sha(number)?;
         let message = history.message(oid);
-        if plain_subject(commit::subject(&message)) != subject {
+        if !is_same(&plain_subject(commit::subject(&message)), &subject) {
             continue;
         }
         if touches(git, oid, &step.files) == Some(false) {
@@ -333,6 +461,11 @@ fn by_subject(
                 short(oid),
                 step.role
             ));
+            continue;
+        }
+        let what = doing(git, &carriers.patches, oid);
+        if what.takes() {
+            carriers.undoing.push((number, what == Doing::TakesOut));
             continue;
         }
         let said = mentions(&message);
@@ -344,10 +477,15 @@ fn by_subject(
             _ if step.commit.is_none() && fixes.any(|m| before.iter().any(|name| name.agrees(m.commit))) => {
                 How::SubjectAndFixes
             }
+            _ if carriers.model.is_some() && what == Doing::PutsIn => How::SameLines,
             (Some(_), Some(_)) => How::SameSubject { patch: PatchCompared::Different },
             _ => How::SameSubject { patch: PatchCompared::Unknown },
         };
-        let other = if how == How::SamePatch { None } else { other_upstream(history, &said, &carriers.names)? };
+        let other = if matches!(how, How::SamePatch | How::SameLines) {
+            None
+        } else {
+            other_upstream(history, &said, &carriers.names)?
+        };
         let how = match other {
             None => how,
             // The step was applied anew upstream, under another name.
@@ -367,6 +505,9 @@ fn by_subject(
         carriers.names.push(whole(oid));
         let is_unseen = unseen(history, oid, step, carriers);
         carriers.found.push(Carrier { place: Place::Commit(number), how, is_unseen });
+        if carriers.patches.is_empty() {
+            carriers.patches.extend(doing::Patch::of(git, oid, &step.files));
+        }
     }
     Ok(())
 }
@@ -401,7 +542,7 @@ fn by_patch_file(history: &History, step: &Step, carriers: &mut Carriers) -> Res
             Ok(false)
         };
         let undone = reverted_subjects(&patch.subject);
-        let is_undone = undone.iter().any(|undone| plain_subject(undone.as_bytes()) == subject);
+        let is_undone = undone.iter().any(|undone| is_same(&plain_subject(undone.as_bytes()), &subject));
         if is_undone || !undone.is_empty() && patch.kinds().any(|kind| kind == Kind::Reverts) {
             continue;
         }
@@ -413,7 +554,7 @@ fn by_patch_file(history: &History, step: &Step, carriers: &mut Carriers) -> Res
             }
         }
         let changes = step.files.is_empty() || patch.changes(&step.files);
-        let has_subject = patch.subject == subject;
+        let has_subject = is_same(&patch.subject, &subject);
         if !changes && (how.is_some() || has_subject) {
             let says = if how.is_some() { "says that it carries" } else { "has the subject of" };
             let (file, role) = (&patch.file, step.role);

@@ -15,7 +15,7 @@ use super::repository::is_readable;
 /// A file larger than this is not compared, in bytes. The kernel's largest C files have some 1 MiB.
 const LARGEST: usize = 4 << 20;
 /// Lines with fewer letters and digits than this are everywhere (`return -EINVAL;` has 13).
-const TELLING: usize = 16;
+pub(super) const TELLING: usize = 16;
 
 /// How the files of a revision compare with a step's patch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -141,9 +141,23 @@ fn text(git: &Objects, tree: Oid, file: &str) -> Option<Rc<File>> {
     git.file(git.entry(tree, file).id()?).filter(|file| file.text.len() <= LARGEST)
 }
 
+/// A file of a tree; none of its text where the tree has none. None where the repository lacks it, or it is too large.
+pub(super) fn text_at(git: &Objects, tree: Oid, file: &str) -> Option<Vec<u8>> {
+    match git.entry(tree, file) {
+        Entry::Nothing => Some(Vec::new()),
+        Entry::Lacking => None,
+        _ => text(git, tree, file).map(|file| file.text.clone()),
+    }
+}
+
+/// How many letters and digits a line has.
+pub(super) fn letters(line: &[u8]) -> usize {
+    line.iter().filter(|b| b.is_ascii_alphanumeric()).count()
+}
+
 fn lines(file: &File) -> &HashSet<Vec<u8>> {
     file.lines(|text| {
-        let telling = |line: &&[u8]| line.iter().filter(|b| b.is_ascii_alphanumeric()).count() >= TELLING;
+        let telling = |line: &&[u8]| letters(line) >= TELLING;
         text.split(|b| *b == b'\n').map(<[u8]>::trim_ascii).filter(telling).map(<[u8]>::to_vec).collect()
     })
 }

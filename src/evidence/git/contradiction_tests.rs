@@ -169,7 +169,8 @@ fn a_revert_that_quotes_the_message_of_what_it_reverts_does_not_bring_it() {
     let reverted = fixture.line(fixed, &[(&quoting(FIX_SUBJECT), text)]);
     fixture.branch("reapplied", fixture.line(reverted, &[(&again, FIXED)]));
     // By name, too: then the fix is out for certain, however often the revert quotes it.
-    let twice = fixture.line(reverted, &[(&format!("net: x\n\nThis reverts commit {}.\n", mainline.fix), text)]);
+    let twice =
+        fixture.line(reverted, &[(&format!("net: x\n\nThis reverts commit {}.\n", mainline.fix), "another_text\n")]);
     fixture.branch("twice", twice);
     use State::{Affected, Fixed};
     use Strength::{Strong, Weak};

@@ -34,7 +34,7 @@ pub(super) fn erosion(history: &History, one: &Found, carrier: &Carrier, all: &[
     let (git, oid, role) = (history.repository.git(), history.sha(number)?, one.step.role);
     let release = last_release(history, number)?;
     let model = one.carriers.model.filter(|model| *model != oid);
-    let is_claim = matches!(carrier.how, How::Trailer { .. });
+    let is_claim = matches!(carrier.how, How::Trailer { .. } | How::SameSubject { .. });
     let (mut compared, mut code, mut partly) = (false, false, false);
     let (mut weaker, mut undone) = (None, None);
     for file in &one.step.files {

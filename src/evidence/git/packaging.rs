@@ -11,10 +11,11 @@ use git2::Oid;
 
 use super::ask::Found;
 use super::carriers::History;
-use super::message::{Kind, plain_subject};
+use super::message::Kind;
 use super::objects::{Entry, Objects};
 use super::quilt::{Patch, names};
 use super::spec;
+use super::subject::{is_same, plain_subject};
 
 /// The most patches. SUSE's series have had some 30,000.
 const MOST: usize = 60_000;
@@ -231,7 +232,7 @@ pub(super) fn may_carry(history: &History, one: &Found) -> Option<String> {
     let subject = plain_subject(step.subject.as_bytes());
     let names = |patch: &Patch| {
         let mut said = patch.mentions.iter().map(|(_, commit, _)| *commit);
-        patch.subject == subject || said.any(|said| one.carriers.names.iter().any(|name| name.agrees(said)))
+        is_same(&patch.subject, &subject) || said.any(|said| one.carriers.names.iter().any(|name| name.agrees(said)))
     };
     let lying = || packaging.patches.iter().filter(|patch| !patch.is_applied);
     let may_not = "whether it is applied is not certain";

@@ -16,13 +16,18 @@ use crate::matrix::Step;
 use crate::words::Role;
 
 impl Answer<'_> {
+    /// A commit or a patch, for people.
+    fn call(&self, place: Place) -> Result<String, GitError> {
+        match place {
+            Place::Commit(number) => Ok(self.history.call(self.history.sha(number)?)),
+            Place::Patch(_) => self.name(place),
+        }
+    }
+
     /// Says which commit may have taken a step out.
     fn doubted(&mut self, standing: &Standing, role: Role) -> Result<(), GitError> {
         let Some(place) = standing.doubted_by.filter(|_| standing.must != standing.may) else { return Ok(()) };
-        let name = match place {
-            Place::Commit(number) => self.history.call(self.history.sha(number)?),
-            Place::Patch(_) => self.name(place)?,
-        };
+        let name = self.call(place)?;
         self.doubts.push(format!("{name} changes files of the {role} and speaks of undoing it, or what undid it"));
         Ok(())
     }
@@ -61,14 +66,13 @@ impl Answer<'_> {
                 self.doubts.push(doubt);
                 presence = Presence::OPEN;
             } else if role >= Role::Fix
-                && presence == Presence::IN
-                && !standing.contested
+                && (presence == Presence::IN || presence.hint == Some(true))
                 && later.iter().all(|other| other.standing.is_none())
             {
-                presence = self.eroded(one, carrier)?;
+                presence = self.eroded(one, carrier, presence)?;
             }
         }
-        if let Some(standing) = one.standing.as_ref().filter(|standing| !standing.may)
+        if let Some(standing) = one.standing.as_ref().filter(|standing| !standing.likely)
             && let Place::Commit(number) = one.carriers.found[standing.carrier].place
         {
             let oid = self.history.sha(number)?;
@@ -84,10 +88,10 @@ impl Answer<'_> {
         Ok(presence)
     }
 
-    /// What the files leave of a repair that the history has.
-    fn eroded(&mut self, one: &Found, carrier: &Carrier) -> Result<Presence, GitError> {
+    /// What the files leave of a repair that the history has, or seems to have.
+    fn eroded(&mut self, one: &Found, carrier: &Carrier, presence: Presence) -> Result<Presence, GitError> {
         Ok(match erosion(self.history, one, carrier, self.found)? {
-            Erosion::None => Presence::IN,
+            Erosion::None => presence,
             Erosion::Doubtful(why) => {
                 self.warnings.push(format!("{why}: it is a hint only"));
                 Presence { hint: Some(true), ..Presence::OPEN }
@@ -120,8 +124,8 @@ impl Answer<'_> {
             ));
         }
         doubts.extend(may_carry(self.history, one));
-        if let Some(number) = unheard::speaks_of(self.history, one, self.found)? {
-            let name = self.history.call(self.history.sha(number)?);
+        if let Some(place) = unheard::speaks_of(self.history, one, self.found)? {
+            let name = self.call(place)?;
             let says = format!("{name} changes files of the {role} and speaks of it, or of what it repairs");
             self.warnings.push(format!("{says}, in words that are not known: read it"));
             doubts.push(format!("{says}: it may be the {role}"));

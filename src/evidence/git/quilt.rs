@@ -1,6 +1,8 @@
 //! Patch files, and the series that name them: Debian's `debian/patches/series`, SUSE's `series.conf`.
 
-use super::message::{Abbreviation, Kind, mentions, plain_subject};
+use super::claims::mentions;
+use super::message::{Abbreviation, Kind, unclaimed};
+use super::subject::plain_subject;
 use super::undoing::doubted_subjects;
 
 /// More files than one commit's backport changes.
@@ -58,13 +60,16 @@ impl Patch {
         let head = &text[..head_end];
         // A blank first line, for the first line of a message is its subject, which claims nothing.
         let message = [b"\n\n", head].concat();
-        let said = mentions(&message);
-        let doubted = doubted_subjects(&message, &said);
+        let claimed = mentions(&message);
+        let doubted = doubted_subjects(&message, &claimed);
         let doubted = doubted.iter().map(|subject| plain_subject(subject.as_bytes())).collect();
-        let mut said: Vec<_> = said
-            .into_iter()
+        let mut said: Vec<_> = claimed
+            .iter()
             .map(|m| (m.kind, m.commit, String::from_utf8_lossy(m.line).chars().take(160).collect()))
             .collect();
+        // What it names in words that are not known.
+        let others = unclaimed(&message, &claimed);
+        said.extend(others.into_iter().map(|commit| (Kind::Names, commit, String::new())));
         // What `git format-patch` begins with: the commit that was exported.
         if let Some(rest) = head.strip_prefix(b"From ")
             && let Some(commit) = rest.get(..40).and_then(Abbreviation::parse)

@@ -7,9 +7,12 @@ use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
 
 use super::carriers::{Carrier, Carriers, History, Place, whole};
+use super::claims::mentions;
 use super::content::touches;
+use super::doing::{Doing, doing};
 use super::graph::Bits;
-use super::message::{Abbreviation, Kind, mentions, plain_subject, subject_hash};
+use super::message::{Abbreviation, Kind};
+use super::subject::{is_same, plain_subject, subject_hash};
 use super::undoing::{doubted_subjects, reverted_subjects};
 use super::{GitError, commit};
 use crate::evidence::Strength;
@@ -35,8 +38,6 @@ pub(super) struct Standing {
     pub by_hint: bool,
     /// What may have taken out the carrier, or its revert, in words that cannot be relied on.
     pub doubted_by: Option<Place>,
-    /// Whether anything reverts it, or one of its reverts, whatever became of that.
-    pub contested: bool,
 }
 
 /// A carrier or a revert.
@@ -44,6 +45,8 @@ struct Node {
     place: Place,
     /// Whether it was really seen to be that.
     strong: bool,
+    /// Whether it puts the lines of the step in.
+    puts: bool,
     /// What it reverts, among the nodes.
     undoes: Vec<usize>,
     /// What speaks of undoing it.
@@ -53,7 +56,8 @@ struct Node {
 /// A revert that was found, and whether by more than its subject.
 type Revert = (Place, bool);
 
-/// Follows the reverts of a step. `steps` are the commits of the chain: a fix that reverts the break is the fix.
+/// Follows the reverts of a step. `steps` are its own commits and those of later steps: a fix that reverts the break is
+/// the fix.
 pub(super) fn standing(
     history: &History,
     step: &Step,
@@ -69,6 +73,7 @@ pub(super) fn standing(
         .map(|carrier| Node {
             place: carrier.place,
             strong: carrier.strength() >= Strength::Strong,
+            puts: true,
             undoes: vec![],
             doubted_by: None,
         })
@@ -78,18 +83,19 @@ pub(super) fn standing(
     let subject = plain_subject(step.subject.as_bytes());
     let mut direct = reverts_of(history, &carriers.names, &subject, &step.files)?;
     direct.extend(reverted_merges(history, &carriers.found, &mut order)?);
-    for place in carriers.undoing.iter().map(|number| Place::Commit(*number)) {
+    for (place, strong) in carriers.undoing.iter().map(|(number, strong)| (Place::Commit(*number), *strong)) {
         if direct.iter().all(|(known, _)| *known != place) {
-            direct.push((place, false));
+            direct.push((place, strong));
         }
     }
     for (place, strong) in direct {
         if steps.contains(&place) {
             continue;
         }
+        let Some(strong) = weighed(history, step, carriers, place, false, strong)? else { continue };
         let undoes: Vec<usize> = (0..applied).filter(|at| order.before(nodes[*at].place, place)).collect();
         if !undoes.is_empty() {
-            nodes.push(Node { place, strong, undoes, doubted_by: None });
+            nodes.push(Node { place, strong, puts: false, undoes, doubted_by: None });
         }
     }
     let mut doubts: Vec<(usize, Place)> = Vec::new();
@@ -104,9 +110,13 @@ pub(super) fn standing(
             if !order.before(nodes[at].place, place) {
                 continue;
             }
+            let puts = !nodes[at].puts;
             match nodes.iter_mut().skip(applied).find(|node| node.place == place) {
                 Some(node) => node.undoes.push(at),
-                None => nodes.push(Node { place, strong, undoes: vec![at], doubted_by: None }),
+                None => {
+                    let Some(strong) = weighed(history, step, carriers, place, puts, strong)? else { continue };
+                    nodes.push(Node { place, strong, puts, undoes: vec![at], doubted_by: None });
+                }
             }
         }
         at += 1;
@@ -121,6 +131,29 @@ pub(super) fn standing(
         }
     }
     Ok(Some(judge(&nodes, applied)))
+}
+
+/// What a revert weighs that says it is one, by the lines that it takes out, or that it puts in where it undoes another
+/// revert. None where it is none: it leaves the step's files as they are, or does the opposite.
+fn weighed(
+    history: &History,
+    step: &Step,
+    carriers: &Carriers,
+    place: Place,
+    puts: bool,
+    strong: bool,
+) -> Result<Option<bool>, GitError> {
+    let Place::Commit(number) = place else { return Ok(Some(strong)) };
+    let (git, oid) = (history.repository.git(), history.sha(number)?);
+    if !step.files.is_empty() && touches(git, oid, &step.files) == Some(false) {
+        return Ok(None);
+    }
+    let what = doing(git, &carriers.patches, oid);
+    Ok(match what {
+        Doing::PutsIn | Doing::TakesOut => ((what == Doing::PutsIn) == puts).then_some(true),
+        Doing::PutsSomeIn | Doing::TakesSomeOut => Some(strong && (what == Doing::PutsSomeIn) == puts),
+        Doing::Neither | Doing::Unseen => Some(strong),
+    })
 }
 
 fn judge(nodes: &[Node], applied: usize) -> Standing {
@@ -155,7 +188,6 @@ fn judge(nodes: &[Node], applied: usize) -> Standing {
         reverted_by: by.map(|at| nodes[at].place),
         by_hint: by.is_some_and(|at| !must[at]),
         doubted_by,
-        contested: nodes.len() > applied,
     }
 }
 
@@ -224,7 +256,7 @@ fn reverts_of(
 
 /// Whether a subject says, in git's words, that it undoes the commit with this plain subject.
 fn undoes(plain: &str, subject: &str) -> bool {
-    reverted_subjects(plain).iter().any(|undone| plain_subject(undone.as_bytes()) == subject)
+    reverted_subjects(plain).iter().any(|undone| is_same(&plain_subject(undone.as_bytes()), subject))
 }
 
 /// What speaks of undoing a commit with these names and this subject, changes its files, and may mean anything.
@@ -244,7 +276,7 @@ fn doubts_of(
         if history.has(number) && !numbers.contains(&number) {
             let message = history.message(history.sha(number)?);
             let said = doubted_subjects(&message, &mentions(&message));
-            if said.iter().any(|said| plain_subject(said.as_bytes()) == subject) {
+            if said.iter().any(|said| is_same(&plain_subject(said.as_bytes()), subject)) {
                 numbers.insert(number);
             }
         }
@@ -264,7 +296,9 @@ fn doubts_of(
         let by_name = said.any(|(_, commit, _)| names.iter().any(|name| name.agrees(*commit)));
         // Nobody can tell whether what only lies there is applied.
         let is_lying = !patch.is_applied && undoes(&patch.subject, subject);
-        if (by_name || is_lying || patch.doubted.iter().any(|doubted| doubted == subject)) && patch.changes(files) {
+        if (by_name || is_lying || patch.doubted.iter().any(|doubted| is_same(doubted, subject)))
+            && patch.changes(files)
+        {
             found.push(Place::Patch(at));
         }
     }

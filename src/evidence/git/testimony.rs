@@ -55,6 +55,8 @@ pub enum How {
     },
     /// It is the same patch, and has the same subject.
     SamePatch,
+    /// It speaks of the step, and puts its lines in.
+    SameLines,
     /// The step exists in stable trees only; the commit has its subject and files, and its `Fixes:` line names the
     /// step before it.
     SubjectAndFixes,
@@ -100,6 +102,7 @@ impl fmt::Display for How {
                 write!(f, "known as the backport to {line}, which is another patch under the same subject")
             }
             Self::Trailer { line } => write!(f, "its message says \"{line}\""),
+            Self::SameLines => f.write_str("it names the step and puts its lines in"),
             Self::SamePatch => f.write_str("the same patch under the same subject"),
             Self::SubjectAndFixes => f.write_str("its subject and files, and its Fixes: line names the step before"),
             Self::SameSubject { patch: PatchCompared::Different } => f.write_str("same subject, different patch"),

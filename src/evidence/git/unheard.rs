@@ -7,7 +7,10 @@ use std::collections::BTreeSet;
 
 use super::ask::Found;
 use super::carriers::{History, Place, is_elsewhere, whole};
-use super::message::{Abbreviation, Kind, Mention, mentions, plain_subject, subject_hash, unclaimed};
+use super::claims::mentions;
+use super::doing::doing;
+use super::message::{Abbreviation, Kind, Mention, unclaimed};
+use super::subject::{is_same, plain_subject, subject_hash};
 use super::undoing::reverted_subjects;
 use super::{GitError, commit};
 use crate::words::Role;
@@ -15,14 +18,17 @@ use crate::words::Role;
 /// The most commits that are looked at for one step.
 const MOST: usize = 256;
 
-/// A commit of this history that changes the files of `one`, which has no carrier, and names it, or says that it fixes
-/// what `one` repairs. None where the history is silent.
-pub(super) fn speaks_of(history: &History, one: &Found, all: &[Found]) -> Result<Option<u32>, GitError> {
+/// A commit of this history, or a patch over it, that changes the files of `one`, which has no carrier, and names it, or
+/// says that it fixes what `one` repairs. None where the history is silent.
+pub(super) fn speaks_of(history: &History, one: &Found, all: &[Found]) -> Result<Option<Place>, GitError> {
     let subject = plain_subject(one.step.subject.as_bytes());
     let mut numbers = BTreeSet::new();
+    let mut claiming = BTreeSet::new();
     for name in &one.carriers.names {
         numbers.extend(naming(history, *name, &[Kind::Names, Kind::Fixes, Kind::Carries])?);
+        claiming.extend(naming(history, *name, &[Kind::MayCarry])?);
     }
+    numbers.extend(&claiming);
     numbers.extend(history.store.quoting_subject(subject_hash(&subject))?);
     if one.step.role != Role::Break {
         for earlier in all.iter().filter(|other| other.step.role < one.step.role) {
@@ -31,12 +37,27 @@ pub(super) fn speaks_of(history: &History, one: &Found, all: &[Found]) -> Result
             }
         }
     }
-    for name in numbers.iter().copied().filter(|number| history.has(*number)).take(MOST).collect::<Vec<_>>() {
-        if !is_step(history, name, all)? && is_news(history, name, one, all)? {
-            return Ok(Some(name));
+    for number in numbers.into_iter().filter(|number| history.has(*number)).take(MOST) {
+        let is_claim = claiming.contains(&number);
+        // A commit that carries one step may say that it carries others.
+        let is_known = match is_claim {
+            true => one.carriers.undoing.iter().any(|(undoing, _)| *undoing == number),
+            false => is_step(history, number, all)?,
+        };
+        if !is_known && is_news(history, number, one, all, is_claim)? {
+            return Ok(Some(Place::Commit(number)));
         }
     }
-    Ok(None)
+    let speaks = |(kind, said, _): &(Kind, Abbreviation, String)| {
+        matches!(kind, Kind::Names | Kind::Fixes | Kind::MayCarry)
+            && one.carriers.names.iter().any(|name| name.agrees(*said))
+    };
+    let is_news = |at: &usize| {
+        let patch = &history.packaging.patches[*at];
+        let is_step = all.iter().any(|one| one.carriers.found.iter().any(|found| found.place == Place::Patch(*at)));
+        !is_step && patch.is_applied && patch.changes(&one.step.files) && patch.mentions.iter().any(speaks)
+    };
+    Ok((0..history.packaging.patches.len()).find(is_news).map(Place::Patch))
 }
 
 /// The commits that name this one so, or may: digits that begin another commit of the repository are that one's.
@@ -53,18 +74,25 @@ fn is_step(history: &History, number: u32, all: &[Found]) -> Result<bool, GitErr
     let name = whole(history.sha(number)?);
     Ok(all.iter().any(|one| {
         let carries = one.carriers.found.iter().any(|carrier| carrier.place == Place::Commit(number));
-        carries || one.carriers.undoing.contains(&number) || one.carriers.names.contains(&name)
+        let undoes = one.carriers.undoing.iter().any(|(undoing, _)| *undoing == number);
+        carries || undoes || one.carriers.names.contains(&name)
     }))
 }
 
-/// Whether a commit can be the step for all that is known: it changes the step's files, is in no release of kernel.org,
-/// undoes nothing, and does not repeat the words of the commit that it carries.
-fn is_news(history: &History, number: u32, one: &Found, all: &[Found]) -> Result<bool, GitError> {
+/// Whether a commit can be the step for all that is known: it changes the step's files, does not undo it, does not repeat
+/// the words of the commit that it carries, and is in no release of kernel.org, unless it claims the step or has lines
+/// of it.
+fn is_news(history: &History, number: u32, one: &Found, all: &[Found], is_claim: bool) -> Result<bool, GitError> {
     let oid = history.sha(number)?;
     let message = history.message(oid);
     let said = mentions(&message);
-    let undoes = said.iter().any(|m| matches!(m.kind, Kind::Reverts | Kind::RevertsMerge | Kind::RevertsPartly))
-        || !reverted_subjects(&plain_subject(commit::subject(&message))).is_empty();
+    let is_it = |commit: Abbreviation| one.carriers.names.iter().any(|name| name.agrees(commit));
+    let reverts = |m: &Mention| matches!(m.kind, Kind::Reverts | Kind::RevertsMerge | Kind::RevertsPartly);
+    let subject = plain_subject(one.step.subject.as_bytes());
+    let undone = reverted_subjects(&plain_subject(commit::subject(&message)));
+    let undoes = !is_claim
+        && (said.iter().any(|m| reverts(m) && is_it(m.commit))
+            || undone.iter().any(|undone| is_same(&plain_subject(undone.as_bytes()), &subject)));
     if message.is_empty() || undoes || history.graph.parents(number).len() > 1 {
         return Ok(false);
     }
@@ -89,7 +117,9 @@ fn is_news(history: &History, number: u32, one: &Found, all: &[Found]) -> Result
             return Ok(false);
         }
     }
-    Ok(!is_released(history, number))
+    // What a release of kernel.org took is known, but for what it took with others under one subject.
+    let has_lines = || doing(history.repository.git(), &one.carriers.patches, oid).puts();
+    Ok(is_claim || !is_released(history, number) || has_lines())
 }
 
 /// Whether a release of kernel.org has a commit. What such a release took is known.

@@ -4,10 +4,12 @@ use std::collections::HashMap;
 
 use git2::{ObjectType, Oid};
 
+use super::claims::mentions;
 use super::commit::RawCommit;
 use super::graph::Graph;
-use super::message::{Abbreviation, Kind, mentions, plain_subject, quoted_subjects, subject_hash, unclaimed};
+use super::message::{Abbreviation, Kind, unclaimed};
 use super::repository::{Repository, is_readable};
+use super::subject::{plain_subject, quoted_subjects, subject_hash};
 use super::undoing::{doubted_subjects, reverted_subjects};
 use super::{GitError, Progress};
 

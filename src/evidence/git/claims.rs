@@ -1,0 +1,303 @@
+//! What a message claims of the commits that it names: that it carries them, reverts them, fixes them.
+//!
+//! A claim is a statement of its own: a trailer (`Git-commit: X`), brackets (`[ Upstream commit X ]`), or a sentence of
+//! nothing but words in which backports and reverts are told (`This is commit X back-ported to 4.19`). A sentence that
+//! says more ("since commit X upstream we refuse") claims nothing.
+
+use super::message::{Abbreviation, Kind, LONGEST, MOST, Mention, names};
+use super::statement::{Statement, Word, begins_with_name, statements};
+use super::subject::{is_same, plain_subject};
+use super::undoing::{doubted_commits, reverted_subjects, says_so};
+
+/// How many lines below `mainline inclusion` the commit may stand: openEuler's and its relatives' form.
+const INCLUSION: usize = 8;
+/// Words that a statement of a revert may have.
+const REVERTING: &str = "this is a an the that it patch commit commits change changes changeset changesets revert reverts \
+    reverted reverting reversion of upstream stable mainline original following two three four all both simply just whole \
+    entirely completely fully linux parent previous my our earlier manual manually clean cleanly back backs backed backing \
+    out backout undo undoes undid and with below bad broken effect effects from";
+/// Words that say that a revert is not one of the whole.
+const PARTLY: &str = "partial partially partly part parts most mostly some pieces portion portions hunk hunks bits \
+    effectively essentially basically half except subset effect effects";
+/// Words that a statement of a backport may have.
+const CARRYING: &str = "this is a an the of from in to as by with for at on it was has been its and both these commit \
+    commits commitid id ids patch patches sha sha1 hash change changes version git tree branch repo repository upstream \
+    mainline linus s torvalds linux kernel org master main stable next net lts longterm vanilla vger cherry cherrypick \
+    cherrypicked picked pick picks cherrypicks backport backported backports backporting back port ports ported porting \
+    applied adapted taken merged merge present found imported equivalent corresponding corresponds original originally \
+    rebased forward status origin modified minor conflicts context adjusted trivial manually cleanly clean following all \
+    one single two three four squashed combined combination series together into reference ref com";
+/// Words of which a statement of a backport has one.
+const MARKERS: &str = "upstream mainline linus torvalds cherry cherrypick cherrypicked cherrypicks picked backport \
+    backported backports backporting ported port ports porting original originally adapted stable origin vanilla applied";
+/// Words with which a sentence tells of another commit than its own, whatever else it says.
+const OTHERS: &str = "introduced introduces broke breaks since fixes fixed caused causes regressed regression removed \
+    reverted not added changed made did does moved after before until prior follow followup similar see like unlike \
+    prerequisite needed required depends dependency without due because missing if when would should could";
+/// Keys of trailers that say which commit is carried, without any of [`MARKERS`]: SUSE's, tip's, and what people write.
+const KEYS: [&str; 7] =
+    ["git-commit", "alt-commit", "commit-id", "linux-commit", "kernel-commit", "linus-commit", "commit-sha1"];
+/// What `git log` puts between a commit's name and its subject.
+const HEADINGS: [&str; 8] =
+    ["Author:", "AuthorDate:", "Commit:", "CommitDate:", "Date:", "Merge:", "Committer:", "Parent:"];
+
+/// All commits that a message names, in its order.
+pub(in crate::evidence) fn mentions(message: &[u8]) -> Vec<Mention<'_>> {
+    let message = &message[..message.len().min(LONGEST)];
+    let lines: Vec<&[u8]> = message.split(|b| *b == b'\n').map(<[u8]>::trim_ascii).collect();
+    // Most messages name no commit but in a line `Fixes:`, and many none at all.
+    if lines.iter().all(|line| names(line).is_empty()) {
+        return Vec::new();
+    }
+    let subject = plain_subject(lines.first().copied().unwrap_or_default());
+    let mut reading = Reading { lines: &lines, subject, found: Vec::new(), list: None, above: false, inclusion: None };
+    // A subject that mentions a commit claims nothing.
+    for statement in statements(&lines).filter(|statement| statement.first > 0) {
+        if reading.found.len() >= MOST {
+            break;
+        }
+        reading.read(&statement);
+    }
+    let mut found = reading.found;
+    found.truncate(MOST);
+    found.extend(reverted_by_subject(&plain_subject(lines.first().copied().unwrap_or_default()), lines[0]));
+    let doubted = doubted_commits(message, &found);
+    found.extend(doubted.into_iter().take(MOST.saturating_sub(found.len())));
+    found
+}
+
+/// The commit whose name a subject has in place of its subject: `sched: Revert 738d2be, simplify set_task_cpu()`.
+fn reverted_by_subject<'a>(plain: &str, line: &'a [u8]) -> Option<Mention<'a>> {
+    let partly = any_in(PARTLY, Statement::of(plain.as_bytes()).words());
+    reverted_subjects(plain).iter().find_map(|undone| {
+        let name = undone.split(|c: char| !c.is_alphanumeric()).next()?;
+        let commit = Abbreviation::parse(name.as_bytes()).filter(|name| !name.is_address_or_date())?;
+        Some(Mention { kind: if partly { Kind::RevertsPartly } else { Kind::Reverts }, commit, line })
+    })
+}
+
+/// A message on the way.
+struct Reading<'l, 'a> {
+    lines: &'l [&'a [u8]],
+    subject: String,
+    found: Vec<Mention<'a>>,
+    /// What a list of commits is a list of, while it lasts.
+    list: Option<Kind>,
+    /// Whether a statement above says that something is carried, without a name.
+    above: bool,
+    /// The line of `mainline inclusion`, while its commit is looked for.
+    inclusion: Option<usize>,
+}
+
+fn is_in(list: &str, word: &str) -> bool {
+    list.split_ascii_whitespace().any(|known| known == word)
+}
+
+fn any_in(list: &str, words: &[Word]) -> bool {
+    words.iter().any(|word| is_in(list, &word.text))
+}
+
+fn all_in(lists: &[&str], words: &[Word]) -> bool {
+    words.iter().all(|word| word.is_number || lists.iter().any(|list| is_in(list, &word.text)))
+}
+
+fn is_revert(word: &Word) -> bool {
+    ["revert", "backout", "undo", "undid"].iter().any(|stem| word.text.starts_with(stem))
+}
+
+fn reverts(words: &[Word]) -> bool {
+    let two = words.windows(2).any(|pair| pair[0].text.starts_with("back") && pair[1].text == "out");
+    two || words.iter().any(is_revert)
+}
+
+impl<'a> Reading<'_, 'a> {
+    fn read(&mut self, statement: &Statement) {
+        // Mails quote others with a mark.
+        if statement.text.is_empty() || statement.text.starts_with('>') {
+            return;
+        }
+        if statement.text.ends_with(" inclusion") {
+            (self.inclusion, self.above) = (Some(statement.first), true);
+        }
+        let run = statement.run();
+        let Some((before, commits, after)) = run else {
+            let is_continued = self.list.is_some() && !self.next_names(statement);
+            self.list = if is_continued { None } else { self.introduces(statement).or(self.list) };
+            self.above |= self.says_of_carrying(statement);
+            return;
+        };
+        if let Some(kind) = self.heading(statement, before, after) {
+            self.list = None;
+            self.say(kind, &commits, statement);
+            return;
+        }
+        let kind = self.kind(statement, before, after, commits.len());
+        if let Some(kind) = kind {
+            let is_list = matches!(kind, Kind::Reverts | Kind::MayCarry | Kind::Carries);
+            // `This reverts commits A,` goes on below; so does `commits A and`.
+            self.list = (is_list && statement.goes_on()).then_some(kind);
+            let merge = kind == Kind::Reverts && self.reverts_merge(statement, after);
+            let kind = if merge { Kind::RevertsMerge } else { kind };
+            self.say(kind, &commits, statement);
+            return;
+        }
+        match self.list {
+            Some(kind) if statement.is_item() => {
+                // An item of a list names one commit, and may quote others; a line of bare names is a list itself.
+                let (partly, bare) = (any_in(PARTLY, after), after.is_empty());
+                let kind = match kind {
+                    Kind::Reverts if partly => Kind::RevertsPartly,
+                    Kind::Carries if partly => Kind::MayCarry,
+                    kind => kind,
+                };
+                let commits = if bare { commits } else { commits.into_iter().take(1).collect() };
+                self.say(kind, &commits, statement);
+            }
+            _ => self.list = None,
+        }
+    }
+
+    fn say(&mut self, kind: Kind, commits: &[Abbreviation], statement: &Statement) {
+        for commit in commits {
+            let is_line = |line: &&&'a [u8]| names(line).iter().any(|(_, name)| name == commit);
+            let line = self.lines[statement.first..statement.end].iter().find(is_line);
+            let line = line.copied().unwrap_or(self.lines[statement.first]);
+            if !self.found.iter().any(|said| said.kind == kind && said.commit == *commit) {
+                self.found.push(Mention { kind, commit: *commit, line });
+            }
+        }
+    }
+
+    /// What a list below this statement, which names no commit, is a list of.
+    fn introduces(&self, statement: &Statement) -> Option<Kind> {
+        if !self.next_names(statement) {
+            return None;
+        }
+        let words = statement.words();
+        if reverts(words) && all_in(&[REVERTING, PARTLY], words) {
+            return Some(if any_in(PARTLY, words) { Kind::RevertsPartly } else { Kind::Reverts });
+        }
+        if !any_in(MARKERS, words) || any_in(OTHERS, words) || reverts(words) {
+            return None;
+        }
+        if all_in(&[CARRYING], words) && !any_in("following all squashed combined combination series both", words) {
+            return Some(Kind::Carries);
+        }
+        // More may be said of what is squashed together.
+        (statement.text.ends_with(':') || any_in("following squashed", words)).then_some(Kind::MayCarry)
+    }
+
+    /// Whether the first line below that is not empty is an item of a list of commits.
+    fn next_names(&self, statement: &Statement) -> bool {
+        let mut below = self.lines[statement.end..].iter().filter(|line| !line.is_empty());
+        let is_item = |line: &[u8]| line.starts_with(b"* ") || line.starts_with(b"- ");
+        below.next().is_some_and(|line| begins_with_name(line) || is_item(line) && !names(line).is_empty())
+    }
+
+    /// Whether a statement without a name says that what follows is carried: `Upstream Status: linux.git`.
+    fn says_of_carrying(&self, statement: &Statement) -> bool {
+        (statement.is_keyed() || self.next_names(statement))
+            && any_in(MARKERS, statement.words())
+            && all_in(&[CARRYING], statement.words())
+    }
+
+    /// What `git log`'s own heading says, pasted into a message. It is another commit's, unless its subject is this one's
+    /// too, or the text above says that it is carried.
+    fn heading(&self, statement: &Statement, before: &[Word], after: &[Word]) -> Option<Kind> {
+        let is_bare = after.is_empty() && matches!(before, [word] if word.text == "commit");
+        if !is_bare || statement.is_bracketed() {
+            return None;
+        }
+        if self.inclusion.is_some_and(|line| statement.first - line <= INCLUSION) {
+            return Some(Kind::Carries);
+        }
+        let mut below = self.lines[statement.end..].iter().copied();
+        let is_header = |line: &&[u8]| HEADINGS.iter().any(|heading| line.starts_with(heading.as_bytes()));
+        below.clone().next().filter(is_header)?;
+        let pasted = below.by_ref().find(|line| !line.is_empty() && !is_header(line)).unwrap_or_default();
+        let pasted = plain_subject(pasted);
+        if is_same(&pasted, &self.subject) {
+            return Some(Kind::Carries);
+        }
+        let undone = reverted_subjects(&self.subject);
+        if undone.iter().any(|undone| is_same(&plain_subject(undone.as_bytes()), &pasted)) {
+            return Some(Kind::Reverts);
+        }
+        let lines = self.lines[..statement.first].iter();
+        let undoes = lines.clone().any(|line| says_so(&String::from_utf8_lossy(line)));
+        match (self.above, undoes) {
+            (true, false) => Some(Kind::Carries),
+            (_, true) => Some(Kind::MayRevert),
+            (false, false) => None,
+        }
+    }
+
+    fn kind(&self, statement: &Statement, before: &[Word], after: &[Word], count: usize) -> Option<Kind> {
+        let starts = self.starts(statement);
+        if let [first, rest @ ..] = before
+            && first.text == "fixes"
+            && statement.is_keyed()
+            && rest.iter().all(|word| word.text == "commit")
+        {
+            return Some(Kind::Fixes);
+        }
+        if reverts(before) && all_in(&[REVERTING, PARTLY], before) && (starts || before[0].text == "this") {
+            let partly = any_in(PARTLY, before) || any_in("partially partly except", after);
+            return Some(if partly { Kind::RevertsPartly } else { Kind::Reverts });
+        }
+        if reverts(before) || reverts(after) {
+            return None;
+        }
+        let marked = any_in(MARKERS, before) || any_in(MARKERS, after);
+        let keyed = statement.is_keyed() && KEYS.contains(&statement.key().as_str());
+        if keyed && count == 1 {
+            return Some(if any_in(PARTLY, after) { Kind::MayCarry } else { Kind::Carries });
+        }
+        if !marked || any_in(OTHERS, before) {
+            return None;
+        }
+        let is_told = all_in(&[CARRYING], before);
+        let (bracketed, framed) = (statement.is_bracketed(), statement.is_bracketed() || statement.is_keyed());
+        // `(cherry picked from commit X, with the tests left out)`: brackets may say more behind the name.
+        let is_whole = all_in(&[CARRYING], after) || bracketed && any_in(MARKERS, before) && !any_in(OTHERS, after);
+        if is_told && is_whole && (framed || starts && !self.continues(statement, after) && begins_well(before)) {
+            // Several commits in a trailer of one's own words, or with a word of parts, are for the files to decide.
+            let is_clear = count == 1 || bracketed || any_in("upstream mainline", after);
+            return Some(if is_clear && !any_in(PARTLY, after) { Kind::Carries } else { Kind::MayCarry });
+        }
+        let ports = "backport backported backports backporting cherry picked ported squashed combined";
+        (any_in(ports, before) && !any_in(OTHERS, after)).then_some(Kind::MayCarry)
+    }
+
+    /// Whether a statement begins where a sentence can.
+    fn starts(&self, statement: &Statement) -> bool {
+        let previous = self.lines[..statement.first].last().copied().unwrap_or_default();
+        let ends = |byte: &u8| b".:;!?)]>\"'".contains(byte);
+        statement.first <= 1
+            || previous.last().is_none_or(ends)
+            || Statement::of(previous).is_keyed()
+            || begins_with_name(previous)
+    }
+
+    /// Whether the line below goes on with the sentence.
+    fn continues(&self, statement: &Statement, after: &[Word]) -> bool {
+        let below = self.lines.get(statement.end).copied().unwrap_or_default();
+        after.is_empty()
+            && !statement.ends_sentence()
+            && below.first().is_some_and(u8::is_ascii_lowercase)
+            && !Statement::of(below).is_keyed()
+            && !begins_with_name(below)
+            && self.inclusion.is_none()
+    }
+
+    fn reverts_merge(&self, statement: &Statement, after: &[Word]) -> bool {
+        let below = self.lines.get(statement.end).copied().unwrap_or_default();
+        after.first().is_some_and(|word| word.text == "reversing")
+            || String::from_utf8_lossy(below).to_lowercase().starts_with("reversing changes")
+    }
+}
+
+/// Whether a sentence begins as one that tells what a commit is, and not where or when something was.
+fn begins_well(before: &[Word]) -> bool {
+    before.first().is_none_or(|word| !is_in("in at by with for to on as from it its was has been and of", &word.text))
+}

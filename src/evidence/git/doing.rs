@@ -1,0 +1,197 @@
+//! What a commit does to the lines of a step, whatever its message says: puts them in, takes them out, or neither.
+//!
+//! Lines are counted before and after, so a line that only moves within its file is no change, and it does not matter
+//! where in the file a backport put it.
+
+use std::collections::HashMap;
+
+use git2::Oid;
+
+use super::content::{TELLING, letters, text_at};
+use super::objects::Objects;
+
+/// The most files that are compared where a dossier names none.
+const MOST_FILES: usize = 20;
+/// Of a step's lines, how many make a whole: so many of so many. Backports differ in some.
+const WHOLE: (usize, usize) = (4, 5);
+
+/// What a commit does to the lines of a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Doing {
+    /// It adds what the step adds and removes what the step removes: all but a few of the lines.
+    PutsIn,
+    /// It does so with some of the lines.
+    PutsSomeIn,
+    /// It removes what the step adds and adds what the step removes: all but a few of the lines.
+    TakesOut,
+    /// It does so with some of the lines.
+    TakesSomeOut,
+    /// It does both, or nothing with them.
+    Neither,
+    /// There is nothing to compare, or the repository lacks it.
+    Unseen,
+}
+
+impl Doing {
+    /// Whether it takes lines of the step out, and puts none in.
+    pub fn takes(self) -> bool {
+        matches!(self, Self::TakesOut | Self::TakesSomeOut)
+    }
+
+    /// Whether it puts lines of the step in, and takes none out.
+    pub fn puts(self) -> bool {
+        matches!(self, Self::PutsIn | Self::PutsSomeIn)
+    }
+}
+
+/// How often each line stands in a file after a commit, less how often before.
+type Change = HashMap<Vec<u8>, i64>;
+
+/// The lines that a commit changes in some files.
+#[derive(Clone, Debug)]
+pub(super) struct Patch {
+    commit: Oid,
+    files: Vec<(String, Change)>,
+}
+
+impl Patch {
+    /// What a commit does to these files, or to all where none are named. None where that cannot be seen.
+    pub fn of(git: &Objects, commit: Oid, files: &[String]) -> Option<Self> {
+        let files = if files.is_empty() { changed_files(git, commit)? } else { files.to_vec() };
+        let mut changes = Vec::new();
+        for file in files {
+            let change = change(git, commit, &file)?;
+            changes.push((file, change));
+        }
+        let patch = Self { commit, files: changes };
+        let telling = patch.files.iter().any(|(_, change)| change.keys().any(|line| letters(line) >= TELLING));
+        let any = patch.files.iter().any(|(_, change)| !change.is_empty());
+        if telling {
+            let telling = |(file, change): (String, Change)| {
+                (file, change.into_iter().filter(|(line, _)| letters(line) >= TELLING).collect())
+            };
+            return Some(Self { commit, files: patch.files.into_iter().map(telling).collect() });
+        }
+        any.then_some(patch)
+    }
+
+    /// What another commit does to these lines.
+    pub fn doing(&self, git: &Objects, commit: Oid) -> Doing {
+        let (mut all, mut puts, mut takes) = (0_i64, 0_i64, 0_i64);
+        for (file, lines) in &self.files {
+            let Some(change) = change(git, commit, file) else { return Doing::Unseen };
+            for (line, times) in lines {
+                all += times.abs();
+                let here = change.get(line).copied().unwrap_or(0);
+                let both = here.abs().min(times.abs());
+                if here.signum() == times.signum() {
+                    puts += both;
+                } else {
+                    takes += both;
+                }
+            }
+        }
+        let is_whole = |some: i64| some * WHOLE.1 as i64 >= all * WHOLE.0 as i64;
+        // A few lines may go the other way, where a backport or a revert was adapted.
+        match (puts > takes * 4, takes > puts * 4) {
+            (true, _) if is_whole(puts) => Doing::PutsIn,
+            (true, _) => Doing::PutsSomeIn,
+            (_, true) if is_whole(takes) => Doing::TakesOut,
+            (_, true) => Doing::TakesSomeOut,
+            _ => Doing::Neither,
+        }
+    }
+}
+
+/// What a commit does to the lines of these, as far as they agree. Its own are none to compare it with.
+pub(super) fn doing(git: &Objects, patches: &[Patch], commit: Oid) -> Doing {
+    let others = patches.iter().filter(|patch| patch.commit != commit);
+    let all: Vec<Doing> = others.map(|patch| patch.doing(git, commit)).collect();
+    let any = |doing: Doing| all.contains(&doing);
+    match (any(Doing::PutsIn), any(Doing::TakesOut)) {
+        (true, true) => Doing::Neither,
+        (true, false) => Doing::PutsIn,
+        (false, true) => Doing::TakesOut,
+        (false, false) => match (any(Doing::PutsSomeIn), any(Doing::TakesSomeOut)) {
+            (true, true) => Doing::Neither,
+            (true, false) => Doing::PutsSomeIn,
+            (false, true) => Doing::TakesSomeOut,
+            (false, false) if any(Doing::Neither) => Doing::Neither,
+            (false, false) => Doing::Unseen,
+        },
+    }
+}
+
+/// The files that a commit changes, unless they are too many.
+fn changed_files(git: &Objects, commit: Oid) -> Option<Vec<String>> {
+    let find = |tree: Oid| git.raw().find_tree(git.overlay().actual(tree)).ok();
+    let (before, after) = (find(git.first_parent(commit)?.tree)?, find(git.commit(commit)?.tree)?);
+    let diff = git.raw().diff_tree_to_tree(Some(&before), Some(&after), None).ok()?;
+    let paths = diff.deltas().filter_map(|delta| Some(delta.new_file().path()?.to_str()?.to_owned()));
+    let paths: Vec<String> = paths.take(MOST_FILES + 1).collect();
+    (1..=MOST_FILES).contains(&paths.len()).then_some(paths)
+}
+
+/// None where the repository lacks a text.
+fn change(git: &Objects, commit: Oid, file: &str) -> Option<Change> {
+    let trees = [git.first_parent(commit)?.tree, git.commit(commit)?.tree];
+    let mut change = Change::new();
+    if git.entry(trees[0], file) == git.entry(trees[1], file) {
+        return Some(change);
+    }
+    for (tree, sign) in trees.into_iter().zip([-1, 1]) {
+        let text = text_at(git, tree, file)?;
+        for line in text.split(|b| *b == b'\n').map(<[u8]>::trim_ascii).filter(|line| letters(line) > 0) {
+            *change.entry(line.to_vec()).or_default() += sign;
+        }
+    }
+    change.retain(|_, times| *times != 0);
+    Some(change)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::{FILE, Fixture};
+    use super::*;
+
+    #[test]
+    fn doing_is_told_by_lines_and_not_by_words() {
+        let fixture = Fixture::new();
+        let repository = super::super::Repository::open(&fixture.path()).unwrap();
+        let objects = repository.git();
+        let text = |lines: &[&str]| lines.iter().map(|line| format!("{line}\n")).collect::<String>();
+        let base = ["head_of_the_function_here", "the_old_limit_of_the_queue", "tail_of_the_function_here"];
+        let fixed = [base[0], "the_new_limit_of_the_queue", "and_some_slack_for_the_head", base[2]];
+        let root = fixture.commit(&[], "root", &[(FILE, &text(&base))]);
+        let step = fixture.line(root, &[("step", &text(&fixed))]);
+        let files = [FILE.to_owned()];
+        let patch = Patch::of(objects, step, &files).unwrap();
+        let other = ["another_first_line_of_a_vendor", base[0], base[1], base[2]];
+        let other_fixed = ["another_first_line_of_a_vendor", fixed[1], fixed[2], base[0], base[2]];
+        let vendor = fixture.line(root, &[("vendor", &text(&other))]);
+        let moved = [fixed[2], fixed[0], fixed[1], fixed[3]];
+        for (name, commit, expected) in [
+            ("itself", step, Doing::PutsIn),
+            ("elsewhere in the file", fixture.line(vendor, &[("x", &text(&other_fixed))]), Doing::PutsIn),
+            ("back", fixture.line(step, &[("x", &text(&base))]), Doing::TakesOut),
+            (
+                "one line of two",
+                fixture.line(step, &[("x", &text(&[fixed[0], fixed[1], base[2]]))]),
+                Doing::TakesSomeOut,
+            ),
+            ("half", fixture.line(root, &[("x", &text(&[base[0], base[1], fixed[2], base[2]]))]), Doing::PutsSomeIn),
+            ("moved", fixture.line(step, &[("x", &text(&moved))]), Doing::Neither),
+            ("another file", fixture.commit(&[step], "x", &[("net/o.c", "x\n")]), Doing::Neither),
+            ("a root", root, Doing::Unseen),
+        ] {
+            assert_eq!(patch.doing(objects, commit), expected, "{name}");
+            let none = Patch::of(objects, step, &[]).unwrap();
+            assert_eq!(none.doing(objects, commit), expected, "{name}, without files");
+        }
+        assert!(Patch::of(objects, root, &files).is_none());
+        // Short lines count where there are no others.
+        let short = fixture.line(root, &[("x", &text(&[base[0], base[1], "return 0;", base[2]]))]);
+        let patch = Patch::of(objects, short, &files).unwrap();
+        assert_eq!(patch.doing(objects, fixture.line(short, &[("x", &text(&base))])), Doing::TakesOut);
+    }
+}

@@ -1,0 +1,414 @@
+//! Every form in which public trees say that a commit carries or reverts another, in histories whose files agree with the
+//! words, and in histories whose files don't.
+
+use git2::Oid;
+
+use super::fixture::*;
+use super::{Index, Testimony};
+use crate::evidence::{StateSet, Strength};
+use crate::matrix::Bug;
+use crate::words::State;
+
+/// A form of words, with `$X` for a commit and `$S` for its subject.
+struct Form {
+    /// The subject.
+    subject: &'static str,
+    body: &'static str,
+    /// Whether the words alone tell; else the answer may stay open where the files have nothing to compare with.
+    tells: bool,
+}
+
+const fn told(subject: &'static str, body: &'static str) -> Form {
+    Form { subject, body, tells: true }
+}
+
+const fn open(subject: &'static str, body: &'static str) -> Form {
+    Form { subject, body, tells: false }
+}
+
+/// A subject of a vendor's own.
+const OWN: &str = "net: a vendor's own words";
+
+const BACKPORTS: &[Form] = &[
+    // The stable team.
+    told("$S", "commit $X upstream."),
+    told(OWN, "[ Upstream commit $X ]"),
+    told(OWN, "Upstream commit $X."),
+    told(OWN, "upstream commit: $X"),
+    told(OWN, "commit: $X upstream"),
+    told(OWN, "[ Upstream commits $X\n  and $Y ]"),
+    told(OWN, "This is commit $X back-ported to 4.19."),
+    told(OWN, "backport of upstream commit $X"),
+    told(OWN, "Backport of commit $X upstream."),
+    told(OWN, "Backport of $X:\n\nIt did not apply."),
+    told(OWN, "This is upstream commit $X, backported to 4.19."),
+    told(OWN, "(Upstream commit $X)"),
+    told(OWN, "[backport of upstream commit $X, with minor conflicts resolved]"),
+    told(OWN, "This patch is present in Linus' tree as $X."),
+    told(OWN, "Present in mainline as commit $X."),
+    // git, Ubuntu, Android, ChromeOS.
+    told(OWN, "(cherry picked from commit $X)"),
+    told(OWN, "(cherry picked from commit\n$X)"),
+    told(OWN, "(backported from commit $X)\nSigned-off-by: A <a@b.c>"),
+    told(OWN, "(cherry picked from commit $X linux-next)"),
+    told(
+        "UPSTREAM: $S",
+        "BUG=none\n(cherry picked from commit $X\n git://git.kernel.org/pub/scm/linux/kernel/git/torvalds/linux.git master)",
+    ),
+    told(
+        "BACKPORT: $S",
+        "Bug: 135\n(cherry picked from commit $X)\nChange-Id: I5e6f5e6f5e6f5e6f5e6f5e6f5e6f5e6f5e6f5e6f",
+    ),
+    told(
+        "FROMGIT: $S",
+        "(cherry picked from commit $X\n https://git.kernel.org/pub/scm/linux/kernel/git/netdev/net.git main)",
+    ),
+    told(OWN, "(adapted from commit $X)"),
+    // SUSE, and those that follow it.
+    told(OWN, "Git-commit: $X\nPatch-mainline: v5.3-rc2\nReferences: bsc#1"),
+    told(OWN, "Alt-commit: $X"),
+    told(OWN, "Upstream-commit: $X"),
+    told(OWN, "Commit-ID: $X"),
+    told(OWN, "Backported-from: $X"),
+    told(OWN, "Upstream commit id: $X"),
+    told(OWN, "Original-commit: $X"),
+    // Red Hat and CentOS Stream.
+    told(OWN, "JIRA: https://issues.example.org/RHEL-1\nUpstream Status: commit $X"),
+    told(OWN, "Bugzilla: https://bugzilla.example.org/1\nUpstream Status: linux.git commit $X"),
+    told(OWN, "Upstream Status: [linux.git] commit $X\nConflicts: none"),
+    told(OWN, "Upstream-Status: linux.git\n\ncommit $X\nAuthor: E <e@example.org>\nDate:   Fri Jul 19 2019\n\n    $S"),
+    told(
+        "$S",
+        "JIRA: https://issues.example.org/RHEL-1\n\ncommit $X\nAuthor: E <e@example.org>\nDate:   Fri Jul 19 2019\n\n    $S\n\n    Text.",
+    ),
+    told("[net] $S", "commit $X\nAuthor: E <e@example.org>\nDate:   Fri Jul 19 2019\n\n    $S"),
+    // openEuler, Anolis, Tencent, OpenELA.
+    told(OWN, "mainline inclusion\nfrom mainline-v5.3-rc2\ncommit $X\ncategory: bugfix\nbugzilla: 1\nCVE: NA"),
+    told(
+        OWN,
+        "stable inclusion\nfrom stable-v4.19.62\ncommit $X\ncategory: bugfix\n\n--------------\n\n[ Upstream commit $X ]",
+    ),
+    told("anolis: $S", "ANBZ: #1\n\ncommit $X upstream."),
+    told(OWN, "Upstream: https://git.kernel.org/torvalds/c/$X"),
+    // Debian, Yocto, distributions by DEP-3.
+    told(OWN, "Origin: upstream, https://git.kernel.org/linus/$X"),
+    told(OWN, "Origin: backport, https://git.kernel.org/cgit/linux/kernel/git/torvalds/linux.git/commit/?id=$X"),
+    told(OWN, "Upstream-Status: Backport [https://git.kernel.org/linus/$X]"),
+    told(OWN, "Upstream-Status: Backport\n[https://git.kernel.org/torvalds/c/$X]"),
+    // Several commits as one.
+    open(
+        OWN,
+        "This backports the following upstream commits all as one patch:\n\n  $X (\"$S\")\n  $Y (\"net: other\")",
+    ),
+    open(OWN, "original patch commit ids: $X and $Y"),
+    open(OWN, "Squashed backport of upstream commits:\n$Y net: other\n$X $S"),
+    open(OWN, "Backports of these commits:\n * $Y net: other\n * $X $S"),
+    open(OWN, "(backport of parts of upstream commit $X)"),
+    open(OWN, "Git-commit: $X (partial)"),
+    // In words, and in links.
+    open(OWN, "Link: https://git.kernel.org/linus/$X"),
+    open(OWN, "Take $X in, for it helps us, too."),
+    open(OWN, "As \"$S\" does upstream."),
+    open(OWN, "* $S"),
+    open(OWN, "commit $X\nAuthor: E <e@example.org>\nDate:   Fri Jul 19 2019\n\n    $S\n\nis what we do here."),
+    open("$S", "No word of where it is from."),
+    open("[PATCH] $S.", "No word of where it is from."),
+];
+
+const REVERTS: &[Form] = &[
+    told("Revert \"$S\"", "This reverts commit $X."),
+    told("Revert \"$S\"", "This reverts commit $7."),
+    told("revert \"$S\"", "This reverts commit\n$X."),
+    told(OWN, "This reverts commit $X because it broke things."),
+    told(OWN, "This reverts $X commit."),
+    told(OWN, "This reverts: $X"),
+    told(OWN, "Reverts: $X (\"$S\")"),
+    told(OWN, "Revert commit $X."),
+    told(OWN, "This is a revert of upstream commit $X"),
+    told(OWN, "This reverts commits $X and $Y."),
+    told(OWN, "This reverts commits $Y,\n$X."),
+    told(OWN, "This reverts commits:\n\n  $Y (\"net: other\")\n  $X (\"$S\")\n\nThey broke things."),
+    told(OWN, "This reverts the following two commits:\n- $Y\n- $X"),
+    told(OWN, "Backs out commit $X."),
+    told(OWN, "This backs out changeset $X"),
+    told("Revert $X", "It broke things."),
+    told("net: revert commit $X", "It broke things."),
+    told(
+        "Revert \"$S\"",
+        "commit $X\nAuthor: E <e@example.org>\nDate:   Fri Jul 19 2019\n\n    $S\n\nIt broke things.",
+    ),
+    told("Revert \"$S\"", "  commit $X\n  Author: E <e@example.org>\n  Date:   Fri Jul 19 2019\n\n      $S"),
+    open("Revert \"$S\"", "It broke things."),
+    open("Revert \"$S\"", "commit $X upstream."),
+    open("revert: $S", "It broke things."),
+    open("Reverts: $S", "It broke things."),
+    open("Revert '$S'.", "It broke things."),
+    open("[PATCH] Revert \"[PATCH] $S\"", "It broke things."),
+    open("Backout: $S", "It broke things."),
+    open("Back out $S", "It broke things."),
+    open("Backed out $S", "It broke things."),
+    open("tcp: Revert \"$S\"", "It broke things."),
+    open("ALSA: net - revert '$S'", "It broke things."),
+    open("UPSTREAM: Revert \"$S\"", "It broke things."),
+    open("Undo $S", "It broke things."),
+    open("Revert \"$S\" for now", "It broke things."),
+    open(OWN, "commit $X upstream.\n\nIt is reverted here."),
+    open(OWN, "Back to what it was before.\n\ncommit $X\nAuthor: E <e@example.org>\nDate:   Fri Jul 19 2019\n\n    $S"),
+    open(OWN, "Since $X nothing works, so go back."),
+    open(OWN, "We take out \"$S\", so revert it."),
+    open(OWN, "(cherry picked from commit $X)"),
+];
+
+/// What takes a revert back; the first form's words are git's.
+const AGAIN: &[Form] = &[
+    told("Revert \"$S\"", "This reverts commit $X."),
+    told("Reapply \"$S\"", "This reverts commit $X."),
+    open("Reapply \"$O\"", "All is well."),
+    open("un-revert $O", "All is well."),
+    open("Revert \"$S\"", "All is well."),
+    open("revert of revert of $O", "All is well."),
+];
+
+/// The fix's commit where the repository has no mainline.
+const FOREIGN: &str = "0123456789abcdef0123456789abcdef01234567";
+
+fn say(form: &Form, commit: &str, other: &str, subject: &str, original: &str) -> String {
+    let fill = |text: &str| {
+        let text = text.replace("$X", commit).replace("$Y", other).replace("$7", &commit[..7]);
+        text.replace("$S", subject).replace("$O", original)
+    };
+    format!("{}\n\n{}\n", fill(form.subject), fill(form.body))
+}
+
+/// One question, and what is right.
+struct Question {
+    name: String,
+    branch: String,
+    is_foreign: bool,
+    is_fixed: bool,
+    /// Whether the answer has to be given, and not only to be free of error.
+    decided: bool,
+}
+
+struct Histories {
+    fixture: Fixture,
+    mainline: Mainline,
+    base: Oid,
+    other: Oid,
+    questions: Vec<Question>,
+}
+
+impl Histories {
+    fn new() -> Self {
+        let fixture = Fixture::new();
+        let mainline = fixture.mainline();
+        let base = fixture.commit(&[mainline.v4_19], "Linux 4.19.50", &[("Makefile", &makefile("4.19.50"))]);
+        let picked = |subject: &str, oid: Oid| format!("{subject}\n\ncommit {oid} upstream.\n");
+        let base = fixture.line(
+            base,
+            &[(&picked(BREAK_SUBJECT, mainline.break_), BROKEN), (&picked(HALF_SUBJECT, mainline.half_fix), HALF)],
+        );
+        let other = fixture.commit(&[base], "net: other", &[("net/o.c", "what_the_other_commit_adds\n")]);
+        Self { fixture, mainline, base: other, other, questions: Vec::new() }
+    }
+
+    fn commit(&self, parent: Oid, message: &str, text: &str) -> Oid {
+        self.fixture.commit(&[parent], message, &[(FILE, text)])
+    }
+
+    fn ask_later(&mut self, name: &str, tip: Oid, is_foreign: bool, is_fixed: bool, decided: bool) {
+        let branch = format!("q-{}", self.questions.len());
+        self.fixture.branch(&branch, tip);
+        self.questions.push(Question { name: name.to_owned(), branch, is_foreign, is_fixed, decided });
+    }
+
+    /// The fix's name, where mainline is here or not.
+    fn upstream(&self, is_foreign: bool) -> String {
+        if is_foreign { FOREIGN.to_owned() } else { self.mainline.fix.to_string() }
+    }
+
+    fn git_s_revert(&self, tip: Oid, subject: &str, text: &str) -> Oid {
+        self.commit(tip, &format!("Revert \"{subject}\"\n\nThis reverts commit {tip}.\n"), text)
+    }
+
+    fn backport(&mut self, form: &Form, is_foreign: bool) {
+        let (base, other) = (self.base, self.other.to_string());
+        let message = say(form, &self.upstream(is_foreign), &other, FIX_SUBJECT, FIX_SUBJECT);
+        let name = format!("{} / {}{}", form.subject, form.body, if is_foreign { " (foreign)" } else { "" });
+        let subject = message.lines().next().unwrap().to_owned();
+        let decided = !is_foreign || form.tells;
+        let put_in = self.commit(base, &message, FIXED);
+        self.ask_later(&format!("in: {name}"), put_in, is_foreign, true, decided);
+        let out = self.git_s_revert(put_in, &subject, HALF);
+        self.ask_later(&format!("reverted: {name}"), out, is_foreign, false, decided);
+        let again = self.git_s_revert(out, &format!("Revert \"{subject}\""), FIXED);
+        self.ask_later(&format!("twice: {name}"), again, is_foreign, true, decided);
+        // Squashed with another commit, both in the message.
+        let squashed = format!("{message}\ncommit {} upstream.\n", self.mainline.tip);
+        let squashed =
+            self.fixture.commit(&[base], squashed, &[(FILE, FIXED), ("net/p.c", "of_another_commit_here\n")]);
+        self.ask_later(&format!("squashed: {name}"), squashed, is_foreign, true, decided);
+        // Words without deeds: the line is not there. Without mainline, nobody can tell.
+        if !is_foreign {
+            let nothing = self.commit(base, &message, &format!("{HALF}a_line_of_something_else_here\n"));
+            self.ask_later(&format!("in, against the files: {name}"), nothing, is_foreign, false, false);
+        }
+        let empty = self.fixture.commit(&[base], &message, &[]);
+        self.ask_later(&format!("empty: {name}"), empty, is_foreign, false, false);
+        // A commit that takes it out in the words of a backport.
+        let takes = self.commit(put_in, &message, HALF);
+        self.ask_later(&format!("taken out by a backport's words: {name}"), takes, is_foreign, false, false);
+    }
+
+    fn revert(&mut self, form: &Form, is_foreign: bool) {
+        let upstream = self.upstream(is_foreign);
+        let put_in = self.commit(self.base, &format!("{FIX_SUBJECT}\n\ncommit {upstream} upstream.\n"), FIXED);
+        let other = self.other.to_string();
+        let targets = [("its own", put_in.to_string()), ("upstream", upstream)];
+        for (whose, target) in targets.into_iter().take(if is_foreign { 1 } else { 2 }) {
+            let message = say(form, &target, &other, FIX_SUBJECT, FIX_SUBJECT);
+            let name =
+                format!("{} / {}, {whose}{}", form.subject, form.body, if is_foreign { " (foreign)" } else { "" });
+            let subject = message.lines().next().unwrap().to_owned();
+            let out = self.commit(put_in, &message, HALF);
+            // The backport is there to compare with.
+            self.ask_later(&format!("reverted: {name}"), out, is_foreign, false, true);
+            // Each form meets one of those that take it back, and all of them meet all in turn.
+            for again in AGAIN.iter().skip(self.questions.len() % AGAIN.len()).take(1) {
+                let message = say(again, &out.to_string(), &other, &subject, FIX_SUBJECT);
+                let tip = self.commit(out, &message, FIXED);
+                let name = format!("twice ({} / {}): {name}", again.subject, again.body);
+                self.ask_later(&name, tip, is_foreign, true, true);
+                let third = self.git_s_revert(tip, message.lines().next().unwrap(), HALF);
+                self.ask_later(&format!("thrice: {name}"), third, is_foreign, false, true);
+            }
+            let both = [(FILE, HALF), ("net/o.c", "")];
+            let squashed = self.fixture.commit(&[put_in], &message, &both);
+            self.ask_later(&format!("squashed: {name}"), squashed, is_foreign, false, true);
+            // Words without deeds.
+            let kept = self.commit(put_in, &message, &format!("{FIXED}a_line_of_something_else_here\n"));
+            self.ask_later(&format!("reverted, against the files: {name}"), kept, is_foreign, true, false);
+            let elsewhere = self.fixture.commit(&[put_in], &message, &[("net/o.c", "another_text_of_the_other\n")]);
+            self.ask_later(&format!("reverted elsewhere: {name}"), elsewhere, is_foreign, true, false);
+            if is_foreign {
+                continue;
+            }
+            // The words of a revert on a commit that puts the step in.
+            let puts = self.commit(self.base, &message, FIXED);
+            self.ask_later(&format!("put in by a revert's words: {name}"), puts, is_foreign, true, false);
+        }
+    }
+
+    fn ask(&self) -> Vec<(&Question, Testimony)> {
+        let here = bug(&self.mainline);
+        let mut foreign = here.clone();
+        foreign.chain[2].commit = Some(FOREIGN.parse().unwrap());
+        let index: Index = self.fixture.index();
+        let ask = |question: &Question, bug: &Bug| index.ask(bug, &question.branch).unwrap();
+        self.questions.iter().map(|q| (q, ask(q, if q.is_foreign { &foreign } else { &here }))).collect()
+    }
+}
+
+fn check(histories: &Histories) {
+    let (mut wrong, mut undecided, mut opened) = (Vec::new(), Vec::new(), 0);
+    for (question, testimony) in histories.ask() {
+        let finding = &testimony.finding;
+        let truth = if question.is_fixed { State::Fixed } else { State::HalfFixed };
+        let says = format!(
+            "{}\n    {:?} {:?}: {}\n    {:?}",
+            question.name, finding.states, finding.strength, finding.why, testimony.warnings
+        );
+        let is_told =
+            finding.strength == Strength::Strong && finding.states == [truth].into_iter().collect::<StateSet>();
+        if !finding.states.contains(truth) {
+            wrong.push(says);
+        } else if question.decided && !is_told {
+            undecided.push(says);
+        } else {
+            opened += usize::from(!is_told);
+        }
+    }
+    eprintln!(
+        "{} questions, {} wrong, {} undecided, {opened} open",
+        histories.questions.len(),
+        wrong.len(),
+        undecided.len()
+    );
+    let faults = [("wrong", wrong), ("undecided", undecided)];
+    let faults: Vec<String> =
+        faults.iter().flat_map(|(kind, list)| list.iter().map(move |says| format!("{kind}: {says}"))).collect();
+    assert!(faults.is_empty(), "{} faults:\n{}", faults.len(), faults.join("\n"));
+}
+
+#[test]
+fn backports_are_read_in_every_form() {
+    let mut histories = Histories::new();
+    for form in BACKPORTS {
+        histories.backport(form, false);
+        histories.backport(form, true);
+    }
+    check(&histories);
+}
+
+/// The break, the half fix and the fix in one commit, which names all three in one of these forms.
+const SQUASHED: &[&str] = &[
+    "This backports the following upstream commits all as one patch:\n\n  $B (\"a: b\")\n  $H (\"c: d\")\n  $F (\"e: f\")",
+    "original patch commit ids: $B, $H and $F",
+    "[ Upstream commits $B,\n  $H\n  and $F ]",
+    "commit $B upstream.\ncommit $H upstream.\ncommit $F upstream.",
+    "Squash of upstream commits:\n$B a: b\n$H c: d\n$F e: f",
+    "Backported from these:\n* a: b ($B)\n* c: d ($H)\n* e: f ($F)",
+    "(cherry picked from commit $B)\n(cherry picked from commit $H)\n(cherry picked from commit $F)",
+];
+
+#[test]
+fn steps_squashed_into_one_commit_are_told_or_open() {
+    let fixture = Fixture::new();
+    let mainline = fixture.mainline();
+    let bug = bug(&mainline);
+    let base = fixture.commit(&[mainline.v4_19], "Linux 4.19.50", &[("Makefile", &makefile("4.19.50"))]);
+    let release = |parent: Oid, at: usize| {
+        let version = format!("4.19.{}", 70 + at);
+        let commit = fixture.commit(&[parent], format!("Linux {version}\n"), &[("Makefile", &makefile(&version))]);
+        fixture.tag(&format!("v{version}"), commit);
+        fixture.branch(&format!("release-{at}"), commit);
+    };
+    for (at, form) in SQUASHED.iter().enumerate() {
+        let steps = [("$B", mainline.break_), ("$H", mainline.half_fix), ("$F", mainline.fix)];
+        let body = steps.iter().fold((*form).to_owned(), |body, (mark, oid)| body.replace(mark, &oid.to_string()));
+        let message = format!("{OWN}\n\n{body}\n");
+        let squashed = fixture.commit(&[base], &message, &[(FILE, FIXED)]);
+        fixture.branch(&format!("fixed-{at}"), squashed);
+        release(squashed, at);
+        // The fix is named, and left out.
+        fixture.branch(&format!("half-{at}"), fixture.commit(&[base], &message, &[(FILE, HALF)]));
+        // Text of a vendor's own: nobody can tell.
+        fixture.branch(&format!("own-{at}"), fixture.commit(&[base], &message, &[(FILE, "a_text_of_neither_kind\n")]));
+    }
+    let index = fixture.index();
+    for (at, form) in SQUASHED.iter().enumerate() {
+        for branch in ["fixed", "release"] {
+            let finding = index.ask(&bug, &format!("{branch}-{at}")).unwrap().finding;
+            let told = (finding.states.only(), finding.strength);
+            assert_eq!(told, (Some(State::Fixed), Strength::Strong), "{branch} {form}: {}", finding.why);
+        }
+        for branch in ["half", "own"] {
+            let testimony = index.ask(&bug, &format!("{branch}-{at}")).unwrap();
+            let finding = &testimony.finding;
+            let is_open = finding.states.contains(State::HalfFixed) && finding.states.contains(State::Fixed);
+            let is_hint = finding.strength == Strength::Weak;
+            assert!(is_open || is_hint, "{branch} {form}: {finding:?}");
+            assert!(!testimony.warnings.is_empty() || is_open, "{branch} {form}: {:?}", testimony.warnings);
+        }
+    }
+}
+
+#[test]
+fn reverts_are_read_in_every_form() {
+    let mut histories = Histories::new();
+    for form in REVERTS {
+        histories.revert(form, false);
+        histories.revert(form, true);
+    }
+    check(&histories);
+}

@@ -1,0 +1,184 @@
+//! Subjects of commits, as they are compared: what trees and people put round a subject does not count.
+
+use sha2::{Digest as _, Sha256};
+
+use super::message::LONGEST;
+use super::undoing::undone_at_start;
+
+/// The most subjects that one message may quote. Squashed updates of vendors quote thousands.
+const MOST: usize = 20_000;
+/// Words that trees put before a subject, with a colon: Android's, ChromeOS's, Ubuntu's, and those of vendors that
+/// follow them. `FROMGIT(v2):` is the same mark.
+const MARKS: [&str; 30] = [
+    "upstream",
+    "backport",
+    "backported",
+    "cherry-pick",
+    "fromgit",
+    "fromlist",
+    "fromtree",
+    "frompull",
+    "fromext",
+    "frommail",
+    "chromium",
+    "android",
+    "ubuntu",
+    "sauce",
+    "stable",
+    "mainline",
+    "gki",
+    "vendor",
+    "noupstream",
+    "anolis",
+    "alinux",
+    "openeuler",
+    "opencloudos",
+    "tkernel",
+    "deepin",
+    "kylin",
+    "uek",
+    "cip",
+    "wip",
+    "fixup",
+];
+/// The most of a subject that is compared, in characters: some commits have their whole message in one line.
+const LONGEST_SUBJECT: usize = 1_000;
+/// How deep reverts of reverts are read in a subject.
+const DEEPEST: usize = 16;
+/// What people put around a subject.
+const QUOTATION_MARKS: [char; 7] = ['"', '\'', '`', '\u{201c}', '\u{201d}', '\u{2018}', '\u{2019}'];
+
+/// A subject without the marks that trees put before it, and without doubled spaces.
+pub(in crate::evidence) fn plain_subject(subject: &[u8]) -> String {
+    let text = String::from_utf8_lossy(subject);
+    let mut text = text.trim();
+    loop {
+        let before = text;
+        text = without_mark(text);
+        // `[PATCH 4.19 12/34]`, `[Backport]`, `[net]`; never the whole subject.
+        if let Some((_, rest)) = text.strip_prefix('[').and_then(|inside| inside.split_once(']')) {
+            let rest = rest.trim_start().trim_start_matches(": ");
+            text = if rest.is_empty() { text } else { rest };
+        }
+        if text == before {
+            return text.split_whitespace().collect::<Vec<_>>().join(" ");
+        }
+    }
+}
+
+fn without_mark(text: &str) -> &str {
+    let Some((mark, rest)) = text.split_once(':') else { return text };
+    let word = mark.split(['(', '[']).next().unwrap_or_default().trim();
+    let is_mark = MARKS.iter().any(|known| known.eq_ignore_ascii_case(word));
+    // `UBUNTU: SAUCE: x`, but never the whole subject.
+    if is_mark && !rest.trim().is_empty() { rest.trim_start() } else { text }
+}
+
+/// A plain subject as it is compared: regardless of case, of quotation marks, of full stops at its end, and of the words
+/// in which it says that it reverts another.
+pub(super) fn folded(plain: &str) -> String {
+    let mut rest: String = plain.chars().take(LONGEST_SUBJECT).collect();
+    let mut reverts = String::new();
+    for _ in 0..DEEPEST {
+        let Some(undone) = undone_at_start(&rest) else { break };
+        reverts.push_str("revert ");
+        rest = plain_subject(undone.trim_start_matches(QUOTATION_MARKS).as_bytes());
+    }
+    let text: String = rest.chars().filter(|c| !QUOTATION_MARKS.contains(c)).flat_map(char::to_lowercase).collect();
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let text = words.join(" ");
+    format!("{reverts}{}", text.trim_end_matches(['.', '\u{2026}', ',', ';', ':', '!', ' ']))
+}
+
+/// Whether two plain subjects are the same.
+pub(super) fn is_same(one: &str, other: &str) -> bool {
+    one == other || folded(one) == folded(other)
+}
+
+/// What the index keeps of a plain subject.
+pub(super) fn subject_hash(plain: &str) -> i64 {
+    let digest = Sha256::digest(folded(plain).as_bytes());
+    let mut first = [0; 8];
+    first.copy_from_slice(&digest[..8]);
+    i64::from_be_bytes(first)
+}
+
+/// The subjects that a message quotes: what a list of changes has on a line, or quotation marks around it.
+pub(super) fn quoted_subjects(message: &[u8]) -> Vec<String> {
+    let message = &message[..message.len().min(LONGEST)];
+    let mut found = Vec::new();
+    for line in message.split(|b| *b == b'\n').skip(1).map(<[u8]>::trim_ascii) {
+        let text = String::from_utf8_lossy(line);
+        let item = ["* ", "- ", "+ "].iter().find_map(|mark| text.strip_prefix(mark));
+        // A commit's name may stand before the subject, or behind it in brackets.
+        let item = item.map(|item| item.rsplit_once(" (").map_or(item, |(subject, _)| subject));
+        let item = item.map(without_name);
+        let mut marks = text.split('"');
+        let (_, first) = (marks.next(), marks.next());
+        let quoted =
+            [first, text.split_once('"').and_then(|(_, rest)| rest.rsplit_once('"')).map(|(inside, _)| inside)];
+        // `abcdef123456 tcp: x`, and a subject alone below a heading.
+        let named = Some(without_name(&text)).filter(|rest| rest.len() < text.len());
+        // Every subject of Linux says what it is about before a colon.
+        let subjects = item.into_iter().chain(named).chain(quoted.into_iter().flatten());
+        let subjects = subjects.filter(|text| text.contains(": "));
+        found.extend(subjects.map(|subject| plain_subject(subject.as_bytes())));
+        if found.len() >= MOST {
+            break;
+        }
+    }
+    found.sort();
+    found.dedup();
+    found
+}
+
+/// What stands behind the name of a commit that a text begins with.
+fn without_name(text: &str) -> &str {
+    match text.split_once([' ', ':']) {
+        Some((name, rest)) if super::message::Abbreviation::parse(name.as_bytes()).is_some() => rest.trim_start(),
+        _ => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn marks_of_trees_are_no_part_of_a_subject() {
+        for subject in [
+            "tcp: x",
+            "UPSTREAM: tcp: x",
+            "BACKPORT: UPSTREAM: tcp:  x ",
+            "BACKPORT: FROMGIT(v2): tcp: x",
+            "ANDROID: GKI: tcp: x",
+            "[Backport] tcp: x",
+            "[PATCH 4.19 12/34] tcp: x",
+            "[net]: tcp: x",
+            "[SRU][F][PATCH 1/1] UBUNTU: SAUCE: tcp: x",
+            "anolis: tcp: x",
+            "Upstream: tcp: x",
+        ] {
+            assert_eq!(plain_subject(subject.as_bytes()), "tcp: x", "{subject}");
+        }
+        assert_eq!(plain_subject(b"[tcp]"), "[tcp]");
+        assert_eq!(plain_subject(b"stable:"), "stable:");
+    }
+
+    #[test]
+    fn subjects_are_the_same_however_they_are_written() {
+        for (one, other, same) in [
+            ("dm: fix it on lvm", "dm: fix it on LVM.", true),
+            ("tcp: do not \"stall\"", "tcp: do not 'stall'", true),
+            ("Revert \"tcp: x\"", "revert tcp: x", true),
+            ("Revert \"[PATCH] tcp: x.\"", "Back out tcp: X", true),
+            ("Reapply \"tcp: x\"", "Revert \"Revert \"tcp: x\"\"", true),
+            ("un-revert tcp: x", "Revert revert tcp: x", true),
+            ("tcp: x", "Revert \"tcp: x\"", false),
+            ("tcp: x", "tcp: y", false),
+        ] {
+            assert_eq!(is_same(one, other), same, "{one} / {other}: {} {}", folded(one), folded(other));
+            assert_eq!(subject_hash(one) == subject_hash(other), same, "{one} / {other}");
+        }
+    }
+}
