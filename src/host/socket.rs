@@ -337,16 +337,17 @@ impl Lacking {
     /// In words: what was not shown, and what shows it.
     fn words(self) -> String {
         let all = [
-            (self.memory, "the sockets' memory (`ss -m`)"),
-            (self.info, "their timeouts (`ss -i`)"),
-            (self.timer, "their timers (`ss -o`)"),
-            (self.window, "their peers' windows (`snd_wnd` in `ss -i`, Linux 5.4 or newer)"),
+            (self.memory, "memory (`ss -m`)"),
+            (self.info, "timeouts (`ss -i`)"),
+            (self.timer, "timers (`ss -o`)"),
+            (self.window, "the peer's window (`snd_wnd` in `ss -i`, Linux 5.4 or newer)"),
         ];
-        let shown: Vec<&str> = all.into_iter().filter_map(|(lacks, what)| lacks.then_some(what)).collect();
-        match (shown.is_empty(), self.damaged) {
-            (false, false) => format!("without {}", shown.join(", ")),
-            (false, true) => format!("their lines are broken, without {}", shown.join(", ")),
-            (true, _) => "their lines are broken: save the output as a file instead of pasting it".to_owned(),
+        let lacking: Vec<&str> = all.into_iter().filter_map(|(lacks, what)| lacks.then_some(what)).collect();
+        let broken = "some lines are broken (save the output as a file instead of pasting it)";
+        match (lacking.is_empty(), self.damaged) {
+            (false, false) => format!("not shown: {}", lacking.join(", ")),
+            (false, true) => format!("not shown: {}; {broken}", lacking.join(", ")),
+            (true, _) => broken.to_owned(),
         }
     }
 }
@@ -392,8 +393,8 @@ impl Sockets {
     pub(super) fn finish(&mut self, part: Option<&str>) {
         let why = |(number, lacking): (usize, Lacking), what: &str| match (number, part) {
             (0, part) => part.map(str::to_owned),
-            (1, _) => Some(format!("1 connection may {what}: {}", lacking.words())),
-            (n, _) => Some(format!("{n} connections may {what}: {}", lacking.words())),
+            (1, _) => Some(format!("1 connection may {what}; {}", lacking.words())),
+            (n, _) => Some(format!("{n} connections may {what}; {}", lacking.words())),
         };
         self.unsure = Unsure {
             stuck: why(self.untold.stuck, "be stuck"),

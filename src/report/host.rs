@@ -90,11 +90,12 @@ impl Text {
             let guess = if bug.state_guessed { ", a guess" } else { "" };
             let state = bug.state.map(|state| format!(" ({state}{guess})")).unwrap_or_default();
             let conflict = if bug.conflict { ", CONFLICT" } else { "" };
-            let is_counted = bug.counts || bug.conflict || verdict != Verdict::Affected;
-            let counted = if is_counted { "" } else { "; not counted: nobody has a fix (--fail-on any counts it)" };
-            let _ = write!(self.text, "  kernel: {colour}{verdict}{state}{conflict}{colour:#}{counted}");
+            let _ = write!(self.text, "  kernel: {colour}{verdict}{state}{conflict}{colour:#}");
         }
         self.text.push('\n');
+        if bug.verdict == Some(Verdict::Affected) && !bug.counts && !bug.conflict {
+            self.paragraph("  ", "not counted: nobody has a fix (--fail-on any counts it)");
+        }
         for finding in &bug.findings {
             self.paragraph(&format!("  {}: ", finding.witness), &finding.why);
         }
