@@ -3,8 +3,12 @@
 //! Makes the history (see `history/mod.rs`), and measures the first index with its memory, questions, an update after
 //! 500 new commits, and `git log --grep` for the same question. `-- MAINLINE BRANCHES BACKPORTS` sets the size;
 //! BACKPROOF_BENCH names the folder, and a history that is there already is used again.
+//!
+//! BACKPROOF_BENCH_REPOSITORY names a real repository instead, and BACKPROOF_BENCH_REVISION a revision of it: measured are
+//! one question with the opening of the index, and 200 dossiers whose steps are commits of that history.
 #![expect(clippy::disallowed_macros, reason = "a bench prints for people who watch it")]
 
+use std::collections::HashMap;
 use std::error::Error;
 use std::fs;
 use std::io::{BufRead as _, BufReader, BufWriter, Write as _};
@@ -36,6 +40,10 @@ fn main() -> Result<()> {
         return first_index(work);
     }
     fs::create_dir_all(work)?;
+    if let Some(repository) = std::env::var_os("BACKPROOF_BENCH_REPOSITORY") {
+        let revision = std::env::var("BACKPROOF_BENCH_REVISION").unwrap_or_else(|_| "HEAD".to_owned());
+        return many_dossiers(Path::new(&repository), &revision, &work.join("cache"));
+    }
     let repository = work.join("linux.git");
     let began = Instant::now();
     let chain = make(&repository, size)?;
@@ -98,6 +106,57 @@ fn main() -> Result<()> {
     Repository::open(&repository)?.index(&cache, &|_| {})?;
     row("update after 500 commits", &format!("{:.2} s", began.elapsed().as_secs_f64()));
     Ok(())
+}
+
+/// Asks as many dossiers as a user may have about one revision of a real repository.
+fn many_dossiers(repository: &Path, revision: &str, cache: &Path) -> Result<()> {
+    let dossiers = real_dossiers(repository, revision, 200)?;
+    let began = Instant::now();
+    Repository::open(repository)?.index(cache, &|_| {})?;
+    row("first index, or none needed", &format!("{:.1} s", began.elapsed().as_secs_f64()));
+    let open = || Repository::open(repository)?.index(cache, &|_| {});
+    let mut opened = Vec::new();
+    for bug in dossiers.iter().take(20) {
+        let began = Watch::start();
+        open()?.ask(bug, revision)?;
+        opened.push(began.elapsed());
+    }
+    row("open and ask", &spread(&opened));
+    let began = Watch::start();
+    let index = open()?;
+    for bug in &dossiers {
+        index.ask(bug, revision)?;
+    }
+    let (wall, processor) = began.elapsed();
+    let what = format!("open and ask {} dossiers", dossiers.len());
+    row(&what, &format!("{:.2} s; of processor time: {:.2} s", wall.as_secs_f64(), processor.as_secs_f64()));
+    Ok(())
+}
+
+/// Dossiers whose fix and break are two commits of the history, one after the other, that change the same file alone.
+fn real_dossiers(repository: &Path, revision: &str, count: usize) -> Result<Vec<Bug>> {
+    let log = Command::new("git")
+        .arg("-C")
+        .arg(repository)
+        .args(["log", "--no-merges", "--max-count=20000", "--format=%x00%H %s", "--name-only", revision])
+        .output()?;
+    let mut fixes: HashMap<String, (String, String)> = HashMap::new();
+    let mut dossiers = Vec::new();
+    for commit in String::from_utf8_lossy(&log.stdout).split('\0') {
+        let lines: Vec<&str> = commit.lines().filter(|line| !line.is_empty()).collect();
+        let [head, file] = lines.as_slice() else { continue };
+        let Some((name, subject)) = head.split_once(' ') else { continue };
+        if let Some((fix, fixes)) = fixes.insert((*file).to_owned(), (name.to_owned(), subject.to_owned())) {
+            let mut bug = Bugs::built_in().iter().next().ok_or("no bugs")?.clone();
+            bug.releases = None;
+            bug.chain = vec![step(Role::Break, name, subject, file)?, step(Role::Fix, &fix, &fixes, file)?];
+            dossiers.push(bug);
+        }
+        if dossiers.len() == count {
+            break;
+        }
+    }
+    Ok(dossiers)
 }
 
 /// Builds the index, and prints the most memory that this process has had.
@@ -176,17 +235,21 @@ fn dossier(chain: &Chain) -> Result<Bug> {
     let mut bug = Bugs::built_in().iter().next().ok_or("no bugs")?.clone();
     bug.chain = Vec::new();
     for ((role, commit), subject) in [Role::Break, Role::HalfFix, Role::Fix].into_iter().zip(chain).zip(SUBJECTS) {
-        bug.chain.push(Step {
-            role,
-            commit: Some(commit.parse()?),
-            subject: subject.to_owned(),
-            files: vec![FILE.to_owned()],
-            backports: Vec::new(),
-            only_before: None,
-            effect: String::new(),
-        });
+        bug.chain.push(step(role, commit, subject, FILE)?);
     }
     Ok(bug)
+}
+
+fn step(role: Role, commit: &str, subject: &str, file: &str) -> Result<Step> {
+    Ok(Step {
+        role,
+        commit: Some(commit.parse()?),
+        subject: subject.to_owned(),
+        files: vec![file.to_owned()],
+        backports: Vec::new(),
+        only_before: None,
+        effect: String::new(),
+    })
 }
 
 /// Mainline, and some of the stable branches, the newest last.

@@ -503,7 +503,7 @@ fn a_run_keeps_what_git_found_and_no_repository_that_cannot_be_asked_breaks_it()
     }
     assert_eq!(of("fixed")["steps"][1]["first_tag"], "v4.19.62");
     for (kernel, remedy) in [
-        ("shallow", "git fetch --unshallow"),
+        ("shallow", "fetch --unshallow`"),
         ("damaged", "git fsck"),
         ("missing", "is not there: expected a git repository"),
         ("no-revision", "did you mean v4.19.51"),

@@ -186,7 +186,8 @@ impl Search {
                 break;
             }
             let Some(names) = git.names(tree, &folder) else {
-                unread.push(format!("{folder}/"));
+                // A clone without the tree itself has no files at all, which is said elsewhere.
+                unread.extend((!folder.is_empty()).then(|| format!("{folder}/")));
                 continue;
             };
             for (name, is) in names {
