@@ -29,6 +29,9 @@ pub const MODULES_DIR: &str = "/backproof/modules";
 /// The folder in the initramfs with the programs that [`Job::program`] names.
 pub const PROGRAMS_DIR: &str = "/backproof/programs";
 
+/// How the reason of an error begins where a guest cannot have a profile's sysctl; the sysctl's name follows.
+pub const SETTING_FAILED: &str = "setting the profile's ";
+
 /// What the agent shall do: written by the controller, read once by PID 1.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {

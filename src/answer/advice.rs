@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::evidence::Finding;
 use crate::evidence::version::{self, Release};
+use crate::evidence::{Finding, Witness};
 use crate::matrix::Bug;
 use crate::verdict::{Conclusion, Ledger, Verdict};
 use crate::words::{Role, State};
@@ -31,6 +31,8 @@ pub enum AdviceKind {
     Defect,
     /// What would settle an unknown verdict, or a conflict.
     Settle,
+    /// What the matrix should say of a profile.
+    Profile,
 }
 
 impl AdviceKind {
@@ -42,6 +44,7 @@ impl AdviceKind {
             Self::Exposure => "exposed",
             Self::Defect => "defect",
             Self::Settle => "settle",
+            Self::Profile => "profile",
         }
     }
 }
@@ -53,7 +56,27 @@ pub fn after_run(bug: &Bug, findings: &[Finding], release: Option<&Release>) -> 
     let to = release.and_then(|release| version::upgrade(bug, release));
     let mut advice = advice(bug, &conclusion, to.as_ref().and_then(upgrade), "");
     advice.retain(|advice| advice.kind != AdviceKind::Settle);
+    advice.extend(untried_defect(bug, &conclusion, findings, release));
     advice
+}
+
+/// That a pass leaves `fixed-with-defect` possible, where the kernel's line is one whose repair may have the defect: no
+/// reproducer provokes it.
+fn untried_defect(
+    bug: &Bug,
+    conclusion: &Conclusion,
+    findings: &[Finding],
+    release: Option<&Release>,
+) -> Option<Advice> {
+    let is_open = conclusion.state().is_none() && conclusion.states.contains(State::FixedWithDefect);
+    let ran = findings.iter().any(|finding| finding.witness == Witness::Runtime);
+    let may_have = release.is_some_and(|release| version::needs_mend(bug, release));
+    let step = bug.chain.iter().find(|step| step.role == Role::FixOfFix)?;
+    let is_told = conclusion.verdict == Verdict::NotAffected && is_open && ran && may_have;
+    is_told.then(|| Advice {
+        kind: AdviceKind::Defect,
+        says: format!("no reproducer tries it, so a pass leaves it possible: {}", step.effect),
+    })
 }
 
 /// Where to go from a release, where that is known.
@@ -90,4 +113,33 @@ pub(super) fn advice(bug: &Bug, conclusion: &Conclusion, upgrade: Option<Advice>
     }
     let wants_upgrade = conclusion.verdict == Verdict::Affected || state == Some(State::FixedWithDefect);
     upgrade.into_iter().filter(|_| wants_upgrade).chain(advice).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::evidence::{StateSet, Strength};
+    use crate::matrix::Bugs;
+
+    #[test]
+    fn pass_of_an_old_line_says_that_the_defect_is_not_tried() {
+        let bugs = Bugs::built_in();
+        let bug = bugs.iter().find(|bug| bug.id.as_str() == "tcp-fragment-stall").expect("a bug");
+        let says = |witness, states, strength| Finding { states, strength, ..Finding::unknown(witness, "seen") };
+        let passed = || says(Witness::Runtime, StateSet::not_affected(), Strength::Strong);
+        let git = |state| says(Witness::Git, [state].into_iter().collect(), Strength::Strong);
+        for (release, findings, told) in [
+            ("4.14.140", vec![passed()], true),
+            ("4.14.140", vec![passed(), git(State::Fixed)], false),
+            // It is told in the words of a defect that is there.
+            ("4.14.140", vec![passed(), git(State::FixedWithDefect)], false),
+            ("4.14.140", vec![], false),
+            ("6.1.100", vec![passed()], false),
+        ] {
+            let release = Release::parse(release).expect("a release");
+            let advice = after_run(bug, &findings, Some(&release));
+            let untried = advice.iter().any(|a| a.kind == AdviceKind::Defect && a.says.starts_with("no reproducer"));
+            assert_eq!(untried, told, "{release} {findings:?}: {advice:?}");
+        }
+    }
 }

@@ -90,7 +90,7 @@ fn is_listed(bug: &Bug, role: Role) -> bool {
 }
 
 /// Whether the fix has a defect in this kernel's line, which the chain's `fix-of-fix` mends.
-fn needs_mend(bug: &Bug, release: &Release) -> bool {
+pub fn needs_mend(bug: &Bug, release: &Release) -> bool {
     let line = release.base.line();
     let listed = bug.releases.as_ref().is_some_and(|releases| {
         let stable = releases.stable.iter().any(|l| l.line == line && l.steps.contains_key(&Role::FixOfFix));

@@ -45,7 +45,7 @@ pub use mainline::{
     ArchiveKey, BadMainlineVersion, Fingerprint, MainlineArchive, MainlineVersion, archive_address, mainline_numbers,
 };
 pub use problems::{KEPT, Problem, Problems};
-pub use profile::{BadProfiles, Profile};
+pub use profile::{BadProfiles, Profile, SysctlPlace};
 pub use select::Unselectable;
 pub use source::{AptArchive, Pin, Remote, Source};
 pub use sysctl::LeftOut;

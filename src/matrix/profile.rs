@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::Read as _;
 use std::path::PathBuf;
 
+use backproof_repro::protocol::SETTING_FAILED;
 use serde::{Deserialize, Serialize};
 
 use super::check::Checker;
@@ -44,9 +45,21 @@ pub struct Profile {
     /// Files of sysctls, in order; [`Profile::sysctls`] go before what is in them. Read when the profile is chosen.
     #[serde(default, skip_serializing_if = "Vec::is_empty", serialize_with = "json::paths")]
     pub sysctl_files: Vec<PathBuf>,
+    /// Where each sysctl stands that a file gives.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub places: BTreeMap<String, SysctlPlace>,
     /// What is not applied of the files.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub left_out: Vec<LeftOut>,
+}
+
+/// Where a file of sysctls sets one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SysctlPlace {
+    /// The file.
+    pub file: PathBuf,
+    /// Its line, from 1 on.
+    pub line: usize,
 }
 
 /// Profiles that cannot be chosen.
@@ -88,8 +101,21 @@ impl Profile {
             sysctls: BTreeMap::new(),
             cmdline: None,
             sysctl_files: Vec::new(),
+            places: BTreeMap::new(),
             left_out: Vec::new(),
         }
+    }
+
+    /// Why a guest has no verdict under this profile. Where that is a sysctl that it could not have: with the place that
+    /// sets it, and what to do.
+    pub fn explain(&self, reason: &str) -> String {
+        let is_named = |name: &&String| reason.contains(&format!("{SETTING_FAILED}{name} to `"));
+        let Some(name) = self.sysctls.keys().find(is_named) else { return reason.to_owned() };
+        let place = match self.places.get(name) {
+            Some(SysctlPlace { file, line }) => format!("{}:{line}", file.display()),
+            None => format!("profile `{}`", self.name),
+        };
+        format!("{place}: {reason}; {}", sysctl::remedy(name, reason))
     }
 
     /// The profile with its files read.
@@ -105,8 +131,11 @@ impl Profile {
             file.take(sysctl::FILE_MAX as u64 + 1).read_to_end(&mut bytes).map_err(unreadable)?;
             let read = sysctl::read(&bytes, path)?;
             settings.extend(read.applied);
+            let place = |(name, line)| (name, SysctlPlace { file: path.clone(), line });
+            self.places.extend(read.lines.into_iter().map(place));
             self.left_out.extend(read.left_out);
         }
+        self.places.retain(|name, _| !self.sysctls.contains_key(name));
         settings.append(&mut self.sysctls);
         if let (Some(path), false, true) = (self.sysctl_files.first(), self.mitigates.is_empty(), settings.is_empty()) {
             let message = format!(

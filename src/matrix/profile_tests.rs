@@ -120,3 +120,36 @@ fn every_dossier_s_mitigation_is_a_profile_for_its_bug() {
         assert!(!profile.sysctls.is_empty() && !profile.name.is_default(), "{}", profile.name);
     }
 }
+
+#[test]
+fn setting_that_a_guest_cannot_have_is_told_with_place_and_remedy() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let text = "
+profiles:
+  - { name: ours, sysctl-file: a.conf, sysctls: { net.ipv4.tcp_x: 3, net.ipv4.tcp_sack: 0 } }
+kernels: [{ name: a, tree: linux }]
+";
+    let matrix = matrix(text, &folder.path().join("m.yaml"));
+    let lines = "# ours\nnet.ipv4.tcp_congestion_control = bbr\nnet.ipv4.tcp_sack = 1\nnet.core.somaxconn = x\n";
+    std::fs::write(folder.path().join("a.conf"), lines).expect("a file");
+    let profile = choose(&matrix, &["ours"]).expect("a profile").remove(0);
+    let file = folder.path().join("a.conf").display().to_string();
+    let (gone, invalid) = ("No such file or directory (os error 2)", "Invalid argument (os error 22)");
+    for (name, why, start, end) in [
+        ("net.ipv4.tcp_congestion_control", gone, format!("{file}:2: "), "or give a kernel that has it built in"),
+        ("net.core.somaxconn", invalid, format!("{file}:4: "), "set one that it takes, or take it out of the profile"),
+        (
+            "net.ipv4.tcp_x",
+            gone,
+            "profile `ours`: ".to_owned(),
+            "this kernel has no such setting: take it out of the profile",
+        ),
+        // The matrix's own value goes before the file's, and so does its place.
+        ("net.ipv4.tcp_sack", "Permission denied", "profile `ours`: ".to_owned(), "; take it out of the profile"),
+    ] {
+        let reason = format!("{SETTING_FAILED}{name} to `x`: {why}");
+        let said = profile.explain(&reason);
+        assert!(said.starts_with(&format!("{start}{reason}; ")) && said.ends_with(end), "{said}");
+    }
+    assert_eq!(profile.explain("killed at its deadline"), "killed at its deadline");
+}

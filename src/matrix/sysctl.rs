@@ -1,5 +1,6 @@
 //! Sysctls: their names, and files in the syntax of sysctl.d(5), as operators keep them.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -76,6 +77,8 @@ pub(super) fn value(text: &str) -> Result<String, String> {
 pub(super) struct Settings {
     /// Names and values in order; of the same name the later one counts.
     pub(super) applied: Vec<(String, String)>,
+    /// The line that counts for each name, from 1 on.
+    pub(super) lines: BTreeMap<String, usize>,
     /// What is not applied.
     pub(super) left_out: Vec<LeftOut>,
 }
@@ -92,7 +95,7 @@ pub(super) fn read(bytes: &[u8], path: &Path) -> Result<Settings, Problems> {
     // Comments may be in any encoding; a setting that has lost something is refused below.
     let text = String::from_utf8_lossy(bytes);
     let mut problems = Collector::new(&text);
-    let (mut applied, mut left_out) = (Vec::new(), Vec::new());
+    let (mut applied, mut lines, mut left_out) = (Vec::new(), BTreeMap::new(), Vec::new());
     let mut start = 0;
     for (number, whole) in text.split_inclusive('\n').enumerate() {
         let line = whole.trim();
@@ -102,7 +105,10 @@ pub(super) fn read(bytes: &[u8], path: &Path) -> Result<Settings, Problems> {
             continue;
         }
         match setting(line) {
-            Ok((name, Setting::Applied(value))) => applied.push((name, value)),
+            Ok((name, Setting::Applied(value))) => {
+                lines.insert(name.clone(), number + 1);
+                applied.push((name, value));
+            }
             Ok((name, Setting::LeftOut(why))) => left_out.push((number, name, why)),
             Err(message) => problems.add(&(at..at + line.len()), || message),
         }
@@ -111,7 +117,7 @@ pub(super) fn read(bytes: &[u8], path: &Path) -> Result<Settings, Problems> {
         left_out.into_iter().map(|(number, name, why)| LeftOut { file: path.to_owned(), line: number + 1, name, why });
     match problems.finish(path.to_owned()) {
         Some(problems) => Err(problems),
-        None => Ok(Settings { applied, left_out: left_out.collect() }),
+        None => Ok(Settings { applied, lines, left_out: left_out.collect() }),
     }
 }
 
@@ -158,10 +164,28 @@ fn not_applied(name: &str) -> Option<String> {
         ["net", "ipv4" | "ipv6", "conf" | "neigh", interface, ..]
             if !matches!(*interface, "all" | "default" | "lo") =>
         {
-            Some(format!("the guest has no interface {}", quote(interface)))
+            Some(format!("the guest has no interface {}: name `all` or `default`", quote(interface)))
         }
         ["net", "core" | "ipv4" | "ipv6" | "unix", _, ..] => None,
-        _ => Some("it is none of net.core, net.ipv4, net.ipv6 and net.unix, and concerns no guest".to_owned()),
+        _ => Some(
+            "it is none of net.core, net.ipv4, net.ipv6 and net.unix, and concerns no guest; where yours is to have it, \
+             name it under `sysctls` of the profile"
+                .to_owned(),
+        ),
+    }
+}
+
+/// What to do where a guest could not have this setting, for the reason that the kernel gave.
+pub(super) fn remedy(name: &str, reason: &str) -> &'static str {
+    match name {
+        "net.core.default_qdisc" | "net.ipv4.tcp_congestion_control" => {
+            "a guest loads no module for a setting: take it out of the profile, or give a kernel that has it built in"
+        }
+        _ if reason.contains("No such file") => "this kernel has no such setting: take it out of the profile",
+        _ if reason.contains("Invalid argument") => {
+            "this kernel refuses the value: set one that it takes, or take it out of the profile"
+        }
+        _ => "take it out of the profile",
     }
 }
 
@@ -196,7 +220,7 @@ mod tests {
 
     #[test]
     fn a_file_of_sysctl_d_is_read_and_what_is_not_applied_is_told_with_its_line() {
-        let Settings { applied, left_out } = good(
+        let Settings { applied, lines, left_out } = good(
             "# ours\n; and theirs\n\n net.ipv4.tcp_wmem =  4096\t16384 4194304 \r\nnet/core/somaxconn=4096\n-net.ipv4.tcp_sack = 0\n\
              net.ipv4.conf.*.rp_filter = 2\n-net.ipv4.conf.all.rp_filter\nnet.ipv4.conf.eth0.rp_filter=1\nvm.swappiness = 1\n\
              net.netfilter.nf_conntrack_max=1\nnet.ipv4.conf.all.rp_filter=1\nnet.core.somaxconn = 5",
@@ -210,6 +234,7 @@ mod tests {
             "net.core.somaxconn=5",
         ];
         assert_eq!(shown, expected);
+        assert_eq!((lines.get("net.ipv4.tcp_sack"), lines.get("net.core.somaxconn")), (Some(&6), Some(&13)));
         let lines: Vec<(usize, &str)> = left_out.iter().map(|l| (l.line, l.name.as_str())).collect();
         let expected = [
             (7, "net.ipv4.conf.*.rp_filter"),
@@ -225,7 +250,7 @@ mod tests {
     fn what_is_left_out_anyway_may_have_any_value_and_a_comment_any_encoding() {
         let text = b"# taille du tampon, r\xe9gl\xe9e\n; \xff\nkernel.core_pattern=\nkernel.domainname = caf\xe9\n\
                      net.ipv4.conf.*.rp_filter =\nvm.x = a\x07\nnet.ipv4.tcp_sack = 0\n";
-        let Settings { applied, left_out } = read(text, Path::new("a.conf")).unwrap_or_else(|p| panic!("{p}"));
+        let Settings { applied, left_out, .. } = read(text, Path::new("a.conf")).unwrap_or_else(|p| panic!("{p}"));
         assert_eq!(applied, [("net.ipv4.tcp_sack".to_owned(), "0".to_owned())]);
         let lines: Vec<(usize, &str)> = left_out.iter().map(|l| (l.line, l.name.as_str())).collect();
         let expected =
@@ -266,7 +291,7 @@ mod tests {
         ) {
             for bytes in [bytes, lines.join("\n").into_bytes()] {
                 match read(&bytes, Path::new("a.conf")) {
-                    Ok(Settings { applied, left_out }) => {
+                    Ok(Settings { applied, left_out, .. }) => {
                         let number = bytes.split(|b| *b == b'\n').count();
                         prop_assert!(applied.len() + left_out.len() <= number);
                         prop_assert!(left_out.iter().all(|l| (1..=number).contains(&l.line) && !l.why.is_empty()));

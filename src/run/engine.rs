@@ -12,14 +12,14 @@ use super::cell::{Question, Settled};
 use super::event::{Event, KernelRecord};
 use super::settle::{Applies, Settlement, applies, by_boot, modules, not_built};
 use super::witnesses::{Looked, Repositories, look};
-use crate::answer::{AdviceKind, after_run};
+use crate::answer::{Advice, AdviceKind, after_run};
 use crate::guest::Program;
 use crate::kernel::{self, Kernel, Obtain, ObtainError, Store};
 use crate::matrix::{self, Bugs, KernelEntry, Locked, Matrix, Needs, Profile};
 use crate::shim::Shim;
 use crate::verdict::Ledger;
 use crate::vm::{Accelerator, Qemu};
-use crate::words::{BugId, JobId, KernelName, Outcome};
+use crate::words::{BugId, JobId, KernelName, Outcome, ProfileName};
 
 /// What a run works with.
 pub struct Lab {
@@ -206,7 +206,11 @@ async fn judge(
         let release = booted.end.release.clone().or_else(|| kernel.release.clone());
         let strings = asked.bugs.get(&question.job.bug).map_or(&[][..], |bug| &bug.strings);
         let settlement = by_boot(&question.job, trial.ran(), strings, &booted.end);
-        tell.cell(question, release, settlement.settled.clone(), Some((booted, &settlement)));
+        let settled = match &settlement.settled {
+            Settled::Error(reason) => Settled::Error(trial.profile.explain(reason)),
+            settled => settled.clone(),
+        };
+        tell.cell(question, release, settled, Some((booted, &settlement)));
     }
 }
 
@@ -248,6 +252,15 @@ fn unobtainable(error: ObtainError, optional: bool) -> Settled {
     let gone = error.is_gone();
     let reason = format!("{:#}", anyhow::Error::new(error));
     if optional && gone { Settled::Skip { reason, allowed: true } } else { Settled::Error(reason) }
+}
+
+/// What to do about a profile that keeps a bug from showing, and is not said to.
+fn undeclared(profile: &ProfileName, bug: &BugId) -> Advice {
+    let says = format!(
+        "profile `{profile}` keeps {bug} from showing: if it is meant to, give it `mitigates: [{bug}]` in the matrix, and \
+         an affected kernel is expected to pass under it"
+    );
+    Advice { kind: AdviceKind::Profile, says }
 }
 
 /// Tells the cells of one kernel.
@@ -293,6 +306,9 @@ impl Tell<'_> {
             cell.advice = after_run(bug, &cell.findings, self.looked.release.as_ref());
             // Under a profile, its own settings are what was tried.
             cell.advice.retain(|advice| advice.kind != AdviceKind::Mitigation || cell.profile.is_default());
+        }
+        if cell.mitigated && !cell.mitigates {
+            cell.advice.push(undeclared(&cell.profile, &cell.bug));
         }
         let mut seen = Seen::default();
         if let Some((booted, settlement)) = boot {
