@@ -86,6 +86,40 @@ fn a_profile_s_settings_reach_the_guest_and_each_command_line_has_a_boot_of_its_
 }
 
 #[test]
+fn profile_with_a_global_sysctl_is_compared_one_after_another() {
+    // vm.swappiness is no namespace's own, so that nothing can run beside it: as with tcp_syncookies of 4.4.
+    let lab = Lab::with_matrix(
+        "
+bugs: [syn-cookie-data-loss]
+expect: { syn-cookie-data-loss: fail }
+profiles:
+  - name: ours
+    sysctls: { net.ipv4.tcp_syncookies: 0, vm.swappiness: 10 }
+    mitigates: [syn-cookie-data-loss]
+  - { name: undeclared, sysctls: { net.ipv4.tcp_syncookies: 0 } }
+  - { name: useless, sysctls: { vm.swappiness: 10 } }
+kernels:
+  - name: debian-12
+    apt: { package: linux-image-cloud-amd64, suite: bookworm }
+",
+    );
+    let names = ["default", "ours", "undeclared", "useless"];
+    let args: Vec<&str> = names.iter().flat_map(|name| ["--profile", name]).collect();
+    let (ran, document) = lab.judge(&args);
+    // A pass that the matrix does not expect.
+    ran.ends_with(1);
+    for (profile, outcome, mitigated) in
+        [("default", "fail", false), ("ours", "pass", true), ("undeclared", "pass", true), ("useless", "fail", false)]
+    {
+        let cell = judged(&document, &format!("syn-cookie-data-loss@{profile}"));
+        let got = (cell["outcome"].as_str(), cell["mitigated"].as_bool().unwrap_or(false));
+        assert_eq!(got, (Some(outcome), mitigated), "{cell:#}");
+    }
+    let advice = judged(&document, "syn-cookie-data-loss@undeclared")["advice"].to_string();
+    assert!(advice.contains("give it `mitigates: [syn-cookie-data-loss]` in the matrix"), "{advice}");
+}
+
+#[test]
 fn an_unknown_profile_and_a_broken_file_are_told_before_anything_boots() {
     let lab = lab();
     let unknown = lab.run(&["run", "--profile", "no-sak"]);

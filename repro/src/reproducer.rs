@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::own_program;
 use crate::protocol::{
-    Capture, Check, Conclusion, Job, MAX_LINE, Message, Mutation, Packet, Report, Segment, TimeLine,
+    Capture, Check, Conclusion, Job, MAX_LINE, Message, Mutation, Packet, Report, SETTING_FAILED, Segment, TimeLine,
 };
 use crate::stderr::say;
 use crate::sut::{clock, namespace, sysctl};
@@ -75,6 +75,8 @@ pub struct Context {
     pub ipv6: bool,
     /// The profile's sysctls.
     pub profile: Arc<BTreeMap<String, String>>,
+    /// What the kernel had for the profile's sysctls, where the job runs in the first namespace.
+    pub before: Arc<BTreeMap<String, String>>,
     /// Whether to go the natural road too.
     pub natural: bool,
     /// What to do wrong on purpose.
@@ -85,7 +87,10 @@ impl Context {
     /// That of a job which started then.
     fn of(job: &Job, started: Instant, own_namespace: bool, ipv6: bool) -> Self {
         let profile = Arc::new(job.sysctls.clone());
-        Self { started, own_namespace, ipv6, profile, natural: job.natural, mutation: job.mutation }
+        // A value that cannot be read cannot be set either, and that is told when it is tried.
+        let kept = job.sysctls.keys().filter(|_| !own_namespace);
+        let before = Arc::new(kept.filter_map(|name| Some((name.clone(), sysctl::read(name).ok()?))).collect());
+        Self { started, own_namespace, ipv6, profile, before, natural: job.natural, mutation: job.mutation }
     }
 
     /// Moves the calling thread alone into a new network namespace, where there are any, and applies the profile
@@ -96,8 +101,16 @@ impl Context {
     pub fn enter_namespace(&self) -> Result<(), String> {
         let entered = if self.own_namespace { namespace::enter_new() } else { namespace::loopback_up() };
         entered.map_err(|error| format!("preparing a network namespace: {error}"))?;
-        for (name, value) in self.profile.iter() {
-            let failed = |error| format!("setting the profile's {name} to `{value}`: {error}");
+        self.set(&self.profile)
+    }
+
+    /// Sets the profile's sysctls to these values, in the calling thread's network namespace.
+    ///
+    /// # Errors
+    /// Which of them could not be set, in words.
+    pub fn set(&self, values: &BTreeMap<String, String>) -> Result<(), String> {
+        for (name, value) in values {
+            let failed = |error| format!("{SETTING_FAILED}{name} to `{value}`: {error}");
             sysctl::write(name, value).map_err(failed)?;
         }
         Ok(())

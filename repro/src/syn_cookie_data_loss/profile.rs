@@ -39,20 +39,26 @@ struct All {
 }
 
 /// Judges a profile's cell.
+///
+/// Each part has a network namespace of its own. Where a sysctl of the profile is not a namespace's own (in 4.4 all share
+/// tcp_syncookies), the parts run in the first namespace one after another: first under the values that the kernel had,
+/// then under the profile's. Process 1 puts the kernel's back.
 pub fn run(context: &Context) -> Findings {
-    if !context.own_namespace {
-        let why = "a profile is compared with the kernel's own settings side by side, for which this kernel has no \
-                   network namespaces with these sysctls of their own";
-        return Findings::error(why.to_owned());
+    let shares = !context.own_namespace;
+    if let Some(Err(why)) = shares.then(|| context.set(&context.before)) {
+        return Findings::error(format!("going back to the kernel's own settings: {why}"));
     }
     let bare = Context { profile: std::sync::Arc::default(), ..context.clone() };
-    let (without, mut packets, mut packets_cut) = connections(&bare, &WITHOUT_PROFILE, None);
-    let overflow = burst(&bare, "tcpstore without the profile", true);
-    let seen = burst(context, "tcpstore under the profile", false);
+    let (without, mut packets, mut packets_cut) = connections(&bare, 0, &WITHOUT_PROFILE, None);
+    let overflow = burst(&bare, 1, "tcpstore without the profile", true);
+    if let Some(Err(why)) = shares.then(|| context.set(&context.profile)) {
+        return Findings::error(why);
+    }
+    let seen = burst(context, 2, "tcpstore under the profile", false);
     let cookies_sent = seen.as_ref().is_ok_and(|seen| seen.counters.sent.is_some_and(|sent| sent > 0));
     let single =
         single(context.profile.get(SYSCTL).map(|value| value.trim()), cookies_sent).and_then(|(trial, value)| {
-            let (tried, more, cut) = connections(context, &[trial], Some(&value));
+            let (tried, more, cut) = connections(context, 3, &[trial], Some(&value));
             packets.extend(more);
             packets_cut |= cut;
             tried.into_iter().next()
@@ -75,19 +81,21 @@ fn single(value: Option<&str>, cookies_sent: bool) -> Option<(Trial, String)> {
     }
 }
 
-fn burst(context: &Context, name: &str, syns_only: bool) -> Result<Seen, String> {
+/// A burst of clients. `net` makes its addresses its own, where the parts share a namespace.
+fn burst(context: &Context, net: u8, name: &str, syns_only: bool) -> Result<Seen, String> {
     let settings = vec![(SYSCTL, "1".to_owned()), (SOMAXCONN, USUAL_SOMAXCONN.to_string())];
     let burst = Burst { name: name.to_owned(), clients: CLIENTS, settings, syns_only };
-    let seen = in_namespace(context, |context| burst.perform(context, 1).map_err(|error| error.to_string()));
+    let seen = in_namespace(context, |context| burst.perform(context, net).map_err(|error| error.to_string()));
     context.ended(name);
     seen
 }
 
 /// Tries connections in a namespace of their own, with each trial's tcp_syncookies or this one.
-fn connections(context: &Context, trials: &[Trial], value: Option<&str>) -> (Vec<Tried>, Vec<Packet>, bool) {
+/// `net` is as in [`burst`].
+fn connections(context: &Context, net: u8, trials: &[Trial], value: Option<&str>) -> (Vec<Tried>, Vec<Packet>, bool) {
     let tried = in_namespace(context, |context| {
         let capture = Capture::new(context.started, CAPTURE_ROOM / 2);
-        let mut wire = Wire::new(0, capture).map_err(|error| error.to_string())?;
+        let mut wire = Wire::new(net, capture).map_err(|error| error.to_string())?;
         let mut counters = Snapshot::take();
         let mut tried = Vec::new();
         for (number, &trial) in (0..).zip(trials) {
