@@ -103,7 +103,7 @@ fn a_full_disk_stops_the_run_with_a_reason_and_leaves_no_guest() {
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("unshare");
     let pid = child.id();
     let ran = Ran::of(child.wait_with_output().expect("it ends"));
-    ran.ends_with(3).says(&["free some space"]);
+    ran.ends_with(3).says(&["no space is left", "free some"]);
     assert!(ran.stdout.contains("tcp-fragment-stall"), "what is known is shown all the same:\n{}", ran.stdout);
     assert!(common::descendants(pid).is_empty());
 }

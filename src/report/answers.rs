@@ -8,6 +8,9 @@ use crate::answer::{Answer, BugAnswer, Tally};
 use crate::evidence::Strength;
 use crate::verdict::{Verdict, contradiction};
 
+/// Why a bug that a kernel has is left out of the exit code.
+pub(super) const NOT_COUNTED: &str = "nobody has a fix (--fail-on any counts it)";
+
 /// The answers as text, coloured with ANSI sequences (print it through `anstream`), and how they ended. Conflicts come
 /// first.
 pub fn answers(answers: impl Iterator<Item = Answer>, style: Style) -> (String, Tally) {
@@ -75,9 +78,10 @@ fn verdict(text: &mut String, answer: &BugAnswer, width: usize, style: Style) {
     let more: Vec<String> = state.into_iter().chain(answer.unproven.then(|| "unproven".to_owned())).collect();
     let state = if more.is_empty() { String::new() } else { format!(" ({})", more.join(", ")) };
     let conflict = if answer.conflict { " CONFLICT" } else { "" };
-    let is_counted = answer.counts || answer.conflict || answer.verdict != Verdict::Affected;
-    let counted = if is_counted { "" } else { "; not counted: nobody has a fix (--fail-on any counts it)" };
-    let _ = writeln!(text, "  {:width$}  {colour}{word}{conflict}{colour:#}{state}{counted}", answer.bug.as_str());
+    let _ = writeln!(text, "  {:width$}  {colour}{word}{conflict}{colour:#}{state}", answer.bug.as_str());
+    if answer.verdict == Verdict::Affected && !answer.counts && !answer.conflict {
+        labelled(text, "not counted", NOT_COUNTED, style);
+    }
     for finding in &answer.findings {
         let weak = if finding.strength == Strength::Weak && !finding.is_unknown() { " (a hint)" } else { "" };
         labelled(text, &format!("{}{weak}", finding.witness), &finding.why, style);

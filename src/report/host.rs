@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::Style;
+use super::answers::NOT_COUNTED;
 use super::table::{BAD, BROKEN, DIM, GOOD, LOUD};
 use super::text::{fit, visible, wrap};
 use crate::answer::{HostBug, HostDocument};
@@ -88,13 +89,14 @@ impl Text {
                 Verdict::Unknown => BROKEN,
             };
             let guess = if bug.state_guessed { ", a guess" } else { "" };
-            let state = bug.state.map(|state| format!(" ({state}{guess})")).unwrap_or_default();
+            let state = bug.state.filter(|state| state.as_str() != verdict.to_string());
+            let state = state.map(|state| format!(" ({state}{guess})")).unwrap_or_default();
             let conflict = if bug.conflict { ", CONFLICT" } else { "" };
             let _ = write!(self.text, "  kernel: {colour}{verdict}{state}{conflict}{colour:#}");
         }
         self.text.push('\n');
         if bug.verdict == Some(Verdict::Affected) && !bug.counts && !bug.conflict {
-            self.paragraph("  ", "not counted: nobody has a fix (--fail-on any counts it)");
+            self.paragraph("  not counted: ", NOT_COUNTED);
         }
         for finding in &bug.findings {
             self.paragraph(&format!("  {}: ", finding.witness), &finding.why);
