@@ -310,7 +310,7 @@ impl Histories {
 }
 
 fn check(histories: &Histories) {
-    let (mut wrong, mut undecided, mut opened) = (Vec::new(), Vec::new(), 0);
+    let (mut wrong, mut undecided) = (Vec::new(), Vec::new());
     for (question, testimony) in histories.ask() {
         let finding = &testimony.finding;
         let truth = if question.is_fixed { State::Fixed } else { State::HalfFixed };
@@ -324,16 +324,8 @@ fn check(histories: &Histories) {
             wrong.push(says);
         } else if question.decided && !is_told {
             undecided.push(says);
-        } else {
-            opened += usize::from(!is_told);
         }
     }
-    eprintln!(
-        "{} questions, {} wrong, {} undecided, {opened} open",
-        histories.questions.len(),
-        wrong.len(),
-        undecided.len()
-    );
     let faults = [("wrong", wrong), ("undecided", undecided)];
     let faults: Vec<String> =
         faults.iter().flat_map(|(kind, list)| list.iter().map(move |says| format!("{kind}: {says}"))).collect();
