@@ -57,7 +57,7 @@ fn an_address_is_answered_like_the_file_that_lies_there() {
     let with_sum = format!("{address}#sha256={}", sum(&package));
     for subject in [&address, &with_sum] {
         let (ran, there) = asked(&lab, &[subject]);
-        assert_eq!(ran.code, 1, "{}", ran.stderr);
+        assert_eq!(ran.code, 3, "{}", ran.stderr);
         assert_eq!(there["bugs"], here["bugs"]);
         assert_eq!(text(&there, "subject"), subject);
         let understood = text(&there, "understood");
@@ -107,7 +107,7 @@ fn a_transfer_that_was_killed_goes_on_where_it_ended() {
     child.wait().expect("it ends");
     assert_eq!(fs::read(&data).expect("what came"), package[..2_000_000]);
     let (ran, answer) = asked(&lab, &[&subject]);
-    assert_eq!((ran.code, answer["problem"].is_null()), (1, true), "{answer:#}");
+    assert_eq!((ran.code, answer["problem"].is_null()), (3, true), "{answer:#}");
     let ranges: Vec<_> = server.requests().iter().map(|r| r.header("range").map(str::to_owned)).collect();
     assert_eq!(ranges, [None, Some("bytes=2000000-".to_owned())]);
 }
@@ -163,7 +163,7 @@ fn processes_that_want_the_same_file_at_once_fetch_it_once() {
     let children: Vec<_> = (0..3).map(|_| start()).collect();
     for child in children {
         let ran = Ran::of(child.wait_with_output().expect("it ends"));
-        assert_eq!(ran.code, 1, "{}", ran.stdout);
+        assert_eq!(ran.code, 3, "{}", ran.stdout);
     }
     assert_eq!(server.requests().len(), 1);
 }
@@ -221,7 +221,7 @@ fn a_proxy_of_the_environment_is_used_and_one_for_others_is_not() {
         command
     };
     let ran = Ran::of(through("").output().expect("it starts"));
-    assert_eq!(ran.code, 1, "{}", ran.stdout);
+    assert_eq!(ran.code, 3, "{}", ran.stdout);
     assert_eq!(proxy.requests().len(), 1);
     // One that is away is named, and its password is not; one that cannot be used is no reason to go without.
     for (variable, says) in [
