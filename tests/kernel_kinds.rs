@@ -92,18 +92,24 @@ fn an_optional_kernel_whose_suite_has_gone_is_a_skip_and_any_other_an_error() {
 }
 
 #[test]
-fn a_full_disk_stops_the_run_with_a_reason_and_leaves_no_guest() {
-    let lab = Lab::with_matrix(&debian_12(""));
-    fs::create_dir(lab.path("results")).expect("a folder");
-    let script =
-        format!("mount -t tmpfs -o size=64k none results && exec {} run --accel tcg", env!("CARGO_BIN_EXE_backproof"));
-    // A mount of its own, in a namespace of its own.
-    let mut command = Command::new("unshare");
-    command.args(["--user", "--map-root-user", "--mount", "sh", "-c", &script]).current_dir(lab.dir.path());
-    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("unshare");
-    let pid = child.id();
-    let ran = Ran::of(child.wait_with_output().expect("it ends"));
-    ran.ends_with(3).says(&["no space is left", "free some"]);
-    assert!(ran.stdout.contains("tcp-fragment-stall"), "what is known is shown all the same:\n{}", ran.stdout);
-    assert!(common::descendants(pid).is_empty());
+fn a_full_disk_loses_evidence_before_verdicts_and_leaves_no_guest() {
+    // Where the verdicts fit they stand; where not even they do, the run has none.
+    for (size, code) in [("64k", 0), ("8k", 3)] {
+        let lab = Lab::with_matrix(&debian_12(""));
+        fs::create_dir(lab.path("results")).expect("a folder");
+        let program = env!("CARGO_BIN_EXE_backproof");
+        let script = format!("mount -t tmpfs -o size={size} none results && exec {program} run --accel tcg");
+        // A mount of its own, in a namespace of its own.
+        let mut command = Command::new("unshare");
+        command.args(["--user", "--map-root-user", "--mount", "sh", "-c", &script]).current_dir(lab.dir.path());
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("unshare");
+        let pid = child.id();
+        let ran = Ran::of(child.wait_with_output().expect("it ends"));
+        ran.ends_with(code).says(&["free some", "--results folder"]);
+        assert_eq!(ran.stderr.contains("matrix.json has the verdicts"), code == 0, "{}", ran.stderr);
+        if code == 0 {
+            assert!(ran.stdout.contains("tcp-fragment-stall"), "{}", ran.stdout);
+        }
+        assert!(common::descendants(pid).is_empty());
+    }
 }

@@ -167,13 +167,9 @@ fn a_real_kernel_that_is_served_like_a_mainline_build_boots_and_is_judged() {
     let lab = Lab::with_matrix(&format!(
         "bugs: [{STALL}]\nkernels: [{{ name: build, mainline: {REAL_VERSION}, optional: true }}]\n"
     ));
-    let mut image = std::fs::read(&kernel.image).expect("the image");
-    // Its header says what it calls itself; that of a build of this version is written over it.
-    let (own, release) = (kernel.release.clone().expect("a release"), format!("{REAL_NUMBERS}-generic"));
-    let at = image.windows(own.len()).position(|window| window == own.as_bytes()).expect("its release");
-    assert!(at < 64 << 10, "the header comes first");
-    image[at..at + own.len()].fill(b' ');
-    image[at..at + release.len()].copy_from_slice(release.as_bytes());
+    // Its header keeps its own release: a guest that calls itself otherwise than its image is no evidence.
+    let image = std::fs::read(&kernel.image).expect("the image");
+    let release = format!("{REAL_NUMBERS}-generic");
     lab.write(&format!("image/boot/vmlinuz-{release}"), image);
     let config = kernel.config.as_ref().expect("a configuration");
     let set = |option: &&str| config.is_builtin(option) || config.is_module(option);

@@ -40,8 +40,15 @@ pub(super) fn run(args: &Run) -> Result<u8, Stop> {
         Format::Json => print_json(&document),
         Format::Table => print(&table(&document, Some(&folder), Style::of_terminal())),
     };
-    for lost in &document.run.not_written {
-        say(format_args!("backproof: could not write {}", visible(lost)));
+    if let Some(first) = document.run.not_written.first() {
+        let kept = if written.is_ok() { "; matrix.json has the verdicts, and the list as run.not_written" } else { "" };
+        say(format_args!(
+            "backproof: could not write {} of this run's files, the first {}{kept}; free some space in {}, or give another \
+             --results folder",
+            document.run.not_written.len(),
+            visible(first),
+            visible(&args.host.results.display().to_string()),
+        ));
     }
     ended(ended(document.exit_code, printed)?, written.map_err(Stop::no_verdict))
 }
