@@ -182,6 +182,7 @@ fn a_kernel_is_booted_from_rpm_packages_and_its_changelog_is_heard() {
     let core = core.display().to_string();
     let ran = lab.run(&["affected", "--bug", "tcp-fragment-stall", &core]);
     ran.ends_with(0);
-    assert!(ran.stdout.contains("RHEL (or a rebuild of it) 6.1.0-56.el9"), "{}", ran.stdout);
+    // No el9 starts from 6.1, so it is nobody's by that name.
+    assert!(ran.stdout.contains("an unnamed distribution's kernel, which starts from 6.1"), "{}", ran.stdout);
     assert!(ran.stdout.contains("changelog") && ran.stdout.contains("fix since 2019-07-25"), "{}", ran.stdout);
 }
