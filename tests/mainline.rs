@@ -167,9 +167,9 @@ fn a_real_kernel_that_is_served_like_a_mainline_build_boots_and_is_judged() {
     let lab = Lab::with_matrix(&format!(
         "bugs: [{STALL}]\nkernels: [{{ name: build, mainline: {REAL_VERSION}, optional: true }}]\n"
     ));
-    // Its header keeps its own release: a guest that calls itself otherwise than its image is no evidence.
+    // It keeps its own release, and so do its modules: a guest that calls itself otherwise than its image is no evidence.
     let image = std::fs::read(&kernel.image).expect("the image");
-    let release = format!("{REAL_NUMBERS}-generic");
+    let (own, release) = (kernel.release.clone().expect("a release"), format!("{REAL_NUMBERS}-generic"));
     lab.write(&format!("image/boot/vmlinuz-{release}"), image);
     let config = kernel.config.as_ref().expect("a configuration");
     let set = |option: &&str| config.is_builtin(option) || config.is_module(option);
@@ -188,9 +188,9 @@ fn a_real_kernel_that_is_served_like_a_mainline_build_boots_and_is_judged() {
     let options = options.into_iter().filter(set);
     let lines = options.map(|o| format!("CONFIG_{o}={}\n", if config.is_builtin(o) { "y" } else { "m" }));
     lab.write(&format!("modules/boot/config-{release}"), lines.collect::<String>());
-    lab.write(&format!("modules/lib/modules/{release}/modules.builtin"), "");
+    lab.write(&format!("modules/lib/modules/{own}/modules.builtin"), "");
     for module in kernel.modules_for(&["tun"]).expect("modules") {
-        let path = Path::new("modules/lib/modules").join(&release).join(format!("kernel/{}.ko", module.name));
+        let path = Path::new("modules/lib/modules").join(&own).join(format!("kernel/{}.ko", module.name));
         lab.write(path.to_str().expect("UTF-8"), &module.bytes);
     }
     let server = archive_of(REAL_VERSION, REAL_NUMBERS, dpkg_deb(&lab, "image"), Some(dpkg_deb(&lab, "modules")));
