@@ -4,6 +4,8 @@
 //! without a commit of its own, and calls itself by the release that it started from, whatever else it took since. So a
 //! beginning (a root, or where a clone or graft cut the history off) is trusted only where it is kernel.org's own.
 
+use std::collections::HashSet;
+
 use git2::Oid;
 
 use super::MakefileVersion;
@@ -16,6 +18,10 @@ use crate::words::Role;
 
 /// The most beginnings that are looked at. Linux has four roots.
 const MOST: usize = 4_000;
+/// The longest line of a revision that is looked at for jumps, in commits. Linux's own has some 100,000.
+const LONGEST_LINE: usize = 1 << 20;
+/// The most jumps that are told.
+const MOST_JUMPS: usize = 16;
 /// Linux's first commit in git, 2.6.12-rc2: there even where a clone lacks its files.
 const FIRST: &str = "1da177e4c3f41524e886b7f1b8a0c1fc7321cac2";
 
@@ -88,7 +94,10 @@ pub(super) fn beginnings(index: &Index, history: &History, bug: &Bug) -> Result<
                 Some(format!("{what} {}, a {version}, which may hold steps already{mend}", short(oid)))
             }
             // Trees that were merged in, as btrfs's once was, begin without a kernel around them.
-            None if !is_cut && holds_none(index, oid, &files) => None,
+            None if !is_cut && holds_none(index, oid, &files) => {
+                found.extend(import(index, history, number)?);
+                None
+            }
             None => {
                 let mend = fetch_makefile(history.repository, oid).map(|fetch| format!(": {fetch}"));
                 let mend = mend.or_else(|| unshallow(history, oid)).unwrap_or_default();
@@ -97,7 +106,95 @@ pub(super) fn beginnings(index: &Index, history: &History, bug: &Bug) -> Result<
         };
         found.extend(doubt.map(|says| Beginning { number, says }));
     }
+    found.extend(jumps(index, history, bug.releases.as_ref())?);
     Ok(found)
+}
+
+/// The commit that brings a kernel in after a beginning without one (`Add kernel source`), and not by a merge with a
+/// history that has it.
+fn import(index: &Index, history: &History, root: u32) -> Result<Option<Beginning>, GitError> {
+    let has_kernel = |number| Ok::<_, GitError>(index.version_at(history.sha(number)?).is_some());
+    let after = history.graph.descendants(root);
+    let mut without = HashSet::from([root]);
+    for number in (root + 1..history.graph.len()).filter(|number| after.has(*number) && history.has(*number)) {
+        let parents = history.graph.parents(number);
+        if !parents.iter().any(|parent| without.contains(parent)) {
+            continue;
+        }
+        let mut is_import = without.len() >= MOST;
+        if !is_import {
+            if !has_kernel(number)? {
+                without.insert(number);
+                continue;
+            }
+            is_import = true;
+            for parent in parents.iter().filter(|parent| !without.contains(parent)) {
+                is_import &= !has_kernel(*parent)?;
+            }
+        }
+        if is_import {
+            let (oid, path) = (short(history.sha(number)?), history.repository.path().display());
+            let says = format!(
+                "{oid} brings a kernel in without its history, and may hold steps: `git -C {path} show --stat {oid}` tells \
+                 what it is"
+            );
+            return Ok(Some(Beginning { number, says }));
+        }
+    }
+    Ok(None)
+}
+
+/// The commits on the revision's own line that make another release of it, and are no merges: whoever squashes an update
+/// brings all its commits without their names. What is before a tagged release of kernel.org is its history.
+fn jumps(index: &Index, history: &History, releases: Option<&Releases>) -> Result<Vec<Beginning>, GitError> {
+    let Some(mut at) = history.store.number(history.commit)? else { return Ok(Vec::new()) };
+    let mut line = vec![at];
+    while !history.is_release(at)
+        && line.len() < LONGEST_LINE
+        && let Some(parent) = history.graph.parents(at).first()
+    {
+        at = *parent;
+        line.push(at);
+    }
+    let version = |at: usize| Ok::<_, GitError>(index.version_at(history.sha(line[at])?));
+    let mut found = Vec::new();
+    // Ranges of the line at whose ends the versions are told; where they are the same, nothing jumps between them.
+    let mut ranges = vec![(0, version(0)?, line.len() - 1, version(line.len() - 1)?)];
+    while let Some((new, newer, old, older)) = ranges.pop() {
+        if newer == older || found.len() >= MOST_JUMPS {
+            continue;
+        }
+        if old - new > 1 {
+            let middle = new + (old - new) / 2;
+            let between = version(middle)?;
+            ranges.push((new, newer, middle, between.clone()));
+            ranges.push((middle, between, old, older));
+            continue;
+        }
+        let (Some(newer), Some(older)) = (newer, older) else { continue };
+        if history.graph.parents(line[new]).len() == 1 && is_jump(&older, &newer) && !is_before_break(&newer, releases)
+        {
+            let (oid, path) = (history.sha(line[new])?, history.repository.path().display());
+            let oid = short(oid);
+            let says = format!(
+                "{oid} makes a {newer} of a {older} in one commit, which may hold steps: `git -C {path} show --stat {oid}` \
+                 tells what it is"
+            );
+            found.push(Beginning { number: line[new], says });
+        }
+    }
+    Ok(found)
+}
+
+/// Whether nobody releases the one version right after the other: kernel.org's go by one, and from a release to the next
+/// line's first candidate.
+fn is_jump(older: &MakefileVersion, newer: &MakefileVersion) -> bool {
+    let (Some(old), Some(new)) = (older.release(), newer.release()) else { return false };
+    let is_same_line = old.line() == new.line();
+    let is_next = is_same_line && (old.stable()..=old.stable() + 1).contains(&new.stable());
+    let is_candidate = newer.extraversion.starts_with("-rc");
+    let opens_a_line = !is_same_line && old.stable() == 0 && old < new && is_candidate;
+    !is_next && !opens_a_line
 }
 
 /// What brings the tag of a beginning whose subject says that it is a release.

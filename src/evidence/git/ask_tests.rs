@@ -413,6 +413,14 @@ fn absence_is_told_only_where_the_history_can() {
     // Another project's history was merged in.
     let foreign = fixture.commit(&[], "btrfs: initial", &[("fs/btrfs/x.c", "x\n"), ("Makefile", "obj-m := btrfs.o\n")]);
     branch("merged-in", fixture.commit(&[mainline.v4_19, foreign], "Merge btrfs", &[("fs/btrfs/x.c", "x\n")]));
+    // A folder of one's own, into which a kernel was put.
+    let readme = fixture.commit(&[], "Initial commit", &[("README", "x\n")]);
+    let files = [("Makefile", makefile("4.19.50")), (FILE, "a_text_of_a_vendor_kernel\n".to_owned())];
+    let files = files.each_ref().map(|(path, text)| (*path, text.as_str()));
+    branch("import-later", fixture.commit(&[readme], "Add kernel source", &files));
+    // Of a line that the dossier does not know.
+    let jump = makefile("4.16.9");
+    branch("jump", fixture.commit(&[mainline.v4_14], "Merge 4.16.9 into vendor", &[("Makefile", &jump)]));
     // No kernel at all.
     branch("foreign", foreign);
     let never = set(&[State::NeverHad]);
@@ -426,6 +434,8 @@ fn absence_is_told_only_where_the_history_can() {
         ("import-then-break", set(&[State::Affected, State::HalfFixed]), "a 4.19.57 has it"),
         ("squashed-update", StateSet::all(), "squashed update"),
         ("merged-in", never, ""),
+        ("import-later", StateSet::all(), "brings a kernel in without its history"),
+        ("jump", StateSet::all(), "makes a 4.16.9 of a 4.14.0 in one commit"),
         ("foreign", StateSet::all(), "no kernel's Makefile"),
     ] {
         let finding = fixture.ask(&bug, branch).finding;

@@ -34,6 +34,11 @@ const MARKERS: &str = "upstream mainline linus torvalds cherry cherrypick cherry
 const OTHERS: &str = "introduced introduces broke breaks since fixes fixed caused causes regressed regression removed \
     reverted not added changed made did does moved after before until prior follow followup similar see like unlike \
     prerequisite needed required depends dependency without due because missing if when would should could";
+/// Words that say that what is named was left out, whatever stands beside them.
+const NEGATING: &str = "not never skip skips skipped skipping deferred defer postponed omitted omit left dropped drop large \
+    missing excluded ignored instead pending todo cannot can't won't unneeded unnecessary declined rejected later";
+/// Words that say that conflicts are past.
+const SETTLED: &str = "resolved resolve resolving fixed adjusted minor trivial none no solved context contextual";
 /// Keys of trailers that say which commit is carried, without any of [`MARKERS`]: SUSE's, tip's, and what people write.
 const KEYS: [&str; 7] =
     ["git-commit", "alt-commit", "commit-id", "linux-commit", "kernel-commit", "linus-commit", "commit-sha1"];
@@ -99,6 +104,11 @@ fn any_in(list: &str, words: &[Word]) -> bool {
 
 fn all_in(lists: &[&str], words: &[Word]) -> bool {
     words.iter().all(|word| word.is_number || lists.iter().any(|list| is_in(list, &word.text)))
+}
+
+/// Whether words say that what they name was not taken: `(not applied)`, `conflicts here; skip it`.
+fn negates(words: &[Word]) -> bool {
+    any_in(NEGATING, words) || any_in("conflict conflicts", words) && !any_in(SETTLED, words)
 }
 
 fn is_revert(word: &Word) -> bool {
@@ -251,7 +261,11 @@ impl<'a> Reading<'_, 'a> {
         let marked = any_in(MARKERS, before) || any_in(MARKERS, after);
         let keyed = statement.is_keyed() && KEYS.contains(&statement.key().as_str());
         if keyed && count == 1 {
-            return Some(if any_in(PARTLY, after) { Kind::MayCarry } else { Kind::Carries });
+            let is_doubtful = any_in(PARTLY, after) || negates(after);
+            return Some(if is_doubtful { Kind::MayCarry } else { Kind::Carries });
+        }
+        if marked && starts && !any_in(OTHERS, before) && (negates(before) || negates(after)) {
+            return Some(Kind::MayCarry);
         }
         if !marked || any_in(OTHERS, before) {
             return None;

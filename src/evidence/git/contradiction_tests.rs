@@ -39,6 +39,14 @@ fn an_empty_commit_is_no_step_whatever_its_message_says() {
     fixture.branch("moved", fixture.commit(&[moved], &claim, &[("vendor/fragment.c", FIXED)]));
     let mut unlisted = bug.clone();
     unlisted.chain.iter_mut().for_each(|step| step.files.clear());
+    // A revert where the step's file has another name, or the dossier names none.
+    let fixed = fixture.commit(&[moved], &claim, &[("vendor/fragment.c", FIXED)]);
+    let revert = format!("Revert \"net: a vendor's own words\"\n\nThis reverts commit {fixed}.\n");
+    fixture.branch("moved-reverted", fixture.commit(&[fixed], revert, &[("vendor/fragment.c", BROKEN)]));
+    for bug in [&bug, &unlisted] {
+        let states = fixture.ask(bug, "moved-reverted").finding.states;
+        assert!(states.contains(State::Affected), "{states:?}");
+    }
     for (bug, branch, counts) in [
         (&bug, "empty", false),
         (&bug, "empty-merge", false),

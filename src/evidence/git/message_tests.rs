@@ -147,6 +147,11 @@ fn several_commits_in_one_are_read_one_by_one() {
     }
     for (text, expected) in [
         ("Git-commit: $X (partial)", Kind::MayCarry),
+        ("Git-commit: $X (not applied)", Kind::MayCarry),
+        ("[ Upstream commit $X conflicts here; skip it ]", Kind::MayCarry),
+        ("Upstream commit $X is too large for us", Kind::MayCarry),
+        ("[ Upstream commit $X deferred ]", Kind::MayCarry),
+        ("Conflicts with upstream commit $X", Kind::MayCarry),
         ("(backport of parts of upstream commit $X)", Kind::MayCarry),
         ("We have backported $X here.", Kind::MayCarry),
     ] {

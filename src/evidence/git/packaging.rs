@@ -90,9 +90,10 @@ pub(super) fn packaging(git: &Objects, commit: Oid, is_kernel: bool) -> Packagin
     for (series, folder) in [("debian/patches/series", "debian/patches/"), ("series.conf", "")] {
         let Some(text) = text(git, tree, series) else { continue };
         packaging.by.insert(series.to_owned());
-        for name in names(&String::from_utf8_lossy(&text)).take(MOST) {
+        for (name, is_plain) in names(&String::from_utf8_lossy(&text)).take(MOST) {
             let path = format!("{folder}{name}");
-            packaging.take(git, tree, &path, true);
+            packaging.take(git, tree, &path, is_plain);
+            packaging.reverse_last(&path, !is_plain);
             seen.insert(path);
         }
     }
@@ -113,7 +114,7 @@ pub(super) fn packaging(git: &Objects, commit: Oid, is_kernel: bool) -> Packagin
             let places = folders.iter().map(|folder| format!("{folder}/{name}").trim_start_matches('/').to_owned());
             places.into_iter().find(|path| matches!(git.entry(tree, path), Entry::File(_)))
         };
-        if is_kernel && spec.applied.iter().all(|name| beside(name).is_none()) {
+        if is_kernel && spec.applied.iter().chain(&spec.reversed).all(|name| beside(name).is_none()) {
             continue;
         }
         packaging.by.insert((*path).clone());
@@ -124,6 +125,11 @@ pub(super) fn packaging(git: &Objects, commit: Oid, is_kernel: bool) -> Packagin
                 Some(_) => {}
                 None => packaging.unread.push(name.clone()),
             }
+        }
+        for path in spec.reversed.iter().take(MOST).filter_map(|name| beside(name)) {
+            packaging.take(git, tree, &path, false);
+            packaging.reverse_last(&path, true);
+            seen.insert(path);
         }
     }
     packaging.by.extend(found.recipes);
@@ -139,6 +145,13 @@ pub(super) fn packaging(git: &Objects, commit: Oid, is_kernel: bool) -> Packagin
 }
 
 impl Packaging {
+    /// Notes that the patch which was taken last may be applied the other way round.
+    fn reverse_last(&mut self, path: &str, is_reversed: bool) {
+        if let Some(last) = self.patches.last_mut().filter(|last| last.file == path) {
+            last.is_reversed |= is_reversed;
+        }
+    }
+
     fn take(&mut self, git: &Objects, tree: Oid, path: &str, is_applied: bool) {
         match text(git, tree, path).filter(|_| !PACKED.iter().any(|end| path.ends_with(end))) {
             Some(text) => {

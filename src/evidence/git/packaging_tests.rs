@@ -29,7 +29,10 @@ fn patches_in_a_tree_count_only_where_they_are_surely_applied() {
     let apply = spec("ApplyPatch b.patch\nApplyOptionalPatch f.patch");
     let commented = "Name: kernel\nPatch1: b.patch\n#Patch2: f.patch\n%prep\n%autosetup\n".to_owned();
     let big = "Name: kernel\nPatch1: patch-1-vendor.patch\n%prep\n%autosetup\n".to_owned();
+    let taken = spec("%patch1 -p1\n%patch2 -p1\n%patch2 -Rp1");
     let gone = "Name: kernel\nPatch1: patch-1-%{vendor}.patch\n%prep\n%autosetup\n".to_owned();
+    const B: &str = "debian/patches/b.patch";
+    const F: &str = "debian/patches/f.patch";
     type Files<'a> = &'a [(&'a str, &'a str)];
     let open: &[State] = &[NeverHad, Affected];
     let table: &[(&str, Files, &[State], &str)] = &[
@@ -64,6 +67,24 @@ fn patches_in_a_tree_count_only_where_they_are_surely_applied() {
         ("a patch that is not there", &[("kernel.spec", &gone), ("b.patch", &elsewhere)], &[NeverHad], ""),
         ("a patch of other files", &[("target/linux/generic/pending-6.6/1.patch", &elsewhere)], &[NeverHad], ""),
         ("a packed patch", &[("PKGBUILD", "x"), ("b.patch.xz", "\u{1}")], open, "b.patch.xz lies in the tree"),
+        (
+            "a series with a reversal",
+            &[("debian/patches/series", "b.patch\nf.patch -R\n"), (B, &break_), (F, &fix)],
+            &[Affected, Fixed],
+            "f.patch",
+        ),
+        (
+            "a series that applies and takes out",
+            &[("debian/patches/series", "b.patch -p1\nf.patch\nf.patch -R\n"), (B, &break_), (F, &fix)],
+            &[Affected, Fixed],
+            "f.patch",
+        ),
+        (
+            "a spec that takes out",
+            &[("kernel.spec", &taken), ("b.patch", &break_), ("f.patch", &fix)],
+            &[Affected, Fixed],
+            "",
+        ),
         (
             "a series, and a patch beside it",
             &[("debian/patches/series", "\n"), ("debian/patches/b.patch", &break_)],

@@ -23,6 +23,8 @@ pub(super) struct Patch {
     pub doubted: Vec<String>,
     /// Whether it is applied for certain, and does not only lie there.
     pub is_applied: bool,
+    /// Whether it may be applied the other way round, which takes out what it carries.
+    pub is_reversed: bool,
     /// The files that it changes.
     files: Vec<String>,
 }
@@ -90,7 +92,15 @@ impl Patch {
             .collect();
         files.sort();
         files.dedup();
-        Self { file: file.to_owned(), subject: subject(head), mentions: said, doubted, is_applied: true, files }
+        Self {
+            file: file.to_owned(),
+            subject: subject(head),
+            mentions: said,
+            doubted,
+            is_applied: true,
+            is_reversed: false,
+            files,
+        }
     }
 }
 
@@ -110,13 +120,21 @@ fn subject(head: &[u8]) -> String {
     String::new()
 }
 
-/// The patches that a series applies. SUSE guards some by a word before the name (`+needs-review patches.suse/x`,
-/// `-rt patches.suse/y`): those are applied for some kernels only, and do not count.
-pub(super) fn names(series: &str) -> impl Iterator<Item = &str> {
+/// The patches that a series names, and whether each is applied as it is: quilt knows options of `patch` behind a name
+/// (`fix.patch -p1`, `fix.patch -R`), of which only `-pN` says nothing of what is applied. SUSE guards some by a word
+/// before the name (`+needs-review patches.suse/x`, `-rt patches.suse/y`): those are applied for some kernels only, and
+/// do not count.
+pub(super) fn names(series: &str) -> impl Iterator<Item = (&str, bool)> {
     series.lines().filter_map(|line| {
         let line = line.split('#').next().unwrap_or_default().trim();
-        let name = line.split_whitespace().next().filter(|name| !name.starts_with(['+', '-']))?;
+        let mut words = line.split_whitespace();
+        let name = words.next().filter(|name| !name.starts_with(['+', '-']))?;
+        let is_level = |word: &str| {
+            let level = word.strip_prefix("-p").unwrap_or(word);
+            level == "ab" || level.bytes().all(|b| b.is_ascii_digit())
+        };
         // No way out of the folder.
-        (!name.starts_with('/') && !name.split('/').any(|part| part == "..")).then_some(name)
+        let is_inside = !name.starts_with('/') && !name.split('/').any(|part| part == "..");
+        is_inside.then(|| (name, words.all(is_level)))
     })
 }

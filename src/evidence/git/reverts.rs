@@ -6,12 +6,15 @@
 use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
 
+use git2::Oid;
+
 use super::carriers::{Carrier, Carriers, History, Place, whole};
 use super::claims::mentions;
-use super::content::touches;
+use super::content::{has_any, touches};
 use super::doing::{Doing, doing};
 use super::graph::Bits;
 use super::message::{Abbreviation, Kind};
+use super::objects::Objects;
 use super::subject::{is_same, plain_subject, subject_hash};
 use super::undoing::{doubted_subjects, reverted_subjects};
 use super::{GitError, commit};
@@ -145,7 +148,7 @@ fn weighed(
 ) -> Result<Option<bool>, GitError> {
     let Place::Commit(number) = place else { return Ok(Some(strong)) };
     let (git, oid) = (history.repository.git(), history.sha(number)?);
-    if !step.files.is_empty() && touches(git, oid, &step.files) == Some(false) {
+    if leaves(git, oid, &step.files) {
         return Ok(None);
     }
     let what = doing(git, &carriers.patches, oid);
@@ -154,6 +157,11 @@ fn weighed(
         Doing::PutsSomeIn | Doing::TakesSomeOut => Some(strong && (what == Doing::PutsSomeIn) == puts),
         Doing::Neither | Doing::Unseen => Some(strong),
     })
+}
+
+/// Whether a commit changes none of these files, though its tree has one. Where it has none, they have other names there.
+fn leaves(git: &Objects, oid: Oid, files: &[String]) -> bool {
+    touches(git, oid, files) == Some(false) && has_any(git, oid, files)
 }
 
 fn judge(nodes: &[Node], applied: usize) -> Standing {
@@ -237,10 +245,7 @@ fn reverts_of(
         let oid = history.sha(number)?;
         let message = history.message(oid);
         let is_so = undoes(&plain_subject(commit::subject(&message)), subject);
-        if is_so
-            && touches(history.repository.git(), oid, files) != Some(false)
-            && !reverts_another(history, &message, names)?
-        {
+        if is_so && !leaves(history.repository.git(), oid, files) && !reverts_another(history, &message, names)? {
             found.push((place, false));
         }
     }
@@ -286,7 +291,7 @@ fn doubts_of(
         // A merge's message tells what others did.
         if history.has(number)
             && history.graph.parents(number).len() < 2
-            && touches(history.repository.git(), history.sha(number)?, files) != Some(false)
+            && !leaves(history.repository.git(), history.sha(number)?, files)
         {
             found.push(Place::Commit(number));
         }
@@ -296,9 +301,8 @@ fn doubts_of(
         let by_name = said.any(|(_, commit, _)| names.iter().any(|name| name.agrees(*commit)));
         // Nobody can tell whether what only lies there is applied.
         let is_lying = !patch.is_applied && undoes(&patch.subject, subject);
-        if (by_name || is_lying || patch.doubted.iter().any(|doubted| is_same(doubted, subject)))
-            && patch.changes(files)
-        {
+        let speaks = by_name || is_lying || patch.doubted.iter().any(|doubted| is_same(doubted, subject));
+        if (speaks || patch.is_reversed) && (files.is_empty() || patch.changes(files)) {
             found.push(Place::Patch(at));
         }
     }

@@ -10,6 +10,8 @@ const MOST_PASSES: usize = 8;
 pub(super) struct Spec {
     /// The files of patches that are applied whatever it is built for, in order; macros that are not known are left in.
     pub applied: Vec<String>,
+    /// The files of patches that may be applied the other way round, or taken out again.
+    pub reversed: Vec<String>,
     /// Whether it names patches at all.
     pub has_patches: bool,
 }
@@ -22,6 +24,9 @@ pub(super) fn parse(text: &str) -> Spec {
     let mut spec = Spec::default();
     let (mut depth, mut shell, mut section) = (0usize, 0usize, String::new());
     let mut next = 0;
+    // Whether a here-document has begun, whose end nobody looks for; whether all patches may be taken out again.
+    let (mut is_lost, mut takes_all_out) = (false, false);
+    let text = text.replace("\\\r\n", " ").replace("\\\n", " ");
     for line in text.lines() {
         let line = line.trim();
         let first = line.split_whitespace().next().unwrap_or_default();
@@ -31,7 +36,7 @@ pub(super) fn parse(text: &str) -> Spec {
         match first {
             _ if first.starts_with("%if") => depth += 1,
             "%endif" => depth = depth.saturating_sub(1),
-            _ if is_section(first) => (section, shell) = (first.to_owned(), 0),
+            _ if is_section(first) => (section, shell, is_lost) = (first.to_owned(), 0, false),
             _ => {}
         }
         let is_certain = depth == 0;
@@ -65,14 +70,31 @@ pub(super) fn parse(text: &str) -> Spec {
         if section != "%prep" {
             continue;
         }
-        if let "fi" | "done" | "esac" | "}" = first {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let lower = line.to_ascii_lowercase();
+        let is_odd = words[1..].iter().any(|word| is_odd_option(word));
+        let is_chained = ["&&", "||", ";", "|", "<<"].iter().any(|mark| line.contains(mark));
+        if line.contains("git revert") || is_odd && (lower.contains("patch") || lower.contains("apply")) {
+            let one = |number: u64| named.get(&number).map(|(file, _)| file.clone());
+            match first {
+                _ if is_chained => takes_all_out = true,
+                "ApplyPatch" | "ApplyOptionalPatch" => {
+                    spec.reversed.extend(words.get(1).map(|file| (*file).to_owned()));
+                }
+                _ if first.starts_with("%patch") => {
+                    spec.reversed.extend(patch_numbers(&words).into_iter().filter_map(one));
+                }
+                _ => takes_all_out = true,
+            }
+        }
+        is_lost |= line.contains("<<");
+        if let "fi" | "done" | "esac" | "}" | ")" = first {
             shell = shell.saturating_sub(1);
         }
-        if is_certain && shell == 0 {
+        if is_certain && shell == 0 && !is_lost && !is_odd && !is_chained {
             let all = || named.values().filter(|(_, is_certain)| *is_certain).map(|(file, _)| file.clone());
             let one =
                 |number: u64| named.get(&number).filter(|(_, is_certain)| *is_certain).map(|(file, _)| file.clone());
-            let words: Vec<&str> = line.split_whitespace().collect();
             match first {
                 // Options of a cluster may hide -N: what is not plain is not certain.
                 "%autosetup" if !words.iter().any(|word| word.starts_with('-') && word.contains('N')) => {
@@ -95,28 +117,43 @@ pub(super) fn parse(text: &str) -> Spec {
             && !line.ends_with("esac")
         {
             shell += 1;
-        } else if first.ends_with("()") || line.ends_with("() {") {
+        } else if first.ends_with("()") || line.ends_with(['{', '(']) {
             shell += 1;
         }
     }
-    let mut applied: Vec<String> = Vec::new();
-    for file in &spec.applied {
-        let file = expand(file, &macros);
-        let file = file.rsplit('/').next().unwrap_or_default();
-        if !applied.iter().any(|known| known == file) {
-            applied.push(file.to_owned());
-        }
+    if takes_all_out {
+        spec.reversed.extend(named.into_values().map(|(file, _)| file));
     }
-    spec.applied = applied;
+    spec.reversed = files(&spec.reversed, &macros);
+    spec.applied = files(&spec.applied, &macros);
+    spec.applied.retain(|file| !spec.reversed.contains(file));
     spec
 }
 
-/// The numbers of the patches that `%patch1`, `%patch 1`, `%patch -P 1`, `%patch -P1` apply; none of a reversal.
+/// The files of these names, each once.
+fn files(names: &[String], macros: &HashMap<String, String>) -> Vec<String> {
+    let mut files: Vec<String> = Vec::new();
+    for name in names {
+        let name = expand(name, macros);
+        let file = name.rsplit('/').next().unwrap_or_default();
+        if !files.iter().any(|known| known == file) {
+            files.push(file.to_owned());
+        }
+    }
+    files
+}
+
+/// Whether an option makes `patch` do something else than apply: `-R` in any cluster, `--reverse`, `--dry-run`.
+fn is_odd_option(word: &str) -> bool {
+    match word.strip_prefix("--") {
+        Some(long) => long.starts_with('r') || long.starts_with('d'),
+        None => word.strip_prefix('-').is_some_and(|cluster| cluster.contains('R')),
+    }
+}
+
+/// The numbers of the patches that `%patch1`, `%patch 1`, `%patch -P 1`, `%patch -P1` name.
 fn patch_numbers(words: &[&str]) -> Vec<u64> {
     let Some(tail) = words.first().and_then(|first| first.strip_prefix("%patch")) else { return Vec::new() };
-    if words.contains(&"-R") {
-        return Vec::new();
-    }
     if !tail.is_empty() {
         return tail.parse().into_iter().collect();
     }
@@ -216,6 +253,16 @@ mod tests {
             ("the shell's condition", "Patch1: a\nPatch2: b\n%prep\nif test x; then\n%patch1\nfi\n%patch2\n", &["b"]),
             ("one line", "Patch1: a\n%prep\nif test x; then y; fi\n%patch1\n", &["a"]),
             ("a reversal", "Patch1: a\n%prep\n%patch1 -p1 -R\n", &[]),
+            ("a reversal in a cluster", "Patch1: a\n%prep\n%patch1 -Rp1\n", &[]),
+            ("a long reversal", "Patch1: a\n%prep\n%patch1 -p1 --reverse\n", &[]),
+            ("a dry run", "Patch1: a\n%prep\n%patch1 -p1 --dry-run\n", &[]),
+            ("a later reversal", "Patch1: a\nPatch2: b\n%prep\n%patch1 -p1\n%patch2 -p1\n%patch -P1 -R\n", &["b"]),
+            ("ApplyPatch reversed", "Patch1: a\n%prep\nApplyPatch a\nApplyPatch a -R\n", &[]),
+            ("patch -R", "Patch1: a\n%prep\n%autosetup -p1\npatch -p1 -R < %{PATCH1}\n", &[]),
+            ("git revert", "Patch1: a\n%prep\n%autosetup -S git\ngit revert --no-edit HEAD\n", &[]),
+            ("a here-document", "Patch1: a\n%prep\ncat <<EOF\n%patch1 -p1\nEOF\n", &[]),
+            ("a line that goes on", "Patch1: a\n%prep\ntest -f x && \\\n%patch1 -p1\n", &[]),
+            ("a group", "Patch1: a\nPatch2: b\n%prep\ntest -f x && {\n%patch1 -p1\n}\n%patch2 -p1\n", &["b"]),
             ("macros", "%global v 1.2\nName: k\nPatch1: %{name}-%{v}.patch\n%prep\n%autosetup\n", &["k-1.2.patch"]),
             ("an unknown macro", "Patch1: %{who}.patch\n%prep\n%autosetup\n", &["%{who}.patch"]),
             ("an address", "Patch1: https://example.org/x/a.patch\n%prep\n%autopatch -p1\n", &["a.patch"]),

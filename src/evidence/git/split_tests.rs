@@ -55,6 +55,7 @@ fn one_of_two_breaks_is_enough() {
     bug.chain[1].role = Role::Break;
     bug.chain.truncate(3);
     let base = fixture.commit(&[mainline.v4_19], "Linux 4.19.50", &[("Makefile", &makefile("4.19.50"))]);
+    fixture.tag("v4.19.50", base);
     fixture.branch("first", fixture.line(base, &[(&carries(mainline.break_), BROKEN)]));
     let second = fixture.line(base, &[(&carries(mainline.half_fix), HALF)]);
     fixture.branch("second", second);
