@@ -105,9 +105,12 @@ impl HostDocument {
             |bug: &HostBug| bug.counts && (bug.not_probed.is_some() || bug.verdict == Some(Verdict::Unknown));
         let nothing =
             self.host.release.is_none() && self.namespaces.iter().all(|n| n.counters.is_none() && n.sockets.is_none());
+        let mut asked = self.bugs.iter().filter(|bug| bug.counts).peekable();
+        let none_answered =
+            asked.peek().is_some() && asked.all(|bug| bug.verdict.is_none() && bug.bitten == Some(Answer::Unknown));
         match () {
             () if self.bugs.iter().any(affected) => 1,
-            () if nothing || self.bugs.iter().any(unanswered) => 3,
+            () if nothing || none_answered || self.bugs.iter().any(unanswered) => 3,
             () => 0,
         }
     }

@@ -59,6 +59,12 @@ pub fn take_copy(text: &str, sockets: &mut Sockets) -> Option<Copied> {
         return None;
     }
     let mut copied = Copied::default();
+    // `[...]`, `[snip]`, `--More--` stand for lines that are not there.
+    let is_elision = |token: &&&str| {
+        let small = token.to_ascii_lowercase();
+        small.contains('\u{2026}') || ["..", "snip", "trunc", "more"].iter().any(|mark| small.contains(mark))
+    };
+    copied.strange += tokens.iter().skip(starts.first().copied().unwrap_or(0)).filter(is_elision).count();
     for (n, start) in starts.iter().enumerate() {
         let end = starts.get(n + 1).copied().unwrap_or(tokens.len());
         let is_v6 = tokens[start + 1].len() > 16;
@@ -145,6 +151,8 @@ mod tests {
         let mut sockets = Sockets::new(Source::Proc);
         assert_eq!(take_copy(copy, &mut sockets), Some(Copied { strange: 1, v4: true, v6: false }));
         assert_eq!((sockets.connections, sockets.count(Complaint::Retransmitting)), (1, 1));
+        let elided = copy.replace(">   1:", "> [...]\n>   1:");
+        assert_eq!(take_copy(&elided, &mut Sockets::new(Source::Proc)).map(|copied| copied.strange), Some(2));
         assert_eq!(take_copy("1: a b\n", &mut sockets), None);
     }
 

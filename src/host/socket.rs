@@ -223,6 +223,8 @@ impl Socket {
                 None if self.peer_answers() == Some(true) => no,
                 None => untold(Lacking { window: true, ..lacking }),
             },
+            // What is sent again may wait for the window alone.
+            _ if self.peer_window == Some(0) => untold(Lacking { window: true, ..lacking }),
             _ => Told::Yes(self.since_the_timer_fired()),
         }
     }
@@ -236,7 +238,9 @@ impl Socket {
         }
         match (self.timer, self.timer()) {
             (Some(Timer::Probe), _) => Told::Yes(()),
-            (_, Some(Timer::Probe)) if self.peer_answers() == Some(true) => Told::Yes(()),
+            (_, Some(Timer::Probe)) if self.peer_window == Some(0) || self.peer_answers() == Some(true) => {
+                Told::Yes(())
+            }
             (_, Some(Timer::None | Timer::Other)) => no,
             (_, Some(Timer::Retransmit)) if self.has_fired() == Some(false) => no,
             // A peer may close its window over what is in flight; the retransmission timer probes it then
@@ -278,6 +282,8 @@ impl Socket {
         }
         match self.in_flight {
             Some(1..) => Some(Timer::Retransmit),
+            _ if self.peer_window == Some(0) => Some(Timer::Probe),
+            Some(0) if self.peer_answers() == Some(true) => Some(Timer::Probe),
             _ if self.timeout_has_grown() => Some(Timer::Retransmit),
             Some(0) => Some(Timer::Probe),
             None => None,

@@ -106,6 +106,8 @@ struct Reader<'a> {
     is_strange: bool,
     /// Such lines since the last connection: what follows the listing is another text.
     strange_since: bool,
+    /// Whether another program's output has begun.
+    is_over: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -123,6 +125,7 @@ impl<'a> Reader<'a> {
         if words.iter().all(|word| HEADING.contains(word)) || (line.contains("Recv-Q") && line.contains("Send-Q")) {
             if line.contains("Recv-Q") {
                 self.finish();
+                self.is_over = false;
                 self.heading = Some(Heading { has_state: line.contains("State") });
             }
             return;
@@ -134,6 +137,7 @@ impl<'a> Reader<'a> {
         let is_continued = self.is_open && self.words.last().is_some_and(|(word, _)| details::is_unclosed(word));
         if !is_continued && is_of_another_program(line, &words) {
             self.close();
+            self.is_over = true;
             return;
         }
         let looks_known =
@@ -146,7 +150,9 @@ impl<'a> Reader<'a> {
         };
         if !is_continued && !looks_known && !is_piece {
             self.close();
-            self.strange_since = true;
+            // Nothing but a fence or a prompt ends a listing.
+            let is_fence = line.bytes().all(|byte| b"`~=-_*$#%>".contains(&byte));
+            self.strange_since |= !is_fence && !self.is_over && !is_prompt(words[0]);
             return;
         }
         self.add(&words, width);
@@ -199,6 +205,7 @@ impl<'a> Reader<'a> {
         }
         let rest = self.words.split_off(begin);
         self.close();
+        self.is_over = false;
         self.is_strange |= self.strange_since;
         self.strange_since = false;
         self.words = rest;
@@ -235,7 +242,8 @@ impl<'a> Reader<'a> {
         self.close();
         let heading = self.heading.take();
         let is_strange = std::mem::take(&mut self.is_strange);
-        self.strange_since = false;
+        // `[snip]`, `--More--`, half a word: what follows the last connection may stand for others.
+        let is_followed = std::mem::take(&mut self.strange_since);
         let records = std::mem::take(&mut self.records);
         if records.is_empty() && heading.is_none() {
             return;
@@ -263,6 +271,7 @@ impl<'a> Reader<'a> {
         let part = match self.command {
             _ if self.is_cut => Some("the listing is cut off"),
             _ if is_strange => Some("lines of the listing are broken: save it as a file instead of pasting it"),
+            _ if is_followed => Some("other lines follow, so that the listing may be cut (save all of `ss -tanmio`)"),
             Some(_) => left_out.as_deref(),
             None if heading.is_none() => {
                 Some("the listing has no heading, so that it may be a part of one (save all of `ss -tanmio`)")
@@ -278,6 +287,11 @@ impl<'a> Reader<'a> {
         listing.sockets.finish(part);
         self.listings.push(listing);
     }
+}
+
+/// `root@db1:~#`, `[root@db1 ~]#`, `bash-4.2$`.
+fn is_prompt(word: &str) -> bool {
+    word.contains('@') || word.ends_with(['$', '#'])
 }
 
 /// Characters of a line from which on it may have been wrapped.

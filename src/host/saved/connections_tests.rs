@@ -139,6 +139,16 @@ fn what_a_listing_does_not_show_it_does_not_deny() {
         (format!("{busy}\n\t mem:(r0,w600,f0,t0) {older}\n"), (false, false)),
         // Cut off: what follows may be `backoff:7`.
         (format!("{busy}\n\t {full} ts sack cubic wscale:7,7 rto:44288\n"), (false, false)),
+        // Elided.
+        (
+            format!("{busy}\n\t {full} cubic rto:44288 [...] lastsnd:5 lastack:5 unacked:1 retrans:1/3\n"),
+            (false, false),
+        ),
+        (format!("{busy}\n\t {full} cubic rto:44288 ... lastsnd:5 lastack:5 unacked:1 retrans:1/3\n"), (false, false)),
+        (
+            format!("{busy}\n\t {full} cubic rto:44288 \u{2026} lastsnd:5 lastack:5 unacked:1 retrans:1/3\n"),
+            (false, false),
+        ),
         (format!("{busy}\n\t skmem:(r0,rb1,t0,tb87040,f0,w6\n"), (false, false)),
         // Nothing is queued.
         ("ESTAB 0 0 10.0.0.1:80 10.0.0.2:9\n".to_owned(), (true, true)),
@@ -174,6 +184,15 @@ fn only_a_whole_listing_denies_anything() {
         (format!("{HEAD}{IDLE}"), Some("ss -tanmio state established"), false),
         (format!("{HEAD}{IDLE}"), Some("ss -tanmio | grep ESTAB"), false),
         (format!("{HEAD}{IDLE}"), Some("ss -lnt"), false),
+        (format!("{HEAD}{IDLE}[snip]\n"), None, false),
+        (format!("{HEAD}{IDLE}...\n"), None, false),
+        (format!("{HEAD}{IDLE}... 300 more lines ...\n"), None, false),
+        (format!("{HEAD}{IDLE}<truncated>\n"), None, false),
+        (format!("{HEAD}{IDLE}--More--\n"), None, false),
+        (format!("{HEAD}{IDLE}EST"), None, false),
+        (format!("{HEAD}{IDLE}[...]\n\nTcpExtListenDrops 35 0.0\n"), None, false),
+        (format!("{HEAD}{IDLE}```\n"), None, true),
+        (format!("{HEAD}{IDLE}root@db1:~# exit\n"), None, true),
     ] {
         assert_eq!(whole(&text, command), expected, "{command:?}\n{text}");
     }
@@ -205,6 +224,10 @@ fn a_probe_of_a_zero_window_is_no_stall() {
         (probe("lastsnd:901200 lastack:901300 unacked:5 notsent:9").replace("rto:220", "rto:14080"), 1, 0),
         // The window is open.
         (probe("lastsnd:901200 lastack:901300 notsent:150112 snd_wnd:65535"), 1, 0),
+        // The window is closed, however long the timeout is.
+        (probe("lastsnd:12000 lastack:99000 notsent:150112 snd_wnd:0").replace("rto:220", "rto:14080"), 0, 1),
+        // Nothing is in flight, and the peer answers.
+        (probe("lastsnd:12000 lastack:900 notsent:150112").replace("rto:220", "rto:14080"), 0, 1),
         // A slow path's timeout is long by itself.
         (
             probe("lastsnd:901200 lastack:4400")

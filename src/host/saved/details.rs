@@ -91,6 +91,11 @@ pub fn is_unclosed(word: &str) -> bool {
 
 /// The word that a line's end and the next one's beginning are pieces of, where the line was broken within a word.
 pub fn glued(last: &str, first: &str, is_wrapped: bool) -> Option<String> {
+    /// Bytes of a word; more than any has.
+    const LONGEST: usize = 2000;
+    if last.len() > LONGEST {
+        return None;
+    }
     let whole = || format!("{last}{first}");
     // Process names have blanks; nothing else between brackets has.
     if is_unclosed(last) && !last.starts_with("users:") {
@@ -132,7 +137,11 @@ impl Record {
             // At the edges of lines, what is not known may be a piece of something.
             let fits = (!is_edge || is_known(&word) || is_pair(&word)) && !is_unclosed(&word);
             let is_read = self.take_word(&word, &mut seen);
-            self.socket.damaged |= !fits || !is_read;
+            // `[...]` stands for what was there.
+            let is_elision = !word.starts_with("users:") && !is_known(&word) && {
+                word.contains("..") || word.contains('\u{2026}') || word.starts_with(['[', '<', '('])
+            };
+            self.socket.damaged |= !fits || !is_read || is_elision;
         }
         self.conclude(&seen);
     }

@@ -140,10 +140,13 @@ fn of_line(line: &str) -> Option<Identity> {
     }
     let build = rest.find(" #").map(|at| &rest[at + 1..]);
     if node == "version" {
+        // `Linux version <release> (<builder>) … #<build> <date>`; a sentence has less, and a wrapped line too.
+        let build = build.filter(|_| words.next().is_some_and(|word| word.starts_with('(')))?;
+        let is_whole = build.ends_with(')') || build.split(' ').next_back().is_some_and(is_year);
         // A log has a time or `kernel:` before it.
         let is_logged = before.trim_end().ends_with([']', ':']) || bare(before).len() < before.trim().len();
         let kind = if is_logged { Kind::Logged } else { Kind::Running };
-        let build = build.map(|build| build.chars().take(200).collect());
+        let build = is_whole.then(|| build.chars().take(200).collect());
         return Some(Identity { build, kind, ..released(release) });
     }
     // Without a comment in brackets after it, nothing comes between the release and the build.
@@ -151,9 +154,13 @@ fn of_line(line: &str) -> Option<Identity> {
     const MACHINES: &[&str] =
         &["x86_64", "i686", "i586", "i386", "aarch64", "armv7l", "armv8l", "ppc64le", "s390x", "riscv64", "ppc64"];
     let machine = build.split(' ').find(|word| MACHINES.contains(word));
+    // Without its machine, the line is a sentence, or wrapped within the build.
+    if machine.is_none() && !bare(before).is_empty() {
+        return None;
+    }
     let end = machine.and_then(|machine| build.find(&format!(" {machine}"))).unwrap_or(build.len());
     Some(Identity {
-        build: Some(build[..end].chars().take(200).collect()),
+        build: machine.map(|_| build[..end].chars().take(200).collect()),
         machine: machine.map(str::to_owned),
         node: Some(node.chars().take(LONGEST).collect()),
         ..released(release)
@@ -168,6 +175,10 @@ fn logged_by(line: &str) -> Option<&str> {
     let clock = time.rsplit('T').next().unwrap_or(time);
     let is_name = node.len() <= LONGEST && node.starts_with(|c: char| c.is_ascii_alphanumeric());
     (is_name && is_clock(clock)).then_some(node)
+}
+
+fn is_year(word: &str) -> bool {
+    word.len() == 4 && word.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// `4.19.57`, `5.4.0-1-amd64`, `6.1-rc2+`: two numbers at least, and nothing that no release has.
@@ -222,10 +233,25 @@ mod tests {
             ("4.19.57 and more\n", None),
             ("1234.5\n", None),
             ("4.x\n", None),
+            ("Linux version 4.19.40 was fine. Since the upgrade connections hang:\n", None),
+            ("Linux version 4.19.5\n7 (builder@example) (gcc version 8.3.0 (GCC)) #1 SMP Wed Jul 3 2019\n", None),
+            ("On Linux foo 4.19.40 #1 worked\n", None),
             ("", None),
             ("Linux is not a release #1", None),
         ] {
             assert_eq!(release(text).as_deref(), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn build_of_a_wrapped_line_is_unknown() {
+        for text in [
+            "Linux db1 4.9.0-9-amd64 #1 SMP Debian 4.9.168-1\n+deb9u3 (2019-06-16) x86_64 GNU/Linux\n",
+            "Linux db1 4.15.0-52-generic #5\n6-Ubuntu SMP Tue Jun 4 22:49:08 UTC 2019 x86_64 GNU/Linux\n",
+            "Linux version 4.9.0-9-amd64 (a@b) (gcc version 6.3.0) #1 SMP Debian 4.9.168-1\n+deb9u3 (2019-06-16)\n",
+        ] {
+            let found = read(text).remove(0);
+            assert!(found.release.is_some() && found.build.is_none(), "{found:?}");
         }
     }
 

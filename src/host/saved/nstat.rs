@@ -122,12 +122,20 @@ pub fn from_proc(text: &str) -> Option<Counters> {
             group.extend(words.split_ascii_whitespace());
         }
     }
-    let [names, values, ..] = groups.as_slice() else { return None };
-    if names.is_empty() || names.len() != values.len() {
-        return None;
+    // Several copies, one after another: the largest values are the latest.
+    let mut list = List::default();
+    for pair in groups.chunks(2) {
+        let [names, values] = pair else {
+            list.is_broken = true;
+            continue;
+        };
+        if names.is_empty() || names.len() != values.len() {
+            return None;
+        }
+        let values = names.iter().zip(values).map(|(name, value)| Some((*name, value.parse().ok()?)));
+        list.values.extend(values.collect::<Option<Vec<_>>>()?);
     }
-    let values = names.iter().zip(values).map(|(name, value)| Some((*name, value.parse().ok()?)));
-    Some(List { values: values.collect::<Option<_>>()?, is_broken: false }.counters())
+    (!list.values.is_empty()).then(|| list.counters())
 }
 
 #[cfg(test)]
@@ -206,6 +214,10 @@ mod tests {
                 (counters.get("ListenOverflows"), counters.get("TCPWqueueTooBig")),
                 (Count::Is(8), Count::NotThere)
             );
+        }
+        let later = copy.replace(" 8 ", " 80 ");
+        for twice in [format!("{copy}{later}"), format!("{later}{copy}")] {
+            assert_eq!(from_proc(&twice).expect("counters").get("ListenOverflows"), Count::Is(80));
         }
         let short = from_proc("TcpExt: SyncookiesSent\nTcpExt: 0\n").expect("counters");
         assert_eq!((short.get("SyncookiesSent"), short.get("TCPWqueueTooBig")), (Count::Is(0), Count::Unknown));

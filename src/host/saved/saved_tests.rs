@@ -260,6 +260,16 @@ fn no_part_of_a_text_says_that_nothing_happened() {
 }
 
 #[test]
+fn cookies_are_unknown_when_only_the_log_tells_of_them() {
+    let quiet = NETSTAT.replace("    TCPWqueueTooBig: 31\n", "");
+    let flood = "[ 9123.4] TCP: request_sock_TCP: Possible SYN flooding on port 3400. Sending cookies.\n";
+    for (text, expected) in [(quiet.clone(), Answer::Not), (format!("{quiet}{flood}"), Answer::Unknown)] {
+        let reading = read_bytes(text.as_bytes()).expect("a reading");
+        assert_eq!(answer(&reading, "syn-cookie-data-loss"), expected, "{text}");
+    }
+}
+
+#[test]
 fn outputs_of_other_namespaces_say_nothing_of_the_host() {
     let quiet = NETSTAT.replace("    TCPWqueueTooBig: 31\n", "");
     let text = format!(

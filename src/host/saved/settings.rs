@@ -8,7 +8,9 @@ use crate::host::SETTINGS;
 /// The settings that matter, of lines `name = value`, `name=value`, and `/proc/sys/name:value`.
 pub fn read(text: &str) -> BTreeMap<String, String> {
     let setting = |line: &str| {
-        if !line.contains("net") {
+        // `# net.ipv4.tcp_syncookies = 0` is a comment.
+        let is_comment = line.trim_start_matches(['>', '|', ' ', '\t']).starts_with(['#', ';']);
+        if is_comment || !line.contains("net") {
             return None;
         }
         let (name, value) = bare(line).split_once(['=', ':'])?;
@@ -28,7 +30,7 @@ mod tests {
     #[test]
     fn only_settings_that_matter_are_taken() {
         let text = "net.core.somaxconn = 128\n> net.ipv4.tcp_wmem=4096\t16384\t4194304\nkernel.x = 1\n\
-                    net.ipv4.tcp_syncookies = yes\nnet.ipv4.tcp_rmem =\n/proc/sys/net/ipv4/tcp_max_syn_backlog:512\n";
+                    net.ipv4.tcp_syncookies = yes\nnet.ipv4.tcp_rmem =\n# net.ipv4.tcp_syncookies = 0\n/proc/sys/net/ipv4/tcp_max_syn_backlog:512\n";
         let found: Vec<_> = read(text).into_iter().collect();
         let expected = [
             ("net.core.somaxconn", "128"),

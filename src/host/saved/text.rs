@@ -94,7 +94,7 @@ fn without_tags(text: &str) -> String {
         plain.push_str(&rest[..start]);
         let tag = &rest[start..];
         let is_tag = tag[1..].starts_with(|c: char| c.is_ascii_alphabetic() || c == '/');
-        match tag.find('>').filter(|end| is_tag && *end < LONGEST) {
+        match tag.bytes().take(LONGEST).position(|byte| byte == b'>').filter(|_| is_tag) {
             Some(end) => {
                 let name = tag[1..end].trim_start_matches('/').to_ascii_lowercase();
                 if ["br", "p", "div", "li", "tr", "pre"].iter().any(|ends| name.split([' ', '/']).next() == Some(ends))
