@@ -65,6 +65,16 @@ pub(super) fn changed_lines(git: &Objects, commit: Oid, file: &str) -> Option<[H
     Some([only(after, before), only(before, after)])
 }
 
+/// Whether the repository lacks the text of a file, as it is in a commit's tree or its first parent's, that the tree has.
+pub(super) fn is_lacking(git: &Objects, commit: Oid, file: &str) -> bool {
+    let trees = [git.first_parent(commit).map(|parent| parent.tree), tree(git, commit)];
+    trees.into_iter().flatten().any(|tree| match git.entry(tree, file) {
+        Entry::Nothing => false,
+        Entry::Lacking => true,
+        entry => entry.id().is_some_and(|id| git.file(id).is_none()),
+    })
+}
+
 /// Whether a commit changes more of a file than comments and blank lines. None where the repository lacks either text.
 pub(super) fn changes_code(git: &Objects, commit: Oid, file: &str) -> Option<bool> {
     let parent = git.first_parent(commit)?.tree;

@@ -160,6 +160,69 @@ fn a_repair_that_is_only_partly_in_the_files_is_not_vouched_for() {
 }
 
 #[test]
+fn a_repair_in_short_lines_or_in_part_is_open() {
+    let fixture = Fixture::new();
+    let mainline = fixture.mainline();
+    let mut bug = bug(&mainline);
+    bug.chain.remove(1);
+    let broken = broken(&fixture, &mainline);
+    // All its lines are short, and somebody takes them out without a word.
+    let short = format!("{BROKEN}if (!skb)\nreturn 0;\n");
+    let upstream = fixture.line(mainline.break_, &[("tcp: check skb", &short)]);
+    bug.chain[1] = step(Role::Fix, Some(upstream), "tcp: check skb");
+    let picked_short = fixture.line(broken, &[(&picked("tcp: check skb", upstream), &short)]);
+    fixture.branch("short", picked_short);
+    fixture.branch("short-silent", fixture.line(picked_short, &[("net: tidy up", BROKEN)]));
+    // Two files upstream, one of them here.
+    let (other, text) = ("net/ipv4/other.c", "the_second_half_of_the_repair\n");
+    let base = fixture.commit(&[mainline.break_], "net: other", &[(other, "x\n")]);
+    let two = fixture.commit(&[base], "tcp: both files", &[(FILE, FIXED), (other, text)]);
+    let mut both = bug.clone();
+    both.chain[1] = step(Role::Fix, Some(two), "tcp: both files");
+    both.chain[1].files.push(other.to_owned());
+    let broken = fixture.commit(&[broken], "net: other", &[(other, "x\n")]);
+    let claim = picked("net: a vendor's own words", two);
+    fixture.branch("both", fixture.commit(&[broken], &claim, &[(FILE, FIXED), (other, text)]));
+    fixture.branch("one", fixture.commit(&[broken], &claim, &[(FILE, FIXED)]));
+    for (bug, branch, is_open) in
+        [(&bug, "short", false), (&bug, "short-silent", true), (&both, "both", false), (&both, "one", true)]
+    {
+        let finding = fixture.ask(bug, branch).finding;
+        assert!(finding.states.contains(State::Fixed), "{branch}: {}", finding.why);
+        assert_eq!(finding.states.contains(State::Affected), is_open, "{branch}: {}", finding.why);
+    }
+}
+
+#[test]
+fn a_subject_with_something_round_it_leaves_the_step_open() {
+    let fixture = Fixture::new();
+    let mainline = fixture.mainline();
+    let mut bug = bug(&mainline);
+    bug.chain[2].commit = Some("0123456789abcdef0123456789abcdef01234567".parse().unwrap());
+    let broken = broken(&fixture, &mainline);
+    let forms = [
+        "$S (#1234)",
+        "!1234 $S",
+        "$S [OLK-5.10]",
+        "4.19: $S (bsc#1)",
+        "Backport to 4.19: $S",
+        "Pull request #12: $S",
+        "net: own words\n\n    $S",
+        "net: own words\n\n1. $S",
+        "net: own words\n\nFrom v5.3-rc1-123-g0123456789ab.",
+    ];
+    for (at, form) in forms.iter().enumerate() {
+        fixture.branch(&format!("form-{at}"), fixture.line(broken, &[(&form.replace("$S", FIX_SUBJECT), FIXED)]));
+    }
+    let index = fixture.index();
+    for (at, form) in forms.iter().enumerate() {
+        let testimony = index.ask(&bug, &format!("form-{at}")).unwrap();
+        assert!(testimony.finding.states.contains(State::Fixed), "{form}: {}", testimony.finding.why);
+        assert!(!testimony.warnings.is_empty(), "{form}");
+    }
+}
+
+#[test]
 fn a_revert_that_quotes_the_message_of_what_it_reverts_does_not_bring_it() {
     let fixture = Fixture::new();
     let mainline = fixture.mainline();

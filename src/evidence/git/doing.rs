@@ -122,6 +122,32 @@ pub(super) fn doing(git: &Objects, patches: &[Patch], commit: Oid) -> Doing {
     }
 }
 
+/// Whether some of what a commit does to these files, with short lines alone, is in the tree of `from` and not in that of
+/// `at`. Short lines are everywhere, so they are counted.
+pub(super) fn short_lines_lost(git: &Objects, commit: Oid, from: Oid, at: Oid, files: &[String]) -> bool {
+    let changes: Vec<(&String, Change)> =
+        files.iter().filter_map(|file| Some((file, change(git, commit, file)?))).collect();
+    if changes.iter().any(|(_, change)| change.keys().any(|line| letters(line) >= TELLING)) {
+        return false;
+    }
+    changes.iter().any(|(file, change)| {
+        let count = |commit: Oid, line: &[u8]| -> Option<usize> {
+            let text = text_at(git, git.commit(commit)?.tree, file)?;
+            Some(text.split(|b| *b == b'\n').filter(|other| other.trim_ascii() == line).count())
+        };
+        change.iter().any(|(line, times)| match (count(from, line), count(at, line)) {
+            (Some(before), Some(now)) => {
+                if *times > 0 {
+                    now < before
+                } else {
+                    now > before
+                }
+            }
+            _ => true,
+        })
+    })
+}
+
 /// The files that a commit changes, unless they are too many.
 fn changed_files(git: &Objects, commit: Oid) -> Option<Vec<String>> {
     let find = |tree: Oid| git.raw().find_tree(git.overlay().actual(tree)).ok();

@@ -10,7 +10,8 @@ use git2::Oid;
 use super::GitError;
 use super::ask::Found;
 use super::carriers::{Carrier, History, Place, short};
-use super::content::{changed_lines, changes_code, lines_at, patch_id};
+use super::content::{changed_lines, changes_code, has_any, is_lacking, lines_at, patch_id, touches};
+use super::doing::short_lines_lost;
 use super::store::Tag;
 use super::testimony::How;
 use crate::words::Role;
@@ -26,6 +27,8 @@ pub(super) enum Erosion {
     Doubtful(String),
     /// Lines are back that it took out: which.
     Undone(String),
+    /// Nobody can tell, for what would show it is not here, or the commit has a part of the repair only: why.
+    Open(String),
 }
 
 /// Compares the files with what the commit `number`, which stands for `one`, made of them. `all` are the chain's steps.
@@ -37,7 +40,20 @@ pub(super) fn erosion(history: &History, one: &Found, carrier: &Carrier, all: &[
     let is_claim = matches!(carrier.how, How::Trailer { .. } | How::SameSubject { .. });
     let (mut compared, mut code, mut partly) = (false, false, false);
     let (mut weaker, mut undone) = (None, None);
+    let (mut lacking, mut left_out, mut there, mut of_upstream) = (None, None, 0, 0);
     for file in &one.step.files {
+        if is_claim && is_lacking(git, oid, file) {
+            lacking = lacking.or(Some(file));
+        }
+        let one_file = std::slice::from_ref(file);
+        let upstream_changes = |model| touches(git, model, one_file) == Some(true);
+        if is_claim
+            && model.is_some_and(upstream_changes)
+            && touches(git, oid, one_file) == Some(false)
+            && has_any(git, oid, one_file)
+        {
+            left_out = left_out.or(Some(file));
+        }
         // A file that is new, or that the repository lacks, cannot be compared.
         let Some([added, removed]) = changed_lines(git, oid, file) else { continue };
         compared = true;
@@ -60,6 +76,8 @@ pub(super) fn erosion(history: &History, one: &Found, carrier: &Carrier, all: &[
             let half = earlier.iter().filter(|(role, _)| *role == Role::HalfFix).flat_map(|(_, lines)| lines);
             partly |= half.clone().any(|line| after.contains(line)) && half.clone().any(|line| removed.contains(line));
             if let Some([adds, removes]) = model.and_then(|model| changed_lines(git, model, file)) {
+                there += adds.iter().filter(|line| after.contains(*line)).count();
+                of_upstream += adds.len();
                 let lacks = adds.iter().any(|line| !after.contains(line));
                 undone = undone.or_else(|| removes.into_iter().find(|line| lacks && after.contains(line)));
             }
@@ -71,6 +89,28 @@ pub(super) fn erosion(history: &History, one: &Found, carrier: &Carrier, all: &[
         return Ok(Erosion::Undone(format!(
             "the {role} is in the history as {name}, but \u{201c}{line}\u{201d}, which it or an earlier step goes with, is in \
              the files"
+        )));
+    }
+    if let Some(file) = lacking {
+        let path = history.repository.path().display();
+        return Ok(Erosion::Open(format!(
+            "{name} says that it carries the {role}, and the repository lacks {file} there, which would show it: \
+             `git -C {path} show {name}` fetches it, then ask again"
+        )));
+    }
+    if let Some(file) = left_out {
+        return Ok(Erosion::Open(format!(
+            "{name} says that it carries the {role}, and leaves {file}, which upstream changes, as it was"
+        )));
+    }
+    if there > 0 && there * 2 < of_upstream {
+        return Ok(Erosion::Open(format!(
+            "{name} says that it carries the {role}, and leaves {there} of the {of_upstream} lines that upstream adds"
+        )));
+    }
+    if of_upstream == 0 && short_lines_lost(git, oid, release.unwrap_or(oid), history.commit, &one.step.files) {
+        return Ok(Erosion::Open(format!(
+            "the {role} is in the history as {name}, and its lines, which are all short, are not all in the files"
         )));
     }
     let same = || model.is_some_and(|model| patch_id(git, model).is_some_and(|id| Some(id) == patch_id(git, oid)));

@@ -165,7 +165,11 @@ pub(super) fn names(line: &[u8]) -> Vec<(std::ops::Range<usize>, Abbreviation)> 
     while at < line.len() {
         let is_word = |b: &u8| b.is_ascii_alphanumeric() || *b == b'_';
         let end = at + line[at..].iter().position(|b| !is_word(b)).unwrap_or(line.len() - at);
-        if let Some(commit) = Abbreviation::parse(&line[at..end]) {
+        let word = &line[at..end];
+        // `v5.3-rc1-123-gabcdef123456`, as git-describe(1) calls a commit.
+        let is_described = word.first() == Some(&b'g') && at > 0 && line[at - 1] == b'-';
+        let described = || word.get(1..).filter(|_| is_described).and_then(Abbreviation::parse);
+        if let Some(commit) = Abbreviation::parse(word).or_else(described) {
             found.push((at..end, commit));
         }
         at = end + 1;

@@ -96,6 +96,11 @@ impl Answer<'_> {
                 self.warnings.push(format!("{why}: it is a hint only"));
                 Presence { hint: Some(true), ..Presence::OPEN }
             }
+            Erosion::Open(why) => {
+                self.warnings.push(why.clone());
+                self.doubts.push(why);
+                Presence::OPEN
+            }
             Erosion::Undone(why) => {
                 self.is_undone = true;
                 self.doubts.push(why);

@@ -26,7 +26,7 @@ use super::walk::{Fact, Facts};
 
 /// What an index begins with. The digits are the number of this layout, and of what messages are read for: a file with
 /// another one is built anew.
-const MAGIC: [u8; 16] = *b"backproof-git-07";
+const MAGIC: [u8; 16] = *b"backproof-git-08";
 /// The length of the header: the magic, where the manifest is, its length and checksum, the stamp, the header's checksum.
 const HEADER: usize = 16 + 3 * 8 + STAMP + 8;
 /// The longest stamp, in bytes.

@@ -106,9 +106,18 @@ pub(super) fn subject_hash(plain: &str) -> i64 {
 /// The subjects that a message quotes: what a list of changes has on a line, or quotation marks around it.
 pub(super) fn quoted_subjects(message: &[u8]) -> Vec<String> {
     let message = &message[..message.len().min(LONGEST)];
-    let mut found = Vec::new();
-    for line in message.split(|b| *b == b'\n').skip(1).map(<[u8]>::trim_ascii) {
+    let mut found = framed_subjects(message.split(|b| *b == b'\n').next().unwrap_or_default());
+    for whole in message.split(|b| *b == b'\n').skip(1) {
+        let line = whole.trim_ascii();
         let text = String::from_utf8_lossy(line);
+        // A line of its own, as `git log` indents it, or of a numbered list.
+        let is_indented = whole.starts_with(b" ") || whole.starts_with(b"\t");
+        let numbered = text.split_once(['.', ')', ']']).filter(|(number, _)| {
+            let number = number.trim_start_matches(['[', '(', '#']);
+            !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit() || b == b'/')
+        });
+        let alone = numbered.map(|(_, rest)| rest.trim_start()).or(is_indented.then_some(&*text));
+        let alone = alone.filter(|text| !text.contains("-by: "));
         let item = ["* ", "- ", "+ "].iter().find_map(|mark| text.strip_prefix(mark));
         // A commit's name may stand before the subject, or behind it in brackets.
         let item = item.map(|item| item.rsplit_once(" (").map_or(item, |(subject, _)| subject));
@@ -120,7 +129,7 @@ pub(super) fn quoted_subjects(message: &[u8]) -> Vec<String> {
         // `abcdef123456 tcp: x`, and a subject alone below a heading.
         let named = Some(without_name(&text)).filter(|rest| rest.len() < text.len());
         // Every subject of Linux says what it is about before a colon.
-        let subjects = item.into_iter().chain(named).chain(quoted.into_iter().flatten());
+        let subjects = item.into_iter().chain(alone).chain(named).chain(quoted.into_iter().flatten());
         let subjects = subjects.filter(|text| text.contains(": "));
         found.extend(subjects.map(|subject| plain_subject(subject.as_bytes())));
         if found.len() >= MOST {
@@ -129,6 +138,39 @@ pub(super) fn quoted_subjects(message: &[u8]) -> Vec<String> {
     }
     found.sort();
     found.dedup();
+    found
+}
+
+/// What a subject may be with something round it: `tcp: x (#1234)`, `!1234 tcp: x`, `tcp: x [OLK-5.10]`,
+/// `4.19: tcp: x (bsc#1)`, `Backport to 4.19: tcp: x`, `Pull request #12: tcp: x`.
+fn framed_subjects(subject: &[u8]) -> Vec<String> {
+    let plain = plain_subject(subject);
+    let mut bare = plain.as_str();
+    let mut found = Vec::new();
+    for _ in 0..DEEPEST {
+        let inside = bare.strip_suffix(')').and_then(|text| text.rsplit_once(" ("));
+        let inside = inside.or_else(|| bare.strip_suffix(']').and_then(|text| text.rsplit_once(" [")));
+        let Some((before, _)) = inside else { break };
+        bare = before.trim_end();
+        found.push(bare.to_owned());
+    }
+    for text in [plain.as_str(), bare] {
+        let mut rest = text;
+        for _ in 0..DEEPEST {
+            let is_number = |word: &str| word.starts_with(['!', '#']) && word[1..].bytes().all(|b| b.is_ascii_digit());
+            let behind = rest.split_once(' ').filter(|(word, _)| is_number(word)).or_else(|| {
+                let (mark, rest) = rest.split_once(": ")?;
+                let lower = mark.to_ascii_lowercase();
+                let is_mark =
+                    ["pull", "merge", "backport", "pick", "cherry"].iter().any(|word| lower.starts_with(word));
+                (is_mark || mark.contains(|c: char| c.is_ascii_digit())).then_some((mark, rest))
+            });
+            let Some((_, behind)) = behind else { break };
+            rest = behind.trim_start();
+            found.push(plain_subject(rest.as_bytes()));
+        }
+    }
+    found.retain(|text| text.contains(": "));
     found
 }
 
