@@ -50,8 +50,7 @@ impl Command {
         let words: Vec<&str> = line.split_whitespace().collect();
         let first = words.iter().position(|word| !is_prompt(word))?;
         let (before, rest) = words.split_at(first);
-        let host = before.iter().find_map(|word| host_of(word));
-        let mut program = rest.first()?;
+        let program = rest.first()?;
         let mut at = 0;
         let mut is_elsewhere = false;
         if WRAPPERS.contains(&base(program)) || base(program) == "sudo" {
@@ -59,7 +58,6 @@ impl Command {
             if let Some(inner) = inner {
                 is_elsewhere = base(program) != "sudo";
                 at = inner + 1;
-                program = &rest[at];
             }
         }
         // A sentence that begins with such a word is none; `cat x` is one.
@@ -68,18 +66,62 @@ impl Command {
         if is_sentence {
             return None;
         }
-        let tail = &rest[at + 1..];
-        let pipe = tail.iter().position(|word| word.starts_with(['|', ';', '&'])).unwrap_or(tail.len());
-        let end = tail.iter().position(|word| word.contains('>')).unwrap_or(pipe).min(pipe);
-        let plain = |word: &&str| word.trim_matches(['\'', '"']).to_owned();
-        Some(Self {
-            program: base(program).to_owned(),
-            arguments: tail[..end].iter().map(plain).collect(),
-            is_filtered: is_filtered(&tail[pipe..]),
+        Some(Self::of_words(before, rest, at, is_elsewhere))
+    }
+
+    /// A line that no prompt or program begins, and that tells of a command in it: `for p in 77; do nsenter -t $p -n ss`.
+    fn within(line: &str) -> Option<Self> {
+        if line.len() > 1000 {
+            return None;
+        }
+        let marks = ['\'', '"', '`', '*', '=', ':', ',', '.', '(', ')'];
+        let words: Vec<&str> =
+            line.split_whitespace().map(|w| w.trim_matches(marks)).filter(|w| !w.is_empty()).collect();
+        let is_program = |word: &&str| ["ss", "nstat", "netstat"].contains(&base(word)) && !word.contains("/net/");
+        let at = words.iter().position(is_program)?;
+        let is_argument = |word: &&str| {
+            word.starts_with(['-', '|']) || ["dst", "src", "dport", "sport", "state", "exclude"].contains(word)
+        };
+        words.get(at + 1).filter(|word| is_argument(word))?;
+        Some(Self::of_words(&[], &words, at, true))
+    }
+
+    /// The command `rest[at]`, behind a prompt and the words that run it.
+    fn of_words(before: &[&str], rest: &[&str], at: usize, is_elsewhere: bool) -> Self {
+        let program = base(rest[at]);
+        let host = before.iter().find_map(|word| host_of(word));
+        // Pipes and second commands may be glued to what they follow; `2>&1` is neither.
+        let tail = rest[at + 1..].join(" ").replace("2>&1", "").replace("&>", ">");
+        let end = tail.find(['|', ';', '&']).unwrap_or(tail.len());
+        let (call, after) = tail.split_at(end);
+        let mut arguments = Vec::new();
+        for word in call.split_whitespace() {
+            let (plain, redirected) = word.split_once('>').map_or((word, false), |(plain, _)| (plain, true));
+            if !(plain.is_empty() || redirected && plain == "2") {
+                arguments.push(plain.trim_matches(['\'', '"', '`']).to_owned());
+            }
+            if redirected {
+                break;
+            }
+        }
+        let is_second = rest[..at].iter().any(|word| word.contains([';', '|', '&']));
+        let copied = || arguments.iter().find_map(|word| word.strip_prefix("/proc/")?.split_once("/net/"));
+        let of_process =
+            || copied().filter(|(pid, _)| !["self", "1"].contains(pid)).map(|(pid, _)| format!("/proc/{pid}"));
+        let place = place_of(&rest[..at]).or_else(of_process);
+        Self {
+            program: program.to_owned(),
+            is_filtered: is_filtered(after) || is_second,
             // What is run elsewhere says nothing of the host of this prompt.
-            host: host.filter(|_| is_read(base(program)) && !is_elsewhere),
-            place: place_of(&rest[..at]),
-        })
+            host: host.filter(|_| is_read(program) && !is_elsewhere),
+            place,
+            arguments,
+        }
+    }
+
+    /// Whether what follows may be a part of an output, whatever program it is of.
+    pub fn shows_a_part(&self) -> bool {
+        self.is_filtered || ["head", "tail", "grep", "egrep", "zgrep"].contains(&self.program.as_str())
     }
 
     /// The command whose output a report's file is named after: `ss_-peaonmi`, `netstat_-W_-neopa`.
@@ -109,6 +151,35 @@ impl Command {
 
     /// What it left out, in words: a part of the connections of `ss` or `netstat`, of the counters of `nstat`.
     pub fn leaves_out(&self) -> Option<String> {
+        // Options that leave nothing out; an unknown one may.
+        let (letters, names): (&str, &[&str]) = match self.program.as_str() {
+            "ss" => (
+                "tanmpioeHOrZzTuwxdS",
+                &[
+                    "tcp",
+                    "all",
+                    "numeric",
+                    "memory",
+                    "processes",
+                    "info",
+                    "options",
+                    "extended",
+                    "no-header",
+                    "oneline",
+                ],
+            ),
+            "netstat" => (
+                "tanpeoWvNTuwxs",
+                &["tcp", "all", "numeric", "programs", "program", "timers", "extend", "wide", "verbose", "statistics"],
+            ),
+            "nstat" => ("azjprs", &["ignore", "zeros", "json", "pretty", "reset", "noupdate"]),
+            _ => ("", &[]),
+        };
+        let is_harmless = |argument: &String| match argument.strip_prefix("--") {
+            Some(name) => names.contains(&name),
+            None => argument.chars().skip(1).all(|c| letters.contains(c)),
+        };
+        let is_named = !names.is_empty();
         let others = self.arguments.iter().any(|argument| !argument.starts_with('-'));
         let families = || {
             let tcp = self.has('t', "tcp");
@@ -119,7 +190,8 @@ impl Command {
                 || one.iter().any(|(short, long)| self.has(*short, long))
         };
         let leaves = match self.program.as_str() {
-            _ if self.is_filtered => true,
+            _ if self.shows_a_part() => true,
+            _ if is_named && !self.arguments.iter().filter(|a| a.starts_with('-')).all(is_harmless) => true,
             // -F and -N take a file and a namespace; nobody knows which.
             "ss" => others || families() || self.has('F', "filter") || self.has('s', "summary"),
             "netstat" => others || families(),
@@ -141,11 +213,17 @@ impl Command {
 
 /// Where the words before a program run it: `ip netns exec blue`, `nsenter -t 77 -n`, `docker exec web`.
 fn place_of(words: &[&str]) -> Option<String> {
-    let words: Vec<&str> = words.iter().copied().filter(|word| !["sudo", "--"].contains(word)).collect();
+    /// Programs that enter a namespace, a container or another host's shell.
+    #[rustfmt::skip]
+    const ENTER: &[&str] = &[
+        "ip", "nsenter", "docker", "podman", "kubectl", "oc", "crictl", "chroot", "lxc", "incus", "lxc-attach", "pct",
+        "unshare", "machinectl", "nerdctl", "ctr", "jexec", "vzctl", "ansible",
+    ];
+    let at = words.iter().position(|word| ENTER.contains(&base(word)))?;
+    let words: Vec<&str> = words[at..].iter().copied().filter(|word| !["sudo", "--"].contains(word)).collect();
     let name: String = match words.as_slice() {
-        ["ip", .., "exec", name] => format!("netns {name}"),
-        ["nsenter" | "docker" | "podman" | "kubectl" | "oc" | "crictl" | "chroot", ..] => words.join(" "),
-        _ => return None,
+        [ip, .., "exec", name] if base(ip) == "ip" => format!("netns {name}"),
+        _ => words.join(" "),
     };
     Some(name.chars().take(64).collect())
 }
@@ -179,10 +257,13 @@ fn host_of(word: &str) -> Option<String> {
     (!host.is_empty()).then_some(host)
 }
 
-fn is_filtered(tail: &[&str]) -> bool {
-    let tail = tail.join(" ");
-    let stages = tail.split('|').map(str::trim).filter(|stage| !stage.is_empty() && !stage.starts_with([';', '&']));
-    stages.into_iter().any(|stage| !HARMLESS.contains(&base(stage.split_whitespace().next().unwrap_or_default())))
+/// Whether what is behind a call leaves something out, or is another command.
+fn is_filtered(after: &str) -> bool {
+    if after.contains([';', '&']) {
+        return !after.trim_matches([';', '&', ' ', '\'', '"']).is_empty();
+    }
+    let mut stages = after.split('|').map(str::trim).filter(|stage| !stage.is_empty());
+    stages.any(|stage| !HARMLESS.contains(&base(stage.split_whitespace().next().unwrap_or_default())))
 }
 
 /// A text's parts, each with the command line that stands before it.
@@ -207,7 +288,7 @@ pub fn parts(text: &str) -> Vec<(Option<Command>, &str)> {
 /// A prompt may look like a mark of a quotation: `# ss -tmi`, `> $ ss -tmi`.
 fn of_pasted(line: &str) -> Option<Command> {
     let marked = line.trim_start_matches(['>', '|', ' ', '\t']);
-    Command::of_line(marked).or_else(|| Command::of_line(bare(line)))
+    Command::of_line(marked).or_else(|| Command::of_line(bare(line))).or_else(|| Command::within(line))
 }
 
 #[cfg(test)]
@@ -237,6 +318,15 @@ mod tests {
             ("sudo ip netns exec blue nstat -az", Some("netns blue")),
             ("$ kubectl exec web -- ss -tanmio", Some("kubectl exec web")),
             ("# nsenter -t 77 -n ss -tanmio", Some("nsenter -t 77 -n")),
+            ("# /usr/sbin/ip netns exec blue nstat -az", Some("netns blue")),
+            ("# timeout 5 ip netns exec blue nstat -az", Some("netns blue")),
+            ("# /usr/bin/docker exec web nstat -az", Some("/usr/bin/docker exec web")),
+            ("# sudo -n nsenter -t 77 -n nstat -az", Some("nsenter -t 77 -n")),
+            ("# ssh db1 docker exec web nstat -az", Some("docker exec web")),
+            ("# lxc exec web -- nstat -az", Some("lxc exec web")),
+            ("# for p in 77 78; do nsenter -t $p -n nstat -az; done", Some("nsenter -t $p -n")),
+            ("# cat /proc/1234/net/netstat", Some("/proc/1234")),
+            ("# cat /proc/self/net/netstat", None),
             ("$ ssh db1 ss -tanmio", None),
             ("# sudo ss -tanmio", None),
         ] {
@@ -270,8 +360,28 @@ mod tests {
             ("netstat -W -neopa", false),
             ("netstat -lnt", true),
             ("netstat -s | grep SYN", true),
+            ("ss -tanmio|head", true),
+            ("$ ss -tanmio > /tmp/x && head -3 /tmp/x", true),
+            ("$ ss -tanmio>ss.txt; head -3 ss.txt", true),
+            ("ss -tanmio 2>&1 | head -3", true),
+            ("ss -tanmio 2>&1", false),
+            ("ss -tanmio 2>/dev/null", false),
+            ("ss -tanmio|cat", false),
+            ("ss -tanmio --family=inet6", true),
+            ("ss -tanmio --net=blue", true),
+            ("ss -tmi -B", true),
+            ("netstat -tanop --inet6", true),
+            ("$ head -5 ss.txt", true),
+            ("$ cat ss.txt | head -3", true),
+            ("$ date; ss -tmi", true),
+            ("db1:~ # ss -tmi dst 198.51.100.9", true),
+            ("# doas ss -tmi dst 198.51.100.9", true),
+            ("Output of `ss -tmi dst 198.51.100.9`:", true),
+            ("Output of `ss -tanmio`:", false),
+            ("=== ss -tanmio ===", false),
+            ("db1:~ # ss -tanmio", false),
         ] {
-            let command = Command::of_line(line).expect("a command");
+            let command = of_pasted(line).unwrap_or_else(|| panic!("{line}"));
             assert_eq!(command.leaves_out().is_some(), leaves_out, "{line}");
         }
         let named = Command::of_file("ss_-peaonmi").expect("a command");

@@ -76,7 +76,8 @@ const MAX_WORDS: usize = 600;
 
 /// Reads the listings in a part of a text. `is_cut` says that the text goes on.
 pub fn read(text: &str, command: Option<&Command>, is_cut: bool) -> Vec<Listing> {
-    let command = command.filter(|command| ["ss", "netstat"].contains(&command.program.as_str()));
+    let command =
+        command.filter(|command| ["ss", "netstat"].contains(&command.program.as_str()) || command.shows_a_part());
     let mut reader = Reader { command, is_cut, ..Reader::default() };
     let mut width = 0;
     for line in text.lines() {

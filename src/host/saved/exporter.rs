@@ -44,7 +44,7 @@ pub fn uname(line: &str) -> Option<Identity> {
     let (name, labels, _) = metric(bare(line))?;
     let short = |name: &str| label(labels, name).filter(|value| value.len() <= 64);
     if name != "node_uname_info" {
-        let node = name.starts_with(COUNTER).then(|| short("instance")).flatten()?;
+        let node = name.starts_with(COUNTER).then(|| short("instance").or_else(|| short("host"))).flatten()?;
         return Some(Identity { node: Some(node), kind: Kind::Log, ..Identity::default() });
     }
     Some(Identity {

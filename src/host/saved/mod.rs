@@ -384,7 +384,7 @@ impl Draughted {
             self.copies.get_or_insert_with(|| (Sockets::new(Source::Proc), proc_tcp::Copied::default()));
         if let Some(copy) = proc_tcp::take_copy(part, sockets) {
             known = true;
-            copied.strange += copy.strange + usize::from(is_cut);
+            copied.strange += copy.strange + usize::from(is_cut || command.is_some_and(Command::shows_a_part));
             copied.v4 |= copy.v4 || name.ends_with("tcp");
             copied.v6 |= copy.v6 || name.ends_with("tcp6");
         } else if *copied == proc_tcp::Copied::default() && sockets.connections == 0 {

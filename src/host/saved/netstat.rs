@@ -76,7 +76,9 @@ pub fn read(text: &str, command: Option<&Command>) -> Option<Counters> {
     if ext_lines == 0 && found.is_empty() {
         return None;
     }
-    let is_filtered = command.is_some_and(|command| command.program == "netstat" && command.leaves_out().is_some());
+    let is_filtered = command.is_some_and(|command| {
+        command.shows_a_part() || command.program == "netstat" && command.leaves_out().is_some()
+    });
     let is_whole = is_ended && tcp_lines >= TCP_LINES && is_english && !is_broken && !is_filtered;
     let absent = if is_whole { Absence::ZeroOrNotThere } else { Absence::Nothing };
     Some(Counters::of(found.into_iter(), absent))

@@ -30,6 +30,7 @@ pub fn read(text: &str, command: Option<&Command>) -> Option<Counters> {
     if list.values.is_empty() {
         return None;
     }
+    list.is_broken = command.is_some_and(Command::shows_a_part) || list.is_broken;
     let command = command.filter(|command| command.program == "nstat");
     // Without -a, nstat shows what was added since its last call, of which zero says nothing.
     if command.is_some_and(|command| !command.has('a', "ignore") && !command.has('r', "reset")) {
