@@ -141,7 +141,14 @@ fn files_that_are_no_kernels_are_unknown_with_the_reason() {
 #[test]
 fn what_is_not_there_is_bad_usage_and_costs_no_other_answer() {
     let lab = Lab::new();
-    for absent in ["./absent", "absent/vmlinuz", "absent.deb", "mainline:x"] {
+    for absent in [
+        "./absent",
+        "absent/vmlinuz",
+        "./out/bzImage-5.3.1",
+        "absent/linux-image-4.15.0-58-generic_4.15.0-58.64_amd64.deb",
+        "absent.deb",
+        "mainline:x",
+    ] {
         let (ran, document) = asked(&lab, &["--bug", STALL, absent]);
         ran.ends_with(2);
         assert_eq!(document["exit_code"], 2, "{absent}");

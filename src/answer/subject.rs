@@ -28,8 +28,8 @@ pub enum Subject {
 pub enum Unclear {
     /// It looks like a path, and nothing is there.
     #[error(
-        "no such file, and its name is no release: expected a release as `uname -r` prints it, or the path of a \
-         package, an image, a source tree or a tarball"
+        "no such file: expected a release as `uname -r` prints it, or the path of a package, an image, a source tree or \
+         a tarball"
     )]
     Missing,
     /// It looks like an address, and is none that can be fetched.
@@ -83,16 +83,18 @@ impl Subject {
             Err(_) if in_repository => return Ok(Self::Revision(text.to_owned())),
             Err(_) => {}
         }
-        // Of a package file that is not here its name still says what it is. Lines of `uname -a` have slashes too.
-        let is_path = text.contains('/') && !text.contains(char::is_whitespace);
-        let name = path.file_name().and_then(|name| name.to_str()).filter(|_| is_path);
+        // Lines of `uname -a` and of a kernel's parameters have slashes too.
+        let is_path = text.contains('/') && !text.contains(|c: char| c.is_whitespace() || c == '=');
+        if is_path {
+            return Err(Unclear::Missing);
+        }
         if let Some(release) = Release::whole_line(text) {
             return Ok(Self::Release(Pasted { release, taken: None }));
         }
-        match Pasted::find(name.unwrap_or(text)) {
+        match Pasted::find(text) {
             Ok(release) => Ok(Self::Release(release)),
             Err(several @ NotARelease::Several(..)) => Err(Unclear::Several(several)),
-            Err(_) if is_path || FILES.iter().any(|end| text.ends_with(end)) => Err(Unclear::Missing),
+            Err(_) if FILES.iter().any(|end| text.ends_with(end)) => Err(Unclear::Missing),
             Err(error) => Err(Unclear::NoRelease(error.to_string())),
         }
     }

@@ -127,9 +127,10 @@ fn order(release: &Release, version: &PackageVersion) -> Option<Ordering> {
         (Package::Abi(abi), _) if is_upload_of(version, abi) => Some(Ordering::Equal),
         (Package::Abi(text) | Package::Version(text), Vendor::Ubuntu | Vendor::UbuntuDerivative | Vendor::Debian) => {
             let (source, mark) = split_mark(text);
+            // What is no rebuild may lack what came with the very version that it is named after, or have more.
             let (with, without) = (dpkg::compare(text, version), dpkg::compare(source, version));
-            // What is no rebuild may lack what came with the very version that it is named after.
-            (is_rebuild(release.vendor, mark) || with == without).then_some(without)
+            let is_upload = release.vendor == Vendor::Debian && mark.strip_prefix("exp").is_some_and(is_numbers);
+            (is_rebuild(release.vendor, mark) || (is_upload && with == without)).then_some(without)
         }
         (Package::Abi(text) | Package::Version(text), _) => Some(rpm::compare(text, version)),
     }

@@ -34,6 +34,41 @@ const UBUNTU_DERIVATIVES: [&str; 25] = [
     "allwinner",
 ];
 
+/// Words behind the first of a flavour of Ubuntu's. Others are somebody's own: `generic-mybuild`.
+const UBUNTU_SUFFIXES: [&str; 31] = [
+    "lpae",
+    "64k",
+    "16k",
+    "pae",
+    "hwe",
+    "edge",
+    "fips",
+    "fde",
+    "unsigned",
+    "dbgsym",
+    "iotg",
+    "osp",
+    "tegra",
+    "igx",
+    "rt",
+    "realtime",
+    "nolpae",
+    "smp",
+    "emb",
+    "e500mc",
+    "lowlatency",
+    "nvidia",
+    "cvm",
+    "snapdragon",
+    "lts",
+    "xenial",
+    "trusty",
+    "common",
+    "intel",
+    "wip",
+    "cloud",
+];
+
 /// Flavours of SUSE's kernels: rpm/ and config/ of its kernel-source. The first two are built from the same sources
 /// under the same numbers; the others have numbers or patches of their own.
 const SUSE: [&str; 14] = [
@@ -130,6 +165,10 @@ fn begins(text: &str, words: &[&str]) -> bool {
 
 /// Whose Ubuntu kernel has this flavour.
 pub(super) fn ubuntu(flavour: &str) -> Option<Vendor> {
+    let is_own = |word: &str| UBUNTU_SUFFIXES.contains(&word) || super::parse::is_numbers(word);
+    if !flavour.split('-').skip(1).all(is_own) {
+        return None;
+    }
     if begins(flavour, &UBUNTU) && !flavour.contains("fips") && !flavour.contains("hwe") {
         Some(Vendor::Ubuntu)
     } else {

@@ -44,13 +44,17 @@ fn parse(text: &str) -> Option<Release> {
     let words: Vec<&str> = text.split_whitespace().collect();
     let (name, banner) = match words.as_slice() {
         ["Ubuntu", signature, base] => return ubuntu_signature(signature, base),
-        ["Linux", "version", name, ..] => (*name, text),
-        // The host's name stands first, but for `uname -sr`.
-        ["Linux", _, name, ..] if begins_with_release(name) => (*name, text),
-        ["Linux", name, ..] => (*name, text),
+        ["Linux", "version", name, rest @ ..] if rest.first().is_none_or(|word| word.starts_with(['(', '#'])) => {
+            (*name, text)
+        }
+        // The host's name stands first, but for `uname -sr`. `Linux Lite 5.4` is a distribution.
+        ["Linux", _, name, rest @ ..] if is_unames(rest) && Upstream::prefix(name).is_some_and(|(_, n, _)| n > 2) => {
+            (*name, text)
+        }
+        ["Linux", name, rest @ ..] if is_unames(rest) => (*name, text),
         [name] => return one_word(name),
         // `uname -rv`.
-        [name, version, ..] if version.starts_with('#') => (*name, text),
+        [name, rest @ ..] if is_builds(rest) => (*name, text),
         _ => return None,
     };
     let tail = banner.find(" #").and_then(|at| banner.get(at + 2..)).unwrap_or_default();
@@ -80,6 +84,8 @@ fn parse(text: &str) -> Option<Release> {
             None => named,
         },
         Vendor::Ubuntu | Vendor::UbuntuDerivative => match upload(tail) {
+            // `#55+hf1829991-Ubuntu`: somebody put something in.
+            Some(upload) if !is_numbers(without_tilde(upload)) => named.of_nobody_known(),
             Some(upload) => with_signature(with_upload(named, upload), tail),
             None if is_whole || other.is_some() => of_other(named),
             None => named,
@@ -88,6 +94,51 @@ fn parse(text: &str) -> Option<Release> {
         Vendor::KernelOrg(_) | Vendor::Unnamed if other.is_some() => of_other(named),
         _ => named,
     })
+}
+
+/// Whether it is what `uname -a` prints behind a release, or nothing: sentences about kernels go on in other words.
+fn is_unames(rest: &[&str]) -> bool {
+    const MACHINES: [&str; 13] = [
+        "x86_64",
+        "aarch64",
+        "ppc64le",
+        "ppc64",
+        "s390x",
+        "i686",
+        "i586",
+        "i386",
+        "armv6l",
+        "armv7l",
+        "riscv64",
+        "unknown",
+        "GNU/Linux",
+    ];
+    is_builds(rest) || rest.iter().all(|word| MACHINES.contains(word))
+}
+
+/// Whether it is the count of a build, and what `uname -v` has behind it: `#1 SMP`, `#64-Ubuntu`, `#1 Wed Jul 3 …`.
+pub(super) fn is_builds(rest: &[&str]) -> bool {
+    const NEXT: [&str; 15] = [
+        "SMP",
+        "PREEMPT",
+        "Debian",
+        "Raspbian",
+        "NixOS",
+        "repro",
+        "mockbuild",
+        "Mon",
+        "Tue",
+        "Wed",
+        "Thu",
+        "Fri",
+        "Sat",
+        "Sun",
+        "ZEN",
+    ];
+    let Some(count) = rest.first().and_then(|word| word.strip_prefix('#')) else { return false };
+    let next = rest.get(1).map(|word| word.split(['_', '-', ',']).next().unwrap_or(word));
+    count.starts_with(|c: char| c.is_ascii_digit())
+        && (count.contains('-') || next.is_none_or(|next| NEXT.contains(&next)))
 }
 
 fn is_year(word: &str) -> bool {
@@ -251,7 +302,19 @@ pub(super) fn deb(file: &str) -> Option<Release> {
         let of_version = || named(version).filter(|named| named.vendor != Vendor::Unnamed);
         return of_debian.or_else(of_ubuntu).or_else(of_version);
     };
+    let of_version = named(version);
     let named = named(release.strip_suffix("-unsigned").unwrap_or(release))?;
+    // `linux-source-4.15.0_4.15.0-52.56`: the version says what the name leaves out.
+    if named.is_bare_number() {
+        let is_whose = |of: &Release| !of.by_form && !matches!(of.vendor, Vendor::KernelOrg(_) | Vendor::Unnamed);
+        let is_source = package.starts_with("linux-source");
+        return match of_version.filter(|of| is_source || is_whose(of)) {
+            Some(of) if of.base.line() == named.base.line() => Some(of),
+            Some(_) => Some(named.of_nobody_known()),
+            None if is_source => Some(named.of_nobody_known()),
+            None => Some(named),
+        };
+    }
     Some(match (named.vendor, &named.package) {
         (Vendor::Ubuntu | Vendor::UbuntuDerivative, Package::Abi(abi)) => {
             match version.strip_prefix(abi.as_str()).and_then(|rest| rest.strip_prefix('.')) {

@@ -1,12 +1,15 @@
 //! Finds the kernel in a line as people paste it: of a package manager's list, of `kubectl`, `hostnamectl` or `neofetch`,
 //! of a log. Only where the line itself says that it speaks of a kernel: versions of everything look like a kernel's.
 
-use super::parse::{NotARelease, deb, one_word};
+use super::parse::{NotARelease, deb, is_builds, one_word};
 use super::release::{Package, Release, Vendor};
 use crate::matrix::Upstream;
 
 /// The longest line, in bytes.
 const LONGEST: usize = 8000;
+
+/// The most words of a line: those of packages are compared with all that follow.
+const MOST_WORDS: usize = 300;
 
 /// Words before a colon or `=` that stand for the running kernel, in lower case.
 const KEYS: [&str; 9] = [
@@ -20,6 +23,9 @@ const KEYS: [&str; 9] = [
     "vermagic",
     "kernel",
 ];
+
+/// Facter's word for the release without what stands behind its numbers, and Kubernetes' for all of it.
+const PERHAPS_CUT: &str = "kernelversion";
 
 /// Words before a colon that stand for a package's version.
 const VERSIONS: [&str; 3] = ["version", "installed", "candidate"];
@@ -47,29 +53,63 @@ impl Pasted {
     pub fn find(line: &str) -> Result<Self, NotARelease> {
         let whole: String = line.chars().map(|c| if c.is_whitespace() { ' ' } else { c }).collect();
         let whole = whole.trim();
-        let plain = Release::parse(whole);
-        let refused = match plain {
-            Ok(release) => return Ok(Self { release, taken: None }),
-            Err(refused) => refused,
-        };
-        if whole.len() > LONGEST || whole.chars().any(char::is_control) {
-            return Err(refused);
-        }
         let words: Vec<&str> = whole.split(' ').filter(|word| !word.is_empty()).collect();
+        let (plain, refused) = match Release::parse(whole) {
+            Ok(release) if words.len() < 2 => return Ok(Self { release: line_of(release, whole), taken: None }),
+            Ok(release) => (Some(Self { release: line_of(release, whole), taken: None }), None),
+            Err(refused) => (None, Some(refused)),
+        };
+        let nothing = || NotARelease::Nothing(whole.chars().filter(|c| !c.is_control()).take(100).collect());
+        if whole.len() > LONGEST || words.len() > MOST_WORDS || whole.chars().any(char::is_control) {
+            return plain.ok_or_else(nothing);
+        }
+        let mut chosen = plain;
         for way in [banner, packages, key, in_log, after_kernel, unmistakable] {
             let mut found = way(whole, &words);
             let Some(first) = found.pop() else { continue };
-            return match found.iter().find(|other| other.release != first.release) {
-                None => Ok(first),
-                Some(other) => Err(NotARelease::Several(other.release.to_string(), first.release.to_string())),
+            let several = |one: &Self, other: &Self| {
+                Err(NotARelease::Several(one.release.to_string(), other.release.to_string()))
             };
+            match (&chosen, found.iter().find(|other| other.release != first.release)) {
+                (Some(chosen), _) if !may_be_same(&chosen.release, &first.release) => return several(chosen, &first),
+                (Some(_), _) => {}
+                (None, Some(other)) => return several(other, &first),
+                (None, None) => chosen = Some(first),
+            }
         }
-        Err(refused)
+        chosen.ok_or_else(|| refused.unwrap_or_else(nothing))
     }
 
     fn of(taken: &str) -> Option<Self> {
-        Release::parse(taken).ok().map(|release| Self { release, taken: Some(taken.to_owned()) })
+        let release = Release::parse(taken).ok()?;
+        Some(Self { release: line_of(release, taken), taken: Some(taken.to_owned()) })
     }
+}
+
+/// Whether two parts of a line may speak of the same kernel.
+fn may_be_same(one: &Release, other: &Release) -> bool {
+    let is_vague = |release: &Release| release.is_line || !release.base_is_exact;
+    let is_vague = is_vague(one) || is_vague(other);
+    let is_base = one.base == other.base || (is_vague && one.base.line() == other.base.line());
+    is_base
+        && match (&one.package, &other.package) {
+            (Package::Version(one), Package::Version(other)) | (Package::Abi(one), Package::Abi(other)) => one == other,
+            _ => true,
+        }
+}
+
+/// Whoever writes `Linux 4.19` or `linux-image-4.19` means the line. `v4.19` and `linux-4.19.tar.xz` are the release.
+fn line_of(release: Release, text: &str) -> Release {
+    let is_plain = release.is_bare_number() && !release.is_builders_own();
+    if !is_plain || text.contains(".tar") || Upstream::prefix(text.strip_prefix('v').unwrap_or(text)).is_some() {
+        return release;
+    }
+    let mut words = text.split([' ', '-', '_', '/']).filter_map(Upstream::prefix);
+    let is_short = words.any(|(base, numbers, _)| base == release.base && numbers == 2);
+    Some(release.base.line().to_string())
+        .filter(|_| is_short && !release.base.is_candidate())
+        .and_then(|line| Release::whole_line(&line))
+        .unwrap_or(release)
 }
 
 /// `[    0.000000] Linux version 4.19.57 (…`.
@@ -90,13 +130,25 @@ fn key(line: &str, _: &[&str]) -> Vec<Pasted> {
             Some(value.trim_matches(|c: char| " \"',;()".contains(c)))
         })
     };
-    let kernel = KEYS.iter().flat_map(|key| values(key)).find_map(|value| {
+    let kernel = KEYS.iter().flat_map(|key| values(key).map(move |value| (*key, value))).find_map(|(key, value)| {
         let value = ARCHES.iter().find_map(|arch| value.strip_prefix(arch)?.strip_prefix(' ')).unwrap_or(value);
-        Pasted::of(value).or_else(|| Pasted::of(value.strip_prefix("Linux ").unwrap_or(value).split(' ').next()?))
+        let first = || value.strip_prefix("Linux ").unwrap_or(value).split(' ').next();
+        let word = || Pasted::of(first()?.trim_end_matches(['"', '\'', ',', ';', ')']));
+        let found = Pasted::of(value).or_else(word)?;
+        // A number alone after `Kernel Version` is the line where it has two parts only.
+        let release = whole_number(found.release, found.taken.as_deref().unwrap_or_default());
+        let is_cut = key == PERHAPS_CUT && release.is_bare_number() && !release.is_line;
+        let release = if is_cut { release.of_nobody_known() } else { release };
+        Some(Pasted { release, ..found })
     });
     // Of another package's version nobody can tell.
     let of_package = || VERSIONS.iter().flat_map(|key| values(key)).find_map(Pasted::of).filter(is_told);
     kernel.or_else(of_package).into_iter().collect()
+}
+
+/// A number with two parts, as a line has it, is the line.
+fn whole_number(release: Release, text: &str) -> Release {
+    Release::whole_line(text).filter(|line| release.is_bare_number() && line.base == release.base).unwrap_or(release)
 }
 
 /// Whether the version alone says that it is a kernel's.
@@ -109,7 +161,11 @@ fn in_log(_: &str, words: &[&str]) -> Vec<Pasted> {
     let numbered = |word: &str| word.strip_prefix('#').is_some_and(|n| n.starts_with(|c: char| c.is_ascii_digit()));
     let mut pairs = words.windows(2).map(|pair| <[&str; 2]>::try_from(pair).unwrap_or_default());
     let at = pairs.position(|[name, number]| Upstream::prefix(name).is_some() && numbered(number));
-    if let Some(found) = at.and_then(|at| Pasted::of(&words.get(at..)?.join(" "))) {
+    let is_kernels = |at: &usize| {
+        let (before, behind) = (words.get(..*at).unwrap_or_default(), words.get(at + 1..).unwrap_or_default());
+        is_builds(behind) || before.iter().any(|word| word.trim_end_matches(':').eq_ignore_ascii_case("tainted"))
+    };
+    if let Some(found) = at.filter(is_kernels).and_then(|at| Pasted::of(&words.get(at..)?.join(" "))) {
         return vec![found];
     }
     let images = ["vmlinuz-", "vmlinux-", "initrd.img-", "initramfs-"];
@@ -122,11 +178,26 @@ fn in_log(_: &str, words: &[&str]) -> Vec<Pasted> {
 
 /// `Kernel 3.10.0-957.el7.x86_64 on an x86_64`.
 fn after_kernel(_: &str, words: &[&str]) -> Vec<Pasted> {
-    let pairs = words.windows(2).filter_map(|pair| <[&str; 2]>::try_from(pair).ok());
-    let pairs = pairs.filter(|[word, name]| {
-        (word.eq_ignore_ascii_case("kernel") || *word == "Linux") && Upstream::prefix(name).is_some()
+    let names = words.iter().enumerate().filter(|(at, name)| {
+        let before = |back: usize| at.checked_sub(back).and_then(|at| words.get(at)).copied();
+        let is_kernels = match before(1) {
+            // `Alpine Linux 3.10.2`: the number is the distribution's.
+            Some("Linux") => {
+                before(2).is_none_or(|word| word.ends_with([':', ',', ';', '|']) || ARCHES.contains(&word))
+            }
+            Some(word) => word.eq_ignore_ascii_case("kernel"),
+            None => false,
+        };
+        let behind = words.get(at + 1).copied();
+        let is_told = behind
+            .is_none_or(|word| ["LTS", "on"].contains(&word) || ARCHES.contains(&word) || word.starts_with(['(', '#']));
+        is_kernels && is_told && Upstream::prefix(name).is_some()
     });
-    pairs.filter_map(|[_, name]| Pasted::of(name.trim_end_matches([',', '.', ';', ')']))).collect()
+    let found = names.filter_map(|(_, name)| {
+        let name = name.trim_end_matches([',', '.', ';', ')']);
+        Pasted::of(name).map(|found| Pasted { release: whole_number(found.release, name), ..found })
+    });
+    found.collect()
 }
 
 /// Names that only `uname -r` prints: they have whose they are, and the flavour or what they run on.

@@ -51,6 +51,12 @@ pub(super) fn named(name: &str, rest: &str, plain: &Release) -> Option<Release> 
         Vendor::Rhel if flavour.as_deref().is_some_and(|f| f.starts_with("rt")) => (RHEL_OTHER, Package::Unknown),
         Vendor::Rhel if !is_red_hats(version) => (RHEL_OTHER, Package::Unknown),
         Vendor::Other(..) | Vendor::Unnamed => (vendor, Package::Unknown),
+        // Further words are of whoever built it again: `el7uek.bug1`, `amzn2.test`.
+        Vendor::OracleUek if !is_build_for(version, ".el", "uek") => (Vendor::Unnamed, Package::Unknown),
+        Vendor::Amazon if !is_build_for(version, ".amzn", "") => (Vendor::Unnamed, Package::Unknown),
+        Vendor::Fedora if !version.rsplit_once(".fc").is_some_and(|(_, suite)| is_numbers(suite)) => {
+            (Vendor::Unnamed, Package::Unknown)
+        }
         _ => (vendor, Package::Version(version.to_owned())),
     };
     Some(Release { vendor, base, package, flavour, ..plain.clone() })
@@ -80,6 +86,21 @@ fn is_red_hats(version: &str) -> bool {
     let Some((_, release)) = version.split_once('-') else { return false };
     let Some((numbers, el)) = release.split_once(".el") else { return false };
     is_numbers(numbers) && el.split('_').all(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
+}
+
+/// Whether it is numbers, the mark, the suite's number and the end of the mark, and nothing behind.
+fn is_build_for(version: &str, mark: &str, end: &str) -> bool {
+    let build = version.split_once('-').and_then(|(_, release)| release.split_once(mark));
+    build.is_some_and(|(numbers, suite)| {
+        let suite = suite.strip_suffix(end).unwrap_or_default();
+        is_numbers(numbers) && !suite.is_empty() && suite.bytes().all(|b| b.is_ascii_digit())
+    })
+}
+
+/// Whether it is `197.4.1` or `lp151.28.7.1`. A fix for one customer (`.PTF.1137586`) and a snapshot (`.g0a1b2c3`) have more.
+fn is_suses(version: &str) -> bool {
+    let build = version.split_once('-').map(|(_, build)| build.strip_prefix("lp").unwrap_or(build));
+    build.is_some_and(is_numbers)
 }
 
 /// `kernel-default-4.12.14-197.4.1.x86_64`: what SUSE's packages are called, Red Hat's `kernel-rt` and Oracle's
@@ -117,8 +138,12 @@ pub(super) fn with_flavour(named: Release, package: &str, release: &str) -> Rele
     let suse = names::suse(package).filter(|_| !release.contains(".el"));
     match (suse, named.vendor) {
         (Some(main), Vendor::Unnamed | Vendor::Suse) => {
+            let version = without_arch(release);
+            if !is_suses(version) {
+                return Release { vendor: SUSE_OTHER, package: Package::Unknown, flavour, ..named };
+            }
             let vendor = if main { Vendor::Suse } else { SUSE_OTHER };
-            Release { vendor, package: Package::Version(without_arch(release).to_owned()), flavour, ..named }
+            Release { vendor, package: Package::Version(version.to_owned()), flavour, ..named }
         }
         (_, Vendor::Rhel) if package.starts_with("debug") || package.starts_with("64k") => Release { flavour, ..named },
         (_, vendor) => {
