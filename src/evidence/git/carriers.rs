@@ -563,6 +563,13 @@ fn by_patch_file(history: &History, step: &Step, carriers: &mut Carriers) -> Res
                 .push(format!("{file} {says} the {role}, and changes none of its files: it does not count"));
             continue;
         }
+        if (how.is_some() || has_subject) && patch.turns(&carriers.patches, &subject) {
+            carriers.warnings.push(format!(
+                "{} names the {}, and its words or its lines may take it out: it does not count",
+                patch.file, step.role
+            ));
+            continue;
+        }
         let says_other = patch.kinds().any(|kind| kind == Kind::Carries);
         if how.is_none() && has_subject && changes && !(says_other && step.commit.is_some()) {
             how = Some(How::QuiltSubject { file: patch.file.clone() });

@@ -75,6 +75,11 @@ impl Patch {
         any.then_some(patch)
     }
 
+    /// The lines that it adds, and those that it removes.
+    pub fn lines(&self) -> impl Iterator<Item = (&[u8], bool)> {
+        self.files.iter().flat_map(|(_, change)| change.iter().map(|(line, times)| (line.as_slice(), *times > 0)))
+    }
+
     /// What another commit does to these lines.
     pub fn doing(&self, git: &Objects, commit: Oid) -> Doing {
         let (mut all, mut puts, mut takes) = (0_i64, 0_i64, 0_i64);

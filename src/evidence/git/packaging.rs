@@ -248,7 +248,8 @@ pub(super) fn may_carry(history: &History, one: &Found) -> Option<String> {
         let mut said = patch.mentions.iter().map(|(_, commit, _)| *commit);
         is_same(&patch.subject, &subject) || said.any(|said| one.carriers.names.iter().any(|name| name.agrees(said)))
     };
-    let lying = || packaging.patches.iter().filter(|patch| !patch.is_applied);
+    let is_turned = |patch: &Patch| names(patch) && patch.turns(&one.carriers.patches, &subject);
+    let lying = || packaging.patches.iter().filter(|patch| !patch.is_applied || is_turned(patch));
     let may_not = "whether it is applied is not certain";
     if let Some(patch) = lying().find(|patch| names(patch) && patch.changes(&step.files)) {
         return Some(format!("{} names the {} and lies in the tree, and {may_not}", patch.file, step.role));

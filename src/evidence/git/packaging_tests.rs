@@ -31,6 +31,12 @@ fn patches_in_a_tree_count_only_where_they_are_surely_applied() {
     let big = "Name: kernel\nPatch1: patch-1-vendor.patch\n%prep\n%autosetup\n".to_owned();
     let taken = spec("%patch1 -p1\n%patch2 -p1\n%patch2 -Rp1");
     let gone = "Name: kernel\nPatch1: patch-1-%{vendor}.patch\n%prep\n%autosetup\n".to_owned();
+    let turned = format!(
+        "Subject: [PATCH] tcp: y\n\ncommit {} upstream.\n---\n--- a/{FILE}\n+++ b/{FILE}\n@@ -1,3 +1,3 @@\n \
+         head_of_the_fragment_function\n-refuse_above_the_limit_and_slack\n+refuse_unless_it_is_the_write_queue\n",
+        mainline.fix
+    );
+    const R: &str = "debian/patches/r.patch";
     const B: &str = "debian/patches/b.patch";
     const F: &str = "debian/patches/f.patch";
     type Files<'a> = &'a [(&'a str, &'a str)];
@@ -84,6 +90,12 @@ fn patches_in_a_tree_count_only_where_they_are_surely_applied() {
             &[("kernel.spec", &taken), ("b.patch", &break_), ("f.patch", &fix)],
             &[Affected, Fixed],
             "",
+        ),
+        (
+            "a series with a patch whose lines are reversed",
+            &[("debian/patches/series", "b.patch\nf.patch\nr.patch\n"), (B, &break_), (F, &fix), (R, &turned)],
+            &[Affected, Fixed],
+            "r.patch",
         ),
         (
             "a series, and a patch beside it",

@@ -1,12 +1,16 @@
 //! Patch files, and the series that name them: Debian's `debian/patches/series`, SUSE's `series.conf`.
 
 use super::claims::mentions;
+use super::content::{TELLING, letters};
+use super::doing;
 use super::message::{Abbreviation, Kind, unclaimed};
-use super::subject::plain_subject;
-use super::undoing::doubted_subjects;
+use super::subject::{is_same, plain_subject};
+use super::undoing::{doubted_subjects, reverted_subjects};
 
 /// More files than one commit's backport changes.
 const LARGE: usize = 50;
+/// The most lines of a patch that are kept to compare.
+const MOST_LINES: usize = 400;
 /// The most of a patch that is looked at for words, in bytes: its head, with the trailers.
 const HEAD: usize = 64 * 1024;
 
@@ -25,6 +29,8 @@ pub(super) struct Patch {
     pub is_applied: bool,
     /// Whether it may be applied the other way round, which takes out what it carries.
     pub is_reversed: bool,
+    /// Its first telling lines, and whether it adds them.
+    lines: Vec<(Vec<u8>, bool)>,
     /// The files that it changes.
     files: Vec<String>,
 }
@@ -43,6 +49,25 @@ impl Patch {
     /// Whether it changes one of these files.
     pub fn changes(&self, files: &[String]) -> bool {
         files.iter().any(|file| self.files.contains(file))
+    }
+
+    /// Whether it takes a step out in the words of a backport: its subject speaks of that, or its lines go the other way
+    /// than the step's.
+    pub fn turns(&self, step: &[doing::Patch], subject: &str) -> bool {
+        // What says so in git's own words is read as a revert elsewhere.
+        let is_it = |undone: &String| is_same(&plain_subject(undone.as_bytes()), subject);
+        if reverted_subjects(&self.subject).iter().any(is_it) {
+            return false;
+        }
+        let own = self.subject.to_ascii_lowercase();
+        let says_so = ["revers", "revert"].iter().any(|word| own.contains(word)) && !is_same(&self.subject, subject);
+        let (mut same, mut turned) = (0, 0);
+        for (line, is_added) in step.iter().flat_map(doing::Patch::lines) {
+            for (_, own) in self.lines.iter().filter(|(own, _)| own == line) {
+                if *own == is_added { same += 1 } else { turned += 1 }
+            }
+        }
+        says_so || turned > same
     }
 
     /// Reads the text of a patch.
@@ -99,9 +124,22 @@ impl Patch {
             doubted,
             is_applied: true,
             is_reversed: false,
+            lines: lines(&whole[head_end..]),
             files,
         }
     }
+}
+
+/// The telling lines that a diff adds and removes.
+fn lines(diff: &[u8]) -> Vec<(Vec<u8>, bool)> {
+    let lines = diff.split(|b| *b == b'\n').filter(|line| !line.starts_with(b"+++ ") && !line.starts_with(b"--- "));
+    let changed = lines.filter_map(|line| match line.split_first()? {
+        (b'+', line) => Some((line.trim_ascii(), true)),
+        (b'-', line) => Some((line.trim_ascii(), false)),
+        _ => None,
+    });
+    let telling = changed.filter(|(line, _)| letters(line) >= TELLING).take(MOST_LINES);
+    telling.map(|(line, is_added)| (line.to_vec(), is_added)).collect()
 }
 
 /// The subject of a mail, unfolded; of DEP-3, the description's first line.

@@ -105,6 +105,14 @@ pub(super) fn standing(
     for place in doubts_of(history, &carriers.names, &subject, &step.files)? {
         doubts.extend((0..applied).map(|at| (at, place)));
     }
+    for (at, patch) in history.packaging.patches.iter().enumerate().filter(|(_, patch)| patch.is_applied) {
+        let is_it = |commit: &Abbreviation| carriers.names.iter().any(|name| name.agrees(*commit));
+        let mut carried = patch.mentions.iter().filter(|(kind, ..)| *kind == Kind::Carries);
+        let names_it = carried.any(|(_, commit, _)| is_it(commit)) || is_same(&patch.subject, &subject);
+        if names_it && patch.changes(&step.files) && patch.turns(&carriers.patches, &subject) {
+            doubts.extend((0..applied).map(|node| (node, Place::Patch(at))));
+        }
+    }
     let mut at = applied;
     while at < nodes.len() && nodes.len() < MOST {
         let (names, subject) = names_of(history, nodes[at].place, &carriers.names)?;
