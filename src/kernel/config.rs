@@ -43,7 +43,9 @@ impl KernelConfig {
     /// Where no line sets or unsets an option, so this is another kind of file.
     pub fn parse(text: &[u8]) -> Result<Self, NotAConfig> {
         let settings: HashMap<_, _> = text.split(|&b| b == b'\n').filter_map(setting).collect();
-        let is_whole = text.split(|&b| b == b'\n').take(HEADING_WITHIN).any(|line| line.starts_with(HEADING));
+        let is_headed = text.split(|&b| b == b'\n').take(HEADING_WITHIN).any(|line| line.starts_with(HEADING));
+        // Kconfig ends every line: a file that was cut within one has lost what stood behind it.
+        let is_whole = is_headed && text.ends_with(b"\n");
         if settings.is_empty() { Err(NotAConfig) } else { Ok(Self { settings, is_whole }) }
     }
 
@@ -134,6 +136,13 @@ mod tests {
         assert!(config.is_builtin("NET") && config.is_set("NET") && !config.is_module("NET"));
         assert!(config.is_module("TUN") && config.is_set("TUN"));
         assert!(!config.is_set("VETH") && !config.is_set("NETLINK"));
+    }
+
+    #[test]
+    fn cut_configuration_lacks_nothing_silently() {
+        let text = b"#\n# Automatically generated file\n#\nCONFIG_NET=y\nCONFIG_TUN=m\n";
+        assert!(KernelConfig::parse(text).unwrap().lacks("INET"));
+        assert!(!KernelConfig::parse(&text[..text.len() - 1]).unwrap().lacks("INET"));
     }
 
     #[test]

@@ -10,6 +10,7 @@ use super::error::ObtainError;
 use super::image::{self, Image, NotAnImage};
 use super::kind::{FileKind, file_kind};
 use super::modules::Modules;
+use super::pack::Packed;
 use super::package::{self, Package, PackageKind};
 use super::store::{self, Leases, Store};
 use super::{Kernel, LockedFile, Obtain, Progress, Provenance};
@@ -159,9 +160,15 @@ pub(super) fn assemble(packages: &[Package], store: &Store) -> Result<Option<Ker
         let found = format!("the image of {own} and modules of {other}");
         return Err(not_one(found, "name the packages of one kernel only"));
     }
+    // Another kernel's configuration says nothing about this image.
+    let is_own = |file: &Packed| {
+        let of = package::in_modules_folder(&file.path)
+            .map_or_else(|| file.path.strip_prefix("boot/config-"), |(of, _)| Some(of));
+        Package::is_config(file) && (of == release.as_deref() || release.is_none())
+    };
     let read = || -> Result<_, ObtainError> {
         let mut config = None;
-        if let Some((pack, file)) = files().find(|(_, f)| Package::is_config(f)) {
+        if let Some((pack, file)) = files().find(|(_, f)| is_own(f)) {
             let text = file.read(&pack).map_err(|e| ObtainError::io("reading", &pack, e))?;
             let not = |source| ObtainError::NotAConfig { path: PathBuf::from(&file.path), source };
             config = Some(KernelConfig::parse(&text).map_err(not)?);
