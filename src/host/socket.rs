@@ -1,6 +1,6 @@
 //! A TCP connection as the host shows it, and what is wrong with it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -29,6 +29,12 @@ pub struct Sockets {
     pub unsure: Unsure,
     #[serde(skip)]
     pub(crate) untold: Untold,
+    /// The ends of all connections, up to [`MAX_ENDS`].
+    #[serde(skip)]
+    pub(crate) ends: BTreeSet<Ends>,
+    /// The ends of those of which something is untold; a whole listing that lacks one cannot clear it up.
+    #[serde(skip)]
+    pub(crate) untold_ends: BTreeSet<Ends>,
 }
 
 /// Why nobody can say that there is no such connection; null where that can be said, because all connections were
@@ -65,6 +71,12 @@ pub enum Source {
     /// A saved `netstat`, which shows no memory.
     Netstat,
 }
+
+/// The local and the remote address of a connection.
+pub(crate) type Ends = (String, String);
+
+/// Ends that are kept, for comparing two listings of one namespace.
+const MAX_ENDS: usize = 200_000;
 
 /// A connection with a complaint.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -372,6 +384,13 @@ impl Sockets {
             slot.0 += 1;
             slot.1.and(lacking);
         };
+        let ends = (socket.local.clone(), socket.remote.clone());
+        if matches!(socket.stuck(), Told::Untold(_)) || matches!(socket.zero_window(), Told::Untold(_)) {
+            self.untold_ends.insert(ends.clone());
+        }
+        if self.ends.len() < MAX_ENDS && !ends.1.is_empty() {
+            self.ends.insert(ends);
+        }
         if let Told::Untold(lacking) = socket.stuck() {
             count(&mut self.untold.stuck, lacking);
         }
@@ -417,8 +436,20 @@ impl Sockets {
             std::mem::swap(self, &mut other);
         }
         self.connections = self.connections.max(other.connections);
-        self.unsure.stuck = self.unsure.stuck.take().filter(|_| other.unsure.stuck.is_some());
-        self.unsure.zero_window = self.unsure.zero_window.take().filter(|_| other.unsure.zero_window.is_some());
+        // A whole listing clears up only connections that it shows.
+        let clears = |one: &Self, of: &Self| of.untold_ends.is_subset(&one.ends);
+        let (by_other, by_self) = (clears(&other, self), clears(self, &other));
+        let both = |own: Option<String>, others: Option<String>| match (own, others) {
+            (Some(own), None) => Some(own).filter(|_| !by_other),
+            (None, Some(others)) => Some(others).filter(|_| !by_self),
+            (own, _) => own,
+        };
+        self.unsure = Unsure {
+            stuck: both(self.unsure.stuck.take(), other.unsure.stuck.take()),
+            zero_window: both(self.unsure.zero_window.take(), other.unsure.zero_window.take()),
+        };
+        self.ends.append(&mut other.ends);
+        self.untold_ends.append(&mut other.untold_ends);
         for waiting in other.waiting {
             let is_same =
                 |w: &Waiting| w.socket.remote == waiting.socket.remote && w.socket.local == waiting.socket.local;
@@ -593,6 +624,9 @@ mod tests {
             assert_eq!((one.source, counts), (Source::Ss, [1, 0, 1]));
         }
         let mut told = listing(Source::Ss, Vec::new());
+        told.merge(listing(Source::Netstat, vec![unseen.clone()]));
+        assert!(told.unsure.stuck.is_some(), "it never had that connection");
+        let mut told = listing(Source::Ss, vec![at("a", &|s| s.backoff = Some(0))]);
         told.merge(listing(Source::Netstat, vec![unseen]));
         assert_eq!(told.unsure, Unsure::default());
     }
