@@ -64,19 +64,24 @@ pub(super) fn held(releases: &Releases, entry: Option<&DistributionLine>, releas
 }
 
 fn of_entry(releases: &Releases, entry: Option<&DistributionLine>, release: &Release, role: Role) -> Held {
+    let listed = entry.and_then(|entry| entry.steps.get(&role)).map(|spans| compared(role, spans, release));
+    // Whoever took it out took it out of what its base has, too.
+    if let Some((held, true)) = listed {
+        return held;
+    }
     let start = release.start();
-    let by_ancestry = upstream::mainline(releases, start, role);
+    let mut by_ancestry = upstream::mainline(releases, start, role);
+    // A candidate that it may have started from tells nothing where mainline took the step out afterwards.
+    if upstream::mainline(releases, release.base.mainline(), role).has == Some(false) && by_ancestry.has == Some(true) {
+        by_ancestry =
+            Held { has: None, says: format!("{role} unknown, for mainline took it out again"), ..by_ancestry };
+    }
     // What has always been there is in whatever anybody made of it.
     let always = role == Role::Break && !releases.mainline.contains_key(&role);
     if by_ancestry.has == Some(true) && (releases.descendants || always) {
         let says =
             if always { by_ancestry.says } else { format!("{} and so in what starts from {start}", by_ancestry.says) };
         return Held { says, ..by_ancestry };
-    }
-    let listed = entry.and_then(|entry| entry.steps.get(&role)).map(|spans| compared(role, spans, release));
-    // Whoever took it out took it out of the base, too.
-    if let Some((held, true)) = listed {
-        return held;
     }
     let is_known = release.base_is_exact && known::exists(release.base);
     let takes_all = entry.is_some_and(|entry| entry.contains_base) || whole_releases::source(release).is_some();
@@ -122,6 +127,10 @@ fn compared(role: Role, spans: &Spans<PackageVersion>, release: &Release) -> (He
 /// it. None where the name does not tell: Debian keeps an ABI number through many versions.
 fn order(release: &Release, version: &PackageVersion) -> Option<Ordering> {
     let version = version.as_str();
+    // What came with an upload of one line says nothing of another's, whose numbers only happen to be higher.
+    if Upstream::prefix(version).is_some_and(|(base, ..)| base.line() != release.base.line()) {
+        return None;
+    }
     match (&release.package, release.vendor) {
         (Package::Unknown, _) | (Package::Abi(_), Vendor::Debian) => None,
         (Package::Abi(abi), _) if is_upload_of(version, abi) => Some(Ordering::Equal),

@@ -373,7 +373,9 @@ fn a_distribution_s_kernel_is_judged_by_what_is_known_of_it() {
             ("4.15.0-1047-azure", BROKEN),
             ("4.15.0-1055-azure", HALF_OR_GOOD),
             ("4.15.0-1036-gke", ALL),
-            ("4.4.0-1084-aws", NEVER),
+            ("4.4.0-1084-aws", &[NeverHad, Affected]),
+            // Trusty numbers its builds lower than xenial.
+            ("4.4.0-1046-aws", &[NeverHad, Affected]),
             ("4.4.0-1085-aws", BROKEN),
             ("4.4.0-1087-aws", HALF),
             ("4.4.0-1048-kvm", BROKEN),
@@ -890,6 +892,24 @@ fn a_step_that_was_reverted_is_out_until_it_comes_again() {
         let advice = first_good(&bug, &Release::parse(text).expect(text)).map(|advice| advice.to_string());
         assert!(advice.as_ref().is_some_and(|advice| advice.ends_with(expected)), "{text}: {advice:?}");
     }
+}
+
+#[test]
+fn what_was_taken_out_is_not_there_by_ancestry_or_in_other_lines() {
+    check_releases(
+        "  mainline: { break: 4.9-rc1, fix: 5.3-rc2 }\n  descendants: true\n  distributions:\n    \
+         - { distribution: ubuntu, line: 5.3.0, steps: { fix: [{ in: 5.3.0-1.1, out: 5.3.0-20.21 }] }, source: here }",
+        &[("5.3.0-30-generic", BROKEN), ("5.3.0-19.20", GOOD)],
+    );
+    check_releases(
+        "  mainline: { break: 4.9-rc1, fix: [{ in: 5.4-rc1, out: 5.4-rc3 }, { in: 5.6-rc1 }] }\n  descendants: true",
+        &[("5.4.0-1009-aws", OPEN), ("5.4.0-42-generic", OPEN)],
+    );
+    check_releases(
+        "  mainline: { break: 4.1-rc1 }\n  descendants: true\n  distributions:\n    \
+         - { distribution: debian, steps: { fix: 4.9.168-1+deb9u4 }, known-until: 4.9.168-1+deb9u4, source: here }",
+        &[("4.9.168-1+deb9u4", GOOD), ("5.10.46-5", OPEN), ("4.19.37-5+deb10u1", OPEN)],
+    );
 }
 
 #[test]
