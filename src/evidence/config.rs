@@ -15,7 +15,7 @@ use flate2::read::GzDecoder;
 use rustix::fs::OFlags;
 
 use super::{Finding, StateSet, Strength, Witness};
-use crate::kernel::{Kernel, KernelConfig};
+use crate::kernel::{Kernel, KernelConfig, Unset};
 use crate::matrix::{Bug, Source};
 
 /// The largest configuration that is read, in bytes: those of today's distributions have 300 KiB.
@@ -110,19 +110,20 @@ impl<'a> BuildConfig<'a> {
 
     /// What it says of a bug: none where all that the bug's code needs is compiled, or nobody can tell.
     pub fn weigh(&self, bug: &Bug) -> Option<Finding> {
-        let name = |option: &'_ String| option.strip_prefix("CONFIG_").unwrap_or(option).to_owned();
-        let missing: Vec<&str> =
-            bug.applies_if.iter().filter(|option| self.config.lacks(&name(option))).map(String::as_str).collect();
+        let unset = |option: &String| self.config.unset(option.strip_prefix("CONFIG_").unwrap_or(option));
+        let surest = bug.applies_if.iter().filter_map(unset).max()?;
+        let missing = bug.applies_if.iter().filter(|option| unset(option) == Some(surest));
+        let missing: Vec<&str> = missing.map(String::as_str).collect();
         let verb = if missing.len() == 1 { "is" } else { "are" };
-        let strength = if self.is_certain { Strength::Strong } else { Strength::Weak };
-        (!missing.is_empty()).then(|| {
-            let means = match self.is_certain {
-                true => "the code that has the bug is not compiled in",
-                false => "the code may not be compiled in",
-            };
-            let why = format!("{} {verb} not set in {}: {means}", missing.join(", "), self.place);
-            Finding::new(Witness::Config, StateSet::not_affected(), strength, why)
-        })
+        let (strength, said, means) = match (self.is_certain, surest) {
+            (true, Unset::Proven) => (Strength::Strong, "set", "the code that has the bug is not compiled in"),
+            (false, Unset::Proven) => (Strength::Weak, "set", "the code may not be compiled in"),
+            (_, Unset::Unmentioned) => {
+                (Strength::Weak, "mentioned", "it may not be compiled in, or the configuration was cut")
+            }
+        };
+        let why = format!("{} {verb} not {said} in {}: {means}", missing.join(", "), self.place);
+        Some(Finding::new(Witness::Config, StateSet::not_affected(), strength, why))
     }
 }
 

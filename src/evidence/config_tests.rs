@@ -18,24 +18,29 @@ fn certain(text: &str) -> BuildConfig<'static> {
 }
 
 #[test]
-fn an_option_that_is_not_set_is_told_from_one_not_mentioned() {
-    for (text, compiled_out) in [
-        (&format!("{FULL}CONFIG_SYN_COOKIES=y\n"), false),
-        (&format!("{FULL}CONFIG_SYN_COOKIES=m\n"), false),
-        (&format!("{FULL}# CONFIG_SYN_COOKIES is not set\n"), true),
-        (&format!("{FULL}CONFIG_SYN_COOKIES=n\n"), true),
+fn options_not_set_differ_from_those_not_mentioned() {
+    use Strength::{Strong, Weak};
+    let not_set = "# CONFIG_SYN_COOKIES is not set\n";
+    for (text, strength) in [
+        (format!("{FULL}CONFIG_SYN_COOKIES=y\n"), None),
+        (format!("{FULL}CONFIG_SYN_COOKIES=m\n"), None),
+        (format!("{FULL}{not_set}"), Some(Strong)),
+        (format!("{FULL}CONFIG_SYN_COOKIES=n\n"), Some(Strong)),
         // What it depends on is not set either, so that nobody mentions it.
-        (&format!("{FULL}# CONFIG_NET is not set\n"), true),
+        (format!("{FULL}# CONFIG_NET is not set\nCONFIG_HAS_IOMEM=y\n"), Some(Strong)),
+        (format!("{FULL}# CONFIG_NET is not set\n"), Some(Weak)),
+        (format!("{FULL}CONFIG_NET=y\n"), Some(Weak)),
         // A fragment, or what `make savedefconfig` writes: whatever it leaves out has its default.
-        (&"CONFIG_NET=y\n".to_owned(), false),
-        (&"CONFIG_NET=y\n# CONFIG_SYN_COOKIES is not set\n".to_owned(), true),
+        ("CONFIG_NET=y\n".to_owned(), None),
+        (format!("CONFIG_NET=y\n{not_set}"), Some(Strong)),
     ] {
-        let finding = certain(text).weigh(&cookies());
-        assert_eq!(finding.is_some(), compiled_out, "{text}");
+        let finding = certain(&text).weigh(&cookies());
+        assert_eq!(finding.as_ref().map(|finding| finding.strength), strength, "{text}");
         if let Some(finding) = finding {
-            assert_eq!((finding.witness, finding.strength), (Witness::Config, Strength::Strong));
-            assert!(finding.why.starts_with("CONFIG_SYN_COOKIES is not set in its own"), "{}", finding.why);
-            assert_eq!(finding.states, StateSet::not_affected());
+            let is_firm = strength == Some(Strong);
+            assert_eq!(finding.why.starts_with("CONFIG_SYN_COOKIES is not set in its own"), is_firm, "{}", finding.why);
+            assert_eq!(finding.why.contains("was cut"), !is_firm, "{}", finding.why);
+            assert_eq!((finding.witness, finding.states), (Witness::Config, StateSet::not_affected()));
         }
     }
     let anything = Bug { applies_if: Vec::new(), ..cookies() };

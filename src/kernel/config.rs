@@ -19,8 +19,28 @@ pub enum Setting {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KernelConfig {
     settings: HashMap<String, Setting>,
-    /// Whether Kconfig wrote all of it: what is not mentioned is then not set, and has no default.
-    is_whole: bool,
+    extent: Extent,
+}
+
+/// How much of what Kconfig writes a configuration holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Extent {
+    /// A list of what differs from the defaults: an option that it leaves out may have any value.
+    #[default]
+    Fragment,
+    /// Kconfig wrote it, and nothing proves that its end is there.
+    Beginning,
+    /// Kconfig wrote it, up to its last menus.
+    Whole,
+}
+
+/// That an option is not set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Unset {
+    /// The option is not mentioned, in a configuration that may have been cut.
+    Unmentioned,
+    /// The configuration says so, or is whole and does not mention the option.
+    Proven,
 }
 
 /// What Kconfig writes above a configuration, and not above a list of what differs from the defaults
@@ -29,6 +49,14 @@ const HEADING: &[u8] = b"# Automatically generated";
 
 /// Lines within which the heading stands.
 const HEADING_WITHIN: usize = 10;
+
+/// An option that every x86 kernel sets, in the last menus of all versions since 2.6.22 (lib/Kconfig; since 4.20 only the
+/// menu of kernel hacking follows).
+const LATE_OPTION: &str = "HAS_IOMEM";
+
+/// What Kconfig writes behind a menu since 5.1, and the last such line.
+const MENU_END: &[u8] = b"# end of ";
+const LAST_MENU_END: &[u8] = b"# end of Kernel hacking";
 
 /// A text that has no `CONFIG_` line in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -43,10 +71,8 @@ impl KernelConfig {
     /// Where no line sets or unsets an option, so this is another kind of file.
     pub fn parse(text: &[u8]) -> Result<Self, NotAConfig> {
         let settings: HashMap<_, _> = text.split(|&b| b == b'\n').filter_map(setting).collect();
-        let is_headed = text.split(|&b| b == b'\n').take(HEADING_WITHIN).any(|line| line.starts_with(HEADING));
-        // Kconfig ends every line: a file that was cut within one has lost what stood behind it.
-        let is_whole = is_headed && text.ends_with(b"\n");
-        if settings.is_empty() { Err(NotAConfig) } else { Ok(Self { settings, is_whole }) }
+        let extent = extent(text, &settings);
+        if settings.is_empty() { Err(NotAConfig) } else { Ok(Self { settings, extent }) }
     }
 
     /// What the configuration says about an option; `None` where it does not mention it.
@@ -64,12 +90,13 @@ impl KernelConfig {
         self.get(option) == Some(&Setting::Module)
     }
 
-    /// Whether the option is certainly not set: it says so, or it is whole and does not mention the option, which Kconfig
-    /// leaves out where its dependencies are not met.
-    pub fn lacks(&self, option: &str) -> bool {
-        match self.get(option) {
-            None => self.is_whole,
-            Some(setting) => *setting == Setting::NotSet,
+    /// Whether the option is not set, as far as the configuration tells. Kconfig leaves out an option whose dependencies
+    /// are not met; so does whoever cuts the file before it.
+    pub fn unset(&self, option: &str) -> Option<Unset> {
+        match (self.get(option), self.extent) {
+            (Some(Setting::NotSet), _) | (None, Extent::Whole) => Some(Unset::Proven),
+            (None, Extent::Beginning) => Some(Unset::Unmentioned),
+            (None, Extent::Fragment) | (Some(_), _) => None,
         }
     }
 
@@ -86,6 +113,22 @@ impl KernelConfig {
     pub fn is_set(&self, option: &str) -> bool {
         !matches!(self.get(option), None | Some(Setting::NotSet))
     }
+}
+
+/// The extent of a text with these settings.
+fn extent(text: &[u8], settings: &HashMap<String, Setting>) -> Extent {
+    let lines = || text.split(|&b| b == b'\n');
+    if !lines().take(HEADING_WITHIN).any(|line| line.starts_with(HEADING)) {
+        return Extent::Fragment;
+    }
+    let has_menu_ends = lines().any(|line| line.starts_with(MENU_END));
+    let last = text.trim_ascii_end();
+    let ends_with_last_menu = last.rsplit(|&b| b == b'\n').next() == Some(LAST_MENU_END);
+    // Kconfig ends every line: a file that was cut within one has lost what stood behind it.
+    let is_whole = text.ends_with(b"\n")
+        && settings.get(LATE_OPTION) == Some(&Setting::BuiltIn)
+        && (ends_with_last_menu || !has_menu_ends);
+    if is_whole { Extent::Whole } else { Extent::Beginning }
 }
 
 fn setting(line: &[u8]) -> Option<(String, Setting)> {
@@ -139,10 +182,26 @@ mod tests {
     }
 
     #[test]
-    fn cut_configuration_lacks_nothing_silently() {
-        let text = b"#\n# Automatically generated file\n#\nCONFIG_NET=y\nCONFIG_TUN=m\n";
-        assert!(KernelConfig::parse(text).unwrap().lacks("INET"));
-        assert!(!KernelConfig::parse(&text[..text.len() - 1]).unwrap().lacks("INET"));
+    fn cut_configuration_proves_no_absence() {
+        let heading = "#\n# Automatically generated file\n#\n# General setup\nCONFIG_NET=y\n";
+        let old = format!("{heading}CONFIG_HAS_IOMEM=y\nCONFIG_HAS_DMA=y\n");
+        let new = format!(
+            "{heading}# end of General setup\nCONFIG_HAS_IOMEM=y\n# end of Library routines\nCONFIG_X=y\n# end of Kernel hacking\n"
+        );
+        for text in [&old, &new] {
+            let unset = |cut: usize| KernelConfig::parse(&text.as_bytes()[..cut]).unwrap().unset("INET");
+            assert_eq!(unset(text.len()), Some(Unset::Proven));
+            assert_eq!(unset(text.len() - 1), Some(Unset::Unmentioned), "within a line");
+            let late = text.find("CONFIG_HAS_IOMEM").unwrap();
+            for cut in (heading.len()..late).filter(|&cut| text.as_bytes()[cut - 1] == b'\n') {
+                assert_eq!(unset(cut), Some(Unset::Unmentioned), "{cut}");
+            }
+        }
+        let last_menu = new.find("# end of Kernel hacking").unwrap();
+        let cut = KernelConfig::parse(&new.as_bytes()[..last_menu]).unwrap();
+        assert_eq!(cut.unset("INET"), Some(Unset::Unmentioned));
+        let fragment = KernelConfig::parse(b"CONFIG_NET=y\nCONFIG_HAS_IOMEM=y\n# CONFIG_TUN is not set\n").unwrap();
+        assert_eq!((fragment.unset("INET"), fragment.unset("TUN")), (None, Some(Unset::Proven)));
     }
 
     #[test]

@@ -42,7 +42,7 @@ use serde::{Deserialize, Serialize};
 
 pub use archive::PackageError;
 pub use changelog::{Changelog, ChangelogEntry};
-pub use config::{KernelConfig, NotAConfig, Setting};
+pub use config::{KernelConfig, NotAConfig, Setting, Unset};
 pub use error::{Blame, ObtainError, Quoted};
 pub use fetch::{Amount, NotFetched, Problem};
 pub(crate) use image::as_release;
