@@ -8,7 +8,7 @@ use super::{Advice, Answer, BugAnswer, Subject};
 use crate::evidence::binary::Binary;
 use crate::evidence::config::BuildConfig;
 use crate::evidence::exhibits::{Exhibits, is_output_folder, release_of, source_folder, tree};
-use crate::evidence::git::Index;
+use crate::evidence::git::GitIndex;
 use crate::evidence::source::{self, Folder, Tarball};
 use crate::evidence::version::{self, Release};
 use crate::evidence::{Finding, Witness};
@@ -27,7 +27,7 @@ pub struct Asked<'a> {
     /// Whether all of them count for the exit code, those too that nobody has repaired.
     pub counts_all: bool,
     /// The repository in which revisions are looked up, where one was named; why it cannot be read.
-    pub index: Option<Result<&'a Index, &'a str>>,
+    pub index: Option<Result<&'a GitIndex, &'a str>>,
     /// Takes a package apart, or says why it cannot be.
     pub unpack: &'a dyn Fn(&Source) -> Result<Kernel, String>,
     /// Fetches a file.

@@ -10,7 +10,7 @@ use anyhow::{Context as _, anyhow};
 use super::{Affected, FailOn, Format, Stop, ended, host, matrix_file, print, print_json};
 use crate::answer::{Answers, Asked, Booted};
 use crate::evidence::Witness;
-use crate::evidence::git::{self, Index, Repository};
+use crate::evidence::git::{self, GitIndex, Repository};
 use crate::kernel::{self, Downloaded, Kernel, Obtain, ObtainError};
 use crate::matrix::{Bugs, KernelEntry, Matrix, Remote, Source, is_cve};
 use crate::report::{self, Fetching, Indexing, Style};
@@ -66,7 +66,7 @@ pub(super) fn affected(args: &Affected) -> Result<u8, Stop> {
 }
 
 /// The index of the repository, made or brought up to date first. What keeps it from being read is an answer too.
-fn index(repository: &Repository, args: &Affected) -> Result<Index, String> {
+fn index(repository: &Repository, args: &Affected) -> Result<GitIndex, String> {
     let told = |error: anyhow::Error| format!("{error:#}");
     let store = args.host.cache.open().map_err(|error| told(error.into()))?;
     let bar = Indexing::new();

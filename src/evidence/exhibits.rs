@@ -5,9 +5,9 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use super::binary::{self, Binary};
-use super::changelog::{self, Listing};
+use super::changelog::{self, ParsedChangelog};
 use super::config::{self, BuildConfig};
-use super::git::{Index, StepFound};
+use super::git::{GitIndex, StepFound};
 use super::source::{self, Files, Folder};
 use super::version::{self, Release};
 use super::{Finding, Limit, Witness};
@@ -21,11 +21,11 @@ pub struct Exhibits<'a> {
     /// started from, whatever was put on top of it.
     pub release: Option<Result<Release, String>>,
     /// The changelog of its package.
-    pub changelog: Option<Result<Listing, String>>,
+    pub changelog: Option<Result<ParsedChangelog, String>>,
     /// The configuration that it was built with; the one that the image carries goes before it.
     pub config: Option<BuildConfig<'static>>,
     /// A commit of a repository that was indexed.
-    pub revision: Option<Result<(&'a Index, &'a str), String>>,
+    pub revision: Option<Result<(&'a GitIndex, &'a str), String>>,
     /// Its source.
     pub source: Option<Result<Box<dyn Files + 'a>, String>>,
     /// Its image.
@@ -58,7 +58,7 @@ impl Exhibits<'_> {
             _ => None,
         };
         let changelog = kernel.changelog().map_err(|error| format!("the package's changelog cannot be read: {error}"));
-        let changelog = changelog.map(|changelog| changelog.as_ref().map(Listing::of)).transpose();
+        let changelog = changelog.map(|changelog| changelog.as_ref().map(ParsedChangelog::of)).transpose();
         let binary = Binary::open(&kernel.image).map_err(|error| error.to_string());
         let config = BuildConfig::of_kernel(kernel, from);
         Self { release, changelog, config, revision: None, source, binary: Some(binary) }

@@ -1,7 +1,7 @@
 //! Shows how a repository's index is made: a count that goes up on a terminal, a line when it begins elsewhere.
 
 use super::line::Line;
-use crate::evidence::git::Progress;
+use crate::evidence::git::IndexProgress;
 
 /// The reading of a repository, on stderr. Nothing is shown of one that has an index already.
 pub struct Indexing {
@@ -21,7 +21,7 @@ impl Indexing {
     }
 
     /// Shows how far it is.
-    pub fn tell(&self, progress: Progress) {
+    pub fn tell(&self, progress: IndexProgress) {
         self.line.show(&progress);
     }
 

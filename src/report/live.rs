@@ -73,10 +73,10 @@ impl Live {
                 match (&self.screen, progress) {
                     (Screen::Bars { .. }, _) => self.tell(kernel, &what, false),
                     // A count that goes up is no line: only that it takes time is told.
-                    (Screen::Lines, git::Progress::Reading { .. }) => {
+                    (Screen::Lines, git::IndexProgress::Reading { .. }) => {
                         self.tell(kernel, &format!("reading the history of {}", repository.display()), true);
                     }
-                    (Screen::Lines, git::Progress::Rebuilding) => self.tell(kernel, &what, true),
+                    (Screen::Lines, git::IndexProgress::Rebuilding) => self.tell(kernel, &what, true),
                     (Screen::Lines, _) => {}
                 }
             }
@@ -233,10 +233,10 @@ mod tests {
         }
         let indexing =
             |progress| Event::Indexing { kernel: "a".parse().expect("a name"), repository: "linux".into(), progress };
-        live.event(&indexing(git::Progress::Waiting));
+        live.event(&indexing(git::IndexProgress::Waiting));
         assert!(live.told.is_empty(), "it costs nothing");
         for commits in [8192, 16384] {
-            live.event(&indexing(git::Progress::Reading { commits }));
+            live.event(&indexing(git::IndexProgress::Reading { commits }));
         }
         let told: Vec<&String> = live.told.values().collect();
         assert_eq!(told, ["reading the history of linux"], "a line, and not one for each count");

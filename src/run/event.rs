@@ -55,7 +55,7 @@ pub enum Event {
         /// The repository.
         repository: PathBuf,
         /// How far it is.
-        progress: git::Progress,
+        progress: git::IndexProgress,
     },
     /// A kernel is ready to boot.
     Obtained(KernelRecord),

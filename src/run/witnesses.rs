@@ -10,7 +10,7 @@ use tokio::sync::{Mutex as Turn, OwnedMutexGuard};
 use super::engine::Lab;
 use super::event::Event;
 use crate::evidence::exhibits::{Exhibits, Said};
-use crate::evidence::git::{self, GitError, Index, Progress, Repository};
+use crate::evidence::git::{self, GitError, GitIndex, IndexProgress, Repository};
 use crate::evidence::version::Release;
 use crate::evidence::{Finding, Witness};
 use crate::kernel::Kernel;
@@ -33,7 +33,7 @@ pub(super) struct Repositories(Mutex<HashMap<PathBuf, Arc<Turn<()>>>>);
 
 impl Repositories {
     /// Waits until nobody else is at this repository's index.
-    async fn turn(&self, repository: &Path, tell: impl Fn(Progress)) -> OwnedMutexGuard<()> {
+    async fn turn(&self, repository: &Path, tell: impl Fn(IndexProgress)) -> OwnedMutexGuard<()> {
         // What cannot be resolved cannot be indexed either, and has its own name.
         let path = repository.canonicalize().unwrap_or_else(|_| repository.to_owned());
         let turn = {
@@ -43,7 +43,7 @@ impl Repositories {
         match Arc::clone(&turn).try_lock_owned() {
             Ok(mine) => mine,
             Err(_) => {
-                tell(Progress::Waiting);
+                tell(IndexProgress::Waiting);
                 turn.lock_owned().await
             }
         }
@@ -129,7 +129,7 @@ fn of_another_line(revision: &str, version: Option<&str>, release: Option<&str>)
 }
 
 /// Tells how far the index of a kernel's repository is.
-fn teller(kernel: &KernelName, commit: &Commit, events: &UnboundedSender<Event>) -> impl Fn(Progress) + use<> {
+fn teller(kernel: &KernelName, commit: &Commit, events: &UnboundedSender<Event>) -> impl Fn(IndexProgress) + use<> {
     let (kernel, repository, events) = (kernel.clone(), commit.repository.clone(), events.clone());
     move |progress| {
         let _ = events.send(Event::Indexing { kernel: kernel.clone(), repository: repository.clone(), progress });
@@ -137,7 +137,7 @@ fn teller(kernel: &KernelName, commit: &Commit, events: &UnboundedSender<Event>)
 }
 
 /// The index of the repository that a commit is in, made or brought up to date.
-fn index(commit: &Commit, folder: &Path, tell: impl Fn(Progress) + 'static) -> Result<Index, GitError> {
+fn index(commit: &Commit, folder: &Path, tell: impl Fn(IndexProgress) + 'static) -> Result<GitIndex, GitError> {
     let index = Repository::open(&commit.repository)?.index(folder, &tell)?;
     Ok(index.telling(tell))
 }
@@ -169,7 +169,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let repositories = Repositories::default();
         let told = Cell::new(0);
-        let tell = |progress| told.set(told.get() + u32::from(progress == Progress::Waiting));
+        let tell = |progress| told.set(told.get() + u32::from(progress == IndexProgress::Waiting));
         let first = repositories.turn(folder.path(), tell).await;
         drop(repositories.turn(Path::new("another one, which is not there"), tell).await);
         assert_eq!(told.get(), 0);

@@ -1,57 +1,95 @@
-//! The items of a changelog's entry: what stands behind a bullet, over as many lines as it goes on.
+//! The items of a changelog's entry: each bullet, with the lines that continue it and the headings above it.
 
-use crate::evidence::git::subject::plain_subject;
+use crate::evidence::git::subject_forms::takes_back;
 
-/// The longest item that is looked at, in bytes, and what is kept of a longer one.
+/// The longest item that is read, in bytes; the rest of a longer one is ignored.
 const LONGEST: usize = 4000;
+const BULLETS: [&str; 3] = ["- ", "* ", "+ "];
 
-/// One item.
+/// One item, in one line, without its bullet and single-spaced.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Item {
-    /// All of it in one line, without the bullet and single-spaced.
+pub(super) struct ChangelogItem {
     pub text: String,
-    /// The same without the marks that trees put before a subject: `[net]`, `UPSTREAM:`.
-    pub plain: String,
-    /// `text` as it is compared, see [`loose`].
+    /// `text` without the `()` of functions and with one kind of quotation mark.
+    pub even: String,
+    /// `even` in lower case: as subjects are compared. Offsets are the same in both.
     pub loose: String,
+    /// Whether a heading above it takes it back: `Reverted:`, `Drop these patches:`.
+    pub is_turned: bool,
 }
 
-/// A text as subjects are compared: packagers change case, leave the `()` of functions out and set other quotation marks.
+impl ChangelogItem {
+    fn new(text: &str, is_turned: bool) -> Self {
+        let text = single_spaced(text);
+        let even = even(&text);
+        let loose = even.to_ascii_lowercase();
+        Self { text, even, loose, is_turned }
+    }
+}
+
+/// A subject as items are compared with it.
 pub(super) fn loose(text: &str) -> String {
+    even(text).to_ascii_lowercase()
+}
+
+/// Packagers leave the `()` of functions out and set other quotation marks.
+fn even(text: &str) -> String {
     let quotes = |c: char| match c {
         '\u{201c}' | '\u{201d}' | '\u{201e}' | '`' | '\u{2018}' | '\u{2019}' | '\'' => '"',
-        c => c.to_ascii_lowercase(),
+        c => c,
     };
     let text: String = text.chars().map(quotes).collect();
-    text.replace("()", "").split_whitespace().collect::<Vec<_>>().join(" ")
+    single_spaced(&text.replace("()", ""))
 }
 
-/// The items of an entry, in its order. A line without a bullet goes on with the item above, and is one of its own where
-/// there is none.
-pub(super) fn items(text: &str) -> Vec<Item> {
-    let mut found: Vec<String> = Vec::new();
-    let mut goes_on = false;
-    for line in text.lines() {
-        let line = line.trim();
-        let begun = ["- ", "* ", "+ "].iter().find_map(|bullet| line.strip_prefix(bullet));
-        match (begun, found.last_mut().filter(|_| goes_on)) {
-            (None, _) if line.is_empty() => goes_on = false,
-            (None, Some(item)) => {
-                if item.len() + line.len() < LONGEST {
-                    item.push(' ');
-                    item.push_str(line);
+fn single_spaced(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// An item that is being read.
+struct Draft {
+    text: String,
+    indent: usize,
+    has_bullet: bool,
+    is_turned: bool,
+}
+
+impl Draft {
+    /// Whether it is a heading of a bullet at this indentation.
+    fn heads(&self, indent: usize) -> bool {
+        self.indent < indent || !self.has_bullet && self.text.ends_with(':')
+    }
+}
+
+/// The items of an entry, in its order. A line without a bullet continues the item above it, if there is one.
+pub(super) fn items(text: &str) -> Vec<ChangelogItem> {
+    let mut drafts: Vec<Draft> = Vec::new();
+    // The headings above the current line, outermost first, by their place among the drafts.
+    let mut headings: Vec<usize> = Vec::new();
+    let mut continues = false;
+    for whole in text.lines() {
+        let line = whole.trim();
+        let indent = whole.len() - whole.trim_start().len();
+        let begun = BULLETS.iter().find_map(|bullet| line.strip_prefix(bullet));
+        match (begun, drafts.last_mut().filter(|_| continues)) {
+            (None, _) if line.is_empty() => continues = false,
+            (None, Some(item)) if !(item.text.ends_with(':') && !item.has_bullet) => {
+                if item.text.len() + line.len() < LONGEST {
+                    item.text.push(' ');
+                    item.text.push_str(line);
                 }
             }
             (begun, _) => {
-                let line = begun.unwrap_or(line);
-                found.push(line.chars().take(LONGEST).collect());
-                goes_on = true;
+                headings.retain(|at| begun.is_some() && drafts[*at].heads(indent));
+                let is_turned = headings.iter().any(|at| takes_back(&drafts[*at].text));
+                headings.push(drafts.len());
+                let text = begun.unwrap_or(line).chars().take(LONGEST).collect();
+                drafts.push(Draft { text, indent, has_bullet: begun.is_some(), is_turned });
+                continues = true;
             }
         }
     }
-    let single = |text: String| text.split_whitespace().collect::<Vec<_>>().join(" ");
-    let item = |text: String| Item { plain: plain_subject(text.as_bytes()), loose: loose(&text), text: single(text) };
-    found.into_iter().map(item).collect()
+    drafts.into_iter().map(|draft| ChangelogItem::new(&draft.text, draft.is_turned)).collect()
 }
 
 #[cfg(test)]
@@ -59,18 +97,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn items_go_on_over_lines_as_each_distribution_writes_them() {
+    fn items_continue_over_lines() {
         for (text, expected) in [
             // Debian.
             (
                 "\n  * New upstream stable update:\n    https://x/ChangeLog-4.19.38\n    - a: b\n    - [x86] c: d in\n      e()\n\n  \
               [ A B ]\n  * f\n",
-                &["New upstream stable update: https://x/ChangeLog-4.19.38", "a: b", "c: d in e()", "[ A B ]", "f"][..],
+                &[
+                    "New upstream stable update: https://x/ChangeLog-4.19.38",
+                    "a: b",
+                    "[x86] c: d in e()",
+                    "[ A B ]",
+                    "f",
+                ][..],
             ),
             // Red Hat.
             (
                 "- [net] tcp: x (A B) [1719914]\n- [net] tcp: y (A B) [1719915] {CVE-1}",
-                &["tcp: x (A B) [1719914]", "tcp: y (A B) [1719915] {CVE-1}"],
+                &["[net] tcp: x (A B) [1719914]", "[net] tcp: y (A B) [1719915] {CVE-1}"],
             ),
             // SUSE.
             (
@@ -80,8 +124,23 @@ mod tests {
             ("", &[]),
             ("no bullet\n", &["no bullet"]),
         ] {
-            let plain: Vec<String> = items(text).into_iter().map(|item| item.plain).collect();
-            assert_eq!(plain, expected, "{text}");
+            let texts: Vec<String> = items(text).into_iter().map(|item| item.text).collect();
+            assert_eq!(texts, expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn headings_that_turn_reach_the_items_below_them() {
+        for (text, turned) in [
+            ("  * Reverted:\n    - a\n    - b\n  * c\n", &["a", "b"][..]),
+            ("Not applied yet:\n- a\n- b\n\nApplied:\n- c\n", &["a", "b"]),
+            ("* Update:\n  - Drop these\n    - a\n  - b\n", &["a"]),
+            ("* Drop x.patch\n* a\n", &[]),
+            ("  * New upstream stable update:\n    - a\n", &[]),
+        ] {
+            let items = items(text);
+            let found: Vec<&str> = items.iter().filter(|item| item.is_turned).map(|item| item.text.as_str()).collect();
+            assert_eq!(found, turned, "{text}");
         }
     }
 }

@@ -1,9 +1,9 @@
 use super::fixture::*;
-use super::{How, Testimony};
+use super::{GitTestimony, How};
 use crate::evidence::{StateSet, Strength};
 use crate::words::{Role, State};
 
-fn of(testimony: &Testimony, role: Role) -> &super::StepFound {
+fn of(testimony: &GitTestimony, role: Role) -> &super::StepFound {
     testimony.steps.iter().find(|step| step.role == role).unwrap()
 }
 
@@ -490,7 +490,7 @@ fn a_step_is_absent_only_where_nothing_that_changes_its_files_speaks_of_it() {
         let testimony = index.ask(&bug, &name.replace([' ', ','], "-")).unwrap();
         let expected = if *speaks { set(&[State::HalfFixed, State::Fixed]) } else { set(&[State::HalfFixed]) };
         assert_eq!(testimony.finding.states, expected, "{name}: {}", testimony.finding.why);
-        let warned = testimony.warnings.iter().any(|warning| warning.contains("not known: read it"));
+        let warned = testimony.warnings.iter().any(|warning| warning.contains("does not say what it is: read it"));
         assert_eq!(warned, *speaks, "{name}: {:?}", testimony.warnings);
     }
 }
@@ -658,7 +658,7 @@ fn patches_of_a_packaging_tree_count() {
     }
     let index = fixture.index();
     for (at, (name, _, state, strength)) in table.iter().enumerate() {
-        let Testimony { finding, warnings, .. } = index.ask(&bug, &format!("case-{at}")).unwrap();
+        let GitTestimony { finding, warnings, .. } = index.ask(&bug, &format!("case-{at}")).unwrap();
         assert_eq!((finding.states.only(), finding.strength), (Some(*state), *strength), "{name}: {}", finding.why);
         let warned = warnings.iter().any(|warning| warning.contains("changes none of its files"));
         assert_eq!(warned, name.contains("of another file") || name.contains("of nothing"), "{name}: {warnings:?}");

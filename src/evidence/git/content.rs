@@ -9,7 +9,7 @@ use std::rc::Rc;
 
 use git2::{DiffOptions, Oid};
 
-use super::objects::{Entry, File, Objects};
+use super::objects::{FileText, Objects, TreeEntry};
 use super::repository::is_readable;
 
 /// A file larger than this is not compared, in bytes. The kernel's largest C files have some 1 MiB.
@@ -34,11 +34,23 @@ pub(super) enum Likeness {
 
 /// Compares the files of the revision `at` with the patch that the commit `step` is to them.
 pub(super) fn likeness(git: &Objects, step: Oid, at: Oid, files: &[String]) -> Likeness {
+    likeness_with_copy(git, step, at, files, None)
+}
+
+/// Compares as [`likeness`] does, but one of the files with its copy at another path of the revision.
+pub(super) fn likeness_with_copy(
+    git: &Objects,
+    step: Oid,
+    at: Oid,
+    files: &[String],
+    copy: Option<(&str, &str)>,
+) -> Likeness {
     let (Some(after), Some(here)) = (tree(git, step), tree(git, at)) else { return Likeness::Missing };
     let Some(before) = git.first_parent(step).map(|parent| parent.tree) else { return Likeness::Missing };
     let (mut added, mut removed) = ((0, 0), (0, 0));
     for file in files {
-        let files = [before, after, here].map(|tree| text(git, tree, file));
+        let path = copy.filter(|(of, _)| of == file).map_or(file.as_str(), |(_, path)| path);
+        let files = [(before, file.as_str()), (after, file), (here, path)].map(|(tree, path)| text(git, tree, path));
         let [Some(before), Some(after), Some(here)] = &files else { return Likeness::Missing };
         let [before, after, here] = [before, after, here].map(|file| lines(file));
         for line in after.difference(before) {
@@ -65,12 +77,11 @@ pub(super) fn changed_lines(git: &Objects, commit: Oid, file: &str) -> Option<[H
     Some([only(after, before), only(before, after)])
 }
 
-/// Whether the repository lacks the text of a file, as it is in a commit's tree or its first parent's, that the tree has.
+/// Whether the repository lacks the text of a file that a commit's tree has.
 pub(super) fn is_lacking(git: &Objects, commit: Oid, file: &str) -> bool {
-    let trees = [git.first_parent(commit).map(|parent| parent.tree), tree(git, commit)];
-    trees.into_iter().flatten().any(|tree| match git.entry(tree, file) {
-        Entry::Nothing => false,
-        Entry::Lacking => true,
+    tree(git, commit).is_some_and(|tree| match git.entry(tree, file) {
+        TreeEntry::Nothing => false,
+        TreeEntry::Lacking => true,
         entry => entry.id().is_some_and(|id| git.file(id).is_none()),
     })
 }
@@ -78,7 +89,7 @@ pub(super) fn is_lacking(git: &Objects, commit: Oid, file: &str) -> bool {
 /// Whether a commit changes more of a file than comments and blank lines. None where the repository lacks either text.
 pub(super) fn changes_code(git: &Objects, commit: Oid, file: &str) -> Option<bool> {
     let parent = git.first_parent(commit)?.tree;
-    let code = |file: Rc<File>| -> Vec<Vec<u8>> {
+    let code = |file: Rc<FileText>| -> Vec<Vec<u8>> {
         let lines = file.text.split(|b| *b == b'\n').map(<[u8]>::trim_ascii);
         let is_comment = |line: &[u8]| [&b"/*"[..], b"* ", b"*/", b"//"].iter().any(|mark| line.starts_with(mark));
         lines.filter(|line| !line.is_empty() && *line != b"*" && !is_comment(line)).map(<[u8]>::to_vec).collect()
@@ -94,7 +105,7 @@ pub(super) fn touches(git: &Objects, commit: Oid, files: &[String]) -> Option<bo
         Some(parent) => Some(tree(git, *parent)?),
     };
     let id = |tree: Oid, file: &String| match git.entry(tree, file) {
-        Entry::Lacking => None,
+        TreeEntry::Lacking => None,
         entry => Some(entry.id()),
     };
     for file in files {
@@ -143,19 +154,27 @@ pub(super) fn lines_at(git: &Objects, commit: Oid, file: &str) -> HashSet<Vec<u8
     tree(git, commit).and_then(|tree| text(git, tree, file)).map(|file| lines(&file).clone()).unwrap_or_default()
 }
 
+/// Whether a file is a copy of another: half of the telling lines of the shorter are in both.
+pub(super) fn is_copy(git: &Objects, one: Oid, other: Oid) -> bool {
+    let (Some(one), Some(other)) = (git.file(one), git.file(other)) else { return false };
+    let (one, other) = (lines(&one), lines(&other));
+    let both = one.intersection(other).count();
+    both > 0 && both * 2 >= one.len().min(other.len())
+}
+
 fn tree(git: &Objects, commit: Oid) -> Option<Oid> {
     Some(git.commit(commit)?.tree)
 }
 
-fn text(git: &Objects, tree: Oid, file: &str) -> Option<Rc<File>> {
+fn text(git: &Objects, tree: Oid, file: &str) -> Option<Rc<FileText>> {
     git.file(git.entry(tree, file).id()?).filter(|file| file.text.len() <= LARGEST)
 }
 
 /// A file of a tree; none of its text where the tree has none. None where the repository lacks it, or it is too large.
 pub(super) fn text_at(git: &Objects, tree: Oid, file: &str) -> Option<Vec<u8>> {
     match git.entry(tree, file) {
-        Entry::Nothing => Some(Vec::new()),
-        Entry::Lacking => None,
+        TreeEntry::Nothing => Some(Vec::new()),
+        TreeEntry::Lacking => None,
         _ => text(git, tree, file).map(|file| file.text.clone()),
     }
 }
@@ -165,7 +184,7 @@ pub(super) fn letters(line: &[u8]) -> usize {
     line.iter().filter(|b| b.is_ascii_alphanumeric()).count()
 }
 
-fn lines(file: &File) -> &HashSet<Vec<u8>> {
+fn lines(file: &FileText) -> &HashSet<Vec<u8>> {
     file.lines(|text| {
         let telling = |line: &&[u8]| letters(line) >= TELLING;
         text.split(|b| *b == b'\n').map(<[u8]>::trim_ascii).filter(telling).map(<[u8]>::to_vec).collect()

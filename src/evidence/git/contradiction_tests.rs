@@ -1,7 +1,7 @@
 //! What a history says by its messages and its ancestry, and the files do not.
 
 use super::fixture::*;
-use super::{How, Testimony};
+use super::{GitTestimony, How};
 use crate::evidence::{StateSet, Strength};
 use crate::words::{Role, State};
 
@@ -18,7 +18,7 @@ fn set(states: &[State]) -> StateSet {
     states.iter().copied().collect()
 }
 
-fn fix(testimony: &Testimony) -> &How {
+fn fix(testimony: &GitTestimony) -> &How {
     &testimony.steps.iter().find(|step| step.role == Role::Fix).unwrap().how
 }
 
@@ -190,6 +190,139 @@ fn a_repair_in_short_lines_or_in_part_is_open() {
         let finding = fixture.ask(bug, branch).finding;
         assert!(finding.states.contains(State::Fixed), "{branch}: {}", finding.why);
         assert_eq!(finding.states.contains(State::Affected), is_open, "{branch}: {}", finding.why);
+    }
+}
+
+#[test]
+fn backport_with_under_half_of_the_lines_is_open() {
+    let fixture = Fixture::new();
+    let mainline = fixture.mainline();
+    let mut bug = bug(&mainline);
+    bug.chain.remove(1);
+    let broken = broken(&fixture, &mainline);
+    let lines = ["first", "second", "third", "fourth", "fifth"].map(|word| format!("the_{word}_line_of_the_repair\n"));
+    let with = |count: usize| format!("{NEVER}{}", lines[..count].concat());
+    let upstream = fixture.line(mainline.break_, &[("tcp: five lines", &with(5))]);
+    fixture.branch("upstream", upstream);
+    bug.chain[1] = step(Role::Fix, Some(upstream), "tcp: five lines");
+    let claim = picked("net: a vendor's own words", upstream);
+    for count in 1..=5 {
+        fixture.branch(&format!("with-{count}"), fixture.line(broken, &[(&claim, &with(count))]));
+    }
+    // A commit without a claim that has the subject counts no more than one with it.
+    fixture.branch("subject-2", fixture.line(broken, &[("tcp: five lines", &with(2))]));
+    let index = fixture.index();
+    for (branch, is_open) in [
+        ("with-1", true),
+        ("with-2", true),
+        ("subject-2", true),
+        ("with-3", false),
+        ("with-4", false),
+        ("with-5", false),
+    ] {
+        let GitTestimony { finding, warnings, .. } = index.ask(&bug, branch).unwrap();
+        assert!(finding.states.contains(State::Fixed), "{branch}: {}", finding.why);
+        assert_eq!(finding.states.contains(State::Affected), is_open, "{branch}: {}", finding.why);
+        let says = "of the 5 lines that upstream adds";
+        assert_eq!(warnings.iter().any(|warning| warning.contains(says)), is_open, "{branch}: {warnings:?}");
+    }
+}
+
+#[test]
+fn copy_of_a_file_that_differs_leaves_the_step_open() {
+    let fixture = Fixture::new();
+    let mainline = fixture.mainline();
+    let whole = bug(&mainline);
+    let mut bug = whole.clone();
+    bug.chain.remove(1);
+    let broken = broken(&fixture, &mainline);
+    let claim = picked("net: a vendor's own words", mainline.fix);
+    let copies = [
+        "net/core/fragment.c",
+        "net/ipv4/fragment_vendor.c",
+        "net/ipv4/vendor/fragment.c",
+        "vendor/net/ipv4/fragment.c",
+    ];
+    for (at, copy) in copies.into_iter().enumerate() {
+        let copied = fixture.commit(&[broken], "Move it, and leave a copy", &[(copy, BROKEN)]);
+        fixture.branch(&format!("unfixed-{at}"), copied);
+        fixture.branch(&format!("old-{at}"), fixture.commit(&[copied], &claim, &[(FILE, FIXED)]));
+        fixture.branch(&format!("copy-{at}"), fixture.commit(&[copied], &claim, &[(copy, FIXED)]));
+        fixture.branch(&format!("silent-{at}"), fixture.commit(&[copied], "net: x", &[(copy, FIXED)]));
+        fixture.branch(&format!("subject-{at}"), fixture.commit(&[copied], FIX_SUBJECT, &[(copy, FIXED)]));
+        fixture.branch(&format!("both-{at}"), fixture.commit(&[copied], &claim, &[(FILE, FIXED), (copy, FIXED)]));
+        let other =
+            fixture.commit(&[broken], "net: another", &[(copy, "a_file_of_another_kind\nwith_the_same_name\n")]);
+        fixture.branch(&format!("other-{at}"), fixture.commit(&[other], &claim, &[(FILE, FIXED)]));
+    }
+    // By ancestry.
+    let copied = fixture.commit(&[mainline.tip], "net: copy", &[("vendor/net/ipv4/fragment.c", BROKEN)]);
+    fixture.branch("ancestry", copied);
+    // Upstream has such a copy too, so there is nothing to find out.
+    let upstream = fixture.commit(&[mainline.break_], "net: copy", &[(copies[0], BROKEN)]);
+    let upstream = fixture.line(upstream, &[("tcp: fix one of them", FIXED)]);
+    let mut known = bug.clone();
+    known.chain[1] = step(Role::Fix, Some(upstream), "tcp: fix one of them");
+    let copied = fixture.commit(&[broken], "net: copy", &[(copies[0], BROKEN)]);
+    fixture.branch("known", fixture.line(copied, &[(&picked("net: own words", upstream), FIXED)]));
+    let index = fixture.index();
+    let judge = |bug, branch: &str, expected: &[State]| {
+        let GitTestimony { finding, warnings, .. } = index.ask(bug, branch).unwrap();
+        assert_eq!(finding.states, set(expected), "{branch}: {}", finding.why);
+        let is_open = expected.len() > 1;
+        let warned = warnings.iter().any(|warning| warning.contains("find out which one is built"));
+        assert_eq!((warned, finding.strength), (is_open, Strength::Strong), "{branch}: {warnings:?}");
+    };
+    use State::{Affected, Fixed};
+    for at in 0..copies.len() {
+        judge(&bug, &format!("unfixed-{at}"), &[Affected]);
+        for form in ["old", "copy", "silent", "subject"] {
+            judge(&bug, &format!("{form}-{at}"), &[Affected, Fixed]);
+        }
+        judge(&bug, &format!("both-{at}"), &[Fixed]);
+        judge(&bug, &format!("other-{at}"), &[Fixed]);
+    }
+    judge(&whole, "ancestry", &[State::HalfFixed, Fixed]);
+    judge(&known, "known", &[Fixed]);
+}
+
+#[test]
+fn commit_that_names_only_the_cve_leaves_the_step_open() {
+    let fixture = Fixture::new();
+    let mainline = fixture.mainline();
+    let mut bug = bug(&mainline);
+    bug.references = vec!["CVE-2019-90001".to_owned()];
+    bug.chain.remove(1);
+    let broken = broken(&fixture, &mainline);
+    let text = "a_text_of_neither_kind_at_all\n";
+    let diff = format!("---\n--- a/{FILE}\n+++ b/{FILE}\n@@ -1 +1 @@\n-x\n+y\n");
+    let (subject, bare) = (format!("Subject: Fix CVE-2019-90001\n\n{diff}"), format!("Subject: Fix it\n\n{diff}"));
+    let series = "debian/patches/series";
+    let table: [(&str, &str, &[(&str, &str)], bool); 9] = [
+        ("subject", "Fix CVE-2019-90001", &[(FILE, text)], true),
+        ("lower-case", "net: cve-2019-90001", &[(FILE, text)], true),
+        ("body", "net: x\n\nCVE-2019-90001", &[(FILE, text)], true),
+        ("elsewhere", "Fix CVE-2019-90001", &[("net/o.c", text)], false),
+        ("another", "Fix CVE-2019-900011, CVE-2019-9000", &[(FILE, text)], false),
+        ("silent", "Fix it", &[(FILE, text)], false),
+        ("patch", "packaging", &[(series, "a.patch\n"), ("debian/patches/a.patch", &subject)], true),
+        (
+            "patch-file",
+            "packaging",
+            &[(series, "CVE-2019-90001.patch\n"), ("debian/patches/CVE-2019-90001.patch", &bare)],
+            true,
+        ),
+        ("patch-of-another", "packaging", &[(series, "a.patch\n"), ("debian/patches/a.patch", &bare)], false),
+    ];
+    for (name, message, files, _) in &table {
+        fixture.branch(name, fixture.commit(&[broken], message, files));
+    }
+    let index = fixture.index();
+    for (name, _, _, is_open) in table {
+        let GitTestimony { finding, warnings, .. } = index.ask(&bug, name).unwrap();
+        assert!(finding.states.contains(State::Affected), "{name}: {}", finding.why);
+        assert_eq!(finding.states.contains(State::Fixed), is_open, "{name}: {}", finding.why);
+        assert_eq!(warnings.iter().any(|warning| warning.contains("its CVE")), is_open, "{name}: {warnings:?}");
     }
 }
 

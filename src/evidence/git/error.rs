@@ -1,7 +1,7 @@
 //! Why a repository cannot be asked, and what to do about it.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Why the witness `git` cannot answer. Each message says what to do next.
@@ -54,6 +54,16 @@ pub enum GitError {
         path: PathBuf,
         /// The object's name.
         object: String,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// The index of one of its packs is damaged.
+    #[error(
+        "{} is damaged ({what}): remove it and run {}, or clone the repository anew", file.display(), index_remedy(file)
+    )]
+    PackIndex {
+        /// The index.
+        file: PathBuf,
         /// What is wrong with it.
         what: String,
     },
@@ -113,6 +123,17 @@ pub enum GitError {
         /// What SQLite said.
         what: String,
     },
+}
+
+/// The command that writes the index of a pack, or of all packs, anew.
+fn index_remedy(file: &Path) -> String {
+    match file.extension() {
+        Some(_) => format!("`git index-pack {}`", file.with_extension("pack").display()),
+        None => {
+            let objects = file.ancestors().nth(2).unwrap_or(file).display();
+            format!("`git multi-pack-index --object-dir={objects} write`")
+        }
+    }
 }
 
 fn near_names(near: &[String]) -> String {

@@ -7,7 +7,7 @@ use git2::build::TreeUpdateBuilder;
 use git2::{FileMode, ObjectType, Oid};
 use tempfile::TempDir;
 
-use super::{GitError, Index, Repository, Testimony};
+use super::{GitError, GitIndex, GitTestimony, Repository};
 use crate::matrix::{Backport, Bug, Bugs, Releases, StableLine, Step};
 use crate::words::Role;
 
@@ -105,15 +105,15 @@ impl Fixture {
         self.git.reference(&format!("refs/tags/{name}"), commit, true, "").unwrap();
     }
 
-    pub fn index(&self) -> Index {
+    pub fn index(&self) -> GitIndex {
         self.try_index().unwrap()
     }
 
-    pub fn try_index(&self) -> Result<Index, GitError> {
+    pub fn try_index(&self) -> Result<GitIndex, GitError> {
         Repository::open(&self.path())?.index(&self.dir.path().join("cache"), &|_| {})
     }
 
-    pub fn ask(&self, bug: &Bug, revision: &str) -> Testimony {
+    pub fn ask(&self, bug: &Bug, revision: &str) -> GitTestimony {
         self.index().ask(bug, revision).unwrap()
     }
 

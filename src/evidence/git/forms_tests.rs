@@ -4,13 +4,13 @@
 use git2::Oid;
 
 use super::fixture::*;
-use super::{Index, Testimony};
+use super::{GitIndex, GitTestimony};
 use crate::evidence::{StateSet, Strength};
 use crate::matrix::Bug;
 use crate::words::State;
 
 /// A form of words, with `$X` for a commit and `$S` for its subject.
-struct Form {
+struct MessageForm {
     /// The subject.
     subject: &'static str,
     body: &'static str,
@@ -18,18 +18,18 @@ struct Form {
     tells: bool,
 }
 
-const fn told(subject: &'static str, body: &'static str) -> Form {
-    Form { subject, body, tells: true }
+const fn told(subject: &'static str, body: &'static str) -> MessageForm {
+    MessageForm { subject, body, tells: true }
 }
 
-const fn open(subject: &'static str, body: &'static str) -> Form {
-    Form { subject, body, tells: false }
+const fn open(subject: &'static str, body: &'static str) -> MessageForm {
+    MessageForm { subject, body, tells: false }
 }
 
 /// A subject of a vendor's own.
 const OWN: &str = "net: a vendor's own words";
 
-const BACKPORTS: &[Form] = &[
+const BACKPORTS: &[MessageForm] = &[
     // The stable team.
     told("$S", "commit $X upstream."),
     told(OWN, "[ Upstream commit $X ]"),
@@ -115,7 +115,7 @@ const BACKPORTS: &[Form] = &[
     open("[PATCH] $S.", "No word of where it is from."),
 ];
 
-const REVERTS: &[Form] = &[
+const REVERTS: &[MessageForm] = &[
     told("Revert \"$S\"", "This reverts commit $X."),
     told("Revert \"$S\"", "This reverts commit $7."),
     told("revert \"$S\"", "This reverts commit\n$X."),
@@ -160,7 +160,7 @@ const REVERTS: &[Form] = &[
 ];
 
 /// What takes a revert back; the first form's words are git's.
-const AGAIN: &[Form] = &[
+const AGAIN: &[MessageForm] = &[
     told("Revert \"$S\"", "This reverts commit $X."),
     told("Reapply \"$S\"", "This reverts commit $X."),
     open("Reapply \"$O\"", "All is well."),
@@ -172,7 +172,7 @@ const AGAIN: &[Form] = &[
 /// The fix's commit where the repository has no mainline.
 const FOREIGN: &str = "0123456789abcdef0123456789abcdef01234567";
 
-fn say(form: &Form, commit: &str, other: &str, subject: &str, original: &str) -> String {
+fn say(form: &MessageForm, commit: &str, other: &str, subject: &str, original: &str) -> String {
     let fill = |text: &str| {
         let text = text.replace("$X", commit).replace("$Y", other).replace("$7", &commit[..7]);
         text.replace("$S", subject).replace("$O", original)
@@ -181,7 +181,7 @@ fn say(form: &Form, commit: &str, other: &str, subject: &str, original: &str) ->
 }
 
 /// One question, and what is right.
-struct Question {
+struct FormQuestion {
     name: String,
     branch: String,
     is_foreign: bool,
@@ -195,7 +195,7 @@ struct Histories {
     mainline: Mainline,
     base: Oid,
     other: Oid,
-    questions: Vec<Question>,
+    questions: Vec<FormQuestion>,
 }
 
 impl Histories {
@@ -219,7 +219,7 @@ impl Histories {
     fn ask_later(&mut self, name: &str, tip: Oid, is_foreign: bool, is_fixed: bool, decided: bool) {
         let branch = format!("q-{}", self.questions.len());
         self.fixture.branch(&branch, tip);
-        self.questions.push(Question { name: name.to_owned(), branch, is_foreign, is_fixed, decided });
+        self.questions.push(FormQuestion { name: name.to_owned(), branch, is_foreign, is_fixed, decided });
     }
 
     /// The fix's name, where mainline is here or not.
@@ -231,7 +231,7 @@ impl Histories {
         self.commit(tip, &format!("Revert \"{subject}\"\n\nThis reverts commit {tip}.\n"), text)
     }
 
-    fn backport(&mut self, form: &Form, is_foreign: bool) {
+    fn backport(&mut self, form: &MessageForm, is_foreign: bool) {
         let (base, other) = (self.base, self.other.to_string());
         let message = say(form, &self.upstream(is_foreign), &other, FIX_SUBJECT, FIX_SUBJECT);
         let name = format!("{} / {}{}", form.subject, form.body, if is_foreign { " (foreign)" } else { "" });
@@ -260,7 +260,7 @@ impl Histories {
         self.ask_later(&format!("taken out by a backport's words: {name}"), takes, is_foreign, false, false);
     }
 
-    fn revert(&mut self, form: &Form, is_foreign: bool) {
+    fn revert(&mut self, form: &MessageForm, is_foreign: bool) {
         let upstream = self.upstream(is_foreign);
         let put_in = self.commit(self.base, &format!("{FIX_SUBJECT}\n\ncommit {upstream} upstream.\n"), FIXED);
         let other = self.other.to_string();
@@ -299,12 +299,12 @@ impl Histories {
         }
     }
 
-    fn ask(&self) -> Vec<(&Question, Testimony)> {
+    fn ask(&self) -> Vec<(&FormQuestion, GitTestimony)> {
         let here = bug(&self.mainline);
         let mut foreign = here.clone();
         foreign.chain[2].commit = Some(FOREIGN.parse().unwrap());
-        let index: Index = self.fixture.index();
-        let ask = |question: &Question, bug: &Bug| index.ask(bug, &question.branch).unwrap();
+        let index: GitIndex = self.fixture.index();
+        let ask = |question: &FormQuestion, bug: &Bug| index.ask(bug, &question.branch).unwrap();
         self.questions.iter().map(|q| (q, ask(q, if q.is_foreign { &foreign } else { &here }))).collect()
     }
 }

@@ -1,10 +1,10 @@
 //! Texts of a history, for `fuzz/`.
 
 use super::commit::RawCommit;
-use super::quilt::Patch;
+use super::quilt::QuiltPatch;
 
 /// A commit, and a patch of quilt.
 pub fn git(bytes: &[u8]) {
     let _ = RawCommit::parse(bytes).map(|commit| commit.subject().len());
-    let _ = Patch::parse("a.patch", bytes);
+    let _ = QuiltPatch::parse("a.patch", bytes);
 }

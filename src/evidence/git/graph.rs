@@ -42,12 +42,12 @@ pub(super) struct Graph {
     /// For each commit with several parents: how many, and then they.
     many: Vec<u32>,
     /// Sets that were asked for: several dossiers ask for the same ones.
-    kept: RefCell<Kept>,
+    kept: RefCell<KeptSets>,
 }
 
 /// Ancestors and descendants of commits.
 #[derive(Debug, Default)]
-struct Kept {
+struct KeptSets {
     ancestors: HashMap<u32, Rc<Bits>>,
     descendants: HashMap<u32, Rc<Bits>>,
     roots: Option<Rc<[u32]>>,
@@ -112,7 +112,7 @@ impl Graph {
     fn keep(
         &self,
         of: u32,
-        place: impl Fn(&mut Kept) -> &mut HashMap<u32, Rc<Bits>>,
+        place: impl Fn(&mut KeptSets) -> &mut HashMap<u32, Rc<Bits>>,
         find: impl FnOnce() -> Bits,
     ) -> Rc<Bits> {
         if let Some(bits) = place(&mut self.kept.borrow_mut()).get(&of) {

@@ -20,9 +20,9 @@ use rustix::fs::{FlockOperation, flock};
 
 use super::GitError;
 use super::graph::Graph;
+use super::index_file::{GitTag, IndexFile, Made, Opened, regular};
 use super::packaging::Packaging;
 use super::repository::{Repository, Tip, fingerprint};
-use super::store::{Made, Opened, Store, Tag, regular};
 use super::walk::walk;
 
 /// How the files of indexes end.
@@ -32,7 +32,7 @@ const PATIENCE: Duration = Duration::from_secs(10 * 60);
 
 /// What indexing is at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Progress {
+pub enum IndexProgress {
     /// Another process indexes the same repository.
     Waiting,
     /// Commits are read: so many so far.
@@ -49,7 +49,7 @@ pub enum Progress {
     },
 }
 
-impl fmt::Display for Progress {
+impl fmt::Display for IndexProgress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Waiting => f.write_str("waiting for somebody else who reads it"),
@@ -61,7 +61,7 @@ impl fmt::Display for Progress {
 }
 
 /// The index of one repository, ready to be asked. Not for several threads at once; each opens its own.
-pub struct Index {
+pub struct GitIndex {
     pub(super) repository: Repository,
     pub(super) inner: RefCell<Inner>,
     /// What lies over the tree of the revision that was asked about last: other dossiers ask about it too.
@@ -69,12 +69,12 @@ pub struct Index {
     /// What was wrong with the index that was found, where it was damaged and this one is built anew.
     pub(super) damage: RefCell<Option<String>>,
     /// Who is told of what a question waits for.
-    progress: Box<dyn Fn(Progress)>,
+    progress: Box<dyn Fn(IndexProgress)>,
 }
 
 /// What a question may have to bring up to date: a revision that no ref leads to is read when it is asked for.
 pub(super) struct Inner {
-    pub store: Store,
+    pub store: IndexFile,
     pub graph: Graph,
 }
 
@@ -84,11 +84,11 @@ impl Repository {
     ///
     /// # Errors
     /// Where the repository's commits cannot be read, or the folder not be written.
-    pub fn index(&self, folder: &Path, progress: &dyn Fn(Progress)) -> Result<Index, GitError> {
+    pub fn index(&self, folder: &Path, progress: &dyn Fn(IndexProgress)) -> Result<GitIndex, GitError> {
         // Opened anew: libgit2's caches start empty, and what is laid over the objects is as it is now.
         let repository = Self::open(self.path())?;
         let path = folder.join(format!("git-{}.{EXTENSION}", repository.key()));
-        let opened = |repository, inner, damage| Index {
+        let opened = |repository, inner, damage| GitIndex {
             repository,
             inner: RefCell::new(inner),
             packaging: RefCell::default(),
@@ -98,7 +98,20 @@ impl Repository {
         // Looked at before the refs are read: what moves meanwhile is seen the next time.
         let stamp = repository.refs_stamp();
         let lock_file = path.with_extension("lock");
-        if let Kept::Sound(inner) = kept(&path, &repository.overlay().fingerprint()) {
+        let packs = repository.pack_indexes();
+        let found = on_disk(&path, &repository.overlay().fingerprint());
+        let known = match &found {
+            IndexOnDisk::Sound(inner) => Some(inner.store.made().packs.as_str()),
+            IndexOnDisk::Nothing | IndexOnDisk::Damaged(_) => None,
+        };
+        let is_known = packs.stamp().is_some() && packs.stamp() == known;
+        if !is_known {
+            // libgit2 has opened no pack yet.
+            packs.check()?;
+        }
+        if let IndexOnDisk::Sound(inner) = found
+            && (is_known || packs.stamp().is_none())
+        {
             // Nothing moved: no reading of refs.
             let is_settled = stamp.is_some() && inner.store.stamp() == stamp.as_deref();
             if is_settled || inner.store.made().refs == fingerprint(&repository.tips()?) {
@@ -110,7 +123,7 @@ impl Repository {
         }
         fs::create_dir_all(folder).map_err(|source| cache(folder, "made", source))?;
         let _lock = lock(&lock_file, PATIENCE, progress)?;
-        let (inner, damage) = brought_up_to_date(&repository, &path, progress)?;
+        let (inner, damage) = brought_up_to_date(&repository, packs.stamp(), &path, progress)?;
         if let Some(stamp) = stamp {
             inner.store.set_stamp(&stamp);
         }
@@ -118,9 +131,9 @@ impl Repository {
     }
 }
 
-impl Index {
+impl GitIndex {
     /// Tells this what a later question waits for: one about a revision that no ref leads to reads its commits first.
-    pub fn telling(mut self, progress: impl Fn(Progress) + 'static) -> Self {
+    pub fn telling(mut self, progress: impl Fn(IndexProgress) + 'static) -> Self {
         self.progress = Box::new(progress);
         self
     }
@@ -135,7 +148,7 @@ impl Index {
         let path = inner.store.path().to_owned();
         let _lock = lock(&path.with_extension("lock"), PATIENCE, &*self.progress)?;
         // Another process may have appended since this one read the graph.
-        let Kept::Sound(mut current) = kept(&path, &self.repository.overlay().fingerprint()) else {
+        let IndexOnDisk::Sound(mut current) = on_disk(&path, &self.repository.overlay().fingerprint()) else {
             return Err(GitError::Index { path, what: "it changed meanwhile".to_owned() });
         };
         append(&self.repository, &[oid], &mut current, &*self.progress)?;
@@ -147,16 +160,18 @@ impl Index {
     pub(super) fn renew(&self, what: String) -> Result<(), GitError> {
         let mut inner = self.inner.borrow_mut();
         let path = inner.store.path().to_owned();
-        (self.progress)(Progress::Rebuilding);
+        (self.progress)(IndexProgress::Rebuilding);
         let _lock = lock(&path.with_extension("lock"), PATIENCE, &*self.progress)?;
-        (*inner, _) = brought_up_to_date(&self.repository, &path, &*self.progress)?;
+        let packs = self.repository.pack_indexes();
+        packs.check()?;
+        (*inner, _) = brought_up_to_date(&self.repository, packs.stamp(), &path, &*self.progress)?;
         self.damage.replace(Some(what));
         Ok(())
     }
 }
 
 /// What lies where the index should be.
-enum Kept {
+enum IndexOnDisk {
     /// Nothing that is of use.
     Nothing,
     Damaged(String),
@@ -164,54 +179,61 @@ enum Kept {
 }
 
 /// The index at this path, where it is whole and was made of a repository of this shape.
-fn kept(path: &Path, shape: &str) -> Kept {
-    let store = match Store::open(path) {
-        Opened::Missing | Opened::Other => return Kept::Nothing,
-        Opened::Damaged(damage) => return Kept::Damaged(damage.0),
-        Opened::Sound(store) if store.made().shape != shape || store.is_bloated() => return Kept::Nothing,
+fn on_disk(path: &Path, shape: &str) -> IndexOnDisk {
+    let store = match IndexFile::open(path) {
+        Opened::Missing | Opened::Other => return IndexOnDisk::Nothing,
+        Opened::Damaged(damage) => return IndexOnDisk::Damaged(damage.0),
+        Opened::Sound(store) if store.made().shape != shape || store.is_bloated() => return IndexOnDisk::Nothing,
         Opened::Sound(store) => store,
     };
     match store.graph() {
-        Ok(graph) => Kept::Sound(Box::new(Inner { store: *store, graph })),
-        Err(GitError::Index { what, .. }) => Kept::Damaged(what),
-        Err(error) => Kept::Damaged(error.to_string()),
+        Ok(graph) => IndexOnDisk::Sound(Box::new(Inner { store: *store, graph })),
+        Err(GitError::Index { what, .. }) => IndexOnDisk::Damaged(what),
+        Err(error) => IndexOnDisk::Damaged(error.to_string()),
     }
 }
 
 /// The index of the refs as they are, with what was wrong with the one that was there. Whoever calls it holds the lock.
 fn brought_up_to_date(
     repository: &Repository,
+    packs: Option<&str>,
     path: &Path,
-    progress: &dyn Fn(Progress),
+    progress: &dyn Fn(IndexProgress),
 ) -> Result<(Inner, Option<String>), GitError> {
     let tips = repository.tips()?;
     let shape = repository.overlay().fingerprint();
-    let refs = fingerprint(&tips);
-    let damage = match kept(path, &shape) {
-        Kept::Sound(inner) if inner.store.made().refs == refs => return Ok((*inner, None)),
-        Kept::Sound(mut inner) => match update(repository, &tips, &mut inner, refs.clone(), progress) {
+    let made = Made {
+        shape: shape.clone(),
+        refs: fingerprint(&tips),
+        packs: packs.unwrap_or_default().to_owned(),
+        tags: Vec::new(),
+    };
+    let is_made_of = |known: &Made| known.refs == made.refs && (packs.is_none() || known.packs == made.packs);
+    let damage = match on_disk(path, &shape) {
+        IndexOnDisk::Sound(inner) if is_made_of(inner.store.made()) => return Ok((*inner, None)),
+        IndexOnDisk::Sound(mut inner) => match update(repository, &tips, &mut inner, made.clone(), progress) {
             Ok(()) => return Ok((*inner, None)),
             // An update reads more of it than opening does.
             Err(GitError::Index { what, .. }) => Some(what),
             Err(error) => return Err(error),
         },
-        Kept::Nothing => None,
-        Kept::Damaged(what) => Some(what),
+        IndexOnDisk::Nothing => None,
+        IndexOnDisk::Damaged(what) => Some(what),
     };
     if damage.is_some() {
-        progress(Progress::Rebuilding);
+        progress(IndexProgress::Rebuilding);
     }
-    Ok((build(repository, &tips, path, refs, progress)?, damage))
+    Ok((build(repository, &tips, path, made, progress)?, damage))
 }
 
 /// Takes the lock, or gives up after `patience`. It is held as long as the file is open.
-pub(super) fn lock(path: &Path, patience: Duration, progress: &dyn Fn(Progress)) -> Result<File, GitError> {
+pub(super) fn lock(path: &Path, patience: Duration, progress: &dyn Fn(IndexProgress)) -> Result<File, GitError> {
     let failed = |source: io::Error| cache(path, "locked", source);
     let file = match try_lock(path).map_err(failed)? {
         Ok(file) => return Ok(file),
         Err(file) => file,
     };
-    progress(Progress::Waiting);
+    progress(IndexProgress::Waiting);
     // flock(2) knows no deadline, so a thread waits. Where nobody listens any more, what it sends is dropped, and the
     // lock with it.
     let (sender, receiver) = channel();
@@ -251,12 +273,12 @@ fn append(
     repository: &Repository,
     targets: &[Oid],
     inner: &mut Inner,
-    progress: &dyn Fn(Progress),
+    progress: &dyn Fn(IndexProgress),
 ) -> Result<(), GitError> {
     let from = inner.graph.len();
     let Inner { store, graph } = inner;
     let facts = walk(repository, targets, graph, &mut |oid| store.number(oid), progress)?;
-    progress(Progress::Writing { commits: facts.commits.len() as u64 });
+    progress(IndexProgress::Writing { commits: facts.commits.len() as u64 });
     if graph.len() > from {
         store.append(facts, graph, from)?;
         *store = reopened(store.path())?;
@@ -269,13 +291,12 @@ fn update(
     repository: &Repository,
     tips: &[Tip],
     inner: &mut Inner,
-    refs: String,
-    progress: &dyn Fn(Progress),
+    made: Made,
+    progress: &dyn Fn(IndexProgress),
 ) -> Result<(), GitError> {
     let targets: Vec<Oid> = tips.iter().map(|tip| tip.target).collect();
     append(repository, &targets, inner, progress)?;
-    let made = Made { shape: repository.overlay().fingerprint(), refs, tags: tags(repository, tips, &inner.store)? };
-    inner.store.set_made(&made)?;
+    inner.store.set_made(&Made { tags: tags(repository, tips, &inner.store)?, ..made })?;
     inner.store = reopened(inner.store.path())?;
     Ok(())
 }
@@ -285,8 +306,8 @@ fn build(
     repository: &Repository,
     tips: &[Tip],
     path: &Path,
-    refs: String,
-    progress: &dyn Fn(Progress),
+    made: Made,
+    progress: &dyn Fn(IndexProgress),
 ) -> Result<Inner, GitError> {
     // One draft at most is left by a killed process, for the lock is held.
     let draft = path.with_extension("draft");
@@ -294,20 +315,19 @@ fn build(
     let mut graph = Graph::default();
     let targets: Vec<Oid> = tips.iter().map(|tip| tip.target).collect();
     let facts = walk(repository, &targets, &mut graph, &mut |_| Ok(None), progress)?;
-    progress(Progress::Writing { commits: facts.commits.len() as u64 });
-    let shape = repository.overlay().fingerprint();
-    Store::create(&draft, &facts, &graph, &shape)?;
+    progress(IndexProgress::Writing { commits: facts.commits.len() as u64 });
+    IndexFile::create(&draft, &facts, &graph, &made.shape)?;
     drop(facts);
     let store = reopened(&draft)?;
-    store.set_made(&Made { shape, refs, tags: tags(repository, tips, &store)? })?;
+    store.set_made(&Made { tags: tags(repository, tips, &store)?, ..made })?;
     let moved = File::open(&draft).and_then(|file| file.sync_all()).and_then(|()| fs::rename(&draft, path));
     moved.map_err(|source| cache(path, "put in place", source))?;
     Ok(Inner { store: reopened(path)?, graph })
 }
 
 /// A file that was just written.
-fn reopened(path: &Path) -> Result<Store, GitError> {
-    match Store::open(path) {
+fn reopened(path: &Path) -> Result<IndexFile, GitError> {
+    match IndexFile::open(path) {
         Opened::Sound(store) => Ok(*store),
         Opened::Damaged(damage) => Err(GitError::Index { path: path.to_owned(), what: damage.0 }),
         Opened::Missing | Opened::Other => {
@@ -317,8 +337,8 @@ fn reopened(path: &Path) -> Result<Store, GitError> {
 }
 
 /// The tags and the commits that they name.
-fn tags(repository: &Repository, tips: &[Tip], store: &Store) -> Result<Vec<Tag>, GitError> {
-    let known: HashMap<(&str, u32), &Tag> =
+fn tags(repository: &Repository, tips: &[Tip], store: &IndexFile) -> Result<Vec<GitTag>, GitError> {
+    let known: HashMap<(&str, u32), &GitTag> =
         store.tags().iter().map(|tag| ((tag.name.as_str(), tag.number), tag)).collect();
     let mut tags = Vec::new();
     for tip in tips {
@@ -336,7 +356,7 @@ fn tags(repository: &Repository, tips: &[Tip], store: &Store) -> Result<Vec<Tag>
             tags.push((*tag).clone());
         } else if let Some((sha, time)) = store.commit(number)? {
             let is_release = Oid::from_bytes(&sha).is_ok_and(|oid| repository.is_release(oid, name));
-            tags.push(Tag { name: name.to_owned(), number, time, is_release });
+            tags.push(GitTag { name: name.to_owned(), number, time, is_release });
         }
     }
     Ok(tags)

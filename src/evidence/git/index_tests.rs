@@ -3,7 +3,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use super::fixture::*;
-use super::{Progress, Repository, Testimony};
+use super::{GitTestimony, IndexProgress, Repository};
 use crate::matrix::Bug;
 use crate::words::State;
 
@@ -16,7 +16,7 @@ fn file(fixture: &Fixture) -> PathBuf {
 fn written(fixture: &Fixture) -> Option<u64> {
     let written = Cell::new(None);
     let progress = |progress| {
-        if let Progress::Writing { commits } = progress {
+        if let IndexProgress::Writing { commits } = progress {
             written.set(Some(commits));
         }
     };
@@ -136,7 +136,7 @@ fn flipped_byte_never_changes_an_answer() {
     // Two segments: the second is what an update appends.
     fixture.index();
     fixture.branch("next", fixture.line(mainline.tip, &[("net: next", FIXED)]));
-    let expected: Vec<Testimony> = ["master", "stable"].map(|name| fixture.ask(&bug, name)).into();
+    let expected: Vec<GitTestimony> = ["master", "stable"].map(|name| fixture.ask(&bug, name)).into();
     let path = file(&fixture);
     let whole = fs::read(&path).unwrap();
     // The store's own tests flip every byte; this one builds anew for each.
@@ -221,7 +221,9 @@ fn a_lock_that_is_held_is_told_of_and_given_up_on_with_its_name() {
     let told = Cell::new(0);
     let take = |patience: u64| {
         let patience = std::time::Duration::from_millis(patience);
-        super::index::lock(&path, patience, &|progress| told.set(told.get() + u32::from(progress == Progress::Waiting)))
+        super::index::lock(&path, patience, &|progress| {
+            told.set(told.get() + u32::from(progress == IndexProgress::Waiting))
+        })
     };
     let held = take(1).unwrap();
     assert_eq!(told.get(), 0);

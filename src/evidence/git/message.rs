@@ -1,6 +1,6 @@
 //! What a commit's message names: the upstream commit that it carries, commits that it reverts, commits that it fixes.
 //!
-//! [`mentions`](super::claims::mentions) reads which.
+//! [`mentions`](super::trailers::mentions) reads which.
 
 /// The longest message that is looked at, in bytes. The longest of Linux's are merges, with some 100 KiB.
 pub(super) const LONGEST: usize = 1 << 20;
@@ -100,7 +100,7 @@ impl Abbreviation {
 /// How a message names another commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
-pub(in crate::evidence) enum Kind {
+pub(in crate::evidence) enum MentionKind {
     /// It carries that commit.
     Carries = 1,
     /// It reverts that commit.
@@ -120,10 +120,10 @@ pub(in crate::evidence) enum Kind {
     MayCarry = 8,
 }
 
-impl Kind {
+impl MentionKind {
     /// The kind with this number in the index.
     pub fn from_number(number: u8) -> Option<Self> {
-        use Kind::{Carries, Fixes, MayCarry, MayRevert, Names, Reverts, RevertsMerge, RevertsPartly};
+        use MentionKind::{Carries, Fixes, MayCarry, MayRevert, Names, Reverts, RevertsMerge, RevertsPartly};
         [Carries, Reverts, RevertsMerge, RevertsPartly, Fixes, MayRevert, Names, MayCarry]
             .into_iter()
             .find(|kind| *kind as u8 == number)
@@ -134,7 +134,7 @@ impl Kind {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::evidence) struct Mention<'a> {
     /// How.
-    pub kind: Kind,
+    pub kind: MentionKind,
     /// Which.
     pub commit: Abbreviation,
     /// The line that says so, trimmed.
@@ -152,6 +152,26 @@ pub(super) fn unclaimed(message: &[u8], claimed: &[Mention<'_>]) -> Vec<Abbrevia
             }
         }
     }
+    found.sort();
+    found.dedup();
+    found
+}
+
+/// The CVEs that a text names, in upper case.
+pub(super) fn cves(text: &[u8]) -> Vec<String> {
+    const MARK: &[u8] = b"CVE-";
+    let text = &text[..text.len().min(LONGEST)];
+    let starts = text.windows(MARK.len()).enumerate().filter(|(_, window)| window.eq_ignore_ascii_case(MARK));
+    let mut found: Vec<String> = starts
+        .filter_map(|(at, _)| {
+            let behind = &text[at + MARK.len()..];
+            let number: Vec<u8> =
+                behind.iter().copied().take_while(|b| b.is_ascii_digit() || *b == b'-').take(24).collect();
+            let (year, number) = std::str::from_utf8(&number).ok()?.trim_end_matches('-').split_once('-')?;
+            (year.len() == 4 && number.len() >= 4 && !number.contains('-')).then(|| format!("CVE-{year}-{number}"))
+        })
+        .take(MOST)
+        .collect();
     found.sort();
     found.dedup();
     found

@@ -1,14 +1,14 @@
 use proptest::prelude::*;
 
-use super::claims::mentions;
-use super::message::{Abbreviation, Kind};
+use super::message::{Abbreviation, MentionKind};
 use super::subject::plain_subject;
-use super::undoing::{doubted_subjects, reverted_subjects};
+use super::subject_forms::{doubted_subjects, reverted_subjects};
+use super::trailers::mentions;
 
 const X: &str = "b617158dc096709d8600c53b6052144d12b89fab";
 const Y: &str = "f070ef2ac66716357066b683fb0baf55f8191a2e";
 
-fn said(body: &str) -> Vec<(Kind, String)> {
+fn said(body: &str) -> Vec<(MentionKind, String)> {
     let message = format!("subject: of a commit\n\n{}\n", body.replace("$X", X).replace("$Y", Y));
     mentions(message.as_bytes()).iter().map(|m| (m.kind, m.commit.to_hex())).collect()
 }
@@ -63,7 +63,7 @@ fn every_form_of_saying_what_a_commit_carries_is_understood() {
         "Upstream-Status: Backport\n[https://git.kernel.org/torvalds/c/$X]",
         "(cherry picked from commit\n$X)",
     ] {
-        assert_eq!(said(form), [(Kind::Carries, X.to_owned())], "{form}");
+        assert_eq!(said(form), [(MentionKind::Carries, X.to_owned())], "{form}");
     }
 }
 
@@ -96,34 +96,40 @@ fn sentences_about_commits_claim_nothing() {
 fn reverts_and_fixes_are_told_apart() {
     let x = X.to_owned();
     for (text, expected) in [
-        ("This reverts commit $X.", vec![(Kind::Reverts, x.clone())]),
-        ("This reverts commit\n$X.", vec![(Kind::Reverts, x.clone())]),
-        ("This reverts commit b617158dc096.", vec![(Kind::Reverts, "b617158dc096".to_owned())]),
-        ("This reverts commit b617158dc096 (\"tcp: x\").", vec![(Kind::Reverts, "b617158dc096".to_owned())]),
-        ("This reverts commits $Y and $X.", vec![(Kind::Reverts, Y.to_owned()), (Kind::Reverts, x.clone())]),
-        ("This reverts commit $X, reversing\nchanges made to $Y.", vec![(Kind::RevertsMerge, x.clone())]),
-        ("This partially reverts commit $X.", vec![(Kind::RevertsPartly, x.clone())]),
-        ("This is a revert of commit $X", vec![(Kind::Reverts, x.clone())]),
-        ("This is a partial revert of commit $X", vec![(Kind::RevertsPartly, x.clone())]),
-        ("This reverts commit b617158.", vec![(Kind::Reverts, "b617158".to_owned())]),
-        ("After we revert commit $X all is well.", vec![(Kind::MayRevert, x.clone())]),
-        ("Commit b617158 is\nBacked Out here.", vec![(Kind::MayRevert, "b617158".to_owned())]),
-        ("Undo $X.", vec![(Kind::Reverts, x.clone())]),
-        ("Let us undo what $X did.", vec![(Kind::MayRevert, x.clone())]),
-        ("Backs out changeset $X", vec![(Kind::Reverts, x.clone())]),
-        ("This reverts commits\n$Y\n$X", vec![(Kind::Reverts, Y.to_owned()), (Kind::Reverts, x.clone())]),
+        ("This reverts commit $X.", vec![(MentionKind::Reverts, x.clone())]),
+        ("This reverts commit\n$X.", vec![(MentionKind::Reverts, x.clone())]),
+        ("This reverts commit b617158dc096.", vec![(MentionKind::Reverts, "b617158dc096".to_owned())]),
+        ("This reverts commit b617158dc096 (\"tcp: x\").", vec![(MentionKind::Reverts, "b617158dc096".to_owned())]),
+        (
+            "This reverts commits $Y and $X.",
+            vec![(MentionKind::Reverts, Y.to_owned()), (MentionKind::Reverts, x.clone())],
+        ),
+        ("This reverts commit $X, reversing\nchanges made to $Y.", vec![(MentionKind::RevertsMerge, x.clone())]),
+        ("This partially reverts commit $X.", vec![(MentionKind::RevertsPartly, x.clone())]),
+        ("This is a revert of commit $X", vec![(MentionKind::Reverts, x.clone())]),
+        ("This is a partial revert of commit $X", vec![(MentionKind::RevertsPartly, x.clone())]),
+        ("This reverts commit b617158.", vec![(MentionKind::Reverts, "b617158".to_owned())]),
+        ("After we revert commit $X all is well.", vec![(MentionKind::MayRevert, x.clone())]),
+        ("Commit b617158 is\nBacked Out here.", vec![(MentionKind::MayRevert, "b617158".to_owned())]),
+        ("Undo $X.", vec![(MentionKind::Reverts, x.clone())]),
+        ("Let us undo what $X did.", vec![(MentionKind::MayRevert, x.clone())]),
+        ("Backs out changeset $X", vec![(MentionKind::Reverts, x.clone())]),
+        ("This reverts commits\n$Y\n$X", vec![(MentionKind::Reverts, Y.to_owned()), (MentionKind::Reverts, x.clone())]),
         (
             "This reverts commits:\n\n $Y (\"y: z\")\n $X (\"Revert $Y\")\n\nAfter $X all is bad.",
-            vec![(Kind::Reverts, Y.to_owned()), (Kind::Reverts, x.clone())],
+            vec![(MentionKind::Reverts, Y.to_owned()), (MentionKind::Reverts, x.clone())],
         ),
-        ("This reverts commits $Y,\n$X.", vec![(Kind::Reverts, Y.to_owned()), (Kind::Reverts, x.clone())]),
-        ("This reverts commit $X which changed $Y.", vec![(Kind::Reverts, x.clone())]),
-        ("This reverts most of commit $X.", vec![(Kind::RevertsPartly, x.clone())]),
+        (
+            "This reverts commits $Y,\n$X.",
+            vec![(MentionKind::Reverts, Y.to_owned()), (MentionKind::Reverts, x.clone())],
+        ),
+        ("This reverts commit $X which changed $Y.", vec![(MentionKind::Reverts, x.clone())]),
+        ("This reverts most of commit $X.", vec![(MentionKind::RevertsPartly, x.clone())]),
         ("We revert.\n\nSee $X.", vec![]),
-        ("We revert.\nFixes: $X (\"Revert \"y\"\")", vec![(Kind::Fixes, x.clone())]),
-        ("Fixes: $X (\"tcp: x\")", vec![(Kind::Fixes, x.clone())]),
-        ("fixes: b617158dc0 (tcp)", vec![(Kind::Fixes, "b617158dc0".to_owned())]),
-        ("Fixes: commit $X", vec![(Kind::Fixes, x.clone())]),
+        ("We revert.\nFixes: $X (\"Revert \"y\"\")", vec![(MentionKind::Fixes, x.clone())]),
+        ("Fixes: $X (\"tcp: x\")", vec![(MentionKind::Fixes, x.clone())]),
+        ("fixes: b617158dc0 (tcp)", vec![(MentionKind::Fixes, "b617158dc0".to_owned())]),
+        ("Fixes: commit $X", vec![(MentionKind::Fixes, x.clone())]),
     ] {
         assert_eq!(said(text), expected, "{text}");
     }
@@ -133,27 +139,27 @@ fn reverts_and_fixes_are_told_apart() {
 fn several_commits_in_one_are_read_one_by_one() {
     let both = |kind| vec![(kind, X.to_owned()), (kind, Y.to_owned())];
     for (text, kind) in [
-        ("[ Upstream commits $X\n  and $Y ]", Kind::Carries),
-        ("commits $X and $Y upstream.", Kind::Carries),
-        ("original patch commit ids: $X and $Y", Kind::MayCarry),
+        ("[ Upstream commits $X\n  and $Y ]", MentionKind::Carries),
+        ("commits $X and $Y upstream.", MentionKind::Carries),
+        ("original patch commit ids: $X and $Y", MentionKind::MayCarry),
         (
             "This backports the following upstream commits all as one patch:\n\n$X (\"a: b\")\n$Y (\"c: d\")",
-            Kind::MayCarry,
+            MentionKind::MayCarry,
         ),
-        ("Backport of upstream commits squashed together:\n * $X a: b\n * $Y c: d", Kind::MayCarry),
-        ("(cherry picked from commits $X\n and $Y)", Kind::Carries),
+        ("Backport of upstream commits squashed together:\n * $X a: b\n * $Y c: d", MentionKind::MayCarry),
+        ("(cherry picked from commits $X\n and $Y)", MentionKind::Carries),
     ] {
         assert_eq!(said(text), both(kind), "{text}");
     }
     for (text, expected) in [
-        ("Git-commit: $X (partial)", Kind::MayCarry),
-        ("Git-commit: $X (not applied)", Kind::MayCarry),
-        ("[ Upstream commit $X conflicts here; skip it ]", Kind::MayCarry),
-        ("Upstream commit $X is too large for us", Kind::MayCarry),
-        ("[ Upstream commit $X deferred ]", Kind::MayCarry),
-        ("Conflicts with upstream commit $X", Kind::MayCarry),
-        ("(backport of parts of upstream commit $X)", Kind::MayCarry),
-        ("We have backported $X here.", Kind::MayCarry),
+        ("Git-commit: $X (partial)", MentionKind::MayCarry),
+        ("Git-commit: $X (not applied)", MentionKind::MayCarry),
+        ("[ Upstream commit $X conflicts here; skip it ]", MentionKind::MayCarry),
+        ("Upstream commit $X is too large for us", MentionKind::MayCarry),
+        ("[ Upstream commit $X deferred ]", MentionKind::MayCarry),
+        ("Conflicts with upstream commit $X", MentionKind::MayCarry),
+        ("(backport of parts of upstream commit $X)", MentionKind::MayCarry),
+        ("We have backported $X here.", MentionKind::MayCarry),
     ] {
         assert_eq!(said(text), [(expected, X.to_owned())], "{text}");
     }
@@ -162,14 +168,14 @@ fn several_commits_in_one_are_read_one_by_one() {
 #[test]
 fn a_subject_may_name_the_commit_that_it_reverts() {
     for (subject, kind) in [
-        ("Revert $X", Some(Kind::Reverts)),
-        ("x: revert commit b617158dc, simplify", Some(Kind::Reverts)),
-        ("block: revert part of $X", Some(Kind::RevertsPartly)),
+        ("Revert $X", Some(MentionKind::Reverts)),
+        ("x: revert commit b617158dc, simplify", Some(MentionKind::Reverts)),
+        ("block: revert part of $X", Some(MentionKind::RevertsPartly)),
         ("x: fix $X", None),
     ] {
         let message = format!("{}\n\nText.\n", subject.replace("$X", X));
-        let kinds: Vec<Kind> =
-            mentions(message.as_bytes()).iter().map(|m| m.kind).filter(|k| *k != Kind::MayRevert).collect();
+        let kinds: Vec<MentionKind> =
+            mentions(message.as_bytes()).iter().map(|m| m.kind).filter(|k| *k != MentionKind::MayRevert).collect();
         assert_eq!(kinds, kind.into_iter().collect::<Vec<_>>(), "{subject}");
     }
 }

@@ -19,13 +19,13 @@ pub(super) const LARGEST: usize = 32 << 20;
 pub(super) struct Objects {
     git: git2::Repository,
     overlay: Overlay,
-    commits: RefCell<Kept<Rc<Commit>>>,
-    trees: RefCell<Kept<Rc<[u8]>>>,
-    files: RefCell<Kept<Rc<File>>>,
+    commits: RefCell<ObjectCache<Rc<CommitObject>>>,
+    trees: RefCell<ObjectCache<Rc<[u8]>>>,
+    files: RefCell<ObjectCache<Rc<FileText>>>,
 }
 
 /// A commit, as git would show it.
-pub(super) struct Commit {
+pub(super) struct CommitObject {
     pub tree: Oid,
     /// Its parents, after grafts and shallow ends.
     pub parents: Vec<Oid>,
@@ -36,14 +36,14 @@ pub(super) struct Commit {
 }
 
 /// A file's text.
-pub(super) struct File {
+pub(super) struct FileText {
     pub text: Vec<u8>,
     lines: OnceCell<HashSet<Vec<u8>>>,
 }
 
 /// What is at a path of a tree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Entry {
+pub(super) enum TreeEntry {
     File(Oid),
     Folder(Oid),
     /// Another repository's commit.
@@ -53,7 +53,7 @@ pub(super) enum Entry {
     Lacking,
 }
 
-impl Entry {
+impl TreeEntry {
     pub fn id(self) -> Option<Oid> {
         match self {
             Self::File(id) | Self::Folder(id) | Self::Module(id) => Some(id),
@@ -62,7 +62,7 @@ impl Entry {
     }
 }
 
-impl File {
+impl FileText {
     /// What `of` makes of the text, worked out once.
     pub fn lines(&self, of: impl FnOnce(&[u8]) -> HashSet<Vec<u8>>) -> &HashSet<Vec<u8>> {
         self.lines.get_or_init(|| of(&self.text))
@@ -85,13 +85,13 @@ impl Objects {
     }
 
     /// A commit. None where it is not here, cannot be read, or is none.
-    pub fn commit(&self, oid: Oid) -> Option<Rc<Commit>> {
+    pub fn commit(&self, oid: Oid) -> Option<Rc<CommitObject>> {
         if let Some(commit) = self.commits.borrow().get(oid) {
             return Some(commit);
         }
         let bytes = self.read(self.overlay.actual(oid), ObjectType::Commit)?;
         let raw = RawCommit::parse(&bytes)?;
-        let commit = Rc::new(Commit {
+        let commit = Rc::new(CommitObject {
             tree: raw.tree,
             parents: self.overlay.parents(oid, &raw.parents),
             message: raw.message.to_vec(),
@@ -102,40 +102,42 @@ impl Objects {
     }
 
     /// A commit's first parent, where it is here.
-    pub fn first_parent(&self, oid: Oid) -> Option<Rc<Commit>> {
+    pub fn first_parent(&self, oid: Oid) -> Option<Rc<CommitObject>> {
         self.commit(*self.commit(oid)?.parents.first()?)
     }
 
     /// What is at this path of a tree.
-    pub fn entry(&self, tree: Oid, path: &str) -> Entry {
-        let mut at = Entry::Folder(tree);
+    pub fn entry(&self, tree: Oid, path: &str) -> TreeEntry {
+        let mut at = TreeEntry::Folder(tree);
         for name in path.split('/') {
-            let Entry::Folder(folder) = at else { return Entry::Nothing };
-            let Some(bytes) = self.tree(folder) else { return Entry::Lacking };
-            at = entries(&bytes).find(|entry| entry.name == name.as_bytes()).map_or(Entry::Nothing, |entry| entry.is);
+            let TreeEntry::Folder(folder) = at else { return TreeEntry::Nothing };
+            let Some(bytes) = self.tree(folder) else { return TreeEntry::Lacking };
+            at = entries(&bytes)
+                .find(|entry| entry.name == name.as_bytes())
+                .map_or(TreeEntry::Nothing, |entry| entry.is);
         }
         at
     }
 
     /// The names in a folder, but for those that are not UTF-8. None where the repository lacks it.
-    pub fn names(&self, tree: Oid, folder: &str) -> Option<Vec<(String, Entry)>> {
-        let folder = if folder.is_empty() { Entry::Folder(tree) } else { self.entry(tree, folder) };
+    pub fn names(&self, tree: Oid, folder: &str) -> Option<Vec<(String, TreeEntry)>> {
+        let folder = if folder.is_empty() { TreeEntry::Folder(tree) } else { self.entry(tree, folder) };
         let bytes = match folder {
-            Entry::Folder(id) => self.tree(id)?,
-            Entry::File(_) | Entry::Module(_) | Entry::Nothing => return Some(Vec::new()),
-            Entry::Lacking => return None,
+            TreeEntry::Folder(id) => self.tree(id)?,
+            TreeEntry::File(_) | TreeEntry::Module(_) | TreeEntry::Nothing => return Some(Vec::new()),
+            TreeEntry::Lacking => return None,
         };
-        let name = |entry: Named| Some((std::str::from_utf8(entry.name).ok()?.to_owned(), entry.is));
+        let name = |entry: NamedEntry| Some((std::str::from_utf8(entry.name).ok()?.to_owned(), entry.is));
         Some(entries(&bytes).filter_map(name).collect())
     }
 
     /// A file. None where the repository lacks it, or it is too large.
-    pub fn file(&self, id: Oid) -> Option<Rc<File>> {
+    pub fn file(&self, id: Oid) -> Option<Rc<FileText>> {
         if let Some(file) = self.files.borrow().get(id) {
             return Some(file);
         }
         let text = self.read(self.overlay.actual(id), ObjectType::Blob)?;
-        let file = Rc::new(File { text, lines: OnceCell::new() });
+        let file = Rc::new(FileText { text, lines: OnceCell::new() });
         // The lines are as long again.
         self.files.borrow_mut().keep(id, Rc::clone(&file), 2 * file.text.len());
         Some(file)
@@ -166,18 +168,18 @@ impl Objects {
 }
 
 /// Objects that were read, by name.
-struct Kept<T> {
+struct ObjectCache<T> {
     bytes: usize,
     all: HashMap<Oid, T>,
 }
 
-impl<T> Default for Kept<T> {
+impl<T> Default for ObjectCache<T> {
     fn default() -> Self {
         Self { bytes: 0, all: HashMap::new() }
     }
 }
 
-impl<T: Clone> Kept<T> {
+impl<T: Clone> ObjectCache<T> {
     fn get(&self, id: Oid) -> Option<T> {
         self.all.get(&id).cloned()
     }
@@ -194,13 +196,13 @@ impl<T: Clone> Kept<T> {
 }
 
 /// An entry of a tree object.
-struct Named<'a> {
+struct NamedEntry<'a> {
     name: &'a [u8],
-    is: Entry,
+    is: TreeEntry,
 }
 
 /// The entries of a tree object: `100644 name`, a zero byte, twenty bytes of a name (gitformat-pack(5), git's tree.c).
-fn entries(bytes: &[u8]) -> impl Iterator<Item = Named<'_>> {
+fn entries(bytes: &[u8]) -> impl Iterator<Item = NamedEntry<'_>> {
     let mut rest = bytes;
     std::iter::from_fn(move || {
         let end = rest.iter().position(|byte| *byte == 0)?;
@@ -211,11 +213,11 @@ fn entries(bytes: &[u8]) -> impl Iterator<Item = Named<'_>> {
         rest = after;
         let id = Oid::from_bytes(id).ok()?;
         let is = match mode {
-            b"40000" | b"040000" => Entry::Folder(id),
-            b"160000" => Entry::Module(id),
+            b"40000" | b"040000" => TreeEntry::Folder(id),
+            b"160000" => TreeEntry::Module(id),
             // Links are files whose text is where they lead.
-            _ => Entry::File(id),
+            _ => TreeEntry::File(id),
         };
-        Some(Named { name, is })
+        Some(NamedEntry { name, is })
     })
 }

@@ -9,12 +9,12 @@ use std::collections::{BTreeSet, HashSet};
 
 use git2::Oid;
 
-use super::ask::Found;
-use super::carriers::History;
-use super::message::Kind;
-use super::objects::{Entry, Objects};
-use super::quilt::{Patch, names};
-use super::spec;
+use super::answer::StepSearch;
+use super::backports::History;
+use super::message::MentionKind;
+use super::objects::{Objects, TreeEntry};
+use super::quilt::{QuiltPatch, names};
+use super::rpm_spec;
 use super::subject::{is_same, plain_subject};
 
 /// The most patches. SUSE's series have had some 30,000.
@@ -26,7 +26,7 @@ const DEEPEST: usize = 12;
 /// How patch files end that are packed: they cannot be read here.
 const PACKED: [&str; 5] = [".gz", ".xz", ".bz2", ".zst", ".lzma"];
 /// The folders of a kernel's own tree (its top-level Makefile, and what was there earlier): no packaging is in them.
-const KERNEL: [&str; 24] = [
+pub(super) const KERNEL: [&str; 24] = [
     "Documentation",
     "LICENSES",
     "arch",
@@ -56,8 +56,8 @@ const KERNEL: [&str; 24] = [
 /// What lies over a revision's tree.
 #[derive(Debug, Default)]
 pub(super) struct Packaging {
-    /// The patches: first those that are applied, in order, and then the others (see [`Patch::is_applied`]).
-    pub patches: Vec<Patch>,
+    /// The patches: first those that are applied, in order, and then the others (see [`QuiltPatch::is_applied`]).
+    pub patches: Vec<QuiltPatch>,
     /// Files that may be patches, or name some, and cannot be read.
     pub unread: Vec<String>,
     /// What says which patches are applied: `debian/patches/series`, `kernel.spec`, `APKBUILD`.
@@ -99,10 +99,10 @@ pub(super) fn packaging(git: &Objects, commit: Oid, is_kernel: bool) -> Packagin
     }
     let has_series_conf = packaging.by.contains("series.conf");
     let found = Search::new(is_kernel).run(git, tree, &mut packaging.unread);
-    let specs: Vec<(&String, spec::Spec)> = found
+    let specs: Vec<(&String, rpm_spec::Spec)> = found
         .specs
         .iter()
-        .filter_map(|path| Some((path, spec::parse(&String::from_utf8_lossy(&text(git, tree, path)?)))))
+        .filter_map(|path| Some((path, rpm_spec::parse(&String::from_utf8_lossy(&text(git, tree, path)?)))))
         .filter(|(_, spec)| spec.has_patches)
         .collect();
     for (path, spec) in &specs {
@@ -112,7 +112,7 @@ pub(super) fn packaging(git: &Objects, commit: Oid, is_kernel: bool) -> Packagin
             let sources = folder.rsplit_once('/').map_or("SOURCES".to_owned(), |(above, _)| format!("{above}/SOURCES"));
             let folders = [folder, if folder == "SPECS" { "SOURCES" } else { sources.as_str() }];
             let places = folders.iter().map(|folder| format!("{folder}/{name}").trim_start_matches('/').to_owned());
-            places.into_iter().find(|path| matches!(git.entry(tree, path), Entry::File(_)))
+            places.into_iter().find(|path| matches!(git.entry(tree, path), TreeEntry::File(_)))
         };
         if is_kernel && spec.applied.iter().chain(&spec.reversed).all(|name| beside(name).is_none()) {
             continue;
@@ -155,7 +155,7 @@ impl Packaging {
     fn take(&mut self, git: &Objects, tree: Oid, path: &str, is_applied: bool) {
         match text(git, tree, path).filter(|_| !PACKED.iter().any(|end| path.ends_with(end))) {
             Some(text) => {
-                let mut patch = Patch::parse(path, &text);
+                let mut patch = QuiltPatch::parse(path, &text);
                 patch.is_applied = is_applied;
                 self.patches.push(patch);
             }
@@ -165,7 +165,7 @@ impl Packaging {
 }
 
 fn text(git: &Objects, tree: Oid, path: &str) -> Option<Vec<u8>> {
-    let Entry::File(id) = git.entry(tree, path) else { return None };
+    let TreeEntry::File(id) = git.entry(tree, path) else { return None };
     Some(git.file(id)?.text.clone())
 }
 
@@ -206,12 +206,12 @@ impl Search {
             for (name, is) in names {
                 let path = if folder.is_empty() { name.clone() } else { format!("{folder}/{name}") };
                 match is {
-                    Entry::File(_) => self.file(&folder, &name, path),
+                    TreeEntry::File(_) => self.file(&folder, &name, path),
                     // A kernel's own folders have no packaging.
-                    Entry::Folder(_) if self.is_kernel && depth == 0 && KERNEL.contains(&name.as_str()) => {}
-                    Entry::Folder(_) if depth >= DEEPEST => unread.push(format!("{path}/")),
-                    Entry::Folder(_) => folders.push((path, depth + 1)),
-                    Entry::Module(_) | Entry::Nothing | Entry::Lacking => {}
+                    TreeEntry::Folder(_) if self.is_kernel && depth == 0 && KERNEL.contains(&name.as_str()) => {}
+                    TreeEntry::Folder(_) if depth >= DEEPEST => unread.push(format!("{path}/")),
+                    TreeEntry::Folder(_) => folders.push((path, depth + 1)),
+                    TreeEntry::Module(_) | TreeEntry::Nothing | TreeEntry::Lacking => {}
                 }
             }
         }
@@ -241,14 +241,14 @@ impl Search {
 }
 
 /// Why a step may be in a patch that lies in the tree, although it was not found in one that is applied for certain.
-pub(super) fn may_carry(history: &History, one: &Found) -> Option<String> {
+pub(super) fn may_carry(history: &History, one: &StepSearch) -> Option<String> {
     let (packaging, step) = (&history.packaging, one.step);
     let subject = plain_subject(step.subject.as_bytes());
-    let names = |patch: &Patch| {
+    let names = |patch: &QuiltPatch| {
         let mut said = patch.mentions.iter().map(|(_, commit, _)| *commit);
         is_same(&patch.subject, &subject) || said.any(|said| one.carriers.names.iter().any(|name| name.agrees(said)))
     };
-    let is_turned = |patch: &Patch| names(patch) && patch.turns(&one.carriers.patches, &subject);
+    let is_turned = |patch: &QuiltPatch| names(patch) && patch.turns(&one.carriers.patches, &subject);
     let lying = || packaging.patches.iter().filter(|patch| !patch.is_applied || is_turned(patch));
     let may_not = "whether it is applied is not certain";
     if let Some(patch) = lying().find(|patch| names(patch) && patch.changes(&step.files)) {
@@ -258,8 +258,8 @@ pub(super) fn may_carry(history: &History, one: &Found) -> Option<String> {
         return Some(format!("{} changes files of the {} and lies in the tree, and {may_not}", patch.file, step.role));
     }
     // A vendor's whole difference in one file says nothing of what is in it.
-    let is_squashed = |patch: &&Patch| {
-        let says_so = patch.mentions.iter().any(|(kind, ..)| *kind == Kind::Carries);
+    let is_squashed = |patch: &&QuiltPatch| {
+        let says_so = patch.mentions.iter().any(|(kind, ..)| *kind == MentionKind::Carries);
         patch.is_applied && !says_so && patch.changes(&step.files) && (patch.subject.is_empty() || patch.is_large())
     };
     if let Some(patch) = packaging.patches.iter().find(is_squashed) {

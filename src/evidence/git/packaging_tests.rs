@@ -20,6 +20,7 @@ fn patches_in_a_tree_count_only_where_they_are_surely_applied() {
     let bug = bug(&mainline);
     let break_ = patch("tcp: x", &format!("Upstream commit: {0}\ncommit {0} upstream.", mainline.break_), FILE);
     let fix = patch("tcp: y", &format!("commit {} upstream.", mainline.fix), FILE);
+    let said_reversed = fix.replace("[PATCH] tcp: y", "[PATCH] Reverse of tcp: y");
     let unsaid = diff(FILE);
     let elsewhere = break_.replace(FILE, "drivers/x.c");
     let spec = |text: &str| format!("Name: kernel\nPatch1: b.patch\nPatch2: f.patch\n%prep\n{text}\n");
@@ -78,6 +79,52 @@ fn patches_in_a_tree_count_only_where_they_are_surely_applied() {
             &[("debian/patches/series", "b.patch\nf.patch -R\n"), (B, &break_), (F, &fix)],
             &[Affected, Fixed],
             "f.patch",
+        ),
+        (
+            "a series with a long option",
+            &[("debian/patches/series", "b.patch\nf.patch --reverse\n"), (B, &break_), (F, &fix)],
+            &[Affected, Fixed],
+            "f.patch",
+        ),
+        (
+            "a series with a cluster of options",
+            &[("debian/patches/series", "b.patch\nf.patch -Rp1\n"), (B, &break_), (F, &fix)],
+            &[Affected, Fixed],
+            "f.patch",
+        ),
+        (
+            "a series with a level",
+            &[("debian/patches/series", "b.patch -p1\nf.patch -p 1\n"), (B, &break_), (F, &fix)],
+            &[Fixed],
+            "",
+        ),
+        (
+            "a series that reverses the break",
+            &[("debian/patches/series", "b.patch\nb.patch -R\n"), (B, &break_)],
+            &[NeverHad, Affected],
+            "b.patch",
+        ),
+        (
+            "SUSE's series with a reversal",
+            &[
+                ("series.conf", "\tpatches.suse/b\n\tpatches.suse/f -R\n"),
+                ("patches.suse/b", &break_),
+                ("patches.suse/f", &fix),
+            ],
+            &[Affected, Fixed],
+            "patches.suse/f",
+        ),
+        (
+            "a patch whose subject says that it is reversed",
+            &[("debian/patches/series", "b.patch\nf.patch\n"), (B, &break_), (F, &said_reversed)],
+            &[Affected, Fixed],
+            "f.patch",
+        ),
+        (
+            "a patch whose lines are reversed, alone",
+            &[("debian/patches/series", "b.patch\nr.patch\n"), (B, &break_), (R, &turned)],
+            &[Affected, Fixed],
+            "r.patch",
         ),
         (
             "a series that applies and takes out",

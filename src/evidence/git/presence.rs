@@ -3,29 +3,31 @@
 use git2::Oid;
 
 use super::GitError;
-use super::absence::{Beginning, is_expected, no_version};
-use super::ask::{Answer, Found, Needed};
-use super::carriers::{Carrier, Place, short};
-use super::content::{Likeness, likeness};
-use super::eroded::{Erosion, erosion};
+use super::answer::{GitAnswer, Needed, StepSearch};
+use super::backports::{Carrier, CarrierPlace, short};
+use super::content::{Likeness, has_any, is_lacking, likeness, likeness_with_copy, touches};
+use super::copies::copies;
+use super::history_gaps::{Beginning, is_expected, no_version};
 use super::packaging::may_carry;
-use super::reverts::Standing;
+use super::partial_fixes::{FixInFiles, erosion};
+use super::reverts::StepStanding;
 use super::states::Presence;
-use super::{lost, unheard};
+use super::testimony::How;
+use super::{removals, unclear_mentions};
 use crate::matrix::Step;
 use crate::words::Role;
 
-impl Answer<'_> {
+impl GitAnswer<'_> {
     /// A commit or a patch, for people.
-    fn call(&self, place: Place) -> Result<String, GitError> {
+    fn call(&self, place: CarrierPlace) -> Result<String, GitError> {
         match place {
-            Place::Commit(number) => Ok(self.history.call(self.history.sha(number)?)),
-            Place::Patch(_) => self.name(place),
+            CarrierPlace::Commit(number) => Ok(self.history.call(self.history.sha(number)?)),
+            CarrierPlace::Patch(_) => self.name(place),
         }
     }
 
     /// Says which commit may have taken a step out.
-    fn doubted(&mut self, standing: &Standing, role: Role) -> Result<(), GitError> {
+    fn doubted(&mut self, standing: &StepStanding, role: Role) -> Result<(), GitError> {
         let Some(place) = standing.doubted_by.filter(|_| standing.must != standing.may) else { return Ok(()) };
         let name = self.call(place)?;
         self.doubts.push(format!("{name} changes files of the {role} and speaks of undoing it, or what undid it"));
@@ -33,7 +35,7 @@ impl Answer<'_> {
     }
 
     /// What is known of one step, by its history and by what the files say against it.
-    pub(super) fn presence(&mut self, one: &Found, doubtful: &[Beginning]) -> Result<Presence, GitError> {
+    pub(super) fn presence(&mut self, one: &StepSearch, doubtful: &[Beginning]) -> Result<Presence, GitError> {
         let role = one.step.role;
         let mends = role == Role::FixOfFix;
         let mut presence = match &one.standing {
@@ -57,10 +59,16 @@ impl Answer<'_> {
         if let Some(standing) = one.standing.as_ref().filter(|standing| standing.likely) {
             let carrier = &one.carriers.found[standing.carrier];
             let overlaps = |other: &Step| other.files.iter().any(|file| one.step.files.contains(file));
-            let changes_them = |other: &&Found| other.at > one.at && overlaps(other.step);
-            let later: Vec<&Found> = self.found.iter().filter(changes_them).collect();
+            let changes_them = |other: &&StepSearch| other.at > one.at && overlaps(other.step);
+            let later: Vec<&StepSearch> = self.found.iter().filter(changes_them).collect();
+            if let (CarrierPlace::Commit(number), true) =
+                (carrier.place, later.iter().all(|other| other.standing.is_none()))
+            {
+                presence = self.vouched(one, self.history.sha(number)?, presence);
+            }
             // Later steps of the same files change the same lines, so only the last of them is compared.
-            if let (Place::Commit(number), false) = (carrier.place, later.iter().any(|other| other.standing.is_some()))
+            if let (CarrierPlace::Commit(number), false) =
+                (carrier.place, later.iter().any(|other| other.standing.is_some()))
                 && let Some(doubt) = self.gone(one, number, &later)?
             {
                 self.doubts.push(doubt);
@@ -73,9 +81,10 @@ impl Answer<'_> {
             }
         }
         if let Some(standing) = one.standing.as_ref().filter(|standing| !standing.likely)
-            && let Place::Commit(number) = one.carriers.found[standing.carrier].place
+            && let CarrierPlace::Commit(number) = one.carriers.found[standing.carrier].place
         {
             let oid = self.history.sha(number)?;
+            presence = self.vouched(one, oid, presence);
             if self.likeness(oid, one.step) == Likeness::Applied {
                 self.doubts.push(format!(
                     "the {role} was reverted, but all lines that {} adds are in the files: a commit that does not say \
@@ -85,23 +94,102 @@ impl Answer<'_> {
                 presence = Presence::OPEN;
             }
         }
+        if let Some(doubt) = self.copy_that_differs(one)? {
+            self.warnings.push(doubt.clone());
+            self.doubts.push(doubt);
+            presence = Presence::OPEN;
+        }
         Ok(presence)
     }
 
+    /// Makes an answer about a step a hint where the repository lacks the text that would show whether the files agree
+    /// with it: that of this revision, and what the commit `shown_by` changed.
+    fn vouched(&mut self, one: &StepSearch, shown_by: Oid, presence: Presence) -> Presence {
+        let git = self.history.repository.git();
+        let parent = git.commit(shown_by).and_then(|commit| commit.parents.first().copied());
+        let commits = [Some(self.history.commit), Some(shown_by), parent];
+        let all =
+            commits.into_iter().flatten().flat_map(|commit| one.step.files.iter().map(move |file| (commit, file)));
+        let lacking: Vec<String> = all
+            .filter(|(commit, file)| is_lacking(git, *commit, file))
+            .map(|(commit, file)| format!("{}:{file}", short(commit)))
+            .collect();
+        if lacking.is_empty() {
+            return presence;
+        }
+        self.lacking.extend(lacking);
+        let is_in = presence.must || presence.may && presence.hint == Some(true);
+        let how = one.standing.as_ref().map(|standing| &one.carriers.found[standing.carrier].how);
+        // A message may claim a repair that its commit is not.
+        let is_claim = matches!(how, Some(How::Trailer { .. } | How::SameSubject { .. }));
+        match presence {
+            _ if is_claim && is_in && one.step.role >= Role::Fix => Presence::OPEN,
+            Presence::OPEN => presence,
+            _ => Presence { hint: Some(is_in), ..Presence::OPEN },
+        }
+    }
+
+    /// Why nobody can tell by which of two files a step is to be judged: the tree has a copy of one that upstream does not
+    /// have, and the copy says something else.
+    fn copy_that_differs(&self, one: &StepSearch) -> Result<Option<String>, GitError> {
+        let (git, here, files) = (self.history.repository.git(), self.history.commit, &one.step.files);
+        let mut shown_by: Vec<Oid> = one.carriers.model.into_iter().collect();
+        for carrier in &one.carriers.found {
+            if let CarrierPlace::Commit(number) = carrier.place {
+                shown_by.push(self.history.sha(number)?);
+            }
+        }
+        let overlaps =
+            |other: &&StepSearch| other.at > one.at && other.step.files.iter().any(|file| files.contains(file));
+        let later: Vec<&StepSearch> = self.found.iter().filter(overlaps).collect();
+        // Later steps change the same lines, so only the last one is compared.
+        if later.iter().any(|other| other.standing.is_some()) {
+            return Ok(None);
+        }
+        for file in files {
+            for copy in copies(git, here, file) {
+                if one.carriers.model.is_some_and(|model| has_any(git, model, std::slice::from_ref(&copy))) {
+                    continue;
+                }
+                let is_past = |other: &&StepSearch| {
+                    let copied = Some((file.as_str(), copy.as_str()));
+                    let applied = |model| likeness_with_copy(git, model, here, &other.step.files, copied);
+                    other.carriers.model.map(applied) == Some(Likeness::Applied)
+                };
+                if later.iter().any(is_past) {
+                    continue;
+                }
+                let differs = |by: &Oid| {
+                    let other = likeness_with_copy(git, *by, here, files, Some((file, &copy)));
+                    let changes = |path: &String| touches(git, *by, std::slice::from_ref(path)) == Some(true);
+                    other != self.likeness(*by, one.step) || changes(&copy) && !changes(file)
+                };
+                if shown_by.iter().any(differs) {
+                    return Ok(Some(format!(
+                        "the tree has {file} and a copy of it, {copy}, of which only one has the {}: find out which one is \
+                         built",
+                        one.step.role
+                    )));
+                }
+            }
+        }
+        Ok(None)
+    }
+
     /// What the files leave of a repair that the history has, or seems to have.
-    fn eroded(&mut self, one: &Found, carrier: &Carrier, presence: Presence) -> Result<Presence, GitError> {
+    fn eroded(&mut self, one: &StepSearch, carrier: &Carrier, presence: Presence) -> Result<Presence, GitError> {
         Ok(match erosion(self.history, one, carrier, self.found)? {
-            Erosion::None => presence,
-            Erosion::Doubtful(why) => {
+            FixInFiles::None => presence,
+            FixInFiles::Doubtful(why) => {
                 self.warnings.push(format!("{why}: it is a hint only"));
                 Presence { hint: Some(true), ..Presence::OPEN }
             }
-            Erosion::Open(why) => {
+            FixInFiles::Open(why) => {
                 self.warnings.push(why.clone());
                 self.doubts.push(why);
                 Presence::OPEN
             }
-            Erosion::Undone(why) => {
+            FixInFiles::Undone(why) => {
                 self.is_undone = true;
                 self.doubts.push(why);
                 Presence::OPEN
@@ -110,7 +198,7 @@ impl Answer<'_> {
     }
 
     /// What it is worth that a step was not found.
-    fn absence(&mut self, one: &Found, doubtful: &[Beginning]) -> Result<Presence, GitError> {
+    fn absence(&mut self, one: &StepSearch, doubtful: &[Beginning]) -> Result<Presence, GitError> {
         let role = one.step.role;
         let mut doubts = Vec::new();
         match &self.history.version {
@@ -129,21 +217,25 @@ impl Answer<'_> {
             ));
         }
         doubts.extend(may_carry(self.history, one));
-        if let Some(place) = unheard::speaks_of(self.history, one, self.found)? {
+        let cves: Vec<&str> = self.bug.cves().collect();
+        if let Some(place) = unclear_mentions::speaks_of(self.history, one, self.found, &cves)? {
             let name = self.call(place)?;
-            let says = format!("{name} changes files of the {role} and speaks of it, or of what it repairs");
-            self.warnings.push(format!("{says}, in words that are not known: read it"));
+            let says = format!("{name} changes files of the {role} and names it, its CVE or what it repairs");
+            self.warnings.push(format!("{says}, but does not say what it is: read it"));
             doubts.push(format!("{says}: it may be the {role}"));
         }
         if doubts.is_empty() {
-            return Ok(Presence::OUT);
+            return Ok(match one.carriers.model {
+                Some(model) => self.vouched(one, model, Presence::OUT),
+                None => Presence::OUT,
+            });
         }
         self.doubts.extend(doubts);
         Ok(Presence::OPEN)
     }
 
     /// Why the files contradict a history that has the step, where they do, and none of the `later` steps accounts for it.
-    fn gone(&self, one: &Found, carrier: u32, later: &[&Found]) -> Result<Option<String>, GitError> {
+    fn gone(&self, one: &StepSearch, carrier: u32, later: &[&StepSearch]) -> Result<Option<String>, GitError> {
         let (role, oid) = (one.step.role, self.history.sha(carrier)?);
         let likeness = self.likeness(oid, one.step);
         if !matches!(likeness, Likeness::NotApplied | Likeness::Gone) {
@@ -154,7 +246,7 @@ impl Answer<'_> {
         }
         // Another backport of it may be what the files show.
         for other in &one.carriers.found {
-            if let Place::Commit(number) = other.place
+            if let CarrierPlace::Commit(number) = other.place
                 && self.likeness(self.history.sha(number)?, one.step) == Likeness::Applied
             {
                 return Ok(None);
@@ -168,12 +260,12 @@ impl Answer<'_> {
                  it out"
             )));
         }
-        let by = lost::taken_out_by(self.history, carrier, oid, &one.step.files)?;
+        let by = removals::taken_out_by(self.history, carrier, oid, &one.step.files)?;
         Ok(by.map(|by| format!("{says}: {} took it out without a word", self.history.call(by))))
     }
 
     /// Whether all lines that a step adds are in the files, whoever brought them.
-    fn is_in_the_files(&self, one: &Found) -> bool {
+    fn is_in_the_files(&self, one: &StepSearch) -> bool {
         one.carriers.model.is_some_and(|model| self.likeness(model, one.step) == Likeness::Applied)
     }
 

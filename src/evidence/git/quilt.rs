@@ -1,11 +1,11 @@
 //! Patch files, and the series that name them: Debian's `debian/patches/series`, SUSE's `series.conf`.
 
-use super::claims::mentions;
 use super::content::{TELLING, letters};
-use super::doing;
-use super::message::{Abbreviation, Kind, unclaimed};
+use super::line_changes::StepLines;
+use super::message::{Abbreviation, MentionKind, cves, unclaimed};
 use super::subject::{is_same, plain_subject};
-use super::undoing::{doubted_subjects, reverted_subjects};
+use super::subject_forms::{doubted_subjects, reverted_subjects};
+use super::trailers::mentions;
 
 /// More files than one commit's backport changes.
 const LARGE: usize = 50;
@@ -16,15 +16,17 @@ const HEAD: usize = 64 * 1024;
 
 /// One patch of a series.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Patch {
+pub(super) struct QuiltPatch {
     /// Its path in the tree.
     pub file: String,
     /// Its subject, without marks.
     pub subject: String,
     /// The commits that its head names, and the lines that do.
-    pub mentions: Vec<(Kind, Abbreviation, String)>,
+    pub mentions: Vec<(MentionKind, Abbreviation, String)>,
     /// Subjects that its head speaks of undoing.
     pub doubted: Vec<String>,
+    /// The CVEs that its head and its name name.
+    pub cves: Vec<String>,
     /// Whether it is applied for certain, and does not only lie there.
     pub is_applied: bool,
     /// Whether it may be applied the other way round, which takes out what it carries.
@@ -35,9 +37,9 @@ pub(super) struct Patch {
     files: Vec<String>,
 }
 
-impl Patch {
+impl QuiltPatch {
     /// How its head names other commits.
-    pub fn kinds(&self) -> impl Iterator<Item = Kind> {
+    pub fn kinds(&self) -> impl Iterator<Item = MentionKind> {
         self.mentions.iter().map(|(kind, ..)| *kind)
     }
 
@@ -53,7 +55,7 @@ impl Patch {
 
     /// Whether it takes a step out in the words of a backport: its subject speaks of that, or its lines go the other way
     /// than the step's.
-    pub fn turns(&self, step: &[doing::Patch], subject: &str) -> bool {
+    pub fn turns(&self, step: &[StepLines], subject: &str) -> bool {
         // What says so in git's own words is read as a revert elsewhere.
         let is_it = |undone: &String| is_same(&plain_subject(undone.as_bytes()), subject);
         if reverted_subjects(&self.subject).iter().any(is_it) {
@@ -62,7 +64,7 @@ impl Patch {
         let own = self.subject.to_ascii_lowercase();
         let says_so = ["revers", "revert"].iter().any(|word| own.contains(word)) && !is_same(&self.subject, subject);
         let (mut same, mut turned) = (0, 0);
-        for (line, is_added) in step.iter().flat_map(doing::Patch::lines) {
+        for (line, is_added) in step.iter().flat_map(StepLines::lines) {
             for (_, own) in self.lines.iter().filter(|(own, _)| own == line) {
                 if *own == is_added { same += 1 } else { turned += 1 }
             }
@@ -81,7 +83,7 @@ impl Patch {
                 Some((start, line))
             })
             .find(|(_, line)| {
-                *line == b"---\n" || [&b"diff --"[..], b"Index: ", b"--- "].iter().any(|mark| line.starts_with(mark))
+                *line == b"---\n" || [&b"diff --"[..], b"GitIndex: ", b"--- "].iter().any(|mark| line.starts_with(mark))
             })
             .map_or(text.len(), |(start, _)| start);
         let head = &text[..head_end];
@@ -96,13 +98,13 @@ impl Patch {
             .collect();
         // What it names in words that are not known.
         let others = unclaimed(&message, &claimed);
-        said.extend(others.into_iter().map(|commit| (Kind::Names, commit, String::new())));
+        said.extend(others.into_iter().map(|commit| (MentionKind::Names, commit, String::new())));
         // What `git format-patch` begins with: the commit that was exported.
         if let Some(rest) = head.strip_prefix(b"From ")
             && let Some(commit) = rest.get(..40).and_then(Abbreviation::parse)
             && rest.get(40) == Some(&b' ')
         {
-            said.push((Kind::Carries, commit, format!("From {}", commit.to_hex())));
+            said.push((MentionKind::Carries, commit, format!("From {}", commit.to_hex())));
         }
         // A removed file stands in the first of the two lines only.
         let paths = whole.split(|b| *b == b'\n').filter_map(|l| l.strip_prefix(b"+++ ").or(l.strip_prefix(b"--- ")));
@@ -122,6 +124,7 @@ impl Patch {
             subject: subject(head),
             mentions: said,
             doubted,
+            cves: [cves(head), cves(file.as_bytes())].concat(),
             is_applied: true,
             is_reversed: false,
             lines: lines(&whole[head_end..]),

@@ -15,12 +15,13 @@ use tempfile::TempDir;
 use super::GitError;
 use super::commit;
 use super::objects::Objects;
+use super::packs::PackIndexes;
 
 /// The longest configuration, list of grafts or of shallow commits that is read.
 const LONGEST: u64 = 64 << 20;
 /// How long ago a folder must have changed, so that its time tells all its changes: file systems keep times in steps of two
 /// seconds at most.
-const SETTLED: Duration = Duration::from_secs(3);
+pub(super) const SETTLED: Duration = Duration::from_secs(3);
 /// Loose objects larger than this are not read, in bytes: git itself packs them apart (core.bigFileThreshold).
 const LARGEST_OBJECT: u64 = 512 << 20;
 
@@ -172,6 +173,17 @@ impl Repository {
     pub(super) fn loose(&self) -> HashSet<u8> {
         let folders = fs::read_dir(self.common.join("objects")).into_iter().flatten().flatten();
         folders.filter_map(|entry| u8::from_str_radix(entry.file_name().to_str()?, 16).ok()).collect()
+    }
+
+    /// The indexes of its packs.
+    pub(super) fn pack_indexes(&self) -> PackIndexes {
+        PackIndexes::of(&self.common.join("objects"))
+    }
+
+    /// Whether git fetches what it lacks from a remote, when git is asked for it: packs from such a remote are marked.
+    pub(super) fn is_partial(&self) -> bool {
+        let mut packs = fs::read_dir(self.common.join("objects/pack")).into_iter().flatten().flatten();
+        packs.any(|entry| entry.path().extension().is_some_and(|end| end == "promisor"))
     }
 
     pub(super) fn unreadable(&self, error: &git2::Error) -> GitError {

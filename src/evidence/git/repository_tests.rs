@@ -3,7 +3,7 @@ use std::path::Path;
 use std::process::Command;
 
 use super::fixture::*;
-use super::{GitError, Repository};
+use super::{GitError, GitTestimony, Repository};
 use crate::evidence::{StateSet, Strength};
 use crate::words::State;
 
@@ -142,11 +142,39 @@ fn a_clone_without_files_is_asked_for_what_it_has() {
         let carried = index.ask(&bug, "carried").unwrap();
         let is_open = carried.finding.states.contains(State::HalfFixed) || carried.finding.strength == Strength::Weak;
         assert!(is_open && !carried.warnings.is_empty(), "{filter}: {:?}", carried.finding);
+        // Known by ancestry, and by a message: nothing that the files would show is strong.
+        for revision in ["master", "carried", "v5.2-rc6~2"] {
+            let GitTestimony { finding, warnings, .. } = index.ask(&bug, revision).unwrap();
+            let is_told = warnings.iter().any(|warning| warning.contains("so the answer is a hint"));
+            assert!(is_told, "{filter} {revision}: {warnings:?}");
+            let affected = finding.states.and(StateSet::affected());
+            let is_decided = affected.is_empty() || affected == finding.states;
+            assert!(!is_decided || finding.strength == Strength::Weak, "{filter} {revision}: {finding:?}");
+        }
         let claim = index.ask(&bug, "claim").unwrap();
         let is_unseen = filter == "tree:0";
         assert!(claim.finding.states.contains(State::HalfFixed), "{filter}: {}", claim.finding.why);
         let says = if is_unseen { "lacks the trees" } else { "changes none of its files" };
         assert!(claim.warnings.iter().any(|warning| warning.contains(says)), "{filter}: {:?}", claim.warnings);
+        // The commands that are told mend it.
+        for (revision, state) in [("master", State::Fixed), ("v5.2-rc6~2", State::Affected), ("v4.19", State::NeverHad)]
+        {
+            for _ in 0..3 {
+                let index =
+                    Repository::open(&clone).unwrap().index(&fixture.dir.path().join("cache"), &|_| {}).unwrap();
+                let GitTestimony { finding, warnings, .. } = index.ask(&bug, revision).unwrap();
+                let said = [vec![finding.why], warnings].concat().join("\n");
+                let commands = said.split('`').filter(|text| text.starts_with("git -C") && text.contains(" show "));
+                for command in commands {
+                    let words: Vec<&str> = command.split(' ').skip(3).collect();
+                    git(&clone, &words);
+                }
+            }
+            let index = Repository::open(&clone).unwrap().index(&fixture.dir.path().join("cache"), &|_| {}).unwrap();
+            let GitTestimony { finding, warnings, .. } = index.ask(&bug, revision).unwrap();
+            let told = (finding.states.only(), finding.strength);
+            assert_eq!(told, (Some(state), Strength::Strong), "{filter} {revision}: {} {warnings:?}", finding.why);
+        }
     }
 }
 

@@ -8,15 +8,15 @@ use std::rc::Rc;
 
 use git2::Oid;
 
-use super::carriers::{Carrier, Carriers, History, Place, whole};
-use super::claims::mentions;
+use super::backports::{Carrier, CarrierPlace, Carriers, History, whole};
 use super::content::{has_any, touches};
-use super::doing::{Doing, doing};
 use super::graph::Bits;
-use super::message::{Abbreviation, Kind};
+use super::line_changes::{LineEffect, line_effect};
+use super::message::{Abbreviation, MentionKind};
 use super::objects::Objects;
 use super::subject::{is_same, plain_subject, subject_hash};
-use super::undoing::{doubted_subjects, reverted_subjects};
+use super::subject_forms::{doubted_subjects, reverted_subjects};
+use super::trailers::mentions;
 use super::{GitError, commit};
 use crate::evidence::Strength;
 use crate::matrix::Step;
@@ -26,7 +26,7 @@ const MOST: usize = 128;
 
 /// What became of a step that was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Standing {
+pub(super) struct StepStanding {
     /// Whether it is certain that it stands.
     pub must: bool,
     /// Whether it may stand.
@@ -36,16 +36,16 @@ pub(super) struct Standing {
     /// The carrier that stands, or else the last that was reverted: its place among the carriers found.
     pub carrier: usize,
     /// What reverts that carrier.
-    pub reverted_by: Option<Place>,
+    pub reverted_by: Option<CarrierPlace>,
     /// Whether only a hint says that it was reverted.
     pub by_hint: bool,
     /// What may have taken out the carrier, or its revert, in words that cannot be relied on.
-    pub doubted_by: Option<Place>,
+    pub doubted_by: Option<CarrierPlace>,
 }
 
 /// A carrier or a revert.
-struct Node {
-    place: Place,
+struct RevertNode {
+    place: CarrierPlace,
     /// Whether it was really seen to be that.
     strong: bool,
     /// Whether it puts the lines of the step in.
@@ -53,11 +53,11 @@ struct Node {
     /// What it reverts, among the nodes.
     undoes: Vec<usize>,
     /// What speaks of undoing it.
-    doubted_by: Option<Place>,
+    doubted_by: Option<CarrierPlace>,
 }
 
 /// A revert that was found, and whether by more than its subject.
-type Revert = (Place, bool);
+type Revert = (CarrierPlace, bool);
 
 /// Follows the reverts of a step. `steps` are its own commits and those of later steps: a fix that reverts the break is
 /// the fix.
@@ -65,15 +65,15 @@ pub(super) fn standing(
     history: &History,
     step: &Step,
     carriers: &Carriers,
-    steps: &BTreeSet<Place>,
-) -> Result<Option<Standing>, GitError> {
+    steps: &BTreeSet<CarrierPlace>,
+) -> Result<Option<StepStanding>, GitError> {
     if carriers.found.is_empty() {
         return Ok(None);
     }
-    let mut nodes: Vec<Node> = carriers
+    let mut nodes: Vec<RevertNode> = carriers
         .found
         .iter()
-        .map(|carrier| Node {
+        .map(|carrier| RevertNode {
             place: carrier.place,
             strong: carrier.strength() >= Strength::Strong,
             puts: true,
@@ -82,11 +82,11 @@ pub(super) fn standing(
         })
         .collect();
     let applied = nodes.len();
-    let mut order = Order { history, after: HashMap::new() };
+    let mut order = AncestryOrder { history, after: HashMap::new() };
     let subject = plain_subject(step.subject.as_bytes());
     let mut direct = reverts_of(history, &carriers.names, &subject, &step.files)?;
     direct.extend(reverted_merges(history, &carriers.found, &mut order)?);
-    for (place, strong) in carriers.undoing.iter().map(|(number, strong)| (Place::Commit(*number), *strong)) {
+    for (place, strong) in carriers.undoing.iter().map(|(number, strong)| (CarrierPlace::Commit(*number), *strong)) {
         if direct.iter().all(|(known, _)| *known != place) {
             direct.push((place, strong));
         }
@@ -98,19 +98,19 @@ pub(super) fn standing(
         let Some(strong) = weighed(history, step, carriers, place, false, strong)? else { continue };
         let undoes: Vec<usize> = (0..applied).filter(|at| order.before(nodes[*at].place, place)).collect();
         if !undoes.is_empty() {
-            nodes.push(Node { place, strong, puts: false, undoes, doubted_by: None });
+            nodes.push(RevertNode { place, strong, puts: false, undoes, doubted_by: None });
         }
     }
-    let mut doubts: Vec<(usize, Place)> = Vec::new();
+    let mut doubts: Vec<(usize, CarrierPlace)> = Vec::new();
     for place in doubts_of(history, &carriers.names, &subject, &step.files)? {
         doubts.extend((0..applied).map(|at| (at, place)));
     }
     for (at, patch) in history.packaging.patches.iter().enumerate().filter(|(_, patch)| patch.is_applied) {
         let is_it = |commit: &Abbreviation| carriers.names.iter().any(|name| name.agrees(*commit));
-        let mut carried = patch.mentions.iter().filter(|(kind, ..)| *kind == Kind::Carries);
+        let mut carried = patch.mentions.iter().filter(|(kind, ..)| *kind == MentionKind::Carries);
         let names_it = carried.any(|(_, commit, _)| is_it(commit)) || is_same(&patch.subject, &subject);
         if names_it && patch.changes(&step.files) && patch.turns(&carriers.patches, &subject) {
-            doubts.extend((0..applied).map(|node| (node, Place::Patch(at))));
+            doubts.extend((0..applied).map(|node| (node, CarrierPlace::Patch(at))));
         }
     }
     let mut at = applied;
@@ -126,7 +126,7 @@ pub(super) fn standing(
                 Some(node) => node.undoes.push(at),
                 None => {
                     let Some(strong) = weighed(history, step, carriers, place, puts, strong)? else { continue };
-                    nodes.push(Node { place, strong, puts, undoes: vec![at], doubted_by: None });
+                    nodes.push(RevertNode { place, strong, puts, undoes: vec![at], doubted_by: None });
                 }
             }
         }
@@ -150,20 +150,20 @@ fn weighed(
     history: &History,
     step: &Step,
     carriers: &Carriers,
-    place: Place,
+    place: CarrierPlace,
     puts: bool,
     strong: bool,
 ) -> Result<Option<bool>, GitError> {
-    let Place::Commit(number) = place else { return Ok(Some(strong)) };
+    let CarrierPlace::Commit(number) = place else { return Ok(Some(strong)) };
     let (git, oid) = (history.repository.git(), history.sha(number)?);
     if leaves(git, oid, &step.files) {
         return Ok(None);
     }
-    let what = doing(git, &carriers.patches, oid);
+    let what = line_effect(git, &carriers.patches, oid);
     Ok(match what {
-        Doing::PutsIn | Doing::TakesOut => ((what == Doing::PutsIn) == puts).then_some(true),
-        Doing::PutsSomeIn | Doing::TakesSomeOut => Some(strong && (what == Doing::PutsSomeIn) == puts),
-        Doing::Neither | Doing::Unseen => Some(strong),
+        LineEffect::PutsIn | LineEffect::TakesOut => ((what == LineEffect::PutsIn) == puts).then_some(true),
+        LineEffect::PutsSomeIn | LineEffect::TakesSomeOut => Some(strong && (what == LineEffect::PutsSomeIn) == puts),
+        LineEffect::Neither | LineEffect::Unseen => Some(strong),
     })
 }
 
@@ -172,7 +172,7 @@ fn leaves(git: &Objects, oid: Oid, files: &[String]) -> bool {
     touches(git, oid, files) == Some(false) && has_any(git, oid, files)
 }
 
-fn judge(nodes: &[Node], applied: usize) -> Standing {
+fn judge(nodes: &[RevertNode], applied: usize) -> StepStanding {
     // Later ones decide about earlier ones, so they are judged first.
     let mut by_age: Vec<usize> = (0..nodes.len()).collect();
     by_age.sort_by_key(|at| std::cmp::Reverse(nodes[*at].place));
@@ -196,7 +196,7 @@ fn judge(nodes: &[Node], applied: usize) -> Standing {
     let likely_stands = any(&likely);
     let doubted_by = nodes[carrier].doubted_by.or_else(|| undone_by[carrier].and_then(|at| nodes[at].doubted_by));
     let by = undone_by[carrier].filter(|_| !likely_stands);
-    Standing {
+    StepStanding {
         must: any(&must),
         may: any(&may),
         likely: likely_stands,
@@ -208,18 +208,20 @@ fn judge(nodes: &[Node], applied: usize) -> Standing {
 }
 
 /// What comes before what.
-struct Order<'a> {
+struct AncestryOrder<'a> {
     history: &'a History<'a>,
     after: HashMap<u32, Rc<Bits>>,
 }
 
-impl Order<'_> {
-    fn before(&mut self, first: Place, second: Place) -> bool {
+impl AncestryOrder<'_> {
+    fn before(&mut self, first: CarrierPlace, second: CarrierPlace) -> bool {
         match (first, second) {
-            (Place::Commit(first), Place::Commit(second)) => first != second && self.after(first).has(second),
-            (Place::Commit(_), Place::Patch(_)) => true,
-            (Place::Patch(_), Place::Commit(_)) => false,
-            (Place::Patch(first), Place::Patch(second)) => first < second,
+            (CarrierPlace::Commit(first), CarrierPlace::Commit(second)) => {
+                first != second && self.after(first).has(second)
+            }
+            (CarrierPlace::Commit(_), CarrierPlace::Patch(_)) => true,
+            (CarrierPlace::Patch(_), CarrierPlace::Commit(_)) => false,
+            (CarrierPlace::Patch(first), CarrierPlace::Patch(second)) => first < second,
         }
     }
 
@@ -238,15 +240,15 @@ fn reverts_of(
 ) -> Result<Vec<Revert>, GitError> {
     let mut found: Vec<Revert> = Vec::new();
     for name in names {
-        for named in history.naming(*name, &[Kind::Reverts, Kind::RevertsPartly])? {
-            let place = Place::Commit(named.number);
+        for named in history.naming(*name, &[MentionKind::Reverts, MentionKind::RevertsPartly])? {
+            let place = CarrierPlace::Commit(named.number);
             if history.has(named.number) && found.iter().all(|(known, _)| *known != place) {
-                found.push((place, named.kind == Kind::Reverts));
+                found.push((place, named.kind == MentionKind::Reverts));
             }
         }
     }
     for number in history.store.undoing_subject(subject_hash(subject))? {
-        let place = Place::Commit(number);
+        let place = CarrierPlace::Commit(number);
         if !history.has(number) || found.iter().any(|(known, _)| *known == place) {
             continue;
         }
@@ -258,10 +260,10 @@ fn reverts_of(
         }
     }
     for (at, patch) in history.packaging.patches.iter().enumerate() {
-        let mut said = patch.mentions.iter().filter(|(kind, ..)| *kind == Kind::Reverts);
+        let mut said = patch.mentions.iter().filter(|(kind, ..)| *kind == MentionKind::Reverts);
         let by_name = said.any(|(_, commit, _)| names.iter().any(|name| name.agrees(*commit)));
         if patch.is_applied && (by_name || undoes(&patch.subject, subject)) {
-            found.push((Place::Patch(at), by_name));
+            found.push((CarrierPlace::Patch(at), by_name));
         }
     }
     Ok(found)
@@ -278,8 +280,9 @@ fn doubts_of(
     names: &[Abbreviation],
     subject: &str,
     files: &[String],
-) -> Result<Vec<Place>, GitError> {
-    let speaks = |kind: Kind| matches!(kind, Kind::Reverts | Kind::RevertsPartly | Kind::MayRevert);
+) -> Result<Vec<CarrierPlace>, GitError> {
+    let speaks =
+        |kind: MentionKind| matches!(kind, MentionKind::Reverts | MentionKind::RevertsPartly | MentionKind::MayRevert);
     let mut numbers = BTreeSet::new();
     for name in names {
         // Also a name too short to be sure of.
@@ -301,7 +304,7 @@ fn doubts_of(
             && history.graph.parents(number).len() < 2
             && !leaves(history.repository.git(), history.sha(number)?, files)
         {
-            found.push(Place::Commit(number));
+            found.push(CarrierPlace::Commit(number));
         }
     }
     for (at, patch) in history.packaging.patches.iter().enumerate() {
@@ -311,7 +314,7 @@ fn doubts_of(
         let is_lying = !patch.is_applied && undoes(&patch.subject, subject);
         let speaks = by_name || is_lying || patch.doubted.iter().any(|doubted| is_same(doubted, subject));
         if (speaks || patch.is_reversed) && (files.is_empty() || patch.changes(files)) {
-            found.push(Place::Patch(at));
+            found.push(CarrierPlace::Patch(at));
         }
     }
     Ok(found)
@@ -319,7 +322,7 @@ fn doubts_of(
 
 /// Whether a message says that it reverts a commit which the repository has, and which is none of these.
 fn reverts_another(history: &History, message: &[u8], names: &[Abbreviation]) -> Result<bool, GitError> {
-    for mention in mentions(message).iter().filter(|m| m.kind == Kind::Reverts) {
+    for mention in mentions(message).iter().filter(|m| m.kind == MentionKind::Reverts) {
         if !names.iter().any(|name| name.agrees(mention.commit)) && history.only(mention.commit)?.is_some() {
             return Ok(true);
         }
@@ -328,7 +331,7 @@ fn reverts_another(history: &History, message: &[u8], names: &[Abbreviation]) ->
 }
 
 /// Reverts of merges that brought a carrier in.
-fn reverted_merges(history: &History, found: &[Carrier], order: &mut Order) -> Result<Vec<Revert>, GitError> {
+fn reverted_merges(history: &History, found: &[Carrier], order: &mut AncestryOrder) -> Result<Vec<Revert>, GitError> {
     let mut reverts = Vec::new();
     let merges = history.store.reverting_merges()?;
     for named in merges.into_iter().filter(|named| history.has(named.number)).take(1_000) {
@@ -336,10 +339,10 @@ fn reverted_merges(history: &History, found: &[Carrier], order: &mut Order) -> R
         let Some(merge) = history.store.number(merge)? else { continue };
         let Some(first) = history.graph.parents(merge).first().copied() else { continue };
         for carrier in found {
-            let Place::Commit(number) = carrier.place else { continue };
+            let CarrierPlace::Commit(number) = carrier.place else { continue };
             // Cheap first: most reverted merges are older.
             if number <= merge && order.after(number).has(merge) && !order.after(number).has(first) {
-                reverts.push((Place::Commit(named.number), true));
+                reverts.push((CarrierPlace::Commit(named.number), true));
             }
         }
     }
@@ -351,21 +354,21 @@ fn reverted_merges(history: &History, found: &[Carrier], order: &mut Order) -> R
 /// the step's message.
 fn names_of(
     history: &History,
-    place: Place,
+    place: CarrierPlace,
     of_the_step: &[Abbreviation],
 ) -> Result<(Vec<Abbreviation>, String), GitError> {
     let is_its_own = |name: &Abbreviation| !of_the_step.iter().any(|step| step.agrees(*name));
     match place {
-        Place::Commit(number) => {
+        CarrierPlace::Commit(number) => {
             let oid = history.sha(number)?;
             let message = history.message(oid);
-            let carried = mentions(&message).into_iter().filter(|m| m.kind == Kind::Carries).map(|m| m.commit);
+            let carried = mentions(&message).into_iter().filter(|m| m.kind == MentionKind::Carries).map(|m| m.commit);
             let names = std::iter::once(whole(oid)).chain(carried.filter(is_its_own)).collect();
             Ok((history.all_names(names)?, plain_subject(commit::subject(&message))))
         }
-        Place::Patch(at) => {
+        CarrierPlace::Patch(at) => {
             let patch = history.packaging.patches.get(at);
-            let carried = patch.map(|patch| patch.mentions.iter().filter(|(kind, ..)| *kind == Kind::Carries));
+            let carried = patch.map(|patch| patch.mentions.iter().filter(|(kind, ..)| *kind == MentionKind::Carries));
             let names = carried.into_iter().flatten().map(|(_, commit, _)| *commit).filter(is_its_own).collect();
             Ok((history.all_names(names)?, patch.map(|patch| patch.subject.clone()).unwrap_or_default()))
         }

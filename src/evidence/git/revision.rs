@@ -5,9 +5,9 @@ use std::io;
 use git2::{ErrorClass, ErrorCode, ObjectType, Oid};
 use serde::Serialize;
 
-use super::objects::Entry;
+use super::objects::TreeEntry;
 use super::repository::is_readable;
-use super::{GitError, Index, MakefileVersion};
+use super::{GitError, GitIndex, MakefileVersion};
 use crate::words::CommitId;
 
 /// The longest revision that is looked up, in bytes.
@@ -26,7 +26,7 @@ pub struct Description {
     pub version: Option<MakefileVersion>,
 }
 
-impl Index {
+impl GitIndex {
     /// Says which commit a revision is, and what kernel.
     ///
     /// # Errors
@@ -117,10 +117,10 @@ impl Index {
         let commit = Oid::from_str(commit.as_str()).map_err(io::Error::other)?;
         let tree = git.commit(commit).map(|commit| commit.tree).ok_or_else(|| lacks("the commit's tree"))?;
         match git.entry(tree, path) {
-            Entry::Nothing => Ok(None),
-            Entry::Lacking => Err(lacks(&format!("a folder of {path}"))),
-            Entry::Folder(_) | Entry::Module(_) => Ok(None),
-            Entry::File(id) => {
+            TreeEntry::Nothing => Ok(None),
+            TreeEntry::Lacking => Err(lacks(&format!("a folder of {path}"))),
+            TreeEntry::Folder(_) | TreeEntry::Module(_) => Ok(None),
+            TreeEntry::File(id) => {
                 let is_here = is_readable(git.raw(), id) && git.raw().odb().is_ok_and(|odb| odb.exists(id));
                 if is_here { Ok(self.file_at(commit, path)) } else { Err(lacks(path)) }
             }
@@ -130,7 +130,7 @@ impl Index {
     /// A file of a commit's tree. None where there is none, or the repository lacks it.
     pub(super) fn file_at(&self, commit: Oid, path: &str) -> Option<Vec<u8>> {
         let git = self.repository.git();
-        let Entry::File(id) = git.entry(git.commit(commit)?.tree, path) else { return None };
+        let TreeEntry::File(id) = git.entry(git.commit(commit)?.tree, path) else { return None };
         git.file(id).filter(|file| file.text.len() <= LARGEST).map(|file| file.text.clone())
     }
 

@@ -13,7 +13,7 @@ const BETWEEN: [&str; 7] = ["and", "commit", "commits", "upstream", "plus", "the
 
 /// A word of a statement, in lower case.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Word {
+pub(super) struct StatementWord {
     pub text: String,
     /// The commit that it names.
     pub commit: Option<Abbreviation>,
@@ -28,7 +28,7 @@ pub(super) struct Statement {
     pub first: usize,
     pub end: usize,
     pub text: String,
-    words: OnceCell<Vec<Word>>,
+    words: OnceCell<Vec<StatementWord>>,
 }
 
 /// The statements of these lines.
@@ -66,7 +66,7 @@ impl Statement {
     }
 
     /// Its words, without what it quotes and without addresses of the web.
-    pub fn words(&self) -> &[Word] {
+    pub fn words(&self) -> &[StatementWord] {
         self.words.get_or_init(|| words(&self.text))
     }
 
@@ -106,7 +106,7 @@ impl Statement {
     }
 
     /// The first name of a commit and those in a list with it, and the words before and after. None where there is none.
-    pub fn run(&self) -> Option<(&[Word], Vec<Abbreviation>, &[Word])> {
+    pub fn run(&self) -> Option<(&[StatementWord], Vec<Abbreviation>, &[StatementWord])> {
         if names(self.text.as_bytes()).is_empty() {
             return None;
         }
@@ -141,7 +141,7 @@ pub(super) fn begins_with_name(line: &[u8]) -> bool {
     })
 }
 
-fn words(text: &str) -> Vec<Word> {
+fn words(text: &str) -> Vec<StatementWord> {
     let mut found = Vec::new();
     let text = without_quotations(text);
     // Words of seven letters that could be digits are names only where there is no better one.
@@ -150,19 +150,23 @@ fn words(text: &str) -> Vec<Word> {
         if chunk.contains("://") {
             let named =
                 names(chunk.as_bytes()).into_iter().rfind(|(_, name)| best.iter().any(|(_, best)| best == name));
-            found.extend(named.map(|(_, commit)| Word { text: String::new(), commit: Some(commit), is_number: false }));
+            found.extend(named.map(|(_, commit)| StatementWord {
+                text: String::new(),
+                commit: Some(commit),
+                is_number: false,
+            }));
             continue;
         }
         let bare = chunk.trim_matches(|c: char| !c.is_alphanumeric());
         if is_version(bare) {
-            found.push(Word { text: String::new(), commit: None, is_number: true });
+            found.push(StatementWord { text: String::new(), commit: None, is_number: true });
             continue;
         }
         for part in chunk.split(|c: char| !c.is_alphanumeric()).filter(|part| !part.is_empty()) {
             let commit = Abbreviation::parse(part.as_bytes())
                 .filter(|name| !name.is_address_or_date() && best.iter().any(|(_, best)| best == name));
             let is_number = commit.is_none() && part.bytes().all(|b| b.is_ascii_digit());
-            found.push(Word { text: part.to_ascii_lowercase(), commit, is_number });
+            found.push(StatementWord { text: part.to_ascii_lowercase(), commit, is_number });
         }
     }
     found

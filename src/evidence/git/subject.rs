@@ -3,7 +3,7 @@
 use sha2::{Digest as _, Sha256};
 
 use super::message::LONGEST;
-use super::undoing::undone_at_start;
+use super::subject_forms::undone_at_start;
 
 /// The most subjects that one message may quote. Squashed updates of vendors quote thousands.
 const MOST: usize = 20_000;
@@ -68,10 +68,14 @@ pub(in crate::evidence) fn plain_subject(subject: &[u8]) -> String {
 
 fn without_mark(text: &str) -> &str {
     let Some((mark, rest)) = text.split_once(':') else { return text };
-    let word = mark.split(['(', '[']).next().unwrap_or_default().trim();
-    let is_mark = MARKS.iter().any(|known| known.eq_ignore_ascii_case(word));
     // `UBUNTU: SAUCE: x`, but never the whole subject.
-    if is_mark && !rest.trim().is_empty() { rest.trim_start() } else { text }
+    if is_mark(mark) && !rest.trim().is_empty() { rest.trim_start() } else { text }
+}
+
+/// Whether a text is a tree's mark: `UPSTREAM`, `FROMGIT(v2)`.
+pub(in crate::evidence) fn is_mark(text: &str) -> bool {
+    let word = text.split(['(', '[']).next().unwrap_or_default().trim();
+    MARKS.iter().any(|known| known.eq_ignore_ascii_case(word))
 }
 
 /// A plain subject as it is compared: regardless of case, of quotation marks, of full stops at its end, and of the words

@@ -9,7 +9,7 @@ use crate::words::{CommitId, Role};
 
 /// The answer to one question: a bug, and a revision.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Testimony {
+pub struct GitTestimony {
     /// What it comes to.
     pub finding: Finding,
     /// What was found of each step of the chain, in its order.

@@ -4,14 +4,14 @@ use std::collections::HashMap;
 
 use git2::{ObjectType, Oid};
 
-use super::claims::mentions;
 use super::commit::RawCommit;
 use super::graph::Graph;
-use super::message::{Abbreviation, Kind, unclaimed};
+use super::message::{Abbreviation, MentionKind, cves, unclaimed};
 use super::repository::{Repository, is_readable};
 use super::subject::{plain_subject, quoted_subjects, subject_hash};
-use super::undoing::{doubted_subjects, reverted_subjects};
-use super::{GitError, Progress};
+use super::subject_forms::{doubted_subjects, reverted_subjects};
+use super::trailers::mentions;
+use super::{GitError, IndexProgress};
 
 /// After so many objects the repository is opened anew: libgit2 keeps what it read, up to 256 MiB.
 const REOPEN: usize = 32 * 1024;
@@ -20,7 +20,7 @@ const TOLD: usize = 8 * 1024;
 
 /// What is known of one commit beside its parents.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Fact {
+pub(super) struct CommitFact {
     pub sha: [u8; 20],
     /// When it was committed, in seconds since 1970.
     pub time: i64,
@@ -30,19 +30,19 @@ pub(super) struct Fact {
 
 /// Commits that are new to the index, in the order of their numbers.
 #[derive(Default)]
-pub(super) struct Facts {
-    pub commits: Vec<Fact>,
+pub(super) struct CommitFacts {
+    pub commits: Vec<CommitFact>,
     /// Number of the commit, how, and which other.
-    pub mentions: Vec<(u32, Kind, Abbreviation)>,
+    pub mentions: Vec<(u32, MentionKind, Abbreviation)>,
     /// Number of the commit, and the hash of a subject that it speaks of undoing.
     pub undone_subjects: Vec<(u32, i64)>,
-    /// Number of the commit, and the hash of a subject that it quotes.
+    /// Number of the commit, and the hash of a subject that it quotes, or of a CVE that it names.
     pub quoted_subjects: Vec<(u32, i64)>,
     /// Commits whose parents are not all here, or were taken away by a graft.
     pub cuts: Vec<u32>,
 }
 
-impl Facts {
+impl CommitFacts {
     /// These, and then others.
     pub fn followed_by(mut self, other: Self) -> Self {
         self.commits.extend(other.commits);
@@ -57,12 +57,12 @@ impl Facts {
 /// What the first pass knows of the commits, in the order in which they were discovered.
 #[derive(Default)]
 struct Discovered {
-    facts: Vec<Fact>,
+    facts: Vec<CommitFact>,
     /// Where a commit's parents are in `parents`, and how many.
     places: Vec<(u32, u32)>,
     /// Numbers below `base` are in the index already; those from it on were discovered now.
     parents: Vec<u32>,
-    mentions: Vec<(u32, Kind, Abbreviation)>,
+    mentions: Vec<(u32, MentionKind, Abbreviation)>,
     undone_subjects: Vec<(u32, i64)>,
     quoted_subjects: Vec<(u32, i64)>,
     cut: Vec<u32>,
@@ -75,8 +75,8 @@ pub(super) fn walk(
     tips: &[Oid],
     graph: &mut Graph,
     known: &mut dyn FnMut(Oid) -> Result<Option<u32>, GitError>,
-    progress: &dyn Fn(Progress),
-) -> Result<Facts, GitError> {
+    progress: &dyn Fn(IndexProgress),
+) -> Result<CommitFacts, GitError> {
     let (base, overlay) = (graph.len(), repository.overlay());
     let mut git = repository.again()?;
     let loose = repository.loose();
@@ -104,7 +104,7 @@ pub(super) fn walk(
             git = repository.again()?;
         }
         if read.is_multiple_of(TOLD) {
-            progress(Progress::Reading { commits: read as u64 });
+            progress(IndexProgress::Reading { commits: read as u64 });
         }
         let actual = overlay.actual(oid);
         if loose.contains(&actual.as_bytes()[0]) && !is_readable(&git, actual) {
@@ -144,9 +144,10 @@ pub(super) fn walk(
         if commit.parents.len() < 2 {
             undone.extend(doubted_subjects(commit.message, &said));
             let named = unclaimed(commit.message, &said);
-            found.mentions.extend(named.into_iter().map(|commit| (id, Kind::Names, commit)));
+            found.mentions.extend(named.into_iter().map(|commit| (id, MentionKind::Names, commit)));
             let quoted = quoted_subjects(commit.message);
-            found.quoted_subjects.extend(quoted.iter().map(|subject| (id, subject_hash(subject))));
+            let quoted = quoted.into_iter().chain(cves(commit.message));
+            found.quoted_subjects.extend(quoted.map(|quoted| (id, subject_hash(&quoted))));
         }
         let hashes = undone.iter().map(|undone| (id, subject_hash(&plain_subject(undone.as_bytes()))));
         found.undone_subjects.extend(hashes);
@@ -174,7 +175,7 @@ fn discover(
         return Ok(number);
     }
     let id = base + found.facts.len() as u32;
-    found.facts.push(Fact { sha, time: 0, subject: 0 });
+    found.facts.push(CommitFact { sha, time: 0, subject: 0 });
     found.places.push((0, 0));
     ids.insert(sha, id);
     open.push(id);
@@ -183,7 +184,7 @@ fn discover(
 
 /// Numbers the commits so that parents come first: depth first, the first parent's history before the others'. A line of
 /// commits so gets neighbouring numbers, and the index is small.
-fn number(mut found: Discovered, starts: &[u32], graph: &mut Graph) -> Facts {
+fn number(mut found: Discovered, starts: &[u32], graph: &mut Graph) -> CommitFacts {
     let base = graph.len();
     for id in &found.missing {
         // As a parent it is gone; children of it are cut off there.
@@ -193,7 +194,7 @@ fn number(mut found: Discovered, starts: &[u32], graph: &mut Graph) -> Facts {
     const UNSEEN: u32 = u32::MAX;
     const OPEN: u32 = u32::MAX - 1;
     let mut final_numbers = vec![UNSEEN; found.facts.len()];
-    let mut facts = Facts::default();
+    let mut facts = CommitFacts::default();
     let mut cut: std::collections::HashSet<u32> = found.cut.iter().copied().collect();
     let mut stack: Vec<(u32, u32)> = Vec::new();
     let mut parents = Vec::new();

@@ -9,7 +9,7 @@ use std::collections::HashSet;
 use git2::Oid;
 
 use super::GitError;
-use super::carriers::History;
+use super::backports::History;
 use super::content::lines_at;
 use super::graph::{Bits, Graph};
 

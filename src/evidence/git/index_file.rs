@@ -19,14 +19,14 @@ use std::path::{Path, PathBuf};
 use git2::Oid;
 
 use super::GitError;
-use super::blocks::{Blocks, Damage, Table, sum};
 use super::graph::Graph;
-use super::message::{Abbreviation, Kind};
-use super::walk::{Fact, Facts};
+use super::message::{Abbreviation, MentionKind};
+use super::table::{Blocks, Damage, Table, sum};
+use super::walk::{CommitFact, CommitFacts};
 
 /// What an index begins with. The digits are the number of this layout, and of what messages are read for: a file with
 /// another one is built anew.
-const MAGIC: [u8; 16] = *b"backproof-git-08";
+const MAGIC: [u8; 16] = *b"backproof-git-09";
 /// The length of the header: the magic, where the manifest is, its length and checksum, the stamp, the header's checksum.
 const HEADER: usize = 16 + 3 * 8 + STAMP + 8;
 /// The longest stamp, in bytes.
@@ -41,7 +41,7 @@ const SLACK: u64 = 16 << 20;
 
 /// The tables of a segment.
 #[derive(Clone, Copy)]
-enum Of {
+enum TableName {
     /// By number: name, time, hash of the subject.
     Commits,
     /// The first eight bytes of a name, and the number.
@@ -66,12 +66,12 @@ enum Of {
 const SIZES: [usize; 9] = [36, 12, 12, 34, 12, 12, 34, 4, 4];
 
 /// An open index file.
-pub(super) struct Store {
+pub(super) struct IndexFile {
     path: PathBuf,
     blocks: Blocks,
     stamp: String,
     manifest: Manifest,
-    segments: Vec<Segment>,
+    segments: Vec<IndexSegment>,
 }
 
 /// What an index was made of.
@@ -81,18 +81,21 @@ pub(super) struct Made {
     pub shape: String,
     /// The refs ([`super::repository::fingerprint`]).
     pub refs: String,
-    pub tags: Vec<Tag>,
+    /// The indexes of packs that were checked ([`super::packs::PackIndexes::stamp`]); empty where they are to be checked
+    /// again.
+    pub packs: String,
+    pub tags: Vec<GitTag>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Manifest {
     made: Made,
-    segments: Vec<Place>,
+    segments: Vec<SegmentPlace>,
 }
 
 /// Where a segment's directory is, and which commits it has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Place {
+struct SegmentPlace {
     first: u32,
     end: u32,
     at: u64,
@@ -100,7 +103,7 @@ struct Place {
     sum: u64,
 }
 
-struct Segment {
+struct IndexSegment {
     first: u32,
     end: u32,
     tables: Vec<Table>,
@@ -112,14 +115,14 @@ pub(super) struct Named {
     /// The commit that says so.
     pub number: u32,
     /// How.
-    pub kind: Kind,
+    pub kind: MentionKind,
     /// What it says.
     pub commit: Abbreviation,
 }
 
 /// A tag that leads to a commit.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Tag {
+pub(super) struct GitTag {
     pub name: String,
     pub number: u32,
     /// When its commit was committed, in seconds since 1970.
@@ -134,12 +137,12 @@ pub(super) enum Opened {
     /// An index of another layout.
     Other,
     Damaged(Damage),
-    Sound(Box<Store>),
+    Sound(Box<IndexFile>),
 }
 
-impl Store {
-    /// Makes a file of the first commits. It says of no refs yet that it was made of them: see [`Store::set_made`].
-    pub fn create(path: &Path, facts: &Facts, graph: &Graph, shape: &str) -> Result<(), GitError> {
+impl IndexFile {
+    /// Makes a file of the first commits. It says of no refs yet that it was made of them: see [`IndexFile::set_made`].
+    pub fn create(path: &Path, facts: &CommitFacts, graph: &Graph, shape: &str) -> Result<(), GitError> {
         let write = || -> io::Result<()> {
             let mut file = File::options().write(true).create_new(true).open(path)?;
             let segments = vec![write_segment(&mut file, HEADER as u64, facts, graph, 0)?];
@@ -180,7 +183,7 @@ impl Store {
             blocks.read(at, len as usize, expected)
         };
         let manifest = Manifest::decode(&read(at, len, expected)?).ok_or_else(|| Damage::new("no manifest"))?;
-        let mut segments: Vec<Segment> = Vec::new();
+        let mut segments: Vec<IndexSegment> = Vec::new();
         for place in &manifest.segments {
             let directory = read(place.at, place.len, place.sum)?;
             let (words, _) = directory.as_chunks::<8>();
@@ -189,10 +192,11 @@ impl Store {
             let tables: Option<Vec<Table>> = SIZES.iter().map(|size| Table::decode(&mut rest, *size, length)).collect();
             let tables = tables.filter(|tables| {
                 let follows = place.first == segments.last().map_or(0, |last| last.end);
-                follows && tables[Of::Commits as usize].count() == u64::from(place.end.saturating_sub(place.first))
+                follows
+                    && tables[TableName::Commits as usize].count() == u64::from(place.end.saturating_sub(place.first))
             });
             let tables = tables.ok_or_else(|| Damage::new("a directory that doesn't fit"))?;
-            segments.push(Segment { first: place.first, end: place.end, tables });
+            segments.push(IndexSegment { first: place.first, end: place.end, tables });
         }
         let stamp = &head[HEADER - 8 - STAMP..HEADER - 8];
         let stamp = String::from_utf8_lossy(stamp).trim_end_matches('\0').to_owned();
@@ -215,9 +219,9 @@ impl Store {
         self.blocks.file().metadata().is_ok_and(|about| about.len() > 2 * live + SLACK)
     }
 
-    /// Adds commits, the graph's from `from` on, all or nothing. Whoever calls it, or [`Store::set_made`], holds the lock,
+    /// Adds commits, the graph's from `from` on, all or nothing. Whoever calls it, or [`IndexFile::set_made`], holds the lock,
     /// and opens the file anew afterwards.
-    pub fn append(&self, mut facts: Facts, graph: &Graph, from: u32) -> Result<(), GitError> {
+    pub fn append(&self, mut facts: CommitFacts, graph: &Graph, from: u32) -> Result<(), GitError> {
         let mut segments = self.manifest.segments.clone();
         let mut first = from;
         while let Some(last) = segments.last()
@@ -249,21 +253,21 @@ impl Store {
     }
 
     /// What was written into a segment.
-    fn facts(&self, segment: &Segment) -> Result<Facts, Damage> {
-        let whole = |of: Of| segment.tables[of as usize].whole(&self.blocks);
+    fn facts(&self, segment: &IndexSegment) -> Result<CommitFacts, Damage> {
+        let whole = |of: TableName| segment.tables[of as usize].whole(&self.blocks);
         let pairs = |of| -> Result<Vec<(u32, i64)>, Damage> {
             let bytes = whole(of)?;
             Ok(bytes.chunks_exact(12).map(|record| (number_of(record), key_of(record).cast_signed())).collect())
         };
-        let mentions = whole(Of::Mentions)?;
+        let mentions = whole(TableName::Mentions)?;
         let mentions: Option<Vec<_>> = mentions.chunks_exact(34).map(Named::decode).collect();
         let mentions = mentions.ok_or_else(|| Damage::new("a mention of no known kind"))?;
-        Ok(Facts {
-            commits: whole(Of::Commits)?.chunks_exact(36).filter_map(decode_fact).collect(),
+        Ok(CommitFacts {
+            commits: whole(TableName::Commits)?.chunks_exact(36).filter_map(decode_fact).collect(),
             mentions: mentions.into_iter().map(|named| (named.number, named.kind, named.commit)).collect(),
-            undone_subjects: pairs(Of::Undone)?,
-            quoted_subjects: pairs(Of::Quoted)?,
-            cuts: whole(Of::Cuts)?.as_chunks().0.iter().copied().map(u32::from_le_bytes).collect(),
+            undone_subjects: pairs(TableName::Undone)?,
+            quoted_subjects: pairs(TableName::Quoted)?,
+            cuts: whole(TableName::Cuts)?.as_chunks().0.iter().copied().map(u32::from_le_bytes).collect(),
         })
     }
 
@@ -271,7 +275,7 @@ impl Store {
     pub fn graph(&self) -> Result<Graph, GitError> {
         let mut graph = Graph::default();
         for segment in &self.segments {
-            let bytes = self.sound(segment.tables[Of::Graph as usize].whole(&self.blocks))?;
+            let bytes = self.sound(segment.tables[TableName::Graph as usize].whole(&self.blocks))?;
             if graph.len() != segment.first || !graph.decode(&bytes) || graph.len() != segment.end {
                 return Err(self.damaged(&Damage::new("a history that doesn't hold together")));
             }
@@ -318,7 +322,7 @@ impl Store {
     fn between(&self, low: [u8; 20], high: [u8; 20]) -> Result<Vec<u32>, GitError> {
         let begin = |sha: [u8; 20]| sha.first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes));
         let mut found = Vec::new();
-        for at in self.numbers(Of::Names, begin(low), begin(high))? {
+        for at in self.numbers(TableName::Names, begin(low), begin(high))? {
             if found.len() < 2 && self.commit(at)?.is_some_and(|(sha, _)| (low..=high).contains(&sha)) {
                 found.push(at);
             }
@@ -336,27 +340,27 @@ impl Store {
         Ok(self.fact(number)?.map(|fact| fact.subject))
     }
 
-    fn fact(&self, number: u32) -> Result<Option<Fact>, GitError> {
+    fn fact(&self, number: u32) -> Result<Option<CommitFact>, GitError> {
         let Some(segment) = self.segments.iter().find(|segment| (segment.first..segment.end).contains(&number)) else {
             return Ok(None);
         };
-        let record = segment.tables[Of::Commits as usize].get(&self.blocks, u64::from(number - segment.first));
+        let record = segment.tables[TableName::Commits as usize].get(&self.blocks, u64::from(number - segment.first));
         Ok(self.sound(record)?.as_deref().and_then(decode_fact))
     }
 
     /// The commits with this plain subject.
     pub fn with_subject(&self, hash: i64) -> Result<Vec<u32>, GitError> {
-        self.numbers(Of::Subjects, hash.cast_unsigned(), hash.cast_unsigned())
+        self.numbers(TableName::Subjects, hash.cast_unsigned(), hash.cast_unsigned())
     }
 
     /// The commits that speak of undoing the one with this subject.
     pub fn undoing_subject(&self, hash: i64) -> Result<Vec<u32>, GitError> {
-        self.numbers(Of::Undone, hash.cast_unsigned(), hash.cast_unsigned())
+        self.numbers(TableName::Undone, hash.cast_unsigned(), hash.cast_unsigned())
     }
 
     /// The commits that quote this subject.
     pub fn quoting_subject(&self, hash: i64) -> Result<Vec<u32>, GitError> {
-        self.numbers(Of::Quoted, hash.cast_unsigned(), hash.cast_unsigned())
+        self.numbers(TableName::Quoted, hash.cast_unsigned(), hash.cast_unsigned())
     }
 
     /// The commits that name a commit that may be this one.
@@ -366,7 +370,7 @@ impl Store {
         prefixes.dedup();
         let mut found = Vec::new();
         for prefix in prefixes {
-            let all = self.named(Of::Mentions, prefix.into(), prefix.into())?;
+            let all = self.named(TableName::Mentions, prefix.into(), prefix.into())?;
             found.extend(all.into_iter().filter(|named| named.commit.agrees(commit)));
         }
         found.sort();
@@ -375,13 +379,13 @@ impl Store {
 
     /// The commits that revert merges.
     pub fn reverting_merges(&self) -> Result<Vec<Named>, GitError> {
-        let mut found = self.named(Of::Merges, 0, u64::MAX)?;
+        let mut found = self.named(TableName::Merges, 0, u64::MAX)?;
         found.sort();
         Ok(found)
     }
 
     /// All tags.
-    pub fn tags(&self) -> &[Tag] {
+    pub fn tags(&self) -> &[GitTag] {
         &self.manifest.made.tags
     }
 
@@ -389,14 +393,14 @@ impl Store {
     pub fn cuts(&self) -> Result<Vec<u32>, GitError> {
         let mut found = Vec::new();
         for segment in &self.segments {
-            let bytes = self.sound(segment.tables[Of::Cuts as usize].whole(&self.blocks))?;
+            let bytes = self.sound(segment.tables[TableName::Cuts as usize].whole(&self.blocks))?;
             found.extend(bytes.as_chunks().0.iter().copied().map(u32::from_le_bytes));
         }
         Ok(found)
     }
 
     /// The numbers under these keys, sorted.
-    fn numbers(&self, of: Of, low: u64, high: u64) -> Result<Vec<u32>, GitError> {
+    fn numbers(&self, of: TableName, low: u64, high: u64) -> Result<Vec<u32>, GitError> {
         let mut found = Vec::new();
         self.each(of, low, high, &mut |record| {
             found.push(number_of(record));
@@ -406,7 +410,7 @@ impl Store {
         Ok(found)
     }
 
-    fn named(&self, of: Of, low: u64, high: u64) -> Result<Vec<Named>, GitError> {
+    fn named(&self, of: TableName, low: u64, high: u64) -> Result<Vec<Named>, GitError> {
         let mut found = Vec::new();
         self.each(of, low, high, &mut |record| {
             found.extend(Named::decode(record));
@@ -415,7 +419,7 @@ impl Store {
         Ok(found)
     }
 
-    fn each(&self, of: Of, low: u64, high: u64, each: &mut dyn FnMut(&[u8]) -> bool) -> Result<(), GitError> {
+    fn each(&self, of: TableName, low: u64, high: u64, each: &mut dyn FnMut(&[u8]) -> bool) -> Result<(), GitError> {
         for segment in &self.segments {
             self.sound(segment.tables[of as usize].in_range(&self.blocks, low, high, each))?;
         }
@@ -450,7 +454,7 @@ impl Named {
     fn decode(record: &[u8]) -> Option<Self> {
         let name = record.get(14..)?.first_chunk()?;
         let commit = Abbreviation::of_parts(*name, record[13])?;
-        Some(Self { number: number_of(record), kind: Kind::from_number(record[12])?, commit })
+        Some(Self { number: number_of(record), kind: MentionKind::from_number(record[12])?, commit })
     }
 }
 
@@ -463,6 +467,7 @@ impl Manifest {
         };
         text(&mut bytes, &self.made.shape);
         text(&mut bytes, &self.made.refs);
+        text(&mut bytes, &self.made.packs);
         bytes.extend((self.segments.len() as u64).to_le_bytes());
         for place in &self.segments {
             let words = [place.first.into(), place.end.into(), place.at, place.len, place.sum];
@@ -479,18 +484,25 @@ impl Manifest {
 
     fn decode(bytes: &[u8]) -> Option<Self> {
         let mut rest = bytes;
-        let mut made = Made { shape: text(&mut rest)?, refs: text(&mut rest)?, tags: Vec::new() };
+        let mut made =
+            Made { shape: text(&mut rest)?, refs: text(&mut rest)?, packs: text(&mut rest)?, tags: Vec::new() };
         let mut segments = Vec::new();
         for _ in 0..word(&mut rest)? {
             let mut number = || u32::try_from(word(&mut rest)?).ok();
             let (first, end) = (number()?, number()?);
-            segments.push(Place { first, end, at: word(&mut rest)?, len: word(&mut rest)?, sum: word(&mut rest)? });
+            segments.push(SegmentPlace {
+                first,
+                end,
+                at: word(&mut rest)?,
+                len: word(&mut rest)?,
+                sum: word(&mut rest)?,
+            });
         }
         for _ in 0..word(&mut rest)? {
             let name = text(&mut rest)?;
             let number = u32::try_from(word(&mut rest)?).ok()?;
             let (time, is_release) = (word(&mut rest)?.cast_signed(), word(&mut rest)? != 0);
-            made.tags.push(Tag { name, number, time, is_release });
+            made.tags.push(GitTag { name, number, time, is_release });
         }
         Some(Self { made, segments })
     }
@@ -510,7 +522,7 @@ fn text(rest: &mut &[u8]) -> Option<String> {
 }
 
 /// Writes a segment at the end of a file: the commits of `facts`, which are the graph's from `first` on.
-fn write_segment(file: &mut File, at: u64, facts: &Facts, graph: &Graph, first: u32) -> io::Result<Place> {
+fn write_segment(file: &mut File, at: u64, facts: &CommitFacts, graph: &Graph, first: u32) -> io::Result<SegmentPlace> {
     file.seek(SeekFrom::Start(at))?;
     let mut out = BufWriter::with_capacity(1 << 20, file);
     let (mut tables, mut end) = (Vec::new(), at);
@@ -525,11 +537,11 @@ fn write_segment(file: &mut File, at: u64, facts: &Facts, graph: &Graph, first: 
     let directory: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
     out.write_all(&directory)?;
     out.flush()?;
-    Ok(Place { first, end: graph.len(), at: end, len: directory.len() as u64, sum: sum(&directory) })
+    Ok(SegmentPlace { first, end: graph.len(), at: end, len: directory.len() as u64, sum: sum(&directory) })
 }
 
 /// The records of a table, sorted.
-fn records(of: usize, facts: &Facts, graph: &Graph, first: u32) -> Vec<u8> {
+fn records(of: usize, facts: &CommitFacts, graph: &Graph, first: u32) -> Vec<u8> {
     let by_key = |mut pairs: Vec<(u64, u32)>| -> Vec<u8> {
         pairs.sort_unstable();
         let mut bytes = Vec::with_capacity(pairs.len() * 12);
@@ -543,7 +555,7 @@ fn records(of: usize, facts: &Facts, graph: &Graph, first: u32) -> Vec<u8> {
     let subjects = |subjects: &[(u32, i64)]| {
         by_key(subjects.iter().map(|(number, hash)| (hash.cast_unsigned(), *number)).collect())
     };
-    let mentions = |is_wanted: &dyn Fn(Kind) -> bool| {
+    let mentions = |is_wanted: &dyn Fn(MentionKind) -> bool| {
         let all = facts.mentions.iter().filter(|(_, kind, _)| is_wanted(*kind));
         let mut all: Vec<Named> =
             all.map(|(number, kind, commit)| Named { number: *number, kind: *kind, commit: *commit }).collect();
@@ -552,29 +564,38 @@ fn records(of: usize, facts: &Facts, graph: &Graph, first: u32) -> Vec<u8> {
         all.iter().for_each(|named| named.encode(&mut bytes));
         bytes
     };
-    const TABLES: [Of; 9] =
-        [Of::Commits, Of::Names, Of::Subjects, Of::Mentions, Of::Undone, Of::Quoted, Of::Merges, Of::Cuts, Of::Graph];
+    const TABLES: [TableName; 9] = [
+        TableName::Commits,
+        TableName::Names,
+        TableName::Subjects,
+        TableName::Mentions,
+        TableName::Undone,
+        TableName::Quoted,
+        TableName::Merges,
+        TableName::Cuts,
+        TableName::Graph,
+    ];
     match TABLES[of] {
-        Of::Commits => {
+        TableName::Commits => {
             let mut bytes = Vec::with_capacity(facts.commits.len() * 36);
-            for Fact { sha, time, subject } in &facts.commits {
+            for CommitFact { sha, time, subject } in &facts.commits {
                 bytes.extend(sha);
                 bytes.extend(time.to_le_bytes());
                 bytes.extend(subject.to_le_bytes());
             }
             bytes
         }
-        Of::Names => {
+        TableName::Names => {
             let begin = |sha: &[u8; 20]| sha.first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes));
             by_key(commits().map(|(number, fact)| (begin(&fact.sha), number)).collect())
         }
-        Of::Subjects => by_key(commits().map(|(number, fact)| (fact.subject.cast_unsigned(), number)).collect()),
-        Of::Mentions => mentions(&|_| true),
-        Of::Undone => subjects(&facts.undone_subjects),
-        Of::Quoted => subjects(&facts.quoted_subjects),
-        Of::Merges => mentions(&|kind| kind == Kind::RevertsMerge),
-        Of::Cuts => facts.cuts.iter().flat_map(|number| number.to_le_bytes()).collect(),
-        Of::Graph => graph.encode(first, graph.len()),
+        TableName::Subjects => by_key(commits().map(|(number, fact)| (fact.subject.cast_unsigned(), number)).collect()),
+        TableName::Mentions => mentions(&|_| true),
+        TableName::Undone => subjects(&facts.undone_subjects),
+        TableName::Quoted => subjects(&facts.quoted_subjects),
+        TableName::Merges => mentions(&|kind| kind == MentionKind::RevertsMerge),
+        TableName::Cuts => facts.cuts.iter().flat_map(|number| number.to_le_bytes()).collect(),
+        TableName::Graph => graph.encode(first, graph.len()),
     }
 }
 
@@ -609,9 +630,9 @@ fn decode_header(head: &[u8; HEADER]) -> Option<[u64; 3]> {
     Some([word(&mut rest)?, word(&mut rest)?, word(&mut rest)?])
 }
 
-fn decode_fact(record: &[u8]) -> Option<Fact> {
+fn decode_fact(record: &[u8]) -> Option<CommitFact> {
     let (sha, mut rest) = record.split_first_chunk()?;
-    Some(Fact { sha: *sha, time: word(&mut rest)?.cast_signed(), subject: word(&mut rest)?.cast_signed() })
+    Some(CommitFact { sha: *sha, time: word(&mut rest)?.cast_signed(), subject: word(&mut rest)?.cast_signed() })
 }
 
 fn key_of(record: &[u8]) -> u64 {

@@ -1,7 +1,7 @@
 //! The witness `git`: which steps of a bug's chain are in the history of a revision.
 //!
 //! [`Repository::open`] takes a kernel repository, [`Repository::index`] builds or refreshes the index beside it, and
-//! [`Index::ask`] answers for one bug and one revision. The walk over a million commits happens once; what it saw of
+//! [`GitIndex::ask`] answers for one bug and one revision. The walk over a million commits happens once; what it saw of
 //! each (parents, subject, the commits that its message names) lies in a file, so that a question is one pass over an
 //! array of parents and a few look-ups. All that is read back from that file is checked first.
 //!
@@ -21,37 +21,39 @@
 //! eroded      repairs that are only partly there
 //! ```
 
-mod absence;
-mod ask;
-mod blocks;
-mod carriers;
-pub(super) mod claims;
+mod answer;
+mod backports;
 mod commit;
 mod content;
-mod doing;
-mod eroded;
+mod copies;
 mod error;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod graph;
+mod history_gaps;
 mod index;
-mod lost;
+mod index_file;
+mod line_changes;
 pub(super) mod message;
 mod objects;
 mod packaging;
+mod packs;
+mod partial_fixes;
 mod presence;
 mod quilt;
+mod removals;
 mod repository;
 mod reverts;
 mod revision;
-mod spec;
+mod rpm_spec;
 mod statement;
 pub(super) mod states;
-mod store;
 pub(super) mod subject;
+pub(super) mod subject_forms;
+mod table;
 mod testimony;
-pub(super) mod undoing;
-mod unheard;
+pub(super) mod trailers;
+mod unclear_mentions;
 mod walk;
 
 #[cfg(test)]
@@ -63,6 +65,8 @@ mod fixture;
 #[cfg(test)]
 mod forms_tests;
 #[cfg(test)]
+mod index_file_tests;
+#[cfg(test)]
 mod index_tests;
 #[cfg(test)]
 mod message_tests;
@@ -72,15 +76,13 @@ mod packaging_tests;
 mod repository_tests;
 #[cfg(test)]
 mod split_tests;
-#[cfg(test)]
-mod store_tests;
 
 /// Where the indexes lie, below the cache's folder.
 pub const INDEXES: &str = "git";
 
 pub use super::makefile::MakefileVersion;
 pub use error::GitError;
-pub use index::{Index, Progress};
+pub use index::{GitIndex, IndexProgress};
 pub use repository::Repository;
 pub use revision::Description;
-pub use testimony::{How, StepFound, Testimony};
+pub use testimony::{GitTestimony, How, StepFound};

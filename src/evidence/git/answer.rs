@@ -5,15 +5,15 @@ use std::rc::Rc;
 
 use git2::Oid;
 
-use super::absence::{Beginning, beginnings};
-use super::carriers::{self, Carriers, History, Place, short};
-use super::message::{Abbreviation, Kind};
+use super::backports::{self, CarrierPlace, Carriers, History, short};
+use super::history_gaps::{Beginning, beginnings};
+use super::message::{Abbreviation, MentionKind};
 use super::packaging::{Packaging, packaging};
-use super::reverts::{Standing, standing};
+use super::reverts::{StepStanding, standing};
 use super::revision::commit_id;
 use super::states::{Chain, Presence};
-use super::testimony::{How, StepFound, Testimony};
-use super::{GitError, Index};
+use super::testimony::{GitTestimony, How, StepFound};
+use super::{GitError, GitIndex};
 use crate::evidence::{Finding, Limit, StateSet, Strength, Witness};
 use crate::matrix::{Bug, Step};
 use crate::words::Role;
@@ -22,12 +22,12 @@ use crate::words::Role;
 const MOST_WARNINGS: usize = 12;
 
 /// What was found out about one step.
-pub(super) struct Found<'a> {
+pub(super) struct StepSearch<'a> {
     pub step: &'a Step,
     /// Its place in the chain.
     pub at: usize,
     pub carriers: Carriers,
-    pub standing: Option<Standing>,
+    pub standing: Option<StepStanding>,
     pub needed: Needed,
 }
 
@@ -40,12 +40,12 @@ pub(super) enum Needed {
     Perhaps,
 }
 
-impl Index {
+impl GitIndex {
     /// Tells which steps of a bug's chain a revision has.
     ///
     /// # Errors
     /// Where there is no such revision, or the repository or its index cannot be read.
-    pub fn ask(&self, bug: &Bug, revision: &str) -> Result<Testimony, GitError> {
+    pub fn ask(&self, bug: &Bug, revision: &str) -> Result<GitTestimony, GitError> {
         let mut answer = self.asked_once(bug, revision);
         if let Err(GitError::Index { what, .. }) = &answer {
             self.renew(what.clone())?;
@@ -58,7 +58,7 @@ impl Index {
         Ok(testimony)
     }
 
-    fn asked_once(&self, bug: &Bug, revision: &str) -> Result<Testimony, GitError> {
+    fn asked_once(&self, bug: &Bug, revision: &str) -> Result<GitTestimony, GitError> {
         let commit = self.resolve(revision)?;
         let number = self.number(commit)?;
         let inner = self.inner.borrow();
@@ -73,7 +73,7 @@ impl Index {
             version,
         };
         let mut found = search(&history, bug)?;
-        let places: Vec<(Role, Place)> = found
+        let places: Vec<(Role, CarrierPlace)> = found
             .iter()
             .flat_map(|found| found.carriers.found.iter().map(|carrier| (found.step.role, carrier.place)))
             .collect();
@@ -82,7 +82,7 @@ impl Index {
             let later = places.iter().filter(|(role, _)| *role >= one.step.role).map(|(_, place)| *place).collect();
             one.standing = standing(&history, one.step, &one.carriers, &later)?;
         }
-        let mut answer = Answer {
+        let mut answer = GitAnswer {
             index: self,
             history: &history,
             bug,
@@ -90,12 +90,13 @@ impl Index {
             doubts: Vec::new(),
             warnings: Vec::new(),
             is_undone: false,
+            lacking: BTreeSet::new(),
         };
         answer.testimony(revision)
     }
 }
 
-impl Index {
+impl GitIndex {
     /// What lies over a commit's tree.
     fn packaging(&self, commit: Oid, is_kernel: bool) -> Rc<Packaging> {
         let mut last = self.packaging.borrow_mut();
@@ -112,8 +113,8 @@ impl Index {
     }
 }
 
-fn search<'a>(history: &History, bug: &'a Bug) -> Result<Vec<Found<'a>>, GitError> {
-    let mut found: Vec<Found> = Vec::new();
+fn search<'a>(history: &History, bug: &'a Bug) -> Result<Vec<StepSearch<'a>>, GitError> {
+    let mut found: Vec<StepSearch> = Vec::new();
     for (at, step) in bug.chain.iter().enumerate() {
         let before: Vec<Abbreviation> =
             found.iter().filter(|f| f.step.role == Role::Fix).flat_map(|f| f.carriers.names.clone()).collect();
@@ -123,27 +124,29 @@ fn search<'a>(history: &History, bug: &'a Bug) -> Result<Vec<Found<'a>>, GitErro
             (Some(limit), Some(version)) if version.is_before(limit) => Needed::Yes,
             _ => Needed::No,
         };
-        let carriers = carriers::find(history, step, &before)?;
-        found.push(Found { step, at, carriers, standing: None, needed });
+        let carriers = backports::find(history, step, &before)?;
+        found.push(StepSearch { step, at, carriers, standing: None, needed });
     }
     Ok(found)
 }
 
 /// The answer in the making.
-pub(super) struct Answer<'a> {
-    index: &'a Index,
+pub(super) struct GitAnswer<'a> {
+    index: &'a GitIndex,
     pub history: &'a History<'a>,
     pub bug: &'a Bug,
-    pub found: &'a [Found<'a>],
+    pub found: &'a [StepSearch<'a>],
     /// Why steps stay open.
     pub doubts: Vec<String>,
     pub warnings: Vec<String>,
     /// Whether lines are back that the fix, or what came before it, took out.
     pub is_undone: bool,
+    /// Files that the repository lacks, `commit:path`, without which no answer is strong.
+    pub lacking: BTreeSet<String>,
 }
 
-impl Answer<'_> {
-    fn testimony(&mut self, revision: &str) -> Result<Testimony, GitError> {
+impl GitAnswer<'_> {
+    fn testimony(&mut self, revision: &str) -> Result<GitTestimony, GitError> {
         let mut steps = Vec::new();
         for one in self.found {
             steps.push(self.step(one)?);
@@ -161,11 +164,11 @@ impl Answer<'_> {
         self.warnings.dedup();
         let limit = self.found.is_empty().then_some(Limit::Aside);
         let finding = Finding { limit, ..Finding::new(Witness::Git, states, strength, why) };
-        Ok(Testimony { finding, steps, warnings: std::mem::take(&mut self.warnings) })
+        Ok(GitTestimony { finding, steps, warnings: std::mem::take(&mut self.warnings) })
     }
 
     /// One step, for people.
-    fn step(&self, one: &Found) -> Result<StepFound, GitError> {
+    fn step(&self, one: &StepSearch) -> Result<StepFound, GitError> {
         let role = one.step.role;
         let Some(standing) = &one.standing else {
             let how = if one.needed == Needed::No { How::NotNeeded } else { How::NotFound };
@@ -180,18 +183,18 @@ impl Answer<'_> {
         };
         let carrier = &one.carriers.found[standing.carrier];
         let (commit, first_tag) = match carrier.place {
-            Place::Commit(number) => (Some(commit_id(self.history.sha(number)?)?), self.first_tag(number)?),
-            Place::Patch(_) => (None, None),
+            CarrierPlace::Commit(number) => (Some(commit_id(self.history.sha(number)?)?), self.first_tag(number)?),
+            CarrierPlace::Patch(_) => (None, None),
         };
         let reverted_by = standing.reverted_by.map(|place| self.name(place)).transpose()?;
         let strength = if standing.by_hint { Strength::Weak } else { carrier.strength() };
         Ok(StepFound { role, commit, how: carrier.how.clone(), strength, first_tag, reverted_by })
     }
 
-    pub(super) fn name(&self, place: Place) -> Result<String, GitError> {
+    pub(super) fn name(&self, place: CarrierPlace) -> Result<String, GitError> {
         Ok(match place {
-            Place::Commit(number) => self.history.sha(number)?.to_string(),
-            Place::Patch(at) => {
+            CarrierPlace::Commit(number) => self.history.sha(number)?.to_string(),
+            CarrierPlace::Patch(at) => {
                 self.history.packaging.patches.get(at).map(|patch| patch.file.clone()).unwrap_or_default()
             }
         })
@@ -202,7 +205,7 @@ impl Answer<'_> {
         let after = self.history.graph.descendants(number);
         let tags = self.history.store.tags().iter().filter(|tag| after.has(tag.number));
         let first = tags.min_by(|a, b| {
-            let key = |tag: &super::store::Tag| (tag.name.starts_with("next-"), tag.time, tag.number);
+            let key = |tag: &super::index_file::GitTag| (tag.name.starts_with("next-"), tag.time, tag.number);
             key(a).cmp(&key(b)).then_with(|| a.name.cmp(&b.name))
         });
         Ok(first.map(|tag| tag.name.clone()))
@@ -232,7 +235,7 @@ impl Answer<'_> {
         let broken = breaks.next().filter(|_| breaks.next().is_none());
         let carriers = broken.map(|one| one.carriers.found.as_slice()).unwrap_or_default();
         for carrier in carriers.iter().filter(|carrier| carrier.strength() >= Strength::Strong) {
-            if let (Place::Commit(number), false) = (carrier.place, doubtful.is_empty()) {
+            if let (CarrierPlace::Commit(number), false) = (carrier.place, doubtful.is_empty()) {
                 let before = self.history.graph.ancestors(number);
                 doubtful.retain(|beginning| beginning.number == number || !before.has(beginning.number));
             }
@@ -253,6 +256,18 @@ impl Answer<'_> {
             self.warnings.push(format!(
                 "the history, its files and its messages are as grafts ({grafts}) and replace refs ({replaced}) show them, not \
                  as they were committed (`git --no-replace-objects log` shows those)"
+            ));
+        }
+        if !self.lacking.is_empty() {
+            let path = self.history.repository.path().display();
+            let files = self.lacking.iter().cloned().collect::<Vec<_>>().join(" ");
+            let remedy = if self.history.repository.is_partial() {
+                format!("`git -C {path} show {files}` fetches them, then ask again")
+            } else {
+                format!("it lacks {files}: run `git fsck` in it, or clone it anew")
+            };
+            self.warnings.push(format!(
+                "the repository lacks files that would show whether the steps are in, so the answer is a hint: {remedy}"
             ));
         }
         let has_tags = self.history.store.tags().iter().any(|tag| tag.is_release);
@@ -281,17 +296,17 @@ impl Answer<'_> {
     fn later_fixes(&mut self) -> Result<(), GitError> {
         let history = self.history;
         let is_step = |number: u32, oid: Oid| {
-            let name = carriers::whole(oid);
+            let name = backports::whole(oid);
             self.found.iter().any(|one| {
                 one.carriers.names.contains(&name)
-                    || one.carriers.found.iter().any(|carrier| carrier.place == Place::Commit(number))
+                    || one.carriers.found.iter().any(|carrier| carrier.place == CarrierPlace::Commit(number))
             })
         };
         let mut told = BTreeSet::new();
         let mut warnings = Vec::new();
         for one in self.found {
             for name in &one.carriers.names {
-                let mut fixes = history.naming(*name, &[Kind::Fixes])?;
+                let mut fixes = history.naming(*name, &[MentionKind::Fixes])?;
                 // What this revision lacks matters most.
                 fixes.sort_by_key(|named| (history.has(named.number), named.number));
                 for named in fixes {

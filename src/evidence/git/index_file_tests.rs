@@ -5,9 +5,9 @@ use git2::Oid;
 
 use super::GitError;
 use super::graph::Graph;
-use super::message::{Abbreviation, Kind};
-use super::store::{Made, Opened, Store, Tag};
-use super::walk::{Fact, Facts};
+use super::index_file::{GitTag, IndexFile, Made, Opened};
+use super::message::{Abbreviation, MentionKind};
+use super::walk::{CommitFact, CommitFacts};
 
 /// Numbers without an order, the same each time (splitmix64).
 fn mixed(n: u64) -> u64 {
@@ -25,16 +25,20 @@ fn sha(number: u32) -> [u8; 20] {
 }
 
 /// Made-up commits with these numbers: each names the one before, and some have the same subjects.
-fn facts(graph: &mut Graph, count: u32) -> Facts {
-    let mut facts = Facts::default();
+fn facts(graph: &mut Graph, count: u32) -> CommitFacts {
+    let mut facts = CommitFacts::default();
     for number in graph.len()..graph.len() + count {
         let parents = [number.checked_sub(1), number.checked_sub(7).filter(|_| number.is_multiple_of(5))];
         assert!(graph.push(&parents.into_iter().flatten().collect::<Vec<_>>()));
-        facts.commits.push(Fact { sha: sha(number), time: i64::from(number), subject: subject(number) });
+        facts.commits.push(CommitFact { sha: sha(number), time: i64::from(number), subject: subject(number) });
         let named = Abbreviation::whole(sha(number.saturating_sub(1)));
         let short = Abbreviation::parse(&named.to_hex().as_bytes()[..7]).unwrap();
-        facts.mentions.push((number, Kind::Carries, named));
-        facts.mentions.push((number, if number.is_multiple_of(9) { Kind::RevertsMerge } else { Kind::Fixes }, short));
+        facts.mentions.push((number, MentionKind::Carries, named));
+        facts.mentions.push((
+            number,
+            if number.is_multiple_of(9) { MentionKind::RevertsMerge } else { MentionKind::Fixes },
+            short,
+        ));
         facts.undone_subjects.extend((number.is_multiple_of(4)).then_some((number, subject(number / 2))));
         facts.quoted_subjects.extend((number.is_multiple_of(3)).then_some((number, subject(number / 3))));
         facts.cuts.extend((number.is_multiple_of(64)).then_some(number));
@@ -47,7 +51,7 @@ fn subject(number: u32) -> i64 {
 }
 
 /// Everything that can be asked of a store, as text; as many of each as `step` leaves.
-fn everything(store: &Store, count: u32, step: usize) -> Result<String, GitError> {
+fn everything(store: &IndexFile, count: u32, step: usize) -> Result<String, GitError> {
     use std::fmt::Write as _;
     let mut said = String::new();
     let _ = write!(said, "{:?} {:?} {:?}", store.made(), store.cuts()?, store.reverting_merges()?);
@@ -74,8 +78,8 @@ fn everything(store: &Store, count: u32, step: usize) -> Result<String, GitError
     Ok(said)
 }
 
-fn open(path: &Path) -> Result<Store, String> {
-    match Store::open(path) {
+fn open(path: &Path) -> Result<IndexFile, String> {
+    match IndexFile::open(path) {
         Opened::Sound(store) => Ok(*store),
         Opened::Missing => Err("missing".to_owned()),
         Opened::Other => Err("another layout".to_owned()),
@@ -87,14 +91,20 @@ fn open(path: &Path) -> Result<Store, String> {
 fn written(path: &Path, parts: &[u32]) -> u32 {
     let mut graph = Graph::default();
     let first = facts(&mut graph, parts[0]);
-    Store::create(path, &first, &graph, "shape").unwrap();
+    IndexFile::create(path, &first, &graph, "shape").unwrap();
     for count in &parts[1..] {
         let from = graph.len();
         let more = facts(&mut graph, *count);
         open(path).unwrap().append(more, &graph, from).unwrap();
     }
-    let tag = |number: u32| Tag { name: format!("v{number}"), number, time: 1, is_release: number.is_multiple_of(2) };
-    let made = Made { shape: "shape".to_owned(), refs: "refs".to_owned(), tags: (0..9).map(tag).collect() };
+    let tag =
+        |number: u32| GitTag { name: format!("v{number}"), number, time: 1, is_release: number.is_multiple_of(2) };
+    let made = Made {
+        shape: "shape".to_owned(),
+        refs: "refs".to_owned(),
+        packs: "packs".to_owned(),
+        tags: (0..9).map(tag).collect(),
+    };
     open(path).unwrap().set_made(&made).unwrap();
     open(path).unwrap().set_stamp("stamp");
     graph.len()
@@ -165,6 +175,6 @@ fn file_that_is_not_of_this_layout_is_told_from_damage() {
     assert_eq!(open(&path).map(|_| ()).unwrap_err(), "another layout");
     for length in 0..whole.len() {
         fs::write(&path, &whole[..length]).unwrap();
-        assert!(!matches!(Store::open(&path), Opened::Sound(_) | Opened::Other), "cut to {length}");
+        assert!(!matches!(IndexFile::open(&path), Opened::Sound(_) | Opened::Other), "cut to {length}");
     }
 }

@@ -8,43 +8,45 @@ use std::collections::HashSet;
 use git2::Oid;
 
 use super::GitError;
-use super::ask::Found;
-use super::carriers::{Carrier, History, Place, short};
-use super::content::{changed_lines, changes_code, has_any, is_lacking, lines_at, patch_id, touches};
-use super::doing::short_lines_lost;
-use super::store::Tag;
+use super::answer::StepSearch;
+use super::backports::{Carrier, CarrierPlace, History, short};
+use super::content::{changed_lines, changes_code, has_any, lines_at, patch_id, touches};
+use super::index_file::GitTag;
+use super::line_changes::short_lines_lost;
 use super::testimony::How;
 use crate::words::Role;
 
-type Lines = HashSet<Vec<u8>>;
+type LineSet = HashSet<Vec<u8>>;
 
 /// What the files leave of a repair.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Erosion {
+pub(super) enum FixInFiles {
     /// Nothing speaks against it.
     None,
     /// It may be in, and nobody can be sure: why.
     Doubtful(String),
-    /// Lines are back that it took out: which.
+    /// LineSet are back that it took out: which.
     Undone(String),
-    /// Nobody can tell, for what would show it is not here, or the commit has a part of the repair only: why.
+    /// Nobody can tell, because the commit has only a part of the repair: why.
     Open(String),
 }
 
 /// Compares the files with what the commit `number`, which stands for `one`, made of them. `all` are the chain's steps.
-pub(super) fn erosion(history: &History, one: &Found, carrier: &Carrier, all: &[Found]) -> Result<Erosion, GitError> {
-    let Place::Commit(number) = carrier.place else { return Ok(Erosion::None) };
+pub(super) fn erosion(
+    history: &History,
+    one: &StepSearch,
+    carrier: &Carrier,
+    all: &[StepSearch],
+) -> Result<FixInFiles, GitError> {
+    let CarrierPlace::Commit(number) = carrier.place else { return Ok(FixInFiles::None) };
     let (git, oid, role) = (history.repository.git(), history.sha(number)?, one.step.role);
     let release = last_release(history, number)?;
     let model = one.carriers.model.filter(|model| *model != oid);
     let is_claim = matches!(carrier.how, How::Trailer { .. } | How::SameSubject { .. });
     let (mut compared, mut code, mut partly) = (false, false, false);
     let (mut weaker, mut undone) = (None, None);
-    let (mut lacking, mut left_out, mut there, mut of_upstream) = (None, None, 0, 0);
+    let (mut left_out, mut there, mut of_upstream) = (None, 0, 0);
     for file in &one.step.files {
-        if is_claim && is_lacking(git, oid, file) {
-            lacking = lacking.or(Some(file));
-        }
         let one_file = std::slice::from_ref(file);
         let upstream_changes = |model| touches(git, model, one_file) == Some(true);
         if is_claim
@@ -61,7 +63,7 @@ pub(super) fn erosion(history: &History, one: &Found, carrier: &Carrier, all: &[
         let released = release.map(|release| lines_at(git, release, file));
         code |= is_claim && changes_code(git, oid, file) != Some(false);
         let earlier = earlier_lines(history, one, all, file)?;
-        let before: Lines = earlier.iter().flat_map(|(_, lines)| lines).chain(&removed).cloned().collect();
+        let before: LineSet = earlier.iter().flat_map(|(_, lines)| lines).chain(&removed).cloned().collect();
         let is_back = |line: &&Vec<u8>| {
             here.contains(*line)
                 && !after.contains(*line)
@@ -86,30 +88,23 @@ pub(super) fn erosion(history: &History, one: &Found, carrier: &Carrier, all: &[
     let name = short(oid);
     if let Some(line) = undone {
         let line = say(&line);
-        return Ok(Erosion::Undone(format!(
+        return Ok(FixInFiles::Undone(format!(
             "the {role} is in the history as {name}, but \u{201c}{line}\u{201d}, which it or an earlier step goes with, is in \
              the files"
         )));
     }
-    if let Some(file) = lacking {
-        let path = history.repository.path().display();
-        return Ok(Erosion::Open(format!(
-            "{name} says that it carries the {role}, and the repository lacks {file} there, which would show it: \
-             `git -C {path} show {name}` fetches it, then ask again"
-        )));
-    }
     if let Some(file) = left_out {
-        return Ok(Erosion::Open(format!(
+        return Ok(FixInFiles::Open(format!(
             "{name} says that it carries the {role}, and leaves {file}, which upstream changes, as it was"
         )));
     }
     if there > 0 && there * 2 < of_upstream {
-        return Ok(Erosion::Open(format!(
+        return Ok(FixInFiles::Open(format!(
             "{name} says that it carries the {role}, and leaves {there} of the {of_upstream} lines that upstream adds"
         )));
     }
     if of_upstream == 0 && short_lines_lost(git, oid, release.unwrap_or(oid), history.commit, &one.step.files) {
-        return Ok(Erosion::Open(format!(
+        return Ok(FixInFiles::Open(format!(
             "the {role} is in the history as {name}, and its lines, which are all short, are not all in the files"
         )));
     }
@@ -125,9 +120,9 @@ pub(super) fn erosion(history: &History, one: &Found, carrier: &Carrier, all: &[
             format!("{name} says that it carries the {role}, and changes nothing but comments in its files")
         }
         None if partly => format!("{name} says that it carries the {role}, and leaves half of the half-fix as it was"),
-        None => return Ok(Erosion::None),
+        None => return Ok(FixInFiles::None),
     };
-    Ok(Erosion::Doubtful(doubt))
+    Ok(FixInFiles::Doubtful(doubt))
 }
 
 fn say(line: &[u8]) -> String {
@@ -135,12 +130,17 @@ fn say(line: &[u8]) -> String {
 }
 
 /// What each step before this one added to a file, where a commit of this history did.
-fn earlier_lines(history: &History, one: &Found, all: &[Found], file: &str) -> Result<Vec<(Role, Lines)>, GitError> {
+fn earlier_lines(
+    history: &History,
+    one: &StepSearch,
+    all: &[StepSearch],
+    file: &str,
+) -> Result<Vec<(Role, LineSet)>, GitError> {
     let mut found = Vec::new();
     for earlier in all.iter().filter(|other| other.step.role < one.step.role) {
         let carriers = earlier.carriers.found.iter().filter(|_| earlier.step.files.iter().any(|own| own == file));
         for carrier in carriers {
-            if let Place::Commit(number) = carrier.place
+            if let CarrierPlace::Commit(number) = carrier.place
                 && let Some([added, _]) = changed_lines(history.repository.git(), history.sha(number)?, file)
             {
                 found.push((earlier.step.role, added));
@@ -154,7 +154,7 @@ fn earlier_lines(history: &History, one: &Found, all: &[Found], file: &str) -> R
 fn last_release(history: &History, number: u32) -> Result<Option<Oid>, GitError> {
     let after = history.graph.descendants(number);
     let is_later =
-        |tag: &&Tag| tag.is_release && tag.number != number && history.has(tag.number) && after.has(tag.number);
+        |tag: &&GitTag| tag.is_release && tag.number != number && history.has(tag.number) && after.has(tag.number);
     let last = history.store.tags().iter().filter(is_later).max_by_key(|tag| (tag.time, tag.number));
     last.map(|tag| history.sha(tag.number)).transpose()
 }

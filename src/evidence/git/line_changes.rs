@@ -17,7 +17,7 @@ const WHOLE: (usize, usize) = (4, 5);
 
 /// What a commit does to the lines of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Doing {
+pub(super) enum LineEffect {
     /// It adds what the step adds and removes what the step removes: all but a few of the lines.
     PutsIn,
     /// It does so with some of the lines.
@@ -32,7 +32,7 @@ pub(super) enum Doing {
     Unseen,
 }
 
-impl Doing {
+impl LineEffect {
     /// Whether it takes lines of the step out, and puts none in.
     pub fn takes(self) -> bool {
         matches!(self, Self::TakesOut | Self::TakesSomeOut)
@@ -45,16 +45,16 @@ impl Doing {
 }
 
 /// How often each line stands in a file after a commit, less how often before.
-type Change = HashMap<Vec<u8>, i64>;
+type LineCounts = HashMap<Vec<u8>, i64>;
 
 /// The lines that a commit changes in some files.
 #[derive(Clone, Debug)]
-pub(super) struct Patch {
+pub(super) struct StepLines {
     commit: Oid,
-    files: Vec<(String, Change)>,
+    files: Vec<(String, LineCounts)>,
 }
 
-impl Patch {
+impl StepLines {
     /// What a commit does to these files, or to all where none are named. None where that cannot be seen.
     pub fn of(git: &Objects, commit: Oid, files: &[String]) -> Option<Self> {
         let files = if files.is_empty() { changed_files(git, commit)? } else { files.to_vec() };
@@ -67,7 +67,7 @@ impl Patch {
         let telling = patch.files.iter().any(|(_, change)| change.keys().any(|line| letters(line) >= TELLING));
         let any = patch.files.iter().any(|(_, change)| !change.is_empty());
         if telling {
-            let telling = |(file, change): (String, Change)| {
+            let telling = |(file, change): (String, LineCounts)| {
                 (file, change.into_iter().filter(|(line, _)| letters(line) >= TELLING).collect())
             };
             return Some(Self { commit, files: patch.files.into_iter().map(telling).collect() });
@@ -81,10 +81,10 @@ impl Patch {
     }
 
     /// What another commit does to these lines.
-    pub fn doing(&self, git: &Objects, commit: Oid) -> Doing {
+    pub fn effect(&self, git: &Objects, commit: Oid) -> LineEffect {
         let (mut all, mut puts, mut takes) = (0_i64, 0_i64, 0_i64);
         for (file, lines) in &self.files {
-            let Some(change) = change(git, commit, file) else { return Doing::Unseen };
+            let Some(change) = change(git, commit, file) else { return LineEffect::Unseen };
             for (line, times) in lines {
                 all += times.abs();
                 let here = change.get(line).copied().unwrap_or(0);
@@ -99,30 +99,30 @@ impl Patch {
         let is_whole = |some: i64| some * WHOLE.1 as i64 >= all * WHOLE.0 as i64;
         // A few lines may go the other way, where a backport or a revert was adapted.
         match (puts > takes * 4, takes > puts * 4) {
-            (true, _) if is_whole(puts) => Doing::PutsIn,
-            (true, _) => Doing::PutsSomeIn,
-            (_, true) if is_whole(takes) => Doing::TakesOut,
-            (_, true) => Doing::TakesSomeOut,
-            _ => Doing::Neither,
+            (true, _) if is_whole(puts) => LineEffect::PutsIn,
+            (true, _) => LineEffect::PutsSomeIn,
+            (_, true) if is_whole(takes) => LineEffect::TakesOut,
+            (_, true) => LineEffect::TakesSomeOut,
+            _ => LineEffect::Neither,
         }
     }
 }
 
 /// What a commit does to the lines of these, as far as they agree. Its own are none to compare it with.
-pub(super) fn doing(git: &Objects, patches: &[Patch], commit: Oid) -> Doing {
+pub(super) fn line_effect(git: &Objects, patches: &[StepLines], commit: Oid) -> LineEffect {
     let others = patches.iter().filter(|patch| patch.commit != commit);
-    let all: Vec<Doing> = others.map(|patch| patch.doing(git, commit)).collect();
-    let any = |doing: Doing| all.contains(&doing);
-    match (any(Doing::PutsIn), any(Doing::TakesOut)) {
-        (true, true) => Doing::Neither,
-        (true, false) => Doing::PutsIn,
-        (false, true) => Doing::TakesOut,
-        (false, false) => match (any(Doing::PutsSomeIn), any(Doing::TakesSomeOut)) {
-            (true, true) => Doing::Neither,
-            (true, false) => Doing::PutsSomeIn,
-            (false, true) => Doing::TakesSomeOut,
-            (false, false) if any(Doing::Neither) => Doing::Neither,
-            (false, false) => Doing::Unseen,
+    let all: Vec<LineEffect> = others.map(|patch| patch.effect(git, commit)).collect();
+    let any = |effect: LineEffect| all.contains(&effect);
+    match (any(LineEffect::PutsIn), any(LineEffect::TakesOut)) {
+        (true, true) => LineEffect::Neither,
+        (true, false) => LineEffect::PutsIn,
+        (false, true) => LineEffect::TakesOut,
+        (false, false) => match (any(LineEffect::PutsSomeIn), any(LineEffect::TakesSomeOut)) {
+            (true, true) => LineEffect::Neither,
+            (true, false) => LineEffect::PutsSomeIn,
+            (false, true) => LineEffect::TakesSomeOut,
+            (false, false) if any(LineEffect::Neither) => LineEffect::Neither,
+            (false, false) => LineEffect::Unseen,
         },
     }
 }
@@ -130,7 +130,7 @@ pub(super) fn doing(git: &Objects, patches: &[Patch], commit: Oid) -> Doing {
 /// Whether some of what a commit does to these files, with short lines alone, is in the tree of `from` and not in that of
 /// `at`. Short lines are everywhere, so they are counted.
 pub(super) fn short_lines_lost(git: &Objects, commit: Oid, from: Oid, at: Oid, files: &[String]) -> bool {
-    let changes: Vec<(&String, Change)> =
+    let changes: Vec<(&String, LineCounts)> =
         files.iter().filter_map(|file| Some((file, change(git, commit, file)?))).collect();
     if changes.iter().any(|(_, change)| change.keys().any(|line| letters(line) >= TELLING)) {
         return false;
@@ -164,9 +164,9 @@ fn changed_files(git: &Objects, commit: Oid) -> Option<Vec<String>> {
 }
 
 /// None where the repository lacks a text.
-fn change(git: &Objects, commit: Oid, file: &str) -> Option<Change> {
+fn change(git: &Objects, commit: Oid, file: &str) -> Option<LineCounts> {
     let trees = [git.first_parent(commit)?.tree, git.commit(commit)?.tree];
-    let mut change = Change::new();
+    let mut change = LineCounts::new();
     if git.entry(trees[0], file) == git.entry(trees[1], file) {
         return Some(change);
     }
@@ -196,33 +196,37 @@ mod tests {
         let root = fixture.commit(&[], "root", &[(FILE, &text(&base))]);
         let step = fixture.line(root, &[("step", &text(&fixed))]);
         let files = [FILE.to_owned()];
-        let patch = Patch::of(objects, step, &files).unwrap();
+        let patch = StepLines::of(objects, step, &files).unwrap();
         let other = ["another_first_line_of_a_vendor", base[0], base[1], base[2]];
         let other_fixed = ["another_first_line_of_a_vendor", fixed[1], fixed[2], base[0], base[2]];
         let vendor = fixture.line(root, &[("vendor", &text(&other))]);
         let moved = [fixed[2], fixed[0], fixed[1], fixed[3]];
         for (name, commit, expected) in [
-            ("itself", step, Doing::PutsIn),
-            ("elsewhere in the file", fixture.line(vendor, &[("x", &text(&other_fixed))]), Doing::PutsIn),
-            ("back", fixture.line(step, &[("x", &text(&base))]), Doing::TakesOut),
+            ("itself", step, LineEffect::PutsIn),
+            ("elsewhere in the file", fixture.line(vendor, &[("x", &text(&other_fixed))]), LineEffect::PutsIn),
+            ("back", fixture.line(step, &[("x", &text(&base))]), LineEffect::TakesOut),
             (
                 "one line of two",
                 fixture.line(step, &[("x", &text(&[fixed[0], fixed[1], base[2]]))]),
-                Doing::TakesSomeOut,
+                LineEffect::TakesSomeOut,
             ),
-            ("half", fixture.line(root, &[("x", &text(&[base[0], base[1], fixed[2], base[2]]))]), Doing::PutsSomeIn),
-            ("moved", fixture.line(step, &[("x", &text(&moved))]), Doing::Neither),
-            ("another file", fixture.commit(&[step], "x", &[("net/o.c", "x\n")]), Doing::Neither),
-            ("a root", root, Doing::Unseen),
+            (
+                "half",
+                fixture.line(root, &[("x", &text(&[base[0], base[1], fixed[2], base[2]]))]),
+                LineEffect::PutsSomeIn,
+            ),
+            ("moved", fixture.line(step, &[("x", &text(&moved))]), LineEffect::Neither),
+            ("another file", fixture.commit(&[step], "x", &[("net/o.c", "x\n")]), LineEffect::Neither),
+            ("a root", root, LineEffect::Unseen),
         ] {
-            assert_eq!(patch.doing(objects, commit), expected, "{name}");
-            let none = Patch::of(objects, step, &[]).unwrap();
-            assert_eq!(none.doing(objects, commit), expected, "{name}, without files");
+            assert_eq!(patch.effect(objects, commit), expected, "{name}");
+            let none = StepLines::of(objects, step, &[]).unwrap();
+            assert_eq!(none.effect(objects, commit), expected, "{name}, without files");
         }
-        assert!(Patch::of(objects, root, &files).is_none());
+        assert!(StepLines::of(objects, root, &files).is_none());
         // Short lines count where there are no others.
         let short = fixture.line(root, &[("x", &text(&[base[0], base[1], "return 0;", base[2]]))]);
-        let patch = Patch::of(objects, short, &files).unwrap();
-        assert_eq!(patch.doing(objects, fixture.line(short, &[("x", &text(&base))])), Doing::TakesOut);
+        let patch = StepLines::of(objects, short, &files).unwrap();
+        assert_eq!(patch.effect(objects, fixture.line(short, &[("x", &text(&base))])), LineEffect::TakesOut);
     }
 }

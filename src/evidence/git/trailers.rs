@@ -4,10 +4,10 @@
 //! nothing but words in which backports and reverts are told (`This is commit X back-ported to 4.19`). A sentence that
 //! says more ("since commit X upstream we refuse") claims nothing.
 
-use super::message::{Abbreviation, Kind, LONGEST, MOST, Mention, names};
-use super::statement::{Statement, Word, begins_with_name, statements};
+use super::message::{Abbreviation, LONGEST, MOST, Mention, MentionKind, names};
+use super::statement::{Statement, StatementWord, begins_with_name, statements};
 use super::subject::{is_same, plain_subject};
-use super::undoing::{doubted_commits, reverted_subjects, says_so};
+use super::subject_forms::{doubted_commits, is_left_out, reverted_subjects, speaks_of_undoing};
 
 /// How many lines below `mainline inclusion` the commit may stand: openEuler's and its relatives' form.
 const INCLUSION: usize = 8;
@@ -34,9 +34,6 @@ const MARKERS: &str = "upstream mainline linus torvalds cherry cherrypick cherry
 const OTHERS: &str = "introduced introduces broke breaks since fixes fixed caused causes regressed regression removed \
     reverted not added changed made did does moved after before until prior follow followup similar see like unlike \
     prerequisite needed required depends dependency without due because missing if when would should could";
-/// Words that say that what is named was left out, whatever stands beside them.
-const NEGATING: &str = "not never skip skips skipped skipping deferred defer postponed omitted omit left dropped drop large \
-    missing excluded ignored instead pending todo cannot can't won't unneeded unnecessary declined rejected later";
 /// Words that say that conflicts are past.
 const SETTLED: &str = "resolved resolve resolving fixed adjusted minor trivial none no solved context contextual";
 /// Keys of trailers that say which commit is carried, without any of [`MARKERS`]: SUSE's, tip's, and what people write.
@@ -55,7 +52,8 @@ pub(in crate::evidence) fn mentions(message: &[u8]) -> Vec<Mention<'_>> {
         return Vec::new();
     }
     let subject = plain_subject(lines.first().copied().unwrap_or_default());
-    let mut reading = Reading { lines: &lines, subject, found: Vec::new(), list: None, above: false, inclusion: None };
+    let mut reading =
+        MessageReader { lines: &lines, subject, found: Vec::new(), list: None, above: false, inclusion: None };
     // A subject that mentions a commit claims nothing.
     for statement in statements(&lines).filter(|statement| statement.first > 0) {
         if reading.found.len() >= MOST {
@@ -77,17 +75,17 @@ fn reverted_by_subject<'a>(plain: &str, line: &'a [u8]) -> Option<Mention<'a>> {
     reverted_subjects(plain).iter().find_map(|undone| {
         let name = undone.split(|c: char| !c.is_alphanumeric()).next()?;
         let commit = Abbreviation::parse(name.as_bytes()).filter(|name| !name.is_address_or_date())?;
-        Some(Mention { kind: if partly { Kind::RevertsPartly } else { Kind::Reverts }, commit, line })
+        Some(Mention { kind: if partly { MentionKind::RevertsPartly } else { MentionKind::Reverts }, commit, line })
     })
 }
 
 /// A message on the way.
-struct Reading<'l, 'a> {
+struct MessageReader<'l, 'a> {
     lines: &'l [&'a [u8]],
     subject: String,
     found: Vec<Mention<'a>>,
     /// What a list of commits is a list of, while it lasts.
-    list: Option<Kind>,
+    list: Option<MentionKind>,
     /// Whether a statement above says that something is carried, without a name.
     above: bool,
     /// The line of `mainline inclusion`, while its commit is looked for.
@@ -98,29 +96,29 @@ fn is_in(list: &str, word: &str) -> bool {
     list.split_ascii_whitespace().any(|known| known == word)
 }
 
-fn any_in(list: &str, words: &[Word]) -> bool {
+fn any_in(list: &str, words: &[StatementWord]) -> bool {
     words.iter().any(|word| is_in(list, &word.text))
 }
 
-fn all_in(lists: &[&str], words: &[Word]) -> bool {
+fn all_in(lists: &[&str], words: &[StatementWord]) -> bool {
     words.iter().all(|word| word.is_number || lists.iter().any(|list| is_in(list, &word.text)))
 }
 
 /// Whether words say that what they name was not taken: `(not applied)`, `conflicts here; skip it`.
-fn negates(words: &[Word]) -> bool {
-    any_in(NEGATING, words) || any_in("conflict conflicts", words) && !any_in(SETTLED, words)
+fn negates(words: &[StatementWord]) -> bool {
+    words.iter().any(|word| is_left_out(&word.text)) || any_in("conflict conflicts", words) && !any_in(SETTLED, words)
 }
 
-fn is_revert(word: &Word) -> bool {
+fn is_revert(word: &StatementWord) -> bool {
     ["revert", "backout", "undo", "undid"].iter().any(|stem| word.text.starts_with(stem))
 }
 
-fn reverts(words: &[Word]) -> bool {
+fn reverts(words: &[StatementWord]) -> bool {
     let two = words.windows(2).any(|pair| pair[0].text.starts_with("back") && pair[1].text == "out");
     two || words.iter().any(is_revert)
 }
 
-impl<'a> Reading<'_, 'a> {
+impl<'a> MessageReader<'_, 'a> {
     fn read(&mut self, statement: &Statement) {
         // Mails quote others with a mark.
         if statement.text.is_empty() || statement.text.starts_with('>') {
@@ -143,11 +141,11 @@ impl<'a> Reading<'_, 'a> {
         }
         let kind = self.kind(statement, before, after, commits.len());
         if let Some(kind) = kind {
-            let is_list = matches!(kind, Kind::Reverts | Kind::MayCarry | Kind::Carries);
+            let is_list = matches!(kind, MentionKind::Reverts | MentionKind::MayCarry | MentionKind::Carries);
             // `This reverts commits A,` goes on below; so does `commits A and`.
             self.list = (is_list && statement.goes_on()).then_some(kind);
-            let merge = kind == Kind::Reverts && self.reverts_merge(statement, after);
-            let kind = if merge { Kind::RevertsMerge } else { kind };
+            let merge = kind == MentionKind::Reverts && self.reverts_merge(statement, after);
+            let kind = if merge { MentionKind::RevertsMerge } else { kind };
             self.say(kind, &commits, statement);
             return;
         }
@@ -156,8 +154,8 @@ impl<'a> Reading<'_, 'a> {
                 // An item of a list names one commit, and may quote others; a line of bare names is a list itself.
                 let (partly, bare) = (any_in(PARTLY, after), after.is_empty());
                 let kind = match kind {
-                    Kind::Reverts if partly => Kind::RevertsPartly,
-                    Kind::Carries if partly => Kind::MayCarry,
+                    MentionKind::Reverts if partly => MentionKind::RevertsPartly,
+                    MentionKind::Carries if partly => MentionKind::MayCarry,
                     kind => kind,
                 };
                 let commits = if bare { commits } else { commits.into_iter().take(1).collect() };
@@ -167,7 +165,7 @@ impl<'a> Reading<'_, 'a> {
         }
     }
 
-    fn say(&mut self, kind: Kind, commits: &[Abbreviation], statement: &Statement) {
+    fn say(&mut self, kind: MentionKind, commits: &[Abbreviation], statement: &Statement) {
         for commit in commits {
             let is_line = |line: &&&'a [u8]| names(line).iter().any(|(_, name)| name == commit);
             let line = self.lines[statement.first..statement.end].iter().find(is_line);
@@ -179,22 +177,22 @@ impl<'a> Reading<'_, 'a> {
     }
 
     /// What a list below this statement, which names no commit, is a list of.
-    fn introduces(&self, statement: &Statement) -> Option<Kind> {
+    fn introduces(&self, statement: &Statement) -> Option<MentionKind> {
         if !self.next_names(statement) {
             return None;
         }
         let words = statement.words();
         if reverts(words) && all_in(&[REVERTING, PARTLY], words) {
-            return Some(if any_in(PARTLY, words) { Kind::RevertsPartly } else { Kind::Reverts });
+            return Some(if any_in(PARTLY, words) { MentionKind::RevertsPartly } else { MentionKind::Reverts });
         }
         if !any_in(MARKERS, words) || any_in(OTHERS, words) || reverts(words) {
             return None;
         }
         if all_in(&[CARRYING], words) && !any_in("following all squashed combined combination series both", words) {
-            return Some(Kind::Carries);
+            return Some(MentionKind::Carries);
         }
         // More may be said of what is squashed together.
-        (statement.text.ends_with(':') || any_in("following squashed", words)).then_some(Kind::MayCarry)
+        (statement.text.ends_with(':') || any_in("following squashed", words)).then_some(MentionKind::MayCarry)
     }
 
     /// Whether the first line below that is not empty is an item of a list of commits.
@@ -213,13 +211,13 @@ impl<'a> Reading<'_, 'a> {
 
     /// What `git log`'s own heading says, pasted into a message. It is another commit's, unless its subject is this one's
     /// too, or the text above says that it is carried.
-    fn heading(&self, statement: &Statement, before: &[Word], after: &[Word]) -> Option<Kind> {
+    fn heading(&self, statement: &Statement, before: &[StatementWord], after: &[StatementWord]) -> Option<MentionKind> {
         let is_bare = after.is_empty() && matches!(before, [word] if word.text == "commit");
         if !is_bare || statement.is_bracketed() {
             return None;
         }
         if self.inclusion.is_some_and(|line| statement.first - line <= INCLUSION) {
-            return Some(Kind::Carries);
+            return Some(MentionKind::Carries);
         }
         let mut below = self.lines[statement.end..].iter().copied();
         let is_header = |line: &&[u8]| HEADINGS.iter().any(|heading| line.starts_with(heading.as_bytes()));
@@ -227,33 +225,39 @@ impl<'a> Reading<'_, 'a> {
         let pasted = below.by_ref().find(|line| !line.is_empty() && !is_header(line)).unwrap_or_default();
         let pasted = plain_subject(pasted);
         if is_same(&pasted, &self.subject) {
-            return Some(Kind::Carries);
+            return Some(MentionKind::Carries);
         }
         let undone = reverted_subjects(&self.subject);
         if undone.iter().any(|undone| is_same(&plain_subject(undone.as_bytes()), &pasted)) {
-            return Some(Kind::Reverts);
+            return Some(MentionKind::Reverts);
         }
         let lines = self.lines[..statement.first].iter();
-        let undoes = lines.clone().any(|line| says_so(&String::from_utf8_lossy(line)));
+        let undoes = lines.clone().any(|line| speaks_of_undoing(&String::from_utf8_lossy(line)));
         match (self.above, undoes) {
-            (true, false) => Some(Kind::Carries),
-            (_, true) => Some(Kind::MayRevert),
+            (true, false) => Some(MentionKind::Carries),
+            (_, true) => Some(MentionKind::MayRevert),
             (false, false) => None,
         }
     }
 
-    fn kind(&self, statement: &Statement, before: &[Word], after: &[Word], count: usize) -> Option<Kind> {
+    fn kind(
+        &self,
+        statement: &Statement,
+        before: &[StatementWord],
+        after: &[StatementWord],
+        count: usize,
+    ) -> Option<MentionKind> {
         let starts = self.starts(statement);
         if let [first, rest @ ..] = before
             && first.text == "fixes"
             && statement.is_keyed()
             && rest.iter().all(|word| word.text == "commit")
         {
-            return Some(Kind::Fixes);
+            return Some(MentionKind::Fixes);
         }
         if reverts(before) && all_in(&[REVERTING, PARTLY], before) && (starts || before[0].text == "this") {
             let partly = any_in(PARTLY, before) || any_in("partially partly except", after);
-            return Some(if partly { Kind::RevertsPartly } else { Kind::Reverts });
+            return Some(if partly { MentionKind::RevertsPartly } else { MentionKind::Reverts });
         }
         if reverts(before) || reverts(after) {
             return None;
@@ -262,10 +266,10 @@ impl<'a> Reading<'_, 'a> {
         let keyed = statement.is_keyed() && KEYS.contains(&statement.key().as_str());
         if keyed && count == 1 {
             let is_doubtful = any_in(PARTLY, after) || negates(after);
-            return Some(if is_doubtful { Kind::MayCarry } else { Kind::Carries });
+            return Some(if is_doubtful { MentionKind::MayCarry } else { MentionKind::Carries });
         }
         if marked && starts && !any_in(OTHERS, before) && (negates(before) || negates(after)) {
-            return Some(Kind::MayCarry);
+            return Some(MentionKind::MayCarry);
         }
         if !marked || any_in(OTHERS, before) {
             return None;
@@ -277,10 +281,10 @@ impl<'a> Reading<'_, 'a> {
         if is_told && is_whole && (framed || starts && !self.continues(statement, after) && begins_well(before)) {
             // Several commits in a trailer of one's own words, or with a word of parts, are for the files to decide.
             let is_clear = count == 1 || bracketed || any_in("upstream mainline", after);
-            return Some(if is_clear && !any_in(PARTLY, after) { Kind::Carries } else { Kind::MayCarry });
+            return Some(if is_clear && !any_in(PARTLY, after) { MentionKind::Carries } else { MentionKind::MayCarry });
         }
         let ports = "backport backported backports backporting cherry picked ported squashed combined";
-        (any_in(ports, before) && !any_in(OTHERS, after)).then_some(Kind::MayCarry)
+        (any_in(ports, before) && !any_in(OTHERS, after)).then_some(MentionKind::MayCarry)
     }
 
     /// Whether a statement begins where a sentence can.
@@ -294,7 +298,7 @@ impl<'a> Reading<'_, 'a> {
     }
 
     /// Whether the line below goes on with the sentence.
-    fn continues(&self, statement: &Statement, after: &[Word]) -> bool {
+    fn continues(&self, statement: &Statement, after: &[StatementWord]) -> bool {
         let below = self.lines.get(statement.end).copied().unwrap_or_default();
         after.is_empty()
             && !statement.ends_sentence()
@@ -304,7 +308,7 @@ impl<'a> Reading<'_, 'a> {
             && self.inclusion.is_none()
     }
 
-    fn reverts_merge(&self, statement: &Statement, after: &[Word]) -> bool {
+    fn reverts_merge(&self, statement: &Statement, after: &[StatementWord]) -> bool {
         let below = self.lines.get(statement.end).copied().unwrap_or_default();
         after.first().is_some_and(|word| word.text == "reversing")
             || String::from_utf8_lossy(below).to_lowercase().starts_with("reversing changes")
@@ -312,6 +316,6 @@ impl<'a> Reading<'_, 'a> {
 }
 
 /// Whether a sentence begins as one that tells what a commit is, and not where or when something was.
-fn begins_well(before: &[Word]) -> bool {
+fn begins_well(before: &[StatementWord]) -> bool {
     before.first().is_none_or(|word| !is_in("in at by with for to on as from it its was has been and of", &word.text))
 }

@@ -1,11 +1,11 @@
 //! The witness `changelog`: which steps of a bug's chain the changelog of a kernel's package names.
 //!
-//! A changelog is written for people. It may name a patch by the subject of another one, and leave out what it has; so
-//! this witness only ever gives hints. A step that is named narrows the states down. One that is not named says nothing:
-//! the changelog may not reach back to it, the package may have begun with it, or its builders may list no patches.
+//! People write changelogs. One may name a patch by the subject of another, and may leave patches out; so this witness
+//! gives hints only. A step that is named narrows the states down. One that is not named says nothing: the changelog may
+//! not reach back to it, the package may have begun with it, or its builders may list no patches.
 
+mod grammar;
 mod items;
-mod says;
 
 use std::collections::BTreeSet;
 
@@ -15,76 +15,77 @@ use super::{Finding, Strength, Witness};
 use crate::kernel::{Changelog, Quoted};
 use crate::matrix::{Bug, Step, Upstream};
 use crate::words::Role;
-use items::{Item, items};
-use says::Says;
+use grammar::ItemSays;
+use items::{ChangelogItem, items};
 
 /// A changelog, ready to be asked about any number of bugs.
-pub struct Listing {
+pub struct ParsedChangelog {
     /// The newest first.
-    entries: Vec<Entry>,
+    entries: Vec<ParsedEntry>,
 }
 
-struct Entry {
+struct ParsedEntry {
     title: String,
-    items: Vec<Item>,
+    items: Vec<ChangelogItem>,
 }
 
 /// What the changelog says of one step, after all of its entries.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Found {
+struct StepMention {
     role: Role,
-    says: Says,
+    says: ItemSays,
     /// The entry that first said so.
     title: String,
     /// How it said so.
     line: String,
-    /// The number of a CVE that it stands for, where nothing else of it is named.
+    /// The CVE that the step is known by, where nothing else of the step is named.
     cve: Option<String>,
 }
 
-impl Listing {
-    /// Parts a changelog into what it lists.
+impl ParsedChangelog {
+    /// Splits a changelog into its items.
     pub fn of(changelog: &Changelog) -> Self {
         let entries = changelog.entries.iter();
-        let entries = entries.map(|entry| Entry { title: entry.title.clone(), items: items(&entry.text) });
+        let entries = entries.map(|entry| ParsedEntry { title: entry.title.clone(), items: items(&entry.text) });
         Self { entries: entries.collect() }
     }
 
-    /// What it says last of a step, and since when.
-    fn find(&self, step: &Step) -> Option<Found> {
-        let mut found: Option<Found> = None;
+    /// What it says of a step, by its subject and commits, or else by the CVEs that the step is known by.
+    fn find(&self, step: &Step, cves: &[String]) -> Option<StepMention> {
+        let by_name = self.last_word(step.role, &|item| grammar::of_step(item, step));
+        by_name.or_else(|| {
+            let mut named = cves.iter().filter_map(|cve| {
+                let found = self.last_word(step.role, &|item| grammar::of_cve(item, cve))?;
+                Some(StepMention { cve: Some(cve.clone()), ..found })
+            });
+            named.next()
+        })
+    }
+
+    /// What the newest entry that speaks of something says of it, and the entry that first said so.
+    fn last_word(&self, role: Role, says_of: &dyn Fn(&ChangelogItem) -> Option<ItemSays>) -> Option<StepMention> {
+        let mut found: Option<StepMention> = None;
         for entry in self.entries.iter().rev() {
-            let said: Vec<(Says, &Item)> =
-                entry.items.iter().filter_map(|item| Some((says::of_step(item, step)?, item))).collect();
+            let said: Vec<(ItemSays, &ChangelogItem)> =
+                entry.items.iter().filter_map(|item| Some((says_of(item)?, item))).collect();
             let Some((_, first)) = said.first() else { continue };
-            // Within one entry nobody knows what came first.
-            // But for Ubuntu, which takes its own early patch out where it takes upstream's.
-            let is_sauce = |item: &Item| item.text.contains("SAUCE:");
-            let replaces = said.iter().any(|(says, item)| *says == Says::In && !is_sauce(item));
-            let others = said.iter().filter(|(says, item)| !(replaces && *says == Says::Out && is_sauce(item)));
-            let says = match others.map(|(says, _)| *says).collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>()[..]
-            {
+            // The order within one entry says nothing. But Ubuntu takes its own early patch out where it takes
+            // upstream's.
+            let is_sauce = |item: &ChangelogItem| item.text.contains("SAUCE:");
+            let replaces = said.iter().any(|(says, item)| *says == ItemSays::In && !is_sauce(item));
+            let others = said.iter().filter(|(says, item)| !(replaces && *says == ItemSays::Out && is_sauce(item)));
+            let all: BTreeSet<ItemSays> = others.map(|(says, _)| *says).collect();
+            let says = match all.into_iter().collect::<Vec<_>>()[..] {
                 [only] => only,
-                _ => Says::Doubtful,
+                _ => ItemSays::Doubtful,
             };
             if found.as_ref().is_none_or(|found| found.says != says) {
                 let item = said.iter().find(|(said, _)| *said == says).map_or(first, |(_, item)| item);
                 let (title, line) = (entry.title.clone(), item.text.clone());
-                found = Some(Found { role: step.role, says, title, line, cve: None });
+                found = Some(StepMention { role, says, title, line, cve: None });
             }
         }
         found
-    }
-
-    /// The oldest item that names one of these CVEs.
-    fn find_cve(&self, role: Role, cves: &[String]) -> Option<Found> {
-        let items = self.entries.iter().rev().flat_map(|entry| entry.items.iter().map(move |item| (entry, item)));
-        let mut named = items.filter_map(|(entry, item)| {
-            let cve = cves.iter().find(|cve| says::names_cve(item, cve))?.clone();
-            let (title, line) = (entry.title.clone(), item.text.clone());
-            Some(Found { role, says: Says::In, title, line, cve: Some(cve) })
-        });
-        named.next()
     }
 
     /// Whether an entry is of the same line of releases as the newest one. A later line begins with what upstream has,
@@ -94,11 +95,11 @@ impl Listing {
         newest.is_some_and(|newest| release(title).is_some_and(|own| own.line() == newest.line()))
     }
 
-    fn presence(&self, found: &Found) -> Presence {
+    fn presence(&self, found: &StepMention) -> Presence {
         match found.says {
-            Says::In => Presence { hint: Some(true), ..Presence::OPEN },
-            Says::Out if self.is_of_newest_line(&found.title) => Presence { hint: Some(false), ..Presence::OPEN },
-            Says::Out | Says::Doubtful => Presence::OPEN,
+            ItemSays::In => Presence { hint: Some(true), ..Presence::OPEN },
+            ItemSays::Out if self.is_of_newest_line(&found.title) => Presence { hint: Some(false), ..Presence::OPEN },
+            ItemSays::Out | ItemSays::Doubtful => Presence::OPEN,
         }
     }
 
@@ -116,42 +117,44 @@ impl Listing {
 }
 
 /// What the changelog of a kernel's package says of a bug. The kernel's release tells which steps it can do without.
-pub fn weigh(bug: &Bug, listing: &Listing, release: Option<&Release>) -> Finding {
+pub fn weigh(bug: &Bug, changelog: &ParsedChangelog, release: Option<&Release>) -> Finding {
     if bug.chain.is_empty() {
-        return Finding::unknown(Witness::Changelog, "no commit of this bug is known that a changelog could name");
+        return Finding::unknown(Witness::Changelog, "the dossier names no commit that a changelog could name");
     }
-    let said = |step: &Step| listing.find(step).or_else(|| listing.find_cve(step.role, &cves(bug, step.role)));
-    let found: Vec<Found> = bug.chain.iter().filter_map(said).collect();
+    let said = |step: &Step| changelog.find(step, &cves(bug, step.role));
+    let found: Vec<StepMention> = bug.chain.iter().filter_map(said).collect();
     if found.is_empty() {
-        let why = format!("{} names no step of the chain, which says nothing", listing.reach());
+        let why = format!("{} names no step of the chain, which proves nothing", changelog.reach());
         return Finding::unknown(Witness::Changelog, why);
     }
-    let told = found.iter().map(Found::told).collect::<Vec<_>>().join("; ");
-    if found.iter().all(|found| listing.presence(found).hint.is_none()) {
-        return Finding::unknown(Witness::Changelog, format!("{} {told}", listing.reach()));
+    let told = found.iter().map(StepMention::told).collect::<Vec<_>>().join("; ");
+    if found.iter().all(|found| changelog.presence(found).hint.is_none()) {
+        return Finding::unknown(Witness::Changelog, format!("{} {told}", changelog.reach()));
     }
-    let presence = |step: &Step, said: Option<Found>| match said {
-        Some(found) => listing.presence(&found),
+    let presence = |step: &Step, said: Option<StepMention>| match said {
+        Some(found) => changelog.presence(&found),
         None if is_needless(step, release) => Presence::IN,
         None => Presence::OPEN,
     };
     let steps = bug.chain.iter().map(|step| (step.role, presence(step, said(step))));
     let chain = Chain::of(steps);
     let (states, _) = chain.conclude();
-    let why = format!("{} {told}. A subject can stand for another patch, so this is a hint", listing.reach());
+    let why = format!("{} {told}. Two patches can share a subject, so this is a hint", changelog.reach());
     Finding::new(Witness::Changelog, states, Strength::Weak, why)
 }
 
-impl Found {
+impl StepMention {
     fn told(&self) -> String {
         let (role, title, line) = (self.role, shown(&self.title), shown(&self.line));
         match self.says {
-            Says::In => match &self.cve {
-                Some(cve) => format!("names {cve}, which the {role} is known by, in {title}: \"{line}\""),
+            ItemSays::In => match &self.cve {
+                Some(cve) => format!("names {cve}, the CVE of the {role}, in {title}: \"{line}\""),
                 None => format!("has the {role} since {title}: \"{line}\""),
             },
-            Says::Out => format!("takes the {role} out in {title}: \"{line}\""),
-            Says::Doubtful => format!("speaks of undoing the {role} in {title}, which says nothing: \"{line}\""),
+            ItemSays::Out => format!("takes the {role} out in {title}: \"{line}\""),
+            ItemSays::Doubtful => {
+                format!("names the {role} in {title} in words that leave open whether it is in: \"{line}\"")
+            }
         }
     }
 }
@@ -190,5 +193,4 @@ fn release(title: &str) -> Option<Upstream> {
 }
 
 #[cfg(test)]
-#[path = "changelog/changelog_tests.rs"]
-mod tests;
+mod changelog_tests;

@@ -1,10 +1,11 @@
-//! What a message says of taking another commit out, in whatever words.
+//! The words that take a commit out, bring it back, or leave it out. Messages of commits and changelogs of packages are
+//! read by this one list.
 //!
-//! A subject that begins with such a word (`Revert "…"`, `Reapply "…"`, `tcp: back out …`) is taken for a revert by
-//! subject. Any other sentence with such a word beside a commit's name or subject is a reason to doubt that the commit
-//! still stands, and no more than that.
+//! A subject that begins with such a word (`Revert "…"`, `Reapply "…"`, `tcp: back out …`) is taken for a revert. Any
+//! other sentence with such a word beside a commit's name or subject is a reason to doubt that the commit still stands,
+//! and no more than that.
 
-use super::message::{Kind, Mention, names};
+use super::message::{Mention, MentionKind, names};
 
 /// The most subjects that one message is taken to speak of.
 const MOST_SUBJECTS: usize = 64;
@@ -14,76 +15,114 @@ const MOST_ENDS: usize = 8;
 const QUOTES: [(char, char); 5] =
     [('"', '"'), ('\'', '\''), ('`', '`'), ('\u{201c}', '\u{201d}'), ('\u{2018}', '\u{2019}')];
 
-/// How a subject begins that takes another commit out.
-const TAKES_OUT: [&str; 26] = [
-    "partially revert",
-    "partially reverts",
-    "partially reverted",
-    "partly revert",
-    "partial revert",
-    "manually revert",
-    "effectively revert",
-    "temporarily revert",
-    "re-revert",
-    "revert",
-    "reverts",
-    "reverted",
-    "reverting",
-    "back out",
-    "backs out",
-    "backed out",
-    "backing out",
-    "back-out",
-    "backout",
-    "backouts",
-    "undo",
-    "undoes",
-    "undid",
-    "undoing",
-    "partial backout",
-    "temporarily backout",
+/// What a word does to the commit that follows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::evidence) enum Verb {
+    TakesOut,
+    TakesPartOut,
+    /// It takes out what took the commit out.
+    BringsBack,
+}
+
+/// How a subject begins that does something to another commit. `Reapply` is git's own word (git-revert(1)).
+const VERBS: [(Verb, &[&str]); 3] = [
+    (
+        Verb::TakesOut,
+        &[
+            "manually revert",
+            "effectively revert",
+            "temporarily revert",
+            "re-revert",
+            "revert",
+            "reverts",
+            "reverted",
+            "reverting",
+            "back out",
+            "backs out",
+            "backed out",
+            "backing out",
+            "back-out",
+            "backout",
+            "backouts",
+            "undo",
+            "undoes",
+            "undid",
+            "undoing",
+            "unapply",
+            "took out",
+            "temporarily backout",
+        ],
+    ),
+    (
+        Verb::TakesPartOut,
+        &[
+            "partially revert",
+            "partially reverts",
+            "partially reverted",
+            "partly revert",
+            "partial revert",
+            "partial backout",
+        ],
+    ),
+    (
+        Verb::BringsBack,
+        &[
+            "reapply",
+            "re-apply",
+            "reapplies",
+            "reapplied",
+            "un-revert",
+            "unrevert",
+            "un revert",
+            "un-reverts",
+            "reinstate",
+            "de-revert",
+        ],
+    ),
 ];
-/// How a subject begins that brings back what another commit took out. `Reapply` is git's own word (git-revert(1)).
-const BRINGS_BACK: [&str; 10] = [
-    "reapply",
-    "re-apply",
-    "reapplies",
-    "reapplied",
-    "un-revert",
-    "unrevert",
-    "un revert",
-    "un-reverts",
-    "reinstate",
-    "de-revert",
-];
+/// Words that say that what they name was left out, whatever stands beside them.
+const LEFT_OUT: &str = "not never skip skips skipped skipping deferred defer postponed omitted omit left dropped drop large \
+    missing excluded ignored instead pending todo cannot unneeded unnecessary declined rejected later unapplied unmerged";
+/// Words beside a subject or a CVE that say something else than that it was put in.
+const TURNING: &str = "no nor none without wip tbd rfc fixup only known bad but except before until unless if when needs \
+    need needed required requires may might could would planned take takes took taken conflict conflicts fails failed off was were";
+/// How words begin that do.
+const TURNING_STEMS: &str = "supersed obsolet replac prepar prereq partial partly test selftest kselftest vulnerab affect \
+    regress broke break caus workaround mitigat disput await document";
+/// How words begin that say that something was left out or taken out.
+const REMOVING_STEMS: &str = "drop remov delet disabl skip defer postpon omit exclud ignor declin reject";
 /// What stands between such a word and the subject.
 const CONNECTORS: [&str; 9] =
     ["of ", "the ", "commit ", "commits ", "patch ", "changeset ", "change ", "part of ", "parts of "];
 /// The most places of a subject where a word of undoing is looked for: `ALSA: hda: revert "x"`.
 const MOST_PLACES: usize = 4;
 
-/// What follows a word of undoing that a text begins with, and whether the word brings back.
-fn undone(text: &str) -> Option<(bool, &str)> {
+/// The verb that a text begins with, and what stands behind it.
+pub(in crate::evidence) fn leading_verb(text: &str) -> Option<(Verb, &str)> {
     let lower = text.to_ascii_lowercase();
-    let after = |words: &[&str]| {
-        // The longest, for some begin like others.
-        let word = words.iter().filter(|word| lower.starts_with(**word)).max_by_key(|word| word.len())?;
-        let rest = text.get(word.len()..)?;
-        rest.starts_with([' ', ':']).then(|| rest.trim_start_matches([' ', ':']))
-    };
-    let (brings, mut rest) = match (after(&BRINGS_BACK), after(&TAKES_OUT)) {
-        (Some(rest), _) => (true, rest),
-        (None, Some(rest)) => (false, rest),
-        (None, None) => return None,
-    };
+    let all = VERBS.iter().flat_map(|(verb, words)| words.iter().map(|word| (*verb, *word)));
+    // The longest, because some begin like others.
+    let (verb, word) = all.filter(|(_, word)| lower.starts_with(word)).max_by_key(|(_, word)| word.len())?;
+    let rest = text.get(word.len()..)?;
+    if !rest.is_empty() && !rest.starts_with([' ', ':']) {
+        return None;
+    }
+    let mut rest = rest.trim_start_matches([' ', ':']);
     while let Some(word) =
         CONNECTORS.iter().find(|word| rest.get(..word.len()).is_some_and(|at| at.eq_ignore_ascii_case(word)))
     {
         rest = rest[word.len()..].trim_start();
     }
+    Some((verb, rest))
+}
+
+/// What follows a verb that a text begins with, and whether the verb brings back.
+fn undone(text: &str) -> Option<(bool, &str)> {
+    let (verb, rest) = leading_verb(text)?;
     // `revert to the old way` undoes nothing that has a name.
     let is_empty = rest.trim_matches(|c: char| !c.is_alphanumeric()).is_empty();
-    (!is_empty && !rest.starts_with("to ") && !rest.starts_with("back to ")).then_some((brings, rest))
+    let is_named = !is_empty && !rest.starts_with("to ") && !rest.starts_with("back to ");
+    is_named.then_some((verb == Verb::BringsBack, rest))
 }
 
 /// The subject that a subject beginning with a word of undoing takes out. What brings a commit back takes its revert out.
@@ -120,14 +159,14 @@ pub(super) fn doubted_subjects(message: &[u8], claimed: &[Mention]) -> Vec<Strin
     }
     let subject = String::from_utf8_lossy(super::commit::subject(message)).into_owned();
     let plain = super::subject::plain_subject(subject.as_bytes());
-    if reverted_subjects(&plain).is_empty() && says_so(&plain) {
+    if reverted_subjects(&plain).is_empty() && speaks_of_undoing(&plain) {
         found.extend(quotations(&plain, false));
     }
     for [line, next] in pairs(message, claimed) {
         // The subject has been looked at as a whole.
         let line = if line == subject.as_bytes() { &b""[..] } else { line };
         let text = [String::from_utf8_lossy(line), String::from_utf8_lossy(next)].join(" ");
-        if found.len() < MOST_SUBJECTS && says_so(&text) {
+        if found.len() < MOST_SUBJECTS && speaks_of_undoing(&text) {
             // Each word between quotation marks is no subject.
             found.extend(quotations(&text, false).into_iter().filter(|subject| subject.contains(' ')));
         }
@@ -146,14 +185,14 @@ pub(super) fn doubted_commits<'a>(message: &'a [u8], claimed: &[Mention<'a>]) ->
     }
     for [line, next] in pairs(message, claimed) {
         let text = [String::from_utf8_lossy(line), String::from_utf8_lossy(next)].join(" ");
-        if !says_so(&text) {
+        if !speaks_of_undoing(&text) {
             continue;
         }
         for line in [line, next] {
             for (_, commit) in names(line) {
-                let known = |m: &Mention| m.commit == commit && m.kind != Kind::Fixes;
+                let known = |m: &Mention| m.commit == commit && m.kind != MentionKind::Fixes;
                 if !claimed.iter().any(known) && !found.iter().any(known) {
-                    found.push(Mention { kind: Kind::MayRevert, commit, line });
+                    found.push(Mention { kind: MentionKind::MayRevert, commit, line });
                 }
             }
         }
@@ -175,15 +214,17 @@ fn pairs<'a>(message: &'a [u8], claimed: &[Mention]) -> impl Iterator<Item = [&'
 /// Whether a message can have a word of undoing at all: most have none, and a million are asked.
 fn may_speak(message: &[u8]) -> bool {
     let text = String::from_utf8_lossy(message).to_ascii_lowercase();
-    ["revert", "undo", "undid", "back", "reappl", "re-appl", "reinstat"].iter().any(|word| text.contains(word))
+    ["revert", "undo", "undid", "back", "reappl", "re-appl", "unappl", "reinstat"]
+        .iter()
+        .any(|word| text.contains(word))
 }
 
 /// Whether a text has a word of undoing, in either case.
-pub(in crate::evidence) fn says_so(text: &str) -> bool {
+pub(super) fn speaks_of_undoing(text: &str) -> bool {
     let lower = text.to_ascii_lowercase();
     let words: Vec<&str> = lower.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty()).collect();
     let one = |word: &&str| {
-        ["revert", "unrevert", "reappl", "reinstat", "backout"].iter().any(|stem| word.starts_with(stem))
+        ["revert", "unrevert", "reappl", "unappl", "reinstat", "backout"].iter().any(|stem| word.starts_with(stem))
             || matches!(*word, "undo" | "undoes" | "undid" | "undone" | "undoing")
     };
     let two = |pair: &[&str]| {
@@ -191,6 +232,36 @@ pub(in crate::evidence) fn says_so(text: &str) -> bool {
             || pair[0] == "re" && pair[1].starts_with("appl")
     };
     words.iter().any(one) || words.windows(2).any(two)
+}
+
+/// Whether a word says that what it stands beside was left out.
+pub(super) fn is_left_out(word: &str) -> bool {
+    LEFT_OUT.split_ascii_whitespace().any(|known| known == word)
+}
+
+/// Whether a text beside a subject or a CVE turns what it says: `not applied yet`, `add a test:`, `prepare for`.
+pub(in crate::evidence) fn turns_meaning(text: &str) -> bool {
+    let turns = |word: &str| {
+        TURNING.split_ascii_whitespace().any(|known| known == word)
+            || TURNING_STEMS.split_ascii_whitespace().any(|stem| word.starts_with(stem))
+    };
+    takes_back(text) || any_word(text, turns)
+}
+
+/// Whether a heading says that what stands below it was taken out or left out: `Reverted:`, `Drop these patches:`.
+pub(in crate::evidence) fn takes_back(text: &str) -> bool {
+    let is_removing = |word: &str| {
+        is_left_out(word)
+            || word.ends_with("n't")
+            || REMOVING_STEMS.split_ascii_whitespace().any(|stem| word.starts_with(stem))
+    };
+    speaks_of_undoing(text) || any_word(text, is_removing)
+}
+
+fn any_word(text: &str, is_so: impl Fn(&str) -> bool) -> bool {
+    let lower = text.to_ascii_lowercase().replace('\u{2019}', "'");
+    let mut words = lower.split(|c: char| !c.is_ascii_alphanumeric() && c != '\'').map(|word| word.trim_matches('\''));
+    words.any(is_so)
 }
 
 /// What stands between quotation marks, in every way to read it; or only what begins at the start.

@@ -5,13 +5,13 @@
 
 use std::collections::BTreeSet;
 
-use super::ask::Found;
-use super::carriers::{History, Place, is_elsewhere, whole};
-use super::claims::mentions;
-use super::doing::doing;
-use super::message::{Abbreviation, Kind, Mention, unclaimed};
+use super::answer::StepSearch;
+use super::backports::{CarrierPlace, History, is_elsewhere, whole};
+use super::line_changes::line_effect;
+use super::message::{Abbreviation, Mention, MentionKind, unclaimed};
 use super::subject::{is_same, plain_subject, subject_hash};
-use super::undoing::reverted_subjects;
+use super::subject_forms::reverted_subjects;
+use super::trailers::mentions;
 use super::{GitError, commit};
 use crate::words::Role;
 
@@ -20,20 +20,28 @@ const MOST: usize = 256;
 
 /// A commit of this history, or a patch over it, that changes the files of `one`, which has no carrier, and names it, or
 /// says that it fixes what `one` repairs. None where the history is silent.
-pub(super) fn speaks_of(history: &History, one: &Found, all: &[Found]) -> Result<Option<Place>, GitError> {
+pub(super) fn speaks_of(
+    history: &History,
+    one: &StepSearch,
+    all: &[StepSearch],
+    cves: &[&str],
+) -> Result<Option<CarrierPlace>, GitError> {
     let subject = plain_subject(one.step.subject.as_bytes());
     let mut numbers = BTreeSet::new();
     let mut claiming = BTreeSet::new();
     for name in &one.carriers.names {
-        numbers.extend(naming(history, *name, &[Kind::Names, Kind::Fixes, Kind::Carries])?);
-        claiming.extend(naming(history, *name, &[Kind::MayCarry])?);
+        numbers.extend(naming(history, *name, &[MentionKind::Names, MentionKind::Fixes, MentionKind::Carries])?);
+        claiming.extend(naming(history, *name, &[MentionKind::MayCarry])?);
     }
     numbers.extend(&claiming);
     numbers.extend(history.store.quoting_subject(subject_hash(&subject))?);
+    for cve in cves {
+        numbers.extend(history.store.quoting_subject(subject_hash(cve))?);
+    }
     if one.step.role != Role::Break {
         for earlier in all.iter().filter(|other| other.step.role < one.step.role) {
             for name in &earlier.carriers.names {
-                numbers.extend(naming(history, *name, &[Kind::Fixes])?);
+                numbers.extend(naming(history, *name, &[MentionKind::Fixes])?);
             }
         }
     }
@@ -45,23 +53,27 @@ pub(super) fn speaks_of(history: &History, one: &Found, all: &[Found]) -> Result
             false => is_step(history, number, all)?,
         };
         if !is_known && is_news(history, number, one, all, is_claim)? {
-            return Ok(Some(Place::Commit(number)));
+            return Ok(Some(CarrierPlace::Commit(number)));
         }
     }
-    let speaks = |(kind, said, _): &(Kind, Abbreviation, String)| {
-        matches!(kind, Kind::Names | Kind::Fixes | Kind::MayCarry)
+    let speaks = |(kind, said, _): &(MentionKind, Abbreviation, String)| {
+        matches!(kind, MentionKind::Names | MentionKind::Fixes | MentionKind::MayCarry)
             && one.carriers.names.iter().any(|name| name.agrees(*said))
     };
     let is_news = |at: &usize| {
         let patch = &history.packaging.patches[*at];
-        let is_step = all.iter().any(|one| one.carriers.found.iter().any(|found| found.place == Place::Patch(*at)));
-        !is_step && patch.is_applied && patch.changes(&one.step.files) && patch.mentions.iter().any(speaks)
+        let is_step =
+            all.iter().any(|one| one.carriers.found.iter().any(|found| found.place == CarrierPlace::Patch(*at)));
+        !is_step
+            && patch.is_applied
+            && patch.changes(&one.step.files)
+            && (patch.mentions.iter().any(speaks) || patch.cves.iter().any(|cve| cves.contains(&cve.as_str())))
     };
-    Ok((0..history.packaging.patches.len()).find(is_news).map(Place::Patch))
+    Ok((0..history.packaging.patches.len()).find(is_news).map(CarrierPlace::Patch))
 }
 
 /// The commits that name this one so, or may: digits that begin another commit of the repository are that one's.
-fn naming(history: &History, name: Abbreviation, kinds: &[Kind]) -> Result<Vec<u32>, GitError> {
+fn naming(history: &History, name: Abbreviation, kinds: &[MentionKind]) -> Result<Vec<u32>, GitError> {
     let mut found = Vec::new();
     for said in history.store.naming(name)?.into_iter().filter(|said| kinds.contains(&said.kind)) {
         let other = history.only(said.commit)?.is_some_and(|oid| !whole(oid).agrees(name));
@@ -70,10 +82,10 @@ fn naming(history: &History, name: Abbreviation, kinds: &[Kind]) -> Result<Vec<u
     Ok(found)
 }
 
-fn is_step(history: &History, number: u32, all: &[Found]) -> Result<bool, GitError> {
+fn is_step(history: &History, number: u32, all: &[StepSearch]) -> Result<bool, GitError> {
     let name = whole(history.sha(number)?);
     Ok(all.iter().any(|one| {
-        let carries = one.carriers.found.iter().any(|carrier| carrier.place == Place::Commit(number));
+        let carries = one.carriers.found.iter().any(|carrier| carrier.place == CarrierPlace::Commit(number));
         let undoes = one.carriers.undoing.iter().any(|(undoing, _)| *undoing == number);
         carries || undoes || one.carriers.names.contains(&name)
     }))
@@ -82,12 +94,19 @@ fn is_step(history: &History, number: u32, all: &[Found]) -> Result<bool, GitErr
 /// Whether a commit can be the step for all that is known: it changes the step's files, does not undo it, does not repeat
 /// the words of the commit that it carries, and is in no release of kernel.org, unless it claims the step or has lines
 /// of it.
-fn is_news(history: &History, number: u32, one: &Found, all: &[Found], is_claim: bool) -> Result<bool, GitError> {
+fn is_news(
+    history: &History,
+    number: u32,
+    one: &StepSearch,
+    all: &[StepSearch],
+    is_claim: bool,
+) -> Result<bool, GitError> {
     let oid = history.sha(number)?;
     let message = history.message(oid);
     let said = mentions(&message);
     let is_it = |commit: Abbreviation| one.carriers.names.iter().any(|name| name.agrees(commit));
-    let reverts = |m: &Mention| matches!(m.kind, Kind::Reverts | Kind::RevertsMerge | Kind::RevertsPartly);
+    let reverts =
+        |m: &Mention| matches!(m.kind, MentionKind::Reverts | MentionKind::RevertsMerge | MentionKind::RevertsPartly);
     let subject = plain_subject(one.step.subject.as_bytes());
     let undone = reverted_subjects(&plain_subject(commit::subject(&message)));
     let undoes = !is_claim
@@ -99,15 +118,15 @@ fn is_news(history: &History, number: u32, one: &Found, all: &[Found], is_claim:
     if super::content::is_empty(history.repository.git(), oid) || is_elsewhere(history, oid, one.step) {
         return Ok(false);
     }
-    for other in said.iter().filter(|mention| mention.kind == Kind::Carries) {
+    for other in said.iter().filter(|mention| mention.kind == MentionKind::Carries) {
         let Some(other) = history.only(other.commit)? else { continue };
         let text = history.message(other);
         let speaks = |commit: Abbreviation| one.carriers.names.iter().any(|name| name.agrees(commit));
         let its_own = mentions(&text);
         let repairs = |mention: &Mention| {
             let mut earlier = all.iter().filter(|other| other.step.role < one.step.role);
-            let is_it = |other: &Found| other.carriers.names.iter().any(|name| name.agrees(mention.commit));
-            mention.kind == Kind::Fixes && earlier.any(is_it)
+            let is_it = |other: &StepSearch| other.carriers.names.iter().any(|name| name.agrees(mention.commit));
+            mention.kind == MentionKind::Fixes && earlier.any(is_it)
         };
         let names_it = its_own.iter().any(|mention| speaks(mention.commit))
             || unclaimed(&text, &its_own).into_iter().any(speaks)
@@ -118,7 +137,7 @@ fn is_news(history: &History, number: u32, one: &Found, all: &[Found], is_claim:
         }
     }
     // What a release of kernel.org took is known, but for what it took with others under one subject.
-    let has_lines = || doing(history.repository.git(), &one.carriers.patches, oid).puts();
+    let has_lines = || line_effect(history.repository.git(), &one.carriers.patches, oid).puts();
     Ok(is_claim || !is_released(history, number) || has_lines())
 }
 

@@ -7,17 +7,18 @@ use std::rc::Rc;
 
 use git2::Oid;
 
-use super::claims::mentions;
 use super::content::{Likeness, has_any, is_empty, likeness, patch_id, touches};
-use super::doing::{self, Doing, doing};
+use super::copies::changes_a_copy;
 use super::graph::{Bits, Graph};
-use super::message::{Abbreviation, Kind};
+use super::index_file::{IndexFile, Named};
+use super::line_changes::{LineEffect, StepLines, line_effect};
+use super::message::{Abbreviation, MentionKind};
 use super::packaging::Packaging;
 use super::repository::Repository;
-use super::store::{Named, Store};
 use super::subject::{is_same, plain_subject, subject_hash};
+use super::subject_forms::reverted_subjects;
 use super::testimony::{How, PatchCompared};
-use super::undoing::reverted_subjects;
+use super::trailers::mentions;
 use super::{GitError, MakefileVersion, commit};
 use crate::evidence::Strength;
 use crate::matrix::Step;
@@ -35,7 +36,7 @@ const MOST_SPEAKERS: usize = 256;
 /// A revision and all that leads to it.
 pub(super) struct History<'a> {
     pub repository: &'a Repository,
-    pub store: &'a Store,
+    pub store: &'a IndexFile,
     pub graph: &'a Graph,
     /// The revision.
     pub commit: Oid,
@@ -49,7 +50,7 @@ pub(super) struct History<'a> {
 
 /// Where a step, or its revert, stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) enum Place {
+pub(super) enum CarrierPlace {
     /// In the history.
     Commit(u32),
     /// In the series of patches over it, at this position.
@@ -59,7 +60,7 @@ pub(super) enum Place {
 /// A commit or patch that is a step.
 #[derive(Clone, Debug)]
 pub(super) struct Carrier {
-    pub place: Place,
+    pub place: CarrierPlace,
     pub how: How,
     /// Whether the repository lacks what would show if it changes the step's files.
     pub is_unseen: bool,
@@ -82,7 +83,7 @@ pub(super) struct Carriers {
     /// In this history, commits that revert the step though they seem to carry it, and whether their lines show that.
     pub undoing: Vec<(u32, bool)>,
     /// What the step does to its files, in each form that is known.
-    pub patches: Vec<doing::Patch>,
+    pub patches: Vec<StepLines>,
     /// A commit whose patch is the step, wherever in the repository.
     pub model: Option<Oid>,
     pub warnings: Vec<String>,
@@ -150,7 +151,7 @@ impl History<'_> {
     }
 
     /// The commits that name this one in this way, wherever in the repository.
-    pub fn naming(&self, commit: Abbreviation, kinds: &[Kind]) -> Result<Vec<Named>, GitError> {
+    pub fn naming(&self, commit: Abbreviation, kinds: &[MentionKind]) -> Result<Vec<Named>, GitError> {
         let mut named = Vec::new();
         for one in self.store.naming(commit)? {
             if kinds.contains(&one.kind) && one.number < self.graph.len() && self.is_meant(one.commit, commit)? {
@@ -168,8 +169,8 @@ impl History<'_> {
         while at < names.len() && names.len() < MOST_NAMES {
             let name = names[at];
             at += 1;
-            let undoing: BTreeSet<u32> = self.naming(name, &[Kind::Reverts])?.iter().map(|n| n.number).collect();
-            for named in self.naming(name, &[Kind::Carries])? {
+            let undoing: BTreeSet<u32> = self.naming(name, &[MentionKind::Reverts])?.iter().map(|n| n.number).collect();
+            for named in self.naming(name, &[MentionKind::Carries])? {
                 // A revert that quotes the message of what it reverts does not carry it.
                 let sha = whole(self.sha(named.number)?);
                 if !undoing.contains(&named.number) && seen.insert(sha) {
@@ -235,14 +236,15 @@ pub(super) fn find(history: &History, step: &Step, before: &[Abbreviation]) -> R
             None => How::Trailer { line: saying_line(&history.message(oid), &carriers.names) },
         };
         let is_claim = matches!(how, How::Trailer { .. });
-        let what = if is_claim { doing(history.repository.git(), &carriers.patches, oid) } else { Doing::PutsIn };
+        let what =
+            if is_claim { line_effect(history.repository.git(), &carriers.patches, oid) } else { LineEffect::PutsIn };
         // What carries several may add lines of one that another removes.
         let is_doubtful = is_claim
-            && matches!(what, Doing::Neither | Doing::TakesSomeOut)
+            && matches!(what, LineEffect::Neither | LineEffect::TakesSomeOut)
             && is_of_several(history, oid, step, &mut carriers);
         if what.takes() && !is_doubtful {
             carriers.names.retain(|other| *other != name);
-            carriers.undoing.push((number, what == Doing::TakesOut));
+            carriers.undoing.push((number, what == LineEffect::TakesOut));
             carriers.warnings.push(format!(
                 "{} says that it carries the {}, and takes lines of it out: it is a revert",
                 short(oid),
@@ -252,7 +254,7 @@ pub(super) fn find(history: &History, step: &Step, before: &[Abbreviation]) -> R
         }
         let is_unseen = is_claim && (unseen(history, oid, step, &mut carriers) || is_doubtful);
         if seen.insert(number) {
-            carriers.found.push(Carrier { place: Place::Commit(number), how, is_unseen });
+            carriers.found.push(Carrier { place: CarrierPlace::Commit(number), how, is_unseen });
         }
     }
     by_subject(history, step, before, &mut carriers, &mut seen)?;
@@ -268,12 +270,12 @@ fn patches(
     step: &Step,
     known: Vec<Abbreviation>,
     names: &[Abbreviation],
-) -> Result<Vec<doing::Patch>, GitError> {
+) -> Result<Vec<StepLines>, GitError> {
     let git = history.repository.git();
-    let mut patches: Vec<doing::Patch> = Vec::new();
+    let mut patches: Vec<StepLines> = Vec::new();
     for name in known {
         let Some(oid) = history.only(name)? else { continue };
-        patches.extend(doing::Patch::of(git, oid, &step.files).filter(|_| patches.len() < MOST_MODELS));
+        patches.extend(StepLines::of(git, oid, &step.files).filter(|_| patches.len() < MOST_MODELS));
     }
     let mut claims = Vec::new();
     for name in names {
@@ -285,12 +287,12 @@ fn patches(
     claims.sort_unstable();
     for number in claims {
         let oid = history.sha(number)?;
-        let is_clear = match doing(git, &patches, oid) {
-            Doing::Neither => !says_others(&history.message(oid), names),
+        let is_clear = match line_effect(git, &patches, oid) {
+            LineEffect::Neither => !says_others(&history.message(oid), names),
             what => !what.takes(),
         };
         if patches.len() < MOST_MODELS && is_clear {
-            patches.extend(doing::Patch::of(git, oid, &step.files));
+            patches.extend(StepLines::of(git, oid, &step.files));
         }
     }
     Ok(patches)
@@ -299,7 +301,7 @@ fn patches(
 /// Whether a message says that its commit carries others than these.
 fn says_others(message: &[u8], names: &[Abbreviation]) -> bool {
     let is_one = |commit: Abbreviation| names.iter().any(|name| name.agrees(commit));
-    mentions(message).iter().any(|said| said.kind == Kind::Carries && !is_one(said.commit))
+    mentions(message).iter().any(|said| said.kind == MentionKind::Carries && !is_one(said.commit))
 }
 
 /// Whether a commit that does not put the step's lines in says that it carries others too, or undoes something; says so.
@@ -334,7 +336,7 @@ fn by_lines(history: &History, step: &Step, carriers: &mut Carriers, seen: &mut 
             // Digits that begin another commit of the repository are that one's.
             if history.only(named.commit)?.is_none_or(|oid| whole(oid).agrees(*name)) {
                 speakers.insert(named.number);
-                claims.extend((named.kind == Kind::MayCarry).then_some(named.number));
+                claims.extend((named.kind == MentionKind::MayCarry).then_some(named.number));
             }
         }
     }
@@ -349,13 +351,17 @@ fn by_lines(history: &History, step: &Step, carriers: &mut Carriers, seen: &mut 
         // What is squashed with steps before it takes no lines of theirs out, but leaves none.
         let is_applied = |model| likeness(git, model, oid, &step.files) == Likeness::Applied;
         let is_squashed = || claims.contains(&number) && carriers.model.is_some_and(is_applied);
-        match doing(git, &carriers.patches, oid) {
-            what if what == Doing::PutsIn || what == Doing::PutsSomeIn && is_squashed() => {
+        match line_effect(git, &carriers.patches, oid) {
+            what if what == LineEffect::PutsIn || what == LineEffect::PutsSomeIn && is_squashed() => {
                 carriers.names.push(whole(oid));
-                carriers.found.push(Carrier { place: Place::Commit(number), how: How::SameLines, is_unseen: false });
+                carriers.found.push(Carrier {
+                    place: CarrierPlace::Commit(number),
+                    how: How::SameLines,
+                    is_unseen: false,
+                });
                 seen.insert(number);
             }
-            Doing::TakesOut => carriers.undoing.push((number, true)),
+            LineEffect::TakesOut => carriers.undoing.push((number, true)),
             _ => {}
         }
     }
@@ -401,10 +407,14 @@ fn reverts_that_quote(
     Ok(())
 }
 
-/// Whether a commit changes none of a step's files, though it has one of them. Where it has none, they were moved.
+/// Whether a commit changes none of a step's files and no copy of one, though it has one of them. Where it has none, they
+/// were moved.
 pub(super) fn is_elsewhere(history: &History, oid: Oid, step: &Step) -> bool {
     let git = history.repository.git();
-    !step.files.is_empty() && touches(git, oid, &step.files) == Some(false) && has_any(git, oid, &step.files)
+    !step.files.is_empty()
+        && touches(git, oid, &step.files) == Some(false)
+        && has_any(git, oid, &step.files)
+        && !changes_a_copy(git, oid, &step.files)
 }
 
 /// Whether the repository cannot show which files a commit changes; says so.
@@ -425,7 +435,7 @@ fn unseen(history: &History, oid: Oid, step: &Step, carriers: &mut Carriers) -> 
 fn saying_line(message: &[u8], names: &[Abbreviation]) -> String {
     let said = mentions(message)
         .into_iter()
-        .find(|m| m.kind == Kind::Carries && names.iter().any(|name| name.agrees(m.commit)));
+        .find(|m| m.kind == MentionKind::Carries && names.iter().any(|name| name.agrees(m.commit)));
     said.map(|m| line_text(m.line)).unwrap_or_default()
 }
 
@@ -455,7 +465,7 @@ fn by_subject(
         if !is_same(&plain_subject(commit::subject(&message)), &subject) {
             continue;
         }
-        if touches(git, oid, &step.files) == Some(false) {
+        if touches(git, oid, &step.files) == Some(false) && !changes_a_copy(git, oid, &step.files) {
             carriers.warnings.push(format!(
                 "{} has the subject of the {}, and changes none of its files: it does not count",
                 short(oid),
@@ -463,13 +473,13 @@ fn by_subject(
             ));
             continue;
         }
-        let what = doing(git, &carriers.patches, oid);
+        let what = line_effect(git, &carriers.patches, oid);
         if what.takes() {
-            carriers.undoing.push((number, what == Doing::TakesOut));
+            carriers.undoing.push((number, what == LineEffect::TakesOut));
             continue;
         }
         let said = mentions(&message);
-        let mut fixes = said.iter().filter(|m| m.kind == Kind::Fixes);
+        let mut fixes = said.iter().filter(|m| m.kind == MentionKind::Fixes);
         compared += 1;
         let patch = if compared > MOST_PATCHES { None } else { patch_id(git, oid) };
         let how = match (*model, patch) {
@@ -477,7 +487,7 @@ fn by_subject(
             _ if step.commit.is_none() && fixes.any(|m| before.iter().any(|name| name.agrees(m.commit))) => {
                 How::SubjectAndFixes
             }
-            _ if carriers.model.is_some() && what == Doing::PutsIn => How::SameLines,
+            _ if carriers.model.is_some() && what == LineEffect::PutsIn => How::SameLines,
             (Some(_), Some(_)) => How::SameSubject { patch: PatchCompared::Different },
             _ => How::SameSubject { patch: PatchCompared::Unknown },
         };
@@ -504,9 +514,9 @@ fn by_subject(
         seen.insert(number);
         carriers.names.push(whole(oid));
         let is_unseen = unseen(history, oid, step, carriers);
-        carriers.found.push(Carrier { place: Place::Commit(number), how, is_unseen });
+        carriers.found.push(Carrier { place: CarrierPlace::Commit(number), how, is_unseen });
         if carriers.patches.is_empty() {
-            carriers.patches.extend(doing::Patch::of(git, oid, &step.files));
+            carriers.patches.extend(StepLines::of(git, oid, &step.files));
         }
     }
     Ok(())
@@ -518,7 +528,7 @@ fn other_upstream(
     said: &[super::message::Mention],
     names: &[Abbreviation],
 ) -> Result<Option<(Oid, String)>, GitError> {
-    for mention in said.iter().filter(|m| m.kind == Kind::Carries) {
+    for mention in said.iter().filter(|m| m.kind == MentionKind::Carries) {
         if names.iter().any(|name| name.agrees(mention.commit)) {
             continue;
         }
@@ -532,7 +542,7 @@ fn other_upstream(
 fn by_patch_file(history: &History, step: &Step, carriers: &mut Carriers) -> Result<(), GitError> {
     let subject = plain_subject(step.subject.as_bytes());
     for (at, patch) in history.packaging.patches.iter().enumerate().filter(|(_, patch)| patch.is_applied) {
-        let place = Place::Patch(at);
+        let place = CarrierPlace::Patch(at);
         let is_step = |said: Abbreviation| -> Result<bool, GitError> {
             for name in &carriers.names {
                 if history.is_meant(said, *name)? {
@@ -543,12 +553,12 @@ fn by_patch_file(history: &History, step: &Step, carriers: &mut Carriers) -> Res
         };
         let undone = reverted_subjects(&patch.subject);
         let is_undone = undone.iter().any(|undone| is_same(&plain_subject(undone.as_bytes()), &subject));
-        if is_undone || !undone.is_empty() && patch.kinds().any(|kind| kind == Kind::Reverts) {
+        if is_undone || !undone.is_empty() && patch.kinds().any(|kind| kind == MentionKind::Reverts) {
             continue;
         }
         let mut how = None;
         for (kind, said, line) in &patch.mentions {
-            if *kind == Kind::Carries && is_step(*said)? {
+            if *kind == MentionKind::Carries && is_step(*said)? {
                 how = Some(How::QuiltTrailer { file: patch.file.clone(), line: line.clone() });
                 break;
             }
@@ -570,7 +580,7 @@ fn by_patch_file(history: &History, step: &Step, carriers: &mut Carriers) -> Res
             ));
             continue;
         }
-        let says_other = patch.kinds().any(|kind| kind == Kind::Carries);
+        let says_other = patch.kinds().any(|kind| kind == MentionKind::Carries);
         if how.is_none() && has_subject && changes && !(says_other && step.commit.is_some()) {
             how = Some(How::QuiltSubject { file: patch.file.clone() });
         }

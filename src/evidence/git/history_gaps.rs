@@ -9,10 +9,10 @@ use std::collections::HashSet;
 use git2::Oid;
 
 use super::MakefileVersion;
-use super::carriers::{History, short};
-use super::objects::Entry;
+use super::backports::{History, short};
+use super::objects::TreeEntry;
 use super::repository::Repository;
-use super::{GitError, Index};
+use super::{GitError, GitIndex};
 use crate::matrix::{Bug, Line, Releases, Spans, Step, Upstream};
 use crate::words::Role;
 
@@ -54,8 +54,8 @@ fn fetch_makefile(repository: &Repository, commit: Oid) -> Option<String> {
     let is_lacking = match git.commit(commit) {
         None => true,
         Some(commit) => match git.entry(commit.tree, "Makefile") {
-            Entry::Lacking => true,
-            Entry::File(id) => !git.raw().odb().is_ok_and(|odb| odb.exists(id)),
+            TreeEntry::Lacking => true,
+            TreeEntry::File(id) => !git.raw().odb().is_ok_and(|odb| odb.exists(id)),
             _ => false,
         },
     };
@@ -64,7 +64,7 @@ fn fetch_makefile(repository: &Repository, commit: Oid) -> Option<String> {
 }
 
 /// The beginnings of a history that may hold steps of this bug.
-pub(super) fn beginnings(index: &Index, history: &History, bug: &Bug) -> Result<Vec<Beginning>, GitError> {
+pub(super) fn beginnings(index: &GitIndex, history: &History, bug: &Bug) -> Result<Vec<Beginning>, GitError> {
     let cuts: Vec<u32> = history.store.cuts()?.into_iter().filter(|number| history.has(*number)).collect();
     let roots = history.graph.roots();
     let roots = roots.iter().copied().filter(|number| history.has(*number) && !cuts.contains(number));
@@ -112,7 +112,7 @@ pub(super) fn beginnings(index: &Index, history: &History, bug: &Bug) -> Result<
 
 /// The commit that brings a kernel in after a beginning without one (`Add kernel source`), and not by a merge with a
 /// history that has it.
-fn import(index: &Index, history: &History, root: u32) -> Result<Option<Beginning>, GitError> {
+fn import(index: &GitIndex, history: &History, root: u32) -> Result<Option<Beginning>, GitError> {
     let has_kernel = |number| Ok::<_, GitError>(index.version_at(history.sha(number)?).is_some());
     let after = history.graph.descendants(root);
     let mut without = HashSet::from([root]);
@@ -146,7 +146,7 @@ fn import(index: &Index, history: &History, root: u32) -> Result<Option<Beginnin
 
 /// The commits on the revision's own line that make another release of it, and are no merges: whoever squashes an update
 /// brings all its commits without their names. What is before a tagged release of kernel.org is its history.
-fn jumps(index: &Index, history: &History, releases: Option<&Releases>) -> Result<Vec<Beginning>, GitError> {
+fn jumps(index: &GitIndex, history: &History, releases: Option<&Releases>) -> Result<Vec<Beginning>, GitError> {
     let Some(mut at) = history.store.number(history.commit)? else { return Ok(Vec::new()) };
     let mut line = vec![at];
     while !history.is_release(at)
@@ -217,10 +217,10 @@ fn unshallow(history: &History, oid: Oid) -> Option<String> {
 
 /// Whether a tree is there, and has neither a kernel's Makefile nor any of these files. Another project's Makefile, as
 /// btrfs's first commit has, is told from one that the repository lacks.
-fn holds_none(index: &Index, commit: Oid, files: &[&String]) -> bool {
+fn holds_none(index: &GitIndex, commit: Oid, files: &[&String]) -> bool {
     let git = index.repository.git();
     let Some(tree) = git.commit(commit).map(|commit| commit.tree) else { return false };
-    let lacks = |path: &str| git.entry(tree, path) == Entry::Nothing;
+    let lacks = |path: &str| git.entry(tree, path) == TreeEntry::Nothing;
     (lacks("Makefile") || index.file_at(commit, "Makefile").is_some()) && files.iter().all(|file| lacks(file))
 }
 

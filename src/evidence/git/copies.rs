@@ -1,0 +1,61 @@
+//! Copies of a step's files at other paths.
+//!
+//! A vendor may move a file and leave a copy where it was. Only one of the two is built, and nothing in git says which.
+
+use git2::Oid;
+
+use super::content::{is_copy, touches};
+use super::objects::{Objects, TreeEntry};
+use super::packaging::KERNEL;
+
+/// The most copies of one file that are looked at.
+const MOST: usize = 16;
+
+/// The paths at which a commit's tree has a copy of a file: under another name in its folder, or under its own name in a
+/// folder near it or above the kernel's own folders.
+pub(super) fn copies(git: &Objects, commit: Oid, file: &str) -> Vec<String> {
+    let Some(tree) = git.commit(commit).map(|commit| commit.tree) else { return Vec::new() };
+    let TreeEntry::File(id) = git.entry(tree, file) else { return Vec::new() };
+    let (folder, base) = file.rsplit_once('/').unwrap_or(("", file));
+    let (stem, end) = base.rsplit_once('.').unwrap_or((base, ""));
+    let mut places: Vec<String> = Vec::new();
+    let names = |folder: &str| git.names(tree, folder).unwrap_or_default();
+    let join = |folder: &str, name: &str| if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") };
+    for (name, is) in names(folder) {
+        let is_like = || name.contains(stem) && name.rsplit_once('.').map_or("", |(_, own)| own) == end;
+        match is {
+            TreeEntry::File(_) if name != base && is_like() => places.push(join(folder, &name)),
+            TreeEntry::Folder(_) => places.push(format!("{folder}/{name}/{base}")),
+            _ => {}
+        }
+    }
+    let mut above = folder;
+    while let Some((parent, _)) = above.rsplit_once('/') {
+        places.push(format!("{parent}/{base}"));
+        for (name, is) in names(parent) {
+            if matches!(is, TreeEntry::Folder(_)) {
+                places.push(format!("{parent}/{name}/{base}"));
+            }
+        }
+        above = parent;
+    }
+    places.push(base.to_owned());
+    let last = folder.rsplit('/').next().unwrap_or_default();
+    for (name, is) in names("") {
+        if matches!(is, TreeEntry::Folder(_)) && !KERNEL.contains(&name.as_str()) {
+            places.extend([format!("{name}/{file}"), format!("{name}/{last}/{base}"), format!("{name}/{base}")]);
+        }
+    }
+    places.sort();
+    places.dedup();
+    let is_other = |path: &String| match git.entry(tree, path) {
+        TreeEntry::File(other) => path != file && (other == id || is_copy(git, id, other)),
+        _ => false,
+    };
+    places.into_iter().filter(is_other).take(MOST).collect()
+}
+
+/// Whether a commit changes a copy of one of these files.
+pub(super) fn changes_a_copy(git: &Objects, commit: Oid, files: &[String]) -> bool {
+    files.iter().any(|file| touches(git, commit, &copies(git, commit, file)) == Some(true))
+}
