@@ -335,7 +335,8 @@ impl Stop {
     }
 
     /// By who can mend it.
-    fn of(error: ObtainError) -> Self {
+    fn of(error: impl Into<ObtainError>) -> Self {
+        let error = error.into();
         match error.blame() {
             Blame::User => Self::usage(error),
             Blame::Host => Self::no_verdict(error),

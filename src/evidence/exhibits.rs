@@ -51,11 +51,23 @@ impl Exhibits<'_> {
             Source::Control { .. } | Source::Tree(_) => None,
             // Nor does that of an image or a build that somebody put on a server.
             Source::Url(_) if !kernel.provenance.iter().any(|from| matches!(from, Provenance::Package { .. })) => None,
-            _ => named(kernel).map(|name| release_of(&name)),
+            Source::Apt { .. }
+            | Source::Deb(_)
+            | Source::Rpm(_)
+            | Source::Url(_)
+            | Source::Image { .. }
+            | Source::Mainline { .. } => named(kernel).map(|name| release_of(&name)),
         };
         let source = match from {
             Source::Tree(folder) if folder.is_dir() => source_folder(folder).map(|folder| tree(Folder::open(&folder))),
-            _ => None,
+            Source::Apt { .. }
+            | Source::Deb(_)
+            | Source::Rpm(_)
+            | Source::Url(_)
+            | Source::Image { .. }
+            | Source::Tree(_)
+            | Source::Mainline { .. }
+            | Source::Control { .. } => None,
         };
         let changelog = kernel.changelog().map_err(|error| format!("the package's changelog cannot be read: {error}"));
         let changelog = changelog.map(|changelog| changelog.as_ref().map(ParsedChangelog::of)).transpose();

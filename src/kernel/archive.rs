@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use std::io::{self, Read};
 
 use super::compression;
-use super::error::Quoted;
+use super::quoted::Quoted;
 
 /// Why a package cannot be read. Reads well after the file's name.
 #[derive(Debug, thiserror::Error)]
@@ -71,14 +71,14 @@ pub enum PackageError {
 
 /// An error of the package, or of the one who takes its files.
 #[derive(Debug)]
-pub enum ReadError {
+pub enum ArchiveReadError {
     /// The package's.
     Package(PackageError),
     /// The taker's.
     Taker(io::Error),
 }
 
-impl From<PackageError> for ReadError {
+impl From<PackageError> for ArchiveReadError {
     fn from(error: PackageError) -> Self {
         Self::Package(error)
     }
@@ -88,7 +88,7 @@ impl From<PackageError> for ReadError {
 pub type Take<'a> = &'a mut dyn FnMut(String, Vec<u8>) -> io::Result<()>;
 
 /// Chooses files by their paths (`boot/vmlinuz-…`, without `./`).
-pub type Wanted<'a> = &'a dyn Fn(&str) -> Want;
+pub type Choice<'a> = &'a dyn Fn(&str) -> Want;
 
 /// Whether a file is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,7 +128,7 @@ pub(super) enum EntryKind {
 pub(super) const MAX_ENTRIES: usize = 200_000;
 /// Bytes of one wanted file; the largest images and modules (with debug information) have less.
 pub(super) const MAX_FILE: u64 = 512 << 20;
-/// Wanted files, and links, in one archive.
+/// Choice files, and links, in one archive.
 pub(super) const MAX_TAKEN: usize = 20_000;
 /// Bytes of a name: PATH_MAX.
 pub(super) const MAX_NAME: u64 = 4096;
@@ -143,7 +143,7 @@ pub(super) struct Names {
 
 impl Names {
     /// The entry's path, where it is a wanted file.
-    pub fn judge(&mut self, name: &[u8], kind: EntryKind, wanted: Wanted) -> Result<Option<String>, PackageError> {
+    pub fn judge(&mut self, name: &[u8], kind: EntryKind, wanted: Choice) -> Result<Option<String>, PackageError> {
         self.count += 1;
         let hostile = |why| Err(PackageError::Hostile { why, entry: Quoted::of(name) });
         if self.count > MAX_ENTRIES {

@@ -5,11 +5,11 @@ use std::io::{self, Read};
 use tar::EntryType;
 
 use super::archive::{
-    self, About, EntryKind, MAX_FILE, MAX_NAME, Names, PackageError, ReadError, Take, Want, Wanted, layer_error,
+    self, About, ArchiveReadError, Choice, EntryKind, MAX_FILE, MAX_NAME, Names, PackageError, Take, Want, layer_error,
     read_up_to,
 };
 use super::compression::{self, Compression};
-use super::error::Quoted;
+use super::quoted::Quoted;
 
 /// What a package begins with: an ar archive does.
 pub(super) const MAGIC: &[u8; 8] = b"!<arch>\n";
@@ -25,9 +25,9 @@ const MAX_PAX: u64 = 64 << 10;
 /// `take`.
 ///
 /// # Errors
-/// [`ReadError::Package`] for whatever is wrong with the package; the files that were handed over before it was noticed
-/// must not be used then. [`ReadError::Taker`] as soon as `take` fails.
-pub fn read(mut deb: impl Read, wanted: Wanted, take: Take) -> Result<About, ReadError> {
+/// [`ArchiveReadError::Package`] for whatever is wrong with the package; the files that were handed over before it was noticed
+/// must not be used then. [`ArchiveReadError::Taker`] as soon as `take` fails.
+pub fn read(mut deb: impl Read, wanted: Choice, take: Take) -> Result<About, ArchiveReadError> {
     let mut magic = [0; 8];
     read_up_to(&mut deb, &mut magic).map_err(|_| not("it cannot be read"))?;
     if &magic != MAGIC {
@@ -121,7 +121,7 @@ fn open<'a>(name: &str, member: impl Read + 'a, size: u64) -> Result<Box<dyn Rea
         .map_err(|source| PackageError::Damaged { part: "compressed data", source })
 }
 
-fn read_control(tar: impl Read) -> Result<About, ReadError> {
+fn read_control(tar: impl Read) -> Result<About, ArchiveReadError> {
     let mut text = None;
     read_tar(tar, "control.tar", &|path| if path == "control" { Want::File } else { Want::No }, &mut |_, bytes| {
         text = Some(bytes);
@@ -156,7 +156,12 @@ fn parse_control(text: &[u8]) -> About {
 }
 
 /// Reads a tar archive (ustar, GNU or PAX) to its end.
-pub(super) fn read_tar(mut tar: impl Read, part: &'static str, wanted: Wanted, take: Take) -> Result<(), ReadError> {
+pub(super) fn read_tar(
+    mut tar: impl Read,
+    part: &'static str,
+    wanted: Choice,
+    take: Take,
+) -> Result<(), ArchiveReadError> {
     let damaged = |source| layer_error(part, source);
     let (mut names, mut long) = (Names::default(), LongName::default());
     let mut archive = tar::Archive::new(&mut tar);
@@ -175,7 +180,7 @@ pub(super) fn read_tar(mut tar: impl Read, part: &'static str, wanted: Wanted, t
                 let path = names.judge(&name, entry_kind(kind), wanted)?;
                 if let Some(path) = path {
                     let bytes = read_whole(&mut entry, MAX_FILE, part)?;
-                    take(path, bytes).map_err(ReadError::Taker)?;
+                    take(path, bytes).map_err(ArchiveReadError::Taker)?;
                 }
             }
         }

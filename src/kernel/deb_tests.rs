@@ -15,8 +15,8 @@ fn read_all(package: &[u8]) -> Result<(About, Files), PackageError> {
         });
     match result {
         Ok(control) => Ok((control, files)),
-        Err(ReadError::Package(error)) => Err(error),
-        Err(ReadError::Taker(error)) => panic!("{error}"),
+        Err(ArchiveReadError::Package(error)) => Err(error),
+        Err(ArchiveReadError::Taker(error)) => panic!("{error}"),
     }
 }
 

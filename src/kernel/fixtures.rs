@@ -80,13 +80,13 @@ pub fn module(modinfo: &[u8]) -> Vec<u8> {
 
 /// The value of a tag in an RPM header.
 #[derive(Clone)]
-pub enum Item {
+pub enum RpmValue {
     Text(String),
     Texts(Vec<String>),
     Numbers(Vec<u32>),
 }
 
-impl Item {
+impl RpmValue {
     pub fn text(text: &str) -> Self {
         Self::Text(text.to_owned())
     }
@@ -97,21 +97,21 @@ impl Item {
 }
 
 /// An RPM header with these tags.
-pub fn rpm_header(tags: &[(u32, Item)]) -> Vec<u8> {
+pub fn rpm_header(tags: &[(u32, RpmValue)]) -> Vec<u8> {
     let (mut index, mut data) = (Vec::new(), Vec::new());
     for (tag, item) in tags {
-        data.resize(if matches!(item, Item::Numbers(_)) { data.len().next_multiple_of(4) } else { data.len() }, 0);
+        data.resize(if matches!(item, RpmValue::Numbers(_)) { data.len().next_multiple_of(4) } else { data.len() }, 0);
         let offset = data.len();
         let (kind, count) = match item {
-            Item::Text(text) => {
+            RpmValue::Text(text) => {
                 data.extend([text.as_bytes(), b"\0"].concat());
                 (6, 1)
             }
-            Item::Texts(texts) => {
+            RpmValue::Texts(texts) => {
                 texts.iter().for_each(|text| data.extend([text.as_bytes(), b"\0"].concat()));
                 (8, texts.len())
             }
-            Item::Numbers(numbers) => {
+            RpmValue::Numbers(numbers) => {
                 numbers.iter().for_each(|number| data.extend(number.to_be_bytes()));
                 (4, numbers.len())
             }
@@ -125,7 +125,7 @@ pub fn rpm_header(tags: &[(u32, Item)]) -> Vec<u8> {
 }
 
 /// The tags of a kernel package: name, version, release, architecture, source package, and the payload's compression.
-pub fn rpm_tags(name: &str, compressor: &str) -> Vec<(u32, Item)> {
+pub fn rpm_tags(name: &str, compressor: &str) -> Vec<(u32, RpmValue)> {
     let texts = [
         (1000, name),
         (1001, "5.14.0"),
@@ -134,15 +134,15 @@ pub fn rpm_tags(name: &str, compressor: &str) -> Vec<(u32, Item)> {
         (1044, "kernel.src.rpm"),
         (1125, compressor),
     ];
-    texts.map(|(tag, text)| (tag, Item::text(text))).to_vec()
+    texts.map(|(tag, text)| (tag, RpmValue::text(text))).to_vec()
 }
 
 /// An RPM package with this header and payload, whose signature knows the header's sha256.
-pub fn rpm(tags: &[(u32, Item)], payload: &[u8]) -> Vec<u8> {
+pub fn rpm(tags: &[(u32, RpmValue)], payload: &[u8]) -> Vec<u8> {
     let mut lead = vec![0; 96];
     lead[..8].copy_from_slice(b"\xed\xab\xee\xdb\x03\0\0\0");
     let header = rpm_header(tags);
-    let mut signature = rpm_header(&[(273, Item::Text(sha256(&header)))]);
+    let mut signature = rpm_header(&[(273, RpmValue::Text(sha256(&header)))]);
     signature.resize(signature.len().next_multiple_of(8), 0);
     [lead, signature, header, payload.to_vec()].concat()
 }

@@ -5,7 +5,9 @@ use tempfile::TempDir;
 use super::*;
 use crate::kernel::compression::Compression;
 use crate::kernel::compression::tests::compress;
-use crate::kernel::fixtures::{Item, bzimage, cpio, cpio_entry, deb, module, rpm, rpm_tags, tar, tar_entry};
+use crate::kernel::fixtures::{RpmValue, bzimage, cpio, cpio_entry, deb, module, rpm, rpm_tags, tar, tar_entry};
+use crate::kernel::package::PackageKind;
+use crate::kernel::progress::Progress;
 use crate::kernel::{Blame, obtain};
 use crate::matrix::Source;
 use crate::shim::Shim;
@@ -159,7 +161,11 @@ fn an_rpm_package_is_known_by_its_content_and_taken_apart_once() {
         file("./lib/modules/5.14.0-427.el9_4.x86_64/modules.builtin", b"kernel/drivers/net/tun.ko\n"),
     ]);
     let mut tags = rpm_tags("kernel-core", "gzip");
-    tags.extend([(1080, Item::Numbers(vec![0])), (1081, Item::texts(&["A"])), (1082, Item::texts(&["- x"]))]);
+    tags.extend([
+        (1080, RpmValue::Numbers(vec![0])),
+        (1081, RpmValue::texts(&["A"])),
+        (1082, RpmValue::texts(&["- x"])),
+    ]);
     let package = world.file("named-otherwise", &rpm(&tags, &compress(Compression::Gzip, &archive)));
     for _ in 0..2 {
         let kernel = world.obtain(&Source::Rpm(vec![package.clone()])).unwrap();
@@ -173,7 +179,7 @@ fn an_rpm_package_is_known_by_its_content_and_taken_apart_once() {
     let bytes = fs::read(&package).unwrap();
     let cut = world.file("cut", &bytes[..bytes.len() - 9]);
     let error = world.obtain(&Source::Rpm(vec![cut])).unwrap_err();
-    assert!(matches!(error, ObtainError::BadPackage { .. }), "{error}");
+    assert!(error.to_string().contains("cut is truncated or damaged"), "{error}");
     assert_eq!(fs::read_dir(world.store.path("packages")).unwrap().count(), 1);
     assert_eq!(fs::read_dir(world.store.path("tmp")).unwrap().count(), 0);
 }
@@ -188,7 +194,7 @@ fn a_hostile_package_writes_nothing_outside_the_store() {
     for path in ["./boot/../../../escaped", "/escaped", "../escaped", "./boot/../vmlinuz-x"] {
         let file = world.file("h.deb", &deb(&entry(path)));
         let error = world.obtain(&Source::Deb(vec![file])).unwrap_err();
-        assert!(matches!(error, ObtainError::BadPackage { .. }), "{path}: {error}");
+        assert!(error.to_string().contains("is hostile or broken"), "{path}: {error}");
     }
     let mut names: Vec<_> = fs::read_dir(world.folder.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
     names.sort();
@@ -219,7 +225,7 @@ fn an_image_comes_with_what_was_given_beside_it() {
         (Source::Image { image: "/nonexistent".into(), modules: None, config: None }, "does not exist"),
         (
             Source::Image { image: full.image.clone(), modules: None, config: Some(full.image.clone()) },
-            "not a kernel configuration",
+            "cannot use the configuration",
         ),
         (
             Source::Image { image: full.image.clone(), modules: Some("/nonexistent".into()), config: None },
@@ -236,7 +242,7 @@ fn a_build_tree_gives_its_image_configuration_and_modules() {
     let world = World::new();
     let tree = world.folder.path().join("linux");
     let source = Source::Tree(tree.clone());
-    assert!(world.obtain(&source).unwrap_err().to_string().contains("not a folder"));
+    assert!(world.obtain(&source).unwrap_err().to_string().contains("neither a folder"));
     world.file("linux/.config", b"CONFIG_TUN=m\n");
     assert!(world.obtain(&source).unwrap_err().to_string().contains("make bzImage"));
     let mut image = bzimage("5.2.1");
@@ -271,7 +277,8 @@ fn a_lock_with_more_files_than_are_named_is_refused() {
     };
     assert!(ask(&of_image(Some(config)), &two).is_ok());
     let error = ask(&of_image(None), &two).unwrap_err();
-    assert!(error.to_string().contains("the lock has config beside"), "{error}");
+    assert!(error.to_string().contains("kernels.lock also has config"), "{error}");
     let more = [one.clone(), two].concat();
-    assert!(matches!(ask(&Source::Deb(vec![deb]), &more), Err(ObtainError::LockedMore { .. })));
+    let error = ask(&Source::Deb(vec![deb]), &more).unwrap_err();
+    assert!(error.to_string().contains("kernels.lock also has bzImage"), "{error}");
 }

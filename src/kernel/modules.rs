@@ -11,7 +11,7 @@ use object::{Architecture, Endianness, Object, ObjectSection};
 
 use super::compression::{self, Compression};
 use super::config::KernelConfig;
-use super::error::ObtainError;
+use super::file_error::FileError;
 use super::pack::Packed;
 
 /// A module, ready for `finit_module`.
@@ -96,11 +96,11 @@ fn canonical(name: &str) -> String {
 
 impl Modules {
     /// The modules in packages: pairs of a pack and a file in it.
-    pub(super) fn packed(files: impl Iterator<Item = (PathBuf, Packed)>, place: String) -> Result<Self, ObtainError> {
+    pub(super) fn packed(files: impl Iterator<Item = (PathBuf, Packed)>, place: String) -> Result<Self, FileError> {
         let mut modules = Self { place: Some(place), ..Self::default() };
         for (pack, file) in files {
             if file.path.ends_with("/modules.builtin") {
-                let text = file.read(&pack).map_err(|e| ObtainError::io("reading", &pack, e))?;
+                let text = file.read(&pack).map_err(|e| FileError::io("read", &pack, e))?;
                 modules.builtin.get_or_insert_default().extend(names_in(&text));
             } else if let Some(name) = name_of_file(&file.path) {
                 modules.files.insert(name, Location::Packed { pack, file });
@@ -110,20 +110,20 @@ impl Modules {
     }
 
     /// The modules in a folder like /lib/modules/<release>, or in one that has such a folder in it.
-    pub(super) fn in_folder(folder: &Path, release: Option<&str>) -> Result<Self, ObtainError> {
+    pub(super) fn in_folder(folder: &Path, release: Option<&str>) -> Result<Self, FileError> {
         let below =
             release.into_iter().flat_map(|r| ["", "lib/modules", "usr/lib/modules"].map(|p| folder.join(p).join(r)));
         let root = below.into_iter().find(|p| p.is_dir()).unwrap_or_else(|| folder.to_owned());
         let mut modules = Self { place: Some(root.display().to_string()), ..Self::default() };
         let (mut folders, mut seen) = (vec![root], 0);
         while let Some(folder) = folders.pop() {
-            let reading = |e| ObtainError::io("reading", &folder, e);
+            let reading = |e| FileError::io("read", &folder, e);
             for entry in fs::read_dir(&folder).map_err(reading)? {
                 let entry = entry.map_err(reading)?;
                 seen += 1;
                 if seen > MAX_FILES {
                     let problem = format!("has more than {MAX_FILES} files");
-                    return Err(ObtainError::Unusable { what: "the modules folder", path: folder, problem });
+                    return Err(FileError::unusable("the modules folder", &folder, problem));
                 }
                 // Links are not followed: `build` and `source` lead to whole source trees.
                 let kind = entry.file_type().map_err(reading)?;
@@ -141,14 +141,14 @@ impl Modules {
     }
 
     /// The modules built in a kernel build tree, by its own list: looking through all of it takes too long.
-    pub(super) fn in_tree(tree: &Path) -> Result<Self, ObtainError> {
+    pub(super) fn in_tree(tree: &Path) -> Result<Self, FileError> {
         let mut modules = Self { place: Some(tree.display().to_string()), ..Self::default() };
         if tree.join("modules.builtin").is_file() {
             modules.read_builtin(&tree.join("modules.builtin"))?;
         }
         let list = tree.join("modules.order");
         if list.is_file() {
-            let text = fs::read_to_string(&list).map_err(|e| ObtainError::io("reading", &list, e))?;
+            let text = fs::read_to_string(&list).map_err(|e| FileError::io("read", &list, e))?;
             for line in text.lines() {
                 // Objects since Linux 6.2, modules before.
                 let stem = line.strip_suffix(".ko").or_else(|| line.strip_suffix(".o"));
@@ -171,8 +171,8 @@ impl Modules {
         packs.collect()
     }
 
-    fn read_builtin(&mut self, path: &Path) -> Result<(), ObtainError> {
-        let text = fs::read(path).map_err(|e| ObtainError::io("reading", path, e))?;
+    fn read_builtin(&mut self, path: &Path) -> Result<(), FileError> {
+        let text = fs::read(path).map_err(|e| FileError::io("read", path, e))?;
         self.builtin.get_or_insert_default().extend(names_in(&text));
         Ok(())
     }

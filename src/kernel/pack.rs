@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::compression::{self, Compression};
-use super::error::ObtainError;
+use super::file_error::FileError;
 use super::store::{self, Store};
 
 /// zstd's fastest ordinary level: plain modules shrink to a third in a tenth of the time that reading them takes.
@@ -60,7 +60,7 @@ pub(super) struct PackWriter {
 }
 
 impl PackWriter {
-    pub fn new(store: &Store) -> Result<Self, ObtainError> {
+    pub fn new(store: &Store) -> Result<Self, FileError> {
         Ok(Self { draft: store.draft()?, hash: Sha256::new(), size: 0 })
     }
 
@@ -76,7 +76,7 @@ impl PackWriter {
     }
 
     /// The blob, where anything is in it.
-    pub fn keep(self, store: &Store) -> Result<Option<Pack>, ObtainError> {
+    pub fn keep(self, store: &Store) -> Result<Option<Pack>, FileError> {
         if self.size == 0 {
             return Ok(None);
         }

@@ -2,29 +2,105 @@
 
 use std::path::PathBuf;
 
-use serde::{Deserialize, Serialize};
 use url::Url;
 
+use super::assemble::{self, AssembleError};
 use super::error::ObtainError;
-use super::fetch::{self, Fetched, Problem, Wanted};
+use super::failure::{Failure, FailureKind};
+use super::fetch::{self, FetchError, FetchProblem, FetchRequest, Fetched};
+use super::file_error::FileError;
 use super::kind::{FileKind, file_kind};
-use super::package::{Package, PackageKind};
-use super::{Downloaded, Kernel, LockedFile, Obtain, Progress, Provenance, Stale, local};
-use crate::matrix::{Pin, Remote};
+use super::obtain::Obtain;
+use super::obtained::{Downloaded, Kernel};
+use super::package::{PackageKind, UnpackedPackage};
+use super::progress::{Progress, Stale};
+use super::provenance::{Provenance, Vouched};
+use super::sources::{Cached, SourceKind};
+use super::store::Store;
+use crate::matrix::{LockedFile, Pin, Remote};
 
 /// The most bytes of one file: four times the largest kernel packages, those with debug information.
 const LARGEST: u64 = 4 << 30;
 
-/// What vouches for a file that was fetched.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Vouched {
-    /// Its sha256 stands in the matrix, or on the command line.
-    Sha256,
-    /// Its sha256 stands in kernels.lock.
-    Lock,
-    /// Nothing yet: it came first, and is trusted for that.
-    FirstUse,
+/// Why fetched files give no kernel.
+#[derive(Debug, thiserror::Error)]
+pub enum RemoteError {
+    /// An address gives another file than the lock has.
+    #[error(
+        "cannot use {address}: its sha256 is now {found}, and kernels.lock has {locked}; the new file is kept in {} and never \
+         used: if the change is intended, accept it with `backproof kernels update`",
+        kept.display()
+    )]
+    LockedOtherwise {
+        /// The address.
+        address: String,
+        /// The sha256 in the lock.
+        locked: String,
+        /// The sha256 of what came.
+        found: String,
+        /// Where that lies.
+        kept: PathBuf,
+    },
+    /// The lock has fewer files than the matrix.
+    #[error("cannot use {0}: kernels.lock has no entry for it; lock it with `backproof kernels update`")]
+    NotLocked(Url),
+    /// The file is of no use here.
+    #[error("cannot use {address}: it {problem}")]
+    Unfit {
+        /// Its address.
+        address: Url,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// What the files hold.
+    #[error(transparent)]
+    Assemble(#[from] AssembleError),
+    /// They were not fetched.
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
+    /// A file.
+    #[error(transparent)]
+    File(#[from] FileError),
+}
+
+impl RemoteError {
+    /// Whether this may be the fault of bytes that nobody vouches for.
+    fn is_about_content(&self) -> bool {
+        match self {
+            Self::Unfit { .. } => true,
+            Self::Assemble(error) => error.is_about_content(),
+            Self::LockedOtherwise { .. } | Self::NotLocked(_) | Self::Fetch(_) | Self::File(_) => false,
+        }
+    }
+}
+
+impl Failure for RemoteError {
+    fn kind(&self) -> FailureKind {
+        match self {
+            Self::LockedOtherwise { .. } => FailureKind::Host,
+            Self::NotLocked(_) | Self::Unfit { .. } => FailureKind::Usage,
+            Self::Assemble(error) => error.kind(),
+            Self::Fetch(error) => error.kind(),
+            Self::File(error) => error.kind(),
+        }
+    }
+}
+
+/// Files to fetch.
+pub(super) struct RemoteFiles<'a>(pub &'a [Remote]);
+
+impl SourceKind for RemoteFiles<'_> {
+    fn obtain(&self, with: &Obtain) -> Result<Kernel, ObtainError> {
+        Ok(obtain(self.0, with)?)
+    }
+
+    fn why_not_locked(&self) -> Option<&'static str> {
+        None
+    }
+
+    fn cached(&self, locked: Option<&[LockedFile]>, store: &Store) -> (Cached, Option<u64>) {
+        Cached::of_fetched(locked.unwrap_or_default(), store)
+    }
 }
 
 /// A file that is wanted.
@@ -52,11 +128,11 @@ struct Got<'a> {
 }
 
 /// The kernel in these files.
-pub(super) fn obtain(files: &[Remote], with: &Obtain) -> Result<Kernel, ObtainError> {
+fn obtain(files: &[Remote], with: &Obtain) -> Result<Kernel, RemoteError> {
     let mut got = get_all(files, with)?;
     let mut made = made_of(&got, with);
     if let Err(error) = &made
-        && is_about_content(error)
+        && error.is_about_content()
         && doubt(&got, with)?
     {
         let (what, why) =
@@ -81,52 +157,49 @@ pub(super) fn obtain(files: &[Remote], with: &Obtain) -> Result<Kernel, ObtainEr
     Ok(kernel)
 }
 
-fn get_all<'a>(files: &'a [Remote], with: &Obtain<'a>) -> Result<Vec<Got<'a>>, ObtainError> {
+fn get_all<'a>(files: &'a [Remote], with: &Obtain<'a>) -> Result<Vec<Got<'a>>, RemoteError> {
     files.iter().enumerate().map(|(at, remote)| get(ask_for(remote, at, with)?, with)).collect()
 }
 
 /// The kernel in what is here, and the packages that it was taken from.
-fn made_of(got: &[Got], with: &Obtain) -> Result<(Kernel, Vec<Package>), ObtainError> {
+fn made_of(got: &[Got], with: &Obtain) -> Result<(Kernel, Vec<UnpackedPackage>), RemoteError> {
     if let [Got { kind: FileKind::Image, path: Some(path), asked, .. }] = got {
-        // What was fetched has been compared with the lock.
-        let kernel = local::from_image(path, None, None, &Obtain { locked: None, ..*with });
+        let kernel = assemble::bare(path, with.store);
         return Ok((kernel.map_err(|error| of_address(error, asked.remote))?, Vec::new()));
     }
     let is_usable = |got: &&Got| matches!(got.kind, FileKind::Deb | FileKind::Rpm | FileKind::Tarball);
     if let Some(other) = got.iter().find(|got| !is_usable(got)) {
         return Err(unfit(other, got.len()));
     }
-    local::from_unpacked(|| got.iter().map(|got| unpacked(got, with)).collect(), with)
-}
-
-/// Whether this may be the fault of bytes that nobody vouches for.
-fn is_about_content(error: &ObtainError) -> bool {
-    matches!(error, ObtainError::BadPackage { .. } | ObtainError::NotAnImage { .. } | ObtainError::Unusable { .. })
+    assemble::from_unpacked(|| got.iter().map(|got| unpacked(got, with)).collect(), with.store)
 }
 
 /// Trusts no longer what came first: whether asking for it anew may give something else.
-fn doubt(got: &[Got], with: &Obtain) -> Result<bool, ObtainError> {
+fn doubt(got: &[Got], with: &Obtain) -> Result<bool, FileError> {
     let first: Vec<_> =
         got.iter().filter(|got| got.asked.vouched == Vouched::FirstUse && got.stale.is_none()).collect();
     first.iter().try_for_each(|got| fetch::doubt(&got.address, with))?;
     Ok(first.iter().any(|got| got.was_here))
 }
 
-/// Fetches one file, whatever is in it.
-pub(super) fn file(remote: &Remote, with: &Obtain) -> Result<Downloaded, ObtainError> {
-    let Fetched { sha256, path, stale, .. } = fetch(&ask_for(remote, 0, with)?, with)?;
+/// Fetches a file, unless the cache has it. Blocks.
+///
+/// # Errors
+/// As [`obtain`](super::obtain).
+pub fn fetch(remote: &Remote, with: &Obtain) -> Result<Downloaded, ObtainError> {
+    let Fetched { sha256, path, stale, .. } = get_file(&ask_for(remote, 0, with)?, with)?;
     Ok(Downloaded { path, sha256, stale })
 }
 
 /// What is to be fetched for the file at this place. What the lock has there is taken and nothing else, wherever it came
 /// from when it was locked; but a sum in the matrix goes before it.
-fn ask_for<'a>(remote: &'a Remote, at: usize, with: &Obtain<'a>) -> Result<Asked<'a>, ObtainError> {
+fn ask_for<'a>(remote: &'a Remote, at: usize, with: &Obtain<'a>) -> Result<Asked<'a>, RemoteError> {
     let locked = with.locked.map(|files| files.get(at));
     let (sha256, vouched) = match (&remote.pin, locked) {
         (Pin::Sha256(sum), _) => (Some(sum.as_str()), Vouched::Sha256),
         (Pin::TrustOnFirstUse, Some(Some(locked))) => (Some(locked.sha256.as_str()), Vouched::Lock),
         (Pin::TrustOnFirstUse, Some(None)) => {
-            return Err(ObtainError::NotLocked { address: remote.address.to_string() });
+            return Err(RemoteError::NotLocked(remote.address.clone()));
         }
         (Pin::TrustOnFirstUse, None) => (None, Vouched::FirstUse),
     };
@@ -143,9 +216,9 @@ fn ask_for<'a>(remote: &'a Remote, at: usize, with: &Obtain<'a>) -> Result<Asked
     Ok(Asked { remote, addresses, sha256, vouched })
 }
 
-fn get<'a>(asked: Asked<'a>, with: &Obtain) -> Result<Got<'a>, ObtainError> {
+fn get<'a>(asked: Asked<'a>, with: &Obtain) -> Result<Got<'a>, RemoteError> {
     if let Some(sha256) = asked.sha256
-        && let Some(package) = Package::recorded(with.store, sha256)
+        && let Some(package) = UnpackedPackage::recorded(with.store, sha256)
     {
         let size = package.file_size;
         let (sha256, address) = (sha256.to_owned(), asked.remote.address.clone());
@@ -156,15 +229,15 @@ fn get<'a>(asked: Asked<'a>, with: &Obtain) -> Result<Got<'a>, ObtainError> {
         };
         return Ok(Got { asked, sha256, size, address, path: None, stale: None, was_here: false, kind });
     }
-    let Fetched { sha256, size, address, path, stale, was_here } = fetch(&asked, with)?;
-    let kind = file_kind(&path).map_err(|e| ObtainError::io("reading", &path, e))?;
+    let Fetched { sha256, size, address, path, stale, was_here } = get_file(&asked, with)?;
+    let kind = file_kind(&path).map_err(|e| FileError::io("read", &path, e))?;
     Ok(Got { asked, sha256, size, address, path: Some(path), stale, was_here, kind })
 }
 
-fn fetch(asked: &Asked, with: &Obtain) -> Result<Fetched, ObtainError> {
+fn get_file(asked: &Asked, with: &Obtain) -> Result<Fetched, RemoteError> {
     let what = name(asked.remote);
     let (addresses, sha256) = (&asked.addresses, asked.sha256);
-    let wanted = Wanted { what: &what, addresses, sha256, size: None, limit: LARGEST };
+    let wanted = FetchRequest { what: &what, addresses, sha256, size: None, limit: LARGEST };
     fetch::file(&wanted, with).map_err(|error| otherwise(error, asked.vouched))
 }
 
@@ -176,56 +249,50 @@ fn name(remote: &Remote) -> String {
 }
 
 /// Another file than the lock has is no broken transfer: somebody has to decide.
-fn otherwise(error: ObtainError, vouched: Vouched) -> ObtainError {
-    if let (Vouched::Lock, ObtainError::NotFetched(failed)) = (vouched, &error) {
+fn otherwise(error: FetchError, vouched: Vouched) -> RemoteError {
+    if let (Vouched::Lock, FetchError::NotFetched(failed)) = (vouched, &error) {
         for (address, problem) in &failed.failures {
-            if let Problem::WrongChecksum { expected, found, kept, .. } = problem {
+            if let FetchProblem::WrongChecksum { expected, found, kept, .. } = problem {
                 let (address, locked, found) = (address.to_string(), expected.clone(), found.clone());
-                return ObtainError::LockedOtherwise { address, locked, found, kept: kept.clone() };
+                return RemoteError::LockedOtherwise { address, locked, found, kept: kept.clone() };
             }
         }
     }
-    error
+    error.into()
 }
 
-fn unfit(got: &Got, files: usize) -> ObtainError {
-    let path = PathBuf::from(got.asked.remote.address.as_str());
+fn unfit(got: &Got, files: usize) -> RemoteError {
     let problem = match got.kind {
-        FileKind::Image if files > 1 => "is an image, and other files beside it are not used; give it alone",
-        _ => "is neither a package nor an x86-64 kernel image nor a tarball of a build; check the address",
+        FileKind::Image if files > 1 => "is an image, which cannot be combined with other files; name it alone",
+        _ => "is neither a package, an x86-64 kernel image nor a tarball of a build; check the address",
     };
-    ObtainError::Unusable { what: "the fetched file", path, problem: problem.to_owned() }
+    RemoteError::Unfit { address: got.asked.remote.address.clone(), problem }
 }
 
 fn is_package(got: &Got) -> bool {
     matches!(got.kind, FileKind::Deb | FileKind::Rpm)
 }
 
-fn unpacked(got: &Got, with: &Obtain) -> Result<Package, ObtainError> {
-    let again = || fetch(&got.asked, with).map(|fetched| fetched.path);
+fn unpacked(got: &Got, with: &Obtain) -> Result<UnpackedPackage, RemoteError> {
+    let again = || get_file(&got.asked, with).map(|fetched| fetched.path);
     let path = match &got.path {
         Some(path) => path.clone(),
-        None => match Package::recorded(with.store, &got.sha256) {
+        None => match UnpackedPackage::recorded(with.store, &got.sha256) {
             Some(package) => return Ok(package),
             // What was taken out of it is damaged, and gone.
             None => again()?,
         },
     };
-    local::unpacked(&name(got.asked.remote), &path, &got.sha256, with)
-        .map_err(|error| of_address(error, got.asked.remote))
+    let package = assemble::unpacked(&name(got.asked.remote), &path, &got.sha256, with);
+    package.map_err(|error| of_address(error.into(), got.asked.remote).into())
 }
 
 /// Names the address, which means more to people than the cache's file.
-fn of_address(error: ObtainError, remote: &Remote) -> ObtainError {
-    let path = PathBuf::from(remote.address.as_str());
-    match error {
-        ObtainError::BadPackage { problem, .. } => ObtainError::BadPackage { path, problem },
-        ObtainError::NotAnImage { found, .. } => ObtainError::NotAnImage { path, found },
-        other => other,
-    }
+fn of_address(error: AssembleError, remote: &Remote) -> AssembleError {
+    error.of(PathBuf::from(remote.address.as_str()))
 }
 
-fn locked(got: &Got, packages: &[Package]) -> LockedFile {
+fn locked(got: &Got, packages: &[UnpackedPackage]) -> LockedFile {
     let package = packages.iter().find(|p| p.file_sha256 == got.sha256 && is_package(got));
     LockedFile {
         name: package.map_or_else(|| name(got.asked.remote), |package| package.package.clone()),

@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::Path;
 
-use super::archive::{PackageError, ReadError, Take, Want, Wanted};
+use super::archive::{ArchiveReadError, Choice, PackageError, Take, Want};
 use super::compression::{self, Compression};
 use super::deb;
 use super::image::{self, Image};
@@ -41,7 +41,7 @@ pub(crate) fn compression(head: &[u8]) -> Option<Compression> {
 ///
 /// # Errors
 /// As [`deb::read`].
-pub fn read(path: &Path, file: impl Read, wanted: Wanted, take: Take) -> Result<(), ReadError> {
+pub fn read(path: &Path, file: impl Read, wanted: Choice, take: Take) -> Result<(), ArchiveReadError> {
     let layout = survey(path)?;
     let unpacked = open(file, size(path)?)?;
     let chosen = |path: &str| layout.installed(path).map_or(Want::No, |path| wanted(&path));
@@ -65,7 +65,7 @@ fn open<'a>(mut file: impl Read + 'a, size: u64) -> Result<Box<dyn Read + 'a>, P
 }
 
 /// Finds the image, and with it how the tarball is laid out. Reads no further than that takes.
-fn survey(path: &Path) -> Result<Layout, ReadError> {
+fn survey(path: &Path) -> Result<Layout, ArchiveReadError> {
     let failed = |source| PackageError::Damaged { part: "file", source };
     let file = BufReader::with_capacity(128 << 10, File::open(path).map_err(failed)?);
     let unpacked = open(file, size(path)?)?;

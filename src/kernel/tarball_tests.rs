@@ -15,8 +15,8 @@ fn read_all(tarball: &[u8]) -> Result<Vec<String>, PackageError> {
     });
     match read {
         Ok(()) => Ok(paths),
-        Err(ReadError::Package(error)) => Err(error),
-        Err(ReadError::Taker(error)) => panic!("{error}"),
+        Err(ArchiveReadError::Package(error)) => Err(error),
+        Err(ArchiveReadError::Taker(error)) => panic!("{error}"),
     }
 }
 

@@ -134,7 +134,8 @@ impl Checker<'_, '_> {
             "image" => self.image(node),
             "mainline" => self.mainline(node),
             "control" => self.control(node),
-            _ => self.path(node).map(Source::Tree),
+            "tree" => self.path(node).map(Source::Tree),
+            other => unreachable!("`{other}` is one of Source::KEYS, and nothing reads it"),
         };
         source.filter(|_| only)
     }

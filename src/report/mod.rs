@@ -22,7 +22,7 @@ pub use fetching::Fetching;
 pub use host::host;
 pub use indexing::Indexing;
 pub use kernels::{
-    ArchiveDocument, Cached, Change, Changed, GcDocument, KernelRow, KernelsDocument, LockedRow, UpdateDocument, bytes,
+    ArchiveDocument, Change, Changed, GcDocument, KernelRow, KernelsDocument, LockedRow, UpdateDocument, bytes,
 };
 pub use live::Live;
 pub use stderr::say;

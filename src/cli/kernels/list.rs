@@ -1,17 +1,14 @@
 //! `backproof kernels list`: the kernels of a matrix, what they are locked to, and whether they are here.
 
 use std::io::{self, IsTerminal as _};
-use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
 use super::{Which, archive};
 use crate::cli::{Cache, Format, Stop, matrix_file, print, print_json};
-use crate::kernel::control::{self, Standing};
-use crate::kernel::{self, Store};
-use crate::matrix::{InLock, KernelEntry, Lock, LockedFile, Source, source_line};
-use crate::recipe::Recipes;
-use crate::report::{Cached, KernelRow, KernelsDocument, LockedRow, Style};
+use crate::kernel;
+use crate::matrix::{InLock, Lock, source_line};
+use crate::report::{KernelRow, KernelsDocument, LockedRow, Style};
 
 #[derive(Args, Debug)]
 pub(in crate::cli) struct List {
@@ -58,7 +55,7 @@ pub(super) fn list(args: &List) -> Result<u8, Stop> {
             InLock::Absent => None,
         };
         let current = locked.filter(|(_, is_current)| *is_current).map(|(locked, _)| locked.files.as_slice());
-        let (cached, bytes) = cached(entry, current, &store);
+        let (cached, bytes) = kernel::cached(&entry.source, current, &store);
         KernelRow {
             name: entry.name.clone(),
             source: source_line(entry, &matrix.path),
@@ -76,38 +73,4 @@ pub(super) fn list(args: &List) -> Result<u8, Stop> {
         Format::Table => print(&document.text(io::stdout().is_terminal().then(|| Style::of_terminal().width)))?,
     }
     Ok(0)
-}
-
-/// Whether the kernel is here, and the bytes of the files that it comes in, where they are known.
-fn cached(entry: &KernelEntry, locked: Option<&[LockedFile]>, store: &Store) -> (Cached, Option<u64>) {
-    let used_last = || kernel::used_last(&entry.source, store);
-    match (&entry.source, locked) {
-        (Source::Deb(files) | Source::Rpm(files), _) => (own(files.iter().map(PathBuf::as_path)), None),
-        (Source::Image { image, modules, config }, _) => {
-            let beside = [modules.as_deref(), config.as_deref()];
-            (own(std::iter::once(image.as_path()).chain(beside.into_iter().flatten())), None)
-        }
-        (Source::Tree(tree), _) => (own(std::iter::once(tree.as_path())), None),
-        (Source::Control { control, line }, _) => {
-            let recipes = Recipes::built_in();
-            let known = recipes.line(line).zip(recipes.control(control.as_str()));
-            match known.map(|(line, control)| control::standing(&recipes.recipe(line, control), store)) {
-                Some(Standing::Built(built)) => (Cached::Yes, Some(built.image_size)),
-                _ => (Cached::No, None),
-            }
-        }
-        (_, locked) => match locked.map(<[_]>::to_vec).or_else(used_last) {
-            Some(files) => {
-                // Some archives tell no lengths before a file is fetched.
-                let bytes = files.iter().all(|file| file.size > 0).then(|| files.iter().map(|file| file.size).sum());
-                (if kernel::is_cached(&files, store) { Cached::Yes } else { Cached::No }, bytes)
-            }
-            None => (Cached::No, None),
-        },
-    }
-}
-
-/// How files of the user's stand: all have to be there.
-fn own<'a>(mut paths: impl Iterator<Item = &'a Path>) -> Cached {
-    if paths.all(Path::exists) { Cached::Local } else { Cached::Missing }
 }

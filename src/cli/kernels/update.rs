@@ -140,7 +140,13 @@ fn one(
         Source::Apt { suite, archive, .. } => {
             asked.insert((suite.clone(), archive.as_ref().map(|archive| archive.mirror.clone())))
         }
-        _ => true,
+        Source::Deb(_)
+        | Source::Rpm(_)
+        | Source::Url(_)
+        | Source::Image { .. }
+        | Source::Tree(_)
+        | Source::Mainline { .. }
+        | Source::Control { .. } => true,
     };
     let live = io::stderr().is_terminal().then(Fetching::new);
     let tell = |progress: Progress| match &live {

@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use super::error::AptError;
 use crate::child::{self, Patient};
-use crate::kernel::Obtain;
-use crate::kernel::error::{ObtainError, Quoted};
+use crate::kernel::file_error::FileError;
+use crate::kernel::obtain::Obtain;
+use crate::kernel::quoted::Quoted;
 
 /// Downloads one file by apt's own methods (proxies, mirrors' credentials), without reading any index. In the
 /// package `apt` since 1.1.
@@ -46,9 +48,9 @@ pub(super) fn run(
     configuration: Option<&Path>,
     with: &Obtain,
     mut line: impl FnMut(&str),
-) -> Result<Output, ObtainError> {
-    let path = find(program).ok_or(ObtainError::NoApt { program })?;
-    let failed = |e| ObtainError::io("running", &path, e);
+) -> Result<Output, AptError> {
+    let path = find(program).ok_or(AptError::NoApt { program })?;
+    let failed = |e| FileError::io("run", &path, e);
     let mut command = with.shim.command(&path);
     command.args(args).env("LC_ALL", "C").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     match configuration {
@@ -95,7 +97,7 @@ pub(super) fn run(
     let status = child::reap(&mut child, until.min(Instant::now() + SILENCE)).map_err(failed)?;
     let Some(status) = status.filter(|_| !is_late) else {
         let detail = format!("it said nothing for {} minutes and was killed", SILENCE.as_secs() / 60);
-        return Err(ObtainError::Apt { doing: format!("running {}", path.display()), detail });
+        return Err(AptError::Failed { doing: format!("run {}", path.display()), detail });
     };
     Ok(Output { status, stdout: output, stderr: String::from_utf8_lossy(&errors).into_owned() })
 }
@@ -107,10 +109,10 @@ fn find(program: &'static str) -> Option<PathBuf> {
 }
 
 /// The system's configuration: names and values, in order (`apt-config dump`).
-pub(super) fn system_configuration(with: &Obtain) -> Result<Vec<(String, String)>, ObtainError> {
+pub(super) fn system_configuration(with: &Obtain) -> Result<Vec<(String, String)>, AptError> {
     let output = run("apt-config", &["dump"], None, with, |_| {})?;
     if !output.status.success() {
-        return Err(ObtainError::Apt { doing: "reading apt's configuration".to_owned(), detail: output.complaint() });
+        return Err(AptError::Failed { doing: "read apt's configuration".to_owned(), detail: output.complaint() });
     }
     Ok(dump(&output.stdout))
 }

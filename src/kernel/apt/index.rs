@@ -5,9 +5,9 @@ use std::io::{self, BufRead};
 
 use serde::{Deserialize, Serialize};
 
-use crate::kernel::LockedFile;
 use crate::kernel::store::is_sha256;
 use crate::kernel::versions::dpkg;
+use crate::matrix::LockedFile;
 
 /// A kernel package that a mirror serves.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

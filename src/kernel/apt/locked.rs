@@ -1,26 +1,30 @@
 //! Kernels that were resolved before: exactly the packages of the lock, from wherever they still are.
 
+use super::error::AptError;
 use super::index::Served;
-use super::mirror::{self, FetchError};
+use super::mirror;
 use super::{Place, Selection, check_names, current, selection_record};
 use crate::kernel::apt::index;
-use crate::kernel::error::ObtainError;
-use crate::kernel::package::Package;
+use crate::kernel::assemble;
+use crate::kernel::obtain::Obtain;
+use crate::kernel::obtained::Kernel;
+use crate::kernel::package::UnpackedPackage;
+use crate::kernel::progress::{Progress, Stale};
+use crate::kernel::sources::Resolved;
 use crate::kernel::store::Store;
-use crate::kernel::{Kernel, LockedFile, Obtain, Progress, local};
-use crate::matrix::AptArchive;
+use crate::matrix::{AptArchive, LockedFile};
 
 /// The kernel in these packages.
-pub(in crate::kernel) fn obtain_locked(
+pub(super) fn obtain_locked(
     package: &str,
     suite: Option<&str>,
     archive: Option<&AptArchive>,
     files: &[LockedFile],
     with: &Obtain,
-) -> Result<Kernel, ObtainError> {
+) -> Result<Kernel, AptError> {
     // What is here needs neither apt nor a mirror that serves the suite.
-    let here = files.iter().map(|file| Package::recorded(with.store, &file.sha256)).collect::<Option<Vec<_>>>();
-    if let Some(mut kernel) = here.map_or(Ok(None), |packages| local::assemble(&packages, with.store))? {
+    let here = files.iter().map(|file| UnpackedPackage::recorded(with.store, &file.sha256)).collect::<Option<Vec<_>>>();
+    if let Some(mut kernel) = here.map_or(Ok(None), |packages| assemble::assemble(&packages, with.store))? {
         kernel.files = files.to_vec();
         return Ok(kernel);
     }
@@ -29,31 +33,31 @@ pub(in crate::kernel) fn obtain_locked(
     // Twice, because a damaged cached file is only noticed, and removed, when all is put together.
     for _ in 0..2 {
         let packages = files.iter().map(|file| one(file, &place, with)).collect::<Result<Vec<_>, _>>()?;
-        if let Some(mut kernel) = local::assemble(&packages, with.store)? {
+        if let Some(mut kernel) = assemble::assemble(&packages, with.store)? {
             kernel.files = files.to_vec();
             return Ok(kernel);
         }
     }
-    Err(local::damaged(with.store))
+    Err(assemble::damaged(with.store).into())
 }
 
-fn one(file: &LockedFile, place: &Place, with: &Obtain) -> Result<Package, ObtainError> {
-    if let Some(package) = Package::recorded(with.store, &file.sha256) {
+fn one(file: &LockedFile, place: &Place, with: &Obtain) -> Result<UnpackedPackage, AptError> {
+    if let Some(package) = UnpackedPackage::recorded(with.store, &file.sha256) {
         return Ok(package);
     }
     let what = format!("{} {}", file.name, file.version.as_deref().unwrap_or_default());
     if with.offline {
-        return Err(ObtainError::NotCached { what, store: with.store.folder().to_owned() });
+        return Err(with.store.not_cached(what).into());
     }
     let _lock = with.store.lock(&file.sha256, || (with.tell)(Progress::Waiting { what: what.clone() }))?;
-    if let Some(package) = Package::recorded(with.store, &file.sha256) {
+    if let Some(package) = UnpackedPackage::recorded(with.store, &file.sha256) {
         return Ok(package);
     }
     let folder = with.store.draft_folder()?;
     let target = folder.path().join("package.deb");
     fetch(file, &what, place, &target, with)?;
     (with.tell)(Progress::Unpacking { package: file.name.clone() });
-    Package::unpack(with.store, &target, &file.sha256)
+    Ok(UnpackedPackage::unpack(with.store, &target, &file.sha256)?)
 }
 
 /// Fetches it from the mirror while that serves it, and else from where the lock says. Each is compared with the sha256.
@@ -63,7 +67,7 @@ fn fetch(
     place: &Place,
     target: &std::path::Path,
     with: &Obtain,
-) -> Result<(), ObtainError> {
+) -> Result<(), AptError> {
     let same = |served: &Served| served.name == file.name && served.sha256 == file.sha256;
     // A suite that has gone, or a mirror that is away, is no reason not to look elsewhere.
     let index = current(place, false, with).ok().map(|current| current.index.packages).unwrap_or_default();
@@ -73,37 +77,42 @@ fn fetch(
     for address in &addresses {
         match mirror::fetch(&Served::at(file, address), place, target, with) {
             Ok(()) => return Ok(()),
-            Err(FetchError::Superseded(error)) => tracing::debug!(%error, "a locked package is not there any more"),
-            Err(FetchError::Other(error @ ObtainError::Network { .. })) => away = Some(error),
-            Err(FetchError::Other(error)) => return Err(error),
+            Err(error @ AptError::Superseded { .. }) => {
+                tracing::debug!(%error, "a locked package is not there any more")
+            }
+            Err(error @ AptError::Network { .. }) => away = Some(error),
+            Err(error) => return Err(error),
         }
     }
     // Where one of them could not be asked, the package may be there tomorrow.
-    Err(away.unwrap_or_else(|| ObtainError::LockedGone {
+    Err(away.unwrap_or_else(|| AptError::LockedGone {
         what: what.to_owned(),
         sha256: file.sha256.clone(),
         tried: addresses,
     }))
 }
 
-/// What the newest kernel would be, by the mirror's index alone.
-pub(in crate::kernel) fn resolve(package: &str, place: &Place, with: &Obtain) -> Result<Vec<LockedFile>, ObtainError> {
+/// What the newest kernel would be, by the mirror's index alone, and why that may be old.
+pub(super) fn resolve(package: &str, place: &Place, with: &Obtain) -> Result<(Resolved, Option<Stale>), AptError> {
     check_names(package, place)?;
     let current = current(place, with.refresh, with)?;
-    if let (Some(detail), false) = (current.why_old, with.offline) {
-        // What is asked for is the newest, and an old answer would pass for that.
-        return Err(ObtainError::Network { doing: format!("refreshing the index of {}", place.suite()), detail });
-    }
-    let unknown = |similar| {
+    let age = mirror::age(current.index.fetched);
+    let stale = current.why_old.map(|why| Stale { age, why });
+    let chosen = index::resolve(&current.index.packages, package).map_err(|similar| {
         let (package, suite) = (package.to_owned(), place.suite().to_owned());
-        ObtainError::UnknownPackage { package, suite, similar }
+        AptError::UnknownPackage { package, suite, similar }
+    })?;
+    let files: Vec<LockedFile> = chosen.into_iter().map(Served::locked).collect();
+    let release = |file: &LockedFile| {
+        let name = file.name.strip_prefix("linux-image-unsigned-");
+        let name = name.or_else(|| file.name.strip_prefix("linux-image-"));
+        name.filter(|name| name.starts_with(|c: char| c.is_ascii_digit())).map(str::to_owned)
     };
-    let chosen = index::resolve(&current.index.packages, package).map_err(unknown)?;
-    Ok(chosen.into_iter().map(Served::locked).collect())
+    Ok((Resolved { release: files.iter().find_map(release), files }, stale))
 }
 
 /// What was used last, as far as that is recorded.
-pub(in crate::kernel) fn used_last(package: &str, place: &Place, store: &Store) -> Option<Vec<LockedFile>> {
+pub(super) fn used_last(package: &str, place: &Place, store: &Store) -> Option<Vec<LockedFile>> {
     let record = selection_record(package, place);
     let newest = store.records::<Selection>(&record).max_by_key(|selection| selection.fetched)?;
     Some(newest.packages.iter().map(Served::locked).collect())

@@ -3,37 +3,27 @@
 use std::fs::{self, File};
 use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
 use super::child::{self, Output};
+use super::error::AptError;
 use super::index::{self, Served};
 use super::place::Place;
 use super::sources::{self, Archive};
 use crate::kernel::compression::{self, Compression};
-use crate::kernel::error::{ObtainError, Quoted};
-use crate::kernel::{Obtain, Progress};
+use crate::kernel::file_error::FileError;
+use crate::kernel::obtain::Obtain;
+use crate::kernel::progress::Progress;
+use crate::kernel::quoted::Quoted;
 
 /// What a mirror serves of one suite, as far as kernels are concerned.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Index {
+pub(super) struct SuiteIndex {
     /// Seconds since 1970.
     pub fetched: u64,
     pub packages: Vec<Served>,
-}
-
-/// Why fetching a package failed.
-pub(super) enum FetchError {
-    /// The mirror has it no longer: the index is too old.
-    Superseded(ObtainError),
-    Other(ObtainError),
-}
-
-impl From<ObtainError> for FetchError {
-    fn from(error: ObtainError) -> Self {
-        Self::Other(error)
-    }
 }
 
 /// Bytes that one suite's list of packages may unpack to; Debian's largest has 65 MB.
@@ -44,6 +34,11 @@ pub(super) fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs())
 }
 
+/// How long ago that was.
+pub(super) fn age(fetched: u64) -> Duration {
+    Duration::from_secs(now().saturating_sub(fetched))
+}
+
 /// The system's archives and its apt configuration.
 pub(super) struct System {
     configuration: Vec<(String, String)>,
@@ -52,7 +47,7 @@ pub(super) struct System {
 }
 
 impl System {
-    pub(super) fn read(with: &Obtain) -> Result<Self, ObtainError> {
+    pub(super) fn read(with: &Obtain) -> Result<Self, AptError> {
         let configuration = child::system_configuration(with)?;
         let value = |name: &str| {
             let found = configuration.iter().rev().find(|(n, _)| n == name);
@@ -80,27 +75,27 @@ impl System {
         Ok(Self { configuration, archives, searched: format!("{}, {}", list.display(), parts.display()) })
     }
 
-    pub(super) fn own_suite(&self) -> Result<String, ObtainError> {
+    pub(super) fn own_suite(&self) -> Result<String, AptError> {
         sources::own_suite(&self.archives).ok_or_else(|| self.no_mirror())
     }
 
     /// The system's archives that serve a suite: the suite itself, its updates and its security archive.
-    pub(super) fn serving(&self, suite: &str) -> Result<Vec<Archive>, ObtainError> {
+    pub(super) fn serving(&self, suite: &str) -> Result<Vec<Archive>, AptError> {
         if let Some(other) = sources::not_debian(&self.archives, suite) {
-            return Err(ObtainError::NotDebian { mirror: other.uri.clone() });
+            return Err(AptError::NotDebian { mirror: other.uri.clone() });
         }
         sources::serving(&self.archives, suite).ok_or_else(|| self.no_mirror())
     }
 
-    fn no_mirror(&self) -> ObtainError {
-        ObtainError::NoMirror { searched: self.searched.clone() }
+    fn no_mirror(&self) -> AptError {
+        AptError::NoMirror { searched: self.searched.clone() }
     }
 
     /// Writes the private configuration for a suite, with the folders that it names; its file.
-    fn configure(&self, folder: &Path, with: &Obtain) -> Result<PathBuf, ObtainError> {
+    fn configure(&self, folder: &Path, with: &Obtain) -> Result<PathBuf, FileError> {
         for below in ["sources", "lists/partial", "cache/archives/partial", "log"] {
             let path = folder.join(below);
-            fs::create_dir_all(&path).map_err(|e| ObtainError::io("making", &path, e))?;
+            fs::create_dir_all(&path).map_err(|e| FileError::io("create", &path, e))?;
         }
         let file = folder.join("apt.conf");
         with.store.write_text(&file, &child::private_configuration(&self.configuration, folder))?;
@@ -109,17 +104,17 @@ impl System {
 }
 
 /// Where apt keeps what belongs to a suite. apt's configuration cannot express every path.
-pub(super) fn folder(place: &Place, with: &Obtain) -> Result<PathBuf, ObtainError> {
+pub(super) fn folder(place: &Place, with: &Obtain) -> Result<PathBuf, FileError> {
     let folder = with.store.path("apt").join(place.id());
     if folder.to_str().is_none_or(|p| p.contains(['"', '\n', '\\'])) {
-        let problem = "has a name that apt cannot use: expected no quotes and valid UTF-8".to_owned();
-        return Err(ObtainError::Unusable { what: "the cache folder", path: folder, problem });
+        let problem = "has a name that apt cannot use: expected no quotes and valid UTF-8";
+        return Err(FileError::unusable("the cache folder", &folder, problem));
     }
     Ok(folder)
 }
 
 /// Has apt fetch the suite's lists, verified by the mirror's signature, and reads them.
-pub(super) fn refresh(place: &Place, with: &Obtain) -> Result<Index, ObtainError> {
+pub(super) fn refresh(place: &Place, with: &Obtain) -> Result<SuiteIndex, AptError> {
     (with.tell)(Progress::Refreshing { suite: place.suite().to_owned() });
     let system = System::read(with)?;
     let archives = place.served_by(&system)?;
@@ -139,45 +134,45 @@ pub(super) fn refresh(place: &Place, with: &Obtain) -> Result<Index, ObtainError
         let lists = lists(&folder.join("lists"), archive)?;
         // Not every suite has updates and a security archive.
         if lists.is_empty() && at == 0 {
-            let doing = format!("refreshing the index of {}", place.suite());
+            let doing = format!("refresh the index of {}", place.suite());
             let detail = format!("apt fetched no list of packages from {}: {}", archive.uri, output.complaint());
-            return Err(ObtainError::Apt { doing, detail });
+            return Err(AptError::Failed { doing, detail });
         }
         for file in lists {
             packages.extend(read_list(&file, &archive.uri)?);
         }
     }
-    Ok(Index { fetched, packages })
+    Ok(SuiteIndex { fetched, packages })
 }
 
 /// What apt-get's output means. The archives are the suite's own first, then those that it may lack.
-fn judge(output: &Output, archives: &[Archive], folder: &Path) -> Result<(), ObtainError> {
+fn judge(output: &Output, archives: &[Archive], folder: &Path) -> Result<(), AptError> {
     let Some(main) = archives.first() else { return Ok(()) };
-    let doing = format!("refreshing the index of {}", main.suite);
+    let doing = format!("refresh the index of {}", main.suite);
     if output.stderr.contains("No space left on device") {
-        return Err(ObtainError::DiskFull { path: folder.to_owned() });
+        return Err(FileError::DiskFull { path: folder.to_owned() }.into());
     }
     for (failed, reason) in errors(&output.stdout) {
         // "Err:3 http://… sid InRelease": the number means nothing to people.
         let what = failed.split_once(' ').map_or(failed, |(_, what)| what);
         let detail = format!("{}: {}", Quoted::of(what.as_bytes()), Quoted::of(reason.as_bytes()));
         if !is_missing(reason) {
-            return Err(ObtainError::Network { doing, detail });
+            return Err(AptError::Network { doing, detail });
         }
         if suite_of(failed) == Some(main.suite.as_str()) {
             let (suite, mirror) = (main.suite.clone(), main.uri.clone());
-            return Err(ObtainError::UnknownSuite { suite, mirror, detail: Quoted::of(reason.as_bytes()).to_string() });
+            return Err(AptError::UnknownSuite { suite, mirror, detail: Quoted::of(reason.as_bytes()).to_string() });
         }
     }
     let explained = ["does not have a Release file", "Failed to fetch", "Some index files failed"];
     let unexplained = |l: &&str| l.starts_with("E:") && !explained.iter().any(|e| l.contains(e));
     if output.stderr.lines().any(|l| unexplained(&l)) {
-        return Err(ObtainError::Apt { doing, detail: output.complaint() });
+        return Err(AptError::Failed { doing, detail: output.complaint() });
     }
     if output.status.code() == Some(0) || errors(&output.stdout).next().is_some() {
         return Ok(());
     }
-    Err(ObtainError::Apt { doing, detail: output.complaint() })
+    Err(AptError::Failed { doing, detail: output.complaint() })
 }
 
 /// The `Err:` lines of apt's output, each with the line of its reason.
@@ -204,12 +199,12 @@ fn suite_of(failed: &str) -> Option<&str> {
 }
 
 /// The lists of an archive's packages, among all that apt keeps: their names end with the suite and the component.
-fn lists(folder: &Path, archive: &Archive) -> Result<Vec<PathBuf>, ObtainError> {
+fn lists(folder: &Path, archive: &Archive) -> Result<Vec<PathBuf>, FileError> {
     // A slash of the suite's name is an underscore in its file's.
     let suite = archive.suite.replace('/', "_");
     let ends: Vec<String> =
         archive.components().iter().map(|name| format!("_dists_{suite}_{name}_binary-amd64_Packages")).collect();
-    let reading = |e| ObtainError::io("reading", folder, e);
+    let reading = |e| FileError::io("read", folder, e);
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).map_err(reading)? {
         let path = entry.map_err(reading)?.path();
@@ -224,7 +219,7 @@ fn lists(folder: &Path, archive: &Archive) -> Result<Vec<PathBuf>, ObtainError> 
     Ok(found)
 }
 
-fn read_list(file: &Path, base: &str) -> Result<Vec<Served>, ObtainError> {
+fn read_list(file: &Path, base: &str) -> Result<Vec<Served>, FileError> {
     let how = match file.extension().and_then(|e| e.to_str()) {
         Some("xz") => Compression::Xz,
         Some("gz") => Compression::Gzip,
@@ -234,11 +229,11 @@ fn read_list(file: &Path, base: &str) -> Result<Vec<Served>, ObtainError> {
         let unpacked = compression::reader(how, File::open(file)?, MAX_LIST)?;
         index::read(BufReader::with_capacity(128 << 10, unpacked), base)
     };
-    read().map_err(|e| ObtainError::io("reading", file, e))
+    read().map_err(|e| FileError::io("read", file, e))
 }
 
 /// Fetches a package into `target`. apt compares it with the sha256 from the signed index.
-pub(super) fn fetch(served: &Served, place: &Place, target: &Path, with: &Obtain) -> Result<(), FetchError> {
+pub(super) fn fetch(served: &Served, place: &Place, target: &Path, with: &Obtain) -> Result<(), AptError> {
     let tell = |percent: f64| {
         // Percent of all that this child fetches, which is this one file.
         let done = (served.size as f64 * (percent / 100.0).clamp(0.0, 1.0)) as u64;
@@ -264,14 +259,13 @@ pub(super) fn fetch(served: &Served, place: &Place, target: &Path, with: &Obtain
         return Ok(());
     }
     if output.stderr.contains("No space left on device") {
-        return Err(ObtainError::DiskFull { path: target.to_owned() }.into());
+        return Err(FileError::DiskFull { path: target.to_owned() }.into());
     }
-    let doing = format!("fetching {}", served.uri);
+    let doing = format!("fetch {}", served.uri);
     let reason = errors(&output.stdout).last().map(|(_, reason)| reason.to_owned());
     let missing = reason.as_deref().is_some_and(is_missing);
     let detail = reason.filter(|r| !r.is_empty()).unwrap_or_else(|| output.complaint());
-    let error = ObtainError::Network { doing, detail };
-    Err(if missing { FetchError::Superseded(error) } else { FetchError::Other(error) })
+    Err(if missing { AptError::Superseded { doing, detail } } else { AptError::Network { doing, detail } })
 }
 
 #[cfg(test)]
@@ -280,8 +274,9 @@ mod tests {
     use std::process::ExitStatus;
 
     use super::*;
+    use crate::kernel::failure::Failure as _;
 
-    fn judged(stdout: &str, stderr: &str, code: i32) -> Result<(), ObtainError> {
+    fn judged(stdout: &str, stderr: &str, code: i32) -> Result<(), AptError> {
         let archives =
             sources::one_line("deb http://m.example/debian sid main\ndeb http://m.example/debian sid-updates main\n");
         let status = ExitStatus::from_raw(code << 8);
@@ -305,7 +300,7 @@ mod tests {
             [(refused.to_owned(), 100), (refused.replace("-updates", ""), 100), (refused.to_owned(), 0)]
         {
             let error = judged(&stdout, "W: Failed to fetch http://m.example\n", code).unwrap_err();
-            assert!(matches!(error, ObtainError::Network { .. }), "{error}");
+            assert!(matches!(error, AptError::Network { .. }), "{error}");
         }
         assert!(judged("Get:1 http://m.example/debian sid InRelease\n", "", 0).is_ok());
     }
@@ -316,8 +311,8 @@ mod tests {
             "W: GPG error: x NO_PUBKEY 0E98404D386FA1D9\nE: The repository 'x sid InRelease' is not signed.\n";
         let error = judged("", unsigned, 100).unwrap_err();
         assert!(error.to_string().contains("NO_PUBKEY") && !error.is_gone(), "{error}");
-        assert!(matches!(judged("", "", 100), Err(ObtainError::Apt { .. })));
+        assert!(matches!(judged("", "", 100), Err(AptError::Failed { .. })));
         let full = "E: write, No space left on device\n";
-        assert!(matches!(judged("", full, 100), Err(ObtainError::DiskFull { .. })));
+        assert!(matches!(judged("", full, 100), Err(AptError::File(FileError::DiskFull { .. }))));
     }
 }

@@ -6,24 +6,31 @@
 //! a second run starts no child at all.
 
 mod child;
+mod error;
 mod index;
 mod locked;
 mod mirror;
 mod place;
 mod sources;
 
-use std::time::Duration;
-
 use serde::{Deserialize, Serialize};
 
+use self::error::AptError;
 use self::index::Served;
-pub(super) use self::locked::{obtain_locked, resolve, used_last};
-use self::mirror::{FetchError, Index, System};
-pub(super) use self::place::Place;
-use super::error::{ObtainError, Quoted};
-use super::package::Package;
+use self::mirror::{SuiteIndex, System};
+use self::place::Place;
+use super::assemble;
+use super::error::ObtainError;
+use super::file_error::FileError;
+use super::obtain::Obtain;
+use super::obtained::Kernel;
+use super::package::UnpackedPackage;
+use super::progress::{Progress, Stale};
+use super::sources::{Cached, Resolved, SourceKind};
+use super::store::Store;
 use super::versions::dpkg;
-use super::{Kernel, Obtain, Progress, Stale, local};
+use crate::kernel::quoted::Quoted;
+use crate::matrix::{AptArchive, LockedFile};
 
 /// Seconds for which a mirror's answer counts as new.
 const FRESH: u64 = 6 * 60 * 60;
@@ -38,19 +45,51 @@ struct Selection {
 
 /// An index, and why it is not new, if it isn't.
 struct Current {
-    index: Index,
+    index: SuiteIndex,
     asked_now: bool,
     why_old: Option<String>,
 }
 
-/// What the system's configuration offers, in words.
-pub(super) fn available(with: &Obtain) -> Result<String, ObtainError> {
+/// A package of an archive, or a meta-package that leads to one.
+pub(super) struct AptPackage<'a> {
+    pub package: &'a str,
+    pub suite: Option<&'a str>,
+    pub archive: Option<&'a AptArchive>,
+}
+
+impl SourceKind for AptPackage<'_> {
+    fn obtain(&self, with: &Obtain) -> Result<Kernel, ObtainError> {
+        Ok(match with.locked {
+            Some(files) => locked::obtain_locked(self.package, self.suite, self.archive, files, with)?,
+            None => obtain(self.package, &Place::of(self.suite, self.archive, with)?, with)?,
+        })
+    }
+
+    fn resolve(&self, with: &Obtain) -> Result<Option<(Resolved, Option<Stale>)>, ObtainError> {
+        Ok(Some(locked::resolve(self.package, &Place::of(self.suite, self.archive, with)?, with)?))
+    }
+
+    fn why_not_locked(&self) -> Option<&'static str> {
+        None
+    }
+
+    fn cached(&self, locked: Option<&[LockedFile]>, store: &Store) -> (Cached, Option<u64>) {
+        let used_last = || locked::used_last(self.package, &Place::named(self.suite?, self.archive), store);
+        Cached::of_fetched(&locked.map(<[_]>::to_vec).or_else(used_last).unwrap_or_default(), store)
+    }
+}
+
+/// Whether this host has what `apt:` kernels come through: what its configuration offers, in words.
+///
+/// # Errors
+/// Where it has no apt, or apt knows no archive of a distribution.
+pub fn available(with: &Obtain) -> Result<String, ObtainError> {
     let suite = System::read(with)?.own_suite()?;
     Ok(format!("the system's mirrors serve {suite}, and other suites beside it"))
 }
 
 /// Obtains the kernel that `package` names or leads to.
-pub(super) fn obtain(package: &str, place: &Place, with: &Obtain) -> Result<Kernel, ObtainError> {
+fn obtain(package: &str, place: &Place, with: &Obtain) -> Result<Kernel, AptError> {
     check_names(package, place)?;
     match newest(package, place, with) {
         Ok(kernel) => Ok(kernel),
@@ -58,7 +97,7 @@ pub(super) fn obtain(package: &str, place: &Place, with: &Obtain) -> Result<Kern
     }
 }
 
-fn check_names(package: &str, place: &Place) -> Result<(), ObtainError> {
+fn check_names(package: &str, place: &Place) -> Result<(), AptError> {
     let expected = "a name that starts with `linux-`, as linux-image-cloud-amd64";
     check("package", package, expected, package.starts_with("linux-"))?;
     check("suite", place.suite(), "a name such as bookworm or bookworm-backports", true)
@@ -87,11 +126,11 @@ impl SourcePackage {
 }
 
 /// The newest package with this name.
-pub(super) fn source_package(package: &str, suite: &str, with: &Obtain) -> Result<SourcePackage, ObtainError> {
+pub(super) fn source_package(package: &str, suite: &str, with: &Obtain) -> Result<SourcePackage, AptError> {
     let Current { index, .. } = current(&Place::named(suite, None), with.refresh, with)?;
     let newest = index.packages.into_iter().filter(|served| served.name == package);
     let newest = newest.max_by(|a, b| dpkg::compare(&a.version, &b.version));
-    newest.map(SourcePackage).ok_or_else(|| ObtainError::UnknownPackage {
+    newest.map(SourcePackage).ok_or_else(|| AptError::UnknownPackage {
         package: package.to_owned(),
         suite: suite.to_owned(),
         similar: Vec::new(),
@@ -104,37 +143,36 @@ pub(super) fn fetch_source(
     suite: &str,
     target: &std::path::Path,
     with: &Obtain,
-) -> Result<Option<SourcePackage>, ObtainError> {
+) -> Result<Option<SourcePackage>, AptError> {
     let SourcePackage(served) = package;
     if with.offline {
-        let what = format!("{} {}", served.name, served.version);
-        return Err(ObtainError::NotCached { what, store: with.store.folder().to_owned() });
+        return Err(with.store.not_cached(format!("{} {}", served.name, served.version)).into());
     }
     let superseded = match mirror::fetch(served, &Place::named(suite, None), target, with) {
         Ok(()) => return Ok(None),
-        Err(FetchError::Other(error)) => return Err(error),
-        Err(FetchError::Superseded(error)) => error,
+        Err(error @ AptError::Superseded { .. }) => error,
+        Err(error) => return Err(error),
     };
     let newest = source_package(&served.name, suite, &Obtain { refresh: true, ..*with })?;
     if newest == *package { Err(superseded) } else { Ok(Some(newest)) }
 }
 
 /// Names become arguments and folders: Debian Policy §5.6.1's letters only.
-fn check(what: &'static str, text: &str, expected: &'static str, form: bool) -> Result<(), ObtainError> {
+fn check(what: &'static str, text: &str, expected: &'static str, form: bool) -> Result<(), AptError> {
     let letter = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
     let good = form
         && text.len() <= 200
         && text.bytes().next().is_some_and(letter)
         && text.bytes().all(|b| letter(b) || b"+-.".contains(&b));
-    if good { Ok(()) } else { Err(ObtainError::BadName { text: Quoted::of(text.as_bytes()), what, expected }) }
+    if good { Ok(()) } else { Err(AptError::BadName { text: Quoted::of(text.as_bytes()), what, expected }) }
 }
 
 /// The newest kernel that the mirror is known to serve.
-fn newest(package: &str, place: &Place, with: &Obtain) -> Result<Kernel, ObtainError> {
+fn newest(package: &str, place: &Place, with: &Obtain) -> Result<Kernel, AptError> {
     let mut refresh = with.refresh;
     loop {
         let Current { index, asked_now, why_old } = current(place, refresh, with)?;
-        let unknown = |similar| ObtainError::UnknownPackage {
+        let unknown = |similar| AptError::UnknownPackage {
             package: package.to_owned(),
             suite: place.suite().to_owned(),
             similar,
@@ -142,8 +180,8 @@ fn newest(package: &str, place: &Place, with: &Obtain) -> Result<Kernel, ObtainE
         let chosen = index::resolve(&index.packages, package).map_err(unknown)?;
         match gather(&chosen, place, with.offline, with) {
             // The mirror has moved on since its index was fetched.
-            Err(FetchError::Superseded(_)) if !asked_now && why_old.is_none() => refresh = true,
-            Err(FetchError::Superseded(error) | FetchError::Other(error)) => return Err(error),
+            Err(AptError::Superseded { .. }) if !asked_now && why_old.is_none() => refresh = true,
+            Err(error) => return Err(error),
             Ok(mut kernel) => {
                 kernel.files = chosen.iter().map(|served| served.locked()).collect();
                 let selection = Selection { fetched: index.fetched, packages: chosen.into_iter().cloned().collect() };
@@ -161,10 +199,8 @@ fn newest(package: &str, place: &Place, with: &Obtain) -> Result<Kernel, ObtainE
 }
 
 /// The kernel that was used last time, where the newest cannot be had for `error`, which is not the user's to mend.
-fn recorded(package: &str, place: &Place, error: &ObtainError, with: &Obtain) -> Result<Option<Kernel>, ObtainError> {
-    let outside =
-        matches!(error, ObtainError::Network { .. } | ObtainError::NotCached { .. } | ObtainError::Apt { .. });
-    if !outside && !error.is_gone() {
+fn recorded(package: &str, place: &Place, error: &AptError, with: &Obtain) -> Result<Option<Kernel>, AptError> {
+    if !error.is_survivable() {
         return Ok(None);
     }
     let record = selection_record(package, place);
@@ -188,7 +224,7 @@ fn selection_record(package: &str, place: &Place) -> String {
 }
 
 fn mark_stale(kernel: &mut Kernel, fetched: u64, why: String, with: &Obtain) {
-    let stale = Stale { age: Duration::from_secs(mirror::now().saturating_sub(fetched)), why };
+    let stale = Stale { age: mirror::age(fetched), why };
     (with.tell)(Progress::Stale(stale.clone()));
     kernel.stale = Some(stale);
 }
@@ -202,18 +238,18 @@ pub(super) fn fuzz(bytes: &[u8]) {
 }
 
 /// The suite's index: the recorded one while it is new, else the mirror's.
-fn current(place: &Place, refresh: bool, with: &Obtain) -> Result<Current, ObtainError> {
+fn current(place: &Place, refresh: bool, with: &Obtain) -> Result<Current, AptError> {
     let record = format!("apt/{}/index.json", place.id());
     // Of all layers' the newest.
-    let read = || with.store.records::<Index>(&record).max_by_key(|index| index.fetched);
+    let read = || with.store.records::<SuiteIndex>(&record).max_by_key(|index| index.fetched);
     let known = read();
     if with.offline {
         let what = || format!("the index of {}", place.suite());
-        let missing = || ObtainError::NotCached { what: what(), store: with.store.folder().to_owned() };
+        let missing = || AptError::from(with.store.not_cached(what()));
         let why_old = Some("offline was asked for".to_owned());
         return Ok(Current { index: known.ok_or_else(missing)?, asked_now: false, why_old });
     }
-    let fresh = |index: &Index| mirror::now().checked_sub(index.fetched).is_some_and(|age| age < FRESH);
+    let fresh = |index: &SuiteIndex| mirror::now().checked_sub(index.fetched).is_some_and(|age| age < FRESH);
     match known {
         Some(index) if !refresh && fresh(&index) => return Ok(Current { index, asked_now: false, why_old: None }),
         _ => {}
@@ -235,7 +271,7 @@ fn current(place: &Place, refresh: bool, with: &Obtain) -> Result<Current, Obtai
             Ok(Current { index, asked_now: true, why_old: None })
         }
         Err(error) => match known {
-            Some(index) if !matches!(error, ObtainError::DiskFull { .. }) => {
+            Some(index) if !matches!(error, AptError::File(FileError::DiskFull { .. })) => {
                 Ok(Current { index, asked_now: false, why_old: Some(error.to_string()) })
             }
             _ => Err(error),
@@ -244,35 +280,35 @@ fn current(place: &Place, refresh: bool, with: &Obtain) -> Result<Current, Obtai
 }
 
 /// Makes a kernel of packages, fetching those that are missing.
-fn gather(chosen: &[&Served], place: &Place, offline: bool, with: &Obtain) -> Result<Kernel, FetchError> {
+fn gather(chosen: &[&Served], place: &Place, offline: bool, with: &Obtain) -> Result<Kernel, AptError> {
     // Twice, because a damaged cached file is only noticed, and removed, when all is put together.
     for _ in 0..2 {
         let mut packages = Vec::new();
         for served in chosen {
             packages.push(package(served, place, offline, with)?);
         }
-        if let Some(kernel) = local::assemble(&packages, with.store)? {
+        if let Some(kernel) = assemble::assemble(&packages, with.store)? {
             return Ok(kernel);
         }
     }
-    Err(local::damaged(with.store).into())
+    Err(assemble::damaged(with.store).into())
 }
 
-fn package(served: &Served, place: &Place, offline: bool, with: &Obtain) -> Result<Package, FetchError> {
-    if let Some(package) = Package::recorded(with.store, &served.sha256) {
+fn package(served: &Served, place: &Place, offline: bool, with: &Obtain) -> Result<UnpackedPackage, AptError> {
+    if let Some(package) = UnpackedPackage::recorded(with.store, &served.sha256) {
         return Ok(package);
     }
     let name = format!("{} {}", served.name, served.version);
     if offline {
-        return Err(ObtainError::NotCached { what: name, store: with.store.folder().to_owned() }.into());
+        return Err(with.store.not_cached(name).into());
     }
     let _lock = with.store.lock(&served.sha256, || (with.tell)(Progress::Waiting { what: name.clone() }))?;
-    if let Some(package) = Package::recorded(with.store, &served.sha256) {
+    if let Some(package) = UnpackedPackage::recorded(with.store, &served.sha256) {
         return Ok(package);
     }
     let folder = with.store.draft_folder()?;
     let file = folder.path().join(format!("{}.deb", served.name));
     mirror::fetch(served, place, &file, with)?;
     (with.tell)(Progress::Unpacking { package: served.name.clone() });
-    Ok(Package::unpack(with.store, &file, &served.sha256)?)
+    Ok(UnpackedPackage::unpack(with.store, &file, &served.sha256)?)
 }

@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
 
+use super::error::AptError;
 use super::mirror::System;
 use super::sources::Archive;
-use crate::kernel::Obtain;
-use crate::kernel::error::ObtainError;
+use crate::kernel::file_error::FileError;
+use crate::kernel::obtain::Obtain;
 use crate::matrix::AptArchive;
 
 /// A suite, and the archive that serves it.
@@ -22,7 +23,7 @@ impl<'a> Place<'a> {
         suite: Option<&str>,
         archive: Option<&'a AptArchive>,
         with: &Obtain,
-    ) -> Result<Self, ObtainError> {
+    ) -> Result<Self, AptError> {
         let suite = suite.map_or_else(|| System::read(with)?.own_suite(), |suite| Ok(suite.to_owned()))?;
         Ok(Self { suite, archive })
     }
@@ -49,7 +50,7 @@ impl<'a> Place<'a> {
     }
 
     /// The archives that serve it, the suite itself first.
-    pub(super) fn served_by(&self, system: &System) -> Result<Vec<Archive>, ObtainError> {
+    pub(super) fn served_by(&self, system: &System) -> Result<Vec<Archive>, AptError> {
         match self.archive {
             None => system.serving(&self.suite),
             Some(AptArchive { mirror, components, keyring }) => {
@@ -61,12 +62,12 @@ impl<'a> Place<'a> {
 }
 
 /// The keyring's path as apt takes it: absolute, and without what would end a word of its sources.
-fn keys(path: &Path) -> Result<String, ObtainError> {
-    let unusable = |problem: String| ObtainError::Unusable { what: "the keyring", path: path.to_owned(), problem };
-    let absolute: PathBuf = path.canonicalize().map_err(|error| unusable(format!("cannot be read: {error}")))?;
+fn keys(path: &Path) -> Result<String, FileError> {
+    let unusable = |problem: &str| FileError::unusable("the keyring", path, problem);
+    let absolute: PathBuf = path.canonicalize().map_err(|error| unusable(&format!("cannot be read: {error}")))?;
     let text = absolute.to_str().filter(|text| !text.contains(|c: char| c.is_whitespace() || c == ',' || c == '"'));
     text.map(str::to_owned)
-        .ok_or_else(|| unusable("has a name that apt cannot use: expected no spaces, commas and quotes".to_owned()))
+        .ok_or_else(|| unusable("has a name that apt cannot use: expected no spaces, commas or quotes"))
 }
 
 #[cfg(test)]

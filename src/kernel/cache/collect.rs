@@ -7,9 +7,9 @@ use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 
-use super::{Item, Kind, What, survey};
-use crate::kernel::error::ObtainError;
-use crate::kernel::store::{GRACE, Lock, Store};
+use super::{CacheItem, CacheKind, What, survey};
+use crate::kernel::file_error::FileError;
+use crate::kernel::store::{GRACE, Store, StoreLock};
 use crate::regular;
 
 /// What may stay.
@@ -22,7 +22,7 @@ pub struct Limits {
 }
 
 impl Limits {
-    fn is_too_old(&self, item: &Item) -> bool {
+    fn is_too_old(&self, item: &CacheItem) -> bool {
         self.older_than.is_some_and(|limit| item.age() > limit)
     }
 
@@ -35,11 +35,11 @@ impl Limits {
 #[derive(Debug)]
 pub struct Collected {
     /// What is gone, or would be: the least recently used first.
-    pub removed: Vec<Item>,
+    pub removed: Vec<CacheItem>,
     /// What would have had to go and stayed.
-    pub kept: Vec<(Item, Why)>,
+    pub kept: Vec<(CacheItem, Why)>,
     /// What is left.
-    pub left: Vec<Item>,
+    pub left: Vec<CacheItem>,
 }
 
 /// Why something stayed that would have had to go.
@@ -57,7 +57,7 @@ pub enum Why {
 ///
 /// # Errors
 /// Where the cache cannot be read, or something cannot be removed. What was removed before stays so.
-pub fn collect(store: &Store, limits: Limits, dry_run: bool, waiting: impl FnOnce()) -> Result<Collected, ObtainError> {
+pub fn collect(store: &Store, limits: Limits, dry_run: bool, waiting: impl FnOnce()) -> Result<Collected, FileError> {
     let _lock = store.lock("gc", waiting)?;
     let mut items = survey(store)?;
     items.sort_by_key(|item| item.used);
@@ -80,14 +80,14 @@ pub fn collect(store: &Store, limits: Limits, dry_run: bool, waiting: impl FnOnc
             }
         }
         // A control takes minutes to be built again, and the rest seconds to be fetched.
-        left.sort_by_key(|item| (item.kind == Kind::Control, item.used));
+        left.sort_by_key(|item| (item.kind == CacheKind::Control, item.used));
         items = left;
     }
     Ok(Collected { removed, kept, left: items })
 }
 
 /// Removes it, unless somebody uses it.
-fn remove(item: &Item, store: &Store, dry_run: bool) -> Result<Option<Why>, ObtainError> {
+fn remove(item: &CacheItem, store: &Store, dry_run: bool) -> Result<Option<Why>, FileError> {
     // Whoever uses a partial download holds its lock all the while, and nobody is about to use it.
     let has_grace = !matches!(&item.what, What::Files { locks, .. } if !locks.is_empty());
     let is_young = |used| has_grace && is_young(used);
@@ -99,7 +99,7 @@ fn remove(item: &Item, store: &Store, dry_run: bool) -> Result<Option<Why>, Obta
             let Some(_locks) = all_locks(locks, store)? else { return Ok(Some(Why::InUse)) };
             let mut held = Vec::new();
             for file in files {
-                match hold(file).map_err(|e| ObtainError::io("locking", file, e))? {
+                match hold(file).map_err(|e| FileError::io("lock", file, e))? {
                     Held::Gone => {}
                     Held::InUse => return Ok(Some(Why::InUse)),
                     // Somebody has used it since the cache was looked through.
@@ -113,7 +113,7 @@ fn remove(item: &Item, store: &Store, dry_run: bool) -> Result<Option<Why>, Obta
             // First, so that they never name what is not there.
             records.iter().try_for_each(remove_file)?;
             for (lock, file) in held {
-                store.remove_same(&lock, file).map_err(|e| ObtainError::io("removing", file, e))?;
+                store.remove_same(&lock, file).map_err(|e| FileError::io("remove", file, e))?;
             }
         }
         What::Folder { path, locks } => {
@@ -123,7 +123,7 @@ fn remove(item: &Item, store: &Store, dry_run: bool) -> Result<Option<Why>, Obta
             }
         }
         What::Index { path, lock, beside } => {
-            let failed = |e| ObtainError::io("locking", lock, e);
+            let failed = |e| FileError::io("lock", lock, e);
             let _held = match hold(lock).map_err(failed)? {
                 Held::InUse => return Ok(Some(Why::InUse)),
                 Held::Locked(lock, _) => Some(lock),
@@ -139,7 +139,7 @@ fn remove(item: &Item, store: &Store, dry_run: bool) -> Result<Option<Why>, Obta
 }
 
 /// All of these locks; `None` where somebody else has one.
-fn all_locks(names: &[String], store: &Store) -> Result<Option<Vec<Lock>>, ObtainError> {
+fn all_locks(names: &[String], store: &Store) -> Result<Option<Vec<StoreLock>>, FileError> {
     names.iter().map(|name| store.try_lock(name)).collect()
 }
 
@@ -172,9 +172,9 @@ fn is_young(used: SystemTime) -> bool {
     SystemTime::now().duration_since(used).is_ok_and(|age| age < GRACE) || used > SystemTime::now()
 }
 
-fn remove_file(path: &PathBuf) -> Result<(), ObtainError> {
+fn remove_file(path: &PathBuf) -> Result<(), FileError> {
     match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(ObtainError::io("removing", path, error)),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(FileError::io("remove", path, error)),
         _ => Ok(()),
     }
 }

@@ -18,7 +18,7 @@ pub use survey::survey;
 /// What something in the cache is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Kind {
+pub enum CacheKind {
     /// What was taken out of a package.
     Package,
     /// A control kernel that was built.
@@ -37,7 +37,7 @@ pub enum Kind {
     Git,
 }
 
-impl Kind {
+impl CacheKind {
     /// All kinds.
     pub const ALL: [Self; 8] = [
         Self::Package,
@@ -67,9 +67,9 @@ impl Kind {
 
 /// Something that goes as a whole or not at all.
 #[derive(Clone, Debug, Serialize)]
-pub struct Item {
+pub struct CacheItem {
     /// What it is.
-    pub kind: Kind,
+    pub kind: CacheKind,
     /// Its name, for people.
     pub name: String,
     /// Bytes that it takes on the disk, without what it shares with something that was used later.
@@ -81,7 +81,7 @@ pub struct Item {
     what: What,
 }
 
-impl Item {
+impl CacheItem {
     /// How long ago it was used, by the host's clock. What was used in the future was used now.
     pub fn age(&self) -> Duration {
         SystemTime::now().duration_since(self.used).unwrap_or_default()

@@ -10,22 +10,22 @@ use std::time::SystemTime;
 
 use serde_json::Value;
 
-use super::{Item, Kind, What};
-use crate::kernel::error::ObtainError;
+use super::{CacheItem, CacheKind, What};
+use crate::kernel::file_error::FileError;
 use crate::kernel::store::{Store, is_sha256, read_sealed};
 
 /// Everything in the cache that can go by itself. Those of stores below are not ours, and not among it.
 ///
 /// # Errors
 /// Where a folder cannot be read. What vanishes meanwhile is left out.
-pub fn survey(store: &Store) -> Result<Vec<Item>, ObtainError> {
+pub fn survey(store: &Store) -> Result<Vec<CacheItem>, FileError> {
     let root = store.folder();
-    let looking = |e| ObtainError::io("looking through", root, e);
+    let looking = |e| FileError::io("look through", root, e);
     let mut items = Vec::new();
     let mut look = || -> io::Result<()> {
         named(root, &mut items)?;
         partial(root, &mut items)?;
-        items.extend(alone(&root.join("quarantine"), Kind::SetAside)?);
+        items.extend(alone(&root.join("quarantine"), CacheKind::SetAside)?);
         build_trees(root, &mut items)?;
         suites(root, &mut items)?;
         indexes(root, &mut items)
@@ -36,7 +36,7 @@ pub fn survey(store: &Store) -> Result<Vec<Item>, ObtainError> {
 
 /// A record, and the files that it names.
 struct Record {
-    kind: Kind,
+    kind: CacheKind,
     name: String,
     path: PathBuf,
     used: SystemTime,
@@ -45,23 +45,25 @@ struct Record {
 }
 
 /// What records name, and the files by content that none names.
-fn named(root: &Path, items: &mut Vec<Item>) -> io::Result<()> {
+fn named(root: &Path, items: &mut Vec<CacheItem>) -> io::Result<()> {
     let mut files: BTreeMap<PathBuf, Metadata> = entries(&root.join("blobs"))?.into_iter().collect();
     files.extend(entries(&root.join("downloads"))?);
     files.retain(|path, found| found.is_file() && path.file_name().and_then(OsStr::to_str).is_some_and(is_sha256));
 
     let mut records = Vec::new();
-    for (folder, kind) in [("packages", Kind::Package), ("controls/kept", Kind::Control), ("addresses", Kind::Download)]
+    for (folder, kind) in
+        [("packages", CacheKind::Package), ("controls/kept", CacheKind::Control), ("addresses", CacheKind::Download)]
     {
         records.extend(read_records(&root.join(folder), kind, root, &files)?);
     }
     for (line, _) in
         entries(&root.join("controls"))?.into_iter().filter(|(path, found)| found.is_dir() && !path.ends_with("kept"))
     {
-        records.extend(read_records(&line, Kind::Control, root, &files)?.into_iter().filter(|r| !r.files.is_empty()));
+        records
+            .extend(read_records(&line, CacheKind::Control, root, &files)?.into_iter().filter(|r| !r.files.is_empty()));
     }
     // Several records may name the same files: those of a control's recipe, and of the line's last build.
-    let mut groups: BTreeMap<(Kind, Vec<PathBuf>), Vec<Record>> = BTreeMap::new();
+    let mut groups: BTreeMap<(CacheKind, Vec<PathBuf>), Vec<Record>> = BTreeMap::new();
     for mut record in records {
         record.files.sort();
         record.files.dedup();
@@ -72,7 +74,7 @@ fn named(root: &Path, items: &mut Vec<Item>) -> io::Result<()> {
     let mut named_by: BTreeMap<&PathBuf, usize> = BTreeMap::new();
     let all = groups.values().filter_map(|records| Some(&records.first()?.files));
     all.flatten().for_each(|file| *named_by.entry(file).or_default() += 1);
-    let mut found: Vec<Item> = Vec::new();
+    let mut found: Vec<CacheItem> = Vec::new();
     for ((kind, _), records) in &groups {
         let Some(first) = records.first() else { continue };
         // A file that others name too was perhaps used for their sake.
@@ -81,7 +83,7 @@ fn named(root: &Path, items: &mut Vec<Item>) -> io::Result<()> {
         };
         let times = first.files.iter().filter(own).filter_map(|file| modified(files.get(file)?));
         let used = records.iter().map(|r| r.used).chain(times).max();
-        found.push(Item {
+        found.push(CacheItem {
             kind: *kind,
             name: first.name.clone(),
             bytes: records.iter().map(|r| r.bytes).sum(),
@@ -103,7 +105,7 @@ fn named(root: &Path, items: &mut Vec<Item>) -> io::Result<()> {
     }
     items.append(&mut found);
     for (path, found) in files.into_iter().filter(|(path, _)| !claimed.contains(path)) {
-        let kind = if path.starts_with(root.join("blobs")) { Kind::Boot } else { Kind::Download };
+        let kind = if path.starts_with(root.join("blobs")) { CacheKind::Boot } else { CacheKind::Download };
         items.push(file(kind, path, &found));
     }
     Ok(())
@@ -111,7 +113,7 @@ fn named(root: &Path, items: &mut Vec<Item>) -> io::Result<()> {
 
 fn read_records(
     folder: &Path,
-    kind: Kind,
+    kind: CacheKind,
     root: &Path,
     files: &BTreeMap<PathBuf, Metadata>,
 ) -> io::Result<Vec<Record>> {
@@ -125,7 +127,7 @@ fn read_records(
         let value: Value = read_sealed(root, below).unwrap_or_default();
         let mut hashes = Vec::new();
         hashes_in(&value, &mut hashes);
-        let folder = if kind == Kind::Download { "downloads" } else { "blobs" };
+        let folder = if kind == CacheKind::Download { "downloads" } else { "blobs" };
         let named = hashes.into_iter().map(|sha256| root.join(folder).join(sha256));
         records.push(Record {
             kind,
@@ -159,7 +161,7 @@ fn name(record: &Value) -> Option<String> {
 }
 
 /// `partial/<key>` and its record, which come under the lock of their address: see `fetch/partial.rs`.
-fn partial(root: &Path, items: &mut Vec<Item>) -> io::Result<()> {
+fn partial(root: &Path, items: &mut Vec<CacheItem>) -> io::Result<()> {
     let mut by_key: BTreeMap<String, Vec<(PathBuf, Metadata)>> = BTreeMap::new();
     for (path, found) in entries(&root.join("partial"))?.into_iter().filter(|(_, found)| found.is_file()) {
         let key = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
@@ -170,8 +172,8 @@ fn partial(root: &Path, items: &mut Vec<Item>) -> io::Result<()> {
         let bytes = all.iter().map(|(_, found)| on_disk(found)).sum();
         let is_record = |path: &PathBuf| path.extension().is_some();
         let (records, files) = all.into_iter().map(|(path, _)| path).partition(is_record);
-        items.push(Item {
-            kind: Kind::SetAside,
+        items.push(CacheItem {
+            kind: CacheKind::SetAside,
             name: key.chars().take(12).collect(),
             bytes,
             used: used.unwrap_or(SystemTime::UNIX_EPOCH),
@@ -182,7 +184,7 @@ fn partial(root: &Path, items: &mut Vec<Item>) -> io::Result<()> {
 }
 
 /// Files that are used by nothing else.
-fn alone(folder: &Path, kind: Kind) -> io::Result<Vec<Item>> {
+fn alone(folder: &Path, kind: CacheKind) -> io::Result<Vec<CacheItem>> {
     Ok(entries(folder)?
         .into_iter()
         .filter(|(_, found)| found.is_file())
@@ -190,13 +192,19 @@ fn alone(folder: &Path, kind: Kind) -> io::Result<Vec<Item>> {
         .collect())
 }
 
-fn file(kind: Kind, path: PathBuf, found: &Metadata) -> Item {
+fn file(kind: CacheKind, path: PathBuf, found: &Metadata) -> CacheItem {
     let (name, bytes, used) = (short(&path), on_disk(found), modified(found).unwrap_or(SystemTime::UNIX_EPOCH));
-    Item { kind, name, bytes, used, what: What::Files { records: Vec::new(), files: vec![path], locks: Vec::new() } }
+    CacheItem {
+        kind,
+        name,
+        bytes,
+        used,
+        what: What::Files { records: Vec::new(), files: vec![path], locks: Vec::new() },
+    }
 }
 
 /// `controls/<line>/<source>/`: see `control/tree.rs`.
-fn build_trees(root: &Path, items: &mut Vec<Item>) -> io::Result<()> {
+fn build_trees(root: &Path, items: &mut Vec<CacheItem>) -> io::Result<()> {
     for (line, _) in entries(&root.join("controls"))? {
         let Some(line_name) = line.file_name().and_then(OsStr::to_str) else { continue };
         for (path, found) in entries(&line)? {
@@ -206,8 +214,8 @@ fn build_trees(root: &Path, items: &mut Vec<Item>) -> io::Result<()> {
             }
             let inner = entries(&path)?;
             let used = inner.iter().map(|(_, inner)| inner).chain([&found]).filter_map(modified).max();
-            items.push(Item {
-                kind: Kind::BuildTree,
+            items.push(CacheItem {
+                kind: CacheKind::BuildTree,
                 name: format!("{line_name} {name}"),
                 bytes: below(&path)?,
                 used: used.unwrap_or(SystemTime::UNIX_EPOCH),
@@ -218,13 +226,13 @@ fn build_trees(root: &Path, items: &mut Vec<Item>) -> io::Result<()> {
     Ok(())
 }
 
-fn suites(root: &Path, items: &mut Vec<Item>) -> io::Result<()> {
+fn suites(root: &Path, items: &mut Vec<CacheItem>) -> io::Result<()> {
     for (path, found) in entries(&root.join("apt"))?.into_iter().filter(|(_, found)| found.is_dir()) {
         let name = short(&path);
         // apt's configuration is written for each download, the index for each refresh.
         let used = entries(&path)?.iter().map(|(_, inner)| inner).chain([&found]).filter_map(modified).max();
-        items.push(Item {
-            kind: Kind::Suite,
+        items.push(CacheItem {
+            kind: CacheKind::Suite,
             bytes: below(&path)?,
             used: used.unwrap_or(SystemTime::UNIX_EPOCH),
             what: What::Folder { path, locks: vec![format!("apt-{name}"), format!("apt-use-{name}")] },
@@ -235,7 +243,7 @@ fn suites(root: &Path, items: &mut Vec<Item>) -> io::Result<()> {
 }
 
 /// `git/git-<key>.index` and its lock, which stays; `.sqlite`, with what SQLite kept beside it, of earlier versions.
-fn indexes(root: &Path, items: &mut Vec<Item>) -> io::Result<()> {
+fn indexes(root: &Path, items: &mut Vec<CacheItem>) -> io::Result<()> {
     let all = entries(&root.join("git"))?;
     for (path, found) in all
         .iter()
@@ -246,8 +254,8 @@ fn indexes(root: &Path, items: &mut Vec<Item>) -> io::Result<()> {
             other.as_os_str().as_encoded_bytes().strip_prefix(stem).is_some_and(|rest| rest.starts_with(b"-"))
         };
         let beside: Vec<_> = all.iter().filter(|(other, _)| belongs(other)).collect();
-        items.push(Item {
-            kind: Kind::Git,
+        items.push(CacheItem {
+            kind: CacheKind::Git,
             name: short(path),
             bytes: on_disk(found) + beside.iter().map(|(_, found)| on_disk(found)).sum::<u64>(),
             used: beside

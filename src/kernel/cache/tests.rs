@@ -35,7 +35,7 @@ fn older_than(days: u32) -> Limits {
     Limits { older_than: Some(days * DAY), max_bytes: None }
 }
 
-fn names(items: &[Item]) -> Vec<&str> {
+fn names(items: &[CacheItem]) -> Vec<&str> {
     items.iter().map(|item| item.name.as_str()).collect()
 }
 
@@ -173,12 +173,12 @@ fn indexes_suites_and_downloads_are_known_and_go() {
     let mut gone: Vec<_> = done.removed.iter().map(|item| (item.kind, item.name.as_str())).collect();
     gone.sort();
     let expected = [
-        (Kind::Boot, &sha256[..12]),
-        (Kind::Download, "https://example.org/a.deb"),
-        (Kind::SetAside, "p"),
-        (Kind::SetAside, "q"),
-        (Kind::Suite, "sid"),
-        (Kind::Git, "git-0.sqlite"),
+        (CacheKind::Boot, &sha256[..12]),
+        (CacheKind::Download, "https://example.org/a.deb"),
+        (CacheKind::SetAside, "p"),
+        (CacheKind::SetAside, "q"),
+        (CacheKind::Suite, "sid"),
+        (CacheKind::Git, "git-0.sqlite"),
     ];
     assert_eq!(gone, expected);
     assert!(done.left.is_empty() && survey(&store).unwrap().is_empty());

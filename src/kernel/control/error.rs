@@ -5,7 +5,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 
-use crate::kernel::error::{Blame, ObtainError};
+use crate::kernel::error::ObtainError;
+use crate::kernel::failure::Blame;
 use crate::lack;
 
 /// A step of a build, in their order.
@@ -201,11 +202,8 @@ impl BuildError {
         }
     }
 
-    pub(super) fn cache(step: Step) -> impl FnOnce(ObtainError) -> Self {
-        move |source| match source {
-            ObtainError::DiskFull { path } => Self::DiskFull { step, path, needs_mib: None },
-            source => Self::Cache { step, source },
-        }
+    pub(super) fn cache<E: Into<ObtainError>>(step: Step) -> impl FnOnce(E) -> Self {
+        move |source| Self::Cache { step, source: source.into() }
     }
 }
 

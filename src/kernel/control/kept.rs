@@ -14,12 +14,9 @@ use sha2::{Digest, Sha256};
 use super::error::{BuildError, Step};
 use super::source::SourceId;
 use super::tools::Toolchain;
-use crate::kernel::config::KernelConfig;
-use crate::kernel::error::ObtainError;
-use crate::kernel::modules::Modules;
-use crate::kernel::store::{self, Leases, Store};
-use crate::kernel::{Kernel, Obtain, Provenance, local};
-use crate::recipe::{Recipe, Recipes};
+use crate::kernel::assemble;
+use crate::kernel::store::{self, Store};
+use crate::recipe::Recipe;
 use crate::words::KernelName;
 
 /// Changes whenever what is built of the same recipe would be another kernel: make's arguments, its environment.
@@ -50,7 +47,7 @@ pub struct Built {
     /// Lines that make printed: how far the next build of it is can be told by that.
     pub(super) output_lines: u64,
     pub(super) recipe_sha256: String,
-    config_sha256: String,
+    pub(super) config_sha256: String,
     config_size: u64,
 }
 
@@ -97,7 +94,7 @@ pub(super) fn keep(recipe: &Recipe, key: &Key, obj: &Path, cost: &Cost, store: &
     let image = obj.join("arch/x86/boot/bzImage");
     let config = obj.join(".config");
     let size = |path: &Path| fs::metadata(path).map(|m| m.len()).map_err(BuildError::io(Step::Keep, path));
-    let adopted = local::adopt(&image, store).map_err(BuildError::cache(Step::Keep))?;
+    let adopted = assemble::adopt(&image, store).map_err(BuildError::cache(Step::Keep))?;
     let (_, image_sha256, release) = adopted;
     let (control, line) = (&recipe.control.name, &recipe.line.name);
     // What is kept here counts as the truth about this control from now on.
@@ -156,47 +153,6 @@ pub fn standing(recipe: &Recipe, store: &Store) -> Standing {
         outdated = true;
     }
     if outdated { Standing::Outdated } else { Standing::NotBuilt }
-}
-
-/// The control kernel that was built last.
-pub(in crate::kernel) fn obtain(control: &KernelName, line: &str, with: &Obtain) -> Result<Kernel, ObtainError> {
-    let not_built = |why| ObtainError::NotBuilt { control: control.to_string(), line: line.to_owned(), why };
-    let recipes = Recipes::built_in();
-    let (Some(known), Some(of)) = (recipes.control(control.as_str()), recipes.line(line)) else {
-        return Err(not_built("has no recipe"));
-    };
-    let built = match standing(&recipes.recipe(of, known), with.store) {
-        Standing::Built(built) => built,
-        Standing::Outdated => return Err(not_built("was built of a recipe that has changed since")),
-        Standing::NotBuilt => return Err(not_built("is not built")),
-    };
-    // Damaged blobs are removed by this, so that the next build makes them anew.
-    if !(with.store.verify(&built.image_sha256)? & with.store.verify(&built.config_sha256)?) {
-        return Err(not_built("was damaged in the cache"));
-    }
-    let config = with.store.blob(&built.config_sha256);
-    let text = fs::read(&config).map_err(|e| ObtainError::io("reading", &config, e))?;
-    let config = KernelConfig::parse(&text).map_err(|source| ObtainError::NotAConfig { path: config, source })?;
-    let provenance = Provenance::Control {
-        name: built.control.to_string(),
-        line: built.line,
-        source: built.source.what,
-        source_sha256: built.source.sha256,
-        recipe_sha256: built.recipe_sha256,
-        toolchain: built.toolchain,
-    };
-    Ok(Kernel {
-        release: built.release,
-        image: with.store.blob(&built.image_sha256),
-        image_sha256: built.image_sha256,
-        config: Some(config),
-        provenance: vec![provenance],
-        files: Vec::new(),
-        stale: None,
-        modules: Modules::default(),
-        leases: Leases::default(),
-        changelog: None,
-    })
 }
 
 /// Lines that make printed when this control was last built, of whatever source.

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use crate::child::{self, Patient};
-use crate::kernel::error::Quoted;
+use crate::kernel::quoted::Quoted;
 use crate::shim::Shim;
 
 /// Lines of the log that an error shows.

@@ -9,6 +9,7 @@ mod error;
 mod job;
 mod kept;
 mod make;
+mod obtain;
 mod patch;
 mod source;
 mod tools;
@@ -19,8 +20,8 @@ use std::fs;
 use std::path::Path;
 
 pub use error::{BuildError, Step};
-pub(super) use kept::obtain;
 pub use kept::{Built, Standing, standing};
+pub(super) use obtain::BuiltControl;
 pub use source::SourceId;
 pub use tools::{Toolchain, toolchain};
 

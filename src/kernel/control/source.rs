@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use super::error::{BuildError, Step};
 use super::unpack;
 use crate::kernel::apt::{self, SourcePackage};
-use crate::kernel::error::ObtainError;
+use crate::kernel::file_error::FileError;
 use crate::kernel::store::{self, Store};
 use crate::kernel::{Obtain, Progress};
 use crate::recipe::{Line, Recipes};
@@ -230,7 +230,7 @@ fn refuse_built(tree: &Path) -> Result<(), BuildError> {
 pub(super) fn free_mib(store: &Store) -> Result<u64, BuildError> {
     let folder = store.folder();
     let free = rustix::fs::statvfs(folder)
-        .map_err(|error| BuildError::cache(Step::Unpack)(ObtainError::io("looking at", folder, error.into())))?;
+        .map_err(|error| BuildError::cache(Step::Unpack)(FileError::io("examine", folder, error.into())))?;
     Ok(free.f_bavail.saturating_mul(free.f_frsize) >> 20)
 }
 
@@ -239,7 +239,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::kernel::error::Blame;
+    use crate::kernel::failure::Blame;
 
     #[test]
     fn a_tree_that_changes_while_it_is_copied_is_refused() {

@@ -10,10 +10,11 @@ use tar::EntryType;
 
 use super::error::{BuildError, Step};
 use super::source;
-use crate::kernel::archive::{ReadError, Want};
+use crate::kernel::archive::{ArchiveReadError, Want};
 use crate::kernel::compression::{self, Compression};
 use crate::kernel::deb;
-use crate::kernel::error::{ObtainError, Quoted};
+use crate::kernel::package::UnpackError;
+use crate::kernel::quoted::Quoted;
 use crate::kernel::store;
 
 /// Files and folders of one source; 6.12 has 92,000.
@@ -54,10 +55,10 @@ pub(super) fn package(deb: &Path, into: &Path) -> Result<PathBuf, BuildError> {
             let why = "the package has no tarball below usr/src".to_owned();
             Err(BuildError::NotASource { path: deb.to_owned(), why })
         }
-        (Err(ReadError::Package(problem)), _) => {
-            Err(BuildError::cache(Step::Unpack)(ObtainError::BadPackage { path: deb.to_owned(), problem }))
+        (Err(ArchiveReadError::Package(problem)), _) => {
+            Err(BuildError::cache(Step::Unpack)(UnpackError::BadPackage { path: deb.to_owned(), problem }))
         }
-        (Err(ReadError::Taker(error)), _) => Err(BuildError::io(Step::Unpack, into)(error)),
+        (Err(ArchiveReadError::Taker(error)), _) => Err(BuildError::io(Step::Unpack, into)(error)),
     }
 }
 

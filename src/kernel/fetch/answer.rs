@@ -7,12 +7,12 @@ use reqwest::header::{self, HeaderMap, HeaderValue};
 
 use super::headers::{self, ContentRange, Validator};
 use super::partial::Partial;
-use super::problem::Problem;
-use crate::kernel::error::Quoted;
+use super::problem::FetchProblem;
+use crate::kernel::quoted::Quoted;
 
 /// Asks for what is still missing, of the file that has this validator only.
-pub(super) fn range(from: u64, validator: &Validator) -> Result<HeaderMap, Problem> {
-    let odd = || Problem::Garbled(Quoted::of(validator.as_str().as_bytes()));
+pub(super) fn range(from: u64, validator: &Validator) -> Result<HeaderMap, FetchProblem> {
+    let odd = || FetchProblem::Garbled(Quoted::of(validator.as_str().as_bytes()));
     let proof = HeaderValue::from_str(validator.as_str()).map_err(|_| odd())?;
     let range = HeaderValue::from_str(&format!("bytes={from}-")).map_err(|_| odd())?;
     Ok(HeaderMap::from_iter([(header::RANGE, range), (header::IF_RANGE, proof)]))
@@ -59,22 +59,22 @@ pub(super) fn packed(headers: &HeaderMap) -> Option<Quoted> {
 }
 
 /// What a status means that gives no file.
-pub(super) fn said_no(status: StatusCode, headers: &HeaderMap) -> Problem {
+pub(super) fn said_no(status: StatusCode, headers: &HeaderMap) -> FetchProblem {
     let reason = status.canonical_reason().unwrap_or("without a name");
     match status.as_u16() {
-        code @ (404 | 410) => Problem::Gone(code),
+        code @ (404 | 410) => FetchProblem::Gone(code),
         code @ (408 | 425 | 429 | 500..) => {
             let after = headers::retry_after(headers, SystemTime::now());
-            Problem::Busy { status: code, reason, after }
+            FetchProblem::Busy { status: code, reason, after }
         }
-        304 => Problem::Unasked { status: 304, reason },
+        304 => FetchProblem::Unasked { status: 304, reason },
         300..400 => {
             let to = headers::text(headers, &header::LOCATION);
             let to =
                 to.map_or("without saying where to".to_owned(), |to| format!("to {to}, where nothing is fetched from"));
-            Problem::Redirect(Quoted::of(format!("{to} (HTTP {status})").as_bytes()))
+            FetchProblem::Redirect(Quoted::of(format!("{to} (HTTP {status})").as_bytes()))
         }
-        code @ 400.. => Problem::Refused { status: code, reason },
-        status => Problem::Unasked { status, reason },
+        code @ 400.. => FetchProblem::Refused { status: code, reason },
+        status => FetchProblem::Unasked { status, reason },
     }
 }

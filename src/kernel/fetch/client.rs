@@ -11,29 +11,30 @@ use rustls::CertificateError;
 use tokio::runtime::Runtime;
 use url::Url;
 
+use super::error::FetchError;
 use super::patience::Patience;
-use super::problem::Problem;
+use super::problem::FetchProblem;
 use super::proxy::Proxy;
-use crate::kernel::error::{ObtainError, Quoted};
+use crate::kernel::quoted::Quoted;
 
 /// Redirects that are followed, one after another; browsers follow 20.
 const REDIRECTS: usize = 10;
 
 /// Has one runtime of its own: whoever fetches has a thread to block.
-pub(super) struct Client {
+pub(super) struct HttpClient {
     runtime: Option<Runtime>,
     http: reqwest::Client,
     /// Whether this system knows no authority at all, so that no server can prove who it is.
     trusts_nobody: bool,
 }
 
-impl Client {
-    pub(super) fn new(patience: &Patience) -> Result<Self, ObtainError> {
+impl HttpClient {
+    pub(super) fn new(patience: &Patience) -> Result<Self, FetchError> {
         static RING: Once = Once::new();
         // Whoever has set a provider before has set one that serves.
         RING.call_once(|| drop(rustls::crypto::ring::default_provider().install_default()));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.map_err(|error| ObtainError::NoClient { detail: error.to_string() })?;
+        let runtime = runtime.map_err(|error| FetchError::NoClient(error.to_string()))?;
         let builder = || {
             // What a server packs for the way would have to be unpacked, and could not be resumed.
             let plain = HeaderMap::from_iter([(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"))]);
@@ -52,7 +53,7 @@ impl Client {
             // A system without certificates of authorities can still fetch what a sha256 vouches for.
             Err(_) => (builder().tls_certs_only([]).build(), true),
         };
-        let http = http.map_err(|error| ObtainError::NoClient { detail: deepest(&error) })?;
+        let http = http.map_err(|error| FetchError::NoClient(deepest(&error)))?;
         Ok(Self { runtime: Some(runtime), http, trusts_nobody })
     }
 
@@ -69,33 +70,33 @@ impl Client {
     }
 
     /// What an error before the first byte of an answer means.
-    pub(super) fn refused(&self, address: &Url, error: &reqwest::Error) -> Problem {
+    pub(super) fn refused(&self, address: &Url, error: &reqwest::Error) -> FetchProblem {
         let at = error.url().unwrap_or(address);
         let host = at.host_str().unwrap_or_default().to_owned();
         let detail = || Quoted::of(deepest(error).as_bytes());
         if error.is_redirect() {
-            return Problem::Redirect(detail());
+            return FetchProblem::Redirect(detail());
         }
         if let Some(tls) = cause::<rustls::Error>(error) {
             let nobody = if self.trusts_nobody { "this system has no certificates of authorities: " } else { "" };
-            return Problem::Tls { host, detail: Quoted::of(format!("{nobody}{}", tls_words(tls)).as_bytes()) };
+            return FetchProblem::Tls { host, detail: Quoted::of(format!("{nobody}{}", tls_words(tls)).as_bytes()) };
         }
         if !matches!(at.scheme(), "http" | "https") {
-            return Problem::Redirect(Quoted::of(format!("to {at}, which is neither http nor https").as_bytes()));
+            return FetchProblem::Redirect(Quoted::of(format!("to {at}, which is neither http nor https").as_bytes()));
         }
         if !error.is_connect() && !error.is_dns() && cause::<io::Error>(error).is_none() {
-            return Problem::Garbled(detail());
+            return FetchProblem::Garbled(detail());
         }
         match Proxy::of(at) {
             Ok(Some(Proxy { variable, host: proxy })) => {
-                Problem::NoWayThrough { host, proxy, variable, detail: detail() }
+                FetchProblem::NoWayThrough { host, proxy, variable, detail: detail() }
             }
-            _ => Problem::Unreachable { host, detail: detail() },
+            _ => FetchProblem::Unreachable { host, detail: detail() },
         }
     }
 }
 
-impl Drop for Client {
+impl Drop for HttpClient {
     fn drop(&mut self) {
         // A name that is still being looked up, by a thread that cannot be stopped, is nobody's business any more.
         if let Some(runtime) = self.runtime.take() {

@@ -20,7 +20,7 @@ use sha2::{Digest, Sha256};
 use url::Url;
 
 use super::headers;
-use crate::kernel::error::ObtainError;
+use crate::kernel::file_error::FileError;
 use crate::kernel::store::{self, Store};
 
 /// Changes whenever older records must not be used any more.
@@ -28,7 +28,7 @@ const FORMAT: u32 = 2;
 
 /// A record of what an address gave.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Seen {
+pub(super) struct FetchRecord {
     format: u32,
     address: String,
     /// Its entity tag, strong or weak.
@@ -56,18 +56,18 @@ pub(super) fn place(store: &Store, sha256: &str) -> PathBuf {
 }
 
 /// Where the kept file with this sha256 is, and its length, if it is there and whole. A damaged one is removed.
-pub(super) fn find(store: &Store, sha256: &str) -> Result<Option<(PathBuf, u64)>, ObtainError> {
+pub(super) fn find(store: &Store, sha256: &str) -> Result<Option<(PathBuf, u64)>, FileError> {
     store.verified(&format!("downloads/{sha256}"), sha256)
 }
 
 /// Makes a folder of the store, if it isn't there yet.
-pub(super) fn folder(store: &Store, name: &str) -> Result<PathBuf, ObtainError> {
+pub(super) fn folder(store: &Store, name: &str) -> Result<PathBuf, FileError> {
     let path = store.path(name);
-    fs::create_dir_all(&path).map_err(|e| ObtainError::io("making the cache folder", &path, e))?;
+    fs::create_dir_all(&path).map_err(|e| FileError::io("create the cache folder", &path, e))?;
     Ok(path)
 }
 
-impl Seen {
+impl FetchRecord {
     /// What an answer with these headers gave.
     pub(super) fn of(address: &Url, headers: &HeaderMap, sha256: String, size: u64) -> Self {
         let kept = |name| headers::text(headers, &name).map(str::to_owned);
@@ -76,7 +76,7 @@ impl Seen {
     }
 
     /// The record of an address and its file, if that is there and whole.
-    pub(super) fn read(store: &Store, address: &Url) -> Result<Option<(Self, PathBuf)>, ObtainError> {
+    pub(super) fn read(store: &Store, address: &Url) -> Result<Option<(Self, PathBuf)>, FileError> {
         let same =
             |seen: &Self| seen.format == FORMAT && seen.address == address.as_str() && store::is_sha256(&seen.sha256);
         for seen in store.records(&record(address)).filter(same) {
@@ -87,7 +87,7 @@ impl Seen {
         Ok(None)
     }
 
-    pub(super) fn write(&self, store: &Store, address: &Url) -> Result<(), ObtainError> {
+    pub(super) fn write(&self, store: &Store, address: &Url) -> Result<(), FileError> {
         folder(store, "addresses")?;
         store.write_record(&record(address), self)
     }
@@ -106,7 +106,7 @@ impl Seen {
     }
 
     /// Has the address asked without a condition next time: nothing says any more that this is what it should give.
-    pub(super) fn doubt(store: &Store, address: &Url) -> Result<(), ObtainError> {
+    pub(super) fn doubt(store: &Store, address: &Url) -> Result<(), FileError> {
         match Self::read(store, address)? {
             Some((seen, _)) => Self { etag: None, last_modified: None, ..seen }.write(store, address),
             None => Ok(()),

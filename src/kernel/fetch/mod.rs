@@ -7,6 +7,7 @@
 
 mod answer;
 mod client;
+mod error;
 mod headers;
 mod kept;
 mod partial;
@@ -23,17 +24,20 @@ use std::path::PathBuf;
 
 use url::Url;
 
-use self::client::Client;
-use self::kept::Seen;
+use self::client::HttpClient;
+pub(super) use self::error::FetchError;
+use self::error::NotFetched;
+use self::kept::FetchRecord;
 use self::patience::Patience;
-pub use self::problem::{Amount, NotFetched, Problem};
+pub(super) use self::problem::FetchProblem;
 use self::proxy::Proxy;
-use self::transfer::{Failed, Transfer};
-use super::error::ObtainError;
-use super::{Obtain, Progress, Stale};
+use self::transfer::{Failed, FileTransfer};
+use super::file_error::FileError;
+use super::obtain::Obtain;
+use super::progress::{Progress, Stale};
 
 /// What is to be fetched.
-pub(super) struct Wanted<'a> {
+pub(super) struct FetchRequest<'a> {
     /// The file, in words for people.
     pub what: &'a str,
     /// Where it may be had from, the best one first. Each is tried until one gives it.
@@ -82,40 +86,40 @@ enum Content {
 }
 
 /// Fetches a file, unless the cache has it. Blocks; any number of threads and processes may do it at once.
-pub(super) fn file(wanted: &Wanted, with: &Obtain) -> Result<Fetched, ObtainError> {
+pub(super) fn file(wanted: &FetchRequest, with: &Obtain) -> Result<Fetched, FetchError> {
     get(wanted, Content::File, with, &Patience::default())
 }
 
 /// Has a file that turned out to be of no use come anew the next time, whatever the server says of it.
-pub(super) fn doubt(address: &Url, with: &Obtain) -> Result<(), ObtainError> {
-    Seen::doubt(with.store, address)
+pub(super) fn doubt(address: &Url, with: &Obtain) -> Result<(), FileError> {
+    FetchRecord::doubt(with.store, address)
 }
 
 /// Fetches a small document (an index, a list of checksums), or the kept one where it has not changed, where offline
 /// was asked for, and where the server is away.
-pub(super) fn document(address: &Url, limit: u64, with: &Obtain) -> Result<Document, ObtainError> {
+pub(super) fn document(address: &Url, limit: u64, with: &Obtain) -> Result<Document, FetchError> {
     read_document(address, limit, with, &Patience::default())
 }
 
-fn read_document(address: &Url, limit: u64, with: &Obtain, patience: &Patience) -> Result<Document, ObtainError> {
+fn read_document(address: &Url, limit: u64, with: &Obtain, patience: &Patience) -> Result<Document, FetchError> {
     let what = address.to_string();
     let addresses = std::slice::from_ref(address);
-    let wanted = Wanted { what: &what, addresses, sha256: None, size: None, limit };
+    let wanted = FetchRequest { what: &what, addresses, sha256: None, size: None, limit };
     let Fetched { path, stale, .. } = get(&wanted, Content::Document, with, patience)?;
-    let bytes = fs::read(&path).map_err(|e| ObtainError::io("reading", &path, e))?;
+    let bytes = fs::read(&path).map_err(|e| FileError::io("read", &path, e))?;
     Ok(Document { bytes, stale })
 }
 
-fn get(wanted: &Wanted, content: Content, with: &Obtain, patience: &Patience) -> Result<Fetched, ObtainError> {
-    let missing = || ObtainError::NotCached { what: wanted.what.to_owned(), store: with.store.folder().to_owned() };
+fn get(wanted: &FetchRequest, content: Content, with: &Obtain, patience: &Patience) -> Result<Fetched, FetchError> {
+    let missing = || FetchError::from(with.store.not_cached(wanted.what));
     let Some(sha256) = wanted.sha256 else {
         if with.offline {
             return earlier(wanted, with, "offline was asked for")?.ok_or_else(missing);
         }
         return match from_anywhere(wanted, content, with, patience) {
-            Err(ObtainError::NotFetched(failed)) if failed.failures.iter().any(|(_, problem)| problem.is_away()) => {
+            Err(FetchError::NotFetched(failed)) if failed.failures.iter().any(|(_, problem)| problem.is_away()) => {
                 let found = earlier(wanted, with, &failed.to_string())?;
-                found.ok_or(ObtainError::NotFetched(failed))
+                found.ok_or(failed.into())
             }
             other => other,
         };
@@ -135,7 +139,7 @@ fn get(wanted: &Wanted, content: Content, with: &Obtain, patience: &Patience) ->
 }
 
 /// The file with this sha256, if it is kept.
-fn pinned(wanted: &Wanted, sha256: &str, with: &Obtain) -> Result<Option<Fetched>, ObtainError> {
+fn pinned(wanted: &FetchRequest, sha256: &str, with: &Obtain) -> Result<Option<Fetched>, FileError> {
     let (Some(address), Some((path, size))) = (wanted.addresses.first(), kept::find(with.store, sha256)?) else {
         return Ok(None);
     };
@@ -143,9 +147,11 @@ fn pinned(wanted: &Wanted, sha256: &str, with: &Obtain) -> Result<Option<Fetched
 }
 
 /// What one of the addresses gave earlier.
-fn earlier(wanted: &Wanted, with: &Obtain, why: &str) -> Result<Option<Fetched>, ObtainError> {
+fn earlier(wanted: &FetchRequest, with: &Obtain, why: &str) -> Result<Option<Fetched>, FileError> {
     for address in wanted.addresses {
-        if let Some((seen, path)) = Seen::read(with.store, address)?.filter(|(seen, _)| seen.size <= wanted.limit) {
+        if let Some((seen, path)) =
+            FetchRecord::read(with.store, address)?.filter(|(seen, _)| seen.size <= wanted.limit)
+        {
             let stale = Stale { age: seen.age(), why: why.to_owned() };
             (with.tell)(Progress::Stale(stale.clone()));
             let (sha256, size, address) = (seen.sha256, seen.size, address.clone());
@@ -157,22 +163,22 @@ fn earlier(wanted: &Wanted, with: &Obtain, why: &str) -> Result<Option<Fetched>,
 
 /// Tries each address in turn.
 fn from_anywhere(
-    wanted: &Wanted,
+    wanted: &FetchRequest,
     content: Content,
     with: &Obtain,
     patience: &Patience,
-) -> Result<Fetched, ObtainError> {
-    let client = Client::new(patience)?;
+) -> Result<Fetched, FetchError> {
+    let client = HttpClient::new(patience)?;
     let mut failures = Vec::new();
     let mut addresses = wanted.addresses.iter().peekable();
     let deadline = Cell::new(None);
     while let Some(address) = addresses.next() {
-        Proxy::of(address).map_err(|error| ObtainError::NoClient { detail: error.to_string() })?;
-        match (Transfer { wanted, content, with, patience, client: &client, address, deadline: &deadline }).run() {
+        Proxy::of(address).map_err(|error| FetchError::NoClient(error.to_string()))?;
+        match (FileTransfer { wanted, content, with, patience, client: &client, address, deadline: &deadline }).run() {
             Ok(fetched) => return Ok(fetched),
-            Err(Failed::Here(error)) => return Err(error),
+            Err(Failed::Here(error)) => return Err(error.into()),
             Err(Failed::There(problem)) => {
-                if matches!(problem, Problem::TooSlow { .. }) {
+                if matches!(problem, FetchProblem::TooSlow { .. }) {
                     // The time is up for all of them.
                     failures.push((address.clone(), problem));
                     break;
@@ -184,11 +190,11 @@ fn from_anywhere(
             }
         }
     }
-    Err(ObtainError::NotFetched(NotFetched { what: wanted.what.to_owned(), failures }))
+    Err(NotFetched { what: wanted.what.to_owned(), failures }.into())
 }
 
 /// Something that went wrong at an address, for people. A document's name is its address, which is said once.
-fn trouble(wanted: &Wanted, address: &Url, why: &str, then: String) -> Progress {
+fn trouble(wanted: &FetchRequest, address: &Url, why: &str, then: String) -> Progress {
     let what = wanted.what.to_owned();
     let why = if what == address.as_str() { why.to_owned() } else { format!("{address}: {why}") };
     Progress::Trouble { what, why, then }

@@ -13,7 +13,7 @@ use url::Url;
 
 use super::headers::Validator;
 use super::kept;
-use crate::kernel::error::ObtainError;
+use crate::kernel::file_error::FileError;
 use crate::kernel::store::{self, Store};
 
 /// Changes whenever older records must not be used any more.
@@ -53,11 +53,11 @@ pub(super) struct Partial<'a> {
 
 impl<'a> Partial<'a> {
     /// What is here of the file at this address. `vouched` where a sha256 will judge the whole.
-    pub(super) fn open(store: &'a Store, address: &'a Url, vouched: bool) -> Result<Self, ObtainError> {
+    pub(super) fn open(store: &'a Store, address: &'a Url, vouched: bool) -> Result<Self, FileError> {
         let path = kept::folder(store, "partial")?.join(kept::key(address));
         let open = |path: &Path| {
             let file = store::open_own(path, File::options().read(true).write(true).create(true).truncate(false));
-            file.map_err(|e| ObtainError::io("opening", path, e))
+            file.map_err(|e| FileError::io("open", path, e))
         };
         let (file, sums, hash) = (open(&path)?, open(&sums(&path))?, Sha256::new());
         let mut partial = Self { store, address, file, path, sums, record: None, hash, length: 0, resumed: false };
@@ -73,10 +73,10 @@ impl<'a> Partial<'a> {
         Ok(partial)
     }
 
-    fn take_up(&mut self, record: Record, vouched: bool) -> Result<(), ObtainError> {
+    fn take_up(&mut self, record: Record, vouched: bool) -> Result<(), FileError> {
         // Never all of it: the server is to confirm at least its last byte, and its answer's headers are needed.
         let most = record.total.map_or(u64::MAX, |total| total.saturating_sub(1));
-        self.read_through(most, vouched).map_err(|e| ObtainError::io("reading", &self.path, e))?;
+        self.read_through(most, vouched).map_err(|e| FileError::io("read", &self.path, e))?;
         self.record = Some(record);
         self.resumed = self.length > 0;
         Ok(())
@@ -116,21 +116,19 @@ impl<'a> Partial<'a> {
     }
 
     /// Throws away what is here.
-    pub(super) fn restart(&mut self) -> Result<(), ObtainError> {
+    pub(super) fn restart(&mut self) -> Result<(), FileError> {
         self.forget()?;
         let empty = |file: &mut File| {
             file.set_len(0)?;
             file.seek(SeekFrom::Start(0))
         };
-        empty(&mut self.file)
-            .and_then(|_| empty(&mut self.sums))
-            .map_err(|e| ObtainError::io("writing", &self.path, e))?;
+        empty(&mut self.file).and_then(|_| empty(&mut self.sums)).map_err(|e| FileError::io("write", &self.path, e))?;
         (self.hash, self.length, self.resumed) = (Sha256::new(), 0, false);
         Ok(())
     }
 
     /// A file begins to come, of which nothing is here yet. Without a validator it cannot be gone on with later.
-    pub(super) fn begin(&mut self, validator: Option<Validator>, total: Option<u64>) -> Result<(), ObtainError> {
+    pub(super) fn begin(&mut self, validator: Option<Validator>, total: Option<u64>) -> Result<(), FileError> {
         self.restart()?;
         let address = self.address.to_string();
         self.record = validator.map(|validator| Record { format: FORMAT, address, validator, total, boot: boot() });
@@ -145,8 +143,8 @@ impl<'a> Partial<'a> {
         self.resumed = true;
     }
 
-    pub(super) fn append(&mut self, bytes: &[u8]) -> Result<(), ObtainError> {
-        let writing = |e| ObtainError::io("writing", &self.path, e);
+    pub(super) fn append(&mut self, bytes: &[u8]) -> Result<(), FileError> {
+        let writing = |e| FileError::io("write", &self.path, e);
         self.file.write_all(bytes).map_err(writing)?;
         let mut rest = bytes;
         while !rest.is_empty() {
@@ -188,39 +186,39 @@ impl<'a> Partial<'a> {
     }
 
     /// Its first bytes.
-    pub(super) fn head(&self, length: usize) -> Result<Vec<u8>, ObtainError> {
+    pub(super) fn head(&self, length: usize) -> Result<Vec<u8>, FileError> {
         let mut head = Vec::new();
         let read = File::open(&self.path).and_then(|file| file.take(length as u64).read_to_end(&mut head));
-        read.map_err(|e| ObtainError::io("reading", &self.path, e))?;
+        read.map_err(|e| FileError::io("read", &self.path, e))?;
         Ok(head)
     }
 
     /// Gives the file, which is whole, its final name.
-    pub(super) fn keep(self, to: &Path) -> Result<(), ObtainError> {
+    pub(super) fn keep(self, to: &Path) -> Result<(), FileError> {
         self.store.settle_file(&self.file, &self.path, to)?;
         self.forget()?;
         self.forget_sums()
     }
 
     /// Removes what is here.
-    pub(super) fn discard(self) -> Result<(), ObtainError> {
+    pub(super) fn discard(self) -> Result<(), FileError> {
         self.forget()?;
-        fs::remove_file(&self.path).map_err(|e| ObtainError::io("removing", &self.path, e))?;
+        fs::remove_file(&self.path).map_err(|e| FileError::io("remove", &self.path, e))?;
         self.forget_sums()
     }
 
-    fn forget(&self) -> Result<(), ObtainError> {
+    fn forget(&self) -> Result<(), FileError> {
         let record = self.store.path(&self.record_name());
         match fs::remove_file(&record) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(ObtainError::io("removing", &record, error)),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(FileError::io("remove", &record, error)),
             _ => Ok(()),
         }
     }
 
     /// Removes the sums, which nothing needs once the file has gone from here.
-    fn forget_sums(&self) -> Result<(), ObtainError> {
+    fn forget_sums(&self) -> Result<(), FileError> {
         let sums = sums(&self.path);
-        fs::remove_file(&sums).map_err(|e| ObtainError::io("removing", &sums, e))
+        fs::remove_file(&sums).map_err(|e| FileError::io("remove", &sums, e))
     }
 
     fn record_name(&self) -> String {

@@ -4,22 +4,11 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use url::Url;
-
-use crate::kernel::error::Quoted;
-
-/// A file that could not be fetched, and what happened at each of its addresses.
-#[derive(Debug)]
-pub struct NotFetched {
-    /// The file, in words.
-    pub what: String,
-    /// Every address that was tried, in turn.
-    pub failures: Vec<(Url, Problem)>,
-}
+use crate::kernel::quoted::Quoted;
 
 /// Why an address did not give the file.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Problem {
+pub enum FetchProblem {
     /// 404 or 410.
     #[error("the server says that there is no such file (HTTP {0}); check the address")]
     Gone(u16),
@@ -176,7 +165,7 @@ pub struct Amount {
     pub total: Option<u64>,
 }
 
-impl Problem {
+impl FetchProblem {
     /// Whether it may be over soon, so that it is worth asking the same server again.
     pub(super) fn may_pass(&self) -> bool {
         match self {
@@ -223,30 +212,6 @@ impl Problem {
             )
     }
 }
-
-impl NotFetched {
-    /// Whether every address says that there is no such file.
-    pub fn is_gone(&self) -> bool {
-        !self.failures.is_empty() && self.failures.iter().all(|(_, problem)| matches!(problem, Problem::Gone(_)))
-    }
-}
-
-impl fmt::Display for NotFetched {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} could not be fetched: ", self.what)?;
-        for (index, (address, problem)) in self.failures.iter().enumerate() {
-            let between = if index == 0 { "" } else { "; " };
-            // A document's name is its address.
-            match address.as_str() == self.what {
-                true => write!(f, "{between}{problem}")?,
-                false => write!(f, "{between}{address}: {problem}")?,
-            }
-        }
-        Ok(())
-    }
-}
-
-impl std::error::Error for NotFetched {}
 
 impl fmt::Display for Amount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -11,6 +11,7 @@ use tempfile::TempDir;
 use super::server::{Answer, Server};
 use super::*;
 use crate::kernel::Store;
+use crate::kernel::failure::Failure as _;
 use crate::kernel::store;
 use crate::shim::Shim;
 use crate::small_disk::SmallDisk;
@@ -63,21 +64,21 @@ impl World {
         &self,
         addresses: &[&str],
         sha256: Option<&str>,
-        change: impl FnOnce(&mut Wanted),
+        change: impl FnOnce(&mut FetchRequest),
         patience: &Patience,
-    ) -> Result<Fetched, ObtainError> {
+    ) -> Result<Fetched, FetchError> {
         let addresses: Vec<Url> = addresses.iter().map(|address| address.parse().unwrap()).collect();
-        let mut wanted = Wanted { what: "the file", addresses: &addresses, sha256, size: None, limit: 1 << 20 };
+        let mut wanted = FetchRequest { what: "the file", addresses: &addresses, sha256, size: None, limit: 1 << 20 };
         change(&mut wanted);
         self.with(false, |with| get(&wanted, Content::File, with, patience))
     }
 
-    fn fetch(&self, addresses: &[&str], sha256: Option<&str>) -> Result<Fetched, ObtainError> {
+    fn fetch(&self, addresses: &[&str], sha256: Option<&str>) -> Result<Fetched, FetchError> {
         self.fetch_with(addresses, sha256, |_| {}, &quick())
     }
 
     /// The problem at the only address.
-    fn problem(&self, address: &str, sha256: Option<&str>) -> Problem {
+    fn problem(&self, address: &str, sha256: Option<&str>) -> FetchProblem {
         problem(self.fetch(&[address], sha256))
     }
 
@@ -93,9 +94,9 @@ impl World {
     }
 }
 
-fn problem(result: Result<Fetched, ObtainError>) -> Problem {
+fn problem(result: Result<Fetched, FetchError>) -> FetchProblem {
     match result.unwrap_err() {
-        ObtainError::NotFetched(mut failed) => failed.failures.remove(0).1,
+        FetchError::NotFetched(mut failed) => failed.failures.remove(0).1,
         other => panic!("{other}"),
     }
 }
@@ -145,7 +146,7 @@ fn an_unpinned_file_is_asked_for_again_and_comes_again_only_where_it_changed() {
     assert!(server.requests().iter().filter(|r| r.path == "/nothing").all(|r| r.header("if-none-match").is_none()));
     // An answer that makes no sense without a question.
     let odd = server.on("/odd", [Answer::status(304)]);
-    assert!(matches!(world.problem(&odd, None), Problem::Unasked { status: 304, .. }));
+    assert!(matches!(world.problem(&odd, None), FetchProblem::Unasked { status: 304, .. }));
 }
 
 #[test]
@@ -192,7 +193,10 @@ fn a_transfer_that_a_killed_process_left_is_gone_on_with_by_the_next() {
         let world = World::new();
         let address = server.on("/a", [file.clone().cut_after(70_000), file.clone()]);
         let cut = world.fetch_with(&[&address], pin.as_deref(), |_| {}, &once);
-        assert!(matches!(problem(cut), Problem::Cut { have: Amount { done: 70_000, total: Some(200_000) }, .. }));
+        assert!(matches!(
+            problem(cut),
+            FetchProblem::Cut { have: problem::Amount { done: 70_000, total: Some(200_000) }, .. }
+        ));
         let partial = world.folder.path().join("cache/partial").join(kept::key(&address.parse().unwrap()));
         assert_eq!(fs::read(&partial).unwrap(), body[..70_000]);
         // A process may be killed after the last byte, too.
@@ -307,7 +311,10 @@ fn parts_of_two_files_under_one_entity_tag_are_noticed_and_the_whole_is_fetched_
     let (world, server) = (World::new(), Server::new());
     let address = server.on("/a", lying);
     let found = world.problem(&address, Some(&sum(b"third")));
-    assert!(matches!(&found, Problem::WrongChecksum { twice: true, found, .. } if *found == sum(&new)), "{found:?}");
+    assert!(
+        matches!(&found, FetchProblem::WrongChecksum { twice: true, found, .. } if *found == sum(&new)),
+        "{found:?}"
+    );
     assert_eq!(server.requests().len(), 3);
 }
 
@@ -364,12 +371,12 @@ fn a_server_that_stays_bad_is_left_after_a_few_tries() {
     let (world, server) = (World::new(), Server::new());
     let address = server.on("/a", [Answer::status(502)]);
     let found = world.problem(&address, None);
-    assert!(matches!(found, Problem::Busy { status: 502, .. }), "{found:?}");
+    assert!(matches!(found, FetchProblem::Busy { status: 502, .. }), "{found:?}");
     assert_eq!(server.requests().len(), 3);
     // Nobody listens on a port that was just given up.
     let gone = Server::new().at("/a");
     let found = world.problem(&gone, None);
-    assert!(matches!(&found, Problem::Unreachable { host, .. } if host == "127.0.0.1"), "{found:?}");
+    assert!(matches!(&found, FetchProblem::Unreachable { host, .. } if host == "127.0.0.1"), "{found:?}");
 }
 
 #[test]
@@ -379,14 +386,14 @@ fn silence_ends_and_says_what_was_waited_for() {
     let stalls = server.on("/stalls", [Answer::ok(body.clone()).stall_after(4000)]);
     let found = problem(world.fetch_with(&[&stalls], None, |_| {}, &patience));
     assert!(
-        matches!(&found, Problem::TimedOut { waiting, .. } if waiting == "more than 4000 of 10000 bytes"),
+        matches!(&found, FetchProblem::TimedOut { waiting, .. } if waiting == "more than 4000 of 10000 bytes"),
         "{found:?}"
     );
     // A listener that never accepts: the kernel does, and nobody ever answers.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let mute = format!("http://{}/a", listener.local_addr().unwrap());
     let found = problem(world.fetch_with(&[&mute], None, |_| {}, &patience));
-    assert!(matches!(&found, Problem::TimedOut { waiting, .. } if waiting.contains("the answer")), "{found:?}");
+    assert!(matches!(&found, FetchProblem::TimedOut { waiting, .. } if waiting.contains("the answer")), "{found:?}");
     // Slow is not silent; but there is an end to patience.
     let slow = Answer::ok(body.clone()).slowly(1000, Duration::from_millis(30));
     let address = server.on("/slow", [slow.clone()]);
@@ -396,7 +403,7 @@ fn silence_ends_and_says_what_was_waited_for() {
     let (asked, mirror) = (|| server.requests().len(), server.on("/mirror", [slow]));
     let before = asked();
     let found = problem(world.fetch_with(&[&again, &mirror], None, |_| {}, &short));
-    assert!(matches!(&found, Problem::TooSlow { .. }), "{found:?}");
+    assert!(matches!(&found, FetchProblem::TooSlow { .. }), "{found:?}");
     assert_eq!(asked(), before + 1, "the time is the file's, and not each address's");
     // What crawls is left for what does not.
     let crawls = server.on("/crawls", [Answer::ok(body.clone()).slowly(10, Duration::from_millis(30))]);
@@ -412,15 +419,15 @@ fn what_is_too_large_or_of_another_length_is_not_taken() {
     let (world, server, body) = (World::new(), Server::new(), bytes(10_000));
     let address = server.on("/a", [Answer::ok(body.clone())]);
     let limited = |limit| problem(world.fetch_with(&[&address], None, |w| w.limit = limit, &quick()));
-    assert_eq!(limited(9_999), Problem::TooLarge { limit: 9_999 });
+    assert_eq!(limited(9_999), FetchProblem::TooLarge { limit: 9_999 });
     let endless = server.on("/endless", [Answer::ok(body.clone()).endless()]);
-    assert_eq!(world.problem(&endless, None), Problem::TooLarge { limit: 1 << 20 });
+    assert_eq!(world.problem(&endless, None), FetchProblem::TooLarge { limit: 1 << 20 });
     let sized = |address: &str, size| problem(world.fetch_with(&[address], None, |w| w.size = Some(size), &quick()));
-    assert_eq!(sized(&address, 9_000), Problem::WrongLength { expected: 9_000, found: 10_000 });
-    assert_eq!(sized(&address, 11_000), Problem::WrongLength { expected: 11_000, found: 10_000 });
+    assert_eq!(sized(&address, 9_000), FetchProblem::WrongLength { expected: 9_000, found: 10_000 });
+    assert_eq!(sized(&address, 11_000), FetchProblem::WrongLength { expected: 11_000, found: 10_000 });
     let unsaid = server.on("/unsaid", [Answer::ok(body.clone()).promising_nothing()]);
-    assert_eq!(sized(&unsaid, 11_000), Problem::WrongLength { expected: 11_000, found: 10_000 });
-    assert!(matches!(sized(&endless, 11_000), Problem::WrongLength { expected: 11_000, found: 11_001.. }));
+    assert_eq!(sized(&unsaid, 11_000), FetchProblem::WrongLength { expected: 11_000, found: 10_000 });
+    assert!(matches!(sized(&endless, 11_000), FetchProblem::WrongLength { expected: 11_000, found: 11_001.. }));
     // A server that sends more than it promised has said where the file ends.
     let long = server.on("/long", [Answer::ok(body.clone()).promising(9_000)]);
     whole(&world.fetch(&[&long], None).unwrap(), &body[..9_000]);
@@ -438,7 +445,7 @@ fn a_web_page_is_no_file_whatever_the_status() {
     }
     let long = format!("{page}{}", "x".repeat(100_000));
     let address = server.on("/long", [Answer::ok(long.clone()).cut_after(50_000)]);
-    assert!(matches!(world.problem(&address, None), Problem::WebPage { .. }));
+    assert!(matches!(world.problem(&address, None), FetchProblem::WebPage { .. }));
     assert!(world.files("quarantine").is_empty() && world.files("downloads").is_empty());
     // A document may well be one.
     let index = server.on("/", [Answer::ok(page)]);
@@ -464,7 +471,7 @@ fn redirects_are_followed_within_reason() {
         [("/10", "more than 10 times"), ("/loop", "more than 10"), ("/ftp", "ftp://"), ("/file", "file:///etc/passwd")]
     {
         let found = World::new().problem(&server.at(path), None);
-        assert!(matches!(&found, Problem::Redirect(said) if said.to_string().contains(says)), "{path}: {found:?}");
+        assert!(matches!(&found, FetchProblem::Redirect(said) if said.to_string().contains(says)), "{path}: {found:?}");
     }
 }
 
@@ -492,7 +499,7 @@ fn a_document_is_kept_for_when_its_server_is_away() {
     let server = Server::new();
     let address: Url = server.on("/index", [Answer::file("one", "\"1\"")]).parse().unwrap();
     let read = |offline| world.with(offline, |with| read_document(&address, 1000, with, &quick()));
-    assert!(matches!(read(true), Err(ObtainError::NotCached { .. })));
+    assert!(matches!(read(true), Err(FetchError::NotCached(_))));
     let fresh = read(false).unwrap();
     assert_eq!((fresh.bytes.as_slice(), fresh.stale), (&b"one"[..], None));
     let stale = read(true).unwrap();
@@ -512,11 +519,11 @@ fn offline_asks_nobody() {
     let address: Url = server.on("/a", [Answer::ok(body.clone())]).parse().unwrap();
     let (addresses, sha256) = ([address], sum(&body));
     let ask = |sha256| {
-        let wanted = Wanted { what: "the file", addresses: &addresses, sha256, size: None, limit: 1 << 20 };
+        let wanted = FetchRequest { what: "the file", addresses: &addresses, sha256, size: None, limit: 1 << 20 };
         world.with(true, |with| get(&wanted, Content::File, with, &quick()))
     };
     for pin in [None, Some(sha256.as_str())] {
-        assert!(matches!(ask(pin), Err(ObtainError::NotCached { .. })));
+        assert!(matches!(ask(pin), Err(FetchError::NotCached(_))));
     }
     assert!(server.requests().is_empty());
     world.fetch(&[addresses[0].as_str()], Some(&sha256)).unwrap();
@@ -550,7 +557,7 @@ fn headers_without_end_are_refused() {
     ] {
         let address = server.on("/a", [bomb]);
         let found = World::new().problem(&address, None);
-        assert!(matches!(found, Problem::Garbled(_) | Problem::Unreachable { .. }), "{found:?}");
+        assert!(matches!(found, FetchProblem::Garbled(_) | FetchProblem::Unreachable { .. }), "{found:?}");
     }
 }
 
@@ -588,7 +595,7 @@ fn a_server_that_cannot_prove_who_it_is_gives_nothing() {
         let address = server.on("/a", [Answer::ok("never")]);
         let found = world.problem(&address, None);
         let said = found.to_string();
-        assert!(matches!(&found, Problem::Tls { host, .. } if host == "localhost"), "{found:?}");
+        assert!(matches!(&found, FetchProblem::Tls { host, .. } if host == "localhost"), "{found:?}");
         assert!(said.contains("TLS with localhost failed: ") && said.contains("the server's certificate"), "{said}");
         assert!(said.contains(why) && !said.contains("OtherError"), "{said}");
         assert!(server.requests().is_empty() && world.troubles().is_empty(), "and it is not asked twice");
@@ -600,7 +607,7 @@ fn a_server_that_cannot_prove_who_it_is_gives_nothing() {
         std::thread::spawn(move || listener.accept().unwrap().0.write_all(b"HTTP/1.1 400 x\r\n\r\n").unwrap());
     let found = world.problem(&plain, None);
     answering.join().unwrap();
-    assert!(matches!(&found, Problem::Tls { .. }), "{found:?}");
+    assert!(matches!(&found, FetchProblem::Tls { .. }), "{found:?}");
 }
 
 #[test]
@@ -611,7 +618,10 @@ fn a_full_disk_is_no_fault_of_the_server() {
     let store = world.store();
     fs::write(store.path("partial"), "in the way").unwrap();
     let error = world.fetch(&[&address, &address], None).unwrap_err();
-    assert!(matches!(&error, ObtainError::Io { path, .. } if Path::new(path).ends_with("partial")), "{error}");
+    assert!(
+        matches!(&error, FetchError::File(FileError::Io { path, .. }) if Path::new(path).ends_with("partial")),
+        "{error}"
+    );
     assert!(server.requests().is_empty());
 }
 
@@ -626,7 +636,7 @@ fn what_filled_the_disk_is_not_kept() {
             headers.iter().fold(Answer::ok(bytes(900_000)), |answer, (name, value)| answer.header(name, value));
         let endless = server.on("/endless", [endless]);
         let error = world.fetch(&[&endless], None).unwrap_err();
-        assert!(matches!(error, ObtainError::DiskFull { .. }), "{error}");
+        assert!(matches!(error, FetchError::File(FileError::DiskFull { .. })), "{error}");
         assert!(world.files("partial").is_empty(), "{:?}", world.files("partial"));
         let small = server.on("/small", [Answer::ok("small")]);
         whole(&world.fetch(&[&small], None).unwrap(), b"small");

@@ -11,28 +11,30 @@ use tokio_util::bytes::Bytes;
 use url::Url;
 
 use super::answer::{continued, is_chunked, packed, range, said_no};
-use super::client::{Client, deepest};
+use super::client::{HttpClient, deepest};
 use super::headers::Validator;
-use super::kept::{self, Seen};
+use super::kept::{self, FetchRecord};
 use super::partial::Partial;
 use super::patience::Patience;
-use super::problem::{Amount, Problem};
+use super::problem::{Amount, FetchProblem};
 use super::speed::{Crawl, Speed};
 use super::web_page;
-use super::{Content, Fetched, Wanted};
-use crate::kernel::error::{ObtainError, Quoted};
-use crate::kernel::{Obtain, Progress};
+use super::{Content, FetchRequest, Fetched};
+use crate::kernel::file_error::FileError;
+use crate::kernel::obtain::Obtain;
+use crate::kernel::progress::Progress;
+use crate::kernel::quoted::Quoted;
 
 /// Pieces that wait to be written; each has some ten to some hundred KiB.
 const WAITING: usize = 64;
 
 /// One address of a file.
-pub(super) struct Transfer<'a> {
-    pub wanted: &'a Wanted<'a>,
+pub(super) struct FileTransfer<'a> {
+    pub wanted: &'a FetchRequest<'a>,
     pub content: Content,
     pub with: &'a Obtain<'a>,
     pub patience: &'a Patience,
-    pub client: &'a Client,
+    pub client: &'a HttpClient,
     pub address: &'a Url,
     /// When the time for the file is up, at whichever address: set as soon as one is asked.
     pub deadline: &'a Cell<Option<Instant>>,
@@ -41,34 +43,34 @@ pub(super) struct Transfer<'a> {
 /// Why there is no file.
 pub(super) enum Failed {
     /// This host's fault: another address is no remedy.
-    Here(ObtainError),
+    Here(FileError),
     /// The address's.
-    There(Problem),
+    There(FetchProblem),
 }
 
 /// What an answer came to.
 enum Came {
     /// The file is what it was.
-    Unchanged(Box<Seen>),
+    Unchanged(Box<FetchRecord>),
     /// All of the file is here: with the headers that say which it is, or none where nothing proves that it is all.
     Whole(HeaderMap),
     /// The server has another file than the one of which a part is here, or gives it from its beginning only.
     Other(String),
 }
 
-impl From<ObtainError> for Failed {
-    fn from(error: ObtainError) -> Self {
+impl From<FileError> for Failed {
+    fn from(error: FileError) -> Self {
         Self::Here(error)
     }
 }
 
-impl From<Problem> for Failed {
-    fn from(problem: Problem) -> Self {
+impl From<FetchProblem> for Failed {
+    fn from(problem: FetchProblem) -> Self {
         Self::There(problem)
     }
 }
 
-impl Transfer<'_> {
+impl FileTransfer<'_> {
     pub(super) fn run(&self) -> Result<Fetched, Failed> {
         let store = self.with.store;
         let waiting = || (self.with.tell)(Progress::Waiting { what: self.wanted.what.to_owned() });
@@ -87,10 +89,10 @@ impl Transfer<'_> {
                 let (sha256, size, address) = (seen.sha256, seen.size, self.address.clone());
                 Ok(Fetched { sha256, size, address, path, stale: None, was_here: !is_new })
             }
-            Err(Failed::There(Problem::WrongChecksum { expected, found, kept, twice })) => {
+            Err(Failed::There(FetchProblem::WrongChecksum { expected, found, kept, twice })) => {
                 kept::folder(store, "quarantine")?;
                 partial.keep(&kept)?;
-                Err(Failed::There(Problem::WrongChecksum { expected, found, kept, twice }))
+                Err(Failed::There(FetchProblem::WrongChecksum { expected, found, kept, twice }))
             }
             Err(Failed::There(problem)) => {
                 let is_of_no_use = partial.validator().is_none() || problem.is_about_content();
@@ -101,7 +103,7 @@ impl Transfer<'_> {
             }
             // What filled the disk would keep every other file from coming, and what proves nothing cannot be resumed.
             Err(Failed::Here(error)) => {
-                if matches!(error, ObtainError::DiskFull { .. }) || partial.validator().is_none() {
+                if matches!(error, FileError::DiskFull { .. }) || partial.validator().is_none() {
                     partial.discard()?;
                 }
                 Err(error.into())
@@ -110,7 +112,7 @@ impl Transfer<'_> {
     }
 
     /// Asks until the file is whole: what it is, and whether it came just now.
-    fn tries(&self, partial: &mut Partial<'_>) -> Result<(Seen, bool), Failed> {
+    fn tries(&self, partial: &mut Partial<'_>) -> Result<(FetchRecord, bool), Failed> {
         let deadline = self.deadline.get().unwrap_or_else(|| Instant::now() + self.patience.total);
         self.deadline.set(Some(deadline));
         let (mut fruitless, mut most, mut was_wrong) = (0, partial.length(), false);
@@ -122,7 +124,7 @@ impl Transfer<'_> {
                     partial.restart()?;
                     continue;
                 }
-                Ok(Came::Whole(_)) if partial.length() == 0 && self.content == Content::File => Problem::Empty,
+                Ok(Came::Whole(_)) if partial.length() == 0 && self.content == Content::File => FetchProblem::Empty,
                 Ok(Came::Whole(headers)) => {
                     let found = partial.sha256();
                     match self.wanted.sha256 {
@@ -137,9 +139,9 @@ impl Transfer<'_> {
                             }
                             let (expected, twice) = (expected.to_owned(), was_wrong);
                             let kept = self.with.store.path("quarantine").join(&found);
-                            return Err(Problem::WrongChecksum { expected, found, kept, twice }.into());
+                            return Err(FetchProblem::WrongChecksum { expected, found, kept, twice }.into());
                         }
-                        _ => return Ok((Seen::of(self.address, &headers, found, partial.length()), true)),
+                        _ => return Ok((FetchRecord::of(self.address, &headers, found, partial.length()), true)),
                     }
                 }
                 Err(Failed::There(problem)) => problem,
@@ -148,7 +150,7 @@ impl Transfer<'_> {
             fruitless = if partial.length() > most { 1 } else { fruitless + 1 };
             most = most.max(partial.length());
             let after = match &problem {
-                Problem::Busy { after, .. } => *after,
+                FetchProblem::Busy { after, .. } => *after,
                 _ => None,
             };
             let pause = match self.patience.pause(fruitless, after) {
@@ -171,12 +173,12 @@ impl Transfer<'_> {
     fn attempt(&self, partial: &mut Partial<'_>, deadline: Instant) -> Result<Came, Failed> {
         let resumed = partial.validator().cloned();
         let seen = match (&resumed, self.wanted.sha256) {
-            (None, None) => Seen::read(self.with.store, self.address)?.map(|(seen, _)| seen),
+            (None, None) => FetchRecord::read(self.with.store, self.address)?.map(|(seen, _)| seen),
             _ => None,
         };
         let headers = match &resumed {
             Some(validator) => range(partial.length(), validator)?,
-            None => seen.as_ref().map(Seen::condition).unwrap_or_default(),
+            None => seen.as_ref().map(FetchRecord::condition).unwrap_or_default(),
         };
         let response = self.client.block_on(self.ask(headers, amount(partial), deadline))?;
         if let Some(how) = packed(response.headers()) {
@@ -220,13 +222,13 @@ impl Transfer<'_> {
     }
 
     /// One request, and the beginning of its answer.
-    async fn ask(&self, headers: HeaderMap, have: Amount, deadline: Instant) -> Result<Response, Problem> {
+    async fn ask(&self, headers: HeaderMap, have: Amount, deadline: Instant) -> Result<Response, FetchProblem> {
         let answer = self.client.get(self.address, headers).send();
         match timeout_at(self.next_limit(deadline), answer).await {
             Ok(Ok(response)) => Ok(response),
             Ok(Err(error)) if error.is_timeout() => {
                 let waiting = format!("a connection to {}", self.address.host_str().unwrap_or_default());
-                Err(Problem::TimedOut { waiting, limit: self.patience.connect })
+                Err(FetchProblem::TimedOut { waiting, limit: self.patience.connect })
             }
             Ok(Err(error)) => Err(self.client.refused(self.address, &error)),
             Err(_) => Err(self.timed_out("the beginning of the answer".to_owned(), have, deadline)),
@@ -268,7 +270,7 @@ impl Transfer<'_> {
         mut head: Vec<u8>,
         give: &mpsc::SyncSender<Bytes>,
         deadline: Instant,
-    ) -> Result<u64, Problem> {
+    ) -> Result<u64, FetchProblem> {
         let expected = have.total.or(self.wanted.size);
         let (mut speed, mut crawl) = (Speed::new(have.done), Crawl::new(have.done));
         let (mut is_judged, via) = (false, self.elsewhere(&response));
@@ -279,17 +281,17 @@ impl Transfer<'_> {
                 Ok(Ok(Some(bytes))) => bytes,
                 Ok(Ok(None)) => break,
                 Ok(Err(error)) => {
-                    return Err(Problem::Cut { have, detail: Quoted::of(deepest(&error).as_bytes()) });
+                    return Err(FetchProblem::Cut { have, detail: Quoted::of(deepest(&error).as_bytes()) });
                 }
                 Err(_) => return Err(self.timed_out(format!("more than {have}"), have, deadline)),
             };
             have.done += bytes.len() as u64;
             match expected {
                 Some(expected) if have.done > expected => {
-                    return Err(Problem::WrongLength { expected, found: have.done });
+                    return Err(FetchProblem::WrongLength { expected, found: have.done });
                 }
                 None if have.done > self.wanted.limit => {
-                    return Err(Problem::TooLarge { limit: self.wanted.limit });
+                    return Err(FetchProblem::TooLarge { limit: self.wanted.limit });
                 }
                 _ => {}
             }
@@ -305,14 +307,14 @@ impl Transfer<'_> {
                 break;
             }
             if let Some(bytes) = crawl.after(std::time::Instant::now(), have.done, self.patience) {
-                return Err(Problem::Crawling { have, bytes, time: self.patience.crawl });
+                return Err(FetchProblem::Crawling { have, bytes, time: self.patience.crawl });
             }
             if let Some(speed) = speed.now(have.done) {
                 self.progress(have, Some(speed));
             }
         }
         if have.total.is_some_and(|total| have.done < total) {
-            return Err(Problem::Cut { have, detail: Quoted::of(b"the server ended it") });
+            return Err(FetchProblem::Cut { have, detail: Quoted::of(b"the server ended it") });
         }
         self.no_web_page(&head, via.as_deref())?;
         self.progress(Amount { total: Some(have.done), ..have }, speed.last());
@@ -320,18 +322,18 @@ impl Transfer<'_> {
     }
 
     /// Whether a length can be the file's.
-    fn check_length(&self, found: Option<u64>) -> Result<(), Problem> {
+    fn check_length(&self, found: Option<u64>) -> Result<(), FetchProblem> {
         match (found, self.wanted.size) {
-            (Some(found), Some(expected)) if found != expected => Err(Problem::WrongLength { expected, found }),
-            (Some(found), _) if found > self.wanted.limit => Err(Problem::TooLarge { limit: self.wanted.limit }),
+            (Some(found), Some(expected)) if found != expected => Err(FetchProblem::WrongLength { expected, found }),
+            (Some(found), _) if found > self.wanted.limit => Err(FetchProblem::TooLarge { limit: self.wanted.limit }),
             _ => Ok(()),
         }
     }
 
-    fn no_web_page(&self, head: &[u8], via: Option<&str>) -> Result<(), Problem> {
+    fn no_web_page(&self, head: &[u8], via: Option<&str>) -> Result<(), FetchProblem> {
         match web_page::is_one(head) {
             Some(title) if self.content == Content::File => {
-                Err(Problem::WebPage { title, via: via.map(str::to_owned) })
+                Err(FetchProblem::WebPage { title, via: via.map(str::to_owned) })
             }
             _ => Ok(()),
         }
@@ -352,11 +354,11 @@ impl Transfer<'_> {
         deadline.min(Instant::now() + self.patience.stall)
     }
 
-    fn timed_out(&self, waiting: String, have: Amount, deadline: Instant) -> Problem {
+    fn timed_out(&self, waiting: String, have: Amount, deadline: Instant) -> FetchProblem {
         if Instant::now() >= deadline {
-            return Problem::TooSlow { have, limit: self.patience.total };
+            return FetchProblem::TooSlow { have, limit: self.patience.total };
         }
-        Problem::TimedOut { waiting, limit: self.patience.stall }
+        FetchProblem::TimedOut { waiting, limit: self.patience.stall }
     }
 }
 

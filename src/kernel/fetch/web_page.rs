@@ -1,6 +1,6 @@
 //! Tells a web page, which nobody asked for, from a file.
 
-use crate::kernel::error::Quoted;
+use crate::kernel::quoted::Quoted;
 
 /// Bytes that tell.
 pub(super) const HEAD: usize = 2048;

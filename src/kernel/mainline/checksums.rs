@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::kernel::error::Quoted;
+use crate::kernel::quoted::Quoted;
 use crate::kernel::store::is_sha256;
 
 /// Bytes of the file. That of a version with all architectures had 9 KiB in 2019.

@@ -17,7 +17,7 @@ pub(super) struct Listed {
 
 /// One build of a version for amd64.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Build {
+pub(super) struct MainlineBuild {
     /// When it was made, as its packages' versions say: `201907031431`.
     pub(super) date: String,
     /// The other builds of the same folder, older or without all of their packages.
@@ -63,7 +63,7 @@ impl Packages {
 
 /// The newest whole build with Ubuntu's generic configuration, among the files that a folder's checksums list. None where
 /// there is none: the build failed, or was for other architectures only.
-pub(super) fn newest(version: &MainlineVersion, sums: &BTreeMap<&str, &str>) -> Option<Build> {
+pub(super) fn newest(version: &MainlineVersion, sums: &BTreeMap<&str, &str>) -> Option<MainlineBuild> {
     let mut builds: BTreeMap<&str, Packages> = BTreeMap::new();
     for kind in KINDS {
         for (&name, &sha256) in sums {
@@ -81,7 +81,7 @@ pub(super) fn newest(version: &MainlineVersion, sums: &BTreeMap<&str, &str>) -> 
     let whole = builds.into_iter().rev().find_map(|(date, packages)| Some((date, packages.of_kernel()?)));
     let (date, packages) = whole?;
     let others = dates.into_iter().filter(|other| other != date).collect();
-    Some(Build { date: date.to_owned(), others, packages })
+    Some(MainlineBuild { date: date.to_owned(), others, packages })
 }
 
 #[cfg(test)]
@@ -97,7 +97,7 @@ mod tests {
     fn newest_of(text: &str, names: &[&str]) -> Option<(String, Vec<String>, Vec<String>)> {
         let sum = "a".repeat(64);
         let sums = names.iter().map(|name| (*name, sum.as_str())).collect();
-        let Build { date, others, packages } = newest(&version(text), &sums)?;
+        let MainlineBuild { date, others, packages } = newest(&version(text), &sums)?;
         Some((date, others, packages.into_iter().map(|p| p.name).collect()))
     }
 

@@ -1,8 +1,91 @@
-//! What can be wrong with an archive.
+//! What can go wrong with an archive of mainline builds.
+
+use std::path::PathBuf;
+
+use url::Url;
 
 use super::checksums::BadChecksums;
 use super::index::NotAnIndex;
-use super::signature::BadSignature;
+use super::signature::{BadKey, BadSignature};
+use crate::kernel::assemble::AssembleError;
+use crate::kernel::failure::{Failure, FailureKind};
+use crate::kernel::fetch::FetchError;
+use crate::kernel::file_error::FileError;
+use crate::kernel::quoted::Quoted;
+
+/// Why an archive gives no kernel, or no list of its versions.
+#[derive(Debug, thiserror::Error)]
+pub enum MainlineError {
+    /// It has no build of this version (any more).
+    #[error("cannot find a build of {version} for amd64 in {archive}: {why}")]
+    NoBuild {
+        /// The version.
+        version: String,
+        /// The archive's address.
+        archive: Url,
+        /// What it has instead.
+        why: String,
+    },
+    /// What it serves cannot be used.
+    #[error("{address} {problem}")]
+    BadArchive {
+        /// The address of it.
+        address: String,
+        /// What is wrong.
+        problem: ArchiveProblem,
+    },
+    /// The key for its signatures cannot be used.
+    #[error("the key {} {problem}", path.display())]
+    BadKey {
+        /// Its file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: BadKey,
+    },
+    /// Not what was asked for.
+    #[error("invalid {what} `{text}`: expected {expected}")]
+    BadName {
+        /// The text.
+        text: Quoted,
+        /// What it should be.
+        what: &'static str,
+        /// Its form.
+        expected: &'static str,
+    },
+    /// The lock has no address that can be asked.
+    #[error(
+        "cannot fetch {what} (sha256 {sha256}): kernels.lock has no http or https address for it; add one to its `addresses`, \
+         or accept the newest build with `backproof kernels update`"
+    )]
+    NoAddress {
+        /// The package.
+        what: String,
+        /// Its sha256.
+        sha256: String,
+    },
+    /// What its packages hold.
+    #[error(transparent)]
+    Assemble(#[from] AssembleError),
+    /// They were not fetched.
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
+    /// A file.
+    #[error(transparent)]
+    File(#[from] FileError),
+}
+
+impl Failure for MainlineError {
+    fn kind(&self) -> FailureKind {
+        match self {
+            Self::NoBuild { .. } | Self::NoAddress { .. } => FailureKind::Gone,
+            Self::BadKey { .. } | Self::BadName { .. } => FailureKind::Usage,
+            Self::BadArchive { .. } => FailureKind::Host,
+            Self::Assemble(error) => error.kind(),
+            Self::Fetch(error) => error.kind(),
+            Self::File(error) => error.kind(),
+        }
+    }
+}
 
 /// What is wrong with an address of an archive. Reads well after the address.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -10,11 +93,11 @@ pub enum ArchiveProblem {
     /// It is no index.
     #[error(
         "{0}; check the address (BACKPROOF_MAINLINE, or `mainline-archive` in the matrix), and whether a captive portal or a \
-         proxy stands between"
+         proxy intercepts it"
     )]
     Index(#[from] NotAnIndex),
     /// Packages of another release than their folder is named after.
-    #[error("has the kernel of {found}, and its name promises {expected}; it is not used")]
+    #[error("cannot be used: it has the kernel {found}, expected {expected}")]
     OtherRelease {
         /// What the kernel calls itself.
         found: String,
@@ -22,15 +105,15 @@ pub enum ArchiveProblem {
         expected: String,
     },
     /// Packages without sums.
-    #[error("does not exist, and a package without its sha256 is not used")]
+    #[error("does not exist, and packages without a sha256 are not used")]
     NoChecksums,
     /// Sums that cannot be read.
     #[error("cannot be used: its lines {0}")]
     Checksums(#[from] BadChecksums),
     /// Sums without a signature.
-    #[error("does not exist, and a key is configured that it has to be by; nothing of this folder is used")]
+    #[error("does not exist, and the configured key requires it; nothing in this folder is used")]
     NoSignature,
-    /// A signature that is not believed.
-    #[error("is not believed: the signature {0}; nothing of this folder is used")]
+    /// A signature that is rejected.
+    #[error("is rejected: the signature {0}; nothing in this folder is used")]
     Signature(#[from] BadSignature),
 }

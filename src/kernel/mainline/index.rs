@@ -29,14 +29,14 @@ pub enum NotAnIndex {
 
 /// Where a version's packages and checksums lie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Layout {
+pub(super) enum ArchiveLayout {
     /// In the version's folder, beside those of other architectures: the older form (v5.6 of 2020).
     Flat,
     /// In its folder `amd64/`: the newer form (v6.13 of 2025).
     PerArchitecture,
 }
 
-impl Layout {
+impl ArchiveLayout {
     /// The folder below the version's, with a `/` at its end.
     pub(super) fn folder(self) -> &'static str {
         match self {
@@ -56,7 +56,7 @@ pub(super) fn versions(page: &[u8]) -> Result<Vec<MainlineVersion>, NotAnIndex> 
 }
 
 /// Where checksums of amd64's packages may be, by the page of a version's folder. None where nothing was built.
-pub(super) fn layouts(page: &[u8]) -> Result<Vec<Layout>, NotAnIndex> {
+pub(super) fn layouts(page: &[u8]) -> Result<Vec<ArchiveLayout>, NotAnIndex> {
     let links = links(page)?;
     // What folders have had beside packages: those of failed builds have nothing else.
     let known = |link: &str| {
@@ -71,7 +71,7 @@ pub(super) fn layouts(page: &[u8]) -> Result<Vec<Layout>, NotAnIndex> {
     let flat = links.iter().any(|link| package(link));
     let below =
         links.iter().filter_map(|link| link.strip_prefix("amd64/")).any(|rest| rest.is_empty() || package(rest));
-    let layouts = [(flat, Layout::Flat), (below, Layout::PerArchitecture)];
+    let layouts = [(flat, ArchiveLayout::Flat), (below, ArchiveLayout::PerArchitecture)];
     Ok(layouts.into_iter().filter_map(|(there, layout)| there.then_some(layout)).collect())
 }
 

@@ -40,10 +40,10 @@ fn a_folder_s_layout_is_where_amd64_s_packages_are() {
     let below = format!("amd64/{image}");
     let other = "linux-image-4.19.57-041957-generic_4.19.57-041957.201907031431_arm64.deb";
     for (links, layouts_there) in [
-        (&["BUILD.LOG", "CHECKSUMS", "CHECKSUMS.gpg", image, other][..], &[Layout::Flat][..]),
-        (&["CHECKSUMS", "amd64/", "arm64/", "crack.bundle"], &[Layout::PerArchitecture]),
-        (&["CHECKSUMS", below.as_str(), "amd64/log"], &[Layout::PerArchitecture]),
-        (&[image, "amd64/"], &[Layout::Flat, Layout::PerArchitecture]),
+        (&["BUILD.LOG", "CHECKSUMS", "CHECKSUMS.gpg", image, other][..], &[ArchiveLayout::Flat][..]),
+        (&["CHECKSUMS", "amd64/", "arm64/", "crack.bundle"], &[ArchiveLayout::PerArchitecture]),
+        (&["CHECKSUMS", below.as_str(), "amd64/log"], &[ArchiveLayout::PerArchitecture]),
+        (&[image, "amd64/"], &[ArchiveLayout::Flat, ArchiveLayout::PerArchitecture]),
         // Builds that failed.
         (&["BUILD.LOG", "BUILD.LOG.amd64", "COMMIT", "SOURCES"], &[]),
         (&["amd64/log", "arm64/log"], &[]),

@@ -19,18 +19,25 @@ use std::path::Path;
 
 use url::Url;
 
-pub use self::error::ArchiveProblem;
-pub use self::signature::BadKey;
-
-use self::choose::{Build, Listed};
+use self::choose::{Listed, MainlineBuild};
+use self::error::{ArchiveProblem, MainlineError};
 use self::glob::Glob;
-use self::index::Layout;
+use self::index::ArchiveLayout;
 use self::signature::TrustedKey;
-use super::error::{ObtainError, Quoted};
-use super::fetch::{self, Document, Wanted};
-use super::package::Package;
-use super::{ArchiveSignature, Kernel, LockedFile, Obtain, Progress, Provenance, Stale, local};
-use crate::matrix::{ArchiveKey, MainlineArchive, MainlineVersion, archive_address};
+use super::assemble::{self, AssembleError};
+use super::error::ObtainError;
+use super::failure::Failure as _;
+use super::fetch::{self, Document, FetchRequest};
+use super::file_error::FileError;
+use super::obtain::Obtain;
+use super::obtained::Kernel;
+use super::package::UnpackedPackage;
+use super::progress::{Progress, Stale};
+use super::provenance::{ArchiveSignature, Provenance};
+use super::quoted::Quoted;
+use super::sources::{Cached, Resolved, SourceKind};
+use super::store::Store;
+use crate::matrix::{ArchiveKey, LockedFile, MainlineArchive, MainlineVersion, archive_address};
 
 /// Where the archive is, where nobody says otherwise.
 const ADDRESS: &str = "https://kernel.ubuntu.com/mainline/";
@@ -55,7 +62,7 @@ pub struct MainlineListing {
 /// A version's build, and what it was chosen from.
 struct Chosen {
     folder: Url,
-    build: Build,
+    build: MainlineBuild,
     signature: ArchiveSignature,
     key: Option<String>,
     stale: Option<Stale>,
@@ -69,16 +76,41 @@ struct Listing {
     stale: Option<Stale>,
 }
 
-/// Obtains the newest build of a version, or the one that it was resolved to before.
-pub(super) fn obtain(
-    version: &MainlineVersion,
-    archive: &MainlineArchive,
-    with: &Obtain,
-) -> Result<Kernel, ObtainError> {
-    if let Some(files) = with.locked {
-        return locked(version, files, with);
+/// A version, and the archive that has builds of it.
+pub(super) struct MainlineSource<'a> {
+    pub version: &'a MainlineVersion,
+    pub archive: &'a MainlineArchive,
+}
+
+impl SourceKind for MainlineSource<'_> {
+    /// Obtains the newest build of a version, or the one that it was resolved to before.
+    fn obtain(&self, with: &Obtain) -> Result<Kernel, ObtainError> {
+        if let Some(files) = with.locked {
+            return Ok(locked(self.version, files, with)?);
+        }
+        Ok(from(&self.root()?, self.version, self.archive.key.as_ref(), with)?)
     }
-    from(&address(archive, std::env::var_os(VARIABLE).as_deref())?, version, archive.key.as_ref(), with)
+
+    /// By its checksums alone: lengths are not known.
+    fn resolve(&self, with: &Obtain) -> Result<Option<(Resolved, Option<Stale>)>, ObtainError> {
+        let Listing { files, stale, .. } = listing(&self.root()?, self.version, self.archive.key.as_ref(), with)?;
+        let release = Some(format!("{}-generic", self.version.numbers()));
+        Ok(Some((Resolved { release, files }, stale)))
+    }
+
+    fn why_not_locked(&self) -> Option<&'static str> {
+        None
+    }
+
+    fn cached(&self, locked: Option<&[LockedFile]>, store: &Store) -> (Cached, Option<u64>) {
+        Cached::of_fetched(locked.unwrap_or_default(), store)
+    }
+}
+
+impl MainlineSource<'_> {
+    fn root(&self) -> Result<Url, MainlineError> {
+        address(self.archive, std::env::var_os(VARIABLE).as_deref())
+    }
 }
 
 /// The versions of an archive whose names the pattern fits: `4.19.5*`, `v5.?-rc1`, `*`.
@@ -86,12 +118,12 @@ pub(super) fn obtain(
 /// # Errors
 /// Where the archive cannot be asked, and nothing is recorded of it.
 pub fn list(pattern: &str, archive: &MainlineArchive, with: &Obtain) -> Result<MainlineListing, ObtainError> {
-    list_from(address(archive, std::env::var_os(VARIABLE).as_deref())?, pattern, with)
+    Ok(list_from(address(archive, std::env::var_os(VARIABLE).as_deref())?, pattern, with)?)
 }
 
 /// Where the archive is: by the environment, by the matrix, or as usual.
-fn address(archive: &MainlineArchive, variable: Option<&std::ffi::OsStr>) -> Result<Url, ObtainError> {
-    let bad = |text: &[u8]| ObtainError::BadName {
+fn address(archive: &MainlineArchive, variable: Option<&std::ffi::OsStr>) -> Result<Url, MainlineError> {
+    let bad = |text: &[u8]| MainlineError::BadName {
         text: Quoted::of(text),
         what: "address in BACKPROOF_MAINLINE",
         expected: "that of an archive's folder, as https://kernel.ubuntu.com/mainline/",
@@ -106,8 +138,8 @@ fn address(archive: &MainlineArchive, variable: Option<&std::ffi::OsStr>) -> Res
     }
 }
 
-fn list_from(address: Url, pattern: &str, with: &Obtain) -> Result<MainlineListing, ObtainError> {
-    let glob = Glob::parse(pattern).map_err(|expected| ObtainError::BadName {
+fn list_from(address: Url, pattern: &str, with: &Obtain) -> Result<MainlineListing, MainlineError> {
+    let glob = Glob::parse(pattern).map_err(|expected| MainlineError::BadName {
         text: Quoted::of(pattern.as_bytes()),
         what: "pattern of versions",
         expected,
@@ -122,19 +154,13 @@ fn list_from(address: Url, pattern: &str, with: &Obtain) -> Result<MainlineListi
     Ok(MainlineListing { address, versions, stale: page.stale })
 }
 
-/// What the newest build of a version is made of, by its checksums alone: lengths are not known.
-pub(super) fn resolve(
-    version: &MainlineVersion,
-    archive: &MainlineArchive,
-    with: &Obtain,
-) -> Result<(Vec<LockedFile>, Option<Stale>), ObtainError> {
-    let root = address(archive, std::env::var_os(VARIABLE).as_deref())?;
-    let Listing { files, stale, .. } = listing(&root, version, archive.key.as_ref(), with)?;
-    Ok((files, stale))
-}
-
 /// The newest build of a version in the archive at this address.
-fn from(root: &Url, version: &MainlineVersion, key: Option<&ArchiveKey>, with: &Obtain) -> Result<Kernel, ObtainError> {
+fn from(
+    root: &Url,
+    version: &MainlineVersion,
+    key: Option<&ArchiveKey>,
+    with: &Obtain,
+) -> Result<Kernel, MainlineError> {
     let Listing { files, provenance, folder, stale } = listing(root, version, key, with)?;
     let mut kernel = gather(files, with)?;
     check_release(version, &kernel, folder.as_str())?;
@@ -149,7 +175,7 @@ fn listing(
     version: &MainlineVersion,
     key: Option<&ArchiveKey>,
     with: &Obtain,
-) -> Result<Listing, ObtainError> {
+) -> Result<Listing, MainlineError> {
     let Chosen { folder, build, signature, key, stale } = choose(root, version, key, with)?;
     let provenance =
         Provenance::Archive { address: folder.to_string(), build: build.date, others: build.others, signature, key };
@@ -165,20 +191,20 @@ fn listing(
 }
 
 /// That the kernel is of the release that its folder is named after: whoever compares versions goes by that name.
-fn check_release(version: &MainlineVersion, kernel: &Kernel, address: &str) -> Result<(), ObtainError> {
+fn check_release(version: &MainlineVersion, kernel: &Kernel, address: &str) -> Result<(), MainlineError> {
     let (release, expected) = (kernel.release.as_deref().unwrap_or_default(), version.numbers());
     match release.strip_prefix(&expected) {
         Some(rest) if !rest.starts_with(|c: char| c.is_ascii_alphanumeric()) => Ok(()),
         _ => {
             let found = if release.is_empty() { "an unknown release".to_owned() } else { release.to_owned() };
             let problem = ArchiveProblem::OtherRelease { found, expected };
-            Err(ObtainError::BadArchive { address: address.to_owned(), problem })
+            Err(MainlineError::BadArchive { address: address.to_owned(), problem })
         }
     }
 }
 
 /// What it was resolved to before: these files, from wherever they were had.
-fn locked(version: &MainlineVersion, files: &[LockedFile], with: &Obtain) -> Result<Kernel, ObtainError> {
+fn locked(version: &MainlineVersion, files: &[LockedFile], with: &Obtain) -> Result<Kernel, MainlineError> {
     let mut kernel = gather(files.to_vec(), with)?;
     let first = files.iter().flat_map(|file| &file.addresses).next();
     let address = first.map_or_else(|| version.to_string(), |address| folder_of(address));
@@ -203,11 +229,11 @@ fn choose(
     version: &MainlineVersion,
     key: Option<&ArchiveKey>,
     with: &Obtain,
-) -> Result<Chosen, ObtainError> {
+) -> Result<Chosen, MainlineError> {
     let now = now();
     // A key that cannot be used is the user's to mend, whatever the archive has.
-    let key = key.map(|key| Ok::<_, ObtainError>((trusted(key, now)?, key.fingerprint.to_string()))).transpose()?;
-    let no_build = |why: String| ObtainError::NoBuild { version: version.to_string(), archive: root.to_string(), why };
+    let key = key.map(|key| Ok::<_, MainlineError>((trusted(key, now)?, key.fingerprint.to_string()))).transpose()?;
+    let no_build = |why: String| MainlineError::NoBuild { version: version.to_string(), archive: root.clone(), why };
     let folder = below(root, &format!("{version}/"))?;
     let page = match fetch::document(&folder, index::LARGEST, with) {
         Err(error) if error.is_gone() => return Err(no_build(absent(root, version, with)?)),
@@ -215,7 +241,7 @@ fn choose(
     };
     let layouts = index::layouts(&page.bytes).map_err(|problem| bad_archive(&folder, problem))?;
     let mut without = None;
-    for folder in layouts.iter().map(|layout: &Layout| below(&folder, layout.folder())) {
+    for folder in layouts.iter().map(|layout: &ArchiveLayout| below(&folder, layout.folder())) {
         let folder = folder?;
         let at = below(&folder, "CHECKSUMS")?;
         let sums = match fetch::document(&at, checksums::LARGEST, with) {
@@ -240,7 +266,7 @@ fn choose(
 }
 
 /// That the checksums are signed with the user's key.
-fn check(key: &TrustedKey, folder: &Url, sums: &Document, now: u64, with: &Obtain) -> Result<(), ObtainError> {
+fn check(key: &TrustedKey, folder: &Url, sums: &Document, now: u64, with: &Obtain) -> Result<(), MainlineError> {
     let at = below(folder, "CHECKSUMS.gpg")?;
     let signature = match fetch::document(&at, signature::LARGEST, with) {
         Err(error) if error.is_gone() => return Err(bad_archive(&at, ArchiveProblem::NoSignature)),
@@ -251,7 +277,7 @@ fn check(key: &TrustedKey, folder: &Url, sums: &Document, now: u64, with: &Obtai
 
 /// Why the archive has no folder of a version, by its root: what it has of the same line instead. It is an error where the
 /// root is no archive's: then nothing is known of what there is.
-fn absent(root: &Url, version: &MainlineVersion, with: &Obtain) -> Result<String, ObtainError> {
+fn absent(root: &Url, version: &MainlineVersion, with: &Obtain) -> Result<String, MainlineError> {
     let page = fetch::document(root, index::LARGEST, with)?;
     let all = index::versions(&page.bytes).map_err(|problem| bad_archive(root, problem))?;
     let line = version.release().line();
@@ -265,18 +291,14 @@ fn absent(root: &Url, version: &MainlineVersion, with: &Obtain) -> Result<String
 }
 
 /// The user's key, from its file.
-fn trusted(key: &ArchiveKey, now: u64) -> Result<TrustedKey, ObtainError> {
+fn trusted(key: &ArchiveKey, now: u64) -> Result<TrustedKey, MainlineError> {
     let ArchiveKey { file, fingerprint } = key;
     let bytes = read_key(file)?;
-    TrustedKey::read(&bytes, fingerprint, now).map_err(|problem| ObtainError::BadKey { path: file.clone(), problem })
+    TrustedKey::read(&bytes, fingerprint, now).map_err(|problem| MainlineError::BadKey { path: file.clone(), problem })
 }
 
-fn read_key(path: &Path) -> Result<Vec<u8>, ObtainError> {
-    let unusable = |problem: &str| ObtainError::Unusable {
-        what: "the archive's key",
-        path: path.to_owned(),
-        problem: problem.to_owned(),
-    };
+fn read_key(path: &Path) -> Result<Vec<u8>, FileError> {
+    let unusable = |problem: &str| FileError::unusable("the archive's key", path, problem);
     let mut bytes = Vec::new();
     let read = File::open(path).and_then(|file| file.take(signature::LARGEST_KEY + 1).read_to_end(&mut bytes));
     match read {
@@ -288,8 +310,9 @@ fn read_key(path: &Path) -> Result<Vec<u8>, ObtainError> {
 }
 
 /// Makes a kernel of these packages, fetching those that are missing. Their versions and lengths are filled in.
-fn gather(mut files: Vec<LockedFile>, with: &Obtain) -> Result<Kernel, ObtainError> {
-    let (mut kernel, packages) = local::from_unpacked(|| files.iter().map(|file| package(file, with)).collect(), with)?;
+fn gather(mut files: Vec<LockedFile>, with: &Obtain) -> Result<Kernel, MainlineError> {
+    let unpack = || files.iter().map(|file| package(file, with)).collect::<Result<_, MainlineError>>();
+    let (mut kernel, packages) = assemble::from_unpacked(unpack, with.store)?;
     for (file, package) in files.iter_mut().zip(packages) {
         file.size = package.file_size;
         file.version = Some(package.version);
@@ -299,8 +322,8 @@ fn gather(mut files: Vec<LockedFile>, with: &Obtain) -> Result<Kernel, ObtainErr
 }
 
 /// One package, taken apart.
-fn package(file: &LockedFile, with: &Obtain) -> Result<Package, ObtainError> {
-    if let Some(package) = Package::recorded(with.store, &file.sha256) {
+fn package(file: &LockedFile, with: &Obtain) -> Result<UnpackedPackage, MainlineError> {
+    if let Some(package) = UnpackedPackage::recorded(with.store, &file.sha256) {
         return Ok(package);
     }
     // What only apt can ask is nobody's to ask here.
@@ -308,10 +331,9 @@ fn package(file: &LockedFile, with: &Obtain) -> Result<Package, ObtainError> {
     let parsed = file.addresses.iter().filter_map(|address| Url::parse(address).ok());
     let addresses: Vec<Url> = parsed.filter(web).collect();
     if addresses.is_empty() && !with.offline {
-        let (what, sha256, tried) = (file.name.clone(), file.sha256.clone(), Vec::new());
-        return Err(ObtainError::LockedGone { what, sha256, tried });
+        return Err(MainlineError::NoAddress { what: file.name.clone(), sha256: file.sha256.clone() });
     }
-    let wanted = Wanted {
+    let wanted = FetchRequest {
         what: &file.name,
         addresses: &addresses,
         sha256: Some(&file.sha256),
@@ -319,20 +341,20 @@ fn package(file: &LockedFile, with: &Obtain) -> Result<Package, ObtainError> {
         limit: LARGEST_PACKAGE,
     };
     let fetched = fetch::file(&wanted, with)?;
-    local::unpacked(&file.name, &fetched.path, &fetched.sha256, with)
+    Ok(assemble::unpacked(&file.name, &fetched.path, &fetched.sha256, with).map_err(AssembleError::from)?)
 }
 
 /// A place below a folder of the archive. Names are of known forms, so nothing leads out of it.
-fn below(folder: &Url, name: &str) -> Result<Url, ObtainError> {
-    folder.join(name).map_err(|_| ObtainError::BadName {
+fn below(folder: &Url, name: &str) -> Result<Url, MainlineError> {
+    folder.join(name).map_err(|_| MainlineError::BadName {
         text: Quoted::of(format!("{folder}{name}").as_bytes()),
         what: "address",
         expected: "one below the archive's",
     })
 }
 
-fn bad_archive(address: &Url, problem: impl Into<ArchiveProblem>) -> ObtainError {
-    ObtainError::BadArchive { address: address.to_string(), problem: problem.into() }
+fn bad_archive(address: &Url, problem: impl Into<ArchiveProblem>) -> MainlineError {
+    MainlineError::BadArchive { address: address.to_string(), problem: problem.into() }
 }
 
 /// Reads pages and checksums, for `fuzz/`.
@@ -362,3 +384,5 @@ fn now() -> u64 {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod world;

@@ -9,7 +9,7 @@ use pgp::crypto::hash::HashAlgorithm;
 use pgp::packet::{Signature, SignatureType};
 use pgp::types::{KeyDetails, Tag};
 
-use crate::kernel::error::Quoted;
+use crate::kernel::quoted::Quoted;
 use crate::matrix::Fingerprint;
 
 /// Bytes of a signature's file. One by a key of 2048 bits has 473, armored.

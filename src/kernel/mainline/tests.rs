@@ -1,163 +1,13 @@
-//! A server on loopback that is laid out like the archive.
-
-use std::cell::Cell;
 use std::ffi::OsStr;
 use std::path::PathBuf;
 
-use pgp::composed::{SignedPublicKey, SignedSecretKey};
 use pgp::crypto::hash::HashAlgorithm;
-use pgp::ser::Serialize as _;
-use pgp::types::KeyDetails as _;
-use sha2::{Digest as _, Sha256};
 
-use super::fixtures::{checksums, listing, page, sign, signing_key};
+use super::fixtures::{listing, page, sign, signing_key};
+use super::world::*;
 use super::*;
-use crate::kernel::fetch::Problem;
-use crate::kernel::fetch::server::{Answer, Server};
-use crate::kernel::fixtures::{bzimage, deb, module, tar};
-use crate::kernel::store::{Store, hex};
-use crate::shim::Shim;
-
-const RELEASE: &str = "4.19.57-041957-generic";
-const DATE: &str = "201907031431";
-
-/// An archive, and a cache.
-struct World {
-    folder: tempfile::TempDir,
-    store: Store,
-    web: Web,
-}
-
-/// A server, and what it was asked before somebody looked.
-struct Web {
-    server: Server,
-    seen: Cell<usize>,
-}
-
-impl Web {
-    fn url(&self, path: &str) -> String {
-        self.server.at(path)
-    }
-
-    fn put(&self, path: &str, bytes: impl Into<Vec<u8>>) {
-        self.server.on(path, [Answer::ok(bytes)]);
-    }
-
-    fn remove(&self, path: &str) {
-        self.server.on(path, [Answer::status(404)]);
-    }
-
-    /// The paths that were asked for since this was called last, in turn.
-    fn asked(&self) -> Vec<String> {
-        let all = self.server.requests();
-        let new = all.iter().skip(self.seen.replace(all.len()));
-        new.map(|request| request.path.clone()).collect()
-    }
-}
-
-impl World {
-    fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(Some(folder.path().join("cache"))).unwrap();
-        let web = Web { server: Server::new(), seen: Cell::new(0) };
-        web.put(
-            "/mainline/",
-            listing(&["../", "daily/", "v4.19.56/", "v4.19.57/", "v4.19.58/", "v4.4-wily/", "v5.2-rc6/"]),
-        );
-        Self { folder, store, web }
-    }
-
-    fn root(&self) -> Url {
-        self.web.url("/mainline/").parse().unwrap()
-    }
-
-    /// Lays out files below the version's folder, which links to these.
-    fn lay_out(&self, below: &str, links: &[&str], files: &[(String, Vec<u8>)]) {
-        self.web.put("/mainline/v4.19.57/", listing(links));
-        let sums: Vec<_> = files.iter().map(|(name, bytes)| (name.as_str(), sha256(bytes))).collect();
-        let sums: Vec<_> = sums.iter().map(|(name, sum)| (*name, sum.as_str())).collect();
-        self.web.put(&format!("/mainline/v4.19.57/{below}CHECKSUMS"), checksums(&sums));
-        for (name, bytes) in files {
-            self.web.put(&format!("/mainline/v4.19.57/{below}{name}"), bytes.clone());
-        }
-    }
-
-    /// The usual build, in the newer layout.
-    fn with_build() -> Self {
-        let world = Self::new();
-        world.lay_out("amd64/", &["amd64/", "arm64/", "CHECKSUMS"], &packages(DATE));
-        world
-    }
-
-    fn ask<T>(&self, offline: bool, locked: Option<&[LockedFile]>, ask: impl FnOnce(&Obtain) -> T) -> T {
-        let shim = Shim::at("/nonexistent".into());
-        ask(&Obtain { store: &self.store, shim: &shim, offline, refresh: false, locked, tell: &|_| {} })
-    }
-
-    fn obtain(&self, version: &str, key: Option<&ArchiveKey>) -> Result<Kernel, ObtainError> {
-        self.ask(false, None, |with| from(&self.root(), &version.parse().unwrap(), key, with))
-    }
-
-    fn list(&self, pattern: &str, offline: bool) -> Result<Vec<String>, ObtainError> {
-        let listing = self.ask(offline, None, |with| list_from(self.root(), pattern, with))?;
-        Ok(listing.versions.iter().map(ToString::to_string).collect())
-    }
-
-    /// The key in a file of its own.
-    fn key(&self, secret: &SignedSecretKey) -> ArchiveKey {
-        let public = SignedPublicKey::from(secret.clone());
-        let file = self.folder.path().join("archive.asc");
-        std::fs::write(&file, public.to_bytes().unwrap()).unwrap();
-        ArchiveKey { file, fingerprint: public.fingerprint().to_string().parse().unwrap() }
-    }
-
-    fn put_signature(&self, by: &SignedSecretKey, over: &[u8]) {
-        self.web.put("/mainline/v4.19.57/amd64/CHECKSUMS.gpg", sign(by, over, now() - 60, HashAlgorithm::Sha256));
-    }
-
-    fn sums(&self) -> Vec<u8> {
-        let sums: Vec<_> = packages(DATE).into_iter().map(|(name, bytes)| (name, sha256(&bytes))).collect();
-        let sums: Vec<_> = sums.iter().map(|(name, sum)| (name.as_str(), sum.as_str())).collect();
-        checksums(&sums).into_bytes()
-    }
-}
-
-fn sha256(bytes: &[u8]) -> String {
-    hex(Sha256::new_with_prefix(bytes))
-}
-
-fn image() -> (&'static str, Vec<u8>) {
-    ("./boot/vmlinuz-4.19.57-041957-generic", bzimage(RELEASE))
-}
-
-fn modules() -> Vec<(&'static str, Vec<u8>)> {
-    vec![
-        ("./boot/config-4.19.57-041957-generic", b"CONFIG_TUN=m\nCONFIG_SYN_COOKIES=y\n".to_vec()),
-        ("./lib/modules/4.19.57-041957-generic/modules.builtin", b"kernel/net/ipv4/tcp.ko\n".to_vec()),
-        ("./lib/modules/4.19.57-041957-generic/kernel/drivers/net/tun.ko", module(b"name=tun\0depends=\0")),
-    ]
-}
-
-fn package_of(files: &[(&str, Vec<u8>)]) -> Vec<u8> {
-    let files: Vec<_> = files.iter().map(|(path, bytes)| (*path, bytes.as_slice())).collect();
-    deb(&tar(&files))
-}
-
-/// The packages of a build of this date, of the newer form, with others around them.
-fn packages(date: &str) -> Vec<(String, Vec<u8>)> {
-    let name = |kind: &str, rest: &str| format!("linux-{kind}-4.19.57-041957{rest}_4.19.57-041957.{date}");
-    vec![
-        (name("headers", "") + "_all.deb", b"headers".to_vec()),
-        (name("image-unsigned", "-generic") + "_amd64.deb", package_of(&[image()])),
-        (name("image-unsigned", "-lowlatency") + "_amd64.deb", b"lowlatency".to_vec()),
-        (name("modules", "-generic") + "_amd64.deb", package_of(&modules())),
-    ]
-}
-
-/// The provenance from the archive.
-fn archive(kernel: &Kernel) -> &Provenance {
-    kernel.provenance.iter().find(|from| matches!(from, Provenance::Archive { .. })).unwrap()
-}
+use crate::kernel::fetch::{FetchError, FetchProblem};
+use crate::kernel::fixtures::bzimage;
 
 #[test]
 fn a_build_of_the_newer_layout_is_obtained_once_and_then_needs_no_network() {
@@ -234,7 +84,7 @@ fn what_was_locked_is_fetched_by_its_sha256_wherever_it_is_and_nothing_newer() {
     let fresh = World { store: Store::open(Some(world.folder.path().join("fresh"))).unwrap(), ..world };
     fresh.web.asked();
     let version = "v4.19.57".parse().unwrap();
-    let kernel = fresh.ask(false, Some(&moved), |with| obtain(&version, &MainlineArchive::default(), with)).unwrap();
+    let kernel = fresh.ask(false, Some(&moved), |with| locked(&version, with.locked.unwrap(), with)).unwrap();
     assert_eq!((kernel.release.as_deref(), &kernel.files), (Some(RELEASE), &moved));
     let Provenance::Archive { build, signature, .. } = archive(&kernel) else { panic!("no archive") };
     assert_eq!((build.as_str(), *signature), (DATE, ArchiveSignature::Locked));
@@ -252,7 +102,7 @@ fn what_is_not_there_is_gone_and_what_is_no_archive_says_nothing_of_it() {
     for links in [&["BUILD.LOG", "BUILD.LOG.amd64", "COMMIT"][..], &["amd64/log", "arm64/log"]] {
         world.web.put("/mainline/v4.19.57/", listing(links));
         let error = world.obtain("v4.19.57", None).unwrap_err();
-        assert!(error.is_gone() && error.to_string().contains("no build of v4.19.57 for amd64"), "{error}");
+        assert!(error.is_gone() && error.to_string().contains("a build of v4.19.57 for amd64"), "{error}");
     }
     let other = ("linux-image-4.19.57-041957-generic_4.19.57-041957.201907031431_arm64.deb".to_owned(), b"x".to_vec());
     world.lay_out("amd64/", &["amd64/"], &[other]);
@@ -268,7 +118,7 @@ fn what_is_not_there_is_gone_and_what_is_no_archive_says_nothing_of_it() {
             world.web.remove("/mainline/v4.19.57/");
         }
         let error = world.obtain("v4.19.57", None).unwrap_err();
-        assert!(matches!(&error, ObtainError::BadArchive { problem: ArchiveProblem::Index(_), .. }), "{error}");
+        assert!(matches!(&error, MainlineError::BadArchive { problem: ArchiveProblem::Index(_), .. }), "{error}");
         assert!(!error.is_gone() && error.to_string().contains("BACKPROOF_MAINLINE"), "{error}");
     }
 }
@@ -278,7 +128,7 @@ fn packages_without_a_sha256_or_with_another_one_are_not_used() {
     let world = World::with_build();
     world.web.remove("/mainline/v4.19.57/amd64/CHECKSUMS");
     let error = world.obtain("v4.19.57", None).unwrap_err();
-    assert!(matches!(&error, ObtainError::BadArchive { problem: ArchiveProblem::NoChecksums, .. }), "{error}");
+    assert!(matches!(&error, MainlineError::BadArchive { problem: ArchiveProblem::NoChecksums, .. }), "{error}");
     let sha1 = String::from_utf8(world.sums()).unwrap().split("# Checksums-Sha256").next().unwrap().to_owned();
     world.web.put("/mainline/v4.19.57/amd64/CHECKSUMS", sha1);
     let error = world.obtain("v4.19.57", None).unwrap_err();
@@ -290,8 +140,8 @@ fn packages_without_a_sha256_or_with_another_one_are_not_used() {
     bytes[300] ^= 1;
     world.web.put(&format!("/mainline/v4.19.57/amd64/{name}"), bytes);
     let error = world.obtain("v4.19.57", None).unwrap_err();
-    let ObtainError::NotFetched(failed) = &error else { panic!("{error}") };
-    assert!(matches!(failed.failures[..], [(_, Problem::WrongChecksum { .. })]) && !error.is_gone(), "{error}");
+    let MainlineError::Fetch(FetchError::NotFetched(failed)) = &error else { panic!("{error}") };
+    assert!(matches!(failed.failures[..], [(_, FetchProblem::WrongChecksum { .. })]) && !error.is_gone(), "{error}");
 }
 
 #[test]
@@ -304,7 +154,7 @@ fn where_a_key_is_configured_nothing_is_used_that_it_did_not_sign() {
         assert!(!error.is_gone() && error.to_string().contains(words), "{error}");
         assert!(world.web.asked().iter().all(|path| !path.ends_with(".deb")), "{error}");
     };
-    refused("CHECKSUMS.gpg does not exist, and a key is configured");
+    refused("CHECKSUMS.gpg does not exist, and the configured key requires it");
     for (signature, words) in [
         (sign(&other, &world.sums(), now() - 60, HashAlgorithm::Sha256), "was not made by the configured key"),
         (sign(&ours, b"another text", now() - 60, HashAlgorithm::Sha256), "does not fit its file"),
@@ -320,7 +170,7 @@ fn where_a_key_is_configured_nothing_is_used_that_it_did_not_sign() {
     refused("does not fit its file");
     world.put_signature(&ours, sums.as_bytes());
     let error = world.obtain("v4.19.57", Some(&key)).unwrap_err();
-    assert!(matches!(error, ObtainError::NoBuild { .. }), "{error}");
+    assert!(matches!(error, MainlineError::NoBuild { .. }), "{error}");
 
     world.web.put("/mainline/v4.19.57/amd64/CHECKSUMS", world.sums());
     world.put_signature(&ours, &world.sums());
@@ -348,7 +198,7 @@ fn a_key_that_cannot_be_used_is_told_before_anything_is_fetched() {
     ] {
         let error = world.obtain("v4.19.57", Some(&key)).unwrap_err();
         assert!(error.to_string().contains(words) && !error.is_gone(), "{error}");
-        assert_eq!(error.blame(), crate::kernel::Blame::User, "{error}");
+        assert_eq!(error.kind(), crate::kernel::FailureKind::Usage, "{error}");
     }
     assert_eq!(world.web.asked(), [""; 0]);
 }
@@ -362,7 +212,7 @@ fn an_archive_without_end_and_names_that_lead_elsewhere_do_no_harm() {
         .flat_map(|prefix| packages(DATE).into_iter().map(move |(n, b)| (format!("{prefix}{n}"), b)))
         .collect();
     world.lay_out("amd64/", &["amd64/"], &files);
-    assert!(matches!(world.obtain("v4.19.57", None), Err(ObtainError::NoBuild { .. })));
+    assert!(matches!(world.obtain("v4.19.57", None), Err(MainlineError::NoBuild { .. })));
     assert!(world.web.asked().iter().all(|path| path.starts_with("/mainline/v4.19.57/")));
 
     let large = vec![b'x'; index::LARGEST as usize + 1];
@@ -374,22 +224,22 @@ fn an_archive_without_end_and_names_that_lead_elsewhere_do_no_harm() {
         } else {
             world.obtain("v4.19.57", None).unwrap_err()
         };
-        let ObtainError::NotFetched(failed) = &error else { panic!("{error}") };
-        assert!(matches!(failed.failures[..], [(_, Problem::TooLarge { .. })]), "{error}");
+        let MainlineError::Fetch(FetchError::NotFetched(failed)) = &error else { panic!("{error}") };
+        assert!(matches!(failed.failures[..], [(_, FetchProblem::TooLarge { .. })]), "{error}");
     }
 }
 
 #[test]
 fn what_the_archive_has_is_listed_by_a_pattern_and_from_the_cache_offline() {
     let world = World::new();
-    assert!(matches!(world.list("*", true), Err(ObtainError::NotCached { .. })));
+    assert!(matches!(world.list("*", true), Err(MainlineError::Fetch(FetchError::NotCached(_)))));
     assert_eq!(world.list("4.19.5*", false).unwrap(), ["v4.19.56", "v4.19.57", "v4.19.58"]);
     assert_eq!(world.list("v*-*", false).unwrap(), ["v4.4-wily", "v5.2-rc6"]);
     assert_eq!(world.list("6.*", false).unwrap(), [""; 0]);
     assert_eq!(world.list("4.19.5?", true).unwrap().len(), 3);
-    assert!(matches!(world.list("[4].*", false), Err(ObtainError::BadName { .. })));
+    assert!(matches!(world.list("[4].*", false), Err(MainlineError::BadName { .. })));
     world.web.put("/mainline/", page("Log in"));
-    assert!(matches!(world.list("*", false), Err(ObtainError::BadArchive { .. })));
+    assert!(matches!(world.list("*", false), Err(MainlineError::BadArchive { .. })));
 }
 
 #[test]
@@ -408,7 +258,7 @@ fn the_environment_s_address_goes_before_the_matrix_s_and_that_before_the_usual_
         assert_eq!(found.as_str(), expected);
     }
     let error = address(&archive(None), Some(OsStr::new("/srv/mirror"))).unwrap_err();
-    assert!(error.to_string().contains("`/srv/mirror` is no address in BACKPROOF_MAINLINE"), "{error}");
+    assert!(error.to_string().contains("invalid address in BACKPROOF_MAINLINE `/srv/mirror`"), "{error}");
 }
 
 #[test]
@@ -420,24 +270,24 @@ fn a_kernel_of_another_release_than_its_folder_s_is_not_used_also_where_it_was_l
         let files = [(name.clone(), package)];
         world.lay_out("amd64/", &["amd64/"], &files);
         let error = world.obtain("v4.19.57", None).unwrap_err();
-        assert!(error.to_string().contains(&format!("has the kernel of {release}, and its name")), "{error}");
+        assert!(error.to_string().contains(&format!("has the kernel {release}, expected")), "{error}");
         let (sha256, addresses) = (sha256(&files[0].1), vec![world.web.url("/mainline/v4.19.57/amd64/") + &name]);
-        let locked = LockedFile { name, version: None, sha256, size: 0, addresses };
+        let file = LockedFile { name, version: None, sha256, size: 0, addresses };
         let version = "v4.19.57".parse().unwrap();
-        let ask = |with: &Obtain| obtain(&version, &MainlineArchive::default(), with);
-        let error = world.ask(false, Some(&[locked]), ask).unwrap_err();
-        assert!(error.to_string().contains("not used"), "{error}");
+        let ask = |with: &Obtain| locked(&version, with.locked.unwrap(), with);
+        let error = world.ask(false, Some(&[file]), ask).unwrap_err();
+        assert!(error.to_string().contains("cannot be used"), "{error}");
     }
 }
 
 #[test]
 fn a_build_is_resolved_by_its_checksums_alone() {
     let world = World::with_build();
-    let archive = MainlineArchive { address: Some(world.root()), key: None };
     let version = "v4.19.57".parse().unwrap();
-    let (files, stale) = world.ask(false, None, |with| resolve(&version, &archive, with)).unwrap();
+    let Listing { files, stale, .. } =
+        world.ask(false, None, |with| super::listing(&world.root(), &version, None, with)).unwrap();
     assert!(stale.is_none() && world.web.asked().iter().all(|path| !path.ends_with(".deb")));
-    let fetched = world.ask(false, Some(&files), |with| obtain(&version, &archive, with)).unwrap().files;
+    let fetched = world.ask(false, Some(&files), |with| locked(&version, with.locked.unwrap(), with)).unwrap().files;
     let sums =
         |files: &[LockedFile]| files.iter().map(|file| (file.name.clone(), file.sha256.clone())).collect::<Vec<_>>();
     assert_eq!(sums(&files), sums(&fetched));
@@ -452,8 +302,8 @@ fn what_was_locked_and_has_no_address_of_the_web_is_gone_at_once() {
     let version = "v4.19.57".parse().unwrap();
     for addresses in [Vec::new(), vec!["copy:/srv/kernels/linux-image.deb".to_owned()]] {
         files[0].addresses = addresses;
-        let ask = |with: &Obtain| obtain(&version, &MainlineArchive::default(), with);
+        let ask = |with: &Obtain| locked(&version, with.locked.unwrap(), with);
         let error = fresh.ask(false, Some(&files), ask).unwrap_err();
-        assert!(matches!(error, ObtainError::LockedGone { .. }) && error.to_string().contains("addresses"), "{error}");
+        assert!(matches!(error, MainlineError::NoAddress { .. }) && error.to_string().contains("addresses"), "{error}");
     }
 }

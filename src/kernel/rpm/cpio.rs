@@ -7,11 +7,11 @@ use std::io::{self, Read};
 use sha2::{Digest, Sha256};
 
 use super::damaged;
-use super::files::{Content, File, Files};
+use super::files::{Content, RpmFile, RpmFiles};
 use crate::kernel::archive::{
-    EntryKind, MAX_FILE, MAX_NAME, Names, PackageError, ReadError, Take, Wanted, layer_error, read_whole,
+    ArchiveReadError, Choice, EntryKind, MAX_FILE, MAX_NAME, Names, PackageError, Take, layer_error, read_whole,
 };
-use crate::kernel::error::Quoted;
+use crate::kernel::quoted::Quoted;
 use crate::kernel::store;
 
 /// The layer that this reads, for messages.
@@ -20,7 +20,13 @@ const PART: &str = "cpio archive";
 const TRAILER: &[u8] = b"TRAILER!!!";
 
 /// Reads an archive to its end. The files that are handed over have at most `limit` bytes together.
-pub(super) fn read(archive: impl Read, limit: u64, files: &Files, wanted: Wanted, take: Take) -> Result<(), ReadError> {
+pub(super) fn read(
+    archive: impl Read,
+    limit: u64,
+    files: &RpmFiles,
+    wanted: Choice,
+    take: Take,
+) -> Result<(), ArchiveReadError> {
     let mut archive = Archive { inner: archive };
     let (mut names, mut links) = (Names::default(), Links::default());
     let mut left = limit;
@@ -40,7 +46,7 @@ pub(super) fn read(archive: impl Read, limit: u64, files: &Files, wanted: Wanted
                 left = left
                     .checked_sub(entry.size)
                     .ok_or_else(|| PackageError::TooLarge(format!("links make its files larger than {limit} bytes")))?;
-                take(path, own).map_err(ReadError::Taker)?;
+                take(path, own).map_err(ArchiveReadError::Taker)?;
             }
         }
         archive.pad(entry.size)?;
@@ -63,7 +69,7 @@ fn kind(mode: u32) -> EntryKind {
     }
 }
 
-fn check(files: &Files, path: &str, bytes: &[u8]) -> Result<(), PackageError> {
+fn check(files: &RpmFiles, path: &str, bytes: &[u8]) -> Result<(), PackageError> {
     match files.sha256(path) {
         Some(said) if said != store::hex(Sha256::new_with_prefix(bytes)) => Err(PackageError::Hostile {
             why: "a file whose sha256 is not the one that the header says",
@@ -87,7 +93,7 @@ struct Set {
 
 impl Links {
     /// The wanted paths that this entry's content belongs to; none while it has not come.
-    fn add(&mut self, entry: &File, path: Option<String>) -> Vec<String> {
+    fn add(&mut self, entry: &RpmFile, path: Option<String>) -> Vec<String> {
         let set = self.sets.entry(entry.content).or_default();
         set.seen += 1;
         set.wanted.extend(path);
@@ -108,7 +114,7 @@ struct Archive<R> {
 
 impl<R: Read> Archive<R> {
     /// The next entry; `None` at the archive's end.
-    fn next(&mut self, files: &Files) -> Result<Option<File>, PackageError> {
+    fn next(&mut self, files: &RpmFiles) -> Result<Option<RpmFile>, PackageError> {
         let magic = self.bytes(6)?;
         if magic == b"07070X" {
             let index = hex(&self.bytes(8)?)?;
@@ -135,7 +141,7 @@ impl<R: Read> Archive<R> {
         }
         self.pad(110 + u64::from(length))?;
         let content = (u64::from(major) << 32 | u64::from(minor), inode.into());
-        let file = File { name, mode, size: size.into(), links, content };
+        let file = RpmFile { name, mode, size: size.into(), links, content };
         Ok((file.name != TRAILER).then_some(file))
     }
 

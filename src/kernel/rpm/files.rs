@@ -8,15 +8,15 @@ use crate::kernel::archive::PackageError;
 
 /// The files, as the header has them.
 #[derive(Default)]
-pub(super) struct Files {
-    files: Vec<File>,
+pub(super) struct RpmFiles {
+    files: Vec<RpmFile>,
     /// sha256 by path, where the archive has none of its own.
     sha256: HashMap<String, String>,
 }
 
 /// One of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct File {
+pub(super) struct RpmFile {
     /// Its path, without the `/` that it begins with.
     pub name: Vec<u8>,
     /// Its kind and permissions, as stat(2) has them.
@@ -32,7 +32,7 @@ pub(super) struct File {
 /// A device and an inode.
 pub(super) type Content = (u64, u64);
 
-impl Files {
+impl RpmFiles {
     /// Reads what is needed: `digests` says whether those of the files are.
     pub fn read(header: &Header, digests: bool) -> Result<Self, PackageError> {
         let numbers = |tag| header.numbers(tag, MAX_ITEMS);
@@ -75,7 +75,7 @@ impl Files {
                 let path = String::from_utf8_lossy(&name).into_owned();
                 read.sha256.insert(path, String::from_utf8_lossy(digest).to_ascii_lowercase());
             }
-            read.files.push(File { name, mode, size: of(&sizes), links: 1, content });
+            read.files.push(RpmFile { name, mode, size: of(&sizes), links: 1, content });
         }
         for (index, file) in read.files.iter_mut().enumerate().filter(|(_, file)| is_regular(file.mode)) {
             let (links, last) = sets.get(&file.content).copied().unwrap_or((1, index));
@@ -86,7 +86,7 @@ impl Files {
     }
 
     /// The file with this number.
-    pub fn get(&self, index: u32) -> Option<&File> {
+    pub fn get(&self, index: u32) -> Option<&RpmFile> {
         self.files.get(index as usize)
     }
 

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use super::drafts::sync_folder_of;
-use super::{Draft, Lock, Store};
-use crate::kernel::error::ObtainError;
+use super::{Draft, Store, StoreLock};
+use crate::kernel::file_error::FileError;
 use crate::regular;
 
 /// A sha256 as 64 lower-case hexadecimal digits.
@@ -28,27 +28,27 @@ impl Store {
     }
 
     /// Gives a draft with this sha256 its place.
-    pub(in crate::kernel) fn settle(&self, draft: Draft, sha256: &str) -> Result<(), ObtainError> {
+    pub(in crate::kernel) fn settle(&self, draft: Draft, sha256: &str) -> Result<(), FileError> {
         let _lock = self.while_nobody_collects()?;
         draft.keep(&self.root.join(below(sha256)))
     }
 
     /// Moves a file of the store to its final name, once its content is safe on the disk.
-    pub(in crate::kernel) fn settle_file(&self, file: &File, from: &Path, to: &Path) -> Result<(), ObtainError> {
+    pub(in crate::kernel) fn settle_file(&self, file: &File, from: &Path, to: &Path) -> Result<(), FileError> {
         let _lock = self.while_nobody_collects()?;
-        let failed = |e| ObtainError::io("writing", to, e);
+        let failed = |e| FileError::io("write", to, e);
         file.sync_all().map_err(failed)?;
         fs::rename(from, to).and_then(|()| sync_folder_of(to)).map_err(failed)
     }
 
     /// Else whoever collects could take a new file for the old one of that name that it has looked at.
-    fn while_nobody_collects(&self) -> Result<Lock, ObtainError> {
+    fn while_nobody_collects(&self) -> Result<StoreLock, FileError> {
         self.share("blobs")
     }
 
     /// Puts the file `path` into the store, if it isn't there yet: its sha256.
-    pub(in crate::kernel) fn adopt(&self, path: &Path) -> Result<String, ObtainError> {
-        let reading = |e| ObtainError::io("reading", path, e);
+    pub(in crate::kernel) fn adopt(&self, path: &Path) -> Result<String, FileError> {
+        let reading = |e| FileError::io("read", path, e);
         let mut file = regular::open(path).map_err(reading)?;
         let (sha256, size) = sha256_of(&mut file).map_err(reading)?;
         if self.is_there(&sha256, size)? {
@@ -62,25 +62,25 @@ impl Store {
             hash.update(piece);
             draft.write_all(piece)
         })
-        .map_err(|e| ObtainError::io("copying", path, e))?;
+        .map_err(|e| FileError::io("copy", path, e))?;
         let sha256 = hex(hash);
         self.settle(draft, &sha256)?;
         Ok(sha256)
     }
 
     /// Puts `bytes` into the store: their sha256.
-    pub(in crate::kernel) fn put(&self, bytes: &[u8]) -> Result<String, ObtainError> {
+    pub(in crate::kernel) fn put(&self, bytes: &[u8]) -> Result<String, FileError> {
         let sha256 = hex(Sha256::new_with_prefix(bytes));
         if !self.is_there(&sha256, bytes.len() as u64)? {
             let mut draft = self.draft()?;
-            draft.write_all(bytes).map_err(|e| ObtainError::io("writing", &self.root, e))?;
+            draft.write_all(bytes).map_err(|e| FileError::io("write", &self.root, e))?;
             self.settle(draft, &sha256)?;
         }
         Ok(sha256)
     }
 
     /// Whether the blob is there and whole. It counts as used now, so that it stays until it is leased.
-    fn is_there(&self, sha256: &str, size: u64) -> Result<bool, ObtainError> {
+    fn is_there(&self, sha256: &str, size: u64) -> Result<bool, FileError> {
         // A lease before the look: what is collected between the two would be believed to be there.
         let lease = if self.holds(sha256, size) { self.lease(&self.blob(sha256))? } else { None };
         Ok(lease.is_some() && self.verify(sha256)?)
@@ -93,19 +93,19 @@ impl Store {
 
     /// Whether the blob's content still is what its name says. Damaged ones are removed, and those of stores below passed
     /// over from now on.
-    pub(in crate::kernel) fn verify(&self, sha256: &str) -> Result<bool, ObtainError> {
+    pub(in crate::kernel) fn verify(&self, sha256: &str) -> Result<bool, FileError> {
         Ok(self.verified(&below(sha256), sha256)?.is_some())
     }
 
     /// Where the file `name` is that has this sha256, and its length; `None` where none has it any more. What is damaged
     /// is treated as [`Store::verify`] does. One's own counts as used.
-    pub(in crate::kernel) fn verified(&self, name: &str, sha256: &str) -> Result<Option<(PathBuf, u64)>, ObtainError> {
+    pub(in crate::kernel) fn verified(&self, name: &str, sha256: &str) -> Result<Option<(PathBuf, u64)>, FileError> {
         while let Some(path) = self.find(name) {
             let is_own = self.is_own(&path);
             if is_own && self.lease(&path)?.is_none() {
                 continue;
             }
-            let failed = |e| ObtainError::io("reading", &path, e);
+            let failed = |e| FileError::io("read", &path, e);
             let read = regular::open(&path).and_then(|mut file| Ok((sha256_of(&mut file)?, file)));
             match read {
                 Ok(((found, size), _)) if found == sha256 => return Ok(Some((path, size))),

@@ -10,7 +10,7 @@ use tempfile::NamedTempFile;
 
 use super::Store;
 use super::locks::open_lock;
-use crate::kernel::error::ObtainError;
+use crate::kernel::file_error::FileError;
 
 /// A file being written. It vanishes unless it is kept.
 pub(in crate::kernel) struct Draft {
@@ -33,7 +33,7 @@ impl DraftFolder {
 
 impl Store {
     /// Starts a file that is not in the cache yet.
-    pub(in crate::kernel) fn draft(&self) -> Result<Draft, ObtainError> {
+    pub(in crate::kernel) fn draft(&self) -> Result<Draft, FileError> {
         let folder = self.root.join("tmp");
         let make = || {
             let lock = self.writers()?;
@@ -42,23 +42,23 @@ impl Store {
             let file = tempfile::Builder::new().prefix("draft-").permissions(mode).tempfile_in(&folder)?;
             Ok(Draft { file, _lock: lock })
         };
-        make().map_err(|e| ObtainError::io("writing to", &folder, e))
+        make().map_err(|e| FileError::io("write to", &folder, e))
     }
 
     /// A folder for files that others write.
-    pub(in crate::kernel) fn draft_folder(&self) -> Result<DraftFolder, ObtainError> {
+    pub(in crate::kernel) fn draft_folder(&self) -> Result<DraftFolder, FileError> {
         let folder = self.root.join("tmp");
         let make = || {
             let lock = self.writers()?;
             let folder = tempfile::Builder::new().prefix("draft-").tempdir_in(&folder)?;
             Ok(DraftFolder { folder, _lock: lock })
         };
-        make().map_err(|e| ObtainError::io("writing to", &folder, e))
+        make().map_err(|e| FileError::io("write to", &folder, e))
     }
 
     /// Removes a folder, if it is there. It goes away as a whole, whatever ends this process: what is left of it then
     /// lies among the drafts, and is removed with them.
-    pub(in crate::kernel) fn discard(&self, folder: &Path) -> Result<(), ObtainError> {
+    pub(in crate::kernel) fn discard(&self, folder: &Path) -> Result<(), FileError> {
         let remove = || {
             let _lock = self.writers()?;
             // Moved and not put into a folder that is made for it: on a full disk none can be made.
@@ -70,7 +70,7 @@ impl Store {
                 Err(error) => Err(error),
             }
         };
-        remove().map_err(|e| ObtainError::io("removing", folder, e))
+        remove().map_err(|e| FileError::io("remove", folder, e))
     }
 
     /// A share of the lock that everybody holds who writes drafts.
@@ -81,7 +81,7 @@ impl Store {
     }
 
     /// Removes drafts whose writers were killed. Nobody writes one while the lock is exclusive, so all are stale.
-    pub(super) fn clear_drafts(&self) -> Result<(), ObtainError> {
+    pub(super) fn clear_drafts(&self) -> Result<(), FileError> {
         let folder = self.root.join("tmp");
         let clear = || {
             let lock = open_lock(&self.root.join("locks/tmp"))?;
@@ -97,15 +97,15 @@ impl Store {
         };
         clear().map_err(|e: io::Error| match e.kind() {
             io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => self.unwritable(&folder, e),
-            _ => ObtainError::io("clearing", &folder, e),
+            _ => FileError::io("clear", &folder, e),
         })
     }
 }
 
 impl Draft {
     /// Gives the file its final name, once its content is safe on the disk.
-    pub(in crate::kernel) fn keep(mut self, path: &Path) -> Result<(), ObtainError> {
-        let failed = |e| ObtainError::io("writing", path, e);
+    pub(in crate::kernel) fn keep(mut self, path: &Path) -> Result<(), FileError> {
+        let failed = |e| FileError::io("write", path, e);
         self.file.flush().map_err(failed)?;
         self.file.as_file().sync_all().map_err(failed)?;
         self.file.persist(path).map_err(|e| failed(e.error))?;

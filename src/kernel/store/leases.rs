@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime};
 use rustix::fs::{FlockOperation, flock};
 
 use super::Store;
-use crate::kernel::error::ObtainError;
+use crate::kernel::file_error::FileError;
 use crate::regular;
 
 /// How long something stays, used by somebody or not, after it was made or used last: whoever has just made it has no
@@ -42,7 +42,7 @@ impl Store {
     ///
     /// # Errors
     /// Where they cannot be written.
-    pub fn keep(&self, bytes: &[u8]) -> Result<Kept, ObtainError> {
+    pub fn keep(&self, bytes: &[u8]) -> Result<Kept, FileError> {
         // Twice, for somebody else may remove what was found to be damaged.
         for _ in 0..2 {
             let sha256 = self.put(bytes)?;
@@ -51,7 +51,7 @@ impl Store {
                 return Ok(Kept { path, sha256, _lease: lease });
             }
         }
-        Err(ObtainError::io("keeping a file in", &self.root, io::ErrorKind::NotFound.into()))
+        Err(FileError::io("keep a file in", &self.root, io::ErrorKind::NotFound.into()))
     }
 
     /// Leases of these files; `None` where one of them is not there (any more). Those of stores below, or elsewhere, are
@@ -59,7 +59,7 @@ impl Store {
     ///
     /// # Errors
     /// Where one cannot be opened or locked.
-    pub fn leases<'p>(&self, files: impl IntoIterator<Item = &'p Path>) -> Result<Option<Leases>, ObtainError> {
+    pub fn leases<'p>(&self, files: impl IntoIterator<Item = &'p Path>) -> Result<Option<Leases>, FileError> {
         let leases = files.into_iter().map(|file| self.lease(file)).collect::<Result<Option<Vec<_>>, _>>()?;
         Ok(leases.map(|leases| Leases(leases.into())))
     }
@@ -71,8 +71,8 @@ impl Store {
         }
     }
 
-    pub(super) fn lease(&self, path: &Path) -> Result<Option<File>, ObtainError> {
-        let failed = |e| ObtainError::io("opening", path, e);
+    pub(super) fn lease(&self, path: &Path) -> Result<Option<File>, FileError> {
+        let failed = |e| FileError::io("open", path, e);
         loop {
             let file = match regular::open(path) {
                 Ok(file) => file,

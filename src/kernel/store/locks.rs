@@ -8,16 +8,16 @@ use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
 use super::Store;
-use crate::kernel::error::ObtainError;
+use crate::kernel::file_error::FileError;
 use crate::regular;
 
 /// A lock that ends when this is dropped, or with the process.
 #[derive(Debug)]
-pub struct Lock(#[expect(dead_code, reason = "held for its lock")] File);
+pub struct StoreLock(#[expect(dead_code, reason = "held for its lock")] File);
 
 impl Store {
     /// Waits for the lock `name`; calls `waiting` before it has to.
-    pub(in crate::kernel) fn lock(&self, name: &str, waiting: impl FnOnce()) -> Result<Lock, ObtainError> {
+    pub(in crate::kernel) fn lock(&self, name: &str, waiting: impl FnOnce()) -> Result<StoreLock, FileError> {
         if let Some(lock) = self.try_lock(name)? {
             return Ok(lock);
         }
@@ -26,25 +26,25 @@ impl Store {
     }
 
     /// The lock `name`; `None` where somebody else has it.
-    pub(in crate::kernel) fn try_lock(&self, name: &str) -> Result<Option<Lock>, ObtainError> {
+    pub(in crate::kernel) fn try_lock(&self, name: &str) -> Result<Option<StoreLock>, FileError> {
         match self.flock(name, FlockOperation::NonBlockingLockExclusive) {
             Ok(lock) => Ok(Some(lock)),
-            Err(ObtainError::Io { source, .. }) if source.kind() == io::ErrorKind::WouldBlock => Ok(None),
+            Err(FileError::Io { source, .. }) if source.kind() == io::ErrorKind::WouldBlock => Ok(None),
             Err(error) => Err(error),
         }
     }
 
     /// A share of the lock `name`: others may have one too, and nobody has it for himself meanwhile.
-    pub(in crate::kernel) fn share(&self, name: &str) -> Result<Lock, ObtainError> {
+    pub(in crate::kernel) fn share(&self, name: &str) -> Result<StoreLock, FileError> {
         self.flock(name, FlockOperation::LockShared)
     }
 
-    fn flock(&self, name: &str, how: FlockOperation) -> Result<Lock, ObtainError> {
+    fn flock(&self, name: &str, how: FlockOperation) -> Result<StoreLock, FileError> {
         let path = self.root.join("locks").join(name);
-        let failed = |e: io::Error| ObtainError::io("locking", &path, e);
+        let failed = |e: io::Error| FileError::io("lock", &path, e);
         let file = open_lock(&path).map_err(failed)?;
         rustix::io::retry_on_intr(|| flock(&file, how)).map_err(|e: Errno| failed(e.into()))?;
-        Ok(Lock(file))
+        Ok(StoreLock(file))
     }
 }
 

@@ -33,17 +33,32 @@ pub(super) use blobs::{hex, is_sha256, sha256_of};
 pub(super) use drafts::Draft;
 pub(super) use leases::GRACE;
 pub use leases::{Kept, Leases};
-pub use locks::Lock;
+pub use locks::StoreLock;
 pub(super) use locks::open_own;
 pub(super) use records::read as read_sealed;
 
-use super::error::ObtainError;
+use super::failure::{Failure, FailureKind};
+use super::file_error::FileError;
 
 /// The cache folder. Cheap to clone; any number of threads and processes can use one folder at once.
 #[derive(Clone, Debug)]
 pub struct Store {
     root: PathBuf,
     lower: Arc<Lower>,
+}
+
+/// That the cache lacks something, and nothing may be downloaded.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot download {what}: offline, and not in the cache {}; run once without --offline", folder.display())]
+pub struct NotCached {
+    what: String,
+    folder: PathBuf,
+}
+
+impl Failure for NotCached {
+    fn kind(&self) -> FailureKind {
+        FailureKind::NotCached
+    }
 }
 
 /// The stores below one's own.
@@ -60,9 +75,9 @@ impl Store {
     ///
     /// # Errors
     /// Where there is no home folder, or the folder cannot be made or written to.
-    pub fn open(folder: Option<PathBuf>) -> Result<Self, ObtainError> {
+    pub fn open(folder: Option<PathBuf>) -> Result<Self, FileError> {
         let root = match folder {
-            Some(folder) => std::path::absolute(&folder).map_err(|e| ObtainError::io("opening", &folder, e))?,
+            Some(folder) => std::path::absolute(&folder).map_err(|e| FileError::io("open", &folder, e))?,
             None => default_folder()?,
         };
         let store = Self { root, lower: Arc::default() };
@@ -78,13 +93,12 @@ impl Store {
     ///
     /// # Errors
     /// Where one of them is not there: a mount that failed is not to pass for an empty cache.
-    pub fn over(self, folders: &[PathBuf]) -> Result<Self, ObtainError> {
+    pub fn over(self, folders: &[PathBuf]) -> Result<Self, FileError> {
         let mut lower = Vec::new();
         for folder in folders {
-            let path = std::path::absolute(folder).map_err(|e| ObtainError::io("opening", folder, e))?;
+            let path = std::path::absolute(folder).map_err(|e| FileError::io("open", folder, e))?;
             if !path.is_dir() {
-                let problem = "is not a folder; is it mounted?".to_owned();
-                return Err(ObtainError::Unusable { what: "the cache to read from", path, problem });
+                return Err(FileError::unusable("the cache to read from", &path, "is not a folder; is it mounted?"));
             }
             lower.push(path);
         }
@@ -95,6 +109,11 @@ impl Store {
     /// The folder.
     pub fn folder(&self) -> &Path {
         &self.root
+    }
+
+    /// That it lacks `what`, which nobody may download.
+    pub(super) fn not_cached(&self, what: impl Into<String>) -> NotCached {
+        NotCached { what: what.into(), folder: self.root.clone() }
     }
 
     /// The folders of the stores below, which are only read.
@@ -131,28 +150,23 @@ impl Store {
     }
 
     /// That the folder cannot be written to, and what to do where it is not meant to be.
-    fn unwritable(&self, path: &Path, error: io::Error) -> ObtainError {
+    fn unwritable(&self, path: &Path, error: io::Error) -> FileError {
         match error.kind() {
-            io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => ObtainError::Unusable {
-                what: "the cache folder",
-                path: self.root.clone(),
-                problem: format!(
-                    "cannot be written ({error}); where it is only to be read, name it with --cache-from, and with \
-                     --cache a folder that can be written"
-                ),
-            },
-            _ => ObtainError::io("making the cache folder", path, error),
+            io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => {
+                let advice = "to only read it, use --cache-from, and name a writable folder with --cache";
+                FileError::unusable("the cache folder", &self.root, format!("cannot be written ({error}); {advice}"))
+            }
+            _ => FileError::io("create the cache folder", path, error),
         }
     }
 }
 
-fn default_folder() -> Result<PathBuf, ObtainError> {
+fn default_folder() -> Result<PathBuf, FileError> {
     let from = |name| std::env::var_os(name).map(PathBuf::from).filter(|p| p.is_absolute());
     let cache = from("XDG_CACHE_HOME").or_else(|| from("HOME").map(|home| home.join(".cache")));
-    cache.map(|c| c.join("backproof")).ok_or_else(|| ObtainError::Unusable {
-        what: "the cache folder",
-        path: PathBuf::from("~/.cache/backproof"),
-        problem: "cannot be found: neither XDG_CACHE_HOME nor HOME is set to an absolute path".to_owned(),
+    cache.map(|c| c.join("backproof")).ok_or_else(|| {
+        let problem = "cannot be found: neither XDG_CACHE_HOME nor HOME is set to an absolute path";
+        FileError::unusable("the cache folder", Path::new("~/.cache/backproof"), problem)
     })
 }
 

@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use sha2::{Digest as _, Sha256};
 
 use super::{Store, hex};
-use crate::kernel::error::ObtainError;
+use crate::kernel::file_error::FileError;
 use crate::regular;
 
 /// Bytes of a record that are read; the largest, of a package with 8,000 modules, has 2 MiB.
@@ -40,21 +40,21 @@ impl Store {
     }
 
     /// Writes a text file, all of it or nothing.
-    pub(in crate::kernel) fn write_text(&self, path: &Path, text: &str) -> Result<(), ObtainError> {
+    pub(in crate::kernel) fn write_text(&self, path: &Path, text: &str) -> Result<(), FileError> {
         self.write_bytes(path, text.as_bytes())
     }
 
     /// Writes a file, all of it or nothing.
-    pub(in crate::kernel) fn write_bytes(&self, path: &Path, bytes: &[u8]) -> Result<(), ObtainError> {
+    pub(in crate::kernel) fn write_bytes(&self, path: &Path, bytes: &[u8]) -> Result<(), FileError> {
         let mut draft = self.draft()?;
-        draft.write_all(bytes).map_err(|e| ObtainError::io("writing", path, e))?;
+        draft.write_all(bytes).map_err(|e| FileError::io("write", path, e))?;
         draft.keep(path)
     }
 
     /// Writes a record, sealed. It has to be a JSON object.
-    pub(in crate::kernel) fn write_record(&self, below: &str, record: &impl Serialize) -> Result<(), ObtainError> {
+    pub(in crate::kernel) fn write_record(&self, below: &str, record: &impl Serialize) -> Result<(), FileError> {
         let path = self.root.join(below);
-        let failed = |e| ObtainError::io("writing", &path, e);
+        let failed = |e| FileError::io("write", &path, e);
         let json = serde_json::to_string(record).map_err(|e| failed(e.into()))?;
         let sealed = seal(below, &json).ok_or_else(|| failed(io::Error::other("a record is a JSON object")))?;
         // Nothing else has a folder there, and a file cannot take its name.

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::bytes;
 use crate::json;
 use crate::kernel::Store;
-use crate::kernel::cache::{Collected, Item, Kind, Why};
+use crate::kernel::cache::{CacheItem, CacheKind, Collected, Why};
 use crate::report::text::{fit, visible};
 
 /// The version of the JSON document's shape.
@@ -35,7 +35,7 @@ pub struct GcDocument<'a> {
     /// The same by kind.
     pub kinds: Vec<OfKind>,
     /// What went, or would go.
-    pub removed: Vec<&'a Item>,
+    pub removed: Vec<&'a CacheItem>,
     /// Bytes that this frees.
     pub removed_bytes: u64,
     /// What should have gone and stayed.
@@ -46,7 +46,7 @@ pub struct GcDocument<'a> {
 #[derive(Debug, Serialize)]
 pub struct OfKind {
     /// The kind.
-    pub kind: Kind,
+    pub kind: CacheKind,
     /// How many there are.
     pub items: usize,
     /// Bytes on the disk.
@@ -57,7 +57,7 @@ pub struct OfKind {
 #[derive(Debug, Serialize)]
 pub struct Stayed<'a> {
     #[serde(flatten)]
-    item: &'a Item,
+    item: &'a CacheItem,
     /// Why it stayed.
     why: Why,
 }
@@ -66,7 +66,7 @@ impl<'a> GcDocument<'a> {
     /// Of what was collected.
     pub fn of(store: &Store, dry_run: bool, collected: &'a Collected) -> Self {
         let left = || collected.left.iter().chain(collected.kept.iter().map(|(item, _)| item));
-        let kinds = Kind::ALL.into_iter().filter_map(|kind| {
+        let kinds = CacheKind::ALL.into_iter().filter_map(|kind| {
             let of_kind = || left().filter(|item| item.kind == kind);
             let found = OfKind { kind, items: of_kind().count(), bytes: of_kind().map(|item| item.bytes).sum() };
             (found.items > 0).then_some(found)
@@ -133,7 +133,7 @@ impl<'a> GcDocument<'a> {
     }
 }
 
-fn line(verb: &str, item: &Item, why: &str, width: usize) -> String {
+fn line(verb: &str, item: &CacheItem, why: &str, width: usize) -> String {
     let days = item.age().as_secs() / (24 * 60 * 60);
     let columns = width.saturating_sub(BESIDE_NAME);
     let name = fit(&visible(&item.name), columns);

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::bytes;
 use crate::json;
+use crate::kernel::Cached;
 use crate::matrix::{Locked, LockedFile};
 use crate::report::text::{fit, fit_middle, visible};
 use crate::words::KernelName;
@@ -64,20 +65,6 @@ pub struct LockedRow {
     pub current: bool,
     /// Its files.
     pub files: Vec<LockedFile>,
-}
-
-/// Whether a kernel is here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Cached {
-    /// In the cache.
-    Yes,
-    /// It has to be fetched or built.
-    No,
-    /// It is the user's own file or folder.
-    Local,
-    /// It should be the user's own, and is not there.
-    Missing,
 }
 
 impl LockedRow {

@@ -7,7 +7,7 @@ mod update;
 
 pub use archive::ArchiveDocument;
 pub use gc::GcDocument;
-pub use list::{Cached, KernelRow, KernelsDocument, LockedRow};
+pub use list::{KernelRow, KernelsDocument, LockedRow};
 pub use update::{Change, Changed, UpdateDocument};
 
 /// Bytes for people, in at most nine characters: `512 B`, `1.5 MiB`.

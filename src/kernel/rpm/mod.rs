@@ -14,12 +14,12 @@ use std::io::{self, Read};
 
 use sha2::{Digest, Sha256};
 
-use super::archive::{About, PackageError, ReadError, Take, Wanted, read_up_to};
+use super::archive::{About, ArchiveReadError, Choice, PackageError, Take, read_up_to};
 use super::changelog::{self, Changelog};
 use super::compression::{self, Compression};
-use super::error::Quoted;
+use super::quoted::Quoted;
 use super::store;
-use files::Files;
+use files::RpmFiles;
 use header::{Header, tag};
 
 /// What a package begins with.
@@ -36,9 +36,9 @@ const EXPECTED: &str = "an RPM package";
 /// Reads the package, a file of `size` bytes, and hands every file that `wanted` chooses to `take`.
 ///
 /// # Errors
-/// [`ReadError::Package`] for whatever is wrong with the package; the files that were handed over before it was noticed
-/// must not be used then. [`ReadError::Taker`] as soon as `take` fails.
-pub fn read(mut rpm: impl Read, size: u64, wanted: Wanted, take: Take) -> Result<(About, Changelog), ReadError> {
+/// [`ArchiveReadError::Package`] for whatever is wrong with the package; the files that were handed over before it was noticed
+/// must not be used then. [`ArchiveReadError::Taker`] as soon as `take` fails.
+pub fn read(mut rpm: impl Read, size: u64, wanted: Choice, take: Take) -> Result<(About, Changelog), ArchiveReadError> {
     lead(&mut rpm)?;
     let signature = Header::read_signature(&mut rpm)?;
     let (header, sha256) = Header::read(&mut rpm)?;
@@ -49,7 +49,7 @@ pub fn read(mut rpm: impl Read, size: u64, wanted: Wanted, take: Take) -> Result
     let how = payload_compression(&header)?;
     let expected = payload_sha256(&header)?;
     // Where the archive's own digest is known, those of its files would only say the same again.
-    let files = Files::read(&header, expected.is_none())?;
+    let files = RpmFiles::read(&header, expected.is_none())?;
     let mut payload = Hashing { inner: &mut rpm, hash: expected.as_ref().map(|_| Sha256::new()) };
     let limit = compression::bound(size);
     let broken = |source| PackageError::Damaged { part: "compressed data", source };
@@ -202,5 +202,4 @@ impl<R: Read> Read for Hashing<R> {
 }
 
 #[cfg(test)]
-#[path = "rpm_tests.rs"]
 mod tests;

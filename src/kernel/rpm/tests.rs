@@ -3,10 +3,10 @@ use proptest::prelude::*;
 use super::super::archive::Want;
 use super::*;
 use crate::kernel::compression::tests::compress;
-use crate::kernel::fixtures::{Item, cpio, cpio_entry, rpm, rpm_header, rpm_tags, sha256};
+use crate::kernel::fixtures::{RpmValue, cpio, cpio_entry, rpm, rpm_header, rpm_tags, sha256};
 
 type Files = Vec<(String, Vec<u8>)>;
-type Tags = Vec<(u32, Item)>;
+type Tags = Vec<(u32, RpmValue)>;
 
 const FILE: u32 = 0o100_644;
 const LINK: u32 = 0o120_777;
@@ -20,8 +20,8 @@ fn read_all(package: &[u8]) -> Result<(About, Changelog, Files), PackageError> {
     });
     match result {
         Ok((about, changelog)) => Ok((about, changelog, files)),
-        Err(ReadError::Package(error)) => Err(error),
-        Err(ReadError::Taker(error)) => panic!("{error}"),
+        Err(ArchiveReadError::Package(error)) => Err(error),
+        Err(ArchiveReadError::Taker(error)) => panic!("{error}"),
     }
 }
 
@@ -54,8 +54,8 @@ fn package(archive: &[u8], how: &str) -> Vec<u8> {
     let (_, form) = PAYLOADS.into_iter().find(|(name, _)| *name == how).unwrap();
     let payload = compress(form, archive);
     let mut tags = rpm_tags("kernel-core", how);
-    tags.push((5092, Item::texts(&[&sha256(&payload)])));
-    tags.push((5093, Item::Numbers(vec![8])));
+    tags.push((5092, RpmValue::texts(&[&sha256(&payload)])));
+    tags.push((5093, RpmValue::Numbers(vec![8])));
     rpm(&tags, &payload)
 }
 
@@ -82,10 +82,13 @@ fn a_payload_of_which_the_header_says_nothing_is_gzip_s_or_as_it_is() {
 #[test]
 fn an_epoch_is_part_of_the_version_and_the_changelog_has_titles_without_addresses() {
     let mut tags = rpm_tags("kernel", "none");
-    tags.push((1003, Item::Numbers(vec![1])));
-    tags.push((1080, Item::Numbers(vec![1_560_859_200, 1_560_772_800])));
-    tags.push((1081, Item::texts(&["Jan Stancek <jstancek@redhat.com> [3.10.0-957.21.3.el7]", "bwiedemann@suse.com"])));
-    tags.push((1082, Item::texts(&["- [net] tcp: x (A B) [1]\n- y", "- z"])));
+    tags.push((1003, RpmValue::Numbers(vec![1])));
+    tags.push((1080, RpmValue::Numbers(vec![1_560_859_200, 1_560_772_800])));
+    tags.push((
+        1081,
+        RpmValue::texts(&["Jan Stancek <jstancek@redhat.com> [3.10.0-957.21.3.el7]", "bwiedemann@suse.com"]),
+    ));
+    tags.push((1082, RpmValue::texts(&["- [net] tcp: x (A B) [1]\n- y", "- z"])));
     let (about, changelog, _) = read_all(&rpm(&tags, &sample())).unwrap();
     assert_eq!(about.version, "1:5.14.0-427.el9_4");
     let entries: Vec<_> = changelog.entries.iter().map(|e| (e.title.as_str(), e.text.as_str())).collect();
@@ -126,10 +129,10 @@ fn rpm_s_own_form_for_large_files_has_its_names_in_the_header() {
     // Two names of one content, a link, and a file by itself.
     let tags = |names: &[&str]| {
         let mut tags = rpm_tags("kernel", "none");
-        let numbers = |numbers: &[u32]| Item::Numbers(numbers.to_vec());
-        tags.push((1118, Item::texts(&["/boot/", "/etc/"])));
+        let numbers = |numbers: &[u32]| RpmValue::Numbers(numbers.to_vec());
+        tags.push((1118, RpmValue::texts(&["/boot/", "/etc/"])));
         tags.push((1116, numbers(&[0, 1, 0, 0])));
-        tags.push((1117, Item::texts(names)));
+        tags.push((1117, RpmValue::texts(names)));
         tags.push((5008, numbers(&[7, 3, 7, 5])));
         tags.push((1030, numbers(&[FILE, LINK, FILE, FILE])));
         tags.push((1095, numbers(&[1, 1, 1, 1])));
@@ -209,11 +212,11 @@ fn a_flipped_bit_is_noticed_by_whichever_digest_there_is() {
     }
     // rpm 4.11, of el7, has digests of the files only.
     let mut tags = rpm_tags("kernel", "none");
-    tags.push((1118, Item::texts(&["/boot/"])));
-    tags.push((1116, Item::Numbers(vec![0])));
-    tags.push((1117, Item::texts(&["vmlinuz-1"])));
-    tags.push((1035, Item::texts(&[&sha256(b"image")])));
-    tags.push((5011, Item::Numbers(vec![8])));
+    tags.push((1118, RpmValue::texts(&["/boot/"])));
+    tags.push((1116, RpmValue::Numbers(vec![0])));
+    tags.push((1117, RpmValue::texts(&["vmlinuz-1"])));
+    tags.push((1035, RpmValue::texts(&[&sha256(b"image")])));
+    tags.push((5011, RpmValue::Numbers(vec![8])));
     assert_eq!(read_all(&rpm(&tags, &archive)).unwrap().2.len(), 2);
     let at = archive.windows(5).position(|window| window == b"image").unwrap();
     let error = read_all(&rpm(&tags, &flip(&archive, at))).unwrap_err().to_string();
@@ -267,7 +270,7 @@ fn other_packages_are_told_apart() {
     let set = |number: u32, text: &'static str| {
         with(&move |tags| {
             tags.retain(|(tag, _)| *tag != number);
-            tags.push((number, Item::text(text)));
+            tags.push((number, RpmValue::text(text)));
         })
     };
     let lead = |at: usize, byte: u8| {
@@ -283,11 +286,11 @@ fn other_packages_are_told_apart() {
         (lead(7, 1), "is a source package"),
         (lead(7, 2), "neither a binary nor a source"),
         (with(&|tags| tags.retain(|(tag, _)| *tag != 1044)), "is a source package"),
-        (with(&|tags| tags.push((1106, Item::Numbers(vec![1])))), "is a source package"),
-        (with(&|tags| tags.push((5114, Item::Numbers(vec![6])))), "of a later format"),
+        (with(&|tags| tags.push((1106, RpmValue::Numbers(vec![1])))), "is a source package"),
+        (with(&|tags| tags.push((5114, RpmValue::Numbers(vec![6])))), "of a later format"),
         (with(&|tags| tags.retain(|(tag, _)| *tag != 1000)), "has no name"),
-        (with(&|tags| tags.push((1003, Item::text("1")))), "should be numbers"),
-        (with(&|tags| tags[0].1 = Item::Numbers(vec![1])), "should be text"),
+        (with(&|tags| tags.push((1003, RpmValue::text("1")))), "should be numbers"),
+        (with(&|tags| tags[0].1 = RpmValue::Numbers(vec![1])), "should be text"),
         (set(1022, "aarch64"), "is for aarch64, expected x86_64"),
         (set(1124, "drpm"), "is a delta package"),
         (set(1124, "tar"), "has its data in tar"),
@@ -301,7 +304,7 @@ fn other_packages_are_told_apart() {
 
 #[test]
 fn a_tag_that_points_anywhere_is_an_error_and_no_panic() {
-    let header = rpm_header(&[(1000, Item::text("kernel"))]);
+    let header = rpm_header(&[(1000, RpmValue::text("kernel"))]);
     for (at, value) in [(24, u32::MAX), (24, 1 << 31), (24, 7), (24, 6), (20, 5), (20, 4)] {
         let mut header = header.clone();
         header[at..at + 4].copy_from_slice(&u32::to_be_bytes(value));
@@ -309,7 +312,7 @@ fn a_tag_that_points_anywhere_is_an_error_and_no_panic() {
         let text = read.text(tag::NAME);
         assert!(!matches!(&text, Ok(Some(text)) if !text.is_empty()), "{at} {value}: {text:?}");
     }
-    let numbers = rpm_header(&[(1003, Item::Numbers(vec![1]))]);
+    let numbers = rpm_header(&[(1003, RpmValue::Numbers(vec![1]))]);
     for count in [2, u32::MAX] {
         let mut header = numbers.clone();
         header[28..32].copy_from_slice(&count.to_be_bytes());

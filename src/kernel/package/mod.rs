@@ -1,5 +1,8 @@
 //! Takes a package apart, once: its image, configuration and modules go into the store, and a record says where.
 
+mod error;
+mod packer;
+
 use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -9,25 +12,21 @@ use std::thread;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::archive::{PackageError, ReadError, Take, Want, read_up_to};
-use super::changelog::{self, Changelog};
-use super::compression::{self, Compression};
-use super::deb;
-use super::error::ObtainError;
-use super::kind::{FileKind, file_kind};
-use super::modules;
-use super::pack::{Pack, PackWriter, Packed};
-use super::rpm;
-use super::store::{self, Store};
-use super::tarball;
+pub(in crate::kernel) use self::error::UnpackError;
+use self::packer::Packer;
+use crate::kernel::archive::{ArchiveReadError, PackageError, Take, Want, read_up_to};
+use crate::kernel::changelog::Changelog;
+use crate::kernel::deb;
+use crate::kernel::file_error::FileError;
+use crate::kernel::kind::{FileKind, file_kind};
+use crate::kernel::modules;
+use crate::kernel::pack::{Pack, Packed};
+use crate::kernel::rpm;
+use crate::kernel::store::{self, Store};
+use crate::kernel::tarball;
 
 /// Changes whenever older records must not be used any more.
 const FORMAT: u32 = 2;
-
-/// Bytes of a compressed changelog; a Debian 12 kernel's has 1.3 MB.
-const MAX_CHANGELOG: usize = 16 << 20;
-/// A package's own changelog, and its source's.
-const MAX_CHANGELOGS: usize = 2;
 
 /// The kind of a package.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,7 +43,7 @@ pub enum PackageKind {
 
 /// What was taken out of one package file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Package {
+pub(in crate::kernel) struct UnpackedPackage {
     format: u32,
     pub kind: PackageKind,
     pub package: String,
@@ -64,7 +63,7 @@ pub(super) struct Package {
 
 /// A kernel image in a package.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct ImageFile {
+pub(in crate::kernel) struct ImageFile {
     pub path: String,
     pub sha256: String,
     pub size: u64,
@@ -105,18 +104,18 @@ fn kind(path: &str) -> Option<Kind> {
 }
 
 /// Whether a path in a package is that of a kernel.
-pub(super) fn is_image(path: &str) -> bool {
+pub(in crate::kernel) fn is_image(path: &str) -> bool {
     kind(path) == Some(Kind::Image)
 }
 
 /// Splits `lib/modules/<release>/…` (or below usr/) into the release and the rest.
-pub(super) fn in_modules_folder(path: &str) -> Option<(&str, &str)> {
+pub(in crate::kernel) fn in_modules_folder(path: &str) -> Option<(&str, &str)> {
     path.strip_prefix("usr/").unwrap_or(path).strip_prefix("lib/modules/")?.split_once('/')
 }
 
-impl Package {
+impl UnpackedPackage {
     /// The record of the package file with this sha256, if everything that it names is there.
-    pub(super) fn recorded(store: &Store, sha256: &str) -> Option<Self> {
+    pub(in crate::kernel) fn recorded(store: &Store, sha256: &str) -> Option<Self> {
         let whole = |package: &Self| {
             package.format == FORMAT
                 && package.file_sha256 == sha256
@@ -127,12 +126,12 @@ impl Package {
     }
 
     /// Notes that it is used now: a package without an image or modules has nothing that anybody leases.
-    pub(super) fn touch(&self, store: &Store) {
+    pub(in crate::kernel) fn touch(&self, store: &Store) {
         store.touch(&record(&self.file_sha256));
     }
 
     /// Forgets the package, because what was taken out of it is damaged.
-    pub(super) fn forget(&self, store: &Store) {
+    pub(in crate::kernel) fn forget(&self, store: &Store) {
         // The blobs' names are their content: what is damaged must not stay under them.
         let blobs = self.images.iter().map(|i| &i.sha256).chain(self.pack.iter().map(|p| &p.sha256));
         for blob in blobs {
@@ -143,9 +142,9 @@ impl Package {
     }
 
     /// Takes apart the package file `path`, which has to have this sha256.
-    pub(super) fn unpack(store: &Store, path: &Path, sha256: &str) -> Result<Self, ObtainError> {
-        let bad = |problem| ObtainError::BadPackage { path: path.to_owned(), problem };
-        let reading = |e| ObtainError::io("reading", path, e);
+    pub(in crate::kernel) fn unpack(store: &Store, path: &Path, sha256: &str) -> Result<Self, UnpackError> {
+        let bad = |problem| UnpackError::BadPackage { path: path.to_owned(), problem };
+        let reading = |e| FileError::io("read", path, e);
         let file = File::open(path).map_err(reading)?;
         let size = file.metadata().map_err(reading)?.len();
         let mut file = Hashing { inner: BufReader::with_capacity(128 << 10, file), hash: Sha256::new(), size: 0 };
@@ -165,8 +164,8 @@ impl Package {
         let mut packed = packed?;
         let about = match read {
             Ok(about) => about,
-            Err(ReadError::Package(problem)) => return Err(bad(problem)),
-            Err(ReadError::Taker(error)) => return Err(ObtainError::io("writing to", store.folder(), error)),
+            Err(ArchiveReadError::Package(problem)) => return Err(bad(problem)),
+            Err(ArchiveReadError::Taker(error)) => return Err(FileError::io("write to", store.folder(), error).into()),
         };
         if store::hex(file.hash) != sha256 {
             let why = "it changed while it was read";
@@ -184,37 +183,37 @@ impl Package {
     }
 
     /// The name of the pack's blob; `files` are in it.
-    pub(super) fn pack(&self) -> Option<&str> {
+    pub(in crate::kernel) fn pack(&self) -> Option<&str> {
         self.pack.as_ref().map(|p| p.sha256.as_str())
     }
 
     /// Its changelog, where it has one.
-    pub(super) fn changelog(&self, store: &Store) -> Option<KeptChangelog> {
+    pub(in crate::kernel) fn changelog(&self, store: &Store) -> Option<KeptChangelog> {
         let (pack, file) = (store.blob(self.pack()?), self.changelog.clone()?);
         Some(KeptChangelog { pack, file })
     }
 
     /// Whether `file` is a configuration.
-    pub(super) fn is_config(file: &Packed) -> bool {
+    pub(in crate::kernel) fn is_config(file: &Packed) -> bool {
         kind(&file.path) == Some(Kind::Config)
     }
 }
 
 /// A changelog in the store.
 #[derive(Clone, Debug)]
-pub(super) struct KeptChangelog {
+pub(in crate::kernel) struct KeptChangelog {
     pack: PathBuf,
     file: Packed,
 }
 
 impl KeptChangelog {
     /// The blob that it is in.
-    pub(super) fn pack(&self) -> &Path {
+    pub(in crate::kernel) fn pack(&self) -> &Path {
         &self.pack
     }
 
     /// Reads it.
-    pub(super) fn read(&self) -> io::Result<Changelog> {
+    pub(in crate::kernel) fn read(&self) -> io::Result<Changelog> {
         Ok(serde_json::from_slice(&self.file.read(&self.pack)?)?)
     }
 }
@@ -229,7 +228,7 @@ struct Contents {
 }
 
 /// Reads a package of any kind, which its content tells.
-fn read(path: &Path, mut file: impl Read, size: u64, take: Take) -> Result<Contents, ReadError> {
+fn read(path: &Path, mut file: impl Read, size: u64, take: Take) -> Result<Contents, ArchiveReadError> {
     let wanted = |path: &str| match kind(path) {
         None => Want::No,
         // openSUSE has its image below usr/lib/modules and a link to it here.
@@ -264,69 +263,6 @@ fn read(path: &Path, mut file: impl Read, size: u64, take: Take) -> Result<Conte
     Err(PackageError::NotAPackage { expected: "a Debian or an RPM package", why }.into())
 }
 
-/// Keeps what comes out of a package.
-struct Packer<'a> {
-    store: &'a Store,
-    images: Vec<ImageFile>,
-    files: Vec<Packed>,
-    /// Compressed, by path.
-    changelogs: Vec<(String, Vec<u8>)>,
-    pack: PackWriter,
-}
-
-impl<'a> Packer<'a> {
-    fn new(store: &'a Store) -> Result<Self, ObtainError> {
-        let (images, files, changelogs) = Default::default();
-        Ok(Self { store, images, files, changelogs, pack: PackWriter::new(store)? })
-    }
-
-    fn keep_all(mut self, given: mpsc::Receiver<(String, Vec<u8>)>) -> Result<Self, ObtainError> {
-        for (path, bytes) in given {
-            self.keep(path, bytes)?;
-        }
-        Ok(self)
-    }
-
-    fn keep(&mut self, path: String, bytes: Vec<u8>) -> Result<(), ObtainError> {
-        match kind(&path) {
-            Some(Kind::Image) => {
-                let (sha256, size) = (self.store.put(&bytes)?, bytes.len() as u64);
-                self.images.push(ImageFile { path, sha256, size });
-            }
-            Some(Kind::Changelog) => {
-                if self.changelogs.len() < MAX_CHANGELOGS && bytes.len() <= MAX_CHANGELOG {
-                    self.changelogs.push((path, bytes));
-                }
-            }
-            _ => {
-                let plain = path.ends_with(".ko");
-                let packed = self.pack.add(path, &bytes, plain);
-                self.files.push(packed.map_err(|e| ObtainError::io("writing to", self.store.folder(), e))?);
-            }
-        }
-        Ok(())
-    }
-
-    /// The changelog of the package with this name. One that cannot be read is none: it is no part of the kernel.
-    fn debian_changelog(&self, package: &str) -> Changelog {
-        let own = CHANGELOGS.map(|name| format!("usr/share/doc/{package}/{name}"));
-        let found = own.iter().find_map(|own| self.changelogs.iter().find(|(path, _)| path == own));
-        let text = found.and_then(|(_, packed)| {
-            compression::decompress(Compression::Gzip, packed, changelog::MAX_BYTES as u64).ok()
-        });
-        Changelog::of_debian(&String::from_utf8_lossy(&text.unwrap_or_default()))
-    }
-
-    fn add_changelog(&mut self, changelog: &Changelog) -> Result<Option<Packed>, ObtainError> {
-        if changelog.entries.is_empty() {
-            return Ok(None);
-        }
-        let json = serde_json::to_vec(changelog).map_err(io::Error::from);
-        let added = json.and_then(|json| self.pack.add("changelog".to_owned(), &json, true));
-        added.map(Some).map_err(|e| ObtainError::io("writing to", self.store.folder(), e))
-    }
-}
-
 fn record(sha256: &str) -> String {
     format!("packages/{sha256}.json")
 }
@@ -348,54 +284,4 @@ impl<R: Read> Read for Hashing<R> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::fixtures;
-    use super::*;
-
-    #[test]
-    fn only_what_a_boot_needs_is_taken() {
-        for (path, expected) in [
-            ("boot/vmlinuz-6.1.0-56-cloud-amd64", Some(Kind::Image)),
-            ("lib/modules/6.1.0/vmlinuz", Some(Kind::Image)),
-            ("boot/config-6.1.0", Some(Kind::Config)),
-            ("usr/lib/modules/6.12/config", Some(Kind::Config)),
-            ("lib/modules/6.1.0/modules.builtin", Some(Kind::Modules)),
-            ("lib/modules/6.1.0/kernel/drivers/net/tun.ko", Some(Kind::Modules)),
-            ("usr/lib/modules/6.12/kernel/drivers/net/tun.ko.xz", Some(Kind::Modules)),
-            ("boot/System.map-6.1.0", None),
-            ("boot/grub/vmlinuz-1", None),
-            ("lib/modules/6.1.0/modules.builtin.modinfo", None),
-            ("usr/share/doc/tun.ko", None),
-            ("usr/share/doc/linux-image-6.1.0/changelog.gz", Some(Kind::Changelog)),
-            ("usr/share/doc/linux-image-6.1.0/changelog.Debian.gz", Some(Kind::Changelog)),
-            ("usr/share/doc/linux-image-6.1.0/x/changelog.gz", None),
-            ("usr/share/doc/changelog.gz", None),
-            ("usr/lib/debug/lib/modules/6.1.0/vmlinux", None),
-        ] {
-            assert_eq!(kind(path), expected, "{path}");
-        }
-    }
-
-    #[test]
-    fn a_damaged_record_of_a_package_is_not_believed() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(Some(folder.path().join("cache"))).unwrap();
-        let files =
-            [("./boot/vmlinuz-6.1.92", &fixtures::bzimage("6.1.92")[..]), ("./boot/config-6.1.92", b"CONFIG_TUN=m\n")];
-        let path = folder.path().join("linux.deb");
-        std::fs::write(&path, fixtures::deb(&fixtures::tar(&files))).unwrap();
-        let sha256 = store::hex(Sha256::new_with_prefix(std::fs::read(&path).unwrap()));
-        let whole = Package::unpack(&store, &path, &sha256).unwrap();
-        let record = store.path(&record(&sha256));
-        let good = std::fs::read(&record).unwrap();
-        assert_eq!(Package::recorded(&store, &sha256), Some(whole.clone()));
-        for at in 0..good.len() {
-            let mut bad = good.clone();
-            bad[at] ^= 1 << (at % 8);
-            std::fs::write(&record, &bad).unwrap();
-            assert_eq!(Package::recorded(&store, &sha256), None, "byte {at}");
-        }
-        assert_eq!(Package::unpack(&store, &path, &sha256).unwrap(), whole, "and it is made again");
-        assert_eq!(Package::recorded(&store, &sha256), Some(whole));
-    }
-}
+mod tests;

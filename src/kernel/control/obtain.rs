@@ -1,0 +1,92 @@
+//! Control kernels that were built, as a source of kernels.
+
+use std::fs;
+
+use super::kept::{Standing, standing};
+use crate::kernel::assemble::AssembleError;
+use crate::kernel::config::KernelConfig;
+use crate::kernel::error::ObtainError;
+use crate::kernel::failure::{Failure, FailureKind};
+use crate::kernel::file_error::FileError;
+use crate::kernel::obtain::Obtain;
+use crate::kernel::obtained::Kernel;
+use crate::kernel::provenance::Provenance;
+use crate::kernel::sources::{Cached, SourceKind};
+use crate::kernel::store::Store;
+use crate::matrix::LockedFile;
+use crate::recipe::{Recipe, Recipes};
+use crate::words::KernelName;
+
+/// That a control kernel has to be built first.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "cannot use the control kernel {control} ({line}): it {why}; run `backproof controls build {control} --line {line}`"
+)]
+struct NotBuilt {
+    control: String,
+    line: String,
+    /// `is not built` …
+    why: &'static str,
+}
+
+impl Failure for NotBuilt {
+    fn kind(&self) -> FailureKind {
+        FailureKind::Host
+    }
+}
+
+/// A control kernel of a line of releases.
+pub(in crate::kernel) struct BuiltControl<'a> {
+    pub control: &'a KernelName,
+    pub line: &'a str,
+}
+
+impl BuiltControl<'_> {
+    fn recipe(&self) -> Option<Recipe<'static>> {
+        let recipes = Recipes::built_in();
+        Some(recipes.recipe(recipes.line(self.line)?, recipes.control(self.control.as_str())?))
+    }
+}
+
+impl SourceKind for BuiltControl<'_> {
+    /// Obtains the one that was built last.
+    fn obtain(&self, with: &Obtain) -> Result<Kernel, ObtainError> {
+        let not_built =
+            |why| Err(NotBuilt { control: self.control.to_string(), line: self.line.to_owned(), why }.into());
+        let Some(recipe) = self.recipe() else { return not_built("has no recipe") };
+        let built = match standing(&recipe, with.store) {
+            Standing::Built(built) => built,
+            Standing::Outdated => return not_built("was built from an older recipe"),
+            Standing::NotBuilt => return not_built("is not built"),
+        };
+        // Damaged blobs are removed by this, so that the next build makes them anew.
+        if !(with.store.verify(&built.image_sha256)? & with.store.verify(&built.config_sha256)?) {
+            return not_built("was damaged in the cache");
+        }
+        let path = with.store.blob(&built.config_sha256);
+        let text = fs::read(&path).map_err(|e| FileError::io("read", &path, e))?;
+        let config = KernelConfig::parse(&text).map_err(|source| AssembleError::NotAConfig { path, source })?;
+        let from = Provenance::Control {
+            name: built.control.to_string(),
+            line: built.line,
+            source: built.source.what,
+            source_sha256: built.source.sha256,
+            recipe_sha256: built.recipe_sha256,
+            toolchain: built.toolchain,
+        };
+        let image = with.store.blob(&built.image_sha256);
+        let kernel = Kernel::of_image(image, built.image_sha256, built.release, from);
+        Ok(Kernel { config: Some(config), ..kernel })
+    }
+
+    fn why_not_locked(&self) -> Option<&'static str> {
+        Some("it is built here, and its recipe says what it is")
+    }
+
+    fn cached(&self, _: Option<&[LockedFile]>, store: &Store) -> (Cached, Option<u64>) {
+        match self.recipe().map(|recipe| standing(&recipe, store)) {
+            Some(Standing::Built(built)) => (Cached::Yes, Some(built.image_size)),
+            Some(Standing::Outdated | Standing::NotBuilt) | None => (Cached::No, None),
+        }
+    }
+}

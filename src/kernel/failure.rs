@@ -1,0 +1,46 @@
+//! What every room's error tells: what can be done about it.
+
+use std::error::Error;
+
+/// What can be done about a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FailureKind {
+    /// Choose something else: it is no longer served, or never was. An optional kernel is skipped.
+    Gone,
+    /// Correct the matrix, the lock or the command line.
+    Usage,
+    /// Allow downloads: the cache doesn't have it.
+    NotCached,
+    /// Mend the host, the network or the server.
+    Host,
+}
+
+impl FailureKind {
+    /// Who can do it.
+    pub fn blame(self) -> Blame {
+        match self {
+            Self::Gone | Self::Usage => Blame::User,
+            Self::NotCached | Self::Host => Blame::Host,
+        }
+    }
+}
+
+/// Who can mend an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Blame {
+    /// Whoever wrote the matrix or the command line: exit code 2.
+    User,
+    /// The host, the network or the server: exit code 3.
+    Host,
+}
+
+/// A room's error.
+pub trait Failure: Error + Send + Sync + 'static {
+    /// What can be done about it.
+    fn kind(&self) -> FailureKind;
+
+    /// Whether what was asked for is not served (any more).
+    fn is_gone(&self) -> bool {
+        self.kind() == FailureKind::Gone
+    }
+}

@@ -1,0 +1,89 @@
+//! Kernels and other files that are here.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::changelog::Changelog;
+use super::config::KernelConfig;
+use super::modules::{Module, Modules, ModulesError};
+use super::package::KeptChangelog;
+use super::progress::Stale;
+use super::provenance::Provenance;
+use super::store::Leases;
+use crate::matrix::LockedFile;
+
+/// A kernel that can be booted.
+#[derive(Clone, Debug)]
+pub struct Kernel {
+    /// `uname -r`, where the image or its package tells it.
+    pub release: Option<String>,
+    /// The image for QEMU's `-kernel`: a file in the store that never changes.
+    pub image: PathBuf,
+    /// The image's sha256, computed now, in hexadecimal digits.
+    pub image_sha256: String,
+    /// The configuration that it was built with, where it is known.
+    pub config: Option<KernelConfig>,
+    /// What it was made from.
+    pub provenance: Vec<Provenance>,
+    /// The files that it was resolved to; none where its source cannot be locked (a build tree, a control).
+    pub files: Vec<LockedFile>,
+    /// Set where this may not be the newest: what was recorded earlier is used.
+    pub stale: Option<Stale>,
+    pub(super) modules: Modules,
+    pub(super) leases: Leases,
+    pub(super) changelog: Option<KeptChangelog>,
+}
+
+impl Kernel {
+    /// An image of which nothing more is known than what it was made from.
+    pub(super) fn of_image(image: PathBuf, sha256: String, release: Option<String>, from: Provenance) -> Self {
+        Self {
+            release,
+            image,
+            image_sha256: sha256,
+            config: None,
+            provenance: vec![from],
+            files: Vec::new(),
+            stale: None,
+            modules: Modules::default(),
+            leases: Leases::default(),
+            changelog: None,
+        }
+    }
+
+    /// Its files in the store.
+    pub(super) fn stored(&self) -> impl Iterator<Item = &Path> {
+        let changelog = self.changelog.iter().map(KeptChangelog::pack);
+        std::iter::once(self.image.as_path()).chain(self.modules.packs()).chain(changelog)
+    }
+
+    /// The changelog of the package that the image came in; none where it came in none, or that has none.
+    ///
+    /// # Errors
+    /// Where what is cached of it cannot be read, or is damaged.
+    pub fn changelog(&self) -> io::Result<Option<Changelog>> {
+        self.changelog.as_ref().map(KeptChangelog::read).transpose()
+    }
+
+    /// The wanted modules and those that they need, in the order in which they have to be loaded. What is built in
+    /// is left out, so the list may be empty. Where nothing at all is known about a kernel's modules (a bare image)
+    /// the list is empty too, and the guest has to find out.
+    ///
+    /// # Errors
+    /// [`ModulesError::Absent`] where the kernel has a wanted one neither built in nor as a module; the others where
+    /// files are damaged or belong to another kind of kernel.
+    pub fn modules_for(&self, wanted: &[&str]) -> Result<Vec<Module>, ModulesError> {
+        self.modules.load_order(wanted, self.config.as_ref())
+    }
+}
+
+/// A file that was fetched.
+#[derive(Clone, Debug)]
+pub struct Downloaded {
+    /// Where it lies, in the cache.
+    pub path: PathBuf,
+    /// Its sha256.
+    pub sha256: String,
+    /// Set where no server was asked, though one should have been.
+    pub stale: Option<Stale>,
+}

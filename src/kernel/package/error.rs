@@ -1,0 +1,32 @@
+//! What can go wrong while a package file is taken apart.
+
+use std::path::PathBuf;
+
+use crate::kernel::archive::PackageError;
+use crate::kernel::failure::{Failure, FailureKind};
+use crate::kernel::file_error::FileError;
+
+/// Why a package file, or a tarball of a build, could not be taken apart.
+#[derive(Debug, thiserror::Error)]
+pub enum UnpackError {
+    /// It cannot be read, or is hostile.
+    #[error("{} {problem}", path.display())]
+    BadPackage {
+        /// The file, or its address.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: PackageError,
+    },
+    /// The file, or the cache that its content goes to.
+    #[error(transparent)]
+    File(#[from] FileError),
+}
+
+impl Failure for UnpackError {
+    fn kind(&self) -> FailureKind {
+        match self {
+            Self::BadPackage { .. } => FailureKind::Usage,
+            Self::File(error) => error.kind(),
+        }
+    }
+}

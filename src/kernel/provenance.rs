@@ -1,0 +1,116 @@
+//! What kernels were made from.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::package::PackageKind;
+use crate::json;
+
+/// What a kernel was made from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Provenance {
+    /// A package file.
+    Package {
+        /// Its kind.
+        #[serde(default)]
+        kind: PackageKind,
+        /// Its name in its own words.
+        name: String,
+        /// Its version.
+        version: String,
+        /// sha256 of the package file.
+        sha256: String,
+    },
+    /// The user's image.
+    File {
+        /// Where it was.
+        #[serde(serialize_with = "json::path")]
+        path: PathBuf,
+        /// Its sha256.
+        sha256: String,
+    },
+    /// A file that was fetched: the package above, an image, or a tarball.
+    Fetched {
+        /// Where it came from.
+        address: String,
+        /// Its sha256.
+        sha256: String,
+        /// What vouches for it.
+        vouched: Vouched,
+    },
+    /// The folder of an archive that the packages were had from.
+    Archive {
+        /// Its address.
+        address: String,
+        /// Which of its builds, by its date: `201907031431`.
+        build: String,
+        /// The other builds of the same version that it has.
+        others: Vec<String>,
+        /// What is known of whose it is.
+        signature: ArchiveSignature,
+        /// The fingerprint of the key that it was verified with.
+        key: Option<String>,
+    },
+    /// A control kernel that was built here.
+    Control {
+        /// Its name.
+        name: String,
+        /// Its line of releases.
+        line: String,
+        /// What it was built of: a package and its version, or the user's tree.
+        source: String,
+        /// sha256 of that source.
+        source_sha256: String,
+        /// sha256 of its patch and configuration.
+        recipe_sha256: String,
+        /// What it was compiled with.
+        toolchain: String,
+    },
+}
+
+/// What is known of whose an archive's packages are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ArchiveSignature {
+    /// Their checksums are signed with the user's key.
+    Verified,
+    /// No key is configured, so nobody looked.
+    Unverified,
+    /// They are those that kernels.lock names, byte for byte; whoever made it looked, or did not.
+    Locked,
+}
+
+impl ArchiveSignature {
+    /// Its word in files and reports.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Verified => "verified",
+            Self::Unverified => "unverified",
+            Self::Locked => "locked",
+        }
+    }
+}
+
+impl Provenance {
+    /// What people should know of it, where there is anything.
+    pub fn remark(&self) -> Option<String> {
+        let Self::Archive { address, build, others, signature, .. } = self else { return None };
+        let left =
+            if others.is_empty() { String::new() } else { format!("; left out: the builds of {}", others.join(", ")) };
+        Some(format!("the build of {build} in {address} (signature: {}{left})", signature.as_str()))
+    }
+}
+
+/// What vouches for a file that was fetched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Vouched {
+    /// Its sha256 stands in the matrix, or on the command line.
+    Sha256,
+    /// Its sha256 stands in kernels.lock.
+    Lock,
+    /// Nothing yet: it came first, and is trusted for that.
+    FirstUse,
+}
