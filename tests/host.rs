@@ -17,7 +17,7 @@ fn bug<'a>(document: &'a Value, name: &str) -> &'a Value {
 }
 
 #[test]
-fn this_machine_is_read_within_a_second_and_nothing_of_it_changes() {
+fn live_host_is_read_and_not_changed() {
     let lab = Lab::new();
     let setting = || fs::read_to_string("/proc/sys/net/ipv4/tcp_syncookies").ok();
     let before = setting();
@@ -36,7 +36,7 @@ fn this_machine_is_read_within_a_second_and_nothing_of_it_changes() {
 }
 
 #[test]
-fn a_host_is_judged_for_bugs_of_one_s_own() {
+fn own_dossiers_are_judged_for_a_saved_host() {
     let lab = Lab::new();
     lab.write("uname", "Linux db1 4.19.57 #1 SMP Wed Jul 3 12:00:00 UTC 2019 x86_64 GNU/Linux\n");
     let dossier = "title: A bug\nsummary: It is in some releases.\nreferences: [x]\nreleases:\n  mainline: { break: \
@@ -55,7 +55,7 @@ fn a_host_is_judged_for_bugs_of_one_s_own() {
 }
 
 #[test]
-fn a_saved_host_is_read_and_told_in_a_hundred_columns() {
+fn saved_host_report_fits_a_hundred_columns() {
     let lab = Lab::new();
     lab.write("saved/uname", "Linux db1 4.19.57 #1 SMP Wed Jul 3 12:00:00 UTC 2019 x86_64 GNU/Linux\n");
     lab.write(
@@ -65,7 +65,7 @@ fn a_saved_host_is_read_and_told_in_a_hundred_columns() {
     lab.write(
         "saved/ss",
         "State Recv-Q Send-Q Local Address:Port Peer Address:Port\nESTAB 0 21984 10.0.0.1:3306 10.0.0.2:40000\n\
-         \t skmem:(r0,rb16384,t0,tb8192,f1896,w22680,o0,bl0,d0) rto:37760 backoff:7\n",
+         \t skmem:(r0,rb16384,t0,tb8192,f1896,w22680,o0,bl0,d0) rto:37760 backoff:7 lastsnd:60000 unacked:4\n",
     );
     let ran = lab.run(&["host", "--from", "saved"]);
     ran.ends_with(1);
@@ -86,7 +86,7 @@ fn a_saved_host_is_read_and_told_in_a_hundred_columns() {
 }
 
 #[test]
-fn what_is_no_saved_output_is_refused() {
+fn junk_and_missing_files_are_refused() {
     let lab = Lab::new();
     lab.write("junk", [0xff; 4096]);
     lab.run(&["host", "--from", "junk"]).ends_with(2).says(&["junk", "netstat -s"]);
@@ -95,7 +95,7 @@ fn what_is_no_saved_output_is_refused() {
 }
 
 #[test]
-fn a_probe_judges_the_running_kernel_or_says_of_each_bug_why_not() {
+fn probe_judges_each_bug_or_says_why_not() {
     let lab = Lab::new();
     let ran = lab.run(&["host", "--probe", "--format", "json"]);
     assert!([0, 1, 3].contains(&ran.code), "{}: {}", ran.code, ran.stderr);

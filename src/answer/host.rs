@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::evidence::Finding;
-use crate::host::{Answer, Bitten, Host, Namespace, Reading};
+use crate::host::{Bitten, BittenAnswer, HostFacts, HostReading, Namespace};
 use crate::verdict::{Ledger, Verdict};
 use crate::words::{BugId, State};
 
@@ -16,7 +16,7 @@ pub struct HostDocument {
     /// [`HOST_SCHEMA_VERSION`] of the writer.
     pub schema_version: u32,
     /// The machine.
-    pub host: Host,
+    pub host: HostFacts,
     /// Its network namespaces.
     pub namespaces: Vec<Namespace>,
     /// What is known of each bug.
@@ -29,7 +29,7 @@ pub struct HostBug {
     /// The bug.
     pub bug: BugId,
     /// Whether the host has been bitten; null for a bug that leaves no traces that are known.
-    pub bitten: Option<Answer>,
+    pub bitten: Option<BittenAnswer>,
     /// What that stands on.
     pub evidence: Vec<String>,
     /// What would free what is stuck, or keep it from happening.
@@ -57,7 +57,12 @@ pub type NotProbed = [(BugId, String)];
 
 impl HostDocument {
     /// Puts together what was read, what it means, and what the witnesses say of the kernel.
-    pub fn new(reading: Reading, bitten: Vec<Bitten>, verdicts: &[(BugId, Ledger)], not_probed: &NotProbed) -> Self {
+    pub fn new(
+        reading: HostReading,
+        bitten: Vec<Bitten>,
+        verdicts: &[(BugId, Ledger)],
+        not_probed: &NotProbed,
+    ) -> Self {
         let concluded = |bug: &BugId| verdicts.iter().find(|(id, _)| id == bug).map(|(_, ledger)| ledger.conclude());
         let under_verdict = |mut bitten: Bitten| {
             if let Some(conclusion) = concluded(&bitten.bug).filter(|it| it.verdict == Verdict::NotAffected) {
@@ -106,8 +111,8 @@ impl HostDocument {
         let nothing =
             self.host.release.is_none() && self.namespaces.iter().all(|n| n.counters.is_none() && n.sockets.is_none());
         let mut asked = self.bugs.iter().filter(|bug| bug.counts).peekable();
-        let none_answered =
-            asked.peek().is_some() && asked.all(|bug| bug.verdict.is_none() && bug.bitten == Some(Answer::Unknown));
+        let none_answered = asked.peek().is_some()
+            && asked.all(|bug| bug.verdict.is_none() && bug.bitten == Some(BittenAnswer::Unknown));
         match () {
             () if self.bugs.iter().any(affected) => 1,
             () if nothing || none_answered || self.bugs.iter().any(unanswered) => 3,

@@ -1,12 +1,12 @@
 use super::*;
 use crate::evidence::{StateSet, Strength, Witness};
-use crate::host::{Complaint, Socket, Sockets, Waiting};
+use crate::host::{Complaint, Socket, Sockets, WaitingSocket};
 
-fn reading(waiting: Vec<Waiting>) -> Reading {
+fn reading(waiting: Vec<WaitingSocket>) -> HostReading {
     let sockets = Sockets { connections: 12, waiting_in_all: waiting.len(), waiting, ..Sockets::default() };
     let namespace = Namespace { name: "host".to_owned(), sockets: Some(sockets), ..Namespace::default() };
-    let host = Host { release: Some("6.1.0-25-amd64".to_owned()), ..Host::default() };
-    Reading { host, namespaces: vec![namespace] }
+    let host = HostFacts { release: Some("6.1.0-25-amd64".to_owned()), ..HostFacts::default() };
+    HostReading { host, namespaces: vec![namespace] }
 }
 
 fn ledger(states: StateSet) -> Ledger {
@@ -18,7 +18,7 @@ fn ledger(states: StateSet) -> Ledger {
 fn the_exit_code_is_the_kernel_s_verdict_and_not_the_traces() {
     let bug = || -> BugId { "tcp-fragment-stall".parse().expect("a name") };
     let broken = [(bug(), "it broke".to_owned())];
-    let bitten = || Bitten { bug: bug(), bitten: Answer::Now, evidence: Vec::new(), remedies: Vec::new() };
+    let bitten = || Bitten { bug: bug(), bitten: BittenAnswer::Now, evidence: Vec::new(), remedies: Vec::new() };
     for (verdicts, not_probed, expected) in [
         (vec![], &[][..], 0),
         (vec![(bug(), ledger(StateSet::affected()))], &[], 1),
@@ -37,13 +37,14 @@ fn the_exit_code_is_the_kernel_s_verdict_and_not_the_traces() {
         assert_eq!(document.exit_code(), code, "{states:?}");
         assert_eq!(document.bugs[0].verdict.is_some(), !document.bugs[0].counts);
     }
-    assert_eq!(HostDocument::new(Reading::default(), Vec::new(), &[], &[]).exit_code(), 3);
+    assert_eq!(HostDocument::new(HostReading::default(), Vec::new(), &[], &[]).exit_code(), 3);
 }
 
 #[test]
 fn nothing_bites_now_on_a_kernel_that_does_not_have_the_bug() {
     let bug: BugId = "tcp-fragment-stall".parse().expect("a name");
-    let remedies = || vec!["to be rid of it, boot a kernel with the fix, or load a live patch that has it".to_owned()];
+    let remedies =
+        || vec!["to remove the bug, boot a kernel with the fix, or load a live patch that has it".to_owned()];
     let counted = |n| {
         let mut reading = reading(Vec::new());
         let counters = serde_json::json!({ "values": { "TCPWqueueTooBig": n }, "absent_means": "not-there" });
@@ -52,26 +53,26 @@ fn nothing_bites_now_on_a_kernel_that_does_not_have_the_bug() {
     };
     let of = |state: State| ledger([state].into_iter().collect());
     for (state, counter, expected, said) in [
-        (State::Affected, 4, Answer::Now, ""),
-        (State::Fixed, 4, Answer::MayHaveBeen, "a fixed kernel refuses and counts too"),
-        (State::NeverHad, 4, Answer::MayHaveBeen, "contradict each other"),
-        (State::NeverHad, 0, Answer::MayHaveBeen, "not affected"),
+        (State::Affected, 4, BittenAnswer::Now, ""),
+        (State::Fixed, 4, BittenAnswer::MayHaveBeen, "a fixed kernel refuses and counts too"),
+        (State::NeverHad, 4, BittenAnswer::MayHaveBeen, "conflict"),
+        (State::NeverHad, 0, BittenAnswer::MayHaveBeen, "not affected"),
     ] {
-        let bitten = Bitten { bug: bug.clone(), bitten: Answer::Now, evidence: Vec::new(), remedies: remedies() };
+        let bitten = Bitten { bug: bug.clone(), bitten: BittenAnswer::Now, evidence: Vec::new(), remedies: remedies() };
         let document = HostDocument::new(counted(counter), vec![bitten], &[(bug.clone(), of(state))], &[]);
         let answer = &document.bugs[0];
         assert_eq!(answer.bitten, Some(expected), "{state}");
-        assert_eq!(answer.remedies.is_empty(), expected != Answer::Now, "{state}");
+        assert_eq!(answer.remedies.is_empty(), expected != BittenAnswer::Now, "{state}");
         assert!(answer.evidence.concat().contains(said), "{state}: {:?}", answer.evidence);
     }
-    let not = Bitten { bug: bug.clone(), bitten: Answer::Not, evidence: Vec::new(), remedies: Vec::new() };
+    let not = Bitten { bug: bug.clone(), bitten: BittenAnswer::Not, evidence: Vec::new(), remedies: Vec::new() };
     let document = HostDocument::new(counted(0), vec![not], &[(bug, of(State::Fixed))], &[]);
-    assert_eq!((document.bugs[0].bitten, document.bugs[0].evidence.len()), (Some(Answer::Not), 0));
+    assert_eq!((document.bugs[0].bitten, document.bugs[0].evidence.len()), (Some(BittenAnswer::Not), 0));
 }
 
 #[test]
 fn the_document_comes_back_from_its_json() {
-    let waiting = vec![Waiting { complaint: Complaint::ZeroWindow, socket: Socket::default() }];
+    let waiting = vec![WaitingSocket { complaint: Complaint::ZeroWindow, socket: Socket::default() }];
     let whole = HostDocument::new(reading(waiting), Vec::new(), &[], &[]);
     let text = serde_json::to_string(&whole).expect("serialises");
     assert_eq!(serde_json::from_str::<HostDocument>(&text).expect("a document"), whole);

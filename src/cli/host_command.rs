@@ -10,7 +10,7 @@ use crate::evidence::exhibits::Exhibits;
 use crate::evidence::runtime::by_counters;
 use crate::evidence::version::Release;
 use crate::evidence::{Finding, Witness};
-use crate::host::{self, Count, Host, Namespace, Reading, bitten};
+use crate::host::{self, Count, HostFacts, HostReading, Namespace, bitten};
 use crate::matrix::Bug;
 use crate::report::{self, Style};
 use crate::run::{Probed, probe_host};
@@ -47,7 +47,7 @@ pub(super) fn host(args: &HostArgs) -> Result<u8, Stop> {
 
 /// What the witnesses say of the host's kernel that need nothing to be run: its name, and its image where this is the
 /// host and the image is where distributions put it.
-fn ledgers(host: &Host, namespaces: &[Namespace], bugs: &[&Bug], is_live: bool) -> Vec<(BugId, Ledger)> {
+fn ledgers(host: &HostFacts, namespaces: &[Namespace], bugs: &[&Bug], is_live: bool) -> Vec<(BugId, Ledger)> {
     let Some(release) = &host.release else { return Vec::new() };
     let name = match &host.build {
         Some(build) => format!("Linux host {release} {build}"),
@@ -90,7 +90,7 @@ fn running(image: &Path, build: Option<&str>) -> Result<Binary, String> {
 }
 
 /// What is left of what they say where a live patch replaces the function that it is about.
-fn said(host: &Host, bug: &Bug, findings: Vec<Finding>) -> Vec<Finding> {
+fn said(host: &HostFacts, bug: &Bug, findings: Vec<Finding>) -> Vec<Finding> {
     let elsewhere = bug.source.iter().flat_map(|signature| &signature.cases).flat_map(|case| &case.elsewhere);
     let source = bug.source.iter().map(|signature| &signature.function).chain(elsewhere.map(|other| &other.function));
     let mut functions = source.chain(bug.binary.iter().map(|signature| &signature.function));
@@ -102,7 +102,7 @@ fn said(host: &Host, bug: &Bug, findings: Vec<Finding>) -> Vec<Finding> {
 }
 
 /// Runs the reproducers on this host's kernel. What keeps all of them from running is said of each.
-fn probe(reading: &Reading, bugs: &[&Bug]) -> Probed {
+fn probe(reading: &HostReading, bugs: &[&Bug]) -> Probed {
     let release = reading.host.release.as_deref().unwrap_or_default();
     probe_host(bugs, release).unwrap_or_else(|error| Probed {
         not_probed: bugs.iter().map(|bug| (bug.id.clone(), error.to_string())).collect(),

@@ -1,34 +1,34 @@
-//! Has this host been bitten? What a reading means for each bug that leaves traces on a host.
+//! Has this host been bitten? Judges a reading for each bug that leaves traces on a host.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use super::counters::Count;
-use super::socket::Complaint;
-use super::{Namespace, Reading, base_version};
+use super::socket::{Complaint, Socket, Told};
+use super::{HostReading, Namespace, base_version};
 use crate::words::{BugId, State};
 
 /// Whether the host has been bitten.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Answer {
+pub enum BittenAnswer {
     /// No, not since it booted (or the namespace was made).
     Not,
     /// Not at this moment; nothing on a host tells of the past.
     NotNow,
-    /// What was seen does not tell.
+    /// What was shown does not tell.
     Unknown,
-    /// It did what the bug needs; whether harm came of it leaves no trace.
+    /// What the bug needs has happened; whether it did harm leaves no trace.
     Exposed,
-    /// There are traces, which something harmless can leave too.
+    /// There are traces, which harmless events can leave too.
     MayHaveBeen,
     /// It is happening.
     Now,
 }
 
-impl Answer {
-    /// In words, for the column of a table.
+impl BittenAnswer {
+    /// In words, for a table's column.
     pub fn words(self) -> &'static str {
         match self {
             Self::Not => "no",
@@ -47,53 +47,53 @@ pub struct Bitten {
     /// The bug.
     pub bug: BugId,
     /// Whether it has bitten.
-    pub bitten: Answer,
-    /// What that stands on, one sentence each, what decides first.
+    pub bitten: BittenAnswer,
+    /// The reasons, one sentence each, the deciding one first.
     pub evidence: Vec<String>,
-    /// What would free what is stuck, or keep it from happening, on this kernel.
+    /// What frees stuck connections or prevents the bug, on this kernel.
     pub remedies: Vec<String>,
 }
 
-/// What one namespace says of one bug: the answer, and a sentence's beginning that `in <names>` can follow.
-type Said = (Answer, String);
+/// What one namespace says of one bug: the answer, and a sentence that `in <names>` can follow.
+type NamespaceAnswer = (BittenAnswer, String);
 
 /// What a reading means for each bug that leaves traces.
-pub fn judge(reading: &Reading) -> Vec<Bitten> {
+pub fn judge(reading: &HostReading) -> Vec<Bitten> {
     let judges: [(&str, Judge, Remedies); 3] = [
         ("tcp-fragment-stall", stall, stall_remedies),
         ("syn-cookie-data-loss", cookies, cookie_remedies),
         ("zero-window-user-timeout", zero_window, zero_window_remedies),
     ];
     let judged = judges.into_iter().filter_map(|(bug, of, remedies)| {
-        let said: Vec<(Said, &str)> = reading.namespaces.iter().map(|n| (of(n), n.name.as_str())).collect();
-        let mut bitten = said.iter().map(|((answer, _), _)| *answer).max().unwrap_or(Answer::Unknown);
-        // The log tells of cookies that no counter shows: of another namespace, or of another time.
+        let said: Vec<(NamespaceAnswer, &str)> = reading.namespaces.iter().map(|n| (of(n), n.name.as_str())).collect();
+        let mut bitten = said.iter().map(|((answer, _), _)| *answer).max().unwrap_or(BittenAnswer::Unknown);
+        // Cookies in the log and in no counter were sent in another namespace, or before a reboot.
         let mut logged = reading.host.floods.iter().flatten();
         if bug == "syn-cookie-data-loss" && logged.any(|line| line.to_lowercase().contains("sending cookies")) {
-            bitten = bitten.max(Answer::Unknown);
+            bitten = bitten.max(BittenAnswer::Unknown);
         }
         let mut evidence = grouped(&said);
         evidence.extend(of_the_host(bug, reading));
-        let remedies = if bitten >= Answer::Exposed { remedies(reading) } else { Vec::new() };
-        // These names are good ones, and each is tested.
+        let remedies = if bitten >= BittenAnswer::Exposed { remedies(reading) } else { Vec::new() };
+        // These names parse, as each is tested.
         Some(Bitten { bug: bug.parse().ok()?, bitten, evidence, remedies })
     });
     judged.collect()
 }
 
-type Judge = fn(&Namespace) -> Said;
-type Remedies = fn(&Reading) -> Vec<String>;
+type Judge = fn(&Namespace) -> NamespaceAnswer;
+type Remedies = fn(&HostReading) -> Vec<String>;
 
-/// Sentences with the names of all namespaces that say the same, the worst first.
-fn grouped(said: &[(Said, &str)]) -> Vec<String> {
-    let mut groups: BTreeMap<(std::cmp::Reverse<Answer>, &str), Vec<&str>> = BTreeMap::new();
+/// Each sentence with the names of its namespaces, the worst first.
+fn grouped(said: &[(NamespaceAnswer, &str)]) -> Vec<String> {
+    let mut groups: BTreeMap<(std::cmp::Reverse<BittenAnswer>, &str), Vec<&str>> = BTreeMap::new();
     for ((answer, sentence), name) in said {
         groups.entry((std::cmp::Reverse(*answer), sentence)).or_default().push(name);
     }
     groups.into_iter().map(|((_, sentence), names)| format!("{sentence}, in {}", listed(&names))).collect()
 }
 
-/// `a, b and 3 more`, or `all 5 network namespaces` would be wrong where others say something else.
+/// `a, b and 3 more network namespaces`.
 fn listed(names: &[&str]) -> String {
     const SHOWN: usize = 3;
     match names {
@@ -103,15 +103,13 @@ fn listed(names: &[&str]) -> String {
     }
 }
 
-/// What the machine as a whole says of a bug.
-fn of_the_host(bug: &str, reading: &Reading) -> Vec<String> {
+/// Evidence of the whole machine.
+fn of_the_host(bug: &str, reading: &HostReading) -> Vec<String> {
     let patches = reading.host.livepatches.iter().flatten();
     match bug {
         "tcp-fragment-stall" => patches
             .filter(|patch| patch.replaces("tcp_fragment"))
-            .map(|patch| {
-                format!("the live patch {} replaces tcp_fragment: the release does not tell any more", patch.name)
-            })
+            .map(|patch| format!("the live patch {} replaces tcp_fragment, so the release no longer tells", patch.name))
             .collect(),
         "syn-cookie-data-loss" => {
             let newest = reading.host.floods.iter().flatten().next_back();
@@ -126,88 +124,78 @@ fn count(namespace: &Namespace, name: &str) -> Count {
 }
 
 /// The stall: connections that hold over twice their send buffer and send nothing, and the counter of refusals.
-fn stall(namespace: &Namespace) -> Said {
-    let too_big = count(namespace, "TCPWqueueTooBig");
+fn stall(namespace: &Namespace) -> NamespaceAnswer {
     let with = |complaint| namespace.sockets.as_ref().map_or(0, |sockets| sockets.count(complaint));
     let of = |complaint| namespace.sockets.iter().flat_map(move |sockets| sockets.with(complaint));
-    let unanswered = with(Complaint::Unanswered);
-    // Where the time of the last data is there and does not tell, it is too early: the next timeouts will.
-    let early = of(Complaint::Overfull).filter(|socket| socket.last_sent_ms.is_some()).count();
-    let stuck = with(Complaint::Silent) + with(Complaint::Overfull).saturating_sub(early);
+    let stuck = with(Complaint::Silent);
+    // With a timer and the time of the last data, the next timeouts will tell.
+    let is_early = |socket: &&Socket| matches!(socket.stuck(), Told::Yes(_));
+    let early = of(Complaint::Overfull).filter(is_early).count();
+    let untold = with(Complaint::Overfull).saturating_sub(early);
     let behind = of(Complaint::ZeroWindow).filter(|socket| socket.is_overfull() == Some(true)).count();
-    let none = none_is_stuck(namespace);
-    let holds = |n: usize| match n {
-        1 => "1 connection holds over twice its send buffer and does not get rid of it".to_owned(),
-        n => format!("{n} connections hold over twice their send buffer and do not get rid of it"),
+    let overfull = |n: usize| match n {
+        1 => "1 connection holds over twice its send buffer".to_owned(),
+        n => format!("{n} connections hold over twice their send buffer"),
     };
-    match (too_big, stuck) {
-        (Count::Is(counted @ 1..), 1..) => (Answer::Now, format!("TCPWqueueTooBig is {counted}, and {}", holds(stuck))),
-        (Count::Is(counted @ 1..), 0) if early > 0 => (
-            Answer::MayHaveBeen,
-            format!(
-                "TCPWqueueTooBig is {counted}, and {}; whether anything leaves shows after some more timeouts: look again \
-                 in 10 s",
-                holds(early)
-            ),
-        ),
-        (Count::Is(counted @ 1..), 0) if unanswered > 0 => (
-            Answer::MayHaveBeen,
-            format!(
-                "TCPWqueueTooBig is {counted}, which a fixed kernel may count too; what holds over twice its send buffer \
-                 now ({unanswered}) is sent again, and its peer does not answer"
-            ),
-        ),
-        (Count::Is(counted @ 1..), 0) if behind > 0 => (
-            Answer::Unknown,
-            format!(
-                "TCPWqueueTooBig is {counted}, which a fixed kernel may count too; what holds over twice its send buffer \
-                 now ({behind}) waits behind its peer's zero window"
-            ),
-        ),
-        (Count::Is(counted @ 1..), 0) => {
-            let now = match none {
-                Ok(()) => "no connection is stuck now".to_owned(),
-                Err(why) => format!("whether a connection is stuck now is unknown: {why}"),
-            };
-            (Answer::MayHaveBeen, format!("TCPWqueueTooBig is {counted}, which a fixed kernel may count too; {now}"))
+    let sends_nothing = || format!("{} and {} nothing", overfull(stuck), if stuck == 1 { "sends" } else { "send" });
+    let look_again =
+        || format!("{}; look again in 10 s: the next timeouts show whether anything is sent", overfull(early));
+    let now = none_is_stuck(namespace).map_err(|why| format!("whether a connection is stuck is unknown: {why}"));
+    let counter = match count(namespace, "TCPWqueueTooBig") {
+        Count::Is(0) if stuck > 0 => {
+            let why = format!("{}, but not by this bug: TCPWqueueTooBig is 0", sends_nothing());
+            return (BittenAnswer::Not, why);
         }
-        (Count::Is(0), 0) => (Answer::Not, "TCPWqueueTooBig is 0".to_owned()),
-        (Count::Is(0), 1..) => (Answer::Not, format!("{}, and not by this bug: TCPWqueueTooBig is 0", holds(stuck))),
-        (_, 1..) => {
-            (Answer::MayHaveBeen, format!("{}, and no counter tells this bug from a route that has gone", holds(stuck)))
-        }
-        (_, 0) if early > 0 => (
-            Answer::Unknown,
-            format!("{}; whether anything leaves shows after some more timeouts: look again in 10 s", holds(early)),
-        ),
-        (unseen, 0) => {
-            let counter = match unseen {
-                Count::NotThere => {
-                    "this kernel has no counter TCPWqueueTooBig to tell of the past (it never had the limit of \
-                     CVE-2019-11478, or its vendor left the counter out)"
+        Count::Is(0) => return (BittenAnswer::Not, "TCPWqueueTooBig is 0".to_owned()),
+        Count::Is(counted) => {
+            let counted = format!("TCPWqueueTooBig is {counted}");
+            let harmless = format!("{counted}, which a fixed kernel can count too");
+            return match now {
+                _ if stuck > 0 => (BittenAnswer::Now, format!("{counted}, and {}", sends_nothing())),
+                _ if early > 0 => (BittenAnswer::MayHaveBeen, format!("{counted}, and {}", look_again())),
+                _ if with(Complaint::Unanswered) > 0 => {
+                    let n = overfull(with(Complaint::Unanswered));
+                    (BittenAnswer::MayHaveBeen, format!("{harmless}; {n} and gets no answer to retransmissions"))
                 }
-                Count::ZeroOrNotThere => "TCPWqueueTooBig is not listed: it is 0, or this kernel does not have it",
-                _ => "TCPWqueueTooBig was not seen (`nstat -az`)",
+                // A closed window would explain these.
+                Err(why) if untold > 0 => (BittenAnswer::Unknown, format!("{harmless}; {why}")),
+                _ if behind > 0 => {
+                    (BittenAnswer::Unknown, format!("{harmless}; {} behind a zero window", overfull(behind)))
+                }
+                Err(why) => (BittenAnswer::MayHaveBeen, format!("{harmless}; {why}")),
+                Ok(()) => (BittenAnswer::MayHaveBeen, format!("{harmless}; no connection is stuck now")),
             };
-            match none {
-                Ok(()) => (Answer::NotNow, format!("no connection is stuck; {counter}")),
-                Err(why) => (Answer::Unknown, format!("whether a connection is stuck is unknown: {why}; {counter}")),
-            }
         }
+        Count::NotThere => {
+            "this kernel has no counter TCPWqueueTooBig (it never had the limit of CVE-2019-11478, or its vendor left the \
+             counter out)"
+        }
+        Count::ZeroOrNotThere => "TCPWqueueTooBig is not listed: it is 0, or this kernel does not have it",
+        Count::Unknown => "TCPWqueueTooBig was not seen (`nstat -az`)",
+    };
+    match now {
+        _ if stuck > 0 => {
+            let why =
+                format!("{}; a route that is gone looks the same, and no counter tells them apart", sends_nothing());
+            (BittenAnswer::MayHaveBeen, why)
+        }
+        _ if early > 0 => (BittenAnswer::Unknown, look_again()),
+        Err(why) => (BittenAnswer::Unknown, format!("{why}; {counter}")),
+        Ok(()) => (BittenAnswer::NotNow, format!("no connection is stuck; {counter}")),
     }
 }
 
 /// What was not shown at all.
 const NO_CONNECTIONS: &str = "connections were not seen (`ss -tanmio`)";
 
-/// Says that no connection is stuck, where every connection was shown and none can be.
+/// Whether every connection was shown and none can be stuck.
 fn none_is_stuck(namespace: &Namespace) -> Result<(), &str> {
     let Some(sockets) = &namespace.sockets else { return Err(NO_CONNECTIONS) };
     sockets.unsure.stuck.as_deref().map_or(Ok(()), Err)
 }
 
-/// Cookies: were any sent, did any make a connection, and did the accept queue overflow meanwhile?
-fn cookies(namespace: &Namespace) -> Said {
+/// Cookies: how many were sent, how many made a connection, and whether the accept queue overflowed.
+fn cookies(namespace: &Namespace) -> NamespaceAnswer {
     let zero = |count| matches!(count, Count::Is(0) | Count::ZeroOrNotThere);
     let sent = count(namespace, "SyncookiesSent");
     let made = count(namespace, "SyncookiesRecv");
@@ -216,100 +204,100 @@ fn cookies(namespace: &Namespace) -> Said {
         (_, Count::Is(connections @ 1..)) => {
             let sentence = match overflows {
                 Count::Is(full @ 1..) => format!(
-                    "{connections} connections were made from SYN cookies, while the accept queue overflowed {full} times: \
+                    "{connections} connections were made from SYN cookies, and the accept queue overflowed {full} times: \
                      any of them may have lost its first bytes"
                 ),
                 _ => format!(
-                    "{connections} connections were made from SYN cookies; any that lost packets when it began may have \
+                    "{connections} connections were made from SYN cookies: any that lost packets at its start may have \
                      lost its first bytes"
                 ),
             };
-            (Answer::Exposed, sentence)
+            (BittenAnswer::Exposed, sentence)
         }
-        (sent, made) if zero(sent) && zero(made) => (Answer::Not, "no SYN cookie was sent".to_owned()),
+        (sent, made) if zero(sent) && zero(made) => (BittenAnswer::Not, "no SYN cookie was sent".to_owned()),
         (Count::Is(cookies), made) if zero(made) => {
-            (Answer::Not, format!("SYN cookies were sent ({cookies}), and no connection was made from one"))
+            (BittenAnswer::Not, format!("{cookies} SYN cookies were sent, and no connection was made from one"))
         }
         (Count::Is(cookies @ 1..), _) => (
-            Answer::Unknown,
+            BittenAnswer::Unknown,
             format!(
-                "SYN cookies were sent ({cookies}); SyncookiesRecv, how many made a connection, was not seen (`nstat -az`)"
+                "{cookies} SYN cookies were sent; how many made a connection (SyncookiesRecv) was not seen (`nstat -az`)"
             ),
         ),
-        _ => (Answer::Unknown, "the counters of SYN cookies were not seen (`nstat -az`)".to_owned()),
+        _ => (BittenAnswer::Unknown, "the counters of SYN cookies were not seen (`nstat -az`)".to_owned()),
     }
 }
 
-/// How long a connection may wait behind a zero window before anybody wonders, in seconds: receivers that are busy for
-/// some seconds are everyday, and a minute is what applications set as TCP_USER_TIMEOUT.
+/// How long a connection may wait behind a zero window, in seconds. Receivers are often busy for some seconds; a minute
+/// is a usual TCP_USER_TIMEOUT.
 const LONG_WAIT: u64 = 60;
 
-/// Zero windows: nothing counts them, so only the moment can be judged.
-fn zero_window(namespace: &Namespace) -> Said {
-    let Some(sockets) = &namespace.sockets else { return (Answer::Unknown, NO_CONNECTIONS.to_owned()) };
+/// Zero windows: no counter counts them, so only this moment can be judged.
+fn zero_window(namespace: &Namespace) -> NamespaceAnswer {
+    let Some(sockets) = &namespace.sockets else { return (BittenAnswer::Unknown, NO_CONNECTIONS.to_owned()) };
     let some = match sockets.count(Complaint::ZeroWindow) {
         0 => {
             return match &sockets.unsure.zero_window {
                 None => (
-                    Answer::NotNow,
-                    "no connection waits behind a zero window; nothing counts those that did".to_owned(),
+                    BittenAnswer::NotNow,
+                    "no connection waits behind a zero window; no counter counts those that did".to_owned(),
                 ),
-                Some(why) => {
-                    (Answer::Unknown, format!("whether a connection waits behind a zero window is unknown: {why}"))
-                }
+                Some(why) => (
+                    BittenAnswer::Unknown,
+                    format!("whether a connection waits behind a zero window is unknown: {why}"),
+                ),
             };
         }
         1 => "1 connection waits behind a zero window".to_owned(),
         n => format!("{n} connections wait behind a zero window"),
     };
-    // No data leaves while the window is closed, so the last of it tells how long that has been.
+    // No data leaves while the window is closed, so the time of the last data tells since when.
     match (sockets.longest_zero_window_ms.map(|ms| ms / 1000), &sockets.unsure.zero_window) {
         (Some(longest @ LONG_WAIT..), _) => (
-            Answer::Exposed,
+            BittenAnswer::Exposed,
             format!(
-                "{some}, the longest for {longest} s: a shorter TCP_USER_TIMEOUT, which cannot be seen from outside, \
-                 should have ended it"
+                "{some}, the longest for {longest} s: a shorter TCP_USER_TIMEOUT should have ended it, but that setting \
+                 cannot be seen from outside"
             ),
         ),
         _ if sockets.zero_window_of_unknown_age => {
-            (Answer::Unknown, format!("{some}, for how long was not seen (`ss -i`)"))
+            (BittenAnswer::Unknown, format!("{some}, for how long was not seen (`ss -i`)"))
         }
-        (_, Some(why)) => (Answer::Unknown, format!("{some}; whether another one does is unknown: {why}")),
-        (longest, None) => (Answer::NotNow, format!("{some}, none for longer than {} s", longest.unwrap_or(0))),
+        (_, Some(why)) => (BittenAnswer::Unknown, format!("{some}; whether another one does is unknown: {why}")),
+        (longest, None) => (BittenAnswer::NotNow, format!("{some}, none for longer than {} s", longest.unwrap_or(0))),
     }
 }
 
 /// What helps only where the kernel has the bug.
-const TO_THE_FIX: &str = "to be rid of it, boot a kernel with the fix, or load a live patch that has it";
+const TO_THE_FIX: &str = "to remove the bug, boot a kernel with the fix, or load a live patch that has it";
 
 impl Bitten {
-    /// What remains of it where the witnesses say that the kernel does not have the bug: fixed kernels have the limit and
-    /// its counter too, and what is stuck is stuck for another reason then.
-    pub fn though_not_affected(&mut self, state: Option<State>, reading: &Reading) {
-        if self.bitten < Answer::MayHaveBeen {
+    /// Lowers the answer where the witnesses say that the kernel does not have the bug: fixed kernels have the limit and
+    /// its counter too, and a connection can be stuck for another reason.
+    pub fn though_not_affected(&mut self, state: Option<State>, reading: &HostReading) {
+        if self.bitten < BittenAnswer::MayHaveBeen {
             return;
         }
-        self.bitten = Answer::MayHaveBeen;
+        self.bitten = BittenAnswer::MayHaveBeen;
         self.remedies.retain(|remedy| remedy != TO_THE_FIX);
         let counts = |namespace| matches!(count(namespace, "TCPWqueueTooBig"), Count::Is(1..));
         let contradicts = state == Some(State::NeverHad) && reading.namespaces.iter().any(counts);
         self.evidence.push(if contradicts {
-            "the two contradict each other: the witnesses say that this kernel never had the limit, and the counter of that \
-             limit is above 0; --probe tells"
+            "conflict: the witnesses say that this kernel never had the limit, but the counter of that limit is above 0; run \
+             --probe"
                 .to_owned()
         } else {
-            "the witnesses say that this kernel is not affected: a fixed kernel refuses and counts too, and what is stuck may \
-             wait for another reason"
+            "the witnesses say that this kernel is not affected: a fixed kernel refuses and counts too, and a connection can \
+             be stuck for another reason"
                 .to_owned()
         });
     }
 }
 
-fn stall_remedies(reading: &Reading) -> Vec<String> {
+fn stall_remedies(reading: &HostReading) -> Vec<String> {
     let mut remedies = vec![
-        "a connection that is stuck goes on at its next timeout (2 minutes at most) where its application raises that \
-         socket's SO_SNDBUF above half of what is queued; nobody else can do that, and net.ipv4.tcp_wmem does not reach \
-         a socket that is there already"
+        "a stuck connection resumes at its next timeout (2 minutes at most) if its application raises SO_SNDBUF above half \
+         of the queued bytes; net.ipv4.tcp_wmem does not change existing sockets"
             .to_owned(),
     ];
     remedies.push(closing(reading));
@@ -317,40 +305,40 @@ fn stall_remedies(reading: &Reading) -> Vec<String> {
     remedies
 }
 
-fn zero_window_remedies(reading: &Reading) -> Vec<String> {
-    vec!["a connection goes on when its peer reads again".to_owned(), closing(reading)]
+fn zero_window_remedies(reading: &HostReading) -> Vec<String> {
+    vec!["a connection resumes when its peer reads again".to_owned(), closing(reading)]
 }
 
-/// How to close somebody else's connection: `SOCK_DESTROY` for TCP came with Linux 4.5 (commit c1e64e298b8c).
-fn closing(reading: &Reading) -> String {
+/// How to close another process's connection: `SOCK_DESTROY` for TCP came with Linux 4.5 (commit c1e64e298b8c).
+fn closing(reading: &HostReading) -> String {
     let restart = "restart the process that holds it";
     match reading.host.release.as_deref().and_then(base_version) {
         Some(version) if version < (4, 5) => {
-            format!("to close it, {restart}: this kernel has no way to do it from outside")
+            format!("to close it, {restart}: this kernel cannot close it from outside")
         }
         _ => format!(
-            "to close it, `ss -K dst <address> dport = <port>` as root, where the kernel has CONFIG_INET_DIAG_DESTROY (Linux \
-             4.5 or newer), or {restart}"
+            "to close it, run `ss -K dst <address> dport = <port>` as root (needs CONFIG_INET_DIAG_DESTROY, Linux 4.5 or \
+             newer), or {restart}"
         ),
     }
 }
 
-fn cookie_remedies(reading: &Reading) -> Vec<String> {
+fn cookie_remedies(reading: &HostReading) -> Vec<String> {
     let setting = |name: &str| {
         let values = reading.namespaces.iter().filter_map(|n| Some((n.settings.get(name)?, n.name.as_str())));
         values.take(1).map(|(value, whose)| format!(" (now {value} in {whose})")).collect::<String>()
     };
     vec![
-        "nothing brings lost bytes back, and no kernel release has a fix; applications see their own protocol broken"
+        "lost bytes cannot be recovered, and no kernel release has a fix; applications see a broken protocol"
             .to_owned(),
         format!(
-            "make the queues so large that no cookie is sent: net.core.somaxconn{}, net.ipv4.tcp_max_syn_backlog{} and \
-             the backlog that the application asks for in listen()",
+            "raise the queues until no cookie is sent: net.core.somaxconn{}, net.ipv4.tcp_max_syn_backlog{} and the \
+             application's listen() backlog",
             setting("net.core.somaxconn"),
             setting("net.ipv4.tcp_max_syn_backlog")
         ),
         format!(
-            "or net.ipv4.tcp_syncookies=0{}, which gives up the protection from SYN floods",
+            "or set net.ipv4.tcp_syncookies=0{}, which removes the protection from SYN floods",
             setting("net.ipv4.tcp_syncookies")
         ),
     ]

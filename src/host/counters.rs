@@ -1,17 +1,17 @@
-//! Counters of a network namespace, by name: which there are differs from kernel to kernel, and the absence of one is
+//! TcpExtCounters of a network namespace, by name: which there are differs from kernel to kernel, and the absence of one is
 //! information, not zero.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// Counters of the group `TcpExt` (net/ipv4/proc.c) that speak of the bugs.
+/// TcpExtCounters of the group `TcpExt` (net/ipv4/proc.c) that speak of the bugs.
 pub const WATCHED: [&str; 6] =
     ["TCPWqueueTooBig", "SyncookiesSent", "SyncookiesRecv", "SyncookiesFailed", "ListenOverflows", "ListenDrops"];
 
 /// What the counters of one namespace were.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Counters {
+pub struct TcpExtCounters {
     /// Those of [`WATCHED`] that were seen.
     pub values: BTreeMap<String, u64>,
     /// What it means that one of them is not in `values`.
@@ -43,7 +43,7 @@ pub enum Count {
     Unknown,
 }
 
-impl Counters {
+impl TcpExtCounters {
     /// The counter with this name, one of [`WATCHED`].
     pub fn get(&self, name: &str) -> Count {
         match (self.values.get(name), self.absent_means) {
@@ -54,7 +54,7 @@ impl Counters {
         }
     }
 
-    /// Counters of this list, of which the watched ones are kept.
+    /// TcpExtCounters of this list, of which the watched ones are kept.
     pub(super) fn of<'a>(all: impl Iterator<Item = (&'a str, u64)>, absent_means: Absence) -> Self {
         let kept = all.filter(|(name, _)| WATCHED.contains(name)).map(|(name, value)| (name.to_owned(), value));
         Self { values: kept.collect(), absent_means }
@@ -63,7 +63,7 @@ impl Counters {
 
 /// Reads /proc/net/netstat: pairs of lines, `TcpExt: name…` and `TcpExt: value…`. None where there is no such pair, or
 /// its lines have not the same length, as in a file that was cut short.
-pub fn from_proc(text: &str) -> Option<Counters> {
+pub fn from_proc(text: &str) -> Option<TcpExtCounters> {
     // A line without its end may have lost digits of its last number.
     let whole = text.split_inclusive('\n').filter(|line| line.ends_with('\n'));
     let mut lines = whole.filter_map(|line| line.strip_prefix("TcpExt:"));
@@ -76,7 +76,7 @@ pub fn from_proc(text: &str) -> Option<Counters> {
     for (name, value) in names.into_iter().zip(values) {
         pairs.push((name, value.parse().ok()?));
     }
-    Some(Counters::of(pairs.into_iter(), Absence::NotThere))
+    Some(TcpExtCounters::of(pairs.into_iter(), Absence::NotThere))
 }
 
 #[cfg(test)]

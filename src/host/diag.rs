@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netlink, recv, send, socket_with};
 
-use super::socket::{Socket, Sockets, Source, Timer};
+use super::socket::{Socket, SocketSource, Sockets, Timer};
 
 /// `SOCK_DIAG_BY_FAMILY` (sock_diag.h).
 const BY_FAMILY: u16 = 20;
@@ -46,7 +46,7 @@ const BUFFER: usize = 64 * 1024;
 /// `sock_diag`; TimedOut where it took too long.
 pub fn connections() -> io::Result<Sockets> {
     let deadline = Instant::now() + PATIENCE;
-    let mut sockets = Sockets::new(Source::SockDiag);
+    let mut sockets = Sockets::new(SocketSource::SockDiag);
     for family in FAMILIES {
         match dump(family, deadline, &mut sockets) {
             // A kernel without IPv6 has no handler for it, and no such connection.
@@ -77,7 +77,7 @@ fn dump(family: u8, deadline: Instant, sockets: &mut Sockets) -> io::Result<()> 
         if length > buffer.len() {
             return Err(malformed("an answer longer than any"));
         }
-        if parse(&buffer[..length], sockets)? == Progress::Finished {
+        if parse(&buffer[..length], sockets)? == DumpProgress::Finished {
             return Ok(());
         }
     }
@@ -100,7 +100,7 @@ fn request(family: u8) -> Vec<u8> {
 
 /// Whether more is to come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Progress {
+enum DumpProgress {
     More,
     Finished,
 }
@@ -110,7 +110,7 @@ fn malformed(what: &str) -> io::Error {
 }
 
 /// Takes the messages of one answer.
-fn parse(mut bytes: &[u8], sockets: &mut Sockets) -> io::Result<Progress> {
+fn parse(mut bytes: &[u8], sockets: &mut Sockets) -> io::Result<DumpProgress> {
     if bytes.is_empty() {
         return Err(malformed("empty"));
     }
@@ -119,7 +119,7 @@ fn parse(mut bytes: &[u8], sockets: &mut Sockets) -> io::Result<Progress> {
         let kind = u16_at(bytes, 4).unwrap_or(0);
         let Some(body) = bytes.get(16..length) else { return Err(malformed("cut short")) };
         match kind {
-            DONE => return Ok(Progress::Finished),
+            DONE => return Ok(DumpProgress::Finished),
             ERROR => {
                 let code = u32_at(body, 0).map_or(0, |n| n as i32);
                 return Err(match code {
@@ -134,7 +134,7 @@ fn parse(mut bytes: &[u8], sockets: &mut Sockets) -> io::Result<Progress> {
         // The next message starts at a multiple of four.
         bytes = bytes.get(length.next_multiple_of(4)..).unwrap_or_default();
     }
-    Ok(Progress::More)
+    Ok(DumpProgress::More)
 }
 
 /// One struct inet_diag_msg (72 bytes) with its attributes.

@@ -53,10 +53,10 @@ fn stuck() -> Vec<u8> {
 
 #[test]
 fn the_stuck_connection_of_the_report_is_seen_as_silent() {
-    let mut sockets = Sockets::new(Source::SockDiag);
+    let mut sockets = Sockets::new(SocketSource::SockDiag);
     let mut bytes = message(BY_FAMILY, INTERRUPTED, &stuck());
     bytes.extend(message(DONE, 0, &[0; 4]));
-    assert_eq!(parse(&bytes, &mut sockets).expect("parses"), Progress::Finished);
+    assert_eq!(parse(&bytes, &mut sockets).expect("parses"), DumpProgress::Finished);
     let found = sockets.with(Complaint::Silent).next().expect("one that is silent");
     assert_eq!((found.local.as_str(), found.remote.as_str()), ("10.0.0.1:3306", "10.0.0.2:40000"));
     assert_eq!((found.wmem_queued, found.sndbuf, found.rto_ms), (Some(22680), Some(8192), Some(37_760)));
@@ -65,7 +65,7 @@ fn the_stuck_connection_of_the_report_is_seen_as_silent() {
 
 #[test]
 fn an_error_is_its_errno_and_what_is_cut_short_is_no_answer() {
-    let mut sockets = Sockets::new(Source::SockDiag);
+    let mut sockets = Sockets::new(SocketSource::SockDiag);
     let error = parse(&message(ERROR, 0, &(-2_i32).to_ne_bytes()), &mut sockets).expect_err("an errno");
     assert_eq!(error.raw_os_error(), Some(2));
     let whole = message(BY_FAMILY, 0, &stuck());
@@ -103,8 +103,8 @@ proptest! {
 
     #[test]
     fn any_bytes_are_parsed_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
-        let _ = parse(&bytes, &mut Sockets::new(Source::SockDiag));
-        let _ = parse(&message(BY_FAMILY, 0, &bytes), &mut Sockets::new(Source::SockDiag));
+        let _ = parse(&bytes, &mut Sockets::new(SocketSource::SockDiag));
+        let _ = parse(&message(BY_FAMILY, 0, &bytes), &mut Sockets::new(SocketSource::SockDiag));
         let _ = connection(&bytes);
     }
 
@@ -113,6 +113,6 @@ proptest! {
         let mut bytes = message(BY_FAMILY, 0, &stuck());
         let at = at % bytes.len();
         bytes[at] = value;
-        let _ = parse(&bytes, &mut Sockets::new(Source::SockDiag));
+        let _ = parse(&bytes, &mut Sockets::new(SocketSource::SockDiag));
     }
 }

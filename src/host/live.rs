@@ -9,9 +9,11 @@ use std::thread;
 
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-use super::namespaces::{self, Found, MAX_NAMESPACES};
-use super::socket::{Sockets, Source};
-use super::{Counters, Host, Namespace, Reading, SETTINGS, counters, diag, kmsg, livepatch, proc_tcp, read_text};
+use super::namespaces::{self, NetNamespace};
+use super::socket::{SocketSource, Sockets};
+use super::{
+    HostFacts, HostReading, Namespace, SETTINGS, TcpExtCounters, counters, diag, kmsg, livepatch, proc_tcp, read_text,
+};
 
 /// Bytes of /proc/net/tcp that are read: a line is 150, so these are some 400,000 connections.
 const MAX_TCP: u64 = 64 << 20;
@@ -19,37 +21,31 @@ const MAX_TCP: u64 = 64 << 20;
 /// Bytes of /proc/net/netstat: today's has 6 KiB.
 const MAX_NETSTAT: u64 = 1 << 20;
 
-/// Reads this machine, as much of it as this process may.
-pub fn read() -> Reading {
+/// Reads this machine, as far as this process may.
+pub fn read() -> HostReading {
     let mut host = host();
-    // Namespaces that nobody looked at are listed too: what they would have said is unknown.
-    let mut unlooked = None;
-    let found = namespaces::find().unwrap_or_else(|error| {
-        host.unseen.push(format!("network namespaces of other processes: reading /proc: {error}"));
-        unlooked = Some("other network namespaces".to_owned());
-        namespaces::All::default()
-    });
-    if found.cut {
-        host.unseen.push(format!("network namespaces beyond the first {MAX_NAMESPACES}"));
-        unlooked = Some(format!("network namespaces beyond the first {MAX_NAMESPACES}"));
-    }
+    let mut search = namespaces::find(Path::new("/proc"));
     let own = own_inode();
-    let mut namespaces: Vec<Namespace> = found.found.iter().map(|found| namespace(found, own)).collect();
+    let mut namespaces: Vec<Namespace> = search.found.iter().map(|found| namespace(found, own)).collect();
     if namespaces.is_empty() {
         namespaces.push(look(Namespace { name: "this process".to_owned(), ..Namespace::default() }));
     }
-    namespaces.extend(unlooked.map(|name| Namespace { name, ..Namespace::default() }));
-    Reading { host, namespaces }
+    // An answer for the host has to be unknown while some namespaces were not seen.
+    if !search.unseen.is_empty() {
+        namespaces.push(Namespace { name: "unseen network namespaces".to_owned(), ..Namespace::default() });
+    }
+    host.unseen.append(&mut search.unseen);
+    HostReading { host, namespaces }
 }
 
-fn host() -> Host {
+fn host() -> HostFacts {
     let uname = rustix::system::uname();
     let said = |text: &std::ffi::CStr| Some(text.to_string_lossy().into_owned());
-    let mut host = Host {
+    let mut host = HostFacts {
         release: said(uname.release()),
         build: said(uname.version()),
         machine: said(uname.machine()),
-        ..Host::default()
+        ..HostFacts::default()
     };
     match livepatch::read(Path::new("/sys/kernel/livepatch")) {
         Ok(patches) if Path::new("/sys/kernel").exists() => host.livepatches = Some(patches),
@@ -59,19 +55,20 @@ fn host() -> Host {
     match kmsg::floods() {
         Ok(floods) => host.floods = Some(floods),
         Err(error) => {
-            host.unseen.push(format!("the kernel's log: /dev/kmsg: {error} (root may, or kernel.dmesg_restrict=0)"));
+            host.unseen
+                .push(format!("the kernel's log: /dev/kmsg: {error} (run as root, or set kernel.dmesg_restrict=0)"));
         }
     }
     host
 }
 
-/// The number of the namespace that this process is in.
+/// The number of this process' namespace.
 fn own_inode() -> Option<u64> {
     Some(std::fs::metadata("/proc/self/ns/net").ok()?.ino())
 }
 
-/// Reads one namespace: from inside where this process may enter it, and else what its processes' folders in /proc show.
-fn namespace(found: &Found, own: Option<u64>) -> Namespace {
+/// Reads one namespace: from inside where this process may enter it, else through its processes' folders in /proc.
+fn namespace(found: &NetNamespace, own: Option<u64>) -> Namespace {
     let mut namespace = Namespace {
         name: found.name(),
         inode: found.inode,
@@ -84,10 +81,10 @@ fn namespace(found: &Found, own: Option<u64>) -> Namespace {
     let mut namespace = match entered {
         Ok(namespace) => namespace,
         Err(error) => {
-            namespace.unseen.push(format!("settings and the sockets' memory: it could not be entered: {error}"));
+            namespace.unseen.push(format!("settings and the sockets' memory: cannot enter it: {error}"));
             match found.pids.first() {
                 Some(pid) => look_from_outside(&mut namespace, &PathBuf::from(format!("/proc/{pid}/net"))),
-                None => namespace.unseen.push("counters and sockets: no process is in it".to_owned()),
+                None => namespace.unseen.push("counters and sockets: it has no process".to_owned()),
             }
             namespace
         }
@@ -96,9 +93,9 @@ fn namespace(found: &Found, own: Option<u64>) -> Namespace {
     namespace
 }
 
-/// Looks at a namespace on a thread of its own: setns(2) moves the calling thread alone, and it stays there.
-fn enter(found: &Found, namespace: Namespace) -> io::Result<Namespace> {
-    /// Processes whose link is tried: some may be another user's, and others may have ended by now.
+/// Looks at a namespace on a thread of its own: setns(2) moves only the calling thread, for good.
+fn enter(found: &NetNamespace, namespace: Namespace) -> io::Result<Namespace> {
+    /// Processes whose link is tried: some may be another user's, and others may have ended.
     const TRIED: usize = 16;
     let links = found.pids.iter().take(TRIED).map(|pid| PathBuf::from(format!("/proc/{pid}/ns/net")));
     let mut refused = io::Error::from(io::ErrorKind::NotFound);
@@ -118,11 +115,10 @@ fn enter(found: &Found, namespace: Namespace) -> io::Result<Namespace> {
         Ok(look(namespace))
     };
     let thread = thread::Builder::new().spawn(inside)?;
-    thread.join().unwrap_or_else(|_| Err(io::Error::other("looking at it failed")))
+    thread.join().unwrap_or_else(|_| Err(io::Error::other("the thread that entered it panicked")))
 }
 
-/// Opens the link of a namespace, if that is the one with this number: a process may have ended, and its number may be
-/// another's by now.
+/// Opens the link of the namespace with this number: the process may have ended, and another one may have its number.
 fn open_link(path: &Path, inode: Option<u64>) -> io::Result<File> {
     let file = File::open(path)?;
     match inode {
@@ -138,7 +134,7 @@ fn look(mut namespace: Namespace) -> Namespace {
     namespace.counters = counters(net, &mut namespace.unseen);
     for name in SETTINGS {
         let path = PathBuf::from("/proc/sys").join(name.replace('.', "/"));
-        // One that is missing is the first namespace's for all of them, or this kernel does not have it.
+        // A missing one belongs to the first namespace for all, or this kernel does not have it.
         if let Ok((text, _)) = read_text(&path, 4096) {
             let value: Vec<&str> = text.split_ascii_whitespace().collect();
             namespace.settings.insert(name.to_owned(), value.join(" "));
@@ -161,12 +157,12 @@ fn look_from_outside(namespace: &mut Namespace, net: &Path) {
     namespace.sockets = proc_sockets(net, &mut namespace.unseen);
 }
 
-fn counters(net: &Path, unseen: &mut Vec<String>) -> Option<Counters> {
+fn counters(net: &Path, unseen: &mut Vec<String>) -> Option<TcpExtCounters> {
     let path = net.join("netstat");
     let read = read_text(&path, MAX_NETSTAT).map(|(text, _)| counters::from_proc(&text));
     let why = match read {
         Ok(Some(counters)) => return Some(counters),
-        Ok(None) => "it has no table of the group TcpExt".to_owned(),
+        Ok(None) => "no TcpExt table in it".to_owned(),
         Err(error) => error.to_string(),
     };
     unseen.push(format!("counters: {}: {why}", path.display()));
@@ -174,7 +170,7 @@ fn counters(net: &Path, unseen: &mut Vec<String>) -> Option<Counters> {
 }
 
 fn proc_sockets(net: &Path, unseen: &mut Vec<String>) -> Option<Sockets> {
-    let mut sockets = Sockets::new(Source::Proc);
+    let mut sockets = Sockets::new(SocketSource::Proc);
     let (mut strange, mut is_cut) = (0, false);
     let files = [("tcp", true), ("tcp6", false)];
     for (file, required) in files {
@@ -195,14 +191,14 @@ fn proc_sockets(net: &Path, unseen: &mut Vec<String>) -> Option<Sockets> {
         }
     }
     if strange > 0 {
-        unseen.push(format!("{strange} lines of tcp and tcp6 that are no connections"));
+        unseen.push(format!("{strange} broken lines of tcp and tcp6"));
     }
     let part = (strange > 0 || is_cut).then_some("not all lines of /proc/net/tcp and tcp6 were read");
     sockets.finish(part);
     Some(sockets)
 }
 
-/// Says whose the waiting connections are, as far as this process may look.
+/// Names the processes of the waiting connections, as far as this process may look.
 fn name_holders(namespace: &mut Namespace, pids: &[u32]) {
     let Some(sockets) = &mut namespace.sockets else { return };
     let wanted: Vec<u64> = sockets.waiting.iter().filter_map(|w| w.socket.inode).collect();
@@ -221,7 +217,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn this_machine_tells_its_release_and_its_counters() {
+    fn live_reading_has_release_and_counters() {
         let reading = read();
         assert!(!reading.is_empty());
         assert!(reading.host.release.is_some_and(|release| release.starts_with(|c: char| c.is_ascii_digit())));

@@ -1,6 +1,6 @@
 //! What a running host says of itself: counters, sockets, settings, live patches; of every network namespace.
 //!
-//! [`live::read`] looks at this machine, [`saved::read`] at what was saved of another one. Both give a [`Reading`],
+//! [`live::read`] looks at this machine, [`saved::read`] at what was saved of another one. Both give a [`HostReading`],
 //! which is plain data, and [`bitten::judge`] says what it means for each bug. Nothing here knows what a kernel of
 //! this release ought to do: only what can be seen on it.
 
@@ -25,10 +25,10 @@ mod proc_tcp;
 pub mod saved;
 pub mod socket;
 
-pub use bitten::{Answer, Bitten};
-pub use counters::{Count, Counters};
+pub use bitten::{Bitten, BittenAnswer};
+pub use counters::{Count, TcpExtCounters};
 pub use livepatch::Livepatch;
-pub use socket::{Complaint, Socket, Sockets, Waiting};
+pub use socket::{Complaint, Socket, Sockets, WaitingSocket};
 
 /// Settings that decide whether the bugs can show, all of them a network namespace's own on today's kernels.
 pub const SETTINGS: [&str; 5] = [
@@ -48,16 +48,16 @@ const FLOOD: &str = "ossible SYN flooding on port";
 
 /// Everything that was read of one host.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Reading {
+pub struct HostReading {
     /// What is the whole machine's.
-    pub host: Host,
+    pub host: HostFacts,
     /// What is each network namespace's, the host's own first.
     pub namespaces: Vec<Namespace>,
 }
 
 /// What is the whole machine's.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Host {
+pub struct HostFacts {
     /// `uname -r`; null where it was not seen.
     pub release: Option<String>,
     /// `uname -v`: how and when it was built.
@@ -85,7 +85,7 @@ pub struct Namespace {
     /// How many processes are in it.
     pub processes: usize,
     /// Its counters; null where they were not seen.
-    pub counters: Option<Counters>,
+    pub counters: Option<TcpExtCounters>,
     /// Its settings, of those in [`SETTINGS`]; what is missing was not seen, or this kernel does not have it.
     pub settings: BTreeMap<String, String>,
     /// Its TCP connections; null where they were not seen.
@@ -94,7 +94,7 @@ pub struct Namespace {
     pub unseen: Vec<String>,
 }
 
-impl Reading {
+impl HostReading {
     /// Whether anything was read that an answer could stand on.
     pub fn is_empty(&self) -> bool {
         self.host.release.is_none() && self.namespaces.iter().all(|n| n.counters.is_none() && n.sockets.is_none())

@@ -9,71 +9,142 @@ use std::path::{Path, PathBuf};
 use super::{naming, read_text};
 
 /// Namespaces that are looked at. A host with more is told so.
-pub const MAX_NAMESPACES: usize = 1024;
+const MAX_NAMESPACES: usize = 1024;
 
 /// Processes that are looked at: the kernel's own limit is 4 million, and a host has thousands.
 const MAX_PROCESSES: usize = 200_000;
 
-/// Processes of one namespace that are remembered, to find out who holds a socket.
+/// Processes of one namespace that are remembered, to find out which one holds a socket.
 const MAX_REMEMBERED: usize = 4096;
 
-/// One namespace.
+/// The number of the first PID namespace (`PROC_PID_INIT_INO`, include/linux/proc_ns.h).
+const FIRST_PID_NAMESPACE: u64 = 0xEFFF_FFFC;
+
+/// One network namespace.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Found {
+pub struct NetNamespace {
     /// The number in `net:[…]`, where it could be read.
     pub inode: Option<u64>,
     /// Its processes, the oldest first.
     pub pids: Vec<u32>,
-    /// How many they are.
+    /// How many processes it has.
     pub processes: usize,
     /// Where it is mounted.
     pub mount: Option<PathBuf>,
 }
 
-/// What tells namespaces apart. The link in /proc/<pid>/ns is what one should read, and only the process' owner may
-/// (ptrace(2), access mode checking). Everybody may look at /proc/<pid>/net/netstat: each namespace has its own file
-/// there, made with the namespace, with an inode number of its own (`snmp_proc_init`, net/ipv4/proc.c; `proc_register`,
-/// fs/proc/generic.c).
+/// What tells namespaces apart. The link in /proc/<pid>/ns is best, but only the process' owner may read it (ptrace(2),
+/// access mode checking). Everybody may look at /proc/<pid>/net/netstat: each namespace has its own file there, with an
+/// inode number of its own (`snmp_proc_init`, net/ipv4/proc.c; `proc_register`, fs/proc/generic.c).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Key {
+enum NamespaceKey {
     Link(u64),
     File(u64),
 }
 
-/// The namespaces, the one of process 1 first, then by their oldest process.
+/// The namespaces that were found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct All {
-    /// The namespaces.
-    pub found: Vec<Found>,
-    /// Whether there were more than are looked at.
-    pub cut: bool,
+pub struct NamespaceSearch {
+    /// The namespaces, that of process 1 first, then by their oldest process.
+    pub found: Vec<NetNamespace>,
+    /// Which others there may be, in words.
+    pub unseen: Vec<String>,
 }
 
-/// Finds them.
-///
-/// # Errors
-/// Where /proc cannot be read.
-pub fn find() -> io::Result<All> {
-    let mut pids: Vec<u32> =
-        fs::read_dir("/proc")?.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+/// What /proc shows of one process.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct ProcessView {
+    pid: u32,
+    /// The number of its link.
+    link: Option<u64>,
+    /// The number of its file.
+    file: Option<u64>,
+    /// Whether it is there, and this process may look at neither.
+    is_hidden: bool,
+}
+
+/// What shows whether /proc hides processes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct ProcView {
+    own_pid: u32,
+    /// The number of this process' PID namespace; none before Linux 3.8.
+    pid_namespace: Option<u64>,
+}
+
+/// Finds the network namespaces below a folder, /proc on a live host.
+pub fn find(proc: &Path) -> NamespaceSearch {
+    let entries = match fs::read_dir(proc) {
+        Ok(entries) => entries,
+        Err(error) => {
+            let unseen = format!("network namespaces of other processes: cannot read {}: {error}", proc.display());
+            return NamespaceSearch { unseen: vec![unseen], ..NamespaceSearch::default() };
+        }
+    };
+    let mut pids: Vec<u32> = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
     pids.sort_unstable();
-    let is_cut = pids.len() > MAX_PROCESSES;
+    let too_many = pids.len() > MAX_PROCESSES;
     pids.truncate(MAX_PROCESSES);
-    let seen: Vec<(u32, Option<u64>, Option<u64>)> = pids.into_iter().map(|pid| (pid, link(pid), file(pid))).collect();
-    let mounts = read_text(Path::new("/proc/self/mountinfo"), 16 << 20).map(|(text, _)| text).unwrap_or_default();
-    let all = merge(&seen, mounted(&mounts));
-    Ok(All { cut: all.cut || is_cut, ..all })
+    let seen: Vec<ProcessView> = pids.into_iter().map(|pid| ProcessView::of(proc, pid)).collect();
+    let pid_namespace = fs::read_link(proc.join("self/ns/pid")).ok();
+    let pid_namespace = pid_namespace.and_then(|link| bracketed(link.to_str()?, "pid"));
+    let view = ProcView { own_pid: std::process::id(), pid_namespace };
+    let mounts = read_text(&proc.join("self/mountinfo"), 16 << 20);
+    let mut unseen: Vec<String> = view.hides(&seen).into_iter().collect();
+    unseen.extend(too_many.then(|| format!("network namespaces of processes beyond the first {MAX_PROCESSES}")));
+    if let Err(error) = &mounts {
+        unseen.push(format!("network namespaces without a process: cannot read /proc/self/mountinfo: {error}"));
+    }
+    let mut search = merge(&seen, mounted(&mounts.map(|(text, _)| text).unwrap_or_default()));
+    search.unseen.append(&mut unseen);
+    search
 }
 
-/// Puts processes (id, number of the link, number of the file) and mounts together.
-fn merge(seen: &[(u32, Option<u64>, Option<u64>)], mounts: Vec<(u64, PathBuf)>) -> All {
+impl ProcessView {
+    fn of(proc: &Path, pid: u32) -> Self {
+        let folder = proc.join(pid.to_string());
+        let link = fs::read_link(folder.join("ns/net"));
+        let file = fs::metadata(folder.join("net/netstat"));
+        // A process that ended just now shows nothing either.
+        let is_refused = file.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied);
+        Self {
+            pid,
+            link: link.ok().and_then(|link| bracketed(link.to_str()?, "net")),
+            file: file.ok().map(|data| data.ino()),
+            is_hidden: is_refused,
+        }
+    }
+}
+
+impl ProcView {
+    /// Which processes /proc does not show, and why.
+    fn hides(self, seen: &[ProcessView]) -> Option<String> {
+        let others = "network namespaces of other processes";
+        let shows = |pid: u32| seen.iter().any(|process| process.pid == pid);
+        let hidden = seen.iter().filter(|process| process.is_hidden && process.link.is_none()).count();
+        match () {
+            () if !shows(self.own_pid) => Some(format!("{others}: /proc shows no process (is it mounted?)")),
+            () if self.pid_namespace.is_some_and(|number| number != FIRST_PID_NAMESPACE) => {
+                Some(format!("{others}: this is a PID namespace (a container), and /proc shows only its processes"))
+            }
+            () if !shows(1) => {
+                Some(format!("{others}: /proc hides them (hidepid): run as root, or mount /proc with hidepid=0"))
+            }
+            () if hidden > 0 => {
+                Some(format!("network namespaces of {hidden} processes: /proc hides them (hidepid): run as root"))
+            }
+            () => None,
+        }
+    }
+}
+
+/// Puts processes and mounts together.
+fn merge(seen: &[ProcessView], mounts: Vec<(u64, PathBuf)>) -> NamespaceSearch {
     // Where one process shows both, others with the same file are in the same namespace.
-    let links: BTreeMap<u64, u64> = seen.iter().filter_map(|(_, link, file)| Some(((*file)?, (*link)?))).collect();
-    let mut found: BTreeMap<Key, Found> = BTreeMap::new();
-    for &(pid, link, file) in seen {
+    let links: BTreeMap<u64, u64> = seen.iter().filter_map(|process| Some((process.file?, process.link?))).collect();
+    let mut found: BTreeMap<NamespaceKey, NetNamespace> = BTreeMap::new();
+    for &ProcessView { pid, link, file, .. } in seen {
         let link = link.or_else(|| links.get(&file?).copied());
-        // A process that ended just now shows nothing.
-        let Some(key) = link.map(Key::Link).or(file.map(Key::File)) else { continue };
+        let Some(key) = link.map(NamespaceKey::Link).or(file.map(NamespaceKey::File)) else { continue };
         let namespace = found.entry(key).or_default();
         namespace.inode = link;
         namespace.processes += 1;
@@ -82,20 +153,20 @@ fn merge(seen: &[(u32, Option<u64>, Option<u64>)], mounts: Vec<(u64, PathBuf)>) 
         }
     }
     for (inode, path) in mounts {
-        let namespace = found.entry(Key::Link(inode)).or_default();
+        let namespace = found.entry(NamespaceKey::Link(inode)).or_default();
         namespace.inode = Some(inode);
         namespace.mount.get_or_insert(path);
     }
-    let mut found: Vec<Found> = found.into_values().collect();
+    let mut found: Vec<NetNamespace> = found.into_values().collect();
     found.sort_by_key(|namespace| (namespace.pids.first().copied().unwrap_or(u32::MAX), namespace.inode));
-    let cut = found.len() > MAX_NAMESPACES;
+    let more = (found.len() > MAX_NAMESPACES).then(|| format!("network namespaces beyond the first {MAX_NAMESPACES}"));
     found.truncate(MAX_NAMESPACES);
-    All { found, cut }
+    NamespaceSearch { found, unseen: more.into_iter().collect() }
 }
 
-impl Found {
-    /// What people know it by: `host` where process 1 is in it, else the container or unit of its oldest process, the
-    /// name of its mount, or the process itself.
+impl NetNamespace {
+    /// Its name: `host` where process 1 is in it, else the container or unit of its oldest process, the name of its
+    /// mount, or the process itself.
     pub fn name(&self) -> String {
         let Some(&pid) = self.pids.first() else { return self.mount_name().unwrap_or_else(|| "unnamed".to_owned()) };
         if pid == 1 {
@@ -142,14 +213,6 @@ pub fn holders(pids: &[u32], wanted: &[u64]) -> BTreeMap<u64, u32> {
     holders
 }
 
-fn link(pid: u32) -> Option<u64> {
-    bracketed(fs::read_link(format!("/proc/{pid}/ns/net")).ok()?.to_str()?, "net")
-}
-
-fn file(pid: u32) -> Option<u64> {
-    Some(fs::metadata(format!("/proc/{pid}/net/netstat")).ok()?.ino())
-}
-
 /// The number of `kind:[number]`.
 fn bracketed(text: &str, kind: &str) -> Option<u64> {
     text.strip_prefix(kind)?.strip_prefix(":[")?.strip_suffix(']')?.parse().ok()
@@ -193,26 +256,61 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn process(pid: u32, link: Option<u64>, file: Option<u64>) -> ProcessView {
+        ProcessView { pid, link, file, is_hidden: false }
+    }
+
     #[test]
-    fn processes_and_mounts_of_one_namespace_are_one() {
+    fn processes_and_mounts_of_one_namespace_are_merged() {
         let seen = [
-            (1, Some(100), Some(7)),
-            (20, None, Some(7)),
-            (30, Some(200), Some(8)),
-            (40, None, Some(9)),
-            (41, None, Some(9)),
-            (50, None, None),
+            process(1, Some(100), Some(7)),
+            process(20, None, Some(7)),
+            process(30, Some(200), Some(8)),
+            process(40, None, Some(9)),
+            process(41, None, Some(9)),
+            process(50, None, None),
         ];
         let mounts = vec![(200, PathBuf::from("/run/netns/blue")), (300, PathBuf::from("/run/netns/red"))];
-        let All { found, cut } = merge(&seen, mounts);
+        let NamespaceSearch { found, unseen } = merge(&seen, mounts);
         let rows: Vec<_> = found.iter().map(|f| (f.inode, f.processes, f.mount.is_some())).collect();
         assert_eq!(rows, [(Some(100), 2, false), (Some(200), 1, true), (None, 2, false), (Some(300), 0, true)]);
-        assert!(!cut);
+        assert!(unseen.is_empty());
         assert_eq!((found[0].name(), found[3].name()), ("host".to_owned(), "netns red".to_owned()));
     }
 
     #[test]
-    fn mounts_of_network_namespaces_are_found_by_their_type() {
+    fn hidden_processes_are_told_with_the_reason() {
+        let view = |pid_namespace| ProcView { own_pid: 20, pid_namespace };
+        let first = Some(FIRST_PID_NAMESPACE);
+        let all = [process(1, None, Some(7)), process(20, Some(100), Some(7))];
+        let refused = ProcessView { is_hidden: true, ..process(30, None, None) };
+        for (seen, pid_namespace, says) in [
+            (&all[..], first, None),
+            (&all, None, None),
+            (&all, Some(4_026_532_300), Some("a container")),
+            // hidepid=2 hides the folders of other users' processes, hidepid=1 what is in them.
+            (&all[1..], first, Some("hidepid")),
+            (&[all[0], all[1], refused], first, Some("of 1 processes")),
+            (&[], first, Some("is it mounted")),
+            (&all[..1], first, Some("is it mounted")),
+        ] {
+            let hides = view(pid_namespace).hides(seen);
+            assert_eq!(hides.is_some(), says.is_some(), "{seen:?}: {hides:?}");
+            assert!(says.is_none_or(|says| hides.as_ref().is_some_and(|hides| hides.contains(says))), "{hides:?}");
+        }
+    }
+
+    #[test]
+    fn empty_or_missing_proc_is_told() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        for proc in [folder.path().to_owned(), folder.path().join("absent")] {
+            let NamespaceSearch { found, unseen } = find(&proc);
+            assert!(found.is_empty() && !unseen.is_empty(), "{unseen:?}");
+        }
+    }
+
+    #[test]
+    fn namespace_mounts_are_found_by_their_type() {
         let text = "573 31 0:4 net:[4026532200] /run/netns/a\\040b rw shared:310 - nsfs nsfs rw\n\
                     574 31 0:4 mnt:[4026532201] /run/x rw - nsfs nsfs rw\n\
                     575 31 8:1 net:[1] /y rw - ext4 /dev/sda1 rw\n31 1 8:1 / / rw - ext4\n";
@@ -220,17 +318,17 @@ mod tests {
     }
 
     #[test]
-    fn this_machine_has_at_least_this_process_namespace() {
-        let all = find().expect("/proc");
+    fn live_search_finds_the_own_namespace() {
+        let search = find(Path::new("/proc"));
         let own = std::process::id();
-        assert!(all.found.iter().any(|f| f.pids.contains(&own)), "{all:?}");
+        assert!(search.found.iter().any(|f| f.pids.contains(&own)), "{search:?}");
     }
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(200))]
 
         #[test]
-        fn any_mountinfo_is_read_without_a_panic(text in "(([0-9]{1,3}|net:\\[[0-9]{0,22}\\]|\\\\[0-9]{0,4}|é| ){0,9} - nsfs x\n){0,3}") {
+        fn mountinfo_never_panics(text in "(([0-9]{1,3}|net:\\[[0-9]{0,22}\\]|\\\\[0-9]{0,4}|é| ){0,9} - nsfs x\n){0,3}") {
             let _ = mounted(&text);
         }
     }

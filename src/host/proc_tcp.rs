@@ -138,7 +138,7 @@ fn address(text: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::socket::{Complaint, Source};
+    use super::super::socket::{Complaint, SocketSource};
     use super::*;
     use proptest::prelude::*;
 
@@ -148,11 +148,11 @@ mod tests {
              >   0: 0100007F:0CEA 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 900 1 x 100\n\
              >   1: 0100007F:0CEA 0200000A:9C40 01 00005000:00000000 01:000004B0 00000007\n 0 0 4711 2 x 3776 4 1 1 7\n\
              >   2: 0100007F:0CEA 0200000A:9C40 01 00005000\n";
-        let mut sockets = Sockets::new(Source::Proc);
+        let mut sockets = Sockets::new(SocketSource::Proc);
         assert_eq!(take_copy(copy, &mut sockets), Some(Copied { strange: 1, v4: true, v6: false }));
         assert_eq!((sockets.connections, sockets.count(Complaint::Retransmitting)), (1, 1));
         let elided = copy.replace(">   1:", "> [...]\n>   1:");
-        assert_eq!(take_copy(&elided, &mut Sockets::new(Source::Proc)).map(|copied| copied.strange), Some(2));
+        assert_eq!(take_copy(&elided, &mut Sockets::new(SocketSource::Proc)).map(|copied| copied.strange), Some(2));
         assert_eq!(take_copy("1: a b\n", &mut sockets), None);
     }
 
@@ -160,7 +160,7 @@ mod tests {
         "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n";
 
     fn read(lines: &str) -> (Sockets, usize) {
-        let mut sockets = Sockets::new(Source::Proc);
+        let mut sockets = Sockets::new(SocketSource::Proc);
         let strange = take(&format!("{HEAD}{lines}"), &mut sockets);
         (sockets, strange)
     }
@@ -185,7 +185,7 @@ mod tests {
     fn this_kernel_s_own_files_are_understood() {
         for file in ["/proc/self/net/tcp", "/proc/self/net/tcp6"] {
             if let Ok(text) = std::fs::read_to_string(file) {
-                assert_eq!(take(&text, &mut Sockets::new(Source::Proc)), 0, "{text}");
+                assert_eq!(take(&text, &mut Sockets::new(SocketSource::Proc)), 0, "{text}");
             }
         }
     }
@@ -196,7 +196,7 @@ mod tests {
         #[test]
         fn any_text_is_read_without_a_panic(text in "([0-9A-Fa-f:é ]{0,60}\n){0,4}") {
             read(&text);
-            take_copy(&text, &mut Sockets::new(Source::Proc));
+            take_copy(&text, &mut Sockets::new(SocketSource::Proc));
         }
     }
 }

@@ -8,7 +8,7 @@ use super::table::{BAD, BROKEN, DIM, GOOD, LOUD};
 use super::text::{fit, visible, wrap};
 use crate::answer::{HostBug, HostDocument};
 use crate::host::counters::{Count, WATCHED};
-use crate::host::{Answer, Complaint, Host, Namespace, SETTINGS, Waiting};
+use crate::host::{BittenAnswer, Complaint, HostFacts, Namespace, SETTINGS, WaitingSocket};
 use crate::verdict::Verdict;
 
 /// What was found on a host as text for people, coloured with ANSI sequences (print it through `anstream`).
@@ -44,7 +44,7 @@ impl Text {
     /// The first line: the whole answer.
     fn answer(&mut self, document: &HostDocument) {
         let release = document.host.release.as_deref().unwrap_or("of unknown release");
-        let with = |answer: Answer| {
+        let with = |answer: BittenAnswer| {
             let bugs = document.bugs.iter().filter(move |bug| bug.bitten == Some(answer));
             bugs.map(|bug| bug.bug.to_string()).collect::<Vec<_>>()
         };
@@ -58,15 +58,17 @@ impl Text {
         if !affected.is_empty() {
             let _ = write!(self.text, "{BAD}affected{BAD:#} by {}; ", affected.join(", "));
         }
-        let said = [Answer::Now, Answer::MayHaveBeen, Answer::Exposed]
+        let said = [BittenAnswer::Now, BittenAnswer::MayHaveBeen, BittenAnswer::Exposed]
             .map(|answer| (answer, with(answer)))
             .into_iter()
             .find(|(_, bugs)| !bugs.is_empty());
         let _ = match said {
-            Some((Answer::Now, _)) => writeln!(self.text, "{BAD}BITTEN NOW{BAD:#}"),
-            Some((Answer::MayHaveBeen, _)) => writeln!(self.text, "{BROKEN}may have been bitten{BROKEN:#}"),
+            Some((BittenAnswer::Now, _)) => writeln!(self.text, "{BAD}BITTEN NOW{BAD:#}"),
+            Some((BittenAnswer::MayHaveBeen, _)) => writeln!(self.text, "{BROKEN}may have been bitten{BROKEN:#}"),
             Some(_) => writeln!(self.text, "{BROKEN}was exposed{BROKEN:#}"),
-            None if with(Answer::Unknown).is_empty() => writeln!(self.text, "{GOOD}no sign that it was bitten{GOOD:#}"),
+            None if with(BittenAnswer::Unknown).is_empty() => {
+                writeln!(self.text, "{GOOD}no sign that it was bitten{GOOD:#}")
+            }
             None => writeln!(self.text, "what could be seen does not tell whether it was bitten"),
         };
     }
@@ -75,10 +77,10 @@ impl Text {
         let _ = write!(self.text, "\n{LOUD}{}{LOUD:#}", bug.bug);
         if let Some(answer) = bug.bitten {
             let colour = match answer {
-                Answer::Now => BAD,
-                Answer::MayHaveBeen | Answer::Exposed => BROKEN,
-                Answer::Not | Answer::NotNow => GOOD,
-                Answer::Unknown => DIM,
+                BittenAnswer::Now => BAD,
+                BittenAnswer::MayHaveBeen | BittenAnswer::Exposed => BROKEN,
+                BittenAnswer::Not | BittenAnswer::NotNow => GOOD,
+                BittenAnswer::Unknown => DIM,
             };
             let _ = write!(self.text, "  bitten: {colour}{}{colour:#}", answer.words());
         }
@@ -113,7 +115,7 @@ impl Text {
     fn waiting(&mut self, namespaces: &[Namespace]) {
         const SHOWN: usize = 8;
         let all = namespaces.iter().flat_map(|n| n.sockets.iter().flat_map(|s| &s.waiting).map(move |w| (w, &n.name)));
-        let mut all: Vec<(&Waiting, &String)> = all.collect();
+        let mut all: Vec<(&WaitingSocket, &String)> = all.collect();
         all.sort_by_key(|(waiting, _)| waiting.complaint);
         if all.is_empty() {
             return;
@@ -160,7 +162,7 @@ impl Text {
         }
     }
 
-    fn host(&mut self, host: &Host) {
+    fn host(&mut self, host: &HostFacts) {
         let _ = writeln!(self.text, "\n{LOUD}host{LOUD:#}");
         for patch in host.livepatches.iter().flatten() {
             let state = match (patch.enabled, patch.transition) {
@@ -184,8 +186,8 @@ impl Text {
 }
 
 /// `10.0.0.1:3306 → 10.0.0.2:40000 of mysqld (1234) in host: 22680 bytes queued, …`
-fn connection(waiting: &Waiting, namespace: &str) -> String {
-    let Waiting { complaint, socket } = waiting;
+fn connection(waiting: &WaitingSocket, namespace: &str) -> String {
+    let WaitingSocket { complaint, socket } = waiting;
     let mut text = format!("{} → {}", shown(&socket.local), shown(&socket.remote));
     if let Some(process) = &socket.process {
         let _ = write!(text, " of {process}");

@@ -1,28 +1,28 @@
 use super::*;
-use crate::host::counters::{Absence, Counters};
-use crate::host::{Reading, Socket, Sockets, bitten};
+use crate::host::counters::{Absence, TcpExtCounters};
+use crate::host::{HostReading, Socket, Sockets, bitten};
 
-fn reading(too_big: u64, waiting: Vec<Waiting>) -> Reading {
+fn reading(too_big: u64, waiting: Vec<WaitingSocket>) -> HostReading {
     let counters = WATCHED.map(|name| (name.to_owned(), if name == "TCPWqueueTooBig" { too_big } else { 0 }));
     let sockets = Sockets { connections: 12, waiting_in_all: waiting.len(), waiting, ..Sockets::default() };
     let namespace = Namespace {
         name: "host".to_owned(),
         processes: 120,
-        counters: Some(Counters { values: counters.into(), absent_means: Absence::NotThere }),
+        counters: Some(TcpExtCounters { values: counters.into(), absent_means: Absence::NotThere }),
         settings: SETTINGS.map(|name| (name.to_owned(), "4096 131072 6291456".to_owned())).into(),
         sockets: Some(sockets),
         ..Namespace::default()
     };
-    let host = Host {
+    let host = HostFacts {
         release: Some("6.1.0-25-amd64".to_owned()),
         livepatches: Some(Vec::new()),
         floods: Some(Vec::new()),
-        ..Host::default()
+        ..HostFacts::default()
     };
-    Reading { host, namespaces: vec![namespace] }
+    HostReading { host, namespaces: vec![namespace] }
 }
 
-fn document(reading: Reading) -> HostDocument {
+fn document(reading: HostReading) -> HostDocument {
     let bitten = bitten::judge(&reading);
     HostDocument::new(reading, bitten, &[], &[])
 }
@@ -49,7 +49,7 @@ fn a_bitten_host_says_so_first_and_shows_the_connection_and_the_way_out() {
         sndbuf: Some(8192),
         ..Socket::default()
     };
-    let waiting = vec![Waiting { complaint: Complaint::Silent, socket }];
+    let waiting = vec![WaitingSocket { complaint: Complaint::Silent, socket }];
     let text = plain(&host(&document(reading(31, waiting)), Style::default()));
     assert!(text.starts_with("Linux 6.1.0-25-amd64: BITTEN NOW\n"), "{text}");
     for wanted in ["10.0.0.1:3306 → 10.0.0.2:40000", "22680 bytes queued", "SO_SNDBUF", "ss -K"] {

@@ -23,7 +23,7 @@ const HEAD: u64 = 512;
 
 /// What became of a file.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Unpacked {
+pub enum UnpackedFile {
     /// It is no archive: its bytes, unpacked, and whether there were more.
     File(Vec<u8>, bool),
     /// It is one, and all wanted files were handed over. What was not read is named.
@@ -31,14 +31,14 @@ pub enum Unpacked {
 }
 
 /// Takes one file of an archive: its path there, its bytes, and whether there were more.
-pub type Take<'a> = &'a mut dyn FnMut(&str, Vec<u8>, bool);
+pub type TakeEntry<'a> = &'a mut dyn FnMut(&str, Vec<u8>, bool);
 
 /// Reads a file of this size in bytes, packed or not; of an archive, hands the wanted files over. At most `limit` bytes of
 /// any file are kept.
 ///
 /// # Errors
 /// Where it cannot be read, is damaged, or unpacks to more than it should.
-pub fn read(mut file: impl Read, size: u64, limit: u64, take: Take) -> io::Result<Unpacked> {
+pub fn read(mut file: impl Read, size: u64, limit: u64, take: TakeEntry) -> io::Result<UnpackedFile> {
     let mut head = Vec::new();
     (&mut file).take(HEAD).read_to_end(&mut head)?;
     let how = Compression::of(&head).unwrap_or(Compression::None);
@@ -53,10 +53,10 @@ pub fn read(mut file: impl Read, size: u64, limit: u64, take: Take) -> io::Resul
     let is_tar = head.get(257..262) == Some(b"ustar");
     let whole = Cursor::new(head).chain(unpacked);
     if is_tar {
-        return entries(whole, limit, take).map(Unpacked::Archive);
+        return entries(whole, limit, take).map(UnpackedFile::Archive);
     }
     let (bytes, is_cut) = bounded(whole, limit)?;
-    Ok(Unpacked::File(bytes, is_cut))
+    Ok(UnpackedFile::File(bytes, is_cut))
 }
 
 fn bounded(file: impl Read, limit: u64) -> io::Result<(Vec<u8>, bool)> {
@@ -70,7 +70,7 @@ fn bounded(file: impl Read, limit: u64) -> io::Result<(Vec<u8>, bool)> {
 
 /// Hands over the wanted files of a tar archive (ustar, GNU or PAX). Links are passed over: what they point to is in the
 /// archive under its own name.
-fn entries(tar: impl Read, limit: u64, take: Take) -> io::Result<Vec<String>> {
+fn entries(tar: impl Read, limit: u64, take: TakeEntry) -> io::Result<Vec<String>> {
     let mut unread = Vec::new();
     let (mut long, mut taken) = (None, 0);
     let mut archive = tar::Archive::new(tar);
@@ -133,10 +133,10 @@ mod tests {
         encoder.finish().expect("packs")
     }
 
-    type Taken = Vec<(String, Vec<u8>, bool)>;
+    type TakenEntries = Vec<(String, Vec<u8>, bool)>;
 
-    fn unpack(bytes: &[u8], limit: u64) -> (io::Result<Unpacked>, Taken) {
-        let mut taken = Taken::new();
+    fn unpack(bytes: &[u8], limit: u64) -> (io::Result<UnpackedFile>, TakenEntries) {
+        let mut taken = TakenEntries::new();
         let mut take = |name: &str, bytes: Vec<u8>, is_cut| taken.push((name.to_owned(), bytes, is_cut));
         let result = read(bytes, bytes.len() as u64, limit, &mut take);
         (result, taken)
@@ -155,7 +155,7 @@ mod tests {
         ];
         for bytes in packed {
             let (result, taken) = unpack(&bytes, 3);
-            assert_eq!(result.expect("reads"), Unpacked::Archive(Vec::new()));
+            assert_eq!(result.expect("reads"), UnpackedFile::Archive(Vec::new()));
             let expected = [("scc_h/network.txt", &b"123"[..], true), (long.as_str(), b"a", false)];
             let taken: Vec<_> =
                 taken.iter().map(|(name, bytes, cut)| (name.as_str(), bytes.as_slice(), *cut)).collect();
@@ -168,9 +168,9 @@ mod tests {
         for bytes in [b"a text\n".to_vec(), gzip(b"a text\n"), Vec::new()] {
             let (result, _) = unpack(&bytes, 100);
             let expected = if bytes.is_empty() { Vec::new() } else { b"a text\n".to_vec() };
-            assert_eq!(result.expect("reads"), Unpacked::File(expected, false));
+            assert_eq!(result.expect("reads"), UnpackedFile::File(expected, false));
         }
-        assert_eq!(unpack(b"12345", 3).0.expect("reads"), Unpacked::File(b"123".to_vec(), true));
+        assert_eq!(unpack(b"12345", 3).0.expect("reads"), UnpackedFile::File(b"123".to_vec(), true));
     }
 
     #[test]

@@ -4,14 +4,14 @@
 //! What a listing did not show of its connections is kept apart from what it denied, and so are connections that it may
 //! not have shown at all.
 
-use super::command::Command;
-use super::details::{self, Record};
+use super::command::CommandLine;
+use super::details::{self, SocketRecord};
 use super::text::bare;
-use crate::host::socket::{Socket, Sockets, Source, Timer};
+use crate::host::socket::{Socket, SocketSource, Sockets, Timer};
 
 /// What a text of `ss` or `netstat` shows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Listing {
+pub struct SocketListing {
     /// The connections.
     pub sockets: Sockets,
     /// Whether any shows its memory (`-m`).
@@ -20,10 +20,10 @@ pub struct Listing {
     timeouts: bool,
 }
 
-impl Listing {
+impl SocketListing {
     /// What the options that it was called with did not show.
     pub fn lacks(&self, name: &str) -> Option<String> {
-        let is_netstat = self.sockets.source == Source::Netstat;
+        let is_netstat = self.sockets.source == SocketSource::Netstat;
         let lacks = match (self.memory, self.timeouts) {
             _ if self.sockets.connections == 0 => return None,
             (true, true) => return None,
@@ -75,10 +75,10 @@ const HEADING: &[&str] = &[
 const MAX_WORDS: usize = 600;
 
 /// Reads the listings in a part of a text. `is_cut` says that the text goes on.
-pub fn read(text: &str, command: Option<&Command>, is_cut: bool) -> Vec<Listing> {
+pub fn read(text: &str, command: Option<&CommandLine>, is_cut: bool) -> Vec<SocketListing> {
     let command =
         command.filter(|command| ["ss", "netstat"].contains(&command.program.as_str()) || command.shows_a_part());
-    let mut reader = Reader { command, is_cut, ..Reader::default() };
+    let mut reader = ListingReader { command, is_cut, ..ListingReader::default() };
     let mut width = 0;
     for line in text.lines() {
         reader.line(bare(line), width);
@@ -89,16 +89,16 @@ pub fn read(text: &str, command: Option<&Command>, is_cut: bool) -> Vec<Listing>
 }
 
 /// A word, and whether a line begins with it.
-type Word<'a> = (std::borrow::Cow<'a, str>, bool);
+type ListingWord<'a> = (std::borrow::Cow<'a, str>, bool);
 
 #[derive(Default)]
-struct Reader<'a> {
-    command: Option<&'a Command>,
+struct ListingReader<'a> {
+    command: Option<&'a CommandLine>,
     is_cut: bool,
-    listings: Vec<Listing>,
-    records: Vec<Record>,
+    listings: Vec<SocketListing>,
+    records: Vec<SocketRecord>,
     /// The words of the connection that is being read, from its beginning on.
-    words: Vec<Word<'a>>,
+    words: Vec<ListingWord<'a>>,
     /// Whether `words` begin with a connection.
     is_open: bool,
     /// What the heading had, where there was one.
@@ -116,7 +116,7 @@ struct Heading {
     has_state: bool,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> ListingReader<'a> {
     /// Takes a line; `width` is the length of the line before it.
     fn line(&mut self, line: &'a str, width: usize) {
         if line.is_empty() {
@@ -250,14 +250,14 @@ impl<'a> Reader<'a> {
             return;
         }
         let is_netstat = records.iter().any(|record| record.is_netstat);
-        let source = if is_netstat { Source::Netstat } else { Source::Ss };
-        let mut listing = Listing { sockets: Sockets::new(source), ..Listing::default() };
+        let source = if is_netstat { SocketSource::Netstat } else { SocketSource::Ss };
+        let mut listing = SocketListing { sockets: Sockets::new(source), ..SocketListing::default() };
         let is_called =
             |short, long| self.command.is_some_and(|command| command.program == "ss" && command.has(short, long));
         let timers = is_called('o', "options") || records.iter().any(|record| record.socket.timer.is_some());
         let mut no_state = false;
         for record in records.into_iter().filter(|record| record.counts) {
-            let Record { mut socket, is_whole, has_state, .. } = record;
+            let SocketRecord { mut socket, is_whole, has_state, .. } = record;
             listing.memory |= socket.sndbuf.is_some();
             listing.timeouts |= socket.rto_ms.is_some();
             // With -o, a connection without a timer has none.
@@ -268,7 +268,7 @@ impl<'a> Reader<'a> {
             no_state |= !has_state;
             listing.sockets.take(socket);
         }
-        let left_out = self.command.and_then(Command::leaves_out);
+        let left_out = self.command.and_then(CommandLine::leaves_out);
         let part = match self.command {
             _ if self.is_cut => Some("the listing is cut off"),
             _ if is_strange => Some("lines of the listing are broken: save it as a file instead of pasting it"),
@@ -299,8 +299,8 @@ fn is_prompt(word: &str) -> bool {
 const WRAPPED: usize = 60;
 
 /// One connection, of its words.
-fn record(words: &[Word<'_>], is_open: bool) -> Record {
-    let mut record = Record { counts: true, is_whole: is_open, ..Record::default() };
+fn record(words: &[ListingWord<'_>], is_open: bool) -> SocketRecord {
+    let mut record = SocketRecord { counts: true, is_whole: is_open, ..SocketRecord::default() };
     let mut rest = words;
     if is_open {
         let number = words.iter().position(|(word, _)| word.bytes().all(|byte| byte.is_ascii_digit())).unwrap_or(0);

@@ -18,14 +18,14 @@ const IDLE: &str = "ESTAB  0      0           10.0.0.1:22        10.0.0.9:5000  
     LISTEN 0      128          0.0.0.0:22         0.0.0.0:*     ino:2\n\
     \t skmem:(r0,rb131072,t0,tb16384,f0,w0,o0,bl0,d0) cubic cwnd:10\n";
 
-fn one(text: &str) -> Listing {
+fn one(text: &str) -> SocketListing {
     let mut listings = read(text, None, false);
     assert_eq!(listings.len(), 1, "{text}");
     listings.remove(0)
 }
 
-fn named(text: &str, command: &str) -> Listing {
-    read(text, Command::of_line(command).as_ref(), false).remove(0)
+fn named(text: &str, command: &str) -> SocketListing {
+    read(text, CommandLine::of_line(command).as_ref(), false).remove(0)
 }
 
 #[test]
@@ -167,7 +167,7 @@ fn what_a_listing_does_not_show_it_does_not_deny() {
 #[test]
 fn only_a_whole_listing_denies_anything() {
     let whole = |text: &str, command: Option<&str>| {
-        let command = command.and_then(Command::of_line);
+        let command = command.and_then(CommandLine::of_line);
         let listings = read(text, command.as_ref(), false);
         listings.iter().all(|listing| listing.sockets.unsure == Unsure::default()) && !listings.is_empty()
     };
@@ -256,7 +256,7 @@ fn netstat_is_read_with_its_timers() {
         udp        0      0 0.0.0.0:53              0.0.0.0:*                           0          4714       -                    off (0.00/0/0)\n";
     for text in [text.to_owned(), text.replace('\n', "\n> "), text.replace("ESTABLISHED ", "ESTABLISHED\n")] {
         let sockets = one(&text).sockets;
-        assert_eq!((sockets.connections, sockets.source), (3, Source::Netstat), "{text}{sockets:?}");
+        assert_eq!((sockets.connections, sockets.source), (3, SocketSource::Netstat), "{text}{sockets:?}");
         let found = sockets.with(Complaint::Retransmitting).next().expect("one that retransmits");
         assert_eq!((found.expires_ms, found.retransmits), (Some(30_500), Some(7)), "{text}");
         assert_eq!(found.process.as_deref(), Some("mysqld (1234)"), "{text}");
@@ -305,7 +305,7 @@ proptest! {
         let damaged = format!("{}{with}{}", &text[..at], &text[end..]);
         let damaged = format!("{HEAD}{IDLE}{}", &damaged[HEAD.len()..]);
         let listings = read(&damaged, None, false);
-        let found = |listing: &Listing| {
+        let found = |listing: &SocketListing| {
             [Complaint::Silent, Complaint::Overfull, Complaint::Unanswered].iter().any(|c| listing.sockets.count(*c) > 0)
         };
         // A figure may have become another one: then the connection is read as it stands there.

@@ -6,7 +6,7 @@ use crate::host::socket::{Socket, Timer};
 
 /// One connection in the reading.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Record {
+pub struct SocketRecord {
     /// What was shown of it.
     pub socket: Socket,
     /// Whether it is a TCP connection that can have something queued.
@@ -111,13 +111,14 @@ pub fn glued(last: &str, first: &str, is_wrapped: bool) -> Option<String> {
         && last.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
         && first.contains(':')
         && first.starts_with(|c: char| c.is_ascii_digit() || ".:".contains(c));
-    (is_wrapped && (goes_on && !is_known(first) || is_piece || is_address)).then(whole)
+    let is_opened = last.ends_with(':') && first.starts_with('(');
+    (is_wrapped && (is_opened || goes_on && !is_known(first) || is_piece || is_address)).then(whole)
 }
 
-impl Record {
+impl SocketRecord {
     /// Takes what is named behind the addresses: `skmem:(…)`, `timer:(…)`, `users:(…)`, `rto:`, `backoff:` and so on.
     pub fn take(&mut self, words: &[(Cow<'_, str>, bool)]) {
-        let mut seen = Seen::default();
+        let mut seen = FiguresSeen::default();
         let mut n = 0;
         while let Some((word, is_first)) = words.get(n) {
             n += 1;
@@ -147,7 +148,7 @@ impl Record {
     }
 
     /// Takes one word; gives whether its figure could be read.
-    fn take_word(&mut self, word: &str, seen: &mut Seen) -> bool {
+    fn take_word(&mut self, word: &str, seen: &mut FiguresSeen) -> bool {
         let socket = &mut self.socket;
         let Some((name, value)) = word.split_once(':') else { return true };
         seen.newer |= NEWER.contains(&name);
@@ -200,7 +201,7 @@ impl Record {
     }
 
     /// What versions of `ss` that have a figure leave out is 0.
-    fn conclude(&mut self, seen: &Seen) {
+    fn conclude(&mut self, seen: &FiguresSeen) {
         let socket = &mut self.socket;
         if !seen.newer || socket.rto_ms.is_none() || socket.damaged {
             return;
@@ -241,7 +242,7 @@ impl Record {
 
 /// Names that were seen of one connection.
 #[derive(Default)]
-struct Seen {
+struct FiguresSeen {
     newer: bool,
     after_unacked: bool,
     after_last_sent: bool,
@@ -325,6 +326,7 @@ mod tests {
             ("10.0.0.1:33", "06", Some("10.0.0.1:3306")),
             ("wscale:7,", "7", Some("wscale:7,7")),
             ("sk", ":1", Some("sk:1")),
+            ("timer:", "(on,12sec,7)", Some("timer:(on,12sec,7)")),
             ("192.0.", "2.10:3306", Some("192.0.2.10:3306")),
             ("192.0.2.10", ":3306", Some("192.0.2.10:3306")),
             ("rto:44288", "backoff:7", None),

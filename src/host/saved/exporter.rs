@@ -1,16 +1,16 @@
 //! Metrics of Prometheus's node_exporter in its text format: `node_netstat_TcpExt_…` and `node_uname_info`.
 
-use super::identity::{Identity, Kind};
+use super::identity::{Identity, IdentityKind};
 use super::text::bare;
-use crate::host::counters::{Absence, Counters};
+use crate::host::counters::{Absence, TcpExtCounters};
 
 /// What stands before the names of counters.
 const COUNTER: &str = "node_netstat_TcpExt_";
 
 /// The counters, where the text has some. node_exporter shows those that it was told to (`--collector.netstat.fields`).
-pub fn read(text: &str) -> Option<Counters> {
+pub fn read(text: &str) -> Option<TcpExtCounters> {
     let found: Vec<(&str, u64)> = text.lines().filter_map(|line| counter(bare(line))).collect();
-    (!found.is_empty()).then(|| Counters::of(found.into_iter(), Absence::Nothing))
+    (!found.is_empty()).then(|| TcpExtCounters::of(found.into_iter(), Absence::Nothing))
 }
 
 fn counter(line: &str) -> Option<(&str, u64)> {
@@ -45,14 +45,15 @@ pub fn uname(line: &str) -> Option<Identity> {
     let short = |name: &str| label(labels, name).filter(|value| value.len() <= 64);
     if name != "node_uname_info" {
         let node = name.starts_with(COUNTER).then(|| short("instance").or_else(|| short("host"))).flatten()?;
-        return Some(Identity { node: Some(node), kind: Kind::Log, ..Identity::default() });
+        return Some(Identity { node: Some(node), kind: IdentityKind::Called, is_alias: true, ..Identity::default() });
     }
     Some(Identity {
         release: short("release"),
         build: label(labels, "version"),
         machine: short("machine"),
         node: short("nodename"),
-        kind: Kind::Running,
+        kind: IdentityKind::Running,
+        ..Identity::default()
     })
 }
 

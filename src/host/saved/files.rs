@@ -5,9 +5,9 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::command::Command;
+use super::command::CommandLine;
 
-/// Files of one folder that are read.
+/// SavedFiles of one folder that are read.
 pub const MAX_FILES: usize = 400;
 
 /// Entries of one folder that are looked through: a sosreport's log folder can have tens of thousands.
@@ -37,7 +37,7 @@ const COMMANDS: [&str; 6] = ["uname", "netstat", "nstat", "ss", "sysctl", "dmesg
 
 /// What a folder has.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Files {
+pub struct SavedFiles {
     /// The folder that stands for the other machine's root.
     pub root: PathBuf,
     /// The files, in order.
@@ -50,7 +50,7 @@ pub struct Files {
 ///
 /// # Errors
 /// Where the folder cannot be read.
-pub fn find(folder: &Path) -> io::Result<Files> {
+pub fn find(folder: &Path) -> io::Result<SavedFiles> {
     let whole = folder.canonicalize()?;
     let entries = sorted(&whole)?;
     let is_report = |path: &Path| path.join("sos_commands").is_dir();
@@ -70,12 +70,12 @@ pub fn find(folder: &Path) -> io::Result<Files> {
 }
 
 /// The first of the files, without those that a link leads out of the folder for.
-fn bounded(root: PathBuf, files: Vec<PathBuf>) -> Files {
+fn bounded(root: PathBuf, files: Vec<PathBuf>) -> SavedFiles {
     let inside = |path: &PathBuf| path.canonicalize().is_ok_and(|path| path.starts_with(&root));
     let mut files: Vec<PathBuf> = files.into_iter().filter(inside).collect();
     let cut = files.len() > MAX_FILES;
     files.truncate(MAX_FILES);
-    Files { root, files, cut }
+    SavedFiles { root, files, cut }
 }
 
 fn gather(path: &Path, depth: usize, files: &mut Vec<PathBuf>) {
@@ -124,8 +124,8 @@ fn is_output(name: &str) -> bool {
 }
 
 /// The command that a report's file is named after, behind the name of a namespace.
-pub fn command_of(file: &str) -> Option<Command> {
-    Command::of_file(in_namespace(file).map_or(file, |(_, command)| command))
+pub fn command_of(file: &str) -> Option<CommandLine> {
+    CommandLine::of_file(in_namespace(file).map_or(file, |(_, command)| command))
 }
 
 /// The namespace that a file speaks of: sosreport names those of `ip netns` in the file's name.

@@ -1,8 +1,8 @@
 //! `netstat -s` of net-tools, which tells counters in sentences and leaves out those that are zero (statistics.c).
 
-use super::command::Command;
+use super::command::CommandLine;
 use super::text::bare;
-use crate::host::counters::{Absence, Counters};
+use crate::host::counters::{Absence, TcpExtCounters};
 
 /// How its sentences end, and the counter that they tell. Older versions say `ignored` where newer ones say `dropped`.
 const SENTENCES: [(&str, &str); 6] = [
@@ -41,7 +41,7 @@ const VOCABULARY: &[&str] = &[
 const TCP_LINES: usize = 8;
 
 /// The counters, where the text has the section `TcpExt:` of `netstat -s`, or sentences of it.
-pub fn read(text: &str, command: Option<&Command>) -> Option<Counters> {
+pub fn read(text: &str, command: Option<&CommandLine>) -> Option<TcpExtCounters> {
     let mut found = Vec::new();
     let (mut section, mut tcp_lines, mut ext_lines) = ("", 0, 0);
     let (mut is_ended, mut is_english, mut is_broken) = (false, true, false);
@@ -81,7 +81,7 @@ pub fn read(text: &str, command: Option<&Command>) -> Option<Counters> {
     });
     let is_whole = is_ended && tcp_lines >= TCP_LINES && is_english && !is_broken && !is_filtered;
     let absent = if is_whole { Absence::ZeroOrNotThere } else { Absence::Nothing };
-    Some(Counters::of(found.into_iter(), absent))
+    Some(TcpExtCounters::of(found.into_iter(), absent))
 }
 
 /// A group's heading.
@@ -136,7 +136,7 @@ mod tests {
                        sockets dropped\n    Quick ack mode was activated 5 times\n    TCPWqueueTooBig: 31\n";
     const IP: &str = "IpExt:\n    InOctets: 1\n";
 
-    fn read(text: &str) -> Option<Counters> {
+    fn read(text: &str) -> Option<TcpExtCounters> {
         super::read(text, None)
     }
 
@@ -189,7 +189,7 @@ mod tests {
                 assert_eq!(counters.get(name), Count::Unknown, "{name}: {text}");
             }
         }
-        let filtered = Command::of_line("$ netstat -s | grep -v x");
+        let filtered = CommandLine::of_line("$ netstat -s | grep -v x");
         let counters = super::read(&format!("{TCP}{quiet}{IP}"), filtered.as_ref()).expect("counters");
         assert_eq!(counters.get("SyncookiesSent"), Count::Unknown);
     }

@@ -2,11 +2,11 @@
 //!
 //! Only a list that is whole says anything of a counter that is not in it.
 
-use super::command::Command;
+use super::command::CommandLine;
 use super::text::bare;
-use crate::host::counters::{Absence, Counters};
+use crate::host::counters::{Absence, TcpExtCounters};
 
-/// Counters of TcpExt that every kernel since 2.6.32 has, from the list's beginning to its end (net/ipv4/proc.c): a list
+/// TcpExtCounters of TcpExt that every kernel since 2.6.32 has, from the list's beginning to its end (net/ipv4/proc.c): a list
 /// without one of them is a part.
 #[rustfmt::skip]
 const EVERYWHERE: &[&str] = &[
@@ -17,50 +17,50 @@ const EVERYWHERE: &[&str] = &[
 
 /// Lists in a text.
 #[derive(Default)]
-struct List<'a> {
+struct CounterList<'a> {
     values: Vec<(&'a str, u64)>,
     /// Whether a counter's number could not be read.
     is_broken: bool,
 }
 
 /// The counters, where the text is one of `nstat`: `TcpExt<name> <value> <rate>` a line, or `{"kernel": {…}}`.
-pub fn read(text: &str, command: Option<&Command>) -> Option<Counters> {
+pub fn read(text: &str, command: Option<&CommandLine>) -> Option<TcpExtCounters> {
     let mut list = from_lines(text);
     list.add(from_json(text));
     if list.values.is_empty() {
         return None;
     }
-    list.is_broken = command.is_some_and(Command::shows_a_part) || list.is_broken;
-    let command = command.filter(|command| command.program == "nstat");
-    // Without -a, nstat shows what was added since its last call, of which zero says nothing.
-    if command.is_some_and(|command| !command.has('a', "ignore") && !command.has('r', "reset")) {
+    list.is_broken = command.is_some_and(CommandLine::shows_a_part) || list.is_broken;
+    // Increments of zero say nothing of the time before.
+    if command.is_some_and(|command| command.shows_increments) {
         list.values.retain(|(_, value)| *value > 0);
         list.is_broken = true;
     }
+    let command = command.filter(|command| command.program == "nstat");
     // The group IpExt follows (net/ipv4/proc.c): where it does not, the list was cut off or filtered.
     list.is_broken |= !text.contains("IpExt") || command.is_some_and(|command| command.leaves_out().is_some());
     Some(list.counters())
 }
 
-impl<'a> List<'a> {
+impl<'a> CounterList<'a> {
     fn add(&mut self, other: Self) {
         self.values.extend(other.values);
         self.is_broken |= other.is_broken;
     }
 
     /// Of several values of a counter, the largest, which is the latest.
-    fn counters(mut self) -> Counters {
+    fn counters(mut self) -> TcpExtCounters {
         self.values.sort_unstable();
         let is_whole =
             !self.is_broken && EVERYWHERE.iter().all(|name| self.values.iter().any(|(known, _)| known == name));
         // Without -z there are no zeros, and without -a none either.
         let absent = if is_whole { Absence::NotThere } else { Absence::Nothing };
-        Counters::of(self.values.into_iter(), absent)
+        TcpExtCounters::of(self.values.into_iter(), absent)
     }
 }
 
-fn from_lines(text: &str) -> List<'_> {
-    let mut list = List::default();
+fn from_lines(text: &str) -> CounterList<'_> {
+    let mut list = CounterList::default();
     for line in text.lines().filter(|line| line.contains("TcpExt")) {
         let line = bare(line);
         let words: Vec<&str> = line.split_ascii_whitespace().take(8).collect();
@@ -82,8 +82,8 @@ fn from_lines(text: &str) -> List<'_> {
 }
 
 /// `"TcpExtListenDrops": 5`, wherever it stands: the document may be quoted or cut off.
-fn from_json(text: &str) -> List<'_> {
-    let mut list = List::default();
+fn from_json(text: &str) -> CounterList<'_> {
+    let mut list = CounterList::default();
     for (at, before) in text.match_indices("\"TcpExt") {
         let rest = &text[at + before.len()..];
         let Some((name, rest)) = rest.split_once('"').filter(|(name, _)| name.len() < 64) else { continue };
@@ -101,7 +101,7 @@ fn from_json(text: &str) -> List<'_> {
 
 /// A copy of /proc/net/netstat, perhaps wrapped: the names behind `TcpExt:`, then the values behind another one. None
 /// where the text has no such pair, or one that does not fit together.
-pub fn from_proc(text: &str) -> Option<Counters> {
+pub fn from_proc(text: &str) -> Option<TcpExtCounters> {
     let mut groups: Vec<Vec<&str>> = Vec::new();
     let mut is_in = false;
     for line in text.lines().map(bare) {
@@ -124,7 +124,7 @@ pub fn from_proc(text: &str) -> Option<Counters> {
         }
     }
     // Several copies, one after another: the largest values are the latest.
-    let mut list = List::default();
+    let mut list = CounterList::default();
     for pair in groups.chunks(2) {
         let [names, values] = pair else {
             list.is_broken = true;
@@ -141,6 +141,7 @@ pub fn from_proc(text: &str) -> Option<Counters> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::command::command_of;
     use super::*;
     use crate::host::Count;
     use proptest::prelude::*;
@@ -167,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn a_whole_list_tells_which_counters_the_kernel_does_not_have() {
+    fn whole_list_tells_which_counters_are_absent() {
         for text in [lines(3), json(3), lines(3).replace('\n', "\n> "), lines(3).replace('\n', "\n1725877589.825149 ")]
         {
             assert_eq!(get(&text, "SyncookiesSent"), Count::Is(3), "{text}");
@@ -177,8 +178,8 @@ mod tests {
     }
 
     #[test]
-    fn what_a_part_of_a_list_does_not_have_is_unknown() {
-        let nstat = |line: &str| Command::of_line(line);
+    fn absence_from_a_partial_list_is_unknown() {
+        let nstat = |line: &str| command_of(line);
         for (text, command) in [
             (lines(3).replace("TcpExtTCPTimeouts", "TcpExtTCPOther"), None),
             (json(3).replace("TCPTimeouts", "TCPOther"), None),
@@ -189,22 +190,25 @@ mod tests {
             (r#"{"kernel":{"TcpExtListenOverflows":0,"TcpExtListenDrops":0}}"#.to_owned(), None),
             (r#"{"kernel":{"TcpExtListenOverflows":57,"TcpExtListenDr"#.to_owned(), None),
             (lines(3), nstat("nstat -z")),
+            (lines(3), nstat("nstat -az > /dev/null; sleep 60; nstat -z")),
             (lines(3), nstat("nstat -az 'Tcp*'")),
             (lines(3), nstat("nstat -az | grep -v 0")),
         ] {
             let counters = read(&text, command.as_ref()).expect("counters");
             assert_eq!(counters.get("TCPWqueueTooBig"), Count::Unknown, "{command:?} {text}");
         }
-        // Nothing was added since the last call, which says nothing of the time before.
-        let counters = read(&lines(0), nstat("nstat -z").as_ref());
-        assert!(counters.is_none_or(|counters| counters.get("SyncookiesSent") == Count::Unknown));
+        // Nothing was added since the last run.
+        for line in ["nstat -z", "nstat -az > first; sleep 60; nstat -z", "(nstat > /dev/null; sleep 1; nstat -z)"] {
+            let counters = read(&lines(0), nstat(line).as_ref());
+            assert!(counters.is_none_or(|counters| counters.get("SyncookiesSent") == Count::Unknown), "{line}");
+        }
         for bad in ["", "{", "{}", "[]", r#"{"kernel":{}}"#, "TcpExt 1 2 3\n", "TcpExtListenDrops 5", "TcpExt:\n"] {
             assert_eq!(read(bad, None), None, "{bad:?}");
         }
     }
 
     #[test]
-    fn copies_of_proc_net_netstat_are_read_when_wrapped_and_quoted() {
+    fn netstat_copies_are_read_wrapped_and_quoted() {
         let names: String = EVERYWHERE.iter().map(|name| format!(" {name}")).collect();
         let values: String = (0..EVERYWHERE.len()).map(|n| format!(" {n}")).collect();
         let copy = format!("TcpExt:{names}\nTcpExt:{values}\nIpExt: A\nIpExt: 1\n");
@@ -231,7 +235,7 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(300))]
 
         #[test]
-        fn any_text_is_read_without_a_panic(text in "(\\{\"kernel\":)?((\\{)?\"?(Tcp|Ip)Ext[a-zA-Zé]{0,9}[\": ]{0,3}[0-9]{0,22} [0-9.]{0,4}\n?){0,4}") {
+        fn any_text_is_read_without_panic(text in "(\\{\"kernel\":)?((\\{)?\"?(Tcp|Ip)Ext[a-zA-Zé]{0,9}[\": ]{0,3}[0-9]{0,22} [0-9.]{0,4}\n?){0,4}") {
             let _ = read(&text, None);
             let _ = from_proc(&text);
         }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::host::{Answer, Complaint, Count, bitten};
+use crate::host::{BittenAnswer, Complaint, Count, bitten};
 
 fn write(folder: &Path, files: &[(&str, &str)]) {
     for (path, text) in files {
@@ -16,17 +16,23 @@ const NETSTAT: &str = "Tcp:\n    1 active connection openings\n    2 passive con
                        4 resets sent\nTcpExt:\n    32 delayed acks sent\n    TCPWqueueTooBig: 31\nIpExt:\n    \
                        InOctets: 7\n";
 const SS: &str = "State Recv-Q Send-Q Local Address:Port Peer Address:Port\nESTAB 0 21984 10.0.0.1:3306 10.0.0.2:40000\n\
-    \t skmem:(r0,rb16384,t0,tb8192,f1896,w22680,o0,bl0,d0) rto:37760 backoff:7\n";
+    \t skmem:(r0,rb16384,t0,tb8192,f1896,w22680,o0,bl0,d0) rto:37760 backoff:7 lastsnd:60000 unacked:4\n";
 
 const HEALTHY: &str = "State Recv-Q Send-Q Local Address:Port Peer Address:Port\nESTAB 0 0 10.0.0.1:22 10.0.0.2:40000\n\
     \t skmem:(r0,rb16384,t0,tb8192,f1896,w0,o0,bl0,d0) rto:204\n";
 
-fn answer(reading: &Reading, bug: &str) -> Answer {
+const NSTAT: &str = "#kernel\nTcpExtListenDrops 5 0.0\nTcpExtSyncookiesSent 0 0.0\nIpExtInOctets 5 0.0\n";
+
+fn prefixed(mark: &str, text: &str) -> String {
+    text.lines().map(|line| format!("{mark}{line}\n")).collect()
+}
+
+fn answer(reading: &HostReading, bug: &str) -> BittenAnswer {
     bitten::judge(reading).into_iter().find(|b| b.bug.as_str() == bug).expect("the bug").bitten
 }
 
 #[test]
-fn a_sosreport_of_the_reported_host_says_that_it_is_bitten_now() {
+fn sosreport_of_reported_host_is_bitten_now() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     write(
         folder.path(),
@@ -44,14 +50,14 @@ fn a_sosreport_of_the_reported_host_says_that_it_is_bitten_now() {
     let names: Vec<_> = reading.namespaces.iter().map(|n| n.name.as_str()).collect();
     assert_eq!(names, ["host", "netns blue"]);
     assert_eq!(reading.namespaces[0].settings.get("net.core.somaxconn").map(String::as_str), Some("128"));
-    assert_eq!(answer(&reading, "tcp-fragment-stall"), Answer::Now);
+    assert_eq!(answer(&reading, "tcp-fragment-stall"), BittenAnswer::Now);
     // netstat leaves zeros out, and this counter is there in every kernel.
-    assert_eq!(answer(&reading, "syn-cookie-data-loss"), Answer::Not);
+    assert_eq!(answer(&reading, "syn-cookie-data-loss"), BittenAnswer::Not);
     assert!(reading.host.unseen.iter().any(|what| what.contains("live patches")), "{:?}", reading.host.unseen);
 }
 
 #[test]
-fn several_files_and_several_outputs_in_one_file_make_one_host() {
+fn several_outputs_and_files_make_one_host() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     write(
         folder.path(),
@@ -61,20 +67,20 @@ fn several_files_and_several_outputs_in_one_file_make_one_host() {
     assert_eq!(reading.host.release.as_deref(), Some("4.19.57"));
     let own = &reading.namespaces[0];
     assert_eq!(own.counters.as_ref().map(|c| c.get("TCPWqueueTooBig")), Some(Count::Is(31)));
-    assert_eq!(own.sockets.as_ref().map(|s| s.count(Complaint::Overfull)), Some(1));
+    assert_eq!(own.sockets.as_ref().map(|s| s.count(Complaint::Silent)), Some(1));
     let both = read(&[folder.path().join("r"), folder.path().join("all.txt")]);
     assert!(matches!(both, Err(SavedError::TwoHosts { .. })), "{both:?}");
 }
 
 #[test]
-fn what_was_not_saved_is_said_and_what_is_not_known_is_an_error() {
+fn missing_outputs_are_named_and_junk_is_refused() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     write(folder.path(), &[("release", "5.2.1\n"), ("junk", "hello\nworld\n")]);
     let reading = read(&[folder.path().join("release")]).expect("a reading");
     for what in ["counters", "connections", "settings", "log"] {
         assert!(reading.host.unseen.iter().any(|unseen| unseen.contains(what)), "{what}: {:?}", reading.host.unseen);
     }
-    assert_eq!(answer(&reading, "tcp-fragment-stall"), Answer::Unknown);
+    assert_eq!(answer(&reading, "tcp-fragment-stall"), BittenAnswer::Unknown);
     let junk = read(&[folder.path().join("junk")]);
     assert!(matches!(junk, Err(SavedError::NothingKnown { .. })), "{junk:?}");
     let absent = read(&[folder.path().join("absent")]);
@@ -84,20 +90,20 @@ fn what_was_not_saved_is_said_and_what_is_not_known_is_an_error() {
 }
 
 /// A file of these bytes, read.
-fn read_bytes(bytes: &[u8]) -> Result<Reading, SavedError> {
+fn read_bytes(bytes: &[u8]) -> Result<HostReading, SavedError> {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("saved");
     std::fs::write(&path, bytes).expect("written");
     read(&[path])
 }
 
-fn case(name: &str) -> Result<Reading, SavedError> {
+fn case(name: &str) -> Result<HostReading, SavedError> {
     read(&[Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hosts").join(name)])
 }
 
 #[test]
-fn outputs_from_the_field_are_read_right() {
-    use Answer::{Exposed, MayHaveBeen, Not, NotNow, Now, Unknown};
+fn field_cases_get_their_right_answers() {
+    use BittenAnswer::{Exposed, MayHaveBeen, Not, NotNow, Now, Unknown};
     const STALL: &str = "tcp-fragment-stall";
     const COOKIES: &str = "syn-cookie-data-loss";
     const WINDOW: &str = "zero-window-user-timeout";
@@ -151,7 +157,7 @@ fn outputs_from_the_field_are_read_right() {
 }
 
 #[test]
-fn details_from_the_field_are_read_right() {
+fn field_cases_show_their_details() {
     let reading = |name: &str| case(name).unwrap_or_else(|error| panic!("{name}: {error}"));
     for name in [
         "h01-stuck-mysql.txt",
@@ -195,14 +201,14 @@ const PASTED: [&str; 9] = [
 ];
 
 #[test]
-fn answers_are_the_same_however_a_text_was_pasted() {
+fn pasting_does_not_change_answers() {
     for name in PASTED {
         let plain = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hosts").join(name))
             .expect("a case");
         let answers = |bytes: &[u8]| {
             let reading =
                 read_bytes(bytes).unwrap_or_else(|error| panic!("{name}: {error}: {}", String::from_utf8_lossy(bytes)));
-            let bitten: Vec<Answer> = bitten::judge(&reading).into_iter().map(|bitten| bitten.bitten).collect();
+            let bitten: Vec<BittenAnswer> = bitten::judge(&reading).into_iter().map(|bitten| bitten.bitten).collect();
             (bitten, reading.host.release)
         };
         let expected = answers(plain.as_bytes());
@@ -236,7 +242,7 @@ fn answers_are_the_same_however_a_text_was_pasted() {
 }
 
 #[test]
-fn no_part_of_a_text_says_that_nothing_happened() {
+fn part_of_a_text_never_denies() {
     let whole = |text: &str| {
         let reading = read_bytes(text.as_bytes()).expect("a reading");
         bitten::judge(&reading).into_iter().map(|bitten| bitten.bitten).collect::<Vec<_>>()
@@ -244,7 +250,7 @@ fn no_part_of_a_text_says_that_nothing_happened() {
     // All of it says so.
     let quiet = NETSTAT.replace("    TCPWqueueTooBig: 31\n", "");
     let all = format!("$ netstat -s\n{quiet}$ ss -tanmio\n{HEALTHY}");
-    assert_eq!(whole(&all), [Answer::NotNow, Answer::Not, Answer::NotNow]);
+    assert_eq!(whole(&all), [BittenAnswer::NotNow, BittenAnswer::Not, BittenAnswer::NotNow]);
     // A part, or a filter, does not.
     for (text, denied) in [
         (format!("$ netstat -s | grep -v x\n{quiet}$ ss -tanmio\n{HEALTHY}"), [true, false, true]),
@@ -254,23 +260,23 @@ fn no_part_of_a_text_says_that_nothing_happened() {
         (HEALTHY.lines().skip(1).map(|line| format!("{line}\n")).collect(), [false, false, false]),
         ("$ nstat\nTcpExtListenDrops 5 0.0\nIpExtInOctets 5 0.0\n".to_owned(), [false, false, false]),
     ] {
-        let denies = whole(&text).into_iter().map(|answer| answer < Answer::Unknown).collect::<Vec<_>>();
+        let denies = whole(&text).into_iter().map(|answer| answer < BittenAnswer::Unknown).collect::<Vec<_>>();
         assert_eq!(denies, denied, "{text}");
     }
 }
 
 #[test]
-fn cookies_are_unknown_when_only_the_log_tells_of_them() {
+fn cookies_are_unknown_when_only_the_log_has_them() {
     let quiet = NETSTAT.replace("    TCPWqueueTooBig: 31\n", "");
     let flood = "[ 9123.4] TCP: request_sock_TCP: Possible SYN flooding on port 3400. Sending cookies.\n";
-    for (text, expected) in [(quiet.clone(), Answer::Not), (format!("{quiet}{flood}"), Answer::Unknown)] {
+    for (text, expected) in [(quiet.clone(), BittenAnswer::Not), (format!("{quiet}{flood}"), BittenAnswer::Unknown)] {
         let reading = read_bytes(text.as_bytes()).expect("a reading");
         assert_eq!(answer(&reading, "syn-cookie-data-loss"), expected, "{text}");
     }
 }
 
 #[test]
-fn outputs_of_other_namespaces_say_nothing_of_the_host() {
+fn other_namespaces_say_nothing_of_the_host() {
     let quiet = NETSTAT.replace("    TCPWqueueTooBig: 31\n", "");
     let text = format!(
         "# netstat -s | grep listen\n57 times the listen queue of a socket overflowed\n# ip netns exec blue netstat -s\n{quiet}"
@@ -278,7 +284,80 @@ fn outputs_of_other_namespaces_say_nothing_of_the_host() {
     let reading = read_bytes(text.as_bytes()).expect("a reading");
     let names: Vec<_> = reading.namespaces.iter().map(|n| n.name.as_str()).collect();
     assert_eq!(names, ["host", "netns blue"]);
-    assert_eq!(answer(&reading, "syn-cookie-data-loss"), Answer::Unknown);
+    assert_eq!(answer(&reading, "syn-cookie-data-loss"), BittenAnswer::Unknown);
+}
+
+/// Answers for the host's namespace alone, and the names of all.
+fn own_answers(text: &str) -> (Vec<BittenAnswer>, Vec<String>) {
+    let mut reading = read_bytes(text.as_bytes()).unwrap_or_else(|error| panic!("{text}: {error}"));
+    let names = reading.namespaces.iter().map(|n| n.name.clone()).collect();
+    reading.namespaces.truncate(1);
+    (bitten::judge(&reading).into_iter().map(|bitten| bitten.bitten).collect(), names)
+}
+
+#[test]
+fn shells_elsewhere_say_nothing_of_the_host() {
+    let quiet = NETSTAT.replace("    TCPWqueueTooBig: 31\n", "");
+    let both = format!("# ss -tanmio\n{HEALTHY}# netstat -s\n{quiet}");
+    assert_eq!(own_answers(&both).0, [BittenAnswer::NotNow, BittenAnswer::Not, BittenAnswer::NotNow]);
+    for enter in [
+        "nsenter -t 77 -n bash",
+        "nsenter -t 77 -n",
+        "ip netns exec blue bash",
+        "docker exec -it web sh",
+        "kubectl exec -it web -- sh",
+        "lxc exec web bash",
+        "podman exec -it web /bin/bash",
+        "machinectl shell web",
+    ] {
+        let (answers, names) = own_answers(&format!("root@db1:~# {enter}\n{both}"));
+        assert_eq!(answers, [BittenAnswer::Unknown; 3], "{enter}");
+        assert_eq!(names.len(), 2, "{enter}: {names:?}");
+        let (answers, _) = own_answers(&format!("# {enter}\n{both}# exit\nexit\n{both}"));
+        assert_eq!(answers, [BittenAnswer::NotNow, BittenAnswer::Not, BittenAnswer::NotNow], "{enter}");
+    }
+}
+
+#[test]
+fn printed_old_files_say_nothing_of_now() {
+    let quiet = NETSTAT.replace("    TCPWqueueTooBig: 31\n", "");
+    for command in
+        ["cat /var/tmp/old/netstat.txt", "cat nstat.txt", "zcat old.gz", "date; cat /var/tmp/old/netstat.txt"]
+    {
+        let text = format!("$ uname -a\n{UNAME}$ {command}\n{quiet}{HEALTHY}");
+        let reading = read_bytes(text.as_bytes()).expect("a reading");
+        assert_eq!(own_answers(&text).0, [BittenAnswer::Unknown; 3], "{command}");
+        assert!(reading.host.unseen.iter().any(|what| what.contains("earlier time")), "{:?}", reading.host.unseen);
+        let error = read_bytes(format!("$ {command}\n{quiet}").as_bytes()).expect_err(command).to_string();
+        assert!(error.contains("earlier time"), "{error}");
+    }
+    let text = format!("$ netstat -s > n.txt\n$ cat n.txt\n{quiet}$ cat /proc/version\n");
+    assert_eq!(own_answers(&text).0[1], BittenAnswer::Not);
+    // A release of an earlier boot is not the running one.
+    let text = format!("$ cat old/uname.txt\n{UNAME}$ netstat -s\n{quiet}");
+    assert_eq!(read_bytes(text.as_bytes()).expect("a reading").host.release, None);
+}
+
+#[test]
+fn zero_window_with_long_timeout_is_not_bitten_now() {
+    let ss = |details: &str| {
+        let socket = "ESTAB 0 150112 192.0.2.10:8080 198.51.100.20:41822\n\t \
+                      skmem:(r0,rb87380,t0,tb46080,f1040,w154112,o0,bl0,d0) cubic rto:25600";
+        format!(
+            "State Recv-Q Send-Q Local Address:Port Peer Address:Port\n{socket} {details}\nTcpExtTCPWqueueTooBig 9 0.0\n"
+        )
+    };
+    for details in [
+        "backoff:7 lastsnd:901200 lastrcv:901300",
+        "backoff:7",
+        "backoff:7 rtt:0.2/0.1 lastsnd:901200",
+        "backoff:7 lastsnd:901200 lastack:901200 notsent:150112",
+    ] {
+        let reading = read_bytes(ss(details).as_bytes()).expect("a reading");
+        let judged = bitten::judge(&reading).remove(0);
+        assert_eq!(judged.bitten, BittenAnswer::Unknown, "{details}: {judged:?}");
+        assert!(judged.evidence[0].contains("snd_wnd"), "{details}: {judged:?}");
+    }
 }
 
 #[test]
@@ -294,6 +373,25 @@ fn one_file_of_two_hosts_is_refused() {
         log("db1", "4.19.57") + &log("db2", "4.19.57"),
         format!("{UNAME}[    0.000000] Linux version 5.2.1 (a@b) #1 SMP\n"),
         format!("root@db1:~# ss -tmi\n{SS}root@db2:~# ss -tmi\n{SS}"),
+        format!("db1# ss -tmi\n{SS}db2# nstat -az\n{NSTAT}"),
+        format!("[root@db1 ~]# ss -tmi\n{SS}user@db2:~$ nstat -az\n{NSTAT}"),
+        format!("root@db2:~# ss -tmi\n{SS}{UNAME}"),
+        format!("root@db2:~# uname -a\n{UNAME}"),
+        format!("$ ssh db1 ss -tmi\n{SS}$ ssh db2 nstat -az\n{NSTAT}"),
+        format!("ssh db1\n$ ss -tmi\n{SS}$ exit\n$ ssh db2\n$ nstat -az\n{NSTAT}"),
+        format!("$ nstat -az\n{NSTAT}$ ssh db1 ss -tmi\n{SS}"),
+        format!("$ for h in db1 db2; do ssh $h ss -tmi; done\n{SS}"),
+        format!("db1 | CHANGED | rc=0 >>\n{SS}\ndb2 | CHANGED | rc=0 >>\n{HEALTHY}"),
+        format!("---------------\ndb1\n---------------\n{SS}---------------\ndb2\n---------------\n{HEALTHY}"),
+        format!("---------------\ndb[1-2] (2)\n---------------\n{HEALTHY}"),
+        prefixed("db1: ", SS) + &prefixed("db2: ", HEALTHY),
+        prefixed("10.0.0.5: ", SS) + &prefixed("10.0.0.6: ", HEALTHY),
+        format!("db1:\n{}db2:\n{}", prefixed("    ", SS), prefixed("    ", HEALTHY)),
+        format!("=== db1 ===\n{SS}=== db2 ===\n{HEALTHY}"),
+        format!("$ hostname\ndb1\n$ ss -tmi\n{SS}$ hostname\ndb2\n$ nstat -az\n{NSTAT}"),
+        format!("$ hostname\ndb2\n$ uname -a\n{UNAME}"),
+        format!(" Static hostname: db2\n{UNAME}"),
+        format!("$ cat /etc/hostname\ndb2\n$ uname -a\n{UNAME}"),
         "node_uname_info{nodename=\"a\",release=\"4.19.57\"} 1\nnode_uname_info{nodename=\"b\",release=\"4.19.57\"} 1\n".to_owned(),
     ] {
         let error = read_bytes(text.as_bytes()).expect_err(&text);
@@ -305,13 +403,21 @@ fn one_file_of_two_hosts_is_refused() {
         // Older boots of the same host.
         format!("{UNAME}{}{}", log("db1", "4.9.1"), log("db1", "4.19.57")),
         format!("me@laptop:~$ ssh db1\nroot@db1:~# ss -tmi\n{SS}{UNAME}"),
+        format!("me@laptop:~$ ssh db1 ss -tmi\n{SS}me@laptop:~$ ssh root@db1.example.org nstat -az\n{NSTAT}"),
+        format!("$ ssh 10.0.0.5 'uname -a; ss -tmi'\n{UNAME}{SS}"),
+        format!("db1 | CHANGED | rc=0 >>\n{UNAME}{SS}\ndb1 | CHANGED | rc=0 >>\n{NSTAT}"),
+        format!("prod | CHANGED | rc=0 >>\n{UNAME}{SS}"),
+        prefixed("db1: ", &format!("{UNAME}{SS}")),
+        format!("root@db1:~# docker exec -it web sh\n/ # uname -a\n{}", UNAME.replace("db1", "0123456789ab")),
+        format!("root@db1:~# ss -tmi\n{SS}root@db1:~# docker exec -it web sh\nroot@0123456789ab:/# ss -tmi\n{HEALTHY}"),
+        format!("$ hostname\ndb1\n$ uname -a\n{UNAME}"),
     ] {
         read_bytes(text.as_bytes()).unwrap_or_else(|error| panic!("{text}: {error}"));
     }
 }
 
 #[test]
-fn proc_net_tcp_and_netstat_are_read_beside_ss() {
+fn proc_net_tcp_is_read_beside_ss() {
     let tcp = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n   \
                1: 0100007F:0CEA 0200000A:9C40 01 00005000:00000000 01:000004B0 00000007     0        0 4711 2 x 3776 4 1 1 7\n";
     let idle = tcp.replace("00005000", "00000000").replace("01:000004B0 00000007", "00:00000000 00000000");
@@ -324,17 +430,17 @@ fn proc_net_tcp_and_netstat_are_read_beside_ss() {
         let reading = read(&paths).expect("a reading");
         ["tcp-fragment-stall", "zero-window-user-timeout"].map(|bug| answer(&reading, bug))
     };
-    assert_eq!(answers(&[("tcp", tcp)]), [Answer::Unknown, Answer::Unknown]);
-    assert_eq!(answers(&[("tcp", &idle)]), [Answer::Unknown, Answer::Unknown]);
-    assert_eq!(answers(&[("tcp", &idle), ("tcp6", tcp6)]), [Answer::NotNow, Answer::NotNow]);
-    assert_eq!(answers(&[("tcp", tcp), ("tcp6", tcp6)]), [Answer::Unknown, Answer::Unknown]);
-    assert_eq!(answers(&[("tcp", tcp), ("ss", HEALTHY)]), [Answer::Unknown, Answer::Unknown]);
+    assert_eq!(answers(&[("tcp", tcp)]), [BittenAnswer::Unknown, BittenAnswer::Unknown]);
+    assert_eq!(answers(&[("tcp", &idle)]), [BittenAnswer::Unknown, BittenAnswer::Unknown]);
+    assert_eq!(answers(&[("tcp", &idle), ("tcp6", tcp6)]), [BittenAnswer::NotNow, BittenAnswer::NotNow]);
+    assert_eq!(answers(&[("tcp", tcp), ("tcp6", tcp6)]), [BittenAnswer::Unknown, BittenAnswer::Unknown]);
+    assert_eq!(answers(&[("tcp", tcp), ("ss", HEALTHY)]), [BittenAnswer::Unknown, BittenAnswer::Unknown]);
     let error = read_bytes(b"sockets: used 290\nTCP: inuse 5 orphan 0 tw 0 alloc 7 mem 1\n").expect_err("nothing");
     assert!(error.to_string().contains("found /proc/net/sockstat"), "{error}");
 }
 
 #[test]
-fn what_is_of_two_releases_is_of_two_hosts() {
+fn files_of_two_releases_are_refused() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = |name: &str, text: &str| {
         let path = folder.path().join(name);

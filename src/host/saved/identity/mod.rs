@@ -1,9 +1,15 @@
 //! Which host a text is of: `uname -a`, `uname -r`, /proc/version, `Linux version …` of a kernel's log, node_exporter's
-//! `node_uname_info`, and the names in logs and prompts.
+//! `node_uname_info`, and the names in logs, prompts, headings and of `hostname`.
 
-use super::command::Command;
+use super::command::Part;
 use super::exporter;
 use super::text::{bare, is_clock};
+
+mod agreement;
+mod names;
+
+pub use agreement::{FoundIdentity, conflict};
+pub use names::without_prefixes;
 
 /// What a line says of the host.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -17,12 +23,14 @@ pub struct Identity {
     /// `uname -n`.
     pub node: Option<String>,
     /// Where it was found.
-    pub kind: Kind,
+    pub kind: IdentityKind,
+    /// Whether the host named itself, too, where it was called so.
+    pub is_alias: bool,
 }
 
-/// How firm a word is that a text says of its host.
+/// Where a text names its host.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Kind {
+pub enum IdentityKind {
     /// What was running when it was saved.
     #[default]
     Running,
@@ -32,6 +40,8 @@ pub enum Kind {
     Log,
     /// A host's name in a prompt.
     Prompt,
+    /// What whoever collected the text calls the host: a target of `ssh`, a heading of `ansible`, a metric's `instance`.
+    Called,
 }
 
 /// The longest release (`__NEW_UTS_LEN`, include/uapi/linux/utsname.h).
@@ -41,31 +51,6 @@ const LONGEST: usize = 64;
 const MOST: usize = 4;
 
 impl Identity {
-    /// Whether both can be of one host: what both name agrees.
-    pub fn agrees(&self, other: &Self) -> bool {
-        if self.kind != other.kind {
-            return true;
-        }
-        fn same(a: Option<&String>, b: Option<&String>, agree: impl Fn(&str, &str) -> bool) -> bool {
-            a.zip(b).is_none_or(|(a, b)| agree(a, b))
-        }
-        // `db1` and `db1.example`; addresses have no short form.
-        let stem = |name: &str| match name.starts_with(|c: char| c.is_ascii_digit() || c == '[') {
-            true => name.to_owned(),
-            false => name.split('.').next().unwrap_or_default().to_ascii_lowercase(),
-        };
-        // Some programs cut it off.
-        let begins = |a: &str, b: &str| {
-            let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
-            let (a, b) = (words(a), words(b));
-            a.starts_with(&b) || b.starts_with(&a)
-        };
-        let is_running = self.kind == Kind::Running;
-        same(self.release.as_ref(), other.release.as_ref(), |a, b| a == b)
-            && same(self.node.as_ref(), other.node.as_ref(), |a, b| stem(a) == stem(b))
-            && (!is_running || same(self.build.as_ref(), other.build.as_ref(), begins))
-    }
-
     /// In words, for an error.
     pub fn words(&self) -> String {
         match (&self.node, &self.release) {
@@ -80,8 +65,10 @@ impl Identity {
     }
 }
 
-/// What a text says of its host, without repetitions. A bare release has to be the only line.
-pub fn read(text: &str, parts: &[(Option<Command>, &str)]) -> Vec<Identity> {
+/// What a part of a text says of its host, without repetitions.
+pub fn of_part(part: &Part<'_>) -> Vec<Identity> {
+    /// Lines that may have a host's name in front; a large log has the same in all of them.
+    const MOST_LINES: usize = 1_000_000;
     let mut found: Vec<Identity> = Vec::new();
     let mut keep = |identity: Identity| {
         let of_kind = found.iter().filter(|known| known.kind == identity.kind);
@@ -90,36 +77,58 @@ pub fn read(text: &str, parts: &[(Option<Command>, &str)]) -> Vec<Identity> {
             found.push(identity);
         }
     };
-    for (n, line) in text.lines().enumerate() {
+    for (n, line) in part.text.lines().enumerate() {
         of_line(line).into_iter().for_each(&mut keep);
-        // Names in front of a log's lines; a large log has the same in all of them.
-        if n < 1_000_000 {
-            logged_by(line).map(|node| named(node, Kind::Log)).into_iter().for_each(&mut keep);
+        if n < MOST_LINES {
+            logged_by(line).map(|node| named(node, IdentityKind::Log)).into_iter().for_each(&mut keep);
         }
     }
-    for host in parts.iter().filter_map(|(command, _)| command.as_ref()?.host.as_ref()) {
-        keep(named(host, Kind::Prompt));
-    }
-    if found.is_empty() {
-        let mut lines = text.lines().map(bare).filter(|line| !line.is_empty());
-        let only = lines.next().filter(|_| lines.next().is_none());
-        found.extend(only.filter(|only| is_release(only)).map(released));
-    }
+    names::own(part).map(|node| named(&node, IdentityKind::Running)).into_iter().for_each(&mut keep);
+    names::hostnamectl_release(part).map(|release| released(&release)).into_iter().for_each(&mut keep);
     // `uname -r` behind its own command line.
-    for (command, part) in parts {
-        if command.as_ref().is_some_and(|command| command.program == "uname") {
-            let line = part.lines().map(bare).find(|line| !line.is_empty()).filter(|line| is_release(line));
-            found.extend(line.map(released));
-        }
+    if part.command.as_ref().is_some_and(|command| command.program == "uname") {
+        let line = part.text.lines().map(bare).find(|line| !line.is_empty()).filter(|line| is_release(line));
+        line.map(released).into_iter().for_each(&mut keep);
+    }
+    if part.place.is_some() {
+        // A container has a name of its own, on the kernel of its host.
+        found.iter_mut().for_each(|identity| identity.node = None);
     }
     found
+}
+
+/// The release of a text that is nothing else.
+pub fn alone(text: &str) -> Option<Identity> {
+    let mut lines = text.lines().map(bare).filter(|line| !line.is_empty());
+    let only = lines.next().filter(|_| lines.next().is_none());
+    only.filter(|only| is_release(only)).map(released)
+}
+
+/// The names that a part's surroundings give its host, where it was read: the prompt's, and what it is called.
+pub fn around(part: &Part<'_>, own: &[Identity]) -> Vec<Identity> {
+    let prompt = part.command.as_ref().and_then(|command| command.host.as_deref()).filter(|_| part.place.is_none());
+    let mut found: Vec<Identity> = prompt.map(|host| named(host, IdentityKind::Prompt)).into_iter().collect();
+    let is_alias = !found.is_empty() || own.iter().any(|identity| identity.node.is_some());
+    if let Some(called) = &part.called {
+        found.extend(called_all(called).into_iter().map(|identity| Identity { is_alias, ..identity }));
+    }
+    found
+}
+
+/// The hosts that one name of a heading or loop stands for: `db[1-4]` and `$host` are several.
+pub fn called_all(name: &str) -> Vec<Identity> {
+    let mut names = vec![name.to_owned()];
+    if name.contains(['[', ',']) && !name.starts_with('[') || name.contains('$') {
+        names.push(format!("other hosts of {name}"));
+    }
+    names.iter().map(|name| named(name, IdentityKind::Called)).collect()
 }
 
 fn released(release: &str) -> Identity {
     Identity { release: Some(release.to_owned()), ..Identity::default() }
 }
 
-fn named(node: &str, kind: Kind) -> Identity {
+fn named(node: &str, kind: IdentityKind) -> Identity {
     Identity { node: Some(node.to_owned()), kind, ..Identity::default() }
 }
 
@@ -145,7 +154,7 @@ fn of_line(line: &str) -> Option<Identity> {
         let is_whole = build.ends_with(')') || build.split(' ').next_back().is_some_and(is_year);
         // A log has a time or `kernel:` before it.
         let is_logged = before.trim_end().ends_with([']', ':']) || bare(before).len() < before.trim().len();
-        let kind = if is_logged { Kind::Logged } else { Kind::Running };
+        let kind = if is_logged { IdentityKind::Logged } else { IdentityKind::Running };
         let build = is_whole.then(|| build.chars().take(200).collect());
         return Some(Identity { build, kind, ..released(release) });
     }
@@ -181,10 +190,12 @@ fn is_year(word: &str) -> bool {
     word.len() == 4 && word.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// `4.19.57`, `5.4.0-1-amd64`, `6.1-rc2+`: two numbers at least, and nothing that no release has.
+/// `4.19.57`, `5.4.0-1-amd64`, `6.1-rc2+`: at least two numbers, and no address. Only 2.6's releases have four numbers.
 fn is_release(text: &str) -> bool {
     let is_usual = |c: char| c.is_ascii_alphanumeric() || "._+~:-".contains(c);
-    text.len() <= LONGEST && text.chars().all(is_usual) && {
+    let host = text.rsplit_once(':').map_or(text, |(host, _)| host);
+    let is_address = host.parse::<std::net::Ipv4Addr>().is_ok() && !host.starts_with("2.6.");
+    !is_address && text.len() <= LONGEST && text.chars().all(is_usual) && {
         let mut numbers = text.splitn(2, '.');
         let digits = |part: Option<&str>, whole: bool| {
             part.is_some_and(|part| {
@@ -199,11 +210,20 @@ fn is_release(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::super::command::parts;
+    use std::path::PathBuf;
+
     use super::*;
     use proptest::prelude::*;
 
     fn read(text: &str) -> Vec<Identity> {
-        super::read(text, &parts(text))
+        let mut found = Vec::new();
+        for part in parts(text) {
+            let own = of_part(&part);
+            found.extend(around(&part, &own));
+            found.extend(own);
+        }
+        found.extend(alone(text).filter(|_| found.is_empty()));
+        found
     }
 
     fn release(text: &str) -> Option<String> {
@@ -211,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn releases_are_found_and_other_texts_are_none() {
+    fn releases_are_found_and_addresses_are_none() {
         let debian = "Linux db1 4.19.0-5-amd64 #1 SMP Debian 4.19.37-5 (2019-06-19) x86_64 GNU/Linux\n";
         let found = read(debian).remove(0);
         assert_eq!(found.release.as_deref(), Some("4.19.0-5-amd64"));
@@ -238,13 +258,20 @@ mod tests {
             ("On Linux foo 4.19.40 #1 worked\n", None),
             ("", None),
             ("Linux is not a release #1", None),
+            ("10.0.0.1\n", None),
+            ("192.168.1.254\n", None),
+            ("10.0.0.1:3306\n", None),
+            ("$ uname -r\n10.0.0.1\n", None),
+            ("2.6.32.71\n", Some("2.6.32.71")),
+            ("5.10.16.3-microsoft-standard-WSL2\n", Some("5.10.16.3-microsoft-standard-WSL2")),
+            ("docker exec web uname -r\n4.19.57\n", Some("4.19.57")),
         ] {
             assert_eq!(release(text).as_deref(), expected, "{text:?}");
         }
     }
 
     #[test]
-    fn build_of_a_wrapped_line_is_unknown() {
+    fn wrapped_line_has_no_build() {
         for text in [
             "Linux db1 4.9.0-9-amd64 #1 SMP Debian 4.9.168-1\n+deb9u3 (2019-06-16) x86_64 GNU/Linux\n",
             "Linux db1 4.15.0-52-generic #5\n6-Ubuntu SMP Tue Jun 4 22:49:08 UTC 2019 x86_64 GNU/Linux\n",
@@ -256,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_of_two_hosts_do_not_agree() {
+    fn names_of_two_hosts_conflict() {
         let uname =
             |node: &str, release: &str, build: &str| format!("Linux {node} {release} {build} x86_64 GNU/Linux\n");
         let log = |node: &str, release: &str| {
@@ -269,13 +296,33 @@ mod tests {
             (uname("db2", "4.19.57", "#1 SMP Wed Jul 3 2019"), false),
             (uname("db1", "5.2.1", "#1 SMP Wed Jul 3 2019"), false),
             (uname("db1", "4.19.57", "#2 SMP Thu Jul 4 2019"), false),
-            (log("db1", "4.9.1"), true),
-            (log("db1", "4.9.1") + &log("db1", "4.9.2"), false),
-            (log("db1", "4.9.1") + &log("db2", "4.9.1"), false),
+            (log("db1", "4.19.57"), true),
+            (log("localhost", "4.19.57"), true),
+            (log("db2", "4.19.57"), false),
+            (log("db1", "4.9.1"), false),
+            (log("db1", "4.9.1") + &log("db1", "4.19.57"), true),
+            (log("db1", "4.19.57") + &log("db2", "4.9.1"), false),
             ("root@db1:~# ss\nroot@db2:~# ss\n".to_owned(), false),
+            ("root@db1:~# ss\n".to_owned(), true),
+            ("[root@db2 ~]# ss\n".to_owned(), false),
+            ("db2# ss\n".to_owned(), false),
+            ("root@10.0.0.5:~# ss\n".to_owned(), true),
+            ("[root@localhost ~]# ss\n".to_owned(), true),
+            ("$ hostname\ndb2\n".to_owned(), false),
+            (" Static hostname: db2\n".to_owned(), false),
+            ("$ ssh db1 nstat -az\n".to_owned(), true),
+            ("$ ssh db2 nstat -az\n".to_owned(), false),
+            ("$ ssh root@10.0.0.5 nstat -az\n".to_owned(), true),
+            ("db2 | CHANGED | rc=0 >>\n".to_owned(), false),
+            // A name of ssh's configuration.
+            (format!("$ ssh prod uname -a\n{one}"), true),
+            (format!("$ ssh prod uname -a\n{one}$ ssh other nstat\n"), false),
+            ("---------------\ndb[1-2]\n---------------\n".to_owned(), false),
+            ("# docker exec web uname -n\n0123456789ab\n".to_owned(), true),
         ] {
-            let found = read(&format!("{one}{other}"));
-            let all = found.iter().all(|a| found.iter().all(|b| a.agrees(b)));
+            let found = read(&format!("{one}{other}")).into_iter().map(|it| (PathBuf::new(), it));
+            let found: Vec<FoundIdentity> = found.collect();
+            let all = conflict(&found, false).is_none();
             assert_eq!(all, agree, "{other}: {found:?}");
         }
     }
@@ -284,7 +331,7 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(300))]
 
         #[test]
-        fn any_text_is_read_without_a_panic(text in "(([a-z0-9:é ]{0,9}kernel: )?Linux (version )?)?[0-9a-z.é -]{0,40}( #.{0,40})?\n?.{0,20}") {
+        fn any_text_is_read_without_panic(text in "(([a-z0-9:é ]{0,9}kernel: )?Linux (version )?)?[0-9a-z.é -]{0,40}( #.{0,40})?\n?.{0,20}") {
             for found in read(&text) {
                 let release = found.release.unwrap_or_default();
                 prop_assert!(release.len() <= LONGEST && !release.contains(char::is_control));

@@ -1,0 +1,209 @@
+//! Divides a text at its command lines, shells and headings, and tells of each part where its output is from.
+
+use std::collections::BTreeMap;
+
+use super::super::text::bare;
+use super::place::{self, Shell};
+use super::{CommandLine, heading, prompt};
+
+/// A piece of a text: the output of one command, where that is known.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Part<'a> {
+    /// The text.
+    pub text: &'a str,
+    /// The command that printed it.
+    pub command: Option<CommandLine>,
+    /// The network namespace or container it ran in, where that was not the host's own: `netns blue`.
+    pub place: Option<String>,
+    /// The host it ran on, as whoever collected the text calls it: the target of `ssh`, a heading of `ansible`.
+    pub called: Option<String>,
+    /// The file that was printed, where nobody knows since when it has this content.
+    pub old: Option<String>,
+}
+
+/// Command lines, shells and headings of one text.
+const MOST: usize = 10_000;
+
+/// The parts of a text, in order.
+pub fn parts(text: &str) -> Vec<Part<'_>> {
+    let mut divider = Divider::default();
+    let mut parts = Vec::new();
+    let mut part = Part::default();
+    let (mut begin, mut at) = (0, 0);
+    let mut before = "";
+    let mut lines = text.split_inclusive('\n').peekable();
+    while let Some(line) = lines.next() {
+        let end = at + line.len();
+        let around = [before, line, lines.peek().copied().unwrap_or_default()];
+        if parts.len() < MOST
+            && let Some(next) = divider.take(around)
+        {
+            parts.push(Part { text: &text[begin..at], ..std::mem::replace(&mut part, next) });
+            begin = end;
+        }
+        (at, before) = (end, line);
+    }
+    parts.push(Part { text: &text[begin..], ..part });
+    parts
+}
+
+/// What a text has said so far of where it is from.
+#[derive(Debug, Default)]
+struct Divider {
+    /// The shells that were begun and not left.
+    shells: Vec<Shell>,
+    /// The command of the current part.
+    command: Option<CommandLine>,
+    /// A command line that goes on in the next line.
+    unfinished: String,
+    /// Whether the last line left a shell: bash answers a typed `exit` with another one.
+    has_left: bool,
+    /// Files that commands of this text have written, with their parts.
+    written: BTreeMap<String, Part<'static>>,
+    /// Whether a line named the kind of the next one: a file of supportconfig.
+    is_file_next: bool,
+}
+
+impl Divider {
+    /// The part that begins behind a line, which stands between two others; none where the line is output.
+    fn take(&mut self, [before, line, next]: [&str; 3]) -> Option<Part<'static>> {
+        /// Bytes of a command line.
+        const LONGEST: usize = 2000;
+        let has_left = std::mem::take(&mut self.has_left);
+        let is_file = std::mem::take(&mut self.is_file_next);
+        if line.trim().is_empty() {
+            (self.has_left, self.is_file_next) = (has_left, is_file);
+            return None;
+        }
+        if line.len() > LONGEST {
+            return None;
+        }
+        let marked = line.trim_start_matches(['>', '|', ' ', '\t']);
+        if line.starts_with("#==[") {
+            self.is_file_next = line.contains("File");
+            return None;
+        }
+        if is_file {
+            let file = bare(line).split_whitespace().next().filter(|word| word.starts_with('/'))?;
+            return Some(Part { old: Some(file.to_owned()), ..self.part() });
+        }
+        let joined = format!("{}{marked}", std::mem::take(&mut self.unfinished));
+        let words: Vec<&str> = joined.split_whitespace().collect();
+        let typed = &words[prompt::length(&words)..];
+        let is_prompted = typed.len() < words.len();
+        if let [.., "\\"] = typed
+            && joined.len() < LONGEST
+            && CommandLine::of_line(&joined).is_some()
+        {
+            self.unfinished = joined.trim_end().trim_end_matches('\\').to_owned();
+            return None;
+        }
+        if self.leaves(typed, is_prompted, has_left) {
+            self.command = None;
+            self.written.clear();
+            return Some(self.part());
+        }
+        if let Some(shell) = place::shell(typed) {
+            self.shells.push(shell);
+            self.command = None;
+            self.written.clear();
+            return Some(self.part());
+        }
+        if typed.first() == Some(&"cd") {
+            self.written.retain(|file, _| file.starts_with('/'));
+        }
+        if let Some(command) = of_pasted(&joined, line) {
+            return Some(self.begin(command));
+        }
+        heading::of([before, line, next]).map(|host| Part { called: Some(host), ..self.part() })
+    }
+
+    /// Whether a line leaves a shell: `exit`, or what ssh says when a connection ends.
+    fn leaves(&mut self, typed: &[&str], is_prompted: bool, has_left: bool) -> bool {
+        match typed {
+            ["exit" | "logout"] | ["exit", _] | ["^D"] => {
+                self.has_left = true;
+                let is_echo = has_left && !is_prompted;
+                if !is_echo {
+                    self.shells.pop();
+                }
+                !is_echo
+            }
+            ["Connection", "to", host, "closed."] => {
+                self.has_left = true;
+                let is_host = |shell: &Shell| matches!(shell, Shell::Host(known) if known == host);
+                let at = self.shells.iter().rposition(is_host);
+                if let Some(at) = at {
+                    self.shells.truncate(at);
+                }
+                at.is_some()
+            }
+            _ => false,
+        }
+    }
+
+    /// A part of the current shell, with the current command.
+    fn part(&self) -> Part<'static> {
+        let host = self.shells.iter().rposition(|shell| matches!(shell, Shell::Host(_)));
+        let called = host.and_then(|at| match &self.shells[at] {
+            Shell::Host(name) => Some(name.clone()),
+            _ => None,
+        });
+        let inner = &self.shells[host.map_or(0, |at| at + 1)..];
+        let place = inner.iter().rev().find_map(|shell| match shell {
+            Shell::Place(name) => Some(name.clone()),
+            _ => None,
+        });
+        let place = |own: Option<String>| match (place, own) {
+            (Some(shell), Some(own)) => Some(format!("{shell}: {own}").chars().take(64).collect()),
+            (shell, own) => shell.or(own),
+        };
+        match &self.command {
+            Some(command) if command.called.is_some() => {
+                let (place, called) = (command.place.clone(), command.called.clone());
+                Part { command: self.command.clone(), place, called, ..Part::default() }
+            }
+            command => {
+                let place = place(command.as_ref().and_then(|command| command.place.clone()));
+                Part { command: command.clone(), place, called, ..Part::default() }
+            }
+        }
+    }
+
+    /// The part that a command begins.
+    fn begin(&mut self, command: CommandLine) -> Part<'static> {
+        let (written, printed) = (command.written.clone(), command.printed.clone());
+        let is_filtered = command.shows_a_part();
+        self.command = Some(command);
+        let mut part = self.part();
+        let known = printed.as_ref().and_then(|file| self.written.get(file));
+        match (known, printed) {
+            (Some(known), _) => {
+                part = known.clone();
+                if let Some(command) = &mut part.command {
+                    command.is_filtered |= is_filtered;
+                }
+            }
+            (None, printed) => part.old = printed,
+        }
+        if let Some(file) = written.filter(|_| self.written.len() < MOST) {
+            self.written.insert(file, part.clone());
+        }
+        part
+    }
+}
+
+/// A prompt may look like a mark of a quotation: `# ss -tmi`, `> $ ss -tmi`.
+fn of_pasted(marked: &str, line: &str) -> Option<CommandLine> {
+    let bare = || CommandLine::of_line(bare(line));
+    CommandLine::of_line(marked).or_else(bare).or_else(|| CommandLine::within(line))
+}
+
+#[cfg(test)]
+pub(in crate::host::saved) fn command_of(line: &str) -> Option<CommandLine> {
+    of_pasted(line.trim_start_matches(['>', '|', ' ', '\t']), line)
+}
+
+#[cfg(test)]
+#[path = "parts_tests.rs"]
+mod tests;
