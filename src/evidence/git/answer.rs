@@ -5,21 +5,20 @@ use std::rc::Rc;
 
 use git2::Oid;
 
-use super::backports::{self, CarrierPlace, Carriers, History, short};
+use super::backports::{self, Carriers};
+use super::history::{CarrierPlace, History, short};
 use super::history_gaps::{Beginning, beginnings};
-use super::message::{Abbreviation, MentionKind};
+use super::message::Abbreviation;
 use super::packaging::{Packaging, packaging};
 use super::reverts::{StepStanding, standing};
 use super::revision::commit_id;
 use super::states::{Chain, Presence};
 use super::testimony::{GitTestimony, How, StepFound};
+use super::warnings::MOST_WARNINGS;
 use super::{GitError, GitIndex};
 use crate::evidence::{Finding, Limit, StateSet, Strength, Witness};
 use crate::matrix::{Bug, Step};
 use crate::words::Role;
-
-/// The most warnings of one kind.
-const MOST_WARNINGS: usize = 12;
 
 /// What was found out about one step.
 pub(super) struct StepSearch<'a> {
@@ -205,7 +204,7 @@ impl GitAnswer<'_> {
         let after = self.history.graph.descendants(number);
         let tags = self.history.store.tags().iter().filter(|tag| after.has(tag.number));
         let first = tags.min_by(|a, b| {
-            let key = |tag: &super::index_file::GitTag| (tag.name.starts_with("next-"), tag.time, tag.number);
+            let key = |tag: &super::index_format::GitTag| (tag.name.starts_with("next-"), tag.time, tag.number);
             key(a).cmp(&key(b)).then_with(|| a.name.cmp(&b.name))
         });
         Ok(first.map(|tag| tag.name.clone()))
@@ -241,107 +240,6 @@ impl GitAnswer<'_> {
             }
         }
         Ok(doubtful)
-    }
-
-    /// Says what git lays over the history.
-    fn overlays(&mut self) -> Result<(), GitError> {
-        let overlay = self.history.repository.overlay();
-        if !overlay.shallow.is_empty() {
-            let path = self.history.repository.path().display();
-            self.warnings
-                .push(format!("the clone is shallow: `git -C {path} fetch --unshallow` brings what is missing"));
-        }
-        if !overlay.grafts.is_empty() || !overlay.replaced.is_empty() {
-            let (grafts, replaced) = (overlay.grafts.len(), overlay.replaced.len());
-            self.warnings.push(format!(
-                "the history, its files and its messages are as grafts ({grafts}) and replace refs ({replaced}) show them, not \
-                 as they were committed (`git --no-replace-objects log` shows those)"
-            ));
-        }
-        if !self.lacking.is_empty() {
-            let path = self.history.repository.path().display();
-            let files = self.lacking.iter().cloned().collect::<Vec<_>>().join(" ");
-            let remedy = if self.history.repository.is_partial() {
-                format!("`git -C {path} show {files}` fetches them, then ask again")
-            } else {
-                format!("it lacks {files}: run `git fsck` in it, or clone it anew")
-            };
-            self.warnings.push(format!(
-                "the repository lacks files that would show whether the steps are in, so the answer is a hint: {remedy}"
-            ));
-        }
-        let has_tags = self.history.store.tags().iter().any(|tag| tag.is_release);
-        if !has_tags && !self.found.is_empty() {
-            let path = self.history.repository.path().display();
-            self.warnings.push(format!(
-                "the repository has none of kernel.org's tags of releases, so no release can vouch for what it has: \
-                 `git -C {path} fetch --tags` from a remote that has them brings them"
-            ));
-        }
-        for cut in self.history.store.cuts()?.into_iter().filter(|cut| self.history.has(*cut)).take(MOST_WARNINGS) {
-            let oid = self.history.sha(cut)?;
-            let is_meant = overlay.shallow.contains(&oid) || overlay.grafts.contains_key(&oid);
-            if let Some(lost) = self.history.lost_parent(oid).filter(|_| !is_meant) {
-                self.warnings.push(format!(
-                    "the history ends at {}, for the repository lacks its parent {}: run `git fsck` in it, or clone it anew",
-                    short(oid),
-                    short(lost)
-                ));
-            }
-        }
-        Ok(())
-    }
-
-    /// Commits that say that they fix a step, and are no step themselves.
-    fn later_fixes(&mut self) -> Result<(), GitError> {
-        let history = self.history;
-        let is_step = |number: u32, oid: Oid| {
-            let name = backports::whole(oid);
-            self.found.iter().any(|one| {
-                one.carriers.names.contains(&name)
-                    || one.carriers.found.iter().any(|carrier| carrier.place == CarrierPlace::Commit(number))
-            })
-        };
-        let mut told = BTreeSet::new();
-        let mut warnings = Vec::new();
-        for one in self.found {
-            for name in &one.carriers.names {
-                let mut fixes = history.naming(*name, &[MentionKind::Fixes])?;
-                // What this revision lacks matters most.
-                fixes.sort_by_key(|named| (history.has(named.number), named.number));
-                for named in fixes {
-                    let oid = history.sha(named.number)?;
-                    if is_step(named.number, oid) {
-                        continue;
-                    }
-                    let message = history.message(oid);
-                    // What was amended or dropped is in the index still, and gone from the repository.
-                    if message.is_empty() {
-                        continue;
-                    }
-                    let subject = super::subject::plain_subject(super::commit::subject(&message));
-                    // Thirty stable lines have thirty backports of it: one is enough.
-                    if warnings.len() < MOST_WARNINGS && told.insert((one.step.role, subject.clone())) {
-                        let here = self.has_it(&subject, named.number)?;
-                        let place = if here { "and is in this revision" } else { "and is not in this revision" };
-                        warnings.push(format!(
-                            "a later commit, {}, says \"Fixes: {}\" (the {}), {place}",
-                            history.call(oid),
-                            named.commit.to_hex(),
-                            one.step.role
-                        ));
-                    }
-                }
-            }
-        }
-        self.warnings.extend(warnings);
-        Ok(())
-    }
-
-    /// Whether a commit, or one of the same subject, is in this history.
-    fn has_it(&self, subject: &str, number: u32) -> Result<bool, GitError> {
-        let same = self.history.store.with_subject(super::subject::subject_hash(subject))?;
-        Ok(self.history.has(number) || same.into_iter().any(|number| self.history.has(number)))
     }
 
     /// The finding's sentence.

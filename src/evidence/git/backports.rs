@@ -1,61 +1,30 @@
 //! The commits that are a step: the upstream commit, known backports, commits whose messages say that they carry it,
 //! and, as a hint, commits with its subject and files.
 
-use std::cell::LazyCell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::rc::Rc;
 
 use git2::Oid;
 
-use super::content::{Likeness, has_any, is_empty, likeness, patch_id, touches};
+use super::content::{Likeness, has_any, is_empty, likeness, touches};
 use super::copies::changes_a_copy;
-use super::graph::{Bits, Graph};
-use super::index_file::{IndexFile, Named};
+use super::history::{CarrierPlace, History, short, whole};
 use super::line_changes::{LineEffect, StepLines, line_effect};
 use super::message::{Abbreviation, MentionKind};
-use super::packaging::Packaging;
-use super::repository::Repository;
+use super::same_subject::by_subject;
 use super::subject::{is_same, plain_subject, subject_hash};
 use super::subject_forms::reverted_subjects;
-use super::testimony::{How, PatchCompared};
+use super::testimony::How;
 use super::trailers::mentions;
-use super::{GitError, MakefileVersion, commit};
+use super::{GitError, commit};
 use crate::evidence::Strength;
 use crate::matrix::Step;
 use crate::words::CommitId;
 
-/// The most names under which one step is looked for: each stable line gives it one.
-const MOST_NAMES: usize = 2_000;
-/// The most commits of the same subject whose patches are compared.
-const MOST_PATCHES: usize = 32;
 /// The most patches that one commit's lines are compared with: the upstream one, and backports that differ.
 const MOST_MODELS: usize = 6;
+
 /// The most commits that speak of one step whose lines are compared.
 const MOST_SPEAKERS: usize = 256;
-
-/// A revision and all that leads to it.
-pub(super) struct History<'a> {
-    pub repository: &'a Repository,
-    pub store: &'a IndexFile,
-    pub graph: &'a Graph,
-    /// The revision.
-    pub commit: Oid,
-    /// It, and everything before it.
-    pub ancestors: Rc<Bits>,
-    /// What its Makefile says.
-    pub version: Option<MakefileVersion>,
-    /// What the packaging in its tree lays over it.
-    pub packaging: Rc<Packaging>,
-}
-
-/// Where a step, or its revert, stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) enum CarrierPlace {
-    /// In the history.
-    Commit(u32),
-    /// In the series of patches over it, at this position.
-    Patch(usize),
-}
 
 /// A commit or patch that is a step.
 #[derive(Clone, Debug)]
@@ -87,110 +56,6 @@ pub(super) struct Carriers {
     /// A commit whose patch is the step, wherever in the repository.
     pub model: Option<Oid>,
     pub warnings: Vec<String>,
-}
-
-impl History<'_> {
-    pub fn has(&self, number: u32) -> bool {
-        self.ancestors.has(number)
-    }
-
-    pub fn sha(&self, number: u32) -> Result<Oid, GitError> {
-        let row = self.store.commit(number)?;
-        let sha = row.and_then(|(sha, _)| Oid::from_bytes(&sha).ok());
-        sha.ok_or_else(|| self.repository.damaged(self.commit, "the index does not know one of its ancestors"))
-    }
-
-    /// The bytes of a message. Empty where the commit is gone by now.
-    pub fn message(&self, oid: Oid) -> Vec<u8> {
-        self.repository.git().commit(oid).map(|commit| commit.message.clone()).unwrap_or_default()
-    }
-
-    /// Twelve digits and the subject, for people.
-    pub fn call(&self, oid: Oid) -> String {
-        let message = self.message(oid);
-        let subject: String = String::from_utf8_lossy(commit::subject(&message)).chars().take(120).collect();
-        format!("{} (\"{subject}\")", short(oid))
-    }
-
-    /// Whether a commit's object names no parents, or is not here.
-    pub fn is_root(&self, oid: Oid) -> bool {
-        self.parents(oid).is_empty()
-    }
-
-    /// A parent that a commit's object names, and the repository lacks.
-    pub fn lost_parent(&self, oid: Oid) -> Option<Oid> {
-        let odb = self.repository.git().raw().odb().ok()?;
-        self.parents(oid).into_iter().find(|parent| !odb.exists(*parent))
-    }
-
-    /// The parents that a commit's object names. Those that are shown leave out what a shallow clone lacks.
-    fn parents(&self, oid: Oid) -> Vec<Oid> {
-        self.repository.git().commit(oid).map(|commit| commit.named_parents.clone()).unwrap_or_default()
-    }
-
-    /// Whether a commit is one of kernel.org's releases: it has the release's tag, and the subject that they have.
-    pub fn is_release(&self, number: u32) -> bool {
-        self.store.tags().iter().any(|tag| tag.number == number && tag.is_release)
-    }
-
-    /// Whether the name that a message gives can be taken for this commit's: it has digits enough, or it is the only
-    /// commit of the repository that begins so.
-    pub fn is_meant(&self, said: Abbreviation, commit: Abbreviation) -> Result<bool, GitError> {
-        if !said.agrees(commit) {
-            return Ok(false);
-        }
-        Ok(said.is_enough() || self.only(said)?.is_some_and(|oid| whole(oid).agrees(commit)))
-    }
-
-    /// The only commit of the repository whose name begins so.
-    pub fn only(&self, name: Abbreviation) -> Result<Option<Oid>, GitError> {
-        match self.store.starting(name)?.as_slice() {
-            [number] => self.sha(*number).map(Some),
-            _ => Ok(None),
-        }
-    }
-
-    /// The commits that name this one in this way, wherever in the repository.
-    pub fn naming(&self, commit: Abbreviation, kinds: &[MentionKind]) -> Result<Vec<Named>, GitError> {
-        let mut named = Vec::new();
-        for one in self.store.naming(commit)? {
-            if kinds.contains(&one.kind) && one.number < self.graph.len() && self.is_meant(one.commit, commit)? {
-                named.push(one);
-            }
-        }
-        Ok(named)
-    }
-
-    /// These names, and those of all commits that say that they carry one of them, and so on.
-    pub fn all_names(&self, names: Vec<Abbreviation>) -> Result<Vec<Abbreviation>, GitError> {
-        let mut names = names;
-        let mut seen: BTreeSet<Abbreviation> = names.iter().copied().collect();
-        let mut at = 0;
-        while at < names.len() && names.len() < MOST_NAMES {
-            let name = names[at];
-            at += 1;
-            let undoing: BTreeSet<u32> = self.naming(name, &[MentionKind::Reverts])?.iter().map(|n| n.number).collect();
-            for named in self.naming(name, &[MentionKind::Carries])? {
-                // A revert that quotes the message of what it reverts does not carry it.
-                let sha = whole(self.sha(named.number)?);
-                if !undoing.contains(&named.number) && seen.insert(sha) {
-                    names.push(sha);
-                }
-            }
-        }
-        Ok(names)
-    }
-}
-
-pub(super) fn whole(oid: Oid) -> Abbreviation {
-    let mut bytes = [0; 20];
-    bytes.copy_from_slice(oid.as_bytes());
-    Abbreviation::whole(bytes)
-}
-
-/// Twelve digits, as the kernel's own `Fixes:` lines have.
-pub(super) fn short(oid: Oid) -> String {
-    oid.to_string().chars().take(12).collect()
 }
 
 fn named(commit: &CommitId) -> Option<Abbreviation> {
@@ -418,7 +283,7 @@ pub(super) fn is_elsewhere(history: &History, oid: Oid, step: &Step) -> bool {
 }
 
 /// Whether the repository cannot show which files a commit changes; says so.
-fn unseen(history: &History, oid: Oid, step: &Step, carriers: &mut Carriers) -> bool {
+pub(super) fn unseen(history: &History, oid: Oid, step: &Step, carriers: &mut Carriers) -> bool {
     let is_unseen = touches(history.repository.git(), oid, &step.files).is_none();
     if is_unseen {
         carriers.warnings.push(format!(
@@ -439,104 +304,8 @@ fn saying_line(message: &[u8], names: &[Abbreviation]) -> String {
     said.map(|m| line_text(m.line)).unwrap_or_default()
 }
 
-fn line_text(line: &[u8]) -> String {
+pub(super) fn line_text(line: &[u8]) -> String {
     String::from_utf8_lossy(line).chars().filter(|c| !c.is_control()).take(160).collect()
-}
-
-fn by_subject(
-    history: &History,
-    step: &Step,
-    before: &[Abbreviation],
-    carriers: &mut Carriers,
-    seen: &mut BTreeSet<u32>,
-) -> Result<(), GitError> {
-    let git = history.repository.git();
-    let subject = plain_subject(step.subject.as_bytes());
-    let of = carriers.model;
-    // Comparing two trees of Linux is most of what a question costs, and few steps have others of their subject.
-    let model = LazyCell::new(|| of.and_then(|model| patch_id(git, model)));
-    let mut compared = 0;
-    for number in history.store.with_subject(subject_hash(&subject))? {
-        if !history.has(number) || seen.contains(&number) || history.graph.parents(number).len() > 1 {
-            continue;
-        }
-        let oid = history.sha(number)?;
-        let message = history.message(oid);
-        if !is_same(&plain_subject(commit::subject(&message)), &subject) {
-            continue;
-        }
-        if touches(git, oid, &step.files) == Some(false) && !changes_a_copy(git, oid, &step.files) {
-            carriers.warnings.push(format!(
-                "{} has the subject of the {}, and changes none of its files: it does not count",
-                short(oid),
-                step.role
-            ));
-            continue;
-        }
-        let what = line_effect(git, &carriers.patches, oid);
-        if what.takes() {
-            carriers.undoing.push((number, what == LineEffect::TakesOut));
-            continue;
-        }
-        let said = mentions(&message);
-        let mut fixes = said.iter().filter(|m| m.kind == MentionKind::Fixes);
-        compared += 1;
-        let patch = if compared > MOST_PATCHES { None } else { patch_id(git, oid) };
-        let how = match (*model, patch) {
-            (Some(model), Some(patch)) if model == patch => How::SamePatch,
-            _ if step.commit.is_none() && fixes.any(|m| before.iter().any(|name| name.agrees(m.commit))) => {
-                How::SubjectAndFixes
-            }
-            _ if carriers.model.is_some() && what == LineEffect::PutsIn => How::SameLines,
-            (Some(_), Some(_)) => How::SameSubject { patch: PatchCompared::Different },
-            _ => How::SameSubject { patch: PatchCompared::Unknown },
-        };
-        let other = if matches!(how, How::SamePatch | How::SameLines) {
-            None
-        } else {
-            other_upstream(history, &said, &carriers.names)?
-        };
-        let how = match other {
-            None => how,
-            // The step was applied anew upstream, under another name.
-            Some((other, line)) if model.is_some() && patch_id(git, other) == *model => {
-                carriers.names.push(whole(other));
-                How::Trailer { line }
-            }
-            Some((other, _)) => {
-                let (this, role, other) = (short(oid), step.role, short(other));
-                carriers.warnings.push(format!(
-                    "{this} has the subject of the {role}, but carries another commit, {other}: it does not count"
-                ));
-                continue;
-            }
-        };
-        seen.insert(number);
-        carriers.names.push(whole(oid));
-        let is_unseen = unseen(history, oid, step, carriers);
-        carriers.found.push(Carrier { place: CarrierPlace::Commit(number), how, is_unseen });
-        if carriers.patches.is_empty() {
-            carriers.patches.extend(StepLines::of(git, oid, &step.files));
-        }
-    }
-    Ok(())
-}
-
-/// The commit that a message says it carries, where the repository has it and it is not the step; and the line.
-fn other_upstream(
-    history: &History,
-    said: &[super::message::Mention],
-    names: &[Abbreviation],
-) -> Result<Option<(Oid, String)>, GitError> {
-    for mention in said.iter().filter(|m| m.kind == MentionKind::Carries) {
-        if names.iter().any(|name| name.agrees(mention.commit)) {
-            continue;
-        }
-        if let Some(oid) = history.only(mention.commit)? {
-            return Ok(Some((oid, line_text(mention.line))));
-        }
-    }
-    Ok(None)
 }
 
 fn by_patch_file(history: &History, step: &Step, carriers: &mut Carriers) -> Result<(), GitError> {

@@ -80,7 +80,7 @@ mod tests {
     const PARENT: &str = "1da177e4c3f41524e886b7f1b8a0c1fc7321cac2";
 
     #[test]
-    fn a_commit_gives_its_parents_time_and_message_whatever_its_encoding() {
+    fn commit_in_any_encoding_is_parsed() {
         let text = format!(
             "tree {TREE}\nparent {PARENT}\nparent {TREE}\nauthor J\u{fc}rgen <j@x> 1 +0000\ncommitter X <x@y> 1563984000 \
              -0700\nencoding ISO-8859-1\ngpgsig -----BEGIN\n parent no\n -----END\n\nsubject\n\nparent body\n"
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_commit_is_refused() {
+    fn object_that_is_no_commit_is_refused() {
         let cut = format!("tree {TREE}\nparent {}\n", &PARENT[..39]);
         for bytes in ["", "tree", "tree xyz\n", "blob\n", "parent 1\n", cut.as_str()] {
             assert_eq!(RawCommit::parse(bytes.as_bytes()), None, "{bytes:?}");
@@ -107,7 +107,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_bytes_make_it_panic(head in "(tree [0-9a-f]{40}\n)?(parent [0-9a-f]{39,40}\n)?", tail in any::<Vec<u8>>()) {
+        fn any_bytes_parse_without_panic(head in "(tree [0-9a-f]{40}\n)?(parent [0-9a-f]{39,40}\n)?", tail in any::<Vec<u8>>()) {
             let mut bytes = head.into_bytes();
             bytes.extend(tail);
             let _ = RawCommit::parse(&bytes).map(|commit| commit.subject().len());

@@ -7,13 +7,13 @@
 use std::collections::HashSet;
 use std::rc::Rc;
 
-use git2::{DiffOptions, Oid};
+use git2::Oid;
 
 use super::objects::{FileText, Objects, TreeEntry};
-use super::repository::is_readable;
 
 /// A file larger than this is not compared, in bytes. The kernel's largest C files have some 1 MiB.
-const LARGEST: usize = 4 << 20;
+pub(super) const LARGEST: usize = 4 << 20;
+
 /// Lines with fewer letters and digits than this are everywhere (`return -EINVAL;` has 13).
 pub(super) const TELLING: usize = 16;
 
@@ -130,25 +130,6 @@ pub(super) fn has_any(git: &Objects, commit: Oid, files: &[String]) -> bool {
     tree(git, commit).is_some_and(|tree| files.iter().any(|file| git.entry(tree, file).id().is_some()))
 }
 
-/// The patch-id of a commit against its first parent, as `git patch-id` gives it. None where the repository lacks files.
-pub(super) fn patch_id(git: &Objects, commit: Oid) -> Option<Oid> {
-    let find = |tree: Oid| git.raw().find_tree(git.overlay().actual(tree)).ok();
-    let (before, after) = (find(git.first_parent(commit)?.tree)?, find(tree(git, commit)?)?);
-    let mut options = DiffOptions::new();
-    options.max_size(LARGEST as i64);
-    let diff = git.raw().diff_tree_to_tree(Some(&before), Some(&after), Some(&mut options)).ok()?;
-    // Vendors' squashed updates share subjects too, and are no patches to compare.
-    if diff.deltas().len() == 0 || diff.deltas().len() > 500 {
-        return None;
-    }
-    // The library doesn't read what replaces an object.
-    let readable = |id: Oid| id.is_zero() || git.overlay().actual(id) == id && is_readable(git.raw(), id);
-    if !diff.deltas().all(|delta| readable(delta.old_file().id()) && readable(delta.new_file().id())) {
-        return None;
-    }
-    diff.patchid(None).ok()
-}
-
 /// The telling lines of a file in a commit's tree. None where it is not there, or cannot be compared.
 pub(super) fn lines_at(git: &Objects, commit: Oid, file: &str) -> HashSet<Vec<u8>> {
     tree(git, commit).and_then(|tree| text(git, tree, file)).map(|file| lines(&file).clone()).unwrap_or_default()
@@ -162,7 +143,7 @@ pub(super) fn is_copy(git: &Objects, one: Oid, other: Oid) -> bool {
     both > 0 && both * 2 >= one.len().min(other.len())
 }
 
-fn tree(git: &Objects, commit: Oid) -> Option<Oid> {
+pub(super) fn tree(git: &Objects, commit: Oid) -> Option<Oid> {
     Some(git.commit(commit)?.tree)
 }
 

@@ -1,29 +1,12 @@
 //! What a history says by its messages and its ancestry, and the files do not.
 
+use super::GitTestimony;
 use super::fixture::*;
-use super::{GitTestimony, How};
-use crate::evidence::{StateSet, Strength};
+use crate::evidence::Strength;
 use crate::words::{Role, State};
 
-fn picked(subject: &str, oid: git2::Oid) -> String {
-    format!("{subject}\n\ncommit {oid} upstream.\n")
-}
-
-fn broken(fixture: &Fixture, mainline: &Mainline) -> git2::Oid {
-    let base = fixture.commit(&[mainline.v4_19], "Linux 4.19.50", &[("Makefile", &makefile("4.19.50"))]);
-    fixture.line(base, &[(&picked(BREAK_SUBJECT, mainline.break_), BROKEN)])
-}
-
-fn set(states: &[State]) -> StateSet {
-    states.iter().copied().collect()
-}
-
-fn fix(testimony: &GitTestimony) -> &How {
-    &testimony.steps.iter().find(|step| step.role == Role::Fix).unwrap().how
-}
-
 #[test]
-fn an_empty_commit_is_no_step_whatever_its_message_says() {
+fn empty_commit_is_no_step() {
     let fixture = Fixture::new();
     let mainline = fixture.mainline();
     let bug = bug(&mainline);
@@ -64,7 +47,7 @@ fn an_empty_commit_is_no_step_whatever_its_message_says() {
 }
 
 #[test]
-fn ancestry_is_doubted_where_a_merge_or_a_silent_commit_took_the_lines_out() {
+fn silent_removal_leaves_a_step_open() {
     let fixture = Fixture::new();
     let mainline = fixture.mainline();
     let mut bug = bug(&mainline);
@@ -111,7 +94,7 @@ fn ancestry_is_doubted_where_a_merge_or_a_silent_commit_took_the_lines_out() {
 }
 
 #[test]
-fn a_repair_that_is_only_partly_in_the_files_is_not_vouched_for() {
+fn partly_removed_repair_is_never_strong() {
     let fixture = Fixture::new();
     let mainline = fixture.mainline();
     let bug = bug(&mainline);
@@ -160,7 +143,7 @@ fn a_repair_that_is_only_partly_in_the_files_is_not_vouched_for() {
 }
 
 #[test]
-fn a_repair_in_short_lines_or_in_part_is_open() {
+fn repair_in_short_lines_or_in_part_is_open() {
     let fixture = Fixture::new();
     let mainline = fixture.mainline();
     let mut bug = bug(&mainline);
@@ -284,125 +267,4 @@ fn copy_of_a_file_that_differs_leaves_the_step_open() {
     }
     judge(&whole, "ancestry", &[State::HalfFixed, Fixed]);
     judge(&known, "known", &[Fixed]);
-}
-
-#[test]
-fn commit_that_names_only_the_cve_leaves_the_step_open() {
-    let fixture = Fixture::new();
-    let mainline = fixture.mainline();
-    let mut bug = bug(&mainline);
-    bug.references = vec!["CVE-2019-90001".to_owned()];
-    bug.chain.remove(1);
-    let broken = broken(&fixture, &mainline);
-    let text = "a_text_of_neither_kind_at_all\n";
-    let diff = format!("---\n--- a/{FILE}\n+++ b/{FILE}\n@@ -1 +1 @@\n-x\n+y\n");
-    let (subject, bare) = (format!("Subject: Fix CVE-2019-90001\n\n{diff}"), format!("Subject: Fix it\n\n{diff}"));
-    let series = "debian/patches/series";
-    let table: [(&str, &str, &[(&str, &str)], bool); 9] = [
-        ("subject", "Fix CVE-2019-90001", &[(FILE, text)], true),
-        ("lower-case", "net: cve-2019-90001", &[(FILE, text)], true),
-        ("body", "net: x\n\nCVE-2019-90001", &[(FILE, text)], true),
-        ("elsewhere", "Fix CVE-2019-90001", &[("net/o.c", text)], false),
-        ("another", "Fix CVE-2019-900011, CVE-2019-9000", &[(FILE, text)], false),
-        ("silent", "Fix it", &[(FILE, text)], false),
-        ("patch", "packaging", &[(series, "a.patch\n"), ("debian/patches/a.patch", &subject)], true),
-        (
-            "patch-file",
-            "packaging",
-            &[(series, "CVE-2019-90001.patch\n"), ("debian/patches/CVE-2019-90001.patch", &bare)],
-            true,
-        ),
-        ("patch-of-another", "packaging", &[(series, "a.patch\n"), ("debian/patches/a.patch", &bare)], false),
-    ];
-    for (name, message, files, _) in &table {
-        fixture.branch(name, fixture.commit(&[broken], message, files));
-    }
-    let index = fixture.index();
-    for (name, _, _, is_open) in table {
-        let GitTestimony { finding, warnings, .. } = index.ask(&bug, name).unwrap();
-        assert!(finding.states.contains(State::Affected), "{name}: {}", finding.why);
-        assert_eq!(finding.states.contains(State::Fixed), is_open, "{name}: {}", finding.why);
-        assert_eq!(warnings.iter().any(|warning| warning.contains("its CVE")), is_open, "{name}: {warnings:?}");
-    }
-}
-
-#[test]
-fn a_subject_with_something_round_it_leaves_the_step_open() {
-    let fixture = Fixture::new();
-    let mainline = fixture.mainline();
-    let mut bug = bug(&mainline);
-    bug.chain[2].commit = Some("0123456789abcdef0123456789abcdef01234567".parse().unwrap());
-    let broken = broken(&fixture, &mainline);
-    let forms = [
-        "$S (#1234)",
-        "!1234 $S",
-        "$S [OLK-5.10]",
-        "4.19: $S (bsc#1)",
-        "Backport to 4.19: $S",
-        "Pull request #12: $S",
-        "net: own words\n\n    $S",
-        "net: own words\n\n1. $S",
-        "net: own words\n\nFrom v5.3-rc1-123-g0123456789ab.",
-    ];
-    for (at, form) in forms.iter().enumerate() {
-        fixture.branch(&format!("form-{at}"), fixture.line(broken, &[(&form.replace("$S", FIX_SUBJECT), FIXED)]));
-    }
-    let index = fixture.index();
-    for (at, form) in forms.iter().enumerate() {
-        let testimony = index.ask(&bug, &format!("form-{at}")).unwrap();
-        assert!(testimony.finding.states.contains(State::Fixed), "{form}: {}", testimony.finding.why);
-        assert!(!testimony.warnings.is_empty(), "{form}");
-    }
-}
-
-#[test]
-fn a_revert_that_quotes_the_message_of_what_it_reverts_does_not_bring_it() {
-    let fixture = Fixture::new();
-    let mainline = fixture.mainline();
-    let bug = bug(&mainline);
-    let broken = broken(&fixture, &mainline);
-    let quoting = |subject: &str| picked(&format!("Revert \"{subject}\""), mainline.fix);
-    // The file is of neither kind: it is the messages that are read here.
-    let text = "a_text_of_neither_kind_at_all\n";
-    let fixed = fixture.line(broken, &[(&picked(FIX_SUBJECT, mainline.fix), FIXED)]);
-    fixture.branch("reverted", fixture.line(fixed, &[(&quoting(FIX_SUBJECT), text)]));
-    fixture.branch("alone", fixture.line(broken, &[(&quoting(FIX_SUBJECT), text)]));
-    let vendor = fixture.line(broken, &[(&picked("net: a vendor's own words", mainline.fix), FIXED)]);
-    fixture.branch("vendor", fixture.line(vendor, &[(&quoting("net: a vendor's own words"), text)]));
-    let again = picked(&format!("Reapply \"{FIX_SUBJECT}\""), mainline.fix);
-    let reverted = fixture.line(fixed, &[(&quoting(FIX_SUBJECT), text)]);
-    fixture.branch("reapplied", fixture.line(reverted, &[(&again, FIXED)]));
-    // By name, too: then the fix is out for certain, however often the revert quotes it.
-    let twice =
-        fixture.line(reverted, &[(&format!("net: x\n\nThis reverts commit {}.\n", mainline.fix), "another_text\n")]);
-    fixture.branch("twice", twice);
-    use State::{Affected, Fixed};
-    use Strength::{Strong, Weak};
-    for (branch, state, strength, found) in [
-        ("reverted", Affected, Weak, true),
-        ("alone", Affected, Strong, false),
-        ("vendor", Affected, Weak, true),
-        ("reapplied", Fixed, Strong, true),
-        ("twice", Affected, Strong, true),
-    ] {
-        let testimony = fixture.ask(&bug, branch);
-        let finding = &testimony.finding;
-        assert_eq!((finding.states.only(), finding.strength), (Some(state), strength), "{branch}: {}", finding.why);
-        assert_eq!(*fix(&testimony) != How::NotFound, found, "{branch}: {}", finding.why);
-    }
-    let diff = format!("---\n--- a/{FILE}\n+++ b/{FILE}\n@@ -1 +1 @@\n-x\n+y\n");
-    let patch = |subject: &str| format!("Subject: [PATCH] {subject}\n\ncommit {} upstream.\n\n{diff}", mainline.fix);
-    let (fix, revert) = (patch(FIX_SUBJECT), patch(&format!("Revert \"{FIX_SUBJECT}\"")));
-    let series = "debian/patches/series";
-    let packaged = |series_text: &str| {
-        let files = [(series, series_text), ("debian/patches/f", &fix), ("debian/patches/r", &revert)];
-        fixture.commit(&[broken], "packaging", &files)
-    };
-    fixture.branch("quilt-fixed", packaged("f\n"));
-    fixture.branch("quilt-revert", packaged("r\n"));
-    fixture.branch("quilt-both", packaged("f\nr\n"));
-    for (branch, state) in [("quilt-fixed", Fixed), ("quilt-revert", Affected), ("quilt-both", Affected)] {
-        let finding = fixture.ask(&bug, branch).finding;
-        assert_eq!(finding.states.only(), Some(state), "{branch}: {}", finding.why);
-    }
 }

@@ -1,15 +1,17 @@
 //! Small histories for tests, made object by object.
 
 use std::cell::Cell;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use git2::build::TreeUpdateBuilder;
 use git2::{FileMode, ObjectType, Oid};
 use tempfile::TempDir;
 
-use super::{GitError, GitIndex, GitTestimony, Repository};
+use super::{GitError, GitIndex, GitTestimony, Repository, StepFound};
+use crate::evidence::StateSet;
 use crate::matrix::{Backport, Bug, Bugs, Releases, StableLine, Step};
-use crate::words::Role;
+use crate::words::{Role, State};
 
 /// The file that the bug is in, and what it looks like before the break and after each step.
 pub const FILE: &str = "net/ipv4/fragment.c";
@@ -182,4 +184,38 @@ pub fn bug(mainline: &Mainline) -> Bug {
 
 pub fn backport(line: &str, commit: Oid, differs: bool) -> Backport {
     Backport { line: line.to_owned(), commit: commit.to_string().parse().unwrap(), differs }
+}
+
+/// Runs git, which must succeed.
+pub fn git(folder: &Path, arguments: &[&str]) {
+    let done = Command::new("git").arg("-C").arg(folder).args(arguments).output().unwrap();
+    assert!(done.status.success(), "git {arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
+}
+
+/// A message of the stable team's form.
+pub fn picked(subject: &str, oid: Oid) -> String {
+    format!("{subject}\n\ncommit {oid} upstream.\n")
+}
+
+pub fn set(states: &[State]) -> StateSet {
+    states.iter().copied().collect()
+}
+
+/// What was found of the step with this role.
+pub fn of(testimony: &GitTestimony, role: Role) -> &StepFound {
+    testimony.steps.iter().find(|step| step.role == role).unwrap()
+}
+
+pub fn on_4_14(fixture: &Fixture, mainline: &Mainline, sublevel: u32) -> Oid {
+    let version = format!("4.14.{sublevel}");
+    fixture.commit(&[mainline.v4_14], format!("Linux {version}"), &[("Makefile", &makefile(&version))])
+}
+
+pub fn on_4_19(fixture: &Fixture, mainline: &Mainline) -> Oid {
+    fixture.commit(&[mainline.v4_19], "Linux 4.19.50", &[("Makefile", &makefile("4.19.50"))])
+}
+
+/// A 4.19 with the break.
+pub fn broken(fixture: &Fixture, mainline: &Mainline) -> Oid {
+    fixture.line(on_4_19(fixture, mainline), &[(&picked(BREAK_SUBJECT, mainline.break_), BROKEN)])
 }

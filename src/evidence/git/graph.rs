@@ -242,7 +242,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn ancestors_and_descendants_are_those_of_a_plain_search(
+        fn graph_agrees_with_a_plain_search(
             seeds in prop::collection::vec(prop::collection::vec(any::<u32>(), 0..4), 1..90)
         ) {
             let parents: Vec<Vec<u32>> = (0u32..).zip(&seeds).map(|(at, seeds)| {
@@ -264,7 +264,7 @@ mod tests {
         }
 
         #[test]
-        fn no_bytes_make_decoding_panic(bytes in any::<Vec<u8>>()) {
+        fn any_bytes_decode_without_panic(bytes in any::<Vec<u8>>()) {
             let mut graph = Graph::default();
             let _ = graph.decode(&bytes);
             for at in 0..graph.len() {
@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn an_octopus_has_all_its_parents() {
+    fn octopus_keeps_all_parents() {
         let graph = graph(&[vec![], vec![], vec![], vec![0, 1, 2], vec![3]]);
         assert_eq!(graph.parents(3), [0, 1, 2]);
         assert!((0..5).all(|at| graph.ancestors(4).has(at)));
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn a_parent_that_does_not_come_before_is_refused() {
+    fn parent_that_comes_later_is_refused() {
         assert!(!Graph::default().push(&[0]));
     }
 }

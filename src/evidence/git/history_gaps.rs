@@ -9,7 +9,7 @@ use std::collections::HashSet;
 use git2::Oid;
 
 use super::MakefileVersion;
-use super::backports::{History, short};
+use super::history::{History, short};
 use super::objects::TreeEntry;
 use super::repository::Repository;
 use super::{GitError, GitIndex};

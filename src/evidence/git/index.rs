@@ -20,7 +20,8 @@ use rustix::fs::{FlockOperation, flock};
 
 use super::GitError;
 use super::graph::Graph;
-use super::index_file::{GitTag, IndexFile, Made, Opened, regular};
+use super::index_file::{IndexFile, Opened, regular};
+use super::index_format::{GitTag, Made};
 use super::packaging::Packaging;
 use super::repository::{Repository, Tip, fingerprint};
 use super::walk::walk;

@@ -5,7 +5,8 @@ use git2::Oid;
 
 use super::GitError;
 use super::graph::Graph;
-use super::index_file::{GitTag, IndexFile, Made, Opened};
+use super::index_file::{IndexFile, Opened};
+use super::index_format::{GitTag, Made};
 use super::message::{Abbreviation, MentionKind};
 use super::walk::{CommitFact, CommitFacts};
 
@@ -111,7 +112,7 @@ fn written(path: &Path, parts: &[u32]) -> u32 {
 }
 
 #[test]
-fn store_says_the_same_however_it_was_written() {
+fn index_file_answers_the_same_however_written() {
     let dir = tempfile::tempdir().unwrap();
     let (whole, parts) = (dir.path().join("whole"), dir.path().join("parts"));
     let count = written(&whole, &[1500]);
@@ -129,7 +130,7 @@ fn store_says_the_same_however_it_was_written() {
 }
 
 #[test]
-fn flipped_bit_never_changes_what_a_store_says() {
+fn flipped_bit_never_changes_an_answer() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("index");
     for (parts, flips) in [(&[40, 9, 2][..], None), (&[4000, 900, 100][..], Some(1000))] {
@@ -165,7 +166,7 @@ fn flipped_bit_never_changes_what_a_store_says() {
 }
 
 #[test]
-fn file_that_is_not_of_this_layout_is_told_from_damage() {
+fn other_layout_is_told_from_damage() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("index");
     assert_eq!(open(&path).map(|_| ()).unwrap_err(), "missing");

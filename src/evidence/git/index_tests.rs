@@ -25,7 +25,7 @@ fn written(fixture: &Fixture) -> Option<u64> {
 }
 
 #[test]
-fn only_what_is_new_is_read() {
+fn update_reads_only_new_commits() {
     let fixture = Fixture::new();
     let mainline = fixture.mainline();
     let bug = bug(&mainline);
@@ -47,7 +47,7 @@ fn only_what_is_new_is_read() {
 }
 
 #[test]
-fn refs_are_read_anew_where_their_folders_have_changed_and_only_there() {
+fn refs_are_read_again_only_when_changed() {
     let fixture = Fixture::new();
     let mainline = fixture.mainline();
     let heads = fixture.path().join("refs/heads");
@@ -79,7 +79,7 @@ fn refs_are_read_anew_where_their_folders_have_changed_and_only_there() {
 }
 
 #[test]
-fn a_commit_that_no_ref_leads_to_is_read_when_it_is_asked_for() {
+fn unreferenced_commit_is_read_when_asked_for() {
     let fixture = Fixture::new();
     let mainline = fixture.mainline();
     let bug = bug(&mainline);
@@ -101,7 +101,7 @@ fn asked_of_damaged(fixture: &Fixture, bug: &Bug, bytes: &[u8], what: &str) -> V
 }
 
 #[test]
-fn damaged_index_is_built_anew_and_said_to_be() {
+fn damaged_index_is_rebuilt_and_reported() {
     let fixture = Fixture::new();
     let bug = bug(&fixture.mainline());
     fixture.index();
@@ -154,7 +154,7 @@ fn flipped_byte_never_changes_an_answer() {
 }
 
 #[test]
-fn something_that_is_no_regular_file_is_replaced() {
+fn index_that_is_no_regular_file_is_replaced() {
     let fixture = Fixture::new();
     let bug = bug(&fixture.mainline());
     fixture.index();
@@ -179,7 +179,7 @@ fn something_that_is_no_regular_file_is_replaced() {
 }
 
 #[test]
-fn what_a_killed_process_leaves_does_no_harm() {
+fn leftovers_of_a_killed_process_do_no_harm() {
     let fixture = Fixture::new();
     let bug = bug(&fixture.mainline());
     fixture.index();
@@ -196,7 +196,7 @@ fn what_a_killed_process_leaves_does_no_harm() {
 }
 
 #[test]
-fn several_threads_may_index_at_once() {
+fn threads_may_index_at_once() {
     let fixture = Fixture::new();
     let mainline = fixture.mainline();
     let bug = bug(&mainline);
@@ -215,7 +215,7 @@ fn several_threads_may_index_at_once() {
 }
 
 #[test]
-fn a_lock_that_is_held_is_told_of_and_given_up_on_with_its_name() {
+fn held_lock_times_out_with_its_path() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("x.lock");
     let told = Cell::new(0);

@@ -186,7 +186,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn doing_is_told_by_lines_and_not_by_words() {
+    fn effect_is_told_by_lines_and_not_by_words() {
         let fixture = Fixture::new();
         let repository = super::super::Repository::open(&fixture.path()).unwrap();
         let objects = repository.git();

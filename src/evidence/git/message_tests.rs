@@ -14,7 +14,7 @@ fn said(body: &str) -> Vec<(MentionKind, String)> {
 }
 
 #[test]
-fn every_form_of_saying_what_a_commit_carries_is_understood() {
+fn trailers_of_every_form_are_read() {
     for form in [
         "commit $X upstream.",
         "commit $X upstream",
@@ -136,7 +136,7 @@ fn reverts_and_fixes_are_told_apart() {
 }
 
 #[test]
-fn several_commits_in_one_are_read_one_by_one() {
+fn several_commits_in_one_message_are_read() {
     let both = |kind| vec![(kind, X.to_owned()), (kind, Y.to_owned())];
     for (text, kind) in [
         ("[ Upstream commits $X\n  and $Y ]", MentionKind::Carries),
@@ -166,7 +166,7 @@ fn several_commits_in_one_are_read_one_by_one() {
 }
 
 #[test]
-fn a_subject_may_name_the_commit_that_it_reverts() {
+fn subject_may_name_the_reverted_commit() {
     for (subject, kind) in [
         ("Revert $X", Some(MentionKind::Reverts)),
         ("x: revert commit b617158dc, simplify", Some(MentionKind::Reverts)),
@@ -181,7 +181,7 @@ fn a_subject_may_name_the_commit_that_it_reverts() {
 }
 
 #[test]
-fn a_message_need_not_be_utf_8() {
+fn message_in_another_encoding_is_read() {
     let mut message = b"tcp: x\n\nJ\xf6rg says \xff\xfe\n\ncommit ".to_vec();
     message.extend(X.as_bytes());
     message.extend(b" upstream.\n\xe9\n");
@@ -190,7 +190,7 @@ fn a_message_need_not_be_utf_8() {
 }
 
 #[test]
-fn what_a_subject_says_it_undoes_is_read_in_git_s_words_and_near_them() {
+fn reverted_subject_is_read_in_many_forms() {
     let x = "tcp: x";
     for (subject, undone) in [
         ("Revert \"tcp: x\"", Some(x)),
@@ -230,7 +230,7 @@ fn what_a_subject_says_it_undoes_is_read_in_git_s_words_and_near_them() {
 }
 
 #[test]
-fn abbreviations_agree_as_far_as_they_go() {
+fn short_names_agree_as_far_as_they_go() {
     let name = |hex: &str| Abbreviation::parse(hex.as_bytes()).unwrap();
     for (one, other, expected) in [
         (X, "b617158dc", true),
@@ -249,14 +249,14 @@ fn abbreviations_agree_as_far_as_they_go() {
 
 proptest! {
     #[test]
-    fn no_message_makes_it_panic(bytes in any::<Vec<u8>>(), words in "(commit |[0-9a-f]{8,40}|This reverts |Fixes: |Revert |back out|\"|'|\n|\\[|\\)){0,30}") {
+    fn any_message_is_read_without_panic(bytes in any::<Vec<u8>>(), words in "(commit |[0-9a-f]{8,40}|This reverts |Fixes: |Revert |back out|\"|'|\n|\\[|\\)){0,30}") {
         let message = [bytes.as_slice(), b"\n\n", words.as_bytes(), &bytes].concat();
         let _ = doubted_subjects(&message, &mentions(&message));
         let _ = plain_subject(&bytes);
     }
 
     #[test]
-    fn an_abbreviation_s_range_holds_what_agrees_with_it(bytes in any::<[u8; 20]>(), digits in 8usize..=40) {
+    fn range_of_a_short_name_holds_what_agrees(bytes in any::<[u8; 20]>(), digits in 8usize..=40) {
         let whole = Abbreviation::whole(bytes);
         let cut = Abbreviation::parse(&whole.to_hex().as_bytes()[..digits]).unwrap();
         let (low, high) = cut.range();

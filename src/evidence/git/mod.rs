@@ -1,24 +1,51 @@
 //! The witness `git`: which steps of a bug's chain are in the history of a revision.
 //!
-//! [`Repository::open`] takes a kernel repository, [`Repository::index`] builds or refreshes the index beside it, and
-//! [`GitIndex::ask`] answers for one bug and one revision. The walk over a million commits happens once; what it saw of
-//! each (parents, subject, the commits that its message names) lies in a file, so that a question is one pass over an
-//! array of parents and a few look-ups. All that is read back from that file is checked first.
+//! [`Repository::open`] opens a kernel repository, [`Repository::index`] builds or refreshes the index beside it, and
+//! [`GitIndex::ask`] answers for one bug and one revision. The walk over a million commits happens once. The index keeps
+//! what it found in each (parents, subject, the commits that its message names), so a question is one pass over an array
+//! of parents and a few look-ups. Everything that is read back from the index is checked first.
 //!
 //! ```text
-//! repository  opens, and refuses with a remedy        message   names of commits in messages
-//! walk        raw objects → facts, parents first      graph     who is whose ancestor
-//! statement   the statements of a message             claims    what they claim of other commits
-//! subject     how subjects are compared               doing     what a commit does to a step's lines
-//! blocks      tables with checksums                   objects   commits, trees and files, as git shows them
-//! store       the index's file, made of such         index     builds, refreshes, locks
-//! carriers    the commits that are a step             reverts   which of them still stand
-//! packaging   patches that lie in the tree            spec      RPM's spec files
-//! quilt       one patch file, and series of them      content   what the files say against it
-//! absence     what "not found" is worth               lost      where a step's lines went
-//! undoing     what speaks of taking a commit out     presence  what all that leaves of one step
-//! states      the steps as states                 unheard   what speaks of a step in other words
-//! eroded      repairs that are only partly there
+//! what lies on the disk
+//!   repository     opens a repository, or refuses it with a remedy
+//!   packs          checks the indexes of packs
+//!   objects        reads commits, trees and files, as git shows them
+//!   commit         parses a commit object
+//!   revision       finds the commit of a name
+//! the index
+//!   walk           reads commits, parents first
+//!   graph          answers who is whose ancestor
+//!   index          builds, refreshes and locks the index
+//!   index_file     reads and appends to its file
+//!   index_format   encodes the parts of that file
+//!   table          keeps sorted records under checksums
+//! what messages say
+//!   message        the names of commits in a message
+//!   statement      the statements of a message
+//!   trailers       what they claim of other commits
+//!   subject        compares subjects
+//!   subject_forms  the words that take a commit out or bring it back
+//! which commits are a step
+//!   history        a revision with all that leads to it
+//!   backports      finds the commits that are a step
+//!   same_subject   finds those with its subject
+//!   reverts        follows reverts, and reverts of reverts
+//!   unclear_mentions  finds commits that speak of a step and do not say what they are
+//!   packaging, quilt, rpm_spec  patches that lie in the tree
+//! what the files say
+//!   content        compares files with a step's patch
+//!   line_changes   what a commit does to a step's lines
+//!   patch_id       git's patch-id
+//!   copies         copies of a step's files at other paths
+//!   removals       finds the commit that removed a step's lines
+//!   partial_fixes  repairs that are only partly in the files
+//! the answer
+//!   history_gaps   what "not found" is worth
+//!   presence       what is known of one step
+//!   states         the states that the steps leave
+//!   answer         puts the answer together
+//!   warnings       what people should know beside it
+//!   testimony      the types of the answer
 //! ```
 
 mod answer;
@@ -30,15 +57,18 @@ mod error;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod graph;
+mod history;
 mod history_gaps;
 mod index;
 mod index_file;
+mod index_format;
 mod line_changes;
 pub(super) mod message;
 mod objects;
 mod packaging;
 mod packs;
 mod partial_fixes;
+mod patch_id;
 mod presence;
 mod quilt;
 mod removals;
@@ -46,6 +76,7 @@ mod repository;
 mod reverts;
 mod revision;
 mod rpm_spec;
+mod same_subject;
 mod statement;
 pub(super) mod states;
 pub(super) mod subject;
@@ -55,15 +86,26 @@ mod testimony;
 pub(super) mod trailers;
 mod unclear_mentions;
 mod walk;
+mod warnings;
 
 #[cfg(test)]
-mod ask_tests;
+mod answer_tests;
+#[cfg(test)]
+mod backports_tests;
+#[cfg(test)]
+mod chain_parts_tests;
+#[cfg(test)]
+mod clone_tests;
 #[cfg(test)]
 mod contradiction_tests;
 #[cfg(test)]
 mod fixture;
 #[cfg(test)]
+mod forms;
+#[cfg(test)]
 mod forms_tests;
+#[cfg(test)]
+mod history_gaps_tests;
 #[cfg(test)]
 mod index_file_tests;
 #[cfg(test)]
@@ -75,7 +117,9 @@ mod packaging_tests;
 #[cfg(test)]
 mod repository_tests;
 #[cfg(test)]
-mod split_tests;
+mod reverts_tests;
+#[cfg(test)]
+mod unclear_mentions_tests;
 
 /// Where the indexes lie, below the cache's folder.
 pub const INDEXES: &str = "git";

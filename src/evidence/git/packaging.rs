@@ -10,7 +10,7 @@ use std::collections::{BTreeSet, HashSet};
 use git2::Oid;
 
 use super::answer::StepSearch;
-use super::backports::History;
+use super::history::History;
 use super::message::MentionKind;
 use super::objects::{Objects, TreeEntry};
 use super::quilt::{QuiltPatch, names};

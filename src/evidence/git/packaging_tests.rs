@@ -1,5 +1,6 @@
 //! Patches that lie in a tree, as distributions keep them.
 
+use super::GitTestimony;
 use super::fixture::*;
 use crate::evidence::{StateSet, Strength};
 use crate::words::State;
@@ -13,7 +14,130 @@ fn patch(subject: &str, trailer: &str, file: &str) -> String {
 }
 
 #[test]
-fn patches_in_a_tree_count_only_where_they_are_surely_applied() {
+fn patches_of_a_series_count() {
+    let fixture = Fixture::new();
+    let mainline = fixture.mainline();
+    let bug = bug(&mainline);
+    let base = on_4_19(&fixture, &mainline);
+    let diff = format!("---\n--- a/{FILE}\n+++ b/{FILE}\n@@ -1 +1 @@\n-x\n+y\n");
+    let patch =
+        |subject: &str, trailer: &str| format!("From: A <a@b.c>\nSubject: [PATCH] {subject}\n\n{trailer}\n{diff}");
+    let origin = |oid| format!("Origin: upstream, https://git.kernel.org/linus/{oid}");
+    let break_ = patch(BREAK_SUBJECT, &origin(mainline.break_));
+    let suse = patch("tcp: whatever", &format!("Git-commit: {}\nPatch-mainline: v5.3", mainline.fix));
+    let exported = format!("From {} Mon Sep 17 00:00:00 2001\n{}", mainline.fix, patch("tcp: x", ""));
+    let revert = patch(&format!("Revert \"{FIX_SUBJECT}\""), &format!("This reverts commit {}.", mainline.fix));
+    let folded = format!("Subject: [PATCH] tcp: be more careful in\n fragment()\n\n{diff}");
+    let elsewhere = folded.replace(FILE, "drivers/x.c");
+    let claims_elsewhere = suse.replace(FILE, "drivers/x.c");
+    let claims_nothing = suse.replace(&diff, "");
+    let far_below = suse.replace(&diff, &format!("--- a/x.c\n+++ b/x.c\n{}{diff}", "+x\n".repeat(30_000)));
+    let removes = suse.replace(&format!("+++ b/{FILE}"), "+++ /dev/null");
+    type Files<'a> = &'a [(&'a str, &'a str)];
+    use State::{Affected, Fixed, NeverHad};
+    let debian = "debian/patches/series";
+    let table: &[(&str, Files, State, Strength)] = &[
+        (
+            "break",
+            &[(debian, "# x\nbugfix/all/break.patch\n"), ("debian/patches/bugfix/all/break.patch", &break_)],
+            Affected,
+            Strength::Strong,
+        ),
+        (
+            "not in the series",
+            &[(debian, "#break.patch\n"), ("debian/patches/break.patch", &break_)],
+            NeverHad,
+            Strength::Strong,
+        ),
+        (
+            "SUSE",
+            &[
+                ("series.conf", "\t# comment\n\tpatches.suse/b\n\tpatches.suse/f # x\n"),
+                ("patches.suse/b", &break_),
+                ("patches.suse/f", &suse),
+            ],
+            Fixed,
+            Strength::Strong,
+        ),
+        (
+            "SUSE, guarded",
+            &[
+                ("series.conf", "\tpatches.suse/b\n+rt\tpatches.suse/f\n"),
+                ("patches.suse/b", &break_),
+                ("patches.suse/f", &suse),
+            ],
+            Affected,
+            Strength::Strong,
+        ),
+        (
+            "exported by git",
+            &[(debian, "b\nf\n"), ("debian/patches/b", &break_), ("debian/patches/f", &exported)],
+            Fixed,
+            Strength::Strong,
+        ),
+        (
+            "by subject",
+            &[(debian, "b\nf\n"), ("debian/patches/b", &break_), ("debian/patches/f", &folded)],
+            Fixed,
+            Strength::Weak,
+        ),
+        (
+            "by subject, of another file",
+            &[(debian, "b\nf\n"), ("debian/patches/b", &break_), ("debian/patches/f", &elsewhere)],
+            Affected,
+            Strength::Strong,
+        ),
+        (
+            "by trailer, of another file",
+            &[(debian, "b\nf\n"), ("debian/patches/b", &break_), ("debian/patches/f", &claims_elsewhere)],
+            Affected,
+            Strength::Strong,
+        ),
+        (
+            "by trailer, of nothing",
+            &[(debian, "b\nf\n"), ("debian/patches/b", &break_), ("debian/patches/f", &claims_nothing)],
+            Affected,
+            Strength::Strong,
+        ),
+        (
+            "by trailer, the file far below",
+            &[(debian, "b\nf\n"), ("debian/patches/b", &break_), ("debian/patches/f", &far_below)],
+            Fixed,
+            Strength::Strong,
+        ),
+        (
+            "by trailer, removing the file",
+            &[(debian, "b\nf\n"), ("debian/patches/b", &break_), ("debian/patches/f", &removes)],
+            Fixed,
+            Strength::Strong,
+        ),
+        (
+            "reverted by a later patch",
+            &[
+                (debian, "b\nf\nr\n"),
+                ("debian/patches/b", &break_),
+                ("debian/patches/f", &exported),
+                ("debian/patches/r", &revert),
+            ],
+            Affected,
+            Strength::Strong,
+        ),
+        ("out of the folder", &[(debian, "../../b\n/b\n"), ("b", &break_)], NeverHad, Strength::Strong),
+    ];
+    for (at, (_, files, ..)) in table.iter().enumerate() {
+        fixture.branch(&format!("case-{at}"), fixture.commit(&[base], "packaging", files));
+    }
+    let index = fixture.index();
+    for (at, (name, _, state, strength)) in table.iter().enumerate() {
+        let GitTestimony { finding, warnings, .. } = index.ask(&bug, &format!("case-{at}")).unwrap();
+        assert_eq!((finding.states.only(), finding.strength), (Some(*state), *strength), "{name}: {}", finding.why);
+        let warned = warnings.iter().any(|warning| warning.contains("changes none of its files"));
+        assert_eq!(warned, name.contains("of another file") || name.contains("of nothing"), "{name}: {warnings:?}");
+    }
+}
+
+#[test]
+fn patches_count_only_where_surely_applied() {
     use State::{Affected, Fixed, HalfFixed, NeverHad};
     let fixture = Fixture::new();
     let mainline = fixture.mainline();
@@ -199,7 +323,7 @@ fn patches_in_a_tree_count_only_where_they_are_surely_applied() {
 }
 
 #[test]
-fn packaging_without_a_kernel_says_what_lies_there() {
+fn packaging_without_a_kernel_is_described() {
     let fixture = Fixture::new();
     let mainline = fixture.mainline();
     let bug = bug(&mainline);

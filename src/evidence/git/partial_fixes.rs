@@ -9,10 +9,12 @@ use git2::Oid;
 
 use super::GitError;
 use super::answer::StepSearch;
-use super::backports::{Carrier, CarrierPlace, History, short};
-use super::content::{changed_lines, changes_code, has_any, lines_at, patch_id, touches};
-use super::index_file::GitTag;
+use super::backports::Carrier;
+use super::content::{changed_lines, changes_code, has_any, lines_at, touches};
+use super::history::{CarrierPlace, History, short};
+use super::index_format::GitTag;
 use super::line_changes::short_lines_lost;
+use super::patch_id::patch_id;
 use super::testimony::How;
 use crate::words::Role;
 

@@ -4,9 +4,10 @@ use git2::Oid;
 
 use super::GitError;
 use super::answer::{GitAnswer, Needed, StepSearch};
-use super::backports::{Carrier, CarrierPlace, short};
+use super::backports::Carrier;
 use super::content::{Likeness, has_any, is_lacking, likeness, likeness_with_copy, touches};
 use super::copies::copies;
+use super::history::{CarrierPlace, short};
 use super::history_gaps::{Beginning, is_expected, no_version};
 use super::packaging::may_carry;
 use super::partial_fixes::{FixInFiles, erosion};

@@ -9,9 +9,9 @@ use std::collections::HashSet;
 use git2::Oid;
 
 use super::GitError;
-use super::backports::History;
 use super::content::lines_at;
 use super::graph::{Bits, Graph};
+use super::history::History;
 
 /// The most merges that are followed into the side that lost the lines, one within the other.
 const MOST_MERGES: usize = 64;

@@ -8,9 +8,10 @@ use std::rc::Rc;
 
 use git2::Oid;
 
-use super::backports::{Carrier, CarrierPlace, Carriers, History, whole};
+use super::backports::{Carrier, Carriers};
 use super::content::{has_any, touches};
 use super::graph::Bits;
+use super::history::{CarrierPlace, History, whole};
 use super::line_changes::{LineEffect, line_effect};
 use super::message::{Abbreviation, MentionKind};
 use super::objects::Objects;

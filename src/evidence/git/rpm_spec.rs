@@ -224,7 +224,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn spec_applies_what_stands_under_no_condition() {
+    fn unconditional_patches_of_a_spec_count() {
         for (says, spec, applied) in [
             (
                 "autosetup",

@@ -129,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_steps_that_are_in_give_the_state() {
+    fn steps_give_the_state() {
         use State::{Affected, Fixed, FixedWithDefect, HalfFixed, NeverHad};
         const IN: Presence = Presence::IN;
         const OUT: Presence = Presence::OUT;
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn one_break_is_enough_and_a_fix_needs_all_its_parts() {
+    fn one_break_is_enough_but_all_fixes_are_needed() {
         use Role::{Break, Fix, HalfFix};
         use State::{Affected, Fixed, HalfFixed, NeverHad};
         const IN: Presence = Presence::IN;

@@ -191,7 +191,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn marks_of_trees_are_no_part_of_a_subject() {
+    fn marks_of_trees_are_ignored() {
         for subject in [
             "tcp: x",
             "UPSTREAM: tcp: x",
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn subjects_are_the_same_however_they_are_written() {
+    fn subjects_match_however_written() {
         for (one, other, same) in [
             ("dm: fix it on lvm", "dm: fix it on LVM.", true),
             ("tcp: do not \"stall\"", "tcp: do not 'stall'", true),

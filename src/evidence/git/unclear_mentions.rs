@@ -6,7 +6,8 @@
 use std::collections::BTreeSet;
 
 use super::answer::StepSearch;
-use super::backports::{CarrierPlace, History, is_elsewhere, whole};
+use super::backports::is_elsewhere;
+use super::history::{CarrierPlace, History, whole};
 use super::line_changes::line_effect;
 use super::message::{Abbreviation, Mention, MentionKind, unclaimed};
 use super::subject::{is_same, plain_subject, subject_hash};

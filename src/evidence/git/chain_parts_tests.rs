@@ -11,7 +11,7 @@ fn carries(oid: git2::Oid) -> String {
 }
 
 #[test]
-fn a_fix_of_two_commits_is_whole_with_both() {
+fn fix_of_two_commits_needs_both() {
     let fixture = Fixture::new();
     let mainline = fixture.mainline();
     let part = fixture.line(mainline.tip, &[(PART, MENDED)]);

@@ -1,0 +1,26 @@
+//! The patch-id of a commit: the same for two commits that make the same change.
+
+use git2::{DiffOptions, Oid};
+
+use super::content::{LARGEST, tree};
+use super::objects::Objects;
+use super::repository::is_readable;
+
+/// The patch-id of a commit against its first parent, as `git patch-id` gives it. None where the repository lacks files.
+pub(super) fn patch_id(git: &Objects, commit: Oid) -> Option<Oid> {
+    let find = |tree: Oid| git.raw().find_tree(git.overlay().actual(tree)).ok();
+    let (before, after) = (find(git.first_parent(commit)?.tree)?, find(tree(git, commit)?)?);
+    let mut options = DiffOptions::new();
+    options.max_size(LARGEST as i64);
+    let diff = git.raw().diff_tree_to_tree(Some(&before), Some(&after), Some(&mut options)).ok()?;
+    // Vendors' squashed updates share subjects too, and are no patches to compare.
+    if diff.deltas().len() == 0 || diff.deltas().len() > 500 {
+        return None;
+    }
+    // The library doesn't read what replaces an object.
+    let readable = |id: Oid| id.is_zero() || git.overlay().actual(id) == id && is_readable(git.raw(), id);
+    if !diff.deltas().all(|delta| readable(delta.old_file().id()) && readable(delta.new_file().id())) {
+        return None;
+    }
+    diff.patchid(None).ok()
+}

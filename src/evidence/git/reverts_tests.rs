@@ -1,0 +1,230 @@
+//! Reverts, and reverts of reverts.
+
+use super::How;
+use super::fixture::*;
+use crate::evidence::Strength;
+use crate::words::{Role, State};
+
+/// What happens to a stable branch, commit by commit: `+` applies the fix, `-N` reverts the commit at place N by name,
+/// `~N` by its subject only, `/N` in part; `u-` and `u+` are backports of upstream's own revert and re-application.
+#[test]
+fn reverts_are_followed_to_any_depth() {
+    let fixture = Fixture::new();
+    let mainline = fixture.mainline();
+    let bug = bug(&mainline);
+    let up_revert = fixture
+        .line(mainline.tip, &[(&format!("Revert \"{FIX_SUBJECT}\"\n\nThis reverts commit {}.\n", mainline.fix), HALF)]);
+    let up_again = fixture.line(up_revert, &[(FIX_SUBJECT, FIXED)]);
+    fixture.branch("master", up_again);
+    let base = fixture.line(
+        on_4_19(&fixture, &mainline),
+        &[(&picked(BREAK_SUBJECT, mainline.break_), BROKEN), (&picked(HALF_SUBJECT, mainline.half_fix), HALF)],
+    );
+    use State::{Fixed, HalfFixed};
+    let table: &[(&[&str], &[State], Strength)] = &[
+        (&["+"], &[Fixed], Strength::Strong),
+        (&["+", "-0"], &[HalfFixed], Strength::Strong),
+        (&["+", "-0", "-1"], &[Fixed], Strength::Strong),
+        (&["+", "-0", "-1", "-2"], &[HalfFixed], Strength::Strong),
+        (&["+", "-0", "-1", "-2", "-3"], &[Fixed], Strength::Strong),
+        (&["+", "-0", "-1", "-2", "-3", "-4"], &[HalfFixed], Strength::Strong),
+        (&["+", "-0", "+"], &[Fixed], Strength::Strong),
+        (&["+", "-0", "+", "-2"], &[HalfFixed], Strength::Strong),
+        (&["+", "-0", "+", "-2", "-3"], &[Fixed], Strength::Strong),
+        (&["+", "~0"], &[HalfFixed], Strength::Weak),
+        (&["+", "~0", "~1"], &[Fixed], Strength::Weak),
+        (&["+", "~0", "+"], &[Fixed], Strength::Strong),
+        (&["+", "/0"], &[HalfFixed], Strength::Weak),
+        (&["+", "u-"], &[HalfFixed], Strength::Strong),
+        (&["+", "u-", "u+"], &[Fixed], Strength::Strong),
+        (&["+", "u-", "-1"], &[Fixed], Strength::Strong),
+        (&["-up"], &[HalfFixed], Strength::Strong),
+    ];
+    for (at, (happens, ..)) in table.iter().enumerate() {
+        let mut made: Vec<(git2::Oid, String)> = Vec::new();
+        let mut tip = base;
+        for what in *happens {
+            let target = what.get(1..).and_then(|n| n.parse::<usize>().ok());
+            let (subject, body) = match (what.chars().next(), target) {
+                (Some('+'), _) => (FIX_SUBJECT.to_owned(), format!("commit {} upstream.", mainline.fix)),
+                (Some('-'), Some(n)) => {
+                    (format!("Revert \"{}\"", made[n].1), format!("This reverts commit {}.", made[n].0))
+                }
+                (Some('~'), Some(n)) => (format!("Revert \"{}\"", made[n].1), "It broke things.".to_owned()),
+                (Some('/'), Some(n)) => ("tcp: x".to_owned(), format!("This partially reverts commit {}.", made[n].0)),
+                // A revert of something that is not in this branch.
+                (Some('-'), None) => {
+                    (format!("Revert \"{FIX_SUBJECT}\""), format!("This reverts commit {}.", mainline.fix))
+                }
+                (Some('u'), _) if what.ends_with('-') => (
+                    format!("Revert \"{FIX_SUBJECT}\""),
+                    format!("commit {up_revert} upstream.\n\nThis reverts commit {}.", mainline.fix),
+                ),
+                _ => (FIX_SUBJECT.to_owned(), format!("commit {up_again} upstream.")),
+            };
+            // The file's text is left out of it: `what_the_files_say_…` is about that.
+            let text = if *what == "-up" { format!("{HALF}x\n") } else { format!("t_{at}_{}\n", made.len()) };
+            tip = fixture.commit(&[tip], format!("{subject}\n\n{body}\n"), &[(FILE, &text)]);
+            made.push((tip, subject));
+        }
+        fixture.branch(&format!("case-{at}"), tip);
+    }
+    let index = fixture.index();
+    for (at, (happens, states, strength)) in table.iter().enumerate() {
+        let testimony = index.ask(&bug, &format!("case-{at}")).unwrap();
+        let finding = &testimony.finding;
+        assert_eq!((finding.states, finding.strength), (set(states), *strength), "{happens:?}: {}", finding.why);
+        let fix = of(&testimony, Role::Fix);
+        let reverted = happens[0] == "+" && !states.contains(&Fixed);
+        assert_eq!(fix.reverted_by.is_some(), reverted, "{happens:?}: {fix:?}");
+    }
+    // Upstream's own history has both, by ancestry.
+    let upstream = |oid: git2::Oid| index.ask(&bug, &oid.to_string()).unwrap().finding.states;
+    assert_eq!((upstream(up_revert), upstream(up_again)), (set(&[HalfFixed]), set(&[Fixed])));
+}
+
+#[test]
+fn revert_takes_out_only_what_came_before_it() {
+    let fixture = Fixture::new();
+    let mainline = fixture.mainline();
+    let bug = bug(&mainline);
+    let base = fixture.line(on_4_19(&fixture, &mainline), &[(&picked(BREAK_SUBJECT, mainline.break_), BROKEN)]);
+    let fix = |from| fixture.line(from, &[(&picked(FIX_SUBJECT, mainline.fix), FIXED)]);
+    let revert = |from, of: git2::Oid| {
+        fixture.line(from, &[(&format!("Revert \"{FIX_SUBJECT}\"\n\nThis reverts commit {of}.\n"), BROKEN)])
+    };
+    let stable = fix(base);
+    let vendor = fix(base);
+    // The vendor reverts its own pick, and then takes stable's.
+    let cleared = revert(vendor, vendor);
+    fixture.branch("beside", fixture.commit(&[cleared, stable], "Merge stable", &[(FILE, FIXED)]));
+    // Both are in, and one of them is reverted: the lines are gone.
+    let both = fixture.commit(&[vendor, stable], "Merge stable", &[(FILE, FIXED)]);
+    fixture.branch("after", revert(both, stable));
+    // A merge that brought it is reverted as a whole, and then that revert is.
+    let merge = fixture.commit(&[base, stable], "Merge branch 'net'", &[(FILE, FIXED)]);
+    let message =
+        format!("Revert \"Merge branch 'net'\"\n\nThis reverts commit {merge}, reversing\nchanges made to {base}.\n");
+    let undone = fixture.line(merge, &[(&message, BROKEN)]);
+    fixture.branch("merge", undone);
+    let message = format!("Revert \"Revert \"Merge branch 'net'\"\"\n\nThis reverts commit {undone}.\n");
+    fixture.branch("merge-again", fixture.line(undone, &[(&message, FIXED)]));
+    // The first parent of the reverted merge had it already.
+    let other = fixture.commit(&[base], "net: other", &[("net/o.c", "x\n")]);
+    let merge = fixture.commit(&[stable, other], "Merge branch 'other'", &[("net/o.c", "x\n")]);
+    let message = format!(
+        "Revert \"Merge branch 'other'\"\n\nThis reverts commit {merge}, reversing\nchanges made to {stable}.\n"
+    );
+    fixture.branch("other-merge", fixture.commit(&[merge], message, &[("net/o.c", "")]));
+    // An octopus brings it in.
+    fixture.branch("octopus", fixture.commit(&[base, other, stable], "Merge all", &[(FILE, FIXED)]));
+    for (branch, state) in [
+        ("beside", State::Fixed),
+        ("after", State::Affected),
+        ("merge", State::Affected),
+        ("merge-again", State::Fixed),
+        ("other-merge", State::Fixed),
+        ("octopus", State::Fixed),
+    ] {
+        let finding = fixture.ask(&bug, branch).finding;
+        assert_eq!(
+            (finding.states.only(), finding.strength),
+            (Some(state), Strength::Strong),
+            "{branch}: {}",
+            finding.why
+        );
+    }
+}
+
+#[test]
+fn words_of_undoing_leave_a_step_open() {
+    let fixture = Fixture::new();
+    let mainline = fixture.mainline();
+    let bug = bug(&mainline);
+    let base = fixture.line(
+        on_4_19(&fixture, &mainline),
+        &[(&picked(BREAK_SUBJECT, mainline.break_), BROKEN), (&picked(HALF_SUBJECT, mainline.half_fix), HALF)],
+    );
+    let fixed = fixture.line(base, &[(&picked(FIX_SUBJECT, mainline.fix), FIXED)]);
+    let (sha, seven) = (fixed.to_string(), fixed.to_string()[..7].to_owned());
+    use State::{Fixed, HalfFixed};
+    let table: &[(&str, String, &str, &[State], Strength)] = &[
+        ("form", format!("x: y\n\nThis is a revert of commit {sha}"), FILE, &[HalfFixed], Strength::Strong),
+        ("suffix", format!("Revert \"{FIX_SUBJECT}\" because of z"), FILE, &[HalfFixed], Strength::Weak),
+        ("quote", format!("Revert '{FIX_SUBJECT}'\n\nReverts {seven}"), FILE, &[HalfFixed], Strength::Strong),
+        ("words", format!("x: y\n\nBack out what {seven} did"), FILE, &[HalfFixed, Fixed], Strength::Strong),
+        ("subject", format!("UNDO {FIX_SUBJECT}"), FILE, &[HalfFixed], Strength::Weak),
+        ("quoted", format!("tcp: x\n\nUndo \"{FIX_SUBJECT}\""), FILE, &[HalfFixed, Fixed], Strength::Strong),
+        ("elsewhere", format!("x: y\n\nBack out what {sha} did"), "net/o.c", &[Fixed], Strength::Strong),
+    ];
+    for (name, message, file, ..) in table {
+        fixture.branch(name, fixture.commit(&[fixed], message, &[(file, "a_text_of_neither_kind_at_all\n")]));
+    }
+    // What brings the break back need not name the commit that took it out.
+    let (subject, text) = (format!("Revert \"{BREAK_SUBJECT}\""), "a_text_of_neither_kind_at_all\n");
+    let broken = fixture.line(on_4_19(&fixture, &mainline), &[(&picked(BREAK_SUBJECT, mainline.break_), BROKEN)]);
+    let reverted = fixture.line(broken, &[(&format!("{subject}\n\nThis reverts commit {broken}."), NEVER)]);
+    fixture.branch("reapplied", fixture.line(reverted, &[(&format!("Reapply \"{BREAK_SUBJECT}\""), text)]));
+    fixture.branch("brought-back", fixture.line(reverted, &[("net: update", BROKEN)]));
+    let index = fixture.index();
+    for (name, _, _, states, strength) in table {
+        let finding = index.ask(&bug, name).unwrap().finding;
+        assert_eq!((finding.states, finding.strength), (set(states), *strength), "{name}: {}", finding.why);
+    }
+    for name in ["reapplied", "brought-back"] {
+        let finding = index.ask(&bug, name).unwrap().finding;
+        assert!(finding.states.contains(State::Affected), "{name}: {finding:?}");
+    }
+}
+
+#[test]
+fn revert_that_quotes_its_target_does_not_carry_it() {
+    let fixture = Fixture::new();
+    let mainline = fixture.mainline();
+    let bug = bug(&mainline);
+    let broken = broken(&fixture, &mainline);
+    let quoting = |subject: &str| picked(&format!("Revert \"{subject}\""), mainline.fix);
+    // The file is of neither kind: it is the messages that are read here.
+    let text = "a_text_of_neither_kind_at_all\n";
+    let fixed = fixture.line(broken, &[(&picked(FIX_SUBJECT, mainline.fix), FIXED)]);
+    fixture.branch("reverted", fixture.line(fixed, &[(&quoting(FIX_SUBJECT), text)]));
+    fixture.branch("alone", fixture.line(broken, &[(&quoting(FIX_SUBJECT), text)]));
+    let vendor = fixture.line(broken, &[(&picked("net: a vendor's own words", mainline.fix), FIXED)]);
+    fixture.branch("vendor", fixture.line(vendor, &[(&quoting("net: a vendor's own words"), text)]));
+    let again = picked(&format!("Reapply \"{FIX_SUBJECT}\""), mainline.fix);
+    let reverted = fixture.line(fixed, &[(&quoting(FIX_SUBJECT), text)]);
+    fixture.branch("reapplied", fixture.line(reverted, &[(&again, FIXED)]));
+    // By name, too: then the fix is out for certain, however often the revert quotes it.
+    let twice =
+        fixture.line(reverted, &[(&format!("net: x\n\nThis reverts commit {}.\n", mainline.fix), "another_text\n")]);
+    fixture.branch("twice", twice);
+    use State::{Affected, Fixed};
+    use Strength::{Strong, Weak};
+    for (branch, state, strength, found) in [
+        ("reverted", Affected, Weak, true),
+        ("alone", Affected, Strong, false),
+        ("vendor", Affected, Weak, true),
+        ("reapplied", Fixed, Strong, true),
+        ("twice", Affected, Strong, true),
+    ] {
+        let testimony = fixture.ask(&bug, branch);
+        let finding = &testimony.finding;
+        assert_eq!((finding.states.only(), finding.strength), (Some(state), strength), "{branch}: {}", finding.why);
+        assert_eq!(of(&testimony, Role::Fix).how != How::NotFound, found, "{branch}: {}", finding.why);
+    }
+    let diff = format!("---\n--- a/{FILE}\n+++ b/{FILE}\n@@ -1 +1 @@\n-x\n+y\n");
+    let patch = |subject: &str| format!("Subject: [PATCH] {subject}\n\ncommit {} upstream.\n\n{diff}", mainline.fix);
+    let (fix, revert) = (patch(FIX_SUBJECT), patch(&format!("Revert \"{FIX_SUBJECT}\"")));
+    let series = "debian/patches/series";
+    let packaged = |series_text: &str| {
+        let files = [(series, series_text), ("debian/patches/f", &fix), ("debian/patches/r", &revert)];
+        fixture.commit(&[broken], "packaging", &files)
+    };
+    fixture.branch("quilt-fixed", packaged("f\n"));
+    fixture.branch("quilt-revert", packaged("r\n"));
+    fixture.branch("quilt-both", packaged("f\nr\n"));
+    for (branch, state) in [("quilt-fixed", Fixed), ("quilt-revert", Affected), ("quilt-both", Affected)] {
+        let finding = fixture.ask(&bug, branch).finding;
+        assert_eq!(finding.states.only(), Some(state), "{branch}: {}", finding.why);
+    }
+}
