@@ -7,6 +7,7 @@ use anstyle::{AnsiColor, Style as Colour};
 use serde::Serialize;
 
 use super::{Doctor, Format, Stop, ended, host, print, print_json};
+use crate::evidence::git;
 use crate::kernel::cache::survey;
 use crate::kernel::{Obtain, Store, apt_available, control};
 use crate::report::{Style, bytes, visible, wrap};
@@ -143,7 +144,7 @@ fn cache(store: &Result<Store, Stop>) -> Check {
             let remedy =
                 "free some space (`backproof kernels gc` tells what may go), or name another folder with --cache";
             let room = space("cache", store.folder(), CACHE_MIB, remedy);
-            let used = match survey(store) {
+            let used = match survey(store, &[git::KEPT]) {
                 Ok(items) => format!("{} used", bytes(items.iter().map(|item| item.bytes).sum())),
                 Err(error) => {
                     return broken("cache", format!("{error:#}"), "mend the folder, or name another one with --cache");

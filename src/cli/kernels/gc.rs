@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::cli::{Cache, Format, Stop, print, print_json};
+use crate::evidence::git;
 use crate::kernel::cache::{Collected, Limits, collect, survey};
 use crate::report::{GcDocument, Style, bytes, say};
 
@@ -31,11 +32,11 @@ pub(super) fn gc(args: &Gc) -> Result<u8, Stop> {
     let store = args.cache.open()?;
     let limits = Limits { older_than: args.older_than, max_bytes: args.max_size };
     let collected = if limits == Limits::default() {
-        let left = survey(&store).map_err(Stop::no_verdict)?;
+        let left = survey(&store, &[git::KEPT]).map_err(Stop::no_verdict)?;
         Collected { removed: Vec::new(), kept: Vec::new(), left }
     } else {
         let waiting = || say(format_args!("waiting for another gc of {}", store.folder().display()));
-        collect(&store, limits, args.dry_run, waiting).map_err(Stop::no_verdict)?
+        collect(&store, &[git::KEPT], limits, args.dry_run, waiting).map_err(Stop::no_verdict)?
     };
     let document = GcDocument::of(&store, args.dry_run, &collected);
     match args.format {

@@ -124,6 +124,12 @@ mod unclear_mentions_tests;
 /// Where the indexes lie, below the cache's folder.
 pub const INDEXES: &str = "git";
 
+/// The indexes in the cache, for `kernels gc`; `.sqlite` is that of earlier versions.
+pub const KEPT: KeptElsewhere =
+    KeptElsewhere { folder: INDEXES, plural: "indexes of repositories", extensions: &["index", "sqlite"] };
+
+use crate::kernel::cache::KeptElsewhere;
+
 pub use super::makefile::MakefileVersion;
 pub use error::GitError;
 pub use index::{GitIndex, IndexProgress};

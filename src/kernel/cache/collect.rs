@@ -1,4 +1,4 @@
-//! Removes what was not used for long.
+//! Removes what has not been used for long.
 
 use std::fs::{self, File};
 use std::io;
@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 
-use super::{CacheItem, CacheKind, What, survey};
+use super::{CacheItem, CacheKind, KeptElsewhere, What, survey};
 use crate::kernel::file_error::FileError;
 use crate::kernel::store::{GRACE, Store, StoreLock};
 use crate::regular;
@@ -15,9 +15,9 @@ use crate::regular;
 /// What may stay.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Limits {
-    /// What was not used for longer than this goes.
+    /// Items that were not used for longer are removed.
     pub older_than: Option<Duration>,
-    /// The bytes that all of it may take: above that what was not used for longest goes, the built control kernels last.
+    /// The most bytes that may stay: beyond that the least recently used items go, built control kernels last.
     pub max_bytes: Option<u64>,
 }
 
@@ -34,35 +34,41 @@ impl Limits {
 /// What was removed, and what was not.
 #[derive(Debug)]
 pub struct Collected {
-    /// What is gone, or would be: the least recently used first.
+    /// What was removed, or would be: the least recently used first.
     pub removed: Vec<CacheItem>,
-    /// What would have had to go and stayed.
+    /// What should have been removed and stayed.
     pub kept: Vec<(CacheItem, Why)>,
     /// What is left.
     pub left: Vec<CacheItem>,
 }
 
-/// Why something stayed that would have had to go.
+/// Why something stayed that should have been removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Why {
-    /// Somebody uses it now.
+    /// It is in use.
     InUse,
-    /// It was made or used in the last minutes, and whoever did may be about to use it.
+    /// It was made or used in the last minutes, so it may be about to be used.
     JustUsed,
 }
 
-/// Removes what is beyond the limits; with `dry_run` it only tells what that is. Only one process collects at a time;
+/// Removes what exceeds the limits; with `dry_run`, only says what that is. Only one process collects at a time;
 /// `waiting` is called where another one does.
 ///
 /// # Errors
-/// Where the cache cannot be read, or something cannot be removed. What was removed before stays so.
-pub fn collect(store: &Store, limits: Limits, dry_run: bool, waiting: impl FnOnce()) -> Result<Collected, FileError> {
+/// If the cache cannot be read, or something cannot be removed. What was removed before stays removed.
+pub fn collect(
+    store: &Store,
+    elsewhere: &[KeptElsewhere],
+    limits: Limits,
+    dry_run: bool,
+    waiting: impl FnOnce(),
+) -> Result<Collected, FileError> {
     let _lock = store.lock("gc", waiting)?;
-    let mut items = survey(store)?;
+    let mut items = survey(store, elsewhere)?;
     items.sort_by_key(|item| item.used);
     let (mut removed, mut kept) = (Vec::new(), Vec::new());
-    // First what is too old, then what is too much.
+    // First by age, then by size.
     for by_age in [true, false] {
         let mut total: u64 = items.iter().chain(kept.iter().map(|(item, _)| item)).map(|item| item.bytes).sum();
         let mut left = Vec::new();
@@ -79,16 +85,16 @@ pub fn collect(store: &Store, limits: Limits, dry_run: bool, waiting: impl FnOnc
                 Some(why) => kept.push((item, why)),
             }
         }
-        // A control takes minutes to be built again, and the rest seconds to be fetched.
+        // Building a control again takes minutes, fetching the rest takes seconds.
         left.sort_by_key(|item| (item.kind == CacheKind::Control, item.used));
         items = left;
     }
     Ok(Collected { removed, kept, left: items })
 }
 
-/// Removes it, unless somebody uses it.
+/// Removes it, unless it is in use.
 fn remove(item: &CacheItem, store: &Store, dry_run: bool) -> Result<Option<Why>, FileError> {
-    // Whoever uses a partial download holds its lock all the while, and nobody is about to use it.
+    // A partial download is locked whenever it is in use.
     let has_grace = !matches!(&item.what, What::Files { locks, .. } if !locks.is_empty());
     let is_young = |used| has_grace && is_young(used);
     if is_young(item.used) {
@@ -102,7 +108,7 @@ fn remove(item: &CacheItem, store: &Store, dry_run: bool) -> Result<Option<Why>,
                 match hold(file).map_err(|e| FileError::io("lock", file, e))? {
                     Held::Gone => {}
                     Held::InUse => return Ok(Some(Why::InUse)),
-                    // Somebody has used it since the cache was looked through.
+                    // It was used since the survey.
                     Held::Locked(_, used) if is_young(used) => return Ok(Some(Why::JustUsed)),
                     Held::Locked(lock, _) => held.push((lock, file)),
                 }
@@ -110,7 +116,7 @@ fn remove(item: &CacheItem, store: &Store, dry_run: bool) -> Result<Option<Why>,
             if dry_run {
                 return Ok(None);
             }
-            // First, so that they never name what is not there.
+            // First, so that they never name missing files.
             records.iter().try_for_each(remove_file)?;
             for (lock, file) in held {
                 store.remove_same(&lock, file).map_err(|e| FileError::io("remove", file, e))?;
@@ -138,7 +144,7 @@ fn remove(item: &CacheItem, store: &Store, dry_run: bool) -> Result<Option<Why>,
     Ok(None)
 }
 
-/// All of these locks; `None` where somebody else has one.
+/// All of these locks; `None` if another process has one.
 fn all_locks(names: &[String], store: &Store) -> Result<Option<Vec<StoreLock>>, FileError> {
     names.iter().map(|name| store.try_lock(name)).collect()
 }
@@ -149,7 +155,7 @@ enum Held {
     Gone,
 }
 
-/// Locks a file for oneself.
+/// Locks a file exclusively.
 fn hold(path: &Path) -> io::Result<Held> {
     use rustix::fs::{FlockOperation, flock};
     let file = match regular::open(path) {
@@ -168,7 +174,7 @@ fn hold(path: &Path) -> io::Result<Held> {
 }
 
 fn is_young(used: SystemTime) -> bool {
-    // What was used in the future is young: the clock went back.
+    // If it was used in the future, the clock went back.
     SystemTime::now().duration_since(used).is_ok_and(|age| age < GRACE) || used > SystemTime::now()
 }
 

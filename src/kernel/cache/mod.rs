@@ -1,7 +1,7 @@
-//! What the cache holds, by kind, and what of it may go.
+//! What the cache holds, by kind, and what may be removed.
 //!
-//! Collecting is safe beside whoever uses the cache, and a kill at any moment leaves nothing that is taken for whole:
-//! records go before what they name, folders go as a whole, and a file only once its lock shows that nobody has a lease
+//! Collecting is safe beside other users of the cache, and a kill at any moment leaves no partial item that looks whole:
+//! records go before the files that they name, folders as a whole, and a file only when its lock shows that nobody has a lease
 //! of it (`store/leases.rs`).
 
 mod collect;
@@ -10,45 +10,58 @@ mod survey;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 pub use collect::{Collected, Limits, Why, collect};
 pub use survey::survey;
 
+/// What another room keeps in the cache: files in a folder of its own. Each has a lock file of the same name, which is
+/// held while it is written; what begins with its name and `-` belongs to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct KeptElsewhere {
+    /// The folder, which is also the kind's name for machines.
+    pub folder: &'static str,
+    /// What the files are, in the plural, for people.
+    pub plural: &'static str,
+    /// How their names end.
+    pub extensions: &'static [&'static str],
+}
+
 /// What something in the cache is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum CacheKind {
-    /// What was taken out of a package.
+    /// A package that was unpacked.
     Package,
     /// A control kernel that was built.
     Control,
     /// A file that no record names: the image of a file or tree, the initramfs of a guest.
     Boot,
-    /// A fetched file, and what is known of its addresses.
+    /// A fetched file, and the records of its addresses.
     Download,
-    /// A fetched file that is not whole, or was found to be wrong.
+    /// A fetched file that is partial, or has a wrong checksum.
     SetAside,
     /// The source and the objects that control kernels are built in.
     BuildTree,
     /// apt's lists of a suite, and the index of its kernels.
     Suite,
-    /// The index of a git repository.
-    Git,
+    /// Another room's file.
+    Elsewhere(KeptElsewhere),
 }
 
 impl CacheKind {
-    /// All kinds.
-    pub const ALL: [Self; 8] = [
-        Self::Package,
-        Self::Control,
-        Self::Boot,
-        Self::Download,
-        Self::SetAside,
-        Self::BuildTree,
-        Self::Suite,
-        Self::Git,
-    ];
+    /// Its name for machines.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Package => "package",
+            Self::Control => "control",
+            Self::Boot => "boot",
+            Self::Download => "download",
+            Self::SetAside => "set-aside",
+            Self::BuildTree => "build-tree",
+            Self::Suite => "suite",
+            Self::Elsewhere(kept) => kept.folder,
+        }
+    }
 
     /// What they are, in the plural, for people.
     pub fn plural(self) -> &'static str {
@@ -60,8 +73,14 @@ impl CacheKind {
             Self::SetAside => "partial and wrong downloads",
             Self::BuildTree => "build trees of controls",
             Self::Suite => "apt's lists of suites",
-            Self::Git => "indexes of repositories",
+            Self::Elsewhere(kept) => kept.plural,
         }
+    }
+}
+
+impl Serialize for CacheKind {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
     }
 }
 
@@ -72,7 +91,7 @@ pub struct CacheItem {
     pub kind: CacheKind,
     /// Its name, for people.
     pub name: String,
-    /// Bytes that it takes on the disk, without what it shares with something that was used later.
+    /// Its size on the disk, without blobs that it shares with a more recently used item.
     pub bytes: u64,
     /// When it was used last.
     #[serde(serialize_with = "as_seconds")]
@@ -82,7 +101,7 @@ pub struct CacheItem {
 }
 
 impl CacheItem {
-    /// How long ago it was used, by the host's clock. What was used in the future was used now.
+    /// How long ago it was used, by the host's clock; zero if that is in the future.
     pub fn age(&self) -> Duration {
         SystemTime::now().duration_since(self.used).unwrap_or_default()
     }
@@ -99,7 +118,7 @@ enum What {
 }
 
 /// Seconds since 1970.
-fn as_seconds<S: serde::Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
+fn as_seconds<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
     let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     serializer.serialize_u64(since.as_secs())
 }

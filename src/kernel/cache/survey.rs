@@ -10,15 +10,15 @@ use std::time::SystemTime;
 
 use serde_json::Value;
 
-use super::{CacheItem, CacheKind, What};
+use super::{CacheItem, CacheKind, KeptElsewhere, What};
 use crate::kernel::file_error::FileError;
 use crate::kernel::store::{Store, is_sha256, read_sealed};
 
-/// Everything in the cache that can go by itself. Those of stores below are not ours, and not among it.
+/// Everything in the cache that can go by itself, with what other rooms keep there. Stores below are not looked at.
 ///
 /// # Errors
 /// Where a folder cannot be read. What vanishes meanwhile is left out.
-pub fn survey(store: &Store) -> Result<Vec<CacheItem>, FileError> {
+pub fn survey(store: &Store, elsewhere: &[KeptElsewhere]) -> Result<Vec<CacheItem>, FileError> {
     let root = store.folder();
     let looking = |e| FileError::io("look through", root, e);
     let mut items = Vec::new();
@@ -28,7 +28,7 @@ pub fn survey(store: &Store) -> Result<Vec<CacheItem>, FileError> {
         items.extend(alone(&root.join("quarantine"), CacheKind::SetAside)?);
         build_trees(root, &mut items)?;
         suites(root, &mut items)?;
-        indexes(root, &mut items)
+        elsewhere.iter().try_for_each(|kept| of_room(root, *kept, &mut items))
     };
     look().map_err(looking)?;
     Ok(items)
@@ -242,29 +242,22 @@ fn suites(root: &Path, items: &mut Vec<CacheItem>) -> io::Result<()> {
     Ok(())
 }
 
-/// `git/git-<key>.index` and its lock, which stays; `.sqlite`, with what SQLite kept beside it, of earlier versions.
-fn indexes(root: &Path, items: &mut Vec<CacheItem>) -> io::Result<()> {
-    let all = entries(&root.join("git"))?;
-    for (path, found) in all
-        .iter()
-        .filter(|(path, _)| path.extension().is_some_and(|extension| extension == "index" || extension == "sqlite"))
-    {
+/// What another room keeps, without its lock files, which stay.
+fn of_room(root: &Path, kept: KeptElsewhere, items: &mut Vec<CacheItem>) -> io::Result<()> {
+    let all = entries(&root.join(kept.folder))?;
+    let is_kept = |path: &Path| path.extension().is_some_and(|end| kept.extensions.iter().any(|kept| end == *kept));
+    for (path, found) in all.iter().filter(|(path, _)| is_kept(path)) {
         let belongs = |other: &Path| {
             let stem = path.as_os_str().as_encoded_bytes();
             other.as_os_str().as_encoded_bytes().strip_prefix(stem).is_some_and(|rest| rest.starts_with(b"-"))
         };
         let beside: Vec<_> = all.iter().filter(|(other, _)| belongs(other)).collect();
+        let each = || beside.iter().map(|(_, found)| found).chain([found]);
         items.push(CacheItem {
-            kind: CacheKind::Git,
+            kind: CacheKind::Elsewhere(kept),
             name: short(path),
-            bytes: on_disk(found) + beside.iter().map(|(_, found)| on_disk(found)).sum::<u64>(),
-            used: beside
-                .iter()
-                .map(|(_, found)| found)
-                .chain([found])
-                .filter_map(modified)
-                .max()
-                .unwrap_or(SystemTime::UNIX_EPOCH),
+            bytes: each().map(on_disk).sum(),
+            used: each().filter_map(modified).max().unwrap_or(SystemTime::UNIX_EPOCH),
             what: What::Index {
                 path: path.clone(),
                 lock: path.with_extension("lock"),
@@ -289,7 +282,7 @@ fn below(folder: &Path) -> io::Result<u64> {
     Ok(bytes)
 }
 
-/// What is in a folder; nothing where it is not there.
+/// The content of a folder; nothing if there is no folder.
 fn entries(folder: &Path) -> io::Result<Vec<(PathBuf, Metadata)>> {
     let Some(all) = there(fs::read_dir(folder))? else { return Ok(Vec::new()) };
     let mut found = Vec::new();
@@ -302,7 +295,7 @@ fn entries(folder: &Path) -> io::Result<Vec<(PathBuf, Metadata)>> {
     Ok(found)
 }
 
-/// `None` for what is not there (any more).
+/// `None` for a missing file.
 fn there<T>(result: io::Result<T>) -> io::Result<Option<T>> {
     match result {
         Ok(found) => Ok(Some(found)),

@@ -5,6 +5,8 @@ use std::time::{Duration, SystemTime};
 use super::*;
 use crate::kernel::store::Store;
 
+const INDEXES: KeptElsewhere = KeptElsewhere { folder: "git", plural: "indexes", extensions: &["index", "sqlite"] };
+
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 fn store() -> (tempfile::TempDir, Store) {
@@ -40,17 +42,17 @@ fn names(items: &[CacheItem]) -> Vec<&str> {
 }
 
 #[test]
-fn what_was_not_used_for_long_goes_and_what_it_shares_with_something_newer_stays() {
+fn gc_removes_old_items_but_not_blobs_shared_with_newer_ones() {
     let (_folder, store) = store();
     let old = package(&store, "old", 40);
     let new = package(&store, "new", 3);
     let loose = store.put(b"an initramfs").unwrap();
     age(&store.blob(&loose), 50 * DAY);
-    let dry = collect(&store, older_than(30), true, || {}).unwrap();
+    let dry = collect(&store, &[INDEXES], older_than(30), true, || {}).unwrap();
     assert_eq!(names(&dry.removed), [&loose[..12], "old 1"]);
     assert!(store.path("packages/old.json").exists() && store.blob(&loose).exists(), "nothing goes in a dry run");
 
-    let done = collect(&store, older_than(30), false, || {}).unwrap();
+    let done = collect(&store, &[INDEXES], older_than(30), false, || {}).unwrap();
     assert_eq!(names(&done.removed), [&loose[..12], "old 1"]);
     assert_eq!((names(&done.left), done.kept.len()), (vec!["new 1"], 0));
     let is_there = |blob: &String| store.blob(blob).exists();
@@ -58,12 +60,12 @@ fn what_was_not_used_for_long_goes_and_what_it_shares_with_something_newer_stays
     assert_eq!(new.each_ref().map(is_there), [true, true, true]);
     assert!(!store.path("packages/old.json").exists() && !is_there(&loose));
     // And the last that names it takes it along.
-    collect(&store, older_than(1), false, || {}).unwrap();
+    collect(&store, &[INDEXES], older_than(1), false, || {}).unwrap();
     assert_eq!(fs::read_dir(store.path("blobs")).unwrap().count(), 0);
 }
 
 #[test]
-fn above_the_size_the_least_recently_used_goes_first_and_controls_last() {
+fn gc_removes_least_recently_used_first_and_controls_last() {
     let (_folder, store) = store();
     fs::create_dir_all(store.path("controls/kept")).unwrap();
     fs::create_dir_all(store.path("controls/6.1")).unwrap();
@@ -76,27 +78,27 @@ fn above_the_size_the_least_recently_used_goes_first_and_controls_last() {
     age(&store.blob(&image), 90 * DAY);
     package(&store, "old", 40);
     package(&store, "new", 3);
-    let items = survey(&store).unwrap();
+    let items = survey(&store, &[INDEXES]).unwrap();
     let total: u64 = items.iter().map(|item| item.bytes).sum();
     let limit = |max_bytes| Limits { older_than: None, max_bytes: Some(max_bytes) };
-    let would_go = |max| names(&collect(&store, limit(max), true, || {}).unwrap().removed).join(", ");
+    let would_go = |max| names(&collect(&store, &[INDEXES], limit(max), true, || {}).unwrap().removed).join(", ");
     assert_eq!(would_go(total), "");
     assert_eq!(would_go(total - 1), "old 1");
     assert_eq!(would_go(0), "old 1, new 1, stock 6.1");
-    collect(&store, limit(0), false, || {}).unwrap();
-    assert!(survey(&store).unwrap().is_empty());
+    collect(&store, &[INDEXES], limit(0), false, || {}).unwrap();
+    assert!(survey(&store, &[INDEXES]).unwrap().is_empty());
     assert!(!store.path("controls/6.1/stock.json").exists());
 }
 
 #[test]
-fn what_is_leased_or_was_just_used_stays_as_a_whole() {
+fn gc_keeps_leased_and_recently_used_items_whole() {
     let (_folder, store) = store();
     let blobs = package(&store, "used", 40);
     let lease = store.leases([store.blob(&blobs[1]).as_path()]).unwrap().unwrap();
     // Leasing is using; here it was leased long ago, and still is.
     blobs.iter().for_each(|blob| age(&store.blob(blob), 40 * DAY));
     let why = |store: &Store| {
-        let done = collect(store, older_than(30), false, || {}).unwrap();
+        let done = collect(store, &[INDEXES], older_than(30), false, || {}).unwrap();
         assert!(done.removed.is_empty());
         done.kept.iter().map(|(_, why)| *why).collect::<Vec<_>>()
     };
@@ -105,14 +107,14 @@ fn what_is_leased_or_was_just_used_stays_as_a_whole() {
     drop(lease);
     age(&store.blob(&blobs[1]), Duration::from_secs(30));
     let limits = Limits { older_than: None, max_bytes: Some(0) };
-    let done = collect(&store, limits, false, || {}).unwrap();
+    let done = collect(&store, &[INDEXES], limits, false, || {}).unwrap();
     assert_eq!(done.kept.iter().map(|(_, why)| *why).collect::<Vec<_>>(), [Why::JustUsed]);
     age(&store.blob(&blobs[1]), DAY);
-    assert_eq!(collect(&store, limits, false, || {}).unwrap().removed.len(), 1);
+    assert_eq!(collect(&store, &[INDEXES], limits, false, || {}).unwrap().removed.len(), 1);
 }
 
 #[test]
-fn to_use_a_blob_again_is_to_keep_it() {
+fn gc_keeps_a_blob_that_is_used_again() {
     let (_folder, store) = store();
     let blob = store.put(b"an initramfs").unwrap();
     let put = |store: &Store| drop(store.put(b"an initramfs").unwrap());
@@ -120,12 +122,12 @@ fn to_use_a_blob_again_is_to_keep_it() {
     for again in [&put as &dyn Fn(&Store), &keep] {
         age(&store.blob(&blob), 40 * DAY);
         again(&store);
-        assert!(collect(&store, older_than(30), false, || {}).unwrap().removed.is_empty());
+        assert!(collect(&store, &[INDEXES], older_than(30), false, || {}).unwrap().removed.is_empty());
     }
 }
 
 #[test]
-fn a_tree_in_which_a_build_works_stays_and_else_it_goes_as_a_whole() {
+fn gc_keeps_a_build_tree_while_it_is_locked() {
     let (_folder, store) = store();
     let tree = store.path("controls/6.1/0123456789abcdef");
     fs::create_dir_all(tree.join("src/net")).unwrap();
@@ -134,16 +136,16 @@ fn a_tree_in_which_a_build_works_stays_and_else_it_goes_as_a_whole() {
         age(&path, 40 * DAY);
     }
     let lock = store.lock("controls-6.1", || {}).unwrap();
-    let done = collect(&store, older_than(30), false, || {}).unwrap();
+    let done = collect(&store, &[INDEXES], older_than(30), false, || {}).unwrap();
     assert_eq!((done.kept.len(), done.kept[0].1), (1, Why::InUse));
     drop(lock);
-    let done = collect(&store, older_than(30), false, || {}).unwrap();
+    let done = collect(&store, &[INDEXES], older_than(30), false, || {}).unwrap();
     assert_eq!(names(&done.removed), ["6.1 0123456789abcdef"]);
     assert!(!tree.exists() && fs::read_dir(store.path("tmp")).unwrap().count() == 0);
 }
 
 #[test]
-fn indexes_suites_and_downloads_are_known_and_go() {
+fn gc_removes_indexes_suites_and_downloads() {
     let (_folder, store) = store();
     let sha256 = store.put(b"a download").unwrap();
     for (path, content) in [
@@ -169,7 +171,7 @@ fn indexes_suites_and_downloads_are_known_and_go() {
     }
     age(&store.path("apt/sid"), 40 * DAY);
     age(&store.blob(&sha256), 40 * DAY);
-    let done = collect(&store, older_than(30), false, || {}).unwrap();
+    let done = collect(&store, &[INDEXES], older_than(30), false, || {}).unwrap();
     let mut gone: Vec<_> = done.removed.iter().map(|item| (item.kind, item.name.as_str())).collect();
     gone.sort();
     let expected = [
@@ -178,24 +180,24 @@ fn indexes_suites_and_downloads_are_known_and_go() {
         (CacheKind::SetAside, "p"),
         (CacheKind::SetAside, "q"),
         (CacheKind::Suite, "sid"),
-        (CacheKind::Git, "git-0.sqlite"),
+        (CacheKind::Elsewhere(INDEXES), "git-0.sqlite"),
     ];
     assert_eq!(gone, expected);
-    assert!(done.left.is_empty() && survey(&store).unwrap().is_empty());
+    assert!(done.left.is_empty() && survey(&store, &[INDEXES]).unwrap().is_empty());
     assert!(!store.path("git/git-0.sqlite-wal").exists() && store.path("git/git-0.lock").exists());
 }
 
 #[test]
-fn a_partial_download_that_nobody_fetches_has_no_grace() {
+fn gc_removes_idle_partial_downloads_at_once() {
     let (_folder, store) = store();
     let partial = store.path("partial/a");
     fs::create_dir_all(partial.parent().unwrap()).unwrap();
     fs::write(&partial, "what filled the disk").unwrap();
     let limits = Limits { older_than: None, max_bytes: Some(0) };
     let fetching = store.lock("address-a", || {}).unwrap();
-    let done = collect(&store, limits, false, || {}).unwrap();
+    let done = collect(&store, &[INDEXES], limits, false, || {}).unwrap();
     assert_eq!(done.kept.iter().map(|(_, why)| *why).collect::<Vec<_>>(), [Why::InUse]);
     drop(fetching);
-    assert_eq!(names(&collect(&store, limits, false, || {}).unwrap().removed), ["a"]);
+    assert_eq!(names(&collect(&store, &[INDEXES], limits, false, || {}).unwrap().removed), ["a"]);
     assert!(!partial.exists());
 }

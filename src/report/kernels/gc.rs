@@ -1,5 +1,6 @@
 //! What the cache holds, and what of it was removed.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
@@ -66,18 +67,19 @@ impl<'a> GcDocument<'a> {
     /// Of what was collected.
     pub fn of(store: &Store, dry_run: bool, collected: &'a Collected) -> Self {
         let left = || collected.left.iter().chain(collected.kept.iter().map(|(item, _)| item));
-        let kinds = CacheKind::ALL.into_iter().filter_map(|kind| {
-            let of_kind = || left().filter(|item| item.kind == kind);
-            let found = OfKind { kind, items: of_kind().count(), bytes: of_kind().map(|item| item.bytes).sum() };
-            (found.items > 0).then_some(found)
-        });
+        let mut kinds: BTreeMap<CacheKind, OfKind> = BTreeMap::new();
+        for item in left() {
+            let of_kind = kinds.entry(item.kind).or_insert(OfKind { kind: item.kind, items: 0, bytes: 0 });
+            of_kind.items += 1;
+            of_kind.bytes += item.bytes;
+        }
         Self {
             schema_version: SCHEMA_VERSION,
             cache: store.folder().to_owned(),
             cache_from: store.lower().to_vec(),
             dry_run,
             left_bytes: left().map(|item| item.bytes).sum(),
-            kinds: kinds.collect(),
+            kinds: kinds.into_values().collect(),
             removed: collected.removed.iter().collect(),
             removed_bytes: collected.removed.iter().map(|item| item.bytes).sum(),
             kept: collected.kept.iter().map(|(item, why)| Stayed { item, why: *why }).collect(),
