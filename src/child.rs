@@ -1,4 +1,4 @@
-//! Other programs, which may never end and never stop talking: each is given a deadline and bounded memory.
+//! Runs other programs with a deadline and bounded memory, because they may never end or never stop talking.
 
 use std::io::{self, Read};
 use std::os::fd::AsFd;
@@ -12,24 +12,24 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 /// Bytes of each stream of a program that answers a question, as `--version`; QEMU's has 150.
 const MAX_ANSWER: u64 = 64 << 10;
 
-/// Why a program gave no answer.
+/// Why a program did not answer.
 #[derive(Debug, thiserror::Error)]
 pub enum NoAnswer {
-    /// It does not start, or cannot be waited for.
+    /// It does not start, or waiting for it fails.
     #[error(transparent)]
     Io(#[from] io::Error),
     /// It did not end in time, and was killed.
     #[error("it did not end within {} s and was killed", .0.as_secs())]
     Late(Duration),
-    /// It said more than anybody would read, and was killed.
+    /// It printed too much, and was killed.
     #[error("it printed more than {} KiB and was killed", MAX_ANSWER >> 10)]
     Flood,
 }
 
-/// Runs a program that answers a question and ends: what it said, and how it ended.
+/// Runs a program that answers a question and ends: its output and status.
 ///
 /// # Errors
-/// Where it does not start, says too much, or lives longer than `limit`; it is dead then.
+/// If it does not start, prints too much, or runs longer than `limit`; it is killed then.
 pub fn ask(command: &mut Command, limit: Duration) -> Result<Output, NoAnswer> {
     let until = Instant::now() + limit;
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
@@ -62,10 +62,10 @@ fn hear(pipe: Option<impl Read + AsFd>, until: Instant) -> io::Result<Vec<u8>> {
     if bytes.len() as u64 > MAX_ANSWER { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(bytes) }
 }
 
-/// Waits until the child ends; kills it where it lives then. `None` where it was killed.
+/// Waits for the child until the deadline, then kills it. `None` if it was killed.
 ///
 /// # Errors
-/// Where it cannot be waited for.
+/// If waiting for it fails.
 pub fn reap(child: &mut Child, until: Instant) -> io::Result<Option<ExitStatus>> {
     if let Some(status) = child.try_wait()? {
         return Ok(Some(status));
@@ -81,7 +81,7 @@ pub fn reap(child: &mut Child, until: Instant) -> io::Result<Option<ExitStatus>>
     Ok(None)
 }
 
-/// A pipe whose reads fail with [`io::ErrorKind::TimedOut`] where nothing comes for too long.
+/// A pipe whose reads fail with [`io::ErrorKind::TimedOut`] after too long a silence.
 pub struct Patient<R> {
     inner: R,
     silence: Duration,
@@ -99,7 +99,7 @@ impl<R: Read + AsFd> Read for Patient<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let left = self.until.map(|until| until.saturating_duration_since(Instant::now()));
         let wait = left.map_or(self.silence, |left| left.min(self.silence));
-        // Whoever never falls silent is late, too.
+        // A child that never falls silent is late, too.
         if wait.is_zero() || !is_ready(&self.inner, wait)? {
             return Err(io::Error::new(io::ErrorKind::TimedOut, "nothing more came from it in time"));
         }
@@ -107,7 +107,7 @@ impl<R: Read + AsFd> Read for Patient<R> {
     }
 }
 
-/// Whether there is something to read, or the end, within this time.
+/// Whether data or the end arrives within this time.
 fn is_ready(fd: &impl AsFd, wait: Duration) -> io::Result<bool> {
     let until = Instant::now().checked_add(wait);
     loop {

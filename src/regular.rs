@@ -1,4 +1,4 @@
-//! Reads files that something else may have replaced: only regular files, and only up to a size.
+//! Reads regular files only, and only up to a size, because they may have been replaced by anything.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _};
@@ -10,7 +10,7 @@ use rustix::fs::OFlags;
 /// Opens a regular file for reading.
 ///
 /// # Errors
-/// Where it cannot be opened, or is anything else: opening a FIFO would wait for its writer, and /dev/zero has no end.
+/// If it cannot be opened, or is not a regular file: opening a FIFO would wait for its writer, and /dev/zero has no end.
 pub fn open(path: &Path) -> io::Result<File> {
     open_with(path, OpenOptions::new().read(true))
 }
@@ -28,7 +28,7 @@ pub fn open_with(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
 /// The content of a regular file of at most `limit` bytes.
 ///
 /// # Errors
-/// Where it cannot be read, is no regular file, or is longer.
+/// If it cannot be read, is not a regular file, or is larger.
 pub fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     open(path)?.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;

@@ -67,7 +67,7 @@ fn an_address_is_answered_like_the_file_that_lies_there() {
     let (_, offline) = asked(&lab, &["--offline", &with_sum]);
     assert_eq!((&offline["bugs"], offline.get("stale")), (&here["bugs"], None));
     let (_, kept) = asked(&lab, &["--offline", &address]);
-    assert_eq!(kept["stale"]["why"], "offline was asked for");
+    assert_eq!(kept["stale"]["why"], "offline mode");
     assert!(kept["stale"]["seconds"].as_u64().is_some_and(|seconds| seconds < 600), "{kept:#}");
     // The file that was there is not asked for by its sum, and by its address only whether it changed.
     assert_eq!(server.requests().len(), 1, "{:?}", server.requests());
@@ -132,7 +132,7 @@ fn an_interrupted_run_ends_at_once_and_its_transfer_is_gone_on_with() {
     assert!(began.elapsed() < Duration::from_secs(15));
     let (ran, answer) = asked(&lab, &[&address]);
     assert!(answer["problem"].is_null(), "{answer:#}");
-    ran.says(&["going on with a.deb"]);
+    ran.says(&["resuming a.deb"]);
     assert_eq!(
         server.requests().last().and_then(|r| r.header("range").map(str::to_owned)).as_deref(),
         // Without a sha256, from the last whole piece on.
@@ -225,7 +225,7 @@ fn a_proxy_of_the_environment_is_used_and_one_for_others_is_not() {
     assert_eq!(proxy.requests().len(), 1);
     // One that is away is named, and its password is not; one that cannot be used is no reason to go without.
     for (variable, says) in [
-        ("http://me:secret@127.0.0.1:1", &["the proxy 127.0.0.1:1 of http_proxy"][..]),
+        ("http://me:secret@127.0.0.1:1", &["the proxy 127.0.0.1:1 (from http_proxy)"][..]),
         ("socks5://me:secret@127.0.0.1", &["the variable http_proxy names no proxy"]),
     ] {
         let mut command = ask(&lab, &["http://kernel.example/other.deb"]);

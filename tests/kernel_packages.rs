@@ -78,7 +78,7 @@ fn a_meta_package_becomes_a_kernel_which_then_needs_neither_network_nor_apt() {
     assert_eq!(world.apt(PACKAGE, SUITE, false, false).unwrap().image_sha256, kernel.image_sha256);
     assert_eq!(world.told(), []);
     let offline = world.apt(PACKAGE, SUITE, true, false).unwrap();
-    assert_eq!(offline.stale.unwrap().why, "offline was asked for");
+    assert_eq!(offline.stale.unwrap().why, "offline mode");
 
     // A flipped bit in the image is noticed; offline there is nothing to make it anew from.
     let mut image = fs::read(&kernel.image).unwrap();

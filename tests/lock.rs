@@ -265,7 +265,7 @@ fn an_old_copy_is_no_answer_to_what_a_kernel_is_now_and_is_never_pinned() {
     fs::remove_file(world.lab.path("kernels.lock")).expect("a lock");
     let (ran, kernel) = world.kernel(&["--offline"]);
     ran.says(&["remote: trusted on first use, and not pinned"]);
-    assert_eq!(kernel["stale"]["why"], "offline was asked for");
+    assert_eq!(kernel["stale"]["why"], "offline mode");
     assert!(!world.lab.path("kernels.lock").exists());
 }
 

@@ -95,11 +95,11 @@ fn a_build_is_answered_about_and_the_archive_listed_and_neither_hides_that_nobod
     assert!(listed.stdout.contains("signature: unverified"), "{}", listed.stdout);
     let offline = [&list[..], &["--offline", "--format", "json"]].concat();
     let (_, document) = ran(&mut command(&lab, &server, &offline));
-    assert_eq!((&document["versions"][1], &document["stale"]), (&VERSION.into(), &"offline was asked for".into()));
+    assert_eq!((&document["versions"][1], &document["stale"]), (&VERSION.into(), &"offline mode".into()));
 
     for (bad, code, words) in [
         (&["affected", "mainline:4.19.57", "--format", "json"][..], 2, "it names no mainline build"),
-        (&["affected", "mainline:v4.19.58", "--format", "json"], 3, "near it there is v4.19.57"),
+        (&["affected", "mainline:v4.19.58", "--format", "json"], 3, "but v4.19.57"),
         (&["kernels", "list", "4.19.5*"], 2, "--source"),
         (&["kernels", "list", "--source", "mainline", "[4]"], 2, "invalid pattern of versions `[4]`"),
     ] {

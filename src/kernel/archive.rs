@@ -1,8 +1,8 @@
-//! What the readers of packages share: what is taken out of an archive, which names no honest one has, and how much is
-//! too much.
+//! What the readers of packages share: which files they extract, which names they reject as hostile, and which sizes are
+//! too large.
 //!
 //! Nothing is written here: the wanted files are handed over in memory, under their names in the package. So a
-//! hostile name can harm nobody, and is refused all the same, because no honest package has one.
+//! hostile name does no harm; it is rejected because no honest package has one.
 
 use std::collections::HashSet;
 use std::io::{self, Read};
@@ -18,10 +18,10 @@ pub enum PackageError {
     NotAPackage {
         /// What it should be: `a Debian package` …
         expected: &'static str,
-        /// What tells that it is none.
+        /// Why it is not.
         why: &'static str,
     },
-    /// A package, and one that can have no kernel to boot.
+    /// A package that can't have a bootable kernel.
     #[error("is {found}; {advice}")]
     Foreign {
         /// What it is.
@@ -69,7 +69,7 @@ pub enum PackageError {
     TooLarge(String),
 }
 
-/// An error of the package, or of the one who takes its files.
+/// An error of the package, or of the caller who takes its files.
 #[derive(Debug)]
 pub enum ArchiveReadError {
     /// The package's.
@@ -97,11 +97,11 @@ pub enum Want {
     No,
     /// It is, and no honest package has a link in its place.
     File,
-    /// It is, where it is a file; some packages have a link to another package's.
+    /// It is if it is a file; some packages have a link to another package's.
     UnlessLink,
 }
 
-/// What a package says of itself.
+/// A package's own description.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct About {
     /// Its name.
@@ -110,7 +110,7 @@ pub struct About {
     pub version: String,
     /// The processor that it is for.
     pub architecture: String,
-    /// What it needs, in its own grammar; empty where its kind says it elsewhere.
+    /// What it depends on, in its own grammar; empty for kinds that don't say it here.
     pub depends: String,
 }
 
@@ -133,7 +133,7 @@ pub(super) const MAX_TAKEN: usize = 20_000;
 /// Bytes of a name: PATH_MAX.
 pub(super) const MAX_NAME: u64 = 4096;
 
-/// What has been seen of one archive's names.
+/// The names of one archive so far.
 #[derive(Default)]
 pub(super) struct Names {
     links: HashSet<String>,
@@ -142,7 +142,7 @@ pub(super) struct Names {
 }
 
 impl Names {
-    /// The entry's path, where it is a wanted file.
+    /// The entry's path, if it is a wanted file.
     pub fn judge(&mut self, name: &[u8], kind: EntryKind, wanted: Choice) -> Result<Option<String>, PackageError> {
         self.count += 1;
         let hostile = |why| Err(PackageError::Hostile { why, entry: Quoted::of(name) });

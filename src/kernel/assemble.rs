@@ -1,4 +1,4 @@
-//! Makes kernels of what is here: packages that were taken apart, and images.
+//! Makes kernels from unpacked packages and images.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ use super::progress::Progress;
 use super::provenance::Provenance;
 use super::store::{Leases, Store};
 
-/// Why no kernel can be made of what is here.
+/// Why no kernel can be made from these files.
 #[derive(Debug, thiserror::Error)]
 pub enum AssembleError {
     /// The image is not an x86-64 kernel that QEMU boots.
@@ -101,7 +101,7 @@ pub(super) fn damaged(store: &Store) -> FileError {
     FileError::io("read", store.folder(), source)
 }
 
-/// The package file with this sha256, taken apart by whoever comes first. `name` is what people know it by.
+/// The package file with this sha256, unpacked if it isn't yet. `name` is for people.
 pub(super) fn unpacked(name: &str, file: &Path, sha256: &str, with: &Obtain) -> Result<UnpackedPackage, UnpackError> {
     if let Some(package) = UnpackedPackage::recorded(with.store, sha256) {
         return Ok(package);
@@ -221,11 +221,11 @@ pub(super) fn adopt(image: &Path, store: &Store) -> Result<(PathBuf, String, Opt
     Ok((blob, sha256, release))
 }
 
-/// What a kernel image calls itself (`uname -r`), where it tells: by its setup header, or by the banner in a vmlinux. No
+/// The release of a kernel image (`uname -r`), if it has one: from its setup header, or the banner in a vmlinux. No
 /// other name that is known of the kernel is looked at.
 ///
 /// # Errors
-/// Where the file cannot be read or is no image.
+/// If the file cannot be read or is not an image.
 pub fn image_release(image: &Path) -> Result<Option<String>, AssembleError> {
     let not = |found| AssembleError::NotAnImage { path: image.to_owned(), found };
     match identify(image)?.map_err(not)? {

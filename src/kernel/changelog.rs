@@ -1,23 +1,23 @@
 //! The changelog that a package brings along: what its builders say that they put in, entry by entry.
 //!
-//! Debian's is a file (deb-changelog(5)), RPM's lies in the header. Both are kept in one form, the newest entry first.
-//! Whoever wrote them wrote for people, and may have left out or overstated anything.
+//! Debian's is a file (deb-changelog(5)), RPM's is in the header. Both are stored in one form, the newest entry first.
+//! They are written for people, and may be incomplete or overstated.
 
 use serde::{Deserialize, Serialize};
 
 /// A package's changelog, the newest entry first.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Changelog {
-    /// Its entries. Where there are too many, the oldest are left out.
+    /// Its entries. If there are too many, the oldest are missing.
     pub entries: Vec<ChangelogEntry>,
 }
 
 /// One entry.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChangelogEntry {
-    /// What it is called: `linux (6.1.192-2)`, `2019-06-18 Jan Stancek [3.10.0-957.21.3.el7]`.
+    /// Its title: `linux (6.1.192-2)`, `2019-06-18 Jan Stancek [3.10.0-957.21.3.el7]`.
     pub title: String,
-    /// What it says, line by line, as it was written.
+    /// Its text, line by line.
     pub text: String,
 }
 
@@ -29,7 +29,7 @@ pub(super) const MAX_BYTES: usize = 64 << 20;
 const MAX_TITLE: usize = 200;
 
 impl Changelog {
-    /// Reads Debian's form. What is in another form has no entries.
+    /// Reads Debian's form. Text in another form has no entries.
     pub(super) fn of_debian(text: &str) -> Self {
         let mut changelog = Self::default();
         let mut entry: Option<ChangelogEntry> = None;
@@ -50,7 +50,7 @@ impl Changelog {
         changelog
     }
 
-    /// Adds an entry that is older than all others; false where there are too many.
+    /// Adds an entry that is older than all others; false if there are too many.
     pub(super) fn add(&mut self, title: String, text: String) -> bool {
         let room = self.entries.len() < MAX_ENTRIES;
         if room {
@@ -74,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn debian_s_form_is_parted_into_entries_without_the_signatures() {
+    fn debian_changelog_splits_into_entries_without_signatures() {
         let text = "linux (6.1.2-1) sid; urgency=medium\n\n  * New upstream release\n    - a: b\n      c\n\n -- A B <a@b.c>  \
                     Mon, 1 Jan 2024 00:00:00 +0000\n\nlinux-2.6 (2.6.1-1) sid; urgency=low\n\n  [ C D ]\n  * x (y)\n\n -- C D  x\n";
         let entry = |title: &str, text: &str| ChangelogEntry { title: title.to_owned(), text: text.to_owned() };
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_much_loses_its_oldest_entries() {
+    fn oversized_changelog_loses_its_oldest_entries() {
         let text: String = (0..MAX_ENTRIES + 5).map(|n| format!("linux ({n}) sid; urgency=low\n")).collect();
         let entries = Changelog::of_debian(&text).entries;
         assert_eq!((entries.len(), entries[0].title.as_str()), (MAX_ENTRIES, "linux (0)"));

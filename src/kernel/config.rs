@@ -75,7 +75,7 @@ impl KernelConfig {
         if settings.is_empty() { Err(NotAConfig) } else { Ok(Self { settings, extent }) }
     }
 
-    /// What the configuration says about an option; `None` where it does not mention it.
+    /// The value of an option; `None` if the configuration does not mention it.
     pub fn get(&self, option: &str) -> Option<&Setting> {
         self.settings.get(option)
     }
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_of_another_kind_is_no_configuration() {
+    fn other_files_are_not_a_configuration() {
         for other in [&b""[..], b"hello\nworld\n", b"CONFIG\n", b"\x7fELF\x00\x00", b"#CONFIG_X=y\n"] {
             assert_eq!(KernelConfig::parse(other), Err(NotAConfig));
         }

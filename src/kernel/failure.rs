@@ -1,4 +1,4 @@
-//! What every room's error tells: what can be done about it.
+//! What every room's error says: what can be done about it.
 
 use std::error::Error;
 
@@ -28,7 +28,7 @@ impl FailureKind {
 /// Who can mend an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Blame {
-    /// Whoever wrote the matrix or the command line: exit code 2.
+    /// The author of the matrix or the command line: exit code 2.
     User,
     /// The host, the network or the server: exit code 3.
     Host,

@@ -99,7 +99,7 @@ pub fn identify<'a, R: ReadRef<'a>>(data: R) -> Result<Image, NotAnImage> {
         _ if head.iter().all(|b| matches!(b, b'\t' | b'\n' | b'\r' | 0x1b | b' '..=b'~' | 0x80..)) => {
             Err(NotAnImage::Text)
         }
-        _ => Err(NotAnImage::Other("something without an x86 boot header (HdrS) and without an ELF header")),
+        _ => Err(NotAnImage::Other("a file with neither an x86 boot header (HdrS) nor an ELF header")),
     }
 }
 

@@ -29,7 +29,7 @@ fn kernels_are_recognised_with_their_release() {
 }
 
 #[test]
-fn everything_else_is_told_by_its_name() {
+fn other_files_are_named_for_what_they_are() {
     let mut x86_32 = bzimage("4.19.0");
     x86_32[0x236] = 0;
     let mut arm64 = vec![0; 200];
@@ -53,7 +53,7 @@ fn everything_else_is_told_by_its_name() {
 }
 
 #[test]
-fn an_image_cut_anywhere_is_never_taken_for_a_whole_one() {
+fn cut_image_is_never_accepted() {
     let image = bzimage("6.1.0");
     // The build rounds the promised size up to 16 bytes.
     for length in 0..image.len() - 15 {

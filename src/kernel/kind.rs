@@ -1,4 +1,4 @@
-//! Tells what a file that a person names is, by its first bytes and never by its name.
+//! Recognises files by their first bytes, never by their names.
 
 use std::fs::File;
 use std::io::{self, BufReader, Cursor, Read};
@@ -21,17 +21,17 @@ pub enum FileKind {
     Other,
 }
 
-/// Bytes that tell: tar's magic comes last, at 257 (POSIX.1-1988, `ustar`), but for x86's boot header, at 0x202.
+/// Bytes that are looked at: tar's magic is at 257 (POSIX.1-1988, `ustar`), x86's boot header at 0x202.
 const HEAD: u64 = 1024;
 
-/// Tells by the first bytes of the file; of one that is packed, by the first bytes of what is in it.
+/// Recognises a file by its first bytes; a compressed one by the first bytes of its content.
 ///
 /// # Errors
-/// Where they cannot be read.
+/// If they cannot be read.
 pub fn file_kind(path: &Path) -> io::Result<FileKind> {
-    // Opening a pipe would wait for whoever writes to it.
+    // Opening a pipe would wait for its writer.
     if !path.metadata()?.is_file() {
-        return Err(io::Error::other("it is no regular file"));
+        return Err(io::Error::other("it is not a regular file"));
     }
     let mut file = BufReader::new(File::open(path)?);
     let mut head = Vec::new();
@@ -45,10 +45,10 @@ pub fn file_kind(path: &Path) -> io::Result<FileKind> {
     })
 }
 
-/// What a packed file is: a kernel, or else the tarball that it should be, whose reader says what is wrong with it.
+/// The kind of a compressed file: a kernel, or else presumably a tarball, whose reader reports errors.
 fn packed(unpacked: impl Read) -> FileKind {
     let mut head = Vec::new();
-    // What breaks behind the first bytes is for whoever reads all.
+    // Errors behind the first bytes are for the real reader.
     let _ = unpacked.take(HEAD).read_to_end(&mut head);
     match kind(&head) {
         FileKind::Image => FileKind::Image,
@@ -90,7 +90,7 @@ mod tests {
     use crate::kernel::fixtures::{bzimage, tar};
 
     #[test]
-    fn a_file_is_told_by_its_first_bytes() {
+    fn file_kind_is_read_from_the_first_bytes() {
         let with = |offset: usize, magic: &[u8]| {
             let mut head = vec![0; 1024];
             head.splice(offset..offset + magic.len(), magic.iter().copied());
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn a_packed_file_is_told_by_what_is_in_it() {
+    fn packed_file_kind_is_read_from_its_content() {
         let gzip = |bytes: &[u8]| {
             let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
             encoder.write_all(bytes).unwrap();

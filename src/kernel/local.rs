@@ -18,7 +18,7 @@ use super::sources::{Cached, SourceKind};
 use super::store::{self, Store};
 use crate::matrix::LockedFile;
 
-/// Why a file of the user's gives no kernel.
+/// Why a user's file can't be used as a kernel.
 #[derive(Debug, thiserror::Error)]
 pub enum LocalError {
     /// It is not the one that was locked.

@@ -57,7 +57,7 @@ fn kernel_deb(release: &str) -> Vec<u8> {
 }
 
 #[test]
-fn a_package_is_taken_apart_once_and_has_all_that_a_boot_needs() {
+fn package_is_unpacked_once_with_all_a_boot_needs() {
     let world = World::new();
     let source = Source::Deb(vec![world.file("a.deb", &kernel_deb("6.1.0-test"))]);
     for _ in 0..2 {
@@ -72,7 +72,7 @@ fn a_package_is_taken_apart_once_and_has_all_that_a_boot_needs() {
 }
 
 #[test]
-fn a_damaged_cache_is_made_anew_from_the_package() {
+fn damaged_cache_is_rebuilt_from_the_package() {
     let world = World::new();
     let source = Source::Deb(vec![world.file("a.deb", &kernel_deb("6.1.0-test"))]);
     let kernel = world.obtain(&source).unwrap();
@@ -93,7 +93,7 @@ fn a_damaged_cache_is_made_anew_from_the_package() {
 }
 
 #[test]
-fn packages_that_are_not_one_kernel_are_refused() {
+fn packages_of_several_kernels_are_rejected() {
     let world = World::new();
     let first = world.file("a.deb", &kernel_deb("6.1.0"));
     let second = world.file("b.deb", &kernel_deb("6.2.0"));
@@ -119,7 +119,7 @@ fn packages_that_are_not_one_kernel_are_refused() {
 }
 
 #[test]
-fn a_package_s_own_changelog_is_kept_and_no_other_s() {
+fn only_a_package_s_own_changelog_is_kept() {
     let world = World::new();
     let log = |version: &str| {
         compress(Compression::Gzip, format!("linux ({version}) sid; urgency=low\n\n  * x\n").as_bytes())
@@ -153,7 +153,7 @@ fn a_package_s_own_changelog_is_kept_and_no_other_s() {
 }
 
 #[test]
-fn an_rpm_package_is_known_by_its_content_and_taken_apart_once() {
+fn rpm_is_recognised_by_content_and_unpacked_once() {
     let world = World::new();
     let file = |path: &str, bytes: &[u8]| cpio_entry(path, 0o100_644, (1, 1), bytes);
     let archive = cpio(&[
@@ -203,7 +203,7 @@ fn a_hostile_package_writes_nothing_outside_the_store() {
 }
 
 #[test]
-fn an_image_comes_with_what_was_given_beside_it() {
+fn image_is_obtained_with_its_modules_and_configuration() {
     let world = World::new();
     let image = world.file("bzImage", &bzimage("4.19.57"));
     let config = world.file("config", b"CONFIG_TUN=y\n");
@@ -259,7 +259,7 @@ fn a_build_tree_gives_its_image_configuration_and_modules() {
 }
 
 #[test]
-fn a_lock_with_more_files_than_are_named_is_refused() {
+fn lock_with_unnamed_files_is_rejected() {
     let world = World::new();
     let image = world.file("bzImage", &bzimage("6.1.0-test"));
     let config = world.file("config", b"CONFIG_TUN=y\n");

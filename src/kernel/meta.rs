@@ -51,7 +51,7 @@ mod tests {
     use crate::kernel::fixtures::{ar, tar};
 
     #[test]
-    fn a_package_without_a_kernel_stands_for_the_one_it_depends_on() {
+    fn metapackage_stands_for_the_kernel_it_depends_on() {
         for (package, version, depends, image, expected) in [
             (
                 "linux-image-amd64",

@@ -1,8 +1,7 @@
 //! Obtains kernels: packages, images and build trees become an image, its modules and its configuration.
 //!
-//! Everything that comes from outside (packages, images, modules, what apt says) is read by pure functions that are
-//! bounded in memory and time; nothing is written anywhere but into the [`Store`], and there only under names that
-//! this program chose.
+//! Everything from outside (packages, images, modules, apt's output) is read by pure functions that are bounded in memory
+//! and time. Files are written only into the [`Store`], under names that this program chose.
 
 mod apt;
 mod archive;

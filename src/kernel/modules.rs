@@ -40,8 +40,8 @@ pub enum ModulesError {
         /// Where it was looked for.
         why: String,
     },
-    /// What should be a module is none.
-    #[error("{file} is no module for x86-64: {why}; give the folder that belongs to this kernel")]
+    /// The file is not a module.
+    #[error("cannot use {file} as an x86-64 module: {why}; name this kernel's own modules folder")]
     NotAModule {
         /// Its file.
         file: String,
@@ -49,7 +49,7 @@ pub enum ModulesError {
         why: String,
     },
     /// Reading failed.
-    #[error("reading the module {file} failed; run again to have it made anew if it is cached")]
+    #[error("cannot read the module {file}; if it is cached, run again to rebuild it")]
     Io {
         /// Its file.
         file: String,
@@ -190,7 +190,7 @@ impl Modules {
         Ok(order.list)
     }
 
-    /// What can be said of a module that has no file: whether it is built in.
+    /// Whether a module without a file is built in.
     fn without_file(&self, name: &str, config: Option<&KernelConfig>) -> Result<(), ModulesError> {
         if self.builtin.as_ref().is_some_and(|b| b.contains(name)) {
             return Ok(());

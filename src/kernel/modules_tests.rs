@@ -47,13 +47,13 @@ fn dependencies_come_first_and_once_whatever_the_compression() {
 }
 
 #[test]
-fn modules_that_need_each_other_end_in_a_list() {
+fn circular_module_dependencies_end() {
     let folder = folder(&[("a.ko", "depends=b"), ("b.ko", "depends=a")], None);
     assert_eq!(names(folder.path(), &["a"], None).unwrap(), ["b", "a"]);
 }
 
 #[test]
-fn what_is_nowhere_is_an_error_with_the_reason() {
+fn missing_module_is_an_error_with_a_reason() {
     let config = |text: &str| KernelConfig::parse(text.as_bytes()).unwrap();
     let with = folder(&[("b.ko", "depends=tun")], Some(""));
     let absent = |result: Result<Vec<String>, ModulesError>| match result.unwrap_err() {
@@ -76,7 +76,7 @@ fn what_is_nowhere_is_an_error_with_the_reason() {
 }
 
 #[test]
-fn damaged_modules_are_told_from_absent_ones() {
+fn damaged_modules_differ_from_missing_ones() {
     let folder = folder(&[], None);
     for (file, bytes) in [("tun.ko", &b"text"[..]), ("tun.ko.xz", b"\xfd7zXZ\0\0\x04broken"), ("tun.ko.gz", b"")] {
         let path = folder.path().join(file);

@@ -9,15 +9,14 @@ use crate::shim::Shim;
 pub struct Obtain<'a> {
     /// The cache.
     pub store: &'a Store,
-    /// Starts apt, so that it ends with this process.
+    /// Starts apt so that it ends with this process.
     pub shim: &'a Shim,
-    /// Use what is cached and never the network.
+    /// Use only the cache, never the network.
     pub offline: bool,
-    /// Ask the mirror for its index however young the recorded one is.
+    /// Ask the mirror for its index even if the cached one is new.
     pub refresh: bool,
-    /// What it was resolved to before, where the same and nothing newer is to be taken: the files of its entry in
-    /// kernels.lock.
+    /// The files of the kernel's entry in kernels.lock, if only those may be used.
     pub locked: Option<&'a [LockedFile]>,
-    /// Is told what is going on, from the thread that called.
+    /// Receives progress, on the calling thread.
     pub tell: &'a (dyn Fn(Progress) + Send + Sync),
 }

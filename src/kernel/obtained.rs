@@ -15,19 +15,19 @@ use crate::matrix::LockedFile;
 /// A kernel that can be booted.
 #[derive(Clone, Debug)]
 pub struct Kernel {
-    /// `uname -r`, where the image or its package tells it.
+    /// `uname -r`, from the image or its package, if known.
     pub release: Option<String>,
     /// The image for QEMU's `-kernel`: a file in the store that never changes.
     pub image: PathBuf,
     /// The image's sha256, computed now, in hexadecimal digits.
     pub image_sha256: String,
-    /// The configuration that it was built with, where it is known.
+    /// The configuration that it was built with, if known.
     pub config: Option<KernelConfig>,
     /// What it was made from.
     pub provenance: Vec<Provenance>,
-    /// The files that it was resolved to; none where its source cannot be locked (a build tree, a control).
+    /// The files that it was resolved to; none if its source cannot be locked (a build tree, a control).
     pub files: Vec<LockedFile>,
-    /// Set where this may not be the newest: what was recorded earlier is used.
+    /// Set if this may not be the newest, because a cached copy is used.
     pub stale: Option<Stale>,
     pub(super) modules: Modules,
     pub(super) leases: Leases,
@@ -35,7 +35,7 @@ pub struct Kernel {
 }
 
 impl Kernel {
-    /// An image of which nothing more is known than what it was made from.
+    /// A bare image.
     pub(super) fn of_image(image: PathBuf, sha256: String, release: Option<String>, from: Provenance) -> Self {
         Self {
             release,
@@ -57,10 +57,10 @@ impl Kernel {
         std::iter::once(self.image.as_path()).chain(self.modules.packs()).chain(changelog)
     }
 
-    /// The changelog of the package that the image came in; none where it came in none, or that has none.
+    /// The changelog of the image's package, if any.
     ///
     /// # Errors
-    /// Where what is cached of it cannot be read, or is damaged.
+    /// If the cached changelog cannot be read, or is damaged.
     pub fn changelog(&self) -> io::Result<Option<Changelog>> {
         self.changelog.as_ref().map(KeptChangelog::read).transpose()
     }
@@ -70,7 +70,7 @@ impl Kernel {
     /// the list is empty too, and the guest has to find out.
     ///
     /// # Errors
-    /// [`ModulesError::Absent`] where the kernel has a wanted one neither built in nor as a module; the others where
+    /// [`ModulesError::Absent`] if the kernel has a wanted one neither built in nor as a module; others if
     /// files are damaged or belong to another kind of kernel.
     pub fn modules_for(&self, wanted: &[&str]) -> Result<Vec<Module>, ModulesError> {
         self.modules.load_order(wanted, self.config.as_ref())
@@ -80,10 +80,10 @@ impl Kernel {
 /// A file that was fetched.
 #[derive(Clone, Debug)]
 pub struct Downloaded {
-    /// Where it lies, in the cache.
+    /// Where it is, in the cache.
     pub path: PathBuf,
     /// Its sha256.
     pub sha256: String,
-    /// Set where no server was asked, though one should have been.
+    /// Set if no server was asked, and why.
     pub stale: Option<Stale>,
 }

@@ -1,4 +1,4 @@
-//! What a package's files but its image are kept in: one blob, with each file to be had alone.
+//! A package's files, except for its image, in one blob; each can be read alone.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};

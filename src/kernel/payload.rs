@@ -16,14 +16,14 @@ use super::image::{Image, NotAnImage, identify};
 /// an allyesconfig is a quarter of that.
 pub(crate) const LARGEST_VMLINUX: u64 = 512 << 20;
 
-/// Why there is no vmlinux to be had from a file.
+/// Why a file has no vmlinux.
 #[derive(Debug, thiserror::Error)]
 pub enum NoVmlinux {
-    /// It is no kernel image at all.
+    /// It is not a kernel image.
     #[error("expected an x86-64 kernel image, found {0}")]
     NotAnImage(#[from] NotAnImage),
     /// A boot protocol from before Linux 2.6.26.
-    #[error("the image's boot protocol {}.{:02} is older than 2.08, which is the first to say where its kernel is", .0 >> 8, .0 & 0xff)]
+    #[error("the image's boot protocol {}.{:02} is older than 2.08, the first that says where its kernel is", .0 >> 8, .0 & 0xff)]
     OldProtocol(u16),
     /// The payload is not inside of the file.
     #[error("the image's header puts its kernel at bytes {start} to {end}, the file has {present}")]
@@ -42,7 +42,7 @@ pub enum NoVmlinux {
     #[error("the kernel in the image starts with the bytes {0:02x?}, which no known compressor writes")]
     UnknownFormat([u8; 4]),
     /// It promises more than a kernel can be.
-    #[error("the kernel in the image would unpack to {0} bytes, which is more than any kernel")]
+    #[error("the kernel in the image would unpack to {0} bytes, larger than any kernel")]
     TooLarge(u64),
     /// It does not unpack.
     #[error("the kernel in the image, packed with {how}, does not unpack: {error}")]
@@ -60,8 +60,8 @@ pub enum NoVmlinux {
         /// Bytes that the image says.
         promised: u64,
     },
-    /// What comes out is something else.
-    #[error("what is packed in the image is no ELF file")]
+    /// The content is something else.
+    #[error("the kernel in the image is not an ELF file")]
     NotElf,
 }
 
@@ -163,7 +163,7 @@ pub(crate) fn vmlinux(file: &[u8]) -> Result<Cow<'_, [u8]>, NoVmlinux> {
         Ok(Image::BzImage { .. }) => from_bzimage(file),
         Ok(Image::Vmlinux) | Err(NotAnImage::NoPvh) => Ok(Cow::Borrowed(file)),
         Err(NotAnImage::Empty) => Err(NotAnImage::Empty.into()),
-        // A vmlinux that somebody packed; what no kernel is packed with is what `identify` called it.
+        // A compressed vmlinux; for other compressors `identify`'s answer stands.
         Err(what) => {
             let Ok(packer) = Packer::of(file) else { return Err(what.into()) };
             let limit = compression::bound(file.len() as u64).min(LARGEST_VMLINUX);

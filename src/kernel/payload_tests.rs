@@ -64,7 +64,7 @@ fn bzimage(payload: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn a_kernel_comes_out_of_its_image_whatever_it_is_packed_with() {
+fn vmlinux_is_extracted_whatever_the_compressor() {
     let kernel = kernel();
     for how in ALL {
         let image = bzimage(&pack(how, &kernel));
@@ -76,7 +76,7 @@ fn a_kernel_comes_out_of_its_image_whatever_it_is_packed_with() {
 }
 
 #[test]
-fn a_packed_vmlinux_is_unpacked_and_a_packed_something_is_what_it_was_called() {
+fn packed_vmlinux_is_extracted_and_other_files_are_named() {
     let kernel = kernel();
     let mut gzip = pack(Packer::Gzip, &kernel);
     assert_eq!(vmlinux(&gzip).unwrap(), kernel);
@@ -93,7 +93,7 @@ fn a_packed_vmlinux_is_unpacked_and_a_packed_something_is_what_it_was_called() {
 }
 
 #[test]
-fn a_payload_that_is_not_what_its_header_says_is_refused() {
+fn payload_unlike_its_header_is_rejected() {
     let kernel = kernel();
     let changed = |at: usize, bytes: &[u8]| {
         let mut image = bzimage(&pack(Packer::Gzip, &kernel));

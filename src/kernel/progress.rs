@@ -6,19 +6,19 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// Why what was recorded is used without asking the mirror or server.
+/// Why a cached copy is used without asking the mirror or server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stale {
-    /// How old the answer is that it rests on; whole seconds in documents.
+    /// Age of the cached copy; whole seconds in documents.
     #[serde(rename = "seconds", with = "seconds")]
     pub age: Duration,
-    /// What kept us from asking again: `offline was asked for`, or what apt said.
+    /// Why nobody was asked: `offline mode`, or what apt said.
     pub why: String,
 }
 
 impl fmt::Display for Stale {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "what was recorded {} minutes ago: {}", self.age.as_secs() / 60, self.why)
+        write!(f, "a copy cached {} minutes ago ({})", self.age.as_secs() / 60, self.why)
     }
 }
 
@@ -39,9 +39,9 @@ mod seconds {
 /// What is going on, for people.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Progress {
-    /// Another thread or process is making what is needed here.
+    /// Another thread or process is making the same file.
     Waiting {
-        /// What is waited for.
+        /// What it waits for.
         what: String,
     },
     /// The mirror's index of a suite is being fetched.
@@ -53,39 +53,39 @@ pub enum Progress {
     Fetching {
         /// The package, or the file in words.
         package: String,
-        /// Bytes that are here.
+        /// Bytes so far.
         done: u64,
-        /// Bytes of all of it, where that is known.
+        /// Total bytes, if known.
         total: Option<u64>,
-        /// Bytes a second at present, where that is measured.
+        /// Current speed in bytes per second, if measured.
         speed: Option<u64>,
     },
-    /// A file is gone on with of which a part came earlier.
+    /// A partial download is being resumed.
     Resuming {
         /// The file, in words.
         what: String,
-        /// Bytes that are here.
+        /// Bytes so far.
         done: u64,
-        /// Bytes of all of it, where that is known.
+        /// Total bytes, if known.
         total: Option<u64>,
     },
-    /// Something went wrong that may be overcome.
+    /// Something went wrong that may be recoverable.
     Trouble {
         /// What is being fetched.
         what: String,
         /// What went wrong.
         why: String,
-        /// What is done about it: `trying again in 0.7 s`.
+        /// What happens next: `trying again in 0.7 s`.
         then: String,
     },
-    /// One of several things that an archive has was chosen, or one that nobody vouches for.
+    /// One of several builds was chosen, or an unsigned one.
     Chosen {
         /// What was asked for.
         what: String,
-        /// What was taken.
+        /// What was chosen.
         from: String,
     },
-    /// A package is being taken apart.
+    /// A package is being unpacked.
     Unpacking {
         /// The package's file.
         package: String,
@@ -95,12 +95,12 @@ pub enum Progress {
         /// The user's tree.
         folder: PathBuf,
     },
-    /// Something recorded earlier is used; the same is in [`Kernel::stale`].
+    /// A cached copy is used; [`Kernel::stale`](super::Kernel::stale) has the same.
     Stale(Stale),
 }
 
 impl Progress {
-    /// Whether this takes so long that people want to know of it even where there are no bars.
+    /// Whether people want to know of it even without progress bars.
     pub fn is_slow(&self) -> bool {
         match self {
             Self::Waiting { .. }
@@ -109,7 +109,7 @@ impl Progress {
             | Self::Trouble { .. }
             | Self::Chosen { .. }
             | Self::Stale(_) => true,
-            // Said once, when it begins.
+            // Only when it begins.
             Self::Fetching { done, .. } => *done == 0,
             Self::Unpacking { .. } | Self::Copying { .. } => false,
         }
@@ -134,9 +134,9 @@ impl fmt::Display for Progress {
                 f.write_str(")")
             }
             Self::Resuming { what, done, total } => {
-                write!(f, "going on with {what}, of which {:.1}", mib(done))?;
+                write!(f, "resuming {what} ({:.1}", mib(done))?;
                 total.iter().try_for_each(|total| write!(f, " of {:.1}", mib(total)))?;
-                f.write_str(" MiB are here")
+                f.write_str(" MiB done)")
             }
             Self::Trouble { what, why, then } => write!(f, "{what}: {why}; {then}"),
             Self::Chosen { what, from } => write!(f, "{what}: {from}"),
@@ -152,7 +152,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_transfer_is_shown_in_bytes_and_speed_as_far_as_they_are_known() {
+    fn transfer_shows_known_bytes_and_speed() {
         let mib = |n: u64| n << 20;
         let fetching = |done, total, speed| Progress::Fetching { package: "a".to_owned(), done, total, speed };
         for (progress, shown) in [
@@ -165,6 +165,6 @@ mod tests {
             assert_eq!(progress.to_string(), shown);
         }
         let resuming = Progress::Resuming { what: "a".to_owned(), done: mib(1), total: Some(mib(3)) };
-        assert_eq!(resuming.to_string(), "going on with a, of which 1.0 of 3.0 MiB are here");
+        assert_eq!(resuming.to_string(), "resuming a (1.0 of 3.0 MiB done)");
     }
 }

@@ -37,10 +37,10 @@ pub enum Provenance {
         address: String,
         /// Its sha256.
         sha256: String,
-        /// What vouches for it.
+        /// Why it is trusted.
         vouched: Vouched,
     },
-    /// The folder of an archive that the packages were had from.
+    /// The folder of an archive that the packages came from.
     Archive {
         /// Its address.
         address: String,
@@ -48,7 +48,7 @@ pub enum Provenance {
         build: String,
         /// The other builds of the same version that it has.
         others: Vec<String>,
-        /// What is known of whose it is.
+        /// Whether its signature was checked.
         signature: ArchiveSignature,
         /// The fingerprint of the key that it was verified with.
         key: Option<String>,
@@ -59,26 +59,26 @@ pub enum Provenance {
         name: String,
         /// Its line of releases.
         line: String,
-        /// What it was built of: a package and its version, or the user's tree.
+        /// Its source: a package and its version, or the user's tree.
         source: String,
         /// sha256 of that source.
         source_sha256: String,
         /// sha256 of its patch and configuration.
         recipe_sha256: String,
-        /// What it was compiled with.
+        /// Its compiler.
         toolchain: String,
     },
 }
 
-/// What is known of whose an archive's packages are.
+/// Whether an archive's signature was checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ArchiveSignature {
     /// Their checksums are signed with the user's key.
     Verified,
-    /// No key is configured, so nobody looked.
+    /// No key is configured, so it was not checked.
     Unverified,
-    /// They are those that kernels.lock names, byte for byte; whoever made it looked, or did not.
+    /// The packages are those in kernels.lock, byte for byte; it does not record whether the signature was checked.
     Locked,
 }
 
@@ -94,7 +94,7 @@ impl ArchiveSignature {
 }
 
 impl Provenance {
-    /// What people should know of it, where there is anything.
+    /// What people should know of it, if anything.
     pub fn remark(&self) -> Option<String> {
         let Self::Archive { address, build, others, signature, .. } = self else { return None };
         let left =
@@ -103,14 +103,14 @@ impl Provenance {
     }
 }
 
-/// What vouches for a file that was fetched.
+/// Why a fetched file is trusted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Vouched {
-    /// Its sha256 stands in the matrix, or on the command line.
+    /// Its sha256 is in the matrix, or on the command line.
     Sha256,
-    /// Its sha256 stands in kernels.lock.
+    /// Its sha256 is in kernels.lock.
     Lock,
-    /// Nothing yet: it came first, and is trusted for that.
+    /// It was the first file from this address (trust on first use).
     FirstUse,
 }

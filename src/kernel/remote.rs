@@ -1,4 +1,4 @@
-//! Kernels that are fetched: packages, an image, or a tarball of a build, told by what is in the files.
+//! Kernels that are fetched: packages, an image, or a tarball of a build, recognised by their content.
 
 use std::path::PathBuf;
 
@@ -22,7 +22,7 @@ use crate::matrix::{LockedFile, Pin, Remote};
 /// The most bytes of one file: four times the largest kernel packages, those with debug information.
 const LARGEST: u64 = 4 << 30;
 
-/// Why fetched files give no kernel.
+/// Why fetched files can't be used as a kernel.
 #[derive(Debug, thiserror::Error)]
 pub enum RemoteError {
     /// An address gives another file than the lock has.
@@ -38,7 +38,7 @@ pub enum RemoteError {
         locked: String,
         /// The sha256 of what came.
         found: String,
-        /// Where that lies.
+        /// Where that is kept.
         kept: PathBuf,
     },
     /// The lock has fewer files than the matrix.
@@ -64,7 +64,7 @@ pub enum RemoteError {
 }
 
 impl RemoteError {
-    /// Whether this may be the fault of bytes that nobody vouches for.
+    /// Whether other bytes from the same address may fix it.
     fn is_about_content(&self) -> bool {
         match self {
             Self::Unfit { .. } => true,
@@ -112,17 +112,17 @@ struct Asked<'a> {
     vouched: Vouched,
 }
 
-/// A file that is here, or what was taken out of it earlier.
+/// A file that is here, or that was unpacked earlier.
 struct Got<'a> {
     asked: Asked<'a>,
     sha256: String,
     size: u64,
-    /// The address that gave it, or would have.
+    /// The address that it came from, or would have.
     address: Url,
-    /// Where it lies; none where it was taken apart earlier, so that nobody needs it any more.
+    /// Where it is; none if it was unpacked earlier and is no longer needed.
     path: Option<PathBuf>,
     stale: Option<Stale>,
-    /// Whether the server only said that it is still what it has.
+    /// Whether the server only confirmed the cached copy.
     was_here: bool,
     kind: FileKind,
 }
@@ -137,7 +137,7 @@ fn obtain(files: &[Remote], with: &Obtain) -> Result<Kernel, RemoteError> {
     {
         let (what, why) =
             (got.iter().map(|got| name(got.asked.remote)).collect::<Vec<_>>().join(", "), error.to_string());
-        (with.tell)(Progress::Trouble { what, why, then: "asking for all of it once more".to_owned() });
+        (with.tell)(Progress::Trouble { what, why, then: "fetching all of it again".to_owned() });
         got = get_all(files, with)?;
         made = made_of(&got, with);
     }
@@ -148,7 +148,7 @@ fn obtain(files: &[Remote], with: &Obtain) -> Result<Kernel, RemoteError> {
         vouched: got.asked.vouched,
     });
     let from_packages = std::mem::take(&mut kernel.provenance).into_iter().filter(|from| {
-        // A tarball is no package, and where a fetched image lies in the cache tells nobody anything.
+        // A tarball is not a package, and the path of a fetched image in the cache means nothing to people.
         matches!(from, Provenance::Package { sha256, .. } if got.iter().any(|got| is_package(got) && got.sha256 == *sha256))
     });
     kernel.provenance = from_packages.chain(fetched).collect();
@@ -161,7 +161,7 @@ fn get_all<'a>(files: &'a [Remote], with: &Obtain<'a>) -> Result<Vec<Got<'a>>, R
     files.iter().enumerate().map(|(at, remote)| get(ask_for(remote, at, with)?, with)).collect()
 }
 
-/// The kernel in what is here, and the packages that it was taken from.
+/// The kernel in these files, and the packages that it was unpacked from.
 fn made_of(got: &[Got], with: &Obtain) -> Result<(Kernel, Vec<UnpackedPackage>), RemoteError> {
     if let [Got { kind: FileKind::Image, path: Some(path), asked, .. }] = got {
         let kernel = assemble::bare(path, with.store);
@@ -174,7 +174,7 @@ fn made_of(got: &[Got], with: &Obtain) -> Result<(Kernel, Vec<UnpackedPackage>),
     assemble::from_unpacked(|| got.iter().map(|got| unpacked(got, with)).collect(), with.store)
 }
 
-/// Trusts no longer what came first: whether asking for it anew may give something else.
+/// Stops trusting the first files from these addresses; whether fetching them again may give others.
 fn doubt(got: &[Got], with: &Obtain) -> Result<bool, FileError> {
     let first: Vec<_> =
         got.iter().filter(|got| got.asked.vouched == Vouched::FirstUse && got.stale.is_none()).collect();
@@ -191,8 +191,8 @@ pub fn fetch(remote: &Remote, with: &Obtain) -> Result<Downloaded, ObtainError> 
     Ok(Downloaded { path, sha256, stale })
 }
 
-/// What is to be fetched for the file at this place. What the lock has there is taken and nothing else, wherever it came
-/// from when it was locked; but a sum in the matrix goes before it.
+/// What is to be fetched for the file at this place. Only the file in the lock is accepted, from any address; but a
+/// sha256 in the matrix takes precedence.
 fn ask_for<'a>(remote: &'a Remote, at: usize, with: &Obtain<'a>) -> Result<Asked<'a>, RemoteError> {
     let locked = with.locked.map(|files| files.get(at));
     let (sha256, vouched) = match (&remote.pin, locked) {
@@ -204,13 +204,13 @@ fn ask_for<'a>(remote: &'a Remote, at: usize, with: &Obtain<'a>) -> Result<Asked
         (Pin::TrustOnFirstUse, None) => (None, Vouched::FirstUse),
     };
     let mut addresses: Vec<_> = std::iter::once(&remote.address).chain(&remote.mirrors).cloned().collect();
-    // Whoever wrote the lock may know of places that the matrix does not; the sum judges what they give.
+    // The lock may have addresses that the matrix does not; the sha256 decides.
     let of_lock = locked.flatten().filter(|locked| Some(locked.sha256.as_str()) == sha256);
     for further in of_lock.into_iter().flat_map(|locked| &locked.addresses) {
         match Remote::parse(further) {
             Ok(further) if !addresses.contains(&further.address) => addresses.push(further.address),
             Ok(_) => {}
-            Err(why) => tracing::debug!(%further, %why, "an address in the lock cannot be fetched from"),
+            Err(why) => tracing::debug!(%further, %why, "cannot fetch from an address in the lock"),
         }
     }
     Ok(Asked { remote, addresses, sha256, vouched })
@@ -241,14 +241,14 @@ fn get_file(asked: &Asked, with: &Obtain) -> Result<Fetched, RemoteError> {
     fetch::file(&wanted, with).map_err(|error| otherwise(error, asked.vouched))
 }
 
-/// The file's name, or where the address has none its host.
+/// The file's name, or the host if the address has no file name.
 fn name(remote: &Remote) -> String {
     let segments = remote.address.path_segments();
     let last = segments.and_then(|mut parts| parts.next_back()).filter(|name| !name.is_empty());
     last.or(remote.address.host_str()).unwrap_or("a file").to_owned()
 }
 
-/// Another file than the lock has is no broken transfer: somebody has to decide.
+/// A file unlike the lock's is not a broken transfer: the user has to decide.
 fn otherwise(error: FetchError, vouched: Vouched) -> RemoteError {
     if let (Vouched::Lock, FetchError::NotFetched(failed)) = (vouched, &error) {
         for (address, problem) in &failed.failures {
@@ -279,7 +279,7 @@ fn unpacked(got: &Got, with: &Obtain) -> Result<UnpackedPackage, RemoteError> {
         Some(path) => path.clone(),
         None => match UnpackedPackage::recorded(with.store, &got.sha256) {
             Some(package) => return Ok(package),
-            // What was taken out of it is damaged, and gone.
+            // Its unpacked files were damaged and removed.
             None => again()?,
         },
     };
@@ -287,7 +287,7 @@ fn unpacked(got: &Got, with: &Obtain) -> Result<UnpackedPackage, RemoteError> {
     package.map_err(|error| of_address(error.into(), got.asked.remote).into())
 }
 
-/// Names the address, which means more to people than the cache's file.
+/// Names the address, because the path in the cache means nothing to people.
 fn of_address(error: AssembleError, remote: &Remote) -> AssembleError {
     error.of(PathBuf::from(remote.address.as_str()))
 }

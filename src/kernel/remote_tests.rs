@@ -65,7 +65,7 @@ fn modules_deb(release: &str) -> Vec<u8> {
 }
 
 #[test]
-fn packages_are_fetched_once_and_are_one_kernel_together() {
+fn packages_are_fetched_once_and_make_one_kernel() {
     let world = World::new();
     let (image, modules) = (kernel_deb("6.1.0-test"), modules_deb("6.1.0-test"));
     let files = vec![
@@ -106,7 +106,7 @@ fn packages_are_fetched_once_and_are_one_kernel_together() {
 }
 
 #[test]
-fn an_image_and_a_build_s_tarball_are_kernels_too() {
+fn fetched_images_and_tarballs_make_kernels() {
     let world = World::new();
     let image = bzimage("5.2.1");
     let kernel = world.obtain(vec![pinned(&world.serve("/bzImage", &image), &sum(&image))]).unwrap();
@@ -138,7 +138,7 @@ fn an_image_and_a_build_s_tarball_are_kernels_too() {
 }
 
 #[test]
-fn what_the_lock_has_is_taken_and_nothing_else() {
+fn only_locked_files_are_used() {
     let world = World::new();
     let (old, new) = (kernel_deb("6.1.0-old"), kernel_deb("6.1.0-new"));
     let files = vec![trusted(&world.serve("/a.deb", &old))];
@@ -186,7 +186,7 @@ fn what_the_lock_has_is_taken_and_nothing_else() {
 }
 
 #[test]
-fn what_was_taken_apart_needs_the_file_no_more_until_it_is_damaged() {
+fn unpacked_package_needs_its_file_only_when_damaged() {
     let (world, package) = (World::new(), kernel_deb("6.1.0"));
     let files = vec![pinned(&world.serve("/a.deb", &package), &sum(&package))];
     let first = world.obtain(files.clone()).unwrap();
@@ -201,7 +201,7 @@ fn what_was_taken_apart_needs_the_file_no_more_until_it_is_damaged() {
 }
 
 #[test]
-fn what_was_trusted_first_and_is_no_kernel_is_asked_for_anew() {
+fn unusable_first_use_file_is_fetched_again() {
     let (world, package) = (World::new(), kernel_deb("6.1.0"));
     let of = |bytes: &[u8]| Answer::file(bytes, "\"1\"");
     // The same entity tag all along, though what is served was mended meanwhile.
@@ -215,11 +215,14 @@ fn what_was_trusted_first_and_is_no_kernel_is_asked_for_anew() {
     let conditions: Vec<_> = world.server.requests().iter().map(|r| r.header("if-none-match").is_some()).collect();
     assert_eq!(conditions, [false, true, false]);
     let told = world.told.lock().unwrap();
-    assert!(told.iter().any(|p| matches!(p, Progress::Trouble { then, .. } if then.contains("once more"))), "{told:?}");
+    assert!(
+        told.iter().any(|p| matches!(p, Progress::Trouble { then, .. } if then.contains("fetching all of it again"))),
+        "{told:?}"
+    );
 }
 
 #[test]
-fn what_is_no_kernel_is_named_by_its_address() {
+fn unusable_file_is_named_by_its_address() {
     let world = World::new();
     let (text, image, package) = (b"just text\n", bzimage("6.1.0"), kernel_deb("6.1.0"));
     let cut = &package[..100];

@@ -55,7 +55,7 @@ fn kind(source: &Source) -> Box<dyn SourceKind + '_> {
 /// See [`ObtainError`]: [`ObtainError::blame`] tells who can mend it, [`ObtainError::is_gone`] whether it is no
 /// longer served.
 pub fn obtain(source: &Source, with: &Obtain) -> Result<Kernel, ObtainError> {
-    // What is collected before it is leased is made again; it would have to lie unused for long, and happen twice.
+    // A file that gc removes before it is leased is made again.
     for _ in 0..3 {
         let mut kernel = kind(source).obtain(with)?;
         let leases = with.store.leases(kernel.stored())?;
@@ -70,7 +70,7 @@ pub fn obtain(source: &Source, with: &Obtain) -> Result<Kernel, ObtainError> {
 /// What a kernel was resolved to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resolved {
-    /// What it calls itself, or what its package is named after, where that is known.
+    /// Its release, from the image or the package's name, if known.
     pub release: Option<String>,
     /// Its files.
     pub files: Vec<LockedFile>,
@@ -90,10 +90,10 @@ impl Failure for OnlyOld {
     }
 }
 
-/// Resolves a kernel anew, whatever it was locked to.
+/// Resolves a kernel again, ignoring the lock.
 ///
 /// # Errors
-/// As [`obtain`], and where a mirror cannot be asked: what was recorded earlier is not the newest.
+/// As [`obtain`], and if a mirror cannot be asked, because a cached answer may not be the newest.
 pub fn resolve(source: &Source, with: &Obtain) -> Result<Resolved, ObtainError> {
     let (resolved, stale) = match kind(source).resolve(with)? {
         Some(resolved) => resolved,
@@ -113,7 +113,7 @@ pub fn why_not_locked(source: &Source) -> Option<&'static str> {
     kind(source).why_not_locked()
 }
 
-/// Whether what a kernel is made of is here.
+/// Whether a kernel is here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Cached {

@@ -36,7 +36,7 @@ fn tree(top: &str) -> Vec<u8> {
 }
 
 #[test]
-fn a_build_tree_s_files_have_the_names_of_installed_ones() {
+fn build_tree_files_get_installed_names() {
     let expected = [
         "lib/modules/6.1.9/kernel/drivers/net/tun.ko",
         "boot/config-6.1.9",
@@ -59,7 +59,7 @@ fn a_build_tree_s_files_have_the_names_of_installed_ones() {
 }
 
 #[test]
-fn what_was_installed_keeps_its_names() {
+fn installed_files_keep_their_names() {
     let image = bzimage("6.1.9");
     for top in ["", "tar-install/"] {
         let at = |path: &str| format!("{top}{path}");
@@ -75,7 +75,7 @@ fn what_was_installed_keeps_its_names() {
 }
 
 #[test]
-fn other_tarballs_hold_no_kernel_and_hostile_ones_are_refused() {
+fn tarballs_without_a_kernel_or_hostile_are_rejected() {
     let source = tar(&[("linux/Makefile", b"VERSION = 6\n"), ("linux/arch/x86/boot/main.c", b"int")]);
     let deep = tar(&[("a/b/arch/x86/boot/bzImage", b"x")]);
     for (tarball, says) in [

@@ -336,7 +336,7 @@ fn a_failed_boot_is_told_where_a_later_one_ran_one_of_its_jobs_again() {
         provenance: Vec::new(),
         files: Vec::new(),
         locked: false,
-        stale: Some(Stale { age: Duration::from_secs(600), why: "offline was asked for".to_owned() }),
+        stale: Some(Stale { age: Duration::from_secs(600), why: "offline mode".to_owned() }),
         boots: vec![
             boot(1, &["one", "two"], Some("panic: it died\n[ 1.0] last line")),
             // Another command line: nobody asks this again.
@@ -352,12 +352,9 @@ fn a_failed_boot_is_told_where_a_later_one_ran_one_of_its_jobs_again() {
     document.kernels[0].boots[0].accelerator = Accel::Kvm;
     assert!(!plain(&document, 100).contains("was followed"));
     document.kernels[0].boots[0].accelerator = Accel::Tcg;
-    assert!(
-        text.contains("a may not be the newest: what was recorded 10 minutes ago: offline was asked for\n"),
-        "{text}"
-    );
+    assert!(text.contains("a may not be the newest: a copy cached 10 minutes ago (offline mode)\n"), "{text}");
     let written = serde_json::to_value(&document.kernels[0]).expect("JSON");
-    let stale = serde_json::json!({ "seconds": 600, "why": "offline was asked for" });
+    let stale = serde_json::json!({ "seconds": 600, "why": "offline mode" });
     assert_eq!(written["stale"], stale);
     let read: KernelRecord = serde_json::from_value(written).expect("a record");
     assert_eq!(read, document.kernels[0]);

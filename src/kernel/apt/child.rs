@@ -173,7 +173,7 @@ pub(super) fn private_configuration(system: &[(String, String)], folder: &Path) 
         // apt's three tries last 7 s in all without a network, and the recorded index may do.
         ("Acquire::Retries", "1".to_owned()),
         ("Acquire::PDiffs", "false".to_owned()),
-        // Stored as they come, instead of being packed anew.
+        // Stored as they come, not recompressed.
         ("Acquire::IndexTargets::deb::Packages::KeepCompressed", "true".to_owned()),
         ("Acquire::IndexTargets::deb::Packages::KeepCompressedAs", "xz".to_owned()),
     ] {
@@ -187,7 +187,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_networks_settings_are_passed_on_and_hooks_are_not() {
+    fn private_configuration_keeps_network_settings_and_drops_hooks() {
         let system = dump(
             "Acquire \"\";\nAcquire::http::Proxy \"http://proxy.example:3128\";\nAcquire::IndexTargets::deb::DEP-11 \"\";\n\
              APT::Update::Post-Invoke:: \"rm -f x\";\nDir::Etc \"etc/apt\";\nDir::State \"var/lib/apt\";\n\

@@ -1,4 +1,4 @@
-//! What can go wrong between apt, its mirrors and this program.
+//! What can go wrong with apt and its mirrors.
 
 use crate::kernel::assemble::AssembleError;
 use crate::kernel::failure::{Failure, FailureKind};
@@ -7,7 +7,7 @@ use crate::kernel::package::UnpackError;
 use crate::kernel::quoted::Quoted;
 use crate::kernel::store::NotCached;
 
-/// Why apt gives no kernel.
+/// Why apt failed to provide a kernel.
 #[derive(Debug, thiserror::Error)]
 pub enum AptError {
     /// The suite has no such package.
@@ -114,7 +114,7 @@ pub enum AptError {
 }
 
 impl AptError {
-    /// Whether the kernel that was used last may stand in: nothing is wrong with what was asked for, or it has gone.
+    /// Whether the kernel that was used last may be used instead.
     pub(super) fn is_survivable(&self) -> bool {
         let outside =
             matches!(self, Self::Network { .. } | Self::Superseded { .. } | Self::Failed { .. } | Self::NotCached(_));

@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_package_is_answered_with_names_like_it() {
+    fn unknown_package_gets_similar_names() {
         let found = index(&[
             stanza("linux-image-amd64", "1", "", 1),
             stanza("linux-image-cloud-amd64", "1", "", 1),

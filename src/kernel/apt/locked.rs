@@ -22,7 +22,7 @@ pub(super) fn obtain_locked(
     files: &[LockedFile],
     with: &Obtain,
 ) -> Result<Kernel, AptError> {
-    // What is here needs neither apt nor a mirror that serves the suite.
+    // Cached packages need neither apt nor the mirror.
     let here = files.iter().map(|file| UnpackedPackage::recorded(with.store, &file.sha256)).collect::<Option<Vec<_>>>();
     if let Some(mut kernel) = here.map_or(Ok(None), |packages| assemble::assemble(&packages, with.store))? {
         kernel.files = files.to_vec();
@@ -30,7 +30,7 @@ pub(super) fn obtain_locked(
     }
     let place = Place::of(suite, archive, with)?;
     check_names(package, &place)?;
-    // Twice, because a damaged cached file is only noticed, and removed, when all is put together.
+    // Twice, because damaged cached files are only found, and removed, during assembly.
     for _ in 0..2 {
         let packages = files.iter().map(|file| one(file, &place, with)).collect::<Result<Vec<_>, _>>()?;
         if let Some(mut kernel) = assemble::assemble(&packages, with.store)? {
@@ -60,7 +60,7 @@ fn one(file: &LockedFile, place: &Place, with: &Obtain) -> Result<UnpackedPackag
     Ok(UnpackedPackage::unpack(with.store, &target, &file.sha256)?)
 }
 
-/// Fetches it from the mirror while that serves it, and else from where the lock says. Each is compared with the sha256.
+/// Fetches it from the mirror, or else from the lock's addresses. Each is compared with the sha256.
 fn fetch(
     file: &LockedFile,
     what: &str,
@@ -78,13 +78,13 @@ fn fetch(
         match mirror::fetch(&Served::at(file, address), place, target, with) {
             Ok(()) => return Ok(()),
             Err(error @ AptError::Superseded { .. }) => {
-                tracing::debug!(%error, "a locked package is not there any more")
+                tracing::debug!(%error, "a locked package is no longer there")
             }
             Err(error @ AptError::Network { .. }) => away = Some(error),
             Err(error) => return Err(error),
         }
     }
-    // Where one of them could not be asked, the package may be there tomorrow.
+    // If one address could not be asked, the package may be there tomorrow.
     Err(away.unwrap_or_else(|| AptError::LockedGone {
         what: what.to_owned(),
         sha256: file.sha256.clone(),
@@ -92,7 +92,7 @@ fn fetch(
     }))
 }
 
-/// What the newest kernel would be, by the mirror's index alone, and why that may be old.
+/// The newest kernel by the mirror's index alone, and why that may be stale.
 pub(super) fn resolve(package: &str, place: &Place, with: &Obtain) -> Result<(Resolved, Option<Stale>), AptError> {
     check_names(package, place)?;
     let current = current(place, with.refresh, with)?;
@@ -111,7 +111,7 @@ pub(super) fn resolve(package: &str, place: &Place, with: &Obtain) -> Result<(Re
     Ok((Resolved { release: files.iter().find_map(release), files }, stale))
 }
 
-/// What was used last, as far as that is recorded.
+/// The packages that were used last, if recorded.
 pub(super) fn used_last(package: &str, place: &Place, store: &Store) -> Option<Vec<LockedFile>> {
     let record = selection_record(package, place);
     let newest = store.records::<Selection>(&record).max_by_key(|selection| selection.fetched)?;

@@ -18,7 +18,7 @@ use crate::kernel::obtain::Obtain;
 use crate::kernel::progress::Progress;
 use crate::kernel::quoted::Quoted;
 
-/// What a mirror serves of one suite, as far as kernels are concerned.
+/// The kernel packages of one suite on a mirror.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct SuiteIndex {
     /// Seconds since 1970.
@@ -64,7 +64,7 @@ impl System {
         }
         let mut archives = Vec::new();
         for file in files.iter().filter(|f| f.is_file()) {
-            // A file that only root may read is none of ours.
+            // Skip a file that only root may read.
             let Ok(text) = fs::read_to_string(file) else { continue };
             match file.extension().and_then(|e| e.to_str()) {
                 Some("sources") => archives.extend(sources::deb822(&text)),
@@ -242,7 +242,7 @@ pub(super) fn fetch(served: &Served, place: &Place, target: &Path, with: &Obtain
     };
     tell(0.0);
     let folder = folder(place, with)?;
-    // So that nobody collects it meanwhile.
+    // Keeps `gc` away.
     let _use = with.store.share(&format!("apt-use-{}", place.id()))?;
     // The proxy may have changed since the index was fetched.
     let configuration = System::read(with)?.configure(&folder, with)?;
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_suite_a_missing_extra_and_a_failing_network_are_told_apart() {
+    fn apt_distinguishes_missing_suites_from_network_failures() {
         let missing = "Ign:1 http://m.example/debian sid InRelease\nErr:2 http://m.example/debian sid Release\n  404  Not Found [IP: 1.2.3.4 80]\n";
         let release = "E: The repository 'http://m.example/debian sid Release' does not have a Release file.\n";
         let error = judged(missing, release, 100).unwrap_err();
@@ -306,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn other_complaints_are_passed_on() {
+    fn apt_errors_are_passed_on() {
         let unsigned =
             "W: GPG error: x NO_PUBKEY 0E98404D386FA1D9\nE: The repository 'x sid InRelease' is not signed.\n";
         let error = judged("", unsigned, 100).unwrap_err();

@@ -1,9 +1,8 @@
 //! Kernels that apt can serve.
 //!
-//! Each suite has a private apt state of its own in the store, so one that has gone does not touch the others. apt
-//! is used for what it is best at: mirrors, proxies, signatures. Its index of all packages is not, for it costs
-//! seconds: the few kernel packages are read from the lists that apt has verified, and kept in a record, with which
-//! a second run starts no child at all.
+//! Each suite has its own apt state in the store, so one that is gone does not affect the others. apt handles mirrors,
+//! proxies and signatures. Its index of all packages is not used, because it costs seconds: the few kernel packages are
+//! read from the lists that apt has verified, and recorded, so that a second run starts no child at all.
 
 mod child;
 mod error;
@@ -43,7 +42,7 @@ struct Selection {
     packages: Vec<Served>,
 }
 
-/// An index, and why it is not new, if it isn't.
+/// An index, and why it is stale, if it is.
 struct Current {
     index: SuiteIndex,
     asked_now: bool,
@@ -85,7 +84,7 @@ impl SourceKind for AptPackage<'_> {
 /// Where it has no apt, or apt knows no archive of a distribution.
 pub fn available(with: &Obtain) -> Result<String, ObtainError> {
     let suite = System::read(with)?.own_suite()?;
-    Ok(format!("the system's mirrors serve {suite}, and other suites beside it"))
+    Ok(format!("the system's mirrors serve {suite} and other suites"))
 }
 
 /// Obtains the kernel that `package` names or leads to.
@@ -103,7 +102,7 @@ fn check_names(package: &str, place: &Place) -> Result<(), AptError> {
     check("suite", place.suite(), "a name such as bookworm or bookworm-backports", true)
 }
 
-/// A package with a kernel's source, as the mirror is known to serve it.
+/// A package with a kernel's source, in a mirror's index.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct SourcePackage(Served);
 
@@ -137,7 +136,7 @@ pub(super) fn source_package(package: &str, suite: &str, with: &Obtain) -> Resul
     })
 }
 
-/// Fetches a source package into `target`, or gives the one that the mirror serves in its place by now.
+/// Fetches a source package into `target`, or returns the one that replaced it on the mirror.
 pub(super) fn fetch_source(
     package: &SourcePackage,
     suite: &str,
@@ -157,7 +156,7 @@ pub(super) fn fetch_source(
     if newest == *package { Err(superseded) } else { Ok(Some(newest)) }
 }
 
-/// Names become arguments and folders: Debian Policy §5.6.1's letters only.
+/// Names become arguments and folders: only Debian Policy §5.6.1's letters.
 fn check(what: &'static str, text: &str, expected: &'static str, form: bool) -> Result<(), AptError> {
     let letter = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
     let good = form
@@ -167,7 +166,7 @@ fn check(what: &'static str, text: &str, expected: &'static str, form: bool) -> 
     if good { Ok(()) } else { Err(AptError::BadName { text: Quoted::of(text.as_bytes()), what, expected }) }
 }
 
-/// The newest kernel that the mirror is known to serve.
+/// The newest kernel in the mirror's index.
 fn newest(package: &str, place: &Place, with: &Obtain) -> Result<Kernel, AptError> {
     let mut refresh = with.refresh;
     loop {
@@ -179,7 +178,7 @@ fn newest(package: &str, place: &Place, with: &Obtain) -> Result<Kernel, AptErro
         };
         let chosen = index::resolve(&index.packages, package).map_err(unknown)?;
         match gather(&chosen, place, with.offline, with) {
-            // The mirror has moved on since its index was fetched.
+            // The mirror changed since its index was fetched.
             Err(AptError::Superseded { .. }) if !asked_now && why_old.is_none() => refresh = true,
             Err(error) => return Err(error),
             Ok(mut kernel) => {
@@ -198,7 +197,7 @@ fn newest(package: &str, place: &Place, with: &Obtain) -> Result<Kernel, AptErro
     }
 }
 
-/// The kernel that was used last time, where the newest cannot be had for `error`, which is not the user's to mend.
+/// The kernel that was used last, if the newest fails with an `error` that is not the user's.
 fn recorded(package: &str, place: &Place, error: &AptError, with: &Obtain) -> Result<Option<Kernel>, AptError> {
     if !error.is_survivable() {
         return Ok(None);
@@ -214,7 +213,7 @@ fn recorded(package: &str, place: &Place, error: &AptError, with: &Obtain) -> Re
             mark_stale(&mut kernel, selection.fetched, error.to_string(), with);
             Ok(Some(kernel))
         }
-        // Then the first error is the one to tell.
+        // The first error explains more.
         Err(_) => Ok(None),
     }
 }
@@ -246,7 +245,7 @@ fn current(place: &Place, refresh: bool, with: &Obtain) -> Result<Current, AptEr
     if with.offline {
         let what = || format!("the index of {}", place.suite());
         let missing = || AptError::from(with.store.not_cached(what()));
-        let why_old = Some("offline was asked for".to_owned());
+        let why_old = Some("offline mode".to_owned());
         return Ok(Current { index: known.ok_or_else(missing)?, asked_now: false, why_old });
     }
     let fresh = |index: &SuiteIndex| mirror::now().checked_sub(index.fetched).is_some_and(|age| age < FRESH);
@@ -259,7 +258,7 @@ fn current(place: &Place, refresh: bool, with: &Obtain) -> Result<Current, AptEr
     let asked = mirror::now();
     let _lock = with.store.lock(&format!("apt-{}", place.id()), waiting)?;
     match read() {
-        // Somebody else asked while this one waited. The one from before is none of that, though its second be this one.
+        // Another process refreshed it while this one waited for the lock.
         Some(index) if Some(index.fetched) != before && (index.fetched >= asked || fresh(&index)) => {
             return Ok(Current { index, asked_now: true, why_old: None });
         }
@@ -279,9 +278,9 @@ fn current(place: &Place, refresh: bool, with: &Obtain) -> Result<Current, AptEr
     }
 }
 
-/// Makes a kernel of packages, fetching those that are missing.
+/// Makes a kernel from packages, and fetches missing ones.
 fn gather(chosen: &[&Served], place: &Place, offline: bool, with: &Obtain) -> Result<Kernel, AptError> {
-    // Twice, because a damaged cached file is only noticed, and removed, when all is put together.
+    // Twice, because damaged cached files are only found, and removed, during assembly.
     for _ in 0..2 {
         let mut packages = Vec::new();
         for served in chosen {

@@ -1,4 +1,4 @@
-//! Decompresses what packages and modules are compressed with, and never more than the reader agreed to.
+//! Decompresses packages and modules, up to the reader's limit.
 
 mod xz;
 
@@ -20,7 +20,7 @@ pub(crate) enum Compression {
 }
 
 impl Compression {
-    /// How a file is packed, by its first bytes; none where it is packed with nothing that is known here.
+    /// How a file is compressed, by its first bytes; none if it isn't, or by an unknown compressor.
     pub(crate) fn of(head: &[u8]) -> Option<Self> {
         match head {
             [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Some(Self::Xz),
@@ -32,9 +32,9 @@ impl Compression {
     }
 }
 
-/// Memory that an xz stream may ask for: `xz -9` asks for 65 MiB, and nobody compresses kernels with more.
+/// Memory that an xz stream may need: `xz -9` needs 65 MiB, and kernels are not compressed with more.
 pub(super) const XZ_MEMORY: u64 = 192 << 20;
-/// What may unpack to more than this is unpacked by as many threads as there are processors: packages, and no modules.
+/// Larger files are unpacked by as many threads as there are processors: packages, but not modules.
 const MANY_THREADS: u64 = 32 << 20;
 /// The largest zstd window, as a power of two: what `zstd --ultra -22` uses.
 const ZSTD_WINDOW_LOG: u32 = 27;
@@ -157,7 +157,7 @@ pub(super) mod tests {
     ];
 
     #[test]
-    fn what_was_compressed_comes_back_and_never_more_than_agreed() {
+    fn decompression_round_trips_and_stops_at_the_limit() {
         let bytes = vec![7; 100_000];
         for how in ALL {
             let packed = compress(how, &bytes);

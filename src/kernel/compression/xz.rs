@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn blocks_come_back_in_order_and_streams_behind_each_other() {
+    fn xz_keeps_the_order_of_blocks_and_streams() {
         let bytes = noise(1 << 20);
         let packed = blocks(&bytes);
         assert_eq!(unpacked(&packed).unwrap(), bytes);
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_cut_or_damaged_or_followed_by_something_else_is_an_error() {
+    fn xz_rejects_cut_damaged_or_trailing_data() {
         let bytes = noise(200 << 10);
         let packed = blocks(&bytes);
         for length in (1..packed.len()).step_by(997).chain([packed.len() - 1]) {

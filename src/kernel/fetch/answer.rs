@@ -18,8 +18,8 @@ pub(super) fn range(from: u64, validator: &Validator) -> Result<HeaderMap, Fetch
     Ok(HeaderMap::from_iter([(header::RANGE, range), (header::IF_RANGE, proof)]))
 }
 
-/// Whether an answer with these headers goes on exactly where what is here ends: the length of the whole, where that is
-/// known; or why it doesn't.
+/// Checks that an answer with these headers continues exactly at the end of the partial file: the total size, if known; or
+/// why it doesn't.
 pub(super) fn continued(
     headers: &HeaderMap,
     validator: &Validator,
@@ -27,15 +27,15 @@ pub(super) fn continued(
 ) -> Result<Option<u64>, String> {
     let range = headers::text(headers, &header::CONTENT_RANGE).unwrap_or("no range at all");
     let Some(ContentRange::Part { first, total, .. }) = ContentRange::parse(range) else {
-        return Err(format!("the server gives another part ({}) than was asked for", Quoted::of(range.as_bytes())));
+        return Err(format!("the server sent another range ({})", Quoted::of(range.as_bytes())));
     };
     if first != partial.length() {
-        return Err(format!("the server gives bytes from {first} on, and not from {} on", partial.length()));
+        return Err(format!("the server sent bytes from {first} on, expected from {} on", partial.length()));
     }
     if let (Some(before), Some(total)) = (partial.total(), total)
         && before != total
     {
-        return Err(format!("the file has {total} bytes now, and had {before}"));
+        return Err(format!("the file now has {total} bytes, and had {before}"));
     }
     if let (Validator::Etag(before), Some(now)) = (validator, headers::text(headers, &header::ETAG))
         && before != now
@@ -52,13 +52,13 @@ pub(super) fn is_chunked(headers: &HeaderMap) -> bool {
     headers::text(headers, &header::TRANSFER_ENCODING).is_some_and(last)
 }
 
-/// How a body was packed for the way, though nobody asked for that.
+/// How a body was compressed, although uncompressed was requested.
 pub(super) fn packed(headers: &HeaderMap) -> Option<Quoted> {
     let coding = headers::text(headers, &header::CONTENT_ENCODING)?;
     (!coding.eq_ignore_ascii_case("identity")).then(|| Quoted::of(coding.as_bytes()))
 }
 
-/// What a status means that gives no file.
+/// The meaning of a status without a file.
 pub(super) fn said_no(status: StatusCode, headers: &HeaderMap) -> FetchProblem {
     let reason = status.canonical_reason().unwrap_or("without a name");
     match status.as_u16() {
@@ -70,8 +70,7 @@ pub(super) fn said_no(status: StatusCode, headers: &HeaderMap) -> FetchProblem {
         304 => FetchProblem::Unasked { status: 304, reason },
         300..400 => {
             let to = headers::text(headers, &header::LOCATION);
-            let to =
-                to.map_or("without saying where to".to_owned(), |to| format!("to {to}, where nothing is fetched from"));
+            let to = to.map_or("without an address".to_owned(), |to| format!("to {to}, which is not followed"));
             FetchProblem::Redirect(Quoted::of(format!("{to} (HTTP {status})").as_bytes()))
         }
         code @ 400.. => FetchProblem::Refused { status: code, reason },

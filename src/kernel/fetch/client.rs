@@ -20,23 +20,23 @@ use crate::kernel::quoted::Quoted;
 /// Redirects that are followed, one after another; browsers follow 20.
 const REDIRECTS: usize = 10;
 
-/// Has one runtime of its own: whoever fetches has a thread to block.
+/// Has its own runtime, because each fetch blocks its thread.
 pub(super) struct HttpClient {
     runtime: Option<Runtime>,
     http: reqwest::Client,
-    /// Whether this system knows no authority at all, so that no server can prove who it is.
+    /// Whether this system has no CA certificates at all.
     trusts_nobody: bool,
 }
 
 impl HttpClient {
     pub(super) fn new(patience: &Patience) -> Result<Self, FetchError> {
         static RING: Once = Once::new();
-        // Whoever has set a provider before has set one that serves.
+        // Any provider that was installed before will do.
         RING.call_once(|| drop(rustls::crypto::ring::default_provider().install_default()));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| FetchError::NoClient(error.to_string()))?;
         let builder = || {
-            // What a server packs for the way would have to be unpacked, and could not be resumed.
+            // A compressed transfer could not be resumed.
             let plain = HeaderMap::from_iter([(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"))]);
             let builder = reqwest::Client::builder()
                 .user_agent(concat!("backproof/", env!("CARGO_PKG_VERSION")))
@@ -50,7 +50,7 @@ impl HttpClient {
         };
         let (http, trusts_nobody) = match builder().build() {
             Ok(http) => (Ok(http), false),
-            // A system without certificates of authorities can still fetch what a sha256 vouches for.
+            // A system without CA certificates can still fetch files by sha256.
             Err(_) => (builder().tls_certs_only([]).build(), true),
         };
         let http = http.map_err(|error| FetchError::NoClient(deepest(&error)))?;
@@ -78,7 +78,7 @@ impl HttpClient {
             return FetchProblem::Redirect(detail());
         }
         if let Some(tls) = cause::<rustls::Error>(error) {
-            let nobody = if self.trusts_nobody { "this system has no certificates of authorities: " } else { "" };
+            let nobody = if self.trusts_nobody { "this system has no CA certificates: " } else { "" };
             return FetchProblem::Tls { host, detail: Quoted::of(format!("{nobody}{}", tls_words(tls)).as_bytes()) };
         }
         if !matches!(at.scheme(), "http" | "https") {
@@ -98,14 +98,14 @@ impl HttpClient {
 
 impl Drop for HttpClient {
     fn drop(&mut self) {
-        // A name that is still being looked up, by a thread that cannot be stopped, is nobody's business any more.
+        // A name lookup runs on a thread that cannot be stopped; don't wait for it.
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }
     }
 }
 
-/// Follows a redirect, unless it leaves what can be trusted or goes on for too long.
+/// Follows a redirect, unless it is unsafe or one too many.
 fn redirect(attempt: Attempt<'_>) -> reqwest::redirect::Action {
     let next = attempt.url();
     let was_secure = attempt.previous().iter().any(|address| address.scheme() == "https");
@@ -114,7 +114,7 @@ fn redirect(attempt: Attempt<'_>) -> reqwest::redirect::Action {
         return attempt.error(format!("to {shown}, which is neither http nor https"));
     }
     if was_secure && next.scheme() == "http" {
-        return attempt.error(format!("from https to {shown}: whoever is in between could change the file"));
+        return attempt.error(format!("from https to {shown}, which is not secure"));
     }
     if attempt.previous().len() > REDIRECTS {
         return attempt.error(format!("more than {REDIRECTS} times, at last to {shown}"));
@@ -122,11 +122,11 @@ fn redirect(attempt: Attempt<'_>) -> reqwest::redirect::Action {
     attempt.follow()
 }
 
-/// What went wrong with TLS, in words: rustls has names of its own for most of it.
+/// What went wrong with TLS, in plain words: rustls has terse names for it.
 fn tls_words(error: &rustls::Error) -> String {
     let rustls::Error::InvalidCertificate(why) = error else { return error.to_string() };
     let words = match why {
-        CertificateError::UnknownIssuer => "is signed by no authority that this system trusts",
+        CertificateError::UnknownIssuer => "is signed by an authority that this system does not trust",
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => "has expired",
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
             "is not valid yet; check this host's clock"
@@ -137,10 +137,8 @@ fn tls_words(error: &rustls::Error) -> String {
         CertificateError::BadEncoding => "cannot be read",
         CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => "is not for a server",
         // webpki's name, which rustls passes on: a certificate that may sign others, as `openssl req -x509` makes it.
-        CertificateError::Other(other) if format!("{other:?}").contains("CaUsedAsEndEntity") => {
-            "is self-signed, as that of an authority"
-        }
-        _ => return "the server's certificate is refused by this system's rules".to_owned(),
+        CertificateError::Other(other) if format!("{other:?}").contains("CaUsedAsEndEntity") => "is self-signed",
+        _ => return "the server's certificate is rejected by this system's rules".to_owned(),
     };
     format!("the server's certificate {words}")
 }
@@ -165,7 +163,7 @@ fn below<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'stati
     }
 }
 
-/// The words of the last cause: the libraries' own ones only say that something failed.
+/// The last cause's message: those above only say that something failed.
 pub(super) fn deepest(error: &(dyn Error + 'static)) -> String {
     let mut error = error;
     while let Some(next) = below(error) {

@@ -55,7 +55,7 @@ impl NotFetched {
 
 impl fmt::Display for NotFetched {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} could not be fetched: ", self.what)?;
+        write!(f, "cannot fetch {}: ", self.what)?;
         for (index, (address, problem)) in self.failures.iter().enumerate() {
             let between = if index == 0 { "" } else { "; " };
             // A document's name is its address.

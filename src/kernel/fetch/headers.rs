@@ -1,4 +1,4 @@
-//! What a server's headers say, read with suspicion.
+//! Reads a server's headers with suspicion.
 
 use std::time::{Duration, SystemTime};
 
@@ -15,7 +15,7 @@ const SETTLED: Duration = Duration::from_secs(60);
 /// Seconds that stand for all that is longer: a hundred years.
 const VERY_LONG: u64 = 100 * 365 * 86_400;
 
-/// What proves that the rest of a file belongs to what is here of it (RFC 9110, section 13.1.5).
+/// What proves that the rest of a file belongs to the partial one (RFC 9110, section 13.1.5).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Validator {
@@ -26,7 +26,7 @@ pub(super) enum Validator {
 }
 
 impl Validator {
-    /// The strongest that an answer has; none where it has nothing but a weak entity tag and a young date.
+    /// The strongest of an answer; none if it has only a weak entity tag and a recent date.
     pub(super) fn of(headers: &HeaderMap) -> Option<Self> {
         if let Some(tag) = text(headers, &header::ETAG).filter(|tag| is_strong(tag)) {
             return Some(Self::Etag(tag.to_owned()));
@@ -50,7 +50,7 @@ fn is_strong(tag: &str) -> bool {
     opaque.is_some_and(|opaque| !opaque.contains('"'))
 }
 
-/// A header's text, where it is one and not absurdly long.
+/// A header's text, unless it is absurdly long.
 pub(super) fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     headers.get(name)?.to_str().ok().map(str::trim).filter(|text| !text.is_empty() && text.len() <= LONGEST)
 }
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_tells_versions_apart_lets_a_transfer_go_on() {
+    fn validator_needs_a_strong_tag_or_an_old_date() {
         let (old, now) = ("Sun, 06 Nov 1994 08:49:37 GMT", "Sun, 06 Nov 1994 09:49:37 GMT");
         let just_now = "Sun, 06 Nov 1994 09:49:20 GMT";
         let long = format!("\"{}\"", "x".repeat(2000));

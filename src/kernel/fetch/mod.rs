@@ -1,9 +1,8 @@
 //! Fetches files and small documents over HTTP, each of them once.
 //!
-//! A file whose sha256 is known is fetched only if it isn't here; one whose sha256 is not known is asked for with what
-//! the server said of it last time, so that it comes again only where it changed. What a cut connection or a killed
-//! process left is gone on with, where the server can prove that it still has the same file. Everything is hashed while
-//! it comes, and nothing goes by its name before it is whole.
+//! A file whose sha256 is known is fetched only if the cache lacks it; others are requested with the server's last
+//! validator, so that they are fetched again only if they changed. A partial file is resumed if the server can prove that
+//! it still has the same one. Everything is hashed while it arrives, and gets its name only when it is complete.
 
 mod answer;
 mod client;
@@ -38,15 +37,15 @@ use super::progress::{Progress, Stale};
 
 /// What is to be fetched.
 pub(super) struct FetchRequest<'a> {
-    /// The file, in words for people.
+    /// The file, for people.
     pub what: &'a str,
-    /// Where it may be had from, the best one first. Each is tried until one gives it.
+    /// Its addresses, the best first; they are tried in turn.
     pub addresses: &'a [Url],
-    /// Its sha256, where it is known.
+    /// Its sha256, if known.
     pub sha256: Option<&'a str>,
-    /// Its length in bytes, where it is known.
+    /// Its size in bytes, if known.
     pub size: Option<u64>,
-    /// The most bytes that are taken.
+    /// The size limit in bytes.
     pub limit: u64,
 }
 
@@ -55,28 +54,28 @@ pub(super) struct FetchRequest<'a> {
 pub(super) struct Fetched {
     /// Its sha256.
     pub sha256: String,
-    /// Its length in bytes.
+    /// Its size in bytes.
     pub size: u64,
-    /// The one of its addresses that gave it, or would have.
+    /// The address that it came from, or would have.
     pub address: Url,
-    /// Where it lies, in the cache.
+    /// Where it is, in the cache.
     pub path: PathBuf,
-    /// Set where no server was asked, though one should have been: why.
+    /// Set if no server was asked, and why.
     pub stale: Option<Stale>,
-    /// Whether a server only said that what was kept is still what it has.
+    /// Whether a server only confirmed the cached copy.
     pub was_here: bool,
 }
 
 /// A small document that is here.
 #[derive(Debug)]
 pub(super) struct Document {
-    /// What is in it.
+    /// Its content.
     pub bytes: Vec<u8>,
-    /// Set where this is what was kept from earlier: why.
+    /// Set if this is a cached copy, and why.
     pub stale: Option<Stale>,
 }
 
-/// What is expected to come.
+/// What is expected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Content {
     /// Anything but a web page.
@@ -85,18 +84,18 @@ enum Content {
     Document,
 }
 
-/// Fetches a file, unless the cache has it. Blocks; any number of threads and processes may do it at once.
+/// Fetches a file, unless the cache has it. Blocks; threads and processes may do so concurrently.
 pub(super) fn file(wanted: &FetchRequest, with: &Obtain) -> Result<Fetched, FetchError> {
     get(wanted, Content::File, with, &Patience::default())
 }
 
-/// Has a file that turned out to be of no use come anew the next time, whatever the server says of it.
+/// Makes the next fetch of an unusable file unconditional.
 pub(super) fn doubt(address: &Url, with: &Obtain) -> Result<(), FileError> {
     FetchRecord::doubt(with.store, address)
 }
 
-/// Fetches a small document (an index, a list of checksums), or the kept one where it has not changed, where offline
-/// was asked for, and where the server is away.
+/// Fetches a small document (an index, a list of checksums), or uses the cached one if it has not changed, offline, or if
+/// the server is down.
 pub(super) fn document(address: &Url, limit: u64, with: &Obtain) -> Result<Document, FetchError> {
     read_document(address, limit, with, &Patience::default())
 }
@@ -114,7 +113,7 @@ fn get(wanted: &FetchRequest, content: Content, with: &Obtain, patience: &Patien
     let missing = || FetchError::from(with.store.not_cached(wanted.what));
     let Some(sha256) = wanted.sha256 else {
         if with.offline {
-            return earlier(wanted, with, "offline was asked for")?.ok_or_else(missing);
+            return earlier(wanted, with, "offline mode")?.ok_or_else(missing);
         }
         return match from_anywhere(wanted, content, with, patience) {
             Err(FetchError::NotFetched(failed)) if failed.failures.iter().any(|(_, problem)| problem.is_away()) => {
@@ -138,7 +137,7 @@ fn get(wanted: &FetchRequest, content: Content, with: &Obtain, patience: &Patien
     }
 }
 
-/// The file with this sha256, if it is kept.
+/// The file with this sha256, if it is cached.
 fn pinned(wanted: &FetchRequest, sha256: &str, with: &Obtain) -> Result<Option<Fetched>, FileError> {
     let (Some(address), Some((path, size))) = (wanted.addresses.first(), kept::find(with.store, sha256)?) else {
         return Ok(None);
@@ -146,7 +145,7 @@ fn pinned(wanted: &FetchRequest, sha256: &str, with: &Obtain) -> Result<Option<F
     Ok(Some(Fetched { sha256: sha256.to_owned(), size, address: address.clone(), path, stale: None, was_here: false }))
 }
 
-/// What one of the addresses gave earlier.
+/// The cached copy of one of the addresses.
 fn earlier(wanted: &FetchRequest, with: &Obtain, why: &str) -> Result<Option<Fetched>, FileError> {
     for address in wanted.addresses {
         if let Some((seen, path)) =
@@ -179,7 +178,7 @@ fn from_anywhere(
             Err(Failed::Here(error)) => return Err(error.into()),
             Err(Failed::There(problem)) => {
                 if matches!(problem, FetchProblem::TooSlow { .. }) {
-                    // The time is up for all of them.
+                    // The time limit is for all of them.
                     failures.push((address.clone(), problem));
                     break;
                 }
@@ -193,7 +192,7 @@ fn from_anywhere(
     Err(NotFetched { what: wanted.what.to_owned(), failures }.into())
 }
 
-/// Something that went wrong at an address, for people. A document's name is its address, which is said once.
+/// Reports trouble at an address. A document's name is its address, which is said only once.
 fn trouble(wanted: &FetchRequest, address: &Url, why: &str, then: String) -> Progress {
     let what = wanted.what.to_owned();
     let why = if what == address.as_str() { why.to_owned() } else { format!("{address}: {why}") };
@@ -205,6 +204,10 @@ fn trouble(wanted: &FetchRequest, address: &Url, why: &str, then: String) -> Pro
 pub(super) mod server;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod trouble_tests;
+#[cfg(test)]
+mod world;
 
 /// Reads headers, for `fuzz/`.
 #[cfg(fuzzing)]

@@ -1,7 +1,7 @@
-//! A file that is coming: what is here of it survives a kill, and the next process goes on.
+//! A partial download: it survives a kill, and the next process resumes it.
 //!
-//! After each piece the sha256 of all that came so far is appended to the file of sums. Where no sha256 judges the whole
-//! file in the end, a later process goes on from the last piece that these prove.
+//! After each piece, the sha256 of everything so far is appended to the file of sums. If no sha256 will judge the whole
+//! file, a later process resumes from the last piece that these prove.
 
 use std::fs::{self, File};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
@@ -25,19 +25,19 @@ const PIECE: usize = 64 << 10;
 /// Bytes of a sum.
 const SUM: usize = 32;
 
-/// What is known of a file of which a part is here.
+/// What is known of a partial file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Record {
     format: u32,
     address: String,
     validator: Validator,
-    /// Bytes of all of it, where the server said so.
+    /// Total bytes, if the server said so.
     total: Option<u64>,
-    /// The host's boot in which it was written. What a crash of the host left may have holes that nobody sees.
+    /// The host's boot in which it was written, because after a crash of the host it may have holes.
     boot: Option<String>,
 }
 
-/// A file that is coming. Whoever has it holds the lock of its address.
+/// A partial download. Its owner holds the lock of its address.
 pub(super) struct Partial<'a> {
     store: &'a Store,
     address: &'a Url,
@@ -47,12 +47,12 @@ pub(super) struct Partial<'a> {
     record: Option<Record>,
     hash: Sha256,
     length: u64,
-    /// Whether bytes of an earlier connection are in it.
+    /// Whether it has bytes from an earlier connection.
     resumed: bool,
 }
 
 impl<'a> Partial<'a> {
-    /// What is here of the file at this address. `vouched` where a sha256 will judge the whole.
+    /// The partial file of this address. `vouched` if a sha256 will judge the whole.
     pub(super) fn open(store: &'a Store, address: &'a Url, vouched: bool) -> Result<Self, FileError> {
         let path = kept::folder(store, "partial")?.join(kept::key(address));
         let open = |path: &Path| {
@@ -74,7 +74,7 @@ impl<'a> Partial<'a> {
     }
 
     fn take_up(&mut self, record: Record, vouched: bool) -> Result<(), FileError> {
-        // Never all of it: the server is to confirm at least its last byte, and its answer's headers are needed.
+        // Never all of it: the server must confirm at least the last byte, and its headers are needed.
         let most = record.total.map_or(u64::MAX, |total| total.saturating_sub(1));
         self.read_through(most, vouched).map_err(|e| FileError::io("read", &self.path, e))?;
         self.record = Some(record);
@@ -115,7 +115,7 @@ impl<'a> Partial<'a> {
         Ok(())
     }
 
-    /// Throws away what is here.
+    /// Discards the content.
     pub(super) fn restart(&mut self) -> Result<(), FileError> {
         self.forget()?;
         let empty = |file: &mut File| {
@@ -127,7 +127,7 @@ impl<'a> Partial<'a> {
         Ok(())
     }
 
-    /// A file begins to come, of which nothing is here yet. Without a validator it cannot be gone on with later.
+    /// Starts a file from nothing. Without a validator it cannot be resumed later.
     pub(super) fn begin(&mut self, validator: Option<Validator>, total: Option<u64>) -> Result<(), FileError> {
         self.restart()?;
         let address = self.address.to_string();
@@ -138,7 +138,7 @@ impl<'a> Partial<'a> {
         }
     }
 
-    /// A further connection goes on where the last one ended.
+    /// Another connection resumes it.
     pub(super) fn go_on(&mut self) {
         self.resumed = true;
     }
@@ -160,22 +160,22 @@ impl<'a> Partial<'a> {
         Ok(())
     }
 
-    /// Bytes that are here.
+    /// Bytes so far.
     pub(super) fn length(&self) -> u64 {
         self.length
     }
 
-    /// Whether bytes of more than one connection are in it.
+    /// Whether it has bytes from more than one connection.
     pub(super) fn is_resumed(&self) -> bool {
         self.resumed
     }
 
-    /// What has to hold for the rest to belong to what is here; none where nothing is here, or nothing can be proven.
+    /// What proves that the rest belongs to this part; none if there is nothing here, or nothing can be proven.
     pub(super) fn validator(&self) -> Option<&Validator> {
         self.record.as_ref().filter(|_| self.length > 0).map(|record| &record.validator)
     }
 
-    /// Bytes of all of it, where the server said so when it began.
+    /// Total bytes, if the server said so at the start.
     pub(super) fn total(&self) -> Option<u64> {
         self.record.as_ref().and_then(|record| record.total)
     }
@@ -193,14 +193,14 @@ impl<'a> Partial<'a> {
         Ok(head)
     }
 
-    /// Gives the file, which is whole, its final name.
+    /// Gives the complete file its final name.
     pub(super) fn keep(self, to: &Path) -> Result<(), FileError> {
         self.store.settle_file(&self.file, &self.path, to)?;
         self.forget()?;
         self.forget_sums()
     }
 
-    /// Removes what is here.
+    /// Removes the partial file.
     pub(super) fn discard(self) -> Result<(), FileError> {
         self.forget()?;
         fs::remove_file(&self.path).map_err(|e| FileError::io("remove", &self.path, e))?;
@@ -215,7 +215,7 @@ impl<'a> Partial<'a> {
         }
     }
 
-    /// Removes the sums, which nothing needs once the file has gone from here.
+    /// Removes the sums, which are useless without the file.
     fn forget_sums(&self) -> Result<(), FileError> {
         let sums = sums(&self.path);
         fs::remove_file(&sums).map_err(|e| FileError::io("remove", &sums, e))

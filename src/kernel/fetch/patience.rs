@@ -1,6 +1,5 @@
-//! How long a server is waited for, and how often it is asked again.
+//! How long to wait for a server, and how often to retry.
 
-use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::time::Duration;
 
 /// The limits of one file's fetching.
@@ -16,7 +15,7 @@ pub(super) struct Patience {
     pub crawl: Duration,
     /// Bytes a second below which nothing is a transfer.
     pub slowest: u64,
-    /// Tries in a row that brought nothing. One that brought bytes begins the count anew: a line that is cut every few
+    /// Tries in a row without progress. Any progress resets the count: a line that is cut every few
     /// megabytes still gets there.
     pub tries: u32,
     /// The first pause; each further one is twice as long.
@@ -33,7 +32,7 @@ impl Default for Patience {
             // The largest debug kernels have a gigabyte, and the slowest lines that anybody waits for give 300 kB/s.
             total: Duration::from_secs(3600),
             crawl: Duration::from_secs(60),
-            // A hundredth of what the slowest lines give: nothing that is larger than 14 MB would be here in an hour.
+            // A hundredth of the slowest lines: at this speed an hour brings 14 MB.
             slowest: 4000,
             tries: 5,
             first_pause: Duration::from_millis(500),
@@ -43,21 +42,16 @@ impl Default for Patience {
 }
 
 impl Patience {
-    /// The pause after the `tried`th try in a row that brought nothing, from 1 on: between half and all of a time that
-    /// doubles, so that many who were cut off together don't come back together. A server that names a time is obeyed;
-    /// `None` where it asks for more than anybody waits.
+    /// The pause after the `tried`th try in a row without progress, from 1 on: between half and all of a time that
+    /// doubles, so that many clients don't return together. A server's Retry-After is obeyed;
+    /// `None` if it is too long.
     pub(super) fn pause(&self, tried: u32, asked_for: Option<Duration>) -> Option<Duration> {
         if let Some(asked_for) = asked_for {
             return (asked_for <= self.longest_pause).then_some(asked_for);
         }
         let doubled = self.first_pause.saturating_mul(1 << tried.saturating_sub(1).min(16)).min(self.longest_pause);
-        Some(doubled.mul_f64(0.5 + 0.5 * chance()))
+        Some(doubled.mul_f64(0.5 + 0.5 * fastrand::f64()))
     }
-}
-
-/// A number from 0 to 1. The standard library's hash keys are the system's random numbers.
-fn chance() -> f64 {
-    f64::from((RandomState::new().build_hasher().finish() >> 32) as u32) / f64::from(u32::MAX)
 }
 
 #[cfg(test)]
@@ -65,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pauses_double_within_bounds_and_no_two_clients_agree() {
+    fn pauses_double_within_bounds_and_vary() {
         let patience = Patience::default();
         for (tried, most) in [(1, 0.5), (2, 1.0), (3, 2.0), (8, 60.0), (u32::MAX, 60.0)] {
             let pauses: Vec<f64> =
@@ -76,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_names_a_time_is_obeyed_within_reason() {
+    fn retry_after_is_obeyed_up_to_the_longest_pause() {
         let patience = Patience::default();
         let seconds = |n| Some(Duration::from_secs(n));
         assert_eq!(patience.pause(1, seconds(0)), seconds(0));

@@ -1,4 +1,4 @@
-//! What can go wrong at one address, in words that tell the next step.
+//! What can go wrong at one address, with what to do next.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use crate::kernel::quoted::Quoted;
 
-/// Why an address did not give the file.
+/// Why an address did not serve the file.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FetchProblem {
     /// 404 or 410.
-    #[error("the server says that there is no such file (HTTP {0}); check the address")]
+    #[error("the server has no such file (HTTP {0}); check the address")]
     Gone(u16),
     /// Another status that says no.
-    #[error("the server refuses it (HTTP {status} {reason})")]
+    #[error("the server rejected the request (HTTP {status} {reason})")]
     Refused {
         /// The status.
         status: u16,
@@ -27,12 +27,12 @@ pub enum FetchProblem {
         status: u16,
         /// What it is called.
         reason: &'static str,
-        /// How long it asks to wait.
+        /// Its Retry-After.
         after: Option<Duration>,
     },
     /// The server could not prove who it is, or speaks no TLS.
     #[error(
-        "TLS with {host} failed: {detail}; if a proxy stands between, give its certificate to the system (or in \
+        "TLS with {host} failed: {detail}; if a proxy intercepts TLS, install its certificate (or name it in \
          SSL_CERT_FILE)"
     )]
     Tls {
@@ -42,16 +42,16 @@ pub enum FetchProblem {
         detail: Quoted,
     },
     /// No connection.
-    #[error("{host} cannot be reached: {detail}; check the address, the network and the proxy")]
+    #[error("cannot reach {host}: {detail}; check the address, the network and the proxy")]
     Unreachable {
         /// The host.
         host: String,
         /// Why.
         detail: Quoted,
     },
-    /// No connection to the proxy, or none through it.
+    /// No connection to or through the proxy.
     #[error(
-        "{host} cannot be reached through the proxy {proxy} of {variable}: {detail}; check that variable and the proxy, or name the host in no_proxy"
+        "cannot reach {host} through the proxy {proxy} (from {variable}): {detail}; check the variable and the proxy, or add the host to no_proxy"
     )]
     NoWayThrough {
         /// The host.
@@ -63,57 +63,57 @@ pub enum FetchProblem {
         /// Why.
         detail: Quoted,
     },
-    /// The connection ended early.
+    /// The connection was cut.
     #[error("the connection was cut after {have}: {detail}")]
     Cut {
-        /// How much is here: `5 of 10 bytes`.
+        /// How much arrived: `5 of 10 bytes`.
         have: Amount,
         /// Why.
         detail: Quoted,
     },
-    /// An answer that is no answer.
-    #[error("the answer makes no sense: {0}")]
+    /// An invalid answer.
+    #[error("invalid answer: {0}")]
     Garbled(Quoted),
-    /// Nothing came for too long.
-    #[error("nothing came for {} s while waiting for {waiting}", limit.as_secs_f64())]
+    /// Silence.
+    #[error("timed out after {} s waiting for {waiting}", limit.as_secs_f64())]
     TimedOut {
         /// What was waited for.
         waiting: String,
         /// How long.
         limit: Duration,
     },
-    /// Too slow altogether.
-    #[error("it took more than {} minutes, and {have} came", limit.as_secs_f64() / 60.0)]
+    /// The total time limit.
+    #[error("timed out after {} minutes, with {have} received", limit.as_secs_f64() / 60.0)]
     TooSlow {
-        /// How much is here.
+        /// How much arrived.
         have: Amount,
         /// The limit.
         limit: Duration,
     },
-    /// Too slow for a minute.
-    #[error("only {bytes} bytes came within {} s, and {have} in all", time.as_secs_f64())]
+    /// Slower than the limit.
+    #[error("too slow: {bytes} bytes in {} s, {have} in total", time.as_secs_f64())]
     Crawling {
-        /// How much is here.
+        /// How much arrived.
         have: Amount,
-        /// What came meanwhile.
+        /// Bytes in that time.
         bytes: u64,
         /// How long.
         time: Duration,
     },
-    /// A status that answers another question.
-    #[error("the server answers what was not asked (HTTP {status} {reason})")]
+    /// A status that doesn't answer the request.
+    #[error("unexpected answer (HTTP {status} {reason})")]
     Unasked {
         /// The status.
         status: u16,
         /// What it is called.
         reason: &'static str,
     },
-    /// Nothing at all, and that is the whole.
+    /// An empty file.
     #[error("the file is empty")]
     Empty,
     /// A web page.
     #[error(
-        "a web page came instead of the file{}; a captive portal or a proxy may stand between: open the address in a browser",
+        "got a web page instead of the file{}; a captive portal or a proxy may intercept it: open the address in a browser",
         page(title, via.as_deref())
     )]
     WebPage {
@@ -124,13 +124,13 @@ pub enum FetchProblem {
     },
     /// Other bytes.
     #[error(
-        "its sha256 is {found}, expected {expected}; what came is kept aside for inspection in {} and never used{}",
-        kept.display(), if *twice { " (a second whole transfer gave the same or another wrong one)" } else { "" }
+        "sha256 mismatch: found {found}, expected {expected}; the file is kept for inspection in {} and never used{}",
+        kept.display(), if *twice { " (fetching all of it again did not help)" } else { "" }
     )]
     WrongChecksum {
-        /// As it should be.
+        /// The expected one.
         expected: String,
-        /// As it is.
+        /// The one found.
         found: String,
         /// Where the file lies.
         kept: PathBuf,
@@ -138,15 +138,15 @@ pub enum FetchProblem {
         twice: bool,
     },
     /// Another length than was promised.
-    #[error("it has {found} bytes, expected {expected}")]
+    #[error("size mismatch: found {found} bytes, expected {expected}")]
     WrongLength {
-        /// As it should be.
+        /// The expected one.
         expected: u64,
-        /// As it is.
+        /// The one found.
         found: u64,
     },
     /// More than allowed.
-    #[error("it is larger than {limit} bytes, the most that is taken")]
+    #[error("it is larger than the limit of {limit} bytes")]
     TooLarge {
         /// The most.
         limit: u64,
@@ -156,17 +156,17 @@ pub enum FetchProblem {
     Redirect(Quoted),
 }
 
-/// How much of a file is here.
+/// How much of a file arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Amount {
-    /// Bytes that are here.
+    /// Bytes so far.
     pub done: u64,
-    /// Bytes of all of it, where that is known.
+    /// Total bytes, if known.
     pub total: Option<u64>,
 }
 
 impl FetchProblem {
-    /// Whether it may be over soon, so that it is worth asking the same server again.
+    /// Whether it may be temporary, so that the same server is worth a retry.
     pub(super) fn may_pass(&self) -> bool {
         match self {
             Self::Busy { .. }
@@ -190,7 +190,7 @@ impl FetchProblem {
         }
     }
 
-    /// Whether it is about the file itself, so that what is here of it is of no use.
+    /// Whether it is about the file itself, so that the partial file is useless.
     pub(super) fn is_about_content(&self) -> bool {
         matches!(
             self,
@@ -198,7 +198,7 @@ impl FetchProblem {
         )
     }
 
-    /// Whether the server, or the way to it, is away: what was fetched earlier may stand in then.
+    /// Whether the server or the network is down, so that a cached copy may be used instead.
     pub(super) fn is_away(&self) -> bool {
         self.may_pass()
             || matches!(

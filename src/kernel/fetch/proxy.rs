@@ -1,8 +1,7 @@
-//! The proxy that stands between, as far as messages have to name it: the client below reads the same variables, passes
-//! over those that it cannot use without a word, and says nothing of a proxy when one cannot be reached.
+//! The proxy, for messages: the HTTP client reads the same variables, silently ignores unusable ones, and does not mention
+//! the proxy when it cannot be reached.
 
-use std::net::IpAddr;
-
+use hyper_util::client::proxy::matcher::Matcher;
 use url::Url;
 
 /// A proxy of the environment.
@@ -23,13 +22,13 @@ pub(super) struct Proxy {
 pub(super) struct Unusable(&'static str);
 
 impl Proxy {
-    /// The one through which the address is asked; none where it is asked itself.
+    /// The proxy for an address; none if the host is asked directly.
     pub(super) fn of(address: &Url) -> Result<Option<Self>, Unusable> {
         // Tests' clients have none, whatever the machine has.
         if cfg!(test) { Ok(None) } else { Self::among(address, |name| std::env::var(name).ok()) }
     }
 
-    /// The variables' order is the client's: the first that is set counts, also where it is empty.
+    /// In the client's order: the first variable that is set counts, even if it is empty.
     fn among(address: &Url, variable: impl Fn(&str) -> Option<String>) -> Result<Option<Self>, Unusable> {
         let first = |names: [&'static str; 2]| {
             let set = names.into_iter().find_map(|name| Some((name, variable(name)?)));
@@ -38,8 +37,7 @@ impl Proxy {
         let own =
             if address.scheme() == "https" { ["HTTPS_PROXY", "https_proxy"] } else { ["HTTP_PROXY", "http_proxy"] };
         let Some((variable, value)) = first(own).or_else(|| first(["ALL_PROXY", "all_proxy"])) else { return Ok(None) };
-        let host = address.host_str().unwrap_or_default();
-        if first(["NO_PROXY", "no_proxy"]).is_some_and(|(_, list)| leaves_out(&list, host)) {
+        if first(["NO_PROXY", "no_proxy"]).is_some_and(|(_, list)| leaves_out(&list, address)) {
             return Ok(None);
         }
         let text = if value.contains("://") { value } else { format!("http://{value}") };
@@ -51,31 +49,10 @@ impl Proxy {
     }
 }
 
-/// Whether a list of hosts, domains and networks has the host.
-fn leaves_out(list: &str, host: &str) -> bool {
-    let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
-    list.split(',').map(str::trim).filter(|entry| !entry.is_empty()).any(|entry| match address {
-        _ if entry == "*" => true,
-        Ok(address) => is_in(entry, address),
-        Err(_) => {
-            let domain = entry.trim_start_matches('.').to_ascii_lowercase();
-            host == domain || host.strip_suffix(&domain).is_some_and(|rest| rest.ends_with('.'))
-        }
-    })
-}
-
-/// Whether an address is in a network (`10.0.0.0/8`), or is the one that is named.
-fn is_in(network: &str, address: IpAddr) -> bool {
-    let (first, bits) = network.split_once('/').map_or((network, None), |(first, bits)| (first, Some(bits)));
-    let number = |address| match address {
-        IpAddr::V4(v4) => (32, u128::from(v4.to_bits())),
-        IpAddr::V6(v6) => (128, v6.to_bits()),
-    };
-    let Ok(first) = first.parse::<IpAddr>() else { return false };
-    let ((width, first), (own, address)) = (number(first), number(address));
-    let Ok(bits) = bits.map_or(Ok(width), str::parse::<u32>) else { return false };
-    let differs = (first ^ address).checked_shr(width.saturating_sub(bits)).unwrap_or(0);
-    width == own && bits <= width && differs == 0
+/// Whether a list of hosts, domains and networks has the address's host, by the client's own rules.
+fn leaves_out(list: &str, address: &Url) -> bool {
+    let any = Matcher::builder().all("http://proxy.invalid").no(list).build();
+    address.as_str().parse().is_ok_and(|address| any.intercept(&address).is_none())
 }
 
 #[cfg(test)]
@@ -83,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_proxy_is_the_one_that_the_client_asks_and_its_password_is_not_told() {
+    fn proxy_matches_the_client_and_hides_its_password() {
         let (http, https) = ("http://kernel.example/a", "https://10.1.2.3/a");
         let proxy = |variable, host: &str| Ok(Some(Proxy { variable, host: host.to_owned() }));
         for (variables, address, expected) in [
@@ -112,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn hosts_domains_and_networks_are_left_out() {
+    fn no_proxy_excludes_hosts_domains_and_networks() {
         for (list, host, left_out) in [
             ("kernel.example", "kernel.example", true),
             ("a.example, .example", "kernel.example", true),
@@ -128,7 +105,8 @@ mod tests {
             ("::1", "[::1]", true),
             ("::/0", "10.1.2.3", false),
         ] {
-            assert_eq!(leaves_out(list, host), left_out, "{list} {host}");
+            let address = format!("https://{host}/a").parse().unwrap();
+            assert_eq!(leaves_out(list, &address), left_out, "{list} {host}");
         }
     }
 }

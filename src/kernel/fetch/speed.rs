@@ -4,13 +4,13 @@ use std::time::{Duration, Instant};
 
 use super::patience::Patience;
 
-/// How often it is worth telling.
+/// How often the speed is reported.
 const EVERY: Duration = Duration::from_millis(100);
 
 /// How much the newest measurement counts: so that the number is calm, and follows within a second.
 const WEIGHT: f64 = 0.2;
 
-/// Notices what comes too slowly to be worth waiting for.
+/// Notices transfers that are too slow to wait for.
 pub(super) struct Crawl {
     since: Instant,
     bytes: u64,
@@ -21,7 +21,7 @@ impl Crawl {
         Self { since: Instant::now(), bytes }
     }
 
-    /// Now that `bytes` are here: how many of them came in the time that is up, where they are too few.
+    /// At `bytes` so far: how many came in the last period, if they are too few.
     pub(super) fn after(&mut self, now: Instant, bytes: u64, patience: &Patience) -> Option<u64> {
         if now.duration_since(self.since) < patience.crawl {
             return None;
@@ -44,7 +44,7 @@ impl Speed {
         Self { at: Instant::now(), bytes, per_second: None }
     }
 
-    /// Bytes a second now that `bytes` are here; `None` where it is too early to tell anybody.
+    /// Bytes per second at `bytes` so far; `None` if it is too early to report.
     pub(super) fn now(&mut self, bytes: u64) -> Option<u64> {
         self.after(self.at.elapsed(), bytes)
     }
@@ -59,7 +59,7 @@ impl Speed {
         self.last()
     }
 
-    /// What was told last.
+    /// The last reported speed.
     pub(super) fn last(&self) -> Option<u64> {
         self.per_second.map(|speed| speed as u64)
     }

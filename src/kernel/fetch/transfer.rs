@@ -1,4 +1,4 @@
-//! One file from one address: asks, takes what comes, goes on after a cut, and judges the whole.
+//! One file from one address: requests it, resumes it after a cut, and checks the whole.
 
 use std::cell::Cell;
 use std::sync::mpsc;
@@ -25,7 +25,7 @@ use crate::kernel::obtain::Obtain;
 use crate::kernel::progress::Progress;
 use crate::kernel::quoted::Quoted;
 
-/// Pieces that wait to be written; each has some ten to some hundred KiB.
+/// Pieces that wait to be written, each of ten to a few hundred KiB.
 const WAITING: usize = 64;
 
 /// One address of a file.
@@ -36,25 +36,25 @@ pub(super) struct FileTransfer<'a> {
     pub patience: &'a Patience,
     pub client: &'a HttpClient,
     pub address: &'a Url,
-    /// When the time for the file is up, at whichever address: set as soon as one is asked.
+    /// The deadline for the file, for all of its addresses; set by the first request.
     pub deadline: &'a Cell<Option<Instant>>,
 }
 
-/// Why there is no file.
+/// Why the transfer failed.
 pub(super) enum Failed {
-    /// This host's fault: another address is no remedy.
+    /// This host's fault: another address doesn't help.
     Here(FileError),
     /// The address's.
     There(FetchProblem),
 }
 
-/// What an answer came to.
+/// The result of an answer.
 enum Came {
-    /// The file is what it was.
+    /// The file is unchanged.
     Unchanged(Box<FetchRecord>),
-    /// All of the file is here: with the headers that say which it is, or none where nothing proves that it is all.
+    /// The file is complete: with its headers, or without any if nothing proves that it is complete.
     Whole(HeaderMap),
-    /// The server has another file than the one of which a part is here, or gives it from its beginning only.
+    /// The server has another file than the partial one, or can't resume it.
     Other(String),
 }
 
@@ -101,7 +101,7 @@ impl FileTransfer<'_> {
                 }
                 Err(problem.into())
             }
-            // What filled the disk would keep every other file from coming, and what proves nothing cannot be resumed.
+            // A file that filled the disk blocks all others, and without a validator it cannot be resumed.
             Err(Failed::Here(error)) => {
                 if matches!(error, FileError::DiskFull { .. }) || partial.validator().is_none() {
                     partial.discard()?;
@@ -111,7 +111,7 @@ impl FileTransfer<'_> {
         }
     }
 
-    /// Asks until the file is whole: what it is, and whether it came just now.
+    /// Tries until the file is complete: its record, and whether it was fetched just now.
     fn tries(&self, partial: &mut Partial<'_>) -> Result<(FetchRecord, bool), Failed> {
         let deadline = self.deadline.get().unwrap_or_else(|| Instant::now() + self.patience.total);
         self.deadline.set(Some(deadline));
@@ -120,7 +120,7 @@ impl FileTransfer<'_> {
             let problem = match self.attempt(partial, deadline) {
                 Ok(Came::Unchanged(seen)) => return Ok((seen.confirmed(), false)),
                 Ok(Came::Other(why)) => {
-                    self.trouble(why, "starting again from nothing".to_owned());
+                    self.trouble(why, "starting over".to_owned());
                     partial.restart()?;
                     continue;
                 }
@@ -130,10 +130,10 @@ impl FileTransfer<'_> {
                     match self.wanted.sha256 {
                         Some(expected) if expected != found => {
                             if partial.is_resumed() && !was_wrong {
-                                // The parts may belong to two files, though the server says that they don't.
+                                // The parts may belong to two files, although the server denies it.
                                 was_wrong = true;
-                                let why = format!("what came in parts has the sha256 {found}, expected {expected}");
-                                self.trouble(why, "starting again from nothing".to_owned());
+                                let why = format!("sha256 mismatch after resuming: found {found}, expected {expected}");
+                                self.trouble(why, "starting over".to_owned());
                                 partial.restart()?;
                                 continue;
                             }
@@ -169,7 +169,7 @@ impl FileTransfer<'_> {
         (self.with.tell)(super::trouble(self.wanted, self.address, &why, then));
     }
 
-    /// One request, and its answer to the end.
+    /// One request and its whole answer.
     fn attempt(&self, partial: &mut Partial<'_>, deadline: Instant) -> Result<Came, Failed> {
         let resumed = partial.validator().cloned();
         let seen = match (&resumed, self.wanted.sha256) {
@@ -182,19 +182,13 @@ impl FileTransfer<'_> {
         };
         let response = self.client.block_on(self.ask(headers, amount(partial), deadline))?;
         if let Some(how) = packed(response.headers()) {
-            self.trouble(
-                format!("the server packed it ({how}), which was not asked for"),
-                "taking it as it comes".to_owned(),
-            );
+            self.trouble(format!("the server compressed it ({how}) unasked"), "using it as it is".to_owned());
         }
         match (response.status(), resumed, seen) {
             (StatusCode::OK, resumed, _) => {
                 if resumed.is_some() {
-                    // The server has no ranges, or another file by now; either way this is all of it.
-                    self.trouble(
-                        "the server gives the whole file".to_owned(),
-                        "starting again from nothing".to_owned(),
-                    );
+                    // The server has no ranges, or another file; either way this is the whole file.
+                    self.trouble("the server sent the whole file".to_owned(), "starting over".to_owned());
                 }
                 let total = response.content_length();
                 self.check_length(total)?;
@@ -214,14 +208,14 @@ impl FileTransfer<'_> {
                 }
             }
             (StatusCode::RANGE_NOT_SATISFIABLE, Some(_), _) => {
-                Ok(Came::Other("the server has less of it than is here".to_owned()))
+                Ok(Came::Other("the server has less of it than the cache".to_owned()))
             }
             (StatusCode::NOT_MODIFIED, None, Some(seen)) => Ok(Came::Unchanged(Box::new(seen))),
             (status, ..) => Err(said_no(status, response.headers()).into()),
         }
     }
 
-    /// One request, and the beginning of its answer.
+    /// One request and the start of its answer.
     async fn ask(&self, headers: HeaderMap, have: Amount, deadline: Instant) -> Result<Response, FetchProblem> {
         let answer = self.client.get(self.address, headers).send();
         match timeout_at(self.next_limit(deadline), answer).await {
@@ -235,7 +229,7 @@ impl FileTransfer<'_> {
         }
     }
 
-    /// Takes the body of an answer. What comes is hashed and written while more of it comes: each takes about as long as
+    /// Reads the body of an answer. It is hashed and written while more of it arrives: each takes about as long as
     /// the network does on a fast one.
     fn body(
         &self,
@@ -244,7 +238,7 @@ impl FileTransfer<'_> {
         partial: &mut Partial<'_>,
         deadline: Instant,
     ) -> Result<Came, Failed> {
-        // A connection that just closes ends a whole file, or cuts one: a later question must not take it for all there is.
+        // A connection that just closes may have cut the file: a later request must not take it for complete.
         let is_proven = total.is_some() || response.version() >= Version::HTTP_2 || is_chunked(response.headers());
         let headers = if is_proven { response.headers().clone() } else { HeaderMap::new() };
         let (have, head) = (Amount { done: partial.length(), total }, partial.head(web_page::HEAD)?);
@@ -255,14 +249,14 @@ impl FileTransfer<'_> {
             drop(give);
             (read, writing.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
         });
-        // Why nothing more was taken says more than that it was not.
+        // The write error explains more than the read error.
         written?;
         let done = read?;
         self.check_length(Some(done))?;
         Ok(Came::Whole(headers))
     }
 
-    /// Reads a body to its end, and gives its pieces away: how long the file is then.
+    /// Reads a body to its end and sends its pieces; the file's final size.
     async fn read(
         &self,
         mut response: Response,
@@ -303,7 +297,7 @@ impl FileTransfer<'_> {
                 }
             }
             if give.send(bytes).is_err() {
-                // It cannot be written, and whoever writes says why.
+                // It cannot be written; the writer reports why.
                 break;
             }
             if let Some(bytes) = crawl.after(std::time::Instant::now(), have.done, self.patience) {
@@ -314,14 +308,14 @@ impl FileTransfer<'_> {
             }
         }
         if have.total.is_some_and(|total| have.done < total) {
-            return Err(FetchProblem::Cut { have, detail: Quoted::of(b"the server ended it") });
+            return Err(FetchProblem::Cut { have, detail: Quoted::of(b"the server closed it") });
         }
         self.no_web_page(&head, via.as_deref())?;
         self.progress(Amount { total: Some(have.done), ..have }, speed.last());
         Ok(have.done)
     }
 
-    /// Whether a length can be the file's.
+    /// Whether this can be the file's size.
     fn check_length(&self, found: Option<u64>) -> Result<(), FetchProblem> {
         match (found, self.wanted.size) {
             (Some(found), Some(expected)) if found != expected => Err(FetchProblem::WrongLength { expected, found }),

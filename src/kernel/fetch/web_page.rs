@@ -1,11 +1,11 @@
-//! Tells a web page, which nobody asked for, from a file.
+//! Recognises a web page in place of a file.
 
 use crate::kernel::quoted::Quoted;
 
-/// Bytes that tell.
+/// Bytes that are looked at.
 pub(super) const HEAD: usize = 2048;
 
-/// The title of the page that begins so, where it has one; `None` where it is none.
+/// The title of the page that begins so, if it has one; `None` if it is not a page.
 pub(super) fn is_one(head: &[u8]) -> Option<Option<Quoted>> {
     let text = String::from_utf8_lossy(head).to_ascii_lowercase();
     let mut rest = text.trim_start_matches('\u{feff}').trim_start();
@@ -36,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_page_is_told_by_how_it_begins_and_named_by_its_title() {
+    fn web_page_is_recognised_and_named_by_its_title() {
         let title = |text: &str| is_one(text.as_bytes()).map(|title| title.map(|t| t.to_string()));
         let named = |name: &str| Some(Some(name.to_owned()));
         for (text, expected) in [

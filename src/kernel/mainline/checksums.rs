@@ -22,13 +22,13 @@ const SECTION: &str = "# Checksums-";
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadChecksums {
     /// Bytes that are no text.
-    #[error("are no text")]
+    #[error("are not text")]
     NotText,
     /// It has no sha256.
-    #[error("have no section `# Checksums-Sha256:`, and no other sum is relied on")]
+    #[error("have no section `# Checksums-Sha256:`, and other checksums are not used")]
     NoSha256,
     /// A line of the section is of another form.
-    #[error("have a line that is no sha256 and name: line {line}: `{text}`")]
+    #[error("have an invalid line {line}: expected a sha256 and a name, found `{text}`")]
     BadLine {
         /// Its number.
         line: usize,
@@ -43,7 +43,7 @@ pub enum BadChecksums {
     TooMany,
 }
 
-/// The sha256 of each file that is listed. The names are as they are written there: whoever uses one checks it.
+/// The sha256 of each listed file. Names are unchecked.
 pub(super) fn parse(text: &[u8]) -> Result<BTreeMap<&str, &str>, BadChecksums> {
     let text = std::str::from_utf8(text).map_err(|_| BadChecksums::NotText)?;
     let mut sums = BTreeMap::new();

@@ -62,7 +62,7 @@ impl Packages {
 }
 
 /// The newest whole build with Ubuntu's generic configuration, among the files that a folder's checksums list. None where
-/// there is none: the build failed, or was for other architectures only.
+/// there is none: the build failed, or was only for other architectures.
 pub(super) fn newest(version: &MainlineVersion, sums: &BTreeMap<&str, &str>) -> Option<MainlineBuild> {
     let mut builds: BTreeMap<&str, Packages> = BTreeMap::new();
     for kind in KINDS {
@@ -105,7 +105,7 @@ mod tests {
     const MODULES: &str = "linux-modules-4.19.57-041957-generic_4.19.57-041957.201907031431_amd64.deb";
 
     #[test]
-    fn newer_builds_have_an_image_and_modules_and_older_ones_all_in_one() {
+    fn newest_build_is_chosen_in_old_and_new_layouts() {
         let new = [
             "COMMIT",
             "linux-headers-4.19.57-041957-generic_4.19.57-041957.201907031431_amd64.deb",
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn of_several_builds_the_newest_whole_one_is_taken_and_the_others_are_named() {
+    fn newest_complete_build_wins_and_the_others_are_named() {
         let newer = [IMAGE, MODULES].map(|name| name.replace("0703", "0704"));
         let all = [IMAGE, MODULES, &newer[0], &newer[1]];
         let (date, others, packages) = newest_of("v4.19.57", &all).unwrap();
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn where_nothing_whole_is_for_this_version_nothing_is_taken() {
+    fn no_build_is_chosen_when_none_is_complete() {
         let checked = |names: &[&str]| newest_of("v4.19.57", names);
         assert_eq!(checked(&[]), None);
         assert_eq!(checked(&["COMMIT", "crack.bundle"]), None);
@@ -166,7 +166,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_is_listed_what_is_taken_is_a_plain_file_of_the_version(
+        fn chosen_packages_are_plain_files_of_the_version(
             names in prop::collection::vec("linux-(image|image-unsigned|modules)-4.19.57-041957-generic_4.19.57-041957.[0-9./]{10,13}_amd64.deb", 0..9)
         ) {
             let names: Vec<&str> = names.iter().map(String::as_str).collect();

@@ -13,7 +13,7 @@ use crate::kernel::fetch::FetchError;
 use crate::kernel::file_error::FileError;
 use crate::kernel::quoted::Quoted;
 
-/// Why an archive gives no kernel, or no list of its versions.
+/// Why an archive failed to provide a kernel or the list of its versions.
 #[derive(Debug, thiserror::Error)]
 pub enum MainlineError {
     /// It has no build of this version (any more).
@@ -42,7 +42,7 @@ pub enum MainlineError {
         /// What is wrong with it.
         problem: BadKey,
     },
-    /// Not what was asked for.
+    /// An invalid name.
     #[error("invalid {what} `{text}`: expected {expected}")]
     BadName {
         /// The text.
@@ -90,13 +90,13 @@ impl Failure for MainlineError {
 /// What is wrong with an address of an archive. Reads well after the address.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ArchiveProblem {
-    /// It is no index.
+    /// It is not an index.
     #[error(
         "{0}; check the address (BACKPROOF_MAINLINE, or `mainline-archive` in the matrix), and whether a captive portal or a \
          proxy intercepts it"
     )]
     Index(#[from] NotAnIndex),
-    /// Packages of another release than their folder is named after.
+    /// A kernel of another release than its folder.
     #[error("cannot be used: it has the kernel {found}, expected {expected}")]
     OtherRelease {
         /// What the kernel calls itself.
@@ -104,13 +104,13 @@ pub enum ArchiveProblem {
         /// How that should begin.
         expected: String,
     },
-    /// Packages without sums.
+    /// Packages without checksums.
     #[error("does not exist, and packages without a sha256 are not used")]
     NoChecksums,
-    /// Sums that cannot be read.
+    /// Checksums that cannot be read.
     #[error("cannot be used: its lines {0}")]
     Checksums(#[from] BadChecksums),
-    /// Sums without a signature.
+    /// Checksums without a signature.
     #[error("does not exist, and the configured key requires it; nothing in this folder is used")]
     NoSignature,
     /// A signature that is rejected.

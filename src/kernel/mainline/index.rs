@@ -16,13 +16,13 @@ const MOST_LINKS: usize = 20_000;
 /// Bytes of a link that can be one of ours: the longest names of packages have 90.
 const LONGEST_LINK: usize = 200;
 
-/// Why a page is no index. Reads well after "the page … ".
+/// Why a page is not an index. Reads well after "the page … ".
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotAnIndex {
     /// Nothing that the archive has is on it: another site's page, or that of a captive portal.
     #[error("is not an index of the archive of mainline builds: it has no link to {0}")]
     Foreign(&'static str),
-    /// No index has so many.
+    /// More than any index has.
     #[error("is not an index of the archive of mainline builds: it has more than {MOST_LINKS} links")]
     TooManyLinks,
 }

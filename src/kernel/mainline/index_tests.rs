@@ -54,7 +54,7 @@ fn a_folder_s_layout_is_where_amd64_s_packages_are() {
 }
 
 #[test]
-fn another_site_s_page_is_no_index_and_so_says_nothing_of_what_is_there() {
+fn page_of_another_site_is_not_an_index() {
     let portal = page("<h1>Welcome to the hotel</h1><a href=\"/login\">Log in</a><a href=\"v/\">v</a>");
     for garbage in
         [&portal[..], b"", b"\xff\xfe\0href=\"", b"{\"href\": \"v5.2/\"}", &listing(&["login.html", "images/"])]
@@ -65,7 +65,7 @@ fn another_site_s_page_is_no_index_and_so_says_nothing_of_what_is_there() {
 }
 
 #[test]
-fn a_page_without_end_is_given_up() {
+fn endless_page_is_rejected() {
     let many = "<a href=\"v5.2/\">".repeat(1_000_000);
     assert_eq!(versions(many.as_bytes()), Err(NotAnIndex::TooManyLinks));
     let long = format!("<a href=\"v5.{}/\"><a href=\"v5.2/\">", "9".repeat(1 << 20));
@@ -81,7 +81,7 @@ proptest! {
     }
 
     #[test]
-    fn whatever_is_linked_only_versions_are_given(links in prop::collection::vec("[v0-9./a-z\"<>%-]{0,12}", 0..20)) {
+    fn only_versions_are_read_from_links(links in prop::collection::vec("[v0-9./a-z\"<>%-]{0,12}", 0..20)) {
         let links: Vec<&str> = links.iter().map(String::as_str).collect();
         for version in versions(&listing(&links)).unwrap_or_default() {
             let folder = format!("{version}/");

@@ -1,15 +1,14 @@
 //! Ubuntu's archive of mainline builds: <https://kernel.ubuntu.com/mainline/>, formerly below `/~kernel-ppa/`.
 //!
-//! Each version has a folder with packages, their `CHECKSUMS` and a signature over these. What a folder's page says only
-//! tells where to look: the packages are those of the checksums, by their sha256, and the checksums have to be signed
-//! where the user named a key. Builds come and go: the archive makes some anew, and prunes old ones.
+//! Each version has a folder with packages, their `CHECKSUMS` and a signature over these. A folder's page only
+//! says where to look: packages are chosen from the checksums, by their sha256, and the checksums must be signed
+//! if the user configured a key. Builds come and go: the archive rebuilds some, and removes old ones.
 
 mod checksums;
 mod choose;
 mod error;
 #[cfg(test)]
 mod fixtures;
-mod glob;
 mod index;
 mod signature;
 
@@ -17,11 +16,11 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 
+use glob::Pattern;
 use url::Url;
 
 use self::choose::{Listed, MainlineBuild};
 use self::error::{ArchiveProblem, MainlineError};
-use self::glob::Glob;
 use self::index::ArchiveLayout;
 use self::signature::TrustedKey;
 use super::assemble::{self, AssembleError};
@@ -39,27 +38,30 @@ use super::sources::{Cached, Resolved, SourceKind};
 use super::store::Store;
 use crate::matrix::{ArchiveKey, LockedFile, MainlineArchive, MainlineVersion, archive_address};
 
-/// Where the archive is, where nobody says otherwise.
+/// The archive's default address.
 const ADDRESS: &str = "https://kernel.ubuntu.com/mainline/";
 
-/// The environment's word for where it is: a mirror of the company's, which goes before what matrices say.
+/// The variable with its address, such as a company's mirror. It overrides the matrix.
 const VARIABLE: &str = "BACKPROOF_MAINLINE";
 
 /// Bytes of a package. One with all modules of an allmodconfig-like configuration and their debug information has less.
 const LARGEST_PACKAGE: u64 = 2 << 30;
+
+/// Bytes of a pattern: longer than any name, for `*4*1*9*` is one.
+const LONGEST_PATTERN: usize = 100;
 
 /// What an archive has.
 #[derive(Debug)]
 pub struct MainlineListing {
     /// Its address.
     pub address: Url,
-    /// The versions that were asked for, in their order.
+    /// The matching versions, in order.
     pub versions: Vec<MainlineVersion>,
-    /// Set where this is what was recorded earlier.
+    /// Set if this is a cached copy.
     pub stale: Option<Stale>,
 }
 
-/// A version's build, and what it was chosen from.
+/// A version's build, and its folder.
 struct Chosen {
     folder: Url,
     build: MainlineBuild,
@@ -113,15 +115,15 @@ impl MainlineSource<'_> {
     }
 }
 
-/// The versions of an archive whose names the pattern fits: `4.19.5*`, `v5.?-rc1`, `*`.
+/// The versions of an archive that match a pattern: `4.19.5*`, `v5.?-rc1`, `*`.
 ///
 /// # Errors
-/// Where the archive cannot be asked, and nothing is recorded of it.
+/// If the archive cannot be asked, and its index is not cached.
 pub fn list(pattern: &str, archive: &MainlineArchive, with: &Obtain) -> Result<MainlineListing, ObtainError> {
     Ok(list_from(address(archive, std::env::var_os(VARIABLE).as_deref())?, pattern, with)?)
 }
 
-/// Where the archive is: by the environment, by the matrix, or as usual.
+/// The archive's address: from the environment, the matrix, or the default.
 fn address(archive: &MainlineArchive, variable: Option<&std::ffi::OsStr>) -> Result<Url, MainlineError> {
     let bad = |text: &[u8]| MainlineError::BadName {
         text: Quoted::of(text),
@@ -139,16 +141,19 @@ fn address(archive: &MainlineArchive, variable: Option<&std::ffi::OsStr>) -> Res
 }
 
 fn list_from(address: Url, pattern: &str, with: &Obtain) -> Result<MainlineListing, MainlineError> {
-    let glob = Glob::parse(pattern).map_err(|expected| MainlineError::BadName {
+    // Nothing but `*` and `?` is special: names of versions have no brackets.
+    let is_plain = pattern.bytes().all(|b| b.is_ascii_alphanumeric() || b"*?.-".contains(&b));
+    let parsed = Pattern::new(pattern).ok().filter(|_| is_plain && (1..=LONGEST_PATTERN).contains(&pattern.len()));
+    let glob = parsed.ok_or_else(|| MainlineError::BadName {
         text: Quoted::of(pattern.as_bytes()),
         what: "pattern of versions",
-        expected,
+        expected: "a version with `*` or `?` in it, as in '4.19.5*'",
     })?;
     let page = fetch::document(&address, index::LARGEST, with)?;
     let all = index::versions(&page.bytes).map_err(|problem| bad_archive(&address, problem))?;
     let fits = |version: &MainlineVersion| {
         let name = version.to_string();
-        glob.fits(&name) || name.strip_prefix('v').is_some_and(|number| glob.fits(number))
+        glob.matches(&name) || name.strip_prefix('v').is_some_and(|number| glob.matches(number))
     };
     let versions = all.into_iter().filter(fits).collect();
     Ok(MainlineListing { address, versions, stale: page.stale })
@@ -190,7 +195,7 @@ fn listing(
     Ok(Listing { files, provenance, folder, stale })
 }
 
-/// That the kernel is of the release that its folder is named after: whoever compares versions goes by that name.
+/// Checks that the kernel has the release that its folder is named after, because versions are compared by that name.
 fn check_release(version: &MainlineVersion, kernel: &Kernel, address: &str) -> Result<(), MainlineError> {
     let (release, expected) = (kernel.release.as_deref().unwrap_or_default(), version.numbers());
     match release.strip_prefix(&expected) {
@@ -203,7 +208,7 @@ fn check_release(version: &MainlineVersion, kernel: &Kernel, address: &str) -> R
     }
 }
 
-/// What it was resolved to before: these files, from wherever they were had.
+/// The kernel in these locked files.
 fn locked(version: &MainlineVersion, files: &[LockedFile], with: &Obtain) -> Result<Kernel, MainlineError> {
     let mut kernel = gather(files.to_vec(), with)?;
     let first = files.iter().flat_map(|file| &file.addresses).next();
@@ -223,7 +228,7 @@ fn folder_of(address: &str) -> String {
     address.rsplit_once('/').map_or(address, |(folder, _)| folder).to_owned() + "/"
 }
 
-/// The newest build, by checksums that are signed where a key is configured.
+/// The newest build, by checksums that are signed if a key is configured.
 fn choose(
     root: &Url,
     version: &MainlineVersion,
@@ -231,7 +236,7 @@ fn choose(
     with: &Obtain,
 ) -> Result<Chosen, MainlineError> {
     let now = now();
-    // A key that cannot be used is the user's to mend, whatever the archive has.
+    // A bad key is an error whatever the archive has.
     let key = key.map(|key| Ok::<_, MainlineError>((trusted(key, now)?, key.fingerprint.to_string()))).transpose()?;
     let no_build = |why: String| MainlineError::NoBuild { version: version.to_string(), archive: root.clone(), why };
     let folder = below(root, &format!("{version}/"))?;
@@ -261,11 +266,11 @@ fn choose(
             return Ok(Chosen { folder, build, signature, key, stale: sums.stale });
         }
     }
-    let failed = "its folder has no whole build for amd64: it failed, or was pruned".to_owned();
+    let failed = "its folder has no complete build for amd64: the build failed, or was removed".to_owned();
     Err(without.unwrap_or_else(|| no_build(failed)))
 }
 
-/// That the checksums are signed with the user's key.
+/// Checks that the checksums are signed with the user's key.
 fn check(key: &TrustedKey, folder: &Url, sums: &Document, now: u64, with: &Obtain) -> Result<(), MainlineError> {
     let at = below(folder, "CHECKSUMS.gpg")?;
     let signature = match fetch::document(&at, signature::LARGEST, with) {
@@ -285,8 +290,8 @@ fn absent(root: &Url, version: &MainlineVersion, with: &Obtain) -> Result<String
         all.iter().filter(|other| other.release().line() == line).partition(|other| *other < version);
     let near: Vec<String> = before.last().into_iter().chain(after.first()).map(ToString::to_string).collect();
     Ok(match &near[..] {
-        [] => "it has no folder of it, and none of its line".to_owned(),
-        near => format!("it has no folder of it; near it there is {}", near.join(" and ")),
+        [] => "it has no such folder, and none of its line".to_owned(),
+        near => format!("it has no such folder, but {}", near.join(" and ")),
     })
 }
 
@@ -309,7 +314,7 @@ fn read_key(path: &Path) -> Result<Vec<u8>, FileError> {
     }
 }
 
-/// Makes a kernel of these packages, fetching those that are missing. Their versions and lengths are filled in.
+/// Makes a kernel from these packages, and fetches missing ones. Fills in their versions and sizes.
 fn gather(mut files: Vec<LockedFile>, with: &Obtain) -> Result<Kernel, MainlineError> {
     let unpack = || files.iter().map(|file| package(file, with)).collect::<Result<_, MainlineError>>();
     let (mut kernel, packages) = assemble::from_unpacked(unpack, with.store)?;
@@ -321,12 +326,12 @@ fn gather(mut files: Vec<LockedFile>, with: &Obtain) -> Result<Kernel, MainlineE
     Ok(kernel)
 }
 
-/// One package, taken apart.
+/// One package, unpacked.
 fn package(file: &LockedFile, with: &Obtain) -> Result<UnpackedPackage, MainlineError> {
     if let Some(package) = UnpackedPackage::recorded(with.store, &file.sha256) {
         return Ok(package);
     }
-    // What only apt can ask is nobody's to ask here.
+    // Skip addresses that only apt can fetch.
     let web = |address: &Url| matches!(address.scheme(), "http" | "https");
     let parsed = file.addresses.iter().filter_map(|address| Url::parse(address).ok());
     let addresses: Vec<Url> = parsed.filter(web).collect();
@@ -344,7 +349,7 @@ fn package(file: &LockedFile, with: &Obtain) -> Result<UnpackedPackage, Mainline
     Ok(assemble::unpacked(&file.name, &fetched.path, &fetched.sha256, with).map_err(AssembleError::from)?)
 }
 
-/// A place below a folder of the archive. Names are of known forms, so nothing leads out of it.
+/// An address below a folder of the archive. Names have known forms, so it cannot leave the folder.
 fn below(folder: &Url, name: &str) -> Result<Url, MainlineError> {
     folder.join(name).map_err(|_| MainlineError::BadName {
         text: Quoted::of(format!("{folder}{name}").as_bytes()),

@@ -1,7 +1,7 @@
 //! A detached OpenPGP signature (RFC 9580) over a folder's checksums, by a key that the user named and whose fingerprint
 //! the user gave.
 //!
-//! The library checks numbers; what they are worth is decided here: which keys of the file may sign, until when, and how.
+//! The library checks the numbers; this file decides which keys may sign, until when, and how.
 //! Where anything is in doubt the answer is no, with the reason.
 
 use pgp::composed::{Deserializable, DetachedSignature, SignedPublicKey, SignedPublicSubKey};
@@ -33,10 +33,10 @@ const SHA1_UNTIL: u64 = 1_577_836_800;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadKey {
     /// Another kind of file.
-    #[error("is no OpenPGP public key: {0}")]
+    #[error("is not an OpenPGP public key: {0}")]
     NotAKey(Quoted),
     /// The key of somebody else, or none that the fingerprint can name.
-    #[error("has the fingerprint {found}, and {expected} is configured; one of the two is wrong")]
+    #[error("has the fingerprint {found}, expected {expected}; one of the two is wrong")]
     OtherFingerprint {
         /// That of the file's first key.
         found: String,
@@ -47,30 +47,30 @@ pub enum BadKey {
     #[error("was revoked; the archive must have a newer one")]
     Revoked,
     /// Its time is over.
-    #[error("expired on {0}; fetch it again, for its holder may have prolonged it")]
+    #[error("expired on {0}; fetch it again: its owner may have extended it")]
     Expired(String),
     /// Nothing that its holder signed says what it is for.
-    #[error("has no good signature of its own, which would say how long it is valid; export it again")]
+    #[error("has no valid self-signature; export it again")]
     NotSelfSigned,
 }
 
-/// Why a signature is not believed. Reads well after "the signature … ".
+/// Why a signature is rejected. Reads well after "the signature … ".
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadSignature {
     /// Another kind of file.
-    #[error("is no detached OpenPGP signature: {0}")]
+    #[error("is not a detached OpenPGP signature: {0}")]
     NotASignature(Quoted),
     /// It is another key's.
     #[error("was not made by the configured key, but by {0}")]
     ByOther(String),
     /// The text or the signature was changed.
-    #[error("does not fit its file: one of the two was changed")]
+    #[error("does not match its file: one of the two was changed")]
     Wrong,
     /// It is of a kind that proves too little.
-    #[error("is not good enough: {0}")]
+    #[error("is too weak: {0}")]
     Weak(String),
     /// The key may not sign this, or could not then.
-    #[error("is by a key that may not have made it: {0}")]
+    #[error("was made by a key that may not sign: {0}")]
     NotAllowed(String),
 }
 
@@ -121,7 +121,7 @@ impl TrustedKey {
         // Keys from before flags were usual have none, and may do everything.
         let flags = own.key_flags();
         let silent = !(flags.sign() || flags.certify() || flags.encrypt_comms() || flags.authentication());
-        let primary = if flags.sign() || silent { Ok(()) } else { Err("it is for certifying only".to_owned()) };
+        let primary = if flags.sign() || silent { Ok(()) } else { Err("it is only for certifying".to_owned()) };
         let subkeys = certificate.public_subkeys.iter().map(|subkey| {
             let may = may_sign(subkey, &certificate, now);
             (Signer::Subkey(Box::new(subkey.clone())), may)
@@ -152,25 +152,23 @@ impl TrustedKey {
         let Some((signer, may)) = maker else {
             let ids = signature.issuer_fingerprint().iter().map(ToString::to_string).next();
             let ids = ids.or_else(|| signature.issuer_key_id().first().map(ToString::to_string));
-            return Err(BadSignature::ByOther(
-                ids.map_or_else(|| "one that it does not name".to_owned(), |id| id.to_uppercase()),
-            ));
+            return Err(BadSignature::ByOther(ids.map_or_else(|| "an unnamed key".to_owned(), |id| id.to_uppercase())));
         };
         let Some(made) = signature.created().map(seconds) else {
             return weak("it does not say when it was made".to_owned());
         };
         if signature.typ() != Some(SignatureType::Binary) {
-            return weak("it is not one over a file's bytes".to_owned());
+            return weak("it does not cover a file's bytes".to_owned());
         }
         match signature.hash_alg() {
             Some(HashAlgorithm::Sha256 | HashAlgorithm::Sha384 | HashAlgorithm::Sha512) => {}
             Some(HashAlgorithm::Sha3_256 | HashAlgorithm::Sha3_512) => {}
             Some(HashAlgorithm::Sha1) if made < SHA1_UNTIL => {}
-            Some(hash) => return weak(format!("it rests on {hash}, and was made on {}", date(made))),
-            None => return weak("it does not say what it rests on".to_owned()),
+            Some(hash) => return weak(format!("it uses {hash}, and was made on {}", date(made))),
+            None => return weak("it names no hash algorithm".to_owned()),
         }
         if made > now.saturating_add(AHEAD) {
-            return weak(format!("it was made on {}, which is yet to come: check this host's clock", date(made)));
+            return weak(format!("it was made on {}, in the future; check this host's clock", date(made)));
         }
         if let Some(end) = signature_end(made, signature).filter(|end| *end <= now) {
             return weak(format!("it expired on {}", date(end)));
@@ -227,14 +225,14 @@ fn may_sign(subkey: &SignedPublicSubKey, certificate: &SignedPublicKey, now: u64
     let bindings = bindings.filter(|s| {
         s.typ() == Some(SignatureType::SubkeyBinding) && s.verify_subkey_binding(primary, &subkey.key).is_ok()
     });
-    let binding = newest(bindings, now).ok_or("nothing good binds the subkey to it")?;
+    let binding = newest(bindings, now).ok_or("no valid signature binds the subkey to it")?;
     if !binding.key_flags().sign() {
         return Err("the subkey is not for signing".to_owned());
     }
     let back =
         binding.embedded_signature().filter(|back| back.verify_primary_key_binding(&subkey.key, primary).is_ok());
     if back.is_none() {
-        return Err("the subkey does not itself say that it is this key's".to_owned());
+        return Err("the subkey does not confirm that it belongs to this key".to_owned());
     }
     match end(seconds(subkey.key.created_at()), binding).filter(|end| *end <= now) {
         Some(end) => Err(format!("the subkey expired on {}", date(end))),
@@ -251,13 +249,13 @@ fn newest<'s>(signatures: impl Iterator<Item = &'s Signature>, now: u64) -> Opti
     signatures.filter(counts).max_by_key(|signature| signature.created())
 }
 
-/// When the key ends that this signature speaks of, where it ends at all.
+/// When the key of this signature expires, if it does.
 fn end(created: u64, own: &Signature) -> Option<u64> {
     let valid = own.key_expiration_time().map(|time| u64::from(time.as_secs())).filter(|time| *time > 0)?;
     Some(created.saturating_add(valid))
 }
 
-/// When the signature itself ends, where it does.
+/// When the signature itself expires, if it does.
 fn signature_end(made: u64, signature: &Signature) -> Option<u64> {
     let valid = signature.signature_expiration_time().map(|time| u64::from(time.as_secs())).filter(|time| *time > 0)?;
     Some(made.saturating_add(valid))

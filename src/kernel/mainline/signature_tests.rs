@@ -27,7 +27,7 @@ fn verify(key: &[u8], signature: &[u8]) -> Result<(), BadSignature> {
 }
 
 #[test]
-fn what_gnupg_signed_with_the_key_or_its_subkey_is_good() {
+fn signatures_by_gnupg_keys_and_subkeys_verify() {
     for (name, signature) in [
         ("primary", &include_bytes!("openpgp/primary.asc")[..]),
         ("subkey", include_bytes!("openpgp/subkey.asc")),
@@ -40,7 +40,7 @@ fn what_gnupg_signed_with_the_key_or_its_subkey_is_good() {
 }
 
 #[test]
-fn a_key_is_the_one_with_the_fingerprint_and_valid_or_nothing() {
+fn key_needs_its_fingerprint_and_validity() {
     let read = |key: &[u8]| read_as(key, FINGERPRINT).err();
     assert_eq!(read(KEY), None);
     assert_eq!(read(include_bytes!("openpgp/key-revoked.asc")), Some(BadKey::Revoked));
@@ -59,7 +59,7 @@ fn a_key_is_the_one_with_the_fingerprint_and_valid_or_nothing() {
 }
 
 #[test]
-fn what_others_made_or_somebody_changed_is_refused() {
+fn foreign_or_changed_signatures_are_rejected() {
     let primary = include_bytes!("openpgp/primary.asc");
     let key = read_as(KEY, FINGERPRINT).unwrap();
     let changed = String::from_utf8_lossy(CHECKSUMS).replace("v4.19.57", "v4.19.58");
@@ -71,7 +71,7 @@ fn what_others_made_or_somebody_changed_is_refused() {
     );
     let other = include_bytes!("openpgp/other-signature.asc");
     assert!(matches!(verify(KEY, other), Err(BadSignature::ByOther(_))));
-    let sha1 = "it rests on SHA1, and was made on 2026-11-25".to_owned();
+    let sha1 = "it uses SHA1, and was made on 2026-11-25".to_owned();
     assert_eq!(verify(KEY, include_bytes!("openpgp/sha1-now.asc")), Err(BadSignature::Weak(sha1)));
     let revoked = verify(include_bytes!("openpgp/key-subkey-revoked.asc"), include_bytes!("openpgp/subkey.asc"));
     assert_eq!(revoked, Err(BadSignature::NotAllowed("the subkey was revoked".to_owned())));
@@ -84,7 +84,7 @@ fn what_others_made_or_somebody_changed_is_refused() {
 }
 
 #[test]
-fn any_byte_of_a_signature_that_is_changed_makes_it_bad() {
+fn changed_byte_breaks_a_signature() {
     let key = read_as(KEY, FINGERPRINT).unwrap();
     let (signature, _) = DetachedSignature::from_reader_single(&include_bytes!("openpgp/subkey.asc")[..]).unwrap();
     let bytes = signature.to_bytes().unwrap();
@@ -130,7 +130,7 @@ fn trusted(secret: &SignedSecretKey) -> Result<TrustedKey, BadKey> {
 }
 
 #[test]
-fn a_key_may_sign_only_what_it_is_for_and_only_while_it_lasts() {
+fn key_signs_only_within_its_flags_and_lifetime() {
     let lasts = |seconds: u32| Some(SubpacketData::KeyExpirationTime(Duration::from_secs(seconds)));
     assert_eq!(trusted(&key(false, lasts(86_399))).err(), Some(BadKey::Expired("2026-11-25".to_owned())));
     assert!(trusted(&key(false, lasts(86_401))).is_ok() && trusted(&key(false, lasts(0))).is_ok());
@@ -152,18 +152,18 @@ fn a_key_may_sign_only_what_it_is_for_and_only_while_it_lasts() {
     let certifying = key(true, None);
     let by_primary = sign(&certifying, CHECKSUMS, NOW - 60, HashAlgorithm::Sha256);
     let said = trusted(&certifying).unwrap().verify(CHECKSUMS, &by_primary, NOW);
-    assert_eq!(said, Err(BadSignature::NotAllowed("it is for certifying only".to_owned())));
+    assert_eq!(said, Err(BadSignature::NotAllowed("it is only for certifying".to_owned())));
     // Somebody else's subkey, hung on this key: nothing that binds it is this key's.
     let (mut mixed, other) = (good.clone(), key(false, None));
     mixed.secret_subkeys = other.secret_subkeys;
     let subkey = mixed.secret_subkeys[0].key.clone();
     let by_subkey = sign_with(&subkey, CHECKSUMS, NOW - 60, HashAlgorithm::Sha256);
     let said = trusted(&mixed).unwrap().verify(CHECKSUMS, &by_subkey, NOW);
-    assert_eq!(said, Err(BadSignature::NotAllowed("nothing good binds the subkey to it".to_owned())));
+    assert_eq!(said, Err(BadSignature::NotAllowed("no valid signature binds the subkey to it".to_owned())));
 }
 
 #[test]
-fn of_several_signatures_one_that_is_the_key_s_is_enough() {
+fn one_matching_signature_of_several_is_enough() {
     let (ours, other) = (key(false, None), key(false, None));
     let both = [&other, &ours].map(|key| sign(key, CHECKSUMS, NOW - 60, HashAlgorithm::Sha256)).concat();
     assert_eq!(trusted(&ours).unwrap().verify(CHECKSUMS, &both, NOW), Ok(()));

@@ -10,7 +10,7 @@ use crate::kernel::fetch::{FetchError, FetchProblem};
 use crate::kernel::fixtures::bzimage;
 
 #[test]
-fn a_build_of_the_newer_layout_is_obtained_once_and_then_needs_no_network() {
+fn build_is_fetched_once_then_needs_no_network() {
     let world = World::with_build();
     let kernel = world.obtain("v4.19.57", None).unwrap();
     assert_eq!(kernel.release.as_deref(), Some(RELEASE));
@@ -41,12 +41,12 @@ fn a_build_of_the_newer_layout_is_obtained_once_and_then_needs_no_network() {
     );
     let version = "v4.19.57".parse().unwrap();
     let offline = world.ask(true, None, |with| from(&world.root(), &version, None, with)).unwrap();
-    assert_eq!((offline.stale.unwrap().why, offline.files), ("offline was asked for".to_owned(), kernel.files));
+    assert_eq!((offline.stale.unwrap().why, offline.files), ("offline mode".to_owned(), kernel.files));
     assert_eq!(world.web.asked(), [""; 0]);
 }
 
 #[test]
-fn older_layouts_are_obtained_too_with_all_in_one_package_or_with_modules_apart() {
+fn older_layouts_are_obtained_too() {
     let world = World::new();
     let old = format!("linux-image-{RELEASE}_4.19.57-041957.{DATE}_amd64.deb");
     let all: Vec<_> = std::iter::once(image()).chain(modules()).collect();
@@ -67,7 +67,7 @@ fn older_layouts_are_obtained_too_with_all_in_one_package_or_with_modules_apart(
 }
 
 #[test]
-fn what_was_locked_is_fetched_by_its_sha256_wherever_it_is_and_nothing_newer() {
+fn locked_build_is_fetched_by_sha256_from_any_address() {
     let world = World::with_build();
     let files = world.obtain("v4.19.57", None).unwrap().files;
     // The archive has built it anew, and a mirror has the old packages.
@@ -92,10 +92,10 @@ fn what_was_locked_is_fetched_by_its_sha256_wherever_it_is_and_nothing_newer() {
 }
 
 #[test]
-fn what_is_not_there_is_gone_and_what_is_no_archive_says_nothing_of_it() {
+fn missing_build_is_gone_but_a_foreign_page_is_not() {
     let world = World::new();
     let error = world.obtain("v4.19.55", None).unwrap_err();
-    assert!(error.is_gone() && error.to_string().contains("near it there is v4.19.56"), "{error}");
+    assert!(error.is_gone() && error.to_string().contains("but v4.19.56"), "{error}");
     let error = world.obtain("v3.16.69", None).unwrap_err();
     assert!(error.is_gone() && error.to_string().contains("none of its line"), "{error}");
     // Builds that failed: logs only; and packages of other architectures.
@@ -124,7 +124,7 @@ fn what_is_not_there_is_gone_and_what_is_no_archive_says_nothing_of_it() {
 }
 
 #[test]
-fn packages_without_a_sha256_or_with_another_one_are_not_used() {
+fn packages_need_a_matching_sha256() {
     let world = World::with_build();
     world.web.remove("/mainline/v4.19.57/amd64/CHECKSUMS");
     let error = world.obtain("v4.19.57", None).unwrap_err();
@@ -145,7 +145,7 @@ fn packages_without_a_sha256_or_with_another_one_are_not_used() {
 }
 
 #[test]
-fn where_a_key_is_configured_nothing_is_used_that_it_did_not_sign() {
+fn configured_key_must_have_signed_everything_used() {
     let world = World::with_build();
     let (ours, other) = (signing_key(1_562_112_000), signing_key(1_562_112_000));
     let key = world.key(&ours);
@@ -157,8 +157,8 @@ fn where_a_key_is_configured_nothing_is_used_that_it_did_not_sign() {
     refused("CHECKSUMS.gpg does not exist, and the configured key requires it");
     for (signature, words) in [
         (sign(&other, &world.sums(), now() - 60, HashAlgorithm::Sha256), "was not made by the configured key"),
-        (sign(&ours, b"another text", now() - 60, HashAlgorithm::Sha256), "does not fit its file"),
-        (page("Log in"), "is no detached OpenPGP signature"),
+        (sign(&ours, b"another text", now() - 60, HashAlgorithm::Sha256), "does not match its file"),
+        (page("Log in"), "is not a detached OpenPGP signature"),
     ] {
         world.web.put("/mainline/v4.19.57/amd64/CHECKSUMS.gpg", signature);
         refused(words);
@@ -167,7 +167,7 @@ fn where_a_key_is_configured_nothing_is_used_that_it_did_not_sign() {
     // The folder of another version, served in place of this one: its packages are not this one's.
     let sums = String::from_utf8(world.sums()).unwrap().replace("57", "58");
     world.web.put("/mainline/v4.19.57/amd64/CHECKSUMS", sums.clone());
-    refused("does not fit its file");
+    refused("does not match its file");
     world.put_signature(&ours, sums.as_bytes());
     let error = world.obtain("v4.19.57", Some(&key)).unwrap_err();
     assert!(matches!(error, MainlineError::NoBuild { .. }), "{error}");
@@ -180,7 +180,7 @@ fn where_a_key_is_configured_nothing_is_used_that_it_did_not_sign() {
 }
 
 #[test]
-fn a_key_that_cannot_be_used_is_told_before_anything_is_fetched() {
+fn unusable_key_is_reported_before_any_fetch() {
     let world = World::with_build();
     let key = world.key(&signing_key(1_562_112_000));
     let openpgp =
@@ -192,7 +192,7 @@ fn a_key_that_cannot_be_used_is_told_before_anything_is_fetched() {
         (ArchiveKey { file: "/nonexistent.asc".into(), ..key.clone() }, "does not exist"),
         (ArchiveKey { file: large, ..key.clone() }, "is too large to be a key"),
         (ArchiveKey { fingerprint: gnupg(), ..key.clone() }, "one of the two is wrong"),
-        (ArchiveKey { file: openpgp("CHECKSUMS"), ..key }, "is no OpenPGP public key"),
+        (ArchiveKey { file: openpgp("CHECKSUMS"), ..key }, "is not an OpenPGP public key"),
         (ArchiveKey { file: openpgp("key-expired.asc"), fingerprint: gnupg() }, "expired on 2020-01-01"),
         (ArchiveKey { file: openpgp("key-revoked.asc"), fingerprint: gnupg() }, "was revoked"),
     ] {
@@ -204,7 +204,7 @@ fn a_key_that_cannot_be_used_is_told_before_anything_is_fetched() {
 }
 
 #[test]
-fn an_archive_without_end_and_names_that_lead_elsewhere_do_no_harm() {
+fn endless_archives_and_hostile_names_do_no_harm() {
     let world = World::new();
     let names = ["../../etc/", "/", "amd64/../../", "http://127.0.0.1:1/"];
     let files: Vec<_> = names
@@ -230,7 +230,7 @@ fn an_archive_without_end_and_names_that_lead_elsewhere_do_no_harm() {
 }
 
 #[test]
-fn what_the_archive_has_is_listed_by_a_pattern_and_from_the_cache_offline() {
+fn versions_are_listed_by_pattern_and_offline_from_the_cache() {
     let world = World::new();
     assert!(matches!(world.list("*", true), Err(MainlineError::Fetch(FetchError::NotCached(_)))));
     assert_eq!(world.list("4.19.5*", false).unwrap(), ["v4.19.56", "v4.19.57", "v4.19.58"]);
@@ -243,7 +243,7 @@ fn what_the_archive_has_is_listed_by_a_pattern_and_from_the_cache_offline() {
 }
 
 #[test]
-fn the_environment_s_address_goes_before_the_matrix_s_and_that_before_the_usual_one() {
+fn archive_address_comes_from_environment_matrix_or_default() {
     let archive =
         |text: Option<&str>| MainlineArchive { address: text.map(|text| archive_address(text).unwrap()), key: None };
     let mirror = "https://mirror.example/mainline/";
@@ -262,7 +262,7 @@ fn the_environment_s_address_goes_before_the_matrix_s_and_that_before_the_usual_
 }
 
 #[test]
-fn a_kernel_of_another_release_than_its_folder_s_is_not_used_also_where_it_was_locked() {
+fn kernel_of_another_release_is_rejected_even_when_locked() {
     let world = World::new();
     for release in ["6.1.0-56-cloud-amd64", "4.19.57-0419570-generic", "4.19.5-041905-generic"] {
         let name = format!("linux-image-4.19.57-041957-generic_4.19.57-041957.{DATE}_amd64.deb");
@@ -281,7 +281,7 @@ fn a_kernel_of_another_release_than_its_folder_s_is_not_used_also_where_it_was_l
 }
 
 #[test]
-fn a_build_is_resolved_by_its_checksums_alone() {
+fn build_is_resolved_from_its_checksums_alone() {
     let world = World::with_build();
     let version = "v4.19.57".parse().unwrap();
     let Listing { files, stale, .. } =
@@ -295,7 +295,7 @@ fn a_build_is_resolved_by_its_checksums_alone() {
 }
 
 #[test]
-fn what_was_locked_and_has_no_address_of_the_web_is_gone_at_once() {
+fn locked_build_without_a_web_address_is_gone_at_once() {
     let world = World::with_build();
     let mut files = world.obtain("v4.19.57", None).unwrap().files;
     let fresh = World { store: Store::open(Some(world.folder.path().join("fresh"))).unwrap(), ..world };

@@ -1,4 +1,4 @@
-//! What can go wrong while a package file is taken apart.
+//! What can go wrong while a package file is unpacked.
 
 use std::path::PathBuf;
 
@@ -6,7 +6,7 @@ use crate::kernel::archive::PackageError;
 use crate::kernel::failure::{Failure, FailureKind};
 use crate::kernel::file_error::FileError;
 
-/// Why a package file, or a tarball of a build, could not be taken apart.
+/// Why a package file, or a tarball of a build, could not be unpacked.
 #[derive(Debug, thiserror::Error)]
 pub enum UnpackError {
     /// It cannot be read, or is hostile.

@@ -1,4 +1,4 @@
-//! Takes a package apart, once: its image, configuration and modules go into the store, and a record says where.
+//! Unpacks a package once: its image, configuration and modules go into the store, with a record.
 
 mod error;
 mod packer;
@@ -37,11 +37,11 @@ pub enum PackageKind {
     Deb,
     /// RPM.
     Rpm,
-    /// A tarball of a build, which names nobody's package.
+    /// A tarball of a build, which has no package name.
     Tarball,
 }
 
-/// What was taken out of one package file.
+/// The record of one unpacked package file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::kernel) struct UnpackedPackage {
     format: u32,
@@ -72,7 +72,7 @@ pub(in crate::kernel) struct ImageFile {
 /// Names of changelogs, the package's own first: Debian Policy §12.7. A native package's is called like an upstream's.
 const CHANGELOGS: [&str; 2] = ["changelog.Debian.gz", "changelog.gz"];
 
-/// What a path in a package is to us.
+/// The role of a path in a package.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Image,
@@ -125,23 +125,23 @@ impl UnpackedPackage {
         store.records(&record(sha256)).find(whole)
     }
 
-    /// Notes that it is used now: a package without an image or modules has nothing that anybody leases.
+    /// Marks it as used now: a package without an image or modules is never leased.
     pub(in crate::kernel) fn touch(&self, store: &Store) {
         store.touch(&record(&self.file_sha256));
     }
 
-    /// Forgets the package, because what was taken out of it is damaged.
+    /// Forgets the package, because one of its files is damaged.
     pub(in crate::kernel) fn forget(&self, store: &Store) {
-        // The blobs' names are their content: what is damaged must not stay under them.
+        // A damaged blob must not keep its name.
         let blobs = self.images.iter().map(|i| &i.sha256).chain(self.pack.iter().map(|p| &p.sha256));
         for blob in blobs {
-            // A failed check has removed the blob already, and an error comes back when it is made again.
+            // A failed check has already removed the blob, and errors return when it is made again.
             let _ = store.verify(blob);
         }
         let _ = std::fs::remove_file(store.path(&record(&self.file_sha256)));
     }
 
-    /// Takes apart the package file `path`, which has to have this sha256.
+    /// Unpacks the package file `path`, which must have this sha256.
     pub(in crate::kernel) fn unpack(store: &Store, path: &Path, sha256: &str) -> Result<Self, UnpackError> {
         let bad = |problem| UnpackError::BadPackage { path: path.to_owned(), problem };
         let reading = |e| FileError::io("read", path, e);
@@ -149,7 +149,7 @@ impl UnpackedPackage {
         let size = file.metadata().map_err(reading)?.len();
         let mut file = Hashing { inner: BufReader::with_capacity(128 << 10, file), hash: Sha256::new(), size: 0 };
         let packer = Packer::new(store)?;
-        // Decompressing takes longest, so what comes out of it is kept meanwhile. One file waits, and no more: the largest
+        // Decompressing takes longest, so files are stored in parallel. Only one file waits, because the largest
         // are half a gigabyte.
         let (read, packed) = thread::scope(|scope| {
             let (give, given) = mpsc::sync_channel(1);
@@ -160,7 +160,7 @@ impl UnpackedPackage {
             drop(give);
             (read, packing.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
         });
-        // Why nobody took a file says more than that nobody did.
+        // The write error explains more than the read error.
         let mut packed = packed?;
         let about = match read {
             Ok(about) => about,
@@ -177,7 +177,7 @@ impl UnpackedPackage {
         let Packer { images, files, pack, .. } = packed;
         let (format, file_sha256, file_size, pack) = (FORMAT, sha256.to_owned(), file.size, pack.keep(store)?);
         let package = Self { format, kind, package, version, file_sha256, file_size, images, pack, files, changelog };
-        // Last, so that a record never names what is not there.
+        // Last, so that a record never names missing files.
         store.write_record(&record(sha256), &package)?;
         Ok(package)
     }
@@ -187,7 +187,7 @@ impl UnpackedPackage {
         self.pack.as_ref().map(|p| p.sha256.as_str())
     }
 
-    /// Its changelog, where it has one.
+    /// Its changelog, if it has one.
     pub(in crate::kernel) fn changelog(&self, store: &Store) -> Option<KeptChangelog> {
         let (pack, file) = (store.blob(self.pack()?), self.changelog.clone()?);
         Some(KeptChangelog { pack, file })
@@ -218,12 +218,12 @@ impl KeptChangelog {
     }
 }
 
-/// What a package says of itself.
+/// A package's own description.
 struct Contents {
     kind: PackageKind,
     package: String,
     version: String,
-    /// The changelog, where it is no file of the package's.
+    /// The changelog, if it is not a file of the package.
     changelog: Option<Changelog>,
 }
 

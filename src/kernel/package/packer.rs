@@ -1,4 +1,4 @@
-//! Keeps what comes out of a package.
+//! Stores the files of a package.
 
 use std::io;
 use std::sync::mpsc;
@@ -58,7 +58,7 @@ impl<'a> Packer<'a> {
         Ok(())
     }
 
-    /// The changelog of the package with this name. One that cannot be read is none: it is no part of the kernel.
+    /// The changelog of the package with this name. An unreadable one is ignored: it is not part of the kernel.
     pub(super) fn debian_changelog(&self, package: &str) -> Changelog {
         let own = CHANGELOGS.map(|name| format!("usr/share/doc/{package}/{name}"));
         let found = own.iter().find_map(|own| self.changelogs.iter().find(|(path, _)| path == own));

@@ -2,7 +2,7 @@ use super::super::fixtures;
 use super::*;
 
 #[test]
-fn only_what_a_boot_needs_is_taken() {
+fn package_paths_needed_for_a_boot_are_recognised() {
     for (path, expected) in [
         ("boot/vmlinuz-6.1.0-56-cloud-amd64", Some(Kind::Image)),
         ("lib/modules/6.1.0/vmlinuz", Some(Kind::Image)),
@@ -26,7 +26,7 @@ fn only_what_a_boot_needs_is_taken() {
 }
 
 #[test]
-fn a_damaged_record_of_a_package_is_not_believed() {
+fn damaged_package_record_is_ignored_and_rebuilt() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(Some(folder.path().join("cache"))).unwrap();
     let files =

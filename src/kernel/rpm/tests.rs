@@ -70,7 +70,7 @@ fn wanted_files_come_out_whatever_the_compression() {
 }
 
 #[test]
-fn a_payload_of_which_the_header_says_nothing_is_gzip_s_or_as_it_is() {
+fn undeclared_payload_is_gzip_or_plain() {
     let mut tags = rpm_tags("kernel", "");
     tags.retain(|(tag, _)| *tag != 1125);
     for how in [Compression::Gzip, Compression::None] {
@@ -80,7 +80,7 @@ fn a_payload_of_which_the_header_says_nothing_is_gzip_s_or_as_it_is() {
 }
 
 #[test]
-fn an_epoch_is_part_of_the_version_and_the_changelog_has_titles_without_addresses() {
+fn version_has_its_epoch_and_changelog_titles_no_addresses() {
     let mut tags = rpm_tags("kernel", "none");
     tags.push((1003, RpmValue::Numbers(vec![1])));
     tags.push((1080, RpmValue::Numbers(vec![1_560_859_200, 1_560_772_800])));
@@ -102,7 +102,7 @@ fn an_epoch_is_part_of_the_version_and_the_changelog_has_titles_without_addresse
 }
 
 #[test]
-fn the_last_of_several_names_has_the_content_for_all() {
+fn hard_links_share_the_content_of_the_last_name() {
     let linked = |name: &str, bytes: &[u8]| cpio_entry(name, FILE, (7, 3), bytes);
     let archive = cpio(&[
         linked("./boot/a", b""),
@@ -125,7 +125,7 @@ fn the_last_of_several_names_has_the_content_for_all() {
 }
 
 #[test]
-fn rpm_s_own_form_for_large_files_has_its_names_in_the_header() {
+fn large_file_archives_take_names_from_the_header() {
     // Two names of one content, a link, and a file by itself.
     let tags = |names: &[&str]| {
         let mut tags = rpm_tags("kernel", "none");
@@ -303,7 +303,7 @@ fn other_packages_are_told_apart() {
 }
 
 #[test]
-fn a_tag_that_points_anywhere_is_an_error_and_no_panic() {
+fn tag_pointing_outside_is_an_error() {
     let header = rpm_header(&[(1000, RpmValue::text("kernel"))]);
     for (at, value) in [(24, u32::MAX), (24, 1 << 31), (24, 7), (24, 6), (20, 5), (20, 4)] {
         let mut header = header.clone();

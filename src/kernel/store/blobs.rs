@@ -21,7 +21,7 @@ pub(in crate::kernel) fn is_sha256(text: &str) -> bool {
 }
 
 impl Store {
-    /// Where the blob is, or is to be.
+    /// Where the blob is, or will be.
     pub(in crate::kernel) fn blob(&self, sha256: &str) -> PathBuf {
         let below = below(sha256);
         self.find(&below).unwrap_or_else(|| self.root.join(below))
@@ -41,7 +41,7 @@ impl Store {
         fs::rename(from, to).and_then(|()| sync_folder_of(to)).map_err(failed)
     }
 
-    /// Else whoever collects could take a new file for the old one of that name that it has looked at.
+    /// Otherwise `gc` could mistake a new file for the old one of that name.
     fn while_nobody_collects(&self) -> Result<StoreLock, FileError> {
         self.share("blobs")
     }
@@ -81,7 +81,7 @@ impl Store {
 
     /// Whether the blob is there and whole. It counts as used now, so that it stays until it is leased.
     fn is_there(&self, sha256: &str, size: u64) -> Result<bool, FileError> {
-        // A lease before the look: what is collected between the two would be believed to be there.
+        // The lease comes first: a file collected between the two would be believed to be there.
         let lease = if self.holds(sha256, size) { self.lease(&self.blob(sha256))? } else { None };
         Ok(lease.is_some() && self.verify(sha256)?)
     }
@@ -91,14 +91,14 @@ impl Store {
         fs::metadata(self.blob(sha256)).is_ok_and(|m| m.is_file() && m.len() == size)
     }
 
-    /// Whether the blob's content still is what its name says. Damaged ones are removed, and those of stores below passed
-    /// over from now on.
+    /// Whether the blob still matches its name. Damaged ones are removed, or skipped in stores below
+    /// from now on.
     pub(in crate::kernel) fn verify(&self, sha256: &str) -> Result<bool, FileError> {
         Ok(self.verified(&below(sha256), sha256)?.is_some())
     }
 
-    /// Where the file `name` is that has this sha256, and its length; `None` where none has it any more. What is damaged
-    /// is treated as [`Store::verify`] does. One's own counts as used.
+    /// Path and size of the file `name` with this sha256; `None` if no store has it. A damaged file
+    /// is treated as by [`Store::verify`]. This store's own counts as used.
     pub(in crate::kernel) fn verified(&self, name: &str, sha256: &str) -> Result<Option<(PathBuf, u64)>, FileError> {
         while let Some(path) = self.find(name) {
             let is_own = self.is_own(&path);
@@ -113,7 +113,7 @@ impl Store {
                 Err(error) if is_own && error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) if is_own => return Err(failed(error)),
                 Ok(_) | Err(_) => {
-                    tracing::warn!(path = %path.display(), "a file of a cache that is only read is damaged");
+                    tracing::warn!(path = %path.display(), "a file of a read-only cache is damaged");
                     self.pass_over(path);
                 }
             }
@@ -126,7 +126,7 @@ fn below(sha256: &str) -> String {
     format!("blobs/{sha256}")
 }
 
-/// The sha256 and the length of what is left in `file`.
+/// The sha256 and size of the rest of `file`.
 pub(in crate::kernel) fn sha256_of(file: &mut impl Read) -> io::Result<(String, u64)> {
     let mut hash = Sha256::new();
     let size = copy(file, |piece| {

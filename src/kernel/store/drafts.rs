@@ -15,7 +15,7 @@ use crate::kernel::file_error::FileError;
 /// A file being written. It vanishes unless it is kept.
 pub(in crate::kernel) struct Draft {
     pub(super) file: NamedTempFile,
-    /// While any draft lives, nobody clears the folder of drafts.
+    /// Keeps other processes from clearing the drafts.
     _lock: File,
 }
 
@@ -37,7 +37,7 @@ impl Store {
         let folder = self.root.join("tmp");
         let make = || {
             let lock = self.writers()?;
-            // For whoever the user's umask lets read, for a cache may be shared.
+            // Readable as the user's umask allows, because a cache may be shared.
             let mode = Permissions::from_mode(0o666);
             let file = tempfile::Builder::new().prefix("draft-").permissions(mode).tempfile_in(&folder)?;
             Ok(Draft { file, _lock: lock })
@@ -56,8 +56,8 @@ impl Store {
         make().map_err(|e| FileError::io("write to", &folder, e))
     }
 
-    /// Removes a folder, if it is there. It goes away as a whole, whatever ends this process: what is left of it then
-    /// lies among the drafts, and is removed with them.
+    /// Removes a folder as a whole, even if this process is killed: the rest
+    /// is then removed with the drafts.
     pub(in crate::kernel) fn discard(&self, folder: &Path) -> Result<(), FileError> {
         let remove = || {
             let _lock = self.writers()?;
@@ -73,14 +73,14 @@ impl Store {
         remove().map_err(|e| FileError::io("remove", folder, e))
     }
 
-    /// A share of the lock that everybody holds who writes drafts.
+    /// The shared lock that every writer of drafts holds.
     fn writers(&self) -> io::Result<File> {
         let lock = open_lock(&self.root.join("locks/tmp"))?;
         rustix::io::retry_on_intr(|| flock(&lock, FlockOperation::LockShared))?;
         Ok(lock)
     }
 
-    /// Removes drafts whose writers were killed. Nobody writes one while the lock is exclusive, so all are stale.
+    /// Removes drafts of killed processes. While the lock is exclusive there are no others.
     pub(super) fn clear_drafts(&self) -> Result<(), FileError> {
         let folder = self.root.join("tmp");
         let clear = || {
@@ -113,7 +113,7 @@ impl Draft {
     }
 }
 
-/// Makes a new name as safe as what is under it.
+/// Syncs a new name to the disk.
 pub(super) fn sync_folder_of(path: &Path) -> io::Result<()> {
     File::open(path.parent().unwrap_or(path))?.sync_all()
 }

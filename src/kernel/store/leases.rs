@@ -1,7 +1,7 @@
-//! Leases: who uses a file of the store holds it open with a shared flock(2), and nobody collects it meanwhile.
+//! Leases: a user of a file holds it open with a shared flock(2), so that `gc` leaves it alone.
 //!
-//! A lease ends with its process, whatever ends that. Whoever collects takes the file's exclusive lock first; whoever
-//! leases looks again, once it has the lock, whether the file still is the one under that name.
+//! A lease ends with its process, however that ends. `gc` takes the file's exclusive lock first; the leaseholder checks,
+//! once it has the lock, that the file still has its name.
 
 use std::fs::{self, File};
 use std::io;
@@ -16,11 +16,11 @@ use super::Store;
 use crate::kernel::file_error::FileError;
 use crate::regular;
 
-/// How long something stays, used by somebody or not, after it was made or used last: whoever has just made it has no
+/// How long a file stays after it was made or last used, even without a lease: its maker may have no
 /// lease yet.
 pub(in crate::kernel) const GRACE: Duration = Duration::from_secs(10 * 60);
 
-/// How exactly the time of the last use is kept: a write for every use would be work for nothing.
+/// How precisely the time of the last use is kept, to avoid a write at each use.
 const EXACT: Duration = Duration::from_secs(60);
 
 /// Files of the store that stay as long as this lives. Cheap to clone.
@@ -41,9 +41,9 @@ impl Store {
     /// Keeps `bytes` by content.
     ///
     /// # Errors
-    /// Where they cannot be written.
+    /// If they cannot be written.
     pub fn keep(&self, bytes: &[u8]) -> Result<Kept, FileError> {
-        // Twice, for somebody else may remove what was found to be damaged.
+        // Twice, because another process may remove a damaged file.
         for _ in 0..2 {
             let sha256 = self.put(bytes)?;
             let path = self.blob(&sha256);
@@ -54,17 +54,17 @@ impl Store {
         Err(FileError::io("keep a file in", &self.root, io::ErrorKind::NotFound.into()))
     }
 
-    /// Leases of these files; `None` where one of them is not there (any more). Those of stores below, or elsewhere, are
-    /// not locked: they are not ours to write to, and nobody collects them through this store.
+    /// Leases of these files; `None` if one of them is missing. Files outside of this store are
+    /// not locked, because this store's `gc` never removes them.
     ///
     /// # Errors
-    /// Where one cannot be opened or locked.
+    /// If one cannot be opened or locked.
     pub fn leases<'p>(&self, files: impl IntoIterator<Item = &'p Path>) -> Result<Option<Leases>, FileError> {
         let leases = files.into_iter().map(|file| self.lease(file)).collect::<Result<Option<Vec<_>>, _>>()?;
         Ok(leases.map(|leases| Leases(leases.into())))
     }
 
-    /// Notes that one's own file of this name is used now, where there is one.
+    /// Marks this store's file of this name, if any, as used now.
     pub(in crate::kernel) fn touch(&self, below: &str) {
         if let Ok(file) = regular::open(&self.root.join(below)) {
             touch(&file);
@@ -87,11 +87,11 @@ impl Store {
                 touch(&file);
                 return Ok(Some(file));
             }
-            // Another one has taken its name, or none has.
+            // The name belongs to another file now, or to none.
         }
     }
 
-    /// Takes a file's name away, if it still is this file's. Nobody gives it to another one meanwhile.
+    /// Removes a file's name, if the name still belongs to it.
     pub(in crate::kernel) fn remove_same(&self, file: &File, path: &Path) -> io::Result<()> {
         let lock = self.lock("blobs", || {}).map_err(io::Error::other)?;
         let removed = if is_same(file, path)? { fs::remove_file(path) } else { Ok(()) };
@@ -110,7 +110,7 @@ pub(super) fn is_same(file: &File, path: &Path) -> io::Result<bool> {
     }
 }
 
-/// Notes that the file is used now. Where it is another user's that cannot be noted, and its own user's time counts.
+/// Marks the file as used now, unless it belongs to another user.
 fn touch(file: &File) {
     let now = SystemTime::now();
     let known = file.metadata().and_then(|m| m.modified());

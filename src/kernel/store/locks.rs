@@ -25,7 +25,7 @@ impl Store {
         self.flock(name, FlockOperation::LockExclusive)
     }
 
-    /// The lock `name`; `None` where somebody else has it.
+    /// The lock `name`; `None` if another process has it.
     pub(in crate::kernel) fn try_lock(&self, name: &str) -> Result<Option<StoreLock>, FileError> {
         match self.flock(name, FlockOperation::NonBlockingLockExclusive) {
             Ok(lock) => Ok(Some(lock)),
@@ -34,7 +34,7 @@ impl Store {
         }
     }
 
-    /// A share of the lock `name`: others may have one too, and nobody has it for himself meanwhile.
+    /// A shared lock `name`, which excludes exclusive ones.
     pub(in crate::kernel) fn share(&self, name: &str) -> Result<StoreLock, FileError> {
         self.flock(name, FlockOperation::LockShared)
     }
@@ -52,7 +52,7 @@ pub(super) fn open_lock(path: &Path) -> io::Result<File> {
     open_own(path, File::options().create(true).truncate(false).write(true))
 }
 
-/// Opens a file of one's own store that is made where it is missing. Anything else of that name (a FIFO, a link to a
+/// Opens a file of this store, and creates it if missing. Anything else of that name (a FIFO, a link to a
 /// device) is removed first: opening it could wait for ever.
 pub(in crate::kernel) fn open_own(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
     match fs::symlink_metadata(path) {

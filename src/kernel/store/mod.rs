@@ -1,21 +1,21 @@
-//! The cache folder: files named by what is in them, written whole or not at all.
+//! The cache folder: files named by their content, written whole or not at all.
 //!
 //! ```text
 //! blobs/<sha256>          images, packed modules, guests' initramfs
-//! packages/<sha256>.json  what was taken out of the package file with this sha256
+//! packages/<sha256>.json  the record of the unpacked package file with this sha256
 //! apt/<suite>/            apt's private state for one suite, and our index of its kernel packages
 //! controls/               what control kernels are built in and of, and records of those that were built
 //! downloads/, addresses/, partial/, quarantine/
-//!                         what was fetched, and is being fetched (fetch/kept.rs)
+//!                         fetched and partial files (fetch/kept.rs)
 //! git/                    indexes of repositories
 //! locks/<name>            locked (flock) while something is made; the lock ends with its process
 //! tmp/                    files being written; whatever a killed process left is removed by the next one
 //! ```
 //!
-//! A store may stand over others, which are only read: what it does not have itself is taken from them, and verified as
+//! A store may have read-only stores below it: files that it lacks are read from them, and verified like
 //! its own is. Nothing is written there, not even a lock or a time, so they may be another host's, mounted read-only.
 //!
-//! Whoever uses a blob holds a lease of it (file `leases.rs`), so that nobody collects it meanwhile.
+//! A lease (file `leases.rs`) protects a blob in use from `gc`.
 
 mod blobs;
 mod drafts;
@@ -47,7 +47,7 @@ pub struct Store {
     lower: Arc<Lower>,
 }
 
-/// That the cache lacks something, and nothing may be downloaded.
+/// The cache lacks something, offline.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot download {what}: offline, and not in the cache {}; run once without --offline", folder.display())]
 pub struct NotCached {
@@ -61,20 +61,20 @@ impl Failure for NotCached {
     }
 }
 
-/// The stores below one's own.
+/// The read-only stores below.
 #[derive(Debug, Default)]
 struct Lower {
     folders: Vec<PathBuf>,
-    /// Blobs that turned out to be damaged there. They cannot be removed, so they are passed over.
+    /// Blobs that are damaged there. They cannot be removed, so they are skipped.
     damaged: Mutex<HashSet<PathBuf>>,
 }
 
 impl Store {
-    /// The store in `folder`, or where none is given in `$XDG_CACHE_HOME/backproof` or `~/.cache/backproof`.
-    /// Makes what is missing, and removes what killed processes left.
+    /// The store in `folder`, or by default in `$XDG_CACHE_HOME/backproof` or `~/.cache/backproof`.
+    /// Creates missing folders, and removes what killed processes left.
     ///
     /// # Errors
-    /// Where there is no home folder, or the folder cannot be made or written to.
+    /// If there is no home folder, or the folder cannot be created or written.
     pub fn open(folder: Option<PathBuf>) -> Result<Self, FileError> {
         let root = match folder {
             Some(folder) => std::path::absolute(&folder).map_err(|e| FileError::io("open", &folder, e))?,
@@ -89,10 +89,10 @@ impl Store {
         Ok(store)
     }
 
-    /// The same store, over those in `folders`, the nearest first. They are only read.
+    /// The same store with read-only stores below it, the nearest first.
     ///
     /// # Errors
-    /// Where one of them is not there: a mount that failed is not to pass for an empty cache.
+    /// If one is missing, because a failed mount must not look like an empty cache.
     pub fn over(self, folders: &[PathBuf]) -> Result<Self, FileError> {
         let mut lower = Vec::new();
         for folder in folders {
@@ -111,28 +111,28 @@ impl Store {
         &self.root
     }
 
-    /// That it lacks `what`, which nobody may download.
+    /// The error that it lacks `what`, offline.
     pub(super) fn not_cached(&self, what: impl Into<String>) -> NotCached {
         NotCached { what: what.into(), folder: self.root.clone() }
     }
 
-    /// The folders of the stores below, which are only read.
+    /// The folders of the read-only stores below.
     pub fn lower(&self) -> &[PathBuf] {
         &self.lower.folders
     }
 
-    /// A place in it for what is kept by name and not by content: relative to the folder, with `/` between parts.
-    /// It is one's own, to be written; [`Store::find`] looks below too.
+    /// The path of a file that is stored by name: relative to the folder, with `/` between parts.
+    /// It is in this store, for writing; [`Store::find`] also looks in those below.
     pub fn path(&self, below: &str) -> PathBuf {
         self.root.join(below)
     }
 
-    /// Where a file is, in this store or in one below; `None` where it is nowhere.
+    /// Where a file is, in this store or in one below.
     pub(super) fn find(&self, below: &str) -> Option<PathBuf> {
         self.layers().map(|layer| layer.join(below)).find(|path| path.is_file() && !self.is_passed_over(path))
     }
 
-    /// The folders that are looked in, one's own first.
+    /// The folders to look in, this store's first.
     fn layers(&self) -> impl Iterator<Item = &Path> {
         std::iter::once(self.root.as_path()).chain(self.lower.folders.iter().map(PathBuf::as_path))
     }
@@ -149,7 +149,7 @@ impl Store {
         self.lower.damaged.lock().unwrap_or_else(PoisonError::into_inner).insert(path);
     }
 
-    /// That the folder cannot be written to, and what to do where it is not meant to be.
+    /// The error that the folder cannot be written, with what to do if it is meant to be read-only.
     fn unwritable(&self, path: &Path, error: io::Error) -> FileError {
         match error.kind() {
             io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => {

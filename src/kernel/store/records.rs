@@ -23,18 +23,18 @@ const SEAL: &str = r#"{"seal":""#;
 const DIGITS: usize = 64;
 
 impl Store {
-    /// A record that was written with [`Store::write_record`]; `None` where there is none, or none that can be read
-    /// (it is made anew then).
+    /// A record that was written with [`Store::write_record`]; `None` if there is none, or none that can be read
+    /// (it is then made again).
     pub(in crate::kernel) fn read_record<T: DeserializeOwned>(&self, below: &str) -> Option<T> {
         self.records(below).next()
     }
 
-    /// The record of this name in one's own store, for what is only true of the files there.
+    /// The record of this name in this store, for facts that only hold for its files.
     pub(in crate::kernel) fn own_record<T: DeserializeOwned>(&self, below: &str) -> Option<T> {
         read(&self.root, below)
     }
 
-    /// The records of this name, one's own first and then those of the stores below.
+    /// The records of this name: this store's first, then those of the stores below.
     pub(in crate::kernel) fn records<T: DeserializeOwned>(&self, below: &str) -> impl Iterator<Item = T> {
         self.layers().filter_map(move |layer| read(layer, below))
     }
@@ -57,7 +57,7 @@ impl Store {
         let failed = |e| FileError::io("write", &path, e);
         let json = serde_json::to_string(record).map_err(|e| failed(e.into()))?;
         let sealed = seal(below, &json).ok_or_else(|| failed(io::Error::other("a record is a JSON object")))?;
-        // Nothing else has a folder there, and a file cannot take its name.
+        // A file cannot replace a folder, and nothing else has a folder there.
         if fs::symlink_metadata(&path).is_ok_and(|found| found.is_dir()) {
             self.discard(&path)?;
         }
@@ -65,14 +65,14 @@ impl Store {
     }
 }
 
-/// The record `below` of the store in `root`; `None` where it cannot be read or its seal is broken.
+/// The record `below` of the store in `root`; `None` if it cannot be read or its seal is broken.
 pub(in crate::kernel) fn read<T: DeserializeOwned>(root: &Path, below: &str) -> Option<T> {
     let path = root.join(below);
     let bytes = match regular::read(&path, MAX_RECORD) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
         Err(error) => {
-            tracing::warn!(path = %path.display(), %error, "a record of the cache cannot be read");
+            tracing::warn!(path = %path.display(), %error, "cannot read a record of the cache");
             return None;
         }
     };

@@ -15,7 +15,7 @@ fn store() -> (tempfile::TempDir, Store, PathBuf) {
 }
 
 #[test]
-fn no_changed_byte_of_a_record_changes_what_it_says() {
+fn changed_byte_invalidates_a_record() {
     let (_folder, store, path) = store();
     let record = json!({ "release": "6.1.92", "files": [{ "path": "tun.ko", "size": 12 }], "etag": null });
     store.write_record(NAME, &record).unwrap();
@@ -38,7 +38,7 @@ fn no_changed_byte_of_a_record_changes_what_it_says() {
 }
 
 #[test]
-fn no_flipped_bit_of_a_large_record_is_believed() {
+fn flipped_bit_invalidates_a_large_record() {
     let files: Vec<Value> = (0..4_000).map(|n| json!({ "path": format!("kernel/{n}.ko"), "at": n * 4096 })).collect();
     let sealed = seal(NAME, &json!({ "files": files }).to_string()).unwrap().into_bytes();
     assert!(unseal(NAME, &sealed).is_some());
@@ -52,7 +52,7 @@ fn no_flipped_bit_of_a_large_record_is_believed() {
 }
 
 #[test]
-fn a_record_counts_only_under_the_name_it_was_written_under() {
+fn record_is_valid_only_under_its_own_name() {
     let (_folder, store, path) = store();
     store.write_record(NAME, &json!({ "a": 1 })).unwrap();
     fs::copy(&path, store.path("packages/b.json")).unwrap();
@@ -62,7 +62,7 @@ fn a_record_counts_only_under_the_name_it_was_written_under() {
 }
 
 #[test]
-fn what_is_no_file_counts_as_no_record_and_is_replaced() {
+fn non_file_counts_as_no_record_and_is_replaced() {
     let (folder, store, path) = store();
     let outside = folder.path().join("outside");
     fs::write(&outside, "the user's").unwrap();

@@ -11,7 +11,7 @@ fn store() -> (tempfile::TempDir, Store) {
 }
 
 #[test]
-fn what_is_put_in_is_found_under_its_hash_and_once() {
+fn blob_is_stored_once_under_its_hash() {
     let (_folder, store) = store();
     let sha256 = store.put(b"abc").unwrap();
     // FIPS 180-4's example.
@@ -27,7 +27,7 @@ fn what_is_put_in_is_found_under_its_hash_and_once() {
 }
 
 #[test]
-fn what_is_put_in_again_is_never_taken_from_a_damaged_blob() {
+fn storing_again_replaces_a_damaged_blob() {
     let (folder, store) = store();
     let sha256 = store.put(b"kernel").unwrap();
     fs::write(store.blob(&sha256), b"kernal").unwrap();
@@ -52,7 +52,7 @@ fn a_flipped_bit_is_noticed_and_the_file_removed() {
 }
 
 #[test]
-fn drafts_of_killed_processes_are_removed_but_not_those_of_living_ones() {
+fn drafts_are_removed_only_when_their_process_is_dead() {
     let (_folder, store) = store();
     let stale = store.path("tmp/draft-stale");
     fs::write(&stale, b"half").unwrap();
@@ -65,7 +65,7 @@ fn drafts_of_killed_processes_are_removed_but_not_those_of_living_ones() {
 }
 
 #[test]
-fn a_folder_is_discarded_as_a_whole_and_what_a_kill_left_of_it_goes_with_the_drafts() {
+fn discarded_folder_goes_whole_or_with_the_drafts() {
     let (_folder, store) = store();
     let tree = store.path("controls/6.1/x");
     fs::create_dir_all(tree.join("src/net")).unwrap();
@@ -86,7 +86,7 @@ fn a_folder_is_discarded_as_a_whole_and_what_a_kill_left_of_it_goes_with_the_dra
 }
 
 #[test]
-fn a_draft_that_is_not_kept_leaves_nothing() {
+fn dropped_draft_leaves_nothing() {
     let (_folder, store) = store();
     let mut draft = store.draft().unwrap();
     draft.write_all(b"half").unwrap();
@@ -95,7 +95,7 @@ fn a_draft_that_is_not_kept_leaves_nothing() {
 }
 
 #[test]
-fn a_lock_keeps_others_out_until_it_is_dropped() {
+fn lock_excludes_others_until_dropped() {
     let (_folder, store) = store();
     let lock = store.lock("x", || panic!("nobody holds it")).unwrap();
     let (tell, told) = std::sync::mpsc::channel();
@@ -129,7 +129,7 @@ fn picture(folder: &Path) -> Vec<(PathBuf, Option<Vec<u8>>, SystemTime)> {
 }
 
 #[test]
-fn a_store_takes_from_those_below_and_writes_nothing_there() {
+fn lower_stores_are_read_and_never_written() {
     let (folder, below) = store();
     let shared = below.put(b"shared").unwrap();
     let record = |n: u32| serde_json::json!({ "n": n });
@@ -154,7 +154,7 @@ fn a_store_takes_from_those_below_and_writes_nothing_there() {
 }
 
 #[test]
-fn what_is_damaged_below_is_passed_over_and_made_anew_above() {
+fn damaged_file_in_a_lower_store_is_rebuilt_above() {
     let (folder, below) = store();
     let sha256 = below.put(b"kernel").unwrap();
     fs::write(below.blob(&sha256), b"kernal").unwrap();
@@ -168,14 +168,14 @@ fn what_is_damaged_below_is_passed_over_and_made_anew_above() {
 }
 
 #[test]
-fn a_store_below_that_is_not_mounted_is_no_empty_one() {
+fn missing_lower_store_is_an_error() {
     let (folder, own) = store();
     let error = own.over(&[folder.path().join("absent")]).unwrap_err().to_string();
     assert!(error.contains("is it mounted?"), "{error}");
 }
 
 #[test]
-fn a_lease_is_of_the_file_that_has_the_name_now() {
+fn lease_holds_the_file_that_now_has_the_name() {
     let (_folder, store) = store();
     let sha256 = store.put(b"abc").unwrap();
     let path = store.blob(&sha256);

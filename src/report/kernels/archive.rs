@@ -71,11 +71,8 @@ mod tests {
         let text = ArchiveDocument::of(&listing).text();
         assert!(text.starts_with("v4.19.57\n1 version in https://mirror.example/mainline/\nsignature: unverified ("));
         listing.versions.clear();
-        listing.stale = Some(Stale { age: Duration::from_secs(60), why: "offline was asked for".to_owned() });
+        listing.stale = Some(Stale { age: Duration::from_secs(60), why: "offline mode".to_owned() });
         let text = ArchiveDocument::of(&listing).text();
-        assert!(
-            text.starts_with("0 versions in ") && text.contains("recorded earlier: offline was asked for"),
-            "{text}"
-        );
+        assert!(text.starts_with("0 versions in ") && text.contains("recorded earlier: offline mode"), "{text}");
     }
 }
