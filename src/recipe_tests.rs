@@ -8,22 +8,22 @@ fn images() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("images")
 }
 
-fn pairs() -> impl Iterator<Item = Recipe<'static>> {
+fn all() -> impl Iterator<Item = ControlRecipe<'static>> {
     let recipes = Recipes::built_in();
-    let of = move |line| recipes.controls().iter().map(move |control| recipes.recipe(line, control));
-    recipes.lines().iter().flat_map(of)
+    recipes.pairs().map(|(line, control)| recipes.recipe(line, control))
+}
+
+fn files(folder: &Path) -> BTreeSet<String> {
+    let entries = fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
 }
 
 #[test]
-fn every_patch_named_is_there_for_every_line_and_every_patch_there_is_named_and_compiled_in() {
+fn patches_are_named_compiled_in_and_present() {
     let recipes = Recipes::built_in();
     let named: BTreeSet<String> = recipes.controls().iter().filter_map(|c| c.patch.clone()).collect();
     for line in recipes.lines() {
-        let folder = images().join("patches").join(&line.name);
-        let entries = fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
-        let name = |entry: fs::DirEntry| entry.file_name().into_string().unwrap();
-        let there: BTreeSet<String> = entries.map(|entry| name(entry.unwrap())).collect();
-        assert_eq!(there, named, "{}", folder.display());
+        assert_eq!(files(&images().join("patches").join(&line.name)), named, "{}", line.name);
         let compiled_in = PATCHES.iter().filter(|(of, ..)| *of == line.name).map(|(_, file, _)| (*file).to_owned());
         assert_eq!(compiled_in.collect::<BTreeSet<_>>(), named, "{}", line.name);
         assert_eq!(line.package, format!("linux-source-{}", line.name));
@@ -32,7 +32,32 @@ fn every_patch_named_is_there_for_every_line_and_every_patch_there_is_named_and_
 }
 
 #[test]
-fn a_patch_says_what_it_does_before_it_does_it_and_touches_only_the_network() {
+fn fragments_are_named_compiled_in_and_present() {
+    let named: BTreeSet<String> = Recipes::built_in().controls().iter().filter_map(|c| c.fragment.clone()).collect();
+    assert_eq!(files(&images().join("fragments")), named);
+    assert_eq!(FRAGMENTS.iter().map(|(file, _)| (*file).to_owned()).collect::<BTreeSet<_>>(), named);
+    for (file, text) in FRAGMENTS {
+        assert!(text.lines().any(|line| setting(line).is_some()), "{file} sets nothing");
+        for line in text.lines().filter(|line| setting(line).is_none()) {
+            assert!(line.starts_with("# ") && !line.contains("CONFIG_"), "{file}: {line:?} is no comment");
+        }
+        let both = Recipes::built_in().controls().iter().filter(|c| c.fragment.as_deref() == Some(file));
+        assert_eq!(both.map(|c| c.expect.len()).collect::<BTreeSet<_>>(), BTreeSet::from([0, 1]), "{file}");
+    }
+}
+
+#[test]
+fn a_control_names_only_lines_that_exist() {
+    let recipes = Recipes::built_in();
+    let lines = recipes.controls().iter().flat_map(|control| &control.lines);
+    assert!(lines.clone().all(|line| recipes.line(line).is_some()), "{:?}", lines.collect::<Vec<_>>());
+    let small = recipes.control("stock-small-smp").unwrap();
+    let has = recipes.lines().iter().filter(|line| small.is_of(line)).map(|line| line.name.as_str());
+    assert_eq!(has.collect::<Vec<_>>(), ["6.1"]);
+}
+
+#[test]
+fn a_patch_has_an_introduction_and_changes_only_the_network() {
     for (line, file, text) in PATCHES {
         let (head, body) = text.split_once("\n--- a/").unwrap_or_else(|| panic!("{line}/{file}: no patch"));
         assert!(head.trim().len() > 80, "{line}/{file}: says too little");
@@ -44,7 +69,7 @@ fn a_patch_says_what_it_does_before_it_does_it_and_touches_only_the_network() {
 }
 
 #[test]
-fn what_is_expected_of_a_control_is_said_only_where_it_is_unlike_stock() {
+fn a_control_lists_only_expectations_that_differ_from_stock() {
     let recipes = Recipes::built_in();
     assert!(recipes.expect.values().all(|expected| matches!(expected, Expectation::State(_))));
     for control in recipes.controls() {
@@ -62,9 +87,9 @@ fn what_is_expected_of_a_control_is_said_only_where_it_is_unlike_stock() {
 #[test]
 fn a_control_differs_from_stock_and_from_every_other() {
     let mut recipes = BTreeSet::new();
-    for recipe in pairs() {
+    for recipe in all() {
         let unlike = recipes.insert((&recipe.line.name, recipe.patch, recipe.config));
-        assert!(unlike, "{} ({}) is a second of its kind", recipe.control.name, recipe.line.name);
+        assert!(unlike, "{} ({}) repeats another control", recipe.control.name, recipe.line.name);
     }
     let names: BTreeSet<_> = Recipes::built_in().controls().iter().map(|c| &c.name).collect();
     assert_eq!(names.len(), Recipes::built_in().controls().len());
@@ -73,7 +98,7 @@ fn a_control_differs_from_stock_and_from_every_other() {
 }
 
 #[test]
-fn a_configuration_line_sets_something_and_each_symbol_only_once() {
+fn a_configuration_sets_each_symbol_once() {
     let mut symbols = BTreeSet::new();
     for line in CONFIG.lines().filter(|l| !l.is_empty()) {
         match setting(line) {
@@ -92,17 +117,19 @@ fn a_configuration_line_sets_something_and_each_symbol_only_once() {
 }
 
 #[test]
-fn a_later_word_about_a_symbol_takes_the_earlier_one_s_place() {
+fn the_last_line_for_a_symbol_wins() {
     let joined = join("# words\nCONFIG_A=y\n# CONFIG_B is not set\n\nCONFIG_C=1\nCONFIG_A=n\nCONFIG_B=y".lines());
     assert_eq!(joined, "# CONFIG_A is not set\nCONFIG_B=y\nCONFIG_C=1\n");
-    let no_tun = pairs().find(|r| r.control.name.as_str() == "no-tun" && r.line.name == "6.1").unwrap();
+    let no_tun = all().find(|r| r.control.name.as_str() == "no-tun" && r.line.name == "6.1").unwrap();
     assert!(no_tun.config.contains("# CONFIG_TUN is not set\n") && !no_tun.config.contains("CONFIG_TUN="));
-    assert!(no_tun.config.contains("CONFIG_BASE_FULL=y\n"), "the line's own is in it");
+    assert!(no_tun.config.contains("CONFIG_BASE_FULL=y\n"), "the line's own configuration is missing");
+    let small = all().find(|r| r.control.name.as_str() == "stock-small-smp").unwrap();
+    assert!(small.config.contains("CONFIG_SMP=y\n") && !small.config.contains("CONFIG_SMP is not set"));
 }
 
 proptest::proptest! {
     #[test]
-    fn any_lines_are_joined_to_one_line_a_symbol(text in "(# |CONFIG_[AB]|=[yn1]| is not set|\\n|\\PC){0,30}") {
+    fn any_lines_are_joined_to_one_for_each_symbol(text in "(# |CONFIG_[AB]|=[yn1]| is not set|\\n|\\PC){0,30}") {
         let joined = join(text.lines());
         let symbols: Vec<_> = joined.lines().filter_map(setting).map(|(symbol, _)| symbol).collect();
         proptest::prop_assert_eq!(symbols.iter().collect::<BTreeSet<_>>().len(), symbols.len());

@@ -8,9 +8,9 @@ use serde::Serialize;
 use tokio::sync::mpsc;
 
 use super::{ControlsBuild, ControlsList, Format, Stop, ended, host, print, print_json};
-use crate::kernel::control::{self, Build, BuildError, Built, Outcome, Standing, Wanted};
+use crate::kernel::control::{self, BuildContext, BuildError, BuildOutcome, BuildRequest, Built, ControlStatus};
 use crate::kernel::{Blame, Store};
-use crate::recipe::{Control, Line, Recipes};
+use crate::recipe::{Control, ControlLine, Recipes};
 use crate::report::{Building, Style, say, visible, wrap};
 use crate::shim::Shim;
 use crate::words::{BugId, Expectation, KernelName};
@@ -43,13 +43,12 @@ struct Listed<'a> {
 pub(super) fn list(args: &ControlsList) -> Result<u8, Stop> {
     let store = args.cache.open()?;
     let recipes = Recipes::built_in();
-    let pairs = recipes.lines().iter().flat_map(|line| recipes.controls().iter().map(move |c| (line, c)));
-    let controls = pairs.map(|(line, control)| {
+    let controls = recipes.pairs().map(|(line, control)| {
         let standing = control::standing(&recipes.recipe(line, control), &store);
         let (outdated, built) = match standing {
-            Standing::Built(built) => (false, Some(built)),
-            Standing::Outdated => (true, None),
-            Standing::NotBuilt => (false, None),
+            ControlStatus::Built(built) => (false, Some(built)),
+            ControlStatus::Outdated => (true, None),
+            ControlStatus::NotBuilt => (false, None),
         };
         Listed {
             line: &line.name,
@@ -173,18 +172,21 @@ pub(super) fn build(args: &ControlsBuild) -> Result<u8, Stop> {
 /// What the thread that builds owns.
 struct Job {
     controls: Vec<&'static Control>,
-    lines: Vec<&'static Line>,
+    lines: Vec<&'static ControlLine>,
     args: ControlsBuild,
     store: Store,
     shim: Shim,
 }
 
 impl Job {
-    fn run(&self, tell: &(dyn Fn(control::Event) + Send + Sync)) -> Outcome {
-        let wanted =
-            Wanted { controls: self.controls.clone(), lines: self.lines.clone(), source: self.args.source.as_deref() };
+    fn run(&self, tell: &(dyn Fn(control::BuildEvent) + Send + Sync)) -> BuildOutcome {
+        let wanted = BuildRequest {
+            controls: self.controls.clone(),
+            lines: self.lines.clone(),
+            source: self.args.source.as_deref(),
+        };
         let (offline, refresh) = (self.args.offline, self.args.refresh);
-        control::build(&wanted, &Build { store: &self.store, shim: &self.shim, offline, refresh, tell })
+        control::build(&wanted, &BuildContext { store: &self.store, shim: &self.shim, offline, refresh, tell })
     }
 }
 
@@ -192,7 +194,7 @@ impl Job {
 fn chosen(
     recipes: &'static Recipes,
     args: &ControlsBuild,
-) -> Result<(Vec<&'static Control>, Vec<&'static Line>), Stop> {
+) -> Result<(Vec<&'static Control>, Vec<&'static ControlLine>), Stop> {
     let unknown = |what: &str, name: &str, known: Vec<&str>| {
         Stop::usage(anyhow::anyhow!("there is no {what} `{name}`: expected {}", known.join(", ")))
     };
@@ -203,11 +205,16 @@ fn chosen(
     let controls = args.names.iter().map(control).collect::<Result<Vec<_>, _>>()?;
     let lines = args.line.iter().map(line).collect::<Result<Vec<_>, _>>()?;
     let controls = if controls.is_empty() { recipes.controls().iter().collect() } else { controls };
-    let lines = if lines.is_empty() && args.source.is_none() { recipes.lines().iter().collect() } else { lines };
+    let has_one = |line: &&'static ControlLine| controls.iter().any(|control| control.is_of(line));
+    let lines = if lines.is_empty() && args.source.is_none() {
+        recipes.lines().iter().filter(has_one).collect()
+    } else {
+        lines
+    };
     Ok((controls, lines))
 }
 
-fn build_text(outcome: &Outcome) -> String {
+fn build_text(outcome: &BuildOutcome) -> String {
     let mut text = String::new();
     if !outcome.built.is_empty() {
         let _ = writeln!(text, "{:28}{:6}{:>8}{:>8}  release", "control", "line", "cpu s", "wall s");

@@ -233,8 +233,12 @@ impl Checker<'_, '_> {
             .needed(&inner, "line", node)
             .and_then(|node| self.problems.value(node, "line", fields::control_line));
         let name = self.problems.needed(&inner, "name", node)?;
-        let control = self.problems.value(name, "control", fields::control)?;
-        Some(Source::Control { control, line: line? })
+        let (control, line) = (self.problems.value(name, "control", fields::control)?, line?);
+        if Recipes::built_in().pair(&line, control.as_str()).is_none() {
+            self.problems.add(&name.span, || format!("line {line} has no control `{control}`"));
+            return None;
+        }
+        Some(Source::Control { control, line })
     }
 
     /// A path that starts at the matrix's folder.

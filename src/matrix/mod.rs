@@ -258,7 +258,7 @@ mod tests {
         let recipes = Recipes::built_in();
         let controls: Vec<_> = matrix.kernels.iter().filter(|k| matches!(k.source, Source::Control { .. })).collect();
         let mut expected = Vec::new();
-        for (line, control) in recipes.lines().iter().flat_map(|l| recipes.controls().iter().map(move |c| (l, c))) {
+        for (line, control) in recipes.pairs() {
             expected.push(format!("control-{}-{}", line.name, control.name));
         }
         assert_eq!(controls.iter().map(|k| k.name.as_str()).collect::<Vec<_>>(), expected);
@@ -268,6 +268,13 @@ mod tests {
             assert!(kernel.tags.contains(&format!("control-{line}")), "{}", kernel.name);
             assert_eq!(kernel.name.as_str(), format!("control-{line}-{control}"));
         }
+    }
+
+    #[test]
+    fn a_control_of_another_line_is_a_mistake() {
+        let text = "kernels: [{ name: a, control: { name: stock-small-smp, line: \"6.12\" } }]\n";
+        let problems = parse(text, Path::new("m.yaml"), &Bugs::built_in()).map(|_| ()).unwrap_err().to_string();
+        assert!(problems.contains("line 6.12 has no control `stock-small-smp`"), "{problems}");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::stderr::say;
 use super::text::visible;
-use crate::kernel::control::{Built, Event};
+use crate::kernel::control::{BuildEvent, Built};
 
 /// The reporter for people who wait for compilers. Everything goes to stderr.
 pub struct Building {
@@ -32,9 +32,9 @@ impl Building {
     }
 
     /// Shows an event.
-    pub fn event(&mut self, event: &Event) {
+    pub fn event(&mut self, event: &BuildEvent) {
         match event {
-            Event::Source { line, progress } => {
+            BuildEvent::Source { line, progress } => {
                 let what = if line.is_empty() { progress.to_string() } else { format!("{line}: {progress}") };
                 // Unpacking takes half a minute, so it is worth a line here.
                 let is_start = !matches!(progress, crate::kernel::Progress::Fetching { done: 1.., .. });
@@ -44,7 +44,7 @@ impl Building {
                     None => {}
                 }
             }
-            Event::Started { line, control, output_lines } => {
+            BuildEvent::Started { line, control, output_lines } => {
                 self.now = format!("{control} ({line})");
                 match &self.bar {
                     Some(bar) => {
@@ -55,22 +55,22 @@ impl Building {
                     None => self.line(&format!("{}: building", self.now)),
                 }
             }
-            Event::Step(step) => {
+            BuildEvent::Step(step) => {
                 if let Some(bar) = &self.bar {
                     bar.set_message(format!("{}: {step}", self.now));
                 }
             }
-            Event::Output(lines) => {
+            BuildEvent::Output(lines) => {
                 if let Some(bar) = &self.bar {
                     // The length is experience and no promise: a bar that is full but goes on would be a lie.
                     bar.set_position((*lines).min(bar.length().unwrap_or(0).saturating_sub(1)));
                 }
             }
-            Event::Built(built) => self.line(&sentence(built)),
-            Event::Kept(_) => {}
-            Event::Again(why) => self.line(why),
+            BuildEvent::Built(built) => self.line(&sentence(built)),
+            BuildEvent::Kept(_) => {}
+            BuildEvent::Again(why) => self.line(why),
             // The rest, with the log's last lines, comes at the end, where nothing scrolls it away.
-            Event::Failed(why) => self.line(why.lines().next().unwrap_or_default()),
+            BuildEvent::Failed(why) => self.line(why.lines().next().unwrap_or_default()),
         }
     }
 

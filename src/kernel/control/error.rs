@@ -11,7 +11,7 @@ use crate::lack;
 
 /// A step of a build, in their order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
+pub enum BuildStep {
     /// The source comes from the archive, or is looked at.
     Fetch,
     /// The source is unpacked or copied into the cache.
@@ -26,7 +26,7 @@ pub enum Step {
     Keep,
 }
 
-impl fmt::Display for Step {
+impl fmt::Display for BuildStep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Fetch => "fetching the source",
@@ -71,6 +71,14 @@ pub enum BuildError {
         /// The lines that would do.
         expected: String,
     },
+    /// The line has none of the controls that were asked for.
+    #[error("line {line} has no control {}; `backproof controls list` shows the lines of each", list(.controls))]
+    NotOfLine {
+        /// The controls.
+        controls: Vec<String>,
+        /// The line.
+        line: String,
+    },
     /// kbuild refuses to build elsewhere what was built in its own folder before.
     #[error(
         "{} has been built in (it has {there}), and kbuild does not build such a tree elsewhere; run `make mrproper` \
@@ -92,7 +100,7 @@ pub enum BuildError {
     /// A patch does not fit the source.
     #[error(
         "{control} ({line}): {} failed: the patch does not fit {file}: {why}; another release of {line} may do",
-        Step::Patch
+        BuildStep::Patch
     )]
     Patch {
         /// The control.
@@ -105,7 +113,7 @@ pub enum BuildError {
         why: String,
     },
     /// Kconfig did not take what was asked for.
-    #[error("{control} ({line}): {} failed: Kconfig dropped {}; see {}", Step::Configure, list(.lost), log.display())]
+    #[error("{control} ({line}): {} failed: Kconfig dropped {}; see {}", BuildStep::Configure, list(.lost), log.display())]
     Config {
         /// The control.
         control: String,
@@ -120,7 +128,7 @@ pub enum BuildError {
     #[error("{control} ({line}): {step} failed: make ended with {status}; the log is {}\n{}", log.display(), indented(.tail))]
     Make {
         /// What make was to do.
-        step: Step,
+        step: BuildStep,
         /// The control.
         control: String,
         /// The line.
@@ -136,7 +144,7 @@ pub enum BuildError {
     #[error(
         "{control} ({line}): {} failed: the image {}, expected a release that ends with `-control-{control}`; remove \
          the cache's folder controls/{line} and build again",
-        Step::Keep,
+        BuildStep::Keep,
         release.as_ref().map_or("names no release".to_owned(), |release| format!("calls itself `{release}`"))
     )]
     OtherImage {
@@ -151,7 +159,7 @@ pub enum BuildError {
     #[error("{step} failed: no {} for {}{}; free some, or choose another cache folder", lack::at(path), path.display(), wanted(.needs_mib))]
     DiskFull {
         /// What was being done.
-        step: Step,
+        step: BuildStep,
         /// Where.
         path: PathBuf,
         /// MiB that it takes, and MiB that are free, where that was found out before anything was written.
@@ -161,7 +169,7 @@ pub enum BuildError {
     #[error("{step} failed: {source}")]
     Cache {
         /// What was being done.
-        step: Step,
+        step: BuildStep,
         /// Why.
         source: ObtainError,
     },
@@ -169,7 +177,7 @@ pub enum BuildError {
     #[error("{step} failed: {}", path.display())]
     Io {
         /// What was being done.
-        step: Step,
+        step: BuildStep,
         /// The file or folder.
         path: PathBuf,
         /// Why.
@@ -181,9 +189,11 @@ impl BuildError {
     /// Who can mend it.
     pub fn blame(&self) -> Blame {
         match self {
-            Self::NotASource { .. } | Self::OtherLine { .. } | Self::BuiltIn { .. } | Self::Changed { .. } => {
-                Blame::User
-            }
+            Self::NotASource { .. }
+            | Self::OtherLine { .. }
+            | Self::NotOfLine { .. }
+            | Self::BuiltIn { .. }
+            | Self::Changed { .. } => Blame::User,
             Self::Cache { source, .. } => source.blame(),
             _ => Blame::Host,
         }
@@ -194,7 +204,7 @@ impl BuildError {
         matches!(self, Self::Patch { .. } | Self::Config { .. } | Self::Make { .. } | Self::OtherImage { .. })
     }
 
-    pub(super) fn io(step: Step, path: &Path) -> impl FnOnce(io::Error) -> Self {
+    pub(super) fn io(step: BuildStep, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |source| match source.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::DiskFull { step, path, needs_mib: None },
@@ -202,7 +212,7 @@ impl BuildError {
         }
     }
 
-    pub(super) fn cache<E: Into<ObtainError>>(step: Step) -> impl FnOnce(E) -> Self {
+    pub(super) fn cache<E: Into<ObtainError>>(step: BuildStep) -> impl FnOnce(E) -> Self {
         move |source| Self::Cache { step, source: source.into() }
     }
 }

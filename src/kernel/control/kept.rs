@@ -1,8 +1,8 @@
 //! Records of the control kernels that were built, and the kernels themselves, by content.
 //!
 //! ```text
-//! controls/kept/<key>.json        what came of one recipe, source and compiler
-//! controls/<line>/<control>.json  the same of the last build: what a matrix means by this control
+//! controls/kept/<key>.json        the kernel of one recipe, source and compiler
+//! controls/<line>/<control>.json  the kernel of the last build, which a matrix means by this control
 //! ```
 
 use std::fs;
@@ -11,15 +11,15 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::error::{BuildError, Step};
+use super::error::{BuildError, BuildStep};
 use super::source::SourceId;
 use super::tools::Toolchain;
 use crate::kernel::assemble;
 use crate::kernel::store::{self, Store};
-use crate::recipe::Recipe;
+use crate::recipe::ControlRecipe;
 use crate::words::KernelName;
 
-/// Changes whenever what is built of the same recipe would be another kernel: make's arguments, its environment.
+/// Changes whenever the same recipe would build another kernel: with make's arguments or its environment.
 const FORMAT: &str = "1";
 
 /// A control kernel that was built.
@@ -35,31 +35,31 @@ pub struct Built {
     pub image_sha256: String,
     /// Bytes of its image.
     pub image_size: u64,
-    /// What it was built of.
+    /// Its source.
     pub source: SourceId,
-    /// What it was compiled with: the first line of each program's `--version`.
+    /// Its compiler: the first line of each program's `--version`.
     pub toolchain: String,
-    /// Seconds of processor time that make and its children took, in the run that came to the end; `None` where the
-    /// host does not tell.
+    /// Seconds of processor time that make and its children took in the run that finished; `None` if the host does not
+    /// tell.
     pub cpu_seconds: Option<f64>,
     /// Seconds that this run took by the clock.
     pub seconds: f64,
-    /// Lines that make printed: how far the next build of it is can be told by that.
+    /// Lines that make printed; the progress of its next build is measured by them.
     pub(super) output_lines: u64,
     pub(super) recipe_sha256: String,
     pub(super) config_sha256: String,
     config_size: u64,
 }
 
-/// What a kernel is made from.
-pub(super) struct Key {
+/// Everything that a kernel is made from.
+pub(super) struct BuildKey {
     pub recipe_sha256: String,
     source: SourceId,
     toolchain: String,
 }
 
-impl Key {
-    pub(super) fn of(recipe: &Recipe, source: &SourceId, toolchain: &Toolchain) -> Self {
+impl BuildKey {
+    pub(super) fn of(recipe: &ControlRecipe, source: &SourceId, toolchain: &Toolchain) -> Self {
         Self { recipe_sha256: recipe_sha256(recipe), source: source.clone(), toolchain: toolchain.id.clone() }
     }
 
@@ -68,42 +68,47 @@ impl Key {
         format!("controls/kept/{}.json", sha256_of_parts(&parts.map(String::as_str)))
     }
 
-    /// The kernel that was made from this, where it still is in the store. It becomes its line's.
+    /// The kernel that was made from this, if the store still has it. It becomes its line's.
     pub(super) fn built(&self, store: &Store) -> Result<Option<Built>, BuildError> {
         let Some(built) = store.records(&self.record()).find(|built: &Built| built.is_whole(store)) else {
             return Ok(None);
         };
         let current = current(&built.line, built.control.as_str());
         if store.read_record::<Built>(&current).as_ref() != Some(&built) {
-            store.write_record(&current, &built).map_err(BuildError::cache(Step::Keep))?;
+            store.write_record(&current, &built).map_err(BuildError::cache(BuildStep::Keep))?;
         }
         Ok(Some(built))
     }
 }
 
-/// What building took.
+/// The cost of a build.
 pub(super) struct Cost {
     pub cpu_seconds: Option<f64>,
     pub seconds: f64,
     pub output_lines: u64,
 }
 
-/// Puts the image and the configuration into the store, and then the record that names them: it is never there
-/// before all that it names is.
-pub(super) fn keep(recipe: &Recipe, key: &Key, obj: &Path, cost: &Cost, store: &Store) -> Result<Built, BuildError> {
+/// Puts the image and the configuration into the store, and after them the record that names them.
+pub(super) fn keep(
+    recipe: &ControlRecipe,
+    key: &BuildKey,
+    obj: &Path,
+    cost: &Cost,
+    store: &Store,
+) -> Result<Built, BuildError> {
     let image = obj.join("arch/x86/boot/bzImage");
     let config = obj.join(".config");
-    let size = |path: &Path| fs::metadata(path).map(|m| m.len()).map_err(BuildError::io(Step::Keep, path));
-    let adopted = assemble::adopt(&image, store).map_err(BuildError::cache(Step::Keep))?;
+    let size = |path: &Path| fs::metadata(path).map(|m| m.len()).map_err(BuildError::io(BuildStep::Keep, path));
+    let adopted = assemble::adopt(&image, store).map_err(BuildError::cache(BuildStep::Keep))?;
     let (_, image_sha256, release) = adopted;
     let (control, line) = (&recipe.control.name, &recipe.line.name);
-    // What is kept here counts as the truth about this control from now on.
+    // From now on the kept image counts as the truth about this control.
     let ending = format!("-control-{control}");
     if !release.as_ref().is_some_and(|release| release.ends_with(&ending)) {
         let (control, line) = (control.to_string(), line.clone());
         return Err(BuildError::OtherImage { control, line, release });
     }
-    let config_sha256 = store.adopt(&config).map_err(BuildError::cache(Step::Keep))?;
+    let config_sha256 = store.adopt(&config).map_err(BuildError::cache(BuildStep::Keep))?;
     let built = Built {
         control: control.clone(),
         line: line.clone(),
@@ -120,7 +125,7 @@ pub(super) fn keep(recipe: &Recipe, key: &Key, obj: &Path, cost: &Cost, store: &
         config_size: size(&config)?,
     };
     for record in [key.record(), current(&built.line, built.control.as_str())] {
-        store.write_record(&record, &built).map_err(BuildError::cache(Step::Keep))?;
+        store.write_record(&record, &built).map_err(BuildError::cache(BuildStep::Keep))?;
     }
     Ok(built)
 }
@@ -131,32 +136,32 @@ impl Built {
     }
 }
 
-/// How a control stands in the store.
+/// Whether the store has a control.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Standing {
-    /// A kernel of its recipe is there.
+pub enum ControlStatus {
+    /// It has a kernel of this recipe.
     Built(Box<Built>),
-    /// A kernel is there, of a recipe that has changed since.
+    /// It has a kernel of an older recipe.
     Outdated,
-    /// None is there.
+    /// It has none.
     NotBuilt,
 }
 
-/// How this control stands, by its records alone: nothing is hashed and nothing is run.
-pub fn standing(recipe: &Recipe, store: &Store) -> Standing {
+/// Whether the store has this control, by its records alone: nothing is hashed and nothing is run.
+pub fn standing(recipe: &ControlRecipe, store: &Store) -> ControlStatus {
     let record = current(&recipe.line.name, recipe.control.name.as_str());
     let mut outdated = false;
     for built in store.records(&record).filter(|built: &Built| built.is_whole(store)) {
         if built.recipe_sha256 == recipe_sha256(recipe) {
-            return Standing::Built(Box::new(built));
+            return ControlStatus::Built(Box::new(built));
         }
         outdated = true;
     }
-    if outdated { Standing::Outdated } else { Standing::NotBuilt }
+    if outdated { ControlStatus::Outdated } else { ControlStatus::NotBuilt }
 }
 
-/// Lines that make printed when this control was last built, of whatever source.
-pub(super) fn output_lines(recipe: &Recipe, store: &Store) -> Option<u64> {
+/// Lines that make printed when this control was last built, from any source.
+pub(super) fn output_lines(recipe: &ControlRecipe, store: &Store) -> Option<u64> {
     let record = current(&recipe.line.name, recipe.control.name.as_str());
     store.read_record::<Built>(&record).map(|built| built.output_lines)
 }
@@ -165,11 +170,11 @@ fn current(line: &str, control: &str) -> String {
     format!("controls/{line}/{control}.json")
 }
 
-fn recipe_sha256(recipe: &Recipe) -> String {
+fn recipe_sha256(recipe: &ControlRecipe) -> String {
     sha256_of_parts(&[FORMAT, recipe.patch.unwrap_or_default(), &recipe.config, recipe.control.name.as_str()])
 }
 
-/// Each part goes in with its length, so that no two lists look alike.
+/// Each part goes in with its length, so two different lists never look alike.
 fn sha256_of_parts(parts: &[&str]) -> String {
     let mut hash = Sha256::new();
     for part in parts {

@@ -1,4 +1,4 @@
-//! Runs make: its output goes into a log, line by line, and it ends with this process, children and all.
+//! Runs make: its output goes into a log, line by line. It ends with this process, and so do its children.
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
@@ -20,16 +20,16 @@ const TAIL: usize = 12;
 /// Bytes of one line of make's output.
 const MAX_LINE: u64 = 64 << 10;
 
-/// Make's longest silence is the last link, less than a minute on a quiet host.
+/// The longest silence is the last link, less than a minute on a quiet host.
 const SILENCE: Duration = Duration::from_secs(30 * 60);
 
-/// How long make may live after it has closed its output.
+/// The time that make may live after it has closed its output.
 const LAST_WAIT: Duration = Duration::from_secs(60);
 
 /// Bytes that make may print in one run: a whole build prints less than 1 MiB.
 const MAX_LOG: u64 = 256 << 20;
 
-/// What is constant in every kernel, so that the same recipe gives the same bytes (Documentation/kbuild/kbuild.rst).
+/// Constants of every kernel, so the same recipe gives the same bytes (Documentation/kbuild/kbuild.rst).
 const CONSTANT: [(&str, &str); 4] = [
     ("KBUILD_BUILD_TIMESTAMP", "Thu Jan  1 00:00:00 UTC 1970"),
     ("KBUILD_BUILD_USER", "backproof"),
@@ -38,7 +38,7 @@ const CONSTANT: [(&str, &str); 4] = [
 ];
 
 /// How make ended.
-pub(super) struct Ran {
+pub(super) struct MakeRun {
     pub status: ExitStatus,
     /// Lines that it printed.
     pub lines: u64,
@@ -48,15 +48,15 @@ pub(super) struct Ran {
     pub disk_full: bool,
 }
 
-/// Kills a family that is not waited for: an error on our side must not leave a compiler running.
-struct Family(Child);
+/// Make and its children. Killed on an error, so that no compiler is left running.
+struct MakeFamily(Child);
 
-impl Drop for Family {
+impl Drop for MakeFamily {
     fn drop(&mut self) {
         if matches!(self.0.try_wait(), Ok(Some(_))) {
             return;
         }
-        // What has ended meanwhile cannot be killed and need not be.
+        // A process that has ended meanwhile need not be killed.
         let _ = kill_process_group(Pid::from_child(&self.0), Signal::KILL);
         let _ = self.0.wait();
     }
@@ -65,22 +65,22 @@ impl Drop for Family {
 /// Runs `make` with `args`; appends what it prints to `log`, and calls `line` with the number of lines so far.
 ///
 /// # Errors
-/// Where make cannot be started or the log not be written.
-pub(super) fn run(args: &[OsString], log: &Path, shim: &Shim, mut line: impl FnMut(u64)) -> io::Result<Ran> {
-    // Not buffered: whoever looks into it while make works, or after a kill, wants the last line.
+/// If make cannot be started, or the log cannot be written.
+pub(super) fn run(args: &[OsString], log: &Path, shim: &Shim, mut line: impl FnMut(u64)) -> io::Result<MakeRun> {
+    // Unbuffered, so the log always has the last line.
     let mut log = File::options().create(true).append(true).open(log)?;
     let shown: Vec<_> = args.iter().map(|arg| arg.to_string_lossy()).collect();
     writeln!(log, "$ make {}", shown.join(" "))?;
     let (output, input) = io::pipe()?;
     let mut command = shim.family("make");
-    // The caller's ARCH, LLVM or MAKEFLAGS would make another kernel.
+    // The caller's ARCH, LLVM or MAKEFLAGS would build another kernel.
     command.args(args).env_clear().env("LC_ALL", "C").envs(CONSTANT);
     command.envs(["PATH", "HOME", "TMPDIR"].into_iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
     command.stdin(Stdio::null()).stdout(input.try_clone()?).stderr(input);
-    let mut family = Family(command.spawn()?);
-    // The command holds the pipe's other end, which has to close for the output to end.
+    let mut family = MakeFamily(command.spawn()?);
+    // The command holds the pipe's other end, which must close for the output to end.
     drop(command);
-    let mut ran = Ran { status: ExitStatus::default(), lines: 0, tail: Vec::new(), disk_full: false };
+    let mut ran = MakeRun { status: ExitStatus::default(), lines: 0, tail: Vec::new(), disk_full: false };
     let mut tail = VecDeque::new();
     let mut output = BufReader::new(Patient::new(output, SILENCE, None));
     let (mut bytes, mut room) = (Vec::new(), MAX_LOG);
@@ -121,15 +121,14 @@ fn contains(text: &[u8], part: &[u8]) -> bool {
     text.windows(part.len()).any(|window| window == part)
 }
 
-/// The processor time that this process's children have taken, those that have been waited for; `None` where /proc
-/// does not tell.
+/// The processor time of this process's finished children; `None` if /proc does not tell.
 pub(super) fn children_cpu() -> Option<Duration> {
     let ticks = parse_children(&std::fs::read_to_string("/proc/self/stat").ok()?)?;
     Some(Duration::from_secs_f64(ticks as f64 / rustix::param::clock_ticks_per_second().max(1) as f64))
 }
 
-/// `cutime` and `cstime`, the 16th and 17th field of /proc/PID/stat (proc_pid_stat(5)), in ticks. The second field,
-/// the program's name, can have anything in it, and ends at the last parenthesis.
+/// `cutime` and `cstime`, the 16th and 17th field of /proc/PID/stat (proc_pid_stat(5)), in ticks. The second field, the
+/// program's name, may contain anything and ends at the last parenthesis.
 fn parse_children(stat: &str) -> Option<u64> {
     let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace().skip(13);
     let mut ticks = || fields.next()?.parse::<u64>().ok();
@@ -143,7 +142,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_children_s_time_is_read_whatever_the_program_is_called() {
+    fn the_children_s_time_is_read_for_any_program_name() {
         let stat = "7 (a) b) (c) S 1 7 7 0 -1 4194304 1 2 3 4 10 20 300 40 20 0 1 0 99 1 1";
         assert_eq!(parse_children(stat), Some(340));
         assert!(children_cpu().is_some());

@@ -1,8 +1,7 @@
 //! Builds control kernels: one line's source, patched and configured as each recipe says, in one object tree.
 //!
-//! What was built is kept by content, under a key made of recipe, source and compiler. Whatever ends a build
-//! (Ctrl-C, kill -9, a full disk, no power), the next one goes on where it stopped, and no half-made file is taken
-//! for a whole one.
+//! Built kernels are kept by content, under a key made from recipe, source and compiler. After an interruption (Ctrl-C,
+//! kill -9, a full disk, a power cut) the next build resumes, and never takes a half-written file for a finished one.
 
 mod config;
 mod error;
@@ -19,18 +18,18 @@ mod unpack;
 use std::fs;
 use std::path::Path;
 
-pub use error::{BuildError, Step};
-pub use kept::{Built, Standing, standing};
+pub use error::{BuildError, BuildStep};
+pub use kept::{Built, ControlStatus, standing};
 pub(super) use obtain::BuiltControl;
 pub use source::SourceId;
 pub use tools::{Toolchain, toolchain};
 
-use self::kept::Key;
-use self::source::Source;
-use self::tree::Tree;
+use self::kept::BuildKey;
+use self::source::ControlSource;
+use self::tree::ControlTree;
 use super::store::Store;
 use super::{Obtain, Progress};
-use crate::recipe::{Control, Line, Recipe, Recipes};
+use crate::recipe::{Control, ControlLine, ControlRecipe, Recipes};
 use crate::shim::Shim;
 
 /// MiB of one line's objects, with room for the images. Measured: 139 for 6.1, 156 for 6.12.
@@ -42,38 +41,38 @@ pub const SOURCE_MIB: u64 = 1700;
 /// Hexadecimal digits of a source's sha256 that name its folder.
 const TREE_NAME: usize = 16;
 
-/// What is to be built.
-pub struct Wanted<'a> {
+/// The controls to build, and from what.
+pub struct BuildRequest<'a> {
     /// Controls, in any order.
     pub controls: Vec<&'static Control>,
-    /// Lines. With a source of the user's, none means the source's own.
-    pub lines: Vec<&'static Line>,
+    /// Lines. With a user's source, an empty list means the source's own line.
+    pub lines: Vec<&'static ControlLine>,
     /// A kernel tree or tarball in place of Debian's packages. It is never written to.
     pub source: Option<&'a Path>,
 }
 
-/// What a build works with.
-pub struct Build<'a> {
+/// The surroundings of a build.
+pub struct BuildContext<'a> {
     /// The cache.
     pub store: &'a Store,
     /// Starts make and apt, so that they end with this process.
     pub shim: &'a Shim,
-    /// Use what is cached and never the network.
+    /// Use only the cache, never the network.
     pub offline: bool,
-    /// Take the newest source package, and not the one that was used last.
+    /// Take the newest source package instead of the one used last.
     pub refresh: bool,
-    /// Is told what is going on, from the thread that called.
-    pub tell: &'a (dyn Fn(Event) + Send + Sync),
+    /// Receives events, on the thread that called.
+    pub tell: &'a (dyn Fn(BuildEvent) + Send + Sync),
 }
 
-/// What is going on.
+/// The progress of a build.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Event {
-    /// The source of a line is on its way.
+pub enum BuildEvent {
+    /// The source of a line is being fetched or unpacked.
     Source {
         /// The line.
         line: String,
-        /// What is going on.
+        /// How far it is.
         progress: Progress,
     },
     /// A control is being built now.
@@ -82,51 +81,51 @@ pub enum Event {
         line: String,
         /// The control.
         control: String,
-        /// Lines that make will print, by experience.
+        /// The expected number of lines that make will print.
         output_lines: u64,
     },
-    /// A control is being built from the beginning, in these words, because make failed on what a killed one had left.
+    /// A control is built again from the beginning, because make failed on the remains of a killed build. Says so in words.
     Again(String),
-    /// A control has come to a step.
-    Step(Step),
-    /// make has printed so many lines.
+    /// A control reached a step.
+    Step(BuildStep),
+    /// The number of lines that make has printed.
     Output(u64),
     /// A control has been built.
     Built(Box<Built>),
     /// A control was there already.
     Kept(Box<Built>),
-    /// A control could not be built; others may.
+    /// A control could not be built; others may still be.
     Failed(String),
 }
 
-/// What came of it.
+/// The result of a build.
 #[derive(Debug, Default)]
-pub struct Outcome {
-    /// What was built now.
+pub struct BuildOutcome {
+    /// Controls that were built now.
     pub built: Vec<Built>,
-    /// What was there already.
+    /// Controls that existed already.
     pub kept: Vec<Built>,
     /// Why the rest was not built.
     pub failed: Vec<BuildError>,
 }
 
-/// Builds what is wanted and not there yet. Blocks for minutes; the thread that calls has to live as long. Any
-/// number of processes can do so at once: those of the same line and source wait for each other.
+/// Builds the controls that don't exist yet. Blocks for minutes; the calling thread must live that long. Concurrent builds
+/// of the same line and source wait for each other.
 ///
 /// # Errors
-/// In [`Outcome::failed`]: what concerns one control, after which the others are built all the same, and whatever
-/// ended the building.
-pub fn build(wanted: &Wanted, with: &Build) -> Outcome {
-    let mut outcome = Outcome::default();
+/// In [`BuildOutcome::failed`]: failures of single controls, after which the others are still built, and the failure that
+/// ended the build.
+pub fn build(wanted: &BuildRequest, with: &BuildContext) -> BuildOutcome {
+    let mut outcome = BuildOutcome::default();
     if let Err(error) = build_all(wanted, with, &mut outcome) {
         outcome.failed.push(error);
     }
     outcome
 }
 
-fn build_all(wanted: &Wanted, with: &Build, outcome: &mut Outcome) -> Result<(), BuildError> {
+fn build_all(wanted: &BuildRequest, with: &BuildContext, outcome: &mut BuildOutcome) -> Result<(), BuildError> {
     let toolchain = toolchain()?;
-    make_folder(&with.store.path("controls/kept"), Step::Fetch)?;
+    make_folder(&with.store.path("controls/kept"), BuildStep::Fetch)?;
     match wanted.source {
         Some(path) => {
             let asked = &wanted.lines;
@@ -134,43 +133,48 @@ fn build_all(wanted: &Wanted, with: &Build, outcome: &mut Outcome) -> Result<(),
             build_line(found, wanted, &toolchain, with, outcome)
         }
         None => wanted.lines.iter().try_for_each(|line| {
-            make_folder(&with.store.path("controls").join(&line.name), Step::Fetch)?;
+            make_folder(&with.store.path("controls").join(&line.name), BuildStep::Fetch)?;
             let found = with.obtain(&line.name, |obtain| source::package(line, obtain))?;
             build_line(found, wanted, &toolchain, with, outcome)
         }),
     }
 }
 
-/// Builds a line, all of it of one source.
+/// Builds a line, all of it from one source.
 fn build_line(
-    mut source: Source,
-    wanted: &Wanted,
+    mut source: ControlSource,
+    wanted: &BuildRequest,
     toolchain: &Toolchain,
-    with: &Build,
-    outcome: &mut Outcome,
+    with: &BuildContext,
+    outcome: &mut BuildOutcome,
 ) -> Result<(), BuildError> {
     let kept_before = outcome.kept.len();
     while let Some(newer) = build_of(&source, wanted, toolchain, with, outcome)? {
-        // What is there of the old source is not what was asked for any more.
+        // Kernels of the old source no longer answer the request.
         outcome.kept.truncate(kept_before);
         source = newer;
     }
     Ok(())
 }
 
-/// Builds a line of this source. Gives back another, and has built nothing, where the mirror has replaced the package
-/// meanwhile.
+/// Builds a line from this source. If the mirror has replaced the package meanwhile, builds nothing and returns the new
+/// source.
 fn build_of(
-    source: &Source,
-    wanted: &Wanted,
+    source: &ControlSource,
+    wanted: &BuildRequest,
     toolchain: &Toolchain,
-    with: &Build,
-    outcome: &mut Outcome,
-) -> Result<Option<Source>, BuildError> {
+    with: &BuildContext,
+    outcome: &mut BuildOutcome,
+) -> Result<Option<ControlSource>, BuildError> {
     let recipes = Recipes::built_in();
-    // In the list's order, which costs least.
-    let in_order = recipes.controls().iter().filter(|control| wanted.controls.contains(control));
-    let mut missing: Vec<Recipe> = in_order.map(|control| recipes.recipe(source.line, control)).collect();
+    // The list's order costs least.
+    let of_line = recipes.controls().iter().filter(|control| control.is_of(source.line));
+    let in_order = of_line.filter(|control| wanted.controls.contains(control));
+    let mut missing: Vec<ControlRecipe> = in_order.map(|control| recipes.recipe(source.line, control)).collect();
+    if missing.is_empty() {
+        let controls = wanted.controls.iter().map(|control| control.name.to_string()).collect();
+        return Err(BuildError::NotOfLine { controls, line: source.line.name.clone() });
+    }
     take_kept(&mut missing, source, toolchain, with, outcome)?;
     if missing.is_empty() {
         return Ok(None);
@@ -178,24 +182,24 @@ fn build_of(
     let line = source.line.name.clone();
     let waiting = || {
         let what = format!("another build of {line}");
-        (with.tell)(Event::Source { line: line.clone(), progress: Progress::Waiting { what } });
+        (with.tell)(BuildEvent::Source { line: line.clone(), progress: Progress::Waiting { what } });
     };
     let lock = with.store.lock(&format!("controls-{line}"), waiting);
-    let _lock = lock.map_err(BuildError::cache(Step::Fetch))?;
-    // The one that was waited for may have built them.
+    let _lock = lock.map_err(BuildError::cache(BuildStep::Fetch))?;
+    // The other build may have built them.
     take_kept(&mut missing, source, toolchain, with, outcome)?;
     if missing.is_empty() {
         return Ok(None);
     }
     let tree = match unpacked(source, with)? {
-        Unpacked::Tree(tree) => tree,
-        Unpacked::Replaced(newer) => return Ok(Some(newer)),
+        UnpackedSource::Tree(tree) => tree,
+        UnpackedSource::Replaced(newer) => return Ok(Some(newer)),
     };
     for recipe in &missing {
         match job::build(recipe, source, &tree, toolchain, with) {
             Ok(built) => outcome.built.push(built),
             Err(error) if error.is_this_control_s() => {
-                (with.tell)(Event::Failed(error.to_string()));
+                (with.tell)(BuildEvent::Failed(error.to_string()));
                 outcome.failed.push(error);
             }
             Err(error) => return Err(error),
@@ -204,20 +208,20 @@ fn build_of(
     Ok(None)
 }
 
-/// Takes those out of `missing` that are in the store.
+/// Removes from `missing` the controls that are in the store.
 fn take_kept(
-    missing: &mut Vec<Recipe>,
-    source: &Source,
+    missing: &mut Vec<ControlRecipe>,
+    source: &ControlSource,
     toolchain: &Toolchain,
-    with: &Build,
-    outcome: &mut Outcome,
+    with: &BuildContext,
+    outcome: &mut BuildOutcome,
 ) -> Result<(), BuildError> {
     let mut left = Vec::new();
-    make_folder(&with.store.path("controls").join(&source.line.name), Step::Fetch)?;
+    make_folder(&with.store.path("controls").join(&source.line.name), BuildStep::Fetch)?;
     for recipe in missing.drain(..) {
-        match Key::of(&recipe, &source.id, toolchain).built(with.store)? {
+        match BuildKey::of(&recipe, &source.id, toolchain).built(with.store)? {
             Some(built) => {
-                (with.tell)(Event::Kept(Box::new(built.clone())));
+                (with.tell)(BuildEvent::Kept(Box::new(built.clone())));
                 outcome.kept.push(built);
             }
             None => left.push(recipe),
@@ -227,16 +231,16 @@ fn take_kept(
     Ok(())
 }
 
-/// What came of unpacking.
-enum Unpacked {
-    Tree(Tree),
-    /// The package is not there any more, but this one is.
-    Replaced(Source),
+/// The result of unpacking.
+enum UnpackedSource {
+    Tree(ControlTree),
+    /// The package is gone, and this one has replaced it.
+    Replaced(ControlSource),
 }
 
 /// The trees of the source, unpacked.
-fn unpacked(source: &Source, with: &Build) -> Result<Unpacked, BuildError> {
-    let tree = Tree::in_folder(with.store.path(&source.folder()));
+fn unpacked(source: &ControlSource, with: &BuildContext) -> Result<UnpackedSource, BuildError> {
+    let tree = ControlTree::in_folder(with.store.path(&source.folder()));
     let there = tree.src().is_dir();
     if !there {
         drop_trees(&source.line.name, with.store)?;
@@ -244,40 +248,40 @@ fn unpacked(source: &Source, with: &Build) -> Result<Unpacked, BuildError> {
     let wanted = OBJECTS_MIB + if there { 0 } else { source.unpacked_mib() };
     let free = source::free_mib(with.store)?;
     if free < wanted && !tree.obj().is_dir() {
-        let (step, path) = (Step::Unpack, with.store.folder().to_owned());
+        let (step, path) = (BuildStep::Unpack, with.store.folder().to_owned());
         return Err(BuildError::DiskFull { step, path, needs_mib: Some((wanted, free)) });
     }
     if there {
-        return Ok(Unpacked::Tree(tree));
+        return Ok(UnpackedSource::Tree(tree));
     }
     let newer = with.obtain(&source.line.name, |obtain| source.put(&tree.src(), obtain))?;
-    Ok(newer.map_or(Unpacked::Tree(tree), Unpacked::Replaced))
+    Ok(newer.map_or(UnpackedSource::Tree(tree), UnpackedSource::Replaced))
 }
 
-/// Removes the trees of a line's other sources: they take gigabytes, and what was built in them is kept without them.
+/// Removes the trees of a line's other sources: they take gigabytes, and the kernels built in them are kept elsewhere.
 fn drop_trees(line: &str, store: &Store) -> Result<(), BuildError> {
     let folder = store.path("controls").join(line);
-    for entry in fs::read_dir(&folder).map_err(BuildError::io(Step::Unpack, &folder))? {
-        let path = entry.map_err(BuildError::io(Step::Unpack, &folder))?.path();
-        // Whatever else is there has another form of name.
+    for entry in fs::read_dir(&folder).map_err(BuildError::io(BuildStep::Unpack, &folder))? {
+        let path = entry.map_err(BuildError::io(BuildStep::Unpack, &folder))?.path();
+        // Other entries have names of another form.
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         if name.len() == TREE_NAME && name.bytes().all(|b| b.is_ascii_hexdigit()) && path.is_dir() {
-            // At once: `src` with a patch in it, without `pristine`, would be taken for the stock source.
-            store.discard(&path).map_err(BuildError::cache(Step::Unpack))?;
+            // All at once: a patched `src` without `pristine` would look like the stock source.
+            store.discard(&path).map_err(BuildError::cache(BuildStep::Unpack))?;
         }
     }
     Ok(())
 }
 
-impl Build<'_> {
-    /// Does something that tells of its progress as obtaining does.
+impl BuildContext<'_> {
+    /// Runs something that reports progress as obtaining a kernel does.
     fn obtain<T>(&self, line: &str, what: impl FnOnce(&Obtain) -> T) -> T {
-        let tell = |progress| (self.tell)(Event::Source { line: line.to_owned(), progress });
+        let tell = |progress| (self.tell)(BuildEvent::Source { line: line.to_owned(), progress });
         let (offline, refresh) = (self.offline, self.refresh);
         what(&Obtain { store: self.store, shim: self.shim, offline, refresh, locked: None, tell: &tell })
     }
 }
 
-fn make_folder(folder: &Path, step: Step) -> Result<(), BuildError> {
+fn make_folder(folder: &Path, step: BuildStep) -> Result<(), BuildError> {
     fs::create_dir_all(folder).map_err(BuildError::io(step, folder))
 }

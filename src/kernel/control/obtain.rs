@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::kept::{Standing, standing};
+use super::kept::{ControlStatus, standing};
 use crate::kernel::assemble::AssembleError;
 use crate::kernel::config::KernelConfig;
 use crate::kernel::error::ObtainError;
@@ -14,7 +14,7 @@ use crate::kernel::provenance::Provenance;
 use crate::kernel::sources::{Cached, SourceKind};
 use crate::kernel::store::Store;
 use crate::matrix::LockedFile;
-use crate::recipe::{Recipe, Recipes};
+use crate::recipe::{ControlRecipe, Recipes};
 use crate::words::KernelName;
 
 /// That a control kernel has to be built first.
@@ -42,9 +42,10 @@ pub(in crate::kernel) struct BuiltControl<'a> {
 }
 
 impl BuiltControl<'_> {
-    fn recipe(&self) -> Option<Recipe<'static>> {
+    fn recipe(&self) -> Option<ControlRecipe<'static>> {
         let recipes = Recipes::built_in();
-        Some(recipes.recipe(recipes.line(self.line)?, recipes.control(self.control.as_str())?))
+        let (line, control) = recipes.pair(self.line, self.control.as_str())?;
+        Some(recipes.recipe(line, control))
     }
 }
 
@@ -55,11 +56,11 @@ impl SourceKind for BuiltControl<'_> {
             |why| Err(NotBuilt { control: self.control.to_string(), line: self.line.to_owned(), why }.into());
         let Some(recipe) = self.recipe() else { return not_built("has no recipe") };
         let built = match standing(&recipe, with.store) {
-            Standing::Built(built) => built,
-            Standing::Outdated => return not_built("was built from an older recipe"),
-            Standing::NotBuilt => return not_built("is not built"),
+            ControlStatus::Built(built) => built,
+            ControlStatus::Outdated => return not_built("was built from an older recipe"),
+            ControlStatus::NotBuilt => return not_built("is not built"),
         };
-        // Damaged blobs are removed by this, so that the next build makes them anew.
+        // This removes damaged blobs, so the next build makes them again.
         if !(with.store.verify(&built.image_sha256)? & with.store.verify(&built.config_sha256)?) {
             return not_built("was damaged in the cache");
         }
@@ -85,8 +86,8 @@ impl SourceKind for BuiltControl<'_> {
 
     fn cached(&self, _: Option<&[LockedFile]>, store: &Store) -> (Cached, Option<u64>) {
         match self.recipe().map(|recipe| standing(&recipe, store)) {
-            Some(Standing::Built(built)) => (Cached::Yes, Some(built.image_size)),
-            Some(Standing::Outdated | Standing::NotBuilt) | None => (Cached::No, None),
+            Some(ControlStatus::Built(built)) => (Cached::Yes, Some(built.image_size)),
+            Some(ControlStatus::Outdated | ControlStatus::NotBuilt) | None => (Cached::No, None),
         }
     }
 }

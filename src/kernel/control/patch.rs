@@ -1,4 +1,4 @@
-//! Applies a control's patch to texts in memory: lines may have moved, but not one of them may differ.
+//! Applies a control's patch to texts in memory. Lines may have moved, but every line must match.
 
 use std::path::{Component, Path, PathBuf};
 
@@ -100,7 +100,7 @@ mod tests {
         }
 
         #[test]
-        fn what_a_patch_says_is_done_and_the_rest_left_alone(
+        fn a_patch_changes_only_the_lines_that_it_names(
             before in "(a\\n|b\\n|c\\n){3,20}", after in "(a\\n|b\\n|c\\n){3,20}",
         ) {
             prop_assume!(before != after);

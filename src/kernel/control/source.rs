@@ -1,4 +1,4 @@
-//! Finds out which source a line is built of: Debian's package, or the user's tree or tarball.
+//! Finds the source of a line: Debian's package, or the user's tree or tarball.
 
 use std::fs::{self, File};
 use std::io;
@@ -8,72 +8,72 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::error::{BuildError, Step};
+use super::error::{BuildError, BuildStep};
 use super::unpack;
 use crate::kernel::apt::{self, SourcePackage};
 use crate::kernel::file_error::FileError;
 use crate::kernel::store::{self, Store};
 use crate::kernel::{Obtain, Progress};
-use crate::recipe::{Line, Recipes};
+use crate::recipe::{ControlLine, Recipes};
 
-/// Bytes of a Makefile that are looked at; VERSION and PATCHLEVEL are its second and third line.
+/// Bytes of a Makefile that are read; VERSION and PATCHLEVEL are its second and third line.
 const MAKEFILE_HEAD: usize = 4096;
 
-/// What is wrong with a Makefile that is not a kernel's.
+/// The mistake of a Makefile that is not a kernel's.
 pub(super) const NO_VERSION: &str = "its Makefile names no VERSION and PATCHLEVEL";
 
-/// What a source is.
+/// The identity of a source.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourceId {
-    /// For people: `linux-source-6.1 6.1.192-2`, or the path that was named.
+    /// For people: `linux-source-6.1 6.1.192-2`, or a path.
     pub what: String,
     /// sha256 of the package or tarball; of a tree, that of its files' names, sizes and times.
     pub sha256: String,
 }
 
 /// A source that can be put into the cache.
-pub(super) struct Source {
+pub(super) struct ControlSource {
     pub id: SourceId,
-    pub line: &'static Line,
-    kind: Kind,
+    pub line: &'static ControlLine,
+    kind: SourceForm,
 }
 
-enum Kind {
+enum SourceForm {
     Package(SourcePackage),
     Tarball(PathBuf),
     Folder { path: PathBuf, bytes: u64 },
 }
 
-/// Debian's package of the line: the one that was used last, so that nothing is built anew because of a point
-/// release that nobody asked for, unless `refresh` asks.
-pub(super) fn package(line: &'static Line, with: &Obtain) -> Result<Source, BuildError> {
+/// Debian's package of the line: the one used last, unless `refresh` asks for the newest. A point release alone causes no
+/// rebuild.
+pub(super) fn package(line: &'static ControlLine, with: &Obtain) -> Result<ControlSource, BuildError> {
     let record = format!("controls/{}/package.json", line.name);
     let known = if with.refresh { None } else { with.store.read_record::<SourcePackage>(&record) };
     let package = match known {
         Some(package) => package,
         None => {
             let found =
-                apt::source_package(&line.package, &line.suite, with).map_err(BuildError::cache(Step::Fetch))?;
-            with.store.write_record(&record, &found).map_err(BuildError::cache(Step::Fetch))?;
+                apt::source_package(&line.package, &line.suite, with).map_err(BuildError::cache(BuildStep::Fetch))?;
+            with.store.write_record(&record, &found).map_err(BuildError::cache(BuildStep::Fetch))?;
             found
         }
     };
-    Ok(Source::of_package(line, package))
+    Ok(ControlSource::of_package(line, package))
 }
 
-/// The tree or tarball at `path`. `asked` are the lines that were asked for; none means any.
-pub(super) fn named(path: &Path, asked: &[&Line], with: &Obtain) -> Result<Source, BuildError> {
-    let path = &std::path::absolute(path).map_err(BuildError::io(Step::Fetch, path))?;
+/// The tree or tarball at `path`. `asked` has the lines that it may be of; empty means any.
+pub(super) fn named(path: &Path, asked: &[&ControlLine], with: &Obtain) -> Result<ControlSource, BuildError> {
+    let path = &std::path::absolute(path).map_err(BuildError::io(BuildStep::Fetch, path))?;
     let not = |why: &str| BuildError::NotASource { path: path.clone(), why: why.to_owned() };
     let found = fs::metadata(path).map_err(|error| not(&error.to_string()))?;
     let (release, sha256, kind) = if found.is_dir() {
         let release = release_of(path).map_err(|why| not(&why))?;
         refuse_built(path)?;
-        let (sha256, bytes) = unpack::stamp(path).map_err(BuildError::io(Step::Fetch, path))?;
-        (release, sha256, Kind::Folder { path: path.clone(), bytes })
+        let (sha256, bytes) = unpack::stamp(path).map_err(BuildError::io(BuildStep::Fetch, path))?;
+        (release, sha256, SourceForm::Folder { path: path.clone(), bytes })
     } else if found.is_file() {
         let (release, sha256) = tarball(path, &found, with)?;
-        (release, sha256, Kind::Tarball(path.clone()))
+        (release, sha256, SourceForm::Tarball(path.clone()))
     } else {
         return Err(not("it is neither a folder nor a file"));
     };
@@ -85,17 +85,17 @@ pub(super) fn named(path: &Path, asked: &[&Line], with: &Obtain) -> Result<Sourc
     match recipes.line(&release).filter(|line| expected.contains(&line.name.as_str())) {
         Some(line) => {
             let id = SourceId { what: path.display().to_string(), sha256 };
-            Ok(Source { id, line, kind })
+            Ok(ControlSource { id, line, kind })
         }
         None => Err(BuildError::OtherLine { path: path.clone(), found: release, expected: expected.join(" or ") }),
     }
 }
 
-impl Source {
-    fn of_package(line: &'static Line, package: SourcePackage) -> Self {
+impl ControlSource {
+    fn of_package(line: &'static ControlLine, package: SourcePackage) -> Self {
         let what = format!("{} {}", package.name(), package.version());
         let id = SourceId { what, sha256: package.sha256().to_owned() };
-        Self { id, line, kind: Kind::Package(package) }
+        Self { id, line, kind: SourceForm::Package(package) }
     }
 
     /// Where the trees of this source are in the cache.
@@ -103,37 +103,37 @@ impl Source {
         format!("controls/{}/{}", self.line.name, self.id.sha256.get(..super::TREE_NAME).unwrap_or_default())
     }
 
-    /// MiB that the unpacked source takes, with what is needed on the way. Measured: linux-source-6.1 takes 1438 MiB
-    /// and linux-source-6.12 1640, both twelve times as much as their packages, which lie beside them meanwhile.
+    /// MiB that unpacking takes. Measured: linux-source-6.1 takes 1438 MiB and linux-source-6.12 1640, both twelve times as
+    /// much as their packages, which need space at the same time.
     pub(super) fn unpacked_mib(&self) -> u64 {
         match &self.kind {
-            Kind::Package(package) => (package.size() * 13) >> 20,
-            Kind::Tarball(path) => (fs::metadata(path).map_or(0, |m| m.len()) * 12) >> 20,
-            Kind::Folder { bytes, .. } => bytes >> 20,
+            SourceForm::Package(package) => (package.size() * 13) >> 20,
+            SourceForm::Tarball(path) => (fs::metadata(path).map_or(0, |m| m.len()) * 12) >> 20,
+            SourceForm::Folder { bytes, .. } => bytes >> 20,
         }
     }
 
-    /// Puts the source into `target`, all of it or nothing. Gives back another source where the mirror has replaced
-    /// the package meanwhile.
+    /// Puts the source into `target`, all of it or nothing. Returns another source if the mirror has replaced the package
+    /// meanwhile.
     pub(super) fn put(&self, target: &Path, with: &Obtain) -> Result<Option<Self>, BuildError> {
-        let draft = with.store.draft_folder().map_err(BuildError::cache(Step::Unpack))?;
+        let draft = with.store.draft_folder().map_err(BuildError::cache(BuildStep::Unpack))?;
         let tree = match &self.kind {
-            Kind::Package(package) => {
+            SourceForm::Package(package) => {
                 let file = draft.path().join("source.deb");
                 let fetched = apt::fetch_source(package, &self.line.suite, &file, with);
-                if let Some(newer) = fetched.map_err(BuildError::cache(Step::Fetch))? {
+                if let Some(newer) = fetched.map_err(BuildError::cache(BuildStep::Fetch))? {
                     let record = format!("controls/{}/package.json", self.line.name);
-                    with.store.write_record(&record, &newer).map_err(BuildError::cache(Step::Fetch))?;
+                    with.store.write_record(&record, &newer).map_err(BuildError::cache(BuildStep::Fetch))?;
                     return Ok(Some(Self::of_package(self.line, newer)));
                 }
                 (with.tell)(Progress::Unpacking { package: self.id.what.clone() });
                 unpack::package(&file, draft.path())?
             }
-            Kind::Tarball(path) => {
+            SourceForm::Tarball(path) => {
                 (with.tell)(Progress::Unpacking { package: self.id.what.clone() });
                 unpack::tarball(path, draft.path())?
             }
-            Kind::Folder { path, .. } => {
+            SourceForm::Folder { path, .. } => {
                 (with.tell)(Progress::Copying { folder: path.clone() });
                 let to = draft.path().join("tree");
                 copy(path, &to, &self.id.sha256)?;
@@ -141,28 +141,28 @@ impl Source {
             }
         };
         check(&tree, self)?;
-        settle(&tree, target).map_err(BuildError::io(Step::Unpack, target))?;
+        settle(&tree, target).map_err(BuildError::io(BuildStep::Unpack, target))?;
         Ok(None)
     }
 }
 
-/// Copies a tree that is to have this stamp, before and after.
+/// Copies a tree that must have this stamp, before and after.
 fn copy(from: &Path, to: &Path, stamp: &str) -> Result<(), BuildError> {
     let copied = unpack::copy(from, to);
-    let (now, _) = unpack::stamp(from).map_err(BuildError::io(Step::Unpack, from))?;
-    // First, as it may be why something could not be copied.
+    let (now, _) = unpack::stamp(from).map_err(BuildError::io(BuildStep::Unpack, from))?;
+    // Checked first, because a change may be the reason why the copy failed.
     if now == stamp { copied } else { Err(BuildError::Changed { path: from.to_owned() }) }
 }
 
-/// Moves the tree to its place, once it is safe on the disk: its files are too many to be synced one by one.
+/// Moves the tree to its place once it is safe on the disk. It has too many files to sync one by one.
 fn settle(tree: &Path, target: &Path) -> io::Result<()> {
     rustix::fs::syncfs(File::open(tree)?)?;
     fs::create_dir_all(target.parent().unwrap_or(target))?;
     fs::rename(tree, target)
 }
 
-/// Whether what was unpacked is of the line that it should be.
-fn check(tree: &Path, source: &Source) -> Result<(), BuildError> {
+/// Checks that the unpacked tree is of the expected line.
+fn check(tree: &Path, source: &ControlSource) -> Result<(), BuildError> {
     let path = PathBuf::from(&source.id.what);
     let release = release_of(tree).map_err(|why| BuildError::NotASource { path: path.clone(), why })?;
     if release == source.line.name {
@@ -171,7 +171,7 @@ fn check(tree: &Path, source: &Source) -> Result<(), BuildError> {
     Err(BuildError::OtherLine { path, found: release, expected: source.line.name.clone() })
 }
 
-/// What is known of a tarball, so that it is neither hashed nor unpacked to be recognised.
+/// A record of a tarball, to recognise it without hashing or unpacking it.
 #[derive(Serialize, Deserialize, PartialEq)]
 struct Known {
     size: u64,
@@ -191,15 +191,15 @@ fn tarball(path: &Path, found: &fs::Metadata, with: &Obtain) -> Result<(String, 
     {
         return Ok((known.release, known.sha256));
     }
-    let reading = || BuildError::io(Step::Fetch, path);
+    let reading = || BuildError::io(BuildStep::Fetch, path);
     let (sha256, _) = store::sha256_of(&mut File::open(path).map_err(reading())?).map_err(reading())?;
     let release = unpack::release(path)?;
     let known = Known { size, modified, inode, sha256, release };
-    with.store.write_record(&record, &known).map_err(BuildError::cache(Step::Fetch))?;
+    with.store.write_record(&record, &known).map_err(BuildError::cache(BuildStep::Fetch))?;
     Ok((known.release, known.sha256))
 }
 
-/// The release line of an unpacked tree, or what is wrong with it.
+/// The release line of an unpacked tree, or its mistake.
 fn release_of(tree: &Path) -> Result<String, String> {
     let text = fs::read(tree.join("Makefile")).map_err(|error| format!("its Makefile cannot be read ({error})"))?;
     let release = version(&text).ok_or(NO_VERSION)?;
@@ -217,7 +217,7 @@ pub(super) fn version(makefile: &[u8]) -> Option<String> {
     Some(format!("{}.{}", number("VERSION")?, number("PATCHLEVEL")?))
 }
 
-/// What kbuild looks for before it builds a tree elsewhere (the top Makefile, `outputmakefile`).
+/// Rejects a tree that kbuild would not build elsewhere (the top Makefile, `outputmakefile`).
 fn refuse_built(tree: &Path) -> Result<(), BuildError> {
     let signs = [".config", "include/config", "arch/x86/include/generated"];
     match signs.into_iter().find(|sign| tree.join(sign).exists()) {
@@ -230,7 +230,7 @@ fn refuse_built(tree: &Path) -> Result<(), BuildError> {
 pub(super) fn free_mib(store: &Store) -> Result<u64, BuildError> {
     let folder = store.folder();
     let free = rustix::fs::statvfs(folder)
-        .map_err(|error| BuildError::cache(Step::Unpack)(FileError::io("examine", folder, error.into())))?;
+        .map_err(|error| BuildError::cache(BuildStep::Unpack)(FileError::io("examine", folder, error.into())))?;
     Ok(free.f_bavail.saturating_mul(free.f_frsize) >> 20)
 }
 

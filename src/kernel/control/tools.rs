@@ -1,4 +1,4 @@
-//! What this host compiles kernels with, and what it lacks.
+//! The programs that this host compiles kernels with, and the missing ones.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -21,26 +21,26 @@ const PROGRAMS: [(&str, &str); 7] = [
 /// libelf's header: objtool, which checks every object file, is compiled against it.
 const LIBELF: (&str, &str) = ("gelf.h", "libelf-dev");
 
-/// Programs whose versions are part of what a kernel is made from.
+/// Programs whose versions decide what a kernel is.
 const IDENTIFYING: [&str; 3] = ["gcc", "ld", "make"];
 
-/// How long a compiler may take to tell its version, or to find a header: both take milliseconds.
+/// The time that a compiler may take to tell its version or to find a header. Both take milliseconds.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// What compiles kernels here.
+/// The programs that compile kernels.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Toolchain {
     /// The first line of each program's `--version`.
     pub id: String,
 }
 
-/// Looks for everything that a build needs, before anything is begun.
+/// Looks for everything that a build needs, before it begins.
 ///
 /// # Errors
 /// [`BuildError::Tools`] with all that is missing.
 pub fn toolchain() -> Result<Toolchain, BuildError> {
     let mut missing: Vec<_> = PROGRAMS.into_iter().filter(|(program, _)| find(program).is_none()).collect();
-    // Without a compiler nobody can tell where headers are; then the package is named, which does no harm.
+    // Only a compiler can find headers. Without one the package is named, which does no harm.
     if !missing.iter().any(|(program, _)| *program == "gcc") && !has_header(LIBELF.0) {
         missing.push(LIBELF);
     }
@@ -59,7 +59,7 @@ fn find(program: &str) -> Option<PathBuf> {
     std::env::split_paths(&path).map(|folder| folder.join(program)).find(|file| file.is_file())
 }
 
-/// The first line of `program --version`; what cannot be run has no version, and make will say why.
+/// The first line of `program --version`; empty if it cannot be run, because make will say why.
 fn version(program: &str) -> String {
     let output = child::ask(Command::new(program).arg("--version").env("LC_ALL", "C"), PATIENCE);
     let text = output.map(|o| String::from_utf8_lossy(&o.stdout).into_owned()).unwrap_or_default();
@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_program_that_nobody_has_is_missing_and_a_header_too() {
+    fn missing_programs_and_headers_are_listed() {
         assert!(find("there-is-no-such-program").is_none());
         assert!(find("sh").is_some());
         assert!(!has_header("there/is/no/such/header.h"));

@@ -1,10 +1,10 @@
-//! One source tree and one object tree that all controls of a line share, and what keeps them whole.
+//! The source tree and the object tree that all controls of a line share, and how they stay whole.
 //!
 //! ```text
 //! controls/<line>/<source>/src       the source, with the last control's patch in it
 //!                         /pristine  the files that some patch has changed, as they came
 //!                         /obj       the objects
-//!                         /building  there while make works: whoever finds it knows that make was killed or failed
+//!                         /building  exists while make works; found later, it means that make was killed or failed
 //! ```
 
 use std::ffi::OsString;
@@ -13,21 +13,21 @@ use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use super::error::{BuildError, Step};
+use super::error::{BuildError, BuildStep};
 use super::patch::{self, Misfit};
 use crate::kernel::store::Store;
 use crate::regular;
 
-/// Second line of a mark that make left by failing, and not by being killed.
+/// Second line of the mark after make failed by itself.
 const FAILED: &str = "make failed";
 
 /// The trees of one line and source.
 #[derive(Clone, Debug)]
-pub(super) struct Tree {
+pub(super) struct ControlTree {
     folder: PathBuf,
 }
 
-impl Tree {
+impl ControlTree {
     pub(super) fn in_folder(folder: PathBuf) -> Self {
         Self { folder }
     }
@@ -44,10 +44,10 @@ impl Tree {
         self.folder.join("pristine")
     }
 
-    /// Makes the source what the patch (or none) makes of the stock tree.
+    /// Turns the source into the stock tree with this patch, or without one.
     ///
-    /// Only files whose content differs are written: make goes by times, so a file's time must change exactly when
-    /// its content does. Putting an old time back would leave a stale object behind.
+    /// Writes only files whose content differs: make goes by times, so a file's time must change exactly when its content
+    /// does. Restoring an old time would leave a stale object.
     pub(super) fn patch(&self, patch: Option<&str>, store: &Store) -> Result<Result<(), Misfit>, BuildError> {
         let changed = match patch {
             None => Vec::new(),
@@ -65,19 +65,19 @@ impl Tree {
             let stock = self.pristine().join(&path);
             let wanted = match changed.iter().find(|(of, _)| *of == path) {
                 Some((_, text)) => text.clone(),
-                None => fs::read(&stock).map_err(BuildError::io(Step::Patch, &stock))?,
+                None => fs::read(&stock).map_err(BuildError::io(BuildStep::Patch, &stock))?,
             };
             let file = self.src().join(&path);
             if fs::read(&file).ok().as_ref() != Some(&wanted) {
                 self.drop_object(&path)?;
-                replace(&file, &wanted).map_err(BuildError::io(Step::Patch, &file))?;
+                replace(&file, &wanted).map_err(BuildError::io(BuildStep::Patch, &file))?;
             }
         }
         Ok(Ok(()))
     }
 
-    /// Removes what was made of a source file that is about to change: where the clock went back meanwhile, the new
-    /// source is older than the old object, and make would take that for the new one.
+    /// Removes the objects of a source file that is about to change. If the clock went back meanwhile, the new source would be
+    /// older than the old object, and make would keep that.
     fn drop_object(&self, source: &Path) -> Result<(), BuildError> {
         let object = self.obj().join(source.with_extension("o"));
         let name = object.file_name().unwrap_or_default().to_string_lossy();
@@ -85,7 +85,7 @@ impl Tree {
         for path in [object, command] {
             match fs::remove_file(&path) {
                 Err(error) if !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
-                    return Err(BuildError::io(Step::Patch, &path)(error));
+                    return Err(BuildError::io(BuildStep::Patch, &path)(error));
                 }
                 _ => {}
             }
@@ -97,14 +97,14 @@ impl Tree {
     fn stock(&self, path: &Path) -> Result<Vec<u8>, String> {
         self.refuse_outside(path)?;
         let read = match fs::read(self.pristine().join(path)) {
-            // Only then: what lies in `src` has the last control's patch in it.
+            // Without a pristine copy, `src` has the stock file.
             Err(error) if error.kind() == ErrorKind::NotFound => fs::read(self.src().join(path)),
             read => read,
         };
         read.map_err(|error| format!("it cannot be read ({error})"))
     }
 
-    /// Refuses a file whose folder is a link out of the tree: patching it would write into a folder of the user's.
+    /// Rejects a file whose folder is a link out of the tree: patching it would write into a user's folder.
     fn refuse_outside(&self, path: &Path) -> Result<(), String> {
         let found = |path: &Path| path.canonicalize().map_err(|error| format!("it cannot be read ({error})"));
         let (src, file) = (found(&self.src())?, self.src().join(path));
@@ -123,29 +123,29 @@ impl Tree {
             return Ok(());
         }
         let folder = to.parent().unwrap_or(&to);
-        fs::create_dir_all(folder).map_err(BuildError::io(Step::Patch, folder))?;
-        let text = fs::read(&from).map_err(BuildError::io(Step::Patch, &from))?;
-        store.write_bytes(&to, &text).map_err(BuildError::cache(Step::Patch))
+        fs::create_dir_all(folder).map_err(BuildError::io(BuildStep::Patch, folder))?;
+        let text = fs::read(&from).map_err(BuildError::io(BuildStep::Patch, &from))?;
+        store.write_bytes(&to, &text).map_err(BuildError::cache(BuildStep::Patch))
     }
 
-    /// Marks the objects as being made; mends them first where make did not come to its end.
-    pub(super) fn begin(&self, store: &Store) -> Result<Building, BuildError> {
+    /// Marks the objects as being made. Repairs them first if make did not finish.
+    pub(super) fn begin(&self, store: &Store) -> Result<TreeBuild, BuildError> {
         let (mark, obj) = (self.folder.join("building"), self.obj());
         let now = boot_id();
         let found = regular::read(&mark, 1 << 10).ok().map(|text| String::from_utf8_lossy(&text).into_owned());
         if let Some(found) = &found {
-            // Else nobody knows which files reached the disk before the machine went down.
+            // After a crash of the machine nobody knows which files reached the disk.
             if found.lines().next().unwrap_or_default() == now { drop_half_made(&obj)? } else { discard(&obj, store)? }
         }
         let resumed = found.is_some_and(|found| found.lines().nth(1) != Some(FAILED));
-        let building = Building { mark, obj, resumed };
+        let building = TreeBuild { mark, obj, resumed };
         building.write_mark(&format!("{now}\n"))?;
         building.drop_the_future_s(store)?;
         building.make_folder()?;
         Ok(building)
     }
 
-    /// The arguments that every make has here.
+    /// The arguments of every make.
     pub(super) fn make_args(&self) -> Vec<OsString> {
         let joined = |key: &str, path: PathBuf| {
             let mut arg = OsString::from(key);
@@ -157,14 +157,14 @@ impl Tree {
 }
 
 /// Objects that are being made.
-pub(super) struct Building {
+pub(super) struct TreeBuild {
     mark: PathBuf,
     obj: PathBuf,
     resumed: bool,
 }
 
-impl Building {
-    /// Whether make was killed the last time, so that files may be half written which nobody can tell from whole ones.
+impl TreeBuild {
+    /// Whether make was killed the last time, so that half-written files may look finished.
     pub(super) fn is_resumed(&self) -> bool {
         self.resumed
     }
@@ -176,22 +176,22 @@ impl Building {
         self.make_folder()
     }
 
-    /// Notes that make has ended by itself, though it has not made everything.
+    /// Notes that make failed by itself.
     pub(super) fn fail(&self) -> Result<(), BuildError> {
         self.write_mark(&format!("{}\n{FAILED}\n", boot_id()))
     }
 
     fn make_folder(&self) -> Result<(), BuildError> {
-        fs::create_dir_all(&self.obj).map_err(BuildError::io(Step::Compile, &self.obj))
+        fs::create_dir_all(&self.obj).map_err(BuildError::io(BuildStep::Compile, &self.obj))
     }
 
     fn write_mark(&self, text: &str) -> Result<(), BuildError> {
         let written = fs::write(&self.mark, text).and_then(|()| File::open(&self.mark)?.sync_all());
-        written.map_err(BuildError::io(Step::Compile, &self.mark))
+        written.map_err(BuildError::io(BuildStep::Compile, &self.mark))
     }
 
-    /// Throws all objects away where one is younger than the mark, which has just been written: the clock went back,
-    /// so what is made now would look older than what it has to replace.
+    /// Throws all objects away if one is younger than the mark, which was just written: the clock went back, so new objects
+    /// would look older than those that they replace.
     fn drop_the_future_s(&self, store: &Store) -> Result<(), BuildError> {
         let time = |path: &Path| fs::symlink_metadata(path).and_then(|m| m.modified()).ok();
         let now = time(&self.mark);
@@ -200,16 +200,16 @@ impl Building {
         if files.iter().any(|file| time(&self.obj.join(file)) > now) { discard(&self.obj, store) } else { Ok(()) }
     }
 
-    /// Takes the mark away, because make has made everything.
+    /// Removes the mark, because make has finished.
     pub(super) fn end(self) -> Result<(), BuildError> {
         let synced = File::open(&self.obj).and_then(|folder| Ok(rustix::fs::syncfs(folder)?));
-        synced.map_err(BuildError::io(Step::Compile, &self.obj))?;
-        fs::remove_file(&self.mark).map_err(BuildError::io(Step::Compile, &self.mark))
+        synced.map_err(BuildError::io(BuildStep::Compile, &self.obj))?;
+        fs::remove_file(&self.mark).map_err(BuildError::io(BuildStep::Compile, &self.mark))
     }
 }
 
-/// Removes what a killed make may have left half written. kbuild writes `.X.cmd` after it has made `X`
-/// (scripts/Kbuild.include, `if_changed`), so an `X` that is younger than its `.X.cmd`, or has none, was not finished.
+/// Removes files that a killed make may have left half written. kbuild writes `.X.cmd` after it has made `X`
+/// (scripts/Kbuild.include, `if_changed`), so an `X` that is younger than its `.X.cmd`, or has none, is unfinished.
 fn drop_half_made(obj: &Path) -> Result<(), BuildError> {
     let mut files = Vec::new();
     files_below(obj, Path::new(""), &mut files)?;
@@ -232,23 +232,23 @@ fn drop_half_made(obj: &Path) -> Result<(), BuildError> {
             (None, _) => false,
         };
         if unfinished {
-            fs::remove_file(&path).map_err(BuildError::io(Step::Compile, &path))?;
+            fs::remove_file(&path).map_err(BuildError::io(BuildStep::Compile, &path))?;
         }
     }
     Ok(())
 }
 
-/// The regular files below `root/folder`, as paths from `root`. A folder that is not there has none.
+/// The regular files below `root/folder`, as paths from `root`; none if the folder does not exist.
 fn files_below(root: &Path, folder: &Path, found: &mut Vec<PathBuf>) -> Result<(), BuildError> {
     let here = root.join(folder);
     let entries = match fs::read_dir(&here) {
         Ok(entries) => entries,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(BuildError::io(Step::Patch, &here)(error)),
+        Err(error) => return Err(BuildError::io(BuildStep::Patch, &here)(error)),
     };
     for entry in entries {
-        let entry = entry.map_err(BuildError::io(Step::Patch, &here))?;
-        let kind = entry.file_type().map_err(BuildError::io(Step::Patch, &here))?;
+        let entry = entry.map_err(BuildError::io(BuildStep::Patch, &here))?;
+        let kind = entry.file_type().map_err(BuildError::io(BuildStep::Patch, &here))?;
         let path = folder.join(entry.file_name());
         if kind.is_dir() {
             files_below(root, &path, found)?;
@@ -269,10 +269,10 @@ fn replace(file: &Path, text: &[u8]) -> std::io::Result<()> {
 }
 
 fn discard(obj: &Path, store: &Store) -> Result<(), BuildError> {
-    store.discard(obj).map_err(BuildError::cache(Step::Compile))
+    store.discard(obj).map_err(BuildError::cache(BuildStep::Compile))
 }
 
-/// Tells one start of the machine from another (random(4)).
+/// Identifies this start of the machine (random(4)).
 fn boot_id() -> String {
     fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
 }

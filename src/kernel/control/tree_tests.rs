@@ -7,17 +7,17 @@ const STOCK: &str = "one\ntwo\nthree\n";
 const PATCH: &str = "--- a/net/x.c\n+++ b/net/x.c\n@@ -1,3 +1,3 @@\n one\n-two\n+2\n three\n";
 const OTHER: &str = "--- a/net/y.c\n+++ b/net/y.c\n@@ -1,3 +1,3 @@\n one\n two\n-three\n+3\n";
 
-struct World {
+struct TreeWorld {
     _dir: tempfile::TempDir,
-    tree: Tree,
+    tree: ControlTree,
     store: Store,
 }
 
-impl World {
+impl TreeWorld {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(Some(dir.path().join("cache"))).unwrap();
-        let tree = Tree::in_folder(store.path("controls/6.1/x"));
+        let tree = ControlTree::in_folder(store.path("controls/6.1/x"));
         fs::create_dir_all(tree.src().join("net")).unwrap();
         fs::create_dir_all(tree.obj()).unwrap();
         for name in ["net/x.c", "net/y.c"] {
@@ -64,7 +64,7 @@ impl World {
 
 #[test]
 fn a_file_is_written_exactly_when_its_content_changes() {
-    let world = World::new();
+    let world = TreeWorld::new();
     world.patch(Some(PATCH)).unwrap();
     assert_eq!((world.read("net/x.c").as_str(), world.read("net/y.c").as_str()), ("one\n2\nthree\n", STOCK));
     let (x, y) = (world.age("net/x.c"), world.age("net/y.c"));
@@ -78,8 +78,8 @@ fn a_file_is_written_exactly_when_its_content_changes() {
 }
 
 #[test]
-fn a_source_that_changes_loses_its_object_whatever_the_clock_says() {
-    let world = World::new();
+fn a_changed_source_loses_its_object() {
+    let world = TreeWorld::new();
     for name in ["net/x.o", "net/.x.o.cmd", "net/y.o", "net/.y.o.cmd"] {
         world.object(name, 1);
     }
@@ -94,8 +94,8 @@ fn a_source_that_changes_loses_its_object_whatever_the_clock_says() {
 }
 
 #[test]
-fn a_patch_that_does_not_fit_changes_nothing_and_a_damaged_file_is_made_anew() {
-    let world = World::new();
+fn a_patch_that_does_not_fit_changes_nothing() {
+    let world = TreeWorld::new();
     world.patch(Some(PATCH)).unwrap();
     let before = world.time("net/x.c");
     let misfit = world.patch(Some(&PATCH.replace("-two", "-zwei"))).unwrap_err();
@@ -111,7 +111,7 @@ fn a_patch_that_does_not_fit_changes_nothing_and_a_damaged_file_is_made_anew() {
 
 #[test]
 fn a_folder_that_is_a_link_out_of_the_tree_is_not_written_to() {
-    let world = World::new();
+    let world = TreeWorld::new();
     let outside = world.tree.folder.join("outside");
     fs::rename(world.tree.src().join("net"), &outside).unwrap();
     std::os::unix::fs::symlink(&outside, world.tree.src().join("net")).unwrap();
@@ -126,8 +126,8 @@ fn a_folder_that_is_a_link_out_of_the_tree_is_not_written_to() {
 }
 
 #[test]
-fn after_a_kill_what_make_had_not_finished_is_made_again_and_the_rest_is_kept() {
-    let world = World::new();
+fn only_unfinished_files_are_made_again_after_a_kill() {
+    let world = TreeWorld::new();
     drop(world.tree.begin(&world.store).unwrap());
     for (name, seconds) in [
         ("whole.o", 1),
@@ -162,8 +162,8 @@ fn after_a_kill_what_make_had_not_finished_is_made_again_and_the_rest_is_kept() 
 }
 
 #[test]
-fn objects_of_the_future_are_not_trusted_and_a_mark_tells_a_kill_from_a_failure() {
-    let world = World::new();
+fn objects_younger_than_the_clock_are_not_trusted() {
+    let world = TreeWorld::new();
     world.object("x.o", 1);
     let building = world.tree.begin(&world.store).unwrap();
     assert!(!building.is_resumed());
@@ -185,7 +185,7 @@ fn objects_of_the_future_are_not_trusted_and_a_mark_tells_a_kill_from_a_failure(
 
 #[test]
 fn after_the_machine_went_down_no_object_is_trusted() {
-    let world = World::new();
+    let world = TreeWorld::new();
     let building = world.tree.begin(&world.store).unwrap();
     world.object("whole.o", 1);
     world.object(".whole.o.cmd", 2);

@@ -1,4 +1,4 @@
-//! Puts source trees into the cache: out of a package, out of a tarball, or copied from the user's.
+//! Puts source trees into the cache: from a package, from a tarball, or copied from a user's tree.
 
 use std::fs::{self, File};
 use std::io::{self, BufReader, Cursor, Read};
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 use tar::EntryType;
 
-use super::error::{BuildError, Step};
+use super::error::{BuildError, BuildStep};
 use super::source;
 use crate::kernel::archive::{ArchiveReadError, Want};
 use crate::kernel::compression::{self, Compression};
@@ -17,10 +17,10 @@ use crate::kernel::package::UnpackError;
 use crate::kernel::quoted::Quoted;
 use crate::kernel::store;
 
-/// Files and folders of one source; 6.12 has 92,000.
+/// The most files and folders of one source; 6.12 has 92,000.
 const MAX_ENTRIES: usize = 500_000;
 
-/// Bytes that a source may unpack to; 6.12 has 1.6 GB.
+/// The most bytes that a source may unpack to; 6.12 has 1.6 GB.
 const MAX_BYTES: u64 = 8 << 30;
 
 /// How a tarball is compressed, by its name.
@@ -35,9 +35,9 @@ fn compression(name: &str) -> Option<Compression> {
     known.into_iter().find(|(end, _)| name.ends_with(end)).map(|(_, how)| how)
 }
 
-/// Unpacks the tarball in Debian's source package `deb` below `into`; the tree.
+/// Unpacks the tarball in Debian's source package `deb` below `into`. Returns the tree.
 pub(super) fn package(deb: &Path, into: &Path) -> Result<PathBuf, BuildError> {
-    let file = File::open(deb).map_err(BuildError::io(Step::Unpack, deb))?;
+    let file = File::open(deb).map_err(BuildError::io(BuildStep::Unpack, deb))?;
     let wanted = |path: &str| match compression(path) {
         Some(_) if path.starts_with("usr/src/linux-source-") => Want::File,
         _ => Want::No,
@@ -56,20 +56,20 @@ pub(super) fn package(deb: &Path, into: &Path) -> Result<PathBuf, BuildError> {
             Err(BuildError::NotASource { path: deb.to_owned(), why })
         }
         (Err(ArchiveReadError::Package(problem)), _) => {
-            Err(BuildError::cache(Step::Unpack)(UnpackError::BadPackage { path: deb.to_owned(), problem }))
+            Err(BuildError::cache(BuildStep::Unpack)(UnpackError::BadPackage { path: deb.to_owned(), problem }))
         }
-        (Err(ArchiveReadError::Taker(error)), _) => Err(BuildError::io(Step::Unpack, into)(error)),
+        (Err(ArchiveReadError::Taker(error)), _) => Err(BuildError::io(BuildStep::Unpack, into)(error)),
     }
 }
 
-/// Unpacks the tarball at `path` below `into`; the tree.
+/// Unpacks the tarball at `path` below `into`. Returns the tree.
 pub(super) fn tarball(path: &Path, into: &Path) -> Result<PathBuf, BuildError> {
     let (how, file) = open(path)?;
     untar(how, file, path, into)
 }
 
-/// The release line of the tarball's tree, by the Makefile at its top. Where the tarball has no folder around all,
-/// Makefiles of folders come before that one.
+/// The release line of the tarball's tree, from the Makefile at its top. If the tarball has no top folder, Makefiles of
+/// other folders come first.
 pub(super) fn release(path: &Path) -> Result<String, BuildError> {
     let (how, file) = open(path)?;
     let damaged = |error: io::Error| not(path, &format!("it cannot be read ({error})"));
@@ -94,7 +94,7 @@ pub(super) fn release(path: &Path) -> Result<String, BuildError> {
 fn open(path: &Path) -> Result<(Compression, BufReader<File>), BuildError> {
     let how = path.file_name().and_then(|name| compression(&name.to_string_lossy()));
     let how = how.ok_or_else(|| not(path, "its name does not end as a tarball's"))?;
-    let file = File::open(path).map_err(BuildError::io(Step::Unpack, path))?;
+    let file = File::open(path).map_err(BuildError::io(BuildStep::Unpack, path))?;
     Ok((how, BufReader::with_capacity(128 << 10, file)))
 }
 
@@ -102,13 +102,13 @@ fn not(path: &Path, why: &str) -> BuildError {
     BuildError::NotASource { path: path.to_owned(), why: why.to_owned() }
 }
 
-/// Unpacks a tar archive below `into`, and nowhere else: the tar library refuses to write outside, through links too.
+/// Unpacks a tar archive below `into` and nowhere else: the tar library refuses to write outside, also through links.
 fn untar(how: Compression, packed: impl Read, name: &Path, into: &Path) -> Result<PathBuf, BuildError> {
     let top = into.join("tree");
-    let making = |error| BuildError::io(Step::Unpack, into)(error);
+    let making = |error| BuildError::io(BuildStep::Unpack, into)(error);
     fs::create_dir_all(&top).map_err(making)?;
     let bad = |error: io::Error| match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => BuildError::io(Step::Unpack, into)(error),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => BuildError::io(BuildStep::Unpack, into)(error),
         _ => not(name, &format!("it is truncated, damaged or hostile: {}", Quoted::of(deepest(&error).as_bytes()))),
     };
     let reader = compression::reader(how, packed, MAX_BYTES).map_err(bad)?;
@@ -132,7 +132,7 @@ fn untar(how: Compression, packed: impl Read, name: &Path, into: &Path) -> Resul
     }
     let mut entries = fs::read_dir(&top).map_err(making)?.collect::<Result<Vec<_>, _>>().map_err(making)?;
     match (entries.pop(), entries.is_empty()) {
-        // As all tarballs of kernels: one folder, and all the rest in it.
+        // All kernel tarballs have one top folder.
         (Some(only), true) if only.path().is_dir() => Ok(only.path()),
         _ => Ok(top),
     }
@@ -149,8 +149,8 @@ fn deepest(error: &io::Error) -> String {
 
 /// Copies a tree, links as links, without what git keeps in it. Times are kept: make goes by them.
 pub(super) fn copy(from: &Path, to: &Path) -> Result<(), BuildError> {
-    let reading = |error| BuildError::io(Step::Unpack, from)(error);
-    fs::create_dir_all(to).map_err(BuildError::io(Step::Unpack, to))?;
+    let reading = |error| BuildError::io(BuildStep::Unpack, from)(error);
+    fs::create_dir_all(to).map_err(BuildError::io(BuildStep::Unpack, to))?;
     for entry in fs::read_dir(from).map_err(reading)? {
         let entry = entry.map_err(reading)?;
         let (kind, from, target) = (entry.file_type().map_err(reading)?, entry.path(), to.join(entry.file_name()));
@@ -162,7 +162,7 @@ pub(super) fn copy(from: &Path, to: &Path) -> Result<(), BuildError> {
         } else {
             copy_one(kind, &from, &target).map_err(|error| {
                 let is_full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
-                BuildError::io(Step::Unpack, if is_full { to } else { &from })(error)
+                BuildError::io(BuildStep::Unpack, if is_full { to } else { &from })(error)
             })?;
         }
     }
@@ -183,8 +183,8 @@ fn copy_one(kind: fs::FileType, from: &Path, to: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// What tells a tree from itself at another time: a sha256 of its files' names, sizes and times, without reading
-/// them. And the bytes in them.
+/// A stamp that changes with the tree: a sha256 of its files' names, sizes and times, without reading them. And their total
+/// size in bytes.
 pub(super) fn stamp(tree: &Path) -> io::Result<(String, u64)> {
     let (mut hash, mut bytes) = (Sha256::new(), 0);
     stamp_below(tree, &mut hash, &mut bytes)?;
@@ -196,7 +196,7 @@ fn stamp_below(folder: &Path, hash: &mut Sha256, bytes: &mut u64) -> io::Result<
     entries.sort_by_key(fs::DirEntry::file_name);
     for entry in entries.into_iter().filter(|entry| entry.file_name() != ".git") {
         let found = entry.metadata()?;
-        // A name ends where its length says, so that no two trees look alike.
+        // Each name goes in with its length, so two different trees never look alike.
         let name = entry.file_name();
         hash.update((name.len() as u64).to_le_bytes());
         hash.update(name.as_encoded_bytes());

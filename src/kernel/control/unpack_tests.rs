@@ -13,7 +13,7 @@ fn packed(name: &str, bytes: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn every_kind_of_tarball_and_a_package_with_one_become_the_same_tree() {
+fn every_kind_of_tarball_becomes_the_same_tree() {
     let tree = tar(&[("linux-6.1/Makefile", MAKEFILE), ("linux-6.1/arch/x86/Makefile", b"x")]);
     let dir = tempfile::tempdir().unwrap();
     for (at, name) in ["a.tar", "a.tar.xz", "a.tar.gz", "a.tgz", "a.tar.zst", "a.deb"].into_iter().enumerate() {
@@ -49,7 +49,7 @@ fn a_tarball_without_a_folder_around_all_is_a_kernel_s_too() {
 }
 
 #[test]
-fn a_hostile_or_damaged_tarball_writes_nothing_outside_and_is_named() {
+fn a_hostile_tarball_writes_nothing_outside() {
     let mut link = tar_entry("linux/out", EntryType::Symlink, b"");
     link.extend(tar_entry("linux/out/file", EntryType::Regular, b"x"));
     for (bytes, why) in [
@@ -89,7 +89,7 @@ fn what_is_no_tarball_or_has_no_kernel_is_named() {
 }
 
 #[test]
-fn a_copy_has_the_times_modes_and_links_of_the_tree_and_the_stamp_tells_changes() {
+fn a_copy_keeps_times_modes_and_links() {
     let dir = tempfile::tempdir().unwrap();
     let (from, to) = (dir.path().join("from"), dir.path().join("to"));
     fs::create_dir_all(from.join("scripts")).unwrap();
