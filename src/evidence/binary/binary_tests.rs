@@ -25,7 +25,7 @@ fn the_release_and_the_strings_of_a_kernel_are_read() {
 }
 
 #[test]
-fn a_configuration_in_the_image_is_read_and_a_damaged_one_is_none() {
+fn the_configuration_in_the_image_is_read_unless_damaged() {
     let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     packed.write_all(b"CONFIG_TUN=m\nCONFIG_NET=y\n").unwrap();
     let packed = packed.finish().unwrap();
@@ -68,7 +68,7 @@ fn a_configuration_in_the_image_goes_before_one_beside_it() {
 }
 
 #[test]
-fn what_is_no_kernel_is_refused_with_what_it_is() {
+fn a_file_that_is_no_kernel_is_rejected_by_its_kind() {
     let without_banner: Vec<u8> = {
         let mut image = kernel(&[]);
         let at = memmem::find(&image, BANNER).unwrap();
@@ -87,7 +87,7 @@ fn what_is_no_kernel_is_refused_with_what_it_is() {
 }
 
 #[test]
-fn a_file_that_is_too_large_or_none_is_refused_before_it_is_read() {
+fn a_file_that_is_too_large_is_rejected_unread() {
     let folder = tempfile::tempdir().unwrap();
     let large = folder.path().join("large");
     File::create(&large).unwrap().set_len(2 << 30).unwrap();

@@ -1,6 +1,6 @@
 //! Small kernels for the tests: an ELF file with a banner, a few hundred functions, and kallsyms in any of its forms.
 
-use super::kallsyms::Form;
+use super::kallsyms::AddressForm;
 
 /// Where the kernel is linked to (arch/x86/include/asm/page_64_types.h).
 pub(crate) const BASE: u64 = 0xffff_ffff_8100_0000;
@@ -11,9 +11,9 @@ const FILLERS: usize = 700;
 
 /// How the table of symbols is written.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Layout {
+pub(crate) struct SymbolLayout {
     /// The form of the addresses.
-    pub(crate) form: Form,
+    pub(crate) form: AddressForm,
     /// Whether the addresses are behind the tokens, as since 6.5.
     pub(crate) addresses_last: bool,
     /// What the arrays are aligned to: 8, or 4.
@@ -23,16 +23,17 @@ pub(crate) struct Layout {
 }
 
 /// As 6.1 has it on several processors.
-pub(crate) const OF_6_1: Layout = Layout { form: Form::AbsolutePercpu, addresses_last: false, align: 8, word: 4 };
+pub(crate) const OF_6_1: SymbolLayout =
+    SymbolLayout { form: AddressForm::AbsolutePercpu, addresses_last: false, align: 8, word: 4 };
 
 /// Each layout that kernels have had.
-pub(crate) const LAYOUTS: [Layout; 6] = [
-    Layout { form: Form::Whole, addresses_last: false, align: 8, word: 8 },
-    Layout { form: Form::Relative, addresses_last: false, align: 8, word: 8 },
-    Layout { form: Form::Relative, addresses_last: false, align: 8, word: 4 },
+pub(crate) const LAYOUTS: [SymbolLayout; 6] = [
+    SymbolLayout { form: AddressForm::Whole, addresses_last: false, align: 8, word: 8 },
+    SymbolLayout { form: AddressForm::Relative, addresses_last: false, align: 8, word: 8 },
+    SymbolLayout { form: AddressForm::Relative, addresses_last: false, align: 8, word: 4 },
     OF_6_1,
-    Layout { form: Form::Relative, addresses_last: true, align: 8, word: 4 },
-    Layout { form: Form::FromPlace, addresses_last: true, align: 4, word: 4 },
+    SymbolLayout { form: AddressForm::Relative, addresses_last: true, align: 8, word: 4 },
+    SymbolLayout { form: AddressForm::FromPlace, addresses_last: true, align: 4, word: 4 },
 ];
 
 /// A function: its name, its code, and the functions that it calls, where the code has a `call` of zeros.
@@ -69,13 +70,13 @@ pub(crate) fn with_caller(mut functions: Vec<Code>) -> Vec<Code> {
 }
 
 /// The image of a kernel, and where in it the table of symbols is.
-pub(crate) fn vmlinux(layout: Layout, functions: &[Code], strings: &[&str]) -> (Vec<u8>, std::ops::Range<usize>) {
+pub(crate) fn vmlinux(layout: SymbolLayout, functions: &[Code], strings: &[&str]) -> (Vec<u8>, std::ops::Range<usize>) {
     vmlinux_with(layout, functions, strings, Vec::new())
 }
 
 /// The same, with more symbols: an address each, and a name with its type before it.
 pub(crate) fn vmlinux_with(
-    layout: Layout,
+    layout: SymbolLayout,
     functions: &[Code],
     strings: &[&str],
     more: Vec<(u64, String)>,
@@ -92,7 +93,7 @@ pub(crate) fn vmlinux_with(
         text.resize(text.len().next_multiple_of(16), 0xcc);
     }
     symbols.push((BASE + text.len() as u64, "T_etext".to_owned()));
-    if layout.form == Form::AbsolutePercpu {
+    if layout.form == AddressForm::AbsolutePercpu {
         symbols.insert(0, (0x40, "Apercpu".to_owned()));
     }
     symbols.extend(more);
@@ -111,25 +112,25 @@ pub(crate) fn vmlinux_with(
     (elf(&data), table)
 }
 
-fn kallsyms(data: &mut Vec<u8>, layout: Layout, symbols: &[(u64, String)]) {
+fn kallsyms(data: &mut Vec<u8>, layout: SymbolLayout, symbols: &[(u64, String)]) {
     let align = |data: &mut Vec<u8>| data.resize(data.len().next_multiple_of(layout.align), 0);
     let addresses = |data: &mut Vec<u8>| {
         let base = BASE;
         for (address, _) in symbols {
             let offset = match layout.form {
-                Form::Whole => {
+                AddressForm::Whole => {
                     data.extend(address.to_le_bytes());
                     continue;
                 }
-                Form::Relative => address.wrapping_sub(base) as u32,
-                Form::FromPlace => address.wrapping_sub(BASE + data.len() as u64) as u32,
-                Form::AbsolutePercpu if *address < BASE => *address as u32,
-                Form::AbsolutePercpu => base.wrapping_sub(1).wrapping_sub(*address) as u32,
+                AddressForm::Relative => address.wrapping_sub(base) as u32,
+                AddressForm::FromPlace => address.wrapping_sub(BASE + data.len() as u64) as u32,
+                AddressForm::AbsolutePercpu if *address < BASE => *address as u32,
+                AddressForm::AbsolutePercpu => base.wrapping_sub(1).wrapping_sub(*address) as u32,
             };
             data.extend(offset.to_le_bytes());
         }
         align(data);
-        if matches!(layout.form, Form::Relative | Form::AbsolutePercpu) {
+        if matches!(layout.form, AddressForm::Relative | AddressForm::AbsolutePercpu) {
             data.extend(base.to_le_bytes());
         }
     };
@@ -179,7 +180,7 @@ fn kallsyms(data: &mut Vec<u8>, layout: Layout, symbols: &[(u64, String)]) {
 }
 
 /// An ELF file with one segment, at [`BASE`].
-fn elf(data: &[u8]) -> Vec<u8> {
+pub(crate) fn elf(data: &[u8]) -> Vec<u8> {
     let mut file = Vec::new();
     file.extend(b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0");
     for half in [2_u16, 62] {
@@ -202,5 +203,27 @@ fn elf(data: &[u8]) -> Vec<u8> {
     }
     file.resize(OFFSET, 0);
     file.extend(data);
+    file
+}
+
+/// The same with a section: its name, where it begins in `data`, and its bytes.
+pub(crate) fn elf_with_section(data: &[u8], name: &str, at: usize, length: usize) -> Vec<u8> {
+    let mut file = elf(data);
+    let names = file.len();
+    let list = format!("\0{name}\0.shstrtab\0");
+    file.extend(list.as_bytes());
+    let headers = file.len();
+    // The first section is empty; each has its name, type, flags, address, offset, size, link, info, alignment, entry size.
+    let section = (1, 1, BASE + at as u64, OFFSET + at, length);
+    let strings = (name.len() as u32 + 2, 3, 0, names, list.len());
+    for (name, kind, address, offset, size) in [(0, 0, 0, 0, 0), section, strings] {
+        file.extend([name, kind].into_iter().flat_map(u32::to_le_bytes));
+        file.extend([0, address, offset as u64, size as u64].into_iter().flat_map(u64::to_le_bytes));
+        file.extend([0_u8; 24]);
+    }
+    file[40..48].copy_from_slice(&(headers as u64).to_le_bytes());
+    for (at, half) in [(58, 64_u16), (60, 3), (62, 2)] {
+        file[at..at + 2].copy_from_slice(&half.to_le_bytes());
+    }
     file
 }

@@ -1,20 +1,20 @@
 //! Follows values through a function's registers and stack.
 //!
-//! It is a forward data-flow analysis over the instructions: what a register holds at a place is known only where all
-//! ways to that place agree. It knows few values on purpose: arguments, fields of what they point at, halves of these,
-//! and numbers. Everything else is unknown, and nothing is concluded from it.
+//! This is a forward data-flow analysis over the instructions. The value of a register is known at a place only if all ways
+//! to that place agree. It knows few values on purpose: arguments, fields behind them, halves of these, and numbers.
+//! Nothing is concluded from any other value.
 
 use std::collections::{BTreeMap, VecDeque};
 
-use iced_x86::{FlowControl, Instruction, InstructionInfoFactory, Mnemonic, OpAccess, OpKind, Register};
+use iced_x86::{Instruction, InstructionInfoFactory, Mnemonic, OpAccess, OpKind, Register};
 
-use super::function::Function;
-use super::values::{State, Value, vague_sum};
+use super::function::MachineFunction;
+use super::values::{Knowledge, MachineValue, vague_sum};
 
 /// Where the first six arguments are at entry: the System V ABI for x86-64, which the kernel follows.
 pub(super) const ARGUMENTS: [Register; 6] =
     [Register::RDI, Register::RSI, Register::RDX, Register::RCX, Register::R8, Register::R9];
-/// What a call leaves undefined, by the same.
+/// The registers that a call leaves undefined, by the same ABI.
 const SCRATCH: [Register; 9] = [
     Register::RAX,
     Register::RCX,
@@ -26,15 +26,15 @@ const SCRATCH: [Register; 9] = [
     Register::R10,
     Register::R11,
 ];
-/// How often a block is looked at again before the analysis is given up: values only ever become unknown, so this is
-/// far more than it takes.
+/// The most instructions that are visited before the analysis gives up. Values only ever become unknown, so this is far
+/// more than it takes.
 const MOST_ROUNDS: usize = 200_000;
 
 /// A function, and what is known in it.
 pub(super) struct Flow<'a> {
-    pub(super) function: &'a Function,
+    pub(super) function: &'a MachineFunction,
     /// What is known before each instruction.
-    pub(super) before: BTreeMap<u64, State>,
+    pub(super) before: BTreeMap<u64, Knowledge>,
     pub(super) info: InstructionInfoFactory,
 }
 
@@ -42,12 +42,12 @@ impl Flow<'_> {
     /// Finds what is known before each instruction.
     pub(super) fn run(&mut self) -> Option<()> {
         let function = self.function;
-        let mut entry = State::default();
+        let mut entry = Knowledge::default();
         for (number, register) in (1..).zip(ARGUMENTS) {
-            entry.registers[register.number()] = Some(Value::Argument(number, 0));
+            entry.registers[register.number()] = Some(MachineValue::Argument(number, 0));
         }
-        entry.registers[Register::RSP.number()] = Some(Value::Stack(0));
-        let mut queue: VecDeque<(u64, State)> = function.entries.iter().map(|&at| (at, entry.clone())).collect();
+        entry.registers[Register::RSP.number()] = Some(MachineValue::Stack(0));
+        let mut queue: VecDeque<(u64, Knowledge)> = function.entries.iter().map(|&at| (at, entry.clone())).collect();
         let mut rounds = 0;
         loop {
             while let Some((at, state)) = queue.pop_front() {
@@ -69,29 +69,29 @@ impl Flow<'_> {
                 let mut after = merged.clone();
                 self.before.insert(at, merged);
                 self.step(instruction, &mut after);
-                for next in successors(instruction) {
+                for next in function.successors(instruction) {
                     queue.push_back((next, after.clone()));
                 }
             }
-            // What no jump goes to is reached through a table, where there is one: nothing is known there. Without one it
-            // is padding, and never reached.
+            // Code that no jump goes to is reached through a table of jumps, and nothing is known there. Without a table it is
+            // padding or comes after a call that never returns.
             let unreached = function.instructions.keys().find(|at| !self.before.contains_key(at));
             match unreached.filter(|_| function.has_table()) {
-                Some(&at) => queue.push_back((at, State::default())),
+                Some(&at) => queue.push_back((at, Knowledge::default())),
                 None => return Some(()),
             }
         }
     }
 
     /// What an instruction does to what is known.
-    pub(super) fn step(&mut self, instruction: &Instruction, state: &mut State) {
-        let value = |state: &State, operand| state.operand(instruction, operand);
+    pub(super) fn step(&mut self, instruction: &Instruction, state: &mut Knowledge) {
+        let value = |state: &Knowledge, operand| state.operand(instruction, operand);
         let result = match instruction.mnemonic() {
             Mnemonic::Push => {
                 let pushed = value(state, 0);
                 let top = state.get(Register::RSP).and_then(|top| top.plus(-8));
                 state.set(Register::RSP, top);
-                if let Some(Value::Stack(at)) = top {
+                if let Some(MachineValue::Stack(at)) = top {
                     state.store(at, pushed);
                 }
                 return;
@@ -99,7 +99,7 @@ impl Flow<'_> {
             Mnemonic::Pop => {
                 let top = state.get(Register::RSP);
                 let popped = match top {
-                    Some(Value::Stack(at)) => state.stack.get(&at).copied(),
+                    Some(MachineValue::Stack(at)) => state.stack.get(&at).copied(),
                     _ => None,
                 };
                 state.set(Register::RSP, top.and_then(|top| top.plus(8)));
@@ -113,8 +113,8 @@ impl Flow<'_> {
                 let names = self.function.calls.get(&instruction.ip());
                 if !names.is_some_and(|names| names.contains("__fentry__") || names.contains("mcount")) {
                     let made = match state.get(Register::RDI) {
-                        Some(Value::Field { argument, at, halved: false, plus: 0 }) => {
-                            Some(Value::Made(instruction.ip(), (argument, at)))
+                        Some(MachineValue::Field { argument, at, halved: false, plus: 0 }) => {
+                            Some(MachineValue::Made(instruction.ip(), (argument, at)))
                         }
                         _ => None,
                     };
@@ -123,7 +123,7 @@ impl Flow<'_> {
                 }
                 return;
             }
-            // These sign-extend or swap bytes in place. Fields are told apart by their place, not by their order of bytes.
+            // These extend the sign or swap bytes in place. Fields are told apart by their place, not by their byte order.
             Mnemonic::Cdqe => return,
             Mnemonic::Bswap => value(state, 0).filter(|value| value.field().is_some()),
             Mnemonic::Mov | Mnemonic::Movsxd => value(state, 1),
@@ -132,21 +132,24 @@ impl Flow<'_> {
                 let whole = state.address(instruction);
                 whole.or_else(|| vague_sum(part(instruction.memory_base()), part(instruction.memory_index())))
             }
-            Mnemonic::Xor | Mnemonic::Sub if same_registers(instruction) => Some(Value::Number(0)),
+            Mnemonic::Xor | Mnemonic::Sub if same_registers(instruction) => Some(MachineValue::Number(0)),
             Mnemonic::Add | Mnemonic::Sub => {
                 let adds = instruction.mnemonic() == Mnemonic::Add;
                 match (value(state, 0), value(state, 1)) {
                     (Some(a), Some(b)) if adds => a.sum(b).or_else(|| vague_sum(Some(a), Some(b))),
-                    (Some(Value::Global(of)), Some(Value::Field { argument, at, halved: false, plus: 0 })) if !adds => {
-                        Some(Value::Elapsed(of, (argument, at)))
+                    (
+                        Some(MachineValue::Global(of)),
+                        Some(MachineValue::Field { argument, at, halved: false, plus: 0 }),
+                    ) if !adds => Some(MachineValue::Elapsed(of, (argument, at))),
+                    (Some(a), Some(MachineValue::Number(number))) => {
+                        number.checked_neg().and_then(|number| a.plus(number))
                     }
-                    (Some(a), Some(Value::Number(number))) => number.checked_neg().and_then(|number| a.plus(number)),
                     (a, b) => vague_sum(a, b),
                 }
             }
             Mnemonic::Sar if halves(instruction) => match value(state, 0) {
-                Some(Value::Field { argument, at, halved: false, plus: 0 }) => {
-                    Some(Value::Field { argument, at, halved: true, plus: 0 })
+                Some(MachineValue::Field { argument, at, halved: false, plus: 0 }) => {
+                    Some(MachineValue::Field { argument, at, halved: true, plus: 0 })
                 }
                 _ => None,
             },
@@ -162,7 +165,7 @@ impl Flow<'_> {
                 state.set(register, result.filter(|_| whole));
             }
             OpKind::Memory => {
-                if let Some(Value::Stack(at)) = state.address(instruction) {
+                if let Some(MachineValue::Stack(at)) = state.address(instruction) {
                     let whole = matches!(instruction.memory_size().size(), 4 | 8);
                     state.store(at, result.filter(|_| whole));
                 }
@@ -171,8 +174,8 @@ impl Flow<'_> {
         }
     }
 
-    /// Forgets whatever an instruction writes that is not understood.
-    fn forget(&mut self, instruction: &Instruction, state: &mut State) {
+    /// Forgets everything that an instruction writes, because its effect is not known.
+    fn forget(&mut self, instruction: &Instruction, state: &mut Knowledge) {
         let info = self.info.info(instruction);
         let writes =
             |access| !matches!(access, OpAccess::None | OpAccess::Read | OpAccess::CondRead | OpAccess::NoMemAccess);
@@ -182,7 +185,8 @@ impl Flow<'_> {
             }
         }
         let on_stack = state.address(instruction);
-        if let (true, Some(Value::Stack(at))) = (info.used_memory().iter().any(|used| writes(used.access())), on_stack)
+        if let (true, Some(MachineValue::Stack(at))) =
+            (info.used_memory().iter().any(|used| writes(used.access())), on_stack)
         {
             state.store(at, None);
         }
@@ -197,19 +201,4 @@ fn same_registers(instruction: &Instruction) -> bool {
     instruction.op0_kind() == OpKind::Register
         && instruction.op1_kind() == OpKind::Register
         && instruction.op0_register() == instruction.op1_register()
-}
-
-/// Where the processor may go on inside of the function.
-pub(super) fn successors(instruction: &Instruction) -> impl Iterator<Item = u64> {
-    let next = Some(instruction.next_ip());
-    let target = Some(instruction.near_branch_target());
-    let (next, target) = match instruction.flow_control() {
-        FlowControl::Next | FlowControl::Call | FlowControl::IndirectCall => (next, None),
-        FlowControl::ConditionalBranch => (next, target),
-        FlowControl::UnconditionalBranch => (None, target),
-        // ud2 is WARN as well as BUG, and after a WARN it goes on.
-        FlowControl::Exception => (next, None),
-        _ => (None, None),
-    };
-    next.into_iter().chain(target)
 }

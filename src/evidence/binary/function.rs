@@ -6,12 +6,25 @@ use iced_x86::{Decoder, DecoderOptions, FlowControl, Instruction};
 use memchr::memchr_iter;
 
 use super::kallsyms::Symbols;
-use super::memory::Memory;
+use super::memory::ImageMemory;
 
-/// No function that anybody judges is longer, in bytes.
+/// The longest function that is judged, in bytes.
 const LONGEST_FUNCTION: u64 = 64 << 10;
-/// Nor is it split into more parts.
+/// The most parts that it may be split into.
 const MOST_PIECES: usize = 16;
+
+/// Functions that never return. The compiler puts unrelated code behind a call to one. All of objtool's list that network
+/// code calls; a name that is missing here only costs knowledge.
+const NEVER_RETURN: [&str; 8] = [
+    "__stack_chk_fail",
+    "panic",
+    "fortify_panic",
+    "__fortify_panic",
+    "usercopy_abort",
+    "do_exit",
+    "make_task_dead",
+    "__ubsan_handle_builtin_unreachable",
+];
 
 /// Why a function cannot be judged. Reads well after "<function> ".
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -20,30 +33,32 @@ pub(super) enum NoFunction {
     Absent,
     #[error("is the name of several functions of the kernel")]
     Ambiguous,
-    #[error("would be {0} bytes long, or in too many parts, which is not believed")]
+    #[error("is too long ({0} bytes) or in too many parts")]
     TooLong(u64),
     #[error("is not where the table of symbols says: {0}")]
     Misplaced(String),
 }
 
 /// The instructions of a function.
-pub(super) struct Function {
+pub(super) struct MachineFunction {
     /// By address.
     pub(super) instructions: BTreeMap<u64, Instruction>,
-    /// Where it, and each of its clones, is entered.
+    /// The entry of the function and of each of its clones.
     pub(super) entries: Vec<u64>,
-    /// Whether there are clones or parts that are called: their arguments are not those of the source.
+    /// Whether it has clones or parts that are called: their arguments differ from the source's.
     pub(super) cloned: bool,
     /// The functions that it calls, by the address of the call or jump.
     pub(super) calls: BTreeMap<u64, BTreeSet<String>>,
-    /// Its bytes.
+    /// The addresses of its traps that never return.
+    pub(super) fatal: BTreeSet<u64>,
+    /// Its size in bytes.
     pub(super) length: u64,
 }
 
-impl Function {
-    /// Decodes a function. What the table of symbols says is not believed until the code bears it out: whoever calls it
-    /// calls its first byte, what it calls are functions, its jumps stay inside.
-    pub(super) fn read(name: &str, memory: &Memory, symbols: &Symbols) -> Result<Self, NoFunction> {
+impl MachineFunction {
+    /// Decodes a function. The table of symbols is believed only if the code agrees: some call goes to its first byte, its
+    /// own calls go to functions, and its jumps stay inside.
+    pub(super) fn read(name: &str, memory: &ImageMemory, symbols: &Symbols) -> Result<Self, NoFunction> {
         let pieces = symbols.pieces(name);
         if pieces.is_empty() {
             return Err(NoFunction::Absent);
@@ -75,7 +90,8 @@ impl Function {
                 instructions.insert(instruction.ip(), instruction);
             }
         }
-        let mut function = Self { instructions, entries, cloned, calls: BTreeMap::new(), length };
+        let fatal = instructions.keys().copied().filter(|&at| memory.is_fatal(at)).collect();
+        let mut function = Self { instructions, entries, cloned, calls: BTreeMap::new(), fatal, length };
         function.calls = function.resolve(symbols)?;
         match function.entries.iter().find(|&&entry| !symbols.text().is_some_and(|text| is_called(memory, text, entry)))
         {
@@ -83,6 +99,29 @@ impl Function {
             None if function.entries.is_empty() => Err(NoFunction::Absent),
             None => Ok(function),
         }
+    }
+
+    /// Whether the function never goes on behind this instruction: a BUG(), or a call to what never returns.
+    pub(super) fn ends_at(&self, instruction: &Instruction) -> bool {
+        let (at, calls) = (instruction.ip(), instruction.flow_control() == FlowControl::Call);
+        let never_returns = |names: &BTreeSet<String>| NEVER_RETURN.iter().any(|name| names.contains(*name));
+        self.fatal.contains(&at) || (calls && self.calls.get(&at).is_some_and(never_returns))
+    }
+
+    /// The addresses that the processor may go on to.
+    pub(super) fn successors(&self, instruction: &Instruction) -> impl Iterator<Item = u64> + use<> {
+        let next = Some(instruction.next_ip());
+        let target = Some(instruction.near_branch_target());
+        let (next, target) = match instruction.flow_control() {
+            _ if self.ends_at(instruction) => (None, None),
+            FlowControl::Next | FlowControl::Call | FlowControl::IndirectCall => (next, None),
+            FlowControl::ConditionalBranch => (next, target),
+            FlowControl::UnconditionalBranch => (None, target),
+            // After the trap of a WARN() the function goes on.
+            FlowControl::Exception => (next, None),
+            _ => (None, None),
+        };
+        next.into_iter().chain(target)
     }
 
     /// Whether it may jump to places that are read from a table.
@@ -125,7 +164,7 @@ impl Function {
 }
 
 /// Whether some instruction of the kernel calls or jumps to `target`, directly.
-fn is_called(memory: &Memory, text: (u64, u64), target: u64) -> bool {
+fn is_called(memory: &ImageMemory, text: (u64, u64), target: u64) -> bool {
     /// `call rel32` and `jmp rel32`.
     const NEAR: [u8; 2] = [0xe8, 0xe9];
     let Some(code) = memory.code(text.0, text.1) else { return false };

@@ -5,34 +5,34 @@
 //! before 6.5: offsets, relative_base, num_syms, names, markers, [seqs_of_names,] token_table, token_index
 //! since:      num_syms, names, markers, token_table, token_index, offsets, [relative_base,] seqs_of_names
 //! ```
-//! Nothing points at them in an image without symbols, so they are found by what they must look like, from the one
-//! array that is certain, the token table, outwards. Whatever does not hold together is refused: a table that is
-//! nearly right would send the reader to another function.
+//! Nothing points at them in an image without symbols. The token table is certain to recognise, and the other arrays are
+//! found around it by their form. An inconsistent table is rejected: a table that is nearly right would lead to another
+//! function.
 
 use std::ops::Range;
 
 use memchr::memmem;
 
-use super::memory::Memory;
+use super::memory::ImageMemory;
 
-/// The most symbols that are believed; an allyesconfig has under a million.
+/// The most symbols of a table; an allyesconfig has under a million.
 const MOST_SYMBOLS: u32 = 1 << 21;
 /// The fewest: the smallest kernel with a network has some thousands.
 const FEWEST_SYMBOLS: u32 = 500;
-/// The longest name, with its type: `KSYM_NAME_LEN` (include/linux/kallsyms.h). Packed, none is longer: what is read past
-/// that is no table, and the search for one ends there.
+/// The longest name, with its type: `KSYM_NAME_LEN` (include/linux/kallsyms.h). A longer packed name means that this is no
+/// table.
 const LONGEST_NAME: usize = 512;
-/// Of so many names one may be strange. In a table that is none, or that is read from the wrong place, most are.
+/// One in so many names may be invalid. If this is no table, or if it is read from the wrong place, most are.
 const NAMES_A_STRANGE_ONE: usize = 64;
-/// What a strange name is called. No symbol is.
+/// Stands for an invalid name. No symbol is called so.
 const STRANGE: &[u8] = b"?(strange)";
-/// A marker stands for so many names (scripts/kallsyms.c).
+/// The names between two markers (scripts/kallsyms.c).
 const NAMES_A_MARKER: usize = 256;
-/// How far before the token table the names may begin, in bytes.
+/// The names begin at most so many bytes before the token table.
 const FARTHEST_NAMES: usize = 48 << 20;
-/// How many names are walked over in all while looking for where they begin.
+/// The most names that the search for their beginning reads.
 const MOST_STEPS: usize = 16 << 20;
-/// How many token tables are looked at.
+/// The most token tables that are tried.
 const MOST_TABLES: usize = 16;
 
 /// Why there are no symbols.
@@ -60,7 +60,7 @@ pub(super) struct Symbols {
 
 impl Symbols {
     /// Finds and reads the table.
-    pub(super) fn read(memory: &Memory) -> Result<Self, NoSymbols> {
+    pub(super) fn read(memory: &ImageMemory) -> Result<Self, NoSymbols> {
         let bytes = memory.bytes();
         let mut found = NoSymbols::TableMissing;
         let mut steps = MOST_STEPS;
@@ -100,8 +100,8 @@ impl Symbols {
         &self.typed(index)[1..]
     }
 
-    /// Whether it can be code. With CONFIG_KALLSYMS_ALL data is listed too, and clang calls a function's own variables
-    /// `function.variable`. nm(1) has the letters: `?` and others that it does not know are open.
+    /// Whether it may be code. With CONFIG_KALLSYMS_ALL data is listed too, and clang calls a function's own variables
+    /// `function.variable`. nm(1) explains the letters; `?` and unknown ones may be anything.
     fn may_be_code(&self, index: usize) -> bool {
         !self.typed(index).starts_with(|kind: char| "aAbBcCdDgGnNpPrRsSvV-".contains(kind))
     }
@@ -138,7 +138,7 @@ impl Symbols {
     }
 
     /// Whether this can be the kernel's table: ascending, its text where the kernel's code is.
-    fn make_sense(&self, memory: &Memory) -> bool {
+    fn make_sense(&self, memory: &ImageMemory) -> bool {
         let one = |name: &str| {
             let mut found = self.named(name);
             found.next().filter(|_| found.next().is_none())
@@ -162,8 +162,8 @@ struct Tokens<'a> {
 }
 
 impl<'a> Tokens<'a> {
-    /// All places that can be token tables. A digit is in the name of many symbols, and so no pair of letters takes its
-    /// place: the table has `0` to `9` one behind the other. The index behind the table must agree with it.
+    /// All places that may be token tables. Digits are in the names of many symbols, so they always have tokens of their own:
+    /// the table has `0` to `9` in a row. The index after the table must agree with it.
     fn find(bytes: &'a [u8]) -> impl Iterator<Item = Self> {
         memmem::find_iter(bytes, b"0\x001\x002\x003\x004\x005\x006\x007\x008\x009\0")
             .filter_map(move |digits| Self::around(bytes, digits))
@@ -295,7 +295,7 @@ fn name_at(bytes: &[u8], at: usize) -> Option<(usize, usize)> {
 
 /// Where the addresses can be, and in which form they can be there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Form {
+pub(crate) enum AddressForm {
     /// Unsigned distances from a base.
     Relative,
     /// The same, but absolute symbols of the per-CPU area are positive numbers and all others are negative distances:
@@ -308,7 +308,7 @@ pub(crate) enum Form {
 }
 
 /// The addresses, in each form and place in which they can be.
-fn addresses(memory: &Memory, num_syms: usize, count: usize, tokens_end: usize) -> impl Iterator<Item = Vec<u64>> {
+fn addresses(memory: &ImageMemory, num_syms: usize, count: usize, tokens_end: usize) -> impl Iterator<Item = Vec<u64>> {
     let bytes = memory.bytes();
     // Since 6.5 the offsets are behind the tokens, and the base behind them. Wherever the index of the tokens is aligned
     // to 8 its end is, too; where it is not, nothing is.
@@ -316,11 +316,11 @@ fn addresses(memory: &Memory, num_syms: usize, count: usize, tokens_end: usize) 
     // Before, the offsets, the base and the number of symbols follow each other, each aligned to 8.
     let ahead = num_syms.checked_sub(8).and_then(|base| Some((base.checked_sub(4 * count)? & !7, base)));
     let relative = behind.chain(ahead).flat_map(|(offsets, base)| {
-        [Form::Relative, Form::AbsolutePercpu, Form::FromPlace].map(|form| (form, offsets, base))
+        [AddressForm::Relative, AddressForm::AbsolutePercpu, AddressForm::FromPlace].map(|form| (form, offsets, base))
     });
-    let whole = num_syms.checked_sub(8 * count).map(|start| (Form::Whole, start, num_syms));
+    let whole = num_syms.checked_sub(8 * count).map(|start| (AddressForm::Whole, start, num_syms));
     relative.chain(whole).filter_map(move |(form, start, base)| {
-        if form == Form::Whole {
+        if form == AddressForm::Whole {
             return Some(bytes.get(start..base)?.chunks_exact(8).filter_map(|b| u64_at(b, 0)).collect());
         }
         let offsets = bytes.get(start..start.checked_add(4 * count)?)?.chunks_exact(4).filter_map(|b| u32_at(b, 0));
@@ -328,8 +328,8 @@ fn addresses(memory: &Memory, num_syms: usize, count: usize, tokens_end: usize) 
         let place = memory.address_of(start).unwrap_or_default();
         // kallsyms_sym_address() in kernel/kallsyms.c.
         Some(match form {
-            Form::Relative => offsets.map(|o| base.wrapping_add(u64::from(o))).collect(),
-            Form::FromPlace => {
+            AddressForm::Relative => offsets.map(|o| base.wrapping_add(u64::from(o))).collect(),
+            AddressForm::FromPlace => {
                 let places = (place..).step_by(4);
                 offsets.zip(places).map(|(o, place)| place.wrapping_add_signed(i64::from(o as i32))).collect()
             }

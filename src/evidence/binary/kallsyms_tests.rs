@@ -13,7 +13,7 @@ fn functions() -> Vec<fixture::Code<'static>> {
 }
 
 fn read(image: Vec<u8>) -> Result<Symbols, NoSymbols> {
-    Symbols::read(&Memory::new(image).unwrap())
+    Symbols::read(&ImageMemory::new(image).unwrap())
 }
 
 #[test]
@@ -89,7 +89,7 @@ fn a_large_table_is_read() {
 }
 
 #[test]
-fn a_kernel_without_a_table_or_with_a_damaged_one_has_no_symbols() {
+fn a_kernel_without_a_sound_table_has_no_symbols() {
     let (image, table) = fixture::vmlinux(OF_6_1, &functions(), &[]);
     assert!(read(image.clone()).is_ok());
     let without: Vec<u8> = [&image[..table.start], &vec![0; table.len()], &image[table.end..]].concat();
@@ -109,7 +109,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
     #[test]
-    fn a_flipped_byte_of_the_table_never_gives_a_function_that_others_are_not_called_at(
+    fn a_flipped_byte_of_the_table_breaks_no_order(
         place in any::<prop::sample::Index>(), flip in 1..=255_u8, which in 0..LAYOUTS.len()
     ) {
         let functions = functions();

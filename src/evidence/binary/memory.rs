@@ -1,19 +1,24 @@
-//! The kernel's memory as its ELF file lays it out: what is at an address.
+//! The kernel's memory as its ELF file lays it out.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use object::Endianness;
 use object::elf::{self, FileHeader64, PF_X, PT_LOAD};
-use object::read::elf::{FileHeader, ProgramHeader};
+use object::read::elf::{FileHeader, ProgramHeader, SectionHeader};
 
-/// A kernel that is loaded as its program headers say.
-pub(super) struct Memory {
+use super::traps;
+
+/// A kernel, loaded as its program headers say.
+pub(super) struct ImageMemory {
     bytes: Vec<u8>,
-    segments: Vec<Segment>,
+    segments: Vec<LoadedSegment>,
+    /// The addresses of the traps that never return.
+    fatal: BTreeSet<u64>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Segment {
+struct LoadedSegment {
     address: u64,
     file: Range<usize>,
     executable: bool,
@@ -22,7 +27,7 @@ struct Segment {
 /// More program headers than any kernel has.
 const MOST_SEGMENTS: usize = 64;
 
-impl Memory {
+impl ImageMemory {
     /// Reads the headers of a vmlinux.
     ///
     /// # Errors
@@ -45,12 +50,32 @@ impl Memory {
             let end = start.checked_add(length).filter(|end| *end <= data.len()).ok_or("is cut short")?;
             let address = segment.p_vaddr(endian);
             address.checked_add(length as u64).ok_or("has a segment beyond the last address")?;
-            segments.push(Segment { address, file: start..end, executable: segment.p_flags(endian) & PF_X == PF_X });
+            segments.push(LoadedSegment {
+                address,
+                file: start..end,
+                executable: segment.p_flags(endian) & PF_X == PF_X,
+            });
         }
         if segments.is_empty() {
             return Err("has nothing to load");
         }
-        Ok(Self { bytes, segments })
+        let mut memory = Self { bytes, segments, fatal: BTreeSet::new() };
+        memory.fatal = traps::fatal(&memory);
+        Ok(memory)
+    }
+
+    /// Whether the instruction at this address is a trap that never returns.
+    pub(super) fn is_fatal(&self, address: u64) -> bool {
+        self.fatal.contains(&address)
+    }
+
+    /// The address and the bytes of a section.
+    pub(super) fn section(&self, name: &str) -> Option<(u64, &[u8])> {
+        let data = self.bytes.as_slice();
+        let header = FileHeader64::<Endianness>::parse(data).ok()?;
+        let endian = header.endian().ok()?;
+        let (_, section) = header.sections(endian, data).ok()?.section_by_name(endian, name.as_bytes())?;
+        Some((section.sh_addr(endian), section.data(endian, data).ok()?))
     }
 
     /// All of the file.

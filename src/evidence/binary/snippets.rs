@@ -179,3 +179,17 @@ pub(crate) const ACK_CLEARS_HALF: &str = "4889fb488b0425c079a082c683050500000089
 /// [`ACK`] without noting the time.
 pub(crate) const ACK_NOTES_NOTHING: &str = "4889fb488b0425c079a082c683050500000085f67406b801000000c339932406000078f2c78330\
     05000000000000ebe6";
+
+/// `mov %rdi,%rbx; mov 0xffffffff82a079c0,%rax; nop; 3: mov %eax,0x5ec(%rbx); test %esi,%esi; je 1f; 2: mov $1,%eax; test
+/// %ecx,%ecx; jne 5f; pop %rbx; ret; 1: cmp %edx,0x624(%rbx); js 2b; movl $0,0x530(%rbx); jmp 2b; 5: pop %rbx; call …; ud2;
+/// jmp 3b`: the call never returns, and the trap behind it is that of a WARN() elsewhere.
+pub(crate) const ACK_CHECKS_ITS_STACK: &str = "4889fb488b0425c079a082908983ec05000085f6740bb80100000085c975165bc3399324060000\
+    78edc7833005000000000000ebe15be8000000000f0bebcd";
+
+/// Where [`ACK_CHECKS_ITS_STACK`] calls.
+pub(crate) const ACK_CALLS: usize = 0x36;
+
+/// `mov %rdi,%rbx; mov 0xffffffff82a079c0,%rax; mov %eax,0x5ec(%rbx); test %esi,%esi; je 1f; movl $0,0x530(%rbx); ret; 1:
+/// ud2; ret`
+pub(crate) const ACK_SPARES_BEHIND_A_TRAP: &str =
+    "4889fb488b0425c079a0828983ec05000085f6740bc7833005000000000000c30f0bc3";

@@ -1,34 +1,34 @@
-//! What is known of registers and the stack at one place of a function.
+//! The known values of registers and the stack at one place of a function.
 
 use std::collections::BTreeMap;
 
 use iced_x86::{Instruction, OpKind, Register};
 
-/// What a register or a place on the stack holds.
+/// The value of a register or of a place on the stack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Value {
-    /// The stack pointer at entry, plus so much.
+pub(super) enum MachineValue {
+    /// The stack pointer at entry, plus this.
     Stack(i64),
-    /// An argument, counted from 1, plus so much.
+    /// An argument, counted from 1, plus this.
     Argument(u8, i64),
-    /// What stands in memory, so many bytes behind an argument; perhaps halved, then plus so much.
+    /// The field at this offset behind an argument, perhaps halved, then plus a number.
     Field { argument: u8, at: i64, halved: bool, plus: i64 },
-    /// A sum, or difference, of one or two such fields and things that are not known.
-    SumWith(Place, Option<Place>),
+    /// A sum or difference of one or two such fields and unknown values.
+    SumWith(FieldPlace, Option<FieldPlace>),
     /// A number.
     Number(i64),
-    /// What stands in memory at this address: a global variable.
+    /// The global variable at this address.
     Global(u64),
-    /// The variable at this address, less such a field.
-    Elapsed(u64, Place),
-    /// What the call at this address made of such a field, which was its first argument.
-    Made(u64, Place),
+    /// The global variable at this address, minus such a field.
+    Elapsed(u64, FieldPlace),
+    /// The result of the call at this address, whose first argument was such a field.
+    Made(u64, FieldPlace),
 }
 
 /// A field: its argument, counted from 1, and how many bytes behind it.
-pub(super) type Place = (u8, i64);
+pub(super) type FieldPlace = (u8, i64);
 
-impl Value {
+impl MachineValue {
     pub(super) fn plus(self, number: i64) -> Option<Self> {
         Some(match self {
             Self::Stack(at) => Self::Stack(at.checked_add(number)?),
@@ -43,7 +43,7 @@ impl Value {
     }
 
     /// The field that this is, perhaps with a number added.
-    pub(super) fn field(self) -> Option<Place> {
+    pub(super) fn field(self) -> Option<FieldPlace> {
         match self {
             Self::Field { argument, at, halved: false, .. } => Some((argument, at)),
             _ => None,
@@ -51,7 +51,7 @@ impl Value {
     }
 
     /// The fields that this is a sum of, as far as known.
-    pub(super) fn summands(self) -> [Option<Place>; 2] {
+    pub(super) fn summands(self) -> [Option<FieldPlace>; 2] {
         match self {
             Self::SumWith(first, second) => [Some(first), second],
             Self::Elapsed(_, since) => [Some(since), None],
@@ -68,37 +68,37 @@ impl Value {
 }
 
 /// The sum or difference of two values that may be unknown.
-pub(super) fn vague_sum(a: Option<Value>, b: Option<Value>) -> Option<Value> {
-    let mut summands = [a, b].into_iter().flatten().flat_map(Value::summands).flatten();
-    let sum = Value::SumWith(summands.next()?, summands.next());
+pub(super) fn vague_sum(a: Option<MachineValue>, b: Option<MachineValue>) -> Option<MachineValue> {
+    let mut summands = [a, b].into_iter().flatten().flat_map(MachineValue::summands).flatten();
+    let sum = MachineValue::SumWith(summands.next()?, summands.next());
     summands.next().is_none().then_some(sum)
 }
 
-/// What is known at one place.
+/// The known values at one place.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct State {
-    pub(super) registers: [Option<Value>; 16],
-    pub(super) stack: BTreeMap<i64, Value>,
+pub(super) struct Knowledge {
+    pub(super) registers: [Option<MachineValue>; 16],
+    pub(super) stack: BTreeMap<i64, MachineValue>,
 }
 
-impl State {
-    pub(super) fn get(&self, register: Register) -> Option<Value> {
+impl Knowledge {
+    pub(super) fn get(&self, register: Register) -> Option<MachineValue> {
         let known = register.is_gpr32() || register.is_gpr64();
         if known { self.registers[register.full_register().number()] } else { None }
     }
 
-    /// What the register holds that this one is a part of.
-    pub(super) fn whole(&self, register: Register) -> Option<Value> {
+    /// The value of the whole register that this one is a part of.
+    pub(super) fn whole(&self, register: Register) -> Option<MachineValue> {
         if register.is_gpr() { self.registers[register.full_register().number()] } else { None }
     }
 
-    pub(super) fn set(&mut self, register: Register, value: Option<Value>) {
+    pub(super) fn set(&mut self, register: Register, value: Option<MachineValue>) {
         if register.is_gpr() {
             self.registers[register.full_register().number()] = value;
         }
     }
 
-    /// What is known on both of two ways to a place.
+    /// The values that two ways to a place agree on.
     pub(super) fn meet(&self, other: &Self) -> Self {
         let mut registers = self.registers;
         for (mine, theirs) in registers.iter_mut().zip(other.registers) {
@@ -108,7 +108,7 @@ impl State {
         Self { registers, stack: both.map(|(at, value)| (*at, *value)).collect() }
     }
 
-    pub(super) fn store(&mut self, at: i64, value: Option<Value>) {
+    pub(super) fn store(&mut self, at: i64, value: Option<MachineValue>) {
         // A place of 8 bytes overlaps its neighbours of 4.
         for near in [at - 4, at, at + 4] {
             self.stack.remove(&near);
@@ -119,21 +119,21 @@ impl State {
     }
 
     /// The address that a memory operand, or `lea`, computes.
-    pub(super) fn address(&self, instruction: &Instruction) -> Option<Value> {
-        let displacement = Value::Number(instruction.memory_displacement64() as i64);
+    pub(super) fn address(&self, instruction: &Instruction) -> Option<MachineValue> {
+        let displacement = MachineValue::Number(instruction.memory_displacement64() as i64);
         let base = match instruction.memory_base() {
-            Register::None => Some(Value::Number(0)),
+            Register::None => Some(MachineValue::Number(0)),
             register => self.get(register),
         };
         let index = match instruction.memory_index() {
-            Register::None => Some(Value::Number(0)),
+            Register::None => Some(MachineValue::Number(0)),
             register => self.get(register).filter(|_| instruction.memory_index_scale() == 1),
         };
         base?.sum(index?)?.sum(displacement)
     }
 
-    /// What an operand holds, where it is 4 or 8 bytes wide.
-    pub(super) fn operand(&self, instruction: &Instruction, operand: u32) -> Option<Value> {
+    /// The value of an operand that is 4 or 8 bytes wide.
+    pub(super) fn operand(&self, instruction: &Instruction, operand: u32) -> Option<MachineValue> {
         match instruction.op_kind(operand) {
             OpKind::Register => self.get(instruction.op_register(operand)),
             OpKind::Memory => {
@@ -141,25 +141,27 @@ impl State {
                     return None;
                 }
                 if instruction.is_ip_rel_memory_operand() {
-                    return Some(Value::Global(instruction.ip_rel_memory_address()));
+                    return Some(MachineValue::Global(instruction.ip_rel_memory_address()));
                 }
                 match self.address(instruction)? {
-                    Value::Number(address) => Some(Value::Global(address as u64)),
-                    Value::Stack(at) => self.stack.get(&at).copied(),
-                    Value::Argument(argument, at) => Some(Value::Field { argument, at, halved: false, plus: 0 }),
+                    MachineValue::Number(address) => Some(MachineValue::Global(address as u64)),
+                    MachineValue::Stack(at) => self.stack.get(&at).copied(),
+                    MachineValue::Argument(argument, at) => {
+                        Some(MachineValue::Field { argument, at, halved: false, plus: 0 })
+                    }
                     _ => None,
                 }
             }
-            OpKind::Immediate32 => Some(Value::Number(i64::from(instruction.immediate32() as i32))),
+            OpKind::Immediate32 => Some(MachineValue::Number(i64::from(instruction.immediate32() as i32))),
             OpKind::Immediate8 | OpKind::Immediate16 | OpKind::Immediate8_2nd => None,
             OpKind::Immediate8to32 | OpKind::Immediate8to64 | OpKind::Immediate32to64 | OpKind::Immediate64 => {
-                Some(Value::Number(instruction.immediate(operand) as i64))
+                Some(MachineValue::Number(instruction.immediate(operand) as i64))
             }
             _ => None,
         }
     }
 
     pub(super) fn is_half(&self, instruction: &Instruction, operand: u32) -> bool {
-        matches!(self.operand(instruction, operand), Some(Value::Field { halved: true, .. }))
+        matches!(self.operand(instruction, operand), Some(MachineValue::Field { halved: true, .. }))
     }
 }

@@ -1,8 +1,10 @@
 //! Weighs a kernel's machine code against a bug's signatures.
 
 use super::Binary;
-use super::facts::{self, Asked, Clock, Facts, Guard};
-use super::function::Function;
+use super::clocks::Clock;
+use super::facts::{self, CodeFacts};
+use super::function::MachineFunction;
+use super::guards::{Guard, GuardRefusal};
 use crate::evidence::{Finding, Limit, StateSet, Strength, Witness};
 use crate::matrix::{Bug, Case, MachinePattern, Refusal, Signature, TellingString, Upstream};
 use crate::words::{Role, State};
@@ -58,9 +60,9 @@ fn judge(signature: &Signature, binary: &Binary) -> Result<(StateSet, String), S
     let name = &signature.function;
     let cases = &signature.cases;
     let symbols = binary.symbols.as_ref().map_err(|error| format!("{name} was not found in the image: {error}"))?;
-    let function = Function::read(name, &binary.memory, symbols).map_err(|error| format!("{name} {error}"))?;
+    let function = MachineFunction::read(name, &binary.memory, symbols).map_err(|error| format!("{name} {error}"))?;
     let facts = facts::analyse(&function).ok_or_else(|| format!("{name} is too long a function to follow"))?;
-    let seen = Seen { binary, function: &function, facts: &facts };
+    let seen = FunctionReading { binary, function: &function, facts: &facts };
     let place = format!("{name} at {:#x} ({} bytes)", function.entries[0], function.length);
     for case in cases {
         match seen.fits(case) {
@@ -76,13 +78,13 @@ fn judge(signature: &Signature, binary: &Binary) -> Result<(StateSet, String), S
 }
 
 /// One function, as it was understood.
-struct Seen<'a> {
+struct FunctionReading<'a> {
     binary: &'a Binary,
-    function: &'a Function,
-    facts: &'a Facts,
+    function: &'a MachineFunction,
+    facts: &'a CodeFacts,
 }
 
-impl Seen<'_> {
+impl FunctionReading<'_> {
     /// Whether it looks as the case says, or why that cannot be told. What it plainly is not needs no more looking.
     fn fits(&self, case: &Case) -> Result<bool, String> {
         let wanted = case.has.iter().map(|pattern| (pattern, true));
@@ -132,7 +134,7 @@ impl Seen<'_> {
     /// Whether another function sets back what a clock counts from, or why that cannot be told.
     fn forgotten(&self, clock: &Clock, by: &str) -> Result<bool, String> {
         let symbols = self.binary.symbols.as_ref().map_err(|error| format!("{by} was not found: {error}"))?;
-        let other = Function::read(by, &self.binary.memory, symbols).map_err(|error| format!("{by} {error}"))?;
+        let other = MachineFunction::read(by, &self.binary.memory, symbols).map_err(|error| format!("{by} {error}"))?;
         let facts = facts::analyse(&other).ok_or_else(|| format!("{by} is too long a function to follow"))?;
         let forgets = facts.forgets(&other, clock.time, clock.since);
         forgets.ok_or_else(|| format!("whether {by} sets back the field at {:#x} cannot be told", clock.since.1))
@@ -178,8 +180,8 @@ fn describe_guard(guard: &Guard) -> String {
     let plus = if guard.plus == 0 { String::new() } else { format!(" plus {:#x}", guard.plus) };
     let then = match &guard.refusal {
         None => String::new(),
-        Some(Asked::Nothing) => " and returns -ENOMEM at once".to_owned(),
-        Some(Asked::Something { arguments, spared }) => {
+        Some(GuardRefusal::Straight) => " and returns -ENOMEM at once".to_owned(),
+        Some(GuardRefusal::Asking { arguments, spared }) => {
             let asked = match arguments.iter().map(u8::to_string).collect::<Vec<_>>() {
                 none if none.is_empty() => "after asking more".to_owned(),
                 some => format!("after looking at its argument {}", some.join(" and ")),
@@ -198,12 +200,12 @@ fn describe_guard(guard: &Guard) -> String {
 fn refuses(guard: &Guard, then: Option<Refusal>) -> bool {
     match (then, &guard.refusal) {
         (None, _)
-        | (Some(Refusal::Straight), Some(Asked::Nothing))
-        | (Some(Refusal::Asking), Some(Asked::Something { .. })) => true,
-        (Some(Refusal::AskingArgument(number)), Some(Asked::Something { arguments, .. })) => {
+        | (Some(Refusal::Straight), Some(GuardRefusal::Straight))
+        | (Some(Refusal::Asking), Some(GuardRefusal::Asking { .. })) => true,
+        (Some(Refusal::AskingArgument(number)), Some(GuardRefusal::Asking { arguments, .. })) => {
             arguments.contains(&number)
         }
-        (Some(Refusal::Sparing(number)), Some(Asked::Something { spared, .. })) => *spared >= usize::from(number),
+        (Some(Refusal::Sparing(number)), Some(GuardRefusal::Asking { spared, .. })) => *spared >= usize::from(number),
         _ => false,
     }
 }

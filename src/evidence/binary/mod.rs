@@ -9,22 +9,25 @@ use memchr::memmem;
 
 use crate::kernel::{self, KernelConfig, LARGEST_VMLINUX, NoVmlinux};
 
+mod clocks;
 mod facts;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod flow;
 mod function;
+mod guards;
 mod kallsyms;
 mod memory;
 #[cfg(test)]
 pub(crate) mod snippets;
+mod traps;
 mod values;
 mod weigh;
 
 pub use weigh::weigh;
 
 use kallsyms::{NoSymbols, Symbols};
-use memory::Memory;
+use memory::ImageMemory;
 
 /// Why a file cannot be judged at all.
 #[derive(Debug, thiserror::Error)]
@@ -33,10 +36,10 @@ pub enum BinaryError {
     #[error("reading the image failed: {0}")]
     Io(#[from] io::Error),
     /// It is too large to be a kernel.
-    #[error("expected a kernel image, found a file of {0} bytes, which is more than any kernel")]
+    #[error("expected a kernel image, found a file of {0} bytes, which is too large")]
     TooLarge(u64),
     /// A folder, a pipe, a device.
-    #[error("expected a kernel image, found something that is no file")]
+    #[error("expected a kernel image, found a folder, a pipe or a device")]
     NotAFile,
     /// There is no kernel in it.
     #[error(transparent)]
@@ -51,7 +54,7 @@ pub enum BinaryError {
 
 /// A kernel's image, unpacked and read.
 pub struct Binary {
-    memory: Memory,
+    memory: ImageMemory,
     release: String,
     config: Option<KernelConfig>,
     symbols: Result<Symbols, NoSymbols>,
@@ -66,7 +69,7 @@ impl Binary {
     /// # Errors
     /// See [`BinaryError`].
     pub fn open(path: &Path) -> Result<Self, BinaryError> {
-        // Opening a pipe would wait for whoever writes to it.
+        // Opening a pipe would block until somebody writes to it.
         if !path.metadata()?.is_file() {
             return Err(BinaryError::NotAFile);
         }
@@ -80,11 +83,11 @@ impl Binary {
         Self::read(bytes)
     }
 
-    /// Reads an image: a bzImage, a vmlinux, or a vmlinux that is packed as it is. What it holds is bounded in memory, and
-    /// none of it is believed that does not hold together.
+    /// Reads an image: a bzImage, a vmlinux, or a compressed vmlinux. Its content is bounded in memory, and must be
+    /// consistent to be believed.
     ///
     /// # Errors
-    /// See [`BinaryError`]. A kernel whose symbols cannot be found is none: [`weigh`] then says so.
+    /// See [`BinaryError`]. A kernel without symbols is no error: [`weigh`] says so.
     pub fn read(image: Vec<u8>) -> Result<Self, BinaryError> {
         if image.len() as u64 > LARGEST_VMLINUX {
             return Err(BinaryError::TooLarge(image.len() as u64));
@@ -94,7 +97,7 @@ impl Binary {
             Cow::Borrowed(part) if part.len() < image.len() => Some(part.to_vec()),
             Cow::Borrowed(_) => None,
         };
-        let memory = Memory::new(unpacked.unwrap_or(image)).map_err(BinaryError::BadElf)?;
+        let memory = ImageMemory::new(unpacked.unwrap_or(image)).map_err(BinaryError::BadElf)?;
         let release = release(memory.bytes()).ok_or(BinaryError::NoBanner)?;
         let symbols = Symbols::read(&memory);
         let config = config(memory.bytes());
@@ -106,7 +109,7 @@ impl Binary {
         &self.release
     }
 
-    /// The configuration that it was built with, where it carries it (CONFIG_IKCONFIG).
+    /// Its configuration, if the image contains it (CONFIG_IKCONFIG).
     pub fn config(&self) -> Option<&KernelConfig> {
         self.config.as_ref()
     }
@@ -134,5 +137,5 @@ fn config(bytes: &[u8]) -> Option<KernelConfig> {
 }
 
 #[cfg(test)]
-#[path = "binary/binary_tests.rs"]
+#[path = "binary_tests.rs"]
 mod tests;
