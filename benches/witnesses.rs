@@ -9,7 +9,7 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use backproof::evidence::binary::{self, Binary};
-use backproof::evidence::source::{self, Folder};
+use backproof::evidence::source::{self, SourceFolder};
 use backproof::evidence::version::{self, Release};
 use backproof::kernel::{Obtain, Store, obtain};
 use backproof::matrix::{self, Bugs};
@@ -50,7 +50,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     for line in fs::read_dir(store.path("controls")).into_iter().flatten().flatten() {
         for tree in fs::read_dir(line.path()).into_iter().flatten().flatten() {
-            let Ok(files) = Folder::open(&tree.path().join("src")) else { continue };
+            let Ok(files) = SourceFolder::open(&tree.path().join("src")) else { continue };
             let began = Instant::now();
             for bug in bugs.iter() {
                 std::hint::black_box(source::weigh(bug, &files));

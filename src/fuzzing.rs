@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 
 use crate::evidence::binary::{self, Binary};
-use crate::evidence::source::{self, Files};
+use crate::evidence::source::{self, SourceFiles};
 use crate::evidence::version::{self, Pasted};
 use crate::kernel;
 use crate::matrix::{self, Bugs};
@@ -52,7 +52,7 @@ pub fn image(bytes: &[u8]) {
 /// A tree whose every file is this one.
 struct Everywhere<'a>(&'a [u8]);
 
-impl Files for Everywhere<'_> {
+impl SourceFiles for Everywhere<'_> {
     fn read(&self, _: &str) -> io::Result<Option<Vec<u8>>> {
         Ok(Some(self.0.to_vec()))
     }

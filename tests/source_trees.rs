@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 
-use backproof::evidence::source::{self, Files, Folder};
+use backproof::evidence::source::{self, SourceFiles, SourceFolder};
 use backproof::evidence::{Finding, StateSet, Strength};
 use backproof::kernel::Store;
 use backproof::matrix::Bugs;
-use backproof::recipe::{Line, Recipes};
+use backproof::recipe::{ControlLine, Recipes};
 use backproof::words::{Expectation, Outcome};
 use diffy::patch_set::{FileOperation, ParseOptions, PatchKind, PatchSet};
 
@@ -19,25 +19,25 @@ use common::Lab;
 /// The stock source of a line, as the control kernels are built of it: a tree in which the last one that was built left its
 /// patch, and the files that any of them changes.
 struct Stock {
-    tree: Folder,
-    pristine: Folder,
+    tree: SourceFolder,
+    pristine: SourceFolder,
 }
 
 /// The stock trees of all lines: at once where they are in the user's cache, else in a quarter of an hour.
-fn trees() -> Vec<(&'static Line, Stock)> {
+fn trees() -> Vec<(&'static ControlLine, Stock)> {
     Lab::with_matrix(include_str!("../kernels.yaml")).run(&["controls", "build"]).ends_with(0);
     let store = Store::open(None).expect("a cache");
-    let of = |line: &'static Line| {
+    let of = |line: &'static ControlLine| {
         let folders = fs::read_dir(store.folder().join("controls").join(&line.name)).expect("a folder");
         let mut folders = folders.map(|entry| entry.expect("an entry").path());
         let folder = folders.find(|folder| folder.join("src/Makefile").is_file()).expect("a source tree in the cache");
-        let open = |name| Folder::open(&folder.join(name)).expect("a folder");
+        let open = |name| SourceFolder::open(&folder.join(name)).expect("a folder");
         (line, Stock { tree: open("src"), pristine: open("pristine") })
     };
     Recipes::built_in().lines().iter().map(of).collect()
 }
 
-impl Files for Stock {
+impl SourceFiles for Stock {
     fn read(&self, path: &str) -> io::Result<Option<Vec<u8>>> {
         match self.pristine.read(path)? {
             None => self.tree.read(path),
@@ -70,7 +70,7 @@ impl<'t> Patched<'t> {
     }
 }
 
-impl Files for Patched<'_> {
+impl SourceFiles for Patched<'_> {
     fn read(&self, path: &str) -> io::Result<Option<Vec<u8>>> {
         match self.changed.get(path) {
             Some(text) => Ok(Some(text.clone())),
@@ -100,7 +100,7 @@ fn the_source_of_every_control_says_what_the_control_is() {
                 .expect("a Makefile")
                 .is_some_and(|release| release.starts_with(&format!("{}.", line.name)))
         );
-        for control in recipes.controls() {
+        for control in recipes.controls().iter().filter(|control| control.is_of(&line)) {
             let files = Patched::new(&tree, recipes.recipe(line, control).patch);
             let expected = recipes.expected(control);
             for bug in Bugs::built_in().iter() {

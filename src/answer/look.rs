@@ -9,7 +9,7 @@ use crate::evidence::binary::Binary;
 use crate::evidence::config::BuildConfig;
 use crate::evidence::exhibits::{Exhibits, is_output_folder, release_of, source_folder, tree};
 use crate::evidence::git::GitIndex;
-use crate::evidence::source::{self, Folder, Tarball};
+use crate::evidence::source::{self, SourceFolder, Tarball};
 use crate::evidence::version::{self, Release};
 use crate::evidence::{Finding, Witness};
 use crate::kernel::{self, Downloaded, FileKind, Kernel, Provenance, Stale, file_kind};
@@ -292,7 +292,7 @@ fn image<'a>(path: PathBuf) -> Looked<'a> {
 
 /// A tree: its source, and its image where it is built.
 fn folder<'a>(path: PathBuf) -> Looked<'a> {
-    let source = source_folder(&path).map(|folder| tree(Folder::open(&folder)));
+    let source = source_folder(&path).map(|folder| tree(SourceFolder::open(&folder)));
     let built = path.join("arch/x86/boot/bzImage");
     let binary = built.is_file().then(|| Binary::open(&built).map_err(|error| error.to_string()));
     let makefile = source.as_ref().and_then(|files| files.as_ref().ok()).map(|files| source::release(files.as_ref()));

@@ -8,7 +8,7 @@ use super::binary::{self, Binary};
 use super::changelog::{self, ParsedChangelog};
 use super::config::{self, BuildConfig};
 use super::git::{GitIndex, StepFound};
-use super::source::{self, Files, Folder};
+use super::source::{self, SourceFiles, SourceFolder};
 use super::version::{self, Release};
 use super::{Finding, Limit, Witness};
 use crate::kernel::{Kernel, PackageKind, Provenance};
@@ -27,7 +27,7 @@ pub struct Exhibits<'a> {
     /// A commit of a repository that was indexed.
     pub revision: Option<Result<(&'a GitIndex, &'a str), String>>,
     /// Its source.
-    pub source: Option<Result<Box<dyn Files + 'a>, String>>,
+    pub source: Option<Result<Box<dyn SourceFiles + 'a>, String>>,
     /// Its image.
     pub binary: Option<Result<Binary, String>>,
 }
@@ -59,7 +59,9 @@ impl Exhibits<'_> {
             | Source::Mainline { .. } => named(kernel).map(|name| release_of(&name)),
         };
         let source = match from {
-            Source::Tree(folder) if folder.is_dir() => source_folder(folder).map(|folder| tree(Folder::open(&folder))),
+            Source::Tree(folder) if folder.is_dir() => {
+                source_folder(folder).map(|folder| tree(SourceFolder::open(&folder)))
+            }
             Source::Apt { .. }
             | Source::Deb(_)
             | Source::Rpm(_)
@@ -176,7 +178,7 @@ pub fn is_output_folder(folder: &Path) -> bool {
 }
 
 /// A source tree, or why it cannot be read.
-pub fn tree<'a>(folder: std::io::Result<Folder>) -> Result<Box<dyn Files + 'a>, String> {
+pub fn tree<'a>(folder: std::io::Result<SourceFolder>) -> Result<Box<dyn SourceFiles + 'a>, String> {
     match folder {
         Ok(folder) => Ok(Box::new(folder)),
         Err(error) => Err(format!("the source tree cannot be read: {error}")),

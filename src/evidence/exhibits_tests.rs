@@ -138,6 +138,6 @@ fn a_folder_that_was_built_into_is_told_from_a_tree() {
         assert_eq!(is_output_folder(&at(name)), is_output, "{name}");
         assert_eq!(source_folder(&at(name)), source.map(at), "{name}");
     }
-    let files = Folder::open(&source_folder(&at("old")).unwrap()).unwrap();
+    let files = SourceFolder::open(&source_folder(&at("old")).unwrap()).unwrap();
     assert_eq!(source::release(&files).unwrap().as_deref(), Some("4.19.51"));
 }

@@ -1,6 +1,6 @@
 //! Whether a function looks as a case of a dossier says.
 
-use super::matching::{Doubt, Found, Hit, Subject};
+use super::matching::{Bindings, Doubt, Hit, SearchedBody};
 use crate::matrix::SourcePattern;
 use crate::matrix::c::{Lines, Node, word};
 
@@ -17,7 +17,7 @@ pub(super) enum Fit {
 
 /// Whether the function has all of `has` and none of `lacks`, but for what `has` and `harmless` fit.
 pub(super) fn fit<'t>(
-    subject: &Subject<'t>,
+    subject: &SearchedBody<'t>,
     has: &'t [SourcePattern],
     lacks: &'t [SourcePattern],
     harmless: &'t [SourcePattern],
@@ -26,7 +26,7 @@ pub(super) fn fit<'t>(
     let mut doubt = renamed.map(|name| format!("the file gives {name} a meaning of its own"));
     let unclear = doubt.is_some();
     let mut tried = Vec::new();
-    ways(subject, has, Way::default(), &mut tried);
+    ways(subject, has, CaseFit::default(), &mut tried);
     let mut fit = Fit::No;
     for way in tried {
         match (way.doubt, without(subject, &way, lacks, harmless)) {
@@ -54,24 +54,29 @@ pub(super) fn fit<'t>(
 
 /// One way in which all of `has` fit together.
 #[derive(Clone, Default)]
-struct Way<'t> {
-    found: Found<'t>,
+struct CaseFit<'t> {
+    found: Bindings<'t>,
     nodes: Vec<&'t Node>,
     doubt: Option<Doubt>,
 }
 
-fn ways<'t>(subject: &Subject<'t>, has: &'t [SourcePattern], way: Way<'t>, into: &mut Vec<Way<'t>>) {
+fn ways<'t>(subject: &SearchedBody<'t>, has: &'t [SourcePattern], way: CaseFit<'t>, into: &mut Vec<CaseFit<'t>>) {
     let Some((first, rest)) = has.split_first() else { return into.push(way) };
     for Hit { node, found, doubt } in subject.hits(first, &way.found) {
         let mut nodes = way.nodes.clone();
         nodes.push(node);
-        ways(subject, rest, Way { found, nodes, doubt: way.doubt.or(doubt) }, into);
+        ways(subject, rest, CaseFit { found, nodes, doubt: way.doubt.or(doubt) }, into);
     }
 }
 
 /// Whether nothing of `lacks` is there, reached by every call or not.
-fn without<'t>(subject: &Subject<'t>, way: &Way<'t>, lacks: &'t [SourcePattern], harmless: &'t [SourcePattern]) -> Fit {
-    let harmless = harmless.iter().flat_map(|pattern| subject.hits_anywhere(pattern, &Found::default()));
+fn without<'t>(
+    subject: &SearchedBody<'t>,
+    way: &CaseFit<'t>,
+    lacks: &'t [SourcePattern],
+    harmless: &'t [SourcePattern],
+) -> Fit {
+    let harmless = harmless.iter().flat_map(|pattern| subject.hits_anywhere(pattern, &Bindings::default()));
     let excused: Vec<&Node> = harmless.map(|hit| hit.node).chain(way.nodes.iter().copied()).collect();
     let known = |node: &Node| excused.iter().any(|excused| excused.walk().any(|inner| std::ptr::eq(inner, node)));
     let mut doubt = None;

@@ -1,4 +1,4 @@
-//! Where source files are read from: a folder, or anything that gives a file for a path.
+//! Reads source files: from a folder, or from anything that returns a file for a path.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -9,17 +9,17 @@ pub const MAX_FILE: u64 = 8 << 20;
 
 /// Files of one source tree, by their paths in it.
 ///
-/// A closure is one too: so the files of a git revision are read.
-pub trait Files {
-    /// The file at `path`, as `net/ipv4/tcp_output.c`, or none where there is none.
+/// A closure implements it too, for the files of a git revision.
+pub trait SourceFiles {
+    /// The file at `path`, as `net/ipv4/tcp_output.c`, or none if it does not exist.
     ///
     /// # Errors
     ///
-    /// Where there is something that cannot be read, or is no file, or is larger than [`MAX_FILE`].
+    /// If it cannot be read, is no file, or is larger than [`MAX_FILE`].
     fn read(&self, path: &str) -> io::Result<Option<Vec<u8>>>;
 }
 
-impl<F: Fn(&str) -> io::Result<Option<Vec<u8>>>> Files for F {
+impl<F: Fn(&str) -> io::Result<Option<Vec<u8>>>> SourceFiles for F {
     fn read(&self, path: &str) -> io::Result<Option<Vec<u8>>> {
         self(path)
     }
@@ -27,24 +27,24 @@ impl<F: Fn(&str) -> io::Result<Option<Vec<u8>>>> Files for F {
 
 /// A source tree in a folder. Links that lead out of it are not followed.
 #[derive(Clone, Debug)]
-pub struct Folder {
+pub struct SourceFolder {
     /// Without links and dots.
     top: PathBuf,
 }
 
-impl Folder {
+impl SourceFolder {
     /// The tree at `path`.
     ///
     /// # Errors
     ///
-    /// Where there is nothing, or no folder.
+    /// If it is not an existing folder.
     pub fn open(path: &Path) -> io::Result<Self> {
         let top = fs::canonicalize(path)?;
         if fs::metadata(&top)?.is_dir() { Ok(Self { top }) } else { Err(io::ErrorKind::NotADirectory.into()) }
     }
 }
 
-impl Files for Folder {
+impl SourceFiles for SourceFolder {
     fn read(&self, path: &str) -> io::Result<Option<Vec<u8>>> {
         if !Path::new(path).components().all(|part| matches!(part, Component::Normal(_))) {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "the path leaves the source tree"));
@@ -97,7 +97,7 @@ mod tests {
         symlink(outside.path(), at("way-out")).unwrap();
         symlink("nowhere", at("dangling")).unwrap();
         symlink("loop", at("loop")).unwrap();
-        let files = Folder::open(folder.path()).unwrap();
+        let files = SourceFolder::open(folder.path()).unwrap();
         let read = |path: &str| files.read(path).map_err(|error| error.to_string());
         for path in ["net/a.c", "inside"] {
             assert_eq!(read(path), Ok(Some(b"int a;".to_vec())), "{path}");
@@ -122,14 +122,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = File::create(folder.path().join("huge.c")).unwrap();
         file.set_len(2 << 30).unwrap();
-        let error = Folder::open(folder.path()).unwrap().read("huge.c").unwrap_err();
+        let error = SourceFolder::open(folder.path()).unwrap().read("huge.c").unwrap_err();
         assert!(error.to_string().contains("larger than any source file"), "{error}");
     }
 
     #[test]
     fn what_is_no_folder_is_said_to_be_none() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        assert_eq!(Folder::open(file.path()).unwrap_err().kind(), io::ErrorKind::NotADirectory);
-        assert_eq!(Folder::open(Path::new("/nonexistent/x")).unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert_eq!(SourceFolder::open(file.path()).unwrap_err().kind(), io::ErrorKind::NotADirectory);
+        assert_eq!(SourceFolder::open(Path::new("/nonexistent/x")).unwrap_err().kind(), io::ErrorKind::NotFound);
     }
 }

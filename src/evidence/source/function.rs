@@ -18,7 +18,7 @@ pub(super) struct Definition {
 ///
 /// # Errors
 ///
-/// Where a definition begins and has no end.
+/// If a definition has no end.
 pub(super) fn definitions(text: &str, name: &str) -> Result<Vec<Definition>, String> {
     let mut found = Vec::new();
     if name.is_empty() || !text.contains(name) {
@@ -47,21 +47,21 @@ pub(super) fn definitions(text: &str, name: &str) -> Result<Vec<Definition>, Str
         let Some(end) = end else {
             return Err(format!("{name}() begins on line {} and has no end", line(at)));
         };
-        // Cut between ASCII braces, and what was blanked out was blanked out whole: always UTF-8.
+        // Cut between ASCII braces, and blanked only in whole characters: always UTF-8.
         let body = bare.readable.get(open..end).map(|bytes| String::from_utf8_lossy(bytes).into_owned());
         found.push(Definition { line: line(at), body: body.unwrap_or_default(), body_line: line(open) });
     }
     Ok(found)
 }
 
-/// What a file says of macros, in whatever configuration.
+/// The macros of a file, in any configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Macros {
     /// Those with parameters, which may mean anything.
     pub with_parameters: BTreeSet<String>,
     /// Those that jump or return, with parameters or without.
     pub leaving: BTreeSet<String>,
-    /// Names that are taken back, or that a number is given to: what a header means by them is gone.
+    /// Names that are undefined, or defined as a number: a header's meaning of them is gone.
     pub renamed: BTreeSet<String>,
 }
 
@@ -99,9 +99,9 @@ impl Macros {
     }
 }
 
-/// What a line of the preprocessor does to the lines after it.
+/// A line of the preprocessor that begins or ends a branch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Event {
+enum IfLine {
     If,
     Else,
     Endif,
@@ -113,15 +113,15 @@ struct Bare {
     readable: Vec<u8>,
     /// Without preprocessor lines, and strings too.
     code: Vec<u8>,
-    /// Where the preprocessor decides, by offset.
-    events: Vec<(usize, Event)>,
+    /// The preprocessor's branches, by offset.
+    events: Vec<(usize, IfLine)>,
 }
 
 /// An `#if` that is open.
 struct Open {
     /// What is known of its condition.
     known: Option<bool>,
-    /// Where lines began that no kernel compiles.
+    /// The begin of lines that no kernel compiles.
     dead_from: Option<usize>,
 }
 
@@ -182,12 +182,12 @@ impl Bare {
                 if known.is_some() {
                     self.blank_readable(at, end);
                 } else {
-                    self.events.push((at, Event::If));
+                    self.events.push((at, IfLine::If));
                 }
                 open.push(Open { known, dead_from: (known == Some(false)).then_some(end) });
             }
             "else" | "elif" => match open.last_mut() {
-                Some(Open { known: None, .. }) => self.events.push((at, Event::Else)),
+                Some(Open { known: None, .. }) => self.events.push((at, IfLine::Else)),
                 Some(last) => {
                     let dead = last.dead_from.take();
                     if let Some(from) = dead {
@@ -197,7 +197,7 @@ impl Bare {
                         // What is left of `#if 0`, `#elif X` is `#if X`.
                         let word = find(text.as_bytes(), at, b"elif").unwrap_or(at);
                         self.readable.splice(word..word + 4, *b"if  ");
-                        self.events.push((at, Event::If));
+                        self.events.push((at, IfLine::If));
                         last.known = None;
                         return;
                     }
@@ -210,7 +210,7 @@ impl Bare {
                 None => {}
             },
             "endif" => match open.pop() {
-                Some(Open { known: None, .. }) => self.events.push((at, Event::Endif)),
+                Some(Open { known: None, .. }) => self.events.push((at, IfLine::Endif)),
                 Some(last) => {
                     if let Some(from) = last.dead_from {
                         self.kill(from, at);
@@ -223,7 +223,7 @@ impl Bare {
         }
     }
 
-    /// Takes out lines that no kernel compiles, and what the preprocessor decided in them.
+    /// Removes lines that no kernel compiles, with the branches in them.
     fn kill(&mut self, from: usize, to: usize) {
         self.blank_readable(from, to);
         self.blank_code(from, to);
@@ -245,7 +245,7 @@ impl Bare {
             && !at.checked_sub(1).is_some_and(is_word)
     }
 
-    /// Where the body opens, if what follows a name is its parameters, attributes, and a body.
+    /// The begin of the body, if parameters, attributes and a body follow the name.
     fn body_after(&self, at: usize) -> Option<usize> {
         let mut at = self.parentheses(self.skip(at, |b| b.is_ascii_whitespace()))?;
         loop {
@@ -298,14 +298,14 @@ impl Walk<'_> {
         while let Some((_, event)) = self.bare.events.get(self.event).filter(|(at, _)| *at <= self.at) {
             self.event += 1;
             match event {
-                Event::If => self.branches.push((self.depth, None)),
-                Event::Else => {
+                IfLine::If => self.branches.push((self.depth, None)),
+                IfLine::Else => {
                     if let Some((before, first)) = self.branches.last_mut() {
                         first.get_or_insert(self.depth);
                         self.depth = *before;
                     }
                 }
-                Event::Endif => {
+                IfLine::Endif => {
                     if let Some((_, Some(first))) = self.branches.pop() {
                         self.depth = first;
                     }

@@ -20,14 +20,14 @@ const ALL_STEPS: u32 = 2_000_000;
 /// How many locals may stand between a name and its value.
 const MAX_VALUES: u8 = 4;
 
-/// Macros that hide nothing, for they only ask or complain (include/asm-generic/bug.h, include/linux/build_bug.h,
+/// Macros that hide nothing, because they only test or complain (include/asm-generic/bug.h, include/linux/build_bug.h,
 /// include/net/net_debug.h, include/linux/kconfig.h).
 const OPEN: [&str; 8] =
     ["WARN", "WARN_ON", "WARN_ONCE", "WARN_ON_ONCE", "BUG_ON", "BUILD_BUG_ON", "DEBUG_NET_WARN_ON_ONCE", "IS_ENABLED"];
 
 /// What was found for the metavariables, and where.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Found<'t> {
+pub(super) struct Bindings<'t> {
     bound: Vec<(&'t str, &'t Node)>,
     /// The lines that fit, with those that give a local its value.
     pub lines: Vec<Lines>,
@@ -37,7 +37,7 @@ pub(super) struct Found<'t> {
 #[derive(Clone, Debug)]
 pub(super) struct Hit<'t> {
     pub node: &'t Node,
-    pub found: Found<'t>,
+    pub found: Bindings<'t>,
     /// Why it is not known whether every call comes past it, in every kernel that is built of this source.
     pub doubt: Option<Doubt>,
 }
@@ -64,7 +64,7 @@ impl fmt::Display for Doubt {
 }
 
 /// The body of a function, ready to be searched.
-pub(super) struct Subject<'t> {
+pub(super) struct SearchedBody<'t> {
     block: &'t Node,
     /// Locals that get a value in one place only: name, value, and the statement that gives it.
     values: Vec<(&'t str, &'t Node, Lines)>,
@@ -76,7 +76,7 @@ pub(super) struct Subject<'t> {
     exhausted: Cell<bool>,
 }
 
-impl<'t> Subject<'t> {
+impl<'t> SearchedBody<'t> {
     pub(super) fn new(body: &'t Body, macros: &'t Macros) -> Self {
         let is_local = |name: &str| body.locals.iter().filter(|local| *local == name).count() == 1;
         let mut values: Vec<(&str, &Node, Lines)> = Vec::new();
@@ -102,7 +102,7 @@ impl<'t> Subject<'t> {
         Self { block: &body.block, values, macros, steps, all_steps, exhausted: Cell::new(false) }
     }
 
-    /// Whether a search was given up because it took too many steps: what was found then says nothing.
+    /// Whether a search took too many steps and was given up. Its result says nothing then.
     pub(super) fn is_exhausted(&self) -> bool {
         self.exhausted.get()
     }
@@ -123,7 +123,7 @@ impl<'t> Subject<'t> {
     }
 
     /// All places that fit, given what was found before; for statements only those that [`SourcePattern`] speaks of.
-    pub(super) fn hits(&self, pattern: &'t SourcePattern, before: &Found<'t>) -> Vec<Hit<'t>> {
+    pub(super) fn hits(&self, pattern: &'t SourcePattern, before: &Bindings<'t>) -> Vec<Hit<'t>> {
         self.steps.set(STEPS);
         let mut hits = Vec::new();
         if pattern.is_statement() {
@@ -135,7 +135,7 @@ impl<'t> Subject<'t> {
     }
 
     /// All places that fit, reached by every call or not.
-    pub(super) fn hits_anywhere(&self, pattern: &'t SourcePattern, before: &Found<'t>) -> Vec<Hit<'t>> {
+    pub(super) fn hits_anywhere(&self, pattern: &'t SourcePattern, before: &Bindings<'t>) -> Vec<Hit<'t>> {
         self.steps.set(STEPS);
         let mut hits = Vec::new();
         self.below(self.block, pattern, before, None, &mut hits);
@@ -176,12 +176,12 @@ impl<'t> Subject<'t> {
         })
     }
 
-    /// Statements at the function's own level: what stands inside an `if` or a loop is not reached by every call.
+    /// Statements at the function's own level: not every call reaches those inside an `if` or a loop.
     fn on_the_way(
         &self,
         block: &'t Node,
         pattern: &'t SourcePattern,
-        before: &Found<'t>,
+        before: &Bindings<'t>,
         mut doubt: Option<Doubt>,
         hits: &mut Vec<Hit<'t>>,
     ) {
@@ -205,7 +205,7 @@ impl<'t> Subject<'t> {
         &self,
         node: &'t Node,
         pattern: &'t SourcePattern,
-        before: &Found<'t>,
+        before: &Bindings<'t>,
         doubt: Option<Doubt>,
         hits: &mut Vec<Hit<'t>>,
     ) {
@@ -220,7 +220,7 @@ impl<'t> Subject<'t> {
         &self,
         node: &'t Node,
         pattern: &'t SourcePattern,
-        before: &Found<'t>,
+        before: &Bindings<'t>,
         doubt: Option<Doubt>,
         hits: &mut Vec<Hit<'t>>,
     ) {
@@ -231,7 +231,7 @@ impl<'t> Subject<'t> {
     }
 
     /// All ways in which the pattern fits the node.
-    fn solve(&self, pattern: &'t Node, node: &'t Node, mut found: Found<'t>, values: u8) -> Vec<Found<'t>> {
+    fn solve(&self, pattern: &'t Node, node: &'t Node, mut found: Bindings<'t>, values: u8) -> Vec<Bindings<'t>> {
         if !self.step() {
             return Vec::new();
         }
@@ -278,7 +278,7 @@ impl<'t> Subject<'t> {
         self.values.iter().find(|(local, ..)| local == name).map(|(_, value, lines)| (*value, *lines))
     }
 
-    fn in_order(&self, pattern: &'t [Node], nodes: &'t [Node], found: Found<'t>, values: u8) -> Vec<Found<'t>> {
+    fn in_order(&self, pattern: &'t [Node], nodes: &'t [Node], found: Bindings<'t>, values: u8) -> Vec<Bindings<'t>> {
         match (pattern.split_first(), nodes.split_first()) {
             (None, None) => vec![found],
             (Some((first, rest)), _) if first.what == What::Rest => {
@@ -295,7 +295,7 @@ impl<'t> Subject<'t> {
         }
     }
 
-    fn any_order(&self, pattern: &'t [Node], nodes: &'t [Node], found: Found<'t>, values: u8) -> Vec<Found<'t>> {
+    fn any_order(&self, pattern: &'t [Node], nodes: &'t [Node], found: Bindings<'t>, values: u8) -> Vec<Bindings<'t>> {
         let rest = pattern.iter().any(|part| part.what == What::Rest);
         let wanted: Vec<&Node> = pattern.iter().filter(|part| part.what != What::Rest).collect();
         if wanted.len() > nodes.len() || (!rest && wanted.len() != nodes.len()) {
@@ -304,7 +304,13 @@ impl<'t> Subject<'t> {
         self.each_in_some(&wanted, &nodes.iter().collect::<Vec<_>>(), found, values)
     }
 
-    fn each_in_some(&self, wanted: &[&'t Node], nodes: &[&'t Node], found: Found<'t>, values: u8) -> Vec<Found<'t>> {
+    fn each_in_some(
+        &self,
+        wanted: &[&'t Node],
+        nodes: &[&'t Node],
+        found: Bindings<'t>,
+        values: u8,
+    ) -> Vec<Bindings<'t>> {
         let Some((first, rest)) = wanted.split_first() else { return vec![found] };
         let mut all = Vec::new();
         for (at, node) in nodes.iter().enumerate() {

@@ -11,8 +11,8 @@ fn hits(pattern: &str, code: &str) -> (usize, usize) {
     let pattern: SourcePattern = pattern.parse().unwrap_or_else(|error| panic!("{error}"));
     let body = c::body(&format!("{{{code}}}"), 1).unwrap_or_else(|error| panic!("{code}: {error}"));
     let none = Macros::default();
-    let subject = Subject::new(&body, &none);
-    let hits = subject.hits(&pattern, &Found::default());
+    let subject = SearchedBody::new(&body, &none);
+    let hits = subject.hits(&pattern, &Bindings::default());
     assert!(!subject.is_exhausted());
     let places = |hits: &mut dyn Iterator<Item = &Hit>| {
         hits.map(|hit| std::ptr::from_ref(hit.node)).collect::<BTreeSet<_>>().len()
@@ -74,8 +74,8 @@ fn a_function_that_is_made_to_be_slow_is_given_up() {
     for pattern in ["$A + $B + $C + $D + $E + $F + x + $...", "$A + $B + $C + $D + $E + $F + $..."] {
         let pattern: SourcePattern = pattern.parse().unwrap();
         let none = Macros::default();
-        let subject = Subject::new(&body, &none);
-        let _ = subject.hits(&pattern, &Found::default());
+        let subject = SearchedBody::new(&body, &none);
+        let _ = subject.hits(&pattern, &Bindings::default());
         assert!(subject.is_exhausted());
     }
 }

@@ -1,6 +1,6 @@
-//! Patches that a packaging tree lays over its source, and that are not laid yet: the files are not what is built.
+//! Finds patches of a packaging tree that are not applied yet: its files differ from the built ones.
 
-use super::files::Files;
+use super::files::SourceFiles;
 
 /// Where a series is, and the folder that it names patches in (quilt(1)).
 const SERIES: [(&str, &str); 3] =
@@ -12,8 +12,8 @@ const APPLIED: &str = ".pc/applied-patches";
 /// The most patches of a series that are looked at. Debian's kernels have had some 500.
 const MOST: usize = 5_000;
 
-/// That a patch of the tree's own changes one of these files and is not applied; none where there is none.
-pub(super) fn unapplied(files: &(impl Files + ?Sized), changed: &[&str]) -> Option<String> {
+/// The reason why these files differ from the built ones: a patch that is not applied. None if there is no such patch.
+pub(super) fn unapplied(files: &(impl SourceFiles + ?Sized), changed: &[&str]) -> Option<String> {
     let text = |path: &str| {
         let bytes = files.read(path).ok().flatten()?;
         Some(String::from_utf8_lossy(&bytes).into_owned())

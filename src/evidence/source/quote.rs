@@ -1,6 +1,6 @@
 //! Quotes the lines that a finding stands on.
 
-use super::tree::Tree;
+use super::tree::SourceTree;
 use crate::matrix::c::Lines;
 
 /// Characters of code that are quoted at one place.
@@ -11,22 +11,22 @@ const MAX_PLACES: usize = 4;
 
 /// Lines of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Place<'t> {
+pub(super) struct QuotedLines<'t> {
     pub file: &'t str,
     pub lines: Lines,
 }
 
-/// Those places with their code, as `net/ipv4/tcp_output.c:1626-1633 “limit = …”`; none where there is no place.
-pub(super) fn quote(tree: &Tree, places: &[Place]) -> Option<String> {
+/// Those places with their code, as `net/ipv4/tcp_output.c:1626-1633 “limit = …”`; none if the list is empty.
+pub(super) fn quote(tree: &SourceTree, places: &[QuotedLines]) -> Option<String> {
     let quotes: Vec<String> = merged(places).into_iter().take(MAX_PLACES).map(|place| one(tree, place)).collect();
     (!quotes.is_empty()).then(|| quotes.join(", "))
 }
 
-/// Sorted, with what touches each other in one.
-fn merged<'t>(places: &[Place<'t>]) -> Vec<Place<'t>> {
+/// Sorts the places and merges adjacent ones.
+fn merged<'t>(places: &[QuotedLines<'t>]) -> Vec<QuotedLines<'t>> {
     let mut sorted = places.to_vec();
     sorted.sort();
-    let mut merged: Vec<Place> = Vec::new();
+    let mut merged: Vec<QuotedLines> = Vec::new();
     for place in sorted {
         match merged.last_mut() {
             Some(last) if last.file == place.file && place.lines.first <= last.lines.last.saturating_add(1) => {
@@ -38,7 +38,7 @@ fn merged<'t>(places: &[Place<'t>]) -> Vec<Place<'t>> {
     merged
 }
 
-fn one(tree: &Tree, place: Place) -> String {
+fn one(tree: &SourceTree, place: QuotedLines) -> String {
     let Lines { first, last } = place.lines;
     let count = usize::try_from(last.saturating_sub(first).saturating_add(1)).unwrap_or(usize::MAX);
     let skipped = usize::try_from(first.saturating_sub(1)).unwrap_or(usize::MAX);

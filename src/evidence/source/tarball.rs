@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::Path;
 
-use super::files::{Files, bounded};
+use super::files::{SourceFiles, bounded};
 use crate::kernel;
 use crate::kernel::compression::{self, Compression};
 
@@ -38,7 +38,7 @@ pub enum TarballError {
 
 impl Tarball {
     /// Reads the files with the paths `wanted` out of the tarball at `path`: plain, or compressed by gzip, xz or zstd.
-    /// The folder around all of the tree, whatever its name, is no part of the paths.
+    /// The name of the top folder is left out of the paths.
     ///
     /// # Errors
     ///
@@ -59,7 +59,7 @@ impl Tarball {
     }
 }
 
-impl Files for Tarball {
+impl SourceFiles for Tarball {
     fn read(&self, path: &str) -> io::Result<Option<Vec<u8>>> {
         Ok(self.0.get(path).cloned())
     }

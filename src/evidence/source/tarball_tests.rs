@@ -67,7 +67,7 @@ fn reading_ends_with_the_last_wanted_file() {
 }
 
 #[test]
-fn what_is_no_tarball_or_no_whole_one_is_said() {
+fn a_damaged_tarball_is_rejected_with_the_reason() {
     let long = tar(&[("l/Makefile", b"m"), ("l/net/a.c", &[b'a'; 2000])]);
     let huge = tar(&[("l/Makefile", &vec![b' '; usize::try_from(crate::evidence::source::MAX_FILE).unwrap() + 1])]);
     let mut words = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());

@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::case::{self, Fit};
-use super::files::Files;
+use super::files::SourceFiles;
 use super::function::{self, Macros};
-use super::matching::Subject;
+use super::matching::SearchedBody;
 use crate::matrix::c::{self, Body, Unreadable};
 use crate::matrix::{Elsewhere, SourcePattern};
 
 /// A function as it stands in a file.
-pub(super) struct Function {
+pub(super) struct SourceFunction {
     /// The line with its name.
     pub line: u32,
     /// What it does, if that could be read.
@@ -18,15 +18,18 @@ pub(super) struct Function {
 }
 
 /// What was read of a source tree.
-pub(super) struct Tree {
+pub(super) struct SourceTree {
     texts: BTreeMap<String, Result<String, String>>,
-    functions: BTreeMap<(String, String), Result<Vec<Function>, String>>,
+    functions: BTreeMap<(String, String), Result<Vec<SourceFunction>, String>>,
     macros: BTreeMap<String, Macros>,
 }
 
-impl Tree {
+impl SourceTree {
     /// Reads these functions, each named with its file before it.
-    pub(super) fn read<'s>(files: &(impl Files + ?Sized), wanted: impl Iterator<Item = (&'s str, &'s str)>) -> Self {
+    pub(super) fn read<'s>(
+        files: &(impl SourceFiles + ?Sized),
+        wanted: impl Iterator<Item = (&'s str, &'s str)>,
+    ) -> Self {
         let mut tree = Self { texts: BTreeMap::new(), functions: BTreeMap::new(), macros: BTreeMap::new() };
         for (file, name) in wanted {
             let text = tree.texts.entry(file.to_owned()).or_insert_with(|| text(files, file));
@@ -48,7 +51,7 @@ impl Tree {
     }
 
     /// The definitions of a function, at least one, or why there is none.
-    pub(super) fn functions(&self, file: &str, name: &str) -> Result<&[Function], &str> {
+    pub(super) fn functions(&self, file: &str, name: &str) -> Result<&[SourceFunction], &str> {
         match self.functions.get(&(file.to_owned(), name.to_owned())) {
             Some(Ok(functions)) => Ok(functions),
             Some(Err(why)) => Err(why),
@@ -68,7 +71,7 @@ impl Tree {
         self.texts.get(file)?.as_ref().ok().map(String::as_str)
     }
 
-    /// Whether another function looks as a case wants it. Where it is defined more than once, all have to.
+    /// Whether another function fits a case. If it is defined more than once, all definitions must.
     pub(super) fn fit(&self, other: &Elsewhere, harmless: &[SourcePattern]) -> Fit {
         let functions = match self.functions(&other.file, &other.function) {
             Ok(functions) => functions,
@@ -76,7 +79,7 @@ impl Tree {
         };
         let mut fits = functions.iter().map(|function| match &function.body {
             Ok(body) => {
-                let subject = Subject::new(body, self.macros(&other.file));
+                let subject = SearchedBody::new(body, self.macros(&other.file));
                 case::fit(&subject, &other.has, &other.lacks, harmless)
             }
             Err(error) => Fit::Doubt(format!("{}() in {} cannot be read: {error}", other.function, other.file)),
@@ -90,7 +93,7 @@ impl Tree {
     }
 }
 
-fn text(files: &(impl Files + ?Sized), file: &str) -> Result<String, String> {
+fn text(files: &(impl SourceFiles + ?Sized), file: &str) -> Result<String, String> {
     match files.read(file) {
         Ok(Some(bytes)) if bytes.contains(&0) => Err(format!("{file} is no text")),
         // Comments of old files have names in Latin-1.
@@ -103,11 +106,11 @@ fn text(files: &(impl Files + ?Sized), file: &str) -> Result<String, String> {
     }
 }
 
-fn definitions(text: &str, file: &str, name: &str) -> Result<Vec<Function>, String> {
+fn definitions(text: &str, file: &str, name: &str) -> Result<Vec<SourceFunction>, String> {
     let found = function::definitions(text, name).map_err(|why| format!("{file}: {why}"))?;
     if found.is_empty() {
         return Err(format!("{file} does not define {name}()"));
     }
-    let read = |one: function::Definition| Function { line: one.line, body: c::body(&one.body, one.body_line) };
+    let read = |one: function::Definition| SourceFunction { line: one.line, body: c::body(&one.body, one.body_line) };
     Ok(found.into_iter().map(read).collect())
 }

@@ -1,7 +1,7 @@
-//! The witness `source`: what the functions of a source tree look like, held against the dossier.
+//! The witness `source`: compares the functions of a source tree with the dossier.
 //!
-//! A guard is found by its structure, so that a tree can be judged whose history is squashed, whose version number says
-//! nothing, and whose spelling is its vendor's own. What looks like no form that is known is `unknown`.
+//! A guard is found by its structure. So a tree can be judged although its history is squashed, its version number says
+//! nothing, and its vendor spells the code differently. Code in an unknown form is `unknown`.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -20,17 +20,17 @@ mod quote;
 mod tarball;
 mod tree;
 
-pub use files::{Files, Folder, MAX_FILE};
+pub use files::{MAX_FILE, SourceFiles, SourceFolder};
 pub use tarball::{Tarball, TarballError};
 
 use case::Fit;
-use quote::Place;
-use tree::{Function, Tree};
+use quote::QuotedLines;
+use tree::{SourceFunction, SourceTree};
 
 /// The file at the top of a kernel's source that names its release.
 const MAKEFILE: &str = "Makefile";
 
-/// The files that [`weigh`] and [`release`] read for these bugs: what to take out of a tarball.
+/// The files that [`weigh`] and [`release`] read for these bugs, to take out of a tarball.
 pub fn wanted<'b>(bugs: impl IntoIterator<Item = &'b Bug>) -> BTreeSet<&'b str> {
     let signatures = bugs.into_iter().flat_map(|bug| &bug.source);
     signatures.flat_map(|signature| functions(signature).map(|(file, _)| file)).chain([MAKEFILE]).collect()
@@ -43,18 +43,18 @@ fn functions(signature: &SourceSignature) -> impl Iterator<Item = (&str, &str)> 
     [(signature.file.as_str(), signature.function.as_str())].into_iter().chain(elsewhere)
 }
 
-/// The release that the source's Makefile names, as `5.2.0-rc6`; none where there is no Makefile of a kernel's.
+/// The release in the source's Makefile, as `5.2.0-rc6`; none if there is no kernel's Makefile.
 ///
 /// # Errors
 ///
-/// Where there is one that cannot be read.
-pub fn release(files: &(impl Files + ?Sized)) -> io::Result<Option<String>> {
+/// If the Makefile cannot be read.
+pub fn release(files: &(impl SourceFiles + ?Sized)) -> io::Result<Option<String>> {
     let makefile = files.read(MAKEFILE)?;
     Ok(makefile.and_then(|text| MakefileVersion::parse(&text)).map(|version| version.to_string()))
 }
 
 /// Weighs a bug by its source signatures.
-pub fn weigh(bug: &Bug, files: &(impl Files + ?Sized)) -> Finding {
+pub fn weigh(bug: &Bug, files: &(impl SourceFiles + ?Sized)) -> Finding {
     if bug.source.is_empty() {
         let why = format!("the dossier of {} does not say what the source looks like", bug.id);
         return Finding::aside(Witness::Source, why);
@@ -63,10 +63,10 @@ pub fn weigh(bug: &Bug, files: &(impl Files + ?Sized)) -> Finding {
     if let Some(why) = quilt::unapplied(files, &read) {
         return Finding::unknown(Witness::Source, why);
     }
-    let tree = Tree::read(files, bug.source.iter().flat_map(functions));
-    let judged: Vec<Judged> = bug.source.iter().map(|signature| judge(signature, &tree)).collect();
+    let tree = SourceTree::read(files, bug.source.iter().flat_map(functions));
+    let judged: Vec<SignatureFinding> = bug.source.iter().map(|signature| judge(signature, &tree)).collect();
     let states = judged.iter().fold(StateSet::all(), |left, judged| left.and(judged.states));
-    let said = |some: &dyn Fn(&&Judged) -> bool| -> Vec<&str> {
+    let said = |some: &dyn Fn(&&SignatureFinding) -> bool| -> Vec<&str> {
         judged.iter().filter(some).map(|judged| judged.why.as_str()).collect()
     };
     if states.is_empty() {
@@ -82,23 +82,23 @@ pub fn weigh(bug: &Bug, files: &(impl Files + ?Sized)) -> Finding {
     Finding::new(Witness::Source, states, Strength::Strong, why)
 }
 
-/// What a signature says.
-struct Judged {
+/// The answer of one signature.
+struct SignatureFinding {
     states: StateSet,
     why: String,
 }
 
-fn nothing(why: String) -> Judged {
-    Judged { states: StateSet::all(), why }
+fn nothing(why: String) -> SignatureFinding {
+    SignatureFinding { states: StateSet::all(), why }
 }
 
-fn judge(signature: &SourceSignature, tree: &Tree) -> Judged {
+fn judge(signature: &SourceSignature, tree: &SourceTree) -> SignatureFinding {
     let (file, function) = (&signature.file, &signature.function);
     let definitions = match tree.functions(file, function) {
         Ok(definitions) => definitions,
         Err(why) => return nothing(why.to_owned()),
     };
-    let mut judged: Vec<Judged> = definitions.iter().map(|one| judge_one(signature, one, tree)).collect();
+    let mut judged: Vec<SignatureFinding> = definitions.iter().map(|one| judge_one(signature, one, tree)).collect();
     if judged.windows(2).all(|pair| pair[0].states == pair[1].states) && !judged.is_empty() {
         return judged.swap_remove(0);
     }
@@ -106,21 +106,21 @@ fn judge(signature: &SourceSignature, tree: &Tree) -> Judged {
     nothing(format!("{file} defines {function}() more than once, and not alike (lines {})", lines.join(" and ")))
 }
 
-fn judge_one(signature: &SourceSignature, function: &Function, tree: &Tree) -> Judged {
+fn judge_one(signature: &SourceSignature, function: &SourceFunction, tree: &SourceTree) -> SignatureFinding {
     let (file, name) = (&signature.file, &signature.function);
     let at = format!("{file}:{}", function.line);
     let body = match &function.body {
         Ok(body) => body,
         Err(error) => return nothing(format!("{name}() in {file} cannot be read: {error}")),
     };
-    let subject = matching::Subject::new(body, tree.macros(file));
+    let subject = matching::SearchedBody::new(body, tree.macros(file));
     let mut states: BTreeSet<State> = BTreeSet::new();
     let mut doubts = Vec::new();
     for case in &signature.cases {
         let mut fit = case::fit(&subject, &case.has, &case.lacks, &signature.harmless);
         let mut places = Vec::new();
         if let Fit::Yes(lines) = &fit {
-            places.extend(lines.iter().map(|lines| Place { file, lines: *lines }));
+            places.extend(lines.iter().map(|lines| QuotedLines { file, lines: *lines }));
         }
         for other in &case.elsewhere {
             if fit != Fit::No {
@@ -140,7 +140,10 @@ fn judge_one(signature: &SourceSignature, function: &Function, tree: &Tree) -> J
                     None => format!("{at}: {name}()"),
                 };
                 let said = [format!("{seen}: {}", case.says)].into_iter().chain(doubts);
-                return Judged { states: states.into_iter().collect(), why: said.collect::<Vec<_>>().join("; ") };
+                return SignatureFinding {
+                    states: states.into_iter().collect(),
+                    why: said.collect::<Vec<_>>().join("; "),
+                };
             }
         }
     }
@@ -148,18 +151,18 @@ fn judge_one(signature: &SourceSignature, function: &Function, tree: &Tree) -> J
     nothing(format!("{at}: {name}() has none of the forms that are known{doubts}"))
 }
 
-/// What two fits come to together.
-fn both<'t>(one: Fit, other: Fit, at: &'t crate::matrix::Elsewhere, places: &mut Vec<Place<'t>>) -> Fit {
+/// Joins two fits.
+fn both<'t>(one: Fit, other: Fit, at: &'t crate::matrix::Elsewhere, places: &mut Vec<QuotedLines<'t>>) -> Fit {
     match (one, other) {
         (_, Fit::No) | (Fit::No, _) => Fit::No,
         (Fit::Doubt(why), _) | (_, Fit::Doubt(why)) => Fit::Doubt(why),
         (one, Fit::Yes(lines)) => {
-            places.extend(lines.into_iter().map(|lines| Place { file: &at.file, lines }));
+            places.extend(lines.into_iter().map(|lines| QuotedLines { file: &at.file, lines }));
             one
         }
     }
 }
 
 #[cfg(test)]
-#[path = "source/source_tests.rs"]
+#[path = "source_tests.rs"]
 mod tests;
