@@ -80,8 +80,8 @@ fn untried_defect(
 }
 
 /// Where to go from a release, where that is known.
-pub(super) fn upgrade(to: &version::Advice) -> Option<Advice> {
-    let is_settled = !matches!(to, version::Advice::Settle(_));
+pub(super) fn upgrade(to: &version::UpgradeAdvice) -> Option<Advice> {
+    let is_settled = !matches!(to, version::UpgradeAdvice::Settle(_));
     is_settled.then(|| Advice { kind: AdviceKind::Upgrade, says: to.to_string() })
 }
 

@@ -253,7 +253,7 @@ fn next(bug: &Bug, release: Option<&Release>, settle: &str) -> (Option<Advice>, 
     let Some(release) = release else { return (None, settle.to_owned()) };
     let to = version::upgrade(bug, release).as_ref().and_then(upgrade);
     match version::first_good(bug, release) {
-        Some(version::Advice::Settle(how)) if settle == BY_IMAGE => (to, how),
+        Some(version::UpgradeAdvice::Settle(how)) if settle == BY_IMAGE => (to, how),
         _ => (to, settle.to_owned()),
     }
 }

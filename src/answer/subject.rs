@@ -89,7 +89,7 @@ impl Subject {
             return Err(Unclear::Missing);
         }
         if let Some(release) = Release::whole_line(text) {
-            return Ok(Self::Release(Pasted { release, taken: None }));
+            return Ok(Self::Release(Pasted::whole(release)));
         }
         match Pasted::find(text) {
             Ok(release) => Ok(Self::Release(release)),

@@ -2,14 +2,14 @@
 
 use std::fmt;
 
-use super::release::{Beyond, Package, Release, Vendor};
+use super::release::{Beyond, KnownPackage, Release, Vendor};
 use super::{StateSet, distribution, held, known, line, names, needs_mend, states};
 use crate::matrix::{Bug, Line, Releases, Spans, Upstream};
 use crate::words::{Role, State};
 
 /// What to do about a kernel.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Advice {
+pub enum UpgradeAdvice {
     /// The first good release to move to.
     Move {
         /// The release or package version: `4.19.62`, `4.15.0-59.66`.
@@ -26,7 +26,7 @@ pub enum Advice {
     Settle(String),
 }
 
-impl fmt::Display for Advice {
+impl fmt::Display for UpgradeAdvice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Move { release, own_line: true } => write!(f, "first good release of this line: {release}"),
@@ -43,9 +43,9 @@ impl fmt::Display for Advice {
 
 /// The first good release for a kernel whose name says that it is affected, half-fixed or fixed with a defect; what
 /// would settle it where the name does not tell; nothing for a good kernel, or where no release is good.
-pub fn first_good(bug: &Bug, release: &Release) -> Option<Advice> {
+pub fn first_good(bug: &Bug, release: &Release) -> Option<UpgradeAdvice> {
     let (Some(releases), Ok(steps)) = (&bug.releases, held(bug, release)) else {
-        return Some(Advice::Settle(settle(release)));
+        return Some(UpgradeAdvice::Settle(settle(release)));
     };
     let of_line = release.is_line.then(|| line::weigh(bug, release.base.line()).ok()).flatten();
     let states = of_line.map_or_else(|| states(&steps), |(states, _)| states);
@@ -56,7 +56,7 @@ pub fn first_good(bug: &Bug, release: &Release) -> Option<Advice> {
     let bad = states.and(good).is_empty();
     if !bad {
         let is_line = release.is_line.then(|| line::settle(bug, release.base.line()));
-        return Some(is_line.unwrap_or_else(|| Advice::Settle(settle(release))));
+        return Some(is_line.unwrap_or_else(|| UpgradeAdvice::Settle(settle(release))));
     }
     let mend = needs_mend(bug, release);
     match release.vendor {
@@ -66,7 +66,7 @@ pub fn first_good(bug: &Bug, release: &Release) -> Option<Advice> {
 }
 
 /// Where to go from a kernel that is affected, whatever its name says: the first good release, as far as one is known.
-pub fn upgrade(bug: &Bug, release: &Release) -> Option<Advice> {
+pub fn upgrade(bug: &Bug, release: &Release) -> Option<UpgradeAdvice> {
     let releases = bug.releases.as_ref()?;
     if let Ok(steps) = held(bug, release)
         && steps.iter().any(|step| step.role == Role::Fix && step.has == Some(true))
@@ -74,8 +74,8 @@ pub fn upgrade(bug: &Bug, release: &Release) -> Option<Advice> {
     {
         return match first_good(bug, release) {
             // The fix has a defect that a later release mends.
-            Some(better @ Advice::Move { .. }) => Some(better),
-            _ => Some(Advice::TakenOut { release: release.to_string() }),
+            Some(better @ UpgradeAdvice::Move { .. }) => Some(better),
+            _ => Some(UpgradeAdvice::TakenOut { release: release.to_string() }),
         };
     }
     let mend = needs_mend(bug, release);
@@ -85,10 +85,10 @@ pub fn upgrade(bug: &Bug, release: &Release) -> Option<Advice> {
     }
 }
 
-fn of_kernel_org(bug: &Bug, releases: &Releases, base: Upstream, mend: bool) -> Option<Advice> {
+fn of_kernel_org(bug: &Bug, releases: &Releases, base: Upstream, mend: bool) -> Option<UpgradeAdvice> {
     let own = good_of_line(releases, base.line(), mend).filter(|good| *good > base);
     if let Some(good) = own {
-        return Some(Advice::Move { release: good.to_string(), own_line: true });
+        return Some(UpgradeAdvice::Move { release: good.to_string(), own_line: true });
     }
     let later = later_lines(releases, base.line()).filter_map(|line| {
         let needs = |line: Line| {
@@ -97,7 +97,7 @@ fn of_kernel_org(bug: &Bug, releases: &Releases, base: Upstream, mend: bool) -> 
         };
         good_of_line(releases, line, needs(line))
     });
-    later.min().map(|good| Advice::Move { release: good.to_string(), own_line: false })
+    later.min().map(|good| UpgradeAdvice::Move { release: good.to_string(), own_line: false })
 }
 
 /// The first release of a line from which on all are good: they have the fix, and its mend where one is needed, or the
@@ -123,7 +123,7 @@ fn later_lines(releases: &Releases, than: Line) -> impl Iterator<Item = Line> {
     stable.chain(mainline).filter(move |line| *line > than)
 }
 
-fn of_distribution(bug: &Bug, releases: &Releases, release: &Release, mend: bool) -> Option<Advice> {
+fn of_distribution(bug: &Bug, releases: &Releases, release: &Release, mend: bool) -> Option<UpgradeAdvice> {
     let entry = distribution::entry(releases, release);
     let steps = entry.map(|entry| &entry.steps);
     let of = |role: Role| steps.and_then(|steps| steps.get(&role));
@@ -131,16 +131,16 @@ fn of_distribution(bug: &Bug, releases: &Releases, release: &Release, mend: bool
     let own = fixed.or_else(|| of(Role::Break).and_then(Spans::gone_since));
     let own_line = true;
     if let Some(version) = own {
-        return Some(Advice::Move { release: version.to_string(), own_line });
+        return Some(UpgradeAdvice::Move { release: version.to_string(), own_line });
     }
     let base = entry.filter(|entry| entry.contains_base).and_then(|_| of_kernel_org(bug, releases, release.base, mend));
-    if let Some(Advice::Move { release: good, own_line }) = base {
+    if let Some(UpgradeAdvice::Move { release: good, own_line }) = base {
         let release = format!("the first package of {} with the base {good} or later", release.vendor);
-        return Some(Advice::Move { release, own_line });
+        return Some(UpgradeAdvice::Move { release, own_line });
     }
     let fix = releases.mainline.get(&Role::Fix).and_then(Spans::stands_since).filter(|_| releases.descendants)?;
     let release = format!("a kernel of theirs that starts from {} or later", fix.line());
-    Some(Advice::Move { release, own_line: false })
+    Some(UpgradeAdvice::Move { release, own_line: false })
 }
 
 /// What would settle it.
@@ -153,7 +153,7 @@ fn settle(release: &Release) -> String {
         _ if release.by_form => {
             format!("say whose it is, with the name of its package or the whole line of `uname -a`; or {code}")
         }
-        (Vendor::Debian, Package::Abi(_) | Package::Unknown) => {
+        (Vendor::Debian, KnownPackage::Abi(_) | KnownPackage::Unknown) => {
             format!("give the package's version, which `uname -v` prints behind `Debian`; or {code}")
         }
         (Vendor::KernelOrg(Beyond::Local | Beyond::Commits | Beyond::Next), _) => {
@@ -175,7 +175,7 @@ impl Release {
             vendor,
             base,
             base_is_exact: true,
-            package: Package::Unknown,
+            package: KnownPackage::Unknown,
             flavour: None,
             by_form: false,
             is_line: false,

@@ -4,8 +4,8 @@
 //! a flavour that Debian has behind an ABI number, a mark that only its versions have (`+deb9u3`), or its name in the
 //! banner. Where a version has no more than the form of Debian's, [`Release::by_form`] says so.
 
-use super::parse::{is_name, is_numbers};
-use super::release::{Package, Release, Vendor};
+use super::form::{is_name, is_numbers};
+use super::release::{KnownPackage, Release, Vendor};
 use crate::matrix::Upstream;
 
 /// Flavours: debian/config/ of its source package, and those that it has dropped.
@@ -98,12 +98,12 @@ pub(super) fn of_name(name: &str, numbers: usize, rest: &str, plain: &Release) -
     if let Some(suffix) = rest.strip_prefix('+') {
         let (suite, flavour) = suffix.split_once('-').filter(|(_, flavour)| is_flavour(flavour))?;
         let suite = suite.strip_prefix("deb").filter(|n| is_number(n)).or(suite.strip_prefix("bpo"))?;
-        return (suite.is_empty() || is_number(suite)).then(|| with(Package::Unknown, flavour)).flatten();
+        return (suite.is_empty() || is_number(suite)).then(|| with(KnownPackage::Unknown, flavour)).flatten();
     }
     let tail = rest.strip_prefix('-')?;
     if is_flavour(tail) {
         let [version, minor, _] = base.line().numbers();
-        return ((version, minor) >= WITHOUT_ABI).then(|| with(Package::Unknown, tail)).flatten();
+        return ((version, minor) >= WITHOUT_ABI).then(|| with(KnownPackage::Unknown, tail)).flatten();
     }
     // Its sources may be a stable release's, and the name is the line's.
     let (abi, flavour) = tail.split_once('-').filter(|(_, flavour)| is_flavour(flavour))?;
@@ -117,9 +117,9 @@ pub(super) fn of_name(name: &str, numbers: usize, rest: &str, plain: &Release) -
     match abi.parse::<u32>() {
         Ok(number) if is_number(abi) && number <= LAST_ABI => {
             let end = name.len() - flavour.len() - 1;
-            with(Package::Abi(name.get(..end)?.to_owned()), flavour)
+            with(KnownPackage::Abi(name.get(..end)?.to_owned()), flavour)
         }
-        _ if abi == "trunk" || backported() => with(Package::Unknown, flavour),
+        _ if abi == "trunk" || backported() => with(KnownPackage::Unknown, flavour),
         _ => None,
     }
 }
@@ -131,7 +131,7 @@ pub(super) fn of_version(version: &str) -> Option<Release> {
     let (base, rest) = base(version)?;
     let revision = Revision::of(rest)?;
     let is_known = is_name(version) && revision.may_be_debians();
-    let (vendor, package) = (Vendor::Debian, Package::Version(version.to_owned()));
+    let (vendor, package) = (Vendor::Debian, KnownPackage::Version(version.to_owned()));
     is_known.then_some(Release {
         vendor,
         base,

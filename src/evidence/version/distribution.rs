@@ -2,9 +2,9 @@
 
 use std::cmp::Ordering;
 
-use super::parse::is_numbers;
-use super::release::{Package, Release, Vendor};
-use super::{Held, known, upstream, whole_releases};
+use super::form::is_numbers;
+use super::release::{KnownPackage, Release, Vendor};
+use super::{StepHeld, known, upstream, whole_releases};
 use crate::kernel::versions::{dpkg, rpm};
 use crate::matrix::{DistributionLine, PackageVersion, Releases, Spans, Upstream};
 use crate::words::Role;
@@ -52,18 +52,18 @@ fn is_of(entry: &DistributionLine, release: &Release) -> bool {
 }
 
 /// What is known of a step in a distribution's kernel.
-pub(super) fn held(releases: &Releases, entry: Option<&DistributionLine>, release: &Release, role: Role) -> Held {
+pub(super) fn held(releases: &Releases, entry: Option<&DistributionLine>, release: &Release, role: Role) -> StepHeld {
     let held = of_entry(releases, entry, release, role);
     // Whose it is stays open, so what both would have is certain.
     let by_form =
         best(releases, release, |_| release.by_form).map(|entry| of_entry(releases, Some(entry), release, role));
     match by_form {
-        Some(theirs) if theirs.has != held.has => Held { has: None, says: format!("{role} unknown"), role },
+        Some(theirs) if theirs.has != held.has => StepHeld { has: None, says: format!("{role} unknown"), role },
         _ => held,
     }
 }
 
-fn of_entry(releases: &Releases, entry: Option<&DistributionLine>, release: &Release, role: Role) -> Held {
+fn of_entry(releases: &Releases, entry: Option<&DistributionLine>, release: &Release, role: Role) -> StepHeld {
     let listed = entry.and_then(|entry| entry.steps.get(&role)).map(|spans| compared(role, spans, release));
     // Whoever took it out took it out of what its base has, too.
     if let Some((held, true)) = listed {
@@ -74,27 +74,27 @@ fn of_entry(releases: &Releases, entry: Option<&DistributionLine>, release: &Rel
     // A candidate that it may have started from tells nothing where mainline took the step out afterwards.
     if upstream::mainline(releases, release.base.mainline(), role).has == Some(false) && by_ancestry.has == Some(true) {
         by_ancestry =
-            Held { has: None, says: format!("{role} unknown, for mainline took it out again"), ..by_ancestry };
+            StepHeld { has: None, says: format!("{role} unknown, for mainline took it out again"), ..by_ancestry };
     }
     // What has always been there is in whatever anybody made of it.
     let always = role == Role::Break && !releases.mainline.contains_key(&role);
     if by_ancestry.has == Some(true) && (releases.descendants || always) {
         let says =
             if always { by_ancestry.says } else { format!("{} and so in what starts from {start}", by_ancestry.says) };
-        return Held { says, ..by_ancestry };
+        return StepHeld { says, ..by_ancestry };
     }
     let is_known = release.base_is_exact && known::exists(release.base);
     let takes_all = entry.is_some_and(|entry| entry.contains_base) || whole_releases::source(release).is_some();
     let in_base = (is_known && takes_all).then(|| upstream::held(releases, release.base, role));
     if let Some(held) = in_base.as_ref().filter(|held| held.has == Some(true)) {
         let says = format!("{} and so in its base {}", held.says, release.base);
-        return Held { says, ..*held };
+        return StepHeld { says, ..*held };
     }
     if let Some((held, _)) = listed {
         return held;
     }
     if releases.no_fix_anywhere && role != Role::Break {
-        return Held { role, has: Some(false), says: upstream::nobody(role) };
+        return StepHeld { role, has: Some(false), says: upstream::nobody(role) };
     }
     let until = entry.and_then(|entry| entry.known_until.as_ref());
     let order = until.and_then(|until| order(release, until));
@@ -111,13 +111,16 @@ fn of_entry(releases: &Releases, entry: Option<&DistributionLine>, release: &Rel
         }
         _ => (None, format!("{role} unknown")),
     };
-    Held { role, has, says }
+    StepHeld { role, has, says }
 }
 
 /// What is known of a step that is listed, and whether it was taken out again.
-fn compared(role: Role, spans: &Spans<PackageVersion>, release: &Release) -> (Held, bool) {
+fn compared(role: Role, spans: &Spans<PackageVersion>, release: &Release) -> (StepHeld, bool) {
     if spans.named().any(|version| order(release, version).is_none()) {
-        return (Held { role, has: None, says: format!("{role} perhaps, for the first with it is {spans}") }, false);
+        return (
+            StepHeld { role, has: None, says: format!("{role} perhaps, for the first with it is {spans}") },
+            false,
+        );
     }
     let standing = spans.at(|version| order(release, version).is_some_and(Ordering::is_ge));
     (upstream::compared(role, &standing), standing.is_out)
@@ -132,16 +135,19 @@ fn order(release: &Release, version: &PackageVersion) -> Option<Ordering> {
         return None;
     }
     match (&release.package, release.vendor) {
-        (Package::Unknown, _) | (Package::Abi(_), Vendor::Debian) => None,
-        (Package::Abi(abi), _) if is_upload_of(version, abi) => Some(Ordering::Equal),
-        (Package::Abi(text) | Package::Version(text), Vendor::Ubuntu | Vendor::UbuntuDerivative | Vendor::Debian) => {
+        (KnownPackage::Unknown, _) | (KnownPackage::Abi(_), Vendor::Debian) => None,
+        (KnownPackage::Abi(abi), _) if is_upload_of(version, abi) => Some(Ordering::Equal),
+        (
+            KnownPackage::Abi(text) | KnownPackage::Version(text),
+            Vendor::Ubuntu | Vendor::UbuntuDerivative | Vendor::Debian,
+        ) => {
             let (source, mark) = split_mark(text);
             // What is no rebuild may lack what came with the very version that it is named after, or have more.
             let (with, without) = (dpkg::compare(text, version), dpkg::compare(source, version));
             let is_upload = release.vendor == Vendor::Debian && mark.strip_prefix("exp").is_some_and(is_numbers);
             (is_rebuild(release.vendor, mark) || (is_upload && with == without)).then_some(without)
         }
-        (Package::Abi(text) | Package::Version(text), _) => Some(rpm::compare(text, version)),
+        (KnownPackage::Abi(text) | KnownPackage::Version(text), _) => Some(rpm::compare(text, version)),
     }
 }
 
@@ -151,7 +157,7 @@ fn is_upload_of(version: &str, abi: &str) -> bool {
 
 /// Where a name has an ABI number only, the upload that the dossier lists under it.
 pub(super) fn same_abi<'a>(entry: &'a DistributionLine, release: &Release) -> Option<&'a PackageVersion> {
-    let Package::Abi(abi) = &release.package else { return None };
+    let KnownPackage::Abi(abi) = &release.package else { return None };
     let versions = entry.steps.values().flat_map(Spans::certain).chain(&entry.known_until);
     versions.filter(|_| release.vendor != Vendor::Debian).find(|version| is_upload_of(version.as_str(), abi))
 }

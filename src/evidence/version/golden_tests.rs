@@ -324,7 +324,7 @@ fn a_local_version_of_somebody_s_own_has_what_its_release_has_and_may_have_more(
 #[test]
 fn a_half_fix_without_the_break_leaves_open_whether_the_bug_is_in() {
     let steps = |in_: [bool; 3]| {
-        let step = |(role, has)| Held { role, has: Some(has), says: String::new() };
+        let step = |(role, has)| StepHeld { role, has: Some(has), says: String::new() };
         [Role::Break, Role::HalfFix, Role::Fix].into_iter().zip(in_).map(step).collect::<Vec<_>>()
     };
     for (in_, expected) in [

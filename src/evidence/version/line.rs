@@ -1,14 +1,14 @@
 //! A line of kernel.org's releases: whoever writes `4.19` means all of them.
 
-use super::advice::Advice;
-use super::release::{Beyond, Package, Release, Vendor};
+use super::advice::UpgradeAdvice;
+use super::release::{Beyond, KnownPackage, Release, Vendor};
 use super::{held, known, states};
 use crate::evidence::StateSet;
 use crate::matrix::{Bug, Line, Upstream};
 use crate::words::State;
 
 /// Releases of a line, one after another, of which the same is known.
-struct Span {
+struct LineSpan {
     first: Upstream,
     last: Upstream,
     states: StateSet,
@@ -28,7 +28,7 @@ impl Release {
     }
 
     fn of_line(line: Line) -> Option<Self> {
-        let (vendor, package) = (Vendor::KernelOrg(Beyond::Nothing), Package::Unknown);
+        let (vendor, package) = (Vendor::KernelOrg(Beyond::Nothing), KnownPackage::Unknown);
         let base = line.to_string().parse().ok()?;
         Some(Self { vendor, base, base_is_exact: true, package, flavour: None, by_form: false, is_line: true })
     }
@@ -48,27 +48,27 @@ pub(super) fn weigh(bug: &Bug, line: Line) -> Result<(StateSet, String), String>
 }
 
 /// What would settle it: the release, and from which on the line is good.
-pub(super) fn settle(bug: &Bug, line: Line) -> Advice {
+pub(super) fn settle(bug: &Bug, line: Line) -> UpgradeAdvice {
     let good = spans(bug, line).ok().and_then(|(spans, _)| {
         let bad = spans.iter().rposition(|span| span.states.iter().any(State::is_affected));
         spans.get(bad.map_or(0, |bad| bad + 1)).map(|span| span.first)
     });
     let first =
         good.map_or_else(String::new, |good| format!("; the first release from which on all are good is {good}"));
-    Advice::Settle(format!("name the release, as `uname -r` prints it{first}"))
+    UpgradeAdvice::Settle(format!("name the release, as `uname -r` prints it{first}"))
 }
 
 /// The spans of a line, and whether it goes on.
-fn spans(bug: &Bug, line: Line) -> Result<(Vec<Span>, bool), String> {
+fn spans(bug: &Bug, line: Line) -> Result<(Vec<LineSpan>, bool), String> {
     let (last, goes_on) = known::last(line);
-    let mut spans: Vec<Span> = Vec::new();
+    let mut spans: Vec<LineSpan> = Vec::new();
     for stable in 0..=last {
         let text = if stable == 0 { line.to_string() } else { format!("{line}.{stable}") };
         let Ok(release) = text.parse::<Upstream>() else { continue };
         let found = states(&held(bug, &Release::of_kernel_org(release))?);
         match spans.last_mut().filter(|span| span.states == found) {
             Some(span) => span.last = release,
-            None => spans.push(Span { first: release, last: release, states: found }),
+            None => spans.push(LineSpan { first: release, last: release, states: found }),
         }
     }
     Ok((spans, goes_on))

@@ -165,7 +165,7 @@ fn begins(text: &str, words: &[&str]) -> bool {
 
 /// Whose Ubuntu kernel has this flavour.
 pub(super) fn ubuntu(flavour: &str) -> Option<Vendor> {
-    let is_own = |word: &str| UBUNTU_SUFFIXES.contains(&word) || super::parse::is_numbers(word);
+    let is_own = |word: &str| UBUNTU_SUFFIXES.contains(&word) || super::form::is_numbers(word);
     if !flavour.split('-').skip(1).all(is_own) {
         return None;
     }

@@ -1,8 +1,9 @@
 //! Finds the kernel in a line as people paste it: of a package manager's list, of `kubectl`, `hostnamectl` or `neofetch`,
 //! of a log. Only where the line itself says that it speaks of a kernel: versions of everything look like a kernel's.
 
-use super::parse::{NotARelease, deb, is_builds, one_word};
-use super::release::{Package, Release, Vendor};
+use super::package_list::{NOT_INSTALLED, packages};
+use super::parse::{NotARelease, is_builds};
+use super::release::{KnownPackage, Release, Vendor};
 use crate::matrix::Upstream;
 
 /// The longest line, in bytes.
@@ -28,10 +29,13 @@ const KEYS: [&str; 9] = [
 const PERHAPS_CUT: &str = "kernelversion";
 
 /// Words before a colon that stand for a package's version.
-const VERSIONS: [&str; 3] = ["version", "installed", "candidate"];
+const VERSIONS: [&str; 3] = ["version", "installed", CANDIDATE];
+
+/// apt's word for the version that it would install.
+const CANDIDATE: &str = "candidate";
 
 /// What `uname -m` prints, and Debian's names for it.
-const ARCHES: [&str; 14] = [
+pub(super) const ARCHES: [&str; 14] = [
     "x86_64", "aarch64", "ppc64le", "s390x", "i686", "i586", "armv7l", "armv7hl", "amd64", "arm64", "armhf", "i386",
     "ppc64el", "riscv64",
 ];
@@ -43,6 +47,8 @@ pub struct Pasted {
     pub release: Release,
     /// What of the line was taken for it; none where it was all of it.
     pub taken: Option<String>,
+    /// What people should know of it: that it is not installed, or that another one is.
+    pub note: Option<String>,
 }
 
 impl Pasted {
@@ -55,8 +61,8 @@ impl Pasted {
         let whole = whole.trim();
         let words: Vec<&str> = whole.split(' ').filter(|word| !word.is_empty()).collect();
         let (plain, refused) = match Release::parse(whole) {
-            Ok(release) if words.len() < 2 => return Ok(Self { release: line_of(release, whole), taken: None }),
-            Ok(release) => (Some(Self { release: line_of(release, whole), taken: None }), None),
+            Ok(release) if words.len() < 2 => return Ok(Self::whole(line_of(release, whole))),
+            Ok(release) => (Some(Self::whole(line_of(release, whole))), None),
             Err(refused) => (None, Some(refused)),
         };
         let nothing = || NotARelease::Nothing(whole.chars().filter(|c| !c.is_control()).take(100).collect());
@@ -80,9 +86,18 @@ impl Pasted {
         chosen.ok_or_else(|| refused.unwrap_or_else(nothing))
     }
 
+    /// A text that is nothing but a release.
+    pub fn whole(release: Release) -> Self {
+        Self { release, taken: None, note: None }
+    }
+
+    pub(super) fn taken(release: Release, taken: String) -> Self {
+        Self { release, taken: Some(taken), note: None }
+    }
+
     fn of(taken: &str) -> Option<Self> {
         let release = Release::parse(taken).ok()?;
-        Some(Self { release: line_of(release, taken), taken: Some(taken.to_owned()) })
+        Some(Self::taken(line_of(release, taken), taken.to_owned()))
     }
 }
 
@@ -93,7 +108,8 @@ fn may_be_same(one: &Release, other: &Release) -> bool {
     let is_base = one.base == other.base || (is_vague && one.base.line() == other.base.line());
     is_base
         && match (&one.package, &other.package) {
-            (Package::Version(one), Package::Version(other)) | (Package::Abi(one), Package::Abi(other)) => one == other,
+            (KnownPackage::Version(one), KnownPackage::Version(other))
+            | (KnownPackage::Abi(one), KnownPackage::Abi(other)) => one == other,
             _ => true,
         }
 }
@@ -141,8 +157,14 @@ fn key(line: &str, _: &[&str]) -> Vec<Pasted> {
         let release = if is_cut { release.of_nobody_known() } else { release };
         Some(Pasted { release, ..found })
     });
-    // Of another package's version nobody can tell.
-    let of_package = || VERSIONS.iter().flat_map(|key| values(key)).find_map(Pasted::of).filter(is_told);
+    // Another package's version does not tell.
+    let of_package = || {
+        let versions = VERSIONS.iter().flat_map(|key| values(key).map(move |value| (*key, value)));
+        let found = versions.filter_map(|(key, value)| Some((key, Pasted::of(value)?)));
+        found
+            .map(|(key, found)| Pasted { note: (key == CANDIDATE).then(|| NOT_INSTALLED.to_owned()), ..found })
+            .find(is_told)
+    };
     kernel.or_else(of_package).into_iter().collect()
 }
 
@@ -214,120 +236,12 @@ fn uname(word: &str) -> Option<Pasted> {
     (is_whose && is_name).then_some(found)
 }
 
-/// A line of a package manager's list.
-fn packages(line: &str, words: &[&str]) -> Vec<Pasted> {
-    // `i+ | kernel-default | package | 4.12.14-197.4.1 | x86_64 | …`
-    let columns: Vec<&str> = line.split('|').map(str::trim).collect();
-    if let [_, name, "package", version, arch, ..] = columns.as_slice() {
-        return of_rpm(name, version, arch).into_iter().collect();
-    }
-    let found = words.iter().enumerate().filter_map(|(at, word)| {
-        let rest = words.get(at + 1..).unwrap_or_default();
-        let version = rest.iter().map(|word| word.trim_matches(['(', ')', '[', ']', ','])).find(|word| {
-            let version = word.rsplit_once(':').map_or(*word, |(_, version)| version);
-            Upstream::prefix(version).is_some()
-        });
-        of_package(word, version)
-    });
-    // What dpkg has of a package that was removed.
-    let is_gone = words.first().is_some_and(|state| ["rc", "un", "pn"].contains(state));
-    let note = |taken: String| if is_gone { format!("{taken}, which is not installed") } else { taken };
-    found.map(|found| Pasted { taken: found.taken.map(note), ..found }).collect()
-}
-
-/// A package with this name, as lists write it: `linux-image-4.15.0-58-generic:amd64`, `linux/bionic,now`,
-/// `kernel.x86_64`, `core/linux`.
-fn of_package(word: &str, version: Option<&str>) -> Option<Pasted> {
-    let repositories = ["core/", "extra/", "local/", "testing/"];
-    let name = repositories.iter().find_map(|repository| word.strip_prefix(repository)).unwrap_or(word);
-    let name = name.split('/').next().unwrap_or(name).trim_end_matches(',');
-    let name = name.split_once(':').map_or(name, |(name, _)| name);
-    let taken = |release, version: &str| {
-        let taken = if version.is_empty() { name.to_owned() } else { format!("{name} {version}") };
-        Some(Pasted { release, taken: Some(taken) })
-    };
-    if let Some((kernel, arch)) = name.rsplit_once('.').filter(|(_, arch)| ARCHES.contains(arch) || *arch == "noarch") {
-        let listed = version.filter(|_| is_kernels(kernel)).and_then(|version| of_rpm(kernel, version, arch));
-        return listed.or_else(|| is_kernel_file(name).then(|| taken(one_word(name)?, "")).flatten());
-    }
-    let Some(version) = version else {
-        return is_kernel_file(name).then(|| taken(one_word(name)?, "")).flatten();
-    };
-    if let Some(release) = of_arch(name, version) {
-        return taken(release, version);
-    }
-    let of_debian = name.starts_with("linux-") && (has_release(name) || names_flavour(name));
-    if let Some(release) = of_debian.then(|| deb(&format!("{name}_{version}"))).flatten() {
-        return taken(release, version);
-    }
-    is_kernel_file(name).then(|| taken(one_word(name)?, "")).flatten()
-}
-
-/// `linux-image-amd64`, `linux-generic`: what depends on the kernel.
-fn names_flavour(name: &str) -> bool {
-    ["linux-image-", "linux-headers-", "linux-"]
-        .iter()
-        .filter_map(|begin| name.strip_prefix(begin))
-        .any(|flavour| super::debian::is_flavour(flavour) || super::names::ubuntu(flavour).is_some())
-}
-
-/// Whether a package's name has a kernel's release in it.
-fn has_release(name: &str) -> bool {
-    name.match_indices('-').any(|(at, _)| {
-        let rest = name.get(at + 1..).and_then(Upstream::prefix);
-        rest.is_some_and(|(_, numbers, _)| numbers > 2)
-    })
-}
-
-/// Whether it is `kernel-core-4.18.0-80.el8.x86_64` or `linux-image-4.15.0-58-generic`, version and all.
-fn is_kernel_file(name: &str) -> bool {
-    ["kernel-", "linux-", "vmlinuz-", "gentoo-", "pve-kernel-", "proxmox-kernel-"]
-        .iter()
-        .any(|begin| name.starts_with(begin))
-        && has_release(name)
-}
-
-fn is_kernels(name: &str) -> bool {
-    let others = ["kernel-firmware", "kernel-wifi", "kernel-macros", "kernel-livepatch"];
-    name == "kernel" || (name.starts_with("kernel-") && !others.iter().any(|other| name.starts_with(other)))
-}
-
-fn of_rpm(name: &str, version: &str, arch: &str) -> Option<Pasted> {
-    let version = version.rsplit_once(':').map_or(version, |(_, version)| version);
-    let file = format!("{name}-{version}.{arch}");
-    let release = one_word(&file).filter(|_| is_kernels(name))?;
-    Some(Pasted { release, taken: Some(file) })
-}
-
-/// Arch Linux' packages and Manjaro's: `linux 5.1.15.arch1-1`, `linux-lts 4.19.57-1`, `linux419 4.19.57-1`.
-fn of_arch(name: &str, version: &str) -> Option<Release> {
-    let flavour = name.strip_prefix("linux")?;
-    let (base, numbers, rest) = Upstream::prefix(version)?;
-    let manjaro = flavour.len() >= 2 && flavour.bytes().all(|b| b.is_ascii_digit());
-    let is_built = rest.rsplit_once('-').is_some_and(|(_, build)| build.bytes().all(|b| b.is_ascii_digit()));
-    let vendor = match flavour {
-        _ if manjaro => Vendor::Other("manjaro", "Manjaro"),
-        "" if rest.starts_with(".arch") => Vendor::Other("arch", "Arch Linux"),
-        "-lts" | "-zen" | "-hardened" if is_built && !rest.contains("ubuntu") => Vendor::Other("arch", "Arch Linux"),
-        _ => return None,
-    };
-    let base_is_exact = base.stable() > 0 || numbers == 2;
-    Some(Release {
-        vendor,
-        base,
-        base_is_exact,
-        package: Package::Unknown,
-        flavour: None,
-        by_form: false,
-        is_line: false,
-    })
-}
-
 impl std::fmt::Display for Pasted {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match &self.taken {
-            None => self.release.fmt(f),
-            Some(taken) => write!(f, "{}, taken from `{taken}`", self.release),
+        self.release.fmt(f)?;
+        if let Some(taken) = &self.taken {
+            write!(f, ", taken from `{taken}`")?;
         }
+        self.note.as_ref().map_or(Ok(()), |note| write!(f, ", {note}"))
     }
 }

@@ -11,7 +11,7 @@ pub struct Release {
     /// What it starts from: the kernel.org release where `base_is_exact`, else a release of that line.
     pub(super) base: Upstream,
     pub(super) base_is_exact: bool,
-    pub(super) package: Package,
+    pub(super) package: KnownPackage,
     /// `generic`, `cloud-amd64`, `debug`.
     pub(super) flavour: Option<String>,
     /// Whether no more than the form of its number says whose it is. Somebody else may number builds so too.
@@ -63,7 +63,7 @@ pub enum Beyond {
 
 /// What is known of the package's version.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Package {
+pub(super) enum KnownPackage {
     /// Nothing.
     Unknown,
     /// What the release string has of it: `4.15.0-58`. Debian keeps it through many versions.
@@ -72,7 +72,7 @@ pub(super) enum Package {
     Version(String),
 }
 
-impl Package {
+impl KnownPackage {
     pub(super) fn text(&self) -> Option<&str> {
         match self {
             Self::Unknown => None,
@@ -130,7 +130,7 @@ impl Release {
 
     /// Whether it is a release of kernel.org's and nothing else: no build's, and no package's.
     pub fn is_bare_number(&self) -> bool {
-        matches!(self.vendor, Vendor::KernelOrg(_)) && self.flavour.is_none() && self.package == Package::Unknown
+        matches!(self.vendor, Vendor::KernelOrg(_)) && self.flavour.is_none() && self.package == KnownPackage::Unknown
     }
 
     /// The kernel.org release that it starts from; where the name tells the line only, the first one of that line.
@@ -156,13 +156,13 @@ impl Release {
 
     /// The same release, of which its name shows that it is not whose it looked like.
     pub(super) fn of_nobody_known(self) -> Self {
-        Self { vendor: Vendor::Unnamed, package: Package::Unknown, by_form: false, ..self }
+        Self { vendor: Vendor::Unnamed, package: KnownPackage::Unknown, by_form: false, ..self }
     }
 
     /// Its package's version, where the text gives all of it.
     pub fn package(&self) -> Option<&str> {
         match &self.package {
-            Package::Version(version) => Some(version),
+            KnownPackage::Version(version) => Some(version),
             _ => None,
         }
     }
@@ -175,13 +175,13 @@ impl fmt::Display for Release {
             return write!(f, "kernel.org's line {}", self.base.line());
         }
         match (&self.package, self.vendor) {
-            (Package::Abi(text), Vendor::Ubuntu | Vendor::UbuntuDerivative | Vendor::Debian) => {
+            (KnownPackage::Abi(text), Vendor::Ubuntu | Vendor::UbuntuDerivative | Vendor::Debian) => {
                 let (base, abi) = text.split_once('-').unwrap_or((text, "?"));
                 write!(f, "{} {base}, ABI {abi}", self.vendor)?;
             }
-            (Package::Version(text) | Package::Abi(text), vendor) => write!(f, "{vendor} {text}")?,
-            (Package::Unknown, vendor @ Vendor::KernelOrg(_)) => write!(f, "{vendor} {}", self.base)?,
-            (Package::Unknown, vendor) => write!(f, "{vendor}, which starts from {}", self.base)?,
+            (KnownPackage::Version(text) | KnownPackage::Abi(text), vendor) => write!(f, "{vendor} {text}")?,
+            (KnownPackage::Unknown, vendor @ Vendor::KernelOrg(_)) => write!(f, "{vendor} {}", self.base)?,
+            (KnownPackage::Unknown, vendor) => write!(f, "{vendor}, which starts from {}", self.base)?,
         }
         match (&self.flavour, self.vendor) {
             (Some(local), Vendor::KernelOrg(_)) => write!(f, " with the local version {local}")?,

@@ -1,8 +1,8 @@
 //! The names of kernels that come as RPMs.
 
+use super::form::is_numbers;
 use super::names;
-use super::parse::is_numbers;
-use super::release::{Package, Release, Vendor};
+use super::release::{KnownPackage, Release, Vendor};
 use crate::matrix::Upstream;
 
 /// A kernel of SUSE's that does not have the numbers of its main one.
@@ -48,16 +48,16 @@ pub(super) fn named(name: &str, rest: &str, plain: &Release) -> Option<Release> 
     let flavour = flavour.map(str::to_owned);
     let (vendor, package) = match vendor {
         // Real-time kernels and whatever somebody put into the middle are not what Red Hat's numbers count.
-        Vendor::Rhel if flavour.as_deref().is_some_and(|f| f.starts_with("rt")) => (RHEL_OTHER, Package::Unknown),
-        Vendor::Rhel if !is_red_hats(version) => (RHEL_OTHER, Package::Unknown),
-        Vendor::Other(..) | Vendor::Unnamed => (vendor, Package::Unknown),
+        Vendor::Rhel if flavour.as_deref().is_some_and(|f| f.starts_with("rt")) => (RHEL_OTHER, KnownPackage::Unknown),
+        Vendor::Rhel if !is_red_hats(version) => (RHEL_OTHER, KnownPackage::Unknown),
+        Vendor::Other(..) | Vendor::Unnamed => (vendor, KnownPackage::Unknown),
         // Further words are of whoever built it again: `el7uek.bug1`, `amzn2.test`.
-        Vendor::OracleUek if !is_build_for(version, ".el", "uek") => (Vendor::Unnamed, Package::Unknown),
-        Vendor::Amazon if !is_build_for(version, ".amzn", "") => (Vendor::Unnamed, Package::Unknown),
+        Vendor::OracleUek if !is_build_for(version, ".el", "uek") => (Vendor::Unnamed, KnownPackage::Unknown),
+        Vendor::Amazon if !is_build_for(version, ".amzn", "") => (Vendor::Unnamed, KnownPackage::Unknown),
         Vendor::Fedora if !version.rsplit_once(".fc").is_some_and(|(_, suite)| is_numbers(suite)) => {
-            (Vendor::Unnamed, Package::Unknown)
+            (Vendor::Unnamed, KnownPackage::Unknown)
         }
-        _ => (vendor, Package::Version(version.to_owned())),
+        _ => (vendor, KnownPackage::Version(version.to_owned())),
     };
     Some(Release { vendor, base, package, flavour, ..plain.clone() })
 }
@@ -140,15 +140,15 @@ pub(super) fn with_flavour(named: Release, package: &str, release: &str) -> Rele
         (Some(main), Vendor::Unnamed | Vendor::Suse) => {
             let version = without_arch(release);
             if !is_suses(version) {
-                return Release { vendor: SUSE_OTHER, package: Package::Unknown, flavour, ..named };
+                return Release { vendor: SUSE_OTHER, package: KnownPackage::Unknown, flavour, ..named };
             }
             let vendor = if main { Vendor::Suse } else { SUSE_OTHER };
-            Release { vendor, package: Package::Version(version.to_owned()), flavour, ..named }
+            Release { vendor, package: KnownPackage::Version(version.to_owned()), flavour, ..named }
         }
         (_, Vendor::Rhel) if package.starts_with("debug") || package.starts_with("64k") => Release { flavour, ..named },
         (_, vendor) => {
             let vendor = if vendor == Vendor::Rhel { RHEL_OTHER } else { vendor };
-            Release { vendor, package: Package::Unknown, flavour, ..named }
+            Release { vendor, package: KnownPackage::Unknown, flavour, ..named }
         }
     }
 }

@@ -1,24 +1,24 @@
 //! Which steps kernel.org's releases have.
 
-use super::Held;
+use super::StepHeld;
 use super::release::Beyond;
 use crate::matrix::{Line, Releases, StableLine, Standing, Upstream};
 use crate::words::Role;
 
 /// What is known of a step in a kernel.org release, or in a tree that has gone beyond one. Whatever tree that is, it
 /// has what the release has.
-pub(super) fn beyond(releases: &Releases, release: Upstream, beyond: Beyond, role: Role) -> Held {
+pub(super) fn beyond(releases: &Releases, release: Upstream, beyond: Beyond, role: Role) -> StepHeld {
     let now = held(releases, release, role);
     if now.has == Some(true) {
         return now;
     }
-    let open = |why: &str| Held { role, has: None, says: format!("{role} perhaps, {why}") };
+    let open = |why: &str| StepHeld { role, has: None, says: format!("{role} perhaps, {why}") };
     match beyond {
         // What the release lacks, somebody may have put on top: distributions did, in lines that had ended, and a fix is in
         // its maintainer's tree before any candidate has it.
         Beyond::Local | Beyond::Commits if releases.no_fix_anywhere && role != Role::Break => now,
         Beyond::Local | Beyond::Commits => match now.has {
-            Some(_) => Held { says: of_the_release(now.says), has: None, role },
+            Some(_) => StepHeld { says: of_the_release(now.says), has: None, role },
             None => now,
         },
         Beyond::Next => open("for linux-next is ahead of mainline"),
@@ -37,12 +37,12 @@ fn of_the_release(says: String) -> String {
 }
 
 /// What is known of a step in a kernel.org release.
-pub(super) fn held(releases: &Releases, release: Upstream, role: Role) -> Held {
+pub(super) fn held(releases: &Releases, release: Upstream, role: Role) -> StepHeld {
     let born = mainline(releases, release.mainline(), role);
     if release.stable() == 0 {
         return born;
     }
-    let no = |says: String| Held { role, has: Some(false), says };
+    let no = |says: String| StepHeld { role, has: Some(false), says };
     let line = release.line();
     if let Some(entry) = releases.stable.iter().find(|entry| entry.line == line) {
         return listed(releases, entry, release, born);
@@ -61,14 +61,14 @@ pub(super) fn held(releases: &Releases, release: Upstream, role: Role) -> Held {
     if releases.no_fix_anywhere && role != Role::Break {
         return no(nobody(role));
     }
-    Held { role, has: None, says: format!("{role} unknown, for the dossier does not list the line {line}") }
+    StepHeld { role, has: None, says: format!("{role} unknown, for the dossier does not list the line {line}") }
 }
 
 /// That kernel.org's line is older than any with the step. Where the break is in no older line, nothing is repaired there
 /// either.
-fn before(releases: &Releases, line: Line, role: Role) -> Option<Held> {
+fn before(releases: &Releases, line: Line, role: Role) -> Option<StepHeld> {
     let is_before = |role: Role| releases.since.get(&role).filter(|since| line < **since);
-    let no = |says: String| Some(Held { role, has: Some(false), says });
+    let no = |says: String| Some(StepHeld { role, has: Some(false), says });
     match (is_before(role), is_before(Role::Break)) {
         (Some(since), _) => no(format!("no {role} in a line of kernel.org's before {since}")),
         (None, Some(_)) => no(String::new()),
@@ -77,7 +77,7 @@ fn before(releases: &Releases, line: Line, role: Role) -> Option<Held> {
 }
 
 /// What is known of a step in a release of a stable line that is listed.
-fn listed(releases: &Releases, entry: &StableLine, release: Upstream, born: Held) -> Held {
+fn listed(releases: &Releases, entry: &StableLine, release: Upstream, born: StepHeld) -> StepHeld {
     let (role, line) = (born.role, entry.line);
     if let Some(spans) = entry.steps.get(&role) {
         return compared(role, &spans.at(|other| release >= *other));
@@ -88,14 +88,14 @@ fn listed(releases: &Releases, entry: &StableLine, release: Upstream, born: Held
             before(releases, line, role).unwrap_or(born)
         }
         Some(until) if release > until => {
-            Held { role, has: None, says: format!("{role} unknown after {until}, the last that was looked at") }
+            StepHeld { role, has: None, says: format!("{role} unknown after {until}, the last that was looked at") }
         }
-        _ => Held { role, has: Some(false), says: format!("no {role} in the line {line}") },
+        _ => StepHeld { role, has: Some(false), says: format!("no {role} in the line {line}") },
     }
 }
 
 /// What is known of a step in one of mainline's releases and candidates.
-pub(super) fn mainline(releases: &Releases, release: Upstream, role: Role) -> Held {
+pub(super) fn mainline(releases: &Releases, release: Upstream, role: Role) -> StepHeld {
     match releases.mainline.get(&role) {
         Some(spans) => {
             let standing = spans.at(|other| release >= *other);
@@ -105,9 +105,11 @@ pub(super) fn mainline(releases: &Releases, release: Upstream, role: Role) -> He
             }
             held
         }
-        None if role == Role::Break => Held { role, has: Some(true), says: "it has been so in all kernels".to_owned() },
-        None if releases.no_fix_anywhere => Held { role, has: Some(false), says: nobody(role) },
-        None => Held { role, has: Some(false), says: format!("no {role} in mainline") },
+        None if role == Role::Break => {
+            StepHeld { role, has: Some(true), says: "it has been so in all kernels".to_owned() }
+        }
+        None if releases.no_fix_anywhere => StepHeld { role, has: Some(false), says: nobody(role) },
+        None => StepHeld { role, has: Some(false), says: format!("no {role} in mainline") },
     }
 }
 
@@ -117,7 +119,7 @@ pub(super) fn nobody(role: Role) -> String {
 }
 
 /// A step whose releases are known.
-pub(super) fn compared<T: std::fmt::Display>(role: Role, standing: &Standing<'_, T>) -> Held {
+pub(super) fn compared<T: std::fmt::Display>(role: Role, standing: &Standing<'_, T>) -> StepHeld {
     let Standing { has, change, is_out } = standing;
     let says = match (has, is_out) {
         (Some(true), _) => format!("{role} since {change}"),
@@ -126,5 +128,5 @@ pub(super) fn compared<T: std::fmt::Display>(role: Role, standing: &Standing<'_,
         (None, false) => format!("{role} perhaps, for its first release is {change}"),
         (None, true) => format!("{role} perhaps, for it was taken out in {change}"),
     };
-    Held { role, has: *has, says }
+    StepHeld { role, has: *has, says }
 }

@@ -13,9 +13,13 @@ use crate::words::{Role, State};
 mod advice;
 mod debian;
 mod distribution;
+mod form;
 mod known;
 mod line;
+mod meta;
 mod names;
+mod package;
+mod package_list;
 mod parse;
 mod pasted;
 mod release;
@@ -23,15 +27,15 @@ mod rpm;
 mod upstream;
 mod whole_releases;
 
-pub use advice::{Advice, first_good, upgrade};
+pub use advice::{UpgradeAdvice, first_good, upgrade};
 pub use parse::NotARelease;
 pub use pasted::Pasted;
 pub use release::{Beyond, Release, Vendor};
 
-use release::Package;
+use release::KnownPackage;
 
 /// What is known of one step in one kernel.
-struct Held {
+struct StepHeld {
     role: Role,
     /// Whether the kernel has it; none where that is not known.
     has: Option<bool>,
@@ -55,7 +59,7 @@ pub fn weigh(bug: &Bug, release: &Release) -> Finding {
 }
 
 /// What is known of each step, or why nothing can be.
-fn held(bug: &Bug, release: &Release) -> Result<Vec<Held>, String> {
+fn held(bug: &Bug, release: &Release) -> Result<Vec<StepHeld>, String> {
     if let Some(why) = known::objection(release) {
         return Err(why);
     }
@@ -101,7 +105,7 @@ pub fn needs_mend(bug: &Bug, release: &Release) -> bool {
 }
 
 /// The states that are possible where each step is in the kernel, is not, or may be.
-fn states(steps: &[Held]) -> StateSet {
+fn states(steps: &[StepHeld]) -> StateSet {
     if steps.iter().all(|step| step.has.is_none()) {
         return StateSet::all();
     }
@@ -124,14 +128,14 @@ fn states(steps: &[Held]) -> StateSet {
 }
 
 /// Why, in one sentence.
-fn why(bug: &Bug, release: &Release, steps: &[Held]) -> String {
+fn why(bug: &Bug, release: &Release, steps: &[StepHeld]) -> String {
     let mut why = format!("{release}: ");
     let entry = bug.releases.as_ref().and_then(|releases| distribution::entry(releases, release));
     let unnamed_steps = steps.iter().all(|step| step.has.is_none());
     match release.vendor {
         Vendor::KernelOrg(_) => {}
         _ if !unnamed_steps => {}
-        Vendor::Debian if entry.is_some() && !matches!(release.package, Package::Version(_)) => {
+        Vendor::Debian if entry.is_some() && !matches!(release.package, KnownPackage::Version(_)) => {
             why += "the name gives no package version, and Debian keeps an ABI number through many: ";
         }
         _ if entry.is_none_or(|entry| entry.line.is_none()) => {
@@ -179,8 +183,8 @@ fn why(bug: &Bug, release: &Release, steps: &[Held]) -> String {
 }
 
 #[cfg(test)]
-#[path = "version/golden_tests.rs"]
+#[path = "golden_tests.rs"]
 mod golden_tests;
 #[cfg(test)]
-#[path = "version/parse_tests.rs"]
+#[path = "parse_tests.rs"]
 mod parse_tests;
