@@ -1,11 +1,11 @@
-//! TcpExtCounters of a network namespace, by name: which there are differs from kernel to kernel, and the absence of one is
+//! Counters of a network namespace, by name: which there are differs from kernel to kernel, and the absence of one is
 //! information, not zero.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// TcpExtCounters of the group `TcpExt` (net/ipv4/proc.c) that speak of the bugs.
+/// Counters of the group `TcpExt` (net/ipv4/proc.c) that speak of the bugs.
 pub const WATCHED: [&str; 6] =
     ["TCPWqueueTooBig", "SyncookiesSent", "SyncookiesRecv", "SyncookiesFailed", "ListenOverflows", "ListenDrops"];
 
@@ -54,7 +54,7 @@ impl TcpExtCounters {
         }
     }
 
-    /// TcpExtCounters of this list, of which the watched ones are kept.
+    /// The watched counters of a list, of which the watched ones are kept.
     pub(super) fn of<'a>(all: impl Iterator<Item = (&'a str, u64)>, absent_means: Absence) -> Self {
         let kept = all.filter(|(name, _)| WATCHED.contains(name)).map(|(name, value)| (name.to_owned(), value));
         Self { values: kept.collect(), absent_means }
@@ -85,7 +85,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn counters_are_read_by_name_and_a_missing_one_is_not_zero() {
+    fn counters_are_read_by_name_and_absence_is_not_zero() {
         let text = "TcpExt: SyncookiesSent Foo TCPWqueueTooBig\nTcpExt: 3 9 7\nIpExt: InNoRoutes\nIpExt: 1\n";
         let counters = from_proc(text).expect("counters");
         assert_eq!(counters.get("SyncookiesSent"), Count::Is(3));
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_that_was_cut_short_is_none() {
+    fn truncated_table_is_none() {
         for text in [
             "",
             "TcpExt: SyncookiesSent\n",
@@ -113,7 +113,7 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(200))]
 
         #[test]
-        fn any_text_is_read_without_a_panic(text in "(TcpExt:[ a-zA-Z0-9]{0,40}\n?){0,4}.{0,80}") {
+        fn reading_never_panics(text in "(TcpExt:[ a-zA-Z0-9]{0,40}\n?){0,4}.{0,80}") {
             let _ = from_proc(&text);
         }
     }

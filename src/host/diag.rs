@@ -32,7 +32,7 @@ const SKMEMINFO: u16 = 7;
 /// listeners (10), TIME_WAIT (6) and connections that are not made yet (12).
 const STATES: u32 = 0x1ffe & !(1 << 10 | 1 << 6 | 1 << 12);
 
-/// The longest that one namespace may take, so that a host with a million connections gives an answer all the same.
+/// The longest that one namespace may take: a host with a million connections must still get an answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Bytes of one answer. The kernel fills at most 32 KiB (`NLMSG_GOODSIZE` and the receiver's buffer,
@@ -66,7 +66,7 @@ fn dump(family: u8, deadline: Instant, sockets: &mut Sockets) -> io::Result<()> 
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
-            return Err(io::Error::new(io::ErrorKind::TimedOut, "there are too many connections to list in 10 s"));
+            return Err(io::Error::new(io::ErrorKind::TimedOut, "timed out after 10 s of listing connections"));
         }
         set_socket_timeout(&socket, Timeout::Recv, Some(left))?;
         let length = match recv(&socket, &mut buffer, RecvFlags::empty()) {
@@ -75,7 +75,7 @@ fn dump(family: u8, deadline: Instant, sockets: &mut Sockets) -> io::Result<()> 
             Err(error) => return Err(error.into()),
         };
         if length > buffer.len() {
-            return Err(malformed("an answer longer than any"));
+            return Err(malformed("too long"));
         }
         if parse(&buffer[..length], sockets)? == DumpProgress::Finished {
             return Ok(());
@@ -106,7 +106,7 @@ enum DumpProgress {
 }
 
 fn malformed(what: &str) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, format!("the kernel's sock_diag answer is {what}"))
+    io::Error::new(io::ErrorKind::InvalidData, format!("malformed sock_diag answer: {what}"))
 }
 
 /// Takes the messages of one answer.

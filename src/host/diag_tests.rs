@@ -52,7 +52,7 @@ fn stuck() -> Vec<u8> {
 }
 
 #[test]
-fn the_stuck_connection_of_the_report_is_seen_as_silent() {
+fn reported_stuck_connection_is_silent() {
     let mut sockets = Sockets::new(SocketSource::SockDiag);
     let mut bytes = message(BY_FAMILY, INTERRUPTED, &stuck());
     bytes.extend(message(DONE, 0, &[0; 4]));
@@ -64,7 +64,7 @@ fn the_stuck_connection_of_the_report_is_seen_as_silent() {
 }
 
 #[test]
-fn an_error_is_its_errno_and_what_is_cut_short_is_no_answer() {
+fn error_gives_errno_and_truncation_is_refused() {
     let mut sockets = Sockets::new(SocketSource::SockDiag);
     let error = parse(&message(ERROR, 0, &(-2_i32).to_ne_bytes()), &mut sockets).expect_err("an errno");
     assert_eq!(error.raw_os_error(), Some(2));
@@ -77,13 +77,13 @@ fn an_error_is_its_errno_and_what_is_cut_short_is_no_answer() {
 }
 
 #[test]
-fn a_request_has_the_length_that_it_says() {
+fn request_has_its_stated_length() {
     let bytes = request(2);
     assert_eq!((bytes.len(), u32_at(&bytes, 0)), (72, Some(72)));
 }
 
 #[test]
-fn a_real_connection_is_listed_by_this_kernel() {
+fn real_connection_is_listed_by_this_kernel() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
     let mut client = TcpStream::connect(listener.local_addr().expect("an address")).expect("connects");
     let (mut server, _) = listener.accept().expect("accepts");
@@ -102,14 +102,14 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 
     #[test]
-    fn any_bytes_are_parsed_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+    fn arbitrary_bytes_are_parsed_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
         let _ = parse(&bytes, &mut Sockets::new(SocketSource::SockDiag));
         let _ = parse(&message(BY_FAMILY, 0, &bytes), &mut Sockets::new(SocketSource::SockDiag));
         let _ = connection(&bytes);
     }
 
     #[test]
-    fn a_damaged_answer_is_parsed_or_refused(at in 0_usize..250, value in any::<u8>()) {
+    fn damaged_answer_is_parsed_or_refused(at in 0_usize..250, value in any::<u8>()) {
         let mut bytes = message(BY_FAMILY, 0, &stuck());
         let at = at % bytes.len();
         bytes[at] = value;

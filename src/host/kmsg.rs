@@ -1,4 +1,4 @@
-//! The kernel's log, as far as it still reaches back: the lines about SYN floods.
+//! Lines about SYN floods in the kernel's log, as far back as it reaches.
 
 use std::collections::VecDeque;
 use std::fs::OpenOptions;
@@ -10,7 +10,7 @@ use rustix::io::Errno;
 
 use super::{FLOOD, MAX_FLOODS};
 
-/// Records that are read at most. The largest log that a kernel keeps (CONFIG_LOG_BUF_SHIFT=25) has fewer.
+/// Records that are read at most; the largest log (CONFIG_LOG_BUF_SHIFT=25) has fewer.
 const MAX_RECORDS: usize = 500_000;
 
 /// The newest lines about SYN floods in /dev/kmsg.
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_lines_about_floods_are_kept_and_a_lost_record_ends_nothing() {
+    fn newest_flood_lines_are_kept_after_a_lost_record() {
         let flood = |n: usize| format!("6,{n},5140900,-;TCP: request_sock_TCP: {FLOOD} on port {n}.\n SUBSYSTEM=net\n");
         let mut records: VecDeque<_> = (0..MAX_FLOODS + 3).map(|n| Ok(flood(n).into_bytes())).collect();
         records.insert(1, Err(Errno::PIPE.into()));
@@ -99,7 +99,7 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(200))]
 
         #[test]
-        fn any_record_and_any_log_are_read_without_a_panic(
+        fn log_records_never_panic(
             record in proptest::collection::vec(any::<u8>(), 0..200),
             log in "(.{0,20}Possible SYN flooding.{0,20}\n?){0,30}",
         ) {

@@ -15,7 +15,7 @@ pub struct Livepatch {
     pub name: String,
     /// Whether it is on; null where that could not be read.
     pub enabled: Option<bool>,
-    /// Whether processes are still on their way from the old functions to the new ones, or back.
+    /// Whether processes still switch between the old functions and the new ones.
     pub transition: Option<bool>,
     /// The functions that it replaces: `vmlinux:tcp_fragment`.
     pub functions: Vec<String>,
@@ -32,7 +32,7 @@ impl Livepatch {
 /// Entries of a folder that are read at most: live patches replace a few functions, distributions' rollups hundreds.
 const MAX_ENTRIES: usize = 4096;
 
-/// The live patches below this folder, /sys/kernel/livepatch on a live host. A kernel without the folder has none.
+/// The live patches below a folder, /sys/kernel/livepatch on a live host. Without the folder there are none.
 ///
 /// # Errors
 /// Where the folder is there and cannot be read.
@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_live_patch_is_read_with_its_functions() {
+    fn live_patch_is_read_with_its_functions() {
         let root = tempfile::tempdir().expect("a temporary folder");
         assert_eq!(read(&root.path().join("absent")).expect("none"), []);
         let patch = root.path().join("livepatch_1");

@@ -1,8 +1,8 @@
-//! What a running host says of itself: counters, sockets, settings, live patches; of every network namespace.
+//! What a running host shows of itself: counters, sockets, settings and live patches of every network namespace.
 //!
 //! [`live::read`] looks at this machine, [`saved::read`] at what was saved of another one. Both give a [`HostReading`],
-//! which is plain data, and [`bitten::judge`] says what it means for each bug. Nothing here knows what a kernel of
-//! this release ought to do: only what can be seen on it.
+//! which is plain data, and [`bitten::judge`] says what it means for each bug. Nothing here knows what a release should
+//! do, only what was seen.
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
@@ -30,7 +30,7 @@ pub use counters::{Count, TcpExtCounters};
 pub use livepatch::Livepatch;
 pub use socket::{Complaint, Socket, Sockets, WaitingSocket};
 
-/// Settings that decide whether the bugs can show, all of them a network namespace's own on today's kernels.
+/// Settings that decide whether the bugs can show. On current kernels each network namespace has its own.
 pub const SETTINGS: [&str; 5] = [
     "net.ipv4.tcp_syncookies",
     "net.core.somaxconn",
@@ -39,7 +39,7 @@ pub const SETTINGS: [&str; 5] = [
     "net.ipv4.tcp_rmem",
 ];
 
-/// Lines of the kernel's log about floods that are kept: the newest.
+/// How many log lines about floods are kept, the newest.
 const MAX_FLOODS: usize = 20;
 
 /// What the kernel prints when a SYN queue overflows for the first time since it was made (`tcp_syn_flood_action`,
@@ -49,13 +49,13 @@ const FLOOD: &str = "ossible SYN flooding on port";
 /// Everything that was read of one host.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HostReading {
-    /// What is the whole machine's.
+    /// The whole machine.
     pub host: HostFacts,
-    /// What is each network namespace's, the host's own first.
+    /// The network namespaces, the host's own first.
     pub namespaces: Vec<Namespace>,
 }
 
-/// What is the whole machine's.
+/// What was read of the whole machine.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HostFacts {
     /// `uname -r`; null where it was not seen.
@@ -64,12 +64,12 @@ pub struct HostFacts {
     pub build: Option<String>,
     /// `uname -m`.
     pub machine: Option<String>,
-    /// Loaded live patches; null where nobody could look, and empty where there are none.
+    /// Loaded live patches; null where they could not be read.
     pub livepatches: Option<Vec<Livepatch>>,
     /// The newest lines of the kernel's log that speak of a SYN flood; null where the log could not be read. The log is
     /// a ring: an empty list does not say that there was none.
     pub floods: Option<Vec<String>>,
-    /// What could not be looked at, and why, in words.
+    /// What was not seen, and why.
     pub unseen: Vec<String>,
 }
 
@@ -86,16 +86,16 @@ pub struct Namespace {
     pub processes: usize,
     /// Its counters; null where they were not seen.
     pub counters: Option<TcpExtCounters>,
-    /// Its settings, of those in [`SETTINGS`]; what is missing was not seen, or this kernel does not have it.
+    /// Those of [`SETTINGS`] that were seen; others were not, or this kernel does not have them.
     pub settings: BTreeMap<String, String>,
     /// Its TCP connections; null where they were not seen.
     pub sockets: Option<Sockets>,
-    /// What could not be looked at, and why, in words.
+    /// What was not seen, and why.
     pub unseen: Vec<String>,
 }
 
 impl HostReading {
-    /// Whether anything was read that an answer could stand on.
+    /// Whether nothing was read that an answer could rest on.
     pub fn is_empty(&self) -> bool {
         self.host.release.is_none() && self.namespaces.iter().all(|n| n.counters.is_none() && n.sockets.is_none())
     }
@@ -127,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_base_version_is_the_first_two_numbers() {
+    fn base_version_is_the_first_two_numbers() {
         for (release, expected) in [
             ("4.19.0-27-amd64", Some((4, 19))),
             ("5.10-rc1", Some((5, 10))),
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_read_to_its_limit_and_a_device_not_at_all() {
+    fn files_are_read_to_a_limit_and_devices_refused() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let path = folder.path().join("file");
         std::fs::write(&path, b"12\xff45").expect("written");

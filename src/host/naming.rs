@@ -1,7 +1,7 @@
-//! Whose a process is, by its cgroup: the container, pod, machine or unit.
+//! Names a process by its cgroup: its container, pod, machine or unit.
 
 /// The name for a text of /proc/<pid>/cgroup: `hierarchy:controllers:path` a line (cgroups(7)). None where the path
-/// names nothing that people would know, as in a container that sees its own cgroup as `/`.
+/// names nothing that people know, as in a container that sees its own cgroup as `/`.
 pub fn from_cgroups(text: &str) -> Option<String> {
     // The most telling line decides: cgroup v1 has a dozen hierarchies, and not all of them are used.
     let paths = text.lines().take(64).filter_map(|line| line.splitn(3, ':').nth(2));
@@ -107,7 +107,7 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(300))]
 
         #[test]
-        fn any_text_is_read_without_a_panic(text in "([0-9]:[a-z]{0,4}:(/(docker-|pod|kubepods|lxc|é|machine-)?[0-9a-f]{0,70}(.scope|.slice)?){0,4}\n?){0,3}") {
+        fn reading_never_panics(text in "([0-9]:[a-z]{0,4}:(/(docker-|pod|kubepods|lxc|é|machine-)?[0-9a-f]{0,70}(.scope|.slice)?){0,4}\n?){0,3}") {
             let _ = from_cgroups(&text);
         }
     }

@@ -11,7 +11,7 @@ const NOTHING_QUEUED: [u8; 3] = [6, 10, 12];
 /// Milliseconds in a tick of USER_HZ, which these figures are in whatever HZ is (include/asm-generic/param.h).
 const MS_A_TICK: u64 = 10;
 
-/// Takes the connections of one of the two files. Lines that are none are passed over; gives their number.
+/// Takes the connections of one of the two files, and counts the lines that are none.
 pub fn take(text: &str, sockets: &mut Sockets) -> usize {
     let mut strange = 0;
     for line in text.lines().skip(1) {
@@ -40,7 +40,7 @@ pub fn take_copy(text: &str, sockets: &mut Sockets) -> Option<Copied> {
     let is_slot = |token: &str| {
         token.strip_suffix(':').is_some_and(|n| !n.is_empty() && n.bytes().all(|byte| byte.is_ascii_digit()))
     };
-    // Most texts are none, which no line of theirs begins like.
+    // Most texts have no such line.
     let begins = |line: &str| {
         let mut words = line.split_ascii_whitespace().skip_while(|word| !is_slot(word)).skip(1);
         words.next().is_some_and(|word| address(word).is_some())
@@ -167,7 +167,7 @@ mod tests {
 
     #[cfg(target_endian = "little")]
     #[test]
-    fn a_connection_that_retransmits_is_seen_and_one_that_listens_is_not() {
+    fn retransmitting_connections_are_read_without_listeners() {
         let (sockets, strange) = read(
             "   0: 0100007F:0CEA 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 900 1 x 100 0 0 10 0\n\
              \x20  1: 0100007F:0CEA 0200000A:9C40 01 00005000:00000000 01:000004B0 00000007     0        0 4711 2 x 3776 4 1 1 7\n\
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn this_kernel_s_own_files_are_understood() {
+    fn own_kernels_files_are_read() {
         for file in ["/proc/self/net/tcp", "/proc/self/net/tcp6"] {
             if let Ok(text) = std::fs::read_to_string(file) {
                 assert_eq!(take(&text, &mut Sockets::new(SocketSource::Proc)), 0, "{text}");
@@ -194,7 +194,7 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(300))]
 
         #[test]
-        fn any_text_is_read_without_a_panic(text in "([0-9A-Fa-f:é ]{0,60}\n){0,4}") {
+        fn reading_never_panics(text in "([0-9A-Fa-f:é ]{0,60}\n){0,4}") {
             read(&text);
             take_copy(&text, &mut Sockets::new(SocketSource::Proc));
         }

@@ -34,7 +34,7 @@ impl fmt::Display for UpgradeAdvice {
                 write!(f, "no good release of this line is known; the oldest later one is {release}")
             }
             Self::TakenOut { release } => {
-                write!(f, "{release} has the fix as it was released: drop what was put on top of it and took it out")
+                write!(f, "{release} had the fix when it was released: drop the later patch that removed it")
             }
             Self::Settle(how) => f.write_str(how),
         }
@@ -145,16 +145,15 @@ fn of_distribution(bug: &Bug, releases: &Releases, release: &Release, mend: bool
 
 /// What would settle it.
 fn settle(release: &Release) -> String {
-    let code =
-        "give its image (/boot/vmlinuz-…) or its package file, whose code can be judged, or let it boot (--boot)";
+    let code = "give its image (/boot/vmlinuz-…) or package file to judge its code, or boot it (--boot)";
     match (release.vendor, &release.package) {
-        (names::WSL1, _) => "ask about the Linux kernel that is meant: this one is Windows'".to_owned(),
-        _ if known::objection(release).is_some() => format!("look whether the name is right; or {code}"),
+        (names::WSL1, _) => "ask about a Linux kernel: this one is Windows".to_owned(),
+        _ if known::objection(release).is_some() => format!("check the name; or {code}"),
         _ if release.by_form => {
-            format!("say whose it is, with the name of its package or the whole line of `uname -a`; or {code}")
+            format!("give its package's name or the whole line of `uname -a`; or {code}")
         }
         (Vendor::Debian, KnownPackage::Abi(_) | KnownPackage::Unknown) => {
-            format!("give the package's version, which `uname -v` prints behind `Debian`; or {code}")
+            format!("give the package version, which `uname -v` prints after `Debian`; or {code}")
         }
         (Vendor::KernelOrg(Beyond::Local | Beyond::Commits | Beyond::Next), _) => {
             format!("give the repository that it was built from (--git) and the revision; or {code}")

@@ -74,7 +74,7 @@ fn of_entry(releases: &Releases, entry: Option<&DistributionLine>, release: &Rel
     // A candidate that it may have started from tells nothing where mainline took the step out afterwards.
     if upstream::mainline(releases, release.base.mainline(), role).has == Some(false) && by_ancestry.has == Some(true) {
         by_ancestry =
-            StepHeld { has: None, says: format!("{role} unknown, for mainline took it out again"), ..by_ancestry };
+            StepHeld { has: None, says: format!("{role} unknown: mainline took it out again"), ..by_ancestry };
     }
     // What has always been there is in whatever anybody made of it.
     let always = role == Role::Break && !releases.mainline.contains_key(&role);
@@ -101,13 +101,17 @@ fn of_entry(releases: &Releases, entry: Option<&DistributionLine>, release: &Rel
     let none_listed = matches!(order, Some(Ordering::Less | Ordering::Equal));
     let (has, says) = match until {
         // What mainline has was in the line from its beginning, unless somebody took it out.
-        _ if by_ancestry.has == Some(true) => (None, format!("{}, and perhaps no more in this line", by_ancestry.says)),
+        _ if by_ancestry.has == Some(true) => {
+            (None, format!("{}, but perhaps taken out of this line", by_ancestry.says))
+        }
         Some(until) if none_listed && by_ancestry.has == Some(false) => {
             (Some(false), format!("no {role} up to {until}"))
         }
-        Some(until) if !none_listed => (None, format!("{role} unknown after {until}, the last that was looked at")),
+        Some(until) if !none_listed => {
+            (None, format!("{role} unknown after {until}, the last version that was checked"))
+        }
         _ if in_base.is_some_and(|held| held.has == Some(false)) => {
-            (None, format!("no {role} in its base {}, and {} may have put it on top", release.base, release.vendor))
+            (None, format!("no {role} in its base {}, but {} may have added it", release.base, release.vendor))
         }
         _ => (None, format!("{role} unknown")),
     };
@@ -117,10 +121,7 @@ fn of_entry(releases: &Releases, entry: Option<&DistributionLine>, release: &Rel
 /// What is known of a step that is listed, and whether it was taken out again.
 fn compared(role: Role, spans: &Spans<PackageVersion>, release: &Release) -> (StepHeld, bool) {
     if spans.named().any(|version| order(release, version).is_none()) {
-        return (
-            StepHeld { role, has: None, says: format!("{role} perhaps, for the first with it is {spans}") },
-            false,
-        );
+        return (StepHeld { role, has: None, says: format!("{role} perhaps: first in {spans}") }, false);
     }
     let standing = spans.at(|version| order(release, version).is_some_and(Ordering::is_ge));
     (upstream::compared(role, &standing), standing.is_out)

@@ -38,9 +38,7 @@ const MOST_CANDIDATES: u16 = 20;
 /// Why a kernel with this name is not judged; none where there is such a kernel, or may be by now.
 pub(super) fn objection(release: &Release) -> Option<String> {
     if release.vendor == names::WSL1 {
-        return Some(
-            "WSL 1 runs programs on Microsoft's emulation of Linux, and there is no Linux kernel in it".into(),
-        );
+        return Some("WSL 1 emulates Linux: it has no Linux kernel".into());
     }
     let no_such = |why: String| Some(format!("no such release is known: {why}"));
     let base = release.base;

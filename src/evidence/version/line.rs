@@ -53,8 +53,7 @@ pub(super) fn settle(bug: &Bug, line: Line) -> UpgradeAdvice {
         let bad = spans.iter().rposition(|span| span.states.iter().any(State::is_affected));
         spans.get(bad.map_or(0, |bad| bad + 1)).map(|span| span.first)
     });
-    let first =
-        good.map_or_else(String::new, |good| format!("; the first release from which on all are good is {good}"));
+    let first = good.map_or_else(String::new, |good| format!("; all releases from {good} on are good"));
     UpgradeAdvice::Settle(format!("name the release, as `uname -r` prints it{first}"))
 }
 

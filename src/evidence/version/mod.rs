@@ -1,10 +1,9 @@
 //! The witness `version`: a release's name, compared with the releases that the dossier knows to have each step.
 //!
-//! A name is not the code, so whatever this witness says is weak. kernel.org's releases are judged by the tables of
-//! mainline and the stable lines. A distribution's kernel is never judged by the number that it starts from alone:
-//! what the dossier does not say of its distribution stays open, but for steps that it has by ancestry. So it is with a
-//! local version of somebody's own, uncommitted changes and further commits: such a tree has what its release has, and may
-//! have more. A release that nobody made is not judged.
+//! A name is not the code, so this witness is always weak. kernel.org's releases are judged by the tables of mainline and
+//! the stable lines. A distribution's kernel is never judged by its base number alone: whatever the dossier does not say of
+//! the distribution stays open, except steps that it has by ancestry. A tree with a local version, uncommitted changes or
+//! further commits has what its release has, and may have more. A release that nobody made is not judged.
 
 use super::{Finding, StateSet, Strength, Witness};
 use crate::matrix::Bug;
@@ -43,7 +42,7 @@ struct StepHeld {
     says: String,
 }
 
-/// Weighs what a release's name says about a bug. It never fails: a name that says nothing leaves all states.
+/// Weighs a release's name for a bug. A name that says nothing leaves all states.
 pub fn weigh(bug: &Bug, release: &Release) -> Finding {
     let said = if release.is_line {
         line::weigh(bug, release.base.line())
@@ -58,7 +57,7 @@ pub fn weigh(bug: &Bug, release: &Release) -> Finding {
     Finding::new(Witness::Version, states, Strength::Weak, why)
 }
 
-/// What is known of each step, or why nothing can be.
+/// What is known of each step, or why nothing is known.
 fn held(bug: &Bug, release: &Release) -> Result<Vec<StepHeld>, String> {
     if let Some(why) = known::objection(release) {
         return Err(why);
@@ -136,18 +135,17 @@ fn why(bug: &Bug, release: &Release, steps: &[StepHeld]) -> String {
         Vendor::KernelOrg(_) => {}
         _ if !unnamed_steps => {}
         Vendor::Debian if entry.is_some() && !matches!(release.package, KnownPackage::Version(_)) => {
-            why += "the name gives no package version, and Debian keeps an ABI number through many: ";
+            why += "the name has no package version, and Debian reuses an ABI number for many: ";
         }
         _ if entry.is_none_or(|entry| entry.line.is_none()) => {
-            why += "the dossier lists no such kernels of theirs, and none is judged by the number that it starts from \
-                    alone: ";
+            why += "the dossier lists no such kernels, and the base number alone decides nothing: ";
         }
         _ => {}
     }
     let clauses: Vec<&str> = steps.iter().map(|step| step.says.as_str()).filter(|says| !says.is_empty()).collect();
     why += &clauses.join("; ");
     if let Some(upload) = entry.and_then(|entry| distribution::same_abi(entry, release)) {
-        why += &format!("; its ABI number counts as the upload {upload}, for an ABI number is that of one upload");
+        why += &format!("; its ABI number stands for the upload {upload}");
     }
     if let Some(entry) = entry.filter(|entry| !entry.steps.is_empty() && !unnamed_steps) {
         why += &format!(" ({})", entry.source);
@@ -159,23 +157,21 @@ fn why(bug: &Bug, release: &Release, steps: &[StepHeld]) -> String {
         why += &format!(" ({source})");
     }
     if let Some(mark) = distribution::foreign_mark(release).filter(|_| steps.iter().any(|step| step.has.is_none())) {
-        why += &format!(
-            "; `~{mark}` marks no rebuild that is known, so it may be from before the version that it is named after"
-        );
+        why += &format!("; `~{mark}` is no known mark of a rebuild, so it may be older than the version before it");
     }
     if release.start().is_candidate() && !release.base.is_candidate() {
-        why += &format!("; so low a number may be that of a candidate of {}", release.base);
+        why += &format!("; a number this low may be a candidate of {}", release.base);
     }
     if let Some(newest) = known::is_ahead(release.base.line()) {
-        why += &format!("; when this was written {newest} was the newest line known, and a later one descends from it");
+        why += &format!("; {newest} was the newest line when this was written, and later lines descend from it");
     }
     let base = release.base;
     match release.vendor {
         Vendor::KernelOrg(Beyond::Local) => {
-            why += &format!("; what {base} has is certain, and whoever built it may have put other patches on top");
+            why += &format!("; it has all of {base}, and its builder may have added patches");
         }
         Vendor::KernelOrg(Beyond::Commits) => {
-            why += &format!("; what {base} has is certain, and whose the commits after it are a name does not tell");
+            why += &format!("; it has all of {base}, and the name does not tell what the later commits are");
         }
         _ => {}
     }

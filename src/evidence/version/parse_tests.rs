@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::*;
 
 #[test]
-fn names_of_real_kernels_are_understood() {
+fn real_kernel_names_are_understood() {
     let table = include_str!("releases.txt").lines().filter(|line| !line.starts_with('#'));
     let (mut rows, mut wrong) = (0, Vec::new());
     for line in table {
@@ -23,7 +23,7 @@ fn names_of_real_kernels_are_understood() {
 }
 
 #[test]
-fn what_a_kernel_starts_from_is_exact_only_where_its_name_tells() {
+fn base_is_exact_only_when_the_name_tells() {
     for (text, base, exact) in [
         ("4.19.57-mine", "4.19.57", true),
         ("5.2.0", "5.2", true),
@@ -48,14 +48,14 @@ fn what_a_kernel_starts_from_is_exact_only_where_its_name_tells() {
 }
 
 #[test]
-fn a_name_that_its_builder_chose_is_known_as_one() {
+fn builders_own_names_are_recognised() {
     let is_own = |text: &str| Release::parse(text).expect(text).is_builders_own();
     assert!(["4.19.62-mine", "4.19.62-dirty", "4.19.62-3-gdeadbeef", "5.3.0-rc2+"].into_iter().all(is_own));
     assert!(!["4.19.62", "5.3-rc2", "4.15.0-59-generic", "4.19.67-2", "4.14.137+"].into_iter().any(is_own));
 }
 
 #[test]
-fn what_only_looks_like_a_candidate_is_no_release_of_kernel_org_s() {
+fn candidate_lookalikes_are_not_kernel_orgs() {
     for text in ["5.3.0-rc0", "5.3.0-RC1", "5.3.0-rc1a", "5.3-rcx", "5.3.0-Rc2-mine"] {
         let open = Release::parse(text).map_or(true, |release| release.vendor().key() == Vendor::Unnamed.key());
         assert!(open, "{text}: {:?}", Release::parse(text));
@@ -64,7 +64,7 @@ fn what_only_looks_like_a_candidate_is_no_release_of_kernel_org_s() {
 }
 
 #[test]
-fn what_names_no_release_is_refused() {
+fn text_without_a_release_is_refused() {
     let long = format!("4.19.57-{}", "a".repeat(300));
     for text in [
         "",
@@ -111,7 +111,7 @@ fn what_names_no_release_is_refused() {
 }
 
 #[test]
-fn the_kernel_in_a_pasted_line_is_found() {
+fn kernel_in_a_pasted_line_is_found() {
     let table = include_str!("pasted.txt").lines().filter(|line| !line.starts_with('#'));
     let (mut rows, mut wrong) = (0, Vec::new());
     for line in table {
@@ -131,19 +131,19 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(100))]
 
     #[test]
-    fn no_line_makes_the_search_panic(
+    fn pasted_line_search_never_panics(
         text in "(ii  |rc |i \\| |Kernel: |Kernel Version:  |Linux |\\* )?((linux-image-|kernel|linux|vmlinuz-|[a-z]{1,6}|\\|)?[-.:/ ]?[2-6]\\.[0-9]{1,2}(\\.[0-9]{1,3})?[-.:\\[( ]?(5-amd64|58\\.64|generic|el7|x86_64|#1|ä)? ){0,4}"
     ) {
         let _ = Pasted::find(&text);
     }
 
     #[test]
-    fn no_text_makes_it_panic(text in ".{0,80}") {
+    fn parsing_text_never_panics(text in ".{0,80}") {
         let _ = Release::parse(&text);
     }
 
     #[test]
-    fn no_text_that_looks_like_a_release_makes_it_panic(
+    fn parsing_a_lookalike_never_panics(
         text in "(Linux |Linux version |Ubuntu |linux-image-|kernel-|vmlinuz-)?v?[2-7]\\.[0-9]{0,6}(\\.[0-9]{1,3})?\
                  ([-+~._ #]?(rc|el|fc|g|rt|SMP|Debian |Ubuntu|uek|generic|amd64|%3a|0\\.rc|next|[0-9]{1,6}|ä)){0,6}(\\.deb|\\.rpm)?"
     ) {
@@ -154,7 +154,7 @@ proptest! {
 
     /// Who counts builds, names an enterprise release or an Ubuntu flavour is never taken for kernel.org.
     #[test]
-    fn what_smells_of_a_distribution_is_not_kernel_org_s(
+    fn distribution_marks_are_not_kernel_orgs(
         base in "[3-6]\\.[0-9]{1,2}\\.[0-9]{1,3}",
         build in "[0-9]{1,4}(\\.[0-9]{1,3}){0,2}",
         end in "(-[a-f]{1,6}|-generic|-aws|-default|\\.el[6-9](_[0-9])?(\\.x86_64)?|\\.fc[0-9]{2}|\\.amzn2|-amd64|-cloud-amd64)",
@@ -164,7 +164,7 @@ proptest! {
     }
 
     #[test]
-    fn a_name_of_kernel_org_s_is_read_as_it_is_written(z in 1u16..400, x in 3u16..8, y in 0u16..20) {
+    fn kernel_org_names_are_read_as_written(z in 1u16..400, x in 3u16..8, y in 0u16..20) {
         let release = Release::parse(&format!("{x}.{y}.{z}")).map(|release| release.to_string());
         prop_assert_eq!(release, Ok(format!("kernel.org {x}.{y}.{z}")));
     }

@@ -154,7 +154,7 @@ impl Release {
         }
     }
 
-    /// The same release, of which its name shows that it is not whose it looked like.
+    /// The same release, where its name shows that the vendor it looked like did not make it.
     pub(super) fn of_nobody_known(self) -> Self {
         Self { vendor: Vendor::Unnamed, package: KnownPackage::Unknown, by_form: false, ..self }
     }
@@ -181,7 +181,7 @@ impl fmt::Display for Release {
             }
             (KnownPackage::Version(text) | KnownPackage::Abi(text), vendor) => write!(f, "{vendor} {text}")?,
             (KnownPackage::Unknown, vendor @ Vendor::KernelOrg(_)) => write!(f, "{vendor} {}", self.base)?,
-            (KnownPackage::Unknown, vendor) => write!(f, "{vendor}, which starts from {}", self.base)?,
+            (KnownPackage::Unknown, vendor) => write!(f, "{vendor}, based on {}", self.base)?,
         }
         match (&self.flavour, self.vendor) {
             (Some(local), Vendor::KernelOrg(_)) => write!(f, " with the local version {local}")?,

@@ -21,11 +21,11 @@ pub(super) fn beyond(releases: &Releases, release: Upstream, beyond: Beyond, rol
             Some(_) => StepHeld { says: of_the_release(now.says), has: None, role },
             None => now,
         },
-        Beyond::Next => open("for linux-next is ahead of mainline"),
+        Beyond::Next => open("because linux-next is ahead of mainline"),
         // A candidate of a stable release has most of what the release will have.
         Beyond::Nothing if release.stable() > 0 && release.is_candidate() => {
             let last = held(releases, release.with_candidate(u16::MAX), role);
-            if last.has == now.has { now } else { open("for it came in the release of this candidate") }
+            if last.has == now.has { now } else { open("because it came in the release of this candidate") }
         }
         Beyond::Nothing => now,
     }
@@ -61,7 +61,7 @@ pub(super) fn held(releases: &Releases, release: Upstream, role: Role) -> StepHe
     if releases.no_fix_anywhere && role != Role::Break {
         return no(nobody(role));
     }
-    StepHeld { role, has: None, says: format!("{role} unknown, for the dossier does not list the line {line}") }
+    StepHeld { role, has: None, says: format!("{role} unknown: the dossier does not list the line {line}") }
 }
 
 /// That kernel.org's line is older than any with the step. Where the break is in no older line, nothing is repaired there
@@ -87,9 +87,11 @@ fn listed(releases: &Releases, entry: &StableLine, release: Upstream, born: Step
         _ if releases.since.get(&role).is_some_and(|since| line < *since) => {
             before(releases, line, role).unwrap_or(born)
         }
-        Some(until) if release > until => {
-            StepHeld { role, has: None, says: format!("{role} unknown after {until}, the last that was looked at") }
-        }
+        Some(until) if release > until => StepHeld {
+            role,
+            has: None,
+            says: format!("{role} unknown after {until}, the last version that was checked"),
+        },
         _ => StepHeld { role, has: Some(false), says: format!("no {role} in the line {line}") },
     }
 }
@@ -105,9 +107,7 @@ pub(super) fn mainline(releases: &Releases, release: Upstream, role: Role) -> St
             }
             held
         }
-        None if role == Role::Break => {
-            StepHeld { role, has: Some(true), says: "it has been so in all kernels".to_owned() }
-        }
+        None if role == Role::Break => StepHeld { role, has: Some(true), says: "all kernels have had it".to_owned() },
         None if releases.no_fix_anywhere => StepHeld { role, has: Some(false), says: nobody(role) },
         None => StepHeld { role, has: Some(false), says: format!("no {role} in mainline") },
     }
@@ -125,8 +125,8 @@ pub(super) fn compared<T: std::fmt::Display>(role: Role, standing: &Standing<'_,
         (Some(true), _) => format!("{role} since {change}"),
         (Some(false), false) => format!("{role} not before {change}"),
         (Some(false), true) => format!("{role} taken out in {change}"),
-        (None, false) => format!("{role} perhaps, for its first release is {change}"),
-        (None, true) => format!("{role} perhaps, for it was taken out in {change}"),
+        (None, false) => format!("{role} perhaps: its first release is {change}"),
+        (None, true) => format!("{role} perhaps: it was taken out in {change}"),
     };
     StepHeld { role, has: *has, says }
 }

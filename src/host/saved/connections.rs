@@ -9,7 +9,7 @@ use super::details::{self, SocketRecord};
 use super::text::bare;
 use crate::host::socket::{Socket, SocketSource, Sockets, Timer};
 
-/// What a text of `ss` or `netstat` shows.
+/// One listing of `ss` or `netstat`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SocketListing {
     /// The connections.
@@ -21,7 +21,7 @@ pub struct SocketListing {
 }
 
 impl SocketListing {
-    /// What the options that it was called with did not show.
+    /// What its options did not show, in words.
     pub fn lacks(&self, name: &str) -> Option<String> {
         let is_netstat = self.sockets.source == SocketSource::Netstat;
         let lacks = match (self.memory, self.timeouts) {

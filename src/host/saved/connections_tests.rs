@@ -29,7 +29,7 @@ fn named(text: &str, command: &str) -> SocketListing {
 }
 
 #[test]
-fn the_reported_line_alone_is_an_overfull_connection() {
+fn reported_line_alone_is_overfull() {
     for text in [REPORTED, REPORTED.trim_start()] {
         let listing = one(text);
         let found: Vec<_> = listing.sockets.with(Complaint::Overfull).collect();
@@ -39,7 +39,7 @@ fn the_reported_line_alone_is_an_overfull_connection() {
 }
 
 #[test]
-fn a_new_listing_is_read_with_timers_and_users() {
+fn new_listing_is_read_with_timers_and_users() {
     let listing = one(&format!("{HEAD}{STUCK}{IDLE}"));
     assert_eq!(listing.sockets.connections, 2);
     assert_eq!(listing.lacks("ss"), None);
@@ -52,7 +52,7 @@ fn a_new_listing_is_read_with_timers_and_users() {
 }
 
 #[test]
-fn one_line_a_connection_and_old_users_and_other_kinds_are_read() {
+fn one_line_listing_is_read_with_old_users() {
     let text = "Netid State Recv-Q Send-Q Local Address:Port Peer Address:Port\n\
         tcp ESTAB 0 500 [::1]:80 [::1]:9 users:((\"a: b\",77,3)) timer:(persist,5.120ms,3) skmem:(r0,rb1,t0,tb4608,f0,w600,o0) rto:200 backoff:3 lastsnd:90000\n\
         udp ESTAB 0 500 10.0.0.1:53 10.0.0.2:9 skmem:(r0,rb1,t0,tb1,f0,w600,o0)\n\
@@ -106,7 +106,7 @@ fn pasted(text: &str) -> Vec<String> {
 }
 
 #[test]
-fn a_stuck_connection_is_found_however_it_is_pasted() {
+fn stuck_connection_is_found_however_it_is_pasted() {
     for text in pasted(&format!("{HEAD}{IDLE}{STUCK}{IDLE}")) {
         let listings = read(&text, None, false);
         let silent: usize = listings.iter().map(|listing| listing.sockets.count(Complaint::Silent)).sum();
@@ -117,7 +117,7 @@ fn a_stuck_connection_is_found_however_it_is_pasted() {
 }
 
 #[test]
-fn what_a_listing_does_not_show_it_does_not_deny() {
+fn listing_denies_nothing_it_did_not_show() {
     let busy = "ESTAB 0 500 10.0.0.1:80 10.0.0.2:9";
     let memory = "skmem:(r0,rb1,t0,tb87040,f0,w600,o0,bl0,d0)";
     let full = "skmem:(r0,rb1,t0,tb4608,f0,w22600,o0,bl0,d0)";
@@ -165,7 +165,7 @@ fn what_a_listing_does_not_show_it_does_not_deny() {
 }
 
 #[test]
-fn only_a_whole_listing_denies_anything() {
+fn only_a_whole_listing_denies() {
     let whole = |text: &str, command: Option<&str>| {
         let command = command.and_then(CommandLine::of_line);
         let listings = read(text, command.as_ref(), false);
@@ -201,7 +201,7 @@ fn only_a_whole_listing_denies_anything() {
 }
 
 #[test]
-fn without_a_state_column_connections_are_found_and_what_lacks_is_said() {
+fn listing_without_state_says_what_it_lacks() {
     let text = "Recv-Q Send-Q Local Address:Port Peer Address:Port\n0 21984 10.0.0.1:mysql 10.0.0.2:40000 timer:(on,12sec,7)\n";
     let listing = one(text);
     assert_eq!(listing.sockets.with(Complaint::Retransmitting).count(), 1);
@@ -209,7 +209,7 @@ fn without_a_state_column_connections_are_found_and_what_lacks_is_said() {
 }
 
 #[test]
-fn a_probe_of_a_zero_window_is_no_stall() {
+fn zero_window_probe_is_no_stall() {
     let head = "ESTAB 0 150112 10.0.0.1:80 10.0.0.2:9";
     let memory = "skmem:(r0,rb87380,t0,tb46080,f1040,w154112,o0,bl0,d0)";
     let probe = |rest: &str| format!("{HEAD}{head}\n\t {memory} cubic rto:220 backoff:6 rtt:1.1/0.5 {rest}\n");
@@ -272,7 +272,7 @@ fn netstat_is_read_with_its_timers() {
 }
 
 #[test]
-fn texts_without_a_connection_have_no_listing() {
+fn text_without_connections_has_no_listing() {
     for text in [
         "",
         "nothing",
@@ -285,7 +285,7 @@ fn texts_without_a_connection_have_no_listing() {
 }
 
 #[test]
-fn a_command_line_says_which_columns_there_were() {
+fn command_line_tells_the_columns() {
     // With -o, and nothing that has a timer: none of them probes.
     let quiet = "ESTAB 0 500 10.0.0.1:80 10.0.0.2:9\n";
     let text = format!("{HEAD}{quiet}");
@@ -317,7 +317,7 @@ proptest! {
     }
 
     #[test]
-    fn any_text_is_read_without_a_panic(text in "((ESTAB|tcp|\t)? ?[0-9]{0,22} [0-9]{0,3} é?[a-z:]{0,6} [:x]{0,3} (skmem:|timer:|users:)?\\(?\\(?[a-z0-9,\"é=]{0,22}\\)?\n){0,4}") {
+    fn reading_never_panics(text in "((ESTAB|tcp|\t)? ?[0-9]{0,22} [0-9]{0,3} é?[a-z:]{0,6} [:x]{0,3} (skmem:|timer:|users:)?\\(?\\(?[a-z0-9,\"é=]{0,22}\\)?\n){0,4}") {
         let _ = read(&text, None, false);
         let _ = read(&format!("{text}skmem:("), None, true);
     }

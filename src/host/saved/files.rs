@@ -146,7 +146,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_namespace_is_named_by_the_file() {
+    fn namespace_is_named_by_its_file() {
         for (file, expected) in [
             ("netstat_-s", "host"),
             ("ip_netns_exec_blue_netstat_-s", "netns blue"),
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn a_report_is_found_in_its_folder_and_links_out_of_it_are_not_followed() {
+    fn report_files_are_found_without_links_out_of_it() {
         let top = tempfile::tempdir().expect("a temporary folder");
         let root = top.path().join("sosreport-h");
         for (path, text) in [

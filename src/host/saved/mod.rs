@@ -1,10 +1,9 @@
-//! Reads what was saved of another host: outputs of `netstat`, `nstat`, `ss`, `uname`, `sysctl -a`, copies of
+//! Reads outputs that were saved of another host: outputs of `netstat`, `nstat`, `ss`, `uname`, `sysctl -a`, copies of
 //! /proc/net/netstat and /proc/net/tcp, a kernel's log, metrics of node_exporter, or a folder or archive with such files,
 //! as `sosreport` and `supportconfig` make.
 //!
-//! Files are recognised by what is in them, and one file may hold several outputs. What they say is another machine's,
-//! or anybody's: sizes and counts are bounded, and what cannot be read is said. What an output does not show is unknown:
-//! only a whole list says that something is not in it.
+//! Files are recognised by their content, and one file may hold several outputs. They are hostile input: sizes and counts
+//! are bounded. Whatever an output does not show is unknown: only a whole list proves an absence.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -39,7 +38,7 @@ const MAX_FILE: u64 = 64 << 20;
 /// Why nothing could be read.
 #[derive(Debug, thiserror::Error)]
 pub enum SavedError {
-    /// The path leads nowhere, or may not be read.
+    /// The path cannot be read.
     #[error("cannot read {path}: {error}")]
     Unreadable {
         /// The path.
@@ -72,9 +71,9 @@ pub enum SavedError {
         /// Another one.
         other: String,
     },
-    /// Nothing in it is an output that is known.
+    /// Nothing in it is known.
     #[error(
-        "nothing in {path} is known: found {found}; expected outputs of `uname -r` or `uname -a`, `netstat -s`, \
+        "nothing in {path} is known: found {found}; expected the output of `uname -r` or `uname -a`, `netstat -s`, \
          `nstat -az`, `ss -tanmio`, `sysctl -a` or `dmesg`, copies of /proc/net/netstat or /proc/net/tcp, node_exporter's \
          metrics, or a sosreport or supportconfig, packed or not"
     )]
@@ -209,6 +208,8 @@ fn one_host(draft: &Draft) -> Result<(), SavedError> {
     })
 }
 
+#[cfg(test)]
+mod origin_tests;
 #[cfg(test)]
 #[path = "saved_tests.rs"]
 mod tests;

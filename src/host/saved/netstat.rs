@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn sentences_are_read_and_a_missing_one_is_zero_or_no_counter() {
+    fn sentences_are_read_and_missing_ones_may_be_zero() {
         let counters = read(&format!("{TCP}{EXT}{IP}")).expect("counters");
         for (name, value) in [
             ("SyncookiesSent", 1200),
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_sentence_says_nothing_where_the_list_is_not_whole_and_english() {
+    fn missing_sentence_says_nothing_when_list_is_partial() {
         let quiet = "TcpExt:\n    32 delayed acks sent\n";
         let with = |line: &str| format!("{TCP}{quiet}    {line}\n{IP}");
         for text in [
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn sentences_alone_are_read_and_other_texts_are_none() {
+    fn lone_sentences_are_read() {
         let grep = "out.txt:    1204 SYN cookies sent\n911 times the listen queue of a socket overflowed\n";
         let counters = read(grep).expect("counters");
         assert_eq!(counters.get("ListenOverflows"), Count::Is(911));
@@ -210,7 +210,7 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(200))]
 
         #[test]
-        fn any_text_is_read_without_a_panic(text in "(TcpExt:\n)?([ \t][0-9]{0,22} ?(SYN cookies sent|.{0,20})\n?){0,5}") {
+        fn reading_never_panics(text in "(TcpExt:\n)?([ \t][0-9]{0,22} ?(SYN cookies sent|.{0,20})\n?){0,5}") {
             let _ = read(&text);
         }
     }

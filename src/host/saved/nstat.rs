@@ -1,12 +1,12 @@
 //! `nstat` of iproute2, as text and as JSON, and copies of /proc/net/netstat: lists of counters by name.
 //!
-//! Only a list that is whole says anything of a counter that is not in it.
+//! Only a whole list says anything of a counter that is not in it.
 
 use super::command::CommandLine;
 use super::text::bare;
 use crate::host::counters::{Absence, TcpExtCounters};
 
-/// TcpExtCounters of TcpExt that every kernel since 2.6.32 has, from the list's beginning to its end (net/ipv4/proc.c): a list
+/// Counters of TcpExt that every kernel since 2.6.32 has, from the list's beginning to its end (net/ipv4/proc.c): a list
 /// without one of them is a part.
 #[rustfmt::skip]
 const EVERYWHERE: &[&str] = &[
@@ -15,7 +15,7 @@ const EVERYWHERE: &[&str] = &[
     "TCPAbortOnData", "TCPAbortOnTimeout",
 ];
 
-/// Lists in a text.
+/// A list of counters.
 #[derive(Default)]
 struct CounterList<'a> {
     values: Vec<(&'a str, u64)>,
@@ -235,7 +235,7 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(300))]
 
         #[test]
-        fn any_text_is_read_without_panic(text in "(\\{\"kernel\":)?((\\{)?\"?(Tcp|Ip)Ext[a-zA-Zé]{0,9}[\": ]{0,3}[0-9]{0,22} [0-9.]{0,4}\n?){0,4}") {
+        fn reading_never_panics(text in "(\\{\"kernel\":)?((\\{)?\"?(Tcp|Ip)Ext[a-zA-Zé]{0,9}[\": ]{0,3}[0-9]{0,22} [0-9.]{0,4}\n?){0,4}") {
             let _ = read(&text, None);
             let _ = from_proc(&text);
         }

@@ -256,7 +256,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn marks_and_times_in_front_are_taken_off() {
+    fn marks_and_times_are_stripped() {
         for (line, expected) in [
             ("> > a b", "a b"),
             (">> \ta b  ", "a b"),
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn every_encoding_of_a_text_gives_the_same_text() {
+    fn every_encoding_gives_the_same_text() {
         let text = "a = 1\n\t\"b\" <-> c\n";
         let wide = |of: fn(u16) -> [u8; 2]| text.encode_utf16().flat_map(of).collect::<Vec<u8>>();
         let little = [vec![0xff, 0xfe], wide(u16::to_le_bytes)].concat();
@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn quoted_printable_is_decoded_only_where_lines_break_softly() {
+    fn quoted_printable_is_decoded_when_lines_break_softly() {
         let long = "x".repeat(75);
         assert_eq!(decode(format!("{long}=\ny=3Dz\n").as_bytes()), format!("{long}y=z\n"));
         let settings = "net.core.somaxconn=128\nnet.ipv4.tcp_syncookies=\n";
@@ -321,12 +321,12 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(300))]
 
         #[test]
-        fn any_bytes_are_decoded_without_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+        fn decoding_bytes_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
             decode(&bytes).lines().for_each(|line| assert!(bare(line).len() <= line.len()));
         }
 
         #[test]
-        fn any_text_is_decoded_without_a_panic(
+        fn decoding_text_never_panics(
             text in "((&(lt|#x?[0-9a-f]{0,9}|é)?;?|<(pre|/|!)?|=[0-9A-F]{0,3}\n?|\u{1b}\\[?|é|[>#*|\\[\\]:. 0-9]{1,9}|x{0,80}){0,9}\n?){0,3}",
         ) {
             decode(text.as_bytes()).lines().for_each(|line| assert!(bare(line).len() <= line.len()));

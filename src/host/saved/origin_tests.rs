@@ -1,0 +1,147 @@
+//! Texts of several hosts, of other namespaces and of other times.
+
+use super::tests::{HEALTHY, NETSTAT, SS, UNAME, answer, read_bytes};
+use super::*;
+use crate::host::{BittenAnswer, bitten};
+
+const NSTAT: &str = "#kernel\nTcpExtListenDrops 5 0.0\nTcpExtSyncookiesSent 0 0.0\nIpExtInOctets 5 0.0\n";
+
+fn prefixed(mark: &str, text: &str) -> String {
+    text.lines().map(|line| format!("{mark}{line}\n")).collect()
+}
+
+/// Answers for the host's namespace alone, and the names of all.
+fn own_answers(text: &str) -> (Vec<BittenAnswer>, Vec<String>) {
+    let mut reading = read_bytes(text.as_bytes()).unwrap_or_else(|error| panic!("{text}: {error}"));
+    let names = reading.namespaces.iter().map(|n| n.name.clone()).collect();
+    reading.namespaces.truncate(1);
+    (bitten::judge(&reading).into_iter().map(|bitten| bitten.bitten).collect(), names)
+}
+
+#[test]
+fn other_namespaces_say_nothing_of_the_host() {
+    let quiet = NETSTAT.replace("    TCPWqueueTooBig: 31\n", "");
+    let text = format!(
+        "# netstat -s | grep listen\n57 times the listen queue of a socket overflowed\n# ip netns exec blue netstat -s\n{quiet}"
+    );
+    let reading = read_bytes(text.as_bytes()).expect("a reading");
+    let names: Vec<_> = reading.namespaces.iter().map(|n| n.name.as_str()).collect();
+    assert_eq!(names, ["host", "netns blue"]);
+    assert_eq!(answer(&reading, "syn-cookie-data-loss"), BittenAnswer::Unknown);
+}
+
+#[test]
+fn shells_elsewhere_say_nothing_of_the_host() {
+    let quiet = NETSTAT.replace("    TCPWqueueTooBig: 31\n", "");
+    let both = format!("# ss -tanmio\n{HEALTHY}# netstat -s\n{quiet}");
+    assert_eq!(own_answers(&both).0, [BittenAnswer::NotNow, BittenAnswer::Not, BittenAnswer::NotNow]);
+    for enter in [
+        "nsenter -t 77 -n bash",
+        "nsenter -t 77 -n",
+        "ip netns exec blue bash",
+        "docker exec -it web sh",
+        "kubectl exec -it web -- sh",
+        "lxc exec web bash",
+        "podman exec -it web /bin/bash",
+        "machinectl shell web",
+    ] {
+        let (answers, names) = own_answers(&format!("root@db1:~# {enter}\n{both}"));
+        assert_eq!(answers, [BittenAnswer::Unknown; 3], "{enter}");
+        assert_eq!(names.len(), 2, "{enter}: {names:?}");
+        let (answers, _) = own_answers(&format!("# {enter}\n{both}# exit\nexit\n{both}"));
+        assert_eq!(answers, [BittenAnswer::NotNow, BittenAnswer::Not, BittenAnswer::NotNow], "{enter}");
+    }
+}
+
+#[test]
+fn printed_old_files_say_nothing_of_now() {
+    let quiet = NETSTAT.replace("    TCPWqueueTooBig: 31\n", "");
+    for command in
+        ["cat /var/tmp/old/netstat.txt", "cat nstat.txt", "zcat old.gz", "date; cat /var/tmp/old/netstat.txt"]
+    {
+        let text = format!("$ uname -a\n{UNAME}$ {command}\n{quiet}{HEALTHY}");
+        let reading = read_bytes(text.as_bytes()).expect("a reading");
+        assert_eq!(own_answers(&text).0, [BittenAnswer::Unknown; 3], "{command}");
+        assert!(reading.host.unseen.iter().any(|what| what.contains("earlier time")), "{:?}", reading.host.unseen);
+        let error = read_bytes(format!("$ {command}\n{quiet}").as_bytes()).expect_err(command).to_string();
+        assert!(error.contains("earlier time"), "{error}");
+    }
+    let text = format!("$ netstat -s > n.txt\n$ cat n.txt\n{quiet}$ cat /proc/version\n");
+    assert_eq!(own_answers(&text).0[1], BittenAnswer::Not);
+    // A release of an earlier boot is not the running one.
+    let text = format!("$ cat old/uname.txt\n{UNAME}$ netstat -s\n{quiet}");
+    assert_eq!(read_bytes(text.as_bytes()).expect("a reading").host.release, None);
+}
+
+#[test]
+fn one_file_of_two_hosts_is_refused() {
+    let other = "Linux db2 5.2.1 #1 SMP Wed Jul 3 12:00:00 UTC 2019 x86_64 GNU/Linux\n";
+    let log =
+        |node: &str, release: &str| format!("Jun 27 12:00:00 {node} kernel: Linux version {release} (a@b) #1 SMP\n");
+    for text in [
+        format!("{UNAME}{other}"),
+        format!("> {UNAME}> {other}"),
+        format!("{UNAME}{}", other.replace("5.2.1", "4.19.57")),
+        log("db1", "4.19.57") + &log("db1", "5.2.1"),
+        log("db1", "4.19.57") + &log("db2", "4.19.57"),
+        format!("{UNAME}[    0.000000] Linux version 5.2.1 (a@b) #1 SMP\n"),
+        format!("root@db1:~# ss -tmi\n{SS}root@db2:~# ss -tmi\n{SS}"),
+        format!("db1# ss -tmi\n{SS}db2# nstat -az\n{NSTAT}"),
+        format!("[root@db1 ~]# ss -tmi\n{SS}user@db2:~$ nstat -az\n{NSTAT}"),
+        format!("root@db2:~# ss -tmi\n{SS}{UNAME}"),
+        format!("root@db2:~# uname -a\n{UNAME}"),
+        format!("$ ssh db1 ss -tmi\n{SS}$ ssh db2 nstat -az\n{NSTAT}"),
+        format!("ssh db1\n$ ss -tmi\n{SS}$ exit\n$ ssh db2\n$ nstat -az\n{NSTAT}"),
+        format!("$ nstat -az\n{NSTAT}$ ssh db1 ss -tmi\n{SS}"),
+        format!("$ for h in db1 db2; do ssh $h ss -tmi; done\n{SS}"),
+        format!("db1 | CHANGED | rc=0 >>\n{SS}\ndb2 | CHANGED | rc=0 >>\n{HEALTHY}"),
+        format!("---------------\ndb1\n---------------\n{SS}---------------\ndb2\n---------------\n{HEALTHY}"),
+        format!("---------------\ndb[1-2] (2)\n---------------\n{HEALTHY}"),
+        prefixed("db1: ", SS) + &prefixed("db2: ", HEALTHY),
+        prefixed("10.0.0.5: ", SS) + &prefixed("10.0.0.6: ", HEALTHY),
+        format!("db1:\n{}db2:\n{}", prefixed("    ", SS), prefixed("    ", HEALTHY)),
+        format!("=== db1 ===\n{SS}=== db2 ===\n{HEALTHY}"),
+        format!("$ hostname\ndb1\n$ ss -tmi\n{SS}$ hostname\ndb2\n$ nstat -az\n{NSTAT}"),
+        format!("$ hostname\ndb2\n$ uname -a\n{UNAME}"),
+        format!(" Static hostname: db2\n{UNAME}"),
+        format!("$ cat /etc/hostname\ndb2\n$ uname -a\n{UNAME}"),
+        "node_uname_info{nodename=\"a\",release=\"4.19.57\"} 1\nnode_uname_info{nodename=\"b\",release=\"4.19.57\"} 1\n".to_owned(),
+    ] {
+        let error = read_bytes(text.as_bytes()).expect_err(&text);
+        assert!(matches!(error, SavedError::TwoInOne { .. }), "{text}: {error}");
+        assert!(error.to_string().contains("split the file"), "{error}");
+    }
+    for text in [
+        format!("{UNAME}{UNAME}"),
+        // Older boots of the same host.
+        format!("{UNAME}{}{}", log("db1", "4.9.1"), log("db1", "4.19.57")),
+        format!("me@laptop:~$ ssh db1\nroot@db1:~# ss -tmi\n{SS}{UNAME}"),
+        format!("me@laptop:~$ ssh db1 ss -tmi\n{SS}me@laptop:~$ ssh root@db1.example.org nstat -az\n{NSTAT}"),
+        format!("$ ssh 10.0.0.5 'uname -a; ss -tmi'\n{UNAME}{SS}"),
+        format!("db1 | CHANGED | rc=0 >>\n{UNAME}{SS}\ndb1 | CHANGED | rc=0 >>\n{NSTAT}"),
+        format!("prod | CHANGED | rc=0 >>\n{UNAME}{SS}"),
+        prefixed("db1: ", &format!("{UNAME}{SS}")),
+        format!("root@db1:~# docker exec -it web sh\n/ # uname -a\n{}", UNAME.replace("db1", "0123456789ab")),
+        format!("root@db1:~# ss -tmi\n{SS}root@db1:~# docker exec -it web sh\nroot@0123456789ab:/# ss -tmi\n{HEALTHY}"),
+        format!("$ hostname\ndb1\n$ uname -a\n{UNAME}"),
+    ] {
+        read_bytes(text.as_bytes()).unwrap_or_else(|error| panic!("{text}: {error}"));
+    }
+}
+
+#[test]
+fn files_of_two_releases_are_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).expect("a file");
+        path
+    };
+    let (one, same, other) = (file("u1", "4.19.57\n"), file("u2", "4.19.57\n"), file("u3", "6.1.0-25-amd64\n"));
+    let both = read(&[one.clone(), same.clone()]).expect("one host");
+    assert_eq!(both.host.release.as_deref(), Some("4.19.57"));
+    let error = read(&[one, same, other]).expect_err("two hosts").to_string();
+    for part in ["u1 is of Linux 4.19.57", "u3 of Linux 6.1.0-25-amd64"] {
+        assert!(error.contains(part), "{error}");
+    }
+}
