@@ -285,8 +285,8 @@ fn revert_counts_on_its_own_line_of_releases() {
     let low = format!("- [net] revert \"{FIX}\" (A B) [2]");
     let reapply = format!("- Reapply \"{FIX}\"");
     let first = ("linux (4.19.62-1)", put_in.as_str());
-    type Row<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a [State]);
-    let table: &[Row] = &[
+    type ChangelogRow<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a [State]);
+    let table: &[ChangelogRow] = &[
         ("put in", &[("linux (4.19.63-1)", "- x"), first], &[Fixed]),
         ("taken out", &[("linux (4.19.63-1)", &out), first], &[Affected, HalfFixed]),
         ("taken out, as Red Hat writes it", &[("linux (4.19.63-1)", &low), first], &[Affected, HalfFixed]),

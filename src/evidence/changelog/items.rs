@@ -47,14 +47,14 @@ fn single_spaced(text: &str) -> String {
 }
 
 /// An item that is being read.
-struct Draft {
+struct ItemDraft {
     text: String,
     indent: usize,
     has_bullet: bool,
     is_turned: bool,
 }
 
-impl Draft {
+impl ItemDraft {
     /// Whether it is a heading of a bullet at this indentation.
     fn heads(&self, indent: usize) -> bool {
         self.indent < indent || !self.has_bullet && self.text.ends_with(':')
@@ -63,7 +63,7 @@ impl Draft {
 
 /// The items of an entry, in its order. A line without a bullet continues the item above it, if there is one.
 pub(super) fn items(text: &str) -> Vec<ChangelogItem> {
-    let mut drafts: Vec<Draft> = Vec::new();
+    let mut drafts: Vec<ItemDraft> = Vec::new();
     // The headings above the current line, outermost first, by their place among the drafts.
     let mut headings: Vec<usize> = Vec::new();
     let mut continues = false;
@@ -73,7 +73,7 @@ pub(super) fn items(text: &str) -> Vec<ChangelogItem> {
         let begun = BULLETS.iter().find_map(|bullet| line.strip_prefix(bullet));
         match (begun, drafts.last_mut().filter(|_| continues)) {
             (None, _) if line.is_empty() => continues = false,
-            (None, Some(item)) if !(item.text.ends_with(':') && !item.has_bullet) => {
+            (None, Some(item)) if !item.text.ends_with(':') || item.has_bullet => {
                 if item.text.len() + line.len() < LONGEST {
                     item.text.push(' ');
                     item.text.push_str(line);
@@ -84,7 +84,7 @@ pub(super) fn items(text: &str) -> Vec<ChangelogItem> {
                 let is_turned = headings.iter().any(|at| takes_back(&drafts[*at].text));
                 headings.push(drafts.len());
                 let text = begun.unwrap_or(line).chars().take(LONGEST).collect();
-                drafts.push(Draft { text, indent, has_bullet: begun.is_some(), is_turned });
+                drafts.push(ItemDraft { text, indent, has_bullet: begun.is_some(), is_turned });
                 continues = true;
             }
         }

@@ -9,7 +9,7 @@ mod items;
 
 use std::collections::BTreeSet;
 
-use super::git::states::{Chain, Presence};
+use super::git::states::{ChainPresence, Presence};
 use super::version::Release;
 use super::{Finding, Strength, Witness};
 use crate::kernel::{Changelog, Quoted};
@@ -89,7 +89,7 @@ impl ParsedChangelog {
     }
 
     /// Whether an entry is of the same line of releases as the newest one. A later line begins with what upstream has,
-    /// whatever was taken out before.
+    /// so older reverts do not count in it.
     fn is_of_newest_line(&self, title: &str) -> bool {
         let newest = self.entries.first().and_then(|entry| release(&entry.title));
         newest.is_some_and(|newest| release(title).is_some_and(|own| own.line() == newest.line()))
@@ -137,7 +137,7 @@ pub fn weigh(bug: &Bug, changelog: &ParsedChangelog, release: Option<&Release>) 
         None => Presence::OPEN,
     };
     let steps = bug.chain.iter().map(|step| (step.role, presence(step, said(step))));
-    let chain = Chain::of(steps);
+    let chain = ChainPresence::of(steps);
     let (states, _) = chain.conclude();
     let why = format!("{} {told}. Two patches can share a subject, so this is a hint", changelog.reach());
     Finding::new(Witness::Changelog, states, Strength::Weak, why)

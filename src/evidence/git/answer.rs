@@ -12,7 +12,7 @@ use super::message::Abbreviation;
 use super::packaging::{Packaging, packaging};
 use super::reverts::{StepStanding, standing};
 use super::revision::commit_id;
-use super::states::{Chain, Presence};
+use super::states::{ChainPresence, Presence};
 use super::testimony::{GitTestimony, How, StepFound};
 use super::warnings::MOST_WARNINGS;
 use super::{GitError, GitIndex};
@@ -52,7 +52,7 @@ impl GitIndex {
         }
         let mut testimony = answer?;
         if let Some(what) = &*self.damage.borrow() {
-            testimony.warnings.push(format!("the index of the repository was damaged ({what}), and is built anew"));
+            testimony.warnings.push(format!("the index of the repository was damaged ({what}) and was rebuilt"));
         }
         Ok(testimony)
     }
@@ -211,13 +211,13 @@ impl GitAnswer<'_> {
     }
 
     /// What is known of each step.
-    fn chain(&mut self) -> Result<Chain, GitError> {
+    fn chain(&mut self) -> Result<ChainPresence, GitError> {
         let doubtful = self.doubtful_beginnings()?;
         let mut steps = Vec::new();
         for one in self.found {
             steps.push((one.step.role, self.presence(one, &doubtful)?));
         }
-        let mut chain = Chain::of(steps);
+        let mut chain = ChainPresence::of(steps);
         // Whoever took a fix out without a word may have taken out what came before it.
         if self.is_undone && chain.half_fix == Presence::IN {
             chain.half_fix = Presence::OPEN;
@@ -225,8 +225,8 @@ impl GitAnswer<'_> {
         Ok(chain)
     }
 
-    /// The beginnings that may hold steps, but for those that the break was applied to: what is before the break's own
-    /// commit holds neither it nor its repairs.
+    /// The beginnings that may have steps. Those before the break's own commit are left out: they have neither the
+    /// break nor its repairs.
     fn doubtful_beginnings(&self) -> Result<Vec<Beginning>, GitError> {
         let mut doubtful = beginnings(self.index, self.history, self.bug)?;
         // Of several breaks each may have been in another beginning.
@@ -267,14 +267,15 @@ impl GitAnswer<'_> {
 fn sentence(step: &StepFound, is_whole: bool, packaging: &Packaging) -> String {
     let role = step.role;
     if matches!(step.how, How::NotFound) {
-        let place = if is_whole { "its history" } else { "the part of its history that is here" };
+        let place = if is_whole { "its history" } else { "the part of its history that the clone has" };
         let (applied, all) = (packaging.applied(), packaging.patches.len() + packaging.unread.len());
         let patches = match (applied, all - applied) {
             (0, 0) => String::new(),
             (applied, 0) => format!(", nor in the {applied} patches that its packaging applies"),
-            (0, others) => format!("; {others} patches lie in its tree, and whether they are applied is not certain"),
+            (0, others) => format!("; its tree has {others} patches that may be applied"),
             (applied, others) => format!(
-                ", nor in the {applied} patches that its packaging applies for certain; {others} more lie in its tree"
+                ", nor in the {applied} patches that its packaging surely applies; {others} more in its tree may be \
+                applied"
             ),
         };
         return format!("{role}: not in {place}{patches}");

@@ -36,7 +36,7 @@ pub(super) struct Carrier {
 }
 
 impl Carrier {
-    /// What it weighs. A claim that nobody can look at is a hint.
+    /// What it weighs. A claim whose commit cannot be read is a hint.
     pub fn strength(&self) -> Strength {
         if self.is_unseen { Strength::Weak } else { self.how.strength() }
     }
@@ -45,15 +45,15 @@ impl Carrier {
 /// All that was found of one step.
 #[derive(Default)]
 pub(super) struct Carriers {
-    /// Under which names others speak of it.
+    /// The names by which other commits name it.
     pub names: Vec<Abbreviation>,
-    /// In this history, the most telling first.
+    /// In this history, the strongest first.
     pub found: Vec<Carrier>,
     /// In this history, commits that revert the step though they seem to carry it, and whether their lines show that.
     pub undoing: Vec<(u32, bool)>,
     /// What the step does to its files, in each form that is known.
     pub patches: Vec<StepLines>,
-    /// A commit whose patch is the step, wherever in the repository.
+    /// A commit whose patch is the step, anywhere in the repository.
     pub model: Option<Oid>,
     pub warnings: Vec<String>,
 }
@@ -84,7 +84,7 @@ pub(super) fn find(history: &History, step: &Step, before: &[Abbreviation]) -> R
             if history.store.number(oid)?.is_some_and(|number| history.has(number)) {
                 let changes = if nothing { "changes nothing" } else { "changes none of its files" };
                 carriers.warnings.push(format!(
-                    "{} says that it carries the {}, and {changes}: it does not count",
+                    "{} says that it carries the {} but {changes}: ignored",
                     short(oid),
                     step.role
                 ));
@@ -111,7 +111,7 @@ pub(super) fn find(history: &History, step: &Step, before: &[Abbreviation]) -> R
             carriers.names.retain(|other| *other != name);
             carriers.undoing.push((number, what == LineEffect::TakesOut));
             carriers.warnings.push(format!(
-                "{} says that it carries the {}, and takes lines of it out: it is a revert",
+                "{} says that it carries the {} but removes its lines: counted as a revert",
                 short(oid),
                 step.role
             ));
@@ -178,17 +178,17 @@ fn is_of_several(history: &History, oid: Oid, step: &Step, carriers: &mut Carrie
     let says = match (others, undoes) {
         (false, false) => return false,
         (true, _) => "carries other commits too",
-        (false, true) => "speaks of undoing in its subject",
+        (false, true) => "speaks of a revert in its subject",
     };
     carriers.warnings.push(format!(
-        "{} says that it carries the {}, but {says}, and its lines do not show it: its message is a hint only",
+        "{} says that it carries the {} but {says}, and its lines do not confirm it: a hint only",
         short(oid),
         step.role
     ));
     true
 }
 
-/// Finds the commits that speak of the step in whatever words, and put its lines in or take them out.
+/// Finds the commits that name the step, in any words, and add or remove its lines.
 fn by_lines(history: &History, step: &Step, carriers: &mut Carriers, seen: &mut BTreeSet<u32>) -> Result<(), GitError> {
     let git = history.repository.git();
     if carriers.patches.is_empty() {
@@ -233,8 +233,8 @@ fn by_lines(history: &History, step: &Step, carriers: &mut Carriers, seen: &mut 
     Ok(())
 }
 
-/// Takes those out of the names that say that they carry the step and are reverts of it: whoever reverts by hand may
-/// keep the message of what is reverted, trailers and all.
+/// Removes the names of reverts that claim to carry the step: a revert by hand may keep the message of its target, with
+/// the trailers.
 fn reverts_that_quote(
     history: &History,
     step: &Step,
@@ -287,8 +287,7 @@ pub(super) fn unseen(history: &History, oid: Oid, step: &Step, carriers: &mut Ca
     let is_unseen = touches(history.repository.git(), oid, &step.files).is_none();
     if is_unseen {
         carriers.warnings.push(format!(
-            "the clone is partial or shallow and lacks the trees that would show whether {} changes files of the {}: its \
-             message is a hint only",
+            "the clone lacks the trees that would show whether {} changes files of the {}: its message is a hint only",
             short(oid),
             step.role
         ));
@@ -337,14 +336,12 @@ fn by_patch_file(history: &History, step: &Step, carriers: &mut Carriers) -> Res
         if !changes && (how.is_some() || has_subject) {
             let says = if how.is_some() { "says that it carries" } else { "has the subject of" };
             let (file, role) = (&patch.file, step.role);
-            carriers
-                .warnings
-                .push(format!("{file} {says} the {role}, and changes none of its files: it does not count"));
+            carriers.warnings.push(format!("{file} {says} the {role} but changes none of its files: ignored"));
             continue;
         }
         if (how.is_some() || has_subject) && patch.turns(&carriers.patches, &subject) {
             carriers.warnings.push(format!(
-                "{} names the {}, and its words or its lines may take it out: it does not count",
+                "{} names the {} but may revert it, by its words or its lines: ignored",
                 patch.file, step.role
             ));
             continue;

@@ -113,7 +113,7 @@ fn known_backports_and_picks_of_them_are_found() {
         assert_eq!(of(&testimony, Role::Break).how, expected);
         assert_eq!(testimony.finding.states.only(), Some(State::Affected), "{}", testimony.finding.why);
     }
-    assert!(fixture.ask(&bug, "known").finding.why.contains("another patch under the same subject"));
+    assert!(fixture.ask(&bug, "known").finding.why.contains("another patch with the same subject"));
 }
 
 #[test]

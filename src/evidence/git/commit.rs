@@ -14,7 +14,7 @@ pub(super) struct RawCommit<'a> {
     pub parents: Vec<Oid>,
     /// When it was committed, in seconds since 1970; 0 where that cannot be read.
     pub time: i64,
-    /// Its message, in whatever encoding.
+    /// Its message, in any encoding.
     pub message: &'a [u8],
 }
 

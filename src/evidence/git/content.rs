@@ -1,8 +1,8 @@
 //! What the files say against the history.
 //!
-//! Merges have content of their own, and vendors squash: a step can be in the files without a commit of its own, or be
-//! gone although its commit is there. Comparing lines cannot prove either, but it can keep this witness from
-//! vouching for what it does not see.
+//! Merges have content of their own, and vendors squash: the files can have a step without a commit of its own, or lack
+//! it although its commit is there. Comparing lines proves neither, but it keeps this witness from claiming what it
+//! does not see.
 
 use std::collections::HashSet;
 use std::rc::Rc;

@@ -12,8 +12,9 @@ use super::packaging::KERNEL;
 const MOST: usize = 16;
 
 /// The paths at which a commit's tree has a copy of a file: under another name in its folder, or under its own name in a
-/// folder near it or above the kernel's own folders.
-pub(super) fn copies(git: &Objects, commit: Oid, file: &str) -> Vec<String> {
+/// folder near it or outside the kernel's own folders. Those that the commit `upstream` has too are no vendor's copies.
+pub(super) fn copies(git: &Objects, commit: Oid, file: &str, upstream: Option<Oid>) -> Vec<String> {
+    let known = upstream.and_then(|commit| git.commit(commit)).map(|commit| commit.tree);
     let Some(tree) = git.commit(commit).map(|commit| commit.tree) else { return Vec::new() };
     let TreeEntry::File(id) = git.entry(tree, file) else { return Vec::new() };
     let (folder, base) = file.rsplit_once('/').unwrap_or(("", file));
@@ -48,8 +49,9 @@ pub(super) fn copies(git: &Objects, commit: Oid, file: &str) -> Vec<String> {
     }
     places.sort();
     places.dedup();
+    let is_upstream = |path: &str| known.is_some_and(|known| git.entry(known, path).id().is_some());
     let is_other = |path: &String| match git.entry(tree, path) {
-        TreeEntry::File(other) => path != file && (other == id || is_copy(git, id, other)),
+        TreeEntry::File(other) if !is_upstream(path) => path != file && (other == id || is_copy(git, id, other)),
         _ => false,
     };
     places.into_iter().filter(is_other).take(MOST).collect()
@@ -57,5 +59,5 @@ pub(super) fn copies(git: &Objects, commit: Oid, file: &str) -> Vec<String> {
 
 /// Whether a commit changes a copy of one of these files.
 pub(super) fn changes_a_copy(git: &Objects, commit: Oid, files: &[String]) -> bool {
-    files.iter().any(|file| touches(git, commit, &copies(git, commit, file)) == Some(true))
+    files.iter().any(|file| touches(git, commit, &copies(git, commit, file, None)) == Some(true))
 }

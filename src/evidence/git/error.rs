@@ -11,22 +11,22 @@ pub enum GitError {
     #[error("{0} is not there: expected a git repository (bare, a working tree, or a linked worktree)")]
     Missing(PathBuf),
     /// It is no repository.
-    #[error("{0} is no git repository: expected a bare one, or the top folder of a working tree")]
+    #[error("{0} is not a git repository: expected a bare one, or the top folder of a working tree")]
     NotARepository(PathBuf),
     /// Its objects are named by SHA-256.
     #[error(
-        "{0} names its objects by SHA-256, which cannot be read here, and no kernel tree uses: clone it from a SHA-1 \
-         remote, or judge the checked-out tree as source"
+        "{0} names its objects by SHA-256, which is not supported: clone it from a SHA-1 remote, or judge the \
+        checked-out tree as source"
     )]
     Sha256(PathBuf),
     /// Its refs are in reftable format.
     #[error(
-        "{0} keeps its refs as a reftable, which cannot be read here: run `git refs migrate --ref-format=files` in it, \
-         or make a clone with `git clone --mirror --ref-format=files`"
+        "{0} keeps its refs as a reftable, which is not supported: run `git refs migrate --ref-format=files` in it, \
+        or clone it with `git clone --mirror --ref-format=files`"
     )]
     Reftable(PathBuf),
     /// It uses an extension that cannot be read.
-    #[error("{path} uses a git extension that cannot be read here ({what}): ask a fresh `git clone --bare` of it")]
+    #[error("{path} uses a git extension that is not supported ({what}): use a fresh `git clone --bare` of it")]
     Extension {
         /// The repository.
         path: PathBuf,
@@ -40,7 +40,7 @@ pub enum GitError {
     )]
     ForeignOwner(PathBuf),
     /// It is a repository, but cannot be read.
-    #[error("{path} cannot be read as a git repository ({what}): run `git fsck` in it, or clone it anew")]
+    #[error("cannot read {path} as a git repository ({what}): run `git fsck` in it, or clone it again")]
     Unreadable {
         /// The repository.
         path: PathBuf,
@@ -48,7 +48,7 @@ pub enum GitError {
         what: String,
     },
     /// One of its objects is damaged.
-    #[error("object {object} of {path} is damaged ({what}): run `git fsck` there, or clone it anew")]
+    #[error("object {object} of {path} is damaged ({what}): run `git fsck` there, or clone it again")]
     Damaged {
         /// The repository.
         path: PathBuf,
@@ -59,7 +59,7 @@ pub enum GitError {
     },
     /// The index of one of its packs is damaged.
     #[error(
-        "{} is damaged ({what}): remove it and run {}, or clone the repository anew", file.display(), index_remedy(file)
+        "{} is damaged ({what}): remove it and run {}, or clone the repository again", file.display(), index_remedy(file)
     )]
     PackIndex {
         /// The index.
@@ -86,7 +86,7 @@ pub enum GitError {
         revision: String,
     },
     /// The revision is an object without a history.
-    #[error("`{revision}` is a {kind}, not a commit: a history can only be told of a tag, branch or commit")]
+    #[error("`{revision}` is a {kind}, not a commit: expected a tag, branch or commit")]
     NotACommit {
         /// What was asked for.
         revision: String,
@@ -105,8 +105,8 @@ pub enum GitError {
     },
     /// Another process has held the index's lock for too long.
     #[error(
-        "another process has held the lock {path} for {} seconds: see which with `fuser -v {path}`, let it end or end \
-         it if it hangs, and ask again (removing the file frees nothing)",
+        "timed out after {} seconds waiting for another process to release the lock {path}: `fuser -v {path}` shows \
+        which; let it finish, or end it if it hangs, and ask again (removing the file does not release the lock)",
         .waited.as_secs()
     )]
     Locked {
@@ -116,7 +116,7 @@ pub enum GitError {
         waited: Duration,
     },
     /// The index cannot be used; it was removed where it is damaged.
-    #[error("the index {path} cannot be used ({what}): ask again, and it is built anew")]
+    #[error("the index {path} cannot be used ({what}): ask again to rebuild it")]
     Index {
         /// The file.
         path: PathBuf,

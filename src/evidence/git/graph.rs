@@ -213,7 +213,7 @@ impl Graph {
                     if !parents.is_some_and(|parents| parents.iter().all(|parent| *parent < number)) {
                         return false;
                     }
-                    // Below MOST, for it is a place in the list.
+                    // Below MOST, because it is a place in the list.
                     MANY | start as u32
                 }
             };
@@ -256,7 +256,7 @@ mod tests {
                 prop_assert_eq!(ancestors.has(at), reaches(&graph, tip, at));
                 prop_assert_eq!(graph.descendants(at).has(tip), reaches(&graph, tip, at));
             }
-            // In two parts, as an update appends to what is there.
+            // In two parts, as an update appends.
             let (mut read, middle) = (Graph::default(), graph.len() / 2);
             prop_assert!(read.decode(&graph.encode(0, middle)));
             prop_assert!(read.decode(&graph.encode(middle, graph.len())));

@@ -101,7 +101,7 @@ impl History<'_> {
         }
     }
 
-    /// The commits that name this one in this way, wherever in the repository.
+    /// The commits that name this one in this way, anywhere in the repository.
     pub fn naming(&self, commit: Abbreviation, kinds: &[MentionKind]) -> Result<Vec<Named>, GitError> {
         let mut named = Vec::new();
         for one in self.store.naming(commit)? {

@@ -1,7 +1,7 @@
-//! What it is worth that a step was not found.
+//! What "not found" is worth.
 //!
-//! A history tells what was committed, not what its beginning already held: a vendor's import of 4.19.57 has the break
-//! without a commit of its own, and calls itself by the release that it started from, whatever else it took since. So a
+//! A history shows what was committed, not what its first commit already had: a vendor's import of 4.19.57 has the
+//! break without a commit of its own. Its Makefile names the release that it started from, not what it took since. So a
 //! beginning (a root, or where a clone or graft cut the history off) is trusted only where it is kernel.org's own.
 
 use std::collections::HashSet;
@@ -20,12 +20,12 @@ use crate::words::Role;
 const MOST: usize = 4_000;
 /// The longest line of a revision that is looked at for jumps, in commits. Linux's own has some 100,000.
 const LONGEST_LINE: usize = 1 << 20;
-/// The most jumps that are told.
+/// The most jumps that are reported.
 const MOST_JUMPS: usize = 16;
 /// Linux's first commit in git, 2.6.12-rc2: there even where a clone lacks its files.
 const FIRST: &str = "1da177e4c3f41524e886b7f1b8a0c1fc7321cac2";
 
-/// A beginning that may hold steps without commits of their own.
+/// A beginning that may have steps without commits of their own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Beginning {
     pub number: u32,
@@ -33,16 +33,19 @@ pub(super) struct Beginning {
     pub says: String,
 }
 
-/// Why the version of a revision is not known, and what would tell it.
+/// Why the version of a revision is unknown, and how to find it.
 pub(super) fn no_version(history: &History) -> String {
     if let Some(fetch) = fetch_makefile(history.repository, history.commit) {
-        return format!("the repository lacks the revision's Makefile, and so its version: {fetch}, then ask again");
+        return format!(
+            "the repository lacks the revision's Makefile, which holds its version: {fetch}, then ask \
+        again"
+        );
     }
-    let none = "the revision holds no kernel's Makefile that could be read";
+    let none = "the revision has no readable kernel Makefile";
     match history.packaging.says() {
         Some(says) => format!(
-            "{none}; {says}: the kernel that they are applied to is not in it, so judge the package that is built from it, \
-             or the patched tree as source"
+            "{none}; {says}: it does not have the kernel that they apply to, so judge the package that is built from \
+            it, or the patched tree as source"
         ),
         None => none.to_owned(),
     }
@@ -86,12 +89,12 @@ pub(super) fn beginnings(index: &GitIndex, history: &History, bug: &Bug) -> Resu
                 let path = history.repository.path().display();
                 let look = || {
                     format!(
-                        ": `git -C {path} show {0}` and `git -C {path} show {0}:Makefile` tell what it is",
+                        ": `git -C {path} show {0}` and `git -C {path} show {0}:Makefile` show what it is",
                         short(oid)
                     )
                 };
                 let mend = mend.or_else(|| unshallow(history, oid)).unwrap_or_else(look);
-                Some(format!("{what} {}, a {version}, which may hold steps already{mend}", short(oid)))
+                Some(format!("{what} {}, a {version}, which may already have steps{mend}", short(oid)))
             }
             // Trees that were merged in, as btrfs's once was, begin without a kernel around them.
             None if !is_cut && holds_none(index, oid, &files) => {
@@ -135,8 +138,8 @@ fn import(index: &GitIndex, history: &History, root: u32) -> Result<Option<Begin
         if is_import {
             let (oid, path) = (short(history.sha(number)?), history.repository.path().display());
             let says = format!(
-                "{oid} brings a kernel in without its history, and may hold steps: `git -C {path} show --stat {oid}` tells \
-                 what it is"
+                "{oid} adds a kernel without its history, which may bring steps: `git -C {path} show --stat {oid}` \
+                shows what it is"
             );
             return Ok(Some(Beginning { number, says }));
         }
@@ -144,8 +147,8 @@ fn import(index: &GitIndex, history: &History, root: u32) -> Result<Option<Begin
     Ok(None)
 }
 
-/// The commits on the revision's own line that make another release of it, and are no merges: whoever squashes an update
-/// brings all its commits without their names. What is before a tagged release of kernel.org is its history.
+/// The commits on the revision's own line that turn it into another release and are not merges: a squashed update
+/// brings commits without their names. The line ends at a tagged release of kernel.org.
 fn jumps(index: &GitIndex, history: &History, releases: Option<&Releases>) -> Result<Vec<Beginning>, GitError> {
     let Some(mut at) = history.store.number(history.commit)? else { return Ok(Vec::new()) };
     let mut line = vec![at];
@@ -158,7 +161,7 @@ fn jumps(index: &GitIndex, history: &History, releases: Option<&Releases>) -> Re
     }
     let version = |at: usize| Ok::<_, GitError>(index.version_at(history.sha(line[at])?));
     let mut found = Vec::new();
-    // Ranges of the line at whose ends the versions are told; where they are the same, nothing jumps between them.
+    // Ranges of the line, with the versions at their ends. Where both are the same, nothing jumps between them.
     let mut ranges = vec![(0, version(0)?, line.len() - 1, version(line.len() - 1)?)];
     while let Some((new, newer, old, older)) = ranges.pop() {
         if newer == older || found.len() >= MOST_JUMPS {
@@ -177,8 +180,9 @@ fn jumps(index: &GitIndex, history: &History, releases: Option<&Releases>) -> Re
             let (oid, path) = (history.sha(line[new])?, history.repository.path().display());
             let oid = short(oid);
             let says = format!(
-                "{oid} makes a {newer} of a {older} in one commit, which may hold steps: `git -C {path} show --stat {oid}` \
-                 tells what it is"
+                "{oid} turns a {older} into a {newer} in one commit, which may bring steps: `git -C {path} show --stat \
+                {oid}` \
+                 shows what it is"
             );
             found.push(Beginning { number: line[new], says });
         }
@@ -186,8 +190,8 @@ fn jumps(index: &GitIndex, history: &History, releases: Option<&Releases>) -> Re
     Ok(found)
 }
 
-/// Whether nobody releases the one version right after the other: kernel.org's go by one, and from a release to the next
-/// line's first candidate.
+/// Whether the one version never follows the other: kernel.org's versions go up by one, and from a release to the first
+/// candidate of the next line.
 fn is_jump(older: &MakefileVersion, newer: &MakefileVersion) -> bool {
     let (Some(old), Some(new)) = (older.release(), newer.release()) else { return false };
     let is_same_line = old.line() == new.line();
@@ -204,7 +208,10 @@ fn missing_tag(history: &History, oid: Oid, number: u32, version: &MakefileVersi
     let says_so = history.repository.is_release(oid, &format!("v{release}"));
     let path = history.repository.path().display();
     (says_so && !is_tagged).then(|| {
-        format!("; it has no tag v{release}: `git -C {path} fetch --tags` from a remote that has kernel.org's tags brings it")
+        format!(
+            "; it has no tag v{release}: fetch it with `git -C {path} fetch --tags` from a remote that has \
+        kernel.org's tags"
+        )
     })
 }
 
@@ -212,7 +219,7 @@ fn missing_tag(history: &History, oid: Oid, number: u32, version: &MakefileVersi
 fn unshallow(history: &History, oid: Oid) -> Option<String> {
     let path = history.repository.path().display();
     let is_end = history.repository.overlay().shallow.contains(&oid);
-    is_end.then(|| format!(": `git -C {path} fetch --unshallow` brings what is before it"))
+    is_end.then(|| format!(": `git -C {path} fetch --unshallow` fetches the history before it"))
 }
 
 /// Whether a tree is there, and has neither a kernel's Makefile nor any of these files. Another project's Makefile, as

@@ -72,18 +72,18 @@ fn absence_is_told_only_where_the_history_is_whole() {
     branch("foreign", foreign);
     let never = set(&[State::NeverHad]);
     for (branch, states, says) in [
-        ("import-old", StateSet::all(), "a 4.19.51, which may hold steps already"),
-        ("import-tagged", StateSet::all(), "a 4.14.35, which may hold steps already"),
-        ("import-late", StateSet::all(), "a 4.19.57, which may hold steps already"),
-        ("import-ended", StateSet::all(), "a 4.20.3, which may hold steps already"),
+        ("import-old", StateSet::all(), "a 4.19.51, which may already have steps"),
+        ("import-tagged", StateSet::all(), "a 4.14.35, which may already have steps"),
+        ("import-late", StateSet::all(), "a 4.19.57, which may already have steps"),
+        ("import-ended", StateSet::all(), "a 4.20.3, which may already have steps"),
         ("import-unknown", StateSet::all(), "a 3.18.20, which"),
-        ("import-mainline", StateSet::all(), "a 5.2.0-rc5, which may hold steps already"),
+        ("import-mainline", StateSet::all(), "a 5.2.0-rc5, which may already have steps"),
         ("import-then-break", set(&[State::Affected, State::HalfFixed]), "a 4.19.57 has it"),
         ("squashed-update", StateSet::all(), "squashed update"),
         ("merged-in", never, ""),
-        ("import-later", StateSet::all(), "brings a kernel in without its history"),
-        ("jump", StateSet::all(), "makes a 4.16.9 of a 4.14.0 in one commit"),
-        ("foreign", StateSet::all(), "no kernel's Makefile"),
+        ("import-later", StateSet::all(), "adds a kernel without its history"),
+        ("jump", StateSet::all(), "turns a 4.14.0 into a 4.16.9 in one commit"),
+        ("foreign", StateSet::all(), "no readable kernel Makefile"),
     ] {
         let finding = fixture.ask(&bug, branch).finding;
         // A kernel whose version says that it needs no mend is never fixed with that defect.
@@ -116,6 +116,6 @@ fn cut_is_trusted_only_at_a_release() {
     for (branch, is_told) in [("vendor", false), ("untagged", false), ("release", true)] {
         let finding = fixture.ask(&bug, branch).finding;
         assert_eq!(finding.states.only() == Some(State::NeverHad), is_told, "{branch}: {}", finding.why);
-        assert_eq!(finding.why.contains("may hold steps already"), !is_told, "{branch}: {}", finding.why);
+        assert_eq!(finding.why.contains("may already have steps"), !is_told, "{branch}: {}", finding.why);
     }
 }

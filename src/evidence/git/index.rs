@@ -1,4 +1,4 @@
-//! The index of a repository: built once, brought up to date when refs have moved, thrown away when damaged.
+//! The index of a repository: built once, updated when refs move, rebuilt when damaged.
 //!
 //! One process at a time builds or appends, under a lock that ends with it. A first build goes to a draft that is
 //! renamed when it is whole; an update counts from when the header leads to it. So a kill at any moment leaves an index
@@ -53,8 +53,8 @@ pub enum IndexProgress {
 impl fmt::Display for IndexProgress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Waiting => f.write_str("waiting for somebody else who reads it"),
-            Self::Rebuilding => f.write_str("the index is damaged: building it again"),
+            Self::Waiting => f.write_str("waiting for another process that indexes it"),
+            Self::Rebuilding => f.write_str("the index is damaged: rebuilding it"),
             Self::Reading { commits } => write!(f, "reading the history: {commits} commits"),
             Self::Writing { commits } => write!(f, "writing the index: {commits} commits"),
         }
@@ -67,9 +67,9 @@ pub struct GitIndex {
     pub(super) inner: RefCell<Inner>,
     /// What lies over the tree of the revision that was asked about last: other dossiers ask about it too.
     pub(super) packaging: RefCell<Option<(Oid, Rc<Packaging>)>>,
-    /// What was wrong with the index that was found, where it was damaged and this one is built anew.
+    /// What was wrong with the old index, where it was damaged and rebuilt.
     pub(super) damage: RefCell<Option<String>>,
-    /// Who is told of what a question waits for.
+    /// Called with what a question waits for.
     progress: Box<dyn Fn(IndexProgress)>,
 }
 
@@ -86,7 +86,7 @@ impl Repository {
     /// # Errors
     /// Where the repository's commits cannot be read, or the folder not be written.
     pub fn index(&self, folder: &Path, progress: &dyn Fn(IndexProgress)) -> Result<GitIndex, GitError> {
-        // Opened anew: libgit2's caches start empty, and what is laid over the objects is as it is now.
+        // Opened again: libgit2's caches start empty, and grafts and replace refs are read again.
         let repository = Self::open(self.path())?;
         let path = folder.join(format!("git-{}.{EXTENSION}", repository.key()));
         let opened = |repository, inner, damage| GitIndex {
@@ -133,7 +133,7 @@ impl Repository {
 }
 
 impl GitIndex {
-    /// Tells this what a later question waits for: one about a revision that no ref leads to reads its commits first.
+    /// Sets who is called with what a later question waits for: a revision that no ref leads to is indexed first.
     pub fn telling(mut self, progress: impl Fn(IndexProgress) + 'static) -> Self {
         self.progress = Box::new(progress);
         self
@@ -157,7 +157,7 @@ impl GitIndex {
         number(&inner)?.ok_or_else(|| self.repository.damaged(oid, "it could not be read"))
     }
 
-    /// Opens the index again after damage was met in it, and builds it anew where no other process has.
+    /// Opens the index again after damage, and rebuilds it unless another process did.
     pub(super) fn renew(&self, what: String) -> Result<(), GitError> {
         let mut inner = self.inner.borrow_mut();
         let path = inner.store.path().to_owned();
@@ -235,8 +235,7 @@ pub(super) fn lock(path: &Path, patience: Duration, progress: &dyn Fn(IndexProgr
         Err(file) => file,
     };
     progress(IndexProgress::Waiting);
-    // flock(2) knows no deadline, so a thread waits. Where nobody listens any more, what it sends is dropped, and the
-    // lock with it.
+    // flock(2) has no deadline, so a thread waits. After a timeout the thread drops the lock as soon as it gets it.
     let (sender, receiver) = channel();
     let wait = move || {
         let locked = rustix::io::retry_on_intr(|| flock(&file, FlockOperation::LockExclusive));
@@ -250,7 +249,7 @@ pub(super) fn lock(path: &Path, patience: Duration, progress: &dyn Fn(IndexProgr
     }
 }
 
-/// Takes the lock where nobody has it, or gives the file back.
+/// Takes the lock if it is free, or returns the file.
 fn try_lock(path: &Path) -> io::Result<Result<File, File>> {
     let file = match regular(path, true) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -269,7 +268,7 @@ fn cache(path: &Path, doing: &'static str, source: io::Error) -> GitError {
     GitError::Cache { path: path.to_owned(), doing, source }
 }
 
-/// Reads and writes what is new of these commits and what leads to them.
+/// Reads these commits and their ancestors, and writes those that are new.
 fn append(
     repository: &Repository,
     targets: &[Oid],
@@ -310,7 +309,7 @@ fn build(
     made: Made,
     progress: &dyn Fn(IndexProgress),
 ) -> Result<Inner, GitError> {
-    // One draft at most is left by a killed process, for the lock is held.
+    // A killed process leaves at most one draft, because it held the lock.
     let draft = path.with_extension("draft");
     let _ = fs::remove_file(&draft);
     let mut graph = Graph::default();

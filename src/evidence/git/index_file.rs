@@ -35,7 +35,7 @@ const LONGEST: u64 = 256 << 20;
 /// number of segments grows with the logarithm of the history only.
 const FACTOR: u64 = 4;
 
-/// How many bytes may be in no segment any more before the file is built anew, beside as many as are in one.
+/// A file with more unused bytes than used ones and this many is rebuilt.
 const SLACK: u64 = 16 << 20;
 
 /// An open index file.
@@ -135,7 +135,7 @@ impl IndexFile {
         &self.manifest.made
     }
 
-    /// Whether so much of the file is in no segment any more that it had better be built anew.
+    /// Whether so much of the file is unused that it should be rebuilt.
     pub fn is_bloated(&self) -> bool {
         let live: u64 = self.segments.iter().flat_map(|segment| &segment.tables).map(Table::len).sum();
         self.blocks.file().metadata().is_ok_and(|about| about.len() > 2 * live + SLACK)
@@ -356,7 +356,7 @@ impl IndexFile {
     /// repository.
     fn damaged(&self, damage: &Damage) -> GitError {
         let inode = |about: io::Result<fs::Metadata>| about.ok().map(|about| (about.dev(), about.ino()));
-        // Another process may have built it anew by now.
+        // Another process may have rebuilt it by now.
         if inode(fs::metadata(&self.path)) == inode(self.blocks.file().metadata()) {
             let _ = fs::remove_file(&self.path);
         }

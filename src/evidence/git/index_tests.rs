@@ -231,6 +231,6 @@ fn held_lock_times_out_with_its_path() {
     assert!(error.contains(&path.display().to_string()) && error.contains("fuser"), "{error}");
     assert_eq!(told.get(), 1);
     drop(held);
-    // Whoever waited in vain does not keep it.
+    // A waiter that timed out does not keep the lock.
     take(60_000).unwrap();
 }

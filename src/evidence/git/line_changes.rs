@@ -1,4 +1,4 @@
-//! What a commit does to the lines of a step, whatever its message says: puts them in, takes them out, or neither.
+//! What a commit does to the lines of a step: adds them, removes them, or neither. Its message does not matter.
 //!
 //! Lines are counted before and after, so a line that only moves within its file is no change, and it does not matter
 //! where in the file a backport put it.

@@ -31,7 +31,7 @@ pub(super) struct CommitObject {
     pub parents: Vec<Oid>,
     /// The parents that the object itself names.
     pub named_parents: Vec<Oid>,
-    /// In whatever encoding.
+    /// In any encoding.
     pub message: Vec<u8>,
 }
 

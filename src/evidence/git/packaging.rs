@@ -70,15 +70,15 @@ impl Packaging {
         self.patches.iter().filter(|patch| patch.is_applied).count()
     }
 
-    /// What lies there, for people; none where there is nothing.
+    /// What the tree has, for people; none where it has no patches.
     pub fn says(&self) -> Option<String> {
         if self.patches.is_empty() && self.unread.is_empty() && self.by.is_empty() {
             return None;
         }
         let (applied, all) = (self.applied(), self.patches.len() + self.unread.len());
         let by: Vec<&str> = self.by.iter().take(3).map(String::as_str).collect();
-        let by = if by.is_empty() { "no packaging that is known".to_owned() } else { by.join(", ") };
-        Some(format!("{all} patches lie in the tree, of which {applied} are applied for certain (by {by})"))
+        let by = if by.is_empty() { "no known packaging".to_owned() } else { by.join(", ") };
+        Some(format!("the tree has {all} patches, of which {applied} are surely applied (by {by})"))
     }
 }
 
@@ -118,7 +118,7 @@ pub(super) fn packaging(git: &Objects, commit: Oid, is_kernel: bool) -> Packagin
             continue;
         }
         packaging.by.insert((*path).clone());
-        // Of several specs nobody knows which is built.
+        // Of several specs it is unknown which one is built.
         for name in spec.applied.iter().take(MOST).filter(|_| specs.len() == 1) {
             match beside(name) {
                 Some(path) if seen.insert(path.clone()) => packaging.take(git, tree, &path, true),
@@ -250,14 +250,13 @@ pub(super) fn may_carry(history: &History, one: &StepSearch) -> Option<String> {
     };
     let is_turned = |patch: &QuiltPatch| names(patch) && patch.turns(&one.carriers.patches, &subject);
     let lying = || packaging.patches.iter().filter(|patch| !patch.is_applied || is_turned(patch));
-    let may_not = "whether it is applied is not certain";
     if let Some(patch) = lying().find(|patch| names(patch) && patch.changes(&step.files)) {
-        return Some(format!("{} names the {} and lies in the tree, and {may_not}", patch.file, step.role));
+        return Some(format!("{} names the {} and may be applied", patch.file, step.role));
     }
     if let Some(patch) = lying().find(|patch| patch.changes(&step.files)) {
-        return Some(format!("{} changes files of the {} and lies in the tree, and {may_not}", patch.file, step.role));
+        return Some(format!("{} changes files of the {} and may be applied", patch.file, step.role));
     }
-    // A vendor's whole difference in one file says nothing of what is in it.
+    // A vendor's whole difference in one file does not say what it carries.
     let is_squashed = |patch: &&QuiltPatch| {
         let says_so = patch.mentions.iter().any(|(kind, ..)| *kind == MentionKind::Carries);
         patch.is_applied && !says_so && patch.changes(&step.files) && (patch.subject.is_empty() || patch.is_large())
@@ -269,5 +268,5 @@ pub(super) fn may_carry(history: &History, one: &StepSearch) -> Option<String> {
         ));
     }
     let unread = packaging.unread.first()?;
-    Some(format!("{unread} lies in the tree and cannot be read: it may carry the {}", step.role))
+    Some(format!("{unread} cannot be read and may carry the {}", step.role))
 }

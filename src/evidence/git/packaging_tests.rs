@@ -5,6 +5,9 @@ use super::fixture::*;
 use crate::evidence::{StateSet, Strength};
 use crate::words::State;
 
+/// Files of a packaging tree: path and text.
+type PackagingFiles<'a> = &'a [(&'a str, &'a str)];
+
 fn diff(file: &str) -> String {
     format!("---\n--- a/{file}\n+++ b/{file}\n@@ -1 +1 @@\n-x\n+y\n")
 }
@@ -33,10 +36,9 @@ fn patches_of_a_series_count() {
     let claims_nothing = suse.replace(&diff, "");
     let far_below = suse.replace(&diff, &format!("--- a/x.c\n+++ b/x.c\n{}{diff}", "+x\n".repeat(30_000)));
     let removes = suse.replace(&format!("+++ b/{FILE}"), "+++ /dev/null");
-    type Files<'a> = &'a [(&'a str, &'a str)];
     use State::{Affected, Fixed, NeverHad};
     let debian = "debian/patches/series";
-    let table: &[(&str, Files, State, Strength)] = &[
+    let table: &[(&str, PackagingFiles, State, Strength)] = &[
         (
             "break",
             &[(debian, "# x\nbugfix/all/break.patch\n"), ("debian/patches/bugfix/all/break.patch", &break_)],
@@ -164,9 +166,8 @@ fn patches_count_only_where_surely_applied() {
     const R: &str = "debian/patches/r.patch";
     const B: &str = "debian/patches/b.patch";
     const F: &str = "debian/patches/f.patch";
-    type Files<'a> = &'a [(&'a str, &'a str)];
     let open: &[State] = &[NeverHad, Affected];
-    let table: &[(&str, Files, &[State], &str)] = &[
+    let table: &[(&str, PackagingFiles, &[State], &str)] = &[
         ("a spec", &[("kernel.spec", &all), ("b.patch", &break_), ("f.patch", &fix)], &[Fixed], "b.patch says"),
         (
             "a spec and its sources",
@@ -197,7 +198,7 @@ fn patches_count_only_where_surely_applied() {
         ("one large patch", &[("kernel.spec", &big), ("patch-1-vendor.patch", &unsaid)], open, "does not say"),
         ("a patch that is not there", &[("kernel.spec", &gone), ("b.patch", &elsewhere)], &[NeverHad], ""),
         ("a patch of other files", &[("target/linux/generic/pending-6.6/1.patch", &elsewhere)], &[NeverHad], ""),
-        ("a packed patch", &[("PKGBUILD", "x"), ("b.patch.xz", "\u{1}")], open, "b.patch.xz lies in the tree"),
+        ("a packed patch", &[("PKGBUILD", "x"), ("b.patch.xz", "\u{1}")], open, "b.patch.xz cannot be read"),
         (
             "a series with a reversal",
             &[("debian/patches/series", "b.patch\nf.patch -R\n"), (B, &break_), (F, &fix)],
@@ -276,7 +277,7 @@ fn patches_count_only_where_surely_applied() {
         ),
     ];
     let mut number = 0;
-    let mut judge = |says: &str, files: Files, expected: &[State], why: &str| {
+    let mut judge = |says: &str, files: PackagingFiles, expected: &[State], why: &str| {
         let tip = fixture.commit(&[mainline.v4_19], format!("packaging: {says}"), files);
         number += 1;
         fixture.branch(&format!("packaging-{number}"), tip);
@@ -311,7 +312,7 @@ fn patches_count_only_where_surely_applied() {
         "patches/kernel/tcp.diff",
         "debian/patches-rt/tcp.patch",
     ] {
-        judge(place, &[(place, &break_)], open, &format!("{place} names the break and lies in the tree"));
+        judge(place, &[(place, &break_)], open, &format!("{place} names the break and may be applied"));
         judge(place, &[(place, &unsaid)], open, &format!("{place} changes files of the break"));
     }
     // A revert that may be applied.
@@ -339,6 +340,6 @@ fn packaging_without_a_kernel_is_described() {
     fixture.branch("alpine", recipe);
     let finding = fixture.ask(&bug, "alpine").finding;
     assert_eq!(finding.states, StateSet::all(), "{}", finding.why);
-    let says = "1 patches lie in the tree, of which 0 are applied for certain (by main/linux-lts/APKBUILD)";
+    let says = "the tree has 1 patches, of which 0 are surely applied (by main/linux-lts/APKBUILD)";
     assert!(finding.why.contains(says) && finding.why.contains("patched tree as source"), "{}", finding.why);
 }

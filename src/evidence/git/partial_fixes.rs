@@ -1,7 +1,7 @@
 //! Repairs that are in the history and only partly in the files.
 //!
-//! A claim can have half of the content, and a later commit can weaken what a repair added without a word. What
-//! kernel.org released is taken as it is: code goes on, and the dossiers know those releases.
+//! A claim can have half of the content, and a later commit can weaken a repair without saying so. Releases of
+//! kernel.org are trusted: code moves on, and the dossiers know those releases.
 
 use std::collections::HashSet;
 
@@ -25,7 +25,7 @@ type LineSet = HashSet<Vec<u8>>;
 pub(super) enum FixInFiles {
     /// Nothing speaks against it.
     None,
-    /// It may be in, and nobody can be sure: why.
+    /// It may be in: why that is not certain.
     Doubtful(String),
     /// LineSet are back that it took out: which.
     Undone(String),
@@ -91,37 +91,36 @@ pub(super) fn erosion(
     if let Some(line) = undone {
         let line = say(&line);
         return Ok(FixInFiles::Undone(format!(
-            "the {role} is in the history as {name}, but \u{201c}{line}\u{201d}, which it or an earlier step goes with, is in \
-             the files"
+            "the {role} is in the history as {name}, but the files have \u{201c}{line}\u{201d}, a line from before it"
         )));
     }
     if let Some(file) = left_out {
         return Ok(FixInFiles::Open(format!(
-            "{name} says that it carries the {role}, and leaves {file}, which upstream changes, as it was"
+            "{name} says that it carries the {role} but does not change {file}, which upstream changes"
         )));
     }
     if there > 0 && there * 2 < of_upstream {
         return Ok(FixInFiles::Open(format!(
-            "{name} says that it carries the {role}, and leaves {there} of the {of_upstream} lines that upstream adds"
+            "{name} says that it carries the {role} but has only {there} of the {of_upstream} lines that upstream adds"
         )));
     }
     if of_upstream == 0 && short_lines_lost(git, oid, release.unwrap_or(oid), history.commit, &one.step.files) {
         return Ok(FixInFiles::Open(format!(
-            "the {role} is in the history as {name}, and its lines, which are all short, are not all in the files"
+            "the {role} is in the history as {name}, but the files lack some of its lines, which are all short"
         )));
     }
     let same = || model.is_some_and(|model| patch_id(git, model).is_some_and(|id| Some(id) == patch_id(git, oid)));
     let doubt = match weaker {
         Some(line) => {
             format!(
-                "the {role} is in the history as {name}, but \u{201c}{}\u{201d}, which it adds, is gone",
+                "the {role} is in the history as {name}, but the files lack its line \u{201c}{}\u{201d}",
                 say(&line)
             )
         }
         None if is_claim && compared && !code && !same() => {
-            format!("{name} says that it carries the {role}, and changes nothing but comments in its files")
+            format!("{name} says that it carries the {role} but changes only comments in its files")
         }
-        None if partly => format!("{name} says that it carries the {role}, and leaves half of the half-fix as it was"),
+        None if partly => format!("{name} says that it carries the {role} but leaves a part of the half-fix unchanged"),
         None => return Ok(FixInFiles::None),
     };
     Ok(FixInFiles::Doubtful(doubt))

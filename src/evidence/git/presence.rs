@@ -5,7 +5,7 @@ use git2::Oid;
 use super::GitError;
 use super::answer::{GitAnswer, Needed, StepSearch};
 use super::backports::Carrier;
-use super::content::{Likeness, has_any, is_lacking, likeness, likeness_with_copy, touches};
+use super::content::{Likeness, is_lacking, likeness, likeness_with_copy, touches};
 use super::copies::copies;
 use super::history::{CarrierPlace, short};
 use super::history_gaps::{Beginning, is_expected, no_version};
@@ -31,7 +31,7 @@ impl GitAnswer<'_> {
     fn doubted(&mut self, standing: &StepStanding, role: Role) -> Result<(), GitError> {
         let Some(place) = standing.doubted_by.filter(|_| standing.must != standing.may) else { return Ok(()) };
         let name = self.call(place)?;
-        self.doubts.push(format!("{name} changes files of the {role} and speaks of undoing it, or what undid it"));
+        self.doubts.push(format!("{name} changes files of the {role} and speaks of reverting it, or its revert"));
         Ok(())
     }
 
@@ -43,7 +43,7 @@ impl GitAnswer<'_> {
             Some(standing) => {
                 let hint = (standing.must != standing.may).then_some(standing.likely);
                 self.doubted(standing, role)?;
-                // Where nobody can tell what a commit took out, a hint is none.
+                // Where a commit may have taken anything out, there is no hint.
                 let hint = hint.filter(|_| standing.doubted_by.is_none());
                 Presence { may: standing.may, must: standing.must, hint }
             }
@@ -53,7 +53,7 @@ impl GitAnswer<'_> {
             return Ok(if mends { Presence::IN } else { Presence::OUT });
         }
         if one.needed == Needed::Perhaps && !presence.must {
-            self.doubts.push(format!("the {role} is for some versions only, and this one's cannot be read"));
+            self.doubts.push(format!("only some versions need the {role}, and the version of this one cannot be read"));
             presence = Presence::OPEN;
         }
         // Where a hint says that it was taken out, the files can only agree.
@@ -88,8 +88,8 @@ impl GitAnswer<'_> {
             presence = self.vouched(one, oid, presence);
             if self.likeness(oid, one.step) == Likeness::Applied {
                 self.doubts.push(format!(
-                    "the {role} was reverted, but all lines that {} adds are in the files: a commit that does not say \
-                     so brought them back",
+                    "the {role} was reverted, but the files have all lines that {} adds: a commit brought them back \
+                    without saying so",
                     short(oid)
                 ));
                 presence = Presence::OPEN;
@@ -130,8 +130,8 @@ impl GitAnswer<'_> {
         }
     }
 
-    /// Why nobody can tell by which of two files a step is to be judged: the tree has a copy of one that upstream does not
-    /// have, and the copy says something else.
+    /// Why the files do not decide: the tree has a copy of one that upstream does not have, and the copy differs with
+    /// regard to the step.
     fn copy_that_differs(&self, one: &StepSearch) -> Result<Option<String>, GitError> {
         let (git, here, files) = (self.history.repository.git(), self.history.commit, &one.step.files);
         let mut shown_by: Vec<Oid> = one.carriers.model.into_iter().collect();
@@ -148,10 +148,7 @@ impl GitAnswer<'_> {
             return Ok(None);
         }
         for file in files {
-            for copy in copies(git, here, file) {
-                if one.carriers.model.is_some_and(|model| has_any(git, model, std::slice::from_ref(&copy))) {
-                    continue;
-                }
+            for copy in copies(git, here, file, one.carriers.model) {
                 let is_past = |other: &&StepSearch| {
                     let copied = Some((file.as_str(), copy.as_str()));
                     let applied = |model| likeness_with_copy(git, model, here, &other.step.files, copied);
@@ -167,8 +164,8 @@ impl GitAnswer<'_> {
                 };
                 if shown_by.iter().any(differs) {
                     return Ok(Some(format!(
-                        "the tree has {file} and a copy of it, {copy}, of which only one has the {}: find out which one is \
-                         built",
+                        "the tree has {file} and a copy of it, {copy}, of which only one has the {}: find out which \
+                         one is built",
                         one.step.role
                     )));
                 }
@@ -182,7 +179,7 @@ impl GitAnswer<'_> {
         Ok(match erosion(self.history, one, carrier, self.found)? {
             FixInFiles::None => presence,
             FixInFiles::Doubtful(why) => {
-                self.warnings.push(format!("{why}: it is a hint only"));
+                self.warnings.push(format!("{why}: a hint only"));
                 Presence { hint: Some(true), ..Presence::OPEN }
             }
             FixInFiles::Open(why) => {
@@ -212,8 +209,8 @@ impl GitAnswer<'_> {
         doubts.extend(doubtful.iter().take(3).map(|beginning| beginning.says.clone()));
         if let Some(model) = one.carriers.model.filter(|_| self.is_in_the_files(one)) {
             doubts.push(format!(
-                "the {role} is not in the history, but all lines that {} adds are in the files: a merge's own content, \
-                 or a squashed update, brought them",
+                "the {role} is not in the history, but the files have all lines that {} adds: a merge or a squashed \
+                update brought them",
                 short(model)
             ));
         }
@@ -254,18 +251,17 @@ impl GitAnswer<'_> {
             }
         }
         let says =
-            format!("the {role} is in the history, but none of the lines that {} adds is in the files", short(oid));
+            format!("the {role} is in the history, but the files have none of the lines that {} adds", short(oid));
         if likeness == Likeness::NotApplied {
             return Ok(Some(format!(
-                "{says}, and those that it removes are: a merge's own content, or a commit that does not say so, took \
-                 it out"
+                "{says} and all lines that it removes: a merge, or a commit that does not say so, took it out"
             )));
         }
         let by = removals::taken_out_by(self.history, carrier, oid, &one.step.files)?;
-        Ok(by.map(|by| format!("{says}: {} took it out without a word", self.history.call(by))))
+        Ok(by.map(|by| format!("{says}: {} took it out without saying so", self.history.call(by))))
     }
 
-    /// Whether all lines that a step adds are in the files, whoever brought them.
+    /// Whether the files have all lines that a step adds, from any commit.
     fn is_in_the_files(&self, one: &StepSearch) -> bool {
         one.carriers.model.is_some_and(|model| self.likeness(model, one.step) == Likeness::Applied)
     }

@@ -87,7 +87,7 @@ impl QuiltPatch {
             })
             .map_or(text.len(), |(start, _)| start);
         let head = &text[..head_end];
-        // A blank first line, for the first line of a message is its subject, which claims nothing.
+        // A blank first line, because the first line of a message is its subject, which claims nothing.
         let message = [b"\n\n", head].concat();
         let claimed = mentions(&message);
         let doubted = doubted_subjects(&message, &claimed);

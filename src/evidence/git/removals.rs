@@ -1,8 +1,8 @@
-//! Where the lines of a step were lost that the history has and the files have not.
+//! Finds the commit that removed the lines of a step that the history has and the files lack.
 //!
-//! A later commit may have written them anew, which is no reason for doubt; a merge that took the other side's file
-//! (`git merge -s ours`) is one, and so is a commit that only takes lines out. Which of them it was is found by halving a
-//! line of descent, not by reading every commit on it.
+//! A later commit may have rewritten them, which is no reason for doubt. A merge that took the other side's file (`git
+//! merge -s ours`) is one, and so is a commit that only removes lines. Which of them it was is found by halving a line
+//! of descent, not by reading every commit on it.
 
 use std::collections::HashSet;
 
@@ -26,8 +26,8 @@ impl Added<'_> {
     }
 }
 
-/// The commit that took the lines of `step` out and does not account for it: a merge, which should have kept them, or a
-/// commit that puts nothing in their place. None where they were written anew.
+/// The commit that removed the lines of `step` without a reason: a merge, which should have kept them, or a commit that
+/// adds nothing in their place. None where they were rewritten.
 pub(super) fn taken_out_by(history: &History, step: u32, oid: Oid, files: &[String]) -> Result<Option<Oid>, GitError> {
     let git = history.repository.git();
     let Some(before) = history.graph.parents(step).first() else { return Ok(None) };

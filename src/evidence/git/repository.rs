@@ -101,7 +101,7 @@ impl Repository {
         self.objects.overlay()
     }
 
-    /// The same repository, opened anew: libgit2's caches start empty.
+    /// The same repository, opened again: libgit2's caches start empty.
     pub(super) fn again(&self) -> Result<git2::Repository, GitError> {
         open(&self.opens, &self.path)
     }

@@ -30,14 +30,14 @@ fn unreadable_repository_is_refused_with_its_remedy() {
     fs::write(at("elsewhere/.git"), "gitdir: /nowhere/at/all").unwrap();
     for (name, remedy) in [
         ("nothing", "is not there"),
-        ("empty", "is no git repository"),
-        ("file", "is no git repository"),
+        ("empty", "is not a git repository"),
+        ("file", "is not a git repository"),
         ("sha256", "SHA-1"),
         ("sha256.git", "SHA-1"),
         ("reftable", "git refs migrate"),
         ("extension", "extensions.fromthefuture"),
         ("no-config", "git fsck"),
-        ("elsewhere", "is no git repository"),
+        ("elsewhere", "is not a git repository"),
     ] {
         let error = refusal(&at(name));
         assert!(error.to_string().contains(remedy), "{name}: {error}");

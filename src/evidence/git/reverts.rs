@@ -191,7 +191,7 @@ fn judge(nodes: &[RevertNode], applied: usize) -> StepStanding {
         }
     }
     let rank = |at: &usize| (must[*at], likely[*at], may[*at], nodes[*at].strong);
-    // Of equals the first, for the most telling comes first.
+    // Of equals the first, because the strongest comes first.
     let carrier = (0..applied).rev().max_by_key(rank).unwrap_or(0);
     let any = |list: &[bool]| list[..applied].iter().any(|stands| *stands);
     let likely_stands = any(&likely);

@@ -62,7 +62,7 @@ impl GitIndex {
         let git = self.repository.git().raw();
         let path = || self.repository.path().to_owned();
         let unknown = || self.unknown(revision);
-        // `:/text` walks the whole history for a message, and is never what a kernel is called.
+        // `:/text` searches the whole history for a message, and never names a kernel.
         if revision.is_empty() || revision.len() > LONGEST || revision.starts_with(':') || revision.contains("^{/") {
             return Err(unknown());
         }
@@ -110,8 +110,8 @@ impl GitIndex {
         let git = self.repository.git();
         let lacks = |what: &str| {
             io::Error::other(format!(
-                "the repository lacks {what}: a partial clone has to fetch it (`git -C REPO show COMMIT:{path}` does), in a \
-                 whole one `git fsck` tells more"
+                "the repository lacks {what}: in a partial clone, `git -C REPO show COMMIT:{path}` fetches it; in a \
+                full one, run `git fsck`"
             ))
         };
         let commit = Oid::from_str(commit.as_str()).map_err(io::Error::other)?;

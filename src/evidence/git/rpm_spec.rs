@@ -1,4 +1,4 @@
-//! An RPM spec file: which patches it names, and which of those it applies whatever it is built for.
+//! An RPM spec file: which patches it names, and which of those it always applies.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -8,7 +8,7 @@ const MOST_PASSES: usize = 8;
 /// What a spec file says of patches.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Spec {
-    /// The files of patches that are applied whatever it is built for, in order; macros that are not known are left in.
+    /// The files of patches that are always applied, in order; unknown macros are left in.
     pub applied: Vec<String>,
     /// The files of patches that may be applied the other way round, or taken out again.
     pub reversed: Vec<String>,
@@ -24,7 +24,7 @@ pub(super) fn parse(text: &str) -> Spec {
     let mut spec = Spec::default();
     let (mut depth, mut shell, mut section) = (0usize, 0usize, String::new());
     let mut next = 0;
-    // Whether a here-document has begun, whose end nobody looks for; whether all patches may be taken out again.
+    // Whether a here-document has begun, whose end is not looked for; whether all patches may be taken out again.
     let (mut is_lost, mut takes_all_out) = (false, false);
     let text = text.replace("\\\r\n", " ").replace("\\\n", " ");
     for line in text.lines() {

@@ -45,7 +45,7 @@ pub(super) fn by_subject(
         }
         if touches(git, oid, &step.files) == Some(false) && !changes_a_copy(git, oid, &step.files) {
             carriers.warnings.push(format!(
-                "{} has the subject of the {}, and changes none of its files: it does not count",
+                "{} has the subject of the {} but changes none of its files: ignored",
                 short(oid),
                 step.role
             ));
@@ -76,16 +76,16 @@ pub(super) fn by_subject(
         };
         let how = match other {
             None => how,
-            // The step was applied anew upstream, under another name.
+            // The step was applied again upstream, under another name.
             Some((other, line)) if model.is_some() && patch_id(git, other) == *model => {
                 carriers.names.push(whole(other));
                 How::Trailer { line }
             }
             Some((other, _)) => {
                 let (this, role, other) = (short(oid), step.role, short(other));
-                carriers.warnings.push(format!(
-                    "{this} has the subject of the {role}, but carries another commit, {other}: it does not count"
-                ));
+                carriers
+                    .warnings
+                    .push(format!("{this} has the subject of the {role} but carries another commit, {other}: ignored"));
                 continue;
             }
         };

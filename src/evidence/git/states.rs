@@ -64,7 +64,7 @@ impl Presence {
 
 /// The steps of a chain in a kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::evidence) struct Chain {
+pub(in crate::evidence) struct ChainPresence {
     pub break_: Presence,
     pub half_fix: Presence,
     pub fix: Presence,
@@ -72,7 +72,7 @@ pub(in crate::evidence) struct Chain {
     pub fix_of_fix: Presence,
 }
 
-impl Chain {
+impl ChainPresence {
     /// The chain of these steps. Of several breaks, or half fixes, one is enough to be in; several fixes are in together or
     /// are half a fix. A break that no dossier names has always been there; a repair that none names is in no kernel.
     pub fn of(steps: impl IntoIterator<Item = (Role, Presence)>) -> Self {
@@ -136,9 +136,9 @@ mod tests {
         const OPEN: Presence = Presence::OPEN;
         const HINT: Presence = Presence { may: true, must: false, hint: Some(true) };
         const UNHINT: Presence = Presence { may: true, must: false, hint: Some(false) };
-        type Row<'a> = (&'a str, [Presence; 4], &'a [State], Strength);
+        type PresenceRow<'a> = (&'a str, [Presence; 4], &'a [State], Strength);
         let (strong, weak) = (Strength::Strong, Strength::Weak);
-        let table: &[Row] = &[
+        let table: &[PresenceRow] = &[
             ("nothing", [OUT, OUT, OUT, IN], &[NeverHad], strong),
             ("break", [IN, OUT, OUT, IN], &[Affected], strong),
             ("half fix", [IN, IN, OUT, IN], &[HalfFixed], strong),
@@ -156,7 +156,7 @@ mod tests {
             ("half fix alone", [OUT, IN, OUT, IN], &[NeverHad, HalfFixed], strong),
         ];
         for (name, [break_, half_fix, fix, fix_of_fix], states, strength) in table {
-            let chain = Chain { break_: *break_, half_fix: *half_fix, fix: *fix, fix_of_fix: *fix_of_fix };
+            let chain = ChainPresence { break_: *break_, half_fix: *half_fix, fix: *fix, fix_of_fix: *fix_of_fix };
             assert_eq!(chain.conclude(), (states.iter().copied().collect(), *strength), "{name}");
         }
     }
@@ -169,9 +169,9 @@ mod tests {
         const OUT: Presence = Presence::OUT;
         const OPEN: Presence = Presence::OPEN;
         const HINT: Presence = Presence { may: true, must: false, hint: Some(true) };
-        type Row<'a> = (&'a [(Role, Presence)], &'a [State], Strength);
+        type PresenceRow<'a> = (&'a [(Role, Presence)], &'a [State], Strength);
         let (strong, weak) = (Strength::Strong, Strength::Weak);
-        let table: &[Row] = &[
+        let table: &[PresenceRow] = &[
             (&[], &[Affected], strong),
             (&[(Break, OUT), (Break, OUT), (Fix, OUT)], &[NeverHad], strong),
             (&[(Break, OUT), (Break, IN), (Fix, OUT)], &[Affected], strong),
@@ -187,7 +187,7 @@ mod tests {
             (&[(Break, IN), (HalfFix, IN), (Fix, OUT), (Fix, OUT)], &[HalfFixed], strong),
         ];
         for (steps, states, strength) in table {
-            let chain = Chain::of(steps.iter().copied());
+            let chain = ChainPresence::of(steps.iter().copied());
             assert_eq!(chain.conclude(), (states.iter().copied().collect(), *strength), "{steps:?}");
         }
     }

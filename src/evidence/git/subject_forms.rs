@@ -80,7 +80,7 @@ const VERBS: [(Verb, &[&str]); 3] = [
         ],
     ),
 ];
-/// Words that say that what they name was left out, whatever stands beside them.
+/// Words that say that what they name was left out.
 const LEFT_OUT: &str = "not never skip skips skipped skipping deferred defer postponed omitted omit left dropped drop large \
     missing excluded ignored instead pending todo cannot unneeded unnecessary declined rejected later unapplied unmerged";
 /// Words beside a subject or a CVE that say something else than that it was put in.
@@ -151,7 +151,7 @@ pub(in crate::evidence) fn reverted_subjects(plain: &str) -> Vec<String> {
     found
 }
 
-/// The subjects that a message speaks of beside a word of undoing, but for those that its subject says it reverts.
+/// The subjects that a message has beside a word of undoing, except those that its subject says it reverts.
 pub(super) fn doubted_subjects(message: &[u8], claimed: &[Mention]) -> Vec<String> {
     let mut found = Vec::new();
     if !may_speak(message) {
@@ -177,7 +177,7 @@ pub(super) fn doubted_subjects(message: &[u8], claimed: &[Mention]) -> Vec<Strin
     found
 }
 
-/// The commits that a message names beside a word of undoing, but for those that `claimed` has told already.
+/// The commits that a message names beside a word of undoing, except those in `claimed`.
 pub(super) fn doubted_commits<'a>(message: &'a [u8], claimed: &[Mention<'a>]) -> Vec<Mention<'a>> {
     let mut found: Vec<Mention> = Vec::new();
     if !may_speak(message) {

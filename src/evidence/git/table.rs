@@ -188,8 +188,8 @@ fn key(record: &[u8]) -> u64 {
     record.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
 }
 
-/// A checksum that a flipped or missing byte changes, wherever it is: each word is mixed in by a step that loses nothing
-/// (as in FNV-1a, but eight bytes at a time, and turned so that the highest bits reach the lowest), and so is the length.
+/// A checksum that any flipped or missing byte changes: each word is mixed in by a step that loses nothing (as in
+/// FNV-1a, but eight bytes at a time, and turned so that the highest bits reach the lowest), and so is the length.
 pub(super) fn sum(bytes: &[u8]) -> u64 {
     let mix = |sum: u64, word: u64| (sum ^ word).wrapping_mul(0x0000_0100_0000_01b3).rotate_left(29);
     let (words, rest) = bytes.as_chunks::<8>();

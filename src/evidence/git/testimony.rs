@@ -99,11 +99,11 @@ impl fmt::Display for How {
             Self::Itself => f.write_str("the upstream commit itself"),
             Self::KnownBackport { line, differs: false } => write!(f, "known as the backport to {line}"),
             Self::KnownBackport { line, differs: true } => {
-                write!(f, "known as the backport to {line}, which is another patch under the same subject")
+                write!(f, "known as the backport to {line}, which is another patch with the same subject")
             }
             Self::Trailer { line } => write!(f, "its message says \"{line}\""),
-            Self::SameLines => f.write_str("it names the step and puts its lines in"),
-            Self::SamePatch => f.write_str("the same patch under the same subject"),
+            Self::SameLines => f.write_str("it names the step and adds its lines"),
+            Self::SamePatch => f.write_str("the same patch with the same subject"),
             Self::SubjectAndFixes => f.write_str("its subject and files, and its Fixes: line names the step before"),
             Self::SameSubject { patch: PatchCompared::Different } => f.write_str("same subject, different patch"),
             Self::SameSubject { patch: PatchCompared::Unknown } => {

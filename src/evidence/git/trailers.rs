@@ -30,7 +30,7 @@ const CARRYING: &str = "this is a an the of from in to as by with for at on it w
 /// Words of which a statement of a backport has one.
 const MARKERS: &str = "upstream mainline linus torvalds cherry cherrypick cherrypicked cherrypicks picked backport \
     backported backports backporting ported port ports porting original originally adapted stable origin vanilla applied";
-/// Words with which a sentence tells of another commit than its own, whatever else it says.
+/// Words with which a sentence speaks of another commit than its own.
 const OTHERS: &str = "introduced introduces broke breaks since fixes fixed caused causes regressed regression removed \
     reverted not added changed made did does moved after before until prior follow followup similar see like unlike \
     prerequisite needed required depends dependency without due because missing if when would should could";

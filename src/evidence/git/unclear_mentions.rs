@@ -1,7 +1,7 @@
-//! Commits that speak of a step and claim nothing that is understood.
+//! Commits that speak of a step and do not say what they are.
 //!
-//! There is no end to the words in which a backport can say what it is, so a step is only taken to be absent where
-//! nothing in the history that changes its files speaks of it at all.
+//! A backport can say what it is in any words. So a step counts as absent only where no commit that changes its files
+//! speaks of it at all.
 
 use std::collections::BTreeSet;
 
@@ -137,7 +137,7 @@ fn is_news(
             return Ok(false);
         }
     }
-    // What a release of kernel.org took is known, but for what it took with others under one subject.
+    // The dossiers know what a release of kernel.org took, except what it took with others under one subject.
     let has_lines = || line_effect(history.repository.git(), &one.carriers.patches, oid).puts();
     Ok(is_claim || !is_released(history, number) || has_lines())
 }

@@ -61,7 +61,8 @@ fn commit_that_names_only_the_cve_leaves_the_step_open() {
     let diff = format!("---\n--- a/{FILE}\n+++ b/{FILE}\n@@ -1 +1 @@\n-x\n+y\n");
     let (subject, bare) = (format!("Subject: Fix CVE-2019-90001\n\n{diff}"), format!("Subject: Fix it\n\n{diff}"));
     let series = "debian/patches/series";
-    let table: [(&str, &str, &[(&str, &str)], bool); 9] = [
+    type CommitRow<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)], bool);
+    let table: [CommitRow; 9] = [
         ("subject", "Fix CVE-2019-90001", &[(FILE, text)], true),
         ("lower-case", "net: cve-2019-90001", &[(FILE, text)], true),
         ("body", "net: x\n\nCVE-2019-90001", &[(FILE, text)], true),

@@ -13,9 +13,9 @@ use super::subject_forms::{doubted_subjects, reverted_subjects};
 use super::trailers::mentions;
 use super::{GitError, IndexProgress};
 
-/// After so many objects the repository is opened anew: libgit2 keeps what it read, up to 256 MiB.
+/// After so many objects the repository is opened again: libgit2 keeps what it read, up to 256 MiB.
 const REOPEN: usize = 32 * 1024;
-/// How often progress is told, in commits.
+/// How often progress is reported, in commits.
 const TOLD: usize = 8 * 1024;
 
 /// What is known of one commit beside its parents.

@@ -19,14 +19,13 @@ impl GitAnswer<'_> {
         let overlay = self.history.repository.overlay();
         if !overlay.shallow.is_empty() {
             let path = self.history.repository.path().display();
-            self.warnings
-                .push(format!("the clone is shallow: `git -C {path} fetch --unshallow` brings what is missing"));
+            self.warnings.push(format!("the clone is shallow: `git -C {path} fetch --unshallow` fetches the rest"));
         }
         if !overlay.grafts.is_empty() || !overlay.replaced.is_empty() {
             let (grafts, replaced) = (overlay.grafts.len(), overlay.replaced.len());
             self.warnings.push(format!(
-                "the history, its files and its messages are as grafts ({grafts}) and replace refs ({replaced}) show them, not \
-                 as they were committed (`git --no-replace-objects log` shows those)"
+                "grafts ({grafts}) and replace refs ({replaced}) change this history: it is judged as git shows it, \
+                and `git --no-replace-objects log` shows it as it was committed"
             ));
         }
         if !self.lacking.is_empty() {
@@ -35,7 +34,7 @@ impl GitAnswer<'_> {
             let remedy = if self.history.repository.is_partial() {
                 format!("`git -C {path} show {files}` fetches them, then ask again")
             } else {
-                format!("it lacks {files}: run `git fsck` in it, or clone it anew")
+                format!("run `git fsck` in it, or clone it again; it lacks {files}")
             };
             self.warnings.push(format!(
                 "the repository lacks files that would show whether the steps are in, so the answer is a hint: {remedy}"
@@ -45,8 +44,8 @@ impl GitAnswer<'_> {
         if !has_tags && !self.found.is_empty() {
             let path = self.history.repository.path().display();
             self.warnings.push(format!(
-                "the repository has none of kernel.org's tags of releases, so no release can vouch for what it has: \
-                 `git -C {path} fetch --tags` from a remote that has them brings them"
+                "the repository has no release tags of kernel.org, so releases in its history are not recognised: \
+                run `git -C {path} fetch --tags` with a remote that has them"
             ));
         }
         for cut in self.history.store.cuts()?.into_iter().filter(|cut| self.history.has(*cut)).take(MOST_WARNINGS) {
@@ -54,7 +53,8 @@ impl GitAnswer<'_> {
             let is_meant = overlay.shallow.contains(&oid) || overlay.grafts.contains_key(&oid);
             if let Some(lost) = self.history.lost_parent(oid).filter(|_| !is_meant) {
                 self.warnings.push(format!(
-                    "the history ends at {}, for the repository lacks its parent {}: run `git fsck` in it, or clone it anew",
+                    "the history ends at {}, because the repository lacks its parent {}: run `git fsck` in it, or \
+                    clone it again",
                     short(oid),
                     short(lost)
                 ));
