@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
 
-use backproof::kernel::{FailureKind, Kernel, Obtain, ObtainError, Progress, Provenance, Store, obtain};
+use backproof::kernel::{ErrorClass, Kernel, Obtain, ObtainError, Progress, Provenance, Store, obtain};
 use backproof::matrix::Source;
 use backproof::shim::Shim;
 
@@ -48,7 +48,7 @@ fn drafts(store: &Store) -> usize {
 fn a_meta_package_becomes_a_kernel_which_then_needs_neither_network_nor_apt() {
     let world = World::new();
     let error = world.apt(PACKAGE, SUITE, true, false).unwrap_err();
-    assert_eq!(error.kind(), FailureKind::NotCached, "{error}");
+    assert_eq!(error.class(), ErrorClass::NotCached, "{error}");
 
     // Two at once, on an empty cache: the index is fetched once, and so is the package.
     let kernels = std::thread::scope(|scope| {
@@ -85,7 +85,7 @@ fn a_meta_package_becomes_a_kernel_which_then_needs_neither_network_nor_apt() {
     image[1_000_000] ^= 1;
     fs::write(&kernel.image, image).unwrap();
     let error = world.apt(PACKAGE, SUITE, true, false).unwrap_err();
-    assert_eq!(error.kind(), FailureKind::NotCached, "{error}");
+    assert_eq!(error.class(), ErrorClass::NotCached, "{error}");
 
     // The index is young, so what it lacks is not there.
     let error = world.apt("linux-image-clod-amd64", SUITE, true, false).unwrap_err();

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use object::ReadCache;
 
 use super::config::{KernelConfig, NotAConfig};
-use super::failure::{Failure, FailureKind};
+use super::error_class::{ClassedError, ErrorClass};
 use super::file_error::{self, FileError};
 use super::image::{self, Image, NotAnImage};
 use super::modules::Modules;
@@ -71,12 +71,12 @@ impl AssembleError {
     }
 }
 
-impl Failure for AssembleError {
-    fn kind(&self) -> FailureKind {
+impl ClassedError for AssembleError {
+    fn class(&self) -> ErrorClass {
         match self {
-            Self::NotAnImage { .. } | Self::NotAConfig { .. } | Self::NotOneKernel { .. } => FailureKind::Usage,
-            Self::Unpack(error) => error.kind(),
-            Self::File(error) => error.kind(),
+            Self::NotAnImage { .. } | Self::NotAConfig { .. } | Self::NotOneKernel { .. } => ErrorClass::Usage,
+            Self::Unpack(error) => error.class(),
+            Self::File(error) => error.class(),
         }
     }
 }

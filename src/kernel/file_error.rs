@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::failure::{Failure, FailureKind};
+use super::error_class::{ClassedError, ErrorClass};
 use crate::lack;
 
 /// Why a file or folder of this host could not be used.
@@ -52,11 +52,11 @@ impl FileError {
     }
 }
 
-impl Failure for FileError {
-    fn kind(&self) -> FailureKind {
+impl ClassedError for FileError {
+    fn class(&self) -> ErrorClass {
         match self {
-            Self::Unusable { .. } => FailureKind::Usage,
-            Self::DiskFull { .. } | Self::Io { .. } => FailureKind::Host,
+            Self::Unusable { .. } => ErrorClass::Usage,
+            Self::DiskFull { .. } | Self::Io { .. } => ErrorClass::Host,
         }
     }
 }

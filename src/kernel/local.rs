@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::assemble::{self, AssembleError};
 use super::config::KernelConfig;
 use super::error::ObtainError;
-use super::failure::{Failure, FailureKind};
+use super::error_class::{ClassedError, ErrorClass};
 use super::file_error::{self, FileError};
 use super::image;
 use super::kind::{FileKind, file_kind};
@@ -14,7 +14,7 @@ use super::modules::Modules;
 use super::obtain::Obtain;
 use super::obtained::Kernel;
 use super::provenance::Provenance;
-use super::sources::{Cached, SourceKind};
+use super::source_kind::{Cached, SourceKind};
 use super::store::{self, Store};
 use crate::matrix::LockedFile;
 
@@ -55,12 +55,12 @@ pub enum LocalError {
     File(#[from] FileError),
 }
 
-impl Failure for LocalError {
-    fn kind(&self) -> FailureKind {
+impl ClassedError for LocalError {
+    fn class(&self) -> ErrorClass {
         match self {
-            Self::OtherThanLocked { .. } | Self::LockedMore { .. } => FailureKind::Usage,
-            Self::Assemble(error) => error.kind(),
-            Self::File(error) => error.kind(),
+            Self::OtherThanLocked { .. } | Self::LockedMore { .. } => ErrorClass::Usage,
+            Self::Assemble(error) => error.class(),
+            Self::File(error) => error.class(),
         }
     }
 }

@@ -6,7 +6,7 @@ use url::Url;
 
 use super::assemble::{self, AssembleError};
 use super::error::ObtainError;
-use super::failure::{Failure, FailureKind};
+use super::error_class::{ClassedError, ErrorClass};
 use super::fetch::{self, FetchError, FetchProblem, FetchRequest, Fetched};
 use super::file_error::FileError;
 use super::kind::{FileKind, file_kind};
@@ -15,7 +15,7 @@ use super::obtained::{Downloaded, Kernel};
 use super::package::{PackageKind, UnpackedPackage};
 use super::progress::{Progress, Stale};
 use super::provenance::{Provenance, Vouched};
-use super::sources::{Cached, SourceKind};
+use super::source_kind::{Cached, SourceKind};
 use super::store::Store;
 use crate::matrix::{LockedFile, Pin, Remote};
 
@@ -74,14 +74,14 @@ impl RemoteError {
     }
 }
 
-impl Failure for RemoteError {
-    fn kind(&self) -> FailureKind {
+impl ClassedError for RemoteError {
+    fn class(&self) -> ErrorClass {
         match self {
-            Self::LockedOtherwise { .. } => FailureKind::Host,
-            Self::NotLocked(_) | Self::Unfit { .. } => FailureKind::Usage,
-            Self::Assemble(error) => error.kind(),
-            Self::Fetch(error) => error.kind(),
-            Self::File(error) => error.kind(),
+            Self::LockedOtherwise { .. } => ErrorClass::Host,
+            Self::NotLocked(_) | Self::Unfit { .. } => ErrorClass::Usage,
+            Self::Assemble(error) => error.class(),
+            Self::Fetch(error) => error.class(),
+            Self::File(error) => error.class(),
         }
     }
 }

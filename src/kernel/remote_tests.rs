@@ -7,7 +7,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::kernel::compression::Compression;
 use crate::kernel::compression::tests::compress;
-use crate::kernel::failure::Blame;
+use crate::kernel::error_class::Blame;
 use crate::kernel::fetch::server::{Answer, Server};
 use crate::kernel::fixtures::{bzimage, deb, module, tar};
 use crate::kernel::store;
@@ -161,7 +161,7 @@ fn only_locked_files_are_used() {
         let other = LockedFile { addresses, ..locked[0].clone() };
         let files = vec![Remote { mirrors: vec![fresh.server.at("/gone").parse().unwrap()], ..files[0].clone() }];
         let offline = fresh.obtain_as(&Source::Url(files), true, Some(std::slice::from_ref(&other)));
-        assert_eq!(offline.unwrap_err().kind(), FailureKind::NotCached);
+        assert_eq!(offline.unwrap_err().class(), ErrorClass::NotCached);
     }
     let nameless = LockedFile { addresses: Vec::new(), ..locked[0].clone() };
     let error = fresh.obtain_as(&Source::Url(files.clone()), false, Some(&[nameless])).unwrap_err();

@@ -1,38 +1,16 @@
-//! The kinds of sources: what each of them can do, and the one place that knows them all.
-
-use std::path::Path;
-
-use serde::Serialize;
+//! The one list of all kinds of sources, and obtaining by it.
 
 use super::error::ObtainError;
-use super::failure::{Failure, FailureKind};
+use super::error_class::{ClassedError, ErrorClass};
 use super::obtain::Obtain;
 use super::obtained::Kernel;
-use super::package::UnpackedPackage;
 use super::progress::Stale;
+use super::source_kind::{Cached, Resolved, SourceKind};
 use super::store::Store;
 use super::{apt, assemble, control, local, mainline, remote};
 use crate::matrix::{LockedFile, Source};
 
-/// What every kind of source can do. CONTRIBUTING.md says how to add one.
-pub(super) trait SourceKind {
-    /// Obtains the kernel: exactly the files in [`Obtain::locked`], where there are any.
-    fn obtain(&self, with: &Obtain) -> Result<Kernel, ObtainError>;
-
-    /// What it would be resolved to now, by its archive's index alone, and why that may be old; `None` where only obtaining
-    /// it tells.
-    fn resolve(&self, _: &Obtain) -> Result<Option<(Resolved, Option<Stale>)>, ObtainError> {
-        Ok(None)
-    }
-
-    /// Why it cannot be locked; `None` where it can.
-    fn why_not_locked(&self) -> Option<&'static str>;
-
-    /// Whether it is here, with these files where it is locked to them; and the bytes of its files, where they are known.
-    fn cached(&self, locked: Option<&[LockedFile]>, store: &Store) -> (Cached, Option<u64>);
-}
-
-/// The kind of a source, with what the matrix says of it: the one list of all kinds.
+/// The kind of a source: the registration of all kinds.
 fn kind(source: &Source) -> Box<dyn SourceKind + '_> {
     match source {
         Source::Apt { package, suite, archive } => {
@@ -67,15 +45,6 @@ pub fn obtain(source: &Source, with: &Obtain) -> Result<Kernel, ObtainError> {
     Err(assemble::damaged(with.store).into())
 }
 
-/// What a kernel was resolved to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Resolved {
-    /// Its release, from the image or the package's name, if known.
-    pub release: Option<String>,
-    /// Its files.
-    pub files: Vec<LockedFile>,
-}
-
 /// That only an old answer is known, and the newest is asked for.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot resolve {source_line}: {why}; check the network and the mirror, and try again")]
@@ -84,9 +53,9 @@ struct OnlyOld {
     why: String,
 }
 
-impl Failure for OnlyOld {
-    fn kind(&self) -> FailureKind {
-        FailureKind::Host
+impl ClassedError for OnlyOld {
+    fn class(&self) -> ErrorClass {
+        ErrorClass::Host
     }
 }
 
@@ -108,23 +77,14 @@ pub fn resolve(source: &Source, with: &Obtain) -> Result<Resolved, ObtainError> 
     }
 }
 
-/// Why a kernel of this source cannot be locked; `None` where it can.
-pub fn why_not_locked(source: &Source) -> Option<&'static str> {
-    kind(source).why_not_locked()
+/// The index that a kernel is resolved by, if other kernels share it: one refresh is enough for all of them.
+pub fn shared_index(source: &Source) -> Option<String> {
+    kind(source).shared_index()
 }
 
-/// Whether a kernel is here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Cached {
-    /// It is in the cache.
-    Yes,
-    /// It has to be fetched or built.
-    No,
-    /// It is the user's own.
-    Local,
-    /// The user's own is not there.
-    Missing,
+/// Why a kernel of this source cannot be locked; `None` if it can.
+pub fn why_not_locked(source: &Source) -> Option<&'static str> {
+    kind(source).why_not_locked()
 }
 
 /// Whether a kernel is here, with the files that it is locked to where it is; and the bytes of its files, where they are
@@ -133,34 +93,10 @@ pub fn cached(source: &Source, locked: Option<&[LockedFile]>, store: &Store) -> 
     kind(source).cached(locked, store)
 }
 
-impl Cached {
-    /// Of files of the user's: all have to be there.
-    pub(super) fn of_own(paths: impl IntoIterator<Item = impl AsRef<Path>>) -> Self {
-        if paths.into_iter().all(|path| path.as_ref().exists()) { Self::Local } else { Self::Missing }
-    }
-
-    /// Of files that are fetched.
-    pub(super) fn of_fetched(files: &[LockedFile], store: &Store) -> (Self, Option<u64>) {
-        let is_here = |file: &LockedFile| {
-            UnpackedPackage::recorded(store, &file.sha256).is_some()
-                || store.holds(&file.sha256, file.size)
-                || store.find(&format!("downloads/{}", file.sha256)).is_some()
-        };
-        if files.is_empty() {
-            return (Self::No, None);
-        }
-        // Some archives tell no lengths before a file is fetched.
-        let bytes = files.iter().all(|file| file.size > 0).then(|| files.iter().map(|file| file.size).sum());
-        (if files.iter().all(is_here) { Self::Yes } else { Self::No }, bytes)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::path::PathBuf;
-
-    use super::*;
+    use std::path::{Path, PathBuf};
 
     fn files_below(folder: &Path) -> Vec<PathBuf> {
         let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());

@@ -6,7 +6,6 @@ use std::path::Path;
 
 use anyhow::{Context as _, anyhow};
 use clap::Args;
-use url::Url;
 
 use super::Which;
 use crate::cli::{Cache, Format, Stop, ended, host, matrix_file, print, print_json};
@@ -132,22 +131,11 @@ fn resolve(chosen: &Matrix, old: &Lock, store: &Store) -> Result<Resolution, Sto
 /// What the kernel is resolved to now. The mirror is asked for each suite once.
 fn one(
     entry: &KernelEntry,
-    asked: &mut HashSet<(Option<String>, Option<Url>)>,
+    asked: &mut HashSet<String>,
     store: &Store,
     shim: &Shim,
 ) -> Result<kernel::Resolved, kernel::ObtainError> {
-    let refresh = match &entry.source {
-        Source::Apt { suite, archive, .. } => {
-            asked.insert((suite.clone(), archive.as_ref().map(|archive| archive.mirror.clone())))
-        }
-        Source::Deb(_)
-        | Source::Rpm(_)
-        | Source::Url(_)
-        | Source::Image { .. }
-        | Source::Tree(_)
-        | Source::Mainline { .. }
-        | Source::Control { .. } => true,
-    };
+    let refresh = kernel::shared_index(&entry.source).is_none_or(|index| asked.insert(index));
     let live = io::stderr().is_terminal().then(Fetching::new);
     let tell = |progress: Progress| match &live {
         Some(fetching) => fetching.tell(&progress),

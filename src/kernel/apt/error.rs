@@ -1,7 +1,7 @@
 //! What can go wrong with apt and its mirrors.
 
 use crate::kernel::assemble::AssembleError;
-use crate::kernel::failure::{Failure, FailureKind};
+use crate::kernel::error_class::{ClassedError, ErrorClass};
 use crate::kernel::file_error::FileError;
 use crate::kernel::package::UnpackError;
 use crate::kernel::quoted::Quoted;
@@ -128,20 +128,20 @@ impl From<UnpackError> for AptError {
     }
 }
 
-impl Failure for AptError {
-    fn kind(&self) -> FailureKind {
+impl ClassedError for AptError {
+    fn class(&self) -> ErrorClass {
         match self {
-            Self::UnknownPackage { .. } | Self::UnknownSuite { .. } | Self::LockedGone { .. } => FailureKind::Gone,
-            Self::BadName { .. } => FailureKind::Usage,
+            Self::UnknownPackage { .. } | Self::UnknownSuite { .. } | Self::LockedGone { .. } => ErrorClass::Gone,
+            Self::BadName { .. } => ErrorClass::Usage,
             Self::NoApt { .. }
             | Self::NoMirror { .. }
             | Self::NotDebian { .. }
             | Self::Network { .. }
             | Self::Superseded { .. }
-            | Self::Failed { .. } => FailureKind::Host,
-            Self::NotCached(error) => error.kind(),
-            Self::Assemble(error) => error.kind(),
-            Self::File(error) => error.kind(),
+            | Self::Failed { .. } => ErrorClass::Host,
+            Self::NotCached(error) => error.class(),
+            Self::Assemble(error) => error.class(),
+            Self::File(error) => error.class(),
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::kernel::obtain::Obtain;
 use crate::kernel::obtained::Kernel;
 use crate::kernel::package::UnpackedPackage;
 use crate::kernel::progress::{Progress, Stale};
-use crate::kernel::sources::Resolved;
+use crate::kernel::source_kind::Resolved;
 use crate::kernel::store::Store;
 use crate::matrix::{AptArchive, LockedFile};
 

@@ -274,7 +274,7 @@ mod tests {
     use std::process::ExitStatus;
 
     use super::*;
-    use crate::kernel::failure::Failure as _;
+    use crate::kernel::error_class::ClassedError as _;
 
     fn judged(stdout: &str, stderr: &str, code: i32) -> Result<(), AptError> {
         let archives =

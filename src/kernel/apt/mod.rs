@@ -25,7 +25,7 @@ use super::obtain::Obtain;
 use super::obtained::Kernel;
 use super::package::UnpackedPackage;
 use super::progress::{Progress, Stale};
-use super::sources::{Cached, Resolved, SourceKind};
+use super::source_kind::{Cached, Resolved, SourceKind};
 use super::store::Store;
 use super::versions::dpkg;
 use crate::kernel::quoted::Quoted;
@@ -66,6 +66,11 @@ impl SourceKind for AptPackage<'_> {
 
     fn resolve(&self, with: &Obtain) -> Result<Option<(Resolved, Option<Stale>)>, ObtainError> {
         Ok(Some(locked::resolve(self.package, &Place::of(self.suite, self.archive, with)?, with)?))
+    }
+
+    fn shared_index(&self) -> Option<String> {
+        let mirror = self.archive.map(|archive| archive.mirror.as_str());
+        Some(format!("{} {}", self.suite.unwrap_or_default(), mirror.unwrap_or_default()))
     }
 
     fn why_not_locked(&self) -> Option<&'static str> {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 
 use crate::kernel::error::ObtainError;
-use crate::kernel::failure::Blame;
+use crate::kernel::error_class::Blame;
 use crate::lack;
 
 /// A step of a build, in their order.

@@ -27,8 +27,9 @@ pub use tools::{Toolchain, toolchain};
 use self::kept::BuildKey;
 use self::source::ControlSource;
 use self::tree::ControlTree;
+use super::obtain::Obtain;
+use super::progress::Progress;
 use super::store::Store;
-use super::{Obtain, Progress};
 use crate::recipe::{Control, ControlLine, ControlRecipe, Recipes};
 use crate::shim::Shim;
 

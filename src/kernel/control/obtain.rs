@@ -6,12 +6,12 @@ use super::kept::{ControlStatus, standing};
 use crate::kernel::assemble::AssembleError;
 use crate::kernel::config::KernelConfig;
 use crate::kernel::error::ObtainError;
-use crate::kernel::failure::{Failure, FailureKind};
+use crate::kernel::error_class::{ClassedError, ErrorClass};
 use crate::kernel::file_error::FileError;
 use crate::kernel::obtain::Obtain;
 use crate::kernel::obtained::Kernel;
 use crate::kernel::provenance::Provenance;
-use crate::kernel::sources::{Cached, SourceKind};
+use crate::kernel::source_kind::{Cached, SourceKind};
 use crate::kernel::store::Store;
 use crate::matrix::LockedFile;
 use crate::recipe::{ControlRecipe, Recipes};
@@ -29,9 +29,9 @@ struct NotBuilt {
     why: &'static str,
 }
 
-impl Failure for NotBuilt {
-    fn kind(&self) -> FailureKind {
-        FailureKind::Host
+impl ClassedError for NotBuilt {
+    fn class(&self) -> ErrorClass {
+        ErrorClass::Host
     }
 }
 

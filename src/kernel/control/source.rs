@@ -12,8 +12,9 @@ use super::error::{BuildError, BuildStep};
 use super::unpack;
 use crate::kernel::apt::{self, SourcePackage};
 use crate::kernel::file_error::FileError;
+use crate::kernel::obtain::Obtain;
+use crate::kernel::progress::Progress;
 use crate::kernel::store::{self, Store};
-use crate::kernel::{Obtain, Progress};
 use crate::recipe::{ControlLine, Recipes};
 
 /// Bytes of a Makefile that are read; VERSION and PATCHLEVEL are its second and third line.
@@ -239,7 +240,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::kernel::failure::Blame;
+    use crate::kernel::error_class::Blame;
 
     #[test]
     fn a_tree_that_changes_while_it_is_copied_is_refused() {

@@ -5,7 +5,7 @@ use std::fmt;
 use url::Url;
 
 use super::problem::FetchProblem;
-use crate::kernel::failure::{Failure, FailureKind};
+use crate::kernel::error_class::{ClassedError, ErrorClass};
 use crate::kernel::file_error::FileError;
 use crate::kernel::store::NotCached;
 
@@ -26,13 +26,13 @@ pub enum FetchError {
     File(#[from] FileError),
 }
 
-impl Failure for FetchError {
-    fn kind(&self) -> FailureKind {
+impl ClassedError for FetchError {
+    fn class(&self) -> ErrorClass {
         match self {
-            Self::NotFetched(failed) if failed.is_gone() => FailureKind::Gone,
-            Self::NotFetched(_) | Self::NoClient(_) => FailureKind::Host,
-            Self::NotCached(error) => error.kind(),
-            Self::File(error) => error.kind(),
+            Self::NotFetched(failed) if failed.is_gone() => ErrorClass::Gone,
+            Self::NotFetched(_) | Self::NoClient(_) => ErrorClass::Host,
+            Self::NotCached(error) => error.class(),
+            Self::File(error) => error.class(),
         }
     }
 }

@@ -1,13 +1,13 @@
 use std::fs;
 
 use super::server::{Answer, Server};
-use super::world::{World, bytes, problem, quick, sum, whole};
+use super::world::{FetchWorld, bytes, problem, quick, sum, whole};
 use super::*;
 use crate::kernel::store::Store;
 
 #[test]
 fn pinned_file_is_fetched_once_unless_damaged() {
-    let (world, server, body) = (World::new(), Server::new(), bytes(300_000));
+    let (world, server, body) = (FetchWorld::new(), Server::new(), bytes(300_000));
     let (address, sha256) = (server.on("/a.deb", [Answer::ok(body.clone())]), sum(&body));
     for _ in 0..2 {
         whole(&world.fetch(&[&address], Some(&sha256)).unwrap(), &body);
@@ -25,7 +25,7 @@ fn pinned_file_is_fetched_once_unless_damaged() {
 
 #[test]
 fn unpinned_file_is_fetched_again_only_when_it_changed() {
-    let (world, server) = (World::new(), Server::new());
+    let (world, server) = (FetchWorld::new(), Server::new());
     let (old, new) = (bytes(5000), bytes(6000));
     for (path, etag, other) in [("/strong", "\"1\"", "\"2\""), ("/weak", "W/\"1\"", "W/\"2\"")] {
         let address = server.on(path, [Answer::file(old.clone(), etag)]);
@@ -49,7 +49,7 @@ fn unpinned_file_is_fetched_again_only_when_it_changed() {
 
 #[test]
 fn unproven_end_of_a_body_is_not_cached_as_whole() {
-    let (world, server, body) = (World::new(), Server::new(), bytes(5000));
+    let (world, server, body) = (FetchWorld::new(), Server::new(), bytes(5000));
     let file = Answer::file(body.clone(), "\"1\"");
     let address = server.on("/a.deb", [file.clone().promising_nothing().cut_after(3000), file]);
     assert_eq!(world.fetch(&[&address], None).unwrap().size, 3000, "nothing says that it was more");
@@ -68,7 +68,7 @@ fn unproven_end_of_a_body_is_not_cached_as_whole() {
 
 #[test]
 fn cut_transfer_resumes_and_says_so() {
-    let (world, server, body) = (World::new(), Server::new(), bytes(500_000));
+    let (world, server, body) = (FetchWorld::new(), Server::new(), bytes(500_000));
     let file = Answer::file(body.clone(), "\"1\"");
     let cuts = [file.clone().cut_after(100_000), file.clone().cut_after(150_000), file.clone().cut_after(0), file];
     let address = server.on("/a", cuts);
@@ -88,7 +88,7 @@ fn next_process_resumes_a_killed_transfer() {
     let file = Answer::file(body.clone(), "\"1\"").header("Last-Modified", "Sun, 06 Nov 1994 08:49:37 GMT");
     let once = Patience { tries: 1, ..quick() };
     for (pin, left) in [(Some(sum(&body)), 70_000), (None, 70_000), (Some(sum(&body)), 200_000)] {
-        let world = World::new();
+        let world = FetchWorld::new();
         let address = server.on("/a", [file.clone().cut_after(70_000), file.clone()]);
         let cut = world.fetch_with(&[&address], pin.as_deref(), |_| {}, &once);
         assert!(matches!(
@@ -124,7 +124,7 @@ fn no_flipped_bit_of_a_partial_download_gets_into_the_file() {
         (".sums", 0, 0),
         (".sums", 95, 2 * PIECE),
     ] {
-        let world = World::new();
+        let world = FetchWorld::new();
         let address = server.on("/a", [file.clone().cut_after(3 * PIECE + 100), file.clone()]);
         let _ = world.fetch_with(&[&address], None, |_| {}, &once);
         let key = kept::key(&address.parse().unwrap());
@@ -143,7 +143,7 @@ fn partial_file_from_before_a_reboot_needs_a_checksum() {
     let (server, body) = (Server::new(), bytes(200_000));
     let file = Answer::file(body.clone(), "\"1\"");
     for (pin, range) in [(None, None), (Some(sum(&body)), Some("bytes=50000-"))] {
-        let world = World::new();
+        let world = FetchWorld::new();
         let address = server.on("/a", [file.clone().cut_after(50_000), file.clone()]);
         let _ = world.fetch_with(&[&address], pin.as_deref(), |_| {}, &Patience { tries: 1, ..quick() });
         let store = Store::open(Some(world.folder.path().join("cache"))).unwrap();
@@ -174,7 +174,7 @@ fn wrong_range_restarts_the_transfer() {
         ("has another file now", part("bytes 50000-199999/200000", 50_000).header("ETag", "\"2\"")),
         ("has a shorter file now", Answer::status(416).header("Content-Range", "bytes */10")),
     ] {
-        let (world, server) = (World::new(), Server::new());
+        let (world, server) = (FetchWorld::new(), Server::new());
         let second = if what == "has another file now" {
             Answer::status(206)
                 .header("ETag", "\"2\"")
@@ -192,7 +192,7 @@ fn wrong_range_restarts_the_transfer() {
 
 #[test]
 fn mixed_parts_under_one_etag_are_fetched_again_whole() {
-    let (world, server) = (World::new(), Server::new());
+    let (world, server) = (FetchWorld::new(), Server::new());
     let (old, mut new) = (bytes(200_000), bytes(200_000));
     new[10] ^= 1;
     let lying = [
@@ -206,7 +206,7 @@ fn mixed_parts_under_one_etag_are_fetched_again_whole() {
     assert_eq!(ranges, [false, true, false]);
     assert!(world.troubles().iter().any(|t| t.contains("after resuming") && t.contains(&sum(&new))));
     // And where the whole is wrong too, that is the end of it.
-    let (world, server) = (World::new(), Server::new());
+    let (world, server) = (FetchWorld::new(), Server::new());
     let address = server.on("/a", lying);
     let found = world.problem(&address, Some(&sum(b"third")));
     assert!(
@@ -218,7 +218,7 @@ fn mixed_parts_under_one_etag_are_fetched_again_whole() {
 
 #[test]
 fn wrong_checksum_is_quarantined_and_never_used() {
-    let (world, server, body) = (World::new(), Server::new(), bytes(1000));
+    let (world, server, body) = (FetchWorld::new(), Server::new(), bytes(1000));
     let address = server.on("/a", [Answer::ok(body.clone())]);
     let error = world.fetch(&[&address], Some(&sum(b"other"))).unwrap_err();
     let said = error.to_string();

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::server::{Answer, Server};
-use super::world::{World, bytes, problem, quick, sum, whole};
+use super::world::{FetchWorld, bytes, problem, quick, sum, whole};
 use super::*;
-use crate::kernel::failure::Failure as _;
+use crate::kernel::error_class::ClassedError as _;
 use crate::small_disk::SmallDisk;
 
 #[test]
@@ -35,7 +35,7 @@ fn only_temporary_failures_are_retried() {
         (Answer::status(304).promising_nothing(), 1),
         (Answer::ok(""), 1),
     ] {
-        let (world, server) = (World::new(), Server::new());
+        let (world, server) = (FetchWorld::new(), Server::new());
         let address = server.on("/a", [first.clone(), good.clone()]);
         let fetched = world.fetch(&[&address], Some(&sum(&body)));
         assert_eq!(server.requests().len(), requests, "{first:?}");
@@ -46,7 +46,7 @@ fn only_temporary_failures_are_retried() {
 
 #[test]
 fn retries_end_when_a_server_stays_broken() {
-    let (world, server) = (World::new(), Server::new());
+    let (world, server) = (FetchWorld::new(), Server::new());
     let address = server.on("/a", [Answer::status(502)]);
     let found = world.problem(&address, None);
     assert!(matches!(found, FetchProblem::Busy { status: 502, .. }), "{found:?}");
@@ -59,7 +59,7 @@ fn retries_end_when_a_server_stays_broken() {
 
 #[test]
 fn silence_times_out_and_names_what_it_waited_for() {
-    let (world, server, body) = (World::new(), Server::new(), bytes(10_000));
+    let (world, server, body) = (FetchWorld::new(), Server::new(), bytes(10_000));
     let patience = Patience { stall: Duration::from_millis(200), tries: 1, ..quick() };
     let stalls = server.on("/stalls", [Answer::ok(body.clone()).stall_after(4000)]);
     let found = problem(world.fetch_with(&[&stalls], None, |_| {}, &patience));
@@ -94,7 +94,7 @@ fn silence_times_out_and_names_what_it_waited_for() {
 
 #[test]
 fn wrong_or_too_large_size_is_rejected() {
-    let (world, server, body) = (World::new(), Server::new(), bytes(10_000));
+    let (world, server, body) = (FetchWorld::new(), Server::new(), bytes(10_000));
     let address = server.on("/a", [Answer::ok(body.clone())]);
     let limited = |limit| problem(world.fetch_with(&[&address], None, |w| w.limit = limit, &quick()));
     assert_eq!(limited(9_999), FetchProblem::TooLarge { limit: 9_999 });
@@ -114,7 +114,7 @@ fn wrong_or_too_large_size_is_rejected() {
 
 #[test]
 fn web_page_is_rejected_whatever_its_status() {
-    let (world, server) = (World::new(), Server::new());
+    let (world, server) = (FetchWorld::new(), Server::new());
     let page = "<!DOCTYPE html><html><head><title>Welcome to Hotel Wi-Fi</title></head></html>";
     let address = server.on("/a", [Answer::ok(page)]);
     for pin in [None, Some(sum(b"the file"))] {
@@ -133,7 +133,7 @@ fn web_page_is_rejected_whatever_its_status() {
 
 #[test]
 fn redirects_are_followed_within_reason() {
-    let (world, server, body) = (World::new(), Server::new(), bytes(1000));
+    let (world, server, body) = (FetchWorld::new(), Server::new(), bytes(1000));
     server.on("/end", [Answer::ok(body.clone())]);
     for hop in 0..10 {
         let next = if hop == 0 { "/end".to_owned() } else { format!("/{}", hop - 1) };
@@ -148,20 +148,20 @@ fn redirects_are_followed_within_reason() {
     for (path, says) in
         [("/10", "more than 10 times"), ("/loop", "more than 10"), ("/ftp", "ftp://"), ("/file", "file:///etc/passwd")]
     {
-        let found = World::new().problem(&server.at(path), None);
+        let found = FetchWorld::new().problem(&server.at(path), None);
         assert!(matches!(&found, FetchProblem::Redirect(said) if said.to_string().contains(says)), "{path}: {found:?}");
     }
 }
 
 #[test]
 fn mirrors_are_tried_in_turn_and_all_failures_named() {
-    let (world, server, body) = (World::new(), Server::new(), bytes(1000));
+    let (world, server, body) = (FetchWorld::new(), Server::new(), bytes(1000));
     let bad = server.on("/bad", [Answer::ok("something else")]);
     let (missing, good) = (server.at("/missing"), server.on("/good", [Answer::ok(body.clone())]));
     let fetched = world.fetch(&[&missing, &bad, &good], Some(&sum(&body))).unwrap();
     assert_eq!(fetched.address.as_str(), good);
     assert_eq!(world.troubles().iter().filter(|t| t.contains("trying http")).count(), 2, "{:?}", world.troubles());
-    let world = World::new();
+    let world = FetchWorld::new();
     let error = world.fetch(&[&missing, &bad], Some(&sum(&body))).unwrap_err();
     let said = error.to_string();
     for part in [missing.as_str(), bad.as_str(), "HTTP 404", &sum(b"something else")] {
@@ -173,7 +173,7 @@ fn mirrors_are_tried_in_turn_and_all_failures_named() {
 
 #[test]
 fn cached_document_is_used_when_the_server_is_away() {
-    let world = World::new();
+    let world = FetchWorld::new();
     let server = Server::new();
     let address: Url = server.on("/index", [Answer::file("one", "\"1\"")]).parse().unwrap();
     let read = |offline| world.with(offline, |with| read_document(&address, 1000, with, &quick()));
@@ -193,7 +193,7 @@ fn cached_document_is_used_when_the_server_is_away() {
 
 #[test]
 fn offline_sends_no_request() {
-    let (world, server, body) = (World::new(), Server::new(), bytes(1000));
+    let (world, server, body) = (FetchWorld::new(), Server::new(), bytes(1000));
     let address: Url = server.on("/a", [Answer::ok(body.clone())]).parse().unwrap();
     let (addresses, sha256) = ([address], sum(&body));
     let ask = |sha256| {
@@ -212,7 +212,7 @@ fn offline_sends_no_request() {
 
 #[test]
 fn concurrent_fetches_download_a_file_once() {
-    let (world, server, body) = (World::new(), Server::new(), bytes(400_000));
+    let (world, server, body) = (FetchWorld::new(), Server::new(), bytes(400_000));
     let address = server.on("/a", [Answer::file(body.clone(), "\"1\"").slowly(40_000, Duration::from_millis(5))]);
     for pin in [Some(sum(&body)), None] {
         std::thread::scope(|scope| {
@@ -234,14 +234,14 @@ fn endless_headers_are_rejected() {
         (0..5000).fold(Answer::ok("a"), |answer, n| answer.header(&format!("X-{n}"), "y")),
     ] {
         let address = server.on("/a", [bomb]);
-        let found = World::new().problem(&address, None);
+        let found = FetchWorld::new().problem(&address, None);
         assert!(matches!(found, FetchProblem::Garbled(_) | FetchProblem::Unreachable { .. }), "{found:?}");
     }
 }
 
 #[test]
 fn content_encoding_is_left_as_it_is() {
-    let (world, server) = (World::new(), Server::new());
+    let (world, server) = (FetchWorld::new(), Server::new());
     // As a server does that takes the ending .gz for an encoding.
     let gzip = b"\x1f\x8b\x08not really";
     let address = server.on("/a.tar.gz", [Answer::ok(&gzip[..]).header("Content-Encoding", "gzip")]);
@@ -267,7 +267,7 @@ fn nobody_s_identity(is_authority: bool) -> Arc<rustls::ServerConfig> {
 
 #[test]
 fn untrusted_certificate_is_rejected() {
-    let world = World::new();
+    let world = FetchWorld::new();
     for (is_authority, why) in [(false, "that this system does not trust"), (true, "is self-signed")] {
         let server = Server::with_tls(nobody_s_identity(is_authority));
         let address = server.on("/a", [Answer::ok("never")]);
@@ -290,7 +290,7 @@ fn untrusted_certificate_is_rejected() {
 
 #[test]
 fn cache_failure_does_not_blame_the_server() {
-    let world = World::new();
+    let world = FetchWorld::new();
     let server = Server::new();
     let address = server.on("/a", [Answer::ok("x")]);
     let store = world.store();
@@ -305,7 +305,7 @@ fn cache_failure_does_not_blame_the_server() {
 
 #[test]
 fn partial_file_is_removed_when_the_disk_is_full() {
-    let world = World::new();
+    let world = FetchWorld::new();
     let cache = world.folder.path().join("cache");
     let Some(_disk) = SmallDisk::mount(&cache, "size=512k") else { return };
     let server = Server::new();

@@ -12,7 +12,7 @@ use crate::kernel::store::{self, Store};
 use crate::shim::Shim;
 
 /// A store, and what was told while it was used.
-pub(super) struct World {
+pub(super) struct FetchWorld {
     pub folder: TempDir,
     pub told: Mutex<Vec<Progress>>,
 }
@@ -40,7 +40,7 @@ pub(super) fn bytes(length: usize) -> Vec<u8> {
     (0..length).map(|at| (at * 7 + at / 256 * 13) as u8).collect()
 }
 
-impl World {
+impl FetchWorld {
     pub(super) fn new() -> Self {
         Self { folder: tempfile::tempdir().unwrap(), told: Mutex::default() }
     }

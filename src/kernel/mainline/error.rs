@@ -2,13 +2,11 @@
 
 use std::path::PathBuf;
 
-use url::Url;
-
 use super::checksums::BadChecksums;
 use super::index::NotAnIndex;
 use super::signature::{BadKey, BadSignature};
 use crate::kernel::assemble::AssembleError;
-use crate::kernel::failure::{Failure, FailureKind};
+use crate::kernel::error_class::{ClassedError, ErrorClass};
 use crate::kernel::fetch::FetchError;
 use crate::kernel::file_error::FileError;
 use crate::kernel::quoted::Quoted;
@@ -22,7 +20,7 @@ pub enum MainlineError {
         /// The version.
         version: String,
         /// The archive's address.
-        archive: Url,
+        archive: String,
         /// What it has instead.
         why: String,
     },
@@ -74,15 +72,15 @@ pub enum MainlineError {
     File(#[from] FileError),
 }
 
-impl Failure for MainlineError {
-    fn kind(&self) -> FailureKind {
+impl ClassedError for MainlineError {
+    fn class(&self) -> ErrorClass {
         match self {
-            Self::NoBuild { .. } | Self::NoAddress { .. } => FailureKind::Gone,
-            Self::BadKey { .. } | Self::BadName { .. } => FailureKind::Usage,
-            Self::BadArchive { .. } => FailureKind::Host,
-            Self::Assemble(error) => error.kind(),
-            Self::Fetch(error) => error.kind(),
-            Self::File(error) => error.kind(),
+            Self::NoBuild { .. } | Self::NoAddress { .. } => ErrorClass::Gone,
+            Self::BadKey { .. } | Self::BadName { .. } => ErrorClass::Usage,
+            Self::BadArchive { .. } => ErrorClass::Host,
+            Self::Assemble(error) => error.class(),
+            Self::Fetch(error) => error.class(),
+            Self::File(error) => error.class(),
         }
     }
 }

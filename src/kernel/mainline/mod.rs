@@ -25,7 +25,7 @@ use self::index::ArchiveLayout;
 use self::signature::TrustedKey;
 use super::assemble::{self, AssembleError};
 use super::error::ObtainError;
-use super::failure::Failure as _;
+use super::error_class::ClassedError as _;
 use super::fetch::{self, Document, FetchRequest};
 use super::file_error::FileError;
 use super::obtain::Obtain;
@@ -34,7 +34,7 @@ use super::package::UnpackedPackage;
 use super::progress::{Progress, Stale};
 use super::provenance::{ArchiveSignature, Provenance};
 use super::quoted::Quoted;
-use super::sources::{Cached, Resolved, SourceKind};
+use super::source_kind::{Cached, Resolved, SourceKind};
 use super::store::Store;
 use crate::matrix::{ArchiveKey, LockedFile, MainlineArchive, MainlineVersion, archive_address};
 
@@ -238,7 +238,8 @@ fn choose(
     let now = now();
     // A bad key is an error whatever the archive has.
     let key = key.map(|key| Ok::<_, MainlineError>((trusted(key, now)?, key.fingerprint.to_string()))).transpose()?;
-    let no_build = |why: String| MainlineError::NoBuild { version: version.to_string(), archive: root.clone(), why };
+    let no_build =
+        |why: String| MainlineError::NoBuild { version: version.to_string(), archive: root.to_string(), why };
     let folder = below(root, &format!("{version}/"))?;
     let page = match fetch::document(&folder, index::LARGEST, with) {
         Err(error) if error.is_gone() => return Err(no_build(absent(root, version, with)?)),

@@ -11,7 +11,7 @@ use crate::kernel::fixtures::bzimage;
 
 #[test]
 fn build_is_fetched_once_then_needs_no_network() {
-    let world = World::with_build();
+    let world = ArchiveWorld::with_build();
     let kernel = world.obtain("v4.19.57", None).unwrap();
     assert_eq!(kernel.release.as_deref(), Some(RELEASE));
     assert!(kernel.config.as_ref().unwrap().is_builtin("SYN_COOKIES"));
@@ -47,7 +47,7 @@ fn build_is_fetched_once_then_needs_no_network() {
 
 #[test]
 fn older_layouts_are_obtained_too() {
-    let world = World::new();
+    let world = ArchiveWorld::new();
     let old = format!("linux-image-{RELEASE}_4.19.57-041957.{DATE}_amd64.deb");
     let all: Vec<_> = std::iter::once(image()).chain(modules()).collect();
     world.lay_out("", &["BUILD.LOG", "CHECKSUMS", &old], &[(old.clone(), package_of(&all))]);
@@ -55,7 +55,7 @@ fn older_layouts_are_obtained_too() {
     assert_eq!((kernel.release.as_deref(), kernel.files.len()), (Some(RELEASE), 1));
     assert_eq!(kernel.modules_for(&["tun"]).unwrap().len(), 1);
 
-    let world = World::new();
+    let world = ArchiveWorld::new();
     let (newer, older) = (packages("201907041431"), packages(DATE));
     let all: Vec<_> = newer.iter().chain(&older).cloned().collect();
     let links: Vec<&str> = all.iter().map(|(name, _)| name.as_str()).collect();
@@ -68,7 +68,7 @@ fn older_layouts_are_obtained_too() {
 
 #[test]
 fn locked_build_is_fetched_by_sha256_from_any_address() {
-    let world = World::with_build();
+    let world = ArchiveWorld::with_build();
     let files = world.obtain("v4.19.57", None).unwrap().files;
     // The archive has built it anew, and a mirror has the old packages.
     for file in &files {
@@ -81,7 +81,7 @@ fn locked_build_is_fetched_by_sha256_from_any_address() {
         world.web.put(&path, bytes);
         file.addresses.push(world.web.url(&path));
     }
-    let fresh = World { store: Store::open(Some(world.folder.path().join("fresh"))).unwrap(), ..world };
+    let fresh = ArchiveWorld { store: Store::open(Some(world.folder.path().join("fresh"))).unwrap(), ..world };
     fresh.web.asked();
     let version = "v4.19.57".parse().unwrap();
     let kernel = fresh.ask(false, Some(&moved), |with| locked(&version, with.locked.unwrap(), with)).unwrap();
@@ -93,7 +93,7 @@ fn locked_build_is_fetched_by_sha256_from_any_address() {
 
 #[test]
 fn missing_build_is_gone_but_a_foreign_page_is_not() {
-    let world = World::new();
+    let world = ArchiveWorld::new();
     let error = world.obtain("v4.19.55", None).unwrap_err();
     assert!(error.is_gone() && error.to_string().contains("but v4.19.56"), "{error}");
     let error = world.obtain("v3.16.69", None).unwrap_err();
@@ -125,7 +125,7 @@ fn missing_build_is_gone_but_a_foreign_page_is_not() {
 
 #[test]
 fn packages_need_a_matching_sha256() {
-    let world = World::with_build();
+    let world = ArchiveWorld::with_build();
     world.web.remove("/mainline/v4.19.57/amd64/CHECKSUMS");
     let error = world.obtain("v4.19.57", None).unwrap_err();
     assert!(matches!(&error, MainlineError::BadArchive { problem: ArchiveProblem::NoChecksums, .. }), "{error}");
@@ -146,7 +146,7 @@ fn packages_need_a_matching_sha256() {
 
 #[test]
 fn configured_key_must_have_signed_everything_used() {
-    let world = World::with_build();
+    let world = ArchiveWorld::with_build();
     let (ours, other) = (signing_key(1_562_112_000), signing_key(1_562_112_000));
     let key = world.key(&ours);
     let refused = |words: &str| {
@@ -181,7 +181,7 @@ fn configured_key_must_have_signed_everything_used() {
 
 #[test]
 fn unusable_key_is_reported_before_any_fetch() {
-    let world = World::with_build();
+    let world = ArchiveWorld::with_build();
     let key = world.key(&signing_key(1_562_112_000));
     let openpgp =
         |name: &str| PathBuf::from(format!("{}/src/kernel/mainline/openpgp/{name}", env!("CARGO_MANIFEST_DIR")));
@@ -198,14 +198,14 @@ fn unusable_key_is_reported_before_any_fetch() {
     ] {
         let error = world.obtain("v4.19.57", Some(&key)).unwrap_err();
         assert!(error.to_string().contains(words) && !error.is_gone(), "{error}");
-        assert_eq!(error.kind(), crate::kernel::FailureKind::Usage, "{error}");
+        assert_eq!(error.class(), crate::kernel::ErrorClass::Usage, "{error}");
     }
     assert_eq!(world.web.asked(), [""; 0]);
 }
 
 #[test]
 fn endless_archives_and_hostile_names_do_no_harm() {
-    let world = World::new();
+    let world = ArchiveWorld::new();
     let names = ["../../etc/", "/", "amd64/../../", "http://127.0.0.1:1/"];
     let files: Vec<_> = names
         .iter()
@@ -217,7 +217,7 @@ fn endless_archives_and_hostile_names_do_no_harm() {
 
     let large = vec![b'x'; index::LARGEST as usize + 1];
     for path in ["/mainline/", "/mainline/v4.19.57/", "/mainline/v4.19.57/amd64/CHECKSUMS"] {
-        let world = World::with_build();
+        let world = ArchiveWorld::with_build();
         world.web.put(path, large.clone());
         let error = if path == "/mainline/" {
             world.list("*", false).unwrap_err()
@@ -231,7 +231,7 @@ fn endless_archives_and_hostile_names_do_no_harm() {
 
 #[test]
 fn versions_are_listed_by_pattern_and_offline_from_the_cache() {
-    let world = World::new();
+    let world = ArchiveWorld::new();
     assert!(matches!(world.list("*", true), Err(MainlineError::Fetch(FetchError::NotCached(_)))));
     assert_eq!(world.list("4.19.5*", false).unwrap(), ["v4.19.56", "v4.19.57", "v4.19.58"]);
     assert_eq!(world.list("v*-*", false).unwrap(), ["v4.4-wily", "v5.2-rc6"]);
@@ -263,7 +263,7 @@ fn archive_address_comes_from_environment_matrix_or_default() {
 
 #[test]
 fn kernel_of_another_release_is_rejected_even_when_locked() {
-    let world = World::new();
+    let world = ArchiveWorld::new();
     for release in ["6.1.0-56-cloud-amd64", "4.19.57-0419570-generic", "4.19.5-041905-generic"] {
         let name = format!("linux-image-4.19.57-041957-generic_4.19.57-041957.{DATE}_amd64.deb");
         let package = package_of(&[(&format!("./boot/vmlinuz-{release}"), bzimage(release))]);
@@ -282,7 +282,7 @@ fn kernel_of_another_release_is_rejected_even_when_locked() {
 
 #[test]
 fn build_is_resolved_from_its_checksums_alone() {
-    let world = World::with_build();
+    let world = ArchiveWorld::with_build();
     let version = "v4.19.57".parse().unwrap();
     let Listing { files, stale, .. } =
         world.ask(false, None, |with| super::listing(&world.root(), &version, None, with)).unwrap();
@@ -296,9 +296,9 @@ fn build_is_resolved_from_its_checksums_alone() {
 
 #[test]
 fn locked_build_without_a_web_address_is_gone_at_once() {
-    let world = World::with_build();
+    let world = ArchiveWorld::with_build();
     let mut files = world.obtain("v4.19.57", None).unwrap().files;
-    let fresh = World { store: Store::open(Some(world.folder.path().join("fresh"))).unwrap(), ..world };
+    let fresh = ArchiveWorld { store: Store::open(Some(world.folder.path().join("fresh"))).unwrap(), ..world };
     let version = "v4.19.57".parse().unwrap();
     for addresses in [Vec::new(), vec!["copy:/srv/kernels/linux-image.deb".to_owned()]] {
         files[0].addresses = addresses;

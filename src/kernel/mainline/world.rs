@@ -19,7 +19,7 @@ pub(super) const RELEASE: &str = "4.19.57-041957-generic";
 pub(super) const DATE: &str = "201907031431";
 
 /// An archive, and a cache.
-pub(super) struct World {
+pub(super) struct ArchiveWorld {
     pub folder: tempfile::TempDir,
     pub store: Store,
     pub web: Web,
@@ -52,7 +52,7 @@ impl Web {
     }
 }
 
-impl World {
+impl ArchiveWorld {
     pub(super) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(Some(folder.path().join("cache"))).unwrap();

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::kernel::archive::PackageError;
-use crate::kernel::failure::{Failure, FailureKind};
+use crate::kernel::error_class::{ClassedError, ErrorClass};
 use crate::kernel::file_error::FileError;
 
 /// Why a package file, or a tarball of a build, could not be unpacked.
@@ -22,11 +22,11 @@ pub enum UnpackError {
     File(#[from] FileError),
 }
 
-impl Failure for UnpackError {
-    fn kind(&self) -> FailureKind {
+impl ClassedError for UnpackError {
+    fn class(&self) -> ErrorClass {
         match self {
-            Self::BadPackage { .. } => FailureKind::Usage,
-            Self::File(error) => error.kind(),
+            Self::BadPackage { .. } => ErrorClass::Usage,
+            Self::File(error) => error.class(),
         }
     }
 }

@@ -37,7 +37,7 @@ pub use locks::StoreLock;
 pub(super) use locks::open_own;
 pub(super) use records::read as read_sealed;
 
-use super::failure::{Failure, FailureKind};
+use super::error_class::{ClassedError, ErrorClass};
 use super::file_error::FileError;
 
 /// The cache folder. Cheap to clone; any number of threads and processes can use one folder at once.
@@ -55,9 +55,9 @@ pub struct NotCached {
     folder: PathBuf,
 }
 
-impl Failure for NotCached {
-    fn kind(&self) -> FailureKind {
-        FailureKind::NotCached
+impl ClassedError for NotCached {
+    fn class(&self) -> ErrorClass {
+        ErrorClass::NotCached
     }
 }
 

@@ -4,7 +4,7 @@ use std::error::Error;
 
 /// What can be done about a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FailureKind {
+pub enum ErrorClass {
     /// Choose something else: it is no longer served, or never was. An optional kernel is skipped.
     Gone,
     /// Correct the matrix, the lock or the command line.
@@ -15,7 +15,7 @@ pub enum FailureKind {
     Host,
 }
 
-impl FailureKind {
+impl ErrorClass {
     /// Who can do it.
     pub fn blame(self) -> Blame {
         match self {
@@ -35,12 +35,12 @@ pub enum Blame {
 }
 
 /// A room's error.
-pub trait Failure: Error + Send + Sync + 'static {
+pub trait ClassedError: Error + Send + Sync + 'static {
     /// What can be done about it.
-    fn kind(&self) -> FailureKind;
+    fn class(&self) -> ErrorClass;
 
     /// Whether what was asked for is not served (any more).
     fn is_gone(&self) -> bool {
-        self.kind() == FailureKind::Gone
+        self.class() == ErrorClass::Gone
     }
 }

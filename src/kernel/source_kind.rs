@@ -1,0 +1,81 @@
+//! What every kind of source can do.
+
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::error::ObtainError;
+use super::obtain::Obtain;
+use super::obtained::Kernel;
+use super::package::UnpackedPackage;
+use super::progress::Stale;
+use super::store::Store;
+use crate::matrix::LockedFile;
+
+/// What every kind of source can do. CONTRIBUTING.md says how to add one.
+pub(super) trait SourceKind {
+    /// Obtains the kernel: exactly the files in [`Obtain::locked`], where there are any.
+    fn obtain(&self, with: &Obtain) -> Result<Kernel, ObtainError>;
+
+    /// What it would be resolved to now, by its archive's index alone, and why that may be old; `None` where only obtaining
+    /// it tells.
+    fn resolve(&self, _: &Obtain) -> Result<Option<(Resolved, Option<Stale>)>, ObtainError> {
+        Ok(None)
+    }
+
+    /// The index that it is resolved by, if other kernels share it: one refresh is enough for all of them.
+    fn shared_index(&self) -> Option<String> {
+        None
+    }
+
+    /// Why it cannot be locked; `None` if it can.
+    fn why_not_locked(&self) -> Option<&'static str>;
+
+    /// Whether it is here, with these files where it is locked to them; and the bytes of its files, where they are known.
+    fn cached(&self, locked: Option<&[LockedFile]>, store: &Store) -> (Cached, Option<u64>);
+}
+
+/// What a kernel was resolved to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resolved {
+    /// Its release, from the image or the package's name, if known.
+    pub release: Option<String>,
+    /// Its files.
+    pub files: Vec<LockedFile>,
+}
+
+/// Whether a kernel is here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Cached {
+    /// It is in the cache.
+    Yes,
+    /// It has to be fetched or built.
+    No,
+    /// It is the user's own.
+    Local,
+    /// The user's own is not there.
+    Missing,
+}
+
+impl Cached {
+    /// Of files of the user's: all have to be there.
+    pub(super) fn of_own(paths: impl IntoIterator<Item = impl AsRef<Path>>) -> Self {
+        if paths.into_iter().all(|path| path.as_ref().exists()) { Self::Local } else { Self::Missing }
+    }
+
+    /// Of files that are fetched.
+    pub(super) fn of_fetched(files: &[LockedFile], store: &Store) -> (Self, Option<u64>) {
+        let is_here = |file: &LockedFile| {
+            UnpackedPackage::recorded(store, &file.sha256).is_some()
+                || store.holds(&file.sha256, file.size)
+                || store.find(&format!("downloads/{}", file.sha256)).is_some()
+        };
+        if files.is_empty() {
+            return (Self::No, None);
+        }
+        // Some archives tell no lengths before a file is fetched.
+        let bytes = files.iter().all(|file| file.size > 0).then(|| files.iter().map(|file| file.size).sum());
+        (if files.iter().all(is_here) { Self::Yes } else { Self::No }, bytes)
+    }
+}
