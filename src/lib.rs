@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod child;
+pub mod exit;
 pub mod json;
 pub mod lack;
 pub mod regular;

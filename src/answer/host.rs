@@ -1,11 +1,11 @@
 //! What was found on a host, put together: what was read, what it means, and what the witnesses say of its kernel.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
-use crate::evidence::Finding;
+use crate::exit::Exit;
 use crate::host::{Bitten, BittenAnswer, HostFacts, HostReading, Namespace};
-use crate::verdict::{Ledger, Verdict};
-use crate::words::{BugId, State};
+use crate::verdict::{Judgement, Verdict};
+use crate::words::BugId;
 
 /// The version of the JSON document's shape.
 pub const HOST_SCHEMA_VERSION: u32 = 1;
@@ -34,20 +34,12 @@ pub struct HostBug {
     pub evidence: Vec<String>,
     /// What would free what is stuck, or keep it from happening.
     pub remedies: Vec<String>,
-    /// What the witnesses say of the kernel; null where none was asked.
-    pub verdict: Option<Verdict>,
-    /// The kernel's state, where one remains.
-    pub state: Option<State>,
-    /// Whether only a hint names the state, beside witnesses of the kernel itself that leave it open.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub state_guessed: bool,
-    /// Whether strong witnesses contradict each other.
-    pub conflict: bool,
+    /// What the case of its kernel came to; null fields if no witness was asked.
+    #[serde(flatten, serialize_with = "judgement_or_nulls")]
+    pub judgement: Option<Judgement>,
     /// Whether it counts for the exit code: see [`HostDocument::leaving_out`].
     #[serde(default = "counts")]
     pub counts: bool,
-    /// Everything that the witnesses say.
-    pub findings: Vec<Finding>,
     /// Why the reproducer that was to run here gave no finding; null where it did, or was not asked.
     pub not_probed: Option<String>,
 }
@@ -60,35 +52,28 @@ impl HostDocument {
     pub fn new(
         reading: HostReading,
         bitten: Vec<Bitten>,
-        verdicts: &[(BugId, Ledger)],
+        judged: &[(BugId, Judgement)],
         not_probed: &NotProbed,
     ) -> Self {
-        let concluded = |bug: &BugId| verdicts.iter().find(|(id, _)| id == bug).map(|(_, ledger)| ledger.conclude());
-        let under_verdict = |mut bitten: Bitten| {
-            if let Some(conclusion) = concluded(&bitten.bug).filter(|it| it.verdict == Verdict::NotAffected) {
-                bitten.though_not_affected(conclusion.state(), &reading);
+        let judgement = |bug: &BugId| judged.iter().find(|(id, _)| id == bug).map(|(_, judgement)| judgement);
+        let under_judgement = |mut bitten: Bitten| {
+            if let Some(judgement) = judgement(&bitten.bug).filter(|it| it.verdict == Verdict::NotAffected) {
+                bitten.though_not_affected(judgement.state, &reading);
             }
             HostBug::of(bitten)
         };
-        let mut bugs: Vec<HostBug> = bitten.into_iter().map(under_verdict).collect();
-        let spoken = verdicts.iter().map(|(bug, _)| bug).chain(not_probed.iter().map(|(bug, _)| bug));
+        let mut bugs: Vec<HostBug> = bitten.into_iter().map(under_judgement).collect();
+        let spoken = judged.iter().map(|(bug, _)| bug).chain(not_probed.iter().map(|(bug, _)| bug));
         for bug in spoken {
             if bugs.iter().all(|known| known.bug != *bug) {
                 bugs.push(HostBug::named(bug.clone()));
             }
         }
         for bug in &mut bugs {
-            if let Some((_, ledger)) = verdicts.iter().find(|(id, _)| *id == bug.bug) {
-                let conclusion = ledger.conclude();
-                bug.verdict = Some(conclusion.verdict);
-                bug.state = conclusion.state();
-                bug.state_guessed = conclusion.guessed && bug.state.is_some();
-                bug.conflict = conclusion.conflict;
-                bug.findings.clone_from(&ledger.findings);
-            }
+            bug.judgement = judgement(&bug.bug).cloned();
             bug.not_probed = not_probed.iter().find(|(id, _)| *id == bug.bug).map(|(_, why)| why.clone());
         }
-        bugs.sort_by_key(|bug| !bug.conflict);
+        bugs.sort_by_key(|bug| !bug.judgement.as_ref().is_some_and(|judgement| judgement.conflict));
         Self { schema_version: HOST_SCHEMA_VERSION, host: reading.host, namespaces: reading.namespaces, bugs }
     }
 
@@ -102,22 +87,16 @@ impl HostDocument {
         self
     }
 
-    /// By the bugs that count: 1 where the kernel is affected or strong witnesses contradict each other, 3 where nothing was read or what was
-    /// asked has no answer, else 0. Without witnesses, the traces of a bug are no verdict on the kernel.
-    pub fn exit_code(&self) -> u8 {
-        let affected = |bug: &HostBug| bug.conflict || bug.counts && bug.verdict == Some(Verdict::Affected);
-        let unanswered =
-            |bug: &HostBug| bug.counts && (bug.not_probed.is_some() || bug.verdict == Some(Verdict::Unknown));
+    /// The exit by the bugs that count: 1 if the kernel is affected or strong witnesses contradict each other, 3 if nothing
+    /// was read or a question has no answer, else 0. Without witnesses, the traces of a bug are no verdict on the kernel.
+    pub fn exit(&self) -> Exit {
         let nothing =
             self.host.release.is_none() && self.namespaces.iter().all(|n| n.counters.is_none() && n.sockets.is_none());
         let mut asked = self.bugs.iter().filter(|bug| bug.counts).peekable();
         let none_answered = asked.peek().is_some()
-            && asked.all(|bug| bug.verdict.is_none() && bug.bitten == Some(BittenAnswer::Unknown));
-        match () {
-            () if self.bugs.iter().any(affected) => 1,
-            () if nothing || none_answered || self.bugs.iter().any(unanswered) => 3,
-            () => 0,
-        }
+            && asked.all(|bug| bug.judgement.is_none() && bug.bitten == Some(BittenAnswer::Unknown));
+        let whole = if nothing || none_answered { Exit::NoVerdict } else { Exit::Clean };
+        self.bugs.iter().map(HostBug::exit).fold(whole, Exit::and)
     }
 }
 
@@ -128,19 +107,36 @@ impl HostBug {
             bitten: None,
             evidence: Vec::new(),
             remedies: Vec::new(),
-            verdict: None,
-            state: None,
-            state_guessed: false,
-            conflict: false,
+            judgement: None,
             counts: true,
-            findings: Vec::new(),
             not_probed: None,
         }
+    }
+
+    /// The exit that it alone makes.
+    fn exit(&self) -> Exit {
+        let probed = if self.counts && self.not_probed.is_some() { Exit::NoVerdict } else { Exit::Clean };
+        self.judgement.as_ref().map_or(Exit::Clean, |judgement| judgement.exit(self.counts)).and(probed)
     }
 
     fn of(bitten: Bitten) -> Self {
         let Bitten { bug, bitten, evidence, remedies } = bitten;
         Self { bitten: Some(bitten), evidence, remedies, ..Self::named(bug) }
+    }
+}
+
+/// A judgement, or the fields that readers look for if there is none.
+fn judgement_or_nulls<S: Serializer>(judgement: &Option<Judgement>, serializer: S) -> Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    struct NotJudged {
+        verdict: Option<Verdict>,
+        state: Option<()>,
+        conflict: bool,
+        findings: [(); 0],
+    }
+    match judgement {
+        Some(judgement) => judgement.serialize(serializer),
+        None => NotJudged { verdict: None, state: None, conflict: false, findings: [] }.serialize(serializer),
     }
 }
 

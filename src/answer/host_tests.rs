@@ -1,6 +1,8 @@
 use super::*;
-use crate::evidence::{StateSet, Strength, Witness};
+use crate::evidence::{Finding, StateSet, Strength, Witness};
 use crate::host::{Complaint, Socket, Sockets, WaitingSocket};
+use crate::verdict::Case;
+use crate::words::State;
 
 fn reading(waiting: Vec<WaitingSocket>) -> HostReading {
     let sockets = Sockets { connections: 12, waiting_in_all: waiting.len(), waiting, ..Sockets::default() };
@@ -9,39 +11,42 @@ fn reading(waiting: Vec<WaitingSocket>) -> HostReading {
     HostReading { host, namespaces: vec![namespace] }
 }
 
-fn ledger(states: StateSet) -> Ledger {
-    let finding = Finding { states, strength: Strength::Strong, ..Finding::unknown(Witness::Runtime, "seen") };
-    Ledger { findings: vec![finding] }
+fn seen(states: StateSet) -> Judgement {
+    Case::of_findings(vec![Finding {
+        states,
+        strength: Strength::Strong,
+        ..Finding::unknown(Witness::Runtime, "seen")
+    }])
 }
 
 #[test]
-fn the_exit_code_is_the_kernel_s_verdict_and_not_the_traces() {
+fn exit_code_is_the_kernels_verdict_not_the_traces() {
     let bug = || -> BugId { "tcp-fragment-stall".parse().expect("a name") };
     let broken = [(bug(), "it broke".to_owned())];
     let bitten = || Bitten { bug: bug(), bitten: BittenAnswer::Now, evidence: Vec::new(), remedies: Vec::new() };
     for (verdicts, not_probed, expected) in [
         (vec![], &[][..], 0),
-        (vec![(bug(), ledger(StateSet::affected()))], &[], 1),
-        (vec![(bug(), ledger(StateSet::not_affected()))], &[], 0),
-        (vec![(bug(), ledger(StateSet::all()))], &[], 3),
-        (vec![(bug(), ledger(StateSet::EMPTY))], &[], 1),
+        (vec![(bug(), seen(StateSet::affected()))], &[], 1),
+        (vec![(bug(), seen(StateSet::not_affected()))], &[], 0),
+        (vec![(bug(), seen(StateSet::all()))], &[], 3),
+        (vec![(bug(), seen(StateSet::EMPTY))], &[], 1),
         (vec![], &broken, 3),
-        (vec![(bug(), ledger(StateSet::affected()))], &broken, 1),
+        (vec![(bug(), seen(StateSet::affected()))], &broken, 1),
     ] {
         let document = HostDocument::new(reading(Vec::new()), vec![bitten()], &verdicts, not_probed);
-        assert_eq!(document.exit_code(), expected, "{verdicts:?}");
+        assert_eq!(document.exit().code(), expected, "{verdicts:?}");
     }
     for (states, code) in [(StateSet::affected(), 0), (StateSet::all(), 0), (StateSet::EMPTY, 1)] {
-        let verdicts = [(bug(), ledger(states))];
+        let verdicts = [(bug(), seen(states))];
         let document = HostDocument::new(reading(Vec::new()), vec![bitten()], &verdicts, &[]).leaving_out(&[bug()]);
-        assert_eq!(document.exit_code(), code, "{states:?}");
-        assert_eq!(document.bugs[0].verdict.is_some(), !document.bugs[0].counts);
+        assert_eq!(document.exit().code(), code, "{states:?}");
+        assert_eq!(document.bugs[0].judgement.is_some(), !document.bugs[0].counts);
     }
-    assert_eq!(HostDocument::new(HostReading::default(), Vec::new(), &[], &[]).exit_code(), 3);
+    assert_eq!(HostDocument::new(HostReading::default(), Vec::new(), &[], &[]).exit().code(), 3);
 }
 
 #[test]
-fn nothing_bites_now_on_a_kernel_that_does_not_have_the_bug() {
+fn nothing_bites_on_a_kernel_without_the_bug() {
     let bug: BugId = "tcp-fragment-stall".parse().expect("a name");
     let remedies =
         || vec!["to remove the bug, boot a kernel with the fix, or load a live patch that has it".to_owned()];
@@ -51,7 +56,7 @@ fn nothing_bites_now_on_a_kernel_that_does_not_have_the_bug() {
         reading.namespaces[0].counters = Some(serde_json::from_value(counters).expect("counters"));
         reading
     };
-    let of = |state: State| ledger([state].into_iter().collect());
+    let of = |state: State| seen([state].into_iter().collect());
     for (state, counter, expected, said) in [
         (State::Affected, 4, BittenAnswer::Now, ""),
         (State::Fixed, 4, BittenAnswer::MayHaveBeen, "a fixed kernel refuses and counts too"),
@@ -71,7 +76,7 @@ fn nothing_bites_now_on_a_kernel_that_does_not_have_the_bug() {
 }
 
 #[test]
-fn the_document_comes_back_from_its_json() {
+fn document_survives_its_json() {
     let waiting = vec![WaitingSocket { complaint: Complaint::ZeroWindow, socket: Socket::default() }];
     let whole = HostDocument::new(reading(waiting), Vec::new(), &[], &[]);
     let text = serde_json::to_string(&whole).expect("serialises");

@@ -3,25 +3,23 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::advice::upgrade;
-use super::{Advice, Answer, BugAnswer, Subject};
+use super::{BugAnswer, Subject, SubjectAnswer};
 use crate::evidence::binary::Binary;
 use crate::evidence::config::BuildConfig;
-use crate::evidence::exhibits::{Exhibits, is_output_folder, release_of, source_folder, tree};
+use crate::evidence::exhibits::{Exhibits, Said, is_output_folder, release_of, source_folder, tree};
 use crate::evidence::git::GitIndex;
 use crate::evidence::source::{self, SourceFolder, Tarball};
 use crate::evidence::version::{self, Release};
-use crate::evidence::{Finding, Witness};
 use crate::kernel::{self, Downloaded, FileKind, Kernel, Provenance, Stale, file_kind};
 use crate::matrix::{Bug, MainlineArchive, MainlineVersion, Pin, Remote, Source};
-use crate::verdict::Ledger;
+use crate::verdict::{Boots, Case, Circumstances, Judgement};
 use crate::words::{BadSha256, BugId, Sha256};
 
 /// Fetches a file, or says why it cannot be had.
 pub type Fetch<'a> = dyn Fn(&Remote) -> Result<Downloaded, String> + 'a;
 
 /// What is asked, and with what it may be answered.
-pub struct Asked<'a> {
+pub struct Inquiry<'a> {
     /// The bugs.
     pub bugs: Vec<&'a Bug>,
     /// Whether all of them count for the exit code, those too that nobody has repaired.
@@ -34,18 +32,25 @@ pub struct Asked<'a> {
     pub fetch: &'a Fetch<'a>,
 }
 
-/// What a boot said of one bug.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Booted {
-    /// The reproducer judged.
-    Showed(Finding),
-    /// There is no verdict, and why.
-    Broke(String),
+/// What the witnesses say of one subject, bug by bug: all that is kept of it.
+pub struct SubjectSaid {
+    text: String,
+    understood: Option<String>,
+    problem: Option<String>,
+    misnamed: bool,
+    stale: Option<Stale>,
+    settle: &'static str,
+    /// Of each bug.
+    pub said: BTreeMap<BugId, Said>,
+    /// The release that it is or began as: where its line of releases goes on.
+    pub release: Option<Release>,
+    /// Where a boot can get the kernel from; none if it is known by name or source only.
+    pub bootable: Option<Source>,
 }
 
 /// One subject, looked at.
 #[derive(Default)]
-pub struct Looked<'a> {
+pub struct SubjectLook<'a> {
     text: String,
     understood: Option<String>,
     problem: Option<String>,
@@ -56,25 +61,23 @@ pub struct Looked<'a> {
     began: Option<Release>,
     /// What would settle it, where nothing better is known.
     settle: &'static str,
-    /// Where a boot can get the kernel from; none where it is known by name or source only.
-    pub bootable: Option<Source>,
+    bootable: Option<Source>,
 }
 
 const BY_BOOT: &str = "boot it: the same command with --boot";
-const BY_BOOT_AGAIN: &str = "mend what broke the boot, and run the same command again";
 const BY_IMAGE: &str = "give its image or its package, and --boot to run it";
 const BY_BUILD: &str = "build it and give the tree with --boot, or give its image";
 
-impl<'a> Asked<'a> {
+impl<'a> Inquiry<'a> {
     /// Looks at one subject, as it was given. What cannot be looked at is part of the answer.
-    pub fn look(&self, text: &'a str) -> Looked<'a> {
+    pub fn look(&self, text: &'a str) -> SubjectLook<'a> {
         let looked = match Subject::of(text, self.index.is_some()) {
-            Err(unclear) => Looked { misnamed: unclear.is_misnamed(), ..problem(unclear.to_string()) },
-            Ok(Subject::Release(pasted)) => Looked {
+            Err(unclear) => SubjectLook { misnamed: unclear.is_misnamed(), ..problem(unclear.to_string()) },
+            Ok(Subject::Release(pasted)) => SubjectLook {
                 understood: Some(pasted.to_string()),
                 exhibits: Exhibits { release: Some(Ok(pasted.release)), ..Exhibits::default() },
                 settle: BY_IMAGE,
-                ..Looked::default()
+                ..SubjectLook::default()
             },
             Ok(Subject::File(path)) => self.file(path, None),
             Ok(Subject::Tree(path)) => folder(path),
@@ -82,11 +85,11 @@ impl<'a> Asked<'a> {
             Ok(Subject::Mainline(version)) => self.mainline(version),
             Ok(Subject::Revision(_)) => self.revision(text),
         };
-        Looked { text: text.to_owned(), ..looked }
+        SubjectLook { text: text.to_owned(), ..looked }
     }
 
     /// What lies at an address is looked at like a file that is here.
-    fn address(&self, remote: Remote) -> Looked<'a> {
+    fn address(&self, remote: Remote) -> SubjectLook<'a> {
         let fetched = (self.fetch)(&remote).and_then(|Downloaded { path, sha256, stale }| {
             Ok((path, sha256.parse::<Sha256>().map_err(|error: BadSha256| error.to_string())?, stale))
         });
@@ -100,11 +103,11 @@ impl<'a> Asked<'a> {
         let what = looked.understood.as_ref().map_or_else(String::new, |what| format!(": {what}"));
         let understood = Some(format!("{}, sha256 {sum}{what}", remote.address));
         let bootable = looked.bootable.as_ref().map(|_| pinned);
-        Looked { understood, bootable, stale, ..looked }
+        SubjectLook { understood, bootable, stale, ..looked }
     }
 
     /// A file that is here. `from` is where it came from, if that is somewhere else: people know it by that.
-    fn file(&self, path: PathBuf, from: Option<Source>) -> Looked<'a> {
+    fn file(&self, path: PathBuf, from: Option<Source>) -> SubjectLook<'a> {
         match file_kind(&path) {
             Err(error) => problem(format!("it cannot be read: {error}")),
             Ok(FileKind::Deb) => self.package(Source::Deb(vec![path]), from, "a Debian package"),
@@ -118,14 +121,14 @@ impl<'a> Asked<'a> {
         }
     }
 
-    fn package(&self, here: Source, from: Option<Source>, kind: &str) -> Looked<'a> {
+    fn package(&self, here: Source, from: Option<Source>, kind: &str) -> SubjectLook<'a> {
         let looked = self.unpacked(from.unwrap_or_else(|| here.clone()));
         let Some(why) = looked.problem else {
             let what = looked.understood.map_or_else(|| kind.to_owned(), |name| format!("a package: {name}"));
-            return Looked { understood: Some(what), ..looked };
+            return SubjectLook { understood: Some(what), ..looked };
         };
         match stands_for(&here) {
-            Some(release) => Looked {
+            Some(release) => SubjectLook {
                 understood: Some(format!("a package without a kernel, which stands for {release}")),
                 exhibits: Exhibits { release: Some(Ok(release)), ..Exhibits::default() },
                 ..problem(why)
@@ -135,12 +138,12 @@ impl<'a> Asked<'a> {
     }
 
     /// A build of the usual archive, or of the one that the environment names.
-    fn mainline(&self, version: MainlineVersion) -> Looked<'a> {
+    fn mainline(&self, version: MainlineVersion) -> SubjectLook<'a> {
         self.unpacked(Source::Mainline { version, archive: MainlineArchive::default() })
     }
 
     /// A kernel in packages, understood as what it calls itself, and with what is to be known of where it is from.
-    fn unpacked(&self, from: Source) -> Looked<'a> {
+    fn unpacked(&self, from: Source) -> SubjectLook<'a> {
         match (self.unpack)(&from) {
             Err(why) => problem(why),
             Ok(kernel) => {
@@ -149,40 +152,40 @@ impl<'a> Asked<'a> {
                 let remarks = kernel.provenance.iter().filter_map(Provenance::remark);
                 let words: Vec<String> = remarks.chain(name.map(ToString::to_string)).collect();
                 let understood = Some(words.join(": ")).filter(|words| !words.is_empty());
-                Looked {
+                SubjectLook {
                     understood,
                     exhibits,
                     stale: kernel.stale,
                     settle: BY_BOOT,
                     bootable: Some(from),
-                    ..Looked::default()
+                    ..SubjectLook::default()
                 }
             }
         }
     }
 
-    fn tarball(&self, path: &Path, from: Option<Source>) -> Looked<'a> {
+    fn tarball(&self, path: &Path, from: Option<Source>) -> SubjectLook<'a> {
         match Tarball::open(path, source::wanted(self.bugs.iter().copied())) {
             Err(error) => problem(format!("{:#}", anyhow::Error::new(error))),
             Ok(tarball) => match source::release(&tarball) {
                 Err(error) => problem(format!("the Makefile of this tarball cannot be read: {error}")),
                 Ok(None) => self.build(from.unwrap_or_else(|| Source::Tree(path.to_owned()))),
-                Ok(Some(release)) => Looked {
+                Ok(Some(release)) => SubjectLook {
                     understood: Some(format!("a tarball of source that began as {release}")),
                     began: Release::parse(&release).ok(),
                     exhibits: Exhibits { source: Some(Ok(Box::new(tarball))), ..Exhibits::default() },
                     settle: BY_BUILD,
-                    ..Looked::default()
+                    ..SubjectLook::default()
                 },
             },
         }
     }
 
     /// A tarball without source: of a kernel that was built, or of something else.
-    fn build(&self, from: Source) -> Looked<'a> {
+    fn build(&self, from: Source) -> SubjectLook<'a> {
         match (self.unpack)(&from) {
             Err(why) => problem(format!("this tarball has no kernel's Makefile, and is no build: {why}")),
-            Ok(kernel) => Looked {
+            Ok(kernel) => SubjectLook {
                 understood: Some(match &kernel.release {
                     Some(release) => format!("a tarball of a build of {release}"),
                     None => "a tarball of a build".to_owned(),
@@ -190,12 +193,12 @@ impl<'a> Asked<'a> {
                 exhibits: Exhibits::of_kernel(&kernel, &from),
                 settle: BY_BOOT,
                 bootable: Some(from),
-                ..Looked::default()
+                ..SubjectLook::default()
             },
         }
     }
 
-    fn revision(&self, text: &'a str) -> Looked<'a> {
+    fn revision(&self, text: &'a str) -> SubjectLook<'a> {
         let index = match self.index {
             Some(Ok(index)) => index,
             Some(Err(why)) => return problem(why.to_owned()),
@@ -214,47 +217,47 @@ impl<'a> Asked<'a> {
                     ..Exhibits::default()
                 };
                 let understood = Some(format!("commit {}{version}", description.commit));
-                Looked { understood, exhibits, began, settle: BY_BUILD, ..Looked::default() }
+                SubjectLook { understood, exhibits, began, settle: BY_BUILD, ..SubjectLook::default() }
             }
         }
     }
 
-    /// What it comes to, together with what a boot of it showed, bug by bug. Where the boot was to settle it and broke, no
-    /// hint stands in for it.
-    pub fn answer(&self, looked: Looked<'_>, booted: &BTreeMap<BugId, Booted>) -> Answer {
-        let release = looked.exhibits.release.as_ref().and_then(|release| release.as_ref().ok());
-        let release = release.or(looked.began.as_ref());
-        let conclude = |bug: &&Bug| {
-            let said = looked.exhibits.look(bug);
-            let mut findings = said.findings;
-            let (upgrade, settle) = next(bug, release, looked.settle);
-            let answer = match booted.get(&bug.id) {
-                None => BugAnswer::of(bug, Ledger { findings }, upgrade, &settle),
-                Some(Booted::Showed(finding)) => {
-                    findings.push(finding.clone());
-                    BugAnswer::of(bug, Ledger { findings }, upgrade, &settle)
-                }
-                Some(Booted::Broke(why)) => {
-                    findings.push(Finding::unknown(Witness::Runtime, why));
-                    BugAnswer::of(bug, Ledger { findings }, upgrade, BY_BOOT_AGAIN)
-                }
-            };
-            let counts = self.counts_all || !bug.is_unrepaired();
-            BugAnswer { steps: said.steps, warnings: said.warnings, counts, ..answer }
+    /// Asks the witnesses about what was looked at, and lets go of it: an unpacked image for each of many subjects is too
+    /// much to keep.
+    pub fn ask(&self, look: SubjectLook<'_>) -> SubjectSaid {
+        let SubjectLook { text, understood, problem, misnamed, stale, exhibits, began, settle, bootable } = look;
+        let said = self.bugs.iter().map(|bug| (bug.id.clone(), exhibits.look(bug))).collect();
+        let release = exhibits.release.and_then(Result::ok).or(began);
+        SubjectSaid { text, understood, problem, misnamed, stale, settle, said, release, bootable }
+    }
+
+    /// The answer about a subject. If it was booted, the run's judgements stand.
+    pub fn answer(&self, subject: SubjectSaid, booted: &BTreeMap<BugId, Judgement>) -> SubjectAnswer {
+        let SubjectSaid { text, understood, problem, misnamed, stale, settle, mut said, release, .. } = subject;
+        let answer = |bug: &&Bug| {
+            let judgement = booted.get(&bug.id).cloned().unwrap_or_else(|| {
+                let settle = settle_by(bug, release.as_ref(), settle);
+                let case = Case {
+                    bug: Some(bug),
+                    said: said.remove(&bug.id).unwrap_or_default(),
+                    boots: Boots::NotAsked,
+                    release: release.as_ref(),
+                    circumstances: Circumstances::Inquiry { settle: &settle },
+                };
+                case.judge()
+            });
+            BugAnswer { bug: bug.id.clone(), counts: self.counts_all || !bug.is_unrepaired(), judgement }
         };
-        let bugs = self.bugs.iter().map(conclude).collect();
-        let Looked { text: subject, understood, problem, misnamed, stale, .. } = looked;
-        Answer { subject, understood, problem, misnamed, stale, bugs }
+        let bugs = self.bugs.iter().map(answer).collect();
+        SubjectAnswer { subject: text, understood, problem, misnamed, stale, bugs }
     }
 }
 
-/// Where to go from a release, and what would settle what its name leaves open.
-fn next(bug: &Bug, release: Option<&Release>, settle: &str) -> (Option<Advice>, String) {
-    let Some(release) = release else { return (None, settle.to_owned()) };
-    let to = version::upgrade(bug, release).as_ref().and_then(upgrade);
-    match version::first_good(bug, release) {
-        Some(version::UpgradeAdvice::Settle(how)) if settle == BY_IMAGE => (to, how),
-        _ => (to, settle.to_owned()),
+/// What would settle what a subject leaves open.
+fn settle_by(bug: &Bug, release: Option<&Release>, settle: &str) -> String {
+    match release.and_then(|release| version::first_good(bug, release)) {
+        Some(version::UpgradeAdvice::Settle(how)) if settle == BY_IMAGE => how,
+        _ => settle.to_owned(),
     }
 }
 
@@ -264,16 +267,16 @@ fn stands_for(package: &Source) -> Option<Release> {
     Release::parse(&kernel::stands_for(files.first()?)?).ok()
 }
 
-fn problem<'a>(problem: String) -> Looked<'a> {
-    Looked { problem: Some(problem), settle: BY_IMAGE, ..Looked::default() }
+fn problem<'a>(problem: String) -> SubjectLook<'a> {
+    SubjectLook { problem: Some(problem), settle: BY_IMAGE, ..SubjectLook::default() }
 }
 
-fn image<'a>(path: PathBuf) -> Looked<'a> {
+fn image<'a>(path: PathBuf) -> SubjectLook<'a> {
     match Binary::open(&path) {
         Err(error) => problem(error.to_string()),
         Ok(binary) => {
             let release = release_of(binary.release());
-            Looked {
+            SubjectLook {
                 understood: Some(format!("an image of {}", binary.release())),
                 began: Release::parse(binary.release()).ok(),
                 exhibits: Exhibits {
@@ -284,14 +287,14 @@ fn image<'a>(path: PathBuf) -> Looked<'a> {
                 },
                 settle: BY_BOOT,
                 bootable: Some(Source::Image { image: path, modules: None, config: None }),
-                ..Looked::default()
+                ..SubjectLook::default()
             }
         }
     }
 }
 
 /// A tree: its source, and its image where it is built.
-fn folder<'a>(path: PathBuf) -> Looked<'a> {
+fn folder<'a>(path: PathBuf) -> SubjectLook<'a> {
     let source = source_folder(&path).map(|folder| tree(SourceFolder::open(&folder)));
     let built = path.join("arch/x86/boot/bzImage");
     let binary = built.is_file().then(|| Binary::open(&built).map_err(|error| error.to_string()));
@@ -322,12 +325,12 @@ fn folder<'a>(path: PathBuf) -> Looked<'a> {
         None => what,
     };
     let config = BuildConfig::of_tree(&path);
-    Looked {
+    SubjectLook {
         began: release.or(image).and_then(|release| Release::parse(&release).ok()),
         understood: Some(understood),
         settle: if binary.is_some() { BY_BOOT } else { BY_BUILD },
         bootable: binary.is_some().then_some(Source::Tree(path)),
         exhibits: Exhibits { source, config, binary, ..Exhibits::default() },
-        ..Looked::default()
+        ..SubjectLook::default()
     }
 }

@@ -1,7 +1,6 @@
 //! Answers "is this kernel affected?" about whatever a kernel is known by: a release, a package, an image, a source
 //! tree, a commit. Nothing is booted here; what only a boot can settle is said.
 
-mod advice;
 mod host;
 mod look;
 mod subject;
@@ -11,17 +10,14 @@ use std::cell::{Cell, RefCell};
 use serde::ser::SerializeStruct as _;
 use serde::{Serialize, Serializer};
 
-pub use advice::{Advice, AdviceKind, after_run};
 pub use host::{HOST_SCHEMA_VERSION, HostBug, HostDocument, NotProbed};
-pub use look::{Asked, Booted, Fetch, Looked};
+pub use look::{Fetch, Inquiry, SubjectLook, SubjectSaid};
 pub use subject::{Subject, Unclear};
 
-use crate::evidence::Finding;
-use crate::evidence::git::StepFound;
+use crate::exit::Exit;
 use crate::kernel::Stale;
-use crate::matrix::Bug;
-use crate::verdict::{Ledger, Verdict, unheard};
-use crate::words::{BugId, State};
+use crate::verdict::{Judgement, Verdict};
+use crate::words::BugId;
 
 /// The version of the shape of [`Answers`].
 pub const SCHEMA_VERSION: u32 = 1;
@@ -30,27 +26,22 @@ pub const SCHEMA_VERSION: u32 = 1;
 /// Each subject is looked at when it is written, so that the answers about a fleet are never in memory together.
 pub struct Answers<I> {
     answers: RefCell<I>,
-    tally: Cell<Tally>,
+    tally: Cell<AnswerTally>,
 }
 
 /// How a document's answers ended, as far as it was written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
+pub struct AnswerTally {
     /// How many subjects there were.
     pub subjects: usize,
     /// How many answers of (subject, bug) ended how.
     pub summary: Summary,
-    /// Whether an answer that counts is affected, or in conflict.
-    affected: bool,
-    /// Whether an answer that counts is unknown, or no bug was judged of some subject.
-    unanswered: bool,
-    /// Whether a subject names something that is not there.
-    misnamed: bool,
+    exit: Exit,
 }
 
 /// The answer about one subject.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Answer {
+pub struct SubjectAnswer {
     /// The subject, as it was given.
     pub subject: String,
     /// What it was understood as, in words; none where nothing could be made of it.
@@ -73,30 +64,12 @@ pub struct Answer {
 pub struct BugAnswer {
     /// The bug.
     pub bug: BugId,
-    /// Affected, not affected, unknown.
-    pub verdict: Verdict,
-    /// Where in the chain the kernel stands, where exactly one state remains.
-    pub state: Option<State>,
-    /// Whether only a hint names the state, beside witnesses of the kernel itself that leave it open.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub state_guessed: bool,
-    /// Whether strong witnesses contradict each other.
-    pub conflict: bool,
     /// Whether it counts for the exit code. A bug that nobody has repaired, and that was not asked about by name, does not:
     /// no kernel is free of it.
     pub counts: bool,
-    /// Whether `not-affected` rests on the silence of a reproducer that has not proven that it would have seen the bug.
-    pub unproven: bool,
-    /// What each witness says.
-    pub findings: Vec<Finding>,
-    /// What git found of each step of the chain, where a revision was asked about.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub steps: Vec<StepFound>,
-    /// What git found that people should know: a later commit that fixes a step, say.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub warnings: Vec<String>,
-    /// What to do.
-    pub advice: Vec<Advice>,
+    /// What the case came to.
+    #[serde(flatten)]
+    pub judgement: Judgement,
 }
 
 /// How many answers ended how.
@@ -114,59 +87,32 @@ pub struct Summary {
     pub not_counted: usize,
 }
 
-impl BugAnswer {
-    /// The answer that these findings come to. `settle` says what could be given to know more.
-    pub fn of(bug: &Bug, ledger: Ledger, upgrade: Option<Advice>, settle: &str) -> Self {
-        let conclusion = ledger.conclude();
-        let settle = match unheard(&ledger.findings) {
-            Some(why) => format!("{why}; {settle}"),
-            None => settle.to_owned(),
-        };
-        let advice = advice::advice(bug, &conclusion, upgrade, &settle);
-        Self {
-            bug: bug.id.clone(),
-            verdict: conclusion.verdict,
-            state: conclusion.state(),
-            state_guessed: conclusion.guessed && conclusion.state().is_some(),
-            conflict: conclusion.conflict,
-            counts: true,
-            unproven: conclusion.unproven,
-            findings: ledger.findings,
-            steps: Vec::new(),
-            warnings: Vec::new(),
-            advice,
-        }
-    }
-}
-
-impl Tally {
+impl AnswerTally {
     /// Counts an answer.
-    pub fn count(&mut self, answer: &Answer) {
+    pub fn count(&mut self, answer: &SubjectAnswer) {
         self.subjects += 1;
-        self.unanswered |= answer.bugs.is_empty();
-        self.misnamed |= answer.misnamed;
+        if answer.misnamed {
+            self.exit = self.exit.and(Exit::Usage);
+        }
+        if answer.bugs.is_empty() {
+            self.exit = self.exit.and(Exit::NoVerdict);
+        }
         for bug in &answer.bugs {
-            match bug.verdict {
+            match bug.judgement.verdict {
                 Verdict::Affected => self.summary.affected += 1,
                 Verdict::NotAffected => self.summary.not_affected += 1,
                 Verdict::Unknown => self.summary.unknown += 1,
             }
-            self.summary.conflicts += usize::from(bug.conflict);
-            self.summary.not_counted += usize::from(bug.verdict == Verdict::Affected && !bug.counts && !bug.conflict);
-            self.affected |= bug.conflict || bug.counts && bug.verdict == Verdict::Affected;
-            self.unanswered |= bug.counts && bug.verdict == Verdict::Unknown;
+            self.summary.conflicts += usize::from(bug.judgement.conflict);
+            self.summary.not_counted += usize::from(bug.judgement.is_left_out(bug.counts));
+            self.exit = self.exit.and(bug.judgement.exit(bug.counts));
         }
     }
 
-    /// What the process exits with, by the answers that count: 0 not affected, 1 affected or in conflict, 2 a subject that
-    /// is not there, 3 no verdict. 1 wins over 2, 2 over 3, and 3 over 0.
-    pub fn exit_code(&self) -> u8 {
-        match self {
-            Self { affected: true, .. } => 1,
-            Self { misnamed: true, .. } => 2,
-            Self { unanswered: true, .. } => 3,
-            _ => 0,
-        }
+    /// The exit by the answers that count: 0 not affected, 1 affected or in conflict, 2 a subject that is not there, 3 no
+    /// verdict. 1 wins over 2, 2 over 3, and 3 over 0.
+    pub fn exit(&self) -> Exit {
+        self.exit
     }
 
     /// How many answers there were.
@@ -175,14 +121,14 @@ impl Tally {
     }
 }
 
-impl<I: Iterator<Item = Answer>> Answers<I> {
+impl<I: Iterator<Item = SubjectAnswer>> Answers<I> {
     /// The document of these answers, in this order.
     pub fn of(answers: I) -> Self {
         Self { answers: RefCell::new(answers), tally: Cell::default() }
     }
 
     /// The next answer, counted.
-    fn next(&self) -> Option<Answer> {
+    fn next(&self) -> Option<SubjectAnswer> {
         let answer = self.answers.borrow_mut().next()?;
         let mut tally = self.tally.get();
         tally.count(&answer);
@@ -191,28 +137,28 @@ impl<I: Iterator<Item = Answer>> Answers<I> {
     }
 
     /// How all ended, those too that nobody wanted to read any more.
-    pub fn finish(self) -> Tally {
+    pub fn finish(self) -> AnswerTally {
         while self.next().is_some() {}
         self.tally.get()
     }
 }
 
 /// It can be written once.
-impl<I: Iterator<Item = Answer>> Serialize for Answers<I> {
+impl<I: Iterator<Item = SubjectAnswer>> Serialize for Answers<I> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut document = serializer.serialize_struct("Answers", 4)?;
         document.serialize_field("schema_version", &SCHEMA_VERSION)?;
         document.serialize_field("subjects", &Subjects(self))?;
         let tally = self.tally.get();
         document.serialize_field("summary", &tally.summary)?;
-        document.serialize_field("exit_code", &tally.exit_code())?;
+        document.serialize_field("exit_code", &tally.exit())?;
         document.end()
     }
 }
 
 struct Subjects<'a, I>(&'a Answers<I>);
 
-impl<I: Iterator<Item = Answer>> Serialize for Subjects<'_, I> {
+impl<I: Iterator<Item = SubjectAnswer>> Serialize for Subjects<'_, I> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_seq(std::iter::from_fn(|| self.0.next()))
     }
@@ -221,28 +167,28 @@ impl<I: Iterator<Item = Answer>> Serialize for Subjects<'_, I> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::evidence::{Finding, StateSet, Strength, Witness};
+    use crate::verdict::Case;
 
-    fn subject(bugs: Vec<BugAnswer>) -> Answer {
+    fn subject(bugs: Vec<BugAnswer>) -> SubjectAnswer {
         let (understood, problem, stale) = (None, None, None);
-        Answer { subject: "x".to_owned(), understood, problem, misnamed: false, stale, bugs }
+        SubjectAnswer { subject: "x".to_owned(), understood, problem, misnamed: false, stale, bugs }
     }
 
     fn answer(verdict: Verdict, conflict: bool) -> BugAnswer {
-        let bug = "a-bug".parse().expect("a name");
-        let (findings, steps, warnings, advice) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        BugAnswer {
-            bug,
-            verdict,
-            state: None,
-            state_guessed: false,
-            conflict,
-            counts: true,
-            unproven: false,
-            findings,
-            steps,
-            warnings,
-            advice,
+        let said = |strength, states: StateSet| Finding::new(Witness::Git, states, strength, "read");
+        let state = match verdict {
+            Verdict::Affected => StateSet::affected(),
+            Verdict::NotAffected => StateSet::not_affected(),
+            Verdict::Unknown => StateSet::all(),
+        };
+        let mut findings = vec![said(Strength::Strong, state)];
+        if conflict {
+            findings =
+                vec![said(Strength::Strong, StateSet::affected()), said(Strength::Strong, StateSet::not_affected())];
         }
+        let judgement = Case::of_findings(findings);
+        BugAnswer { bug: "a-bug".parse().expect("a name"), counts: true, judgement }
     }
 
     #[test]
@@ -258,10 +204,10 @@ mod tests {
             (vec![answer(none, false)], true, 2, 0),
             (vec![answer(bad, false)], true, 1, 0),
         ] {
-            let mut tally = Tally::default();
+            let mut tally = AnswerTally::default();
             let case = format!("{bugs:?}");
-            tally.count(&Answer { misnamed, ..subject(bugs) });
-            assert_eq!((tally.exit_code(), tally.summary.not_counted), (code, not_counted), "{case}");
+            tally.count(&SubjectAnswer { misnamed, ..subject(bugs) });
+            assert_eq!((tally.exit().code(), tally.summary.not_counted), (code, not_counted), "{case}");
         }
     }
 
@@ -273,7 +219,6 @@ mod tests {
             (&[(good, false), (none, false)], 3),
             (&[(none, false), (bad, false), (good, false)], 1),
             (&[(none, true)], 1),
-            (&[(good, true)], 1),
             (&[], 3),
         ] {
             let bugs: Vec<_> = verdicts.iter().map(|(verdict, conflict)| answer(*verdict, *conflict)).collect();
@@ -284,7 +229,7 @@ mod tests {
             assert_eq!(fields.len(), 4, "{fields:?}");
             assert_eq!((&written["schema_version"], &written["exit_code"]), (&1.into(), &code.into()), "{verdicts:?}");
             assert_eq!(written["subjects"][0]["bugs"].as_array().map(Vec::len), Some(verdicts.len()));
-            assert_eq!(document.finish().exit_code(), code, "{verdicts:?}");
+            assert_eq!(document.finish().exit().code(), code, "{verdicts:?}");
         }
     }
 
@@ -310,6 +255,6 @@ mod tests {
         let written = serde_json::to_writer(Gone(&looked), &document).map_err(|error| error.io_error_kind());
         assert_eq!((written, looked.get()), (Err(Some(std::io::ErrorKind::BrokenPipe)), 2));
         let tally = document.finish();
-        assert_eq!((tally.subjects, tally.exit_code(), looked.get()), (3, 3, 3));
+        assert_eq!((tally.subjects, tally.exit().code(), looked.get()), (3, 3, 3));
     }
 }

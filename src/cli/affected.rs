@@ -8,14 +8,15 @@ use std::path::Path;
 use anyhow::{Context as _, anyhow};
 
 use super::{Affected, FailOn, Format, Stop, ended, host, matrix_file, print, print_json};
-use crate::answer::{Answers, Asked, Booted};
-use crate::evidence::Witness;
+use crate::answer::{Answers, Inquiry, SubjectSaid};
 use crate::evidence::git::{self, GitIndex, Repository};
+use crate::exit::Exit;
 use crate::kernel::{self, Downloaded, Kernel, Obtain, ObtainError};
 use crate::matrix::{Bugs, KernelEntry, Matrix, Remote, Source, is_cve};
 use crate::report::{self, Fetching, Indexing, Style};
-use crate::run::{self, Cell};
+use crate::run::{self, KernelLook, RunPlan};
 use crate::shim::Shim;
+use crate::verdict::Judgement;
 use crate::words::{BadName, BugId, KernelName};
 
 /// The most subjects that are read from stdin, and the most bytes of all: a nightly's fleet, and no endless stream.
@@ -23,8 +24,8 @@ const SUBJECTS: usize = 100_000;
 const STDIN: u64 = 16 << 20;
 
 /// Answers about each subject, and gives the exit code.
-pub(super) fn affected(args: &Affected) -> Result<u8, Stop> {
-    let bugs = matrix_file::bugs(args.bugs.as_deref())?;
+pub(super) fn affected(args: &Affected) -> Result<Exit, Stop> {
+    let bugs = matrix_file::bugs(args.dossiers.as_deref())?;
     let (named, what) = bugs_among(&texts(&args.what)?, &bugs, args.git.is_some())?;
     let named = [&args.bug[..], &named].concat();
     let chosen = matrix_file::chosen(&bugs, &named)?;
@@ -37,30 +38,33 @@ pub(super) fn affected(args: &Affected) -> Result<u8, Stop> {
     let index = index.as_ref().map(|index| index.as_ref().map_err(String::as_str));
     // Whoever names a bug wants to know of it, whether or not there is a way out.
     let counts_all = !named.is_empty() || args.fail_on == FailOn::Any;
-    let asked = Asked { bugs: chosen, counts_all, index, unpack: &unpack, fetch: &fetch };
-    // Each is looked at anew after the boots: an unpacked image for each of many subjects is too much to keep.
-    let booted = if args.boot {
-        let sources = subjects.iter().map(|subject| asked.look(subject).bootable).collect();
-        match boot(&subjects, sources, &bugs, &asked, args)? {
-            Some(booted) => booted,
-            None => return Ok(130),
+    let inquiry = Inquiry { bugs: chosen, counts_all, index, unpack: &unpack, fetch: &fetch };
+    // Without a boot, each subject is looked at when its answer is written, so that a fleet is never in memory together.
+    let (asked, booted) = if args.boot {
+        let asked: Vec<SubjectSaid> = subjects.iter().map(|subject| inquiry.ask(inquiry.look(subject))).collect();
+        match boot(&subjects, &asked, &bugs, &inquiry, args)? {
+            Some(booted) => (asked, booted),
+            None => return Ok(Exit::Interrupted),
         }
     } else {
-        Vec::new()
+        (Vec::new(), Vec::new())
     };
     let nothing = BTreeMap::new();
-    let answer =
-        |(index, subject): (usize, &String)| asked.answer(asked.look(subject), booted.get(index).unwrap_or(&nothing));
+    let mut asked = asked.into_iter();
+    let answer = |(index, subject): (usize, &String)| {
+        let said = asked.next().unwrap_or_else(|| inquiry.ask(inquiry.look(subject)));
+        inquiry.answer(said, booted.get(index).unwrap_or(&nothing))
+    };
     let answers = subjects.iter().enumerate().map(answer);
     match args.format {
         Format::Json => {
             let document = Answers::of(answers);
             let printed = print_json(&document);
-            ended(document.finish().exit_code(), printed)
+            ended(document.finish().exit(), printed)
         }
         Format::Table => {
-            let (text, tally) = report::answers(answers, Style::of_terminal());
-            ended(tally.exit_code(), print(&text))
+            let (text, tally) = report::answers(answers, Style::of_terminal().explaining(args.explain));
+            ended(tally.exit(), print(&text))
         }
     }
 }
@@ -103,19 +107,20 @@ fn obtaining<T>(
     obtained.map_err(|error| format!("{:#}", anyhow::Error::new(error)))
 }
 
-/// Boots every subject that can be booted, and gives what that showed of each bug, subject by subject. None where somebody
-/// stopped it.
+/// Boots every subject that can be booted, and gives the judgement of each bug that has a reproducer, subject by subject.
+/// None if somebody stopped it.
 fn boot(
     subjects: &[String],
-    sources: Vec<Option<Source>>,
+    asked: &[SubjectSaid],
     bugs: &Bugs,
-    asked: &Asked,
+    inquiry: &Inquiry,
     args: &Affected,
-) -> Result<Option<Vec<BTreeMap<BugId, Booted>>>, Stop> {
-    let ids: Vec<BugId> = asked.bugs.iter().map(|bug| bug.id.clone()).collect();
+) -> Result<Option<Vec<BTreeMap<BugId, Judgement>>>, Stop> {
+    let ids: Vec<BugId> = inquiry.bugs.iter().map(|bug| bug.id.clone()).collect();
     let names = names(subjects).map_err(Stop::no_verdict)?;
-    let bootable = names.iter().zip(sources).filter_map(|(name, source)| Some((name.clone(), source?)));
-    let kernels: Vec<_> = bootable.map(|(name, source)| KernelEntry::plain(name, source, ids.clone())).collect();
+    let bootable = || names.iter().zip(asked).filter_map(|(name, said)| Some((name, said, said.bootable.clone()?)));
+    let kernels: Vec<_> =
+        bootable().map(|(name, _, source)| KernelEntry::plain(name.clone(), source, ids.clone())).collect();
     if kernels.is_empty() {
         let hint = "a boot needs a package, an image or a built tree";
         return Err(Stop::usage(anyhow!("--boot: none of what was named can be booted: {hint}")));
@@ -124,16 +129,20 @@ fn boot(
     let profiles = matrix.choose_profiles(bugs, &[]).map_err(Stop::usage)?;
     let programs = run::programs(&matrix, bugs).map_err(Stop::usage)?;
     let (locked, skipped) = (BTreeMap::new(), BTreeMap::new());
-    let asked = run::Asked { matrix, bugs: bugs.clone(), programs, profiles, locked, skipped, natural: false };
+    let look = |said: &SubjectSaid| KernelLook { said: said.said.clone(), release: said.release.clone() };
+    let looked = bootable().map(|(name, said, _)| (name.clone(), look(said))).collect();
+    let plan = RunPlan { matrix, bugs: bugs.clone(), programs, profiles, locked, skipped, looked, natural: false };
     let lab = host::lab(&args.host, true, false, host::cpus())?;
-    let judged = super::run::in_folder(asked, lab, &args.host.results)?;
+    let judged = super::run::in_folder(plan, lab, &args.host.results)?;
     judged.written.map_err(Stop::no_verdict)?;
     if judged.document.run.interrupted {
         return Ok(None);
     }
     let of = |name: &KernelName| {
         let cells = judged.document.cells.iter().filter(|cell| cell.kernel == *name);
-        cells.filter_map(|cell| Some((cell.bug.clone(), shown(cell, bugs)?))).collect()
+        // A bug that nothing can be run for is judged as without a boot.
+        let ran = cells.filter(|cell| bugs.get(&cell.bug).is_some_and(|bug| bug.reproducer.is_some()));
+        ran.map(|cell| (cell.bug.clone(), cell.judgement.clone())).collect()
     };
     Ok(Some(names.iter().map(of).collect()))
 }
@@ -159,16 +168,6 @@ fn names(subjects: &[String]) -> Result<Vec<KernelName>, BadName> {
         names.push(call);
     }
     Ok(names)
-}
-
-/// What the boot showed of a cell's bug; none where nothing can be run for it.
-fn shown(cell: &Cell, bugs: &Bugs) -> Option<Booted> {
-    bugs.get(&cell.bug)?.reproducer.as_ref()?;
-    let ran = cell.findings.iter().find(|finding| finding.witness == Witness::Runtime);
-    Some(match ran {
-        Some(finding) => Booted::Showed(finding.clone()),
-        None => Booted::Broke(cell.reason.as_deref().unwrap_or("nothing was run").to_owned()),
-    })
 }
 
 /// The arguments as text, which answers quote.

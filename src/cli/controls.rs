@@ -8,6 +8,7 @@ use serde::Serialize;
 use tokio::sync::mpsc;
 
 use super::{ControlsBuild, ControlsList, Format, Stop, ended, host, print, print_json};
+use crate::exit::Exit;
 use crate::kernel::control::{self, BuildContext, BuildError, BuildOutcome, BuildRequest, Built, ControlStatus};
 use crate::kernel::{Blame, Store};
 use crate::recipe::{Control, ControlLine, Recipes};
@@ -40,7 +41,7 @@ struct Listed<'a> {
 }
 
 /// Shows the controls, what is expected of them, and which are built.
-pub(super) fn list(args: &ControlsList) -> Result<u8, Stop> {
+pub(super) fn list(args: &ControlsList) -> Result<Exit, Stop> {
     let store = args.cache.open()?;
     let recipes = Recipes::built_in();
     let controls = recipes.pairs().map(|(line, control)| {
@@ -67,7 +68,7 @@ pub(super) fn list(args: &ControlsList) -> Result<u8, Stop> {
         Format::Json => print_json(&document)?,
         Format::Table => print(&list_text(recipes, &document, Style::of_terminal().width))?,
     }
-    Ok(0)
+    Ok(Exit::Clean)
 }
 
 /// Each control once, since it is expected to be the same in every line, with the lines that it is built of.
@@ -102,11 +103,11 @@ struct BuildDocument<'a> {
     built: &'a [Built],
     kept: &'a [Built],
     failed: Vec<String>,
-    exit_code: u8,
+    exit_code: Exit,
 }
 
 /// Builds what is missing, and gives the exit code.
-pub(super) fn build(args: &ControlsBuild) -> Result<u8, Stop> {
+pub(super) fn build(args: &ControlsBuild) -> Result<Exit, Stop> {
     let recipes = Recipes::built_in();
     let (controls, lines) = chosen(recipes, args)?;
     let store = args.cache.open()?;
@@ -148,10 +149,10 @@ pub(super) fn build(args: &ControlsBuild) -> Result<u8, Stop> {
     runtime.shutdown_background();
     let Some(outcome) = outcome else {
         say("interrupted; the same command goes on where this one stopped");
-        return Ok(130);
+        return Ok(Exit::Interrupted);
     };
     let outcome = outcome.map_err(Stop::no_verdict)?;
-    let exit_code = exit_code(&outcome.failed);
+    let exit_code = exit(&outcome.failed);
     let printed = match args.format {
         Format::Json => print_json(&BuildDocument {
             schema_version: SCHEMA_VERSION,
@@ -242,12 +243,12 @@ fn build_text(outcome: &BuildOutcome) -> String {
     text
 }
 
-fn exit_code(failed: &[BuildError]) -> u8 {
+fn exit(failed: &[BuildError]) -> Exit {
     let is_usage = |error: &BuildError| error.blame() == Blame::User;
     match failed {
-        [] => 0,
-        some if some.iter().all(is_usage) => 2,
-        _ => 3,
+        [] => Exit::Clean,
+        some if some.iter().all(is_usage) => Exit::Usage,
+        _ => Exit::NoVerdict,
     }
 }
 

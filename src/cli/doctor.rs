@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::{Doctor, Format, Stop, ended, host, print, print_json};
 use crate::evidence::git;
+use crate::exit::Exit;
 use crate::kernel::cache::survey;
 use crate::kernel::{Obtain, Store, apt_available, control};
 use crate::report::{Style, bytes, visible, wrap};
@@ -63,7 +64,7 @@ fn broken(name: &'static str, seen: String, remedy: &str) -> Check {
 }
 
 /// Looks at the host. Exits with 3 where nothing could be judged on it.
-pub(super) fn doctor(args: &Doctor) -> Result<u8, Stop> {
+pub(super) fn doctor(args: &Doctor) -> Result<Exit, Stop> {
     let qemu = Qemu::find(args.host.qemu.as_deref());
     let mut checks = vec![processors()];
     checks.push(match &qemu {
@@ -86,7 +87,7 @@ pub(super) fn doctor(args: &Doctor) -> Result<u8, Stop> {
         Format::Json => print_json(&document),
         Format::Table => print(&text(&document, Style::of_terminal())),
     };
-    ended(if is_broken { 3 } else { 0 }, printed)
+    ended(if is_broken { Exit::NoVerdict } else { Exit::Clean }, printed)
 }
 
 fn processors() -> Check {

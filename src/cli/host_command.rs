@@ -1,35 +1,46 @@
 //! `backproof host`: is this host affected, and has it already been bitten?
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::{FailOn, Format, HostArgs, Stop, ended, matrix_file, print, print_json};
 use crate::answer::HostDocument;
 use crate::evidence::binary::Binary;
 use crate::evidence::config::BuildConfig;
-use crate::evidence::exhibits::Exhibits;
+use crate::evidence::exhibits::{Exhibits, Said};
 use crate::evidence::runtime::by_counters;
 use crate::evidence::version::Release;
 use crate::evidence::{Finding, Witness};
+use crate::exit::Exit;
 use crate::host::{self, Count, HostFacts, HostReading, Namespace, bitten};
 use crate::matrix::Bug;
 use crate::report::{self, Style};
 use crate::run::{Probed, probe_host};
-use crate::verdict::Ledger;
+use crate::verdict::{Boots, Case, Circumstances, Judgement};
 use crate::words::BugId;
 
 /// Reads this host, or what was saved of another one, and says what it means.
-pub(super) fn host(args: &HostArgs) -> Result<u8, Stop> {
-    let bugs = matrix_file::bugs(args.bugs.as_deref())?;
+pub(super) fn host(args: &HostArgs) -> Result<Exit, Stop> {
+    let bugs = matrix_file::bugs(args.dossiers.as_deref())?;
     let bugs = matrix_file::chosen(&bugs, &args.bug)?;
     let is_live = args.from.is_empty();
     let mut reading = if is_live { host::live::read() } else { host::saved::read(&args.from).map_err(Stop::usage)? };
-    let mut ledgers = ledgers(&reading.host, &reading.namespaces, &bugs, is_live);
+    let (mut said, release) = look(&reading.host, &reading.namespaces, &bugs, is_live);
     let Probed { verdicts, not_probed, notes } = if args.probe { probe(&reading, &bugs) } else { Probed::default() };
-    for (bug, ledger) in verdicts {
-        if let Some((_, known)) = ledgers.iter_mut().find(|(id, _)| *id == bug) {
-            known.findings.extend(ledger.findings);
-        }
+    for (bug, finding) in verdicts {
+        said.entry(bug).or_default().findings.push(finding);
     }
+    let judge = |bug: &&Bug| {
+        let case = Case {
+            bug: Some(bug),
+            said: said.remove(&bug.id)?,
+            boots: Boots::NotAsked,
+            release: release.as_ref(),
+            circumstances: Circumstances::Inquiry { settle: BY_PROBE },
+        };
+        Some((bug.id.clone(), case.judge()))
+    };
+    let judged: Vec<(BugId, Judgement)> = bugs.iter().filter_map(judge).collect();
     reading.host.unseen.extend(notes.into_iter().map(|note| format!("the probe: {note}")));
     let chosen: Vec<BugId> = bugs.iter().map(|bug| bug.id.clone()).collect();
     let bitten = bitten::judge(&reading).into_iter().filter(|bitten| chosen.contains(&bitten.bug)).collect();
@@ -37,18 +48,26 @@ pub(super) fn host(args: &HostArgs) -> Result<u8, Stop> {
     let counts_all = !args.bug.is_empty() || args.fail_on == FailOn::Any;
     let uncounted = bugs.iter().filter(|bug| !counts_all && bug.is_unrepaired()).map(|bug| bug.id.clone());
     let uncounted: Vec<BugId> = uncounted.collect();
-    let document = HostDocument::new(reading, bitten, &ledgers, &not_probed).leaving_out(&uncounted);
+    let document = HostDocument::new(reading, bitten, &judged, &not_probed).leaving_out(&uncounted);
     let printed = match args.format {
         Format::Json => print_json(&document),
-        Format::Table => print(&report::host(&document, Style::of_terminal())),
+        Format::Table => print(&report::host(&document, Style::of_terminal().explaining(args.explain))),
     };
-    ended(document.exit_code(), printed)
+    ended(document.exit(), printed)
 }
 
-/// What the witnesses say of the host's kernel that need nothing to be run: its name, and its image where this is the
-/// host and the image is where distributions put it.
-fn ledgers(host: &HostFacts, namespaces: &[Namespace], bugs: &[&Bug], is_live: bool) -> Vec<(BugId, Ledger)> {
-    let Some(release) = &host.release else { return Vec::new() };
+/// What would settle what a host's name and image leave open.
+const BY_PROBE: &str = "run the reproducers on it with --probe, or give its image to `backproof affected --boot`";
+
+/// What the witnesses say of the host's kernel that need nothing to be run: its name, and its image if this is the host and
+/// the image is where distributions put it.
+fn look(
+    host: &HostFactsFacts,
+    namespaces: &[Namespace],
+    bugs: &[&Bug],
+    is_live: bool,
+) -> (BTreeMap<BugId, Said>, Option<Release>) {
+    let Some(release) = &host.release else { return (BTreeMap::new(), None) };
     let name = match &host.build {
         Some(build) => format!("Linux host {release} {build}"),
         None => release.clone(),
@@ -64,14 +83,15 @@ fn ledgers(host: &HostFacts, namespaces: &[Namespace], bugs: &[&Bug], is_live: b
         ..Exhibits::default()
     };
     let look = |bug: &Bug| {
-        let mut findings = said(host, bug, exhibits.look(bug).findings);
+        let mut findings = beside_livepatches(host, bug, exhibits.look(bug).findings);
         // An image that is not the running kernel's, or that this user may not read, lies before no witness.
         findings.extend(unseen.as_ref().map(|why| Finding::aside(Witness::Binary, why)));
         // A live patch brings no counters: those that are there are the kernel's own.
         findings.extend(by_counters(&bug.strings, |counter| shows(namespaces, counter)));
         findings
     };
-    bugs.iter().map(|bug| (bug.id.clone(), Ledger { findings: look(bug) })).collect()
+    let said = bugs.iter().map(|bug| (bug.id.clone(), Said { findings: look(bug), ..Said::default() })).collect();
+    (said, exhibits.release.and_then(Result::ok))
 }
 
 /// Whether a network namespace lists a counter.
@@ -90,7 +110,7 @@ fn running(image: &Path, build: Option<&str>) -> Result<Binary, String> {
 }
 
 /// What is left of what they say where a live patch replaces the function that it is about.
-fn said(host: &HostFacts, bug: &Bug, findings: Vec<Finding>) -> Vec<Finding> {
+fn beside_livepatches(host: &HostFactsFacts, bug: &Bug, findings: Vec<Finding>) -> Vec<Finding> {
     let elsewhere = bug.source.iter().flat_map(|signature| &signature.cases).flat_map(|case| &case.elsewhere);
     let source = bug.source.iter().map(|signature| &signature.function).chain(elsewhere.map(|other| &other.function));
     let mut functions = source.chain(bug.binary.iter().map(|signature| &signature.function));

@@ -9,11 +9,12 @@ use tokio::sync::mpsc;
 
 use super::{Accel, Format, Replay, Stop, ended, host, print, print_json};
 use crate::evidence::runtime::Ran;
+use crate::exit::Exit;
 use crate::json;
 use crate::matrix::Bugs;
 use crate::report::visible;
 use crate::results::{MatrixDocument, boot_folder, find_run, read_document, read_recording};
-use crate::run::{self, BootId, Cell, Event, Lab, Recording, Tally};
+use crate::run::{self, BootId, Cell, CellTally, Event, Lab, Recording};
 use crate::words::KernelName;
 
 /// The version of the JSON document's shape.
@@ -32,7 +33,7 @@ struct Document {
 }
 
 /// Boots the guest, judges its cells anew, and exits as a run of these cells would.
-pub(super) fn replay(args: &Replay) -> Result<u8, Stop> {
+pub(super) fn replay(args: &Replay) -> Result<Exit, Stop> {
     let run = find_run(&args.host.results, &args.run).map_err(Stop::usage)?;
     let document = read_document(&run).map_err(Stop::usage)?;
     let number = args.boot.unwrap_or_else(|| boot_that_judged(&document, &args.kernel));
@@ -56,18 +57,19 @@ pub(super) fn replay(args: &Replay) -> Result<u8, Stop> {
     }
     let lab = Arc::new(host::lab(&args.host, true, false, 1)?);
     let runtime = host::runtime()?;
-    let Some(end) = runtime.block_on(boot(args, number, &lab, recording.clone()))? else { return Ok(130) };
-    // Of a user's own dossier the recording has what it ran, and not what else is in it.
+    let Some(end) = runtime.block_on(boot(args, number, &lab, recording.clone()))? else {
+        return Ok(Exit::Interrupted);
+    };
+    // A user's own dossier is not recorded, but for what it ran.
     let bugs = Bugs::built_in();
     // Each as its job ran.
     let again = |cell: &Cell| {
         let job = job_of(cell)?;
         let ran = Ran { sysctls: &job.sysctls, own_program: job.program.is_some() };
-        let strings = bugs.get(&cell.bug).map_or(&[][..], |bug| &bug.strings);
-        Some(run::judge_again(cell, ran, strings, &end))
+        Some(run::judge_again(cell, ran, bugs.get(&cell.bug), &end))
     };
     let cells: Vec<Cell> = then.iter().filter_map(again).collect();
-    let code = Tally::of(&cells).exit_code();
+    let code = CellTally::of(&cells).exit();
     let document = Document { schema_version: SCHEMA_VERSION, run, cells, then };
     let printed = match args.format {
         Format::Json => print_json(&document),
@@ -110,13 +112,13 @@ fn text(document: &Document) -> String {
     let mut text = String::new();
     for (now, then) in document.cells.iter().zip(&document.then) {
         let same = if now.outcome == then.outcome { "as then" } else { "unlike then" };
-        let outcome = |cell: &Cell| match cell.qualifier() {
+        let outcome = |cell: &Cell| match cell.judgement.qualifier() {
             Some(qualifier) => format!("{} ({qualifier})", cell.outcome),
             None => cell.outcome.to_string(),
         };
         text += &format!("{}  {}  {}, {same}: {}\n", now.kernel, now.job(), outcome(now), outcome(then));
-        let findings = now.findings.iter().map(|f| f.why.as_str());
-        for line in findings.chain(now.reason.as_deref()).flat_map(str::lines) {
+        let findings = now.judgement.findings.iter().map(|f| f.why.as_str());
+        for line in findings.chain(now.judgement.reason.as_deref()).flat_map(str::lines) {
             text += &format!("  {}\n", visible(line));
         }
     }
@@ -126,7 +128,7 @@ fn text(document: &Document) -> String {
 /// The cells of the same kernel that other boots judged: those are not replayed here.
 fn elsewhere(others: &[Cell]) -> String {
     let line = |cell: &Cell| {
-        let boot = cell.boots.last()?;
+        let boot = cell.trials.boots.last()?;
         let number = boot.strip_prefix("boot-")?;
         Some(format!("{}  {}  not replayed: {boot} judged it (--boot {number})\n", cell.kernel, cell.job()))
     };

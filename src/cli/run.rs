@@ -1,5 +1,6 @@
 //! `backproof run`: judges a matrix.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
@@ -9,23 +10,26 @@ use tokio::sync::mpsc;
 use super::matrix_file::Locks;
 use super::pins::Pins;
 use super::{Format, Run, Stop, ended, host, matrix_file, print, print_json};
+use crate::exit::Exit;
 use crate::matrix::LeftOut;
 use crate::report::{Live, Style, say, table, visible};
 use crate::results::{Folder, FolderError, MatrixDocument, RunRecord};
-use crate::run::{self, Asked, Lab};
+use crate::run::{self, Lab, RunPlan};
 use crate::words::BugId;
 
 /// Judges the matrix, prints what it came to, and gives the exit code.
-pub(super) fn run(args: &Run) -> Result<u8, Stop> {
-    let bugs = matrix_file::bugs(args.bugs.as_deref())?;
+pub(super) fn run(args: &Run) -> Result<Exit, Stop> {
+    let bugs = matrix_file::bugs(args.dossiers.as_deref())?;
     let matrix = matrix_file::matrix(args.matrix.as_deref(), &bugs)?;
     let bugs = matrix.known.clone();
     let named: Vec<BugId> = matrix_file::named(&bugs, &args.bug)?.into_iter().map(|bug| bug.id.clone()).collect();
-    let matrix = matrix.select(&args.kernel, &named, &args.tag).map_err(Stop::usage)?;
+    let kernels = [&args.kernels[..], &args.kernel].concat();
+    let matrix = matrix.select(&kernels, &named, &args.tag).map_err(Stop::usage)?;
     let profiles = matrix.choose_profiles(&bugs, &args.profile).map_err(Stop::usage)?;
     let programs = run::programs(&matrix, &bugs).map_err(Stop::usage)?;
     let Locks { locked, skipped } = matrix_file::locked(&matrix, args.locked)?;
-    let asked = Asked { matrix, bugs, programs, profiles, locked, skipped, natural: args.natural };
+    let looked = BTreeMap::new();
+    let asked = RunPlan { matrix, bugs, programs, profiles, locked, skipped, looked, natural: args.natural };
     for profile in &asked.profiles {
         for LeftOut { file, line, name, why } in &profile.left_out {
             let (file, name) = (file.display().to_string(), visible(name));
@@ -38,7 +42,7 @@ pub(super) fn run(args: &Run) -> Result<u8, Stop> {
     // What was judged is shown also where it could not be kept.
     let printed = match args.format {
         Format::Json => print_json(&document),
-        Format::Table => print(&table(&document, Some(&folder), Style::of_terminal())),
+        Format::Table => print(&table(&document, Some(&folder), Style::of_terminal().explaining(args.explain))),
     };
     if let Some(first) = document.run.not_written.first() {
         let kept = if written.is_ok() { "; matrix.json has the verdicts, and the list as run.not_written" } else { "" };
@@ -64,7 +68,7 @@ pub(super) struct Judged {
 }
 
 /// Judges a matrix, shows how it goes on, and keeps it in a new folder of `results`.
-pub(super) fn in_folder(asked: Asked, lab: Lab, results: &Path) -> Result<Judged, Stop> {
+pub(super) fn in_folder(asked: RunPlan, lab: Lab, results: &Path) -> Result<Judged, Stop> {
     let lab = Arc::new(lab);
     let mut folder = Folder::create(results, record(&asked, &lab)).map_err(Stop::no_verdict)?;
     let path = folder.path().to_owned();
@@ -86,7 +90,7 @@ enum Ended {
 
 /// Runs the engine and hands its events to the folder and the screen, until all is judged or a signal comes. Returning
 /// drops the engine, which ends every guest.
-async fn judge(asked: Asked, lab: Arc<Lab>, folder: &mut Folder) -> Result<Ended, Stop> {
+async fn judge(asked: RunPlan, lab: Arc<Lab>, folder: &mut Folder) -> Result<Ended, Stop> {
     let (sender, mut events) = mpsc::unbounded_channel();
     let mut live = Live::new();
     let pins = Pins::of(&asked.matrix);
@@ -128,7 +132,7 @@ async fn sleep_until(due: Option<Instant>) {
     }
 }
 
-fn record(asked: &Asked, lab: &Lab) -> RunRecord {
+fn record(asked: &RunPlan, lab: &Lab) -> RunRecord {
     let seconds = host::now();
     RunRecord {
         id: format!("{}-{}", seconds.strftime("%Y%m%d-%H%M%S"), std::process::id()),

@@ -1,24 +1,27 @@
-//! The answers to "is it affected?", for people: a line a bug with the verdict, then why, then what to do.
+//! The answers to "is it affected?", for people: the verdicts first, then what to do; the evidence on request.
 
 use std::fmt::Write as _;
 
+use anstyle::Style as Colour;
+
 use super::table::{BAD, BROKEN, DIM, GOOD, LOUD, Style, conflicts};
-use super::text::{visible, wrap};
-use crate::answer::{Answer, BugAnswer, Tally};
-use crate::evidence::Strength;
-use crate::verdict::{Verdict, contradiction};
+use super::text::{fit, visible, wrap};
+use crate::answer::{AnswerTally, BugAnswer, SubjectAnswer};
+use crate::evidence::{Finding, Strength};
+use crate::verdict::{Advice, Judgement, Verdict};
 
 /// Why a bug that a kernel has is left out of the exit code.
-pub(super) const NOT_COUNTED: &str = "nobody has a fix (--fail-on any counts it)";
+pub(super) const NOT_COUNTED: &str = "no fix exists (--fail-on any counts it)";
 
 /// The answers as text, coloured with ANSI sequences (print it through `anstream`), and how they ended. Conflicts come
 /// first.
-pub fn answers(answers: impl Iterator<Item = Answer>, style: Style) -> (String, Tally) {
-    let (mut complaints, mut subjects, mut tally) = (Vec::new(), String::new(), Tally::default());
+pub fn answers(answers: impl Iterator<Item = SubjectAnswer>, style: Style) -> (String, AnswerTally) {
+    let (mut complaints, mut subjects, mut tally) = (Vec::new(), String::new(), AnswerTally::default());
     for answer in answers {
         tally.count(&answer);
-        for bug in answer.bugs.iter().filter(|bug| bug.conflict) {
-            complaints.push(format!("{} {}: {}", answer.subject, bug.bug, contradiction(&bug.findings)));
+        for bug in &answer.bugs {
+            let who = bug.judgement.contradiction();
+            complaints.extend(who.map(|who| format!("{} {}: {who}", answer.subject, bug.bug)));
         }
         subject(&mut subjects, &answer, style);
     }
@@ -28,17 +31,19 @@ pub fn answers(answers: impl Iterator<Item = Answer>, style: Style) -> (String, 
     if tally.subjects > 1 {
         summary(&mut text, tally);
     }
+    if !style.explain && tally.answers() > 0 {
+        let _ = writeln!(text, "{DIM}--explain shows the evidence{DIM:#}");
+    }
     (text, tally)
 }
 
-fn subject(text: &mut String, answer: &Answer, style: Style) {
+fn subject(text: &mut String, answer: &SubjectAnswer, style: Style) {
     let name = visible(&answer.subject);
     let understood = answer.understood.as_deref().map(visible).filter(|understood| *understood != name);
     let _ = write!(text, "{LOUD}{name}{LOUD:#}");
     let indent = name.chars().count() + 2;
-    let fits = |is: &String| indent + is.chars().count() <= style.width;
     match understood {
-        Some(is) if fits(&is) => {
+        Some(is) if indent + is.chars().count() <= style.width => {
             let _ = writeln!(text, "  {DIM}{is}{DIM:#}");
         }
         Some(is) => {
@@ -53,43 +58,121 @@ fn subject(text: &mut String, answer: &Answer, style: Style) {
         labelled(text, "problem", problem, style);
     }
     if let Some(stale) = &answer.stale {
-        labelled(text, "stale", &format!("nobody could be asked whether it changed; judged is {stale}"), style);
+        labelled(text, "stale", &format!("could not check for updates; judged {stale}"), style);
     }
-    // Where nothing could be looked at, the bugs are unknown for that one reason.
-    if answer.problem.is_some() && answer.bugs.iter().all(|bug| bug.findings.is_empty()) {
+    // If nothing could be looked at, the bugs are unknown for that one reason.
+    if answer.problem.is_some() && answer.bugs.iter().all(|bug| bug.judgement.findings.is_empty()) {
         let _ = writeln!(text, "    {BROKEN}unknown{BROKEN:#}\n");
         return;
     }
-    let width = answer.bugs.iter().map(|bug| bug.bug.as_str().len()).max().unwrap_or(0);
-    for bug in &answer.bugs {
-        verdict(text, bug, width, style);
+    let mut bugs: Vec<&BugAnswer> = answer.bugs.iter().collect();
+    bugs.sort_by_key(|bug| urgency(bug));
+    let columns = Columns::of(&bugs);
+    for bug in bugs {
+        match style.explain {
+            true => explained(text, bug, columns, style),
+            false => brief(text, bug, columns, style),
+        }
     }
     text.push('\n');
 }
 
-fn verdict(text: &mut String, answer: &BugAnswer, width: usize, style: Style) {
-    let (colour, word) = match answer.verdict {
+/// What is to be read first: conflicts, then what is affected, then what is not known.
+fn urgency(answer: &BugAnswer) -> u8 {
+    let Judgement { verdict, conflict, .. } = &answer.judgement;
+    match verdict {
+        _ if *conflict => 0,
+        Verdict::Affected if answer.counts => 1,
+        Verdict::Unknown => 2,
+        Verdict::Affected => 3,
+        Verdict::NotAffected => 4,
+    }
+}
+
+/// How wide the columns are before the reasons.
+#[derive(Clone, Copy)]
+struct Columns {
+    verdict: usize,
+    bug: usize,
+}
+
+impl Columns {
+    fn of(bugs: &[&BugAnswer]) -> Self {
+        let widest = |of: fn(&BugAnswer) -> usize| bugs.iter().map(|bug| of(bug)).max().unwrap_or(0);
+        Self {
+            verdict: widest(|bug| word(&bug.judgement).1.chars().count()),
+            bug: widest(|bug| bug.bug.as_str().len()),
+        }
+    }
+
+    /// The verdict and the bug, without what follows.
+    fn head(self, answer: &BugAnswer) -> String {
+        let (colour, word) = word(&answer.judgement);
+        format!("  {colour}{word:verdict$}{colour:#}  {:bug$}", answer.bug, verdict = self.verdict, bug = self.bug)
+    }
+}
+
+/// The verdict in words, with the state where it says more: `AFFECTED (half-fixed)`, `not-affected (fixed)`.
+pub(super) fn word(judgement: &Judgement) -> (Colour, String) {
+    let (colour, word) = match judgement.verdict {
+        _ if judgement.conflict => (BAD, "CONFLICT"),
         Verdict::Affected => (BAD, "AFFECTED"),
-        Verdict::NotAffected => (GOOD, "not affected"),
+        Verdict::NotAffected => (GOOD, "not-affected"),
         Verdict::Unknown => (BROKEN, "unknown"),
     };
-    let state = answer.state.filter(|state| state.as_str() != answer.verdict.to_string());
-    let state = state.map(|state| if answer.state_guessed { format!("{state}, a guess") } else { state.to_string() });
-    let more: Vec<String> = state.into_iter().chain(answer.unproven.then(|| "unproven".to_owned())).collect();
-    let state = if more.is_empty() { String::new() } else { format!(" ({})", more.join(", ")) };
-    let conflict = if answer.conflict { " CONFLICT" } else { "" };
-    let _ = writeln!(text, "  {:width$}  {colour}{word}{conflict}{colour:#}{state}", answer.bug.as_str());
-    if answer.verdict == Verdict::Affected && !answer.counts && !answer.conflict {
+    let state = judgement.state.filter(|state| state.as_str() != judgement.verdict.to_string());
+    let state = state.map(|state| if judgement.state_guessed { format!("{state}?") } else { state.to_string() });
+    let more: Vec<String> = state.into_iter().chain(judgement.qualifier().map(str::to_owned)).collect();
+    (colour, if more.is_empty() { word.to_owned() } else { format!("{word} ({})", more.join(", ")) })
+}
+
+/// One line with the reason, and one line with what to do.
+fn brief(text: &mut String, answer: &BugAnswer, columns: Columns, style: Style) {
+    let head = columns.head(answer);
+    let indent = 2 + columns.verdict + 2 + columns.bug + 2;
+    let is_left_out = answer.judgement.is_left_out(answer.counts);
+    let why = if is_left_out { Some(NOT_COUNTED.to_owned()) } else { why(&answer.judgement) };
+    let why = why.map(|why| fit(&visible(&why), style.width.saturating_sub(indent))).unwrap_or_default();
+    let _ = writeln!(text, "{}", format!("{head}  {DIM}{why}{DIM:#}").trim_end());
+    let do_first = answer.judgement.advice.first().filter(|_| !is_left_out);
+    if let Some(Advice { kind, says }) = do_first {
+        let line = format!("    {}: {}", kind.label(), visible(says));
+        let _ = writeln!(text, "{}", fit(&line, style.width));
+    }
+}
+
+/// Why, in half a line: what the surest finding says, or why there is no verdict.
+pub(super) fn why(judgement: &Judgement) -> Option<String> {
+    let of = |finding: &Finding| format!("{}: {}", finding.witness, finding.why);
+    match judgement.verdict {
+        Verdict::Unknown => judgement.reason.clone(),
+        Verdict::Affected | Verdict::NotAffected => judgement.surest().map(of),
+    }
+}
+
+/// The verdict, then everything that it stands on.
+fn explained(text: &mut String, answer: &BugAnswer, columns: Columns, style: Style) {
+    let judgement = &answer.judgement;
+    let _ = writeln!(text, "{}", columns.head(answer).trim_end());
+    if judgement.is_left_out(answer.counts) {
         labelled(text, "not counted", NOT_COUNTED, style);
     }
-    for finding in &answer.findings {
+    evidence(text, judgement, style);
+}
+
+/// The evidence behind a judgement, and all advice.
+pub(super) fn evidence(text: &mut String, judgement: &Judgement, style: Style) {
+    for finding in &judgement.findings {
         let weak = if finding.strength == Strength::Weak && !finding.is_unknown() { " (a hint)" } else { "" };
         labelled(text, &format!("{}{weak}", finding.witness), &finding.why, style);
     }
-    for warning in &answer.warnings {
+    if let Some(reason) = &judgement.reason {
+        labelled(text, "reason", reason, style);
+    }
+    for warning in &judgement.warnings {
         labelled(text, "warning", warning, style);
     }
-    for advice in &answer.advice {
+    for advice in &judgement.advice {
         labelled(text, advice.kind.label(), &advice.says, style);
     }
 }
@@ -103,8 +186,8 @@ fn labelled(text: &mut String, label: &str, what: &str, style: Style) {
     }
 }
 
-fn summary(text: &mut String, tally: Tally) {
-    let Tally { subjects, summary, .. } = tally;
+fn summary(text: &mut String, tally: AnswerTally) {
+    let AnswerTally { subjects, summary, .. } = tally;
     let answers = tally.answers();
     let _ = write!(
         text,
@@ -121,30 +204,5 @@ fn summary(text: &mut String, tally: Tally) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::evidence::{Finding, StateSet, Witness};
-    use crate::matrix::Bugs;
-    use crate::verdict::Ledger;
-    use crate::words::State;
-
-    #[test]
-    fn unproven_answer_is_marked() {
-        let bugs = Bugs::built_in();
-        let bug = bugs.iter().next().expect("a bug");
-        let silent = Finding { states: StateSet::not_affected(), ..Finding::unknown(Witness::Runtime, "silent") };
-        let fixed = Finding { states: [State::Fixed].into_iter().collect(), ..Finding::unknown(Witness::Version, "x") };
-        for (findings, said) in [
-            (vec![silent.clone()], "not affected (unproven)\n"),
-            (vec![silent, fixed.clone()], "not affected (fixed, a guess, unproven)\n"),
-            (vec![fixed], "not affected (fixed)\n"),
-        ] {
-            let bugs = vec![BugAnswer::of(bug, Ledger { findings }, None, "")];
-            let answer =
-                Answer { subject: "x".to_owned(), understood: None, problem: None, misnamed: false, stale: None, bugs };
-            let (text, _) = answers([answer].into_iter(), Style::default());
-            let text = anstream::adapter::strip_str(&text).to_string();
-            assert!(text.contains(said), "{said:?} is missing in\n{text}");
-        }
-    }
-}
+#[path = "answers_tests.rs"]
+mod tests;

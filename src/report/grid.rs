@@ -8,6 +8,7 @@ use super::table::{BAD, BROKEN, DIM, GOOD, LOUD, Style};
 use super::text::{fit, visible};
 use crate::results::MatrixDocument;
 use crate::run::Cell;
+use crate::verdict::Judgement;
 use crate::words::{BugId, Outcome};
 
 /// Marks a pass that is the profile's doing, where there is no room for the word.
@@ -41,10 +42,10 @@ pub(super) fn word(cell: &Cell) -> String {
         Outcome::Error => "ERROR",
         Outcome::Skip => "skip",
     };
-    let conflict = if cell.conflict { "!" } else { "" };
+    let conflict = if cell.judgement.conflict { "!" } else { "" };
     match (cell.outcome, cell.expected) {
-        (Outcome::Pass, expected) if cell.qualifier().is_some() => {
-            let qualifier = cell.qualifier().unwrap_or_default();
+        (Outcome::Pass, expected) if cell.judgement.qualifier().is_some() => {
+            let qualifier = cell.judgement.qualifier().unwrap_or_default();
             let unexpected = if expected { "" } else { ", unexpected" };
             format!("{base}{conflict} ({qualifier}{unexpected})")
         }
@@ -59,10 +60,10 @@ pub(super) fn word(cell: &Cell) -> String {
 /// The word for a cell where there is no room for more: capitals are unexpected.
 fn short_word(cell: &Cell) -> String {
     let word = if cell.expected { cell.outcome.as_str().to_owned() } else { cell.outcome.as_str().to_uppercase() };
-    let conflict = if cell.conflict { "!" } else { "" };
+    let conflict = if cell.judgement.conflict { "!" } else { "" };
     let mark = match cell {
-        Cell { mitigated: true, .. } => MITIGATED,
-        Cell { unproven: true, .. } => UNPROVEN,
+        Cell { judgement: Judgement { mitigated: true, .. }, .. } => MITIGATED,
+        Cell { judgement: Judgement { unproven: true, .. }, .. } => UNPROVEN,
         _ => "",
     };
     format!("{word}{conflict}{mark}")
@@ -186,10 +187,10 @@ pub(super) fn grid(text: &mut String, document: &MatrixDocument, style: Style) {
             let _ = writeln!(text, "{DIM}{head} {bug}{DIM:#}");
         }
         let _ = writeln!(text, "{DIM}capitals: unlike what was expected{DIM:#}");
-        if document.cells.iter().any(|cell| cell.mitigated) {
+        if document.cells.iter().any(|cell| cell.judgement.mitigated) {
             let _ = writeln!(text, "{DIM}{MITIGATED}: affected, and the profile keeps the bug from showing{DIM:#}");
         }
-        if document.cells.iter().any(|cell| cell.unproven) {
+        if document.cells.iter().any(|cell| cell.judgement.unproven) {
             let _ = writeln!(text, "{DIM}{UNPROVEN}: unproven, nothing shows that the reproducer sees the bug{DIM:#}");
         }
     }

@@ -1,9 +1,10 @@
 //! What was found on a host, for people. The answer comes first, then what it stands on.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use super::Style;
-use super::answers::NOT_COUNTED;
+use super::answers::{NOT_COUNTED, why, word};
 use super::table::{BAD, BROKEN, DIM, GOOD, LOUD};
 use super::text::{fit, visible, wrap};
 use crate::answer::{HostBug, HostDocument};
@@ -13,29 +14,34 @@ use crate::verdict::Verdict;
 
 /// What was found on a host as text for people, coloured with ANSI sequences (print it through `anstream`).
 pub fn host(document: &HostDocument, style: Style) -> String {
-    let mut text = Text { text: String::new(), width: style.width };
+    let mut text = Text { text: String::new(), style };
     text.answer(document);
     for bug in &document.bugs {
         text.bug(bug);
     }
     text.waiting(&document.namespaces);
     text.remedies(&document.bugs);
-    text.namespaces(&document.namespaces);
-    text.host(&document.host);
+    if style.explain {
+        text.namespaces(&document.namespaces);
+        text.host(&document.host);
+    } else {
+        text.unseen(document);
+        let _ = writeln!(text.text, "\n{DIM}--explain shows the evidence{DIM:#}");
+    }
     text.text
 }
 
 /// The text in the making.
 struct Text {
     text: String,
-    width: usize,
+    style: Style,
 }
 
 impl Text {
     /// A paragraph, its first line behind `first` and the others set in as far.
     fn paragraph(&mut self, first: &str, what: &str) {
         let indent = first.chars().count();
-        for (n, part) in wrap(&visible(what), self.width.saturating_sub(indent)).iter().enumerate() {
+        for (n, part) in wrap(&visible(what), self.style.width.saturating_sub(indent)).iter().enumerate() {
             let before = if n == 0 { first.to_owned() } else { " ".repeat(indent) };
             let _ = writeln!(self.text, "{before}{part}");
         }
@@ -51,7 +57,7 @@ impl Text {
         let affected: Vec<String> = document
             .bugs
             .iter()
-            .filter(|bug| bug.verdict == Some(Verdict::Affected))
+            .filter(|bug| bug.judgement.as_ref().is_some_and(|judgement| judgement.verdict == Verdict::Affected))
             .map(|bug| bug.bug.to_string())
             .collect();
         let _ = write!(self.text, "Linux {}: ", fit(&visible(release), 60));
@@ -84,30 +90,40 @@ impl Text {
             };
             let _ = write!(self.text, "  bitten: {colour}{}{colour:#}", answer.words());
         }
-        if let Some(verdict) = bug.verdict {
-            let colour = match verdict {
-                Verdict::Affected => BAD,
-                Verdict::NotAffected => GOOD,
-                Verdict::Unknown => BROKEN,
-            };
-            let guess = if bug.state_guessed { ", a guess" } else { "" };
-            let state = bug.state.filter(|state| state.as_str() != verdict.to_string());
-            let state = state.map(|state| format!(" ({state}{guess})")).unwrap_or_default();
-            let conflict = if bug.conflict { ", CONFLICT" } else { "" };
-            let _ = write!(self.text, "  kernel: {colour}{verdict}{state}{conflict}{colour:#}");
+        if let Some(judgement) = &bug.judgement {
+            let (colour, word) = word(judgement);
+            let _ = write!(self.text, "  kernel: {colour}{word}{colour:#}");
         }
         self.text.push('\n');
-        if bug.verdict == Some(Verdict::Affected) && !bug.counts && !bug.conflict {
-            self.paragraph("  not counted: ", NOT_COUNTED);
-        }
-        for finding in &bug.findings {
-            self.paragraph(&format!("  {}: ", finding.witness), &finding.why);
+        if let Some(judgement) = &bug.judgement {
+            if judgement.is_left_out(bug.counts) {
+                self.paragraph("  not counted: ", NOT_COUNTED);
+            }
+            if self.style.explain {
+                for finding in &judgement.findings {
+                    self.paragraph(&format!("  {}: ", finding.witness), &finding.why);
+                }
+            } else if let Some(why) = why(judgement) {
+                self.paragraph("  ", &why);
+            }
         }
         if let Some(why) = &bug.not_probed {
             self.paragraph("  not probed: ", why);
         }
         for sentence in &bug.evidence {
             self.paragraph("  ", sentence);
+        }
+    }
+
+    /// What could not be seen, a line for each kind: an answer may rest on it.
+    fn unseen(&mut self, document: &HostDocument) {
+        let of_namespaces = document.namespaces.iter().flat_map(|namespace| &namespace.unseen);
+        let unseen: BTreeSet<&String> = document.host.unseen.iter().chain(of_namespaces).collect();
+        if !unseen.is_empty() {
+            self.text.push('\n');
+        }
+        for what in unseen {
+            self.paragraph("not seen: ", what);
         }
     }
 

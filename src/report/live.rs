@@ -170,7 +170,7 @@ impl Live {
 
 impl JudgedCell {
     fn of(cell: &Cell) -> Self {
-        let reason = cell.reason.as_deref().and_then(|reason| reason.lines().next()).map(str::to_owned);
+        let reason = cell.judgement.reason.as_deref().and_then(|reason| reason.lines().next()).map(str::to_owned);
         Self { job: cell.job().to_string(), word: word(cell), reason }
     }
 }
@@ -218,7 +218,7 @@ pub(super) fn style(template: &str) -> ProgressStyle {
 mod tests {
     use super::super::table::tests::{affected, cell, mitigated};
     use super::*;
-    use crate::run::Seen;
+    use crate::run::WireRecord;
 
     #[test]
     fn a_kernel_s_line_has_the_words_of_the_table() {
@@ -229,7 +229,7 @@ mod tests {
             cell("a", "one@mitigates", "fail", mitigated()),
             cell("a", "two", "pass", affected()),
         ] {
-            live.event(&Event::Judged { cell: Box::new(cell), seen: Seen::default() });
+            live.event(&Event::Judged { cell: Box::new(cell), wire: WireRecord::default() });
         }
         let indexing =
             |progress| Event::Indexing { kernel: "a".parse().expect("a name"), repository: "linux".into(), progress };

@@ -4,6 +4,7 @@
 //! for control kernels. [`host()`] shows a host.
 
 mod answers;
+mod bugs;
 mod building;
 mod fetching;
 mod grid;
@@ -17,6 +18,7 @@ mod table;
 mod text;
 
 pub use answers::answers;
+pub use bugs::{bugs, story};
 pub use building::Building;
 pub use fetching::Fetching;
 pub use host::host;

@@ -12,8 +12,7 @@ use super::grid::{colour, grid, word};
 use super::text::{fit, visible, wrap};
 use crate::evidence::{Finding, Witness};
 use crate::results::MatrixDocument;
-use crate::run::{Cell, ControlFault, Tally};
-use crate::verdict::Ledger;
+use crate::run::{Cell, CellTally, ControlFault};
 use crate::words::Outcome;
 
 /// How the table is to look.
@@ -21,12 +20,14 @@ use crate::words::Outcome;
 pub struct Style {
     /// Columns that it may take.
     pub width: usize,
+    /// Whether the whole evidence is shown, and not the answer alone.
+    pub explain: bool,
 }
 
 impl Default for Style {
     /// The width that fits every terminal and pastes well.
     fn default() -> Self {
-        Self { width: 100 }
+        Self { width: 100, explain: false }
     }
 }
 
@@ -44,9 +45,15 @@ impl Style {
         Self::of_columns(named.filter(|columns| *columns > 0).or_else(seen))
     }
 
+    /// The same, with the whole evidence or without.
+    #[must_use]
+    pub fn explaining(self, explain: bool) -> Self {
+        Self { explain, ..self }
+    }
+
     fn of_columns(columns: Option<usize>) -> Self {
         let wide = Self::default().width;
-        Self { width: columns.map_or(wide, |columns| columns.clamp(60, wide)) }
+        Self { width: columns.map_or(wide, |columns| columns.clamp(60, wide)), explain: false }
     }
 }
 
@@ -67,7 +74,7 @@ pub fn table(document: &MatrixDocument, folder: Option<&Path>, style: Style) -> 
         reasons(&mut text, &alike, style);
     }
     boots(&mut text, document, style);
-    for note in footer(document, folder) {
+    for note in footer(document, folder, style) {
         let _ = writeln!(text, "{note}");
     }
     text
@@ -109,41 +116,34 @@ fn indented(text: &mut String, what: &str, style: Style) {
 /// road showed where it was asked for. Conflicts come first.
 fn told(document: &MatrixDocument) -> Vec<&Cell> {
     let shown = |cell: &Cell| document.run.natural && natural(cell).next().is_some();
-    let is_sure = |c: &Cell| !c.conflict && !c.unproven && against(c).is_empty();
+    let is_sure = |c: &Cell| !c.judgement.conflict && !c.judgement.unproven && c.judgement.against.is_empty();
     let is_plain = |c: &Cell| c.outcome == Outcome::Pass && c.expected && is_sure(c);
-    let has_more = |c: &Cell| shown(c) || !c.warnings.is_empty() || !c.advice.is_empty();
+    let has_more = |c: &Cell| shown(c) || !c.judgement.warnings.is_empty() || !c.judgement.advice.is_empty();
     let is_told = |c: &&Cell| !is_plain(c) || has_more(c);
     let mut cells: Vec<&Cell> = document.cells.iter().filter(is_told).collect();
     // A stable sort: within a group the matrix's order stays.
-    cells.sort_by_key(|c| (!c.conflict, c.expected));
+    cells.sort_by_key(|c| (!c.judgement.conflict, c.expected));
     cells
 }
 
 /// What the natural road showed, a line a check.
 fn natural(cell: &Cell) -> impl Iterator<Item = String> {
-    let checks = cell.checks.iter().filter(|check| check.role == Role::Natural);
+    let checks = cell.trials.checks.iter().filter(|check| check.role == Role::Natural);
     checks.map(|check| format!("natural {}: {}", check.name, check.why))
 }
 
-/// The findings that speak against what was concluded, in a conflict or as a hint that was not heard.
-fn against(cell: &Cell) -> Vec<&Finding> {
-    let ledger = Ledger { findings: cell.findings.clone() };
-    let states = ledger.conclude().states;
-    let judged = matches!(cell.outcome, Outcome::Pass | Outcome::Fail) || cell.conflict;
-    cell.findings.iter().filter(|f| judged && f.states.and(states).is_empty()).collect()
-}
-
-/// The findings that are told word for word: what was seen to happen, and what speaks against the conclusion; in a
-/// conflict all.
+/// The findings that are told word for word: what was seen to happen, and what speaks against the judgement; in a conflict
+/// all.
 fn spoken(cell: &Cell) -> impl Iterator<Item = &Finding> {
-    let against = against(cell);
-    cell.findings.iter().filter(move |f| cell.conflict || f.witness == Witness::Runtime || against.contains(f))
+    let judgement = &cell.judgement;
+    let is_told = |f: &&Finding| judgement.conflict || f.witness == Witness::Runtime || judgement.is_against(f);
+    judgement.findings.iter().filter(is_told)
 }
 
-/// The witnesses that say the same as the conclusion, and are named only.
+/// The witnesses that say the same as the judgement, and are named only.
 fn agreeing(cell: &Cell) -> String {
     let spoken: Vec<&Finding> = spoken(cell).collect();
-    let others = cell.findings.iter().filter(|f| !f.is_unknown() && !spoken.contains(f));
+    let others = cell.judgement.findings.iter().filter(|f| !f.is_unknown() && !spoken.contains(f));
     others.map(|f| f.witness.as_str()).collect::<Vec<_>>().join(", ")
 }
 
@@ -152,13 +152,13 @@ fn agreeing(cell: &Cell) -> String {
 fn alike(cells: Vec<&Cell>) -> Vec<Vec<&Cell>> {
     let same = |a: &Cell, b: &Cell| {
         let whys = |c: &Cell| spoken(c).map(|f| f.why.clone()).collect::<Vec<_>>();
-        (a.bug == b.bug || a.reason.is_some())
+        (a.bug == b.bug || a.judgement.reason.is_some())
             && word(a) == word(b)
-            && a.reason == b.reason
+            && a.judgement.reason == b.judgement.reason
             && whys(a) == whys(b)
             && agreeing(a) == agreeing(b)
-            && a.warnings == b.warnings
-            && a.advice == b.advice
+            && a.judgement.warnings == b.judgement.warnings
+            && a.judgement.advice == b.judgement.advice
             && natural(a).eq(natural(b))
     };
     let mut groups: Vec<Vec<&Cell>> = Vec::new();
@@ -210,30 +210,32 @@ fn reasons(text: &mut String, cells: &[&Cell], style: Style) {
         }
         let _ = writeln!(text, "{}  {colour}{said}{colour:#}", lines.join("\n"));
     }
-    let mut line = |label: &str, what: &str| {
-        let indent = label.len() + 4;
-        for (index, part) in wrap(&visible(what), style.width.saturating_sub(indent)).iter().enumerate() {
-            let label = if index == 0 { format!("  {label}: ") } else { " ".repeat(indent) };
-            let _ = writeln!(text, "{label}{part}");
+    let judgement = &cell.judgement;
+    let is_judged = matches!(cell.outcome, Outcome::Pass | Outcome::Fail);
+    if style.explain {
+        let mut line = |label: &str, what: &str| labelled(text, label, what, style);
+        spoken(cell).for_each(|finding| line(finding.witness.as_str(), &finding.why));
+        let agreeing = agreeing(cell);
+        if !agreeing.is_empty() && is_judged {
+            line("agree", &agreeing);
         }
-    };
-    for finding in spoken(cell) {
-        line(finding.witness.as_str(), &finding.why);
+        judgement.warnings.iter().for_each(|warning| line("warning", warning));
+        judgement.advice.iter().for_each(|advice| line(advice.kind.label(), &advice.says));
+    } else {
+        // The answer: why, and what to do, a line each.
+        let one = |label: &str, what: &str| fit(&format!("  {label}: {}", visible(what)), style.width);
+        let why = judgement.surest().filter(|_| is_judged);
+        let why = why.map(|finding| one(finding.witness.as_str(), &finding.why));
+        let warning = judgement.warnings.first().map(|warning| one("warning", warning));
+        let to_do = judgement.advice.first().map(|advice| one(advice.kind.label(), &advice.says));
+        for part in [why, warning, to_do].into_iter().flatten() {
+            let _ = writeln!(text, "{part}");
+        }
     }
-    let agreeing = agreeing(cell);
-    if !agreeing.is_empty() && matches!(cell.outcome, Outcome::Pass | Outcome::Fail) {
-        line("agree", &agreeing);
-    }
-    for warning in &cell.warnings {
-        line("warning", warning);
-    }
-    for advice in &cell.advice {
-        line(advice.kind.label(), &advice.says);
-    }
-    if let Some(reason) = &cell.reason {
+    if let Some(reason) = &judgement.reason {
         // A failure's excerpt of the console keeps its lines.
         let mut parts = reason.lines();
-        line("reason", parts.next().unwrap_or_default());
+        labelled(text, "reason", parts.next().unwrap_or_default(), style);
         for part in parts {
             let _ = writeln!(text, "{DIM}    {}{DIM:#}", fit(&visible(part), style.width.saturating_sub(4)));
         }
@@ -241,8 +243,14 @@ fn reasons(text: &mut String, cells: &[&Cell], style: Style) {
     for check in natural(cell) {
         indented(text, &visible(&check), style);
     }
-    if cell.conflict {
-        let _ = writeln!(text, "  conflict: strong witnesses contradict each other");
+}
+
+/// A label, and text set in behind it.
+fn labelled(text: &mut String, label: &str, what: &str, style: Style) {
+    let indent = label.len() + 4;
+    for (index, part) in wrap(&visible(what), style.width.saturating_sub(indent)).iter().enumerate() {
+        let label = if index == 0 { format!("  {label}: ") } else { " ".repeat(indent) };
+        let _ = writeln!(text, "{label}{part}");
     }
 }
 
@@ -276,7 +284,7 @@ fn remark(text: &mut String, line: &str, style: Style) {
     }
 }
 
-fn footer(document: &MatrixDocument, folder: Option<&Path>) -> Vec<String> {
+fn footer(document: &MatrixDocument, folder: Option<&Path>, style: Style) -> Vec<String> {
     let mut lines = Vec::new();
     if !told(document).is_empty() {
         lines.push(String::new());
@@ -289,7 +297,8 @@ fn footer(document: &MatrixDocument, folder: Option<&Path>) -> Vec<String> {
     lines.extend(shared_guests(document));
     lines.push(format!("accelerator  {}", visible(&document.run.accelerator)));
     if let Some(folder) = folder {
-        lines.push(format!("evidence     {}", folder.display()));
+        let hint = if style.explain { "" } else { "  (--explain shows it here)" };
+        lines.push(format!("evidence     {}{hint}", folder.display()));
     }
     lines
 }
@@ -315,7 +324,7 @@ fn controls(document: &MatrixDocument) -> Option<String> {
 
 /// Which bugs' own programs shared a guest, where any did: each of them could have written the others' reports.
 fn shared_guests(document: &MatrixDocument) -> Option<String> {
-    let sharing = document.cells.iter().filter(|cell| !cell.shared_with.is_empty());
+    let sharing = document.cells.iter().filter(|cell| !cell.trials.shared_with.is_empty());
     let bugs: BTreeSet<&str> = sharing.map(|cell| cell.bug.as_str()).collect();
     let bugs: Vec<&str> = bugs.into_iter().collect();
     let says = "any of these programs could have written another's report (share-guest)";
@@ -323,7 +332,7 @@ fn shared_guests(document: &MatrixDocument) -> Option<String> {
 }
 
 /// The run in one line.
-fn summary(tally: &Tally, interrupted: bool) -> String {
+fn summary(tally: &CellTally, interrupted: bool) -> String {
     let total = tally.pass + tally.fail + tally.error + tally.skip;
     let mut line = String::new();
     if tally.controls_wrong > 0 {

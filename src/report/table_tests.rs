@@ -1,16 +1,22 @@
 use std::time::Duration;
 
 use super::*;
-use crate::answer::{Advice, AdviceKind};
+use crate::evidence::exhibits::Said;
 use crate::evidence::{Finding, StateSet, Strength, Witness};
+use crate::exit::Exit;
 use crate::kernel::Stale;
 use crate::results::{Host, QemuRecord, RunRecord, SCHEMA_VERSION};
-use crate::run::{BootRecord, KernelRecord, Question, Settled};
-use crate::verdict::Ledger;
+use crate::run::{BootRecord, CellTrials, KernelRecord};
+use crate::verdict::{Advice, AdviceKind, Boots, Case, Circumstances, Question};
 use crate::vm::Accel;
 use crate::words::Expectation;
 
-pub(crate) fn cell(kernel: &str, bug: &str, expect: &str, settled: Settled) -> Cell {
+pub(crate) fn cell(kernel: &str, bug: &str, expect: &str, boots: Boots) -> Cell {
+    beside(kernel, bug, expect, boots, &[])
+}
+
+/// A cell beside what other witnesses say.
+fn beside(kernel: &str, bug: &str, expect: &str, boots: Boots, others: &[Finding]) -> Cell {
     let question = Question {
         kernel: kernel.parse().expect("a name"),
         job: bug.parse().expect("a name"),
@@ -18,17 +24,19 @@ pub(crate) fn cell(kernel: &str, bug: &str, expect: &str, settled: Settled) -> C
         mitigates: bug.ends_with("@mitigates"),
         control: kernel.starts_with("control"),
     };
-    question.cell(Some("6.1.0-56-cloud-amd64".to_owned()), settled)
+    let said = Said { findings: others.to_vec(), ..Said::default() };
+    let case = Case { bug: None, said, boots, release: None, circumstances: Circumstances::Cell(&question) };
+    Cell::judged(&question, Some("6.1.0-56-cloud-amd64".to_owned()), case, CellTrials::default())
 }
 
-pub(crate) fn affected() -> Settled {
+pub(crate) fn affected() -> Boots {
     let finding =
         Finding::new(Witness::Runtime, StateSet::affected(), Strength::Decisive, "rto:236 backoff:3 \u{1b}[2J w20376");
-    Settled::Findings(Ledger { findings: vec![finding] })
+    Boots::Showed(finding)
 }
 
 fn document(cells: Vec<Cell>, finished: bool) -> MatrixDocument {
-    let summary = Tally::of(&cells);
+    let summary = CellTally::of(&cells);
     MatrixDocument {
         schema_version: SCHEMA_VERSION,
         cannot_be_trusted: cells.iter().filter_map(Cell::control_complaint).collect(),
@@ -53,21 +61,21 @@ fn document(cells: Vec<Cell>, finished: bool) -> MatrixDocument {
         kernels: Vec::new(),
         cells,
         summary,
-        exit_code: 0,
+        exit_code: Exit::Clean,
     }
 }
 
 fn plain(document: &MatrixDocument, width: usize) -> String {
-    anstream::adapter::strip_str(&table(document, None, Style { width })).to_string()
+    anstream::adapter::strip_str(&table(document, None, Style { width, explain: true })).to_string()
 }
 
 #[test]
-fn every_cell_that_is_no_plain_pass_has_its_reason_and_the_guest_no_hold_of_the_terminal() {
+fn cells_have_reasons_and_guests_no_hold_of_the_terminal() {
     let cells = vec![
         cell("a", "one", "pass", affected()),
         cell("b", "one", "fail", affected()),
-        cell("c", "one", "pass", Settled::Error("panic: it died\n[ 1.0] last line".to_owned())),
-        cell("d", "one", "pass", Settled::Skip { reason: "no TUN".to_owned(), allowed: false }),
+        cell("c", "one", "pass", Boots::Broke("panic: it died\n[ 1.0] last line".to_owned())),
+        cell("d", "one", "pass", Boots::Inapplicable { reason: "no TUN".to_owned(), allowed: false }),
     ];
     let text = plain(&document(cells, true), 100);
     let twice = vec![cell("a", "one", "fail", affected()), cell("b", "one", "fail", affected())];
@@ -87,8 +95,27 @@ fn every_cell_that_is_no_plain_pass_has_its_reason_and_the_guest_no_hold_of_the_
 }
 
 #[test]
+fn without_explain_a_cell_has_one_line_of_why_and_one_to_do() {
+    let long = "words of a reason ".repeat(20);
+    let hint = Finding::new(Witness::Version, StateSet::not_affected(), Strength::Weak, "a hint");
+    let mut stalls = beside("a", "one", "pass", affected(), &[hint]);
+    let advice = |kind| Advice { kind, says: long.clone() };
+    stalls.judgement.advice = vec![advice(AdviceKind::Upgrade), advice(AdviceKind::Mitigation)];
+    let cells = vec![stalls, cell("b", "one", "pass", Boots::Broke("panic: it died\n[ 1.0] last line".to_owned()))];
+    let text = table(&document(cells, true), None, Style::default());
+    let text = anstream::adapter::strip_str(&text).to_string();
+    assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
+    assert!(
+        text.contains("a  one  FAIL\n  runtime: rto:236 backoff:3") && text.contains("\n  upgrade: words"),
+        "{text}"
+    );
+    assert!(!text.contains("a hint") && text.matches("words of a reason").count() < 10, "{text}");
+    assert!(text.contains("b  one  ERROR\n  reason: panic: it died\n    [ 1.0] last line"), "{text}");
+}
+
+#[test]
 fn one_cause_of_many_cells_is_told_once() {
-    let died = |kernel, bug| cell(kernel, bug, "pass", Settled::Error("panic: no init found".to_owned()));
+    let died = |kernel, bug| cell(kernel, bug, "pass", Boots::Broke("panic: no init found".to_owned()));
     let cells = vec![
         died("a", "one"),
         died("a", "two"),
@@ -107,7 +134,7 @@ fn one_cause_of_many_cells_is_told_once() {
 
 #[test]
 fn every_line_fits_the_terminal() {
-    let long = |kernel: &str, bug| cell(kernel, bug, "pass", Settled::Error("words of a reason ".repeat(20)));
+    let long = |kernel: &str, bug| cell(kernel, bug, "pass", Boots::Broke("words of a reason ".repeat(20)));
     let kernels: Vec<String> = (0..12).map(|n| format!("a-kernel-of-a-long-name-{n}")).collect();
     let bugs = ["tcp-fragment-stall", "syn-cookie-data-loss", "zero-window-user-timeout", "one-more-of-some-length"];
     let cells = kernels.iter().flat_map(|kernel| bugs.map(|bug| long(kernel, bug))).collect();
@@ -122,7 +149,7 @@ fn every_line_fits_the_terminal() {
 }
 
 #[test]
-fn witnesses_that_agree_are_named_and_those_that_do_not_are_quoted() {
+fn agreeing_witnesses_are_named_and_others_quoted() {
     let says = |witness, strength, states: StateSet, why: &str| Finding {
         states,
         strength,
@@ -133,10 +160,9 @@ fn witnesses_that_agree_are_named_and_those_that_do_not_are_quoted() {
     let hint = says(Witness::Version, Strength::Weak, StateSet::affected(), "4.19.57 is affected");
     let binary = says(Witness::Binary, Strength::Strong, good, "it adds 0x20480");
     let blind = Finding::unknown(Witness::Source, "there is no source");
-    let passed = Settled::Findings(Ledger { findings: vec![says(Witness::Runtime, Strength::Strong, good, "it ran")] });
-    let beside = |expect: &str, settled: Settled, others: &[Finding]| {
-        let question = cell("a", "one", expect, settled.clone()).question();
-        plain(&document(vec![question.cell_beside(None, settled, others)], true), 100)
+    let passed = Boots::Showed(says(Witness::Runtime, Strength::Strong, good, "it ran"));
+    let beside = |expect: &str, boots: Boots, others: &[Finding]| {
+        plain(&document(vec![beside("a", "one", expect, boots, others)], true), 100)
     };
     let unheard = beside("pass", passed.clone(), &[hint.clone(), binary.clone(), blind.clone()]);
     assert!(unheard.contains("version: 4.19.57 is affected") && unheard.contains("agree: binary\n"), "{unheard}");
@@ -145,24 +171,25 @@ fn witnesses_that_agree_are_named_and_those_that_do_not_are_quoted() {
     assert!(!plain_pass.contains("binary"), "{plain_pass}");
     let conflict = beside("fail", affected(), &[binary, blind]);
     assert!(conflict.starts_with("CONFLICT  a one: runtime says affected"), "{conflict}");
-    for part in ["FAIL!", "binary: it adds 0x20480", "runtime: rto:236", "conflict: strong witnesses", "1 in conflict"]
-    {
+    for part in ["FAIL!", "binary: it adds 0x20480", "runtime: rto:236", "1 in conflict"] {
         assert!(conflict.contains(part), "{part} is missing in\n{conflict}");
     }
 }
 
 #[test]
-fn what_there_is_to_warn_of_and_to_do_is_told_of_a_pass_too_and_once_for_cells_alike() {
+fn warnings_and_advice_are_told_once_for_equal_cells() {
     let good = Finding { states: StateSet::not_affected(), ..Finding::unknown(Witness::Runtime, "it ran") };
-    let passed = Settled::Findings(Ledger { findings: vec![Finding { strength: Strength::Strong, ..good }] });
+    let passed = Boots::Showed(Finding { strength: Strength::Strong, ..good });
     let advice = |kind, says: &str| Advice { kind, says: says.to_owned() };
     let mut never = cell("a", "one", "pass", passed.clone());
-    never.advice = vec![advice(AdviceKind::Exposure, "it never had the break: it is open to CVE-2019-11478\u{1b}[2J")];
-    never.warnings = vec!["a later commit fixes the fix".to_owned()];
+    never.judgement.advice =
+        vec![advice(AdviceKind::Exposure, "it never had the break: it is open to CVE-2019-11478\u{1b}[2J")];
+    never.judgement.warnings = vec!["a later commit fixes the fix".to_owned()];
     let mut other = cell("b", "one", "pass", passed.clone());
-    (other.advice, other.warnings) = (never.advice.clone(), never.warnings.clone());
+    (other.judgement.advice, other.judgement.warnings) =
+        (never.judgement.advice.clone(), never.judgement.warnings.clone());
     let mut stalls = cell("c", "one", "fail", affected());
-    stalls.advice = vec![advice(AdviceKind::Upgrade, "first good release of this line: 4.19.62")];
+    stalls.judgement.advice = vec![advice(AdviceKind::Upgrade, "first good release of this line: 4.19.62")];
     let text = plain(&document(vec![never, other, stalls, cell("d", "one", "pass", passed)], true), 100);
     for part in ["a, b  one  pass\n", "  warning: a later commit fixes the fix\n", "  exposed: it never had the break"]
     {
@@ -173,10 +200,10 @@ fn what_there_is_to_warn_of_and_to_do_is_told_of_a_pass_too_and_once_for_cells_a
 }
 
 #[test]
-fn programs_that_shared_a_guest_are_named_in_the_summary() {
+fn programs_that_shared_a_guest_are_in_the_summary() {
     let own = |bug: &str, with: &[&str]| {
         let shared_with = with.iter().map(|bug| bug.parse().expect("a name")).collect();
-        Cell { shared_with, ..cell("a", bug, "fail", affected()) }
+        Cell { trials: CellTrials { shared_with, ..CellTrials::default() }, ..cell("a", bug, "fail", affected()) }
     };
     let text = plain(&document(vec![own("two", &["one"]), own("one", &["two"]), own("alone", &[])], true), 100);
     assert!(text.contains("\nshared guest one, two: any of these programs"), "{text}");
@@ -189,7 +216,7 @@ fn unproven_pass_is_marked_in_table_and_summary() {
         states: StateSet::not_affected(),
         ..Finding::unknown(Witness::Runtime, "exited with 0 (a hint: nothing proves that the program sees the bug)")
     };
-    let silent = || Settled::Findings(Ledger { findings: vec![silent.clone()] });
+    let silent = || Boots::Showed(silent.clone());
     let cells = vec![cell("a", "one", "pass", silent()), cell("b", "one", "fail", silent())];
     let text = plain(&document(cells.clone(), true), 100);
     for part in [
@@ -207,12 +234,12 @@ fn unproven_pass_is_marked_in_table_and_summary() {
 }
 
 #[test]
-fn a_run_that_died_does_not_look_finished() {
+fn run_that_died_does_not_look_finished() {
     assert!(plain(&document(Vec::new(), false), 100).contains("the run did not finish"));
 }
 
 #[test]
-fn the_table_fits_its_width_with_long_names_and_many_bugs() {
+fn table_fits_with_long_names_and_many_bugs() {
     let bugs = ["tcp-fragment-stall", "syn-cookie-data-loss", "zero-window-user-timeout", "another-bug-with-a-name"];
     let cells = bugs.iter().map(|bug| cell("stall-fixed-counter-noisy-of-a-long-name-6.12", bug, "fail", affected()));
     let document = document(cells.collect(), true);
@@ -225,15 +252,14 @@ fn the_table_fits_its_width_with_long_names_and_many_bugs() {
     }
 }
 
-pub(crate) fn mitigated() -> Settled {
-    let Settled::Findings(mut ledger) = affected() else { panic!("findings") };
-    ledger.findings.iter_mut().for_each(|finding| finding.mitigated = true);
-    Settled::Findings(ledger)
+pub(crate) fn mitigated() -> Boots {
+    let Boots::Showed(finding) = affected() else { panic!("a finding") };
+    Boots::Showed(Finding { mitigated: true, ..finding })
 }
 
 #[test]
-fn a_kernel_s_profiles_stand_below_it() {
-    let error = || Settled::Error("broken".to_owned());
+fn profiles_stand_below_their_kernel() {
+    let error = || Boots::Broke("broken".to_owned());
     let cells = vec![
         cell("a", "one", "fail", affected()),
         cell("a", "two", "fail", affected()),
@@ -257,7 +283,7 @@ fn a_kernel_s_profiles_stand_below_it() {
 }
 
 #[test]
-fn many_kernels_bugs_and_profiles_fit_a_hundred_columns() {
+fn many_kernels_and_profiles_fit_100_columns() {
     let bugs = ["tcp-fragment-stall", "syn-cookie-data-loss", "zero-window-user-timeout"];
     let profiles = ["", "@syn-cookies-off", "@large-queues", "@mitigates"];
     let mut cells = Vec::new();
@@ -275,10 +301,10 @@ fn many_kernels_bugs_and_profiles_fit_a_hundred_columns() {
 }
 
 #[test]
-fn a_control_that_was_judged_wrongly_is_told_before_anything_else() {
+fn wrong_control_is_told_first() {
     let wrong = cell("control-fixed", "one", "fixed", affected());
     let stood = cell("control-broken", "one", "affected", affected());
-    let unproven = cell("control-lame", "one", "pass", Settled::Error("it broke".to_owned()));
+    let unproven = cell("control-lame", "one", "pass", Boots::Broke("it broke".to_owned()));
     let text = plain(&document(vec![stood.clone(), wrong], true), 100);
     let top = "THIS RUN'S VERDICTS CANNOT BE TRUSTED: a control kernel was judged wrongly\n  control control-fixed one: \
                    expected fixed, found fail\n\nkernel";
@@ -297,7 +323,7 @@ fn a_control_that_was_judged_wrongly_is_told_before_anything_else() {
 }
 
 #[test]
-fn what_the_natural_road_showed_is_told_of_a_pass_too() {
+fn natural_checks_are_told_of_a_pass_too() {
     let natural = backproof_repro::protocol::Check {
         name: "write".to_owned(),
         role: Role::Natural,
@@ -306,9 +332,9 @@ fn what_the_natural_road_showed_is_told_of_a_pass_too() {
         facts: [].into(),
     };
     let not_affected = Finding::new(Witness::Runtime, StateSet::not_affected(), Strength::Strong, "retransmitted");
-    let settled = Settled::Findings(Ledger { findings: vec![not_affected] });
+    let settled = Boots::Showed(not_affected);
     let mut cell = cell("a", "one", "pass", settled);
-    cell.checks.push(natural);
+    cell.trials.checks.push(natural);
     let mut document = document(vec![cell], true);
     assert!(!plain(&document, 100).contains("natural"), "nobody asked");
     document.run.natural = true;
@@ -317,7 +343,7 @@ fn what_the_natural_road_showed_is_told_of_a_pass_too() {
 }
 
 #[test]
-fn a_failed_boot_is_told_where_a_later_one_ran_one_of_its_jobs_again() {
+fn failed_boot_is_told_if_a_later_one_ran_its_jobs() {
     let boot = |number, jobs: &[&str], failure: Option<&str>| BootRecord {
         kernel: "a".parse().expect("a name"),
         number,

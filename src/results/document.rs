@@ -4,8 +4,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::evidence::exhibits::Said;
+use crate::exit::Exit;
 use crate::matrix::Profile;
-use crate::run::{Cell, KernelRecord, Question, Settled, Tally};
+use crate::run::{Cell, CellTally, CellTrials, KernelRecord};
+use crate::verdict::{Boots, Case, Circumstances, Question};
 
 /// The version of this document's shape.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -30,10 +33,10 @@ pub struct MatrixDocument {
     /// Every planned cell, in the matrix's order.
     pub cells: Vec<Cell>,
     /// How many cells ended how.
-    pub summary: Tally,
+    pub summary: CellTally,
     /// What this run's process exits with: 0 all as expected, 1 a kernel unlike its expectation, 3 no verdict,
     /// 130 interrupted.
-    pub exit_code: u8,
+    pub exit_code: Exit,
 }
 
 /// When, where and by what a run was made.
@@ -119,6 +122,8 @@ impl Unjudged {
             (Self::Interrupted, None) => "not judged: the run was interrupted before".to_owned(),
             (Self::Failed, None) => "not judged: the run ended without coming to it".to_owned(),
         };
-        Cell { expected: false, ..question.cell(None, Settled::Error(reason)) }
+        let (said, boots) = (Said::default(), Boots::Broke(reason));
+        let case = Case { bug: None, said, boots, release: None, circumstances: Circumstances::Cell(question) };
+        Cell { expected: false, ..Cell::judged(question, None, case, CellTrials::default()) }
     }
 }

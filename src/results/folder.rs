@@ -18,9 +18,12 @@ use serde::Serialize;
 use super::document::{MatrixDocument, RunRecord, SCHEMA_VERSION, Unjudged};
 use super::pcapng::pcapng;
 use super::time_line;
+use crate::evidence::Witness;
+use crate::exit::Exit;
 use crate::json;
 use crate::lack;
-use crate::run::{BootId, Cell, ControlFault, Event, Question, Recording, Seen, Tally};
+use crate::run::{BootId, Cell, CellTally, ControlFault, Event, Recording, WireRecord};
+use crate::verdict::Question;
 use crate::words::{JobId, KernelName};
 
 /// A results folder that cannot be written.
@@ -158,7 +161,7 @@ impl Folder {
                 }
                 self.write_soon();
             }
-            Event::Judged { cell, seen } => self.judge(cell, seen),
+            Event::Judged { cell, wire } => self.judge(cell, wire),
             Event::Failed { kernel, why } => {
                 self.faults.insert(kernel.clone(), why.clone());
                 self.write_soon();
@@ -223,12 +226,12 @@ impl Folder {
                 self.judged.get(&key).cloned().unwrap_or_else(|| unjudged.cell(question, fault))
             })
             .collect();
-        let summary = Tally::of(&cells);
+        let summary = CellTally::of(&cells);
         let exit_code = match (self.run.interrupted, self.run.finished) {
-            (true, _) => 130,
-            (false, true) if !cells.is_empty() => summary.exit_code(),
+            (true, _) => Exit::Interrupted,
+            (false, true) if !cells.is_empty() => summary.exit(),
             // A run that is not over has shown nothing yet.
-            (false, _) => summary.exit_code().max(3),
+            (false, _) => Exit::NoVerdict,
         };
         MatrixDocument {
             schema_version: SCHEMA_VERSION,
@@ -328,7 +331,7 @@ impl Folder {
     }
 
     /// The verdict first, and then each file that goes with it by itself.
-    fn judge(&mut self, cell: &Cell, seen: &Seen) {
+    fn judge(&mut self, cell: &Cell, wire: &WireRecord) {
         let name = format!("{}/{}", cell.kernel, cell.job());
         let key = (cell.kernel.clone(), cell.job());
         self.judged.insert(key.clone(), cell.clone());
@@ -336,19 +339,18 @@ impl Folder {
         let folder = self.path.join(&name);
         self.ledger(&folder, cell);
         let mut files = Vec::new();
-        if !seen.packets.is_empty() {
-            match pcapng(&seen.packets) {
+        if !wire.packets.is_empty() {
+            match pcapng(&wire.packets) {
                 Ok(bytes) => files.push(("wire.pcapng".to_owned(), bytes)),
                 Err(error) => self.lose(&folder.join("wire.pcapng"), &io::Error::other(error)),
             }
         }
-        files.extend(time_lines(cell, seen));
+        files.extend(time_lines(cell, wire));
         let mut cell = cell.clone();
         for (file, bytes) in files {
             if self.artefact(&folder.join(&file), &bytes, 0o666) {
-                for finding in &mut cell.findings {
-                    finding.artefacts.push(format!("{name}/{file}"));
-                }
+                // All of these files show what the guest did.
+                cell.judgement.add_artefact(Witness::Runtime, &format!("{name}/{file}"));
             }
         }
         if self.judged.get(&key) != Some(&cell) {
@@ -373,10 +375,10 @@ fn wrong_controls(cells: &[Cell]) -> Vec<String> {
 }
 
 /// The files of a cell's time lines: a table and a graph of each.
-fn time_lines(cell: &Cell, seen: &Seen) -> Vec<(String, Vec<u8>)> {
+fn time_lines(cell: &Cell, wire: &WireRecord) -> Vec<(String, Vec<u8>)> {
     let mut named = BTreeSet::new();
     let mut files = Vec::new();
-    for (name, segments) in &seen.time_lines {
+    for (name, segments) in &wire.time_lines {
         let Some(part) = time_line::file_part(name).filter(|part| named.insert(part.clone())) else {
             tracing::warn!(kernel = %cell.kernel, job = %cell.job(), ?name, "a time line's name makes no file's name");
             continue;

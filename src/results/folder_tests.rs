@@ -1,11 +1,12 @@
 use backproof_repro::protocol::Segment;
 
 use super::*;
+use crate::evidence::exhibits::Said;
 use crate::evidence::{Finding, StateSet, Strength, Witness};
 use crate::results::{Host, QemuRecord};
-use crate::run::Settled;
+use crate::run::CellTrials;
 use crate::small_disk::SmallDisk;
-use crate::verdict::Ledger;
+use crate::verdict::{Boots, Case, Circumstances};
 use crate::words::{Expectation, Outcome};
 
 fn folder(results: &Path) -> Folder {
@@ -39,10 +40,15 @@ fn question(job: &str, control: bool) -> Question {
     }
 }
 
-fn affected() -> Settled {
+/// The cell of a question whose reproducer fails.
+fn affected(question: &Question) -> Cell {
     let (states, strength) = (StateSet::affected(), Strength::Decisive);
     let finding = Finding::new(Witness::Runtime, states, strength, "it was seen");
-    Settled::Findings(Ledger { findings: vec![finding] })
+    let hint = Finding::new(Witness::Version, states, Strength::Weak, "by its release");
+    let said = Said { findings: vec![hint], ..Said::default() };
+    let boots = Boots::Showed(finding);
+    let case = Case { bug: None, said, boots, release: None, circumstances: Circumstances::Cell(question) };
+    Cell::judged(question, None, case, CellTrials::default())
 }
 
 #[test]
@@ -56,15 +62,16 @@ fn each_job_s_time_lines_lie_in_a_folder_of_its_own_whatever_a_guest_calls_them(
     let names = ["write lossy", "sendfile", "write/lossy", "../.."];
     for question in &questions {
         let time_lines = names.map(|name| (name.to_owned(), vec![segment.clone()])).into();
-        let seen = Seen { packets: Vec::new(), time_lines };
-        let cell = Box::new(question.cell(None, affected()));
-        folder.event(&Event::Judged { cell, seen });
+        let seen = WireRecord { packets: Vec::new(), time_lines };
+        let cell = Box::new(affected(question));
+        folder.event(&Event::Judged { cell, wire: seen });
     }
     let document = folder.document();
     for (cell, name) in document.cells.iter().zip(["a-kernel/a-bug", "a-kernel/a-bug@tuned"]) {
         let files = ["sendfile.tsv", "sendfile.svg", "write-lossy.tsv", "write-lossy.svg"];
-        assert_eq!(cell.findings[0].artefacts, files.map(|file| format!("{name}/timeline-{file}")));
-        for artefact in &cell.findings[0].artefacts {
+        assert_eq!(cell.judgement.findings[1].artefacts, files.map(|file| format!("{name}/timeline-{file}")));
+        assert!(cell.judgement.findings[0].artefacts.is_empty(), "the release is not shown by them");
+        for artefact in &cell.judgement.findings[1].artefacts {
             assert!(folder.path().join(artefact).is_file(), "{artefact}");
         }
         let kept = fs::read_dir(folder.path().join(name)).expect("the cell's folder").count();
@@ -79,12 +86,12 @@ fn a_document_begins_with_the_controls_that_were_judged_wrongly() {
     let control = question("a-bug", true);
     folder.event(&Event::Planned(vec![control.clone()]));
     assert!(folder.document().cannot_be_trusted.is_empty(), "what was not judged is not wrong");
-    let cell = Box::new(control.cell(None, affected()));
-    folder.event(&Event::Judged { cell, seen: Seen::default() });
+    let cell = Box::new(affected(&control));
+    folder.event(&Event::Judged { cell, wire: WireRecord::default() });
     folder.close(String::new(), false).expect("written");
     let document = folder.document();
     assert_eq!(document.cannot_be_trusted, ["control a-kernel a-bug: expected pass, found fail"]);
-    assert_eq!((document.exit_code, document.summary.controls_wrong), (3, 1));
+    assert_eq!((document.exit_code, document.summary.controls_wrong), (Exit::NoVerdict, 1));
     let text = serde_json::to_string(&document).expect("JSON");
     assert!(text.starts_with(r#"{"schema_version":1,"cannot_be_trusted":["control"#), "{text:.80}");
 }
@@ -111,8 +118,8 @@ fn verdicts_are_kept_on_a_disk_that_is_full() {
             Segment { at_us: 1, data_way: true, seq: 0, length: 9, ack: 0, flags: 16, sack: vec![], lost: true };
         for question in &questions {
             let time_lines = [("write".to_owned(), vec![segment.clone()])].into();
-            let cell = Box::new(question.cell(None, affected()));
-            folder.event(&Event::Judged { cell, seen: Seen { packets: Vec::new(), time_lines } });
+            let cell = Box::new(affected(question));
+            folder.event(&Event::Judged { cell, wire: WireRecord { packets: Vec::new(), time_lines } });
             folder.event(&Event::Done { kernel: question.kernel.clone() });
             // As the run's loop does it when the time has come.
             folder.due().iter().for_each(|_| folder.write_due());
@@ -123,7 +130,7 @@ fn verdicts_are_kept_on_a_disk_that_is_full() {
         folder.close(String::new(), false).expect("written");
         let document = crate::results::read_document(folder.path()).expect("matrix.json");
         assert_eq!(document, folder.document(), "{options}");
-        assert!(document.cells.iter().all(|cell| cell.findings[0].artefacts.is_empty()), "{options}");
+        assert!(document.cells.iter().all(|cell| cell.judgement.findings[1].artefacts.is_empty()), "{options}");
         let lost = &document.run.not_written;
         assert!(lost.iter().any(|line| line.starts_with("a-kernel/a-bug/")), "{options}: {lost:?}");
         assert!(lost.iter().all(|line| line.contains("No space left on device")), "{options}: {lost:?}");
@@ -143,7 +150,7 @@ fn what_was_not_judged_says_why_in_the_document() {
     folder.close(String::new(), false).expect("written");
     let document = crate::results::read_document(folder.path()).expect("matrix.json");
     let reason = "not judged: backproof itself failed at this kernel: index out of bounds";
-    assert_eq!(document.cells[0].reason.as_deref(), Some(reason));
+    assert_eq!(document.cells[0].judgement.reason.as_deref(), Some(reason));
 }
 
 #[test]
@@ -156,8 +163,8 @@ fn a_run_of_thousands_does_not_write_its_document_for_each_kernel() {
     folder.event(&Event::Planned(questions.clone()));
     let began = Instant::now();
     for question in questions {
-        let cell = Box::new(question.cell(None, affected()));
-        folder.event(&Event::Judged { cell, seen: Seen::default() });
+        let cell = Box::new(affected(&question));
+        folder.event(&Event::Judged { cell, wire: WireRecord::default() });
         folder.event(&Event::Done { kernel: question.kernel });
     }
     folder.close(String::new(), false).expect("written");

@@ -43,7 +43,7 @@ const MAX_NOTES: usize = 50;
 
 /// What the wire saw of one job.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Seen {
+pub struct WireRecord {
     /// Packets, in order.
     pub packets: Vec<Packet>,
     /// Time lines of the natural road, by the names that the guest gave them.
@@ -60,7 +60,7 @@ pub struct BootEnd {
     /// What the reproducers concluded.
     pub reports: Vec<Report>,
     /// What the wire saw, by the job's id.
-    pub seen: BTreeMap<String, Seen>,
+    pub wire: BTreeMap<String, WireRecord>,
     /// Why the guest cannot be believed, where it can't: for people, with the console's last lines.
     pub failure: Option<String>,
     /// That the host was too busy, and what to do about it, where it was: a reason for what took too long.
@@ -101,14 +101,14 @@ impl BootEnd {
                 Message::Capture(capture) => match capture.unpack(&mut room) {
                     Ok(packets) => {
                         packets_kept += packets.len();
-                        end.seen.entry(capture.job.clone()).or_default().packets.extend(packets);
+                        end.wire.entry(capture.job.clone()).or_default().packets.extend(packets);
                     }
                     // A capture is no witness: a verdict doesn't stand or fall with it.
                     Err(error) => tracing::warn!(job = capture.job, %error, "a packet capture is lost"),
                 },
                 Message::TimeLine(line) => match line.unpack(&mut room) {
                     Ok(segments) => {
-                        let lines = &mut end.seen.entry(line.job.clone()).or_default().time_lines;
+                        let lines = &mut end.wire.entry(line.job.clone()).or_default().time_lines;
                         if lines.contains_key(&line.name) || lines.len() < MAX_TIME_LINES {
                             segments_kept += segments.len();
                             lines.entry(line.name.clone()).or_default().extend(segments);

@@ -2,10 +2,10 @@ use std::time::Duration;
 
 use backproof_repro::protocol::{Capture, Conclusion, TimeLine};
 
-use super::super::cell::Settled;
 use super::super::settle::by_boot;
 use super::*;
 use crate::matrix::{Bug, Bugs};
+use crate::verdict::Boots;
 use crate::vm::{Finished, HostRecord, SplatKind, Stage, Waiting};
 
 fn profile(name: &str, cmdline: Option<&str>) -> Profile {
@@ -125,7 +125,7 @@ fn a_guest_cannot_fill_the_memory_with_time_lines() {
         Message::TimeLine(TimeLine::pack("a-bug", &format!("line-{name}"), segments).expect("packs"))
     };
     let end = end_of((0..200).map(|n| line(n % (2 * MAX_TIME_LINES), &many)).collect());
-    let lines = &end.seen.get("a-bug").expect("time lines").time_lines;
+    let lines = &end.wire.get("a-bug").expect("time lines").time_lines;
     assert_eq!(lines.len(), MAX_TIME_LINES);
     let kept: usize = lines.values().map(Vec::len).sum();
     assert!((MAX_SEGMENTS..MAX_SEGMENTS + 2 * 1500).contains(&kept), "{kept}");
@@ -134,7 +134,7 @@ fn a_guest_cannot_fill_the_memory_with_time_lines() {
     // Few segments can be large too.
     let wide = [Segment { sack: vec![(0, 0); 40_000], ..segment }];
     let end = end_of((0..200).map(|_| line(0, &wide)).collect());
-    let lines = &end.seen.get("a-bug").expect("time lines").time_lines;
+    let lines = &end.wire.get("a-bug").expect("time lines").time_lines;
     let ranges: usize = lines.values().flatten().map(|segment| segment.sack.len()).sum();
     assert!((1..MAX_UNPACKED / 6).contains(&ranges), "{ranges}");
 }
@@ -144,7 +144,7 @@ fn a_guest_cannot_fill_the_memory_with_packets() {
     let packet = Packet { at_us: 0, out: true, check: "c".repeat(200_000), length: 0, data: String::new() };
     let capture = Message::Capture(Capture::pack("a-bug", &[packet]).expect("packs"));
     let end = end_of(vec![capture; 500]);
-    let kept: usize = end.seen.get("a-bug").expect("packets").packets.iter().map(|p| p.check.len()).sum();
+    let kept: usize = end.wire.get("a-bug").expect("packets").packets.iter().map(|p| p.check.len()).sum();
     assert!((1..MAX_UNPACKED).contains(&kept), "{kept}");
 }
 
@@ -188,8 +188,8 @@ fn errors_of_a_busy_host_say_so_with_the_remedy() {
     let settled = |conclusion, host| {
         let end = BootEnd::of(&boot_of(vec![report(conclusion)], host), 2);
         let ran = Ran { sysctls: &sysctls, own_program: false };
-        match by_boot(&"a-bug".parse().expect("a job"), ran, &[], &end).settled {
-            Settled::Error(reason) => reason,
+        match by_boot(&"a-bug".parse().expect("a job"), ran, &[], &end).boots {
+            Boots::Broke(reason) => reason,
             other => panic!("{other:?}"),
         }
     };

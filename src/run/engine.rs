@@ -7,19 +7,18 @@ use tokio::sync::Semaphore;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::{JoinError, JoinSet};
 
-use super::boots::{Bench, Booted, Seen, Trial, boot_all, milliseconds};
-use super::cell::{Question, Settled};
+use super::boots::{Bench, Booted, Trial, WireRecord, boot_all, milliseconds};
+use super::cell::{Cell, CellTrials};
 use super::event::{Event, KernelRecord};
-use super::settle::{Applies, Settlement, applies, by_boot, modules, not_built};
-use super::witnesses::{Looked, Repositories, look};
-use crate::answer::{Advice, AdviceKind, after_run};
+use super::settle::{Applies, Settlement, applies, by_boot, modules};
+use super::witnesses::{KernelLook, Repositories, look};
 use crate::guest::Program;
 use crate::kernel::{self, Kernel, Obtain, ObtainError, Store};
 use crate::matrix::{self, Bugs, KernelEntry, Locked, Matrix, Needs, Profile};
 use crate::shim::Shim;
-use crate::verdict::Ledger;
+use crate::verdict::{Boots, Case, Circumstances, Question};
 use crate::vm::{Accelerator, Qemu};
-use crate::words::{BugId, JobId, KernelName, Outcome, ProfileName};
+use crate::words::{BugId, JobId, KernelName};
 
 /// What a run works with.
 pub struct Lab {
@@ -41,7 +40,7 @@ pub struct Lab {
 
 /// What a run is to judge.
 #[derive(Clone, Debug)]
-pub struct Asked {
+pub struct RunPlan {
     /// The kernels, and the bugs of each.
     pub matrix: Matrix,
     /// What is known of the bugs.
@@ -54,11 +53,13 @@ pub struct Asked {
     pub locked: BTreeMap<KernelName, Locked>,
     /// Kernels that are skipped, which is allowed, and why.
     pub skipped: BTreeMap<KernelName, String>,
+    /// What was said already of kernels that were looked at before the run: they are not looked at again.
+    pub looked: BTreeMap<KernelName, KernelLook>,
     /// Whether to go the natural road too, for people to look at.
     pub natural: bool,
 }
 
-impl Asked {
+impl RunPlan {
     /// What a kernel is asked, profile by profile.
     fn questions<'a>(&'a self, entry: &'a KernelEntry) -> impl Iterator<Item = Question> + 'a {
         let of_profile = move |profile: &'a Profile| {
@@ -91,7 +92,7 @@ impl Asked {
 
 /// Judges every cell of the matrix, `lab.jobs` kernels at a time, and tells what happens. Dropping the future ends
 /// every guest. An event that nobody receives any more is no error: the receiver is going down.
-pub async fn run(asked: Asked, lab: Arc<Lab>, events: UnboundedSender<Event>) {
+pub async fn run(asked: RunPlan, lab: Arc<Lab>, events: UnboundedSender<Event>) {
     let planned = asked.matrix.kernels.iter().flat_map(|entry| asked.questions(entry)).collect();
     let _ = events.send(Event::Planned(planned));
     let asked = Arc::new(asked);
@@ -138,21 +139,21 @@ fn panic_message(error: JoinError) -> String {
 /// Settles all cells of one kernel.
 async fn judge(
     entry: &KernelEntry,
-    asked: &Asked,
+    asked: &RunPlan,
     lab: &Arc<Lab>,
     repositories: &Repositories,
     events: &UnboundedSender<Event>,
 ) {
     let _ = events.send(Event::Obtaining { kernel: entry.name.clone(), progress: None });
     let questions: Vec<Question> = asked.questions(entry).collect();
-    let mut tell = Tell { questions, bugs: &asked.bugs, looked: Looked::default(), events };
+    let mut tell = Tell { questions, bugs: &asked.bugs, looked: KernelLook::default(), events };
     if let Some(reason) = asked.skipped.get(&entry.name) {
-        return tell.all(&Settled::Skip { reason: reason.clone(), allowed: true });
+        return tell.all(&Boots::Inapplicable { reason: reason.clone(), allowed: true });
     }
     let locked = asked.locked.get(&entry.name);
     let kernel = match obtain(entry, locked, lab, events).await {
         Ok(kernel) => kernel,
-        Err(settled) => return tell.all(&settled),
+        Err(boots) => return tell.all(&boots),
     };
     let _ = events.send(Event::Obtained(KernelRecord {
         name: entry.name.clone(),
@@ -168,19 +169,22 @@ async fn judge(
 
     let asks_for = |bug: &BugId| tell.questions.iter().any(|question| question.job.bug == *bug);
     let bugs = entry.bugs.iter().filter(|id| asks_for(id)).filter_map(|id| asked.bugs.get(id)).cloned().collect();
-    tell.looked = look(entry, &kernel, bugs, lab, repositories, events).await;
+    tell.looked = match asked.looked.get(&entry.name) {
+        Some(looked) => looked.clone(),
+        None => look(entry, &kernel, bugs, lab, repositories, events).await,
+    };
 
     let mut to_boot: Vec<(&BugId, &Needs)> = Vec::new();
     let asks_for = |bug: &BugId| tell.questions.iter().any(|question| question.job.bug == *bug);
     for bug in entry.bugs.iter().filter(|id| asks_for(id)).filter_map(|id| asked.bugs.get(id)) {
-        let skip = |reason| tell.bug(&bug.id, kernel.release.as_ref(), &Settled::Skip { reason, allowed: false });
-        if let Some(settled) = tell.looked.said.get(&bug.id).and_then(not_built) {
-            tell.bug(&bug.id, kernel.release.as_ref(), &settled);
+        let skip = |reason| tell.bug(&bug.id, kernel.release.as_ref(), &Boots::Inapplicable { reason, allowed: false });
+        if let Some(boots) = tell.looked.said.get(&bug.id).and_then(Boots::without_code) {
+            tell.bug(&bug.id, kernel.release.as_ref(), &boots);
             continue;
         }
         let Some(reproducer) = &bug.reproducer else {
             // The witnesses that need no boot are all there is.
-            tell.bug(&bug.id, kernel.release.as_ref(), &Settled::Findings(Ledger::default()));
+            tell.bug(&bug.id, kernel.release.as_ref(), &Boots::NotAsked);
             continue;
         };
         match applies(&kernel, &reproducer.needs) {
@@ -190,8 +194,8 @@ async fn judge(
     }
     let (loaded, without) = modules(&kernel, &to_boot);
     to_boot.retain(|(bug, _)| !without.contains_key(bug));
-    for (bug, settled) in without {
-        tell.bug(&bug, kernel.release.as_ref(), &settled);
+    for (bug, boots) in without {
+        tell.bug(&bug, kernel.release.as_ref(), &boots);
     }
     let booted_bug = |trial: &Trial| to_boot.iter().any(|(bug, _)| *bug == trial.bug);
     let trials: Vec<Trial> =
@@ -205,12 +209,19 @@ async fn judge(
         let (Some(booted), Some(trial)) = (booted.get(&question.job), asked.trial(&question.job)) else { continue };
         let release = booted.end.release.clone().or_else(|| kernel.release.clone());
         let strings = asked.bugs.get(&question.job.bug).map_or(&[][..], |bug| &bug.strings);
-        let settlement = by_boot(&question.job, trial.ran(), strings, &booted.end);
-        let settled = match &settlement.settled {
-            Settled::Error(reason) => Settled::Error(trial.profile.explain(reason)),
-            settled => settled.clone(),
+        let Settlement { boots, checks, wire } = by_boot(&question.job, trial.ran(), strings, &booted.end);
+        let boots = match boots {
+            Boots::Broke(reason) => Boots::Broke(trial.profile.explain(&reason)),
+            boots => boots,
         };
-        tell.cell(question, release, settled, Some((booted, &settlement)));
+        let trials = CellTrials {
+            seconds: milliseconds(booted.seconds),
+            boots: booted.folders.clone(),
+            checks,
+            unexplained: booted.unexplained.clone(),
+            shared_with: booted.shared_with.clone(),
+        };
+        tell.cell(question, release, boots, trials, wire);
     }
 }
 
@@ -220,7 +231,7 @@ async fn obtain(
     locked: Option<&Locked>,
     lab: &Arc<Lab>,
     events: &UnboundedSender<Event>,
-) -> Result<Kernel, Settled> {
+) -> Result<Kernel, Boots> {
     if let Some(locked) = locked {
         let text = format!("taken as its lock has it, of {}", locked.when);
         let _ = events.send(Event::Note { kernel: entry.name.clone(), text });
@@ -244,23 +255,14 @@ async fn obtain(
     });
     match obtained.await {
         Ok(obtained) => obtained.map_err(|error| unobtainable(error, optional)),
-        Err(died) => Err(Settled::Error(format!("backproof failed while it obtained the kernel: {died}"))),
+        Err(died) => Err(Boots::Broke(format!("backproof failed while it obtained the kernel: {died}"))),
     }
 }
 
-fn unobtainable(error: ObtainError, optional: bool) -> Settled {
+fn unobtainable(error: ObtainError, optional: bool) -> Boots {
     let gone = error.is_gone();
     let reason = format!("{:#}", anyhow::Error::new(error));
-    if optional && gone { Settled::Skip { reason, allowed: true } } else { Settled::Error(reason) }
-}
-
-/// What to do about a profile that keeps a bug from showing, and is not said to.
-fn undeclared(profile: &ProfileName, bug: &BugId) -> Advice {
-    let says = format!(
-        "profile `{profile}` keeps {bug} from showing: if it is meant to, give it `mitigates: [{bug}]` in the matrix, and \
-         an affected kernel is expected to pass under it"
-    );
-    Advice { kind: AdviceKind::Profile, says }
+    if optional && gone { Boots::Inapplicable { reason, allowed: true } } else { Boots::Broke(reason) }
 }
 
 /// Tells the cells of one kernel.
@@ -268,57 +270,33 @@ struct Tell<'a> {
     questions: Vec<Question>,
     bugs: &'a Bugs,
     /// What was said of each bug without a boot.
-    looked: Looked,
+    looked: KernelLook,
     events: &'a UnboundedSender<Event>,
 }
 
 impl Tell<'_> {
-    fn all(&self, settled: &Settled) {
+    fn all(&self, boots: &Boots) {
         for question in &self.questions {
-            self.cell(question, None, settled.clone(), None);
+            self.cell(question, None, boots.clone(), CellTrials::default(), WireRecord::default());
         }
     }
 
     /// All cells of a bug, which no boot settles.
-    fn bug(&self, bug: &BugId, release: Option<&String>, settled: &Settled) {
+    fn bug(&self, bug: &BugId, release: Option<&String>, boots: &Boots) {
         for question in self.questions.iter().filter(|question| question.job.bug == *bug) {
-            self.cell(question, release.cloned(), settled.clone(), None);
+            self.cell(question, release.cloned(), boots.clone(), CellTrials::default(), WireRecord::default());
         }
     }
 
-    fn cell(
-        &self,
-        question: &Question,
-        release: Option<String>,
-        settled: Settled,
-        boot: Option<(&Booted, &Settlement)>,
-    ) {
-        let said = self.looked.said.get(&question.job.bug);
-        let mut cell = question.cell_beside(release, settled, said.map_or(&[][..], |said| &said.findings));
-        if let Some(said) = said {
-            cell.steps.clone_from(&said.steps);
-            cell.warnings.clone_from(&said.warnings);
-        }
-        // Nobody runs a control, so there is nothing to do about it.
-        if let Some(bug) = self.bugs.get(&cell.bug).filter(|_| !cell.control)
-            && matches!(cell.outcome, Outcome::Pass | Outcome::Fail)
-        {
-            cell.advice = after_run(bug, &cell.findings, self.looked.release.as_ref());
-            // Under a profile, its own settings are what was tried.
-            cell.advice.retain(|advice| advice.kind != AdviceKind::Mitigation || cell.profile.is_default());
-        }
-        if cell.mitigated && !cell.mitigates {
-            cell.advice.push(undeclared(&cell.profile, &cell.bug));
-        }
-        let mut seen = Seen::default();
-        if let Some((booted, settlement)) = boot {
-            cell.seconds = milliseconds(booted.seconds);
-            cell.boots.clone_from(&booted.folders);
-            cell.checks = settlement.report.as_ref().map(|report| report.checks.clone()).unwrap_or_default();
-            seen.clone_from(&settlement.seen);
-            cell.unexplained.clone_from(&booted.unexplained);
-            cell.shared_with.clone_from(&booted.shared_with);
-        }
-        let _ = self.events.send(Event::Judged { cell: Box::new(cell), seen });
+    fn cell(&self, question: &Question, release: Option<String>, boots: Boots, trials: CellTrials, wire: WireRecord) {
+        let case = Case {
+            bug: self.bugs.get(&question.job.bug),
+            said: self.looked.said.get(&question.job.bug).cloned().unwrap_or_default(),
+            boots,
+            release: self.looked.release.as_ref(),
+            circumstances: Circumstances::Cell(question),
+        };
+        let cell = Box::new(Cell::judged(question, release, case, trials));
+        let _ = self.events.send(Event::Judged { cell, wire });
     }
 }

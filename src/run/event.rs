@@ -5,11 +5,12 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::boots::Seen;
-use super::cell::{Cell, Question};
+use super::boots::WireRecord;
+use super::cell::Cell;
 use super::recording::Recording;
 use crate::evidence::git;
 use crate::kernel::{LockedFile, Progress, Provenance, Stale};
+use crate::verdict::Question;
 use crate::vm::{Accel, Stage};
 use crate::words::{JobId, KernelName};
 
@@ -101,7 +102,7 @@ pub enum Event {
         /// The cell.
         cell: Box<Cell>,
         /// What the wire saw.
-        seen: Seen,
+        wire: WireRecord,
     },
     /// The worker of a kernel panicked, which is a mistake in this program: what it had not judged stays so.
     Failed {

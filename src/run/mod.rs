@@ -11,12 +11,13 @@ mod settle;
 mod tally;
 mod witnesses;
 
-pub use boots::{BootEnd, Seen, boot_again};
-pub use cell::{Cell, Question, Settled};
-pub use engine::{Asked, Lab, run};
+pub use boots::{BootEnd, WireRecord, boot_again};
+pub use cell::{Cell, CellTrials};
+pub use engine::{Lab, RunPlan, run};
 pub use event::{BootId, BootRecord, Event, KernelRecord};
 pub use probe::{ProbeError, Probed, probe_host};
 pub use programs::{BadPrograms, programs};
 pub use recording::{Recording, RecordingError};
 pub use settle::judge_again;
-pub use tally::{ControlFault, Tally};
+pub use tally::{CellTally, ControlFault};
+pub use witnesses::KernelLook;

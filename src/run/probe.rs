@@ -17,11 +17,11 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::process::Pid;
 
+use crate::evidence::Finding;
 use crate::evidence::runtime::{Ran, Testimony, weigh};
 use crate::guest::AGENT;
 use crate::host::base_version;
 use crate::matrix::{Bug, Program, Reproducer};
-use crate::verdict::Ledger;
 use crate::vm::{Conversation, Freeze, HostLoad, HostWatch};
 use crate::words::BugId;
 
@@ -39,8 +39,8 @@ const MAX_STDERR: usize = 4096;
 /// What the reproducers found on this host.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Probed {
-    /// A ledger with one finding for each bug that was judged.
-    pub verdicts: Vec<(BugId, Ledger)>,
+    /// What the reproducer of each bug found.
+    pub verdicts: Vec<(BugId, Finding)>,
     /// Why a bug could not be judged.
     pub not_probed: Vec<(BugId, String)>,
     /// What the agent remarked.
@@ -114,7 +114,7 @@ fn settle(bugs: &[&Bug], messages: &[Message], busy: Option<&str>) -> Probed {
         let ran = Ran { sysctls: &BTreeMap::new(), own_program: false };
         match report(&bug.id).map(|report| weigh(report, ran)) {
             Some(Testimony::Finding(finding)) => {
-                probed.verdicts.push((bug.id.clone(), Ledger { findings: vec![finding] }));
+                probed.verdicts.push((bug.id.clone(), finding));
             }
             Some(Testimony::NotApplicable(why)) => probed.not_probed.push((bug.id.clone(), why)),
             Some(Testimony::Broken(why)) => {

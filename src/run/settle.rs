@@ -2,16 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use backproof_repro::protocol::{Conclusion, Report};
+use backproof_repro::protocol::{Check, Conclusion};
 
-use super::boots::{BootEnd, Seen, milliseconds};
-use super::cell::{Cell, Settled};
+use super::boots::{BootEnd, WireRecord, milliseconds};
+use super::cell::{Cell, CellTrials};
+use crate::evidence::Witness;
 use crate::evidence::exhibits::Said;
 use crate::evidence::runtime::{Ran, Testimony, beside_counters, weigh};
-use crate::evidence::{Finding, Strength, Witness};
 use crate::kernel::{Kernel, Module, ModulesError};
-use crate::matrix::{Needs, TellingString};
-use crate::verdict::{Ledger, Verdict};
+use crate::matrix::{Bug, Needs, TellingString};
+use crate::verdict::{Boots, Case, Circumstances};
 use crate::words::{BugId, JobId};
 
 /// What a kernel's packages already say about a bug.
@@ -43,22 +43,9 @@ pub fn applies(kernel: &Kernel, needs: &Needs) -> Applies {
     }
 }
 
-/// What the kernel's configuration settles of a bug whose code was not compiled in. One that is certainly the kernel's says
-/// that it is not affected, unless another strong witness contradicts it; one that lies beside it leaves the question
-/// without an answer.
-pub fn not_built(said: &Said) -> Option<Settled> {
-    let config = said.findings.iter().find(|finding| finding.witness == Witness::Config)?;
-    let reason = config.why.clone();
-    if config.strength == Strength::Weak {
-        return Some(Settled::Skip { reason, allowed: false });
-    }
-    let conclusion = Ledger { findings: said.findings.clone() }.conclude();
-    (conclusion.verdict == Verdict::NotAffected && !conclusion.conflict).then_some(Settled::NotBuilt(reason))
-}
-
 /// The modules that a set of bugs needs, in load order. Bugs whose modules cannot be had are settled here: a skip where
 /// the kernel has none, an error where one is there and cannot be read.
-pub fn modules(kernel: &Kernel, bugs: &[(&BugId, &Needs)]) -> (Vec<Module>, BTreeMap<BugId, Settled>) {
+pub fn modules(kernel: &Kernel, bugs: &[(&BugId, &Needs)]) -> (Vec<Module>, BTreeMap<BugId, Boots>) {
     let mut loaded: Vec<Module> = Vec::new();
     let mut without = BTreeMap::new();
     for (bug, needs) in bugs {
@@ -72,10 +59,10 @@ pub fn modules(kernel: &Kernel, bugs: &[(&BugId, &Needs)]) -> (Vec<Module>, BTre
                 }
             }
             Err(error @ ModulesError::Absent { .. }) => {
-                without.insert((*bug).clone(), Settled::Skip { reason: error.to_string(), allowed: false });
+                without.insert((*bug).clone(), Boots::Inapplicable { reason: error.to_string(), allowed: false });
             }
             Err(error) => {
-                without.insert((*bug).clone(), Settled::Error(format!("{:#}", anyhow::Error::new(error))));
+                without.insert((*bug).clone(), Boots::Broke(format!("{:#}", anyhow::Error::new(error))));
             }
         }
     }
@@ -84,12 +71,12 @@ pub fn modules(kernel: &Kernel, bugs: &[(&BugId, &Needs)]) -> (Vec<Module>, BTre
 
 /// What a guest's reports settle.
 pub struct Settlement {
-    /// How the question was settled.
-    pub settled: Settled,
-    /// The report that settled it.
-    pub report: Option<Report>,
+    /// What became of the boots.
+    pub boots: Boots,
+    /// The checks of the report that settled it.
+    pub checks: Vec<Check>,
     /// What the wire saw.
-    pub seen: Seen,
+    pub wire: WireRecord,
 }
 
 /// Settles a job by a boot that ran its reproducer so. The bug's telling strings are looked for among the kernel's counters.
@@ -98,41 +85,44 @@ pub struct Settlement {
 pub fn by_boot(job: &JobId, ran: Ran<'_>, strings: &[TellingString], end: &BootEnd) -> Settlement {
     let id = job.to_string();
     let report = end.reports.iter().find(|report| report.job == id).cloned();
-    let settled = match (&end.failure, &report) {
-        (Some(failure), _) => Settled::Error(failure.clone()),
-        (None, None) => Settled::Error("the agent ended without a report of this reproducer".to_owned()),
+    let boots = match (&end.failure, &report) {
+        (Some(failure), _) => Boots::Broke(failure.clone()),
+        (None, None) => Boots::Broke("the agent ended without a report of this reproducer".to_owned()),
         (None, Some(report)) => match weigh(report, ran) {
-            Testimony::Finding(finding) => {
-                let finding = beside_counters(finding, strings, &end.counters);
-                Settled::Findings(Ledger { findings: vec![finding] })
-            }
-            Testimony::NotApplicable(reason) => Settled::Skip { reason, allowed: false },
-            Testimony::Broken(reason) => Settled::Error(match &end.busy {
-                // What does not follow from its checks is no busy host's doing.
+            Testimony::Finding(finding) => Boots::Showed(beside_counters(finding, strings, &end.counters)),
+            Testimony::NotApplicable(reason) => Boots::Inapplicable { reason, allowed: false },
+            Testimony::Broken(reason) => Boots::Broke(match &end.busy {
+                // A report that does not follow from its checks is not due to a busy host.
                 Some(busy) if report.conclusion == Conclusion::Error => format!("{reason}; {busy}"),
                 _ => reason,
             }),
         },
     };
-    let seen = end.seen.get(&id).cloned().unwrap_or_default();
-    Settlement { settled, report, seen }
+    let wire = end.wire.get(&id).cloned().unwrap_or_default();
+    Settlement { boots, checks: report.map(|report| report.checks).unwrap_or_default(), wire }
 }
 
-/// A cell whose reproducer ran so again, in this boot alone. What the witnesses said that need no
-/// boot stands as it was.
-pub fn judge_again(then: &Cell, ran: Ran<'_>, strings: &[TellingString], end: &BootEnd) -> Cell {
-    let settlement = by_boot(&then.job(), ran, strings, end);
-    let others: Vec<Finding> = then.findings.iter().filter(|f| f.witness != Witness::Runtime).cloned().collect();
-    let mut cell = then.question().cell_beside(end.release.clone(), settlement.settled, &others);
-    cell.seconds = milliseconds(end.seconds);
-    cell.checks = settlement.report.map(|report| report.checks).unwrap_or_default();
-    cell.steps.clone_from(&then.steps);
-    cell.warnings.clone_from(&then.warnings);
-    // The same plan, so the same programs.
-    cell.shared_with.clone_from(&then.shared_with);
-    // What was to be done about another conclusion is not to be done about this one.
-    if (cell.verdict, cell.state) == (then.verdict, then.state) {
-        cell.advice.clone_from(&then.advice);
-    }
-    cell
+/// The cell of a reproducer that ran again so, in this boot alone. What the witnesses said that need no boot stands as it
+/// was.
+pub fn judge_again(then: &Cell, ran: Ran<'_>, bug: Option<&Bug>, end: &BootEnd) -> Cell {
+    let question = then.question();
+    let strings = bug.map_or(&[][..], |bug| &bug.strings);
+    let settlement = by_boot(&question.job, ran, strings, end);
+    let findings = then.judgement.findings.iter().filter(|finding| finding.witness != Witness::Runtime).cloned();
+    let said = Said {
+        findings: findings.collect(),
+        steps: then.judgement.steps.clone(),
+        warnings: then.judgement.warnings.clone(),
+    };
+    let case =
+        Case { bug, said, boots: settlement.boots, release: None, circumstances: Circumstances::Cell(&question) };
+    let trials = CellTrials {
+        seconds: milliseconds(end.seconds),
+        checks: settlement.checks,
+        // The same plan, so the same programs.
+        shared_with: then.trials.shared_with.clone(),
+        ..CellTrials::default()
+    };
+    let cell = Cell::judged(&question, end.release.clone(), case, trials);
+    Cell { judgement: cell.judgement.with_advice_of(&then.judgement), ..cell }
 }

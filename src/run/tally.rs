@@ -3,11 +3,12 @@
 use serde::{Deserialize, Serialize};
 
 use super::cell::Cell;
+use crate::exit::Exit;
 use crate::words::{Expectation, Outcome};
 
 /// How many cells ended how: the summary line, and the exit code.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Tally {
+pub struct CellTally {
     /// Cells of kernels that are not affected.
     pub pass: usize,
     /// Those of them that rest on the silence of a reproducer that has not proven that it would have seen the bug.
@@ -41,7 +42,7 @@ pub struct Tally {
     pub controls_unproven: usize,
 }
 
-impl Tally {
+impl CellTally {
     /// Counts cells.
     pub fn of<'a>(cells: impl IntoIterator<Item = &'a Cell>) -> Self {
         let mut tally = Self::default();
@@ -52,9 +53,9 @@ impl Tally {
                 Outcome::Error => tally.error += 1,
                 Outcome::Skip => tally.skip += 1,
             }
-            tally.unproven += usize::from(cell.unproven);
-            tally.conflicts += usize::from(cell.conflict);
-            tally.unexplained += usize::from(cell.unexplained.is_some());
+            tally.unproven += usize::from(cell.judgement.unproven);
+            tally.conflicts += usize::from(cell.judgement.conflict);
+            tally.unexplained += usize::from(cell.trials.unexplained.is_some());
             tally.controls += usize::from(cell.control);
             match cell.control_fault() {
                 Some(ControlFault::Wrong) => tally.controls_wrong += 1,
@@ -70,18 +71,18 @@ impl Tally {
         tally
     }
 
-    /// The exit code of a run with these cells: 1 where a kernel is not what the matrix says or witnesses contradict
-    /// each other, 3 where something broke (a guest that died without an explanation among it), else 0. A control kernel
-    /// that was judged wrongly, and an unexpected skip, take the run's verdict away: 3, whatever the other cells say.
-    pub fn exit_code(self) -> u8 {
+    /// The exit of a run with these cells: 1 if a kernel is not what the matrix says or witnesses contradict each other, 3
+    /// if something broke (an unexplained guest crash, for example), else 0. A control kernel that was judged wrongly, and an
+    /// unexpected skip, mean that the run has no verdict: 3, whatever the other cells say.
+    pub fn exit(self) -> Exit {
         if self.controls_wrong > 0 || self.unexpected_skips > 0 {
-            3
+            Exit::NoVerdict
         } else if self.surprises > 0 || self.conflicts > 0 {
-            1
+            Exit::Affected
         } else if self.unexpected > 0 || self.unexplained > 0 {
-            3
+            Exit::NoVerdict
         } else {
-            0
+            Exit::Clean
         }
     }
 }
@@ -128,36 +129,38 @@ impl Cell {
     /// What it ended as, with the state where one remains: a fixed kernel that is called fixed-with-defect is judged
     /// wrongly too.
     fn found(&self) -> String {
-        let mitigated = self.findings.iter().any(|f| f.mitigated);
-        match (self.outcome, self.state) {
-            (Outcome::Pass, _) if mitigated => "pass (mitigated)".to_owned(),
-            (Outcome::Pass, _) if self.unproven => "pass (unproven)".to_owned(),
-            (outcome, Some(state)) => format!("{outcome} ({state})"),
-            (outcome, None) => outcome.to_string(),
+        match (self.judgement.qualifier(), self.judgement.state) {
+            (Some(qualifier), _) => format!("{} ({qualifier})", self.outcome),
+            (None, Some(state)) => format!("{} ({state})", self.outcome),
+            (None, None) => self.outcome.to_string(),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::Question;
-    use super::super::cell::tests::{question, settled};
+    use super::super::cell::CellTrials;
+    use super::super::cell::tests::{boots, cell, question};
     use super::*;
+    use crate::verdict::Question;
 
     #[test]
-    fn a_surprise_wins_over_an_error_and_an_unexpected_skip_over_both() {
-        let cell = |how| question("pass").cell(None, settled(how));
-        let code = |cells: &[Cell]| Tally::of(cells).exit_code();
+    fn surprise_wins_over_error_and_skip_over_both() {
+        let cell = |how| cell(&question("pass"), boots(how), &[]);
+        let code = |cells: &[Cell]| CellTally::of(cells).exit().code();
         assert_eq!(code(&[cell("error"), cell("fail"), cell("pass")]), 1);
         assert_eq!(code(&[cell("error"), cell("fail"), cell("skip")]), 3);
-        let died = Cell { unexplained: Some("oops".to_owned()), ..cell("pass") };
+        let died = Cell {
+            trials: CellTrials { unexplained: Some("oops".to_owned()), ..CellTrials::default() },
+            ..cell("pass")
+        };
         assert_eq!(code(&[cell("pass"), died]), 3);
         assert_eq!(code(&[]), 0);
     }
 
     #[test]
-    fn a_control_that_was_judged_wrongly_takes_every_verdict_away() {
-        let control = |expect, how| Question { control: true, ..question(expect) }.cell(None, settled(how));
+    fn wrong_control_withdraws_every_verdict() {
+        let control = |expect, how| cell(&Question { control: true, ..question(expect) }, boots(how), &[]);
         // expectation, how it was settled, wrong controls, unproven controls, the exit code
         let table = [
             ("affected", "fail", 0, 0, 0),
@@ -171,21 +174,21 @@ mod tests {
             ("affected", "gone", 0, 1, 0),
         ];
         for (expect, how, wrong, unproven, code) in table {
-            let cell = control(expect, how);
-            let tally = Tally::of([&cell]);
+            let judged = control(expect, how);
+            let tally = CellTally::of([&judged]);
             let counted = (tally.controls, tally.controls_wrong, tally.controls_unproven);
             assert_eq!(counted, (1, wrong, unproven), "{expect} {how}");
-            assert_eq!(tally.exit_code(), code, "{expect} {how}");
-            assert_eq!(cell.control_complaint().is_some(), wrong + unproven > 0, "{expect} {how}");
-            let other = question(expect).cell(None, settled(how));
-            assert_eq!((Tally::of([&other]).controls, other.control_complaint()), (0, None), "{expect} {how}");
+            assert_eq!(tally.exit().code(), code, "{expect} {how}");
+            assert_eq!(judged.control_complaint().is_some(), wrong + unproven > 0, "{expect} {how}");
+            let other = cell(&question(expect), boots(how), &[]);
+            assert_eq!((CellTally::of([&other]).controls, other.control_complaint()), (0, None), "{expect} {how}");
         }
-        let surprise = question("pass").cell(None, settled("fail"));
+        let surprise = cell(&question("pass"), boots("fail"), &[]);
         let cells = [surprise, control("affected", "pass")];
-        assert_eq!(Tally::of(&cells).exit_code(), 3, "before a surprise's 1");
+        assert_eq!(CellTally::of(&cells).exit().code(), 3, "before a surprise's 1");
         let said = cells[1].control_complaint().unwrap_or_default();
         assert_eq!(said, "control a-kernel a-bug: expected affected, found pass");
-        let blind = Question { control: true, mitigates: true, ..question("fail") }.cell(None, settled("pass"));
+        let blind = cell(&Question { control: true, mitigates: true, ..question("fail") }, boots("pass"), &[]);
         let said = blind.control_complaint().unwrap_or_default();
         assert_eq!(said, "control a-kernel a-bug: expected fail and mitigated, found pass");
     }

@@ -18,8 +18,8 @@ use crate::matrix::{Bug, Commit, KernelEntry, Upstream};
 use crate::words::{BugId, KernelName};
 
 /// What was said of a kernel without booting it.
-#[derive(Default)]
-pub(super) struct Looked {
+#[derive(Clone, Debug, Default)]
+pub struct KernelLook {
     /// Of each bug.
     pub said: BTreeMap<BugId, Said>,
     /// The release that it is, or that its source began as: where its line of releases goes on.
@@ -58,7 +58,7 @@ pub(super) async fn look(
     lab: &Lab,
     repositories: &Repositories,
     events: &UnboundedSender<Event>,
-) -> Looked {
+) -> KernelLook {
     let (kernel, source, commit) = (kernel.clone(), entry.source.clone(), entry.git.clone());
     let indexes = lab.store.path(git::INDEXES);
     let ids: Vec<BugId> = bugs.iter().map(|bug| bug.id.clone()).collect();
@@ -99,16 +99,21 @@ pub(super) async fn look(
             (bug.id.clone(), said)
         };
         let said = bugs.iter().map(look).collect();
-        Looked { said, release: exhibits.goes_on_from() }
+        KernelLook { said, release: exhibits.goes_on_from() }
     });
-    // A witness that panics is a mistake in this program: that it said nothing is said.
-    looked.await.unwrap_or_else(|died| {
-        let why = format!("backproof failed while it looked at the kernel: {died}");
-        let silent = [Witness::Source, Witness::Binary].into_iter().chain(has_commit.then_some(Witness::Git));
-        let findings: Vec<Finding> = silent.map(|witness| Finding::unknown(witness, &why)).collect();
-        let said = |id| (id, Said { findings: findings.clone(), ..Said::default() });
-        Looked { said: ids.into_iter().map(said).collect(), release: None }
-    })
+    looked.await.unwrap_or_else(|died| failed_look(&ids, has_commit, &format!("{died}")))
+}
+
+/// What is known after a look that panicked, which is a mistake in this program: no witness that could have spoken is
+/// silent without a reason.
+fn failed_look(bugs: &[BugId], has_commit: bool, died: &str) -> KernelLook {
+    let why = format!("backproof failed while it looked at the kernel: {died}");
+    let silent =
+        [Witness::Version, Witness::Changelog, Witness::Config, Witness::Git, Witness::Source, Witness::Binary];
+    let silent = silent.into_iter().filter(|witness| has_commit || *witness != Witness::Git);
+    let findings: Vec<Finding> = silent.map(|witness| Finding::unknown(witness, &why)).collect();
+    let said = |id: &BugId| (id.clone(), Said { findings: findings.clone(), ..Said::default() });
+    KernelLook { said: bugs.iter().map(said).collect(), release: None }
 }
 
 /// That git said nothing of a kernel, though a commit is named for it.
@@ -161,6 +166,17 @@ mod tests {
             (Some("6.1.192"), Some("rubbish"), false),
         ] {
             assert_eq!(of_another_line("v1", version, release).is_some(), warned, "{version:?} {release:?}");
+        }
+    }
+
+    #[test]
+    fn panicked_look_leaves_no_witness_silent() {
+        let bug: BugId = "a-bug".parse().expect("a name");
+        for (has_commit, witnesses) in [(true, 6), (false, 5)] {
+            let look = failed_look(std::slice::from_ref(&bug), has_commit, "it panicked");
+            let said = look.said.get(&bug).expect("the bug");
+            assert_eq!(said.findings.len(), witnesses);
+            assert!(said.findings.iter().all(|f| f.is_unknown() && f.why.ends_with("it panicked")), "{said:?}");
         }
     }
 

@@ -4,12 +4,13 @@ use anyhow::Context as _;
 
 use super::list::List;
 use crate::cli::{Format, Stop, print, print_json};
+use crate::exit::Exit;
 use crate::kernel::{self, Obtain};
 use crate::report::{ArchiveDocument, Fetching};
 use crate::shim::Shim;
 
 /// Shows the versions of the archive of mainline builds that the pattern fits.
-pub(super) fn mainline(args: &List) -> Result<u8, Stop> {
+pub(super) fn mainline(args: &List) -> Result<Exit, Stop> {
     let matrix = args.which.matrix()?;
     let store = args.cache.open()?;
     let shim = Shim::of_this_program().context("this program cannot start itself").map_err(Stop::no_verdict)?;
@@ -25,5 +26,5 @@ pub(super) fn mainline(args: &List) -> Result<u8, Stop> {
         Format::Json => print_json(&document)?,
         Format::Table => print(&document.text())?,
     }
-    Ok(0)
+    Ok(Exit::Clean)
 }

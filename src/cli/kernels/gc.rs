@@ -6,6 +6,7 @@ use clap::Args;
 
 use crate::cli::{Cache, Format, Stop, print, print_json};
 use crate::evidence::git;
+use crate::exit::Exit;
 use crate::kernel::cache::{Collected, Limits, collect, survey};
 use crate::report::{GcDocument, Style, bytes, say};
 
@@ -28,7 +29,7 @@ pub(in crate::cli) struct Gc {
 }
 
 /// Collects, and tells what became of it.
-pub(super) fn gc(args: &Gc) -> Result<u8, Stop> {
+pub(super) fn gc(args: &Gc) -> Result<Exit, Stop> {
     let store = args.cache.open()?;
     let limits = Limits { older_than: args.older_than, max_bytes: args.max_size };
     let collected = if limits == Limits::default() {
@@ -47,7 +48,7 @@ pub(super) fn gc(args: &Gc) -> Result<u8, Stop> {
         let (has, max) = (bytes(document.left_bytes), bytes(max));
         say(format_args!("the cache still takes {has}, more than {max}: {}", document.why_left()));
     }
-    Ok(0)
+    Ok(Exit::Clean)
 }
 
 /// A number and its unit.

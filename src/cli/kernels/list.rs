@@ -6,6 +6,7 @@ use clap::{Args, ValueEnum};
 
 use super::{Which, archive};
 use crate::cli::{Cache, Format, Stop, matrix_file, print, print_json};
+use crate::exit::Exit;
 use crate::kernel;
 use crate::matrix::{InLock, Lock, source_line};
 use crate::report::{KernelRow, KernelsDocument, LockedRow, Style};
@@ -38,7 +39,7 @@ enum Archive {
 }
 
 /// Shows the kernels; all, also those that run only when asked for.
-pub(super) fn list(args: &List) -> Result<u8, Stop> {
+pub(super) fn list(args: &List) -> Result<Exit, Stop> {
     if let Some(Archive::Mainline) = args.source {
         return archive::mainline(args);
     }
@@ -72,5 +73,5 @@ pub(super) fn list(args: &List) -> Result<u8, Stop> {
         Format::Json => print_json(&document)?,
         Format::Table => print(&document.text(io::stdout().is_terminal().then(|| Style::of_terminal().width)))?,
     }
-    Ok(0)
+    Ok(Exit::Clean)
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use super::{Stop, matrix_file};
+use crate::exit::Exit;
 use crate::matrix::Matrix;
 use crate::words::KernelName;
 
@@ -15,24 +16,24 @@ mod update;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Kernels {
-    /// Show the kernels of a matrix, what they are locked to, and which are in the cache; or what an archive has
+    /// List the kernels of a matrix with their locks, or what an archive has
     List(list::List),
-    /// Resolve the kernels of a matrix anew, show what would change in its lock, and write that where you say so
+    /// Resolve the kernels of a matrix again and update kernels.lock
     Update(update::Update),
-    /// Tell what the cache holds; with a limit, remove what was not used for longest
+    /// Show the size of the cache; with a limit, remove what was unused longest
     Gc(gc::Gc),
 }
 
 /// Which kernels are meant.
 #[derive(Args, Debug)]
 struct Which {
-    /// The matrix of kernels [default: kernels.yaml here, or else the built-in one]
+    /// Matrix of kernels [default: ./kernels.yaml, or the built-in one]
     #[arg(long, value_name = "FILE")]
     matrix: Option<PathBuf>,
-    /// This kernel, beside those that --tag names and no others (may be repeated)
+    /// Only this kernel, plus any matched by --tag (repeatable)
     #[arg(long, value_name = "NAME")]
     kernel: Vec<KernelName>,
-    /// Kernels with this tag, beside those that --kernel names and no others (may be repeated)
+    /// Only kernels with this tag, plus any that are named (repeatable)
     #[arg(long, value_name = "TAG")]
     tag: Vec<String>,
 }
@@ -54,7 +55,7 @@ impl Which {
 }
 
 /// Runs one of them.
-pub(super) fn kernels(command: &Kernels) -> Result<u8, Stop> {
+pub(super) fn kernels(command: &Kernels) -> Result<Exit, Stop> {
     match command {
         Kernels::List(args) => list::list(args),
         Kernels::Update(args) => update::update(args),

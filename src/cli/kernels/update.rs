@@ -9,6 +9,7 @@ use clap::Args;
 
 use super::Which;
 use crate::cli::{Cache, Format, Stop, ended, host, matrix_file, print, print_json};
+use crate::exit::Exit;
 use crate::kernel::{self, Blame, Obtain, Progress, Store};
 use crate::matrix::{KernelEntry, Lock, Locked, Matrix, Source, source_line};
 use crate::report::{Change, Changed, Fetching, LockedRow, Style, UpdateDocument, say, visible};
@@ -30,7 +31,7 @@ pub(in crate::cli) struct Update {
 }
 
 /// Resolves, shows, asks, writes.
-pub(super) fn update(args: &Update) -> Result<u8, Stop> {
+pub(super) fn update(args: &Update) -> Result<Exit, Stop> {
     let matrix = args.which.matrix()?;
     if matrix_file::is_built_in(&matrix) {
         let why = "the built-in matrix has no lock, for no file is there to keep one beside";
@@ -40,7 +41,7 @@ pub(super) fn update(args: &Update) -> Result<u8, Stop> {
     let path = Lock::path_of(&matrix.path);
     let chosen = args.which.of(&matrix)?;
     let old = matrix_file::lock(&matrix)?;
-    let Resolution { mut changes, mut fresh, exit_code } = resolve(&chosen, &old, &store)?;
+    let Resolution { mut changes, mut fresh, exit } = resolve(&chosen, &old, &store)?;
     // What the matrix has no more goes where all of it was asked for.
     if args.which.is_all() {
         let is_known = |name: &KernelName| matrix.kernels.iter().any(|entry| entry.name == *name);
@@ -70,7 +71,7 @@ pub(super) fn update(args: &Update) -> Result<u8, Stop> {
         Format::Json => print_json(&document),
         Format::Table => print(&document.end()),
     };
-    ended(exit_code, printed)
+    ended(exit, printed)
 }
 
 /// What chosen kernels are resolved to now.
@@ -79,13 +80,13 @@ struct Resolution {
     changes: Vec<Change>,
     /// Entries that are new or other than they were.
     fresh: BTreeMap<KernelName, Locked>,
-    exit_code: u8,
+    exit: Exit,
 }
 
 fn resolve(chosen: &Matrix, old: &Lock, store: &Store) -> Result<Resolution, Stop> {
     let shim = Shim::of_this_program().map_err(Stop::no_verdict)?;
     let when = host::now();
-    let (mut changes, mut fresh, mut exit_code) = (Vec::new(), BTreeMap::new(), 0);
+    let (mut changes, mut fresh, mut exit) = (Vec::new(), BTreeMap::new(), Exit::Clean);
     let mut asked = HashSet::new();
     for entry in &chosen.kernels {
         let before = old.kernels.get(&entry.name);
@@ -110,14 +111,14 @@ fn resolve(chosen: &Matrix, old: &Lock, store: &Store) -> Result<Resolution, Sto
                     }
                 }
                 Err(error) => {
-                    let blame = if error.blame() == Blame::User { 2 } else { 3 };
+                    let blame = if error.blame() == Blame::User { Exit::Usage } else { Exit::NoVerdict };
                     // An optional kernel survives that its source has gone; its entry says what it was.
                     let is_gone = entry.optional && error.is_gone();
                     let why = format!("{:#}", anyhow::Error::new(error));
                     if is_gone {
                         Changed::Gone { why }
                     } else {
-                        exit_code = exit_code.max(blame);
+                        exit = exit.and(blame);
                         Changed::Failed { why }
                     }
                 }
@@ -125,7 +126,7 @@ fn resolve(chosen: &Matrix, old: &Lock, store: &Store) -> Result<Resolution, Sto
         };
         changes.push(Change { kernel: entry.name.clone(), what });
     }
-    Ok(Resolution { changes, fresh, exit_code })
+    Ok(Resolution { changes, fresh, exit })
 }
 
 /// What the kernel is resolved to now. The mirror is asked for each suite once.

@@ -7,7 +7,7 @@ use crate::evidence::exhibits::Exhibits;
 use crate::evidence::version::Release;
 use crate::evidence::{Strength, Witness};
 use crate::matrix::Bugs;
-use crate::verdict::{Ledger, Verdict};
+use crate::verdict::{Case, Verdict};
 
 fn kernel(strings: &[&str]) -> Vec<u8> {
     let functions = fixture::with_caller(vec![("some_function", vec![0xc3; 16])]);
@@ -63,7 +63,7 @@ fn a_configuration_in_the_image_goes_before_one_beside_it() {
         let findings = exhibits.look(&cookies).findings;
         let config = findings.iter().find(|finding| finding.witness == Witness::Config).map(|finding| finding.strength);
         assert_eq!(config, strength, "{inside:?} {beside:?}");
-        assert_eq!(Ledger { findings }.conclude().verdict, verdict, "{inside:?} {beside:?}");
+        assert_eq!(Case::of_findings(findings).verdict, verdict, "{inside:?} {beside:?}");
     }
 }
 

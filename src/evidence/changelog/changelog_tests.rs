@@ -6,7 +6,7 @@ use super::*;
 use crate::evidence::StateSet;
 use crate::kernel::ChangelogEntry;
 use crate::matrix::Bugs;
-use crate::verdict::{Ledger, Verdict};
+use crate::verdict::{Case, Verdict};
 use crate::words::State::{self, Affected, Fixed, FixedWithDefect, HalfFixed, NeverHad};
 
 const BREAK: &str = "tcp: tcp_fragment() should apply sane memory limits";
@@ -316,16 +316,16 @@ fn changelog_decides_no_verdict_and_no_conflict() {
     let text = format!("- {BREAK}\n- {HALF_FIX}\n- {FIX}\n- {MEND}");
     let says = ask(&[("linux (4.9.191-1)", &text)], "4.9.191");
     assert_eq!(says.states.only(), Some(Fixed));
-    let conclusion = Ledger { findings: vec![says.clone()] }.conclude();
-    assert_eq!((conclusion.verdict, conclusion.conflict), (Verdict::Unknown, false));
+    let judged = Case::of_findings(vec![says.clone()]);
+    assert_eq!((judged.verdict, judged.conflict), (Verdict::Unknown, false));
     let seen = Finding {
         witness: Witness::Runtime,
         states: StateSet::affected(),
         strength: Strength::Decisive,
         ..says.clone()
     };
-    let conclusion = Ledger { findings: vec![says, seen] }.conclude();
-    assert_eq!((conclusion.verdict, conclusion.conflict), (Verdict::Affected, false));
+    let judged = Case::of_findings(vec![says, seen]);
+    assert_eq!((judged.verdict, judged.conflict), (Verdict::Affected, false));
     let never = ask(&[("linux (4.19.51-1)", &format!("- Revert \"{BREAK}\""))], "4.19.51");
     assert!(never.states.contains(NeverHad) && !never.states.contains(Affected), "{}", never.why);
 }

@@ -11,10 +11,10 @@ fn a_mitigation_changes_the_verdict_and_not_what_is_said_of_the_kernel() {
     let git = |state| finding(Witness::Git, Strength::Strong, &[state]);
     for (other, conflict) in [(None, false), (Some(git(State::HalfFixed)), false), (Some(git(State::Fixed)), true)] {
         let findings = [mitigated.clone()].into_iter().chain(other).collect();
-        let conclusion = Ledger { findings }.conclude();
-        assert!(conclusion.mitigated && conclusion.states.and(StateSet::not_affected()).is_empty());
-        assert_eq!((conclusion.verdict, conclusion.state()), (Verdict::NotAffected, None));
-        assert_eq!(conclusion.conflict, conflict);
+        let weight = Ledger { findings }.weigh();
+        assert!(weight.mitigated && weight.states.and(StateSet::not_affected()).is_empty());
+        assert_eq!((weight.verdict, weight.state()), (Verdict::NotAffected, None));
+        assert_eq!(weight.conflict, conflict);
     }
 }
 
@@ -100,8 +100,8 @@ fn findings_are_intersected_and_contradictions_are_conflicts() {
     ];
     for (name, findings, verdict, state, conflict) in table {
         let findings = findings.iter().map(|(w, s, states)| finding(*w, *s, states)).collect();
-        let conclusion = Ledger { findings }.conclude();
-        let got = (conclusion.verdict, conclusion.state(), conclusion.conflict);
+        let weight = Ledger { findings }.weigh();
+        let got = (weight.verdict, weight.state(), weight.conflict);
         assert_eq!(got, (*verdict, *state, *conflict), "{name}");
     }
 }
@@ -257,12 +257,12 @@ fn a_hint_never_stands_in_for_a_witness_that_could_not_see() {
             ..finding(*w, *s, states)
         };
         let findings: Vec<Finding> = findings.iter().map(limited).collect();
-        let conclusion = Ledger { findings: findings.clone() }.conclude();
-        let got = (conclusion.verdict, conclusion.state(), conclusion.guessed, conclusion.unheard);
+        let weight = Ledger { findings: findings.clone() }.weigh();
+        let got = (weight.verdict, weight.state(), weight.guessed, weight.unheard);
         assert_eq!(got, (*verdict, *state, *guessed, *is_unheard), "{name}");
-        assert_eq!(conclusion.firm_state(), state.filter(|_| !guessed), "{name}");
+        assert_eq!(weight.firm_state(), state.filter(|_| !guessed), "{name}");
         assert_eq!(unheard(&findings).is_some(), *is_unheard, "{name}");
-        assert!(!conclusion.conflict, "{name}");
+        assert!(!weight.conflict, "{name}");
     }
 }
 
@@ -303,7 +303,7 @@ fn pass_is_unproven_where_it_rests_on_silence() {
     ];
     for (findings, verdict, unproven) in table {
         let ledger = Ledger { findings: findings.iter().map(|(w, s, states)| finding(*w, *s, states)).collect() };
-        let conclusion = ledger.conclude();
-        assert_eq!((conclusion.verdict, conclusion.unproven), (*verdict, *unproven), "{findings:?}");
+        let weight = ledger.weigh();
+        assert_eq!((weight.verdict, weight.unproven), (*verdict, *unproven), "{findings:?}");
     }
 }

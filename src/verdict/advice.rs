@@ -2,11 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::{Verdict, Weight};
 use crate::evidence::version::{self, Release};
 use crate::evidence::{Finding, Witness};
 use crate::matrix::Bug;
-use crate::verdict::{Conclusion, Ledger, Verdict};
-use crate::words::{Role, State};
+use crate::words::{JobId, Role, State};
 
 /// One thing to do or to know.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,70 +49,62 @@ impl AdviceKind {
     }
 }
 
-/// What to do about a kernel that was run, by what the witnesses said of it: where it is affected, was repaired badly, or
-/// never had the break. A run is what settles things, so nothing is said of how to know more.
-pub fn after_run(bug: &Bug, findings: &[Finding], release: Option<&Release>) -> Vec<Advice> {
-    let conclusion = Ledger { findings: findings.to_vec() }.conclude();
-    let to = release.and_then(|release| version::upgrade(bug, release));
-    let mut advice = advice(bug, &conclusion, to.as_ref().and_then(upgrade), "");
-    advice.retain(|advice| advice.kind != AdviceKind::Settle);
-    advice.extend(untried_defect(bug, &conclusion, findings, release));
+/// What to do about a kernel whose findings weigh so: if it is affected, was repaired badly, or never had the break.
+pub(super) fn on_kernel(bug: &Bug, weight: &Weight, findings: &[Finding], release: Option<&Release>) -> Vec<Advice> {
+    let mut advice = Vec::new();
+    let mut add = |kind, says: String| advice.push(Advice { kind, says });
+    let state = weight.state();
+    if weight.verdict == Verdict::Affected || state == Some(State::FixedWithDefect) {
+        let known = release.and_then(|release| version::upgrade(bug, release));
+        let known = known.filter(|to| !matches!(to, version::UpgradeAdvice::Settle(_)));
+        known.into_iter().for_each(|to| add(AdviceKind::Upgrade, to.to_string()));
+    }
+    // A kernel is called open to something only if its own code, history or behaviour shows it.
+    if let (Some(State::NeverHad), Some(open)) = (weight.firm_state(), &bug.without_break) {
+        add(AdviceKind::Exposure, format!("it never had the break: {open}"));
+    }
+    if state == Some(State::FixedWithDefect) {
+        let mend = bug.chain.iter().find(|step| step.role == Role::FixOfFix);
+        let effect = mend.map_or("its repair has a defect of its own", |step| &step.effect);
+        let perhaps = if weight.guessed { "perhaps, by its release: " } else { "" };
+        add(AdviceKind::Defect, format!("{perhaps}{effect}"));
+    }
+    if weight.verdict == Verdict::Affected {
+        for mitigation in bug.mitigations.iter().filter(|mitigation| mitigation.holds) {
+            add(AdviceKind::Mitigation, format!("{}: {}", mitigation.measure, mitigation.says));
+        }
+    }
+    advice.extend(untried_defect(bug, weight, findings, release));
     advice
 }
 
-/// That a pass leaves `fixed-with-defect` possible, where the kernel's line is one whose repair may have the defect: no
-/// reproducer provokes it.
-fn untried_defect(
-    bug: &Bug,
-    conclusion: &Conclusion,
-    findings: &[Finding],
-    release: Option<&Release>,
-) -> Option<Advice> {
-    let is_open = conclusion.state().is_none() && conclusion.states.contains(State::FixedWithDefect);
-    let ran = findings.iter().any(|finding| finding.witness == Witness::Runtime);
+/// A pass leaves `fixed-with-defect` possible if the kernel's line may have that defect: no reproducer provokes it.
+fn untried_defect(bug: &Bug, weight: &Weight, findings: &[Finding], release: Option<&Release>) -> Option<Advice> {
+    let is_open = weight.state().is_none() && weight.states.contains(State::FixedWithDefect);
+    let ran = findings.iter().any(|finding| finding.witness == Witness::Runtime && finding.limit.is_none());
     let may_have = release.is_some_and(|release| version::needs_mend(bug, release));
     let step = bug.chain.iter().find(|step| step.role == Role::FixOfFix)?;
-    let is_told = conclusion.verdict == Verdict::NotAffected && is_open && ran && may_have;
+    let is_told = weight.verdict == Verdict::NotAffected && is_open && ran && may_have;
     is_told.then(|| Advice {
         kind: AdviceKind::Defect,
         says: format!("no reproducer tries it, so a pass leaves it possible: {}", step.effect),
     })
 }
 
-/// Where to go from a release, where that is known.
-pub(super) fn upgrade(to: &version::UpgradeAdvice) -> Option<Advice> {
-    let is_settled = !matches!(to, version::UpgradeAdvice::Settle(_));
-    is_settled.then(|| Advice { kind: AdviceKind::Upgrade, says: to.to_string() })
+/// How to settle what the findings leave open.
+pub(super) fn settle(weight: &Weight, how: &str) -> Option<Advice> {
+    let is_open = weight.conflict || weight.verdict == Verdict::Unknown;
+    is_open.then(|| Advice { kind: AdviceKind::Settle, says: how.to_owned() })
 }
 
-/// What to do about this conclusion. `upgrade` is where to go from here, as far as releases are known; `settle` says what
-/// could be given to know more.
-pub(super) fn advice(bug: &Bug, conclusion: &Conclusion, upgrade: Option<Advice>, settle: &str) -> Vec<Advice> {
-    let mut advice = Vec::new();
-    let mut add = |kind, says: String| advice.push(Advice { kind, says });
-    if conclusion.conflict {
-        add(AdviceKind::Settle, format!("strong witnesses contradict each other: {settle}"));
-    } else if conclusion.verdict == Verdict::Unknown {
-        add(AdviceKind::Settle, settle.to_owned());
-    }
-    let state = conclusion.state();
-    // To be open to something is said of a kernel only where its own code, history or behaviour shows it.
-    if let (Some(State::NeverHad), Some(open)) = (conclusion.firm_state(), &bug.without_break) {
-        add(AdviceKind::Exposure, format!("it never had the break: {open}"));
-    }
-    if state == Some(State::FixedWithDefect) {
-        let mend = bug.chain.iter().find(|step| step.role == Role::FixOfFix);
-        let effect = mend.map_or("its repair has a defect of its own", |step| &step.effect);
-        let perhaps = if conclusion.guessed { "perhaps, by its release: " } else { "" };
-        add(AdviceKind::Defect, format!("{perhaps}{effect}"));
-    }
-    if conclusion.verdict == Verdict::Affected {
-        for mitigation in bug.mitigations.iter().filter(|mitigation| mitigation.holds) {
-            add(AdviceKind::Mitigation, format!("{}: {}", mitigation.measure, mitigation.says));
-        }
-    }
-    let wants_upgrade = conclusion.verdict == Verdict::Affected || state == Some(State::FixedWithDefect);
-    upgrade.into_iter().filter(|_| wants_upgrade).chain(advice).collect()
+/// What to do about a profile that keeps a bug from showing, if the matrix does not say that it does.
+pub(super) fn on_profile(job: &JobId) -> Advice {
+    let JobId { bug, profile } = job;
+    let says = format!(
+        "profile `{profile}` keeps {bug} from showing: if that is intended, add `mitigates: [{bug}]` to the profile in the \
+         matrix; an affected kernel is then expected to pass under it"
+    );
+    Advice { kind: AdviceKind::Profile, says }
 }
 
 #[cfg(test)]
@@ -120,6 +112,7 @@ mod tests {
     use super::*;
     use crate::evidence::{StateSet, Strength};
     use crate::matrix::Bugs;
+    use crate::verdict::Ledger;
 
     #[test]
     fn pass_of_an_old_line_says_that_the_defect_is_not_tried() {
@@ -137,7 +130,7 @@ mod tests {
             ("6.1.100", vec![passed()], false),
         ] {
             let release = Release::parse(release).expect("a release");
-            let advice = after_run(bug, &findings, Some(&release));
+            let advice = on_kernel(bug, &Ledger { findings: findings.clone() }.weigh(), &findings, Some(&release));
             let untried = advice.iter().any(|a| a.kind == AdviceKind::Defect && a.says.starts_with("no reproducer"));
             assert_eq!(untried, told, "{release} {findings:?}: {advice:?}");
         }

@@ -1,0 +1,338 @@
+//! The command line's arguments. Their doc comments are what `--help` prints.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::builder::{OsStringValueParser, TypedValueParser};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+use super::kernels;
+use crate::words::{BugId, KernelName, ProfileName};
+
+/// Prove whether Linux kernels have known bugs, and whether a backport really removed them, by booting them
+#[derive(Debug, Parser)]
+#[command(name = "backproof", version, max_term_width = 100, after_help = EXIT_CODES)]
+pub(super) struct Cli {
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes:
+  0    not affected, or all as expected
+  1    affected, or unexpected
+  2    bad usage or configuration
+  3    no verdict: the harness, the host, the network or a guest broke
+  130  interrupted; finished results are kept
+
+Set BACKPROOF_LOG=debug for a log of what backproof does.";
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Boot the kernels of a matrix and judge each of them for each bug
+    Run(Run),
+    /// Tell whether a kernel is affected, by its release, package, image, source or commit
+    Affected(Affected),
+    /// Boot a kernel of a finished run again, exactly as in that run
+    Replay(Replay),
+    /// Show a finished run
+    Report(Report),
+    /// Tell whether this host, or one whose state was saved, was bitten by a bug
+    Host(HostArgs),
+    /// Build and list kernels whose state is known
+    #[command(subcommand)]
+    Controls(Controls),
+    /// List, lock and update kernels, and clean the cache
+    #[command(subcommand)]
+    Kernels(kernels::Kernels),
+    /// Check what this host can do, and how to fix what it cannot
+    Doctor(Doctor),
+    /// List the known bugs, or tell the story of one
+    Bugs(BugsArgs),
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Print the manual page, or that of a command
+    Man {
+        /// The command
+        command: Option<String>,
+    },
+}
+
+/// How results are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    /// For people
+    Table,
+    /// For machines
+    Json,
+}
+
+/// What every command that boots guests takes.
+#[derive(Args, Debug)]
+pub(super) struct Host {
+    /// Folder of the runs
+    #[arg(long, value_name = "DIR", default_value = "results")]
+    pub(super) results: PathBuf,
+    #[command(flatten)]
+    pub(super) cache: Cache,
+    /// QEMU program [default: qemu-system-x86_64 on the PATH]
+    #[arg(long, value_name = "FILE", env = "BACKPROOF_QEMU")]
+    pub(super) qemu: Option<PathBuf>,
+    /// Accelerator; auto takes KVM if it works
+    #[arg(long, value_enum, default_value_t = Accel::Auto)]
+    pub(super) accel: Accel,
+}
+
+/// Where kernels are kept.
+#[derive(Args, Clone, Debug)]
+pub(super) struct Cache {
+    /// Cache folder [default: backproof in the user's cache folder]
+    #[arg(long = "cache", value_name = "DIR", env = "BACKPROOF_CACHE", value_parser = folder())]
+    pub(super) folder: Option<PathBuf>,
+    /// Read-only cache to take kernels from as well (repeatable)
+    #[arg(long = "cache-from", value_name = "DIR", env = "BACKPROOF_CACHE_FROM", value_delimiter = ':', value_parser = folder())]
+    pub(super) from: Vec<PathBuf>,
+}
+
+/// A folder's name, which may be empty: that is a variable that is set to nothing.
+fn folder() -> impl TypedValueParser<Value = PathBuf> {
+    OsStringValueParser::new().map(PathBuf::from)
+}
+
+/// What runs the guests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Accel {
+    /// KVM where it works, else TCG
+    Auto,
+    /// The processor's own virtualisation, or an error
+    Kvm,
+    /// QEMU's emulation
+    Tcg,
+}
+
+/// Which bugs count for the exit code of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum FailOn {
+    /// Bugs that have a fix, and those named with --bug
+    Fixable,
+    /// Every bug
+    Any,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct Run {
+    /// Matrix of kernels [default: ./kernels.yaml, or the built-in one]
+    #[arg(long, value_name = "FILE")]
+    pub(super) matrix: Option<PathBuf>,
+    /// Folder of your own dossiers, added to the built-in ones
+    #[arg(long, value_name = "DIR", alias = "bugs")]
+    pub(super) dossiers: Option<PathBuf>,
+    /// Run only these kernels, plus any matched by --tag
+    #[arg(value_name = "KERNEL")]
+    pub(super) kernels: Vec<KernelName>,
+    /// Run only this kernel, plus any matched by --tag (repeatable)
+    #[arg(long, value_name = "NAME")]
+    pub(super) kernel: Vec<KernelName>,
+    /// Judge only this bug, by its name, a CVE or a commit (repeatable)
+    #[arg(long, value_name = "BUG")]
+    pub(super) bug: Vec<BugId>,
+    /// Run only kernels with this tag, plus any that are named (repeatable)
+    #[arg(long, value_name = "TAG")]
+    pub(super) tag: Vec<String>,
+    /// Judge under this profile, or under `all` (repeatable) [default: default]
+    #[arg(long, value_name = "NAME")]
+    pub(super) profile: Vec<ProfileName>,
+    /// Also record what the bugs do to real connections
+    #[arg(long)]
+    pub(super) natural: bool,
+    /// Judge this many kernels at a time [default: number of processors]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=512))]
+    pub(super) jobs: Option<u16>,
+    /// Require every kernel to match kernels.lock
+    #[arg(long, conflicts_with = "refresh")]
+    pub(super) locked: bool,
+    /// Use only the cache, not the network
+    #[arg(long, conflicts_with = "refresh")]
+    pub(super) offline: bool,
+    /// Fetch the indexes of package archives again
+    #[arg(long)]
+    pub(super) refresh: bool,
+    /// Show the whole evidence
+    #[arg(long)]
+    pub(super) explain: bool,
+    /// Output format
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub(super) format: Format,
+    #[command(flatten)]
+    pub(super) host: Host,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct Affected {
+    /// Releases, package versions, packages, images, source trees, URLs, CVEs; - for stdin
+    #[arg(value_name = "WHAT")]
+    pub(super) what: Vec<OsString>,
+    /// Judge only this bug, by its name, a CVE or a commit (repeatable)
+    #[arg(long, value_name = "BUG")]
+    pub(super) bug: Vec<BugId>,
+    /// Bugs that make the exit code 1
+    #[arg(long, value_enum, default_value_t = FailOn::Fixable)]
+    pub(super) fail_on: FailOn,
+    /// Folder of your own dossiers, added to the built-in ones
+    #[arg(long, value_name = "DIR", alias = "bugs")]
+    pub(super) dossiers: Option<PathBuf>,
+    /// Kernel repository in which to look up revisions
+    #[arg(long, value_name = "REPO")]
+    pub(super) git: Option<PathBuf>,
+    /// Boot what can be booted: packages, images, built trees
+    #[arg(long)]
+    pub(super) boot: bool,
+    /// Use only the cache, not the network
+    #[arg(long)]
+    pub(super) offline: bool,
+    /// Show the whole evidence
+    #[arg(long)]
+    pub(super) explain: bool,
+    /// Output format
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub(super) format: Format,
+    #[command(flatten)]
+    pub(super) host: Host,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct Replay {
+    /// Run: its id, its folder, or `latest`
+    pub(super) run: String,
+    /// Kernel, by its name in the matrix
+    pub(super) kernel: KernelName,
+    /// Number of the boot [default: the first under the accelerator used last]
+    #[arg(long, value_name = "N")]
+    pub(super) boot: Option<u32>,
+    /// Show the guest's console while it boots
+    #[arg(long)]
+    pub(super) console: bool,
+    /// Show the whole evidence
+    #[arg(long)]
+    pub(super) explain: bool,
+    /// Output format
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub(super) format: Format,
+    #[command(flatten)]
+    pub(super) host: Host,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct Report {
+    /// Run: its id, its folder, or `latest`
+    #[arg(default_value = "latest")]
+    pub(super) run: String,
+    /// Folder of the runs
+    #[arg(long, value_name = "DIR", default_value = "results")]
+    pub(super) results: PathBuf,
+    /// Show the whole evidence
+    #[arg(long)]
+    pub(super) explain: bool,
+    /// Output format
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub(super) format: Format,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct HostArgs {
+    /// Judge a saved host: file, folder, sosreport, or - for stdin (repeatable)
+    #[arg(long, value_name = "PATH")]
+    pub(super) from: Vec<PathBuf>,
+    /// Run the reproducers on the running kernel, in network namespaces of their own
+    #[arg(long, conflicts_with = "from")]
+    pub(super) probe: bool,
+    /// Judge only this bug, by its name, a CVE or a commit (repeatable)
+    #[arg(long, value_name = "BUG")]
+    pub(super) bug: Vec<BugId>,
+    /// Bugs that make the exit code 1
+    #[arg(long, value_enum, default_value_t = FailOn::Fixable)]
+    pub(super) fail_on: FailOn,
+    /// Folder of your own dossiers, added to the built-in ones
+    #[arg(long, value_name = "DIR", alias = "bugs")]
+    pub(super) dossiers: Option<PathBuf>,
+    /// Show the whole evidence
+    #[arg(long)]
+    pub(super) explain: bool,
+    /// Output format
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub(super) format: Format,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct Doctor {
+    /// Output format
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub(super) format: Format,
+    #[command(flatten)]
+    pub(super) host: Host,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Controls {
+    /// List the control kernels, their states, and which are built
+    List(ControlsList),
+    /// Build missing control kernels; an interrupted build is resumed
+    Build(ControlsBuild),
+}
+
+#[derive(Args, Debug)]
+pub(super) struct ControlsList {
+    #[command(flatten)]
+    pub(super) cache: Cache,
+    /// Output format
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub(super) format: Format,
+}
+
+#[derive(Args, Clone, Debug)]
+pub(super) struct ControlsBuild {
+    /// Control kernels to build [default: all]
+    #[arg(value_name = "NAME")]
+    pub(super) names: Vec<String>,
+    /// Build only for this line of releases (repeatable) [default: all]
+    #[arg(long, value_name = "LINE")]
+    pub(super) line: Vec<String>,
+    /// Kernel tree or tarball to build from; stays unchanged [default: Debian's packages]
+    #[arg(long, value_name = "PATH")]
+    pub(super) source: Option<PathBuf>,
+    /// Use only the cache, not the network
+    #[arg(long, conflicts_with = "refresh")]
+    pub(super) offline: bool,
+    /// Use the newest source package, even if an older one was used before
+    #[arg(long)]
+    pub(super) refresh: bool,
+    #[command(flatten)]
+    pub(super) cache: Cache,
+    /// Output format
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub(super) format: Format,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct BugsArgs {
+    #[command(subcommand)]
+    pub(super) command: Option<BugsCommand>,
+    /// Folder of your own dossiers, added to the built-in ones
+    #[arg(long, value_name = "DIR", global = true)]
+    pub(super) dossiers: Option<PathBuf>,
+    /// Output format
+    #[arg(long, value_enum, default_value_t = Format::Table, global = true)]
+    pub(super) format: Format,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum BugsCommand {
+    /// Tell what is known of one bug
+    Show {
+        /// The bug, by its name, a CVE or a commit
+        bug: BugId,
+    },
+}

@@ -1,0 +1,82 @@
+//! `backproof bugs`: what is known of the bugs.
+
+use serde::Serialize;
+
+use super::args::{BugsArgs, BugsCommand};
+use super::{Format, Stop, ended, matrix_file, print, print_json};
+use crate::exit::Exit;
+use crate::matrix::{Bug, Program, Step};
+use crate::report::{self, Style};
+use crate::words::{BugId, Role};
+
+/// The version of the JSON document's shape.
+const SCHEMA_VERSION: u32 = 1;
+
+/// The known bugs, for machines.
+#[derive(Serialize)]
+struct Document<'a> {
+    schema_version: u32,
+    bugs: Vec<BugRecord<'a>>,
+}
+
+/// One bug, for machines.
+#[derive(Serialize)]
+struct BugRecord<'a> {
+    id: &'a BugId,
+    title: &'a str,
+    summary: &'a str,
+    /// What provokes it: the agent's own reproducer, a program of its dossier, or nothing.
+    reproducer: Option<&'static str>,
+    steps: Vec<StepRecord<'a>>,
+    references: &'a [String],
+}
+
+/// One step of a bug's chain, for machines.
+#[derive(Serialize)]
+struct StepRecord<'a> {
+    role: Role,
+    commit: Option<&'a str>,
+    subject: &'a str,
+    effect: &'a str,
+}
+
+impl<'a> BugRecord<'a> {
+    fn of(bug: &'a Bug) -> Self {
+        let reproducer = bug.reproducer.as_ref().map(|reproducer| match reproducer.program {
+            Program::BuiltIn { .. } => "built-in",
+            Program::File(_) => "program",
+        });
+        let step = |step: &'a Step| StepRecord {
+            role: step.role,
+            commit: step.commit.as_ref().map(|commit| commit.as_str()),
+            subject: &step.subject,
+            effect: &step.effect,
+        };
+        Self {
+            id: &bug.id,
+            title: &bug.title,
+            summary: &bug.summary,
+            reproducer,
+            steps: bug.chain.iter().map(step).collect(),
+            references: &bug.references,
+        }
+    }
+}
+
+/// Lists the known bugs, or tells the story of one.
+pub(super) fn bugs(args: &BugsArgs) -> Result<Exit, Stop> {
+    let known = matrix_file::bugs(args.dossiers.as_deref())?;
+    let shown: Vec<&Bug> = match &args.command {
+        None => known.iter().collect(),
+        Some(BugsCommand::Show { bug }) => vec![known.find(bug.as_str()).map_err(Stop::usage)?],
+    };
+    let printed = match args.format {
+        Format::Json => {
+            let bugs = shown.into_iter().map(BugRecord::of).collect();
+            print_json(&Document { schema_version: SCHEMA_VERSION, bugs })
+        }
+        Format::Table if args.command.is_none() => print(&report::bugs(&shown, Style::of_terminal())),
+        Format::Table => print(&shown.iter().map(|bug| report::story(bug, Style::of_terminal())).collect::<String>()),
+    };
+    ended(Exit::Clean, printed)
+}

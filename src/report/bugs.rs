@@ -1,0 +1,92 @@
+//! The known bugs, for people: a line each, or the story of one.
+
+use std::fmt::Write as _;
+
+use super::Style;
+use super::table::{DIM, LOUD};
+use super::text::{fit, visible, wrap};
+use crate::matrix::Bug;
+
+/// The bugs, a line each.
+pub fn bugs(bugs: &[&Bug], style: Style) -> String {
+    let width = bugs.iter().map(|bug| bug.id.as_str().len()).max().unwrap_or(0);
+    let mut text = String::new();
+    for bug in bugs {
+        let boots = if bug.reproducer.is_some() { "boots" } else { "reads" };
+        let title = fit(&visible(&bug.title), style.width.saturating_sub(width + 9));
+        let _ = writeln!(text, "{LOUD}{:width$}{LOUD:#}  {boots}  {title}", bug.id);
+    }
+    let _ = writeln!(
+        text,
+        "{DIM}boots: has a reproducer; reads: judged without a boot. `backproof bugs show BUG` tells more{DIM:#}"
+    );
+    text
+}
+
+/// What is known of a bug: what goes wrong, which commits brought it in and took it out, what to do, where to read on.
+pub fn story(bug: &Bug, style: Style) -> String {
+    let mut text = format!("{LOUD}{}{LOUD:#}  {}\n", bug.id, visible(&bug.title));
+    paragraph(&mut text, "", &bug.summary, style);
+    let _ = writeln!(text, "\n{LOUD}commits{LOUD:#}");
+    for step in &bug.chain {
+        let commit = step.commit.as_ref().map_or(String::new(), |commit| format!("{:.12} ", commit.as_str()));
+        paragraph(&mut text, &format!("{:11} ", step.role.to_string()), &format!("{commit}{}", step.subject), style);
+        paragraph(&mut text, "            ", &step.effect, style);
+    }
+    if let Some(open) = &bug.without_break {
+        paragraph(&mut text, "never-had:  ", open, style);
+    }
+    let reproducer = match &bug.reproducer {
+        Some(_) => "a reproducer provokes it on the booted kernel",
+        None => "nothing is booted for it: its dossier has no reproducer",
+    };
+    let _ = writeln!(text, "\n{LOUD}proof{LOUD:#}");
+    paragraph(&mut text, "", reproducer, style);
+    if !bug.mitigations.is_empty() {
+        let _ = writeln!(text, "\n{LOUD}mitigations{LOUD:#}");
+    }
+    for mitigation in &bug.mitigations {
+        let holds = if mitigation.holds { "" } else { " (does not help)" };
+        paragraph(&mut text, "- ", &format!("{}{holds}: {}", mitigation.measure, mitigation.says), style);
+    }
+    if !bug.references.is_empty() {
+        let _ = writeln!(text, "\n{LOUD}sources{LOUD:#}");
+    }
+    for reference in &bug.references {
+        paragraph(&mut text, "- ", reference, style);
+    }
+    text
+}
+
+/// A paragraph that is set in, behind `first`.
+fn paragraph(text: &mut String, first: &str, what: &str, style: Style) {
+    let indent = first.chars().count() + 2;
+    for (index, part) in wrap(&visible(what), style.width.saturating_sub(indent)).iter().enumerate() {
+        let before = if index == 0 { format!("  {first}") } else { " ".repeat(indent) };
+        let _ = writeln!(text, "{before}{part}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::matrix::Bugs;
+
+    #[test]
+    fn bugs_fit_the_width_and_the_story_tells_every_commit() {
+        let known = Bugs::built_in();
+        let all: Vec<&Bug> = known.iter().collect();
+        for width in [60, 80, 100] {
+            let style = Style { width, ..Style::default() };
+            let listed = anstream::adapter::strip_str(&bugs(&all, style)).to_string();
+            assert!(listed.lines().take(all.len()).all(|line| line.chars().count() <= width), "{listed}");
+            for bug in &all {
+                let told = anstream::adapter::strip_str(&story(bug, style)).to_string();
+                assert!(told.starts_with(bug.id.as_str()) && listed.contains(bug.id.as_str()));
+                for commit in bug.chain.iter().filter_map(|step| step.commit.as_ref()) {
+                    assert!(told.contains(&commit.as_str()[..12]), "{told}");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! A judgement: what a case came to, as every command takes it and every report shows it.
+
+use serde::{Deserialize, Serialize};
+
+use super::ledger::contradiction;
+use super::{Advice, Verdict};
+use crate::evidence::git::StepFound;
+use crate::evidence::{Finding, Witness};
+use crate::exit::Exit;
+use crate::words::State;
+
+/// What a case came to. Only [`Case::judge`](super::Case::judge) makes one, and nothing changes it but the paths of its
+/// artefacts.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Judgement {
+    /// Affected, not affected, or unknown: under the cell's profile.
+    pub verdict: Verdict,
+    /// The kernel's state, if exactly one remains. None if the verdict is due to the profile.
+    pub state: Option<State>,
+    /// Whether only a hint names the state: a release, for example, beside a boot.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub state_guessed: bool,
+    /// Whether the kernel has the bug and the profile keeps it from showing: the verdict is not the kernel's then.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub mitigated: bool,
+    /// Whether `not-affected` rests on the silence of a reproducer that has not proven that it would have seen the bug.
+    #[serde(default)]
+    pub unproven: bool,
+    /// Whether strong witnesses contradict each other.
+    pub conflict: bool,
+    /// What each witness says.
+    pub findings: Vec<Finding>,
+    /// The witnesses whose findings speak against the judgement: in a conflict, or as a hint that was not heard.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub against: Vec<Witness>,
+    /// What git found of each step of the bug's chain, if it was asked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<StepFound>,
+    /// What git found that people should know: a later commit that fixes a step, for example.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+    /// What to do.
+    #[serde(default)]
+    pub advice: Vec<Advice>,
+    /// Why there is no verdict, or why nothing was run.
+    pub reason: Option<String>,
+}
+
+/// What a kernel in this state is.
+fn verdict_of(state: State) -> Verdict {
+    if state.is_affected() { Verdict::Affected } else { Verdict::NotAffected }
+}
+
+impl Judgement {
+    /// What this judgement makes a command exit with. A bug that does not count (nobody has a fix, and nobody asked for it
+    /// by name) changes the exit code only by a conflict.
+    pub fn exit(&self, counts: bool) -> Exit {
+        match self.verdict {
+            _ if self.conflict => Exit::Affected,
+            Verdict::Affected if counts => Exit::Affected,
+            Verdict::Unknown if counts => Exit::NoVerdict,
+            _ => Exit::Clean,
+        }
+    }
+
+    /// Whether the kernel is affected and the exit code does not say so, because the bug does not count.
+    pub fn is_left_out(&self, counts: bool) -> bool {
+        self.verdict == Verdict::Affected && self.exit(counts) == Exit::Clean
+    }
+
+    /// Who contradicts whom, if strong witnesses do: `runtime says affected, git says fixed`.
+    pub fn contradiction(&self) -> Option<String> {
+        self.conflict.then(|| contradiction(&self.findings))
+    }
+
+    /// Whether this finding speaks against the judgement.
+    pub fn is_against(&self, finding: &Finding) -> bool {
+        self.against.contains(&finding.witness)
+    }
+
+    /// The finding that carries the verdict: the strongest that leaves no other, and of several the one closest to the
+    /// kernel itself.
+    pub fn surest(&self) -> Option<&Finding> {
+        let carried = |finding: &&Finding| {
+            let all = if self.mitigated { Verdict::Affected } else { self.verdict };
+            !finding.states.is_empty() && finding.states.iter().all(|state| all == verdict_of(state))
+        };
+        self.findings.iter().filter(carried).max_by_key(|finding| (finding.strength, finding.witness))
+    }
+
+    /// What qualifies a good verdict: the profile hides the bug, or nothing proves the silence.
+    pub fn qualifier(&self) -> Option<&'static str> {
+        match self {
+            Self { mitigated: true, .. } => Some("mitigated"),
+            Self { unproven: true, .. } => Some("unproven"),
+            _ => None,
+        }
+    }
+
+    /// Names a file in the run's folder that shows what a witness found.
+    pub fn add_artefact(&mut self, witness: Witness, path: &str) {
+        for finding in self.findings.iter_mut().filter(|finding| finding.witness == witness) {
+            finding.artefacts.push(path.to_owned());
+        }
+    }
+
+    /// The same judgement with the advice of an earlier one that came to the same.
+    #[must_use]
+    pub fn with_advice_of(mut self, earlier: &Self) -> Self {
+        if (self.verdict, self.state) == (earlier.verdict, earlier.state) {
+            self.advice.clone_from(&earlier.advice);
+        }
+        self
+    }
+}
