@@ -44,14 +44,14 @@ fn own_dossiers_are_judged_for_a_saved_host() {
                    sources: [x]\nchain:\n  - { role: break, commit: 0123456789ab, subject: x, effect: x }\n  - { role: fix, \
                    commit: ab0123456789, subject: y, effect: y }\n";
     lab.write("bugs/my-bug.yaml", format!("id: my-bug\n{dossier}"));
-    let ran = lab.run(&["host", "--from", "uname", "--bugs", "bugs", "--bug", "my-bug", "--format", "json"]);
+    let ran = lab.run(&["host", "--from", "uname", "--dossiers", "bugs", "--bug", "my-bug", "--format", "json"]);
     ran.ends_with(1);
     let document = document(&ran);
     assert_eq!(document["bugs"].as_array().map(Vec::len), Some(1), "{document:#}");
     let mine = bug(&document, "my-bug");
     assert_eq!((&mine["verdict"], &mine["bitten"]), (&"affected".into(), &Value::Null), "{mine:#}");
     lab.write("bugs/wrong.yaml", "id: wrong\n");
-    lab.run(&["host", "--from", "uname", "--bugs", "bugs"]).ends_with(2).says(&["wrong.yaml"]);
+    lab.run(&["host", "--from", "uname", "--dossiers", "bugs"]).ends_with(2).says(&["wrong.yaml"]);
 }
 
 #[test]

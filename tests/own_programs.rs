@@ -148,7 +148,7 @@ fn what_cannot_run_in_a_guest_is_refused_before_anything_boots() {
     for (bug, program) in [("dynamic", "/bin/sh"), ("a-script", "script"), ("gone", "gone")] {
         dossier(&lab, bug, &format!("reproducer: {{ program: {program}, deadline: 4s }}\n"));
     }
-    let ran = lab.run(&["run", "--bugs", "bugs"]);
+    let ran = lab.run(&["run", "--dossiers", "bugs"]);
     ran.ends_with(2).says(&[
         "the reproducer of `dynamic`, /bin/sh, cannot run in a guest: it is linked dynamically, and a guest has no libraries",
         "the reproducer of `a-script`, bugs/script, cannot run in a guest: it is a script",
@@ -156,7 +156,7 @@ fn what_cannot_run_in_a_guest_is_refused_before_anything_boots() {
     ]);
     assert!(!lab.path("results").exists(), "a run was begun");
     dossier(&lab, "dynamic", "reproducer: { program: a, deadlin: 4 }\n");
-    lab.run(&["run", "--bugs", "bugs"])
+    lab.run(&["run", "--dossiers", "bugs"])
         .ends_with(2)
         .says(&["bugs/dynamic.yaml:5:27: unknown key `deadlin`", "bugs/dynamic.yaml:5:36: bad deadline `4`"]);
 }

@@ -12,7 +12,7 @@ use super::{Accel, Host, Stop};
 use crate::results;
 use crate::run::Lab;
 use crate::shim::Shim;
-use crate::vm::{AccelChoice, Accelerator, Qemu};
+use crate::vm::{AccelChoice, Accelerator, Hypervisor, Qemu};
 
 impl From<Accel> for AccelChoice {
     fn from(accel: Accel) -> Self {
@@ -30,7 +30,7 @@ pub(super) fn lab(args: &Host, offline: bool, refresh: bool, jobs: usize) -> Res
     let shim = Shim::of_this_program().context("could not find this program's own file; is /proc mounted?");
     Ok(Lab {
         store: store?,
-        qemu: Qemu::find(args.qemu.as_deref()).map_err(Stop::no_verdict)?,
+        hypervisor: Hypervisor::Qemu(Qemu::find(args.qemu.as_deref()).map_err(Stop::no_verdict)?),
         accelerator: Accelerator::new(args.accel.into()),
         shim: shim.map_err(Stop::no_verdict)?,
         offline,
@@ -74,7 +74,11 @@ pub(super) fn record() -> results::Host {
 
 /// The QEMU of a lab, for the record.
 pub(super) fn qemu_record(lab: &Lab) -> results::QemuRecord {
-    results::QemuRecord { program: lab.qemu.program().display().to_string(), version: lab.qemu.version().to_string() }
+    let Lab { hypervisor, .. } = lab;
+    results::QemuRecord {
+        program: hypervisor.program().display().to_string(),
+        version: hypervisor.version().to_string(),
+    }
 }
 
 /// Ends when somebody asks the program to stop: Ctrl-C, a service manager, a terminal that went away. Must be called

@@ -17,7 +17,7 @@ mod error_class;
 mod fetch;
 mod file_error;
 #[cfg(test)]
-mod fixtures;
+pub(crate) mod fixtures;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod image;

@@ -68,10 +68,11 @@ fn subject(text: &mut String, answer: &SubjectAnswer, style: Style) {
     let mut bugs: Vec<&BugAnswer> = answer.bugs.iter().collect();
     bugs.sort_by_key(|bug| urgency(bug));
     let columns = Columns::of(&bugs);
+    let understood_as = answer.understood.as_deref().unwrap_or(&answer.subject);
     for bug in bugs {
         match style.explain {
             true => explained(text, bug, columns, style),
-            false => brief(text, bug, columns, style),
+            false => brief(text, bug, understood_as, columns, style),
         }
     }
     text.push('\n');
@@ -127,11 +128,13 @@ pub(super) fn word(judgement: &Judgement) -> (Colour, String) {
 }
 
 /// One line with the reason, and one line with what to do.
-fn brief(text: &mut String, answer: &BugAnswer, columns: Columns, style: Style) {
+fn brief(text: &mut String, answer: &BugAnswer, understood: &str, columns: Columns, style: Style) {
     let head = columns.head(answer);
     let indent = 2 + columns.verdict + 2 + columns.bug + 2;
     let is_left_out = answer.judgement.is_left_out(answer.counts);
     let why = if is_left_out { Some(NOT_COUNTED.to_owned()) } else { why(&answer.judgement) };
+    // What the subject is stands in the line above.
+    let why = why.map(|why| why.replacen(&format!(": {understood}: "), ": ", 1));
     let why = why.map(|why| fit(&visible(&why), style.width.saturating_sub(indent))).unwrap_or_default();
     let _ = writeln!(text, "{}", format!("{head}  {DIM}{why}{DIM:#}").trim_end());
     let do_first = answer.judgement.advice.first().filter(|_| !is_left_out);

@@ -57,7 +57,7 @@ pub(super) fn word(cell: &Cell) -> String {
     }
 }
 
-/// The word for a cell where there is no room for more: capitals are unexpected.
+/// The word for a cell where there is no room for more: uppercase is unexpected.
 fn short_word(cell: &Cell) -> String {
     let word = if cell.expected { cell.outcome.as_str().to_owned() } else { cell.outcome.as_str().to_uppercase() };
     let conflict = if cell.judgement.conflict { "!" } else { "" };
@@ -186,7 +186,7 @@ pub(super) fn grid(text: &mut String, document: &MatrixDocument, style: Style) {
         for (head, bug) in heads.iter().zip(bugs) {
             let _ = writeln!(text, "{DIM}{head} {bug}{DIM:#}");
         }
-        let _ = writeln!(text, "{DIM}capitals: unlike what was expected{DIM:#}");
+        let _ = writeln!(text, "{DIM}UPPERCASE: unexpected{DIM:#}");
         if document.cells.iter().any(|cell| cell.judgement.mitigated) {
             let _ = writeln!(text, "{DIM}{MITIGATED}: affected, and the profile keeps the bug from showing{DIM:#}");
         }

@@ -12,7 +12,7 @@ use crate::evidence::runtime::Ran;
 use crate::guest::{self, Program};
 use crate::kernel::{Kernel, Module, image_release};
 use crate::matrix::{KernelEntry, Profile, Reproducer};
-use crate::vm::{self, Accel, Boot, Failure, FailureKind, GuestSpec, HostLoad, Next, Observed};
+use crate::vm::{Accel, Boot, Failure, FailureKind, GuestSpec, HostLoad, Next, Observed};
 use crate::words::{BugId, JobId};
 
 /// Guest memory where the matrix says nothing: Debian's kernels take 100 MiB of it for themselves.
@@ -417,9 +417,12 @@ async fn watch(lab: &Lab, id: &BootId, recording: Recording, spec: GuestSpec, ev
         }
         Observed::Message(_) => {}
     };
-    vm::boot(&lab.qemu, &lab.shim, &spec, &deadlines, &mut observe).await
+    lab.hypervisor.boot(&lab.shim, &spec, &deadlines, &mut observe).await
 }
 
+#[cfg(test)]
+#[path = "boot_all_tests.rs"]
+mod boot_all_tests;
 #[cfg(test)]
 #[path = "boots_tests.rs"]
 mod tests;

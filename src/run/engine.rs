@@ -17,7 +17,7 @@ use crate::kernel::{self, Kernel, Obtain, ObtainError, Store};
 use crate::matrix::{self, Bugs, KernelEntry, Locked, Matrix, Needs, Profile};
 use crate::shim::Shim;
 use crate::verdict::{Boots, Case, Circumstances, Question};
-use crate::vm::{Accelerator, Qemu};
+use crate::vm::{Accelerator, Hypervisor};
 use crate::words::{BugId, JobId, KernelName};
 
 /// What a run works with.
@@ -25,7 +25,7 @@ pub struct Lab {
     /// The cache that kernels come from.
     pub store: Store,
     /// What boots them.
-    pub qemu: Qemu,
+    pub hypervisor: Hypervisor,
     /// What runs them.
     pub accelerator: Accelerator,
     /// What ties QEMU to this process.

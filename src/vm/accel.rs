@@ -98,7 +98,7 @@ impl Accelerator {
         Self::with_device(choice, Path::new("/dev/kvm"))
     }
 
-    fn with_device(choice: AccelChoice, device: &Path) -> Self {
+    pub(crate) fn with_device(choice: AccelChoice, device: &Path) -> Self {
         let kvm = match choice {
             AccelChoice::Tcg => Kvm::Untried,
             AccelChoice::Auto | AccelChoice::Kvm => match OpenOptions::new().read(true).write(true).open(device) {

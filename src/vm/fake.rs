@@ -3,10 +3,12 @@
 use std::collections::VecDeque;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
+use super::boot::GuestSpec;
 use super::host_watch::{Freeze, FreezeCause, HostRecord};
 use super::machine::{Exit, Happening, Machine, Qmp};
 
@@ -55,6 +57,31 @@ impl Fake {
     pub(crate) fn on_stop(mut self, acts: Vec<Act>) -> Self {
         self.on_stop = acts;
         self
+    }
+}
+
+/// The scripts of a run's boots, in the order in which they are played.
+#[derive(Debug)]
+pub(crate) struct Scripts {
+    waiting: Mutex<VecDeque<Vec<Act>>>,
+    played: Mutex<Vec<String>>,
+}
+
+impl Scripts {
+    pub(crate) fn new(scripts: impl IntoIterator<Item = Vec<Act>>) -> Self {
+        Self { waiting: Mutex::new(scripts.into_iter().collect()), played: Mutex::default() }
+    }
+
+    /// The machine of the next boot.
+    pub(crate) fn next(&self, spec: &GuestSpec) -> Fake {
+        let jobs: Vec<&str> = spec.jobs.iter().map(|job| job.id.as_str()).collect();
+        self.played.lock().expect("a lock").push(format!("{}: {}", spec.accel, jobs.join(" ")));
+        Fake::new(self.waiting.lock().expect("a lock").pop_front().expect("a script for each boot"))
+    }
+
+    /// The boots so far: under which accelerator, and of which jobs.
+    pub(crate) fn played(&self) -> Vec<String> {
+        self.played.lock().expect("a lock").clone()
     }
 }
 

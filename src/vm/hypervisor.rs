@@ -1,0 +1,87 @@
+//! What runs guests: QEMU, or in tests a script, so that all that stands above a boot can be tested without QEMU.
+
+use std::path::Path;
+
+use super::boot::{Boot, GuestSpec, Observed};
+use super::command::CommandLine;
+use super::deadlines::Deadlines;
+use super::failure::{Failure, FailureKind};
+use super::host_watch::HostRecord;
+use super::process::QemuProcess;
+use super::qemu::{Qemu, QemuVersion};
+use super::{Stage, watch};
+use crate::shim::Shim;
+
+/// What runs guests.
+#[derive(Debug)]
+pub enum Hypervisor {
+    /// QEMU.
+    Qemu(Qemu),
+    /// One script a boot.
+    #[cfg(test)]
+    Scripted(super::fake::Scripts),
+}
+
+impl Hypervisor {
+    /// Its program's file.
+    pub fn program(&self) -> &Path {
+        match self {
+            Self::Qemu(qemu) => qemu.program(),
+            #[cfg(test)]
+            Self::Scripted(_) => Path::new("a-script"),
+        }
+    }
+
+    /// Its version.
+    pub fn version(&self) -> QemuVersion {
+        match self {
+            Self::Qemu(qemu) => qemu.version(),
+            #[cfg(test)]
+            Self::Scripted(_) => super::OLDEST,
+        }
+    }
+
+    /// Boots the guest and watches it to its end. Every way to fail is in [`Boot::end`].
+    ///
+    /// Call it on a thread that outlives the boot, in a current-thread runtime on the main thread best: QEMU gets its
+    /// parent-death signal when the *thread* that started it ends. Dropping the future kills QEMU and reaps it.
+    pub async fn boot(
+        &self,
+        shim: &Shim,
+        spec: &GuestSpec,
+        deadlines: &Deadlines,
+        observe: &mut (dyn FnMut(Observed<'_>) + Send),
+    ) -> Boot {
+        let command = match CommandLine::new(self.program(), spec) {
+            Ok(command) => command,
+            Err(error) => return not_started(spec, error.to_string()),
+        };
+        observe(Observed::Command(&command));
+        match self {
+            Self::Qemu(_) => match QemuProcess::start(shim, &command, &spec.initramfs) {
+                Ok(mut machine) => watch::watch(&mut machine, spec, deadlines, observe).await,
+                Err(error) => not_started(spec, format!("cannot start {}: {error}", command.program().display())),
+            },
+            #[cfg(test)]
+            Self::Scripted(scripts) => watch::watch(&mut scripts.next(spec), spec, deadlines, observe).await,
+        }
+    }
+}
+
+/// A boot that never was.
+fn not_started(spec: &GuestSpec, title: String) -> Boot {
+    let failure =
+        Failure { kind: FailureKind::Host, title, stage: Stage::Started, excerpt: Vec::new(), last_lines: Vec::new() };
+    Boot {
+        accel: spec.accel,
+        stage: Stage::Started,
+        banner: None,
+        messages: Vec::new(),
+        running: Vec::new(),
+        end: Err(failure),
+        warnings: Vec::new(),
+        wall: std::time::Duration::ZERO,
+        cpu: None,
+        host: HostRecord::default(),
+    }
+}
