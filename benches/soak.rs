@@ -21,7 +21,7 @@ use backproof::guest::{initramfs, module_file};
 use backproof::kernel::{self, Kernel, Module, Obtain, Store};
 use backproof::matrix::{self, Bug, Bugs, KernelEntry, Reproducer};
 use backproof::shim::Shim;
-use backproof::vm::{self, Accel, Boot, Deadlines, GuestSpec, HostLoad, Qemu};
+use backproof::vm::{Accel, Boot, Deadlines, GuestSpec, HostLoad, Hypervisor, Qemu};
 use backproof::words::{Expectation, KernelName, Outcome};
 use backproof_repro::protocol::{Job, Plan, Report, VERSION};
 use clap::Parser;
@@ -67,7 +67,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     let processors = std::thread::available_parallelism()?.get();
     let guests = soak.guests.unwrap_or(8 * processors);
     let host = Arc::new(Host {
-        qemu: Qemu::find(None)?,
+        hypervisor: Hypervisor::Qemu(Qemu::find(None)?),
         shim: Shim::at(env!("CARGO_BIN_EXE_backproof").into()),
         load: HostLoad::now().at_least(guests, processors),
     });
@@ -106,7 +106,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
 
 /// What boots a guest.
 struct Host {
-    qemu: Qemu,
+    hypervisor: Hypervisor,
     shim: Shim,
     load: HostLoad,
 }
@@ -161,7 +161,7 @@ impl Subject {
             accel: Accel::Tcg,
         };
         let deadlines = Deadlines::new(Accel::Tcg, host.load);
-        Ok(vm::boot(&host.qemu, &host.shim, &spec, &deadlines, &mut |_| {}).await)
+        Ok(host.hypervisor.boot(&host.shim, &spec, &deadlines, &mut |_| {}).await)
     }
 }
 

@@ -12,8 +12,8 @@ use std::time::Duration;
 use backproof::matrix::MachineType;
 use backproof::shim::Shim;
 use backproof::vm::{
-    Accel, AccelChoice, Accelerator, Boot, Deadlines, FailureKind, GuestSpec, HostLoad, Next, Observed, ProtocolFault,
-    Qemu, SplatKind, Stage, Waiting, boot,
+    Accel, AccelChoice, Accelerator, Boot, Deadlines, FailureKind, GuestSpec, HostLoad, Hypervisor, Next, Observed,
+    ProtocolFault, Qemu, SplatKind, Stage, Waiting,
 };
 use backproof_repro::protocol::Message;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -35,7 +35,7 @@ fn tell(text: &str) -> Act {
 
 struct Bench {
     dir: tempfile::TempDir,
-    qemu: Qemu,
+    hypervisor: Hypervisor,
     shim: Shim,
 }
 
@@ -43,7 +43,7 @@ impl Bench {
     fn new() -> Self {
         Self {
             dir: tempfile::tempdir().expect("a folder"),
-            qemu: Qemu::find(None).expect("QEMU"),
+            hypervisor: Hypervisor::Qemu(Qemu::find(None).expect("QEMU")),
             shim: Shim::at(env!("CARGO_BIN_EXE_backproof").into()),
         }
     }
@@ -69,7 +69,7 @@ impl Bench {
     }
 
     async fn boot(&self, spec: &GuestSpec, deadlines: &Deadlines) -> Boot {
-        boot(&self.qemu, &self.shim, spec, deadlines, &mut |_| {}).await
+        self.hypervisor.boot(&self.shim, spec, deadlines, &mut |_| {}).await
     }
 
     async fn boot_acts(&self, acts: &[Act]) -> Boot {
@@ -117,7 +117,7 @@ async fn a_guest_that_does_what_it_shall_finishes() {
             Observed::Stage(_) | Observed::Message(_) => {}
         };
         let deadlines = Deadlines::new(Accel::Tcg, HostLoad::now());
-        let boot = boot(&bench.qemu, &bench.shim, &spec, &deadlines, &mut observe).await;
+        let boot = bench.hypervisor.boot(&bench.shim, &spec, &deadlines, &mut observe).await;
         assert!(boot.end.is_ok(), "{:?}", boot.end);
         assert_eq!(boot.hello().map(|h| h.release.as_str()), Some("0.0.0-tiny"));
         assert_eq!(boot.stage, Stage::Ended);
@@ -185,7 +185,7 @@ async fn guest_whose_qemu_was_stopped_has_no_verdict() {
         });
     };
     let deadlines = Deadlines::new(Accel::Tcg, HostLoad::now());
-    let boot = boot(&bench.qemu, &bench.shim, &spec, &deadlines, &mut observe).await;
+    let boot = bench.hypervisor.boot(&bench.shim, &spec, &deadlines, &mut observe).await;
     let failure = boot.end.expect_err("a freeze");
     assert_eq!(failure.kind, FailureKind::Host, "{failure}");
     assert!(failure.title.starts_with("the host stopped QEMU for 1."), "{failure}");
@@ -243,7 +243,7 @@ async fn a_boot_that_is_dropped_leaves_no_process() {
         children()
     };
     tokio::select! {
-        boot = boot(&bench.qemu, &bench.shim, &spec, &deadlines, &mut observe) => panic!("it ended: {:?}", boot.end),
+        boot = bench.hypervisor.boot(&bench.shim, &spec, &deadlines, &mut observe) => panic!("it ended: {:?}", boot.end),
         count = count_while_it_lives => assert_eq!(count, 1),
     }
     assert_eq!(children(), 0);
@@ -289,7 +289,7 @@ fn a_controller_to_be_killed() {
             println!("it lives");
         }
     };
-    runtime.block_on(boot(&bench.qemu, &bench.shim, &spec, &deadlines, &mut observe));
+    runtime.block_on(bench.hypervisor.boot(&bench.shim, &spec, &deadlines, &mut observe));
 }
 
 #[test]

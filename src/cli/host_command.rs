@@ -62,7 +62,7 @@ const BY_PROBE: &str = "run the reproducers on it with --probe, or give its imag
 /// What the witnesses say of the host's kernel that need nothing to be run: its name, and its image if this is the host and
 /// the image is where distributions put it.
 fn look(
-    host: &HostFactsFacts,
+    host: &HostFacts,
     namespaces: &[Namespace],
     bugs: &[&Bug],
     is_live: bool,
@@ -110,7 +110,7 @@ fn running(image: &Path, build: Option<&str>) -> Result<Binary, String> {
 }
 
 /// What is left of what they say where a live patch replaces the function that it is about.
-fn beside_livepatches(host: &HostFactsFacts, bug: &Bug, findings: Vec<Finding>) -> Vec<Finding> {
+fn beside_livepatches(host: &HostFacts, bug: &Bug, findings: Vec<Finding>) -> Vec<Finding> {
     let elsewhere = bug.source.iter().flat_map(|signature| &signature.cases).flat_map(|case| &case.elsewhere);
     let source = bug.source.iter().map(|signature| &signature.function).chain(elsewhere.map(|other| &other.function));
     let mut functions = source.chain(bug.binary.iter().map(|signature| &signature.function));

@@ -62,7 +62,7 @@ impl Fake {
 
 /// The scripts of a run's boots, in the order in which they are played.
 #[derive(Debug)]
-pub(crate) struct Scripts {
+pub struct Scripts {
     waiting: Mutex<VecDeque<Vec<Act>>>,
     played: Mutex<Vec<String>>,
 }

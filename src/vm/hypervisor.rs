@@ -6,6 +6,8 @@ use super::boot::{Boot, GuestSpec, Observed};
 use super::command::CommandLine;
 use super::deadlines::Deadlines;
 use super::failure::{Failure, FailureKind};
+#[cfg(test)]
+use super::fake::Scripts;
 use super::host_watch::HostRecord;
 use super::process::QemuProcess;
 use super::qemu::{Qemu, QemuVersion};
@@ -19,7 +21,7 @@ pub enum Hypervisor {
     Qemu(Qemu),
     /// One script a boot.
     #[cfg(test)]
-    Scripted(super::fake::Scripts),
+    Scripted(Scripts),
 }
 
 impl Hypervisor {

@@ -4,7 +4,7 @@ use backproof::guest;
 use backproof::kernel::{Kernel, Module, Obtain, Store, image_release, obtain};
 use backproof::matrix::{MachineType, Source};
 use backproof::shim::Shim;
-use backproof::vm::{Accel, Boot, Deadlines, GuestSpec, HostLoad, Qemu, boot};
+use backproof::vm::{Accel, Boot, Deadlines, GuestSpec, HostLoad, Hypervisor, Qemu};
 use backproof_repro::protocol::{Job, Plan, VERSION};
 
 use super::Lab;
@@ -51,6 +51,6 @@ pub async fn boot_jobs(kernel: &Kernel, jobs: Vec<Job>) -> Boot {
         cpus: 1,
         accel: Accel::Tcg,
     };
-    let qemu = Qemu::find(None).expect("QEMU");
-    boot(&qemu, &shim(), &spec, &Deadlines::new(spec.accel, HostLoad::now()), &mut |_| {}).await
+    let qemu = Hypervisor::Qemu(Qemu::find(None).expect("QEMU"));
+    qemu.boot(&shim(), &spec, &Deadlines::new(spec.accel, HostLoad::now()), &mut |_| {}).await
 }
