@@ -100,7 +100,7 @@ impl CommandLine {
         };
         let is_call = |(at, word): (usize, &&str)| {
             let is_program = ["ss", "nstat", "netstat"].contains(&base(word)) && !word.contains("/net/");
-            is_program && words.get(at + 1).is_some_and(|word| is_argument(word))
+            is_program && words.get(at + 1).is_some_and(is_argument)
         };
         let at = words.iter().enumerate().position(is_call)?;
         Some(Self::of_words(&[], &words, at, true))

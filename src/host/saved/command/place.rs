@@ -97,7 +97,7 @@ pub fn shell(words: &[&str]) -> Option<Shell> {
     // `sudo -i`, `sudo -u app bash`.
     if words[..begin].iter().any(|word| ["sudo", "doas"].contains(&base(word))) && words[begin].starts_with('-') {
         let is_login = words.iter().any(|word| ["-i", "-s", "--login", "--shell"].contains(word));
-        let inner = words.iter().skip(begin).position(|word| is_begun(&word));
+        let inner = words.iter().skip(begin).position(is_begun);
         return match inner {
             Some(at) => shell(&words[begin + at..]),
             None => (is_login && words[begin..].iter().all(|word| word.starts_with('-'))).then_some(Shell::Same),
