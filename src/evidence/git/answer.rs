@@ -1,4 +1,4 @@
-//! One question: which steps of a bug's chain does this revision have, and what does that come to?
+//! Answers one question: which steps of a bug's chain does this revision have, and which states do they leave?
 
 use std::collections::BTreeSet;
 use std::rc::Rc;
@@ -77,7 +77,7 @@ impl GitIndex {
             .flat_map(|found| found.carriers.found.iter().map(|carrier| (found.step.role, carrier.place)))
             .collect();
         for one in &mut found {
-            // A fix may revert the break; what brings the break back is no step of the fix.
+            // A fix may revert the break. A commit that brings the break back is no step of the fix.
             let later = places.iter().filter(|(role, _)| *role >= one.step.role).map(|(_, place)| *place).collect();
             one.standing = standing(&history, one.step, &one.carriers, &later)?;
         }
@@ -96,7 +96,7 @@ impl GitIndex {
 }
 
 impl GitIndex {
-    /// What lies over a commit's tree.
+    /// The patches in a commit's tree.
     fn packaging(&self, commit: Oid, is_kernel: bool) -> Rc<Packaging> {
         let mut last = self.packaging.borrow_mut();
         if let Some((_, packaging)) = last.as_ref().filter(|(of, _)| *of == commit) {
@@ -135,10 +135,10 @@ pub(super) struct GitAnswer<'a> {
     pub history: &'a History<'a>,
     pub bug: &'a Bug,
     pub found: &'a [StepSearch<'a>],
-    /// Why steps stay open.
+    /// Why steps are open.
     pub doubts: Vec<String>,
     pub warnings: Vec<String>,
-    /// Whether lines are back that the fix, or what came before it, took out.
+    /// Whether lines are back that the fix, or a step before it, removed.
     pub is_undone: bool,
     /// Files that the repository lacks, `commit:path`, without which no answer is strong.
     pub lacking: BTreeSet<String>,
@@ -218,7 +218,7 @@ impl GitAnswer<'_> {
             steps.push((one.step.role, self.presence(one, &doubtful)?));
         }
         let mut chain = ChainPresence::of(steps);
-        // Whoever took a fix out without a word may have taken out what came before it.
+        // A commit that silently removed a fix may have removed the steps before it too.
         if self.is_undone && chain.half_fix == Presence::IN {
             chain.half_fix = Presence::OPEN;
         }

@@ -31,7 +31,7 @@ const MOST_SPEAKERS: usize = 256;
 pub(super) struct Carrier {
     pub place: CarrierPlace,
     pub how: How,
-    /// Whether the repository lacks what would show if it changes the step's files.
+    /// Whether the repository lacks the trees that show if it changes the step's files.
     pub is_unseen: bool,
 }
 

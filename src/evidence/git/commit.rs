@@ -5,7 +5,7 @@
 
 use git2::Oid;
 
-/// One commit, as it lies in the repository.
+/// One commit, as the repository stores it.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct RawCommit<'a> {
     /// Its tree.

@@ -166,8 +166,8 @@ impl Graph {
         Rc::clone(self.kept.borrow_mut().roots.get_or_insert_with(all))
     }
 
-    /// The commits from `from` on, as bytes: 32-bit numbers, little-endian, as they lie here. First how many commits, then
-    /// theirs, then the lists of several parents, which are counted from the first of them.
+    /// The commits from `from` on as bytes: 32-bit numbers, little-endian. First the number of commits, then one number
+    /// for each, then the lists of several parents, whose places count from the first list.
     pub fn encode(&self, from: u32, to: u32) -> Vec<u8> {
         let first = &self.first[from as usize..to as usize];
         let mut starts = first.iter().filter(|value| **value & MANY != 0 && **value != NONE).map(|value| value & !MANY);
@@ -185,7 +185,7 @@ impl Graph {
         bytes
     }
 
-    /// Adds what [`Graph::encode`] gave. False where the bytes are not that.
+    /// Adds what [`Graph::encode`] gave. False if the bytes are damaged.
     pub fn decode(&mut self, bytes: &[u8]) -> bool {
         self.kept.take();
         let (words, rest) = bytes.as_chunks::<4>();

@@ -248,7 +248,7 @@ fn is_first(release: Upstream) -> bool {
 fn is_before_break(version: &MakefileVersion, releases: Option<&Releases>) -> bool {
     let Some(release) = version.release() else { return false };
     let line = release.line();
-    // Where git's history of Linux begins, so does the history of what can be told.
+    // Nothing is known of Linux before its history in git.
     if is_first(release) {
         return true;
     }

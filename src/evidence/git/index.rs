@@ -65,7 +65,7 @@ impl fmt::Display for IndexProgress {
 pub struct GitIndex {
     pub(super) repository: Repository,
     pub(super) inner: RefCell<Inner>,
-    /// What lies over the tree of the revision that was asked about last: other dossiers ask about it too.
+    /// The patches in the tree of the last revision: other dossiers ask about it too.
     pub(super) packaging: RefCell<Option<(Oid, Rc<Packaging>)>>,
     /// What was wrong with the old index, where it was damaged and rebuilt.
     pub(super) damage: RefCell<Option<String>>,
@@ -96,7 +96,7 @@ impl Repository {
             damage: RefCell::new(damage),
             progress: Box::new(|_| {}),
         };
-        // Looked at before the refs are read: what moves meanwhile is seen the next time.
+        // Looked at before the refs are read: a ref that moves meanwhile is seen the next time.
         let stamp = repository.refs_stamp();
         let lock_file = path.with_extension("lock");
         let packs = repository.pack_indexes();
@@ -171,7 +171,7 @@ impl GitIndex {
     }
 }
 
-/// What lies where the index should be.
+/// The index on the disk.
 enum IndexOnDisk {
     /// Nothing that is of use.
     Nothing,
@@ -194,7 +194,7 @@ fn on_disk(path: &Path, shape: &str) -> IndexOnDisk {
     }
 }
 
-/// The index of the refs as they are, with what was wrong with the one that was there. Whoever calls it holds the lock.
+/// The index of the current refs, with what was wrong with the old one. The caller holds the lock.
 fn brought_up_to_date(
     repository: &Repository,
     packs: Option<&str>,

@@ -1,4 +1,4 @@
-//! The file of an index: what it holds, and how it is written and read.
+//! The file of an index, and how it is written and read.
 //!
 //! ```text
 //! header     where the manifest is, with its checksum; written in place, last of all
@@ -53,7 +53,7 @@ struct IndexSegment {
     tables: Vec<Table>,
 }
 
-/// What lies where an index should be.
+/// What opening the file gave.
 pub(super) enum Opened {
     Missing,
     /// An index of another layout.
@@ -163,7 +163,7 @@ impl IndexFile {
         })
     }
 
-    /// Says what it is made of by now.
+    /// Records what it is made of now.
     pub fn set_made(&self, made: &Made) -> Result<(), GitError> {
         let manifest = Manifest { made: made.clone(), segments: self.manifest.segments.clone() };
         self.write(|file| finish(file, &manifest))
@@ -275,7 +275,7 @@ impl IndexFile {
         self.numbers(TableName::Subjects, hash.cast_unsigned(), hash.cast_unsigned())
     }
 
-    /// The commits that speak of undoing the one with this subject.
+    /// The commits that speak of reverting the one with this subject.
     pub fn undoing_subject(&self, hash: i64) -> Result<Vec<u32>, GitError> {
         self.numbers(TableName::Undone, hash.cast_unsigned(), hash.cast_unsigned())
     }

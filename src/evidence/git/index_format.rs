@@ -9,8 +9,8 @@ use super::message::{Abbreviation, MentionKind};
 use super::table::{Table, sum};
 use super::walk::{CommitFact, CommitFacts};
 
-/// What an index begins with. The digits are the number of this layout, and of what messages are read for: a file with
-/// another one is built anew.
+/// An index begins with this. The digits change with the layout and with what is read from messages: a file with other
+/// digits is rebuilt.
 pub(super) const MAGIC: [u8; 16] = *b"backproof-git-09";
 
 /// The length of the header: the magic, where the manifest is, its length and checksum, the stamp, the header's checksum.
@@ -30,7 +30,7 @@ pub(super) enum TableName {
     Subjects,
     /// The first eight digits that are named, and who names them how.
     Mentions,
-    /// Hash of a subject, and who speaks of undoing it.
+    /// Hash of a subject, and the commits that speak of reverting it.
     Undone,
     /// Hash of a subject, and who quotes it.
     Quoted,

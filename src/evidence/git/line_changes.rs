@@ -18,11 +18,11 @@ const WHOLE: (usize, usize) = (4, 5);
 /// What a commit does to the lines of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum LineEffect {
-    /// It adds what the step adds and removes what the step removes: all but a few of the lines.
+    /// It adds what the step adds and removes what the step removes, except a few lines.
     PutsIn,
     /// It does so with some of the lines.
     PutsSomeIn,
-    /// It removes what the step adds and adds what the step removes: all but a few of the lines.
+    /// It removes what the step adds and adds what the step removes, except a few lines.
     TakesOut,
     /// It does so with some of the lines.
     TakesSomeOut,
@@ -44,7 +44,7 @@ impl LineEffect {
     }
 }
 
-/// How often each line stands in a file after a commit, less how often before.
+/// How often each line is in a file after a commit, minus how often before.
 type LineCounts = HashMap<Vec<u8>, i64>;
 
 /// The lines that a commit changes in some files.

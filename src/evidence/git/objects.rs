@@ -1,5 +1,5 @@
-//! The objects of a repository, as git would show them: what replaces a commit is read in its place, and grafts and a
-//! shallow clone's end are laid over its parents. What was read is kept, for the next dossier asks for the same.
+//! The objects of a repository, as git shows them: replacements are read in place of commits, and grafts and the end of
+//! a shallow clone change their parents. Objects are kept, because the next dossier asks for the same ones.
 
 use std::cell::{OnceCell, RefCell};
 use std::collections::{HashMap, HashSet};

@@ -53,7 +53,7 @@ pub(super) const KERNEL: [&str; 24] = [
     "virt",
 ];
 
-/// What lies over a revision's tree.
+/// The patches in a revision's tree.
 #[derive(Debug, Default)]
 pub(super) struct Packaging {
     /// The patches: first those that are applied, in order, and then the others (see [`QuiltPatch::is_applied`]).
@@ -106,7 +106,7 @@ pub(super) fn packaging(git: &Objects, commit: Oid, is_kernel: bool) -> Packagin
         .filter(|(_, spec)| spec.has_patches)
         .collect();
     for (path, spec) in &specs {
-        // A kernel's own tree has the spec of which it is the result; what that names lies elsewhere.
+        // A kernel's own tree may have the spec that made it; the patches that the spec names are elsewhere.
         let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
         let beside = |name: &str| {
             let sources = folder.rsplit_once('/').map_or("SOURCES".to_owned(), |(above, _)| format!("{above}/SOURCES"));
@@ -134,7 +134,7 @@ pub(super) fn packaging(git: &Objects, commit: Oid, is_kernel: bool) -> Packagin
     }
     packaging.by.extend(found.recipes);
     for path in found.patches {
-        // Debian's and SUSE's lists tell of all that lie beside them.
+        // Debian's and SUSE's lists name all patches beside them.
         let is_listed =
             has_series_conf || path.starts_with("debian/patches/") && packaging.by.contains("debian/patches/series");
         if !is_listed && seen.insert(path.clone()) && packaging.patches.len() < MOST {
@@ -175,7 +175,7 @@ struct Search {
     found: Lying,
 }
 
-/// What lies in a tree, by path.
+/// What a tree has, by path.
 #[derive(Default)]
 struct Lying {
     patches: Vec<String>,
@@ -240,7 +240,7 @@ impl Search {
     }
 }
 
-/// Why a step may be in a patch that lies in the tree, although it was not found in one that is applied for certain.
+/// Why a patch in the tree may carry a step, although none that is surely applied does.
 pub(super) fn may_carry(history: &History, one: &StepSearch) -> Option<String> {
     let (packaging, step) = (&history.packaging, one.step);
     let subject = plain_subject(step.subject.as_bytes());

@@ -33,7 +33,8 @@ pub(super) enum FixInFiles {
     Open(String),
 }
 
-/// Compares the files with what the commit `number`, which stands for `one`, made of them. `all` are the chain's steps.
+/// Compares the files with what the commit of `carrier`, which is the step `one`, made of them. `all` are the chain's
+/// steps.
 pub(super) fn erosion(
     history: &History,
     one: &StepSearch,

@@ -17,7 +17,7 @@ pub(super) fn patch_id(git: &Objects, commit: Oid) -> Option<Oid> {
     if diff.deltas().len() == 0 || diff.deltas().len() > 500 {
         return None;
     }
-    // The library doesn't read what replaces an object.
+    // libgit2 does not read replacements of objects.
     let readable = |id: Oid| id.is_zero() || git.overlay().actual(id) == id && is_readable(git.raw(), id);
     if !diff.deltas().all(|delta| readable(delta.old_file().id()) && readable(delta.new_file().id())) {
         return None;

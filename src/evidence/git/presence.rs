@@ -1,4 +1,4 @@
-//! What is known of one step in a history: what its carriers and their reverts leave, and what the files say against it.
+//! What is known of one step: from its commits, their reverts, and the files.
 
 use git2::Oid;
 
@@ -35,7 +35,7 @@ impl GitAnswer<'_> {
         Ok(())
     }
 
-    /// What is known of one step, by its history and by what the files say against it.
+    /// What is known of one step, from its history and from the files.
     pub(super) fn presence(&mut self, one: &StepSearch, doubtful: &[Beginning]) -> Result<Presence, GitError> {
         let role = one.step.role;
         let mends = role == Role::FixOfFix;
@@ -242,7 +242,7 @@ impl GitAnswer<'_> {
         if later.iter().any(|other| self.is_in_the_files(other)) {
             return Ok(None);
         }
-        // Another backport of it may be what the files show.
+        // The files may show another backport of it.
         for other in &one.carriers.found {
             if let CarrierPlace::Commit(number) = other.place
                 && self.likeness(self.history.sha(number)?, one.step) == Likeness::Applied

@@ -23,13 +23,13 @@ pub(super) struct QuiltPatch {
     pub subject: String,
     /// The commits that its head names, and the lines that do.
     pub mentions: Vec<(MentionKind, Abbreviation, String)>,
-    /// Subjects that its head speaks of undoing.
+    /// Subjects that its head speaks of reverting.
     pub doubted: Vec<String>,
     /// The CVEs that its head and its name name.
     pub cves: Vec<String>,
-    /// Whether it is applied for certain, and does not only lie there.
+    /// Whether it is surely applied.
     pub is_applied: bool,
-    /// Whether it may be applied the other way round, which takes out what it carries.
+    /// Whether it may be applied in reverse, which removes what it carries.
     pub is_reversed: bool,
     /// Its first telling lines, and whether it adds them.
     lines: Vec<(Vec<u8>, bool)>,
@@ -106,7 +106,7 @@ impl QuiltPatch {
         {
             said.push((MentionKind::Carries, commit, format!("From {}", commit.to_hex())));
         }
-        // A removed file stands in the first of the two lines only.
+        // Only the first of the two lines names a removed file.
         let paths = whole.split(|b| *b == b'\n').filter_map(|l| l.strip_prefix(b"+++ ").or(l.strip_prefix(b"--- ")));
         let mut files: Vec<String> = paths
             .filter_map(|path| {

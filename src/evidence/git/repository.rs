@@ -305,7 +305,7 @@ fn loose_is_whole(file: File) -> bool {
         }
     }
     let size = std::str::from_utf8(&head).ok().and_then(|head| head.split_once(' ')?.1.parse::<u64>().ok());
-    // One byte more than it says is enough to know that it lies.
+    // One byte more than it says is enough to know that the head is wrong.
     let mut read = |size: u64| std::io::copy(&mut text.by_ref().take(size + 1), &mut std::io::sink());
     size.filter(|size| *size < LARGEST_OBJECT).is_some_and(|size| read(size).is_ok_and(|read| read == size))
 }

@@ -1,7 +1,7 @@
 //! Which carriers of a step still stand: reverts, reverts of reverts, and so on.
 //!
-//! A revert takes out the step wherever it came from, as long as it came before: two backports of one step are the same
-//! lines once they are merged. What came after, or beside, the revert stands. A revert counts as long as it stands itself.
+//! A revert removes the step of every commit before it: two backports of one step are the same lines once they are
+//! merged. Backports after, or beside, the revert stand. A revert counts as long as nothing reverts it.
 
 use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
@@ -53,7 +53,7 @@ struct RevertNode {
     puts: bool,
     /// What it reverts, among the nodes.
     undoes: Vec<usize>,
-    /// What speaks of undoing it.
+    /// What speaks of reverting it.
     doubted_by: Option<CarrierPlace>,
 }
 
@@ -208,7 +208,7 @@ fn judge(nodes: &[RevertNode], applied: usize) -> StepStanding {
     }
 }
 
-/// What comes before what.
+/// Answers which of two places comes first.
 struct AncestryOrder<'a> {
     history: &'a History<'a>,
     after: HashMap<u32, Rc<Bits>>,
@@ -275,7 +275,8 @@ fn undoes(plain: &str, subject: &str) -> bool {
     reverted_subjects(plain).iter().any(|undone| is_same(&plain_subject(undone.as_bytes()), subject))
 }
 
-/// What speaks of undoing a commit with these names and this subject, changes its files, and may mean anything.
+/// Commits and patches that speak of reverting a commit with these names and this subject, change its files, and may
+/// mean anything.
 fn doubts_of(
     history: &History,
     names: &[Abbreviation],
@@ -300,7 +301,7 @@ fn doubts_of(
     }
     let mut found = Vec::new();
     for number in numbers {
-        // A merge's message tells what others did.
+        // A merge's message repeats what others did.
         if history.has(number)
             && history.graph.parents(number).len() < 2
             && !leaves(history.repository.git(), history.sha(number)?, files)
@@ -311,7 +312,7 @@ fn doubts_of(
     for (at, patch) in history.packaging.patches.iter().enumerate() {
         let mut said = patch.mentions.iter().filter(|(kind, ..)| speaks(*kind));
         let by_name = said.any(|(_, commit, _)| names.iter().any(|name| name.agrees(*commit)));
-        // Nobody can tell whether what only lies there is applied.
+        // A patch that no series names may be applied or not.
         let is_lying = !patch.is_applied && undoes(&patch.subject, subject);
         let speaks = by_name || is_lying || patch.doubted.iter().any(|doubted| is_same(doubted, subject));
         if (speaks || patch.is_reversed) && (files.is_empty() || patch.changes(files)) {

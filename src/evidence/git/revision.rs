@@ -1,4 +1,4 @@
-//! From what people call a revision to a commit.
+//! Finds the commit that a revision's name means.
 
 use std::io;
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-/// The most passes over a line that replace macros by what they stand for.
+/// The most passes over a line that expand macros.
 const MOST_PASSES: usize = 8;
 
 /// What a spec file says of patches.
@@ -96,7 +96,7 @@ pub(super) fn parse(text: &str) -> Spec {
             let one =
                 |number: u64| named.get(&number).filter(|(_, is_certain)| *is_certain).map(|(file, _)| file.clone());
             match first {
-                // Options of a cluster may hide -N: what is not plain is not certain.
+                // A cluster of options may hide -N, so only plain options are certain.
                 "%autosetup" if !words.iter().any(|word| word.starts_with('-') && word.contains('N')) => {
                     spec.applied.extend(all());
                 }

@@ -31,7 +31,8 @@ pub(super) fn by_subject(
     let git = history.repository.git();
     let subject = plain_subject(step.subject.as_bytes());
     let of = carriers.model;
-    // Comparing two trees of Linux is most of what a question costs, and few steps have others of their subject.
+    // Comparing two trees of Linux is the slowest part of a question, and few steps share their subject with other
+    // commits.
     let model = LazyCell::new(|| of.and_then(|model| patch_id(git, model)));
     let mut compared = 0;
     for number in history.store.with_subject(subject_hash(&subject))? {

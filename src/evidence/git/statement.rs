@@ -65,7 +65,7 @@ impl Statement {
         Self { first: 0, end: 1, text, words: OnceCell::new() }
     }
 
-    /// Its words, without what it quotes and without addresses of the web.
+    /// Its words, without quotations and web addresses.
     pub fn words(&self) -> &[StatementWord] {
         self.words.get_or_init(|| words(&self.text))
     }

@@ -1,4 +1,4 @@
-//! From what is known of each step to the states that are possible.
+//! Turns what is known of each step into the possible states.
 
 use std::collections::BTreeMap;
 

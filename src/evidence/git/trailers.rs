@@ -1,4 +1,4 @@
-//! What a message claims of the commits that it names: that it carries them, reverts them, fixes them.
+//! What a message claims about the commits that it names: that it carries, reverts or fixes them.
 //!
 //! A claim is a statement of its own: a trailer (`Git-commit: X`), brackets (`[ Upstream commit X ]`), or a sentence of
 //! nothing but words in which backports and reverts are told (`This is commit X back-ported to 4.19`). A sentence that
@@ -191,7 +191,7 @@ impl<'a> MessageReader<'_, 'a> {
         if all_in(&[CARRYING], words) && !any_in("following all squashed combined combination series both", words) {
             return Some(MentionKind::Carries);
         }
-        // More may be said of what is squashed together.
+        // A squashed commit may carry only a part of each.
         (statement.text.ends_with(':') || any_in("following squashed", words)).then_some(MentionKind::MayCarry)
     }
 

@@ -140,7 +140,7 @@ pub(super) fn walk(
         found.facts[here].subject = subject_hash(&subject);
         let said = mentions(commit.message);
         let mut undone = reverted_subjects(&subject);
-        // A merge's message tells what others did.
+        // A merge's message repeats what others did.
         if commit.parents.len() < 2 {
             undone.extend(doubted_subjects(commit.message, &said));
             let named = unclaimed(commit.message, &said);

@@ -14,7 +14,7 @@ use super::subject::{plain_subject, subject_hash};
 pub(super) const MOST_WARNINGS: usize = 12;
 
 impl GitAnswer<'_> {
-    /// Says what git lays over the history.
+    /// Warns of grafts, replacements, missing history and missing files.
     pub(super) fn overlays(&mut self) -> Result<(), GitError> {
         let overlay = self.history.repository.overlay();
         if !overlay.shallow.is_empty() {
