@@ -26,7 +26,7 @@ fn said<'a>(document: &'a Value, subject: &str) -> &'a Value {
 }
 
 #[test]
-fn releases_are_answered_at_once_and_the_worst_answer_is_the_exit_code() {
+fn worst_answer_is_the_exit_code() {
     let lab = Lab::new();
     for (releases, code) in [
         (&["4.19.51", "4.19.62"][..], 0),
@@ -51,7 +51,7 @@ fn releases_are_answered_at_once_and_the_worst_answer_is_the_exit_code() {
 }
 
 #[test]
-fn stdin_has_a_subject_a_line_and_nothing_at_all_is_a_usage_error() {
+fn stdin_has_a_subject_a_line_and_empty_is_usage() {
     let lab = Lab::new();
     let ask = |input: &str| {
         let mut command = lab.command(&["affected", "--bug", STALL, "--format", "json", "-"]);
@@ -248,7 +248,7 @@ fn kernels_in_unusual_wrappings_are_told_for_what_they_are() {
 }
 
 #[test]
-fn a_kernel_built_without_the_code_is_not_affected_in_affected_and_run() {
+fn kernel_without_the_code_is_not_affected() {
     const COOKIES: &str = "syn-cookie-data-loss";
     let lab = Lab::with_matrix(&format!("bugs: [{COOKIES}]\nkernels:\n  - {{ name: subject, deb: kernel.deb }}\n"));
     let heading =
@@ -294,7 +294,7 @@ fn a_kernel_built_without_the_code_is_not_affected_in_affected_and_run() {
 }
 
 #[test]
-fn a_package_that_only_depends_is_answered_as_the_kernel_it_stands_for() {
+fn metapackage_is_answered_as_its_kernel() {
     let lab = Lab::new();
     lab.write(
         "meta/DEBIAN/control",
@@ -360,7 +360,7 @@ fn history(lab: &Lab) -> std::path::PathBuf {
 }
 
 #[test]
-fn a_repository_s_revisions_are_judged_by_their_history_and_remembered() {
+fn revisions_are_judged_by_history_and_remembered() {
     let lab = Lab::new();
     let repository = history(&lab);
     let cache = lab.path("cache");
@@ -406,7 +406,7 @@ fn an_image_is_judged_by_its_code_and_not_its_name() {
 }
 
 #[test]
-fn where_git_has_the_fix_and_the_kernel_stalls_the_run_says_so_before_anything_else() {
+fn git_fix_against_a_stall_is_told_first() {
     let lab = Lab::with_matrix(include_str!("../kernels.yaml"));
     lab.run(&["controls", "build"]).ends_with(0);
     history(&lab);
@@ -454,7 +454,7 @@ releases:
 "#;
 
 #[test]
-fn a_run_keeps_what_git_found_and_no_repository_that_cannot_be_asked_breaks_it() {
+fn run_keeps_what_git_found_despite_bad_repositories() {
     let lab = Lab::new();
     let repository = history(&lab);
     let from = format!("file://{}", repository.display());

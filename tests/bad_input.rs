@@ -35,7 +35,7 @@ fn unknown_kernels_bugs_and_tags_are_told_with_what_there_is() {
 }
 
 #[test]
-fn a_source_that_is_no_kernel_is_an_error_with_its_reason_and_no_verdict() {
+fn source_without_a_kernel_is_an_error_with_reason() {
     let elf_of_arm = {
         let mut header = vec![0_u8; 64];
         header[..7].copy_from_slice(b"\x7fELF\x02\x01\x01");
@@ -65,7 +65,7 @@ fn a_source_that_is_no_kernel_is_an_error_with_its_reason_and_no_verdict() {
 }
 
 #[test]
-fn a_results_folder_that_cannot_be_written_stops_the_run_at_once() {
+fn unwritable_results_folder_stops_the_run() {
     let lab = Lab::with_matrix(&debian_12(""));
     lab.write("taken", "a file, where a folder should be");
     lab.run(&["run", "--results", "taken"]).ends_with(3).says(&["taken", "--results"]);

@@ -120,7 +120,7 @@ fn what_a_running_guest_was_booted_from_stays_until_it_ends() {
 }
 
 #[test]
-fn a_kill_in_the_middle_of_collecting_or_unpacking_leaves_nothing_half_made() {
+fn kill_while_collecting_leaves_nothing_half_made() {
     let world = World::new().with_package();
     let records = || files(&world.cache().join("packages")).len();
     let drafts = || files(&world.cache().join("tmp")).len();
@@ -186,7 +186,7 @@ fn many_may_collect_and_use_at_once() {
 }
 
 #[test]
-fn a_flipped_bit_in_whatever_was_unpacked_is_found_and_it_is_unpacked_again() {
+fn flipped_bit_is_found_and_unpacked_again() {
     let world = World::new().with_package();
     world.lab.write("kernels.yaml", "kernels: [{ name: a, deb: linux.deb }]");
     let image_of = || {
@@ -218,7 +218,7 @@ fn a_flipped_bit_in_whatever_was_unpacked_is_found_and_it_is_unpacked_again() {
 }
 
 #[test]
-fn a_full_disk_is_named_and_the_cache_is_good_once_there_is_room() {
+fn full_disk_is_named_and_the_cache_recovers() {
     let world = World::new().with_package();
     let ran = world.mounting(
         "mkdir cache && mount -t tmpfs -o size=12k none cache && export BACKPROOF_CACHE=$PWD/cache\n\

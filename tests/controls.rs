@@ -69,7 +69,7 @@ fn image(document: &Value, at: usize, cache: &Path) -> String {
 }
 
 #[test]
-fn a_control_is_built_once_and_a_further_one_costs_the_files_that_it_changes() {
+fn control_is_built_once_and_another_reuses_objects() {
     let lab = Lab::new();
     let source = source(&lab);
     let before = fs::read(source.path().join("net/ipv4/tcp_output.c")).expect("a file");
@@ -104,7 +104,7 @@ fn a_control_is_built_once_and_a_further_one_costs_the_files_that_it_changes() {
 }
 
 #[test]
-fn kill_9_leaves_no_process_and_the_next_build_goes_on_without_the_half_made_object() {
+fn kill_9_leaves_no_process_and_the_build_resumes() {
     let lab = Lab::new();
     let source = source(&lab);
     let (mut child, family) = held(&lab, &source);
@@ -123,7 +123,7 @@ fn kill_9_leaves_no_process_and_the_next_build_goes_on_without_the_half_made_obj
 }
 
 #[test]
-fn where_make_fails_on_what_a_kill_left_all_is_built_again_and_said_and_otherwise_it_is_not() {
+fn failed_make_after_a_kill_builds_again_and_says_so() {
     let lab = Lab::new();
     let source = source(&lab);
     let (mut child, family) = held(&lab, &source);
@@ -154,7 +154,7 @@ fn where_make_fails_on_what_a_kill_left_all_is_built_again_and_said_and_otherwis
 }
 
 #[test]
-fn ctrl_c_ends_the_compilers_too_and_says_that_the_build_goes_on() {
+fn ctrl_c_ends_the_compilers_and_says_how_to_resume() {
     let lab = Lab::new();
     let source = source(&lab);
     let (child, family) = held(&lab, &source);
@@ -182,7 +182,7 @@ fn two_builds_at_once_wait_for_each_other_and_compile_once() {
 }
 
 #[test]
-fn a_compiler_that_fails_is_shown_with_its_log_and_the_cache_stays_good() {
+fn failed_compiler_is_shown_with_its_log() {
     let lab = Lab::new();
     let source = source(&lab);
     source.tell("broken");
@@ -298,7 +298,7 @@ fn a_tarball_is_built_like_the_tree_in_it() {
 }
 
 #[test]
-fn what_is_missing_to_compile_is_listed_with_its_packages_before_anything_starts() {
+fn missing_tools_are_listed_with_their_packages() {
     let lab = Lab::new();
     let source = source(&lab);
     fs::create_dir(lab.path("empty")).expect("a folder");
@@ -308,7 +308,7 @@ fn what_is_missing_to_compile_is_listed_with_its_packages_before_anything_starts
 }
 
 #[test]
-fn a_control_that_is_not_built_is_an_error_that_names_the_command() {
+fn control_not_built_is_an_error_with_the_command() {
     let matrix = "kernels: [{ name: a, control: { name: stall-break, line: \"6.1\" } }]\n";
     let lab = Lab::with_matrix(matrix);
     let (ran, document) = lab.judge(&["--cache", "cache"]);
@@ -339,7 +339,7 @@ fn a_damaged_image_is_never_booted_and_is_built_again() {
 }
 
 #[test]
-fn another_source_takes_the_place_of_the_last_and_what_was_built_is_kept() {
+fn new_source_replaces_the_last_and_keeps_builds() {
     let lab = Lab::new();
     let source = source(&lab);
     let (_, first) = build(&lab, &["stock"]);

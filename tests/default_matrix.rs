@@ -15,7 +15,7 @@ fn lab() -> Lab {
 }
 
 #[test]
-fn every_debian_line_is_free_of_the_stall_and_loses_syn_cookie_data() {
+fn debian_lines_have_no_stall_and_lose_cookie_data() {
     let lab = lab();
     let (ran, document) = lab.judge(&[]);
     ran.ends_with(0);

@@ -113,7 +113,7 @@ fn a_transfer_that_was_killed_goes_on_where_it_ended() {
 }
 
 #[test]
-fn an_interrupted_run_ends_at_once_and_its_transfer_is_gone_on_with() {
+fn interrupted_run_ends_and_its_transfer_resumes() {
     let (server, package) = (Server::new(), stalling_package(3_000_000));
     let file = Answer::file(package.clone(), "\"1\"");
     let address = server.on("/a.deb", [file.clone().stall_after(2_000_000), file]);
@@ -187,7 +187,7 @@ fn trusted_identity(lab: &Lab) -> (std::path::PathBuf, Arc<rustls::ServerConfig>
 }
 
 #[test]
-fn the_system_s_authorities_vouch_for_a_server_and_https_is_never_left() {
+fn https_is_verified_and_never_downgraded() {
     let (lab, package) = (Lab::new(), stalling_package(1000));
     let (authority, identity) = trusted_identity(&lab);
     let (server, plain) = (Server::with_tls(identity), Server::new());

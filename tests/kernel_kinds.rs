@@ -47,7 +47,7 @@ fn what_a_kernel_was_built_without_is_a_skip_with_the_reason() {
 }
 
 #[test]
-fn a_bare_image_without_the_tun_driver_is_found_out_in_the_guest() {
+fn missing_tun_driver_is_found_in_the_guest() {
     // Debian's kernels have the driver as a module, which a bare image does not bring along.
     let lab = Lab::with_matrix(&format!(
         "bugs: [tcp-fragment-stall]\nexpect: {{ tcp-fragment-stall: skip }}\nkernels:\n  - name: subject\n    \
@@ -75,7 +75,7 @@ fn a_kernel_that_panics_is_an_error_in_the_kernels_own_words() {
 }
 
 #[test]
-fn an_optional_kernel_whose_suite_has_gone_is_a_skip_and_any_other_an_error() {
+fn gone_suite_skips_optional_kernels_only() {
     let gone = |optional: bool| {
         Lab::with_matrix(&format!(
             "bugs: [tcp-fragment-stall]\nkernels:\n  - name: gone\n    optional: {optional}\n    apt: {{ package: \
@@ -92,7 +92,7 @@ fn an_optional_kernel_whose_suite_has_gone_is_a_skip_and_any_other_an_error() {
 }
 
 #[test]
-fn a_full_disk_loses_evidence_before_verdicts_and_leaves_no_guest() {
+fn full_disk_loses_evidence_before_verdicts() {
     // Where the verdicts fit they stand; where not even they do, the run has none.
     for (size, code) in [("64k", 0), ("8k", 3)] {
         let lab = Lab::with_matrix(&debian_12(""));

@@ -45,7 +45,7 @@ fn drafts(store: &Store) -> usize {
 }
 
 #[test]
-fn a_meta_package_becomes_a_kernel_which_then_needs_neither_network_nor_apt() {
+fn cached_metapackage_needs_no_network() {
     let world = World::new();
     let error = world.apt(PACKAGE, SUITE, true, false).unwrap_err();
     assert_eq!(error.class(), ErrorClass::NotCached, "{error}");
@@ -93,7 +93,7 @@ fn a_meta_package_becomes_a_kernel_which_then_needs_neither_network_nor_apt() {
 }
 
 #[test]
-fn a_suite_that_is_not_served_is_gone_and_bad_names_never_reach_apt() {
+fn unserved_suite_is_gone_and_bad_names_stay_out_of_apt() {
     let world = World::new();
     let error = world.apt(PACKAGE, "no-such-suite", false, false).unwrap_err();
     assert!(error.is_gone() && error.to_string().contains("no-such-suite"), "{error}");

@@ -54,7 +54,7 @@ fn document(folder: &Path) -> Value {
 }
 
 #[test]
-fn qemu_dies_with_a_controller_that_is_killed_and_no_cell_looks_judged() {
+fn qemu_dies_with_a_killed_controller() {
     let lab = Lab::with_matrix(&debian_12(""));
     let (mut child, qemu) = start(&lab);
     child.kill().expect("kill -9");

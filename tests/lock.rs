@@ -52,7 +52,7 @@ impl World {
 }
 
 #[test]
-fn a_locked_kernel_stays_while_its_suite_moves_and_comes_from_wherever_it_still_is() {
+fn locked_kernel_stays_while_its_suite_moves() {
     let world = World::new();
     let first = world.archive.publish("6.1.0-1");
 
@@ -140,7 +140,7 @@ fn an_entry_of_another_source_counts_no_more() {
 }
 
 #[test]
-fn a_locked_file_of_ones_own_that_changed_is_an_error_with_both_sums() {
+fn changed_local_file_is_an_error_with_both_sums() {
     let world = World::new();
     let (deb, first) = world.archive.package("6.1.0-1");
     fs::copy(&deb, world.lab.path("linux.deb")).expect("a copy");
@@ -182,7 +182,7 @@ fn serve(content: Arc<Mutex<Vec<u8>>>) -> u16 {
 }
 
 #[test]
-fn what_is_trusted_on_first_use_is_pinned_by_the_first_run_and_nothing_else_is_taken_then() {
+fn first_use_pins_the_file_for_later_runs() {
     let world = World::new();
     let content = Arc::new(Mutex::new(image(&[Act::Console("first".to_owned()), Act::Reset])));
     let port = serve(Arc::clone(&content));
@@ -227,7 +227,7 @@ fn what_another_cache_knows_of_a_suite_is_enough_offline() {
 }
 
 #[test]
-fn whoever_changes_a_lock_at_once_loses_nothing_of_the_others_whatever_caches_they_use() {
+fn concurrent_updates_keep_all_entries() {
     let world = World::new();
     let (deb, _) = world.archive.package("6.1.0-1");
     fs::copy(deb, world.lab.path("linux.deb")).expect("a copy");
@@ -247,7 +247,7 @@ fn whoever_changes_a_lock_at_once_loses_nothing_of_the_others_whatever_caches_th
 }
 
 #[test]
-fn an_old_copy_is_no_answer_to_what_a_kernel_is_now_and_is_never_pinned() {
+fn stale_copy_is_never_pinned() {
     let world = World::new();
     let content = Arc::new(Mutex::new(image(&[Act::Console("first".to_owned()), Act::Reset])));
     let port = serve(Arc::clone(&content));
@@ -270,7 +270,7 @@ fn an_old_copy_is_no_answer_to_what_a_kernel_is_now_and_is_never_pinned() {
 }
 
 #[test]
-fn a_lock_in_a_folder_with_a_space_counts_from_wherever_the_matrix_is_named_and_shows_what_changed() {
+fn lock_in_a_folder_with_a_space_works_from_anywhere() {
     let world = World::new();
     let (deb, _) = world.archive.package("6.1.0-1");
     let whole = world.lab.path("my dir/kernels.yaml").display().to_string();

@@ -63,7 +63,7 @@ fn ran(command: &mut Command) -> (Ran, Value) {
 }
 
 #[test]
-fn a_build_is_answered_about_and_the_archive_listed_and_neither_hides_that_nobody_vouches_for_it() {
+fn unverified_mainline_build_says_so() {
     let release = format!("{NUMBERS}-generic");
     let image = fixtures::bzimage(&release);
     let path = format!("./boot/vmlinuz-{release}");
@@ -110,7 +110,7 @@ fn a_build_is_answered_about_and_the_archive_listed_and_neither_hides_that_nobod
 }
 
 #[test]
-fn the_matrix_s_archive_is_listed_also_where_no_kernel_comes_from_it_and_a_lock_needs_no_package() {
+fn matrix_archive_is_listed_without_its_kernels() {
     let release = format!("{NUMBERS}-generic");
     let path = format!("./boot/vmlinuz-{release}");
     let server = archive(fixtures::deb(&fixtures::tar(&[(&path, &fixtures::bzimage(&release))])), None);
@@ -162,7 +162,7 @@ fn debian_12() -> Kernel {
 }
 
 #[test]
-fn a_mainline_build_is_fetched_and_booted_and_what_it_boots_as_counts() {
+fn mainline_build_is_judged_by_what_it_boots_as() {
     let kernel = debian_12();
     let lab = Lab::with_matrix(&format!(
         "bugs: [{STALL}]\nkernels: [{{ name: build, mainline: {REAL_VERSION}, optional: true }}]\n"

@@ -57,7 +57,7 @@ fn time_line(boot: &Boot, name: &str) -> Vec<Segment> {
 }
 
 #[tokio::test]
-async fn on_a_good_kernel_transfers_finish_and_clients_lose_data_unless_the_profile_prevents_it() {
+async fn transfers_finish_on_a_good_kernel() {
     let large = [("net.core.somaxconn", "4096"), ("net.ipv4.tcp_max_syn_backlog", "4096")];
     let jobs = vec![
         natural(STALL),
@@ -109,7 +109,7 @@ async fn on_a_good_kernel_transfers_finish_and_clients_lose_data_unless_the_prof
 }
 
 #[tokio::test]
-async fn on_a_broken_kernel_transfers_go_silent_and_only_the_systems_own_buffer_helps() {
+async fn transfers_go_silent_on_a_broken_kernel() {
     let jobs = vec![
         natural(STALL),
         natural(COOKIE),
@@ -139,7 +139,7 @@ async fn on_a_broken_kernel_transfers_go_silent_and_only_the_systems_own_buffer_
 }
 
 #[tokio::test]
-async fn a_kernel_with_strict_cookies_loses_nobodys_data_and_needs_no_profile() {
+async fn strict_cookies_lose_no_data() {
     let jobs = vec![natural(COOKIE), under("syn-cookies-off", COOKIE, &[("net.ipv4.tcp_syncookies", "0")])];
     let kernel = guests::control("6.1", "syn-cookie-strict");
     let boot = run(&kernel, jobs).await;

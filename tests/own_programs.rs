@@ -48,7 +48,7 @@ fn ended(document: &Value, bug: &str) -> (String, String, String) {
 }
 
 #[test]
-fn a_user_s_program_is_judged_by_its_exit_status_its_words_and_its_controls() {
+fn own_program_is_judged_by_status_words_and_controls() {
     let table = [
         ("says-affected", "fail", "decisive", "3 of 40 bytes were lost"),
         ("says-not-affected", "pass", "strong", "3 of 40 bytes were lost"),

@@ -32,7 +32,7 @@ fn judged<'a>(document: &'a Value, job: &str) -> &'a Value {
 }
 
 #[test]
-fn a_profile_s_settings_reach_the_guest_and_each_command_line_has_a_boot_of_its_own() {
+fn profile_settings_reach_the_guest() {
     let lab = lab();
     let names = ["default", "no-sack", "no-ipv6", "mistyped"];
     let args: Vec<&str> = names.iter().flat_map(|name| ["--profile", name]).collect();
@@ -120,7 +120,7 @@ kernels:
 }
 
 #[test]
-fn an_unknown_profile_and_a_broken_file_are_told_before_anything_boots() {
+fn bad_profile_is_told_before_anything_boots() {
     let lab = lab();
     let unknown = lab.run(&["run", "--profile", "no-sak"]);
     unknown.ends_with(2).says(&["no profile `no-sak`", "did you mean `no-sack`?"]);

@@ -68,7 +68,7 @@ fn an_old_layout_becomes_a_kernel_whatever_compresses_it() {
 }
 
 #[test]
-fn what_one_package_lacks_another_may_have_and_a_link_is_no_image() {
+fn missing_parts_come_from_another_package() {
     let lab = Lab::new();
     let (image, tun) = (image(), module(b"name=tun\0depends=\0"));
     let packed = liblzma::encode_all(&tun[..], 6).expect("xz");
@@ -153,7 +153,7 @@ fn repackaged(lab: &Lab, changelog: &str) -> [PathBuf; 2] {
 }
 
 #[test]
-fn a_kernel_is_booted_from_rpm_packages_and_its_changelog_is_heard() {
+fn rpm_kernel_boots_and_its_changelog_is_heard() {
     let fix = "tcp: be more careful in tcp_fragment()";
     let changelog = format!(
         "* Thu Jul 18 2024 A B <a@b.c> [6.1.0-56.el9]\n- x86: something else (A B) [RHEL-1]\n\n\

@@ -31,7 +31,7 @@ fn a_program_is_judged_by_its_end_and_by_what_it_printed() {
 }
 
 #[test]
-fn a_program_over_its_deadline_is_killed_with_all_that_it_started() {
+fn late_program_is_killed_with_its_children() {
     let started = Instant::now();
     let judged = run("sleep 100 & sleep 100", Duration::from_millis(200));
     assert_eq!(judged.conclusion, Conclusion::Error);

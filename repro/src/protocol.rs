@@ -382,7 +382,7 @@ mod tests {
     }
 
     #[test]
-    fn a_capture_that_unpacks_to_more_than_any_agent_sends_is_refused() {
+    fn oversized_capture_is_rejected() {
         let bomb = miniz_oxide::deflate::compress_to_vec(&vec![b' '; 64 << 20], 9);
         let capture = Capture { job: String::new(), packed: STANDARD.encode(bomb) };
         assert!(matches!(capture.unpack(&mut (1 << 30)), Err(BadCapture::Deflate)));

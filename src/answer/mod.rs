@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn affected_wins_over_no_verdict_and_no_verdict_over_a_clean_bill() {
+    fn affected_wins_over_no_verdict_over_clean() {
         let (bad, good, none) = (Verdict::Affected, Verdict::NotAffected, Verdict::Unknown);
         for (verdicts, code) in [
             (&[(good, false)][..], 0),
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn each_subject_is_looked_at_when_it_is_written_and_none_is_left_out_of_the_exit_code() {
+    fn subjects_are_looked_at_when_written_and_all_count() {
         let looked = Cell::new(0);
         let answers = (0..3).map(|_| {
             looked.set(looked.get() + 1);

@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn the_archive_holds_the_agent_the_plan_the_modules_and_the_nodes() {
+    fn archive_holds_agent_plan_modules_and_nodes() {
         let archive = initramfs(&plan(), &[module("tun")], &[]).expect("an initramfs");
         let mut rest = archive.as_slice();
         let mut found = Vec::new();

@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn the_default_matrix_has_every_control_of_every_line_and_runs_none_unasked() {
+    fn default_matrix_has_every_control_and_runs_none() {
         let matrix = good(include_str!("../../kernels.yaml"), "kernels.yaml");
         let recipes = Recipes::built_in();
         let controls: Vec<_> = matrix.kernels.iter().filter(|k| matches!(k.source, Source::Control { .. })).collect();
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn a_control_is_expected_to_be_what_its_recipe_says_whatever_the_matrix_says() {
+    fn control_expectation_comes_from_its_recipe() {
         let matrix = good(
             "
 expect: { syn-cookie-data-loss: pass, tcp-fragment-stall: pass }
@@ -332,7 +332,7 @@ kernels:
     }
 
     #[test]
-    fn every_kind_of_source_is_read_and_its_paths_start_at_the_matrix() {
+    fn source_paths_start_at_the_matrix() {
         let apt = |suite: Option<&str>| Source::Apt {
             package: "linux-image".into(),
             suite: suite.map(str::to_owned),
@@ -364,7 +364,7 @@ kernels:
     }
 
     #[test]
-    fn a_kernel_s_own_settings_are_read_and_the_rest_is_the_matrix_s() {
+    fn kernel_settings_override_the_matrix() {
         let matrix = good(
             "
 bugs: [syn-cookie-data-loss]
@@ -408,7 +408,7 @@ kernels:
     }
 
     #[test]
-    fn the_archive_of_mainline_builds_is_the_matrix_s_for_all_its_kernels() {
+    fn mainline_archive_holds_for_all_kernels() {
         let matrix = good(
             "
 kernels:
@@ -430,7 +430,7 @@ mainline-archive:
     }
 
     #[test]
-    fn the_default_matrix_has_the_boundaries_of_mainline_builds_and_runs_none_unasked() {
+    fn default_matrix_has_mainline_boundaries_and_runs_none() {
         let matrix = good(include_str!("../../kernels.yaml"), "kernels.yaml");
         let builds: Vec<_> = matrix.kernels.iter().filter(|k| k.tags.contains("mainline")).collect();
         assert_eq!(builds.len(), 31);

@@ -21,7 +21,7 @@ kernels:
 ";
 
 #[test]
-fn exactly_the_named_profiles_are_chosen_in_the_order_of_dossiers_and_matrix() {
+fn named_profiles_are_chosen_in_order() {
     let matrix = matrix(MATRIX, Path::new("m.yaml"));
     for (names, expected) in [
         (&[][..], "default"),
@@ -47,7 +47,7 @@ fn an_unknown_profile_is_told_with_what_there_is() {
 }
 
 #[test]
-fn a_profile_without_a_bug_to_judge_is_left_out_and_none_left_is_an_error() {
+fn profile_without_a_bug_is_left_out() {
     let own = MATRIX.replace("tree: linux", "tree: linux, bugs: [syn-cookie-data-loss]");
     let matrix = matrix(&own, Path::new("m.yaml"));
     let names = |chosen: Vec<Profile>| chosen.iter().map(|p| p.name.to_string()).collect::<Vec<_>>().join(" ");
@@ -57,7 +57,7 @@ fn a_profile_without_a_bug_to_judge_is_left_out_and_none_left_is_an_error() {
 }
 
 #[test]
-fn files_are_read_when_the_profile_is_chosen_and_its_own_sysctls_go_before_them() {
+fn own_sysctls_override_those_of_files() {
     let folder = tempfile::tempdir().expect("a folder");
     let text = "
 profiles:
@@ -122,7 +122,7 @@ fn every_dossier_s_mitigation_is_a_profile_for_its_bug() {
 }
 
 #[test]
-fn setting_that_a_guest_cannot_have_is_told_with_place_and_remedy() {
+fn impossible_setting_has_place_and_remedy() {
     let folder = tempfile::tempdir().expect("a folder");
     let text = "
 profiles:

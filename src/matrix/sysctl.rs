@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_written_with_dots_or_with_slashes_and_means_the_same() {
+    fn dots_and_slashes_name_the_same_sysctl() {
         for (text, expected) in [
             ("net.ipv4.tcp_sack", Ok("net.ipv4.tcp_sack")),
             ("net/ipv4/tcp_sack", Ok("net.ipv4.tcp_sack")),
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_of_sysctl_d_is_read_and_what_is_not_applied_is_told_with_its_line() {
+    fn sysctl_d_file_says_what_is_not_applied() {
         let Settings { applied, lines, left_out } = good(
             "# ours\n; and theirs\n\n net.ipv4.tcp_wmem =  4096\t16384 4194304 \r\nnet/core/somaxconn=4096\n-net.ipv4.tcp_sack = 0\n\
              net.ipv4.conf.*.rp_filter = 2\n-net.ipv4.conf.all.rp_filter\nnet.ipv4.conf.eth0.rp_filter=1\nvm.swappiness = 1\n\
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_out_anyway_may_have_any_value_and_a_comment_any_encoding() {
+    fn ignored_settings_may_have_any_value() {
         let text = b"# taille du tampon, r\xe9gl\xe9e\n; \xff\nkernel.core_pattern=\nkernel.domainname = caf\xe9\n\
                      net.ipv4.conf.*.rp_filter =\nvm.x = a\x07\nnet.ipv4.tcp_sack = 0\n";
         let Settings { applied, left_out, .. } = read(text, Path::new("a.conf")).unwrap_or_else(|p| panic!("{p}"));

@@ -40,7 +40,7 @@ fn a_healthy_host_fits_one_screen_and_begins_with_the_answer() {
 }
 
 #[test]
-fn a_bitten_host_says_so_first_and_shows_the_connection_and_the_way_out() {
+fn bitten_host_shows_the_connection_and_the_remedy() {
     let socket = Socket {
         local: "10.0.0.1:3306".to_owned(),
         remote: "10.0.0.2:40000".to_owned(),

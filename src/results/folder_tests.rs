@@ -52,7 +52,7 @@ fn affected(question: &Question) -> Cell {
 }
 
 #[test]
-fn each_job_s_time_lines_lie_in_a_folder_of_its_own_whatever_a_guest_calls_them() {
+fn time_lines_of_a_job_have_their_own_folder() {
     let results = tempfile::tempdir().expect("a folder");
     let mut folder = folder(results.path());
     let questions = vec![question("a-bug", false), question("a-bug@tuned", false)];
@@ -154,7 +154,7 @@ fn what_was_not_judged_says_why_in_the_document() {
 }
 
 #[test]
-fn a_run_of_thousands_does_not_write_its_document_for_each_kernel() {
+fn large_run_does_not_write_its_document_per_kernel() {
     let results = tempfile::tempdir().expect("a folder");
     let mut folder = folder(results.path());
     let named =

@@ -171,7 +171,7 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(100))]
 
         #[test]
-        fn hostile_numbers_and_names_make_a_bounded_graph_without_markup_of_theirs(
+        fn hostile_time_line_makes_a_bounded_escaped_graph(
             segments in proptest::collection::vec(any_segment(), 0..60),
             title in "\\PC{0,80}|<script>[&\"'<>]{0,9}",
         ) {
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_time_line_is_thinned_and_says_so_and_keeps_what_was_lost_or_sent_again() {
+    fn long_time_line_is_thinned_but_keeps_losses() {
         let mut segments: Vec<Segment> = (0..50_000).map(|n| segment(u64::from(n), true, n * 1000, 1000, 1)).collect();
         segments.push(Segment { lost: true, ..segment(60_000, true, 1000, 1000, 1) });
         let drawn = svg("long", &segments);

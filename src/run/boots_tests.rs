@@ -79,7 +79,7 @@ fn trials_share_a_boot_unless_cmdline_or_tenant_differs() {
 }
 
 #[test]
-fn a_job_has_its_profile_s_sysctls_and_more_time_on_the_natural_road_and_on_a_busy_host() {
+fn job_has_sysctls_and_more_time_on_a_busy_host() {
     let bugs = Bugs::built_in();
     let bug = bugs.iter().next().expect("a bug");
     let mut tuned = profile("tuned", None);

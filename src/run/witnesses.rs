@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn one_worker_at_a_time_is_at_a_repository_and_nobody_waits_for_another_one() {
+    async fn workers_take_turns_at_one_repository_only() {
         let folder = tempfile::tempdir().expect("a folder");
         let repositories = Repositories::default();
         let told = Cell::new(0);

@@ -5,7 +5,7 @@ fn finding(witness: Witness, strength: Strength, states: &[State]) -> Finding {
 }
 
 #[test]
-fn a_mitigation_changes_the_verdict_and_not_what_is_said_of_the_kernel() {
+fn mitigation_changes_the_verdict_not_the_states() {
     let stalls: &[State] = &[State::Affected, State::HalfFixed];
     let mitigated = Finding { mitigated: true, ..finding(Witness::Runtime, Strength::Decisive, stalls) };
     let git = |state| finding(Witness::Git, Strength::Strong, &[state]);

@@ -159,7 +159,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 
     #[test]
-    fn no_bytes_make_it_panic_and_an_end_means_that_every_job_has_reported(
+    fn agent_end_means_that_every_job_has_reported(
         pieces in proptest::collection::vec(piece(), 0..12)
     ) {
         let (talk, messages, _) = say(&["a"], &pieces.concat());

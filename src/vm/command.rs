@@ -266,7 +266,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn every_machine_has_two_serial_ports_and_nothing_that_leads_outside() {
+    fn machines_have_two_serial_ports_and_no_way_out() {
         for machine in MachineType::ALL {
             for accel in [Accel::Kvm, Accel::Tcg] {
                 let args = args(&GuestSpec { machine, accel, ..spec() });

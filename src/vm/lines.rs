@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_is_too_long_is_told_once_and_the_next_one_is_whole_again() {
+    fn overlong_line_is_told_once() {
         let got = lines(4, &[b"abcd\nab", b"cde", b"fgh\nx\n\n"]);
         let want: Vec<(bool, Vec<u8>)> =
             vec![(true, b"abcd".into()), (false, b"abcd".into()), (true, b"x".into()), (true, b"".into())];

@@ -47,7 +47,7 @@ async fn play(turns: Vec<(&str, Vec<String>)>, requests: Vec<Request>) -> Vec<Qm
 }
 
 #[tokio::test]
-async fn a_stop_is_asked_after_and_an_event_of_a_newer_qemu_does_no_harm() {
+async fn stop_is_queried_and_unknown_events_are_ignored() {
     let ok = || r#"{"return": {}}"#.to_owned();
     let learned = play(
         vec![

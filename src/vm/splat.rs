@@ -316,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn titles_are_the_kernel_s_words_without_what_changes_from_boot_to_boot() {
+    fn splat_titles_omit_what_changes_between_boots() {
         let cases = [
             ("BUG: kernel NULL pointer dereference, address: 0000000000000010", "BUG: kernel NULL pointer dereference"),
             ("BUG: unable to handle page fault for address: ffffc90000000000", "BUG: unable to handle page fault"),

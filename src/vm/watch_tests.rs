@@ -405,7 +405,7 @@ async fn a_dump_without_end_is_cut() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_oops_that_comes_while_the_machine_is_stopped_is_the_answer() {
+async fn oops_during_the_stop_is_the_answer() {
     let machine = Fake::new(vec![console(BOOTED)]).on_stop(vec![console(OOPS)]);
     let (boot, _, _) = play(Accel::Tcg, machine).await;
     assert_eq!(told(&boot), "oops: BUG: kernel NULL pointer dereference in tcp_fragment");

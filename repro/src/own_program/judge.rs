@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_that_it_prints_is_an_error_whatever_its_exit_status() {
+    fn unknown_output_is_an_error_whatever_the_exit_status() {
         let check = r#"{"name":"a","role":"recipe","shown":"no","why":""}"#;
         let good = r#"{"conclusion":"not-affected","why":""}"#;
         for (printed, expected) in [
@@ -267,7 +267,7 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(300))]
 
         #[test]
-        fn whatever_is_printed_only_an_agreeing_exit_status_makes_a_verdict(
+        fn only_an_agreeing_exit_status_makes_a_verdict(
             raw in any::<i32>(),
             bytes in proptest::collection::vec(any::<u8>(), 0..100),
             pieces in "(\\{\"conclusion\":\"(affected|not-affected|error)\",\"why\":\"\\PC{0,5}\"\\}\n?){0,2}\\PC{0,3}",

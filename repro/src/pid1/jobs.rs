@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn jobs_run_beside_each_other_only_where_all_their_sysctls_are_a_namespaces_own() {
+    fn jobs_with_global_sysctls_run_one_after_another() {
         let sets = &["net.ipv4.tcp_syncookies"];
         let own = "net-ns-sysctl net.ipv4.tcp_syncookies";
         let queue = ("net-ns-sysctl net.core.somaxconn", true);
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_kernel_lacks_is_a_skip_and_what_failed_to_load_an_error() {
+    fn missing_feature_skips_and_failed_load_is_an_error() {
         let reproducer = reproducer::find("syn-cookie-data-loss").expect("there");
         let failed = ["loading the module tun.ko: Exec format error".to_owned()];
         for (features, missing, expected) in [

@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn a_job_over_its_deadline_is_killed_and_says_what_it_waited_for() {
+    fn late_job_is_killed_and_says_what_it_waited_for() {
         let script = "printf '#a\\tan ACK\\n#b\\tan RST\\n#a\\n'; exec sleep 100";
         let (report, _) = run(script, 300);
         assert_eq!(report.conclusion, Conclusion::Error);

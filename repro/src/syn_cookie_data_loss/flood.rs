@@ -187,7 +187,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn a_stream_without_its_first_bytes_is_lost_and_any_other_is_garbled() {
+    fn stream_without_first_bytes_is_lost_others_are_garbled() {
         for (stream, expected) in [
             (&MESSAGE[1..], Outcome::Lost { bytes: 1 }),
             (&MESSAGE[1..4], Outcome::Lost { bytes: 1 }),
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn one_lost_client_shows_the_bug_and_only_told_ones_show_its_absence() {
+    fn one_lost_client_shows_the_bug() {
         use Outcome::{Garbled, Lost, Served, Told, Waiting};
         let told = Told { errno: 104 };
         for (outcomes, expected) in [

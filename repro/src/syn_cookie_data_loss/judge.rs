@@ -336,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn kernels_with_either_table_are_affected_and_a_strict_one_is_not() {
+    fn either_table_is_affected_and_strict_is_not() {
         for (old, strict, expected) in [
             (false, false, Conclusion::Affected),
             (true, false, Conclusion::Affected),
@@ -407,7 +407,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_is_proof_only_where_the_same_cookie_is_good_for_the_whole_data() {
+    fn refusal_is_proof_only_if_the_cookie_is_good() {
         let trial = Trial { family: Family::V4, mss: 1460, k: 1, cookies: Cookies::Sent };
         let refused = Seen { sent: None, received: None, failed: None, ..seen(Ending::Refused, 1, 0) };
         let taken = |data: &[u8], snd_mss| Some(Taken { data: data.to_vec(), snd_mss });

@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_profile_mitigates_only_where_the_bug_shows_without_it_and_no_cookie_is_sent_under_it() {
+    fn profile_mitigates_only_a_bug_that_shows_without_it() {
         use Conclusion::{Affected, Error, Mitigated, NotAffected};
         use Outcome::{Served, Waiting};
         for (strict, outcomes, sent, expected) in [

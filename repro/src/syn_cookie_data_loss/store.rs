@@ -53,7 +53,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn the_reports_query_is_an_add_and_without_its_first_byte_it_is_not() {
+    fn query_without_its_first_byte_is_no_add() {
         assert_eq!(read(MESSAGE), Reading::Add { key: b"init/".to_vec(), amount: 1 });
         for end in 0..MESSAGE.len() {
             assert_eq!(read(&MESSAGE[..end]), Reading::More, "{end}");

@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn silence_counts_only_where_the_wire_is_proven_and_an_end_only_where_something_was_lost() {
+    fn silence_counts_only_on_a_proven_wire() {
         let silence = Silence {
             quiet_ms: 1400,
             timeouts: 3,

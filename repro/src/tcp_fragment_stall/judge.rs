@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn the_guard_is_judged_by_memory_and_by_the_queue_only_where_that_suffices() {
+    fn guard_is_judged_by_memory_before_the_queue() {
         for (memory, slack, expected) in [
             (memory(8192, Some(16386), 0), 0, Some(true)),
             (memory(8192, Some(16385), 0), 0, Some(false)),
@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn a_retransmission_is_a_pass_only_with_proof_that_the_guard_would_have_fired() {
+    fn retransmission_passes_only_if_the_guard_would_fire() {
         let sent = || seen(Course::Retransmitted { after_ms: 215, bytes: 1460 });
         for (seen, role, slack, expected) in [
             (sent(), Role::Recipe, 0, Shown::No),

@@ -175,7 +175,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_frontier_moves_over_what_went_out_and_over_the_end_of_the_numbers() {
+    fn frontier_moves_over_the_wrap_of_sequence_numbers() {
         let mut peer = Peer::new(([10, 0, 0, 1], 1).into(), ([10, 0, 0, 2], 2).into(), 0);
         let mut sent = Sent::until(u32::MAX - 1);
         for (seq, length, frontier, again, probes) in [

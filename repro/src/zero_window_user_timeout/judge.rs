@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_that_lives_on_is_this_bug_only_where_the_kernel_had_to_give_up() {
+    fn surviving_connection_is_the_bug_only_past_its_timeout() {
         let mut read_late = seen(&[205, 620, 1450, 3100], alive(3210));
         // The reader was late for all but the first probe: they may have been sent in time.
         read_late.probes[1..].iter_mut().for_each(|p| p.not_before = at(300));
@@ -365,7 +365,7 @@ mod tests {
     }
 
     #[test]
-    fn good_and_bad_kernels_are_told_apart_and_one_broken_control_is_an_error() {
+    fn good_and_bad_differ_and_a_broken_control_is_an_error() {
         let good = seen(&[205, 620], timed_out(1210));
         let bad = seen(&[205, 620, 1450, 3100], alive(3210));
         let controls = [

@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_s_dossiers_come_behind_the_built_in_ones_and_its_other_files_are_left_alone() {
+    fn dossiers_of_a_folder_follow_the_built_in_ones() {
         let other = GOOD.replace("mine", "another");
         let files =
             [("mine.yaml", GOOD), ("another.yaml", &other), ("README.md", "-"), (".#mine.yaml", "-"), (".x.yml", "-")];
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_cannot_be_used_says_why_with_all_mistakes_of_all_files() {
+    fn bad_folder_lists_all_mistakes_of_all_files() {
         let taken = GOOD.replace("mine", "tcp-fragment-stall");
         let two = [("a.yaml", GOOD), ("b.yaml", "id: b\n"), ("tcp-fragment-stall.yaml", &taken), ("c.yaml", "\u{1b}")];
         for (files, expected) in [

@@ -121,7 +121,7 @@ mod properties {
         }
 
         #[test]
-        fn a_dossier_without_some_of_its_lines_is_a_dossier_or_a_message(gone in vec(any::<Index>(), 1..4)) {
+        fn dossier_without_some_lines_parses_or_says_why(gone in vec(any::<Index>(), 1..4)) {
             let lines: Vec<&str> = WHOLE.lines().collect();
             let gone: Vec<usize> = gone.iter().map(|at| at.index(lines.len())).collect();
             let left = lines.iter().enumerate().filter(|(at, _)| !gone.contains(at));

@@ -38,7 +38,7 @@ fn a_release_ends_where_its_numbers_do() {
 }
 
 #[test]
-fn a_first_release_that_is_not_known_exactly_leaves_its_range_open() {
+fn inexact_first_release_leaves_its_range_open() {
     type Row<'a> = (&'a str, &'a [(&'a str, Option<bool>)]);
     let cases: [Row; 4] = [
         ("4.19.52", &[("4.19.51", Some(false)), ("4.19.52", Some(true)), ("4.19.53", Some(true))]),

@@ -25,7 +25,7 @@ fn lock(name: &str, source: &str, release: Option<&str>, files: Vec<LockedFile>)
 }
 
 #[test]
-fn what_is_written_is_read_back_and_looks_as_people_would_write_it() {
+fn lock_survives_a_round_trip_and_reads_well() {
     let own = LockedFile { version: None, addresses: Vec::new(), ..file("bzImage: 1") };
     let unfetched = LockedFile { size: 0, ..own.clone() };
     let files = vec![file("linux-image-6.1"), own, unfetched];
@@ -74,7 +74,7 @@ fn every_mistake_is_told_with_its_place() {
 }
 
 #[test]
-fn a_changed_source_is_noticed_and_another_way_to_name_the_matrix_is_none() {
+fn changed_source_is_noticed_and_another_path_is_none() {
     let matrix = |name: &str, deb: &str| {
         let text = format!("kernels: [{{ name: a, deb: [{deb}, /x/b.deb] }}]");
         crate::matrix::parse(&text, Path::new(name), &crate::matrix::Bugs::built_in()).unwrap()
@@ -116,7 +116,7 @@ fn a_source_is_the_same_line_from_wherever_its_matrix_is_named() {
 }
 
 #[test]
-fn an_archive_that_keeps_all_is_asked_for_what_there_was_when_it_was_locked() {
+fn snapshot_archive_is_asked_as_of_the_lock() {
     let mut locked = lock("a", "s", None, vec![file("x")]).kernels.into_values().next().unwrap();
     let before = locked.clone();
     locked.add_archives(&["https://snapshot.example/archive/debian/{time}/".to_owned()]);

@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn the_table_fits_a_hundred_columns_and_a_source_cannot_drive_the_terminal() {
+    fn list_fits_100_columns_and_escapes_sources() {
         let rows = vec![
             row("debian-12", "apt linux-image-cloud-amd64 (bookworm)", Some(("6.1.0-56-cloud-amd64", true)), false),
             row(&"n".repeat(100), &"/long".repeat(40), Some((&"6".repeat(80), false)), true),

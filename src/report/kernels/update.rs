@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn other_bytes_of_the_same_version_are_shown_by_their_sums_and_other_addresses_as_such() {
+    fn changed_bytes_are_shown_by_their_sums() {
         let old = locked("1", 'e', "http://a/x");
         for (new, said) in [
             (locked("1", '9', "http://a/x"), "linux-image-6.1: sha256 eeeeeeeeeeee… → 999999999999…"),
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn every_line_fits_a_hundred_columns_and_what_is_gone_has_not_failed() {
+    fn update_fits_100_columns_and_gone_is_no_failure() {
         let why = "words ".repeat(60);
         let text = document(&"n".repeat(60), Changed::Gone { why }).text(100);
         let text = anstream::adapter::strip_str(&text).to_string();
