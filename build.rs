@@ -17,7 +17,9 @@ const TARGET: &str = "x86_64-unknown-linux-gnu";
 const LARGEST: u64 = 2 << 20;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    for input in ["repro/src", "repro/Cargo.toml", "Cargo.toml", "Cargo.lock", "build.rs"] {
+    for input in
+        ["protocol/src", "protocol/Cargo.toml", "repro/src", "repro/Cargo.toml", "Cargo.toml", "Cargo.lock", "build.rs"]
+    {
         println!("cargo::rerun-if-changed={input}");
     }
     let out = env::var("OUT_DIR")?;

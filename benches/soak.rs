@@ -23,7 +23,7 @@ use backproof::matrix::{self, Bug, Bugs, KernelEntry, Reproducer};
 use backproof::shim::Shim;
 use backproof::vm::{Accel, Boot, Deadlines, GuestSpec, HostLoad, Hypervisor, Qemu};
 use backproof::words::{Expectation, KernelName, Outcome};
-use backproof_repro::protocol::{Job, Plan, Report, VERSION};
+use backproof_protocol::{Job, Plan, Report, VERSION};
 use clap::Parser;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;

@@ -15,7 +15,7 @@ use backproof::vm::{
     Accel, AccelChoice, Accelerator, Boot, Deadlines, FailureKind, GuestSpec, HostLoad, Hypervisor, Next, Observed,
     ProtocolFault, Qemu, SplatKind, Stage, Waiting,
 };
-use backproof_repro::protocol::Message;
+use backproof_protocol::Message;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 use tiny_kernel::Act;

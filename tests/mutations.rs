@@ -12,7 +12,7 @@ use backproof::matrix::Bugs;
 use backproof::recipe::Recipes;
 use backproof::vm::Boot;
 use backproof::words::Expectation;
-use backproof_repro::protocol::{Conclusion, Job, Message, Mutation};
+use backproof_protocol::{Conclusion, Job, Message, Mutation};
 
 mod common;
 use common::guests;

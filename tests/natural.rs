@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use backproof::kernel::Kernel;
 use backproof::vm::Boot;
-use backproof_repro::protocol::{Check, Conclusion, Job, Message, Report, Role, Segment, Shown};
+use backproof_protocol::{Check, Conclusion, Job, Message, Report, Role, Segment, Shown};
 
 mod common;
 use common::guests;

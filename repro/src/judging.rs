@@ -1,6 +1,6 @@
 //! From checks to a conclusion: the same for every reproducer, and a pure function.
 
-use crate::protocol::{Check, Conclusion, Role, Shown};
+use backproof_protocol::{Check, Conclusion, Role, Shown};
 
 /// What the checks say together, and the checks that decide it.
 ///

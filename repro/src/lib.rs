@@ -1,13 +1,9 @@
-//! The guest agent's library: the protocol between the agent and the controller, and the reproducers.
-//!
-//! The controller links it for the protocol's types alone; everything that touches the system runs only in the
-//! agent, inside a guest.
+//! The guest agent's library: the reproducers, and what runs them as process 1 of a guest.
 
 pub mod judging;
 pub mod own_program;
 pub mod pid1;
 pub mod probe;
-pub mod protocol;
 pub mod reproducer;
 pub mod side_by_side;
 pub mod stderr;

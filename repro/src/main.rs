@@ -11,7 +11,7 @@ fn main() -> ExitCode {
     match (args.next().as_deref(), args.next()) {
         (Some(reproducer::SUBCOMMAND), Some(job)) => reproducer::run_job(&job),
         // Before process 1, which the second of them is, in its own namespace.
-        (Some(probe::SUBCOMMAND), None) => probe::run(),
+        (Some(backproof_protocol::PROBE_SUBCOMMAND), None) => probe::run(),
         (Some(probe::INSIDE), None) => probe::run_inside(),
         // Some kernels pass words of their command line on to init, so other arguments say nothing.
         _ if std::process::id() == 1 => pid1::run(),

@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process_group, set_parent_process_death_signal};
 
-use crate::protocol::{Job, Message, PROGRAMS_DIR, Report};
 use crate::reproducer::{Context, ms};
+use backproof_protocol::{Job, Message, PROGRAMS_DIR, Report};
 
 mod judge;
 

@@ -1,7 +1,7 @@
 use std::sync::Mutex;
 
 use super::*;
-use crate::protocol::Conclusion;
+use backproof_protocol::Conclusion;
 
 /// Runs a shell script as a program.
 fn run(script: &str, deadline: Duration) -> Judged {

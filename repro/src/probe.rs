@@ -21,14 +21,10 @@ use crate::pid1::features::Features;
 use crate::pid1::jobs::{Place, run_all};
 use crate::pid1::port::Port;
 use crate::pid1::{features, hello};
-use crate::protocol::{MAX_LINE, Message, Plan, VERSION};
 use crate::stderr::say;
 use crate::sut::namespace;
 use crate::wire::tun::Tun;
-
-/// The agent's first argument where it makes the namespaces. The plan comes on stdin as one line, and stdin stays open
-/// for as long as whoever wrote it lives; the messages go to stdout.
-pub const SUBCOMMAND: &str = "probe";
+use backproof_protocol::{MAX_LINE, Message, PROBE_SUBCOMMAND, Plan, VERSION};
 
 /// The agent's first argument in the namespaces.
 pub const INSIDE: &str = "probe-inside";
@@ -114,7 +110,7 @@ pub fn run_inside() -> ExitCode {
 fn inside() -> Result<(), String> {
     die_with_parent()?;
     if std::process::id() != 1 {
-        return Err(format!("`{INSIDE}` is for process 1 of new namespaces; expected `{SUBCOMMAND}`"));
+        return Err(format!("`{INSIDE}` is for process 1 of new namespaces; expected `{PROBE_SUBCOMMAND}`"));
     }
     give_up_capabilities()?;
     let plan = read_plan(io::stdin().lock())?;
@@ -180,7 +176,7 @@ fn read_plan(input: impl io::BufRead) -> Result<Plan, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::{Job, Mutation};
+    use backproof_protocol::{Job, Mutation};
 
     fn line(change: impl Fn(&mut Plan)) -> Vec<u8> {
         let mut plan = Plan { version: VERSION, modules: Vec::new(), jobs: vec![Job::new("a-bug", 1000)] };

@@ -7,12 +7,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::own_program;
-use crate::protocol::{
-    Capture, Check, Conclusion, Job, MAX_LINE, Message, Mutation, Packet, Report, SETTING_FAILED, Segment, TimeLine,
-};
 use crate::stderr::say;
 use crate::sut::{clock, namespace, sysctl};
 use crate::{syn_cookie_data_loss, tcp_fragment_stall, zero_window_user_timeout};
+use backproof_protocol::{
+    Capture, Check, Conclusion, Job, MAX_LINE, Message, Mutation, Packet, Report, SETTING_FAILED, Segment, TimeLine,
+};
 
 /// The agent's first argument in a process that runs one reproducer; the second is a [`Task`] as JSON.
 pub const SUBCOMMAND: &str = "reproduce";

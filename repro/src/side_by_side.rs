@@ -3,10 +3,10 @@
 use std::thread;
 
 use crate::judging::{conclude, disagreement};
-use crate::protocol::{Check, Conclusion, Packet, Role};
 use crate::reproducer::{CAPTURE_ROOM, Context, Findings};
 use crate::wire::capture::Capture;
 use crate::wire::{Wire, WireError};
+use backproof_protocol::{Check, Conclusion, Packet, Role};
 
 /// One recipe or control.
 pub trait Recipe: Sync {

@@ -18,7 +18,6 @@ use std::time::Instant;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::judging::{conclude, disagreement};
-use crate::protocol::{Check, Conclusion, Mutation, Role};
 use crate::reproducer::{CAPTURE_ROOM, Context, Findings, Reproducer};
 use crate::sut::counters::Snapshot;
 use crate::sut::socket::Listener;
@@ -27,6 +26,7 @@ use crate::wire::capture::Capture;
 use crate::wire::packet::Flags;
 use crate::wire::peer::{Offer, Peer};
 use crate::wire::{AT_ONCE, Tried as _, Wire, WireError};
+use backproof_protocol::{Check, Conclusion, Mutation, Role};
 use burst::{Burst, SOMAXCONN};
 use judge::{Cookies, Ending, Family, Seen, Taken, Trial, Tried};
 

@@ -13,10 +13,10 @@ mod script;
 mod transfer;
 mod watch;
 
-use crate::protocol::{Check, Conclusion, Role, Segment, Shown};
 use crate::reproducer::{Context, Findings, Reproducer};
 use crate::side_by_side::{self, Recipe};
 use crate::wire::{Wire, WireError};
+use backproof_protocol::{Check, Conclusion, Role, Segment, Shown};
 use judge::Seen;
 use script::{RECIPES, SYSTEM_BUFFER, Script};
 use transfer::{TRANSFERS, Transfer};

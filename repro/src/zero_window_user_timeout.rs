@@ -9,10 +9,10 @@
 pub mod judge;
 mod script;
 
-use crate::protocol::{Check, Role};
 use crate::reproducer::{Context, Findings, Reproducer};
 use crate::side_by_side::{self, Recipe};
 use crate::wire::{Wire, WireError};
+use backproof_protocol::{Check, Role};
 use judge::Seen;
 use script::{SCRIPTS, Script};
 

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use backproof_repro::protocol::{Check, Conclusion, Report, Role, Shown};
+use backproof_protocol::{Check, Conclusion, Report, Role, Shown};
 
 use super::{Finding, Limit, StateSet, Strength, Witness};
 use crate::matrix::TellingString;

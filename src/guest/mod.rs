@@ -2,7 +2,7 @@
 
 use std::io::{self, Write as _};
 
-use backproof_repro::protocol::{MODULES_DIR, PLAN_PATH, PROGRAMS_DIR, Plan};
+use backproof_protocol::{MODULES_DIR, PLAN_PATH, PROGRAMS_DIR, Plan};
 use cpio::newc::{Builder, ModeFileType, trailer};
 
 use crate::kernel::Module;
@@ -120,7 +120,7 @@ impl Archive {
 mod tests {
     use std::io::Read as _;
 
-    use backproof_repro::protocol::{Job, VERSION};
+    use backproof_protocol::{Job, VERSION};
     use cpio::newc::Reader;
 
     use super::*;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::Read as _;
 use std::path::PathBuf;
 
-use backproof_repro::protocol::SETTING_FAILED;
+use backproof_protocol::SETTING_FAILED;
 use serde::{Deserialize, Serialize};
 
 use super::check::Checker;

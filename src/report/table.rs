@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use anstyle::{AnsiColor, Style as Colour};
-use backproof_repro::protocol::Role;
+use backproof_protocol::Role;
 use rustix::termios::tcgetwinsize;
 
 use super::grid::{colour, grid, word};

@@ -324,10 +324,10 @@ fn wrong_control_is_told_first() {
 
 #[test]
 fn natural_checks_are_told_of_a_pass_too() {
-    let natural = backproof_repro::protocol::Check {
+    let natural = backproof_protocol::Check {
         name: "write".to_owned(),
         role: Role::Natural,
-        shown: backproof_repro::protocol::Shown::No,
+        shown: backproof_protocol::Shown::No,
         why: "finished after 1.2 s\u{1b}[2J".to_owned(),
         facts: [].into(),
     };

@@ -1,4 +1,4 @@
-use backproof_repro::protocol::Segment;
+use backproof_protocol::Segment;
 
 use super::*;
 use crate::evidence::exhibits::Said;

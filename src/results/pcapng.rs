@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use backproof_repro::protocol::Packet;
+use backproof_protocol::Packet;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use pcap_file::pcapng::PcapNgWriter;

@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use backproof_repro::protocol::Segment;
+use backproof_protocol::Segment;
 
 mod axis;
 mod svg;

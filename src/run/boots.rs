@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use backproof_repro::protocol::{Hello, Job, Message, Packet, Plan, Report, Segment, VERSION};
+use backproof_protocol::{Hello, Job, Message, Packet, Plan, Report, Segment, VERSION};
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::engine::Lab;

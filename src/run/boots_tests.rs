@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use backproof_repro::protocol::{Capture, Conclusion, TimeLine};
+use backproof_protocol::{Capture, Conclusion, TimeLine};
 
 use super::super::settle::by_boot;
 use super::*;

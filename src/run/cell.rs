@@ -1,6 +1,6 @@
 //! A cell: one (kernel, bug, profile) of a run, how it ended, and whether that was expected.
 
-use backproof_repro::protocol::Check;
+use backproof_protocol::Check;
 use serde::{Deserialize, Serialize};
 
 use crate::verdict::{Case, Judgement, Question};

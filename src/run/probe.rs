@@ -11,8 +11,8 @@ use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use backproof_repro::probe::SUBCOMMAND;
-use backproof_repro::protocol::{Job, Message, Plan, Report, VERSION};
+use backproof_protocol::PROBE_SUBCOMMAND;
+use backproof_protocol::{Job, Message, Plan, Report, VERSION};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::process::Pid;
@@ -146,7 +146,7 @@ impl Agent {
         let failed = |error: io::Error| ProbeError::NotStarted(error.to_string());
         let memory = in_memory(AGENT).map_err(failed)?;
         let mut command = Command::new(format!("/proc/self/fd/{}", memory.as_raw_fd()));
-        command.arg0("backproof-agent").arg(SUBCOMMAND).env_clear();
+        command.arg0("backproof-agent").arg(PROBE_SUBCOMMAND).env_clear();
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let child = command.spawn().map_err(|error| match error.kind() {
             io::ErrorKind::PermissionDenied => ProbeError::NotStarted(format!(

@@ -29,7 +29,7 @@ fn a_bug_without_a_report_is_not_probed_and_never_a_pass() {
     let all: Vec<&Bug> = bugs.iter().collect();
     let report = Report {
         job: all[0].id.to_string(),
-        conclusion: backproof_repro::protocol::Conclusion::NotAffected,
+        conclusion: backproof_protocol::Conclusion::NotAffected,
         why: "all well".to_owned(),
         checks: Vec::new(),
         took_ms: 1,

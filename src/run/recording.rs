@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use backproof_repro::protocol::Plan;
+use backproof_protocol::Plan;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use backproof_repro::protocol::{Check, Conclusion};
+use backproof_protocol::{Check, Conclusion};
 
 use super::boots::{BootEnd, WireRecord, milliseconds};
 use super::cell::{Cell, CellTrials};

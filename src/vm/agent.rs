@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use backproof_repro::protocol::{Job, MAX_LINE, Message, VERSION};
+use backproof_protocol::{Job, MAX_LINE, Message, VERSION};
 
 use super::lines::{Line, Splitter};
 

@@ -1,4 +1,4 @@
-use backproof_repro::protocol::{Capture, Conclusion, Hello, Report};
+use backproof_protocol::{Capture, Conclusion, Hello, Report};
 use proptest::prelude::*;
 
 use super::*;

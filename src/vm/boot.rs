@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use backproof_repro::protocol::{Hello, Job, Message, Report};
+use backproof_protocol::{Hello, Job, Message, Report};
 
 use super::accel::Accel;
 use super::command::CommandLine;

@@ -1,6 +1,6 @@
 //! What a guest says, for `fuzz/`.
 
-use backproof_repro::protocol::Job;
+use backproof_protocol::Job;
 
 use super::agent::Conversation;
 use super::console::Monitor;

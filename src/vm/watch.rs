@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use backproof_repro::protocol::{Hello, Message};
+use backproof_protocol::{Hello, Message};
 use tokio::time::{Instant, timeout_at};
 
 use super::accel::Accel;

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use backproof_repro::protocol::Job;
+use backproof_protocol::Job;
 
 use super::super::command::tests::spec;
 use super::super::deadlines::HostLoad;

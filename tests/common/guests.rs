@@ -5,7 +5,7 @@ use backproof::kernel::{Kernel, Module, Obtain, Store, image_release, obtain};
 use backproof::matrix::{MachineType, Source};
 use backproof::shim::Shim;
 use backproof::vm::{Accel, Boot, Deadlines, GuestSpec, HostLoad, Hypervisor, Qemu};
-use backproof_repro::protocol::{Job, Plan, VERSION};
+use backproof_protocol::{Job, Plan, VERSION};
 
 use super::Lab;
 

@@ -6,7 +6,7 @@ use std::process::ExitStatus;
 
 use serde::Deserialize;
 
-use crate::protocol::{Check, Conclusion, Role, Shown};
+use backproof_protocol::{Check, Conclusion, Role, Shown};
 
 /// Checks that a program may list.
 const CHECKS_MAX: usize = 100;

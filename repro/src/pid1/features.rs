@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::thread;
 
-use crate::protocol::Job;
 use crate::reproducer;
 use crate::sut::socket::{Listener, has_meminfo, has_tcp_info};
 use crate::sut::{counters, namespace, sysctl};
 use crate::wire::tun::Tun;
+use backproof_protocol::Job;
 
 /// Counters that a reproducer looks at.
 const COUNTERS: [&str; 2] = ["TCPWqueueTooBig", "SyncookiesSent"];

@@ -6,9 +6,9 @@ use super::features::Features;
 use super::port::Port;
 use super::process::{Running, watch};
 use crate::own_program;
-use crate::protocol::{Conclusion, Job, Message, Report};
 use crate::reproducer::{self, Reproducer, SUBCOMMAND, Task};
 use crate::sut::sysctl;
+use backproof_protocol::{Conclusion, Job, Message, Report};
 
 /// Jobs that run side by side at most: more would only wait for each other's processor time, and their peers' answers
 /// would come late.

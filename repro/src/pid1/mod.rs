@@ -14,8 +14,8 @@ use std::path::Path;
 use rustix::system::{RebootCommand, reboot};
 use rustix::time::{ClockId, clock_gettime};
 
-use crate::protocol::{Hello, Message, PLAN_PATH, Plan, VERSION};
 use crate::stderr::say;
+use backproof_protocol::{Hello, Message, PLAN_PATH, Plan, VERSION};
 use features::Features;
 use port::Port;
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use rustix::io::Errno;
 use rustix::system::{finit_module, init_module};
 
-use crate::protocol::MODULES_DIR;
+use backproof_protocol::MODULES_DIR;
 
 /// Loads the modules in this order; returns what went wrong.
 pub fn load_all(names: &[String]) -> Vec<String> {

@@ -9,8 +9,8 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, kill_process, wait};
 
 use super::port::Port;
-use crate::protocol::{Conclusion, MAX_LINE, Message, Report};
 use crate::reproducer::{PROGRESS, ms};
+use backproof_protocol::{Conclusion, MAX_LINE, Message, Report};
 
 /// Lines that are no message after which a job is killed.
 const MAX_NONSENSE: usize = 16;

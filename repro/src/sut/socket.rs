@@ -17,8 +17,8 @@ use rustix::net::{
     socket_with,
 };
 
-use crate::protocol::Mutation;
 use crate::wire::{AT_ONCE, Tried, WireError, wait_readable};
+use backproof_protocol::Mutation;
 
 /// `SO_MEMINFO` (include/uapi/asm-generic/socket.h), since 4.12.
 const SO_MEMINFO: i32 = 55;

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::MESSAGE;
-use crate::protocol::{Check, Role, Shown};
 use crate::sut::counters::Snapshot;
+use backproof_protocol::{Check, Role, Shown};
 
 /// What became of one client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::MESSAGE;
-use crate::protocol::{Check, Role, Shown};
+use backproof_protocol::{Check, Role, Shown};
 
 /// Address family of a trial.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -296,7 +296,7 @@ pub fn observed(tried: &[Tried]) -> String {
 mod tests {
     use super::*;
     use crate::judging::conclude;
-    use crate::protocol::Conclusion;
+    use backproof_protocol::Conclusion;
 
     fn seen(ending: Ending, sent: i64, received: i64) -> Seen {
         let taken = match &ending {

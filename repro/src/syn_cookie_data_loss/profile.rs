@@ -9,11 +9,11 @@ use super::flood::{self, Seen};
 use super::judge::{self, Cookies, Family, Trial, Tried};
 use super::{CLIENTS, SYSCTL, in_namespace, try_one};
 use crate::judging;
-use crate::protocol::{Check, Conclusion, Packet, Role, Shown};
 use crate::reproducer::{CAPTURE_ROOM, Context, Findings};
 use crate::sut::counters::Snapshot;
 use crate::wire::Wire;
 use crate::wire::capture::Capture;
+use backproof_protocol::{Check, Conclusion, Packet, Role, Shown};
 
 /// The length of the accept queue, where the profile does not set it: the kernels' own until 5.4, as in the report.
 const USUAL_SOMAXCONN: u32 = 128;

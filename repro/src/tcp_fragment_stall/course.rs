@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use super::judge::{guard_fires, skmem};
 use super::loss::TURNS_BAD;
 use super::transfer::BYTES;
-use crate::protocol::{Check, Role, Shown};
 use crate::sut::socket::{Memory, TcpInfo};
+use backproof_protocol::{Check, Role, Shown};
 
 /// How often the retransmission timer has to have fired in silence.
 pub const TIMEOUTS: u8 = super::judge::TIMEOUTS;

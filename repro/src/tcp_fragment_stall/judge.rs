@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::protocol::{Check, Role, Shown};
 use crate::sut::socket::Memory;
+use backproof_protocol::{Check, Role, Shown};
 
 /// How often the retransmission timer has to have fired in silence.
 pub const TIMEOUTS: u8 = 3;

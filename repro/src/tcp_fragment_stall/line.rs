@@ -2,9 +2,9 @@
 
 use std::time::Instant;
 
-use crate::protocol::Segment;
 use crate::wire::between::Way;
 use crate::wire::glance::Glance;
+use backproof_protocol::Segment;
 
 /// Segments that are kept: a transfer over a lossy link has a few hundred.
 const ROOM: usize = 600;

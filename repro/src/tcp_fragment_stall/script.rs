@@ -5,13 +5,13 @@ use std::time::{Duration, Instant};
 
 use super::judge::{Seen, TIMEOUTS};
 use super::watch::{Account, INITIAL_RTO, Sent, watch};
-use crate::protocol::Role;
 use crate::reproducer::Context;
 use crate::sut::counters;
 use crate::sut::socket::{Buffers, Connection, Listener, Memory};
 use crate::wire::packet::Flags;
 use crate::wire::peer::{Offer, Peer};
 use crate::wire::{AT_ONCE, Wire, WireError};
+use backproof_protocol::Role;
 
 /// Connections that a recipe may spend on its set-up. On a loaded host the kernel's timer can fire before the peer
 /// has said its part; the kernel then sends again and splits what the recipe wants lost whole. Such a connection is

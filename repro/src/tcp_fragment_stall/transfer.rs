@@ -16,13 +16,13 @@ use rustix::net::{RecvFlags, recv};
 use super::course::{Course, Seen, Silence, TIMEOUTS};
 use super::line::Line;
 use super::loss::Loss;
-use crate::protocol::Segment;
 use crate::reproducer::{Context, ms};
 use crate::sut::client::Client;
 use crate::sut::counters;
 use crate::sut::socket::{Buffers, Connection, Listener};
 use crate::wire::between::{Between, Fate, Way};
 use crate::wire::{Tried as _, WireError};
+use backproof_protocol::Segment;
 
 /// The link's delay one way.
 const DELAY: Duration = Duration::from_millis(10);

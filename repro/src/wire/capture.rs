@@ -5,7 +5,7 @@ use std::time::Instant;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::protocol::Packet;
+use backproof_protocol::Packet;
 
 /// The first bytes of a packet that are kept: all headers, and enough data to recognise it.
 const SNAP_LENGTH: usize = 128;

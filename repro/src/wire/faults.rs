@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 
 use super::packet::{Flags, Segment};
-use crate::protocol::Mutation;
+use backproof_protocol::Mutation;
 
 /// The MSS to which the wire clamps: the smallest in the kernel's table of SYN cookies for IPv4.
 const CLAMPED_MSS: u16 = 536;

@@ -21,7 +21,7 @@ use faults::Faults;
 use packet::Segment;
 use tun::Tun;
 
-use crate::protocol::Mutation;
+use backproof_protocol::Mutation;
 
 /// How long the kernel may take for something that it does at once. Far longer than it needs also on a loaded
 /// host, so that a wait that ends here means something else.
@@ -184,7 +184,7 @@ impl Wire {
     }
 
     /// The packets that the wire saw, and whether there were more than are kept.
-    pub fn into_packets(self) -> (Vec<crate::protocol::Packet>, bool) {
+    pub fn into_packets(self) -> (Vec<backproof_protocol::Packet>, bool) {
         self.capture.into_packets()
     }
 }

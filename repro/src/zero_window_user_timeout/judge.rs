@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::protocol::{Check, Role, Shown};
+use backproof_protocol::{Check, Role, Shown};
 
 /// `TCP_USER_TIMEOUT` of the connections that have it, in milliseconds.
 pub const USER_TIMEOUT_MS: u64 = 1000;
@@ -248,7 +248,7 @@ fn facts(seen: &Seen) -> BTreeMap<String, Option<i64>> {
 mod tests {
     use super::*;
     use crate::judging::conclude;
-    use crate::protocol::Conclusion;
+    use backproof_protocol::Conclusion;
 
     /// A moment that both clocks agree about.
     fn at(ms: u64) -> Moment {

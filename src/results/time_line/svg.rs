@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use backproof_repro::protocol::Segment;
+use backproof_protocol::Segment;
 
 use super::axis::{Axis, grouped};
 use super::{Placed, place, signed};

@@ -1,0 +1,180 @@
+//! What the wire saw: packets and time lines, which travel compressed.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Serialize};
+
+use crate::MAX_LINE;
+
+/// A piece of packet capture; the pieces of one job make one list of packets.
+///
+/// Packets of one reproducer are much alike, and a serial port is slow (each byte is an exit of the virtual machine),
+/// so they travel compressed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Capture {
+    /// The job's id.
+    pub job: String,
+    /// [`Packet`]s in the order in which the wire saw them: a JSON array, as a DEFLATE stream (RFC 1951), in standard
+    /// base64 with padding.
+    pub packed: String,
+}
+
+/// The most bytes that one capture may unpack to: four times the longest line is more than any agent sends.
+const MAX_UNPACKED: usize = 4 * MAX_LINE;
+
+/// A capture that cannot be unpacked.
+#[derive(Debug, thiserror::Error)]
+pub enum BadCapture {
+    /// The text is not base64.
+    #[error("the capture is not base64")]
+    Base64(#[from] base64::DecodeError),
+    /// The bytes are no DEFLATE stream, or one that unpacks to more than any agent sends, or than there is room for.
+    #[error("the capture does not unpack, or to too much")]
+    Deflate,
+    /// What was unpacked is no list of packets.
+    #[error("the capture holds no packets")]
+    Packets(#[from] serde_json::Error),
+}
+
+impl Capture {
+    /// Packs packets.
+    ///
+    /// # Errors
+    /// None that is known: what these types hold can be written as JSON.
+    pub fn pack(job: &str, packets: &[Packet]) -> serde_json::Result<Self> {
+        Ok(Self { job: job.to_owned(), packed: pack(packets)? })
+    }
+
+    /// The packets. What they take unpacked is taken from `room`, in bytes.
+    ///
+    /// # Errors
+    /// Whatever a hostile guest can put there; more than there is room for among it.
+    pub fn unpack(&self, room: &mut usize) -> Result<Vec<Packet>, BadCapture> {
+        unpack(&self.packed, room)
+    }
+}
+
+/// A list as JSON, as a DEFLATE stream, in base64.
+fn pack(list: &[impl Serialize]) -> serde_json::Result<String> {
+    let json = serde_json::to_vec(list)?;
+    // Level 1 is the fastest, and finds what packets have in common.
+    Ok(STANDARD.encode(miniz_oxide::deflate::compress_to_vec(&json, 1)))
+}
+
+fn unpack<T: serde::de::DeserializeOwned>(packed: &str, room: &mut usize) -> Result<Vec<T>, BadCapture> {
+    let bytes = STANDARD.decode(packed)?;
+    let json = miniz_oxide::inflate::decompress_to_vec_with_limit(&bytes, MAX_UNPACKED.min(*room));
+    let json = json.map_err(|_| BadCapture::Deflate)?;
+    // What comes of it takes as many bytes, give or take.
+    *room = room.saturating_sub(json.len());
+    Ok(serde_json::from_slice(&json)?)
+}
+
+/// What happened on one connection, in both directions: sequence numbers against time. The pieces of one name make
+/// one list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TimeLine {
+    /// The job's id.
+    pub job: String,
+    /// What it shows: `write`, `sendfile` …; a [`Check`](crate::Check) of the report has the same name.
+    pub name: String,
+    /// [`Segment`]s in the order in which the wire saw them, packed as in [`Capture::packed`].
+    pub packed: String,
+}
+
+impl TimeLine {
+    /// Packs segments.
+    ///
+    /// # Errors
+    /// None that is known.
+    pub fn pack(job: &str, name: &str, segments: &[Segment]) -> serde_json::Result<Self> {
+        Ok(Self { job: job.to_owned(), name: name.to_owned(), packed: pack(segments)? })
+    }
+
+    /// The segments. What they take unpacked is taken from `room`, in bytes.
+    ///
+    /// # Errors
+    /// Whatever a hostile guest can put there; more than there is room for among it.
+    pub fn unpack(&self, room: &mut usize) -> Result<Vec<Segment>, BadCapture> {
+        unpack(&self.packed, room)
+    }
+}
+
+/// One segment of a time line. Sequence numbers are relative to each direction's first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Segment {
+    /// Microseconds since the connection's first segment.
+    pub at_us: u64,
+    /// Whether the sender of the data sent it (as opposed to its receiver).
+    pub data_way: bool,
+    /// Sequence number of its first byte.
+    pub seq: u32,
+    /// Bytes of data.
+    pub length: u32,
+    /// The acknowledgement number.
+    pub ack: u32,
+    /// The flags of the TCP header (RFC 9293, section 3.1).
+    pub flags: u8,
+    /// What it selectively acknowledges (RFC 2018): first byte, and the byte after the last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sack: Vec<(u32, u32)>,
+    /// Whether the wire lost it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub lost: bool,
+}
+
+/// One captured packet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Packet {
+    /// Microseconds since the job started.
+    pub at_us: u64,
+    /// Whether the kernel under test sent it (as opposed to received it).
+    pub out: bool,
+    /// Name of the check that it belongs to.
+    pub check: String,
+    /// The packet's true length in bytes, before it was cut.
+    pub length: u32,
+    /// The first bytes from the IP header on, in standard base64 with padding.
+    pub data: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn packet(data: &[u8]) -> Packet {
+        Packet { at_us: 1, out: true, check: "check".to_owned(), length: 1500, data: STANDARD.encode(data) }
+    }
+
+    #[test]
+    fn packets_travel_small_and_come_back_whole() {
+        let packets = vec![packet(&[0x55; 128]); 150];
+        let capture = Capture::pack("a-bug", &packets).expect("packs");
+        assert!(capture.packed.len() < 4096, "{} bytes", capture.packed.len());
+        let mut room = 200_000;
+        assert_eq!(capture.unpack(&mut room).expect("unpacks"), packets);
+        let taken = 200_000 - room;
+        assert!(taken > 150 * 128, "{taken}");
+        assert!(matches!(capture.unpack(&mut (taken - 1)), Err(BadCapture::Deflate)));
+    }
+
+    #[test]
+    fn oversized_capture_is_rejected() {
+        let bomb = miniz_oxide::deflate::compress_to_vec(&vec![b' '; 64 << 20], 9);
+        let capture = Capture { job: String::new(), packed: STANDARD.encode(bomb) };
+        assert!(matches!(capture.unpack(&mut (1 << 30)), Err(BadCapture::Deflate)));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(200))]
+
+        #[test]
+        fn any_text_is_unpacked_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..400), text in ".{0,80}") {
+            for packed in [STANDARD.encode(&bytes), text, STANDARD.encode(miniz_oxide::deflate::compress_to_vec(&bytes, 1))] {
+                let _ = Capture { job: String::new(), packed }.unpack(&mut 1_000_000);
+            }
+        }
+    }
+}
