@@ -4,7 +4,7 @@
 //! What a listing did not show of its connections is kept apart from what it denied, and so are connections that it may
 //! not have shown at all.
 
-use super::command::CommandLine;
+use super::command::ShellCommand;
 use super::details::{self, SocketRecord};
 use super::text::bare;
 use crate::host::socket::{Socket, SocketSource, Sockets, Timer};
@@ -75,7 +75,7 @@ const HEADING: &[&str] = &[
 const MAX_WORDS: usize = 600;
 
 /// Reads the listings in a part of a text. `is_cut` says that the text goes on.
-pub fn read(text: &str, command: Option<&CommandLine>, is_cut: bool) -> Vec<SocketListing> {
+pub fn read(text: &str, command: Option<&ShellCommand>, is_cut: bool) -> Vec<SocketListing> {
     let command =
         command.filter(|command| ["ss", "netstat"].contains(&command.program.as_str()) || command.shows_a_part());
     let mut reader = ListingReader { command, is_cut, ..ListingReader::default() };
@@ -93,7 +93,7 @@ type ListingWord<'a> = (std::borrow::Cow<'a, str>, bool);
 
 #[derive(Default)]
 struct ListingReader<'a> {
-    command: Option<&'a CommandLine>,
+    command: Option<&'a ShellCommand>,
     is_cut: bool,
     listings: Vec<SocketListing>,
     records: Vec<SocketRecord>,
@@ -268,7 +268,7 @@ impl<'a> ListingReader<'a> {
             no_state |= !has_state;
             listing.sockets.take(socket);
         }
-        let left_out = self.command.and_then(CommandLine::leaves_out);
+        let left_out = self.command.and_then(ShellCommand::leaves_out);
         let part = match self.command {
             _ if self.is_cut => Some("the listing is cut off"),
             _ if is_strange => Some("lines of the listing are broken: save it as a file instead of pasting it"),

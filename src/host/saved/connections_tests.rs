@@ -25,7 +25,7 @@ fn one(text: &str) -> SocketListing {
 }
 
 fn named(text: &str, command: &str) -> SocketListing {
-    read(text, CommandLine::of_line(command).as_ref(), false).remove(0)
+    read(text, ShellCommand::of_line(command).as_ref(), false).remove(0)
 }
 
 #[test]
@@ -167,7 +167,7 @@ fn listing_denies_nothing_it_did_not_show() {
 #[test]
 fn only_a_whole_listing_denies() {
     let whole = |text: &str, command: Option<&str>| {
-        let command = command.and_then(CommandLine::of_line);
+        let command = command.and_then(ShellCommand::of_line);
         let listings = read(text, command.as_ref(), false);
         listings.iter().all(|listing| listing.sockets.unsure == Unsure::default()) && !listings.is_empty()
     };

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::command::{self, CommandLine, Part};
+use super::command::{self, Part, ShellCommand};
 use super::identity::{self, FoundIdentity, Identity, IdentityKind};
 use super::{MAX_FILE, connections, exporter, files, found, name_of, netstat, nstat, settings, text};
 use crate::host::socket::SocketSource;
@@ -11,7 +11,7 @@ use crate::host::{HostFacts, HostReading, Namespace, Sockets, TcpExtCounters, co
 
 /// What has been read so far.
 #[derive(Debug, Default)]
-pub struct Draft {
+pub struct HostDraft {
     pub host: HostFacts,
     /// What the files say of their host, with the files.
     pub identities: Vec<FoundIdentity>,
@@ -34,7 +34,7 @@ struct DraftNamespace {
     copies: Option<(Sockets, proc_tcp::Copied)>,
 }
 
-impl Draft {
+impl HostDraft {
     /// Takes what is known of a file, or says what it is.
     pub fn take(&mut self, path: &Path, bytes: &[u8], is_cut: bool) -> Result<(), String> {
         /// Names that are kept.
@@ -161,7 +161,7 @@ impl Draft {
 
 impl DraftNamespace {
     /// Takes a part of a text, with the command that printed it where that is known; gives whether anything was known.
-    fn take(&mut self, name: &str, part: &Part<'_>, command: Option<&CommandLine>, is_cut: bool) -> bool {
+    fn take(&mut self, name: &str, part: &Part<'_>, command: Option<&ShellCommand>, is_cut: bool) -> bool {
         let part = part.text;
         let namespace = &mut self.namespace;
         let mut known = false;
@@ -190,7 +190,7 @@ impl DraftNamespace {
             self.copies.get_or_insert_with(|| (Sockets::new(SocketSource::Proc), proc_tcp::Copied::default()));
         if let Some(copy) = proc_tcp::take_copy(part, sockets) {
             known = true;
-            copied.strange += copy.strange + usize::from(is_cut || command.is_some_and(CommandLine::shows_a_part));
+            copied.strange += copy.strange + usize::from(is_cut || command.is_some_and(ShellCommand::shows_a_part));
             copied.v4 |= copy.v4 || name.ends_with("tcp");
             copied.v6 |= copy.v6 || name.ends_with("tcp6");
         } else if *copied == proc_tcp::Copied::default() && sockets.connections == 0 {

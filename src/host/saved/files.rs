@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::command::CommandLine;
+use super::command::ShellCommand;
 
 /// SavedFiles of one folder that are read.
 pub const MAX_FILES: usize = 400;
@@ -124,8 +124,8 @@ fn is_output(name: &str) -> bool {
 }
 
 /// The command that a report's file is named after, behind the name of a namespace.
-pub fn command_of(file: &str) -> Option<CommandLine> {
-    CommandLine::of_file(in_namespace(file).map_or(file, |(_, command)| command))
+pub fn command_of(file: &str) -> Option<ShellCommand> {
+    ShellCommand::of_file(in_namespace(file).map_or(file, |(_, command)| command))
 }
 
 /// The namespace that a file speaks of: sosreport names those of `ip netns` in the file's name.

@@ -29,7 +29,7 @@ mod text;
 use rustix::fs::OFlags;
 
 use self::archive::UnpackedFile;
-use self::draft::Draft;
+use self::draft::HostDraft;
 use super::{HostReading, livepatch};
 
 /// Bytes of one file that are read: an `ss` of 100,000 connections.
@@ -93,7 +93,7 @@ const STDIN: &str = "-";
 /// # Errors
 /// Where one of them cannot be read, or has nothing that is known, or is of another host than the others.
 pub fn read(paths: &[PathBuf]) -> Result<HostReading, SavedError> {
-    let mut draft = Draft::default();
+    let mut draft = HostDraft::default();
     for path in paths {
         let failed = |error| SavedError::Unreadable { path: path.clone(), error };
         let known = if path.as_os_str() == STDIN {
@@ -129,10 +129,10 @@ fn open(path: &Path) -> io::Result<File> {
 }
 
 /// Whether anything was known, or what was found instead.
-type Known = Result<(), String>;
+type FileKnown = Result<(), String>;
 
 /// Reads a file, packed or not, or an archive.
-fn file(path: &Path, file: impl Read, size: u64, draft: &mut Draft) -> io::Result<Known> {
+fn file(path: &Path, file: impl Read, size: u64, draft: &mut HostDraft) -> io::Result<FileKnown> {
     let mut known = false;
     let mut number = 0;
     let mut take = |inner: &str, bytes: Vec<u8>, is_cut| {
@@ -159,7 +159,7 @@ fn file(path: &Path, file: impl Read, size: u64, draft: &mut Draft) -> io::Resul
 }
 
 /// Reads a folder.
-fn folder(path: &Path, draft: &mut Draft) -> io::Result<Known> {
+fn folder(path: &Path, draft: &mut HostDraft) -> io::Result<FileKnown> {
     let files::SavedFiles { root, files, cut } = files::find(path)?;
     draft.is_report |= root.join("sos_commands").is_dir() || root.join("basic-environment.txt").is_file();
     let mut known = Err(format!("a folder in which {} files were looked at", files.len()));
@@ -196,7 +196,7 @@ fn name_of(path: &Path) -> String {
 }
 
 /// Looks whether all that was read is of one host.
-fn one_host(draft: &Draft) -> Result<(), SavedError> {
+fn one_host(draft: &HostDraft) -> Result<(), SavedError> {
     let Some(((first, one), (second, other))) = identity::conflict(&draft.identities, draft.is_report) else {
         return Ok(());
     };

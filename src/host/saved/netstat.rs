@@ -1,6 +1,6 @@
 //! `netstat -s` of net-tools, which tells counters in sentences and leaves out those that are zero (statistics.c).
 
-use super::command::CommandLine;
+use super::command::ShellCommand;
 use super::text::bare;
 use crate::host::counters::{Absence, TcpExtCounters};
 
@@ -41,7 +41,7 @@ const VOCABULARY: &[&str] = &[
 const TCP_LINES: usize = 8;
 
 /// The counters, where the text has the section `TcpExt:` of `netstat -s`, or sentences of it.
-pub fn read(text: &str, command: Option<&CommandLine>) -> Option<TcpExtCounters> {
+pub fn read(text: &str, command: Option<&ShellCommand>) -> Option<TcpExtCounters> {
     let mut found = Vec::new();
     let (mut section, mut tcp_lines, mut ext_lines) = ("", 0, 0);
     let (mut is_ended, mut is_english, mut is_broken) = (false, true, false);
@@ -189,7 +189,7 @@ mod tests {
                 assert_eq!(counters.get(name), Count::Unknown, "{name}: {text}");
             }
         }
-        let filtered = CommandLine::of_line("$ netstat -s | grep -v x");
+        let filtered = ShellCommand::of_line("$ netstat -s | grep -v x");
         let counters = super::read(&format!("{TCP}{quiet}{IP}"), filtered.as_ref()).expect("counters");
         assert_eq!(counters.get("SyncookiesSent"), Count::Unknown);
     }

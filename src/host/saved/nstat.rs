@@ -2,7 +2,7 @@
 //!
 //! Only a whole list says anything of a counter that is not in it.
 
-use super::command::CommandLine;
+use super::command::ShellCommand;
 use super::text::bare;
 use crate::host::counters::{Absence, TcpExtCounters};
 
@@ -24,13 +24,13 @@ struct CounterList<'a> {
 }
 
 /// The counters, where the text is one of `nstat`: `TcpExt<name> <value> <rate>` a line, or `{"kernel": {…}}`.
-pub fn read(text: &str, command: Option<&CommandLine>) -> Option<TcpExtCounters> {
+pub fn read(text: &str, command: Option<&ShellCommand>) -> Option<TcpExtCounters> {
     let mut list = from_lines(text);
     list.add(from_json(text));
     if list.values.is_empty() {
         return None;
     }
-    list.is_broken = command.is_some_and(CommandLine::shows_a_part) || list.is_broken;
+    list.is_broken = command.is_some_and(ShellCommand::shows_a_part) || list.is_broken;
     // Increments of zero say nothing of the time before.
     if command.is_some_and(|command| command.shows_increments) {
         list.values.retain(|(_, value)| *value > 0);

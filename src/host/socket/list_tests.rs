@@ -33,8 +33,8 @@ fn sockets_deny_nothing_that_was_not_shown() {
         unacknowledged: Some(500),
         ..Socket::default()
     };
-    type SocketChange<'a> = &'a dyn Fn(&mut Socket);
-    let table: [(SocketChange, (bool, bool)); 11] = [
+    type ShownChange<'a> = &'a dyn Fn(&mut Socket);
+    let table: [(ShownChange, (bool, bool)); 11] = [
         (&|_| (), (true, true)),
         (&|s| s.sndbuf = None, (true, true)),
         (&|s| (s.sndbuf, s.backoff, s.retransmits) = (None, Some(3), Some(3)), (false, false)),

@@ -89,9 +89,9 @@ fn filters_leave_something_out() {
         let command = command_of(line).unwrap_or_else(|| panic!("{line}"));
         assert_eq!(command.leaves_out().is_some(), leaves_out, "{line}");
     }
-    let named = CommandLine::of_file("ss_-peaonmi").expect("a command");
+    let named = ShellCommand::of_file("ss_-peaonmi").expect("a command");
     assert!(named.has('m', "memory") && named.leaves_out().is_none());
-    assert_eq!(CommandLine::of_file("ss.txt"), None);
+    assert_eq!(ShellCommand::of_file("ss.txt"), None);
 }
 
 #[test]
@@ -114,7 +114,7 @@ fn nstat_shows_increments_without_a() {
         let command = command_of(line).unwrap_or_else(|| panic!("{line}"));
         assert_eq!(command.shows_increments, increments, "{line}");
     }
-    assert!(CommandLine::of_file("nstat_-z").is_some_and(|command| command.shows_increments));
+    assert!(ShellCommand::of_file("nstat_-z").is_some_and(|command| command.shows_increments));
 }
 
 #[test]

@@ -11,7 +11,7 @@ pub use parts::{Part, parts};
 
 /// A command line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct CommandLine {
+pub struct ShellCommand {
     /// The program, without its folder.
     pub program: String,
     /// Its arguments, up to a pipe.
@@ -53,7 +53,7 @@ const WRAPPERS: &[&str] = &[
 /// Filters that leave nothing out.
 const HARMLESS: &[&str] = &["cat", "tee", "ts", "less", "more", "column", "expand", "nl", "pbcopy"];
 
-impl CommandLine {
+impl ShellCommand {
     /// The command line in a line of a text, with a prompt before it or without.
     pub fn of_line(line: &str) -> Option<Self> {
         /// Words of a prompt, and of what runs the command.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::super::text::bare;
 use super::place::{self, Shell};
-use super::{CommandLine, heading, prompt};
+use super::{ShellCommand, heading, prompt};
 
 /// A piece of a text: the output of one command, where that is known.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -12,7 +12,7 @@ pub struct Part<'a> {
     /// The text.
     pub text: &'a str,
     /// The command that printed it.
-    pub command: Option<CommandLine>,
+    pub command: Option<ShellCommand>,
     /// The network namespace or container it ran in, where that was not the host's own: `netns blue`.
     pub place: Option<String>,
     /// The host it ran on, as whoever collected the text calls it: the target of `ssh`, a heading of `ansible`.
@@ -53,7 +53,7 @@ struct Divider {
     /// The shells that were begun and not left.
     shells: Vec<Shell>,
     /// The command of the current part.
-    command: Option<CommandLine>,
+    command: Option<ShellCommand>,
     /// A command line that goes on in the next line.
     unfinished: String,
     /// Whether the last line left a shell: bash answers a typed `exit` with another one.
@@ -93,7 +93,7 @@ impl Divider {
         let is_prompted = typed.len() < words.len();
         if let [.., "\\"] = typed
             && joined.len() < LONGEST
-            && CommandLine::of_line(&joined).is_some()
+            && ShellCommand::of_line(&joined).is_some()
         {
             self.unfinished = joined.trim_end().trim_end_matches('\\').to_owned();
             return None;
@@ -171,7 +171,7 @@ impl Divider {
     }
 
     /// The part that a command begins.
-    fn begin(&mut self, command: CommandLine) -> Part<'static> {
+    fn begin(&mut self, command: ShellCommand) -> Part<'static> {
         let (written, printed) = (command.written.clone(), command.printed.clone());
         let is_filtered = command.shows_a_part();
         self.command = Some(command);
@@ -194,13 +194,13 @@ impl Divider {
 }
 
 /// A prompt may look like a mark of a quotation: `# ss -tmi`, `> $ ss -tmi`.
-fn of_pasted(marked: &str, line: &str) -> Option<CommandLine> {
-    let bare = || CommandLine::of_line(bare(line));
-    CommandLine::of_line(marked).or_else(bare).or_else(|| CommandLine::within(line))
+fn of_pasted(marked: &str, line: &str) -> Option<ShellCommand> {
+    let bare = || ShellCommand::of_line(bare(line));
+    ShellCommand::of_line(marked).or_else(bare).or_else(|| ShellCommand::within(line))
 }
 
 #[cfg(test)]
-pub(in crate::host::saved) fn command_of(line: &str) -> Option<CommandLine> {
+pub(in crate::host::saved) fn command_of(line: &str) -> Option<ShellCommand> {
     of_pasted(line.trim_start_matches(['>', '|', ' ', '\t']), line)
 }
 

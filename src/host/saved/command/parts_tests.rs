@@ -18,7 +18,7 @@ proptest! {
         let commands = parts(&text).len() - 1;
         let kept: usize = parts(&text).iter().map(|part| part.text.lines().count()).sum();
         prop_assert_eq!(kept + commands, text.lines().count());
-        let _ = CommandLine::of_file(&text);
+        let _ = ShellCommand::of_file(&text);
     }
 }
 
