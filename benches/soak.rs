@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use backproof::evidence::runtime::{Ran, Testimony, weigh};
 use backproof::guest::{initramfs, module_file};
 use backproof::kernel::{self, Kernel, Module, Obtain, Store};
-use backproof::matrix::{self, Bug, Bugs, KernelEntry, Reproducer};
+use backproof::matrix::{self, Bug, Bugs, KernelEntry, ReproducerSpec};
 use backproof::shim::Shim;
 use backproof::vm::{Accel, Boot, Deadlines, GuestSpec, HostLoad, Hypervisor, Qemu};
 use backproof::words::{Expectation, KernelName, Outcome};
@@ -129,12 +129,12 @@ impl Subject {
     ) -> Result<Self, Box<dyn Error>> {
         let with = Obtain { store, shim, offline: false, refresh: false, locked: None, tell: &|_| {} };
         let kernel = kernel::obtain(&entry.source, &with)?;
-        let bugs: Vec<(&Bug, &Reproducer)> =
+        let bugs: Vec<(&Bug, &ReproducerSpec)> =
             entry.bugs.iter().filter_map(|id| bugs.get(id)).filter_map(|b| Some((b, b.reproducer.as_ref()?))).collect();
         let wanted: Vec<&str> = bugs.iter().flat_map(|(_, r)| &r.needs.modules).map(String::as_str).collect();
         // A kernel without a module that is needed has to say so itself here: that is one of its verdicts.
         let modules = kernel.modules_for(&wanted).unwrap_or_default();
-        let job = |(bug, reproducer): &(&Bug, &Reproducer), turn| {
+        let job = |(bug, reproducer): &(&Bug, &ReproducerSpec), turn| {
             let deadline = u64::try_from(reproducer.deadline.as_millis()).unwrap_or(u64::MAX);
             Job { id: format!("{}#{turn}", bug.id), ..Job::new(bug.id.as_str(), deadline.saturating_mul(PATIENCE)) }
         };

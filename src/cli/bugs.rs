@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::args::{BugsArgs, BugsCommand};
 use super::{Format, Stop, ended, matrix_file, print, print_json};
 use crate::exit::Exit;
-use crate::matrix::{Bug, Program, Step};
+use crate::matrix::{Bug, ProgramSource, Step};
 use crate::report::{self, Style};
 use crate::words::{BugId, Role};
 
@@ -43,8 +43,8 @@ struct StepRecord<'a> {
 impl<'a> BugRecord<'a> {
     fn of(bug: &'a Bug) -> Self {
         let reproducer = bug.reproducer.as_ref().map(|reproducer| match reproducer.program {
-            Program::BuiltIn { .. } => "built-in",
-            Program::File(_) => "program",
+            ProgramSource::BuiltIn { .. } => "built-in",
+            ProgramSource::File(_) => "program",
         });
         let step = |step: &'a Step| StepRecord {
             role: step.role,

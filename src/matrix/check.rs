@@ -7,9 +7,9 @@ use std::path::Path;
 use super::problems::Collector;
 use super::read::Fields;
 use super::text::{expected_one_of, one_of, quote};
-use super::tree::{Node, Value};
+use super::tree::{Value, YamlNode};
 use super::{
-    ArchiveKey, BadDossiers, Bug, Bugs, MainlineArchive, Matrix, Program, Reproducer, archive_address, fields,
+    ArchiveKey, BadDossiers, Bug, Bugs, MainlineArchive, Matrix, ProgramSource, ReproducerSpec, archive_address, fields,
 };
 use crate::words::{BugId, Expectation, KernelName};
 
@@ -21,14 +21,14 @@ pub(super) const KEYS: [&str; 9] =
 const SHARE_ALL: &str = "all";
 
 /// An expectation and where its bug is named.
-pub(super) struct Expected {
+pub(super) struct BugExpectation {
     pub(super) bug: BugId,
     pub(super) what: Expectation,
     pub(super) at: Range<usize>,
 }
 
 /// Makes a matrix of the tree. `None` where there is none to be made; what is wrong is reported.
-pub(super) fn check(root: &Node, path: &Path, bugs: &Bugs, problems: &mut Collector<'_>) -> Option<Matrix> {
+pub(super) fn check(root: &YamlNode, path: &Path, bugs: &Bugs, problems: &mut Collector<'_>) -> Option<Matrix> {
     let folder = fields::folder_of(path);
     let fields = problems.mapping(root, "a mapping with `kernels`", &KEYS)?;
     let own = fields.get("dossiers").map(|node| dossiers(node, folder, bugs, problems));
@@ -38,7 +38,7 @@ pub(super) fn check(root: &Node, path: &Path, bugs: &Bugs, problems: &mut Collec
 }
 
 /// The bugs, and those of the matrix's own folder of dossiers.
-fn dossiers(node: &Node, folder: &Path, bugs: &Bugs, problems: &mut Collector<'_>) -> Option<Bugs> {
+fn dossiers(node: &YamlNode, folder: &Path, bugs: &Bugs, problems: &mut Collector<'_>) -> Option<Bugs> {
     let path = folder.join(problems.value(node, "path", fields::path)?);
     match bugs.clone().with_folder(&path) {
         Ok(bugs) => Some(bugs),
@@ -60,7 +60,7 @@ pub(super) struct Checker<'c, 'a> {
 }
 
 impl Checker<'_, '_> {
-    fn matrix(mut self, root: &Node, fields: &Fields<'_>, path: &Path) -> Option<Matrix> {
+    fn matrix(mut self, root: &YamlNode, fields: &Fields<'_>, path: &Path) -> Option<Matrix> {
         let bugs = match fields.get("bugs") {
             Some(node) => self.bug_list(node),
             None => Some(self.bugs.iter().map(|bug| bug.id.clone()).collect()),
@@ -98,7 +98,7 @@ impl Checker<'_, '_> {
         // These look at all kernels, so they would accuse the innocent where some could not be read.
         if self.problems.is_empty() {
             let checked: BTreeSet<&BugId> = entries.iter().flat_map(|k| &k.bugs).collect();
-            for Expected { bug, at, .. } in expect.iter().filter(|e| !checked.contains(&e.bug)) {
+            for BugExpectation { bug, at, .. } in expect.iter().filter(|e| !checked.contains(&e.bug)) {
                 self.problems.add(at, || {
                     let there = one_of(checked.iter().map(|bug| bug.as_str()));
                     format!("no kernel here is checked for `{bug}`: the bugs that are looked for are {there}")
@@ -119,8 +119,9 @@ impl Checker<'_, '_> {
     }
 
     /// The bugs whose own programs trust each other.
-    fn share_guest(&mut self, node: &Node) -> BTreeSet<BugId> {
-        let has_program = |bug: &Bug| matches!(&bug.reproducer, Some(Reproducer { program: Program::File(_), .. }));
+    fn share_guest(&mut self, node: &YamlNode) -> BTreeSet<BugId> {
+        let has_program =
+            |bug: &Bug| matches!(&bug.reproducer, Some(ReproducerSpec { program: ProgramSource::File(_), .. }));
         if matches!(&node.value, Value::Text(text) if text == SHARE_ALL) {
             return self.bugs.iter().filter(|bug| has_program(bug)).map(|bug| bug.id.clone()).collect();
         }
@@ -133,7 +134,7 @@ impl Checker<'_, '_> {
     }
 
     /// The archive of mainline builds. A key without a fingerprint would believe whatever the file holds.
-    fn mainline_archive(&mut self, node: &Node) -> MainlineArchive {
+    fn mainline_archive(&mut self, node: &YamlNode) -> MainlineArchive {
         let expected = "the archive of mainline builds, as in `{ address: …, key: archive.asc, fingerprint: … }`";
         let keys = &["address", "key", "fingerprint"];
         let Some(inner) = self.problems.mapping(node, expected, keys) else { return MainlineArchive::default() };
@@ -154,7 +155,7 @@ impl Checker<'_, '_> {
     }
 
     /// A list of bugs, each known and named once.
-    pub(super) fn bug_list(&mut self, node: &Node) -> Option<Vec<BugId>> {
+    pub(super) fn bug_list(&mut self, node: &YamlNode) -> Option<Vec<BugId>> {
         let items = self.problems.items(node, "bugs")?;
         let mut bugs = Vec::with_capacity(self.bugs.iter().count());
         let mut sound = true;
@@ -182,7 +183,7 @@ impl Checker<'_, '_> {
     }
 
     /// A mapping from bugs to what is expected of them.
-    pub(super) fn expectations(&mut self, node: &Node) -> Vec<Expected> {
+    pub(super) fn expectations(&mut self, node: &YamlNode) -> Vec<BugExpectation> {
         let Value::Map(entries) = &node.value else {
             self.problems.wrong_type(node, "a mapping from bugs to what is expected, as in `{ some-bug: fail }`");
             return Vec::new();
@@ -195,14 +196,14 @@ impl Checker<'_, '_> {
                 Expectation::from_name(text).ok_or_else(|| expected_one_of(text, names.iter().copied()))
             });
             if let (Some(bug), Some(what)) = (bug, what) {
-                expectations.push(Expected { bug, what, at: key.span.clone() });
+                expectations.push(BugExpectation { bug, what, at: key.span.clone() });
             }
         }
         expectations
     }
 
     /// A list of tags, each once. Tags follow the rules of names.
-    pub(super) fn tags(&mut self, node: &Node) -> Vec<(String, Range<usize>)> {
+    pub(super) fn tags(&mut self, node: &YamlNode) -> Vec<(String, Range<usize>)> {
         let mut tags: Vec<(String, Range<usize>)> = Vec::new();
         let mut seen = BTreeSet::new();
         for item in self.problems.items(node, "tags").unwrap_or_default() {

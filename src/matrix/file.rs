@@ -5,14 +5,14 @@ use std::io::{self, Read as _};
 use std::path::Path;
 
 use super::problems::{Collector, Problems};
-use super::tree::{self, Node};
+use super::tree::{self, YamlNode};
 
 /// The largest file, in bytes.
 pub const FILE_MAX: usize = 1024 * 1024;
 
 /// What a file is to be, in words that end "expected …".
 #[derive(Clone, Copy)]
-pub(super) struct Expected {
+pub(super) struct FileShape {
     /// The whole of it.
     pub(super) file: &'static str,
     /// The outermost value.
@@ -30,8 +30,8 @@ pub(super) fn bytes(path: &Path) -> io::Result<Vec<u8>> {
 pub(super) fn read<T>(
     bytes: &[u8],
     path: &Path,
-    expected: Expected,
-    check: impl FnOnce(&Node, &mut Collector<'_>) -> Option<T>,
+    expected: FileShape,
+    check: impl FnOnce(&YamlNode, &mut Collector<'_>) -> Option<T>,
 ) -> Result<T, Problems> {
     if bytes.len() > FILE_MAX {
         let message = format!("the file is larger than {} KiB: expected {}", FILE_MAX / 1024, expected.file);

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::PathBuf;
 
-use super::check::{Checker, Expected};
+use super::check::{BugExpectation, Checker};
 use super::read::Fields;
 use super::text::one_of;
-use super::tree::{Node, Value};
+use super::tree::{Value, YamlNode};
 use super::{AptArchive, BadMainlineVersion, CONTROL_TAG, Commit, GuestSettings, KernelEntry, Source, fields, remote};
 use crate::recipe::{Control, Recipes};
 use crate::words::{BugId, Expectation, KernelName};
@@ -22,9 +22,9 @@ impl Checker<'_, '_> {
     /// The kernel's name, where that stands, and the kernel where all of it is sound.
     pub(super) fn kernel(
         &mut self,
-        node: &Node,
+        node: &YamlNode,
         matrix_bugs: Option<&[BugId]>,
-        matrix_expect: &[Expected],
+        matrix_expect: &[BugExpectation],
     ) -> Option<(KernelName, Range<usize>, Option<KernelEntry>)> {
         let fields = self.problems.mapping(node, "a mapping that describes a kernel", &KEYS)?;
         let name = match fields.get("name") {
@@ -69,7 +69,7 @@ impl Checker<'_, '_> {
         Some((name, at, entry))
     }
 
-    fn kernel_name(&mut self, node: &Node) -> Option<KernelName> {
+    fn kernel_name(&mut self, node: &YamlNode) -> Option<KernelName> {
         let name: KernelName = self.problems.name(node, "a kernel's name")?;
         // A kernel's folder stands beside the run's own files.
         if name.as_str().ends_with(".json") {
@@ -82,8 +82,13 @@ impl Checker<'_, '_> {
     }
 
     /// The matrix's expectations that concern these bugs, and the kernel's own over them.
-    fn resolve(&mut self, bugs: &[BugId], matrix: &[Expected], own: &[Expected]) -> BTreeMap<BugId, Expectation> {
-        for Expected { bug, at, .. } in own.iter().filter(|e| !bugs.contains(&e.bug)) {
+    fn resolve(
+        &mut self,
+        bugs: &[BugId],
+        matrix: &[BugExpectation],
+        own: &[BugExpectation],
+    ) -> BTreeMap<BugId, Expectation> {
+        for BugExpectation { bug, at, .. } in own.iter().filter(|e| !bugs.contains(&e.bug)) {
             self.problems.add(at, || {
                 let there = one_of(bugs.iter().map(BugId::as_str));
                 format!("this kernel is not checked for `{bug}`: its bugs are {there}")
@@ -112,7 +117,7 @@ impl Checker<'_, '_> {
     }
 
     /// The kernel's one source.
-    fn source(&mut self, fields: &Fields<'_>, kernel: &Node) -> Option<Source> {
+    fn source(&mut self, fields: &Fields<'_>, kernel: &YamlNode) -> Option<Source> {
         let mut given = fields.iter().filter(|(meant, ..)| Source::KEYS.contains(meant));
         let Some((kind, first, node)) = given.next() else {
             let at = fields.get("name").map_or(&kernel.span, |name| &name.span);
@@ -140,7 +145,7 @@ impl Checker<'_, '_> {
         source.filter(|_| only)
     }
 
-    fn apt(&mut self, node: &Node) -> Option<Source> {
+    fn apt(&mut self, node: &YamlNode) -> Option<Source> {
         if let Value::Text(_) = node.value {
             let package = self.problems.value(node, "package", fields::package)?;
             return Some(Source::Apt { package, suite: None, archive: None });
@@ -187,7 +192,7 @@ impl Checker<'_, '_> {
         Some(Some(AptArchive { mirror: mirror?, components: components?, keyring }))
     }
 
-    fn packages(&mut self, node: &Node) -> Option<Vec<PathBuf>> {
+    fn packages(&mut self, node: &YamlNode) -> Option<Vec<PathBuf>> {
         if let Value::Text(_) = node.value {
             return Some(vec![self.path(node)?]);
         }
@@ -196,7 +201,7 @@ impl Checker<'_, '_> {
         files.into_iter().collect()
     }
 
-    fn image(&mut self, node: &Node) -> Option<Source> {
+    fn image(&mut self, node: &YamlNode) -> Option<Source> {
         if let Value::Text(_) = node.value {
             return Some(Source::Image { image: self.path(node)?, modules: None, config: None });
         }
@@ -210,13 +215,13 @@ impl Checker<'_, '_> {
         Some(Source::Image { image, modules: modules.flatten(), config: config.flatten() })
     }
 
-    fn mainline(&mut self, node: &Node) -> Option<Source> {
+    fn mainline(&mut self, node: &YamlNode) -> Option<Source> {
         let version = |text: &str| text.parse().map_err(|bad: BadMainlineVersion| bad.to_string());
         let version = self.problems.value(node, "version", version)?;
         Some(Source::Mainline { version, archive: self.archive.clone() })
     }
 
-    fn commit(&mut self, node: &Node) -> Option<Commit> {
+    fn commit(&mut self, node: &YamlNode) -> Option<Commit> {
         let expected = "the commit that it was built from, as in `{ repository: ../linux, revision: v6.1.192 }`";
         let inner = self.problems.mapping(node, expected, &["repository", "revision"])?;
         let revision = self.problems.needed(&inner, "revision", node);
@@ -225,7 +230,7 @@ impl Checker<'_, '_> {
         Some(Commit { repository: self.path(repository)?, revision: revision? })
     }
 
-    fn control(&mut self, node: &Node) -> Option<Source> {
+    fn control(&mut self, node: &YamlNode) -> Option<Source> {
         let inner =
             self.problems.mapping(node, "a control, as in `{ name: stock, line: \"6.1\" }`", &["name", "line"])?;
         let line = self
@@ -242,7 +247,7 @@ impl Checker<'_, '_> {
     }
 
     /// A path that starts at the matrix's folder.
-    pub(super) fn path(&mut self, node: &Node) -> Option<PathBuf> {
+    pub(super) fn path(&mut self, node: &YamlNode) -> Option<PathBuf> {
         let path = self.problems.value(node, "path", fields::path)?;
         Some(self.folder.join(path))
     }

@@ -34,10 +34,10 @@ mod tree;
 mod mistakes;
 
 pub use dossier::{
-    Backport, BadDossiers, BadMachinePattern, BadPattern, BadRelease, Bug, Bugs, Case, DistributionLine, Elsewhere,
-    First, Line, MachinePattern, Measure, Mitigation, Needs, NoSuchBug, ONE_OF, PackageVersion, Program, Refusal,
-    Releases, Reproducer, Signature, SourceCase, SourcePattern, SourceSignature, Spans, StableLine, Standing, Step,
-    Steps, TellingString, Upstream, c, goes_straight_on, is_cve,
+    Backport, BadDossiers, BadMachinePattern, BadPattern, BadRelease, Bug, Bugs, DistributionLine, Elsewhere, First,
+    MachinePattern, Measure, Mitigation, Needs, NoSuchBug, ONE_OF, PackageVersion, ProgramSource, Refusal, ReleaseLine,
+    Releases, ReproducerSpec, Signature, SignatureCase, SourceCase, SourcePattern, SourceSignature, Spans, StableLine,
+    Standing, Step, Steps, TellingString, Upstream, c, goes_straight_on, is_cve,
 };
 pub use file::FILE_MAX;
 pub use lock::{InLock, Lock, LockGuard, Locked, LockedFile, TooLong, source_line};
@@ -49,9 +49,9 @@ pub use profile::{BadProfiles, Profile, SysctlPlace};
 pub use select::Unselectable;
 pub use source::{AptArchive, Pin, Remote, Source};
 pub use sysctl::LeftOut;
-pub use text::Place;
+pub use text::TextPlace;
 
-use file::Expected;
+use file::FileShape;
 
 /// Which kernels to boot, which bugs to look for in each, and what is expected.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -210,7 +210,7 @@ pub fn parse(text: &str, path: &Path, bugs: &Bugs) -> Result<Matrix, Problems> {
 }
 
 fn read(bytes: &[u8], path: &Path, bugs: &Bugs) -> Result<Matrix, Problems> {
-    let expected = Expected { file: "a matrix of kernels", root: "a mapping with `kernels`" };
+    let expected = FileShape { file: "a matrix of kernels", root: "a mapping with `kernels`" };
     file::read(bytes, path, expected, |root, problems| check::check(root, path, bugs, problems))
 }
 

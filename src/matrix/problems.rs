@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::Range;
 use std::path::PathBuf;
 
-use super::text::{Place, Text};
+use super::text::{Text, TextPlace};
 
 /// How many mistakes are kept and printed; the rest are counted. The one that ended the reading comes on top.
 pub const KEPT: usize = 50;
@@ -13,11 +13,11 @@ pub const KEPT: usize = 50;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     /// Where it is; absent where the file as a whole is meant.
-    pub place: Option<Place>,
+    pub place: Option<TextPlace>,
     /// What is wrong and what was expected, on one line.
     pub message: String,
     /// A second place that belongs to it (where a key was given first), and what is there.
-    pub note: Option<(Place, String)>,
+    pub note: Option<(TextPlace, String)>,
 }
 
 /// All mistakes of one file, in its order, behind those of the files that it names. [`fmt::Display`] prints them for people, over several
@@ -72,7 +72,7 @@ impl fmt::Display for Problems {
 }
 
 /// The line, and a caret under what is meant.
-fn show(f: &mut fmt::Formatter<'_>, place: &Place) -> fmt::Result {
+fn show(f: &mut fmt::Formatter<'_>, place: &TextPlace) -> fmt::Result {
     let width = place.line.to_string().len().max(4);
     writeln!(f, "{:width$} | {}", place.line, place.snippet.trim_end())?;
     let carets = "^".repeat(place.caret.len());

@@ -12,7 +12,7 @@ use super::check::Checker;
 use super::problems::{Collector, Problems};
 use super::sysctl::{self, LeftOut};
 use super::text::{expected_one_of, one_of, quote};
-use super::tree::{Node, Value};
+use super::tree::{Value, YamlNode};
 use super::{Bug, Bugs, Matrix, Measure, fields};
 use crate::json;
 use crate::words::{BugId, ProfileName};
@@ -222,7 +222,7 @@ impl Matrix {
 
 impl Checker<'_, '_> {
     /// The matrix's own profiles.
-    pub(super) fn profiles(&mut self, node: &Node) -> Vec<Profile> {
+    pub(super) fn profiles(&mut self, node: &YamlNode) -> Vec<Profile> {
         let mut named: HashMap<ProfileName, std::ops::Range<usize>> = HashMap::new();
         let mut profiles = Vec::new();
         for item in self.problems.items(node, "profiles").unwrap_or_default() {
@@ -238,7 +238,7 @@ impl Checker<'_, '_> {
         profiles
     }
 
-    fn profile(&mut self, node: &Node) -> Option<(Profile, std::ops::Range<usize>)> {
+    fn profile(&mut self, node: &YamlNode) -> Option<(Profile, std::ops::Range<usize>)> {
         let fields = self.problems.mapping(node, "a mapping that describes a profile", &KEYS)?;
         let name = match fields.get("name") {
             Some(name) => self.profile_name(name).map(|read| (read, name.span.clone())),
@@ -272,7 +272,7 @@ impl Checker<'_, '_> {
         Some((Profile { mitigates, sysctls, cmdline, sysctl_files, ..Profile::named(name, bugs) }, at))
     }
 
-    fn profile_name(&mut self, node: &Node) -> Option<ProfileName> {
+    fn profile_name(&mut self, node: &YamlNode) -> Option<ProfileName> {
         let name: ProfileName = self.problems.name(node, "a profile's name")?;
         let taken = match name.as_str() {
             "default" => Some("it stands for the kernel's own settings".to_owned()),
@@ -291,7 +291,7 @@ impl Checker<'_, '_> {
         Some(name)
     }
 
-    fn mitigates(&mut self, node: &Node, bugs: &[BugId]) -> BTreeSet<BugId> {
+    fn mitigates(&mut self, node: &YamlNode, bugs: &[BugId]) -> BTreeSet<BugId> {
         let listed = self.bug_list(node).unwrap_or_default();
         if let Some(other) = listed.iter().find(|bug| !bugs.is_empty() && !bugs.contains(bug)) {
             self.problems.add(&node.span, || {
@@ -312,7 +312,7 @@ impl Checker<'_, '_> {
         listed.into_iter().collect()
     }
 
-    fn sysctl_files(&mut self, node: &Node) -> Vec<PathBuf> {
+    fn sysctl_files(&mut self, node: &YamlNode) -> Vec<PathBuf> {
         if let Value::Text(_) = node.value {
             return self.path(node).into_iter().collect();
         }
@@ -323,7 +323,7 @@ impl Checker<'_, '_> {
 
 impl Collector<'_> {
     /// A mapping from sysctls to values.
-    pub(super) fn sysctls(&mut self, node: &Node) -> BTreeMap<String, String> {
+    pub(super) fn sysctls(&mut self, node: &YamlNode) -> BTreeMap<String, String> {
         let Value::Map(entries) = &node.value else {
             self.wrong_type(node, "a mapping from sysctls to values, as in `{ net.ipv4.tcp_sack: 0 }`");
             return BTreeMap::new();

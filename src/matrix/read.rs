@@ -4,19 +4,19 @@ use std::str::FromStr;
 
 use super::problems::Collector;
 use super::text::{expected_one_of, nearest, quote};
-use super::tree::{Key, Node, Value};
+use super::tree::{Key, Value, YamlNode};
 use crate::words::BadName;
 
 /// The entries of a mapping, under the keys that they were meant to have.
-pub(super) struct Fields<'n>(Vec<(&'static str, &'n Key, &'n Node)>);
+pub(super) struct Fields<'n>(Vec<(&'static str, &'n Key, &'n YamlNode)>);
 
 impl<'n> Fields<'n> {
-    pub(super) fn get(&self, name: &str) -> Option<&'n Node> {
+    pub(super) fn get(&self, name: &str) -> Option<&'n YamlNode> {
         self.iter().find(|(meant, ..)| *meant == name).map(|(.., node)| node)
     }
 
     /// Each key's meaning, the key, and its value, in the file's order.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&'static str, &'n Key, &'n Node)> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&'static str, &'n Key, &'n YamlNode)> {
         self.0.iter().copied()
     }
 }
@@ -26,7 +26,7 @@ impl Collector<'_> {
     /// stands for it from then on, so that one slip is one mistake, and what is below it is checked as well.
     pub(super) fn mapping<'n>(
         &mut self,
-        node: &'n Node,
+        node: &'n YamlNode,
         expected: &str,
         keys: &'static [&'static str],
     ) -> Option<Fields<'n>> {
@@ -59,7 +59,7 @@ impl Collector<'_> {
     }
 
     /// The items of a list that must have some. `what` they are, in the plural.
-    pub(super) fn items<'n>(&mut self, node: &'n Node, what: &str) -> Option<&'n [Node]> {
+    pub(super) fn items<'n>(&mut self, node: &'n YamlNode, what: &str) -> Option<&'n [YamlNode]> {
         match &node.value {
             Value::List(items) if items.is_empty() => {
                 self.add(&node.span, || format!("expected a list of {what}, found an empty one"));
@@ -82,7 +82,7 @@ impl Collector<'_> {
     }
 
     /// The text of a scalar.
-    pub(super) fn text<'n>(&mut self, node: &'n Node, what: &str) -> Option<&'n str> {
+    pub(super) fn text<'n>(&mut self, node: &'n YamlNode, what: &str) -> Option<&'n str> {
         let Value::Text(text) = &node.value else {
             self.wrong_type(node, what);
             return None;
@@ -93,7 +93,7 @@ impl Collector<'_> {
     /// The value of a scalar that has a grammar. `what` it is: `memory`, `suite` …
     pub(super) fn value<'n, T>(
         &mut self,
-        node: &'n Node,
+        node: &'n YamlNode,
         what: &str,
         read: impl FnOnce(&'n str) -> Result<T, String>,
     ) -> Option<T> {
@@ -113,7 +113,7 @@ impl Collector<'_> {
     /// The text of a scalar, where nothing is wrong with it. `what` it is: `release`, `pattern` …
     pub(super) fn checked(
         &mut self,
-        node: &Node,
+        node: &YamlNode,
         what: &str,
         check: impl FnOnce(&str) -> Result<(), String>,
     ) -> Option<String> {
@@ -123,16 +123,16 @@ impl Collector<'_> {
     /// What a list that must have some items comes to; `None` where one of them is wrong. `what` they are, in the plural.
     pub(super) fn each<T>(
         &mut self,
-        node: &Node,
+        node: &YamlNode,
         what: &str,
-        mut read: impl FnMut(&Node, &mut Self) -> Option<T>,
+        mut read: impl FnMut(&YamlNode, &mut Self) -> Option<T>,
     ) -> Option<Vec<T>> {
         let items: Vec<Option<T>> = self.items(node, what)?.iter().map(|item| read(item, self)).collect();
         items.into_iter().collect()
     }
 
     /// A name by the rules of [`crate::words`].
-    pub(super) fn name<T: FromStr<Err = BadName>>(&mut self, node: &Node, what: &str) -> Option<T> {
+    pub(super) fn name<T: FromStr<Err = BadName>>(&mut self, node: &YamlNode, what: &str) -> Option<T> {
         let text = self.text(node, what)?;
         match text.parse() {
             Ok(name) => Some(name),
@@ -145,7 +145,7 @@ impl Collector<'_> {
     }
 
     /// `true` or `false`.
-    pub(super) fn boolean(&mut self, node: &Node) -> Option<bool> {
+    pub(super) fn boolean(&mut self, node: &YamlNode) -> Option<bool> {
         match &node.value {
             Value::Text(text) if text == "true" => Some(true),
             Value::Text(text) if text == "false" => Some(false),
@@ -157,7 +157,7 @@ impl Collector<'_> {
     }
 
     /// The value of a key that has to be there.
-    pub(super) fn needed<'n>(&mut self, fields: &Fields<'n>, key: &str, mapping: &Node) -> Option<&'n Node> {
+    pub(super) fn needed<'n>(&mut self, fields: &Fields<'n>, key: &str, mapping: &YamlNode) -> Option<&'n YamlNode> {
         let node = fields.get(key);
         if node.is_none() {
             self.add(&mapping.span, || format!("the key {} is missing here", quote(key)));
@@ -166,7 +166,7 @@ impl Collector<'_> {
     }
 
     /// That a value is of another kind.
-    pub(super) fn wrong_type(&mut self, node: &Node, expected: &str) {
+    pub(super) fn wrong_type(&mut self, node: &YamlNode, expected: &str) {
         if !matches!(node.value, Value::Refused) {
             self.add(&node.span, || format!("expected {expected}, found {}", node.value.describe()));
         }

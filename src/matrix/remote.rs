@@ -5,7 +5,7 @@ use url::Url;
 use super::problems::Collector;
 use super::source::{Pin, Remote};
 use super::text::quote;
-use super::tree::{Node, Value};
+use super::tree::{Value, YamlNode};
 use crate::words::{BadSha256, Sha256};
 
 /// The longest address, in bytes; what servers and proxies take at least (RFC 9110, section 4.1, says 8000).
@@ -19,14 +19,14 @@ const EXPECTED_FILE: &str = "a file to fetch, as in `{ address: https://…, sha
 
 impl Collector<'_> {
     /// One file that is fetched, or a list of them.
-    pub(super) fn remotes(&mut self, node: &Node) -> Option<Vec<Remote>> {
+    pub(super) fn remotes(&mut self, node: &YamlNode) -> Option<Vec<Remote>> {
         match node.value {
             Value::List(_) => self.each(node, "files to fetch", |item, problems| problems.remote(item)),
             _ => Some(vec![self.remote(node)?]),
         }
     }
 
-    fn remote(&mut self, node: &Node) -> Option<Remote> {
+    fn remote(&mut self, node: &YamlNode) -> Option<Remote> {
         if let Value::Text(text) = &node.value {
             self.add(&node.span, || {
                 let shown = quote(text);

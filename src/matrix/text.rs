@@ -7,7 +7,7 @@ const SHOWN: usize = 100;
 
 /// A place in the file, for people and editors.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct TextPlace {
     /// The line, from 1.
     pub line: usize,
     /// The column in characters, from 1.
@@ -49,7 +49,7 @@ impl<'a> Text<'a> {
     }
 
     /// The place of these bytes; of their first line, where there are more.
-    pub(super) fn place(&self, bytes: &Range<usize>) -> Place {
+    pub(super) fn place(&self, bytes: &Range<usize>) -> TextPlace {
         let (number, line_start, line) = self.line_at(bytes.start);
         let characters = |offset: usize| line.char_indices().take_while(|(at, _)| line_start + at < offset).count();
         let start = characters(bytes.start);
@@ -61,7 +61,7 @@ impl<'a> Text<'a> {
         let shown: String = line.chars().skip(from).take(to - from).map(visible).collect();
         let caret_start = start - from + head.chars().count();
         let caret_end = end.min(to.max(start + 1)) - from + head.chars().count();
-        Place {
+        TextPlace {
             line: number + 1,
             column: start + 1,
             snippet: format!("{head}{shown}{tail}"),

@@ -20,7 +20,7 @@ const VALUES: usize = 50_000;
 
 /// One value and where it stands, in bytes of the file.
 #[derive(Debug)]
-pub(super) struct Node {
+pub(super) struct YamlNode {
     pub(super) span: Range<usize>,
     pub(super) value: Value,
 }
@@ -32,14 +32,14 @@ pub(super) enum Value {
     Null,
     /// Any other scalar, quoted or not: `5.10` is what was written, and no number.
     Text(String),
-    List(Vec<Node>),
+    List(Vec<YamlNode>),
     /// Each key once.
-    Map(Vec<(Key, Node)>),
+    Map(Vec<(Key, YamlNode)>),
     /// Something that was refused, and reported: whoever meets it says nothing more.
     Refused,
 }
 
-impl Node {
+impl YamlNode {
     /// Whether it is a list or a mapping without anything in it.
     pub(super) fn is_empty(&self) -> bool {
         match &self.value {
@@ -72,7 +72,7 @@ pub(super) struct Key {
 
 /// Reads the one document of the text, which is to be `expected`. `None` where it cannot be read to its end or is empty;
 /// that is reported.
-pub(super) fn read(problems: &mut Collector<'_>, expected: &str) -> Option<Node> {
+pub(super) fn read(problems: &mut Collector<'_>, expected: &str) -> Option<YamlNode> {
     let text = problems.text.as_str();
     if !is_printable(problems) {
         return None;
@@ -147,7 +147,7 @@ impl<'a> Builder<'a, '_> {
         hint.to_owned()
     }
 
-    fn document(&mut self, expected: &str) -> Result<Node, Stopped> {
+    fn document(&mut self, expected: &str) -> Result<YamlNode, Stopped> {
         let root = loop {
             match self.next()? {
                 (Event::StreamStart | Event::DocumentStart(_), _) => {}
@@ -170,7 +170,7 @@ impl<'a> Builder<'a, '_> {
         }
     }
 
-    fn node(&mut self, event: Event<'a>, at: Range<usize>, depth: usize) -> Result<Node, Stopped> {
+    fn node(&mut self, event: Event<'a>, at: Range<usize>, depth: usize) -> Result<YamlNode, Stopped> {
         if depth > DEPTH {
             self.problems.add_last(&at, format!("nested more than {DEPTH} deep: no file here needs half of that"));
             return Err(Stopped);
@@ -204,7 +204,7 @@ impl<'a> Builder<'a, '_> {
         let value = self.without_anchor_and_tag(anchor, tag, &at, value);
         // A list or mapping is pointed at by its first character.
         let end = if matches!(value, Value::List(_) | Value::Map(_)) { at.start } else { at.end };
-        Ok(Node { span: at.start..end, value })
+        Ok(YamlNode { span: at.start..end, value })
     }
 
     fn without_anchor_and_tag(&mut self, anchor: usize, tag: Option<Tag>, at: &Range<usize>, value: Value) -> Value {
@@ -231,7 +231,7 @@ impl<'a> Builder<'a, '_> {
     }
 
     fn map(&mut self, depth: usize) -> Result<Value, Stopped> {
-        let mut entries: Vec<(Key, Node)> = Vec::new();
+        let mut entries: Vec<(Key, YamlNode)> = Vec::new();
         let mut seen: HashMap<String, Range<usize>> = HashMap::new();
         loop {
             let (event, at) = self.next()?;
@@ -285,7 +285,7 @@ mod tests {
     use super::*;
 
     /// Every text below a node, with the bytes of the file that it was read from.
-    fn texts<'t>(node: &Node, text: &'t str, found: &mut Vec<(String, &'t str)>) {
+    fn texts<'t>(node: &YamlNode, text: &'t str, found: &mut Vec<(String, &'t str)>) {
         match &node.value {
             Value::Text(value) => found.push((value.clone(), &text[node.span.clone()])),
             Value::List(items) => items.iter().for_each(|item| texts(item, text, found)),

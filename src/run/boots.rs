@@ -11,7 +11,7 @@ use super::recording::{Recording, RecordingError};
 use crate::evidence::runtime::Ran;
 use crate::guest::{self, Program};
 use crate::kernel::{Kernel, Module, image_release};
-use crate::matrix::{KernelEntry, Profile, Reproducer};
+use crate::matrix::{KernelEntry, Profile, ReproducerSpec};
 use crate::vm::{Accel, Boot, Failure, FailureKind, GuestSpec, HostLoad, Next, Observed};
 use crate::words::{BugId, JobId};
 
@@ -192,7 +192,7 @@ pub struct Trial<'a> {
     /// The bug.
     pub bug: &'a BugId,
     /// What provokes it.
-    pub reproducer: &'a Reproducer,
+    pub reproducer: &'a ReproducerSpec,
     /// The user's own program that this is, where it is one.
     pub program: Option<&'a Program>,
     /// The profile.

@@ -81,8 +81,8 @@ impl RunPlan {
         let bug = self.bugs.get(&job.bug)?;
         let reproducer = bug.reproducer.as_ref()?;
         let program = match &reproducer.program {
-            matrix::Program::BuiltIn { .. } => None,
-            matrix::Program::File(_) => Some(self.programs.get(&bug.id)?),
+            matrix::ProgramSource::BuiltIn { .. } => None,
+            matrix::ProgramSource::File(_) => Some(self.programs.get(&bug.id)?),
         };
         let profile = self.profiles.iter().find(of_job)?;
         let shares = self.matrix.share_guest.contains(&bug.id);

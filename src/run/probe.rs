@@ -21,7 +21,7 @@ use crate::evidence::Finding;
 use crate::evidence::runtime::{Ran, Testimony, weigh};
 use crate::guest::AGENT;
 use crate::host::base_version;
-use crate::matrix::{Bug, Program, Reproducer};
+use crate::matrix::{Bug, ProgramSource, ReproducerSpec};
 use crate::vm::{Conversation, Freeze, HostLoad, HostWatch};
 use crate::words::BugId;
 
@@ -85,7 +85,7 @@ pub fn probe_host(bugs: &[&Bug], release: &str) -> Result<Probed, ProbeError> {
     let patience = HostLoad::beside(1, 1).patience();
     let job = |bug: &&Bug| {
         // A user's own program would be root here, and not in a guest.
-        let ours = |r: &&Reproducer| matches!(r.program, Program::BuiltIn { .. });
+        let ours = |r: &&ReproducerSpec| matches!(r.program, ProgramSource::BuiltIn { .. });
         let deadline = bug.reproducer.as_ref().filter(ours)?.deadline.saturating_mul(patience);
         Some(Job::new(bug.id.as_str(), u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX)))
     };

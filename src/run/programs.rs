@@ -28,7 +28,8 @@ pub fn programs(matrix: &Matrix, bugs: &Bugs) -> Result<BTreeMap<BugId, Program>
     let asked: BTreeSet<&BugId> = matrix.kernels.iter().flat_map(|kernel| &kernel.bugs).collect();
     let (mut programs, mut wrong, mut total) = (BTreeMap::new(), Vec::new(), 0);
     for bug in asked.into_iter().filter_map(|id| bugs.get(id)) {
-        let Some(matrix::Program::File(path)) = bug.reproducer.as_ref().map(|reproducer| &reproducer.program) else {
+        let Some(matrix::ProgramSource::File(path)) = bug.reproducer.as_ref().map(|reproducer| &reproducer.program)
+        else {
             continue;
         };
         match Program::load(&bug.id, path) {

@@ -6,7 +6,7 @@ use super::facts::{self, CodeFacts};
 use super::function::MachineFunction;
 use super::guards::{Guard, GuardRefusal};
 use crate::evidence::{Finding, Limit, StateSet, Strength, Witness};
-use crate::matrix::{Bug, Case, MachinePattern, Refusal, Signature, TellingString, Upstream};
+use crate::matrix::{Bug, MachinePattern, Refusal, Signature, SignatureCase, TellingString, Upstream};
 use crate::words::{Role, State};
 
 /// What the machine code says about a bug.
@@ -86,7 +86,7 @@ struct FunctionReading<'a> {
 
 impl FunctionReading<'_> {
     /// Whether it looks as the case says, or why that cannot be told. What it plainly is not needs no more looking.
-    fn fits(&self, case: &Case) -> Result<bool, String> {
+    fn fits(&self, case: &SignatureCase) -> Result<bool, String> {
         let wanted = case.has.iter().map(|pattern| (pattern, true));
         let mut doubt = None;
         for (pattern, wanted) in wanted.chain(case.lacks.iter().map(|pattern| (pattern, false))) {
@@ -141,7 +141,7 @@ impl FunctionReading<'_> {
     }
 
     /// What was seen of that which the patterns ask for, with its figures. Reads well after the function's name.
-    fn describe(&self, cases: &[Case]) -> String {
+    fn describe(&self, cases: &[SignatureCase]) -> String {
         let asked = || cases.iter().flat_map(|case| case.has.iter().chain(&case.lacks));
         let mut parts = Vec::new();
         if asked().any(|pattern| matches!(pattern, MachinePattern::Guard { .. })) {

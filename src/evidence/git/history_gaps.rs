@@ -13,7 +13,7 @@ use super::history::{History, short};
 use super::objects::TreeEntry;
 use super::repository::Repository;
 use super::{GitError, GitIndex};
-use crate::matrix::{Bug, Line, Releases, Spans, Step, Upstream};
+use crate::matrix::{Bug, ReleaseLine, Releases, Spans, Step, Upstream};
 use crate::words::Role;
 
 /// The most beginnings that are looked at. Linux has four roots.
@@ -241,7 +241,7 @@ fn is_release(history: &History, number: u32, oid: Oid, version: &MakefileVersio
 
 /// Whether a release is of the line that git's history of Linux begins with.
 fn is_first(release: Upstream) -> bool {
-    "2.6.12".parse().is_ok_and(|first: Line| release.line() == first)
+    "2.6.12".parse().is_ok_and(|first: ReleaseLine| release.line() == first)
 }
 
 /// Whether kernel.org's releases of this version never had the break.

@@ -2,7 +2,7 @@
 
 use super::matching::{Bindings, Doubt, Hit, SearchedBody};
 use crate::matrix::SourcePattern;
-use crate::matrix::c::{Lines, Node, word};
+use crate::matrix::c::{CNode, Lines, word};
 
 /// Whether something is so.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,7 +56,7 @@ pub(super) fn fit<'t>(
 #[derive(Clone, Default)]
 struct CaseFit<'t> {
     found: Bindings<'t>,
-    nodes: Vec<&'t Node>,
+    nodes: Vec<&'t CNode>,
     doubt: Option<Doubt>,
 }
 
@@ -77,8 +77,8 @@ fn without<'t>(
     harmless: &'t [SourcePattern],
 ) -> Fit {
     let harmless = harmless.iter().flat_map(|pattern| subject.hits_anywhere(pattern, &Bindings::default()));
-    let excused: Vec<&Node> = harmless.map(|hit| hit.node).chain(way.nodes.iter().copied()).collect();
-    let known = |node: &Node| excused.iter().any(|excused| excused.walk().any(|inner| std::ptr::eq(inner, node)));
+    let excused: Vec<&CNode> = harmless.map(|hit| hit.node).chain(way.nodes.iter().copied()).collect();
+    let known = |node: &CNode| excused.iter().any(|excused| excused.walk().any(|inner| std::ptr::eq(inner, node)));
     let mut doubt = None;
     for hit in lacks.iter().flat_map(|pattern| subject.hits_anywhere(pattern, &way.found)) {
         match hit.doubt {

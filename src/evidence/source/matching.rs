@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::fmt;
 
 use super::function::Macros;
-use crate::matrix::c::{Body, Lines, Node, What, word};
+use crate::matrix::c::{Body, CNode, Lines, What, word};
 use crate::matrix::{ONE_OF, SourcePattern, goes_straight_on};
 
 /// Operators whose operands may stand in any order.
@@ -28,7 +28,7 @@ const OPEN: [&str; 8] =
 /// What was found for the metavariables, and where.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Bindings<'t> {
-    bound: Vec<(&'t str, &'t Node)>,
+    bound: Vec<(&'t str, &'t CNode)>,
     /// The lines that fit, with those that give a local its value.
     pub lines: Vec<Lines>,
 }
@@ -36,7 +36,7 @@ pub(super) struct Bindings<'t> {
 /// One place that a pattern fits.
 #[derive(Clone, Debug)]
 pub(super) struct Hit<'t> {
-    pub node: &'t Node,
+    pub node: &'t CNode,
     pub found: Bindings<'t>,
     /// Why it is not known whether every call comes past it, in every kernel that is built of this source.
     pub doubt: Option<Doubt>,
@@ -65,9 +65,9 @@ impl fmt::Display for Doubt {
 
 /// The body of a function, ready to be searched.
 pub(super) struct SearchedBody<'t> {
-    block: &'t Node,
+    block: &'t CNode,
     /// Locals that get a value in one place only: name, value, and the statement that gives it.
-    values: Vec<(&'t str, &'t Node, Lines)>,
+    values: Vec<(&'t str, &'t CNode, Lines)>,
     /// The macros that its file defines.
     macros: &'t Macros,
     /// What is left for this search, and for all.
@@ -79,7 +79,7 @@ pub(super) struct SearchedBody<'t> {
 impl<'t> SearchedBody<'t> {
     pub(super) fn new(body: &'t Body, macros: &'t Macros) -> Self {
         let is_local = |name: &str| body.locals.iter().filter(|local| *local == name).count() == 1;
-        let mut values: Vec<(&str, &Node, Lines)> = Vec::new();
+        let mut values: Vec<(&str, &CNode, Lines)> = Vec::new();
         let mut changed: Vec<&str> = Vec::new();
         for node in body.block.walk() {
             let Some(What::Name(name)) = node.parts.first().map(|part| &part.what) else { continue };
@@ -145,7 +145,7 @@ impl<'t> SearchedBody<'t> {
     /// The macros that it uses and that may hide something: those that its own file defines, which may mean anything by any
     /// name; those that leave the function; and what is called in capitals, or stands there alone in capitals, but for those
     /// that `known` says it of.
-    pub(super) fn hiding(&self, known: impl Fn(&Node) -> bool) -> Option<Doubt> {
+    pub(super) fn hiding(&self, known: impl Fn(&CNode) -> bool) -> Option<Doubt> {
         let in_capitals = |name: &str| name.len() > 1 && !name.contains(|c: char| c.is_ascii_lowercase());
         let alone = self.block.walk().filter(|node| node.is(word::BLOCK)).flat_map(|block| &block.parts);
         let alone = alone.filter(|node| matches!(&node.what, What::Name(name) if in_capitals(name)));
@@ -179,7 +179,7 @@ impl<'t> SearchedBody<'t> {
     /// Statements at the function's own level: not every call reaches those inside an `if` or a loop.
     fn on_the_way(
         &self,
-        block: &'t Node,
+        block: &'t CNode,
         pattern: &'t SourcePattern,
         before: &Bindings<'t>,
         mut doubt: Option<Doubt>,
@@ -203,7 +203,7 @@ impl<'t> SearchedBody<'t> {
     /// The node and all below it.
     fn below(
         &self,
-        node: &'t Node,
+        node: &'t CNode,
         pattern: &'t SourcePattern,
         before: &Bindings<'t>,
         doubt: Option<Doubt>,
@@ -218,7 +218,7 @@ impl<'t> SearchedBody<'t> {
 
     fn fit(
         &self,
-        node: &'t Node,
+        node: &'t CNode,
         pattern: &'t SourcePattern,
         before: &Bindings<'t>,
         doubt: Option<Doubt>,
@@ -231,7 +231,7 @@ impl<'t> SearchedBody<'t> {
     }
 
     /// All ways in which the pattern fits the node.
-    fn solve(&self, pattern: &'t Node, node: &'t Node, mut found: Bindings<'t>, values: u8) -> Vec<Bindings<'t>> {
+    fn solve(&self, pattern: &'t CNode, node: &'t CNode, mut found: Bindings<'t>, values: u8) -> Vec<Bindings<'t>> {
         if !self.step() {
             return Vec::new();
         }
@@ -273,12 +273,12 @@ impl<'t> SearchedBody<'t> {
     }
 
     /// The value of a local that has only one.
-    fn value(&self, node: &Node) -> Option<(&'t Node, Lines)> {
+    fn value(&self, node: &CNode) -> Option<(&'t CNode, Lines)> {
         let What::Name(name) = &node.what else { return None };
         self.values.iter().find(|(local, ..)| local == name).map(|(_, value, lines)| (*value, *lines))
     }
 
-    fn in_order(&self, pattern: &'t [Node], nodes: &'t [Node], found: Bindings<'t>, values: u8) -> Vec<Bindings<'t>> {
+    fn in_order(&self, pattern: &'t [CNode], nodes: &'t [CNode], found: Bindings<'t>, values: u8) -> Vec<Bindings<'t>> {
         match (pattern.split_first(), nodes.split_first()) {
             (None, None) => vec![found],
             (Some((first, rest)), _) if first.what == What::Rest => {
@@ -295,9 +295,15 @@ impl<'t> SearchedBody<'t> {
         }
     }
 
-    fn any_order(&self, pattern: &'t [Node], nodes: &'t [Node], found: Bindings<'t>, values: u8) -> Vec<Bindings<'t>> {
+    fn any_order(
+        &self,
+        pattern: &'t [CNode],
+        nodes: &'t [CNode],
+        found: Bindings<'t>,
+        values: u8,
+    ) -> Vec<Bindings<'t>> {
         let rest = pattern.iter().any(|part| part.what == What::Rest);
-        let wanted: Vec<&Node> = pattern.iter().filter(|part| part.what != What::Rest).collect();
+        let wanted: Vec<&CNode> = pattern.iter().filter(|part| part.what != What::Rest).collect();
         if wanted.len() > nodes.len() || (!rest && wanted.len() != nodes.len()) {
             return Vec::new();
         }
@@ -306,8 +312,8 @@ impl<'t> SearchedBody<'t> {
 
     fn each_in_some(
         &self,
-        wanted: &[&'t Node],
-        nodes: &[&'t Node],
+        wanted: &[&'t CNode],
+        nodes: &[&'t CNode],
         found: Bindings<'t>,
         values: u8,
     ) -> Vec<Bindings<'t>> {
@@ -325,7 +331,7 @@ impl<'t> SearchedBody<'t> {
 }
 
 /// What `$ONE_OF(a, b)` stands for.
-fn one_of(pattern: &Node) -> Option<&[Node]> {
+fn one_of(pattern: &CNode) -> Option<&[CNode]> {
     let (first, choices) = pattern.parts.split_first().filter(|_| pattern.is(word::CALL))?;
     matches!(&first.what, What::Any(name) if name == ONE_OF).then_some(choices)
 }
@@ -335,7 +341,7 @@ fn is_change(sign: &str) -> bool {
 }
 
 /// `-EINVAL` and its like: a negative number, or one that has a name.
-fn is_error(value: &Node) -> bool {
+fn is_error(value: &CNode) -> bool {
     match (&value.what, value.parts.as_slice()) {
         (What::Number(n), _) => *n < 0,
         (What::Is("-"), [name]) => matches!(&name.what, What::Name(name) if name.starts_with('E')),
@@ -344,7 +350,7 @@ fn is_error(value: &Node) -> bool {
 }
 
 /// How a call may miss what comes after `node`: by a jump, or by a return that is no error.
-fn way_round(node: &Node) -> Option<Doubt> {
+fn way_round(node: &CNode) -> Option<Doubt> {
     let leaves = node.walk().find(|node| match node.parts.as_slice() {
         _ if node.is(word::GOTO) => true,
         [value] if node.is(word::RETURN) => !is_error(value),

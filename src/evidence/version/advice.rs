@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::release::{Beyond, KnownPackage, Release, Vendor};
 use super::{StateSet, distribution, held, known, line, names, needs_mend, states};
-use crate::matrix::{Bug, Line, Releases, Spans, Upstream};
+use crate::matrix::{Bug, ReleaseLine, Releases, Spans, Upstream};
 use crate::words::{Role, State};
 
 /// What to do about a kernel.
@@ -91,7 +91,7 @@ fn of_kernel_org(bug: &Bug, releases: &Releases, base: Upstream, mend: bool) -> 
         return Some(UpgradeAdvice::Move { release: good.to_string(), own_line: true });
     }
     let later = later_lines(releases, base.line()).filter_map(|line| {
-        let needs = |line: Line| {
+        let needs = |line: ReleaseLine| {
             let first: Option<Upstream> = line.to_string().parse().ok();
             first.is_some_and(|first| needs_mend(bug, &Release::of_kernel_org(first)))
         };
@@ -102,7 +102,7 @@ fn of_kernel_org(bug: &Bug, releases: &Releases, base: Upstream, mend: bool) -> 
 
 /// The first release of a line from which on all are good: they have the fix, and its mend where one is needed, or the
 /// break was taken out.
-fn good_of_line(releases: &Releases, line: Line, mend: bool) -> Option<Upstream> {
+fn good_of_line(releases: &Releases, line: ReleaseLine, mend: bool) -> Option<Upstream> {
     let entry = releases.stable.iter().find(|entry| entry.line == line);
     let stable = |role: Role| entry.and_then(|entry| entry.steps.get(&role));
     let of_line = |first: &&Upstream| first.line() == line;
@@ -117,7 +117,7 @@ fn good_of_line(releases: &Releases, line: Line, mend: bool) -> Option<Upstream>
     fixed.into_iter().chain(gone).min()
 }
 
-fn later_lines(releases: &Releases, than: Line) -> impl Iterator<Item = Line> {
+fn later_lines(releases: &Releases, than: ReleaseLine) -> impl Iterator<Item = ReleaseLine> {
     let stable = releases.stable.iter().map(|entry| entry.line);
     let mainline = releases.mainline.get(&Role::Fix).and_then(Spans::stands_since).map(|fix| fix.line());
     stable.chain(mainline).filter(move |line| *line > than)

@@ -5,7 +5,7 @@
 
 use super::names;
 use super::release::{Release, Vendor};
-use crate::matrix::{Line, Upstream};
+use crate::matrix::{ReleaseLine, Upstream};
 
 /// The last line of each version that has ended, from mainline's tags: before 3.0 by its first two numbers.
 const LAST_BEFORE_3: [(u16, u16); 7] = [(0, 40), (1, 132), (2, 26), (3, 99), (4, 37), (5, 75), (6, 39)];
@@ -50,7 +50,7 @@ pub(super) fn objection(release: &Release) -> Option<String> {
 }
 
 /// Whether it is of a line that was not known yet, and may have come since; with the newest that was.
-pub(super) fn is_ahead(line: Line) -> Option<String> {
+pub(super) fn is_ahead(line: ReleaseLine) -> Option<String> {
     let [version, minor, _] = line.numbers();
     let newest = NEWEST.iter().rev().find(|(known, _)| *known <= version)?;
     (newest.0 < version || newest.1 < minor).then(|| format!("{}.{}", newest.0, newest.1))
@@ -62,7 +62,7 @@ pub(super) fn exists(release: Upstream) -> bool {
 }
 
 /// The last release of a line, and whether the line goes on: then it is one that none is likely to reach.
-pub(super) fn last(line: Line) -> (u16, bool) {
+pub(super) fn last(line: ReleaseLine) -> (u16, bool) {
     let [version, minor, _] = line.numbers();
     let ended = ENDED.iter().find(|(known, _)| *known == version).and_then(|(_, lines)| lines.get(usize::from(minor)));
     match ended {
@@ -71,7 +71,7 @@ pub(super) fn last(line: Line) -> (u16, bool) {
     }
 }
 
-fn no_line(line: Line) -> Option<String> {
+fn no_line(line: ReleaseLine) -> Option<String> {
     let [version, minor, third] = line.numbers();
     let last = |table: &[(u16, u16)], key| table.iter().find(|(known, _)| *known == key).map(|(_, last)| *last);
     if version < 3 {

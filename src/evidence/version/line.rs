@@ -4,7 +4,7 @@ use super::advice::UpgradeAdvice;
 use super::release::{Beyond, KnownPackage, Release, Vendor};
 use super::{held, known, states};
 use crate::evidence::StateSet;
-use crate::matrix::{Bug, Line, Upstream};
+use crate::matrix::{Bug, ReleaseLine, Upstream};
 use crate::words::State;
 
 /// Releases of a line, one after another, of which the same is known.
@@ -27,7 +27,7 @@ impl Release {
         is_line.then(|| Self::of_line(base.line()))?
     }
 
-    fn of_line(line: Line) -> Option<Self> {
+    fn of_line(line: ReleaseLine) -> Option<Self> {
         let (vendor, package) = (Vendor::KernelOrg(Beyond::Nothing), KnownPackage::Unknown);
         let base = line.to_string().parse().ok()?;
         Some(Self { vendor, base, base_is_exact: true, package, flavour: None, by_form: false, is_line: true })
@@ -35,7 +35,7 @@ impl Release {
 }
 
 /// What is known of all releases of a line together, and which of them have what.
-pub(super) fn weigh(bug: &Bug, line: Line) -> Result<(StateSet, String), String> {
+pub(super) fn weigh(bug: &Bug, line: ReleaseLine) -> Result<(StateSet, String), String> {
     let (spans, goes_on) = spans(bug, line)?;
     let states = spans.iter().flat_map(|span| span.states.iter()).collect();
     let end = spans.len().saturating_sub(1);
@@ -48,7 +48,7 @@ pub(super) fn weigh(bug: &Bug, line: Line) -> Result<(StateSet, String), String>
 }
 
 /// What would settle it: the release, and from which on the line is good.
-pub(super) fn settle(bug: &Bug, line: Line) -> UpgradeAdvice {
+pub(super) fn settle(bug: &Bug, line: ReleaseLine) -> UpgradeAdvice {
     let good = spans(bug, line).ok().and_then(|(spans, _)| {
         let bad = spans.iter().rposition(|span| span.states.iter().any(State::is_affected));
         spans.get(bad.map_or(0, |bad| bad + 1)).map(|span| span.first)
@@ -58,7 +58,7 @@ pub(super) fn settle(bug: &Bug, line: Line) -> UpgradeAdvice {
 }
 
 /// The spans of a line, and whether it goes on.
-fn spans(bug: &Bug, line: Line) -> Result<(Vec<LineSpan>, bool), String> {
+fn spans(bug: &Bug, line: ReleaseLine) -> Result<(Vec<LineSpan>, bool), String> {
     let (last, goes_on) = known::last(line);
     let mut spans: Vec<LineSpan> = Vec::new();
     for stable in 0..=last {

@@ -2,7 +2,7 @@
 
 use super::StepHeld;
 use super::release::Beyond;
-use crate::matrix::{Line, Releases, StableLine, Standing, Upstream};
+use crate::matrix::{ReleaseLine, Releases, StableLine, Standing, Upstream};
 use crate::words::Role;
 
 /// What is known of a step in a kernel.org release, or in a tree that has gone beyond one. Whatever tree that is, it
@@ -66,7 +66,7 @@ pub(super) fn held(releases: &Releases, release: Upstream, role: Role) -> StepHe
 
 /// That kernel.org's line is older than any with the step. Where the break is in no older line, nothing is repaired there
 /// either.
-fn before(releases: &Releases, line: Line, role: Role) -> Option<StepHeld> {
+fn before(releases: &Releases, line: ReleaseLine, role: Role) -> Option<StepHeld> {
     let is_before = |role: Role| releases.since.get(&role).filter(|since| line < **since);
     let no = |says: String| Some(StepHeld { role, has: Some(false), says });
     match (is_before(role), is_before(Role::Break)) {

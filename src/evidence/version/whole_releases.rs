@@ -2,7 +2,7 @@
 //! more, so what its base lacks stays open.
 
 use super::release::{Release, Vendor};
-use crate::matrix::Line;
+use crate::matrix::ReleaseLine;
 
 /// Vendors by their key, and where it is documented that their kernels contain the release that they are named after.
 const KNOWN: [(&str, &str); 29] = [
@@ -58,7 +58,7 @@ pub(super) fn source(release: &Release) -> Option<&'static str> {
     KNOWN.iter().find(|(known, _)| *known == key && is_rolling).map(|(_, source)| *source)
 }
 
-fn stays_on(line: Line) -> bool {
+fn stays_on(line: ReleaseLine) -> bool {
     let [version, minor, _] = line.numbers();
     SUSE_STAYS_ON.contains(&(version, minor))
 }

@@ -33,7 +33,7 @@ impl fmt::Display for Lines {
     }
 }
 
-/// What a [`Node`] is.
+/// What a [`CNode`] is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum What {
     /// In a pattern, `$NAME`: any expression, and the same wherever the name comes again.
@@ -69,16 +69,16 @@ pub mod word {
 
 /// A node of the tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Node {
+pub struct CNode {
     /// What it is.
     pub what: What,
     /// Its parts.
-    pub parts: Vec<Node>,
+    pub parts: Vec<CNode>,
     /// Where it stands.
     pub lines: Lines,
 }
 
-impl Node {
+impl CNode {
     /// Whether it is `what`, made of parts.
     pub fn is(&self, what: &str) -> bool {
         matches!(&self.what, What::Is(is) if *is == what)
@@ -106,7 +106,7 @@ impl Node {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Body {
     /// Its statements, in one block.
-    pub block: Node,
+    pub block: CNode,
     /// The names of its local variables, one for each declaration.
     pub locals: Vec<String>,
 }

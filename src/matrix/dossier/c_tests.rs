@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::*;
 
 /// The first statement of a body, without its places.
-fn statement(code: &str) -> Node {
+fn statement(code: &str) -> CNode {
     let body = body(&format!("{{ {code} }}"), 1).unwrap_or_else(|error| panic!("{code}: {error}"));
     body.block.parts.into_iter().next().unwrap_or_else(|| panic!("{code}: no statement"))
 }

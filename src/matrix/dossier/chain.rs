@@ -3,7 +3,7 @@
 use super::super::fields;
 use super::super::problems::Collector;
 use super::super::text::expected_one_of;
-use super::super::tree::Node;
+use super::super::tree::YamlNode;
 use super::{Upstream, releases};
 use crate::words::{CommitId, Role};
 
@@ -46,15 +46,15 @@ pub struct Backport {
 }
 
 /// The steps of a chain, in its order. `None` where one could not be read.
-pub(super) fn read(node: &Node, problems: &mut Collector<'_>) -> Option<Vec<Step>> {
-    let (mut steps, mut sound): (Vec<(Step, &Node)>, bool) = (Vec::new(), true);
+pub(super) fn read(node: &YamlNode, problems: &mut Collector<'_>) -> Option<Vec<Step>> {
+    let (mut steps, mut sound): (Vec<(Step, &YamlNode)>, bool) = (Vec::new(), true);
     for item in problems.items(node, "steps")? {
         let Some(step) = step(item, problems) else {
             sound = false;
             continue;
         };
         let same_commit = |known: &Step| known.commit.is_some() && known.commit == step.commit;
-        let twice = |(known, _): &&(Step, &Node)| same_commit(known) || known.subject == step.subject;
+        let twice = |(known, _): &&(Step, &YamlNode)| same_commit(known) || known.subject == step.subject;
         if let Some((known, first)) = steps.iter().find(twice) {
             let note = || Some((first.span.clone(), "it was given here first".to_owned()));
             let what = if same_commit(known) { "commit" } else { "subject" };
@@ -69,7 +69,7 @@ pub(super) fn read(node: &Node, problems: &mut Collector<'_>) -> Option<Vec<Step
     sound.then(|| steps.into_iter().map(|(step, _)| step).collect())
 }
 
-fn step(node: &Node, problems: &mut Collector<'_>) -> Option<Step> {
+fn step(node: &YamlNode, problems: &mut Collector<'_>) -> Option<Step> {
     let fields = problems.mapping(node, "a mapping that describes a step", &KEYS)?;
     let role = problems.needed(&fields, "role", node).and_then(|node| problems.value(node, "role", role));
     let commit = fields.get("commit").map(|node| problems.value(node, "commit", commit));
@@ -99,7 +99,7 @@ fn step(node: &Node, problems: &mut Collector<'_>) -> Option<Step> {
     })
 }
 
-fn backport(node: &Node, problems: &mut Collector<'_>) -> Option<Backport> {
+fn backport(node: &YamlNode, problems: &mut Collector<'_>) -> Option<Backport> {
     let fields = problems.mapping(node, "a mapping that describes a backport", &BACKPORT_KEYS)?;
     let line = problems.needed(&fields, "line", node).and_then(|node| problems.value(node, "line", fields::line));
     let found = problems.needed(&fields, "commit", node).and_then(|node| problems.value(node, "commit", commit));

@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use super::super::file::{self, Expected};
+use super::super::file::{self, FileShape};
 use super::super::problems::{Collector, Problems};
 use super::super::text::quote;
-use super::super::tree::Node;
+use super::super::tree::YamlNode;
 use super::reproducer::Owner;
 use super::{Bug, chain, fields, mitigation, releases, reproducer, signature, source_signature};
 use crate::words::BugId;
@@ -44,7 +44,7 @@ pub(super) fn is_cve_record(bytes: &[u8]) -> bool {
 /// Reads a dossier.
 pub(super) fn read(bytes: &[u8], path: &Path, owner: Owner<'_>) -> Result<Bug, Problems> {
     let expected =
-        Expected { file: "a bug's dossier", root: "a mapping with `id`, `title`, `summary` and `references`" };
+        FileShape { file: "a bug's dossier", root: "a mapping with `id`, `title`, `summary` and `references`" };
     if is_cve_record(bytes) {
         return Err(Problems::of_file(path.to_owned(), CVE_RECORD.to_owned()));
     }
@@ -52,7 +52,7 @@ pub(super) fn read(bytes: &[u8], path: &Path, owner: Owner<'_>) -> Result<Bug, P
     file::read(bytes, path, expected, |root, problems| bug(root, stem, owner, problems))
 }
 
-fn bug(root: &Node, stem: &str, owner: Owner<'_>, problems: &mut Collector<'_>) -> Option<Bug> {
+fn bug(root: &YamlNode, stem: &str, owner: Owner<'_>, problems: &mut Collector<'_>) -> Option<Bug> {
     let fields = problems.mapping(root, "a mapping with `id`, `title`, `summary` and `references`", &KEYS)?;
     let id = problems.needed(&fields, "id", root).and_then(|node| id(node, stem, problems));
     let title = problems.needed(&fields, "title", root).and_then(|node| problems.value(node, "title", title));
@@ -94,7 +94,7 @@ fn bug(root: &Node, stem: &str, owner: Owner<'_>, problems: &mut Collector<'_>) 
 }
 
 /// The bug's name, which is its file's too: a user finds by it what a report names, and no folder can have a bug twice.
-fn id(node: &Node, stem: &str, problems: &mut Collector<'_>) -> Option<BugId> {
+fn id(node: &YamlNode, stem: &str, problems: &mut Collector<'_>) -> Option<BugId> {
     let id: BugId = problems.name(node, "a bug's name")?;
     if id.as_str() != stem {
         problems.add(&node.span, || format!("this bug's file is called {}: expected the same name", quote(stem)));

@@ -99,7 +99,7 @@ fn read(path: &Path, known: &Bugs) -> Result<Bug, Problems> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::matrix::{Matrix, Program, parse};
+    use crate::matrix::{Matrix, ProgramSource, parse};
 
     const GOOD: &str = "id: mine\ntitle: A bug\nsummary: It goes wrong.\nreferences: [a page]\n\
                         reproducer: { program: bin/repro, deadline: 30s }\n";
@@ -124,7 +124,7 @@ mod tests {
         let names: Vec<&str> = bugs.iter().skip(BUILT_IN.len()).map(|bug| bug.id.as_str()).collect();
         assert_eq!(names, ["another", "mine"]);
         let reproducer = bugs.iter().last().and_then(|bug| bug.reproducer.clone()).expect("a reproducer");
-        assert_eq!(reproducer.program, Program::File(folder.path().join("bin/repro")));
+        assert_eq!(reproducer.program, ProgramSource::File(folder.path().join("bin/repro")));
     }
 
     #[test]

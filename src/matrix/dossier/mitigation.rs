@@ -5,8 +5,8 @@ use std::fmt;
 
 use super::super::fields;
 use super::super::problems::Collector;
-use super::super::tree::Node;
-use super::reproducer::{Program, Reproducer};
+use super::super::tree::YamlNode;
+use super::reproducer::{ProgramSource, ReproducerSpec};
 use crate::words::ProfileName;
 
 /// The keys of a mitigation.
@@ -68,8 +68,8 @@ impl fmt::Display for Measure {
 
 /// The mitigations, beside a reproducer where the dossier names one.
 pub(super) fn read(
-    node: &Node,
-    reproducer: Option<&Option<Reproducer>>,
+    node: &YamlNode,
+    reproducer: Option<&Option<ReproducerSpec>>,
     problems: &mut Collector<'_>,
 ) -> Vec<Mitigation> {
     let (mut mitigations, mut seen) = (Vec::new(), HashSet::new());
@@ -87,7 +87,7 @@ pub(super) fn read(
                     )
                 });
             }
-            let blind = |r: &Reproducer| r.program != Program::BuiltIn { mitigable: true };
+            let blind = |r: &ReproducerSpec| r.program != ProgramSource::BuiltIn { mitigable: true };
             if mitigation.holds && reproducer.and_then(Option::as_ref).is_some_and(blind) {
                 problems.add(&holds.span, || {
                     "nothing can show that it holds: the reproducer does not compare the kernel with and without a \
@@ -102,7 +102,7 @@ pub(super) fn read(
 }
 
 /// The mitigation, and where it is said whether it holds.
-fn mitigation<'n>(node: &'n Node, problems: &mut Collector<'_>) -> Option<(Mitigation, &'n Node)> {
+fn mitigation<'n>(node: &'n YamlNode, problems: &mut Collector<'_>) -> Option<(Mitigation, &'n YamlNode)> {
     let fields = problems.mapping(node, "a mapping that describes a mitigation", &KEYS)?;
     let says = problems.needed(&fields, "says", node).and_then(|n| problems.value(n, "text", fields::paragraph));
     let mut given = fields.iter().filter(|(key, ..)| MEASURES.contains(key));
@@ -138,7 +138,7 @@ fn mitigation<'n>(node: &'n Node, problems: &mut Collector<'_>) -> Option<(Mitig
 }
 
 /// A measure that no run tries, and people are told of.
-fn told(key: &str, node: &Node, problems: &mut Collector<'_>) -> Option<Measure> {
+fn told(key: &str, node: &YamlNode, problems: &mut Collector<'_>) -> Option<Measure> {
     match key {
         "modules" => problems.each(node, "modules", |n, p| p.value(n, "module", fields::module)).map(Measure::Modules),
         "config" => problems.each(node, "options", |n, p| p.value(n, "option", fields::option)).map(Measure::Config),
@@ -146,7 +146,7 @@ fn told(key: &str, node: &Node, problems: &mut Collector<'_>) -> Option<Measure>
     }
 }
 
-fn profile_name(node: &Node, problems: &mut Collector<'_>) -> Option<ProfileName> {
+fn profile_name(node: &YamlNode, problems: &mut Collector<'_>) -> Option<ProfileName> {
     let name: ProfileName = problems.name(node, "a profile's name")?;
     if name.is_default() || name.as_str() == ProfileName::ALL {
         problems.add(&node.span, || format!("the name `{name}` is taken: it stands for other profiles"));
@@ -156,7 +156,7 @@ fn profile_name(node: &Node, problems: &mut Collector<'_>) -> Option<ProfileName
 }
 
 /// The sysctls of a profile, which has some.
-fn sysctls(node: &Node, problems: &mut Collector<'_>) -> BTreeMap<String, String> {
+fn sysctls(node: &YamlNode, problems: &mut Collector<'_>) -> BTreeMap<String, String> {
     if node.is_empty() {
         problems.add(&node.span, || "this profile sets nothing: expected a sysctl".to_owned());
     }

@@ -26,12 +26,12 @@ pub use folder::BadDossiers;
 pub use machine::{BadMachinePattern, MachinePattern, Refusal};
 pub use mitigation::{Measure, Mitigation};
 pub use releases::{DistributionLine, Releases, StableLine};
-pub use reproducer::{Needs, Program, Reproducer};
-pub use signature::{Case, Signature, TellingString};
+pub use reproducer::{Needs, ProgramSource, ReproducerSpec};
+pub use signature::{Signature, SignatureCase, TellingString};
 pub use source_pattern::{BadPattern, ONE_OF, SourcePattern, goes_straight_on};
 pub use source_signature::{Elsewhere, SourceCase, SourceSignature};
 pub use spans::{Spans, Standing, Steps};
-pub use upstream::{BadRelease, First, Line, PackageVersion, Upstream};
+pub use upstream::{BadRelease, First, PackageVersion, ReleaseLine, Upstream};
 
 use super::{Problems, fields};
 use crate::words::{BugId, Role};
@@ -69,7 +69,7 @@ pub struct Bug {
     /// Texts that say something wherever a kernel has them.
     pub strings: Vec<TellingString>,
     /// What provokes it; where nothing does, no kernel is booted for it.
-    pub reproducer: Option<Reproducer>,
+    pub reproducer: Option<ReproducerSpec>,
     /// What operators can set to keep it from showing, or have tried to.
     pub mitigations: Vec<Mitigation>,
     /// Where to read on: commits with their subjects, files of the kernel, RFCs, CVEs.
@@ -80,7 +80,7 @@ impl Bug {
     /// Whether its reproducer can prove that a profile's sysctls keep it from showing.
     pub fn is_mitigable(&self) -> bool {
         let program = self.reproducer.as_ref().map(|reproducer| &reproducer.program);
-        matches!(program, Some(Program::BuiltIn { mitigable: true }))
+        matches!(program, Some(ProgramSource::BuiltIn { mitigable: true }))
     }
 
     /// Whether its dossier says that nobody has repaired it, and lists no repair: there is nothing to move to. Of a dossier
@@ -143,7 +143,7 @@ mod tests {
             assert_eq!(bugs.get(&bug.id), Some(bug));
             assert!(bug.summary.len() > bug.title.len(), "{name}");
             let program = bug.reproducer.as_ref().map(|reproducer| &reproducer.program);
-            assert!(matches!(program, Some(Program::BuiltIn { .. })), "{name}: {program:?}");
+            assert!(matches!(program, Some(ProgramSource::BuiltIn { .. })), "{name}: {program:?}");
         }
     }
 

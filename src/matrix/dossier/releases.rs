@@ -6,10 +6,10 @@ use std::str::FromStr;
 use super::super::fields;
 use super::super::problems::Collector;
 use super::super::text::{one_of, quote};
-use super::super::tree::{Key, Node};
+use super::super::tree::{Key, YamlNode};
 use super::Step;
 use super::spans::{self, Spans, Steps};
-use super::upstream::{BadRelease, First, Line, PackageVersion, Upstream};
+use super::upstream::{BadRelease, First, PackageVersion, ReleaseLine, Upstream};
 use crate::words::Role;
 
 /// The keys of `releases`.
@@ -39,11 +39,11 @@ pub struct Releases {
     pub no_fix_anywhere: bool,
     /// The line with which kernel.org's kernels have a step: none of an older line has it, but where `stable` lists it.
     /// It says nothing of distributions, which take patches into lines that have ended.
-    pub since: BTreeMap<Role, Line>,
+    pub since: BTreeMap<Role, ReleaseLine>,
     /// kernel.org's stable lines: the first release with each step, where the step came after the line's `.0`.
     pub stable: Vec<StableLine>,
     /// Stable lines that ended before the break reached them: they never had it (`4.20`).
-    pub ended_before_break: Vec<Line>,
+    pub ended_before_break: Vec<ReleaseLine>,
     /// Lines of distributions, whose kernels are never judged by the number they start from alone.
     pub distributions: Vec<DistributionLine>,
     /// Where these facts come from.
@@ -54,7 +54,7 @@ pub struct Releases {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StableLine {
     /// `4.19`.
-    pub line: Line,
+    pub line: ReleaseLine,
     /// The first release with each step, as `4.19.52`. A step that is absent is there where the line's `.0` has it.
     pub steps: Steps<Upstream>,
     /// The last release that was looked at; what later ones have got since is not known. Absent: the line is known to
@@ -93,7 +93,7 @@ impl DistributionLine {
 }
 
 /// The releases. `chain` is the bug's, where there is one: a step that it does not have is in no release.
-pub(super) fn read(node: &Node, chain: Option<&[Step]>, problems: &mut Collector<'_>) -> Option<Releases> {
+pub(super) fn read(node: &YamlNode, chain: Option<&[Step]>, problems: &mut Collector<'_>) -> Option<Releases> {
     let fields = problems.mapping(node, "a mapping with `mainline` and `sources`", &KEYS)?;
     let mut reader = Reader { chain, problems };
     let mainline = reader.problems.needed(&fields, "mainline", node);
@@ -123,7 +123,7 @@ pub(super) fn read(node: &Node, chain: Option<&[Step]>, problems: &mut Collector
         distributions: distributions.flatten().unwrap_or_default(),
         sources: sources?,
     };
-    let mut seen: HashSet<Line> = releases.stable.iter().map(|stable| stable.line).collect();
+    let mut seen: HashSet<ReleaseLine> = releases.stable.iter().map(|stable| stable.line).collect();
     let ended = fields.get("ended-before-break").unwrap_or(node);
     for line in releases.ended_before_break.iter().filter(|line| !seen.insert(**line)) {
         problems.add(&ended.span, || format!("the line {} is given twice", quote(&line.to_string())));
@@ -176,7 +176,7 @@ impl Reader<'_, '_, '_> {
     /// The first release with each step; `check` is asked about each release that is named.
     fn steps<T: FromStr<Err = BadRelease>>(
         &mut self,
-        node: &Node,
+        node: &YamlNode,
         check: impl Fn(&T) -> Result<(), String>,
     ) -> Option<Steps<T>> {
         let expected = "a mapping from steps to releases, as in `{ break: 5.2-rc6, fix: 5.3-rc2 }`";
@@ -202,7 +202,7 @@ impl Reader<'_, '_, '_> {
     }
 
     /// Says where the releases of one step stand in another order than they came out.
-    fn check_order(&mut self, node: &Node, steps: &Steps<Upstream>) {
+    fn check_order(&mut self, node: &YamlNode, steps: &Steps<Upstream>) {
         for (role, _) in steps.iter().filter(|(_, spans)| !spans.is_in_order()) {
             self.problems.add(&node.span, || {
                 format!("the releases of the {role} are jumbled: expected them in the order in which they came out")
@@ -211,7 +211,7 @@ impl Reader<'_, '_, '_> {
     }
 
     /// The line with which each step began.
-    fn since(&mut self, node: &Node) -> Option<BTreeMap<Role, Line>> {
+    fn since(&mut self, node: &YamlNode) -> Option<BTreeMap<Role, ReleaseLine>> {
         let expected = "a mapping from steps to lines, as in `{ break: \"5.1\" }`";
         let fields = self.problems.mapping(node, expected, &ROLES)?;
         let mut since = BTreeMap::new();
@@ -223,7 +223,7 @@ impl Reader<'_, '_, '_> {
         Some(since)
     }
 
-    fn stable(&mut self, node: &Node) -> Option<Vec<StableLine>> {
+    fn stable(&mut self, node: &YamlNode) -> Option<Vec<StableLine>> {
         let (mut lines, mut seen) = (Vec::new(), HashSet::new());
         for item in self.problems.items(node, "stable lines")? {
             let Some(line) = self.stable_line(item) else { continue };
@@ -235,10 +235,10 @@ impl Reader<'_, '_, '_> {
         Some(lines)
     }
 
-    fn stable_line(&mut self, node: &Node) -> Option<StableLine> {
+    fn stable_line(&mut self, node: &YamlNode) -> Option<StableLine> {
         let fields = self.problems.mapping(node, "a mapping that describes a stable line", &STABLE_KEYS)?;
         let line = self.problems.needed(&fields, "line", node);
-        let line: Option<Line> = line.and_then(|node| self.problems.value(node, "line", text));
+        let line: Option<ReleaseLine> = line.and_then(|node| self.problems.value(node, "line", text));
         let of_line = |release: &Upstream| match line.filter(|line| *line != release.line()) {
             Some(line) => Err(format!("expected a release of the line {line}, as in `{line}.1`")),
             None => Ok(()),
@@ -250,7 +250,7 @@ impl Reader<'_, '_, '_> {
                 of_line(&release).map(|()| release)
             })
         });
-        if known_until.is_none() && fields.get("steps").is_some_and(Node::is_empty) {
+        if known_until.is_none() && fields.get("steps").is_some_and(YamlNode::is_empty) {
             self.problems.add(&node.span, || {
                 "this line says nothing: expected a step, or how far it was looked at (`known-until`)".to_owned()
             });
@@ -268,7 +268,7 @@ impl Reader<'_, '_, '_> {
         Some(StableLine { line: line?, steps: steps?, known_until: known_until.flatten() })
     }
 
-    fn distributions(&mut self, node: &Node) -> Option<Vec<DistributionLine>> {
+    fn distributions(&mut self, node: &YamlNode) -> Option<Vec<DistributionLine>> {
         let mut lines: Vec<DistributionLine> = Vec::new();
         for item in self.problems.items(node, "lines of distributions")? {
             let Some(line) = self.distribution(item) else { continue };
@@ -283,7 +283,7 @@ impl Reader<'_, '_, '_> {
         Some(lines)
     }
 
-    fn distribution(&mut self, node: &Node) -> Option<DistributionLine> {
+    fn distribution(&mut self, node: &YamlNode) -> Option<DistributionLine> {
         let expected = "a mapping that describes a distribution's line";
         let fields = self.problems.mapping(node, expected, &DISTRIBUTION_KEYS)?;
         let distribution = self.problems.needed(&fields, "distribution", node);

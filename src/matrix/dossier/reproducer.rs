@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::super::fields;
 use super::super::problems::Collector;
-use super::super::tree::Node;
+use super::super::tree::YamlNode;
 
 /// The keys of a reproducer.
 pub(super) const KEYS: [&str; 4] = ["program", "needs", "deadline", "mitigable"];
@@ -18,9 +18,9 @@ const BUILT_IN: &str = "built-in";
 
 /// How a bug is provoked.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reproducer {
+pub struct ReproducerSpec {
     /// What does it.
-    pub program: Program,
+    pub program: ProgramSource,
     /// What it needs of a kernel.
     pub needs: Needs,
     /// How long it may take inside the guest, before scaling for the accelerator and the host's load.
@@ -29,7 +29,7 @@ pub struct Reproducer {
 
 /// What provokes a bug, and judges the outcome.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Program {
+pub enum ProgramSource {
     /// The agent's reproducer that has the bug's name.
     BuiltIn {
         /// Whether it compares the kernel with and without a profile's sysctls, and so can prove that they keep the bug
@@ -59,7 +59,7 @@ pub(super) enum Owner<'p> {
 }
 
 /// The reproducer.
-pub(super) fn read(node: &Node, owner: Owner<'_>, problems: &mut Collector<'_>) -> Option<Reproducer> {
+pub(super) fn read(node: &YamlNode, owner: Owner<'_>, problems: &mut Collector<'_>) -> Option<ReproducerSpec> {
     let fields = problems.mapping(node, "a mapping, as in `{ program: ./my-repro, deadline: 30s }`", &KEYS)?;
     let mitigable = fields.get("mitigable").map(|node| problems.boolean(node));
     let needs = fields.get("needs").map(|node| needs(node, problems));
@@ -68,7 +68,7 @@ pub(super) fn read(node: &Node, owner: Owner<'_>, problems: &mut Collector<'_>) 
     let program = problems.needed(&fields, "program", node);
     let program = program.and_then(|node| problems.value(node, "program", |text| program_of(text, owner)))?;
     let program = match program {
-        Program::BuiltIn { .. } => Program::BuiltIn { mitigable: mitigable.flatten().unwrap_or(false) },
+        ProgramSource::BuiltIn { .. } => ProgramSource::BuiltIn { mitigable: mitigable.flatten().unwrap_or(false) },
         program => {
             if let Some((_, key, _)) = fields.iter().find(|(name, ..)| *name == "mitigable") {
                 problems.add(&key.span, || {
@@ -80,21 +80,21 @@ pub(super) fn read(node: &Node, owner: Owner<'_>, problems: &mut Collector<'_>) 
             program
         }
     };
-    Some(Reproducer { program, needs: needs.unwrap_or_else(|| Some(Needs::default()))?, deadline: deadline? })
+    Some(ReproducerSpec { program, needs: needs.unwrap_or_else(|| Some(Needs::default()))?, deadline: deadline? })
 }
 
-fn program_of(text: &str, owner: Owner<'_>) -> Result<Program, String> {
+fn program_of(text: &str, owner: Owner<'_>) -> Result<ProgramSource, String> {
     match (owner, text == BUILT_IN) {
-        (Owner::Us, true) => Ok(Program::BuiltIn { mitigable: false }),
+        (Owner::Us, true) => Ok(ProgramSource::BuiltIn { mitigable: false }),
         (Owner::Us, false) => Err(format!("expected `{BUILT_IN}`")),
         (Owner::User(_), true) => {
             Err(format!("the agent has no reproducer for it: expected a file; one of this name is `./{BUILT_IN}`"))
         }
-        (Owner::User(folder), false) => Ok(Program::File(folder.join(fields::path(text)?))),
+        (Owner::User(folder), false) => Ok(ProgramSource::File(folder.join(fields::path(text)?))),
     }
 }
 
-fn needs(node: &Node, problems: &mut Collector<'_>) -> Option<Needs> {
+fn needs(node: &YamlNode, problems: &mut Collector<'_>) -> Option<Needs> {
     let expected = "a mapping, as in `{ modules: [tun], config: [CONFIG_TUN] }`";
     let fields = problems.mapping(node, expected, &NEEDS_KEYS)?;
     let modules = fields.get("modules");

@@ -3,7 +3,7 @@
 use super::super::fields;
 use super::super::problems::Collector;
 use super::super::text::{expected_one_of, quote};
-use super::super::tree::Node;
+use super::super::tree::YamlNode;
 use super::{BadMachinePattern, MachinePattern};
 use crate::words::State;
 
@@ -20,12 +20,12 @@ pub struct Signature {
     /// The function.
     pub function: String,
     /// What it may look like, the most telling first.
-    pub cases: Vec<Case>,
+    pub cases: Vec<SignatureCase>,
 }
 
 /// One of the things that a function may look like.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Case {
+pub struct SignatureCase {
     /// The states that it leaves possible.
     pub states: Vec<State>,
     /// Patterns that all must be there.
@@ -52,7 +52,7 @@ pub struct TellingString {
 pub(super) const STRING_KEYS: [&str; 3] = ["text", "excludes", "says"];
 
 /// The telling strings of a bug.
-pub(super) fn read_strings(node: &Node, problems: &mut Collector<'_>) -> Option<Vec<TellingString>> {
+pub(super) fn read_strings(node: &YamlNode, problems: &mut Collector<'_>) -> Option<Vec<TellingString>> {
     problems.each(node, "strings", |node, problems| {
         let fields = problems.mapping(node, "a mapping that describes a string", &STRING_KEYS)?;
         let text = problems.needed(&fields, "text", node).and_then(|node| problems.value(node, "text", telling));
@@ -69,11 +69,11 @@ fn telling(text: &str) -> Result<String, String> {
 }
 
 /// The signatures of a bug.
-pub(super) fn read(node: &Node, problems: &mut Collector<'_>) -> Option<Vec<Signature>> {
+pub(super) fn read(node: &YamlNode, problems: &mut Collector<'_>) -> Option<Vec<Signature>> {
     problems.each(node, "signatures", signature)
 }
 
-fn signature(node: &Node, problems: &mut Collector<'_>) -> Option<Signature> {
+fn signature(node: &YamlNode, problems: &mut Collector<'_>) -> Option<Signature> {
     let fields = problems.mapping(node, "a mapping that describes a signature", &KEYS)?;
     let function = problems.needed(&fields, "function", node);
     let function = function.and_then(|node| problems.value(node, "function", fields::function));
@@ -81,7 +81,7 @@ fn signature(node: &Node, problems: &mut Collector<'_>) -> Option<Signature> {
     Some(Signature { function: function?, cases: cases? })
 }
 
-fn case(node: &Node, problems: &mut Collector<'_>) -> Option<Case> {
+fn case(node: &YamlNode, problems: &mut Collector<'_>) -> Option<SignatureCase> {
     let fields = problems.mapping(node, "a mapping that describes a case", &CASE_KEYS)?;
     let mut patterns = |key: &str| {
         let node = fields.get(key);
@@ -95,11 +95,11 @@ fn case(node: &Node, problems: &mut Collector<'_>) -> Option<Case> {
     let states = problems.needed(&fields, "states", node).and_then(|node| states(node, problems));
     let says = problems.needed(&fields, "says", node).and_then(|n| problems.value(n, "text", fields::paragraph));
     let patterns = |read: Option<Option<Vec<MachinePattern>>>| read.flatten().unwrap_or_default();
-    Some(Case { states: states?, has: patterns(has), lacks: patterns(lacks), says: says? })
+    Some(SignatureCase { states: states?, has: patterns(has), lacks: patterns(lacks), says: says? })
 }
 
 /// States, each once.
-pub(super) fn states(node: &Node, problems: &mut Collector<'_>) -> Option<Vec<State>> {
+pub(super) fn states(node: &YamlNode, problems: &mut Collector<'_>) -> Option<Vec<State>> {
     let mut states = Vec::new();
     for item in problems.items(node, "states")? {
         let state = problems.value(item, "state", |text| {

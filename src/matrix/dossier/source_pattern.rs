@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use super::c::{self, Node, What, word};
+use super::c::{self, CNode, What, word};
 
 /// A fragment of C to look for in a function: an expression, or one statement (it ends in `;` or `}`).
 ///
@@ -18,7 +18,7 @@ use super::c::{self, Node, What, word};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourcePattern {
     text: String,
-    node: Node,
+    node: CNode,
 }
 
 /// A text that is no pattern.
@@ -38,7 +38,7 @@ impl SourcePattern {
     }
 
     /// Its tree.
-    pub fn node(&self) -> &Node {
+    pub fn node(&self) -> &CNode {
         &self.node
     }
 
@@ -97,7 +97,7 @@ fn metavariables(text: &str) -> Result<(), String> {
 }
 
 /// Whether a statement goes straight on to the next: nothing in it decides, repeats or leaves.
-pub fn goes_straight_on(statement: &Node) -> bool {
+pub fn goes_straight_on(statement: &CNode) -> bool {
     statement.walk().all(|node| match node.what {
         What::Is(word::IF | word::RETURN | word::GOTO | word::LABEL | word::CONFIGURED) => false,
         What::Is(kind) => !kind.ends_with("_statement"),

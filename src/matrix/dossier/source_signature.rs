@@ -2,7 +2,7 @@
 
 use super::super::fields;
 use super::super::problems::Collector;
-use super::super::tree::Node;
+use super::super::tree::YamlNode;
 use super::{SourcePattern, signature};
 use crate::words::State;
 
@@ -58,11 +58,11 @@ pub struct Elsewhere {
 }
 
 /// The signatures of a bug.
-pub(super) fn read(node: &Node, problems: &mut Collector<'_>) -> Option<Vec<SourceSignature>> {
+pub(super) fn read(node: &YamlNode, problems: &mut Collector<'_>) -> Option<Vec<SourceSignature>> {
     problems.each(node, "signatures", signature)
 }
 
-fn signature(node: &Node, problems: &mut Collector<'_>) -> Option<SourceSignature> {
+fn signature(node: &YamlNode, problems: &mut Collector<'_>) -> Option<SourceSignature> {
     let fields = problems.mapping(node, "a mapping that describes a signature", &KEYS)?;
     let function = problems.needed(&fields, "function", node);
     let function = function.and_then(|node| problems.value(node, "function", fields::function));
@@ -74,7 +74,7 @@ fn signature(node: &Node, problems: &mut Collector<'_>) -> Option<SourceSignatur
     Some(SourceSignature { function: function?, file: file?, harmless, cases: cases? })
 }
 
-fn case(node: &Node, problems: &mut Collector<'_>) -> Option<SourceCase> {
+fn case(node: &YamlNode, problems: &mut Collector<'_>) -> Option<SourceCase> {
     let fields = problems.mapping(node, "a mapping that describes a case", &CASE_KEYS)?;
     let has = fields.get("has").map(|node| patterns(node, problems));
     let lacks = fields.get("lacks").map(|node| patterns(node, problems));
@@ -88,7 +88,7 @@ fn case(node: &Node, problems: &mut Collector<'_>) -> Option<SourceCase> {
     Some(SourceCase { states: states?, has, lacks, elsewhere: elsewhere.flatten().unwrap_or_default(), says: says? })
 }
 
-fn elsewhere(node: &Node, problems: &mut Collector<'_>) -> Option<Elsewhere> {
+fn elsewhere(node: &YamlNode, problems: &mut Collector<'_>) -> Option<Elsewhere> {
     let fields = problems.mapping(node, "a mapping that describes another function", &ELSEWHERE_KEYS)?;
     let function = problems.needed(&fields, "function", node);
     let function = function.and_then(|node| problems.value(node, "function", fields::function));
@@ -103,7 +103,7 @@ fn elsewhere(node: &Node, problems: &mut Collector<'_>) -> Option<Elsewhere> {
     Some(Elsewhere { function: function?, file: file?, has, lacks })
 }
 
-fn patterns(node: &Node, problems: &mut Collector<'_>) -> Option<Vec<SourcePattern>> {
+fn patterns(node: &YamlNode, problems: &mut Collector<'_>) -> Option<Vec<SourcePattern>> {
     problems.each(node, "patterns", |node, problems| {
         problems.value(node, "pattern", |text| text.parse().map_err(|bad: super::BadPattern| bad.why))
     })

@@ -5,7 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::super::problems::Collector;
-use super::super::tree::{Node, Value};
+use super::super::tree::{Value, YamlNode};
 use super::releases::text;
 use super::upstream::{BadRelease, First};
 use crate::words::Role;
@@ -120,11 +120,11 @@ impl<T: fmt::Display> fmt::Display for Spans<T> {
 
 /// The spans of one step: a release, or a list of spans. `check` is asked about each release that is named.
 pub(super) fn read<T: FromStr<Err = BadRelease>>(
-    node: &Node,
+    node: &YamlNode,
     check: &impl Fn(&T) -> Result<(), String>,
     problems: &mut Collector<'_>,
 ) -> Option<Spans<T>> {
-    let first = |node: &Node, problems: &mut Collector<'_>| {
+    let first = |node: &YamlNode, problems: &mut Collector<'_>| {
         problems.value(node, "release", |written| {
             let first: First<T> = text(written)?;
             first.named().try_for_each(check)?;

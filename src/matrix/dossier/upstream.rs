@@ -24,20 +24,20 @@ fn bad(found: &str, expected: &'static str) -> BadRelease {
 
 /// A line of releases: `4.19`, or `2.6.32` from before 3.0, when lines had three numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Line {
+pub struct ReleaseLine {
     version: u16,
     patchlevel: u16,
     sublevel: u16,
 }
 
-impl Line {
+impl ReleaseLine {
     /// Its numbers: the third is 0 but before 3.0.
     pub fn numbers(self) -> [u16; 3] {
         [self.version, self.patchlevel, self.sublevel]
     }
 }
 
-impl fmt::Display for Line {
+impl fmt::Display for ReleaseLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.version < 3 {
             write!(f, "{}.{}.{}", self.version, self.patchlevel, self.sublevel)
@@ -50,7 +50,7 @@ impl fmt::Display for Line {
 /// A release of kernel.org: `5.3-rc1`, `5.3`, `4.19.57`. They sort as they came out within a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Upstream {
-    line: Line,
+    line: ReleaseLine,
     stable: u16,
     /// The number of a release candidate, or [`Upstream::FINAL`], which is after all of them.
     candidate: u16,
@@ -60,7 +60,7 @@ impl Upstream {
     const FINAL: u16 = u16::MAX;
 
     /// Its line.
-    pub fn line(self) -> Line {
+    pub fn line(self) -> ReleaseLine {
         self.line
     }
 
@@ -109,7 +109,7 @@ impl Upstream {
             return None;
         }
         let (sublevel, stable) = if version < 3 { (at(2), at(3)) } else { (0, at(2)) };
-        let line = Line { version, patchlevel: at(1), sublevel };
+        let line = ReleaseLine { version, patchlevel: at(1), sublevel };
         let candidate = rest.strip_prefix("-rc").and_then(number);
         let ends = |rest: &str| !rest.starts_with(|c: char| c.is_ascii_alphanumeric());
         let (candidate, rest) = candidate.filter(|(_, rest)| ends(rest)).unwrap_or((Self::FINAL, rest));
@@ -143,7 +143,7 @@ impl FromStr for Upstream {
     }
 }
 
-impl FromStr for Line {
+impl FromStr for ReleaseLine {
     type Err = BadRelease;
 
     fn from_str(text: &str) -> Result<Self, BadRelease> {

@@ -34,7 +34,7 @@ fn a_release_ends_where_its_numbers_do() {
     for bad in ["5.2 ", "5.2-6", "5.2.0.0", "5.x"] {
         assert!(bad.parse::<Upstream>().is_err(), "{bad:?}");
     }
-    assert!("4.19.1".parse::<Line>().is_err() && "4.19-rc1".parse::<Line>().is_err());
+    assert!("4.19.1".parse::<ReleaseLine>().is_err() && "4.19-rc1".parse::<ReleaseLine>().is_err());
 }
 
 #[test]
@@ -61,7 +61,7 @@ fn inexact_first_release_leaves_its_range_open() {
 proptest! {
     #[test]
     fn no_text_makes_it_panic(text in ".{0,60}") {
-        let _ = (text.parse::<First<Upstream>>(), text.parse::<First<PackageVersion>>(), text.parse::<Line>());
+        let _ = (text.parse::<First<Upstream>>(), text.parse::<First<PackageVersion>>(), text.parse::<ReleaseLine>());
     }
 
     #[test]

@@ -9,9 +9,9 @@ use jiff::Timestamp;
 
 use super::{Lock, Locked, LockedFile};
 use crate::matrix::fields;
-use crate::matrix::file::{self, Expected};
+use crate::matrix::file::{self, FileShape};
 use crate::matrix::problems::{Collector, Problems};
-use crate::matrix::tree::{Node, Value};
+use crate::matrix::tree::{Value, YamlNode};
 use crate::words::KernelName;
 
 /// The one version of the file's form that there is.
@@ -25,12 +25,12 @@ const FILE_KEYS: [&str; 5] = ["name", "version", "sha256", "size", "addresses"];
 const WORD_MAX: usize = 2000;
 
 pub(super) fn read(text: &[u8], path: &Path) -> Result<Lock, Problems> {
-    let expected = Expected { file: "the lock of a matrix", root: "a mapping with `kernels`" };
+    let expected = FileShape { file: "the lock of a matrix", root: "a mapping with `kernels`" };
     file::read(text, path, expected, |root, problems| problems.lock(root))
 }
 
 impl Collector<'_> {
-    fn lock(&mut self, root: &Node) -> Option<Lock> {
+    fn lock(&mut self, root: &YamlNode) -> Option<Lock> {
         let fields = self.mapping(root, "a mapping with `kernels`", &KEYS)?;
         let version = self.needed(&fields, "version", root)?;
         self.value(version, "version", |text| {
@@ -58,7 +58,7 @@ impl Collector<'_> {
         Some(lock)
     }
 
-    fn locked(&mut self, node: &Node) -> Option<(KernelName, Range<usize>, Locked)> {
+    fn locked(&mut self, node: &YamlNode) -> Option<(KernelName, Range<usize>, Locked)> {
         let fields = self.mapping(node, "a mapping that says what a kernel was resolved to", &KERNEL_KEYS)?;
         let name_node = self.needed(&fields, "name", node);
         let name = name_node.and_then(|node| self.name::<KernelName>(node, "a kernel's name"));
@@ -73,7 +73,7 @@ impl Collector<'_> {
         Some((name?, name_node?.span.clone(), locked))
     }
 
-    fn locked_file(&mut self, node: &Node) -> Option<LockedFile> {
+    fn locked_file(&mut self, node: &YamlNode) -> Option<LockedFile> {
         let fields = self.mapping(node, "a mapping that describes a file", &FILE_KEYS)?;
         let name = self.needed(&fields, "name", node).and_then(|node| self.value(node, "name", fields::line));
         let version = fields.get("version").map(|node| self.value(node, "version", word));

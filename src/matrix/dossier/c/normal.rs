@@ -2,7 +2,7 @@
 
 use tree_sitter::Node as Parsed;
 
-use super::{Body, Lines, Node, Unreadable, What, word};
+use super::{Body, CNode, Lines, Unreadable, What, word};
 
 /// How deeply code may be nested. The kernel's own coding style complains about four levels.
 const MAX_DEPTH: u32 = 150;
@@ -55,18 +55,18 @@ impl<'t> Reader<'t> {
         Err(Unreadable { line: self.lines(node).first, why: "it is nested more deeply than any code of the kernel" })
     }
 
-    fn make(&self, node: Parsed, what: What, parts: Vec<Node>) -> Node {
-        Node { what, parts, lines: self.lines(node) }
+    fn make(&self, node: Parsed, what: What, parts: Vec<CNode>) -> CNode {
+        CNode { what, parts, lines: self.lines(node) }
     }
 
     /// A statement as a block, and a block with those blocks dissolved that stand directly in it.
-    fn block(&mut self, node: Parsed, depth: u32) -> Result<Node, Unreadable> {
+    fn block(&mut self, node: Parsed, depth: u32) -> Result<CNode, Unreadable> {
         let mut parts = Vec::new();
         self.statement(node, depth, &mut parts)?;
         Ok(self.make(node, What::Is(word::BLOCK), parts))
     }
 
-    fn statement(&mut self, node: Parsed, depth: u32, into: &mut Vec<Node>) -> Result<(), Unreadable> {
+    fn statement(&mut self, node: Parsed, depth: u32, into: &mut Vec<CNode>) -> Result<(), Unreadable> {
         let depth = self.deeper(node, depth)?;
         let field = |name| node.child_by_field_name(name);
         match node.kind() {
@@ -157,11 +157,11 @@ impl<'t> Reader<'t> {
         }
     }
 
-    fn expressions(&mut self, node: Parsed, depth: u32) -> Result<Vec<Node>, Unreadable> {
+    fn expressions(&mut self, node: Parsed, depth: u32) -> Result<Vec<CNode>, Unreadable> {
         children(node).into_iter().map(|child| self.expression(child, depth)).collect()
     }
 
-    fn expression(&mut self, node: Parsed, depth: u32) -> Result<Node, Unreadable> {
+    fn expression(&mut self, node: Parsed, depth: u32) -> Result<CNode, Unreadable> {
         let depth = self.deeper(node, depth)?;
         let field = |name| node.child_by_field_name(name);
         let sign = field("operator").map(|sign| sign.kind());
@@ -216,7 +216,7 @@ impl<'t> Reader<'t> {
         node.kind() == "parenthesized_expression" && (TYPES.contains(&name) || name.ends_with("_t"))
     }
 
-    fn other(&mut self, node: Parsed, depth: u32) -> Result<Node, Unreadable> {
+    fn other(&mut self, node: Parsed, depth: u32) -> Result<CNode, Unreadable> {
         let parts = self.expressions(node, depth)?;
         let what = match node.kind() {
             kind if kind.starts_with("preproc_") => What::Is(word::CONFIGURED),
@@ -226,7 +226,7 @@ impl<'t> Reader<'t> {
         Ok(self.make(node, what, parts))
     }
 
-    fn call(&mut self, node: Parsed, depth: u32) -> Result<Node, Unreadable> {
+    fn call(&mut self, node: Parsed, depth: u32) -> Result<CNode, Unreadable> {
         let mut parts = Vec::new();
         if let (Some(function), Some(arguments)) =
             (node.child_by_field_name("function"), node.child_by_field_name("arguments"))
@@ -253,7 +253,7 @@ impl<'t> Reader<'t> {
     }
 
     /// An operator and its operands, in the one way of writing it.
-    fn combine(&self, node: Parsed, sign: &'static str, mut parts: Vec<Node>) -> Node {
+    fn combine(&self, node: Parsed, sign: &'static str, mut parts: Vec<CNode>) -> CNode {
         let make = |what, parts| self.make(node, what, parts);
         let numbers: Vec<i64> = parts.iter().filter_map(value).collect();
         match (sign, numbers.as_slice()) {
@@ -289,7 +289,7 @@ impl<'t> Reader<'t> {
     }
 }
 
-fn value(node: &Node) -> Option<i64> {
+fn value(node: &CNode) -> Option<i64> {
     if let What::Number(n) = node.what { Some(n) } else { None }
 }
 
@@ -298,12 +298,12 @@ fn children(node: Parsed) -> Vec<Parsed> {
     node.named_children(&mut cursor).filter(|child| child.kind() != "comment").collect()
 }
 
-fn is_zero(node: &Node) -> bool {
+fn is_zero(node: &CNode) -> bool {
     node.what == What::Number(0)
 }
 
 /// Where only the truth of a value counts, `x != 0` is `x`.
-fn truth(mut node: Node) -> Node {
+fn truth(mut node: CNode) -> CNode {
     if node.is("!=") && node.parts.len() == 2 && node.parts.iter().any(is_zero) {
         node.parts.sort_by_key(is_zero);
         return node.parts.swap_remove(0);
@@ -312,7 +312,7 @@ fn truth(mut node: Node) -> Node {
 }
 
 /// The opposite of a condition.
-fn not(node: Node) -> Node {
+fn not(node: CNode) -> CNode {
     let mut node = truth(node);
     let opposite = match node.what {
         What::Is("==") => "!=",
@@ -322,7 +322,7 @@ fn not(node: Node) -> Node {
         What::Is("&&") => "||",
         What::Is("||") => "&&",
         What::Is("!") if node.parts.len() == 1 => return node.parts.remove(0),
-        _ => return Node { what: What::Is("!"), lines: node.lines, parts: vec![node] },
+        _ => return CNode { what: What::Is("!"), lines: node.lines, parts: vec![node] },
     };
     if matches!(opposite, "<" | "<=") {
         node.parts.reverse();
