@@ -12,8 +12,8 @@ use std::time::Duration;
 use backproof::matrix::MachineType;
 use backproof::shim::Shim;
 use backproof::vm::{
-    Accel, AccelChoice, Accelerator, Boot, Deadlines, FailureKind, GuestSpec, HostLoad, Hypervisor, Next, Observed,
-    ProtocolFault, Qemu, SplatKind, Stage, Waiting,
+    Accel, AccelChoice, Accelerator, AwaitedEvent, Boot, Deadlines, FailureKind, GuestSpec, HostLoad, Hypervisor, Next,
+    Observed, ProtocolFault, Qemu, SplatKind, Stage,
 };
 use backproof_protocol::Message;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -219,7 +219,7 @@ async fn a_silent_hang_ends_at_its_deadline_and_leaves_no_process() {
     let deadlines = Deadlines { silence: Duration::from_millis(500), dump: Duration::from_millis(500), ..usual };
     let boot = bench.boot(&spec, &deadlines).await;
     let failure = boot.end.expect_err("a hang");
-    assert_eq!(failure.kind, FailureKind::Hang { waiting: Waiting::NextLine, after: Duration::from_millis(500) });
+    assert_eq!(failure.kind, FailureKind::Hang { waiting: AwaitedEvent::NextLine, after: Duration::from_millis(500) });
     assert_eq!(failure.last_lines, [BANNER.trim_end()]);
     assert!(boot.wall < usual.life + Duration::from_secs(5), "{:?}", boot.wall);
     assert_eq!(children(), 0);

@@ -16,7 +16,7 @@ use backproof_protocol::{Job, Message, PROGRAMS_DIR, Report};
 
 mod judge;
 
-use judge::{Judged, judge};
+use judge::{ProgramJudgement, judge};
 
 /// How much later than the job's own process PID 1 gives the job up, in milliseconds.
 pub const GRACE_MS: u64 = 1000;
@@ -52,8 +52,10 @@ enum Event {
 pub fn run(context: &Context, job: &Job, program: &str, say: Say) -> Report {
     let deadline = Duration::from_millis(job.deadline_ms);
     let judged = match context.enter_namespace() {
-        Err(why) => Judged::error(why),
-        Ok(()) if program.contains('/') => Judged::error(format!("`{program}` is no file name in {PROGRAMS_DIR}")),
+        Err(why) => ProgramJudgement::error(why),
+        Ok(()) if program.contains('/') => {
+            ProgramJudgement::error(format!("`{program}` is no file name in {PROGRAMS_DIR}"))
+        }
         Ok(()) => {
             context.waiting(program, "its end");
             let mut command = Command::new(Path::new(PROGRAMS_DIR).join(program));
@@ -61,12 +63,12 @@ pub fn run(context: &Context, job: &Job, program: &str, say: Say) -> Report {
             watch(command.env_clear().current_dir("/tmp"), deadline, &job.id, say)
         }
     };
-    let Judged { conclusion, why, checks } = judged;
+    let ProgramJudgement { conclusion, why, checks } = judged;
     Report { job: job.id.clone(), conclusion, why, checks, took_ms: ms(context.started.elapsed()) }
 }
 
 /// Runs a command to its end, or to its deadline, with all that it starts in its process group.
-fn watch(command: &mut Command, deadline: Duration, job: &str, say: Say) -> Judged {
+fn watch(command: &mut Command, deadline: Duration, job: &str, say: Say) -> ProgramJudgement {
     let until = Instant::now().checked_add(deadline);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
     // SAFETY: between fork and exec only this system call is made.
@@ -75,7 +77,7 @@ fn watch(command: &mut Command, deadline: Duration, job: &str, say: Say) -> Judg
     }
     let mut child = match command.spawn() {
         Ok(child) => child,
-        Err(error) => return Judged::error(format!("its program could not be started: {error}")),
+        Err(error) => return ProgramJudgement::error(format!("its program could not be started: {error}")),
     };
     let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
     let kill = || {
@@ -95,7 +97,7 @@ fn watch(command: &mut Command, deadline: Duration, job: &str, say: Say) -> Judg
 }
 
 /// Follows a program to its end. `kill` ends it, and all of its group.
-fn follow(events: &Receiver<Event>, until: Option<Instant>, deadline: Duration, kill: impl Fn()) -> Judged {
+fn follow(events: &Receiver<Event>, until: Option<Instant>, deadline: Duration, kill: impl Fn()) -> ProgramJudgement {
     let (mut status, mut printed, mut quiet, mut until) = (None, None, false, until);
     loop {
         if let (Some(status), Some(printed), true) = (status, printed.as_deref(), quiet) {
@@ -111,21 +113,23 @@ fn follow(events: &Receiver<Event>, until: Option<Instant>, deadline: Duration, 
                 until = Instant::now().checked_add(PIPES);
             }
             Ok(Event::Ended(Err(error))) => {
-                return Judged::error(format!("its program could not be waited for: {error}"));
+                return ProgramJudgement::error(format!("its program could not be waited for: {error}"));
             }
             Ok(Event::Printed(bytes)) => printed = Some(bytes),
             Ok(Event::Quiet) => quiet = true,
             Ok(Event::TooMuch(which, limit)) => {
-                return Judged::error(format!(
+                return ProgramJudgement::error(format!(
                     "its program was killed after printing more than {limit} bytes on {which}"
                 ));
             }
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) if status.is_some() => {
-                return Judged::error("something that its program left behind holds its stdout or stderr".to_owned());
+                return ProgramJudgement::error(
+                    "something that its program left behind holds its stdout or stderr".to_owned(),
+                );
             }
             Err(_) => {
                 let limit = deadline.as_millis();
-                return Judged::error(format!("its program was killed at its deadline of {limit} ms"));
+                return ProgramJudgement::error(format!("its program was killed at its deadline of {limit} ms"));
             }
         }
     }

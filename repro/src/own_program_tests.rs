@@ -4,7 +4,7 @@ use super::*;
 use backproof_protocol::Conclusion;
 
 /// Runs a shell script as a program.
-fn run(script: &str, deadline: Duration) -> Judged {
+fn run(script: &str, deadline: Duration) -> ProgramJudgement {
     watch(Command::new("sh").args(["-c", script]), deadline, "a-bug", |_| {})
 }
 

@@ -18,7 +18,7 @@ use rustix::process::{Signal, getegid, geteuid, set_parent_process_death_signal}
 use rustix::thread::{CapabilitySet, remove_capability_from_bounding_set, set_no_new_privs};
 
 use crate::pid1::features::Features;
-use crate::pid1::jobs::{Place, run_all};
+use crate::pid1::jobs::{KernelOwner, run_all};
 use crate::pid1::port::Port;
 use crate::pid1::{features, hello};
 use crate::stderr::say;
@@ -120,7 +120,7 @@ fn inside() -> Result<(), String> {
     let features = Features::probe(features::sysctls_of(&plan.jobs));
     port.say(&Message::Hello(hello(&features)));
     let missing: Vec<String> = Tun::new().err().map(no_tun).into_iter().collect();
-    let reports = run_all(&mut port, &plan.jobs, &features, &missing, Place::LiveHost);
+    let reports = run_all(&mut port, &plan.jobs, &features, &missing, KernelOwner::LiveHost);
     port.say(&Message::End { reports });
     Ok(())
 }

@@ -33,7 +33,7 @@ const SEGMENTS_A_LINE: usize = 200;
 
 /// Code that provokes one bug and judges the outcome.
 #[derive(Clone, Copy, Debug)]
-pub struct Reproducer {
+pub struct BuiltInReproducer {
     /// The bug's name.
     pub bug: &'static str,
     /// Features of the hello without which it cannot run.
@@ -45,11 +45,11 @@ pub struct Reproducer {
 }
 
 /// All reproducers.
-pub const ALL: [Reproducer; 3] =
+pub const ALL: [BuiltInReproducer; 3] =
     [tcp_fragment_stall::REPRODUCER, syn_cookie_data_loss::REPRODUCER, zero_window_user_timeout::REPRODUCER];
 
 /// The reproducer of a bug.
-pub fn find(bug: &str) -> Option<&'static Reproducer> {
+pub fn find(bug: &str) -> Option<&'static BuiltInReproducer> {
     ALL.iter().find(|r| r.bug == bug)
 }
 
@@ -205,7 +205,7 @@ pub fn run_job(task: &str) -> ExitCode {
 
 /// Runs the reproducer, under a clock that jumps where that is the mutation; the others are the wire's, the peer's
 /// and the application's.
-fn run_mutated(reproducer: &Reproducer, context: &Context) -> Findings {
+fn run_mutated(reproducer: &BuiltInReproducer, context: &Context) -> Findings {
     if context.mutation != Some(Mutation::JumpClock) {
         return (reproducer.run)(context);
     }

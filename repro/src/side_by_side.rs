@@ -4,14 +4,14 @@ use std::thread;
 
 use crate::judging::{conclude, disagreement};
 use crate::reproducer::{CAPTURE_ROOM, Context, Findings};
-use crate::wire::capture::Capture;
+use crate::wire::capture::WireCapture;
 use crate::wire::{Wire, WireError};
 use backproof_protocol::{Check, Conclusion, Packet, Role};
 
 /// One recipe or control.
 pub trait Recipe: Sync {
     /// What it observes.
-    type Seen;
+    type Observation;
 
     /// Its name in the report.
     fn name(&self) -> &'static str;
@@ -23,10 +23,10 @@ pub trait Recipe: Sync {
     ///
     /// # Errors
     /// Where the wire or the kernel does something else than the recipe needs; that is no verdict.
-    fn perform(&self, context: &Context, wire: &mut Wire) -> Result<Self::Seen, WireError>;
+    fn perform(&self, context: &Context, wire: &mut Wire) -> Result<Self::Observation, WireError>;
 
     /// Judges what was seen. An error is why it could not be carried out.
-    fn judge(&self, seen: &Result<Self::Seen, String>) -> Check;
+    fn judge(&self, seen: &Result<Self::Observation, String>) -> Check;
 }
 
 /// What recipes showed.
@@ -88,7 +88,7 @@ pub fn each<T: Sync, R: Send>(
 
 /// Performs one recipe on a wire of its own, which keeps `room` bytes of packets.
 fn perform_one<R: Recipe>(context: &Context, net: u8, room: usize, recipe: &R) -> (Check, (Vec<Packet>, bool)) {
-    let capture = Capture::new(context.started, room);
+    let capture = WireCapture::new(context.started, room);
     let entered = if context.own_namespace { context.enter_namespace() } else { Ok(()) };
     let wire = entered.and_then(|()| Wire::new(net, capture).map_err(|error| error.to_string()));
     let performed = match wire {

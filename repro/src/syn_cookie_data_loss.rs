@@ -18,21 +18,21 @@ use std::time::Instant;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::judging::{conclude, disagreement};
-use crate::reproducer::{CAPTURE_ROOM, Context, Findings, Reproducer};
+use crate::reproducer::{BuiltInReproducer, CAPTURE_ROOM, Context, Findings};
 use crate::sut::counters::Snapshot;
 use crate::sut::socket::Listener;
 use crate::sut::sysctl;
-use crate::wire::capture::Capture;
+use crate::wire::capture::WireCapture;
 use crate::wire::packet::Flags;
 use crate::wire::peer::{Offer, Peer};
 use crate::wire::{AT_ONCE, Tried as _, Wire, WireError};
 use backproof_protocol::{Check, Conclusion, Mutation, Role};
 use burst::{Burst, SOMAXCONN};
-use judge::{Cookies, Ending, Family, Seen, Taken, Trial, Tried};
+use judge::{CookieObservation, CookieTrial, Cookies, Family, Taken, TrialEnding, Tried};
 
 /// The reproducer.
-pub const REPRODUCER: Reproducer =
-    Reproducer { bug: "syn-cookie-data-loss", needs: &["tun", "syn-cookies"], sets: &[SYSCTL, SOMAXCONN], run };
+pub const REPRODUCER: BuiltInReproducer =
+    BuiltInReproducer { bug: "syn-cookie-data-loss", needs: &["tun", "syn-cookies"], sets: &[SYSCTL, SOMAXCONN], run };
 
 const SYSCTL: &str = "net.ipv4.tcp_syncookies";
 
@@ -44,15 +44,15 @@ pub const MESSAGE: &[u8] = b"\x03\x05\0\0\0\0\0\0\0init/\x01\0\0\0\0\0\0\0";
 const MISSING: [u32; 6] = [0, 1, 2, 3, 4, 8];
 
 /// All trials for these address families, controls last.
-pub fn trials(families: &[Family]) -> Vec<Trial> {
+pub fn trials(families: &[Family]) -> Vec<CookieTrial> {
     let mut trials = Vec::new();
     for &family in families {
         for &mss in family.mss_values() {
-            trials.extend(MISSING.map(|k| Trial { family, mss, k, cookies: Cookies::Sent }));
+            trials.extend(MISSING.map(|k| CookieTrial { family, mss, k, cookies: Cookies::Sent }));
         }
         let mss = 1440; // in both tables
-        trials.push(Trial { family, mss, k: 0, cookies: Cookies::TurnedOff });
-        trials.push(Trial { family, mss, k: 2, cookies: Cookies::Never });
+        trials.push(CookieTrial { family, mss, k: 0, cookies: Cookies::TurnedOff });
+        trials.push(CookieTrial { family, mss, k: 2, cookies: Cookies::Never });
     }
     trials
 }
@@ -62,7 +62,7 @@ fn run(context: &Context) -> Findings {
         return profile::run(context);
     }
     let families: &[Family] = if context.ipv6 { &[Family::V4, Family::V6] } else { &[Family::V4] };
-    let capture = Capture::new(context.started, CAPTURE_ROOM);
+    let capture = WireCapture::new(context.started, CAPTURE_ROOM);
     let (tried, (packets, packets_cut)) = match Wire::new(0, capture) {
         Ok(mut wire) => (try_all(context, &mut wire, families), wire.into_packets()),
         Err(error) => {
@@ -115,7 +115,7 @@ fn in_namespace<T: Send>(
     })
 }
 
-impl Trial {
+impl CookieTrial {
     /// The mutation of its surroundings. Controls are spared: recipes have to notice a fault by themselves.
     fn mutation(&self, context: &Context) -> Option<Mutation> {
         context.mutation.filter(|_| self.cookies == Cookies::Sent && self.k > 0)
@@ -147,10 +147,10 @@ fn try_all(context: &Context, wire: &mut Wire, families: &[Family]) -> Vec<Tried
 fn try_one(
     wire: &mut Wire,
     counters: &mut Snapshot,
-    trial: &Trial,
+    trial: &CookieTrial,
     number: u16,
     cookies: &str,
-) -> Result<Seen, WireError> {
+) -> Result<CookieObservation, WireError> {
     set_cookies(cookies)?;
     let (server, client) = match trial.family {
         Family::V4 => (wire.server(), wire.host(2)),
@@ -174,7 +174,7 @@ fn try_one(
             // The client sends again what was not acknowledged, and closes.
             let again = &MESSAGE[..trial.k as usize];
             let taken = take(wire, &peer, &listener, again)?;
-            (Ending::Read(taken.data.clone()), Some(taken))
+            (TrialEnding::Read(taken.data.clone()), Some(taken))
         }
         // A cookie is not spent by what was refused: with its data whole it has to be good, or the refusal says nothing.
         Answer::Refused if trial.cookies == Cookies::Sent => {
@@ -183,13 +183,13 @@ fn try_one(
                 Answer::Accepted => Some(take(wire, &peer, &listener, &[])?),
                 Answer::Refused => None,
             };
-            (Ending::Refused, taken)
+            (TrialEnding::Refused, taken)
         }
-        Answer::Refused => (Ending::Refused, None),
+        Answer::Refused => (TrialEnding::Refused, None),
     };
     let (before, after) = (std::mem::replace(counters, Snapshot::take()), &*counters);
     let grown = |name| after.tcp_ext_since(&before, name);
-    Ok(Seen {
+    Ok(CookieObservation {
         ending,
         taken,
         sent: grown("SyncookiesSent"),

@@ -7,25 +7,26 @@
 
 mod course;
 pub mod judge;
-mod line;
 mod loss;
 mod script;
+mod trace;
 mod transfer;
 mod watch;
 
-use crate::reproducer::{Context, Findings, Reproducer};
+use crate::reproducer::{BuiltInReproducer, Context, Findings};
 use crate::side_by_side::{self, Recipe};
 use crate::wire::{Wire, WireError};
 use backproof_protocol::{Check, Conclusion, Role, Segment, Shown};
-use judge::Seen;
-use script::{RECIPES, SYSTEM_BUFFER, Script};
+use judge::StallObservation;
+use script::{RECIPES, SYSTEM_BUFFER, StallScript};
 use transfer::{TRANSFERS, Transfer};
 
 /// The reproducer.
-pub const REPRODUCER: Reproducer = Reproducer { bug: "tcp-fragment-stall", needs: &["tun"], sets: &[], run };
+pub const REPRODUCER: BuiltInReproducer =
+    BuiltInReproducer { bug: "tcp-fragment-stall", needs: &["tun"], sets: &[], run };
 
 fn run(context: &Context) -> Findings {
-    let recipes: Vec<&Script> = RECIPES.iter().chain(sets_wmem(context).then_some(&SYSTEM_BUFFER)).collect();
+    let recipes: Vec<&StallScript> = RECIPES.iter().chain(sets_wmem(context).then_some(&SYSTEM_BUFFER)).collect();
     let mut performed = side_by_side::perform(context, &recipes);
     let mut time_lines = Vec::new();
     if context.natural {
@@ -74,8 +75,8 @@ fn mitigation(checks: &[Check]) -> String {
     )
 }
 
-impl Recipe for Script {
-    type Seen = Seen;
+impl Recipe for StallScript {
+    type Observation = StallObservation;
 
     fn name(&self) -> &'static str {
         self.name
@@ -85,11 +86,11 @@ impl Recipe for Script {
         self.role
     }
 
-    fn perform(&self, context: &Context, wire: &mut Wire) -> Result<Seen, WireError> {
+    fn perform(&self, context: &Context, wire: &mut Wire) -> Result<StallObservation, WireError> {
         self.carry_out(context, wire)
     }
 
-    fn judge(&self, seen: &Result<Seen, String>) -> Check {
+    fn judge(&self, seen: &Result<StallObservation, String>) -> Check {
         judge::judge(self.name, self.role, self.slack, seen)
     }
 }

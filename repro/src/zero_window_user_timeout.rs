@@ -9,22 +9,23 @@
 pub mod judge;
 mod script;
 
-use crate::reproducer::{Context, Findings, Reproducer};
+use crate::reproducer::{BuiltInReproducer, Context, Findings};
 use crate::side_by_side::{self, Recipe};
 use crate::wire::{Wire, WireError};
 use backproof_protocol::{Check, Role};
-use judge::Seen;
-use script::{SCRIPTS, Script};
+use judge::TimeoutObservation;
+use script::{SCRIPTS, TimeoutScript};
 
 /// The reproducer.
-pub const REPRODUCER: Reproducer = Reproducer { bug: "zero-window-user-timeout", needs: &["tun"], sets: &[], run };
+pub const REPRODUCER: BuiltInReproducer =
+    BuiltInReproducer { bug: "zero-window-user-timeout", needs: &["tun"], sets: &[], run };
 
 fn run(context: &Context) -> Findings {
     side_by_side::perform(context, &SCRIPTS.each_ref()).conclude()
 }
 
-impl Recipe for Script {
-    type Seen = Seen;
+impl Recipe for TimeoutScript {
+    type Observation = TimeoutObservation;
 
     fn name(&self) -> &'static str {
         self.name
@@ -34,11 +35,11 @@ impl Recipe for Script {
         self.peer.role()
     }
 
-    fn perform(&self, context: &Context, wire: &mut Wire) -> Result<Seen, WireError> {
+    fn perform(&self, context: &Context, wire: &mut Wire) -> Result<TimeoutObservation, WireError> {
         self.carry_out(context, wire)
     }
 
-    fn judge(&self, seen: &Result<Seen, String>) -> Check {
+    fn judge(&self, seen: &Result<TimeoutObservation, String>) -> Check {
         judge::judge(self.name, self.peer, seen)
     }
 }

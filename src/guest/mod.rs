@@ -9,7 +9,7 @@ use crate::kernel::Module;
 
 mod program;
 
-pub use program::{PROGRAM_MAX, Program, ProgramError};
+pub use program::{GuestProgram, PROGRAM_MAX, ProgramError};
 
 /// The guest agent, built by the build script for static x86-64.
 pub static AGENT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/backproof-agent"));
@@ -57,7 +57,7 @@ pub fn module_file(name: &str) -> String {
 ///
 /// # Errors
 /// Where a module's name has a slash or is empty, or something does not fit the format's 32-bit sizes.
-pub fn initramfs(plan: &Plan, modules: &[Module], programs: &[&Program]) -> Result<Vec<u8>, GuestError> {
+pub fn initramfs(plan: &Plan, modules: &[Module], programs: &[&GuestProgram]) -> Result<Vec<u8>, GuestError> {
     let mut archive = Archive { bytes: Vec::with_capacity(AGENT.len() + (1 << 20)), inode: 0 };
     for folder in FOLDERS {
         archive.add(folder, ModeFileType::Directory, 0o755, &[])?;

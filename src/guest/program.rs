@@ -15,7 +15,7 @@ pub const PROGRAM_MAX: usize = 32 << 20;
 
 /// A program that can run in a guest.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Program {
+pub struct GuestProgram {
     bug: BugId,
     bytes: Vec<u8>,
 }
@@ -45,7 +45,7 @@ pub enum ProgramError {
     },
 }
 
-impl Program {
+impl GuestProgram {
     /// Reads the program of a bug.
     ///
     /// # Errors

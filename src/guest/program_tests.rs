@@ -41,7 +41,7 @@ fn only_a_static_x86_64_program_is_one() {
 #[test]
 fn a_file_that_is_none_is_named_with_its_bug() {
     let bug: BugId = "my-bug".parse().expect("a name");
-    let load = |path: &Path| Program::load(&bug, path).map_err(|error| error.to_string());
+    let load = |path: &Path| GuestProgram::load(&bug, path).map_err(|error| error.to_string());
     let gone = load(Path::new("/no/such/file"));
     let start = "the reproducer of `my-bug`, /no/such/file, cannot be read: No such file";
     assert!(gone.as_ref().is_err_and(|said| said.starts_with(start)), "{gone:?}");

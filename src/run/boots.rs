@@ -9,7 +9,7 @@ use super::engine::Lab;
 use super::event::{BootId, BootRecord, Event};
 use super::recording::{Recording, RecordingError};
 use crate::evidence::runtime::Ran;
-use crate::guest::{self, Program};
+use crate::guest::{self, GuestProgram};
 use crate::kernel::{Kernel, Module, image_release};
 use crate::matrix::{KernelEntry, Profile, ReproducerSpec};
 use crate::vm::{Accel, Boot, Failure, FailureKind, GuestSpec, HostLoad, Next, Observed};
@@ -194,7 +194,7 @@ pub struct Trial<'a> {
     /// What provokes it.
     pub reproducer: &'a ReproducerSpec,
     /// The user's own program that this is, where it is one.
-    pub program: Option<&'a Program>,
+    pub program: Option<&'a GuestProgram>,
     /// The profile.
     pub profile: &'a Profile,
     /// Whether its program may share a guest with those of other bugs, because the user says that they trust each other.
@@ -340,7 +340,7 @@ async fn boot_once(bench: &Bench<'_>, id: &BootId, trials: &[Trial<'_>], accel: 
         modules: bench.modules.iter().map(|module| guest::module_file(&module.name)).collect(),
         jobs: trials.iter().map(|trial| trial.job(bench.natural, patience)).collect(),
     };
-    let mut programs: Vec<&Program> = Vec::new();
+    let mut programs: Vec<&GuestProgram> = Vec::new();
     for program in trials.iter().filter_map(|trial| trial.program) {
         // Once, under however many profiles it runs.
         if programs.iter().all(|known| known.name() != program.name()) {

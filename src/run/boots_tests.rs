@@ -6,7 +6,7 @@ use super::super::settle::by_boot;
 use super::*;
 use crate::matrix::{Bug, Bugs};
 use crate::verdict::Boots;
-use crate::vm::{Finished, HostRecord, SplatKind, Stage, Waiting};
+use crate::vm::{AwaitedEvent, Finished, HostRecord, SplatKind, Stage};
 
 fn profile(name: &str, cmdline: Option<&str>) -> Profile {
     let name = name.parse().expect("a name");
@@ -24,10 +24,10 @@ fn trial<'a>(bug: &'a Bug, profile: &'a Profile) -> Trial<'a> {
 }
 
 /// A program that can run: the agent is one.
-fn own_program() -> Program {
+fn own_program() -> GuestProgram {
     let file = tempfile::NamedTempFile::new().expect("a file");
     std::fs::write(file.path(), guest::AGENT).expect("a file");
-    Program::load(&"a-bug".parse().expect("a name"), file.path()).expect("a program")
+    GuestProgram::load(&"a-bug".parse().expect("a name"), file.path()).expect("a program")
 }
 
 #[test]
@@ -166,7 +166,7 @@ fn errors_of_a_busy_host_say_so_with_the_remedy() {
         let boot = Boot { end: Err(failed(kind)), ..boot_of(Vec::new(), host) };
         BootEnd::of(&boot, jobs).failure.unwrap_or_default().lines().next().unwrap_or_default().to_owned()
     };
-    let hang = || FailureKind::Hang { waiting: Waiting::Hello, after: Duration::from_secs(60) };
+    let hang = || FailureKind::Hang { waiting: AwaitedEvent::Hello, after: Duration::from_secs(60) };
     let said = "host too busy: 17 runnable on 2 processors";
     for (kind, host, jobs, end) in [
         (hang(), busy(), 2, format!("; {said}; rerun with --jobs 1")),

@@ -12,7 +12,7 @@ use super::cell::{Cell, CellTrials};
 use super::event::{Event, KernelRecord};
 use super::settle::{Applies, Settlement, applies, by_boot, modules};
 use super::witnesses::{KernelLook, Repositories, look};
-use crate::guest::Program;
+use crate::guest::GuestProgram;
 use crate::kernel::{self, Kernel, Obtain, ObtainError, Store};
 use crate::matrix::{self, Bugs, KernelEntry, Locked, Matrix, Needs, Profile};
 use crate::shim::Shim;
@@ -46,7 +46,7 @@ pub struct RunPlan {
     /// What is known of the bugs.
     pub bugs: Bugs,
     /// Users' own reproducers: those of every bug that has one and is asked about.
-    pub programs: BTreeMap<BugId, Program>,
+    pub programs: BTreeMap<BugId, GuestProgram>,
     /// The profiles to judge them under.
     pub profiles: Vec<Profile>,
     /// What kernels were resolved to before, where the same is to be taken.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::guest::{Program, ProgramError};
+use crate::guest::{GuestProgram, ProgramError};
 use crate::matrix::{self, Bugs, Matrix};
 use crate::words::BugId;
 
@@ -24,7 +24,7 @@ pub enum BadPrograms {
 ///
 /// # Errors
 /// All that cannot run in a guest, at once.
-pub fn programs(matrix: &Matrix, bugs: &Bugs) -> Result<BTreeMap<BugId, Program>, BadPrograms> {
+pub fn programs(matrix: &Matrix, bugs: &Bugs) -> Result<BTreeMap<BugId, GuestProgram>, BadPrograms> {
     let asked: BTreeSet<&BugId> = matrix.kernels.iter().flat_map(|kernel| &kernel.bugs).collect();
     let (mut programs, mut wrong, mut total) = (BTreeMap::new(), Vec::new(), 0);
     for bug in asked.into_iter().filter_map(|id| bugs.get(id)) {
@@ -32,7 +32,7 @@ pub fn programs(matrix: &Matrix, bugs: &Bugs) -> Result<BTreeMap<BugId, Program>
         else {
             continue;
         };
-        match Program::load(&bug.id, path) {
+        match GuestProgram::load(&bug.id, path) {
             Ok(program) => {
                 total += program.bytes().len();
                 if total > TOTAL_MAX {

@@ -227,14 +227,14 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::vm::failure::Waiting;
+    use crate::vm::failure::AwaitedEvent;
 
     fn with_a_device(choice: AccelChoice) -> Accelerator {
         Accelerator::with_device(choice, Path::new("/dev/null"))
     }
 
     fn hang() -> FailureKind {
-        FailureKind::Hang { waiting: Waiting::Hello, after: Duration::from_secs(1) }
+        FailureKind::Hang { waiting: AwaitedEvent::Hello, after: Duration::from_secs(1) }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use backproof_protocol::{Job, MAX_LINE, Message, VERSION};
 
-use super::lines::{Line, Splitter};
+use super::lines::{BoundedLine, Splitter};
 
 /// Messages in one boot, which may run each bug under many profiles: dozens of jobs with some dozen captures and pieces
 /// of time lines each are far below.
@@ -180,10 +180,10 @@ impl Conversation {
         self.jobs.iter().filter(move |&(_, &s)| s == state).map(|(job, _)| job.as_str())
     }
 
-    fn line(&mut self, line: &Line<'_>, each: &mut impl FnMut(Message)) -> Result<(), ProtocolFault> {
+    fn line(&mut self, line: &BoundedLine<'_>, each: &mut impl FnMut(Message)) -> Result<(), ProtocolFault> {
         let line = match line {
-            Line::TooLong(head) => return Err(ProtocolFault::TooLong { head: shown(head) }),
-            Line::Whole(line) => line.strip_suffix(b"\r").unwrap_or(line),
+            BoundedLine::TooLong(head) => return Err(ProtocolFault::TooLong { head: shown(head) }),
+            BoundedLine::Whole(line) => line.strip_suffix(b"\r").unwrap_or(line),
         };
         let Ok(text) = std::str::from_utf8(line) else { return Err(ProtocolFault::NotUtf8 { line: shown(line) }) };
         if text.trim().is_empty() {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use backproof_protocol::{Hello, Job, Message, Report};
 
 use super::accel::Accel;
-use super::command::CommandLine;
+use super::command::QemuCommand;
 use super::console::{Splat, Stage};
 use super::failure::Failure;
 use super::host_watch::HostRecord;
@@ -40,7 +40,7 @@ pub struct GuestSpec {
 #[derive(Clone, Copy, Debug)]
 pub enum Observed<'a> {
     /// The command that is about to be run.
-    Command(&'a CommandLine),
+    Command(&'a QemuCommand),
     /// The boot has come further.
     Stage(Stage),
     /// Bytes of the kernel's console, as they came, not much more than 1 MiB in all.

@@ -86,12 +86,12 @@ enum Arg {
 
 /// QEMU's command, which a person can be given as a script.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CommandLine {
+pub struct QemuCommand {
     program: PathBuf,
     args: Vec<Arg>,
 }
 
-impl CommandLine {
+impl QemuCommand {
     /// The command that boots this guest.
     ///
     /// # Errors
@@ -261,7 +261,7 @@ pub(crate) mod tests {
     }
 
     fn args(spec: &GuestSpec) -> String {
-        let command = CommandLine::new(Path::new("qemu"), spec).expect("a sane guest");
+        let command = QemuCommand::new(Path::new("qemu"), spec).expect("a sane guest");
         command.inherited_args().join(OsStr::new(" ")).into_string().expect("UTF-8")
     }
 
@@ -297,7 +297,7 @@ pub(crate) mod tests {
             (GuestSpec { cmdline_extra: Some(long), ..spec() }, "x86 kernels take 2047"),
         ];
         for (spec, want) in cases {
-            let error = CommandLine::new(Path::new("qemu"), &spec).expect_err(want).to_string();
+            let error = QemuCommand::new(Path::new("qemu"), &spec).expect_err(want).to_string();
             assert!(error.contains(want), "{error}");
         }
         assert!(args(&GuestSpec { cmdline_extra: Some(" ro ".into()), ..spec() }).contains(" ro console=ttyS0"));

@@ -7,7 +7,7 @@ use std::fmt;
 
 use std::collections::VecDeque;
 
-use super::lines::{Line, Splitter};
+use super::lines::{BoundedLine, Splitter};
 use super::splat::{self, Printk, SplatKind};
 
 /// A longer console line is cut here. The kernel's own limit is 1 KiB (`LOG_LINE_MAX`, later `PRINTKRB_RECORD_MAX`).
@@ -176,7 +176,7 @@ impl Monitor {
         }
         let mut splitter = std::mem::replace(&mut self.splitter, Splitter::new(MAX_LINE));
         splitter.push(bytes, |line| {
-            let (Line::Whole(text) | Line::TooLong(text)) = line;
+            let (BoundedLine::Whole(text) | BoundedLine::TooLong(text)) = line;
             self.line(&readable(text));
         });
         self.splitter = splitter;

@@ -9,7 +9,7 @@ use super::splat::SplatKind;
 
 /// What the controller was waiting for when a deadline passed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Waiting {
+pub enum AwaitedEvent {
     /// The first byte on the console.
     SignOfLife,
     /// The agent's hello.
@@ -29,7 +29,7 @@ pub enum Waiting {
     Shutdown,
 }
 
-impl fmt::Display for Waiting {
+impl fmt::Display for AwaitedEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::SignOfLife => f.write_str("the first sign of life on the console"),
@@ -70,7 +70,7 @@ pub enum FailureKind {
     /// Nothing happened for too long.
     Hang {
         /// What the controller was waiting for.
-        waiting: Waiting,
+        waiting: AwaitedEvent,
         /// For how long.
         after: Duration,
     },

@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::boot::GuestSpec;
 use super::host_watch::{Freeze, FreezeCause, HostRecord};
-use super::machine::{Exit, Happening, Machine, Qmp};
+use super::machine::{Happening, Machine, MachineExit, Qmp};
 
 /// What a scripted machine does next.
 #[derive(Clone, Debug)]
@@ -150,7 +150,7 @@ pub(crate) fn exit_saying(wait_status: i32, stderr: &[&str]) -> Act {
 }
 
 fn exit_on(wait_status: i32, stderr: &[&str], host: HostRecord) -> Act {
-    Act::Do(Happening::Exited(Exit {
+    Act::Do(Happening::Exited(MachineExit {
         status: Some(ExitStatus::from_raw(wait_status)),
         stderr: stderr.iter().map(|&line| line.to_owned()).collect(),
         killed: false,
@@ -162,7 +162,7 @@ fn exit_on(wait_status: i32, stderr: &[&str], host: HostRecord) -> Act {
 /// A machine that closed its connections, did not end, and was killed for that.
 pub(crate) fn killed() -> Act {
     let status = Some(ExitStatus::from_raw(9));
-    Act::Do(Happening::Exited(Exit {
+    Act::Do(Happening::Exited(MachineExit {
         status,
         stderr: Vec::new(),
         killed: true,

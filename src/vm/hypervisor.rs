@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::boot::{Boot, GuestSpec, Observed};
-use super::command::CommandLine;
+use super::command::QemuCommand;
 use super::deadlines::Deadlines;
 use super::failure::{Failure, FailureKind};
 #[cfg(test)]
@@ -54,7 +54,7 @@ impl Hypervisor {
         deadlines: &Deadlines,
         observe: &mut (dyn FnMut(Observed<'_>) + Send),
     ) -> Boot {
-        let command = match CommandLine::new(self.program(), spec) {
+        let command = match QemuCommand::new(self.program(), spec) {
             Ok(command) => command,
             Err(error) => return not_started(spec, error.to_string()),
         };

@@ -2,7 +2,7 @@
 
 /// One line of a stream, without its newline.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Line<'a> {
+pub(crate) enum BoundedLine<'a> {
     /// A line that fits the limit.
     Whole(&'a [u8]),
     /// The head of a line that is longer than the limit. The rest of it is dropped.
@@ -25,7 +25,7 @@ impl Splitter {
     }
 
     /// Takes the next bytes and calls `each` for every line that they complete.
-    pub(crate) fn push(&mut self, bytes: &[u8], mut each: impl FnMut(Line<'_>)) {
+    pub(crate) fn push(&mut self, bytes: &[u8], mut each: impl FnMut(BoundedLine<'_>)) {
         for piece in bytes.split_inclusive(|&b| b == b'\n') {
             let (text, complete) = match piece.strip_suffix(b"\n") {
                 Some(text) => (text, true),
@@ -34,7 +34,7 @@ impl Splitter {
             self.take(text, &mut each);
             if complete {
                 if !self.dropping {
-                    each(Line::Whole(&self.line));
+                    each(BoundedLine::Whole(&self.line));
                 }
                 self.line.clear();
                 self.dropping = false;
@@ -47,14 +47,14 @@ impl Splitter {
         if self.dropping { &[] } else { &self.line }
     }
 
-    fn take(&mut self, text: &[u8], each: &mut impl FnMut(Line<'_>)) {
+    fn take(&mut self, text: &[u8], each: &mut impl FnMut(BoundedLine<'_>)) {
         if self.dropping {
             return;
         }
         let room = self.limit - self.line.len();
         self.line.extend_from_slice(&text[..text.len().min(room)]);
         if text.len() > room {
-            each(Line::TooLong(&self.line));
+            each(BoundedLine::TooLong(&self.line));
             self.line.clear();
             self.dropping = true;
         }
@@ -73,8 +73,8 @@ mod tests {
         for piece in pieces {
             splitter.push(piece, |line| {
                 out.push(match line {
-                    Line::Whole(text) => (true, text.to_vec()),
-                    Line::TooLong(text) => (false, text.to_vec()),
+                    BoundedLine::Whole(text) => (true, text.to_vec()),
+                    BoundedLine::TooLong(text) => (false, text.to_vec()),
                 });
             });
         }

@@ -15,7 +15,7 @@ pub(crate) enum Happening {
     /// News over QMP.
     Qmp(Qmp),
     /// The machine is gone. Everything that it ever said came before; nothing comes after.
-    Exited(Exit),
+    Exited(MachineExit),
 }
 
 /// News over QMP.
@@ -48,7 +48,7 @@ pub struct QmpLine {
 
 /// How QEMU ended.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Exit {
+pub(crate) struct MachineExit {
     /// Its status; nothing where it could not be had.
     pub(crate) status: Option<ExitStatus>,
     /// What it wrote to its standard error: head and tail.

@@ -17,10 +17,10 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use super::command::{AGENT_FD, CONSOLE_FD, CommandLine, INITRAMFS_FD, QMP_FD};
+use super::command::{AGENT_FD, CONSOLE_FD, INITRAMFS_FD, QMP_FD, QemuCommand};
 use super::host_watch::HostWatch;
-use super::lines::{Line, Splitter};
-use super::machine::{Exit, Happening, Machine, Qmp};
+use super::lines::{BoundedLine, Splitter};
+use super::machine::{Happening, Machine, MachineExit, Qmp};
 use super::qmp::{self, Request};
 use crate::shim::Shim;
 
@@ -59,7 +59,7 @@ pub(crate) struct QemuProcess {
 
 impl QemuProcess {
     /// Starts QEMU. It dies with the calling *thread* (see [`crate::shim`]).
-    pub(crate) fn start(shim: &Shim, command: &CommandLine, initramfs: &[u8]) -> io::Result<Self> {
+    pub(crate) fn start(shim: &Shim, command: &QemuCommand, initramfs: &[u8]) -> io::Result<Self> {
         let (console, console_there) = pair()?;
         let (agent, agent_there) = pair()?;
         let (qmp, qmp_there) = pair()?;
@@ -98,7 +98,7 @@ impl QemuProcess {
     }
 
     /// Everything was read to its end: the process is gone, or about to be.
-    async fn exit(&mut self) -> Exit {
+    async fn exit(&mut self) -> MachineExit {
         // The memory is given back before the files are closed, so that the time is complete but for a tick.
         let cpu = self.pid.and_then(cpu_time);
         let mut killed = self.killed;
@@ -112,7 +112,7 @@ impl QemuProcess {
             }
         };
         let host = self.host.take().map(HostWatch::finish).unwrap_or_default();
-        Exit { status, stderr: self.errors.take(), killed, cpu, host }
+        MachineExit { status, stderr: self.errors.take(), killed, cpu, host }
     }
 }
 
@@ -229,7 +229,7 @@ impl Errors {
     fn push(&mut self, bytes: &[u8]) {
         let (head, tail) = (&mut self.head, &mut self.tail);
         self.splitter.push(bytes, |line| {
-            let (Line::Whole(line) | Line::TooLong(line)) = line;
+            let (BoundedLine::Whole(line) | BoundedLine::TooLong(line)) = line;
             let line = String::from_utf8_lossy(line).into_owned();
             if head.len() < STDERR_HEAD {
                 head.push(line);

@@ -10,7 +10,7 @@ use tokio::net::UnixStream;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::io::InspectWriter;
 
-use super::lines::{Line, Splitter};
+use super::lines::{BoundedLine, Splitter};
 use super::machine::{Qmp, QmpLine};
 
 /// A longer line is dropped. QEMU's own answers to what is asked here have a few hundred bytes.
@@ -63,7 +63,7 @@ async fn sift(mut from: impl AsyncRead + Unpin, mut to: DuplexStream, news: &mps
     while let Ok(n @ 1..) = from.read(&mut buffer).await {
         let mut known = Vec::new();
         splitter.push(&buffer[..n], |line| {
-            let Line::Whole(line) = line else { return };
+            let BoundedLine::Whole(line) = line else { return };
             show(news, false, line);
             if !greeted || serde_json::from_slice::<qmp::QmpMessageAny>(line).is_ok() {
                 known.extend_from_slice(line);
@@ -173,7 +173,7 @@ fn tee(news: mpsc::UnboundedSender<Qmp>) -> impl FnMut(&[u8]) + Send {
     let mut splitter = Splitter::new(MAX_LINE);
     move |bytes| {
         splitter.push(bytes, |line| {
-            let (Line::Whole(line) | Line::TooLong(line)) = line;
+            let (BoundedLine::Whole(line) | BoundedLine::TooLong(line)) = line;
             show(&news, true, line);
         });
     }

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use super::command::{CommandLine, Word};
+use super::command::{QemuCommand, Word};
 
 const HEAD: &str = "#!/bin/sh
 # Boots the guest again by hand. The kernel's console is on the terminal (Ctrl-C ends it); what the agent says
@@ -13,7 +13,7 @@ const HEAD: &str = "#!/bin/sh
 agent=${1:-agent.jsonl}
 initramfs=";
 
-impl CommandLine {
+impl QemuCommand {
     /// The command as a shell script that boots this initramfs, and takes the file for the agent's lines as its
     /// argument. Bytes, as a path need not be UTF-8.
     pub fn script(&self, initramfs: &Path) -> Vec<u8> {
@@ -66,7 +66,7 @@ mod tests {
 
     #[test]
     fn the_script_is_the_command_with_files_for_file_descriptors() {
-        let command = CommandLine::new(Path::new("/usr/bin/qemu-system-x86_64"), &spec()).expect("a sane guest");
+        let command = QemuCommand::new(Path::new("/usr/bin/qemu-system-x86_64"), &spec()).expect("a sane guest");
         let script = String::from_utf8(command.script(Path::new("/i"))).expect("UTF-8");
         for part in ["\"$initramfs\"", "\"file,id=agent,path=$agent\"", "-kernel /k/vmlinuz", "stdio,id=console"] {
             assert!(script.contains(part), "{part} in\n{script}");
@@ -89,7 +89,7 @@ mod tests {
         ) {
             let image = OsString::from_vec(path.clone());
             // A program that prints its arguments stands in for QEMU.
-            let command = CommandLine::new(Path::new("/usr/bin/printf"), &GuestSpec { image: image.into(), ..spec() })
+            let command = QemuCommand::new(Path::new("/usr/bin/printf"), &GuestSpec { image: image.into(), ..spec() })
                 .expect("a sane guest");
             let script = String::from_utf8_lossy(&command.script(Path::new("/i"))).into_owned();
             prop_assume!(script.as_bytes() == command.script(Path::new("/i")) || path.iter().any(|b| !b.is_ascii()));

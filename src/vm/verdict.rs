@@ -6,7 +6,7 @@ use super::accel::Accel;
 use super::console::{Monitor, Stage};
 use super::failure::FailureKind;
 use super::host_watch::Freeze;
-use super::machine::Exit;
+use super::machine::MachineExit;
 
 /// All that was seen.
 pub(crate) struct Evidence<'a> {
@@ -25,7 +25,7 @@ pub(crate) struct Evidence<'a> {
     pub(crate) frozen_since_hello: Option<&'a Freeze>,
     /// QEMU's word for why the guest ended.
     pub(crate) shutdown: Option<&'a str>,
-    pub(crate) exit: &'a Exit,
+    pub(crate) exit: &'a MachineExit,
 }
 
 /// What a failure is made of: kind, title, excerpt.

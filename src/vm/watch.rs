@@ -15,8 +15,8 @@ use super::agent::{Conversation, JobState};
 use super::boot::{Boot, Finished, GuestSpec, Observed};
 use super::console::{self, Monitor, Stage};
 use super::deadlines::Deadlines;
-use super::failure::{Failure, FailureKind, Waiting};
-use super::machine::{Exit, Happening, Machine, Qmp};
+use super::failure::{AwaitedEvent, Failure, FailureKind};
+use super::machine::{Happening, Machine, MachineExit, Qmp};
 use super::verdict;
 
 /// Where observations go.
@@ -85,7 +85,7 @@ struct Ending {
 }
 
 impl Watch<'_> {
-    async fn run(&mut self, machine: &mut impl Machine) -> Exit {
+    async fn run(&mut self, machine: &mut impl Machine) -> MachineExit {
         loop {
             let (limit, waiting) = self.wait();
             match timeout_at(limit, machine.next()).await {
@@ -104,7 +104,7 @@ impl Watch<'_> {
     }
 
     /// Ends the machine and hears what it still says.
-    async fn stop(&mut self, machine: &mut impl Machine) -> Exit {
+    async fn stop(&mut self, machine: &mut impl Machine) -> MachineExit {
         machine.stop().await;
         loop {
             match machine.next().await {
@@ -115,22 +115,22 @@ impl Watch<'_> {
     }
 
     /// The next deadline, and what is waited for: nothing where the end is decided.
-    fn wait(&self) -> (Instant, Option<Waiting>) {
+    fn wait(&self) -> (Instant, Option<AwaitedEvent>) {
         let d = self.deadlines;
         if let Some(ending) = &self.ending {
             return (ending.until.min(self.last_console + d.dump_quiet), None);
         }
         if self.stage == Stage::Started {
-            return (self.started + d.life, Some(Waiting::SignOfLife));
+            return (self.started + d.life, Some(AwaitedEvent::SignOfLife));
         }
         if !self.agent.greeted() {
-            let hello = (self.started + d.hello, Waiting::Hello);
-            let line = (self.last_console + d.silence, Waiting::NextLine);
+            let hello = (self.started + d.hello, AwaitedEvent::Hello);
+            let line = (self.last_console + d.silence, AwaitedEvent::NextLine);
             let (limit, waiting) = if line.0 < hello.0 { line } else { hello };
             return (limit, Some(waiting));
         }
         if self.agent.ended() {
-            return (self.last_message + d.shutdown, Some(Waiting::Shutdown));
+            return (self.last_message + d.shutdown, Some(AwaitedEvent::Shutdown));
         }
         let running = self.agent.jobs_in(JobState::Running).map(|job| {
             let limit = self.limits.get(job).copied().unwrap_or_default();
@@ -138,10 +138,10 @@ impl Watch<'_> {
             (since + limit + d.slack, job)
         });
         if let Some((limit, job)) = running.min() {
-            return (limit, Some(Waiting::Report { job: job.to_owned() }));
+            return (limit, Some(AwaitedEvent::Report { job: job.to_owned() }));
         }
         let planned = self.agent.jobs_in(JobState::Planned).next().is_some();
-        (self.last_message + d.step, Some(if planned { Waiting::NextJob } else { Waiting::End }))
+        (self.last_message + d.step, Some(if planned { AwaitedEvent::NextJob } else { AwaitedEvent::End }))
     }
 
     fn take(&mut self, happening: Happening) {
@@ -232,16 +232,16 @@ impl Watch<'_> {
         }
     }
 
-    async fn hang(&mut self, waiting: Waiting, limit: Instant, machine: &mut impl Machine) {
+    async fn hang(&mut self, waiting: AwaitedEvent, limit: Instant, machine: &mut impl Machine) {
         let since = match waiting {
-            Waiting::SignOfLife | Waiting::Hello => self.started,
-            Waiting::NextLine => self.last_console,
-            Waiting::NextJob | Waiting::End | Waiting::Shutdown => self.last_message,
-            Waiting::Report { ref job } => self.job_since.get(job).copied().unwrap_or(self.started),
+            AwaitedEvent::SignOfLife | AwaitedEvent::Hello => self.started,
+            AwaitedEvent::NextLine => self.last_console,
+            AwaitedEvent::NextJob | AwaitedEvent::End | AwaitedEvent::Shutdown => self.last_message,
+            AwaitedEvent::Report { ref job } => self.job_since.get(job).copied().unwrap_or(self.started),
         };
         let after = limit - since;
         let title = format!("no sign of {waiting} after {:.1} s", after.as_secs_f64());
-        if waiting == Waiting::SignOfLife && self.accel == Accel::Kvm {
+        if waiting == AwaitedEvent::SignOfLife && self.accel == Accel::Kvm {
             self.end(Some((
                 FailureKind::Accelerator,
                 format!("the guest gave no sign of life in {:.1} s", after.as_secs_f64()),
@@ -325,7 +325,7 @@ impl Watch<'_> {
         self.contradicts_image().or_else(|| (said != on_console).then(why))
     }
 
-    fn finish(mut self, exit: &Exit) -> Boot {
+    fn finish(mut self, exit: &MachineExit) -> Boot {
         self.console.end();
         let impostor = self.impostor();
         let ending = self.ending.take().and_then(|ending| ending.why);

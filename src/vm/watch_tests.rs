@@ -362,7 +362,7 @@ async fn a_hung_guest_is_asked_for_its_stack_before_it_is_stopped() {
     let machine = Fake::new(running()).on_nmi(vec![wait(50), console(dump), wait(50), exit(0)]);
     let (boot, machine, _) = play(Accel::Tcg, machine).await;
     let failure = boot.end.expect_err("a hang");
-    assert!(matches!(failure.kind, FailureKind::Hang { waiting: Waiting::Report { .. }, .. }), "{failure}");
+    assert!(matches!(failure.kind, FailureKind::Hang { waiting: AwaitedEvent::Report { .. }, .. }), "{failure}");
     assert!(failure.excerpt.iter().any(|l| l.contains("stuck_here")), "{:?}", failure.excerpt);
     assert!(failure.last_lines.iter().all(|l| !l.contains("NMI")), "{:?}", failure.last_lines);
     assert_eq!((machine.nmis, machine.stopped), (1, false));

@@ -13,7 +13,7 @@ const CHECKS_MAX: usize = 100;
 
 /// What a program came to.
 #[derive(Debug, PartialEq)]
-pub(super) struct Judged {
+pub(super) struct ProgramJudgement {
     /// The conclusion.
     pub(super) conclusion: Conclusion,
     /// One sentence for people.
@@ -22,7 +22,7 @@ pub(super) struct Judged {
     pub(super) checks: Vec<Check>,
 }
 
-impl Judged {
+impl ProgramJudgement {
     /// That nothing could be judged.
     pub(super) fn error(why: String) -> Self {
         Self { conclusion: Conclusion::Error, why, checks: Vec::new() }
@@ -103,23 +103,25 @@ enum SaidRole {
 
 /// Judges a program that has ended so and printed this. Whether its conclusion follows from its checks is the
 /// controller's to say, as for every reproducer.
-pub(super) fn judge(status: ExitStatus, printed: &[u8]) -> Judged {
+pub(super) fn judge(status: ExitStatus, printed: &[u8]) -> ProgramJudgement {
     let Some(code) = status.code() else {
         let signal = status.signal().map_or_else(|| "a signal".to_owned(), |signal| format!("signal {signal}"));
-        return Judged::error(format!("its program was killed by {signal}"));
+        return ProgramJudgement::error(format!("its program was killed by {signal}"));
     };
     let by_status = Verdict::of_code(code);
     let said = match read(printed) {
         Ok(Some(said)) => said,
-        Ok(None) if by_status == Verdict::Error => return Judged::error(format!("its program exited with {code}")),
+        Ok(None) if by_status == Verdict::Error => {
+            return ProgramJudgement::error(format!("its program exited with {code}"));
+        }
         Ok(None) => {
             let why = format!("its program exited with {code}, which says {}, and named no checks", by_status.as_str());
-            return Judged { conclusion: by_status.conclusion(), why, checks: Vec::new() };
+            return ProgramJudgement { conclusion: by_status.conclusion(), why, checks: Vec::new() };
         }
-        Err(why) => return Judged::error(format!("its program exited with {code} and {why}")),
+        Err(why) => return ProgramJudgement::error(format!("its program exited with {code} and {why}")),
     };
     if said.conclusion != by_status {
-        return Judged::error(format!(
+        return ProgramJudgement::error(format!(
             "its program contradicts itself: it says {} ({:.200}), and its exit status {code} says {}",
             said.conclusion.as_str(),
             one_line(&said.why),
@@ -137,7 +139,7 @@ pub(super) fn judge(status: ExitStatus, printed: &[u8]) -> Judged {
         why: one_line(&check.why),
         facts: check.facts,
     });
-    Judged { conclusion: said.conclusion.conclusion(), why: one_line(&said.why), checks: checks.collect() }
+    ProgramJudgement { conclusion: said.conclusion.conclusion(), why: one_line(&said.why), checks: checks.collect() }
 }
 
 /// The object that was printed, where anything was.
@@ -178,7 +180,7 @@ mod tests {
 
     use super::*;
 
-    fn said(code: i32, printed: &str) -> Judged {
+    fn said(code: i32, printed: &str) -> ProgramJudgement {
         judge(ExitStatus::from_raw(code << 8), printed.as_bytes())
     }
 

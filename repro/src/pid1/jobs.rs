@@ -6,7 +6,7 @@ use super::features::Features;
 use super::port::Port;
 use super::process::{Running, watch};
 use crate::own_program;
-use crate::reproducer::{self, Reproducer, SUBCOMMAND, Task};
+use crate::reproducer::{self, BuiltInReproducer, SUBCOMMAND, Task};
 use crate::sut::sysctl;
 use backproof_protocol::{Conclusion, Job, Message, Report};
 
@@ -16,7 +16,7 @@ const TOGETHER: usize = 6;
 
 /// Whose kernel the jobs run on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum KernelOwner {
     /// A guest's, which is there for nothing else.
     Guest,
     /// A live host's: what is not a namespace's own is other people's, and is not changed.
@@ -24,7 +24,13 @@ pub enum Place {
 }
 
 /// Runs all jobs and says what they report; returns the number of reports.
-pub fn run_all(port: &mut Port, jobs: &[Job], features: &Features, missing_modules: &[String], place: Place) -> u32 {
+pub fn run_all(
+    port: &mut Port,
+    jobs: &[Job],
+    features: &Features,
+    missing_modules: &[String],
+    place: KernelOwner,
+) -> u32 {
     let mut reports = 0;
     let (mut together, mut alone) = (Vec::new(), Vec::new());
     for job in jobs {
@@ -38,7 +44,7 @@ pub fn run_all(port: &mut Port, jobs: &[Job], features: &Features, missing_modul
         match unmet {
             Some((conclusion, why)) => reports += conclude(port, &job.id, conclusion, why),
             None if can_run_beside(job, sets, features) => together.push(job),
-            None if place == Place::LiveHost => {
+            None if place == KernelOwner::LiveHost => {
                 let why = "this kernel has settings for all network namespaces that the reproducer would have to \
                            change, and a live host's are left alone";
                 reports += conclude(port, &job.id, Conclusion::Skip, why.to_owned());
@@ -81,7 +87,11 @@ fn conclude(port: &mut Port, job: &str, conclusion: Conclusion, why: String) -> 
 }
 
 /// Why the reproducer cannot run here. What a kernel lacks is a skip; what failed to load is an error.
-fn unmet(reproducer: &Reproducer, features: &Features, missing_modules: &[String]) -> Option<(Conclusion, String)> {
+fn unmet(
+    reproducer: &BuiltInReproducer,
+    features: &Features,
+    missing_modules: &[String],
+) -> Option<(Conclusion, String)> {
     let missing = reproducer.needs.iter().find(|need| !features.has(need))?;
     Some(match missing_modules {
         [] => (Conclusion::Skip, format!("this kernel lacks {missing}, which the reproducer needs")),

@@ -55,7 +55,7 @@ fn serve(port: &mut Port, notes: Vec<String>) {
         port.say(&Message::Note { text });
     }
     let reports = match plan {
-        Ok(plan) => jobs::run_all(port, &plan.jobs, &features, &missing, jobs::Place::Guest),
+        Ok(plan) => jobs::run_all(port, &plan.jobs, &features, &missing, jobs::KernelOwner::Guest),
         Err(text) => {
             port.say(&Message::Note { text });
             0

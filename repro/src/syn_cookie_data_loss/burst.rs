@@ -18,7 +18,7 @@ use rustix::net::{RecvFlags, recv};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::MESSAGE;
-use super::flood::{Counters, Outcome, Seen};
+use super::flood::{ClientOutcome, Counters, FloodObservation};
 use super::store::{self, Reading};
 use crate::reproducer::{Context, ms};
 use crate::sut::client::Client;
@@ -76,7 +76,7 @@ impl Burst {
     ///
     /// # Errors
     /// Where the kernel or the wire cannot do what it takes.
-    pub fn perform(&self, context: &Context, net: u8) -> Result<Seen, WireError> {
+    pub fn perform(&self, context: &Context, net: u8) -> Result<FloodObservation, WireError> {
         for (name, value) in self.settings.iter().filter(|(name, _)| !context.profile.contains_key(*name)) {
             sysctl::write(name, value).tried("setting the scene's sysctls")?;
         }
@@ -112,7 +112,7 @@ impl Burst {
         // Where no cookie was sent, such a line is about another job's server.
         let flooded = counters.sent.is_none_or(|sent| sent > 0);
         let line = log.as_mut().filter(|_| flooded).and_then(|log| log.find("SYN flooding on port"));
-        Ok(Seen {
+        Ok(FloodObservation {
             somaxconn,
             answered_syns: scene.answered_syns,
             outcomes: scene.clients.into_iter().map(|c| c.outcome).collect(),
@@ -136,7 +136,7 @@ fn raise_file_limit(files: u64) -> Result<(), WireError> {
 struct ClientSide {
     socket: Client,
     connected: bool,
-    outcome: Outcome,
+    outcome: ClientOutcome,
 }
 
 struct ServerSide {
@@ -165,7 +165,7 @@ impl Scene {
             socket.connect(server)?;
             self.by_port.insert(socket.port()?, number);
             epoll::add(&self.epoll, &socket, EventData::new_u64(number as u64), events).tried("watching a socket")?;
-            self.clients.push(ClientSide { socket, connected: false, outcome: Outcome::Waiting });
+            self.clients.push(ClientSide { socket, connected: false, outcome: ClientOutcome::Waiting });
         }
         Ok(())
     }
@@ -249,7 +249,7 @@ impl Scene {
             // Where it cannot be written, the client has no answer and counts as waiting.
             Reading::Add { .. } => _ = connection.write(&ANSWER),
             Reading::Other { .. } => {
-                let outcome = Outcome::of_stream(stream);
+                let outcome = ClientOutcome::of_stream(stream);
                 *slot = None;
                 let client = *client;
                 self.settle(client, outcome);
@@ -261,11 +261,11 @@ impl Scene {
     /// A client asks once it is connected, in two writes as PyTorch's does, and reads its answer.
     fn ask(&mut self, number: usize, flags: EventFlags) -> Result<(), WireError> {
         let Some(client) = self.clients.get_mut(number) else { return Ok(()) };
-        if client.outcome != Outcome::Waiting {
+        if client.outcome != ClientOutcome::Waiting {
             return Ok(());
         }
         if let Some(error) = client.socket.error()? {
-            self.settle(number, Outcome::Told { errno: error.raw_os_error() });
+            self.settle(number, ClientOutcome::Told { errno: error.raw_os_error() });
             return Ok(());
         }
         if !client.connected && flags.contains(EventFlags::OUT) {
@@ -276,19 +276,19 @@ impl Scene {
         if flags.contains(EventFlags::IN) {
             let mut buffer = [0; 16];
             match recv(&client.socket, &mut buffer, RecvFlags::empty()) {
-                Ok((_, count)) if buffer.get(..count) == Some(&ANSWER) => self.settle(number, Outcome::Served),
+                Ok((_, count)) if buffer.get(..count) == Some(&ANSWER) => self.settle(number, ClientOutcome::Served),
                 // The server has given the connection up; what it read says why.
                 Ok(_) | Err(rustix::io::Errno::AGAIN) => {}
-                Err(error) => self.settle(number, Outcome::Told { errno: error.raw_os_error() }),
+                Err(error) => self.settle(number, ClientOutcome::Told { errno: error.raw_os_error() }),
             }
         }
         Ok(())
     }
 
-    fn settle(&mut self, client: usize, outcome: Outcome) {
+    fn settle(&mut self, client: usize, outcome: ClientOutcome) {
         if let Some(client) = self.clients.get_mut(client) {
-            self.settled += usize::from(client.outcome == Outcome::Waiting);
-            self.lost |= matches!(outcome, Outcome::Lost { .. });
+            self.settled += usize::from(client.outcome == ClientOutcome::Waiting);
+            self.lost |= matches!(outcome, ClientOutcome::Lost { .. });
             client.outcome = outcome;
         }
     }

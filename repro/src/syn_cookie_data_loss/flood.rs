@@ -8,7 +8,7 @@ use backproof_protocol::{Check, Role, Shown};
 
 /// What became of one client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum ClientOutcome {
     /// It has no answer yet.
     Waiting,
     /// It got the answer to what it had sent.
@@ -27,7 +27,7 @@ pub enum Outcome {
     Garbled,
 }
 
-impl Outcome {
+impl ClientOutcome {
     /// What the server read, where it is no query, says about the client that sent [`MESSAGE`].
     pub fn of_stream(stream: &[u8]) -> Self {
         let begins = |bytes: &usize| MESSAGE.get(*bytes..).is_some_and(|rest| rest.starts_with(stream));
@@ -69,13 +69,13 @@ impl Counters {
 
 /// What a burst saw.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Seen {
+pub struct FloodObservation {
     /// `net.core.somaxconn`; none where the kernel does not tell.
     pub somaxconn: Option<i64>,
     /// SYN-ACKs that the server sent.
     pub answered_syns: usize,
     /// What became of each client.
-    pub outcomes: Vec<Outcome>,
+    pub outcomes: Vec<ClientOutcome>,
     /// The server's counters.
     pub counters: Counters,
     /// The kernel's log line about it.
@@ -84,25 +84,25 @@ pub struct Seen {
     pub took_ms: u64,
 }
 
-impl Seen {
+impl FloodObservation {
     /// Clients with an outcome like this.
-    fn count(&self, which: impl Fn(Outcome) -> bool) -> usize {
+    fn count(&self, which: impl Fn(ClientOutcome) -> bool) -> usize {
         self.outcomes.iter().filter(|o| which(**o)).count()
     }
 
     /// Clients whose first bytes are gone.
     pub fn lost(&self) -> usize {
-        self.count(|o| matches!(o, Outcome::Lost { .. }))
+        self.count(|o| matches!(o, ClientOutcome::Lost { .. }))
     }
 
     /// Clients that were told.
     pub fn told(&self) -> usize {
-        self.count(|o| matches!(o, Outcome::Told { .. }))
+        self.count(|o| matches!(o, ClientOutcome::Told { .. }))
     }
 
     /// Clients of which nothing can be said.
     pub fn open(&self) -> usize {
-        self.count(|o| matches!(o, Outcome::Waiting | Outcome::Garbled))
+        self.count(|o| matches!(o, ClientOutcome::Waiting | ClientOutcome::Garbled))
     }
 
     /// What the queues did, in words.
@@ -125,7 +125,7 @@ impl Seen {
             "of {} clients {lost} lost their first bytes, {told} were told by RST, {} were served, {open} had no answer yet; \
              SyncookiesSent {}, SyncookiesRecv {}, SyncookiesFailed {}, ListenOverflows {}, ListenDrops {}{log}",
             self.outcomes.len(),
-            self.count(|o| o == Outcome::Served),
+            self.count(|o| o == ClientOutcome::Served),
             number(sent),
             number(received),
             number(failed),
@@ -136,7 +136,7 @@ impl Seen {
 }
 
 /// Judges a burst of the natural road. An error is why it could not be carried out.
-pub fn judge(name: &str, seen: &Result<Seen, String>) -> Check {
+pub fn judge(name: &str, seen: &Result<FloodObservation, String>) -> Check {
     let (shown, why) = match seen {
         Err(error) => (Shown::Unclear, error.clone()),
         Ok(seen) => {
@@ -153,12 +153,12 @@ pub fn judge(name: &str, seen: &Result<Seen, String>) -> Check {
 }
 
 /// A check with the burst's figures.
-pub fn check(name: &str, role: Role, shown: Shown, why: String, seen: &Result<Seen, String>) -> Check {
+pub fn check(name: &str, role: Role, shown: Shown, why: String, seen: &Result<FloodObservation, String>) -> Check {
     let facts = seen.as_ref().map(facts).unwrap_or_default();
     Check { name: name.to_owned(), role, shown, why, facts }
 }
 
-fn facts(seen: &Seen) -> BTreeMap<String, Option<i64>> {
+fn facts(seen: &FloodObservation) -> BTreeMap<String, Option<i64>> {
     let count = |n: usize| i64::try_from(n).ok();
     let Counters { sent, received, failed, overflows, drops } = seen.counters;
     [
@@ -167,7 +167,7 @@ fn facts(seen: &Seen) -> BTreeMap<String, Option<i64>> {
         ("answered_syns", count(seen.answered_syns)),
         ("clients_lost_data", count(seen.lost())),
         ("clients_told", count(seen.told())),
-        ("clients_served", count(seen.count(|o| o == Outcome::Served))),
+        ("clients_served", count(seen.count(|o| o == ClientOutcome::Served))),
         ("clients_open", count(seen.open())),
         ("syncookies_sent", sent),
         ("syncookies_recv", received),
@@ -189,20 +189,20 @@ mod tests {
     #[test]
     fn stream_without_first_bytes_is_lost_others_are_garbled() {
         for (stream, expected) in [
-            (&MESSAGE[1..], Outcome::Lost { bytes: 1 }),
-            (&MESSAGE[1..4], Outcome::Lost { bytes: 1 }),
-            (&MESSAGE[9..], Outcome::Lost { bytes: 9 }),
-            (b"", Outcome::Garbled),
-            (b"GET / HTTP/1.1", Outcome::Garbled),
-            (&[MESSAGE, b"more"].concat()[1..], Outcome::Garbled),
+            (&MESSAGE[1..], ClientOutcome::Lost { bytes: 1 }),
+            (&MESSAGE[1..4], ClientOutcome::Lost { bytes: 1 }),
+            (&MESSAGE[9..], ClientOutcome::Lost { bytes: 9 }),
+            (b"", ClientOutcome::Garbled),
+            (b"GET / HTTP/1.1", ClientOutcome::Garbled),
+            (&[MESSAGE, b"more"].concat()[1..], ClientOutcome::Garbled),
         ] {
-            assert_eq!(Outcome::of_stream(stream), expected, "{stream:?}");
+            assert_eq!(ClientOutcome::of_stream(stream), expected, "{stream:?}");
         }
     }
 
     #[test]
     fn one_lost_client_shows_the_bug() {
-        use Outcome::{Garbled, Lost, Served, Told, Waiting};
+        use ClientOutcome::{Garbled, Lost, Served, Told, Waiting};
         let told = Told { errno: 104 };
         for (outcomes, expected) in [
             (&[Served, Lost { bytes: 1 }, told, Waiting][..], Shown::Yes),
@@ -212,7 +212,7 @@ mod tests {
             (&[Served, Served], Shown::Unclear),
             (&[], Shown::Unclear),
         ] {
-            let seen = Seen {
+            let seen = FloodObservation {
                 somaxconn: Some(128),
                 answered_syns: outcomes.len(),
                 outcomes: outcomes.to_vec(),
@@ -230,7 +230,7 @@ mod tests {
 
         #[test]
         fn any_stream_has_an_outcome(stream in proptest::collection::vec(any::<u8>(), 0..30)) {
-            let lost = matches!(Outcome::of_stream(&stream), Outcome::Lost { .. });
+            let lost = matches!(ClientOutcome::of_stream(&stream), ClientOutcome::Lost { .. });
             prop_assert!(!lost || MESSAGE.windows(stream.len()).any(|w| w == stream));
         }
     }

@@ -73,7 +73,7 @@ impl Cookies {
 
 /// One connection whose first `k` bytes come late.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Trial {
+pub struct CookieTrial {
     /// Address family.
     pub family: Family,
     /// The MSS that the client offers.
@@ -84,7 +84,7 @@ pub struct Trial {
     pub cookies: Cookies,
 }
 
-impl Trial {
+impl CookieTrial {
     /// Its name in the report.
     pub fn name(&self) -> String {
         let family = if self.family == Family::V4 { "" } else { " ipv6" };
@@ -99,9 +99,9 @@ impl Trial {
 
 /// What a trial saw.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Seen {
+pub struct CookieObservation {
     /// How it ended.
-    pub ending: Ending,
+    pub ending: TrialEnding,
     /// The connection that was accepted in the end: where the first data was refused, it was sent whole after that.
     pub taken: Option<Taken>,
     /// By how much SyncookiesSent grew; none where the kernel does not have the counter.
@@ -123,7 +123,7 @@ pub struct Taken {
 
 /// How a trial ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Ending {
+pub enum TrialEnding {
     /// The first data was answered by an RST.
     Refused,
     /// The connection was accepted; the server application read this until the end of the stream.
@@ -131,7 +131,7 @@ pub enum Ending {
 }
 
 /// A trial and what it saw, or why it could not be carried out.
-pub type Tried = (Trial, Result<Seen, String>);
+pub type Tried = (CookieTrial, Result<CookieObservation, String>);
 
 /// The checks of all trials.
 ///
@@ -150,18 +150,18 @@ pub fn judge(tried: &[Tried]) -> Vec<Check> {
 }
 
 /// Whether the server read the message without its first bytes.
-fn lost(trial: &Trial, seen: &Seen) -> bool {
-    let Ending::Read(data) = &seen.ending else { return false };
+fn lost(trial: &CookieTrial, seen: &CookieObservation) -> bool {
+    let TrialEnding::Read(data) = &seen.ending else { return false };
     trial.k > 0 && data.as_slice() == MESSAGE.get(trial.k as usize..).unwrap_or_default()
 }
 
-fn judge_trial(trial: &Trial, seen: &Result<Seen, String>, old_table: bool) -> Check {
+fn judge_trial(trial: &CookieTrial, seen: &Result<CookieObservation, String>, old_table: bool) -> Check {
     let index = trial.family.index(trial.mss, old_table);
     let role = match trial {
-        Trial { cookies: Cookies::Never | Cookies::TurnedOff, .. } => Role::NegativeControl,
-        Trial { k: 0, .. } => Role::PositiveControl,
-        Trial { k, .. } if *k <= index => Role::Recipe,
-        Trial { .. } => Role::NegativeControl,
+        CookieTrial { cookies: Cookies::Never | Cookies::TurnedOff, .. } => Role::NegativeControl,
+        CookieTrial { k: 0, .. } => Role::PositiveControl,
+        CookieTrial { k, .. } if *k <= index => Role::Recipe,
+        CookieTrial { .. } => Role::NegativeControl,
     };
     let (shown, why) = match seen {
         Err(error) => (Shown::Unclear, error.clone()),
@@ -171,22 +171,22 @@ fn judge_trial(trial: &Trial, seen: &Result<Seen, String>, old_table: bool) -> C
     Check { name: trial.name(), role, shown, why, facts }
 }
 
-fn judge_seen(trial: &Trial, seen: &Seen) -> (Shown, String) {
-    let refused = seen.ending == Ending::Refused;
+fn judge_seen(trial: &CookieTrial, seen: &CookieObservation) -> (Shown, String) {
+    let refused = seen.ending == TrialEnding::Refused;
     let counters = match (seen.sent, seen.received, seen.failed) {
         (Some(sent), Some(received), Some(failed)) => {
             format!("SyncookiesSent +{sent}, SyncookiesRecv +{received}, SyncookiesFailed +{failed}")
         }
         _ => "no counters of SYN cookies".to_owned(),
     };
-    let whole = matches!(&seen.ending, Ending::Read(data) if data == MESSAGE);
+    let whole = matches!(&seen.ending, TrialEnding::Read(data) if data == MESSAGE);
     let saw = match &seen.ending {
-        Ending::Refused => {
+        TrialEnding::Refused => {
             let whole = seen.taken.as_ref().map_or(String::new(), |t| format!(", and taken whole (mss {})", t.snd_mss));
             format!("the first data, {} bytes late, was refused with an RST{whole}; {counters}", trial.k)
         }
-        Ending::Read(data) if whole => format!("the server read all {} bytes; {counters}", data.len()),
-        Ending::Read(data) => format!(
+        TrialEnding::Read(data) if whole => format!("the server read all {} bytes; {counters}", data.len()),
+        TrialEnding::Read(data) => format!(
             "the server read {} … instead of {} …, {} of {} bytes{}; {counters}",
             hex(data),
             hex(MESSAGE),
@@ -227,7 +227,7 @@ fn judge_seen(trial: &Trial, seen: &Seen) -> (Shown, String) {
 
 /// Why the cookie may not have been what the trial wanted, where it may not: with its data whole it has to be good, and
 /// to carry the client's MSS.
-fn doubt(trial: &Trial, seen: &Seen) -> Option<String> {
+fn doubt(trial: &CookieTrial, seen: &CookieObservation) -> Option<String> {
     let Some(taken) = &seen.taken else { return Some("the cookie was not good for the whole data either".to_owned()) };
     if taken.data != MESSAGE {
         return Some(format!("of the whole data the server read {} bytes", taken.data.len()));
@@ -253,17 +253,17 @@ fn hex(data: &[u8]) -> String {
     data.iter().take(4).map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(" ")
 }
 
-fn facts(trial: &Trial, seen: Option<&Seen>, index: u32) -> BTreeMap<String, Option<i64>> {
+fn facts(trial: &CookieTrial, seen: Option<&CookieObservation>, index: u32) -> BTreeMap<String, Option<i64>> {
     let read = seen.and_then(|s| match &s.ending {
-        Ending::Read(data) => Some(data),
-        Ending::Refused => None,
+        TrialEnding::Read(data) => Some(data),
+        TrialEnding::Refused => None,
     });
     let mut facts = vec![
         ("k_bytes", Some(i64::from(trial.k))),
         ("mss_bytes", Some(trial.mss.into())),
         ("mss_index", Some(index.into())),
         ("snd_mss_bytes", seen.and_then(|s| s.taken.as_ref()).map(|t| t.snd_mss.into())),
-        ("refused", seen.map(|s| (s.ending == Ending::Refused).into())),
+        ("refused", seen.map(|s| (s.ending == TrialEnding::Refused).into())),
         ("read_bytes", read.and_then(|data| i64::try_from(data.len()).ok())),
         ("syncookies_sent", seen.and_then(|s| s.sent)),
         ("syncookies_recv", seen.and_then(|s| s.received)),
@@ -298,17 +298,17 @@ mod tests {
     use crate::judging::conclude;
     use backproof_protocol::Conclusion;
 
-    fn seen(ending: Ending, sent: i64, received: i64) -> Seen {
+    fn seen(ending: TrialEnding, sent: i64, received: i64) -> CookieObservation {
         let taken = match &ending {
-            Ending::Read(data) => Some(data.clone()),
-            Ending::Refused => None,
+            TrialEnding::Read(data) => Some(data.clone()),
+            TrialEnding::Refused => None,
         };
         let taken = taken.map(|data| Taken { data, snd_mss: 1460 });
-        Seen { ending, taken, sent: Some(sent), received: Some(received), failed: Some(0) }
+        CookieObservation { ending, taken, sent: Some(sent), received: Some(received), failed: Some(0) }
     }
 
     /// With the MSS that the trial's cookie carried, and the data taken whole where it was refused first.
-    fn proven(trial: &Trial, old_table: bool, mut seen: Seen) -> Seen {
+    fn proven(trial: &CookieTrial, old_table: bool, mut seen: CookieObservation) -> CookieObservation {
         let (new, old) = trial.family.tables();
         let table = if old_table { old } else { new };
         let room = if trial.family == Family::V4 { 1460 } else { 1440 };
@@ -322,12 +322,12 @@ mod tests {
         let mut tried = Vec::new();
         for trial in super::super::trials(&[Family::V4, Family::V6]) {
             let accepted = trial.k == 0 || (!strict && trial.k <= trial.family.index(trial.mss, old_table));
-            let read = |k: u32| Ending::Read(MESSAGE[k as usize..].to_vec());
+            let read = |k: u32| TrialEnding::Read(MESSAGE[k as usize..].to_vec());
             let seen = match trial.cookies {
                 Cookies::Never => seen(read(0), 0, 0),
-                Cookies::TurnedOff => seen(Ending::Refused, 1, 0),
+                Cookies::TurnedOff => seen(TrialEnding::Refused, 1, 0),
                 Cookies::Sent if accepted => seen(read(trial.k), 1, 1),
-                Cookies::Sent => seen(Ending::Refused, 1, 0),
+                Cookies::Sent => seen(TrialEnding::Refused, 1, 0),
             };
             let seen = if trial.cookies == Cookies::Sent { proven(&trial, old_table, seen) } else { seen };
             tried.push((trial, Ok(seen)));
@@ -351,30 +351,30 @@ mod tests {
 
     #[test]
     fn one_broken_control_is_never_a_verdict() {
-        type Broken = (&'static str, fn(&Trial) -> bool, Result<Seen, String>);
+        type Broken = (&'static str, fn(&CookieTrial) -> bool, Result<CookieObservation, String>);
         let broken: [Broken; 8] = [
             ("a trial fails", |t| t.k == 0, Err("no SYN-ACK".to_owned())),
-            ("the road is down", |t| t.k == 0, Ok(seen(Ending::Refused, 1, 0))),
-            ("beyond the index", |t| t.k == 8, Ok(seen(Ending::Read(MESSAGE[8..].to_vec()), 1, 1))),
-            ("the cookie is good for nothing", |t| t.k == 8, Ok(seen(Ending::Refused, 1, 0))),
+            ("the road is down", |t| t.k == 0, Ok(seen(TrialEnding::Refused, 1, 0))),
+            ("beyond the index", |t| t.k == 8, Ok(seen(TrialEnding::Read(MESSAGE[8..].to_vec()), 1, 1))),
+            ("the cookie is good for nothing", |t| t.k == 8, Ok(seen(TrialEnding::Refused, 1, 0))),
             (
                 "the MSS was clamped on its way",
                 |t| t.k == 0 && t.mss > 536,
-                Ok(Seen {
+                Ok(CookieObservation {
                     taken: Some(Taken { data: MESSAGE.to_vec(), snd_mss: 536 }),
-                    ..seen(Ending::Read(MESSAGE.to_vec()), 1, 1)
+                    ..seen(TrialEnding::Read(MESSAGE.to_vec()), 1, 1)
                 }),
             ),
-            ("no cookie is sent", |t| t.k == 0, Ok(seen(Ending::Read(MESSAGE.to_vec()), 0, 0))),
+            ("no cookie is sent", |t| t.k == 0, Ok(seen(TrialEnding::Read(MESSAGE.to_vec()), 0, 0))),
             (
                 "accepted without cookies",
                 |t| t.cookies == Cookies::TurnedOff,
-                Ok(seen(Ending::Read(MESSAGE.to_vec()), 1, 1)),
+                Ok(seen(TrialEnding::Read(MESSAGE.to_vec()), 1, 1)),
             ),
             (
                 "lost without cookies",
                 |t| t.cookies == Cookies::Never,
-                Ok(seen(Ending::Read(MESSAGE[3..].to_vec()), 0, 0)),
+                Ok(seen(TrialEnding::Read(MESSAGE[3..].to_vec()), 0, 0)),
             ),
         ];
         for (what, which, instead) in broken {
@@ -398,18 +398,19 @@ mod tests {
 
     #[test]
     fn bytes_that_are_neither_whole_nor_the_tail_are_unclear() {
-        let trial = Trial { family: Family::V4, mss: 1460, k: 1, cookies: Cookies::Sent };
+        let trial = CookieTrial { family: Family::V4, mss: 1460, k: 1, cookies: Cookies::Sent };
         for (data, expected) in
             [(&MESSAGE[1..], Shown::Yes), (MESSAGE, Shown::No), (&MESSAGE[2..], Shown::Unclear), (&[], Shown::Unclear)]
         {
-            assert_eq!(judge_seen(&trial, &seen(Ending::Read(data.to_vec()), 1, 1)).0, expected, "{data:?}");
+            assert_eq!(judge_seen(&trial, &seen(TrialEnding::Read(data.to_vec()), 1, 1)).0, expected, "{data:?}");
         }
     }
 
     #[test]
     fn refusal_is_proof_only_if_the_cookie_is_good() {
-        let trial = Trial { family: Family::V4, mss: 1460, k: 1, cookies: Cookies::Sent };
-        let refused = Seen { sent: None, received: None, failed: None, ..seen(Ending::Refused, 1, 0) };
+        let trial = CookieTrial { family: Family::V4, mss: 1460, k: 1, cookies: Cookies::Sent };
+        let refused =
+            CookieObservation { sent: None, received: None, failed: None, ..seen(TrialEnding::Refused, 1, 0) };
         let taken = |data: &[u8], snd_mss| Some(Taken { data: data.to_vec(), snd_mss });
         for (taken, expected) in [
             (taken(MESSAGE, 1460), Shown::No),
@@ -417,7 +418,7 @@ mod tests {
             (taken(&MESSAGE[1..], 1460), Shown::Unclear),
             (None, Shown::Unclear),
         ] {
-            assert_eq!(judge_seen(&trial, &Seen { taken, ..refused.clone() }).0, expected);
+            assert_eq!(judge_seen(&trial, &CookieObservation { taken, ..refused.clone() }).0, expected);
         }
         for (family, offered, snd_mss, can) in [
             (Family::V4, 1300, 1300, true),

@@ -5,24 +5,24 @@
 //! be sent: a burst that lost nothing but was answered with cookies had luck.
 
 use super::burst::{Burst, SOMAXCONN};
-use super::flood::{self, Seen};
-use super::judge::{self, Cookies, Family, Trial, Tried};
+use super::flood::{self, FloodObservation};
+use super::judge::{self, CookieTrial, Cookies, Family, Tried};
 use super::{CLIENTS, SYSCTL, in_namespace, try_one};
 use crate::judging;
 use crate::reproducer::{CAPTURE_ROOM, Context, Findings};
 use crate::sut::counters::Snapshot;
 use crate::wire::Wire;
-use crate::wire::capture::Capture;
+use crate::wire::capture::WireCapture;
 use backproof_protocol::{Check, Conclusion, Packet, Role, Shown};
 
 /// The length of the accept queue, where the profile does not set it: the kernels' own until 5.4, as in the report.
 const USUAL_SOMAXCONN: u32 = 128;
 
 /// The report's own connection, with and without a late first byte, and one without cookies.
-const WITHOUT_PROFILE: [Trial; 3] = [
-    Trial { family: Family::V4, mss: 1460, k: 0, cookies: Cookies::Sent },
-    Trial { family: Family::V4, mss: 1460, k: 1, cookies: Cookies::Sent },
-    Trial { family: Family::V4, mss: 1440, k: 2, cookies: Cookies::Never },
+const WITHOUT_PROFILE: [CookieTrial; 3] = [
+    CookieTrial { family: Family::V4, mss: 1460, k: 0, cookies: Cookies::Sent },
+    CookieTrial { family: Family::V4, mss: 1460, k: 1, cookies: Cookies::Sent },
+    CookieTrial { family: Family::V4, mss: 1440, k: 2, cookies: Cookies::Never },
 ];
 
 /// Everything that was tried.
@@ -31,9 +31,9 @@ struct All {
     /// Connections without the profile.
     without: Vec<Tried>,
     /// The burst without the profile, until all SYNs have been answered.
-    overflow: Result<Seen, String>,
+    overflow: Result<FloodObservation, String>,
     /// The burst under the profile.
-    burst: Result<Seen, String>,
+    burst: Result<FloodObservation, String>,
     /// One connection under the profile, where it sets tcp_syncookies or lets the kernel send cookies.
     single: Option<Tried>,
 }
@@ -70,8 +70,8 @@ pub fn run(context: &Context) -> Findings {
 /// The one connection to try under a profile with this value of tcp_syncookies, and the value to try it with; none
 /// where the burst says all. A profile under which a full queue was answered with cookies is not saved by a burst that
 /// lost nothing by luck: whoever gets a cookie is tried with one.
-fn single(value: Option<&str>, cookies_sent: bool) -> Option<(Trial, String)> {
-    let trial = |cookies| Trial { family: Family::V4, mss: 1460, k: 1, cookies };
+fn single(value: Option<&str>, cookies_sent: bool) -> Option<(CookieTrial, String)> {
+    let trial = |cookies| CookieTrial { family: Family::V4, mss: 1460, k: 1, cookies };
     match value {
         None | Some("1") if cookies_sent => Some((trial(Cookies::Sent), "2".to_owned())),
         // 2 answers every SYN with a cookie, 1 only where the queue is full.
@@ -82,7 +82,7 @@ fn single(value: Option<&str>, cookies_sent: bool) -> Option<(Trial, String)> {
 }
 
 /// A burst of clients. `net` makes its addresses its own, where the parts share a namespace.
-fn burst(context: &Context, net: u8, name: &str, syns_only: bool) -> Result<Seen, String> {
+fn burst(context: &Context, net: u8, name: &str, syns_only: bool) -> Result<FloodObservation, String> {
     let settings = vec![(SYSCTL, "1".to_owned()), (SOMAXCONN, USUAL_SOMAXCONN.to_string())];
     let burst = Burst { name: name.to_owned(), clients: CLIENTS, settings, syns_only };
     let seen = in_namespace(context, |context| burst.perform(context, net).map_err(|error| error.to_string()));
@@ -92,9 +92,14 @@ fn burst(context: &Context, net: u8, name: &str, syns_only: bool) -> Result<Seen
 
 /// Tries connections in a namespace of their own, with each trial's tcp_syncookies or this one.
 /// `net` is as in [`burst`].
-fn connections(context: &Context, net: u8, trials: &[Trial], value: Option<&str>) -> (Vec<Tried>, Vec<Packet>, bool) {
+fn connections(
+    context: &Context,
+    net: u8,
+    trials: &[CookieTrial],
+    value: Option<&str>,
+) -> (Vec<Tried>, Vec<Packet>, bool) {
     let tried = in_namespace(context, |context| {
-        let capture = Capture::new(context.started, CAPTURE_ROOM / 2);
+        let capture = WireCapture::new(context.started, CAPTURE_ROOM / 2);
         let mut wire = Wire::new(net, capture).map_err(|error| error.to_string())?;
         let mut counters = Snapshot::take();
         let mut tried = Vec::new();
@@ -149,7 +154,7 @@ fn conclude(all: &All) -> (Conclusion, String, Vec<Check>) {
 }
 
 /// The burst overflows the queues where the profile does not enlarge them: else its silence would prove nothing.
-fn judge_overflow(seen: &Result<Seen, String>) -> Check {
+fn judge_overflow(seen: &Result<FloodObservation, String>) -> Check {
     let (shown, why) = match seen {
         Err(error) => (Shown::Unclear, error.clone()),
         Ok(seen) => match seen.counters.sent {
@@ -161,7 +166,7 @@ fn judge_overflow(seen: &Result<Seen, String>) -> Check {
     flood::check("tcpstore without the profile", Role::PositiveControl, shown, why, seen)
 }
 
-fn judge_burst(seen: &Result<Seen, String>, has_bug: bool) -> Check {
+fn judge_burst(seen: &Result<FloodObservation, String>, has_bug: bool) -> Check {
     let (shown, why) = match seen {
         Err(error) => (Shown::Unclear, error.clone()),
         Ok(seen) => {
@@ -185,15 +190,15 @@ fn judge_burst(seen: &Result<Seen, String>, has_bug: bool) -> Check {
 #[cfg(test)]
 mod tests {
     use super::super::MESSAGE;
-    use super::flood::{Counters, Outcome};
-    use super::judge::Ending;
+    use super::flood::{ClientOutcome, Counters};
+    use super::judge::TrialEnding;
     use super::*;
 
-    const LOST: Outcome = Outcome::Lost { bytes: 1 };
-    const TOLD: Outcome = Outcome::Told { errno: 104 };
+    const LOST: ClientOutcome = ClientOutcome::Lost { bytes: 1 };
+    const TOLD: ClientOutcome = ClientOutcome::Told { errno: 104 };
 
-    fn seen(outcomes: &[Outcome], sent: Option<i64>) -> Result<Seen, String> {
-        Ok(Seen {
+    fn seen(outcomes: &[ClientOutcome], sent: Option<i64>) -> Result<FloodObservation, String> {
+        Ok(FloodObservation {
             somaxconn: Some(128),
             answered_syns: outcomes.len(),
             outcomes: outcomes.to_vec(),
@@ -203,25 +208,25 @@ mod tests {
         })
     }
 
-    fn one(trial: Trial, ending: Ending, cookies: i64) -> Tried {
+    fn one(trial: CookieTrial, ending: TrialEnding, cookies: i64) -> Tried {
         let counted = Some(cookies);
-        let data = if let Ending::Read(data) = &ending { data.clone() } else { MESSAGE.to_vec() };
+        let data = if let TrialEnding::Read(data) = &ending { data.clone() } else { MESSAGE.to_vec() };
         let taken = Some(judge::Taken { data, snd_mss: trial.mss.into() });
-        (trial, Ok(judge::Seen { ending, taken, sent: counted, received: counted, failed: Some(0) }))
+        (trial, Ok(judge::CookieObservation { ending, taken, sent: counted, received: counted, failed: Some(0) }))
     }
 
-    fn all(strict: bool, burst: Result<Seen, String>) -> All {
-        let whole = || Ending::Read(MESSAGE.to_vec());
-        let late = if strict { Ending::Refused } else { Ending::Read(MESSAGE[1..].to_vec()) };
+    fn all(strict: bool, burst: Result<FloodObservation, String>) -> All {
+        let whole = || TrialEnding::Read(MESSAGE.to_vec());
+        let late = if strict { TrialEnding::Refused } else { TrialEnding::Read(MESSAGE[1..].to_vec()) };
         let [zero, first, never] = WITHOUT_PROFILE;
         let without = vec![one(zero, whole(), 1), one(first, late, 1), one(never, whole(), 0)];
-        All { without, overflow: seen(&[Outcome::Waiting], Some(71)), burst, single: None }
+        All { without, overflow: seen(&[ClientOutcome::Waiting], Some(71)), burst, single: None }
     }
 
     #[test]
     fn profile_mitigates_only_a_bug_that_shows_without_it() {
+        use ClientOutcome::{Served, Waiting};
         use Conclusion::{Affected, Error, Mitigated, NotAffected};
-        use Outcome::{Served, Waiting};
         for (strict, outcomes, sent, expected) in [
             (false, &[Served, Served][..], Some(0), Mitigated),
             (false, &[Served, TOLD], Some(0), Mitigated),
@@ -260,8 +265,8 @@ mod tests {
 
     #[test]
     fn without_proof_of_an_overflow_there_is_no_verdict() {
-        for overflow in [seen(&[Outcome::Waiting], Some(0)), seen(&[], None), Err("no TUN".to_owned())] {
-            let mut all = all(false, seen(&[Outcome::Served], Some(0)));
+        for overflow in [seen(&[ClientOutcome::Waiting], Some(0)), seen(&[], None), Err("no TUN".to_owned())] {
+            let mut all = all(false, seen(&[ClientOutcome::Served], Some(0)));
             all.overflow = overflow;
             assert_eq!(conclude(&all).0, Conclusion::Error, "{:?}", all.overflow);
         }
@@ -270,16 +275,16 @@ mod tests {
     #[test]
     fn a_connection_that_loses_data_under_the_profile_decides() {
         let [_, first, _] = WITHOUT_PROFILE;
-        let never = Trial { cookies: Cookies::Never, ..first };
-        let whole = || Ending::Read(MESSAGE.to_vec());
-        let late = Ending::Read(MESSAGE[1..].to_vec());
+        let never = CookieTrial { cookies: Cookies::Never, ..first };
+        let whole = || TrialEnding::Read(MESSAGE.to_vec());
+        let late = TrialEnding::Read(MESSAGE[1..].to_vec());
         for (single, expected) in [
             (one(first, late, 1), Conclusion::Affected),
             (one(never, whole(), 0), Conclusion::Mitigated),
             (one(never, whole(), 1), Conclusion::Error),
             ((never, Err("no SYN-ACK".to_owned())), Conclusion::Error),
         ] {
-            let all = All { single: Some(single), ..all(false, seen(&[Outcome::Served], Some(0))) };
+            let all = All { single: Some(single), ..all(false, seen(&[ClientOutcome::Served], Some(0))) };
             assert_eq!(conclude(&all).0, expected, "{:?}", all.single);
         }
     }

@@ -13,7 +13,7 @@ pub const TIMEOUTS: u8 = super::judge::TIMEOUTS;
 
 /// What one transfer saw.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Seen {
+pub struct TransferObservation {
     /// Which packets got lost.
     pub seed: u64,
     /// Send memory at the end.
@@ -35,19 +35,19 @@ pub struct Seen {
     /// TCPWqueueTooBig at the end.
     pub too_big_after: Option<u64>,
     /// How it went.
-    pub course: Course,
+    pub course: TransferCourse,
 }
 
 /// How a transfer went.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Course {
+pub enum TransferCourse {
     /// The client has read everything.
     Finished {
         /// Milliseconds from the client's SYN on.
         after_ms: u64,
     },
     /// The server went silent with data to send.
-    Silent(Silence),
+    Silent(TransferSilence),
     /// Neither in time.
     Undecided {
         /// Milliseconds from the client's SYN on.
@@ -57,7 +57,7 @@ pub enum Course {
 
 /// A server that went silent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Silence {
+pub struct TransferSilence {
     /// Milliseconds since it last sent what the client waits for, or the client last got it.
     pub quiet_ms: u64,
     /// Doublings of the timeout in that time.
@@ -75,7 +75,7 @@ pub struct Silence {
 }
 
 /// Judges one transfer. An error is why it could not be carried out.
-pub fn judge(name: &str, seen: &Result<Seen, String>) -> Check {
+pub fn judge(name: &str, seen: &Result<TransferObservation, String>) -> Check {
     let (shown, why, facts) = match seen {
         Err(error) => (Shown::Unclear, error.clone(), BTreeMap::new()),
         Ok(seen) => {
@@ -86,26 +86,26 @@ pub fn judge(name: &str, seen: &Result<Seen, String>) -> Check {
     Check { name: name.to_owned(), role: Role::Natural, shown, why, facts }
 }
 
-fn judge_seen(seen: &Seen) -> (Shown, String) {
-    let Seen { received, lost, again, .. } = seen;
+fn judge_seen(seen: &TransferObservation) -> (Shown, String) {
+    let TransferObservation { received, lost, again, .. } = seen;
     let counter = match (seen.too_big_before, seen.too_big_after) {
         (Some(before), Some(after)) => format!("TCPWqueueTooBig {before} to {after}"),
         _ => "no counter TCPWqueueTooBig".to_owned(),
     };
     let so_far = format!("{received} of {BYTES} bytes");
     match &seen.course {
-        Course::Finished { after_ms } if *lost == 0 => {
+        TransferCourse::Finished { after_ms } if *lost == 0 => {
             (Shown::Unclear, format!("{so_far} arrived after {after_ms} ms, but nothing was lost"))
         }
-        Course::Finished { after_ms } => (
+        TransferCourse::Finished { after_ms } => (
             Shown::No,
             format!("{so_far} arrived after {after_ms} ms: {lost} segments lost, {again} sent again; {counter}"),
         ),
-        Course::Undecided { after_ms } => {
+        TransferCourse::Undecided { after_ms } => {
             (Shown::Unclear, format!("after {after_ms} ms {so_far} had arrived, and the server was not silent"))
         }
-        Course::Silent(silence) => {
-            let Silence { quiet_ms, timeouts, rto_ms, dup_acks, other_data, answered, resumed } = silence;
+        TransferCourse::Silent(silence) => {
+            let TransferSilence { quiet_ms, timeouts, rto_ms, dup_acks, other_data, answered, resumed } = silence;
             let other =
                 if *other_data == 0 { "nothing".to_owned() } else { format!("{other_data} segments of new data") };
             let silent = format!(
@@ -131,10 +131,10 @@ fn judge_seen(seen: &Seen) -> (Shown, String) {
     }
 }
 
-fn facts(seen: &Seen) -> BTreeMap<String, Option<i64>> {
+fn facts(seen: &TransferObservation) -> BTreeMap<String, Option<i64>> {
     let number = |n: u64| i64::try_from(n).ok();
-    let silence = if let Course::Silent(silence) = &seen.course { Some(silence) } else { None };
-    let finished_ms = if let Course::Finished { after_ms } = &seen.course { number(*after_ms) } else { None };
+    let silence = if let TransferCourse::Silent(silence) = &seen.course { Some(silence) } else { None };
+    let finished_ms = if let TransferCourse::Finished { after_ms } = &seen.course { number(*after_ms) } else { None };
     [
         ("seed", number(seen.seed)),
         ("link_turns_bad_permille", number(TURNS_BAD)),
@@ -166,8 +166,8 @@ fn facts(seen: &Seen) -> BTreeMap<String, Option<i64>> {
 mod tests {
     use super::*;
 
-    fn silent_seen(silence: Silence) -> Seen {
-        Seen {
+    fn silent_seen(silence: TransferSilence) -> TransferObservation {
+        TransferObservation {
             seed: 1,
             memory: Memory { sndbuf: 8192, outq: 20_000, wmem_queued: Some(22_680) },
             info: TcpInfo {
@@ -187,13 +187,13 @@ mod tests {
             again: 2,
             too_big_before: Some(0),
             too_big_after: Some(3),
-            course: Course::Silent(silence),
+            course: TransferCourse::Silent(silence),
         }
     }
 
     #[test]
     fn silence_counts_only_on_a_proven_wire() {
-        let silence = Silence {
+        let silence = TransferSilence {
             quiet_ms: 1400,
             timeouts: 3,
             rto_ms: 1600,
@@ -203,19 +203,19 @@ mod tests {
             resumed: false,
         };
         let table = [
-            (Course::Finished { after_ms: 900 }, 7, Shown::No),
-            (Course::Finished { after_ms: 900 }, 0, Shown::Unclear),
-            (Course::Undecided { after_ms: 8000 }, 7, Shown::Unclear),
-            (Course::Silent(silence), 7, Shown::Yes),
-            (Course::Silent(Silence { answered: false, ..silence }), 7, Shown::Unclear),
-            (Course::Silent(Silence { resumed: true, ..silence }), 7, Shown::Unclear),
+            (TransferCourse::Finished { after_ms: 900 }, 7, Shown::No),
+            (TransferCourse::Finished { after_ms: 900 }, 0, Shown::Unclear),
+            (TransferCourse::Undecided { after_ms: 8000 }, 7, Shown::Unclear),
+            (TransferCourse::Silent(silence), 7, Shown::Yes),
+            (TransferCourse::Silent(TransferSilence { answered: false, ..silence }), 7, Shown::Unclear),
+            (TransferCourse::Silent(TransferSilence { resumed: true, ..silence }), 7, Shown::Unclear),
         ];
         for (course, lost, expected) in table {
-            let seen = Seen { lost, course, ..silent_seen(silence) };
+            let seen = TransferObservation { lost, course, ..silent_seen(silence) };
             let check = judge("write", &Ok(seen.clone()));
             assert_eq!((check.shown, check.role), (expected, Role::Natural), "{seen:?}");
         }
-        let seen = |memory, too_big_after| Seen { memory, too_big_after, ..silent_seen(silence) };
+        let seen = |memory, too_big_after| TransferObservation { memory, too_big_after, ..silent_seen(silence) };
         let full = silent_seen(silence).memory;
         for (memory, after, expected) in [
             (full, Some(3), Shown::Yes),

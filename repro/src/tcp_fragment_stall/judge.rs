@@ -10,7 +10,7 @@ pub const TIMEOUTS: u8 = 3;
 
 /// What one recipe saw from the moment of loss on.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Seen {
+pub struct StallObservation {
     /// Retransmission timeout at the moment of loss, in milliseconds.
     pub rto_ms: u64,
     /// Send memory at the moment of loss.
@@ -30,12 +30,12 @@ pub struct Seen {
     /// Connections that it took: more than one where a set-up was too slow for the kernel's timer.
     pub connections: u8,
     /// What came.
-    pub course: Course,
+    pub course: ByteCourse,
 }
 
 /// What became of the oldest byte that is unacknowledged or never went out.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Course {
+pub enum ByteCourse {
     /// It was retransmitted.
     Retransmitted {
         /// Milliseconds after the loss.
@@ -45,7 +45,7 @@ pub enum Course {
         bytes: u32,
     },
     /// It was not sent for at least three timeouts.
-    Silent(Silence),
+    Silent(ByteSilence),
     /// Neither in time.
     Undecided {
         /// What was waited for.
@@ -55,7 +55,7 @@ pub enum Course {
 
 /// A connection that went silent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Silence {
+pub struct ByteSilence {
     /// Whether the byte had gone out at least once.
     pub sent_once: bool,
     /// Segments in flight, as the kernel counts them.
@@ -93,14 +93,16 @@ pub fn guard_fires(memory: &Memory, slack: u64) -> Option<bool> {
 
 /// Judges one recipe or control. `slack` is what the guard adds to `sk_sndbuf` in the form that the recipe is
 /// meant for. An error is why the recipe could not be carried out.
-pub fn judge(name: &str, role: Role, slack: u64, seen: &Result<Seen, String>) -> Check {
+pub fn judge(name: &str, role: Role, slack: u64, seen: &Result<StallObservation, String>) -> Check {
     let (shown, why, facts) = match seen {
         Err(error) => (Shown::Unclear, error.clone(), BTreeMap::new()),
         Ok(seen) => {
             let (shown, why) = match &seen.course {
-                Course::Undecided { waited_for } => (Shown::Unclear, format!("waited for {waited_for}, in vain")),
-                Course::Retransmitted { after_ms, bytes } => judge_retransmission(role, slack, seen, *after_ms, *bytes),
-                Course::Silent(silence) => judge_silence(role, seen, silence),
+                ByteCourse::Undecided { waited_for } => (Shown::Unclear, format!("waited for {waited_for}, in vain")),
+                ByteCourse::Retransmitted { after_ms, bytes } => {
+                    judge_retransmission(role, slack, seen, *after_ms, *bytes)
+                }
+                ByteCourse::Silent(silence) => judge_silence(role, seen, silence),
             };
             (shown, why, facts(seen))
         }
@@ -108,7 +110,7 @@ pub fn judge(name: &str, role: Role, slack: u64, seen: &Result<Seen, String>) ->
     Check { name: name.to_owned(), role, shown, why, facts }
 }
 
-fn judge_retransmission(role: Role, slack: u64, seen: &Seen, after_ms: u64, bytes: u32) -> (Shown, String) {
+fn judge_retransmission(role: Role, slack: u64, seen: &StallObservation, after_ms: u64, bytes: u32) -> (Shown, String) {
     let sent = format!("retransmitted after {after_ms} ms (rto:{}) with {}", seen.rto_ms, skmem(&seen.memory));
     if role != Role::Recipe {
         return (Shown::No, sent);
@@ -128,8 +130,8 @@ fn judge_retransmission(role: Role, slack: u64, seen: &Seen, after_ms: u64, byte
     }
 }
 
-fn judge_silence(role: Role, seen: &Seen, silence: &Silence) -> (Shown, String) {
-    let Silence { ms, backoff, rto_ms, watched_ms, .. } = silence;
+fn judge_silence(role: Role, seen: &StallObservation, silence: &ByteSilence) -> (Shown, String) {
+    let ByteSilence { ms, backoff, rto_ms, watched_ms, .. } = silence;
     let head =
         if silence.sent_once { "the oldest unacknowledged byte" } else { "the oldest byte, which never went out," };
     let counter = match (seen.too_big_before, seen.too_big_after) {
@@ -179,16 +181,16 @@ pub(super) fn skmem(memory: &Memory) -> String {
     }
 }
 
-fn facts(seen: &Seen) -> BTreeMap<String, Option<i64>> {
+fn facts(seen: &StallObservation) -> BTreeMap<String, Option<i64>> {
     let number = |n: u64| i64::try_from(n).ok();
     let (mut retransmit_ms, mut retransmit_bytes, mut silence) = (None, None, None);
     match &seen.course {
-        Course::Retransmitted { after_ms, bytes } => {
+        ByteCourse::Retransmitted { after_ms, bytes } => {
             retransmit_ms = number(*after_ms);
             retransmit_bytes = Some(i64::from(*bytes));
         }
-        Course::Silent(seen) => silence = Some(seen),
-        Course::Undecided { .. } => {}
+        ByteCourse::Silent(seen) => silence = Some(seen),
+        ByteCourse::Undecided { .. } => {}
     }
     [
         ("rto_ms", number(seen.rto_ms)),
@@ -226,8 +228,8 @@ mod tests {
         Memory { sndbuf, outq, wmem_queued }
     }
 
-    fn seen(course: Course) -> Seen {
-        Seen {
+    fn seen(course: ByteCourse) -> StallObservation {
+        StallObservation {
             rto_ms: 204,
             memory: memory(8192, Some(20376), 15000),
             snd_mss: 1460,
@@ -241,8 +243,8 @@ mod tests {
         }
     }
 
-    fn silence() -> Silence {
-        Silence {
+    fn silence() -> ByteSilence {
+        ByteSilence {
             sent_once: true,
             unacked: 11,
             resent: 0,
@@ -273,17 +275,22 @@ mod tests {
 
     #[test]
     fn retransmission_passes_only_if_the_guard_would_fire() {
-        let sent = || seen(Course::Retransmitted { after_ms: 215, bytes: 1460 });
+        let sent = || seen(ByteCourse::Retransmitted { after_ms: 215, bytes: 1460 });
         for (seen, role, slack, expected) in [
             (sent(), Role::Recipe, 0, Shown::No),
             (sent(), Role::Recipe, SLACK, Shown::Unclear),
-            (Seen { memory: memory(8192, Some(16000), 15000), ..sent() }, Role::Recipe, 0, Shown::Unclear),
-            (Seen { memory: memory(8192, None, 15000), ..sent() }, Role::Recipe, 0, Shown::Unclear),
-            (Seen { memory: memory(4608, None, 464_000), ..sent() }, Role::Recipe, SLACK, Shown::No),
-            (Seen { gso: Some(false), ..sent() }, Role::Recipe, 0, Shown::Unclear),
-            (seen(Course::Retransmitted { after_ms: 215, bytes: 1380 }), Role::Recipe, 0, Shown::Unclear),
-            (Seen { gso: None, ..sent() }, Role::Recipe, 0, Shown::No),
-            (Seen { memory: memory(2_000_000, Some(20000), 15000), ..sent() }, Role::NegativeControl, 0, Shown::No),
+            (StallObservation { memory: memory(8192, Some(16000), 15000), ..sent() }, Role::Recipe, 0, Shown::Unclear),
+            (StallObservation { memory: memory(8192, None, 15000), ..sent() }, Role::Recipe, 0, Shown::Unclear),
+            (StallObservation { memory: memory(4608, None, 464_000), ..sent() }, Role::Recipe, SLACK, Shown::No),
+            (StallObservation { gso: Some(false), ..sent() }, Role::Recipe, 0, Shown::Unclear),
+            (seen(ByteCourse::Retransmitted { after_ms: 215, bytes: 1380 }), Role::Recipe, 0, Shown::Unclear),
+            (StallObservation { gso: None, ..sent() }, Role::Recipe, 0, Shown::No),
+            (
+                StallObservation { memory: memory(2_000_000, Some(20000), 15000), ..sent() },
+                Role::NegativeControl,
+                0,
+                Shown::No,
+            ),
         ] {
             assert_eq!(judge("r", role, slack, &Ok(seen.clone())).shown, expected, "{role:?} {slack} {seen:?}");
         }
@@ -291,25 +298,29 @@ mod tests {
 
     #[test]
     fn a_silence_is_this_bug_only_where_nothing_speaks_against_it() {
-        let silent = |silence| seen(Course::Silent(silence));
+        let silent = |silence| seen(ByteCourse::Silent(silence));
         let whole = || silent(silence());
         for (seen, role, expected) in [
             (whole(), Role::Recipe, Shown::Yes),
-            (silent(Silence { sent_once: false, unacked: 0, ..silence() }), Role::Recipe, Shown::Yes),
-            (silent(Silence { sent_once: false, ..silence() }), Role::Recipe, Shown::Unclear),
-            (silent(Silence { resent: 1, ..silence() }), Role::Recipe, Shown::Unclear),
-            (silent(Silence { resent: 1, seen_again: 1, ..silence() }), Role::Recipe, Shown::Yes),
-            (silent(Silence { window_probes: 1, ..silence() }), Role::Recipe, Shown::Unclear),
-            (silent(Silence { window_probes: 1, ..silence() }), Role::NegativeControl, Shown::Unclear),
-            (silent(Silence { answered: false, ..silence() }), Role::Recipe, Shown::Unclear),
-            (silent(Silence { resumed: true, ..silence() }), Role::Recipe, Shown::Unclear),
-            (Seen { memory: memory(8192, Some(16000), 15000), ..whole() }, Role::Recipe, Shown::Unclear),
-            (Seen { memory: memory(8192, None, 15000), ..whole() }, Role::Recipe, Shown::Yes),
-            (Seen { too_big_after: Some(0), ..whole() }, Role::Recipe, Shown::Unclear),
-            (Seen { too_big_before: None, too_big_after: None, ..whole() }, Role::Recipe, Shown::Yes),
-            (Seen { memory: memory(2_000_000, Some(16000), 15000), ..whole() }, Role::NegativeControl, Shown::Yes),
-            (seen(Course::Undecided { waited_for: "x".to_owned() }), Role::Recipe, Shown::Unclear),
-            (seen(Course::Undecided { waited_for: "x".to_owned() }), Role::NegativeControl, Shown::Unclear),
+            (silent(ByteSilence { sent_once: false, unacked: 0, ..silence() }), Role::Recipe, Shown::Yes),
+            (silent(ByteSilence { sent_once: false, ..silence() }), Role::Recipe, Shown::Unclear),
+            (silent(ByteSilence { resent: 1, ..silence() }), Role::Recipe, Shown::Unclear),
+            (silent(ByteSilence { resent: 1, seen_again: 1, ..silence() }), Role::Recipe, Shown::Yes),
+            (silent(ByteSilence { window_probes: 1, ..silence() }), Role::Recipe, Shown::Unclear),
+            (silent(ByteSilence { window_probes: 1, ..silence() }), Role::NegativeControl, Shown::Unclear),
+            (silent(ByteSilence { answered: false, ..silence() }), Role::Recipe, Shown::Unclear),
+            (silent(ByteSilence { resumed: true, ..silence() }), Role::Recipe, Shown::Unclear),
+            (StallObservation { memory: memory(8192, Some(16000), 15000), ..whole() }, Role::Recipe, Shown::Unclear),
+            (StallObservation { memory: memory(8192, None, 15000), ..whole() }, Role::Recipe, Shown::Yes),
+            (StallObservation { too_big_after: Some(0), ..whole() }, Role::Recipe, Shown::Unclear),
+            (StallObservation { too_big_before: None, too_big_after: None, ..whole() }, Role::Recipe, Shown::Yes),
+            (
+                StallObservation { memory: memory(2_000_000, Some(16000), 15000), ..whole() },
+                Role::NegativeControl,
+                Shown::Yes,
+            ),
+            (seen(ByteCourse::Undecided { waited_for: "x".to_owned() }), Role::Recipe, Shown::Unclear),
+            (seen(ByteCourse::Undecided { waited_for: "x".to_owned() }), Role::NegativeControl, Shown::Unclear),
         ] {
             assert_eq!(judge("r", role, 0, &Ok(seen.clone())).shown, expected, "{role:?} {seen:?}");
         }
@@ -318,7 +329,7 @@ mod tests {
 
     #[test]
     fn the_reason_reads_like_the_line_of_ss() {
-        let check = judge("small-sndbuf", Role::Recipe, 0, &Ok(seen(Course::Silent(silence()))));
+        let check = judge("small-sndbuf", Role::Recipe, 0, &Ok(seen(ByteCourse::Silent(silence()))));
         assert!(
             check.why.contains("skmem:(tb8192,w20376) rto:1632 backoff:3, TCPWqueueTooBig 0 to 3"),
             "{}",

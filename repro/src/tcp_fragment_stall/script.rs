@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use super::judge::{Seen, TIMEOUTS};
+use super::judge::{StallObservation, TIMEOUTS};
 use super::watch::{Account, INITIAL_RTO, Sent, watch};
 use crate::reproducer::Context;
 use crate::sut::counters;
@@ -24,7 +24,7 @@ const SLOW_RTO: Duration = Duration::from_millis(500);
 
 /// One recipe or control: one connection, from its SYN to its judgement.
 #[derive(Debug)]
-pub struct Script {
+pub struct StallScript {
     /// Its name in the report.
     pub name: &'static str,
     /// What it is for.
@@ -54,10 +54,10 @@ const WINDOW: u16 = u16::MAX;
 const WINDOW_SCALE: u8 = 7;
 
 /// The recipes and the control.
-pub const RECIPES: [Script; 4] = [
+pub const RECIPES: [StallScript; 4] = [
     // The report's own recipe, but for its six small writes: one large one always overfills the buffer, because the
     // limit is looked at once for each segment, and a segment holds up to 64 KiB where the window is large.
-    Script {
+    StallScript {
         name: "small-sndbuf",
         role: Role::Recipe,
         slack: 0,
@@ -69,7 +69,7 @@ pub const RECIPES: [Script; 4] = [
         acknowledged_last: 500,
     },
     // A middling buffer: neither the tail-loss probe nor a timeout gets out.
-    Script {
+    StallScript {
         name: "mss-1000",
         role: Role::Recipe,
         slack: 0,
@@ -81,7 +81,7 @@ pub const RECIPES: [Script; 4] = [
         acknowledged_last: 500,
     },
     // The half fix of kernels before 4.15 adds 128 KiB, which a write alone cannot overfill.
-    Script {
+    StallScript {
         name: "shrunk-sndbuf",
         role: Role::Recipe,
         slack: 0x20000,
@@ -93,7 +93,7 @@ pub const RECIPES: [Script; 4] = [
         acknowledged_last: 500,
     },
     // The same loss as in the report's recipe, where no form of the guard fires.
-    Script {
+    StallScript {
         name: "large-sndbuf",
         role: Role::NegativeControl,
         slack: 0,
@@ -108,7 +108,7 @@ pub const RECIPES: [Script; 4] = [
 
 /// The report's recipe for an application that leaves the send buffer to the system. It proves nothing of the kernel,
 /// for a large buffer is not overfilled, but it shows what a profile's `net.ipv4.tcp_wmem` is good for.
-pub const SYSTEM_BUFFER: Script = Script {
+pub const SYSTEM_BUFFER: StallScript = StallScript {
     name: "system-sndbuf",
     role: Role::Natural,
     slack: 0,
@@ -120,12 +120,12 @@ pub const SYSTEM_BUFFER: Script = Script {
     acknowledged_last: 500,
 };
 
-impl Script {
+impl StallScript {
     /// Carries the recipe out.
     ///
     /// # Errors
     /// Where the wire or the kernel does something else than the recipe needs; that is no verdict.
-    pub fn carry_out(&self, context: &Context, wire: &mut Wire) -> Result<Seen, WireError> {
+    pub fn carry_out(&self, context: &Context, wire: &mut Wire) -> Result<StallObservation, WireError> {
         for connection in 1..=CONNECTIONS {
             if let Some(seen) = self.try_connection(context, wire, connection)? {
                 return Ok(seen);
@@ -136,7 +136,12 @@ impl Script {
     }
 
     /// Carries the recipe out on one connection; none where the host's load spoiled its set-up.
-    fn try_connection(&self, context: &Context, wire: &mut Wire, number: u8) -> Result<Option<Seen>, WireError> {
+    fn try_connection(
+        &self,
+        context: &Context,
+        wire: &mut Wire,
+        number: u8,
+    ) -> Result<Option<StallObservation>, WireError> {
         let too_big_before = counters::tcp_ext("TCPWqueueTooBig");
         context.waiting(self.name, "the handshake");
         let server = SocketAddr::new(wire.server(), 80);
@@ -179,7 +184,7 @@ impl Script {
             wire.send(&peer.segment(Flags::RST))?;
             return Ok(None);
         };
-        Ok(Some(Seen {
+        Ok(Some(StallObservation {
             rto_ms: u64::from(info.rto_us) / 1000,
             memory,
             snd_mss: info.snd_mss,

@@ -13,9 +13,9 @@ use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, recv};
 
-use super::course::{Course, Seen, Silence, TIMEOUTS};
-use super::line::Line;
+use super::course::{TIMEOUTS, TransferCourse, TransferObservation, TransferSilence};
 use super::loss::Loss;
+use super::trace::ConnectionTrace;
 use crate::reproducer::{Context, ms};
 use crate::sut::client::Client;
 use crate::sut::counters;
@@ -74,13 +74,18 @@ pub const TRANSFERS: [Transfer; 3] = [
 
 impl Transfer {
     /// Carries the transfer out; returns what was seen, and the time line as far as it came.
-    pub fn perform(&self, context: &Context, net: u8) -> (Result<Seen, WireError>, Vec<Segment>) {
-        let mut line = Line::default();
+    pub fn perform(&self, context: &Context, net: u8) -> (Result<TransferObservation, WireError>, Vec<Segment>) {
+        let mut line = ConnectionTrace::default();
         let seen = self.try_perform(context, net, &mut line);
         (seen, line.into_segments())
     }
 
-    fn try_perform(&self, context: &Context, net: u8, line: &mut Line) -> Result<Seen, WireError> {
+    fn try_perform(
+        &self,
+        context: &Context,
+        net: u8,
+        line: &mut ConnectionTrace,
+    ) -> Result<TransferObservation, WireError> {
         let too_big_before = counters::tcp_ext("TCPWqueueTooBig");
         let (between, client) = Between::new(net, DELAY, Client::new)?;
         let server = SocketAddr::new(between.server(), 80);
@@ -93,7 +98,7 @@ impl Transfer {
         context.waiting(self.name, "the end of the transfer, or three timeouts in silence");
         let mut source = Source::new(self.by)?;
         let course = scene.watch(&connection, &mut source)?;
-        Ok(Seen {
+        Ok(TransferObservation {
             seed: self.seed,
             memory: connection.memory()?,
             info: connection.tcp_info()?,
@@ -148,7 +153,7 @@ struct Scene<'a> {
     between: Between,
     client: Client,
     loss: Loss,
-    line: &'a mut Line,
+    line: &'a mut ConnectionTrace,
     received: u64,
     started: Instant,
 }
@@ -177,7 +182,7 @@ impl Scene<'_> {
     }
 
     /// Lets the server send and the client read until everything has arrived, or the server has gone silent.
-    fn watch(&mut self, connection: &Connection, source: &mut Source) -> Result<Course, WireError> {
+    fn watch(&mut self, connection: &Connection, source: &mut Source) -> Result<TransferCourse, WireError> {
         let deadline = Instant::now() + LIMIT;
         // When the client last got what it waited for or was sent it, and the timeout's doublings then.
         let (mut since, mut doublings) = (Instant::now(), 0);
@@ -187,7 +192,7 @@ impl Scene<'_> {
             self.carry()?;
             self.read()?;
             if self.received >= BYTES {
-                return Ok(Course::Finished { after_ms: ms(self.started.elapsed()) });
+                return Ok(TransferCourse::Finished { after_ms: ms(self.started.elapsed()) });
             }
             let now = Instant::now();
             if self.line.waiting().number != number {
@@ -205,7 +210,7 @@ impl Scene<'_> {
                 }
             }
             if now >= deadline {
-                return Ok(Course::Undecided { after_ms: ms(self.started.elapsed()) });
+                return Ok(TransferCourse::Undecided { after_ms: ms(self.started.elapsed()) });
             }
             let mut ready = vec![PollFd::new(&self.client, PollFlags::IN)];
             if source.written < BYTES {
@@ -217,7 +222,7 @@ impl Scene<'_> {
 
     /// The connection is silent: does the wire work, and the kernel answer on this connection? The client's
     /// application sends a byte, which the server's kernel has to acknowledge.
-    fn prove(&mut self, connection: &Connection, quiet: Duration, timeouts: u8) -> Result<Course, WireError> {
+    fn prove(&mut self, connection: &Connection, quiet: Duration, timeouts: u8) -> Result<TransferCourse, WireError> {
         let waiting = self.line.waiting();
         let segments = self.line.server_segments();
         let rto = Duration::from_micros(connection.tcp_info()?.rto_us.into());
@@ -229,7 +234,7 @@ impl Scene<'_> {
             self.carry()?;
             self.between.wait(&mut Vec::new(), deadline)?;
         }
-        Ok(Course::Silent(Silence {
+        Ok(TransferCourse::Silent(TransferSilence {
             quiet_ms: ms(quiet + asked.elapsed()),
             timeouts,
             rto_ms: ms(rto),

@@ -2,11 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use super::judge::{Course, Silence, TIMEOUTS};
+use super::judge::{ByteCourse, ByteSilence, TIMEOUTS};
 use crate::reproducer::ms;
 use crate::sut::counters;
 use crate::sut::socket::Connection;
-use crate::wire::packet::{Flags, Segment};
+use crate::wire::packet::{Flags, TcpSegment};
 use crate::wire::peer::Peer;
 use crate::wire::{Wire, WireError};
 
@@ -51,7 +51,7 @@ impl Sent {
     }
 
     /// Notes a segment.
-    pub fn note(&mut self, segment: &Segment) {
+    pub fn note(&mut self, segment: &TcpSegment) {
         if self.frontier.wrapping_sub(segment.seq) as i32 > 0 && !segment.flags.has(Flags::RST) {
             let count = if segment.payload.is_empty() { &mut self.probes } else { &mut self.again };
             *count += 1;
@@ -80,7 +80,7 @@ pub fn watch(
     lost_at: Instant,
     at_loss: Account,
     rto_us: u32,
-) -> Result<Option<Course>, WireError> {
+) -> Result<Option<ByteCourse>, WireError> {
     let rto = Duration::from_micros(rto_us.into());
     // Three timeouts that double each time take seven; the rest is for a timer that a loaded host delays.
     let limit = (rto * 25).max(INITIAL_RTO * 5);
@@ -96,7 +96,7 @@ pub fn watch(
             if segment.seq == peer.ack && !segment.payload.is_empty() {
                 if gone_out {
                     let bytes = segment.payload.len() as u32;
-                    return Ok(Some(Course::Retransmitted { after_ms: ms(lost_at.elapsed()), bytes }));
+                    return Ok(Some(ByteCourse::Retransmitted { after_ms: ms(lost_at.elapsed()), bytes }));
                 }
                 quiet_since = Instant::now();
             }
@@ -120,7 +120,7 @@ pub fn watch(
                 info.retransmits,
                 info.unacked
             );
-            return Ok(Some(Course::Undecided { waited_for }));
+            return Ok(Some(ByteCourse::Undecided { waited_for }));
         }
     }
 }
@@ -135,7 +135,7 @@ fn end_of_loss(
     at_loss: Account,
     rto: Duration,
     quiet: Duration,
-) -> Result<Course, WireError> {
+) -> Result<ByteCourse, WireError> {
     let info = connection.tcp_info()?;
     let now = Account::take(connection)?;
     let counted = now.win_probes.zip(at_loss.win_probes).map_or(0, |(now, then)| now.saturating_sub(then));
@@ -155,7 +155,7 @@ fn end_of_loss(
             break;
         }
     }
-    Ok(Course::Silent(Silence {
+    Ok(ByteCourse::Silent(ByteSilence {
         sent_once,
         unacked: info.unacked,
         resent: now.total_retrans.saturating_sub(at_loss.total_retrans),
@@ -187,7 +187,7 @@ mod tests {
             (3, 0, 4, 2, 1), // a probe
         ] {
             peer.seq = seq;
-            sent.note(&Segment { payload: vec![0; length], ..peer.segment(Flags::ACK) });
+            sent.note(&TcpSegment { payload: vec![0; length], ..peer.segment(Flags::ACK) });
             assert_eq!((sent.frontier, sent.again, sent.probes), (frontier, again, probes), "{seq} {length}");
         }
         assert!(sent.has(4) && sent.has(u32::MAX) && !sent.has(5));

@@ -14,14 +14,14 @@ const SNAP_LENGTH: usize = 128;
 ///
 /// What is kept depends on the packets alone: once a packet does not fit, no later one is kept either.
 #[derive(Debug)]
-pub struct Capture {
+pub struct WireCapture {
     started: Instant,
     room: usize,
     full: bool,
     packets: Vec<Packet>,
 }
 
-impl Capture {
+impl WireCapture {
     /// An empty capture that keeps at most `room` bytes of packets; `started` is when the job started.
     pub fn new(started: Instant, room: usize) -> Self {
         Self { started, room, full: false, packets: Vec::new() }
@@ -56,7 +56,7 @@ mod tests {
 
     #[test]
     fn a_full_capture_keeps_its_beginning_only() {
-        let mut capture = Capture::new(Instant::now(), 128 + 40);
+        let mut capture = WireCapture::new(Instant::now(), 128 + 40);
         for size in [1500, 40, 1, 0] {
             capture.record("check", true, &vec![7; size]);
         }

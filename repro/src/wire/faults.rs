@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 
-use super::packet::{Flags, Segment};
+use super::packet::{Flags, TcpSegment};
 use backproof_protocol::Mutation;
 
 /// The MSS to which the wire clamps: the smallest in the kernel's table of SYN cookies for IPv4.
@@ -18,7 +18,7 @@ pub struct Faults {
     /// The end of what each connection's kernel side has sent, where what it sends again is dropped.
     sent: Option<HashMap<(SocketAddr, SocketAddr), u32>>,
     /// What each peer said last, where it is not let through twice.
-    said: Option<HashMap<(SocketAddr, SocketAddr), Segment>>,
+    said: Option<HashMap<(SocketAddr, SocketAddr), TcpSegment>>,
 }
 
 impl Faults {
@@ -34,7 +34,7 @@ impl Faults {
 
     /// What becomes of a segment on its way to the kernel; none where it gets lost. Connected, a peer with its window
     /// closed announces none.
-    pub fn to_kernel<'a>(&mut self, segment: &'a Segment) -> Option<Cow<'a, Segment>> {
+    pub fn to_kernel<'a>(&mut self, segment: &'a TcpSegment) -> Option<Cow<'a, TcpSegment>> {
         if let Some(said) = &mut self.said
             && said.insert((segment.from, segment.to), segment.clone()).as_ref() == Some(segment)
         {
@@ -53,7 +53,7 @@ impl Faults {
 
     /// Whether a segment of the kernel's gets lost: it starts before the end of what has gone out already. So does a
     /// zero-window probe, which repeats the last sequence number that was acknowledged.
-    pub fn lose(&mut self, segment: &Segment) -> bool {
+    pub fn lose(&mut self, segment: &TcpSegment) -> bool {
         let Some(sent) = &mut self.sent else { return false };
         if segment.flags.has(Flags::RST) {
             return false;
@@ -74,10 +74,10 @@ mod tests {
     use super::*;
     use crate::wire::peer::Peer;
 
-    fn segment(port: u16, seq: u32, length: usize, flags: Flags) -> Segment {
+    fn segment(port: u16, seq: u32, length: usize, flags: Flags) -> TcpSegment {
         let mut peer = Peer::new(([10, 0, 0, 1], port).into(), ([10, 0, 0, 2], 2).into(), seq);
         peer.window = 7;
-        Segment { payload: vec![0; length], ..peer.segment(flags) }
+        TcpSegment { payload: vec![0; length], ..peer.segment(flags) }
     }
 
     #[test]
@@ -129,7 +129,7 @@ mod tests {
         for (port, seq, window, arrives) in
             [(1, 5, 0, true), (1, 5, 0, false), (2, 5, 0, true), (1, 5, 9, true), (1, 5, 9, false), (1, 6, 9, true)]
         {
-            let told = Segment { window, ..segment(port, seq, 0, Flags::ACK) };
+            let told = TcpSegment { window, ..segment(port, seq, 0, Flags::ACK) };
             assert_eq!(faults.to_kernel(&told).is_some(), arrives, "{port} {seq} {window}");
             assert!(Faults::default().to_kernel(&told).is_some());
         }

@@ -74,11 +74,11 @@ fn sack_blocks(mut options: &[u8]) -> Vec<(u32, u32)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::packet::{Flags, Options, Segment};
+    use crate::wire::packet::{Flags, Options, TcpSegment};
     use proptest::prelude::*;
 
     fn packet(payload: usize) -> Vec<u8> {
-        Segment {
+        TcpSegment {
             from: ([10, 0, 0, 1], 80).into(),
             to: ([10, 0, 0, 2], 40000).into(),
             seq: 7,

@@ -16,9 +16,9 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use capture::Capture;
+use capture::WireCapture;
 use faults::Faults;
-use packet::Segment;
+use packet::TcpSegment;
 use tun::Tun;
 
 use backproof_protocol::Mutation;
@@ -72,7 +72,7 @@ pub struct Wire {
     tun: Tun,
     net: u8,
     check: String,
-    capture: Capture,
+    capture: WireCapture,
     mutation: Option<Mutation>,
     faults: Faults,
     buffer: Vec<u8>,
@@ -84,7 +84,7 @@ impl Wire {
     ///
     /// # Errors
     /// Where the kernel has no TUN device or refuses the addresses.
-    pub fn new(net: u8, capture: Capture) -> Result<Self, WireError> {
+    pub fn new(net: u8, capture: WireCapture) -> Result<Self, WireError> {
         let tun = Tun::new().tried("making a TUN interface")?;
         let wire = Self {
             tun,
@@ -154,7 +154,7 @@ impl Wire {
     ///
     /// # Errors
     /// Where the interface is down.
-    pub fn send(&mut self, segment: &Segment) -> Result<(), WireError> {
+    pub fn send(&mut self, segment: &TcpSegment) -> Result<(), WireError> {
         let Some(segment) = self.faults.to_kernel(segment) else { return Ok(()) };
         let bytes = segment.to_bytes();
         self.capture.record(&self.check, false, &bytes);
@@ -165,13 +165,13 @@ impl Wire {
     ///
     /// # Errors
     /// Where the device fails.
-    pub fn receive(&mut self, deadline: Instant) -> Result<Option<Segment>, WireError> {
+    pub fn receive(&mut self, deadline: Instant) -> Result<Option<TcpSegment>, WireError> {
         loop {
             match self.tun.read(&mut self.buffer).tried("reading from the TUN device")? {
                 Some(length) => {
                     let bytes = &self.buffer[..length];
                     self.capture.record(&self.check, true, bytes);
-                    if let Ok(segment) = Segment::parse(bytes)
+                    if let Ok(segment) = TcpSegment::parse(bytes)
                         && !self.faults.lose(&segment)
                     {
                         return Ok(Some(segment));

@@ -44,7 +44,7 @@ impl Flags {
     }
 }
 
-/// The TCP options that a [`Segment`] can carry. All others are skipped in reading.
+/// The TCP options that a [`TcpSegment`] can carry. All others are skipped in reading.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Options {
     /// Maximum segment size, in bytes of payload.
@@ -57,7 +57,7 @@ pub struct Options {
 
 /// One TCP segment with the addresses of the packet that carries it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Segment {
+pub struct TcpSegment {
     /// Sender.
     pub from: SocketAddr,
     /// Receiver; of the same address family as the sender.
@@ -76,7 +76,7 @@ pub struct Segment {
     pub payload: Vec<u8>,
 }
 
-/// Why bytes are not a [`Segment`].
+/// Why bytes are not a [`TcpSegment`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotOurs {
     /// The packet ends before its headers say so.
@@ -89,7 +89,7 @@ pub enum NotOurs {
     BadChecksum,
 }
 
-impl Segment {
+impl TcpSegment {
     /// How much of the sequence space the segment takes: its data, and one each for SYN and FIN.
     pub fn sequence_length(&self) -> u32 {
         let controls = u32::from(self.flags.has(Flags::SYN)) + u32::from(self.flags.has(Flags::FIN));
@@ -216,7 +216,7 @@ fn ipv6_header(from: Ipv6Addr, to: Ipv6Addr, payload: usize) -> Vec<u8> {
     header
 }
 
-fn parse_ipv4(packet: &[u8]) -> Result<Segment, NotOurs> {
+fn parse_ipv4(packet: &[u8]) -> Result<TcpSegment, NotOurs> {
     let header: &[u8; IPV4_HEADER] = packet.first_chunk().ok_or(NotOurs::Truncated)?;
     let header_length = usize::from(header[0] & 0x0f) * 4;
     let total = usize::from(u16::from_be_bytes([header[2], header[3]]));
@@ -235,7 +235,7 @@ fn parse_ipv4(packet: &[u8]) -> Result<Segment, NotOurs> {
     parse_tcp(address(12), address(16), &packet[header_length..])
 }
 
-fn parse_ipv6(packet: &[u8]) -> Result<Segment, NotOurs> {
+fn parse_ipv6(packet: &[u8]) -> Result<TcpSegment, NotOurs> {
     let header: &[u8; IPV6_HEADER] = packet.first_chunk().ok_or(NotOurs::Truncated)?;
     let length = usize::from(u16::from_be_bytes([header[4], header[5]]));
     let payload = packet.get(IPV6_HEADER..IPV6_HEADER + length).ok_or(NotOurs::Truncated)?;
@@ -250,7 +250,7 @@ fn parse_ipv6(packet: &[u8]) -> Result<Segment, NotOurs> {
     parse_tcp(address(8), address(24), payload)
 }
 
-fn parse_tcp(from: IpAddr, to: IpAddr, tcp: &[u8]) -> Result<Segment, NotOurs> {
+fn parse_tcp(from: IpAddr, to: IpAddr, tcp: &[u8]) -> Result<TcpSegment, NotOurs> {
     let header: &[u8; TCP_HEADER] = tcp.first_chunk().ok_or(NotOurs::Truncated)?;
     let data_at = usize::from(header[12] >> 4) * 4;
     if data_at < TCP_HEADER {
@@ -263,7 +263,7 @@ fn parse_tcp(from: IpAddr, to: IpAddr, tcp: &[u8]) -> Result<Segment, NotOurs> {
     }
     let u16_at = |at: usize| u16::from_be_bytes([header[at], header[at + 1]]);
     let u32_at = |at: usize| u32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
-    Ok(Segment {
+    Ok(TcpSegment {
         from: SocketAddr::new(from, u16_at(0)),
         to: SocketAddr::new(to, u16_at(2)),
         seq: u32_at(4),

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use super::packet::{Flags, Options, Segment};
+use super::packet::{Flags, Options, TcpSegment};
 use super::{AT_ONCE, Wire, WireError};
 
 /// What a peer's SYN offers.
@@ -39,8 +39,8 @@ impl Peer {
     }
 
     /// A segment as this peer would send it now, without data.
-    pub fn segment(&self, flags: Flags) -> Segment {
-        Segment {
+    pub fn segment(&self, flags: Flags) -> TcpSegment {
+        TcpSegment {
             from: self.me,
             to: self.server,
             seq: self.seq,
@@ -57,9 +57,9 @@ impl Peer {
     ///
     /// # Errors
     /// Where no SYN-ACK comes.
-    pub fn open(&mut self, wire: &mut Wire, offer: Offer) -> Result<Segment, WireError> {
+    pub fn open(&mut self, wire: &mut Wire, offer: Offer) -> Result<TcpSegment, WireError> {
         let options = Options { mss: Some(offer.mss), window_scale: offer.window_scale, sack_ok: offer.sack_ok };
-        let syn = Segment { options, window: offer.window, ..self.segment(Flags::SYN) };
+        let syn = TcpSegment { options, window: offer.window, ..self.segment(Flags::SYN) };
         self.seq = self.seq.wrapping_add(1);
         wire.send(&syn)?;
         let answer = self.expect(wire, "a SYN-ACK", |_| true)?;
@@ -84,14 +84,14 @@ impl Peer {
     /// Where the wire fails.
     pub fn send_at(&self, wire: &mut Wire, offset: u32, flags: Flags, data: &[u8]) -> Result<(), WireError> {
         let flags = Flags::ACK.and(flags);
-        wire.send(&Segment { seq: self.seq.wrapping_add(offset), payload: data.to_vec(), ..self.segment(flags) })
+        wire.send(&TcpSegment { seq: self.seq.wrapping_add(offset), payload: data.to_vec(), ..self.segment(flags) })
     }
 
     /// The next segment to this peer, or none at the deadline; those to others are skipped.
     ///
     /// # Errors
     /// Where the wire fails.
-    pub fn receive(&self, wire: &mut Wire, deadline: Instant) -> Result<Option<Segment>, WireError> {
+    pub fn receive(&self, wire: &mut Wire, deadline: Instant) -> Result<Option<TcpSegment>, WireError> {
         loop {
             match wire.receive(deadline)? {
                 Some(segment) if segment.to == self.me && segment.from == self.server => return Ok(Some(segment)),
@@ -105,7 +105,12 @@ impl Peer {
     ///
     /// # Errors
     /// Where it does not come within [`AT_ONCE`].
-    pub fn expect(&self, wire: &mut Wire, what: &str, wanted: impl Fn(&Segment) -> bool) -> Result<Segment, WireError> {
+    pub fn expect(
+        &self,
+        wire: &mut Wire,
+        what: &str,
+        wanted: impl Fn(&TcpSegment) -> bool,
+    ) -> Result<TcpSegment, WireError> {
         let deadline = Instant::now() + AT_ONCE;
         while let Some(segment) = self.receive(wire, deadline)? {
             if wanted(&segment) {

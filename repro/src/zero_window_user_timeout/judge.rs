@@ -73,7 +73,7 @@ pub struct Probe {
 
 /// What one connection showed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Seen {
+pub struct TimeoutObservation {
     /// Retransmission timeout when the data was written; probes start after it.
     pub rto_ms: u64,
     /// Connections that it took: more than one where the kernel had measured a loaded host in the handshake.
@@ -85,12 +85,12 @@ pub struct Seen {
     /// Doublings of the probes' interval at the end (`icsk_backoff`).
     pub backoff: u8,
     /// What became of the connection.
-    pub ending: Ending,
+    pub ending: TimeoutEnding,
 }
 
 /// What became of a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Ending {
+pub enum TimeoutEnding {
     /// The kernel ended it.
     Aborted {
         /// When that was noticed.
@@ -114,7 +114,7 @@ pub enum Ending {
     },
 }
 
-impl Seen {
+impl TimeoutObservation {
     /// For how long, at least, the kernel had been probing when it sent its last probe. What the wire's reader is late
     /// by can only make this too short.
     fn probing_ms(&self) -> Option<u64> {
@@ -133,13 +133,13 @@ pub fn probes_beyond_timeout(probes: &[Probe]) -> bool {
 }
 
 /// Whether the peer may have opened its window when the option's time was over: the host was too busy for it.
-pub fn opened_late(seen: &Seen) -> bool {
+pub fn opened_late(seen: &TimeoutObservation) -> bool {
     let Some(first) = seen.probes.first() else { return true };
     seen.opened.is_none_or(|at| at.most_since(first.not_before) + TICKS_MS >= USER_TIMEOUT_MS)
 }
 
 /// Judges one connection. An error is why the recipe could not be carried out.
-pub fn judge(name: &str, peer: PeerDoes, seen: &Result<Seen, String>) -> Check {
+pub fn judge(name: &str, peer: PeerDoes, seen: &Result<TimeoutObservation, String>) -> Check {
     let (shown, why, facts) = match seen {
         Err(error) => (Shown::Unclear, error.clone(), BTreeMap::new()),
         Ok(seen) => {
@@ -150,7 +150,7 @@ pub fn judge(name: &str, peer: PeerDoes, seen: &Result<Seen, String>) -> Check {
     Check { name: name.to_owned(), role: peer.role(), shown, why, facts }
 }
 
-fn judge_seen(peer: PeerDoes, seen: &Seen) -> (Shown, String) {
+fn judge_seen(peer: PeerDoes, seen: &TimeoutObservation) -> (Shown, String) {
     let Some(first) = seen.probes.first() else {
         return (Shown::Unclear, format!("no zero-window probe was seen; {}", ending(seen)));
     };
@@ -163,30 +163,36 @@ fn judge_seen(peer: PeerDoes, seen: &Seen) -> (Shown, String) {
     // Both held on the wire's own side, however late its reader was.
     let late_opening = opened_late(seen);
     match (&seen.ending, peer) {
-        (Ending::Undecided { .. }, _) => (Shown::Unclear, told),
-        (Ending::Aborted { .. }, PeerDoes::OpensInTime) if late_opening => unclear("the peer opened its window late"),
-        (Ending::Aborted { .. }, PeerDoes::OpensInTime | PeerDoes::AnswersClosedWithoutOption) => (Shown::Yes, told),
-        (Ending::Aborted { errno, .. }, _) if *errno != libc::ETIMEDOUT => unclear("that is no timeout"),
-        (Ending::Aborted { at, .. }, _) if at.most_since(Moment::default()) + TICKS_MS < USER_TIMEOUT_MS => {
+        (TimeoutEnding::Undecided { .. }, _) => (Shown::Unclear, told),
+        (TimeoutEnding::Aborted { .. }, PeerDoes::OpensInTime) if late_opening => {
+            unclear("the peer opened its window late")
+        }
+        (TimeoutEnding::Aborted { .. }, PeerDoes::OpensInTime | PeerDoes::AnswersClosedWithoutOption) => {
+            (Shown::Yes, told)
+        }
+        (TimeoutEnding::Aborted { errno, .. }, _) if *errno != libc::ETIMEDOUT => unclear("that is no timeout"),
+        (TimeoutEnding::Aborted { at, .. }, _) if at.most_since(Moment::default()) + TICKS_MS < USER_TIMEOUT_MS => {
             unclear("that is before the timeout")
         }
-        (Ending::Aborted { .. }, PeerDoes::AnswersClosed) => (Shown::No, told),
-        (Ending::Aborted { .. }, PeerDoes::Silent) => (Shown::Yes, told),
-        (Ending::Alive { delivered: false, .. }, PeerDoes::Silent) => unclear("it could not be used any more"),
-        (Ending::Alive { delivered: false, .. }, _) => unclear("its data did not arrive with the window open"),
-        (Ending::Alive { .. }, PeerDoes::OpensInTime) if late_opening => unclear("the peer opened its window late"),
-        (Ending::Alive { .. }, PeerDoes::OpensInTime) => (Shown::No, told),
-        (Ending::Alive { at, .. }, _)
+        (TimeoutEnding::Aborted { .. }, PeerDoes::AnswersClosed) => (Shown::No, told),
+        (TimeoutEnding::Aborted { .. }, PeerDoes::Silent) => (Shown::Yes, told),
+        (TimeoutEnding::Alive { delivered: false, .. }, PeerDoes::Silent) => unclear("it could not be used any more"),
+        (TimeoutEnding::Alive { delivered: false, .. }, _) => unclear("its data did not arrive with the window open"),
+        (TimeoutEnding::Alive { .. }, PeerDoes::OpensInTime) if late_opening => {
+            unclear("the peer opened its window late")
+        }
+        (TimeoutEnding::Alive { .. }, PeerDoes::OpensInTime) => (Shown::No, told),
+        (TimeoutEnding::Alive { at, .. }, _)
             if at.least_since(first.seen) < TIMEOUTS * USER_TIMEOUT_MS || !probes_beyond_timeout(&seen.probes) =>
         {
             unclear("that is too short to tell")
         }
-        (Ending::Alive { .. }, PeerDoes::AnswersClosed) => (Shown::Yes, told),
-        (Ending::Alive { .. }, PeerDoes::AnswersClosedWithoutOption | PeerDoes::Silent) => (Shown::No, told),
+        (TimeoutEnding::Alive { .. }, PeerDoes::AnswersClosed) => (Shown::Yes, told),
+        (TimeoutEnding::Alive { .. }, PeerDoes::AnswersClosedWithoutOption | PeerDoes::Silent) => (Shown::No, told),
     }
 }
 
-fn probes(seen: &Seen) -> String {
+fn probes(seen: &TimeoutObservation) -> String {
     let count = seen.probes.len();
     let answered = seen.probes.iter().filter(|p| p.answered).count();
     let over = seen.probing_ms().unwrap_or(0);
@@ -196,31 +202,31 @@ fn probes(seen: &Seen) -> String {
     )
 }
 
-fn ending(seen: &Seen) -> String {
+fn ending(seen: &TimeoutObservation) -> String {
     match &seen.ending {
-        Ending::Aborted { at, errno } => {
+        TimeoutEnding::Aborted { at, errno } => {
             let ms = at.clock_ms;
             let error = if *errno == libc::ETIMEDOUT { "ETIMEDOUT".to_owned() } else { format!("error {errno}") };
             format!("the kernel ended the connection with {error} {ms} ms after the write")
         }
-        Ending::Alive { at, delivered } => {
+        TimeoutEnding::Alive { at, delivered } => {
             let ms = at.clock_ms;
             let data = if *delivered { "its data arrived with the window open" } else { "its data did not arrive" };
             format!("the connection was alive {ms} ms after the write, and {data}")
         }
-        Ending::Undecided { waited_for, ms } => format!("waited {ms} ms for {waited_for}, in vain"),
+        TimeoutEnding::Undecided { waited_for, ms } => format!("waited {ms} ms for {waited_for}, in vain"),
     }
 }
 
 /// Probes whose times are among the facts.
 const TOLD_PROBES: usize = 8;
 
-fn facts(seen: &Seen) -> BTreeMap<String, Option<i64>> {
+fn facts(seen: &TimeoutObservation) -> BTreeMap<String, Option<i64>> {
     let number = |n: u64| i64::try_from(n).ok();
     let (ended_ms, errno, delivered) = match seen.ending {
-        Ending::Aborted { at, errno } => (at.clock_ms, Some(errno), None),
-        Ending::Alive { at, delivered } => (at.clock_ms, None, Some(delivered)),
-        Ending::Undecided { ms, .. } => (ms, None, None),
+        TimeoutEnding::Aborted { at, errno } => (at.clock_ms, Some(errno), None),
+        TimeoutEnding::Alive { at, delivered } => (at.clock_ms, None, Some(delivered)),
+        TimeoutEnding::Undecided { ms, .. } => (ms, None, None),
     };
     let mut facts = BTreeMap::from(
         [
@@ -259,26 +265,26 @@ mod tests {
         Probe { not_before: at(ms - 5), seen: at(ms), answered: true }
     }
 
-    fn seen(probes: &[u64], ending: Ending) -> Seen {
+    fn seen(probes: &[u64], ending: TimeoutEnding) -> TimeoutObservation {
         let probes = probes.iter().map(|ms| probe(*ms)).collect();
-        Seen { rto_ms: 204, connections: 1, probes, opened: None, backoff: 0, ending }
+        TimeoutObservation { rto_ms: 204, connections: 1, probes, opened: None, backoff: 0, ending }
     }
 
-    fn timed_out(ms: u64) -> Ending {
-        Ending::Aborted { at: at(ms), errno: libc::ETIMEDOUT }
+    fn timed_out(ms: u64) -> TimeoutEnding {
+        TimeoutEnding::Aborted { at: at(ms), errno: libc::ETIMEDOUT }
     }
 
-    fn alive(ms: u64) -> Ending {
-        Ending::Alive { at: at(ms), delivered: true }
+    fn alive(ms: u64) -> TimeoutEnding {
+        TimeoutEnding::Alive { at: at(ms), delivered: true }
     }
 
-    fn unanswered(mut seen: Seen) -> Seen {
+    fn unanswered(mut seen: TimeoutObservation) -> TimeoutObservation {
         seen.probes.iter_mut().for_each(|p| p.answered = false);
         seen
     }
 
-    fn opened(ms: u64, seen: Seen) -> Seen {
-        Seen { opened: Some(at(ms)), ..seen }
+    fn opened(ms: u64, seen: TimeoutObservation) -> TimeoutObservation {
+        TimeoutObservation { opened: Some(at(ms)), ..seen }
     }
 
     #[test]
@@ -295,7 +301,7 @@ mod tests {
             (last_unanswered, Shown::Unclear),
             (unanswered(seen(&[205, 620], timed_out(1210))), Shown::Unclear),
             (seen(&[205, 620], timed_out(900)), Shown::Unclear),
-            (seen(&[205], Ending::Aborted { at: at(1210), errno: libc::ECONNRESET }), Shown::Unclear),
+            (seen(&[205], TimeoutEnding::Aborted { at: at(1210), errno: libc::ECONNRESET }), Shown::Unclear),
         ] {
             assert_eq!(judge_seen(PeerDoes::AnswersClosed, &seen).0, expected, "{seen:?}");
         }
@@ -313,9 +319,9 @@ mod tests {
             (seen(&[500, 1500], alive(3600)), Shown::Unclear),      // no probe beyond the timeout
             (read_late, Shown::Unclear),
             (unanswered(seen(&[205, 620, 1450, 3100], alive(3210))), Shown::Unclear),
-            (seen(&[205, 620, 1450, 3100], Ending::Alive { at: at(3210), delivered: false }), Shown::Unclear),
-            (seen(&[205], Ending::Undecided { waited_for: "x", ms: 6000 }), Shown::Unclear),
-            (seen(&[], Ending::Undecided { waited_for: "x", ms: 6000 }), Shown::Unclear),
+            (seen(&[205, 620, 1450, 3100], TimeoutEnding::Alive { at: at(3210), delivered: false }), Shown::Unclear),
+            (seen(&[205], TimeoutEnding::Undecided { waited_for: "x", ms: 6000 }), Shown::Unclear),
+            (seen(&[], TimeoutEnding::Undecided { waited_for: "x", ms: 6000 }), Shown::Unclear),
         ] {
             assert_eq!(judge_seen(PeerDoes::AnswersClosed, &seen).0, expected, "{seen:?}");
         }
@@ -331,13 +337,16 @@ mod tests {
             // By one clock the option's time has not passed: the kernel may be good.
             let mut seen = bad.clone();
             seen.probes.iter_mut().for_each(|p| (slow(&mut p.not_before, tick), slow(&mut p.seen, tick)).1);
-            let Ending::Alive { at, .. } = &mut seen.ending else { panic!("{seen:?}") };
+            let TimeoutEnding::Alive { at, .. } = &mut seen.ending else { panic!("{seen:?}") };
             slow(at, tick);
             assert_eq!(judge_seen(PeerDoes::AnswersClosed, &seen).0, Shown::Unclear, "{seen:?}");
         }
         // A timeout that came early by one clock only is one.
         let early = Moment { tick_ms: 1210, clock_ms: 825 };
-        let seen = Seen { ending: Ending::Aborted { at: early, errno: libc::ETIMEDOUT }, ..seen(&[205], alive(1)) };
+        let seen = TimeoutObservation {
+            ending: TimeoutEnding::Aborted { at: early, errno: libc::ETIMEDOUT },
+            ..seen(&[205], alive(1))
+        };
         assert_eq!(judge_seen(PeerDoes::AnswersClosed, &seen).0, Shown::No);
     }
 
@@ -354,7 +363,7 @@ mod tests {
             (Opens, opened(1190, seen(&[205, 620], alive(2300))), Shown::Unclear),
             (Opens, opened(710, seen(&[205, 620], timed_out(1210))), Shown::Yes),
             (Opens, seen(&[205, 620], timed_out(1210)), Shown::Unclear),
-            (Opens, opened(710, seen(&[205], Ending::Alive { at: at(5800), delivered: false })), Shown::Unclear),
+            (Opens, opened(710, seen(&[205], TimeoutEnding::Alive { at: at(5800), delivered: false })), Shown::Unclear),
             (Silent, silent(), Shown::Yes),
             (Silent, unanswered(closed()), Shown::No),
             (Silent, unanswered(seen(&[], timed_out(1210))), Shown::Unclear),

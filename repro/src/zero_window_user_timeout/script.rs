@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use super::judge::{self, Ending, Moment, PeerDoes, Probe, Seen, TIMEOUTS, USER_TIMEOUT_MS};
+use super::judge::{self, Moment, PeerDoes, Probe, TIMEOUTS, TimeoutEnding, TimeoutObservation, USER_TIMEOUT_MS};
 use crate::reproducer::{Context, ms};
 use crate::sut::clock::tick_ms;
 use crate::sut::socket::{Connection, Listener};
-use crate::wire::packet::{Flags, Segment};
+use crate::wire::packet::{Flags, TcpSegment};
 use crate::wire::peer::{Offer, Peer};
 use crate::wire::{AT_ONCE, Tried as _, Wire, WireError};
 
@@ -36,7 +36,7 @@ const WRITE: usize = 400;
 
 /// One connection.
 #[derive(Debug)]
-pub struct Script {
+pub struct TimeoutScript {
     /// Its name in the report.
     pub name: &'static str,
     /// What its peer does.
@@ -44,19 +44,19 @@ pub struct Script {
 }
 
 /// The recipe and its controls.
-pub const SCRIPTS: [Script; 4] = [
-    Script { name: "closed-window", peer: PeerDoes::AnswersClosed },
-    Script { name: "without-option", peer: PeerDoes::AnswersClosedWithoutOption },
-    Script { name: "opens-in-time", peer: PeerDoes::OpensInTime },
-    Script { name: "silent-peer", peer: PeerDoes::Silent },
+pub const SCRIPTS: [TimeoutScript; 4] = [
+    TimeoutScript { name: "closed-window", peer: PeerDoes::AnswersClosed },
+    TimeoutScript { name: "without-option", peer: PeerDoes::AnswersClosedWithoutOption },
+    TimeoutScript { name: "opens-in-time", peer: PeerDoes::OpensInTime },
+    TimeoutScript { name: "silent-peer", peer: PeerDoes::Silent },
 ];
 
-impl Script {
+impl TimeoutScript {
     /// Carries the recipe or control out.
     ///
     /// # Errors
     /// Where the wire or the kernel does something else than it needs; that is no verdict.
-    pub fn carry_out(&self, context: &Context, wire: &mut Wire) -> Result<Seen, WireError> {
+    pub fn carry_out(&self, context: &Context, wire: &mut Wire) -> Result<TimeoutObservation, WireError> {
         let mut number = 1;
         loop {
             context.waiting(self.name, "the handshake");
@@ -108,19 +108,26 @@ struct Watch<'a> {
 }
 
 impl Watch<'_> {
-    fn finish(mut self, rto: Duration, connections: u8) -> Result<Seen, WireError> {
+    fn finish(mut self, rto: Duration, connections: u8) -> Result<TimeoutObservation, WireError> {
         // Probes double their interval: those after 1, 3, 7 and 15 RTOs come before this, where none is delayed.
         let limit = (rto * 20).max(Duration::from_millis(2 * TIMEOUTS * USER_TIMEOUT_MS));
         let ending = self.watch(limit)?;
         let backoff = self.connection.tcp_info()?.backoff;
-        Ok(Seen { rto_ms: ms(rto), connections, opened: self.opened, probes: self.probes, backoff, ending })
+        Ok(TimeoutObservation {
+            rto_ms: ms(rto),
+            connections,
+            opened: self.opened,
+            probes: self.probes,
+            backoff,
+            ending,
+        })
     }
 
     fn now(&self) -> Moment {
         Moment { tick_ms: tick_ms().saturating_sub(self.since), clock_ms: ms(self.began.elapsed()) }
     }
 
-    fn watch(&mut self, limit: Duration) -> Result<Ending, WireError> {
+    fn watch(&mut self, limit: Duration) -> Result<TimeoutEnding, WireError> {
         let mut empty = Moment::default();
         loop {
             let looked = self.now();
@@ -142,19 +149,19 @@ impl Watch<'_> {
             if lived {
                 let at = self.now();
                 let delivered = self.deliver()?;
-                return Ok(Ending::Alive { at, delivered });
+                return Ok(TimeoutEnding::Alive { at, delivered });
             }
             if self.began.elapsed() > limit {
                 let waited_for =
                     if probing.is_none() { "a zero-window probe" } else { "a probe or an end after the timeout" };
-                return Ok(Ending::Undecided { waited_for, ms: ms(self.began.elapsed()) });
+                return Ok(TimeoutEnding::Undecided { waited_for, ms: ms(self.began.elapsed()) });
             }
             self.wait(LOOK)?;
         }
     }
 
     /// Takes a segment of the kernel's: notes and answers a probe. The wire was empty at `empty`.
-    fn take(&mut self, segment: &Segment, empty: Moment) -> Result<(), WireError> {
+    fn take(&mut self, segment: &TcpSegment, empty: Moment) -> Result<(), WireError> {
         if !segment.payload.is_empty() {
             return Err(WireError::Unexpected(format!("the kernel sent data into a closed window: {segment:?}")));
         }
@@ -183,18 +190,18 @@ impl Watch<'_> {
     }
 
     /// The kernel has ended the connection. A probe that still stands on the wire was not answered.
-    fn aborted(&mut self, error: &io::Error, empty: Moment) -> Result<Ending, WireError> {
+    fn aborted(&mut self, error: &io::Error, empty: Moment) -> Result<TimeoutEnding, WireError> {
         let at = self.now();
         let does = std::mem::replace(&mut self.does, PeerDoes::Silent);
         while let Some(segment) = self.peer.receive(self.wire, Instant::now())? {
             self.take(&segment, empty)?;
         }
         self.does = does;
-        Ok(Ending::Aborted { at, errno: error.raw_os_error().unwrap_or_default() })
+        Ok(TimeoutEnding::Aborted { at, errno: error.raw_os_error().unwrap_or_default() })
     }
 
     /// The peer opens its window in time; the connection has to live beyond the option's time, and to be of use.
-    fn open_in_time(&mut self) -> Result<Ending, WireError> {
+    fn open_in_time(&mut self) -> Result<TimeoutEnding, WireError> {
         self.opened = Some(self.now());
         let mut delivered = self.deliver()?;
         if delivered {
@@ -204,7 +211,7 @@ impl Watch<'_> {
             return self.aborted(&error, self.now());
         }
         delivered = delivered && self.connection.write(&[0x55; WRITE])?.is_some() && self.deliver()?;
-        Ok(Ending::Alive { at: self.now(), delivered })
+        Ok(TimeoutEnding::Alive { at: self.now(), delivered })
     }
 
     /// Opens the window and takes one write's data.

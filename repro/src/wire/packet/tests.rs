@@ -15,8 +15,8 @@ prop_compose! {
         (seq, ack, flags, window) in any::<(u32, u32, u8, u16)>(),
         (mss, window_scale, sack_ok) in any::<(Option<u16>, Option<u8>, bool)>(),
         payload in prop::collection::vec(any::<u8>(), 0..64),
-    ) -> Segment {
-        Segment {
+    ) -> TcpSegment {
+        TcpSegment {
             from: SocketAddr::new(from, ports.0), to: SocketAddr::new(to, ports.1), seq, ack,
             flags: Flags(flags), window, options: Options { mss, window_scale, sack_ok }, payload,
         }
@@ -29,14 +29,14 @@ proptest! {
     #[test]
     fn what_is_written_is_read_back(segment in segments(), trailer in prop::collection::vec(any::<u8>(), 0..8)) {
         let mut bytes = segment.to_bytes();
-        prop_assert_eq!(Segment::parse(&bytes), Ok(segment.clone()));
+        prop_assert_eq!(TcpSegment::parse(&bytes), Ok(segment.clone()));
         bytes.extend(trailer);
-        prop_assert_eq!(Segment::parse(&bytes), Ok(segment));
+        prop_assert_eq!(TcpSegment::parse(&bytes), Ok(segment));
     }
 
     #[test]
     fn any_bytes_are_read_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..120)) {
-        let _ = Segment::parse(&bytes);
+        let _ = TcpSegment::parse(&bytes);
     }
 
     #[test]
@@ -45,12 +45,12 @@ proptest! {
     ) {
         let bytes = segment.to_bytes();
         let at = at.index(bytes.len());
-        prop_assert!(Segment::parse(&bytes[..at]).is_err());
+        prop_assert!(TcpSegment::parse(&bytes[..at]).is_err());
         let mut flipped = bytes.clone();
         flipped[at] ^= 1 << bit;
         // Fields that no checksum covers (IPv6: traffic class, flow label, hop limit) may change unseen.
         let uncovered = segment.from.is_ipv6() && (at < 4 || at == 7);
-        prop_assert!(uncovered || Segment::parse(&flipped) != Ok(segment));
+        prop_assert!(uncovered || TcpSegment::parse(&flipped) != Ok(segment));
     }
 
     #[test]
@@ -61,7 +61,7 @@ proptest! {
 
 #[test]
 fn a_segment_covers_its_own_bytes_also_where_the_numbers_wrap() {
-    let mut segment = Segment {
+    let mut segment = TcpSegment {
         from: "10.0.0.1:1".parse().expect("an address"),
         to: "10.0.0.2:2".parse().expect("an address"),
         seq: u32::MAX,
@@ -71,7 +71,7 @@ fn a_segment_covers_its_own_bytes_also_where_the_numbers_wrap() {
         options: Options::default(),
         payload: vec![0; 3],
     };
-    let covered = |s: &Segment, seq| s.covers(seq);
+    let covered = |s: &TcpSegment, seq| s.covers(seq);
     for (seq, expected) in [(u32::MAX - 1, false), (u32::MAX, true), (0, true), (1, true), (2, false)] {
         assert_eq!(covered(&segment, seq), expected, "{seq}");
     }
@@ -91,7 +91,7 @@ fn packets_of_linux_6_1_survive_a_round_trip() {
     let v4 = bytes(
         "4500003400004000400626340a4700010a47000200509c405ad572a3000f424180121c84919a0000020405b40101040201030300",
     );
-    let segment = Segment::parse(&v4).expect("IPv4");
+    let segment = TcpSegment::parse(&v4).expect("IPv4");
     assert_eq!((segment.from.to_string(), segment.seq), ("10.71.0.1:80".to_owned(), 0x5ad5_72a3));
     assert_eq!(segment.flags, Flags::SYN.and(Flags::ACK));
     assert_eq!(segment.options, Options { mss: Some(1460), window_scale: Some(0), sack_ok: true });
@@ -99,7 +99,7 @@ fn packets_of_linux_6_1_survive_a_round_trip() {
         "600bcca300180640fd710000000000000000000000000001fd710000000000000000000000000002\
          0d629c5ac80c559a019bfcc16012fd20da620000020405a0",
     );
-    let segment = Segment::parse(&v6).expect("IPv6");
+    let segment = TcpSegment::parse(&v6).expect("IPv6");
     assert_eq!((segment.from.to_string(), segment.ack), ("[fd71::1]:3426".to_owned(), 0x019b_fcc1));
     let mut written = segment.to_bytes();
     written[..4].copy_from_slice(&v6[..4]); // the kernel's flow label

@@ -14,7 +14,7 @@ const SYN: u8 = 0x02;
 
 /// What passed by on one connection.
 #[derive(Debug, Default)]
-pub struct Line {
+pub struct ConnectionTrace {
     segments: Vec<Segment>,
     /// When the first segment passed by, and the first sequence numbers of server and client.
     start: Option<Instant>,
@@ -26,12 +26,12 @@ pub struct Line {
     again: u32,
     /// What the client waits for, once it has acknowledged anything.
     waits_for: Option<u32>,
-    since: Waiting,
+    since: TraceWait,
 }
 
 /// What passed by since the client last acknowledged something new, or the server last sent what it waits for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Waiting {
+pub struct TraceWait {
     /// How often that happened: another number is another wait.
     pub number: u32,
     /// Acknowledgements of the client that repeat the one before.
@@ -40,7 +40,7 @@ pub struct Waiting {
     pub other_data: u32,
 }
 
-impl Line {
+impl ConnectionTrace {
     /// Whether a packet carries data.
     pub fn has_data(&self, packet: &[u8]) -> bool {
         Glance::at(packet).is_some_and(|g| g.length > 0)
@@ -69,7 +69,7 @@ impl Line {
             self.frontier = self.frontier.max(seq.saturating_add(glance.length));
             let wanted = self.waits_for.unwrap_or(1);
             if wanted.wrapping_sub(seq) < glance.length {
-                self.since = Waiting { number: self.since.number + 1, ..Waiting::default() };
+                self.since = TraceWait { number: self.since.number + 1, ..TraceWait::default() };
             } else {
                 self.since.other_data += u32::from(glance.length > 0);
             }
@@ -77,7 +77,7 @@ impl Line {
             if self.waits_for == Some(ack) {
                 self.since.dup_acks += 1;
             } else {
-                self.since = Waiting { number: self.since.number + 1, ..Waiting::default() };
+                self.since = TraceWait { number: self.since.number + 1, ..TraceWait::default() };
             }
             self.waits_for = Some(ack);
         }
@@ -103,7 +103,7 @@ impl Line {
     }
 
     /// What passed by since the client and the server last came further.
-    pub fn waiting(&self) -> Waiting {
+    pub fn waiting(&self) -> TraceWait {
         self.since
     }
 
@@ -124,7 +124,7 @@ mod tests {
     #[test]
     fn numbers_are_relative_and_repetitions_are_counted() {
         let (client, server) = (1_000, u32::MAX - 1);
-        let mut line = Line::default();
+        let mut line = ConnectionTrace::default();
         line.add(0, Way::ToServer, &Glance { flags: SYN, ..glance(client, 0, 0, &[]) }, false);
         line.add(1, Way::ToClient, &Glance { flags: 0x12, ..glance(server, client + 1, 0, &[]) }, false);
         line.add(2, Way::ToServer, &glance(client + 1, 0, 0, &[]), false);
@@ -137,7 +137,7 @@ mod tests {
         let waiting = line.waiting();
         assert_eq!((waiting.dup_acks, waiting.other_data), (1, 1));
         line.add(7, Way::ToClient, &glance(u32::MAX, client + 1, 100, &[]), false);
-        assert_eq!(line.waiting(), Waiting { number: waiting.number + 1, dup_acks: 0, other_data: 0 });
+        assert_eq!(line.waiting(), TraceWait { number: waiting.number + 1, dup_acks: 0, other_data: 0 });
         assert_eq!((line.again(), line.server_segments()), (1, 5));
         let segments = line.into_segments();
         let brief: Vec<_> = segments.iter().map(|s| (s.data_way, s.seq, s.ack, s.lost)).collect();
