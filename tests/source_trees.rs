@@ -100,7 +100,7 @@ fn the_source_of_every_control_says_what_the_control_is() {
                 .expect("a Makefile")
                 .is_some_and(|release| release.starts_with(&format!("{}.", line.name)))
         );
-        for control in recipes.controls().iter().filter(|control| control.is_of(&line)) {
+        for control in recipes.controls().iter().filter(|control| control.is_of(line)) {
             let files = Patched::new(&tree, recipes.recipe(line, control).patch);
             let expected = recipes.expected(control);
             for bug in Bugs::built_in().iter() {
