@@ -3,13 +3,13 @@
 
 use std::process::ExitCode;
 
-use backproof_repro::stderr::say;
-use backproof_repro::{pid1, probe, reproducer};
+use backproof_repro::output::say;
+use backproof_repro::{pid1, probe, task};
 
 fn main() -> ExitCode {
     let mut args = std::env::args().skip(1);
     match (args.next().as_deref(), args.next()) {
-        (Some(reproducer::SUBCOMMAND), Some(job)) => reproducer::run_job(&job),
+        (Some(task::SUBCOMMAND), Some(job)) => task::run_job(&job),
         // Before process 1, which the second of them is, in its own namespace.
         (Some(backproof_protocol::PROBE_SUBCOMMAND), None) => probe::run(),
         (Some(probe::INSIDE), None) => probe::run_inside(),

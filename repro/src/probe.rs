@@ -17,12 +17,12 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Signal, getegid, geteuid, set_parent_process_death_signal};
 use rustix::thread::{CapabilitySet, remove_capability_from_bounding_set, set_no_new_privs};
 
+use crate::output::say;
 use crate::pid1::features::Features;
 use crate::pid1::jobs::{KernelOwner, run_all};
 use crate::pid1::port::Port;
 use crate::pid1::{features, hello};
-use crate::stderr::say;
-use crate::sut::namespace;
+use crate::wire::namespace;
 use crate::wire::tun::Tun;
 use backproof_protocol::{MAX_LINE, Message, PROBE_SUBCOMMAND, Plan, VERSION};
 

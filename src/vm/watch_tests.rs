@@ -10,6 +10,9 @@ use super::super::fake::{
 use super::super::splat::SplatKind;
 use super::*;
 
+#[path = "watch_dump_tests.rs"]
+mod dumps;
+
 const BOOTED: &str = "[    0.000000] Linux version 6.1.0\r\n[    2.000000] Run /init as init process\r\n";
 const HELLO: &str = r#"{"type":"hello","version":3,"agent":"0","release":"6.1.0","build":"","cpus":1,"uptime_ms":2100,"features":{}}
 "#;
@@ -353,74 +356,6 @@ async fn guest_that_its_host_froze_has_no_verdict() {
         let (boot, _, _) = play(Accel::Tcg, machine).await;
         assert_eq!(told(&boot), want, "{name}");
     }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_hung_guest_is_asked_for_its_stack_before_it_is_stopped() {
-    let dump = "[    9.0] Uhhuh. NMI received for unknown reason 31 on CPU 0.\r\n\
-        [    9.1] Kernel panic - not syncing: NMI: Not continuing\r\n[    9.2]  stuck_here+0x1/0x2\r\n";
-    let machine = Fake::new(running()).on_nmi(vec![wait(50), console(dump), wait(50), exit(0)]);
-    let (boot, machine, _) = play(Accel::Tcg, machine).await;
-    let failure = boot.end.expect_err("a hang");
-    assert!(matches!(failure.kind, FailureKind::Hang { waiting: AwaitedEvent::Report { .. }, .. }), "{failure}");
-    assert!(failure.excerpt.iter().any(|l| l.contains("stuck_here")), "{:?}", failure.excerpt);
-    assert!(failure.last_lines.iter().all(|l| !l.contains("NMI")), "{:?}", failure.last_lines);
-    assert_eq!((machine.nmis, machine.stopped), (1, false));
-    assert_eq!(boot.running, ["a"]);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_hung_guest_that_ignores_the_nmi_is_stopped_soon() {
-    let begin = Instant::now();
-    let machine = Fake::new(running()).on_nmi(vec![wait(1)]);
-    let (boot, machine, _) = play(Accel::Tcg, machine).await;
-    assert!(matches!(boot.end, Err(Failure { kind: FailureKind::Hang { .. }, .. })));
-    assert!(machine.stopped);
-    // The job's deadline with its slack, and the silence after the NMI.
-    assert!(begin.elapsed() < Duration::from_millis(5200 + 10_000 + 1300), "{:?}", begin.elapsed());
-}
-
-#[tokio::test(start_paused = true)]
-async fn the_rest_of_a_dump_is_read_until_it_falls_silent() {
-    let lines: Vec<Act> = (0..50).flat_map(|i| [wait(100), console(&format!("[    2.6]  frame_{i}\r\n"))]).collect();
-    let stall = "[    2.5] rcu: INFO: rcu_sched self-detected stall on CPU\r\n";
-    let script = and(running(), and(vec![console(stall)], lines));
-    let begin = Instant::now();
-    let (boot, machine, _) = play(Accel::Tcg, Fake::new(script)).await;
-    let failure = boot.end.expect_err("a stall");
-    assert_eq!(failure.kind, FailureKind::Splat(SplatKind::RcuStall));
-    assert_eq!(failure.excerpt.len(), 51);
-    assert!(machine.stopped);
-    assert!(begin.elapsed() < Duration::from_secs(7), "{:?}", begin.elapsed());
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_dump_without_end_is_cut() {
-    let lines = std::iter::repeat_n([console("[    2.6]  frame\r\n"), wait(100)], 100_000).flatten().collect();
-    let script = and(and(running(), vec![console(OOPS)]), lines);
-    let begin = Instant::now();
-    let (boot, _, _) = play(Accel::Tcg, Fake::new(script)).await;
-    assert!(boot.end.expect_err("an oops").excerpt.len() < 250);
-    assert!(begin.elapsed() < Duration::from_secs(12), "{:?}", begin.elapsed());
-}
-
-#[tokio::test(start_paused = true)]
-async fn oops_during_the_stop_is_the_answer() {
-    let machine = Fake::new(vec![console(BOOTED)]).on_stop(vec![console(OOPS)]);
-    let (boot, _, _) = play(Accel::Tcg, machine).await;
-    assert_eq!(told(&boot), "oops: BUG: kernel NULL pointer dereference in tcp_fragment");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_warning_before_the_hello_is_kept_and_does_not_end_the_boot() {
-    let cut = "[    0.5] ------------[ cut here ]------------\r\n";
-    let early =
-        format!("{cut}[    0.5] {WARNING}[    0.5]  frame\r\n[    0.5] ---[ end trace 0 ]---\r\n[    0.6] x\r\n");
-    let (boot, _, _) = play(Accel::Tcg, Fake::new(and(vec![console(&early)], and(finished(), vec![exit(0)])))).await;
-    assert!(boot.end.is_ok());
-    assert_eq!(boot.warnings.len(), 1);
-    assert_eq!(boot.warnings[0].title, "WARNING: at net/ipv4/tcp.c:1 f");
-    assert_eq!(boot.warnings[0].excerpt.len(), 4);
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::thread;
 
-use crate::reproducer;
+use crate::registry;
 use crate::sut::socket::{Listener, has_meminfo, has_tcp_info};
-use crate::sut::{counters, namespace, sysctl};
+use crate::sut::{counters, sysctl};
+use crate::wire::namespace;
 use crate::wire::tun::Tun;
 use backproof_protocol::Job;
 
@@ -58,7 +59,7 @@ impl Features {
 
 /// The sysctls that any of these jobs, or any reproducer, may set.
 pub fn sysctls_of(jobs: &[Job]) -> Vec<String> {
-    let set = reproducer::ALL.iter().flat_map(|r| r.sets).map(|name| (*name).to_owned());
+    let set = registry::ALL.iter().flat_map(|r| r.sets).map(|name| (*name).to_owned());
     set.chain(jobs.iter().flat_map(|job| job.sysctls.keys().cloned())).collect()
 }
 

@@ -6,8 +6,10 @@ use super::features::Features;
 use super::port::Port;
 use super::process::{Running, watch};
 use crate::own_program;
-use crate::reproducer::{self, BuiltInReproducer, SUBCOMMAND, Task};
+use crate::registry;
+use crate::reproducer::BuiltInReproducer;
 use crate::sut::sysctl;
+use crate::task::{SUBCOMMAND, Task};
 use backproof_protocol::{Conclusion, Job, Message, Report};
 
 /// Jobs that run side by side at most: more would only wait for each other's processor time, and their peers' answers
@@ -34,7 +36,7 @@ pub fn run_all(
     let mut reports = 0;
     let (mut together, mut alone) = (Vec::new(), Vec::new());
     for job in jobs {
-        let reproducer = reproducer::find(&job.bug).filter(|_| job.program.is_none());
+        let reproducer = registry::find(&job.bug).filter(|_| job.program.is_none());
         let unmet = match (reproducer, &job.program) {
             (Some(reproducer), _) => unmet(reproducer, features, missing_modules),
             (None, Some(_)) => unloaded(missing_modules),
@@ -158,7 +160,7 @@ mod tests {
 
     #[test]
     fn missing_feature_skips_and_failed_load_is_an_error() {
-        let reproducer = reproducer::find("syn-cookie-data-loss").expect("there");
+        let reproducer = registry::find("syn-cookie-data-loss").expect("there");
         let failed = ["loading the module tun.ko: Exec format error".to_owned()];
         for (features, missing, expected) in [
             (&[("tun", true), ("syn-cookies", true)][..], &[][..], None),

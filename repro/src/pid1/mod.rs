@@ -14,7 +14,7 @@ use std::path::Path;
 use rustix::system::{RebootCommand, reboot};
 use rustix::time::{ClockId, clock_gettime};
 
-use crate::stderr::say;
+use crate::output::say;
 use backproof_protocol::{Hello, Message, PLAN_PATH, Plan, VERSION};
 use features::Features;
 use port::Port;

@@ -7,7 +7,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::termios::{ControlModes, OptionalActions, tcdrain, tcgetattr, tcsetattr};
 
-use crate::stderr::say;
+use crate::output::say;
 use backproof_protocol::{MAX_LINE, Message};
 
 /// The agent's own port; the kernel's console is the first.

@@ -1,9 +1,8 @@
-//! The kernel under test, as its own processes see it: sockets, sysctls, counters, namespaces.
+//! The kernel under test, as its own processes see it: sockets, sysctls, counters.
 
 pub mod client;
 pub mod clock;
 pub mod counters;
 pub mod kmsg;
-pub mod namespace;
 pub mod socket;
 pub mod sysctl;

@@ -3,135 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::MESSAGE;
+use super::family::Family;
+use super::trial::{CookieObservation, CookieTrial, Cookies, TrialEnding, Tried};
 use backproof_protocol::{Check, Role, Shown};
-
-/// Address family of a trial.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Family {
-    /// IPv4.
-    V4,
-    /// IPv6.
-    V6,
-}
-
-/// The kernel's tables of the MSS values that a cookie can carry: `msstab` in net/ipv4/syncookies.c and
-/// net/ipv6/syncookies.c. Before 3.13 they had eight values.
-const TABLES: [(Family, &[u16], &[u16]); 2] = [
-    (Family::V4, &[536, 1300, 1440, 1460], &[64, 512, 536, 1024, 1440, 1460, 4312, 8960]),
-    (Family::V6, &[1220, 1420, 1440, 8940], &[64, 512, 536, 1220, 1420, 1440, 4400, 8940]),
-];
-
-impl Family {
-    /// The MSS values to try: each value of today's table.
-    pub fn mss_values(self) -> &'static [u16] {
-        self.tables().0
-    }
-
-    fn tables(self) -> (&'static [u16], &'static [u16]) {
-        let [(_, new4, old4), (_, new6, old6)] = TABLES;
-        if self == Self::V4 { (new4, old4) } else { (new6, old6) }
-    }
-
-    /// The number in the table of the largest value that is not above `mss`, which is what a cookie carries.
-    fn index(self, mss: u16, old_table: bool) -> u32 {
-        let (new, old) = self.tables();
-        index(if old_table { old } else { new }, mss) as u32
-    }
-
-    /// Whether a connection can have this MSS for sending after its cookie carried `offered`, as either table has it.
-    fn can_send(self, offered: u16, snd_mss: u32) -> bool {
-        let (new, old) = self.tables();
-        // What a packet of the TUN device's 1500 bytes holds.
-        let room = if self == Self::V4 { 1460 } else { 1440 };
-        let carried = |table: &[u16]| table.get(index(table, offered)).map(|mss| u32::from(*mss).min(room));
-        [carried(new), carried(old)].contains(&Some(snd_mss))
-    }
-}
-
-/// The number of the largest value that is not above `mss`; 0 where all are.
-fn index(table: &[u16], mss: u16) -> usize {
-    table.iter().filter(|value| **value <= mss).count().saturating_sub(1)
-}
-
-/// How the server answers a SYN in a trial.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cookies {
-    /// With a cookie.
-    Sent,
-    /// With a cookie, and cookies are turned off before the first data comes.
-    TurnedOff,
-    /// In the ordinary way.
-    Never,
-}
-
-impl Cookies {
-    /// The value of `net.ipv4.tcp_syncookies` that makes it so.
-    pub fn sysctl(self) -> &'static str {
-        if self == Self::Never { "0" } else { "2" }
-    }
-}
-
-/// One connection whose first `k` bytes come late.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CookieTrial {
-    /// Address family.
-    pub family: Family,
-    /// The MSS that the client offers.
-    pub mss: u16,
-    /// Bytes that are missing at first, and sent after the rest.
-    pub k: u32,
-    /// How the server answers the SYN.
-    pub cookies: Cookies,
-}
-
-impl CookieTrial {
-    /// Its name in the report.
-    pub fn name(&self) -> String {
-        let family = if self.family == Family::V4 { "" } else { " ipv6" };
-        let cookies = match self.cookies {
-            Cookies::Sent => "",
-            Cookies::TurnedOff => " cookies-turned-off",
-            Cookies::Never => " no-cookies",
-        };
-        format!("k={} mss={}{family}{cookies}", self.k, self.mss)
-    }
-}
-
-/// What a trial saw.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CookieObservation {
-    /// How it ended.
-    pub ending: TrialEnding,
-    /// The connection that was accepted in the end: where the first data was refused, it was sent whole after that.
-    pub taken: Option<Taken>,
-    /// By how much SyncookiesSent grew; none where the kernel does not have the counter.
-    pub sent: Option<i64>,
-    /// By how much SyncookiesRecv grew.
-    pub received: Option<i64>,
-    /// By how much SyncookiesFailed grew.
-    pub failed: Option<i64>,
-}
-
-/// A connection that was accepted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Taken {
-    /// What the server application read until the end of the stream.
-    pub data: Vec<u8>,
-    /// Its maximum segment size for sending, in bytes: what the cookie carried.
-    pub snd_mss: u32,
-}
-
-/// How a trial ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum TrialEnding {
-    /// The first data was answered by an RST.
-    Refused,
-    /// The connection was accepted; the server application read this until the end of the stream.
-    Read(Vec<u8>),
-}
-
-/// A trial and what it saw, or why it could not be carried out.
-pub type Tried = (CookieTrial, Result<CookieObservation, String>);
 
 /// The checks of all trials.
 ///
@@ -294,6 +168,8 @@ pub fn observed(tried: &[Tried]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::family::index;
+    use super::super::trial::Taken;
     use super::*;
     use crate::judging::conclude;
     use backproof_protocol::Conclusion;
@@ -419,15 +295,6 @@ mod tests {
             (None, Shown::Unclear),
         ] {
             assert_eq!(judge_seen(&trial, &CookieObservation { taken, ..refused.clone() }).0, expected);
-        }
-        for (family, offered, snd_mss, can) in [
-            (Family::V4, 1300, 1300, true),
-            (Family::V4, 1300, 1024, true), // the table before 3.13
-            (Family::V4, 1300, 536, false),
-            (Family::V6, 8940, 1440, true),
-            (Family::V6, 8940, 1220, false),
-        ] {
-            assert_eq!(family.can_send(offered, snd_mss), can, "{family:?} {offered} {snd_mss}");
         }
     }
 }

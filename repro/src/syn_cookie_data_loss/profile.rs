@@ -5,8 +5,10 @@
 //! be sent: a burst that lost nothing but was answered with cookies had luck.
 
 use super::burst::{Burst, SOMAXCONN};
+use super::family::Family;
 use super::flood::{self, FloodObservation};
-use super::judge::{self, CookieTrial, Cookies, Family, Tried};
+use super::judge;
+use super::trial::{CookieTrial, Cookies, Tried};
 use super::{CLIENTS, SYSCTL, in_namespace, try_one};
 use crate::judging;
 use crate::reproducer::{CAPTURE_ROOM, Context, Findings};
@@ -190,8 +192,8 @@ fn judge_burst(seen: &Result<FloodObservation, String>, has_bug: bool) -> Check 
 #[cfg(test)]
 mod tests {
     use super::super::MESSAGE;
+    use super::super::trial::{CookieObservation, Taken, TrialEnding};
     use super::flood::{ClientOutcome, Counters};
-    use super::judge::TrialEnding;
     use super::*;
 
     const LOST: ClientOutcome = ClientOutcome::Lost { bytes: 1 };
@@ -211,8 +213,8 @@ mod tests {
     fn one(trial: CookieTrial, ending: TrialEnding, cookies: i64) -> Tried {
         let counted = Some(cookies);
         let data = if let TrialEnding::Read(data) = &ending { data.clone() } else { MESSAGE.to_vec() };
-        let taken = Some(judge::Taken { data, snd_mss: trial.mss.into() });
-        (trial, Ok(judge::CookieObservation { ending, taken, sent: counted, received: counted, failed: Some(0) }))
+        let taken = Some(Taken { data, snd_mss: trial.mss.into() });
+        (trial, Ok(CookieObservation { ending, taken, sent: counted, received: counted, failed: Some(0) }))
     }
 
     fn all(strict: bool, burst: Result<FloodObservation, String>) -> All {

@@ -13,9 +13,9 @@ use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, recv};
 
-use super::course::{TIMEOUTS, TransferCourse, TransferObservation, TransferSilence};
 use super::loss::Loss;
 use super::trace::ConnectionTrace;
+use super::transfer_judge::{TIMEOUTS, TransferCourse, TransferObservation, TransferSilence};
 use crate::reproducer::{Context, ms};
 use crate::sut::client::Client;
 use crate::sut::counters;

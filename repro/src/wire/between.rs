@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use super::namespace;
 use super::tun::Tun;
 use super::{Tried as _, WireError};
-use crate::sut::namespace;
 
 /// Packets that one wire carries at most, so that nothing that two kernels say to each other goes on for ever.
 const MAX_PACKETS: u32 = 20_000;

@@ -4,6 +4,7 @@ pub mod between;
 pub mod capture;
 pub mod faults;
 pub mod glance;
+pub mod namespace;
 pub mod packet;
 pub mod peer;
 pub mod rtnetlink;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use super::judge::{self, Moment, PeerDoes, Probe, TIMEOUTS, TimeoutEnding, TimeoutObservation, USER_TIMEOUT_MS};
+use super::observation::{self, Moment, PeerDoes, Probe, TIMEOUTS, TimeoutEnding, TimeoutObservation, USER_TIMEOUT_MS};
 use crate::reproducer::{Context, ms};
 use crate::sut::clock::tick_ms;
 use crate::sut::socket::{Connection, Listener};
@@ -82,7 +82,7 @@ impl TimeoutScript {
             let watch =
                 Watch { does: self.peer, since, began, wire, peer, connection, probes: Vec::new(), opened: None };
             let seen = watch.finish(rto, number)?;
-            let late = !seen.probes.is_empty() && judge::opened_late(&seen);
+            let late = !seen.probes.is_empty() && observation::opened_late(&seen);
             if self.peer == PeerDoes::OpensInTime && late && number < CONNECTIONS {
                 number += 1;
                 continue;
@@ -142,7 +142,7 @@ impl Watch<'_> {
             let probing = self.probes.first().map(|p| self.now().least_since(p.seen));
             let opens = self.does == PeerDoes::OpensInTime && probing.is_some_and(|ms| ms >= OPENS_AFTER_MS);
             let long = TIMEOUTS * USER_TIMEOUT_MS;
-            let lived = probing.is_some_and(|ms| ms >= long) && judge::probes_beyond_timeout(&self.probes);
+            let lived = probing.is_some_and(|ms| ms >= long) && observation::probes_beyond_timeout(&self.probes);
             if opens {
                 return self.open_in_time();
             }

@@ -6,7 +6,7 @@ use nix::sched::{CloneFlags, unshare};
 use rustix::net::netdevice::name_to_index;
 use rustix::net::{AddressFamily, SocketType, socket};
 
-use crate::wire::rtnetlink;
+use super::rtnetlink;
 
 /// Moves the calling thread alone into a new network namespace with its loopback interface up.
 ///

@@ -6,10 +6,12 @@
 //! (`__cookie_v4_check`, net/ipv4/syncookies.c). What came before is then gone, also when it is sent again.
 
 mod burst;
+pub mod family;
 mod flood;
 pub mod judge;
 mod profile;
 mod store;
+pub mod trial;
 
 use std::net::SocketAddr;
 use std::thread;
@@ -28,7 +30,8 @@ use crate::wire::peer::{Offer, Peer};
 use crate::wire::{AT_ONCE, Tried as _, Wire, WireError};
 use backproof_protocol::{Check, Conclusion, Mutation, Role};
 use burst::{Burst, SOMAXCONN};
-use judge::{CookieObservation, CookieTrial, Cookies, Family, Taken, TrialEnding, Tried};
+use family::Family;
+use trial::{CookieObservation, CookieTrial, Cookies, Taken, TrialEnding, Tried};
 
 /// The reproducer.
 pub const REPRODUCER: BuiltInReproducer =

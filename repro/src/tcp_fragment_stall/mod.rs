@@ -5,12 +5,12 @@
 //! MSS has to be split to be sent again, so it never is. Each recipe makes a connection in that state, loses data
 //! and watches; they run side by side, each on a thread with a network namespace and a wire of its own.
 
-mod course;
 pub mod judge;
 mod loss;
 mod script;
 mod trace;
 mod transfer;
+mod transfer_judge;
 mod watch;
 
 use crate::reproducer::{BuiltInReproducer, Context, Findings};
@@ -53,7 +53,7 @@ fn transfer(context: &Context, net: u8, transfer: &Transfer) -> (Check, Vec<Segm
         Err(error) => (Err(error), Vec::new()),
     };
     context.ended(transfer.name);
-    (course::judge(transfer.name, &seen), segments)
+    (transfer_judge::judge(transfer.name, &seen), segments)
 }
 
 /// Whether the profile sets the sizes of send buffers.

@@ -7,13 +7,14 @@
 //! in the handshake already; they run side by side.
 
 pub mod judge;
+pub mod observation;
 mod script;
 
 use crate::reproducer::{BuiltInReproducer, Context, Findings};
 use crate::side_by_side::{self, Recipe};
 use crate::wire::{Wire, WireError};
 use backproof_protocol::{Check, Role};
-use judge::TimeoutObservation;
+use observation::TimeoutObservation;
 use script::{SCRIPTS, TimeoutScript};
 
 /// The reproducer.

@@ -171,5 +171,4 @@ fn take_stderr(pipe: impl Read, events: &Sender<Event>, job: &str, say: Say) {
 }
 
 #[cfg(test)]
-#[path = "own_program_tests.rs"]
 mod tests;

@@ -1,0 +1,83 @@
+//! One trial: a connection whose first bytes come late, and what was observed on it.
+
+use super::family::Family;
+
+/// How the server answers a SYN in a trial.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cookies {
+    /// With a cookie.
+    Sent,
+    /// With a cookie, and cookies are turned off before the first data comes.
+    TurnedOff,
+    /// In the ordinary way.
+    Never,
+}
+
+impl Cookies {
+    /// The value of `net.ipv4.tcp_syncookies` that makes it so.
+    pub fn sysctl(self) -> &'static str {
+        if self == Self::Never { "0" } else { "2" }
+    }
+}
+
+/// One connection whose first `k` bytes come late.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CookieTrial {
+    /// Address family.
+    pub family: Family,
+    /// The MSS that the client offers.
+    pub mss: u16,
+    /// Bytes that are missing at first, and sent after the rest.
+    pub k: u32,
+    /// How the server answers the SYN.
+    pub cookies: Cookies,
+}
+
+impl CookieTrial {
+    /// Its name in the report.
+    pub fn name(&self) -> String {
+        let family = if self.family == Family::V4 { "" } else { " ipv6" };
+        let cookies = match self.cookies {
+            Cookies::Sent => "",
+            Cookies::TurnedOff => " cookies-turned-off",
+            Cookies::Never => " no-cookies",
+        };
+        format!("k={} mss={}{family}{cookies}", self.k, self.mss)
+    }
+}
+
+/// What a trial saw.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CookieObservation {
+    /// How it ended.
+    pub ending: TrialEnding,
+    /// The connection that was accepted in the end: where the first data was refused, it was sent whole after that.
+    pub taken: Option<Taken>,
+    /// By how much SyncookiesSent grew; none where the kernel does not have the counter.
+    pub sent: Option<i64>,
+    /// By how much SyncookiesRecv grew.
+    pub received: Option<i64>,
+    /// By how much SyncookiesFailed grew.
+    pub failed: Option<i64>,
+}
+
+/// A connection that was accepted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Taken {
+    /// What the server application read until the end of the stream.
+    pub data: Vec<u8>,
+    /// Its maximum segment size for sending, in bytes: what the cookie carried.
+    pub snd_mss: u32,
+}
+
+/// How a trial ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TrialEnding {
+    /// The first data was answered by an RST.
+    Refused,
+    /// The connection was accepted; the server application read this until the end of the stream.
+    Read(Vec<u8>),
+}
+
+/// A trial and what it saw, or why it could not be carried out.
+pub type Tried = (CookieTrial, Result<CookieObservation, String>);
