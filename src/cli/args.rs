@@ -36,7 +36,7 @@ pub(super) enum Command {
     /// Boot a kernel of a finished run again, exactly as in that run
     Replay(Replay),
     /// Show a finished run
-    Report(Report),
+    Report(ReportArgs),
     /// Tell whether this host, or one whose state was saved, was bitten by a bug
     Host(HostArgs),
     /// Build and list kernels whose state is known
@@ -72,7 +72,7 @@ pub(super) enum Format {
 
 /// What every command that boots guests takes.
 #[derive(Args, Debug)]
-pub(super) struct Host {
+pub(super) struct MachineArgs {
     /// Folder of the runs
     #[arg(long, value_name = "DIR", default_value = "results")]
     pub(super) results: PathBuf,
@@ -82,8 +82,8 @@ pub(super) struct Host {
     #[arg(long, value_name = "FILE", env = "BACKPROOF_QEMU")]
     pub(super) qemu: Option<PathBuf>,
     /// Accelerator; auto takes KVM if it works
-    #[arg(long, value_enum, default_value_t = Accel::Auto)]
-    pub(super) accel: Accel,
+    #[arg(long, value_enum, default_value_t = AccelArg::Auto)]
+    pub(super) accel: AccelArg,
 }
 
 /// Where kernels are kept.
@@ -104,7 +104,7 @@ fn folder() -> impl TypedValueParser<Value = PathBuf> {
 
 /// What runs the guests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum Accel {
+pub(super) enum AccelArg {
     /// KVM where it works, else TCG
     Auto,
     /// The processor's own virtualisation, or an error
@@ -167,7 +167,7 @@ pub(super) struct Run {
     #[arg(long, value_enum, default_value_t = Format::Table)]
     pub(super) format: Format,
     #[command(flatten)]
-    pub(super) host: Host,
+    pub(super) host: MachineArgs,
 }
 
 #[derive(Args, Debug)]
@@ -200,7 +200,7 @@ pub(super) struct Affected {
     #[arg(long, value_enum, default_value_t = Format::Table)]
     pub(super) format: Format,
     #[command(flatten)]
-    pub(super) host: Host,
+    pub(super) host: MachineArgs,
 }
 
 #[derive(Args, Debug)]
@@ -222,11 +222,11 @@ pub(super) struct Replay {
     #[arg(long, value_enum, default_value_t = Format::Table)]
     pub(super) format: Format,
     #[command(flatten)]
-    pub(super) host: Host,
+    pub(super) host: MachineArgs,
 }
 
 #[derive(Args, Debug)]
-pub(super) struct Report {
+pub(super) struct ReportArgs {
     /// Run: its id, its folder, or `latest`
     #[arg(default_value = "latest")]
     pub(super) run: String,
@@ -272,7 +272,7 @@ pub(super) struct Doctor {
     #[arg(long, value_enum, default_value_t = Format::Table)]
     pub(super) format: Format,
     #[command(flatten)]
-    pub(super) host: Host,
+    pub(super) host: MachineArgs,
 }
 
 #[derive(Debug, Subcommand)]

@@ -8,24 +8,24 @@ use anyhow::Context as _;
 use jiff::Timestamp;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{Accel, Host, Stop};
+use super::{AccelArg, MachineArgs, Stop};
 use crate::results;
 use crate::run::Lab;
 use crate::shim::Shim;
 use crate::vm::{AccelChoice, Accelerator, Hypervisor, Qemu};
 
-impl From<Accel> for AccelChoice {
-    fn from(accel: Accel) -> Self {
+impl From<AccelArg> for AccelChoice {
+    fn from(accel: AccelArg) -> Self {
         match accel {
-            Accel::Auto => Self::Auto,
-            Accel::Kvm => Self::Kvm,
-            Accel::Tcg => Self::Tcg,
+            AccelArg::Auto => Self::Auto,
+            AccelArg::Kvm => Self::Kvm,
+            AccelArg::Tcg => Self::Tcg,
         }
     }
 }
 
 /// What a run works with, from what the command line says.
-pub(super) fn lab(args: &Host, offline: bool, refresh: bool, jobs: usize) -> Result<Lab, Stop> {
+pub(super) fn lab(args: &MachineArgs, offline: bool, refresh: bool, jobs: usize) -> Result<Lab, Stop> {
     let store = args.cache.open();
     let shim = Shim::of_this_program().context("could not find this program's own file; is /proc mounted?");
     Ok(Lab {
@@ -58,13 +58,13 @@ pub(super) fn cpus() -> usize {
 }
 
 /// This machine, for the record.
-pub(super) fn record() -> results::Host {
+pub(super) fn record() -> results::RunHost {
     let uname = rustix::system::uname();
     let system = rustix::system::sysinfo();
     let unit = u64::from(system.mem_unit).max(1);
     // sysinfo(2) gives loads as fixed-point numbers with 16 bits of fraction.
     let load = system.loads.first().copied().unwrap_or(0) as f64 / 65536.0;
-    results::Host {
+    results::RunHost {
         kernel: uname.release().to_string_lossy().into_owned(),
         cpus: cpus(),
         memory_mib: system.totalram.saturating_mul(unit) >> 20,

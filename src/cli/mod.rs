@@ -27,8 +27,8 @@ mod report;
 mod run;
 
 use args::{
-    Accel, Affected, Cache, Cli, Command, Controls, ControlsBuild, ControlsList, Doctor, FailOn, Format, Host,
-    HostArgs, Replay, Report, Run,
+    AccelArg, Affected, Cache, Cli, Command, Controls, ControlsBuild, ControlsList, Doctor, FailOn, Format, HostArgs,
+    MachineArgs, Replay, ReportArgs, Run,
 };
 
 impl Cache {

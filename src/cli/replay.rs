@@ -7,7 +7,8 @@ use std::sync::Arc;
 use serde::Serialize;
 use tokio::sync::mpsc;
 
-use super::{Accel, Format, Replay, Stop, ended, host, print, print_json};
+use super::{AccelArg, Format, Replay, Stop, ended, host, print, print_json};
+use crate::evidence::Finding;
 use crate::evidence::runtime::Ran;
 use crate::exit::Exit;
 use crate::json;
@@ -40,9 +41,9 @@ pub(super) fn replay(args: &Replay) -> Result<Exit, Stop> {
     let folder = boot_folder(&run, &args.kernel, number).map_err(Stop::usage)?;
     let mut recording = read_recording(&folder).map_err(Stop::usage)?;
     match args.host.accel {
-        Accel::Auto => {}
-        Accel::Kvm => recording.accel = crate::vm::Accel::Kvm,
-        Accel::Tcg => recording.accel = crate::vm::Accel::Tcg,
+        AccelArg::Auto => {}
+        AccelArg::Kvm => recording.accel = crate::vm::Accel::Kvm,
+        AccelArg::Tcg => recording.accel = crate::vm::Accel::Tcg,
     }
     let job_of = |cell: &Cell| recording.plan.jobs.iter().find(|job| job.id == cell.job().to_string());
     let own = document.cells.into_iter().filter(|cell| cell.kernel == args.kernel);
@@ -73,7 +74,7 @@ pub(super) fn replay(args: &Replay) -> Result<Exit, Stop> {
     let document = Document { schema_version: SCHEMA_VERSION, run, cells, then };
     let printed = match args.format {
         Format::Json => print_json(&document),
-        Format::Table => print(&(text(&document) + &elsewhere(&others))),
+        Format::Table => print(&(text(&document, args.explain) + &elsewhere(&others))),
     };
     ended(code, printed)
 }
@@ -108,16 +109,17 @@ async fn boot(args: &Replay, number: u32, lab: &Lab, recording: Recording) -> Re
     }
 }
 
-fn text(document: &Document) -> String {
+fn text(document: &Document, explain: bool) -> String {
     let mut text = String::new();
     for (now, then) in document.cells.iter().zip(&document.then) {
-        let same = if now.outcome == then.outcome { "as then" } else { "unlike then" };
+        let same = if now.outcome == then.outcome { "as before" } else { "unlike before" };
         let outcome = |cell: &Cell| match cell.judgement.qualifier() {
             Some(qualifier) => format!("{} ({qualifier})", cell.outcome),
             None => cell.outcome.to_string(),
         };
         text += &format!("{}  {}  {}, {same}: {}\n", now.kernel, now.job(), outcome(now), outcome(then));
-        let findings = now.judgement.findings.iter().map(|f| f.why.as_str());
+        let is_shown = |finding: &&Finding| explain || Some(*finding) == now.judgement.surest();
+        let findings = now.judgement.findings.iter().filter(is_shown).map(|f| f.why.as_str());
         for line in findings.chain(now.judgement.reason.as_deref()).flat_map(str::lines) {
             text += &format!("  {}\n", visible(line));
         }

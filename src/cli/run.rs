@@ -38,7 +38,7 @@ pub(super) fn run(args: &Run) -> Result<Exit, Stop> {
     }
     let jobs = args.jobs.map_or_else(host::cpus, usize::from);
     let lab = host::lab(&args.host, args.offline, args.refresh, jobs)?;
-    let Judged { document, folder, written } = in_folder(asked, lab, &args.host.results)?;
+    let JudgedRun { document, folder, written } = in_folder(asked, lab, &args.host.results)?;
     // What was judged is shown also where it could not be kept.
     let printed = match args.format {
         Format::Json => print_json(&document),
@@ -58,7 +58,7 @@ pub(super) fn run(args: &Run) -> Result<Exit, Stop> {
 }
 
 /// A matrix that was judged.
-pub(super) struct Judged {
+pub(super) struct JudgedRun {
     /// All that is known.
     pub document: MatrixDocument,
     /// The run's folder.
@@ -68,7 +68,7 @@ pub(super) struct Judged {
 }
 
 /// Judges a matrix, shows how it goes on, and keeps it in a new folder of `results`.
-pub(super) fn in_folder(asked: RunPlan, lab: Lab, results: &Path) -> Result<Judged, Stop> {
+pub(super) fn in_folder(asked: RunPlan, lab: Lab, results: &Path) -> Result<JudgedRun, Stop> {
     let lab = Arc::new(lab);
     let mut folder = Folder::create(results, record(&asked, &lab)).map_err(Stop::no_verdict)?;
     let path = folder.path().to_owned();
@@ -79,7 +79,7 @@ pub(super) fn in_folder(asked: RunPlan, lab: Lab, results: &Path) -> Result<Judg
     runtime.shutdown_background();
 
     let written = folder.close(lab.accelerator.summary(), matches!(ended, Ended::Interrupted));
-    Ok(Judged { document: folder.document(), folder: path, written })
+    Ok(JudgedRun { document: folder.document(), folder: path, written })
 }
 
 /// How the judging ended.

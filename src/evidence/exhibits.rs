@@ -9,7 +9,7 @@ use super::changelog::{self, ParsedChangelog};
 use super::config::{self, BuildConfig};
 use super::git::{GitIndex, StepFound};
 use super::source::{self, SourceFiles, SourceFolder};
-use super::version::{self, Release};
+use super::version::{self, NotARelease, Release};
 use super::{Finding, Limit, Witness};
 use crate::kernel::{Kernel, PackageKind, Provenance};
 use crate::matrix::{Bug, Source};
@@ -56,7 +56,7 @@ impl Exhibits<'_> {
             | Source::Rpm(_)
             | Source::Url(_)
             | Source::Image { .. }
-            | Source::Mainline { .. } => named(kernel).map(|name| release_of(&name)),
+            | Source::Mainline { .. } => release_of_kernel(kernel),
         };
         let source = match from {
             Source::Tree(folder) if folder.is_dir() => {
@@ -149,7 +149,12 @@ impl Exhibits<'_> {
 /// The release that a kernel's name says it is. Whoever built a kernel may have chosen its name, and have put in or taken
 /// out what no name says.
 pub fn release_of(name: &str) -> Result<Release, String> {
-    match Release::parse(name) {
+    vouched(Release::parse(name), name)
+}
+
+/// What was read from a name, unless whoever built the kernel chose it.
+fn vouched(read: Result<Release, NotARelease>, name: &str) -> Result<Release, String> {
+    match read {
         Ok(own) if own.is_builders_own() => {
             Err(format!("{name} is a name that whoever built it chose: it does not say what was put in or taken out"))
         }
@@ -185,24 +190,25 @@ pub fn tree<'a>(folder: std::io::Result<SourceFolder>) -> Result<Box<dyn SourceF
     }
 }
 
-/// What a kernel is called: its package's version says more than its release does, which may be the ABI's number only.
-fn named(kernel: &Kernel) -> Option<String> {
-    let release = kernel.release.as_deref();
+/// The release that a kernel's package says it is, or the kernel itself if it came in none.
+fn release_of_kernel(kernel: &Kernel) -> Option<Result<Release, String>> {
     let package = kernel.provenance.iter().find_map(|from| match from {
-        Provenance::Package { kind, name, version, .. } => Some((*kind, name, version)),
+        Provenance::Package { kind, name, version, .. } => Some((*kind, name.as_str(), version.as_str())),
         _ => None,
     });
-    match (release, package) {
+    Some(match (kernel.release.as_deref(), package) {
         (release, Some((PackageKind::Rpm, name, version))) => {
-            let version = version.split_once(':').map_or(version.as_str(), |(_, version)| version);
-            let package = format!("{name}-{version}.x86_64.rpm");
-            // A package's name can be anything: Amazon has `kernel6.12`.
-            let named = Release::parse(&package).is_ok() || release.is_none();
-            Some(if named { package } else { release.unwrap_or_default().to_owned() })
+            let version = version.split_once(':').map_or(version, |(_, version)| version);
+            match (Release::of_rpm(name, version), release) {
+                // A package's name can be anything: Amazon has `kernel6.12`.
+                (Err(_), Some(release)) => release_of(release),
+                (read, _) => vouched(read, &format!("{name}-{version}")),
+            }
         }
-        (Some(release), Some((_, _, version))) => Some(format!("linux-image-{release}_{version}_amd64.deb")),
-        (release, package) => release.or(package.map(|(_, _, version)| version.as_str())).map(str::to_owned),
-    }
+        (Some(release), Some((_, _, version))) => vouched(Release::of_deb(release, version), release),
+        (Some(name), None) | (None, Some((_, _, name))) => release_of(name),
+        (None, None) => return None,
+    })
 }
 
 #[cfg(test)]

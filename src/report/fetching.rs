@@ -1,11 +1,11 @@
 //! Shows what is fetched while a command waits for it: a line that changes on a terminal, lines elsewhere.
 
-use super::line::Line;
+use super::line::ProgressLine;
 use crate::kernel::Progress;
 
 /// The fetching of files, on stderr. Nothing is shown while nothing is fetched.
 pub struct Fetching {
-    line: Line,
+    line: ProgressLine,
 }
 
 impl Default for Fetching {
@@ -17,7 +17,7 @@ impl Default for Fetching {
 impl Fetching {
     /// Nothing is shown until there is something to tell.
     pub fn new() -> Self {
-        Self { line: Line::new() }
+        Self { line: ProgressLine::new() }
     }
 
     /// Shows what goes on.

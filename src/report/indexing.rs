@@ -1,11 +1,11 @@
 //! Shows how a repository's index is made: a count that goes up on a terminal, a line when it begins elsewhere.
 
-use super::line::Line;
+use super::line::ProgressLine;
 use crate::evidence::git::IndexProgress;
 
 /// The reading of a repository, on stderr. Nothing is shown of one that has an index already.
 pub struct Indexing {
-    line: Line,
+    line: ProgressLine,
 }
 
 impl Default for Indexing {
@@ -17,7 +17,7 @@ impl Default for Indexing {
 impl Indexing {
     /// Nothing is shown until there is something to tell.
     pub fn new() -> Self {
-        Self { line: Line::new() }
+        Self { line: ProgressLine::new() }
     }
 
     /// Shows how far it is.

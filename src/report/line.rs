@@ -8,11 +8,11 @@ use super::stderr::say;
 use super::text::visible;
 
 /// The line. Nothing is shown until there is something to tell, and only on a terminal.
-pub(super) struct Line {
+pub(super) struct ProgressLine {
     bar: ProgressBar,
 }
 
-impl Line {
+impl ProgressLine {
     pub(super) fn new() -> Self {
         Self::on(ProgressDrawTarget::stderr())
     }
@@ -95,7 +95,7 @@ mod tests {
     #[test]
     fn what_is_told_is_what_is_seen_and_it_goes_away() {
         let terminal = Terminal::default();
-        let line = Line::on(ProgressDrawTarget::term_like(Box::new(terminal.clone())));
+        let line = ProgressLine::on(ProgressDrawTarget::term_like(Box::new(terminal.clone())));
         let seen = || terminal.0.lock().expect("the text").trim().to_owned();
         assert_eq!(seen(), "");
         for _ in 0..2 {

@@ -5,7 +5,7 @@ use crate::evidence::exhibits::Said;
 use crate::evidence::{Finding, StateSet, Strength, Witness};
 use crate::exit::Exit;
 use crate::kernel::Stale;
-use crate::results::{Host, QemuRecord, RunRecord, SCHEMA_VERSION};
+use crate::results::{QemuRecord, RunHost, RunRecord, SCHEMA_VERSION};
 use crate::run::{BootRecord, CellTrials, KernelRecord};
 use crate::verdict::{Advice, AdviceKind, Boots, Case, Circumstances, Question};
 use crate::vm::Accel;
@@ -53,7 +53,7 @@ fn document(cells: Vec<Cell>, finished: bool) -> MatrixDocument {
             profiles: Vec::new(),
             natural: false,
             jobs: 1,
-            host: Host { kernel: String::new(), cpus: 1, memory_mib: 1, load: 0.0 },
+            host: RunHost { kernel: String::new(), cpus: 1, memory_mib: 1, load: 0.0 },
             qemu: QemuRecord { program: String::new(), version: String::new() },
             accelerator: "tcg: as asked".to_owned(),
             not_written: Vec::new(),

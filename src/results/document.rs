@@ -67,7 +67,7 @@ pub struct RunRecord {
     /// How many kernels were judged at a time.
     pub jobs: usize,
     /// The machine that it ran on.
-    pub host: Host,
+    pub host: RunHost,
     /// The QEMU that it used.
     pub qemu: QemuRecord,
     /// Which accelerator ran the guests, and why that one.
@@ -80,7 +80,7 @@ pub struct RunRecord {
 
 /// The machine that a run was made on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Host {
+pub struct RunHost {
     /// `uname -r`.
     pub kernel: String,
     /// Processors that this process may use.

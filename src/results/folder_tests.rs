@@ -3,7 +3,7 @@ use backproof_protocol::Segment;
 use super::*;
 use crate::evidence::exhibits::Said;
 use crate::evidence::{Finding, StateSet, Strength, Witness};
-use crate::results::{Host, QemuRecord};
+use crate::results::{QemuRecord, RunHost};
 use crate::run::CellTrials;
 use crate::small_disk::SmallDisk;
 use crate::verdict::{Boots, Case, Circumstances};
@@ -22,7 +22,7 @@ fn folder(results: &Path) -> Folder {
         profiles: Vec::new(),
         natural: true,
         jobs: 1,
-        host: Host { kernel: String::new(), cpus: 1, memory_mib: 1, load: 0.0 },
+        host: RunHost { kernel: String::new(), cpus: 1, memory_mib: 1, load: 0.0 },
         qemu: QemuRecord { program: String::new(), version: String::new() },
         accelerator: String::new(),
         not_written: Vec::new(),

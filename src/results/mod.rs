@@ -6,6 +6,6 @@ mod pcapng;
 mod read;
 mod time_line;
 
-pub use document::{Host, MatrixDocument, QemuRecord, RunRecord, SCHEMA_VERSION, Unjudged};
+pub use document::{MatrixDocument, QemuRecord, RunHost, RunRecord, SCHEMA_VERSION, Unjudged};
 pub use folder::{Folder, FolderError};
 pub use read::{ReadError, boot_folder, find_run, read_document, read_recording};

@@ -28,7 +28,11 @@ pub(super) fn one_word(text: &str) -> Option<Release> {
     let at =
         name.match_indices('-').map(|(at, _)| at + 1).find(|at| name.get(*at..).is_some_and(begins_with_release))?;
     let (prefix, release) = name.split_at_checked(at)?;
-    let prefix = prefix.trim_end_matches('-');
+    packaged(prefix.trim_end_matches('-'), release)
+}
+
+/// The release of a package of this name, or of a file in /boot: what stands behind the name.
+pub(super) fn packaged(prefix: &str, release: &str) -> Option<Release> {
     if let Some((_, vendor)) = OF_OTHERS.iter().find(|(begin, _)| prefix.starts_with(begin)) {
         let named = named(release)?;
         // Alpine counts as `-r0`.
@@ -81,7 +85,11 @@ fn known_prefix(prefix: &str) -> bool {
 /// `linux-image-4.15.0-58-generic_4.15.0-58.64_amd64`: name, version and architecture of a package.
 pub(super) fn deb(file: &str) -> Option<Release> {
     let mut parts = file.splitn(3, '_');
-    let (package, version) = (parts.next()?, parts.next()?);
+    deb_package(parts.next()?, parts.next()?)
+}
+
+/// The release of a Debian package of this name and version.
+pub(super) fn deb_package(package: &str, version: &str) -> Option<Release> {
     let version = version.rsplit_once("%3a").map_or(version, |(_, version)| version);
     if !is_name(version) || !(package.starts_with("linux-") || package.starts_with("kernel-")) {
         return None;

@@ -1,7 +1,7 @@
 //! Reads a release from a name, or from a kernel's banner: `uname -a`, /proc/version, /proc/version_signature.
 
 use super::form::{is_name, is_numbers, named, without_tilde};
-use super::package::one_word;
+use super::package::{deb_package, one_word, packaged};
 use super::release::{KnownPackage, Release, Vendor};
 use super::{debian, names};
 use crate::matrix::Upstream;
@@ -35,6 +35,25 @@ impl Release {
             return Err(refuse());
         }
         parse(text).ok_or_else(refuse)
+    }
+
+    /// The release of a kernel that calls itself `kernel` and came in a Debian package of this version: the version says
+    /// more, because `uname -r` may have the ABI's number only.
+    ///
+    /// # Errors
+    /// If neither tells one.
+    pub fn of_deb(kernel: &str, version: &str) -> Result<Self, NotARelease> {
+        let refuse = || NotARelease::Nothing(format!("{kernel} of version {version}"));
+        deb_package(&format!("linux-image-{kernel}"), version).ok_or_else(refuse)
+    }
+
+    /// The release of a kernel in an RPM package of this name, and of this version without its epoch.
+    ///
+    /// # Errors
+    /// If the package is none that is known to hold kernels.
+    pub fn of_rpm(name: &str, version: &str) -> Result<Self, NotARelease> {
+        let refuse = || NotARelease::Nothing(format!("{name}-{version}"));
+        packaged(name, &format!("{version}.x86_64")).ok_or_else(refuse)
     }
 }
 
