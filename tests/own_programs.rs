@@ -55,10 +55,10 @@ fn own_program_is_judged_by_status_words_and_controls() {
         ("may-be-blind", "pass", "weak", "without a positive control nothing proves"),
         ("its-control-fails", "error", "", "a control that must not show the bug"),
         ("contradicts-itself", "error", "", "contradicts itself"),
-        ("exits-with-0", "pass", "weak", "exited with 0, which says not-affected, and named no checks (a hint"),
-        ("exits-with-2", "skip", "", "exited with 2, which says not-applicable"),
+        ("exits-with-0", "pass", "weak", "exited with 0 (not-affected) and reported no checks (a hint"),
+        ("exits-with-2", "skip", "", "exited with 2 (not-applicable)"),
         ("hangs", "error", "", "killed at its deadline of"),
-        ("prints-rubbish", "error", "", "printed `testing... all is well`, which is no conclusion"),
+        ("prints-rubbish", "error", "", "printed `testing... all is well`, which is not a conclusion"),
         ("is-killed", "error", "", "killed by signal 6"),
         ("floods", "error", "", "more than 32768 bytes on stdout"),
         ("talks-over-loopback", "pass", "weak", "exited with 0"),
@@ -152,7 +152,7 @@ fn what_cannot_run_in_a_guest_is_refused_before_anything_boots() {
     ran.ends_with(2).says(&[
         "the reproducer of `dynamic`, /bin/sh, cannot run in a guest: it is linked dynamically, and a guest has no libraries",
         "the reproducer of `a-script`, bugs/script, cannot run in a guest: it is a script",
-        "the reproducer of `gone`, bugs/gone, cannot be read: No such file",
+        "cannot read the reproducer of `gone`, bugs/gone: No such file",
     ]);
     assert!(!lab.path("results").exists(), "a run was begun");
     dossier(&lab, "dynamic", "reproducer: { program: a, deadlin: 4 }\n");

@@ -1,9 +1,9 @@
-//! What the agent and the controller say to each other.
+//! The protocol between the agent and the controller.
 //!
 //! The controller puts a [`Plan`] into the initramfs at [`PLAN_PATH`]. The agent reads it, and writes one UTF-8
 //! JSON object a line, at most [`MAX_LINE`] bytes with its newline, to its own serial port: first a
 //! [`Message::Hello`], then what the jobs say, last a [`Message::End`]; then it restarts the machine, which ends
-//! QEMU. Nothing is sent to the agent while it runs, so a recorded boot can be repeated by hand.
+//! QEMU. The controller sends nothing to the running agent, so people can repeat a recorded boot by hand.
 //!
 //! Readers ignore fields and message types that they don't know. A change that old readers would misunderstand
 //! gets a new [`VERSION`].
@@ -22,7 +22,7 @@ pub const VERSION: u32 = 3;
 /// The longest line in bytes, its newline included.
 pub const MAX_LINE: usize = 64 * 1024;
 
-/// Where the agent finds its plan in the initramfs.
+/// The path of the plan in the initramfs.
 pub const PLAN_PATH: &str = "/backproof/plan.json";
 
 /// The folder in the initramfs with the modules that [`Plan::modules`] names.
@@ -31,17 +31,17 @@ pub const MODULES_DIR: &str = "/backproof/modules";
 /// The folder in the initramfs with the programs that [`Job::program`] names.
 pub const PROGRAMS_DIR: &str = "/backproof/programs";
 
-/// The agent's first argument if it probes the host that it runs on. The plan comes on stdin as one line, and stdin stays open
-/// for as long as the controller lives; the messages go to stdout.
+/// The agent's first argument if it probes its own host. The plan comes on stdin as one line, and stdin stays open while
+/// the controller lives; the messages go to stdout.
 pub const PROBE_SUBCOMMAND: &str = "probe";
 
-/// How the reason of an error begins where a guest cannot have a profile's sysctl; the sysctl's name follows.
+/// The start of an error's reason if a guest lacks a profile's sysctl. The sysctl's name follows.
 pub const SETTING_FAILED: &str = "setting the profile's ";
 
-/// What the agent shall do: written by the controller, read once by PID 1.
+/// What the agent has to do: written by the controller, read once by PID 1.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
-    /// [`VERSION`] of the controller. The agent refuses another one.
+    /// [`VERSION`] of the controller. The agent rejects other versions.
     pub version: u32,
     /// File names in [`MODULES_DIR`], in the order in which they have to be loaded.
     pub modules: Vec<String>,
@@ -52,7 +52,7 @@ pub struct Plan {
 /// One reproducer to run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Job {
-    /// What the messages about it are marked with: no other job of the plan has it.
+    /// Its id, unique in the plan. Messages about the job carry it.
     pub id: String,
     /// The bug's name, which is its reproducer's.
     pub bug: String,
@@ -64,10 +64,10 @@ pub struct Job {
     /// Settings of the profile to apply before the job starts: sysctl name (`net.ipv4.tcp_syncookies`) to value.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub sysctls: BTreeMap<String, String>,
-    /// Whether to go the natural road too: real sockets on both ends, nothing forged, for people to look at.
+    /// Whether to go the natural road too: real sockets on both ends, for people to look at.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub natural: bool,
-    /// What to do wrong on purpose, to see that the reproducer is not fooled.
+    /// A fault to inject, to prove that the reproducer notices it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mutation: Option<Mutation>,
 }
@@ -80,14 +80,14 @@ impl Job {
     }
 }
 
-/// A fault put into the surroundings of a reproducer's recipes. A reproducer under one may end in an error or in the
-/// right verdict, never in a wrong one. The controls are spared: they would tell, and the recipes have to by themselves.
+/// A fault injected around a reproducer's recipes. The reproducer may then end in an error or in the right verdict, but
+/// never in a wrong one. The controls get no fault, because the recipes have to notice it themselves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Mutation {
-    /// The wire drops what the kernel sends a second time.
+    /// The wire drops the kernel's retransmissions.
     DropRetransmissions,
-    /// The wire drops what the peer says a second time, as its answers to zero-window probes.
+    /// The wire drops the peer's repeated segments, such as answers to zero-window probes.
     DropRepeatedAnswers,
     /// The wire lowers the MSS that a SYN offers, as some routers do.
     ClampMss,
@@ -128,14 +128,14 @@ pub enum Message {
     TimeLine(TimeLine),
     /// What a job concluded. Exactly one for each job that started, unless the guest dies.
     Report(Report),
-    /// A remark for people: an unusual thing that the agent met and went on from.
+    /// A remark for people about something unusual that did not stop the agent.
     Note {
         /// The remark.
         text: String,
     },
     /// The last line: all jobs have reported. The machine restarts after it.
     End {
-        /// Number of reports that were sent, so that a lost line is noticed.
+        /// Number of reports sent, so that the controller notices a lost line.
         reports: u32,
     },
 }
@@ -185,7 +185,7 @@ pub enum Conclusion {
     NotAffected,
     /// The bug shows on this kernel, and does not under the job's profile.
     Mitigated,
-    /// This kernel lacks something without which the question makes no sense or cannot be asked.
+    /// The kernel lacks something that the reproducer needs.
     Skip,
     /// The reproducer could not judge: a control failed, or a proof is missing.
     Error,
@@ -215,7 +215,7 @@ pub enum Role {
     Recipe,
     /// Must not show the bug on any kernel.
     NegativeControl,
-    /// Must show its effect on every kernel: proves that the road works.
+    /// Must show its effect on every kernel: proves that the setup works.
     PositiveControl,
     /// The natural road: what the bug looks like to people. It never decides.
     Natural,
@@ -229,6 +229,6 @@ pub enum Shown {
     Yes,
     /// It did not, and there is proof that it would have.
     No,
-    /// Nothing can be said; `why` tells the reason.
+    /// Unknown; `why` has the reason.
     Unclear,
 }

@@ -1,4 +1,4 @@
-//! What the wire saw: packets and time lines, which travel compressed.
+//! Packets and time lines from the wire, compressed.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -28,11 +28,11 @@ pub enum BadCapture {
     /// The text is not base64.
     #[error("the capture is not base64")]
     Base64(#[from] base64::DecodeError),
-    /// The bytes are no DEFLATE stream, or one that unpacks to more than any agent sends, or than there is room for.
-    #[error("the capture does not unpack, or to too much")]
+    /// The bytes are not a DEFLATE stream, or unpack to more than allowed.
+    #[error("the capture cannot be unpacked, or is too large")]
     Deflate,
-    /// What was unpacked is no list of packets.
-    #[error("the capture holds no packets")]
+    /// The unpacked JSON is not a list of packets.
+    #[error("the capture is not a list of packets")]
     Packets(#[from] serde_json::Error),
 }
 
@@ -40,7 +40,7 @@ impl Capture {
     /// Packs packets.
     ///
     /// # Errors
-    /// None that is known: what these types hold can be written as JSON.
+    /// None known: these types always serialize.
     pub fn pack(job: &str, packets: &[Packet]) -> serde_json::Result<Self> {
         Ok(Self { job: job.to_owned(), packed: pack(packets)? })
     }
@@ -48,7 +48,7 @@ impl Capture {
     /// The packets. What they take unpacked is taken from `room`, in bytes.
     ///
     /// # Errors
-    /// Whatever a hostile guest can put there; more than there is room for among it.
+    /// If the data is malformed or does not fit into `room`.
     pub fn unpack(&self, room: &mut usize) -> Result<Vec<Packet>, BadCapture> {
         unpack(&self.packed, room)
     }
@@ -65,7 +65,7 @@ fn unpack<T: serde::de::DeserializeOwned>(packed: &str, room: &mut usize) -> Res
     let bytes = STANDARD.decode(packed)?;
     let json = miniz_oxide::inflate::decompress_to_vec_with_limit(&bytes, MAX_UNPACKED.min(*room));
     let json = json.map_err(|_| BadCapture::Deflate)?;
-    // What comes of it takes as many bytes, give or take.
+    // The parsed packets take about as many bytes.
     *room = room.saturating_sub(json.len());
     Ok(serde_json::from_slice(&json)?)
 }
@@ -86,7 +86,7 @@ impl TimeLine {
     /// Packs segments.
     ///
     /// # Errors
-    /// None that is known.
+    /// None known.
     pub fn pack(job: &str, name: &str, segments: &[Segment]) -> serde_json::Result<Self> {
         Ok(Self { job: job.to_owned(), name: name.to_owned(), packed: pack(segments)? })
     }
@@ -94,7 +94,7 @@ impl TimeLine {
     /// The segments. What they take unpacked is taken from `room`, in bytes.
     ///
     /// # Errors
-    /// Whatever a hostile guest can put there; more than there is room for among it.
+    /// If the data is malformed or does not fit into `room`.
     pub fn unpack(&self, room: &mut usize) -> Result<Vec<Segment>, BadCapture> {
         unpack(&self.packed, room)
     }
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn packets_travel_small_and_come_back_whole() {
+    fn packed_packets_are_small_and_complete() {
         let packets = vec![packet(&[0x55; 128]); 150];
         let capture = Capture::pack("a-bug", &packets).expect("packs");
         assert!(capture.packed.len() < 4096, "{} bytes", capture.packed.len());
@@ -171,7 +171,7 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(200))]
 
         #[test]
-        fn any_text_is_unpacked_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..400), text in ".{0,80}") {
+        fn any_text_is_unpacked_or_rejected(bytes in proptest::collection::vec(any::<u8>(), 0..400), text in ".{0,80}") {
             for packed in [STANDARD.encode(&bytes), text, STANDARD.encode(miniz_oxide::deflate::compress_to_vec(&bytes, 1))] {
                 let _ = Capture { job: String::new(), packed }.unpack(&mut 1_000_000);
             }

@@ -1,13 +1,13 @@
-//! From checks to a conclusion: the same for every reproducer, and a pure function.
+//! Draws a conclusion from checks: one pure function for every reproducer.
 
 use backproof_protocol::{Check, Conclusion, Role, Shown};
 
 /// What the checks say together, and the checks that decide it.
 ///
-/// A control that failed, or a check that could not be made, never becomes a verdict: a positive control has to
-/// show its effect and a negative one must not show the bug. Then a recipe that showed the bug decides, even where
-/// another could not be judged; and only recipes that all could have shown it, and did not, are a pass. The natural
-/// road never decides, but a pass that it contradicts is none: then its checks are the ones that are returned.
+/// A failed control or an unclear check never becomes a verdict: a positive control has to show its effect, and a
+/// negative one must not show the bug. Then a recipe that showed the bug decides, even if another one is unclear. A pass
+/// needs all recipes: each could have shown the bug and did not. The natural road never decides, but if it contradicts a
+/// pass the conclusion is an error, and its checks are returned.
 pub fn conclude(checks: &[Check]) -> (Conclusion, Vec<&Check>) {
     let with = |wanted: &dyn Fn(&Check) -> bool| checks.iter().filter(|c| wanted(c)).collect::<Vec<_>>();
     let failed = with(&|c| match c.role {
@@ -33,10 +33,10 @@ pub fn conclude(checks: &[Check]) -> (Conclusion, Vec<&Check>) {
     }
 }
 
-/// What to say where the checks that decide are those of the natural road.
+/// The remark for a decision by checks of the natural road.
 pub fn disagreement(deciding: &[&Check]) -> Option<&'static str> {
     let natural = deciding.first().is_some_and(|c| c.role == Role::Natural);
-    natural.then_some("the two roads disagree: the recipes did not show the bug, and the natural road did: ")
+    natural.then_some("the recipes did not show the bug, but the natural road did: ")
 }
 
 #[cfg(test)]

@@ -1,5 +1,4 @@
-//! The guest agent: PID 1 of a test guest, and under arguments of their own the process of one reproducer, and what
-//! runs reproducers on a live host.
+//! The guest agent: PID 1 of a test guest. With arguments it runs one reproducer, or probes a live host.
 
 use std::process::ExitCode;
 
@@ -16,9 +15,7 @@ fn main() -> ExitCode {
         // Some kernels pass words of their command line on to init, so other arguments say nothing.
         _ if std::process::id() == 1 => pid1::run(),
         _ => {
-            say(format_args!(
-                "backproof-agent: this is the init of a test guest: it runs as process 1 and nowhere else"
-            ));
+            say(format_args!("backproof-agent: this is the init of a test guest and only runs as process 1"));
             ExitCode::from(2)
         }
     }

@@ -1,10 +1,9 @@
-//! The reproducers on the kernel of a live host: in namespaces of their own, from which nothing leaves and which
-//! nothing outlives.
+//! Runs the reproducers on a live host's kernel, in isolated namespaces that leave nothing behind.
 //!
-//! Two processes. The outer one makes the namespaces (network, mount, process ids, and for other users than root a user namespace) and starts the inner one,
-//! which is process 1 in there: when it dies the kernel kills all others in there with it, and reboot(2) ends them and
-//! no machine (pid_namespaces(7)). Each dies with its parent, and both have the pipe of the plan as a second sign of
-//! life. Nothing is mounted, no module is loaded, and no sysctl is written that is not a namespace's own.
+//! Two processes. The outer one creates the namespaces (network, mount, process ids, and a user namespace unless it is
+//! root) and starts the inner one as their process 1. When the inner one dies, the kernel kills all processes in the
+//! namespaces; reboot(2) ends them and not the machine (pid_namespaces(7)). Each dies with its parent, and both also
+//! watch the pipe of the plan. The probe mounts nothing, loads no module and writes only sysctls of its namespaces.
 
 use std::fs::{self, File};
 use std::io::{self, BufRead as _};
@@ -29,7 +28,7 @@ use backproof_protocol::{MAX_LINE, Message, PROBE_SUBCOMMAND, Plan, VERSION};
 /// The agent's first argument in the namespaces.
 pub const INSIDE: &str = "probe-inside";
 
-/// What the agent exits with where it could not probe; stderr tells why.
+/// The exit status of a failed probe; stderr has the reason.
 const FAILED: u8 = 3;
 
 /// Capabilities that reproducers need: to make network namespaces, interfaces and addresses, and to listen on any port.
@@ -54,10 +53,11 @@ fn probe() -> Result<u8, String> {
     die_with_parent()?;
     let (uid, gid) = (geteuid(), getegid());
     let namespaces = CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWPID;
-    // Root has no need of a user namespace, and in one it could not set a socket's buffer beyond the system's limit. In
-    // a container root may not be allowed to do without.
+    // Root needs no user namespace, and inside one it could not set a socket's buffer beyond the system's limit. Root
+    // of a container may need one.
     if !uid.is_root() || unshare(namespaces).is_err() {
-        unshare(namespaces | CloneFlags::CLONE_NEWUSER).map_err(|error| format!("making a user namespace: {error}"))?;
+        unshare(namespaces | CloneFlags::CLONE_NEWUSER)
+            .map_err(|error| format!("cannot create a user namespace: {error}"))?;
         // Since 3.19 a group map needs it (user_namespaces(7)); older kernels have no such file.
         let denied = fs::write("/proc/self/setgroups", "deny");
         denied.or_else(|e| if e.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(e) }).map_err(mapping)?;
@@ -68,7 +68,7 @@ fn probe() -> Result<u8, String> {
     die_with_parent()?;
     let mut inner = Command::new("/proc/self/exe");
     let status = inner.arg0("backproof-agent").arg(INSIDE).status();
-    let status = status.map_err(|error| format!("starting the process in the namespaces: {error}"))?;
+    let status = status.map_err(|error| format!("cannot start the process in the namespaces: {error}"))?;
     match status.code() {
         Some(code) => Ok(u8::try_from(code).unwrap_or(FAILED)),
         None => Err(format!("the process in the namespaces was killed: {status}")),
@@ -76,23 +76,23 @@ fn probe() -> Result<u8, String> {
 }
 
 fn mapping(error: io::Error) -> String {
-    format!("mapping the user into a user namespace: {error}")
+    format!("cannot map the user into a user namespace: {error}")
 }
 
-/// Asks to be killed when the parent ends, and ends where it has ended already: then nobody holds the other end of
-/// stdin any more. (The parent's process id would not tell: it is 0 in a new namespace.)
+/// Asks for SIGKILL at the parent's death, and fails if the parent is dead already: then stdin is closed. (The parent's
+/// process id doesn't help, because it is 0 in a new namespace.)
 fn die_with_parent() -> Result<(), String> {
     set_parent_process_death_signal(Some(Signal::KILL))
-        .map_err(|error| format!("asking to die with the parent: {error}"))?;
+        .map_err(|error| format!("cannot bind this process to its parent: {error}"))?;
     let stdin = io::stdin();
     let mut plan = [PollFd::from_borrowed_fd(stdin.as_fd(), PollFlags::empty())];
     let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
     match poll(&mut plan, Some(&at_once)) {
         Ok(_) if plan[0].revents().intersects(PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL) => {
-            Err("stdin is closed: expected a plan, and that stdin stays open until the end".to_owned())
+            Err("stdin is closed: expected a plan, and an open stdin until the end".to_owned())
         }
         Ok(_) => Ok(()),
-        Err(error) => Err(format!("looking at stdin: {error}")),
+        Err(error) => Err(format!("cannot poll stdin: {error}")),
     }
 }
 
@@ -116,7 +116,7 @@ fn inside() -> Result<(), String> {
     let plan = read_plan(io::stdin().lock())?;
     let stdout = io::stdout().as_fd().try_clone_to_owned().map_err(|error| format!("stdout: {error}"))?;
     let mut port = Port::to(File::from(stdout));
-    namespace::loopback_up().map_err(|error| format!("bringing the loopback interface up: {error}"))?;
+    namespace::loopback_up().map_err(|error| format!("cannot bring the loopback interface up: {error}"))?;
     let features = Features::probe(features::sysctls_of(&plan.jobs));
     port.say(&Message::Hello(hello(&features)));
     let missing: Vec<String> = Tun::new().err().map(no_tun).into_iter().collect();
@@ -127,15 +127,15 @@ fn inside() -> Result<(), String> {
 
 fn no_tun(error: io::Error) -> String {
     let remedy = match error.kind() {
-        io::ErrorKind::PermissionDenied => "root may open it",
-        io::ErrorKind::NotFound => "`modprobe tun` as root may bring it",
+        io::ErrorKind::PermissionDenied => "only root can open it",
+        io::ErrorKind::NotFound => "try `modprobe tun` as root",
         _ => "the reproducers need the kernel's TUN driver",
     };
     format!("/dev/net/tun: {error} ({remedy})")
 }
 
 /// Gives up all capabilities but those that reproducers need, for this process' children too, which are started as
-/// user 0 of the namespace and would have all. Where there is no user namespace these are the host's own: nothing in
+/// user 0 of the namespace and would have all. If there is no user namespace these are the host's own: nothing in
 /// here may load a module, set the clock or write anybody's file.
 fn give_up_capabilities() -> Result<(), String> {
     let all = (0..=CAPABILITIES).map(|n| CapabilitySet::from_bits_retain(1 << n));
@@ -146,29 +146,29 @@ fn give_up_capabilities() -> Result<(), String> {
         match remove_capability_from_bounding_set(one) {
             // EINVAL: this kernel does not know it.
             Ok(()) | Err(rustix::io::Errno::INVAL) => {}
-            Err(error) => return Err(format!("giving up the capability {one:?}: {error}")),
+            Err(error) => return Err(format!("cannot drop the capability {one:?}: {error}")),
         }
     }
-    set_no_new_privs(true).map_err(|error| format!("giving up new privileges: {error}"))
+    set_no_new_privs(true).map_err(|error| format!("cannot set no_new_privs: {error}"))
 }
 
 /// Reads the plan, and refuses what a live host must not be asked for.
 fn read_plan(input: impl io::BufRead) -> Result<Plan, String> {
     let mut line = Vec::new();
     let mut input = input.take(MAX_LINE as u64);
-    input.read_until(b'\n', &mut line).map_err(|error| format!("reading the plan: {error}"))?;
+    input.read_until(b'\n', &mut line).map_err(|error| format!("cannot read the plan: {error}"))?;
     if line.last() != Some(&b'\n') {
-        return Err(format!("the plan is not one line of less than {MAX_LINE} bytes"));
+        return Err(format!("the plan is not one line under {MAX_LINE} bytes"));
     }
-    let plan: Plan = serde_json::from_slice(&line).map_err(|error| format!("the plan is not one: {error}"))?;
+    let plan: Plan = serde_json::from_slice(&line).map_err(|error| format!("invalid plan: {error}"))?;
     if plan.version != VERSION {
-        return Err(format!("the plan speaks version {} of the protocol, this agent version {VERSION}", plan.version));
+        return Err(format!("the plan has protocol version {}, this agent has {VERSION}", plan.version));
     }
     if !plan.modules.is_empty() {
-        return Err("the plan has modules to load, and a live host's kernel is not to be changed".to_owned());
+        return Err("the plan loads modules, which a live host does not allow".to_owned());
     }
     if let Some(job) = plan.jobs.iter().find(|job| job.mutation.is_some() || job.natural) {
-        return Err(format!("job {} has a mutation or the natural road, which are for guests", job.id));
+        return Err(format!("job {} asks for a mutation or the natural road, which only guests allow", job.id));
     }
     Ok(plan)
 }
@@ -187,15 +187,15 @@ mod tests {
     }
 
     #[test]
-    fn a_plan_that_a_live_host_must_not_be_asked_for_is_refused() {
+    fn plan_for_guests_only_is_rejected_on_a_live_host() {
         assert!(read_plan(line(|_| ()).as_slice()).is_ok());
         for (bad, why) in [
-            (line(|plan| plan.modules.push("tun.ko".to_owned())), "modules to load"),
+            (line(|plan| plan.modules.push("tun.ko".to_owned())), "loads modules"),
             (line(|plan| plan.jobs[0].mutation = Some(Mutation::JumpClock)), "mutation"),
             (line(|plan| plan.jobs[0].natural = true), "natural"),
             (line(|plan| plan.version = 1), "version 1"),
-            (b"{}\n".to_vec(), "not one"),
-            (b"{\n".to_vec(), "not one"),
+            (b"{}\n".to_vec(), "invalid plan"),
+            (b"{\n".to_vec(), "invalid plan"),
             (Vec::new(), "not one line"),
             (vec![b' '; MAX_LINE + 1], "not one line"),
         ] {
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn outside_of_new_namespaces_nothing_is_run() {
+    fn nothing_runs_outside_of_new_namespaces() {
         // The test's own process is not process 1; its stdin may be closed, which is an answer too.
         assert!(inside().is_err());
     }

@@ -23,13 +23,13 @@ pub struct BuiltInReproducer {
     pub bug: &'static str,
     /// Features of the hello without which it cannot run.
     pub needs: &'static [&'static str],
-    /// Sysctls that it sets. Where they are not a namespace's own, it runs alone in the first namespace.
+    /// Sysctls that it sets. If they are not a namespace's own, it runs alone in the first namespace.
     pub sets: &'static [&'static str],
     /// Runs it, in a network namespace that nothing else uses at the time.
     pub run: fn(&Context) -> Findings,
 }
 
-/// What a reproducer has at hand.
+/// What a reproducer is given.
 #[derive(Clone, Debug)]
 pub struct Context {
     /// When the job started.
@@ -40,7 +40,7 @@ pub struct Context {
     pub ipv6: bool,
     /// The profile's sysctls.
     pub profile: Arc<BTreeMap<String, String>>,
-    /// What the kernel had for the profile's sysctls, where the job runs in the first namespace.
+    /// The kernel's own values of the profile's sysctls, if the job runs in the first namespace.
     pub before: Arc<BTreeMap<String, String>>,
     /// Whether to go the natural road too.
     pub natural: bool,
@@ -52,27 +52,27 @@ impl Context {
     /// The context of a job that started at `started`.
     pub fn new(job: &Job, started: Instant, own_namespace: bool, ipv6: bool) -> Self {
         let profile = Arc::new(job.sysctls.clone());
-        // A value that cannot be read cannot be set either, and that is told when it is tried.
+        // A value that cannot be read cannot be set either, and setting it reports that.
         let kept = job.sysctls.keys().filter(|_| !own_namespace);
         let before = Arc::new(kept.filter_map(|name| Some((name.clone(), sysctl::read(name).ok()?))).collect());
         Self { started, own_namespace, ipv6, profile, before, natural: job.natural, mutation: job.mutation }
     }
 
-    /// Moves the calling thread alone into a new network namespace, where there are any, and applies the profile
-    /// there: a new namespace starts from the kernel's own settings, not from those of the one before.
+    /// Moves only the calling thread into a new network namespace, if the kernel has them, and applies the profile
+    /// there, because a new namespace starts with the kernel's own settings.
     ///
     /// # Errors
-    /// What could not be done, in words.
+    /// What failed, for people.
     pub fn enter_namespace(&self) -> Result<(), String> {
         let entered = if self.own_namespace { namespace::enter_new() } else { namespace::loopback_up() };
-        entered.map_err(|error| format!("preparing a network namespace: {error}"))?;
+        entered.map_err(|error| format!("cannot prepare a network namespace: {error}"))?;
         self.set(&self.profile)
     }
 
     /// Sets the profile's sysctls to these values, in the calling thread's network namespace.
     ///
     /// # Errors
-    /// Which of them could not be set, in words.
+    /// Which sysctl failed, for people.
     pub fn set(&self, values: &BTreeMap<String, String>) -> Result<(), String> {
         for (name, value) in values {
             let failed = |error| format!("{SETTING_FAILED}{name} to `{value}`: {error}");
@@ -110,7 +110,7 @@ pub struct Findings {
 }
 
 impl Findings {
-    /// That nothing could be judged.
+    /// A failure without a judgement.
     pub fn error(why: String) -> Self {
         let conclusion = Conclusion::Error;
         Self { conclusion, why, checks: Vec::new(), packets: Vec::new(), packets_cut: false, time_lines: Vec::new() }

@@ -22,7 +22,7 @@ pub trait Recipe: Sync {
     /// Carries it out.
     ///
     /// # Errors
-    /// Where the wire or the kernel does something else than the recipe needs; that is no verdict.
+    /// If the wire or the kernel does something unexpected. That is not a verdict.
     fn perform(&self, context: &Context, wire: &mut Wire) -> Result<Self::Observation, WireError>;
 
     /// Judges what was seen. An error is why it could not be carried out.
@@ -58,7 +58,7 @@ impl Performed {
         let Self { checks, packets, packets_cut } = self;
         let (conclusion, deciding) = conclude(&checks);
         let why = match (conclusion, deciding.as_slice()) {
-            (_, []) => "no check could be made".to_owned(),
+            (_, []) => "no check could run".to_owned(),
             // One connection that shows the bug is the finding; a pass stands on all recipes.
             (Conclusion::Affected, [first, ..]) => format!("{}: {}", first.name, first.why),
             (_, all) => {
@@ -70,8 +70,8 @@ impl Performed {
     }
 }
 
-/// Does something with each of a list: side by side, each in a namespace of its own, so that the counters are its
-/// own too; or one after another, on networks of their own, where there are no namespaces.
+/// Calls `what` for each item of a list: concurrently, each in its own namespace with its own counters; or one after
+/// another, on different networks, if new namespaces can't be made.
 pub fn each<T: Sync, R: Send>(
     context: &Context,
     list: &[T],

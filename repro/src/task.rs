@@ -61,7 +61,7 @@ pub fn run_job(task: &str) -> ExitCode {
     for packets in findings.packets.chunks(PACKETS_A_LINE) {
         match Capture::pack(&id, packets) {
             Ok(capture) => print_message(&Message::Capture(capture)),
-            Err(error) => say(format_args!("backproof-agent: packing a capture: {error}")),
+            Err(error) => say(format_args!("backproof-agent: cannot pack a capture: {error}")),
         }
     }
     if findings.packets_cut {
@@ -73,7 +73,7 @@ pub fn run_job(task: &str) -> ExitCode {
         for segments in segments.chunks(SEGMENTS_A_LINE) {
             match TimeLine::pack(&id, &name, segments) {
                 Ok(line) => print_message(&Message::TimeLine(line)),
-                Err(error) => say(format_args!("backproof-agent: packing a time line: {error}")),
+                Err(error) => say(format_args!("backproof-agent: cannot pack a time line: {error}")),
             }
         }
     }
@@ -81,15 +81,15 @@ pub fn run_job(task: &str) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Runs the reproducer, under a clock that jumps where that is the mutation; the others are the wire's, the peer's
-/// and the application's.
+/// Runs the reproducer, with a jumping clock if that is the mutation. The wire, the peer and the application apply
+/// the others.
 fn run_mutated(reproducer: &BuiltInReproducer, context: &Context) -> Findings {
     if context.mutation != Some(Mutation::JumpClock) {
         return (reproducer.run)(context);
     }
     let jumping = match clock::Jumping::start() {
         Ok(jumping) => jumping,
-        Err(error) => return Findings::error(format!("making the wall clock jump: {error}")),
+        Err(error) => return Findings::error(format!("cannot make the wall clock jump: {error}")),
     };
     let findings = (reproducer.run)(context);
     let text = format!("the wall clock jumped {} times", jumping.stop());
@@ -114,7 +114,7 @@ fn print_message(message: &Message) {
     match serde_json::to_string(message) {
         Ok(line) if line.len() < MAX_LINE => print_line(&line),
         Ok(line) => say(format_args!("backproof-agent: a line of {} bytes is longer than {MAX_LINE}", line.len())),
-        Err(error) => say(format_args!("backproof-agent: writing a message: {error}")),
+        Err(error) => say(format_args!("backproof-agent: cannot write a message: {error}")),
     }
 }
 
@@ -128,7 +128,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_full_capture_message_fits_into_a_line() {
+    fn full_capture_message_fits_into_a_line() {
         let packet = Packet {
             at_us: 99_999_999_999,
             out: false,

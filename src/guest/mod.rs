@@ -30,17 +30,17 @@ const NODES: [(&str, u32, u32); 6] = [
 const FOLDERS: [&str; 9] =
     ["dev", "dev/net", "proc", "sys", "tmp", "run", "backproof", "backproof/modules", "backproof/programs"];
 
-/// A guest that cannot be put together.
+/// An error creating a guest.
 #[derive(Debug, thiserror::Error)]
 pub enum GuestError {
     /// A module's name is not a file name.
-    #[error("a module is named `{0}`, which is no file name")]
+    #[error("module name `{0}` is not a file name")]
     ModuleName(String),
     /// The archive could not be written.
-    #[error("the initramfs could not be made")]
+    #[error("cannot create the initramfs")]
     Archive(#[from] io::Error),
     /// The plan could not be written.
-    #[error("the agent's plan could not be written")]
+    #[error("cannot write the agent's plan")]
     Plan(#[from] serde_json::Error),
 }
 
@@ -56,7 +56,7 @@ pub fn module_file(name: &str) -> String {
 /// the kernel's own decompressors are optional, and unpacking two megabytes costs nothing.
 ///
 /// # Errors
-/// Where a module's name has a slash or is empty, or something does not fit the format's 32-bit sizes.
+/// If a module's name has a slash or is empty, or something does not fit the format's 32-bit sizes.
 pub fn initramfs(plan: &Plan, modules: &[Module], programs: &[&GuestProgram]) -> Result<Vec<u8>, GuestError> {
     let mut archive = Archive { bytes: Vec::with_capacity(AGENT.len() + (1 << 20)), inode: 0 };
     for folder in FOLDERS {
@@ -167,13 +167,13 @@ mod tests {
     }
 
     #[test]
-    fn the_same_plan_gives_the_same_bytes() {
+    fn same_plan_gives_the_same_bytes() {
         let one = initramfs(&plan(), &[module("tun")], &[]).expect("an initramfs");
         assert_eq!(one, initramfs(&plan(), &[module("tun")], &[]).expect("an initramfs"));
     }
 
     #[test]
-    fn a_module_cannot_leave_its_folder() {
+    fn module_cannot_leave_its_folder() {
         for name in ["", "../../init", "a/b", "a\0b"] {
             assert!(matches!(initramfs(&plan(), &[module(name)], &[]), Err(GuestError::ModuleName(_))), "{name:?}");
         }

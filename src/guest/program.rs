@@ -20,11 +20,11 @@ pub struct GuestProgram {
     bytes: Vec<u8>,
 }
 
-/// A file that is no program for a guest.
+/// A file that cannot run in a guest.
 #[derive(Debug, thiserror::Error)]
 pub enum ProgramError {
     /// It cannot be read.
-    #[error("the reproducer of `{bug}`, {path}, cannot be read: {source}", path = path.display())]
+    #[error("cannot read the reproducer of `{bug}`, {path}: {source}", path = path.display())]
     Unreadable {
         /// Whose it is.
         bug: BugId,
@@ -49,14 +49,14 @@ impl GuestProgram {
     /// Reads the program of a bug.
     ///
     /// # Errors
-    /// Where the file cannot be read, is too large, or is no static x86-64 program.
+    /// If the file cannot be read, is too large, or is not a static x86-64 program.
     pub fn load(bug: &BugId, path: &Path) -> Result<Self, ProgramError> {
         let unreadable = |source| ProgramError::Unreadable { bug: bug.clone(), path: path.to_owned(), source };
         let unfit = |why| ProgramError::Unfit { bug: bug.clone(), path: path.to_owned(), why };
         let mut bytes = Vec::new();
-        // Nothing but a file ends by itself: a FIFO would be waited for.
+        // Only a file has an end: reading a FIFO could block for ever.
         if !std::fs::metadata(path).map_err(unreadable)?.is_file() {
-            return Err(unfit("it is no regular file".to_owned()));
+            return Err(unfit("it is not a regular file".to_owned()));
         }
         let file = File::open(path).map_err(unreadable)?;
         // One byte more than allowed tells a file that is too long.
@@ -86,7 +86,7 @@ fn check(bytes: &[u8]) -> Result<(), String> {
         return Err(format!("it is a script, and a guest has no interpreters: {expected}"));
     }
     if !bytes.starts_with(b"\x7fELF") {
-        return Err(format!("it is no ELF file: {expected}"));
+        return Err(format!("it is not an ELF file: {expected}"));
     }
     let broken = |_| format!("it is a 32-bit, foreign or damaged ELF file: {expected}");
     let header = FileHeader64::<Endianness>::parse(bytes).map_err(broken)?;
@@ -95,7 +95,7 @@ fn check(bytes: &[u8]) -> Result<(), String> {
         return Err(format!("it is for machine number {}: {expected}", header.e_machine(endian)));
     }
     if !matches!(header.e_type(endian), ET_EXEC | ET_DYN) {
-        return Err(format!("it is an object file or a core, and no program: {expected}"));
+        return Err(format!("it is an object file or a core dump, not a program: {expected}"));
     }
     let segments = header.program_headers(endian, bytes).map_err(broken)?;
     let dynamic = || format!("it is linked dynamically, and a guest has no libraries: {expected} (cc -static)");
@@ -104,7 +104,7 @@ fn check(bytes: &[u8]) -> Result<(), String> {
     for segment in segments {
         let end = segment.p_offset(endian).checked_add(segment.p_filesz(endian));
         if end.is_none_or(|end| end > bytes.len() as u64) {
-            return Err(format!("it is cut short: {expected}"));
+            return Err(format!("it is truncated: {expected}"));
         }
         match segment.p_type(endian) {
             PT_INTERP => return Err(dynamic()),

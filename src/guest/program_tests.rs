@@ -15,12 +15,12 @@ fn with(at: usize, other: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn only_a_static_x86_64_program_is_one() {
+fn only_static_x86_64_programs_are_accepted() {
     assert_eq!(check(&good()), Ok(()));
     let shell = std::fs::read("/bin/sh").expect("a shell");
     let first_segment = 64;
     for (name, bytes, expected) in [
-        ("nothing", Vec::new(), "no ELF file"),
+        ("nothing", Vec::new(), "not an ELF file"),
         ("a script", b"#!/bin/sh\n".to_vec(), "it is a script"),
         ("the host's shell", shell, "linked dynamically"),
         ("a 32-bit program", with(4, &[1]), "damaged ELF"),
@@ -29,7 +29,7 @@ fn only_a_static_x86_64_program_is_one() {
         ("an object file", with(16, &1_u16.to_le_bytes()), "an object file"),
         ("one that begins nowhere", with(24, &[0; 8]), "no entry point"),
         ("one that needs a loader", with(first_segment, &3_u32.to_le_bytes()), "linked dynamically"),
-        ("half a program", good()[..good().len() / 2].to_vec(), "cut short"),
+        ("half a program", good()[..good().len() / 2].to_vec(), "truncated"),
         ("a head alone", good()[..64].to_vec(), "damaged ELF"),
         ("a large one", [good(), vec![0; PROGRAM_MAX]].concat(), "larger than 32 MiB"),
     ] {
@@ -39,14 +39,14 @@ fn only_a_static_x86_64_program_is_one() {
 }
 
 #[test]
-fn a_file_that_is_none_is_named_with_its_bug() {
+fn unreadable_file_is_named_with_its_bug() {
     let bug: BugId = "my-bug".parse().expect("a name");
     let load = |path: &Path| GuestProgram::load(&bug, path).map_err(|error| error.to_string());
     let gone = load(Path::new("/no/such/file"));
-    let start = "the reproducer of `my-bug`, /no/such/file, cannot be read: No such file";
+    let start = "cannot read the reproducer of `my-bug`, /no/such/file: No such file";
     assert!(gone.as_ref().is_err_and(|said| said.starts_with(start)), "{gone:?}");
     for path in ["/", "/dev/zero"] {
-        assert!(load(Path::new(path)).is_err_and(|said| said.contains("no regular file")), "{path}");
+        assert!(load(Path::new(path)).is_err_and(|said| said.contains("not a regular file")), "{path}");
     }
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("repro");

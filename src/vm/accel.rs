@@ -1,5 +1,5 @@
-//! Which accelerator runs the guests. A /dev/kvm that opens proves nothing, so the first boot of a run is the
-//! proof: the others wait for it, and what it finds is remembered with its reason.
+//! Chooses the accelerator. A /dev/kvm that opens does not prove that KVM works, so the first boot of a run tries it: the
+//! other boots wait for the result, which is kept with its reason.
 
 use std::fmt;
 use std::fs::OpenOptions;
@@ -39,13 +39,13 @@ impl fmt::Display for Accel {
     }
 }
 
-/// What the user wants.
+/// The user's choice.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum AccelChoice {
     /// KVM where it works, TCG elsewhere.
     #[default]
     Auto,
-    /// KVM or nothing.
+    /// Only KVM.
     Kvm,
     /// TCG even where KVM works.
     Tcg,
@@ -125,7 +125,7 @@ impl Accelerator {
         let mut kvm = self.kvm();
         match (self.choice, &*kvm) {
             (AccelChoice::Tcg, _) | (AccelChoice::Auto, Kvm::Broken { .. }) => turn(Accel::Tcg, false),
-            // Somebody who insists on KVM gets QEMU's own complaint from every boot.
+            // With an explicit KVM every boot fails with QEMU's own error.
             (AccelChoice::Kvm, _) | (AccelChoice::Auto, Kvm::Works) => turn(Accel::Kvm, false),
             (AccelChoice::Auto, Kvm::Trying) => None,
             (AccelChoice::Auto, Kvm::Untried) => {
@@ -138,14 +138,12 @@ impl Accelerator {
     /// One line for people: which accelerator runs the guests, and why.
     pub fn summary(&self) -> String {
         match (self.choice, &*self.kvm()) {
-            (AccelChoice::Tcg, _) => "tcg: as asked".to_owned(),
-            (AccelChoice::Kvm, Kvm::Broken { why }) => format!("kvm: as asked, but {why}"),
-            (AccelChoice::Kvm, _) => "kvm: as asked".to_owned(),
-            (AccelChoice::Auto, Kvm::Works) => "kvm: it runs guests".to_owned(),
+            (AccelChoice::Tcg, _) => "tcg: requested".to_owned(),
+            (AccelChoice::Kvm, Kvm::Broken { why }) => format!("kvm: requested, but {why}"),
+            (AccelChoice::Kvm, _) => "kvm: requested".to_owned(),
+            (AccelChoice::Auto, Kvm::Works) => "kvm: works".to_owned(),
             (AccelChoice::Auto, Kvm::Broken { why }) => format!("tcg: {why}"),
-            (AccelChoice::Auto, Kvm::Untried | Kvm::Trying) => {
-                "none was needed yet; KVM would be tried first".to_owned()
-            }
+            (AccelChoice::Auto, Kvm::Untried | Kvm::Trying) => "not needed yet; KVM would be tried first".to_owned(),
         }
     }
 
@@ -214,11 +212,11 @@ impl Drop for Turn<'_> {
 fn unusable(device: &Path, error: &io::Error) -> String {
     let device = device.display();
     match error.kind() {
-        io::ErrorKind::NotFound => format!("there is no {device}"),
+        io::ErrorKind::NotFound => format!("{device} does not exist"),
         io::ErrorKind::PermissionDenied => {
-            format!("{device} may not be opened by this user: `usermod -aG kvm $USER` and a new login mend that")
+            format!("no permission to open {device}: run `usermod -aG kvm $USER` and log in again")
         }
-        _ => format!("{device} does not open: {error}"),
+        _ => format!("cannot open {device}: {error}"),
     }
 }
 
@@ -238,14 +236,14 @@ mod tests {
     }
 
     #[test]
-    fn a_host_without_the_device_runs_tcg_and_says_so() {
+    fn host_without_kvm_runs_tcg_with_the_reason() {
         let accelerator = Accelerator::with_device(AccelChoice::Auto, Path::new("/nonexistent/kvm"));
         assert_eq!(accelerator.try_turn().map(|t| t.accel()), Some(Accel::Tcg));
-        assert_eq!(accelerator.summary(), "tcg: there is no /nonexistent/kvm");
+        assert_eq!(accelerator.summary(), "tcg: /nonexistent/kvm does not exist");
     }
 
     #[test]
-    fn what_the_first_boot_under_kvm_shows_decides_for_the_run() {
+    fn first_boot_under_kvm_decides_for_the_run() {
         let cases = [
             ("came through", true, None, Some(Accel::Kvm), false),
             ("QEMU aborted", false, Some(FailureKind::Accelerator), Some(Accel::Tcg), true),
@@ -267,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn a_later_hang_is_the_kernel_s_own_but_a_later_abort_is_kvm_s() {
+    fn later_hang_blames_the_kernel_and_later_abort_kvm() {
         let accelerator = with_a_device(AccelChoice::Auto);
         assert_eq!(accelerator.try_turn().expect("turn").learn(true, None), Next::Done);
         let hang = hang();
@@ -279,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn who_insists_on_kvm_never_gets_tcg() {
+    fn explicit_kvm_never_falls_back_to_tcg() {
         let accelerator = with_a_device(AccelChoice::Kvm);
         let abort = FailureKind::Accelerator;
         assert_eq!(accelerator.try_turn().expect("turn").learn(false, Some((&abort, "x"))), Next::Done);
@@ -287,7 +285,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_boot_that_is_dropped_undecided_lets_a_waiting_one_find_out() {
+    async fn dropped_boot_lets_a_waiting_one_try_kvm() {
         let accelerator = with_a_device(AccelChoice::Auto);
         let first = accelerator.turn().await;
         let (second, ()) = tokio::join!(accelerator.turn(), async {

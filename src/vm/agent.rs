@@ -1,5 +1,5 @@
-//! The agent's side of the talk: bytes of its serial port become messages, and a guest that breaks the protocol
-//! becomes a typed fault. The guest is hostile: lines, messages and bytes are bounded, and the order is checked.
+//! Parses the agent's serial port into messages, or into a typed fault if the guest breaks the protocol. The guest may
+//! be hostile: lines, messages and bytes are bounded, and their order is checked.
 
 use std::collections::BTreeMap;
 
@@ -7,8 +7,7 @@ use backproof_protocol::{Job, MAX_LINE, Message, VERSION};
 
 use super::lines::{BoundedLine, Splitter};
 
-/// Messages in one boot, which may run each bug under many profiles: dozens of jobs with some dozen captures and pieces
-/// of time lines each are far below.
+/// Messages in one boot. Dozens of jobs with some dozen captures each stay far below.
 const MAX_MESSAGES: usize = 10_000;
 
 /// Bytes in one boot. A serial port takes minutes for more.
@@ -17,7 +16,7 @@ const MAX_BYTES: usize = 16 << 20;
 /// How much of a bad line a fault shows.
 const SHOWN: usize = 120;
 
-/// What the agent did that the protocol forbids.
+/// A violation of the protocol by the agent.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ProtocolFault {
     /// A line has no end.
@@ -70,7 +69,7 @@ pub enum ProtocolFault {
         kind: &'static str,
         /// The job's id.
         job: String,
-        /// Where the job stands.
+        /// The job's state.
         state: JobState,
     },
     /// Something came after the end.
@@ -84,11 +83,11 @@ pub enum ProtocolFault {
     EndTooEarly {
         /// The job's id.
         job: String,
-        /// Where the job stands.
+        /// The job's state.
         state: JobState,
     },
     /// Reports were lost on the way.
-    #[error("the end speaks of {said} reports, but {seen} came")]
+    #[error("the end announces {said} reports, but {seen} arrived")]
     LostReports {
         /// What the end says.
         said: u32,
@@ -100,10 +99,10 @@ pub enum ProtocolFault {
     TooMuch,
 }
 
-/// Where a job stands.
+/// A job's state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JobState {
-    /// Nothing was heard of it.
+    /// It has not started.
     Planned,
     /// It has started.
     Running,
@@ -115,8 +114,8 @@ impl std::fmt::Display for JobState {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Planned => "has not started",
-            Self::Running => "has started and not reported",
-            Self::Reported => "has reported already",
+            Self::Running => "has started but not reported",
+            Self::Reported => "has already reported",
         })
     }
 }
@@ -148,7 +147,7 @@ impl Conversation {
     /// Takes the next bytes; calls `each` for every message in its turn.
     ///
     /// # Errors
-    /// The first fault. The talk is over then, and what follows in the same bytes is not looked at.
+    /// The first fault. The conversation is over then, and the rest of the bytes is ignored.
     pub(crate) fn push(&mut self, bytes: &[u8], mut each: impl FnMut(Message)) -> Result<(), ProtocolFault> {
         self.bytes = self.bytes.saturating_add(bytes.len());
         if self.bytes > MAX_BYTES {

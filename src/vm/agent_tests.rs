@@ -62,7 +62,7 @@ fn a_whole_talk_is_taken_in_order() {
 }
 
 #[test]
-fn whatever_breaks_the_protocol_is_told_by_its_name() {
+fn every_protocol_fault_has_its_name() {
     let greeting = line(&hello(VERSION));
     let after = |bytes: &[u8]| [greeting.as_slice(), bytes].concat();
     let talk = |messages: &[Message]| after(&messages.iter().flat_map(line).collect::<Vec<u8>>());
@@ -72,10 +72,10 @@ fn whatever_breaks_the_protocol_is_told_by_its_name() {
         ("a second hello", talk(&[hello(VERSION)]), "a second hello"),
         ("an unknown job", talk(&[started("x\ny")]), "`started` of job `x\u{fffd}y`, which is not in the plan"),
         ("a report without a start", talk(&[report("a")]), "`report` of job `a`, which has not started"),
-        ("a second report", talk(&[started("a"), report("a"), report("a")]), "which has reported already"),
-        ("a second start", talk(&[started("a"), started("a")]), "which has started and not reported"),
+        ("a second report", talk(&[started("a"), report("a"), report("a")]), "which has already reported"),
+        ("a second start", talk(&[started("a"), started("a")]), "which has started but not reported"),
         ("an end too early", talk(&[end(0)]), "the end, while job `a` has not started"),
-        ("a lost report", talk(&[started("a"), report("a"), end(2)]), "the end speaks of 2 reports, but 1 came"),
+        ("a lost report", talk(&[started("a"), report("a"), end(2)]), "the end announces 2 reports, but 1 arrived"),
         (
             "something after the end",
             talk(&[started("a"), report("a"), end(1), started("a")]),
@@ -134,7 +134,7 @@ fn messages_without_end_are_cut_off() {
 }
 
 #[test]
-fn every_message_has_the_type_that_it_is_called_by() {
+fn kind_of_equals_the_json_type() {
     let capture = Message::Capture(Capture { job: "a".into(), packed: String::new() });
     let note = Message::Note { text: String::new() };
     for message in [hello(1), started("a"), capture, report("a"), note, end(0)] {
@@ -173,7 +173,7 @@ proptest! {
     }
 
     #[test]
-    fn the_same_bytes_in_other_reads_are_the_same_talk(
+    fn read_boundaries_do_not_change_messages(
         pieces in proptest::collection::vec(piece(), 0..8),
         at in 0usize..400,
     ) {

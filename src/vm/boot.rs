@@ -1,4 +1,4 @@
-//! What a boot is told, what is seen of it while it runs, and how it ended.
+//! A boot's input, its observations and its result.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use crate::matrix::MachineType;
 pub struct GuestSpec {
     /// The kernel: a bzImage, or an ELF image with a PVH entry.
     pub image: PathBuf,
-    /// What the image calls itself (`uname -r`), where it tells: the guest has to call itself so.
+    /// What the image calls itself (`uname -r`), if it tells: the guest has to call itself so.
     pub release: Option<String>,
     /// The initramfs with the agent and its plan.
     pub initramfs: Vec<u8>,
@@ -51,7 +51,7 @@ pub enum Observed<'a> {
     Message(&'a Message),
 }
 
-/// The guest did what it had to: hello, every job's report, end, restart, and no distress.
+/// A complete boot: hello, every job's report, end, restart, and no splat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Finished {
     /// Number of reports.
@@ -69,7 +69,7 @@ pub struct Boot {
     pub banner: Option<String>,
     /// Everything that the agent said, in order.
     pub messages: Vec<Message>,
-    /// Jobs that had started and not reported: where the kernel died, one of them was its end.
+    /// Jobs that had started but not reported: if the kernel crashed, one of them caused it.
     pub running: Vec<String>,
     /// Whether and how it finished. Reports stand in `messages` in either case; only `Ok` makes them proof.
     pub end: Result<Finished, Failure>,

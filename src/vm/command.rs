@@ -13,20 +13,20 @@ pub(crate) const AGENT_FD: i32 = 4;
 pub(crate) const QMP_FD: i32 = 5;
 pub(crate) const INITRAMFS_FD: i32 = 6;
 
-/// x86's COMMAND_LINE_SIZE is 2048 with the terminating zero (`arch/x86/include/asm/setup.h`); the kernel cuts what
-/// is longer without a word.
+/// x86's COMMAND_LINE_SIZE is 2048 with the terminating zero (`arch/x86/include/asm/setup.h`); the kernel truncates
+/// longer ones silently.
 const MAX_CMDLINE: usize = 2047;
 
 /// The kernel's command line; each word is understood, or ignored, by every kernel from 3.10 to 7.x.
 const CMDLINE: &[&str] = &[
     // The console that is watched.
     "console=ttyS0,115200",
-    // The decompressor and the kernel before its consoles tell what they do: an early death is seen. It is turned
-    // off when the real console comes, and costs nothing that could be measured.
+    // Shows an early crash of the decompressor or the kernel. It ends when the real console starts, and its cost is
+    // too small to measure.
     "earlyprintk=serial,ttyS0,115200",
-    // A panic restarts at once, which ends QEMU: the end of the dump is seen, not waited for.
+    // A panic restarts at once, which ends QEMU right after the dump.
     "panic=-1",
-    // So does an oops, after which nothing that the guest says is to be trusted.
+    // So does an oops, because the guest cannot be trusted after it.
     "oops=panic",
     // A hung guest dumps its stack when it gets an NMI; without this it only says "Dazed and confused".
     "unknown_nmi_panic",
@@ -45,13 +45,13 @@ const CMDLINE: &[&str] = &[
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SpecError {
     /// The kernel would cut it.
-    #[error("the kernel's command line has {length} bytes; x86 kernels take {MAX_CMDLINE}: shorten what you add to it")]
+    #[error("the kernel command line has {length} bytes, x86 kernels accept {MAX_CMDLINE}: shorten the added words")]
     CmdlineTooLong {
         /// Its length in bytes.
         length: usize,
     },
     /// A character that ends the command line, or a line of it.
-    #[error("the kernel's command line has a control character: {text:?}")]
+    #[error("the kernel command line has a control character: {text:?}")]
     CmdlineControl {
         /// What was to be added.
         text: String,
@@ -63,9 +63,9 @@ pub enum SpecError {
         what: &'static str,
         /// What was asked for.
         given: u32,
-        /// The least that makes sense.
+        /// The minimum.
         least: u32,
-        /// The most.
+        /// The maximum.
         most: u32,
     },
 }
@@ -95,7 +95,7 @@ impl QemuCommand {
     /// The command that boots this guest.
     ///
     /// # Errors
-    /// Where the guest makes no sense.
+    /// If the guest is impossible.
     pub fn new(program: &Path, spec: &GuestSpec) -> Result<Self, SpecError> {
         let within = |what, given: u32, least, most| {
             let fits = (least..=most).contains(&given);
@@ -233,7 +233,7 @@ fn cmdline(extra: Option<&str>) -> Result<String, SpecError> {
         if extra.chars().any(char::is_control) {
             return Err(SpecError::CmdlineControl { text: extra.to_owned() });
         }
-        // Ours come last, where they count: a `quiet` or another console would hide what the monitor lives on.
+        // Ours come last, because the last ones count: a `quiet` or another console would hide what the monitor lives on.
         line = format!("{extra} {ours}");
     }
     if line.len() > MAX_CMDLINE {
@@ -288,13 +288,13 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_guest_that_cannot_be_is_refused_with_its_reason() {
+    fn impossible_guest_is_rejected_with_the_reason() {
         let long = "x".repeat(2000);
         let cases = [
             (GuestSpec { memory_mib: 0, ..spec() }, "a guest with 0 MiB of memory: expected 16 to 1048576"),
             (GuestSpec { cpus: 0, ..spec() }, "a guest with 0 processors: expected 1 to 255"),
             (GuestSpec { cmdline_extra: Some("a\nb".into()), ..spec() }, "control character"),
-            (GuestSpec { cmdline_extra: Some(long), ..spec() }, "x86 kernels take 2047"),
+            (GuestSpec { cmdline_extra: Some(long), ..spec() }, "x86 kernels accept 2047"),
         ];
         for (spec, want) in cases {
             let error = QemuCommand::new(Path::new("qemu"), &spec).expect_err(want).to_string();

@@ -1,4 +1,4 @@
-//! Watches the kernel's console: how far the boot is, and whether the kernel is in distress.
+//! Watches the kernel's console for the boot's progress and for splats.
 //!
 //! The console is the guest's, so everything kept here is bounded: the length of a line, the lines of an excerpt,
 //! the warnings, and the bytes in all.
@@ -34,7 +34,7 @@ pub(crate) const BANNER: &str = "Linux version ";
 /// How far a boot has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Stage {
-    /// QEMU runs; nothing was heard of the guest.
+    /// QEMU runs, without output from the guest.
     Started,
     /// Something came over the console: the decompressor, or the kernel's setup code.
     Loading,
@@ -68,7 +68,7 @@ impl Stage {
     }
 }
 
-/// One kernel's cry of distress.
+/// An oops, panic, warning or the like, as the kernel printed it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Splat {
     /// What kind it is.
@@ -93,7 +93,7 @@ pub(crate) struct Monitor {
     warnings: Vec<Splat>,
     /// Milliseconds of the kernel's clock when the agent started; warnings are tolerated until then.
     agent_since_ms: Option<u64>,
-    /// Once set, what looks like a splat is the answer to an NMI that was sent on purpose.
+    /// Set after an NMI was sent on purpose: the dump that follows is its answer.
     asked: Option<Dump>,
     hit: Option<Dump>,
     warning: Option<Dump>,
@@ -208,12 +208,12 @@ impl Monitor {
         self.asked.as_ref().map(|d| d.splat().excerpt).unwrap_or_default()
     }
 
-    /// The distress that ends the boot, as far as its dump has come.
+    /// The splat that ends the boot, as far as it is printed.
     pub(crate) fn hit(&self) -> Option<Splat> {
         self.hit.as_ref().map(Dump::splat)
     }
 
-    /// Whether there is distress that ends the boot.
+    /// Whether a splat ends the boot.
     pub(crate) fn is_hit(&self) -> bool {
         self.hit.is_some()
     }
@@ -351,7 +351,7 @@ impl Monitor {
     }
 }
 
-/// Bytes of a console as text: what is not UTF-8 or would move a terminal's cursor is replaced.
+/// Bytes of a console as text: invalid UTF-8 and control characters are replaced.
 fn readable(line: &[u8]) -> String {
     let text = String::from_utf8_lossy(line);
     let text = text.trim_end_matches('\r');

@@ -1,4 +1,4 @@
-//! The only place where waits are scaled: for the accelerator, and for how busy the host is.
+//! Scales all waits of a boot to the accelerator and the host's load.
 
 use std::time::Duration;
 
@@ -35,7 +35,7 @@ impl HostLoad {
     }
 
     /// The host's load now: the larger of the last minute's average and the processes that run at this moment
-    /// (proc(5), loadavg). Where /proc does not tell, one busy host is assumed.
+    /// (proc(5), loadavg). If /proc does not tell, one busy host is assumed.
     pub fn now() -> Self {
         let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
@@ -70,7 +70,7 @@ pub struct Deadlines {
     pub dump: Duration,
 }
 
-/// A loaded host makes everything slower, but nothing infinitely so.
+/// The limit of a loaded host's factor.
 const MAX_LOAD_FACTOR: f64 = 8.0;
 
 impl Deadlines {

@@ -1,4 +1,4 @@
-//! How a boot fails, with everything that a person needs to see why.
+//! Why a boot failed, with the details that people need.
 
 use std::fmt;
 use std::time::Duration;
@@ -32,13 +32,13 @@ pub enum AwaitedEvent {
 impl fmt::Display for AwaitedEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::SignOfLife => f.write_str("the first sign of life on the console"),
+            Self::SignOfLife => f.write_str("the first console output"),
             Self::Hello => f.write_str("the agent's hello"),
-            Self::NextLine => f.write_str("the next line of the boot"),
-            Self::NextJob => f.write_str("the start of the next job"),
+            Self::NextLine => f.write_str("the next console line"),
+            Self::NextJob => f.write_str("the next job to start"),
             Self::Report { job } => write!(f, "the report of job {job}"),
-            Self::End => f.write_str("the agent's end"),
-            Self::Shutdown => f.write_str("the machine's restart after the agent's end"),
+            Self::End => f.write_str("the agent's end message"),
+            Self::Shutdown => f.write_str("the machine to restart"),
         }
     }
 }
@@ -104,7 +104,7 @@ pub struct Failure {
     pub title: String,
     /// How far the boot was.
     pub stage: Stage,
-    /// The kernel's dump, or what QEMU said: bounded, and empty where there is none.
+    /// The kernel's dump, or what QEMU said: bounded, and empty if there is none.
     pub excerpt: Vec<String>,
     /// The console's last lines; where there is a dump, those before it and its first.
     pub last_lines: Vec<String>,

@@ -1,7 +1,7 @@
 //! Watches the host while it runs a guest: whether it kept the guest from running, and how busy it was.
 //!
-//! A guest that its host does not run for seconds has clocks that jump: what it reports proves nothing, and a hang is not
-//! the kernel's. The watch has a thread of its own, because the loop that hears the guest may be busy itself.
+//! If the host doesn't run a guest for seconds, the guest's clocks jump: its reports prove nothing, and a hang is not the
+//! kernel's fault. The watch has its own thread, because the loop that watches the guest may be busy.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -16,8 +16,8 @@ use rustix::time::{ClockId, clock_gettime};
 /// From one look at the host to the next.
 const PERIOD: Duration = Duration::from_millis(200);
 
-/// A guest that stood still for less has a slow host, and the reproducers reckon with that. The shortest timeouts that they
-/// wait for are a fifth of this.
+/// The shortest pause that counts as a freeze. The reproducers tolerate shorter ones; their shortest timeouts are a fifth
+/// of this.
 const FREEZE: Duration = Duration::from_secs(1);
 
 /// Freezes of one boot that are kept.
@@ -88,7 +88,7 @@ impl HostRecord {
         self.freezes.iter().find(|freeze| freeze.ended >= moment)
     }
 
-    /// That the host was too busy for a guest to keep its times, where it was: `host too busy: 17 runnable on 2 processors`.
+    /// A message if the host was too busy for a guest's timings: `host too busy: 17 runnable on 2 processors`.
     pub fn too_busy(&self) -> Option<String> {
         let (runnable, processors) = (self.runnable.round(), self.processors);
         if self.steal >= MUCH_STEAL {
@@ -108,14 +108,14 @@ pub(crate) struct HostWatch {
 }
 
 impl HostWatch {
-    /// Begins to watch. Where no thread can be had nothing is seen.
+    /// Starts the watch. Without a thread it records nothing.
     pub(crate) fn start(pid: Option<Pid>) -> Self {
         let (stop, stopped) = channel();
         let look = move || {
             let mut tally = Tally::default();
             loop {
                 tally.take(&Sample::now(pid));
-                // Whoever drops the watch closes the channel.
+                // Dropping the watch closes the channel.
                 if stopped.recv_timeout(PERIOD) != Err(RecvTimeoutError::Timeout) {
                     tally.take(&Sample::now(pid));
                     return tally.finish();
@@ -331,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn proc_is_read_as_proc_5_describes_it() {
+    fn proc_files_are_parsed_as_proc_5_describes() {
         assert_eq!(runnable("16.93 9.01 4.44 18/612 30411\n"), Some(17.0));
         assert_eq!(runnable("0.00 0.00 0.00 1/1 1"), Some(0.0));
         for odd in ["", "1 2 3", "1 2 3 x/4 5"] {

@@ -1,4 +1,4 @@
-//! What runs guests: QEMU, or in tests a script, so that all that stands above a boot can be tested without QEMU.
+//! What runs guests: QEMU, or a script in tests, so that the code above a boot can be tested without QEMU.
 
 use std::path::Path;
 
@@ -70,7 +70,7 @@ impl Hypervisor {
     }
 }
 
-/// A boot that never was.
+/// A boot that did not start.
 fn not_started(spec: &GuestSpec, title: String) -> Boot {
     let failure =
         Failure { kind: FailureKind::Host, title, stage: Stage::Started, excerpt: Vec::new(), last_lines: Vec::new() };

@@ -14,7 +14,7 @@ pub(crate) enum BoundedLine<'a> {
 pub(crate) struct Splitter {
     line: Vec<u8>,
     limit: usize,
-    /// The line in hand was reported as too long; what is left of it is thrown away.
+    /// The current line was reported as too long; its rest is dropped.
     dropping: bool,
 }
 
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn overlong_line_is_told_once() {
+    fn overlong_line_is_reported_once() {
         let got = lines(4, &[b"abcd\nab", b"cde", b"fgh\nx\n\n"]);
         let want: Vec<(bool, Vec<u8>)> =
             vec![(true, b"abcd".into()), (false, b"abcd".into()), (true, b"x".into()), (true, b"".into())];
@@ -93,7 +93,7 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(200))]
 
         #[test]
-        fn how_the_bytes_are_cut_into_reads_makes_no_difference(
+        fn read_boundaries_make_no_difference(
             bytes in proptest::collection::vec(prop_oneof![Just(b'\n'), any::<u8>()], 0..300),
             cuts in proptest::collection::vec(0usize..300, 0..6),
             limit in 1usize..40,

@@ -1,4 +1,4 @@
-//! What the watch loop needs of a machine. Two things are one: QEMU, and the scripted fake of the tests.
+//! The machine interface of the watch loop. QEMU and the scripted fake of the tests implement it.
 
 use std::process::ExitStatus;
 use std::time::Duration;
@@ -14,7 +14,7 @@ pub(crate) enum Happening {
     Agent(Vec<u8>),
     /// News over QMP.
     Qmp(Qmp),
-    /// The machine is gone. Everything that it ever said came before; nothing comes after.
+    /// The machine is gone. This is the last happening.
     Exited(MachineExit),
 }
 
@@ -49,7 +49,7 @@ pub struct QmpLine {
 /// How QEMU ended.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct MachineExit {
-    /// Its status; nothing where it could not be had.
+    /// Its status, if known.
     pub(crate) status: Option<ExitStatus>,
     /// What it wrote to its standard error: head and tail.
     pub(crate) stderr: Vec<String>,

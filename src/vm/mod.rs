@@ -1,12 +1,12 @@
-//! Boots a guest in QEMU and watches it: nothing but this room knows QEMU.
+//! Boots a guest in QEMU and watches it. Only this room knows QEMU.
 //!
 //! A run makes one [`Hypervisor`] and one [`Accelerator`]. For each boot it takes a [`Turn`], describes the guest in a
 //! [`GuestSpec`], calls [`Hypervisor::boot`], and gives the [`Boot`] to [`Turn::finish`], which may ask for another boot where
 //! KVM could not run the guest.
 //!
-//! The first idea: a boot has five voices (the kernel's console, the agent's port, QMP, QEMU's standard error and
-//! its exit), and one loop hears them all and decides. The second: that loop does not know QEMU. It watches a
-//! `Machine`, which in tests is a script.
+//! A boot has five sources of information: the kernel's console, the agent's port, QMP, QEMU's standard error and its
+//! exit. One loop reads them all and decides. That loop does not know QEMU: it watches a `Machine`, which is a script in
+//! tests.
 
 mod accel;
 mod agent;

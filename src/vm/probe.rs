@@ -1,4 +1,4 @@
-//! Finds out whether KVM can run a guest here, without a kernel at hand: QEMU's own firmware is guest enough.
+//! Finds out whether KVM can run a guest here. QEMU's own firmware serves as the guest.
 
 use std::fs::OpenOptions;
 use std::process::Stdio;
@@ -23,7 +23,7 @@ const MAX_WORDS: u64 = 64 << 10;
 /// What KVM did instead, for people.
 pub async fn probe_kvm(qemu: &Qemu, shim: &Shim) -> Result<(), String> {
     if let Err(error) = OpenOptions::new().read(true).write(true).open("/dev/kvm") {
-        return Err(format!("/dev/kvm does not open: {error}"));
+        return Err(format!("cannot open /dev/kvm: {error}"));
     }
     let mut command = Command::from(shim.command(qemu.program()));
     command
@@ -34,20 +34,20 @@ pub async fn probe_kvm(qemu: &Qemu, shim: &Shim) -> Result<(), String> {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .kill_on_drop(true);
-    let mut child = command.spawn().map_err(|error| format!("QEMU does not start: {error}"))?;
+    let mut child = command.spawn().map_err(|error| format!("cannot start QEMU: {error}"))?;
     let (Some(mut stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
         return Err("QEMU was started without pipes".to_owned());
     };
     let mut first = [0; 1];
     match timeout(PATIENCE, stdout.read_exact(&mut first)).await {
         Ok(Ok(_)) => Ok(()),
-        Err(_) => Err(format!("/dev/kvm opens, but a guest did nothing in {} s", PATIENCE.as_secs())),
+        Err(_) => Err(format!("/dev/kvm opens, but a guest printed nothing in {} s", PATIENCE.as_secs())),
         Ok(Err(_)) => {
             let mut said = Vec::new();
             // QEMU has closed its output, so it has ended or is about to.
             let _ = timeout(PATIENCE, stderr.take(MAX_WORDS).read_to_end(&mut said)).await;
             let said = String::from_utf8_lossy(&said);
-            let line = said.lines().find(|line| !line.trim().is_empty()).unwrap_or("and said nothing");
+            let line = said.lines().find(|line| !line.trim().is_empty()).unwrap_or("no message");
             Err(format!("/dev/kvm opens, but QEMU ended at once: {line}"))
         }
     }

@@ -24,7 +24,7 @@ use super::machine::{Happening, Machine, MachineExit, Qmp};
 use super::qmp::{self, Request};
 use crate::shim::Shim;
 
-/// How long QEMU may take to leave after `quit` before it is killed: it has nothing to save.
+/// How long QEMU may take to exit after `quit` before it is killed.
 const QUIT: Duration = Duration::from_millis(500);
 
 /// How long QEMU may take to answer `inject-nmi`.
@@ -53,7 +53,7 @@ pub(crate) struct QemuProcess {
     host: Option<HostWatch>,
     /// Set once the machine is to end.
     kill_at: Option<Instant>,
-    /// It did not end when it was to, and was killed.
+    /// It did not exit in time and was killed.
     killed: bool,
 }
 
@@ -104,7 +104,7 @@ impl QemuProcess {
         let mut killed = self.killed;
         let status: Option<ExitStatus> = match tokio::time::timeout(QUIT, self.child.wait()).await {
             Ok(status) => status.ok(),
-            // It has closed everything and lives: nothing good can come of it.
+            // It has closed everything but still runs.
             Err(_) => {
                 killed = true;
                 drop(self.child.start_kill());
@@ -140,7 +140,7 @@ impl Machine for QemuProcess {
                     self.kill_at = None;
                     self.killed = true;
                     drop(self.child.start_kill());
-                    // Not until its sockets close: a child of a wrapper script may hold them for ever.
+                    // Don't wait for its sockets to close: a child of a wrapper script may hold them for ever.
                     return Happening::Exited(self.exit().await);
                 }
                 else => return Happening::Exited(self.exit().await),
@@ -157,7 +157,7 @@ impl Machine for QemuProcess {
     }
 
     async fn stop(&mut self) {
-        // Whoever does not listen is killed at once; who listens and does not go is killed by `next`.
+        // A QEMU that cannot be asked is killed at once. One that ignores `quit` is killed by `next`.
         let asked = self.requests.send(Request::Quit).is_ok();
         self.kill_at = Some(if asked { Instant::now() + QUIT } else { Instant::now() });
     }
@@ -169,7 +169,7 @@ impl Drop for QemuProcess {
         if let (Some(pid), Ok(None)) = (self.pid, self.child.try_wait()) {
             drop(self.child.start_kill());
             // A killed QEMU is gone within milliseconds. The process is left to tokio's own reaping below.
-            // Where even waiting fails there is nothing left to do.
+            // If even waiting fails there is nothing left to do.
             let _ = rustix::process::waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT);
             drop(self.child.try_wait());
         }

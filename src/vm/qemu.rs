@@ -35,17 +35,17 @@ impl fmt::Display for QemuVersion {
     }
 }
 
-/// Why there is no QEMU to use.
+/// Why no QEMU is usable.
 #[derive(Debug, thiserror::Error)]
 pub enum QemuError {
-    /// There is none.
-    #[error("there is no {}: install it, on Debian and Ubuntu with `apt-get install qemu-system-x86`", program.display())]
+    /// It does not exist.
+    #[error("cannot find {}: install it (Debian and Ubuntu: `apt-get install qemu-system-x86`)", program.display())]
     Missing {
-        /// What was looked for.
+        /// Its name or path.
         program: PathBuf,
     },
     /// It is too old.
-    #[error("{} is QEMU {version}, expected {OLDEST} or newer: install a newer one or name it", program.display())]
+    #[error("{} is QEMU {version}, expected {OLDEST} or newer: install or name a newer one", program.display())]
     TooOld {
         /// The program.
         program: PathBuf,
@@ -53,7 +53,7 @@ pub enum QemuError {
         version: QemuVersion,
     },
     /// It does not run.
-    #[error("{} does not run: {why}: reinstall it or name another", program.display())]
+    #[error("cannot run {}: {why}: reinstall it or name another", program.display())]
     Broken {
         /// The program.
         program: PathBuf,
@@ -73,7 +73,7 @@ impl Qemu {
     /// Finds the named program, or `qemu-system-x86_64` in `$PATH`, and asks for its version.
     ///
     /// # Errors
-    /// Where there is none, it is too old, or it does not run.
+    /// If it does not exist, is too old, or does not run.
     pub fn find(program: Option<&Path>) -> Result<Self, QemuError> {
         let program = program.map_or_else(|| in_path(Path::new(PROGRAM)), Path::to_owned);
         let output = match child::ask(Command::new(&program).arg("--version"), VERSION_LIMIT) {
@@ -90,7 +90,7 @@ impl Qemu {
             None => {
                 let stderr = String::from_utf8_lossy(&output.stderr);
                 let said = said.lines().chain(stderr.lines()).find(|l| !l.trim().is_empty()).unwrap_or("nothing");
-                let why = format!("`--version` ended with {} and said `{said}`", output.status);
+                let why = format!("`--version` ended with {} and printed `{said}`", output.status);
                 Err(QemuError::Broken { program, why })
             }
         }
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_an_old_and_a_broken_qemu_are_told_apart() {
+    fn missing_old_and_broken_qemu_are_told_apart() {
         let dir = tempfile::tempdir().expect("a folder");
         let script = |name: &str, body: &str| {
             let file = dir.path().join(name);
@@ -159,7 +159,7 @@ mod tests {
         let old = script("old", "echo QEMU emulator version 2.5.0");
         assert!(error(&old).contains("is QEMU 2.5.0, expected 4.2.0 or newer"));
         let broken = script("broken", "echo no libfoo.so >&2; exit 127");
-        assert!(error(&broken).contains("said `no libfoo.so`"));
+        assert!(error(&broken).contains("printed `no libfoo.so`"));
         let endless = script("endless", "exec yes");
         assert!(error(&endless).contains("printed more than 64 KiB"), "{}", error(&endless));
     }

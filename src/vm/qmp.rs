@@ -27,7 +27,7 @@ pub(crate) enum Request {
 
 /// What a command in flight is for.
 enum Answer {
-    /// Nothing where QEMU did not answer.
+    /// Nothing if QEMU did not answer.
     Status(Result<String, ()>),
     Nmi(oneshot::Sender<bool>, bool),
     Quit,
@@ -35,7 +35,7 @@ enum Answer {
 
 type InFlight = Pin<Box<dyn Future<Output = Answer> + Send>>;
 
-/// Talks until QEMU hangs up. News that nobody takes are dropped with their receiver.
+/// Talks until QEMU hangs up. News without a receiver are dropped.
 pub(crate) async fn talk(
     stream: UnixStream,
     news: mpsc::UnboundedSender<Qmp>,
@@ -128,7 +128,7 @@ async fn serve<R, W>(
     }
 }
 
-/// Passes an answer on. Who waited for it may have gone.
+/// Passes an answer on. Its receiver may be gone.
 fn take(answer: Answer, news: &mpsc::UnboundedSender<Qmp>) {
     match answer {
         Answer::Status(Ok(status)) if status == "running" => {}

@@ -68,7 +68,7 @@ async fn stop_is_queried_and_unknown_events_are_ignored() {
 }
 
 #[tokio::test]
-async fn a_guest_that_stopped_before_we_listened_is_noticed() {
+async fn guest_stopped_before_the_negotiation_is_noticed() {
     let turns = vec![
         ("qmp_capabilities", vec![r#"{"return": {}}"#.to_owned()]),
         ("query-status", vec![status("internal-error")]),

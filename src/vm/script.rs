@@ -1,4 +1,4 @@
-//! A boot as a shell script, for a person who wants to see it again by hand.
+//! A boot as a shell script, so that people can repeat it by hand.
 
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
@@ -65,7 +65,7 @@ mod tests {
     use crate::vm::command::tests::spec;
 
     #[test]
-    fn the_script_is_the_command_with_files_for_file_descriptors() {
+    fn script_uses_files_instead_of_descriptors() {
         let command = QemuCommand::new(Path::new("/usr/bin/qemu-system-x86_64"), &spec()).expect("a sane guest");
         let script = String::from_utf8(command.script(Path::new("/i"))).expect("UTF-8");
         for part in ["\"$initramfs\"", "\"file,id=agent,path=$agent\"", "-kernel /k/vmlinuz", "stdio,id=console"] {

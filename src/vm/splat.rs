@@ -1,4 +1,4 @@
-//! Knows the kernel's words of distress: which line of a console begins a splat, and what it is called.
+//! Recognises splats: which console line begins one, and its kind.
 //!
 //! The texts are those that Linux 3.10 to 7.x print on x86 (`arch/x86/kernel/{dumpstack,traps,nmi}.c`,
 //! `arch/x86/mm/fault.c`, `kernel/{panic,hung_task,watchdog}.c`, `kernel/rcu/`, `mm/oom_kill.c`, `lib/ubsan.c`,
@@ -10,7 +10,7 @@ use std::fmt;
 /// What kind of distress the kernel reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SplatKind {
-    /// `Kernel panic - not syncing`, for none of the reasons below.
+    /// `Kernel panic - not syncing`, unless one of the reasons below applies.
     Panic,
     /// An exception in kernel mode, or `kernel BUG at`.
     Oops,
@@ -41,7 +41,7 @@ pub enum SplatKind {
 }
 
 impl SplatKind {
-    /// Whether it only says that something took too long: a host that does not run its guest brings it about too.
+    /// Whether it only reports that something took too long, which a host that pauses its guest causes too.
     pub fn is_of_time(self) -> bool {
         matches!(self, Self::SoftLockup | Self::HardLockup | Self::RcuStall | Self::HungTask)
     }
@@ -116,7 +116,7 @@ fn seconds(stamp: &str) -> Option<f64> {
     if plain { stamp.parse().ok() } else { None }
 }
 
-/// Where a text stands in a message.
+/// The position of a text in a message.
 #[derive(Debug)]
 enum At {
     Start(&'static str),
@@ -347,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn the_function_is_found_in_every_form_of_the_rip_line() {
+    fn function_is_found_in_every_form_of_the_rip_line() {
         let cases = [
             ("RIP: 0010:sysrq_handle_crash+0x16/0x20", Some("sysrq_handle_crash")),
             ("RIP: 0010:[<ffffffff813c>]  [<ffffffff813c>] sysrq_handle_crash+0x16/0x20", Some("sysrq_handle_crash")),

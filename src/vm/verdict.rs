@@ -1,4 +1,4 @@
-//! The last decision on a boot: what of all that was seen is the answer.
+//! Decides how a boot ended, from everything that was observed.
 
 use std::os::unix::process::ExitStatusExt;
 
@@ -8,7 +8,7 @@ use super::failure::FailureKind;
 use super::host_watch::Freeze;
 use super::machine::MachineExit;
 
-/// All that was seen.
+/// Everything that was observed.
 pub(crate) struct Evidence<'a> {
     pub(crate) accel: Accel,
     pub(crate) stage: Stage,
@@ -17,7 +17,7 @@ pub(crate) struct Evidence<'a> {
     pub(crate) ended: bool,
     /// What made the watch end the machine.
     pub(crate) ending: Option<(FailureKind, String)>,
-    /// Why what runs is not the kernel of the image, where it isn't.
+    /// Why what runs is not the kernel of the image, if it isn't.
     pub(crate) impostor: Option<String>,
     /// How the host kept the guest from running, at any time.
     pub(crate) frozen: Option<&'a Freeze>,
@@ -44,8 +44,8 @@ const NOT_A_KERNEL: &[&str] = &[
     "initrd is too large",
 ];
 
-/// Signals with which somebody ends a program that has done nothing wrong: a person, a service manager, the kernel where
-/// memory or a resource limit is used up (signal(7)).
+/// Signals that end a program from outside: from a person, a service manager, or the kernel if memory or a resource
+/// limit is used up (signal(7)).
 const FROM_OUTSIDE: &[(i32, &str)] = &[
     (1, "SIGHUP"),
     (2, "SIGINT"),
@@ -56,13 +56,13 @@ const FROM_OUTSIDE: &[(i32, &str)] = &[
     (25, "SIGXFSZ: the limit of a file's size"),
 ];
 
-/// Nothing where the guest has finished as it should.
+/// Why the boot failed; none if the guest finished as it should.
 pub(crate) fn conclude(seen: &Evidence<'_>) -> Option<Conclusion> {
     if let Some((FailureKind::Accelerator, title)) = &seen.ending {
         return Some((FailureKind::Accelerator, title.clone(), seen.exit.stderr.clone()));
     }
     if let Some(splat) = seen.console.hit() {
-        // What a watchdog of the kernel says of time that the host took away.
+        // A watchdog of the kernel complains about time that the host took away.
         if let (Some(freeze), true) = (seen.frozen, splat.kind.is_of_time()) {
             return Some(by_host(freeze, &format!("; the kernel said: {}", splat.title), splat.excerpt));
         }
@@ -118,7 +118,7 @@ fn host_ended(seen: &Evidence<'_>) -> Option<Conclusion> {
 
 /// The host kept the guest from running.
 fn by_host(freeze: &Freeze, more: &str, excerpt: Vec<String>) -> Conclusion {
-    let title = format!("{freeze}, so the guest's times prove nothing: run it again{more}");
+    let title = format!("{freeze}, so the guest's timings prove nothing: run it again{more}");
     (FailureKind::Host, title, excerpt)
 }
 
@@ -142,7 +142,7 @@ fn qemu_broke(seen: &Evidence<'_>) -> Option<Conclusion> {
             (None, Some(signal)) => format!("QEMU was ended by signal {signal}"),
             (None, None) => "QEMU ended in an unknown way".to_owned(),
         },
-        None => "QEMU's exit status could not be had".to_owned(),
+        None => "QEMU's exit status is unknown".to_owned(),
     };
     let said = |text: &&String| NOT_A_KERNEL.iter().any(|known| text.contains(known));
     if seen.stage == Stage::Started
@@ -150,7 +150,7 @@ fn qemu_broke(seen: &Evidence<'_>) -> Option<Conclusion> {
     {
         return Some((
             FailureKind::NotBootable,
-            format!("QEMU refuses the image: {}", own_words(line)),
+            format!("QEMU rejects the image: {}", own_words(line)),
             stderr.clone(),
         ));
     }
@@ -175,14 +175,14 @@ fn guest_ended(seen: &Evidence<'_>) -> Conclusion {
     }
     if seen.stage == Stage::Loading {
         let title =
-            format!("the machine ended ({reason}) before there was a kernel: a damaged image, or too little memory");
+            format!("the machine ended ({reason}) before the kernel started: a damaged image, or too little memory");
         return (FailureKind::NotBootable, title, Vec::new());
     }
     if seen.console.announced_restart() || seen.shutdown == Some("guest-shutdown") {
         let title = format!("the guest ended ({reason}) before the agent's end");
         return (FailureKind::Lost, title, Vec::new());
     }
-    let title = format!("the machine ended ({reason}) without a word from the kernel, as after a triple fault");
+    let title = format!("the machine ended ({reason}) without a kernel message, as after a triple fault");
     (FailureKind::Reset, title, Vec::new())
 }
 

@@ -1,8 +1,8 @@
 //! The watch: one loop that decides how a boot ends.
 //!
-//! Its rules: distress on the console ends the wait at once, but the rest of the dump is read; a lost connection
-//! may race with an oops, so nothing is decided before the machine's last word, and then the oops is the answer,
-//! also to a success that was claimed; every wait has a deadline and a name.
+//! Its rules: a splat on the console ends the wait at once, but the watch reads the rest of the dump. A lost connection
+//! may race with an oops, so the watch decides only after the machine's last output; an oops then overrides any claimed
+//! success. Every wait has a deadline and a name.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use super::failure::{AwaitedEvent, Failure, FailureKind};
 use super::machine::{Happening, Machine, MachineExit, Qmp};
 use super::verdict;
 
-/// Where observations go.
+/// The observer of a boot.
 pub(crate) type Observe<'a> = dyn FnMut(Observed<'_>) + Send + 'a;
 
 /// Watches the machine to its end.
@@ -74,13 +74,13 @@ struct Watch<'a> {
     ending: Option<Ending>,
 }
 
-/// The end is decided but for what the console still says.
+/// A decided end that still waits for console output.
 struct Ending {
-    /// Nothing where the console's distress is the reason itself.
+    /// None if a splat on the console is the reason.
     why: Option<(FailureKind, String)>,
-    /// The dump is waited for until then at most.
+    /// The deadline of the dump.
     until: Instant,
-    /// It has begun.
+    /// Whether the dump has begun.
     dumping: bool,
 }
 
@@ -103,7 +103,7 @@ impl Watch<'_> {
         }
     }
 
-    /// Ends the machine and hears what it still says.
+    /// Ends the machine and takes its last output.
     async fn stop(&mut self, machine: &mut impl Machine) -> MachineExit {
         machine.stop().await;
         loop {
@@ -114,7 +114,7 @@ impl Watch<'_> {
         }
     }
 
-    /// The next deadline, and what is waited for: nothing where the end is decided.
+    /// The next deadline, and what the watch waits for: none once the end is decided.
     fn wait(&self) -> (Instant, Option<AwaitedEvent>) {
         let d = self.deadlines;
         if let Some(ending) = &self.ending {
@@ -172,7 +172,7 @@ impl Watch<'_> {
     }
 
     fn agent(&mut self, bytes: &[u8]) {
-        // After a fault, or once the kernel is in distress or stopped, its words don't count.
+        // After a fault, a splat or a stop, the agent's messages don't count.
         if self.ending.is_some() {
             return;
         }
@@ -180,7 +180,7 @@ impl Watch<'_> {
         let result = self.agent.push(bytes, |message| self.messages.push(message));
         let now = Instant::now();
         for message in &self.messages[before..] {
-            // A remark is no progress: it must not put off a deadline.
+            // A note is not progress and must not extend a deadline.
             if !matches!(message, Message::Note { .. }) {
                 self.last_message = now;
             }
@@ -240,12 +240,9 @@ impl Watch<'_> {
             AwaitedEvent::Report { ref job } => self.job_since.get(job).copied().unwrap_or(self.started),
         };
         let after = limit - since;
-        let title = format!("no sign of {waiting} after {:.1} s", after.as_secs_f64());
+        let title = format!("timed out after {:.1} s waiting for {waiting}", after.as_secs_f64());
         if waiting == AwaitedEvent::SignOfLife && self.accel == Accel::Kvm {
-            self.end(Some((
-                FailureKind::Accelerator,
-                format!("the guest gave no sign of life in {:.1} s", after.as_secs_f64()),
-            )));
+            self.end(Some((FailureKind::Accelerator, title)));
             self.cut_short();
             return;
         }
@@ -265,7 +262,7 @@ impl Watch<'_> {
         self.last_console = Instant::now();
     }
 
-    /// The end is decided, but for a dump that may be on its way: the guest gets a moment for its first line.
+    /// Decides the end, and gives the guest a moment to start a dump.
     fn end(&mut self, why: Option<(FailureKind, String)>) {
         if self.ending.is_none() {
             self.last_console = Instant::now();
@@ -274,7 +271,7 @@ impl Watch<'_> {
         }
     }
 
-    /// A dump is being printed: it is read to its end.
+    /// Waits for the end of a dump that is being printed.
     fn wait_for_dump(&mut self) {
         self.end(None);
         if let Some(ending) = self.ending.as_mut().filter(|e| !e.dumping) {
@@ -283,7 +280,7 @@ impl Watch<'_> {
         }
     }
 
-    /// Nothing more is to be waited for.
+    /// Ends the wait for a dump.
     fn cut_short(&mut self) {
         if let Some(ending) = &mut self.ending {
             ending.until = Instant::now();
@@ -304,24 +301,20 @@ impl Watch<'_> {
     /// Whether the agent names another release than the image.
     fn contradicts_image(&self) -> Option<String> {
         let (said, image) = (self.hello()?.release.as_str(), self.image_release?);
-        let why = || format!("the agent says that it runs on Linux {said}, and the image is one of Linux {image}");
+        let why = || format!("the agent reports Linux {said}, but the image is Linux {image}");
         (said != image).then(why)
     }
 
-    /// Why what the agent ran on is not the image's kernel, where it isn't. The console is complete here: it can lag behind
-    /// the agent's port.
+    /// Why the agent ran on another kernel than the image's, if it did. Call it once the console is complete, because the
+    /// console can lag behind the agent's port.
     fn impostor(&self) -> Option<String> {
         let said = self.hello()?.release.as_str();
         let Some(banner) = self.console.banner() else {
-            return Some(format!(
-                "the agent says that it runs on Linux {said}, and the console has no banner (`Linux version …`): what ran is \
-                 not known to be Linux"
-            ));
+            return Some(format!("the agent reports Linux {said}, but the console shows no `Linux version` banner"));
         };
         let on_console =
             banner.strip_prefix(console::BANNER).and_then(|rest| rest.split(' ').next()).unwrap_or_default();
-        let why =
-            || format!("the agent says that it runs on Linux {said}, and the console's banner names {on_console:?}");
+        let why = || format!("the agent reports Linux {said}, but the console's banner says {on_console:?}");
         self.contradicts_image().or_else(|| (said != on_console).then(why))
     }
 

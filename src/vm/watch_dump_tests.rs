@@ -3,7 +3,7 @@
 use super::*;
 
 #[tokio::test(start_paused = true)]
-async fn a_hung_guest_is_asked_for_its_stack_before_it_is_stopped() {
+async fn hung_guest_dumps_its_stack_before_it_is_stopped() {
     let dump = "[    9.0] Uhhuh. NMI received for unknown reason 31 on CPU 0.\r\n\
         [    9.1] Kernel panic - not syncing: NMI: Not continuing\r\n[    9.2]  stuck_here+0x1/0x2\r\n";
     let machine = Fake::new(running()).on_nmi(vec![wait(50), console(dump), wait(50), exit(0)]);
@@ -17,7 +17,7 @@ async fn a_hung_guest_is_asked_for_its_stack_before_it_is_stopped() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_hung_guest_that_ignores_the_nmi_is_stopped_soon() {
+async fn hung_guest_that_ignores_the_nmi_is_stopped_soon() {
     let begin = Instant::now();
     let machine = Fake::new(running()).on_nmi(vec![wait(1)]);
     let (boot, machine, _) = play(Accel::Tcg, machine).await;
@@ -28,7 +28,7 @@ async fn a_hung_guest_that_ignores_the_nmi_is_stopped_soon() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_rest_of_a_dump_is_read_until_it_falls_silent() {
+async fn dump_is_read_until_it_falls_silent() {
     let lines: Vec<Act> = (0..50).flat_map(|i| [wait(100), console(&format!("[    2.6]  frame_{i}\r\n"))]).collect();
     let stall = "[    2.5] rcu: INFO: rcu_sched self-detected stall on CPU\r\n";
     let script = and(running(), and(vec![console(stall)], lines));
@@ -42,7 +42,7 @@ async fn the_rest_of_a_dump_is_read_until_it_falls_silent() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_dump_without_end_is_cut() {
+async fn endless_dump_is_cut() {
     let lines = std::iter::repeat_n([console("[    2.6]  frame\r\n"), wait(100)], 100_000).flatten().collect();
     let script = and(and(running(), vec![console(OOPS)]), lines);
     let begin = Instant::now();
@@ -59,7 +59,7 @@ async fn oops_during_the_stop_is_the_answer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_warning_before_the_hello_is_kept_and_does_not_end_the_boot() {
+async fn warning_before_the_hello_does_not_end_the_boot() {
     let cut = "[    0.5] ------------[ cut here ]------------\r\n";
     let early =
         format!("{cut}[    0.5] {WARNING}[    0.5]  frame\r\n[    0.5] ---[ end trace 0 ]---\r\n[    0.6] x\r\n");

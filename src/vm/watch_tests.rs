@@ -111,7 +111,7 @@ async fn every_end_of_a_boot_has_its_name() {
             "a triple fault",
             Accel::Tcg,
             and(running(), vec![shutdown("guest-reset"), exit(0)]),
-            "sudden reset: the machine ended (guest-reset) without a word from the kernel, as after a triple fault",
+            "sudden reset: the machine ended (guest-reset) without a kernel message, as after a triple fault",
         ),
         (
             "a kernel that resets before it says anything",
@@ -123,13 +123,13 @@ async fn every_end_of_a_boot_has_its_name() {
             "a text file",
             Accel::Tcg,
             vec![exit_saying(1 << 8, &["qemu: linux kernel too old to load a ram disk"])],
-            "not a bootable kernel: QEMU refuses the image: linux kernel too old to load a ram disk",
+            "not a bootable kernel: QEMU rejects the image: linux kernel too old to load a ram disk",
         ),
         (
             "a text file under KVM is not KVM's fault",
             Accel::Kvm,
             vec![exit_saying(1 << 8, &["qemu: linux kernel too old to load a ram disk"])],
-            "not a bootable kernel: QEMU refuses the image: linux kernel too old to load a ram disk",
+            "not a bootable kernel: QEMU rejects the image: linux kernel too old to load a ram disk",
         ),
         (
             "QEMU is killed from outside",
@@ -212,7 +212,12 @@ async fn every_end_of_a_boot_has_its_name() {
             vec![wait(1500), console("[    0.0] Linux version\r\n"), stopped("internal-error")],
             "accelerator error: QEMU with kvm stopped the guest: internal-error",
         ),
-        ("KVM: no sign of life", Accel::Kvm, vec![], "accelerator error: the guest gave no sign of life in 2.5 s"),
+        (
+            "KVM: no sign of life",
+            Accel::Kvm,
+            vec![],
+            "accelerator error: timed out after 2.5 s waiting for the first console output",
+        ),
         (
             "TCG: QEMU stops the guest",
             Accel::Tcg,
@@ -236,32 +241,37 @@ async fn every_end_of_a_boot_has_its_name() {
             "a boot that stands still",
             Accel::Tcg,
             vec![console(BOOTED)],
-            "hang: no sign of the next line of the boot after 16.0 s",
+            "hang: timed out after 16.0 s waiting for the next console line",
         ),
         (
             "a boot that prints for ever",
             Accel::Tcg,
             std::iter::repeat_n([console("[    1.0] x\r\n"), wait(1000)], 1000).flatten().collect(),
-            "hang: no sign of the agent's hello after 60.0 s",
+            "hang: timed out after 60.0 s waiting for the agent's hello",
         ),
-        ("a job that stands still", Accel::Tcg, running(), "hang: no sign of the report of job a after 15.0 s"),
+        (
+            "a job that stands still",
+            Accel::Tcg,
+            running(),
+            "hang: timed out after 15.0 s waiting for the report of job a",
+        ),
         (
             "no job starts",
             Accel::Tcg,
             vec![console(BOOTED), agent(HELLO)],
-            "hang: no sign of the start of the next job after 12.0 s",
+            "hang: timed out after 12.0 s waiting for the next job to start",
         ),
         (
             "no end comes",
             Accel::Tcg,
             and(running(), vec![agent(REPORT)]),
-            "hang: no sign of the agent's end after 12.0 s",
+            "hang: timed out after 12.0 s waiting for the agent's end message",
         ),
         (
             "the machine does not restart",
             Accel::Tcg,
             finished(),
-            "hang: no sign of the machine's restart after the agent's end after 10.0 s",
+            "hang: timed out after 10.0 s waiting for the machine to restart",
         ),
     ];
     for (name, accel, script, want) in cases {
@@ -272,7 +282,7 @@ async fn every_end_of_a_boot_has_its_name() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn guest_that_is_not_the_image_s_kernel_never_finishes() {
+async fn guest_with_another_kernel_never_finishes() {
     let stranger = HELLO.replace("6.1.0", "9.9.9");
     let after = |hello: &str, banner: &str| {
         let rest = vec![agent(STARTED), agent(REPORT), agent(END), console(RESTART), shutdown("guest-reset"), exit(0)];
@@ -293,26 +303,25 @@ async fn guest_that_is_not_the_image_s_kernel_never_finishes() {
             "another release than the image's",
             Some("6.1.0"),
             after(&stranger, &names("9.9.9")),
-            "not this kernel: the agent says that it runs on Linux 9.9.9, and the image is one of Linux 6.1.0",
+            "not this kernel: the agent reports Linux 9.9.9, but the image is Linux 6.1.0",
         ),
         (
             "another release than the console's",
             None,
             after(&stranger, BOOTED),
-            "not this kernel: the agent says that it runs on Linux 9.9.9, and the console's banner names \"6.1.0\"",
+            "not this kernel: the agent reports Linux 9.9.9, but the console's banner says \"6.1.0\"",
         ),
         (
             "a release that only begins like the console's",
             None,
             after(HELLO, &names("6.1.0-56")),
-            "not this kernel: the agent says that it runs on Linux 6.1.0, and the console's banner names \"6.1.0-56\"",
+            "not this kernel: the agent reports Linux 6.1.0, but the console's banner says \"6.1.0-56\"",
         ),
         (
             "no banner",
             Some("6.1.0"),
             after(HELLO, unnamed),
-            "not this kernel: the agent says that it runs on Linux 6.1.0, and the console has no banner (`Linux version \
-             …`): what ran is not known to be Linux",
+            "not this kernel: the agent reports Linux 6.1.0, but the console shows no `Linux version` banner",
         ),
         (
             "an oops says more",
@@ -335,12 +344,12 @@ async fn guest_that_is_not_the_image_s_kernel_never_finishes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn guest_that_its_host_froze_has_no_verdict() {
-    let host = "host error: the host stopped QEMU for 4.0 s (SIGSTOP, a debugger, a frozen container), so the guest's times \
+async fn frozen_guest_has_no_verdict() {
+    let host = "host error: the host stopped QEMU for 4.0 s (SIGSTOP, a debugger, a frozen container), so the guest's timings \
                 prove nothing: run it again";
     let stall = "[    2.5] rcu: INFO: rcu_sched self-detected stall on CPU\r\n";
     let stalled = format!("{host}; the kernel said: rcu: INFO: rcu_sched self-detected stall on CPU");
-    let hung = format!("{host}; no sign of the report of job a after 15.0 s");
+    let hung = format!("{host}; timed out after 15.0 s waiting for the report of job a");
     let table: Vec<(&str, Fake, String)> = vec![
         ("all reports came", Fake::new(and(finished(), vec![exit_of_frozen(true)])), host.to_owned()),
         ("before the hello", Fake::new(and(finished(), vec![exit_of_frozen(false)])), "finished with 1".to_owned()),
@@ -359,7 +368,7 @@ async fn guest_that_its_host_froze_has_no_verdict() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn observers_see_stages_once_and_in_order_and_every_message() {
+async fn observers_see_ordered_stages_and_every_message() {
     let (boot, _, seen) = play(Accel::Tcg, Fake::new(and(finished(), vec![exit(0)]))).await;
     let stages: Vec<&str> = seen.iter().filter(|s| s.starts_with("Stage")).map(String::as_str).collect();
     assert_eq!(stages, ["Stage(Started)", "Stage(Init)", "Stage(Agent)", "Stage(Ended)"]);

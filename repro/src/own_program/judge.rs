@@ -11,7 +11,7 @@ use backproof_protocol::{Check, Conclusion, Role, Shown};
 /// Checks that a program may list.
 const CHECKS_MAX: usize = 100;
 
-/// What a program came to.
+/// The judgement of a user's program.
 #[derive(Debug, PartialEq)]
 pub(super) struct ProgramJudgement {
     /// The conclusion.
@@ -23,7 +23,7 @@ pub(super) struct ProgramJudgement {
 }
 
 impl ProgramJudgement {
-    /// That nothing could be judged.
+    /// A failure without a judgement.
     pub(super) fn error(why: String) -> Self {
         Self { conclusion: Conclusion::Error, why, checks: Vec::new() }
     }
@@ -115,14 +115,14 @@ pub(super) fn judge(status: ExitStatus, printed: &[u8]) -> ProgramJudgement {
             return ProgramJudgement::error(format!("its program exited with {code}"));
         }
         Ok(None) => {
-            let why = format!("its program exited with {code}, which says {}, and named no checks", by_status.as_str());
+            let why = format!("its program exited with {code} ({}) and reported no checks", by_status.as_str());
             return ProgramJudgement { conclusion: by_status.conclusion(), why, checks: Vec::new() };
         }
         Err(why) => return ProgramJudgement::error(format!("its program exited with {code} and {why}")),
     };
     if said.conclusion != by_status {
         return ProgramJudgement::error(format!(
-            "its program contradicts itself: it says {} ({:.200}), and its exit status {code} says {}",
+            "its program contradicts itself: it printed {} ({:.200}), but its exit status {code} means {}",
             said.conclusion.as_str(),
             one_line(&said.why),
             by_status.as_str(),
@@ -144,14 +144,14 @@ pub(super) fn judge(status: ExitStatus, printed: &[u8]) -> ProgramJudgement {
 
 /// The object that was printed, where anything was.
 fn read(printed: &[u8]) -> Result<Option<Said>, String> {
-    let text = std::str::from_utf8(printed).map_err(|_| "printed what is not UTF-8".to_owned())?;
+    let text = std::str::from_utf8(printed).map_err(|_| "printed invalid UTF-8".to_owned())?;
     let mut lines = text.lines().filter(|line| !line.trim().is_empty());
     let Some(line) = lines.next() else { return Ok(None) };
     let said: Said = serde_json::from_str(line).map_err(|error| {
         let names: Vec<_> = Verdict::ALL.map(Verdict::as_str).into();
         format!(
-            "printed `{:.100}`, which is no conclusion: expected one JSON object on one line, whose `conclusion` is {} \
-             ({error}); what is for people belongs on stderr",
+            "printed `{:.100}`, which is not a conclusion: expected one JSON object on one line, with `conclusion` one of {} \
+             ({error}); print messages for people to stderr",
             one_line(line),
             names.join(", "),
         )
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn a_program_that_prints_nothing_is_judged_by_its_exit_status() {
+    fn silent_program_is_judged_by_its_exit_status() {
         use Conclusion::{Affected, Error, NotAffected, Skip};
         for (code, conclusion) in [(0, NotAffected), (1, Affected), (2, Skip), (3, Error), (101, Error), (255, Error)] {
             for printed in ["", "\n", " \r\n\n"] {
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn what_it_prints_has_to_agree_with_its_exit_status() {
+    fn output_must_match_the_exit_status() {
         for (at, verdict) in (0..).zip(Verdict::ALL) {
             let printed = format!(r#"{{"conclusion":"{}","why":"seen"}}"#, verdict.as_str());
             for code in 0..5 {
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn the_reference_s_example_is_read() {
+    fn example_in_the_reference_is_read() {
         let reference = include_str!("../../../docs/reproducers.md");
         let example = reference.split("```json\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap_or_default();
         let judged = said(1, example);
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn its_checks_are_kept_with_their_facts() {
+    fn checks_keep_their_facts() {
         let judged = said(
             1,
             r#"{"conclusion":"affected","why":"a\nb","checks":[{"name":"recipe","role":"recipe","shown":"yes","why":"lost",
@@ -247,16 +247,16 @@ mod tests {
         let check = r#"{"name":"a","role":"recipe","shown":"no","why":""}"#;
         let good = r#"{"conclusion":"not-affected","why":""}"#;
         for (printed, expected) in [
-            ("testing...".to_owned(), "which is no conclusion"),
-            (r#"{"conclusion":"not-affec"#.to_owned(), "which is no conclusion"),
-            (r#"{"conclusion":"pass","why":""}"#.to_owned(), "which is no conclusion"),
-            (r#"{"conclusion":"not-affected"}"#.to_owned(), "which is no conclusion"),
+            ("testing...".to_owned(), "which is not a conclusion"),
+            (r#"{"conclusion":"not-affec"#.to_owned(), "which is not a conclusion"),
+            (r#"{"conclusion":"pass","why":""}"#.to_owned(), "which is not a conclusion"),
+            (r#"{"conclusion":"not-affected"}"#.to_owned(), "which is not a conclusion"),
             (r#"{"conclusion":"not-affected","why":"","check":[]}"#.to_owned(), "unknown field `check`"),
             (good.replace('}', &format!(r#","checks":[{}]}}"#, check.replace("recipe", "natural"))), "natural"),
             (good.replace('}', &format!(r#","checks":[{check},{check}]}}"#)), "two checks called `a`"),
             (format!("{good}\n{good}"), "more than its conclusion"),
             (format!("{good}\ndone"), "more than its conclusion"),
-            (format!("[{good}]"), "which is no conclusion"),
+            (format!("[{good}]"), "which is not a conclusion"),
         ] {
             let judged = said(0, &printed);
             assert_eq!(judged.conclusion, Conclusion::Error, "{printed}");

@@ -18,7 +18,7 @@ mod judge;
 
 use judge::{ProgramJudgement, judge};
 
-/// How much later than the job's own process PID 1 gives the job up, in milliseconds.
+/// Extra milliseconds before PID 1 kills a job whose own process has to end it first.
 pub const GRACE_MS: u64 = 1000;
 
 /// Bytes that a program may print on stdout. They go into one line of the protocol, which holds twice as much.
@@ -54,7 +54,7 @@ pub fn run(context: &Context, job: &Job, program: &str, say: Say) -> Report {
     let judged = match context.enter_namespace() {
         Err(why) => ProgramJudgement::error(why),
         Ok(()) if program.contains('/') => {
-            ProgramJudgement::error(format!("`{program}` is no file name in {PROGRAMS_DIR}"))
+            ProgramJudgement::error(format!("`{program}` is not a file name in {PROGRAMS_DIR}"))
         }
         Ok(()) => {
             context.waiting(program, "its end");
@@ -77,7 +77,7 @@ fn watch(command: &mut Command, deadline: Duration, job: &str, say: Say) -> Prog
     }
     let mut child = match command.spawn() {
         Ok(child) => child,
-        Err(error) => return ProgramJudgement::error(format!("its program could not be started: {error}")),
+        Err(error) => return ProgramJudgement::error(format!("cannot start its program: {error}")),
     };
     let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
     let kill = || {
@@ -103,7 +103,7 @@ fn follow(events: &Receiver<Event>, until: Option<Instant>, deadline: Duration, 
         if let (Some(status), Some(printed), true) = (status, printed.as_deref(), quiet) {
             return judge(status, printed);
         }
-        // A deadline beyond the clock's end is none that anybody sees pass.
+        // A deadline that the clock cannot represent never passes.
         let left = until.map_or(Duration::MAX, |until| until.saturating_duration_since(Instant::now()));
         match events.recv_timeout(left) {
             Ok(Event::Ended(Ok(ended))) => {
@@ -113,7 +113,7 @@ fn follow(events: &Receiver<Event>, until: Option<Instant>, deadline: Duration, 
                 until = Instant::now().checked_add(PIPES);
             }
             Ok(Event::Ended(Err(error))) => {
-                return ProgramJudgement::error(format!("its program could not be waited for: {error}"));
+                return ProgramJudgement::error(format!("cannot wait for its program: {error}"));
             }
             Ok(Event::Printed(bytes)) => printed = Some(bytes),
             Ok(Event::Quiet) => quiet = true,
@@ -124,7 +124,7 @@ fn follow(events: &Receiver<Event>, until: Option<Instant>, deadline: Duration, 
             }
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) if status.is_some() => {
                 return ProgramJudgement::error(
-                    "something that its program left behind holds its stdout or stderr".to_owned(),
+                    "a process that its program left behind holds its stdout or stderr".to_owned(),
                 );
             }
             Err(_) => {

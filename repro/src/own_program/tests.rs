@@ -9,14 +9,14 @@ fn run(script: &str, deadline: Duration) -> ProgramJudgement {
 }
 
 #[test]
-fn a_program_is_judged_by_its_end_and_by_what_it_printed() {
+fn program_is_judged_by_exit_status_and_output() {
     for (script, conclusion, why) in [
         ("exit 0", Conclusion::NotAffected, "exited with 0"),
         ("exit 1", Conclusion::Affected, "exited with 1"),
         ("exit 2", Conclusion::Skip, "exited with 2"),
         ("exit 3", Conclusion::Error, "exited with 3"),
         ("kill -KILL $$", Conclusion::Error, "killed by signal 9"),
-        ("echo rubbish", Conclusion::Error, "no conclusion"),
+        ("echo rubbish", Conclusion::Error, "not a conclusion"),
         (r#"echo '{"conclusion":"affected","why":"lost"}'; exit 1"#, Conclusion::Affected, "lost"),
         ("exec yes", Conclusion::Error, "more than 32768 bytes on stdout"),
         ("head -c 1100000 /dev/zero >&2", Conclusion::Error, "more than 1048576 bytes on stderr"),
@@ -40,7 +40,7 @@ fn late_program_is_killed_with_its_children() {
 }
 
 #[test]
-fn the_first_lines_of_stderr_become_notes() {
+fn first_lines_of_stderr_become_notes() {
     static SAID: Mutex<Vec<Message>> = Mutex::new(Vec::new());
     let (sender, events) = channel();
     let text = (1..100).map(|n| format!("{n}\n")).collect::<String>() + &"0".repeat(500);
@@ -52,7 +52,7 @@ fn the_first_lines_of_stderr_become_notes() {
 }
 
 #[test]
-fn what_has_left_the_group_and_holds_a_pipe_is_not_waited_for() {
+fn escaped_process_that_holds_a_pipe_does_not_delay() {
     let started = Instant::now();
     let script =
         "d=$(mktemp -d); setsid sh -c \"touch $d/out; exec sleep 8\" & until [ -e $d/out ]; do :; done; rm -r $d";
@@ -62,8 +62,8 @@ fn what_has_left_the_group_and_holds_a_pipe_is_not_waited_for() {
 }
 
 #[test]
-fn a_program_that_is_not_there_is_an_error() {
+fn missing_program_is_an_error() {
     let judged = watch(&mut Command::new("/nonexistent/program"), Duration::from_secs(1), "a-bug", |_| {});
     assert_eq!(judged.conclusion, Conclusion::Error);
-    assert!(judged.why.contains("could not be started"), "{}", judged.why);
+    assert!(judged.why.contains("cannot start"), "{}", judged.why);
 }

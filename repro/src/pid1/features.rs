@@ -19,7 +19,7 @@ const COUNTERS: [&str; 2] = ["TCPWqueueTooBig", "SyncookiesSent"];
 pub struct Features(BTreeMap<String, bool>);
 
 impl Features {
-    /// Tries everything, in a network namespace that is thrown away where there are any. `sysctls` are those that a
+    /// Tries everything, in a network namespace that is thrown away if there are any. `sysctls` are those that a
     /// job may set.
     pub fn probe(sysctls: Vec<String>) -> Self {
         let mut found = BTreeMap::new();

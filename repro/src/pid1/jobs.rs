@@ -12,16 +12,15 @@ use crate::sut::sysctl;
 use crate::task::{SUBCOMMAND, Task};
 use backproof_protocol::{Conclusion, Job, Message, Report};
 
-/// Jobs that run side by side at most: more would only wait for each other's processor time, and their peers' answers
-/// would come late.
+/// Most jobs at a time. More would compete for processor time and delay their peers' answers.
 const TOGETHER: usize = 6;
 
 /// Whose kernel the jobs run on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KernelOwner {
-    /// A guest's, which is there for nothing else.
+    /// A guest, which exists only for this.
     Guest,
-    /// A live host's: what is not a namespace's own is other people's, and is not changed.
+    /// A live host: only settings of a namespace may change.
     LiveHost,
 }
 
@@ -47,8 +46,8 @@ pub fn run_all(
             Some((conclusion, why)) => reports += conclude(port, &job.id, conclusion, why),
             None if can_run_beside(job, sets, features) => together.push(job),
             None if place == KernelOwner::LiveHost => {
-                let why = "this kernel has settings for all network namespaces that the reproducer would have to \
-                           change, and a live host's are left alone";
+                let why = "the reproducer would have to change settings that this kernel shares between network \
+                           namespaces, which is not allowed on a live host";
                 reports += conclude(port, &job.id, Conclusion::Skip, why.to_owned());
             }
             None => alone.push((job, sets)),
@@ -97,11 +96,11 @@ fn unmet(
     let missing = reproducer.needs.iter().find(|need| !features.has(need))?;
     Some(match missing_modules {
         [] => (Conclusion::Skip, format!("this kernel lacks {missing}, which the reproducer needs")),
-        failed => (Conclusion::Error, format!("{missing} is not there: {}", failed.join("; "))),
+        failed => (Conclusion::Error, format!("{missing} is missing: {}", failed.join("; "))),
     })
 }
 
-/// Why a user's program cannot run here: which of the modules it needs, nobody knows here.
+/// Why a user's program cannot run here. It may need any of the missing modules.
 fn unloaded(missing_modules: &[String]) -> Option<(Conclusion, String)> {
     (!missing_modules.is_empty()).then(|| (Conclusion::Error, missing_modules.join("; ")))
 }
@@ -125,7 +124,7 @@ impl Kept {
     fn put_back(self) -> Vec<String> {
         let failed = |(name, value): (String, String)| {
             let error = sysctl::write(&name, &value).err()?;
-            Some(format!("putting {name} back to `{value}`: {error}"))
+            Some(format!("cannot restore {name} to `{value}`: {error}"))
         };
         self.0.into_iter().filter_map(failed).collect()
     }
@@ -161,7 +160,7 @@ mod tests {
     #[test]
     fn missing_feature_skips_and_failed_load_is_an_error() {
         let reproducer = registry::find("syn-cookie-data-loss").expect("there");
-        let failed = ["loading the module tun.ko: Exec format error".to_owned()];
+        let failed = ["cannot load module tun.ko: Exec format error".to_owned()];
         for (features, missing, expected) in [
             (&[("tun", true), ("syn-cookies", true)][..], &[][..], None),
             (&[("tun", true), ("syn-cookies", true)], &failed, None),

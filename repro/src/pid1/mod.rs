@@ -19,7 +19,7 @@ use backproof_protocol::{Hello, Message, PLAN_PATH, Plan, VERSION};
 use features::Features;
 use port::Port;
 
-/// Runs as process 1; returns never.
+/// Runs as process 1 and never returns.
 pub fn run() -> ! {
     let notes = mounts::mount_all();
     match Port::open() {
@@ -28,7 +28,7 @@ pub fn run() -> ! {
             serve(&mut port, notes);
             port.drain();
         }
-        // Without its port the agent can only speak to the console, where people may read it.
+        // Without its port the agent can only write to the console.
         Err(error) => say(format_args!("backproof-agent: {error}; nothing can be reported, restarting")),
     }
     restart()
@@ -37,7 +37,7 @@ pub fn run() -> ! {
 /// Restarts the machine, which ends QEMU.
 fn restart() -> ! {
     let error = reboot(RebootCommand::Restart);
-    say(format_args!("backproof-agent: the kernel refuses to restart the machine: {error:?}"));
+    say(format_args!("backproof-agent: cannot restart the machine: {error:?}"));
     loop {
         std::thread::park();
     }
@@ -65,17 +65,17 @@ fn serve(port: &mut Port, notes: Vec<String>) {
 }
 
 fn read_plan(path: &Path) -> Result<Plan, String> {
-    let text = std::fs::read(path).map_err(|error| format!("reading the plan {}: {error}", path.display()))?;
+    let text = std::fs::read(path).map_err(|error| format!("cannot read the plan {}: {error}", path.display()))?;
     let plan: Plan =
-        serde_json::from_slice(&text).map_err(|error| format!("the plan {} is not one: {error}", path.display()))?;
+        serde_json::from_slice(&text).map_err(|error| format!("invalid plan {}: {error}", path.display()))?;
     if plan.version == VERSION {
         Ok(plan)
     } else {
-        Err(format!("the plan speaks version {} of the protocol, this agent version {VERSION}", plan.version))
+        Err(format!("the plan has protocol version {}, this agent has {VERSION}", plan.version))
     }
 }
 
-/// Who speaks.
+/// Describes this agent and its kernel.
 pub(crate) fn hello(features: &Features) -> Hello {
     let uname = rustix::system::uname();
     let up = clock_gettime(ClockId::Boottime);
@@ -95,13 +95,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_plan_of_another_version_or_none_is_refused_with_the_reason() -> std::io::Result<()> {
+    fn invalid_plan_is_rejected_with_the_reason() -> std::io::Result<()> {
         let path = std::env::temp_dir().join(format!("backproof-plan-{}", std::process::id()));
         for (text, expected) in [
             (r#"{"version":3,"modules":[],"jobs":[]}"#, None),
             (r#"{"version":2,"modules":[],"jobs":[]}"#, Some("version 2")),
-            (r#"{"version":3}"#, Some("is not one")),
-            ("", Some("is not one")),
+            (r#"{"version":3}"#, Some("invalid plan")),
+            ("", Some("invalid plan")),
         ] {
             std::fs::write(&path, text)?;
             let error = read_plan(&path).err();

@@ -12,7 +12,7 @@ use backproof_protocol::MODULES_DIR;
 pub fn load_all(names: &[String]) -> Vec<String> {
     names
         .iter()
-        .filter_map(|name| load(name).err().map(|error| format!("loading the module {name}: {error}")))
+        .filter_map(|name| load(name).err().map(|error| format!("cannot load module {name}: {error}")))
         .collect()
 }
 
@@ -29,6 +29,6 @@ fn load(name: &str) -> Result<(), String> {
     };
     match loaded {
         Ok(()) | Err(Errno::EXIST) => Ok(()),
-        Err(error) => Err(format!("{error} (the kernel's log tells more)")),
+        Err(error) => Err(format!("{error} (see the kernel's log)")),
     }
 }

@@ -24,7 +24,7 @@ pub fn mount_all() -> Vec<String> {
         // EBUSY: the kernel has mounted it itself (CONFIG_DEVTMPFS_MOUNT).
         match mount(kind, at, kind, MountFlags::empty(), None) {
             Ok(()) | Err(rustix::io::Errno::BUSY) => {}
-            Err(error) => notes.push(format!("mounting {kind} on {at}: {error}")),
+            Err(error) => notes.push(format!("cannot mount {kind} on {at}: {error}")),
         }
     }
     let _ = fs::create_dir_all("/dev/net");
@@ -34,7 +34,7 @@ pub fn mount_all() -> Vec<String> {
         }
         let mode = Mode::from_raw_mode(0o600);
         if let Err(error) = mknodat(CWD, path, FileType::CharacterDevice, mode, makedev(major, minor)) {
-            notes.push(format!("making {path}: {error}"));
+            notes.push(format!("cannot create {path}: {error}"));
         }
     }
     notes

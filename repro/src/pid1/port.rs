@@ -13,9 +13,9 @@ use backproof_protocol::{MAX_LINE, Message};
 /// The agent's own port; the kernel's console is the first.
 const PORT: &str = "/dev/ttyS1";
 
-/// Why there is no port.
+/// An error opening the port.
 #[derive(Debug, thiserror::Error)]
-#[error("{what} {PORT}: {error}")]
+#[error("cannot {what} {PORT}: {error}")]
 pub struct NoPort {
     what: &'static str,
     error: io::Error,
@@ -26,23 +26,23 @@ pub struct NoPort {
 pub struct Port(File);
 
 impl Port {
-    /// Opens the port, raw: what is written comes out byte for byte.
+    /// Opens the port, raw, so that bytes arrive unchanged.
     ///
     /// # Errors
-    /// Where the kernel has no second serial port.
+    /// If the kernel has no second serial port.
     pub fn open() -> Result<Self, NoPort> {
         let failed = |what| move |error: io::Error| NoPort { what, error };
         // Without NONBLOCK, opening waits for a carrier until CLOCAL is set.
         let flags = (OFlags::NOCTTY | OFlags::NONBLOCK).bits() as i32;
-        let file = OpenOptions::new().write(true).custom_flags(flags).open(PORT).map_err(failed("opening"))?;
-        let mut settings = tcgetattr(&file).map_err(|e| failed("asking for the settings of")(e.into()))?;
+        let file = OpenOptions::new().write(true).custom_flags(flags).open(PORT).map_err(failed("open"))?;
+        let mut settings = tcgetattr(&file).map_err(|e| failed("read the settings of")(e.into()))?;
         settings.make_raw();
         settings.control_modes |= ControlModes::CLOCAL;
         // QEMU does not wait for the line, but the kernel computes its own timeouts from the speed.
         let fast = settings.set_speed(115_200).and_then(|()| tcsetattr(&file, OptionalActions::Now, &settings));
-        fast.map_err(|e| failed("making raw")(e.into()))?;
+        fast.map_err(|e| failed("set the mode of")(e.into()))?;
         let flags = fcntl_getfl(&file).and_then(|flags| fcntl_setfl(&file, flags - OFlags::NONBLOCK));
-        flags.map_err(|e| failed("making blocking")(e.into()))?;
+        flags.map_err(|e| failed("set the flags of")(e.into()))?;
         Ok(Self(file))
     }
 
@@ -55,7 +55,7 @@ impl Port {
     pub fn say(&mut self, message: &Message) {
         let line = serde_json::to_string(message).unwrap_or_else(|error| {
             // Not reachable with today's types, and no reason to stop the guest.
-            format!(r#"{{"type":"note","text":"a message could not be written: {error}"}}"#)
+            format!(r#"{{"type":"note","text":"cannot serialize a message: {error}"}}"#)
         });
         if line.len() < MAX_LINE {
             self.write_line(&line);
@@ -68,14 +68,14 @@ impl Port {
     /// Writes one line.
     fn write_line(&mut self, line: &str) {
         if let Err(error) = self.0.write_all(format!("{line}\n").as_bytes()) {
-            say(format_args!("backproof-agent: writing a message: {error}"));
+            say(format_args!("backproof-agent: cannot write a message: {error}"));
         }
     }
 
     /// Waits until everything is out.
     pub fn drain(&self) {
         if let Err(error) = tcdrain(&self.0) {
-            say(format_args!("backproof-agent: draining {PORT}: {error}"));
+            say(format_args!("backproof-agent: cannot drain {PORT}: {error}"));
         }
     }
 

@@ -12,8 +12,8 @@ use super::port::Port;
 use crate::reproducer::{PROGRESS, ms};
 use backproof_protocol::{Conclusion, MAX_LINE, Message, Report};
 
-/// Lines that are no message after which a job is killed.
-const MAX_NONSENSE: usize = 16;
+/// Invalid lines after which a job is killed.
+const MAX_INVALID: usize = 16;
 
 /// Bytes that one job may print in all. A whole capture takes about 120 KiB.
 const MAX_OUTPUT: usize = 1 << 20;
@@ -31,8 +31,8 @@ pub struct Running {
     partial: Vec<u8>,
     /// Bytes that came in all.
     printed: usize,
-    /// Lines that were no message.
-    nonsense: usize,
+    /// Lines that were not messages.
+    invalid: usize,
     /// What each check waits for.
     waiting: BTreeMap<String, String>,
     report: Option<Report>,
@@ -56,14 +56,14 @@ impl Running {
         Self {
             id: id.to_owned(),
             started,
-            // A deadline beyond the clock's end is none that anybody sees pass.
+            // A deadline that the clock cannot represent has passed at once.
             deadline: started.checked_add(Duration::from_millis(deadline_ms)).unwrap_or(started),
             deadline_ms,
             silent: process.is_err(),
             process,
             partial: Vec::new(),
             printed: 0,
-            nonsense: 0,
+            invalid: 0,
             waiting: BTreeMap::new(),
             report: None,
             status: None,
@@ -84,9 +84,9 @@ impl Running {
     }
 
     fn late(&self) -> String {
-        let waiting: Vec<_> = self.waiting.iter().map(|(check, what)| format!("{check} for {what}")).collect();
-        let waiting = if waiting.is_empty() { "nothing that it named".to_owned() } else { waiting.join(", ") };
-        format!("killed at its deadline of {} ms; it waited: {waiting}", self.deadline_ms)
+        let waiting: Vec<_> = self.waiting.iter().map(|(check, what)| format!("{what} ({check})")).collect();
+        let waiting = if waiting.is_empty() { String::new() } else { format!(" waiting for {}", waiting.join(", ")) };
+        format!("timed out after {} ms{waiting}", self.deadline_ms)
     }
 
     /// Takes what the process printed.
@@ -101,16 +101,19 @@ impl Running {
                 while let Some(end) = self.partial.iter().position(|b| *b == b'\n') {
                     let line: Vec<u8> = self.partial.drain(..=end).collect();
                     self.take_line(port, &line[..end]);
-                    if self.nonsense >= MAX_NONSENSE {
-                        return self.kill(format!("killed after printing {MAX_NONSENSE} lines that are no message"));
+                    if self.invalid >= MAX_INVALID {
+                        return self.kill(format!("killed after printing {MAX_INVALID} invalid lines"));
                     }
                 }
                 if self.partial.len() >= MAX_LINE || self.printed > MAX_OUTPUT {
-                    self.kill(format!("killed after printing {} bytes, which is more than a job may", self.printed));
+                    self.kill(format!(
+                        "killed after printing {} bytes, which is more than a job may print",
+                        self.printed
+                    ));
                 }
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => self.kill(format!("reading from its pipe: {error}")),
+            Err(error) => self.kill(format!("cannot read its pipe: {error}")),
         }
     }
 
@@ -124,12 +127,12 @@ impl Running {
             return;
         }
         match serde_json::from_str(&line) {
-            // The report is held back until the process has ended well: what crashes after it has not.
+            // The report is held back until the process has ended well: it may still crash.
             Ok(Message::Report(report)) if report.job == self.id => _ = self.report.get_or_insert(report),
             Ok(message @ (Message::Capture(_) | Message::TimeLine(_) | Message::Note { .. })) => port.say(&message),
             _ => {
-                self.nonsense += 1;
-                port.say(&Message::Note { text: format!("{} printed what is no message: {line:.200}", self.id) });
+                self.invalid += 1;
+                port.say(&Message::Note { text: format!("{} printed an invalid line: {line:.200}", self.id) });
             }
         }
     }
@@ -137,10 +140,10 @@ impl Running {
     /// The job's report, once its process has ended.
     fn into_report(self) -> Report {
         let ended = match (&self.process, self.killed, self.status) {
-            (Err(error), ..) => Some(format!("its process could not be started: {error}")),
+            (Err(error), ..) => Some(format!("cannot start its process: {error}")),
             (_, Some(killed), _) => Some(killed),
             (_, None, Some(status)) => ended_badly(status),
-            (_, None, None) => Some("its process could not be waited for".to_owned()),
+            (_, None, None) => Some("cannot wait for its process".to_owned()),
         };
         let error = |why| {
             let took_ms = ms(self.started.elapsed());
@@ -151,7 +154,7 @@ impl Running {
             (None, None) => error("the reproducer ended without a report".to_owned()),
             // A panic's report says more than the signal.
             (Some(report), Some(_)) if report.conclusion == Conclusion::Error => report,
-            (_, Some(ended)) => error(format!("the reproducer broke: {ended}")),
+            (_, Some(ended)) => error(format!("the reproducer failed: {ended}")),
         }
     }
 }
@@ -254,7 +257,7 @@ mod tests {
         let mut said: Vec<Message> = said.lines().map(|line| serde_json::from_str(line).expect("a message")).collect();
         match said.pop() {
             Some(Message::Report(report)) => (report, said),
-            other => panic!("the last line is no report: {other:?}"),
+            other => panic!("the last line is not a report: {other:?}"),
         }
     }
 
@@ -262,7 +265,7 @@ mod tests {
         r#"{"type":"report","job":"bug","conclusion":"not-affected","why":"fine","checks":[],"took_ms":1}"#;
 
     #[test]
-    fn a_report_counts_only_where_the_process_ended_well() {
+    fn report_counts_only_if_the_process_exits_cleanly() {
         let good = format!("echo '{GOOD}'");
         let other = good.replace(r#""job":"bug""#, r#""job":"other""#);
         let panicked = good.replace("not-affected", "error").replace("fine", "the reproducer panicked: here");
@@ -275,7 +278,7 @@ mod tests {
             (String::new(), Conclusion::Error, "without a report"),
             (other, Conclusion::Error, "without a report"),
             ("echo nonsense; printf 'half a line'".to_owned(), Conclusion::Error, "without a report"),
-            ("exec yes".to_owned(), Conclusion::Error, "16 lines that are no message"),
+            ("exec yes".to_owned(), Conclusion::Error, "16 invalid lines"),
             ("exec yes '#a'".to_owned(), Conclusion::Error, "more than a job may"),
             ("exec head -c 100000 /dev/zero".to_owned(), Conclusion::Error, "more than a job may"),
         ] {
@@ -286,15 +289,15 @@ mod tests {
     }
 
     #[test]
-    fn late_job_is_killed_and_says_what_it_waited_for() {
+    fn late_job_is_killed_and_reports_what_it_waited_for() {
         let script = "printf '#a\\tan ACK\\n#b\\tan RST\\n#a\\n'; exec sleep 100";
         let (report, _) = run(script, 300);
         assert_eq!(report.conclusion, Conclusion::Error);
-        assert!(report.why.contains("deadline of 300 ms; it waited: b for an RST"), "{}", report.why);
+        assert!(report.why.contains("timed out after 300 ms waiting for an RST (b)"), "{}", report.why);
     }
 
     #[test]
-    fn what_is_no_message_becomes_a_note_and_captures_pass() {
+    fn invalid_lines_become_notes_and_captures_pass() {
         let script =
             format!("echo nonsense; echo '{{\"type\":\"capture\",\"job\":\"bug\",\"packed\":\"\"}}'; echo '{GOOD}'");
         let (_, said) = run(&script, 20_000);
@@ -302,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn no_more_jobs_run_at_a_time_than_may() {
+    fn concurrent_jobs_stay_within_their_limit() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let mut port = Port::to(tempfile::tempfile().expect("a temporary file"));
         let mut left = 5;
@@ -319,10 +322,10 @@ mod tests {
     }
 
     #[test]
-    fn a_program_that_is_not_there_is_a_report_too() {
+    fn missing_program_becomes_a_report() {
         let mut command = Command::new("/nonexistent/program");
         let report = Running::start("bug", 1000, &mut command).into_report();
         assert_eq!(report.conclusion, Conclusion::Error);
-        assert!(report.why.contains("could not be started"), "{}", report.why);
+        assert!(report.why.contains("cannot start"), "{}", report.why);
     }
 }

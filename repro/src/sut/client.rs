@@ -28,7 +28,7 @@ impl Client {
     /// Starts to connect.
     ///
     /// # Errors
-    /// Where the kernel refuses at once.
+    /// If the kernel refuses at once.
     pub fn connect(&self, to: SocketAddr) -> Result<(), WireError> {
         match connect(&self.0, &to) {
             Ok(()) | Err(Errno::INPROGRESS) => Ok(()),
@@ -39,7 +39,7 @@ impl Client {
     /// Writes all of `data`, which a fresh socket's buffer takes.
     ///
     /// # Errors
-    /// Where the connection has been closed or aborted, or the buffer is full.
+    /// If the connection has been closed or aborted, or the buffer is full.
     pub fn write(&self, data: &[u8]) -> Result<(), WireError> {
         match send(&self.0, data, SendFlags::NOSIGNAL).tried("writing at the client")? {
             written if written == data.len() => Ok(()),
@@ -52,7 +52,7 @@ impl Client {
     /// The port, once it connects.
     ///
     /// # Errors
-    /// Where it has none.
+    /// If it has none.
     pub fn port(&self) -> Result<u16, WireError> {
         let address = getsockname(&self.0).tried("asking a socket's address")?;
         SocketAddr::try_from(address).map(|a| a.port()).tried("reading a socket's address")
@@ -61,7 +61,7 @@ impl Client {
     /// What went wrong since this was asked last (`SO_ERROR`).
     ///
     /// # Errors
-    /// Where the kernel does not tell.
+    /// If the kernel does not tell.
     pub fn error(&self) -> Result<Option<Errno>, WireError> {
         Ok(socket_error(&self.0).tried("asking SO_ERROR")?.err())
     }

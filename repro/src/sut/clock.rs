@@ -40,7 +40,7 @@ impl Jumping {
     /// Starts it.
     ///
     /// # Errors
-    /// Where the clock cannot be set.
+    /// If the clock cannot be set.
     pub fn start() -> Result<Self, Errno> {
         let (right, since) = (SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(), Instant::now());
         set(right)?;
@@ -65,7 +65,7 @@ impl Jumping {
         Ok(Self { stop, thread })
     }
 
-    /// Sets the clock right; returns how often it jumped. Where several jump at the same time, it may be left hours
+    /// Sets the clock right; returns how often it jumped. If several jump at the same time, it may be left hours
     /// wrong: each takes the time at its start for the right one.
     pub fn stop(self) -> u32 {
         drop(self.stop);

@@ -7,7 +7,7 @@ use std::fs;
 pub struct Snapshot(Option<String>);
 
 impl Snapshot {
-    /// Reads the counters. It has none where the kernel cannot show a thread's own namespace: before 3.17, in a
+    /// Reads the counters. It has none if the kernel cannot show a thread's own namespace: before 3.17, in a
     /// thread with a namespace of its own.
     pub fn take() -> Self {
         // By the link and not by the thread's number, which in a process-id namespace is not the one that /proc has.
@@ -18,7 +18,7 @@ impl Snapshot {
         Self(text.ok())
     }
 
-    /// The value of one counter of the group `TcpExt`; none where the kernel does not have it.
+    /// The value of one counter of the group `TcpExt`; none if the kernel does not have it.
     pub fn tcp_ext(&self, name: &str) -> Option<u64> {
         find(self.0.as_ref()?, "TcpExt", name)
     }

@@ -15,7 +15,7 @@ const MAX_RECORDS: usize = 2000;
 pub struct Log(File);
 
 impl Log {
-    /// The log from now on; none where the kernel has none.
+    /// The log from now on; none if the kernel has none.
     pub fn from_now() -> Option<Self> {
         let mut options = OpenOptions::new();
         let nonblock = OFlags::NONBLOCK.bits() as i32;

@@ -68,7 +68,7 @@ impl Listener {
         Ok(Self { socket, never_read: false })
     }
 
-    /// With a fault of the server's application, where the mutation is one.
+    /// With a fault of the server's application, if the mutation is one.
     #[must_use]
     pub fn mutated(self, mutation: Option<Mutation>) -> Self {
         Self { never_read: mutation == Some(Mutation::NeverRead), ..self }
@@ -77,7 +77,7 @@ impl Listener {
     /// Accepts a connection whose handshake has ended.
     ///
     /// # Errors
-    /// Where none comes within [`AT_ONCE`].
+    /// If none comes within [`AT_ONCE`].
     pub fn accept(&self) -> Result<Connection, WireError> {
         if !wait_readable(&self.socket, Instant::now() + AT_ONCE).tried("waiting for the listening socket")? {
             let what = "accept(2) to return the connection".to_owned();
@@ -91,7 +91,7 @@ impl Listener {
     /// Whether a connection waits to be accepted now.
     ///
     /// # Errors
-    /// Where poll(2) fails.
+    /// If poll(2) fails.
     pub fn has_connection(&self) -> Result<bool, WireError> {
         wait_readable(&self.socket, Instant::now()).tried("looking at the listening socket")
     }
@@ -111,10 +111,10 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Writes what the send buffer takes; none where it takes nothing.
+    /// Writes what the send buffer takes; none if it takes nothing.
     ///
     /// # Errors
-    /// Where the connection has been closed or aborted.
+    /// If the connection has been closed or aborted.
     pub fn write(&self, data: &[u8]) -> Result<Option<usize>, WireError> {
         match send(&self.socket, data, SendFlags::NOSIGNAL) {
             Ok(count) => Ok(Some(count)),
@@ -123,10 +123,10 @@ impl Connection {
         }
     }
 
-    /// Sends what the send buffer takes of a file, from `offset` on; none where it takes nothing.
+    /// Sends what the send buffer takes of a file, from `offset` on; none if it takes nothing.
     ///
     /// # Errors
-    /// Where the connection has been closed or aborted, or the file cannot be sent.
+    /// If the connection has been closed or aborted, or the file cannot be sent.
     pub fn send_file(&self, file: impl AsFd, offset: u64, count: usize) -> Result<Option<usize>, WireError> {
         let mut offset = offset;
         match sendfile(&self.socket, file, Some(&mut offset), count) {
@@ -136,10 +136,10 @@ impl Connection {
         }
     }
 
-    /// Reads what has come, into the buffer; none where nothing has, 0 at the peer's FIN.
+    /// Reads what has come, into the buffer; none if nothing has, 0 at the peer's FIN.
     ///
     /// # Errors
-    /// Where the connection has been aborted.
+    /// If the connection has been aborted.
     pub fn read(&self, buffer: &mut [u8]) -> Result<Option<usize>, WireError> {
         match recv(&self.socket, buffer, RecvFlags::empty()) {
             Ok((count, _)) => Ok(Some(count)),
@@ -151,7 +151,7 @@ impl Connection {
     /// The client's port.
     ///
     /// # Errors
-    /// Where the connection has been aborted.
+    /// If the connection has been aborted.
     pub fn peer_port(&self) -> Result<u16, WireError> {
         let address = getpeername(&self.socket).tried("asking for the client's address")?;
         let address = address.and_then(|a| SocketAddr::try_from(a).ok());
@@ -161,7 +161,7 @@ impl Connection {
     /// Reads until the peer's FIN, at most `limit` bytes.
     ///
     /// # Errors
-    /// Where the FIN does not come within [`AT_ONCE`], or the connection is aborted.
+    /// If the FIN does not come within [`AT_ONCE`], or the connection is aborted.
     pub fn read_to_end(&self, limit: usize) -> Result<Vec<u8>, WireError> {
         if self.never_read {
             return Ok(Vec::new());
@@ -202,10 +202,10 @@ impl Connection {
         set_tcp_user_timeout(&self.socket, ms).tried("setting TCP_USER_TIMEOUT")
     }
 
-    /// Takes what ended the connection (`SO_ERROR`), where something did.
+    /// Takes what ended the connection (`SO_ERROR`), if something did.
     ///
     /// # Errors
-    /// Where the kernel cannot be asked.
+    /// If the kernel cannot be asked.
     pub fn take_error(&self) -> Result<Option<io::Error>, WireError> {
         Ok(socket_error(&self.socket).tried("asking SO_ERROR")?.err().map(io::Error::from))
     }
@@ -213,7 +213,7 @@ impl Connection {
     /// The send buffer's size and filling.
     ///
     /// # Errors
-    /// Where the kernel does not even know `SO_SNDBUF` or `SIOCOUTQ`.
+    /// If the kernel does not even know `SO_SNDBUF` or `SIOCOUTQ`.
     pub fn memory(&self) -> Result<Memory, WireError> {
         let sndbuf = socket_send_buffer_size(&self.socket).tried("reading SO_SNDBUF")? as u64;
         // SAFETY: SIOCOUTQ writes one int.
@@ -224,7 +224,7 @@ impl Connection {
     /// What `TCP_INFO` tells.
     ///
     /// # Errors
-    /// Where the kernel does not know it.
+    /// If the kernel does not know it.
     pub fn tcp_info(&self) -> Result<TcpInfo, WireError> {
         tcp_info(&self.socket)
     }
@@ -268,7 +268,8 @@ fn set_send_buffer(socket: impl AsFd, bytes: u32) -> Result<(), WireError> {
             let set = socket_send_buffer_size(&socket).tried("reading SO_SNDBUF")?;
             // The kernel doubles it; where net.core.wmem_max is smaller, it takes that without a word.
             if (set as u64) < 2 * u64::from(bytes) {
-                let wanted = format!("only root may set SO_SNDBUF to {bytes} bytes where net.core.wmem_max is smaller");
+                let wanted =
+                    format!("only root can set SO_SNDBUF to {bytes} bytes, because net.core.wmem_max is smaller");
                 return Err(WireError::Unexpected(wanted));
             }
             Ok(())
@@ -352,7 +353,7 @@ mod tests {
     use std::net::{TcpListener, TcpStream};
 
     #[test]
-    fn this_machines_kernel_tells_about_a_connection() -> Result<(), Box<dyn std::error::Error>> {
+    fn local_kernel_reports_about_a_connection() -> Result<(), Box<dyn std::error::Error>> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let client = TcpStream::connect(listener.local_addr()?)?;
         let connection = Connection { socket: client.into(), never_read: false };
@@ -368,7 +369,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_kernel_does_not_tell_is_absent() {
+    fn missing_kernel_data_is_absent() {
         assert_eq!(parse_meminfo(&[0; 20]), None);
         assert_eq!(parse_meminfo(&[0; 36]), Some(0));
         assert_eq!(parse_tcp_info(&[0; 103]), None);

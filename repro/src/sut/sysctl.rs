@@ -11,7 +11,7 @@ pub fn exists(name: &str) -> bool {
 /// The sysctl's value, without the newline.
 ///
 /// # Errors
-/// Where it does not exist or cannot be read.
+/// If it does not exist or cannot be read.
 pub fn read(name: &str) -> io::Result<String> {
     fs::read_to_string(path(name).ok_or_else(|| bad_name(name))?).map(|value| value.trim_end().to_owned())
 }
@@ -19,7 +19,7 @@ pub fn read(name: &str) -> io::Result<String> {
 /// Sets the sysctl.
 ///
 /// # Errors
-/// Where it does not exist or the kernel refuses the value.
+/// If it does not exist or the kernel refuses the value.
 pub fn write(name: &str, value: &str) -> io::Result<()> {
     fs::write(path(name).ok_or_else(|| bad_name(name))?, value)
 }
@@ -28,7 +28,7 @@ fn bad_name(name: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, format!("`{name}` is not the name of a sysctl"))
 }
 
-/// The sysctl's file. Where the name has a slash, slashes separate its parts and dots belong to them, as in
+/// The sysctl's file. If the name has a slash, slashes separate its parts and dots belong to them, as in
 /// sysctl(8): `net/ipv4/conf/eth0.1/rp_filter`.
 fn path(name: &str) -> Option<PathBuf> {
     let separator = if name.contains('/') { '/' } else { '.' };

@@ -4,7 +4,7 @@
 //! All SYNs arrive together. Those for which the SYN queue has room get an ordinary answer, the others a cookie. Then
 //! the ACKs and the first bytes arrive, and where the accept queue is full the kernel drops them. The server accepts
 //! one connection after another, and whatever comes next of a client that was turned away finds a place: the second
-//! write, for a tail-loss probe repeats what was sent last (RFC 8985, section 7).
+//! write, because a tail-loss probe repeats what was sent last (RFC 8985, section 7).
 
 use std::collections::BTreeMap;
 use std::mem::MaybeUninit;
@@ -39,7 +39,7 @@ const DELAY: Duration = Duration::from_millis(10);
 /// The server accepts one connection in so long.
 const PACE: Duration = Duration::from_millis(1);
 
-/// After so long it is enough that somebody has lost data; nobody waits for what becomes of all the others.
+/// The longest watch once a client has lost data: the other outcomes no longer matter.
 const ENOUGH: Duration = Duration::from_millis(1500);
 
 /// The longest watch: SYNs that are dropped are sent again after 1 s and after 3 s, and data after its timeout, which
@@ -65,7 +65,7 @@ pub struct Burst {
     pub name: String,
     /// How many clients connect at once.
     pub clients: u16,
-    /// Settings of the server's namespace, where the profile has no others.
+    /// Settings of the server's namespace, if the profile has no others.
     pub settings: Vec<(&'static str, String)>,
     /// Whether it ends when all SYNs have been answered.
     pub syns_only: bool,
@@ -75,7 +75,7 @@ impl Burst {
     /// Carries it out, in the calling thread's network namespace.
     ///
     /// # Errors
-    /// Where the kernel or the wire cannot do what it takes.
+    /// If the kernel or the wire cannot do what it takes.
     pub fn perform(&self, context: &Context, net: u8) -> Result<FloodObservation, WireError> {
         for (name, value) in self.settings.iter().filter(|(name, _)| !context.profile.contains_key(*name)) {
             sysctl::write(name, value).tried("setting the scene's sysctls")?;
@@ -109,7 +109,7 @@ impl Burst {
         }
         let after = Snapshot::take();
         let counters = Counters::between(&before, &after);
-        // Where no cookie was sent, such a line is about another job's server.
+        // If no cookie was sent, such a line is about another job's server.
         let flooded = counters.sent.is_none_or(|sent| sent > 0);
         let line = log.as_mut().filter(|_| flooded).and_then(|log| log.find("SYN flooding on port"));
         Ok(FloodObservation {
@@ -218,7 +218,7 @@ impl Scene {
         // A client that has been told and is gone again.
         let Ok(port) = connection.peer_port() else { return Ok(()) };
         let Some(&client) = self.by_port.get(&port) else {
-            return Err(WireError::Unexpected(format!("a connection from port {port}, which is no client's")));
+            return Err(WireError::Unexpected(format!("an unexpected connection from port {port}")));
         };
         let number = self.servers.len();
         let events = EventFlags::IN | EventFlags::ET;
@@ -246,7 +246,7 @@ impl Scene {
         }
         match store::read(stream) {
             Reading::More => {}
-            // Where it cannot be written, the client has no answer and counts as waiting.
+            // If it cannot be written, the client has no answer and counts as waiting.
             Reading::Add { .. } => _ = connection.write(&ANSWER),
             Reading::Other { .. } => {
                 let outcome = ClientOutcome::of_stream(stream);

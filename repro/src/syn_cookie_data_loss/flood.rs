@@ -1,4 +1,4 @@
-//! What a burst of clients means: pure functions, no system.
+//! Judges a burst of clients: pure functions.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ pub enum ClientOutcome {
     Waiting,
     /// It got the answer to what it had sent.
     Served,
-    /// The kernel told it: an RST.
+    /// The kernel reset its connection.
     Told {
         /// The error that its application saw.
         errno: i32,
@@ -28,7 +28,7 @@ pub enum ClientOutcome {
 }
 
 impl ClientOutcome {
-    /// What the server read, where it is no query, says about the client that sent [`MESSAGE`].
+    /// The outcome of a client that sent [`MESSAGE`], from an unexpected stream at the server.
     pub fn of_stream(stream: &[u8]) -> Self {
         let begins = |bytes: &usize| MESSAGE.get(*bytes..).is_some_and(|rest| rest.starts_with(stream));
         match (1..MESSAGE.len()).find(begins) {
@@ -38,7 +38,7 @@ impl ClientOutcome {
     }
 }
 
-/// By how much counters have grown; none where the kernel does not have one.
+/// By how much counters have grown; none if the kernel does not have one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
     /// `SyncookiesSent`.
@@ -67,10 +67,10 @@ impl Counters {
     }
 }
 
-/// What a burst saw.
+/// What a burst observed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FloodObservation {
-    /// `net.core.somaxconn`; none where the kernel does not tell.
+    /// `net.core.somaxconn`; none if the kernel does not tell.
     pub somaxconn: Option<i64>,
     /// SYN-ACKs that the server sent.
     pub answered_syns: usize,
@@ -95,12 +95,12 @@ impl FloodObservation {
         self.count(|o| matches!(o, ClientOutcome::Lost { .. }))
     }
 
-    /// Clients that were told.
+    /// Clients that got an RST.
     pub fn told(&self) -> usize {
         self.count(|o| matches!(o, ClientOutcome::Told { .. }))
     }
 
-    /// Clients of which nothing can be said.
+    /// Clients without a clear outcome.
     pub fn open(&self) -> usize {
         self.count(|o| matches!(o, ClientOutcome::Waiting | ClientOutcome::Garbled))
     }
@@ -122,7 +122,7 @@ impl FloodObservation {
         let log = self.log.as_ref().map_or(String::new(), |line| format!("; the kernel's log: \"{line}\""));
         let (lost, told, open) = (self.lost(), self.told(), self.open());
         format!(
-            "of {} clients {lost} lost their first bytes, {told} were told by RST, {} were served, {open} had no answer yet; \
+            "of {} clients {lost} lost their first bytes, {told} got an RST, {} were served, {open} had no answer yet; \
              SyncookiesSent {}, SyncookiesRecv {}, SyncookiesFailed {}, ListenOverflows {}, ListenDrops {}{log}",
             self.outcomes.len(),
             self.count(|o| o == ClientOutcome::Served),
@@ -142,7 +142,7 @@ pub fn judge(name: &str, seen: &Result<FloodObservation, String>) -> Check {
         Ok(seen) => {
             let shown = match (seen.lost(), seen.open()) {
                 (1.., _) => Shown::Yes,
-                // Somebody whose first bytes were dropped was told, and nobody's vanished.
+                // The kernel reset a client whose first bytes were dropped, and no data vanished.
                 (0, 0) if seen.told() > 0 => Shown::No,
                 (0, _) => Shown::Unclear,
             };

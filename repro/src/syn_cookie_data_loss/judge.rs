@@ -1,4 +1,4 @@
-//! What the trials mean: pure functions, no system.
+//! Judges the trials: pure functions.
 
 use std::collections::BTreeMap;
 
@@ -99,12 +99,14 @@ fn judge_seen(trial: &CookieTrial, seen: &CookieObservation) -> (Shown, String) 
     }
 }
 
-/// Why the cookie may not have been what the trial wanted, where it may not: with its data whole it has to be good, and
+/// Why the cookie may not have been what the trial wanted, if it may not: with its data whole it has to be good, and
 /// to carry the client's MSS.
 fn doubt(trial: &CookieTrial, seen: &CookieObservation) -> Option<String> {
-    let Some(taken) = &seen.taken else { return Some("the cookie was not good for the whole data either".to_owned()) };
+    let Some(taken) = &seen.taken else {
+        return Some("the kernel rejected the cookie with the whole data, too".to_owned());
+    };
     if taken.data != MESSAGE {
-        return Some(format!("of the whole data the server read {} bytes", taken.data.len()));
+        return Some(format!("the server read only {} bytes of the whole data", taken.data.len()));
     }
     let carried = trial.family.can_send(trial.mss, taken.snd_mss);
     (!carried).then(|| format!("the cookie did not carry the MSS of {}: snd_mss {}", trial.mss, taken.snd_mss))
@@ -263,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn the_report_shows_what_the_server_made_of_it() {
+    fn report_shows_the_query_that_the_server_read() {
         let checks = judge(&kernel(false, false));
         let check = checks.iter().find(|c| c.name == "k=1 mss=1460").expect("the report's own case");
         assert_eq!(check.shown, Shown::Yes);

@@ -1,6 +1,6 @@
 //! The bug `syn-cookie-data-loss`: a connection made from a SYN cookie loses the first bytes of its data.
 //!
-//! The cookie's check subtracts the sequence number of the packet in hand. Where the first packet with data was
+//! The cookie's check subtracts the sequence number of the packet in hand. If the first packet with data was
 //! lost, the second is taken for the first, and the MSS index decoded from the cookie comes out smaller by the
 //! number of missing bytes: the connection is accepted as long as the index is not negative
 //! (`__cookie_v4_check`, net/ipv4/syncookies.c). What came before is then gone, also when it is sent again.
@@ -101,7 +101,7 @@ fn natural_burst(somaxconn: u32) -> Burst {
     }
 }
 
-/// Does something in a network namespace of its own where there are any, on a thread of its own then.
+/// Runs something on a thread with a network namespace of its own, or in this namespace if new ones can't be made.
 fn in_namespace<T: Send>(
     context: &Context,
     what: impl FnOnce(&Context) -> Result<T, String> + Send,
@@ -258,7 +258,7 @@ fn reason(conclusion: Conclusion, deciding: &[&Check], tried: &[Tried]) -> Strin
         Conclusion::Affected => {
             let told = deciding.iter().find(|c| c.name == "k=1 mss=1460").or(deciding.first());
             let told = told.map(|c| format!("{}: {}", c.name, c.why)).unwrap_or_default();
-            format!("{told}. Taken with the first k bytes gone: {}", judge::observed(tried))
+            format!("{told}. Accepted without their first k bytes: {}", judge::observed(tried))
         }
         Conclusion::NotAffected => {
             format!("with SYN cookies, {recipes} of {recipes} connections whose first data came late lost nothing")
@@ -270,7 +270,7 @@ fn reason(conclusion: Conclusion, deciding: &[&Check], tried: &[Tried]) -> Strin
             let more = deciding.len().saturating_sub(told.len());
             let more = if more > 0 { format!("; and {more} more") } else { String::new() };
             if told.is_empty() {
-                "no check could be made".to_owned()
+                "no check could run".to_owned()
             } else {
                 format!("{}{}{more}", disagreement(deciding).unwrap_or_default(), told.join("; "))
             }

@@ -1,7 +1,7 @@
 //! A profile's cell: does the profile keep a kernel's bug from showing?
 //!
 //! First without the profile, as the control: whether this kernel has the bug at all, and whether the burst of
-//! clients overflows its queues. Then under the profile the same burst, where nothing may get lost, and no cookie may
+//! clients overflows its queues. Then under the profile the same burst: nothing may get lost, and no cookie may
 //! be sent: a burst that lost nothing but was answered with cookies had luck.
 
 use super::burst::{Burst, SOMAXCONN};
@@ -17,7 +17,7 @@ use crate::wire::Wire;
 use crate::wire::capture::WireCapture;
 use backproof_protocol::{Check, Conclusion, Packet, Role, Shown};
 
-/// The length of the accept queue, where the profile does not set it: the kernels' own until 5.4, as in the report.
+/// The length of the accept queue, if the profile does not set it: the kernels' own until 5.4, as in the report.
 const USUAL_SOMAXCONN: u32 = 128;
 
 /// The report's own connection, with and without a late first byte, and one without cookies.
@@ -36,19 +36,19 @@ struct All {
     overflow: Result<FloodObservation, String>,
     /// The burst under the profile.
     burst: Result<FloodObservation, String>,
-    /// One connection under the profile, where it sets tcp_syncookies or lets the kernel send cookies.
+    /// One connection under the profile, if it sets tcp_syncookies or lets the kernel send cookies.
     single: Option<Tried>,
 }
 
 /// Judges a profile's cell.
 ///
-/// Each part has a network namespace of its own. Where a sysctl of the profile is not a namespace's own (in 4.4 all share
+/// Each part has a network namespace of its own. If a sysctl of the profile is not a namespace's own (in 4.4 all share
 /// tcp_syncookies), the parts run in the first namespace one after another: first under the values that the kernel had,
 /// then under the profile's. Process 1 puts the kernel's back.
 pub fn run(context: &Context) -> Findings {
     let shares = !context.own_namespace;
     if let Some(Err(why)) = shares.then(|| context.set(&context.before)) {
-        return Findings::error(format!("going back to the kernel's own settings: {why}"));
+        return Findings::error(format!("cannot restore the kernel's own settings: {why}"));
     }
     let bare = Context { profile: std::sync::Arc::default(), ..context.clone() };
     let (without, mut packets, mut packets_cut) = connections(&bare, 0, &WITHOUT_PROFILE, None);
@@ -71,7 +71,7 @@ pub fn run(context: &Context) -> Findings {
 
 /// The one connection to try under a profile with this value of tcp_syncookies, and the value to try it with; none
 /// where the burst says all. A profile under which a full queue was answered with cookies is not saved by a burst that
-/// lost nothing by luck: whoever gets a cookie is tried with one.
+/// lost nothing by luck: a connection with a cookie is tried, too.
 fn single(value: Option<&str>, cookies_sent: bool) -> Option<(CookieTrial, String)> {
     let trial = |cookies| CookieTrial { family: Family::V4, mss: 1460, k: 1, cookies };
     match value {
@@ -147,7 +147,7 @@ fn conclude(all: &All) -> (Conclusion, String, Vec<Check>) {
         Conclusion::NotAffected if has_bug => {
             let clients = all.burst.as_ref().map_or(0, |seen| seen.outcomes.len());
             let why = format!(
-                "without the profile this kernel loses first bytes; under it {clients} clients at once did not. {told}"
+                "without the profile this kernel loses first bytes; with it, {clients} concurrent clients lost none. {told}"
             );
             (Conclusion::Mitigated, why, checks)
         }
@@ -175,13 +175,12 @@ fn judge_burst(seen: &Result<FloodObservation, String>, has_bug: bool) -> Check 
             let described = seen.describe();
             match (seen.lost(), seen.open(), seen.counters.sent) {
                 (1.., ..) => (Shown::Yes, described),
-                (0, 1.., _) => (Shown::Unclear, format!("not every client was served or told: {described}")),
+                (0, 1.., _) => (Shown::Unclear, format!("some clients were neither served nor reset: {described}")),
                 (0, 0, _) if !has_bug => (Shown::No, described),
                 (0, 0, Some(0)) => (Shown::No, described),
-                (0, 0, Some(sent)) => (
-                    Shown::Unclear,
-                    format!("{sent} cookies were sent, and it was luck that nothing got lost: {described}"),
-                ),
+                (0, 0, Some(sent)) => {
+                    (Shown::Unclear, format!("{sent} cookies were sent, so data was kept only by chance: {described}"))
+                }
                 (0, 0, None) => (Shown::Unclear, format!("the kernel does not count SyncookiesSent: {described}")),
             }
         }
@@ -249,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn where_cookies_are_sent_under_a_profile_one_is_tried() {
+    fn cookies_under_a_profile_are_tried() {
         for (value, sent, expected) in [
             (None, false, None),
             (None, true, Some((Cookies::Sent, "2"))),
@@ -275,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_that_loses_data_under_the_profile_decides() {
+    fn data_loss_under_the_profile_decides() {
         let [_, first, _] = WITHOUT_PROFILE;
         let never = CookieTrial { cookies: Cookies::Never, ..first };
         let whole = || TrialEnding::Read(MESSAGE.to_vec());

@@ -6,7 +6,7 @@
 /// The query ADD.
 const ADD: u8 = 3;
 
-/// The longest key that is read: a longer one is no key of anybody's.
+/// The longest key that is read: no real key is longer.
 const MAX_KEY: u64 = 4096;
 
 /// What the beginning of a stream is.
@@ -21,7 +21,7 @@ pub enum Reading {
         /// The amount.
         amount: i64,
     },
-    /// Something else, at which the server gives the connection up.
+    /// Something else: the server closes the connection.
     Other {
         /// The kind of the query that it takes it for.
         kind: u8,
@@ -67,7 +67,7 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(300))]
 
         #[test]
-        fn any_stream_is_read_and_more_of_it_never_changes_an_answer(
+        fn more_bytes_never_change_an_answer(
             add: bool, mut stream in proptest::collection::vec(any::<u8>(), 0..60), small: bool,
         ) {
             if add && !stream.is_empty() {

@@ -46,14 +46,14 @@ impl CookieTrial {
     }
 }
 
-/// What a trial saw.
+/// What a trial observed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CookieObservation {
     /// How it ended.
     pub ending: TrialEnding,
     /// The connection that was accepted in the end: where the first data was refused, it was sent whole after that.
     pub taken: Option<Taken>,
-    /// By how much SyncookiesSent grew; none where the kernel does not have the counter.
+    /// By how much SyncookiesSent grew; none if the kernel does not have the counter.
     pub sent: Option<i64>,
     /// By how much SyncookiesRecv grew.
     pub received: Option<i64>,

@@ -1,14 +1,14 @@
-//! What a recipe's observation means: pure functions, no system.
+//! Judges what a recipe observed: pure functions.
 
 use std::collections::BTreeMap;
 
 use crate::sut::socket::Memory;
 use backproof_protocol::{Check, Role, Shown};
 
-/// How often the retransmission timer has to have fired in silence.
+/// Timeouts without a retransmission that make a silence.
 pub const TIMEOUTS: u8 = 3;
 
-/// What one recipe saw from the moment of loss on.
+/// What one recipe observed after the loss.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StallObservation {
     /// Retransmission timeout at the moment of loss, in milliseconds.
@@ -21,15 +21,15 @@ pub struct StallObservation {
     pub unacked: u32,
     /// The window that the peer announced, in bytes.
     pub window: u32,
-    /// Whether segments can be longer than the MSS; none where the kernel does not say.
+    /// Whether segments can be longer than the MSS; none if the kernel does not say.
     pub gso: Option<bool>,
-    /// TCPWqueueTooBig before the connection was opened; none where the kernel does not have it.
+    /// TCPWqueueTooBig before the connection was opened; none if the kernel does not have it.
     pub too_big_before: Option<u64>,
     /// TCPWqueueTooBig at the end.
     pub too_big_after: Option<u64>,
-    /// Connections that it took: more than one where a set-up was too slow for the kernel's timer.
+    /// Connections that were tried: more than one if a set-up was too slow for the kernel's timer.
     pub connections: u8,
-    /// What came.
+    /// What became of the oldest byte.
     pub course: ByteCourse,
 }
 
@@ -80,7 +80,7 @@ pub struct ByteSilence {
     pub resumed: bool,
 }
 
-/// Whether `tcp_fragment`'s guard fires: half of `sk_wmem_queued` above `sk_sndbuf` and the slack. None where it
+/// Whether `tcp_fragment`'s guard fires: half of `sk_wmem_queued` above `sk_sndbuf` and the slack. None if it
 /// cannot be told: before SO_MEMINFO, SIOCOUTQ is only a lower bound.
 pub fn guard_fires(memory: &Memory, slack: u64) -> Option<bool> {
     let limit = memory.sndbuf + slack;
@@ -98,7 +98,7 @@ pub fn judge(name: &str, role: Role, slack: u64, seen: &Result<StallObservation,
         Err(error) => (Shown::Unclear, error.clone(), BTreeMap::new()),
         Ok(seen) => {
             let (shown, why) = match &seen.course {
-                ByteCourse::Undecided { waited_for } => (Shown::Unclear, format!("waited for {waited_for}, in vain")),
+                ByteCourse::Undecided { waited_for } => (Shown::Unclear, format!("timed out waiting for {waited_for}")),
                 ByteCourse::Retransmitted { after_ms, bytes } => {
                     judge_retransmission(role, slack, seen, *after_ms, *bytes)
                 }
@@ -157,7 +157,7 @@ fn judge_silence(role: Role, seen: &StallObservation, silence: &ByteSilence) -> 
         return (Shown::Unclear, format!("{silent}; but the kernel takes the window for closed: {probes} probes"));
     }
     if !silence.answered {
-        return (Shown::Unclear, format!("{silent}; but the kernel did not answer a probe either"));
+        return (Shown::Unclear, format!("{silent}; but the kernel did not answer a probe"));
     }
     if silence.resumed {
         return (Shown::Unclear, format!("{silent}; but it was sent when the loss had ended"));
@@ -170,10 +170,10 @@ fn judge_silence(role: Role, seen: &StallObservation, silence: &ByteSilence) -> 
             return (Shown::Unclear, format!("{silent}; but the counter did not grow, so it was not this bug"));
         }
     }
-    (Shown::Yes, format!("{silent}; still silent {watched_ms} ms after the loss ended, though probes are answered"))
+    (Shown::Yes, format!("{silent}; still silent {watched_ms} ms after the loss ended, while it answers probes"))
 }
 
-/// The memory as ss(8) shows it.
+/// The memory in the form of ss(8).
 pub(super) fn skmem(memory: &Memory) -> String {
     match memory.wmem_queued {
         Some(queued) => format!("skmem:(tb{},w{queued})", memory.sndbuf),
@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn a_silence_is_this_bug_only_where_nothing_speaks_against_it() {
+    fn silence_is_the_bug_only_without_contrary_evidence() {
         let silent = |silence| seen(ByteCourse::Silent(silence));
         let whole = || silent(silence());
         for (seen, role, expected) in [

@@ -61,7 +61,7 @@ fn sets_wmem(context: &Context) -> bool {
     context.profile.keys().any(|name| name.replace('/', ".") == "net.ipv4.tcp_wmem")
 }
 
-/// What larger send buffers are good for on an affected kernel, where the profile sets any.
+/// What larger send buffers are good for on an affected kernel, if the profile sets any.
 fn mitigation(checks: &[Check]) -> String {
     let Some(check) = checks.iter().find(|c| c.name == SYSTEM_BUFFER.name) else { return String::new() };
     let outcome = match check.shown {

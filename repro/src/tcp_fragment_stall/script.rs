@@ -39,7 +39,7 @@ pub struct StallScript {
     acknowledged_first: usize,
     /// Size of the write that fills the send buffer, in bytes.
     write: usize,
-    /// `SO_SNDBUF` in bytes after the write, where it shrinks.
+    /// `SO_SNDBUF` in bytes after the write, if it shrinks.
     shrink_to: Option<u32>,
     /// Bytes of this write that the peer still acknowledges before everything else is lost: less than one MSS. The
     /// kernel's first segment holds two at least (`net.ipv4.tcp_min_tso_segs`), so what is left of it has to be
@@ -68,7 +68,7 @@ pub const RECIPES: [StallScript; 4] = [
         shrink_to: None,
         acknowledged_last: 500,
     },
-    // A middling buffer: neither the tail-loss probe nor a timeout gets out.
+    // A medium buffer: neither the tail-loss probe nor a timeout sends anything.
     StallScript {
         name: "mss-1000",
         role: Role::Recipe,
@@ -106,8 +106,8 @@ pub const RECIPES: [StallScript; 4] = [
     },
 ];
 
-/// The report's recipe for an application that leaves the send buffer to the system. It proves nothing of the kernel,
-/// for a large buffer is not overfilled, but it shows what a profile's `net.ipv4.tcp_wmem` is good for.
+/// The report's recipe for an application that leaves the send buffer to the system. It doesn't judge the kernel,
+/// because a large buffer is not overfilled. It shows whether a profile's `net.ipv4.tcp_wmem` helps.
 pub const SYSTEM_BUFFER: StallScript = StallScript {
     name: "system-sndbuf",
     role: Role::Natural,
@@ -124,18 +124,18 @@ impl StallScript {
     /// Carries the recipe out.
     ///
     /// # Errors
-    /// Where the wire or the kernel does something else than the recipe needs; that is no verdict.
+    /// If the wire or the kernel does something unexpected. That is not a verdict.
     pub fn carry_out(&self, context: &Context, wire: &mut Wire) -> Result<StallObservation, WireError> {
         for connection in 1..=CONNECTIONS {
             if let Some(seen) = self.try_connection(context, wire, connection)? {
                 return Ok(seen);
             }
         }
-        let why = "the kernel sent something again before the loss";
-        Err(WireError::Unexpected(format!("{why}, on each of {CONNECTIONS} connections: is the host overloaded?")))
+        let why = "the kernel retransmitted before the loss";
+        Err(WireError::Unexpected(format!("{why} on each of {CONNECTIONS} connections: is the host overloaded?")))
     }
 
-    /// Carries the recipe out on one connection; none where the host's load spoiled its set-up.
+    /// Carries the recipe out on one connection; none if the host's load spoiled its set-up.
     fn try_connection(
         &self,
         context: &Context,
@@ -146,7 +146,7 @@ impl StallScript {
         context.waiting(self.name, "the handshake");
         let server = SocketAddr::new(wire.server(), 80);
         let listener = Listener::new(server, self.send_buffer.map(|send| Buffers { send, receive: 8192 }))?;
-        // A host of its own, so that what the kernel remembers of one (tcp_metrics) does not touch the next.
+        // A new host each time, because the kernel remembers metrics per host (tcp_metrics).
         let mut peer = Peer::new(SocketAddr::new(wire.host(1 + number), 40000), server, 1_000_000);
         peer.open(wire, Offer { mss: self.mss, window: 32792, window_scale: Some(WINDOW_SCALE), sack_ok: true })?;
         peer.window = WINDOW;
@@ -198,7 +198,7 @@ impl StallScript {
         }))
     }
 
-    /// Sends the bytes that are acknowledged first. Where they do not come, the watch will tell why.
+    /// Sends the bytes that are acknowledged first. If they do not come, the watch will tell why.
     fn deliver_first(
         &self,
         wire: &mut Wire,
@@ -209,11 +209,11 @@ impl StallScript {
         let mut left = self.acknowledged_first;
         while left > 0 {
             let Some(written) = connection.write(&vec![0x55; left])? else {
-                return Err(WireError::Unexpected(format!("the send buffer took nothing, with {left} bytes to go")));
+                return Err(WireError::Unexpected(format!("the send buffer is full with {left} bytes left to write")));
             };
             left -= written;
             let end = peer.ack.wrapping_add(written as u32);
-            // Acknowledged as it comes, for the congestion window lets out a part at a time only.
+            // Acknowledged as it arrives, because the congestion window sends only a part at a time.
             let deadline = Instant::now() + INITIAL_RTO * u32::from(TIMEOUTS);
             while !sent.has(end) {
                 let Some(segment) = peer.receive(wire, deadline)? else { return Ok(()) };
@@ -241,7 +241,7 @@ impl StallScript {
     }
 
     /// Waits until the kernel has taken an acknowledgement, after which `expected` bytes are left in its queue.
-    /// There is no event for that, so the queue is looked at every millisecond.
+    /// The kernel sends no event for that, so this polls the queue every millisecond.
     fn wait_for_acknowledgement(
         &self,
         wire: &mut Wire,
@@ -258,7 +258,7 @@ impl StallScript {
             }
             let now = Instant::now();
             if now >= deadline {
-                let what = format!("the kernel to take an acknowledgement ({} bytes in its queue)", memory.outq);
+                let what = format!("the kernel to process an acknowledgement ({} bytes in its queue)", memory.outq);
                 return Err(WireError::TimedOut { what, after: AT_ONCE });
             }
             if let Some(segment) = peer.receive(wire, now + Duration::from_millis(1))? {

@@ -203,7 +203,7 @@ impl Scene<'_> {
             if quiet >= RTO_MIN * u32::from(TIMEOUTS) {
                 let info = connection.tcp_info()?;
                 let timeouts = info.backoff.saturating_sub(doublings);
-                // Where nothing is in flight no timer for repetitions runs: new data had to go out at once.
+                // If nothing is in flight no timer for repetitions runs: new data had to go out at once.
                 let nothing_in_flight = info.unacked == 0 && quiet >= RTO_MIN * 7;
                 if timeouts >= TIMEOUTS || nothing_in_flight {
                     return self.prove(connection, quiet, timeouts);

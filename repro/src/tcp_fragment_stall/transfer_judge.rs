@@ -1,4 +1,4 @@
-//! What a transfer over the lossy link means: pure functions, no system.
+//! Judges a transfer over the lossy link: pure functions.
 
 use std::collections::BTreeMap;
 
@@ -8,10 +8,10 @@ use super::transfer::BYTES;
 use crate::sut::socket::{Memory, TcpInfo};
 use backproof_protocol::{Check, Role, Shown};
 
-/// How often the retransmission timer has to have fired in silence.
+/// Timeouts without a retransmission that make a silence.
 pub const TIMEOUTS: u8 = super::judge::TIMEOUTS;
 
-/// What one transfer saw.
+/// What one transfer observed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TransferObservation {
     /// Which packets got lost.
@@ -20,7 +20,7 @@ pub struct TransferObservation {
     pub memory: Memory,
     /// What `TCP_INFO` told at the end.
     pub info: TcpInfo,
-    /// Whether segments can be longer than the MSS; none where the kernel does not say.
+    /// Whether segments can be longer than the MSS; none if the kernel does not say.
     pub gso: Option<bool>,
     /// Bytes that the server's application has written.
     pub written: u64,
@@ -30,7 +30,7 @@ pub struct TransferObservation {
     pub lost: u32,
     /// Segments with data that went out again.
     pub again: u32,
-    /// TCPWqueueTooBig before the connection was opened; none where the kernel does not have it.
+    /// TCPWqueueTooBig before the connection was opened; none if the kernel does not have it.
     pub too_big_before: Option<u64>,
     /// TCPWqueueTooBig at the end.
     pub too_big_after: Option<u64>,
@@ -123,8 +123,8 @@ fn judge_seen(seen: &TransferObservation) -> (Shown, String) {
                 _ if not_counted => {
                     (Shown::Unclear, format!("{silent}; but the counter did not grow, so it was not this bug"))
                 }
-                (_, true) => (Shown::Unclear, format!("{silent}; but then it was sent")),
-                (false, _) => (Shown::Unclear, format!("{silent}; but the kernel did not answer the client either")),
+                (_, true) => (Shown::Unclear, format!("{silent}; but it was sent later")),
+                (false, _) => (Shown::Unclear, format!("{silent}; but the kernel did not answer the client")),
                 (true, false) => (Shown::Yes, silent),
             }
         }

@@ -29,7 +29,7 @@ pub struct Sent {
 pub struct Account {
     /// Segments that it has sent again on this connection.
     total_retrans: u32,
-    /// Zero-window probes that it has sent in this namespace, where it counts them.
+    /// Zero-window probes that it has sent in this namespace, if it counts them.
     win_probes: Option<u64>,
 }
 
@@ -37,7 +37,7 @@ impl Account {
     /// The account now.
     ///
     /// # Errors
-    /// Where the kernel cannot be asked.
+    /// If the kernel cannot be asked.
     pub fn take(connection: &Connection) -> Result<Self, WireError> {
         let total_retrans = connection.tcp_info()?.total_retrans;
         Ok(Self { total_retrans, win_probes: counters::tcp_ext("TCPWinProbe") })
@@ -68,10 +68,10 @@ impl Sent {
 }
 
 /// Watches the connection from the moment of loss until its oldest byte is retransmitted or it is silent for good.
-/// None where the kernel turns out to have sent something again before the loss.
+/// None if the kernel turns out to have sent something again before the loss.
 ///
 /// # Errors
-/// Where the wire fails.
+/// If the wire fails.
 pub fn watch(
     wire: &mut Wire,
     peer: &Peer,
@@ -114,7 +114,7 @@ pub fn watch(
         }
         if lost_at.elapsed() > limit {
             let waited_for = format!(
-                "a retransmission or {TIMEOUTS} timeouts for {} ms (backoff:{} retrans:{} unacked:{})",
+                "a retransmission or {TIMEOUTS} timeouts after {} ms (backoff:{} retrans:{} unacked:{})",
                 ms(lost_at.elapsed()),
                 info.backoff,
                 info.retransmits,

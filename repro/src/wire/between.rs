@@ -14,7 +14,7 @@ use super::namespace;
 use super::tun::Tun;
 use super::{Tried as _, WireError};
 
-/// Packets that one wire carries at most, so that nothing that two kernels say to each other goes on for ever.
+/// Packets that one wire carries at most, so that no exchange goes on for ever.
 const MAX_PACKETS: u32 = 20_000;
 
 /// Packets that are read from one end before the other has its turn: an interface holds 500 (its `txqueuelen`).
@@ -52,7 +52,7 @@ pub struct Between {
     client: Tun,
     net: u8,
     delay: Duration,
-    /// In the order in which they are due, for all have the same delay.
+    /// In the order in which they are due, because all have the same delay.
     flying: VecDeque<Flying>,
     carried: u32,
     buffer: Vec<u8>,
@@ -64,7 +64,7 @@ impl Between {
     /// takes one way; `net` makes the addresses this wire's own where several share a namespace.
     ///
     /// # Errors
-    /// Where the kernel has no network namespaces or no TUN device, or what `in_client` said.
+    /// If the kernel has no network namespaces or no TUN device, or what `in_client` said.
     pub fn new<T: Send>(
         net: u8,
         delay: Duration,
@@ -95,7 +95,7 @@ impl Between {
         address(self.net, 1)
     }
 
-    /// Whether the server's interface segments in software; none where the kernel does not say.
+    /// Whether the server's interface segments in software; none if the kernel does not say.
     pub fn gso(&self) -> Option<bool> {
         self.server.gso()
     }
@@ -103,13 +103,13 @@ impl Between {
     /// Takes what both ends have sent, and delivers what is due. `decide` sees each packet once.
     ///
     /// # Errors
-    /// Where a device fails, or more was sent than any scene sends.
+    /// If a device fails, or more was sent than any scene sends.
     pub fn carry(&mut self, mut decide: impl FnMut(Way, &[u8]) -> Fate) -> Result<(), WireError> {
         loop {
             let more = self.take(Way::ToServer, &mut decide)? | self.take(Way::ToClient, &mut decide)?;
             let now = Instant::now();
             let is_due = |flying: &&Flying| flying.due <= now;
-            // A batch at a time, for each delivery can make the kernel answer at once.
+            // A batch at a time, because each delivery can make the kernel answer at once.
             let due = self.flying.iter().take(BATCH).take_while(is_due).count();
             for Flying { way, packet, .. } in self.flying.drain(..due) {
                 let end = if way == Way::ToServer { &self.server } else { &self.client };
@@ -144,7 +144,7 @@ impl Between {
     /// Waits until an end has sent something, a packet is due, one of `others` is ready, or it is this late.
     ///
     /// # Errors
-    /// Where poll(2) fails.
+    /// If poll(2) fails.
     pub fn wait<'fd>(&'fd self, others: &mut Vec<PollFd<'fd>>, until: Instant) -> Result<(), WireError> {
         let until = self.flying.front().map_or(until, |f| f.due.min(until));
         let left = until.saturating_duration_since(Instant::now());

@@ -1,4 +1,4 @@
-//! Faults that are put into the wire on purpose, to see that no reproducer is fooled by them.
+//! Faults injected into the wire, to prove that reproducers notice them.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -17,7 +17,7 @@ pub struct Faults {
     close_window: bool,
     /// The end of what each connection's kernel side has sent, where what it sends again is dropped.
     sent: Option<HashMap<(SocketAddr, SocketAddr), u32>>,
-    /// What each peer said last, where it is not let through twice.
+    /// What each peer said last, if it is not let through twice.
     said: Option<HashMap<(SocketAddr, SocketAddr), TcpSegment>>,
 }
 
@@ -32,7 +32,7 @@ impl Faults {
         }
     }
 
-    /// What becomes of a segment on its way to the kernel; none where it gets lost. Connected, a peer with its window
+    /// What becomes of a segment on its way to the kernel; none if it gets lost. Connected, a peer with its window
     /// closed announces none.
     pub fn to_kernel<'a>(&mut self, segment: &'a TcpSegment) -> Option<Cow<'a, TcpSegment>> {
         if let Some(said) = &mut self.said
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_sent_again_is_lost_and_nothing_else() {
+    fn only_retransmissions_are_lost() {
         let mut faults = Faults::new(Some(Mutation::DropRetransmissions));
         for (port, seq, length, flags, lost) in [
             (1, u32::MAX, 0, Flags::SYN, false),
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn an_mss_is_clamped_and_never_raised() {
+    fn mss_is_clamped_and_never_raised() {
         for (offered, arrives) in [(Some(1460), Some(536)), (Some(64), Some(64)), (None, None)] {
             let mut told = segment(1, 1, 0, Flags::SYN);
             told.options.mss = offered;
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn a_closed_window_stays_closed_but_for_the_syn() {
+    fn closed_window_applies_to_all_but_the_syn() {
         for (mutation, flags, window) in [
             (Some(Mutation::CloseWindow), Flags::ACK, 0),
             (Some(Mutation::CloseWindow), Flags::SYN, 7),
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_peer_repeats_is_lost_and_nothing_else() {
+    fn only_repeated_answers_are_lost() {
         let mut faults = Faults::new(Some(Mutation::DropRepeatedAnswers));
         for (port, seq, window, arrives) in
             [(1, 5, 0, true), (1, 5, 0, false), (2, 5, 0, true), (1, 5, 9, true), (1, 5, 9, false), (1, 6, 9, true)]

@@ -25,7 +25,7 @@ pub struct Glance {
 }
 
 impl Glance {
-    /// Looks at a packet from its IP header on; none where it is no whole TCP segment in IPv4.
+    /// Looks at a packet from its IP header on; none if it is not a whole TCP segment in IPv4.
     pub fn at(packet: &[u8]) -> Option<Self> {
         let ip: &[u8; 20] = packet.first_chunk()?;
         let header = usize::from(ip[0] & 0x0f) * 4;

@@ -24,11 +24,11 @@ use tun::Tun;
 
 use backproof_protocol::Mutation;
 
-/// How long the kernel may take for something that it does at once. Far longer than it needs also on a loaded
-/// host, so that a wait that ends here means something else.
+/// The limit for things that the kernel does at once. Even a loaded host needs far less, so a timeout here means
+/// something else.
 pub const AT_ONCE: Duration = Duration::from_secs(5);
 
-/// Why the wire, or the kernel's side of it, cannot go on.
+/// An error on the wire, or on the kernel's side of it.
 #[derive(Debug, thiserror::Error)]
 pub enum WireError {
     /// A system call failed.
@@ -39,15 +39,15 @@ pub enum WireError {
         /// The kernel's answer.
         error: io::Error,
     },
-    /// Something did not happen in time.
-    #[error("waited {} ms for {what}, in vain", .after.as_millis())]
+    /// A wait passed its deadline.
+    #[error("timed out after {} ms waiting for {what}", .after.as_millis())]
     TimedOut {
         /// What was waited for.
         what: String,
         /// How long.
         after: Duration,
     },
-    /// The kernel sent something else than what TCP allows here.
+    /// The kernel sent something unexpected.
     #[error("{0}")]
     Unexpected(String),
 }
@@ -80,11 +80,11 @@ pub struct Wire {
 }
 
 impl Wire {
-    /// A wire in the calling thread's network namespace. `net` makes its addresses its own, where several share a
+    /// A wire in the calling thread's network namespace. `net` gives it addresses of its own if several wires share a
     /// namespace.
     ///
     /// # Errors
-    /// Where the kernel has no TUN device or refuses the addresses.
+    /// If the kernel has no TUN device or refuses the addresses.
     pub fn new(net: u8, capture: WireCapture) -> Result<Self, WireError> {
         let tun = Tun::new().tried("making a TUN interface")?;
         let wire = Self {
@@ -101,13 +101,13 @@ impl Wire {
         Ok(wire)
     }
 
-    /// From here on with the wire's and the peer's faults, where the mutation is one.
+    /// Adds the faults of the wire and the peer that the mutation stands for.
     pub fn mutate(&mut self, mutation: Option<Mutation>) {
         self.mutation = mutation;
         self.faults = Faults::new(mutation);
     }
 
-    /// The mutation of its surroundings, for those that are not the wire's or the peer's.
+    /// The mutation, for faults outside the wire and the peer.
     pub fn mutation(&self) -> Option<Mutation> {
         self.mutation
     }
@@ -115,7 +115,7 @@ impl Wire {
     /// Gives the kernel's side an IPv6 address too.
     ///
     /// # Errors
-    /// Where the kernel has no IPv6.
+    /// If the kernel has no IPv6.
     pub fn add_ipv6(&self) -> Result<(), WireError> {
         self.tun.add_address(self.server6(), 64).tried("giving the TUN interface an IPv6 address")
     }
@@ -140,7 +140,7 @@ impl Wire {
         Ipv6Addr::new(0xfd71, 0, 0, self.net.into(), 0, 0, 0, host.into()).into()
     }
 
-    /// Whether the interface segments in software, without which no segment is longer than the MSS; none where the
+    /// Whether the interface segments in software, without which no segment is longer than the MSS; none if the
     /// kernel does not say.
     pub fn gso(&self) -> Option<bool> {
         self.tun.gso()
@@ -154,7 +154,7 @@ impl Wire {
     /// Hands a segment to the kernel.
     ///
     /// # Errors
-    /// Where the interface is down.
+    /// If the interface is down.
     pub fn send(&mut self, segment: &TcpSegment) -> Result<(), WireError> {
         let Some(segment) = self.faults.to_kernel(segment) else { return Ok(()) };
         let bytes = segment.to_bytes();
@@ -165,7 +165,7 @@ impl Wire {
     /// The next TCP segment from the kernel, or none at the deadline. Other packets are captured and skipped.
     ///
     /// # Errors
-    /// Where the device fails.
+    /// If the device fails.
     pub fn receive(&mut self, deadline: Instant) -> Result<Option<TcpSegment>, WireError> {
         loop {
             match self.tun.read(&mut self.buffer).tried("reading from the TUN device")? {
@@ -199,7 +199,7 @@ impl AsFd for Wire {
 /// Waits until there is something to read; false at the deadline.
 ///
 /// # Errors
-/// Where poll(2) fails.
+/// If poll(2) fails.
 pub fn wait_readable(fd: impl AsFd, deadline: Instant) -> io::Result<bool> {
     loop {
         let left = deadline.saturating_duration_since(Instant::now());

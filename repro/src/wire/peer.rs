@@ -1,4 +1,4 @@
-//! The remote end of one connection: says exactly what it is told to, and nothing by itself.
+//! The remote end of one connection: sends only what it is told to.
 
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -56,7 +56,7 @@ impl Peer {
     /// ACK that ends the handshake is the caller's.
     ///
     /// # Errors
-    /// Where no SYN-ACK comes.
+    /// If no SYN-ACK comes.
     pub fn open(&mut self, wire: &mut Wire, offer: Offer) -> Result<TcpSegment, WireError> {
         let options = Options { mss: Some(offer.mss), window_scale: offer.window_scale, sack_ok: offer.sack_ok };
         let syn = TcpSegment { options, window: offer.window, ..self.segment(Flags::SYN) };
@@ -73,7 +73,7 @@ impl Peer {
     /// Acknowledges everything up to `self.ack`.
     ///
     /// # Errors
-    /// Where the wire fails.
+    /// If the wire fails.
     pub fn acknowledge(&self, wire: &mut Wire) -> Result<(), WireError> {
         wire.send(&self.segment(Flags::ACK))
     }
@@ -81,7 +81,7 @@ impl Peer {
     /// Sends `data` as if the bytes before `offset` had been sent already. `self.seq` stays.
     ///
     /// # Errors
-    /// Where the wire fails.
+    /// If the wire fails.
     pub fn send_at(&self, wire: &mut Wire, offset: u32, flags: Flags, data: &[u8]) -> Result<(), WireError> {
         let flags = Flags::ACK.and(flags);
         wire.send(&TcpSegment { seq: self.seq.wrapping_add(offset), payload: data.to_vec(), ..self.segment(flags) })
@@ -90,7 +90,7 @@ impl Peer {
     /// The next segment to this peer, or none at the deadline; those to others are skipped.
     ///
     /// # Errors
-    /// Where the wire fails.
+    /// If the wire fails.
     pub fn receive(&self, wire: &mut Wire, deadline: Instant) -> Result<Option<TcpSegment>, WireError> {
         loop {
             match wire.receive(deadline)? {
@@ -104,7 +104,7 @@ impl Peer {
     /// The next segment to this peer for which `wanted` holds, which the kernel sends at once.
     ///
     /// # Errors
-    /// Where it does not come within [`AT_ONCE`].
+    /// If it does not come within [`AT_ONCE`].
     pub fn expect(
         &self,
         wire: &mut Wire,

@@ -60,7 +60,7 @@ impl Tun {
     /// Makes an interface in the calling thread's network namespace, with a name that the kernel chooses.
     ///
     /// # Errors
-    /// Where the kernel has no TUN, or refuses.
+    /// If the kernel has no TUN, or refuses.
     pub fn new() -> io::Result<Self> {
         let mut options = OpenOptions::new();
         let file = options.read(true).write(true).custom_flags(OFlags::NONBLOCK.bits() as i32).open(TUN_DEVICE)?;
@@ -91,7 +91,7 @@ impl Tun {
     }
 
     /// Whether generic segmentation offload is on, without which TCP never builds a segment longer than the MSS;
-    /// none where the kernel does not say.
+    /// none if the kernel does not say.
     pub fn gso(&self) -> Option<bool> {
         let socket = socket(AddressFamily::INET, SocketType::DGRAM, None).ok()?;
         let mut value = EthtoolValue { command: ETHTOOL_GGSO, data: 0 };
@@ -102,10 +102,10 @@ impl Tun {
         Some(value.data != 0)
     }
 
-    /// The next packet that the kernel sent, or none where none waits.
+    /// The next packet that the kernel sent, or none if none waits.
     ///
     /// # Errors
-    /// Where the device fails.
+    /// If the device fails.
     pub fn read(&self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
         match (&self.file).read(buffer) {
             Ok(length) => Ok(Some(length)),
@@ -117,7 +117,7 @@ impl Tun {
     /// Hands a packet to the kernel, as if it had come in.
     ///
     /// # Errors
-    /// Where the interface is down or the device fails.
+    /// If the interface is down or the device fails.
     pub fn write(&self, packet: &[u8]) -> io::Result<()> {
         let written = (&self.file).write(packet)?;
         if written == packet.len() { Ok(()) } else { Err(io::Error::from(io::ErrorKind::WriteZero)) }

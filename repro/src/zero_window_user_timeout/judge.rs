@@ -41,13 +41,13 @@ fn judge_seen(peer: PeerDoes, seen: &TimeoutObservation) -> (Shown, String) {
         (TimeoutEnding::Aborted { .. }, PeerDoes::OpensInTime | PeerDoes::AnswersClosedWithoutOption) => {
             (Shown::Yes, told)
         }
-        (TimeoutEnding::Aborted { errno, .. }, _) if *errno != libc::ETIMEDOUT => unclear("that is no timeout"),
+        (TimeoutEnding::Aborted { errno, .. }, _) if *errno != libc::ETIMEDOUT => unclear("that is not a timeout"),
         (TimeoutEnding::Aborted { at, .. }, _) if at.most_since(Moment::default()) + TICKS_MS < USER_TIMEOUT_MS => {
             unclear("that is before the timeout")
         }
         (TimeoutEnding::Aborted { .. }, PeerDoes::AnswersClosed) => (Shown::No, told),
         (TimeoutEnding::Aborted { .. }, PeerDoes::Silent) => (Shown::Yes, told),
-        (TimeoutEnding::Alive { delivered: false, .. }, PeerDoes::Silent) => unclear("it could not be used any more"),
+        (TimeoutEnding::Alive { delivered: false, .. }, PeerDoes::Silent) => unclear("it no longer worked"),
         (TimeoutEnding::Alive { delivered: false, .. }, _) => unclear("its data did not arrive with the window open"),
         (TimeoutEnding::Alive { .. }, PeerDoes::OpensInTime) if late_opening => {
             unclear("the peer opened its window late")
@@ -85,7 +85,7 @@ fn ending(seen: &TimeoutObservation) -> String {
             let data = if *delivered { "its data arrived with the window open" } else { "its data did not arrive" };
             format!("the connection was alive {ms} ms after the write, and {data}")
         }
-        TimeoutEnding::Undecided { waited_for, ms } => format!("waited {ms} ms for {waited_for}, in vain"),
+        TimeoutEnding::Undecided { waited_for, ms } => format!("timed out after {ms} ms waiting for {waited_for}"),
     }
 }
 
@@ -160,13 +160,13 @@ mod tests {
     }
 
     #[test]
-    fn a_timeout_is_a_pass_only_where_every_probe_was_answered() {
+    fn timeout_passes_only_if_every_probe_was_answered() {
         let late = |ms| unanswered(seen(&[ms], alive(1))).probes[0];
         let mut last_unanswered = seen(&[205, 620], timed_out(1210));
         last_unanswered.probes[1] = late(620);
         for (seen, expected) in [
             (seen(&[205, 620], timed_out(1210)), Shown::No),
-            // Where the time is looked at only when a probe is due.
+            // A kernel that checks the time only when a probe is due.
             (seen(&[205, 620, 1450], timed_out(3090)), Shown::No),
             (seen(&[205], timed_out(1210)), Shown::No),
             (seen(&[], timed_out(1210)), Shown::Unclear),
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn a_kernel_is_held_to_neither_clock_where_they_disagree() {
+    fn no_verdict_if_the_clocks_disagree() {
         let bad = seen(&[205, 620, 1450, 3100], alive(3210));
         let slow = |moment: &mut Moment, tick: bool| {
             *(if tick { &mut moment.tick_ms } else { &mut moment.clock_ms }) /= 4;
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn controls_hold_only_where_the_kernel_keeps_to_the_peer() {
+    fn controls_hold_only_if_the_kernel_follows_the_peer() {
         use PeerDoes::{AnswersClosedWithoutOption as Without, OpensInTime as Opens, Silent};
         let closed = || seen(&[205, 620, 1450, 3100], alive(3210));
         let silent = || unanswered(seen(&[205, 620], timed_out(1210)));
@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn the_facts_have_each_probe_s_time() {
+    fn facts_have_each_probes_time() {
         let check = judge("closed-window", PeerDoes::AnswersClosed, &Ok(seen(&[205, 620], timed_out(1210))));
         assert_eq!((check.facts["probe_1_ms"], check.facts["probe_2_ms"]), (Some(205), Some(620)));
         assert_eq!((check.facts["errno"], check.facts["ended_ms"]), (Some(110), Some(1210)));

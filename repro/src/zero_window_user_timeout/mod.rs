@@ -1,8 +1,8 @@
 //! The bug `zero-window-user-timeout`: `TCP_USER_TIMEOUT` never ends a connection whose peer keeps its window closed.
 //!
-//! The kernel probes a closed window, and gives up by the number of probes that stand unanswered: each answer sets it
-//! to nought, so a peer that answers with a window of 0 is waited for for ever (9721e709fa68, "tcp: simplify window
-//! probe aborting on USER_TIMEOUT"). The fix judges by the time since the first probe (`icsk_probes_tstamp` in
+//! The kernel probes a closed window and gives up after a number of unanswered probes. Each answer resets that number,
+//! so the kernel waits for ever for a peer that answers with a window of 0 (9721e709fa68, "tcp: simplify window probe
+//! aborting on USER_TIMEOUT"). The fix judges by the time since the first probe (`icsk_probes_tstamp` in
 //! `tcp_probe_timer()`, net/ipv4/tcp_timer.c). Each recipe and control is one connection whose peer closes its window
 //! in the handshake already; they run side by side.
 

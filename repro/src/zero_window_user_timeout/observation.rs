@@ -74,7 +74,7 @@ pub struct Probe {
 pub struct TimeoutObservation {
     /// Retransmission timeout when the data was written; probes start after it.
     pub rto_ms: u64,
-    /// Connections that it took: more than one where the kernel had measured a loaded host in the handshake.
+    /// Connections that it took: more than one if the kernel had measured a loaded host in the handshake.
     pub connections: u8,
     /// The probes, in order.
     pub probes: Vec<Probe>,

@@ -55,14 +55,14 @@ impl TimeoutScript {
     /// Carries the recipe or control out.
     ///
     /// # Errors
-    /// Where the wire or the kernel does something else than it needs; that is no verdict.
+    /// If the wire or the kernel does something unexpected. That is not a verdict.
     pub fn carry_out(&self, context: &Context, wire: &mut Wire) -> Result<TimeoutObservation, WireError> {
         let mut number = 1;
         loop {
             context.waiting(self.name, "the handshake");
             let server = SocketAddr::new(wire.server(), 80);
             let listener = Listener::new(server, None)?;
-            // A host of its own, so that what the kernel remembers of one (tcp_metrics) does not touch the next.
+            // A new host each time, because the kernel remembers metrics per host (tcp_metrics).
             let mut peer = Peer::new(SocketAddr::new(wire.host(1 + number), 40000), server, 1_000_000);
             peer.open(wire, Offer { mss: 1460, window: OPEN, window_scale: None, sack_ok: false })?;
             peer.acknowledge(wire)?;
@@ -176,7 +176,7 @@ impl Watch<'_> {
     }
 
     /// Answers a probe; returns whether the kernel took the answer, after which it counts no probe as unanswered.
-    /// There is no event for that, so the count is looked at every millisecond.
+    /// The kernel sends no event for that, so this polls the count every millisecond.
     fn answer(&mut self) -> Result<bool, WireError> {
         self.peer.acknowledge(self.wire)?;
         let deadline = Instant::now() + AT_ONCE;
