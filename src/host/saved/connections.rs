@@ -341,8 +341,10 @@ fn is_address(word: &str) -> bool {
 /// Lines of other outputs in the same text: each ends a connection.
 fn is_of_another_program(line: &str, words: &[&str]) -> bool {
     let first = words.first().copied().unwrap_or_default();
-    let is_section =
-        words.len() == 1 && line.ends_with(':') && line.bytes().all(|b| b.is_ascii_alphanumeric() || b == b':');
+    let is_section = words.len() == 1
+        && line.len() > 1
+        && line.ends_with(':')
+        && line.bytes().all(|b| b.is_ascii_alphanumeric() || b == b':');
     let is_counter = words.len() == 3
         && first.starts_with(|c: char| c.is_ascii_uppercase())
         && !STATES.contains(&first)

@@ -75,10 +75,13 @@ impl HostDraft {
         // Whether something was read where `ssh` was typed, and where it led.
         let (mut is_typed, mut is_led, mut old) = (false, false, None);
         for part in &parts {
-            if let Some(file) = &part.old {
-                let why =
-                    format!("{file}, which a command printed: it may be of an earlier time (run its command instead)");
-                if !part.text.trim().is_empty() && old.is_none() {
+            let old_file = part.old.as_ref().map(|file| {
+                format!("{file}, which a command printed: it may be of an earlier time (run its command instead)")
+            });
+            if let Some(why) = old_file.or_else(|| part.untrusted.clone()) {
+                let is_told =
+                    || DraftNamespace::default().take(name, part, None, is_cut) || !identity::of_part(part).is_empty();
+                if old.is_none() && is_told() {
                     self.unseen.push(why.clone());
                     old = Some(why);
                 }
@@ -87,7 +90,9 @@ impl HostDraft {
             let place = part.place.clone();
             let place = place.filter(|place| self.namespaces.len() < MAX_PLACES || self.namespaces.contains_key(place));
             let drawn = self.namespaces.entry(place.unwrap_or_else(|| files::namespace_of(name))).or_default();
-            let is_read = drawn.take(name, part, part.command.as_ref().or(named.as_ref()), is_cut);
+            // A log has counters of earlier times.
+            let prints_log = part.command.as_ref().is_some_and(ShellCommand::prints_log);
+            let is_read = !prints_log && drawn.take(name, part, part.command.as_ref().or(named.as_ref()), is_cut);
             let own = identity::of_part(part);
             if is_read || !own.is_empty() {
                 identities.extend(identity::around(part, &own));

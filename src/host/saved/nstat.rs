@@ -61,8 +61,13 @@ impl<'a> CounterList<'a> {
 
 fn from_lines(text: &str) -> CounterList<'_> {
     let mut list = CounterList::default();
-    for line in text.lines().filter(|line| line.contains("TcpExt")) {
-        let line = bare(line);
+    // Lines between counters may stand for others: `[300 lines elided]`.
+    let mut is_interrupted = false;
+    for line in text.lines().map(bare) {
+        if !line.contains("TcpExt") {
+            is_interrupted |= !line.is_empty();
+            continue;
+        }
         let words: Vec<&str> = line.split_ascii_whitespace().take(8).collect();
         // Perhaps behind a file's name and a colon (`grep`).
         let of_name =
@@ -72,6 +77,7 @@ fn from_lines(text: &str) -> CounterList<'_> {
         if !name.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
             continue;
         }
+        list.is_broken |= std::mem::take(&mut is_interrupted) && !list.values.is_empty();
         let is_rate = words.get(at + 2).is_some_and(|rate| rate.parse::<f64>().is_ok()) && words.len() == at + 3;
         match words.get(at + 1).and_then(|value| value.parse().ok()) {
             Some(value) if is_rate => list.values.push((name, value)),
@@ -186,6 +192,7 @@ mod tests {
             (lines(3).replace("TcpExtTW                        0", "TcpExtTW    1,000"), None),
             ("TcpExtListenOverflows 57 0.0\nIpExtInOctets 5 0.0\n".to_owned(), None),
             (lines(3).replace("IpExt", "Icmp"), None),
+            (lines(3).replace("TcpExtTW ", "[300 lines elided]\nTcpExtTW "), None),
             (json(3).replace(",\"IpExtInOctets\":5}", ""), None),
             (r#"{"kernel":{"TcpExtListenOverflows":0,"TcpExtListenDrops":0}}"#.to_owned(), None),
             (r#"{"kernel":{"TcpExtListenOverflows":57,"TcpExtListenDr"#.to_owned(), None),

@@ -74,6 +74,77 @@ fn printed_old_files_say_nothing_of_now() {
 }
 
 #[test]
+fn other_commands_output_says_nothing_of_now() {
+    let quiet = NETSTAT.replace("    TCPWqueueTooBig: 31\n", "");
+    for command in [
+        "git show HEAD:nstat.txt",
+        "curl http://example.org/nstat.txt",
+        "wget -qO- http://example.org/nstat.txt",
+        "unzip -p old.zip nstat.txt",
+        "vim nstat.txt",
+        "view nstat.txt",
+        "rg TcpExt nstat.txt",
+        "perl -ne print nstat.txt",
+        "python3 show.py nstat.txt",
+        "diff a b",
+        "strings core",
+        "tmux capture-pane -p",
+        "for f in *.txt; do cat $f; done",
+        "journalctl -u collect",
+        "uname -r; git show HEAD:nstat.txt",
+        "NS=\"nsenter -t 5 -n\"; $NS netstat -s",
+        "dexec web netstat -s",
+    ] {
+        for prompt in ["$ ", "root@db1:~# ", "(venv) me@db1:~$ "] {
+            let text =
+                format!("$ uname -a\n{UNAME}{prompt}{command}\n{quiet}netstat -s\n{quiet}=== db1 ===\n{HEALTHY}");
+            let reading = read_bytes(text.as_bytes()).unwrap_or_else(|error| panic!("{text}: {error}"));
+            assert_eq!(own_answers(&text).0, [BittenAnswer::Unknown; 3], "{text}");
+            assert!(reading.host.unseen.iter().any(|what| what.contains("time")), "{:?}", reading.host.unseen);
+            let (answers, _) = own_answers(&format!("{text}$ netstat -s\n{quiet}$ ss -tanmio\n{HEALTHY}"));
+            assert_eq!(answers, [BittenAnswer::NotNow, BittenAnswer::Not, BittenAnswer::NotNow], "{text}");
+        }
+    }
+    let text = format!("{UNAME}$ cat /var/log/messages\n{quiet}{HEALTHY}");
+    assert_eq!(own_answers(&text).0, [BittenAnswer::Unknown; 3], "{text}");
+    let text = format!("{UNAME}dexec web nstat -az\n{quiet}{HEALTHY}");
+    assert_eq!(own_answers(&text).0, [BittenAnswer::Unknown; 3], "{text}");
+}
+
+#[test]
+fn outputs_before_a_reboot_say_nothing_of_this_boot() {
+    let quiet = NETSTAT.replace("    TCPWqueueTooBig: 31\n", "");
+    let lists = format!("$ netstat -s\n{quiet}$ ss -tanmio\n{HEALTHY}");
+    for command in ["sudo reboot", "shutdown -r now", "systemctl reboot", "kexec -e"] {
+        let text = format!("{lists}$ {command}\n$ uname -r\n4.19.57\n");
+        let reading = read_bytes(text.as_bytes()).expect("a reading");
+        assert_eq!(own_answers(&text).0, [BittenAnswer::Unknown; 3], "{text}");
+        assert!(reading.host.unseen.iter().any(|what| what.contains("earlier boot")), "{:?}", reading.host.unseen);
+        let (answers, _) = own_answers(&format!("{text}{lists}"));
+        assert_eq!(answers, [BittenAnswer::NotNow, BittenAnswer::Not, BittenAnswer::NotNow], "{text}");
+    }
+}
+
+#[test]
+fn marks_of_a_cut_leave_the_listing_open() {
+    let whole = format!("$ ss -tanmio\n{HEALTHY}");
+    assert_eq!(own_answers(&whole).0[0], BittenAnswer::NotNow);
+    for mark in [
+        "[output truncated, 3000 lines]",
+        "[300 lines elided]",
+        "[Read 300 lines]",
+        "[exit 124]",
+        "[timeout: command terminated after 30s]",
+        ":",
+    ] {
+        assert_eq!(own_answers(&format!("{whole}{mark}\n")).0, [BittenAnswer::Unknown; 3], "{mark}");
+        let list = NETSTAT.replace("    TCPWqueueTooBig: 31", mark);
+        let (answers, _) = own_answers(&format!("$ netstat -s\n{list}"));
+        assert_eq!(answers, [BittenAnswer::Unknown; 3], "{mark}");
+    }
+}
+
+#[test]
 fn one_file_of_two_hosts_is_refused() {
     let other = "Linux db2 5.2.1 #1 SMP Wed Jul 3 12:00:00 UTC 2019 x86_64 GNU/Linux\n";
     let log =
@@ -94,6 +165,8 @@ fn one_file_of_two_hosts_is_refused() {
         format!("ssh db1\n$ ss -tmi\n{SS}$ exit\n$ ssh db2\n$ nstat -az\n{NSTAT}"),
         format!("$ nstat -az\n{NSTAT}$ ssh db1 ss -tmi\n{SS}"),
         format!("$ for h in db1 db2; do ssh $h ss -tmi; done\n{SS}"),
+        format!("$ uname -a\n{UNAME}$ ssh root@10.0.0.5 nstat -az\n{NSTAT}"),
+        format!("root@db1:~# ss -tmi\n{SS}root@db1:~# ssh 10.0.0.5\n# nstat -az\n{NSTAT}"),
         format!("db1 | CHANGED | rc=0 >>\n{SS}\ndb2 | CHANGED | rc=0 >>\n{HEALTHY}"),
         format!("---------------\ndb1\n---------------\n{SS}---------------\ndb2\n---------------\n{HEALTHY}"),
         format!("---------------\ndb[1-2] (2)\n---------------\n{HEALTHY}"),

@@ -202,7 +202,13 @@ fn without_time(line: &str) -> Option<&str> {
     if let Some(inside) = line.strip_prefix('[') {
         let end = inside.find(']').filter(|end| *end <= 40)?;
         let (inside, rest) = (&inside[..end], &inside[end + 1..]);
+        // `[300 lines elided]` is a mark of a cut.
+        let is_word = |word: &str| {
+            let zones = ["T", "Z", "C", "UTC", "GMT", "AM", "PM", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
+            word.is_empty() || MONTHS.contains(&word) || zones.contains(&word)
+        };
         let is_time = inside.contains(|c: char| c.is_ascii_digit())
+            && inside.split(|c: char| !c.is_ascii_alphabetic()).all(is_word)
             && inside.chars().all(|c| c.is_ascii_alphanumeric() || " .:+-/,".contains(c));
         return (is_time && (rest.is_empty() || rest.starts_with([' ', '\t']))).then_some(rest);
     }
@@ -268,6 +274,9 @@ mod tests {
             ("| a", "a"),
             ("[    0.000000] a", "a"),
             ("[Mon Mar  3 04:05:06 2024] a", "a"),
+            ("[    T1] a", "a"),
+            ("[output truncated, 3000 lines]", "[output truncated, 3000 lines]"),
+            ("[exit 124]", "[exit 124]"),
             ("[::1]:80 a", "[::1]:80 a"),
             ("[2001:db8::1]:80 a", "[2001:db8::1]:80 a"),
             ("[root@h ~]# a", "[root@h ~]# a"),

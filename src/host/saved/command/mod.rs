@@ -1,6 +1,7 @@
 //! Command lines that stand before their output: what they ran, where, and what their options leave out.
 
 mod heading;
+mod live;
 mod parts;
 mod place;
 mod prompt;
@@ -180,6 +181,12 @@ impl ShellCommand {
         }
     }
 
+    /// Whether it prints a log, in which counters and connections are of an earlier time.
+    pub fn prints_log(&self) -> bool {
+        let is_log = |file: &String| !file.starts_with("/proc/") && is_log(file);
+        self.program == "journalctl" || self.arguments.iter().any(is_log)
+    }
+
     /// Whether what follows may be a part of an output, whatever program it is of.
     pub fn shows_a_part(&self) -> bool {
         self.is_filtered
@@ -285,15 +292,20 @@ fn printed<'a>(program: &str, arguments: impl Iterator<Item = &'a str>) -> Optio
         let is_named = program == "cat" || word.contains(['/', '.']);
         is_named && !word.starts_with('-') && !word.bytes().all(|byte| byte.is_ascii_digit())
     };
-    let is_live = |file: &str| {
-        let name = file.rsplit('/').next().unwrap_or(file);
-        let logs = ["messages", "syslog", "kern.log", "dmesg", "journal", "boot.log"];
-        ["/proc/", "/sys/", "/dev/", "/var/log/"].iter().any(|folder| file.starts_with(folder))
-            || file == "/etc/hostname"
-            || logs.iter().any(|log| name.starts_with(log))
-    };
     let mut files = arguments.skip(usize::from(takes_pattern)).filter(is_file);
-    files.find(|file| (takes_pattern || prints) && !is_live(file)).map(str::to_owned)
+    files.find(|file| (takes_pattern || prints) && !is_live_file(file)).map(str::to_owned)
+}
+
+/// Whether a file is the kernel's own or a log.
+fn is_live_file(file: &str) -> bool {
+    let is_own = ["/proc/", "/sys/", "/dev/"].iter().any(|folder| file.starts_with(folder));
+    is_own || file == "/etc/hostname" || is_log(file)
+}
+
+fn is_log(file: &str) -> bool {
+    let name = file.rsplit('/').next().unwrap_or(file);
+    let logs = ["messages", "syslog", "kern.log", "dmesg", "journal", "boot.log"];
+    file.starts_with("/var/log/") || logs.iter().any(|log| name.starts_with(log))
 }
 
 /// Whether outputs of this program are read.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::super::text::bare;
 use super::place::{self, Shell};
-use super::{ShellCommand, heading, prompt};
+use super::{ShellCommand, heading, live, prompt};
 
 /// A piece of a text: the output of one command, where that is known.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,6 +19,8 @@ pub struct Part<'a> {
     pub called: Option<String>,
     /// The file that was printed, where nobody knows since when it has this content.
     pub old: Option<String>,
+    /// Why the text may be of another time or machine, whatever is in it.
+    pub untrusted: Option<String>,
 }
 
 /// Command lines, shells and headings of one text.
@@ -40,6 +42,10 @@ pub fn parts(text: &str) -> Vec<Part<'_>> {
         {
             parts.push(Part { text: &text[begin..at], ..std::mem::replace(&mut part, next) });
             begin = end;
+            if let Some(line) = divider.ended.take() {
+                let why = format!("output from before `{line}`, which is of an earlier boot");
+                parts.iter_mut().for_each(|part| part.untrusted = Some(why.clone()));
+            }
         }
         (at, before) = (end, line);
     }
@@ -62,6 +68,10 @@ struct Divider {
     written: BTreeMap<String, Part<'static>>,
     /// Whether a line named the kind of the next one: a file of supportconfig.
     is_file_next: bool,
+    /// Why the output of the last typed command is not trusted.
+    untrusted: Option<String>,
+    /// The command that has just ended the boot.
+    ended: Option<String>,
 }
 
 impl Divider {
@@ -90,7 +100,20 @@ impl Divider {
         let joined = format!("{}{marked}", std::mem::take(&mut self.unfinished));
         let words: Vec<&str> = joined.split_whitespace().collect();
         let typed = &words[prompt::length(&words)..];
-        let is_prompted = typed.len() < words.len();
+        let call = live::typed(&joined).filter(|call| !call.is_empty());
+        let is_prompted = typed.len() < words.len() || call.is_some();
+        // `(venv) me@db1:~$`.
+        let called: Vec<&str> = call.unwrap_or_default().split_whitespace().collect();
+        let typed = if typed.len() == words.len() && call.is_some() { called.as_slice() } else { typed };
+        if let Some(call) = call {
+            self.untrusted = None;
+            if live::ends_boot(call) {
+                self.ended = Some(shown(call));
+                self.command = None;
+                self.written.clear();
+                return Some(self.part());
+            }
+        }
         if let [.., "\\"] = typed
             && joined.len() < LONGEST
             && ShellCommand::of_line(&joined).is_some()
@@ -112,8 +135,29 @@ impl Divider {
         if typed.first() == Some(&"cd") {
             self.written.retain(|file, _| file.starts_with('/'));
         }
-        if let Some(command) = of_pasted(&joined, line) {
-            return Some(self.begin(command));
+        let command = of_pasted(&joined, line);
+        let is_written = |file: &str| self.written.contains_key(file);
+        let is_untrusted = match (call, &command) {
+            (Some(call), None) => !(live::is_runner(call) && live::is_live(call, &is_written)),
+            (Some(call), Some(_)) => !live::is_live(call, &is_written),
+            // An unknown word before a known command may lead elsewhere.
+            (None, Some(_)) => {
+                let is_known = ShellCommand::of_line(&joined).or_else(|| ShellCommand::of_line(bare(line))).is_some();
+                !is_known && live::is_bare_call(&joined) && !live::is_live(bare(&joined), &is_written)
+            }
+            (None, None) => false,
+        };
+        if is_untrusted {
+            let line = shown(call.unwrap_or(joined.trim()));
+            self.untrusted = Some(format!("output of `{line}`, which may be of another time or machine"));
+        }
+        match command {
+            Some(command) => return Some(self.begin(command)),
+            None if is_untrusted => {
+                self.command = None;
+                return Some(self.part());
+            }
+            None => {}
         }
         heading::of([before, line, next]).map(|host| Part { called: Some(host), ..self.part() })
     }
@@ -158,14 +202,15 @@ impl Divider {
             (Some(shell), Some(own)) => Some(format!("{shell}: {own}").chars().take(64).collect()),
             (shell, own) => shell.or(own),
         };
+        let untrusted = self.untrusted.clone();
         match &self.command {
             Some(command) if command.called.is_some() => {
                 let (place, called) = (command.place.clone(), command.called.clone());
-                Part { command: self.command.clone(), place, called, ..Part::default() }
+                Part { command: self.command.clone(), place, called, untrusted, ..Part::default() }
             }
             command => {
                 let place = place(command.as_ref().and_then(|command| command.place.clone()));
-                Part { command: command.clone(), place, called, ..Part::default() }
+                Part { command: command.clone(), place, called, untrusted, ..Part::default() }
             }
         }
     }
@@ -180,6 +225,7 @@ impl Divider {
         match (known, printed) {
             (Some(known), _) => {
                 part = known.clone();
+                part.untrusted = part.untrusted.or_else(|| self.untrusted.clone());
                 if let Some(command) = &mut part.command {
                     command.is_filtered |= is_filtered;
                 }
@@ -191,6 +237,11 @@ impl Divider {
         }
         part
     }
+}
+
+/// A command line, shortened.
+fn shown(line: &str) -> String {
+    line.chars().take(60).collect()
 }
 
 /// A prompt may look like a mark of a quotation: `# ss -tmi`, `> $ ss -tmi`.

@@ -15,7 +15,7 @@ pub enum Shell {
 
 /// Programs that enter a namespace or a container.
 #[rustfmt::skip]
-const ENTER: &[&str] = &[
+pub const ENTER: &[&str] = &[
     "ip", "nsenter", "docker", "podman", "kubectl", "oc", "crictl", "chroot", "lxc", "incus", "lxc-attach", "pct",
     "unshare", "machinectl", "nerdctl", "ctr", "jexec", "vzctl", "lxc-console", "lxc-execute", "docker-compose",
     "systemd-nspawn", "systemd-run", "toolbox", "distrobox", "distrobox-enter", "firejail", "bwrap", "runc", "crun", "virsh",
@@ -60,12 +60,13 @@ pub fn host(words: &[&str]) -> Option<String> {
     Some(target)
 }
 
-fn is_ssh(program: &str) -> bool {
+/// Whether a program opens a shell on another host.
+pub fn is_ssh(program: &str) -> bool {
     ["ssh", "mosh", "autossh"].contains(&program)
 }
 
 /// The target of ssh's words, and how many words it and the options take.
-fn ssh(words: &[&str]) -> Option<(String, usize)> {
+pub fn ssh(words: &[&str]) -> Option<(String, usize)> {
     let mut at = 0;
     loop {
         let word = words.get(at)?.trim_matches(['\'', '"', '`', ':', ',']);

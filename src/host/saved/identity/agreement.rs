@@ -60,6 +60,16 @@ fn agree(one: &Identity, other: &Identity, aliased: &BTreeSet<&str>) -> bool {
         let is_called = called.kind == IdentityKind::Called && own.kind != IdentityKind::Called;
         is_called && called.node.as_deref().is_some_and(|name| aliased.contains(name))
     };
+    // An address may be of any host, until this host names itself there.
+    let is_stranger = |called: &Identity, other: &Identity| {
+        let is_called = called.kind == IdentityKind::Called && called.node.as_deref().is_some_and(is_address);
+        let is_name = |node: &str| !is_address(node) && !is_nobodys(node);
+        let is_known = called.node.as_deref().is_some_and(|name| aliased.contains(name) || is_nobodys(name));
+        is_called && !is_known && other.node.as_deref().is_some_and(is_name)
+    };
+    if is_stranger(one, other) || is_stranger(other, one) {
+        return false;
+    }
     let is_named_alike =
         is_alias(one, other) || is_alias(other, one) || same(one.node.as_ref(), other.node.as_ref(), is_same_name);
     let is_of_kind = one.kind == other.kind;
@@ -67,6 +77,14 @@ fn agree(one: &Identity, other: &Identity, aliased: &BTreeSet<&str>) -> bool {
     is_named_alike
         && (!is_of_kind || same(one.release.as_ref(), other.release.as_ref(), |a, b| a == b))
         && (!is_running || same(one.build.as_ref(), other.build.as_ref(), begins))
+}
+
+fn is_address(name: &str) -> bool {
+    name.parse::<std::net::IpAddr>().is_ok() || name.starts_with('[')
+}
+
+fn is_nobodys(name: &str) -> bool {
+    name.starts_with("localhost") || name == "(none)" || name == "127.0.0.1"
 }
 
 /// Whether two names can be of one host: `db1` and `db1.example`. An address is no name, and `localhost` is everybody's.
@@ -78,8 +96,6 @@ fn is_same_name(one: &str, other: &str) -> bool {
         port.map_or(name, |(host, _)| host).to_ascii_lowercase()
     };
     let (one, other) = (host(one), host(other));
-    let is_address = |name: &str| name.parse::<std::net::IpAddr>().is_ok() || name.starts_with('[');
-    let is_nobodys = |name: &str| name.starts_with("localhost") || name == "(none)" || name == "127.0.0.1";
     match (is_address(&one), is_address(&other)) {
         _ if is_nobodys(&one) || is_nobodys(&other) => true,
         (true, true) => one == other,

@@ -312,7 +312,8 @@ mod tests {
             (" Static hostname: db2\n".to_owned(), false),
             ("$ ssh db1 nstat -az\n".to_owned(), true),
             ("$ ssh db2 nstat -az\n".to_owned(), false),
-            ("$ ssh root@10.0.0.5 nstat -az\n".to_owned(), true),
+            ("$ ssh root@10.0.0.5 nstat -az\n".to_owned(), false),
+            (format!("$ ssh root@10.0.0.5 nstat -az\n$ ssh root@10.0.0.5 uname -a\n{one}"), true),
             ("db2 | CHANGED | rc=0 >>\n".to_owned(), false),
             // A name of ssh's configuration.
             (format!("$ ssh prod uname -a\n{one}"), true),

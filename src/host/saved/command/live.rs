@@ -1,0 +1,292 @@
+//! Which typed commands print the live state of this host, and which end a boot. The output of any other command may be
+//! an old file, or of another machine.
+
+use super::super::text::{bare, is_clock};
+use super::{VIEWERS, base, place};
+
+/// Programs that print the state of the running kernel.
+const LIVE: &[&str] = &["ss", "nstat", "netstat", "uname", "sysctl", "dmesg", "hostname", "hostnamectl"];
+
+/// Programs that print files; those that the kernel makes are live.
+const PRINTERS: &[&str] = &["cat", "head", "tail", "zcat", "xzcat", "bzcat", "grep", "egrep", "fgrep", "zgrep"];
+
+/// Printers of which the first argument is no file.
+const WITH_PATTERN: &[&str] = &["grep", "egrep", "fgrep", "zgrep", "sed", "awk", "jq"];
+
+/// Programs that print neither counters nor connections.
+#[rustfmt::skip]
+const SILENT: &[&str] = &[
+    "date", "uptime", "sleep", "true", "echo", "id", "whoami", "pwd", "free", "wait", "clear", "lscpu", "done", "fi", "for",
+    "esac", "cd",
+];
+
+/// Filters that print nothing of their own.
+const FILTERS: &[&str] = &["tee", "ts", "column", "expand", "pbcopy", "uniq", "tr", "wc", "rev"];
+
+/// Programs that run a command on several hosts and print a heading before each output.
+const RUNNERS: &[&str] = &["ansible", "clush", "pdsh", "dsh", "salt", "pssh", "parallel-ssh"];
+
+const SHELLS: &[&str] = &["sh", "bash", "ash", "dash", "zsh", "ksh"];
+
+/// Quoted commands within commands.
+const DEEPEST: usize = 4;
+
+/// What was typed behind a prompt, where the line certainly has one: `$`, `root@db1:~#`, `(venv) me@db1 ~ %`.
+pub fn typed(line: &str) -> Option<&str> {
+    behind_prompt(line.trim_start_matches(['>', '|', ' ', '\t'])).or_else(|| behind_prompt(bare(line)))
+}
+
+fn behind_prompt(line: &str) -> Option<&str> {
+    /// Words of a prompt.
+    const MOST: usize = 6;
+    const ENDS: [char; 7] = ['$', '#', '%', '>', '\u{276f}', '\u{279c}', '\u{3bb}'];
+    let mut rest = line.trim();
+    for at in 0..MOST {
+        let word = rest.split_whitespace().next()?;
+        let behind = rest[word.len()..].trim_start();
+        let stem = word.trim_end_matches(ENDS);
+        let is_end = stem.len() < word.len();
+        if is_end && stem.is_empty() {
+            let is_alone = word.chars().count() == 1 && word != ">";
+            let is_prompt = is_alone && (word != "#" || is_typed(behind));
+            return is_prompt.then(|| without_folder(behind));
+        }
+        let is_host = |name: &str| {
+            name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '-')
+                && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+        };
+        let is_place = stem.contains(['@', '~']) || stem.contains(":/") || (at > 0 && stem.ends_with([']', ')']));
+        if is_end && (is_place || (at == 0 && is_host(stem)) || (at > 0 && stem.starts_with('/'))) {
+            return Some(behind);
+        }
+        let is_begin = is_place
+            || word.starts_with(['[', '(', '/', '~'])
+            || is_clock(word)
+            || is_host(word) && behind.starts_with(['~', '/']);
+        if !is_begin {
+            return None;
+        }
+        rest = behind;
+    }
+    None
+}
+
+/// Whether the words behind `#` are a command, and no comment, metric or quoted output.
+fn is_typed(text: &str) -> bool {
+    let mut words = text.split_whitespace();
+    let Some(first) = words.next() else { return true };
+    let is_assigned = first.split_once('=').is_some_and(|(name, _)| !name.is_empty());
+    let is_program = first.starts_with(|c: char| c.is_ascii_lowercase() || "./~$({\"'!".contains(c))
+        && !first.contains(":(")
+        && !first.ends_with(':');
+    (is_assigned || is_program) && words.next() != Some("=")
+}
+
+/// Some prompts have the folder behind their mark: `➜  ~ git:(main) ✗`.
+fn without_folder(text: &str) -> &str {
+    let mut rest = text;
+    while let Some(word) = rest.split_whitespace().next()
+        && (word.starts_with('~') || word.starts_with("git:(") || word == "\u{2717}")
+    {
+        rest = rest[word.len()..].trim_start();
+    }
+    rest
+}
+
+/// Whether a line without a prompt is a command and no sentence.
+pub fn is_bare_call(line: &str) -> bool {
+    let line = bare(line);
+    let begins = line.starts_with(|c: char| c.is_ascii_lowercase() || c == '$')
+        || line.split_once('=').is_some_and(|(name, _)| name.bytes().all(|byte| byte.is_ascii_uppercase()));
+    begins && !line.ends_with(':') && !line.contains('`')
+}
+
+/// Whether a program that runs a command on many hosts is called.
+pub fn is_runner(typed: &str) -> bool {
+    typed.split_whitespace().map(base).find(|word| *word != "sudo").is_some_and(|word| RUNNERS.contains(&word))
+}
+
+/// What a command prints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Printed {
+    /// The state of now.
+    Live,
+    /// No counters and no connections.
+    Nothing,
+    /// Anything.
+    Anything,
+}
+
+/// Whether a typed line prints live state and nothing else. `is_written` knows files that live commands have just written.
+pub fn is_live(typed: &str, is_written: &dyn Fn(&str) -> bool) -> bool {
+    line(typed, is_written, 0) == Printed::Live
+}
+
+fn line(typed: &str, is_written: &dyn Fn(&str) -> bool, depth: usize) -> Printed {
+    if depth > DEEPEST || typed.contains("$(") || typed.contains('`') {
+        return Printed::Anything;
+    }
+    let mut all = Printed::Nothing;
+    for (words, is_filter) in calls(typed) {
+        match call(&words, is_filter, is_written, depth) {
+            Printed::Anything => return Printed::Anything,
+            Printed::Live => all = Printed::Live,
+            Printed::Nothing => {}
+        }
+    }
+    all
+}
+
+fn call(words: &[String], is_filter: bool, is_written: &dyn Fn(&str) -> bool, depth: usize) -> Printed {
+    let words = without_wrappers(words);
+    let Some((first, rest)) = words.split_first() else { return Printed::Nothing };
+    let program = base(first);
+    let inner = |words: &[String]| line(&words.join(" "), is_written, depth + 1);
+    // One of a folder of somebody's own may print anything.
+    if first.contains('/') && !first.starts_with('/') {
+        return Printed::Anything;
+    }
+    if SHELLS.contains(&program) || program == "watch" {
+        let skipped = match program {
+            "watch" => options(rest, &["-n", "--interval"]),
+            _ => {
+                rest.iter().position(|word| word.starts_with('-') && word.ends_with('c')).map_or(rest.len(), |n| n + 1)
+            }
+        };
+        let called = rest.get(skipped..).unwrap_or_default();
+        return if called.is_empty() { Printed::Anything } else { inner(called) };
+    }
+    if place::is_ssh(program) {
+        let plain: Vec<&str> = rest.iter().map(String::as_str).collect();
+        let taken = place::ssh(&plain).map_or(rest.len(), |(_, taken)| taken);
+        let called = rest.get(taken..).unwrap_or_default();
+        let called = if called.first().is_some_and(|word| word == "--") { &called[1..] } else { called };
+        return inner(called);
+    }
+    let has_exec = rest.iter().any(|word| word == "exec");
+    // The place that it enters is told apart elsewhere.
+    if place::ENTER.contains(&program) && (program != "ip" || has_exec) {
+        return Printed::Live;
+    }
+    if RUNNERS.contains(&program) {
+        let is_named = |word: &String| word.split_whitespace().next().is_some_and(|word| LIVE.contains(&base(word)));
+        return if rest.iter().any(is_named) { Printed::Live } else { Printed::Anything };
+    }
+    let is_set = |options: &[&str]| rest.iter().any(|word| options.contains(&word.as_str()));
+    match program {
+        "journalctl" if is_set(&["-k", "--dmesg"]) => Printed::Live,
+        "ip" => Printed::Nothing,
+        _ if LIVE.contains(&program) => Printed::Live,
+        _ if SILENT.contains(&program) || (is_filter && FILTERS.contains(&program)) => Printed::Nothing,
+        _ if PRINTERS.contains(&program) || VIEWERS.contains(&program) => {
+            let is_file = |word: &&String| {
+                let is_named = !is_filter || program == "cat" || word.contains(['/', '.']);
+                is_named && !word.starts_with('-') && !word.bytes().all(|byte| byte.is_ascii_digit())
+            };
+            let plain = rest.iter().filter(|word| !word.starts_with('-'));
+            let skipped = usize::from(WITH_PATTERN.contains(&program));
+            let files: Vec<&String> = plain.skip(skipped).filter(is_file).collect();
+            match (files.first(), is_filter) {
+                (None, true) => Printed::Nothing,
+                (None, false) => Printed::Anything,
+                _ if files.iter().all(|file| super::is_live_file(file) || is_written(file)) => Printed::Live,
+                _ => Printed::Anything,
+            }
+        }
+        _ => Printed::Anything,
+    }
+}
+
+/// How many words options take; some take the next word too.
+fn options(words: &[String], with_word: &[&str]) -> usize {
+    let mut at = 0;
+    while let Some(word) = words.get(at).filter(|word| word.starts_with('-')) {
+        at += if with_word.contains(&word.as_str()) { 2 } else { 1 };
+    }
+    at
+}
+
+/// A call without variables, `sudo`, `env`, `timeout` and their like.
+fn without_wrappers(words: &[String]) -> &[String] {
+    let mut rest = words;
+    while let Some((first, behind)) = rest.split_first() {
+        let name = first.split_once('=').map(|(name, _)| name);
+        let is_variable = name.is_some_and(|name| {
+            !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        });
+        let taken = match base(first) {
+            _ if is_variable => 0,
+            "sudo" | "doas" => options(behind, &["-u", "-g", "-h", "-p", "-U", "-D", "-C", "-r", "-t"]),
+            "timeout" => options(behind, &["-s", "-k", "--signal", "--kill-after"]) + 1,
+            "nice" | "ionice" | "stdbuf" => options(behind, &["-n", "-c", "-p", "-i", "-o", "-e"]),
+            "env" | "time" => options(behind, &["-u", "-o", "-f"]),
+            "command" | "exec" | "nohup" | "do" | "then" | "else" | "while" | "until" | "if" | "!" => 0,
+            _ => return rest,
+        };
+        rest = behind.get(taken..).unwrap_or_default();
+    }
+    rest
+}
+
+/// The calls of a line, without redirections, and whether each is behind a pipe. Quotes are taken off.
+fn calls(line: &str) -> Vec<(Vec<String>, bool)> {
+    let line = line.replace("2>&1", " ").replace("&>", " >").replace(">&", " >");
+    let mut calls = Vec::new();
+    let (mut words, mut word, mut quote, mut is_filter) = (Vec::new(), String::new(), None, false);
+    for c in line.chars() {
+        match (c, quote) {
+            (c, Some(open)) if c == open => quote = None,
+            (c, Some(_)) => word.push(c),
+            ('\'' | '"', None) => quote = Some(c),
+            ('#', None) if word.is_empty() => break,
+            (';' | '&' | '|' | '\n', None) => {
+                words.push(std::mem::take(&mut word));
+                calls.push((std::mem::take(&mut words), is_filter));
+                is_filter = c == '|';
+            }
+            ('(' | ')' | '{' | '}' | ' ' | '\t', None) => words.push(std::mem::take(&mut word)),
+            (c, None) => word.push(c),
+        }
+    }
+    words.push(word);
+    calls.push((words, is_filter));
+    for (words, _) in &mut calls {
+        let mut is_target = false;
+        words.retain(|word| {
+            let is_redirection = word.contains('>') && !word.contains(' ');
+            let is_kept = !word.is_empty() && !is_target && !is_redirection;
+            if !word.is_empty() {
+                is_target = is_redirection && word.ends_with('>');
+            }
+            is_kept
+        });
+    }
+    calls
+}
+
+/// Whether a typed line ends the boot: what was printed before tells nothing of the next one.
+pub fn ends_boot(typed: &str) -> bool {
+    let is_end = |words: &[String]| {
+        let words = without_wrappers(words);
+        let at = words.iter().position(|word| place::is_ssh(base(word)));
+        let words = match at {
+            Some(at) => without_wrappers(words.get(at + 2..).unwrap_or_default()),
+            None => words,
+        };
+        let Some((program, rest)) = words.split_first() else { return false };
+        let has = |options: &[&str]| rest.iter().any(|word| options.contains(&word.as_str()));
+        match base(program) {
+            "reboot" | "halt" | "poweroff" => !has(&["--help", "-w", "--wtmp-only"]),
+            "shutdown" => !has(&["--help", "-c", "-k", "--show"]),
+            "systemctl" => has(&["reboot", "kexec", "poweroff", "halt", "soft-reboot"]),
+            "kexec" => has(&["-e", "--exec"]),
+            "init" | "telinit" => has(&["0", "6"]),
+            _ => false,
+        }
+    };
+    typed.contains("/proc/sysrq-trigger") || calls(typed).iter().any(|(words, _)| is_end(words))
+}
+
+#[cfg(test)]
+#[path = "live_tests.rs"]
+mod tests;
