@@ -7,7 +7,7 @@ use super::{BugAnswer, Subject, SubjectAnswer};
 use crate::evidence::binary::Binary;
 use crate::evidence::config::BuildConfig;
 use crate::evidence::exhibits::{Exhibits, Said, is_output_folder, release_of, source_folder, tree};
-use crate::evidence::git::GitIndex;
+use crate::evidence::git::{GitFiles, GitIndex};
 use crate::evidence::source::{self, SourceFolder, Tarball};
 use crate::evidence::version::{self, Release};
 use crate::kernel::{self, Downloaded, FileKind, Kernel, Provenance, Stale, file_kind};
@@ -210,7 +210,7 @@ impl<'a> Inquiry<'a> {
                 let began = description.version.as_ref().and_then(|v| Release::parse(&v.to_string()).ok());
                 let version = description.version.map_or_else(String::new, |v| format!(", a tree that began as {v}"));
                 let commit = description.commit.clone();
-                let files = move |path: &str| index.file(&commit, path);
+                let files = GitFiles { index, commit };
                 let exhibits = Exhibits {
                     revision: Some(Ok((index, text))),
                     source: Some(Ok(Box::new(files))),

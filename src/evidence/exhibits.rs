@@ -10,7 +10,7 @@ use super::config::{self, BuildConfig};
 use super::git::{GitIndex, StepFound};
 use super::source::{self, SourceFiles, SourceFolder};
 use super::version::{self, NotARelease, Release};
-use super::{Finding, Limit, Witness};
+use super::{Finding, Limit, StateSet, Strength, Witness};
 use crate::kernel::{Kernel, PackageKind, Provenance};
 use crate::matrix::{Bug, Source};
 
@@ -41,6 +41,21 @@ pub struct Said {
     pub steps: Vec<StepFound>,
     /// What git found that people should know.
     pub warnings: Vec<String>,
+}
+
+impl Said {
+    /// Takes back what git says where only a message tells of a repair, and the source has no form that is known.
+    fn doubt_words_of_git(&mut self) {
+        let is_open = |finding: &Finding| finding.states.and(StateSet::affected()) != StateSet::EMPTY;
+        for finding in self.findings.iter_mut().filter(|finding| finding.witness == Witness::Git && !is_open(finding)) {
+            let doubt = "only a message says that the repair is in: the repository has nothing to compare its lines with, and \
+                         the source has none of the forms that are known";
+            finding.states = StateSet::all();
+            finding.strength = Strength::Weak;
+            finding.why = format!("{}; {doubt}", finding.why);
+            self.warnings.push(format!("{doubt}: read it"));
+        }
+    }
 }
 
 impl Exhibits<'_> {
@@ -119,10 +134,12 @@ impl Exhibits<'_> {
             Ok(listing) => changelog::weigh(bug, listing, release),
             Err(why) => Finding::unknown(Witness::Changelog, why),
         }));
+        let mut rests_on_words = false;
         if let Some(revision) = &self.revision {
             let asked = revision.as_ref().map_err(Clone::clone);
             match asked.and_then(|(index, revision)| index.ask(bug, revision).map_err(|error| error.to_string())) {
                 Ok(testimony) => {
+                    rests_on_words = testimony.rests_on_words;
                     said.findings.push(testimony.finding);
                     (said.steps, said.warnings) = (testimony.steps, testimony.warnings);
                 }
@@ -133,6 +150,11 @@ impl Exhibits<'_> {
             Ok(files) => source::weigh(bug, files.as_ref()),
             Err(why) => Finding::unknown(Witness::Source, why),
         }));
+        if let (true, Some(Ok(files))) = (rests_on_words, &self.source)
+            && source::is_unrecognised(bug, files.as_ref())
+        {
+            said.doubt_words_of_git();
+        }
         said.findings.extend(self.binary.as_ref().map(|binary| match binary {
             Ok(binary) => binary::weigh(bug, binary),
             Err(why) => Finding::unknown(Witness::Binary, why),

@@ -30,6 +30,20 @@ pub(super) struct StepSearch<'a> {
     pub needed: Needed,
 }
 
+impl StepSearch<'_> {
+    /// Whether it is a repair of which only words tell that a commit or a patch has it: there is no commit to compare the
+    /// lines with that is it for certain.
+    fn rests_on_words(&self) -> bool {
+        let known = self.step.commit.iter().chain(self.step.backports.iter().map(|backport| &backport.commit));
+        let has_known = known
+            .map(|commit| commit.as_str())
+            .any(|commit| self.carriers.model.is_some_and(|model| model.to_string().starts_with(commit)));
+        let stands = self.standing.as_ref().filter(|standing| standing.likely && self.step.role >= Role::Fix);
+        let how = stands.map(|standing| &self.carriers.found[standing.carrier].how);
+        !has_known && matches!(how, Some(How::Trailer { .. } | How::SameLines | How::QuiltTrailer { .. }))
+    }
+}
+
 /// Whether a kernel of this version needs the step.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Needed {
@@ -97,7 +111,7 @@ impl GitIndex {
 
 impl GitIndex {
     /// The patches in a commit's tree.
-    fn packaging(&self, commit: Oid, is_kernel: bool) -> Rc<Packaging> {
+    pub(super) fn packaging(&self, commit: Oid, is_kernel: bool) -> Rc<Packaging> {
         let mut last = self.packaging.borrow_mut();
         if let Some((_, packaging)) = last.as_ref().filter(|(of, _)| *of == commit) {
             return Rc::clone(packaging);
@@ -163,7 +177,8 @@ impl GitAnswer<'_> {
         self.warnings.dedup();
         let limit = self.found.is_empty().then_some(Limit::Aside);
         let finding = Finding { limit, ..Finding::new(Witness::Git, states, strength, why) };
-        Ok(GitTestimony { finding, steps, warnings: std::mem::take(&mut self.warnings) })
+        let rests_on_words = self.found.iter().any(StepSearch::rests_on_words);
+        Ok(GitTestimony { finding, steps, warnings: std::mem::take(&mut self.warnings), rests_on_words })
     }
 
     /// One step, for people.

@@ -86,12 +86,16 @@ pub(super) fn is_lacking(git: &Objects, commit: Oid, file: &str) -> bool {
     })
 }
 
+/// Whether a line, without the white space before it, looks like a part of a comment.
+pub(super) fn is_comment(line: &[u8]) -> bool {
+    [&b"/*"[..], b"* ", b"*/", b"//"].iter().any(|mark| line.starts_with(mark))
+}
+
 /// Whether a commit changes more of a file than comments and blank lines. None where the repository lacks either text.
 pub(super) fn changes_code(git: &Objects, commit: Oid, file: &str) -> Option<bool> {
     let parent = git.first_parent(commit)?.tree;
     let code = |file: Rc<FileText>| -> Vec<Vec<u8>> {
         let lines = file.text.split(|b| *b == b'\n').map(<[u8]>::trim_ascii);
-        let is_comment = |line: &[u8]| [&b"/*"[..], b"* ", b"*/", b"//"].iter().any(|mark| line.starts_with(mark));
         lines.filter(|line| !line.is_empty() && *line != b"*" && !is_comment(line)).map(<[u8]>::to_vec).collect()
     };
     Some(code(text(git, parent, file)?) != code(text(git, tree(git, commit)?, file)?))

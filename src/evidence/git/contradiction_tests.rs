@@ -208,6 +208,10 @@ fn backport_with_under_half_of_the_lines_is_open() {
         assert_eq!(finding.states.contains(State::Affected), is_open, "{branch}: {}", finding.why);
         let says = "of the 5 lines that upstream adds";
         assert_eq!(warnings.iter().any(|warning| warning.contains(says)), is_open, "{branch}: {warnings:?}");
+        let is_hint = matches!(branch, "with-3" | "with-4");
+        assert!(!is_hint || finding.strength == Strength::Weak, "{branch}: {}", finding.why);
+        let warned = warnings.iter().any(|warning| warning.contains("lacks the line"));
+        assert_eq!(warned, is_hint, "{branch}: {warnings:?}");
     }
 }
 

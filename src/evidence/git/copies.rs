@@ -6,7 +6,7 @@ use git2::Oid;
 
 use super::content::{is_copy, touches};
 use super::objects::{Objects, TreeEntry};
-use super::packaging::KERNEL;
+use crate::evidence::source::patches::KERNEL;
 
 /// The most copies of one file that are looked at.
 const MOST: usize = 16;

@@ -120,6 +120,8 @@ mod repository_tests;
 mod reverts_tests;
 #[cfg(test)]
 mod unclear_mentions_tests;
+#[cfg(test)]
+mod words_tests;
 
 /// Where the indexes lie, below the cache's folder.
 pub const INDEXES: &str = "git";
@@ -134,5 +136,5 @@ pub use super::makefile::MakefileVersion;
 pub use error::GitError;
 pub use index::{GitIndex, IndexProgress};
 pub use repository::Repository;
-pub use revision::Description;
+pub use revision::{Description, GitFiles};
 pub use testimony::{GitTestimony, How, StepFound};

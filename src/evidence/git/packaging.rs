@@ -16,6 +16,7 @@ use super::objects::{Objects, TreeEntry};
 use super::quilt::{QuiltPatch, names};
 use super::rpm_spec;
 use super::subject::{is_same, plain_subject};
+use crate::evidence::source::patches::{KERNEL, PACKED, is_patch};
 
 /// The most patches. SUSE's series have had some 30,000.
 const MOST: usize = 60_000;
@@ -23,35 +24,6 @@ const MOST: usize = 60_000;
 const MOST_FOLDERS: usize = 60_000;
 /// The deepest folder that is looked into.
 const DEEPEST: usize = 12;
-/// How patch files end that are packed: they cannot be read here.
-const PACKED: [&str; 5] = [".gz", ".xz", ".bz2", ".zst", ".lzma"];
-/// The folders of a kernel's own tree (its top-level Makefile, and what was there earlier): no packaging is in them.
-pub(super) const KERNEL: [&str; 24] = [
-    "Documentation",
-    "LICENSES",
-    "arch",
-    "block",
-    "certs",
-    "crypto",
-    "drivers",
-    "firmware",
-    "fs",
-    "include",
-    "init",
-    "io_uring",
-    "ipc",
-    "kernel",
-    "lib",
-    "mm",
-    "net",
-    "rust",
-    "samples",
-    "scripts",
-    "security",
-    "sound",
-    "tools",
-    "virt",
-];
 
 /// The patches in a revision's tree.
 #[derive(Debug, Default)]
@@ -221,14 +193,8 @@ impl Search {
     }
 
     fn file(&mut self, folder: &str, name: &str, path: String) {
-        let bare = PACKED.iter().find_map(|end| name.strip_suffix(end)).unwrap_or(name);
-        let last = folder.rsplit('/').next().unwrap_or_default();
-        // SUSE's patches have no ending of their own.
-        let is_patch = bare.ends_with(".patch")
-            || bare.ends_with(".diff")
-            || (last.starts_with("patches") && !bare.contains('.') && bare != "series" && bare != "README");
         let is_kernel_s = |path: &str| path.contains("linux") || path.contains("kernel");
-        if is_patch {
+        if is_patch(&path) {
             self.found.patches.push(path);
         } else if name.ends_with(".spec") && (folder.is_empty() || is_kernel_s(name)) {
             self.found.specs.push(path);

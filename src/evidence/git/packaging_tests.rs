@@ -324,6 +324,36 @@ fn patches_count_only_where_surely_applied() {
 }
 
 #[test]
+fn patch_that_turns_lines_without_a_word_leaves_it_open() {
+    let fixture = Fixture::new();
+    let mainline = fixture.mainline();
+    let bug = bug(&mainline);
+    let turned = |new: &str| {
+        format!(
+            "Subject: tcp: old check\n\n--- a/{FILE}\n+++ b/{FILE}\n@@ -1,3 +1,3 @@\n head_of_the_fragment_function\n\
+             -refuse_above_the_limit_and_slack\n+{new}\n"
+        )
+    };
+    let (half, other) = (turned("refuse_unless_it_is_the_write_queue"), turned("refuse_in_some_other_way_of_ours"));
+    let more = turned("x").replace("-refuse_above", "+refuse_sometimes_above");
+    for (branch, series, patch, is_open) in [
+        ("series", "tcp.patch\n", &half, true),
+        ("other", "tcp.patch\n", &other, true),
+        ("lying", "", &half, true),
+        ("more", "tcp.patch\n", &more, false),
+    ] {
+        let (list, place) = ("debian/patches/series", "debian/patches/tcp.patch");
+        let lying = [("patches/tcp.patch", patch.as_str())];
+        let listed = [(list, series), (place, patch.as_str())];
+        let files: PackagingFiles = if series.is_empty() { &lying } else { &listed };
+        fixture.branch(branch, fixture.commit(&[mainline.tip], "Import", files));
+        let states = fixture.ask(&bug, branch).finding.states;
+        assert_eq!(states != [State::Fixed].into_iter().collect(), is_open, "{branch}: {states:?}");
+        assert!(states.contains(State::Fixed), "{branch}");
+    }
+}
+
+#[test]
 fn packaging_without_a_kernel_is_described() {
     let fixture = Fixture::new();
     let mainline = fixture.mainline();

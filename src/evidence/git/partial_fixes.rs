@@ -10,7 +10,7 @@ use git2::Oid;
 use super::GitError;
 use super::answer::StepSearch;
 use super::backports::Carrier;
-use super::content::{changed_lines, changes_code, has_any, lines_at, touches};
+use super::content::{changed_lines, changes_code, has_any, is_comment, lines_at, touches};
 use super::history::{CarrierPlace, History, short};
 use super::index_format::GitTag;
 use super::line_changes::short_lines_lost;
@@ -48,7 +48,7 @@ pub(super) fn erosion(
     let is_claim = matches!(carrier.how, How::Trailer { .. } | How::SameSubject { .. });
     let (mut compared, mut code, mut partly) = (false, false, false);
     let (mut weaker, mut undone) = (None, None);
-    let (mut left_out, mut there, mut of_upstream) = (None, 0, 0);
+    let (mut left_out, mut lacked, mut there, mut of_upstream) = (None, None, 0, 0);
     for file in &one.step.files {
         let one_file = std::slice::from_ref(file);
         let upstream_changes = |model| touches(git, model, one_file) == Some(true);
@@ -83,6 +83,8 @@ pub(super) fn erosion(
             if let Some([adds, removes]) = model.and_then(|model| changed_lines(git, model, file)) {
                 there += adds.iter().filter(|line| after.contains(*line)).count();
                 of_upstream += adds.len();
+                lacked =
+                    lacked.or_else(|| adds.iter().find(|line| !after.contains(*line) && !is_comment(line)).cloned());
                 let lacks = adds.iter().any(|line| !after.contains(line));
                 undone = undone.or_else(|| removes.into_iter().find(|line| lacks && after.contains(line)));
             }
@@ -121,6 +123,11 @@ pub(super) fn erosion(
         None if is_claim && compared && !code && !same() => {
             format!("{name} says that it carries the {role} but changes only comments in its files")
         }
+        // What is spelt another way does no harm, but who left a line out did half of the repair.
+        None if there > 0 && lacked.is_some() => format!(
+            "{name} says that it carries the {role} but lacks the line \u{201c}{}\u{201d} that upstream adds",
+            say(&lacked.unwrap_or_default())
+        ),
         None if partly => format!("{name} says that it carries the {role} but leaves a part of the half-fix unchanged"),
         None => return Ok(FixInFiles::None),
     };

@@ -31,7 +31,7 @@ impl GitAnswer<'_> {
     fn doubted(&mut self, standing: &StepStanding, role: Role) -> Result<(), GitError> {
         let Some(place) = standing.doubted_by.filter(|_| standing.must != standing.may) else { return Ok(()) };
         let name = self.call(place)?;
-        self.doubts.push(format!("{name} changes files of the {role} and speaks of reverting it, or its revert"));
+        self.doubts.push(format!("{name} changes files of the {role} and may take it out, by its words or its lines"));
         Ok(())
     }
 

@@ -6,6 +6,7 @@ use super::message::{Abbreviation, MentionKind, cves, unclaimed};
 use super::subject::{is_same, plain_subject};
 use super::subject_forms::{doubted_subjects, reverted_subjects};
 use super::trailers::mentions;
+use crate::evidence::source::quilt::is_level;
 
 /// More files than one commit's backport changes.
 const LARGE: usize = 50;
@@ -63,13 +64,18 @@ impl QuiltPatch {
         }
         let own = self.subject.to_ascii_lowercase();
         let says_so = ["revers", "revert"].iter().any(|word| own.contains(word)) && !is_same(&self.subject, subject);
+        says_so || self.turns_lines(step)
+    }
+
+    /// Whether its lines go the other way than a step's.
+    pub fn turns_lines(&self, step: &[StepLines]) -> bool {
         let (mut same, mut turned) = (0, 0);
         for (line, is_added) in step.iter().flat_map(StepLines::lines) {
             for (_, own) in self.lines.iter().filter(|(own, _)| own == line) {
                 if *own == is_added { same += 1 } else { turned += 1 }
             }
         }
-        says_so || turned > same
+        turned > same
     }
 
     /// Reads the text of a patch.
@@ -170,10 +176,6 @@ pub(super) fn names(series: &str) -> impl Iterator<Item = (&str, bool)> {
         let line = line.split('#').next().unwrap_or_default().trim();
         let mut words = line.split_whitespace();
         let name = words.next().filter(|name| !name.starts_with(['+', '-']))?;
-        let is_level = |word: &str| {
-            let level = word.strip_prefix("-p").unwrap_or(word);
-            level == "ab" || level.bytes().all(|b| b.is_ascii_digit())
-        };
         // No way out of the folder.
         let is_inside = !name.starts_with('/') && !name.split('/').any(|part| part == "..");
         is_inside.then(|| (name, words.all(is_level)))

@@ -106,11 +106,12 @@ pub(super) fn standing(
     for place in doubts_of(history, &carriers.names, &subject, &step.files)? {
         doubts.extend((0..applied).map(|at| (at, place)));
     }
-    for (at, patch) in history.packaging.patches.iter().enumerate().filter(|(_, patch)| patch.is_applied) {
+    for (at, patch) in history.packaging.patches.iter().enumerate().filter(|(_, patch)| patch.changes(&step.files)) {
         let is_it = |commit: &Abbreviation| carriers.names.iter().any(|name| name.agrees(*commit));
         let mut carried = patch.mentions.iter().filter(|(kind, ..)| *kind == MentionKind::Carries);
         let names_it = carried.any(|(_, commit, _)| is_it(commit)) || is_same(&patch.subject, &subject);
-        if names_it && patch.changes(&step.files) && patch.turns(&carriers.patches, &subject) {
+        let says_so = patch.is_applied && names_it && patch.turns(&carriers.patches, &subject);
+        if says_so || patch.turns_lines(&carriers.patches) {
             doubts.extend((0..applied).map(|node| (node, CarrierPlace::Patch(at))));
         }
     }

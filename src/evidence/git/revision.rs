@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::objects::TreeEntry;
 use super::repository::is_readable;
 use super::{GitError, GitIndex, MakefileVersion};
+use crate::evidence::source::SourceFiles;
 use crate::words::CommitId;
 
 /// The longest revision that is looked up, in bytes.
@@ -101,7 +102,7 @@ impl GitIndex {
         MakefileVersion::parse(&self.file_at(commit, "Makefile")?)
     }
 
-    /// A file of a commit's tree, as [`super::super::source::Files`] wants it. None where the tree has none.
+    /// A file of a commit's tree, as [`SourceFiles`] wants it. None where the tree has none.
     ///
     /// # Errors
     /// Where the repository lacks an object on the way to it, as partial and damaged ones do: what the file says is then
@@ -149,6 +150,27 @@ impl GitIndex {
             .collect();
         near.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(b.1)));
         near.into_iter().take(3).map(|(_, name)| name.to_owned()).collect()
+    }
+}
+
+/// The files of a commit's tree.
+pub struct GitFiles<'a> {
+    /// The repository.
+    pub index: &'a GitIndex,
+    /// The commit.
+    pub commit: CommitId,
+}
+
+impl SourceFiles for GitFiles<'_> {
+    fn read(&self, path: &str) -> io::Result<Option<Vec<u8>>> {
+        self.index.file(&self.commit, path)
+    }
+
+    fn patches(&self) -> io::Result<Vec<String>> {
+        let commit = Oid::from_str(self.commit.as_str()).map_err(io::Error::other)?;
+        let packaging = self.index.packaging(commit, self.index.version_at(commit).is_some());
+        let patches = packaging.patches.iter().map(|patch| &patch.file);
+        Ok(patches.chain(&packaging.unread).cloned().collect())
     }
 }
 

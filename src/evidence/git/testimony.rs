@@ -16,6 +16,9 @@ pub struct GitTestimony {
     pub steps: Vec<StepFound>,
     /// What people should know beside that, a sentence each.
     pub warnings: Vec<String>,
+    /// Whether a repair is taken to be in by words alone: the repository has no commit to compare its lines with.
+    #[serde(skip)]
+    pub rests_on_words: bool,
 }
 
 /// What was found of one step.

@@ -4,6 +4,8 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Component, Path, PathBuf};
 
+use super::patches::{is_patch, is_skipped};
+
 /// The largest source file that is read, in bytes. The files of the kernel's network code have at most 250 KiB.
 pub const MAX_FILE: u64 = 8 << 20;
 
@@ -17,6 +19,15 @@ pub trait SourceFiles {
     ///
     /// If it cannot be read, is no file, or is larger than [`MAX_FILE`].
     fn read(&self, path: &str) -> io::Result<Option<Vec<u8>>>;
+
+    /// The patches that lie outside a kernel's own folders. A closure has none but those that a series names.
+    ///
+    /// # Errors
+    ///
+    /// If they cannot be listed.
+    fn patches(&self) -> io::Result<Vec<String>> {
+        Ok(Vec::new())
+    }
 }
 
 impl<F: Fn(&str) -> io::Result<Option<Vec<u8>>>> SourceFiles for F {
@@ -24,6 +35,9 @@ impl<F: Fn(&str) -> io::Result<Option<Vec<u8>>>> SourceFiles for F {
         self(path)
     }
 }
+
+/// The most folders that are looked into for patches.
+const MOST_FOLDERS: usize = 60_000;
 
 /// A source tree in a folder. Links that lead out of it are not followed.
 #[derive(Clone, Debug)]
@@ -64,6 +78,30 @@ impl SourceFiles for SourceFolder {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "it is no file"));
         }
         bounded(File::open(&found)?).map(Some)
+    }
+
+    fn patches(&self) -> io::Result<Vec<String>> {
+        let mut found = Vec::new();
+        let (mut folders, mut seen) = (vec![String::new()], 0);
+        while let Some(folder) = folders.pop() {
+            seen += 1;
+            if seen > MOST_FOLDERS {
+                return Err(io::Error::other("it has more folders than are looked into"));
+            }
+            for entry in fs::read_dir(self.top.join(&folder))? {
+                let entry = entry?;
+                // A patch whose name is no UTF-8 is one that nobody can name in a series.
+                let Ok(name) = entry.file_name().into_string() else { continue };
+                let path = if folder.is_empty() { name.clone() } else { format!("{folder}/{name}") };
+                if !entry.file_type()?.is_dir() {
+                    found.extend(is_patch(&path).then_some(path));
+                } else if name != ".git" && !(folder.is_empty() && is_skipped(&name)) {
+                    folders.push(path);
+                }
+            }
+        }
+        found.sort();
+        Ok(found)
     }
 }
 

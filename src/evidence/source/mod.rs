@@ -15,7 +15,8 @@ mod case;
 mod files;
 mod function;
 mod matching;
-mod quilt;
+pub(super) mod patches;
+pub(super) mod quilt;
 mod quote;
 mod tarball;
 mod tree;
@@ -80,6 +81,13 @@ pub fn weigh(bug: &Bug, files: &(impl SourceFiles + ?Sized)) -> Finding {
     }
     let why = said(&|judged| judged.states != StateSet::all()).join("; ");
     Finding::new(Witness::Source, states, Strength::Strong, why)
+}
+
+/// Whether a function that a signature speaks of is there, in none of the forms that are known.
+pub fn is_unrecognised(bug: &Bug, files: &(impl SourceFiles + ?Sized)) -> bool {
+    let tree = SourceTree::read(files, bug.source.iter().flat_map(functions));
+    let is_there = |signature: &SourceSignature| tree.functions(&signature.file, &signature.function).is_ok();
+    bug.source.iter().any(is_there) && bug.source.iter().all(|one| judge(one, &tree).states == StateSet::all())
 }
 
 /// The answer of one signature.

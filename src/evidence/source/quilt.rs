@@ -1,77 +1,167 @@
-//! Finds patches of a packaging tree that are not applied yet: its files differ from the built ones.
+//! Finds patches that packaging may apply before a kernel is built: its files may differ from the built ones.
+
+use std::collections::{BTreeSet, HashSet};
+use std::io;
 
 use super::files::SourceFiles;
+use super::patches::{APPLIED, PACKED, SERIES};
 
-/// Where a series is, and the folder that it names patches in (quilt(1)).
-const SERIES: [(&str, &str); 3] =
-    [("debian/patches/series", "debian/patches"), ("patches/series", "patches"), ("series", "patches")];
-
-/// The patches that quilt has applied.
-const APPLIED: &str = ".pc/applied-patches";
-
-/// The most patches of a series that are looked at. Debian's kernels have had some 500.
+/// The most patches that are looked at. Debian's kernels have had some 500.
 const MOST: usize = 5_000;
 
-/// The reason why these files differ from the built ones: a patch that is not applied. None if there is no such patch.
+/// Lines with fewer letters and digits than this are everywhere.
+const TELLING: usize = 16;
+
+/// A patch that lies in a tree.
+struct LyingPatch {
+    path: String,
+    /// Whether a series names it, with no option that turns it round.
+    is_plain: bool,
+    /// Whether a series names it at all.
+    is_named: bool,
+}
+
+/// The reason why these files may differ from the built ones: a patch that is not applied, or may be. None if there is no
+/// such patch.
 pub(super) fn unapplied(files: &(impl SourceFiles + ?Sized), changed: &[&str]) -> Option<String> {
-    let text = |path: &str| {
-        let bytes = files.read(path).ok().flatten()?;
-        Some(String::from_utf8_lossy(&bytes).into_owned())
+    let text = |path: &str| -> io::Result<Option<String>> {
+        Ok(files.read(path)?.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
     };
-    let mut applied = None;
-    for (series, folder) in SERIES {
-        let Some(list) = text(series) else { continue };
-        let applied = applied.get_or_insert_with(|| text(APPLIED).unwrap_or_default());
-        // A line is a patch, perhaps its options, and a comment.
-        let names =
-            list.lines().filter_map(|line| line.split_whitespace().next()).filter(|name| !name.starts_with('#'));
-        for name in names.take(MOST) {
-            if applied.lines().any(|line| line.trim() == name) {
+    let there: Vec<(&str, String)> =
+        changed.iter().filter_map(|file| Some((*file, text(file).ok().flatten()?))).collect();
+    if there.is_empty() {
+        return None;
+    }
+    let sources: Vec<(&str, HashSet<&str>)> =
+        there.iter().map(|(file, text)| (*file, text.lines().map(str::trim).collect())).collect();
+    let what = "and patches may change this source before it is built";
+    let patches = match lying(files, &text) {
+        Ok(patches) => patches,
+        Err(why) => return Some(format!("{why}, {what}")),
+    };
+    if patches.len() > MOST {
+        return Some(format!("there are {} patches, {what}", patches.len()));
+    }
+    for LyingPatch { path, is_plain, is_named } in patches {
+        let readable = text(&path).ok().flatten().filter(|_| !PACKED.iter().any(|end| path.ends_with(end)));
+        let Some(patch) = readable else {
+            // A series may name what was left out.
+            if is_named {
                 continue;
             }
-            let path = format!("{folder}/{name}");
-            let Some(patch) = text(&path) else { continue };
-            for file in changed {
-                let added = added(&patch, file);
-                let is_there = |text: &str| added.iter().all(|line| text.lines().any(|there| there.trim() == *line));
-                if !added.is_empty() && !text(file).is_some_and(|text| is_there(&text)) {
-                    return Some(format!(
-                        "{path}, which changes {file}, is not applied, so the file is not what is built: apply the series \
-                         (`quilt push -a`, or `dpkg-source --before-build .`) and ask again"
-                    ));
-                }
+            return Some(format!("{path} cannot be read, {what}"));
+        };
+        for (file, source) in &sources {
+            let Some(lines) = PatchLines::of(&patch, file) else { continue };
+            let is_in = (is_plain || !is_named) && lines.are_in(source);
+            if !is_in && is_plain {
+                return Some(format!(
+                    "{path}, which changes {file}, is not applied, so the file is not what is built: apply the series \
+                     (`quilt push -a`, or `dpkg-source --before-build .`) and ask again"
+                ));
+            }
+            if !is_in {
+                return Some(format!(
+                    "{path} may change {file} before it is built: do what the packaging does to the source and ask again"
+                ));
             }
         }
     }
     None
 }
 
-/// The lines that a patch adds to a file, without the white space around them.
-fn added<'p>(patch: &'p str, file: &str) -> Vec<&'p str> {
-    let mut here = false;
-    let mut lines = Vec::new();
-    for line in patch.lines() {
-        if let Some(path) = line.strip_prefix("+++ ") {
-            let path = path.split('\t').next().unwrap_or(path).trim();
-            here = path.split_once('/').is_some_and(|(_, path)| path == file);
-        } else if line.starts_with("diff ") || line.starts_with("--- ") {
-            here = false;
-        } else if let Some(line) = line.strip_prefix('+').map(str::trim).filter(|line| here && !line.is_empty()) {
-            lines.push(line);
+/// The patches of a tree that quilt has not applied.
+fn lying(
+    files: &(impl SourceFiles + ?Sized),
+    text: &dyn Fn(&str) -> io::Result<Option<String>>,
+) -> Result<Vec<LyingPatch>, String> {
+    let (mut found, mut seen, mut listed) = (Vec::new(), BTreeSet::new(), Vec::new());
+    for (series, folder) in SERIES {
+        let list = text(series).map_err(|error| format!("{series} cannot be read ({error})"))?;
+        let Some(list) = list else { continue };
+        let applied = text(APPLIED).ok().flatten().unwrap_or_default();
+        // A list names all patches beside it that are used; SUSE's folders are `patches.suse` and the like.
+        listed.push(if folder.is_empty() { "patches." } else { folder });
+        for line in list.lines() {
+            // A line is perhaps guards, a patch, perhaps its options, and a comment.
+            let line = line.split('#').next().unwrap_or_default();
+            let mut words = line.split_whitespace().skip_while(|word| word.starts_with(['+', '-']));
+            let Some(name) = words.next() else { continue };
+            let path = format!("{folder}{name}");
+            let is_plain = words.all(is_level);
+            seen.insert(path.clone());
+            if !applied.lines().any(|line| line.trim() == name) {
+                found.push(LyingPatch { path, is_plain, is_named: true });
+            }
         }
     }
-    lines
+    let all = files.patches().map_err(|error| format!("the tree cannot be searched for patches ({error})"))?;
+    let others = all.into_iter().filter(|path| !seen.contains(path) && !listed.iter().any(|by| path.starts_with(by)));
+    found.extend(others.map(|path| LyingPatch { path, is_plain: false, is_named: false }));
+    Ok(found)
+}
+
+/// Whether an option behind a patch's name says nothing of what is applied: `-p1`, or `1` behind `-p`.
+pub(in crate::evidence) fn is_level(word: &str) -> bool {
+    let level = word.strip_prefix("-p").unwrap_or(word);
+    level == "ab" || level.bytes().all(|b| b.is_ascii_digit())
+}
+
+/// What a patch does to one file, without the white space around the lines.
+#[derive(Default)]
+struct PatchLines<'p> {
+    added: Vec<&'p str>,
+    removed: Vec<&'p str>,
+    context: HashSet<&'p str>,
+}
+
+impl<'p> PatchLines<'p> {
+    /// None where it does not change the file.
+    fn of(patch: &'p str, file: &str) -> Option<Self> {
+        // However many folders the patch's level cuts off.
+        let is_it = |path: &str| {
+            let path = path.split('\t').next().unwrap_or(path).trim();
+            path.strip_suffix(file).is_some_and(|before| before.is_empty() || before.ends_with('/'))
+        };
+        let (mut here, mut changes, mut lines) = (false, false, Self::default());
+        for line in patch.lines() {
+            if let Some(path) = line.strip_prefix("--- ") {
+                here = is_it(path);
+            } else if let Some(path) = line.strip_prefix("+++ ").or_else(|| line.strip_prefix("rename from ")) {
+                here |= is_it(path);
+            } else if line.starts_with("diff ") {
+                here = false;
+            } else if here {
+                match line.split_at_checked(1) {
+                    Some(("+", line)) => lines.added.extend(Some(line.trim()).filter(|line| !line.is_empty())),
+                    Some(("-", line)) => lines.removed.extend(Some(line.trim()).filter(|line| !line.is_empty())),
+                    Some((" ", line)) => lines.context.extend([line.trim()]),
+                    _ => {}
+                }
+            }
+            changes |= here;
+        }
+        changes.then_some(lines)
+    }
+
+    /// Whether a file looks as the patch leaves it. Where nothing tells, it does not.
+    fn are_in(&self, source: &HashSet<&str>) -> bool {
+        let telling = |line: &&&str| line.bytes().filter(u8::is_ascii_alphanumeric).count() >= TELLING;
+        let stays = |line: &&&str| self.added.contains(*line) || self.context.contains(**line);
+        let mut gone = self.removed.iter().filter(telling).filter(|line| !stays(line)).peekable();
+        (gone.peek().is_some() || self.added.iter().any(|line| telling(&line)))
+            && self.added.iter().all(|line| source.contains(line))
+            && gone.all(|line| !source.contains(line))
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::io;
-
+    use super::super::patches::{is_packaging, is_patch};
     use super::*;
 
     const FILE: &str = "net/ipv4/tcp_output.c";
-    const PATCH: &str =
-        "Subject: x\n\n--- a/net/ipv4/tcp_output.c\n+++ b/net/ipv4/tcp_output.c\n@@ -1 +1,2 @@\n a\n+\tlimit = 1;\n";
+    const PATCH: &str = "Subject: x\n\n--- a/net/ipv4/tcp_output.c\n+++ b/net/ipv4/tcp_output.c\n@@ -1 +1,2 @@\n a\n+\tlimit = sk->sk_sndbuf + 2048;\n";
 
     fn said(files: &[(&str, &str)]) -> Option<String> {
         let read = |path: &str| -> io::Result<Option<Vec<u8>>> {
@@ -84,7 +174,7 @@ mod tests {
     fn a_patch_of_a_file_that_lies_there_unapplied_is_named() {
         let series = ("debian/patches/series", "bugfix/x.patch -p1 # why\n");
         let patch = ("debian/patches/bugfix/x.patch", PATCH);
-        let (plain, patched) = ((FILE, "a\n"), (FILE, "a\n  limit = 1;\n"));
+        let (plain, patched) = ((FILE, "a\n"), (FILE, "a\n  limit = sk->sk_sndbuf + 2048;\n"));
         let why = said(&[series, patch, plain]).expect("not applied");
         assert!(why.contains("debian/patches/bugfix/x.patch, which changes net/ipv4/tcp_output.c"), "{why}");
         assert!(said(&[("series", "x.patch\n"), ("patches/x.patch", PATCH), plain]).is_some());
@@ -93,10 +183,70 @@ mod tests {
             &[series, patch, plain, (APPLIED, "bugfix/x.patch\n")],
             &[series, plain],
             &[("debian/patches/series", "# bugfix/x.patch\n"), patch, plain],
-            &[series, (patch.0, "--- a/net/other.c\n+++ b/net/other.c\n+\tlimit = 1;\n"), plain],
+            &[series, (patch.0, "--- a/net/other.c\n+++ b/net/other.c\n+\tlimit = sk->sk_sndbuf + 2048;\n"), plain],
             &[plain],
         ] {
             assert_eq!(said(files), None, "{files:?}");
         }
+    }
+    /// A tree with these files, which lists its patches.
+    struct Listed<'a>(&'a [(&'a str, &'a str)]);
+
+    impl SourceFiles for Listed<'_> {
+        fn read(&self, path: &str) -> io::Result<Option<Vec<u8>>> {
+            Ok(self.0.iter().find(|(name, _)| *name == path).map(|(_, text)| text.as_bytes().to_vec()))
+        }
+
+        fn patches(&self) -> io::Result<Vec<String>> {
+            Ok(self
+                .0
+                .iter()
+                .map(|(path, _)| (*path).to_owned())
+                .filter(|path| is_packaging(path) && is_patch(path))
+                .collect())
+        }
+    }
+
+    #[test]
+    fn whatever_packaging_may_apply_leaves_the_source_open() {
+        let (plain, patched) = ((FILE, "a\n"), (FILE, "a\n  limit = sk->sk_sndbuf + 2048;\n"));
+        let back = PATCH.replace("\n+\t", "\n-\t");
+        let bare = PATCH.replace("a/net", "net").replace("b/net", "net");
+        let (suse, debian) = ("series.conf", "debian/patches/series");
+        for files in [
+            &[("patches/x.patch", PATCH), plain][..],
+            &[("patches/x.patch", &back), patched],
+            &[("x.diff", &bare), plain],
+            &[("PKGBUILD", "source=(x.patch)"), ("x.patch", PATCH), plain],
+            &[("kernel.spec", "Patch1: x.patch"), ("x.patch.xz", "\u{1}"), plain],
+            &[(suse, "\tpatches.suse/x # y\n"), ("patches.suse/x", PATCH), plain],
+            &[(suse, "+rt patches.suse/x\n"), ("patches.suse/x", PATCH), plain],
+            &[(debian, "x.patch -R\n"), ("debian/patches/x.patch", PATCH), patched],
+            &[(debian, "x.patch\n"), ("debian/patches/x.patch", &back), patched],
+            &[(debian, "\n"), ("debian/patches-rt/x.patch", PATCH), plain],
+        ] {
+            assert!(unapplied(&Listed(files), &[FILE]).is_some(), "{files:?}");
+        }
+        for files in [
+            &[("patches/x.patch", PATCH), patched][..],
+            &[("patches/x.patch", &back), plain],
+            &[("net/x.patch", PATCH), plain],
+            &[(debian, "\n"), ("debian/patches/x.patch", PATCH), plain],
+            &[("x.patch", "--- a/net/other.c\n+++ b/net/other.c\n+x\n"), plain],
+        ] {
+            assert_eq!(unapplied(&Listed(files), &[FILE]), None, "{files:?}");
+        }
+    }
+
+    #[test]
+    fn folder_lists_the_patches_outside_the_kernel() {
+        let folder = tempfile::tempdir().unwrap();
+        for path in ["net/a.patch", "debian/patches/b", "patches/c.patch.gz", ".git/d.patch", "e.diff", "f.c"] {
+            let path = folder.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, "x").unwrap();
+        }
+        let files = super::super::SourceFolder::open(folder.path()).unwrap();
+        assert_eq!(files.patches().unwrap(), ["debian/patches/b", "e.diff", "patches/c.patch.gz"]);
     }
 }

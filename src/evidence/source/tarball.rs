@@ -1,11 +1,12 @@
-//! Source files out of a tarball, in one pass that ends when all wanted files were seen.
+//! Source files out of a tarball, and the patches beside them, in one pass.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::Path;
 
-use super::files::{SourceFiles, bounded};
+use super::files::{MAX_FILE, SourceFiles, bounded};
+use super::patches::{is_packaging, is_patch};
 use crate::kernel;
 use crate::kernel::compression::{self, Compression};
 
@@ -18,9 +19,13 @@ const MAX_BYTES: u64 = 8 << 30;
 /// Bytes of wanted files that are kept, with those that turn out to be another folder's.
 const MAX_KEPT: usize = 128 << 20;
 
-/// The wanted files of a tarball.
+/// The wanted files of a tarball, and its packaging.
 #[derive(Clone, Debug, Default)]
-pub struct Tarball(BTreeMap<String, Vec<u8>>);
+pub struct Tarball {
+    files: BTreeMap<String, Vec<u8>>,
+    /// Series and patches; no text of those that are too large.
+    packaging: BTreeMap<String, Option<Vec<u8>>>,
+}
 
 /// Why a tarball could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -42,8 +47,7 @@ impl Tarball {
     ///
     /// # Errors
     ///
-    /// Where the file cannot be read, is no tarball, is damaged before the last wanted file, or unpacks to more than
-    /// any kernel.
+    /// Where the file cannot be read, is no tarball, is damaged, or unpacks to more than any kernel.
     pub fn open<'w>(path: &Path, wanted: impl IntoIterator<Item = &'w str>) -> Result<Self, TarballError> {
         let found = std::fs::metadata(path)?;
         if !found.is_file() {
@@ -61,7 +65,12 @@ impl Tarball {
 
 impl SourceFiles for Tarball {
     fn read(&self, path: &str) -> io::Result<Option<Vec<u8>>> {
-        Ok(self.0.get(path).cloned())
+        let packaging = || self.packaging.get(path).cloned().flatten();
+        Ok(self.files.get(path).cloned().or_else(packaging))
+    }
+
+    fn patches(&self) -> io::Result<Vec<String>> {
+        Ok(self.packaging.keys().filter(|path| is_patch(path)).cloned().collect())
     }
 }
 
@@ -77,7 +86,8 @@ fn read(how: Compression, packed: impl Read, wanted: &BTreeSet<&str>) -> Result<
     let mut archive = tar::Archive::new(io::Cursor::new(head).chain(reader));
     // Whether there is a folder around all is known for certain only at the end: until then the files are kept for each
     // folder that may be it, and for none.
-    let mut tops: BTreeMap<Vec<u8>, BTreeMap<String, Vec<u8>>> = BTreeMap::new();
+    let mut tops: BTreeMap<Vec<u8>, Tarball> = BTreeMap::new();
+    let is_kept = |path: &str| wanted.contains(path) || is_packaging(path);
     let mut kept = 0;
     for (count, entry) in archive.entries().map_err(TarballError::Damaged)?.enumerate() {
         let mut entry = entry.map_err(TarballError::Damaged)?;
@@ -89,13 +99,19 @@ fn read(how: Compression, packed: impl Read, wanted: &BTreeSet<&str>) -> Result<
         let below = path.iter().position(|byte| *byte == b'/').map_or(path.len(), |slash| slash + 1);
         let (top, inner) = path.split_at(below);
         let places = [(&b""[..], path), (top, inner)];
-        let places =
-            places.map(|(top, path)| std::str::from_utf8(path).ok().filter(|p| wanted.contains(p)).map(|p| (top, p)));
+        let places = places
+            .map(|(top, path)| std::str::from_utf8(path).ok().filter(|path| is_kept(path)).map(|path| (top, path)));
         if places.iter().all(Option::is_none) {
             continue;
         }
         if !entry.header().entry_type().is_file() {
             // A link or a folder where the kernel has a file: as good as nothing.
+            continue;
+        }
+        if entry.size() > MAX_FILE && places.iter().flatten().all(|(_, path)| !wanted.contains(path)) {
+            for (top, path) in places.into_iter().flatten() {
+                tops.entry(top.to_owned()).or_default().packaging.insert(path.to_owned(), None);
+            }
             continue;
         }
         let text = bounded(&mut entry).map_err(TarballError::Damaged)?;
@@ -107,16 +123,16 @@ fn read(how: Compression, packed: impl Read, wanted: &BTreeSet<&str>) -> Result<
             return Err(TarballError::NotOne("it has more files with the wanted names than any kernel"));
         }
         for (top, path) in places.into_iter().flatten() {
-            let files = tops.entry(top.to_owned()).or_default();
-            files.insert(path.to_owned(), text.clone());
-            if files.len() == wanted.len() {
-                return Ok(Tarball(std::mem::take(files)));
+            let tarball = tops.entry(top.to_owned()).or_default();
+            if wanted.contains(path) {
+                tarball.files.insert(path.to_owned(), text.clone());
+            } else {
+                tarball.packaging.insert(path.to_owned(), Some(text.clone()));
             }
         }
     }
     // The tree is where most of the wanted files are; `tools` and `Documentation` have a Makefile too.
-    let most = tops.into_values().max_by_key(BTreeMap::len);
-    Ok(Tarball(most.unwrap_or_default()))
+    Ok(tops.into_values().max_by_key(|tarball| tarball.files.len()).unwrap_or_default())
 }
 
 #[cfg(test)]

@@ -57,19 +57,34 @@ fn every_compression_is_known_by_its_bytes() {
 }
 
 #[test]
-fn reading_ends_with_the_last_wanted_file() {
+fn damage_behind_the_wanted_files_is_damage() {
     let mut bytes = tar(&[("l/Makefile", b"m"), ("l/net/a.c", b"a")]);
-    // Without the end that an archive has, and with rubbish after it.
+    // Without the end that an archive has, and with rubbish where patches may be.
     bytes.truncate(4 * 512);
     bytes.extend([0xff; 4096]);
-    assert!(open(&bytes, &WANTED).is_ok());
-    assert!(matches!(open(&bytes, &["Makefile", "net/b.c"]), Err(TarballError::Damaged(_))));
+    assert!(matches!(open(&bytes, &WANTED), Err(TarballError::Damaged(_))));
+}
+
+#[test]
+fn patches_are_taken_out_wherever_they_lie() {
+    let files: [(&str, &[u8]); 6] = [
+        ("l/debian/patches/series", b"x\n"),
+        ("l/Makefile", b"m"),
+        ("l/net/a.c", b"a"),
+        ("l/net/b.patch", b"of the kernel"),
+        ("l/patches/tcp.patch", b"p"),
+        ("l/tcp.diff.gz", b"z"),
+    ];
+    let tarball = open(&tar(&files), &WANTED).unwrap();
+    assert_eq!(tarball.patches().unwrap(), ["patches/tcp.patch", "tcp.diff.gz"]);
+    assert_eq!(tarball.read("patches/tcp.patch").unwrap(), Some(b"p".to_vec()));
+    assert_eq!(tarball.read("debian/patches/series").unwrap(), Some(b"x\n".to_vec()));
 }
 
 #[test]
 fn a_damaged_tarball_is_rejected_with_the_reason() {
     let long = tar(&[("l/Makefile", b"m"), ("l/net/a.c", &[b'a'; 2000])]);
-    let huge = tar(&[("l/Makefile", &vec![b' '; usize::try_from(crate::evidence::source::MAX_FILE).unwrap() + 1])]);
+    let huge = tar(&[("l/Makefile", &vec![b' '; usize::try_from(MAX_FILE).unwrap() + 1])]);
     let mut words = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     words.write_all(&[b'A'; 4096]).unwrap();
     let words = words.finish().unwrap();
