@@ -9,6 +9,7 @@ use super::text::{fit, visible, wrap};
 use crate::answer::{AnswerTally, BugAnswer, SubjectAnswer};
 use crate::evidence::{Finding, Strength};
 use crate::verdict::{Advice, Judgement, Verdict};
+use crate::words::State;
 
 /// Why a bug that a kernel has is left out of the exit code.
 pub(super) const NOT_COUNTED: &str = "no fix exists (--fail-on any counts it)";
@@ -134,7 +135,7 @@ fn brief(text: &mut String, answer: &BugAnswer, understood: &str, columns: Colum
     let is_left_out = answer.judgement.is_left_out(answer.counts);
     let why = if is_left_out { Some(NOT_COUNTED.to_owned()) } else { why(&answer.judgement) };
     // What the subject is stands in the line above.
-    let why = why.map(|why| why.replacen(&format!(": {understood}: "), ": ", 1));
+    let why = why.map(|why| lead(&why.replacen(&format!(": {understood}: "), ": ", 1), answer.judgement.state));
     let why = why.map(|why| fit(&visible(&why), style.width.saturating_sub(indent))).unwrap_or_default();
     let _ = writeln!(text, "{}", format!("{head}  {DIM}{why}{DIM:#}").trim_end());
     let do_first = answer.judgement.advice.first().filter(|_| !is_left_out);
@@ -142,6 +143,26 @@ fn brief(text: &mut String, answer: &BugAnswer, understood: &str, columns: Colum
         let line = format!("    {}: {}", kind.label(), visible(says));
         let _ = writeln!(text, "{}", fit(&line, style.width));
     }
+}
+
+/// A reason with the clause about the step that decides the state in front, because a line may have no room for more.
+fn lead(why: &str, state: Option<State>) -> String {
+    let begins: &[&str] = match state {
+        Some(State::Fixed) => &["fix since"],
+        Some(State::HalfFixed | State::Affected) => &["fix not", "no fix "],
+        Some(State::FixedWithDefect) => &["fix-of-fix not", "no fix-of-fix"],
+        Some(State::NeverHad) => &["no break", "break not"],
+        None => &[],
+    };
+    let (witness, clauses) = why.split_once(": ").unwrap_or(("", why));
+    let mut clauses: Vec<&str> = clauses.split("; ").collect();
+    let Some(at) = clauses.iter().position(|clause| begins.iter().any(|begin| clause.starts_with(begin))) else {
+        return why.to_owned();
+    };
+    let first = clauses.remove(at);
+    clauses.insert(0, first);
+    let clauses = clauses.join("; ");
+    if witness.is_empty() { clauses } else { format!("{witness}: {clauses}") }
 }
 
 /// Why, in half a line: what the surest finding says, or why there is no verdict.

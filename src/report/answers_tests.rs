@@ -1,7 +1,6 @@
 use super::*;
 use crate::evidence::{StateSet, Witness};
 use crate::verdict::Case;
-use crate::words::State;
 
 fn answer(subject: &str, bugs: &[(&str, bool, Vec<Finding>)]) -> SubjectAnswer {
     let bugs = bugs.iter().map(|(bug, counts, findings)| {
@@ -50,6 +49,17 @@ fn each_bug_has_one_line_and_what_to_do_one_more() {
         assert!(text.contains(part), "{part:?} is missing in\n{text}");
     }
     assert!(!text.contains("--explain shows"));
+}
+
+#[test]
+fn reason_leads_with_the_step_that_decides() {
+    let why = "version: break since 5.2-rc6; half-fix since 5.2-rc6; fix since 5.3-rc2";
+    assert_eq!(
+        lead(why, Some(State::Fixed)),
+        "version: fix since 5.3-rc2; break since 5.2-rc6; half-fix since 5.2-rc6"
+    );
+    assert_eq!(lead(why, Some(State::NeverHad)), why);
+    assert_eq!(lead("binary: it adds 0x20480", Some(State::Fixed)), "binary: it adds 0x20480");
 }
 
 #[test]

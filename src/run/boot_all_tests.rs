@@ -101,7 +101,7 @@ async fn guests_that_die_together_are_booted_alone() {
         (
             vec![panics(), sound(&[ONE]), panics()],
             vec![both.clone(), alone.clone(), other.clone()],
-            [sound_one.clone(), ("panic: x".to_owned(), false)],
+            [sound_one.clone(), ("panic: x (the agent runs)".to_owned(), false)],
         ),
         // None dies alone: the verdicts stand, and the death stays unexplained.
         (

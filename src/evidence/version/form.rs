@@ -8,8 +8,35 @@ use crate::matrix::{Upstream, mainline_numbers};
 /// names repeat it.
 const MAX_NAME: usize = 250;
 
-/// The name of a release or the version of a package, by its form.
+/// The name of a release or the version of a package, by its form. A name that speaks of a release candidate is never the
+/// release.
 pub(super) fn named(name: &str) -> Option<Release> {
+    by_form(name).map(|found| found.unless_candidate(name))
+}
+
+impl Release {
+    /// The same, or nobody's if the name has a candidate's number (`5.3.0_rc1`, `5.3.rc1-1.1`, `5.3.0-0.rc1.1.mga8`) and
+    /// this is the whole release. Debian's versions (`5.3~rc5-1~exp1`) sort before the release.
+    pub(super) fn unless_candidate(self, name: &str) -> Self {
+        let is_debian = self.vendor == Vendor::Debian && name.contains("~rc");
+        // A candidate of a stable release has what was queued for it.
+        let is_whole = !self.base.is_candidate() && self.base.stable() == 0 && !is_debian;
+        if is_whole && speaks_of_candidate(name) { self.of_nobody_known() } else { self }
+    }
+}
+
+/// Whether the text has `rc` and a number as a word, or behind a number.
+fn speaks_of_candidate(text: &str) -> bool {
+    let lower = text.to_ascii_lowercase();
+    lower.match_indices("rc").any(|(at, rc)| {
+        let before = lower.get(..at).and_then(|before| before.chars().next_back());
+        let behind =
+            lower.get(at + rc.len()..).and_then(|behind| behind.trim_start_matches(['-', '.', '_']).chars().next());
+        before.is_none_or(|c| !c.is_ascii_alphabetic()) && behind.is_some_and(|c| c.is_ascii_digit())
+    })
+}
+
+fn by_form(name: &str) -> Option<Release> {
     let name = name.strip_prefix('v').unwrap_or(name);
     let (base, numbers, rest) = Upstream::prefix(name)?;
     if is_address(name) || !is_name(name) || rest.starts_with(|c: char| c.is_ascii_alphanumeric()) {
@@ -143,13 +170,14 @@ fn is_main_flavour(flavour: &str) -> bool {
 }
 
 /// Whose an ABI number (`58`) or an upload's (`58.64`) is, where it can be Ubuntu's: the main kernel's uploads are at
-/// least as many as its ABI numbers, and those of clouds and boards begin at 1000.
+/// least as many as its ABI numbers, and those of clouds and boards begin at 1000. Daily builds of mainline are called 99x,
+/// whatever they were built from.
 fn ubuntu_number(number: &str) -> Option<Vendor> {
     let (abi, upload) = number.split_once('.').map_or((number, None), |(abi, upload)| (abi, Some(upload)));
     let abi: u32 = abi.parse().ok()?;
     let upload: Option<u32> = upload.map(|upload| upload.parse().map_err(|_| ())).transpose().ok()?;
     match abi {
-        1..1000 if upload.is_none_or(|upload| upload >= abi) => Some(Vendor::Ubuntu),
+        1..990 if upload.is_none_or(|upload| upload >= abi) => Some(Vendor::Ubuntu),
         1000..2000 => Some(Vendor::UbuntuDerivative),
         _ => None,
     }

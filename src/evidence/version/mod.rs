@@ -33,6 +33,9 @@ pub use release::{Beyond, Release, Vendor};
 
 use release::KnownPackage;
 
+#[cfg(test)]
+mod candidate_tests;
+
 /// What is known of one step in one kernel.
 struct StepHeld {
     role: Role,

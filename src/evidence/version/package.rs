@@ -33,6 +33,32 @@ pub(super) fn one_word(text: &str) -> Option<Release> {
 
 /// The release of a package of this name, or of a file in /boot: what stands behind the name.
 pub(super) fn packaged(prefix: &str, release: &str) -> Option<Release> {
+    if NO_KERNELS.contains(&prefix.strip_prefix("kernel-").unwrap_or_default()) {
+        return None;
+    }
+    by_prefix(prefix, release).map(|found| found.unless_candidate(release))
+}
+
+/// What follows `kernel-` in the names of RPM packages that hold no kernel, and are updated without it.
+const NO_KERNELS: [&str; 11] = [
+    "headers",
+    "firmware",
+    "doc",
+    "abi-whitelists",
+    "abi-stablelists",
+    "tools",
+    "tools-libs",
+    "tools-libs-devel",
+    "bootwrapper",
+    "rpm-macros",
+    "srpm-macros",
+];
+
+/// How the names of Debian packages begin that hold no kernel, and are updated without it.
+const NO_DEBIAN_KERNELS: [&str; 7] =
+    ["linux-tools", "linux-cloud-tools", "linux-doc", "linux-libc-dev", "linux-perf", "linux-kbuild", "linux-firmware"];
+
+fn by_prefix(prefix: &str, release: &str) -> Option<Release> {
     if let Some((_, vendor)) = OF_OTHERS.iter().find(|(begin, _)| prefix.starts_with(begin)) {
         let named = named(release)?;
         // Alpine counts as `-r0`.
@@ -90,6 +116,12 @@ pub(super) fn deb(file: &str) -> Option<Release> {
 
 /// The release of a Debian package of this name and version.
 pub(super) fn deb_package(package: &str, version: &str) -> Option<Release> {
+    let is_none = NO_DEBIAN_KERNELS.iter().any(|begin| package.starts_with(begin));
+    let found = by_deb(package, version).filter(|_| !is_none)?;
+    Some(found.unless_candidate(package).unless_candidate(version))
+}
+
+fn by_deb(package: &str, version: &str) -> Option<Release> {
     let version = version.rsplit_once("%3a").map_or(version, |(_, version)| version);
     if !is_name(version) || !(package.starts_with("linux-") || package.starts_with("kernel-")) {
         return None;

@@ -103,7 +103,10 @@ fn parse(text: &str) -> Option<Release> {
         Vendor::Ubuntu | Vendor::UbuntuDerivative => match upload(tail) {
             // `#55+hf1829991-Ubuntu`: somebody put something in.
             Some(upload) if !is_numbers(without_tilde(upload)) => named.of_nobody_known(),
+            Some(upload) if !is_abis(&named, upload) => named.of_nobody_known(),
             Some(upload) => with_signature(with_upload(named, upload), tail),
+            // `#67+lp1836816`.
+            None if tail.split_whitespace().next().is_some_and(|count| count.contains('+')) => named.of_nobody_known(),
             None if is_whole || other.is_some() => of_other(named),
             None => named,
         },
@@ -165,6 +168,15 @@ fn is_year(word: &str) -> bool {
 /// The upload's number in Ubuntu's banner: `64~16.04.1` of `#64~16.04.1-Ubuntu`.
 fn upload(tail: &str) -> Option<&str> {
     tail.split_whitespace().next()?.strip_suffix("-Ubuntu")
+}
+
+/// Whether an upload of this number can have the ABI that the release names: of the main kernel there are at least as many
+/// uploads.
+fn is_abis(named: &Release, upload: &str) -> bool {
+    let number = |text: &str| text.split(['.', '~']).next()?.parse::<u32>().ok();
+    let KnownPackage::Abi(abi) = &named.package else { return true };
+    let abi = abi.rsplit('-').next().and_then(number).filter(|abi| *abi < 1000);
+    abi.zip(number(upload)).is_none_or(|(abi, upload)| upload >= abi)
 }
 
 /// `Linux version 2.6.32-5-amd64 (Debian 2.6.32-48squeeze6) (…`.

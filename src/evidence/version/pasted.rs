@@ -83,6 +83,10 @@ impl Pasted {
                 (None, None) => chosen = Some(first),
             }
         }
+        let chosen = chosen.map(|found| {
+            let text = found.taken.as_deref().unwrap_or(whole).to_owned();
+            Self { release: found.release.unless_candidate(&text), ..found }
+        });
         chosen.ok_or_else(|| refused.unwrap_or_else(nothing))
     }
 
@@ -160,12 +164,13 @@ fn key(line: &str, _: &[&str]) -> Vec<Pasted> {
     // Another package's version does not tell.
     let of_package = || {
         let versions = VERSIONS.iter().flat_map(|key| values(key).map(move |value| (*key, value)));
-        let found = versions.filter_map(|(key, value)| Some((key, Pasted::of(value)?)));
-        found
-            .map(|(key, found)| Pasted { note: (key == CANDIDATE).then(|| NOT_INSTALLED.to_owned()), ..found })
-            .find(is_told)
+        let of = |value: &str| Pasted::of(value).or_else(|| Pasted::of(value.split(' ').next()?));
+        let found = versions.filter_map(|(key, value)| Some((key, of(value)?)));
+        let noted =
+            found.map(|(key, found)| Pasted { note: (key == CANDIDATE).then(|| NOT_INSTALLED.to_owned()), ..found });
+        noted.filter(is_told).collect()
     };
-    kernel.or_else(of_package).into_iter().collect()
+    kernel.map_or_else(of_package, |kernel| vec![kernel])
 }
 
 /// A number with two parts, as a line has it, is the line.
