@@ -101,7 +101,7 @@ impl<R: Read + AsFd> Read for Patient<R> {
         let wait = left.map_or(self.silence, |left| left.min(self.silence));
         // A child that never falls silent is late, too.
         if wait.is_zero() || !is_ready(&self.inner, wait)? {
-            return Err(io::Error::new(io::ErrorKind::TimedOut, "nothing more came from it in time"));
+            return Err(io::Error::new(io::ErrorKind::TimedOut, "timed out waiting for output"));
         }
         self.inner.read(buffer)
     }

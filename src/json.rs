@@ -1,4 +1,4 @@
-//! JSON documents, as they are written for others.
+//! Writes JSON documents.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -6,18 +6,18 @@ use std::path::{Path, PathBuf};
 use serde::{Serialize, Serializer};
 use serde_json::ser::{CharEscape, Formatter, PrettyFormatter};
 
-/// Whether terminals and editors obey this character instead of showing it: control characters, and those that reorder
-/// or hide the text around them (Unicode Standard Annex 9, and U+200B to U+200D, U+2060, U+FEFF).
+/// Whether terminals and editors interpret this character instead of showing it: control characters, and those that
+/// reorder or hide the text around them (Unicode Standard Annex 9, and U+200B to U+200D, U+2060, U+FEFF).
 pub fn is_obeyed(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
-/// Writes a document, with line breaks. What terminals obey in it is escaped, because documents are read on terminals, and
-/// guests and packages have a say in them.
+/// Writes a document, with line breaks. It escapes characters that terminals interpret, because documents contain text
+/// from guests and packages, and people read them on terminals.
 ///
 /// # Errors
-/// Where it cannot be written.
+/// If it cannot be written.
 pub fn write(out: impl Write, value: &(impl Serialize + ?Sized)) -> serde_json::Result<()> {
     value.serialize(&mut serde_json::Serializer::with_formatter(out, Escaping::default()))
 }
@@ -25,7 +25,7 @@ pub fn write(out: impl Write, value: &(impl Serialize + ?Sized)) -> serde_json::
 /// The document of [`write()`], with a line break at its end.
 ///
 /// # Errors
-/// Where the value is no JSON.
+/// If the value cannot be JSON.
 pub fn to_vec(value: &(impl Serialize + ?Sized)) -> serde_json::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     write(&mut bytes, value)?;
@@ -33,7 +33,7 @@ pub fn to_vec(value: &(impl Serialize + ?Sized)) -> serde_json::Result<Vec<u8>> 
     Ok(bytes)
 }
 
-/// A path as text: names need not be UTF-8, and JSON has to be. For `#[serde(serialize_with)]`.
+/// A path as text, because JSON must be UTF-8, but paths need not be. For `#[serde(serialize_with)]`.
 ///
 /// # Errors
 /// Those of the serializer.

@@ -24,13 +24,13 @@ pub const SUBCOMMAND: &str = "__with-parent";
 /// The hidden first argument under which `main` has to call [`lead_family`].
 pub const FAMILY: &str = "__with-parent-and-children";
 
-/// What [`lead_family`] exits with where it could not start its program; also what `env` and shells use.
+/// The exit code of [`lead_family`] if it could not start its program, as in `env` and shells.
 const NOT_STARTED: u8 = 127;
 
-/// How much a family's priority is lowered (nice(2)): it is work for minutes, and people use the machine meanwhile.
+/// How much a family's priority is lowered (nice(2)), because it works for minutes while people use the machine.
 const NICE: i32 = 5;
 
-/// Knows the executable that answers to [`SUBCOMMAND`] and [`FAMILY`].
+/// The executable that handles [`SUBCOMMAND`] and [`FAMILY`].
 #[derive(Clone, Debug)]
 pub struct Shim {
     exe: PathBuf,
@@ -40,13 +40,13 @@ impl Shim {
     /// The shim in the running program.
     ///
     /// # Errors
-    /// Where /proc is not mounted, so that the program does not know its own file.
+    /// If /proc is not mounted, so that the program does not know its own file.
     pub fn of_this_program() -> io::Result<Self> {
-        // The path and not /proc/self/exe: the error message of a program that was replaced names a file then.
+        // Not /proc/self/exe, so that the error message names the file if the program was replaced.
         std::env::current_exe().map(Self::at)
     }
 
-    /// The shim in another program: the tests' way in.
+    /// The shim in another program, for tests.
     pub fn at(exe: PathBuf) -> Self {
         Self { exe }
     }
@@ -69,22 +69,21 @@ impl Shim {
     }
 }
 
-/// Becomes the program named in `args` (after the parent's process id); returns only where that fails.
+/// Becomes the program named in `args` (after the parent's process id); returns only if that fails.
 pub fn become_program(mut args: impl Iterator<Item = OsString>) -> io::Error {
     let Some((parent, program)) = parent_and_program(&mut args) else { return bad_arguments() };
     if let Err(error) = set_parent_process_death_signal(Some(Signal::KILL)) {
         return error.into();
     }
-    // A parent that died before the signal was armed left this process to another one.
+    // If the parent died before the signal was set, this process has another parent now.
     if getppid() != Some(parent) {
         return parent_has_ended();
     }
     Command::new(program).args(args).exec()
 }
 
-/// Runs the program named in `args` (after the parent's process id) with all that it starts, at a lower priority than
-/// the parent's, and kills all of them when the parent ends, or when something kills the program alone. Gives the
-/// program's exit code.
+/// Runs the program named in `args` (after the parent's process id) at a lower priority, and returns its exit code. If
+/// the parent ends, or a signal kills the program, it kills the program's children too.
 pub fn lead_family(args: impl Iterator<Item = OsString>) -> u8 {
     family(args).unwrap_or_else(|error| {
         let _ = writeln!(io::stderr(), "backproof: {error}");
@@ -95,10 +94,10 @@ pub fn lead_family(args: impl Iterator<Item = OsString>) -> u8 {
 fn family(mut args: impl Iterator<Item = OsString>) -> io::Result<u8> {
     let (parent, program) = parent_and_program(&mut args).ok_or_else(bad_arguments)?;
     rustix::process::setpgid(None, None)?;
-    // A host that refuses this has a process that runs at the usual priority, and no less.
+    // If the host refuses this, the process just keeps the usual priority.
     let _ = rustix::process::nice(NICE);
     let watched = pidfd_open(parent, PidfdFlags::empty())?;
-    // Asked after the process was opened: an id that was given to another process since is not our parent's.
+    // Checked after opening the process, because its id may have been reused before.
     if getppid() != Some(parent) {
         return Err(parent_has_ended());
     }

@@ -1,4 +1,4 @@
-//! The program's words as types: names, states, outcomes. Every room uses them, and they know none of the rooms.
+//! The program's terms as types: names, states, outcomes. All rooms use them; they use no room.
 
 use std::fmt;
 use std::str::FromStr;
@@ -19,39 +19,27 @@ fn is_name(text: &str) -> bool {
         && text.chars().all(|c| c.is_ascii_alphanumeric() || "._+-".contains(c))
 }
 
-macro_rules! name {
-    ($(#[$doc:meta])* $name:ident) => {
-        $(#[$doc])*
-        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[serde(try_from = "String", into = "String")]
-        pub struct $name(String);
-
+/// The conversions of a type that wraps a checked text.
+macro_rules! checked_text {
+    ($name:ident, $error:ident) => {
         impl $name {
-            /// The name as text.
+            /// The text.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
         }
 
-        impl FromStr for $name {
-            type Err = BadName;
-
-            fn from_str(text: &str) -> Result<Self, BadName> {
-                if is_name(text) { Ok(Self(text.to_owned())) } else { Err(BadName(text.to_owned())) }
-            }
-        }
-
         impl TryFrom<String> for $name {
-            type Error = BadName;
+            type Error = $error;
 
-            fn try_from(text: String) -> Result<Self, BadName> {
+            fn try_from(text: String) -> Result<Self, $error> {
                 text.parse()
             }
         }
 
         impl From<$name> for String {
-            fn from(name: $name) -> Self {
-                name.0
+            fn from(text: $name) -> Self {
+                text.0
             }
         }
 
@@ -63,12 +51,31 @@ macro_rules! name {
     };
 }
 
+macro_rules! name {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(String);
+
+        checked_text!($name, BadName);
+
+        impl FromStr for $name {
+            type Err = BadName;
+
+            fn from_str(text: &str) -> Result<Self, BadName> {
+                if is_name(text) { Ok(Self(text.to_owned())) } else { Err(BadName(text.to_owned())) }
+            }
+        }
+    };
+}
+
 name! {
     /// The name of one entry of the matrix.
     KernelName
 }
 name! {
-    /// The name of a bug, which is its reproducer's and its dossier's too.
+    /// The name of a bug, its reproducer and its dossier.
     BugId
 }
 name! {
@@ -76,22 +83,17 @@ name! {
     ProfileName
 }
 
-/// A file's sha256: 64 hexadecimal digits, in lower case whatever was written.
+/// A file's sha256: 64 hexadecimal digits, converted to lower case.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Sha256(String);
 
-/// A text that is no sha256.
+/// A text that is not a sha256.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("expected a sha256: 64 hexadecimal digits")]
 pub struct BadSha256;
 
-impl Sha256 {
-    /// The digits.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
+checked_text!(Sha256, BadSha256);
 
 impl FromStr for Sha256 {
     type Err = BadSha256;
@@ -102,28 +104,8 @@ impl FromStr for Sha256 {
     }
 }
 
-impl TryFrom<String> for Sha256 {
-    type Error = BadSha256;
-
-    fn try_from(text: String) -> Result<Self, BadSha256> {
-        text.parse()
-    }
-}
-
-impl From<Sha256> for String {
-    fn from(sum: Sha256) -> Self {
-        sum.0
-    }
-}
-
-impl fmt::Display for Sha256 {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.0)
-    }
-}
-
 impl ProfileName {
-    /// What stands for every profile on the command line; no profile is called so.
+    /// On the command line, means every profile; no profile has this name.
     pub const ALL: &'static str = "all";
 
     /// The kernel's own settings.
@@ -137,7 +119,7 @@ impl ProfileName {
     }
 }
 
-/// What one cell of a kernel asks: a bug, under a profile. As text it is the bug's name, and `@profile` behind it unless
+/// What one cell of a kernel judges: a bug under a profile. As text it is the bug's name, followed by `@profile` unless
 /// that is the default: the id of the agent's job, and the name of the cell's folder. No name has an `@`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -179,19 +161,19 @@ impl From<JobId> for String {
     }
 }
 
-/// Where a kernel stands in a bug's chain of commits.
+/// A kernel's state in a bug's chain of commits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum State {
-    /// The commit that broke it never was in this kernel.
+    /// The kernel never had the commit that introduced the bug.
     NeverHad,
     /// It is broken.
     Affected,
-    /// A first repair is in, which did not repair everything: still affected.
+    /// It has only a partial fix: still affected.
     HalfFixed,
     /// Repaired.
     Fixed,
-    /// Repaired, by a repair that has a defect of its own.
+    /// Fixed, but the fix has a defect.
     FixedWithDefect,
 }
 
@@ -226,13 +208,13 @@ impl fmt::Display for State {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Role {
-    /// It brings the bug in.
+    /// It introduces the bug.
     Break,
-    /// It repairs a part; the kernel is still affected.
+    /// It fixes a part; the kernel is still affected.
     HalfFix,
-    /// It repairs the bug.
+    /// It fixes the bug.
     Fix,
-    /// It mends a defect of the fix's backports.
+    /// It fixes a defect of the fix's backports.
     FixOfFix,
 }
 
@@ -257,23 +239,18 @@ impl fmt::Display for Role {
     }
 }
 
-/// A text that names no commit.
+/// A text that is not a commit.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no commit: expected 12 to 40 lower-case hexadecimal digits")]
+#[error("`{0}` is not a commit: expected 12 to 40 lower-case hexadecimal digits")]
 pub struct BadCommit(pub String);
 
-/// A commit's SHA-1, or at least its first 12 digits, in lower case. Twelve is what the kernel's own `Fixes:` lines have
+/// A commit's SHA-1, or at least its first 12 digits, in lower case. The kernel's `Fixes:` lines have twelve
 /// (Documentation/process/submitting-patches.rst).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct CommitId(String);
 
-impl CommitId {
-    /// Its digits.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
+checked_text!(CommitId, BadCommit);
 
 impl FromStr for CommitId {
     type Err = BadCommit;
@@ -285,26 +262,6 @@ impl FromStr for CommitId {
         } else {
             Err(BadCommit(text.to_owned()))
         }
-    }
-}
-
-impl TryFrom<String> for CommitId {
-    type Error = BadCommit;
-
-    fn try_from(text: String) -> Result<Self, BadCommit> {
-        text.parse()
-    }
-}
-
-impl From<CommitId> for String {
-    fn from(id: CommitId) -> Self {
-        id.0
-    }
-}
-
-impl fmt::Display for CommitId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.0)
     }
 }
 
@@ -347,7 +304,7 @@ impl fmt::Display for Outcome {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Expectation {
-    /// The cell must end so.
+    /// The cell's required outcome.
     Outcome(Outcome),
     /// The cell's ledger must leave this state possible, and its outcome must be that state's.
     State(State),
@@ -375,7 +332,7 @@ impl Expectation {
 }
 
 impl Default for Expectation {
-    /// A kernel is expected to be free of bugs.
+    /// A kernel is expected to pass.
     fn default() -> Self {
         Self::Outcome(Outcome::Pass)
     }
@@ -396,38 +353,5 @@ impl From<Expectation> for String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_become_folders_so_nothing_else_is_one() {
-        for good in ["debian-11", "v4.19.57", "a", "0x", "linux-6.1+deb12_cloud"] {
-            assert_eq!(good.parse::<KernelName>().map(String::from).as_deref(), Ok(good));
-        }
-        let long = "a".repeat(101);
-        for bad in ["", ".", "..", "-x", "a/b", "a b", "é", "a\n", long.as_str()] {
-            assert!(bad.parse::<KernelName>().is_err(), "{bad:?}");
-        }
-    }
-
-    #[test]
-    fn a_job_s_id_comes_back_from_its_text() {
-        for text in ["a-bug", "a-bug@large-queues", "a.b+c@d_e"] {
-            assert_eq!(text.parse::<JobId>().map(String::from).as_deref(), Ok(text));
-        }
-        assert_eq!("a-bug@default".parse::<JobId>().map(String::from).as_deref(), Ok("a-bug"));
-        for bad in ["", "@", "a@", "@b", "a@b@c", "a/b@c", "a@../c"] {
-            assert!(bad.parse::<JobId>().is_err(), "{bad:?}");
-        }
-    }
-
-    #[test]
-    fn an_expectation_is_an_outcome_or_a_state() {
-        for name in Expectation::names() {
-            assert!(Expectation::from_name(name).is_some(), "{name}");
-        }
-        assert_eq!(Expectation::from_name("affected"), Some(Expectation::State(State::Affected)));
-        assert_eq!(Expectation::from_name("pass"), Some(Expectation::Outcome(Outcome::Pass)));
-        assert_eq!(Expectation::from_name("PASS"), None);
-    }
-}
+#[path = "words_tests.rs"]
+mod tests;

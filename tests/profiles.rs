@@ -126,7 +126,7 @@ fn bad_profile_is_told_before_anything_boots() {
     unknown.ends_with(2).says(&["no profile `no-sak`", "did you mean `no-sack`?"]);
     lab.write("sack.conf", "net.ipv4.tcp_sack\n");
     let broken = lab.run(&["run", "--profile", "no-sack"]);
-    broken.ends_with(2).says(&["sack.conf:1:1: `net.ipv4.tcp_sack` is no setting: expected `name = value`"]);
+    broken.ends_with(2).says(&["sack.conf:1:1: `net.ipv4.tcp_sack` is not a setting: expected `name = value`"]);
     let nothing = lab.run(&["run", "--profile", "no-ipv6", "--bug", "syn-cookie-data-loss"]);
     nothing.ends_with(2).says(&["nothing to run"]);
     assert!(!lab.path("results").exists());

@@ -17,22 +17,22 @@ use crate::words::{BugId, Expectation, KernelName};
 pub(super) const KEYS: [&str; 9] =
     ["dossiers", "bugs", "expect", "opt-in", "profiles", "share-guest", "archives", "mainline-archive", "kernels"];
 
-/// Stands for every bug with a program of its own where `share-guest` lists bugs.
+/// In `share-guest`, means every bug with its own program.
 const SHARE_ALL: &str = "all";
 
-/// An expectation and where its bug is named.
+/// An expectation, and the place of its bug's name.
 pub(super) struct BugExpectation {
     pub(super) bug: BugId,
     pub(super) what: Expectation,
     pub(super) at: Range<usize>,
 }
 
-/// Makes a matrix of the tree. `None` where there is none to be made; what is wrong is reported.
+/// Makes a matrix of the tree. `None` if that fails; all mistakes are reported.
 pub(super) fn check(root: &YamlNode, path: &Path, bugs: &Bugs, problems: &mut Collector<'_>) -> Option<Matrix> {
     let folder = fields::folder_of(path);
     let fields = problems.mapping(root, "a mapping with `kernels`", &KEYS)?;
     let own = fields.get("dossiers").map(|node| dossiers(node, folder, bugs, problems));
-    // Without them, bugs would be called unknown that are not.
+    // Without these dossiers, known bugs would be reported as unknown.
     let bugs = own.unwrap_or_else(|| Some(bugs.clone()))?;
     Checker { bugs: &bugs, folder, archive: MainlineArchive::default(), problems }.matrix(root, &fields, path)
 }
@@ -43,13 +43,13 @@ fn dossiers(node: &YamlNode, folder: &Path, bugs: &Bugs, problems: &mut Collecto
     match bugs.clone().with_folder(&path) {
         Ok(bugs) => Some(bugs),
         Err(BadDossiers(within)) => {
-            problems.add_within(&node.span, || "these dossiers cannot be used: see above".to_owned(), within);
+            problems.add_within(&node.span, || "cannot use these dossiers: see above".to_owned(), within);
             None
         }
     }
 }
 
-/// What checking needs to know, and where it reports to.
+/// The context of the checks, and the collector that they report to.
 pub(super) struct Checker<'c, 'a> {
     pub(super) bugs: &'c Bugs,
     /// Where the matrix's paths start.
@@ -88,20 +88,20 @@ impl Checker<'_, '_> {
         for item in items {
             let Some((name, at, entry)) = self.kernel(item, bugs.as_deref(), &expect) else { continue };
             if let Some(first) = named.get(&name) {
-                let note = || Some((first.clone(), "it was given here first".to_owned()));
+                let note = || Some((first.clone(), "first given here".to_owned()));
                 self.problems.add_with(&at, || format!("the kernel name `{name}` is given twice"), note);
                 continue;
             }
             named.insert(name, at);
             entries.extend(entry);
         }
-        // These look at all kernels, so they would accuse the innocent where some could not be read.
+        // These checks need all kernels, so they would report false mistakes if some kernels were unreadable.
         if self.problems.is_empty() {
             let checked: BTreeSet<&BugId> = entries.iter().flat_map(|k| &k.bugs).collect();
             for BugExpectation { bug, at, .. } in expect.iter().filter(|e| !checked.contains(&e.bug)) {
                 self.problems.add(at, || {
                     let there = one_of(checked.iter().map(|bug| bug.as_str()));
-                    format!("no kernel here is checked for `{bug}`: the bugs that are looked for are {there}")
+                    format!("no kernel is checked for `{bug}`: the kernels' bugs are {there}")
                 });
             }
             let tags: BTreeSet<&str> = entries.iter().flat_map(|k| &k.tags).map(String::as_str).collect();
@@ -127,13 +127,12 @@ impl Checker<'_, '_> {
         }
         let listed = self.bug_list(node).unwrap_or_default();
         for bug in listed.iter().filter(|id| !self.bugs.get(id).is_some_and(has_program)) {
-            self.problems
-                .add(&node.span, || format!("`{bug}` has no program of its own: only such programs share a guest"));
+            self.problems.add(&node.span, || format!("`{bug}` has no program of its own, so it cannot share a guest"));
         }
         listed.into_iter().collect()
     }
 
-    /// The archive of mainline builds. A key without a fingerprint would believe whatever the file holds.
+    /// The archive of mainline builds. A key without a fingerprint would trust any content of the key file.
     fn mainline_archive(&mut self, node: &YamlNode) -> MainlineArchive {
         let expected = "the archive of mainline builds, as in `{ address: …, key: archive.asc, fingerprint: … }`";
         let keys = &["address", "key", "fingerprint"];

@@ -1,4 +1,4 @@
-//! The grammars of single values. Each function takes the text and says in its error what was expected.
+//! The grammars of single values. The error of each function says what was expected.
 
 use std::path::Path;
 use std::time::Duration;
@@ -8,8 +8,8 @@ use super::text::expected_one_of;
 use crate::recipe::Recipes;
 use crate::words::KernelName;
 
-/// The longest kernel command line that a matrix may add, in bytes. x86 takes 2048 in all
-/// (arch/x86/include/asm/setup.h, `COMMAND_LINE_SIZE`) and drops the rest without a word.
+/// The longest kernel command line that a matrix may add, in bytes. x86 keeps 2048 in all
+/// (arch/x86/include/asm/setup.h, `COMMAND_LINE_SIZE`) and silently drops the rest.
 pub(super) const CMDLINE_MAX: usize = 1024;
 
 /// The least and the most memory of a guest, in MiB.
@@ -29,7 +29,7 @@ fn is_name(text: &str, also: &str) -> bool {
 }
 
 /// A Debian package's name (Debian Policy, section 5.6.1: lower case letters, digits, `+ - .`, at least two
-/// characters, first a letter or digit). apt takes a name that ends in `-` or `+` as an order to remove or install.
+/// characters, first a letter or digit). apt reads a trailing `-` or `+` as an order to remove or install.
 pub(super) fn package(text: &str) -> Result<String, String> {
     let policy = text.len() >= 2 && is_name(text, "+-.") && !text.contains(|c: char| c.is_ascii_uppercase());
     if policy && !text.ends_with(['-', '+']) {
@@ -53,12 +53,12 @@ pub(super) fn component(text: &str) -> Result<String, String> {
     suite(text).map_err(|_| "expected the name of a component, as in `main`".to_owned())
 }
 
-/// The folder that a file's paths start at: its own. A file named without one is in the current folder.
+/// The folder that a file's paths are relative to: its own, or the current one if it is named without a folder.
 pub(super) fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// The address of an archive, with a place for a time.
+/// The address of an archive, which may contain `{time}`.
 pub(super) fn archive(text: &str) -> Result<(), String> {
     let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).unwrap_or_default();
     let known = rest.replace("{time}", "");
@@ -79,7 +79,7 @@ pub(super) fn path(text: &str) -> Result<&str, String> {
     if text.is_empty() { Err("expected a path".to_owned()) } else { Ok(text) }
 }
 
-/// A text of a few words, as a title.
+/// One line of text, such as a title.
 pub(super) fn line(text: &str) -> Result<String, String> {
     prose(text, "one line", |c| c.is_control())
 }
@@ -185,7 +185,7 @@ fn whole(text: &str) -> Option<u32> {
     text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok()).flatten()
 }
 
-/// Words for the kernel's command line.
+/// Parameters for the kernel's command line.
 pub(super) fn cmdline(text: &str) -> Result<String, String> {
     if text.trim().is_empty() {
         return Err("expected kernel parameters, as in `nosmt lpj=1000000`".to_owned());
@@ -207,14 +207,14 @@ pub(super) fn machine(text: &str) -> Result<MachineType, String> {
         .ok_or_else(|| expected_one_of(text, MachineType::ALL.map(MachineType::as_str)))
 }
 
-/// The name of a control that there is a recipe for.
+/// The name of a control with a recipe.
 pub(super) fn control(text: &str) -> Result<KernelName, String> {
     let recipes = Recipes::built_in();
     let names = || recipes.controls().iter().map(|control| control.name.as_str());
     recipes.control(text).map(|control| control.name.clone()).ok_or_else(|| expected_one_of(text, names()))
 }
 
-/// A line of releases that controls are built of.
+/// A line of releases that controls are built from.
 pub(super) fn control_line(text: &str) -> Result<String, String> {
     let recipes = Recipes::built_in();
     let names = || recipes.lines().iter().map(|line| line.name.as_str());

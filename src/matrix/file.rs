@@ -10,23 +10,23 @@ use super::tree::{self, YamlNode};
 /// The largest file, in bytes.
 pub const FILE_MAX: usize = 1024 * 1024;
 
-/// What a file is to be, in words that end "expected …".
+/// What a file must contain, in words that follow "expected".
 #[derive(Clone, Copy)]
 pub(super) struct FileShape {
-    /// The whole of it.
+    /// The file.
     pub(super) file: &'static str,
     /// The outermost value.
     pub(super) root: &'static str,
 }
 
-/// The file's bytes: one more than [`FILE_MAX`] where it is too long. /dev/zero ends here too.
+/// The file's bytes; of a file that is too long (or /dev/zero), [`FILE_MAX`] and one more.
 pub(super) fn bytes(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     File::open(path)?.take(FILE_MAX as u64 + 1).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
-/// Reads the bytes and checks the tree that they make.
+/// Reads the bytes as YAML and checks the tree.
 pub(super) fn read<T>(
     bytes: &[u8],
     path: &Path,
@@ -41,7 +41,7 @@ pub(super) fn read<T>(
     let mut problems = Collector::new(&lossy);
     let read = match std::str::from_utf8(bytes) {
         Err(error) => {
-            // Up to here the lossy text has the same bytes.
+            // The lossy text has the same bytes up to here.
             let at = error.valid_up_to();
             let byte = bytes.get(at).copied().unwrap_or_default();
             problems.add(&(at..at), || format!("the byte 0x{byte:02x} is not UTF-8: expected UTF-8 text"));

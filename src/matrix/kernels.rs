@@ -19,7 +19,7 @@ pub(super) const KEYS: [&str; 19] = [
 ];
 
 impl Checker<'_, '_> {
-    /// The kernel's name, where that stands, and the kernel where all of it is sound.
+    /// The kernel's name, the name's place, and the kernel if it has no mistakes.
     pub(super) fn kernel(
         &mut self,
         node: &YamlNode,
@@ -34,7 +34,7 @@ impl Checker<'_, '_> {
                 None
             }
         };
-        // Everything is looked at, also of a kernel without a name.
+        // A kernel without a name is checked, too.
         let source = self.source(&fields, node);
         let git = fields.get("git").and_then(|node| self.commit(node));
         let tags = fields.get("tags").map(|node| self.tags(node)).unwrap_or_default();
@@ -71,17 +71,17 @@ impl Checker<'_, '_> {
 
     fn kernel_name(&mut self, node: &YamlNode) -> Option<KernelName> {
         let name: KernelName = self.problems.name(node, "a kernel's name")?;
-        // A kernel's folder stands beside the run's own files.
+        // A kernel's folder lies beside the run's own files.
         if name.as_str().ends_with(".json") {
             self.problems.add(&node.span, || {
-                format!("bad name `{name}`: names that end in `.json` are kept for the files of a run")
+                format!("bad name `{name}`: names ending in `.json` are reserved for a run's files")
             });
             return None;
         }
         Some(name)
     }
 
-    /// The matrix's expectations that concern these bugs, and the kernel's own over them.
+    /// The matrix's expectations of these bugs, overridden by the kernel's own.
     fn resolve(
         &mut self,
         bugs: &[BugId],
@@ -98,11 +98,11 @@ impl Checker<'_, '_> {
         relevant.map(|e| (e.bug.clone(), e.what)).collect()
     }
 
-    /// What is expected of a control is its recipe's word; the kernel's own is a mistake.
+    /// A control's expectations come from its recipe, so `expect` is a mistake.
     fn only_the_recipe_s(&mut self, control: &Control, fields: &Fields<'_>) {
         let Some((_, key, _)) = fields.iter().find(|(meant, ..)| *meant == "expect") else { return };
         self.problems.add(&key.span, || {
-            format!("the control `{}` has its expectations from its recipe: leave `expect` out", control.name)
+            format!("the recipe of control `{}` has its expectations: remove `expect`", control.name)
         });
     }
 
@@ -126,8 +126,8 @@ impl Checker<'_, '_> {
         };
         let mut only = true;
         for (meant, second, _) in given {
-            let note = || Some((first.span.clone(), "its source is already given here".to_owned()));
-            let message = || format!("a second source `{meant}`: expected one a kernel");
+            let note = || Some((first.span.clone(), "the first source is here".to_owned()));
+            let message = || format!("a second source `{meant}`: expected one for each kernel");
             self.problems.add_with(&second.span, message, note);
             only = false;
         }
@@ -158,8 +158,7 @@ impl Checker<'_, '_> {
         let package = self.problems.value(package, "package", fields::package)?;
         let (suite, archive) = (suite.map_or(Some(None), |suite| suite.map(Some))?, archive?);
         if let (Some(_), None) = (&archive, &suite) {
-            let message =
-                || "the key `suite` is missing here: an archive of one's own has no suite of the system's".to_owned();
+            let message = || "the key `suite` is missing here: `mirror` requires it".to_owned();
             self.problems.add(&node.span, message);
             return None;
         }
@@ -171,7 +170,7 @@ impl Checker<'_, '_> {
         let Some(mirror) = inner.get("mirror") else {
             for key in ["components", "keyring"] {
                 if let Some(node) = inner.get(key) {
-                    let message = || format!("`{key}` without `mirror`: the system's archives have their own");
+                    let message = || format!("`{key}` without `mirror`: it applies only to an archive of your own");
                     self.problems.add(&node.span, message);
                     return None;
                 }
@@ -211,7 +210,7 @@ impl Checker<'_, '_> {
         let config = inner.get("config").map(|node| self.path(node));
         let file = self.problems.needed(&inner, "file", node)?;
         let image = self.path(file)?;
-        // A wrong path has been reported, and then there is no matrix.
+        // A wrong path is reported, so no matrix results.
         Some(Source::Image { image, modules: modules.flatten(), config: config.flatten() })
     }
 

@@ -1,4 +1,4 @@
-//! Ubuntu's archive of mainline builds: how its folders are called, where it is, and whose signature is believed.
+//! Ubuntu's archive of mainline builds: the names of its folders, its address, and the key that signs it.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -9,34 +9,34 @@ use url::Url;
 use super::Upstream;
 use super::remote::address;
 
-/// A folder of the archive, which holds one version's builds: `v4.19.57`, `v5.2-rc6`, `v4.4-wily`. They sort as their
-/// releases do. What is not a release of kernel.org from 3.0 on (`daily/`, `drm-tip/`) is none.
+/// A folder of the archive with one version's builds: `v4.19.57`, `v5.2-rc6`, `v4.4-wily`. They sort like their
+/// releases. Other folders (`daily/`, `drm-tip/`) and releases before 3.0 are not supported.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MainlineVersion {
     release: Upstream,
-    /// Ubuntu's series whose configuration it was built with, which folders were named after until 2016, or `unstable`.
+    /// The Ubuntu series of its configuration, or `unstable`; only in the names of folders until 2016.
     series: Option<String>,
 }
 
-/// A text that names no folder.
+/// A text that is not the name of a folder.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("expected a version as the archive's folders are called, as in `v4.19.57`, `v5.2-rc6` or `v4.4-wily`")]
+#[error("expected the name of a folder of the archive, as in `v4.19.57`, `v5.2-rc6` or `v4.4-wily`")]
 pub struct BadMainlineVersion;
 
 impl MainlineVersion {
-    /// The release that it was built of.
+    /// The release that it was built from.
     pub fn release(&self) -> Upstream {
         self.release
     }
 
-    /// What its packages' names have behind the kind, see [`mainline_numbers`].
+    /// The part of its packages' names after the kind, see [`mainline_numbers`].
     pub fn numbers(&self) -> String {
         mainline_numbers(self.release)
     }
 }
 
-/// How the archive's kernels and packages of a release are called, without the flavour: the release in three numbers, and
-/// again as Ubuntu's ABI number, two digits each or more: `4.19.57-041957`, `4.14.120-0414120`, `5.2.0-050200rc6`.
+/// The name of the archive's kernels and packages of a release, without the flavour: the release in three numbers, and
+/// again as Ubuntu's ABI number with at least two digits each: `4.19.57-041957`, `4.14.120-0414120`, `5.2.0-050200rc6`.
 pub fn mainline_numbers(release: Upstream) -> String {
     let [version, patchlevel, _] = release.line().numbers();
     let stable = release.stable();
@@ -77,22 +77,22 @@ impl fmt::Display for MainlineVersion {
 /// The archive that a matrix's `mainline:` kernels come from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MainlineArchive {
-    /// Where it is, with a `/` at its end; absent: the usual one.
+    /// Its address, with a `/` at the end; absent: the default.
     pub address: Option<Url>,
-    /// Whose signature its checksums need; absent: none, and the results say so.
+    /// The key that must sign its checksums; absent: they are not verified, and the results say so.
     pub key: Option<ArchiveKey>,
 }
 
-/// A key of OpenPGP that an archive's checksums have to be signed with.
+/// An OpenPGP key that must sign an archive's checksums.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ArchiveKey {
     /// The file with the public key, armored or not.
     pub file: PathBuf,
-    /// The fingerprint that it must have.
+    /// Its required fingerprint.
     pub fingerprint: Fingerprint,
 }
 
-/// The fingerprint of an OpenPGP key of version 4, in 40 capital hexadecimal digits.
+/// The fingerprint of an OpenPGP key of version 4, in 40 uppercase hexadecimal digits.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Fingerprint(String);
 

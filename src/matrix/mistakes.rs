@@ -56,7 +56,7 @@ fn a_hostile_megabyte_is_refused_before_it_is_read_to_its_end() {
         ("[".to_owned() + &"a: b, ".repeat(60_000), "more than 50000 values"),
         (fill("", "- &a x\n- *a\n"), "more than 50000 values"),
         (fill("", "["), "nested too deeply"),
-        (fill("", "? "), "nested more than 16 deep"),
+        (fill("", "? "), "nested more than 16 levels deep"),
         (fill("", "---\n"), "a second document starts here"),
         (fill("", "\0"), "U+0000 is not allowed"),
         (fill("'", "a"), "not valid YAML"),
@@ -72,7 +72,7 @@ fn a_hostile_megabyte_is_refused_before_it_is_read_to_its_end() {
 fn bytes_that_are_not_printable_text_are_pointed_at() {
     let kernel = "kernels:\n  - name: a\n    tree: linux\n";
     for (text, expected) in [
-        // The parser would end here, and the second kernel would be missing without a word.
+        // The parser would end here, and the second kernel would be missing silently.
         (
             format!("{kernel}\0  - name: b\n    tree: b\n"),
             "kernels.yaml:4:1: the character U+0000 is not allowed in YAML",
@@ -97,7 +97,7 @@ fn a_file_that_cannot_be_a_matrix_is_refused_as_a_whole() {
     let load = |path: &str| super::load(Path::new(path), &Bugs::built_in()).map_err(|p| p.to_string());
     let missing = load("there-is-no-such-file.yaml");
     assert!(
-        matches!(&missing, Err(e) if e.starts_with("there-is-no-such-file.yaml: the matrix cannot be read: No such file"))
+        matches!(&missing, Err(e) if e.starts_with("there-is-no-such-file.yaml: cannot read the matrix: No such file"))
     );
     let folder = load("src");
     assert!(matches!(&folder, Err(e) if e.contains("Is a directory")), "{folder:?}");

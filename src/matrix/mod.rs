@@ -1,8 +1,8 @@
 //! Reads the matrix of kernels (`kernels.yaml`) and the bugs' dossiers.
 //!
-//! serde stops at the first mistake and knows no place. So the YAML is read into a tree that keeps positions (file
-//! `tree.rs`), which is then checked from end to end (`check.rs`, `kernels.rs`, `dossier/`, with what they share in
-//! `read.rs`); whatever is wrong comes back at once, as [`Problems`].
+//! serde stops at the first mistake and keeps no positions. So `tree.rs` reads the YAML into a tree with positions, and
+//! `check.rs`, `kernels.rs` and `dossier/` check all of it (`read.rs` has their common parts). All mistakes are
+//! returned at once, as [`Problems`].
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -56,20 +56,20 @@ use file::FileShape;
 /// Which kernels to boot, which bugs to look for in each, and what is expected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Matrix {
-    /// The file it was read from, as it was named.
+    /// The file it was read from.
     pub path: PathBuf,
-    /// The bugs that are known to it: those it was read with, and those of its own folder of dossiers.
+    /// All known bugs, including those of its own folder of dossiers.
     pub known: Bugs,
-    /// The bugs to look for in a kernel that has no list of its own, in the file's order.
+    /// The bugs to look for in kernels without their own list, in the file's order.
     pub bugs: Vec<BugId>,
-    /// Kernels with one of these tags are left out unless their name or a tag of theirs is asked for.
+    /// Kernels with one of these tags run only if selected by name or tag.
     pub opt_in: BTreeSet<String>,
     /// Its own profiles, each name once; the bugs' dossiers have more.
     pub profiles: Vec<Profile>,
-    /// The bugs whose own programs trust each other, and may share a guest: each could write the others' reports.
+    /// The bugs whose own programs may share a guest, where each could write the others' reports.
     pub share_guest: BTreeSet<BugId>,
-    /// Archives that keep packages for ever, for the lock: addresses that the path from `pool/` on follows, `{time}` in
-    /// them stands for when the kernel was locked.
+    /// Archives that keep packages for ever, for the lock: addresses to which the path from `pool/` on is appended.
+    /// `{time}` in them means the time when the kernel was locked.
     pub archives: Vec<String>,
     /// The archive that `mainline:` kernels come from.
     pub mainline: MainlineArchive,
@@ -78,7 +78,7 @@ pub struct Matrix {
 }
 
 impl Matrix {
-    /// A matrix that no file holds.
+    /// A matrix without a file.
     pub fn of_kernels(kernels: Vec<KernelEntry>, known: Bugs, bugs: Vec<BugId>) -> Self {
         let path = PathBuf::from("(the command line)");
         let (opt_in, profiles, archives) = (BTreeSet::new(), Vec::new(), Vec::new());
@@ -90,21 +90,21 @@ impl Matrix {
 /// One kernel of the matrix.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KernelEntry {
-    /// Its name, which names its folder in the results too.
+    /// Its name, and that of its folder in the results.
     pub name: KernelName,
     /// Where it comes from.
     pub source: Source,
     /// The commit that it was built from, for the witness `git`.
     pub git: Option<Commit>,
-    /// Words to choose it by.
+    /// Tags to select it by.
     pub tags: BTreeSet<String>,
-    /// Whether a source that has gone makes it a skip, with the reason, instead of an error.
+    /// Whether it is a skip, not an error, if its source is gone.
     pub optional: bool,
     /// The bugs to look for: its own list, or the matrix's. Never empty, each once.
     pub bugs: Vec<BugId>,
-    /// What is expected of each of [`KernelEntry::bugs`], its own word before the matrix's. Absent means `pass`.
+    /// The expectation for each of [`KernelEntry::bugs`]; its own overrides the matrix's. Absent means `pass`.
     pub expect: BTreeMap<BugId, Expectation>,
-    /// How its guest differs from the usual one.
+    /// The settings of its guest.
     pub guest: GuestSettings,
 }
 
@@ -122,7 +122,7 @@ pub struct Commit {
 pub const CONTROL_TAG: &str = "control";
 
 impl KernelEntry {
-    /// A kernel of which nothing is asked for but these bugs, and a pass expected.
+    /// A kernel with default settings, to check for these bugs, and expected to pass.
     pub fn plain(name: KernelName, source: Source, bugs: Vec<BugId>) -> Self {
         let (tags, expect, guest) = (BTreeSet::new(), BTreeMap::new(), GuestSettings::default());
         Self { name, source, git: None, tags, optional: false, bugs, expect, guest }
@@ -133,13 +133,13 @@ impl KernelEntry {
         self.tags.contains(CONTROL_TAG)
     }
 
-    /// What is expected of this bug here.
+    /// The expectation for this bug.
     pub fn expected(&self, bug: &BugId) -> Expectation {
         self.expect.get(bug).copied().unwrap_or(Expectation::Outcome(Outcome::Pass))
     }
 }
 
-/// What a kernel wants of its guest; absent means as usual.
+/// The settings of a kernel's guest; absent means the default.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct GuestSettings {
     /// Memory in MiB.
@@ -150,7 +150,7 @@ pub struct GuestSettings {
     pub cmdline: Option<String>,
     /// QEMU's machine.
     pub machine: Option<MachineType>,
-    /// How long the guest may take until its agent speaks, in wall time, in place of the computed deadline.
+    /// Wall time until the agent must respond, instead of the computed deadline.
     pub timeout: Option<Duration>,
 }
 
@@ -158,10 +158,10 @@ pub struct GuestSettings {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum MachineType {
-    /// Intel Q35 with PCI Express: the usual one.
+    /// Intel Q35 with PCI Express: the default.
     #[default]
     Q35,
-    /// Intel i440FX, for kernels that are unhappy with Q35.
+    /// Intel i440FX, for kernels that don't run on Q35.
     Pc,
     /// Without PCI and BIOS.
     Microvm,
@@ -187,7 +187,7 @@ impl fmt::Display for MachineType {
     }
 }
 
-/// Reads and checks the matrix in this file. Whether the files that it names exist is not asked, but for the folder of
+/// Reads and checks the matrix in this file. Whether the files that it names exist is not asked, except the folder of
 /// dossiers: that is found out kernel by kernel, and only for those that are chosen.
 ///
 /// # Errors
@@ -195,13 +195,13 @@ impl fmt::Display for MachineType {
 pub fn load(path: &Path, bugs: &Bugs) -> Result<Matrix, Problems> {
     let bytes = file::bytes(path).map_err(|error| {
         let message =
-            format!("the matrix cannot be read: {error}; name another file, or write this one (docs/matrix.md)");
+            format!("cannot read the matrix: {error}; name another file, or create this one (docs/matrix.md)");
         Problems::of_file(path.to_owned(), message)
     })?;
     read(&bytes, path, bugs)
 }
 
-/// Checks the matrix in `text`. `path` is named in messages, and paths in the matrix start at its folder.
+/// Checks the matrix in `text`. Messages name `path`, and paths in the matrix are relative to its folder.
 ///
 /// # Errors
 /// All mistakes at once.
@@ -215,247 +215,5 @@ fn read(bytes: &[u8], path: &Path, bugs: &Bugs) -> Result<Matrix, Problems> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::recipe::Recipes;
-    use crate::words::State;
-
-    fn good(text: &str, path: &str) -> Matrix {
-        let read = parse(text, Path::new(path), &Bugs::built_in());
-        read.unwrap_or_else(|problems| panic!("expected a matrix:\n{problems}"))
-    }
-
-    fn name(name: &str) -> KernelName {
-        name.parse().unwrap_or_else(|error| panic!("{error}"))
-    }
-
-    fn bug(name: &str) -> BugId {
-        name.parse().unwrap_or_else(|error| panic!("{error}"))
-    }
-
-    fn all_bugs() -> [BugId; 3] {
-        ["tcp-fragment-stall", "syn-cookie-data-loss", "zero-window-user-timeout"].map(bug)
-    }
-
-    #[test]
-    fn the_default_matrix_is_a_matrix() {
-        let matrix = good(include_str!("../../kernels.yaml"), "kernels.yaml");
-        let by_default = matrix.select(&[], &[], &[]).unwrap_or_else(|error| panic!("{error}"));
-        let names: Vec<_> = by_default.kernels.iter().map(|k| k.name.as_str()).collect();
-        assert_eq!(names, ["debian-11", "debian-12", "debian-12-backports", "debian-13", "debian-sid"]);
-        for kernel in &by_default.kernels {
-            assert_eq!(kernel.bugs, all_bugs());
-            for good in ["tcp-fragment-stall", "zero-window-user-timeout"] {
-                assert_eq!(kernel.expected(&bug(good)), Expectation::Outcome(Outcome::Pass));
-            }
-            assert_eq!(kernel.expected(&bug("syn-cookie-data-loss")), Expectation::Outcome(Outcome::Fail));
-        }
-    }
-
-    #[test]
-    fn default_matrix_has_every_control_and_runs_none() {
-        let matrix = good(include_str!("../../kernels.yaml"), "kernels.yaml");
-        let recipes = Recipes::built_in();
-        let controls: Vec<_> = matrix.kernels.iter().filter(|k| matches!(k.source, Source::Control { .. })).collect();
-        let mut expected = Vec::new();
-        for (line, control) in recipes.pairs() {
-            expected.push(format!("control-{}-{}", line.name, control.name));
-        }
-        assert_eq!(controls.iter().map(|k| k.name.as_str()).collect::<Vec<_>>(), expected);
-        for kernel in controls {
-            assert!(kernel.tags.contains("control") && !kernel.optional, "{}", kernel.name);
-            let Source::Control { control, line } = &kernel.source else { continue };
-            assert!(kernel.tags.contains(&format!("control-{line}")), "{}", kernel.name);
-            assert_eq!(kernel.name.as_str(), format!("control-{line}-{control}"));
-        }
-    }
-
-    #[test]
-    fn a_control_of_another_line_is_a_mistake() {
-        let text = "kernels: [{ name: a, control: { name: stock-small-smp, line: \"6.12\" } }]\n";
-        let problems = parse(text, Path::new("m.yaml"), &Bugs::built_in()).map(|_| ()).unwrap_err().to_string();
-        assert!(problems.contains("line 6.12 has no control `stock-small-smp`"), "{problems}");
-    }
-
-    #[test]
-    fn control_expectation_comes_from_its_recipe() {
-        let matrix = good(
-            "
-expect: { syn-cookie-data-loss: pass, tcp-fragment-stall: pass }
-kernels:
-  - { name: a, control: { name: stock, line: \"6.1\" } }
-  - { name: b, control: { name: stall-half-fix, line: \"6.12\" }, tags: [mine], bugs: [tcp-fragment-stall] }
-",
-            "m.yaml",
-        );
-        let [a, b] = &matrix.kernels[..] else { panic!("expected two kernels") };
-        assert_eq!(a.source, Source::Control { control: name("stock"), line: "6.1".to_owned() });
-        assert_eq!(a.expected(&bug("tcp-fragment-stall")), Expectation::State(State::Fixed));
-        assert_eq!(a.expected(&bug("syn-cookie-data-loss")), Expectation::State(State::Affected));
-        assert_eq!(a.tags, BTreeSet::from(["control".to_owned()]));
-        assert_eq!(b.tags, BTreeSet::from(["control".to_owned(), "mine".to_owned()]));
-        let half_fixed = (bug("tcp-fragment-stall"), Expectation::State(State::HalfFixed));
-        assert_eq!(b.expect, BTreeMap::from([half_fixed]), "and nothing of bugs that are not looked for");
-    }
-
-    #[test]
-    fn a_matrix_names_bugs_by_their_cves_and_commits_too() {
-        let matrix = good(
-            "bugs: [CVE-2019-11478, 9721e709fa68]\nexpect: { cve-2019-11478: fail }\n\
-             kernels: [{ name: a, tree: b, bugs: [f070ef2ac667] }, { name: c, tree: d }]\n",
-            "m.yaml",
-        );
-        let [stall, _, window] = all_bugs();
-        assert_eq!(matrix.bugs, [stall.clone(), window]);
-        assert_eq!(matrix.kernels[0].bugs, std::slice::from_ref(&stall));
-        assert_eq!(matrix.kernels[0].expected(&stall), Expectation::Outcome(Outcome::Fail));
-        let twice =
-            parse("bugs: [tcp-fragment-stall, CVE-2019-11478]\nkernels: []\n", Path::new("m.yaml"), &Bugs::built_in());
-        assert!(twice.is_err_and(|problems| problems.to_string().contains("`tcp-fragment-stall` is listed twice")));
-    }
-
-    #[test]
-    fn every_example_of_the_reference_is_a_matrix() {
-        let examples: Vec<_> = include_str!("../../docs/matrix.md").split("```yaml\n").skip(1).collect();
-        assert!(examples.len() >= 5);
-        for example in examples {
-            good(example.split("```").next().unwrap_or_default(), "docs/matrix.md");
-        }
-    }
-
-    #[test]
-    fn the_reference_names_every_key() {
-        let reference = include_str!("../../docs/matrix.md");
-        for key in check::KEYS.iter().chain(&kernels::KEYS).chain(&profile::KEYS) {
-            assert!(reference.contains(&format!("`{key}`")), "{key}");
-        }
-    }
-
-    #[test]
-    fn source_paths_start_at_the_matrix() {
-        let apt = |suite: Option<&str>| Source::Apt {
-            package: "linux-image".into(),
-            suite: suite.map(str::to_owned),
-            archive: None,
-        };
-        let image = |image: &str, modules: Option<&str>, config: Option<&str>| Source::Image {
-            image: image.into(),
-            modules: modules.map(PathBuf::from),
-            config: config.map(PathBuf::from),
-        };
-        let mainline = |archive| Source::Mainline { version: "v4.19.57".parse().expect("a version"), archive };
-        for (text, path, source) in [
-            ("apt: linux-image", "m.yaml", apt(None)),
-            ("apt: { package: linux-image }", "m.yaml", apt(None)),
-            ("apt: { package: linux-image, suite: sid }", "m.yaml", apt(Some("sid"))),
-            ("deb: a.deb", "m.yaml", Source::Deb(vec!["./a.deb".into()])),
-            ("rpm: [a.rpm]", "m.yaml", Source::Rpm(vec!["./a.rpm".into()])),
-            ("deb: [a.deb, /b.deb]", "x/m.yaml", Source::Deb(vec!["x/a.deb".into(), "/b.deb".into()])),
-            ("image: bzImage", "/x/m.yaml", image("/x/bzImage", None, None)),
-            ("image: { file: b, config: .config }", "x/m.yaml", image("x/b", None, Some("x/.config"))),
-            ("image: { file: b, modules: m }", "x/m.yaml", image("x/b", Some("x/m"), None)),
-            ("tree: ../linux", "x/m.yaml", Source::Tree("x/../linux".into())),
-            ("tree: -rf", "m.yaml", Source::Tree("./-rf".into())),
-            ("mainline: v4.19.57", "m.yaml", mainline(MainlineArchive::default())),
-        ] {
-            let matrix = good(&format!("kernels:\n  - name: a\n    {text}\n"), path);
-            assert_eq!(matrix.kernels[0].source, source, "{text}");
-        }
-    }
-
-    #[test]
-    fn kernel_settings_override_the_matrix() {
-        let matrix = good(
-            "
-bugs: [syn-cookie-data-loss]
-expect: { syn-cookie-data-loss: fail }
-opt-in: [slow]
-kernels:
-  - { name: plain, tree: linux }
-  - name: special
-    tree: linux
-    tags: [slow, \"4.19\"]
-    optional: true
-    bugs: [tcp-fragment-stall, syn-cookie-data-loss]
-    expect: { tcp-fragment-stall: half-fixed, syn-cookie-data-loss: pass }
-    memory: 1G
-    cpus: 2
-    cmdline: nosmt lpj=1000000
-    machine: microvm
-    timeout: 2m
-",
-            "m.yaml",
-        );
-        let [plain, special] = &matrix.kernels[..] else { panic!("expected two kernels") };
-        let cookies = bug("syn-cookie-data-loss");
-        assert_eq!((&plain.bugs, plain.optional), (&vec![cookies.clone()], false));
-        assert_eq!(plain.expected(&cookies), Expectation::Outcome(Outcome::Fail));
-        assert_eq!(plain.guest, GuestSettings::default());
-        assert_eq!(special.tags, BTreeSet::from(["slow".to_owned(), "4.19".to_owned()]));
-        assert!(special.optional);
-        assert_eq!(special.bugs, [bug("tcp-fragment-stall"), cookies.clone()]);
-        assert_eq!(special.expected(&bug("tcp-fragment-stall")), Expectation::State(State::HalfFixed));
-        assert_eq!(special.expected(&cookies), Expectation::Outcome(Outcome::Pass));
-        let guest = GuestSettings {
-            memory_mib: Some(1024),
-            cpus: Some(2),
-            cmdline: Some("nosmt lpj=1000000".to_owned()),
-            machine: Some(MachineType::Microvm),
-            timeout: Some(Duration::from_secs(120)),
-        };
-        assert_eq!(special.guest, guest);
-        assert_eq!(matrix.opt_in, BTreeSet::from(["slow".to_owned()]));
-    }
-
-    #[test]
-    fn mainline_archive_holds_for_all_kernels() {
-        let matrix = good(
-            "
-kernels:
-  - { name: a, mainline: v4.19.57 }
-mainline-archive:
-  address: https://mirror.example/mainline
-  key: keys/archive.asc
-  fingerprint: 60aa 7b6f 3043 4ae6 8e56  9963 e50c 6a09 17c6 22b0
-",
-            "x/m.yaml",
-        );
-        let Source::Mainline { archive, .. } = &matrix.kernels[0].source else { panic!("expected a build") };
-        assert_eq!(archive.address.as_ref().map(|a| a.as_str()), Some("https://mirror.example/mainline/"));
-        let key = archive.key.as_ref().expect("a key");
-        assert_eq!(
-            (key.file.as_path(), key.fingerprint.as_str()),
-            (Path::new("x/keys/archive.asc"), "60AA7B6F30434AE68E569963E50C6A0917C622B0")
-        );
-    }
-
-    #[test]
-    fn default_matrix_has_mainline_boundaries_and_runs_none() {
-        let matrix = good(include_str!("../../kernels.yaml"), "kernels.yaml");
-        let builds: Vec<_> = matrix.kernels.iter().filter(|k| k.tags.contains("mainline")).collect();
-        assert_eq!(builds.len(), 31);
-        for kernel in builds {
-            let Source::Mainline { version, archive } = &kernel.source else { panic!("{}", kernel.name) };
-            assert_eq!(kernel.name.as_str(), format!("mainline-{}", version.release()));
-            assert!(kernel.optional && archive == &MainlineArchive::default() && kernel.bugs == all_bugs());
-            assert!(
-                ["tcp-fragment-stall", "zero-window-user-timeout"]
-                    .iter()
-                    .all(|b| matches!(kernel.expected(&bug(b)), Expectation::State(_)))
-            );
-        }
-        assert!(matrix.opt_in.contains("mainline"));
-    }
-
-    #[test]
-    fn a_matrix_without_bugs_looks_for_all_that_are_known() {
-        let matrix = good("kernels: [{ name: a, tree: linux }]", "m.yaml");
-        assert_eq!(matrix.kernels[0].bugs, all_bugs());
-    }
-
-    #[test]
-    fn a_byte_order_mark_and_windows_line_ends_are_read() {
-        let matrix = good("\u{feff}kernels:\r\n  - name: a\r\n    tree: linux\r\n", "m.yaml");
-        assert_eq!(matrix.kernels[0].source, Source::Tree("./linux".into()));
-    }
-}
+#[path = "matrix_tests.rs"]
+mod tests;

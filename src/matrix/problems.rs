@@ -6,38 +6,38 @@ use std::path::PathBuf;
 
 use super::text::{Text, TextPlace};
 
-/// How many mistakes are kept and printed; the rest are counted. The one that ended the reading comes on top.
+/// How many mistakes are kept and printed; the rest are only counted. A mistake that stops the parser is always kept.
 pub const KEPT: usize = 50;
 
 /// One mistake.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// Where it is; absent where the file as a whole is meant.
+    /// Where it is; absent if it concerns the whole file.
     pub place: Option<TextPlace>,
     /// What is wrong and what was expected, on one line.
     pub message: String,
-    /// A second place that belongs to it (where a key was given first), and what is there.
+    /// A related place (where a key was given first), with its message.
     pub note: Option<(TextPlace, String)>,
 }
 
-/// All mistakes of one file, in its order, behind those of the files that it names. [`fmt::Display`] prints them for people, over several
-/// lines and without a newline at the end.
+/// All mistakes of one file, in its order, after those of the files that it names. [`fmt::Display`] prints them on
+/// several lines, without a newline at the end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problems {
     /// The file.
     pub path: PathBuf,
-    /// [`KEPT`] mistakes, or one more where the last one ended the reading; never empty.
+    /// At most [`KEPT`] mistakes, or one more if the last one stopped the parser; never empty.
     pub problems: Vec<Problem>,
     /// How many more there are.
     pub more: usize,
-    /// The mistakes of files that this one names, where it cannot be read without them: the dossiers of a matrix.
+    /// The mistakes of required files that this one names: the dossiers of a matrix.
     pub within: Vec<Problems>,
 }
 
 impl std::error::Error for Problems {}
 
 impl Problems {
-    /// One mistake that concerns the file as a whole.
+    /// One mistake that concerns the whole file.
     pub(super) fn of_file(path: PathBuf, message: String) -> Self {
         Self { path, problems: vec![Problem { place: None, message, note: None }], more: 0, within: Vec::new() }
     }
@@ -51,7 +51,7 @@ impl fmt::Display for Problems {
         let path = self.path.display();
         for problem in &self.problems {
             match &problem.place {
-                // Such a problem is the only one.
+                // It is the only one.
                 None => return write!(f, "{path}: {}", problem.message),
                 Some(place) => {
                     writeln!(f, "{path}:{}:{}: {}", place.line, place.column, problem.message)?;
@@ -71,7 +71,7 @@ impl fmt::Display for Problems {
     }
 }
 
-/// The line, and a caret under what is meant.
+/// The line, with carets under the mistake.
 fn show(f: &mut fmt::Formatter<'_>, place: &TextPlace) -> fmt::Result {
     let width = place.line.to_string().len().max(4);
     writeln!(f, "{:width$} | {}", place.line, place.snippet.trim_end())?;
@@ -97,8 +97,8 @@ impl<'a> Collector<'a> {
         self.add_with(at, message, || None);
     }
 
-    /// Adds a mistake with a second place. Both are only made where they are kept: a hostile file can have a
-    /// quarter of a million mistakes.
+    /// Adds a mistake with a related place. The texts are closures because a hostile file can have a quarter of a
+    /// million mistakes, and most are only counted.
     pub(super) fn add_with(
         &mut self,
         at: &Range<usize>,
@@ -113,12 +113,12 @@ impl<'a> Collector<'a> {
         self.found.push((at.start, Problem { place: Some(self.text.place(at)), message: message(), note }));
     }
 
-    /// Adds the mistake that ends the reading: kept however many there are, because it says that the rest is unread.
+    /// Adds the mistake that stops the parser. It is always kept, because the rest of the file is unread.
     pub(super) fn add_last(&mut self, at: &Range<usize>, message: String) {
         self.found.push((at.start, Problem { place: Some(self.text.place(at)), message, note: None }));
     }
 
-    /// Adds the mistakes of files that are named at these bytes, and there what the mistake is.
+    /// Adds a mistake at these bytes, and the mistakes of the files that they name.
     pub(super) fn add_within(&mut self, at: &Range<usize>, message: impl FnOnce() -> String, within: Vec<Problems>) {
         self.add(at, message);
         self.within.extend(within);
@@ -133,7 +133,7 @@ impl<'a> Collector<'a> {
         self.found.is_empty()
     }
 
-    /// The mistakes found; `None` where there are none.
+    /// The mistakes found; `None` if there are none.
     pub(super) fn finish(mut self, path: PathBuf) -> Option<Problems> {
         if self.found.is_empty() {
             return None;

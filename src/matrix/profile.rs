@@ -28,32 +28,32 @@ const SYSCTLS: [&str; 2] = ["sysctls", "sysctl-file"];
 pub struct Profile {
     /// Its name. Dossiers may have profiles of the same name, each for its own bug.
     pub name: ProfileName,
-    /// What it does, in one sentence, where somebody says so.
+    /// What it does, in one sentence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub says: Option<String>,
     /// The bugs that are judged under it; never empty.
     pub bugs: Vec<BugId>,
-    /// Those of them that it keeps from showing, as somebody says: an affected kernel is expected to pass.
+    /// The bugs that it should keep from showing: an affected kernel is expected to pass.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub mitigates: BTreeSet<BugId>,
     /// Sysctls: name to value.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub sysctls: BTreeMap<String, String>,
-    /// Words for the kernel's command line.
+    /// Parameters for the kernel's command line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cmdline: Option<String>,
-    /// Files of sysctls, in order; [`Profile::sysctls`] go before what is in them. Read when the profile is chosen.
+    /// Files of sysctls, in order; [`Profile::sysctls`] override them. They are read when the profile is selected.
     #[serde(default, skip_serializing_if = "Vec::is_empty", serialize_with = "json::paths")]
     pub sysctl_files: Vec<PathBuf>,
-    /// Where each sysctl stands that a file gives.
+    /// The place of each sysctl from a file.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub places: BTreeMap<String, SysctlPlace>,
-    /// What is not applied of the files.
+    /// The settings of the files that are not applied.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub left_out: Vec<LeftOut>,
 }
 
-/// Where a file of sysctls sets one.
+/// The place of a setting in a file of sysctls.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SysctlPlace {
     /// The file.
@@ -62,17 +62,17 @@ pub struct SysctlPlace {
     pub line: usize,
 }
 
-/// Profiles that cannot be chosen.
+/// Profiles that cannot be selected.
 #[derive(Debug, thiserror::Error)]
 pub enum BadProfiles {
-    /// There are no such profiles.
+    /// Unknown names.
     #[error("{}", .0.join("\n"))]
     Unknown(Vec<String>),
     /// Their files of sysctls have mistakes.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
     Files(Vec<Problems>),
     /// A kernel's command line and a profile's are too long together.
-    #[error("the command lines of kernel `{kernel}` and of profile `{profile}` take {length} bytes together: expected at most {max}", max = fields::CMDLINE_MAX)]
+    #[error("the command lines of kernel `{kernel}` and of profile `{profile}` have {length} bytes together: expected at most {max}", max = fields::CMDLINE_MAX)]
     Cmdline {
         /// The kernel.
         kernel: String,
@@ -81,8 +81,8 @@ pub enum BadProfiles {
         /// Their length in bytes.
         length: usize,
     },
-    /// No bug is left to be judged.
-    #[error("nothing to run: no kernel that was asked for is checked for a bug of {}", one_of(.0.iter().map(ProfileName::as_str)))]
+    /// No bug is left to judge.
+    #[error("nothing to run: no selected kernel is checked for a bug of profile {}", one_of(.0.iter().map(ProfileName::as_str)))]
     Nothing(Vec<ProfileName>),
 }
 
@@ -106,8 +106,8 @@ impl Profile {
         }
     }
 
-    /// Why a guest has no verdict under this profile. Where that is a sysctl that it could not have: with the place that
-    /// sets it, and what to do.
+    /// Why a guest has no verdict under this profile. If it could not set a sysctl, adds the setting's place and what to
+    /// do.
     pub fn explain(&self, reason: &str) -> String {
         let is_named = |name: &&String| reason.contains(&format!("{SETTING_FAILED}{name} to `"));
         let Some(name) = self.sysctls.keys().find(is_named) else { return reason.to_owned() };
@@ -123,7 +123,7 @@ impl Profile {
         let mut settings = BTreeMap::new();
         for path in &self.sysctl_files {
             let unreadable = |error: std::io::Error| {
-                let message = format!("the sysctls of profile `{}` cannot be read: {error}", self.name);
+                let message = format!("cannot read the sysctls of profile `{}`: {error}", self.name);
                 Problems::of_file(path.clone(), message)
             };
             let file = std::fs::File::open(path).map_err(unreadable)?;
@@ -139,8 +139,8 @@ impl Profile {
         settings.append(&mut self.sysctls);
         if let (Some(path), false, true) = (self.sysctl_files.first(), self.mitigates.is_empty(), settings.is_empty()) {
             let message = format!(
-                "no sysctl is left for profile `{}` to apply, so it cannot mitigate anything: name one, or take its \
-                 `mitigates` away",
+                "profile `{}` applies no sysctl, so it cannot mitigate anything: add a sysctl, or remove its \
+                 `mitigates`",
                 self.name
             );
             return Err(Problems::of_file(path.clone(), message));
@@ -166,11 +166,11 @@ impl Bugs {
 }
 
 impl Matrix {
-    /// The profiles with these names, with their files read; the default alone where there is no name, and every one for
-    /// `all`. Those of the dossiers come before the matrix's own.
+    /// The profiles with these names, with their files read; without names only the default, and for `all` every one.
+    /// Those of the dossiers come before the matrix's own.
     ///
     /// # Errors
-    /// Names that no profile has and files that are no sysctls, each all at once; and where nothing is left to run.
+    /// All unknown names, or all mistakes in the files, at once; or nothing is left to run.
     pub fn choose_profiles(&self, bugs: &Bugs, names: &[ProfileName]) -> Result<Vec<Profile>, BadProfiles> {
         let default = Profile::default_for(bugs.iter().map(|bug| bug.id.clone()).collect());
         let there: Vec<Profile> = [default].into_iter().chain(bugs.profiles()).chain(self.profiles.clone()).collect();
@@ -228,7 +228,7 @@ impl Checker<'_, '_> {
         for item in self.problems.items(node, "profiles").unwrap_or_default() {
             let Some((profile, at)) = self.profile(item) else { continue };
             if let Some(first) = named.get(&profile.name) {
-                let note = || Some((first.clone(), "it was given here first".to_owned()));
+                let note = || Some((first.clone(), "first given here".to_owned()));
                 self.problems.add_with(&at, || format!("the profile name `{}` is given twice", profile.name), note);
                 continue;
             }
@@ -260,8 +260,8 @@ impl Checker<'_, '_> {
         let only_cmdline = fields.get("cmdline").is_some() && SYSCTLS.iter().all(|key| fields.get(key).is_none());
         if let Some(node) = fields.get("mitigates").filter(|_| only_cmdline) {
             self.problems.add(&node.span, || {
-                "a profile that sets only `cmdline` cannot be shown to mitigate: a reproducer compares network \
-                 namespaces with and without the profile's sysctls, and a command line is the whole guest's"
+                "no reproducer can prove that `cmdline` mitigates a bug: it compares network namespaces with and \
+                 without the profile's sysctls, but a command line applies to the whole guest"
                     .to_owned()
             });
         }
@@ -275,8 +275,8 @@ impl Checker<'_, '_> {
     fn profile_name(&mut self, node: &YamlNode) -> Option<ProfileName> {
         let name: ProfileName = self.problems.name(node, "a profile's name")?;
         let taken = match name.as_str() {
-            "default" => Some("it stands for the kernel's own settings".to_owned()),
-            ProfileName::ALL => Some("it stands for every profile".to_owned()),
+            "default" => Some("it means the kernel's own settings".to_owned()),
+            ProfileName::ALL => Some("it means every profile".to_owned()),
             _ => {
                 let known = self.bugs.profiles().find(|p| p.name == name);
                 known.map(|p| {
@@ -304,8 +304,8 @@ impl Checker<'_, '_> {
             self.problems.add(&node.span, || {
                 let can = one_of(self.bugs.iter().filter(|bug| bug.is_mitigable()).map(|bug| bug.id.as_str()));
                 format!(
-                    "nothing can show that `{other}` is mitigated: its reproducer does not compare the kernel with and \
-                     without a profile, as that of {can} does"
+                    "no reproducer can prove that `{other}` is mitigated: only that of {can} compares the kernel with \
+                     and without a profile"
                 )
             });
         }

@@ -67,12 +67,12 @@ kernels: [{ name: a, tree: linux }]
     let matrix = matrix(text, &folder.path().join("m.yaml"));
     assert!(choose(&matrix, &[]).is_ok(), "files of a profile that was not chosen are not needed");
     let said = choose(&matrix, &["ours"]).expect_err("no file").to_string();
-    assert!(said.contains("a.conf: the sysctls of profile `ours` cannot be read: No such file"), "{said}");
+    assert!(said.contains("a.conf: cannot read the sysctls of profile `ours`: No such file"), "{said}");
     let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).expect("a file");
     write("a.conf", "net.ipv4.tcp_sack = 1\nnet.core.somaxconn = 1\n");
     write("b.conf", "net.ipv4.tcp_sack 0\n");
     let said = choose(&matrix, &["ours"]).expect_err("a mistake").to_string();
-    assert!(said.contains("b.conf:1:1: `net.ipv4.tcp_sack 0` is no setting"), "{said}");
+    assert!(said.contains("b.conf:1:1: `net.ipv4.tcp_sack 0` is not a setting"), "{said}");
     write("b.conf", "net.ipv4.tcp_sack = 0\nkernel.panic = 1\n");
     let chosen = choose(&matrix, &["ours"]).expect("a profile").remove(0);
     let expected = [("net.core.somaxconn", "3"), ("net.ipv4.tcp_sack", "0")];
@@ -92,7 +92,7 @@ kernels: [{ name: a, tree: linux }]
     let write = |text: &str| std::fs::write(folder.path().join("a.conf"), text).expect("a file");
     write("vm.swappiness = 1\n");
     let said = choose(&matrix, &["ours"]).expect_err("nothing to apply").to_string();
-    assert!(said.contains("a.conf: no sysctl is left for profile `ours` to apply"), "{said}");
+    assert!(said.contains("a.conf: profile `ours` applies no sysctl"), "{said}");
     write("net.ipv4.tcp_syncookies = 0\n");
     assert!(choose(&matrix, &["ours"]).is_ok());
 }
@@ -104,7 +104,7 @@ fn two_command_lines_that_are_too_long_together_are_refused() {
         format!("profiles: [{{ name: p, cmdline: {long} }}]\nkernels: [{{ name: a, tree: l, cmdline: {long} }}]");
     let matrix = matrix(&text, Path::new("m.yaml"));
     let said = choose(&matrix, &["p"]).expect_err("too long").to_string();
-    assert!(said.contains("of kernel `a` and of profile `p` take 1027 bytes together"), "{said}");
+    assert!(said.contains("of kernel `a` and of profile `p` have 1027 bytes together"), "{said}");
 }
 
 #[test]
@@ -136,16 +136,16 @@ kernels: [{ name: a, tree: linux }]
     let file = folder.path().join("a.conf").display().to_string();
     let (gone, invalid) = ("No such file or directory (os error 2)", "Invalid argument (os error 22)");
     for (name, why, start, end) in [
-        ("net.ipv4.tcp_congestion_control", gone, format!("{file}:2: "), "or give a kernel that has it built in"),
-        ("net.core.somaxconn", invalid, format!("{file}:4: "), "set one that it takes, or take it out of the profile"),
+        ("net.ipv4.tcp_congestion_control", gone, format!("{file}:2: "), "or use a kernel with it built in"),
+        ("net.core.somaxconn", invalid, format!("{file}:4: "), "change it, or remove it from the profile"),
         (
             "net.ipv4.tcp_x",
             gone,
             "profile `ours`: ".to_owned(),
-            "this kernel has no such setting: take it out of the profile",
+            "this kernel has no such setting: remove it from the profile",
         ),
         // The matrix's own value goes before the file's, and so does its place.
-        ("net.ipv4.tcp_sack", "Permission denied", "profile `ours`: ".to_owned(), "; take it out of the profile"),
+        ("net.ipv4.tcp_sack", "Permission denied", "profile `ours`: ".to_owned(), "; remove it from the profile"),
     ] {
         let reason = format!("{SETTING_FAILED}{name} to `x`: {why}");
         let said = profile.explain(&reason);

@@ -7,7 +7,7 @@ use super::text::{expected_one_of, nearest, quote};
 use super::tree::{Key, Value, YamlNode};
 use crate::words::BadName;
 
-/// The entries of a mapping, under the keys that they were meant to have.
+/// The entries of a mapping, under their corrected keys.
 pub(super) struct Fields<'n>(Vec<(&'static str, &'n Key, &'n YamlNode)>);
 
 impl<'n> Fields<'n> {
@@ -15,15 +15,15 @@ impl<'n> Fields<'n> {
         self.iter().find(|(meant, ..)| *meant == name).map(|(.., node)| node)
     }
 
-    /// Each key's meaning, the key, and its value, in the file's order.
+    /// Each corrected key, the key in the file, and its value, in the file's order.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&'static str, &'n Key, &'n YamlNode)> {
         self.0.iter().copied()
     }
 }
 
 impl Collector<'_> {
-    /// The entries of a mapping; keys that are not among `keys` are reported. One that was probably meant as another
-    /// stands for it from then on, so that one slip is one mistake, and what is below it is checked as well.
+    /// The entries of a mapping; unknown keys are reported. A misspelt key is then treated as the key that was probably
+    /// meant, so that one slip is one mistake, and its value is still checked.
     pub(super) fn mapping<'n>(
         &mut self,
         node: &'n YamlNode,
@@ -46,7 +46,7 @@ impl Collector<'_> {
             self.add(&key.span, || {
                 format!("unknown key {}: {}", quote(&key.text), expected_one_of(&key.text, names.clone()))
             });
-            // Once all names are given there is nothing left to mean: a hostile mapping has thousands of keys.
+            // If all names are used there is nothing to suggest; this bounds the work on a hostile mapping.
             if given.len() == keys.len() || self.is_full() {
                 continue;
             }
@@ -58,7 +58,7 @@ impl Collector<'_> {
         Some(Fields(fields))
     }
 
-    /// The items of a list that must have some. `what` they are, in the plural.
+    /// The items of a list that must not be empty. `what` names them, in the plural.
     pub(super) fn items<'n>(&mut self, node: &'n YamlNode, what: &str) -> Option<&'n [YamlNode]> {
         match &node.value {
             Value::List(items) if items.is_empty() => {
@@ -90,7 +90,7 @@ impl Collector<'_> {
         Some(text)
     }
 
-    /// The value of a scalar that has a grammar. `what` it is: `memory`, `suite` …
+    /// The value of a scalar with a grammar. `what` names it: `memory`, `suite` …
     pub(super) fn value<'n, T>(
         &mut self,
         node: &'n YamlNode,
@@ -110,7 +110,7 @@ impl Collector<'_> {
         }
     }
 
-    /// The text of a scalar, where nothing is wrong with it. `what` it is: `release`, `pattern` …
+    /// The text of a scalar, if it is valid. `what` names it: `release`, `pattern` …
     pub(super) fn checked(
         &mut self,
         node: &YamlNode,
@@ -120,7 +120,7 @@ impl Collector<'_> {
         self.value(node, what, |text| check(text).map(|()| text.to_owned()))
     }
 
-    /// What a list that must have some items comes to; `None` where one of them is wrong. `what` they are, in the plural.
+    /// The values of a list that must not be empty; `None` if one is wrong. `what` names them, in the plural.
     pub(super) fn each<T>(
         &mut self,
         node: &YamlNode,
@@ -156,7 +156,7 @@ impl Collector<'_> {
         }
     }
 
-    /// The value of a key that has to be there.
+    /// The value of a required key.
     pub(super) fn needed<'n>(&mut self, fields: &Fields<'n>, key: &str, mapping: &YamlNode) -> Option<&'n YamlNode> {
         let node = fields.get(key);
         if node.is_none() {
@@ -165,7 +165,7 @@ impl Collector<'_> {
         node
     }
 
-    /// That a value is of another kind.
+    /// Reports that a value has the wrong type.
     pub(super) fn wrong_type(&mut self, node: &YamlNode, expected: &str) {
         if !matches!(node.value, Value::Refused) {
             self.add(&node.span, || format!("expected {expected}, found {}", node.value.describe()));

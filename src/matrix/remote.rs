@@ -8,12 +8,12 @@ use super::text::quote;
 use super::tree::{Value, YamlNode};
 use crate::words::{BadSha256, Sha256};
 
-/// The longest address, in bytes; what servers and proxies take at least (RFC 9110, section 4.1, says 8000).
+/// The longest address, in bytes; servers and proxies should accept 8000 (RFC 9110, section 4.1).
 const ADDRESS_MAX: usize = 4000;
 
-/// Both ways to have a file vouched for.
-const EXPECTED_PIN: &str = "the file's sha256, 64 hexadecimal digits, or `trust-on-first-use`, which takes what comes \
-                            first and pins it in kernels.lock";
+/// Both ways to pin a file.
+const EXPECTED_PIN: &str = "the file's sha256 (64 hexadecimal digits), or `trust-on-first-use`, which accepts the first \
+                            download and pins it in kernels.lock";
 
 const EXPECTED_FILE: &str = "a file to fetch, as in `{ address: https://…, sha256: … }`";
 
@@ -31,7 +31,7 @@ impl Collector<'_> {
             self.add(&node.span, || {
                 let shown = quote(text);
                 let bare = shown.trim_matches('`');
-                format!("nothing vouches for {shown}: expected `{{ address: {bare}, sha256: … }}` with {EXPECTED_PIN}")
+                format!("no checksum for {shown}: expected `{{ address: {bare}, sha256: … }}` with {EXPECTED_PIN}")
             });
             return None;
         }
@@ -53,13 +53,13 @@ impl Collector<'_> {
 }
 
 impl Remote {
-    /// Whether a text is meant as an address.
+    /// Whether a text looks like an address.
     pub fn is_meant(text: &str) -> bool {
         let begins = |scheme: &str| text.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme));
         begins("http://") || begins("https://")
     }
 
-    /// The file at an address that a person gave, with `#sha256=…` behind it where it is known.
+    /// The file at an address, which may end in `#sha256=…`.
     ///
     /// # Errors
     /// What was expected.
@@ -67,7 +67,7 @@ impl Remote {
         let (at, pin) = match text.split_once("#sha256=") {
             None => (text, Pin::TrustOnFirstUse),
             Some((at, sum)) => {
-                let sum = sum.parse().map_err(|BadSha256| "expected 64 hexadecimal digits behind `#sha256=`")?;
+                let sum = sum.parse().map_err(|BadSha256| "expected 64 hexadecimal digits after `#sha256=`")?;
                 (at, Pin::Sha256(sum))
             }
         };
@@ -75,12 +75,12 @@ impl Remote {
     }
 }
 
-/// An archive of packages that apt can be pointed at: an address, or a folder.
+/// A package archive for apt: an address, or a folder.
 pub(super) fn archive(text: &str) -> Result<Url, String> {
     match Url::parse(text) {
         Ok(url) if url.scheme() == "file" && url.to_file_path().is_ok() => Ok(url),
         _ => address(text).map_err(|_| {
-            "expected an address as in `https://mirror.example/ubuntu`, without a user and a password, or a folder as in \
+            "expected an address as in `https://mirror.example/ubuntu`, without user name and password, or a folder as in \
              `file:///srv/mirror`"
                 .to_owned()
         }),
@@ -99,7 +99,7 @@ pub(super) fn address(text: &str) -> Result<Url, String> {
     if text.len() > ADDRESS_MAX {
         return Err(format!("expected at most {ADDRESS_MAX} bytes, found {}", text.len()));
     }
-    // The parser would drop some of these without a word, and would mend other slips into another address.
+    // The parser would silently drop some of these, and turn others into a different address.
     if text.chars().any(|c| c.is_whitespace() || c.is_control() || c == '\\') {
         return Err("expected an address without spaces, control characters and backslashes".to_owned());
     }
@@ -108,16 +108,16 @@ pub(super) fn address(text: &str) -> Result<Url, String> {
     match url.scheme() {
         "http" | "https" if url.host_str().is_some_and(|host| !host.is_empty()) => {}
         "http" | "https" => return Err(expected.to_owned()),
-        _ => return Err(format!("{expected}; http and https are spoken, and nothing else")),
+        _ => return Err(format!("{expected} (only http and https are supported)")),
     }
     if !text.split_once("://").is_some_and(|(_, rest)| !rest.is_empty() && !rest.starts_with('/')) {
         return Err(expected.to_owned());
     }
     if !url.username().is_empty() || url.password().is_some() {
-        return Err("expected an address without a user and a password: addresses are written into results".to_owned());
+        return Err("expected an address without user name and password, because results contain addresses".to_owned());
     }
     if url.fragment().is_some() {
-        return Err("expected an address without `#…`, which no server ever sees".to_owned());
+        return Err("expected an address without `#…`, because it is never sent to the server".to_owned());
     }
     Ok(url)
 }

@@ -6,18 +6,18 @@ use super::Matrix;
 use super::text::{expected_one_of, one_of};
 use crate::words::{BugId, KernelName};
 
-/// A choice that cannot be made.
+/// A selection that fails.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unselectable {
     /// Names that the matrix doesn't have: one sentence for each, with what there is.
     #[error("{}", .0.join("\n"))]
     Unknown(Vec<String>),
-    /// A kernel was asked for by name, and none of the bugs asked for is looked for in it.
+    /// A kernel was named, but is checked for none of the selected bugs.
     #[error("kernel `{kernel}` is not checked for {}: its bugs are {}", list(.asked), list(.there))]
     NotChecked {
         /// The kernel.
         kernel: KernelName,
-        /// The bugs asked for.
+        /// The selected bugs.
         asked: Vec<BugId>,
         /// The kernel's bugs.
         there: Vec<BugId>,
@@ -28,14 +28,14 @@ pub enum Unselectable {
 }
 
 impl Matrix {
-    /// The part of the matrix that was asked for, in the matrix's order.
+    /// The selected part of the matrix, in the matrix's order.
     ///
     /// With neither kernels nor tags: every kernel but those with an opt-in tag. Otherwise exactly the kernels with
     /// one of these names or one of these tags, opt-in or not. With bugs: only these, and only the kernels that are
     /// checked for one of them.
     ///
     /// # Errors
-    /// Names that the matrix doesn't have, all at once; a named kernel for which nothing is left; nothing at all.
+    /// All unknown names at once; a named kernel without a selected bug; an empty selection.
     pub fn select(&self, kernels: &[KernelName], bugs: &[BugId], tags: &[String]) -> Result<Self, Unselectable> {
         self.check_names(kernels, bugs, tags)?;
         let by_default = kernels.is_empty() && tags.is_empty();
@@ -59,9 +59,9 @@ impl Matrix {
         if chosen.is_empty() {
             let why = if by_default && bugs.is_empty() {
                 let opt_in = one_of(self.opt_in.iter().map(String::as_str));
-                format!("every kernel is opt-in; ask for some with --tag {opt_in}, or by name")
+                format!("every kernel is opt-in; select some with --tag {opt_in}, or by name")
             } else {
-                format!("no kernel that was asked for is checked for {}", list(bugs))
+                format!("no selected kernel is checked for {}", list(bugs))
             };
             return Err(Unselectable::Nothing(why));
         }
@@ -113,7 +113,7 @@ kernels:
   - { name: broken, image: bzImage, tags: [control] }
 ";
 
-    /// The names of the kernels chosen, or what is said instead.
+    /// The names of the selected kernels, or the error.
     fn choose(matrix: &str, kernels: &[&str], bugs: &[&str], tags: &[&str]) -> Result<String, String> {
         let matrix = parse(matrix, Path::new("m.yaml"), &Bugs::built_in()).map_err(|e| e.to_string())?;
         let kernels: Vec<KernelName> = kernels.iter().filter_map(|k| k.parse().ok()).collect();
@@ -171,14 +171,14 @@ no kernel in m.yaml has the tag `contrl`: did you mean `control`?";
                 &[],
                 &["syn-cookie-data-loss"],
                 &["mainline"],
-                "nothing to run: no kernel that was asked for is checked for `syn-cookie-data-loss`",
+                "nothing to run: no selected kernel is checked for `syn-cookie-data-loss`",
             ),
             (
                 only_controls,
                 &[],
                 &[],
                 &[],
-                "nothing to run: every kernel is opt-in; ask for some with --tag `c`, or by name",
+                "nothing to run: every kernel is opt-in; select some with --tag `c`, or by name",
             ),
         ] {
             let said = choose(matrix, kernels, bugs, tags);

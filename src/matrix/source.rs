@@ -9,23 +9,23 @@ use url::Url;
 use super::{MainlineArchive, MainlineVersion};
 use crate::words::{KernelName, Sha256};
 
-/// Where a kernel comes from. Paths are ready to open: those of a matrix start at the matrix file's folder.
+/// Where a kernel comes from. Paths are ready to open: those of a matrix are already joined to its folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
     /// A package of the Debian archive, or a meta-package that depends on it.
     Apt {
         /// Its name, checked against Debian's grammar: it never begins with `-`.
         package: String,
-        /// The suite or codename to take it from; absent: the system's own choice. There where an archive is named.
+        /// The suite or codename to take it from; absent: the system's own choice. Always present with an `archive`.
         suite: Option<String>,
         /// The archive that serves it; absent: the system's.
         archive: Option<AptArchive>,
     },
-    /// Package files: an image, and its modules where they are apart. Never empty.
+    /// Package files: an image, and its modules if they are separate. Never empty.
     Deb(Vec<PathBuf>),
     /// Files of RPM packages: the one with the image, and those with its modules. Never empty.
     Rpm(Vec<PathBuf>),
-    /// Files that are fetched: packages, an image, or a tarball of a build; told by their content. Never empty.
+    /// Files to fetch: packages, an image, or a tarball of a build, recognised by their content. Never empty.
     Url(Vec<Remote>),
     /// A kernel image.
     Image {
@@ -42,19 +42,19 @@ pub enum Source {
     Mainline {
         /// Its folder there.
         version: MainlineVersion,
-        /// Where the archive is, and whose signature it needs.
+        /// The archive's address, and the key that must sign it.
         archive: MainlineArchive,
     },
-    /// A kernel that `backproof controls build` made, whose truth is known.
+    /// A kernel from `backproof controls build`, whose state is known.
     Control {
-        /// A control of the recipes.
+        /// The control's name.
         control: KernelName,
-        /// One of the lines of releases that it is built of.
+        /// The line of releases that it is built from.
         line: String,
     },
 }
 
-/// An archive of packages, as in sources.list(5), that the system's own apt need not know.
+/// A package archive, as in sources.list(5), which the system's own apt need not know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AptArchive {
     /// Its root: the folder with `dists`, by http, https or file.
@@ -65,28 +65,28 @@ pub struct AptArchive {
     pub keyring: Option<PathBuf>,
 }
 
-/// A file that is fetched.
+/// A file to fetch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Remote {
-    /// Where it is, by http or https, without a user's name.
+    /// Its http or https address, without a user name.
     pub address: Url,
-    /// What vouches for it.
+    /// How its content is checked.
     pub pin: Pin,
-    /// Other places that have the same bytes, tried in turn where the first fails.
+    /// Other addresses of the same bytes, tried in turn if the first fails.
     pub mirrors: Vec<Url>,
 }
 
-/// What vouches for a file that is fetched.
+/// How the content of a fetched file is checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Pin {
     /// Its sha256 is known.
     Sha256(Sha256),
-    /// Whatever comes first is trusted, and pinned in kernels.lock from then on.
+    /// The first download is trusted, and pinned in kernels.lock.
     TrustOnFirstUse,
 }
 
 impl Pin {
-    /// What stands in the matrix where no sha256 is known.
+    /// The matrix's word for an unknown sha256.
     pub const TRUST_ON_FIRST_USE: &'static str = "trust-on-first-use";
 
     /// As the matrix has it.
@@ -128,7 +128,7 @@ impl fmt::Display for Source {
     }
 }
 
-/// One key that names the kind, as in `{"tree": "linux"}`, `{"apt": {"package": …, "suite": …}}`.
+/// One key with the kind, as in `{"tree": "linux"}`, `{"apt": {"package": …, "suite": …}}`.
 impl Serialize for Source {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         #[derive(Serialize)]
@@ -208,7 +208,7 @@ impl Serialize for Source {
     }
 }
 
-/// A path for people. serde refuses paths that are not UTF-8, and a run's results are not lost for a folder's name.
+/// A path for people. serde rejects paths that are not UTF-8, but a folder's name must not lose a run's results.
 struct Lossy<'a>(&'a Path);
 
 impl Serialize for Lossy<'_> {

@@ -1,4 +1,4 @@
-//! Sysctls: their names, and files in the syntax of sysctl.d(5), as operators keep them.
+//! Sysctls: their names, and files in the syntax of sysctl.d(5).
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use crate::json;
 /// The largest file of sysctls, in bytes.
 pub(super) const FILE_MAX: usize = 1 << 20;
 
-/// The longest value, in bytes: the kernel's own longest (lists of ports) take less.
+/// The longest value, in bytes; the kernel's longest (lists of ports) are shorter.
 const VALUE_MAX: usize = 1024;
 
 /// A setting of a file that is not applied.
@@ -23,14 +23,14 @@ pub struct LeftOut {
     pub file: PathBuf,
     /// Its line, from 1 on.
     pub line: usize,
-    /// The setting's name, as it stands there.
+    /// The setting's name, as in the file.
     pub name: String,
     /// Why not.
     pub why: String,
 }
 
-/// The name of a sysctl, with dots between its parts; where a part has a dot (`eth0.1`), with slashes. Dots and slashes
-/// change their meaning with the one that comes first (sysctl.d(5)).
+/// The name of a sysctl, with dots between its parts, or slashes if a part has a dot (`eth0.1`). The first separator
+/// decides what dots and slashes mean (sysctl.d(5)).
 pub(super) fn name(text: &str) -> Result<String, String> {
     let expected = || "expected the name of a sysctl, as in `net.ipv4.tcp_sack`".to_owned();
     let first = text.find(['.', '/']).ok_or_else(expected)?;
@@ -56,7 +56,7 @@ pub(super) fn name(text: &str) -> Result<String, String> {
     Ok(if slashed.contains('.') { slashed } else { slashed.replace('/', ".") })
 }
 
-/// Whether a name stands for several sysctls (glob(7)).
+/// Whether a name is a pattern (glob(7)).
 pub(super) fn is_pattern(name: &str) -> bool {
     name.contains(['*', '?', '['])
 }
@@ -72,12 +72,12 @@ pub(super) fn value(text: &str) -> Result<String, String> {
     Ok(text.trim().to_owned())
 }
 
-/// What a file says.
+/// The content of a file.
 #[derive(Debug)]
 pub(super) struct Settings {
-    /// Names and values in order; of the same name the later one counts.
+    /// Names and values in order; the last one for a name counts.
     pub(super) applied: Vec<(String, String)>,
-    /// The line that counts for each name, from 1 on.
+    /// The line of that last one, from 1 on.
     pub(super) lines: BTreeMap<String, usize>,
     /// What is not applied.
     pub(super) left_out: Vec<LeftOut>,
@@ -86,13 +86,13 @@ pub(super) struct Settings {
 /// Reads a file.
 ///
 /// # Errors
-/// All lines that are no settings.
+/// All lines that are not settings.
 pub(super) fn read(bytes: &[u8], path: &Path) -> Result<Settings, Problems> {
     if bytes.len() > FILE_MAX {
         let message = format!("the file is larger than {} KiB: expected sysctls", FILE_MAX / 1024);
         return Err(Problems::of_file(path.to_owned(), message));
     }
-    // Comments may be in any encoding; a setting that has lost something is refused below.
+    // Comments may be in any encoding; settings must be UTF-8, which is checked below.
     let text = String::from_utf8_lossy(bytes);
     let mut problems = Collector::new(&text);
     let (mut applied, mut lines, mut left_out) = (Vec::new(), BTreeMap::new(), Vec::new());
@@ -129,11 +129,11 @@ enum Setting {
     LeftOut(String),
 }
 
-/// One line: the name, and what becomes of it. Only a line with a `-` in front may have no value, and only that of a
-/// setting that is applied matters.
+/// One line: the name, and what becomes of it. Only a line with a leading `-` may lack a value. Values are checked only
+/// if the setting is applied.
 fn setting(line: &str) -> Result<(String, Setting), String> {
     let (lenient, rest) = line.strip_prefix('-').map_or((false, line), |rest| (true, rest.trim_start()));
-    let expected = || format!("{} is no setting: expected `name = value`", quote(line));
+    let expected = || format!("{} is not a setting: expected `name = value`", quote(line));
     let (key, text) = match rest.split_once('=') {
         Some((key, text)) => (key.trim_end(), Some(text)),
         None if lenient => (rest, None),
@@ -142,7 +142,7 @@ fn setting(line: &str) -> Result<(String, Setting), String> {
     let name = name(key).map_err(|expected| format!("bad name {}: {expected}", quote(key)))?;
     let setting = match (not_applied(&name), text) {
         (Some(why), _) => Setting::LeftOut(why),
-        (None, None) => Setting::LeftOut("it takes the name out of patterns, which are not applied".to_owned()),
+        (None, None) => Setting::LeftOut("it excludes a name from patterns, and patterns are not applied".to_owned()),
         (None, Some(text)) => {
             let read =
                 if text.contains(char::REPLACEMENT_CHARACTER) { Err("expected UTF-8".to_owned()) } else { value(text) };
@@ -152,8 +152,7 @@ fn setting(line: &str) -> Result<(String, Setting), String> {
     Ok((name, setting))
 }
 
-/// Why a setting of an operator's file is not applied to a guest, where it is not. A guest has no hardware, and nothing
-/// but the agent runs in it.
+/// Why a setting of a file is not applied to a guest, if it isn't. A guest has no hardware, and runs only the agent.
 fn not_applied(name: &str) -> Option<String> {
     if is_pattern(name) {
         return Some("it is a pattern: name each setting".to_owned());
@@ -168,24 +167,24 @@ fn not_applied(name: &str) -> Option<String> {
         }
         ["net", "core" | "ipv4" | "ipv6" | "unix", _, ..] => None,
         _ => Some(
-            "it is none of net.core, net.ipv4, net.ipv6 and net.unix, and concerns no guest; where yours is to have it, \
-             name it under `sysctls` of the profile"
+            "it is outside net.core, net.ipv4, net.ipv6 and net.unix, so guests don't need it; to apply it anyway, \
+             add it to the profile's `sysctls`"
                 .to_owned(),
         ),
     }
 }
 
-/// What to do where a guest could not have this setting, for the reason that the kernel gave.
+/// What to do if the kernel rejected this setting for this reason.
 pub(super) fn remedy(name: &str, reason: &str) -> &'static str {
     match name {
         "net.core.default_qdisc" | "net.ipv4.tcp_congestion_control" => {
-            "a guest loads no module for a setting: take it out of the profile, or give a kernel that has it built in"
+            "guests load no modules for settings: remove it from the profile, or use a kernel with it built in"
         }
-        _ if reason.contains("No such file") => "this kernel has no such setting: take it out of the profile",
+        _ if reason.contains("No such file") => "this kernel has no such setting: remove it from the profile",
         _ if reason.contains("Invalid argument") => {
-            "this kernel refuses the value: set one that it takes, or take it out of the profile"
+            "this kernel rejects the value: change it, or remove it from the profile"
         }
-        _ => "take it out of the profile",
+        _ => "remove it from the profile",
     }
 }
 
@@ -267,7 +266,7 @@ mod tests {
         .map_err(|p| p.to_string());
         let Err(said) = said else { panic!("it was read: {said:?}") };
         for part in [
-            "a.conf:1:1: `net.ipv4.tcp_sack 0` is no setting: expected `name = value`",
+            "a.conf:1:1: `net.ipv4.tcp_sack 0` is not a setting: expected `name = value`",
             "a.conf:2:3: bad name `x`: expected the name of a sysctl, as in `net.ipv4.tcp_sack`",
             "a.conf:3:1: bad value of `net.core.a`: expected a value",
             "a.conf:4:1: bad value of `net.core.b`: expected one line of at most 1024 bytes",

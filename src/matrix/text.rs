@@ -48,7 +48,7 @@ impl<'a> Text<'a> {
         (number, start, self.text[start..end].trim_end_matches(['\n', '\r']))
     }
 
-    /// The place of these bytes; of their first line, where there are more.
+    /// The place of these bytes, or of their first line if there are several.
     pub(super) fn place(&self, bytes: &Range<usize>) -> TextPlace {
         let (number, line_start, line) = self.line_at(bytes.start);
         let characters = |offset: usize| line.char_indices().take_while(|(at, _)| line_start + at < offset).count();
@@ -72,7 +72,7 @@ impl<'a> Text<'a> {
 
 /// From positions in characters, which the parser counts, to bytes of the file.
 pub(super) struct Offsets {
-    /// The byte at which each character starts; absent where every character is one byte.
+    /// The byte at which each character starts; absent if every character is one byte.
     starts: Option<Vec<usize>>,
     /// Bytes of the file before the first character.
     skipped: usize,
@@ -118,7 +118,7 @@ pub(super) fn quote(value: &str) -> String {
         return "\"\"".to_owned();
     }
     let mut shown: String = value.chars().take(60).flat_map(char::escape_debug).collect();
-    // These two would be escaped by escape_debug, and are harmless.
+    // escape_debug escapes these two, but they are harmless.
     shown = shown.replace("\\'", "'").replace("\\\"", "\"");
     if value.chars().nth(60).is_some() {
         shown.push('…');
@@ -136,10 +136,10 @@ pub(super) fn one_of<'n>(names: impl IntoIterator<Item = &'n str>) -> String {
     }
 }
 
-/// The choice that was probably meant: the only one that begins so, or else the nearest one, where a third of its
-/// letters or fewer differ.
+/// The choice that was probably meant: the only one with this prefix, or else the nearest one, if at most a third of
+/// its letters differ.
 pub(super) fn nearest<'n>(wrong: &str, names: impl IntoIterator<Item = &'n str> + Clone) -> Option<&'n str> {
-    // Long texts are not slips of the finger, and comparing them costs their length squared.
+    // Long texts are not typos, and comparing them takes quadratic time.
     if wrong.len() > 100 {
         return None;
     }
@@ -155,10 +155,10 @@ pub(super) fn nearest<'n>(wrong: &str, names: impl IntoIterator<Item = &'n str> 
 
 /// Choices that a message lists in full; of more it names only [`NAMED`].
 const LISTED: usize = 20;
-/// Choices that a message names where there are too many to list.
+/// Choices that a message names if there are too many to list.
 const NAMED: usize = 5;
 
-/// The end of a message about a wrong choice: what was probably meant, or else what there is.
+/// The end of a message about a wrong choice: the choice that was probably meant, or else the choices.
 pub(super) fn expected_one_of<'n>(wrong: &str, names: impl IntoIterator<Item = &'n str> + Clone) -> String {
     if let Some(meant) = nearest(wrong, names.clone()) {
         return format!("did you mean {}?", quote(meant));

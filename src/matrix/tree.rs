@@ -1,6 +1,5 @@
-//! Reads YAML into a tree that keeps positions, and refuses what no file here has a use for: anchors and aliases
-//! (and with them every bomb made of them), tags, merge keys, keys that are not text, duplicate keys, a second
-//! document, deep nesting.
+//! Reads YAML into a tree that keeps positions. It rejects what no file here needs: anchors and aliases (and so
+//! alias bombs), tags, merge keys, keys that are not text, duplicate keys, a second document, deep nesting.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -14,11 +13,11 @@ use super::text::{Offsets, quote};
 /// How deep lists and mappings may be nested; a matrix needs four, a dossier seven.
 const DEPTH: usize = 16;
 
-/// How many values a file may have, keys among them: some five thousand kernels of a matrix. It bounds the time: the parser
-/// takes up to 0.4 µs for each, so that a megabyte made of brackets would take the better part of a second.
+/// How many values and keys a file may have: enough for a matrix of five thousand kernels. It bounds the time, because
+/// the parser takes up to 0.4 µs for each, and a megabyte of brackets would take most of a second.
 const VALUES: usize = 50_000;
 
-/// One value and where it stands, in bytes of the file.
+/// One value and its place, in bytes of the file.
 #[derive(Debug)]
 pub(super) struct YamlNode {
     pub(super) span: Range<usize>,
@@ -30,12 +29,12 @@ pub(super) struct YamlNode {
 pub(super) enum Value {
     /// Nothing, `~` or `null`.
     Null,
-    /// Any other scalar, quoted or not: `5.10` is what was written, and no number.
+    /// Any other scalar, quoted or not, as it was written: `5.10` is not a number.
     Text(String),
     List(Vec<YamlNode>),
     /// Each key once.
     Map(Vec<(Key, YamlNode)>),
-    /// Something that was refused, and reported: whoever meets it says nothing more.
+    /// A rejected value. It is already reported, so it causes no further messages.
     Refused,
 }
 
@@ -51,7 +50,7 @@ impl YamlNode {
 }
 
 impl Value {
-    /// What it is, in words that end "found …".
+    /// What it is, in words that follow "found".
     pub(super) fn describe(&self) -> String {
         match self {
             Self::Null => "nothing".to_owned(),
@@ -70,8 +69,8 @@ pub(super) struct Key {
     pub(super) text: String,
 }
 
-/// Reads the one document of the text, which is to be `expected`. `None` where it cannot be read to its end or is empty;
-/// that is reported.
+/// Reads the one document of the text, which must be `expected`. `None` if it is empty or not valid YAML; that is
+/// reported.
 pub(super) fn read(problems: &mut Collector<'_>, expected: &str) -> Option<YamlNode> {
     let text = problems.text.as_str();
     if !is_printable(problems) {
@@ -84,8 +83,8 @@ pub(super) fn read(problems: &mut Collector<'_>, expected: &str) -> Option<YamlN
     Builder { parser, offsets, values: 0, problems }.document(expected).ok()
 }
 
-/// Whether only characters occur that YAML allows (1.2.2, section 5.1). The parser takes a NUL for the end of the
-/// file, and would leave out the rest without a word.
+/// Whether the text has only characters that YAML allows (1.2.2, section 5.1). The parser takes a NUL for the end of
+/// the file, and would silently ignore the rest.
 fn is_printable(problems: &mut Collector<'_>) -> bool {
     let allowed =
         |c: char| matches!(c, '\t' | '\n' | '\r' | ' '..='~' | '\u{85}' | '\u{a0}'..='\u{fffd}' | '\u{10000}'..);
@@ -125,7 +124,7 @@ impl<'a> Builder<'a, '_> {
         Stopped
     }
 
-    /// What people usually have done where the parser says this.
+    /// The usual cause of this parser error.
     fn hint(&self, at: usize, info: &str) -> String {
         // The parser may stop at the end of the line before the tab.
         let (number, start, line) = self.problems.text.line_at(at);
@@ -137,7 +136,7 @@ impl<'a> Builder<'a, '_> {
         }
         let hint = match info {
             "mapping values are not allowed in this context" => {
-                "; is the line indented too far, or is it text with `: ` in it that wants quotes?"
+                "; is the line indented too far, or does text with `: ` need quotes?"
             }
             "illegal placement of ':' indicator" => "; is a `[` or `{` before it not closed?",
             "recursion limit exceeded" => "; lists and mappings are nested too deeply",
@@ -163,7 +162,7 @@ impl<'a> Builder<'a, '_> {
                 (Event::DocumentEnd, _) => {}
                 (Event::StreamEnd, _) => return Ok(root),
                 (_, at) => {
-                    self.problems.add(&at, || "a second document starts here: expected one a file".to_owned());
+                    self.problems.add(&at, || "a second document starts here: expected one document".to_owned());
                     return Ok(root);
                 }
             }
@@ -172,7 +171,7 @@ impl<'a> Builder<'a, '_> {
 
     fn node(&mut self, event: Event<'a>, at: Range<usize>, depth: usize) -> Result<YamlNode, Stopped> {
         if depth > DEPTH {
-            self.problems.add_last(&at, format!("nested more than {DEPTH} deep: no file here needs half of that"));
+            self.problems.add_last(&at, format!("nested more than {DEPTH} levels deep"));
             return Err(Stopped);
         }
         self.values += 1;
@@ -195,14 +194,14 @@ impl<'a> Builder<'a, '_> {
                 self.problems.add(&at, || "an alias (`*name`) is not supported: write the value out here".to_owned());
                 Value::Refused
             }
-            // The parser ends what it begins, so anything else here is its own mistake; say so rather than guess.
+            // No other event can start a value, so this would be a fault of the parser.
             other => {
                 self.problems.add(&at, || format!("not valid YAML: unexpected {other:?}"));
                 return Err(Stopped);
             }
         };
         let value = self.without_anchor_and_tag(anchor, tag, &at, value);
-        // A list or mapping is pointed at by its first character.
+        // The caret points at the first character of a list or mapping.
         let end = if matches!(value, Value::List(_) | Value::Map(_)) { at.start } else { at.end };
         Ok(YamlNode { span: at.start..end, value })
     }
@@ -256,7 +255,7 @@ impl<'a> Builder<'a, '_> {
                 continue;
             }
             if let Some(first) = seen.get(&text) {
-                let note = || Some((first.clone(), "it was given here first".to_owned()));
+                let note = || Some((first.clone(), "first given here".to_owned()));
                 self.problems.add_with(&key.span, || format!("the key {} is given twice", quote(&text)), note);
                 continue;
             }

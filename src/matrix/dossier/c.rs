@@ -1,4 +1,4 @@
-//! C code as a tree that different spellings of one thing share, so that a pattern can be held against a function.
+//! C code as a normalised tree, so that a pattern matches a function regardless of spelling.
 //!
 //! What the tree leaves out: white space, comments, parentheses, casts, the types of locals, `unlikely()` and its like.
 //! What it writes one way: `b > a` as `a < b`, `!(a == b)` as `a != b`, `x == NULL` as `!x`, numbers by their value,
@@ -12,10 +12,10 @@ use tree_sitter::{ParseOptions, ParseState, Parser, Tree};
 
 mod normal;
 
-/// How long one function may take to parse. The largest of the kernel take a few milliseconds.
+/// How long one function may take to parse. The kernel's largest take a few milliseconds.
 const PARSE_TIME: Duration = Duration::from_secs(2);
 
-/// The largest function that is looked at, in bytes; the kernel's largest have some 50 KiB.
+/// The largest function that is parsed, in bytes; the kernel's largest have some 50 KiB.
 const MAX_BYTES: usize = 512 << 10;
 
 /// Lines of a file, the first is 1; both are included.
@@ -36,20 +36,20 @@ impl fmt::Display for Lines {
 /// What a [`CNode`] is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum What {
-    /// In a pattern, `$NAME`: any expression, and the same wherever the name comes again.
+    /// In a pattern, `$NAME`: any expression, but the same one for each use of the name.
     Any(String),
-    /// In a pattern, `$...`: any number of operands, arguments, or statements that go straight on.
+    /// In a pattern, `$...`: any number of operands, arguments, or statements that don't branch.
     Rest,
-    /// A name, or a literal that is no number.
+    /// A name, or a literal that is not a number.
     Name(String),
     /// A number.
     Number(i64),
-    /// Anything made of parts: an operator by its sign (`&&`, `<`, `->`, `=`), or one of the words in [`word`], or what
-    /// the grammar calls it.
+    /// Anything with parts: an operator by its sign (`&&`, `<`, `->`, `=`), one of the words in [`word`], or its name in the
+    /// grammar.
     Is(&'static str),
 }
 
-/// Words for what has no sign of its own.
+/// Words for constructs without a sign.
 pub mod word {
     /// `f(a, b)`: the function, then its arguments.
     pub const CALL: &str = "call";
@@ -63,7 +63,7 @@ pub mod word {
     pub const GOTO: &str = "goto";
     /// A label.
     pub const LABEL: &str = "label";
-    /// What the kernel's configuration decides about: `#if` and its like.
+    /// Code that depends on the kernel's configuration: `#if` and the like.
     pub const CONFIGURED: &str = "#if";
 }
 
@@ -84,7 +84,7 @@ impl CNode {
         matches!(&self.what, What::Is(is) if *is == what)
     }
 
-    /// Whether both say the same, wherever they stand.
+    /// Whether both are the same code, regardless of their lines.
     pub fn same(&self, other: &Self) -> bool {
         self.what == other.what
             && self.parts.len() == other.parts.len()
@@ -125,14 +125,14 @@ pub struct Unreadable {
 ///
 /// # Errors
 ///
-/// Where the grammar does not understand a line of it, or it is too large, or nested too deeply.
+/// If the grammar does not understand a line of it, or it is too large, or nested too deeply.
 pub fn body(code: &str, first_line: u32) -> Result<Body, Unreadable> {
     let line_of = |row: usize| first_line.saturating_add(u32::try_from(row).unwrap_or(u32::MAX));
     let failed = |why| Unreadable { line: first_line, why };
     if code.len() > MAX_BYTES {
         return Err(failed("the function is larger than any of the kernel's"));
     }
-    // Parameters and attributes say nothing here, and their macros are what the grammar stumbles over.
+    // Parameters and attributes are irrelevant, and the grammar often fails on their macros.
     let text = format!("void f(){code}");
     let tree = parse(&text).ok_or_else(|| failed("the function takes too long to parse"))?;
     let root = tree.root_node();
@@ -141,7 +141,7 @@ pub fn body(code: &str, first_line: u32) -> Result<Body, Unreadable> {
     }
     let function = root.named_child(0).filter(|node| node.kind() == "function_definition");
     let block = function.and_then(|node| node.child_by_field_name("body"));
-    let block = block.ok_or_else(|| failed("it is no function"))?;
+    let block = block.ok_or_else(|| failed("it is not a function"))?;
     normal::Reader::new(&text, first_line).body(block)
 }
 
@@ -155,7 +155,7 @@ fn parse(text: &str) -> Option<Tree> {
     parser.parse_with_options(&mut read, None, Some(ParseOptions::new().progress_callback(&mut watch)))
 }
 
-/// The row of the first thing that the grammar did not understand. Without recursion, for the tree may be deep.
+/// The row of the first syntax error. Without recursion, because the tree may be deep.
 fn first_error(tree: &Tree) -> Option<usize> {
     let mut node = tree.root_node();
     if !node.has_error() {

@@ -1,4 +1,4 @@
-//! The chain of a bug: the commits that brought it in and took it out.
+//! The chain of a bug: the commits that introduced and fixed it.
 
 use super::super::fields;
 use super::super::problems::Collector;
@@ -16,36 +16,34 @@ pub(super) const BACKPORT_KEYS: [&str; 3] = ["line", "commit", "differs"];
 /// One commit of a bug's chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
-    /// What it does. Of several breaks each brings the bug in; several fixes repair it together.
+    /// What it does. Each of several breaks introduces the bug; several fixes are all required.
     pub role: Role,
-    /// The upstream commit; none where the step exists in stable trees only, and is found by subject and files.
+    /// The upstream commit; none if the step exists only in stable trees, where git finds it by subject and files.
     pub commit: Option<CommitId>,
-    /// Its subject line, as upstream.
+    /// Its upstream subject line.
     pub subject: String,
-    /// The files that it changes. Never empty where there is no `commit`; empty says that nobody listed them, and not that
-    /// it changes none.
+    /// The files that it changes. Empty means unknown; never empty without a `commit`.
     pub files: Vec<String>,
-    /// Commits that are known to carry it elsewhere: so they are found where their messages name no upstream commit.
+    /// Its known backports, so that git finds those whose messages name no upstream commit.
     pub backports: Vec<Backport>,
-    /// Only kernels whose own version is before this one need it (`4.15`); for `fix-of-fix`: later backports of the fix
-    /// do not have the defect.
+    /// For a `fix-of-fix`: only kernels before this version need it (`4.15`), because later backports have no defect.
     pub only_before: Option<Upstream>,
     /// What it changes, in one sentence. For a `fix-of-fix`, what happens without it.
     pub effect: String,
 }
 
-/// A commit that carries a step into another line of releases.
+/// A step's commit in another line of releases.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Backport {
-    /// The line, as people call it: `4.19`, `UEK5`.
+    /// The line's common name: `4.19`, `UEK5`.
     pub line: String,
     /// The commit.
     pub commit: CommitId,
-    /// Whether it is another patch under the same subject: it may do less, or something else.
+    /// Whether it is a different patch with the same subject, which may do less.
     pub differs: bool,
 }
 
-/// The steps of a chain, in its order. `None` where one could not be read.
+/// The steps of a chain, in its order. `None` if one could not be read.
 pub(super) fn read(node: &YamlNode, problems: &mut Collector<'_>) -> Option<Vec<Step>> {
     let (mut steps, mut sound): (Vec<(Step, &YamlNode)>, bool) = (Vec::new(), true);
     for item in problems.items(node, "steps")? {
@@ -56,11 +54,11 @@ pub(super) fn read(node: &YamlNode, problems: &mut Collector<'_>) -> Option<Vec<
         let same_commit = |known: &Step| known.commit.is_some() && known.commit == step.commit;
         let twice = |(known, _): &&(Step, &YamlNode)| same_commit(known) || known.subject == step.subject;
         if let Some((known, first)) = steps.iter().find(twice) {
-            let note = || Some((first.span.clone(), "it was given here first".to_owned()));
+            let note = || Some((first.span.clone(), "first given here".to_owned()));
             let what = if same_commit(known) { "commit" } else { "subject" };
             problems.add_with(&item.span, || format!("this {what} is given twice"), note);
         } else if let Some((last, _)) = steps.last().filter(|(last, _)| last.role > step.role) {
-            let message = || format!("the step `{}` comes before `{}` in a chain: put it there", step.role, last.role);
+            let message = || format!("the step `{}` must come before `{}`", step.role, last.role);
             problems.add(&item.span, message);
         } else {
             steps.push((step, item));
@@ -79,8 +77,7 @@ fn step(node: &YamlNode, problems: &mut Collector<'_>) -> Option<Step> {
         None if commit.is_some() => Some(Vec::new()),
         None => {
             problems.add(&node.span, || {
-                "this step cannot be found: expected a `commit`, or the `files` that it changes beside its `subject`"
-                    .to_owned()
+                "git cannot find this step: expected a `commit`, or `files` beside the `subject`".to_owned()
             });
             None
         }

@@ -31,8 +31,8 @@ pub(super) const KEYS: [&str; 13] = [
 const TITLE_MAX: usize = 80;
 
 /// What is said of a CVE record where a dossier was expected.
-pub(super) const CVE_RECORD: &str = "this is a CVE record, and no dossier: docs/dossiers.md#from-a-cve-record tells how \
-                                     to write a dossier of it";
+pub(super) const CVE_RECORD: &str = "this is a CVE record, not a dossier: docs/dossiers.md#from-a-cve-record explains how \
+                                     to convert it";
 
 /// Whether a file is a CVE record as its numbering authorities publish them: JSON, with these two keys
 /// (https://github.com/CVEProject/cve-schema).
@@ -97,7 +97,7 @@ fn bug(root: &YamlNode, stem: &str, owner: Owner<'_>, problems: &mut Collector<'
 fn id(node: &YamlNode, stem: &str, problems: &mut Collector<'_>) -> Option<BugId> {
     let id: BugId = problems.name(node, "a bug's name")?;
     if id.as_str() != stem {
-        problems.add(&node.span, || format!("this bug's file is called {}: expected the same name", quote(stem)));
+        problems.add(&node.span, || format!("this bug's file is named {}: expected the same name", quote(stem)));
     }
     Some(id)
 }

@@ -1,19 +1,19 @@
-//! Finds a bug by what people call it: its name, a CVE, a commit of its chain.
+//! Finds a bug by its name, a CVE, or a commit of its chain.
 
 use super::super::text::{expected_one_of, one_of, quote};
 use super::{Bug, Bugs};
 
-/// The fewest digits of a commit that are looked for: what `git log --oneline` shows.
+/// The fewest digits of a commit, as in `git log --oneline`.
 const DIGITS: usize = 7;
 
-/// A text that names no bug, or several.
+/// A text that matches no bug, or several.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoSuchBug {
-    /// No bug is called so; what there is.
+    /// No bug matches; the choices.
     #[error("unknown bug {0}: {1}")]
     Unknown(String, String),
     /// Several bugs have this CVE or commit.
-    #[error("{0} stands for several bugs: name {1}")]
+    #[error("{0} matches several bugs: use {1}")]
     Ambiguous(String, String),
 }
 
@@ -29,18 +29,17 @@ impl Bug {
         let is_commit = is_commit(text);
         let backports = |step: &super::Step| step.backports.iter().map(|b| b.commit.clone()).collect::<Vec<_>>();
         let mut commits = self.chain.iter().flat_map(|step| step.commit.iter().cloned().chain(backports(step)));
-        // A dossier may have fewer digits of a commit than whoever asks.
+        // The text may have more digits than the dossier.
         let agrees = |known: &str| known.starts_with(text) || text.starts_with(known);
         self.cves().any(|cve| cve.eq_ignore_ascii_case(text)) || is_commit && commits.any(|id| agrees(id.as_str()))
     }
 }
 
 impl Bugs {
-    /// The bug that is called so: by its name, or else by a CVE of its references or the beginning of a commit of its
-    /// chain.
+    /// The bug with this name, or else with this CVE in its references or this (abbreviated) commit in its chain.
     ///
     /// # Errors
-    /// Where there is none, with what was probably meant; where there are several.
+    /// If none matches, with a suggestion; or if several match.
     pub fn find(&self, text: &str) -> Result<&Bug, NoSuchBug> {
         if let Some(bug) = self.iter().find(|bug| bug.id.as_str() == text) {
             return Ok(bug);
@@ -51,7 +50,7 @@ impl Bugs {
             [bug] => Ok(bug),
             [] => {
                 let names = || self.iter().map(|bug| bug.id.as_str());
-                // CVEs differ in digits, which are no slips of the finger: whoever names one is told those there are.
+                // CVEs differ only in digits, so a wrong one is rarely a typo: list the known ones.
                 let expected = match is_cve(text) {
                     true => expected_one_of(text, names().chain(self.iter().flat_map(Bug::cves)).collect::<Vec<_>>()),
                     false => expected_one_of(text, names().collect::<Vec<_>>()),
@@ -98,7 +97,7 @@ mod tests {
             ("f070ef2", "tcp-fragment-stall"),
             ("F070EF2AC667", "tcp-fragment-stall"),
             ("f070ef2ac66716357066b683fb0baf55f8191a2e", "tcp-fragment-stall"),
-            // A backport, and a commit of which the dossier has the first digits only.
+            // A backport, and a commit that the dossier abbreviates.
             ("1bc13903773b", "tcp-fragment-stall"),
             ("1bc13903773b00000000", "tcp-fragment-stall"),
             ("9721e709fa68", "zero-window-user-timeout"),
@@ -125,7 +124,7 @@ mod tests {
         };
         let bugs = Bugs(vec![bug("one"), bug("two")]);
         let error = bugs.find("CVE-2024-1111").map_err(|error| error.to_string());
-        assert_eq!(error, Err("`CVE-2024-1111` stands for several bugs: name `one` or `two`".to_owned()));
+        assert_eq!(error, Err("`CVE-2024-1111` matches several bugs: use `one` or `two`".to_owned()));
     }
 
     #[test]

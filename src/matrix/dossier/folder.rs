@@ -14,23 +14,23 @@ use super::{BUILT_IN, Bug, Bugs, check};
 /// The most dossiers of a folder.
 const DOSSIERS_MAX: usize = 1000;
 
-/// A folder whose dossiers cannot be used, with the mistakes of each of its files.
+/// A folder of dossiers with mistakes, for each file with mistakes.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
 pub struct BadDossiers(pub Vec<Problems>);
 
 impl Bugs {
-    /// These bugs, and those of every `*.yaml` in a folder, in the order of their names.
+    /// Adds the bugs of every `*.yaml` in a folder, in the order of their names.
     ///
     /// # Errors
-    /// A folder that cannot be read or has no dossiers; all mistakes of all its files; a name that is taken already.
+    /// If the folder cannot be read or has no dossiers; all mistakes of all its files; a duplicate name.
     pub fn with_folder(mut self, folder: &Path) -> Result<Self, BadDossiers> {
         let whole = |message: String| BadDossiers(vec![Problems::of_file(folder.to_owned(), message)]);
-        let (files, misnamed) = dossiers(folder)
-            .map_err(|error| whole(format!("the folder of dossiers cannot be read: {error}; name another one")))?;
+        let (files, misnamed) =
+            dossiers(folder).map_err(|error| whole(format!("cannot read the folder of dossiers: {error}")))?;
         if files.is_empty() && misnamed.is_empty() {
             return Err(whole(
-                "this folder has no dossiers: expected files called *.yaml (docs/dossiers.md)".to_owned(),
+                "this folder has no dossiers: expected files named *.yaml (docs/dossiers.md)".to_owned(),
             ));
         }
         if files.len() > DOSSIERS_MAX {
@@ -47,12 +47,12 @@ impl Bugs {
     }
 }
 
-/// The folder's dossiers, by their names, and what people take for dossiers, and are called otherwise.
+/// The folder's dossiers, and misnamed files that look like dossiers, each sorted by name.
 fn dossiers(folder: &Path) -> io::Result<(Vec<PathBuf>, Vec<PathBuf>)> {
     let (mut files, mut misnamed) = (Vec::new(), Vec::new());
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
-        // Editors keep their own beside a file, under a name that begins with a dot.
+        // Editors put backup files with a leading dot beside a file.
         let hidden = path.file_name().is_none_or(|name| name.as_encoded_bytes().starts_with(b"."));
         match path.extension().and_then(OsStr::to_str).filter(|_| !hidden) {
             Some("yaml") => files.push(path),
@@ -65,33 +65,33 @@ fn dossiers(folder: &Path) -> io::Result<(Vec<PathBuf>, Vec<PathBuf>)> {
     Ok((files, misnamed))
 }
 
-/// That a file is not read, which whoever put it there may believe.
+/// The mistake of a misnamed file.
 fn not_read(path: PathBuf) -> Problems {
     let is_file = fs::metadata(&path).is_ok_and(|metadata| metadata.is_file());
-    // A FIFO would be waited for.
+    // Reading a FIFO would block.
     let message = match is_file.then(|| file::bytes(&path)) {
         Some(Ok(bytes)) if check::is_cve_record(&bytes) => check::CVE_RECORD,
-        _ => "this file is not read: expected dossiers called *.yaml, so rename it or put it elsewhere",
+        _ => "this file would be ignored: rename it to *.yaml, or move it elsewhere",
     };
     Problems::of_file(path, message.to_owned())
 }
 
-/// A dossier beside these bugs.
+/// A dossier to add to these bugs.
 fn read(path: &Path, known: &Bugs) -> Result<Bug, Problems> {
     let of_file = |message| Problems::of_file(path.to_owned(), message);
-    // A FIFO would be waited for.
+    // Reading a FIFO would block.
     let is_file = fs::metadata(path).is_ok_and(|metadata| metadata.is_file());
     if !is_file {
-        return Err(of_file("this is no regular file, or leads to none: expected a dossier".to_owned()));
+        return Err(of_file("not a regular file: expected a dossier".to_owned()));
     }
-    let bytes = file::bytes(path).map_err(|error| of_file(format!("the dossier cannot be read: {error}")))?;
+    let bytes = file::bytes(path).map_err(|error| of_file(format!("cannot read the dossier: {error}")))?;
     let bug = check::read(&bytes, path, Owner::User(fields::folder_of(path)))?;
-    // Its name is its file's, so the whole file is meant.
+    // The name is that of the file, so this concerns the whole file.
     if BUILT_IN.iter().any(|(name, _)| *name == bug.id.as_str()) {
-        return Err(of_file(format!("the bug `{}` is built in: give yours, and its file, another name", bug.id)));
+        return Err(of_file(format!("the bug `{}` is built in: rename yours, and its file", bug.id)));
     }
     if known.get(&bug.id).is_some() {
-        return Err(of_file(format!("another folder has a dossier of `{}`: give this one another name", bug.id)));
+        return Err(of_file(format!("another folder has a dossier for `{}`: rename this one", bug.id)));
     }
     Ok(bug)
 }
@@ -136,19 +136,19 @@ mod tests {
             (
                 &[("a.yaml", GOOD), ("CVE-2024-36904.json", RECORD), ("b.yml", GOOD), ("c.json", "{}")],
                 &[
-                    "CVE-2024-36904.json: this is a CVE record, and no dossier",
-                    "b.yml: this file is not read: expected dossiers called *.yaml",
-                    "c.json: this file is not read",
+                    "CVE-2024-36904.json: this is a CVE record, not a dossier",
+                    "b.yml: this file would be ignored: rename it to *.yaml",
+                    "c.json: this file would be ignored",
                 ],
             ),
-            (&[("CVE-2024-36904.yaml", RECORD)], &["this is a CVE record, and no dossier"]),
+            (&[("CVE-2024-36904.yaml", RECORD)], &["this is a CVE record, not a dossier"]),
             (
                 &two,
                 &[
-                    "a.yaml:1:5: this bug's file is called `a`",
+                    "a.yaml:1:5: this bug's file is named `a`",
                     "b.yaml:1:1: the key `title` is missing here",
                     "c.yaml:1:1: the character U+001B is not allowed",
-                    "the bug `tcp-fragment-stall` is built in: give yours, and its file, another name",
+                    "the bug `tcp-fragment-stall` is built in: rename yours, and its file",
                 ],
             ),
         ] {
@@ -161,14 +161,12 @@ mod tests {
         fs::create_dir(odd.path().join("folder.yaml")).expect("a folder");
         std::os::unix::fs::symlink("nowhere", odd.path().join("link.yaml")).expect("a link");
         let said = Bugs::built_in().with_folder(odd.path()).map_err(|error| error.to_string());
-        assert!(said.is_err_and(|said| said.matches("no regular file").count() == 2));
+        assert!(said.is_err_and(|said| said.matches("not a regular file").count() == 2));
         let gone = Bugs::built_in().with_folder(Path::new("no-such-folder")).map_err(|error| error.to_string());
-        assert!(
-            matches!(&gone, Err(said) if said.starts_with("no-such-folder: the folder of dossiers cannot be read"))
-        );
+        assert!(matches!(&gone, Err(said) if said.starts_with("no-such-folder: cannot read the folder of dossiers")));
         let good = folder(&[("mine.yaml", GOOD)]);
         let twice = Bugs::built_in().with_folder(good.path()).and_then(|bugs| bugs.with_folder(good.path()));
-        assert!(twice.is_err_and(|error| error.to_string().contains("another folder has a dossier of `mine`")));
+        assert!(twice.is_err_and(|error| error.to_string().contains("another folder has a dossier for `mine`")));
     }
 
     #[test]
@@ -184,7 +182,7 @@ mod tests {
         let bad = folder(&[("mine.yaml", "id: mine\n")]);
         let said = read(bad.path()).expect_err("no matrix");
         assert!(said.contains("mine.yaml:1:1: the key `title` is missing here"), "{said}");
-        assert!(said.contains("m.yaml:1:11: these dossiers cannot be used: see above"), "{said}");
+        assert!(said.contains("m.yaml:1:11: cannot use these dossiers: see above"), "{said}");
         assert!(!said.contains("unknown bug"), "{said}");
     }
 }

@@ -1,10 +1,10 @@
-//! What a dossier's `binary:` signatures say of machine code: the patterns of their `has` and `lacks`.
+//! The patterns in `has` and `lacks` of a dossier's `binary:` signatures.
 
 use std::fmt;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
-/// One thing that the machine code of a function has, or has not. As text, one of
+/// One property of a function's machine code. As text, one of
 ///
 /// | text | what it means |
 /// |---|---|
@@ -22,7 +22,7 @@ use std::str::FromStr;
 /// | `sums K+N >> B` | the field N bytes behind the Kth argument is added or subtracted once, the sum is shifted right by B bits, and nothing else is made of the field |
 ///
 /// Numbers are decimal, or hexadecimal after `0x`; a range holds both of its ends. The patterns follow values through
-/// registers and the stack, so how a compiler writes them does not matter.
+/// registers and the stack, so they don't depend on the compiler.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MachinePattern {
     /// `string TEXT`
@@ -37,7 +37,7 @@ pub enum MachinePattern {
     Guard {
         /// What is added to the field.
         plus: RangeInclusive<i64>,
-        /// What becomes of whoever is above the limit; none where that does not matter.
+        /// What happens above the limit; none if that doesn't matter.
         then: Option<Refusal>,
     },
     /// `elapsed NAME`
@@ -48,14 +48,14 @@ pub enum MachinePattern {
     Sums {
         /// The argument, counted from 1.
         argument: u8,
-        /// How many bytes behind it the field is.
+        /// The field's offset in bytes.
         at: i64,
         /// By how many bits the sum is shifted.
         shift: u8,
     },
 }
 
-/// How a function comes from a comparison to returning -ENOMEM.
+/// How a function gets from the comparison to returning -ENOMEM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// At once.
@@ -64,13 +64,13 @@ pub enum Refusal {
     Asking,
     /// After asking about this argument, counted from 1.
     AskingArgument(u8),
-    /// Unless one of its arguments equals one of at least so many things that are no numbers.
+    /// Unless one of its arguments equals one of at least this many values that it looks up.
     Sparing(u8),
 }
 
-/// A text that is no pattern for machine code.
+/// A text that is not a pattern for machine code.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no pattern for machine code: {expected}", expected = Self::expected())]
+#[error("`{0}` is not a pattern for machine code: {expected}", expected = Self::expected())]
 pub struct BadMachinePattern(pub String);
 
 impl BadMachinePattern {
@@ -78,7 +78,7 @@ impl BadMachinePattern {
     pub fn expected() -> String {
         "expected `string TEXT`, `calls NAME`, `adds N` or `adds N..M`, `halves`, `elapsed NAME`, `forgotten NAME`, \
          `sums K+N >> B`, or `guard +N` or \
-         `guard +N..M` with `straight`, `asking`, `asking 1` to `asking 6` or `sparing 1` to `sparing 6` behind it or nothing"
+         `guard +N..M`, optionally followed by `straight`, `asking`, `asking 1` to `asking 6` or `sparing 1` to `sparing 6`"
             .to_owned()
     }
 }
@@ -131,7 +131,7 @@ fn name(text: &str) -> Option<String> {
     (!text.is_empty() && text.chars().all(is_name)).then(|| text.to_owned())
 }
 
-/// One of the six arguments that are in registers, or as many things.
+/// The number of an argument in a register, 1 to 6.
 fn argument_number(text: &str) -> Option<u8> {
     number(text).and_then(|number| u8::try_from(number).ok()).filter(|number| (1..=6).contains(number))
 }
@@ -147,7 +147,7 @@ fn number(text: &str) -> Option<i64> {
         Some(digits) => u32::from_str_radix(digits, 16),
         None => text.parse::<u32>(),
     };
-    // Rust's numbers may begin with a sign.
+    // Rust accepts a leading sign.
     number.ok().filter(|_| !text.contains('+')).map(i64::from)
 }
 

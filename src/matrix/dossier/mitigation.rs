@@ -1,4 +1,4 @@
-//! What operators can do to keep a bug from showing, or have tried.
+//! Known workarounds for a bug, whether they help or not.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
@@ -12,38 +12,38 @@ use crate::words::ProfileName;
 /// The keys of a mitigation.
 pub(super) const KEYS: [&str; 7] = ["profile", "says", "sysctls", "modules", "config", "cmdline", "holds"];
 
-/// Those that say what is done, of which a mitigation has one.
+/// The keys of measures; a mitigation has exactly one.
 const MEASURES: [&str; 4] = ["sysctls", "modules", "config", "cmdline"];
 
-/// Keeps modules from loading, and unloads none: whether the code is there depends on what is loaded by then.
+/// Blocks loading, but unloads nothing, so the code may already be loaded.
 const MODULES_DISABLED: &str = "kernel.modules_disabled";
 
-/// Something that is said to keep a bug from showing.
+/// A workaround for a bug.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mitigation {
     /// What is done.
     pub measure: Measure,
     /// What it does, in one sentence.
     pub says: String,
-    /// Whether the bug does not show under it. Where false, an affected kernel shows the bug all the same.
+    /// Whether it keeps the bug from showing. If false, an affected kernel still shows the bug.
     pub holds: bool,
 }
 
-/// What is done against a bug.
+/// The measure of a mitigation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Measure {
-    /// Sysctls are set. They are a profile for this bug, which a run can try.
+    /// Sysctls to set, as a profile for this bug, which a run can try.
     Sysctls {
         /// The profile's name.
         profile: ProfileName,
         /// Name, with dots, to value.
         sysctls: BTreeMap<String, String>,
     },
-    /// Modules are kept from loading.
+    /// Modules that must not be loaded.
     Modules(Vec<String>),
-    /// The kernel is built without these options, with their `CONFIG_`.
+    /// Options (`CONFIG_…`) to build the kernel without.
     Config(Vec<String>),
-    /// The kernel is booted with these words.
+    /// Parameters to boot the kernel with.
     Cmdline(String),
 }
 
@@ -66,7 +66,7 @@ impl fmt::Display for Measure {
     }
 }
 
-/// The mitigations, beside a reproducer where the dossier names one.
+/// The mitigations; `reproducer` is the dossier's, if it has one.
 pub(super) fn read(
     node: &YamlNode,
     reproducer: Option<&Option<ReproducerSpec>>,
@@ -82,15 +82,15 @@ pub(super) fn read(
             if mitigation.holds && sysctls.contains_key(MODULES_DISABLED) {
                 problems.add(&holds.span, || {
                     format!(
-                        "`{MODULES_DISABLED}` unloads no module, and so keeps no bug from showing: expected `modules`, \
-                         those that must not be loaded"
+                        "`{MODULES_DISABLED}` unloads no modules, so it hides no bug: expected `modules`, a list of modules \
+                         that must not be loaded"
                     )
                 });
             }
             let blind = |r: &ReproducerSpec| r.program != ProgramSource::BuiltIn { mitigable: true };
             if mitigation.holds && reproducer.and_then(Option::as_ref).is_some_and(blind) {
                 problems.add(&holds.span, || {
-                    "nothing can show that it holds: the reproducer does not compare the kernel with and without a \
+                    "no reproducer can prove this: that of the bug does not compare the kernel with and without a \
                      profile"
                         .to_owned()
                 });
@@ -101,7 +101,7 @@ pub(super) fn read(
     mitigations
 }
 
-/// The mitigation, and where it is said whether it holds.
+/// The mitigation, and the place of its `holds`.
 fn mitigation<'n>(node: &'n YamlNode, problems: &mut Collector<'_>) -> Option<(Mitigation, &'n YamlNode)> {
     let fields = problems.mapping(node, "a mapping that describes a mitigation", &KEYS)?;
     let says = problems.needed(&fields, "says", node).and_then(|n| problems.value(n, "text", fields::paragraph));
@@ -120,7 +120,7 @@ fn mitigation<'n>(node: &'n YamlNode, problems: &mut Collector<'_>) -> Option<(M
         Some((key, _, node)) => {
             if let Some(named) = profile {
                 problems.add(&named.span, || {
-                    format!("`profile` beside `{key}`: a run tries sysctls only, so leave the profile's name out")
+                    format!("`profile` beside `{key}`: profiles have only sysctls, so remove `profile`")
                 });
             }
             told(key, node, problems)
@@ -137,7 +137,7 @@ fn mitigation<'n>(node: &'n YamlNode, problems: &mut Collector<'_>) -> Option<(M
     Some((Mitigation { measure: measure?, says: says?, holds: value }, holds))
 }
 
-/// A measure that no run tries, and people are told of.
+/// A measure that no run tries.
 fn told(key: &str, node: &YamlNode, problems: &mut Collector<'_>) -> Option<Measure> {
     match key {
         "modules" => problems.each(node, "modules", |n, p| p.value(n, "module", fields::module)).map(Measure::Modules),
@@ -149,13 +149,13 @@ fn told(key: &str, node: &YamlNode, problems: &mut Collector<'_>) -> Option<Meas
 fn profile_name(node: &YamlNode, problems: &mut Collector<'_>) -> Option<ProfileName> {
     let name: ProfileName = problems.name(node, "a profile's name")?;
     if name.is_default() || name.as_str() == ProfileName::ALL {
-        problems.add(&node.span, || format!("the name `{name}` is taken: it stands for other profiles"));
+        problems.add(&node.span, || format!("the name `{name}` is taken: it has a special meaning"));
         return None;
     }
     Some(name)
 }
 
-/// The sysctls of a profile, which has some.
+/// The sysctls of a profile, at least one.
 fn sysctls(node: &YamlNode, problems: &mut Collector<'_>) -> BTreeMap<String, String> {
     if node.is_empty() {
         problems.add(&node.span, || "this profile sets nothing: expected a sysctl".to_owned());

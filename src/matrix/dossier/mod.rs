@@ -1,4 +1,4 @@
-//! The bugs' dossiers: what is known of each bug, one YAML file a bug. The reference is docs/dossiers.md.
+//! The bugs' dossiers: the facts about each bug, in one YAML file each. The reference is docs/dossiers.md.
 
 use std::path::Path;
 
@@ -37,28 +37,28 @@ use super::{Problems, fields};
 use crate::words::{BugId, Role};
 use reproducer::Owner;
 
-/// The built-in dossiers: the name of the file, and its text.
+/// The built-in dossiers: each file's name and text.
 const BUILT_IN: [(&str, &str); 3] = [
     ("tcp-fragment-stall", include_str!("../../../repro/bugs/tcp-fragment-stall.yaml")),
     ("syn-cookie-data-loss", include_str!("../../../repro/bugs/syn-cookie-data-loss.yaml")),
     ("zero-window-user-timeout", include_str!("../../../repro/bugs/zero-window-user-timeout.yaml")),
 ];
 
-/// What is known of one bug.
+/// The facts about one bug.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bug {
-    /// Its name, which is its file's and its reproducer's too.
+    /// Its name, and that of its file and its reproducer.
     pub id: BugId,
     /// What goes wrong, in half a line.
     pub title: String,
     /// What goes wrong, when and why, in a paragraph.
     pub summary: String,
-    /// Options of the kernel's configuration without which none of the code that has the bug is compiled, with their
-    /// `CONFIG_`: a kernel that has them neither as `y` nor as `m` does not have the bug. Reproducers may need more.
+    /// Options (`CONFIG_…`) that the buggy code is compiled under: a kernel that lacks one (as `y` or `m`) does not
+    /// have the bug. Reproducers may require more.
     pub applies_if: Vec<String>,
-    /// The commits that brought it in and took it out, in the order of the chain.
+    /// The commits that introduced and fixed it, in the order of the chain.
     pub chain: Vec<Step>,
-    /// What a kernel is open to that never had the break, in half a sentence that goes on from "it never had the break:".
+    /// A vulnerability of kernels that never had the break, in words that follow "it never had the break:".
     pub without_break: Option<String>,
     /// Which releases have which of them.
     pub releases: Option<Releases>,
@@ -66,13 +66,13 @@ pub struct Bug {
     pub source: Vec<SourceSignature>,
     /// What the machine code looks like, on x86-64.
     pub binary: Vec<Signature>,
-    /// Texts that say something wherever a kernel has them.
+    /// Texts that only kernels in some states have.
     pub strings: Vec<TellingString>,
-    /// What provokes it; where nothing does, no kernel is booted for it.
+    /// What provokes it; without one, no kernel is booted for it.
     pub reproducer: Option<ReproducerSpec>,
-    /// What operators can set to keep it from showing, or have tried to.
+    /// Known workarounds, whether they help or not.
     pub mitigations: Vec<Mitigation>,
-    /// Where to read on: commits with their subjects, files of the kernel, RFCs, CVEs.
+    /// Further reading: commits with their subjects, files of the kernel, RFCs, CVEs.
     pub references: Vec<String>,
 }
 
@@ -83,8 +83,7 @@ impl Bug {
         matches!(program, Some(ProgramSource::BuiltIn { mitigable: true }))
     }
 
-    /// Whether its dossier says that nobody has repaired it, and lists no repair: there is nothing to move to. Of a dossier
-    /// that only does not speak of a repair, nobody can say so.
+    /// Whether its dossier says that no fix exists, and lists none. A dossier that merely lists no fix doesn't say so.
     pub fn is_unrepaired(&self) -> bool {
         self.releases.as_ref().is_some_and(|releases| {
             let repaired = self.chain.iter().any(|step| step.role == Role::Fix)
@@ -95,7 +94,7 @@ impl Bug {
         })
     }
 
-    /// A user's dossier. `path` is named in messages; its name is the bug's, and paths in the dossier start at its folder.
+    /// A user's dossier. Messages name `path`; its file name is the bug's, and paths in the dossier are relative to it.
     ///
     /// # Errors
     /// All mistakes at once.
@@ -109,17 +108,17 @@ impl Bug {
 pub struct Bugs(Vec<Bug>);
 
 impl Bugs {
-    /// The bugs that come with the program.
+    /// The built-in bugs.
     pub fn built_in() -> Self {
         let read = |(name, text): (&str, &str)| -> Bug {
             let path = format!("repro/bugs/{name}.yaml");
-            // Compiled in, and each is read by the tests: a mistake cannot reach a user.
+            // The tests read each of them, so a mistake cannot reach a user.
             check::read(text.as_bytes(), Path::new(&path), Owner::Us).unwrap_or_else(|problems| panic!("{problems}"))
         };
         Self(BUILT_IN.into_iter().map(read).collect())
     }
 
-    /// The bug with this name, and no other name of it: see [`Bugs::find`].
+    /// The bug with exactly this name; [`Bugs::find`] also takes CVEs and commits.
     pub fn get(&self, id: &BugId) -> Option<&Bug> {
         self.0.iter().find(|bug| bug.id == *id)
     }

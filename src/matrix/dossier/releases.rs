@@ -29,22 +29,22 @@ const ROLES: [&str; 4] = ["break", "half-fix", "fix", "fix-of-fix"];
 /// The first releases with each step, line by line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Releases {
-    /// Mainline: the first tag with each step, as `5.2-rc6`. A step that is absent is in no mainline release; a `break`
-    /// that is absent has always been there.
+    /// The first mainline tag with each step, such as `5.2-rc6`. An absent step is in no mainline release; an absent
+    /// `break` was always there.
     pub mainline: Steps<Upstream>,
-    /// Whether every tree that starts from a mainline release with a step has the step, distributions' trees too: that
-    /// is so where nobody has reverted it.
+    /// Whether every tree based on a mainline release with a step has the step, including distributions' trees, because
+    /// nobody has reverted it.
     pub descendants: bool,
-    /// Whether nobody has repaired it, neither kernel.org nor any distribution, but for what is listed here.
+    /// Whether neither kernel.org nor any distribution has fixed it, except as listed here.
     pub no_fix_anywhere: bool,
-    /// The line with which kernel.org's kernels have a step: none of an older line has it, but where `stable` lists it.
-    /// It says nothing of distributions, which take patches into lines that have ended.
+    /// The first line of kernel.org with a step: no older line has it, unless `stable` lists it. It doesn't apply to
+    /// distributions, because they patch lines that have ended.
     pub since: BTreeMap<Role, ReleaseLine>,
-    /// kernel.org's stable lines: the first release with each step, where the step came after the line's `.0`.
+    /// kernel.org's stable lines: the first release with each step that was added after the line's `.0`.
     pub stable: Vec<StableLine>,
-    /// Stable lines that ended before the break reached them: they never had it (`4.20`).
+    /// Stable lines that ended before they got the break (`4.20`).
     pub ended_before_break: Vec<ReleaseLine>,
-    /// Lines of distributions, whose kernels are never judged by the number they start from alone.
+    /// Lines of distributions. Their kernels are never judged by the upstream number alone.
     pub distributions: Vec<DistributionLine>,
     /// Where these facts come from.
     pub sources: Vec<String>,
@@ -55,10 +55,9 @@ pub struct Releases {
 pub struct StableLine {
     /// `4.19`.
     pub line: ReleaseLine,
-    /// The first release with each step, as `4.19.52`. A step that is absent is there where the line's `.0` has it.
+    /// The first release with each step, such as `4.19.52`. An absent step is in the line if its `.0` has it.
     pub steps: Steps<Upstream>,
-    /// The last release that was looked at; what later ones have got since is not known. Absent: the line is known to
-    /// its end.
+    /// The last release that was checked; later ones are unknown. Absent: all releases were checked.
     pub known_until: Option<Upstream>,
 }
 
@@ -67,15 +66,15 @@ pub struct StableLine {
 pub struct DistributionLine {
     /// `ubuntu`, `debian`, `rhel`, `suse`, …: a name that `evidence::version` knows.
     pub distribution: String,
-    /// The part of its versions that names the line: `4.15.0`, `3.10.0-957`. Absent: all lines that have no entry.
+    /// The part of its versions that names the line: `4.15.0`, `3.10.0-957`. Absent: all lines without an entry.
     pub line: Option<PackageVersion>,
-    /// The flavours that have numbers of their own (Ubuntu's `aws`, `kvm`): only these are meant. Empty: those that share
-    /// the distribution's main numbers.
+    /// Flavours with their own version numbers (Ubuntu's `aws`, `kvm`), to which the entry is limited. Empty: those
+    /// that share the distribution's main numbers.
     pub flavours: Vec<String>,
     /// The first package version with each step.
     pub steps: Steps<PackageVersion>,
-    /// The last version that was looked at. Whether later ones have a step that is not listed is not known; absent, it
-    /// is not known of any.
+    /// The last version that was checked. Whether later ones have an unlisted step is unknown; if absent, this is
+    /// unknown for all versions.
     pub known_until: Option<PackageVersion>,
     /// Whether each package contains the whole kernel.org release that its version names.
     pub contains_base: bool,
@@ -84,7 +83,7 @@ pub struct DistributionLine {
 }
 
 impl DistributionLine {
-    /// Whether both speak of the same kernels.
+    /// Whether both entries cover the same kernels.
     fn overlaps(&self, other: &Self) -> bool {
         let shares = |flavours: &[String]| flavours.iter().any(|flavour| other.flavours.contains(flavour));
         let same_flavour = (self.flavours.is_empty() && other.flavours.is_empty()) || shares(&self.flavours);
@@ -92,7 +91,7 @@ impl DistributionLine {
     }
 }
 
-/// The releases. `chain` is the bug's, where there is one: a step that it does not have is in no release.
+/// The releases. `chain` is the bug's, if it has one; only its steps are allowed.
 pub(super) fn read(node: &YamlNode, chain: Option<&[Step]>, problems: &mut Collector<'_>) -> Option<Releases> {
     let fields = problems.mapping(node, "a mapping with `mainline` and `sources`", &KEYS)?;
     let mut reader = Reader { chain, problems };
@@ -136,13 +135,13 @@ pub(super) fn text<T: FromStr<Err = BadRelease>>(text: &str) -> Result<T, String
     text.parse().map_err(|bad: BadRelease| bad.expected())
 }
 
-/// The name of a flavour, as it stands at the end of `uname -r`.
+/// The name of a flavour: the end of `uname -r`.
 fn flavour(text: &str) -> Result<String, String> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     if !text.is_empty() && text.len() <= 100 && text.chars().all(allowed) {
         return Ok(text.to_owned());
     }
-    Err("expected a flavour, as in `aws`: what stands at the end of `uname -r`".to_owned())
+    Err("expected a flavour, as in `aws`: the end of `uname -r`".to_owned())
 }
 
 /// A distribution's name.
@@ -155,7 +154,7 @@ fn check_distribution(text: &str) -> Result<(), String> {
     Err("expected a distribution's name, as in `debian`: lower case letters, digits and `-`".to_owned())
 }
 
-/// Two steps of which the later one came out first.
+/// Two steps in the wrong order: the later one came out first.
 fn out_of_order(steps: &Steps<Upstream>) -> Option<(Role, Role)> {
     let known = ROLES.iter().filter_map(|name| super::chain::role(name).ok());
     let known: Vec<_> = known
@@ -173,7 +172,7 @@ struct Reader<'c, 'p, 'a> {
 }
 
 impl Reader<'_, '_, '_> {
-    /// The first release with each step; `check` is asked about each release that is named.
+    /// The first release with each step; `check` is applied to each release.
     fn steps<T: FromStr<Err = BadRelease>>(
         &mut self,
         node: &YamlNode,
@@ -190,7 +189,7 @@ impl Reader<'_, '_, '_> {
         Some(steps)
     }
 
-    /// Says that the chain has no such step, where it has none.
+    /// Reports a step that the chain doesn't have.
     fn in_chain(&mut self, key: &Key, role: Role) {
         if let Some(chain) = self.chain.filter(|chain| chain.iter().all(|step| step.role != role)) {
             self.problems.add(&key.span, || {
@@ -201,16 +200,16 @@ impl Reader<'_, '_, '_> {
         }
     }
 
-    /// Says where the releases of one step stand in another order than they came out.
+    /// Reports steps whose releases are out of order.
     fn check_order(&mut self, node: &YamlNode, steps: &Steps<Upstream>) {
         for (role, _) in steps.iter().filter(|(_, spans)| !spans.is_in_order()) {
             self.problems.add(&node.span, || {
-                format!("the releases of the {role} are jumbled: expected them in the order in which they came out")
+                format!("the releases of the {role} are out of order: expected the order in which they came out")
             });
         }
     }
 
-    /// The line with which each step began.
+    /// The first line with each step.
     fn since(&mut self, node: &YamlNode) -> Option<BTreeMap<Role, ReleaseLine>> {
         let expected = "a mapping from steps to lines, as in `{ break: \"5.1\" }`";
         let fields = self.problems.mapping(node, expected, &ROLES)?;
@@ -251,9 +250,7 @@ impl Reader<'_, '_, '_> {
             })
         });
         if known_until.is_none() && fields.get("steps").is_some_and(YamlNode::is_empty) {
-            self.problems.add(&node.span, || {
-                "this line says nothing: expected a step, or how far it was looked at (`known-until`)".to_owned()
-            });
+            self.problems.add(&node.span, || "this line has no facts: expected a step, or `known-until`".to_owned());
         }
         if let Some(steps) = &steps {
             self.check_order(node, steps);
@@ -299,7 +296,7 @@ impl Reader<'_, '_, '_> {
         let known_until = fields.get("known-until").map(|node| self.problems.value(node, "version", text));
         let contains_base = fields.get("contains-base").and_then(|node| self.problems.boolean(node)).unwrap_or(false);
         if steps.is_none() && !contains_base {
-            self.problems.add(&node.span, || "this line says nothing: expected `steps` or `contains-base`".to_owned());
+            self.problems.add(&node.span, || "this line has no facts: expected `steps` or `contains-base`".to_owned());
         }
         Some(DistributionLine {
             distribution: distribution?,

@@ -1,4 +1,4 @@
-//! What provokes a bug: a reproducer of the agent's, or a user's own program.
+//! What provokes a bug: a built-in reproducer, or a user's own program.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -13,13 +13,13 @@ pub(super) const KEYS: [&str; 4] = ["program", "needs", "deadline", "mitigable"]
 /// The keys of what it needs.
 pub(super) const NEEDS_KEYS: [&str; 2] = ["modules", "config"];
 
-/// Stands for the agent's own reproducer where a program is named.
+/// As `program`, means the built-in reproducer.
 const BUILT_IN: &str = "built-in";
 
 /// How a bug is provoked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReproducerSpec {
-    /// What does it.
+    /// The program.
     pub program: ProgramSource,
     /// What it needs of a kernel.
     pub needs: Needs,
@@ -27,10 +27,10 @@ pub struct ReproducerSpec {
     pub deadline: Duration,
 }
 
-/// What provokes a bug, and judges the outcome.
+/// Where the program that provokes a bug comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ProgramSource {
-    /// The agent's reproducer that has the bug's name.
+    /// The built-in reproducer with the bug's name.
     BuiltIn {
         /// Whether it compares the kernel with and without a profile's sysctls, and so can prove that they keep the bug
         /// from showing. Under a profile, any other reproducer says only whether the bug shows.
@@ -43,18 +43,18 @@ pub enum ProgramSource {
 /// What a reproducer needs of a kernel.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Needs {
-    /// Modules to load, where they are not built in.
+    /// Modules to load, unless they are built in.
     pub modules: Vec<String>,
-    /// `CONFIG_` options, as `y` or `m`, that the reproducer itself needs: without them the cell is a skip.
+    /// `CONFIG_` options that the reproducer itself requires, as `y` or `m`; without them the cell is a skip.
     pub config: Vec<String>,
 }
 
-/// Whose a dossier is.
+/// The owner of a dossier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Owner<'p> {
-    /// It comes with the program.
+    /// A built-in dossier.
     Us,
-    /// A user's: paths start at this folder.
+    /// A user's dossier: paths are relative to this folder.
     User(&'p Path),
 }
 
@@ -87,9 +87,9 @@ fn program_of(text: &str, owner: Owner<'_>) -> Result<ProgramSource, String> {
     match (owner, text == BUILT_IN) {
         (Owner::Us, true) => Ok(ProgramSource::BuiltIn { mitigable: false }),
         (Owner::Us, false) => Err(format!("expected `{BUILT_IN}`")),
-        (Owner::User(_), true) => {
-            Err(format!("the agent has no reproducer for it: expected a file; one of this name is `./{BUILT_IN}`"))
-        }
+        (Owner::User(_), true) => Err(format!(
+            "the agent has no reproducer for this bug: expected a file; a file of this name is `./{BUILT_IN}`"
+        )),
         (Owner::User(folder), false) => Ok(ProgramSource::File(folder.join(fields::path(text)?))),
     }
 }

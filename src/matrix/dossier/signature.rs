@@ -13,34 +13,34 @@ pub(super) const KEYS: [&str; 2] = ["function", "cases"];
 /// The keys of a case.
 pub(super) const CASE_KEYS: [&str; 4] = ["states", "has", "lacks", "says"];
 
-/// What one function says about a bug. The first case that fits decides; where none does, the function says nothing.
-/// Several signatures of a bug narrow each other down.
+/// How one function looks in each state of a bug. The first case that matches decides; if none does, the function says
+/// nothing. Only states that all signatures of a bug allow remain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Signature {
     /// The function.
     pub function: String,
-    /// What it may look like, the most telling first.
+    /// Its possible forms, the most specific first.
     pub cases: Vec<SignatureCase>,
 }
 
-/// One of the things that a function may look like.
+/// One possible form of a function.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SignatureCase {
-    /// The states that it leaves possible.
+    /// The states that remain possible.
     pub states: Vec<State>,
-    /// Patterns that all must be there.
+    /// Patterns that must all match.
     pub has: Vec<MachinePattern>,
-    /// Patterns of which none may be there.
+    /// Patterns that must not match.
     pub lacks: Vec<MachinePattern>,
-    /// What that means, in half a sentence.
+    /// What a match means, in half a sentence.
     pub says: String,
 }
 
-/// A text that says something about a bug wherever a kernel has it: as a string of its image, and as the name of a counter
-/// that it shows while it runs. It is found where no function can be.
+/// A text that only kernels in some states have: a string of the image, or the name of a running kernel's counter. It is
+/// found without a symbol table, too.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TellingString {
-    /// The text, all of it.
+    /// The whole text.
     pub text: String,
     /// The states in which no kernel has it.
     pub excludes: Vec<State>,
@@ -90,7 +90,7 @@ fn case(node: &YamlNode, problems: &mut Collector<'_>) -> Option<SignatureCase> 
     };
     let (has, lacks) = (patterns("has"), patterns("lacks"));
     if has.is_none() && lacks.is_none() {
-        problems.add(&node.span, || "this case fits everything: expected `has` or `lacks`".to_owned());
+        problems.add(&node.span, || "this case matches everything: expected `has` or `lacks`".to_owned());
     }
     let states = problems.needed(&fields, "states", node).and_then(|node| states(node, problems));
     let says = problems.needed(&fields, "says", node).and_then(|n| problems.value(n, "text", fields::paragraph));

@@ -6,24 +6,23 @@ use super::c::{self, CNode, What, word};
 
 /// A fragment of C to look for in a function: an expression, or one statement (it ends in `;` or `}`).
 ///
-/// An expression may stand anywhere. A statement has to stand at the function's own level, not inside an `if` or a loop;
-/// and an `if`, `return` or `goto` where no jump, and no earlier return of anything but an error, leads round it. (In a
-/// list of what must not be there, statements too may stand anywhere.) A local that gets its value in one place stands for
-/// that value. An `if` without `else` fits one that has an `else`.
+/// An expression may be anywhere. A statement must be at the function's top level, not inside an `if` or a loop, and no
+/// jump or earlier successful return may bypass an `if`, `return` or `goto`. (Patterns that must not match may be
+/// anywhere.) A local that is assigned in one place matches its value. An `if` without `else` also matches one with
+/// `else`.
 ///
-/// `$NAME` stands for any expression, and for the same one wherever it comes again, in all patterns of a case. `$...`
-/// stands for any number of operands of `&&`, `+` and their like, of arguments, or of statements that go straight on.
-/// `$ONE_OF(a, b)` stands for one of these.
-/// What code may be spelled like is said in [`c`].
+/// `$NAME` matches any expression, but the same one in all patterns of a case. `$...` matches any number of operands of
+/// `&&`, `+` and the like, of arguments, or of statements that don't branch. `$ONE_OF(a, b)` matches one of its
+/// arguments. [`c`] lists the spellings that count as the same.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourcePattern {
     text: String,
     node: CNode,
 }
 
-/// A text that is no pattern.
+/// A text that is not a pattern.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` is no pattern of source code: {why}")]
+#[error("`{text}` is not a pattern of source code: {why}")]
 pub struct BadPattern {
     /// The text.
     pub text: String,
@@ -48,7 +47,7 @@ impl SourcePattern {
     }
 }
 
-/// What stands for one of its arguments.
+/// Matches one of its arguments.
 pub const ONE_OF: &str = "$ONE_OF";
 
 fn is_statement(text: &str) -> bool {
@@ -72,12 +71,12 @@ impl FromStr for SourcePattern {
         let mut statements = c::body(&code, 1).map_err(not_c)?.block.parts;
         let node = match (statements.pop(), statements.is_empty()) {
             (Some(node), true) => node,
-            _ => return Err(bad("expected one expression, or one statement that is no declaration")),
+            _ => return Err(bad("expected one expression, or one statement that is not a declaration")),
         };
         let node = if is_statement(text) { Some(node) } else { node.parts.into_iter().next() };
         match node {
             Some(node) if !matches!(node.what, What::Any(_) | What::Rest) => Ok(Self { text: text.to_owned(), node }),
-            _ => Err(bad("it would fit everything")),
+            _ => Err(bad("it would match everything")),
         }
     }
 }
@@ -90,13 +89,13 @@ fn metavariables(text: &str) -> Result<(), String> {
         let good =
             name.starts_with(|c: char| c.is_ascii_uppercase()) && !name.contains(|c: char| c.is_ascii_lowercase());
         if !good && !after.starts_with("...") {
-            return Err(format!("expected a name in capitals or `...` after `$`, as in `$SK`, found `${name}`"));
+            return Err(format!("expected an uppercase name or `...` after `$`, as in `$SK`, found `${name}`"));
         }
     }
     Ok(())
 }
 
-/// Whether a statement goes straight on to the next: nothing in it decides, repeats or leaves.
+/// Whether a statement always continues with the next: it has no branch, loop or jump.
 pub fn goes_straight_on(statement: &CNode) -> bool {
     statement.walk().all(|node| match node.what {
         What::Is(word::IF | word::RETURN | word::GOTO | word::LABEL | word::CONFIGURED) => false,
@@ -131,13 +130,13 @@ mod tests {
         for (text, why) in [
             ("", "it is empty"),
             (" \n", "it is empty"),
-            ("$A", "it would fit everything"),
-            ("$...;", "it would fit everything"),
+            ("$A", "it would match everything"),
+            ("$...;", "it would match everything"),
             ("a >", "the C grammar does not understand it"),
             ("if (a) {", "the C grammar does not understand it"),
             ("a; b;", "expected one expression, or one statement"),
             ("int a;", "expected one expression, or one statement"),
-            ("$sk->a", "expected a name in capitals or `...` after `$`, as in `$SK`, found `$sk`"),
+            ("$sk->a", "expected an uppercase name or `...` after `$`, as in `$SK`, found `$sk`"),
             ("a + $", "found `$`"),
             (") + (", "the C grammar does not understand it"),
             ("};void g(){return 1;}", "expected"),

@@ -12,48 +12,48 @@ pub(super) const KEYS: [&str; 4] = ["function", "file", "harmless", "cases"];
 /// The keys of a case.
 pub(super) const CASE_KEYS: [&str; 5] = ["states", "has", "lacks", "elsewhere", "says"];
 
-/// The keys of what another function must look like.
+/// The keys of `elsewhere`.
 pub(super) const ELSEWHERE_KEYS: [&str; 4] = ["function", "file", "has", "lacks"];
 
-/// What one function of the source says about a bug. The first case that fits decides; where none does, the function
-/// says nothing. Several signatures of a bug narrow each other down.
+/// How one function of the source looks in each state of a bug. The first case that matches decides; if none does, the
+/// function says nothing. Only states that all signatures of a bug allow remain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceSignature {
     /// The function.
     pub function: String,
-    /// The file that it is in, as `net/ipv4/tcp_output.c`.
+    /// Its file, such as `net/ipv4/tcp_output.c`.
     pub file: String,
-    /// Statements that say nothing about the bug: a case's `lacks` does not look at them.
+    /// Statements that are irrelevant to the bug; a case's `lacks` ignores them.
     pub harmless: Vec<SourcePattern>,
-    /// What it may look like, the most telling first.
+    /// Its possible forms, the most specific first.
     pub cases: Vec<SourceCase>,
 }
 
-/// One of the things that a function may look like.
+/// One possible form of a function.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceCase {
-    /// The states that it leaves possible.
+    /// The states that remain possible.
     pub states: Vec<State>,
-    /// What all must be there. A metavariable is the same in all of them.
+    /// Patterns that must all match. A metavariable is the same in all of them.
     pub has: Vec<SourcePattern>,
-    /// What must not be there, but for what `has` and `harmless` fit.
+    /// Patterns that must not match, except in code that `has` or `harmless` matches.
     pub lacks: Vec<SourcePattern>,
-    /// What other functions must look like for this case.
+    /// Other functions that must match for this case.
     pub elsewhere: Vec<Elsewhere>,
-    /// What that means, in half a sentence.
+    /// What a match means, in half a sentence.
     pub says: String,
 }
 
-/// What another function must look like.
+/// How another function must look.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Elsewhere {
     /// The function.
     pub function: String,
-    /// The file that it is in.
+    /// Its file.
     pub file: String,
-    /// What all must be there.
+    /// Patterns that must all match.
     pub has: Vec<SourcePattern>,
-    /// What must not be there.
+    /// Patterns that must not match.
     pub lacks: Vec<SourcePattern>,
 }
 
@@ -80,7 +80,7 @@ fn case(node: &YamlNode, problems: &mut Collector<'_>) -> Option<SourceCase> {
     let lacks = fields.get("lacks").map(|node| patterns(node, problems));
     let elsewhere = fields.get("elsewhere").map(|node| problems.each(node, "functions", elsewhere));
     if has.is_none() && lacks.is_none() && elsewhere.is_none() {
-        problems.add(&node.span, || "this case fits everything: expected `has`, `lacks` or `elsewhere`".to_owned());
+        problems.add(&node.span, || "this case matches everything: expected `has`, `lacks` or `elsewhere`".to_owned());
     }
     let states = problems.needed(&fields, "states", node).and_then(|node| signature::states(node, problems));
     let says = problems.needed(&fields, "says", node).and_then(|n| problems.value(n, "text", fields::paragraph));
@@ -97,7 +97,7 @@ fn elsewhere(node: &YamlNode, problems: &mut Collector<'_>) -> Option<Elsewhere>
     let has = fields.get("has").map(|node| patterns(node, problems));
     let lacks = fields.get("lacks").map(|node| patterns(node, problems));
     if has.is_none() && lacks.is_none() {
-        problems.add(&node.span, || "this fits every function: expected `has` or `lacks`".to_owned());
+        problems.add(&node.span, || "this matches every function: expected `has` or `lacks`".to_owned());
     }
     let (has, lacks) = (has.flatten().unwrap_or_default(), lacks.flatten().unwrap_or_default());
     Some(Elsewhere { function: function?, file: file?, has, lacks })

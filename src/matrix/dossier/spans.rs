@@ -1,4 +1,4 @@
-//! Which releases have a step: since when, and between which ones it was out again.
+//! Which releases have a step, including steps that were reverted and applied again.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -16,23 +16,23 @@ pub(super) const KEYS: [&str; 2] = ["in", "out"];
 /// The releases with each step of a chain.
 pub type Steps<T> = BTreeMap<Role, Spans<T>>;
 
-/// The releases of a line that have a step. Most lines got it once; where it was reverted, and perhaps put in again, they
-/// have it from each `in` to the `out` behind it.
+/// The releases of a line that have a step. Most lines got it once. If it was reverted, and perhaps applied again, they
+/// have it from each `in` to the next `out`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Spans<T> {
     first: First<T>,
-    /// The releases that first lack it again, and first have it again, in turns.
+    /// Alternately the first release that lacks it again, and the first one that has it again.
     then: Vec<First<T>>,
 }
 
-/// Where a release stands among the spans.
+/// How a release relates to the spans.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Standing<'a, T> {
-    /// Whether the release has the step; none where that is not known.
+    /// Whether the release has the step; `None` if unknown.
     pub has: Option<bool>,
-    /// The change that decides it: the last one that is reached or may be, or else the first of all.
+    /// The change that decides this: the last one that the release reaches or may reach, or else the first of all.
     pub change: &'a First<T>,
-    /// Whether that change takes the step out.
+    /// Whether that change reverts the step.
     pub is_out: bool,
 }
 
@@ -42,7 +42,7 @@ impl<T> Spans<T> {
         &self.first
     }
 
-    /// The changes in order, each with whether it takes the step out.
+    /// The changes in order, each with whether it reverts the step.
     fn changes(&self) -> impl Iterator<Item = (&First<T>, bool)> {
         std::iter::once(&self.first).chain(&self.then).zip([false, true].into_iter().cycle())
     }
@@ -52,12 +52,12 @@ impl<T> Spans<T> {
         self.changes().flat_map(|(change, _)| change.named())
     }
 
-    /// The releases of which it is certain that something changed with them or before.
+    /// The releases at or before which a change certainly happened.
     pub fn certain(&self) -> impl Iterator<Item = &T> {
         self.changes().filter_map(|(change, _)| change.certain())
     }
 
-    /// Where a release stands. `reaches` says whether that release is another one or later.
+    /// How a release relates to the spans. `reaches` says whether it is the given release or a later one.
     pub fn at(&self, reaches: impl Fn(&T) -> bool) -> Standing<'_, T> {
         let mut standing = Standing { has: Some(false), change: &self.first, is_out: false };
         for (change, is_out) in self.changes() {
@@ -70,24 +70,24 @@ impl<T> Spans<T> {
         standing
     }
 
-    /// Whether a release has it, where that is known.
+    /// Whether a release has it, if known.
     pub fn is_in(&self, reaches: impl Fn(&T) -> bool) -> Option<bool> {
         self.at(reaches).has
     }
 
-    /// The release since which all certainly have it; none where it was taken out last.
+    /// The release since which all certainly have it; none if the last change reverted it.
     pub fn stands_since(&self) -> Option<&T> {
         self.changes().last().filter(|(_, is_out)| !is_out)?.0.certain()
     }
 
-    /// The release since which all certainly lack it again; none where it stands.
+    /// The release since which all certainly lack it again; none if it was not reverted last.
     pub fn gone_since(&self) -> Option<&T> {
         self.changes().last().filter(|(_, is_out)| *is_out)?.0.certain()
     }
 }
 
 impl<T: Ord> Spans<T> {
-    /// Whether the releases that are named stand in the order in which they came out.
+    /// Whether the releases are in the order in which they came out.
     pub(super) fn is_in_order(&self) -> bool {
         self.named().is_sorted_by(|a, b| a < b)
     }
@@ -118,7 +118,7 @@ impl<T: fmt::Display> fmt::Display for Spans<T> {
     }
 }
 
-/// The spans of one step: a release, or a list of spans. `check` is asked about each release that is named.
+/// The spans of one step: a release, or a list of spans. `check` is applied to each release.
 pub(super) fn read<T: FromStr<Err = BadRelease>>(
     node: &YamlNode,
     check: &impl Fn(&T) -> Result<(), String>,
@@ -144,7 +144,7 @@ pub(super) fn read<T: FromStr<Err = BadRelease>>(
             Some(end) => changes.push(first(end, problems)?),
             None if index + 1 == items.len() => {}
             None => {
-                problems.add(&item.span, || "this span never ends, and another one follows: expected `out`".to_owned());
+                problems.add(&item.span, || "another span follows this one: expected `out`".to_owned());
                 return None;
             }
         }

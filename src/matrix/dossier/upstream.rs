@@ -1,9 +1,9 @@
-//! Releases of kernel.org, and the first release with something.
+//! Releases of kernel.org, and the first release with a step.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// A text that names no release.
+/// A text that is not a release.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{found}` is not {expected}")]
 pub struct BadRelease {
@@ -12,7 +12,7 @@ pub struct BadRelease {
 }
 
 impl BadRelease {
-    /// What was expected, in words that go on from the text.
+    /// What was expected, as the end of a message.
     pub fn expected(&self) -> String {
         format!("expected {}", self.expected)
     }
@@ -22,7 +22,7 @@ fn bad(found: &str, expected: &'static str) -> BadRelease {
     BadRelease { found: found.chars().take(100).collect(), expected }
 }
 
-/// A line of releases: `4.19`, or `2.6.32` from before 3.0, when lines had three numbers.
+/// A line of releases: `4.19`, or `2.6.32` before 3.0, when lines had three numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ReleaseLine {
     version: u16,
@@ -31,7 +31,7 @@ pub struct ReleaseLine {
 }
 
 impl ReleaseLine {
-    /// Its numbers: the third is 0 but before 3.0.
+    /// Its numbers: the third is 0 from 3.0 on.
     pub fn numbers(self) -> [u16; 3] {
         [self.version, self.patchlevel, self.sublevel]
     }
@@ -64,7 +64,7 @@ impl Upstream {
         self.line
     }
 
-    /// The number behind the line's: 57 in `4.19.57`, 0 in `5.3` and `5.3-rc1`.
+    /// The number after the line's: 57 in `4.19.57`, 0 in `5.3` and `5.3-rc1`.
     pub fn stable(self) -> u16 {
         self.stable
     }
@@ -80,7 +80,7 @@ impl Upstream {
         self.candidate != Self::FINAL
     }
 
-    /// The candidate's number, where it is one.
+    /// The candidate's number, if it is one.
     pub fn candidate(self) -> Option<u16> {
         self.is_candidate().then_some(self.candidate)
     }
@@ -208,7 +208,7 @@ impl<T> First<T> {
         one.into_iter().chain(other)
     }
 
-    /// Whether a release has it, where that is known. `reaches` says whether that release is another one or later.
+    /// Whether a release has it, if known. `reaches` says whether that release is another one or later.
     pub fn is_in(&self, reaches: impl Fn(&T) -> bool) -> Option<bool> {
         match self {
             Self::Is(first) => Some(reaches(first)),

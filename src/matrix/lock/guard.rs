@@ -1,4 +1,4 @@
-//! Keeps others from changing a lock file meanwhile.
+//! Locks out concurrent updates of a lock file.
 
 use std::fs::{self, File};
 use std::io;
@@ -10,23 +10,23 @@ use rustix::io::Errno;
 use super::Lock;
 use crate::matrix::fields;
 
-/// Nobody else changes a lock file until this is dropped, or the process ends.
+/// Locks out concurrent updates of a lock file until it is dropped, or the process ends.
 #[derive(Debug)]
 pub struct LockGuard(#[expect(dead_code, reason = "held for its flock")] File);
 
 impl Lock {
-    /// Waits until nobody else changes the lock file of this matrix, whatever cache they use.
+    /// Waits for other processes that update the lock file of this matrix, even with another cache.
     ///
     /// # Errors
-    /// Where locking fails.
+    /// If locking fails.
     pub fn guard(matrix: &Path) -> io::Result<LockGuard> {
-        // The file is replaced and may not be there yet, so its folder is what is locked: the one that a link leads to.
+        // The file is replaced and may not exist yet, so lock its folder, after resolving links.
         let path = Self::path_of(matrix);
         let path = fs::canonicalize(&path).unwrap_or(path);
         let folder = File::open(fields::folder_of(&path))?;
         match alone(&folder) {
             Ok(()) => Ok(LockGuard(folder)),
-            // NFS locks only what is open for writing, which no folder ever is.
+            // NFS locks only files that are open for writing, and a folder never is.
             Err(Errno::BADF) => {
                 let file = File::options().read(true).write(true).open(matrix)?;
                 alone(&file)?;

@@ -1,7 +1,7 @@
-//! The lock of a matrix: what its kernels were resolved to, so that a run can be repeated byte for byte.
+//! The lock of a matrix records which files its kernels were resolved to, so that a run can be repeated byte for byte.
 //!
-//! It lies beside the matrix (`kernels.yaml` has `kernels.lock`), has a block a kernel, and is read as the matrix is: all
-//! mistakes at once, with their places.
+//! It lies beside the matrix (`kernels.yaml` has `kernels.lock`), and has a block for each kernel. Like the matrix, it
+//! reports all mistakes at once, with their places.
 
 mod guard;
 mod read;
@@ -20,19 +20,19 @@ use super::{KernelEntry, Source, fields, file};
 use crate::regular;
 use crate::words::KernelName;
 
-/// A file that a kernel was made of.
+/// A file of a locked kernel.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LockedFile {
-    /// Its name: a package's own, or that of the file.
+    /// The package's name, or the file's.
     pub name: String,
-    /// The package's version, where it is one.
+    /// The package's version, if it is a package.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
     /// Its sha256, in hexadecimal digits.
     pub sha256: String,
-    /// Its length in bytes; 0 where it has not been fetched yet, and its archive tells none.
+    /// Its size in bytes; 0 if unknown, because it was not fetched yet and its archive doesn't list sizes.
     pub size: u64,
-    /// Where it was had from, and may be had from again: addresses, the best one first; none for a user's own file.
+    /// Addresses to fetch it from, the best one first; none for a user's own file.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub addresses: Vec<String>,
 }
@@ -40,11 +40,11 @@ pub struct LockedFile {
 /// What a kernel was resolved to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Locked {
-    /// The matrix's source of it then, in one line: where the matrix has another one now, this counts no more.
+    /// Its source in the matrix at that time, in one line. If the matrix has another one now, the entry is invalid.
     pub source: String,
     /// When it was resolved.
     pub when: Timestamp,
-    /// What it calls itself, where that was known.
+    /// Its release, if it was known.
     pub release: Option<String>,
     /// The files; never empty.
     pub files: Vec<LockedFile>,
@@ -57,14 +57,14 @@ pub struct Lock {
     pub kernels: BTreeMap<KernelName, Locked>,
 }
 
-/// How a kernel of a matrix stands in its lock.
+/// A kernel's state in the lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InLock<'a> {
     /// What it was resolved to.
     Current(&'a Locked),
-    /// It was resolved when the matrix had another source for it.
+    /// It was locked with another source.
     OtherSource(&'a Locked),
-    /// It is not there.
+    /// It is not locked.
     Absent,
 }
 
@@ -74,7 +74,7 @@ impl Lock {
         matrix.with_extension("lock")
     }
 
-    /// Reads the lock file; an empty lock where there is none.
+    /// Reads the lock file; an empty lock if there is none.
     ///
     /// # Errors
     /// All mistakes at once; or that the file cannot be read.
@@ -82,11 +82,11 @@ impl Lock {
         match regular::read(path, file::FILE_MAX as u64 + 1) {
             Ok(bytes) => Self::parse(&bytes, path),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
-            Err(error) => Err(Problems::of_file(path.to_owned(), format!("the lock file cannot be read: {error}"))),
+            Err(error) => Err(Problems::of_file(path.to_owned(), format!("cannot read the lock file: {error}"))),
         }
     }
 
-    /// Reads a lock from its text. `path` is named in messages.
+    /// Reads a lock from its text. Messages name `path`.
     ///
     /// # Errors
     /// All mistakes at once.
@@ -94,7 +94,7 @@ impl Lock {
         read::read(text, path)
     }
 
-    /// How this kernel of the matrix stands here.
+    /// The state of this kernel of the matrix.
     pub fn standing(&self, kernel: &KernelEntry, matrix: &Path) -> InLock<'_> {
         match self.kernels.get(&kernel.name) {
             None => InLock::Absent,
@@ -103,10 +103,10 @@ impl Lock {
         }
     }
 
-    /// Replaces the lock file of a matrix, all of it or nothing.
+    /// Replaces the lock file of a matrix atomically.
     ///
     /// # Errors
-    /// Where it cannot be written, or would be longer than is ever read.
+    /// If it cannot be written, or would be too long to read again.
     pub fn save(&self, matrix: &Path) -> io::Result<()> {
         let text = self.text(matrix).map_err(io::Error::other)?;
         write::replace(&Self::path_of(matrix), &text)
@@ -115,7 +115,7 @@ impl Lock {
     /// The file's text.
     ///
     /// # Errors
-    /// Where it would be longer than is ever read.
+    /// If it would be too long to read again.
     pub fn text(&self, matrix: &Path) -> Result<String, TooLong> {
         let text = write::text(self, matrix);
         if text.len() > file::FILE_MAX { Err(TooLong(self.kernels.len())) } else { Ok(text) }
@@ -123,7 +123,7 @@ impl Lock {
 }
 
 impl Locked {
-    /// Adds where its packages are kept for ever: in each of these archives, as they were when this was locked.
+    /// Adds the addresses of its packages in each of these archives, as of the time when it was locked.
     pub fn add_archives(&mut self, archives: &[String]) {
         // The form of the folders of Debian's snapshot archive.
         let time = self.when.strftime("%Y%m%dT%H%M%SZ").to_string();
@@ -139,8 +139,7 @@ impl Locked {
         }
     }
 
-    /// Whether it is the same kernel, wherever its files are had from. What has the same sha256 has the same length, and
-    /// the same version.
+    /// Whether it is the same kernel, regardless of its addresses. The same sha256 implies the same size and version.
     pub fn is_same(&self, other: &Self) -> bool {
         self.source == other.source && self.has_same_bytes(other)
     }
@@ -158,12 +157,12 @@ impl Locked {
 #[error("the lock of {0} kernels is longer than {limit} KiB; split the matrix", limit = file::FILE_MAX / 1024)]
 pub struct TooLong(pub usize);
 
-/// A kernel's source in one line. Paths in it start at the matrix's folder, from wherever the matrix is named.
+/// A kernel's source in one line. Its paths are relative to the matrix's folder.
 pub fn source_line(kernel: &KernelEntry, matrix: &Path) -> String {
     let folder = fields::folder_of(matrix);
     let shown = |path: &PathBuf| {
         let path = path.strip_prefix(folder).unwrap_or(path).display().to_string();
-        // Two files and one with a space in its name are not the same.
+        // Quotes tell two files from one with a space in its name.
         if path.contains(' ') { format!("\"{path}\"") } else { path }
     };
     let files = |word: &str, files: &[PathBuf]| {
@@ -180,7 +179,7 @@ pub fn source_line(kernel: &KernelEntry, matrix: &Path) -> String {
             line
         }
         Source::Url(remote) => {
-            // A pin that changed makes another source of the same address.
+            // An address with a changed pin is another source.
             let pins = remote.iter().map(|file| format!(" ({})", file.pin.as_str()));
             pins.fold(kernel.source.to_string(), |line, pin| line + &pin)
         }

@@ -14,7 +14,7 @@ use crate::matrix::problems::{Collector, Problems};
 use crate::matrix::tree::{Value, YamlNode};
 use crate::words::KernelName;
 
-/// The one version of the file's form that there is.
+/// The only version of the format.
 pub(super) const VERSION: &str = "1";
 
 const KEYS: [&str; 2] = ["version", "kernels"];
@@ -34,12 +34,12 @@ impl Collector<'_> {
         let fields = self.mapping(root, "a mapping with `kernels`", &KEYS)?;
         let version = self.needed(&fields, "version", root)?;
         self.value(version, "version", |text| {
-            let other = || format!("expected {VERSION}: another release of backproof has written this file");
+            let other = || format!("expected {VERSION}: another release of backproof wrote this file");
             if text == VERSION { Ok(()) } else { Err(other()) }
         })?;
         let kernels = self.needed(&fields, "kernels", root)?;
         let mut lock = Lock::default();
-        // A matrix of build trees alone has an empty one.
+        // The lock of a matrix with only build trees is empty.
         let Value::List(items) = &kernels.value else {
             self.wrong_type(kernels, "a list of kernels");
             return None;
@@ -48,7 +48,7 @@ impl Collector<'_> {
         for item in items {
             let Some((name, at, locked)) = self.locked(item) else { continue };
             if let Some(first) = named.get(&name) {
-                let note = || Some((first.clone(), "it was given here first".to_owned()));
+                let note = || Some((first.clone(), "first given here".to_owned()));
                 self.add_with(&at, || format!("the kernel `{name}` is locked twice"), note);
                 continue;
             }
@@ -59,7 +59,7 @@ impl Collector<'_> {
     }
 
     fn locked(&mut self, node: &YamlNode) -> Option<(KernelName, Range<usize>, Locked)> {
-        let fields = self.mapping(node, "a mapping that says what a kernel was resolved to", &KERNEL_KEYS)?;
+        let fields = self.mapping(node, "a mapping that describes a locked kernel", &KERNEL_KEYS)?;
         let name_node = self.needed(&fields, "name", node);
         let name = name_node.and_then(|node| self.name::<KernelName>(node, "a kernel's name"));
         let source = self.needed(&fields, "source", node).and_then(|node| self.value(node, "source", fields::line));
@@ -67,7 +67,7 @@ impl Collector<'_> {
         let release = fields.get("release").map(|node| self.value(node, "release", word));
         let files = self.needed(&fields, "files", node);
         let files = files.and_then(|node| self.each(node, "files", |node, problems| problems.locked_file(node)));
-        // Each is looked at, also where another one is wrong.
+        // All values are checked, even if one is wrong.
         let release = release.map_or(Some(None), |release| release.map(Some));
         let locked = Locked { source: source?, when: when?, release: release?, files: files? };
         Some((name?, name_node?.span.clone(), locked))
@@ -108,7 +108,7 @@ fn size(text: &str) -> Result<u64, String> {
     number.ok_or_else(|| "expected a number of bytes".to_owned())
 }
 
-/// What apt or we ourselves may fetch from.
+/// An address that apt or backproof can fetch from.
 fn address(text: &str) -> Result<String, String> {
     let scheme = text.split_once(':').map_or("", |(scheme, _)| scheme);
     let named = scheme.starts_with(|c: char| c.is_ascii_lowercase())

@@ -54,9 +54,9 @@ fn kernel(text: &mut String, name: &KernelName, locked: &Locked) {
     }
 }
 
-/// Replaces the lock file, all of it or nothing.
+/// Replaces the lock file atomically.
 pub(super) fn replace(path: &Path, text: &str) -> io::Result<()> {
-    // A link stays one, and what it leads to is replaced.
+    // A link is kept, and its target is replaced.
     let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let folder = fields::folder_of(&path);
     let mode = Permissions::from_mode(0o666);
@@ -67,7 +67,7 @@ pub(super) fn replace(path: &Path, text: &str) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-/// A text as YAML: plain where it is read back the same, else in quotes, as JSON writes it.
+/// A text as YAML: plain if it reads back the same, or else quoted as in JSON.
 fn scalar(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "._+~/:()@ -".contains(c);
     let is_plain = text.starts_with(|c: char| c.is_ascii_alphanumeric())

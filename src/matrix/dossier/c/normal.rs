@@ -1,10 +1,10 @@
-//! From the parser's tree to the one that spellings share.
+//! Makes the normalised tree from the parser's tree.
 
 use tree_sitter::Node as Parsed;
 
 use super::{Body, CNode, Lines, Unreadable, What, word};
 
-/// How deeply code may be nested. The kernel's own coding style complains about four levels.
+/// How deeply code may be nested. The kernel's coding style warns of more than three levels.
 const MAX_DEPTH: u32 = 150;
 
 /// Wrappers that change nothing about what a value means (include/linux/compiler.h, asm-generic/rwonce.h).
@@ -19,7 +19,7 @@ const TYPES: [&str; 23] = [
     "__s64", "__be16", "__be32", "__be64", "__le16", "__le32", "__le64", "__wsum",
 ];
 
-/// What a metavariable for any number of things is called while the grammar reads it.
+/// The name that replaces `$...` while the grammar parses a pattern.
 pub(super) const REST: &str = "$rest";
 
 /// Reads one function.
@@ -59,7 +59,7 @@ impl<'t> Reader<'t> {
         CNode { what, parts, lines: self.lines(node) }
     }
 
-    /// A statement as a block, and a block with those blocks dissolved that stand directly in it.
+    /// A statement as a block; blocks directly inside a block are merged into it.
     fn block(&mut self, node: Parsed, depth: u32) -> Result<CNode, Unreadable> {
         let mut parts = Vec::new();
         self.statement(node, depth, &mut parts)?;
@@ -140,7 +140,7 @@ impl<'t> Reader<'t> {
         Ok(())
     }
 
-    /// The name that a declarator declares, through its stars and brackets; none for the declaration of a function.
+    /// The name that a declarator declares, inside its stars and brackets; none for a function.
     fn declared(&self, mut node: Parsed, mut depth: u32) -> Result<Option<String>, Unreadable> {
         loop {
             depth = self.deeper(node, depth)?;
@@ -252,7 +252,7 @@ impl<'t> Reader<'t> {
         Ok(self.make(node, What::Is(word::CALL), parts))
     }
 
-    /// An operator and its operands, in the one way of writing it.
+    /// An operator and its operands, in normal form.
     fn combine(&self, node: Parsed, sign: &'static str, mut parts: Vec<CNode>) -> CNode {
         let make = |what, parts| self.make(node, what, parts);
         let numbers: Vec<i64> = parts.iter().filter_map(value).collect();
