@@ -162,7 +162,7 @@ fn what_is_not_there_is_bad_usage_and_costs_no_other_answer() {
     assert_eq!(said(&document, "4.19.62")["verdict"], "not-affected");
     lab.run(&["affected", "--git", "absent", "HEAD"]).ends_with(2).says(&["absent is not there"]);
     std::fs::create_dir(lab.path("folder")).expect("a folder");
-    lab.run(&["affected", "--git", "folder", "HEAD"]).ends_with(2).says(&["is no git repository"]);
+    lab.run(&["affected", "--git", "folder", "HEAD"]).ends_with(2).says(&["is not a git repository"]);
 }
 
 #[test]

@@ -123,7 +123,7 @@ fn an_image_without_symbols_has_no_verdict_without_a_boot() {
     assert_eq!(images.len(), 2);
     for image in &images {
         let image = image.to_str().expect("a path");
-        let ran = lab.run(&["affected", image, "--bug", "tcp-fragment-stall"]);
+        let ran = lab.run(&["affected", image, "--bug", "tcp-fragment-stall", "--explain"]);
         ran.ends_with(3);
         assert!(ran.stdout.contains("without CONFIG_KALLSYMS"), "{}", ran.stdout);
     }

@@ -81,7 +81,7 @@ fn an_address_is_answered_like_the_file_that_lies_there() {
         (cut.clone(), 3, format!("{cut} is truncated").as_str()),
         (server.at("/gone"), 3, "HTTP 404"),
         (format!("{address}#sha256=1"), 2, "64 hexadecimal digits"),
-        ("https://me:secret@kernel.example/a.deb".to_owned(), 2, "without a user"),
+        ("https://me:secret@kernel.example/a.deb".to_owned(), 2, "without user"),
     ] {
         let (ran, answer) = asked(&lab, &[&subject]);
         assert_eq!(ran.code, code, "{subject}");

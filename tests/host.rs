@@ -72,7 +72,7 @@ fn saved_host_report_fits_a_hundred_columns() {
     for words in [
         "Linux 4.19.57: affected by tcp-fragment-stall",
         "BITTEN NOW",
-        "kernel: affected (half-fixed",
+        "kernel: AFFECTED (half-fixed",
         "10.0.0.1:3306 → 10.0.0.2:40000",
         "SO_SNDBUF",
     ] {

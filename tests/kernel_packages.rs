@@ -133,7 +133,7 @@ fn inner_process_reports_what_it_obtains() {
 fn a_host_without_apt_or_without_network_is_told_what_to_do() {
     let world = World::new();
     let said = without(Command::new("/usr/bin/env").arg("PATH=/nonexistent"), world.folder.path());
-    assert!(said.contains("apt-config was not found") && said.contains("install apt"), "{said}");
+    assert!(said.contains("cannot find apt-config") && said.contains("install apt"), "{said}");
     let mut unshare = Command::new("unshare");
     let said = without(unshare.args(["--user", "--net"]), world.folder.path());
     assert!(said.contains("check the network and the mirror"), "{said}");

@@ -81,7 +81,7 @@ fn unverified_mainline_build_says_so() {
     // The archive's image holds no code that can be read here, and its release does not stand in for it.
     assert_eq!((&bug["verdict"], &bug["state"]), (&"unknown".into(), &Value::Null), "{bug:#}");
     assert_eq!(bug["findings"][0]["states"], serde_json::json!(["half-fixed"]), "{bug:#}");
-    assert!(bug["advice"].to_string().contains("binary could not see"), "{bug:#}");
+    assert!(bug["reason"].to_string().contains("binary could not see"), "{bug:#}");
     // What was fetched is enough from then on.
     let offline = [&ask[..], &["--offline"]].concat();
     let before = server.requests().len();

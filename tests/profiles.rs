@@ -116,7 +116,7 @@ kernels:
         assert_eq!(got, (Some(outcome), mitigated), "{cell:#}");
     }
     let advice = judged(&document, "syn-cookie-data-loss@undeclared")["advice"].to_string();
-    assert!(advice.contains("give it `mitigates: [syn-cookie-data-loss]` in the matrix"), "{advice}");
+    assert!(advice.contains("add `mitigates: [syn-cookie-data-loss]` to the profile"), "{advice}");
 }
 
 #[test]
