@@ -83,10 +83,7 @@ fn own_program_is_judged_by_status_words_and_controls() {
     let facts = &cell(&document, "debian-12", "says-affected")["checks"][0]["facts"]["lost_bytes"];
     assert_eq!(facts, 3);
     let known = ended(&document, "only-known");
-    let expected = (
-        "error",
-        "the witnesses leave the verdict unknown, and nothing can be run for this bug: its dossier has no `reproducer`",
-    );
+    let expected = ("error", "the witnesses leave the verdict unknown; its dossier has no `reproducer` to run");
     assert_eq!((known.0.as_str(), known.2.as_str()), expected);
     // The agent's own reproducers have a guest that no user's program has been in.
     let boots = |bug: &str| cell(&document, "debian-12", bug)["boots"].clone();

@@ -180,7 +180,7 @@ fn rpm_kernel_boots_and_its_changelog_is_heard() {
     assert!(of("runtime").is_some() && of("binary").is_some(), "{el:#}");
 
     let core = core.display().to_string();
-    let ran = lab.run(&["affected", "--bug", "tcp-fragment-stall", &core]);
+    let ran = lab.run(&["affected", "--explain", "--bug", "tcp-fragment-stall", &core]);
     ran.ends_with(0);
     // No el9 starts from 6.1, so it is nobody's by that name.
     assert!(ran.stdout.contains("an unnamed distribution's kernel, based on 6.1"), "{}", ran.stdout);
