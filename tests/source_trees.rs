@@ -120,5 +120,5 @@ fn the_source_of_every_control_says_what_the_control_is() {
             }
         }
     }
-    assert_eq!(named, recipes.lines().len() * recipes.controls().len() * Bugs::built_in().iter().count());
+    assert_eq!(named, recipes.pairs().count() * Bugs::built_in().iter().count());
 }
