@@ -20,7 +20,7 @@ fi
 endef
 
 run: setup
-	@cargo build --release --quiet
+	@cargo build --release --locked
 	@target/release/backproof run $(ARGS)
 
 # The control kernels are compiled first, a quarter of an hour for each line where they are not in the cache yet.
@@ -50,19 +50,19 @@ lint:
 # What boots cost beside plain QEMU, what the witnesses cost that need no boot, and what packages cost. A history as large as Linux's takes
 # minutes to make: `cargo bench --bench git` is asked for by name.
 bench: setup
-	@cargo build --release --quiet
+	@cargo build --release --locked
 	@cargo bench --bench boot
 	@cargo bench --bench witnesses
 	@cargo bench --bench packages
 
 # Kernels whose truth is known, to judge the verifier by: a quarter of an hour of compiling for each line, once.
 controls: tools
-	@cargo build --release --quiet
+	@cargo build --release --locked
 	@target/release/backproof controls build $(ARGS)
 
 # Whether a reproducer is ever wrong: control kernels, many boots, a host far too busy. Takes most of an hour.
 soak: tools
-	@cargo build --release --quiet
+	@cargo build --release --locked
 	@target/release/backproof controls build
 	@cargo bench --bench soak -- $(ARGS)
 

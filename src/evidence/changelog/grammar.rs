@@ -36,10 +36,27 @@ const CREDITING: &str = "from by and fixes git-fixes cherry picked backport back
 const REPAIRING: &str = "fix fixes fixed fixing for security address addresses addressed resolve resolves close closes bug \
     issue issues and";
 
-/// What the item says of the step; none where it does not speak of it, or only in passing.
-pub(super) fn of_step(item: &ChangelogItem, step: &Step) -> Option<ItemSays> {
-    let subject = loose(&step.subject);
-    let says = by_subject(item, &subject).or_else(|| by_patch_file(item, &subject)).or_else(|| by_commit(item, step));
+/// A step as thousands of items are asked about it.
+pub(super) struct SoughtStep<'s> {
+    step: &'s Step,
+    subject: String,
+    /// The subject as `git format-patch` writes it in a file's name.
+    slug: String,
+}
+
+impl<'s> SoughtStep<'s> {
+    pub(super) fn new(step: &'s Step) -> Self {
+        let subject = loose(&step.subject);
+        let kept = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '.';
+        let slug = subject.split(|c| !kept(c)).filter(|part| !part.is_empty()).collect::<Vec<_>>().join("-");
+        Self { step, subject, slug }
+    }
+}
+
+/// What the item says of the step. None if it does not mention the step, or mentions it only in passing.
+pub(super) fn of_step(item: &ChangelogItem, sought: &SoughtStep<'_>) -> Option<ItemSays> {
+    let says = by_subject(item, &sought.subject).or_else(|| by_patch_file(item, sought));
+    let says = says.or_else(|| by_commit(item, sought.step));
     says.map(|says| if item.is_turned { ItemSays::Doubtful } else { says })
 }
 
@@ -83,13 +100,17 @@ fn by_subject(item: &ChangelogItem, subject: &str) -> Option<ItemSays> {
 }
 
 /// What is said of a patch file that `git format-patch` would name after the subject.
-fn by_patch_file(item: &ChangelogItem, subject: &str) -> Option<ItemSays> {
+fn by_patch_file(item: &ChangelogItem, sought: &SoughtStep<'_>) -> Option<ItemSays> {
+    if ![".patch", ".diff"].iter().any(|end| item.loose.contains(end)) {
+        return None;
+    }
+    let subject = &sought.subject;
     let mut at = 0;
     for word in item.loose.split_inclusive([' ', ',', ':', '(', ')', '"']) {
         let start = at;
         at += word.len();
         let word = word.trim_end_matches([' ', ',', ':', '(', ')', '"']);
-        if !is_patch_of(word, subject) {
+        if !is_patch_of(word, &sought.slug) {
             continue;
         }
         let (before, after) = (&item.even[..start], &item.even[start + word.len()..]);
@@ -249,14 +270,15 @@ fn is_patch(word: &str) -> bool {
     [".patch", ".diff"].iter().any(|end| word.ends_with(end))
 }
 
-/// Whether this file is named as `git format-patch` names a patch with this subject, cut off or not.
-fn is_patch_of(word: &str, subject: &str) -> bool {
+/// Whether `git format-patch` could have named this file after the subject with this slug. It cuts long names.
+fn is_patch_of(word: &str, slug: &str) -> bool {
     const SHORTEST: usize = 30;
-    let kept = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '.';
-    let slug = subject.split(|c| !kept(c)).filter(|part| !part.is_empty()).collect::<Vec<_>>().join("-");
+    if !is_patch(word) {
+        return false;
+    }
     let file = word.rsplit('/').next().unwrap_or(word);
     let name = file.rsplit_once('.').map_or(file, |(name, _)| name);
     let numbered = name.split_once('-').filter(|(number, _)| number.bytes().all(|b| b.is_ascii_digit()));
     let name = numbered.map_or(name, |(_, name)| name);
-    is_patch(word) && (name == slug || (name.len() >= SHORTEST && slug.starts_with(name)))
+    name == slug || (name.len() >= SHORTEST && slug.starts_with(name))
 }

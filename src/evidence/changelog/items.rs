@@ -52,6 +52,8 @@ struct ItemDraft {
     indent: usize,
     has_bullet: bool,
     is_turned: bool,
+    /// Whether it takes back what stands below it, once that is known: thousands of items may stand below one heading.
+    takes_back: Option<bool>,
 }
 
 impl ItemDraft {
@@ -81,10 +83,13 @@ pub(super) fn items(text: &str) -> Vec<ChangelogItem> {
             }
             (begun, _) => {
                 headings.retain(|at| begun.is_some() && drafts[*at].heads(indent));
-                let is_turned = headings.iter().any(|at| takes_back(&drafts[*at].text));
+                let is_turned = headings.iter().any(|at| {
+                    let ItemDraft { text, takes_back: known, .. } = &mut drafts[*at];
+                    *known.get_or_insert_with(|| takes_back(text))
+                });
                 headings.push(drafts.len());
                 let text = begun.unwrap_or(line).chars().take(LONGEST).collect();
-                drafts.push(ItemDraft { text, indent, has_bullet: begun.is_some(), is_turned });
+                drafts.push(ItemDraft { text, indent, has_bullet: begun.is_some(), is_turned, takes_back: None });
                 continues = true;
             }
         }

@@ -15,7 +15,7 @@ use super::{Finding, Strength, Witness};
 use crate::kernel::{Changelog, Quoted};
 use crate::matrix::{Bug, Step, Upstream};
 use crate::words::Role;
-use grammar::ItemSays;
+use grammar::{ItemSays, SoughtStep};
 use items::{ChangelogItem, items};
 
 /// A changelog, ready to be asked about any number of bugs.
@@ -52,7 +52,8 @@ impl ParsedChangelog {
 
     /// What it says of a step, by its subject and commits, or else by the CVEs that the step is known by.
     fn find(&self, step: &Step, cves: &[String]) -> Option<StepMention> {
-        let by_name = self.last_word(step.role, &|item| grammar::of_step(item, step));
+        let sought = SoughtStep::new(step);
+        let by_name = self.last_word(step.role, &|item| grammar::of_step(item, &sought));
         by_name.or_else(|| {
             let mut named = cves.iter().filter_map(|cve| {
                 let found = self.last_word(step.role, &|item| grammar::of_cve(item, cve))?;
@@ -121,22 +122,23 @@ pub fn weigh(bug: &Bug, changelog: &ParsedChangelog, release: Option<&Release>) 
     if bug.chain.is_empty() {
         return Finding::unknown(Witness::Changelog, "the dossier names no commit that a changelog could name");
     }
-    let said = |step: &Step| changelog.find(step, &cves(bug, step.role));
-    let found: Vec<StepMention> = bug.chain.iter().filter_map(said).collect();
+    let said: Vec<(&Step, Option<StepMention>)> =
+        bug.chain.iter().map(|step| (step, changelog.find(step, &cves(bug, step.role)))).collect();
+    let found: Vec<&StepMention> = said.iter().filter_map(|(_, mention)| mention.as_ref()).collect();
     if found.is_empty() {
         let why = format!("{} names no step of the chain, which proves nothing", changelog.reach());
         return Finding::unknown(Witness::Changelog, why);
     }
-    let told = found.iter().map(StepMention::told).collect::<Vec<_>>().join("; ");
+    let told = found.iter().map(|found| found.told()).collect::<Vec<_>>().join("; ");
     if found.iter().all(|found| changelog.presence(found).hint.is_none()) {
         return Finding::unknown(Witness::Changelog, format!("{} {told}", changelog.reach()));
     }
-    let presence = |step: &Step, said: Option<StepMention>| match said {
-        Some(found) => changelog.presence(&found),
+    let presence = |(step, said): &(&Step, Option<StepMention>)| match said {
+        Some(found) => changelog.presence(found),
         None if is_needless(step, release) => Presence::IN,
         None => Presence::OPEN,
     };
-    let steps = bug.chain.iter().map(|step| (step.role, presence(step, said(step))));
+    let steps = said.iter().map(|of_step| (of_step.0.role, presence(of_step)));
     let chain = ChainPresence::of(steps);
     let (states, _) = chain.conclude();
     let why = format!("{} {told}. Two patches can share a subject, so this is a hint", changelog.reach());
