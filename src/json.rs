@@ -1,5 +1,6 @@
 //! Writes JSON documents.
 
+use std::fmt::Display;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -58,6 +59,30 @@ pub fn paths<'a, S: Serializer>(
 /// Those of the serializer.
 pub fn optional_path<S: Serializer>(path: &Option<PathBuf>, serializer: S) -> Result<S::Ok, S::Error> {
     path.as_ref().map(|path| path.to_string_lossy()).serialize(serializer)
+}
+
+/// What a value prints. For `#[serde(serialize_with)]`.
+///
+/// # Errors
+/// Those of the serializer.
+pub fn text<S: Serializer>(value: &impl Display, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(value)
+}
+
+/// Several values, as [`text`] writes one.
+///
+/// # Errors
+/// Those of the serializer.
+pub fn texts<S: Serializer>(values: &[impl Display], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(values.iter().map(ToString::to_string))
+}
+
+/// A value that may be missing, as [`text`] writes one.
+///
+/// # Errors
+/// Those of the serializer.
+pub fn optional_text<S: Serializer>(value: &Option<impl Display>, serializer: S) -> Result<S::Ok, S::Error> {
+    value.as_ref().map(ToString::to_string).serialize(serializer)
 }
 
 /// [`PrettyFormatter`], which also escapes what [`is_obeyed`].

@@ -147,7 +147,7 @@ impl<'a> Inquiry<'a> {
         match (self.unpack)(&from) {
             Err(why) => problem(why),
             Ok(kernel) => {
-                let exhibits = Exhibits::of_kernel(&kernel, &from);
+                let exhibits = Exhibits::of_kernel(&kernel);
                 let name = exhibits.release.as_ref().and_then(|release| release.as_ref().ok());
                 let remarks = kernel.provenance.iter().filter_map(Provenance::remark);
                 let words: Vec<String> = remarks.chain(name.map(ToString::to_string)).collect();
@@ -190,7 +190,7 @@ impl<'a> Inquiry<'a> {
                     Some(release) => format!("a tarball of a build of {release}"),
                     None => "a tarball of a build".to_owned(),
                 }),
-                exhibits: Exhibits::of_kernel(&kernel, &from),
+                exhibits: Exhibits::of_kernel(&kernel),
                 settle: BY_BOOT,
                 bootable: Some(from),
                 ..SubjectLook::default()

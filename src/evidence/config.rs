@@ -14,9 +14,10 @@ use std::time::SystemTime;
 use flate2::read::GzDecoder;
 use rustix::fs::OFlags;
 
+use super::exhibits::Exhibits;
 use super::{Finding, StateSet, Strength, Witness};
-use crate::kernel::{Kernel, KernelConfig, Unset};
-use crate::matrix::{Bug, Source};
+use crate::kernel::{ConfigOrigin, Kernel, KernelConfig, Unset};
+use crate::matrix::Bug;
 
 /// The largest configuration that is read, in bytes: those of today's distributions have 300 KiB.
 const LARGEST: u64 = 4 << 20;
@@ -38,20 +39,14 @@ impl<'a> BuildConfig<'a> {
         Self { config: Cow::Borrowed(config), place, is_certain: true }
     }
 
-    /// The one that was obtained with a kernel. What came in the same packages, or out of the same build, is the kernel's.
-    pub fn of_kernel(kernel: &Kernel, from: &Source) -> Option<Self> {
+    /// The one that was obtained with a kernel.
+    pub fn of_kernel(kernel: &Kernel) -> Option<Self> {
         let config = kernel.config.clone()?;
-        let (place, is_certain) = match from {
-            Source::Tree(tree) if tree.is_dir() => return Self::of_tree(tree),
-            Source::Image { config: Some(path), .. } => {
-                (format!("{}, which is named beside the image", path.display()), false)
-            }
-            Source::Image { .. } => ("a configuration beside the image".to_owned(), false),
-            Source::Tree(_) => ("the configuration in its tarball".to_owned(), true),
-            Source::Control { .. } => ("the configuration that it was built with".to_owned(), true),
-            Source::Apt { .. } | Source::Deb(_) | Source::Rpm(_) | Source::Url(_) | Source::Mainline { .. } => {
-                ("the configuration in its package".to_owned(), true)
-            }
+        let (place, is_certain) = match (&kernel.origin.config, &kernel.origin.tree) {
+            (ConfigOrigin::Tree, Some(tree)) => return Self::of_tree(tree),
+            (ConfigOrigin::Own(place), _) => ((*place).to_owned(), true),
+            (ConfigOrigin::Beside(path), _) => (format!("{}, which is named beside the image", path.display()), false),
+            (ConfigOrigin::Unknown | ConfigOrigin::Tree, _) => ("a configuration beside the image".to_owned(), false),
         };
         Some(Self { config: Cow::Owned(config), place, is_certain })
     }
@@ -127,13 +122,20 @@ impl<'a> BuildConfig<'a> {
     }
 }
 
+/// What the kernel's configuration says of a bug, if the bug's code was not compiled.
+pub(super) fn look(exhibits: &Exhibits<'_>, bug: &Bug) -> Option<Finding> {
+    let embedded = exhibits.binary.as_ref().and_then(|binary| binary.as_ref().ok()?.config());
+    match embedded {
+        Some(config) => BuildConfig::embedded(config).weigh(bug),
+        None => exhibits.config.as_ref()?.weigh(bug),
+    }
+}
+
 /// What is left of what others say of the source that a kernel was built from, where its configuration says that the code
 /// was not compiled: the source may have the bug, and the kernel does not.
 pub fn temper(findings: &mut [Finding], compiled_out: &Finding) {
-    let is_about_source = |finding: &Finding| {
-        matches!(finding.witness, Witness::Version | Witness::Changelog | Witness::Git | Witness::Source)
-            && !finding.states.and(StateSet::affected()).is_empty()
-    };
+    let is_about_source =
+        |finding: &Finding| finding.witness.is_about_source() && !finding.states.and(StateSet::affected()).is_empty();
     for finding in findings.iter_mut().filter(|finding| is_about_source(finding)) {
         if compiled_out.strength > Strength::Weak {
             finding.states = StateSet::all();

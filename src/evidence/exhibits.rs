@@ -4,15 +4,15 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use super::binary::{self, Binary};
-use super::changelog::{self, ParsedChangelog};
+use super::binary::Binary;
+use super::changelog::ParsedChangelog;
 use super::config::{self, BuildConfig};
 use super::git::{GitIndex, StepFound};
 use super::source::{self, SourceFiles, SourceFolder};
-use super::version::{self, NotARelease, Release};
-use super::{Finding, Limit, StateSet, Strength, Witness};
-use crate::kernel::{Kernel, PackageKind, Provenance};
-use crate::matrix::{Bug, Source};
+use super::version::{NotARelease, Release};
+use super::{Finding, StateSet, Strength, Witness};
+use crate::kernel::{Kernel, PackageKind};
+use crate::matrix::Bug;
 
 /// What of one kernel can be looked at without booting it. What is there and could not be read is there with the reason.
 #[derive(Default)]
@@ -41,9 +41,24 @@ pub struct Said {
     pub steps: Vec<StepFound>,
     /// What git found that people should know.
     pub warnings: Vec<String>,
+    /// Whether git takes a repair to be in by words alone.
+    pub rests_on_words: bool,
 }
 
 impl Said {
+    /// Takes back what one witness says where another one knows better.
+    fn cross_examine(&mut self, exhibits: &Exhibits<'_>, bug: &Bug) {
+        if let (true, Some(Ok(files))) = (self.rests_on_words, &exhibits.source)
+            && source::is_unrecognised(bug, files.as_ref())
+        {
+            self.doubt_words_of_git();
+        }
+        let compiled_out = self.findings.iter().find(|finding| finding.witness == Witness::Config).cloned();
+        if let Some(compiled_out) = compiled_out {
+            config::temper(&mut self.findings, &compiled_out);
+        }
+    }
+
     /// Takes back what git says where only a message tells of a repair, and the source has no form that is known.
     fn doubt_words_of_git(&mut self) {
         let is_open = |finding: &Finding| finding.states.and(StateSet::affected()) != StateSet::EMPTY;
@@ -59,47 +74,16 @@ impl Said {
 }
 
 impl Exhibits<'_> {
-    /// What can be looked at of a kernel that was obtained from this source.
-    pub fn of_kernel(kernel: &Kernel, from: &Source) -> Self {
-        // A control kernel's name says which release it was made of, and nothing of what was put in or taken out.
-        let release = match from {
-            Source::Control { .. } | Source::Tree(_) => None,
-            // Nor does that of an image or a build that somebody put on a server.
-            Source::Url(_) if !kernel.provenance.iter().any(|from| matches!(from, Provenance::Package { .. })) => None,
-            Source::Apt { .. }
-            | Source::Deb(_)
-            | Source::Rpm(_)
-            | Source::Url(_)
-            | Source::Image { .. }
-            | Source::Mainline { .. } => release_of_kernel(kernel),
-        };
-        let source = match from {
-            Source::Tree(folder) if folder.is_dir() => {
-                source_folder(folder).map(|folder| tree(SourceFolder::open(&folder)))
-            }
-            Source::Apt { .. }
-            | Source::Deb(_)
-            | Source::Rpm(_)
-            | Source::Url(_)
-            | Source::Image { .. }
-            | Source::Tree(_)
-            | Source::Mainline { .. }
-            | Source::Control { .. } => None,
-        };
+    /// What can be looked at of a kernel that was obtained.
+    pub fn of_kernel(kernel: &Kernel) -> Self {
+        let release = kernel.origin.names_release.then(|| release_of_kernel(kernel)).flatten();
+        let source = kernel.origin.tree.as_deref().and_then(source_folder);
+        let source = source.map(|folder| tree(SourceFolder::open(&folder)));
         let changelog = kernel.changelog().map_err(|error| format!("the package's changelog cannot be read: {error}"));
         let changelog = changelog.map(|changelog| changelog.as_ref().map(ParsedChangelog::of)).transpose();
         let binary = Binary::open(&kernel.image).map_err(|error| error.to_string());
-        let config = BuildConfig::of_kernel(kernel, from);
+        let config = BuildConfig::of_kernel(kernel);
         Self { release, changelog, config, revision: None, source, binary: Some(binary) }
-    }
-
-    /// What its configuration says of a bug, where the bug's code was not compiled into it.
-    fn compiled_out(&self, bug: &Bug) -> Option<Finding> {
-        let embedded = self.binary.as_ref().and_then(|binary| binary.as_ref().ok()?.config());
-        match embedded {
-            Some(config) => BuildConfig::embedded(config).weigh(bug),
-            None => self.config.as_ref()?.weigh(bug),
-        }
     }
 
     /// The release that its line of releases goes on from: its own, or the one that its source or image began as, which says
@@ -117,54 +101,24 @@ impl Exhibits<'_> {
         Release::parse(&of_tree().or_else(of_commit).or_else(of_image)?).ok()
     }
 
-    /// What each witness says of a bug that has something to look at, in the order of [`Witness`].
+    /// What each witness says of a bug that has something to look at, in the order of [`Witness::ALL`].
     pub fn look(&self, bug: &Bug) -> Said {
         let mut said = Said::default();
-        let is_file = self.binary.is_some() || self.source.is_some();
-        said.findings.extend(self.release.as_ref().map(|release| match release {
-            // Nobody but kernel.org releases under a bare number, and kernel.org releases no images.
-            Ok(release) if is_file && release.is_bare_number() => {
-                Finding { limit: Some(Limit::Base), ..version::weigh(bug, release) }
-            }
-            Ok(release) => version::weigh(bug, release),
-            Err(why) => Finding::unknown(Witness::Version, why),
-        }));
-        let release = self.release.as_ref().and_then(|release| release.as_ref().ok());
-        said.findings.extend(self.changelog.as_ref().map(|changelog| match changelog {
-            Ok(listing) => changelog::weigh(bug, listing, release),
-            Err(why) => Finding::unknown(Witness::Changelog, why),
-        }));
-        let mut rests_on_words = false;
-        if let Some(revision) = &self.revision {
-            let asked = revision.as_ref().map_err(Clone::clone);
-            match asked.and_then(|(index, revision)| index.ask(bug, revision).map_err(|error| error.to_string())) {
-                Ok(testimony) => {
-                    rests_on_words = testimony.rests_on_words;
-                    said.findings.push(testimony.finding);
-                    (said.steps, said.warnings) = (testimony.steps, testimony.warnings);
-                }
-                Err(why) => said.findings.push(Finding::unknown(Witness::Git, why)),
-            }
+        for witness in Witness::ALL {
+            witness.look(self, bug, &mut said);
         }
-        said.findings.extend(self.source.as_ref().map(|source| match source {
-            Ok(files) => source::weigh(bug, files.as_ref()),
-            Err(why) => Finding::unknown(Witness::Source, why),
-        }));
-        if let (true, Some(Ok(files))) = (rests_on_words, &self.source)
-            && source::is_unrecognised(bug, files.as_ref())
-        {
-            said.doubt_words_of_git();
-        }
-        said.findings.extend(self.binary.as_ref().map(|binary| match binary {
-            Ok(binary) => binary::weigh(bug, binary),
-            Err(why) => Finding::unknown(Witness::Binary, why),
-        }));
-        if let Some(compiled_out) = self.compiled_out(bug) {
-            config::temper(&mut said.findings, &compiled_out);
-            said.findings.push(compiled_out);
-            said.findings.sort_by_key(|finding| finding.witness);
-        }
+        said.cross_examine(self, bug);
         said
+    }
+
+    /// Whether a file was given, and not only a name.
+    pub(super) fn has_file(&self) -> bool {
+        self.binary.is_some() || self.source.is_some()
+    }
+
+    /// The release, where it is known.
+    pub(super) fn known_release(&self) -> Option<&Release> {
+        self.release.as_ref()?.as_ref().ok()
     }
 }
 
@@ -214,11 +168,7 @@ pub fn tree<'a>(folder: std::io::Result<SourceFolder>) -> Result<Box<dyn SourceF
 
 /// The release that a kernel's package says it is, or the kernel itself if it came in none.
 fn release_of_kernel(kernel: &Kernel) -> Option<Result<Release, String>> {
-    let package = kernel.provenance.iter().find_map(|from| match from {
-        Provenance::Package { kind, name, version, .. } => Some((*kind, name.as_str(), version.as_str())),
-        _ => None,
-    });
-    Some(match (kernel.release.as_deref(), package) {
+    Some(match (kernel.release.as_deref(), kernel.package()) {
         (release, Some((PackageKind::Rpm, name, version))) => {
             let version = version.split_once(':').map_or(version, |(_, version)| version);
             match (Release::of_rpm(name, version), release) {

@@ -2,8 +2,6 @@
 //!
 //! Each witness lives in a file of its own and gives [`Finding`]s; what they come to together is the verdict's work.
 
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
 
 use crate::matrix::TellingString;
@@ -18,47 +16,9 @@ mod makefile;
 pub mod runtime;
 pub mod source;
 pub mod version;
+mod witness;
 
-/// An independent source of evidence.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Witness {
-    /// The release string, compared with the releases that are known to have each step.
-    Version,
-    /// The changelog of the kernel's package.
-    Changelog,
-    /// The configuration that the kernel was built with.
-    Config,
-    /// The commits of a repository.
-    Git,
-    /// The source code.
-    Source,
-    /// The machine code.
-    Binary,
-    /// A reproducer that ran on the booted kernel.
-    Runtime,
-}
-
-impl Witness {
-    /// Its name in files and reports.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Version => "version",
-            Self::Changelog => "changelog",
-            Self::Config => "config",
-            Self::Git => "git",
-            Self::Source => "source",
-            Self::Binary => "binary",
-            Self::Runtime => "runtime",
-        }
-    }
-}
-
-impl fmt::Display for Witness {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
+pub use witness::Witness;
 
 /// How much a finding weighs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -12,6 +12,7 @@ use super::image::{self, Image, NotAnImage};
 use super::modules::Modules;
 use super::obtain::Obtain;
 use super::obtained::Kernel;
+use super::origin::Origin;
 use super::pack::Packed;
 use super::package::{self, PackageKind, UnpackError, UnpackedPackage};
 use super::progress::Progress;
@@ -196,6 +197,7 @@ pub(super) fn assemble(packages: &[UnpackedPackage], store: &Store) -> Result<Op
         provenance: provenance.collect(),
         files: Vec::new(),
         stale: None,
+        origin: Origin::default(),
         modules,
         leases: Leases::default(),
         changelog: of_image.changelog(store),

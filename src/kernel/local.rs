@@ -13,6 +13,7 @@ use super::kind::{FileKind, file_kind};
 use super::modules::Modules;
 use super::obtain::Obtain;
 use super::obtained::Kernel;
+use super::origin::{ConfigOrigin, Origin};
 use super::provenance::Provenance;
 use super::source_kind::{Cached, SourceKind};
 use super::store::{self, Store};
@@ -73,6 +74,14 @@ impl SourceKind for PackageFiles<'_> {
         Ok(from_packages(self.0, with)?)
     }
 
+    fn origin(&self, _: &Kernel) -> Origin {
+        Origin::packages()
+    }
+
+    fn is_in_archives(&self) -> bool {
+        false
+    }
+
     fn why_not_locked(&self) -> Option<&'static str> {
         None
     }
@@ -94,6 +103,15 @@ impl SourceKind for UserImage<'_> {
         Ok(from_image(self.image, self.modules, self.config, with)?)
     }
 
+    fn origin(&self, _: &Kernel) -> Origin {
+        let config = self.config.map_or(ConfigOrigin::Unknown, |path| ConfigOrigin::Beside(path.to_owned()));
+        Origin { names_release: true, config, tree: None }
+    }
+
+    fn is_in_archives(&self) -> bool {
+        false
+    }
+
     fn why_not_locked(&self) -> Option<&'static str> {
         None
     }
@@ -109,6 +127,17 @@ pub(super) struct BuildTree<'a>(pub &'a Path);
 impl SourceKind for BuildTree<'_> {
     fn obtain(&self, with: &Obtain) -> Result<Kernel, ObtainError> {
         Ok(from_tree(self.0, with)?)
+    }
+
+    fn origin(&self, _: &Kernel) -> Origin {
+        if !self.0.is_dir() {
+            return Origin::tarball();
+        }
+        Origin { names_release: false, config: ConfigOrigin::Tree, tree: Some(self.0.to_owned()) }
+    }
+
+    fn is_in_archives(&self) -> bool {
+        false
     }
 
     fn why_not_locked(&self) -> Option<&'static str> {

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use super::changelog::Changelog;
 use super::config::KernelConfig;
 use super::modules::{Module, Modules, ModulesError};
-use super::package::KeptChangelog;
+use super::origin::Origin;
+use super::package::{KeptChangelog, PackageKind};
 use super::progress::Stale;
 use super::provenance::Provenance;
 use super::store::Leases;
@@ -29,6 +30,8 @@ pub struct Kernel {
     pub files: Vec<LockedFile>,
     /// Set if this may not be the newest, because a cached copy is used.
     pub stale: Option<Stale>,
+    /// What its source tells of it.
+    pub origin: Origin,
     pub(super) modules: Modules,
     pub(super) leases: Leases,
     pub(super) changelog: Option<KeptChangelog>,
@@ -45,6 +48,7 @@ impl Kernel {
             provenance: vec![from],
             files: Vec::new(),
             stale: None,
+            origin: Origin::default(),
             modules: Modules::default(),
             leases: Leases::default(),
             changelog: None,
@@ -55,6 +59,17 @@ impl Kernel {
     pub(super) fn stored(&self) -> impl Iterator<Item = &Path> {
         let changelog = self.changelog.iter().map(KeptChangelog::pack);
         std::iter::once(self.image.as_path()).chain(self.modules.packs()).chain(changelog)
+    }
+
+    /// The package that it came in, if it came in one: its format, its name and its version.
+    pub fn package(&self) -> Option<(PackageKind, &str, &str)> {
+        self.provenance.iter().find_map(|from| match from {
+            Provenance::Package { kind, name, version, .. } => Some((*kind, name.as_str(), version.as_str())),
+            Provenance::File { .. }
+            | Provenance::Fetched { .. }
+            | Provenance::Archive { .. }
+            | Provenance::Control { .. } => None,
+        })
     }
 
     /// The changelog of the image's package, if any.

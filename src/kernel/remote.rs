@@ -12,6 +12,7 @@ use super::file_error::FileError;
 use super::kind::{FileKind, file_kind};
 use super::obtain::Obtain;
 use super::obtained::{Downloaded, Kernel};
+use super::origin::Origin;
 use super::package::{PackageKind, UnpackedPackage};
 use super::progress::{Progress, Stale};
 use super::provenance::{Provenance, Vouched};
@@ -92,6 +93,15 @@ pub(super) struct RemoteFiles<'a>(pub &'a [Remote]);
 impl SourceKind for RemoteFiles<'_> {
     fn obtain(&self, with: &Obtain) -> Result<Kernel, ObtainError> {
         Ok(obtain(self.0, with)?)
+    }
+
+    fn origin(&self, kernel: &Kernel) -> Origin {
+        // An image or a build that somebody put on a server may have any name.
+        if kernel.package().is_some() { Origin::packages() } else { Origin::tarball() }
+    }
+
+    fn is_in_archives(&self) -> bool {
+        false
     }
 
     fn why_not_locked(&self) -> Option<&'static str> {

@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::error::ObtainError;
 use super::obtain::Obtain;
 use super::obtained::Kernel;
+use super::origin::Origin;
 use super::package::UnpackedPackage;
 use super::progress::Stale;
 use super::store::Store;
@@ -16,6 +17,9 @@ use crate::matrix::LockedFile;
 pub(super) trait SourceKind {
     /// Obtains the kernel: exactly the files in [`Obtain::locked`], where there are any.
     fn obtain(&self, with: &Obtain) -> Result<Kernel, ObtainError>;
+
+    /// What the source tells of a kernel that was obtained from it.
+    fn origin(&self, kernel: &Kernel) -> Origin;
 
     /// What it would be resolved to now, by its archive's index alone, and why that may be old; `None` where only obtaining
     /// it tells.
@@ -30,6 +34,9 @@ pub(super) trait SourceKind {
 
     /// Why it cannot be locked; `None` if it can.
     fn why_not_locked(&self) -> Option<&'static str>;
+
+    /// Whether the matrix's `archives` keep its packages, so that `kernels update` locks their addresses there, too.
+    fn is_in_archives(&self) -> bool;
 
     /// Whether it is here, with these files where it is locked to them; and the bytes of its files, where they are known.
     fn cached(&self, locked: Option<&[LockedFile]>, store: &Store) -> (Cached, Option<u64>);

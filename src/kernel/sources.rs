@@ -35,7 +35,9 @@ fn kind(source: &Source) -> Box<dyn SourceKind + '_> {
 pub fn obtain(source: &Source, with: &Obtain) -> Result<Kernel, ObtainError> {
     // A file that gc removes before it is leased is made again.
     for _ in 0..3 {
-        let mut kernel = kind(source).obtain(with)?;
+        let kind = kind(source);
+        let mut kernel = kind.obtain(with)?;
+        kernel.origin = kind.origin(&kernel);
         let leases = with.store.leases(kernel.stored())?;
         if let Some(leases) = leases {
             kernel.leases = leases;
@@ -87,6 +89,11 @@ pub fn why_not_locked(source: &Source) -> Option<&'static str> {
     kind(source).why_not_locked()
 }
 
+/// Whether the matrix's `archives` keep its packages.
+pub fn is_in_archives(source: &Source) -> bool {
+    kind(source).is_in_archives()
+}
+
 /// Whether a kernel is here, with the files that it is locked to where it is; and the bytes of its files, where they are
 /// known.
 pub fn cached(source: &Source, locked: Option<&[LockedFile]>, store: &Store) -> (Cached, Option<u64>) {
@@ -98,13 +105,16 @@ mod tests {
     use std::fs;
     use std::path::{Path, PathBuf};
 
+    use super::*;
+    use crate::kernel::{ConfigOrigin, PackageKind, Provenance};
+
     fn files_below(folder: &Path) -> Vec<PathBuf> {
         let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
         entries.flat_map(|path| if path.is_dir() { files_below(&path) } else { vec![path] }).collect()
     }
 
     #[test]
-    fn kinds_of_sources_are_known_only_where_contributing_says() {
+    fn only_two_files_name_the_kinds_of_sources() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         let guide = fs::read_to_string(root.join("CONTRIBUTING.md")).unwrap();
         let guide = guide.split("## How to add").find(|part| part.starts_with(" a kernel source")).unwrap();
@@ -112,10 +122,54 @@ mod tests {
             let text = fs::read_to_string(&path).unwrap_or_default();
             let code = text.split("#[cfg(test)]").next().unwrap_or_default();
             let name = path.strip_prefix(root).unwrap().display().to_string();
-            let is_known = ["Source::Rpm(", "Source::Mainline {"].iter().any(|kind| code.contains(kind));
-            if is_known && !name.ends_with("tests.rs") {
+            if name.ends_with("tests.rs") || name == "src/matrix/source.rs" {
+                continue;
+            }
+            let names = ["Source::Apt {", "Source::Rpm(", "Source::Mainline {"].iter().any(|kind| code.contains(kind));
+            if names {
+                assert!(["src/kernel/sources.rs", "src/answer/look.rs"].contains(&name.as_str()), "{name}");
                 assert!(guide.contains(&format!("`{name}`")), "{name}");
             }
+        }
+    }
+
+    #[test]
+    fn source_vouches_for_names_and_configurations_it_knows() {
+        let folder = tempfile::tempdir().unwrap();
+        let bare = || {
+            Kernel::of_image(
+                "image".into(),
+                String::new(),
+                None,
+                Provenance::File { path: "image".into(), sha256: String::new() },
+            )
+        };
+        let packaged = Kernel {
+            provenance: vec![Provenance::Package {
+                kind: PackageKind::Rpm,
+                name: "kernel-core".to_owned(),
+                version: "1".to_owned(),
+                sha256: String::new(),
+            }],
+            ..bare()
+        };
+        let own = |source: &Source, kernel: &Kernel| {
+            let origin = kind(source).origin(kernel);
+            (origin.names_release, matches!(origin.config, ConfigOrigin::Own(_)), origin.tree.is_some())
+        };
+        let image = Source::Image { image: "a".into(), modules: None, config: Some("b".into()) };
+        for (source, kernel, expected) in [
+            (Source::Apt { package: "a".into(), suite: None, archive: None }, &packaged, (true, true, false)),
+            (Source::Deb(vec!["a".into()]), &packaged, (true, true, false)),
+            (Source::Rpm(vec!["a".into()]), &packaged, (true, true, false)),
+            (Source::Url(Vec::new()), &packaged, (true, true, false)),
+            (Source::Url(Vec::new()), &bare(), (false, true, false)),
+            (image, &bare(), (true, false, false)),
+            (Source::Tree(folder.path().into()), &bare(), (false, false, true)),
+            (Source::Tree(folder.path().join("build.tar")), &bare(), (false, true, false)),
+            (Source::Control { control: "stock".parse().unwrap(), line: "6.1".into() }, &bare(), (false, true, false)),
+        ] {
+            assert_eq!(own(&source, kernel), expected, "{source}");
         }
     }
 }

@@ -4,10 +4,12 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use serde::{Serialize, Serializer};
 use url::Url;
 
 use super::Upstream;
 use super::remote::address;
+use crate::json;
 
 /// A folder of the archive with one version's builds: `v4.19.57`, `v5.2-rc6`, `v4.4-wily`. They sort like their
 /// releases. Other folders (`daily/`, `drm-tip/`) and releases before 3.0 are not supported.
@@ -75,11 +77,13 @@ impl fmt::Display for MainlineVersion {
 }
 
 /// The archive that a matrix's `mainline:` kernels come from.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct MainlineArchive {
     /// Its address, with a `/` at the end; absent: the default.
+    #[serde(serialize_with = "json::optional_text")]
     pub address: Option<Url>,
     /// The key that must sign its checksums; absent: they are not verified, and the results say so.
+    #[serde(rename = "fingerprint")]
     pub key: Option<ArchiveKey>,
 }
 
@@ -90,6 +94,13 @@ pub struct ArchiveKey {
     pub file: PathBuf,
     /// Its required fingerprint.
     pub fingerprint: Fingerprint,
+}
+
+/// Its fingerprint: wherever the key's file lies, this is the key.
+impl Serialize for ArchiveKey {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.fingerprint.as_str())
+    }
 }
 
 /// The fingerprint of an OpenPGP key of version 4, in 40 uppercase hexadecimal digits.

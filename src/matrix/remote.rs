@@ -1,11 +1,14 @@
-//! Checks files that are fetched.
+//! Files and archives at addresses, as a matrix names them.
 
+use std::path::PathBuf;
+
+use serde::{Serialize, Serializer};
 use url::Url;
 
 use super::problems::Collector;
-use super::source::{Pin, Remote};
 use super::text::quote;
 use super::tree::{Value, YamlNode};
+use crate::json;
 use crate::words::{BadSha256, Sha256};
 
 /// The longest address, in bytes; servers and proxies should accept 8000 (RFC 9110, section 4.1).
@@ -16,6 +19,61 @@ const EXPECTED_PIN: &str = "the file's sha256 (64 hexadecimal digits), or `trust
                             download and pins it in kernels.lock";
 
 const EXPECTED_FILE: &str = "a file to fetch, as in `{ address: https://…, sha256: … }`";
+
+/// A package archive, as in sources.list(5), which the system's own apt need not know.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct AptArchive {
+    /// Its root: the folder with `dists`, by http, https or file.
+    #[serde(serialize_with = "json::text")]
+    pub mirror: Url,
+    /// Components of the suite. Never empty.
+    pub components: Vec<String>,
+    /// The keys that may sign it; absent: those that the system's apt trusts.
+    #[serde(serialize_with = "json::optional_path")]
+    pub keyring: Option<PathBuf>,
+}
+
+/// A file to fetch.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Remote {
+    /// Its http or https address, without a user name.
+    #[serde(serialize_with = "json::text")]
+    pub address: Url,
+    /// How its content is checked.
+    #[serde(rename = "sha256")]
+    pub pin: Pin,
+    /// Other addresses of the same bytes, tried in turn if the first fails.
+    #[serde(serialize_with = "json::texts")]
+    pub mirrors: Vec<Url>,
+}
+
+/// How the content of a fetched file is checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Pin {
+    /// Its sha256 is known.
+    Sha256(Sha256),
+    /// The first download is trusted, and pinned in kernels.lock.
+    TrustOnFirstUse,
+}
+
+impl Pin {
+    /// The matrix's word for an unknown sha256.
+    pub const TRUST_ON_FIRST_USE: &'static str = "trust-on-first-use";
+
+    /// As the matrix has it.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Sha256(sum) => sum.as_str(),
+            Self::TrustOnFirstUse => Self::TRUST_ON_FIRST_USE,
+        }
+    }
+}
+
+impl Serialize for Pin {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
 
 impl Collector<'_> {
     /// One file that is fetched, or a list of them.

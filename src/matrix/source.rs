@@ -1,16 +1,26 @@
-//! Where a kernel comes from.
+//! Where a kernel comes from: for each kind of source its key in the matrix, how that is read, and how it is written.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use serde::{Serialize, Serializer};
-use url::Url;
+use serde::Serialize;
 
-use super::{MainlineArchive, MainlineVersion};
-use crate::words::{KernelName, Sha256};
+use super::check::Checker;
+use super::read::Fields;
+use super::text::one_of;
+use super::tree::{Value, YamlNode};
+use super::{BadMainlineVersion, MainlineArchive, MainlineVersion, fields, remote};
+use crate::json;
+use crate::recipe::Recipes;
+use crate::words::KernelName;
+
+pub use super::remote::{AptArchive, Pin, Remote};
 
 /// Where a kernel comes from. Paths are ready to open: those of a matrix are already joined to its folder.
-#[derive(Clone, Debug, PartialEq, Eq)]
+///
+/// Its JSON has one key with the kind, as in `{"tree": "linux"}`, `{"apt": {"package": …, "suite": …}}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Source {
     /// A package of the Debian archive, or a meta-package that depends on it.
     Apt {
@@ -19,278 +29,255 @@ pub enum Source {
         /// The suite or codename to take it from; absent: the system's own choice. Always present with an `archive`.
         suite: Option<String>,
         /// The archive that serves it; absent: the system's.
+        #[serde(flatten)]
         archive: Option<AptArchive>,
     },
     /// Package files: an image, and its modules if they are separate. Never empty.
-    Deb(Vec<PathBuf>),
+    Deb(#[serde(serialize_with = "json::paths")] Vec<PathBuf>),
     /// Files of RPM packages: the one with the image, and those with its modules. Never empty.
-    Rpm(Vec<PathBuf>),
+    Rpm(#[serde(serialize_with = "json::paths")] Vec<PathBuf>),
     /// Files to fetch: packages, an image, or a tarball of a build, recognised by their content. Never empty.
     Url(Vec<Remote>),
     /// A kernel image.
     Image {
         /// bzImage, vmlinuz or ELF vmlinux.
+        #[serde(rename = "file", serialize_with = "json::path")]
         image: PathBuf,
         /// The folder with its modules: what `make modules_install` made, or `/lib/modules/<release>`.
+        #[serde(serialize_with = "json::optional_path")]
         modules: Option<PathBuf>,
         /// Its .config.
+        #[serde(serialize_with = "json::optional_path")]
         config: Option<PathBuf>,
     },
     /// A kernel build tree.
-    Tree(PathBuf),
+    Tree(#[serde(serialize_with = "json::path")] PathBuf),
     /// A build of Ubuntu's archive of mainline builds.
     Mainline {
         /// Its folder there.
+        #[serde(serialize_with = "json::text")]
         version: MainlineVersion,
         /// The archive's address, and the key that must sign it.
+        #[serde(flatten)]
         archive: MainlineArchive,
     },
     /// A kernel from `backproof controls build`, whose state is known.
     Control {
         /// The control's name.
+        #[serde(rename = "name")]
         control: KernelName,
         /// The line of releases that it is built from.
         line: String,
     },
 }
 
-/// A package archive, as in sources.list(5), which the system's own apt need not know.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AptArchive {
-    /// Its root: the folder with `dists`, by http, https or file.
-    pub mirror: Url,
-    /// Components of the suite. Never empty.
-    pub components: Vec<String>,
-    /// The keys that may sign it; absent: those that the system's apt trusts.
-    pub keyring: Option<PathBuf>,
-}
+/// Reads the value of a source's key.
+type Reader = fn(&mut Checker<'_, '_>, &YamlNode) -> Option<Source>;
 
-/// A file to fetch.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Remote {
-    /// Its http or https address, without a user name.
-    pub address: Url,
-    /// How its content is checked.
-    pub pin: Pin,
-    /// Other addresses of the same bytes, tried in turn if the first fails.
-    pub mirrors: Vec<Url>,
-}
-
-/// How the content of a fetched file is checked.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Pin {
-    /// Its sha256 is known.
-    Sha256(Sha256),
-    /// The first download is trusted, and pinned in kernels.lock.
-    TrustOnFirstUse,
-}
-
-impl Pin {
-    /// The matrix's word for an unknown sha256.
-    pub const TRUST_ON_FIRST_USE: &'static str = "trust-on-first-use";
-
-    /// As the matrix has it.
-    pub fn as_str(&self) -> &str {
-        match self {
-            Self::Sha256(sum) => sum.as_str(),
-            Self::TrustOnFirstUse => Self::TRUST_ON_FIRST_USE,
-        }
-    }
-}
+/// The keys of a kernel that name a source, and what reads them.
+const READERS: [(&str, Reader); 8] = [
+    ("apt", |checker, node| checker.apt(node)),
+    ("deb", |checker, node| checker.packages(node).map(Source::Deb)),
+    ("rpm", |checker, node| checker.packages(node).map(Source::Rpm)),
+    ("url", |checker, node| checker.problems.remotes(node).map(Source::Url)),
+    ("image", |checker, node| checker.image(node)),
+    ("tree", |checker, node| checker.path(node).map(Source::Tree)),
+    ("mainline", |checker, node| checker.mainline(node)),
+    ("control", |checker, node| checker.control(node)),
+];
 
 impl Source {
     /// The keys of a kernel that name a source.
-    pub const KEYS: [&'static str; 8] = ["apt", "deb", "rpm", "url", "image", "tree", "mainline", "control"];
+    pub(super) const KEYS: [&'static str; READERS.len()] = {
+        let mut keys = [""; READERS.len()];
+        let mut at = 0;
+        while at < keys.len() {
+            keys[at] = READERS[at].0;
+            at += 1;
+        }
+        keys
+    };
+
+    /// The control kernel that it is, if it is one: its recipe says what to expect.
+    pub fn control(&self) -> Option<&KernelName> {
+        match self {
+            Self::Control { control, .. } => Some(control),
+            Self::Apt { .. }
+            | Self::Deb(_)
+            | Self::Rpm(_)
+            | Self::Url(_)
+            | Self::Image { .. }
+            | Self::Tree(_)
+            | Self::Mainline { .. } => None,
+        }
+    }
+
+    /// The line that the lock compares. Paths are relative to the matrix's folder.
+    pub(super) fn lock_line(&self, folder: &Path) -> String {
+        let shown = |path: &Path| {
+            let path = path.strip_prefix(folder).unwrap_or(path).display().to_string();
+            // Quotes tell two files from one with a space in its name.
+            if path.contains(' ') { format!("\"{path}\"") } else { path }
+        };
+        let mut line = self.line(&shown);
+        match self {
+            Self::Image { modules, config, .. } => {
+                line.extend(modules.iter().map(|folder| format!(" (modules {})", shown(folder))));
+                line.extend(config.iter().map(|config| format!(" (config {})", shown(config))));
+            }
+            // An address with a changed pin is another source.
+            Self::Url(remote) => line.extend(remote.iter().map(|file| format!(" ({})", file.pin.as_str()))),
+            Self::Apt { .. }
+            | Self::Deb(_)
+            | Self::Rpm(_)
+            | Self::Tree(_)
+            | Self::Mainline { .. }
+            | Self::Control { .. } => {}
+        }
+        line.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    }
+
+    fn line(&self, shown: &dyn Fn(&Path) -> String) -> String {
+        let files = |word: &str, files: &[PathBuf]| {
+            files.iter().fold(word.to_owned(), |line, file| format!("{line} {}", shown(file)))
+        };
+        match self {
+            Self::Apt { package, suite: None, .. } => format!("apt {package}"),
+            Self::Apt { package, suite: Some(suite), archive: None } => format!("apt {package} ({suite})"),
+            Self::Apt { package, suite: Some(suite), archive: Some(AptArchive { mirror, components, .. }) } => {
+                format!("apt {package} ({suite} {} of {mirror})", components.join(" "))
+            }
+            Self::Deb(packages) => files("deb", packages),
+            Self::Rpm(packages) => files("rpm", packages),
+            Self::Url(remote) => remote.iter().fold("url".to_owned(), |line, file| format!("{line} {}", file.address)),
+            Self::Image { image, .. } => files("image", std::slice::from_ref(image)),
+            Self::Tree(tree) => files("tree", std::slice::from_ref(tree)),
+            Self::Mainline { version, .. } => format!("mainline {version}"),
+            Self::Control { control, line } => format!("control {control} ({line})"),
+        }
+    }
 }
 
 /// `apt linux-image-cloud-amd64 (trixie)`, `deb a.deb b.deb`, `image bzImage`, `tree linux`.
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Apt { package, suite: None, .. } => write!(f, "apt {package}"),
-            Self::Apt { package, suite: Some(suite), archive: None } => write!(f, "apt {package} ({suite})"),
-            Self::Apt { package, suite: Some(suite), archive: Some(AptArchive { mirror, components, .. }) } => {
-                write!(f, "apt {package} ({suite} {} of {mirror})", components.join(" "))
-            }
-            Self::Deb(files) | Self::Rpm(files) => {
-                f.write_str(if matches!(self, Self::Deb(_)) { "deb" } else { "rpm" })?;
-                files.iter().try_for_each(|file| write!(f, " {}", file.display()))
-            }
-            Self::Url(files) => {
-                f.write_str("url")?;
-                files.iter().try_for_each(|file| write!(f, " {}", file.address))
-            }
-            Self::Image { image, .. } => write!(f, "image {}", image.display()),
-            Self::Tree(folder) => write!(f, "tree {}", folder.display()),
-            Self::Mainline { version, .. } => write!(f, "mainline {version}"),
-            Self::Control { control, line } => write!(f, "control {control} ({line})"),
-        }
+        f.write_str(&self.line(&|path| path.display().to_string()))
     }
 }
 
-/// One key with the kind, as in `{"tree": "linux"}`, `{"apt": {"package": …, "suite": …}}`.
-impl Serialize for Source {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        #[derive(Serialize)]
-        struct File<'a> {
-            address: &'a str,
-            sha256: &'a str,
-            mirrors: Vec<&'a str>,
-        }
-        #[derive(Serialize)]
-        struct Archive<'a> {
-            mirror: &'a str,
-            components: &'a [String],
-            keyring: Option<Lossy<'a>>,
-        }
-        #[derive(Serialize)]
-        #[serde(rename_all = "kebab-case")]
-        enum Written<'a> {
-            Apt {
-                package: &'a str,
-                suite: Option<&'a str>,
-                #[serde(flatten, skip_serializing_if = "Option::is_none")]
-                archive: Option<Archive<'a>>,
-            },
-            Deb(Vec<Lossy<'a>>),
-            Rpm(Vec<Lossy<'a>>),
-            Url(Vec<File<'a>>),
-            Image {
-                file: Lossy<'a>,
-                modules: Option<Lossy<'a>>,
-                config: Option<Lossy<'a>>,
-            },
-            Tree(Lossy<'a>),
-            Mainline {
-                version: String,
-                address: Option<&'a str>,
-                fingerprint: Option<&'a str>,
-            },
-            Control {
-                name: &'a KernelName,
-                line: &'a str,
-            },
-        }
-        let written = match self {
-            Self::Apt { package, suite, archive } => Written::Apt {
-                package,
-                suite: suite.as_deref(),
-                archive: archive.as_ref().map(|AptArchive { mirror, components, keyring }| Archive {
-                    mirror: mirror.as_str(),
-                    components,
-                    keyring: keyring.as_deref().map(Lossy),
-                }),
-            },
-            Self::Deb(files) => Written::Deb(files.iter().map(|file| Lossy(file)).collect()),
-            Self::Rpm(files) => Written::Rpm(files.iter().map(|file| Lossy(file)).collect()),
-            Self::Url(files) => {
-                let written = files.iter().map(|file| File {
-                    address: file.address.as_str(),
-                    sha256: file.pin.as_str(),
-                    mirrors: file.mirrors.iter().map(Url::as_str).collect(),
-                });
-                Written::Url(written.collect())
-            }
-            Self::Image { image, modules, config } => Written::Image {
-                file: Lossy(image),
-                modules: modules.as_deref().map(Lossy),
-                config: config.as_deref().map(Lossy),
-            },
-            Self::Tree(folder) => Written::Tree(Lossy(folder)),
-            Self::Mainline { version, archive } => Written::Mainline {
-                version: version.to_string(),
-                address: archive.address.as_ref().map(Url::as_str),
-                fingerprint: archive.key.as_ref().map(|key| key.fingerprint.as_str()),
-            },
-            Self::Control { control, line } => Written::Control { name: control, line },
+impl Checker<'_, '_> {
+    /// The kernel's one source.
+    pub(super) fn source(&mut self, fields: &Fields<'_>, kernel: &YamlNode) -> Option<Source> {
+        let mut given = fields.iter().filter(|(meant, ..)| Source::KEYS.contains(meant));
+        let Some((kind, first, node)) = given.next() else {
+            let at = fields.get("name").map_or(&kernel.span, |name| &name.span);
+            self.problems.add(at, || format!("this kernel has no source: expected one of {}", one_of(Source::KEYS)));
+            return None;
         };
-        written.serialize(serializer)
+        let mut only = true;
+        for (meant, second, _) in given {
+            let note = || Some((first.span.clone(), "the first source is here".to_owned()));
+            let message = || format!("a second source `{meant}`: expected one for each kernel");
+            self.problems.add_with(&second.span, message, note);
+            only = false;
+        }
+        let read = READERS.iter().find(|(key, _)| *key == kind).map(|(_, read)| read)?;
+        let source = read(self, node);
+        source.filter(|_| only)
     }
-}
 
-/// A path for people. serde rejects paths that are not UTF-8, but a folder's name must not lose a run's results.
-struct Lossy<'a>(&'a Path);
+    fn apt(&mut self, node: &YamlNode) -> Option<Source> {
+        if let Value::Text(_) = node.value {
+            let package = self.problems.value(node, "package", fields::package)?;
+            return Some(Source::Apt { package, suite: None, archive: None });
+        }
+        let expected = "a package, or `{ package: …, suite: … }`";
+        let inner = self.problems.mapping(node, expected, &["package", "suite", "mirror", "components", "keyring"])?;
+        let suite = inner.get("suite").map(|node| self.problems.value(node, "suite", fields::suite));
+        let archive = self.archive(&inner);
+        let package = self.problems.needed(&inner, "package", node)?;
+        let package = self.problems.value(package, "package", fields::package)?;
+        let (suite, archive) = (suite.map_or(Some(None), |suite| suite.map(Some))?, archive?);
+        if let (Some(_), None) = (&archive, &suite) {
+            let message = || "the key `suite` is missing here: `mirror` requires it".to_owned();
+            self.problems.add(&node.span, message);
+            return None;
+        }
+        Some(Source::Apt { package, suite, archive })
+    }
 
-impl Serialize for Lossy<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&self.0.display())
+    /// The archive that an `apt:` names; `Some(None)` where it names none.
+    fn archive(&mut self, inner: &Fields<'_>) -> Option<Option<AptArchive>> {
+        let Some(mirror) = inner.get("mirror") else {
+            for key in ["components", "keyring"] {
+                if let Some(node) = inner.get(key) {
+                    let message = || format!("`{key}` without `mirror`: it applies only to an archive of your own");
+                    self.problems.add(&node.span, message);
+                    return None;
+                }
+            }
+            return Some(None);
+        };
+        let mirror = self.problems.value(mirror, "mirror", remote::archive);
+        let components = match inner.get("components") {
+            Some(list) => self
+                .problems
+                .each(list, "components", |item, problems| problems.value(item, "component", fields::component)),
+            None => Some(vec!["main".to_owned()]),
+        };
+        let keyring = match inner.get("keyring") {
+            Some(node) => Some(self.path(node)?),
+            None => None,
+        };
+        Some(Some(AptArchive { mirror: mirror?, components: components?, keyring }))
+    }
+
+    fn packages(&mut self, node: &YamlNode) -> Option<Vec<PathBuf>> {
+        if let Value::Text(_) = node.value {
+            return Some(vec![self.path(node)?]);
+        }
+        let items = self.problems.items(node, "package files")?;
+        let files: Vec<Option<PathBuf>> = items.iter().map(|item| self.path(item)).collect();
+        files.into_iter().collect()
+    }
+
+    fn image(&mut self, node: &YamlNode) -> Option<Source> {
+        if let Value::Text(_) = node.value {
+            return Some(Source::Image { image: self.path(node)?, modules: None, config: None });
+        }
+        let expected = "a kernel image, or `{ file: …, modules: …, config: … }`";
+        let inner = self.problems.mapping(node, expected, &["file", "modules", "config"])?;
+        let modules = inner.get("modules").map(|node| self.path(node));
+        let config = inner.get("config").map(|node| self.path(node));
+        let file = self.problems.needed(&inner, "file", node)?;
+        let image = self.path(file)?;
+        // A wrong path is reported, so no matrix results.
+        Some(Source::Image { image, modules: modules.flatten(), config: config.flatten() })
+    }
+
+    fn mainline(&mut self, node: &YamlNode) -> Option<Source> {
+        let version = |text: &str| text.parse().map_err(|bad: BadMainlineVersion| bad.to_string());
+        let version = self.problems.value(node, "version", version)?;
+        Some(Source::Mainline { version, archive: self.archive.clone() })
+    }
+
+    fn control(&mut self, node: &YamlNode) -> Option<Source> {
+        let inner =
+            self.problems.mapping(node, "a control, as in `{ name: stock, line: \"6.1\" }`", &["name", "line"])?;
+        let line = self
+            .problems
+            .needed(&inner, "line", node)
+            .and_then(|node| self.problems.value(node, "line", fields::control_line));
+        let name = self.problems.needed(&inner, "name", node)?;
+        let (control, line) = (self.problems.value(name, "control", fields::control)?, line?);
+        if Recipes::built_in().pair(&line, control.as_str()).is_none() {
+            self.problems.add(&name.span, || format!("line {line} has no control `{control}`"));
+            return None;
+        }
+        Some(Source::Control { control, line })
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::ffi::OsStr;
-    use std::os::unix::ffi::OsStrExt;
-
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn a_source_is_shown_in_one_line_and_written_under_one_key() {
-        let apt = |suite: Option<&str>, archive| Source::Apt {
-            package: "linux-image".into(),
-            suite: suite.map(str::to_owned),
-            archive,
-        };
-        let elsewhere = AptArchive {
-            mirror: Url::parse("https://mirror.example/ubuntu").expect("an address"),
-            components: vec!["main".to_owned()],
-            keyring: Some("ubuntu.gpg".into()),
-        };
-        let image = Source::Image { image: "b/bzImage".into(), modules: None, config: Some("b/.config".into()) };
-        let control = Source::Control { control: "stock".parse().expect("a name"), line: "6.1".into() };
-        let archive = MainlineArchive { address: Url::parse("https://mirror.example/").ok(), key: None };
-        let mainline = Source::Mainline { version: "v4.19.57".parse().expect("a version"), archive };
-        let of_mainline = json!({"version": "v4.19.57", "address": "https://mirror.example/", "fingerprint": null});
-        let remote = Remote {
-            address: "https://k.example/a.deb".parse().expect("an address"),
-            pin: Pin::TrustOnFirstUse,
-            mirrors: vec!["https://m.example/a.deb".parse().expect("an address")],
-        };
-        let url = Source::Url(vec![remote]);
-        for (source, shown, written) in [
-            (mainline, "mainline v4.19.57", json!({"mainline": of_mainline})),
-            (control, "control stock (6.1)", json!({"control": {"name": "stock", "line": "6.1"}})),
-            (apt(None, None), "apt linux-image", json!({"apt": {"package": "linux-image", "suite": null}})),
-            (
-                apt(Some("sid"), None),
-                "apt linux-image (sid)",
-                json!({"apt": {"package": "linux-image", "suite": "sid"}}),
-            ),
-            (
-                apt(Some("noble-updates"), Some(elsewhere)),
-                "apt linux-image (noble-updates main of https://mirror.example/ubuntu)",
-                json!({"apt": {
-                    "package": "linux-image",
-                    "suite": "noble-updates",
-                    "mirror": "https://mirror.example/ubuntu",
-                    "components": ["main"],
-                    "keyring": "ubuntu.gpg",
-                }}),
-            ),
-            (Source::Deb(vec!["a.deb".into(), "b.deb".into()]), "deb a.deb b.deb", json!({"deb": ["a.deb", "b.deb"]})),
-            (Source::Rpm(vec!["a.rpm".into()]), "rpm a.rpm", json!({"rpm": ["a.rpm"]})),
-            (
-                url,
-                "url https://k.example/a.deb",
-                json!({"url": [{
-                    "address": "https://k.example/a.deb",
-                    "sha256": "trust-on-first-use",
-                    "mirrors": ["https://m.example/a.deb"],
-                }]}),
-            ),
-            (image, "image b/bzImage", json!({"image": {"file": "b/bzImage", "modules": null, "config": "b/.config"}})),
-            (Source::Tree("linux".into()), "tree linux", json!({"tree": "linux"})),
-        ] {
-            assert_eq!(source.to_string(), shown);
-            assert_eq!(serde_json::to_value(&source).ok(), Some(written));
-        }
-    }
-
-    #[test]
-    fn a_folder_whose_name_is_not_utf_8_can_still_be_written() {
-        let source = Source::Tree(PathBuf::from(OsStr::from_bytes(b"linux\xff")));
-        assert_eq!(serde_json::to_value(&source).ok(), Some(json!({"tree": "linux\u{fffd}"})));
-    }
-}
+#[path = "source_tests.rs"]
+mod tests;

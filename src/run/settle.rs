@@ -113,6 +113,7 @@ pub fn judge_again(then: &Cell, ran: Ran<'_>, bug: Option<&Bug>, end: &BootEnd) 
         findings: findings.collect(),
         steps: then.judgement.steps.clone(),
         warnings: then.judgement.warnings.clone(),
+        ..Said::default()
     };
     let case =
         Case { bug, said, boots: settlement.boots, release: None, circumstances: Circumstances::Cell(&question) };

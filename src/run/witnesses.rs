@@ -10,7 +10,7 @@ use tokio::sync::{Mutex as Turn, OwnedMutexGuard};
 use super::engine::Lab;
 use super::event::Event;
 use crate::evidence::exhibits::{Exhibits, Said};
-use crate::evidence::git::{self, GitError, GitIndex, IndexProgress, Repository};
+use crate::evidence::git::{self, GitError, GitFiles, GitIndex, IndexProgress, Repository};
 use crate::evidence::version::Release;
 use crate::evidence::{Finding, Witness};
 use crate::kernel::Kernel;
@@ -59,7 +59,7 @@ pub(super) async fn look(
     repositories: &Repositories,
     events: &UnboundedSender<Event>,
 ) -> KernelLook {
-    let (kernel, source, commit) = (kernel.clone(), entry.source.clone(), entry.git.clone());
+    let (kernel, commit) = (kernel.clone(), entry.git.clone());
     let indexes = lab.store.path(git::INDEXES);
     let ids: Vec<BugId> = bugs.iter().map(|bug| bug.id.clone()).collect();
     let turn = match &commit {
@@ -71,7 +71,7 @@ pub(super) async fn look(
     let looked = tokio::task::spawn_blocking(move || {
         let index = commit.as_ref().zip(tell).map(|(commit, tell)| index(commit, &indexes, tell));
         drop(turn);
-        let mut exhibits = Exhibits::of_kernel(&kernel, &source);
+        let mut exhibits = Exhibits::of_kernel(&kernel);
         exhibits.revision = commit.as_ref().zip(index.as_ref()).map(|(commit, index)| match index {
             Ok(index) => Ok((index, commit.revision.as_str())),
             Err(error) => Err(error.to_string()),
@@ -84,8 +84,7 @@ pub(super) async fn look(
                     warnings.extend(of_another_line(&commit.revision, version.as_deref(), kernel.release.as_deref()));
                     // A tree that is named as such is nearer to the image than what it was checked out from.
                     if exhibits.source.is_none() {
-                        let files = move |path: &str| index.file(&description.commit, path);
-                        exhibits.source = Some(Ok(Box::new(files)));
+                        exhibits.source = Some(Ok(Box::new(GitFiles { index, commit: description.commit })));
                     }
                 }
                 Err(error) => warnings.push(git_is_silent(&error)),
@@ -108,9 +107,8 @@ pub(super) async fn look(
 /// silent without a reason.
 fn failed_look(bugs: &[BugId], has_commit: bool, died: &str) -> KernelLook {
     let why = format!("backproof failed while it looked at the kernel: {died}");
-    let silent =
-        [Witness::Version, Witness::Changelog, Witness::Config, Witness::Git, Witness::Source, Witness::Binary];
-    let silent = silent.into_iter().filter(|witness| has_commit || *witness != Witness::Git);
+    let silent = Witness::ALL.into_iter().filter(|witness| witness.needs_no_boot());
+    let silent = silent.filter(|witness| has_commit || *witness != Witness::Git);
     let findings: Vec<Finding> = silent.map(|witness| Finding::unknown(witness, &why)).collect();
     let said = |id: &BugId| (id.clone(), Said { findings: findings.clone(), ..Said::default() });
     KernelLook { said: bugs.iter().map(said).collect(), release: None }

@@ -112,11 +112,7 @@ impl Ledger {
         };
         let all = hints(|_| true);
         let is_good = |states| verdict(states) == Verdict::NotAffected;
-        if is_good(all) && !is_good(hints(|f| matches!(f.witness, Witness::Version | Witness::Runtime))) {
-            firm
-        } else {
-            all
-        }
+        if is_good(all) && !is_good(hints(|f| f.witness.clears_by_hint())) { firm } else { all }
     }
 
     /// Whether this hint may decide a verdict that the strong findings leave open.
@@ -128,7 +124,7 @@ impl Ledger {
 
 /// Whether a finding is about the kernel itself, and not about what is written of it.
 fn is_of_the_kernel(finding: &Finding) -> bool {
-    !matches!(finding.witness, Witness::Version | Witness::Changelog)
+    finding.witness.is_of_the_kernel()
 }
 
 /// Whether this witness had the kernel itself before it, was asked about the bug, and could not see whether it has it.

@@ -11,7 +11,7 @@ use super::Which;
 use crate::cli::{Cache, Format, Stop, ended, host, matrix_file, print, print_json};
 use crate::exit::Exit;
 use crate::kernel::{self, Blame, Obtain, Progress, Store};
-use crate::matrix::{KernelEntry, Lock, Locked, Matrix, Source, source_line};
+use crate::matrix::{KernelEntry, Lock, Locked, Matrix, source_line};
 use crate::report::{Change, Changed, Fetching, LockedRow, Style, UpdateDocument, say, visible};
 use crate::shim::Shim;
 use crate::words::KernelName;
@@ -99,7 +99,7 @@ fn resolve(chosen: &Matrix, old: &Lock, store: &Store) -> Result<Resolution, Sto
                     // The same kernel was locked when it was; archives may have come to the matrix since.
                     let same = before.filter(|old| old.is_same(&new)).cloned();
                     let mut new = same.unwrap_or(new);
-                    if matches!(entry.source, Source::Apt { .. }) {
+                    if kernel::is_in_archives(&entry.source) {
                         new.add_archives(&chosen.archives);
                     }
                     if before == Some(&new) {

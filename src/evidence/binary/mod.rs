@@ -7,7 +7,10 @@ use std::path::Path;
 
 use memchr::memmem;
 
+use super::exhibits::Exhibits;
+use super::{Finding, Witness};
 use crate::kernel::{self, KernelConfig, LARGEST_VMLINUX, NoVmlinux};
+use crate::matrix::Bug;
 
 mod clocks;
 mod facts;
@@ -28,6 +31,14 @@ pub use weigh::weigh;
 
 use kallsyms::{NoSymbols, Symbols};
 use memory::ImageMemory;
+
+/// What the image says of a bug, if it is there.
+pub(super) fn look(exhibits: &Exhibits<'_>, bug: &Bug) -> Option<Finding> {
+    Some(match exhibits.binary.as_ref()? {
+        Ok(binary) => weigh(bug, binary),
+        Err(why) => Finding::unknown(Witness::Binary, why),
+    })
+}
 
 /// Why a file cannot be judged at all.
 #[derive(Debug, thiserror::Error)]

@@ -9,6 +9,7 @@ mod items;
 
 use std::collections::BTreeSet;
 
+use super::exhibits::Exhibits;
 use super::git::states::{ChainPresence, Presence};
 use super::version::Release;
 use super::{Finding, Strength, Witness};
@@ -115,6 +116,14 @@ impl ParsedChangelog {
             }
         }
     }
+}
+
+/// What the package's changelog says of a bug, if there is one.
+pub(super) fn look(exhibits: &Exhibits<'_>, bug: &Bug) -> Option<Finding> {
+    Some(match exhibits.changelog.as_ref()? {
+        Ok(changelog) => weigh(bug, changelog, exhibits.known_release()),
+        Err(why) => Finding::unknown(Witness::Changelog, why),
+    })
 }
 
 /// What the changelog of a kernel's package says of a bug. The kernel's release tells which steps it can do without.

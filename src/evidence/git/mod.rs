@@ -130,7 +130,10 @@ pub const INDEXES: &str = "git";
 pub const KEPT: KeptElsewhere =
     KeptElsewhere { folder: INDEXES, plural: "indexes of repositories", extensions: &["index", "sqlite"] };
 
+use super::exhibits::{Exhibits, Said};
+use super::{Finding, Witness};
 use crate::kernel::cache::KeptElsewhere;
+use crate::matrix::Bug;
 
 pub use super::makefile::MakefileVersion;
 pub use error::GitError;
@@ -138,3 +141,16 @@ pub use index::{GitIndex, IndexProgress};
 pub use repository::Repository;
 pub use revision::{Description, GitFiles};
 pub use testimony::{GitTestimony, How, StepFound};
+
+/// Adds what the history of the kernel's commit says of a bug, if the commit is known.
+pub(super) fn look(exhibits: &Exhibits<'_>, bug: &Bug, said: &mut Said) {
+    let Some(revision) = &exhibits.revision else { return };
+    let asked = revision.as_ref().map_err(Clone::clone);
+    match asked.and_then(|(index, revision)| index.ask(bug, revision).map_err(|error| error.to_string())) {
+        Ok(GitTestimony { finding, steps, warnings, rests_on_words }) => {
+            said.findings.push(finding);
+            (said.steps, said.warnings, said.rests_on_words) = (steps, warnings, rests_on_words);
+        }
+        Err(why) => said.findings.push(Finding::unknown(Witness::Git, why)),
+    }
+}

@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::io;
 
+use super::exhibits::Exhibits;
 use super::makefile::MakefileVersion;
 use super::{Finding, StateSet, Strength, Witness};
 use crate::matrix::{Bug, SourceSignature};
@@ -52,6 +53,14 @@ fn functions(signature: &SourceSignature) -> impl Iterator<Item = (&str, &str)> 
 pub fn release(files: &(impl SourceFiles + ?Sized)) -> io::Result<Option<String>> {
     let makefile = files.read(MAKEFILE)?;
     Ok(makefile.and_then(|text| MakefileVersion::parse(&text)).map(|version| version.to_string()))
+}
+
+/// What the source says of a bug, if it is there.
+pub(super) fn look(exhibits: &Exhibits<'_>, bug: &Bug) -> Option<Finding> {
+    Some(match exhibits.source.as_ref()? {
+        Ok(files) => weigh(bug, files.as_ref()),
+        Err(why) => Finding::unknown(Witness::Source, why),
+    })
 }
 
 /// Weighs a bug by its source signatures.

@@ -5,7 +5,8 @@
 //! the distribution stays open, except steps that it has by ancestry. A tree with a local version, uncommitted changes or
 //! further commits has what its release has, and may have more. A release that nobody made is not judged.
 
-use super::{Finding, StateSet, Strength, Witness};
+use super::exhibits::Exhibits;
+use super::{Finding, Limit, StateSet, Strength, Witness};
 use crate::matrix::Bug;
 use crate::words::{Role, State};
 
@@ -43,6 +44,18 @@ struct StepHeld {
     has: Option<bool>,
     /// Why, as a clause: `fix since 4.19.62`.
     says: String,
+}
+
+/// What the release's name says of a bug, if there is one.
+pub(super) fn look(exhibits: &Exhibits<'_>, bug: &Bug) -> Option<Finding> {
+    Some(match exhibits.release.as_ref()? {
+        // Nobody but kernel.org releases under a bare number, and kernel.org releases no images.
+        Ok(release) if exhibits.has_file() && release.is_bare_number() => {
+            Finding { limit: Some(Limit::Base), ..weigh(bug, release) }
+        }
+        Ok(release) => weigh(bug, release),
+        Err(why) => Finding::unknown(Witness::Version, why),
+    })
 }
 
 /// Weighs a release's name for a bug. A name that says nothing leaves all states.

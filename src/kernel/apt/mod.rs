@@ -23,6 +23,7 @@ use super::error::ObtainError;
 use super::file_error::FileError;
 use super::obtain::Obtain;
 use super::obtained::Kernel;
+use super::origin::Origin;
 use super::package::UnpackedPackage;
 use super::progress::{Progress, Stale};
 use super::source_kind::{Cached, Resolved, SourceKind};
@@ -62,6 +63,14 @@ impl SourceKind for AptPackage<'_> {
             Some(files) => locked::obtain_locked(self.package, self.suite, self.archive, files, with)?,
             None => obtain(self.package, &Place::of(self.suite, self.archive, with)?, with)?,
         })
+    }
+
+    fn origin(&self, _: &Kernel) -> Origin {
+        Origin::packages()
+    }
+
+    fn is_in_archives(&self) -> bool {
+        true
     }
 
     fn resolve(&self, with: &Obtain) -> Result<Option<(Resolved, Option<Stale>)>, ObtainError> {

@@ -10,6 +10,7 @@ use crate::kernel::error_class::{ClassedError, ErrorClass};
 use crate::kernel::file_error::FileError;
 use crate::kernel::obtain::Obtain;
 use crate::kernel::obtained::Kernel;
+use crate::kernel::origin::{ConfigOrigin, Origin};
 use crate::kernel::provenance::Provenance;
 use crate::kernel::source_kind::{Cached, SourceKind};
 use crate::kernel::store::Store;
@@ -78,6 +79,16 @@ impl SourceKind for BuiltControl<'_> {
         let image = with.store.blob(&built.image_sha256);
         let kernel = Kernel::of_image(image, built.image_sha256, built.release, from);
         Ok(Kernel { config: Some(config), ..kernel })
+    }
+
+    fn origin(&self, _: &Kernel) -> Origin {
+        // The release says nothing of what the recipe changed.
+        let config = ConfigOrigin::Own("the configuration that it was built with");
+        Origin { names_release: false, config, tree: None }
+    }
+
+    fn is_in_archives(&self) -> bool {
+        false
     }
 
     fn why_not_locked(&self) -> Option<&'static str> {

@@ -30,6 +30,7 @@ use super::fetch::{self, Document, FetchRequest};
 use super::file_error::FileError;
 use super::obtain::Obtain;
 use super::obtained::Kernel;
+use super::origin::Origin;
 use super::package::UnpackedPackage;
 use super::progress::{Progress, Stale};
 use super::provenance::{ArchiveSignature, Provenance};
@@ -91,6 +92,14 @@ impl SourceKind for MainlineSource<'_> {
             return Ok(locked(self.version, files, with)?);
         }
         Ok(from(&self.root()?, self.version, self.archive.key.as_ref(), with)?)
+    }
+
+    fn origin(&self, _: &Kernel) -> Origin {
+        Origin::packages()
+    }
+
+    fn is_in_archives(&self) -> bool {
+        false
     }
 
     /// By its checksums alone: lengths are not known.

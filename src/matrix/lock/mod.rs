@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::guard::LockGuard;
 use super::problems::Problems;
-use super::{KernelEntry, Source, fields, file};
+use super::{KernelEntry, fields, file};
 use crate::regular;
 use crate::words::KernelName;
 
@@ -159,33 +159,7 @@ pub struct TooLong(pub usize);
 
 /// A kernel's source in one line. Its paths are relative to the matrix's folder.
 pub fn source_line(kernel: &KernelEntry, matrix: &Path) -> String {
-    let folder = fields::folder_of(matrix);
-    let shown = |path: &PathBuf| {
-        let path = path.strip_prefix(folder).unwrap_or(path).display().to_string();
-        // Quotes tell two files from one with a space in its name.
-        if path.contains(' ') { format!("\"{path}\"") } else { path }
-    };
-    let files = |word: &str, files: &[PathBuf]| {
-        files.iter().fold(word.to_owned(), |line, file| format!("{line} {}", shown(file)))
-    };
-    let line = match &kernel.source {
-        Source::Deb(packages) => files("deb", packages),
-        Source::Rpm(packages) => files("rpm", packages),
-        Source::Tree(tree) => files("tree", std::slice::from_ref(tree)),
-        Source::Image { image, modules, config } => {
-            let mut line = files("image", std::slice::from_ref(image));
-            line.extend(modules.iter().map(|folder| format!(" (modules {})", shown(folder))));
-            line.extend(config.iter().map(|config| format!(" (config {})", shown(config))));
-            line
-        }
-        Source::Url(remote) => {
-            // An address with a changed pin is another source.
-            let pins = remote.iter().map(|file| format!(" ({})", file.pin.as_str()));
-            pins.fold(kernel.source.to_string(), |line, pin| line + &pin)
-        }
-        source @ (Source::Apt { .. } | Source::Mainline { .. } | Source::Control { .. }) => source.to_string(),
-    };
-    line.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    kernel.source.lock_line(fields::folder_of(matrix))
 }
 
 #[cfg(test)]

@@ -1,0 +1,41 @@
+//! What a kernel's source tells of it, beyond its files.
+
+use std::path::PathBuf;
+
+/// What a kernel's source tells of it, beyond its files. Each kind of source says it for the kernels that it obtains.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Origin {
+    /// Whether its release or package version says which source it was built from. Builders choose the name of a build
+    /// of their own freely.
+    pub names_release: bool,
+    /// Where its configuration comes from, if it has one.
+    pub config: ConfigOrigin,
+    /// The build tree that it lies in.
+    pub tree: Option<PathBuf>,
+}
+
+/// Where a kernel's configuration comes from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum ConfigOrigin {
+    /// Nobody knows.
+    #[default]
+    Unknown,
+    /// The user named this file beside the image; it may be another build's.
+    Beside(PathBuf),
+    /// It certainly belongs to the image: `the configuration in its package`.
+    Own(&'static str),
+    /// It is the `.config` of the build tree, which may have changed since the build.
+    Tree,
+}
+
+impl Origin {
+    /// That of a kernel in packages that somebody released.
+    pub(super) fn packages() -> Self {
+        Self { names_release: true, config: ConfigOrigin::Own("the configuration in its package"), tree: None }
+    }
+
+    /// That of a kernel in a tarball that somebody made of a build.
+    pub(super) fn tarball() -> Self {
+        Self { names_release: false, config: ConfigOrigin::Own("the configuration in its tarball"), tree: None }
+    }
+}
