@@ -11,13 +11,15 @@ mod locked;
 mod mirror;
 mod place;
 mod sources;
+mod system;
 
 use serde::{Deserialize, Serialize};
 
 use self::error::AptError;
 use self::index::Served;
-use self::mirror::{SuiteIndex, System};
+use self::mirror::SuiteIndex;
 use self::place::Place;
+use self::system::System;
 use super::assemble;
 use super::error::ObtainError;
 use super::file_error::FileError;

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest as _, Sha256};
 
 use super::error::AptError;
-use super::mirror::System;
 use super::sources::Archive;
+use super::system::System;
 use crate::kernel::file_error::FileError;
 use crate::kernel::obtain::Obtain;
 use crate::matrix::AptArchive;
