@@ -253,13 +253,16 @@ fn zero_window(namespace: &Namespace) -> NamespaceAnswer {
     };
     // No data leaves while the window is closed, so the time of the last data tells since when.
     match (sockets.longest_zero_window_ms.map(|ms| ms / 1000), &sockets.unsure.zero_window) {
-        (Some(longest @ LONG_WAIT..), _) => (
-            BittenAnswer::Exposed,
-            format!(
+        (Some(longest @ LONG_WAIT..), unsure) => {
+            let others = unsure
+                .as_ref()
+                .map_or_else(String::new, |why| format!("; whether another one waits is unknown: {why}"));
+            let says = format!(
                 "{some}, the longest for {longest} s: a shorter TCP_USER_TIMEOUT should have ended it, but that setting \
-                 cannot be seen from outside"
-            ),
-        ),
+                 cannot be seen from outside{others}"
+            );
+            (BittenAnswer::Exposed, says)
+        }
         _ if sockets.zero_window_of_unknown_age => {
             (BittenAnswer::Unknown, format!("{some}, for how long was not seen (`ss -i`)"))
         }

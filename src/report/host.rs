@@ -71,7 +71,11 @@ impl Text {
         let _ = match said {
             Some((BittenAnswer::Now, _)) => writeln!(self.text, "{BAD}BITTEN NOW{BAD:#}"),
             Some((BittenAnswer::MayHaveBeen, _)) => writeln!(self.text, "{BROKEN}may have been bitten{BROKEN:#}"),
-            Some(_) => writeln!(self.text, "{BROKEN}was exposed{BROKEN:#}"),
+            // An exposure is no harm yet, so it must not hide what nobody could see.
+            Some(_) => match with(BittenAnswer::Unknown).as_slice() {
+                [] => writeln!(self.text, "{BROKEN}was exposed{BROKEN:#}"),
+                unknown => writeln!(self.text, "{BROKEN}was exposed{BROKEN:#}; unknown for {}", unknown.join(", ")),
+            },
             None if with(BittenAnswer::Unknown).is_empty() => {
                 writeln!(self.text, "{GOOD}no sign that it was bitten{GOOD:#}")
             }

@@ -70,3 +70,15 @@ fn namespaces_that_say_nothing_share_a_line() {
     assert!(text.contains("not seen: counters: it could not be entered"), "{text}");
     assert!(text.lines().count() <= 30, "{text}");
 }
+
+#[test]
+fn exposure_to_one_bug_does_not_hide_an_unknown_one() {
+    let mut reading = reading(0, Vec::new());
+    let namespace = &mut reading.namespaces[0];
+    namespace.sockets = None;
+    let counters = namespace.counters.as_mut().expect("counters");
+    counters.values.insert("SyncookiesRecv".to_owned(), 3);
+    let text = plain(&host(&document(reading), Style::default()));
+    let answer = "Linux 6.1.0-25-amd64: was exposed; unknown for zero-window-user-timeout\n";
+    assert!(text.starts_with(answer), "{text}");
+}
