@@ -51,6 +51,18 @@ fn candidates_of_any_spelling_are_never_the_release() {
 }
 
 #[test]
+fn manjaro_name_without_sublevel_is_not_the_release() {
+    // Its `uname -r` drops the candidate; only the package tells it.
+    let release = Release::parse("5.3.0-1-MANJARO").expect("a release");
+    assert!(!release.base_is_exact && release.vendor.key() == "manjaro", "{release:?}");
+    assert!(Release::parse("5.3.5-1-MANJARO").expect("a release").base_is_exact);
+    let package = Pasted::find("linux53 5.3rc3-1").map(|pasted| pasted.release);
+    assert!(package.as_ref().is_ok_and(|release| release.base.is_candidate()), "{package:?}");
+    let package = Pasted::find("linux53 5.3-1").map(|pasted| pasted.release);
+    assert!(package.as_ref().is_ok_and(|release| !release.base.is_candidate() && release.base_is_exact), "{package:?}");
+}
+
+#[test]
 fn packages_without_a_kernel_have_no_release() {
     for name in [
         "kernel-headers-3.10.0-957.12.2.el7.x86_64",
