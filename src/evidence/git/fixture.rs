@@ -219,3 +219,8 @@ pub fn on_4_19(fixture: &Fixture, mainline: &Mainline) -> Oid {
 pub fn broken(fixture: &Fixture, mainline: &Mainline) -> Oid {
     fixture.line(on_4_19(fixture, mainline), &[(&picked(BREAK_SUBJECT, mainline.break_), BROKEN)])
 }
+
+/// A 4.19 with the break and the half fix.
+pub fn half_fixed(fixture: &Fixture, mainline: &Mainline) -> Oid {
+    fixture.line(broken(fixture, mainline), &[(&picked(HALF_SUBJECT, mainline.half_fix), HALF)])
+}

@@ -6,5 +6,5 @@ use super::quilt::QuiltPatch;
 /// A commit, and a patch of quilt.
 pub fn git(bytes: &[u8]) {
     let _ = RawCommit::parse(bytes).map(|commit| commit.subject().len());
-    let _ = QuiltPatch::parse("a.patch", bytes);
+    let _ = QuiltPatch::parse("a.patch", bytes, &[0, 1]);
 }

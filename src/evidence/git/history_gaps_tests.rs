@@ -9,10 +9,7 @@ fn content_of_a_merge_leaves_the_state_open() {
     let fixture = Fixture::new();
     let mainline = fixture.mainline();
     let bug = bug(&mainline);
-    let broken = fixture.line(
-        on_4_19(&fixture, &mainline),
-        &[(&picked(BREAK_SUBJECT, mainline.break_), BROKEN), (&picked(HALF_SUBJECT, mainline.half_fix), HALF)],
-    );
+    let broken = half_fixed(&fixture, &mainline);
     let fixed = fixture.line(broken, &[(&picked(FIX_SUBJECT, mainline.fix), FIXED)]);
     let other = fixture.commit(&[broken], "net: other", &[("net/o.c", "x\n")]);
     fixture.branch("undone", fixture.commit(&[fixed, other], "Merge other", &[(FILE, HALF)]));

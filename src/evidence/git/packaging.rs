@@ -22,6 +22,8 @@ use crate::evidence::source::patches::{KERNEL, PACKED, is_patch};
 const MOST: usize = 60_000;
 /// The most folders that are looked into. A kernel has some 6,000, a distribution's collection of packages 40,000.
 const MOST_FOLDERS: usize = 60_000;
+/// The levels at which a patch may be applied where nothing tells.
+const ANY_LEVEL: [usize; 2] = [0, 1];
 /// The deepest folder that is looked into.
 const DEEPEST: usize = 12;
 
@@ -62,10 +64,11 @@ pub(super) fn packaging(git: &Objects, commit: Oid, is_kernel: bool) -> Packagin
     for (series, folder) in [("debian/patches/series", "debian/patches/"), ("series.conf", "")] {
         let Some(text) = text(git, tree, series) else { continue };
         packaging.by.insert(series.to_owned());
-        for (name, is_plain) in names(&String::from_utf8_lossy(&text)).take(MOST) {
+        for (name, level) in names(&String::from_utf8_lossy(&text)).take(MOST) {
             let path = format!("{folder}{name}");
-            packaging.take(git, tree, &path, is_plain);
-            packaging.reverse_last(&path, !is_plain);
+            let levels = level.as_ref().map_or(&ANY_LEVEL[..], std::slice::from_ref);
+            packaging.take(git, tree, &path, levels, level.is_some());
+            packaging.reverse_last(&path, level.is_none());
             seen.insert(path);
         }
     }
@@ -93,13 +96,13 @@ pub(super) fn packaging(git: &Objects, commit: Oid, is_kernel: bool) -> Packagin
         // Of several specs it is unknown which one is built.
         for name in spec.applied.iter().take(MOST).filter(|_| specs.len() == 1) {
             match beside(name) {
-                Some(path) if seen.insert(path.clone()) => packaging.take(git, tree, &path, true),
+                Some(path) if seen.insert(path.clone()) => packaging.take(git, tree, &path, &ANY_LEVEL, true),
                 Some(_) => {}
                 None => packaging.unread.push(name.clone()),
             }
         }
         for path in spec.reversed.iter().take(MOST).filter_map(|name| beside(name)) {
-            packaging.take(git, tree, &path, false);
+            packaging.take(git, tree, &path, &ANY_LEVEL, false);
             packaging.reverse_last(&path, true);
             seen.insert(path);
         }
@@ -110,7 +113,7 @@ pub(super) fn packaging(git: &Objects, commit: Oid, is_kernel: bool) -> Packagin
         let is_listed =
             has_series_conf || path.starts_with("debian/patches/") && packaging.by.contains("debian/patches/series");
         if !is_listed && seen.insert(path.clone()) && packaging.patches.len() < MOST {
-            packaging.take(git, tree, &path, false);
+            packaging.take(git, tree, &path, &ANY_LEVEL, false);
         }
     }
     packaging
@@ -124,10 +127,10 @@ impl Packaging {
         }
     }
 
-    fn take(&mut self, git: &Objects, tree: Oid, path: &str, is_applied: bool) {
+    fn take(&mut self, git: &Objects, tree: Oid, path: &str, levels: &[usize], is_applied: bool) {
         match text(git, tree, path).filter(|_| !PACKED.iter().any(|end| path.ends_with(end))) {
             Some(text) => {
-                let mut patch = QuiltPatch::parse(path, &text);
+                let mut patch = QuiltPatch::parse(path, &text, levels);
                 patch.is_applied = is_applied;
                 self.patches.push(patch);
             }

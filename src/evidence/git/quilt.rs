@@ -1,12 +1,14 @@
 //! Patch files, and the series that name them: Debian's `debian/patches/series`, SUSE's `series.conf`.
 
+use std::collections::BTreeSet;
+
 use super::content::{TELLING, letters};
 use super::line_changes::StepLines;
 use super::message::{Abbreviation, MentionKind, cves, unclaimed};
 use super::subject::{is_same, plain_subject};
 use super::subject_forms::{doubted_subjects, reverted_subjects};
 use super::trailers::mentions;
-use crate::evidence::source::quilt::is_level;
+use crate::evidence::source::quilt::level;
 
 /// More files than one commit's backport changes.
 const LARGE: usize = 50;
@@ -34,8 +36,9 @@ pub(super) struct QuiltPatch {
     pub is_reversed: bool,
     /// Its first telling lines, and whether it adds them.
     lines: Vec<(Vec<u8>, bool)>,
-    /// The files that it changes.
-    files: Vec<String>,
+    /// The files that it changes, at each level at which it may be applied.
+    files: BTreeSet<String>,
+    level_count: usize,
 }
 
 impl QuiltPatch {
@@ -46,7 +49,7 @@ impl QuiltPatch {
 
     /// Whether it changes more files than one commit's backport does.
     pub fn is_large(&self) -> bool {
-        self.files.len() > LARGE
+        self.files.len() > LARGE * self.level_count
     }
 
     /// Whether it changes one of these files.
@@ -78,8 +81,8 @@ impl QuiltPatch {
         turned > same
     }
 
-    /// Reads the text of a patch.
-    pub fn parse(file: &str, whole: &[u8]) -> Self {
+    /// Reads the text of a patch, which may be applied at each of these levels.
+    pub fn parse(file: &str, whole: &[u8], levels: &[usize]) -> Self {
         let text = &whole[..whole.len().min(HEAD)];
         let head_end = text
             .split_inclusive(|b| *b == b'\n')
@@ -114,17 +117,13 @@ impl QuiltPatch {
         }
         // Only the first of the two lines names a removed file.
         let paths = whole.split(|b| *b == b'\n').filter_map(|l| l.strip_prefix(b"+++ ").or(l.strip_prefix(b"--- ")));
-        let mut files: Vec<String> = paths
-            .filter_map(|path| {
-                String::from_utf8_lossy(path)
-                    .split_whitespace()
-                    .next()?
-                    .split_once('/')
-                    .map(|(_, path)| path.to_owned())
-            })
-            .collect();
-        files.sort();
-        files.dedup();
+        let paths = paths.map(String::from_utf8_lossy);
+        let paths: BTreeSet<String> =
+            paths.filter_map(|path| Some(path.split_whitespace().next()?.to_owned())).collect();
+        let stripped = |path: &String| -> Vec<String> {
+            levels.iter().filter_map(|level| path.splitn(level + 1, '/').nth(*level).map(str::to_owned)).collect()
+        };
+        let files: BTreeSet<String> = paths.iter().flat_map(stripped).collect();
         Self {
             file: file.to_owned(),
             subject: subject(head),
@@ -135,6 +134,7 @@ impl QuiltPatch {
             is_reversed: false,
             lines: lines(&whole[head_end..]),
             files,
+            level_count: levels.len(),
         }
     }
 }
@@ -167,17 +167,37 @@ fn subject(head: &[u8]) -> String {
     String::new()
 }
 
-/// The patches that a series names, and whether each is applied as it is: quilt knows options of `patch` behind a name
-/// (`fix.patch -p1`, `fix.patch -R`), of which only `-pN` says nothing of what is applied. SUSE guards some by a word
+/// The patches that a series names, each with the level at which it is applied as it is: quilt knows options of `patch`
+/// behind a name (`fix.patch -p2`, `fix.patch -R`). SUSE guards some by a word
 /// before the name (`+needs-review patches.suse/x`, `-rt patches.suse/y`): those are applied for some kernels only, and
 /// do not count.
-pub(super) fn names(series: &str) -> impl Iterator<Item = (&str, bool)> {
+pub(super) fn names(series: &str) -> impl Iterator<Item = (&str, Option<usize>)> {
     series.lines().filter_map(|line| {
         let line = line.split('#').next().unwrap_or_default().trim();
         let mut words = line.split_whitespace();
         let name = words.next().filter(|name| !name.starts_with(['+', '-']))?;
         // No way out of the folder.
         let is_inside = !name.starts_with('/') && !name.split('/').any(|part| part == "..");
-        is_inside.then(|| (name, words.all(is_level)))
+        is_inside.then(|| (name, level(words)))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn series_options_say_how_many_folders_are_stripped() {
+        let series = "a\nb -p0\nc -p2\nd -p 3 # why\ne -pab\nf -R\ng -p1 -R\nh -p\n";
+        let levels: Vec<Option<usize>> = names(series).map(|(_, level)| level).collect();
+        assert_eq!(levels, [Some(1), Some(0), Some(2), Some(3), Some(1), None, None, None]);
+        let file = "net/ipv4/tcp_output.c";
+        for (top, level) in [("", 0), ("a/", 1), ("linux/a/", 2)] {
+            let diff = format!("Subject: x\n\n--- {top}{file}\n+++ {top}{file}\n@@ -1 +1 @@\n-x\n+y\n");
+            for other in 0..4 {
+                let patch = QuiltPatch::parse("x.patch", diff.as_bytes(), &[other]);
+                assert_eq!(patch.changes(&[file.to_owned()]), other == level, "{top} {other}");
+            }
+        }
+    }
 }

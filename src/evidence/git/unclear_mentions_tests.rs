@@ -9,10 +9,7 @@ fn step_is_open_where_a_commit_speaks_of_it() {
     let fixture = Fixture::new();
     let mainline = fixture.mainline();
     let bug = bug(&mainline);
-    let broken = fixture.line(
-        on_4_19(&fixture, &mainline),
-        &[(&picked(BREAK_SUBJECT, mainline.break_), BROKEN), (&picked(HALF_SUBJECT, mainline.half_fix), HALF)],
-    );
+    let broken = half_fixed(&fixture, &mainline);
     let (fix, break_) = (mainline.fix.to_string(), mainline.break_.to_string());
     let other = fixture.commit(&[mainline.tip], format!("net: after\n\nAs in {fix}.\n"), &[(FILE, "other\n")]);
     fixture.branch("next", other);

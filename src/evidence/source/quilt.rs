@@ -88,7 +88,7 @@ fn lying(
             let mut words = line.split_whitespace().skip_while(|word| word.starts_with(['+', '-']));
             let Some(name) = words.next() else { continue };
             let path = format!("{folder}{name}");
-            let is_plain = words.all(is_level);
+            let is_plain = level(words).is_some();
             seen.insert(path.clone());
             if !applied.lines().any(|line| line.trim() == name) {
                 found.push(LyingPatch { path, is_plain, is_named: true });
@@ -101,10 +101,18 @@ fn lying(
     Ok(found)
 }
 
-/// Whether an option behind a patch's name says nothing of what is applied: `-p1`, or `1` behind `-p`.
-pub(in crate::evidence) fn is_level(word: &str) -> bool {
-    let level = word.strip_prefix("-p").unwrap_or(word);
-    level == "ab" || level.bytes().all(|b| b.is_ascii_digit())
+/// How many folders are stripped from a patch's paths, by the options behind its name in a series: `-p2`, `-p 2`, `-pab`.
+/// None where another option may change what is applied (`-R`).
+pub(in crate::evidence) fn level<'w>(mut options: impl Iterator<Item = &'w str>) -> Option<usize> {
+    let mut level = 1;
+    while let Some(word) = options.next() {
+        level = match word.strip_prefix("-p")? {
+            "" => options.next()?.parse().ok()?,
+            "ab" => 1,
+            number => number.parse().ok()?,
+        };
+    }
+    Some(level)
 }
 
 /// What a patch does to one file, without the white space around the lines.
