@@ -1,8 +1,8 @@
 //! The witness `config`: whether the code that a bug is in was compiled into the kernel.
 //!
-//! A dossier names the options without which none of that code is compiled (`applies-if`). Where the kernel's own
-//! configuration lacks one, the kernel does not have the bug, whatever its source has. A configuration that only lies
-//! beside an image may be another build's: it is a hint, which takes an answer away and never gives one.
+//! A dossier names the options that this code needs (`applies-if`). If the kernel's own configuration lacks one, the
+//! kernel does not have the bug, whatever its source has. A configuration that only lies beside an image may belong to
+//! another build, so it is a hint: it can make an answer unknown, but cannot decide it.
 
 use std::borrow::Cow;
 use std::fs::{self, OpenOptions};
@@ -19,14 +19,14 @@ use super::{Finding, StateSet, Strength, Witness};
 use crate::kernel::{ConfigOrigin, Kernel, KernelConfig, Unset};
 use crate::matrix::Bug;
 
-/// The largest configuration that is read, in bytes: those of today's distributions have 300 KiB.
+/// The largest configuration that is read, in bytes. Distributions' have 300 KiB.
 const LARGEST: u64 = 4 << 20;
 
 /// A configuration, and whose it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BuildConfig<'a> {
     config: Cow<'a, KernelConfig>,
-    /// What it is, in words that go on from "in": `the configuration in its package`.
+    /// Its description, to follow "in": `the configuration in its package`.
     place: String,
     /// Whether the kernel was certainly built with it.
     is_certain: bool,
@@ -51,8 +51,7 @@ impl<'a> BuildConfig<'a> {
         Some(Self { config: Cow::Owned(config), place, is_certain })
     }
 
-    /// That of a build tree, or of a tree that is not built. Make takes an image for up to date where it is newer than the
-    /// configuration that it was built with, and so does this.
+    /// That of a tree, built or not. Like make, this takes an image for up to date if it is newer than its configuration.
     pub fn of_tree(tree: &Path) -> Option<Self> {
         let path = tree.join(".config");
         let config = read(&path).ok()?;
@@ -70,8 +69,7 @@ impl<'a> BuildConfig<'a> {
         Some(Self { config: Cow::Owned(config), place, is_certain })
     }
 
-    /// One that lies beside an image: that of the build tree which the image is in, `config-…` beside `vmlinuz-…`,
-    /// `.config` or `config`.
+    /// One beside an image: its build tree's, `config-…` beside `vmlinuz-…`, `.config` or `config`.
     pub fn beside(image: &Path) -> Option<Self> {
         let folder = image.parent()?;
         if image.ends_with("arch/x86/boot/bzImage") {
@@ -82,8 +80,7 @@ impl<'a> BuildConfig<'a> {
         names.map(|name| folder.join(name)).find_map(Self::lying)
     }
 
-    /// That of the kernel that runs here: its own word where it has one, else what lies in /boot under its name, which
-    /// an upgrade may have put there.
+    /// The running kernel's: /proc/config.gz, or else the file of its name in /boot, which an upgrade may have replaced.
     pub fn running(release: &str) -> Option<Self> {
         Self::running_below(Path::new("/"), release)
     }
@@ -103,7 +100,7 @@ impl<'a> BuildConfig<'a> {
         Some(Self { config: Cow::Owned(config), place, is_certain: false })
     }
 
-    /// What it says of a bug: none where all that the bug's code needs is compiled, or nobody can tell.
+    /// What it says of a bug; none if the bug's code may be compiled.
     pub fn weigh(&self, bug: &Bug) -> Option<Finding> {
         let unset = |option: &String| self.config.unset(option.strip_prefix("CONFIG_").unwrap_or(option));
         let surest = bug.applies_if.iter().filter_map(unset).max()?;
@@ -131,8 +128,8 @@ pub(super) fn look(exhibits: &Exhibits<'_>, bug: &Bug) -> Option<Finding> {
     }
 }
 
-/// What is left of what others say of the source that a kernel was built from, where its configuration says that the code
-/// was not compiled: the source may have the bug, and the kernel does not.
+/// Weakens findings about the source if the configuration leaves the bug's code out: the source may have the bug, the
+/// kernel does not.
 pub fn temper(findings: &mut [Finding], compiled_out: &Finding) {
     let is_about_source =
         |finding: &Finding| finding.witness.is_about_source() && !finding.states.and(StateSet::affected()).is_empty();

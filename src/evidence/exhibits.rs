@@ -1,4 +1,4 @@
-//! What of a kernel lies before the witnesses that need no boot, and what they say of it.
+//! What can be examined without a boot, and what the witnesses say of it.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -14,17 +14,17 @@ use super::{Finding, StateSet, Strength, Witness};
 use crate::kernel::{Kernel, PackageKind};
 use crate::matrix::Bug;
 
-/// What of one kernel can be looked at without booting it. What is there and could not be read is there with the reason.
+/// What can be examined of one kernel without a boot. If something is there but unreadable, its field has the reason.
 #[derive(Default)]
 pub struct Exhibits<'a> {
-    /// Its release, from its name or its package. The Makefile of a tree is no such name: it has the release that the tree
-    /// started from, whatever was put on top of it.
+    /// Its release, from its name or its package. A tree's Makefile does not count, because it does not tell which patches
+    /// were added.
     pub release: Option<Result<Release, String>>,
     /// The changelog of its package.
     pub changelog: Option<Result<ParsedChangelog, String>>,
-    /// The configuration that it was built with; the one that the image carries goes before it.
+    /// Its configuration. The one inside the image takes precedence.
     pub config: Option<BuildConfig<'static>>,
-    /// A commit of a repository that was indexed.
+    /// Its commit, in an indexed repository.
     pub revision: Option<Result<(&'a GitIndex, &'a str), String>>,
     /// Its source.
     pub source: Option<Result<Box<dyn SourceFiles + 'a>, String>>,
@@ -35,18 +35,18 @@ pub struct Exhibits<'a> {
 /// What the witnesses say of one bug.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Said {
-    /// A finding for each witness that had something to look at. One that looked and saw nothing says so.
+    /// A finding for each witness that had something to examine, even if it saw nothing.
     pub findings: Vec<Finding>,
     /// What git found of each step of the chain.
     pub steps: Vec<StepFound>,
-    /// What git found that people should know.
+    /// Git's warnings for people.
     pub warnings: Vec<String>,
     /// Whether git takes a repair to be in by words alone.
     pub rests_on_words: bool,
 }
 
 impl Said {
-    /// Takes back what one witness says where another one knows better.
+    /// Withdraws or weakens findings that another witness refutes.
     fn cross_examine(&mut self, exhibits: &Exhibits<'_>, bug: &Bug) {
         if let (true, Some(Ok(files))) = (self.rests_on_words, &exhibits.source)
             && source::is_unrecognised(bug, files.as_ref())
@@ -59,7 +59,7 @@ impl Said {
         }
     }
 
-    /// Takes back what git says where only a message tells of a repair, and the source has no form that is known.
+    /// Withdraws git's finding: only a message claims the repair, and the source has no known form.
     fn doubt_words_of_git(&mut self) {
         let is_open = |finding: &Finding| finding.states.and(StateSet::affected()) != StateSet::EMPTY;
         for finding in self.findings.iter_mut().filter(|finding| finding.witness == Witness::Git && !is_open(finding)) {
@@ -86,8 +86,7 @@ impl Exhibits<'_> {
         Self { release, changelog, config, revision: None, source, binary: Some(binary) }
     }
 
-    /// The release that its line of releases goes on from: its own, or the one that its source or image began as, which says
-    /// nothing of what was put on top of it.
+    /// The release to upgrade from: its own, or the one that its source or image started from, whatever was added since.
     pub fn goes_on_from(&self) -> Option<Release> {
         if let Some(Ok(release)) = &self.release {
             return Some(release.clone());
@@ -122,13 +121,12 @@ impl Exhibits<'_> {
     }
 }
 
-/// The release that a kernel's name says it is. Whoever built a kernel may have chosen its name, and have put in or taken
-/// out what no name says.
+/// The release in a kernel's name, unless its builder chose the name: then it does not tell which patches were added.
 pub fn release_of(name: &str) -> Result<Release, String> {
     vouched(Release::parse(name), name)
 }
 
-/// What was read from a name, unless whoever built the kernel chose it.
+/// Rejects a name that the kernel's builder chose.
 fn vouched(read: Result<Release, NotARelease>, name: &str) -> Result<Release, String> {
     match read {
         Ok(own) if own.is_builders_own() => {
