@@ -1,9 +1,8 @@
 //! A look at a TCP segment that passes by: what a time line needs, without its checksums and without its data.
 
-/// The protocol number of TCP.
-const TCP: u8 = 6;
-/// The kind of the option that acknowledges selectively (RFC 2018).
-const SACK: u8 = 5;
+use std::iter;
+
+use etherparse::{IpNumber, Ipv4HeaderSlice, TcpOptionElement, TcpOptionsIterator, TcpSlice};
 
 /// What one look at an IPv4 packet with a TCP segment shows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,48 +26,29 @@ pub struct Glance {
 impl Glance {
     /// Looks at a packet from its IP header on; none if it is not a whole TCP segment in IPv4.
     pub fn at(packet: &[u8]) -> Option<Self> {
-        let ip: &[u8; 20] = packet.first_chunk()?;
-        let header = usize::from(ip[0] & 0x0f) * 4;
-        let total = usize::from(u16::from_be_bytes([ip[2], ip[3]]));
-        let fragment = u16::from_be_bytes([ip[6], ip[7]]) & 0x3fff;
-        if ip[0] >> 4 != 4 || header < ip.len() || ip[9] != TCP || fragment != 0 {
-            return None;
-        }
-        let segment = packet.get(header..total)?;
-        let tcp: &[u8; 20] = segment.first_chunk()?;
-        let data_at = usize::from(tcp[12] >> 4) * 4;
-        let options = segment.get(tcp.len()..data_at)?;
-        let u32_at = |at: usize| u32::from_be_bytes([tcp[at], tcp[at + 1], tcp[at + 2], tcp[at + 3]]);
+        let ip = Ipv4HeaderSlice::from_slice(packet).ok()?;
+        let plain = ip.protocol() == IpNumber::TCP && !ip.is_fragmenting_payload();
+        let segment = packet.get(ip.slice().len()..ip.total_len().into()).filter(|_| plain)?;
+        let tcp = TcpSlice::from_slice(segment).ok()?;
         Some(Self {
-            from_port: u16::from_be_bytes([tcp[0], tcp[1]]),
-            to_port: u16::from_be_bytes([tcp[2], tcp[3]]),
-            seq: u32_at(4),
-            ack: u32_at(8),
-            flags: tcp[13],
-            length: u32::try_from(segment.len() - data_at).ok()?,
-            sack: sack_blocks(options),
+            from_port: tcp.source_port(),
+            to_port: tcp.destination_port(),
+            seq: tcp.sequence_number(),
+            ack: tcp.acknowledgment_number(),
+            flags: tcp.slice()[13],
+            length: u32::try_from(tcp.payload().len()).ok()?,
+            sack: sack_blocks(tcp.options_iterator()),
         })
     }
 }
 
-/// The blocks of the first SACK option; what is malformed ends the list, as in the kernel's `tcp_parse_options`.
-fn sack_blocks(mut options: &[u8]) -> Vec<(u32, u32)> {
-    loop {
-        match options {
-            [1, rest @ ..] => options = rest,
-            [kind, length, rest @ ..] if *kind != 0 => {
-                let Some(body) = usize::from(*length).checked_sub(2).and_then(|n| rest.get(..n)) else {
-                    return Vec::new();
-                };
-                if *kind == SACK {
-                    let number = |bytes: &[u8]| bytes.first_chunk().map_or(0, |b| u32::from_be_bytes(*b));
-                    return body.chunks_exact(8).map(|pair| (number(pair), number(&pair[4..]))).collect();
-                }
-                options = &rest[body.len()..];
-            }
-            _ => return Vec::new(),
-        }
-    }
+/// The blocks of the first SACK option; a malformed option ends the list, as in the kernel's `tcp_parse_options`.
+fn sack_blocks(options: TcpOptionsIterator) -> Vec<(u32, u32)> {
+    let blocks = options.map_while(Result::ok).find_map(|option| match option {
+        TcpOptionElement::SelectiveAcknowledgement(first, others) => Some((first, others)),
+        _ => None,
+    });
+    blocks.into_iter().flat_map(|(first, others)| iter::once(first).chain(others.into_iter().flatten())).collect()
 }
 
 #[cfg(test)]
@@ -105,13 +85,14 @@ mod tests {
     }
 
     #[test]
-    fn sack_blocks_are_found_behind_other_options() {
+    fn sack_blocks_are_found_after_other_options() {
         let block = |first: u32, end: u32| [first.to_be_bytes(), end.to_be_bytes()].concat();
         let timestamps = [1, 1, 8, 10, 0, 0, 0, 0, 0, 0, 0, 0];
-        let two = [&timestamps[..], &[1, 1, SACK, 18], &block(1, 2), &block(5, 9)].concat();
-        assert_eq!(sack_blocks(&two), [(1, 2), (5, 9)]);
-        for none in [&timestamps[..], &[0, SACK, 10][..], &two[..two.len() - 1], &[SACK, 0], &[SACK, 2]] {
-            assert_eq!(sack_blocks(none), [], "{none:?}");
+        let blocks = |options| sack_blocks(TcpOptionsIterator::from_slice(options));
+        let two = [&timestamps[..], &[1, 1, 5, 18], &block(1, 2), &block(5, 9)].concat();
+        assert_eq!(blocks(&two), [(1, 2), (5, 9)]);
+        for none in [&timestamps[..], &[0, 5, 10][..], &two[..two.len() - 1], &[5, 0], &[5, 2]] {
+            assert_eq!(blocks(none), [], "{none:?}");
         }
     }
 
@@ -127,7 +108,7 @@ mod tests {
                 bytes[0] = 0x45;
                 bytes[2..4].copy_from_slice(&length.to_be_bytes());
                 bytes[6..8].fill(0);
-                bytes[9] = TCP;
+                bytes[9] = IpNumber::TCP.0;
             }
             if let Some(glance) = Glance::at(&bytes) {
                 prop_assert!(glance.length as usize <= bytes.len() && glance.sack.len() <= 5);

@@ -172,7 +172,7 @@ impl Wire {
                 Some(length) => {
                     let bytes = &self.buffer[..length];
                     self.capture.record(&self.check, true, bytes);
-                    if let Ok(segment) = TcpSegment::parse(bytes)
+                    if let Some(segment) = TcpSegment::parse(bytes)
                         && !self.faults.lose(&segment)
                     {
                         return Ok(Some(segment));
