@@ -15,7 +15,7 @@ pub use program::{GuestProgram, PROGRAM_MAX, ProgramError};
 pub static AGENT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/backproof-agent"));
 
 /// Character devices that must be there before the agent can mount anything: the kernel opens /dev/console for PID 1
-/// itself, Rust's runtime aborts where a standard descriptor is closed and /dev/null is missing, and a kernel without
+/// itself, Rust's runtime aborts if a standard descriptor is closed and /dev/null is missing, and a kernel without
 /// devtmpfs makes none. Numbers from the kernel's Documentation/admin-guide/devices.txt.
 const NODES: [(&str, u32, u32); 6] = [
     ("dev/null", 1, 3),

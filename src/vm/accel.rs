@@ -42,12 +42,12 @@ impl fmt::Display for Accel {
 /// The user's choice.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum AccelChoice {
-    /// KVM where it works, TCG elsewhere.
+    /// KVM if it works, otherwise TCG.
     #[default]
     Auto,
     /// Only KVM.
     Kvm,
-    /// TCG even where KVM works.
+    /// TCG even if KVM works.
     Tcg,
 }
 

@@ -302,7 +302,7 @@ impl Monitor {
         dump.push(line, printk.text);
         let before_agent = match (self.agent_since_ms, printk.seconds) {
             (None, _) => true,
-            // The console can lag behind the agent's port: the kernel's own clock decides where there is one.
+            // The console can lag behind the agent's port: the kernel's own clock decides if there is one.
             (Some(since), Some(seconds)) => seconds * 1000.0 < since as f64,
             (Some(_), None) => false,
         };

@@ -100,13 +100,13 @@ impl FailureKind {
 pub struct Failure {
     /// What kind of failure it is.
     pub kind: FailureKind,
-    /// One line: the kernel's own words where it has any.
+    /// One line: the kernel's own words if it has any.
     pub title: String,
     /// How far the boot was.
     pub stage: Stage,
     /// The kernel's dump, or what QEMU said: bounded, and empty if there is none.
     pub excerpt: Vec<String>,
-    /// The console's last lines; where there is a dump, those before it and its first.
+    /// The console's last lines; if there is a dump, those before it and its first.
     pub last_lines: Vec<String>,
 }
 

@@ -183,7 +183,7 @@ async fn reached(at: Option<Instant>) {
     }
 }
 
-/// Bytes read; nothing at the end, or where reading fails.
+/// Bytes read; nothing at the end, or if reading fails.
 async fn read_from(from: &mut Option<impl tokio::io::AsyncRead + Unpin>, buffer: &mut [u8]) -> Option<usize> {
     let from = from.as_mut()?;
     from.read(buffer).await.ok().filter(|&n| n > 0)

@@ -107,7 +107,7 @@ impl Qemu {
     }
 }
 
-/// The program's whole path, so that a boot's script names the file that ran; the name itself where `$PATH` has none.
+/// The program's whole path, so that a boot's script names the file that ran; the name itself if `$PATH` has none.
 fn in_path(name: &Path) -> PathBuf {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let found = std::env::split_paths(&path).map(|dir| dir.join(name)).find(|file| file.is_file());

@@ -50,7 +50,7 @@ const FROM_OUTSIDE: &[(i32, &str)] = &[
     (1, "SIGHUP"),
     (2, "SIGINT"),
     (3, "SIGQUIT"),
-    (9, "SIGKILL; where memory ran out, the host's dmesg says so"),
+    (9, "SIGKILL; if memory ran out, the host's dmesg says so"),
     (15, "SIGTERM"),
     (24, "SIGXCPU: the limit of processor time"),
     (25, "SIGXFSZ: the limit of a file's size"),

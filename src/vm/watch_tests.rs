@@ -135,7 +135,7 @@ async fn every_end_of_a_boot_has_its_name() {
             "QEMU is killed from outside",
             Accel::Tcg,
             and(running(), vec![exit(9)]),
-            "host error: something on the host ended QEMU with signal 9 (SIGKILL; where memory ran out, the host's dmesg \
+            "host error: something on the host ended QEMU with signal 9 (SIGKILL; if memory ran out, the host's dmesg \
              says so)",
         ),
         (
