@@ -271,11 +271,11 @@ fn zero_window(namespace: &Namespace) -> NamespaceAnswer {
     }
 }
 
-/// What helps only where the kernel has the bug.
+/// What helps only if the kernel has the bug.
 const TO_THE_FIX: &str = "to remove the bug, boot a kernel with the fix, or load a live patch that has it";
 
 impl Bitten {
-    /// Lowers the answer where the witnesses say that the kernel does not have the bug: fixed kernels have the limit and
+    /// Lowers the answer if the witnesses say that the kernel does not have the bug: fixed kernels have the limit and
     /// its counter too, and a connection can be stuck for another reason.
     pub fn though_not_affected(&mut self, state: Option<State>, reading: &HostReading) {
         if self.bitten < BittenAnswer::MayHaveBeen {

@@ -15,15 +15,7 @@ fn namespace(counters: &[(&str, u64)], absent_means: Absence, sockets: Option<Ve
 }
 
 fn overfull(last_sent_ms: Option<u64>) -> Socket {
-    Socket {
-        wmem_queued: Some(22680),
-        sndbuf: Some(8192),
-        rto_ms: Some(37_760),
-        backoff: Some(7),
-        timer: Some(Timer::Retransmit),
-        last_sent_ms,
-        ..Socket::default()
-    }
+    Socket { last_sent_ms, ..Socket::reported() }
 }
 
 fn answer(bug: &str, namespaces: Vec<Namespace>) -> (BittenAnswer, Vec<String>) {

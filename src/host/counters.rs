@@ -61,7 +61,7 @@ impl TcpExtCounters {
     }
 }
 
-/// Reads /proc/net/netstat: pairs of lines, `TcpExt: name…` and `TcpExt: value…`. None where there is no such pair, or
+/// Reads /proc/net/netstat: pairs of lines, `TcpExt: name…` and `TcpExt: value…`. None if there is no such pair, or
 /// its lines have not the same length, as in a file that was cut short.
 pub fn from_proc(text: &str) -> Option<TcpExtCounters> {
     // A line without its end may have lost digits of its last number.

@@ -20,7 +20,7 @@ const INTERRUPTED: u16 = 0x10;
 const ERROR: u16 = 2;
 /// The same file.
 const DONE: u16 = 3;
-/// `AF_INET` and `AF_INET6`: an IPv6 socket is listed under the second even where its peer is an IPv4 one.
+/// `AF_INET` and `AF_INET6`: an IPv6 socket is listed under the second even if its peer is an IPv4 one.
 const FAMILIES: [u8; 2] = [2, 10];
 /// `IPPROTO_TCP`.
 const TCP: u8 = 6;
@@ -42,8 +42,8 @@ const BUFFER: usize = 64 * 1024;
 /// All TCP connections of the calling thread's network namespace.
 ///
 /// # Errors
-/// ENOENT where the kernel has no `inet_diag` (the module `tcp_diag` is missing), EPROTONOSUPPORT where it has no
-/// `sock_diag`; TimedOut where it took too long.
+/// ENOENT if the kernel has no `inet_diag` (the module `tcp_diag` is missing), EPROTONOSUPPORT if it has no
+/// `sock_diag`; TimedOut if it took too long.
 pub fn connections() -> io::Result<Sockets> {
     let deadline = Instant::now() + PATIENCE;
     let mut sockets = Sockets::new(SocketSource::SockDiag);

@@ -67,7 +67,7 @@ fn own_inode() -> Option<u64> {
     Some(std::fs::metadata("/proc/self/ns/net").ok()?.ino())
 }
 
-/// Reads one namespace: from inside where this process may enter it, else through its processes' folders in /proc.
+/// Reads one namespace: from inside if this process may enter it, else through its processes' folders in /proc.
 fn namespace(found: &NetNamespace, own: Option<u64>) -> Namespace {
     let mut namespace = Namespace {
         name: found.name(),

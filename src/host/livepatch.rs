@@ -13,7 +13,7 @@ use super::read_text;
 pub struct Livepatch {
     /// The name of its module.
     pub name: String,
-    /// Whether it is on; null where that could not be read.
+    /// Whether it is on; null if that could not be read.
     pub enabled: Option<bool>,
     /// Whether processes still switch between the old functions and the new ones.
     pub transition: Option<bool>,
@@ -35,7 +35,7 @@ const MAX_ENTRIES: usize = 4096;
 /// The live patches below a folder, /sys/kernel/livepatch on a live host. Without the folder there are none.
 ///
 /// # Errors
-/// Where the folder is there and cannot be read.
+/// If the folder is there and cannot be read.
 pub fn read(folder: &Path) -> io::Result<Vec<Livepatch>> {
     match names(folder) {
         Ok(names) => Ok(names.into_iter().map(|name| one(folder, name)).collect()),

@@ -58,7 +58,7 @@ pub struct HostReading {
 /// What was read of the whole machine.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HostFacts {
-    /// `uname -r`; null where it was not seen.
+    /// `uname -r`; null if it was not seen.
     pub release: Option<String>,
     /// `uname -v`: how and when it was built.
     pub build: Option<String>,
@@ -66,7 +66,7 @@ pub struct HostFacts {
     pub machine: Option<String>,
     /// Loaded live patches; null where they could not be read.
     pub livepatches: Option<Vec<Livepatch>>,
-    /// The newest lines of the kernel's log that speak of a SYN flood; null where the log could not be read. The log is
+    /// The newest lines of the kernel's log that speak of a SYN flood; null if the log could not be read. The log is
     /// a ring: an empty list does not say that there was none.
     pub floods: Option<Vec<String>>,
     /// What was not seen, and why.
@@ -78,9 +78,9 @@ pub struct HostFacts {
 pub struct Namespace {
     /// `host`, or the container, unit or process that it belongs to.
     pub name: String,
-    /// The number in `net:[…]`; null where it could not be read.
+    /// The number in `net:[…]`; null if it could not be read.
     pub inode: Option<u64>,
-    /// A process in it, where there is one.
+    /// A process in it, if there is one.
     pub pid: Option<u32>,
     /// How many processes are in it.
     pub processes: usize,

@@ -23,7 +23,7 @@ const FIRST_PID_NAMESPACE: u64 = 0xEFFF_FFFC;
 /// One network namespace.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NetNamespace {
-    /// The number in `net:[…]`, where it could be read.
+    /// The number in `net:[…]`, if it could be read.
     pub inode: Option<u64>,
     /// Its processes, the oldest first.
     pub pids: Vec<u32>,
@@ -139,7 +139,7 @@ impl ProcView {
 
 /// Puts processes and mounts together.
 fn merge(seen: &[ProcessView], mounts: Vec<(u64, PathBuf)>) -> NamespaceSearch {
-    // Where one process shows both, others with the same file are in the same namespace.
+    // If one process shows both, others with the same file are in the same namespace.
     let links: BTreeMap<u64, u64> = seen.iter().filter_map(|process| Some((process.file?, process.link?))).collect();
     let mut found: BTreeMap<NamespaceKey, NetNamespace> = BTreeMap::new();
     for &ProcessView { pid, link, file, .. } in seen {
@@ -165,7 +165,7 @@ fn merge(seen: &[ProcessView], mounts: Vec<(u64, PathBuf)>) -> NamespaceSearch {
 }
 
 impl NetNamespace {
-    /// Its name: `host` where process 1 is in it, else the container or unit of its oldest process, the name of its
+    /// Its name: `host` if process 1 is in it, else the container or unit of its oldest process, the name of its
     /// mount, or the process itself.
     pub fn name(&self) -> String {
         let Some(&pid) = self.pids.first() else { return self.mount_name().unwrap_or_else(|| "unnamed".to_owned()) };

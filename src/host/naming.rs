@@ -1,6 +1,6 @@
 //! Names a process by its cgroup: its container, pod, machine or unit.
 
-/// The name for a text of /proc/<pid>/cgroup: `hierarchy:controllers:path` a line (cgroups(7)). None where the path
+/// The name for a text of /proc/<pid>/cgroup: `hierarchy:controllers:path` a line (cgroups(7)). None if the path
 /// names nothing that people know, as in a container that sees its own cgroup as `/`.
 pub fn from_cgroups(text: &str) -> Option<String> {
     // The most telling line decides: cgroup v1 has a dozen hierarchies, and not all of them are used.

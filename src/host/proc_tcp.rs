@@ -35,7 +35,7 @@ pub struct Copied {
     pub v6: bool,
 }
 
-/// Takes the connections of a saved copy, which may be indented, quoted or wrapped at blanks. None where it is none.
+/// Takes the connections of a saved copy, which may be indented, quoted or wrapped at blanks. None if it is none.
 pub fn take_copy(text: &str, sockets: &mut Sockets) -> Option<Copied> {
     let is_slot = |token: &str| {
         token.strip_suffix(':').is_some_and(|n| !n.is_empty() && n.bytes().all(|byte| byte.is_ascii_digit()))

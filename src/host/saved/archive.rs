@@ -37,7 +37,7 @@ pub type TakeEntry<'a> = &'a mut dyn FnMut(&str, Vec<u8>, bool);
 /// any file are kept.
 ///
 /// # Errors
-/// Where it cannot be read, is damaged, or unpacks to more than it should.
+/// If it cannot be read, is damaged, or unpacks to more than it should.
 pub fn read(mut file: impl Read, size: u64, limit: u64, take: TakeEntry) -> io::Result<UnpackedFile> {
     let mut head = Vec::new();
     (&mut file).take(HEAD).read_to_end(&mut head)?;

@@ -101,7 +101,7 @@ struct ListingReader<'a> {
     words: Vec<ListingWord<'a>>,
     /// Whether `words` begin with a connection.
     is_open: bool,
-    /// What the heading had, where there was one.
+    /// What the heading had, if there was one.
     heading: Option<Heading>,
     /// Whether lines came that are neither connections nor known.
     is_strange: bool,
@@ -185,7 +185,7 @@ impl<'a> ListingReader<'a> {
         }
     }
 
-    /// Ends the connection before the last words where these begin another one.
+    /// Ends the connection before the last words if these begin another one.
     fn split(&mut self) {
         let Some(at) = self.words.len().checked_sub(4) else { return };
         let word = |n: usize| self.words.get(n).map_or("", |(word, _)| word.as_ref());

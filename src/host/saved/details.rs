@@ -49,7 +49,7 @@ const NEWER: &[&str] = &[
     "sndbuf_limited", "rcv_ssthresh", "notsent", "minrtt", "rcv_ooopack", "snd_wnd", "rcv_wnd", "rehash", "reord_seen",
 ];
 
-/// Names that come after `unacked:`, which say that a missing one is 0, where the version has it at all.
+/// Names that come after `unacked:`, which say that a missing one is 0, if the version has it at all.
 #[rustfmt::skip]
 const AFTER_UNACKED: &[&str] = &[
     "retrans", "lost", "sacked", "dsack_dups", "fackets", "reordering", "reord_seen", "rcv_rtt", "rcv_space",
@@ -79,7 +79,7 @@ pub fn is_pair(word: &str) -> bool {
     })
 }
 
-/// Whether it stands for a socket, even where nothing else of its lines is left.
+/// Whether it stands for a socket, even if nothing else of its lines is left.
 pub fn tells_of_a_socket(word: &str) -> bool {
     ["skmem:(", "mem:(", "rto:"].iter().any(|begin| word.starts_with(begin))
 }
@@ -147,7 +147,7 @@ impl SocketRecord {
         self.conclude(&seen);
     }
 
-    /// Takes one word; gives whether its figure could be read.
+    /// Takes one word; returns whether its figure could be read.
     fn take_word(&mut self, word: &str, seen: &mut FiguresSeen) -> bool {
         let socket = &mut self.socket;
         let Some((name, value)) = word.split_once(':') else { return true };

@@ -24,6 +24,10 @@ pub struct HostDraft {
     pub is_report: bool,
     /// Whether it is an archive, of which live patches are not read.
     pub is_archive: bool,
+    /// The file that shows the end of a boot, with the command that ended it. Other files may be from before.
+    reboot: Option<(String, String)>,
+    /// Files of which something was read.
+    read: Vec<String>,
 }
 
 /// A namespace in the reading.
@@ -65,6 +69,13 @@ impl HostDraft {
         let (text, prefixes) = identity::without_prefixes(text);
         let text = text.as_ref();
         let parts = command::parts(text);
+        if let Some((file, line)) = &self.reboot {
+            let why = earlier(name, file, line);
+            return self.skip(&parts, name, why);
+        }
+        if let Some(line) = command::ended_boot(&parts) {
+            self.forget(name, line);
+        }
         let floods = kmsg::floods_in(text);
         let mut is_known = !floods.is_empty();
         if is_known {
@@ -72,7 +83,7 @@ impl HostDraft {
         }
         let named = files::command_of(name);
         let mut identities: Vec<Identity> = Vec::new();
-        // Whether something was read where `ssh` was typed, and where it led.
+        // Whether something was read after `ssh` was typed, and where it led.
         let (mut is_typed, mut is_led, mut old) = (false, false, None);
         for part in &parts {
             let old_file = part.old.as_ref().map(|file| {
@@ -115,7 +126,33 @@ impl HostDraft {
             is_known |= !identities.is_empty();
         }
         self.identities.extend(identities.into_iter().map(|identity| (path.to_owned(), identity)));
+        if is_known {
+            self.read.push(name.to_owned());
+        }
         if is_known { Ok(()) } else { Err(old) }
+    }
+
+    /// Skips a file that may be from before the reboot that another file shows.
+    fn skip(&mut self, parts: &[Part<'_>], name: &str, why: String) -> Result<(), Option<String>> {
+        let is_told = |part: &Part<'_>| {
+            DraftNamespace::default().take(name, part, None, false) || !identity::of_part(part).is_empty()
+        };
+        if !parts.iter().any(is_told) {
+            return Err(None);
+        }
+        self.unseen.push(why);
+        Ok(())
+    }
+
+    /// Forgets the files that may be from before a reboot. The hosts' names stay: two hosts are still an error.
+    fn forget(&mut self, name: &str, line: &str) {
+        self.unseen.extend(std::mem::take(&mut self.read).iter().map(|file| earlier(file, name, line)));
+        self.namespaces.clear();
+        self.host.floods = None;
+        for (_, identity) in &mut self.identities {
+            (identity.release, identity.build, identity.machine) = (None, None, None);
+        }
+        self.reboot = Some((name.to_owned(), line.to_owned()));
     }
 
     /// The reading, with what was not in it.
@@ -164,8 +201,13 @@ impl HostDraft {
     }
 }
 
+/// Why a file is not read beside one that shows a reboot.
+fn earlier(file: &str, of_reboot: &str, line: &str) -> String {
+    format!("{file}: it may be from before `{line}` in {of_reboot} (save it again, or read the files one by one)")
+}
+
 impl DraftNamespace {
-    /// Takes a part of a text, with the command that printed it where that is known; gives whether anything was known.
+    /// Takes a part of a text, with the command that printed it where that is known; returns whether anything was known.
     fn take(&mut self, name: &str, part: &Part<'_>, command: Option<&ShellCommand>, is_cut: bool) -> bool {
         let part = part.text;
         let namespace = &mut self.namespace;

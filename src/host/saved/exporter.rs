@@ -7,7 +7,7 @@ use crate::host::counters::{Absence, TcpExtCounters};
 /// What stands before the names of counters.
 const COUNTER: &str = "node_netstat_TcpExt_";
 
-/// The counters, where the text has some. node_exporter shows those that it was told to (`--collector.netstat.fields`).
+/// The counters, if the text has some. node_exporter shows those that it was told to (`--collector.netstat.fields`).
 pub fn read(text: &str) -> Option<TcpExtCounters> {
     let found: Vec<(&str, u64)> = text.lines().filter_map(|line| counter(bare(line))).collect();
     (!found.is_empty()).then(|| TcpExtCounters::of(found.into_iter(), Absence::Nothing))

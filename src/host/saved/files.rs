@@ -49,7 +49,7 @@ pub struct SavedFiles {
 /// Finds the files of a folder: a sosreport's (or that of a folder that holds one), or all that are in the folder itself.
 ///
 /// # Errors
-/// Where the folder cannot be read.
+/// If the folder cannot be read.
 pub fn find(folder: &Path) -> io::Result<SavedFiles> {
     let whole = folder.canonicalize()?;
     let entries = sorted(&whole)?;

@@ -91,7 +91,7 @@ const STDIN: &str = "-";
 /// Reads files, archives and folders that were saved of one host; `-` is standard input.
 ///
 /// # Errors
-/// Where one of them cannot be read, or has nothing that is known, or is of another host than the others.
+/// If one of them cannot be read, or has nothing that is known, or is of another host than the others.
 pub fn read(paths: &[PathBuf]) -> Result<HostReading, SavedError> {
     let mut draft = HostDraft::default();
     for path in paths {

@@ -40,7 +40,7 @@ const VOCABULARY: &[&str] = &[
 /// Lines that the section `Tcp:` has on every host, zeros included; a list that was filtered has fewer.
 const TCP_LINES: usize = 8;
 
-/// The counters, where the text has the section `TcpExt:` of `netstat -s`, or sentences of it.
+/// The counters, if the text has the section `TcpExt:` of `netstat -s`, or sentences of it.
 pub fn read(text: &str, command: Option<&ShellCommand>) -> Option<TcpExtCounters> {
     let mut found = Vec::new();
     let (mut section, mut tcp_lines, mut ext_lines) = ("", 0, 0);

@@ -23,7 +23,7 @@ struct CounterList<'a> {
     is_broken: bool,
 }
 
-/// The counters, where the text is one of `nstat`: `TcpExt<name> <value> <rate>` a line, or `{"kernel": {…}}`.
+/// The counters, if the text is one of `nstat`: `TcpExt<name> <value> <rate>` a line, or `{"kernel": {…}}`.
 pub fn read(text: &str, command: Option<&ShellCommand>) -> Option<TcpExtCounters> {
     let mut list = from_lines(text);
     list.add(from_json(text));
@@ -32,14 +32,26 @@ pub fn read(text: &str, command: Option<&ShellCommand>) -> Option<TcpExtCounters
     }
     list.is_broken = command.is_some_and(ShellCommand::shows_a_part) || list.is_broken;
     // Increments of zero say nothing of the time before.
-    if command.is_some_and(|command| command.shows_increments) {
+    if command.is_some_and(|command| command.shows_increments) || shows_increments(text) {
         list.values.retain(|(_, value)| *value > 0);
         list.is_broken = true;
     }
     let command = command.filter(|command| command.program == "nstat");
-    // The group IpExt follows (net/ipv4/proc.c): where it does not, the list was cut off or filtered.
+    // The group IpExt follows (net/ipv4/proc.c): if it does not, the list was cut off or filtered.
     list.is_broken |= !text.contains("IpExt") || command.is_some_and(|command| command.leaves_out().is_some());
     Some(list.counters())
+}
+
+/// Whether a list without its command can only be one of increments (`nstat -z`): it has segments received, and no
+/// connection, reset or bad segment that they belong to.
+fn shows_increments(text: &str) -> bool {
+    let value = |name: &str| {
+        let (_, rest) = text.split_once(name)?;
+        let rest = rest.strip_prefix('"').map_or(rest, |rest| rest.trim_start().trim_start_matches(':')).trim_start();
+        rest.split(|c: char| !c.is_ascii_digit()).next()?.parse::<u64>().ok()
+    };
+    const EXPLAIN: [&str; 5] = ["TcpActiveOpens", "TcpPassiveOpens", "TcpAttemptFails", "TcpInErrs", "TcpOutRsts"];
+    value("TcpInSegs").is_some_and(|segments| segments > 0) && EXPLAIN.iter().all(|name| value(name) == Some(0))
 }
 
 impl<'a> CounterList<'a> {
@@ -208,6 +220,20 @@ mod tests {
         for line in ["nstat -z", "nstat -az > first; sleep 60; nstat -z", "(nstat > /dev/null; sleep 1; nstat -z)"] {
             let counters = read(&lines(0), nstat(line).as_ref());
             assert!(counters.is_none_or(|counters| counters.get("SyncookiesSent") == Count::Unknown), "{line}");
+        }
+        // Nobody knows the options, and segments without any connection cannot be all since the boot.
+        let tcp = |opens: u32| {
+            format!("TcpActiveOpens {opens} 0.0\nTcpPassiveOpens 0 0.0\nTcpAttemptFails 0 0.0\nTcpInSegs 7 0.0\n")
+                + "TcpInErrs 0 0.0\nTcpOutRsts 0 0.0\n"
+        };
+        for (opens, expected) in [(0, Count::Unknown), (1, Count::Is(0))] {
+            let listed = format!("{}{}", tcp(opens), lines(0).trim_start_matches("#kernel\n"));
+            let counters = read(&listed, None);
+            assert_eq!(
+                counters.map_or(Count::Unknown, |counters| counters.get("SyncookiesSent")),
+                expected,
+                "{listed}"
+            );
         }
         for bad in ["", "{", "{}", "[]", r#"{"kernel":{}}"#, "TcpExt 1 2 3\n", "TcpExtListenDrops 5", "TcpExt:\n"] {
             assert_eq!(read(bad, None), None, "{bad:?}");

@@ -126,6 +126,68 @@ fn outputs_before_a_reboot_say_nothing_of_this_boot() {
 }
 
 #[test]
+fn reboot_in_one_file_makes_the_others_earlier() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).expect("a file");
+        path
+    };
+    let quiet = NETSTAT.replace("    TCPWqueueTooBig: 31\n", "");
+    let facts = file("facts", &format!("$ uname -r\n4.19.40\n$ netstat -s\n{quiet}$ ss -tanmio\n{HEALTHY}"));
+    let session = file("session", "$ sudo reboot\n$ uname -r\n4.19.57\n");
+    for paths in [[facts.clone(), session.clone()], [session, facts]] {
+        let reading = read(&paths).expect("one host");
+        assert_eq!(reading.host.release.as_deref(), Some("4.19.57"), "{paths:?}");
+        let unseen = reading.host.unseen.join("\n");
+        assert!(unseen.contains("facts: it may be from before `sudo reboot` in session"), "{unseen}");
+        let answers: Vec<_> = bitten::judge(&reading).into_iter().map(|bitten| bitten.bitten).collect();
+        assert_eq!(answers, [BittenAnswer::Unknown; 3], "{paths:?}");
+    }
+    let (one, other) = (file("one", UNAME), file("other", "root@db2:~# reboot\nroot@db2:~# uname -r\n4.19.57\n"));
+    assert!(matches!(read(&[one, other]), Err(SavedError::TwoHosts { .. })));
+}
+
+#[test]
+fn redefined_programs_say_nothing_of_the_kernel() {
+    let quiet = NETSTAT.replace("    TCPWqueueTooBig: 31\n", "");
+    for definition in [
+        "alias uname='echo 4.19.57'",
+        "uname() { echo 4.19.57; }",
+        "export PATH=/tmp/bin:$PATH",
+        "PROC_ROOT=/old; export PROC_ROOT",
+    ] {
+        for (prompt, other) in [("$ ", "$ "), ("root@db1:~# ", "root@db1:~# ")] {
+            let text = format!("{prompt}{definition}\n{other}uname -r\n4.19.57\n{other}netstat -s\n{quiet}");
+            let reading = read_bytes(text.as_bytes());
+            let release = reading.as_ref().ok().and_then(|reading| reading.host.release.clone());
+            assert_eq!(release, None, "{text}");
+        }
+    }
+    let text = format!("alias uname='echo 4.19.57'\nuname -r\n4.19.57\nnetstat -s\n{quiet}");
+    assert_eq!(read_bytes(text.as_bytes()).expect("a reading").host.release, None);
+    let text = "$ uname -r\n4.19.57\n$ alias uname='echo 5.2.1'\n$ uname -r\n5.2.1\n";
+    assert_eq!(read_bytes(text.as_bytes()).expect("a reading").host.release.as_deref(), Some("4.19.57"));
+}
+
+#[test]
+fn other_machines_and_boots_say_nothing_of_the_kernel() {
+    let log = "Jun 27 12:00:00 db1 kernel: Linux version 4.9.1 (a@b) #1 SMP\n";
+    for text in [
+        format!("$ journalctl -k -b -1\n{log}$ cat /proc/net/netstat\n"),
+        format!("journalctl -k -b -1\n{log}"),
+        format!("# dmesg -F old.log\n{log}"),
+    ] {
+        let release = read_bytes(text.as_bytes()).ok().and_then(|reading| reading.host.release);
+        assert_eq!(release, None, "{text}");
+    }
+    let text = format!("root@db1:~# uname -a\n{UNAME}root@db1:~# virsh console web\n# uname -r\n4.9.1\n");
+    assert!(matches!(read_bytes(text.as_bytes()), Err(SavedError::TwoInOne { .. })));
+    let text = "# cat /proc/sys/kernel/osrelease\n4.19.57\n";
+    assert_eq!(read_bytes(text.as_bytes()).expect("a reading").host.release.as_deref(), Some("4.19.57"));
+}
+
+#[test]
 fn marks_of_a_cut_leave_the_listing_open() {
     let whole = format!("$ ss -tanmio\n{HEALTHY}");
     assert_eq!(own_answers(&whole).0[0], BittenAnswer::NotNow);

@@ -20,7 +20,7 @@ pub struct Sockets {
     /// How many have each complaint, those beyond [`MAX_WAITING`] included.
     #[serde(default)]
     pub complaints: BTreeMap<Complaint, usize>,
-    /// The oldest last data of all behind a zero window, in milliseconds; null where none showed it.
+    /// The oldest last data of all behind a zero window, in milliseconds; null if none showed it.
     #[serde(default)]
     pub longest_zero_window_ms: Option<u64>,
     /// Whether some wait behind a zero window and do not show since when.
@@ -39,7 +39,7 @@ pub struct Sockets {
     pub(crate) untold_ends: BTreeSet<Ends>,
 }
 
-/// Why such a connection cannot be excluded. Null where it can: all connections were listed, and each showed that it is
+/// Why such a connection cannot be excluded. Null if it can: all connections were listed, and each showed that it is
 /// none.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unsure {

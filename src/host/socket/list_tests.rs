@@ -1,18 +1,6 @@
 use super::super::Timer;
 use super::*;
 
-/// The connection of the public report: `skmem:(…tb8192…w22680…) rto:37760 backoff:7`.
-fn reported() -> Socket {
-    Socket {
-        wmem_queued: Some(22680),
-        sndbuf: Some(8192),
-        rto_ms: Some(37_760),
-        backoff: Some(7),
-        timer: Some(Timer::Retransmit),
-        ..Socket::default()
-    }
-}
-
 #[test]
 fn sockets_deny_nothing_that_was_not_shown() {
     let denies = |socket: Socket| {
@@ -63,7 +51,7 @@ fn two_listings_keep_the_gravest_of_both() {
         listing
     };
     let at = |remote: &str, change: &dyn Fn(&mut Socket)| {
-        let mut socket = Socket { remote: remote.to_owned(), ..reported() };
+        let mut socket = Socket { remote: remote.to_owned(), ..Socket::reported() };
         change(&mut socket);
         socket
     };
@@ -89,10 +77,10 @@ fn two_listings_keep_the_gravest_of_both() {
 fn kept_sockets_are_bounded_and_all_are_counted() {
     let mut sockets = Sockets::new(SocketSource::Ss);
     for _ in 0..MAX_WAITING + 5 {
-        sockets.take(reported());
+        sockets.take(Socket::reported());
     }
-    sockets.take(Socket { last_sent_ms: Some(70_000), ..reported() });
-    sockets.take(Socket { timer: Some(Timer::Probe), last_sent_ms: Some(903_000), ..reported() });
+    sockets.take(Socket { last_sent_ms: Some(70_000), ..Socket::reported() });
+    sockets.take(Socket { timer: Some(Timer::Probe), last_sent_ms: Some(903_000), ..Socket::reported() });
     assert_eq!((sockets.connections, sockets.waiting_in_all), (MAX_WAITING + 7, MAX_WAITING + 7));
     assert_eq!(sockets.waiting.len(), MAX_WAITING);
     let beyond = (sockets.count(Complaint::Silent), sockets.longest_zero_window_ms);

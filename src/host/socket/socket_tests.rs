@@ -1,21 +1,23 @@
 use super::*;
 
-/// The connection of the public report: `skmem:(…tb8192…w22680…) rto:37760 backoff:7`.
-fn reported() -> Socket {
-    Socket {
-        wmem_queued: Some(22680),
-        sndbuf: Some(8192),
-        rto_ms: Some(37_760),
-        backoff: Some(7),
-        timer: Some(Timer::Retransmit),
-        ..Socket::default()
+impl Socket {
+    /// The connection of the public report: `skmem:(…tb8192…w22680…) rto:37760 backoff:7`.
+    pub(in crate::host) fn reported() -> Self {
+        Self {
+            wmem_queued: Some(22680),
+            sndbuf: Some(8192),
+            rto_ms: Some(37_760),
+            backoff: Some(7),
+            timer: Some(Timer::Retransmit),
+            ..Self::default()
+        }
     }
 }
 
 #[test]
 fn complaint_follows_from_what_is_known() {
     let with = |change: &dyn Fn(&mut Socket)| {
-        let mut socket = reported();
+        let mut socket = Socket::reported();
         change(&mut socket);
         socket.complaint()
     };
@@ -86,7 +88,7 @@ fn complaint_follows_from_what_is_known() {
 #[test]
 fn long_timeout_names_what_excludes_a_zero_window() {
     let untold = |change: &dyn Fn(&mut Socket)| {
-        let mut socket = reported();
+        let mut socket = Socket::reported();
         change(&mut socket);
         match socket.stuck() {
             Told::Untold(lacking) => lacking.words(),

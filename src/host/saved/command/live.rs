@@ -31,7 +31,7 @@ const SHELLS: &[&str] = &["sh", "bash", "ash", "dash", "zsh", "ksh"];
 /// Quoted commands within commands.
 const DEEPEST: usize = 4;
 
-/// What was typed behind a prompt, where the line certainly has one: `$`, `root@db1:~#`, `(venv) me@db1 ~ %`.
+/// What was typed behind a prompt, if the line certainly has one: `$`, `root@db1:~#`, `(venv) me@db1 ~ %`.
 pub fn typed(line: &str) -> Option<&str> {
     behind_prompt(line.trim_start_matches(['>', '|', ' ', '\t'])).or_else(|| behind_prompt(bare(line)))
 }
@@ -174,6 +174,7 @@ fn call(words: &[String], is_filter: bool, is_written: &dyn Fn(&str) -> bool, de
     }
     let is_set = |options: &[&str]| rest.iter().any(|word| options.contains(&word.as_str()));
     match program {
+        "journalctl" | "dmesg" if reads_old_log(program, rest) => Printed::Anything,
         "journalctl" if is_set(&["-k", "--dmesg"]) => Printed::Live,
         "ip" => Printed::Nothing,
         _ if LIVE.contains(&program) => Printed::Live,
@@ -194,6 +195,41 @@ fn call(words: &[String], is_filter: bool, is_written: &dyn Fn(&str) -> bool, de
             }
         }
         _ => Printed::Anything,
+    }
+}
+
+/// Whether a bare word calls a program that prints the state of the running kernel, or a file of it.
+pub fn prints_state(word: &str) -> bool {
+    LIVE.contains(&word) || PRINTERS.contains(&word)
+}
+
+/// Whether a command line prints the log of another boot or machine.
+pub fn prints_old_log(typed: &str) -> bool {
+    calls(typed).iter().any(|(words, _)| {
+        let Some((program, rest)) = without_wrappers(words).split_first() else { return false };
+        reads_old_log(base(program), rest)
+    })
+}
+
+/// `journalctl -b -1`, `journalctl --file=old`, `dmesg -F old`: the arguments that name another log than this boot's.
+fn reads_old_log(program: &str, arguments: &[String]) -> bool {
+    let begins = |options: &[&str]| arguments.iter().any(|word| options.iter().any(|option| word.starts_with(option)));
+    let of_boot = arguments.iter().enumerate().find_map(|(at, word)| match word.as_str() {
+        "-b" | "--boot" | "-kb" => arguments.get(at + 1).map(String::as_str).filter(|_| at + 1 < arguments.len()),
+        word => word.strip_prefix("--boot=").or_else(|| word.strip_prefix("-b")),
+    });
+    // A boot is a number or an identity; anything else is the next option.
+    let is_boot = |word: &str| {
+        let number = word.trim_start_matches(['-', '+']);
+        number != "0" && number.starts_with(|c: char| c.is_ascii_hexdigit()) && (word.len() < 5 || number.len() >= 32)
+    };
+    match program {
+        "journalctl" => {
+            of_boot.is_some_and(is_boot)
+                || begins(&["--file", "-D", "--directory", "--root", "--image", "-M", "--machine"])
+        }
+        "dmesg" => begins(&["-F", "--file", "-K", "--kmsg-file"]),
+        _ => false,
     }
 }
 
@@ -229,7 +265,7 @@ fn without_wrappers(words: &[String]) -> &[String] {
 }
 
 /// The calls of a line, without redirections, and whether each is behind a pipe. Quotes are taken off.
-fn calls(line: &str) -> Vec<(Vec<String>, bool)> {
+pub fn calls(line: &str) -> Vec<(Vec<String>, bool)> {
     let line = line.replace("2>&1", " ").replace("&>", " >").replace(">&", " >");
     let mut calls = Vec::new();
     let (mut words, mut word, mut quote, mut is_filter) = (Vec::new(), String::new(), None, false);

@@ -5,10 +5,11 @@ mod live;
 mod parts;
 mod place;
 mod prompt;
+mod replaced;
 
 #[cfg(test)]
 pub(super) use parts::command_of;
-pub use parts::{Part, parts};
+pub use parts::{Part, ended_boot, parts};
 
 /// A command line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,11 +26,11 @@ pub struct ShellCommand {
     pub host: Option<String>,
     /// The host that `ssh` ran it on.
     called: Option<String>,
-    /// The network namespace or container that it ran in, where that is not the prompt's: `netns blue`.
+    /// The network namespace or container that it ran in, if that is not the prompt's: `netns blue`.
     place: Option<String>,
     /// The file that its output went to.
     written: Option<String>,
-    /// The file that it printed, where that is neither the kernel's own nor a log.
+    /// The file that it printed, if that is neither the kernel's own nor a log.
     printed: Option<String>,
 }
 
@@ -181,6 +182,11 @@ impl ShellCommand {
         }
     }
 
+    /// Whether it may print the kernel's release and nothing else.
+    pub fn prints_release(&self) -> bool {
+        self.program == "uname" || self.arguments.iter().any(|file| file == "/proc/sys/kernel/osrelease")
+    }
+
     /// Whether it prints a log, in which counters and connections are of an earlier time.
     pub fn prints_log(&self) -> bool {
         let is_log = |file: &String| !file.starts_with("/proc/") && is_log(file);
@@ -284,7 +290,7 @@ fn base(word: &str) -> &str {
     word.rsplit('/').next().unwrap_or(word)
 }
 
-/// The file that a program prints with these arguments, where that is neither the kernel's own nor a log.
+/// The file that a program prints with these arguments, if that is neither the kernel's own nor a log.
 fn printed<'a>(program: &str, arguments: impl Iterator<Item = &'a str>) -> Option<String> {
     let takes_pattern = ["grep", "egrep", "zgrep", "sed", "awk", "jq"].contains(&program);
     let prints = ["cat", "head", "tail", "zcat", "xzcat", "bzcat"].contains(&program) || VIEWERS.contains(&program);

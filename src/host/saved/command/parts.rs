@@ -4,23 +4,31 @@ use std::collections::BTreeMap;
 
 use super::super::text::bare;
 use super::place::{self, Shell};
+use super::replaced::{self, Replacements};
 use super::{ShellCommand, heading, live, prompt};
 
-/// A piece of a text: the output of one command, where that is known.
+/// A piece of a text: the output of one command, if that is known.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Part<'a> {
     /// The text.
     pub text: &'a str,
     /// The command that printed it.
     pub command: Option<ShellCommand>,
-    /// The network namespace or container it ran in, where that was not the host's own: `netns blue`.
+    /// The network namespace or container it ran in, if that was not the host's own: `netns blue`.
     pub place: Option<String>,
-    /// The host it ran on, as whoever collected the text calls it: the target of `ssh`, a heading of `ansible`.
+    /// The host it ran on, as the collector of the text calls it: the target of `ssh`, a heading of `ansible`.
     pub called: Option<String>,
-    /// The file that was printed, where nobody knows since when it has this content.
+    /// The file that was printed, if nobody knows since when it has this content.
     pub old: Option<String>,
     /// Why the text may be of another time or machine, whatever is in it.
     pub untrusted: Option<String>,
+    /// The command behind it that ended the boot.
+    ended_by: Option<String>,
+}
+
+/// The last command of a text that ended the boot.
+pub fn ended_boot<'a>(parts: &'a [Part<'_>]) -> Option<&'a str> {
+    parts.iter().rev().find_map(|part| part.ended_by.as_deref())
 }
 
 /// Command lines, shells and headings of one text.
@@ -44,6 +52,7 @@ pub fn parts(text: &str) -> Vec<Part<'_>> {
             begin = end;
             if let Some(line) = divider.ended.take() {
                 let why = format!("output from before `{line}`, which is of an earlier boot");
+                parts.iter_mut().next_back().into_iter().for_each(|part| part.ended_by = Some(line.clone()));
                 parts.iter_mut().for_each(|part| part.untrusted = Some(why.clone()));
             }
         }
@@ -72,10 +81,12 @@ struct Divider {
     untrusted: Option<String>,
     /// The command that has just ended the boot.
     ended: Option<String>,
+    /// What the text has redefined.
+    replacements: Replacements,
 }
 
 impl Divider {
-    /// The part that begins behind a line, which stands between two others; none where the line is output.
+    /// The part that begins behind a line, which stands between two others; none if the line is output.
     fn take(&mut self, [before, line, next]: [&str; 3]) -> Option<Part<'static>> {
         /// Bytes of a command line.
         const LONGEST: usize = 2000;
@@ -137,19 +148,27 @@ impl Divider {
         }
         let command = of_pasted(&joined, line);
         let is_written = |file: &str| self.written.contains_key(file);
+        let line_of_call = call.unwrap_or(joined.trim());
+        let is_call = call.is_some() || command.is_some() || replaced::is_definition(&joined);
+        let replaced_by = if is_call { self.replacements.take(line_of_call) } else { None };
         let is_untrusted = match (call, &command) {
+            _ if replaced_by.is_some() => true,
             (Some(call), None) => !(live::is_runner(call) && live::is_live(call, &is_written)),
             (Some(call), Some(_)) => !live::is_live(call, &is_written),
             // An unknown word before a known command may lead elsewhere.
             (None, Some(_)) => {
                 let is_known = ShellCommand::of_line(&joined).or_else(|| ShellCommand::of_line(bare(line))).is_some();
-                !is_known && live::is_bare_call(&joined) && !live::is_live(bare(&joined), &is_written)
+                let is_stranger = !is_known && !live::is_live(bare(&joined), &is_written);
+                live::is_bare_call(&joined) && (is_stranger || live::prints_old_log(bare(&joined)))
             }
             (None, None) => false,
         };
         if is_untrusted {
-            let line = shown(call.unwrap_or(joined.trim()));
-            self.untrusted = Some(format!("output of `{line}`, which may be of another time or machine"));
+            let line = shown(line_of_call);
+            self.untrusted = Some(match replaced_by {
+                Some(by) if by != line => format!("output of `{line}`, because `{by}` may have changed what it prints"),
+                _ => format!("output of `{line}`, which may be of another time or machine"),
+            });
         }
         match command {
             Some(command) => return Some(self.begin(command)),

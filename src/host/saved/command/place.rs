@@ -23,6 +23,9 @@ pub const ENTER: &[&str] = &[
     "apptainer", "setns", "buildah", "qm", "aws", "gcloud", "az", "cilium", "vzenter", "arch-chroot",
 ];
 
+/// Programs of [`ENTER`] that lead into a virtual machine, which has a kernel of its own, or a device.
+const MACHINES: &[&str] = &["virsh", "vagrant", "multipass", "limactl", "adb", "minikube", "qm", "aws", "gcloud", "az"];
+
 /// Programs of [`ENTER`] that need no further word to begin a shell.
 #[rustfmt::skip]
 const ENTER_BY_THEMSELVES: &[&str] = &[
@@ -44,7 +47,8 @@ const SSH_WITH_WORD: &str = "BbcDEeFIiJLlmOopQRSWw";
 
 /// Where the words before a program run it: `ip netns exec blue`, `nsenter -t 77 -n`, `docker exec web`.
 pub fn of(words: &[&str]) -> Option<String> {
-    let at = words.iter().position(|word| ENTER.contains(&base(word)))?;
+    let is_place = |word: &&str| ENTER.contains(&base(word)) && !MACHINES.contains(&base(word));
+    let at = words.iter().position(is_place)?;
     let words: Vec<&str> = words[at..].iter().copied().filter(|word| !["sudo", "--"].contains(word)).collect();
     let name: String = match words.as_slice() {
         [ip, .., "exec", name] if base(ip) == "ip" => format!("netns {name}"),
@@ -53,9 +57,12 @@ pub fn of(words: &[&str]) -> Option<String> {
     Some(name.chars().take(64).collect())
 }
 
-/// The host on which the words run something: that of the last `ssh`.
+/// The host on which the words run something: that of the last `ssh`, or a virtual machine.
 pub fn host(words: &[&str]) -> Option<String> {
-    let at = words.iter().rposition(|word| is_ssh(base(word)))?;
+    let machine = words.iter().rposition(|word| MACHINES.contains(&base(word)));
+    let Some(at) = words.iter().rposition(|word| is_ssh(base(word)) && machine.is_none()) else {
+        return machine.map(|at| words[at..].join(" ").chars().take(64).collect());
+    };
     let (target, _) = ssh(&words[at + 1..])?;
     Some(target)
 }
@@ -132,6 +139,9 @@ pub fn shell(words: &[&str]) -> Option<Shell> {
         let by_itself = ENTER_BY_THEMSELVES.contains(&program) && is_plain;
         return (!is_ip && (begins || is_interactive || by_itself)).then(|| {
             let place: Vec<&str> = words[begin..].to_vec();
+            if MACHINES.contains(&program) {
+                return Shell::Host(host(&place).unwrap_or_else(|| program.to_owned()));
+            }
             Shell::Place(of(&place).unwrap_or_else(|| program.to_owned()))
         });
     }
@@ -165,6 +175,9 @@ mod tests {
             ("pct enter 101", place("pct enter 101")),
             ("machinectl shell web", place("machinectl shell web")),
             ("unshare -n", place("unshare -n")),
+            ("vagrant ssh", host("vagrant ssh")),
+            ("virsh console web", host("virsh console web")),
+            ("adb shell", host("adb shell")),
             ("ssh db1", host("db1")),
             ("ssh -p 22 -i key root@db1.example.org", host("db1.example.org")),
             ("ssh -t db1 sudo -i", host("db1")),

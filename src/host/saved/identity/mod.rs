@@ -1,7 +1,7 @@
 //! Which host a text is of: `uname -a`, `uname -r`, /proc/version, `Linux version …` of a kernel's log, node_exporter's
 //! `node_uname_info`, and the names in logs, prompts, headings and of `hostname`.
 
-use super::command::Part;
+use super::command::{Part, ShellCommand};
 use super::exporter;
 use super::text::{bare, is_clock};
 
@@ -40,7 +40,7 @@ pub enum IdentityKind {
     Log,
     /// A host's name in a prompt.
     Prompt,
-    /// What whoever collected the text calls the host: a target of `ssh`, a heading of `ansible`, a metric's `instance`.
+    /// What the collector of the text calls the host: a target of `ssh`, a heading of `ansible`, a metric's `instance`.
     Called,
 }
 
@@ -85,8 +85,8 @@ pub fn of_part(part: &Part<'_>) -> Vec<Identity> {
     }
     names::own(part).map(|node| named(&node, IdentityKind::Running)).into_iter().for_each(&mut keep);
     names::hostnamectl_release(part).map(|release| released(&release)).into_iter().for_each(&mut keep);
-    // `uname -r` behind its own command line.
-    if part.command.as_ref().is_some_and(|command| command.program == "uname") {
+    // `uname -r` and `cat /proc/sys/kernel/osrelease` behind their own command lines.
+    if part.command.as_ref().is_some_and(ShellCommand::prints_release) {
         let line = part.text.lines().map(bare).find(|line| !line.is_empty()).filter(|line| is_release(line));
         line.map(released).into_iter().for_each(&mut keep);
     }
