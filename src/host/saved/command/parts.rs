@@ -83,6 +83,8 @@ struct Divider {
     ended: Option<String>,
     /// What the text has redefined.
     replacements: Replacements,
+    /// Whether the current output is not trusted because its program was redefined.
+    is_replaced: bool,
 }
 
 impl Divider {
@@ -151,6 +153,9 @@ impl Divider {
         let line_of_call = call.unwrap_or(joined.trim());
         let is_call = call.is_some() || command.is_some() || replaced::is_definition(&joined);
         let replaced_by = if is_call { self.replacements.take(line_of_call) } else { None };
+        if self.is_replaced && command.is_some() {
+            (self.is_replaced, self.untrusted) = (false, None);
+        }
         let is_untrusted = match (call, &command) {
             _ if replaced_by.is_some() => true,
             (Some(call), None) => !(live::is_runner(call) && live::is_live(call, &is_written)),
@@ -165,6 +170,7 @@ impl Divider {
         };
         if is_untrusted {
             let line = shown(line_of_call);
+            self.is_replaced = replaced_by.is_some();
             self.untrusted = Some(match replaced_by {
                 Some(by) if by != line => format!("output of `{line}`, because `{by}` may have changed what it prints"),
                 _ => format!("output of `{line}`, which may be of another time or machine"),

@@ -99,7 +99,7 @@ impl Replacements {
 /// Whether a line without a prompt before it defines something.
 pub fn is_definition(line: &str) -> bool {
     let line = line.trim();
-    line.starts_with("alias ") && line.contains('=') || !function(line).is_empty()
+    line.starts_with("alias ") && line.contains('=') || line.contains('{') && !function(line).is_empty()
 }
 
 /// Whether an alias runs something else than its name with colours.
@@ -187,6 +187,8 @@ mod tests {
             assert_eq!(last.is_some(), is_replaced, "{lines:?}: {last:?}");
         }
         assert!(is_definition("alias uname='echo 4'") && is_definition("uname() {"));
-        assert!(!is_definition("alias: no such command") && !is_definition("skmem:(r0) timer:(on)"));
+        for output in ["alias: no such command", "skmem:(r0) timer:(on)", "tcp_fragment() failed"] {
+            assert!(!is_definition(output), "{output}");
+        }
     }
 }
