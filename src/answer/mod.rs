@@ -127,8 +127,8 @@ impl<I: Iterator<Item = SubjectAnswer>> Answers<I> {
         Self { answers: RefCell::new(answers), tally: Cell::default() }
     }
 
-    /// The next answer, counted.
-    fn next(&self) -> Option<SubjectAnswer> {
+    /// The next answer, which is counted.
+    pub fn take_next(&self) -> Option<SubjectAnswer> {
         let answer = self.answers.borrow_mut().next()?;
         let mut tally = self.tally.get();
         tally.count(&answer);
@@ -136,10 +136,15 @@ impl<I: Iterator<Item = SubjectAnswer>> Answers<I> {
         Some(answer)
     }
 
-    /// How all ended, those too that nobody wanted to read any more.
-    pub fn finish(self) -> AnswerTally {
-        while self.next().is_some() {}
+    /// The count of the answers that were taken.
+    pub fn tally(&self) -> AnswerTally {
         self.tally.get()
+    }
+
+    /// The count of all answers, including those that nobody took.
+    pub fn finish(self) -> AnswerTally {
+        while self.take_next().is_some() {}
+        self.tally()
     }
 }
 
@@ -149,7 +154,7 @@ impl<I: Iterator<Item = SubjectAnswer>> Serialize for Answers<I> {
         let mut document = serializer.serialize_struct("Answers", 4)?;
         document.serialize_field("schema_version", &SCHEMA_VERSION)?;
         document.serialize_field("subjects", &Subjects(self))?;
-        let tally = self.tally.get();
+        let tally = self.tally();
         document.serialize_field("summary", &tally.summary)?;
         document.serialize_field("exit_code", &tally.exit())?;
         document.end()
@@ -160,7 +165,7 @@ struct Subjects<'a, I>(&'a Answers<I>);
 
 impl<I: Iterator<Item = SubjectAnswer>> Serialize for Subjects<'_, I> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(std::iter::from_fn(|| self.0.next()))
+        serializer.collect_seq(std::iter::from_fn(|| self.0.take_next()))
     }
 }
 

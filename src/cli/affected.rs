@@ -7,13 +7,13 @@ use std::path::Path;
 
 use anyhow::{Context as _, anyhow};
 
-use super::{Affected, FailOn, Format, Stop, ended, host, matrix_file, print, print_json};
+use super::{Affected, FailOn, Stop, ended, host, matrix_file, show};
 use crate::answer::{Answers, Inquiry, SubjectSaid};
 use crate::evidence::git::{self, GitIndex, Repository};
 use crate::exit::Exit;
 use crate::kernel::{self, Downloaded, Kernel, Obtain, ObtainError};
 use crate::matrix::{Bugs, KernelEntry, Matrix, Remote, Source, is_cve};
-use crate::report::{self, Fetching, Indexing, Style};
+use crate::report::{Fetching, Indexing};
 use crate::run::{self, KernelLook, RunPlan};
 use crate::shim::Shim;
 use crate::verdict::Judgement;
@@ -55,18 +55,9 @@ pub(super) fn affected(args: &Affected) -> Result<Exit, Stop> {
         let said = asked.next().unwrap_or_else(|| inquiry.ask(inquiry.look(subject)));
         inquiry.answer(said, booted.get(index).unwrap_or(&nothing))
     };
-    let answers = subjects.iter().enumerate().map(answer);
-    match args.format {
-        Format::Json => {
-            let document = Answers::of(answers);
-            let printed = print_json(&document);
-            ended(document.finish().exit(), printed)
-        }
-        Format::Table => {
-            let (text, tally) = report::answers(answers, Style::of_terminal().explaining(args.explain));
-            ended(tally.exit(), print(&text))
-        }
-    }
+    let answers = Answers::of(subjects.iter().enumerate().map(answer));
+    let printed = show(&answers, args.output.format, args.output.style());
+    ended(answers.finish().exit(), printed)
 }
 
 /// The index of the repository, made or brought up to date first. What keeps it from being read is an answer too.

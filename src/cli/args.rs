@@ -3,11 +3,12 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::builder::{OsStringValueParser, TypedValueParser};
+use clap::builder::{OsStringValueParser, PossibleValue, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use super::kernels;
+use crate::report::{RUN_FORMATS, RunFormat, Style};
 use crate::words::{BugId, KernelName, ProfileName};
 
 /// Prove whether Linux kernels have known bugs, and whether a backport really removed them, by booting them
@@ -68,6 +69,33 @@ pub(super) enum Format {
     Table,
     /// For machines
     Json,
+}
+
+impl ValueEnum for RunFormat {
+    fn value_variants<'a>() -> &'a [Self] {
+        RUN_FORMATS
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(self.name).help(self.help))
+    }
+}
+
+/// How a judged result is printed.
+#[derive(Args, Debug)]
+pub(super) struct Output<F: ValueEnum + Send + Sync + 'static> {
+    /// Show the whole evidence
+    #[arg(long)]
+    pub(super) explain: bool,
+    /// Output format
+    #[arg(long, value_enum, default_value = "table")]
+    pub(super) format: F,
+}
+
+impl<F: ValueEnum + Send + Sync + 'static> Output<F> {
+    pub(super) fn style(&self) -> Style {
+        Style::of_terminal().explaining(self.explain)
+    }
 }
 
 /// What every command that boots guests takes.
@@ -160,12 +188,8 @@ pub(super) struct Run {
     /// Fetch the indexes of package archives again
     #[arg(long)]
     pub(super) refresh: bool,
-    /// Show the whole evidence
-    #[arg(long)]
-    pub(super) explain: bool,
-    /// Output format
-    #[arg(long, value_enum, default_value_t = Format::Table)]
-    pub(super) format: Format,
+    #[command(flatten)]
+    pub(super) output: Output<RunFormat>,
     #[command(flatten)]
     pub(super) host: MachineArgs,
 }
@@ -193,12 +217,8 @@ pub(super) struct Affected {
     /// Use only the cache, not the network
     #[arg(long)]
     pub(super) offline: bool,
-    /// Show the whole evidence
-    #[arg(long)]
-    pub(super) explain: bool,
-    /// Output format
-    #[arg(long, value_enum, default_value_t = Format::Table)]
-    pub(super) format: Format,
+    #[command(flatten)]
+    pub(super) output: Output<Format>,
     #[command(flatten)]
     pub(super) host: MachineArgs,
 }
@@ -215,12 +235,8 @@ pub(super) struct Replay {
     /// Show the guest's console while it boots
     #[arg(long)]
     pub(super) console: bool,
-    /// Show the whole evidence
-    #[arg(long)]
-    pub(super) explain: bool,
-    /// Output format
-    #[arg(long, value_enum, default_value_t = Format::Table)]
-    pub(super) format: Format,
+    #[command(flatten)]
+    pub(super) output: Output<Format>,
     #[command(flatten)]
     pub(super) host: MachineArgs,
 }
@@ -233,12 +249,8 @@ pub(super) struct ReportArgs {
     /// Folder of the runs
     #[arg(long, value_name = "DIR", default_value = "results")]
     pub(super) results: PathBuf,
-    /// Show the whole evidence
-    #[arg(long)]
-    pub(super) explain: bool,
-    /// Output format
-    #[arg(long, value_enum, default_value_t = Format::Table)]
-    pub(super) format: Format,
+    #[command(flatten)]
+    pub(super) output: Output<RunFormat>,
 }
 
 #[derive(Args, Debug)]
@@ -258,12 +270,8 @@ pub(super) struct HostArgs {
     /// Folder of your own dossiers, added to the built-in ones
     #[arg(long, value_name = "DIR", alias = "bugs")]
     pub(super) dossiers: Option<PathBuf>,
-    /// Show the whole evidence
-    #[arg(long)]
-    pub(super) explain: bool,
-    /// Output format
-    #[arg(long, value_enum, default_value_t = Format::Table)]
-    pub(super) format: Format,
+    #[command(flatten)]
+    pub(super) output: Output<Format>,
 }
 
 #[derive(Args, Debug)]

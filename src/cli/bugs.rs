@@ -3,20 +3,34 @@
 use serde::Serialize;
 
 use super::args::{BugsArgs, BugsCommand};
-use super::{Format, Stop, ended, matrix_file, print, print_json};
+use super::{Stop, ended, matrix_file, show};
 use crate::exit::Exit;
 use crate::matrix::{Bug, ProgramSource, Step};
-use crate::report::{self, Style};
+use crate::report::{self, Document, Style};
 use crate::words::{BugId, Role};
 
 /// The version of the JSON document's shape.
 const SCHEMA_VERSION: u32 = 1;
 
-/// The known bugs, for machines.
+/// The known bugs, or one of them.
 #[derive(Serialize)]
-struct Document<'a> {
+struct BugsDocument<'a> {
     schema_version: u32,
     bugs: Vec<BugRecord<'a>>,
+    #[serde(skip)]
+    shown: Vec<&'a Bug>,
+    /// Whether the text tells the whole story of each.
+    #[serde(skip)]
+    whole: bool,
+}
+
+impl Document for BugsDocument<'_> {
+    fn text(&self, style: Style) -> String {
+        match self.whole {
+            true => self.shown.iter().map(|bug| report::story(bug, style)).collect(),
+            false => report::bugs(&self.shown, style),
+        }
+    }
 }
 
 /// One bug, for machines.
@@ -70,13 +84,7 @@ pub(super) fn bugs(args: &BugsArgs) -> Result<Exit, Stop> {
         None => known.iter().collect(),
         Some(BugsCommand::Show { bug }) => vec![known.find(bug.as_str()).map_err(Stop::usage)?],
     };
-    let printed = match args.format {
-        Format::Json => {
-            let bugs = shown.into_iter().map(BugRecord::of).collect();
-            print_json(&Document { schema_version: SCHEMA_VERSION, bugs })
-        }
-        Format::Table if args.command.is_none() => print(&report::bugs(&shown, Style::of_terminal())),
-        Format::Table => print(&shown.iter().map(|bug| report::story(bug, Style::of_terminal())).collect::<String>()),
-    };
-    ended(Exit::Clean, printed)
+    let bugs = shown.iter().copied().map(BugRecord::of).collect();
+    let document = BugsDocument { schema_version: SCHEMA_VERSION, bugs, shown, whole: args.command.is_some() };
+    ended(Exit::Clean, show(&document, args.format, Style::of_terminal()))
 }

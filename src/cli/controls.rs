@@ -7,12 +7,12 @@ use anstyle::{AnsiColor, Style as Colour};
 use serde::Serialize;
 use tokio::sync::mpsc;
 
-use super::{ControlsBuild, ControlsList, Format, Stop, ended, host, print, print_json};
+use super::{ControlsBuild, ControlsList, Stop, ended, host, show};
 use crate::exit::Exit;
 use crate::kernel::control::{self, BuildContext, BuildError, BuildOutcome, BuildRequest, Built, ControlStatus};
 use crate::kernel::{Blame, Store};
 use crate::recipe::{Control, ControlLine, Recipes};
-use crate::report::{Building, Style, say, visible, wrap};
+use crate::report::{Building, Document, Style, paragraph, say, visible};
 use crate::shim::Shim;
 use crate::words::{BugId, Expectation, KernelName};
 
@@ -64,37 +64,34 @@ pub(super) fn list(args: &ControlsList) -> Result<Exit, Stop> {
         }
     });
     let document = ListDocument { schema_version: SCHEMA_VERSION, controls: controls.collect() };
-    match args.format {
-        Format::Json => print_json(&document)?,
-        Format::Table => print(&list_text(recipes, &document, Style::of_terminal().width))?,
-    }
-    Ok(Exit::Clean)
+    show(&document, args.format, Style::of_terminal()).map(|()| Exit::Clean)
 }
 
-/// Each control once, since it is expected to be the same in every line, with the lines that it is built of.
-fn list_text(recipes: &Recipes, document: &ListDocument, width: usize) -> String {
-    let (dim, loud, good) = (Colour::new().dimmed(), Colour::new().bold(), AnsiColor::Green.on_default());
-    let mut text = String::new();
-    for control in recipes.controls() {
-        let states = recipes.expected(control);
-        let _ = write!(text, "{loud}{}{loud:#} ", control.name);
-        for listed in document.controls.iter().filter(|listed| *listed.control == control.name) {
-            let word = match (listed.built, listed.outdated) {
-                (true, _) => format!("{good}built{good:#}"),
-                (false, true) => "outdated".to_owned(),
-                (false, false) => "not built".to_owned(),
-            };
-            let _ = write!(text, " {} {word}", listed.line);
+/// Each control once, with its lines: it is expected to be the same in all of them.
+impl Document for ListDocument<'_> {
+    fn text(&self, style: Style) -> String {
+        let (dim, loud, good) = (Colour::new().dimmed(), Colour::new().bold(), AnsiColor::Green.on_default());
+        let recipes = Recipes::built_in();
+        let mut text = String::new();
+        for control in recipes.controls() {
+            let _ = write!(text, "{loud}{}{loud:#} ", control.name);
+            for listed in self.controls.iter().filter(|listed| *listed.control == control.name) {
+                let word = match (listed.built, listed.outdated) {
+                    (true, _) => format!("{good}built{good:#}"),
+                    (false, true) => "outdated".to_owned(),
+                    (false, false) => "not built".to_owned(),
+                };
+                let _ = write!(text, " {} {word}", listed.line);
+            }
+            let _ = write!(text, "\n{dim}");
+            paragraph(&mut text, "  ", &control.why, style);
+            let _ = write!(text, "{dim:#}");
+            for (bug, expected) in recipes.expected(control) {
+                let _ = writeln!(text, "  {bug}: {}", expected.as_str());
+            }
         }
-        text.push('\n');
-        for line in wrap(&control.why, width.saturating_sub(2)) {
-            let _ = writeln!(text, "  {dim}{line}{dim:#}");
-        }
-        for (bug, expected) in states {
-            let _ = writeln!(text, "  {bug}: {}", expected.as_str());
-        }
+        text
     }
-    text
 }
 
 #[derive(Serialize)]
@@ -153,18 +150,16 @@ pub(super) fn build(args: &ControlsBuild) -> Result<Exit, Stop> {
     };
     let outcome = outcome.map_err(Stop::no_verdict)?;
     let exit_code = exit(&outcome.failed);
-    let printed = match args.format {
-        Format::Json => print_json(&BuildDocument {
-            schema_version: SCHEMA_VERSION,
-            built: &outcome.built,
-            kept: &outcome.kept,
-            failed: outcome.failed.iter().map(chain).collect(),
-            exit_code,
-        }),
-        Format::Table => print(&build_text(&outcome)),
+    let document = BuildDocument {
+        schema_version: SCHEMA_VERSION,
+        built: &outcome.built,
+        kept: &outcome.kept,
+        failed: outcome.failed.iter().map(chain).collect(),
+        exit_code,
     };
-    for error in &outcome.failed {
-        let text = chain(error).lines().map(visible).collect::<Vec<_>>().join("\n");
+    let printed = show(&document, args.format, Style::of_terminal());
+    for error in &document.failed {
+        let text = error.lines().map(visible).collect::<Vec<_>>().join("\n");
         say(format_args!("backproof: {text}"));
     }
     ended(exit_code, printed)
@@ -215,32 +210,34 @@ fn chosen(
     Ok((controls, lines))
 }
 
-fn build_text(outcome: &BuildOutcome) -> String {
-    let mut text = String::new();
-    if !outcome.built.is_empty() {
-        let _ = writeln!(text, "{:28}{:6}{:>8}{:>8}  release", "control", "line", "cpu s", "wall s");
+impl Document for BuildDocument<'_> {
+    fn text(&self, _: Style) -> String {
+        let mut text = String::new();
+        if !self.built.is_empty() {
+            let _ = writeln!(text, "{:28}{:6}{:>8}{:>8}  release", "control", "line", "cpu s", "wall s");
+        }
+        for built in self.built {
+            let cpu = built.cpu_seconds.map_or_else(|| "-".to_owned(), |s| format!("{s:.1}"));
+            let release = built.release.as_deref().map_or_else(|| "-".to_owned(), visible);
+            let (control, line, seconds) = (built.control.as_str(), &built.line, built.seconds);
+            let _ = writeln!(text, "{control:28}{line:6}{cpu:>8}{seconds:>8.1}  {release}");
+        }
+        let cpu: f64 = self.built.iter().filter_map(|b| b.cpu_seconds).sum();
+        let wall: f64 = self.built.iter().map(|b| b.seconds).sum();
+        let _ = write!(text, "{} built", self.built.len());
+        if !self.built.is_empty() {
+            let _ = write!(text, " in {wall:.0} s, with {cpu:.0} s of processor time");
+        }
+        if !self.kept.is_empty() {
+            let _ = write!(text, ", {} were there", self.kept.len());
+        }
+        if !self.failed.is_empty() {
+            let bad = AnsiColor::Red.on_default().bold();
+            let _ = write!(text, ", {bad}{} failed{bad:#}", self.failed.len());
+        }
+        text.push('\n');
+        text
     }
-    for built in &outcome.built {
-        let cpu = built.cpu_seconds.map_or_else(|| "-".to_owned(), |s| format!("{s:.1}"));
-        let release = built.release.as_deref().map_or_else(|| "-".to_owned(), visible);
-        let (control, line, seconds) = (built.control.as_str(), &built.line, built.seconds);
-        let _ = writeln!(text, "{control:28}{line:6}{cpu:>8}{seconds:>8.1}  {release}");
-    }
-    let cpu: f64 = outcome.built.iter().filter_map(|b| b.cpu_seconds).sum();
-    let wall: f64 = outcome.built.iter().map(|b| b.seconds).sum();
-    let _ = write!(text, "{} built", outcome.built.len());
-    if !outcome.built.is_empty() {
-        let _ = write!(text, " in {wall:.0} s, with {cpu:.0} s of processor time");
-    }
-    if !outcome.kept.is_empty() {
-        let _ = write!(text, ", {} were there", outcome.kept.len());
-    }
-    if !outcome.failed.is_empty() {
-        let bad = AnsiColor::Red.on_default().bold();
-        let _ = write!(text, ", {bad}{} failed{bad:#}", outcome.failed.len());
-    }
-    text.push('\n');
-    text
 }
 
 fn exit(failed: &[BuildError]) -> Exit {

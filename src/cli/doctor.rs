@@ -3,15 +3,15 @@
 use std::fs;
 use std::path::Path;
 
-use anstyle::{AnsiColor, Style as Colour};
+use anstyle::AnsiColor;
 use serde::Serialize;
 
-use super::{Doctor, Format, Stop, ended, host, print, print_json};
+use super::{Doctor, Stop, ended, host, show};
 use crate::evidence::git;
 use crate::exit::Exit;
 use crate::kernel::cache::survey;
 use crate::kernel::{Obtain, Store, apt_available, control};
-use crate::report::{Style, bytes, visible, wrap};
+use crate::report::{Document, Style, bytes, paragraph};
 use crate::shim::Shim;
 use crate::vm::{Qemu, probe_kvm};
 
@@ -46,7 +46,7 @@ struct Check {
 }
 
 #[derive(Debug, Serialize)]
-struct Document {
+struct DoctorDocument {
     schema_version: u32,
     checks: Vec<Check>,
 }
@@ -82,12 +82,9 @@ pub(super) fn doctor(args: &Doctor) -> Result<Exit, Stop> {
         checks.push(apt(store)?);
     }
     let is_broken = checks.iter().any(|check| check.health == Health::Broken);
-    let document = Document { schema_version: SCHEMA_VERSION, checks };
-    let printed = match args.format {
-        Format::Json => print_json(&document),
-        Format::Table => print(&text(&document, Style::of_terminal())),
-    };
-    ended(if is_broken { Exit::NoVerdict } else { Exit::Clean }, printed)
+    let document = DoctorDocument { schema_version: SCHEMA_VERSION, checks };
+    let exit = if is_broken { Exit::NoVerdict } else { Exit::Clean };
+    ended(exit, show(&document, args.format, Style::of_terminal()))
 }
 
 fn processors() -> Check {
@@ -184,22 +181,20 @@ fn space(name: &'static str, folder: &Path, wanted_mib: u64, remedy: &str) -> Ch
     }
 }
 
-fn text(document: &Document, style: Style) -> String {
-    const INDENT: usize = 17;
-    let lines =
-        |words: &str| wrap(&visible(words), style.width.saturating_sub(INDENT)).join(&format!("\n{:INDENT$}", ""));
-    let mut text = String::new();
-    for check in &document.checks {
-        let (word, colour) = match check.health {
-            Health::Good => ("ok", AnsiColor::Green.on_default()),
-            Health::Limited => ("limited", AnsiColor::Yellow.on_default()),
-            Health::Broken => ("broken", AnsiColor::Red.on_default().bold()),
-        };
-        text += &format!("{colour}{word:8}{colour:#}{:9}{}\n", check.name, lines(&check.seen));
-        if let Some(remedy) = &check.remedy {
-            let dim = Colour::new().dimmed();
-            text += &format!("{:INDENT$}{dim}{}{dim:#}\n", "", lines(remedy));
+impl Document for DoctorDocument {
+    fn text(&self, style: Style) -> String {
+        let mut text = String::new();
+        for check in &self.checks {
+            let (word, colour) = match check.health {
+                Health::Good => ("ok", AnsiColor::Green.on_default()),
+                Health::Limited => ("limited", AnsiColor::Yellow.on_default()),
+                Health::Broken => ("broken", AnsiColor::Red.on_default().bold()),
+            };
+            paragraph(&mut text, &format!("{colour}{word:8}{colour:#}{:9}", check.name), &check.seen, style);
+            if let Some(remedy) = &check.remedy {
+                paragraph(&mut text, &" ".repeat(17), remedy, style);
+            }
         }
+        text
     }
-    text
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::{FailOn, Format, HostArgs, Stop, ended, matrix_file, print, print_json};
+use super::{FailOn, HostArgs, Stop, ended, matrix_file, show};
 use crate::answer::HostDocument;
 use crate::evidence::binary::Binary;
 use crate::evidence::config::BuildConfig;
@@ -14,7 +14,6 @@ use crate::evidence::{Finding, Witness};
 use crate::exit::Exit;
 use crate::host::{self, Count, HostFacts, HostReading, Namespace, bitten};
 use crate::matrix::Bug;
-use crate::report::{self, Style};
 use crate::run::{Probed, probe_host};
 use crate::verdict::{Boots, Case, Circumstances, Judgement};
 use crate::words::BugId;
@@ -49,11 +48,7 @@ pub(super) fn host(args: &HostArgs) -> Result<Exit, Stop> {
     let uncounted = bugs.iter().filter(|bug| !counts_all && bug.is_unrepaired()).map(|bug| bug.id.clone());
     let uncounted: Vec<BugId> = uncounted.collect();
     let document = HostDocument::new(reading, bitten, &judged, &not_probed).leaving_out(&uncounted);
-    let printed = match args.format {
-        Format::Json => print_json(&document),
-        Format::Table => print(&report::host(&document, Style::of_terminal().explaining(args.explain))),
-    };
-    ended(document.exit(), printed)
+    ended(document.exit(), show(&document, args.output.format, args.output.style()))
 }
 
 /// What would settle what a host's name and image leave open.

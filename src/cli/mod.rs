@@ -9,7 +9,7 @@ use clap::Parser as _;
 use crate::exit::Exit;
 use crate::json;
 use crate::kernel::{Blame, ObtainError, Store};
-use crate::report::{Style, say, visible, wrap};
+use crate::report::{Document, RunFormat, RunReport, Style, hanging, say, visible};
 
 mod affected;
 mod args;
@@ -28,7 +28,7 @@ mod run;
 
 use args::{
     AccelArg, Affected, Cache, Cli, Command, Controls, ControlsBuild, ControlsList, Doctor, FailOn, Format, HostArgs,
-    MachineArgs, Replay, ReportArgs, Run,
+    MachineArgs, Output, Replay, ReportArgs, Run,
 };
 
 impl Cache {
@@ -120,11 +120,14 @@ fn complaint(stop: &Stop) -> String {
     if !io::stderr().is_terminal() && std::env::var_os("COLUMNS").is_none() {
         return text;
     }
-    let width = Style::of_terminal().width;
-    let wrapped = |line: &str| {
-        if line.starts_with(char::is_whitespace) { line.to_owned() } else { wrap(line, width).join("\n  ") }
-    };
-    text.lines().map(wrapped).collect::<Vec<_>>().join("\n")
+    let (style, mut wrapped) = (Style::of_terminal(), String::new());
+    for line in text.lines() {
+        match line.starts_with(char::is_whitespace) {
+            true => wrapped += &format!("{line}\n"),
+            false => hanging(&mut wrapped, "", "  ", line, style),
+        }
+    }
+    wrapped.trim_end().to_owned()
 }
 
 /// Prints the help that was asked for, or what is wrong with the arguments; gives the exit code.
@@ -140,20 +143,34 @@ fn help_or_usage(answer: &clap::Error) -> Exit {
     }
 }
 
-/// Prints to stdout. A reader that went away (`| head`) is no error of ours.
+/// Prints a document in the format that was asked for.
+fn show(document: &impl Document, format: Format, style: Style) -> Result<(), Stop> {
+    match format {
+        Format::Table => print(&document.text(style)),
+        Format::Json => print_with(|out| {
+            json::write(&mut *out, document)?;
+            out.write_all(b"\n")
+        }),
+    }
+}
+
+/// Prints a run in the format that was asked for.
+fn show_run(run: &RunReport, output: &Output<RunFormat>) -> Result<(), Stop> {
+    print_with(|out| (output.format.write)(run, output.style(), out))
+}
+
+/// Prints text to stdout.
 fn print(text: &str) -> Result<(), Stop> {
-    let mut out = anstream::stdout().lock();
-    printed_to_stdout(out.write_all(text.as_bytes()).and_then(|()| out.flush()))
+    print_with(|out| out.write_all(text.as_bytes()))
 }
 
-/// Prints a document for machines, as it is made.
-fn print_json(value: &impl serde::Serialize) -> Result<(), Stop> {
-    let mut out = io::BufWriter::new(io::stdout().lock());
-    let written = json::write(&mut out, value).map_err(io::Error::from);
-    printed_to_stdout(written.and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush()))
+/// Prints to stdout, as it is written.
+fn print_with(write: impl FnOnce(&mut dyn io::Write) -> io::Result<()>) -> Result<(), Stop> {
+    let mut out = io::BufWriter::new(anstream::stdout().lock());
+    printed_to_stdout(write(&mut out).and_then(|()| out.flush()))
 }
 
-/// Whoever stops reading has read enough.
+/// A reader that went away (`| head`) is no error.
 fn printed_to_stdout(written: io::Result<()>) -> Result<(), Stop> {
     match written {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {

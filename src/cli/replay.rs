@@ -7,13 +7,13 @@ use std::sync::Arc;
 use serde::Serialize;
 use tokio::sync::mpsc;
 
-use super::{AccelArg, Format, Replay, Stop, ended, host, print, print_json};
+use super::{AccelArg, Replay, Stop, ended, host, show};
 use crate::evidence::Finding;
 use crate::evidence::runtime::Ran;
 use crate::exit::Exit;
 use crate::json;
 use crate::matrix::Bugs;
-use crate::report::visible;
+use crate::report::{Document, Style, visible};
 use crate::results::{MatrixDocument, boot_folder, find_run, read_document, read_recording};
 use crate::run::{self, BootId, Cell, CellTally, Event, Lab, Recording};
 use crate::words::KernelName;
@@ -23,7 +23,7 @@ const SCHEMA_VERSION: u32 = 1;
 
 /// What came of it, beside what came of it then.
 #[derive(Serialize)]
-struct Document {
+struct ReplayDocument {
     schema_version: u32,
     #[serde(serialize_with = "json::path")]
     run: PathBuf,
@@ -31,6 +31,9 @@ struct Document {
     cells: Vec<Cell>,
     /// The same cells as they were then.
     then: Vec<Cell>,
+    /// Cells of the same kernel that other boots judged.
+    #[serde(skip)]
+    others: Vec<Cell>,
 }
 
 /// Boots the guest, judges its cells anew, and exits as a run of these cells would.
@@ -71,12 +74,8 @@ pub(super) fn replay(args: &Replay) -> Result<Exit, Stop> {
     };
     let cells: Vec<Cell> = then.iter().filter_map(again).collect();
     let code = CellTally::of(&cells).exit();
-    let document = Document { schema_version: SCHEMA_VERSION, run, cells, then };
-    let printed = match args.format {
-        Format::Json => print_json(&document),
-        Format::Table => print(&(text(&document, args.explain) + &elsewhere(&others))),
-    };
-    ended(code, printed)
+    let document = ReplayDocument { schema_version: SCHEMA_VERSION, run, cells, then, others };
+    ended(code, show(&document, args.output.format, args.output.style()))
 }
 
 /// The first boot under the accelerator of the last one: that before it may be KVM's failure.
@@ -109,22 +108,24 @@ async fn boot(args: &Replay, number: u32, lab: &Lab, recording: Recording) -> Re
     }
 }
 
-fn text(document: &Document, explain: bool) -> String {
-    let mut text = String::new();
-    for (now, then) in document.cells.iter().zip(&document.then) {
-        let same = if now.outcome == then.outcome { "as before" } else { "unlike before" };
-        let outcome = |cell: &Cell| match cell.judgement.qualifier() {
-            Some(qualifier) => format!("{} ({qualifier})", cell.outcome),
-            None => cell.outcome.to_string(),
-        };
-        text += &format!("{}  {}  {}, {same}: {}\n", now.kernel, now.job(), outcome(now), outcome(then));
-        let is_shown = |finding: &&Finding| explain || Some(*finding) == now.judgement.surest();
-        let findings = now.judgement.findings.iter().filter(is_shown).map(|f| f.why.as_str());
-        for line in findings.chain(now.judgement.reason.as_deref()).flat_map(str::lines) {
-            text += &format!("  {}\n", visible(line));
+impl Document for ReplayDocument {
+    fn text(&self, style: Style) -> String {
+        let mut text = String::new();
+        for (now, then) in self.cells.iter().zip(&self.then) {
+            let same = if now.outcome == then.outcome { "as before" } else { "unlike before" };
+            let outcome = |cell: &Cell| match cell.judgement.qualifier() {
+                Some(qualifier) => format!("{} ({qualifier})", cell.outcome),
+                None => cell.outcome.to_string(),
+            };
+            text += &format!("{}  {}  {}, {same}: {}\n", now.kernel, now.job(), outcome(now), outcome(then));
+            let is_shown = |finding: &&Finding| style.explain || Some(*finding) == now.judgement.surest();
+            let findings = now.judgement.findings.iter().filter(is_shown).map(|f| f.why.as_str());
+            for line in findings.chain(now.judgement.reason.as_deref()).flat_map(str::lines) {
+                text += &format!("  {}\n", visible(line));
+            }
         }
+        text + &elsewhere(&self.others)
     }
-    text
 }
 
 /// The cells of the same kernel that other boots judged: those are not replayed here.

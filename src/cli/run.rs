@@ -9,10 +9,10 @@ use tokio::sync::mpsc;
 
 use super::matrix_file::Locks;
 use super::pins::Pins;
-use super::{Format, Run, Stop, ended, host, matrix_file, print, print_json};
+use super::{Run, Stop, ended, host, matrix_file, show_run};
 use crate::exit::Exit;
 use crate::matrix::LeftOut;
-use crate::report::{Live, Style, say, table, visible};
+use crate::report::{Live, RunReport, say, visible};
 use crate::results::{Folder, FolderError, MatrixDocument, RunRecord};
 use crate::run::{self, Lab, RunPlan};
 use crate::words::BugId;
@@ -39,11 +39,8 @@ pub(super) fn run(args: &Run) -> Result<Exit, Stop> {
     let jobs = args.jobs.map_or_else(host::cpus, usize::from);
     let lab = host::lab(&args.host, args.offline, args.refresh, jobs)?;
     let JudgedRun { document, folder, written } = in_folder(asked, lab, &args.host.results)?;
-    // What was judged is shown also where it could not be kept.
-    let printed = match args.format {
-        Format::Json => print_json(&document),
-        Format::Table => print(&table(&document, Some(&folder), Style::of_terminal().explaining(args.explain))),
-    };
+    // Results are shown even if they could not be written.
+    let printed = show_run(&RunReport { document: &document, folder: &folder }, &args.output);
     if let Some(first) = document.run.not_written.first() {
         let kept = if written.is_ok() { "; matrix.json has the verdicts, and the list as run.not_written" } else { "" };
         say(format_args!(

@@ -4,9 +4,11 @@ use std::fmt::Write as _;
 
 use anstyle::Style as Colour;
 
-use super::table::{BAD, BROKEN, DIM, GOOD, LOUD, Style, conflicts};
-use super::text::{fit, visible, wrap};
-use crate::answer::{AnswerTally, BugAnswer, SubjectAnswer};
+use super::formats::Document;
+use super::style::{BAD, BROKEN, DIM, GOOD, LOUD, Style};
+use super::table::conflicts;
+use super::text::{columns, fit, paragraph, visible};
+use crate::answer::{AnswerTally, Answers, BugAnswer, SubjectAnswer};
 use crate::evidence::{Finding, Strength};
 use crate::verdict::{Advice, Judgement, Verdict};
 use crate::words::State;
@@ -14,44 +16,45 @@ use crate::words::State;
 /// Why a bug that a kernel has is left out of the exit code.
 pub(super) const NOT_COUNTED: &str = "no fix exists (--fail-on any counts it)";
 
-/// The answers as text, coloured with ANSI sequences (print it through `anstream`), and how they ended. Conflicts come
-/// first.
-pub fn answers(answers: impl Iterator<Item = SubjectAnswer>, style: Style) -> (String, AnswerTally) {
-    let (mut complaints, mut subjects, mut tally) = (Vec::new(), String::new(), AnswerTally::default());
-    for answer in answers {
-        tally.count(&answer);
-        for bug in &answer.bugs {
-            let who = bug.judgement.contradiction();
-            complaints.extend(who.map(|who| format!("{} {}: {who}", answer.subject, bug.bug)));
+/// Conflicts come first. The answers can be taken once.
+impl<I: Iterator<Item = SubjectAnswer>> Document for Answers<I> {
+    fn text(&self, style: Style) -> String {
+        let (mut complaints, mut subjects) = (Vec::new(), String::new());
+        while let Some(answer) = self.take_next() {
+            for bug in &answer.bugs {
+                let who = bug.judgement.contradiction();
+                complaints.extend(who.map(|who| format!("{} {}: {who}", answer.subject, bug.bug)));
+            }
+            subject(&mut subjects, &answer, style);
         }
-        subject(&mut subjects, &answer, style);
+        let tally = self.tally();
+        let mut text = String::new();
+        conflicts(&mut text, &complaints, style);
+        text += &subjects;
+        if tally.subjects > 1 {
+            summary(&mut text, tally);
+        }
+        if !style.explain && tally.answers() > 0 {
+            let _ = writeln!(text, "{DIM}--explain shows the evidence{DIM:#}");
+        }
+        text
     }
-    let mut text = String::new();
-    conflicts(&mut text, &complaints, style);
-    text += &subjects;
-    if tally.subjects > 1 {
-        summary(&mut text, tally);
-    }
-    if !style.explain && tally.answers() > 0 {
-        let _ = writeln!(text, "{DIM}--explain shows the evidence{DIM:#}");
-    }
-    (text, tally)
 }
 
 fn subject(text: &mut String, answer: &SubjectAnswer, style: Style) {
     let name = visible(&answer.subject);
     let understood = answer.understood.as_deref().map(visible).filter(|understood| *understood != name);
     let _ = write!(text, "{LOUD}{name}{LOUD:#}");
-    let indent = name.chars().count() + 2;
+    let indent = columns(&name) + 2;
     match understood {
-        Some(is) if indent + is.chars().count() <= style.width => {
+        Some(is) if indent + columns(&is) <= style.width => {
             let _ = writeln!(text, "  {DIM}{is}{DIM:#}");
         }
         Some(is) => {
             text.push('\n');
-            for part in wrap(&is, style.width.saturating_sub(2)) {
-                let _ = writeln!(text, "  {DIM}{part}{DIM:#}");
-            }
+            let _ = write!(text, "{DIM}");
+            paragraph(text, "  ", &is, style);
+            let _ = write!(text, "{DIM:#}");
         }
         None => text.push('\n'),
     }
@@ -68,12 +71,12 @@ fn subject(text: &mut String, answer: &SubjectAnswer, style: Style) {
     }
     let mut bugs: Vec<&BugAnswer> = answer.bugs.iter().collect();
     bugs.sort_by_key(|bug| urgency(bug));
-    let columns = Columns::of(&bugs);
+    let widths = Widths::of(&bugs);
     let understood_as = answer.understood.as_deref().unwrap_or(&answer.subject);
     for bug in bugs {
         match style.explain {
-            true => explained(text, bug, columns, style),
-            false => brief(text, bug, understood_as, columns, style),
+            true => explained(text, bug, widths, style),
+            false => brief(text, bug, understood_as, widths, style),
         }
     }
     text.push('\n');
@@ -93,18 +96,15 @@ fn urgency(answer: &BugAnswer) -> u8 {
 
 /// How wide the columns are before the reasons.
 #[derive(Clone, Copy)]
-struct Columns {
+struct Widths {
     verdict: usize,
     bug: usize,
 }
 
-impl Columns {
+impl Widths {
     fn of(bugs: &[&BugAnswer]) -> Self {
         let widest = |of: fn(&BugAnswer) -> usize| bugs.iter().map(|bug| of(bug)).max().unwrap_or(0);
-        Self {
-            verdict: widest(|bug| word(&bug.judgement).1.chars().count()),
-            bug: widest(|bug| bug.bug.as_str().len()),
-        }
+        Self { verdict: widest(|bug| columns(&word(&bug.judgement).1)), bug: widest(|bug| bug.bug.as_str().len()) }
     }
 
     /// The verdict and the bug, without what follows.
@@ -129,9 +129,9 @@ pub(super) fn word(judgement: &Judgement) -> (Colour, String) {
 }
 
 /// One line with the reason, and one line with what to do.
-fn brief(text: &mut String, answer: &BugAnswer, understood: &str, columns: Columns, style: Style) {
-    let head = columns.head(answer);
-    let indent = 2 + columns.verdict + 2 + columns.bug + 2;
+fn brief(text: &mut String, answer: &BugAnswer, understood: &str, widths: Widths, style: Style) {
+    let head = widths.head(answer);
+    let indent = 2 + widths.verdict + 2 + widths.bug + 2;
     let is_left_out = answer.judgement.is_left_out(answer.counts);
     let why = if is_left_out { Some(NOT_COUNTED.to_owned()) } else { why(&answer.judgement) };
     // What the subject is stands in the line above.
@@ -175,9 +175,9 @@ pub(super) fn why(judgement: &Judgement) -> Option<String> {
 }
 
 /// The verdict, then everything that it stands on.
-fn explained(text: &mut String, answer: &BugAnswer, columns: Columns, style: Style) {
+fn explained(text: &mut String, answer: &BugAnswer, widths: Widths, style: Style) {
     let judgement = &answer.judgement;
-    let _ = writeln!(text, "{}", columns.head(answer).trim_end());
+    let _ = writeln!(text, "{}", widths.head(answer).trim_end());
     if judgement.is_left_out(answer.counts) {
         labelled(text, "not counted", NOT_COUNTED, style);
     }
@@ -201,13 +201,8 @@ pub(super) fn evidence(text: &mut String, judgement: &Judgement, style: Style) {
     }
 }
 
-/// A label, and text set in behind it.
 fn labelled(text: &mut String, label: &str, what: &str, style: Style) {
-    let indent = label.chars().count() + 6;
-    for (index, part) in wrap(&visible(what), style.width.saturating_sub(indent)).iter().enumerate() {
-        let label = if index == 0 { format!("    {label}: ") } else { " ".repeat(indent) };
-        let _ = writeln!(text, "{label}{part}");
-    }
+    paragraph(text, &format!("    {label}: "), what, style);
 }
 
 fn summary(text: &mut String, tally: AnswerTally) {

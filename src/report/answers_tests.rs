@@ -16,7 +16,7 @@ fn says(witness: Witness, states: &[State], why: &str) -> Finding {
 }
 
 fn shown(answer: SubjectAnswer, explain: bool) -> String {
-    let (text, _) = answers([answer].into_iter(), Style { explain, ..Style::default() });
+    let text = Answers::of([answer].into_iter()).text(Style { explain, ..Style::default() });
     anstream::adapter::strip_str(&text).to_string()
 }
 

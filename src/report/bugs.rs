@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 use super::Style;
-use super::table::{DIM, LOUD};
-use super::text::{fit, visible, wrap};
+use super::style::{DIM, LOUD};
+use super::text::{fit, paragraph, visible};
 use crate::matrix::Bug;
 
 /// The bugs, a line each.
@@ -26,49 +26,41 @@ pub fn bugs(bugs: &[&Bug], style: Style) -> String {
 /// What is known of a bug: what goes wrong, which commits brought it in and took it out, what to do, where to read on.
 pub fn story(bug: &Bug, style: Style) -> String {
     let mut text = format!("{LOUD}{}{LOUD:#}  {}\n", bug.id, visible(&bug.title));
-    paragraph(&mut text, "", &bug.summary, style);
+    paragraph(&mut text, "  ", &bug.summary, style);
     let _ = writeln!(text, "\n{LOUD}commits{LOUD:#}");
     for step in &bug.chain {
         let commit = step.commit.as_ref().map_or(String::new(), |commit| format!("{:.12} ", commit.as_str()));
-        paragraph(&mut text, &format!("{:11} ", step.role.to_string()), &format!("{commit}{}", step.subject), style);
-        paragraph(&mut text, "            ", &step.effect, style);
+        paragraph(&mut text, &format!("  {:11} ", step.role.to_string()), &format!("{commit}{}", step.subject), style);
+        paragraph(&mut text, "              ", &step.effect, style);
     }
     if let Some(open) = &bug.without_break {
-        paragraph(&mut text, "never-had:  ", open, style);
+        paragraph(&mut text, "  never-had:  ", open, style);
     }
     let reproducer = match &bug.reproducer {
         Some(_) => "a reproducer provokes it on the booted kernel",
         None => "nothing is booted for it: its dossier has no reproducer",
     };
     let _ = writeln!(text, "\n{LOUD}proof{LOUD:#}");
-    paragraph(&mut text, "", reproducer, style);
+    paragraph(&mut text, "  ", reproducer, style);
     if !bug.mitigations.is_empty() {
         let _ = writeln!(text, "\n{LOUD}mitigations{LOUD:#}");
     }
     for mitigation in &bug.mitigations {
         let holds = if mitigation.holds { "" } else { " (does not help)" };
-        paragraph(&mut text, "- ", &format!("{}{holds}: {}", mitigation.measure, mitigation.says), style);
+        paragraph(&mut text, "  - ", &format!("{}{holds}: {}", mitigation.measure, mitigation.says), style);
     }
     if !bug.references.is_empty() {
         let _ = writeln!(text, "\n{LOUD}sources{LOUD:#}");
     }
     for reference in &bug.references {
-        paragraph(&mut text, "- ", reference, style);
+        paragraph(&mut text, "  - ", reference, style);
     }
     text
 }
 
-/// A paragraph that is set in, behind `first`.
-fn paragraph(text: &mut String, first: &str, what: &str, style: Style) {
-    let indent = first.chars().count() + 2;
-    for (index, part) in wrap(&visible(what), style.width.saturating_sub(indent)).iter().enumerate() {
-        let before = if index == 0 { format!("  {first}") } else { " ".repeat(indent) };
-        let _ = writeln!(text, "{before}{part}");
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::text::columns;
     use super::*;
     use crate::matrix::Bugs;
 
@@ -79,7 +71,7 @@ mod tests {
         for width in [60, 80, 100] {
             let style = Style { width, ..Style::default() };
             let listed = anstream::adapter::strip_str(&bugs(&all, style)).to_string();
-            assert!(listed.lines().take(all.len()).all(|line| line.chars().count() <= width), "{listed}");
+            assert!(listed.lines().take(all.len()).all(|line| columns(line) <= width), "{listed}");
             for bug in &all {
                 let told = anstream::adapter::strip_str(&story(bug, style)).to_string();
                 assert!(told.starts_with(bug.id.as_str()) && listed.contains(bug.id.as_str()));

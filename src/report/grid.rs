@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Style as Colour};
 
-use super::table::{BAD, BROKEN, DIM, GOOD, LOUD, Style};
-use super::text::{fit, visible};
+use super::style::{BAD, BROKEN, DIM, GOOD, LOUD, Style};
+use super::text::{columns, fit, pad, visible};
 use crate::results::MatrixDocument;
 use crate::run::Cell;
 use crate::verdict::Judgement;
@@ -136,16 +136,16 @@ pub(super) fn grid(text: &mut String, document: &MatrixDocument, style: Style) {
     let bugs = bugs.as_slice();
     let rows = rows(document, bugs);
     let longest = |column: &dyn Fn(&Row) -> usize| rows.iter().map(column).max().unwrap_or(0);
-    let mut kernel = longest(&|r| r.label.chars().count()).max("kernel".len());
-    let mut release = longest(&|r| r.release.chars().count()).max("release".len());
+    let mut kernel = longest(&|r| columns(&r.label)).max("kernel".len());
+    let mut release = longest(&|r| columns(&r.release)).max("release".len());
     let words = |say: fn(&Cell) -> String| -> Vec<usize> {
-        (0..bugs.len()).map(|i| longest(&|r| cell_word(r, i, say).chars().count())).collect()
+        (0..bugs.len()).map(|i| longest(&|r| columns(&cell_word(r, i, say)))).collect()
     };
     let seconds = longest(&|r| r.seconds.len()).max("seconds".len());
 
     // Where the bugs' names don't fit, numbers stand for them and a legend follows.
     let headed = |names: &[String], say| -> Vec<usize> {
-        names.iter().zip(&words(say)).map(|(name, word)| (*word).max(name.chars().count())).collect()
+        names.iter().zip(&words(say)).map(|(name, word)| (*word).max(columns(name))).collect()
     };
     let mut heads: Vec<String> = bugs.iter().map(ToString::to_string).collect();
     let mut say: fn(&Cell) -> String = word;
@@ -172,7 +172,8 @@ pub(super) fn grid(text: &mut String, document: &MatrixDocument, style: Style) {
     }
     let _ = writeln!(text, "  {:>seconds$}{LOUD:#}", "seconds");
     for row in &rows {
-        let _ = write!(text, "{:kernel$}  {:release$}", fit(&row.label, kernel), fit(&row.release, release));
+        let label = pad(&fit(&row.label, kernel), kernel);
+        let _ = write!(text, "{label}  {}", pad(&fit(&row.release, release), release));
         for (index, width) in widths.iter().enumerate() {
             let colour = row.cells.get(index).copied().flatten().map_or(DIM, colour);
             // Nothing follows the last cell of a profile's row.

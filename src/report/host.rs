@@ -5,30 +5,32 @@ use std::fmt::Write as _;
 
 use super::Style;
 use super::answers::{NOT_COUNTED, why, word};
-use super::table::{BAD, BROKEN, DIM, GOOD, LOUD};
-use super::text::{fit, visible, wrap};
+use super::formats::Document;
+use super::style::{BAD, BROKEN, DIM, GOOD, LOUD};
+use super::text::{fit, paragraph, visible};
 use crate::answer::{HostBug, HostDocument};
 use crate::host::counters::{Count, WATCHED};
 use crate::host::{BittenAnswer, Complaint, HostFacts, Namespace, SETTINGS, WaitingSocket};
 use crate::verdict::Verdict;
 
-/// What was found on a host as text for people, coloured with ANSI sequences (print it through `anstream`).
-pub fn host(document: &HostDocument, style: Style) -> String {
-    let mut text = Text { text: String::new(), style };
-    text.answer(document);
-    for bug in &document.bugs {
-        text.bug(bug);
+impl Document for HostDocument {
+    fn text(&self, style: Style) -> String {
+        let mut text = Text { text: String::new(), style };
+        text.answer(self);
+        for bug in &self.bugs {
+            text.bug(bug);
+        }
+        text.waiting(&self.namespaces);
+        text.remedies(&self.bugs);
+        if style.explain {
+            text.namespaces(&self.namespaces);
+            text.host(&self.host);
+        } else {
+            text.unseen(self);
+            let _ = writeln!(text.text, "\n{DIM}--explain shows the evidence{DIM:#}");
+        }
+        text.text
     }
-    text.waiting(&document.namespaces);
-    text.remedies(&document.bugs);
-    if style.explain {
-        text.namespaces(&document.namespaces);
-        text.host(&document.host);
-    } else {
-        text.unseen(document);
-        let _ = writeln!(text.text, "\n{DIM}--explain shows the evidence{DIM:#}");
-    }
-    text.text
 }
 
 /// The text in the making.
@@ -38,13 +40,8 @@ struct Text {
 }
 
 impl Text {
-    /// A paragraph, its first line behind `first` and the others set in as far.
     fn paragraph(&mut self, first: &str, what: &str) {
-        let indent = first.chars().count();
-        for (n, part) in wrap(&visible(what), self.style.width.saturating_sub(indent)).iter().enumerate() {
-            let before = if n == 0 { first.to_owned() } else { " ".repeat(indent) };
-            let _ = writeln!(self.text, "{before}{part}");
-        }
+        paragraph(&mut self.text, first, what, self.style);
     }
 
     /// The first line: the whole answer.

@@ -33,7 +33,7 @@ fn plain(text: &str) -> String {
 
 #[test]
 fn a_healthy_host_fits_one_screen_and_begins_with_the_answer() {
-    let text = plain(&host(&document(reading(0, Vec::new())), Style::default().explaining(true)));
+    let text = plain(&document(reading(0, Vec::new())).text(Style::default().explaining(true)));
     assert!(text.starts_with("Linux 6.1.0-25-amd64: no sign that it was bitten\n"), "{text}");
     assert!(text.lines().count() <= 24, "{text}");
     assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
@@ -50,7 +50,7 @@ fn bitten_host_shows_the_connection_and_the_remedy() {
         ..Socket::default()
     };
     let waiting = vec![WaitingSocket { complaint: Complaint::Silent, socket }];
-    let text = plain(&host(&document(reading(31, waiting)), Style::default().explaining(true)));
+    let text = plain(&document(reading(31, waiting)).text(Style::default().explaining(true)));
     assert!(text.starts_with("Linux 6.1.0-25-amd64: BITTEN NOW\n"), "{text}");
     for wanted in ["10.0.0.1:3306 → 10.0.0.2:40000", "22680 bytes queued", "SO_SNDBUF", "ss -K"] {
         assert!(text.contains(wanted), "{wanted} is missing in {text}");
@@ -65,7 +65,7 @@ fn namespaces_that_say_nothing_share_a_line() {
     reading.namespaces.extend((0..40).map(|n| Namespace { name: format!("docker {n}"), ..quiet.clone() }));
     reading.namespaces[7].counters = None;
     reading.namespaces[7].unseen.push("counters: it could not be entered".to_owned());
-    let text = plain(&host(&document(reading), Style::default().explaining(true)));
+    let text = plain(&document(reading).text(Style::default().explaining(true)));
     assert!(text.contains("39 where nothing was counted: docker 0, docker 1"), "{text}");
     assert!(text.contains("not seen: counters: it could not be entered"), "{text}");
     assert!(text.lines().count() <= 30, "{text}");

@@ -1,32 +1,33 @@
 //! Shows runs to people and machines.
 //!
-//! The table and the JSON document show what a run came to; [`Live`] shows it while it goes on, and [`Building`] does so
-//! for control kernels. [`host()`] shows a host.
+//! A [`RunFormat`] shows a finished run, and [`Live`] a run in progress. A [`Document`] is the result of another command.
 
 mod answers;
 mod bugs;
 mod building;
 mod fetching;
+mod formats;
 mod grid;
 mod host;
 mod indexing;
+mod json;
 mod kernels;
 mod line;
 mod live;
 mod stderr;
+mod style;
 mod table;
 mod text;
 
-pub use answers::answers;
 pub use bugs::{bugs, story};
 pub use building::Building;
 pub use fetching::Fetching;
-pub use host::host;
+pub use formats::{Document, RUN_FORMATS, RunFormat, RunReport};
 pub use indexing::Indexing;
 pub use kernels::{
     ArchiveDocument, Change, Changed, GcDocument, KernelRow, KernelsDocument, LockedRow, UpdateDocument, bytes,
 };
 pub use live::Live;
 pub use stderr::say;
-pub use table::{Style, table};
-pub use text::{visible, wrap};
+pub use style::Style;
+pub use text::{hanging, pad, paragraph, visible};

@@ -4,64 +4,23 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::Path;
 
-use anstyle::{AnsiColor, Style as Colour};
 use backproof_protocol::Role;
-use rustix::termios::tcgetwinsize;
 
+use super::formats::RunFormat;
 use super::grid::{colour, grid, word};
-use super::text::{fit, visible, wrap};
+use super::style::{BAD, BROKEN, DIM, GOOD, Style};
+use super::text::{columns, fit, hanging, paragraph, visible, wrap};
 use crate::evidence::{Finding, Witness};
 use crate::results::MatrixDocument;
 use crate::run::{Cell, CellTally, ControlFault};
 use crate::words::Outcome;
 
-/// How the table is to look.
-#[derive(Clone, Copy, Debug)]
-pub struct Style {
-    /// Columns that it may take.
-    pub width: usize,
-    /// Whether the whole evidence is shown, and not the answer alone.
-    pub explain: bool,
-}
-
-impl Default for Style {
-    /// The width that fits every terminal and pastes well.
-    fn default() -> Self {
-        Self { width: 100, explain: false }
-    }
-}
-
-impl Style {
-    /// What fits the terminal: `COLUMNS` where it is set, else the terminal that stdout, stderr or stdin is, so that a
-    /// pipe into a pager fits too. Never wider than the default, which is what is left without a terminal.
-    pub fn of_terminal() -> Self {
-        let named = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
-        let seen = || {
-            let of = |columns: rustix::io::Result<rustix::termios::Winsize>| Some(usize::from(columns.ok()?.ws_col));
-            let (out, err, from) = (std::io::stdout(), std::io::stderr(), std::io::stdin());
-            let streams = [of(tcgetwinsize(out)), of(tcgetwinsize(err)), of(tcgetwinsize(from))];
-            streams.into_iter().flatten().find(|columns| *columns > 0)
-        };
-        Self::of_columns(named.filter(|columns| *columns > 0).or_else(seen))
-    }
-
-    /// The same, with the whole evidence or without.
-    #[must_use]
-    pub fn explaining(self, explain: bool) -> Self {
-        Self { explain, ..self }
-    }
-
-    fn of_columns(columns: Option<usize>) -> Self {
-        let wide = Self::default().width;
-        Self { width: columns.map_or(wide, |columns| columns.clamp(60, wide)), explain: false }
-    }
-}
-
-pub(super) const GOOD: Colour = AnsiColor::Green.on_default();
-pub(super) const BAD: Colour = AnsiColor::Red.on_default().bold();
-pub(super) const BROKEN: Colour = AnsiColor::Magenta.on_default().bold();
-pub(super) const DIM: Colour = Colour::new().dimmed();
-pub(super) const LOUD: Colour = Colour::new().bold();
+/// Prints a run as a table.
+pub(super) const FORMAT: RunFormat = RunFormat {
+    name: "table",
+    help: "For people",
+    write: |run, style, out| out.write_all(table(run.document, Some(run.folder), style).as_bytes()),
+};
 
 /// The document as text for people, coloured with ANSI sequences (print it through `anstream`, which takes them out
 /// where they don't belong). `folder` is where the run's evidence lies.
@@ -87,7 +46,7 @@ fn distrust(text: &mut String, document: &MatrixDocument, style: Style) {
     }
     let _ = writeln!(text, "{BAD}THIS RUN'S VERDICTS CANNOT BE TRUSTED: a control kernel was judged wrongly{BAD:#}");
     for complaint in &document.cannot_be_trusted {
-        indented(text, &visible(complaint), style);
+        hanging(text, "  ", "    ", complaint, style);
     }
     text.push('\n');
 }
@@ -95,20 +54,10 @@ fn distrust(text: &mut String, document: &MatrixDocument, style: Style) {
 /// Says before the verdicts where strong witnesses contradict each other, for one of them is wrong.
 pub(super) fn conflicts(text: &mut String, complaints: &[String], style: Style) {
     for complaint in complaints {
-        for (index, part) in wrap(&visible(complaint), style.width.saturating_sub(10)).iter().enumerate() {
-            let label = if index == 0 { "CONFLICT" } else { "" };
-            let _ = writeln!(text, "{BAD}{label:8}{BAD:#}  {part}");
-        }
+        paragraph(text, &format!("{BAD}CONFLICT{BAD:#}  "), complaint, style);
     }
     if !complaints.is_empty() {
         text.push('\n');
-    }
-}
-
-/// Text that is set in by two columns, and by four where it goes on.
-fn indented(text: &mut String, what: &str, style: Style) {
-    for (index, part) in wrap(what, style.width.saturating_sub(4)).iter().enumerate() {
-        let _ = writeln!(text, "{}{part}", if index == 0 { "  " } else { "    " });
     }
 }
 
@@ -199,10 +148,10 @@ fn reasons(text: &mut String, cells: &[&Cell], style: Style) {
     let (colour, said) = (colour(cell), word(cell));
     for (kernels, bugs) in heads(cells) {
         let (kernels, bugs) = (kernels.join(", "), bugs.join(", "));
-        let room = style.width.saturating_sub(2 + said.len());
+        let room = style.width.saturating_sub(2 + columns(&said));
         // Bugs stand beside the last line of the kernels, or below where they would leave these no room.
-        let mut lines = wrap(&kernels, room.saturating_sub(bugs.len() + 2).max(style.width / 2));
-        let beside = lines.last().is_some_and(|last| last.chars().count() + 2 + bugs.len() <= room);
+        let mut lines = wrap(&kernels, room.saturating_sub(columns(&bugs) + 2).max(style.width / 2));
+        let beside = lines.last().is_some_and(|last| columns(last) + 2 + columns(&bugs) <= room);
         if beside {
             lines.iter_mut().next_back().into_iter().for_each(|last| *last += &format!("  {bugs}"));
         } else {
@@ -213,7 +162,7 @@ fn reasons(text: &mut String, cells: &[&Cell], style: Style) {
     let judgement = &cell.judgement;
     let is_judged = matches!(cell.outcome, Outcome::Pass | Outcome::Fail);
     if style.explain {
-        let mut line = |label: &str, what: &str| labelled(text, label, what, style);
+        let mut line = |label: &str, what: &str| paragraph(text, &format!("  {label}: "), what, style);
         spoken(cell).for_each(|finding| line(finding.witness.as_str(), &finding.why));
         let agreeing = agreeing(cell);
         if !agreeing.is_empty() && is_judged {
@@ -235,22 +184,13 @@ fn reasons(text: &mut String, cells: &[&Cell], style: Style) {
     if let Some(reason) = &judgement.reason {
         // A failure's excerpt of the console keeps its lines.
         let mut parts = reason.lines();
-        labelled(text, "reason", parts.next().unwrap_or_default(), style);
+        paragraph(text, "  reason: ", parts.next().unwrap_or_default(), style);
         for part in parts {
             let _ = writeln!(text, "{DIM}    {}{DIM:#}", fit(&visible(part), style.width.saturating_sub(4)));
         }
     }
     for check in natural(cell) {
-        indented(text, &visible(&check), style);
-    }
-}
-
-/// A label, and text set in behind it.
-fn labelled(text: &mut String, label: &str, what: &str, style: Style) {
-    let indent = label.len() + 4;
-    for (index, part) in wrap(&visible(what), style.width.saturating_sub(indent)).iter().enumerate() {
-        let label = if index == 0 { format!("  {label}: ") } else { " ".repeat(indent) };
-        let _ = writeln!(text, "{label}{part}");
+        hanging(text, "  ", "    ", &check, style);
     }
 }
 
@@ -259,7 +199,7 @@ fn labelled(text: &mut String, label: &str, what: &str, style: Style) {
 fn boots(text: &mut String, document: &MatrixDocument, style: Style) {
     for kernel in &document.kernels {
         if let Some(stale) = &kernel.stale {
-            let line = format!("{}  may not be the newest: {}", kernel.name, visible(&stale.to_string()));
+            let line = format!("{}  may not be the newest: {}", kernel.name, stale);
             remark(text, &line, style);
         }
         for (index, boot) in kernel.boots.iter().enumerate() {
@@ -270,18 +210,16 @@ fn boots(text: &mut String, document: &MatrixDocument, style: Style) {
                 continue;
             }
             let Some(first) = boot.failure.as_deref().and_then(|f| f.lines().next()) else { continue };
-            let line =
-                format!("{}  boot-{} failed and was followed by another: {}", kernel.name, boot.number, visible(first));
+            let line = format!("{}  boot-{} failed and was followed by another: {first}", kernel.name, boot.number);
             remark(text, &line, style);
         }
     }
 }
 
 fn remark(text: &mut String, line: &str, style: Style) {
-    for (index, part) in wrap(line, style.width.saturating_sub(2)).iter().enumerate() {
-        let indent = if index == 0 { "" } else { "  " };
-        let _ = writeln!(text, "{DIM}{indent}{part}{DIM:#}");
-    }
+    let _ = write!(text, "{DIM}");
+    hanging(text, "", "  ", line, style);
+    let _ = write!(text, "{DIM:#}");
 }
 
 fn footer(document: &MatrixDocument, folder: Option<&Path>, style: Style) -> Vec<String> {

@@ -3,10 +3,10 @@
 use anyhow::Context as _;
 
 use super::list::List;
-use crate::cli::{Format, Stop, print, print_json};
+use crate::cli::{Stop, show};
 use crate::exit::Exit;
 use crate::kernel::{self, Obtain};
-use crate::report::{ArchiveDocument, Fetching};
+use crate::report::{ArchiveDocument, Fetching, Style};
 use crate::shim::Shim;
 
 /// Shows the versions of the archive of mainline builds that the pattern fits.
@@ -22,9 +22,5 @@ pub(super) fn mainline(args: &List) -> Result<Exit, Stop> {
     fetching.finish();
     let listing = listed.map_err(Stop::of)?;
     let document = ArchiveDocument::of(&listing);
-    match args.format {
-        Format::Json => print_json(&document)?,
-        Format::Table => print(&document.text())?,
-    }
-    Ok(Exit::Clean)
+    show(&document, args.format, Style::of_terminal()).map(|()| Exit::Clean)
 }

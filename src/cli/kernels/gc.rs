@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::cli::{Cache, Format, Stop, print, print_json};
+use crate::cli::{Cache, Format, Stop, show};
 use crate::evidence::git;
 use crate::exit::Exit;
 use crate::kernel::cache::{Collected, Limits, collect, survey};
@@ -21,7 +21,7 @@ pub(in crate::cli) struct Gc {
     /// Only tell what would be removed
     #[arg(long)]
     dry_run: bool,
-    /// How to print it
+    /// Output format
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
     #[command(flatten)]
@@ -39,11 +39,8 @@ pub(super) fn gc(args: &Gc) -> Result<Exit, Stop> {
         let waiting = || say(format_args!("waiting for another gc of {}", store.folder().display()));
         collect(&store, &[git::KEPT], limits, args.dry_run, waiting).map_err(Stop::no_verdict)?
     };
-    let document = GcDocument::of(&store, args.dry_run, &collected);
-    match args.format {
-        Format::Json => print_json(&document)?,
-        Format::Table => print(&document.text(limits != Limits::default(), Style::of_terminal().width))?,
-    }
+    let document = GcDocument::of(&store, limits != Limits::default(), args.dry_run, &collected);
+    show(&document, args.format, Style::of_terminal())?;
     if let Some(max) = args.max_size.filter(|max| document.left_bytes > *max) {
         let (has, max) = (bytes(document.left_bytes), bytes(max));
         say(format_args!("the cache still takes {has}, more than {max}: {}", document.why_left()));

@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal as _};
 use clap::{Args, ValueEnum};
 
 use super::{Which, archive};
-use crate::cli::{Cache, Format, Stop, matrix_file, print, print_json};
+use crate::cli::{Cache, Format, Stop, matrix_file, show};
 use crate::exit::Exit;
 use crate::kernel;
 use crate::matrix::{InLock, Lock, source_line};
@@ -24,7 +24,7 @@ pub(in crate::cli) struct List {
     pub(super) offline: bool,
     #[command(flatten)]
     pub(super) which: Which,
-    /// How to print them
+    /// Output format
     #[arg(long, value_enum, default_value_t = Format::Table)]
     pub(super) format: Format,
     #[command(flatten)]
@@ -69,9 +69,8 @@ pub(super) fn list(args: &List) -> Result<Exit, Stop> {
     });
     let lock_path = (!matrix_file::is_built_in(&matrix)).then(|| Lock::path_of(&matrix.path));
     let document = KernelsDocument::of(&matrix.path, lock_path.filter(|path| path.exists()), rows.collect());
-    match args.format {
-        Format::Json => print_json(&document)?,
-        Format::Table => print(&document.text(io::stdout().is_terminal().then(|| Style::of_terminal().width)))?,
-    }
-    Ok(Exit::Clean)
+    // A script that reads the list needs whole names.
+    let whole = || Style { width: usize::MAX, ..Style::default() };
+    let style = if io::stdout().is_terminal() { Style::of_terminal() } else { whole() };
+    show(&document, args.format, style).map(|()| Exit::Clean)
 }

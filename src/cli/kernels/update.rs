@@ -8,7 +8,7 @@ use anyhow::{Context as _, anyhow};
 use clap::Args;
 
 use super::Which;
-use crate::cli::{Cache, Format, Stop, ended, host, matrix_file, print, print_json};
+use crate::cli::{Cache, Format, Stop, ended, host, matrix_file, print, show};
 use crate::exit::Exit;
 use crate::kernel::{self, Blame, Obtain, Progress, Store};
 use crate::matrix::{KernelEntry, Lock, Locked, Matrix, source_line};
@@ -23,7 +23,7 @@ pub(in crate::cli) struct Update {
     /// Write the lock without asking
     #[arg(long)]
     yes: bool,
-    /// How to print what changes
+    /// Output format
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
     #[command(flatten)]
@@ -50,11 +50,11 @@ pub(super) fn update(args: &Update) -> Result<Exit, Stop> {
         }
     }
     let mut document = UpdateDocument::of(&path, changes);
-    if args.format == Format::Table {
-        print(&document.text(Style::of_terminal().width))?;
-    }
-    // Nobody can decide on what was not shown.
+    // Only people can be asked, and only about changes that they see.
     let asks = args.format == Format::Table;
+    if asks {
+        print(&document.changes(Style::of_terminal()))?;
+    }
     if document.is_change() && (args.yes || (asks && is_wanted(&path)?)) {
         let guard = Lock::guard(&matrix.path).with_context(|| format!("{} cannot be locked", path.display()));
         let _guard = guard.map_err(Stop::no_verdict)?;
@@ -67,11 +67,7 @@ pub(super) fn update(args: &Update) -> Result<Exit, Stop> {
             .map_err(Stop::no_verdict)?;
         document.written = true;
     }
-    let printed = match args.format {
-        Format::Json => print_json(&document),
-        Format::Table => print(&document.end()),
-    };
-    ended(exit, printed)
+    ended(exit, show(&document, args.format, Style::of_terminal()))
 }
 
 /// What chosen kernels are resolved to now.

@@ -5,6 +5,8 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use crate::kernel::MainlineListing;
+use crate::report::formats::Document;
+use crate::report::style::Style;
 use crate::report::text::visible;
 
 /// The version of the JSON document's shape.
@@ -35,9 +37,10 @@ impl ArchiveDocument {
             stale: listing.stale.as_ref().map(|stale| stale.why.clone()),
         }
     }
+}
 
-    /// For people.
-    pub fn text(&self) -> String {
+impl Document for ArchiveDocument {
+    fn text(&self, _: Style) -> String {
         let mut text = String::new();
         for version in &self.versions {
             // Writing to a string cannot fail.
@@ -68,11 +71,11 @@ mod tests {
             versions: vec![version("v4.19.57")],
             stale: None,
         };
-        let text = ArchiveDocument::of(&listing).text();
+        let text = ArchiveDocument::of(&listing).text(Style::default());
         assert!(text.starts_with("v4.19.57\n1 version in https://mirror.example/mainline/\nsignature: unverified ("));
         listing.versions.clear();
         listing.stale = Some(Stale { age: Duration::from_secs(60), why: "offline mode".to_owned() });
-        let text = ArchiveDocument::of(&listing).text();
+        let text = ArchiveDocument::of(&listing).text(Style::default());
         assert!(text.starts_with("0 versions in ") && text.contains("recorded earlier: offline mode"), "{text}");
     }
 }

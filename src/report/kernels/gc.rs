@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use anstyle::Style;
 use serde::Serialize;
 
 use super::bytes;
 use crate::json;
 use crate::kernel::Store;
 use crate::kernel::cache::{CacheItem, CacheKind, Collected, Why};
-use crate::report::text::{fit, visible};
+use crate::report::formats::Document;
+use crate::report::style::{DIM, LOUD, Style};
+use crate::report::text::{fit, pad, visible};
 
 /// The version of the JSON document's shape.
 const SCHEMA_VERSION: u32 = 1;
@@ -41,6 +42,9 @@ pub struct GcDocument<'a> {
     pub removed_bytes: u64,
     /// What should have gone and stayed.
     pub kept: Vec<Stayed<'a>>,
+    /// Whether limits were given. Without any, the text says how to give them.
+    #[serde(skip)]
+    limited: bool,
 }
 
 /// What is left of one kind.
@@ -65,7 +69,7 @@ pub struct Stayed<'a> {
 
 impl<'a> GcDocument<'a> {
     /// Of what was collected.
-    pub fn of(store: &Store, dry_run: bool, collected: &'a Collected) -> Self {
+    pub fn of(store: &Store, limited: bool, dry_run: bool, collected: &'a Collected) -> Self {
         let left = || collected.left.iter().chain(collected.kept.iter().map(|(item, _)| item));
         let mut kinds: BTreeMap<CacheKind, OfKind> = BTreeMap::new();
         for item in left() {
@@ -83,6 +87,7 @@ impl<'a> GcDocument<'a> {
             removed: collected.removed.iter().collect(),
             removed_bytes: collected.removed.iter().map(|item| item.bytes).sum(),
             kept: collected.kept.iter().map(|(item, why)| Stayed { item, why: *why }).collect(),
+            limited,
         }
     }
 
@@ -95,10 +100,11 @@ impl<'a> GcDocument<'a> {
             _ => "the rest is in use, or was just used",
         }
     }
+}
 
-    /// For people, in so many columns. Where nothing was to be `limited`, how to do so is said.
-    pub fn text(&self, limited: bool, width: usize) -> String {
-        let (dim, loud) = (Style::new().dimmed(), Style::new().bold());
+impl Document for GcDocument<'_> {
+    fn text(&self, style: Style) -> String {
+        let width = style.width;
         let mut text = String::new();
         for item in &self.removed {
             let _ = writeln!(text, "{}", line(if self.dry_run { "would go" } else { "removed" }, item, "", width));
@@ -110,9 +116,9 @@ impl<'a> GcDocument<'a> {
             };
             let _ = writeln!(text, "{}", line("kept", item, why, width));
         }
-        if limited {
+        if self.limited {
             let verb = if self.dry_run { "would be freed" } else { "freed" };
-            let _ = writeln!(text, "{loud}{} {verb}{loud:#} ({})\n", bytes(self.removed_bytes), self.removed.len());
+            let _ = writeln!(text, "{LOUD}{} {verb}{LOUD:#} ({})\n", bytes(self.removed_bytes), self.removed.len());
         }
         for OfKind { kind, items, bytes: size } in &self.kinds {
             let _ = writeln!(text, "{:>10}  {items:>5}  {}", bytes(*size), kind.plural());
@@ -123,13 +129,13 @@ impl<'a> GcDocument<'a> {
             false => " left",
         };
         let folder = visible(&self.cache.display().to_string());
-        let _ = writeln!(text, "{loud}{:>10}{loud:#}  {:>5}  in {folder}{left}", bytes(self.left_bytes), "");
+        let _ = writeln!(text, "{LOUD}{:>10}{LOUD:#}  {:>5}  in {folder}{left}", bytes(self.left_bytes), "");
         for folder in &self.cache_from {
             let folder = visible(&folder.display().to_string());
-            let _ = writeln!(text, "{dim}{:>10}  {:>5}  read from {folder}, and left alone{dim:#}", "", "");
+            let _ = writeln!(text, "{DIM}{:>10}  {:>5}  read from {folder}, and left alone{DIM:#}", "", "");
         }
-        if !limited && !self.kinds.is_empty() {
-            let _ = writeln!(text, "{dim}nothing was removed; --older-than 30d or --max-size 20G would{dim:#}");
+        if !self.limited && !self.kinds.is_empty() {
+            let _ = writeln!(text, "{DIM}nothing was removed; --older-than 30d or --max-size 20G would{DIM:#}");
         }
         text
     }
@@ -138,7 +144,7 @@ impl<'a> GcDocument<'a> {
 fn line(verb: &str, item: &CacheItem, why: &str, width: usize) -> String {
     let days = item.age().as_secs() / (24 * 60 * 60);
     let columns = width.saturating_sub(BESIDE_NAME);
-    let name = fit(&visible(&item.name), columns);
-    let line = format!("{verb:9} {:>9}  {days:>4} d  {name:columns$}  {why}", bytes(item.bytes));
+    let name = pad(&fit(&visible(&item.name), columns), columns);
+    let line = format!("{verb:9} {:>9}  {days:>4} d  {name}  {why}", bytes(item.bytes));
     line.trim_end().to_owned()
 }

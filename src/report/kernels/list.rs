@@ -4,14 +4,16 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use anstyle::Style;
+use anstyle::Style as Colour;
 use serde::Serialize;
 
 use super::bytes;
 use crate::json;
 use crate::kernel::Cached;
 use crate::matrix::{Locked, LockedFile};
-use crate::report::text::{fit, fit_middle, visible};
+use crate::report::formats::Document;
+use crate::report::style::{DIM, LOUD, Style};
+use crate::report::text::{columns, fit, fit_middle, pad, visible};
 use crate::words::KernelName;
 
 /// The version of the JSON document's shape.
@@ -90,20 +92,19 @@ impl KernelsDocument {
     pub fn of(matrix: &Path, lock: Option<PathBuf>, kernels: Vec<KernelRow>) -> Self {
         Self { schema_version: SCHEMA_VERSION, matrix: matrix.display().to_string(), lock, kernels }
     }
+}
 
-    /// For people, in so many columns; whole where there is no `width`.
-    pub fn text(&self, width: Option<usize>) -> String {
-        let (dim, loud) = (Style::new().dimmed(), Style::new().bold());
+impl Document for KernelsDocument {
+    fn text(&self, style: Style) -> String {
         let rows: Vec<[String; 5]> = self.kernels.iter().map(cells).collect();
         let heads = ["kernel", "source", "locked to", "here", "size"];
         let longest = |at: usize| {
-            let longest = rows.iter().map(|row| row[at].chars().count()).max().unwrap_or(0);
+            let longest = rows.iter().map(|row| columns(&row[at])).max().unwrap_or(0);
             longest.max(heads[at].len())
         };
         let mut widths: [usize; 5] = std::array::from_fn(longest);
         // What is too wide is taken from the source first, then from what it is locked to, then from the name.
-        let width = width.unwrap_or(usize::MAX);
-        let mut over = (widths.iter().sum::<usize>() + 2 * (widths.len() - 1)).saturating_sub(width);
+        let mut over = (widths.iter().sum::<usize>() + 2 * (widths.len() - 1)).saturating_sub(style.width);
         for at in [1, 2, 0] {
             let taken = over.min(widths[at].saturating_sub(LEAST));
             widths[at] -= taken;
@@ -112,28 +113,27 @@ impl KernelsDocument {
         let mut text = String::new();
         let line = |text: &mut String, cells: [&str; 5]| {
             let cut = |at: usize| if at == 1 { fit_middle(cells[at], widths[at]) } else { fit(cells[at], widths[at]) };
-            let [a, b, c, d, e] = std::array::from_fn(cut);
-            let [wa, wb, wc, wd, we] = widths;
-            let line = format!("{a:wa$}  {b:wb$}  {c:wc$}  {d:wd$}  {e:>we$}");
+            let [a, b, c, d] = std::array::from_fn(|at| pad(&cut(at), widths[at]));
+            let line = format!("{a}  {b}  {c}  {d}  {:>size$}", cells[4], size = widths[4]);
             let _ = write!(text, "{}", line.trim_end());
         };
-        let _ = write!(text, "{loud}");
+        let _ = write!(text, "{LOUD}");
         line(&mut text, heads);
-        let _ = writeln!(text, "{loud:#}");
+        let _ = writeln!(text, "{LOUD:#}");
         for (row, kernel) in rows.iter().zip(&self.kernels) {
-            let style = if kernel.opt_in { dim } else { Style::new() };
-            let _ = write!(text, "{style}");
+            let colour = if kernel.opt_in { DIM } else { Colour::new() };
+            let _ = write!(text, "{colour}");
             line(&mut text, row.each_ref().map(String::as_str));
-            let _ = writeln!(text, "{style:#}");
+            let _ = writeln!(text, "{colour:#}");
         }
         let asked = self.kernels.iter().filter(|kernel| kernel.opt_in).count();
         if asked > 0 {
-            let _ = writeln!(text, "{dim}{asked} of them run only when asked for, by name or by tag{dim:#}");
+            let _ = writeln!(text, "{DIM}{asked} of them run only when asked for, by name or by tag{DIM:#}");
         }
         if self.kernels.iter().filter_map(|kernel| kernel.locked.as_ref()).any(|locked| !locked.current) {
             let _ = writeln!(
                 text,
-                "{dim}*: the matrix has another source now; `backproof kernels update` locks that{dim:#}"
+                "{DIM}*: the matrix has another source now; `backproof kernels update` locks that{DIM:#}"
             );
         }
         text
@@ -180,11 +180,11 @@ mod tests {
             row("c", "deb \u{1b}[2J", None, false),
         ];
         let document = KernelsDocument::of(Path::new("kernels.yaml"), None, rows);
-        let text = anstream::adapter::strip_str(&document.text(Some(100))).to_string();
+        let text = anstream::adapter::strip_str(&document.text(Style::default())).to_string();
         assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
         assert!(text.contains("debian-12") && text.contains("cached") && text.contains("3.0 MiB"), "{text}");
         assert!(text.contains("1 of them run only when asked for") && text.contains("*: the matrix"), "{text}");
-        let whole = document.text(None);
+        let whole = document.text(Style { width: usize::MAX, ..Style::default() });
         assert!(whole.contains(&"/long".repeat(40)) && !whole.contains('…'), "{whole}");
         assert!(!whole.contains("\u{1b}[2J"));
     }

@@ -3,13 +3,15 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use anstyle::{AnsiColor, Style};
+use anstyle::AnsiColor;
 use serde::Serialize;
 
 use super::LockedRow;
 use crate::json;
 use crate::matrix::{Locked, LockedFile};
-use crate::report::text::{visible, wrap};
+use crate::report::formats::Document;
+use crate::report::style::{DIM, Style};
+use crate::report::text::{hanging, visible};
 use crate::words::KernelName;
 
 /// The version of the JSON document's shape.
@@ -115,28 +117,26 @@ impl UpdateDocument {
         self.kernels.iter().any(|change| change.kernel == *name && matches!(change.what, Changed::Removed { .. }))
     }
 
-    /// What changes, for people, in so many columns.
-    pub fn text(&self, width: usize) -> String {
+    /// The changes, for people to decide on.
+    pub fn changes(&self, style: Style) -> String {
         let (good, new_colour, bad) =
             (AnsiColor::Green.on_default(), AnsiColor::Yellow.on_default(), AnsiColor::Red.on_default());
-        let dim = Style::new().dimmed();
         let mut text = String::new();
         for Change { kernel, what } in &self.kernels {
-            let (style, verb, said) = match what {
+            let (colour, verb, said) = match what {
                 Changed::Added { new } => (good, "added", new.words()),
                 Changed::Changed { old, new, same_bytes } => (new_colour, "changed", difference(old, new, *same_bytes)),
                 Changed::Removed { old } => (bad, "removed", format!("{}: not in the matrix any more", old.words())),
                 Changed::Unchanged => continue,
-                Changed::NotLockable { why } => (dim, "not locked", why.clone()),
-                Changed::Gone { why } => (dim, "gone", why.clone()),
+                Changed::NotLockable { why } => (DIM, "not locked", why.clone()),
+                Changed::Gone { why } => (DIM, "gone", why.clone()),
                 Changed::Failed { why } => (bad, "FAILED", why.clone()),
             };
-            let mut verb = format!("{style}{verb:10}{style:#}");
+            let indent = " ".repeat(12);
+            let mut first = format!("{colour}{verb:10}{colour:#}  ");
             for said in format!("{kernel}: {said}").lines() {
-                for line in wrap(&visible(said), width.saturating_sub(12)) {
-                    let _ = writeln!(text, "{verb}  {line}");
-                    verb = " ".repeat(10);
-                }
+                hanging(&mut text, &first, &indent, said, style);
+                first.clone_from(&indent);
             }
         }
         let unchanged = self.kernels.iter().filter(|change| matches!(change.what, Changed::Unchanged)).count();
@@ -145,9 +145,11 @@ impl UpdateDocument {
         }
         text
     }
+}
 
-    /// What became of the file, for people.
-    pub fn end(&self) -> String {
+/// The text says whether the file was written. Its changes were shown before: see [`UpdateDocument::changes`].
+impl Document for UpdateDocument {
+    fn text(&self, _: Style) -> String {
         let path = visible(&self.lock.display().to_string());
         match (self.written, self.is_change()) {
             (true, _) => format!("{path} is written\n"),
@@ -212,7 +214,7 @@ mod tests {
             (Locked { source: "apt x".to_owned(), ..old.clone() }, "the same bytes, by another source in the matrix"),
         ] {
             let document = document("a", Changed::of(Some(&old), &new));
-            let text = document.text(100);
+            let text = document.changes(Style::default());
             assert!(text.contains(said), "{said}\n{text}");
             let json = serde_json::to_value(&document).unwrap();
             let change = &json["kernels"][0];
@@ -225,7 +227,7 @@ mod tests {
     #[test]
     fn update_fits_100_columns_and_gone_is_no_failure() {
         let why = "words ".repeat(60);
-        let text = document(&"n".repeat(60), Changed::Gone { why }).text(100);
+        let text = document(&"n".repeat(60), Changed::Gone { why }).changes(Style::default());
         let text = anstream::adapter::strip_str(&text).to_string();
         assert!(text.starts_with("gone") && text.lines().all(|line| line.chars().count() <= 100), "{text}");
     }

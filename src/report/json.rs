@@ -1,0 +1,13 @@
+//! A run as JSON: the content of its matrix.json.
+
+use super::formats::RunFormat;
+use crate::json;
+
+pub(super) const FORMAT: RunFormat = RunFormat {
+    name: "json",
+    help: "For machines",
+    write: |run, _, out| {
+        json::write(&mut *out, run.document)?;
+        out.write_all(b"\n")
+    },
+};
