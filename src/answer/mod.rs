@@ -3,6 +3,7 @@
 
 mod host;
 mod look;
+mod page;
 mod subject;
 
 use std::cell::{Cell, RefCell};
@@ -12,6 +13,7 @@ use serde::{Serialize, Serializer};
 
 pub use host::{HOST_SCHEMA_VERSION, HostBug, HostDocument, NotProbed};
 pub use look::{Fetch, Inquiry, SubjectLook, SubjectSaid};
+pub use page::Page;
 pub use subject::{Subject, Unclear};
 
 use crate::exit::Exit;

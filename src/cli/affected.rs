@@ -8,12 +8,12 @@ use std::path::Path;
 use anyhow::{Context as _, anyhow};
 
 use super::{Affected, FailOn, Stop, ended, host, matrix_file, show};
-use crate::answer::{Answers, Inquiry, SubjectSaid};
+use crate::answer::{Answers, Inquiry, Page, SubjectSaid};
 use crate::evidence::git::{self, GitIndex, Repository};
 use crate::exit::Exit;
 use crate::kernel::{self, Downloaded, Kernel, Obtain, ObtainError};
 use crate::matrix::{Bugs, KernelEntry, Matrix, Remote, Source, is_cve};
-use crate::report::{Fetching, Indexing};
+use crate::report::{Fetching, Indexing, say};
 use crate::run::{self, KernelLook, RunPlan};
 use crate::shim::Shim;
 use crate::verdict::Judgement;
@@ -29,7 +29,7 @@ pub(super) fn affected(args: &Affected) -> Result<Exit, Stop> {
     let (named, what) = bugs_among(&texts(&args.what)?, &bugs, args.git.is_some())?;
     let named = [&args.bug[..], &named].concat();
     let chosen = matrix_file::chosen(&bugs, &named)?;
-    let subjects = subjects(&what, named.first())?;
+    let subjects = subjects(&what, named.first(), args.git.is_some())?;
     let repository = args.git.as_deref().map(Repository::open).transpose().map_err(Stop::usage)?;
     let index = repository.map(|repository| index(&repository, args));
     let fetching = Fetching::new();
@@ -187,7 +187,7 @@ fn bugs_among(what: &[String], bugs: &Bugs, in_repository: bool) -> Result<(Vec<
 }
 
 /// What is asked about: the arguments that name no bug, and each line of stdin where `-` stands for it or nothing was named.
-fn subjects(what: &[String], bug: Option<&BugId>) -> Result<Vec<String>, Stop> {
+fn subjects(what: &[String], bug: Option<&BugId>, in_repository: bool) -> Result<Vec<String>, Stop> {
     let stdin = std::io::stdin();
     let from_stdin = what.iter().any(|what| what == "-") || (what.is_empty() && !stdin.is_terminal());
     let mut subjects: Vec<String> = what.iter().filter(|what| *what != "-").cloned().collect();
@@ -202,7 +202,17 @@ fn subjects(what: &[String], bug: Option<&BugId>) -> Result<Vec<String>, Stop> {
         // What is no UTF-8 is no release either, and is answered as such.
         let text = String::from_utf8_lossy(&text);
         let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
-        subjects.extend(lines.map(str::to_owned));
+        // In a repository each line is a revision.
+        let lines = lines.collect();
+        let page = if in_repository { Page { lines, ..Page::default() } } else { Page::of(lines) };
+        if page.skipped > 0 {
+            let (skipped, commands) = (page.skipped, page.commands.join(" and "));
+            if page.lines.is_empty() && subjects.is_empty() {
+                return Err(Stop::no_verdict(anyhow!("none of the {skipped} lines of {commands} names a kernel")));
+            }
+            say(format_args!("backproof: skipped {skipped} lines of {commands} that name no kernel"));
+        }
+        subjects.extend(page.lines.into_iter().map(str::to_owned));
         if subjects.len() > SUBJECTS {
             return Err(Stop::usage(anyhow!("more than {SUBJECTS} subjects; ask in parts")));
         }

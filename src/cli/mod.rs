@@ -1,5 +1,6 @@
 //! The command line: what was asked, and what the process exits with.
 
+use std::ffi::OsString;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -80,7 +81,7 @@ impl Stop {
 
 /// Runs the command line that this process was started with.
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::try_parse_from(arguments()) {
         Ok(cli) => cli,
         Err(answer) => return help_or_usage(&answer).into(),
     };
@@ -128,6 +129,18 @@ fn complaint(stop: &Stop) -> String {
         }
     }
     wrapped.trim_end().to_owned()
+}
+
+/// The arguments of this process. clap's `help` takes no `--help`, so `help --help` becomes `--help`.
+fn arguments() -> Vec<OsString> {
+    let mut arguments: Vec<OsString> = std::env::args_os().collect();
+    if let [_, .., help, last] = &arguments[..]
+        && help == "help"
+        && (last == "--help" || last == "-h")
+    {
+        arguments.remove(arguments.len() - 2);
+    }
+    arguments
 }
 
 /// Prints the help that was asked for, or what is wrong with the arguments; gives the exit code.

@@ -1,0 +1,70 @@
+//! Writes files of a results folder, and explains what cannot be written.
+
+use std::fs;
+use std::io::{self, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use crate::{json, lack};
+
+/// A results folder that cannot be written.
+#[derive(Debug, thiserror::Error)]
+#[error("could not write {path}: {cause}; {remedy}", path = path.display(), remedy = remedy(path, cause))]
+pub struct FolderError {
+    path: PathBuf,
+    // Not called `source`, which would have it printed twice: the message has it in the middle.
+    pub(super) cause: io::Error,
+}
+
+fn remedy(path: &Path, error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            format!("no {}; free some, or give another --results folder", lack::at(path))
+        }
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            "give a --results folder you may write".to_owned()
+        }
+        _ => "give another --results folder".to_owned(),
+    }
+}
+
+/// Attaches the path that an operation was about.
+pub(super) trait At<T> {
+    fn at(self, path: &Path) -> Result<T, FolderError>;
+}
+
+impl<T> At<T> for io::Result<T> {
+    fn at(self, path: &Path) -> Result<T, FolderError> {
+        self.map_err(|cause| FolderError { path: path.to_owned(), cause })
+    }
+}
+
+/// Writes a JSON file whole or not at all, whenever this process is killed; with `durable` also when the power goes.
+/// That takes the disk's time, which a run that goes on has guests waiting for.
+pub(super) fn write_json(path: &Path, value: &impl Serialize, durable: bool) -> Result<(), FolderError> {
+    let bytes = json::to_vec(value).map_err(io::Error::other).at(path)?;
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let mut file = tempfile::Builder::new()
+        .prefix(".writing-")
+        .permissions(fs::Permissions::from_mode(0o666))
+        .tempfile_in(folder)
+        .map_err(without_path)
+        .at(path)?;
+    file.write_all(&bytes).at(path)?;
+    if durable {
+        file.as_file().sync_data().at(path)?;
+    }
+    file.persist(path).map_err(|error| error.error).at(path)?;
+    Ok(())
+}
+
+/// The error of making a temporary file without that file's name, which means nothing to people.
+fn without_path(error: io::Error) -> io::Error {
+    match error.kind() {
+        io::ErrorKind::StorageFull => rustix::io::Errno::NOSPC.into(),
+        io::ErrorKind::QuotaExceeded => rustix::io::Errno::DQUOT.into(),
+        _ => error,
+    }
+}

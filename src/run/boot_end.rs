@@ -1,0 +1,137 @@
+//! How a boot ended: what is kept of all that a guest sent.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use backproof_protocol::{Hello, Message, Packet, Report, Segment};
+
+use crate::vm::{Boot, Failure, FailureKind};
+
+/// Packets of one boot that are kept. An agent sends a few hundred; a hostile guest could send millions.
+const MAX_PACKETS: usize = 10_000;
+
+/// Segments of one boot's time lines that are kept.
+const MAX_SEGMENTS: usize = 100_000;
+
+/// Time lines of one job that are kept.
+const MAX_TIME_LINES: usize = 16;
+
+/// Bytes that all packets and time lines of one boot may unpack to: an agent's come to less than a tenth of it.
+const MAX_UNPACKED: usize = 16 << 20;
+
+/// What the wire saw of one job.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WireRecord {
+    /// Packets, in order.
+    pub packets: Vec<Packet>,
+    /// Time lines of the natural road, by the names that the guest gave them.
+    pub time_lines: BTreeMap<String, Vec<Segment>>,
+}
+
+/// How a boot ended.
+#[derive(Clone, Debug, Default)]
+pub struct BootEnd {
+    /// The kernel's own release string, where the guest came that far.
+    pub release: Option<String>,
+    /// Counters that the kernel shows, of those that the agent looks for.
+    pub counters: BTreeSet<String>,
+    /// What the reproducers concluded.
+    pub reports: Vec<Report>,
+    /// What the wire saw, by the job's id.
+    pub wire: BTreeMap<String, WireRecord>,
+    /// Why the guest cannot be believed, where it can't: for people, with the console's last lines.
+    pub failure: Option<String>,
+    /// That the host was too busy, and what to do about it, where it was: a reason for what took too long.
+    pub busy: Option<String>,
+    /// Wall time in seconds.
+    pub seconds: f64,
+    /// Remarks of the agent, and warnings of the kernel before the agent ran.
+    pub notes: Vec<String>,
+}
+
+/// The counters that the kernel shows, by what the agent found.
+fn counters(hello: &Hello) -> BTreeSet<String> {
+    let shown = hello.features.iter().filter(|(_, is_there)| **is_there);
+    shown.filter_map(|(feature, _)| feature.strip_prefix("netstat-counter ")).map(str::to_owned).collect()
+}
+
+impl BootEnd {
+    /// What a boot comes to, beside as many others as `jobs` allows.
+    pub fn of(boot: &Boot, jobs: usize) -> Self {
+        let busy = boot.host.too_busy().map(|busy| too_busy(&busy, jobs));
+        let mut end = Self {
+            release: boot.hello().map(|hello| hello.release.clone()),
+            counters: boot.hello().map(counters).unwrap_or_default(),
+            failure: boot.end.as_ref().err().map(|failure| describe(failure, busy.as_deref())),
+            busy,
+            seconds: boot.wall.as_secs_f64(),
+            notes: boot.warnings.iter().map(|w| format!("the kernel warned while it booted: {}", w.title)).collect(),
+            ..Self::default()
+        };
+        let (mut packets_kept, mut segments_kept) = (0, 0);
+        let mut room = MAX_UNPACKED;
+        for message in &boot.messages {
+            match message {
+                Message::Note { text } => end.notes.push(text.clone()),
+                Message::Report(report) => end.reports.push(report.clone()),
+                Message::Capture(_) if packets_kept >= MAX_PACKETS => {}
+                Message::TimeLine(_) if segments_kept >= MAX_SEGMENTS => {}
+                Message::Capture(capture) => match capture.unpack(&mut room) {
+                    Ok(packets) => {
+                        packets_kept += packets.len();
+                        end.wire.entry(capture.job.clone()).or_default().packets.extend(packets);
+                    }
+                    // A capture is no witness: a verdict doesn't stand or fall with it.
+                    Err(error) => tracing::warn!(job = capture.job, %error, "a packet capture is lost"),
+                },
+                Message::TimeLine(line) => match line.unpack(&mut room) {
+                    Ok(segments) => {
+                        let lines = &mut end.wire.entry(line.job.clone()).or_default().time_lines;
+                        if lines.contains_key(&line.name) || lines.len() < MAX_TIME_LINES {
+                            segments_kept += segments.len();
+                            lines.entry(line.name.clone()).or_default().extend(segments);
+                        }
+                    }
+                    Err(error) => tracing::warn!(job = line.job, %error, "a time line is lost"),
+                },
+                Message::Hello(_) | Message::Started { .. } | Message::End { .. } => {}
+            }
+        }
+        if segments_kept >= MAX_SEGMENTS {
+            end.notes.push(format!("time lines were cut: only {MAX_SEGMENTS} segments of a boot are kept"));
+        }
+        end
+    }
+
+    /// A boot that could not even be tried.
+    pub(super) fn untried(why: &anyhow::Error) -> Self {
+        Self { failure: Some(format!("{why:#}")), ..Self::default() }
+    }
+}
+
+/// That the host was too busy, with what to do about it.
+fn too_busy(busy: &str, jobs: usize) -> String {
+    let remedy = if jobs > 1 { "rerun with --jobs 1" } else { "rerun when it is quieter" };
+    format!("{busy}; {remedy}")
+}
+
+/// A failure with what a person needs to see of the console. What took too long may be a busy host's doing.
+fn describe(failure: &Failure, busy: Option<&str>) -> String {
+    let of_time = matches!(failure.kind, FailureKind::Hang { .. } | FailureKind::Host)
+        || matches!(failure.kind, FailureKind::Splat(kind) if kind.is_of_time());
+    let busy = busy.filter(|_| of_time).map(|busy| format!("; {busy}")).unwrap_or_default();
+    let mut lines = vec![format!("{failure}{busy}")];
+    if failure.excerpt.is_empty() {
+        lines.push("the console's last lines:".to_owned());
+        lines.extend(failure.last_lines.iter().cloned());
+        if failure.last_lines.is_empty() {
+            lines.push("(nothing was printed)".to_owned());
+        }
+    } else {
+        lines.extend(failure.excerpt.iter().cloned());
+    }
+    lines.join("\n")
+}
+
+#[cfg(test)]
+#[path = "boot_end_tests.rs"]
+mod tests;

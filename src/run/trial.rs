@@ -1,0 +1,98 @@
+//! The trials of a kernel, and which of them share a guest.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use backproof_protocol::Job;
+
+use crate::evidence::runtime::Ran;
+use crate::guest::GuestProgram;
+use crate::matrix::{Profile, ReproducerSpec};
+use crate::words::{BugId, JobId};
+
+/// How many times as long a job may take that goes the natural road too: it has to see a connection be silent for ever,
+/// beside what the reproducer does.
+const NATURAL_DEADLINE: u32 = 2;
+
+/// A bug to be judged under a profile.
+#[derive(Clone, Copy, Debug)]
+pub struct Trial<'a> {
+    /// The bug.
+    pub bug: &'a BugId,
+    /// What provokes it.
+    pub reproducer: &'a ReproducerSpec,
+    /// The user's own program that this is, where it is one.
+    pub program: Option<&'a GuestProgram>,
+    /// The profile.
+    pub profile: &'a Profile,
+    /// Whether its program may share a guest with those of other bugs, because the user says that they trust each other.
+    pub shares: bool,
+}
+
+/// Whose code a guest runs. A program is root in its guest, so it can write any report there: programs of two bugs are in
+/// one guest only where the user says so, and never with the agent's own reproducers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Tenant<'a> {
+    /// The agent's own reproducers.
+    Ours,
+    /// The program of one bug, under however many profiles.
+    Program(&'a BugId),
+    /// Programs that trust each other.
+    Trusting,
+}
+
+impl<'a> Trial<'a> {
+    /// What its report is weighed by.
+    pub fn ran(&self) -> Ran<'a> {
+        Ran { sysctls: &self.profile.sysctls, own_program: self.program.is_some() }
+    }
+
+    /// Whose guest it runs in.
+    fn tenant(&self) -> Tenant<'a> {
+        match self.program {
+            None => Tenant::Ours,
+            Some(_) if self.shares => Tenant::Trusting,
+            Some(_) => Tenant::Program(self.bug),
+        }
+    }
+
+    /// The other bugs whose own programs are in its guest, where its own is a program.
+    pub(super) fn shared_with(&self, guest: &[Self]) -> Vec<BugId> {
+        let others = guest.iter().filter(|other| self.program.is_some() && other.bug != self.bug);
+        let others: BTreeSet<&BugId> = others.map(|other| other.bug).collect();
+        others.into_iter().cloned().collect()
+    }
+
+    /// Its job's id.
+    pub fn id(&self) -> JobId {
+        JobId { bug: self.bug.clone(), profile: self.profile.name.clone() }
+    }
+
+    /// Its job, which may take `patience` times as long as on a quiet host.
+    pub(super) fn job(&self, natural: bool, patience: u32) -> Job {
+        let natural_road = if natural { NATURAL_DEADLINE } else { 1 };
+        let deadline = self.reproducer.deadline.saturating_mul(natural_road * patience);
+        let deadline_ms = u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX);
+        let (id, sysctls) = (self.id().to_string(), self.profile.sysctls.clone());
+        let program = self.program.map(|program| program.name().to_owned());
+        Job { id, program, sysctls, natural, ..Job::new(self.bug.as_str(), deadline_ms) }
+    }
+}
+
+/// The trials that can share a boot: those whose profiles have the same words for the kernel's command line, and that run
+/// the code of the same [`Tenant`].
+pub(super) fn by_guest<'a>(trials: &[Trial<'a>]) -> VecDeque<Vec<Trial<'a>>> {
+    let mut groups: VecDeque<Vec<Trial>> = VecDeque::new();
+    for trial in trials {
+        let guest = |trial: &Trial<'a>| (trial.profile.cmdline.as_ref(), trial.tenant());
+        let same = |group: &&mut Vec<Trial<'a>>| group.iter().all(|other| guest(other) == guest(trial));
+        match groups.iter_mut().find(same) {
+            Some(group) => group.push(*trial),
+            None => groups.push_back(vec![*trial]),
+        }
+    }
+    groups
+}
+
+#[cfg(test)]
+#[path = "trial_tests.rs"]
+mod tests;
