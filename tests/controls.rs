@@ -4,69 +4,17 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, Stdio};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 
 mod common;
+use common::control_builds::{all_end, args, build, held, image, source};
 use common::fake_source::FakeSource;
 use common::small_disk::SmallDisk;
-use common::{Lab, Ran, alive, descendants};
-
-/// What `stall-break` finds in the file that it patches: its patch's own context and removed lines.
-fn patched_file() -> (&'static str, String) {
-    let patch = include_str!("../images/patches/6.1/stall-break.patch");
-    let hunk = patch.split_once("\n@@ ").expect("a hunk").1;
-    let lines = hunk.lines().skip(1).filter(|line| !line.starts_with('+'));
-    ("net/ipv4/tcp_output.c", lines.map(|line| format!("{}\n", line.get(1..).unwrap_or_default())).collect())
-}
-
-fn source(lab: &Lab) -> FakeSource {
-    let (name, text) = patched_file();
-    FakeSource::new(lab.dir.path(), &[(name, &text)])
-}
-
-fn args<'a>(names: &[&'a str]) -> Vec<&'a str> {
-    [&["controls", "build", "--source", "linux", "--cache", "cache", "--format", "json"], names].concat()
-}
-
-/// How it ended, and its document.
-fn build(lab: &Lab, names: &[&str]) -> (Ran, Value) {
-    let ran = lab.run(&args(names));
-    let document = serde_json::from_str(&ran.stdout).unwrap_or(Value::Null);
-    (ran, document)
-}
-
-/// A build that is in the middle of compiling b.c, and the processes of it.
-fn held(lab: &Lab, source: &FakeSource) -> (Child, Vec<u32>) {
-    source.hold();
-    let child = lab.command(&args(&["stock"])).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("it starts");
-    let began = Instant::now();
-    while !source.is_held() {
-        assert!(began.elapsed() < Duration::from_secs(60), "the compiler never came to b.c");
-        // A file that appears has no event for those who have no inotify.
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    let family = descendants(child.id()).into_iter().map(|(pid, _)| pid).collect::<Vec<_>>();
-    assert!(family.len() >= 3, "make and its shells: {family:?}");
-    (child, family)
-}
-
-fn all_end(family: &[u32]) {
-    let began = Instant::now();
-    while family.iter().any(|pid| alive(*pid)) {
-        assert!(began.elapsed() < Duration::from_secs(10), "some of {family:?} live on");
-        std::thread::sleep(Duration::from_millis(10));
-    }
-}
-
-fn image(document: &Value, at: usize, cache: &Path) -> String {
-    let sha256 = document["built"][at]["image_sha256"].as_str().expect("an image");
-    String::from_utf8_lossy(&fs::read(cache.join("blobs").join(sha256)).expect("the image")).into_owned()
-}
+use common::{Lab, Ran};
 
 #[test]
 fn control_is_built_once_and_another_reuses_objects() {

@@ -12,7 +12,7 @@ use crate::evidence::source::{self, SourceFolder, Tarball};
 use crate::evidence::version::{self, Release};
 use crate::kernel::{self, Downloaded, FileKind, Kernel, Provenance, Stale, file_kind};
 use crate::matrix::{Bug, MainlineArchive, MainlineVersion, Pin, Remote, Source};
-use crate::verdict::{Boots, Case, Circumstances, Judgement};
+use crate::verdict::{Case, Judgement};
 use crate::words::{BadSha256, BugId, Sha256};
 
 /// Fetches a file, or says why it cannot be had.
@@ -240,11 +240,10 @@ impl<'a> Inquiry<'a> {
                 let case = Case {
                     bug: Some(bug),
                     said: said.remove(&bug.id).unwrap_or_default(),
-                    boots: Boots::NotAsked,
                     release: release.as_ref(),
-                    circumstances: Circumstances::Inquiry { settle: &settle },
+                    ..Case::default()
                 };
-                case.judge()
+                case.judge(&settle)
             });
             BugAnswer { bug: bug.id.clone(), counts: self.counts_all || !bug.is_unrepaired(), judgement }
         };

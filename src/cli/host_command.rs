@@ -15,7 +15,7 @@ use crate::exit::Exit;
 use crate::host::{self, Count, HostFacts, HostReading, Namespace, bitten};
 use crate::matrix::Bug;
 use crate::run::{Probed, probe_host};
-use crate::verdict::{Boots, Case, Circumstances, Judgement};
+use crate::verdict::{Case, Judgement};
 use crate::words::BugId;
 
 /// Reads this host, or what was saved of another one, and says what it means.
@@ -30,14 +30,8 @@ pub(super) fn host(args: &HostArgs) -> Result<Exit, Stop> {
         said.entry(bug).or_default().findings.push(finding);
     }
     let judge = |bug: &&Bug| {
-        let case = Case {
-            bug: Some(bug),
-            said: said.remove(&bug.id)?,
-            boots: Boots::NotAsked,
-            release: release.as_ref(),
-            circumstances: Circumstances::Inquiry { settle: BY_PROBE },
-        };
-        Some((bug.id.clone(), case.judge()))
+        let case = Case { bug: Some(bug), said: said.remove(&bug.id)?, release: release.as_ref(), ..Case::default() };
+        Some((bug.id.clone(), case.judge(BY_PROBE)))
     };
     let judged: Vec<(BugId, Judgement)> = bugs.iter().filter_map(judge).collect();
     reading.host.unseen.extend(notes.into_iter().map(|note| format!("the probe: {note}")));

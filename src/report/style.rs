@@ -45,7 +45,7 @@ impl Style {
         Self { explain, ..self }
     }
 
-    fn of_columns(columns: Option<usize>) -> Self {
+    pub(super) fn of_columns(columns: Option<usize>) -> Self {
         let wide = Self::default().width;
         Self { width: columns.map_or(wide, |columns| columns.clamp(60, wide)), explain: false }
     }

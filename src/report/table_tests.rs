@@ -7,7 +7,7 @@ use crate::exit::Exit;
 use crate::kernel::Stale;
 use crate::results::{QemuRecord, RunHost, RunRecord, SCHEMA_VERSION};
 use crate::run::{BootRecord, CellTrials, KernelRecord};
-use crate::verdict::{Advice, AdviceKind, Boots, Case, Circumstances, Question};
+use crate::verdict::{Advice, AdviceKind, Boots, Case, Question};
 use crate::vm::Accel;
 use crate::words::Expectation;
 
@@ -25,7 +25,7 @@ fn beside(kernel: &str, bug: &str, expect: &str, boots: Boots, others: &[Finding
         control: kernel.starts_with("control"),
     };
     let said = Said { findings: others.to_vec(), ..Said::default() };
-    let case = Case { bug: None, said, boots, release: None, circumstances: Circumstances::Cell(&question) };
+    let case = Case { said, boots, ..Case::default() };
     Cell::judged(&question, Some("6.1.0-56-cloud-amd64".to_owned()), case, CellTrials::default())
 }
 
@@ -55,7 +55,7 @@ fn document(cells: Vec<Cell>, finished: bool) -> MatrixDocument {
             jobs: 1,
             host: RunHost { kernel: String::new(), cpus: 1, memory_mib: 1, load: 0.0 },
             qemu: QemuRecord { program: String::new(), version: String::new() },
-            accelerator: "tcg: as asked".to_owned(),
+            accelerator: "tcg: requested".to_owned(),
             not_written: Vec::new(),
         },
         kernels: Vec::new(),

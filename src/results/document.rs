@@ -4,11 +4,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::evidence::exhibits::Said;
 use crate::exit::Exit;
 use crate::matrix::Profile;
 use crate::run::{Cell, CellTally, CellTrials, KernelRecord};
-use crate::verdict::{Boots, Case, Circumstances, Question};
+use crate::verdict::{Boots, Case, Question};
 
 /// The version of this document's shape.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -122,8 +121,7 @@ impl Unjudged {
             (Self::Interrupted, None) => "not judged: the run was interrupted before".to_owned(),
             (Self::Failed, None) => "not judged: the run ended without coming to it".to_owned(),
         };
-        let (said, boots) = (Said::default(), Boots::Broke(reason));
-        let case = Case { bug: None, said, boots, release: None, circumstances: Circumstances::Cell(question) };
-        Cell { expected: false, ..Cell::judged(question, None, case, CellTrials::default()) }
+        let case = Case { boots: Boots::NotReached(reason), ..Case::default() };
+        Cell::judged(question, None, case, CellTrials::default())
     }
 }

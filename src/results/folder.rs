@@ -8,55 +8,22 @@
 use std::collections::{BTreeSet, HashMap};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use rustix::fs::FallocateFlags;
-use serde::Serialize;
 
 use super::document::{MatrixDocument, RunRecord, SCHEMA_VERSION, Unjudged};
+use super::files::{At as _, FolderError, write_json};
 use super::pcapng::pcapng;
 use super::time_line;
 use crate::evidence::Witness;
 use crate::exit::Exit;
 use crate::json;
-use crate::lack;
 use crate::run::{BootId, Cell, CellTally, ControlFault, Event, Recording, WireRecord};
 use crate::verdict::Question;
 use crate::words::{JobId, KernelName};
-
-/// A results folder that cannot be written.
-#[derive(Debug, thiserror::Error)]
-#[error("could not write {path}: {cause}; {remedy}", path = path.display(), remedy = remedy(path, cause))]
-pub struct FolderError {
-    path: PathBuf,
-    // Not called `source`, which would have it printed twice: the message has it in the middle.
-    cause: io::Error,
-}
-
-fn remedy(path: &Path, error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            format!("no {}; free some, or give another --results folder", lack::at(path))
-        }
-        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-            "give a --results folder you may write".to_owned()
-        }
-        _ => "give another --results folder".to_owned(),
-    }
-}
-
-/// Attaches the path that an operation was about.
-trait At<T> {
-    fn at(self, path: &Path) -> Result<T, FolderError>;
-}
-
-impl<T> At<T> for io::Result<T> {
-    fn at(self, path: &Path) -> Result<T, FolderError> {
-        self.map_err(|cause| FolderError { path: path.to_owned(), cause })
-    }
-}
 
 /// Bytes of matrix.json for each kernel and each cell, for which room is kept.
 const ROOM_EACH: u64 = 8 << 10;
@@ -388,34 +355,6 @@ fn time_lines(cell: &Cell, wire: &WireRecord) -> Vec<(String, Vec<u8>)> {
         files.push((format!("timeline-{part}.svg"), time_line::svg(&title, segments).into_bytes()));
     }
     files
-}
-
-/// Writes a JSON file whole or not at all, whenever this process is killed; with `durable` also when the power goes.
-/// That takes the disk's time, which a run that goes on has guests waiting for.
-fn write_json(path: &Path, value: &impl Serialize, durable: bool) -> Result<(), FolderError> {
-    let bytes = json::to_vec(value).map_err(io::Error::other).at(path)?;
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let mut file = tempfile::Builder::new()
-        .prefix(".writing-")
-        .permissions(fs::Permissions::from_mode(0o666))
-        .tempfile_in(folder)
-        .map_err(without_path)
-        .at(path)?;
-    file.write_all(&bytes).at(path)?;
-    if durable {
-        file.as_file().sync_data().at(path)?;
-    }
-    file.persist(path).map_err(|error| error.error).at(path)?;
-    Ok(())
-}
-
-/// The error of making a temporary file without that file's name, which means nothing to people.
-fn without_path(error: io::Error) -> io::Error {
-    match error.kind() {
-        io::ErrorKind::StorageFull => rustix::io::Errno::NOSPC.into(),
-        io::ErrorKind::QuotaExceeded => rustix::io::Errno::DQUOT.into(),
-        _ => error,
-    }
 }
 
 fn seconds(since: Instant) -> f64 {

@@ -6,7 +6,7 @@ use crate::evidence::{Finding, StateSet, Strength, Witness};
 use crate::results::{QemuRecord, RunHost};
 use crate::run::CellTrials;
 use crate::small_disk::SmallDisk;
-use crate::verdict::{Boots, Case, Circumstances};
+use crate::verdict::{Boots, Case};
 use crate::words::{Expectation, Outcome};
 
 fn folder(results: &Path) -> Folder {
@@ -47,7 +47,7 @@ fn affected(question: &Question) -> Cell {
     let hint = Finding::new(Witness::Version, states, Strength::Weak, "by its release");
     let said = Said { findings: vec![hint], ..Said::default() };
     let boots = Boots::Showed(finding);
-    let case = Case { bug: None, said, boots, release: None, circumstances: Circumstances::Cell(question) };
+    let case = Case { said, boots, ..Case::default() };
     Cell::judged(question, None, case, CellTrials::default())
 }
 

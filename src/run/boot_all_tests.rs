@@ -4,7 +4,7 @@ use tokio::sync::mpsc;
 
 use super::*;
 use crate::kernel::{self, Obtain, Store, fixtures};
-use crate::matrix::{Bugs, Source};
+use crate::matrix::{Bugs, Profile, Source};
 use crate::shim::Shim;
 use crate::vm::fake::{Act, Scripts, agent, console, exit, exit_saying, shutdown, wait};
 use crate::vm::{AccelChoice, Accelerator, Hypervisor};

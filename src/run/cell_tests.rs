@@ -2,7 +2,7 @@ use super::super::CellTally;
 use super::*;
 use crate::evidence::exhibits::Said;
 use crate::evidence::{Finding, StateSet, Strength, Witness};
-use crate::verdict::{Boots, Circumstances, Verdict};
+use crate::verdict::{Boots, Verdict};
 use crate::words::State;
 
 pub(crate) fn question(expect: &str) -> Question {
@@ -18,7 +18,7 @@ pub(crate) fn question(expect: &str) -> Question {
 /// The cell of a question, beside what other witnesses say.
 pub(crate) fn cell(question: &Question, boots: Boots, others: &[Finding]) -> Cell {
     let said = Said { findings: others.to_vec(), ..Said::default() };
-    let case = Case { bug: None, said, boots, release: None, circumstances: Circumstances::Cell(question) };
+    let case = Case { said, boots, ..Case::default() };
     Cell::judged(question, None, case, CellTrials::default())
 }
 

@@ -7,16 +7,18 @@ use tokio::sync::Semaphore;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::{JoinError, JoinSet};
 
-use super::boots::{Bench, Booted, Trial, WireRecord, boot_all, milliseconds};
+use super::boot_end::WireRecord;
+use super::boots::{Bench, Booted, boot_all, milliseconds};
 use super::cell::{Cell, CellTrials};
 use super::event::{Event, KernelRecord};
 use super::settle::{Applies, Settlement, applies, by_boot, modules};
+use super::trial::Trial;
 use super::witnesses::{KernelLook, Repositories, look};
 use crate::guest::GuestProgram;
 use crate::kernel::{self, Kernel, Obtain, ObtainError, Store};
 use crate::matrix::{self, Bugs, KernelEntry, Locked, Matrix, Needs, Profile};
 use crate::shim::Shim;
-use crate::verdict::{Boots, Case, Circumstances, Question};
+use crate::verdict::{Boots, Case, Question};
 use crate::vm::{Accelerator, Hypervisor};
 use crate::words::{BugId, JobId, KernelName};
 
@@ -294,7 +296,7 @@ impl Tell<'_> {
             said: self.looked.said.get(&question.job.bug).cloned().unwrap_or_default(),
             boots,
             release: self.looked.release.as_ref(),
-            circumstances: Circumstances::Cell(question),
+            earlier: None,
         };
         let cell = Box::new(Cell::judged(question, release, case, trials));
         let _ = self.events.send(Event::Judged { cell, wire });

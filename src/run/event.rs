@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::boots::WireRecord;
+use super::boot_end::WireRecord;
 use super::cell::Cell;
 use super::recording::Recording;
 use crate::evidence::git;

@@ -1,5 +1,6 @@
 //! Runs a matrix: workers take kernels, boot them, and settle their cells; what happens is told as events.
 
+mod boot_end;
 mod boots;
 mod cell;
 mod engine;
@@ -9,9 +10,11 @@ mod programs;
 mod recording;
 mod settle;
 mod tally;
+mod trial;
 mod witnesses;
 
-pub use boots::{BootEnd, WireRecord, boot_again};
+pub use boot_end::{BootEnd, WireRecord};
+pub use boots::boot_again;
 pub use cell::{Cell, CellTrials};
 pub use engine::{Lab, RunPlan, run};
 pub use event::{BootId, BootRecord, Event, KernelRecord};

@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 
 use backproof_protocol::{Check, Conclusion};
 
-use super::boots::{BootEnd, WireRecord, milliseconds};
+use super::boot_end::{BootEnd, WireRecord};
+use super::boots::milliseconds;
 use super::cell::{Cell, CellTrials};
 use crate::evidence::Witness;
 use crate::evidence::exhibits::Said;
 use crate::evidence::runtime::{Ran, Testimony, beside_counters, weigh};
 use crate::kernel::{Kernel, Module, ModulesError};
 use crate::matrix::{Bug, Needs, TellingString};
-use crate::verdict::{Boots, Case, Circumstances};
+use crate::verdict::{Boots, Case};
 use crate::words::{BugId, JobId};
 
 /// What a kernel's packages already say about a bug.
@@ -115,8 +116,7 @@ pub fn judge_again(then: &Cell, ran: Ran<'_>, bug: Option<&Bug>, end: &BootEnd) 
         warnings: then.judgement.warnings.clone(),
         ..Said::default()
     };
-    let case =
-        Case { bug, said, boots: settlement.boots, release: None, circumstances: Circumstances::Cell(&question) };
+    let case = Case { bug, said, boots: settlement.boots, release: None, earlier: Some(&then.judgement) };
     let trials = CellTrials {
         seconds: milliseconds(end.seconds),
         checks: settlement.checks,
@@ -124,6 +124,5 @@ pub fn judge_again(then: &Cell, ran: Ran<'_>, bug: Option<&Bug>, end: &BootEnd) 
         shared_with: then.trials.shared_with.clone(),
         ..CellTrials::default()
     };
-    let cell = Cell::judged(&question, end.release.clone(), case, trials);
-    Cell { judgement: cell.judgement.with_advice_of(&then.judgement), ..cell }
+    Cell::judged(&question, end.release.clone(), case, trials)
 }

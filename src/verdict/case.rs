@@ -9,6 +9,7 @@ use crate::matrix::Bug;
 use crate::words::{Expectation, JobId, KernelName, Outcome};
 
 /// Everything that is known of one (kernel, bug, profile).
+#[derive(Default)]
 pub struct Case<'a> {
     /// The bug. None if nothing of its dossier is known any more: there is no advice then.
     pub bug: Option<&'a Bug>,
@@ -18,20 +19,18 @@ pub struct Case<'a> {
     pub boots: Boots,
     /// The release that the kernel is, or that its source began as: where its line of releases goes on.
     pub release: Option<&'a Release>,
-    /// Who asks.
-    pub circumstances: Circumstances<'a>,
+    /// An earlier judgement of the same cell. If this one comes to the same, that advice stands: the release that it was
+    /// given for is no longer known.
+    pub earlier: Option<&'a Judgement>,
 }
 
-/// Who asks about a case, which decides what there is to advise.
+/// Who asks about a case, which decides the advice.
 #[derive(Clone, Copy, Debug)]
-pub enum Circumstances<'a> {
-    /// Somebody who wants to know of a kernel or a host.
-    Inquiry {
-        /// What would settle what is left open.
-        settle: &'a str,
-    },
-    /// A run. It is what settles things, so it gives no advice on how to know more.
-    Cell(&'a Question),
+enum Asker<'a> {
+    /// A person, with what would settle an open question.
+    Person(&'a str),
+    /// A run. It settles the question itself, so it gives no advice on how to know more.
+    Run(&'a Question),
 }
 
 /// What a cell of a run is about: known before it is judged.
@@ -50,14 +49,17 @@ pub struct Question {
 }
 
 /// What became of the boots of a case.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub enum Boots {
     /// No boot was asked for, or nothing can be run for this bug: the other witnesses are all there is.
+    #[default]
     NotAsked,
     /// A reproducer ran.
     Showed(Finding),
     /// A boot was asked for and broke: why. There is no answer then, whatever the other witnesses say.
     Broke(String),
+    /// The run ended before this cell, or goes on: why. That is never expected.
+    NotReached(String),
     /// The kernel was built without the code that has the bug, so there is nothing to run: why.
     NotCompiled(String),
     /// The reproducer does not apply to this kernel.
@@ -87,14 +89,17 @@ impl Boots {
     fn reason(&self) -> Option<&str> {
         match self {
             Self::NotAsked | Self::Showed(_) => None,
-            Self::Broke(reason) | Self::NotCompiled(reason) | Self::Inapplicable { reason, .. } => Some(reason),
+            Self::Broke(reason)
+            | Self::NotReached(reason)
+            | Self::NotCompiled(reason)
+            | Self::Inapplicable { reason, .. } => Some(reason),
         }
     }
 
     /// How a cell with these boots ended.
     fn outcome(&self, verdict: Verdict) -> Outcome {
         match (self, verdict) {
-            (Self::Broke(_), _) => Outcome::Error,
+            (Self::Broke(_) | Self::NotReached(_), _) => Outcome::Error,
             (Self::NotCompiled(_) | Self::Inapplicable { .. }, _) => Outcome::Skip,
             (Self::NotAsked | Self::Showed(_), Verdict::Affected) => Outcome::Fail,
             (Self::NotAsked | Self::Showed(_), Verdict::NotAffected) => Outcome::Pass,
@@ -104,23 +109,42 @@ impl Boots {
 }
 
 impl Case<'_> {
-    /// Judges it.
-    pub fn judge(self) -> Judgement {
+    /// Judges it for a person. `settle` says what would settle an open question.
+    pub fn judge(self, settle: &str) -> Judgement {
         let weight = self.weigh();
-        self.judgement(&weight)
+        self.judgement(&weight, Asker::Person(settle))
     }
 
     /// Judges it as a cell: the judgement, how the cell ended, and whether the matrix expects that.
     pub fn judge_cell(self, question: &Question) -> (Judgement, Outcome, bool) {
         let weight = self.weigh();
         let outcome = self.boots.outcome(weight.verdict);
-        let is_allowed = match self.boots {
-            Boots::Inapplicable { allowed, .. } => allowed,
-            Boots::NotCompiled(_) => question.expects_no_bug(),
-            _ => false,
+        let expected = self.is_expected(question, outcome, &weight);
+        (self.judgement(&weight, Asker::Run(question)), outcome, expected)
+    }
+
+    /// Whether the matrix expects this end. A mitigation hides a bug that the kernel has all the same. So if the matrix
+    /// names the state, the firm findings have to allow for it; and if it expects a fail, a pass has to be due to the
+    /// profile, because a reproducer that sees no bug at all is blind there.
+    fn is_expected(&self, question: &Question, outcome: Outcome, weight: &Weight) -> bool {
+        let is_met = match question.expect {
+            Expectation::Outcome(Outcome::Fail) if question.mitigates => outcome == Outcome::Pass && weight.mitigated,
+            Expectation::Outcome(wanted) => outcome == wanted,
+            Expectation::State(state) => {
+                let shows = state.is_affected() && !question.mitigates;
+                outcome == if shows { Outcome::Fail } else { Outcome::Pass } && weight.firm.contains(state)
+            }
         };
-        let expected = is_allowed || question.expects(outcome, &weight);
-        (self.judgement(&weight), outcome, expected)
+        match &self.boots {
+            Boots::NotReached(_) => false,
+            Boots::Inapplicable { allowed, .. } => *allowed || is_met,
+            // A kernel without the code is a kernel without the bug.
+            Boots::NotCompiled(_) => match question.expect {
+                Expectation::Outcome(wanted) => matches!(wanted, Outcome::Pass | Outcome::Skip) || is_met,
+                Expectation::State(state) => !state.is_affected() || is_met,
+            },
+            Boots::NotAsked | Boots::Showed(_) | Boots::Broke(_) => is_met,
+        }
     }
 
     fn findings(&self) -> Vec<Finding> {
@@ -133,12 +157,14 @@ impl Case<'_> {
     fn weigh(&self) -> Weight {
         let weight = Ledger { findings: self.findings() }.weigh();
         match self.boots {
-            Boots::Broke(_) | Boots::Inapplicable { .. } => Weight::without_verdict(weight.conflict),
+            Boots::Broke(_) | Boots::NotReached(_) | Boots::Inapplicable { .. } => {
+                Weight::without_verdict(weight.conflict)
+            }
             Boots::NotAsked | Boots::Showed(_) | Boots::NotCompiled(_) => weight,
         }
     }
 
-    fn judgement(self, weight: &Weight) -> Judgement {
+    fn judgement(self, weight: &Weight, asker: Asker) -> Judgement {
         let findings = self.findings();
         let is_judged = self.boots.reason().is_none() && weight.verdict != Verdict::Unknown;
         let speaks_against =
@@ -151,23 +177,26 @@ impl Case<'_> {
             unproven: weight.unproven,
             conflict: weight.conflict,
             against: findings.iter().filter(speaks_against).map(|finding| finding.witness).collect(),
-            advice: self.advice(weight, &findings),
-            reason: self.reason(weight, &findings),
+            advice: self.advice(weight, &findings, asker),
+            reason: self.reason(weight, &findings, asker),
             findings,
             steps: self.said.steps,
             warnings: self.said.warnings,
         }
     }
 
-    fn advice(&self, weight: &Weight, findings: &[Finding]) -> Vec<Advice> {
+    fn advice(&self, weight: &Weight, findings: &[Finding], asker: Asker) -> Vec<Advice> {
+        if let Some(earlier) = self.earlier.filter(|it| (it.verdict, it.state) == (weight.verdict, weight.state())) {
+            return earlier.advice.clone();
+        }
         let on_kernel = || self.bug.map_or_else(Vec::new, |bug| advice::on_kernel(bug, weight, findings, self.release));
-        match self.circumstances {
-            Circumstances::Inquiry { settle } => {
+        match asker {
+            Asker::Person(settle) => {
                 let mut given = on_kernel();
                 given.extend(advice::settle(weight, settle));
                 given
             }
-            Circumstances::Cell(question) => {
+            Asker::Run(question) => {
                 let is_judged = self.boots.reason().is_none() && weight.verdict != Verdict::Unknown;
                 // Nobody runs a control, so there is nothing to do about it.
                 let mut given = if is_judged && !question.control { on_kernel() } else { Vec::new() };
@@ -183,7 +212,7 @@ impl Case<'_> {
     }
 
     /// Why there is no verdict, or why nothing was run.
-    fn reason(&self, weight: &Weight, findings: &[Finding]) -> Option<String> {
+    fn reason(&self, weight: &Weight, findings: &[Finding], asker: Asker) -> Option<String> {
         if let Some(reason) = self.boots.reason() {
             return Some(reason.to_owned());
         }
@@ -194,34 +223,10 @@ impl Case<'_> {
             return Some("strong witnesses contradict each other".to_owned());
         }
         let why = unheard(findings).map_or_else(String::new, |why| format!(": {why}"));
-        let is_cell = matches!(self.circumstances, Circumstances::Cell(_));
+        let is_cell = matches!(asker, Asker::Run(_));
         let has_nothing_to_run = is_cell && self.bug.is_some_and(|bug| bug.reproducer.is_none());
         let nothing = if has_nothing_to_run { "; its dossier has no `reproducer` to run" } else { "" };
         Some(format!("the witnesses leave the verdict unknown{why}{nothing}"))
-    }
-}
-
-impl Question {
-    /// Whether the matrix expects a kernel that does not have the bug.
-    fn expects_no_bug(&self) -> bool {
-        match self.expect {
-            Expectation::Outcome(wanted) => matches!(wanted, Outcome::Pass | Outcome::Skip),
-            Expectation::State(state) => !state.is_affected(),
-        }
-    }
-
-    /// Whether this is what the matrix expects. A mitigation hides a bug that is there all the same: if the kernel's state
-    /// is known, the firm findings have to allow for it, and if it is known to fail, a pass has to be due to the profile,
-    /// because a reproducer that sees no bug at all is blind there.
-    fn expects(&self, outcome: Outcome, weight: &Weight) -> bool {
-        match self.expect {
-            Expectation::Outcome(Outcome::Fail) if self.mitigates => outcome == Outcome::Pass && weight.mitigated,
-            Expectation::Outcome(wanted) => outcome == wanted,
-            Expectation::State(state) => {
-                let shows = state.is_affected() && !self.mitigates;
-                outcome == if shows { Outcome::Fail } else { Outcome::Pass } && weight.firm.contains(state)
-            }
-        }
     }
 }
 
@@ -230,8 +235,7 @@ impl Case<'static> {
     /// What these findings come to for somebody who asks, without a boot and without a dossier.
     pub(crate) fn of_findings(findings: Vec<Finding>) -> Judgement {
         let said = Said { findings, ..Said::default() };
-        let circumstances = Circumstances::Inquiry { settle: "boot it" };
-        Case { bug: None, said, boots: Boots::NotAsked, release: None, circumstances }.judge()
+        Case { said, ..Case::default() }.judge("boot it")
     }
 }
 

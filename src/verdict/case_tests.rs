@@ -7,19 +7,27 @@ fn finding(witness: Witness, strength: Strength, states: &[State]) -> Finding {
     Finding::new(witness, states.iter().copied().collect(), strength, "seen")
 }
 
-fn question() -> Question {
+fn question(expect: &str, mitigates: bool) -> Question {
     Question {
         kernel: "a-kernel".parse().expect("a name"),
         job: "a-bug".parse().expect("a name"),
-        expect: Expectation::default(),
-        mitigates: false,
+        expect: Expectation::from_name(expect).expect("an expectation"),
+        mitigates,
         control: false,
     }
 }
 
-fn case<'a>(findings: &[Finding], boots: &Boots, circumstances: Circumstances<'a>) -> Case<'a> {
+fn case(findings: &[Finding], boots: &Boots) -> Case<'static> {
     let said = Said { findings: findings.to_vec(), ..Said::default() };
-    Case { bug: None, said, boots: boots.clone(), release: None, circumstances }
+    Case { said, boots: boots.clone(), ..Case::default() }
+}
+
+/// The names of all expectations that this case meets.
+fn met(findings: &[Finding], boots: &Boots, mitigates: bool) -> Vec<&'static str> {
+    let mut names =
+        vec!["pass", "fail", "error", "skip", "never-had", "affected", "half-fixed", "fixed", "fixed-with-defect"];
+    names.retain(|name| case(findings, boots).judge_cell(&question(name, mitigates)).2);
+    names
 }
 
 /// The rules by which evidence becomes a judgement, a row each. Whoever asks, the rules are the same.
@@ -48,6 +56,11 @@ fn every_command_judges_by_the_same_rules() {
         exit: Exit,
         against: &'a [Witness],
         reason: &'a str,
+        /// The expectations that it meets, and those under a profile that is said to mitigate the bug.
+        met: &'a [&'a str],
+        met_mitigated: &'a [&'a str],
+        /// Whether the exit code leaves the bug out if it does not count.
+        left_out: bool,
     }
     let git = |states| finding(Git, Strong, states);
     let version = |states| finding(Version, Weak, states);
@@ -55,49 +68,76 @@ fn every_command_judges_by_the_same_rules() {
     #[rustfmt::skip]
     let table = [
         Row { name: "nothing is known", findings: vec![], boots: &not_asked, verdict: Unknown, state: None, conflict: false,
-            outcome: Outcome::Error, exit: Exit::NoVerdict, against: &[], reason: "the witnesses leave the verdict unknown" },
+            outcome: Outcome::Error, exit: Exit::NoVerdict, against: &[], reason: "the witnesses leave the verdict unknown",
+            met: &["error"],
+            met_mitigated: &["error"], left_out: false },
         Row { name: "a strong witness, and nobody asked for a boot", findings: vec![git(&[Fixed])], boots: &not_asked,
             verdict: NotAffected, state: Some(Fixed), conflict: false, outcome: Outcome::Pass, exit: Exit::Clean,
-            against: &[], reason: "" },
+            against: &[], reason: "",
+            met: &["pass", "fixed"],
+            met_mitigated: &["pass", "fixed"], left_out: false },
         Row { name: "a pass narrowed down by git", findings: vec![git(&[Fixed])], boots: &pass, verdict: NotAffected,
-            state: Some(Fixed), conflict: false, outcome: Outcome::Pass, exit: Exit::Clean, against: &[], reason: "" },
+            state: Some(Fixed), conflict: false, outcome: Outcome::Pass, exit: Exit::Clean, against: &[], reason: "",
+            met: &["pass", "fixed"],
+            met_mitigated: &["pass", "fixed"], left_out: false },
         Row { name: "a stall", findings: vec![], boots: &stall, verdict: Verdict::Affected, state: None, conflict: false,
-            outcome: Outcome::Fail, exit: Exit::Affected, against: &[], reason: "" },
+            outcome: Outcome::Fail, exit: Exit::Affected, against: &[], reason: "",
+            met: &["fail", "affected", "half-fixed"],
+            met_mitigated: &[], left_out: true },
         Row { name: "a hint against a pass is not heard", findings: vec![version(&[Affected])], boots: &pass,
             verdict: NotAffected, state: None, conflict: false, outcome: Outcome::Pass, exit: Exit::Clean,
-            against: &[Version], reason: "" },
+            against: &[Version], reason: "",
+            met: &["pass", "never-had", "fixed", "fixed-with-defect"],
+            met_mitigated: &["pass", "never-had", "fixed", "fixed-with-defect"], left_out: false },
         Row { name: "a pass against git", findings: vec![git(&[Affected])], boots: &pass, verdict: Unknown, state: None,
             conflict: true, outcome: Outcome::Error, exit: Exit::Affected, against: &[Git, Runtime],
-            reason: "strong witnesses contradict each other" },
+            reason: "strong witnesses contradict each other",
+            met: &["error"],
+            met_mitigated: &["error"], left_out: false },
         Row { name: "a stall against git decides", findings: vec![git(&[Fixed])], boots: &stall, verdict: Verdict::Affected,
-            state: None, conflict: true, outcome: Outcome::Fail, exit: Exit::Affected, against: &[Git], reason: "" },
+            state: None, conflict: true, outcome: Outcome::Fail, exit: Exit::Affected, against: &[Git], reason: "",
+            met: &["fail", "affected", "half-fixed"],
+            met_mitigated: &[], left_out: false },
         Row { name: "a boot that broke, beside a strong good witness", findings: vec![git(&[Fixed])], boots: &broke,
             verdict: Unknown, state: None, conflict: false, outcome: Outcome::Error, exit: Exit::NoVerdict, against: &[],
-            reason: "panic: it died" },
+            reason: "panic: it died",
+            met: &["error"],
+            met_mitigated: &["error"], left_out: false },
         Row { name: "a boot that broke, beside a strong bad witness", findings: vec![git(&[Affected])], boots: &broke,
             verdict: Unknown, state: None, conflict: false, outcome: Outcome::Error, exit: Exit::NoVerdict, against: &[],
-            reason: "panic: it died" },
+            reason: "panic: it died",
+            met: &["error"],
+            met_mitigated: &["error"], left_out: false },
         Row { name: "a boot that broke, beside a contradiction",
             findings: vec![git(&[Fixed]), finding(Binary, Strong, stalls)], boots: &broke, verdict: Unknown, state: None,
             conflict: true, outcome: Outcome::Error, exit: Exit::Affected, against: &[Git, Binary],
-            reason: "panic: it died" },
+            reason: "panic: it died",
+            met: &["error"],
+            met_mitigated: &["error"], left_out: false },
         Row { name: "a reproducer that does not apply", findings: vec![git(&[Fixed])], boots: &inapplicable,
             verdict: Unknown, state: None, conflict: false, outcome: Outcome::Skip, exit: Exit::NoVerdict, against: &[],
-            reason: "no TUN" },
+            reason: "no TUN",
+            met: &["skip"],
+            met_mitigated: &["skip"], left_out: false },
         Row { name: "code that is not compiled in", findings: vec![finding(Config, Strong, passes), version(stalls)],
             boots: &not_compiled, verdict: NotAffected, state: None, conflict: false, outcome: Outcome::Skip,
-            exit: Exit::Clean, against: &[], reason: "CONFIG_X is not set" },
+            exit: Exit::Clean, against: &[], reason: "CONFIG_X is not set",
+            met: &["pass", "skip", "never-had", "fixed", "fixed-with-defect"],
+            met_mitigated: &["pass", "skip", "never-had", "fixed", "fixed-with-defect"], left_out: false },
         Row { name: "a profile that hides the bug", findings: vec![git(&[HalfFixed])], boots: &mitigated,
             verdict: NotAffected, state: None, conflict: false, outcome: Outcome::Pass, exit: Exit::Clean, against: &[],
-            reason: "" },
+            reason: "",
+            met: &["pass"],
+            met_mitigated: &["pass", "fail", "half-fixed"], left_out: false },
         Row { name: "silence", findings: vec![], boots: &silence, verdict: NotAffected, state: None, conflict: false,
-            outcome: Outcome::Pass, exit: Exit::Clean, against: &[], reason: "" },
+            outcome: Outcome::Pass, exit: Exit::Clean, against: &[], reason: "",
+            met: &["pass", "never-had", "fixed", "fixed-with-defect"],
+            met_mitigated: &["pass", "never-had", "affected", "half-fixed", "fixed", "fixed-with-defect"], left_out: false },
     ];
-    let question = question();
+    let question = question("pass", false);
     for row in table {
-        let asked_by_run = case(&row.findings, row.boots, Circumstances::Cell(&question));
-        let (judgement, outcome, _) = asked_by_run.judge_cell(&question);
-        let by_hand = case(&row.findings, row.boots, Circumstances::Inquiry { settle: "boot it" }).judge();
+        let (judgement, outcome, _) = case(&row.findings, row.boots).judge_cell(&question);
+        let by_hand = case(&row.findings, row.boots).judge("boot it");
         for judged in [&judgement, &by_hand] {
             let got = (judged.verdict, judged.state, judged.conflict);
             assert_eq!(got, (row.verdict, row.state, row.conflict), "{}", row.name);
@@ -109,6 +149,9 @@ fn every_command_judges_by_the_same_rules() {
             assert_eq!(judged.contradiction().is_some(), row.conflict, "{}", row.name);
         }
         assert_eq!(outcome, row.outcome, "{}", row.name);
+        assert_eq!(met(&row.findings, row.boots, false), row.met, "{}", row.name);
+        assert_eq!(met(&row.findings, row.boots, true), row.met_mitigated, "{}", row.name);
+        assert_eq!((by_hand.is_left_out(false), by_hand.is_left_out(true)), (row.left_out, false), "{}", row.name);
         let is_open = row.conflict || row.verdict == Unknown;
         assert_eq!(by_hand.advice.len(), usize::from(is_open), "how to settle it: {}", row.name);
         assert_eq!(judgement.advice.len(), usize::from(judgement.mitigated), "{}", row.name);
@@ -128,7 +171,7 @@ fn surest_finding_carries_the_verdict() {
         (vec![finding(Git, Strong, &[Fixed]), finding(Version, Weak, &[Affected])], Some(Git)),
         (vec![Finding::unknown(Binary, "not found")], None),
     ] {
-        let judged = case(&findings, &Boots::NotAsked, Circumstances::Inquiry { settle: "" }).judge();
+        let judged = case(&findings, &Boots::NotAsked).judge("");
         assert_eq!(judged.surest().map(|finding| finding.witness), surest, "{findings:?}");
     }
 }
@@ -144,4 +187,24 @@ fn uncertain_configuration_leaves_the_question_open() {
     assert!(matches!(strong, Some(Boots::NotCompiled(_))), "{strong:?}");
     let git = finding(Witness::Git, Strength::Strong, &[State::Affected]);
     assert_eq!(Boots::without_code(&said(vec![config(Strength::Strong), git])), None, "they contradict each other");
+}
+
+#[test]
+fn unreached_cell_meets_no_expectation() {
+    let boots = Boots::NotReached("the run was interrupted".to_owned());
+    assert_eq!(met(&[], &boots, false), [""; 0]);
+    let (judgement, outcome, _) = case(&[], &boots).judge_cell(&question("error", false));
+    assert_eq!((outcome, judgement.verdict), (Outcome::Error, Verdict::Unknown));
+    assert_eq!(judgement.reason.as_deref(), Some("the run was interrupted"));
+}
+
+#[test]
+fn earlier_advice_stands_if_the_answer_is_the_same() {
+    let advice = vec![Advice { kind: AdviceKind::Upgrade, says: "take 4.19.62".to_owned() }];
+    let stall = [finding(Witness::Runtime, Strength::Decisive, &[State::Affected])];
+    let earlier = Judgement { advice: advice.clone(), ..case(&stall, &Boots::NotAsked).judge("") };
+    for (findings, kept) in [(&stall[..], &advice[..]), (&[], &[])] {
+        let again = Case { earlier: Some(&earlier), ..case(findings, &Boots::NotAsked) };
+        assert_eq!(again.judge_cell(&question("pass", false)).0.advice, kept);
+    }
 }

@@ -103,13 +103,4 @@ impl Judgement {
             finding.artefacts.push(path.to_owned());
         }
     }
-
-    /// The same judgement with the advice of an earlier one that came to the same.
-    #[must_use]
-    pub fn with_advice_of(mut self, earlier: &Self) -> Self {
-        if (self.verdict, self.state) == (earlier.verdict, earlier.state) {
-            self.advice.clone_from(&earlier.advice);
-        }
-        self
-    }
 }

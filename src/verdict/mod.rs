@@ -13,7 +13,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 pub use advice::{Advice, AdviceKind};
-pub use case::{Boots, Case, Circumstances, Question};
+pub use case::{Boots, Case, Question};
 pub use judgement::Judgement;
 use ledger::{Ledger, Weight};
 

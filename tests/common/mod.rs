@@ -9,7 +9,9 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 
+pub mod answers;
 pub mod archive;
+pub mod control_builds;
 pub mod fake_source;
 #[path = "../../src/kernel/fixtures.rs"]
 #[allow(clippy::unwrap_used, reason = "shared with the unit tests, which may")]
