@@ -1,4 +1,4 @@
-//! What was found on a host, put together: what was read, what it means, and what the witnesses say of its kernel.
+//! The document about a host: what was read, what it means, and what the witnesses say about its kernel.
 
 use serde::{Deserialize, Serialize, Serializer};
 
@@ -10,7 +10,7 @@ use crate::words::BugId;
 /// The version of the JSON document's shape.
 pub const HOST_SCHEMA_VERSION: u32 = 1;
 
-/// What `backproof host --format json` prints. docs/host.md tells its fields.
+/// What `backproof host --format json` prints; docs/host.md explains its fields.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct HostDocument {
     /// [`HOST_SCHEMA_VERSION`] of the writer.
@@ -28,27 +28,27 @@ pub struct HostDocument {
 pub struct HostBug {
     /// The bug.
     pub bug: BugId,
-    /// Whether the host has been bitten; null for a bug that leaves no traces that are known.
+    /// Whether the host has been bitten; null for a bug without known traces.
     pub bitten: Option<BittenAnswer>,
-    /// What that stands on.
+    /// The evidence for it.
     pub evidence: Vec<String>,
-    /// What would free what is stuck, or keep it from happening.
+    /// What frees stuck connections, or prevents them.
     pub remedies: Vec<String>,
-    /// What the case of its kernel came to; null fields if no witness was asked.
+    /// The judgement of the kernel; null fields if no witness was asked.
     #[serde(flatten, serialize_with = "judgement_or_nulls")]
     pub judgement: Option<Judgement>,
     /// Whether it counts for the exit code: see [`HostDocument::leaving_out`].
     #[serde(default = "counts")]
     pub counts: bool,
-    /// Why the reproducer that was to run here gave no finding; null where it did, or was not asked.
+    /// Why the probe gave no finding; null if it did, or was not requested.
     pub not_probed: Option<String>,
 }
 
-/// Why reproducers that were to run on the host gave no finding.
+/// Why probes gave no finding.
 pub type NotProbed = [(BugId, String)];
 
 impl HostDocument {
-    /// Puts together what was read, what it means, and what the witnesses say of the kernel.
+    /// Combines the reading, its meaning, and what the witnesses say about the kernel.
     pub fn new(
         reading: HostReading,
         bitten: Vec<Bitten>,
@@ -77,8 +77,7 @@ impl HostDocument {
         Self { schema_version: HOST_SCHEMA_VERSION, host: reading.host, namespaces: reading.namespaces, bugs }
     }
 
-    /// The document in which these bugs do not count for the exit code: those that nobody has repaired, and that nobody
-    /// asked about by name. No kernel is free of them.
+    /// Leaves bugs out of the exit code: those without a fix that nobody named, because every kernel has them.
     #[must_use]
     pub fn leaving_out(mut self, bugs: &[BugId]) -> Self {
         for bug in self.bugs.iter_mut().filter(|bug| bugs.contains(&bug.bug)) {
@@ -113,7 +112,7 @@ impl HostBug {
         }
     }
 
-    /// The exit that it alone makes.
+    /// The exit code of this bug alone.
     fn exit(&self) -> Exit {
         let probed = if self.counts && self.not_probed.is_some() { Exit::NoVerdict } else { Exit::Clean };
         self.judgement.as_ref().map_or(Exit::Clean, |judgement| judgement.exit(self.counts)).and(probed)
@@ -140,7 +139,7 @@ fn judgement_or_nulls<S: Serializer>(judgement: &Option<Judgement>, serializer: 
     }
 }
 
-/// What a document of before there was a choice means.
+/// The value in documents that predate the field.
 fn counts() -> bool {
     true
 }

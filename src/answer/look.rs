@@ -1,4 +1,4 @@
-//! Looks at one subject with every witness that needs no boot.
+//! Examines one subject with every witness that needs no boot.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -15,24 +15,24 @@ use crate::matrix::{Bug, MainlineArchive, MainlineVersion, Pin, Remote, Source};
 use crate::verdict::{Case, Judgement};
 use crate::words::{BadSha256, BugId, Sha256};
 
-/// Fetches a file, or says why it cannot be had.
+/// Fetches a file, or says why it cannot.
 pub type Fetch<'a> = dyn Fn(&Remote) -> Result<Downloaded, String> + 'a;
 
-/// What is asked, and with what it may be answered.
+/// What is asked, and the means to answer it.
 pub struct Inquiry<'a> {
     /// The bugs.
     pub bugs: Vec<&'a Bug>,
-    /// Whether all of them count for the exit code, those too that nobody has repaired.
+    /// Whether bugs without a fix count for the exit code too.
     pub counts_all: bool,
-    /// The repository in which revisions are looked up, where one was named; why it cannot be read.
+    /// The named repository of the revisions, or why it cannot be read.
     pub index: Option<Result<&'a GitIndex, &'a str>>,
-    /// Takes a package apart, or says why it cannot be.
+    /// Unpacks a package, or says why it cannot.
     pub unpack: &'a dyn Fn(&Source) -> Result<Kernel, String>,
     /// Fetches a file.
     pub fetch: &'a Fetch<'a>,
 }
 
-/// What the witnesses say of one subject, bug by bug: all that is kept of it.
+/// What the witnesses say about one subject. Only this is kept of it.
 pub struct SubjectSaid {
     text: String,
     understood: Option<String>,
@@ -42,13 +42,13 @@ pub struct SubjectSaid {
     settle: &'static str,
     /// Of each bug.
     pub said: BTreeMap<BugId, Said>,
-    /// The release that it is or began as: where its line of releases goes on.
+    /// The release that it is or is based on: later releases of that line are candidates for an upgrade.
     pub release: Option<Release>,
-    /// Where a boot can get the kernel from; none if it is known by name or source only.
+    /// The kernel to boot; None if only its name or source is known.
     pub bootable: Option<Source>,
 }
 
-/// One subject, looked at.
+/// One examined subject.
 #[derive(Default)]
 pub struct SubjectLook<'a> {
     text: String,
@@ -57,9 +57,9 @@ pub struct SubjectLook<'a> {
     misnamed: bool,
     stale: Option<Stale>,
     exhibits: Exhibits<'a>,
-    /// The release that a source tree began as: where its line of releases goes on. It says nothing of the tree itself.
+    /// The release that a source tree is based on. It is no evidence about the tree itself.
     began: Option<Release>,
-    /// What would settle it, where nothing better is known.
+    /// What would settle it, if the dossier knows nothing better.
     settle: &'static str,
     bootable: Option<Source>,
 }
@@ -69,7 +69,7 @@ const BY_IMAGE: &str = "give its image or its package, and --boot to run it";
 const BY_BUILD: &str = "build it and give the tree with --boot, or give its image";
 
 impl<'a> Inquiry<'a> {
-    /// Looks at one subject, as it was given. What cannot be looked at is part of the answer.
+    /// Examines one subject. Unreadable evidence is part of the answer.
     pub fn look(&self, text: &'a str) -> SubjectLook<'a> {
         let looked = match Subject::of(text, self.index.is_some()) {
             Err(unclear) => SubjectLook { misnamed: unclear.is_misnamed(), ..problem(unclear.to_string()) },
@@ -88,7 +88,7 @@ impl<'a> Inquiry<'a> {
         SubjectLook { text: text.to_owned(), ..looked }
     }
 
-    /// What lies at an address is looked at like a file that is here.
+    /// A fetched file is examined like a local one.
     fn address(&self, remote: Remote) -> SubjectLook<'a> {
         let fetched = (self.fetch)(&remote).and_then(|Downloaded { path, sha256, stale }| {
             Ok((path, sha256.parse::<Sha256>().map_err(|error: BadSha256| error.to_string())?, stale))
@@ -97,7 +97,7 @@ impl<'a> Inquiry<'a> {
             Ok(fetched) => fetched,
             Err(why) => return problem(why),
         };
-        // What is judged and booted is what was looked at first, whatever lies there by then.
+        // The checksum ensures that a boot uses the examined file.
         let pinned = Source::Url(vec![Remote { pin: Pin::Sha256(sum.clone()), ..remote.clone() }]);
         let looked = self.file(path, Some(pinned.clone()));
         let what = looked.understood.as_ref().map_or_else(String::new, |what| format!(": {what}"));
@@ -106,7 +106,7 @@ impl<'a> Inquiry<'a> {
         SubjectLook { understood, bootable, stale, ..looked }
     }
 
-    /// A file that is here. `from` is where it came from, if that is somewhere else: people know it by that.
+    /// A local file. `from` is the address that it was fetched from, because people know it by that.
     fn file(&self, path: PathBuf, from: Option<Source>) -> SubjectLook<'a> {
         match file_kind(&path) {
             Err(error) => problem(format!("it cannot be read: {error}")),
@@ -137,7 +137,7 @@ impl<'a> Inquiry<'a> {
         }
     }
 
-    /// A build of the usual archive, or of the one that the environment names.
+    /// A build of the default archive, or of the one in the environment.
     fn mainline(&self, version: MainlineVersion) -> SubjectLook<'a> {
         self.unpacked(Source::Mainline { version, archive: MainlineArchive::default() })
     }
@@ -181,7 +181,7 @@ impl<'a> Inquiry<'a> {
         }
     }
 
-    /// A tarball without source: of a kernel that was built, or of something else.
+    /// A tarball without source: a built kernel, or something else.
     fn build(&self, from: Source) -> SubjectLook<'a> {
         match (self.unpack)(&from) {
             Err(why) => problem(format!("this tarball has no kernel's Makefile, and is no build: {why}")),
@@ -222,8 +222,7 @@ impl<'a> Inquiry<'a> {
         }
     }
 
-    /// Asks the witnesses about what was looked at, and lets go of it: an unpacked image for each of many subjects is too
-    /// much to keep.
+    /// Asks the witnesses, then drops the evidence: unpacked images of many subjects would fill the memory.
     pub fn ask(&self, look: SubjectLook<'_>) -> SubjectSaid {
         let SubjectLook { text, understood, problem, misnamed, stale, exhibits, began, settle, bootable } = look;
         let said = self.bugs.iter().map(|bug| (bug.id.clone(), exhibits.look(bug))).collect();
@@ -231,7 +230,7 @@ impl<'a> Inquiry<'a> {
         SubjectSaid { text, understood, problem, misnamed, stale, settle, said, release, bootable }
     }
 
-    /// The answer about a subject. If it was booted, the run's judgements stand.
+    /// The answer about a subject. A run's judgements win.
     pub fn answer(&self, subject: SubjectSaid, booted: &BTreeMap<BugId, Judgement>) -> SubjectAnswer {
         let SubjectSaid { text, understood, problem, misnamed, stale, settle, mut said, release, .. } = subject;
         let answer = |bug: &&Bug| {
@@ -252,7 +251,7 @@ impl<'a> Inquiry<'a> {
     }
 }
 
-/// What would settle what a subject leaves open.
+/// What would settle an open question.
 fn settle_by(bug: &Bug, release: Option<&Release>, settle: &str) -> String {
     match release.and_then(|release| version::first_good(bug, release)) {
         Some(version::UpgradeAdvice::Settle(how)) if settle == BY_IMAGE => how,
@@ -292,7 +291,7 @@ fn image<'a>(path: PathBuf) -> SubjectLook<'a> {
     }
 }
 
-/// A tree: its source, and its image where it is built.
+/// A tree: its source, and its image if it is built.
 fn folder<'a>(path: PathBuf) -> SubjectLook<'a> {
     let source = source_folder(&path).map(|folder| tree(SourceFolder::open(&folder)));
     let built = path.join("arch/x86/boot/bzImage");

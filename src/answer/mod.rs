@@ -1,5 +1,5 @@
-//! Answers "is this kernel affected?" about whatever a kernel is known by: a release, a package, an image, a source
-//! tree, a commit. Nothing is booted here; what only a boot can settle is said.
+//! Answers "is this kernel affected?" for a release, a package, an image, a source tree or a commit, without a boot. If
+//! only a boot can settle it, the answer says so.
 
 mod host;
 mod look;
@@ -24,14 +24,14 @@ use crate::words::BugId;
 /// The version of the shape of [`Answers`].
 pub const SCHEMA_VERSION: u32 = 1;
 
-/// All that was asked about, answered: what `backproof affected --format json` prints; docs/affected.md has its reference.
-/// Each subject is looked at when it is written, so that the answers about a fleet are never in memory together.
+/// The document of `backproof affected --format json`; see docs/affected.md. Each subject is examined when it is written,
+/// so that the answers for a fleet are never in memory together.
 pub struct Answers<I> {
     answers: RefCell<I>,
     tally: Cell<AnswerTally>,
 }
 
-/// How a document's answers ended, as far as it was written.
+/// A count of the answers that were taken so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct AnswerTally {
     /// How many subjects there were.
@@ -46,15 +46,15 @@ pub struct AnswerTally {
 pub struct SubjectAnswer {
     /// The subject, as it was given.
     pub subject: String,
-    /// What it was understood as, in words; none where nothing could be made of it.
+    /// What it was understood as; None if it was not understood.
     pub understood: Option<String>,
-    /// Why nothing, or not all, could be looked at.
+    /// Why some evidence, or all of it, could not be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
-    /// Whether that is because the subject names something that is not there: bad usage, and no lack of evidence.
+    /// Whether the subject names something that doesn't exist: that is bad usage, not missing evidence.
     #[serde(skip)]
     pub misnamed: bool,
-    /// Set where nobody could be asked whether this is still what is there: what was kept was judged.
+    /// Set if nobody could check for updates, so that the cached copy was judged.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stale: Option<Stale>,
     /// The answer for each bug.
@@ -66,8 +66,7 @@ pub struct SubjectAnswer {
 pub struct BugAnswer {
     /// The bug.
     pub bug: BugId,
-    /// Whether it counts for the exit code. A bug that nobody has repaired, and that was not asked about by name, does not:
-    /// no kernel is free of it.
+    /// Whether it counts for the exit code. A bug without a fix counts only if it is named, because every kernel has it.
     pub counts: bool,
     /// What the case came to.
     #[serde(flatten)]
@@ -83,9 +82,9 @@ pub struct Summary {
     pub not_affected: usize,
     /// (subject, bug)s without a verdict.
     pub unknown: usize,
-    /// Those of all whose strong witnesses contradict each other.
+    /// (subject, bug)s whose strong witnesses contradict each other.
     pub conflicts: usize,
-    /// Those of the affected that do not count for the exit code.
+    /// Affected (subject, bug)s that do not count for the exit code.
     pub not_counted: usize,
 }
 
@@ -199,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_repaired_is_said_and_does_not_decide() {
+    fn bug_without_a_fix_is_listed_but_does_not_decide() {
         let (bad, good, none) = (Verdict::Affected, Verdict::NotAffected, Verdict::Unknown);
         let uncounted = |verdict, conflict| BugAnswer { counts: false, ..answer(verdict, conflict) };
         for (bugs, misnamed, code, not_counted) in [

@@ -19,7 +19,7 @@ use crate::shim::Shim;
 use crate::verdict::Judgement;
 use crate::words::{BadName, BugId, KernelName};
 
-/// The most subjects that are read from stdin, and the most bytes of all: a nightly's fleet, and no endless stream.
+/// The most subjects and bytes to read from stdin: enough for a fleet, but not an endless stream.
 const SUBJECTS: usize = 100_000;
 const STDIN: u64 = 16 << 20;
 
@@ -36,7 +36,7 @@ pub(super) fn affected(args: &Affected) -> Result<Exit, Stop> {
     let unpack = |source: &Source| unpack(source, args, &fetching);
     let fetch = |remote: &Remote| fetch(remote, args, &fetching);
     let index = index.as_ref().map(|index| index.as_ref().map_err(String::as_str));
-    // Whoever names a bug wants to know of it, whether or not there is a way out.
+    // A bug that is named counts, even if no fix exists.
     let counts_all = !named.is_empty() || args.fail_on == FailOn::Any;
     let inquiry = Inquiry { bugs: chosen, counts_all, index, unpack: &unpack, fetch: &fetch };
     // Without a boot, each subject is looked at when its answer is written, so that a fleet is never in memory together.
@@ -60,19 +60,19 @@ pub(super) fn affected(args: &Affected) -> Result<Exit, Stop> {
     ended(answers.finish().exit(), printed)
 }
 
-/// The index of the repository, made or brought up to date first. What keeps it from being read is an answer too.
+/// The up-to-date index of the repository. An unreadable repository is part of the answer.
 fn index(repository: &Repository, args: &Affected) -> Result<GitIndex, String> {
     let told = |error: anyhow::Error| format!("{error:#}");
     let store = args.host.cache.open().map_err(|error| told(error.into()))?;
     let bar = Indexing::new();
     let index = repository.index(&store.path(git::INDEXES), &|progress| bar.tell(progress));
     bar.finish();
-    // A question may have to wait again, after this line is gone.
+    // A later question may have to wait again.
     let later = |progress| Indexing::new().tell(progress);
     index.map(|index| index.telling(later)).map_err(|error| told(error.into()))
 }
 
-/// Takes a package apart, into the cache, or the packages of an archive's build.
+/// Unpacks a package, or the packages of an archive's build, into the cache.
 fn unpack(source: &Source, args: &Affected, fetching: &Fetching) -> Result<Kernel, String> {
     obtaining(args, fetching, |with| kernel::obtain(source, with))
 }
@@ -82,7 +82,7 @@ fn fetch(remote: &Remote, args: &Affected, fetching: &Fetching) -> Result<Downlo
     obtaining(args, fetching, |with| kernel::fetch(remote, with))
 }
 
-/// Obtains something, and shows what comes over the network.
+/// Obtains something, and shows the progress of downloads.
 fn obtaining<T>(
     args: &Affected,
     fetching: &Fetching,
@@ -98,8 +98,8 @@ fn obtaining<T>(
     obtained.map_err(|error| format!("{:#}", anyhow::Error::new(error)))
 }
 
-/// Boots every subject that can be booted, and gives the judgement of each bug that has a reproducer, subject by subject.
-/// None if somebody stopped it.
+/// Boots every bootable subject. Returns each subject's judgements of the bugs that have a reproducer, or None if
+/// interrupted.
 fn boot(
     subjects: &[String],
     asked: &[SubjectSaid],
@@ -131,14 +131,14 @@ fn boot(
     }
     let of = |name: &KernelName| {
         let cells = judged.document.cells.iter().filter(|cell| cell.kernel == *name);
-        // A bug that nothing can be run for is judged as without a boot.
+        // Without a reproducer, the other witnesses judge the bug.
         let ran = cells.filter(|cell| bugs.get(&cell.bug).is_some_and(|bug| bug.reproducer.is_some()));
         ran.map(|cell| (cell.bug.clone(), cell.judgement.clone())).collect()
     };
     Ok(Some(names.iter().map(of).collect()))
 }
 
-/// What subjects are called while they are booted, each unlike the others: after their file, as people know it.
+/// Unique names for booted subjects, after their files.
 fn names(subjects: &[String]) -> Result<Vec<KernelName>, BadName> {
     const LONGEST: usize = 60;
     let mut names: Vec<KernelName> = Vec::new();
@@ -152,7 +152,7 @@ fn names(subjects: &[String]) -> Result<Vec<KernelName>, BadName> {
         if names.contains(&call) {
             call = format!("{name}-{}", index + 1).parse()?;
         }
-        // Another file may be called so.
+        // Another file may have this name.
         while names.contains(&call) {
             call = format!("{call}-again").parse()?;
         }
@@ -171,8 +171,8 @@ fn texts(what: &[OsString]) -> Result<Vec<String>, Stop> {
     what.iter().map(text).collect()
 }
 
-/// The bugs among the arguments, and the rest. A CVE is never a kernel's name; a bug's own name, or a commit of one, is a
-/// bug unless it may be something else: a file, or a revision of the repository that was named.
+/// Splits the arguments into bugs and the rest. A CVE is always a bug. A bug's name or commit is a bug unless a file has
+/// that name, or `--git` makes it a revision.
 fn bugs_among(what: &[String], bugs: &Bugs, in_repository: bool) -> Result<(Vec<BugId>, Vec<String>), Stop> {
     let (mut named, mut rest) = (Vec::new(), Vec::new());
     for text in what {
@@ -186,20 +186,20 @@ fn bugs_among(what: &[String], bugs: &Bugs, in_repository: bool) -> Result<(Vec<
     Ok((named, rest))
 }
 
-/// What is asked about: the arguments that name no bug, and each line of stdin where `-` stands for it or nothing was named.
+/// The subjects: the arguments that are not bugs, and the lines of stdin for `-` or without arguments.
 fn subjects(what: &[String], bug: Option<&BugId>, in_repository: bool) -> Result<Vec<String>, Stop> {
     let stdin = std::io::stdin();
     let from_stdin = what.iter().any(|what| what == "-") || (what.is_empty() && !stdin.is_terminal());
     let mut subjects: Vec<String> = what.iter().filter(|what| *what != "-").cloned().collect();
     if from_stdin {
         let mut text = Vec::new();
-        // One byte more than allowed tells that there is more.
+        // One byte too many shows that stdin is too long.
         let read = stdin.lock().take(STDIN + 1).read_to_end(&mut text);
         read.context("stdin cannot be read").map_err(Stop::usage)?;
         if text.len() as u64 > STDIN {
             return Err(Stop::usage(anyhow!("stdin has more than {} MiB; ask in parts", STDIN >> 20)));
         }
-        // What is no UTF-8 is no release either, and is answered as such.
+        // Text that is not UTF-8 is answered as an unknown release.
         let text = String::from_utf8_lossy(&text);
         let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
         // In a repository each line is a revision.

@@ -11,7 +11,7 @@ use super::kernels;
 use crate::report::{RUN_FORMATS, RunFormat, Style};
 use crate::words::{BugId, KernelName, ProfileName};
 
-/// Prove whether Linux kernels have known bugs, and whether a backport really removed them, by booting them
+/// Boot Linux kernels to prove whether they have known bugs, and whether a backport fixed them
 #[derive(Debug, Parser)]
 #[command(name = "backproof", version, max_term_width = 100, after_help = EXIT_CODES)]
 pub(super) struct Cli {
@@ -38,26 +38,26 @@ pub(super) enum Command {
     Replay(Replay),
     /// Show a finished run
     Report(ReportArgs),
-    /// Tell whether this host, or one whose state was saved, was bitten by a bug
+    /// Tell whether a bug has struck this host, or one with saved output
     Host(HostArgs),
-    /// Build and list kernels whose state is known
+    /// Build and list control kernels, whose state is known
     #[command(subcommand)]
     Controls(Controls),
     /// List, lock and update kernels, and clean the cache
     #[command(subcommand)]
     Kernels(kernels::Kernels),
-    /// Check what this host can do, and how to fix what it cannot
+    /// Check what this host can do, and tell how to fix the rest
     Doctor(Doctor),
     /// List the known bugs, or tell the story of one
     Bugs(BugsArgs),
     /// Print a completion script for a shell
     Completions {
-        /// The shell
+        /// Shell
         shell: Shell,
     },
     /// Print the manual page, or that of a command
     Man {
-        /// The command
+        /// Command [default: the program itself]
         command: Option<String>,
     },
 }
@@ -81,7 +81,7 @@ impl ValueEnum for RunFormat {
     }
 }
 
-/// How a judged result is printed.
+/// How a command prints what it judged.
 #[derive(Args, Debug)]
 pub(super) struct Output<F: ValueEnum + Send + Sync + 'static> {
     /// Show the whole evidence
@@ -98,7 +98,7 @@ impl<F: ValueEnum + Send + Sync + 'static> Output<F> {
     }
 }
 
-/// What every command that boots guests takes.
+/// The arguments of every command that boots guests.
 #[derive(Args, Debug)]
 pub(super) struct MachineArgs {
     /// Folder of the runs
@@ -120,12 +120,12 @@ pub(super) struct Cache {
     /// Cache folder [default: backproof in the user's cache folder]
     #[arg(long = "cache", value_name = "DIR", env = "BACKPROOF_CACHE", value_parser = folder())]
     pub(super) folder: Option<PathBuf>,
-    /// Read-only cache to take kernels from as well (repeatable)
+    /// Read-only cache to use as well (repeatable)
     #[arg(long = "cache-from", value_name = "DIR", env = "BACKPROOF_CACHE_FROM", value_delimiter = ':', value_parser = folder())]
     pub(super) from: Vec<PathBuf>,
 }
 
-/// A folder's name, which may be empty: that is a variable that is set to nothing.
+/// A folder's name. It may be empty, because a variable may be.
 fn folder() -> impl TypedValueParser<Value = PathBuf> {
     OsStringValueParser::new().map(PathBuf::from)
 }
@@ -133,9 +133,9 @@ fn folder() -> impl TypedValueParser<Value = PathBuf> {
 /// What runs the guests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum AccelArg {
-    /// KVM where it works, else TCG
+    /// KVM if it works, else TCG
     Auto,
-    /// The processor's own virtualisation, or an error
+    /// The processor's virtualisation, or an error
     Kvm,
     /// QEMU's emulation
     Tcg,
@@ -196,22 +196,22 @@ pub(super) struct Run {
 
 #[derive(Args, Debug)]
 pub(super) struct Affected {
-    /// Releases, package versions, packages, images, source trees, URLs, CVEs; - for stdin
+    /// Releases, packages, images, source trees, URLs, CVEs; - reads stdin
     #[arg(value_name = "WHAT")]
     pub(super) what: Vec<OsString>,
     /// Judge only this bug, by its name, a CVE or a commit (repeatable)
     #[arg(long, value_name = "BUG")]
     pub(super) bug: Vec<BugId>,
-    /// Bugs that make the exit code 1
+    /// Which bugs make the exit code 1
     #[arg(long, value_enum, default_value_t = FailOn::Fixable)]
     pub(super) fail_on: FailOn,
     /// Folder of your own dossiers, added to the built-in ones
     #[arg(long, value_name = "DIR", alias = "bugs")]
     pub(super) dossiers: Option<PathBuf>,
-    /// Kernel repository in which to look up revisions
+    /// Look up revisions in this kernel repository
     #[arg(long, value_name = "REPO")]
     pub(super) git: Option<PathBuf>,
-    /// Boot what can be booted: packages, images, built trees
+    /// Also boot packages, images and built trees
     #[arg(long)]
     pub(super) boot: bool,
     /// Use only the cache, not the network
@@ -229,7 +229,7 @@ pub(super) struct Replay {
     pub(super) run: String,
     /// Kernel, by its name in the matrix
     pub(super) kernel: KernelName,
-    /// Number of the boot [default: the first under the accelerator used last]
+    /// Boot to repeat [default: the first under the last accelerator]
     #[arg(long, value_name = "N")]
     pub(super) boot: Option<u32>,
     /// Show the guest's console while it boots
@@ -255,16 +255,16 @@ pub(super) struct ReportArgs {
 
 #[derive(Args, Debug)]
 pub(super) struct HostArgs {
-    /// Judge a saved host: file, folder, sosreport, or - for stdin (repeatable)
+    /// Judge saved output: file, folder, sosreport, - for stdin (repeatable)
     #[arg(long, value_name = "PATH")]
     pub(super) from: Vec<PathBuf>,
-    /// Run the reproducers on the running kernel, in network namespaces of their own
+    /// Run the reproducers on this kernel, in their own network namespaces
     #[arg(long, conflicts_with = "from")]
     pub(super) probe: bool,
     /// Judge only this bug, by its name, a CVE or a commit (repeatable)
     #[arg(long, value_name = "BUG")]
     pub(super) bug: Vec<BugId>,
-    /// Bugs that make the exit code 1
+    /// Which bugs make the exit code 1
     #[arg(long, value_enum, default_value_t = FailOn::Fixable)]
     pub(super) fail_on: FailOn,
     /// Folder of your own dossiers, added to the built-in ones
@@ -308,13 +308,13 @@ pub(super) struct ControlsBuild {
     /// Build only for this line of releases (repeatable) [default: all]
     #[arg(long, value_name = "LINE")]
     pub(super) line: Vec<String>,
-    /// Kernel tree or tarball to build from; stays unchanged [default: Debian's packages]
+    /// Build from this tree or tarball [default: Debian's packages]
     #[arg(long, value_name = "PATH")]
     pub(super) source: Option<PathBuf>,
     /// Use only the cache, not the network
     #[arg(long, conflicts_with = "refresh")]
     pub(super) offline: bool,
-    /// Use the newest source package, even if an older one was used before
+    /// Use the newest source package
     #[arg(long)]
     pub(super) refresh: bool,
     #[command(flatten)]
@@ -340,7 +340,7 @@ pub(super) struct BugsArgs {
 pub(super) enum BugsCommand {
     /// Tell what is known of one bug
     Show {
-        /// The bug, by its name, a CVE or a commit
+        /// Bug, by its name, a CVE or a commit
         bug: BugId,
     },
 }

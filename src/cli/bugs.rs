@@ -39,7 +39,7 @@ struct BugRecord<'a> {
     id: &'a BugId,
     title: &'a str,
     summary: &'a str,
-    /// What provokes it: the agent's own reproducer, a program of its dossier, or nothing.
+    /// Its reproducer: the agent's own, a program of its dossier, or none.
     reproducer: Option<&'static str>,
     steps: Vec<StepRecord<'a>>,
     references: &'a [String],

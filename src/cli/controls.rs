@@ -1,4 +1,4 @@
-//! `backproof controls`: kernels whose truth is known, because a step of a bug's chain was put in or taken out.
+//! `backproof controls`: kernels whose state is known, because a step of a bug's chain was added or removed.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -33,14 +33,14 @@ struct Listed<'a> {
     why: &'a str,
     expect: BTreeMap<BugId, Expectation>,
     built: bool,
-    /// Whether a kernel of an older recipe is there.
+    /// Whether it was built from an older recipe.
     outdated: bool,
     release: Option<String>,
     image_sha256: Option<String>,
     source: Option<String>,
 }
 
-/// Shows the controls, what is expected of them, and which are built.
+/// Lists the controls, their expected states, and which are built.
 pub(super) fn list(args: &ControlsList) -> Result<Exit, Stop> {
     let store = args.cache.open()?;
     let recipes = Recipes::built_in();
@@ -103,7 +103,7 @@ struct BuildDocument<'a> {
     exit_code: Exit,
 }
 
-/// Builds what is missing, and gives the exit code.
+/// Builds missing controls.
 pub(super) fn build(args: &ControlsBuild) -> Result<Exit, Stop> {
     let recipes = Recipes::built_in();
     let (controls, lines) = chosen(recipes, args)?;
@@ -117,7 +117,7 @@ pub(super) fn build(args: &ControlsBuild) -> Result<Exit, Stop> {
         let stopped = host::stopped().map_err(Stop::no_verdict)?;
         let work = tokio::task::spawn_blocking(move || {
             let tell = |event| {
-                // Nobody listens any more once the program is being stopped.
+                // On shutdown nobody listens.
                 let _ = sender.send(event);
             };
             job.run(&tell)
@@ -142,7 +142,7 @@ pub(super) fn build(args: &ControlsBuild) -> Result<Exit, Stop> {
         live.finish();
         Ok(outcome)
     })?;
-    // make ends with the process, and a download too.
+    // make and downloads end with the process.
     runtime.shutdown_background();
     let Some(outcome) = outcome else {
         say("interrupted; the same command goes on where this one stopped");
@@ -165,7 +165,7 @@ pub(super) fn build(args: &ControlsBuild) -> Result<Exit, Stop> {
     ended(exit_code, printed)
 }
 
-/// What the thread that builds owns.
+/// What the building thread owns.
 struct Job {
     controls: Vec<&'static Control>,
     lines: Vec<&'static ControlLine>,
@@ -186,7 +186,7 @@ impl Job {
     }
 }
 
-/// The controls and lines that were asked for; none means all, but for lines where a source is named.
+/// The named controls and lines, or all. With a source, no line means the source's own.
 fn chosen(
     recipes: &'static Recipes,
     args: &ControlsBuild,
@@ -255,7 +255,7 @@ fn chain(error: &BuildError) -> String {
     let mut cause = std::error::Error::source(error);
     while let Some(error) = cause {
         let said = error.to_string();
-        // Where a message ends with its cause's, that has been said.
+        // The message may already include its cause.
         if !text.contains(&said) {
             text = format!("{text}: {said}");
         }

@@ -1,4 +1,4 @@
-//! `backproof doctor`: what this host can and cannot do, and how to mend it.
+//! `backproof doctor`: what this host can and cannot do, and how to fix it.
 
 use std::fs;
 use std::path::Path;
@@ -18,30 +18,30 @@ use crate::vm::{Qemu, probe_kvm};
 /// The version of the JSON document's shape.
 const SCHEMA_VERSION: u32 = 1;
 
-/// Space that the default matrix takes in the cache, in mebibytes, with room for the next kernels.
+/// Mebibytes in the cache for the default matrix and the next kernels.
 const CACHE_MIB: u64 = 1024;
 
-/// How well something stands.
+/// How well something works.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 enum Health {
     /// It works.
     Good,
-    /// It doesn't, and backproof goes on without it.
+    /// It doesn't; backproof works without it.
     Limited,
-    /// It doesn't, and nothing can be judged.
+    /// It doesn't; backproof cannot judge anything.
     Broken,
 }
 
-/// One thing that was looked at.
+/// One check.
 #[derive(Debug, Serialize)]
 struct Check {
-    /// What was looked at.
+    /// Its subject.
     name: &'static str,
     health: Health,
-    /// What was seen.
+    /// Its result.
     seen: String,
-    /// How to mend it.
+    /// How to fix it.
     remedy: Option<String>,
 }
 
@@ -63,7 +63,7 @@ fn broken(name: &'static str, seen: String, remedy: &str) -> Check {
     Check { name, health: Health::Broken, seen, remedy: Some(remedy.to_owned()) }
 }
 
-/// Looks at the host. Exits with 3 where nothing could be judged on it.
+/// Checks the host. Exits with 3 if it cannot judge anything.
 pub(super) fn doctor(args: &Doctor) -> Result<Exit, Stop> {
     let qemu = Qemu::find(args.host.qemu.as_deref());
     let mut checks = vec![processors()];
@@ -118,7 +118,7 @@ fn apt(store: &Store) -> Result<Check, Stop> {
     })
 }
 
-/// What `controls build` compiles kernels with; nothing else needs it.
+/// The compiler, which only `controls build` needs.
 fn compiler(store: &Result<Store, Stop>) -> Check {
     match control::toolchain() {
         Err(error) => limited("compiler", format!("{error}"), "without it control kernels cannot be built"),
@@ -140,12 +140,12 @@ fn cache(store: &Result<Store, Stop>) -> Check {
         Err(error) => broken("cache", format!("{error:#}"), "name a folder that you may write with --cache"),
         Ok(store) => {
             let remedy =
-                "free some space (`backproof kernels gc` tells what may go), or name another folder with --cache";
+                "free some space (`backproof kernels gc` shows what takes it), or name another folder with --cache";
             let room = space("cache", store.folder(), CACHE_MIB, remedy);
             let used = match survey(store, &[git::KEPT]) {
                 Ok(items) => format!("{} used", bytes(items.iter().map(|item| item.bytes).sum())),
                 Err(error) => {
-                    return broken("cache", format!("{error:#}"), "mend the folder, or name another one with --cache");
+                    return broken("cache", format!("{error:#}"), "fix the folder, or name another one with --cache");
                 }
             };
             let lower = store.lower().iter().map(|folder| format!("; reads from {}", folder.display()));
@@ -155,7 +155,7 @@ fn cache(store: &Result<Store, Stop>) -> Check {
 }
 
 fn results(folder: &Path) -> Check {
-    // The folder itself may not be there yet; then its nearest parent tells.
+    // If the folder does not exist yet, its nearest parent is checked.
     let there = folder.ancestors().find(|path| path.is_dir() || path.as_os_str().is_empty()).unwrap_or(folder);
     let there = if there.as_os_str().is_empty() { Path::new(".") } else { there };
     match tempfile::Builder::new().prefix(".backproof-doctor-").tempfile_in(there) {
@@ -168,7 +168,7 @@ fn results(folder: &Path) -> Check {
     }
 }
 
-/// Whether a folder that can be written has room.
+/// Whether a writable folder has room.
 fn space(name: &'static str, folder: &Path, wanted_mib: u64, remedy: &str) -> Check {
     let shown = fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned());
     match rustix::fs::statvfs(folder) {

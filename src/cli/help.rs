@@ -1,4 +1,4 @@
-//! `backproof completions` and `backproof man`: what shells and man(1) know of the commands.
+//! `backproof completions` and `backproof man`.
 
 use anyhow::anyhow;
 use clap::CommandFactory as _;

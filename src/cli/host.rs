@@ -1,4 +1,4 @@
-//! This machine, as the commands see it: what boots guests, and what ends the program.
+//! This machine: what boots guests, and the signals that end the program.
 
 use std::future::Future;
 use std::io;
@@ -24,7 +24,7 @@ impl From<AccelArg> for AccelChoice {
     }
 }
 
-/// What a run works with, from what the command line says.
+/// The lab that the command line asks for.
 pub(super) fn lab(args: &MachineArgs, offline: bool, refresh: bool, jobs: usize) -> Result<Lab, Stop> {
     let store = args.cache.open();
     let shim = Shim::of_this_program().context("could not find this program's own file; is /proc mounted?");
@@ -39,8 +39,8 @@ pub(super) fn lab(args: &MachineArgs, offline: bool, refresh: bool, jobs: usize)
     })
 }
 
-/// What everything that waits runs in. It is one thread, the main one, and it is the one that starts QEMU: the signal
-/// that kills a guest when its controller dies is tied to the thread that started it.
+/// The async runtime: one thread, the main one. It must start QEMU, because a parent-death signal is tied to the thread
+/// that started the child.
 pub(super) fn runtime() -> Result<tokio::runtime::Runtime, Stop> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.context("could not start the async runtime").map_err(Stop::no_verdict)
@@ -81,8 +81,7 @@ pub(super) fn qemu_record(lab: &Lab) -> results::QemuRecord {
     }
 }
 
-/// Ends when somebody asks the program to stop: Ctrl-C, a service manager, a terminal that went away. Must be called
-/// inside the runtime.
+/// Ends on SIGINT, SIGTERM or SIGHUP. Call it inside the runtime.
 pub(super) fn stopped() -> io::Result<impl Future<Output = ()>> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;

@@ -18,7 +18,7 @@ use crate::run::{Probed, probe_host};
 use crate::verdict::{Case, Judgement};
 use crate::words::BugId;
 
-/// Reads this host, or what was saved of another one, and says what it means.
+/// Judges this host, or the saved output of another one.
 pub(super) fn host(args: &HostArgs) -> Result<Exit, Stop> {
     let bugs = matrix_file::bugs(args.dossiers.as_deref())?;
     let bugs = matrix_file::chosen(&bugs, &args.bug)?;
@@ -37,7 +37,7 @@ pub(super) fn host(args: &HostArgs) -> Result<Exit, Stop> {
     reading.host.unseen.extend(notes.into_iter().map(|note| format!("the probe: {note}")));
     let chosen: Vec<BugId> = bugs.iter().map(|bug| bug.id.clone()).collect();
     let bitten = bitten::judge(&reading).into_iter().filter(|bitten| chosen.contains(&bitten.bug)).collect();
-    // Whoever names a bug wants to know of it, whether or not there is a way out.
+    // A bug that is named counts, even if no fix exists.
     let counts_all = !args.bug.is_empty() || args.fail_on == FailOn::Any;
     let uncounted = bugs.iter().filter(|bug| !counts_all && bug.is_unrepaired()).map(|bug| bug.id.clone());
     let uncounted: Vec<BugId> = uncounted.collect();
@@ -45,11 +45,10 @@ pub(super) fn host(args: &HostArgs) -> Result<Exit, Stop> {
     ended(document.exit(), show(&document, args.output.format, args.output.style()))
 }
 
-/// What would settle what a host's name and image leave open.
+/// What settles a question that the kernel's name and image leave open.
 const BY_PROBE: &str = "run the reproducers on it with --probe, or give its image to `backproof affected --boot`";
 
-/// What the witnesses say of the host's kernel that need nothing to be run: its name, and its image if this is the host and
-/// the image is where distributions put it.
+/// Asks the witnesses that need no boot: about the kernel's name, and on this host about its image in /boot.
 fn look(
     host: &HostFacts,
     namespaces: &[Namespace],
@@ -73,9 +72,9 @@ fn look(
     };
     let look = |bug: &Bug| {
         let mut findings = beside_livepatches(host, bug, exhibits.look(bug).findings);
-        // An image that is not the running kernel's, or that this user may not read, lies before no witness.
+        // Another build's image, or an unreadable one, is no evidence.
         findings.extend(unseen.as_ref().map(|why| Finding::aside(Witness::Binary, why)));
-        // A live patch brings no counters: those that are there are the kernel's own.
+        // A live patch adds no counters, so all of them are the kernel's own.
         findings.extend(by_counters(&bug.strings, |counter| shows(namespaces, counter)));
         findings
     };
@@ -89,7 +88,7 @@ fn shows(namespaces: &[Namespace], counter: &str) -> bool {
     all.any(|counters| matches!(counters.get(counter), Count::Is(_)))
 }
 
-/// The image, where it is the running kernel's: an upgrade may have put another build of the same name in its place.
+/// The image, if it is the running kernel's: an upgrade may have replaced it with another build of the same name.
 fn running(image: &Path, build: Option<&str>) -> Result<Binary, String> {
     let binary = Binary::open(image).map_err(|error| error.to_string())?;
     match build {
@@ -98,7 +97,7 @@ fn running(image: &Path, build: Option<&str>) -> Result<Binary, String> {
     }
 }
 
-/// What is left of what they say where a live patch replaces the function that it is about.
+/// Discards findings about a function that a live patch replaces.
 fn beside_livepatches(host: &HostFacts, bug: &Bug, findings: Vec<Finding>) -> Vec<Finding> {
     let elsewhere = bug.source.iter().flat_map(|signature| &signature.cases).flat_map(|case| &case.elsewhere);
     let source = bug.source.iter().map(|signature| &signature.function).chain(elsewhere.map(|other| &other.function));
@@ -110,7 +109,7 @@ fn beside_livepatches(host: &HostFacts, bug: &Bug, findings: Vec<Finding>) -> Ve
     findings.into_iter().map(|finding| Finding::unknown(finding.witness, why.clone())).collect()
 }
 
-/// Runs the reproducers on this host's kernel. What keeps all of them from running is said of each.
+/// Runs the reproducers on this host's kernel. An error that stops all of them is reported for each.
 fn probe(reading: &HostReading, bugs: &[&Bug]) -> Probed {
     let release = reading.host.release.as_deref().unwrap_or_default();
     probe_host(bugs, release).unwrap_or_else(|error| Probed {

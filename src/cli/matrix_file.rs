@@ -10,13 +10,13 @@ use crate::matrix::{self, Bug, Bugs, InLock, Lock, Locked, Matrix};
 use crate::report::{say, visible};
 use crate::words::{BugId, KernelName};
 
-/// The default matrix, for where there is no kernels.yaml.
+/// The default matrix, if there is no kernels.yaml.
 const BUILT_IN: &str = include_str!("../../kernels.yaml");
 
 /// What the default matrix is called in messages: no file has this name.
 const BUILT_IN_NAME: &str = "(built-in)";
 
-/// The matrix where no other is named.
+/// The matrix if no other is named.
 const MATRIX_FILE: &str = "kernels.yaml";
 
 /// The bugs that are known: the built-in ones, and those of the user's folder.
@@ -25,12 +25,12 @@ pub(super) fn bugs(folder: Option<&Path>) -> Result<Bugs, Stop> {
     folder.map_or(Ok(bugs.clone()), |folder| bugs.with_folder(folder).map_err(Stop::usage))
 }
 
-/// The bugs that were named, by whatever people call them: see [`Bugs::find`].
+/// The named bugs: see [`Bugs::find`].
 pub(super) fn named<'a>(bugs: &'a Bugs, names: &[BugId]) -> Result<Vec<&'a Bug>, Stop> {
     let mut named: Vec<&Bug> = Vec::new();
     for name in names {
         let bug = bugs.find(name.as_str()).map_err(Stop::usage)?;
-        // A name and a CVE may stand for the same one.
+        // A name and a CVE may mean the same bug.
         if named.iter().all(|known| known.id != bug.id) {
             named.push(bug);
         }
@@ -38,12 +38,12 @@ pub(super) fn named<'a>(bugs: &'a Bugs, names: &[BugId]) -> Result<Vec<&'a Bug>,
     Ok(named)
 }
 
-/// The bugs that were named; all where none was.
+/// The named bugs, or all if none was named.
 pub(super) fn chosen<'a>(bugs: &'a Bugs, names: &[BugId]) -> Result<Vec<&'a Bug>, Stop> {
     if names.is_empty() { Ok(bugs.iter().collect()) } else { named(bugs, names) }
 }
 
-/// The matrix that was named, or kernels.yaml, or the built-in one.
+/// The named matrix, or kernels.yaml, or the built-in one.
 pub(super) fn matrix(file: Option<&Path>, bugs: &Bugs) -> Result<Matrix, Stop> {
     match file.or_else(|| Some(Path::new(MATRIX_FILE)).filter(|file| file.exists())) {
         Some(file) => matrix::load(file, bugs).map_err(Stop::usage),
@@ -51,12 +51,12 @@ pub(super) fn matrix(file: Option<&Path>, bugs: &Bugs) -> Result<Matrix, Stop> {
     }
 }
 
-/// Whether it is no file, and so has no lock.
+/// Whether the matrix is built in, and so has no lock.
 pub(super) fn is_built_in(matrix: &Matrix) -> bool {
     matrix.path == Path::new(BUILT_IN_NAME)
 }
 
-/// The lock of the matrix; an empty one where it has none.
+/// The lock of the matrix; empty if it has none.
 pub(super) fn lock(matrix: &Matrix) -> Result<Lock, Stop> {
     if is_built_in(matrix) {
         return Ok(Lock::default());
@@ -67,12 +67,12 @@ pub(super) fn lock(matrix: &Matrix) -> Result<Lock, Stop> {
 /// What the chosen kernels of a matrix are locked to.
 pub(super) struct Locks {
     pub(super) locked: BTreeMap<KernelName, Locked>,
-    /// Optional kernels that are not locked where all have to be: why each is skipped.
+    /// Why optional kernels are skipped that `--locked` requires to be locked.
     pub(super) skipped: BTreeMap<KernelName, String>,
 }
 
-/// What the chosen kernels are locked to. Says which entries count no more; where all `must` be locked, refuses what is
-/// not, but for optional kernels: one that has gone before it was locked never will be.
+/// The locks of the chosen kernels. Names stale entries. If all `must` be locked, rejects a kernel that is not, but skips
+/// an optional one, because its source may have vanished before it was locked.
 pub(super) fn locked(matrix: &Matrix, must: bool) -> Result<Locks, Stop> {
     let lock = lock(matrix)?;
     let path = Lock::path_of(&matrix.path);

@@ -1,4 +1,4 @@
-//! The command line: what was asked, and what the process exits with.
+//! The command line: runs a command and sets the exit code.
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal as _, Write as _};
@@ -34,7 +34,7 @@ use args::{
 
 impl Cache {
     fn open(&self) -> Result<Store, Stop> {
-        // A variable that is set to nothing is one empty name.
+        // An empty variable gives one empty name.
         let is_named = |folder: &&PathBuf| !folder.as_os_str().is_empty();
         let from: Vec<PathBuf> = self.from.iter().filter(is_named).cloned().collect();
         let own = Store::open(self.folder.as_ref().filter(is_named).cloned()).map_err(Stop::no_verdict)?;
@@ -42,10 +42,10 @@ impl Cache {
     }
 }
 
-/// Why a command ended without doing what it was asked; each kind has its exit code.
+/// Why a command failed. Each kind has its exit code.
 #[derive(Debug, thiserror::Error)]
 enum Stop {
-    /// The user has to mend something: usage, configuration.
+    /// The user has to fix the usage or the configuration.
     #[error("{0:#}")]
     Usage(anyhow::Error),
     /// The harness, the host or the network broke.
@@ -62,7 +62,7 @@ impl Stop {
         Self::NoVerdict(error.into())
     }
 
-    /// By who can mend it.
+    /// By who can fix it.
     fn of(error: impl Into<ObtainError>) -> Self {
         let error = error.into();
         match error.blame() {
@@ -87,7 +87,7 @@ pub fn main() -> ExitCode {
     };
     let filter = tracing_subscriber::EnvFilter::try_from_env("BACKPROOF_LOG");
     let filter = filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
-    // A log line that cannot be written is lost; the subscriber would print an error about it, and panic.
+    // If a log line cannot be written, the subscriber would print an error and panic.
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).log_internal_errors(false).init();
     let done = match cli.command {
         Command::Run(args) => run::run(&args),
@@ -112,10 +112,10 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// What is said of a command that ended without doing what it was asked. On a terminal it is wrapped; lines that are set in
-/// (a piece of a file with its mistake, a console's words) keep their shape.
+/// The message of a failed command, wrapped on a terminal. Indented lines keep their shape, because they quote a file or
+/// a console.
 fn complaint(stop: &Stop) -> String {
-    // Errors quote files and servers. Tabs show where a line has its mistake.
+    // Errors quote files and servers. Tabs point to the mistake in a line.
     let shown = |line: &str| line.split('\t').map(visible).collect::<Vec<_>>().join("\t");
     let text = format!("backproof: {stop}").lines().map(shown).collect::<Vec<_>>().join("\n");
     if !io::stderr().is_terminal() && std::env::var_os("COLUMNS").is_none() {
@@ -143,7 +143,7 @@ fn arguments() -> Vec<OsString> {
     arguments
 }
 
-/// Prints the help that was asked for, or what is wrong with the arguments; gives the exit code.
+/// Prints the help, or what is wrong with the arguments. Returns the exit code.
 fn help_or_usage(answer: &clap::Error) -> Exit {
     let printed = answer.print();
     match (answer.use_stderr(), printed_to_stdout(printed)) {
@@ -193,8 +193,7 @@ fn printed_to_stdout(written: io::Result<()>) -> Result<(), Stop> {
     }
 }
 
-/// The exit code of a command that has printed its result. A result that could not be printed is no success, but it
-/// still is affected, unexpected or interrupted.
+/// The exit code after printing. If printing failed, a clean result becomes a failure; other results keep their code.
 fn ended(exit: Exit, printed: Result<(), Stop>) -> Result<Exit, Stop> {
     match printed {
         Err(stop) if exit != Exit::Clean => {

@@ -1,4 +1,4 @@
-//! Pins what was trusted on first use in the matrix's lock, so that nothing else is taken from then on.
+//! Pins files that were trusted on first use in the matrix's lock: later runs accept only these.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ use crate::matrix::{Lock, Locked, Matrix, source_line};
 use crate::run::{Event, KernelRecord};
 use crate::words::KernelName;
 
-/// The lock that kernels are pinned in.
+/// Pins kernels in a lock.
 pub(super) struct Pins {
     matrix: PathBuf,
     /// The source of each kernel that may be pinned.
@@ -19,7 +19,7 @@ pub(super) struct Pins {
 }
 
 impl Pins {
-    /// For the kernels of a matrix; none where it is no file.
+    /// For the kernels of a matrix; None for the built-in one, which has no lock.
     pub(super) fn of(matrix: &Matrix) -> Option<Self> {
         if !matrix.path.is_file() {
             return None;
@@ -29,8 +29,7 @@ impl Pins {
         Some(Self { matrix: matrix.path.clone(), sources: sources.collect() })
     }
 
-    /// Pins a kernel that has been obtained, where something of it came first and is trusted for that: what is to be said
-    /// of that.
+    /// Pins an obtained kernel if a file of it was trusted on first use. Returns what to tell the user.
     pub(super) fn event(&self, event: &Event) -> Option<String> {
         let Event::Obtained(record) = event else { return None };
         let is_first = |from: &Provenance| matches!(from, Provenance::Fetched { vouched: Vouched::FirstUse, .. });
@@ -52,7 +51,7 @@ impl Pins {
         }
     }
 
-    /// Writes the entry, unless there is one: the first one counts. Whether it was written.
+    /// Writes the entry unless there is one. Returns whether it was written.
     fn pin(&self, record: &KernelRecord) -> anyhow::Result<bool> {
         let Some(source) = self.sources.get(&record.name) else { return Ok(false) };
         let path = Lock::path_of(&self.matrix);

@@ -1,4 +1,4 @@
-//! `backproof replay`: boots a guest of a finished run again, exactly as it was booted then.
+//! `backproof replay`: boots a guest of a finished run again, with the same inputs.
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -21,22 +21,22 @@ use crate::words::KernelName;
 /// The version of the JSON document's shape.
 const SCHEMA_VERSION: u32 = 1;
 
-/// What came of it, beside what came of it then.
+/// The results of the replay and of the run.
 #[derive(Serialize)]
 struct ReplayDocument {
     schema_version: u32,
     #[serde(serialize_with = "json::path")]
     run: PathBuf,
-    /// The cells as they are now.
+    /// The cells of the replay.
     cells: Vec<Cell>,
-    /// The same cells as they were then.
+    /// The same cells in the run.
     then: Vec<Cell>,
     /// Cells of the same kernel that other boots judged.
     #[serde(skip)]
     others: Vec<Cell>,
 }
 
-/// Boots the guest, judges its cells anew, and exits as a run of these cells would.
+/// Boots the guest and judges its cells again. The exit code is that of a run of these cells.
 pub(super) fn replay(args: &Replay) -> Result<Exit, Stop> {
     let run = find_run(&args.host.results, &args.run).map_err(Stop::usage)?;
     let document = read_document(&run).map_err(Stop::usage)?;
@@ -64,9 +64,8 @@ pub(super) fn replay(args: &Replay) -> Result<Exit, Stop> {
     let Some(end) = runtime.block_on(boot(args, number, &lab, recording.clone()))? else {
         return Ok(Exit::Interrupted);
     };
-    // A user's own dossier is not recorded, but for what it ran.
+    // The run does not record a user's dossier, only its program.
     let bugs = Bugs::built_in();
-    // Each as its job ran.
     let again = |cell: &Cell| {
         let job = job_of(cell)?;
         let ran = Ran { sysctls: &job.sysctls, own_program: job.program.is_some() };
@@ -78,14 +77,14 @@ pub(super) fn replay(args: &Replay) -> Result<Exit, Stop> {
     ended(code, show(&document, args.output.format, args.output.style()))
 }
 
-/// The first boot under the accelerator of the last one: that before it may be KVM's failure.
+/// The first boot under the last accelerator: earlier boots may have failed because of KVM.
 fn boot_that_judged(document: &MatrixDocument, kernel: &KernelName) -> u32 {
     let boots = document.kernels.iter().find(|k| k.name == *kernel).map_or(&[][..], |k| &k.boots);
     let used = boots.last().map(|boot| boot.accelerator);
     boots.iter().find(|boot| Some(boot.accelerator) == used).map_or(1, |boot| boot.number)
 }
 
-/// Boots the guest; `None` where somebody stopped it.
+/// Boots the guest; None if interrupted.
 async fn boot(args: &Replay, number: u32, lab: &Lab, recording: Recording) -> Result<Option<run::BootEnd>, Stop> {
     let (sender, mut events) = mpsc::unbounded_channel();
     let id = BootId { kernel: args.kernel.clone(), number };
@@ -97,7 +96,7 @@ async fn boot(args: &Replay, number: u32, lab: &Lab, recording: Recording) -> Re
         tokio::select! {
             biased;
             event = events.recv() => if let (true, Some(Event::Console { bytes, .. })) = (args.console, event) {
-                // What cannot be shown is no reason to stop.
+                // The replay goes on if the console cannot be shown.
                 let text = String::from_utf8_lossy(&bytes).replace('\r', "");
                 let shown: String = text.split_inclusive('\n').map(|l| visible(l.trim_end_matches('\n')) + "\n").collect();
                 let _ = anstream::stderr().write_all(shown.as_bytes());
@@ -128,7 +127,7 @@ impl Document for ReplayDocument {
     }
 }
 
-/// The cells of the same kernel that other boots judged: those are not replayed here.
+/// Names the cells that other boots judged, because they are not replayed.
 fn elsewhere(others: &[Cell]) -> String {
     let line = |cell: &Cell| {
         let boot = cell.trials.boots.last()?;

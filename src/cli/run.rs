@@ -17,7 +17,7 @@ use crate::results::{Folder, FolderError, MatrixDocument, RunRecord};
 use crate::run::{self, Lab, RunPlan};
 use crate::words::BugId;
 
-/// Judges the matrix, prints what it came to, and gives the exit code.
+/// Judges the matrix and prints the results.
 pub(super) fn run(args: &Run) -> Result<Exit, Stop> {
     let bugs = matrix_file::bugs(args.dossiers.as_deref())?;
     let matrix = matrix_file::matrix(args.matrix.as_deref(), &bugs)?;
@@ -54,17 +54,17 @@ pub(super) fn run(args: &Run) -> Result<Exit, Stop> {
     ended(ended(document.exit_code, printed)?, written.map_err(Stop::no_verdict))
 }
 
-/// A matrix that was judged.
+/// A judged matrix.
 pub(super) struct JudgedRun {
-    /// All that is known.
+    /// Its results.
     pub document: MatrixDocument,
     /// The run's folder.
     pub folder: PathBuf,
-    /// Whether it could be kept there.
+    /// Whether the folder could be written.
     pub written: Result<(), FolderError>,
 }
 
-/// Judges a matrix, shows how it goes on, and keeps it in a new folder of `results`.
+/// Judges a matrix, shows the progress, and writes a new folder in `results`.
 pub(super) fn in_folder(asked: RunPlan, lab: Lab, results: &Path) -> Result<JudgedRun, Stop> {
     let lab = Arc::new(lab);
     let mut folder = Folder::create(results, record(&asked, &lab)).map_err(Stop::no_verdict)?;
@@ -72,7 +72,7 @@ pub(super) fn in_folder(asked: RunPlan, lab: Lab, results: &Path) -> Result<Judg
 
     let runtime = host::runtime()?;
     let ended = runtime.block_on(judge(asked, Arc::clone(&lab), &mut folder))?;
-    // A download may still be going on in a thread; it ends with the process.
+    // A download may still run in a thread; it ends with the process.
     runtime.shutdown_background();
 
     let written = folder.close(lab.accelerator.summary(), matches!(ended, Ended::Interrupted));
@@ -85,8 +85,8 @@ enum Ended {
     Interrupted,
 }
 
-/// Runs the engine and hands its events to the folder and the screen, until all is judged or a signal comes. Returning
-/// drops the engine, which ends every guest.
+/// Runs the engine and passes its events to the folder and the screen, until all is judged or a signal arrives. On return
+/// the engine is dropped, which ends every guest.
 async fn judge(asked: RunPlan, lab: Arc<Lab>, folder: &mut Folder) -> Result<Ended, Stop> {
     let (sender, mut events) = mpsc::unbounded_channel();
     let mut live = Live::new();
@@ -99,7 +99,7 @@ async fn judge(asked: RunPlan, lab: Arc<Lab>, folder: &mut Folder) -> Result<End
     let result = loop {
         let due = folder.due();
         tokio::select! {
-            // What has happened is written down before anything else happens.
+            // Events are written before anything else happens.
             biased;
             event = events.recv() => match event {
                 Some(event) => {
@@ -109,7 +109,7 @@ async fn judge(asked: RunPlan, lab: Arc<Lab>, folder: &mut Folder) -> Result<End
                         live.say(&said);
                     }
                 }
-                // The engine has ended and every event is told.
+                // The engine has ended, and all events are handled.
                 None => break Ended::Judged,
             },
             () = &mut stopped => break Ended::Interrupted,
@@ -121,7 +121,7 @@ async fn judge(asked: RunPlan, lab: Arc<Lab>, folder: &mut Folder) -> Result<End
     Ok(result)
 }
 
-/// Waits until then; for ever where there is nothing to wait for.
+/// Waits until then, or for ever without a time.
 async fn sleep_until(due: Option<Instant>) {
     match due {
         Some(due) => tokio::time::sleep_until(due.into()).await,

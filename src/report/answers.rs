@@ -1,4 +1,4 @@
-//! The answers to "is it affected?", for people: the verdicts first, then what to do; the evidence on request.
+//! The answers to "is it affected?" as text: verdict, reason, what to do; the evidence on request.
 
 use std::fmt::Write as _;
 
@@ -13,7 +13,7 @@ use crate::evidence::{Finding, Strength};
 use crate::verdict::{Advice, Judgement, Verdict};
 use crate::words::State;
 
-/// Why a bug that a kernel has is left out of the exit code.
+/// Why a bug does not change the exit code.
 pub(super) const NOT_COUNTED: &str = "no fix exists (--fail-on any counts it)";
 
 /// Conflicts come first. The answers can be taken once.
@@ -64,7 +64,7 @@ fn subject(text: &mut String, answer: &SubjectAnswer, style: Style) {
     if let Some(stale) = &answer.stale {
         labelled(text, "stale", &format!("could not check for updates; judged {stale}"), style);
     }
-    // If nothing could be looked at, the bugs are unknown for that one reason.
+    // Without any evidence, all bugs are unknown for the same reason.
     if answer.problem.is_some() && answer.bugs.iter().all(|bug| bug.judgement.findings.is_empty()) {
         let _ = writeln!(text, "    {BROKEN}unknown{BROKEN:#}\n");
         return;
@@ -82,7 +82,7 @@ fn subject(text: &mut String, answer: &SubjectAnswer, style: Style) {
     text.push('\n');
 }
 
-/// What is to be read first: conflicts, then what is affected, then what is not known.
+/// The order of reading: conflicts, affected, unknown, the rest.
 fn urgency(answer: &BugAnswer) -> u8 {
     let Judgement { verdict, conflict, .. } = &answer.judgement;
     match verdict {
@@ -94,7 +94,7 @@ fn urgency(answer: &BugAnswer) -> u8 {
     }
 }
 
-/// How wide the columns are before the reasons.
+/// The widths of the columns before the reasons.
 #[derive(Clone, Copy)]
 struct Widths {
     verdict: usize,
@@ -107,14 +107,13 @@ impl Widths {
         Self { verdict: widest(|bug| columns(&word(&bug.judgement).1)), bug: widest(|bug| bug.bug.as_str().len()) }
     }
 
-    /// The verdict and the bug, without what follows.
     fn head(self, answer: &BugAnswer) -> String {
         let (colour, word) = word(&answer.judgement);
         format!("  {colour}{word:verdict$}{colour:#}  {:bug$}", answer.bug, verdict = self.verdict, bug = self.bug)
     }
 }
 
-/// The verdict in words, with the state where it says more: `AFFECTED (half-fixed)`, `not-affected (fixed)`.
+/// The verdict, with the state if it says more: `AFFECTED (half-fixed)`, `not-affected (fixed)`.
 pub(super) fn word(judgement: &Judgement) -> (Colour, String) {
     let (colour, word) = match judgement.verdict {
         _ if judgement.conflict => (BAD, "CONFLICT"),
@@ -128,13 +127,13 @@ pub(super) fn word(judgement: &Judgement) -> (Colour, String) {
     (colour, if more.is_empty() { word.to_owned() } else { format!("{word} ({})", more.join(", ")) })
 }
 
-/// One line with the reason, and one line with what to do.
+/// One line with the reason, and one with what to do.
 fn brief(text: &mut String, answer: &BugAnswer, understood: &str, widths: Widths, style: Style) {
     let head = widths.head(answer);
     let indent = 2 + widths.verdict + 2 + widths.bug + 2;
     let is_left_out = answer.judgement.is_left_out(answer.counts);
     let why = if is_left_out { Some(NOT_COUNTED.to_owned()) } else { why(&answer.judgement) };
-    // What the subject is stands in the line above.
+    // The line above names the subject.
     let why = why.map(|why| lead(&why.replacen(&format!(": {understood}: "), ": ", 1), answer.judgement.state));
     let why = why.map(|why| fit(&visible(&why), style.width.saturating_sub(indent))).unwrap_or_default();
     let _ = writeln!(text, "{}", format!("{head}  {DIM}{why}{DIM:#}").trim_end());
@@ -145,7 +144,7 @@ fn brief(text: &mut String, answer: &BugAnswer, understood: &str, widths: Widths
     }
 }
 
-/// A reason with the clause about the step that decides the state in front, because a line may have no room for more.
+/// Moves the clause about the deciding step to the front, because the end may be cut.
 fn lead(why: &str, state: Option<State>) -> String {
     let begins: &[&str] = match state {
         Some(State::Fixed) => &["fix since"],
@@ -165,7 +164,7 @@ fn lead(why: &str, state: Option<State>) -> String {
     if witness.is_empty() { clauses } else { format!("{witness}: {clauses}") }
 }
 
-/// Why, in half a line: what the surest finding says, or why there is no verdict.
+/// The surest finding, or why there is no verdict.
 pub(super) fn why(judgement: &Judgement) -> Option<String> {
     let of = |finding: &Finding| format!("{}: {}", finding.witness, finding.why);
     match judgement.verdict {
@@ -174,7 +173,7 @@ pub(super) fn why(judgement: &Judgement) -> Option<String> {
     }
 }
 
-/// The verdict, then everything that it stands on.
+/// The verdict, then all evidence.
 fn explained(text: &mut String, answer: &BugAnswer, widths: Widths, style: Style) {
     let judgement = &answer.judgement;
     let _ = writeln!(text, "{}", widths.head(answer).trim_end());

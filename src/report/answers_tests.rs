@@ -21,7 +21,7 @@ fn shown(answer: SubjectAnswer, explain: bool) -> String {
 }
 
 #[test]
-fn each_bug_has_one_line_and_what_to_do_one_more() {
+fn bug_has_one_line_and_one_for_its_advice() {
     let bugs = [
         ("fixed-here", true, vec![says(Witness::Version, &[State::Fixed], "4.19.58 has the fix")]),
         ("not-repaired", false, vec![says(Witness::Version, &[State::Affected], "no release has a fix")]),

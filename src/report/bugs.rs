@@ -1,4 +1,4 @@
-//! The known bugs, for people: a line each, or the story of one.
+//! The known bugs as text: one line each, or the story of one.
 
 use std::fmt::Write as _;
 
@@ -7,7 +7,7 @@ use super::style::{DIM, LOUD};
 use super::text::{fit, paragraph, visible};
 use crate::matrix::Bug;
 
-/// The bugs, a line each.
+/// The bugs, one line each.
 pub fn bugs(bugs: &[&Bug], style: Style) -> String {
     let width = bugs.iter().map(|bug| bug.id.as_str().len()).max().unwrap_or(0);
     let mut text = String::new();
@@ -23,7 +23,7 @@ pub fn bugs(bugs: &[&Bug], style: Style) -> String {
     text
 }
 
-/// What is known of a bug: what goes wrong, which commits brought it in and took it out, what to do, where to read on.
+/// The story of a bug: what goes wrong, which commits added and removed it, what to do, where to read more.
 pub fn story(bug: &Bug, style: Style) -> String {
     let mut text = format!("{LOUD}{}{LOUD:#}  {}\n", bug.id, visible(&bug.title));
     paragraph(&mut text, "  ", &bug.summary, style);
@@ -65,7 +65,7 @@ mod tests {
     use crate::matrix::Bugs;
 
     #[test]
-    fn bugs_fit_the_width_and_the_story_tells_every_commit() {
+    fn bugs_fit_the_width_and_stories_list_all_commits() {
         let known = Bugs::built_in();
         let all: Vec<&Bug> = known.iter().collect();
         for width in [60, 80, 100] {

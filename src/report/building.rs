@@ -1,4 +1,4 @@
-//! Shows a build of control kernels while it goes on: a bar where stderr is a terminal, lines where it is not.
+//! Shows the progress of a build of control kernels: a bar on a terminal, lines elsewhere.
 
 use std::io::IsTerminal as _;
 use std::time::{Duration, Instant};
@@ -9,7 +9,7 @@ use super::stderr::say;
 use super::text::visible;
 use crate::kernel::control::{BuildEvent, Built};
 
-/// The reporter for people who wait for compilers. Everything goes to stderr.
+/// Shows the progress on stderr.
 pub struct Building {
     began: Instant,
     bar: Option<ProgressBar>,
@@ -62,19 +62,19 @@ impl Building {
             }
             BuildEvent::Output(lines) => {
                 if let Some(bar) = &self.bar {
-                    // The length is experience and no promise: a bar that is full but goes on would be a lie.
+                    // The length is an estimate, and a full bar would promise the end.
                     bar.set_position((*lines).min(bar.length().unwrap_or(0).saturating_sub(1)));
                 }
             }
             BuildEvent::Built(built) => self.line(&sentence(built)),
             BuildEvent::Kept(_) => {}
             BuildEvent::Again(why) => self.line(why),
-            // The rest, with the log's last lines, comes at the end, where nothing scrolls it away.
+            // The log's last lines come at the end, where nothing scrolls them away.
             BuildEvent::Failed(why) => self.line(why.lines().next().unwrap_or_default()),
         }
     }
 
-    /// Takes the bar away, so that what follows has the screen.
+    /// Removes the bar.
     pub fn finish(&mut self) {
         if let Some(bar) = self.bar.take() {
             bar.finish_and_clear();

@@ -1,9 +1,9 @@
-//! Shows what is fetched while a command waits for it: a line that changes on a terminal, lines elsewhere.
+//! Shows the progress of downloads: one changing line on a terminal, lines elsewhere.
 
 use super::line::ProgressLine;
 use crate::kernel::Progress;
 
-/// The fetching of files, on stderr. Nothing is shown while nothing is fetched.
+/// Shows downloads on stderr.
 pub struct Fetching {
     line: ProgressLine,
 }
@@ -22,7 +22,7 @@ impl Fetching {
 
     /// Shows what goes on.
     pub fn tell(&self, progress: &Progress) {
-        // What went wrong, and what nobody vouches for, stays where the rest of the line goes away.
+        // Errors and unverified files stay on the screen.
         let stays = matches!(progress, Progress::Trouble { .. } | Progress::Chosen { .. } | Progress::Stale(_));
         match self.line.is_hidden() || stays {
             true if progress.is_slow() => self.line.say(progress),
@@ -31,7 +31,7 @@ impl Fetching {
         }
     }
 
-    /// Takes the line away, until there is something to tell again.
+    /// Removes the line until the next download.
     pub fn finish(&self) {
         self.line.clear();
     }

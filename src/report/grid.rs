@@ -1,4 +1,4 @@
-//! The table's grid: a row a kernel, a column a bug, and below a kernel a row for each profile but the default.
+//! The grid: a row for each kernel, a column for each bug, and below a kernel a row for each of its profiles.
 
 use std::fmt::Write as _;
 
@@ -11,19 +11,19 @@ use crate::run::Cell;
 use crate::verdict::Judgement;
 use crate::words::{BugId, Outcome};
 
-/// Marks a pass that is the profile's doing, where there is no room for the word.
+/// Short for `mitigated`.
 const MITIGATED: &str = "*";
 
-/// Marks a pass that nothing proves, where there is no room for the word.
+/// Short for `unproven`.
 const UNPROVEN: &str = "?";
 
 /// Columns between two columns.
 const GAP: usize = 2;
 
-/// The least columns of a name or a release that is cut.
+/// A name or a release is not cut below these columns.
 const LEAST: usize = 8;
 
-/// The bugs of the run, in the order in which they first come up.
+/// The bugs of the run, in order of appearance.
 fn bugs(document: &MatrixDocument) -> Vec<BugId> {
     let mut bugs: Vec<BugId> = Vec::new();
     for cell in &document.cells {
@@ -34,7 +34,7 @@ fn bugs(document: &MatrixDocument) -> Vec<BugId> {
     bugs
 }
 
-/// The word for a cell, as it stands in the table.
+/// The word for a cell.
 pub(super) fn word(cell: &Cell) -> String {
     let base = match cell.outcome {
         Outcome::Pass => "pass",
@@ -57,7 +57,7 @@ pub(super) fn word(cell: &Cell) -> String {
     }
 }
 
-/// The word for a cell where there is no room for more: uppercase is unexpected.
+/// The short word for a cell: uppercase is unexpected.
 fn short_word(cell: &Cell) -> String {
     let word = if cell.expected { cell.outcome.as_str().to_owned() } else { cell.outcome.as_str().to_uppercase() };
     let conflict = if cell.judgement.conflict { "!" } else { "" };
@@ -79,10 +79,10 @@ pub(super) fn colour(cell: &Cell) -> Colour {
     }
 }
 
-/// One row: a kernel's, or that of one of its profiles below it.
+/// The row of a kernel, or of one of its profiles.
 struct Row<'a> {
     kernel: &'a str,
-    /// Of a kernel's own row, what stands in the first column is its name.
+    /// None for the kernel's own row.
     profile: Option<String>,
     label: String,
     release: String,
@@ -97,7 +97,7 @@ impl<'a> Row<'a> {
         Self { kernel, profile, label, release: String::new(), cells: vec![None; bugs], seconds: String::new() }
     }
 
-    /// Whether it only says which kernel the rows below it are of.
+    /// Whether it has no cells, and only names the kernel of the rows below.
     fn is_head(&self) -> bool {
         self.cells.iter().all(Option::is_none)
     }
@@ -130,7 +130,6 @@ fn rows<'a>(document: &'a MatrixDocument, bugs: &[BugId]) -> Vec<Row<'a>> {
     rows
 }
 
-/// Writes the grid.
 pub(super) fn grid(text: &mut String, document: &MatrixDocument, style: Style) {
     let bugs = bugs(document);
     let bugs = bugs.as_slice();
@@ -143,7 +142,7 @@ pub(super) fn grid(text: &mut String, document: &MatrixDocument, style: Style) {
     };
     let seconds = longest(&|r| r.seconds.len()).max("seconds".len());
 
-    // Where the bugs' names don't fit, numbers stand for them and a legend follows.
+    // If the bugs' names don't fit, numbers replace them and a legend follows.
     let headed = |names: &[String], say| -> Vec<usize> {
         names.iter().zip(&words(say)).map(|(name, word)| (*word).max(columns(name))).collect()
     };
@@ -160,7 +159,7 @@ pub(super) fn grid(text: &mut String, document: &MatrixDocument, style: Style) {
         widths = headed(&heads, say);
         legend = true;
     }
-    // What is still too wide is taken from the release first, then from the kernel's name.
+    // If it is still too wide, the release shrinks first, then the kernel's name.
     let over = total(&widths, kernel, release).saturating_sub(style.width);
     let from_release = over.min(release.saturating_sub(LEAST));
     release -= from_release;

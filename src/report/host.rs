@@ -1,4 +1,4 @@
-//! What was found on a host, for people. The answer comes first, then what it stands on.
+//! A host as text: the answer first, then the evidence.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -33,7 +33,6 @@ impl Document for HostDocument {
     }
 }
 
-/// The text in the making.
 struct Text {
     text: String,
     style: Style,
@@ -116,7 +115,7 @@ impl Text {
         }
     }
 
-    /// What could not be seen, a line for each kind: an answer may rest on it.
+    /// What could not be seen, because it may change the answer.
     fn unseen(&mut self, document: &HostDocument) {
         let of_namespaces = document.namespaces.iter().flat_map(|namespace| &namespace.unseen);
         let unseen: BTreeSet<&String> = document.host.unseen.iter().chain(of_namespaces).collect();
@@ -128,7 +127,7 @@ impl Text {
         }
     }
 
-    /// The connections that wait, the stuck ones first.
+    /// The waiting connections, stuck ones first.
     fn waiting(&mut self, namespaces: &[Namespace]) {
         const SHOWN: usize = 8;
         let all = namespaces.iter().flat_map(|n| n.sockets.iter().flat_map(|s| &s.waiting).map(move |w| (w, &n.name)));
@@ -156,7 +155,7 @@ impl Text {
         }
     }
 
-    /// The first namespace, which is the host's own, and those that there is something to say of.
+    /// The host's own namespace, which is the first, and notable others.
     fn namespaces(&mut self, namespaces: &[Namespace]) {
         const SHOWN: usize = 8;
         let _ = writeln!(self.text, "\n{LOUD}network namespaces{LOUD:#}");
@@ -235,7 +234,7 @@ fn shown(address: &str) -> &str {
     if address.is_empty() { "?" } else { address }
 }
 
-/// Whether there is something to say of a namespace: it counts something, or could not be seen whole.
+/// Whether a namespace is notable: its counters are not zero, or part of it could not be seen.
 fn is_told(namespace: &Namespace) -> bool {
     let counts = namespace.counters.iter().any(|counters| counters.values.values().any(|value| *value > 0));
     let waits = namespace.sockets.iter().any(|sockets| sockets.waiting_in_all > 0);

@@ -32,7 +32,7 @@ fn plain(text: &str) -> String {
 }
 
 #[test]
-fn a_healthy_host_fits_one_screen_and_begins_with_the_answer() {
+fn healthy_host_fits_one_screen_answer_first() {
     let text = plain(&document(reading(0, Vec::new())).text(Style::default().explaining(true)));
     assert!(text.starts_with("Linux 6.1.0-25-amd64: no sign that it was bitten\n"), "{text}");
     assert!(text.lines().count() <= 24, "{text}");

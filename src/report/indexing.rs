@@ -1,9 +1,9 @@
-//! Shows how a repository's index is made: a count that goes up on a terminal, a line when it begins elsewhere.
+//! Shows the progress of indexing a repository: a count on a terminal, elsewhere one line at the start.
 
 use super::line::ProgressLine;
 use crate::evidence::git::IndexProgress;
 
-/// The reading of a repository, on stderr. Nothing is shown of one that has an index already.
+/// Shows indexing on stderr; an up-to-date index shows nothing.
 pub struct Indexing {
     line: ProgressLine,
 }
@@ -25,7 +25,7 @@ impl Indexing {
         self.line.show(&progress);
     }
 
-    /// Takes the line away.
+    /// Removes the line.
     pub fn finish(self) {
         self.line.clear();
     }

@@ -1,4 +1,4 @@
-//! One line on stderr that changes while something is waited for.
+//! One changing line of progress on stderr.
 
 use std::fmt::Display;
 
@@ -7,7 +7,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget};
 use super::stderr::say;
 use super::text::visible;
 
-/// The line. Nothing is shown until there is something to tell, and only on a terminal.
+/// The line. It appears with the first text, and only on a terminal.
 pub(super) struct ProgressLine {
     bar: ProgressBar,
 }
@@ -21,27 +21,27 @@ impl ProgressLine {
         Self { bar: ProgressBar::with_draw_target(None, target).with_style(super::live::style("{spinner} {wide_msg}")) }
     }
 
-    /// Shows this in the place of what was there.
+    /// Replaces the text.
     pub(super) fn show(&self, what: &impl Display) {
         self.bar.set_message(visible(&what.to_string()));
         if self.bar.is_finished() {
-            // Not as soon as it was cleared: that would draw what was there once more.
+            // Resetting it earlier would draw the old text again.
             self.bar.reset();
         }
         self.bar.tick();
     }
 
-    /// Says something that stays, above the line.
+    /// Prints something above the line, which stays.
     pub(super) fn say(&self, what: &impl Display) {
         self.bar.suspend(|| say(visible(&what.to_string())));
     }
 
-    /// Whether nobody sees it.
+    /// Whether there is no terminal.
     pub(super) fn is_hidden(&self) -> bool {
         self.bar.is_hidden()
     }
 
-    /// Takes the line away, until there is something to tell again.
+    /// Removes the line until the next text.
     pub(super) fn clear(&self) {
         self.bar.finish_and_clear();
     }
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_told_is_what_is_seen_and_it_goes_away() {
+    fn line_shows_the_last_text_until_cleared() {
         let terminal = Terminal::default();
         let line = ProgressLine::on(ProgressDrawTarget::term_like(Box::new(terminal.clone())));
         let seen = || terminal.0.lock().expect("the text").trim().to_owned();

@@ -1,4 +1,4 @@
-//! Shows a run while it goes on: bars where stderr is a terminal, a line a kernel where it is not.
+//! Shows the progress of a run: bars on a terminal, elsewhere a line for each kernel.
 
 use std::collections::HashMap;
 use std::io::IsTerminal as _;
@@ -14,13 +14,13 @@ use crate::kernel::Progress;
 use crate::run::{Cell, ControlFault, Event};
 use crate::words::KernelName;
 
-/// The reporter for people who wait. Everything goes to stderr.
+/// Shows the progress on stderr.
 pub struct Live {
     began: Instant,
     screen: Screen,
-    /// The last line that was printed of a kernel, so that none comes twice.
+    /// The last line printed for a kernel, so that none is printed twice.
     told: HashMap<KernelName, String>,
-    /// What was judged of the kernels that are not done yet.
+    /// The judged cells of unfinished kernels.
     judged: HashMap<KernelName, Vec<JudgedCell>>,
 }
 
@@ -28,7 +28,7 @@ pub struct Live {
 struct JudgedCell {
     job: String,
     word: String,
-    /// The first line of its reason, where it has one.
+    /// The first line of its reason, if any.
     reason: Option<String>,
 }
 
@@ -64,7 +64,7 @@ impl Live {
             }
             Event::Obtaining { kernel, progress } => {
                 let what = progress.as_ref().map_or_else(|| "looking it up".to_owned(), ToString::to_string);
-                // Without bars only what takes time is worth a line.
+                // Without bars, only slow steps get a line.
                 let line = progress.as_ref().is_some_and(Progress::is_slow);
                 self.tell(kernel, &what, line);
             }
@@ -72,7 +72,7 @@ impl Live {
                 let what = format!("{}: {progress}", repository.display());
                 match (&self.screen, progress) {
                     (Screen::Bars { .. }, _) => self.tell(kernel, &what, false),
-                    // A count that goes up is no line: only that it takes time is told.
+                    // Without bars, only the start gets a line, not each count.
                     (Screen::Lines, git::IndexProgress::Reading { .. }) => {
                         self.tell(kernel, &format!("reading the history of {}", repository.display()), true);
                     }
@@ -85,7 +85,7 @@ impl Live {
             }
             Event::Stage { boot, stage } => self.tell(&boot.kernel, stage.as_str(), false),
             Event::BootEnded(record) => {
-                // No line of its own: it is the reason of the cells that it leaves without a verdict.
+                // No line: the cells without a verdict give it as their reason.
                 if let Some(failure) = &record.failure {
                     let first = failure.lines().next().unwrap_or_default();
                     self.tell(&record.kernel, &format!("boot-{} failed: {first}", record.number), false);
@@ -112,7 +112,7 @@ impl Live {
         self.line(text);
     }
 
-    /// Takes the bars away, so that what follows has the screen.
+    /// Removes the bars.
     pub fn finish(&mut self) {
         if let Screen::Bars { all, total, kernels } = &mut self.screen {
             for (_, bar) in kernels.drain() {
@@ -123,7 +123,7 @@ impl Live {
         }
     }
 
-    /// What a kernel does now: on its bar, and as a line where `line` says that it is worth one without bars.
+    /// Shows a kernel's current step on its bar, or as a line if `line` is set.
     fn tell(&mut self, kernel: &KernelName, what: &str, line: bool) {
         let what = visible(what);
         match &mut self.screen {
@@ -160,7 +160,7 @@ impl Live {
         let text = visible(text);
         match &self.screen {
             Screen::Bars { all, .. } => {
-                // A bar that cannot be drawn is no reason to end a run.
+                // The run goes on without a bar.
                 let _ = all.println(text);
             }
             Screen::Lines => say(format_args!("[{:6.1}s] {text}", self.began.elapsed().as_secs_f64())),
@@ -175,7 +175,7 @@ impl JudgedCell {
     }
 }
 
-/// A kernel's cells in one line: one cause is told once, behind all that it is the reason of.
+/// A kernel's cells in one line. Cells with the same reason share it.
 fn in_words(cells: &[JudgedCell]) -> String {
     let mut groups: Vec<(Vec<&str>, &JudgedCell)> = Vec::new();
     for cell in cells {

@@ -1,4 +1,4 @@
-//! The matrix as a table, with the reason for everything that is not a plain pass below it.
+//! A run as a table, and below it the reason for every cell that is not a plain pass.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -22,8 +22,7 @@ pub(super) const FORMAT: RunFormat = RunFormat {
     write: |run, style, out| out.write_all(table(run.document, Some(run.folder), style).as_bytes()),
 };
 
-/// The document as text for people, coloured with ANSI sequences (print it through `anstream`, which takes them out
-/// where they don't belong). `folder` is where the run's evidence lies.
+/// The run as text with ANSI colours. `folder` has its evidence.
 pub fn table(document: &MatrixDocument, folder: Option<&Path>, style: Style) -> String {
     let mut text = String::new();
     distrust(&mut text, document, style);
@@ -39,7 +38,7 @@ pub fn table(document: &MatrixDocument, folder: Option<&Path>, style: Style) -> 
     text
 }
 
-/// Says before anything else that a control kernel was judged wrongly.
+/// First of all: a control kernel was judged wrongly.
 fn distrust(text: &mut String, document: &MatrixDocument, style: Style) {
     if document.cannot_be_trusted.is_empty() {
         return;
@@ -51,7 +50,7 @@ fn distrust(text: &mut String, document: &MatrixDocument, style: Style) {
     text.push('\n');
 }
 
-/// Says before the verdicts where strong witnesses contradict each other, for one of them is wrong.
+/// Conflicts come before the verdicts, because one of the strong witnesses is wrong.
 pub(super) fn conflicts(text: &mut String, complaints: &[String], style: Style) {
     for complaint in complaints {
         paragraph(text, &format!("{BAD}CONFLICT{BAD:#}  "), complaint, style);
@@ -61,8 +60,8 @@ pub(super) fn conflicts(text: &mut String, complaints: &[String], style: Style) 
     }
 }
 
-/// The cells that have a paragraph: whatever is no plain pass, what there is to warn of or to do about, and what the natural
-/// road showed where it was asked for. Conflicts come first.
+/// The cells that get a paragraph: those that are not a plain pass, and those with warnings, advice or natural checks.
+/// Conflicts come first.
 fn told(document: &MatrixDocument) -> Vec<&Cell> {
     let shown = |cell: &Cell| document.run.natural && natural(cell).next().is_some();
     let is_sure = |c: &Cell| !c.judgement.conflict && !c.judgement.unproven && c.judgement.against.is_empty();
@@ -70,34 +69,33 @@ fn told(document: &MatrixDocument) -> Vec<&Cell> {
     let has_more = |c: &Cell| shown(c) || !c.judgement.warnings.is_empty() || !c.judgement.advice.is_empty();
     let is_told = |c: &&Cell| !is_plain(c) || has_more(c);
     let mut cells: Vec<&Cell> = document.cells.iter().filter(is_told).collect();
-    // A stable sort: within a group the matrix's order stays.
+    // The sort is stable, so each group keeps the matrix's order.
     cells.sort_by_key(|c| (!c.judgement.conflict, c.expected));
     cells
 }
 
-/// What the natural road showed, a line a check.
+/// The natural checks, one line each.
 fn natural(cell: &Cell) -> impl Iterator<Item = String> {
     let checks = cell.trials.checks.iter().filter(|check| check.role == Role::Natural);
     checks.map(|check| format!("natural {}: {}", check.name, check.why))
 }
 
-/// The findings that are told word for word: what was seen to happen, and what speaks against the judgement; in a conflict
-/// all.
+/// The findings to quote: the runtime's, and those against the judgement; in a conflict all.
 fn spoken(cell: &Cell) -> impl Iterator<Item = &Finding> {
     let judgement = &cell.judgement;
     let is_told = |f: &&Finding| judgement.conflict || f.witness == Witness::Runtime || judgement.is_against(f);
     judgement.findings.iter().filter(is_told)
 }
 
-/// The witnesses that say the same as the judgement, and are named only.
+/// The names of the witnesses that agree with the judgement.
 fn agreeing(cell: &Cell) -> String {
     let spoken: Vec<&Finding> = spoken(cell).collect();
     let others = cell.judgement.findings.iter().filter(|f| !f.is_unknown() && !spoken.contains(f));
     others.map(|f| f.witness.as_str()).collect::<Vec<_>>().join(", ")
 }
 
-/// Cells that ended alike and for the same reasons, to be told once: a bug that nobody has repaired would fill a
-/// nightly's screen otherwise, and so would a kernel that does not boot: one cause, whatever bugs it was asked for.
+/// Groups cells with the same end and reasons. Otherwise a bug without a fix, or a kernel that doesn't boot, would fill
+/// the screen.
 fn alike(cells: Vec<&Cell>) -> Vec<Vec<&Cell>> {
     let same = |a: &Cell, b: &Cell| {
         let whys = |c: &Cell| spoken(c).map(|f| f.why.clone()).collect::<Vec<_>>();
@@ -120,7 +118,7 @@ fn alike(cells: Vec<&Cell>) -> Vec<Vec<&Cell>> {
     groups
 }
 
-/// Whose cells they are: kernels, each with its profile, and the bugs that all of these kernels have among the cells.
+/// The kernels (with their profiles) and bugs of these cells; kernels with the same bugs share an entry.
 fn heads<'a>(cells: &[&'a Cell]) -> Vec<(Vec<String>, Vec<&'a str>)> {
     let mut by_kernel: Vec<(String, Vec<&str>)> = Vec::new();
     for cell in cells {
@@ -149,7 +147,7 @@ fn reasons(text: &mut String, cells: &[&Cell], style: Style) {
     for (kernels, bugs) in heads(cells) {
         let (kernels, bugs) = (kernels.join(", "), bugs.join(", "));
         let room = style.width.saturating_sub(2 + columns(&said));
-        // Bugs stand beside the last line of the kernels, or below where they would leave these no room.
+        // Bugs follow the kernels on the same line if there is room, else on the next.
         let mut lines = wrap(&kernels, room.saturating_sub(columns(&bugs) + 2).max(style.width / 2));
         let beside = lines.last().is_some_and(|last| columns(last) + 2 + columns(&bugs) <= room);
         if beside {
@@ -171,7 +169,7 @@ fn reasons(text: &mut String, cells: &[&Cell], style: Style) {
         judgement.warnings.iter().for_each(|warning| line("warning", warning));
         judgement.advice.iter().for_each(|advice| line(advice.kind.label(), &advice.says));
     } else {
-        // The answer: why, and what to do, a line each.
+        // One line says why, and one what to do.
         let one = |label: &str, what: &str| fit(&format!("  {label}: {}", visible(what)), style.width);
         let why = judgement.surest().filter(|_| is_judged);
         let why = why.map(|finding| one(finding.witness.as_str(), &finding.why));
@@ -182,7 +180,7 @@ fn reasons(text: &mut String, cells: &[&Cell], style: Style) {
         }
     }
     if let Some(reason) = &judgement.reason {
-        // A failure's excerpt of the console keeps its lines.
+        // An excerpt of the console keeps its lines.
         let mut parts = reason.lines();
         paragraph(text, "  reason: ", parts.next().unwrap_or_default(), style);
         for part in parts {
@@ -194,8 +192,7 @@ fn reasons(text: &mut String, cells: &[&Cell], style: Style) {
     }
 }
 
-/// Kernels that may not be the newest, and boots that failed and whose jobs another one ran again: the cells' reasons don't tell of them, and nobody should have
-/// to look for them. A later boot of other jobs, under another command line, is another question.
+/// Kernels that may be stale, and failed boots whose jobs ran again in a later one, because no cell's reason names them.
 fn boots(text: &mut String, document: &MatrixDocument, style: Style) {
     for kernel in &document.kernels {
         if let Some(stale) = &kernel.stale {
@@ -205,7 +202,7 @@ fn boots(text: &mut String, document: &MatrixDocument, style: Style) {
         for (index, boot) in kernel.boots.iter().enumerate() {
             let mut later = kernel.boots.iter().skip(index + 1);
             let followed = later.find(|later| later.jobs.iter().any(|job| boot.jobs.contains(job)));
-            // That KVM gave way to TCG is said once, of the run.
+            // The footer tells that KVM gave way to TCG.
             if followed.is_none_or(|later| later.accelerator != boot.accelerator) {
                 continue;
             }
@@ -241,7 +238,7 @@ fn footer(document: &MatrixDocument, folder: Option<&Path>, style: Style) -> Vec
     lines
 }
 
-/// Which controls stood, where there are any.
+/// How the controls were judged, if there are any.
 fn controls(document: &MatrixDocument) -> Option<String> {
     let tally = document.summary;
     if tally.controls == 0 {
@@ -260,7 +257,7 @@ fn controls(document: &MatrixDocument) -> Option<String> {
     Some(line)
 }
 
-/// Which bugs' own programs shared a guest, where any did: each of them could have written the others' reports.
+/// The bugs whose programs shared a guest, because each could have written the others' reports.
 fn shared_guests(document: &MatrixDocument) -> Option<String> {
     let sharing = document.cells.iter().filter(|cell| !cell.trials.shared_with.is_empty());
     let bugs: BTreeSet<&str> = sharing.map(|cell| cell.bug.as_str()).collect();

@@ -70,7 +70,7 @@ fn plain(document: &MatrixDocument, width: usize) -> String {
 }
 
 #[test]
-fn cells_have_reasons_and_guests_no_hold_of_the_terminal() {
+fn cells_have_reasons_without_escape_sequences() {
     let cells = vec![
         cell("a", "one", "pass", affected()),
         cell("b", "one", "fail", affected()),
@@ -95,7 +95,7 @@ fn cells_have_reasons_and_guests_no_hold_of_the_terminal() {
 }
 
 #[test]
-fn without_explain_a_cell_has_one_line_of_why_and_one_to_do() {
+fn cell_has_one_reason_and_one_advice_without_explain() {
     let long = "words of a reason ".repeat(20);
     let hint = Finding::new(Witness::Version, StateSet::not_affected(), Strength::Weak, "a hint");
     let mut stalls = beside("a", "one", "pass", affected(), &[hint]);

@@ -33,8 +33,7 @@ pub struct MatrixDocument {
     pub cells: Vec<Cell>,
     /// How many cells ended how.
     pub summary: CellTally,
-    /// What this run's process exits with: 0 all as expected, 1 a kernel unlike its expectation, 3 no verdict,
-    /// 130 interrupted.
+    /// The exit code: 0 all as expected, 1 unexpected, 3 no verdict, 130 interrupted.
     pub exit_code: Exit,
 }
 
@@ -47,20 +46,20 @@ pub struct RunRecord {
     pub started: String,
     /// Its wall time so far, in seconds.
     pub seconds: f64,
-    /// Whether it is over. False in the document of a run that goes on, or that died.
+    /// Whether it is finished. False while it runs, or after it died.
     pub finished: bool,
-    /// Whether it was interrupted, so that cells are missing.
+    /// Whether it was interrupted, so that some cells are not judged.
     pub interrupted: bool,
     /// This program's version.
     pub tool: String,
-    /// The arguments that it was called with.
+    /// Its arguments.
     pub arguments: Vec<String>,
     /// The matrix file, as it was named.
     pub matrix: String,
-    /// The profiles that the cells were judged under. Empty in a run of before there were any.
+    /// The profiles of the cells. Empty for runs that predate profiles.
     #[serde(default)]
     pub profiles: Vec<Profile>,
-    /// Whether the natural road was gone too.
+    /// Whether the natural checks ran too.
     #[serde(default)]
     pub natural: bool,
     /// How many kernels were judged at a time.
@@ -69,10 +68,9 @@ pub struct RunRecord {
     pub host: RunHost,
     /// The QEMU that it used.
     pub qemu: QemuRecord,
-    /// Which accelerator ran the guests, and why that one.
+    /// The accelerator, and why it was used.
     pub accelerator: String,
-    /// Files of this run that are missing or cut short, each with the reason: a disk that was full, as a rule. The
-    /// verdicts don't need them.
+    /// Files that are missing or cut short, with the reason, such as a full disk. No verdict needs them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub not_written: Vec<String>,
 }
@@ -99,21 +97,19 @@ pub struct QemuRecord {
     pub version: String,
 }
 
-/// Why a cell has not been judged: each planned cell is an `error` until it is something else, so that a run that
-/// dies never looks as if it had passed.
+/// Why a cell has not been judged. Each planned cell starts as an `error`, so that a run that dies never looks passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unjudged {
-    /// The run goes on, or died.
+    /// The run is unfinished, or died.
     NotYet,
     /// The run was interrupted.
     Interrupted,
-    /// The run is over, and its worker did not come to this cell.
+    /// The run finished without this cell, because its worker failed.
     Failed,
 }
 
 impl Unjudged {
-    /// The cell of a question that was not answered; never an expected one. `fault` is how backproof itself failed at
-    /// its kernel, where it did.
+    /// The cell of an unanswered question. `fault` is how backproof itself failed at its kernel, if it did.
     pub fn cell(self, question: &Question, fault: Option<&str>) -> Cell {
         let reason = match (self, fault) {
             (_, Some(fault)) => format!("not judged: backproof itself failed at this kernel: {fault}"),

@@ -14,7 +14,7 @@ use crate::{json, lack};
 #[error("could not write {path}: {cause}; {remedy}", path = path.display(), remedy = remedy(path, cause))]
 pub struct FolderError {
     path: PathBuf,
-    // Not called `source`, which would have it printed twice: the message has it in the middle.
+    // Not named `source`, because the message already includes it.
     pub(super) cause: io::Error,
 }
 
@@ -30,7 +30,7 @@ fn remedy(path: &Path, error: &io::Error) -> String {
     }
 }
 
-/// Attaches the path that an operation was about.
+/// Adds the path to an error.
 pub(super) trait At<T> {
     fn at(self, path: &Path) -> Result<T, FolderError>;
 }
@@ -41,8 +41,8 @@ impl<T> At<T> for io::Result<T> {
     }
 }
 
-/// Writes a JSON file whole or not at all, whenever this process is killed; with `durable` also when the power goes.
-/// That takes the disk's time, which a run that goes on has guests waiting for.
+/// Writes a JSON file whole or not at all, even if this process is killed. `durable` also survives a power failure, but
+/// waits for the disk, and guests would wait with it.
 pub(super) fn write_json(path: &Path, value: &impl Serialize, durable: bool) -> Result<(), FolderError> {
     let bytes = json::to_vec(value).map_err(io::Error::other).at(path)?;
     let folder = path.parent().unwrap_or(Path::new("."));
@@ -60,7 +60,7 @@ pub(super) fn write_json(path: &Path, value: &impl Serialize, durable: bool) -> 
     Ok(())
 }
 
-/// The error of making a temporary file without that file's name, which means nothing to people.
+/// The error without the name of the temporary file, which would confuse people.
 fn without_path(error: io::Error) -> io::Error {
     match error.kind() {
         io::ErrorKind::StorageFull => rustix::io::Errno::NOSPC.into(),

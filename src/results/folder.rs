@@ -1,9 +1,8 @@
-//! Writes a run's folder while the run goes on.
+//! Writes a run's folder during the run.
 //!
-//! matrix.json is written anew, beside and then over the old one, whenever a kernel is done: it starts with every
-//! planned cell as an error, so that a run that dies leaves what was finished and claims nothing else. Consoles and
-//! QMP lines are appended as they come. A full disk costs no verdict: room for matrix.json is kept, verdicts are written
-//! before what goes with them, and each other file that cannot be written is named in `run.not_written`.
+//! matrix.json is replaced whenever a kernel is done. Every planned cell starts as an error, so that a run that dies keeps
+//! its finished cells and claims nothing else. Consoles and QMP lines are appended. A full disk loses no verdict: space for
+//! matrix.json is reserved, verdicts are written before other files, and `run.not_written` names those that failed.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs::{self, File, OpenOptions};
@@ -25,19 +24,19 @@ use crate::run::{BootId, Cell, CellTally, ControlFault, Event, Recording, WireRe
 use crate::verdict::Question;
 use crate::words::{JobId, KernelName};
 
-/// Bytes of matrix.json for each kernel and each cell, for which room is kept.
+/// Bytes to reserve for each kernel and each cell in matrix.json.
 const ROOM_EACH: u64 = 8 << 10;
 
-/// Bytes for which room is kept at most.
+/// The most bytes to reserve.
 const ROOM_MOST: u64 = 64 << 20;
 
-/// Files that are named as not written.
+/// The most files to name as not written.
 const NAMED_MOST: usize = 100;
 
-/// Writing matrix.json may take this part of a run's time: with thousands of kernels it is large.
+/// Writing matrix.json may take 1/20 of a run's time: with thousands of kernels it is large.
 const WRITING_SHARE: u32 = 20;
 
-/// The folder of a run that goes on.
+/// The folder of a run in progress.
 pub struct Folder {
     path: PathBuf,
     began: Instant,
@@ -48,11 +47,11 @@ pub struct Folder {
     /// How backproof itself failed at a kernel.
     faults: HashMap<KernelName, String>,
     open: HashMap<BootId, BootFiles>,
-    /// Room on the disk for matrix.json, so that verdicts can be kept when the disk is full. It has no name.
+    /// Reserved space for matrix.json on a full disk: a file without a name.
     room: Option<File>,
     /// When matrix.json may be written next.
     next: Instant,
-    /// Whether something has happened since it was written.
+    /// Whether matrix.json is out of date.
     changed: bool,
 }
 
@@ -62,10 +61,10 @@ struct BootFiles {
 }
 
 impl Folder {
-    /// Makes the run's folder below `results`, and points `latest` at it.
+    /// Creates the run's folder in `results`, and links `latest` to it.
     ///
     /// # Errors
-    /// Where the folder cannot be written; nothing has been booted then.
+    /// If the folder cannot be written. Nothing has been booted then.
     pub fn create(results: &Path, run: RunRecord) -> Result<Self, FolderError> {
         fs::create_dir_all(results).at(results)?;
         let path = results.join(&run.id);
@@ -84,7 +83,7 @@ impl Folder {
             changed: false,
         };
         if let Err(error) = folder.write_document() {
-            // Nothing is in it. An empty folder would only be taken for a run.
+            // An empty folder would look like a run.
             let _ = fs::remove_dir(&folder.path);
             return Err(error);
         }
@@ -92,7 +91,7 @@ impl Folder {
         Ok(folder)
     }
 
-    /// Points `latest` at the run, which has its document by now. The run is of more use than the link.
+    /// Links `latest` to the run. The run goes on without the link.
     fn link(&self, results: &Path) {
         let link = results.join("latest");
         let new = results.join(format!(".latest-{}", self.run.id));
@@ -108,8 +107,8 @@ impl Folder {
         &self.path
     }
 
-    /// Takes note of an event. What cannot be written does not end the run: verdicts stay in memory until matrix.json can
-    /// be written, and other files are named as not written.
+    /// Records an event. A write error does not end the run: verdicts stay in memory until matrix.json can be written, and
+    /// other files are named as not written.
     pub fn event(&mut self, event: &Event) {
         match event {
             Event::Planned(questions) => {
@@ -142,10 +141,10 @@ impl Folder {
         }
     }
 
-    /// The run is over: writes its document.
+    /// Ends the run and writes its document.
     ///
     /// # Errors
-    /// Where it cannot be written.
+    /// If it cannot be written.
     pub fn close(&mut self, accelerator: String, interrupted: bool) -> Result<(), FolderError> {
         self.run.seconds = seconds(self.began);
         self.run.accelerator = accelerator;
@@ -156,12 +155,12 @@ impl Folder {
         written
     }
 
-    /// When matrix.json has to be written, where something has happened that is not in it.
+    /// When to write matrix.json, if it is out of date.
     pub fn due(&self) -> Option<Instant> {
         self.changed.then_some(self.next)
     }
 
-    /// Writes matrix.json, now that it is due. Where that fails it is due again later.
+    /// Writes matrix.json. If that fails, it is due again later.
     pub fn write_due(&mut self) {
         let began = Instant::now();
         if let Err(error) = self.write_document() {
@@ -177,7 +176,7 @@ impl Folder {
         }
     }
 
-    /// The run as it is known now.
+    /// The run so far.
     pub fn document(&self) -> MatrixDocument {
         let unjudged = match (self.run.interrupted, self.run.finished) {
             (true, _) => Unjudged::Interrupted,
@@ -197,7 +196,7 @@ impl Folder {
         let exit_code = match (self.run.interrupted, self.run.finished) {
             (true, _) => Exit::Interrupted,
             (false, true) if !cells.is_empty() => summary.exit(),
-            // A run that is not over has shown nothing yet.
+            // An unfinished run has no result.
             (false, _) => Exit::NoVerdict,
         };
         MatrixDocument {
@@ -215,7 +214,7 @@ impl Folder {
         }
     }
 
-    /// Writes matrix.json. Where the disk is full, the room that was kept for it is used.
+    /// Writes matrix.json, on a full disk into the reserved space.
     fn write_document(&mut self) -> Result<(), FolderError> {
         let (path, document) = (self.path.join("matrix.json"), self.document());
         let mut written = write_json(&path, &document, self.run.finished);
@@ -227,11 +226,11 @@ impl Folder {
         written
     }
 
-    /// Keeps room for matrix.json, as far as there is some.
+    /// Reserves space for matrix.json, as far as there is any.
     fn keep_room(&mut self) {
         let each = (self.planned.len() * 2) as u64 * ROOM_EACH;
         let mut size = each.saturating_add(64 << 10).min(ROOM_MOST);
-        // A file system that cannot reserve space has none to keep.
+        // Some file systems cannot reserve space.
         let Ok(file) = tempfile::tempfile_in(&self.path) else { return };
         while size >= 4 << 10 {
             if rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, size).is_ok() {
@@ -251,7 +250,7 @@ impl Folder {
         }
     }
 
-    /// Writes a file whole; what came of one that cannot be written whole is removed.
+    /// Writes a file; removes it if it could not be written whole.
     fn artefact(&mut self, path: &Path, bytes: &[u8], mode: u32) -> bool {
         let write = || {
             let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(path)?;
@@ -297,7 +296,7 @@ impl Folder {
         }
     }
 
-    /// The verdict first, and then each file that goes with it by itself.
+    /// Writes the verdict first, then each of its files.
     fn judge(&mut self, cell: &Cell, wire: &WireRecord) {
         let name = format!("{}/{}", cell.kernel, cell.job());
         let key = (cell.kernel.clone(), cell.job());
@@ -316,7 +315,7 @@ impl Folder {
         let mut cell = cell.clone();
         for (file, bytes) in files {
             if self.artefact(&folder.join(&file), &bytes, 0o666) {
-                // All of these files show what the guest did.
+                // These files all show the guest's behaviour.
                 cell.judgement.add_artefact(Witness::Runtime, &format!("{name}/{file}"));
             }
         }
@@ -326,7 +325,7 @@ impl Folder {
         }
     }
 
-    /// Writes a cell's ledger.json; one that is there stays whole.
+    /// Writes a cell's ledger.json, without ever leaving half of it.
     fn ledger(&mut self, folder: &Path, cell: &Cell) {
         let path = folder.join("ledger.json");
         let written = fs::create_dir_all(folder).at(folder).and_then(|()| write_json(&path, cell, false));
@@ -341,7 +340,7 @@ fn wrong_controls(cells: &[Cell]) -> Vec<String> {
     wrong.filter_map(Cell::control_complaint).collect()
 }
 
-/// The files of a cell's time lines: a table and a graph of each.
+/// A table and a graph for each time line.
 fn time_lines(cell: &Cell, wire: &WireRecord) -> Vec<(String, Vec<u8>)> {
     let mut named = BTreeSet::new();
     let mut files = Vec::new();

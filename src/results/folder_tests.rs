@@ -80,7 +80,7 @@ fn time_lines_of_a_job_have_their_own_folder() {
 }
 
 #[test]
-fn a_document_begins_with_the_controls_that_were_judged_wrongly() {
+fn document_starts_with_wrongly_judged_controls() {
     let results = tempfile::tempdir().expect("a folder");
     let mut folder = folder(results.path());
     let control = question("a-bug", true);
@@ -97,7 +97,7 @@ fn a_document_begins_with_the_controls_that_were_judged_wrongly() {
 }
 
 #[test]
-fn verdicts_are_kept_on_a_disk_that_is_full() {
+fn verdicts_survive_a_full_disk() {
     // Space runs out, and inodes do.
     for options in ["size=256k", "nr_inodes=9"] {
         let results = tempfile::tempdir().expect("a folder");
@@ -141,7 +141,7 @@ fn verdicts_are_kept_on_a_disk_that_is_full() {
 }
 
 #[test]
-fn what_was_not_judged_says_why_in_the_document() {
+fn unjudged_cells_say_why() {
     let results = tempfile::tempdir().expect("a folder");
     let mut folder = folder(results.path());
     folder.event(&Event::Planned(vec![question("a-bug", false)]));

@@ -1,4 +1,4 @@
-//! What a run leaves behind: `results/<run-id>/`, written so that a crash at any moment keeps what was finished.
+//! A run's folder, `results/<run-id>/`. A crash at any moment keeps the finished results.
 
 mod document;
 mod files;

@@ -1,4 +1,4 @@
-//! Writes what the wire saw as pcapng, which every packet tool reads (draft-ietf-opsawg-pcapng).
+//! Writes captured packets as pcapng, which every packet tool reads (draft-ietf-opsawg-pcapng).
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use pcap_file::{DataLink, PcapError};
 /// A capture that cannot be written.
 #[derive(Debug, thiserror::Error)]
 pub enum CaptureError {
-    /// A packet's bytes came as something else than base64.
+    /// A packet is not base64.
     #[error("packet {0} of the capture is not base64")]
     NotBase64(usize),
     /// The file format refuses it.
@@ -26,8 +26,8 @@ pub enum CaptureError {
 const INBOUND: u32 = 1;
 const OUTBOUND: u32 = 2;
 
-/// The packets as a pcapng file: raw IP, each with its direction as the kernel under test saw it and the check that
-/// it belongs to as its comment. Times count from the job's start.
+/// The packets as a pcapng file of raw IP. The direction is the tested kernel's, the comment names the check, and times
+/// count from the job's start.
 pub fn pcapng(packets: &[Packet]) -> Result<Vec<u8>, CaptureError> {
     let mut writer = PcapNgWriter::new(Vec::new())?;
     let name = InterfaceDescriptionOption::IfName(Cow::Borrowed("wire"));
@@ -85,7 +85,7 @@ mod tests {
                 _ => {}
             }
         }
-        // Nanoseconds, said in the file: the reader of this library takes them for that in any case.
+        // The file must say nanoseconds; this library's reader would assume them anyway.
         assert_eq!(resolution, Some(9));
         let micros = Duration::from_micros;
         assert_eq!(seen, [(micros(200_000), 1500, 2), (micros(523_285), 1500, 2)]);

@@ -9,7 +9,7 @@ use crate::regular;
 use crate::run::Recording;
 use crate::words::KernelName;
 
-/// Bytes of a file of a run that are read: 100,000 cells come to a tenth of it.
+/// The largest file to read: 100,000 cells take a tenth of it.
 const MAX_FILE: u64 = 4 << 30;
 
 /// A run that cannot be read.
@@ -45,15 +45,15 @@ pub enum ReadError {
         /// Why.
         source: io::Error,
     },
-    /// A file is not what it should be.
+    /// A file is damaged, or not backproof's.
     #[error("{path} is not a file of backproof's, or a damaged one", path = path.display())]
     Format {
         /// The file.
         path: PathBuf,
-        /// Where it goes wrong.
+        /// The mistake.
         source: serde_json::Error,
     },
-    /// A file of another time.
+    /// A file of another version.
     #[error("{path} has schema version {found}, and this backproof reads version {SCHEMA_VERSION}: use the one that wrote it", path = path.display())]
     Schema {
         /// The file.
@@ -66,7 +66,7 @@ pub enum ReadError {
 /// The folder of a run: a path, or the name of a folder in `results` (`latest` for the newest).
 ///
 /// # Errors
-/// Where neither holds a matrix.json.
+/// If neither has a matrix.json.
 pub fn find_run(results: &Path, run: &str) -> Result<PathBuf, ReadError> {
     let folder = results.join(run);
     let places = [folder.clone(), PathBuf::from(run)];
@@ -77,7 +77,7 @@ pub fn find_run(results: &Path, run: &str) -> Result<PathBuf, ReadError> {
 /// The document of a run.
 ///
 /// # Errors
-/// Where it cannot be read, or is of another version.
+/// If it cannot be read, or has another version.
 pub fn read_document(run: &Path) -> Result<MatrixDocument, ReadError> {
     let path = run.join("matrix.json");
     let value: serde_json::Value = read_json(&path)?;
@@ -91,7 +91,7 @@ pub fn read_document(run: &Path) -> Result<MatrixDocument, ReadError> {
 /// The folder of a kernel's boot.
 ///
 /// # Errors
-/// Where there is none.
+/// If there is none.
 pub fn boot_folder(run: &Path, kernel: &KernelName, number: u32) -> Result<PathBuf, ReadError> {
     let folder = run.join(kernel.as_str()).join(format!("boot-{}", number));
     if folder.join("boot.json").is_file() {
@@ -111,10 +111,10 @@ pub fn boot_folder(run: &Path, kernel: &KernelName, number: u32) -> Result<PathB
     Err(ReadError::NoBoot { run: run.display().to_string(), kernel: kernel.clone(), number, booted })
 }
 
-/// All that is needed to boot again what was booted in `folder`.
+/// The recording in a boot's `folder`, to boot it again.
 ///
 /// # Errors
-/// Where it cannot be read.
+/// If it cannot be read.
 pub fn read_recording(folder: &Path) -> Result<Recording, ReadError> {
     read_json(&folder.join("boot.json"))
 }

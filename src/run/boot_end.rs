@@ -1,4 +1,4 @@
-//! How a boot ended: what is kept of all that a guest sent.
+//! How a boot ended, and what is kept of the guest's messages.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,16 +6,16 @@ use backproof_protocol::{Hello, Message, Packet, Report, Segment};
 
 use crate::vm::{Boot, Failure, FailureKind};
 
-/// Packets of one boot that are kept. An agent sends a few hundred; a hostile guest could send millions.
+/// The most packets of one boot to keep. An agent sends a few hundred; a hostile guest could send millions.
 const MAX_PACKETS: usize = 10_000;
 
-/// Segments of one boot's time lines that are kept.
+/// The most segments of one boot's time lines to keep.
 const MAX_SEGMENTS: usize = 100_000;
 
-/// Time lines of one job that are kept.
+/// The most time lines of one job to keep.
 const MAX_TIME_LINES: usize = 16;
 
-/// Bytes that all packets and time lines of one boot may unpack to: an agent's come to less than a tenth of it.
+/// The most unpacked bytes of one boot's packets and time lines. An agent sends less than a tenth of it.
 const MAX_UNPACKED: usize = 16 << 20;
 
 /// What the wire saw of one job.
@@ -23,24 +23,24 @@ const MAX_UNPACKED: usize = 16 << 20;
 pub struct WireRecord {
     /// Packets, in order.
     pub packets: Vec<Packet>,
-    /// Time lines of the natural road, by the names that the guest gave them.
+    /// Time lines of the natural checks, by the guest's names.
     pub time_lines: BTreeMap<String, Vec<Segment>>,
 }
 
 /// How a boot ended.
 #[derive(Clone, Debug, Default)]
 pub struct BootEnd {
-    /// The kernel's own release string, where the guest came that far.
+    /// The kernel's release string, if the guest came that far.
     pub release: Option<String>,
-    /// Counters that the kernel shows, of those that the agent looks for.
+    /// The counters that the agent found.
     pub counters: BTreeSet<String>,
     /// What the reproducers concluded.
     pub reports: Vec<Report>,
     /// What the wire saw, by the job's id.
     pub wire: BTreeMap<String, WireRecord>,
-    /// Why the guest cannot be believed, where it can't: for people, with the console's last lines.
+    /// Why the boot failed, with the console's last lines.
     pub failure: Option<String>,
-    /// That the host was too busy, and what to do about it, where it was: a reason for what took too long.
+    /// That the host was too busy, and what to do: a possible cause of timeouts.
     pub busy: Option<String>,
     /// Wall time in seconds.
     pub seconds: f64,
@@ -48,14 +48,14 @@ pub struct BootEnd {
     pub notes: Vec<String>,
 }
 
-/// The counters that the kernel shows, by what the agent found.
+/// The counters that the agent found.
 fn counters(hello: &Hello) -> BTreeSet<String> {
     let shown = hello.features.iter().filter(|(_, is_there)| **is_there);
     shown.filter_map(|(feature, _)| feature.strip_prefix("netstat-counter ")).map(str::to_owned).collect()
 }
 
 impl BootEnd {
-    /// What a boot comes to, beside as many others as `jobs` allows.
+    /// Of a boot, with up to `jobs` guests at a time.
     pub fn of(boot: &Boot, jobs: usize) -> Self {
         let busy = boot.host.too_busy().map(|busy| too_busy(&busy, jobs));
         let mut end = Self {
@@ -80,7 +80,7 @@ impl BootEnd {
                         packets_kept += packets.len();
                         end.wire.entry(capture.job.clone()).or_default().packets.extend(packets);
                     }
-                    // A capture is no witness: a verdict doesn't stand or fall with it.
+                    // No verdict depends on a capture.
                     Err(error) => tracing::warn!(job = capture.job, %error, "a packet capture is lost"),
                 },
                 Message::TimeLine(line) => match line.unpack(&mut room) {
@@ -102,19 +102,19 @@ impl BootEnd {
         end
     }
 
-    /// A boot that could not even be tried.
+    /// A boot that could not be started.
     pub(super) fn untried(why: &anyhow::Error) -> Self {
         Self { failure: Some(format!("{why:#}")), ..Self::default() }
     }
 }
 
-/// That the host was too busy, with what to do about it.
+/// That the host was too busy, and what to do.
 fn too_busy(busy: &str, jobs: usize) -> String {
     let remedy = if jobs > 1 { "rerun with --jobs 1" } else { "rerun when it is quieter" };
     format!("{busy}; {remedy}")
 }
 
-/// A failure with what a person needs to see of the console. What took too long may be a busy host's doing.
+/// A failure with lines of the console. A busy host is named only for timeouts.
 fn describe(failure: &Failure, busy: Option<&str>) -> String {
     let of_time = matches!(failure.kind, FailureKind::Hang { .. } | FailureKind::Host)
         || matches!(failure.kind, FailureKind::Splat(kind) if kind.is_of_time());

@@ -30,7 +30,7 @@ fn boot_of(messages: Vec<Message>, host: HostRecord) -> Boot {
 }
 
 #[test]
-fn a_guest_cannot_fill_the_memory_with_time_lines() {
+fn time_lines_of_a_hostile_guest_are_bounded() {
     let segment = Segment { at_us: 0, data_way: true, seq: 0, length: 1, ack: 0, flags: 0, sack: vec![], lost: false };
     // A line that packs well: a guest could send thousands of these.
     let many = vec![segment.clone(); 1500];
@@ -53,7 +53,7 @@ fn a_guest_cannot_fill_the_memory_with_time_lines() {
 }
 
 #[test]
-fn a_guest_cannot_fill_the_memory_with_packets() {
+fn packets_of_a_hostile_guest_are_bounded() {
     let packet = Packet { at_us: 0, out: true, check: "c".repeat(200_000), length: 0, data: String::new() };
     let capture = Message::Capture(Capture::pack("a-bug", &[packet]).expect("packs"));
     let end = end_of(vec![capture; 500]);

@@ -1,4 +1,4 @@
-//! Boots one kernel as often as its questions take: once, as a rule.
+//! Boots one kernel until all its questions are settled: usually once.
 
 use std::collections::BTreeMap;
 
@@ -16,14 +16,13 @@ use crate::matrix::KernelEntry;
 use crate::vm::{Accel, Boot, GuestSpec, HostLoad, Next, Observed};
 use crate::words::{BugId, JobId};
 
-/// Guest memory where the matrix says nothing: Debian's kernels take 100 MiB of it for themselves.
+/// Default guest memory. Debian's kernels use 100 MiB of it themselves.
 const MEMORY_MIB: u32 = 256;
 
-/// Guest processors where the matrix says nothing. The reproducers wait rather than compute, and a second emulated
-/// processor makes the boot slower.
+/// Default guest processors. Reproducers mostly wait, and a second emulated processor makes the boot slower.
 const CPUS: u32 = 1;
 
-/// Remarks of one boot that are kept.
+/// The most remarks of one boot to keep.
 const MAX_NOTES: usize = 50;
 
 /// The boot that settled a job, and all boots that ran it.
@@ -35,9 +34,9 @@ pub struct Booted {
     pub folders: Vec<String>,
     /// Their wall time in seconds.
     pub seconds: f64,
-    /// How a guest died that ran this and other reproducers, where no guest died that ran one of them alone.
+    /// How a shared guest died, if none of its reproducers killed a guest alone.
     pub unexplained: Option<String>,
-    /// The other bugs whose own programs ran in the guest of the last one, and could have written this one's report.
+    /// Other bugs whose programs ran in the last guest, and could have written this report.
     pub shared_with: Vec<BugId>,
 }
 
@@ -51,18 +50,17 @@ pub struct Bench<'a> {
     pub modules: &'a [Module],
     /// What boots it.
     pub lab: &'a Lab,
-    /// Where to tell it.
+    /// Receives the events.
     pub events: &'a UnboundedSender<Event>,
-    /// Whether to go the natural road too.
+    /// Whether to run the natural checks too.
     pub natural: bool,
 }
 
 /// Boots a kernel until each job has a boot that settles it.
 ///
-/// The agent's reproducers share one boot, but for those under a kernel command line of their own; each user's program has
-/// a boot of its own, unless the user lets some share one. Where a shared guest dies after it had come up, nobody can say which of them killed it, nor whether those that had reported saw a sound kernel: each
-/// then gets a boot of its own. That is no second try: one that dies alone has its answer; and where none does, the
-/// death stays on record as unexplained, and the run does not end as if nothing had been.
+/// The agent's reproducers share one boot per kernel command line. Each user's program boots alone, unless the user lets
+/// some share a guest. If a shared guest dies after it came up, any of its reproducers may be the cause, so each boots
+/// alone. That is no retry: if one dies alone, that is its answer; if none does, the crash is recorded as unexplained.
 pub async fn boot_all(bench: &Bench<'_>, trials: &[Trial<'_>]) -> BTreeMap<JobId, Booted> {
     let mut settled: BTreeMap<JobId, Booted> = BTreeMap::new();
     let mut groups = by_guest(trials);
@@ -133,21 +131,21 @@ async fn boot_once(bench: &Bench<'_>, id: &BootId, trials: &[Trial<'_>], accel: 
     };
     let mut programs: Vec<&GuestProgram> = Vec::new();
     for program in trials.iter().filter_map(|trial| trial.program) {
-        // Once, under however many profiles it runs.
+        // One copy serves all profiles.
         if programs.iter().all(|known| known.name() != program.name()) {
             programs.push(program);
         }
     }
     let size: usize = programs.iter().map(|program| program.bytes().len()).sum();
     let initramfs = guest::initramfs(&plan, bench.modules, &programs)?;
-    // Kept by content: the same kernel, agent and plan make the same bytes, however often they boot.
+    // Stored by content: the same kernel, agent and plan give the same bytes.
     let kept = bench.lab.store.keep(&initramfs)?;
     let profile = trials.first().and_then(|trial| trial.profile.cmdline.as_deref());
     let words: Vec<&str> = settings.cmdline.as_deref().into_iter().chain(profile).collect();
     let recording = Recording {
         image: bench.kernel.image.clone(),
         image_sha256: bench.kernel.image_sha256.clone(),
-        // By the image itself: the name of its package is no part of what is booted.
+        // From the image, because the package's name is not booted.
         release: image_release(&bench.kernel.image)?,
         initramfs: kept.path.clone(),
         initramfs_sha256: kept.sha256.clone(),
@@ -166,7 +164,7 @@ async fn boot_once(bench: &Bench<'_>, id: &BootId, trials: &[Trial<'_>], accel: 
     Ok(boot)
 }
 
-/// The usual memory of a guest with so many bytes of programs: it has them twice while it unpacks its initramfs.
+/// Default memory with these bytes of programs, which are in memory twice while the initramfs is unpacked.
 fn usual_memory_mib(programs: usize) -> u32 {
     MEMORY_MIB.saturating_add(u32::try_from(programs.div_ceil(1 << 20)).unwrap_or(u32::MAX).saturating_mul(2))
 }
@@ -174,20 +172,20 @@ fn usual_memory_mib(programs: usize) -> u32 {
 /// Boots a recorded guest again.
 ///
 /// # Errors
-/// Where a file that it was booted from has gone or changed.
+/// If a file of the recording is missing or has changed.
 pub async fn boot_again(
     lab: &Lab,
     id: &BootId,
     recording: Recording,
     events: &UnboundedSender<Event>,
 ) -> Result<BootEnd, RecordingError> {
-    // What is gone already is told by loading it; what cannot be leased can be read all the same.
+    // Loading reports missing files, and works without a lease.
     let _leases = lab.store.leases([recording.image.as_path(), recording.initramfs.as_path()]);
     let spec = recording.load()?;
     Ok(BootEnd::of(&watch(lab, id, recording, spec, events).await, lab.jobs))
 }
 
-/// Boots a guest and tells what happens to it.
+/// Boots a guest and sends its events.
 async fn watch(lab: &Lab, id: &BootId, recording: Recording, spec: GuestSpec, events: &UnboundedSender<Event>) -> Boot {
     let accel = spec.accel;
     let deadlines = recording.deadlines(lab.jobs);

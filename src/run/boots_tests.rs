@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn a_guest_has_room_for_the_programs_that_it_runs() {
+fn guest_memory_grows_with_its_programs() {
     for (bytes, mib) in [(0, MEMORY_MIB), (1, MEMORY_MIB + 2), (10 << 20, MEMORY_MIB + 20), (usize::MAX, u32::MAX)] {
         assert_eq!(usual_memory_mib(bytes), mib, "{bytes}");
     }

@@ -11,23 +11,22 @@ use crate::words::{BugId, Expectation, JobId, KernelName, Outcome, ProfileName};
 pub struct Cell {
     /// The kernel's name in the matrix.
     pub kernel: KernelName,
-    /// What the kernel calls itself (`uname -r`), if that became known.
+    /// The kernel's release (`uname -r`), if known.
     pub release: Option<String>,
     /// The bug.
     pub bug: BugId,
-    /// The profile it was judged under.
+    /// Its profile.
     pub profile: ProfileName,
     /// How it ended.
     pub outcome: Outcome,
     /// What the matrix expects of the kernel, under its own settings.
     pub expect: Expectation,
-    /// Whether the profile is said to keep the bug from showing: then a kernel that is expected to be affected is
-    /// expected to pass.
+    /// Whether the profile is said to mitigate the bug: then an affected kernel is expected to pass.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub mitigates: bool,
     /// Whether it ended as expected.
     pub expected: bool,
-    /// Whether the kernel is a control, whose truth is known.
+    /// Whether the kernel is a control.
     #[serde(default)]
     pub control: bool,
     /// What the case came to.
@@ -49,18 +48,17 @@ pub struct CellTrials {
     /// What the reproducer tried, and what that showed.
     #[serde(default)]
     pub checks: Vec<Check>,
-    /// How a guest died that ran this reproducer beside others, if none died that ran one alone: the verdict stands, and
-    /// the death is unexplained.
+    /// How a shared guest died, if none of its reproducers killed a guest alone. The verdict stands; the crash is
+    /// unexplained.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unexplained: Option<String>,
-    /// The other bugs whose own programs were root in the guest that settled it (`share-guest` of the matrix): each of
-    /// them could have written this cell's report.
+    /// Other bugs whose programs shared the guest (`share-guest` of the matrix), and could have written this report.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub shared_with: Vec<BugId>,
 }
 
 impl Cell {
-    /// The cell of this question, whose case is judged here.
+    /// Judges the case of this question.
     pub fn judged(question: &Question, release: Option<String>, case: Case<'_>, trials: CellTrials) -> Self {
         let (judgement, outcome, expected) = case.judge_cell(question);
         Self {
@@ -78,7 +76,7 @@ impl Cell {
         }
     }
 
-    /// Who contradicts whom, in a sentence, if strong witnesses do.
+    /// Which strong witnesses contradict each other, if any.
     pub fn conflict_complaint(&self) -> Option<String> {
         self.judgement.contradiction().map(|who| format!("{} {}: {who}", self.kernel, self.job()))
     }
@@ -88,7 +86,7 @@ impl Cell {
         JobId { bug: self.bug.clone(), profile: self.profile.clone() }
     }
 
-    /// What it asks, so that it can be asked again.
+    /// Its question, for a replay.
     pub fn question(&self) -> Question {
         Question {
             kernel: self.kernel.clone(),

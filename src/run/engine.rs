@@ -22,7 +22,7 @@ use crate::verdict::{Boots, Case, Question};
 use crate::vm::{Accelerator, Hypervisor};
 use crate::words::{BugId, JobId, KernelName};
 
-/// What a run works with.
+/// The means of a run.
 pub struct Lab {
     /// The cache that kernels come from.
     pub store: Store,
@@ -30,13 +30,13 @@ pub struct Lab {
     pub hypervisor: Hypervisor,
     /// What runs them.
     pub accelerator: Accelerator,
-    /// What ties QEMU to this process.
+    /// Ties QEMU to this process.
     pub shim: Shim,
-    /// Whether the network is not to be used.
+    /// Whether to use only the cache.
     pub offline: bool,
-    /// Whether indexes are to be fetched anew.
+    /// Whether to fetch indexes again.
     pub refresh: bool,
-    /// How many guests may run at a time, which deadlines allow for.
+    /// How many guests may run at a time; deadlines allow for it.
     pub jobs: usize,
 }
 
@@ -47,22 +47,22 @@ pub struct RunPlan {
     pub matrix: Matrix,
     /// What is known of the bugs.
     pub bugs: Bugs,
-    /// Users' own reproducers: those of every bug that has one and is asked about.
+    /// The users' programs of the chosen bugs.
     pub programs: BTreeMap<BugId, GuestProgram>,
     /// The profiles to judge them under.
     pub profiles: Vec<Profile>,
-    /// What kernels were resolved to before, where the same is to be taken.
+    /// The locks of the kernels that must match.
     pub locked: BTreeMap<KernelName, Locked>,
-    /// Kernels that are skipped, which is allowed, and why.
+    /// Why kernels are skipped that may be.
     pub skipped: BTreeMap<KernelName, String>,
-    /// What was said already of kernels that were looked at before the run: they are not looked at again.
+    /// Kernels that were already examined.
     pub looked: BTreeMap<KernelName, KernelLook>,
-    /// Whether to go the natural road too, for people to look at.
+    /// Whether to run the natural checks too.
     pub natural: bool,
 }
 
 impl RunPlan {
-    /// What a kernel is asked, profile by profile.
+    /// A kernel's questions, by profile.
     fn questions<'a>(&'a self, entry: &'a KernelEntry) -> impl Iterator<Item = Question> + 'a {
         let of_profile = move |profile: &'a Profile| {
             let bugs = entry.bugs.iter().filter(|bug| profile.bugs.contains(bug));
@@ -77,7 +77,7 @@ impl RunPlan {
         self.profiles.iter().flat_map(of_profile)
     }
 
-    /// What a job comes to, where its bug has a reproducer.
+    /// The trial of a job, if its bug has a reproducer.
     fn trial(&self, job: &JobId) -> Option<Trial<'_>> {
         let of_job = |profile: &&Profile| profile.name == job.profile && profile.bugs.contains(&job.bug);
         let bug = self.bugs.get(&job.bug)?;
@@ -92,8 +92,8 @@ impl RunPlan {
     }
 }
 
-/// Judges every cell of the matrix, `lab.jobs` kernels at a time, and tells what happens. Dropping the future ends
-/// every guest. An event that nobody receives any more is no error: the receiver is going down.
+/// Judges every cell of the matrix, `lab.jobs` kernels at a time, and sends events. Dropping the future ends every guest.
+/// It ignores a closed receiver, because the program is ending then.
 pub async fn run(asked: RunPlan, lab: Arc<Lab>, events: UnboundedSender<Event>) {
     let planned = asked.matrix.kernels.iter().flat_map(|entry| asked.questions(entry)).collect();
     let _ = events.send(Event::Planned(planned));
@@ -106,7 +106,7 @@ pub async fn run(asked: RunPlan, lab: Arc<Lab>, events: UnboundedSender<Event>) 
         if asked.questions(entry).next().is_none() {
             continue;
         }
-        // Started one after another, so that kernels are taken up in the matrix's order.
+        // Workers start one by one, to keep the matrix's order.
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { break };
         let (asked, lab, events) = (Arc::clone(&asked), Arc::clone(&lab), events.clone());
         let repositories = Arc::clone(&repositories);
@@ -119,8 +119,7 @@ pub async fn run(asked: RunPlan, lab: Arc<Lab>, events: UnboundedSender<Event>) 
         });
         kernels.insert(worker.id(), kernel);
     }
-    // A worker that panics is a mistake in this program: its cells stay errors, and the other kernels are judged all the
-    // same.
+    // If a worker panics, its cells stay errors, and the other kernels are judged.
     while let Some(ended) = workers.join_next().await {
         if let Err(error) = ended
             && let Some(kernel) = kernels.get(&error.id())
@@ -185,7 +184,7 @@ async fn judge(
             continue;
         }
         let Some(reproducer) = &bug.reproducer else {
-            // The witnesses that need no boot are all there is.
+            // Without a reproducer, the other witnesses decide.
             tell.bug(&bug.id, kernel.release.as_ref(), &Boots::NotAsked);
             continue;
         };
@@ -227,7 +226,7 @@ async fn judge(
     }
 }
 
-/// Obtains the kernel in a thread: unpacking is work for a processor, and packages come slowly.
+/// Obtains the kernel in a thread, because it takes long.
 async fn obtain(
     entry: &KernelEntry,
     locked: Option<&Locked>,
@@ -267,7 +266,7 @@ fn unobtainable(error: ObtainError, optional: bool) -> Boots {
     if optional && gone { Boots::Inapplicable { reason, allowed: true } } else { Boots::Broke(reason) }
 }
 
-/// Tells the cells of one kernel.
+/// Sends the cells of one kernel.
 struct Tell<'a> {
     questions: Vec<Question>,
     bugs: &'a Bugs,
@@ -283,7 +282,7 @@ impl Tell<'_> {
         }
     }
 
-    /// All cells of a bug, which no boot settles.
+    /// Sends all cells of a bug that no boot settles.
     fn bug(&self, bug: &BugId, release: Option<&String>, boots: &Boots) {
         for question in self.questions.iter().filter(|question| question.job.bug == *bug) {
             self.cell(question, release.cloned(), boots.clone(), CellTrials::default(), WireRecord::default());

@@ -1,4 +1,4 @@
-//! What happens during a run, as events. The engine never prints and never writes a file: reporters consume these.
+//! The events of a run. The engine never prints or writes results; it sends these to reporters.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -19,7 +19,7 @@ use crate::words::{JobId, KernelName};
 pub struct BootId {
     /// The kernel.
     pub kernel: KernelName,
-    /// From 1 on, in the order in which they started.
+    /// Counts from 1.
     pub number: u32,
 }
 
@@ -45,13 +45,12 @@ pub enum Event {
     Obtaining {
         /// The kernel.
         kernel: KernelName,
-        /// How far it is; nothing has been said yet where this is absent.
+        /// Its progress; None at first.
         progress: Option<Progress>,
     },
-    /// The repository that a kernel was built from is read, so that its commits can be asked. Nothing is said of one whose
-    /// index is up to date.
+    /// A kernel's repository is being indexed. An up-to-date index sends nothing.
     Indexing {
-        /// The kernel whose worker does it, or waits for it.
+        /// The kernel that needs it.
         kernel: KernelName,
         /// The repository.
         repository: PathBuf,
@@ -69,21 +68,21 @@ pub enum Event {
         /// All that is needed to boot it again.
         recording: Box<Recording>,
     },
-    /// A guest has got further.
+    /// A guest reached its next stage.
     Stage {
         /// The boot.
         boot: BootId,
-        /// What it does now.
+        /// The stage.
         stage: Stage,
     },
     /// Bytes from a guest's serial console.
     Console {
         /// The boot.
         boot: BootId,
-        /// As they came.
+        /// The bytes.
         bytes: Vec<u8>,
     },
-    /// A line that was said over QMP.
+    /// A line of QMP.
     Qmp {
         /// The boot.
         boot: BootId,
@@ -92,7 +91,7 @@ pub enum Event {
     },
     /// A guest has ended.
     BootEnded(BootRecord),
-    /// KVM does not work here after all. Said once a run.
+    /// KVM does not work here after all. Sent once per run.
     AcceleratorFellBack {
         /// What KVM did.
         why: String,
@@ -104,11 +103,11 @@ pub enum Event {
         /// What the wire saw.
         wire: WireRecord,
     },
-    /// The worker of a kernel panicked, which is a mistake in this program: what it had not judged stays so.
+    /// The worker of a kernel panicked; its other cells stay unjudged.
     Failed {
         /// The kernel.
         kernel: KernelName,
-        /// What the worker said.
+        /// The panic's message.
         why: String,
     },
     /// All cells of a kernel are judged.
@@ -132,19 +131,19 @@ pub struct KernelRecord {
     pub name: KernelName,
     /// Where it comes from.
     pub source: String,
-    /// What its image calls itself; the booted kernel's own word is in its cells.
+    /// The release of its image; the cells have that of the booted kernel.
     pub release: Option<String>,
     /// SHA-256 of the image that was booted.
     pub image_sha256: String,
     /// The files that it was taken from.
     pub provenance: Vec<Provenance>,
-    /// The files that it was resolved to, as a lock has them.
+    /// Its files, as in a lock.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<LockedFile>,
-    /// Whether it was taken as its lock has it.
+    /// Whether it matches its lock.
     #[serde(default)]
     pub locked: bool,
-    /// Set where it may not be the newest, because nobody could be asked.
+    /// Set if it may be stale, because nobody could check for updates.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stale: Option<Stale>,
     /// Its boots, in order.
@@ -166,7 +165,7 @@ pub struct BootRecord {
     pub jobs: Vec<JobId>,
     /// Wall time from QEMU's start to its end.
     pub seconds: f64,
-    /// Why it failed, where it did.
+    /// Why it failed, if it did.
     pub failure: Option<String>,
     /// Remarks of the agent, and warnings of the kernel before the agent ran.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -1,4 +1,4 @@
-//! Runs a matrix: workers take kernels, boot them, and settle their cells; what happens is told as events.
+//! Runs a matrix: workers boot kernels, settle their cells, and send events.
 
 mod boot_end;
 mod boots;

@@ -1,4 +1,4 @@
-//! Settles the cells of one kernel: what can be said without booting it, and what its guests reported.
+//! Settles the cells of one kernel, without a boot or by its guests' reports.
 
 use std::collections::BTreeMap;
 
@@ -15,19 +15,18 @@ use crate::matrix::{Bug, Needs, TellingString};
 use crate::verdict::{Boots, Case};
 use crate::words::{BugId, JobId};
 
-/// What a kernel's packages already say about a bug.
+/// Whether a reproducer applies to a kernel, as far as its packages tell.
 pub enum Applies {
     /// It has to be booted.
     Yes,
-    /// It lacks what the question is about.
+    /// It lacks what the reproducer needs: why.
     No(String),
 }
 
-/// Kernel options without which no guest can be heard: the console on ttyS0 and the agent on ttyS1.
+/// Kernel options that every guest needs: the console is on ttyS0, and the agent on ttyS1.
 const SERIAL: [&str; 2] = ["SERIAL_8250", "SERIAL_8250_CONSOLE"];
 
-/// Whether a reproducer that needs this has anything to look for in a kernel, as far as its configuration tells; without a configuration the
-/// guest's own word is waited for.
+/// Whether the kernel's configuration has what a reproducer needs. Without a configuration the guest decides.
 pub fn applies(kernel: &Kernel, needs: &Needs) -> Applies {
     let Some(config) = &kernel.config else { return Applies::Yes };
     if let Some(option) = SERIAL.iter().find(|option| !config.is_builtin(option)) {
@@ -44,8 +43,8 @@ pub fn applies(kernel: &Kernel, needs: &Needs) -> Applies {
     }
 }
 
-/// The modules that a set of bugs needs, in load order. Bugs whose modules cannot be had are settled here: a skip where
-/// the kernel has none, an error where one is there and cannot be read.
+/// The modules that these bugs need, in load order. Settles bugs without them: skip if the kernel lacks a module, error if
+/// it cannot be read.
 pub fn modules(kernel: &Kernel, bugs: &[(&BugId, &Needs)]) -> (Vec<Module>, BTreeMap<BugId, Boots>) {
     let mut loaded: Vec<Module> = Vec::new();
     let mut without = BTreeMap::new();
@@ -70,7 +69,7 @@ pub fn modules(kernel: &Kernel, bugs: &[(&BugId, &Needs)]) -> (Vec<Module>, BTre
     (loaded, without)
 }
 
-/// What a guest's reports settle.
+/// How a guest's report settles a job.
 pub struct Settlement {
     /// What became of the boots.
     pub boots: Boots,
@@ -80,9 +79,9 @@ pub struct Settlement {
     pub wire: WireRecord,
 }
 
-/// Settles a job by a boot that ran its reproducer so. The bug's telling strings are looked for among the kernel's counters.
+/// Settles a job by a boot of its reproducer, and by the counters that tell of the bug.
 ///
-/// A guest that died takes all its reports with it: a kernel that panics after it said that all is well is not well.
+/// If a guest died, its reports don't count: a kernel that panics after a good report is not good.
 pub fn by_boot(job: &JobId, ran: Ran<'_>, strings: &[TellingString], end: &BootEnd) -> Settlement {
     let id = job.to_string();
     let report = end.reports.iter().find(|report| report.job == id).cloned();
@@ -93,7 +92,7 @@ pub fn by_boot(job: &JobId, ran: Ran<'_>, strings: &[TellingString], end: &BootE
             Testimony::Finding(finding) => Boots::Showed(beside_counters(finding, strings, &end.counters)),
             Testimony::NotApplicable(reason) => Boots::Inapplicable { reason, allowed: false },
             Testimony::Broken(reason) => Boots::Broke(match &end.busy {
-                // A report that does not follow from its checks is not due to a busy host.
+                // A busy host cannot explain a report that contradicts its checks.
                 Some(busy) if report.conclusion == Conclusion::Error => format!("{reason}; {busy}"),
                 _ => reason,
             }),
@@ -103,8 +102,7 @@ pub fn by_boot(job: &JobId, ran: Ran<'_>, strings: &[TellingString], end: &BootE
     Settlement { boots, checks: report.map(|report| report.checks).unwrap_or_default(), wire }
 }
 
-/// The cell of a reproducer that ran again so, in this boot alone. What the witnesses said that need no boot stands as it
-/// was.
+/// Judges a cell again by a replayed boot. The other witnesses' findings stay.
 pub fn judge_again(then: &Cell, ran: Ran<'_>, bug: Option<&Bug>, end: &BootEnd) -> Cell {
     let question = then.question();
     let strings = bug.map_or(&[][..], |bug| &bug.strings);

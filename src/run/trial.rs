@@ -9,8 +9,7 @@ use crate::guest::GuestProgram;
 use crate::matrix::{Profile, ReproducerSpec};
 use crate::words::{BugId, JobId};
 
-/// How many times as long a job may take that goes the natural road too: it has to see a connection be silent for ever,
-/// beside what the reproducer does.
+/// The natural checks multiply a job's deadline by this, because they wait for silent connections.
 const NATURAL_DEADLINE: u32 = 2;
 
 /// A bug to be judged under a profile.
@@ -20,28 +19,28 @@ pub struct Trial<'a> {
     pub bug: &'a BugId,
     /// What provokes it.
     pub reproducer: &'a ReproducerSpec,
-    /// The user's own program that this is, where it is one.
+    /// The user's program, if it is one.
     pub program: Option<&'a GuestProgram>,
     /// The profile.
     pub profile: &'a Profile,
-    /// Whether its program may share a guest with those of other bugs, because the user says that they trust each other.
+    /// Whether the user lets its program share a guest with other bugs' programs.
     pub shares: bool,
 }
 
-/// Whose code a guest runs. A program is root in its guest, so it can write any report there: programs of two bugs are in
-/// one guest only where the user says so, and never with the agent's own reproducers.
+/// Whose code a guest runs. A program is root in its guest and can write any report. So programs of two bugs share a
+/// guest only if the user says so, and never with the agent's reproducers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Tenant<'a> {
     /// The agent's own reproducers.
     Ours,
-    /// The program of one bug, under however many profiles.
+    /// The program of one bug, under any profile.
     Program(&'a BugId),
     /// Programs that trust each other.
     Trusting,
 }
 
 impl<'a> Trial<'a> {
-    /// What its report is weighed by.
+    /// What it takes to weigh its report.
     pub fn ran(&self) -> Ran<'a> {
         Ran { sysctls: &self.profile.sysctls, own_program: self.program.is_some() }
     }
@@ -55,7 +54,7 @@ impl<'a> Trial<'a> {
         }
     }
 
-    /// The other bugs whose own programs are in its guest, where its own is a program.
+    /// The other bugs whose programs are in its guest.
     pub(super) fn shared_with(&self, guest: &[Self]) -> Vec<BugId> {
         let others = guest.iter().filter(|other| self.program.is_some() && other.bug != self.bug);
         let others: BTreeSet<&BugId> = others.map(|other| other.bug).collect();
@@ -67,7 +66,7 @@ impl<'a> Trial<'a> {
         JobId { bug: self.bug.clone(), profile: self.profile.name.clone() }
     }
 
-    /// Its job, which may take `patience` times as long as on a quiet host.
+    /// Its job, with `patience` times the deadline of a quiet host.
     pub(super) fn job(&self, natural: bool, patience: u32) -> Job {
         let natural_road = if natural { NATURAL_DEADLINE } else { 1 };
         let deadline = self.reproducer.deadline.saturating_mul(natural_road * patience);
@@ -78,8 +77,7 @@ impl<'a> Trial<'a> {
     }
 }
 
-/// The trials that can share a boot: those whose profiles have the same words for the kernel's command line, and that run
-/// the code of the same [`Tenant`].
+/// Groups trials that can share a boot: those with the same kernel command line and the same [`Tenant`].
 pub(super) fn by_guest<'a>(trials: &[Trial<'a>]) -> VecDeque<Vec<Trial<'a>>> {
     let mut groups: VecDeque<Vec<Trial>> = VecDeque::new();
     for trial in trials {

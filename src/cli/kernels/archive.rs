@@ -1,4 +1,4 @@
-//! `backproof kernels list --source`: what an archive of kernels has.
+//! `backproof kernels list --source`: lists an archive of kernels.
 
 use anyhow::Context as _;
 
@@ -9,7 +9,7 @@ use crate::kernel::{self, Obtain};
 use crate::report::{ArchiveDocument, Fetching, Style};
 use crate::shim::Shim;
 
-/// Shows the versions of the archive of mainline builds that the pattern fits.
+/// Lists the versions of the archive of mainline builds that match the pattern.
 pub(super) fn mainline(args: &List) -> Result<Exit, Stop> {
     let matrix = args.which.matrix()?;
     let store = args.cache.open()?;

@@ -1,4 +1,4 @@
-//! `backproof kernels gc`: what the cache holds, and how it is made smaller.
+//! `backproof kernels gc`: shows the cache, and makes it smaller.
 
 use std::time::Duration;
 
@@ -12,13 +12,13 @@ use crate::report::{GcDocument, Style, bytes, say};
 
 #[derive(Args, Debug)]
 pub(in crate::cli) struct Gc {
-    /// Remove what was not used for longer than this: 12h, 30d, 8w
+    /// Remove files unused for longer than this: 12h, 30d, 8w
     #[arg(long, value_name = "AGE", value_parser = age)]
     older_than: Option<Duration>,
-    /// Remove what was not used for longest until the cache takes no more than this: 500M, 20G
+    /// Shrink the cache to this size, longest unused first: 500M, 20G
     #[arg(long, value_name = "SIZE", value_parser = size)]
     max_size: Option<u64>,
-    /// Only tell what would be removed
+    /// Only show what would be removed
     #[arg(long)]
     dry_run: bool,
     /// Output format
@@ -28,7 +28,7 @@ pub(in crate::cli) struct Gc {
     cache: Cache,
 }
 
-/// Collects, and tells what became of it.
+/// Shows the cache, or removes files from it.
 pub(super) fn gc(args: &Gc) -> Result<Exit, Stop> {
     let store = args.cache.open()?;
     let limits = Limits { older_than: args.older_than, max_bytes: args.max_size };
@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ages_and_sizes_are_read_and_anything_else_is_refused() {
+    fn ages_and_sizes_need_a_number_and_a_unit() {
         assert_eq!(age("30d"), Ok(Duration::from_secs(30 * 86400)));
         assert_eq!(age("90m"), Ok(Duration::from_secs(5400)));
         assert_eq!(size("20G"), Ok(20 << 30));

@@ -13,13 +13,13 @@ use crate::report::{KernelRow, KernelsDocument, LockedRow, Style};
 
 #[derive(Args, Debug)]
 pub(in crate::cli) struct List {
-    /// With --source: only the versions that this fits, as '4.19.5*' [default: all]
+    /// With --source: list only matching versions, such as '4.19.5*'
     #[arg(value_name = "PATTERN", requires = "source")]
     pub(super) pattern: Option<String>,
-    /// Show what this archive has instead: Ubuntu's mainline builds (at BACKPROOF_MAINLINE, or where the matrix says)
+    /// List this archive instead of the matrix
     #[arg(long, value_enum, conflicts_with_all = ["kernel", "tag"])]
     source: Option<Archive>,
-    /// With --source: use only what is in the cache
+    /// With --source: use only the cache, not the network
     #[arg(long, requires = "source")]
     pub(super) offline: bool,
     #[command(flatten)]
@@ -31,14 +31,14 @@ pub(in crate::cli) struct List {
     pub(super) cache: Cache,
 }
 
-/// An archive that can tell what it has.
+/// An archive that can be listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Archive {
-    /// Ubuntu's builds of kernel.org's releases
+    /// Ubuntu's mainline builds, at BACKPROOF_MAINLINE or as the matrix says
     Mainline,
 }
 
-/// Shows the kernels; all, also those that run only when asked for.
+/// Lists the kernels, including those that run only when named.
 pub(super) fn list(args: &List) -> Result<Exit, Stop> {
     if let Some(Archive::Mainline) = args.source {
         return archive::mainline(args);

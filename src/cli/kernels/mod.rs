@@ -1,4 +1,4 @@
-//! `backproof kernels`: the kernels of a matrix, what they were resolved to, and the cache that they are kept in.
+//! `backproof kernels`: the kernels of a matrix, their lock, and their cache.
 
 use std::path::PathBuf;
 
@@ -20,7 +20,7 @@ pub(super) enum Kernels {
     List(list::List),
     /// Resolve the kernels of a matrix again and update kernels.lock
     Update(update::Update),
-    /// Show the size of the cache; with a limit, remove what was unused longest
+    /// Show the size of the cache, or remove files that were unused for long
     Gc(gc::Gc),
 }
 
@@ -30,10 +30,10 @@ struct Which {
     /// Matrix of kernels [default: ./kernels.yaml, or the built-in one]
     #[arg(long, value_name = "FILE")]
     matrix: Option<PathBuf>,
-    /// Only this kernel, plus any matched by --tag (repeatable)
+    /// Use only this kernel, plus any matched by --tag (repeatable)
     #[arg(long, value_name = "NAME")]
     kernel: Vec<KernelName>,
-    /// Only kernels with this tag, plus any that are named (repeatable)
+    /// Use only kernels with this tag, plus any that are named (repeatable)
     #[arg(long, value_name = "TAG")]
     tag: Vec<String>,
 }

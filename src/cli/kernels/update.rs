@@ -1,4 +1,4 @@
-//! `backproof kernels update`: resolves a matrix anew, shows what would change in its lock, and writes that.
+//! `backproof kernels update`: resolves a matrix again, shows the changes of its lock, and writes it.
 
 use std::collections::{BTreeMap, HashSet};
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
@@ -34,7 +34,7 @@ pub(in crate::cli) struct Update {
 pub(super) fn update(args: &Update) -> Result<Exit, Stop> {
     let matrix = args.which.matrix()?;
     if matrix_file::is_built_in(&matrix) {
-        let why = "the built-in matrix has no lock, for no file is there to keep one beside";
+        let why = "the built-in matrix has no lock, because it is not a file";
         return Err(Stop::usage(anyhow!("{why}; write a kernels.yaml (docs/matrix.md), or name one with --matrix")));
     }
     let store = args.cache.open()?;
@@ -42,7 +42,7 @@ pub(super) fn update(args: &Update) -> Result<Exit, Stop> {
     let chosen = args.which.of(&matrix)?;
     let old = matrix_file::lock(&matrix)?;
     let Resolution { mut changes, mut fresh, exit } = resolve(&chosen, &old, &store)?;
-    // What the matrix has no more goes where all of it was asked for.
+    // Entries of removed kernels go, unless only some kernels were named.
     if args.which.is_all() {
         let is_known = |name: &KernelName| matrix.kernels.iter().any(|entry| entry.name == *name);
         for (name, locked) in old.kernels.iter().filter(|(name, _)| !is_known(name)) {
@@ -58,7 +58,7 @@ pub(super) fn update(args: &Update) -> Result<Exit, Stop> {
     if document.is_change() && (args.yes || (asks && is_wanted(&path)?)) {
         let guard = Lock::guard(&matrix.path).with_context(|| format!("{} cannot be locked", path.display()));
         let _guard = guard.map_err(Stop::no_verdict)?;
-        // Another one may have pinned kernels meanwhile.
+        // A run may have pinned kernels meanwhile.
         let mut lock = matrix_file::lock(&matrix)?;
         lock.kernels.append(&mut fresh);
         lock.kernels.retain(|name, _| !document.removes(name));
@@ -70,11 +70,11 @@ pub(super) fn update(args: &Update) -> Result<Exit, Stop> {
     ended(exit, show(&document, args.format, Style::of_terminal()))
 }
 
-/// What chosen kernels are resolved to now.
+/// The chosen kernels, resolved again.
 struct Resolution {
-    /// Beside what they were.
+    /// The change of each.
     changes: Vec<Change>,
-    /// Entries that are new or other than they were.
+    /// New and changed entries.
     fresh: BTreeMap<KernelName, Locked>,
     exit: Exit,
 }
@@ -92,7 +92,7 @@ fn resolve(chosen: &Matrix, old: &Lock, store: &Store) -> Result<Resolution, Sto
                 Ok(resolved) => {
                     let source = source_line(entry, &chosen.path);
                     let new = Locked { source, when, release: resolved.release, files: resolved.files };
-                    // The same kernel was locked when it was; archives may have come to the matrix since.
+                    // The date of the lock stays if the kernel is the same; the matrix may list more archives now.
                     let same = before.filter(|old| old.is_same(&new)).cloned();
                     let mut new = same.unwrap_or(new);
                     if kernel::is_in_archives(&entry.source) {
@@ -108,7 +108,7 @@ fn resolve(chosen: &Matrix, old: &Lock, store: &Store) -> Result<Resolution, Sto
                 }
                 Err(error) => {
                     let blame = if error.blame() == Blame::User { Exit::Usage } else { Exit::NoVerdict };
-                    // An optional kernel survives that its source has gone; its entry says what it was.
+                    // An optional kernel may vanish; its entry stays.
                     let is_gone = entry.optional && error.is_gone();
                     let why = format!("{:#}", anyhow::Error::new(error));
                     if is_gone {
@@ -125,7 +125,7 @@ fn resolve(chosen: &Matrix, old: &Lock, store: &Store) -> Result<Resolution, Sto
     Ok(Resolution { changes, fresh, exit })
 }
 
-/// What the kernel is resolved to now. The mirror is asked for each suite once.
+/// Resolves one kernel. Asks the mirror once for each suite.
 fn one(
     entry: &KernelEntry,
     asked: &mut HashSet<String>,
@@ -147,7 +147,7 @@ fn one(
     resolved
 }
 
-/// Whether whoever sits at the terminal wants it; nobody does where there is none.
+/// Asks at the terminal; without one the answer is no.
 fn is_wanted(path: &Path) -> Result<bool, Stop> {
     if !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
         return Ok(false);

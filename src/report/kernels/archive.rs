@@ -1,4 +1,4 @@
-//! What an archive of kernels has, as lines and for machines.
+//! The list of an archive of kernels.
 
 use std::fmt::Write as _;
 
@@ -18,11 +18,11 @@ pub struct ArchiveDocument {
     schema_version: u32,
     /// The archive's address.
     pub archive: String,
-    /// Its versions that were asked for, in their order.
+    /// The matching versions, in order.
     pub versions: Vec<String>,
-    /// What is known of whose word this is: an index is signed by nobody.
+    /// Always `unverified`, because nobody signs an index.
     pub signature: &'static str,
-    /// Why this may not be the newest, where it is what was recorded earlier.
+    /// Why the list may be stale, if it was recorded earlier.
     pub stale: Option<String>,
 }
 
@@ -64,7 +64,7 @@ mod tests {
     use crate::kernel::Stale;
 
     #[test]
-    fn versions_come_one_a_line_and_it_is_said_whose_word_that_is() {
+    fn versions_are_listed_with_their_origin() {
         let version = |text: &str| text.parse().expect("a version");
         let mut listing = MainlineListing {
             address: "https://mirror.example/mainline/".parse().expect("an address"),

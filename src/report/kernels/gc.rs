@@ -1,4 +1,4 @@
-//! What the cache holds, and what of it was removed.
+//! The content of the cache, and what was removed.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -30,17 +30,17 @@ pub struct GcDocument<'a> {
     /// The caches below it, which are only read.
     #[serde(serialize_with = "json::paths")]
     pub cache_from: Vec<PathBuf>,
-    /// Whether what is called removed is still there.
+    /// Whether nothing was really removed.
     pub dry_run: bool,
-    /// Bytes on the disk of all that is left, or would be.
+    /// Bytes on the disk that are left, or would be.
     pub left_bytes: u64,
     /// The same by kind.
     pub kinds: Vec<OfKind>,
-    /// What went, or would go.
+    /// What was removed, or would be.
     pub removed: Vec<&'a CacheItem>,
     /// Bytes that this frees.
     pub removed_bytes: u64,
-    /// What should have gone and stayed.
+    /// What was due and was kept.
     pub kept: Vec<Stayed<'a>>,
     /// Whether limits were given. Without any, the text says how to give them.
     #[serde(skip)]
@@ -58,7 +58,7 @@ pub struct OfKind {
     pub bytes: u64,
 }
 
-/// What should have gone and stayed.
+/// An item that was due and was kept.
 #[derive(Debug, Serialize)]
 pub struct Stayed<'a> {
     #[serde(flatten)]
@@ -91,7 +91,7 @@ impl<'a> GcDocument<'a> {
         }
     }
 
-    /// Why more is left than was asked for.
+    /// Why the cache is still larger than the limit.
     pub fn why_left(&self) -> &'static str {
         let stayed = |why| self.kept.iter().any(|stayed| stayed.why == why);
         match (stayed(Why::InUse), stayed(Why::JustUsed)) {

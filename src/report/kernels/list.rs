@@ -44,13 +44,13 @@ pub struct KernelRow {
     pub source: String,
     /// Its tags.
     pub tags: BTreeSet<String>,
-    /// Whether it runs only when asked for.
+    /// Whether it runs only when named.
     pub opt_in: bool,
     /// What it is locked to.
     pub locked: Option<LockedRow>,
-    /// Whether it is here.
+    /// Whether it is cached.
     pub cached: Cached,
-    /// Bytes of the files that it comes in, where they are known.
+    /// Bytes of its files, if known.
     pub bytes: Option<u64>,
 }
 
@@ -59,11 +59,11 @@ pub struct KernelRow {
 pub struct LockedRow {
     /// What it calls itself.
     pub release: Option<String>,
-    /// The version of its first package, which is the one that was named or has the image.
+    /// The version of its first package, which is named or has the image.
     pub version: Option<String>,
-    /// When that was.
+    /// When it was locked.
     pub when: String,
-    /// Whether the matrix still has the source that this was resolved from.
+    /// Whether the matrix still has the same source.
     pub current: bool,
     /// Its files.
     pub files: Vec<LockedFile>,
@@ -77,7 +77,7 @@ impl LockedRow {
         Self { release, version, when, current, files }
     }
 
-    /// For people: the release, with the version where that says more.
+    /// The release, and the version if known.
     pub(super) fn words(&self) -> String {
         match (&self.release, &self.version) {
             (Some(release), Some(version)) => format!("{release} ({version})"),
@@ -88,7 +88,7 @@ impl LockedRow {
 }
 
 impl KernelsDocument {
-    /// Of a matrix, and its lock file where that exists.
+    /// Of a matrix, and its lock file if it exists.
     pub fn of(matrix: &Path, lock: Option<PathBuf>, kernels: Vec<KernelRow>) -> Self {
         Self { schema_version: SCHEMA_VERSION, matrix: matrix.display().to_string(), lock, kernels }
     }
@@ -103,7 +103,7 @@ impl Document for KernelsDocument {
             longest.max(heads[at].len())
         };
         let mut widths: [usize; 5] = std::array::from_fn(longest);
-        // What is too wide is taken from the source first, then from what it is locked to, then from the name.
+        // If it is too wide, the source shrinks first, then the lock, then the name.
         let mut over = (widths.iter().sum::<usize>() + 2 * (widths.len() - 1)).saturating_sub(style.width);
         for at in [1, 2, 0] {
             let taken = over.min(widths[at].saturating_sub(LEAST));

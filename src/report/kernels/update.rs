@@ -1,4 +1,4 @@
-//! What an update of a lock changes.
+//! The changes of a lock.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -29,25 +29,25 @@ pub struct UpdateDocument {
     pub lock: PathBuf,
     /// Whether it was written.
     pub written: bool,
-    /// What became of each kernel.
+    /// The change of each kernel.
     pub kernels: Vec<Change>,
 }
 
-/// What became of a kernel.
+/// The change of one kernel.
 #[derive(Debug, Serialize)]
 pub struct Change {
     /// The kernel.
     pub kernel: KernelName,
-    /// What became of it.
+    /// The change.
     #[serde(flatten)]
     pub what: Changed,
 }
 
-/// What becomes of a kernel's entry.
+/// The change of a kernel's entry.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "kebab-case", tag = "change")]
 pub enum Changed {
-    /// It was not there.
+    /// It is new.
     Added {
         /// What it is now.
         new: LockedRow,
@@ -58,10 +58,10 @@ pub enum Changed {
         old: LockedRow,
         /// What it is now.
         new: LockedRow,
-        /// Whether its files are the same, byte for byte: they are had from elsewhere, or by another source.
+        /// Whether its files have the same bytes, from another address or source.
         same_bytes: bool,
     },
-    /// The matrix has no such kernel any more.
+    /// The matrix no longer has this kernel.
     Removed {
         /// What it was.
         old: LockedRow,
@@ -112,7 +112,7 @@ impl UpdateDocument {
         self.kernels.iter().any(changes)
     }
 
-    /// Whether this kernel's entry goes.
+    /// Whether this kernel's entry is removed.
     pub fn removes(&self, name: &KernelName) -> bool {
         self.kernels.iter().any(|change| change.kernel == *name && matches!(change.what, Changed::Removed { .. }))
     }
@@ -159,7 +159,7 @@ impl Document for UpdateDocument {
     }
 }
 
-/// What somebody has to decide on, in lines: other versions, or of the same version other bytes, file by file.
+/// A change in lines: the versions, or for the same version the checksums of each file.
 fn difference(old: &LockedRow, new: &LockedRow, same_bytes: bool) -> String {
     let (was, is) = (old.words(), new.words());
     if same_bytes {
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn update_fits_100_columns_and_gone_is_no_failure() {
+    fn update_fits_100_columns_and_gone_is_not_failed() {
         let why = "words ".repeat(60);
         let text = document(&"n".repeat(60), Changed::Gone { why }).changes(Style::default());
         let text = anstream::adapter::strip_str(&text).to_string();
