@@ -12,7 +12,7 @@ use super::{Lab, Ran, alive, descendants};
 
 /// What `stall-break` finds in the file that it patches: its patch's own context and removed lines.
 pub fn patched_file() -> (&'static str, String) {
-    let patch = include_str!("../images/patches/6.1/stall-break.patch");
+    let patch = include_str!("../../images/patches/6.1/stall-break.patch");
     let hunk = patch.split_once("\n@@ ").expect("a hunk").1;
     let lines = hunk.lines().skip(1).filter(|line| !line.starts_with('+'));
     ("net/ipv4/tcp_output.c", lines.map(|line| format!("{}\n", line.get(1..).unwrap_or_default())).collect())
