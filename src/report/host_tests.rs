@@ -78,7 +78,7 @@ fn exposure_to_one_bug_does_not_hide_an_unknown_one() {
     namespace.sockets = None;
     let counters = namespace.counters.as_mut().expect("counters");
     counters.values.insert("SyncookiesRecv".to_owned(), 3);
-    let text = plain(&host(&document(reading), Style::default()));
+    let text = plain(&document(reading).text(Style::default()));
     let answer = "Linux 6.1.0-25-amd64: was exposed; unknown for zero-window-user-timeout\n";
     assert!(text.starts_with(answer), "{text}");
 }
