@@ -5,7 +5,7 @@ use super::{base, live};
 /// Folders of the system's own programs.
 const SYSTEM: [&str; 6] = ["/bin", "/sbin", "/usr/bin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin"];
 
-/// Definitions that are kept.
+/// The most definitions to keep.
 const MOST: usize = 100;
 
 /// What a text has redefined so far, with the lines that did.
@@ -48,12 +48,14 @@ impl Replacements {
                     let hides = arguments.iter().filter_map(|word| word.split_once('=')).filter(|(n, v)| hides(n, v));
                     hides.for_each(|(name, _)| self.keep(Replaced::Program(name.to_owned()), typed));
                 }
-                "unalias" | "unset" => self.found.retain(|found| match &found.what {
-                    Replaced::Program(name) | Replaced::All(name) => {
-                        !arguments.contains(name) && !(program == "unalias" && arguments.iter().any(|a| a == "-a"))
-                    }
-                    Replaced::Search => true,
-                }),
+                "unalias" | "unset" => {
+                    let all_aliases = program == "unalias" && arguments.iter().any(|word| word == "-a");
+                    self.found.retain(|found| match &found.what {
+                        Replaced::Program(name) => !all_aliases && !arguments.contains(name),
+                        Replaced::All(name) => program == "unalias" || !arguments.contains(name),
+                        Replaced::Search => true,
+                    });
+                }
                 "hash" => {
                     let name = arguments.iter().position(|word| word == "-p").and_then(|at| arguments.get(at + 2));
                     name.iter().for_each(|name| self.keep(Replaced::Program((*name).clone()), typed));
@@ -81,7 +83,7 @@ impl Replacements {
                 let mut called = calls.iter().flat_map(|(words, _)| words).flat_map(|word| word.split_whitespace());
                 match &found.what {
                     Replaced::Program(name) => called.any(|word| word == name),
-                    Replaced::Search => called.any(|word| live::prints_state(word)),
+                    Replaced::Search => called.any(live::prints_state),
                     Replaced::All(_) => true,
                 }
             };
@@ -90,7 +92,9 @@ impl Replacements {
     }
 
     fn keep(&mut self, what: Replaced, line: &str) {
-        if self.found.len() < MOST && self.found.iter().all(|found| found.what != what) {
+        // Beyond that, no output is trusted.
+        let what = if self.found.len() < MOST { what } else { Replaced::All("more".to_owned()) };
+        if self.found.iter().all(|found| found.what != what) {
             self.found.push(Replacement { what, line: shown(line) });
         }
     }
@@ -173,6 +177,8 @@ mod tests {
             (&["export PATH=$PATH:/tmp/bin", "uname -r"], false),
             (&["PATH=/usr/sbin:$PATH", "ss -tan"], false),
             (&["export PROC_ROOT=/var/tmp/old", "nstat -az"], true),
+            (&["export PROC_ROOT=/var/tmp/old", "unalias -a", "nstat -az"], true),
+            (&["export PROC_ROOT=/var/tmp/old", "unset PROC_ROOT", "nstat -az"], false),
             (&["PROC_NET_NETSTAT=old nstat -az"], true),
             (&["PROC_NET_NETSTAT=old nstat -az", "nstat -az"], false),
             (&["env LD_PRELOAD=./x.so uname -r"], true),
@@ -186,6 +192,11 @@ mod tests {
             let last = lines.iter().map(|line| replacements.take(line)).last().flatten();
             assert_eq!(last.is_some(), is_replaced, "{lines:?}: {last:?}");
         }
+        let mut replacements = Replacements::default();
+        for at in 0..=MOST {
+            replacements.take(&format!("alias a{at}=true"));
+        }
+        assert!(replacements.take("uname -r").is_some(), "a definition was forgotten");
         assert!(is_definition("alias uname='echo 4'") && is_definition("uname() {"));
         for output in ["alias: no such command", "skmem:(r0) timer:(on)", "tcp_fragment() failed"] {
             assert!(!is_definition(output), "{output}");
