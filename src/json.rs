@@ -14,23 +14,23 @@ pub fn is_obeyed(c: char) -> bool {
         || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
-/// Writes a document, with line breaks. It escapes characters that terminals interpret, because documents contain text
+/// Writes a document, with line breaks and one at its end. It escapes characters that terminals interpret, because documents contain text
 /// from guests and packages, and people read them on terminals.
 ///
 /// # Errors
 /// If it cannot be written.
-pub fn write(out: impl Write, value: &(impl Serialize + ?Sized)) -> serde_json::Result<()> {
-    value.serialize(&mut serde_json::Serializer::with_formatter(out, Escaping::default()))
+pub fn write(mut out: impl Write, value: &(impl Serialize + ?Sized)) -> io::Result<()> {
+    value.serialize(&mut serde_json::Serializer::with_formatter(&mut out, Escaping::default()))?;
+    out.write_all(b"\n")
 }
 
-/// The document of [`write()`], with a line break at its end.
+/// The document of [`write()`].
 ///
 /// # Errors
 /// If the value cannot be JSON.
-pub fn to_vec(value: &(impl Serialize + ?Sized)) -> serde_json::Result<Vec<u8>> {
+pub fn to_vec(value: &(impl Serialize + ?Sized)) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     write(&mut bytes, value)?;
-    bytes.push(b'\n');
     Ok(bytes)
 }
 

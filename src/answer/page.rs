@@ -1,6 +1,6 @@
 //! The whole output of a command that prints a kernel among other lines: `hostnamectl`, or a list of packages.
 
-use super::Subject;
+use super::subject::{Subject, Unclear};
 
 /// A command whose lines are known.
 struct KnownCommand {
@@ -92,7 +92,8 @@ fn is_in_apt_list(line: &str) -> bool {
 
 /// Whether a package is not a kernel: neither its name says so, nor does the line name one.
 fn is_other(package: &str, line: &str) -> bool {
-    !package.contains("linux-image") && !package.contains("kernel") && Subject::of(line, false).is_err()
+    let names_none = matches!(Subject::of(line, false), Err(Unclear::NoRelease(_)));
+    names_none && !package.contains("linux-image") && !package.contains("kernel")
 }
 
 #[cfg(test)]
@@ -128,6 +129,14 @@ mod tests {
         let starts = ["ii  linux-image-4.15.0-58-generic", "ii  a-kernel", "this line"];
         assert_eq!((page.lines.len(), page.skipped), (3, 7), "{page:?}");
         assert!(page.lines.iter().zip(starts).all(|(line, start)| line.starts_with(start)), "{page:?}");
+    }
+
+    #[test]
+    fn row_with_several_kernels_is_kept() {
+        let row = "ii  notes  1  all  from 5.4.0-42-generic to 5.4.0-48-generic";
+        let headed = format!("||/ Name Version Architecture Description\n{row}\n");
+        assert!(matches!(Subject::of(row, false), Err(Unclear::Several(_))));
+        assert_eq!(page(&headed).lines, [row]);
     }
 
     #[test]

@@ -160,10 +160,7 @@ fn help_or_usage(answer: &clap::Error) -> Exit {
 fn show(document: &impl Document, format: Format, style: Style) -> Result<(), Stop> {
     match format {
         Format::Table => print(&document.text(style)),
-        Format::Json => print_with(|out| {
-            json::write(&mut *out, document)?;
-            out.write_all(b"\n")
-        }),
+        Format::Json => print_with(|out| json::write(out, document)),
     }
 }
 

@@ -42,11 +42,11 @@ impl<'a> BuildConfig<'a> {
     /// The one that was obtained with a kernel.
     pub fn of_kernel(kernel: &Kernel) -> Option<Self> {
         let config = kernel.config.clone()?;
-        let (place, is_certain) = match (&kernel.origin.config, &kernel.origin.tree) {
-            (ConfigOrigin::Tree, Some(tree)) => return Self::of_tree(tree),
-            (ConfigOrigin::Own(place), _) => ((*place).to_owned(), true),
-            (ConfigOrigin::Beside(path), _) => (format!("{}, which is named beside the image", path.display()), false),
-            (ConfigOrigin::Unknown | ConfigOrigin::Tree, _) => ("a configuration beside the image".to_owned(), false),
+        let (place, is_certain) = match &kernel.origin.config {
+            ConfigOrigin::Tree(tree) => return Self::of_tree(tree),
+            ConfigOrigin::Own(place) => ((*place).to_owned(), true),
+            ConfigOrigin::Beside(path) => (format!("{}, which is named beside the image", path.display()), false),
+            ConfigOrigin::Unknown => ("a configuration beside the image".to_owned(), false),
         };
         Some(Self { config: Cow::Owned(config), place, is_certain })
     }

@@ -77,7 +77,7 @@ impl Exhibits<'_> {
     /// What can be looked at of a kernel that was obtained.
     pub fn of_kernel(kernel: &Kernel) -> Self {
         let release = kernel.origin.names_release.then(|| release_of_kernel(kernel)).flatten();
-        let source = kernel.origin.tree.as_deref().and_then(source_folder);
+        let source = kernel.origin.tree().and_then(source_folder);
         let source = source.map(|folder| tree(SourceFolder::open(&folder)));
         let changelog = kernel.changelog().map_err(|error| format!("the package's changelog cannot be read: {error}"));
         let changelog = changelog.map(|changelog| changelog.as_ref().map(ParsedChangelog::of)).transpose();

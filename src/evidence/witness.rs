@@ -31,14 +31,14 @@ pub enum Witness {
 /// What the verdict must know of a witness.
 struct Traits {
     name: &'static str,
-    subject: Subject,
+    subject: WitnessSubject,
     /// Whether its hint alone can make a kernel good. A hint that rests on likeness cannot.
     clears_by_hint: bool,
 }
 
 /// What a witness looks at.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Subject {
+enum WitnessSubject {
     /// What is written of the source, which the builder may have changed.
     Paper,
     /// The source, of which only a part is compiled.
@@ -54,13 +54,13 @@ impl Witness {
 
     fn traits(self) -> Traits {
         let (name, subject, clears_by_hint) = match self {
-            Self::Version => ("version", Subject::Paper, true),
-            Self::Changelog => ("changelog", Subject::Paper, false),
-            Self::Config => ("config", Subject::Build, false),
-            Self::Git => ("git", Subject::Source, false),
-            Self::Source => ("source", Subject::Source, false),
-            Self::Binary => ("binary", Subject::Build, false),
-            Self::Runtime => ("runtime", Subject::Build, true),
+            Self::Version => ("version", WitnessSubject::Paper, true),
+            Self::Changelog => ("changelog", WitnessSubject::Paper, false),
+            Self::Config => ("config", WitnessSubject::Build, false),
+            Self::Git => ("git", WitnessSubject::Source, false),
+            Self::Source => ("source", WitnessSubject::Source, false),
+            Self::Binary => ("binary", WitnessSubject::Build, false),
+            Self::Runtime => ("runtime", WitnessSubject::Build, true),
         };
         Traits { name, subject, clears_by_hint }
     }
@@ -86,12 +86,12 @@ impl Witness {
 
     /// Whether it looks at the kernel or its source, and not at what is written of them.
     pub fn is_of_the_kernel(self) -> bool {
-        self.traits().subject != Subject::Paper
+        self.traits().subject != WitnessSubject::Paper
     }
 
     /// Whether it speaks of source that the kernel's configuration may leave out.
     pub fn is_about_source(self) -> bool {
-        self.traits().subject != Subject::Build
+        self.traits().subject != WitnessSubject::Build
     }
 
     /// Whether its hint alone can make a kernel good.

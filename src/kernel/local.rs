@@ -105,7 +105,7 @@ impl SourceKind for UserImage<'_> {
 
     fn origin(&self, _: &Kernel) -> Origin {
         let config = self.config.map_or(ConfigOrigin::Unknown, |path| ConfigOrigin::Beside(path.to_owned()));
-        Origin { names_release: true, config, tree: None }
+        Origin { names_release: true, config }
     }
 
     fn is_in_archives(&self) -> bool {
@@ -133,7 +133,7 @@ impl SourceKind for BuildTree<'_> {
         if !self.0.is_dir() {
             return Origin::tarball();
         }
-        Origin { names_release: false, config: ConfigOrigin::Tree, tree: Some(self.0.to_owned()) }
+        Origin { names_release: false, config: ConfigOrigin::Tree(self.0.to_owned()) }
     }
 
     fn is_in_archives(&self) -> bool {

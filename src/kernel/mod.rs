@@ -8,6 +8,7 @@ mod archive;
 mod assemble;
 pub mod cache;
 mod changelog;
+mod clock;
 pub(crate) mod compression;
 mod config;
 pub mod control;

@@ -1,6 +1,6 @@
 //! What a kernel's source tells of it, beyond its files.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What a kernel's source tells of it, beyond its files. Each kind of source says it for the kernels that it obtains.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -10,8 +10,6 @@ pub struct Origin {
     pub names_release: bool,
     /// Where its configuration comes from, if it has one.
     pub config: ConfigOrigin,
-    /// The build tree that it lies in.
-    pub tree: Option<PathBuf>,
 }
 
 /// Where a kernel's configuration comes from.
@@ -24,18 +22,26 @@ pub enum ConfigOrigin {
     Beside(PathBuf),
     /// It certainly belongs to the image: `the configuration in its package`.
     Own(&'static str),
-    /// It is the `.config` of the build tree, which may have changed since the build.
-    Tree,
+    /// It is the `.config` of this build tree, which may have changed since the build.
+    Tree(PathBuf),
 }
 
 impl Origin {
+    /// The build tree that it lies in.
+    pub fn tree(&self) -> Option<&Path> {
+        match &self.config {
+            ConfigOrigin::Tree(tree) => Some(tree),
+            ConfigOrigin::Unknown | ConfigOrigin::Beside(_) | ConfigOrigin::Own(_) => None,
+        }
+    }
+
     /// That of a kernel in packages that somebody released.
     pub(super) fn packages() -> Self {
-        Self { names_release: true, config: ConfigOrigin::Own("the configuration in its package"), tree: None }
+        Self { names_release: true, config: ConfigOrigin::Own("the configuration in its package") }
     }
 
     /// That of a kernel in a tarball that somebody made of a build.
     pub(super) fn tarball() -> Self {
-        Self { names_release: false, config: ConfigOrigin::Own("the configuration in its tarball"), tree: None }
+        Self { names_release: false, config: ConfigOrigin::Own("the configuration in its tarball") }
     }
 }

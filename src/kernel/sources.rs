@@ -155,7 +155,7 @@ mod tests {
         };
         let own = |source: &Source, kernel: &Kernel| {
             let origin = kind(source).origin(kernel);
-            (origin.names_release, matches!(origin.config, ConfigOrigin::Own(_)), origin.tree.is_some())
+            (origin.names_release, matches!(origin.config, ConfigOrigin::Own(_)), origin.tree().is_some())
         };
         let image = Source::Image { image: "a".into(), modules: None, config: Some("b".into()) };
         for (source, kernel, expected) in [

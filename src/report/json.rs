@@ -3,11 +3,5 @@
 use super::formats::RunFormat;
 use crate::json;
 
-pub(super) const FORMAT: RunFormat = RunFormat {
-    name: "json",
-    help: "For machines",
-    write: |run, _, out| {
-        json::write(&mut *out, run.document)?;
-        out.write_all(b"\n")
-    },
-};
+pub(super) const FORMAT: RunFormat =
+    RunFormat { name: "json", help: "For machines", write: |run, _, out| json::write(out, run.document) };

@@ -44,7 +44,7 @@ impl<T> At<T> for io::Result<T> {
 /// Writes a JSON file whole or not at all, even if this process is killed. `durable` also survives a power failure, but
 /// waits for the disk, and guests would wait with it.
 pub(super) fn write_json(path: &Path, value: &impl Serialize, durable: bool) -> Result<(), FolderError> {
-    let bytes = json::to_vec(value).map_err(io::Error::other).at(path)?;
+    let bytes = json::to_vec(value).at(path)?;
     let folder = path.parent().unwrap_or(Path::new("."));
     let mut file = tempfile::Builder::new()
         .prefix(".writing-")

@@ -270,7 +270,7 @@ impl Folder {
         self.artefact(&folder.join("boot.sh"), &recording.script, 0o777);
         match json::to_vec(recording) {
             Ok(json) => drop(self.artefact(&folder.join("boot.json"), &json, 0o666)),
-            Err(error) => self.lose(&folder.join("boot.json"), &error.into()),
+            Err(error) => self.lose(&folder.join("boot.json"), &error),
         }
         let mut open = |name: &str| {
             let path = folder.join(name);

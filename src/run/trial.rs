@@ -68,8 +68,8 @@ impl<'a> Trial<'a> {
 
     /// Its job, with `patience` times the deadline of a quiet host.
     pub(super) fn job(&self, natural: bool, patience: u32) -> Job {
-        let natural_road = if natural { NATURAL_DEADLINE } else { 1 };
-        let deadline = self.reproducer.deadline.saturating_mul(natural_road * patience);
+        let factor = if natural { NATURAL_DEADLINE } else { 1 };
+        let deadline = self.reproducer.deadline.saturating_mul(factor * patience);
         let deadline_ms = u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX);
         let (id, sysctls) = (self.id().to_string(), self.profile.sysctls.clone());
         let program = self.program.map(|program| program.name().to_owned());

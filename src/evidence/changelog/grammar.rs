@@ -21,6 +21,8 @@ pub(super) enum ItemSays {
 
 /// The digits of a commit that are looked for: shorter names are not trusted.
 const DIGITS: usize = 12;
+/// What the names of patch files end with.
+const PATCH_ENDS: [&str; 2] = [".patch", ".diff"];
 /// Words that say that a patch was put in.
 const TAKING: &str = "add added adds apply applied applies backport backported backports cherry-pick cherry-picked \
     cherry-picks cherrypick include included includes import imported imports pick picked refresh refreshed update updated";
@@ -101,7 +103,7 @@ fn by_subject(item: &ChangelogItem, subject: &str) -> Option<ItemSays> {
 
 /// What is said of a patch file that `git format-patch` would name after the subject.
 fn by_patch_file(item: &ChangelogItem, sought: &SoughtStep<'_>) -> Option<ItemSays> {
-    if ![".patch", ".diff"].iter().any(|end| item.loose.contains(end)) {
+    if !PATCH_ENDS.iter().any(|end| item.loose.contains(end)) {
         return None;
     }
     let subject = &sought.subject;
@@ -267,7 +269,7 @@ fn has_word(list: &str, word: &str) -> bool {
 }
 
 fn is_patch(word: &str) -> bool {
-    [".patch", ".diff"].iter().any(|end| word.ends_with(end))
+    PATCH_ENDS.iter().any(|end| word.ends_with(end))
 }
 
 /// Whether `git format-patch` could have named this file after the subject with this slug. It cuts long names.

@@ -228,7 +228,7 @@ pub(super) fn may_carry(history: &History, one: &StepSearch) -> Option<String> {
     // A vendor's whole difference in one file does not say what it carries.
     let is_squashed = |patch: &&QuiltPatch| {
         let says_so = patch.mentions.iter().any(|(kind, ..)| *kind == MentionKind::Carries);
-        patch.is_applied && !says_so && patch.changes(&step.files) && (patch.subject.is_empty() || patch.is_large())
+        patch.is_applied && !says_so && patch.changes(&step.files) && (patch.subject.is_empty() || patch.is_large)
     };
     if let Some(patch) = packaging.patches.iter().find(is_squashed) {
         let (file, role) = (&patch.file, step.role);

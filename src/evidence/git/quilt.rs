@@ -38,18 +38,14 @@ pub(super) struct QuiltPatch {
     lines: Vec<(Vec<u8>, bool)>,
     /// The files that it changes, at each level at which it may be applied.
     files: BTreeSet<String>,
-    level_count: usize,
+    /// Whether it changes more files than one commit's backport does.
+    pub is_large: bool,
 }
 
 impl QuiltPatch {
     /// How its head names other commits.
     pub fn kinds(&self) -> impl Iterator<Item = MentionKind> {
         self.mentions.iter().map(|(kind, ..)| *kind)
-    }
-
-    /// Whether it changes more files than one commit's backport does.
-    pub fn is_large(&self) -> bool {
-        self.files.len() > LARGE * self.level_count
     }
 
     /// Whether it changes one of these files.
@@ -120,10 +116,10 @@ impl QuiltPatch {
         let paths = paths.map(String::from_utf8_lossy);
         let paths: BTreeSet<String> =
             paths.filter_map(|path| Some(path.split_whitespace().next()?.to_owned())).collect();
-        let stripped = |path: &String| -> Vec<String> {
-            levels.iter().filter_map(|level| path.splitn(level + 1, '/').nth(*level).map(str::to_owned)).collect()
+        let at_level = |level: &usize| -> BTreeSet<String> {
+            paths.iter().filter_map(|path| path.splitn(level + 1, '/').nth(*level).map(str::to_owned)).collect()
         };
-        let files: BTreeSet<String> = paths.iter().flat_map(stripped).collect();
+        let files: Vec<BTreeSet<String>> = levels.iter().map(at_level).collect();
         Self {
             file: file.to_owned(),
             subject: subject(head),
@@ -133,8 +129,8 @@ impl QuiltPatch {
             is_applied: true,
             is_reversed: false,
             lines: lines(&whole[head_end..]),
-            files,
-            level_count: levels.len(),
+            is_large: files.iter().map(BTreeSet::len).min().is_some_and(|least| least > LARGE),
+            files: files.into_iter().flatten().collect(),
         }
     }
 }
@@ -188,9 +184,9 @@ mod tests {
 
     #[test]
     fn series_options_say_how_many_folders_are_stripped() {
-        let series = "a\nb -p0\nc -p2\nd -p 3 # why\ne -pab\nf -R\ng -p1 -R\nh -p\n";
+        let series = "a\nb -p0\nc -p2\nd -p 3 # why\ne -pab\nf -R\ng -p1 -R\nh -p\ni -p18446744073709551615\n";
         let levels: Vec<Option<usize>> = names(series).map(|(_, level)| level).collect();
-        assert_eq!(levels, [Some(1), Some(0), Some(2), Some(3), Some(1), None, None, None]);
+        assert_eq!(levels, [Some(1), Some(0), Some(2), Some(3), Some(1), None, None, None, None]);
         let file = "net/ipv4/tcp_output.c";
         for (top, level) in [("", 0), ("a/", 1), ("linux/a/", 2)] {
             let diff = format!("Subject: x\n\n--- {top}{file}\n+++ {top}{file}\n@@ -1 +1 @@\n-x\n+y\n");

@@ -107,12 +107,17 @@ pub(in crate::evidence) fn level<'w>(mut options: impl Iterator<Item = &'w str>)
     let mut level = 1;
     while let Some(word) = options.next() {
         level = match word.strip_prefix("-p")? {
-            "" => options.next()?.parse().ok()?,
+            "" => level_of(options.next()?)?,
             "ab" => 1,
-            number => number.parse().ok()?,
+            number => level_of(number)?,
         };
     }
     Some(level)
+}
+
+/// No path has more folders than this type counts.
+fn level_of(number: &str) -> Option<usize> {
+    number.parse::<u8>().ok().map(usize::from)
 }
 
 /// What a patch does to one file, without the white space around the lines.

@@ -6,6 +6,7 @@ use super::mirror;
 use super::{Place, Selection, check_names, current, selection_record};
 use crate::kernel::apt::index;
 use crate::kernel::assemble;
+use crate::kernel::clock;
 use crate::kernel::obtain::Obtain;
 use crate::kernel::obtained::Kernel;
 use crate::kernel::package::UnpackedPackage;
@@ -96,7 +97,7 @@ fn fetch(
 pub(super) fn resolve(package: &str, place: &Place, with: &Obtain) -> Result<(Resolved, Option<Stale>), AptError> {
     check_names(package, place)?;
     let current = current(place, with.refresh, with)?;
-    let age = mirror::age(current.index.fetched);
+    let age = clock::age(current.index.fetched);
     let stale = current.why_old.map(|why| Stale { age, why });
     let chosen = index::resolve(&current.index.packages, package).map_err(|similar| {
         let (package, suite) = (package.to_owned(), place.suite().to_owned());

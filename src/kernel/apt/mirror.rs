@@ -3,7 +3,6 @@
 use std::fs::{self, File};
 use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
@@ -13,6 +12,7 @@ use super::index::{self, Served};
 use super::place::Place;
 use super::sources::Archive;
 use super::system::System;
+use crate::kernel::clock;
 use crate::kernel::compression::{self, Compression};
 use crate::kernel::file_error::FileError;
 use crate::kernel::obtain::Obtain;
@@ -29,16 +29,6 @@ pub(super) struct SuiteIndex {
 
 /// Bytes that one suite's list of packages may unpack to; Debian's largest has 65 MB.
 const MAX_LIST: u64 = 1 << 30;
-
-/// Seconds since 1970, by the host's clock.
-pub(super) fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs())
-}
-
-/// How long ago that was.
-pub(super) fn age(fetched: u64) -> Duration {
-    Duration::from_secs(now().saturating_sub(fetched))
-}
 
 /// Where apt keeps what belongs to a suite. apt's configuration cannot express every path.
 pub(super) fn folder(place: &Place, with: &Obtain) -> Result<PathBuf, FileError> {
@@ -61,7 +51,7 @@ pub(super) fn refresh(place: &Place, with: &Obtain) -> Result<SuiteIndex, AptErr
     let stanzas: String = archives.iter().map(Archive::stanza).collect();
     with.store.write_text(&folder.join("sources/backproof.sources"), &stanzas)?;
 
-    let fetched = now();
+    let fetched = clock::now();
     // Else failures of the network are warnings, and old lists pass for new ones.
     let args = ["update", "-q", "-o", "APT::Update::Error-Mode=any"];
     let output = child::run("apt-get", &args, Some(&configuration), with, |_| {})?;

@@ -21,6 +21,7 @@ use self::mirror::SuiteIndex;
 use self::place::Place;
 use self::system::System;
 use super::assemble;
+use super::clock;
 use super::error::ObtainError;
 use super::file_error::FileError;
 use super::obtain::Obtain;
@@ -239,7 +240,7 @@ fn selection_record(package: &str, place: &Place) -> String {
 }
 
 fn mark_stale(kernel: &mut Kernel, fetched: u64, why: String, with: &Obtain) {
-    let stale = Stale { age: mirror::age(fetched), why };
+    let stale = Stale { age: clock::age(fetched), why };
     (with.tell)(Progress::Stale(stale.clone()));
     kernel.stale = Some(stale);
 }
@@ -264,14 +265,14 @@ fn current(place: &Place, refresh: bool, with: &Obtain) -> Result<Current, AptEr
         let why_old = Some("offline mode".to_owned());
         return Ok(Current { index: known.ok_or_else(missing)?, asked_now: false, why_old });
     }
-    let fresh = |index: &SuiteIndex| mirror::now().checked_sub(index.fetched).is_some_and(|age| age < FRESH);
+    let fresh = |index: &SuiteIndex| clock::now().checked_sub(index.fetched).is_some_and(|age| age < FRESH);
     match known {
         Some(index) if !refresh && fresh(&index) => return Ok(Current { index, asked_now: false, why_old: None }),
         _ => {}
     }
     let before = known.as_ref().map(|k| k.fetched);
     let waiting = || (with.tell)(Progress::Waiting { what: format!("the index of {}", place.suite()) });
-    let asked = mirror::now();
+    let asked = clock::now();
     let _lock = with.store.lock(&format!("apt-{}", place.id()), waiting)?;
     match read() {
         // Another process refreshed it while this one waited for the lock.

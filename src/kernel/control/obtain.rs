@@ -84,7 +84,7 @@ impl SourceKind for BuiltControl<'_> {
     fn origin(&self, _: &Kernel) -> Origin {
         // The release says nothing of what the recipe changed.
         let config = ConfigOrigin::Own("the configuration that it was built with");
-        Origin { names_release: false, config, tree: None }
+        Origin { names_release: false, config }
     }
 
     fn is_in_archives(&self) -> bool {

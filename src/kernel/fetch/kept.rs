@@ -12,7 +12,7 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use reqwest::header::{self, HeaderMap, HeaderValue};
 use serde::{Deserialize, Serialize};
@@ -20,6 +20,7 @@ use sha2::{Digest, Sha256};
 use url::Url;
 
 use super::headers;
+use crate::kernel::clock;
 use crate::kernel::file_error::FileError;
 use crate::kernel::store::{self, Store};
 
@@ -72,7 +73,7 @@ impl FetchRecord {
     pub(super) fn of(address: &Url, headers: &HeaderMap, sha256: String, size: u64) -> Self {
         let kept = |name| headers::text(headers, &name).map(str::to_owned);
         let (etag, last_modified) = (kept(header::ETAG), kept(header::LAST_MODIFIED));
-        Self { format: FORMAT, address: address.to_string(), etag, last_modified, sha256, size, when: now() }
+        Self { format: FORMAT, address: address.to_string(), etag, last_modified, sha256, size, when: clock::now() }
     }
 
     /// The record of an address and its file, if the file is intact.
@@ -94,7 +95,7 @@ impl FetchRecord {
 
     /// The same, confirmed by the server now.
     pub(super) fn confirmed(&self) -> Self {
-        Self { when: now(), ..self.clone() }
+        Self { when: clock::now(), ..self.clone() }
     }
 
     /// Headers that ask whether the file changed; empty without a validator.
@@ -115,15 +116,10 @@ impl FetchRecord {
 
     /// How long ago the server confirmed it.
     pub(super) fn age(&self) -> Duration {
-        Duration::from_secs(now().saturating_sub(self.when))
+        clock::age(self.when)
     }
 }
 
 fn record(address: &Url) -> String {
     format!("addresses/{}.json", key(address))
-}
-
-/// Seconds since 1970, by the host's clock.
-fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs())
 }

@@ -24,6 +24,7 @@ use self::error::{ArchiveProblem, MainlineError};
 use self::index::ArchiveLayout;
 use self::signature::TrustedKey;
 use super::assemble::{self, AssembleError};
+use super::clock;
 use super::error::ObtainError;
 use super::error_class::ClassedError as _;
 use super::fetch::{self, Document, FetchRequest};
@@ -244,7 +245,7 @@ fn choose(
     key: Option<&ArchiveKey>,
     with: &Obtain,
 ) -> Result<Chosen, MainlineError> {
-    let now = now();
+    let now = clock::now();
     // A bad key is an error whatever the archive has.
     let key = key.map(|key| Ok::<_, MainlineError>((trusted(key, now)?, key.fingerprint.to_string()))).transpose()?;
     let no_build =
@@ -389,12 +390,6 @@ pub(super) fn fuzz_signature(bytes: &[u8]) {
     if let Ok(key) = TrustedKey::read(key, &fingerprint, 1_700_000_000) {
         let _ = key.verify(b"text", signature, 1_700_000_000);
     }
-}
-
-/// Seconds since 1970.
-fn now() -> u64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    since.map_or(0, |since| since.as_secs())
 }
 
 #[cfg(test)]

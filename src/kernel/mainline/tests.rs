@@ -156,8 +156,8 @@ fn configured_key_must_have_signed_everything_used() {
     };
     refused("CHECKSUMS.gpg does not exist, and the configured key requires it");
     for (signature, words) in [
-        (sign(&other, &world.sums(), now() - 60, HashAlgorithm::Sha256), "was not made by the configured key"),
-        (sign(&ours, b"another text", now() - 60, HashAlgorithm::Sha256), "does not match its file"),
+        (sign(&other, &world.sums(), clock::now() - 60, HashAlgorithm::Sha256), "was not made by the configured key"),
+        (sign(&ours, b"another text", clock::now() - 60, HashAlgorithm::Sha256), "does not match its file"),
         (page("Log in"), "is not a detached OpenPGP signature"),
     ] {
         world.web.put("/mainline/v4.19.57/amd64/CHECKSUMS.gpg", signature);

@@ -109,7 +109,8 @@ impl ArchiveWorld {
     }
 
     pub(super) fn put_signature(&self, by: &SignedSecretKey, over: &[u8]) {
-        self.web.put("/mainline/v4.19.57/amd64/CHECKSUMS.gpg", sign(by, over, now() - 60, HashAlgorithm::Sha256));
+        self.web
+            .put("/mainline/v4.19.57/amd64/CHECKSUMS.gpg", sign(by, over, clock::now() - 60, HashAlgorithm::Sha256));
     }
 
     pub(super) fn sums(&self) -> Vec<u8> {

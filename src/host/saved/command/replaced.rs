@@ -23,7 +23,9 @@ struct Replacement {
 
 #[derive(Debug, PartialEq, Eq)]
 enum Replaced {
-    /// A program.
+    /// A program, by an alias.
+    Alias(String),
+    /// A program, by a function or the shell's table of programs.
     Program(String),
     /// Any program that is not called by its whole path (PATH).
     Search,
@@ -46,16 +48,17 @@ impl Replacements {
             match program {
                 "alias" => {
                     let hides = arguments.iter().filter_map(|word| word.split_once('=')).filter(|(n, v)| hides(n, v));
-                    hides.for_each(|(name, _)| self.keep(Replaced::Program(name.to_owned()), typed));
+                    hides.for_each(|(name, _)| self.keep(Replaced::Alias(name.to_owned()), typed));
                 }
-                "unalias" | "unset" => {
-                    let all_aliases = program == "unalias" && arguments.iter().any(|word| word == "-a");
-                    self.found.retain(|found| match &found.what {
-                        Replaced::Program(name) => !all_aliases && !arguments.contains(name),
-                        Replaced::All(name) => program == "unalias" || !arguments.contains(name),
-                        Replaced::Search => true,
-                    });
+                "unalias" => {
+                    let all = arguments.iter().any(|word| word == "-a");
+                    let is_undone = |what: &_| matches!(what, Replaced::Alias(name) if all || arguments.contains(name));
+                    self.found.retain(|found| !is_undone(&found.what));
                 }
+                "unset" => self.found.retain(|found| match &found.what {
+                    Replaced::Program(name) | Replaced::All(name) => !arguments.contains(name),
+                    Replaced::Alias(_) | Replaced::Search => true,
+                }),
                 "hash" => {
                     let name = arguments.iter().position(|word| word == "-p").and_then(|at| arguments.get(at + 2));
                     name.iter().for_each(|name| self.keep(Replaced::Program((*name).clone()), typed));
@@ -82,7 +85,7 @@ impl Replacements {
             let is_hit = |found: &&Replacement| {
                 let mut called = calls.iter().flat_map(|(words, _)| words).flat_map(|word| word.split_whitespace());
                 match &found.what {
-                    Replaced::Program(name) => called.any(|word| word == name),
+                    Replaced::Alias(name) | Replaced::Program(name) => called.any(|word| word == name),
                     Replaced::Search => called.any(live::prints_state),
                     Replaced::All(_) => true,
                 }
@@ -172,6 +175,7 @@ mod tests {
             (&["function uname { echo 4.19.57; }", "uname -r"], true),
             (&["uname () {", "uname -r"], true),
             (&["uname() { echo 4.19.57; }", "unset -f uname", "uname -r"], false),
+            (&["uname() { echo 4.19.57; }", "unalias -a", "uname -r"], true),
             (&["export PATH=/tmp/bin:$PATH", "uname -r"], true),
             (&["export PATH=/tmp/bin:$PATH", "/usr/bin/uname -r"], false),
             (&["export PATH=$PATH:/tmp/bin", "uname -r"], false),
