@@ -30,7 +30,7 @@ macro_rules! fragments {
 }
 
 /// Name and text of each file in `images/fragments`.
-const FRAGMENTS: &[(&str, &str)] = &fragments!["kallsyms-all.config", "no-kallsyms.config", "small-smp.config"];
+const FRAGMENTS: &[(&str, &str)] = &fragments!["no-kallsyms.config", "small-smp.config"];
 
 const PATCHES: &Patches = patches! {
     "6.1":

@@ -59,7 +59,7 @@ fn every_control_kernel_is_judged_rightly_under_every_profile() {
         assert!(reason.as_str().is_some_and(|reason| reason.contains("TUN")), "{reason}");
     }
     // However the machine code looks, and whether it can be read at all.
-    for variant in ["kallsyms-all", "no-kallsyms", "small-smp"] {
+    for variant in ["no-kallsyms", "small-smp"] {
         for (member, outcome) in [("stock", "pass"), ("stall-break", "fail")] {
             let name = format!("control-6.1-{member}-{variant}");
             assert_eq!(cell(&document, &name, "tcp-fragment-stall")["outcome"], outcome, "{name}");
