@@ -1,9 +1,9 @@
 //! The protocol between the agent and the controller.
 //!
-//! The controller puts a [`Plan`] into the initramfs at [`PLAN_PATH`]. The agent reads it, and writes one UTF-8
-//! JSON object a line, at most [`MAX_LINE`] bytes with its newline, to its own serial port: first a
-//! [`Message::Hello`], then what the jobs say, last a [`Message::End`]; then it restarts the machine, which ends
-//! QEMU. The controller sends nothing to the running agent, so people can repeat a recorded boot by hand.
+//! The controller puts a [`Plan`] into the initramfs at [`PLAN_PATH`]. The agent reads it, and writes one UTF-8 JSON
+//! object a line, at most [`MAX_LINE`] bytes with its newline, to its own serial port: first a [`Message::Hello`], then
+//! the jobs' messages, last a [`Message::End`]. Then it restarts the machine, which ends QEMU. The controller sends
+//! nothing to the running agent, so people can repeat a recorded boot by hand.
 //!
 //! Readers ignore fields and message types that they don't know. A change that old readers would misunderstand
 //! gets a new [`VERSION`].
@@ -16,7 +16,7 @@ mod packed;
 
 pub use packed::{BadCapture, Capture, Packet, Segment, TimeLine};
 
-/// The version of this protocol, spoken in the hello.
+/// The version of this protocol, sent in the hello.
 pub const VERSION: u32 = 3;
 
 /// The longest line in bytes, its newline included.
@@ -35,17 +35,17 @@ pub const PROGRAMS_DIR: &str = "/backproof/programs";
 /// the controller lives; the messages go to stdout.
 pub const PROBE_SUBCOMMAND: &str = "probe";
 
-/// The start of an error's reason if a guest lacks a profile's sysctl. The sysctl's name follows.
+/// If a guest lacks a profile's sysctl, the error's reason starts with this. The sysctl's name follows.
 pub const SETTING_FAILED: &str = "setting the profile's ";
 
-/// What the agent has to do: written by the controller, read once by PID 1.
+/// The agent's work. The controller writes it; PID 1 reads it once.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
     /// [`VERSION`] of the controller. The agent rejects other versions.
     pub version: u32,
-    /// File names in [`MODULES_DIR`], in the order in which they have to be loaded.
+    /// File names in [`MODULES_DIR`], in load order.
     pub modules: Vec<String>,
-    /// The jobs, each with an id of its own; those that can run side by side do, some at a time.
+    /// The jobs, with unique ids. Jobs that can run concurrently do, up to a limit.
     pub jobs: Vec<Job>,
 }
 
@@ -54,9 +54,9 @@ pub struct Plan {
 pub struct Job {
     /// Its id, unique in the plan. Messages about the job carry it.
     pub id: String,
-    /// The bug's name, which is its reproducer's.
+    /// The name of the bug, and so of its reproducer.
     pub bug: String,
-    /// A user's own program to run instead of a reproducer of the agent's: a file name in [`PROGRAMS_DIR`].
+    /// A user's program to run instead of a built-in reproducer: a file name in [`PROGRAMS_DIR`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub program: Option<String>,
     /// Milliseconds after which the agent kills the job and reports it as timed out.
@@ -64,7 +64,7 @@ pub struct Job {
     /// Settings of the profile to apply before the job starts: sysctl name (`net.ipv4.tcp_syncookies`) to value.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub sysctls: BTreeMap<String, String>,
-    /// Whether to go the natural road too: real sockets on both ends, for people to look at.
+    /// Whether to also record what the bug does to real connections, with real sockets on both ends.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub natural: bool,
     /// A fault to inject, to prove that the reproducer notices it.
@@ -80,8 +80,8 @@ impl Job {
     }
 }
 
-/// A fault injected around a reproducer's recipes. The reproducer may then end in an error or in the right verdict, but
-/// never in a wrong one. The controls get no fault, because the recipes have to notice it themselves.
+/// A fault injected around a reproducer's recipes. The reproducer may then report an error or the right verdict, but
+/// never a wrong one. The controls get no fault, because the recipes must notice it themselves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Mutation {
@@ -95,12 +95,12 @@ pub enum Mutation {
     CloseWindow,
     /// The server's application never reads.
     NeverRead,
-    /// The wall clock jumps, back and forth.
+    /// The wall clock jumps back and forth.
     JumpClock,
 }
 
 impl Mutation {
-    /// All of them.
+    /// All mutations.
     pub const ALL: [Self; 6] = [
         Self::DropRetransmissions,
         Self::DropRepeatedAnswers,
@@ -115,7 +115,7 @@ impl Mutation {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "kebab-case")]
 pub enum Message {
-    /// The first line: who speaks.
+    /// The first line: the agent and its kernel.
     Hello(Hello),
     /// A job has started.
     Started {
@@ -124,18 +124,18 @@ pub enum Message {
     },
     /// A piece of a job's packet capture.
     Capture(Capture),
-    /// What happened on one connection of a job, for people to look at.
+    /// A time line of one connection of a job, for people.
     TimeLine(TimeLine),
-    /// What a job concluded. Exactly one for each job that started, unless the guest dies.
+    /// A job's conclusion. Exactly one for each job that started, unless the guest dies.
     Report(Report),
     /// A remark for people about something unusual that did not stop the agent.
     Note {
         /// The remark.
         text: String,
     },
-    /// The last line: all jobs have reported. The machine restarts after it.
+    /// The last line: all jobs have reported. The machine then restarts.
     End {
-        /// Number of reports sent, so that the controller notices a lost line.
+        /// How many reports were sent, so that the controller notices a lost line.
         reports: u32,
     },
 }
@@ -156,7 +156,7 @@ pub struct Hello {
     /// Milliseconds since the kernel started (CLOCK_BOOTTIME).
     pub uptime_ms: u64,
     /// Optional features by name (`tun`, `net-ns`, `syn-cookies`, `so-meminfo`, `tcp-info`, `netstat-counter
-    /// TCPWqueueTooBig` …), and whether they are there.
+    /// TCPWqueueTooBig` …), and whether the kernel has them.
     pub features: BTreeMap<String, bool>,
 }
 
@@ -167,7 +167,7 @@ pub struct Report {
     pub job: String,
     /// The conclusion.
     pub conclusion: Conclusion,
-    /// One sentence for people: what was seen, in the kernel's words (bytes, counters, RTO).
+    /// One sentence for people about what was seen, in the kernel's terms (bytes, counters, RTO).
     pub why: String,
     /// Everything that was tried, recipes and controls, in order.
     pub checks: Vec<Check>,
@@ -181,9 +181,9 @@ pub struct Report {
 pub enum Conclusion {
     /// The bug showed, and the controls held.
     Affected,
-    /// The bug did not show where it had to, and the controls held.
+    /// The bug did not show, although it would have on an affected kernel, and the controls held.
     NotAffected,
-    /// The bug shows on this kernel, and does not under the job's profile.
+    /// The bug shows on this kernel, but not under the job's profile.
     Mitigated,
     /// The kernel lacks something that the reproducer needs.
     Skip,
@@ -196,18 +196,19 @@ pub enum Conclusion {
 pub struct Check {
     /// Its name, unique within the report: `small-sndbuf`, `k=3 mss=1460` …
     pub name: String,
-    /// What it is for.
+    /// Its role.
     pub role: Role,
-    /// What it showed.
+    /// Its result.
     pub shown: Shown,
-    /// One sentence with the figures it stands on.
+    /// One sentence with the figures behind the result.
     pub why: String,
-    /// Figures by name, units in the name (`rto_ms`, `wmem_queued_bytes`); null where the kernel doesn't offer it.
+    /// Figures by name, with the unit in the name (`rto_ms`, `wmem_queued_bytes`). Null if the kernel doesn't provide
+    /// it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub facts: BTreeMap<String, Option<i64>>,
 }
 
-/// What a check is for.
+/// The role of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Role {
@@ -217,18 +218,18 @@ pub enum Role {
     NegativeControl,
     /// Must show its effect on every kernel: proves that the setup works.
     PositiveControl,
-    /// The natural road: what the bug looks like to people. It never decides.
+    /// Shows what the bug does to real connections. It never decides.
     Natural,
 }
 
-/// What a check showed.
+/// The result of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Shown {
     /// The bug (or the positive control's effect) showed.
     Yes,
-    /// It did not, and there is proof that it would have.
+    /// It did not show, and there is proof that it would have.
     No,
-    /// Unknown; `why` has the reason.
+    /// Unknown. `why` has the reason.
     Unclear,
 }

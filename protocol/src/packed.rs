@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::MAX_LINE;
 
-/// A piece of packet capture; the pieces of one job make one list of packets.
+/// A piece of a packet capture. The pieces of one job make one list of packets.
 ///
-/// Packets of one reproducer are much alike, and a serial port is slow (each byte is an exit of the virtual machine),
-/// so they travel compressed.
+/// It is compressed because a serial port is slow (each byte is an exit of the virtual machine) and one reproducer's
+/// packets are much alike.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Capture {
     /// The job's id.
@@ -19,7 +19,7 @@ pub struct Capture {
     pub packed: String,
 }
 
-/// The most bytes that one capture may unpack to: four times the longest line is more than any agent sends.
+/// The most bytes that one capture may unpack to. No agent sends more than four times the longest line.
 const MAX_UNPACKED: usize = 4 * MAX_LINE;
 
 /// A capture that cannot be unpacked.
@@ -45,7 +45,7 @@ impl Capture {
         Ok(Self { job: job.to_owned(), packed: pack(packets)? })
     }
 
-    /// The packets. What they take unpacked is taken from `room`, in bytes.
+    /// The packets. Their unpacked size in bytes is subtracted from `room`.
     ///
     /// # Errors
     /// If the data is malformed or does not fit into `room`.
@@ -57,7 +57,7 @@ impl Capture {
 /// A list as JSON, as a DEFLATE stream, in base64.
 fn pack(list: &[impl Serialize]) -> serde_json::Result<String> {
     let json = serde_json::to_vec(list)?;
-    // Level 1 is the fastest, and finds what packets have in common.
+    // Level 1 is the fastest, and already finds the similarities between packets.
     Ok(STANDARD.encode(miniz_oxide::deflate::compress_to_vec(&json, 1)))
 }
 
@@ -70,13 +70,13 @@ fn unpack<T: serde::de::DeserializeOwned>(packed: &str, room: &mut usize) -> Res
     Ok(serde_json::from_slice(&json)?)
 }
 
-/// What happened on one connection, in both directions: sequence numbers against time. The pieces of one name make
-/// one list.
+/// The time line of one connection, in both directions: sequence numbers against time. Pieces with one name make one
+/// list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TimeLine {
     /// The job's id.
     pub job: String,
-    /// What it shows: `write`, `sendfile` …; a [`Check`](crate::Check) of the report has the same name.
+    /// The name of the [`Check`](crate::Check) that it belongs to: `write`, `sendfile` …
     pub name: String,
     /// [`Segment`]s in the order in which the wire saw them, packed as in [`Capture::packed`].
     pub packed: String,
@@ -91,7 +91,7 @@ impl TimeLine {
         Ok(Self { job: job.to_owned(), name: name.to_owned(), packed: pack(segments)? })
     }
 
-    /// The segments. What they take unpacked is taken from `room`, in bytes.
+    /// The segments. Their unpacked size in bytes is subtracted from `room`.
     ///
     /// # Errors
     /// If the data is malformed or does not fit into `room`.
@@ -105,7 +105,7 @@ impl TimeLine {
 pub struct Segment {
     /// Microseconds since the connection's first segment.
     pub at_us: u64,
-    /// Whether the sender of the data sent it (as opposed to its receiver).
+    /// Whether the sender of the data sent it, not its receiver.
     pub data_way: bool,
     /// Sequence number of its first byte.
     pub seq: u32,
@@ -115,7 +115,7 @@ pub struct Segment {
     pub ack: u32,
     /// The flags of the TCP header (RFC 9293, section 3.1).
     pub flags: u8,
-    /// What it selectively acknowledges (RFC 2018): first byte, and the byte after the last.
+    /// The ranges that it selectively acknowledges (RFC 2018): first byte, and the byte after the last.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sack: Vec<(u32, u32)>,
     /// Whether the wire lost it.
@@ -128,11 +128,11 @@ pub struct Segment {
 pub struct Packet {
     /// Microseconds since the job started.
     pub at_us: u64,
-    /// Whether the kernel under test sent it (as opposed to received it).
+    /// Whether the kernel under test sent it, rather than received it.
     pub out: bool,
-    /// Name of the check that it belongs to.
+    /// The name of its check.
     pub check: String,
-    /// The packet's true length in bytes, before it was cut.
+    /// The packet's length in bytes before it was cut.
     pub length: u32,
     /// The first bytes from the IP header on, in standard base64 with padding.
     pub data: String,
