@@ -170,7 +170,7 @@ fn a_macro_of_the_file_s_own_may_mean_anything() {
         says("tcp-fragment-stall", &[(OUTPUT, &code), (TCP_H, TAIL)], expected);
     }
     let why = weighed("tcp-fragment-stall", &[(OUTPUT, &fragment("VENDOR_CHECK(sk);")), (TCP_H, TAIL)]).why;
-    assert!(why.contains("it may be that nothing limits what is queued"), "{why}");
+    assert!(why.contains("it may be that there is no limit on queued data"), "{why}");
     assert!(why.contains("but what the macro on line 12 hides is not known"), "{why}");
 }
 
