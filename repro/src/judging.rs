@@ -1,13 +1,13 @@
-//! Draws a conclusion from checks: one pure function for every reproducer.
+//! Draws a conclusion from checks. One pure function serves every reproducer.
 
 use backproof_protocol::{Check, Conclusion, Role, Shown};
 
-/// What the checks say together, and the checks that decide it.
+/// The conclusion, and the checks that decide it.
 ///
-/// A failed control or an unclear check never becomes a verdict: a positive control has to show its effect, and a
-/// negative one must not show the bug. Then a recipe that showed the bug decides, even if another one is unclear. A pass
-/// needs all recipes: each could have shown the bug and did not. The natural road never decides, but if it contradicts a
-/// pass the conclusion is an error, and its checks are returned.
+/// Controls come first: a positive one has to show its effect, a negative one must not show the bug, and a failed one
+/// is an error. Then one recipe that showed the bug decides, even if another is unclear. A pass needs all recipes: each
+/// could have shown the bug and did not. Real connections never decide, but if they contradict a pass the conclusion is
+/// an error, and their checks are returned.
 pub fn conclude(checks: &[Check]) -> (Conclusion, Vec<&Check>) {
     let with = |wanted: &dyn Fn(&Check) -> bool| checks.iter().filter(|c| wanted(c)).collect::<Vec<_>>();
     let failed = with(&|c| match c.role {
@@ -33,10 +33,10 @@ pub fn conclude(checks: &[Check]) -> (Conclusion, Vec<&Check>) {
     }
 }
 
-/// The remark for a decision by checks of the natural road.
+/// The remark for a decision by checks of real connections.
 pub fn disagreement(deciding: &[&Check]) -> Option<&'static str> {
     let natural = deciding.first().is_some_and(|c| c.role == Role::Natural);
-    natural.then_some("the recipes did not show the bug, but the natural road did: ")
+    natural.then_some("the recipes did not show the bug, but real connections did: ")
 }
 
 #[cfg(test)]

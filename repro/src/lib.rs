@@ -1,4 +1,4 @@
-//! The guest agent's library: the reproducers, and what runs them as process 1 of a guest.
+//! The guest agent's library: the reproducers, and the code that runs them as process 1 of a guest.
 
 pub mod judging;
 pub mod output;

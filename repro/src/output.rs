@@ -1,9 +1,9 @@
-//! Lines for the other side: on stderr for people (the guest's console, or the controller's pipe), on stdout for PID 1.
+//! Prints lines: on stderr for people (the guest's console, or the controller's pipe), on stdout for PID 1.
 
 use std::fmt::Display;
 use std::io::Write as _;
 
-/// Writes a line to stderr. What cannot be written is lost: `eprintln!` would panic, and end the guest with process 1.
+/// Writes a line to stderr. Errors are ignored, because the panic of `eprintln!` would end process 1 and so the guest.
 pub fn say(line: impl Display) {
     let _ = std::io::stderr().lock().write_all(format!("{line}\n").as_bytes());
 }

@@ -1,9 +1,10 @@
 //! Runs the reproducers on a live host's kernel, in isolated namespaces that leave nothing behind.
 //!
-//! Two processes. The outer one creates the namespaces (network, mount, process ids, and a user namespace unless it is
-//! root) and starts the inner one as their process 1. When the inner one dies, the kernel kills all processes in the
-//! namespaces; reboot(2) ends them and not the machine (pid_namespaces(7)). Each dies with its parent, and both also
-//! watch the pipe of the plan. The probe mounts nothing, loads no module and writes only sysctls of its namespaces.
+//! There are two processes. The outer one creates the namespaces (network, mount, process ids, and a user namespace
+//! unless it is root) and starts the inner one as their process 1. When the inner one dies, the kernel kills all
+//! processes in the namespaces; reboot(2) ends only them, not the machine (pid_namespaces(7)). Each process dies with
+//! its parent, and both watch the pipe of the plan. The probe mounts nothing, loads no module and writes only sysctls
+//! of its namespaces.
 
 use std::fs::{self, File};
 use std::io::{self, BufRead as _};
@@ -31,11 +32,12 @@ pub const INSIDE: &str = "probe-inside";
 /// The exit status of a failed probe; stderr has the reason.
 const FAILED: u8 = 3;
 
-/// Capabilities that reproducers need: to make network namespaces, interfaces and addresses, and to listen on any port.
+/// The capabilities that reproducers need to make network namespaces, interfaces and addresses, and to listen on any
+/// port.
 const NEEDED: CapabilitySet =
     CapabilitySet::SYS_ADMIN.union(CapabilitySet::NET_ADMIN).union(CapabilitySet::NET_BIND_SERVICE);
 
-/// The number of the last capability that any kernel has (CAP_CHECKPOINT_RESTORE), with room for new ones.
+/// The highest capability number to drop: above CAP_CHECKPOINT_RESTORE, the last one today, to cover new ones.
 const CAPABILITIES: u32 = 63;
 
 /// Makes the namespaces, starts the inner process and waits for it.
@@ -53,18 +55,18 @@ fn probe() -> Result<u8, String> {
     die_with_parent()?;
     let (uid, gid) = (geteuid(), getegid());
     let namespaces = CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWPID;
-    // Root needs no user namespace, and inside one it could not set a socket's buffer beyond the system's limit. Root
-    // of a container may need one.
+    // Root does without a user namespace, because inside one it could not set a socket's buffer beyond the system's
+    // limit. Root of a container may need one.
     if !uid.is_root() || unshare(namespaces).is_err() {
         unshare(namespaces | CloneFlags::CLONE_NEWUSER)
             .map_err(|error| format!("cannot create a user namespace: {error}"))?;
-        // Since 3.19 a group map needs it (user_namespaces(7)); older kernels have no such file.
+        // Since 3.19 a group map requires this (user_namespaces(7)). Older kernels have no such file.
         let denied = fs::write("/proc/self/setgroups", "deny");
         denied.or_else(|e| if e.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(e) }).map_err(mapping)?;
         fs::write("/proc/self/uid_map", format!("0 {} 1", uid.as_raw())).map_err(mapping)?;
         fs::write("/proc/self/gid_map", format!("0 {} 1", gid.as_raw())).map_err(mapping)?;
     }
-    // New credentials may have cleared it (prctl(2), PR_SET_PDEATHSIG).
+    // New credentials may have cleared the death signal (prctl(2), PR_SET_PDEATHSIG).
     die_with_parent()?;
     let mut inner = Command::new("/proc/self/exe");
     let status = inner.arg0("backproof-agent").arg(INSIDE).status();
@@ -79,8 +81,8 @@ fn mapping(error: io::Error) -> String {
     format!("cannot map the user into a user namespace: {error}")
 }
 
-/// Asks for SIGKILL at the parent's death, and fails if the parent is dead already: then stdin is closed. (The parent's
-/// process id doesn't help, because it is 0 in a new namespace.)
+/// Requests SIGKILL at the parent's death, and fails if the parent is dead already. A closed stdin shows that; the
+/// parent's process id doesn't, because it is 0 in a new namespace.
 fn die_with_parent() -> Result<(), String> {
     set_parent_process_death_signal(Some(Signal::KILL))
         .map_err(|error| format!("cannot bind this process to its parent: {error}"))?;
@@ -134,17 +136,17 @@ fn no_tun(error: io::Error) -> String {
     format!("/dev/net/tun: {error} ({remedy})")
 }
 
-/// Gives up all capabilities but those that reproducers need, for this process' children too, which are started as
-/// user 0 of the namespace and would have all. If there is no user namespace these are the host's own: nothing in
-/// here may load a module, set the clock or write anybody's file.
+/// Drops all capabilities that reproducers don't need, also for this process's children, which start as user 0 and
+/// would have all. Without a user namespace these are the host's own: nothing in here may load a module, set the clock
+/// or write other users' files.
 fn give_up_capabilities() -> Result<(), String> {
     let all = (0..=CAPABILITIES).map(|n| CapabilitySet::from_bits_retain(1 << n));
-    // SETPCAP last: without it nothing more could be given up.
+    // SETPCAP comes last, because dropping the others requires it.
     let (last, others): (Vec<_>, Vec<_>) =
         all.filter(|one| !NEEDED.contains(*one)).partition(|one| *one == CapabilitySet::SETPCAP);
     for one in others.into_iter().chain(last) {
         match remove_capability_from_bounding_set(one) {
-            // EINVAL: this kernel does not know it.
+            // EINVAL: this kernel lacks the capability.
             Ok(()) | Err(rustix::io::Errno::INVAL) => {}
             Err(error) => return Err(format!("cannot drop the capability {one:?}: {error}")),
         }
@@ -152,7 +154,7 @@ fn give_up_capabilities() -> Result<(), String> {
     set_no_new_privs(true).map_err(|error| format!("cannot set no_new_privs: {error}"))
 }
 
-/// Reads the plan, and refuses what a live host must not be asked for.
+/// Reads the plan, and rejects one that a live host must not run.
 fn read_plan(input: impl io::BufRead) -> Result<Plan, String> {
     let mut line = Vec::new();
     let mut input = input.take(MAX_LINE as u64);
@@ -168,7 +170,7 @@ fn read_plan(input: impl io::BufRead) -> Result<Plan, String> {
         return Err("the plan loads modules, which a live host does not allow".to_owned());
     }
     if let Some(job) = plan.jobs.iter().find(|job| job.mutation.is_some() || job.natural) {
-        return Err(format!("job {} asks for a mutation or the natural road, which only guests allow", job.id));
+        return Err(format!("job {} asks for a mutation or for real connections, which only guests allow", job.id));
     }
     Ok(plan)
 }
@@ -192,7 +194,7 @@ mod tests {
         for (bad, why) in [
             (line(|plan| plan.modules.push("tun.ko".to_owned())), "loads modules"),
             (line(|plan| plan.jobs[0].mutation = Some(Mutation::JumpClock)), "mutation"),
-            (line(|plan| plan.jobs[0].natural = true), "natural"),
+            (line(|plan| plan.jobs[0].natural = true), "real connections"),
             (line(|plan| plan.version = 1), "version 1"),
             (b"{}\n".to_vec(), "invalid plan"),
             (b"{\n".to_vec(), "invalid plan"),
@@ -206,7 +208,7 @@ mod tests {
 
     #[test]
     fn nothing_runs_outside_of_new_namespaces() {
-        // The test's own process is not process 1; its stdin may be closed, which is an answer too.
+        // The test's process is not process 1. Its stdin may be closed, which is an error too.
         assert!(inside().is_err());
     }
 }

@@ -3,11 +3,11 @@
 use crate::reproducer::BuiltInReproducer;
 use crate::{syn_cookie_data_loss, tcp_fragment_stall, zero_window_user_timeout};
 
-/// All reproducers.
+/// All built-in reproducers.
 pub const ALL: [BuiltInReproducer; 3] =
     [tcp_fragment_stall::REPRODUCER, syn_cookie_data_loss::REPRODUCER, zero_window_user_timeout::REPRODUCER];
 
-/// The reproducer of a bug.
+/// Finds the reproducer of a bug.
 pub fn find(bug: &str) -> Option<&'static BuiltInReproducer> {
     ALL.iter().find(|r| r.bug == bug)
 }

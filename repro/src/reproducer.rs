@@ -1,4 +1,4 @@
-//! What a reproducer implements: its description, what it is given, and what it returns.
+//! The interface of a reproducer: its description, its context, and its findings.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use crate::sut::sysctl;
 use crate::wire::namespace;
 use backproof_protocol::{Check, Conclusion, Job, Mutation, Packet, SETTING_FAILED, Segment};
 
-/// Starts a line that says what a check waits for: `#check<TAB>what`, or `#check` alone when the check has ended.
+/// The start of a progress line: `#check<TAB>what` names what a check waits for; `#check` alone says that it has ended.
 /// Only PID 1 reads it.
 pub const PROGRESS: char = '#';
 
@@ -21,15 +21,15 @@ pub const CAPTURE_ROOM: usize = 64 * 1024;
 pub struct BuiltInReproducer {
     /// The bug's name.
     pub bug: &'static str,
-    /// Features of the hello without which it cannot run.
+    /// The features that it requires, named as in the hello.
     pub needs: &'static [&'static str],
-    /// Sysctls that it sets. If they are not a namespace's own, it runs alone in the first namespace.
+    /// The sysctls that it sets. If one is global, not per namespace, the reproducer runs alone in the first namespace.
     pub sets: &'static [&'static str],
-    /// Runs it, in a network namespace that nothing else uses at the time.
+    /// Runs it in a network namespace that nothing else uses at the time.
     pub run: fn(&Context) -> Findings,
 }
 
-/// What a reproducer is given.
+/// The context of a reproducer's run.
 #[derive(Clone, Debug)]
 pub struct Context {
     /// When the job started.
@@ -40,11 +40,11 @@ pub struct Context {
     pub ipv6: bool,
     /// The profile's sysctls.
     pub profile: Arc<BTreeMap<String, String>>,
-    /// The kernel's own values of the profile's sysctls, if the job runs in the first namespace.
+    /// The kernel's original values of the profile's sysctls, if the job runs in the first namespace.
     pub before: Arc<BTreeMap<String, String>>,
-    /// Whether to go the natural road too.
+    /// Whether to run the checks on real connections too.
     pub natural: bool,
-    /// What to do wrong on purpose.
+    /// The fault to inject.
     pub mutation: Option<Mutation>,
 }
 
@@ -52,14 +52,14 @@ impl Context {
     /// The context of a job that started at `started`.
     pub fn new(job: &Job, started: Instant, own_namespace: bool, ipv6: bool) -> Self {
         let profile = Arc::new(job.sysctls.clone());
-        // A value that cannot be read cannot be set either, and setting it reports that.
+        // A value that can't be read can't be set either, and setting it reports the error.
         let kept = job.sysctls.keys().filter(|_| !own_namespace);
         let before = Arc::new(kept.filter_map(|name| Some((name.clone(), sysctl::read(name).ok()?))).collect());
         Self { started, own_namespace, ipv6, profile, before, natural: job.natural, mutation: job.mutation }
     }
 
     /// Moves only the calling thread into a new network namespace, if the kernel has them, and applies the profile
-    /// there, because a new namespace starts with the kernel's own settings.
+    /// there: a new namespace starts with the kernel's defaults.
     ///
     /// # Errors
     /// What failed, for people.
@@ -81,7 +81,7 @@ impl Context {
         Ok(())
     }
 
-    /// Tells PID 1 what a check waits for, so that a job that is killed at its deadline can say so.
+    /// Tells PID 1 what a check waits for, so that the report of a job killed at its deadline can name it.
     pub fn waiting(&self, check: &str, what: &str) {
         print_line(&format!("{PROGRESS}{check}\t{what}"));
     }
@@ -92,25 +92,25 @@ impl Context {
     }
 }
 
-/// What a reproducer found.
+/// A reproducer's findings.
 #[derive(Debug)]
 pub struct Findings {
     /// The conclusion.
     pub conclusion: Conclusion,
     /// One sentence for people.
     pub why: String,
-    /// Everything that was tried.
+    /// All checks, recipes and controls.
     pub checks: Vec<Check>,
-    /// What the wires saw.
+    /// The captured packets.
     pub packets: Vec<Packet>,
-    /// Whether the wires saw more than is kept.
+    /// Whether the capture is incomplete.
     pub packets_cut: bool,
-    /// What happened on the natural road's connections, by the name of the check.
+    /// The time lines of real connections, by the name of the check.
     pub time_lines: Vec<(String, Vec<Segment>)>,
 }
 
 impl Findings {
-    /// A failure without a judgement.
+    /// An error, with no checks.
     pub fn error(why: String) -> Self {
         let conclusion = Conclusion::Error;
         Self { conclusion, why, checks: Vec::new(), packets: Vec::new(), packets_cut: false, time_lines: Vec::new() }

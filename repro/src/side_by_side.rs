@@ -1,4 +1,4 @@
-//! Recipes that run side by side: each on a thread with a network namespace and a wire of its own.
+//! Runs recipes concurrently, each on a thread with its own network namespace and wire.
 
 use std::thread;
 
@@ -10,13 +10,13 @@ use backproof_protocol::{Check, Conclusion, Packet, Role};
 
 /// One recipe or control.
 pub trait Recipe: Sync {
-    /// What it observes.
+    /// The type of its observations.
     type Observation;
 
     /// Its name in the report.
     fn name(&self) -> &'static str;
 
-    /// What it is for.
+    /// Its role.
     fn role(&self) -> Role;
 
     /// Carries it out.
@@ -25,14 +25,14 @@ pub trait Recipe: Sync {
     /// If the wire or the kernel does something unexpected. That is not a verdict.
     fn perform(&self, context: &Context, wire: &mut Wire) -> Result<Self::Observation, WireError>;
 
-    /// Judges what was seen. An error is why it could not be carried out.
+    /// Judges what was seen. An `Err` says why the recipe could not be carried out.
     fn judge(&self, seen: &Result<Self::Observation, String>) -> Check;
 }
 
-/// What recipes showed.
+/// The results of recipes.
 #[derive(Debug)]
 pub struct Performed {
-    /// A check of each.
+    /// One check for each recipe.
     pub checks: Vec<Check>,
     packets: Vec<Packet>,
     packets_cut: bool,
@@ -59,7 +59,7 @@ impl Performed {
         let (conclusion, deciding) = conclude(&checks);
         let why = match (conclusion, deciding.as_slice()) {
             (_, []) => "no check could run".to_owned(),
-            // One connection that shows the bug is the finding; a pass stands on all recipes.
+            // One connection that shows the bug is the finding. A pass requires all recipes.
             (Conclusion::Affected, [first, ..]) => format!("{}: {}", first.name, first.why),
             (_, all) => {
                 let told: Vec<_> = all.iter().map(|c| format!("{}: {}", c.name, c.why)).collect();
@@ -70,8 +70,8 @@ impl Performed {
     }
 }
 
-/// Calls `what` for each item of a list: concurrently, each in its own namespace with its own counters; or one after
-/// another, on different networks, if new namespaces can't be made.
+/// Calls `what` for each item of a list. Calls run concurrently, each in its own namespace with its own counters. If
+/// new namespaces can't be made, they run one after another, on different networks.
 pub fn each<T: Sync, R: Send>(
     context: &Context,
     list: &[T],
@@ -86,7 +86,7 @@ pub fn each<T: Sync, R: Send>(
     })
 }
 
-/// Performs one recipe on a wire of its own, which keeps `room` bytes of packets.
+/// Performs one recipe on its own wire, which keeps `room` bytes of packets.
 fn perform_one<R: Recipe>(context: &Context, net: u8, room: usize, recipe: &R) -> (Check, (Vec<Packet>, bool)) {
     let capture = WireCapture::new(context.started, room);
     let entered = if context.own_namespace { context.enter_namespace() } else { Ok(()) };

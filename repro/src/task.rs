@@ -12,14 +12,14 @@ use backproof_protocol::{Capture, Conclusion, Job, MAX_LINE, Message, Mutation, 
 /// The agent's first argument in a process that runs one reproducer; the second is a [`Task`] as JSON.
 pub const SUBCOMMAND: &str = "reproduce";
 
-/// Packets in one capture message: with 128 bytes of data a packet, its line stays below [`MAX_LINE`].
+/// Packets in one capture message. With 128 bytes of data in each packet, its line stays below [`MAX_LINE`].
 const PACKETS_A_LINE: usize = 160;
 
-/// Segments in one message of a time line: a segment with three selective acknowledgements takes at most 200 bytes
-/// before it is compressed, so that its line stays below [`MAX_LINE`].
+/// Segments in one message of a time line. A segment with three selective acknowledgements takes at most 200 bytes
+/// uncompressed, so its line stays below [`MAX_LINE`].
 const SEGMENTS_A_LINE: usize = 200;
 
-/// What PID 1 tells the process of a reproducer.
+/// The input of a reproducer's process, from PID 1.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub struct Task {
     /// The job.
@@ -48,7 +48,7 @@ pub fn run_job(task: &str) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let Some(reproducer) = registry::find(&job.bug) else {
-        // PID 1 starts no process for a bug that it does not know.
+        // PID 1 starts no process for an unknown bug.
         say(format_args!("backproof-agent {SUBCOMMAND}: no reproducer is called `{}`", job.bug));
         return ExitCode::from(2);
     };
@@ -81,8 +81,8 @@ pub fn run_job(task: &str) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Runs the reproducer, with a jumping clock if that is the mutation. The wire, the peer and the application apply
-/// the others.
+/// Runs the reproducer, with a jumping clock if the mutation asks for it. The wire, the peer and the application apply
+/// the other mutations.
 fn run_mutated(reproducer: &BuiltInReproducer, context: &Context) -> Findings {
     if context.mutation != Some(Mutation::JumpClock) {
         return (reproducer.run)(context);
@@ -97,7 +97,7 @@ fn run_mutated(reproducer: &BuiltInReproducer, context: &Context) -> Findings {
     findings
 }
 
-/// A panic becomes the job's report; the process then aborts, and PID 1 keeps the first report.
+/// Turns a panic into the job's report. The process then aborts, and PID 1 keeps the first report.
 fn report_panics(job: String, started: Instant) {
     std::panic::set_hook(Box::new(move |panic| {
         print_message(&Message::Report(Report {
@@ -136,7 +136,7 @@ mod tests {
             length: 65_535,
             data: String::new(),
         };
-        // Bytes that nothing compresses: a linear congruential generator's.
+        // Incompressible bytes, from a linear congruential generator.
         let mut state = 1_u64;
         let mut noise = || {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);

@@ -1,4 +1,4 @@
-//! From a program's exit status and what it printed to a conclusion: a pure function.
+//! Judges a program by its exit status and its output: a pure function.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::process::ExitStatusExt as _;
@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use backproof_protocol::{Check, Conclusion, Role, Shown};
 
-/// Checks that a program may list.
+/// The most checks that a program may list.
 const CHECKS_MAX: usize = 100;
 
 /// The judgement of a user's program.
@@ -18,18 +18,18 @@ pub(super) struct ProgramJudgement {
     pub(super) conclusion: Conclusion,
     /// One sentence for people.
     pub(super) why: String,
-    /// What it says that it tried.
+    /// The checks that it lists.
     pub(super) checks: Vec<Check>,
 }
 
 impl ProgramJudgement {
-    /// A failure without a judgement.
+    /// An error, with no checks.
     pub(super) fn error(why: String) -> Self {
         Self { conclusion: Conclusion::Error, why, checks: Vec::new() }
     }
 }
 
-/// The one object that a program may print.
+/// The JSON object that a program may print.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Said {
@@ -39,7 +39,6 @@ struct Said {
     checks: Vec<SaidCheck>,
 }
 
-/// What it may conclude.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum Verdict {
@@ -61,7 +60,7 @@ impl Verdict {
         }
     }
 
-    /// What an exit status says.
+    /// The conclusion that an exit status stands for.
     fn of_code(code: i32) -> Self {
         match code {
             0 => Self::NotAffected,
@@ -92,7 +91,7 @@ struct SaidCheck {
     facts: BTreeMap<String, Option<i64>>,
 }
 
-/// The roles of the protocol but the natural road, which is the agent's.
+/// The protocol's roles, except the one that only the agent uses (real connections).
 #[derive(Clone, Copy, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum SaidRole {
@@ -101,8 +100,8 @@ enum SaidRole {
     PositiveControl,
 }
 
-/// Judges a program that has ended so and printed this. Whether its conclusion follows from its checks is the
-/// controller's to say, as for every reproducer.
+/// Judges a program that has ended. The controller checks whether its conclusion follows from its checks, as for every
+/// reproducer.
 pub(super) fn judge(status: ExitStatus, printed: &[u8]) -> ProgramJudgement {
     let Some(code) = status.code() else {
         let signal = status.signal().map_or_else(|| "a signal".to_owned(), |signal| format!("signal {signal}"));
@@ -142,7 +141,7 @@ pub(super) fn judge(status: ExitStatus, printed: &[u8]) -> ProgramJudgement {
     ProgramJudgement { conclusion: said.conclusion.conclusion(), why: one_line(&said.why), checks: checks.collect() }
 }
 
-/// The object that was printed, where anything was.
+/// The object that the program printed; none if it printed nothing.
 fn read(printed: &[u8]) -> Result<Option<Said>, String> {
     let text = std::str::from_utf8(printed).map_err(|_| "printed invalid UTF-8".to_owned())?;
     let mut lines = text.lines().filter(|line| !line.trim().is_empty());
@@ -169,7 +168,7 @@ fn read(printed: &[u8]) -> Result<Option<Said>, String> {
     }
 }
 
-/// A text as one line of a report.
+/// Turns a text into one line of a report.
 fn one_line(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }

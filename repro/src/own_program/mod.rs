@@ -1,5 +1,5 @@
-//! A user's own program as a reproducer: runs it, bounds it, and makes the job's report of its exit status and of what
-//! it prints. docs/reproducers.md tells users the rules.
+//! Runs a user's program as a reproducer, within limits, and makes the job's report from its exit status and output.
+//! docs/reproducers.md has the rules for users.
 
 use std::io::{self, BufRead, BufReader, Read};
 use std::os::unix::process::CommandExt as _;
@@ -18,37 +18,38 @@ mod judge;
 
 use judge::{ProgramJudgement, judge};
 
-/// Extra milliseconds before PID 1 kills a job whose own process has to end it first.
+/// PID 1 kills a job this many milliseconds after its deadline, because the job's own process should end the program
+/// first.
 pub const GRACE_MS: u64 = 1000;
 
-/// Bytes that a program may print on stdout. They go into one line of the protocol, which holds twice as much.
+/// The most bytes that a program may print on stdout. They go into one line of the protocol, which holds twice as much.
 const STDOUT_MAX: usize = 32 * 1024;
 
-/// Bytes that it may print on stderr.
+/// The most bytes that it may print on stderr.
 const STDERR_MAX: usize = 1 << 20;
 
-/// Lines of stderr that are passed on, and characters of each.
+/// How many lines of stderr become notes, and how many characters of each.
 const NOTES: (usize, usize) = (20, 200);
 
-/// How long the pipes of a program that has ended may stay open: only something that it left behind holds them.
+/// How long a program's pipes may stay open after its end. Only processes that it left behind can hold them.
 const PIPES: Duration = Duration::from_secs(1);
 
-/// Says a message of the job.
+/// Sends a message of the job.
 pub type Say = fn(&Message);
 
-/// What happens to a program.
+/// An event in a program's life.
 enum Event {
     /// It has ended.
     Ended(io::Result<ExitStatus>),
-    /// All that it printed on stdout.
+    /// Its whole stdout.
     Printed(Vec<u8>),
-    /// It prints no more on stderr, and what it printed has been passed on.
+    /// Its stderr has ended, and has been passed on.
     Quiet,
-    /// It has printed more than it may.
+    /// It has printed too much.
     TooMuch(&'static str, usize),
 }
 
-/// Runs the program of a job in a network namespace of its own, and reports. What it prints on stderr is said as notes.
+/// Runs a job's program in a new network namespace, and reports. Its stderr becomes notes.
 pub fn run(context: &Context, job: &Job, program: &str, say: Say) -> Report {
     let deadline = Duration::from_millis(job.deadline_ms);
     let judged = match context.enter_namespace() {
@@ -59,7 +60,7 @@ pub fn run(context: &Context, job: &Job, program: &str, say: Say) -> Report {
         Ok(()) => {
             context.waiting(program, "its end");
             let mut command = Command::new(Path::new(PROGRAMS_DIR).join(program));
-            // What the kernel passes on to PID 1 is nothing that a program should depend on.
+            // No program should depend on the environment that the kernel passes to PID 1.
             watch(command.env_clear().current_dir("/tmp"), deadline, &job.id, say)
         }
     };
@@ -67,11 +68,11 @@ pub fn run(context: &Context, job: &Job, program: &str, say: Say) -> Report {
     Report { job: job.id.clone(), conclusion, why, checks, took_ms: ms(context.started.elapsed()) }
 }
 
-/// Runs a command to its end, or to its deadline, with all that it starts in its process group.
+/// Runs a command, with its process group, to its end or its deadline.
 fn watch(command: &mut Command, deadline: Duration, job: &str, say: Say) -> ProgramJudgement {
     let until = Instant::now().checked_add(deadline);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
-    // SAFETY: between fork and exec only this system call is made.
+    // SAFETY: this is the only system call between fork and exec.
     unsafe {
         command.pre_exec(|| Ok(set_parent_process_death_signal(Some(Signal::KILL))?));
     }
@@ -81,13 +82,14 @@ fn watch(command: &mut Command, deadline: Duration, job: &str, say: Say) -> Prog
     };
     let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
     let kill = || {
-        // It may be gone: then so is what has to be killed.
+        // An error means that the group has ended already.
         let _ = group.map(|group| kill_process_group(group, Signal::KILL));
     };
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
     let (sender, events) = channel();
     let (out, err, job) = (sender.clone(), sender.clone(), job.to_owned());
-    // Nobody waits for these: what has left the group may hold a pipe for ever, and this process ends with its report.
+    // Nobody joins these threads: a process that left the group may hold a pipe for ever. This process ends with its
+    // report.
     thread::spawn(move || stdout.map(|pipe| take_stdout(pipe, &out)));
     thread::spawn(move || stderr.map(|pipe| take_stderr(pipe, &err, &job, say)));
     thread::spawn(move || wait(child, &sender));
@@ -96,7 +98,7 @@ fn watch(command: &mut Command, deadline: Duration, job: &str, say: Say) -> Prog
     judged
 }
 
-/// Follows a program to its end. `kill` ends it, and all of its group.
+/// Follows a program to its end. `kill` ends its whole process group.
 fn follow(events: &Receiver<Event>, until: Option<Instant>, deadline: Duration, kill: impl Fn()) -> ProgramJudgement {
     let (mut status, mut printed, mut quiet, mut until) = (None, None, false, until);
     loop {
@@ -107,7 +109,7 @@ fn follow(events: &Receiver<Event>, until: Option<Instant>, deadline: Duration, 
         let left = until.map_or(Duration::MAX, |until| until.saturating_duration_since(Instant::now()));
         match events.recv_timeout(left) {
             Ok(Event::Ended(Ok(ended))) => {
-                // What it has left behind would print on, and hold the pipes.
+                // Processes that it left behind would go on printing, and hold the pipes.
                 kill();
                 status = Some(ended);
                 until = Instant::now().checked_add(PIPES);
@@ -136,26 +138,26 @@ fn follow(events: &Receiver<Event>, until: Option<Instant>, deadline: Duration, 
 }
 
 fn wait(mut child: Child, events: &Sender<Event>) {
-    // Nobody listens any more once the report is made.
+    // The receiver is gone once the report is made.
     let _ = events.send(Event::Ended(child.wait()));
 }
 
 fn take_stdout(pipe: impl Read, events: &Sender<Event>) {
     let mut bytes = Vec::new();
-    // A pipe that cannot be read is one that has ended.
+    // A read error counts as the end of the pipe.
     let _ = pipe.take(STDOUT_MAX as u64 + 1).read_to_end(&mut bytes);
     let event = if bytes.len() > STDOUT_MAX { Event::TooMuch("stdout", STDOUT_MAX) } else { Event::Printed(bytes) };
     let _ = events.send(event);
 }
 
-/// Passes the first lines on, and reads the rest so that the program does not wait.
+/// Passes the first lines on, and reads the rest so that the program doesn't block.
 fn take_stderr(pipe: impl Read, events: &Sender<Event>, job: &str, say: Say) {
     let (lines, characters) = NOTES;
     let mut pipe = BufReader::new(pipe.take(STDERR_MAX as u64 + 1));
     let (mut said, mut read) = (0, 0);
     loop {
         let mut line = Vec::new();
-        // A line without an end is taken in pieces.
+        // An overlong line is read in pieces.
         let taken = pipe.by_ref().take(4096).read_until(b'\n', &mut line).unwrap_or(0);
         read += taken;
         if taken == 0 {

@@ -21,7 +21,7 @@ fn program_is_judged_by_exit_status_and_output() {
         ("exec yes", Conclusion::Error, "more than 32768 bytes on stdout"),
         ("head -c 1100000 /dev/zero >&2", Conclusion::Error, "more than 1048576 bytes on stderr"),
         ("exec yes >&2", Conclusion::Error, "more than 1048576 bytes on stderr"),
-        // What it leaves behind neither holds the pipe nor prints on.
+        // A process that it leaves behind neither holds the pipe nor goes on printing.
         ("sleep 100 & exit 1", Conclusion::Affected, "exited with 1"),
     ] {
         let judged = run(script, Duration::from_secs(20));

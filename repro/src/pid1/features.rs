@@ -1,4 +1,4 @@
-//! What this kernel can do, found by trying.
+//! Finds out what this kernel can do, by trying.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -11,7 +11,7 @@ use crate::wire::namespace;
 use crate::wire::tun::Tun;
 use backproof_protocol::Job;
 
-/// Counters that a reproducer looks at.
+/// The counters that reproducers read.
 const COUNTERS: [&str; 2] = ["TCPWqueueTooBig", "SyncookiesSent"];
 
 /// Optional features by name.
@@ -19,8 +19,8 @@ const COUNTERS: [&str; 2] = ["TCPWqueueTooBig", "SyncookiesSent"];
 pub struct Features(BTreeMap<String, bool>);
 
 impl Features {
-    /// Tries everything, in a network namespace that is thrown away if there are any. `sysctls` are those that a
-    /// job may set.
+    /// Tries everything, in a temporary network namespace if the kernel has them. `sysctls` are those that a job may
+    /// set.
     pub fn probe(sysctls: Vec<String>) -> Self {
         let mut found = BTreeMap::new();
         let mut note = |name: &str, there: bool| found.insert(name.to_owned(), there);
@@ -29,13 +29,13 @@ impl Features {
         for counter in COUNTERS {
             note(&format!("netstat-counter {counter}"), counters::tcp_ext(counter).is_some());
         }
-        // unshare(2) moves the calling thread alone. A thread that cannot start is a kernel without anything.
+        // unshare(2) moves only the calling thread. If no thread can start, the kernel has no features.
         let inside = thread::Builder::new().spawn(move || probe_inside(&sysctls)).map(thread::JoinHandle::join);
         found.extend(inside.ok().and_then(Result::ok).unwrap_or_default());
         Self(found)
     }
 
-    /// All of them.
+    /// All features, and whether the kernel has them.
     pub fn all(&self) -> &BTreeMap<String, bool> {
         &self.0
     }
@@ -45,19 +45,19 @@ impl Features {
         self.0.get(name).copied().unwrap_or(false)
     }
 
-    /// Whether a new network namespace is known to have a value of its own for this sysctl.
+    /// Whether this sysctl is known to be per network namespace.
     pub fn per_namespace(&self, sysctl: &str) -> bool {
         self.has("net-ns") && self.has(&per_namespace_name(sysctl))
     }
 
-    /// These features and no others.
+    /// Only these features.
     #[cfg(test)]
     pub fn of(features: &[(&str, bool)]) -> Self {
         Self(features.iter().map(|(name, there)| ((*name).to_owned(), *there)).collect())
     }
 }
 
-/// The sysctls that any of these jobs, or any reproducer, may set.
+/// The sysctls that these jobs or the reproducers may set.
 pub fn sysctls_of(jobs: &[Job]) -> Vec<String> {
     let set = registry::ALL.iter().flat_map(|r| r.sets).map(|name| (*name).to_owned());
     set.chain(jobs.iter().flat_map(|job| job.sysctls.keys().cloned())).collect()
@@ -74,7 +74,7 @@ fn probe_inside(sysctls: &[String]) -> BTreeMap<String, bool> {
     note("net-ns", entered.is_ok());
     if entered.is_ok() {
         for sysctl in sysctls.iter().filter(|name| name.starts_with("net.")) {
-            // Some are there in every namespace and can be written in the first one only.
+            // Some sysctls exist in every namespace but are writable only in the first.
             let writable = sysctl::read(sysctl).and_then(|value| sysctl::write(sysctl, &value)).is_ok();
             note(&per_namespace_name(sysctl), writable);
         }

@@ -1,4 +1,4 @@
-//! The jobs: which can run at all, and which beside each other.
+//! Decides which jobs can run, and which of them concurrently.
 
 use std::process::Command;
 
@@ -12,19 +12,19 @@ use crate::sut::sysctl;
 use crate::task::{SUBCOMMAND, Task};
 use backproof_protocol::{Conclusion, Job, Message, Report};
 
-/// Most jobs at a time. More would compete for processor time and delay their peers' answers.
+/// The most concurrent jobs. More would compete for processor time and delay their peers' answers.
 const TOGETHER: usize = 6;
 
 /// Whose kernel the jobs run on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KernelOwner {
-    /// A guest, which exists only for this.
+    /// A guest that exists only for this.
     Guest,
-    /// A live host: only settings of a namespace may change.
+    /// A live host, where only settings of a namespace may change.
     LiveHost,
 }
 
-/// Runs all jobs and says what they report; returns the number of reports.
+/// Runs all jobs and sends their reports; returns the number of reports.
 pub fn run_all(
     port: &mut Port,
     jobs: &[Job],
@@ -57,9 +57,9 @@ pub fn run_all(
     let start = |port: &mut Port, job: &Job, own_namespace| {
         port.say(&Message::Started { job: job.id.clone() });
         let task = Task { job: job.clone(), own_namespace, ipv6 };
-        // A task is strings and numbers, which always serialise.
+        // A task consists of strings and numbers, which always serialize.
         let task = serde_json::to_string(&task).unwrap_or_default();
-        // The process that runs a user's program ends it at its deadline, with all that it has started.
+        // The process that runs a user's program kills it at its deadline, with its process group.
         let grace = if job.program.is_some() { own_program::GRACE_MS } else { 0 };
         Running::start(
             &job.id,
@@ -80,14 +80,14 @@ pub fn run_all(
     reports
 }
 
-/// Says a report that needs no process. It starts and ends all the same: the protocol has no other report.
+/// Sends a report that needs no process, after a start message, because the protocol requires one.
 fn conclude(port: &mut Port, job: &str, conclusion: Conclusion, why: String) -> u32 {
     port.say(&Message::Started { job: job.to_owned() });
     port.say(&Message::Report(Report { job: job.to_owned(), conclusion, why, checks: Vec::new(), took_ms: 0 }));
     1
 }
 
-/// Why the reproducer cannot run here. What a kernel lacks is a skip; what failed to load is an error.
+/// Why the reproducer can't run here. A missing kernel feature is a skip; a module that failed to load is an error.
 fn unmet(
     reproducer: &BuiltInReproducer,
     features: &Features,
@@ -100,24 +100,24 @@ fn unmet(
     })
 }
 
-/// Why a user's program cannot run here. It may need any of the missing modules.
+/// Why a user's program can't run here. It may need any of the missing modules.
 fn unloaded(missing_modules: &[String]) -> Option<(Conclusion, String)> {
     (!missing_modules.is_empty()).then(|| (Conclusion::Error, missing_modules.join("; ")))
 }
 
-/// Whether the job, whose reproducer sets these sysctls, can run in a namespace of its own, beside others: all sysctls
-/// that it touches are a namespace's.
+/// Whether the job can run concurrently in its own namespace: all sysctls of its profile and its reproducer are per
+/// namespace.
 fn can_run_beside(job: &Job, sets: &[&str], features: &Features) -> bool {
     let profile_is_local = job.sysctls.keys().all(|name| features.per_namespace(name));
     features.has("net-ns") && profile_is_local && sets.iter().all(|name| features.per_namespace(name))
 }
 
-/// Sysctls and their values before a job that runs in the first namespace.
+/// The sysctls' values before a job that runs in the first namespace.
 struct Kept(Vec<(String, String)>);
 
 impl Kept {
     fn of<'a>(names: impl Iterator<Item = &'a str>) -> Self {
-        // One that does not exist cannot be changed either.
+        // A sysctl that does not exist can't be changed either.
         Self(names.filter_map(|name| Some((name.to_owned(), sysctl::read(name).ok()?))).collect())
     }
 

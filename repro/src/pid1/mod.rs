@@ -1,6 +1,6 @@
-//! The guest's first process: brings the guest up, runs the jobs, says what they report, restarts the machine.
+//! The guest's first process: brings the guest up, runs the jobs, sends their reports, restarts the machine.
 //!
-//! It never ends by itself: a kernel whose process 1 ends panics, and that would look like the kernel's fault.
+//! It never exits, because the kernel would panic, and that would look like the kernel's fault.
 
 pub(crate) mod features;
 pub(crate) mod jobs;

@@ -1,4 +1,4 @@
-//! Loading the plan's modules.
+//! Loads the plan's modules.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -23,7 +23,7 @@ fn load(name: &str) -> Result<(), String> {
     let path = Path::new(MODULES_DIR).join(name);
     let file = File::open(&path).map_err(|error| error.to_string())?;
     let loaded = match finit_module(&file, c"", 0) {
-        // Since 3.8; and a hardened kernel may refuse one call and not the other.
+        // finit_module(2) exists since 3.8, and a hardened kernel may refuse only one of the calls.
         Err(Errno::NOSYS | Errno::PERM) => init_module(&fs::read(&path).map_err(|error| error.to_string())?, c""),
         other => other,
     };

@@ -6,7 +6,7 @@ use std::path::Path;
 use rustix::fs::{CWD, FileType, Mode, makedev, mknodat};
 use rustix::mount::{MountFlags, mount};
 
-/// Device nodes to make where the kernel has no devtmpfs: path, major and minor number
+/// Device nodes to make if the kernel has no devtmpfs: path, major and minor number
 /// (Documentation/admin-guide/devices.txt).
 const NODES: [(&str, u32, u32); 5] = [
     ("/dev/null", 1, 3),
@@ -20,8 +20,8 @@ const NODES: [(&str, u32, u32); 5] = [
 pub fn mount_all() -> Vec<String> {
     let mut notes = Vec::new();
     for (kind, at) in [("proc", "/proc"), ("sysfs", "/sys"), ("devtmpfs", "/dev")] {
-        let _ = fs::create_dir_all(at); // where it cannot be made, mount says so
-        // EBUSY: the kernel has mounted it itself (CONFIG_DEVTMPFS_MOUNT).
+        let _ = fs::create_dir_all(at); // if this fails, so does the mount
+        // EBUSY: the kernel has already mounted it (CONFIG_DEVTMPFS_MOUNT).
         match mount(kind, at, kind, MountFlags::empty(), None) {
             Ok(()) | Err(rustix::io::Errno::BUSY) => {}
             Err(error) => notes.push(format!("cannot mount {kind} on {at}: {error}")),

@@ -1,4 +1,4 @@
-//! The serial port on which the agent speaks.
+//! The serial port to which the agent writes its messages.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -10,7 +10,7 @@ use rustix::termios::{ControlModes, OptionalActions, tcdrain, tcgetattr, tcsetat
 use crate::output::say;
 use backproof_protocol::{MAX_LINE, Message};
 
-/// The agent's own port; the kernel's console is the first.
+/// The agent's port. The kernel's console is the first one.
 const PORT: &str = "/dev/ttyS1";
 
 /// An error opening the port.
@@ -26,7 +26,7 @@ pub struct NoPort {
 pub struct Port(File);
 
 impl Port {
-    /// Opens the port, raw, so that bytes arrive unchanged.
+    /// Opens the port in raw mode, so that bytes arrive unchanged.
     ///
     /// # Errors
     /// If the kernel has no second serial port.
@@ -38,7 +38,7 @@ impl Port {
         let mut settings = tcgetattr(&file).map_err(|e| failed("read the settings of")(e.into()))?;
         settings.make_raw();
         settings.control_modes |= ControlModes::CLOCAL;
-        // QEMU does not wait for the line, but the kernel computes its own timeouts from the speed.
+        // QEMU ignores the line speed, but the kernel computes timeouts from it.
         let fast = settings.set_speed(115_200).and_then(|()| tcsetattr(&file, OptionalActions::Now, &settings));
         fast.map_err(|e| failed("set the mode of")(e.into()))?;
         let flags = fcntl_getfl(&file).and_then(|flags| fcntl_setfl(&file, flags - OFlags::NONBLOCK));
@@ -46,15 +46,15 @@ impl Port {
         Ok(Self(file))
     }
 
-    /// A port that is a file, or a pipe.
+    /// A port backed by a file or a pipe.
     pub fn to(file: File) -> Self {
         Self(file)
     }
 
-    /// Says one message. One that is too long for a line becomes a note that says so.
+    /// Sends one message. A message that is too long for a line is replaced by a note that says so.
     pub fn say(&mut self, message: &Message) {
         let line = serde_json::to_string(message).unwrap_or_else(|error| {
-            // Not reachable with today's types, and no reason to stop the guest.
+            // Unreachable with today's types, and no reason to stop the guest.
             format!(r#"{{"type":"note","text":"cannot serialize a message: {error}"}}"#)
         });
         if line.len() < MAX_LINE {
@@ -79,7 +79,7 @@ impl Port {
         }
     }
 
-    /// Makes a panic of process 1 a note and a restart, rather than a panic of the kernel.
+    /// Turns a panic of process 1 into a note and a restart, instead of a kernel panic.
     pub fn report_panics(&self) {
         let file = self.0.try_clone();
         std::panic::set_hook(Box::new(move |panic| {

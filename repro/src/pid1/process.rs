@@ -1,4 +1,4 @@
-//! One job's process: what it prints, how it ends, and the report that comes of both.
+//! One job's process: its output, its end, and the report made from both.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read};
@@ -12,10 +12,10 @@ use super::port::Port;
 use crate::reproducer::{PROGRESS, ms};
 use backproof_protocol::{Conclusion, MAX_LINE, Message, Report};
 
-/// Invalid lines after which a job is killed.
+/// A job is killed after this many invalid lines.
 const MAX_INVALID: usize = 16;
 
-/// Bytes that one job may print in all. A whole capture takes about 120 KiB.
+/// The most bytes that one job may print. A full capture takes about 120 KiB.
 const MAX_OUTPUT: usize = 1 << 20;
 
 /// A job's process.
@@ -27,11 +27,11 @@ pub struct Running {
     deadline_ms: u64,
     /// The process, or why there is none.
     process: Result<(Pid, ChildStdout), io::Error>,
-    /// What came since the last whole line.
+    /// The output since the last complete line.
     partial: Vec<u8>,
-    /// Bytes that came in all.
+    /// Bytes read in total.
     printed: usize,
-    /// Lines that were not messages.
+    /// The number of lines that were not messages.
     invalid: usize,
     /// What each check waits for.
     waiting: BTreeMap<String, String>,
@@ -56,7 +56,7 @@ impl Running {
         Self {
             id: id.to_owned(),
             started,
-            // A deadline that the clock cannot represent has passed at once.
+            // A deadline that the clock can't represent has passed at once.
             deadline: started.checked_add(Duration::from_millis(deadline_ms)).unwrap_or(started),
             deadline_ms,
             silent: process.is_err(),
@@ -79,7 +79,7 @@ impl Running {
         self.killed.get_or_insert(why);
         self.silent = true;
         if let (Some(pid), None) = (self.pid(), self.status) {
-            let _ = kill_process(pid, Signal::KILL); // it may have ended by itself just now
+            let _ = kill_process(pid, Signal::KILL); // it may have just ended by itself
         }
     }
 
@@ -89,7 +89,7 @@ impl Running {
         format!("timed out after {} ms{waiting}", self.deadline_ms)
     }
 
-    /// Takes what the process printed.
+    /// Reads the process's output.
     fn read(&mut self, port: &mut Port) {
         let mut buffer = [0; 16 * 1024];
         let Ok((_, pipe)) = &mut self.process else { return };
@@ -127,7 +127,7 @@ impl Running {
             return;
         }
         match serde_json::from_str(&line) {
-            // The report is held back until the process has ended well: it may still crash.
+            // The report is held back until the process has ended cleanly, because it may still crash.
             Ok(Message::Report(report)) if report.job == self.id => _ = self.report.get_or_insert(report),
             Ok(message @ (Message::Capture(_) | Message::TimeLine(_) | Message::Note { .. })) => port.say(&message),
             _ => {
@@ -169,7 +169,7 @@ fn ended_badly(status: WaitStatus) -> Option<String> {
     }
 }
 
-/// Names of the signals that end a process which did not ask for them (signal(7), x86-64).
+/// The names of signals that kill a process (signal(7), x86-64).
 fn signal_name(signal: i32) -> String {
     let name = match signal {
         4 => "SIGILL",
@@ -186,7 +186,7 @@ fn signal_name(signal: i32) -> String {
     name.to_owned()
 }
 
-/// Runs jobs, this many at a time, until there is no next one and all have ended; says their reports as they end.
+/// Runs jobs, `at_a_time` concurrently, until all have ended. Sends each report as its job ends.
 pub fn watch(port: &mut Port, at_a_time: usize, mut next: impl FnMut(&mut Port) -> Option<Running>) -> u32 {
     let mut reports = 0;
     let mut jobs: Vec<Running> = Vec::new();
@@ -204,7 +204,7 @@ pub fn watch(port: &mut Port, at_a_time: usize, mut next: impl FnMut(&mut Port) 
         }
         let now = Instant::now();
         jobs.iter_mut().filter(|job| !job.silent && job.deadline <= now).for_each(|job| job.kill(job.late()));
-        // A process whose pipe has ended, or that was killed, ends now: there is nothing to wait for but that.
+        // A process whose pipe has ended, or that was killed, is about to exit, so only its exit is left to wait for.
         let ending = jobs.iter().any(|job| job.silent && job.status.is_none() && job.pid().is_some());
         reap(&mut jobs, ending);
         for job in jobs.extract_if(.., |job| job.silent && (job.status.is_some() || job.pid().is_none())) {
@@ -214,14 +214,14 @@ pub fn watch(port: &mut Port, at_a_time: usize, mut next: impl FnMut(&mut Port) 
     }
 }
 
-/// Waits until a job prints something or its deadline passes, and takes what was printed.
+/// Waits until a job prints something or its deadline passes, and reads the output.
 fn wait_for_output(port: &mut Port, jobs: &mut [Running]) {
     let next = jobs.iter().map(|job| job.deadline).min().unwrap_or_else(Instant::now);
     let left = next.saturating_duration_since(Instant::now());
     let timeout = Timespec { tv_sec: left.as_secs() as i64, tv_nsec: i64::from(left.subsec_nanos()) };
     let pipes = jobs.iter().filter_map(|job| job.process.as_ref().ok());
     let mut fds: Vec<_> = pipes.map(|(_, pipe)| PollFd::new(pipe, PollFlags::IN)).collect();
-    // An interrupted poll has seen nothing, and the caller comes back.
+    // An interrupted poll has seen nothing. The caller calls again.
     let ready = match poll(&mut fds, Some(&timeout)) {
         Ok(_) => fds.iter().map(|fd| !fd.revents().is_empty()).collect(),
         Err(_) => Vec::new(),
@@ -230,7 +230,7 @@ fn wait_for_output(port: &mut Port, jobs: &mut [Running]) {
     started.zip(ready).filter(|(_, ready)| *ready).for_each(|(job, _)| job.read(port));
 }
 
-/// Collects processes that have ended: the jobs', and those that nobody else waits for. With `block`, at least one.
+/// Reaps processes that have ended: jobs and orphans. With `block`, waits for at least one.
 fn reap(jobs: &mut [Running], block: bool) {
     let mut options = if block { WaitOptions::empty() } else { WaitOptions::NOHANG };
     while let Ok(Some((pid, status))) = wait(options) {
@@ -309,7 +309,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let mut port = Port::to(tempfile::tempfile().expect("a temporary file"));
         let mut left = 5;
-        // Each job fails where a third one runs beside it; its report does not matter here.
+        // Each job leaves a mark if a third one runs concurrently. Its report does not matter here.
         let script = "mkdir $0/a 2>/dev/null && d=a || { mkdir $0/b 2>/dev/null && d=b || touch $0/too-many; }
             sleep 0.05; rmdir $0/$d";
         let next = |_: &mut Port| {

@@ -1,4 +1,4 @@
-//! The client application's socket, in the namespace of the thread that made it.
+//! The client application's socket, in the namespace of the thread that created it.
 
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -9,23 +9,24 @@ use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, connect, ge
 
 use crate::wire::{Tried as _, WireError};
 
-/// A TCP socket over IPv4, which never blocks.
+/// A non-blocking TCP socket over IPv4.
 #[derive(Debug)]
 pub struct Client(OwnedFd);
 
 impl Client {
-    /// Makes the socket. What is written goes out at once (`TCP_NODELAY`).
+    /// Creates the socket. Writes go out at once (`TCP_NODELAY`).
     ///
     /// # Errors
-    /// What the kernel answered.
+    /// The kernel's error.
     pub fn new() -> Result<Self, WireError> {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-        let socket = socket_with(AddressFamily::INET, SocketType::STREAM, flags, None).tried("making a TCP socket")?;
+        let socket =
+            socket_with(AddressFamily::INET, SocketType::STREAM, flags, None).tried("creating a TCP socket")?;
         set_tcp_nodelay(&socket, true).tried("setting TCP_NODELAY")?;
         Ok(Self(socket))
     }
 
-    /// Starts to connect.
+    /// Starts connecting.
     ///
     /// # Errors
     /// If the kernel refuses at once.
@@ -36,10 +37,9 @@ impl Client {
         }
     }
 
-    /// Writes all of `data`, which a fresh socket's buffer takes.
+    /// Writes all of `data`, which must fit into the socket's buffer.
     ///
-    /// # Errors
-    /// If the connection has been closed or aborted, or the buffer is full.
+    /// # Errors If the connection is closed or aborted, or the buffer is full.
     pub fn write(&self, data: &[u8]) -> Result<(), WireError> {
         match send(&self.0, data, SendFlags::NOSIGNAL).tried("writing at the client")? {
             written if written == data.len() => Ok(()),
@@ -49,21 +49,20 @@ impl Client {
         }
     }
 
-    /// The port, once it connects.
+    /// The local port, once it connects.
     ///
     /// # Errors
     /// If it has none.
     pub fn port(&self) -> Result<u16, WireError> {
-        let address = getsockname(&self.0).tried("asking a socket's address")?;
+        let address = getsockname(&self.0).tried("reading a socket's address")?;
         SocketAddr::try_from(address).map(|a| a.port()).tried("reading a socket's address")
     }
 
-    /// What went wrong since this was asked last (`SO_ERROR`).
+    /// Takes the pending error (`SO_ERROR`).
     ///
-    /// # Errors
-    /// If the kernel does not tell.
+    /// # Errors If getsockopt(2) fails.
     pub fn error(&self) -> Result<Option<Errno>, WireError> {
-        Ok(socket_error(&self.0).tried("asking SO_ERROR")?.err())
+        Ok(socket_error(&self.0).tried("reading SO_ERROR")?.err())
     }
 }
 

@@ -1,4 +1,4 @@
-//! The kernel's clocks: the tick that its timeouts go by, and the wall clock, which can be made to jump.
+//! The kernel's clocks: the tick, which drives its timeouts, and the wall clock, which can be made to jump.
 
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::{self, JoinHandle};
@@ -7,15 +7,14 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use rustix::io::Errno;
 use rustix::time::{ClockId, Timespec, clock_settime};
 
-/// Milliseconds by the kernel's own tick (`jiffies`), from some moment on, in steps of 10.
+/// Milliseconds of the kernel's tick (`jiffies`) since some moment, in steps of 10.
 ///
-/// TCP's timeouts go by it. Until a guest's kernel trusts its clock, which takes it seconds, ticks that a busy host
-/// swallowed are missing, and then are all made up at once: what is measured by CLOCK_MONOTONIC says nothing about
-/// them.
+/// TCP's timeouts follow the tick. For some seconds, until a guest's kernel trusts its clock, a busy host makes it miss
+/// ticks and then catch up all at once, so CLOCK_MONOTONIC says nothing about them.
 pub fn tick_ms() -> u64 {
-    // times(2) counts in USER_HZ, which is 100 on x86 whatever HZ is (include/asm-generic/param.h).
+    // times(2) counts in USER_HZ, which is always 100 on x86 (include/asm-generic/param.h).
     const MS_A_TICK: u64 = 10;
-    // SAFETY: times(2) writes one struct tms, of plain numbers. No library has it.
+    // SAFETY: times(2) writes one struct tms of plain numbers. No library wraps it.
     let ticks = unsafe {
         let mut tms: libc::tms = std::mem::zeroed();
         libc::times(&raw mut tms)
@@ -26,10 +25,10 @@ pub fn tick_ms() -> u64 {
 /// How far it jumps.
 const JUMP: Duration = Duration::from_secs(5 * 3600);
 
-/// How long it stays wrong, or right: shorter than any timeout of TCP's, so that every one sees it jump.
+/// How long it stays wrong, or right. Shorter than any TCP timeout, so that each one sees it jump.
 const EVERY: Duration = Duration::from_millis(50);
 
-/// A wall clock that jumps back and forth by hours until it is stopped.
+/// Makes the wall clock jump back and forth by hours until it is stopped.
 #[derive(Debug)]
 pub struct Jumping {
     stop: Sender<()>,
@@ -37,7 +36,7 @@ pub struct Jumping {
 }
 
 impl Jumping {
-    /// Starts it.
+    /// Starts the jumps.
     ///
     /// # Errors
     /// If the clock cannot be set.
@@ -65,11 +64,11 @@ impl Jumping {
         Ok(Self { stop, thread })
     }
 
-    /// Sets the clock right; returns how often it jumped. If several jump at the same time, it may be left hours
-    /// wrong: each takes the time at its start for the right one.
+    /// Sets the clock right; returns how often it jumped. Concurrent instances may leave it hours wrong, because each
+    /// takes the time at its start as right.
     pub fn stop(self) -> u32 {
         drop(self.stop);
-        // A thread that panicked has said so itself.
+        // A panic in the thread has already been reported.
         self.thread.join().unwrap_or_default()
     }
 }
@@ -84,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_tick_goes_on_as_fast_as_any_clock_of_a_quiet_machine() {
+    fn tick_keeps_pace_with_the_clock_on_a_quiet_machine() {
         let (tick, clock) = (tick_ms(), Instant::now());
         while tick_ms() < tick + 100 {
             thread::yield_now();

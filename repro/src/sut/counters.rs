@@ -1,4 +1,4 @@
-//! The counters of /proc/net/netstat, by name: which ones exist differs from kernel to kernel.
+//! The counters of /proc/net/netstat, by name, because each kernel has other ones.
 
 use std::fs;
 
@@ -7,23 +7,23 @@ use std::fs;
 pub struct Snapshot(Option<String>);
 
 impl Snapshot {
-    /// Reads the counters. It has none if the kernel cannot show a thread's own namespace: before 3.17, in a
-    /// thread with a namespace of its own.
+    /// Reads the counters. There are none if the kernel can't show a thread's own namespace: before 3.17, in a thread
+    /// that has one.
     pub fn take() -> Self {
-        // By the link and not by the thread's number, which in a process-id namespace is not the one that /proc has.
+        // Uses the link, because in a process-id namespace /proc may have another number for the thread.
         let own = fs::read_to_string("/proc/thread-self/net/netstat");
-        // The process's view is its first thread's.
+        // /proc/self shows the namespace of the first thread.
         let first = rustix::thread::gettid() == rustix::process::getpid();
         let text = own.or_else(|e| if first { fs::read_to_string("/proc/self/net/netstat") } else { Err(e) });
         Self(text.ok())
     }
 
-    /// The value of one counter of the group `TcpExt`; none if the kernel does not have it.
+    /// The value of a counter of the group `TcpExt`; none if the kernel lacks it.
     pub fn tcp_ext(&self, name: &str) -> Option<u64> {
         find(self.0.as_ref()?, "TcpExt", name)
     }
 
-    /// By how much a counter of the group `TcpExt` has grown since an earlier snapshot.
+    /// The growth of a counter of the group `TcpExt` since an earlier snapshot.
     pub fn tcp_ext_since(&self, earlier: &Self, name: &str) -> Option<i64> {
         Some(self.tcp_ext(name)?.wrapping_sub(earlier.tcp_ext(name)?) as i64)
     }
@@ -34,7 +34,7 @@ pub fn tcp_ext(name: &str) -> Option<u64> {
     Snapshot::take().tcp_ext(name)
 }
 
-/// Finds a counter in a text of pairs of lines: `group: name…`, `group: value…`.
+/// Finds a counter in pairs of lines: `group: name…`, `group: value…`.
 fn find(text: &str, group: &str, name: &str) -> Option<u64> {
     let mut lines = text.lines().filter_map(|line| line.split_once(':')).filter(|(g, _)| *g == group);
     let (_, names) = lines.next()?;
@@ -51,7 +51,7 @@ mod tests {
     const TEXT: &str = "TcpExt: SyncookiesSent TCPWqueueTooBig\nTcpExt: 3 7\nIpExt: InNoRoutes\nIpExt: 1\n";
 
     #[test]
-    fn a_counter_is_found_by_name_and_its_absence_is_not_zero() {
+    fn counter_is_found_by_name_and_absence_is_not_zero() {
         for (text, name, expected) in [
             (TEXT, "SyncookiesSent", Some(3)),
             (TEXT, "TCPWqueueTooBig", Some(7)),

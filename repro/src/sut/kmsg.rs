@@ -1,4 +1,4 @@
-//! The kernel's log, from now on.
+//! Reads the kernel's log from now on.
 
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read as _, Seek as _, SeekFrom};
@@ -7,7 +7,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
-/// Records that are read at most, so that a kernel that never stops talking is not listened to for ever.
+/// The most records to read, because a kernel may never stop logging.
 const MAX_RECORDS: usize = 2000;
 
 /// A reader of /dev/kmsg.
@@ -15,7 +15,7 @@ const MAX_RECORDS: usize = 2000;
 pub struct Log(File);
 
 impl Log {
-    /// The log from now on; none if the kernel has none.
+    /// Opens the log at its end; none if the kernel has no log.
     pub fn from_now() -> Option<Self> {
         let mut options = OpenOptions::new();
         let nonblock = OFlags::NONBLOCK.bits() as i32;
@@ -24,7 +24,7 @@ impl Log {
         Some(Self(file))
     }
 
-    /// The first line since then that has these words.
+    /// The first new line that contains these words.
     pub fn find(&mut self, words: &str) -> Option<String> {
         let mut record = [0; 8192];
         for _ in 0..MAX_RECORDS {
@@ -34,7 +34,7 @@ impl Log {
                     Some(text) if text.contains(words) => return Some(text),
                     _ => {}
                 },
-                // EPIPE: the record has been overwritten before it was read; the next read goes on.
+                // EPIPE: the record was overwritten before it was read. The next read continues after it.
                 Err(error) if error.raw_os_error() == Some(Errno::PIPE.raw_os_error()) => {}
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(_) => return None,
@@ -58,7 +58,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn a_records_text_is_its_first_line() {
+    fn text_of_a_record_is_its_first_line() {
         let line = "TCP: request_sock_TCP: Possible SYN flooding on port 3400. Sending cookies.";
         let record = format!("6,339,5140900,-;{line}\n SUBSYSTEM=net\n");
         assert_eq!(text(record.as_bytes()).as_deref(), Some(line));

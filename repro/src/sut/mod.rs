@@ -1,4 +1,4 @@
-//! The kernel under test, as its own processes see it: sockets, sysctls, counters.
+//! The kernel under test, as its processes see it: sockets, sysctls, counters.
 
 pub mod client;
 pub mod clock;

@@ -1,4 +1,4 @@
-//! The server application's sockets, and what the kernel tells about them.
+//! The server application's sockets, and the kernel's data about them.
 
 use std::io;
 use std::net::SocketAddr;
@@ -22,13 +22,13 @@ use backproof_protocol::Mutation;
 
 /// `SO_MEMINFO` (include/uapi/asm-generic/socket.h), since 4.12.
 const SO_MEMINFO: i32 = 55;
-/// `SIOCOUTQ` (include/uapi/linux/sockios.h, by its other name TIOCOUTQ).
+/// `SIOCOUTQ` (include/uapi/linux/sockios.h), also known as TIOCOUTQ.
 const SIOCOUTQ: Opcode = 0x5411;
 
-/// Sizes of a socket's buffers, as given to setsockopt(2): the kernel doubles them.
+/// Sizes of a socket's buffers, as passed to setsockopt(2). The kernel doubles them.
 #[derive(Clone, Copy, Debug)]
 pub struct Buffers {
-    /// `SO_SNDBUF` in bytes, beyond `net.core.wmem_max` too.
+    /// `SO_SNDBUF` in bytes. It may exceed `net.core.wmem_max`.
     pub send: u32,
     /// `SO_RCVBUF` in bytes.
     pub receive: u32,
@@ -45,19 +45,19 @@ impl Listener {
     /// Listens. Accepted sockets inherit the buffers.
     ///
     /// # Errors
-    /// What the kernel answered.
+    /// The kernel's error.
     pub fn new(address: SocketAddr, buffers: Option<Buffers>) -> Result<Self, WireError> {
         Self::with_backlog(address, buffers, 128)
     }
 
-    /// Listens, with this length of the queue of connections to be accepted; `net.core.somaxconn` caps it.
+    /// Listens with an accept queue of this length, which `net.core.somaxconn` caps.
     ///
     /// # Errors
-    /// What the kernel answered.
+    /// The kernel's error.
     pub fn with_backlog(address: SocketAddr, buffers: Option<Buffers>, backlog: i32) -> Result<Self, WireError> {
         let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-        let socket = socket_with(family, SocketType::STREAM, flags, None).tried("making a TCP socket")?;
+        let socket = socket_with(family, SocketType::STREAM, flags, None).tried("creating a TCP socket")?;
         set_socket_reuseaddr(&socket, true).tried("setting SO_REUSEADDR")?;
         if let Some(Buffers { send, receive }) = buffers {
             set_send_buffer(&socket, send)?;
@@ -68,13 +68,13 @@ impl Listener {
         Ok(Self { socket, never_read: false })
     }
 
-    /// With a fault of the server's application, if the mutation is one.
+    /// Adds the mutation, if it is a fault of the server's application.
     #[must_use]
     pub fn mutated(self, mutation: Option<Mutation>) -> Self {
         Self { never_read: mutation == Some(Mutation::NeverRead), ..self }
     }
 
-    /// Accepts a connection whose handshake has ended.
+    /// Accepts a connection whose handshake is complete.
     ///
     /// # Errors
     /// If none comes within [`AT_ONCE`].
@@ -88,12 +88,12 @@ impl Listener {
         Ok(Connection { socket, never_read: self.never_read })
     }
 
-    /// Whether a connection waits to be accepted now.
+    /// Whether a connection is waiting to be accepted.
     ///
     /// # Errors
     /// If poll(2) fails.
     pub fn has_connection(&self) -> Result<bool, WireError> {
-        wait_readable(&self.socket, Instant::now()).tried("looking at the listening socket")
+        wait_readable(&self.socket, Instant::now()).tried("polling the listening socket")
     }
 }
 
@@ -111,7 +111,7 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Writes what the send buffer takes; none if it takes nothing.
+    /// Writes as much as fits into the send buffer; none if it is full.
     ///
     /// # Errors
     /// If the connection has been closed or aborted.
@@ -123,7 +123,7 @@ impl Connection {
         }
     }
 
-    /// Sends what the send buffer takes of a file, from `offset` on; none if it takes nothing.
+    /// Sends as much of a file from `offset` on as fits into the send buffer; none if it is full.
     ///
     /// # Errors
     /// If the connection has been closed or aborted, or the file cannot be sent.
@@ -136,7 +136,7 @@ impl Connection {
         }
     }
 
-    /// Reads what has come, into the buffer; none if nothing has, 0 at the peer's FIN.
+    /// Reads available data into the buffer; none if there is none, 0 at the peer's FIN.
     ///
     /// # Errors
     /// If the connection has been aborted.
@@ -153,7 +153,7 @@ impl Connection {
     /// # Errors
     /// If the connection has been aborted.
     pub fn peer_port(&self) -> Result<u16, WireError> {
-        let address = getpeername(&self.socket).tried("asking for the client's address")?;
+        let address = getpeername(&self.socket).tried("reading the client's address")?;
         let address = address.and_then(|a| SocketAddr::try_from(a).ok());
         address.map(|a| a.port()).ok_or_else(|| WireError::Unexpected("the client has no address".to_owned()))
     }
@@ -188,7 +188,7 @@ impl Connection {
     /// Sets `SO_SNDBUF` in bytes.
     ///
     /// # Errors
-    /// What the kernel answered.
+    /// The kernel's error.
     pub fn set_send_buffer(&self, bytes: u32) -> Result<(), WireError> {
         set_send_buffer(&self.socket, bytes)
     }
@@ -202,29 +202,26 @@ impl Connection {
         set_tcp_user_timeout(&self.socket, ms).tried("setting TCP_USER_TIMEOUT")
     }
 
-    /// Takes what ended the connection (`SO_ERROR`), if something did.
+    /// Takes the error that ended the connection (`SO_ERROR`), if any.
     ///
-    /// # Errors
-    /// If the kernel cannot be asked.
+    /// # Errors If getsockopt(2) fails.
     pub fn take_error(&self) -> Result<Option<io::Error>, WireError> {
-        Ok(socket_error(&self.socket).tried("asking SO_ERROR")?.err().map(io::Error::from))
+        Ok(socket_error(&self.socket).tried("reading SO_ERROR")?.err().map(io::Error::from))
     }
 
-    /// The send buffer's size and filling.
+    /// The send buffer's size and fill level.
     ///
-    /// # Errors
-    /// If the kernel does not even know `SO_SNDBUF` or `SIOCOUTQ`.
+    /// # Errors If `SO_SNDBUF` or `SIOCOUTQ` fails. `SO_MEMINFO` is optional.
     pub fn memory(&self) -> Result<Memory, WireError> {
         let sndbuf = socket_send_buffer_size(&self.socket).tried("reading SO_SNDBUF")? as u64;
         // SAFETY: SIOCOUTQ writes one int.
-        let outq: i32 = unsafe { ioctl(&self.socket, Getter::<SIOCOUTQ, i32>::new()) }.tried("asking SIOCOUTQ")?;
+        let outq: i32 = unsafe { ioctl(&self.socket, Getter::<SIOCOUTQ, i32>::new()) }.tried("reading SIOCOUTQ")?;
         Ok(Memory { sndbuf, outq: u64::try_from(outq).unwrap_or(0), wmem_queued: wmem_queued(&self.socket) })
     }
 
-    /// What `TCP_INFO` tells.
+    /// Reads `TCP_INFO`.
     ///
-    /// # Errors
-    /// If the kernel does not know it.
+    /// # Errors If the kernel lacks it.
     pub fn tcp_info(&self) -> Result<TcpInfo, WireError> {
         tcp_info(&self.socket)
     }
@@ -241,7 +238,7 @@ pub fn has_meminfo(listener: &Listener) -> bool {
     wmem_queued(listener).is_some()
 }
 
-/// Whether the kernel has `TCP_INFO` in a form that can be read.
+/// Whether the kernel has `TCP_INFO` in a known form.
 pub fn has_tcp_info(listener: &Listener) -> bool {
     tcp_info(listener).is_ok()
 }
@@ -254,19 +251,20 @@ fn wmem_queued(socket: impl AsFd) -> Option<u64> {
 
 fn tcp_info(socket: impl AsFd) -> Result<TcpInfo, WireError> {
     let mut bytes = [0; 256];
-    let length = get_option(socket, libc::IPPROTO_TCP, libc::TCP_INFO, &mut bytes).tried("asking TCP_INFO")?;
+    let length = get_option(socket, libc::IPPROTO_TCP, libc::TCP_INFO, &mut bytes).tried("reading TCP_INFO")?;
     parse_tcp_info(&bytes[..length])
         .ok_or_else(|| WireError::Unexpected(format!("TCP_INFO has {length} bytes, expected 104 or more")))
 }
 
-/// Sets `SO_SNDBUF`, beyond `net.core.wmem_max` too where this process may.
+/// Sets `SO_SNDBUF`. It exceeds `net.core.wmem_max` if this process is allowed to.
 fn set_send_buffer(socket: impl AsFd, bytes: u32) -> Result<(), WireError> {
     match set_socket_send_buffer_size_force(&socket, bytes as usize) {
-        // Root of a user namespace may not: the kernel asks for CAP_NET_ADMIN in the first one (`sk_setsockopt`).
+        // Root of a user namespace may not, because the kernel requires CAP_NET_ADMIN in the first one
+        // (`sk_setsockopt`).
         Err(Errno::PERM) => {
             set_socket_send_buffer_size(&socket, bytes as usize).tried("setting SO_SNDBUF")?;
             let set = socket_send_buffer_size(&socket).tried("reading SO_SNDBUF")?;
-            // The kernel doubles it; where net.core.wmem_max is smaller, it takes that without a word.
+            // The kernel doubles the value, after silently lowering it to net.core.wmem_max.
             if (set as u64) < 2 * u64::from(bytes) {
                 let wanted =
                     format!("only root can set SO_SNDBUF to {bytes} bytes, because net.core.wmem_max is smaller");
@@ -278,12 +276,12 @@ fn set_send_buffer(socket: impl AsFd, bytes: u32) -> Result<(), WireError> {
     }
 }
 
-/// getsockopt(2) into a buffer; returns the length of what the kernel wrote.
+/// Calls getsockopt(2) with a buffer; returns how many bytes the kernel wrote.
 fn get_option(socket: impl AsFd, level: i32, name: i32, buffer: &mut [u8]) -> io::Result<usize> {
     let mut length = libc::socklen_t::try_from(buffer.len()).map_err(io::Error::other)?;
     let (fd, data) = (socket.as_fd().as_raw_fd(), buffer.as_mut_ptr().cast());
-    // SAFETY: the kernel writes at most `length` bytes to `data`, which has that many, and then sets `length`.
-    // Neither rustix nor nix has SO_MEMINFO or TCP_INFO.
+    // SAFETY: the kernel writes at most `length` bytes to `data`, which is that long, and then sets `length`. Neither
+    // rustix nor nix wraps SO_MEMINFO or TCP_INFO.
     let result = unsafe { libc::getsockopt(fd, level, name, data, &raw mut length) };
     if result == 0 { Ok((length as usize).min(buffer.len())) } else { Err(io::Error::last_os_error()) }
 }
@@ -293,26 +291,26 @@ fn get_option(socket: impl AsFd, level: i32, name: i32, buffer: &mut [u8]) -> io
 pub struct Memory {
     /// `sk_sndbuf`: the limit.
     pub sndbuf: u64,
-    /// `SIOCOUTQ`: bytes of data that are not acknowledged, sent or not.
+    /// `SIOCOUTQ`: bytes of unacknowledged data, whether sent or not.
     pub outq: u64,
-    /// `sk_wmem_queued`: data with the kernel's overhead; none before 4.12.
+    /// `sk_wmem_queued`: data plus the kernel's overhead; none before 4.12.
     pub wmem_queued: Option<u64>,
 }
 
-/// The parts of `TCP_INFO` that are judged.
+/// The fields of `TCP_INFO` that reproducers use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TcpInfo {
     /// Whether the connection is established (`TCP_ESTABLISHED` is 1, include/net/tcp_states.h).
     pub established: bool,
     /// Zero-window probes since the last acknowledgement (`icsk_probes_out`).
     pub probes: u8,
-    /// Segments that the kernel has sent again, in all (`total_retrans`).
+    /// All segments that the kernel has retransmitted (`total_retrans`).
     pub total_retrans: u32,
     /// Expirations of the retransmission timer for the oldest segment (`icsk_retransmits`).
     pub retransmits: u8,
     /// Doublings of the timeout (`icsk_backoff`).
     pub backoff: u8,
-    /// Retransmission timeout in microseconds, as it stands.
+    /// The current retransmission timeout in microseconds.
     pub rto_us: u32,
     /// Maximum segment size for sending, in bytes.
     pub snd_mss: u32,
@@ -320,7 +318,7 @@ pub struct TcpInfo {
     pub unacked: u32,
 }
 
-/// The 32-bit word with this number, in the machine's byte order.
+/// The 32-bit word at this index, in native byte order.
 fn word(bytes: &[u8], number: usize) -> Option<u32> {
     bytes.get(number * 4..)?.first_chunk().map(|b| u32::from_ne_bytes(*b))
 }
@@ -330,7 +328,7 @@ fn parse_meminfo(bytes: &[u8]) -> Option<u64> {
     word(bytes, 5).map(u64::from)
 }
 
-/// The head of struct tcp_info (include/uapi/linux/tcp.h), which has only ever grown at its end.
+/// The start of struct tcp_info (include/uapi/linux/tcp.h). The struct has only grown at its end.
 fn parse_tcp_info(bytes: &[u8]) -> Option<TcpInfo> {
     if bytes.len() < 104 {
         return None;

@@ -1,9 +1,9 @@
-//! Sysctls by their dotted names. Those of the network are the calling thread's namespace's.
+//! Sysctls by their dotted names. Network sysctls are those of the calling thread's namespace.
 
 use std::path::PathBuf;
 use std::{fs, io};
 
-/// Whether the sysctl exists here.
+/// Whether the sysctl exists in this namespace.
 pub fn exists(name: &str) -> bool {
     path(name).is_some_and(|p| p.exists())
 }
@@ -18,8 +18,7 @@ pub fn read(name: &str) -> io::Result<String> {
 
 /// Sets the sysctl.
 ///
-/// # Errors
-/// If it does not exist or the kernel refuses the value.
+/// # Errors If it does not exist or the kernel rejects the value.
 pub fn write(name: &str, value: &str) -> io::Result<()> {
     fs::write(path(name).ok_or_else(|| bad_name(name))?, value)
 }
@@ -28,8 +27,8 @@ fn bad_name(name: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, format!("`{name}` is not the name of a sysctl"))
 }
 
-/// The sysctl's file. If the name has a slash, slashes separate its parts and dots belong to them, as in
-/// sysctl(8): `net/ipv4/conf/eth0.1/rp_filter`.
+/// The sysctl's file. If the name has slashes, they separate its parts, which may then have dots, as in sysctl(8):
+/// `net/ipv4/conf/eth0.1/rp_filter`.
 fn path(name: &str) -> Option<PathBuf> {
     let separator = if name.contains('/') { '/' } else { '.' };
     let parts: Vec<&str> = name.split(separator).collect();
@@ -42,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_stays_below_proc_sys() {
+    fn sysctl_name_never_leads_out_of_proc_sys() {
         for (name, expected) in [
             ("net.ipv4.tcp_syncookies", Some("/proc/sys/net/ipv4/tcp_syncookies")),
             ("net/ipv4/conf/eth0.1/rp_filter", Some("/proc/sys/net/ipv4/conf/eth0.1/rp_filter")),

@@ -1,10 +1,10 @@
-//! The natural road: hundreds of clients connect to a TCPStore server at once, with real sockets on both ends. The
-//! wire loses nothing; what gets lost, the kernel's own queues lose.
+//! A burst of real connections: hundreds of clients connect to a TCPStore server at once, with real sockets on both
+//! ends. The wire loses nothing; only the kernel's queues drop packets.
 //!
-//! All SYNs arrive together. Those for which the SYN queue has room get an ordinary answer, the others a cookie. Then
-//! the ACKs and the first bytes arrive, and where the accept queue is full the kernel drops them. The server accepts
-//! one connection after another, and whatever comes next of a client that was turned away finds a place: the second
-//! write, because a tail-loss probe repeats what was sent last (RFC 8985, section 7).
+//! All SYNs arrive together. As long as the SYN queue has room they get ordinary answers, then cookies. When the ACKs
+//! and the first bytes arrive, the kernel drops them if the accept queue is full. The server accepts one connection
+//! after another, so a dropped client's next packet is accepted. That is its second write, because a tail-loss probe
+//! repeats what was sent last (RFC 8985, section 7).
 
 use std::collections::BTreeMap;
 use std::mem::MaybeUninit;
@@ -30,23 +30,22 @@ use crate::wire::between::{Between, Fate, Way};
 use crate::wire::glance::Glance;
 use crate::wire::{Tried as _, WireError};
 
-/// The length of the accept queue, and of the SYN queue: the listen backlog of an application that asks for the most.
+/// Caps the listen backlog, and so the accept queue and the SYN queue of an application that asks for the maximum.
 pub const SOMAXCONN: &str = "net.core.somaxconn";
 
-/// The wire's delay one way: everything that the clients send at once arrives at once.
+/// The wire's one-way delay. Packets that the clients send together arrive together.
 const DELAY: Duration = Duration::from_millis(10);
 
-/// The server accepts one connection in so long.
+/// The interval at which the server accepts connections.
 const PACE: Duration = Duration::from_millis(1);
 
-/// The longest watch once a client has lost data: the other outcomes no longer matter.
+/// The time limit after a client has lost data, because the other outcomes no longer matter.
 const ENOUGH: Duration = Duration::from_millis(1500);
 
-/// The longest watch: SYNs that are dropped are sent again after 1 s and after 3 s, and data after its timeout, which
-/// doubles.
+/// The time limit. Dropped SYNs are sent again after 1 s and 3 s, and data after its timeout, which doubles.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// The server's port, as in the report.
+/// The server's port, as in the original report.
 const PORT: u16 = 3400;
 
 /// The answer to an ADD: the new value, in 8 bytes.
@@ -65,20 +64,19 @@ pub struct Burst {
     pub name: String,
     /// How many clients connect at once.
     pub clients: u16,
-    /// Settings of the server's namespace, if the profile has no others.
+    /// Sysctls of the server's namespace. The profile overrides them.
     pub settings: Vec<(&'static str, String)>,
     /// Whether it ends when all SYNs have been answered.
     pub syns_only: bool,
 }
 
 impl Burst {
-    /// Carries it out, in the calling thread's network namespace.
+    /// Carries the burst out in the calling thread's network namespace.
     ///
-    /// # Errors
-    /// If the kernel or the wire cannot do what it takes.
+    /// # Errors If the kernel or the wire fails.
     pub fn perform(&self, context: &Context, net: u8) -> Result<FloodObservation, WireError> {
         for (name, value) in self.settings.iter().filter(|(name, _)| !context.profile.contains_key(*name)) {
-            sysctl::write(name, value).tried("setting the scene's sysctls")?;
+            sysctl::write(name, value).tried("setting the burst's sysctls")?;
         }
         let somaxconn = sysctl::read(SOMAXCONN).ok().and_then(|value| value.parse().ok());
         raise_file_limit(2 * u64::from(self.clients) + 100)?;
@@ -91,7 +89,7 @@ impl Burst {
         let before = Snapshot::take();
         let started = Instant::now();
         let mut scene = Scene {
-            epoll: epoll::create(CreateFlags::CLOEXEC).tried("making an epoll")?,
+            epoll: epoll::create(CreateFlags::CLOEXEC).tried("creating an epoll")?,
             between,
             listener,
             clients: Vec::with_capacity(clients.len()),
@@ -109,7 +107,7 @@ impl Burst {
         }
         let after = Snapshot::take();
         let counters = Counters::between(&before, &after);
-        // If no cookie was sent, such a line is about another job's server.
+        // If no cookie was sent, the line is about another job's server.
         let flooded = counters.sent.is_none_or(|sent| sent > 0);
         let line = log.as_mut().filter(|_| flooded).and_then(|log| log.find("SYN flooding on port"));
         Ok(FloodObservation {
@@ -123,7 +121,7 @@ impl Burst {
     }
 }
 
-/// Two sockets a client are more than the 1024 files that a process may have open at first.
+/// Two sockets for each client exceed the default limit of 1024 open files.
 fn raise_file_limit(files: u64) -> Result<(), WireError> {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     if current.is_none_or(|current| current >= files) {
@@ -176,7 +174,7 @@ impl Scene {
         done || after >= LIMIT || (after >= ENOUGH && self.lost)
     }
 
-    /// Carries packets, accepts a connection if it is time, and lets the applications do what they can.
+    /// Carries packets, accepts a connection if one is due, and lets the applications read and write.
     fn turn(&mut self, started: Instant) -> Result<(), WireError> {
         let answered = &mut self.answered_syns;
         self.between.carry(|way, packet| {
@@ -215,7 +213,7 @@ impl Scene {
 
     fn accept(&mut self) -> Result<(), WireError> {
         let connection = self.listener.accept()?;
-        // A client that has been told and is gone again.
+        // The client got an RST and is gone already.
         let Ok(port) = connection.peer_port() else { return Ok(()) };
         let Some(&client) = self.by_port.get(&port) else {
             return Err(WireError::Unexpected(format!("an unexpected connection from port {port}")));
@@ -225,11 +223,11 @@ impl Scene {
         let data = EventData::new_u64(SERVERS + number as u64);
         epoll::add(&self.epoll, &connection, data, events).tried("watching a socket")?;
         self.servers.push(ServerSide { connection: Some(connection), client, stream: Vec::new() });
-        // Most have been sent the query already.
+        // Most clients have sent their query already.
         self.serve(number)
     }
 
-    /// The server reads what has come, and answers a query or gives the connection up.
+    /// The server reads available data, and answers a query or closes the connection.
     fn serve(&mut self, number: usize) -> Result<(), WireError> {
         let Some(ServerSide { connection: slot, client, stream }) = self.servers.get_mut(number) else { return Ok(()) };
         let Some(connection) = slot else { return Ok(()) };
@@ -246,7 +244,7 @@ impl Scene {
         }
         match store::read(stream) {
             Reading::More => {}
-            // If it cannot be written, the client has no answer and counts as waiting.
+            // If the write fails, the client has no answer and counts as waiting.
             Reading::Add { .. } => _ = connection.write(&ANSWER),
             Reading::Other { .. } => {
                 let outcome = ClientOutcome::of_stream(stream);
@@ -258,7 +256,7 @@ impl Scene {
         Ok(())
     }
 
-    /// A client asks once it is connected, in two writes as PyTorch's does, and reads its answer.
+    /// A client sends its query once it is connected, in two writes as PyTorch does, and reads the answer.
     fn ask(&mut self, number: usize, flags: EventFlags) -> Result<(), WireError> {
         let Some(client) = self.clients.get_mut(number) else { return Ok(()) };
         if client.outcome != ClientOutcome::Waiting {
@@ -277,7 +275,7 @@ impl Scene {
             let mut buffer = [0; 16];
             match recv(&client.socket, &mut buffer, RecvFlags::empty()) {
                 Ok((_, count)) if buffer.get(..count) == Some(&ANSWER) => self.settle(number, ClientOutcome::Served),
-                // The server has given the connection up; what it read says why.
+                // The server has closed the connection. What it read says why.
                 Ok(_) | Err(rustix::io::Errno::AGAIN) => {}
                 Err(error) => self.settle(number, ClientOutcome::Told { errno: error.raw_os_error() }),
             }

@@ -1,6 +1,6 @@
 //! Address families, and the MSS values that a SYN cookie can carry in each.
 
-/// Address family of a trial.
+/// The address family of a trial.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Family {
     /// IPv4.
@@ -27,23 +27,23 @@ impl Family {
         if self == Self::V4 { (new4, old4) } else { (new6, old6) }
     }
 
-    /// The number in the table of the largest value that is not above `mss`, which is what a cookie carries.
+    /// The index of the largest value in the table that is not above `mss`. A cookie carries this index.
     pub(super) fn index(self, mss: u16, old_table: bool) -> u32 {
         let (new, old) = self.tables();
         index(if old_table { old } else { new }, mss) as u32
     }
 
-    /// Whether a connection can have this MSS for sending after its cookie carried `offered`, as either table has it.
+    /// Whether a connection can get this send MSS from a cookie for `offered`, by either table.
     pub(super) fn can_send(self, offered: u16, snd_mss: u32) -> bool {
         let (new, old) = self.tables();
-        // What a packet of the TUN device's 1500 bytes holds.
+        // The payload of a 1500-byte packet on the TUN device.
         let room = if self == Self::V4 { 1460 } else { 1440 };
         let carried = |table: &[u16]| table.get(index(table, offered)).map(|mss| u32::from(*mss).min(room));
         [carried(new), carried(old)].contains(&Some(snd_mss))
     }
 }
 
-/// The number of the largest value that is not above `mss`; 0 where all are.
+/// The index of the largest value that is not above `mss`; 0 if all are above it.
 pub(super) fn index(table: &[u16], mss: u16) -> usize {
     table.iter().filter(|value| **value <= mss).count().saturating_sub(1)
 }

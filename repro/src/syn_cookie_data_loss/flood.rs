@@ -6,29 +6,29 @@ use super::MESSAGE;
 use crate::sut::counters::Snapshot;
 use backproof_protocol::{Check, Role, Shown};
 
-/// What became of one client.
+/// The outcome of one client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClientOutcome {
     /// It has no answer yet.
     Waiting,
-    /// It got the answer to what it had sent.
+    /// It got the right answer.
     Served,
     /// The kernel reset its connection.
     Told {
-        /// The error that its application saw.
+        /// The error that the application saw.
         errno: i32,
     },
-    /// The server read its query without the first bytes.
+    /// The server read the query without its first bytes.
     Lost {
-        /// How many are missing.
+        /// How many bytes are missing.
         bytes: usize,
     },
-    /// The server read something else.
+    /// The server read other bytes.
     Garbled,
 }
 
 impl ClientOutcome {
-    /// The outcome of a client that sent [`MESSAGE`], from an unexpected stream at the server.
+    /// The outcome of a client that sent [`MESSAGE`], by the unexpected stream that the server read.
     pub fn of_stream(stream: &[u8]) -> Self {
         let begins = |bytes: &usize| MESSAGE.get(*bytes..).is_some_and(|rest| rest.starts_with(stream));
         match (1..MESSAGE.len()).find(begins) {
@@ -38,7 +38,7 @@ impl ClientOutcome {
     }
 }
 
-/// By how much counters have grown; none if the kernel does not have one.
+/// The growth of counters; none if the kernel lacks one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
     /// `SyncookiesSent`.
@@ -54,7 +54,7 @@ pub struct Counters {
 }
 
 impl Counters {
-    /// The growth between two moments.
+    /// The growth between two snapshots.
     pub fn between(before: &Snapshot, after: &Snapshot) -> Self {
         let grown = |name| after.tcp_ext_since(before, name);
         Self {
@@ -70,42 +70,42 @@ impl Counters {
 /// What a burst observed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FloodObservation {
-    /// `net.core.somaxconn`; none if the kernel does not tell.
+    /// `net.core.somaxconn`; none if it can't be read.
     pub somaxconn: Option<i64>,
     /// SYN-ACKs that the server sent.
     pub answered_syns: usize,
-    /// What became of each client.
+    /// The outcome of each client.
     pub outcomes: Vec<ClientOutcome>,
     /// The server's counters.
     pub counters: Counters,
     /// The kernel's log line about it.
     pub log: Option<String>,
-    /// Milliseconds from the first SYN on.
+    /// Milliseconds since the first SYN.
     pub took_ms: u64,
 }
 
 impl FloodObservation {
-    /// Clients with an outcome like this.
+    /// How many clients have such an outcome.
     fn count(&self, which: impl Fn(ClientOutcome) -> bool) -> usize {
         self.outcomes.iter().filter(|o| which(**o)).count()
     }
 
-    /// Clients whose first bytes are gone.
+    /// How many clients lost their first bytes.
     pub fn lost(&self) -> usize {
         self.count(|o| matches!(o, ClientOutcome::Lost { .. }))
     }
 
-    /// Clients that got an RST.
+    /// How many clients got an RST.
     pub fn told(&self) -> usize {
         self.count(|o| matches!(o, ClientOutcome::Told { .. }))
     }
 
-    /// Clients without a clear outcome.
+    /// How many clients have no clear outcome.
     pub fn open(&self) -> usize {
         self.count(|o| matches!(o, ClientOutcome::Waiting | ClientOutcome::Garbled))
     }
 
-    /// What the queues did, in words.
+    /// Describes the queues.
     pub fn describe_queues(&self) -> String {
         let number = |n: Option<i64>| n.map_or("?".to_owned(), |n| n.to_string());
         let (clients, somaxconn, sent) = (self.outcomes.len(), number(self.somaxconn), number(self.counters.sent));
@@ -115,7 +115,7 @@ impl FloodObservation {
         )
     }
 
-    /// The figures in words.
+    /// Describes the outcomes and counters.
     pub fn describe(&self) -> String {
         let number = |n: Option<i64>| n.map_or("?".to_owned(), |n| format!("{n:+}"));
         let Counters { sent, received, failed, overflows, drops } = self.counters;
@@ -135,14 +135,14 @@ impl FloodObservation {
     }
 }
 
-/// Judges a burst of the natural road. An error is why it could not be carried out.
+/// Judges a burst of real connections. An `Err` says why it could not be carried out.
 pub fn judge(name: &str, seen: &Result<FloodObservation, String>) -> Check {
     let (shown, why) = match seen {
         Err(error) => (Shown::Unclear, error.clone()),
         Ok(seen) => {
             let shown = match (seen.lost(), seen.open()) {
                 (1.., _) => Shown::Yes,
-                // The kernel reset a client whose first bytes were dropped, and no data vanished.
+                // The kernel reset clients whose first bytes were dropped, so no data vanished.
                 (0, 0) if seen.told() > 0 => Shown::No,
                 (0, _) => Shown::Unclear,
             };
@@ -187,7 +187,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn stream_without_first_bytes_is_lost_others_are_garbled() {
+    fn stream_is_lost_without_first_bytes_and_else_garbled() {
         for (stream, expected) in [
             (&MESSAGE[1..], ClientOutcome::Lost { bytes: 1 }),
             (&MESSAGE[1..4], ClientOutcome::Lost { bytes: 1 }),

@@ -9,8 +9,8 @@ use backproof_protocol::{Check, Role, Shown};
 
 /// The checks of all trials.
 ///
-/// Which trials are recipes depends on the kernel's table, and so on whether the lowest MSS loses a byte: it has
-/// index 0 in today's table. Beyond the index nothing may get lost on any kernel.
+/// Which trials are recipes depends on the kernel's table. Whether the lowest MSS loses a byte tells which one it has:
+/// that MSS has index 0 in today's table. Beyond the index no kernel may lose anything.
 pub fn judge(tried: &[Tried]) -> Vec<Check> {
     let old_table = |family: Family| {
         tried.iter().any(|(trial, seen)| {
@@ -69,7 +69,7 @@ fn judge_seen(trial: &CookieTrial, seen: &CookieObservation) -> (Shown, String) 
             if trial.k == 1 { query(data) } else { String::new() },
         ),
     };
-    // What was not a cookie says nothing about cookies, whatever came of it.
+    // An ordinary connection says nothing about cookies, whatever its outcome.
     let cookie_sent = seen.sent.is_none_or(|n| n > 0);
     let cookie_taken = seen.received.is_none_or(|n| n > 0);
     if trial.cookies == Cookies::Never {
@@ -99,8 +99,8 @@ fn judge_seen(trial: &CookieTrial, seen: &CookieObservation) -> (Shown, String) 
     }
 }
 
-/// Why the cookie may not have been what the trial wanted, if it may not: with its data whole it has to be good, and
-/// to carry the client's MSS.
+/// Why the cookie may not suit the trial; none if it does. It must be valid for the whole data, and carry the client's
+/// MSS.
 fn doubt(trial: &CookieTrial, seen: &CookieObservation) -> Option<String> {
     let Some(taken) = &seen.taken else {
         return Some("the kernel rejected the cookie with the whole data, too".to_owned());
@@ -112,7 +112,7 @@ fn doubt(trial: &CookieTrial, seen: &CookieObservation) -> Option<String> {
     (!carried).then(|| format!("the cookie did not carry the MSS of {}: snd_mss {}", trial.mss, taken.snd_mss))
 }
 
-/// What a TCPStore server makes of bytes that start one late: type and number of arguments of a query.
+/// How a TCPStore server parses bytes that start one late: type and number of arguments of a query.
 fn query(data: &[u8]) -> String {
     match query_of(data) {
         Some((kind, nargs)) => format!(" (as a TCPStore query: type {kind}, nargs {nargs})"),
@@ -152,7 +152,7 @@ fn facts(trial: &CookieTrial, seen: Option<&CookieObservation>, index: u32) -> B
     facts.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
-/// The observed table in words: which k were taken with their bytes gone, for each MSS.
+/// Describes the observed table: for each MSS, the k for which a connection was accepted without its first k bytes.
 pub fn observed(tried: &[Tried]) -> String {
     let mut rows: Vec<(String, Vec<String>)> = Vec::new();
     for (trial, seen) in tried {
@@ -185,7 +185,7 @@ mod tests {
         CookieObservation { ending, taken, sent: Some(sent), received: Some(received), failed: Some(0) }
     }
 
-    /// With the MSS that the trial's cookie carried, and the data taken whole where it was refused first.
+    /// An observation with the MSS of the trial's cookie. After a refusal, the whole data was accepted.
     fn proven(trial: &CookieTrial, old_table: bool, mut seen: CookieObservation) -> CookieObservation {
         let (new, old) = trial.family.tables();
         let table = if old_table { old } else { new };
@@ -195,7 +195,7 @@ mod tests {
         seen
     }
 
-    /// What a kernel does that accepts k up to the MSS's index in its table (or none, with `strict`).
+    /// The trials on a kernel that accepts k up to the MSS's index in its table (or none, if `strict`).
     fn kernel(old_table: bool, strict: bool) -> Vec<Tried> {
         let mut tried = Vec::new();
         for trial in super::super::trials(&[Family::V4, Family::V6]) {

@@ -1,9 +1,9 @@
 //! The bug `syn-cookie-data-loss`: a connection made from a SYN cookie loses the first bytes of its data.
 //!
-//! The cookie's check subtracts the sequence number of the packet in hand. If the first packet with data was
-//! lost, the second is taken for the first, and the MSS index decoded from the cookie comes out smaller by the
-//! number of missing bytes: the connection is accepted as long as the index is not negative
-//! (`__cookie_v4_check`, net/ipv4/syncookies.c). What came before is then gone, also when it is sent again.
+//! The cookie's check subtracts the sequence number of the current packet. If the first packet with data was lost, the
+//! kernel takes the second for the first, and the MSS index decoded from the cookie is too small by the number of
+//! missing bytes. The kernel accepts the connection as long as the index is not negative (`__cookie_v4_check`,
+//! net/ipv4/syncookies.c). The missing bytes are then lost, even if they are sent again.
 
 mod burst;
 pub mod family;
@@ -39,11 +39,11 @@ pub const REPRODUCER: BuiltInReproducer =
 
 const SYSCTL: &str = "net.ipv4.tcp_syncookies";
 
-/// The report's own request: a PyTorch TCPStore ADD of 1 to the key `init/`. The type of the query, the length of
-/// the key in 8 bytes, the key, the amount in 8 bytes.
+/// The request of the original report: a PyTorch TCPStore ADD of 1 to the key `init/`. It has the type of the query,
+/// the length of the key in 8 bytes, the key, and the amount in 8 bytes.
 pub const MESSAGE: &[u8] = b"\x03\x05\0\0\0\0\0\0\0init/\x01\0\0\0\0\0\0\0";
 
-/// Missing bytes to try. Eight are beyond every kernel's table.
+/// The numbers of missing bytes to try. Eight is beyond every kernel's table.
 const MISSING: [u32; 6] = [0, 1, 2, 3, 4, 8];
 
 /// All trials for these address families, controls last.
@@ -86,10 +86,11 @@ fn run(context: &Context) -> Findings {
     Findings { conclusion, why, checks, packets, packets_cut, time_lines: Vec::new() }
 }
 
-/// Lengths of the accept queue on the natural road: the report's, which was the kernels' own until 5.4, and a short one.
+/// Lengths of the accept queue for bursts: that of the original report, which was the default until 5.4, and a short
+/// one.
 const NATURAL: [u32; 2] = [128, 16];
 
-/// Clients of a burst: more than the report's queues hold, SYN queue and accept queue.
+/// The clients of a burst: more than fit into the SYN queue and the accept queue of the original report.
 const CLIENTS: u16 = 200;
 
 fn natural_burst(somaxconn: u32) -> Burst {
@@ -101,7 +102,7 @@ fn natural_burst(somaxconn: u32) -> Burst {
     }
 }
 
-/// Runs something on a thread with a network namespace of its own, or in this namespace if new ones can't be made.
+/// Runs something on a thread with its own network namespace, or in this namespace if new ones can't be made.
 fn in_namespace<T: Send>(
     context: &Context,
     what: impl FnOnce(&Context) -> Result<T, String> + Send,
@@ -119,7 +120,7 @@ fn in_namespace<T: Send>(
 }
 
 impl CookieTrial {
-    /// The mutation of its surroundings. Controls are spared: recipes have to notice a fault by themselves.
+    /// The mutation to apply. Controls get none, because recipes have to notice a fault by themselves.
     fn mutation(&self, context: &Context) -> Option<Mutation> {
         context.mutation.filter(|_| self.cookies == Cookies::Sent && self.k > 0)
     }
@@ -145,8 +146,8 @@ fn try_all(context: &Context, wire: &mut Wire, families: &[Family]) -> Vec<Tried
     tried
 }
 
-/// Tries one connection. Its `number` gives it a port and an initial sequence number of its own; `counters` are those
-/// before it, and then those after it. `cookies` is the value of tcp_syncookies.
+/// Tries one connection. Its `number` determines its port and initial sequence number. `counters` has the snapshot
+/// before it, and gets the one after it. `cookies` is the value of tcp_syncookies.
 fn try_one(
     wire: &mut Wire,
     counters: &mut Snapshot,
@@ -159,7 +160,7 @@ fn try_one(
         Family::V4 => (wire.server(), wire.host(2)),
         Family::V6 => (wire.server6(), wire.host6(2)),
     };
-    // A listening socket of its own, so that what one trial leaves behind is not another's.
+    // Each trial has its own listening socket, so that leftovers of one don't reach another.
     let server = SocketAddr::new(server, 3400 + number);
     let listener = Listener::new(server, None)?.mutated(wire.mutation());
     let isn = 1_000_000 * (u32::from(number) + 1);
@@ -174,12 +175,13 @@ fn try_one(
     peer.send_at(wire, trial.k, Flags::PSH, late)?;
     let (ending, taken) = match first_answer(wire, &peer, &listener)? {
         Answer::Accepted => {
-            // The client sends again what was not acknowledged, and closes.
+            // The client retransmits the unacknowledged bytes, and closes.
             let again = &MESSAGE[..trial.k as usize];
             let taken = take(wire, &peer, &listener, again)?;
             (TrialEnding::Read(taken.data.clone()), Some(taken))
         }
-        // A cookie is not spent by what was refused: with its data whole it has to be good, or the refusal says nothing.
+        // A refusal does not use the cookie up. The cookie must be valid for the whole data, or the refusal proves
+        // nothing.
         Answer::Refused if trial.cookies == Cookies::Sent => {
             peer.send_at(wire, 0, Flags::PSH, MESSAGE)?;
             let taken = match first_answer(wire, &peer, &listener)? {
@@ -201,7 +203,7 @@ fn try_one(
     })
 }
 
-/// Accepts the connection, lets the client say the rest and close, and reads everything.
+/// Accepts the connection, lets the client send the rest and close, and reads everything.
 fn take(wire: &mut Wire, peer: &Peer, listener: &Listener, rest: &[u8]) -> Result<Taken, WireError> {
     let connection = listener.accept()?;
     let snd_mss = connection.tcp_info()?.snd_mss;
@@ -211,7 +213,7 @@ fn take(wire: &mut Wire, peer: &Peer, listener: &Listener, rest: &[u8]) -> Resul
     let length = MESSAGE.len() as u32;
     peer.send_at(wire, length, Flags::FIN, &[])?;
     let data = connection.read_to_end(MESSAGE.len() + 1)?;
-    // Nobody is left on the client's side to answer the server's FIN.
+    // The client will not answer the server's FIN.
     peer.send_at(wire, length + 1, Flags::RST, &[])?;
     Ok(Taken { data, snd_mss })
 }
@@ -220,7 +222,7 @@ fn set_cookies(value: &str) -> Result<(), WireError> {
     sysctl::write(SYSCTL, value).tried("setting net.ipv4.tcp_syncookies")
 }
 
-/// What the kernel makes of the first data.
+/// The kernel's answer to the first data.
 enum Answer {
     Refused,
     Accepted,

@@ -1,8 +1,8 @@
-//! A profile's cell: does the profile keep a kernel's bug from showing?
+//! Judges a profile's cell: does the profile prevent the bug?
 //!
-//! First without the profile, as the control: whether this kernel has the bug at all, and whether the burst of
-//! clients overflows its queues. Then under the profile the same burst: nothing may get lost, and no cookie may
-//! be sent: a burst that lost nothing but was answered with cookies had luck.
+//! The control runs without the profile: it shows whether this kernel has the bug, and whether the burst of clients
+//! overflows its queues. Then the same burst runs under the profile. Nothing may get lost, and no cookie may be sent,
+//! because a burst that was answered with cookies may have lost nothing by luck.
 
 use super::burst::{Burst, SOMAXCONN};
 use super::family::Family;
@@ -17,17 +17,17 @@ use crate::wire::Wire;
 use crate::wire::capture::WireCapture;
 use backproof_protocol::{Check, Conclusion, Packet, Role, Shown};
 
-/// The length of the accept queue, if the profile does not set it: the kernels' own until 5.4, as in the report.
+/// The length of the accept queue, unless the profile sets it: the default until 5.4, as in the original report.
 const USUAL_SOMAXCONN: u32 = 128;
 
-/// The report's own connection, with and without a late first byte, and one without cookies.
+/// The connection of the original report, with and without a late first byte, and one without cookies.
 const WITHOUT_PROFILE: [CookieTrial; 3] = [
     CookieTrial { family: Family::V4, mss: 1460, k: 0, cookies: Cookies::Sent },
     CookieTrial { family: Family::V4, mss: 1460, k: 1, cookies: Cookies::Sent },
     CookieTrial { family: Family::V4, mss: 1440, k: 2, cookies: Cookies::Never },
 ];
 
-/// Everything that was tried.
+/// All observations.
 #[derive(Debug)]
 struct All {
     /// Connections without the profile.
@@ -42,9 +42,9 @@ struct All {
 
 /// Judges a profile's cell.
 ///
-/// Each part has a network namespace of its own. If a sysctl of the profile is not a namespace's own (in 4.4 all share
-/// tcp_syncookies), the parts run in the first namespace one after another: first under the values that the kernel had,
-/// then under the profile's. Process 1 puts the kernel's back.
+/// Each part has its own network namespace. If a sysctl of the profile is global (such as tcp_syncookies in 4.4), the
+/// parts run in the first namespace one after another: first under the kernel's original values, then under the
+/// profile's. Process 1 restores the original values.
 pub fn run(context: &Context) -> Findings {
     let shares = !context.own_namespace;
     if let Some(Err(why)) = shares.then(|| context.set(&context.before)) {
@@ -69,21 +69,21 @@ pub fn run(context: &Context) -> Findings {
     Findings { conclusion, why, checks, packets, packets_cut, time_lines: Vec::new() }
 }
 
-/// The one connection to try under a profile with this value of tcp_syncookies, and the value to try it with; none
-/// where the burst says all. A profile under which a full queue was answered with cookies is not saved by a burst that
-/// lost nothing by luck: a connection with a cookie is tried, too.
+/// The connection to try under a profile with this value of tcp_syncookies, and the value to try it with; none if the
+/// burst is enough. If the burst was answered with cookies, it may have lost nothing by luck, so a connection with a
+/// cookie is tried too.
 fn single(value: Option<&str>, cookies_sent: bool) -> Option<(CookieTrial, String)> {
     let trial = |cookies| CookieTrial { family: Family::V4, mss: 1460, k: 1, cookies };
     match value {
         None | Some("1") if cookies_sent => Some((trial(Cookies::Sent), "2".to_owned())),
-        // 2 answers every SYN with a cookie, 1 only where the queue is full.
+        // 2 answers every SYN with a cookie, 1 only if the queue is full.
         Some(value @ ("0" | "1")) => Some((trial(Cookies::Never), value.to_owned())),
         Some(value) => Some((trial(Cookies::Sent), value.to_owned())),
         None => None,
     }
 }
 
-/// A burst of clients. `net` makes its addresses its own, where the parts share a namespace.
+/// A burst of clients. `net` gives it unique addresses if the parts share a namespace.
 fn burst(context: &Context, net: u8, name: &str, syns_only: bool) -> Result<FloodObservation, String> {
     let settings = vec![(SYSCTL, "1".to_owned()), (SOMAXCONN, USUAL_SOMAXCONN.to_string())];
     let burst = Burst { name: name.to_owned(), clients: CLIENTS, settings, syns_only };
@@ -92,8 +92,7 @@ fn burst(context: &Context, net: u8, name: &str, syns_only: bool) -> Result<Floo
     seen
 }
 
-/// Tries connections in a namespace of their own, with each trial's tcp_syncookies or this one.
-/// `net` is as in [`burst`].
+/// Tries connections in a new namespace, with each trial's tcp_syncookies or this one. `net` is as in [`burst`].
 fn connections(
     context: &Context,
     net: u8,
@@ -121,7 +120,7 @@ fn connections(
     }
 }
 
-/// The checks, and what they say together.
+/// The conclusion, its reason, and the checks.
 fn conclude(all: &All) -> (Conclusion, String, Vec<Check>) {
     let mut checks = judge::judge(&all.without);
     let mut has_bug = false;
@@ -155,7 +154,7 @@ fn conclude(all: &All) -> (Conclusion, String, Vec<Check>) {
     }
 }
 
-/// The burst overflows the queues where the profile does not enlarge them: else its silence would prove nothing.
+/// The burst must overflow the queues without the profile, or its silence under the profile would prove nothing.
 fn judge_overflow(seen: &Result<FloodObservation, String>) -> Check {
     let (shown, why) = match seen {
         Err(error) => (Shown::Unclear, error.clone()),

@@ -1,18 +1,18 @@
-//! The server of the report, PyTorch's TCPStore, as far as it matters: how it reads the first query of a connection.
+//! The server of the original report, PyTorch's TCPStore, reduced to how it reads the first query of a connection.
 //!
-//! The format is that of torch/csrc/distributed/c10d (TCPStore): a byte for the kind of the query, and for ADD the
-//! key, as its length in 8 bytes, little-endian, and its bytes, and the amount in 8 bytes.
+//! The format is that of torch/csrc/distributed/c10d (TCPStore). One byte gives the kind of the query. ADD continues
+//! with the key (its length in 8 bytes, little-endian, then its bytes) and the amount in 8 bytes.
 
 /// The query ADD.
 const ADD: u8 = 3;
 
-/// The longest key that is read: no real key is longer.
+/// The longest key to read. No real key is longer.
 const MAX_KEY: u64 = 4096;
 
-/// What the beginning of a stream is.
+/// The meaning of a stream's beginning.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reading {
-    /// The beginning of an ADD: more has to be read.
+    /// The beginning of an ADD. More has to be read.
     More,
     /// An ADD.
     Add {
@@ -21,9 +21,9 @@ pub enum Reading {
         /// The amount.
         amount: i64,
     },
-    /// Something else: the server closes the connection.
+    /// Something else. The server closes the connection.
     Other {
-        /// The kind of the query that it takes it for.
+        /// The query kind that the server sees.
         kind: u8,
     },
 }

@@ -1,4 +1,4 @@
-//! One trial: a connection whose first bytes come late, and what was observed on it.
+//! One trial: a connection whose first bytes come late, and its observations.
 
 use super::family::Family;
 
@@ -7,14 +7,14 @@ use super::family::Family;
 pub enum Cookies {
     /// With a cookie.
     Sent,
-    /// With a cookie, and cookies are turned off before the first data comes.
+    /// With a cookie. Cookies are turned off before the first data arrives.
     TurnedOff,
-    /// In the ordinary way.
+    /// Without a cookie.
     Never,
 }
 
 impl Cookies {
-    /// The value of `net.ipv4.tcp_syncookies` that makes it so.
+    /// The value of `net.ipv4.tcp_syncookies` for this.
     pub fn sysctl(self) -> &'static str {
         if self == Self::Never { "0" } else { "2" }
     }
@@ -27,7 +27,7 @@ pub struct CookieTrial {
     pub family: Family,
     /// The MSS that the client offers.
     pub mss: u16,
-    /// Bytes that are missing at first, and sent after the rest.
+    /// The number of bytes that are missing at first, and sent after the rest.
     pub k: u32,
     /// How the server answers the SYN.
     pub cookies: Cookies,
@@ -51,13 +51,13 @@ impl CookieTrial {
 pub struct CookieObservation {
     /// How it ended.
     pub ending: TrialEnding,
-    /// The connection that was accepted in the end: where the first data was refused, it was sent whole after that.
+    /// The connection that was accepted in the end. If the first data was refused, the whole data was sent after that.
     pub taken: Option<Taken>,
-    /// By how much SyncookiesSent grew; none if the kernel does not have the counter.
+    /// The growth of SyncookiesSent; none if the kernel lacks the counter.
     pub sent: Option<i64>,
-    /// By how much SyncookiesRecv grew.
+    /// The growth of SyncookiesRecv.
     pub received: Option<i64>,
-    /// By how much SyncookiesFailed grew.
+    /// The growth of SyncookiesFailed.
     pub failed: Option<i64>,
 }
 
@@ -66,18 +66,18 @@ pub struct CookieObservation {
 pub struct Taken {
     /// What the server application read until the end of the stream.
     pub data: Vec<u8>,
-    /// Its maximum segment size for sending, in bytes: what the cookie carried.
+    /// Its send MSS in bytes, which the cookie carried.
     pub snd_mss: u32,
 }
 
 /// How a trial ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TrialEnding {
-    /// The first data was answered by an RST.
+    /// The kernel answered the first data with an RST.
     Refused,
     /// The connection was accepted; the server application read this until the end of the stream.
     Read(Vec<u8>),
 }
 
-/// A trial and what it saw, or why it could not be carried out.
+/// A trial and its observations, or why it could not be carried out.
 pub type Tried = (CookieTrial, Result<CookieObservation, String>);

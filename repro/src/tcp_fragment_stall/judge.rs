@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use crate::sut::socket::Memory;
 use backproof_protocol::{Check, Role, Shown};
 
-/// Timeouts without a retransmission that make a silence.
+/// This many timeouts without a retransmission count as silence.
 pub const TIMEOUTS: u8 = 3;
 
-/// What one recipe observed after the loss.
+/// The observations of one recipe after the loss.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StallObservation {
     /// Retransmission timeout at the moment of loss, in milliseconds.
@@ -19,36 +19,36 @@ pub struct StallObservation {
     pub snd_mss: u32,
     /// Segments in flight at the moment of loss.
     pub unacked: u32,
-    /// The window that the peer announced, in bytes.
+    /// The window that the peer advertised, in bytes.
     pub window: u32,
     /// Whether segments can be longer than the MSS; none if the kernel does not say.
     pub gso: Option<bool>,
-    /// TCPWqueueTooBig before the connection was opened; none if the kernel does not have it.
+    /// TCPWqueueTooBig before the connection was opened; none if the kernel lacks it.
     pub too_big_before: Option<u64>,
     /// TCPWqueueTooBig at the end.
     pub too_big_after: Option<u64>,
-    /// Connections that were tried: more than one if a set-up was too slow for the kernel's timer.
+    /// How many connections were tried: more than one if a set-up was too slow for the kernel's timer.
     pub connections: u8,
-    /// What became of the oldest byte.
+    /// The fate of the oldest byte.
     pub course: ByteCourse,
 }
 
-/// What became of the oldest byte that is unacknowledged or never went out.
+/// The fate of the oldest byte that is unacknowledged or never went out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ByteCourse {
     /// It was retransmitted.
     Retransmitted {
         /// Milliseconds after the loss.
         after_ms: u64,
-        /// Bytes of data in the retransmission. It starts in the middle of a segment, so it has the full length of
-        /// the MSS only where it was split off a longer one.
+        /// Bytes of data in the retransmission. It starts in the middle of an MSS, so it is one MSS long only if it was
+        /// split off a longer segment.
         bytes: u32,
     },
     /// It was not sent for at least three timeouts.
     Silent(ByteSilence),
     /// Neither in time.
     Undecided {
-        /// What was waited for.
+        /// The awaited event.
         waited_for: String,
     },
 }
@@ -60,28 +60,29 @@ pub struct ByteSilence {
     pub sent_once: bool,
     /// Segments in flight, as the kernel counts them.
     pub unacked: u32,
-    /// Segments that the kernel has sent again since the loss, as it counts them (`tcpi_total_retrans`).
+    /// Segments that the kernel has sent again since the loss, by its own count (`tcpi_total_retrans`).
     pub resent: u32,
-    /// Segments that the wire has seen again since then.
+    /// Repeated segments on the wire since the loss.
     pub seen_again: u32,
-    /// Probes of a window that the kernel takes for closed.
+    /// Zero-window probes, which the kernel sends only if it thinks that the window is closed.
     pub window_probes: u64,
-    /// Milliseconds of silence until it was called one.
+    /// Milliseconds of silence before the loss ended.
     pub ms: u64,
-    /// Doublings of the timeout then.
+    /// Doublings of the timeout at that time.
     pub backoff: u8,
-    /// Timeout then, in milliseconds.
+    /// The timeout at that time, in milliseconds.
     pub rto_ms: u64,
-    /// Whether the kernel answered the peer's probe on this connection after the loss ended: the wire works.
+    /// Whether the kernel answered the peer's probe on this connection after the loss ended, which proves that the wire
+    /// works.
     pub answered: bool,
-    /// Further milliseconds for which it was watched after the loss ended.
+    /// How many more milliseconds the connection was watched after the loss ended.
     pub watched_ms: u64,
-    /// Whether the byte was sent in that time.
+    /// Whether the byte was sent after the loss ended.
     pub resumed: bool,
 }
 
-/// Whether `tcp_fragment`'s guard fires: half of `sk_wmem_queued` above `sk_sndbuf` and the slack. None if it
-/// cannot be told: before SO_MEMINFO, SIOCOUTQ is only a lower bound.
+/// Whether `tcp_fragment`'s guard fires: half of `sk_wmem_queued` above `sk_sndbuf` and the slack. None if unknown:
+/// without SO_MEMINFO, SIOCOUTQ is only a lower bound.
 pub fn guard_fires(memory: &Memory, slack: u64) -> Option<bool> {
     let limit = memory.sndbuf + slack;
     match memory.wmem_queued {
@@ -91,8 +92,8 @@ pub fn guard_fires(memory: &Memory, slack: u64) -> Option<bool> {
     }
 }
 
-/// Judges one recipe or control. `slack` is what the guard adds to `sk_sndbuf` in the form that the recipe is
-/// meant for. An error is why the recipe could not be carried out.
+/// Judges one recipe or control. `slack` is what the guard that the recipe targets adds to `sk_sndbuf`. An `Err` says
+/// why the recipe could not be carried out.
 pub fn judge(name: &str, role: Role, slack: u64, seen: &Result<StallObservation, String>) -> Check {
     let (shown, why, facts) = match seen {
         Err(error) => (Shown::Unclear, error.clone(), BTreeMap::new()),
@@ -144,7 +145,7 @@ fn judge_silence(role: Role, seen: &StallObservation, silence: &ByteSilence) -> 
         seen.window,
         skmem(&seen.memory),
     );
-    // The silence has to be the kernel's own.
+    // The silence must be the kernel's, not the wire's.
     if silence.resent > silence.seen_again {
         let lost = silence.resent - silence.seen_again;
         return (Shown::Unclear, format!("{silent}; but the kernel counts {lost} segments sent again that never came"));
@@ -173,7 +174,7 @@ fn judge_silence(role: Role, seen: &StallObservation, silence: &ByteSilence) -> 
     (Shown::Yes, format!("{silent}; still silent {watched_ms} ms after the loss ended, while it answers probes"))
 }
 
-/// The memory in the form of ss(8).
+/// Formats the memory like ss(8).
 pub(super) fn skmem(memory: &Memory) -> String {
     match memory.wmem_queued {
         Some(queued) => format!("skmem:(tb{},w{queued})", memory.sndbuf),
@@ -328,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn the_reason_reads_like_the_line_of_ss() {
+    fn reason_has_memory_and_timer_in_the_format_of_ss() {
         let check = judge("small-sndbuf", Role::Recipe, 0, &Ok(seen(ByteCourse::Silent(silence()))));
         assert!(
             check.why.contains("skmem:(tb8192,w20376) rto:1632 backoff:3, TCPWqueueTooBig 0 to 3"),

@@ -1,6 +1,7 @@
-//! A link's losses, made up but the same at every run: nature's kind, bursts with quiet times between them.
+//! Simulated losses of a link, the same in every run. Like real ones, they come in bursts with quiet times between
+//! them.
 
-/// The model of Gilbert: a link is good, and loses nothing, or bad, and loses every packet. Each packet may turn it.
+/// The Gilbert model: a good link loses nothing, a bad link loses every packet. Each packet may switch it.
 #[derive(Clone, Debug)]
 pub struct Loss {
     state: u64,
@@ -8,13 +9,13 @@ pub struct Loss {
     left: u32,
 }
 
-/// Chance in a thousand that a packet turns a good link bad.
+/// The chance, in thousandths, that a packet turns a good link bad.
 pub const TURNS_BAD: u64 = 30;
-/// Chance in a thousand that a packet turns a bad link good: a burst has three packets on average.
+/// The chance, in thousandths, that a packet turns a bad link good. A burst has three packets on average.
 const TURNS_GOOD: u64 = 330;
 
 impl Loss {
-    /// The losses that belong to `seed`, of the first `packets` only: after them the link is good for good.
+    /// The losses for `seed`, among the first `packets` only. After these the link stays good.
     pub fn new(seed: u64, packets: u32) -> Self {
         Self { state: seed, bad: false, left: packets }
     }
@@ -50,7 +51,7 @@ mod tests {
     }
 
     #[test]
-    fn a_seed_always_loses_the_same_packets() {
+    fn seed_always_loses_the_same_packets() {
         assert_eq!(losses(7, 500, 600), losses(7, 500, 600));
         assert_ne!(losses(7, 500, 600), losses(8, 500, 600));
     }
@@ -61,7 +62,7 @@ mod tests {
         assert!(lost[20_000..].iter().all(|l| !l));
         let all = lost.iter().filter(|l| **l).count();
         let bursts = lost.windows(2).filter(|pair| !pair[0] && pair[1]).count();
-        // One packet in twelve in the long run, about three at a time.
+        // In the long run one packet in twelve is lost, about three at a time.
         assert!((1200..2200).contains(&all), "{all}");
         assert!((2.0..4.5).contains(&(all as f64 / bursts as f64)), "{all} in {bursts}");
     }

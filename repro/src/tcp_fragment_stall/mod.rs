@@ -1,9 +1,9 @@
 //! The bug `tcp-fragment-stall`: a connection with a full send buffer goes silent for ever after a loss.
 //!
-//! `tcp_fragment()` refuses to split a segment while half of `sk_wmem_queued` is above `sk_sndbuf`
-//! (f070ef2ac667, "tcp: tcp_fragment() should apply sane memory limits"). A lost segment that is longer than the
-//! MSS has to be split to be sent again, so it never is. Each recipe makes a connection in that state, loses data
-//! and watches; they run side by side, each on a thread with a network namespace and a wire of its own.
+//! `tcp_fragment()` refuses to split a segment while half of `sk_wmem_queued` is above `sk_sndbuf` (f070ef2ac667, "tcp:
+//! tcp_fragment() should apply sane memory limits"). A lost segment that is longer than the MSS must be split before it
+//! can be sent again, so it never is. Each recipe brings a connection into that state, loses data and watches. Recipes
+//! run concurrently, each on a thread with its own network namespace and wire.
 
 pub mod judge;
 mod loss;
@@ -42,7 +42,7 @@ fn run(context: &Context) -> Findings {
     Findings { time_lines, ..findings }
 }
 
-/// Carries one transfer of the natural road out.
+/// Carries one transfer over real connections out.
 fn transfer(context: &Context, net: u8, transfer: &Transfer) -> (Check, Vec<Segment>) {
     let entered = if context.own_namespace { context.enter_namespace() } else { Ok(()) };
     let (seen, segments) = match entered {
@@ -61,7 +61,7 @@ fn sets_wmem(context: &Context) -> bool {
     context.profile.keys().any(|name| name.replace('/', ".") == "net.ipv4.tcp_wmem")
 }
 
-/// What larger send buffers are good for on an affected kernel, if the profile sets any.
+/// Says whether larger send buffers help on an affected kernel, if the profile sets any.
 fn mitigation(checks: &[Check]) -> String {
     let Some(check) = checks.iter().find(|c| c.name == SYSTEM_BUFFER.name) else { return String::new() };
     let outcome = match check.shown {

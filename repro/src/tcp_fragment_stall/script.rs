@@ -1,4 +1,4 @@
-//! The recipes: how each connection is brought to the moment of loss, and how it is watched from then on.
+//! The recipes: how each connection gets to the moment of loss, and how it is watched from then on.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -13,13 +13,13 @@ use crate::wire::peer::{Offer, Peer};
 use crate::wire::{AT_ONCE, Wire, WireError};
 use backproof_protocol::Role;
 
-/// Connections that a recipe may spend on its set-up. On a loaded host the kernel's timer can fire before the peer
-/// has said its part; the kernel then sends again and splits what the recipe wants lost whole. Such a connection is
-/// given up before anything is judged, and the next is tried.
+/// How many connections a recipe may spend on its set-up. On a loaded host the kernel's timer can fire before the peer
+/// has answered. The kernel then retransmits, and splits the segment that the recipe wants lost whole. Such a
+/// connection is abandoned before anything is judged, and the next one is tried.
 const CONNECTIONS: u8 = 12;
 
-/// A timeout above which a connection is given up too, but for the last one: the kernel measured the host's load in
-/// the handshake, and three such timeouts, each twice the one before, would take longer than a job may.
+/// A connection with a longer timeout is abandoned too, except the last. The kernel measured the host's load in the
+/// handshake, and three doubling timeouts would exceed the job's deadline.
 const SLOW_RTO: Duration = Duration::from_millis(500);
 
 /// One recipe or control: one connection, from its SYN to its judgement.
@@ -27,27 +27,27 @@ const SLOW_RTO: Duration = Duration::from_millis(500);
 pub struct StallScript {
     /// Its name in the report.
     pub name: &'static str,
-    /// What it is for.
+    /// Its role.
     pub role: Role,
-    /// What the guard of the form that it is meant for adds to `sk_sndbuf`, in bytes.
+    /// What the guard that it targets adds to `sk_sndbuf`, in bytes.
     pub slack: u64,
     /// The MSS that the peer offers.
     mss: u16,
-    /// `SO_SNDBUF` in bytes, which the kernel doubles; none leaves it to the system (`net.ipv4.tcp_wmem`).
+    /// `SO_SNDBUF` in bytes, which the kernel doubles. None keeps the system's default (`net.ipv4.tcp_wmem`).
     send_buffer: Option<u32>,
     /// Bytes that are sent and acknowledged first.
     acknowledged_first: usize,
     /// Size of the write that fills the send buffer, in bytes.
     write: usize,
-    /// `SO_SNDBUF` in bytes after the write, if it shrinks.
+    /// The new `SO_SNDBUF` in bytes after the write, if the recipe shrinks it.
     shrink_to: Option<u32>,
-    /// Bytes of this write that the peer still acknowledges before everything else is lost: less than one MSS. The
-    /// kernel's first segment holds two at least (`net.ipv4.tcp_min_tso_segs`), so what is left of it has to be
-    /// split; and a retransmission of full length, from the middle of the first MSS on, shows that it was.
+    /// How many bytes of this write the peer acknowledges before everything else is lost: less than one MSS. The
+    /// kernel's first segment holds at least two MSS (`net.ipv4.tcp_min_tso_segs`), so the rest of it must be split. A
+    /// retransmission of full length, from the middle of the first MSS on, proves the split.
     acknowledged_last: u32,
 }
 
-/// The window that the peer announces once connected, before scaling.
+/// The window that the peer advertises once connected, before scaling.
 const WINDOW: u16 = u16::MAX;
 
 /// The peer's window scale.
@@ -55,8 +55,9 @@ const WINDOW_SCALE: u8 = 7;
 
 /// The recipes and the control.
 pub const RECIPES: [StallScript; 4] = [
-    // The report's own recipe, but for its six small writes: one large one always overfills the buffer, because the
-    // limit is looked at once for each segment, and a segment holds up to 64 KiB where the window is large.
+    // The recipe of the original report, but with one large write instead of six small ones. It always overfills the
+    // buffer, because the kernel checks the limit once for each segment, and a segment holds up to 64 KiB if the window
+    // is large.
     StallScript {
         name: "small-sndbuf",
         role: Role::Recipe,
@@ -68,7 +69,7 @@ pub const RECIPES: [StallScript; 4] = [
         shrink_to: None,
         acknowledged_last: 500,
     },
-    // A medium buffer: neither the tail-loss probe nor a timeout sends anything.
+    // With a medium buffer neither the tail-loss probe nor a timeout sends anything.
     StallScript {
         name: "mss-1000",
         role: Role::Recipe,
@@ -80,7 +81,7 @@ pub const RECIPES: [StallScript; 4] = [
         shrink_to: None,
         acknowledged_last: 500,
     },
-    // The half fix of kernels before 4.15 adds 128 KiB, which a write alone cannot overfill.
+    // The half fix before 4.15 adds 128 KiB, which a write alone cannot overfill.
     StallScript {
         name: "shrunk-sndbuf",
         role: Role::Recipe,
@@ -92,7 +93,7 @@ pub const RECIPES: [StallScript; 4] = [
         shrink_to: Some(2304),
         acknowledged_last: 500,
     },
-    // The same loss as in the report's recipe, where no form of the guard fires.
+    // The same loss as in the first recipe, but no form of the guard fires.
     StallScript {
         name: "large-sndbuf",
         role: Role::NegativeControl,
@@ -106,8 +107,8 @@ pub const RECIPES: [StallScript; 4] = [
     },
 ];
 
-/// The report's recipe for an application that leaves the send buffer to the system. It doesn't judge the kernel,
-/// because a large buffer is not overfilled. It shows whether a profile's `net.ipv4.tcp_wmem` helps.
+/// The first recipe for an application that keeps the system's send buffer. It doesn't judge the kernel, because it
+/// does not overfill a large buffer. It shows whether a profile's `net.ipv4.tcp_wmem` helps.
 pub const SYSTEM_BUFFER: StallScript = StallScript {
     name: "system-sndbuf",
     role: Role::Natural,
@@ -146,7 +147,7 @@ impl StallScript {
         context.waiting(self.name, "the handshake");
         let server = SocketAddr::new(wire.server(), 80);
         let listener = Listener::new(server, self.send_buffer.map(|send| Buffers { send, receive: 8192 }))?;
-        // A new host each time, because the kernel remembers metrics per host (tcp_metrics).
+        // Each connection has a new remote host, because the kernel remembers metrics per host (tcp_metrics).
         let mut peer = Peer::new(SocketAddr::new(wire.host(1 + number), 40000), server, 1_000_000);
         peer.open(wire, Offer { mss: self.mss, window: 32792, window_scale: Some(WINDOW_SCALE), sack_ok: true })?;
         peer.window = WINDOW;
@@ -198,7 +199,7 @@ impl StallScript {
         }))
     }
 
-    /// Sends the bytes that are acknowledged first. If they do not come, the watch will tell why.
+    /// Sends the bytes that are acknowledged first. If they don't arrive, the watch finds out why.
     fn deliver_first(
         &self,
         wire: &mut Wire,
@@ -213,7 +214,7 @@ impl StallScript {
             };
             left -= written;
             let end = peer.ack.wrapping_add(written as u32);
-            // Acknowledged as it arrives, because the congestion window sends only a part at a time.
+            // Data is acknowledged as it arrives, because the congestion window lets only a part out at a time.
             let deadline = Instant::now() + INITIAL_RTO * u32::from(TIMEOUTS);
             while !sent.has(end) {
                 let Some(segment) = peer.receive(wire, deadline)? else { return Ok(()) };
@@ -226,8 +227,8 @@ impl StallScript {
         Ok(())
     }
 
-    /// Reads until everything before `end` has gone out, for at most three initial timeouts; then takes what
-    /// else waits on the wire already, so that it cannot be taken for a retransmission later.
+    /// Reads until everything before `end` has gone out, for at most three initial timeouts. Then drains the wire, so
+    /// that a waiting segment isn't mistaken for a retransmission later.
     fn wait_for_data(&self, wire: &mut Wire, peer: &Peer, sent: &mut Sent, end: u32) -> Result<(), WireError> {
         let deadline = Instant::now() + INITIAL_RTO * u32::from(TIMEOUTS);
         while !sent.has(end) {

@@ -6,17 +6,17 @@ use crate::wire::between::Way;
 use crate::wire::glance::Glance;
 use backproof_protocol::Segment;
 
-/// Segments that are kept: a transfer over a lossy link has a few hundred.
+/// The most segments to keep. A transfer over a lossy link has a few hundred.
 const ROOM: usize = 600;
 
 /// The SYN flag (RFC 9293, section 3.1).
 const SYN: u8 = 0x02;
 
-/// What passed by on one connection.
+/// The traffic of one connection.
 #[derive(Debug, Default)]
 pub struct ConnectionTrace {
     segments: Vec<Segment>,
-    /// When the first segment passed by, and the first sequence numbers of server and client.
+    /// The time of the first segment, and the initial sequence numbers of server and client.
     start: Option<Instant>,
     first: [Option<u32>; 2],
     /// The end of the data that has gone out.
@@ -24,19 +24,19 @@ pub struct ConnectionTrace {
     from_server: u32,
     lost: u32,
     again: u32,
-    /// What the client waits for, once it has acknowledged anything.
+    /// The sequence number that the client waits for, once it has acknowledged anything.
     waits_for: Option<u32>,
     since: TraceWait,
 }
 
-/// What passed by since the client last acknowledged something new, or the server last sent what it waits for.
+/// The traffic since the client last acknowledged something new, or the server last sent what the client waits for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TraceWait {
-    /// How often that happened: another number is another wait.
+    /// Counts these waits. Another number means another wait.
     pub number: u32,
-    /// Acknowledgements of the client that repeat the one before.
+    /// Duplicate acknowledgements from the client.
     pub dup_acks: u32,
-    /// Segments of the server with other data.
+    /// Segments from the server with other data.
     pub other_data: u32,
 }
 
@@ -46,7 +46,7 @@ impl ConnectionTrace {
         Glance::at(packet).is_some_and(|g| g.length > 0)
     }
 
-    /// Notes a packet that went out of an end, and whether the wire loses it.
+    /// Records a packet that left an end, and whether the wire loses it.
     pub fn note(&mut self, way: Way, packet: &[u8], lost: bool) {
         let Some(glance) = Glance::at(packet) else { return };
         let at = self.start.get_or_insert_with(Instant::now).elapsed();
@@ -57,7 +57,7 @@ impl ConnectionTrace {
         let data_way = way == Way::ToClient;
         let (mine, theirs) = if data_way { (0, 1) } else { (1, 0) };
         let seq = glance.seq.wrapping_sub(*self.first[mine].get_or_insert(glance.seq));
-        // Before the other side has spoken there is nothing to acknowledge.
+        // Before the other side has sent anything there is nothing to acknowledge.
         let relative = |number: u32, first: Option<u32>| first.map_or(0, |first| number.wrapping_sub(first));
         let ack = relative(glance.ack, self.first[theirs]);
         let sack =
@@ -87,27 +87,27 @@ impl ConnectionTrace {
         }
     }
 
-    /// All segments that the server sent.
+    /// How many segments the server sent.
     pub fn server_segments(&self) -> u32 {
         self.from_server
     }
 
-    /// Segments that the wire lost.
+    /// How many segments the wire lost.
     pub fn lost(&self) -> u32 {
         self.lost
     }
 
-    /// Segments that begin with data that had gone out before.
+    /// How many segments began with data that had gone out before.
     pub fn again(&self) -> u32 {
         self.again
     }
 
-    /// What passed by since the client and the server last came further.
+    /// The traffic since the last progress.
     pub fn waiting(&self) -> TraceWait {
         self.since
     }
 
-    /// The segments, in the order in which they passed by.
+    /// The segments, in order.
     pub fn into_segments(self) -> Vec<Segment> {
         self.segments
     }

@@ -1,8 +1,8 @@
-//! The natural road: a server sends bulk data with a small send buffer over a link that loses packets, with real
+//! Transfers over real connections: a server sends bulk data with a small send buffer over a lossy link, with real
 //! sockets on both ends.
 //!
-//! It is for people to look at, beside the recipes: which packets get lost is fixed, but which of them the kernel has
-//! then to split depends on its congestion control, and so on the kernel.
+//! They are for people, in addition to the recipes. The lost packets are fixed, but which of them the kernel must split
+//! depends on its congestion control, and so on its version.
 
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
@@ -24,19 +24,19 @@ use crate::wire::between::{Between, Fate, Way};
 use crate::wire::{Tried as _, WireError};
 use backproof_protocol::Segment;
 
-/// The link's delay one way.
+/// The link's one-way delay.
 const DELAY: Duration = Duration::from_millis(10);
 
 /// Bytes that the server sends.
 pub const BYTES: u64 = 256 * 1024;
 
-/// Packets with data that may get lost: those of the transfer, without the repetitions after a long loss.
+/// How many packets with data may get lost: those of the transfer, without the repetitions after a long loss.
 const LOSSY: u32 = 250;
 
-/// The longest watch. A good kernel needs a second, one that has gone silent is known after three timeouts.
+/// The time limit. A good kernel needs a second, and a silent one is recognised after three timeouts.
 const LIMIT: Duration = Duration::from_secs(8);
 
-/// After so long without a packet the state of the connection is looked at.
+/// After this long without a packet, the connection's state is checked.
 const LOOK: Duration = Duration::from_millis(50);
 
 /// The shortest retransmission timeout (`TCP_RTO_MIN`, include/net/tcp.h).
@@ -56,11 +56,11 @@ pub enum By {
 pub struct Transfer {
     /// Its name in the report.
     pub name: &'static str,
-    /// How the application sends.
+    /// The system call that the application sends with.
     pub by: By,
     /// `SO_SNDBUF` in bytes, which the kernel doubles.
     pub send_buffer: u32,
-    /// Which packets get lost.
+    /// Determines which packets get lost.
     pub seed: u64,
 }
 
@@ -68,12 +68,12 @@ pub struct Transfer {
 pub const TRANSFERS: [Transfer; 3] = [
     Transfer { name: "write", by: By::Write, send_buffer: 4096, seed: 1 },
     Transfer { name: "sendfile", by: By::Sendfile, send_buffer: 4096, seed: 1 },
-    // A middling buffer, as in the recipe of the same size.
+    // A medium buffer, as in the recipe of the same size.
     Transfer { name: "write sndbuf=15000", by: By::Write, send_buffer: 15000, seed: 1 },
 ];
 
 impl Transfer {
-    /// Carries the transfer out; returns what was seen, and the time line as far as it came.
+    /// Carries the transfer out; returns the observation, and the time line up to its end.
     pub fn perform(&self, context: &Context, net: u8) -> (Result<TransferObservation, WireError>, Vec<Segment>) {
         let mut line = ConnectionTrace::default();
         let seen = self.try_perform(context, net, &mut line);
@@ -114,7 +114,7 @@ impl Transfer {
     }
 }
 
-/// What the server's application sends from.
+/// The data that the server's application sends.
 struct Source {
     file: Option<OwnedFd>,
     data: Vec<u8>,
@@ -127,7 +127,7 @@ impl Source {
         if by == By::Write {
             return Ok(Self { file: None, data, written: 0 });
         }
-        let file = memfd_create("bulk", MemfdFlags::CLOEXEC).tried("making a file in memory")?;
+        let file = memfd_create("bulk", MemfdFlags::CLOEXEC).tried("creating a file in memory")?;
         let length = rustix::io::write(&file, &data).tried("writing to a file in memory")?;
         if length != data.len() {
             return Err(WireError::Unexpected(format!("a file in memory took {length} of {} bytes", data.len())));
@@ -135,7 +135,7 @@ impl Source {
         Ok(Self { file: Some(file), data: Vec::new(), written: 0 })
     }
 
-    /// Sends as much as the send buffer takes.
+    /// Sends as much as fits into the send buffer.
     fn send(&mut self, connection: &Connection) -> Result<(), WireError> {
         while self.written < BYTES {
             let sent = match &self.file {
@@ -171,7 +171,7 @@ impl Scene<'_> {
         listener.accept()
     }
 
-    /// The link loses nothing but data.
+    /// Carries packets. The link loses only packets with data.
     fn carry(&mut self) -> Result<(), WireError> {
         let (line, loss) = (&mut *self.line, &mut self.loss);
         self.between.carry(|way, packet| {
@@ -184,7 +184,7 @@ impl Scene<'_> {
     /// Lets the server send and the client read until everything has arrived, or the server has gone silent.
     fn watch(&mut self, connection: &Connection, source: &mut Source) -> Result<TransferCourse, WireError> {
         let deadline = Instant::now() + LIMIT;
-        // When the client last got what it waited for or was sent it, and the timeout's doublings then.
+        // When the client last got what it waited for, or the server last sent that; and the timeout's doublings then.
         let (mut since, mut doublings) = (Instant::now(), 0);
         let mut number = self.line.waiting().number;
         loop {
@@ -203,7 +203,7 @@ impl Scene<'_> {
             if quiet >= RTO_MIN * u32::from(TIMEOUTS) {
                 let info = connection.tcp_info()?;
                 let timeouts = info.backoff.saturating_sub(doublings);
-                // If nothing is in flight no timer for repetitions runs: new data had to go out at once.
+                // If nothing is in flight, no retransmission timer runs, and new data should have gone out at once.
                 let nothing_in_flight = info.unacked == 0 && quiet >= RTO_MIN * 7;
                 if timeouts >= TIMEOUTS || nothing_in_flight {
                     return self.prove(connection, quiet, timeouts);
@@ -220,15 +220,15 @@ impl Scene<'_> {
         }
     }
 
-    /// The connection is silent: does the wire work, and the kernel answer on this connection? The client's
-    /// application sends a byte, which the server's kernel has to acknowledge.
+    /// Proves that the wire works although the connection is silent: the client's application sends a byte, which the
+    /// server's kernel has to acknowledge.
     fn prove(&mut self, connection: &Connection, quiet: Duration, timeouts: u8) -> Result<TransferCourse, WireError> {
         let waiting = self.line.waiting();
         let segments = self.line.server_segments();
         let rto = Duration::from_micros(connection.tcp_info()?.rto_us.into());
         self.client.write(b"?")?;
         let asked = Instant::now();
-        // Long enough for an answer, and for what an arriving acknowledgement could set free.
+        // Long enough for an answer, and for data that an acknowledgement could release.
         let deadline = asked + RTO_MIN * 2;
         while Instant::now() < deadline && self.line.waiting().number == waiting.number {
             self.carry()?;

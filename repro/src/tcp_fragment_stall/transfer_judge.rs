@@ -8,17 +8,17 @@ use super::transfer::BYTES;
 use crate::sut::socket::{Memory, TcpInfo};
 use backproof_protocol::{Check, Role, Shown};
 
-/// Timeouts without a retransmission that make a silence.
+/// This many timeouts without a retransmission count as silence.
 pub const TIMEOUTS: u8 = super::judge::TIMEOUTS;
 
-/// What one transfer observed.
+/// The observations of one transfer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TransferObservation {
-    /// Which packets got lost.
+    /// Determined which packets got lost.
     pub seed: u64,
     /// Send memory at the end.
     pub memory: Memory,
-    /// What `TCP_INFO` told at the end.
+    /// `TCP_INFO` at the end.
     pub info: TcpInfo,
     /// Whether segments can be longer than the MSS; none if the kernel does not say.
     pub gso: Option<bool>,
@@ -30,15 +30,15 @@ pub struct TransferObservation {
     pub lost: u32,
     /// Segments with data that went out again.
     pub again: u32,
-    /// TCPWqueueTooBig before the connection was opened; none if the kernel does not have it.
+    /// TCPWqueueTooBig before the connection was opened; none if the kernel lacks it.
     pub too_big_before: Option<u64>,
     /// TCPWqueueTooBig at the end.
     pub too_big_after: Option<u64>,
-    /// How it went.
+    /// The outcome.
     pub course: TransferCourse,
 }
 
-/// How a transfer went.
+/// The outcome of a transfer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TransferCourse {
     /// The client has read everything.
@@ -58,23 +58,23 @@ pub enum TransferCourse {
 /// A server that went silent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TransferSilence {
-    /// Milliseconds since it last sent what the client waits for, or the client last got it.
+    /// Milliseconds since the server last sent what the client waits for, or the client last got that.
     pub quiet_ms: u64,
     /// Doublings of the timeout in that time.
     pub timeouts: u8,
-    /// The timeout then, in milliseconds.
+    /// The timeout at the end, in milliseconds.
     pub rto_ms: u64,
-    /// Repeated acknowledgements in that time.
+    /// Duplicate acknowledgements in that time.
     pub dup_acks: u32,
     /// Segments with other data that it sent in that time.
     pub other_data: u32,
-    /// Whether it acknowledged what the client then sent: the wire works.
+    /// Whether it acknowledged the client's probe, which proves that the wire works.
     pub answered: bool,
-    /// Whether it then sent what the client waits for.
+    /// Whether it sent what the client waits for after the probe.
     pub resumed: bool,
 }
 
-/// Judges one transfer. An error is why it could not be carried out.
+/// Judges one transfer. An `Err` says why it could not be carried out.
 pub fn judge(name: &str, seen: &Result<TransferObservation, String>) -> Check {
     let (shown, why, facts) = match seen {
         Err(error) => (Shown::Unclear, error.clone(), BTreeMap::new()),

@@ -1,4 +1,4 @@
-//! Watching a connection after the loss, until its oldest byte is sent again or it is silent for good.
+//! Watches a connection after the loss, until its oldest byte is sent again or it is silent for good.
 
 use std::time::{Duration, Instant};
 
@@ -10,34 +10,33 @@ use crate::wire::packet::{Flags, TcpSegment};
 use crate::wire::peer::Peer;
 use crate::wire::{Wire, WireError};
 
-/// The kernel's initial timeout, `TCP_TIMEOUT_INIT` (include/net/tcp.h), where no measured one is armed.
+/// The kernel's initial timeout, `TCP_TIMEOUT_INIT` (include/net/tcp.h), used until it has measured the round trip.
 pub const INITIAL_RTO: Duration = Duration::from_secs(1);
 
-/// What has gone out so far.
+/// The data sent so far.
 #[derive(Debug)]
 pub struct Sent {
     /// Everything before this sequence number has gone out at least once.
     pub frontier: u32,
     /// Segments with data that went out again.
     pub again: u32,
-    /// Zero-window probes, which repeat the last sequence number that was acknowledged.
+    /// Zero-window probes, which repeat the last acknowledged sequence number.
     pub probes: u32,
 }
 
-/// What the kernel says itself of what it has sent.
+/// The kernel's own counts of what it has sent.
 #[derive(Clone, Copy, Debug)]
 pub struct Account {
-    /// Segments that it has sent again on this connection.
+    /// Segments that it retransmitted on this connection.
     total_retrans: u32,
-    /// Zero-window probes that it has sent in this namespace, if it counts them.
+    /// Zero-window probes that it sent in this namespace, if it counts them.
     win_probes: Option<u64>,
 }
 
 impl Account {
-    /// The account now.
+    /// Reads the current counts.
     ///
-    /// # Errors
-    /// If the kernel cannot be asked.
+    /// # Errors If a system call fails.
     pub fn take(connection: &Connection) -> Result<Self, WireError> {
         let total_retrans = connection.tcp_info()?.total_retrans;
         Ok(Self { total_retrans, win_probes: counters::tcp_ext("TCPWinProbe") })
@@ -45,12 +44,12 @@ impl Account {
 }
 
 impl Sent {
-    /// Nothing, up to this sequence number.
+    /// No data sent beyond this sequence number.
     pub fn until(frontier: u32) -> Self {
         Self { frontier, again: 0, probes: 0 }
     }
 
-    /// Notes a segment.
+    /// Records a segment.
     pub fn note(&mut self, segment: &TcpSegment) {
         if self.frontier.wrapping_sub(segment.seq) as i32 > 0 && !segment.flags.has(Flags::RST) {
             let count = if segment.payload.is_empty() { &mut self.probes } else { &mut self.again };
@@ -67,8 +66,8 @@ impl Sent {
     }
 }
 
-/// Watches the connection from the moment of loss until its oldest byte is retransmitted or it is silent for good.
-/// None if the kernel turns out to have sent something again before the loss.
+/// Watches the connection from the moment of loss until its oldest byte is retransmitted or it is silent for good. None
+/// if the kernel retransmitted something before the loss.
 ///
 /// # Errors
 /// If the wire fails.
@@ -82,14 +81,15 @@ pub fn watch(
     rto_us: u32,
 ) -> Result<Option<ByteCourse>, WireError> {
     let rto = Duration::from_micros(rto_us.into());
-    // Three timeouts that double each time take seven; the rest is for a timer that a loaded host delays.
+    // Three doubling timeouts take seven times the first. The rest allows for a timer delayed by a loaded host.
     let limit = (rto * 25).max(INITIAL_RTO * 5);
     let mut quiet_since = lost_at;
     loop {
         if let Some(segment) = peer.receive(wire, Instant::now() + rto / 4)? {
             let gone_out = sent.has(peer.ack.wrapping_add(1));
             sent.note(&segment);
-            // The kernel's timer was faster than the last acknowledgement, and split what was to be lost whole.
+            // The kernel's timer fired before the last acknowledgement, and split the segment that should be lost
+            // whole.
             if peer.ack.wrapping_sub(segment.seq) as i32 > 0 && !segment.payload.is_empty() {
                 return Ok(None);
             }
@@ -125,8 +125,8 @@ pub fn watch(
     }
 }
 
-/// The loss ends: the peer speaks again, with its window open. The probe is a byte that the kernel has already,
-/// which it has to answer; the acknowledgements after it repeat what the peer waits for.
+/// Ends the loss: the peer sends again, with its window open. First it probes with an old byte, which the kernel has to
+/// answer; then it repeats its acknowledgement.
 fn end_of_loss(
     wire: &mut Wire,
     peer: &Peer,
@@ -140,7 +140,7 @@ fn end_of_loss(
     let now = Account::take(connection)?;
     let counted = now.win_probes.zip(at_loss.win_probes).map_or(0, |(now, then)| now.saturating_sub(then));
     let sent_once = sent.has(peer.ack.wrapping_add(1));
-    // The sequence number before the first is the SYN's.
+    // The byte before the first has the sequence number of the SYN.
     peer.send_at(wire, u32::MAX, Flags::NONE, b"?")?;
     for _ in 0..3 {
         peer.acknowledge(wire)?;

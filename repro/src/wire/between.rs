@@ -1,7 +1,7 @@
 //! A wire between two network namespaces: real sockets on both ends, and the agent carries every packet.
 //!
-//! Each end is a TUN device. A packet is looked at once, when it goes out of one end: it is lost, or comes in at the
-//! other end a fixed delay later. Nothing is forged, changed or sent twice, and the order stays.
+//! Each end is a TUN device. When a packet leaves one end, it is lost, or arrives at the other end after a fixed delay.
+//! No packet is forged, changed, duplicated or reordered.
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr};
@@ -14,13 +14,13 @@ use super::namespace;
 use super::tun::Tun;
 use super::{Tried as _, WireError};
 
-/// Packets that one wire carries at most, so that no exchange goes on for ever.
+/// The most packets that one wire carries, so that no exchange goes on for ever.
 const MAX_PACKETS: u32 = 20_000;
 
-/// Packets that are read from one end before the other has its turn: an interface holds 500 (its `txqueuelen`).
+/// How many packets are read from one end before the other end's turn. An interface holds 500 (its `txqueuelen`).
 const BATCH: usize = 64;
 
-/// Which way a packet goes.
+/// A packet's direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
     /// From the client's namespace to the server's.
@@ -29,7 +29,7 @@ pub enum Way {
     ToClient,
 }
 
-/// What becomes of a packet.
+/// A packet's fate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
     /// It arrives.
@@ -45,40 +45,39 @@ struct Flying {
     packet: Vec<u8>,
 }
 
-/// The wire. The server's end is in the namespace of the thread that made it.
+/// The wire. The server's end is in the namespace of the thread that created it.
 #[derive(Debug)]
 pub struct Between {
     server: Tun,
     client: Tun,
     net: u8,
     delay: Duration,
-    /// In the order in which they are due, because all have the same delay.
+    /// Sorted by due time, because all have the same delay.
     flying: VecDeque<Flying>,
     carried: u32,
     buffer: Vec<u8>,
 }
 
 impl Between {
-    /// Makes the wire: one end here, the other in a new network namespace, where `in_client` then runs, too, to make
-    /// the client's sockets. Sockets stay in the namespace that they were made in. `delay` is the time that a packet
-    /// takes one way; `net` makes the addresses this wire's own where several share a namespace.
+    /// Creates the wire: one end here, the other in a new network namespace. `in_client` runs there to create the
+    /// client's sockets, which stay in that namespace. `delay` is the one-way delay. `net` gives the wire unique
+    /// addresses if several share a namespace.
     ///
-    /// # Errors
-    /// If the kernel has no network namespaces or no TUN device, or what `in_client` said.
+    /// # Errors If the kernel has no network namespaces or no TUN device, or `in_client` fails.
     pub fn new<T: Send>(
         net: u8,
         delay: Duration,
         in_client: impl FnOnce() -> Result<T, WireError> + Send,
     ) -> Result<(Self, T), WireError> {
         let end = |host: u8| {
-            let tun = Tun::new().tried("making a TUN interface")?;
+            let tun = Tun::new().tried("creating a TUN interface")?;
             tun.set_up().tried("bringing the TUN interface up")?;
             tun.add_address(address(net, host), 24).tried("giving the TUN interface its address")?;
             Ok::<_, WireError>(tun)
         };
         let server = end(1)?;
         let make_client = || {
-            namespace::enter_new().tried("making the client's network namespace")?;
+            namespace::enter_new().tried("creating the client's network namespace")?;
             Ok((end(2)?, in_client()?))
         };
         let made = thread::scope(|scope| {
@@ -95,15 +94,14 @@ impl Between {
         address(self.net, 1)
     }
 
-    /// Whether the server's interface segments in software; none if the kernel does not say.
+    /// Whether the server's interface has generic segmentation offload; none if the kernel does not say.
     pub fn gso(&self) -> Option<bool> {
         self.server.gso()
     }
 
-    /// Takes what both ends have sent, and delivers what is due. `decide` sees each packet once.
+    /// Takes packets from both ends, and delivers those that are due. `decide` sees each packet once.
     ///
-    /// # Errors
-    /// If a device fails, or more was sent than any scene sends.
+    /// # Errors If a device fails, or the ends sent more than [`MAX_PACKETS`].
     pub fn carry(&mut self, mut decide: impl FnMut(Way, &[u8]) -> Fate) -> Result<(), WireError> {
         loop {
             let more = self.take(Way::ToServer, &mut decide)? | self.take(Way::ToClient, &mut decide)?;
@@ -121,7 +119,7 @@ impl Between {
         }
     }
 
-    /// Takes up to a batch of packets that go this way; false where there were none.
+    /// Takes up to one batch of packets in this direction; false if there were none.
     fn take(&mut self, way: Way, decide: &mut impl FnMut(Way, &[u8]) -> Fate) -> Result<bool, WireError> {
         for taken in 0..BATCH {
             let end = if way == Way::ToServer { &self.client } else { &self.server };
@@ -141,7 +139,7 @@ impl Between {
         Ok(true)
     }
 
-    /// Waits until an end has sent something, a packet is due, one of `others` is ready, or it is this late.
+    /// Waits until an end has sent something, a packet is due, one of `others` is ready, or the deadline passes.
     ///
     /// # Errors
     /// If poll(2) fails.

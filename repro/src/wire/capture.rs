@@ -1,4 +1,4 @@
-//! What the wire saw, kept within bounds.
+//! A bounded packet capture.
 
 use std::time::Instant;
 
@@ -7,12 +7,12 @@ use base64::engine::general_purpose::STANDARD;
 
 use backproof_protocol::Packet;
 
-/// The first bytes of a packet that are kept: all headers, and enough data to recognise it.
+/// How many bytes of each packet are kept: all headers, and enough data to recognise it.
 const SNAP_LENGTH: usize = 128;
 
 /// The packets of one wire, in the order in which it saw them.
 ///
-/// What is kept depends on the packets alone: once a packet does not fit, no later one is kept either.
+/// Once a packet does not fit, no later one is kept, so the capture depends only on the packets.
 #[derive(Debug)]
 pub struct WireCapture {
     started: Instant,
@@ -27,7 +27,7 @@ impl WireCapture {
         Self { started, room, full: false, packets: Vec::new() }
     }
 
-    /// Keeps the packet's beginning, while there is room. `out`: the kernel under test sent it.
+    /// Keeps the packet's beginning, while there is room. `out` means that the kernel under test sent it.
     pub fn record(&mut self, check: &str, out: bool, packet: &[u8]) {
         let data = &packet[..packet.len().min(SNAP_LENGTH)];
         self.full |= data.len() > self.room;
@@ -44,7 +44,7 @@ impl WireCapture {
         });
     }
 
-    /// The packets, and whether there were more than fitted.
+    /// The packets, and whether some did not fit.
     pub fn into_packets(self) -> (Vec<Packet>, bool) {
         (self.packets, self.full)
     }
@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_full_capture_keeps_its_beginning_only() {
+    fn full_capture_keeps_only_its_beginning() {
         let mut capture = WireCapture::new(Instant::now(), 128 + 40);
         for size in [1500, 40, 1, 0] {
             capture.record("check", true, &vec![7; size]);

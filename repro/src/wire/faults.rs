@@ -15,14 +15,14 @@ const CLAMPED_MSS: u16 = 536;
 pub struct Faults {
     clamp_mss: bool,
     close_window: bool,
-    /// The end of what each connection's kernel side has sent, where what it sends again is dropped.
+    /// The highest sequence number that each connection's kernel side has sent, if retransmissions are dropped.
     sent: Option<HashMap<(SocketAddr, SocketAddr), u32>>,
-    /// What each peer said last, if it is not let through twice.
+    /// Each peer's last segment, if repeated segments are dropped.
     said: Option<HashMap<(SocketAddr, SocketAddr), TcpSegment>>,
 }
 
 impl Faults {
-    /// The faults of the wire and the peer that a mutation stands for.
+    /// A mutation's faults of the wire and the peer.
     pub fn new(mutation: Option<Mutation>) -> Self {
         Self {
             clamp_mss: mutation == Some(Mutation::ClampMss),
@@ -32,8 +32,8 @@ impl Faults {
         }
     }
 
-    /// What becomes of a segment on its way to the kernel; none if it gets lost. Connected, a peer with its window
-    /// closed announces none.
+    /// The segment as it reaches the kernel; none if it gets lost. A connected peer with a closed window advertises a
+    /// window of 0.
     pub fn to_kernel<'a>(&mut self, segment: &'a TcpSegment) -> Option<Cow<'a, TcpSegment>> {
         if let Some(said) = &mut self.said
             && said.insert((segment.from, segment.to), segment.clone()).as_ref() == Some(segment)
@@ -51,8 +51,8 @@ impl Faults {
         Some(segment)
     }
 
-    /// Whether a segment of the kernel's gets lost: it starts before the end of what has gone out already. So does a
-    /// zero-window probe, which repeats the last sequence number that was acknowledged.
+    /// Whether a segment from the kernel gets lost, because it starts with data that has gone out already. This
+    /// includes zero-window probes, which repeat the last acknowledged sequence number.
     pub fn lose(&mut self, segment: &TcpSegment) -> bool {
         let Some(sent) = &mut self.sent else { return false };
         if segment.flags.has(Flags::RST) {
@@ -60,7 +60,7 @@ impl Faults {
         }
         let end = segment.seq.wrapping_add(segment.sequence_length());
         let frontier = sent.entry((segment.from, segment.to)).or_insert(segment.seq);
-        // Sequence numbers wrap, so their distance is compared.
+        // Sequence numbers wrap, so only their distance is meaningful.
         if (segment.seq.wrapping_sub(*frontier) as i32) < 0 {
             return true;
         }

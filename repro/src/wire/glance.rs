@@ -1,10 +1,10 @@
-//! A look at a TCP segment that passes by: what a time line needs, without its checksums and without its data.
+//! A quick parser of TCP segments for time lines, which ignores checksums and data.
 
 use std::iter;
 
 use etherparse::{IpNumber, Ipv4HeaderSlice, TcpOptionElement, TcpOptionsIterator, TcpSlice};
 
-/// What one look at an IPv4 packet with a TCP segment shows.
+/// The parsed fields of a TCP segment in an IPv4 packet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Glance {
     /// The sender's port.
@@ -19,12 +19,12 @@ pub struct Glance {
     pub flags: u8,
     /// Bytes of data.
     pub length: u32,
-    /// What it selectively acknowledges: first byte, and the byte after the last.
+    /// The ranges that it selectively acknowledges: first byte, and the byte after the last.
     pub sack: Vec<(u32, u32)>,
 }
 
 impl Glance {
-    /// Looks at a packet from its IP header on; none if it is not a whole TCP segment in IPv4.
+    /// Parses a packet from its IP header on; none if it is not a whole TCP segment in IPv4.
     pub fn at(packet: &[u8]) -> Option<Self> {
         let ip = Ipv4HeaderSlice::from_slice(packet).ok()?;
         let plain = ip.protocol() == IpNumber::TCP && !ip.is_fragmenting_payload();
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn a_look_sees_what_the_full_reader_sees() {
+    fn quick_parser_agrees_with_the_full_one() {
         let glance = Glance::at(&packet(5)).expect("a segment");
         assert_eq!((glance.from_port, glance.to_port, glance.seq, glance.ack), (80, 40000, 7, 9));
         assert_eq!((glance.flags, glance.length, glance.sack), (0x10, 5, Vec::new()));
@@ -100,7 +100,7 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(400))]
 
         #[test]
-        fn any_packet_is_looked_at_without_a_panic(
+        fn any_packet_is_parsed_without_a_panic(
             mut bytes in proptest::collection::vec(any::<u8>(), 0..90), like_tcp: bool,
         ) {
             if like_tcp && bytes.len() >= 40 {

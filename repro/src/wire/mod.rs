@@ -24,8 +24,8 @@ use tun::Tun;
 
 use backproof_protocol::Mutation;
 
-/// The limit for things that the kernel does at once. Even a loaded host needs far less, so a timeout here means
-/// something else.
+/// The time limit for things that the kernel does at once. Even a loaded host needs far less, so a timeout means that
+/// it did not happen.
 pub const AT_ONCE: Duration = Duration::from_secs(5);
 
 /// An error on the wire, or on the kernel's side of it.
@@ -34,17 +34,17 @@ pub enum WireError {
     /// A system call failed.
     #[error("{what}: {error}")]
     System {
-        /// What was tried.
+        /// The failed action.
         what: &'static str,
-        /// The kernel's answer.
+        /// The kernel's error.
         error: io::Error,
     },
     /// A wait passed its deadline.
     #[error("timed out after {} ms waiting for {what}", .after.as_millis())]
     TimedOut {
-        /// What was waited for.
+        /// The awaited event.
         what: String,
-        /// How long.
+        /// The length of the wait.
         after: Duration,
     },
     /// The kernel sent something unexpected.
@@ -52,12 +52,11 @@ pub enum WireError {
     Unexpected(String),
 }
 
-/// Names what was tried in a failed system call.
+/// Names the failed action in the error of a system call.
 pub trait Tried<T> {
-    /// Adds what was tried.
+    /// Adds the failed action.
     ///
-    /// # Errors
-    /// The same, as [`WireError::System`].
+    /// # Errors The error, as [`WireError::System`].
     fn tried(self, what: &'static str) -> Result<T, WireError>;
 }
 
@@ -80,13 +79,12 @@ pub struct Wire {
 }
 
 impl Wire {
-    /// A wire in the calling thread's network namespace. `net` gives it addresses of its own if several wires share a
-    /// namespace.
+    /// Creates a wire in the calling thread's network namespace. `net` gives it unique addresses if several wires share
+    /// a namespace.
     ///
-    /// # Errors
-    /// If the kernel has no TUN device or refuses the addresses.
+    /// # Errors If the kernel has no TUN device or rejects the addresses.
     pub fn new(net: u8, capture: WireCapture) -> Result<Self, WireError> {
-        let tun = Tun::new().tried("making a TUN interface")?;
+        let tun = Tun::new().tried("creating a TUN interface")?;
         let wire = Self {
             tun,
             net,
@@ -101,7 +99,7 @@ impl Wire {
         Ok(wire)
     }
 
-    /// Adds the faults of the wire and the peer that the mutation stands for.
+    /// Adds the mutation's faults of the wire and the peer.
     pub fn mutate(&mut self, mutation: Option<Mutation>) {
         self.mutation = mutation;
         self.faults = Faults::new(mutation);
@@ -140,13 +138,13 @@ impl Wire {
         Ipv6Addr::new(0xfd71, 0, 0, self.net.into(), 0, 0, 0, host.into()).into()
     }
 
-    /// Whether the interface segments in software, without which no segment is longer than the MSS; none if the
-    /// kernel does not say.
+    /// Whether the interface has generic segmentation offload, without which no segment is longer than the MSS; none if
+    /// the kernel does not say.
     pub fn gso(&self) -> Option<bool> {
         self.tun.gso()
     }
 
-    /// Names the check to which the packets from here on belong.
+    /// Names the check for the following packets.
     pub fn begin(&mut self, check: &str) {
         check.clone_into(&mut self.check);
     }
@@ -184,7 +182,7 @@ impl Wire {
         }
     }
 
-    /// The packets that the wire saw, and whether there were more than are kept.
+    /// The captured packets, and whether some did not fit.
     pub fn into_packets(self) -> (Vec<backproof_protocol::Packet>, bool) {
         self.capture.into_packets()
     }
@@ -196,7 +194,7 @@ impl AsFd for Wire {
     }
 }
 
-/// Waits until there is something to read; false at the deadline.
+/// Waits until the file is readable; false at the deadline.
 ///
 /// # Errors
 /// If poll(2) fails.

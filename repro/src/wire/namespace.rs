@@ -8,10 +8,9 @@ use rustix::net::{AddressFamily, SocketType, socket};
 
 use super::rtnetlink;
 
-/// Moves the calling thread alone into a new network namespace with its loopback interface up.
+/// Moves only the calling thread into a new network namespace with its loopback interface up.
 ///
-/// # Errors
-/// EINVAL where the kernel has no network namespaces.
+/// # Errors EINVAL if the kernel has no network namespaces.
 pub fn enter_new() -> io::Result<()> {
     unshare(CloneFlags::CLONE_NEWNET)?;
     loopback_up()
@@ -20,7 +19,7 @@ pub fn enter_new() -> io::Result<()> {
 /// Brings the loopback interface up.
 ///
 /// # Errors
-/// What the kernel answered.
+/// The kernel's error.
 pub fn loopback_up() -> io::Result<()> {
     rtnetlink::set_up(name_to_index(socket(AddressFamily::INET, SocketType::DGRAM, None)?, "lo")?)
 }

@@ -1,4 +1,4 @@
-//! The remote end of one connection: sends only what it is told to.
+//! The remote end of one connection. It sends only on request.
 
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -6,14 +6,14 @@ use std::time::Instant;
 use super::packet::{Flags, Options, TcpSegment};
 use super::{AT_ONCE, Wire, WireError};
 
-/// What a peer's SYN offers.
+/// The options and window of a peer's SYN.
 #[derive(Clone, Copy, Debug)]
 pub struct Offer {
     /// Maximum segment size.
     pub mss: u16,
     /// The window in the SYN, which is never scaled.
     pub window: u16,
-    /// Window scale, as a shift, where one is offered.
+    /// Window scale, as a shift, if offered.
     pub window_scale: Option<u8>,
     /// Whether SACK is permitted.
     pub sack_ok: bool,
@@ -28,12 +28,12 @@ pub struct Peer {
     pub seq: u32,
     /// The sequence number that this peer acknowledges.
     pub ack: u32,
-    /// The window that this peer announces, not scaled.
+    /// The window that this peer advertises, not scaled.
     pub window: u16,
 }
 
 impl Peer {
-    /// A peer that has not said anything yet. `isn` is its initial sequence number.
+    /// A peer that has not sent anything yet. `isn` is its initial sequence number.
     pub fn new(me: SocketAddr, server: SocketAddr, isn: u32) -> Self {
         Self { me, server, seq: isn, ack: 0, window: 0 }
     }
@@ -52,8 +52,8 @@ impl Peer {
         }
     }
 
-    /// Sends a SYN and takes the SYN-ACK; after it, `seq` and `ack` are those of the established connection. The
-    /// ACK that ends the handshake is the caller's.
+    /// Sends a SYN and receives the SYN-ACK. `seq` and `ack` are then those of the established connection. The caller
+    /// sends the ACK that ends the handshake.
     ///
     /// # Errors
     /// If no SYN-ACK comes.
@@ -78,7 +78,7 @@ impl Peer {
         wire.send(&self.segment(Flags::ACK))
     }
 
-    /// Sends `data` as if the bytes before `offset` had been sent already. `self.seq` stays.
+    /// Sends `data` as if the bytes before `offset` had been sent already. `self.seq` does not change.
     ///
     /// # Errors
     /// If the wire fails.
@@ -87,7 +87,7 @@ impl Peer {
         wire.send(&TcpSegment { seq: self.seq.wrapping_add(offset), payload: data.to_vec(), ..self.segment(flags) })
     }
 
-    /// The next segment to this peer, or none at the deadline; those to others are skipped.
+    /// The next segment to this peer, or none at the deadline. Segments to other peers are skipped.
     ///
     /// # Errors
     /// If the wire fails.
@@ -101,7 +101,7 @@ impl Peer {
         }
     }
 
-    /// The next segment to this peer for which `wanted` holds, which the kernel sends at once.
+    /// The next segment to this peer that satisfies `wanted`. The kernel must send it at once.
     ///
     /// # Errors
     /// If it does not come within [`AT_ONCE`].

@@ -1,6 +1,6 @@
-//! The few rtnetlink(7) requests that bring an interface up.
+//! The rtnetlink(7) requests that bring an interface up.
 //!
-//! Netlink and not the older ioctls: one form for IPv4 and IPv6, and the messages are plain bytes.
+//! Netlink is simpler than the older ioctls: IPv4 and IPv6 have one form, and the messages are plain bytes.
 
 use std::io;
 use std::net::IpAddr;
@@ -21,19 +21,19 @@ const NLMSG_ERROR: u16 = 2;
 const IFF_UP: u32 = 1;
 /// `IFA_ADDRESS` and `IFA_LOCAL` (include/uapi/linux/if_addr.h).
 const ADDRESS_ATTRIBUTES: [u16; 2] = [1, 2];
-/// The kernel's numbers of the address families.
+/// The kernel's number for IPv4.
 const AF_INET: u8 = 2;
-/// The same for IPv6.
+/// The kernel's number for IPv6.
 const AF_INET6: u8 = 10;
 
-/// `IFA_F_NODAD` (include/uapi/linux/if_addr.h): nobody else can have the address, so it is not tentative at first,
-/// when nothing could be bound to it.
+/// `IFA_F_NODAD` (include/uapi/linux/if_addr.h). Without it the address is tentative at first, and nothing can bind to
+/// it.
 const NODAD: u8 = 2;
 
 /// Brings the interface up.
 ///
 /// # Errors
-/// What the kernel answered.
+/// The kernel's error.
 pub fn set_up(interface: u32) -> io::Result<()> {
     let mut body = vec![0; 4]; // ifi_family, padding, ifi_type
     body.extend(interface.to_ne_bytes());
@@ -42,10 +42,10 @@ pub fn set_up(interface: u32) -> io::Result<()> {
     request(RTM_NEWLINK, REQUEST_WITH_ACK, &body)
 }
 
-/// Gives the interface an address, and with it the route to its network.
+/// Gives the interface an address and the route to its network.
 ///
 /// # Errors
-/// What the kernel answered.
+/// The kernel's error.
 pub fn add_address(interface: u32, address: IpAddr, prefix: u8) -> io::Result<()> {
     let (family, flags, bytes) = match address {
         IpAddr::V4(v4) => (AF_INET, 0, v4.octets().to_vec()),
@@ -62,7 +62,7 @@ pub fn add_address(interface: u32, address: IpAddr, prefix: u8) -> io::Result<()
 }
 
 fn request(kind: u16, flags: u16, body: &[u8]) -> io::Result<()> {
-    // NETLINK_ROUTE is number 0, which no protocol means.
+    // No protocol means protocol 0, which is NETLINK_ROUTE.
     let socket = socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, None)?;
     // An unconnected netlink socket sends to the kernel.
     send(&socket, &message(kind, flags, body), SendFlags::empty())?;
@@ -71,7 +71,7 @@ fn request(kind: u16, flags: u16, body: &[u8]) -> io::Result<()> {
     parse_answer(&answer[..length])
 }
 
-/// One netlink message: struct nlmsghdr and its body, which is a multiple of four bytes long.
+/// One netlink message: struct nlmsghdr and a body, whose length must be a multiple of four.
 fn message(kind: u16, flags: u16, body: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(16 + body.len());
     bytes.extend((16 + body.len() as u32).to_ne_bytes());
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_is_an_acknowledgement_an_errno_or_not_understood() {
+    fn answer_is_an_acknowledgement_an_errno_or_invalid() {
         assert!(parse_answer(&answer(NLMSG_ERROR, 0)).is_ok());
         let refused = parse_answer(&answer(NLMSG_ERROR, -17)).expect_err("an errno");
         assert_eq!(refused.raw_os_error(), Some(17));
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_says_its_own_length() {
+    fn message_has_its_own_length() {
         assert_eq!(message(RTM_NEWLINK, REQUEST_WITH_ACK, &[0; 16])[..4], 32_u32.to_ne_bytes());
     }
 }

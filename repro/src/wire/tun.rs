@@ -48,7 +48,7 @@ struct EthtoolValue {
     data: u32,
 }
 
-/// A TUN device with one interface, which ends with it.
+/// A TUN device with one interface. Closing the device removes the interface.
 #[derive(Debug)]
 pub struct Tun {
     file: File,
@@ -57,16 +57,15 @@ pub struct Tun {
 }
 
 impl Tun {
-    /// Makes an interface in the calling thread's network namespace, with a name that the kernel chooses.
+    /// Creates an interface in the calling thread's network namespace. The kernel chooses its name.
     ///
-    /// # Errors
-    /// If the kernel has no TUN, or refuses.
+    /// # Errors If the kernel has no TUN driver, or refuses.
     pub fn new() -> io::Result<Self> {
         let mut options = OpenOptions::new();
         let file = options.read(true).write(true).custom_flags(OFlags::NONBLOCK.bits() as i32).open(TUN_DEVICE)?;
         let mut request = FlagsRequest { name: [0; 16], flags: TUN_WITHOUT_HEADER, rest: [0; 22] };
         request.name[..4].copy_from_slice(b"bp%d");
-        // SAFETY: TUNSETIFF reads and writes one struct ifreq, which `FlagsRequest` is in layout and size.
+        // SAFETY: TUNSETIFF reads and writes one struct ifreq, whose layout and size `FlagsRequest` has.
         unsafe { ioctl(&file, Updater::<TUNSETIFF, _>::new(&mut request)) }?;
         let length = request.name.iter().position(|b| *b == 0).unwrap_or(request.name.len());
         let name = str::from_utf8(&request.name[..length]).map_err(io::Error::other)?;
@@ -77,7 +76,7 @@ impl Tun {
     /// Gives the kernel's side an address.
     ///
     /// # Errors
-    /// What the kernel answered.
+    /// The kernel's error.
     pub fn add_address(&self, address: IpAddr, prefix: u8) -> io::Result<()> {
         rtnetlink::add_address(self.index, address, prefix)
     }
@@ -85,7 +84,7 @@ impl Tun {
     /// Brings the interface up.
     ///
     /// # Errors
-    /// What the kernel answered.
+    /// The kernel's error.
     pub fn set_up(&self) -> io::Result<()> {
         rtnetlink::set_up(self.index)
     }
@@ -96,13 +95,13 @@ impl Tun {
         let socket = socket(AddressFamily::INET, SocketType::DGRAM, None).ok()?;
         let mut value = EthtoolValue { command: ETHTOOL_GGSO, data: 0 };
         let mut request = DataRequest { name: self.name, data: &raw mut value, rest: [0; 16] };
-        // SAFETY: SIOCETHTOOL reads one struct ifreq, which `DataRequest` is in layout and size; ETHTOOL_GGSO
-        // reads and writes the struct ethtool_value at `data`, which outlives the call.
+        // SAFETY: SIOCETHTOOL reads one struct ifreq, whose layout and size `DataRequest` has. ETHTOOL_GGSO reads and
+        // writes the struct ethtool_value at `data`, which outlives the call.
         unsafe { ioctl(&socket, Updater::<SIOCETHTOOL, _>::new(&mut request)) }.ok()?;
         Some(value.data != 0)
     }
 
-    /// The next packet that the kernel sent, or none if none waits.
+    /// The next packet that the kernel sent, or none if none is waiting.
     ///
     /// # Errors
     /// If the device fails.
@@ -114,7 +113,7 @@ impl Tun {
         }
     }
 
-    /// Hands a packet to the kernel, as if it had come in.
+    /// Hands a packet to the kernel as an incoming one.
     ///
     /// # Errors
     /// If the interface is down or the device fails.

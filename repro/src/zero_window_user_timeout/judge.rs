@@ -9,7 +9,7 @@ use super::observation::{
     probes_beyond_timeout,
 };
 
-/// Judges one connection. An error is why the recipe could not be carried out.
+/// Judges one connection. An `Err` says why the recipe could not be carried out.
 pub fn judge(name: &str, peer: PeerDoes, seen: &Result<TimeoutObservation, String>) -> Check {
     let (shown, why, facts) = match seen {
         Err(error) => (Shown::Unclear, error.clone(), BTreeMap::new()),
@@ -29,9 +29,9 @@ fn judge_seen(peer: PeerDoes, seen: &TimeoutObservation) -> (Shown, String) {
     let unclear = |but: &str| (Shown::Unclear, format!("{told}; but {but}"));
     let answers = matches!(peer, PeerDoes::AnswersClosed | PeerDoes::AnswersClosedWithoutOption);
     if answers && seen.probes.iter().any(|p| !p.answered) {
-        return unclear("the kernel did not take an answer to every probe");
+        return unclear("the kernel did not accept an answer to every probe");
     }
-    // Both held on the wire's own side, however late its reader was.
+    // This allows for both clocks, and for a late reader of the wire.
     let late_opening = opened_late(seen);
     match (&seen.ending, peer) {
         (TimeoutEnding::Undecided { .. }, _) => (Shown::Unclear, told),
@@ -89,7 +89,7 @@ fn ending(seen: &TimeoutObservation) -> String {
     }
 }
 
-/// Probes whose times are among the facts.
+/// The number of probes whose times the facts include.
 const TOLD_PROBES: usize = 8;
 
 fn facts(seen: &TimeoutObservation) -> BTreeMap<String, Option<i64>> {
@@ -128,7 +128,7 @@ mod tests {
     use crate::judging::conclude;
     use backproof_protocol::Conclusion;
 
-    /// A moment that both clocks agree about.
+    /// A moment with equal times on both clocks.
     fn at(ms: u64) -> Moment {
         Moment { tick_ms: ms, clock_ms: ms }
     }
@@ -166,7 +166,7 @@ mod tests {
         last_unanswered.probes[1] = late(620);
         for (seen, expected) in [
             (seen(&[205, 620], timed_out(1210)), Shown::No),
-            // A kernel that checks the time only when a probe is due.
+            // This kernel checks the time only when a probe is due.
             (seen(&[205, 620, 1450], timed_out(3090)), Shown::No),
             (seen(&[205], timed_out(1210)), Shown::No),
             (seen(&[], timed_out(1210)), Shown::Unclear),
@@ -182,7 +182,7 @@ mod tests {
     #[test]
     fn surviving_connection_is_the_bug_only_past_its_timeout() {
         let mut read_late = seen(&[205, 620, 1450, 3100], alive(3210));
-        // The reader was late for all but the first probe: they may have been sent in time.
+        // The reader was late for all probes but the first, so these may have been sent in time.
         read_late.probes[1..].iter_mut().for_each(|p| p.not_before = at(300));
         for (seen, expected) in [
             (seen(&[205, 620, 1450, 3100], alive(3210)), Shown::Yes),
@@ -206,14 +206,14 @@ mod tests {
             *(if tick { &mut moment.tick_ms } else { &mut moment.clock_ms }) /= 4;
         };
         for tick in [false, true] {
-            // By one clock the option's time has not passed: the kernel may be good.
+            // By one clock the option's time has not passed, so the kernel may be good.
             let mut seen = bad.clone();
             seen.probes.iter_mut().for_each(|p| (slow(&mut p.not_before, tick), slow(&mut p.seen, tick)).1);
             let TimeoutEnding::Alive { at, .. } = &mut seen.ending else { panic!("{seen:?}") };
             slow(at, tick);
             assert_eq!(judge_seen(PeerDoes::AnswersClosed, &seen).0, Shown::Unclear, "{seen:?}");
         }
-        // A timeout that came early by one clock only is one.
+        // A timeout that came early by only one clock is valid.
         let early = Moment { tick_ms: 1210, clock_ms: 825 };
         let seen = TimeoutObservation {
             ending: TimeoutEnding::Aborted { at: early, errno: libc::ETIMEDOUT },
@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn good_and_bad_differ_and_a_broken_control_is_an_error() {
+    fn good_and_bad_differ_and_broken_control_is_an_error() {
         let good = seen(&[205, 620], timed_out(1210));
         let bad = seen(&[205, 620, 1450, 3100], alive(3210));
         let controls = [

@@ -4,7 +4,7 @@
 //! so the kernel waits for ever for a peer that answers with a window of 0 (9721e709fa68, "tcp: simplify window probe
 //! aborting on USER_TIMEOUT"). The fix judges by the time since the first probe (`icsk_probes_tstamp` in
 //! `tcp_probe_timer()`, net/ipv4/tcp_timer.c). Each recipe and control is one connection whose peer closes its window
-//! in the handshake already; they run side by side.
+//! in the handshake. They run concurrently.
 
 pub mod judge;
 pub mod observation;

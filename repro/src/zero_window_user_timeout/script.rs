@@ -1,4 +1,4 @@
-//! The connections: how each comes to stand before a closed window, and how it is watched from then on.
+//! The connections: how each runs into a closed window, and how it is watched from then on.
 
 use std::io;
 use std::net::SocketAddr;
@@ -14,24 +14,24 @@ use crate::wire::packet::{Flags, TcpSegment};
 use crate::wire::peer::{Offer, Peer};
 use crate::wire::{AT_ONCE, Tried as _, Wire, WireError};
 
-/// Connections that one may spend on its set-up, on a host so busy that a peer's part comes late: such a connection
-/// is given up, whatever the kernel did with it.
+/// How many connections a recipe may spend on its set-up. If a busy host delays the peer, the connection is abandoned,
+/// whatever the kernel did.
 const CONNECTIONS: u8 = 5;
 
-/// A retransmission timeout above which a connection is given up before anything is judged, but for the last one:
-/// the kernel measured the host's load in the handshake, and would probe so rarely that it has no chance to give up.
+/// A connection with a longer retransmission timeout is abandoned before anything is judged, except the last. The
+/// kernel measured the host's load in the handshake, and would probe too rarely to ever give up.
 const SLOW_RTO: Duration = Duration::from_millis(400);
 
-/// How long the wire is waited for at a time: what it is known to have been empty before a probe is this short.
+/// The longest single wait for the wire. It bounds the uncertainty about when a probe was sent.
 const LOOK: Duration = Duration::from_millis(25);
 
-/// When the peer that opens its window in time does so, in milliseconds after the first probe.
+/// When the in-time peer opens its window, in milliseconds after the first probe.
 const OPENS_AFTER_MS: u64 = USER_TIMEOUT_MS / 2;
 
 /// The window of a peer that has opened it.
 const OPEN: u16 = u16::MAX;
 
-/// Bytes of one write: less than any MSS, so that nothing has to be split.
+/// Bytes of one write. This is less than any MSS, so nothing has to be split.
 const WRITE: usize = 400;
 
 /// One connection.
@@ -39,7 +39,7 @@ const WRITE: usize = 400;
 pub struct TimeoutScript {
     /// Its name in the report.
     pub name: &'static str,
-    /// What its peer does.
+    /// Its peer's behaviour.
     pub peer: PeerDoes,
 }
 
@@ -62,7 +62,7 @@ impl TimeoutScript {
             context.waiting(self.name, "the handshake");
             let server = SocketAddr::new(wire.server(), 80);
             let listener = Listener::new(server, None)?;
-            // A new host each time, because the kernel remembers metrics per host (tcp_metrics).
+            // Each connection has a new remote host, because the kernel remembers metrics per host (tcp_metrics).
             let mut peer = Peer::new(SocketAddr::new(wire.host(1 + number), 40000), server, 1_000_000);
             peer.open(wire, Offer { mss: 1460, window: OPEN, window_scale: None, sack_ok: false })?;
             peer.acknowledge(wire)?;
@@ -97,7 +97,7 @@ struct Watch<'a> {
     does: PeerDoes,
     /// When the data was written, by the kernel's tick.
     since: u64,
-    /// The same by the other clock, which waits go by too.
+    /// The same by the other clock, which waits use too.
     began: Instant,
     wire: &'a mut Wire,
     peer: Peer,
@@ -109,7 +109,7 @@ struct Watch<'a> {
 
 impl Watch<'_> {
     fn finish(mut self, rto: Duration, connections: u8) -> Result<TimeoutObservation, WireError> {
-        // Probes double their interval: those after 1, 3, 7 and 15 RTOs come before this, where none is delayed.
+        // Probes double their interval. Unless delayed, those after 1, 3, 7 and 15 RTOs come before this.
         let limit = (rto * 20).max(Duration::from_millis(2 * TIMEOUTS * USER_TIMEOUT_MS));
         let ending = self.watch(limit)?;
         let backoff = self.connection.tcp_info()?.backoff;
@@ -160,12 +160,12 @@ impl Watch<'_> {
         }
     }
 
-    /// Takes a segment of the kernel's: notes and answers a probe. The wire was empty at `empty`.
+    /// Handles a segment from the kernel: records and answers a probe. The wire was last empty at `empty`.
     fn take(&mut self, segment: &TcpSegment, empty: Moment) -> Result<(), WireError> {
         if !segment.payload.is_empty() {
             return Err(WireError::Unexpected(format!("the kernel sent data into a closed window: {segment:?}")));
         }
-        // A probe repeats the last sequence number that was acknowledged (tcp_xmit_probe_skb, net/ipv4/tcp_output.c).
+        // A probe repeats the last acknowledged sequence number (tcp_xmit_probe_skb, net/ipv4/tcp_output.c).
         if segment.flags.has(Flags::RST) || segment.seq != self.peer.ack.wrapping_sub(1) {
             return Ok(());
         }
@@ -175,7 +175,7 @@ impl Watch<'_> {
         Ok(())
     }
 
-    /// Answers a probe; returns whether the kernel took the answer, after which it counts no probe as unanswered.
+    /// Answers a probe; returns whether the kernel accepted the answer, which resets its count of unanswered probes.
     /// The kernel sends no event for that, so this polls the count every millisecond.
     fn answer(&mut self) -> Result<bool, WireError> {
         self.peer.acknowledge(self.wire)?;
@@ -189,7 +189,7 @@ impl Watch<'_> {
         }
     }
 
-    /// The kernel has ended the connection. A probe that still stands on the wire was not answered.
+    /// The kernel has ended the connection. A probe still on the wire was not answered.
     fn aborted(&mut self, error: &io::Error, empty: Moment) -> Result<TimeoutEnding, WireError> {
         let at = self.now();
         let does = std::mem::replace(&mut self.does, PeerDoes::Silent);
@@ -200,7 +200,7 @@ impl Watch<'_> {
         Ok(TimeoutEnding::Aborted { at, errno: error.raw_os_error().unwrap_or_default() })
     }
 
-    /// The peer opens its window in time; the connection has to live beyond the option's time, and to be of use.
+    /// The peer opens its window in time. The connection must then outlive the option's time, and still work.
     fn open_in_time(&mut self) -> Result<TimeoutEnding, WireError> {
         self.opened = Some(self.now());
         let mut delivered = self.deliver()?;
@@ -214,7 +214,7 @@ impl Watch<'_> {
         Ok(TimeoutEnding::Alive { at: self.now(), delivered })
     }
 
-    /// Opens the window and takes one write's data.
+    /// Opens the window and receives one write's data.
     fn deliver(&mut self) -> Result<bool, WireError> {
         self.peer.window = OPEN;
         self.peer.acknowledge(self.wire)?;
@@ -239,13 +239,13 @@ impl Watch<'_> {
         wait(&mut both, at_most)
     }
 
-    /// Waits for the connection's end, or until the time is over.
+    /// Waits for the connection's end, or the deadline.
     fn wait_for_end(&self, at_most: Duration) -> Result<(), WireError> {
         wait(&mut [PollFd::new(&self.connection, PollFlags::empty())], at_most)
     }
 }
 
-/// poll(2); POLLERR and POLLHUP are always waited for.
+/// Calls poll(2), which always waits for POLLERR and POLLHUP too.
 fn wait(fds: &mut [PollFd<'_>], at_most: Duration) -> Result<(), WireError> {
     let timeout = Timespec { tv_sec: at_most.as_secs() as i64, tv_nsec: i64::from(at_most.subsec_nanos()) };
     match poll(fds, Some(&timeout)) {

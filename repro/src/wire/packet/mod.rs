@@ -1,7 +1,6 @@
-//! TCP segments in IPv4 and IPv6 packets, as bytes and back. Nothing here touches the system.
+//! Serializes and parses TCP segments in IPv4 and IPv6 packets. Nothing here touches the system.
 //!
-//! A kernel never answers a peer with extension headers or fragments if the peer sends none, so a packet that has them
-//! is not read.
+//! Packets with extension headers or fragments are rejected, because a kernel sends none unless its peer does.
 
 use std::array;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -26,12 +25,12 @@ impl Flags {
     pub const SYN: Self = Self(0x02);
     /// Refuses or aborts a connection.
     pub const RST: Self = Self(0x04);
-    /// The receiver should hand the data on at once.
+    /// The receiver should deliver the data at once.
     pub const PSH: Self = Self(0x08);
-    /// The acknowledgement field counts.
+    /// The acknowledgement field is valid.
     pub const ACK: Self = Self(0x10);
 
-    /// Both sets of bits.
+    /// The union of both sets.
     pub const fn and(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
@@ -42,7 +41,7 @@ impl Flags {
     }
 }
 
-/// The TCP options that a [`TcpSegment`] can carry. All others are skipped in reading.
+/// The TCP options that a [`TcpSegment`] can carry. The parser skips all others.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Options {
     /// Maximum segment size, in bytes of payload.
@@ -62,7 +61,7 @@ pub struct TcpSegment {
     pub to: SocketAddr,
     /// Sequence number of the first byte (or of the SYN or FIN).
     pub seq: u32,
-    /// The next sequence number expected from the other side, where [`Flags::ACK`] is set.
+    /// The next sequence number expected from the other side, if [`Flags::ACK`] is set.
     pub ack: u32,
     /// Control bits.
     pub flags: Flags,
@@ -75,7 +74,7 @@ pub struct TcpSegment {
 }
 
 impl TcpSegment {
-    /// How much of the sequence space the segment takes: its data, and one each for SYN and FIN.
+    /// The length of the segment in sequence space: its data, plus one each for SYN and FIN.
     pub fn sequence_length(&self) -> u32 {
         let controls = u32::from(self.flags.has(Flags::SYN)) + u32::from(self.flags.has(Flags::FIN));
         u32::try_from(self.payload.len()).unwrap_or(u32::MAX).wrapping_add(controls)
@@ -83,7 +82,7 @@ impl TcpSegment {
 
     /// Whether the segment's data covers this sequence number.
     pub fn covers(&self, seq: u32) -> bool {
-        // Sequence numbers wrap, so the distance from the start is compared and not the numbers.
+        // Sequence numbers wrap, so only the distance from the start is meaningful.
         (seq.wrapping_sub(self.seq) as usize) < self.payload.len()
     }
 

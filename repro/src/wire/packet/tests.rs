@@ -27,7 +27,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 
     #[test]
-    fn what_is_written_is_read_back(segment in segments(), trailer in prop::collection::vec(any::<u8>(), 0..8)) {
+    fn written_segment_is_read_back(segment in segments(), trailer in prop::collection::vec(any::<u8>(), 0..8)) {
         let mut bytes = segment.to_bytes();
         prop_assert_eq!(TcpSegment::parse(&bytes), Some(segment.clone()));
         bytes.extend(trailer);
@@ -35,12 +35,12 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_are_read_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..120)) {
+    fn any_bytes_are_parsed_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..120)) {
         let _ = TcpSegment::parse(&bytes);
     }
 
     #[test]
-    fn a_cut_or_flipped_packet_is_never_read_as_the_same_segment(
+    fn damaged_packet_is_never_parsed_as_the_same_segment(
         segment in segments(), at in any::<prop::sample::Index>(), bit in 0..8_u8,
     ) {
         let bytes = segment.to_bytes();
@@ -54,13 +54,13 @@ proptest! {
     }
 
     #[test]
-    fn any_options_are_read_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..40)) {
+    fn any_options_are_parsed_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..40)) {
         let _ = Options::parse(TcpOptionsIterator::from_slice(&bytes));
     }
 }
 
 #[test]
-fn a_segment_covers_its_own_bytes_also_where_the_numbers_wrap() {
+fn segment_covers_its_own_bytes_when_numbers_wrap() {
     let mut segment = TcpSegment {
         from: "10.0.0.1:1".parse().expect("an address"),
         to: "10.0.0.2:2".parse().expect("an address"),
