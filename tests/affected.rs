@@ -227,7 +227,7 @@ fn kernels_in_unusual_wrappings_are_told_for_what_they_are() {
     for (file, why) in [
         ("./Image.gz", "expected an x86-64 kernel image, found a kernel for arm64"),
         ("./vmlinux.gz", "the kernel's ELF file is not a 64-bit one"),
-        ("./notes.gz", "what is packed in it is none"),
+        ("./notes.gz", "the unpacked data is not one"),
         ("./zImage", "expected an x86-64 kernel image, found a kernel for arm"),
         ("./tree", "the Makefile of this folder cannot be read"),
         ("./empty", "this folder has no kernel's Makefile"),

@@ -1,21 +1,21 @@
-//! Whether a function looks as a case of a dossier says.
+//! Decides whether a function fits a case of a dossier.
 
 use super::matching::{Bindings, Doubt, Hit, SearchedBody};
 use crate::matrix::SourcePattern;
 use crate::matrix::c::{CNode, Lines, word};
 
-/// Whether something is so.
+/// The result of a comparison.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Fit {
-    /// It is; on these lines, if there are any to show.
+    /// It fits, on these lines.
     Yes(Vec<Lines>),
-    /// It is not.
+    /// It does not fit.
     No,
-    /// It cannot be told, and why.
+    /// Unknown, and why.
     Doubt(String),
 }
 
-/// Whether the function has all of `has` and none of `lacks`, but for what `has` and `harmless` fit.
+/// Whether the function has all of `has` and none of `lacks`, ignoring matches of `has` and `harmless`.
 pub(super) fn fit<'t>(
     subject: &SearchedBody<'t>,
     has: &'t [SourcePattern],
@@ -23,7 +23,7 @@ pub(super) fn fit<'t>(
     harmless: &'t [SourcePattern],
 ) -> Fit {
     let renamed = has.iter().find_map(|pattern| subject.renames(pattern));
-    let mut doubt = renamed.map(|name| format!("the file gives {name} a meaning of its own"));
+    let mut doubt = renamed.map(|name| format!("the file redefines {name}"));
     let unclear = doubt.is_some();
     let mut tried = Vec::new();
     ways(subject, has, CaseFit::default(), &mut tried);
@@ -52,7 +52,7 @@ pub(super) fn fit<'t>(
     }
 }
 
-/// One way in which all of `has` fit together.
+/// One consistent match of all of `has`.
 #[derive(Clone, Default)]
 struct CaseFit<'t> {
     found: Bindings<'t>,
@@ -69,7 +69,7 @@ fn ways<'t>(subject: &SearchedBody<'t>, has: &'t [SourcePattern], way: CaseFit<'
     }
 }
 
-/// Whether nothing of `lacks` is there, reached by every call or not.
+/// Whether the function has none of `lacks`, whether every call reaches it or not.
 fn without<'t>(
     subject: &SearchedBody<'t>,
     way: &CaseFit<'t>,
@@ -83,13 +83,13 @@ fn without<'t>(
     for hit in lacks.iter().flat_map(|pattern| subject.hits_anywhere(pattern, &way.found)) {
         match hit.doubt {
             _ if excused.iter().any(|node| std::ptr::eq(*node, hit.node)) => {}
-            // How a known statement leaves the function is known with it.
+            // A return inside a known statement is known too.
             _ if hit.node.is(word::RETURN) && known(hit.node) => {}
             Some(why) => doubt = Some(why),
             None => return Fit::No,
         }
     }
-    // What must not be there may be in a macro.
+    // A macro may hide one of `lacks`.
     let doubt = doubt.or_else(|| if lacks.is_empty() { None } else { subject.hiding(known) });
     doubt.map_or(Fit::Yes(Vec::new()), |why| Fit::Doubt(why.to_string()))
 }

@@ -1,4 +1,4 @@
-//! Reads source files: from a folder, or from anything that returns a file for a path.
+//! Reads source files from a folder, or from anything that returns a file for a path.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -6,7 +6,7 @@ use std::path::{Component, Path, PathBuf};
 
 use super::patches::{is_patch, is_skipped};
 
-/// The largest source file that is read, in bytes. The files of the kernel's network code have at most 250 KiB.
+/// The largest source file to read, in bytes. The kernel's network code has files of at most 250 KiB.
 pub const MAX_FILE: u64 = 8 << 20;
 
 /// Files of one source tree, by their paths in it.
@@ -17,10 +17,10 @@ pub trait SourceFiles {
     ///
     /// # Errors
     ///
-    /// If it cannot be read, is no file, or is larger than [`MAX_FILE`].
+    /// If it cannot be read, is not a regular file, or is larger than [`MAX_FILE`].
     fn read(&self, path: &str) -> io::Result<Option<Vec<u8>>>;
 
-    /// The patches that lie outside a kernel's own folders. A closure has none but those that a series names.
+    /// The patches outside the kernel's own folders. A closure has only those that a series names.
     ///
     /// # Errors
     ///
@@ -36,13 +36,13 @@ impl<F: Fn(&str) -> io::Result<Option<Vec<u8>>>> SourceFiles for F {
     }
 }
 
-/// The most folders that are looked into for patches.
+/// The most folders to search for patches.
 const MOST_FOLDERS: usize = 60_000;
 
-/// A source tree in a folder. Links that lead out of it are not followed.
+/// A source tree in a folder. It rejects links that lead out of the tree.
 #[derive(Clone, Debug)]
 pub struct SourceFolder {
-    /// Without links and dots.
+    /// The canonical path.
     top: PathBuf,
 }
 
@@ -51,7 +51,7 @@ impl SourceFolder {
     ///
     /// # Errors
     ///
-    /// If it is not an existing folder.
+    /// If it is not a folder.
     pub fn open(path: &Path) -> io::Result<Self> {
         let top = fs::canonicalize(path)?;
         if fs::metadata(&top)?.is_dir() { Ok(Self { top }) } else { Err(io::ErrorKind::NotADirectory.into()) }
@@ -73,9 +73,9 @@ impl SourceFiles for SourceFolder {
         if !found.starts_with(&self.top) {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "it is a link that leads out of the source tree"));
         }
-        // Looked at before it is opened: opening a pipe would wait for somebody to write into it.
+        // The type is checked before opening, because opening a pipe would wait for a writer.
         if !fs::metadata(&found)?.is_file() {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "it is no file"));
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "it is not a regular file"));
         }
         bounded(File::open(&found)?).map(Some)
     }
@@ -86,11 +86,11 @@ impl SourceFiles for SourceFolder {
         while let Some(folder) = folders.pop() {
             seen += 1;
             if seen > MOST_FOLDERS {
-                return Err(io::Error::other("it has more folders than are looked into"));
+                return Err(io::Error::other("it has more folders than the search limit"));
             }
             for entry in fs::read_dir(self.top.join(&folder))? {
                 let entry = entry?;
-                // A patch whose name is no UTF-8 is one that nobody can name in a series.
+                // No series can name a patch whose name is not UTF-8.
                 let Ok(name) = entry.file_name().into_string() else { continue };
                 let path = if folder.is_empty() { name.clone() } else { format!("{folder}/{name}") };
                 if !entry.file_type()?.is_dir() {
@@ -105,7 +105,7 @@ impl SourceFiles for SourceFolder {
     }
 }
 
-/// All that `reader` gives, if that is no more than a source file has.
+/// Reads everything, up to the size of a source file.
 pub(super) fn bounded(reader: impl Read) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     reader.take(MAX_FILE + 1).read_to_end(&mut bytes)?;
@@ -123,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_folder_gives_its_files_and_nothing_from_outside() {
+    fn folder_gives_its_files_and_nothing_from_outside() {
         let outside = tempfile::tempdir().unwrap();
         fs::write(outside.path().join("secret"), "no").unwrap();
         let folder = tempfile::tempdir().unwrap();
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_larger_than_source_is_refused_unread() {
+    fn oversized_file_is_rejected_unread() {
         let folder = tempfile::tempdir().unwrap();
         let file = File::create(folder.path().join("huge.c")).unwrap();
         file.set_len(2 << 30).unwrap();
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_folder_is_said_to_be_none() {
+    fn path_that_is_not_a_folder_is_rejected() {
         let file = tempfile::NamedTempFile::new().unwrap();
         assert_eq!(SourceFolder::open(file.path()).unwrap_err().kind(), io::ErrorKind::NotADirectory);
         assert_eq!(SourceFolder::open(Path::new("/nonexistent/x")).unwrap_err().kind(), io::ErrorKind::NotFound);

@@ -1,20 +1,19 @@
-//! Finds a function in a file of C, without understanding the rest of the file: kernel files are full of macros that no
-//! grammar knows, and a function is judged by its own lines.
+//! Finds a function in a C file without parsing the rest of the file, because kernel files are full of macros that no
+//! grammar knows.
 
 use std::collections::BTreeSet;
 
-/// One definition of a function.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Definition {
     /// The line with its name; the first of a file is 1.
     pub line: u32,
-    /// Its body, braces included, without comments and without what `#if 0` takes out.
+    /// Its body with its braces, without comments and `#if 0` blocks.
     pub body: String,
     /// The line on which the body begins.
     pub body_line: u32,
 }
 
-/// The definitions of `name` in a file: more than one where the configuration chooses between them.
+/// The definitions of `name` in a file: more than one if the configuration chooses between them.
 ///
 /// # Errors
 ///
@@ -36,7 +35,7 @@ pub(super) fn definitions(text: &str, name: &str) -> Result<Vec<Definition>, Str
             continue;
         }
         let Some(open) = bare.body_after(at + name.len()) else { continue };
-        // The events on the way are the walk's to see; a body ends where the depth is back to nought.
+        // The walk handles the events on the way. The body ends when the depth is back to 0.
         let mut end = None;
         while let Some(byte) = walk.next() {
             if byte == b'}' && walk.depth == 0 && walk.at > open {
@@ -47,21 +46,21 @@ pub(super) fn definitions(text: &str, name: &str) -> Result<Vec<Definition>, Str
         let Some(end) = end else {
             return Err(format!("{name}() begins on line {} and has no end", line(at)));
         };
-        // Cut between ASCII braces, and blanked only in whole characters: always UTF-8.
+        // This is always UTF-8, because it is cut at ASCII braces and blanked in whole characters.
         let body = bare.readable.get(open..end).map(|bytes| String::from_utf8_lossy(bytes).into_owned());
         found.push(Definition { line: line(at), body: body.unwrap_or_default(), body_line: line(open) });
     }
     Ok(found)
 }
 
-/// The macros of a file, in any configuration.
+/// The macros of a file, for any configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Macros {
-    /// Those with parameters, which may mean anything.
+    /// Macros with parameters, which may mean anything.
     pub with_parameters: BTreeSet<String>,
-    /// Those that jump or return, with parameters or without.
+    /// Macros that jump or return, with or without parameters.
     pub leaving: BTreeSet<String>,
-    /// Names that are undefined, or defined as a number: a header's meaning of them is gone.
+    /// Names that are undefined or defined as a number, which hides a header's definition.
     pub renamed: BTreeSet<String>,
 }
 
@@ -69,7 +68,7 @@ impl Macros {
     /// The macros of a file.
     pub(super) fn of(text: &str) -> Self {
         let mut macros = Self::default();
-        // A line that ends in a backslash goes on.
+        // A backslash at the end continues a line.
         let text = text.replace("\\\r\n", " ").replace("\\\n", " ");
         for line in text.lines() {
             let Some(line) = line.trim_start().strip_prefix('#').map(str::trim_start) else { continue };
@@ -99,7 +98,7 @@ impl Macros {
     }
 }
 
-/// A line of the preprocessor that begins or ends a branch.
+/// A preprocessor line that begins or ends a branch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum IfLine {
     If,
@@ -107,21 +106,21 @@ enum IfLine {
     Endif,
 }
 
-/// A file with its disguises taken off. All have the length and the line breaks of the file.
+/// A file with parts blanked out. All versions keep the length and line breaks of the file.
 struct Bare {
-    /// Without comments, and without what `#if 0` takes out.
+    /// Without comments and `#if 0` blocks.
     readable: Vec<u8>,
-    /// Without preprocessor lines, and strings too.
+    /// Also without preprocessor lines and strings.
     code: Vec<u8>,
-    /// The preprocessor's branches, by offset.
+    /// The preprocessor's branch lines, by offset.
     events: Vec<(usize, IfLine)>,
 }
 
 /// An `#if` that is open.
 struct Open {
-    /// What is known of its condition.
+    /// The value of its condition, if known.
     known: Option<bool>,
-    /// The begin of lines that no kernel compiles.
+    /// The start of lines that are never compiled.
     dead_from: Option<usize>,
 }
 
@@ -152,7 +151,7 @@ impl Bare {
                 }
                 b'#' if fresh_line => {
                     end = line_end(bytes, at);
-                    // A comment that begins here may end lines later: it is read like any other.
+                    // A comment that begins here may end lines later, so it is read like any other.
                     if let Some(comment) = find(bytes, at, b"/*").filter(|comment| *comment < end) {
                         end = comment;
                     }
@@ -194,7 +193,7 @@ impl Bare {
                         self.kill(from, at);
                     }
                     if word == "elif" && last.known == Some(false) {
-                        // What is left of `#if 0`, `#elif X` is `#if X`.
+                        // After `#if 0`, `#elif X` means `#if X`.
                         let word = find(text.as_bytes(), at, b"elif").unwrap_or(at);
                         self.readable.splice(word..word + 4, *b"if  ");
                         self.events.push((at, IfLine::If));
@@ -223,7 +222,7 @@ impl Bare {
         }
     }
 
-    /// Removes lines that no kernel compiles, with the branches in them.
+    /// Blanks lines that are never compiled, with the branches in them.
     fn kill(&mut self, from: usize, to: usize) {
         self.blank_readable(from, to);
         self.blank_code(from, to);
@@ -245,7 +244,7 @@ impl Bare {
             && !at.checked_sub(1).is_some_and(is_word)
     }
 
-    /// The begin of the body, if parameters, attributes and a body follow the name.
+    /// The start of the body, if parameters, attributes and a body follow the name.
     fn body_after(&self, at: usize) -> Option<usize> {
         let mut at = self.parentheses(self.skip(at, |b| b.is_ascii_whitespace()))?;
         loop {
@@ -282,14 +281,14 @@ impl Bare {
     }
 }
 
-/// Walks over code and counts braces. Of the branches of an `#if` the first one counts: each closes what it opens, or all
-/// of them open the same.
+/// Walks over code and counts braces. Of an `#if` only the first branch counts, because the branches are balanced or
+/// all open the same braces.
 struct Walk<'b> {
     bare: &'b Bare,
     at: usize,
     depth: usize,
     event: usize,
-    /// For each open `#if`: the depth before it, and after its first branch.
+    /// For each open `#if`, the depth before it and after its first branch.
     branches: Vec<(usize, Option<usize>)>,
 }
 
@@ -335,7 +334,7 @@ fn find(bytes: &[u8], from: usize, what: &[u8]) -> Option<usize> {
     bytes.get(from..)?.windows(what.len()).position(|window| window == what).map(|at| from + at)
 }
 
-/// The end of a line that may be continued by a backslash.
+/// The end of a line, including continuations by a backslash.
 fn line_end(bytes: &[u8], mut at: usize) -> usize {
     while let Some(end) = find(bytes, at, b"\n") {
         let before = bytes.get(at..end).unwrap_or_default();
@@ -347,7 +346,7 @@ fn line_end(bytes: &[u8], mut at: usize) -> usize {
     bytes.len()
 }
 
-/// The end of a string or character; one that is not closed ends with its line.
+/// The end of a string or character literal. An unclosed one ends with its line.
 fn string_end(bytes: &[u8], at: usize) -> usize {
     let quote = bytes.get(at).copied();
     let mut end = at + 1;

@@ -2,14 +2,14 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// Lines and bodies, with their white space made one.
+/// Lines and bodies, with normalized white space.
 fn found(text: &str) -> Vec<(u32, String)> {
     let plain = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
     definitions(text, "f").unwrap().into_iter().map(|one| (one.line, plain(&one.body))).collect()
 }
 
 #[test]
-fn definitions_are_found_among_everything_that_looks_like_one() {
+fn definitions_are_told_from_lookalikes() {
     for (text, expected) in [
         ("int f(int a)\n{ return a; }\n", &[(1, "{ return a; }")][..]),
         ("static inline\nstruct x *f(void (*g)(int),\n int b) __must_hold(lock) __cold\n{ }\n", &[(2, "{ }")]),
@@ -44,7 +44,7 @@ fn definitions_are_found_among_everything_that_looks_like_one() {
 }
 
 #[test]
-fn the_line_of_the_body_is_that_of_the_file() {
+fn line_of_a_body_is_counted_from_the_file_start() {
     let one = definitions("\n\nint f(int a,\n\tint b)\n{\n#if 0\n\tx;\n#endif\n\ty;\n}\n", "f").unwrap().remove(0);
     assert_eq!((one.line, one.body_line), (3, 5));
     assert_eq!(one.body.lines().nth(4), Some("\ty;"));
@@ -52,7 +52,7 @@ fn the_line_of_the_body_is_that_of_the_file() {
 }
 
 #[test]
-fn a_definition_without_an_end_is_an_error() {
+fn definition_without_an_end_is_an_error() {
     let error = definitions("\nint f(void) { if (x) { }\n", "f").unwrap_err();
     assert_eq!(error, "f() begins on line 2 and has no end");
 }
@@ -61,7 +61,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(100))]
 
     #[test]
-    fn no_text_makes_the_search_panic(text in "([a-f(){};\"'/*#\n\\\\ é]|#if 0\n|#else\n|#elif\n|#endif\n|f\\(\\)\\{|#ifdef A\n){0,60}") {
+    fn any_text_is_searched_without_a_panic(text in "([a-f(){};\"'/*#\n\\\\ é]|#if 0\n|#else\n|#elif\n|#endif\n|f\\(\\)\\{|#ifdef A\n){0,60}") {
         for one in definitions(&text, "f").unwrap_or_default() {
             let ends = (one.body.chars().next(), one.body.chars().last());
             prop_assert_eq!(ends, (Some('{'), Some('}')));

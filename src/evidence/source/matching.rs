@@ -1,4 +1,4 @@
-//! Holds patterns against the body of a function.
+//! Matches patterns against the body of a function.
 
 use std::cell::Cell;
 use std::fmt;
@@ -7,70 +7,70 @@ use super::function::Macros;
 use crate::matrix::c::{Body, CNode, Lines, What, word};
 use crate::matrix::{ONE_OF, SourcePattern, goes_straight_on};
 
-/// Operators whose operands may stand in any order.
+/// Operators whose operands match in any order.
 const UNORDERED: [&str; 9] = ["&&", "||", "+", "*", "&", "|", "^", "==", "!="];
 
-/// Comparisons of nodes for one search. The largest functions of the kernel need some 20,000; what needs more than this was
-/// written to be slow.
+/// The most node comparisons in one search. The largest functions of the kernel need some 20,000; only hostile input
+/// needs more than this.
 const STEPS: u32 = 200_000;
 
-/// Comparisons for all searches in a function.
+/// The most node comparisons in all searches of a function.
 const ALL_STEPS: u32 = 2_000_000;
 
-/// How many locals may stand between a name and its value.
+/// The longest chain of locals between a name and its value.
 const MAX_VALUES: u8 = 4;
 
-/// Macros that hide nothing, because they only test or complain (include/asm-generic/bug.h, include/linux/build_bug.h,
+/// Macros that hide nothing, because they only test or warn (include/asm-generic/bug.h, include/linux/build_bug.h,
 /// include/net/net_debug.h, include/linux/kconfig.h).
 const OPEN: [&str; 8] =
     ["WARN", "WARN_ON", "WARN_ONCE", "WARN_ON_ONCE", "BUG_ON", "BUILD_BUG_ON", "DEBUG_NET_WARN_ON_ONCE", "IS_ENABLED"];
 
-/// What was found for the metavariables, and where.
+/// The values of the metavariables, and where they matched.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Bindings<'t> {
     bound: Vec<(&'t str, &'t CNode)>,
-    /// The lines that fit, with those that give a local its value.
+    /// The matching lines, and those that assign the locals in them.
     pub lines: Vec<Lines>,
 }
 
-/// One place that a pattern fits.
+/// One match of a pattern.
 #[derive(Clone, Debug)]
 pub(super) struct Hit<'t> {
     pub node: &'t CNode,
     pub found: Bindings<'t>,
-    /// Why it is not known whether every call comes past it, in every kernel that is built of this source.
+    /// Why it is unknown whether every call reaches it in every build of this source.
     pub doubt: Option<Doubt>,
 }
 
-/// What makes it unsure whether a statement counts, or is there. Each names the line that is to blame.
+/// Why it is unknown whether a statement counts. Each names the line responsible.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Doubt {
-    /// The kernel's configuration decides whether it is there at all.
+    /// The kernel's configuration decides whether it exists.
     Configured(u32),
-    /// A jump, or a return that is no error, may lead round it.
+    /// A jump or a successful return may bypass it.
     WayRound(u32),
-    /// A macro may hide anything, a return too.
+    /// A macro may hide anything, even a return.
     Hidden(u32),
 }
 
 impl fmt::Display for Doubt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Configured(line) => write!(f, "the kernel's configuration decides about it on line {line}"),
-            Self::WayRound(line) => write!(f, "line {line} may lead round it"),
-            Self::Hidden(line) => write!(f, "what the macro on line {line} hides is not known"),
+            Self::Configured(line) => write!(f, "it depends on the kernel's configuration on line {line}"),
+            Self::WayRound(line) => write!(f, "line {line} may bypass it"),
+            Self::Hidden(line) => write!(f, "the macro on line {line} may hide something"),
         }
     }
 }
 
-/// The body of a function, ready to be searched.
+/// A function's body, prepared for searches.
 pub(super) struct SearchedBody<'t> {
     block: &'t CNode,
-    /// Locals that get a value in one place only: name, value, and the statement that gives it.
+    /// Locals that are assigned only once: name, value, and the assignment.
     values: Vec<(&'t str, &'t CNode, Lines)>,
     /// The macros that its file defines.
     macros: &'t Macros,
-    /// What is left for this search, and for all.
+    /// The remaining steps of this search, and of all searches.
     steps: Cell<u32>,
     all_steps: Cell<u32>,
     exhausted: Cell<bool>,
@@ -90,7 +90,7 @@ impl<'t> SearchedBody<'t> {
                     }
                     values.push((name, value, node.lines));
                 }
-                // `a += b`, `a++`, and `&a`, which lets others give it a value.
+                // `a += b`, `a++`, and `&a`, which lets other code assign it.
                 (What::Is(sign), [_, ..]) if is_change(sign) || (*sign == "&" && node.parts.len() == 1) => {
                     changed.push(name);
                 }
@@ -102,12 +102,12 @@ impl<'t> SearchedBody<'t> {
         Self { block: &body.block, values, macros, steps, all_steps, exhausted: Cell::new(false) }
     }
 
-    /// Whether a search took too many steps and was given up. Its result says nothing then.
+    /// Whether a search took too many steps and was abandoned. Its result is then meaningless.
     pub(super) fn is_exhausted(&self) -> bool {
         self.exhausted.get()
     }
 
-    /// Counts a step; whether there was one left.
+    /// Counts a step; returns whether there was one left.
     fn step(&self) -> bool {
         match (self.steps.get().checked_sub(1), self.all_steps.get().checked_sub(1)) {
             (Some(left), Some(all_left)) => {
@@ -122,7 +122,7 @@ impl<'t> SearchedBody<'t> {
         }
     }
 
-    /// All places that fit, given what was found before; for statements only those that [`SourcePattern`] speaks of.
+    /// All matches, given the earlier bindings. Statements match only where [`SourcePattern`] says.
     pub(super) fn hits(&self, pattern: &'t SourcePattern, before: &Bindings<'t>) -> Vec<Hit<'t>> {
         self.steps.set(STEPS);
         let mut hits = Vec::new();
@@ -134,7 +134,7 @@ impl<'t> SearchedBody<'t> {
         hits
     }
 
-    /// All places that fit, reached by every call or not.
+    /// All matches, whether every call reaches them or not.
     pub(super) fn hits_anywhere(&self, pattern: &'t SourcePattern, before: &Bindings<'t>) -> Vec<Hit<'t>> {
         self.steps.set(STEPS);
         let mut hits = Vec::new();
@@ -142,9 +142,8 @@ impl<'t> SearchedBody<'t> {
         hits
     }
 
-    /// The macros that it uses and that may hide something: those that its own file defines, which may mean anything by any
-    /// name; those that leave the function; and what is called in capitals, or stands there alone in capitals, but for those
-    /// that `known` says it of.
+    /// The first macro that may hide something, ignoring nodes that `known` accepts. These are macros that the file
+    /// defines, macros that leave the function, and any uppercase name that is called or is a statement of its own.
     pub(super) fn hiding(&self, known: impl Fn(&CNode) -> bool) -> Option<Doubt> {
         let in_capitals = |name: &str| name.len() > 1 && !name.contains(|c: char| c.is_ascii_lowercase());
         let alone = self.block.walk().filter(|node| node.is(word::BLOCK)).flat_map(|block| &block.parts);
@@ -163,12 +162,12 @@ impl<'t> SearchedBody<'t> {
         hiding.next().map(|node| Doubt::Hidden(node.lines.first))
     }
 
-    /// Whether a name, which may be a whole statement, is that of a macro that leaves the function.
+    /// Whether the name is that of a macro that leaves the function.
     fn leaves(&self, name: &str) -> bool {
         self.macros.leaving.contains(name.trim_end_matches(';').trim_end())
     }
 
-    /// A name in the pattern that the file gives a meaning of its own.
+    /// A name in the pattern that the file redefines.
     pub(super) fn renames<'p>(&self, pattern: &'p SourcePattern) -> Option<&'p str> {
         pattern.node().walk().find_map(|node| match &node.what {
             What::Name(name) if self.macros.renamed.contains(name) => Some(name.as_str()),
@@ -176,7 +175,7 @@ impl<'t> SearchedBody<'t> {
         })
     }
 
-    /// Statements at the function's own level: not every call reaches those inside an `if` or a loop.
+    /// Matches statements at the function's top level, because not every call reaches those inside an `if` or a loop.
     fn on_the_way(
         &self,
         block: &'t CNode,
@@ -185,8 +184,8 @@ impl<'t> SearchedBody<'t> {
         mut doubt: Option<Doubt>,
         hits: &mut Vec<Hit<'t>>,
     ) {
-        // What refuses may be meant for some calls only. What is merely done is done on the main road, and old packets
-        // and their like turn off before it.
+        // A refusal after an exit may apply only to some calls, so the exit puts it in doubt. Other statements are on
+        // the main path, and special cases such as old packets leave before them.
         let decides = matches!(pattern.node().what, What::Is(word::IF | word::RETURN | word::GOTO));
         for node in &block.parts {
             if node.is(word::CONFIGURED) {
@@ -200,7 +199,7 @@ impl<'t> SearchedBody<'t> {
         }
     }
 
-    /// The node and all below it.
+    /// Matches the node and all nodes below it.
     fn below(
         &self,
         node: &'t CNode,
@@ -230,7 +229,7 @@ impl<'t> SearchedBody<'t> {
         }
     }
 
-    /// All ways in which the pattern fits the node.
+    /// All bindings with which the pattern matches the node.
     fn solve(&self, pattern: &'t CNode, node: &'t CNode, mut found: Bindings<'t>, values: u8) -> Vec<Bindings<'t>> {
         if !self.step() {
             return Vec::new();
@@ -253,7 +252,7 @@ impl<'t> SearchedBody<'t> {
                 let (pattern, node) = (pattern.parts.as_slice(), node.parts.as_slice());
                 match *sign {
                     sign if UNORDERED.contains(&sign) => self.any_order(pattern, node, found.clone(), values),
-                    // An `else` that the pattern does not speak of is somebody else's business.
+                    // If the pattern has no `else`, any `else` matches.
                     word::IF if pattern.len() == 2 && node.len() == 3 => {
                         self.in_order(pattern, node.get(..2).unwrap_or_default(), found.clone(), values)
                     }
@@ -272,7 +271,7 @@ impl<'t> SearchedBody<'t> {
         }
     }
 
-    /// The value of a local that has only one.
+    /// The value of a local that is assigned only once.
     fn value(&self, node: &CNode) -> Option<(&'t CNode, Lines)> {
         let What::Name(name) = &node.what else { return None };
         self.values.iter().find(|(local, ..)| local == name).map(|(_, value, lines)| (*value, *lines))
@@ -330,7 +329,7 @@ impl<'t> SearchedBody<'t> {
     }
 }
 
-/// What `$ONE_OF(a, b)` stands for.
+/// The alternatives of `$ONE_OF(a, b)`.
 fn one_of(pattern: &CNode) -> Option<&[CNode]> {
     let (first, choices) = pattern.parts.split_first().filter(|_| pattern.is(word::CALL))?;
     matches!(&first.what, What::Any(name) if name == ONE_OF).then_some(choices)
@@ -340,7 +339,7 @@ fn is_change(sign: &str) -> bool {
     matches!(sign, "++" | "--") || (sign.len() > 1 && sign.ends_with('=') && !matches!(sign, "==" | "!=" | "<=" | ">="))
 }
 
-/// `-EINVAL` and its like: a negative number, or one that has a name.
+/// Whether a value is an error: `-EINVAL` or a negative number.
 fn is_error(value: &CNode) -> bool {
     match (&value.what, value.parts.as_slice()) {
         (What::Number(n), _) => *n < 0,
@@ -349,7 +348,7 @@ fn is_error(value: &CNode) -> bool {
     }
 }
 
-/// How a call may miss what comes after `node`: by a jump, or by a return that is no error.
+/// How a call may bypass the code after `node`: by a jump or a successful return.
 fn way_round(node: &CNode) -> Option<Doubt> {
     let leaves = node.walk().find(|node| match node.parts.as_slice() {
         _ if node.is(word::GOTO) => true,

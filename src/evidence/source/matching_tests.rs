@@ -6,7 +6,7 @@ use super::super::function::Macros;
 use super::*;
 use crate::matrix::c;
 
-/// How many places of the code the pattern fits, and how many of them without doubt.
+/// The number of matches, and how many of them have no doubt.
 fn hits(pattern: &str, code: &str) -> (usize, usize) {
     let pattern: SourcePattern = pattern.parse().unwrap_or_else(|error| panic!("{error}"));
     let body = c::body(&format!("{{{code}}}"), 1).unwrap_or_else(|error| panic!("{code}: {error}"));
@@ -21,14 +21,14 @@ fn hits(pattern: &str, code: &str) -> (usize, usize) {
 }
 
 #[test]
-fn patterns_fit_what_they_say_and_nothing_else() {
+fn patterns_match_only_what_they_say() {
     for (pattern, code, expected) in [
-        // The same name is the same text.
+        // A name always stands for the same text.
         ("$A + $A", "x = a->b + a -> b;", (1, 1)),
         ("$A + $A", "x = a + b;", (0, 0)),
         ("f($A, $...)", "f(a); f(a, b, c); f(); g(a);", (2, 2)),
         ("f($A)", "f(a, b);", (0, 0)),
-        // Operands in any order; more of them only where the pattern says so.
+        // Operands match in any order. Extra operands match only if the pattern says so.
         ("a && $B > 1", "if (1 < c && a) ;", (1, 1)),
         ("a && b", "if (a && c && b) ;", (0, 0)),
         ("a && b && $...", "if (c && b && d && a) ;", (1, 1)),
@@ -36,7 +36,7 @@ fn patterns_fit_what_they_say_and_nothing_else() {
         ("a - b", "x = b - a;", (0, 0)),
         ("f($ONE_OF(A, 7))", "f(A); f(3 + 4); f(B); f(0); f(A, 7);", (2, 2)),
         ("!$ONE_OF(f($...), g())", "long n = g(); if (!n) h(); if (!f(1)) h(); if (!h()) h();", (2, 2)),
-        // Locals stand for their value, where they have but one.
+        // Locals stand for their value if they have only one.
         ("$A > s->b + 1", "long n = s->b + 1; if (x > n) ;", (1, 1)),
         ("$A > s->b + 1", "long n; n = s->b; n++; if (x > n) ;", (0, 0)),
         ("$A > s->b", "long n = s->b; n += 2; if (x > n) ;", (0, 0)),
@@ -45,7 +45,7 @@ fn patterns_fit_what_they_say_and_nothing_else() {
         ("$A > s->b", "long n = s->b; { long n = 3; } if (x > n) ;", (0, 0)),
         ("$A > s->b", "long m = s->b, n = m; if (x > n) ;", (1, 1)),
         ("$A > s->b", "long m = n, n = m; if (x > n) ;", (0, 0)),
-        // Statements at the function's own level.
+        // Statements match at the function's top level.
         ("if (a) return -E;", "{ if (a) { return -E; } }", (1, 1)),
         ("if (a) return -E;", "if (b) { if (a) return -E; }", (0, 0)),
         ("if (a) return -E;", "while (b) { if (a) return -E; }", (0, 0)),
@@ -55,7 +55,7 @@ fn patterns_fit_what_they_say_and_nothing_else() {
         ("if (a) { $...; return 1; }", "if (a) { for (;;) f(); return 1; }", (0, 0)),
         ("a = 0;", "a = 0; if (b) a = 0;", (1, 1)),
         ("a = 0", "a = 0; if (b) a = 0;", (2, 2)),
-        // What may lead round, and what may not be there.
+        // Statements that may bypass the match, or may be compiled out.
         ("if (a) return 1;", "if (b) return -EINVAL; if (a) return 1;", (1, 1)),
         ("if (a) return 1;", "if (b) return 0; if (a) return 1;", (1, 0)),
         ("if (a) return 1;", "if (b) goto out; if (a) return 1; out: ;", (1, 0)),
@@ -68,7 +68,7 @@ fn patterns_fit_what_they_say_and_nothing_else() {
 }
 
 #[test]
-fn a_function_that_is_made_to_be_slow_is_given_up() {
+fn function_that_is_slow_to_match_is_abandoned() {
     let sum = (0..60).map(|n| format!("a{n}")).collect::<Vec<_>>().join(" + ");
     let body = c::body(&format!("{{ return {sum} && b; }}"), 1).unwrap();
     for pattern in ["$A + $B + $C + $D + $E + $F + x + $...", "$A + $B + $C + $D + $E + $F + $..."] {
@@ -84,7 +84,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(100))]
 
     #[test]
-    fn every_expression_fits_itself(a in "[a-e]( (&&|\\|\\||\\+|-|<|>|==|!=|\\*) ![a-e](->x)?){0,6}") {
+    fn every_expression_matches_itself(a in "[a-e]( (&&|\\|\\||\\+|-|<|>|==|!=|\\*) ![a-e](->x)?){0,6}") {
         let code = format!("return {a};");
         prop_assert!(hits(&a, &code).0 > 0);
     }

@@ -1,7 +1,7 @@
 //! The witness `source`: compares the functions of a source tree with the dossier.
 //!
-//! A guard is found by its structure. So a tree can be judged although its history is squashed, its version number says
-//! nothing, and its vendor spells the code differently. Code in an unknown form is `unknown`.
+//! It finds a guard by its structure. So it can judge a tree with a squashed history, a meaningless version number, or
+//! a vendor's own spelling of the code. Code in an unknown form is `unknown`.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -29,23 +29,23 @@ use case::Fit;
 use quote::QuotedLines;
 use tree::{SourceFunction, SourceTree};
 
-/// The file at the top of a kernel's source that names its release.
+/// The top-level file of a kernel's source that names its release.
 const MAKEFILE: &str = "Makefile";
 
-/// The files that [`weigh`] and [`release`] read for these bugs, to take out of a tarball.
+/// The files that [`weigh`] and [`release`] read for these bugs, to be extracted from a tarball.
 pub fn wanted<'b>(bugs: impl IntoIterator<Item = &'b Bug>) -> BTreeSet<&'b str> {
     let signatures = bugs.into_iter().flat_map(|bug| &bug.source);
     signatures.flat_map(|signature| functions(signature).map(|(file, _)| file)).chain([MAKEFILE]).collect()
 }
 
-/// The functions that a signature speaks of, each with its file.
+/// The functions that a signature names, each with its file.
 fn functions(signature: &SourceSignature) -> impl Iterator<Item = (&str, &str)> {
     let elsewhere = signature.cases.iter().flat_map(|case| &case.elsewhere);
     let elsewhere = elsewhere.map(|other| (other.file.as_str(), other.function.as_str()));
     [(signature.file.as_str(), signature.function.as_str())].into_iter().chain(elsewhere)
 }
 
-/// The release in the source's Makefile, as `5.2.0-rc6`; none if there is no kernel's Makefile.
+/// The release in the source's Makefile, as `5.2.0-rc6`; none if there is no kernel Makefile.
 ///
 /// # Errors
 ///
@@ -55,7 +55,7 @@ pub fn release(files: &(impl SourceFiles + ?Sized)) -> io::Result<Option<String>
     Ok(makefile.and_then(|text| MakefileVersion::parse(&text)).map(|version| version.to_string()))
 }
 
-/// What the source says of a bug, if it is there.
+/// Looks at the source for a bug, if there is a source.
 pub(super) fn look(exhibits: &Exhibits<'_>, bug: &Bug) -> Option<Finding> {
     Some(match exhibits.source.as_ref()? {
         Ok(files) => weigh(bug, files.as_ref()),
@@ -66,7 +66,7 @@ pub(super) fn look(exhibits: &Exhibits<'_>, bug: &Bug) -> Option<Finding> {
 /// Weighs a bug by its source signatures.
 pub fn weigh(bug: &Bug, files: &(impl SourceFiles + ?Sized)) -> Finding {
     if bug.source.is_empty() {
-        let why = format!("the dossier of {} does not say what the source looks like", bug.id);
+        let why = format!("the dossier of {} has no source signature", bug.id);
         return Finding::aside(Witness::Source, why);
     }
     let read: Vec<&str> = bug.source.iter().flat_map(functions).map(|(file, _)| file).collect();
@@ -92,14 +92,14 @@ pub fn weigh(bug: &Bug, files: &(impl SourceFiles + ?Sized)) -> Finding {
     Finding::new(Witness::Source, states, Strength::Strong, why)
 }
 
-/// Whether a function that a signature speaks of is there, in none of the forms that are known.
+/// Whether a function that a signature names exists, but in none of the known forms.
 pub fn is_unrecognised(bug: &Bug, files: &(impl SourceFiles + ?Sized)) -> bool {
     let tree = SourceTree::read(files, bug.source.iter().flat_map(functions));
     let is_there = |signature: &SourceSignature| tree.functions(&signature.file, &signature.function).is_ok();
     bug.source.iter().any(is_there) && bug.source.iter().all(|one| judge(one, &tree).states == StateSet::all())
 }
 
-/// The answer of one signature.
+/// The result of one signature.
 struct SignatureFinding {
     states: StateSet,
     why: String,
@@ -120,7 +120,7 @@ fn judge(signature: &SourceSignature, tree: &SourceTree) -> SignatureFinding {
         return judged.swap_remove(0);
     }
     let lines: Vec<_> = definitions.iter().map(|one| one.line.to_string()).collect();
-    nothing(format!("{file} defines {function}() more than once, and not alike (lines {})", lines.join(" and ")))
+    nothing(format!("{file} has differing definitions of {function}() (lines {})", lines.join(" and ")))
 }
 
 fn judge_one(signature: &SourceSignature, function: &SourceFunction, tree: &SourceTree) -> SignatureFinding {
@@ -165,10 +165,10 @@ fn judge_one(signature: &SourceSignature, function: &SourceFunction, tree: &Sour
         }
     }
     let doubts = if doubts.is_empty() { String::new() } else { format!(": {}", doubts.join("; ")) };
-    nothing(format!("{at}: {name}() has none of the forms that are known{doubts}"))
+    nothing(format!("{at}: {name}() has none of the known forms{doubts}"))
 }
 
-/// Joins two fits.
+/// Combines two results: both must fit.
 fn both<'t>(one: Fit, other: Fit, at: &'t crate::matrix::Elsewhere, places: &mut Vec<QuotedLines<'t>>) -> Fit {
     match (one, other) {
         (_, Fit::No) | (Fit::No, _) => Fit::No,

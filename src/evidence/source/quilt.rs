@@ -1,4 +1,4 @@
-//! Finds patches that packaging may apply before a kernel is built: its files may differ from the built ones.
+//! Finds patches that packaging may apply before a build, so that the built files differ from the tree's.
 
 use std::collections::{BTreeSet, HashSet};
 use std::io;
@@ -6,23 +6,23 @@ use std::io;
 use super::files::SourceFiles;
 use super::patches::{APPLIED, PACKED, SERIES};
 
-/// The most patches that are looked at. Debian's kernels have had some 500.
+/// The most patches to look at. Debian's kernels have had some 500.
 const MOST: usize = 5_000;
 
-/// Lines with fewer letters and digits than this are everywhere.
+/// Lines with fewer letters and digits than this are too common to tell anything.
 const TELLING: usize = 16;
 
-/// A patch that lies in a tree.
+/// A patch in a tree.
 struct LyingPatch {
     path: String,
-    /// Whether a series names it, with no option that turns it round.
+    /// Whether a series names it without an option that reverses it.
     is_plain: bool,
     /// Whether a series names it at all.
     is_named: bool,
 }
 
-/// The reason why these files may differ from the built ones: a patch that is not applied, or may be. None if there is no
-/// such patch.
+/// Why these files may differ from the built ones: a patch that is not applied, or may not be. None if there is no such
+/// patch.
 pub(super) fn unapplied(files: &(impl SourceFiles + ?Sized), changed: &[&str]) -> Option<String> {
     let text = |path: &str| -> io::Result<Option<String>> {
         Ok(files.read(path)?.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
@@ -45,7 +45,7 @@ pub(super) fn unapplied(files: &(impl SourceFiles + ?Sized), changed: &[&str]) -
     for LyingPatch { path, is_plain, is_named } in patches {
         let readable = text(&path).ok().flatten().filter(|_| !PACKED.iter().any(|end| path.ends_with(end)));
         let Some(patch) = readable else {
-            // A series may name what was left out.
+            // A series may name a patch that is missing.
             if is_named {
                 continue;
             }
@@ -56,13 +56,13 @@ pub(super) fn unapplied(files: &(impl SourceFiles + ?Sized), changed: &[&str]) -
             let is_in = (is_plain || !is_named) && lines.are_in(source);
             if !is_in && is_plain {
                 return Some(format!(
-                    "{path}, which changes {file}, is not applied, so the file is not what is built: apply the series \
+                    "{path}, which changes {file}, is not applied, so the built file differs: apply the series \
                      (`quilt push -a`, or `dpkg-source --before-build .`) and ask again"
                 ));
             }
             if !is_in {
                 return Some(format!(
-                    "{path} may change {file} before it is built: do what the packaging does to the source and ask again"
+                    "{path} may change {file} before it is built: prepare the source as the packaging does, and ask again"
                 ));
             }
         }
@@ -70,7 +70,7 @@ pub(super) fn unapplied(files: &(impl SourceFiles + ?Sized), changed: &[&str]) -
     None
 }
 
-/// The patches of a tree that quilt has not applied.
+/// The patches in a tree that quilt has not applied.
 fn lying(
     files: &(impl SourceFiles + ?Sized),
     text: &dyn Fn(&str) -> io::Result<Option<String>>,
@@ -80,10 +80,10 @@ fn lying(
         let list = text(series).map_err(|error| format!("{series} cannot be read ({error})"))?;
         let Some(list) = list else { continue };
         let applied = text(APPLIED).ok().flatten().unwrap_or_default();
-        // A list names all patches beside it that are used; SUSE's folders are `patches.suse` and the like.
+        // A series names all used patches in its folder. SUSE's folders are called `patches.suse` and so on.
         listed.push(if folder.is_empty() { "patches." } else { folder });
         for line in list.lines() {
-            // A line is perhaps guards, a patch, perhaps its options, and a comment.
+            // A line has optional guards, a patch, optional options, and an optional comment.
             let line = line.split('#').next().unwrap_or_default();
             let mut words = line.split_whitespace().skip_while(|word| word.starts_with(['+', '-']));
             let Some(name) = words.next() else { continue };
@@ -101,8 +101,8 @@ fn lying(
     Ok(found)
 }
 
-/// How many folders are stripped from a patch's paths, by the options behind its name in a series: `-p2`, `-p 2`, `-pab`.
-/// None where another option may change what is applied (`-R`).
+/// How many folders to strip from a patch's paths, by the options after its name in a series: `-p2`, `-p 2`, `-pab`.
+/// None if another option may change the result (`-R`).
 pub(in crate::evidence) fn level<'w>(mut options: impl Iterator<Item = &'w str>) -> Option<usize> {
     let mut level = 1;
     while let Some(word) = options.next() {
@@ -115,12 +115,12 @@ pub(in crate::evidence) fn level<'w>(mut options: impl Iterator<Item = &'w str>)
     Some(level)
 }
 
-/// No path has more folders than this type counts.
+/// No path has more folders than this type can count.
 fn level_of(number: &str) -> Option<usize> {
     number.parse::<u8>().ok().map(usize::from)
 }
 
-/// What a patch does to one file, without the white space around the lines.
+/// A patch's changes to one file. Lines are trimmed.
 #[derive(Default)]
 struct PatchLines<'p> {
     added: Vec<&'p str>,
@@ -129,9 +129,9 @@ struct PatchLines<'p> {
 }
 
 impl<'p> PatchLines<'p> {
-    /// None where it does not change the file.
+    /// None if it does not change the file.
     fn of(patch: &'p str, file: &str) -> Option<Self> {
-        // However many folders the patch's level cuts off.
+        // Any strip level is accepted.
         let is_it = |path: &str| {
             let path = path.split('\t').next().unwrap_or(path).trim();
             path.strip_suffix(file).is_some_and(|before| before.is_empty() || before.ends_with('/'))
@@ -157,7 +157,7 @@ impl<'p> PatchLines<'p> {
         changes.then_some(lines)
     }
 
-    /// Whether a file looks as the patch leaves it. Where nothing tells, it does not.
+    /// Whether a file has the patch's changes. If its lines don't tell, the answer is no.
     fn are_in(&self, source: &HashSet<&str>) -> bool {
         let telling = |line: &&&str| line.bytes().filter(u8::is_ascii_alphanumeric).count() >= TELLING;
         let stays = |line: &&&str| self.added.contains(*line) || self.context.contains(**line);
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn a_patch_of_a_file_that_lies_there_unapplied_is_named() {
+    fn unapplied_patch_of_a_file_is_named() {
         let series = ("debian/patches/series", "bugfix/x.patch -p1 # why\n");
         let patch = ("debian/patches/bugfix/x.patch", PATCH);
         let (plain, patched) = ((FILE, "a\n"), (FILE, "a\n  limit = sk->sk_sndbuf + 2048;\n"));
@@ -202,7 +202,7 @@ mod tests {
             assert_eq!(said(files), None, "{files:?}");
         }
     }
-    /// A tree with these files, which lists its patches.
+    /// A tree of these files that lists its patches.
     struct Listed<'a>(&'a [(&'a str, &'a str)]);
 
     impl SourceFiles for Listed<'_> {
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_packaging_may_apply_leaves_the_source_open() {
+    fn patch_that_packaging_may_apply_leaves_the_source_open() {
         let (plain, patched) = ((FILE, "a\n"), (FILE, "a\n  limit = sk->sk_sndbuf + 2048;\n"));
         let back = PATCH.replace("\n+\t", "\n-\t");
         let bare = PATCH.replace("a/net", "net").replace("b/net", "net");

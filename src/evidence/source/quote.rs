@@ -1,12 +1,12 @@
-//! Quotes the lines that a finding stands on.
+//! Quotes the lines behind a finding.
 
 use super::tree::SourceTree;
 use crate::matrix::c::Lines;
 
-/// Characters of code that are quoted at one place.
+/// The most characters to quote from one place.
 const MAX_QUOTE: usize = 200;
 
-/// Places that are quoted.
+/// The most places to quote.
 const MAX_PLACES: usize = 4;
 
 /// Lines of a file.
@@ -16,7 +16,7 @@ pub(super) struct QuotedLines<'t> {
     pub lines: Lines,
 }
 
-/// Those places with their code, as `net/ipv4/tcp_output.c:1626-1633 “limit = …”`; none if the list is empty.
+/// The places with their code, as `net/ipv4/tcp_output.c:1626-1633 “limit = …”`; none if the list is empty.
 pub(super) fn quote(tree: &SourceTree, places: &[QuotedLines]) -> Option<String> {
     let quotes: Vec<String> = merged(places).into_iter().take(MAX_PLACES).map(|place| one(tree, place)).collect();
     (!quotes.is_empty()).then(|| quotes.join(", "))
@@ -44,7 +44,7 @@ fn one(tree: &SourceTree, place: QuotedLines) -> String {
     let skipped = usize::try_from(first.saturating_sub(1)).unwrap_or(usize::MAX);
     let lines = tree.text(place.file).unwrap_or_default().lines().skip(skipped).take(count);
     let code: Vec<&str> = lines.flat_map(str::split_whitespace).collect();
-    // The file is a stranger's: nothing of it shall reach a terminal but printable characters.
+    // The file is untrusted: only printable characters may reach a terminal.
     let code = code.join(" ").replace(|c: char| c.is_control(), "?");
     let short: String = code.chars().take(MAX_QUOTE).collect();
     let dots = if short.len() < code.len() { "…" } else { "" };

@@ -1,4 +1,4 @@
-//! The built-in signatures on look-alikes of the functions.
+//! Tests the built-in signatures on imitations of the functions.
 
 use std::io;
 
@@ -18,7 +18,7 @@ const INPUT: &str = "net/ipv4/tcp_input.c";
 const COOKIES: &str = "net/ipv4/syncookies.c";
 const COOKIES6: &str = "net/ipv6/syncookies.c";
 
-/// What a bug's signatures say of these files.
+/// Weighs a bug by these files.
 fn weighed(bug: &str, files: &[(&str, &str)]) -> Finding {
     let bugs = Bugs::built_in();
     let bug = bugs.get(&bug.parse().unwrap()).unwrap();
@@ -29,7 +29,7 @@ fn weighed(bug: &str, files: &[(&str, &str)]) -> Finding {
     })
 }
 
-/// The states as text; all are `unknown`.
+/// The states as text, `unknown` if all are possible.
 fn states(finding: &Finding) -> String {
     if finding.states == StateSet::all() {
         return "unknown".to_owned();
@@ -45,7 +45,7 @@ fn says(bug: &str, files: &[(&str, &str)], expected: &str) {
     assert_eq!((finding.witness, finding.strength), (Witness::Source, strength));
 }
 
-/// A tcp_probe_timer() with these lines in its midst.
+/// A tcp_probe_timer() that contains these lines.
 fn probe_timer(lines: &str) -> String {
     format!(
         "static void tcp_probe_timer(struct sock *sk)\n{{\n\tstruct inet_connection_sock *icsk = inet_csk(sk);\n\
@@ -56,7 +56,7 @@ fn probe_timer(lines: &str) -> String {
     )
 }
 
-/// A tcp_ack() with these lines in its midst.
+/// A tcp_ack() that contains these lines.
 fn ack(lines: &str) -> String {
     format!(
         "static int tcp_ack(struct sock *sk, const struct sk_buff *skb, int flag)\n{{\n\tif (before(ack, una)) {{\n\
@@ -89,7 +89,7 @@ fn every_form_of_the_zero_window_s_clock_is_named() {
         (later, "", "fixed"),
         (fix, forget, "affected"),
         (later, forget, "affected"),
-        // Only sometimes, or in some kernels: nobody knows when.
+        // Conditional statements and conditional compilation.
         (fix, on_opening.as_str(), "unknown"),
         (fix, &format!("#ifdef CONFIG_X\n{forget}\n#endif"), "unknown"),
         (fix, "VENDOR_ON_ACK(sk);", "unknown"),
@@ -100,10 +100,10 @@ fn every_form_of_the_zero_window_s_clock_is_named() {
         (&in_jiffies, "", "never-had"),
         (&in_jiffies.replace("(skb)", "(tcp_send_head(sk))"), "", "never-had"),
         (&in_jiffies.replace("skb->skb_mstamp", "tcp_send_head(sk)->skb_mstamp"), "", "never-had"),
-        // Some other function of the limit may be anything.
+        // An unknown function of the limit may mean anything.
         (&in_jiffies.replace("jiffies_to_msecs", "vendor_limit"), "", "unknown"),
         (&in_jiffies.replace("start_ts) >", "start_ts) <"), "", "unknown"),
-        // Before 3.18 the function knew no limit but the count.
+        // Before 3.18 the function only counted probes.
         ("", "", "unknown"),
     ] {
         says("zero-window-user-timeout", &[(TIMER, &probe_timer(timer)), (INPUT, &ack(acked))], expected);
@@ -113,7 +113,7 @@ fn every_form_of_the_zero_window_s_clock_is_named() {
 }
 
 #[test]
-fn a_strict_cookie_check_is_told_from_the_usual_one() {
+fn strict_cookie_check_is_told_from_the_usual_one() {
     let check = |hash: &str| {
         format!(
             "static __u32 check_tcp_syn_cookie(__u32 cookie, __be32 saddr, __u32 sseq)\n{{\n\
@@ -141,18 +141,18 @@ fn a_strict_cookie_check_is_told_from_the_usual_one() {
 }
 
 #[test]
-fn an_unreadable_source_is_unknown_with_the_reason() {
+fn unreadable_source_is_unknown_with_the_reason() {
     let bugs = Bugs::built_in();
     let bug = bugs.get(&"tcp-fragment-stall".parse().unwrap()).unwrap();
     type Read = fn(&str) -> io::Result<Option<Vec<u8>>>;
     let cases: [(Read, &str); 5] = [
-        (|_| Ok(None), "no source of a kernel"),
+        (|_| Ok(None), "not a kernel source"),
         (
             |path| Ok((path == "Makefile").then(|| b"VERSION=6\nPATCHLEVEL=1\n".to_vec())),
             "there is no net/ipv4/tcp_output.c",
         ),
         (|_| Err(io::ErrorKind::PermissionDenied.into()), "cannot be read: permission denied"),
-        (|_| Ok(Some(vec![0x7f, b'E', b'L', b'F', 0])), "is no text"),
+        (|_| Ok(Some(vec![0x7f, b'E', b'L', b'F', 0])), "is not a text file"),
         (|_| Ok(Some(b"int x;\n".to_vec())), "does not define tcp_fragment()"),
     ];
     for (read, why) in cases {
@@ -163,7 +163,7 @@ fn an_unreadable_source_is_unknown_with_the_reason() {
 }
 
 #[test]
-fn the_release_is_read_from_the_makefile() {
+fn release_is_read_from_the_makefile() {
     for (makefile, expected) in [
         (Ok(Some("# x\nVERSION = 6\nPATCHLEVEL = 12\nSUBLEVEL = 117\nEXTRAVERSION =\n")), Ok(Some("6.12.117"))),
         (Ok(Some("VERSION = 3\nPATCHLEVEL = 10\nEXTRAVERSION = -957.el7\nVERSION = 9\n")), Ok(Some("3.10.0-957.el7"))),
@@ -191,7 +191,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(25))]
 
     #[test]
-    fn no_damage_to_a_file_makes_the_witness_panic(
+    fn damaged_file_is_weighed_without_a_panic(
         at in any::<prop::sample::Index>(),
         cut in 0..40_usize,
         with in "([{}();#\n\"'/*>&!=+-]|[a-z]){0,12}",

@@ -1,4 +1,5 @@
-//! The signatures of `tcp-fragment-stall` on look-alikes of tcp_fragment(), in each form of history and in vendors' forms.
+//! Tests the signatures of `tcp-fragment-stall` on imitations of tcp_fragment(), in each historical form and in
+//! vendors' forms.
 
 use super::*;
 
@@ -37,7 +38,7 @@ fn every_form_of_the_guard_is_named() {
     let count = "NET_INC_STATS(sock_net(sk), LINUX_MIB_TCPWQUEUETOOBIG);";
     for (guard, expected) in [
         (String::new(), "never-had"),
-        // 4.14.127, 4.19.52; SUSE's, without the counter; as somebody else may have spelled it.
+        // 4.14.127, 4.19.52; SUSE's, without the counter; other possible spellings.
         (format!("if (unlikely((sk->sk_wmem_queued >> 1) > sk->sk_sndbuf)) {{ {count} return -ENOMEM; }}"), "affected"),
         ("if (sk->sk_wmem_queued >> 1 > sk->sk_sndbuf) return -ENOMEM;".to_owned(), "affected"),
         (
@@ -50,7 +51,7 @@ fn every_form_of_the_guard_is_named() {
                 .to_owned(),
             "affected",
         ),
-        // 4.14.131, with its 128 KiB in any spelling.
+        // 4.14.131, with any spelling of its 128 KiB.
         (
             format!("if (unlikely((sk->sk_wmem_queued >> 1) > sk->sk_sndbuf + 0x20000)) {{ {count} return -ENOMEM; }}"),
             "half-fixed",
@@ -73,13 +74,13 @@ fn every_form_of_the_guard_is_named() {
                 .to_owned(),
             "half-fixed",
         ),
-        // 4.19.62, 5.3; 5.19, whose constant has another name; and with more that is let through.
+        // 4.19.62, 5.3; 5.19, whose constant has another name; and with further exemptions.
         (FIX.to_owned(), "fixed"),
         (FIX.replace("GSO_MAX_SIZE", "GSO_LEGACY_MAX_SIZE"), "fixed"),
         (FIX.replace("(sk->sk_wmem", "!vendor_lets_through(sk) && (sk->sk_wmem"), "fixed"),
-        // The fix as shipped, and a counter that counts more.
+        // The fix as shipped, and a counter that also counts something else.
         (format!("if ((sk->sk_wmem_queued >> 1) > sk->sk_sndbuf) {count}\n{FIX}"), "fixed"),
-        // Both limits: the narrower one refuses.
+        // Both limits: the narrower one decides.
         (format!("{FIX}\nif ((sk->sk_wmem_queued >> 1) > sk->sk_sndbuf) return -ENOMEM;"), "affected"),
     ] {
         says("tcp-fragment-stall", &[(OUTPUT, &fragment(&guard)), (TCP_H, TAIL)], expected);
@@ -92,10 +93,10 @@ fn every_form_of_the_guard_is_named() {
 }
 
 #[test]
-fn a_guard_in_an_unknown_form_is_unknown() {
+fn guard_in_an_unknown_form_is_unknown() {
     let refuse = "{ return -ENOMEM; }";
     for guard in [
-        // Other amounts, other comparisons, other refusals.
+        // Other amounts, other comparisons, other errors.
         format!("if ((sk->sk_wmem_queued >> 1) > sk->sk_sndbuf + 0x40000) {refuse}"),
         format!("if ((sk->sk_wmem_queued >> 2) > sk->sk_sndbuf) {refuse}"),
         format!("if ((sk->sk_wmem_queued >> 1) < sk->sk_sndbuf) {refuse}"),
@@ -104,48 +105,48 @@ fn a_guard_in_an_unknown_form_is_unknown() {
         format!("if (vendor_queue_too_big(sk)) {refuse}"),
         "if (vendor_queue_too_big(sk)) return -EAGAIN;".to_owned(),
         "err = vendor_queue_too_big(sk);\nif (err) return err;".to_owned(),
-        // Conditions that change who is refused.
+        // Conditions that change which calls fail.
         format!("if ((sk->sk_wmem_queued >> 1) > sk->sk_sndbuf && vendor_strict) {refuse}"),
         format!("if ((sk->sk_wmem_queued >> 1) > sk->sk_sndbuf || vendor_strict) {refuse}"),
         format!(
             "if (tcp_queue != TCP_FRAG_IN_WRITE_QUEUE) {{ if ((sk->sk_wmem_queued >> 1) > sk->sk_sndbuf) {refuse} }}"
         ),
         "if ((sk->sk_wmem_queued >> 1) > sk->sk_sndbuf) { if (tcp_queue) goto on; return -ENOMEM; }\non:".to_owned(),
-        // Ways round it.
+        // Code that bypasses the limit.
         format!(
             "if (skb == tcp_rtx_queue_head(sk)) goto on;\nif ((sk->sk_wmem_queued >> 1) > sk->sk_sndbuf) {refuse}\non:"
         ),
         format!("if (vendor) return vendor_fragment(sk);\nif ((sk->sk_wmem_queued >> 1) > sk->sk_sndbuf) {refuse}"),
-        // A limit that more than one line has to do with.
+        // A limit that is computed on more than one line.
         format!(
             "limit = sk->sk_sndbuf;\nif (vendor) limit += 0x20000;\nif ((sk->sk_wmem_queued >> 1) > limit) {refuse}"
         ),
         format!("limit = sk->sk_sndbuf;\nvendor_limit(&limit);\nif ((sk->sk_wmem_queued >> 1) > limit) {refuse}"),
-        // What the configuration decides.
+        // A limit that depends on the configuration.
         format!("#ifdef CONFIG_VENDOR\nif ((sk->sk_wmem_queued >> 1) > sk->sk_sndbuf) {refuse}\n#endif"),
-        // The fix, and another limit whose name says nothing.
+        // The fix, and another limit with an unknown name.
         format!("{FIX}\nif (vendor_queue_too_big(sk)) {refuse}"),
         format!("{FIX}\nif (sk->sk_wmem_queued > 2 * sk->sk_sndbuf) return -ENOBUFS;"),
-        // Half of the fix's ways out.
+        // Half of the fix's exemptions.
         FIX.replace("&& skb != tcp_rtx_queue_tail(sk)", ""),
         FIX.replace("2 * SKB", "SKB"),
-        // Room for nothing, for less than a packet of GSO's, or for who knows what.
+        // No room, room for less than a GSO packet, or unknown room.
         FIX.replace("GSO_MAX_SIZE", "0"),
         FIX.replace("GSO_MAX_SIZE", "1500"),
         FIX.replace("GSO_MAX_SIZE", "vendor_size"),
         FIX.replace("2 * SKB_TRUESIZE(GSO_MAX_SIZE)", "VENDOR_ROOM"),
         FIX.replace("sk->sk_sndbuf + 2 * SKB_TRUESIZE(GSO_MAX_SIZE)", "VENDOR_LIMIT(sk)"),
         FIX.replace("(sk->sk_wmem_queued >> 1) > limit", "VENDOR_TOO_BIG(sk)"),
-        // Limits that look like a want of memory.
+        // Limits that look like failed allocations.
         format!("if (!vendor_may_split(sk)) {refuse}"),
         "if (WARN_ON(vendor_queue_too_big(sk))) return -EINVAL;".to_owned(),
         format!("if (skb_cloned(skb) && vendor_queue_too_big(sk)) {refuse}"),
-        // Limits that a macro hides: it may return.
+        // Limits hidden in a macro, which may return.
         "VENDOR_CHECK_QUEUE(sk);".to_owned(),
         "VENDOR_CHECK_QUEUE;".to_owned(),
         "if (len) { VENDOR_CHECK_QUEUE(sk, skb); }".to_owned(),
         format!("{FIX}\nVENDOR_CHECK_QUEUE(sk);"),
-        // What the grammar does not understand.
+        // Code that the grammar does not understand.
         "list_each_thing(a, b) what is this {".to_owned(),
     ] {
         says("tcp-fragment-stall", &[(OUTPUT, &fragment(&guard)), (TCP_H, TAIL)], "unknown");
@@ -153,16 +154,16 @@ fn a_guard_in_an_unknown_form_is_unknown() {
 }
 
 #[test]
-fn a_macro_of_the_file_s_own_may_mean_anything() {
+fn macro_that_the_file_defines_may_mean_anything() {
     let define = |macros: &str, guard: &str| format!("{macros}\n{}", fragment(guard));
     let affected = "if ((sk->sk_wmem_queued >> 1) > sk->sk_sndbuf) return -ENOMEM;";
     for (code, expected) in [
         (define("#define check(sk) if (big(sk)) return -ENOMEM", "check(sk);"), "unknown"),
         (define("# define\tskb_unclone(a, b) big(a)", ""), "unknown"),
         (define("#define SKB_TRUESIZE(X) 0", FIX), "unknown"),
-        // A limit that is seen refuses whatever a macro does besides.
+        // A visible limit decides whatever a macro does in addition.
         (define("#define check(sk) trace(sk)", &format!("{affected}\ncheck(sk);")), "affected"),
-        // Its own macros that the function doesn't use, and those that everybody knows.
+        // The file's macros that the function doesn't use, and well-known macros.
         (define("#define other(sk) return 0\n#define check_2 1", "check(sk);"), "never-had"),
         (define("", "WARN_ON_ONCE(!len);\nBUG_ON(len > skb->len);\nif (IS_ENABLED(CONFIG_X)) f();"), "never-had"),
         (define("", &format!("TCP_SKB_CB(skb)->seq = 1;\n{FIX}")), "fixed"),
@@ -171,11 +172,11 @@ fn a_macro_of_the_file_s_own_may_mean_anything() {
     }
     let why = weighed("tcp-fragment-stall", &[(OUTPUT, &fragment("VENDOR_CHECK(sk);")), (TCP_H, TAIL)]).why;
     assert!(why.contains("it may be that there is no limit on queued data"), "{why}");
-    assert!(why.contains("but what the macro on line 12 hides is not known"), "{why}");
+    assert!(why.contains("but the macro on line 12 may hide something"), "{why}");
 }
 
 #[test]
-fn a_function_with_hidden_parts_is_not_called_never_had() {
+fn function_with_hidden_parts_is_not_called_never_had() {
     let plain = fragment("");
     let head = "int tcp_fragment(struct sock *sk, struct sk_buff *skb, u32 len)\n";
     let over = |guard: &str| plain.replace("\tif (skb_unclone", &format!("{guard}\n\tif (skb_unclone"));
@@ -188,10 +189,10 @@ fn a_function_with_hidden_parts_is_not_called_never_had() {
         (plain.replace("return 0;", "return over(sk) ? -ENOMEM : 0;"), TAIL.to_owned()),
         (over("while (over(sk)) return -ENOMEM;"), TAIL.to_owned()),
         (over("switch (over(sk)) { case 1: return -ENOMEM; }"), TAIL.to_owned()),
-        // A macro without parameters, and one from a header that is read anyway.
+        // A macro without parameters, and one from a header that is read too.
         (format!("#define check_limit if (big(sk)) return -ENOMEM\n{}", over("check_limit;")), TAIL.to_owned()),
         (over("check_limit(sk);"), format!("{leaving}{TAIL}")),
-        // The fix in its words, which mean something else here.
+        // The fix's names, redefined.
         (format!("#undef GSO_MAX_SIZE\n#define GSO_MAX_SIZE 0\n{}", fragment(FIX)), TAIL.to_owned()),
         (format!("#define GSO_MAX_SIZE 0\n{}", fragment(FIX)), TAIL.to_owned()),
     ] {
@@ -201,7 +202,7 @@ fn a_function_with_hidden_parts_is_not_called_never_had() {
 }
 
 #[test]
-fn lines_that_no_kernel_compiles_say_nothing() {
+fn lines_that_are_never_compiled_say_nothing() {
     let guard = "if ((sk->sk_wmem_queued >> 1) > sk->sk_sndbuf) { return -ENOMEM; }";
     for (code, expected) in [
         (format!("#if 0\n{guard}\n#endif"), "never-had"),
@@ -215,7 +216,7 @@ fn lines_that_no_kernel_compiles_say_nothing() {
 }
 
 #[test]
-fn the_fix_s_own_defect_is_seen_in_the_header() {
+fn defect_of_the_fix_is_seen_in_the_header() {
     for (guard, tail, expected) in [
         (FIX_BEFORE_4_15, Some(TAIL_BEFORE_4_15), "fixed-with-defect"),
         (FIX_BEFORE_4_15, Some(TAIL_MENDED), "fixed"),
@@ -235,20 +236,20 @@ fn the_fix_s_own_defect_is_seen_in_the_header() {
 }
 
 #[test]
-fn two_definitions_have_to_agree() {
+fn two_definitions_must_agree() {
     let broken = fragment("if ((sk->sk_wmem_queued >> 1) > sk->sk_sndbuf) return -ENOMEM;");
     let both = |one: &str, other: &str| format!("#ifdef CONFIG_X\n{one}#else\n{other}#endif\n");
     says("tcp-fragment-stall", &[(OUTPUT, &both(&broken, &broken)), (TCP_H, TAIL)], "affected");
     let finding = weighed("tcp-fragment-stall", &[(OUTPUT, &both(&broken, &fragment(FIX))), (TCP_H, TAIL)]);
     assert_eq!(states(&finding), "unknown");
-    assert!(finding.why.contains("more than once, and not alike (lines 3 and 25)"), "{}", finding.why);
+    assert!(finding.why.contains("differing definitions of tcp_fragment() (lines 3 and 25)"), "{}", finding.why);
 }
 
 #[test]
-fn a_finding_quotes_the_lines_it_stands_on() {
+fn finding_quotes_its_lines() {
     let files = [(OUTPUT, fragment(&FIX.replace("\n\t", "\n\t\u{1b}[31m /* \u{7} */ ")))];
     let files: Vec<_> = files.iter().map(|(name, text)| (*name, text.as_str())).chain([(TCP_H, TAIL)]).collect();
-    // An escape sequence is no C, so this is `unknown`; a comment may hold one, and must not reach a terminal.
+    // An escape sequence is not C, so this is `unknown`. A comment may contain one, and must not reach a terminal.
     assert_eq!(states(&weighed("tcp-fragment-stall", &files)), "unknown");
     let code = fragment(&FIX.replace("\n\t", "\n\t/* \u{1b}[31m */ "));
     let finding = weighed("tcp-fragment-stall", &[(OUTPUT, &code), (TCP_H, TAIL)]);

@@ -1,4 +1,4 @@
-//! Source files out of a tarball, and the patches beside them, in one pass.
+//! Reads source files and patches from a tarball, in one pass.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -10,20 +10,20 @@ use super::patches::{is_packaging, is_patch};
 use crate::kernel;
 use crate::kernel::compression::{self, Compression};
 
-/// Entries that are looked at; Linux 6.12 has 92,000.
+/// The most entries. Linux 6.12 has 92,000.
 const MAX_ENTRIES: usize = 1_000_000;
 
-/// Bytes that a tarball may unpack to; Linux 6.12 has 1.6 GB.
+/// The most bytes that a tarball may unpack to. Linux 6.12 has 1.6 GB.
 const MAX_BYTES: u64 = 8 << 30;
 
-/// Bytes of wanted files that are kept, with those that turn out to be another folder's.
+/// The most bytes to keep of wanted files, including those in a folder that turns out to be the wrong one.
 const MAX_KEPT: usize = 128 << 20;
 
 /// The wanted files of a tarball, and its packaging.
 #[derive(Clone, Debug, Default)]
 pub struct Tarball {
     files: BTreeMap<String, Vec<u8>>,
-    /// Series and patches; no text of those that are too large.
+    /// Series and patches. Files that are too large have no text.
     packaging: BTreeMap<String, Option<Vec<u8>>>,
 }
 
@@ -33,21 +33,21 @@ pub enum TarballError {
     /// The file cannot be opened or read.
     #[error(transparent)]
     Io(#[from] io::Error),
-    /// It is none.
-    #[error("it is no tarball: {0}")]
+    /// It is not a tarball.
+    #[error("it is not a tarball: {0}")]
     NotOne(&'static str),
-    /// Its bytes are wrong.
+    /// Its content is invalid.
     #[error("the tarball is truncated, damaged or hostile: {0}")]
     Damaged(io::Error),
 }
 
 impl Tarball {
-    /// Reads the files with the paths `wanted` out of the tarball at `path`: plain, or compressed by gzip, xz or zstd.
-    /// The name of the top folder is left out of the paths.
+    /// Reads the files at the paths `wanted` from the tarball at `path`: plain, or compressed with gzip, xz, zstd or
+    /// bzip2. Paths omit the top folder.
     ///
     /// # Errors
     ///
-    /// Where the file cannot be read, is no tarball, is damaged, or unpacks to more than any kernel.
+    /// If the file cannot be read, is not a tarball, is damaged, or unpacks to more than any kernel.
     pub fn open<'w>(path: &Path, wanted: impl IntoIterator<Item = &'w str>) -> Result<Self, TarballError> {
         let found = std::fs::metadata(path)?;
         if !found.is_file() {
@@ -56,7 +56,7 @@ impl Tarball {
         let mut file = BufReader::with_capacity(128 << 10, File::open(path)?);
         let mut head = Vec::new();
         (&mut file).take(512).read_to_end(&mut head)?;
-        let not = TarballError::NotOne("expected a tar archive, plain or compressed by gzip, xz, zstd or bzip2");
+        let not = TarballError::NotOne("expected a tar archive, plain or compressed with gzip, xz, zstd or bzip2");
         let how = kernel::tarball_compression(&head).ok_or(not)?;
         let packed = io::Cursor::new(head).chain(file);
         read(how, packed, &wanted.into_iter().collect())
@@ -81,11 +81,11 @@ fn read(how: Compression, packed: impl Read, wanted: &BTreeSet<&str>) -> Result<
     (&mut reader).take(512).read_to_end(&mut head).map_err(TarballError::Damaged)?;
     // POSIX.1-1988, which every kernel's tarball follows.
     if head.get(257..262) != Some(b"ustar") {
-        return Err(TarballError::NotOne("expected a tar archive, and what is packed in it is none"));
+        return Err(TarballError::NotOne("expected a tar archive, but the unpacked data is not one"));
     }
     let mut archive = tar::Archive::new(io::Cursor::new(head).chain(reader));
-    // Whether there is a folder around all is known for certain only at the end: until then the files are kept for each
-    // folder that may be it, and for none.
+    // Only the end of the archive shows whether there is a top folder. Until then the files are kept for each possible
+    // top folder, and for none.
     let mut tops: BTreeMap<Vec<u8>, Tarball> = BTreeMap::new();
     let is_kept = |path: &str| wanted.contains(path) || is_packaging(path);
     let mut kept = 0;
@@ -105,7 +105,7 @@ fn read(how: Compression, packed: impl Read, wanted: &BTreeSet<&str>) -> Result<
             continue;
         }
         if !entry.header().entry_type().is_file() {
-            // A link or a folder where the kernel has a file: as good as nothing.
+            // A link or a folder in the place of a file counts as missing.
             continue;
         }
         if entry.size() > MAX_FILE && places.iter().flatten().all(|(_, path)| !wanted.contains(path)) {
@@ -131,7 +131,7 @@ fn read(how: Compression, packed: impl Read, wanted: &BTreeSet<&str>) -> Result<
             }
         }
     }
-    // The tree is where most of the wanted files are; `tools` and `Documentation` have a Makefile too.
+    // The top folder is the one with most of the wanted files, because `tools` and `Documentation` have a Makefile too.
     Ok(tops.into_values().max_by_key(|tarball| tarball.files.len()).unwrap_or_default())
 }
 

@@ -25,7 +25,7 @@ fn open(bytes: &[u8], wanted: &[&str]) -> Result<Tarball, TarballError> {
 const WANTED: [&str; 2] = ["Makefile", "net/a.c"];
 
 #[test]
-fn the_folder_around_all_may_have_any_name_or_be_missing() {
+fn top_folder_may_have_any_name_or_be_missing() {
     let others: &[(&str, &[u8])] =
         &[("tools/Makefile", b"t"), ("Documentation/Makefile", b"d"), ("net/Makefile", b"n")];
     for top in ["linux-5.10/", "./linux-source-6.1/", "x/", "", "./"] {
@@ -40,7 +40,7 @@ fn the_folder_around_all_may_have_any_name_or_be_missing() {
 }
 
 #[test]
-fn every_compression_is_known_by_its_bytes() {
+fn every_compression_is_recognised_by_its_bytes() {
     let plain = tar(&[("l/Makefile", b"m"), ("l/net/a.c", b"a")]);
     let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     gzip.write_all(&plain).unwrap();
@@ -57,16 +57,16 @@ fn every_compression_is_known_by_its_bytes() {
 }
 
 #[test]
-fn damage_behind_the_wanted_files_is_damage() {
+fn damage_after_the_wanted_files_is_an_error() {
     let mut bytes = tar(&[("l/Makefile", b"m"), ("l/net/a.c", b"a")]);
-    // Without the end that an archive has, and with rubbish where patches may be.
+    // Without the archive's end, and with garbage in place of patches.
     bytes.truncate(4 * 512);
     bytes.extend([0xff; 4096]);
     assert!(matches!(open(&bytes, &WANTED), Err(TarballError::Damaged(_))));
 }
 
 #[test]
-fn patches_are_taken_out_wherever_they_lie() {
+fn patches_are_read_from_any_folder() {
     let files: [(&str, &[u8]); 6] = [
         ("l/debian/patches/series", b"x\n"),
         ("l/Makefile", b"m"),
@@ -82,7 +82,7 @@ fn patches_are_taken_out_wherever_they_lie() {
 }
 
 #[test]
-fn a_damaged_tarball_is_rejected_with_the_reason() {
+fn damaged_tarball_is_rejected_with_the_reason() {
     let long = tar(&[("l/Makefile", b"m"), ("l/net/a.c", &[b'a'; 2000])]);
     let huge = tar(&[("l/Makefile", &vec![b' '; usize::try_from(MAX_FILE).unwrap() + 1])]);
     let mut words = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
@@ -90,7 +90,7 @@ fn a_damaged_tarball_is_rejected_with_the_reason() {
     let words = words.finish().unwrap();
     for (bytes, why) in [
         (&b""[..], "expected a tar archive"),
-        (&words, "what is packed in it is none"),
+        (&words, "the unpacked data is not one"),
         (b"BZh91AY&SY", "damaged"),
         (b"\x7fELF", "expected a tar archive"),
         (&[0; 2048], "expected a tar archive"),
@@ -105,7 +105,7 @@ fn a_damaged_tarball_is_rejected_with_the_reason() {
 }
 
 #[test]
-fn a_link_in_the_place_of_a_file_is_no_file() {
+fn link_in_place_of_a_file_counts_as_missing() {
     let mut builder = tar::Builder::new(Vec::new());
     let mut header = tar::Header::new_ustar();
     header.set_entry_type(tar::EntryType::Symlink);
@@ -119,7 +119,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(60))]
 
     #[test]
-    fn no_bytes_make_the_reader_panic(at in 0..2560_usize, with in any::<[u8; 4]>(), cut in 0..3000_usize) {
+    fn any_bytes_are_read_without_a_panic(at in 0..2560_usize, with in any::<[u8; 4]>(), cut in 0..3000_usize) {
         let mut bytes = tar(&[("l/Makefile", b"m"), ("l/net/a.c", b"a")]);
         bytes[at..at + 4].copy_from_slice(&with);
         bytes.truncate(cut);

@@ -1,4 +1,4 @@
-//! The functions of a source tree that signatures ask for, each read once.
+//! The functions of a source tree that signatures name, each read once.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,15 +9,15 @@ use super::matching::SearchedBody;
 use crate::matrix::c::{self, Body, Unreadable};
 use crate::matrix::{Elsewhere, SourcePattern};
 
-/// A function as it stands in a file.
+/// A function in a file.
 pub(super) struct SourceFunction {
     /// The line with its name.
     pub line: u32,
-    /// What it does, if that could be read.
+    /// Its body, if it could be parsed.
     pub body: Result<Body, Unreadable>,
 }
 
-/// What was read of a source tree.
+/// The parts of a source tree that were read.
 pub(super) struct SourceTree {
     texts: BTreeMap<String, Result<String, String>>,
     functions: BTreeMap<(String, String), Result<Vec<SourceFunction>, String>>,
@@ -25,7 +25,7 @@ pub(super) struct SourceTree {
 }
 
 impl SourceTree {
-    /// Reads these functions, each named with its file before it.
+    /// Reads these functions, each given as file and name.
     pub(super) fn read<'s>(
         files: &(impl SourceFiles + ?Sized),
         wanted: impl Iterator<Item = (&'s str, &'s str)>,
@@ -42,7 +42,7 @@ impl SourceTree {
                 tree.macros.insert(file.to_owned(), Macros::of(text));
             }
         }
-        // A function may use what a header defines.
+        // A function may use macros from a header.
         let leaving: Vec<String> = tree.macros.values().flat_map(|macros| macros.leaving.iter().cloned()).collect();
         for macros in tree.macros.values_mut() {
             macros.leaving.extend(leaving.iter().cloned());
@@ -50,7 +50,7 @@ impl SourceTree {
         tree
     }
 
-    /// The definitions of a function, at least one, or why there is none.
+    /// The definitions of a function, at least one, or the reason why there is none.
     pub(super) fn functions(&self, file: &str, name: &str) -> Result<&[SourceFunction], &str> {
         match self.functions.get(&(file.to_owned(), name.to_owned())) {
             Some(Ok(functions)) => Ok(functions),
@@ -59,7 +59,7 @@ impl SourceTree {
         }
     }
 
-    /// The macros that a file defines, and those of the other files that leave the function which uses them.
+    /// The macros of a file, and those of other files that leave the calling function.
     pub(super) fn macros(&self, file: &str) -> &Macros {
         static NONE: Macros =
             Macros { with_parameters: BTreeSet::new(), leaving: BTreeSet::new(), renamed: BTreeSet::new() };
@@ -89,17 +89,17 @@ impl SourceTree {
         if fits.all(alike) {
             return first;
         }
-        Fit::Doubt(format!("{} defines {}() more than once, and not alike", other.file, other.function))
+        Fit::Doubt(format!("{} has differing definitions of {}()", other.file, other.function))
     }
 }
 
 fn text(files: &(impl SourceFiles + ?Sized), file: &str) -> Result<String, String> {
     match files.read(file) {
-        Ok(Some(bytes)) if bytes.contains(&0) => Err(format!("{file} is no text")),
-        // Comments of old files have names in Latin-1.
+        Ok(Some(bytes)) if bytes.contains(&0) => Err(format!("{file} is not a text file")),
+        // Comments in old files have names in Latin-1.
         Ok(Some(bytes)) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
         Ok(None) if matches!(super::release(files), Ok(None)) => {
-            Err(format!("this is no source of a kernel: there is no {file}, and no Makefile that names a VERSION"))
+            Err(format!("this is not a kernel source: there is no {file}, and no Makefile that names a VERSION"))
         }
         Ok(None) => Err(format!("there is no {file}")),
         Err(error) => Err(format!("{file} cannot be read: {error}")),
