@@ -1,7 +1,6 @@
 //! The witness `runtime`: a reproducer's report becomes a finding, or the reason why there is none.
 //!
-//! The report comes from a guest, so it is not believed on its word: what it concludes must follow from the checks
-//! that it lists.
+//! The report comes from a guest, so it is not trusted: its conclusion must follow from the checks that it lists.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,51 +9,51 @@ use backproof_protocol::{Check, Conclusion, Report, Role, Shown};
 use super::{Finding, Limit, StateSet, Strength, Witness};
 use crate::matrix::TellingString;
 
-/// What a reproducer's report amounts to.
+/// The result of a reproducer's report.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Testimony {
-    /// It saw the kernel show the bug, or proved that it doesn't.
+    /// It saw the bug on this kernel, or proved its absence.
     Finding(Finding),
-    /// The kernel lacks what the question is about.
+    /// The kernel lacks something that the reproducer needs.
     NotApplicable(String),
-    /// It could not judge.
+    /// The reproducer could not judge.
     Broken(String),
 }
 
 /// How a job ran.
 #[derive(Clone, Copy, Debug)]
 pub struct Ran<'a> {
-    /// Its profile's sysctls: name to value.
+    /// The profile's sysctls: name to value.
     pub sysctls: &'a BTreeMap<String, String>,
-    /// Whether it was a user's own program, and no reproducer of the agent's.
+    /// Whether it was a user's program instead of a built-in reproducer.
     pub own_program: bool,
 }
 
-/// Weighs the report of a job that ran so.
+/// Weighs the report of a job.
 ///
-/// Without a positive control nothing shows that a reproducer sees what it looks for, and without a negative one nothing
-/// that it sees that alone. The agent's have those that they need. A user's program that lacks the one that its
-/// conclusion needs is heard, as a hint: it contradicts nobody.
+/// Without a positive control nothing proves that a reproducer can see the bug, and without a negative one nothing
+/// proves that it sees only the bug. Built-in reproducers have the controls that they need. If a user's program lacks
+/// the control for its conclusion, the finding is only a hint, which contradicts no other witness.
 pub fn weigh(report: &Report, ran: Ran<'_>) -> Testimony {
     match report.conclusion {
         Conclusion::Skip => Testimony::NotApplicable(report.why.clone()),
         Conclusion::Error => Testimony::Broken(report.why.clone()),
-        // The reproducer compares namespaces with and without the profile's sysctls: without any they are the same.
+        // The reproducer compares runs with and without the profile's sysctls. Without sysctls both are the same.
         Conclusion::Mitigated if ran.own_program => Testimony::Broken(
-            "the report does not bear out its conclusion: a user's program cannot say that a profile mitigates the bug"
+            "the report does not support its conclusion: a user's program cannot say that a profile mitigates the bug"
                 .to_owned(),
         ),
         Conclusion::Mitigated if ran.sysctls.is_empty() => Testimony::Broken(
-            "the report does not bear out its conclusion: it says that the profile's sysctls mitigate the bug, and the \
+            "the report does not support its conclusion: it says that the profile's sysctls mitigate the bug, but the \
              profile sets none"
                 .to_owned(),
         ),
-        // An exit status alone.
+        // The program reported only an exit status.
         Conclusion::Affected | Conclusion::NotAffected if ran.own_program && report.checks.is_empty() => {
             Testimony::Finding(finding(report, ran))
         }
         Conclusion::Affected | Conclusion::NotAffected | Conclusion::Mitigated => match incoherence(report, ran) {
-            Some(reason) => Testimony::Broken(format!("the report does not bear out its conclusion: {reason}")),
+            Some(reason) => Testimony::Broken(format!("the report does not support its conclusion: {reason}")),
             None => Testimony::Finding(finding(report, ran)),
         },
     }
@@ -63,7 +62,7 @@ pub fn weigh(report: &Report, ran: Ran<'_>) -> Testimony {
 fn finding(report: &Report, ran: Ran<'_>) -> Finding {
     let (states, strength, mitigated) = match report.conclusion {
         Conclusion::Affected => (StateSet::affected(), Strength::Decisive, false),
-        // The bug was seen without the profile: what is said of the kernel is that it has the bug.
+        // The bug showed without the profile, so the kernel has it.
         Conclusion::Mitigated => (StateSet::affected(), Strength::Decisive, true),
         _ => (StateSet::not_affected(), Strength::Strong, false),
     };
@@ -75,7 +74,8 @@ fn finding(report: &Report, ran: Ran<'_>) -> Finding {
     Finding { mitigated, ..Finding::new(Witness::Runtime, states, strength, why) }
 }
 
-/// What is left of a finding where the kernel showed these counters while it ran: a telling string is in it for certain.
+/// Narrows a finding by the counters that the kernel showed while it ran, because they prove that the kernel contains
+/// their strings.
 pub fn beside_counters(mut finding: Finding, strings: &[TellingString], counters: &BTreeSet<String>) -> Finding {
     for string in strings.iter().filter(|string| counters.contains(&string.text)) {
         let left = finding.states.and(string.excluded().complement());
@@ -87,7 +87,7 @@ pub fn beside_counters(mut finding: Finding, strings: &[TellingString], counters
     finding
 }
 
-/// What the counters that a kernel shows say of it, though nothing was run for the bug; none where they say nothing.
+/// The finding from a kernel's counters, if nothing was run for the bug; none if they say nothing.
 pub fn by_counters(strings: &[TellingString], shows: impl Fn(&str) -> bool) -> Option<Finding> {
     let shown: Vec<&TellingString> = strings.iter().filter(|string| shows(&string.text)).collect();
     let states = shown.iter().fold(StateSet::all(), |left, string| left.and(string.excluded().complement()));
@@ -96,7 +96,7 @@ pub fn by_counters(strings: &[TellingString], shows: impl Fn(&str) -> bool) -> O
     (!shown.is_empty()).then_some(Finding { limit: Some(Limit::Aside), ..finding })
 }
 
-/// What nothing proves, for want of the control that the conclusion needs. No control has failed here.
+/// What the conclusion lacks because of a missing control, in a clause. No control has failed here.
 fn unproved(report: &Report) -> Option<&'static str> {
     let lacks = |role: Role| report.checks.iter().all(|c| c.role != role);
     match report.conclusion {
@@ -104,7 +104,7 @@ fn unproved(report: &Report) -> Option<&'static str> {
             Some("without a positive control nothing proves that the program sees the bug")
         }
         Conclusion::Affected if lacks(Role::NegativeControl) => {
-            Some("without a negative control nothing proves that the program sees the bug alone")
+            Some("without a negative control nothing proves that the program sees only the bug")
         }
         _ => None,
     }
@@ -114,7 +114,7 @@ fn has_controls(report: &Report) -> bool {
     report.checks.iter().any(|c| matches!(c.role, Role::NegativeControl | Role::PositiveControl))
 }
 
-/// Why the conclusion does not follow from the checks, where it doesn't.
+/// Why the conclusion does not follow from the checks; none if it does.
 fn incoherence(report: &Report, ran: Ran<'_>) -> Option<String> {
     let of = |role: Role| report.checks.iter().filter(move |c| c.role == role);
     let named = |c: &Check, what: &str| Some(format!("{} {what}: {}", c.name, c.why));
@@ -138,11 +138,11 @@ fn incoherence(report: &Report, ran: Ran<'_>) -> Option<String> {
     match (affected, shown) {
         (true, None) => Some("no recipe showed the bug".to_owned()),
         (false, Some(c)) => named(c, "showed the bug"),
-        // What a recipe could not tell may have been the bug.
+        // An unclear recipe may have met the bug.
         (false, None) => of(Role::Recipe).find(|c| c.shown != Shown::No).and_then(|c| named(c, "could not tell")),
         (true, Some(_)) => None,
     }
-    // The natural road never decides, and a pass that it contradicts is none.
+    // Real connections never decide, but they can refute a pass.
     .or_else(|| of(Role::Natural).find(|c| !affected && c.shown == Shown::Yes).and_then(|c| named(c, "showed the bug")))
 }
 
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a_conclusion_stands_only_on_its_checks() {
+    fn conclusion_counts_only_if_its_checks_support_it() {
         use Conclusion::{Affected, Mitigated, NotAffected};
         use Role::{Natural, NegativeControl as Negative, PositiveControl as Positive, Recipe};
         use Shown::{No, Unclear, Yes};
@@ -186,7 +186,7 @@ mod tests {
         for (conclusion, checks) in stands {
             let testimony = weigh(&report(*conclusion, checks), of_agent(&sysctls()));
             let Testimony::Finding(finding) = testimony else { panic!("{conclusion:?} {checks:?}: {testimony:?}") };
-            // A mitigated kernel has the bug all the same.
+            // A mitigated kernel still has the bug.
             let affected = *conclusion != NotAffected;
             assert_eq!(finding.mitigated, *conclusion == Mitigated);
             assert_eq!(finding.states, if affected { StateSet::affected() } else { StateSet::not_affected() });
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_mitigated_where_no_sysctl_is_set() {
+    fn nothing_is_mitigated_when_no_sysctl_is_set() {
         use Role::{NegativeControl, PositiveControl, Recipe};
         let checks = [(Recipe, Shown::No), (NegativeControl, Shown::No), (PositiveControl, Shown::Yes)];
         let mitigated = report(Conclusion::Mitigated, &checks);
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn a_counter_that_is_there_excludes_the_states_that_lack_it() {
+    fn counter_excludes_states_that_lack_it() {
         let strings = [TellingString {
             text: "TCPWqueueTooBig".to_owned(),
             excludes: vec![State::NeverHad],
@@ -245,7 +245,7 @@ mod tests {
         let with = beside_counters(pass(), &strings, &counters(&["TCPWqueueTooBig"]));
         assert!(!with.states.contains(State::NeverHad) && with.states.contains(State::Fixed), "{with:?}");
         assert_eq!(with.why, "resent; the kernel shows TCPWqueueTooBig: the counter came with the break");
-        // What was seen to happen is not touched.
+        // Counters don't change what was seen to happen.
         let stall = Finding::new(Witness::Runtime, StateSet::affected(), Strength::Decisive, "silent");
         assert_eq!(beside_counters(stall.clone(), &strings, &counters(&["TCPWqueueTooBig"])), stall);
         assert_eq!(by_counters(&strings, |_| false), None);
@@ -254,14 +254,14 @@ mod tests {
     }
 
     #[test]
-    fn a_skip_and_an_error_keep_their_reasons() {
+    fn skip_and_error_keep_their_reasons() {
         let skip = weigh(&report(Conclusion::Skip, &[]), of_agent(&sysctls()));
         assert_eq!(skip, Testimony::NotApplicable("said".to_owned()));
         assert_eq!(weigh(&report(Conclusion::Error, &[]), of_agent(&sysctls())), Testimony::Broken("said".to_owned()));
     }
 
     #[test]
-    fn a_user_s_program_without_the_control_that_it_needs_gives_a_hint_and_a_control_that_failed_is_none() {
+    fn program_without_the_needed_control_gives_a_hint() {
         use Conclusion::{Affected, Mitigated, NotAffected};
         use Role::{NegativeControl as Negative, PositiveControl as Positive, Recipe};
         use Shown::{No, Unclear, Yes};
@@ -273,11 +273,11 @@ mod tests {
             (Affected, &[(Recipe, Yes)], Some(Strength::Weak)),
             (NotAffected, &[(Recipe, No), (Positive, Yes)], Some(Strength::Strong)),
             (NotAffected, &[(Recipe, No), (Positive, Yes), (Negative, No)], Some(Strength::Strong)),
-            // A blind program sees nothing in a negative control either.
+            // A blind program passes a negative control too.
             (NotAffected, &[(Recipe, No), (Negative, No)], Some(Strength::Weak)),
             (Affected, &[(Recipe, Yes), (Negative, No)], Some(Strength::Decisive)),
             (Affected, &[(Recipe, Yes), (Negative, No), (Positive, Yes)], Some(Strength::Decisive)),
-            // One that always cries sees the effect of a positive control too.
+            // A program that always reports the bug passes a positive control too.
             (Affected, &[(Recipe, Yes), (Positive, Yes)], Some(Strength::Weak)),
             (NotAffected, &[(Recipe, Yes)], None),
             (Affected, &[(Recipe, No)], None),
