@@ -226,7 +226,7 @@ fn kernels_in_unusual_wrappings_are_told_for_what_they_are() {
     std::fs::create_dir(lab.path("empty")).expect("a folder");
     for (file, why) in [
         ("./Image.gz", "expected an x86-64 kernel image, found a kernel for arm64"),
-        ("./vmlinux.gz", "the kernel's ELF file is not a 64-bit one"),
+        ("./vmlinux.gz", "the kernel's ELF file is not 64-bit"),
         ("./notes.gz", "the unpacked data is not one"),
         ("./zImage", "expected an x86-64 kernel image, found a kernel for arm"),
         ("./tree", "the Makefile of this folder cannot be read"),

@@ -46,7 +46,7 @@ fn a_file_whose_code_cannot_be_read_has_no_verdict_by_its_number() {
         assert_eq!((verdict, state), (Verdict::Unknown, None), "{name} {strings:?}");
     }
     let (.., why) = judged(&stall(), "5.2.1", kernel(FIXED_ADD, &[COUNTER], false));
-    assert!(why.contains(": binary could not see (the image holds the string TCPWqueueTooBig"), "{why}");
+    assert!(why.contains(": binary could not see (the image has the string TCPWqueueTooBig"), "{why}");
     assert!(why.contains("kallsyms") && why.ends_with("a hint does not stand in for it"), "{why}");
 }
 

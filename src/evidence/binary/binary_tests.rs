@@ -15,17 +15,17 @@ fn kernel(strings: &[&str]) -> Vec<u8> {
 }
 
 #[test]
-fn the_release_and_the_strings_of_a_kernel_are_read() {
+fn release_and_strings_of_a_kernel_are_read() {
     let binary = Binary::read(kernel(&["TCPWqueueTooBig", "TCPRcvQDropped"])).unwrap();
     assert_eq!(binary.release(), "6.1.0-test");
     assert!(binary.has_string("TCPWqueueTooBig") && binary.has_string("WqueueTooBig"));
-    // One that goes on is another.
+    // A longer string with the same start is a different string.
     assert!(!binary.has_string("TCPRcvQDrop") && !binary.has_string("TCPNothing"));
     assert!(binary.config().is_none());
 }
 
 #[test]
-fn the_configuration_in_the_image_is_read_unless_damaged() {
+fn configuration_in_the_image_is_read_unless_damaged() {
     let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     packed.write_all(b"CONFIG_TUN=m\nCONFIG_NET=y\n").unwrap();
     let packed = packed.finish().unwrap();
@@ -37,7 +37,7 @@ fn the_configuration_in_the_image_is_read_unless_damaged() {
 }
 
 #[test]
-fn a_configuration_in_the_image_goes_before_one_beside_it() {
+fn configuration_in_the_image_wins_over_one_beside_it() {
     let set = "# Automatically generated file; DO NOT EDIT.\nCONFIG_SYN_COOKIES=y\n";
     let unset = "# Automatically generated file; DO NOT EDIT.\n# CONFIG_SYN_COOKIES is not set\n";
     let cookies = Bugs::built_in().find("syn-cookie-data-loss").unwrap().clone();
@@ -68,7 +68,7 @@ fn a_configuration_in_the_image_goes_before_one_beside_it() {
 }
 
 #[test]
-fn a_file_that_is_no_kernel_is_rejected_by_its_kind() {
+fn file_that_is_not_a_kernel_is_rejected_by_its_kind() {
     let without_banner: Vec<u8> = {
         let mut image = kernel(&[]);
         let at = memmem::find(&image, BANNER).unwrap();
@@ -87,7 +87,7 @@ fn a_file_that_is_no_kernel_is_rejected_by_its_kind() {
 }
 
 #[test]
-fn a_file_that_is_too_large_is_rejected_unread() {
+fn oversized_file_is_rejected_unread() {
     let folder = tempfile::tempdir().unwrap();
     let large = folder.path().join("large");
     File::create(&large).unwrap().set_len(2 << 30).unwrap();

@@ -1,4 +1,5 @@
-//! Finds clocks: the time since a field was set, compared with a limit, and whether a function sets the field back.
+//! Finds clocks: comparisons of the time since a field was set with a limit. Also finds whether a function resets the
+//! field.
 
 use std::collections::BTreeSet;
 
@@ -11,15 +12,15 @@ use super::values::{FieldPlace, Knowledge, MachineValue};
 /// A comparison of the time since a field was set with a limit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Clock {
-    /// The global variable that is the time.
+    /// The global variable that holds the time.
     pub(super) time: u64,
-    /// The field.
+    /// The field that holds the start time.
     pub(super) since: FieldPlace,
-    /// The call that made the limit of another field.
+    /// The call that computed the limit from another field.
     pub(super) limit: u64,
 }
 
-/// The clock that a comparison reads.
+/// The clock that a comparison reads, if any.
 pub(super) fn clock(instruction: &Instruction, state: &Knowledge) -> Option<Clock> {
     if instruction.mnemonic() != Mnemonic::Cmp {
         return None;
@@ -36,14 +37,14 @@ pub(super) fn clock(instruction: &Instruction, state: &Knowledge) -> Option<Cloc
 }
 
 impl CodeFacts {
-    /// Whether the function sets a field, of 4 bytes, to this global variable.
+    /// Whether the function stores this global variable in a 4-byte field.
     pub(super) fn notes(&self, time: u64, (argument, at): FieldPlace) -> bool {
         self.writes.iter().any(|write| {
             write.argument == argument && write.bytes.start == at && write.value == WrittenValue::Global(time)
         })
     }
 
-    /// Whether the function sets a field, of 4 bytes, to 0 on all ways through some place where it notes this global
+    /// Whether the function sets a 4-byte field to 0 on all paths through some place where it stores this global
     /// variable in another field. None if the code does not tell.
     pub(super) fn forgets(&self, function: &MachineFunction, time: u64, (argument, at): FieldPlace) -> Option<bool> {
         if function.cloned || function.has_table() {
@@ -77,22 +78,22 @@ impl CodeFacts {
     }
 }
 
-/// Whether the function returns here, or goes on in another one.
+/// Whether the function returns here, or tail-calls another one.
 fn leaves(function: &MachineFunction, instruction: &Instruction) -> bool {
     let outside = |next| !function.instructions.contains_key(&next);
     !function.ends_at(instruction) && function.successors(instruction).all(outside)
 }
 
-/// The ways through a function, except those through some instructions.
+/// The paths through a function, except those through some instructions.
 struct Ways<'a> {
     function: &'a MachineFunction,
     avoided: &'a BTreeSet<u64>,
-    /// Whether they go on behind a trap (`ud2`).
+    /// Whether they continue after a trap (`ud2`).
     traps: bool,
 }
 
 impl Ways<'_> {
-    /// Whether one of them leads from these places to an instruction that is sought.
+    /// Whether a path leads from these places to a matching instruction.
     fn reach(&self, from: &[u64], sought: impl Fn(&Instruction) -> bool) -> bool {
         let mut seen = BTreeSet::new();
         let mut places: Vec<u64> = from.to_vec();

@@ -1,4 +1,4 @@
-//! Collects what a function does: its guards and clocks, and how it uses its arguments' fields.
+//! Collects facts about a function: its guards, its clocks, and its uses of its arguments' fields.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -18,7 +18,7 @@ pub(super) struct FieldWrite {
     pub(super) address: u64,
     /// The argument that points at the structure, counted from 1.
     pub(super) argument: u8,
-    /// The bytes of the structure.
+    /// The byte range in the structure.
     pub(super) bytes: Range<i64>,
     /// The value.
     pub(super) value: WrittenValue,
@@ -35,14 +35,14 @@ pub(super) enum WrittenValue {
     Other,
 }
 
-/// What a function does, as far as the analysis tells.
+/// The facts about a function that the analysis found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct CodeFacts {
     /// Its guards, by address.
     pub(super) guards: Vec<Guard>,
     /// The numbers that it adds, subtracts, compares with or loads.
     pub(super) numbers: BTreeSet<i64>,
-    /// Whether anything is shifted right by one with its sign.
+    /// Whether it has an arithmetic right shift by one.
     pub(super) halves: bool,
     /// Its clocks.
     pub(super) clocks: Vec<Clock>,
@@ -55,11 +55,11 @@ pub(super) struct CodeFacts {
 /// How a field is used, by the number of instructions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Uses {
-    /// It is part of a sum or difference.
+    /// Uses in a sum or difference.
     pub(super) sums: usize,
-    /// Anything else is computed from it, or it is passed on or stored.
+    /// All other uses: computing with it, passing it on, storing it.
     pub(super) others: usize,
-    /// By how many bits a sum with it is shifted right.
+    /// The bit counts of right shifts of a sum with it.
     pub(super) shifts: BTreeSet<u8>,
 }
 
@@ -89,7 +89,7 @@ impl Flow<'_> {
         facts
     }
 
-    /// The write to a field that an instruction is.
+    /// The write to a field that an instruction makes, if any.
     fn write(&mut self, instruction: &Instruction, state: &Knowledge) -> Option<FieldWrite> {
         let written = |access| {
             matches!(access, OpAccess::Write | OpAccess::CondWrite | OpAccess::ReadWrite | OpAccess::ReadCondWrite)
@@ -100,7 +100,7 @@ impl Flow<'_> {
         }
         let Some(MachineValue::Argument(argument, at)) = state.address(instruction) else { return None };
         let value = match (instruction.mnemonic(), instruction.op1_kind()) {
-            // Compiled for size, `and $0` clears a field: it is shorter than `mov $0`.
+            // When compiling for size, compilers clear a field with `and $0`, because it is shorter than `mov $0`.
             (Mnemonic::Mov | Mnemonic::And, kind) if is_immediate(kind) && instruction.immediate(1) == 0 => {
                 WrittenValue::Zero
             }

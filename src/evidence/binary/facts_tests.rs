@@ -32,7 +32,7 @@ fn sparing(arguments: &[u8], spared: usize) -> Option<GuardRefusal> {
 }
 
 #[test]
-fn a_limit_is_seen_however_it_is_compiled() {
+fn limit_is_seen_in_every_compiled_form() {
     use snippets::*;
     type Limit = (i64, Option<GuardRefusal>);
     let table: &[(&str, &str, &[Limit])] = &[
@@ -47,7 +47,7 @@ fn a_limit_is_seen_however_it_is_compiled() {
         ("the break, by what falls through", BREAK_FALLING_THROUGH, &[(0, Some(GuardRefusal::Straight))]),
         ("the half fix", HALF_FIX, &[(0, something(&[2]))]),
         ("the half fix, with the error loaded first", HALF_FIX_PRELOADED, &[(0, something(&[2]))]),
-        // Which it is cannot be told: the queue is asked before.
+        // The check of the queue comes first, so it can't be told which argument it is.
         ("the half fix, asking the queue first", HALF_FIX_QUEUE_FIRST, &[(0, something(&[]))]),
         ("the slack", SLACK, &[(0x20000, Some(GuardRefusal::Straight))]),
         ("the slack, subtracted from the half", SLACK_ON_THE_OTHER_SIDE, &[(0x20000, Some(GuardRefusal::Straight))]),
@@ -69,7 +69,7 @@ fn a_limit_is_seen_however_it_is_compiled() {
 #[test]
 fn pointers_looked_up_by_calls_and_in_loops_are_seen() {
     let mut function = function(&code(snippets::LOOKS_UP));
-    // What else may be called is not followed.
+    // Other calls are not followed.
     assert_eq!(analyse(&function).unwrap().guards[0].refusal, None);
     let calls = function.instructions.values().filter(|i| i.flow_control() == FlowControl::IndirectCall);
     let names = |name: &str| [name.into()].into_iter().collect();
@@ -78,7 +78,7 @@ fn pointers_looked_up_by_calls_and_in_loops_are_seen() {
 }
 
 #[test]
-fn a_clone_s_arguments_are_not_the_source_s() {
+fn arguments_of_a_clone_are_not_trusted() {
     for hex in [snippets::BREAK, snippets::HALF_FIX] {
         let clone = MachineFunction { cloned: true, ..function(&code(hex)) };
         let guards = analyse(&clone).unwrap().guards;
@@ -87,7 +87,7 @@ fn a_clone_s_arguments_are_not_the_source_s() {
 }
 
 #[test]
-fn numbers_and_halves_are_found_wherever_they_are() {
+fn numbers_and_halves_are_found_anywhere() {
     assert!(facts(snippets::FIXED_ADD).numbers.contains(&0x20480));
     assert!(facts(snippets::FIXED_LEA).numbers.contains(&0x20480));
     assert!(facts(snippets::FIXED_LOADED).numbers.contains(&0x20480));
@@ -114,7 +114,7 @@ fn uses_of_the_sequence_number_are_counted() {
 }
 
 #[test]
-fn a_global_variable_is_one_however_it_is_addressed() {
+fn global_variable_is_found_in_every_addressing_form() {
     // `mov 0x2000(%rip),%eax; mov %eax,0x10(%rdi); mov 0x3000,%ecx; mov %ecx,0x14(%rdi); xor %edx,%edx; mov %edx,0x18(%rdi); ret`
     let facts = facts("8b05fa1f00008947108b0c250030000089 4f1431d2895718c3".replace(' ', "").as_str());
     let written: Vec<_> = facts.writes.iter().map(|write| (write.argument, write.bytes.clone(), write.value)).collect();
@@ -123,16 +123,17 @@ fn a_global_variable_is_one_however_it_is_addressed() {
     assert!(facts.notes(0x3000, (1, 0x10)) && !facts.notes(0x3000, (1, 0x18)) && !facts.notes(0x2000, (1, 0x10)));
 }
 
-/// Whether tcp_ack() with this code forgets since when the window is closed; `fatal` are its traps that never return.
+/// Whether tcp_ack() with this code resets the time since which the window is closed. `fatal` are its traps that never
+/// return.
 fn forgets(code: &[u8], fatal: &[u64]) -> Option<bool> {
     let function = MachineFunction { fatal: fatal.iter().copied().collect(), ..function(code) };
     analyse(&function).unwrap().forgets(&function, 0xffff_ffff_82a0_79c0, (1, 0x530))
 }
 
 #[test]
-fn code_behind_a_bug_is_not_followed() {
+fn code_after_a_bug_trap_is_not_followed() {
     let mut ack = code(snippets::ACK_CHECKS_ITS_STACK);
-    // `ud2` in place of the call.
+    // Replaces the call with `ud2`.
     ack.splice(snippets::ACK_CALLS..snippets::ACK_CALLS + 5, [0x0f, 0x0b, 0x90, 0x90, 0x90]);
     let trap = 0x1000 + snippets::ACK_CALLS as u64;
     assert_eq!(forgets(&ack, &[trap]), Some(false));
@@ -140,7 +141,7 @@ fn code_behind_a_bug_is_not_followed() {
 }
 
 #[test]
-fn a_way_that_only_a_trap_opens_decides_nothing() {
+fn path_through_a_trap_decides_nothing() {
     let ack = code(snippets::ACK_SPARES_BEHIND_A_TRAP);
     assert_eq!(forgets(&ack, &[]), None);
     let trap = ack.windows(2).position(|bytes| bytes == [0x0f, 0x0b]).unwrap() as u64;

@@ -2,31 +2,31 @@
 
 use super::kallsyms::AddressForm;
 
-/// Where the kernel is linked to (arch/x86/include/asm/page_64_types.h).
+/// The kernel's link address (arch/x86/include/asm/page_64_types.h).
 pub(crate) const BASE: u64 = 0xffff_ffff_8100_0000;
-/// Where the segment begins in the file.
+/// The segment's offset in the file.
 const OFFSET: usize = 0x1000;
-/// Functions that do nothing, before those of the test.
+/// The number of empty functions before those of the test.
 const FILLERS: usize = 700;
 
-/// How the table of symbols is written.
+/// The layout of the symbol table.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SymbolLayout {
     /// The form of the addresses.
     pub(crate) form: AddressForm,
-    /// Whether the addresses are behind the tokens, as since 6.5.
+    /// Whether the addresses follow the tokens, as since 6.5.
     pub(crate) addresses_last: bool,
-    /// What the arrays are aligned to: 8, or 4.
+    /// The alignment of the arrays: 8 or 4.
     pub(crate) align: usize,
-    /// Bytes of a marker and of the number of symbols: 4, or 8 before 4.20.
+    /// The size of a marker and of the symbol count in bytes: 4, or 8 before 4.20.
     pub(crate) word: usize,
 }
 
-/// As 6.1 has it on several processors.
+/// The layout of an SMP kernel 6.1.
 pub(crate) const OF_6_1: SymbolLayout =
     SymbolLayout { form: AddressForm::AbsolutePercpu, addresses_last: false, align: 8, word: 4 };
 
-/// Each layout that kernels have had.
+/// All layouts that kernels have had.
 pub(crate) const LAYOUTS: [SymbolLayout; 6] = [
     SymbolLayout { form: AddressForm::Whole, addresses_last: false, align: 8, word: 8 },
     SymbolLayout { form: AddressForm::Relative, addresses_last: false, align: 8, word: 8 },
@@ -36,10 +36,10 @@ pub(crate) const LAYOUTS: [SymbolLayout; 6] = [
     SymbolLayout { form: AddressForm::FromPlace, addresses_last: true, align: 4, word: 4 },
 ];
 
-/// A function: its name, its code, and the functions that it calls, where the code has a `call` of zeros.
+/// A function: its name and its code.
 pub(crate) type Code<'a> = (&'a str, Vec<u8>);
 
-/// Where the first of the functions is.
+/// The address of a function.
 pub(crate) fn address_of(functions: &[Code], name: &str) -> u64 {
     let mut at = BASE + 16 * FILLERS as u64;
     for (this, code) in functions {
@@ -51,14 +51,14 @@ pub(crate) fn address_of(functions: &[Code], name: &str) -> u64 {
     panic!("no {name}")
 }
 
-/// `call` from one of the functions, `at` bytes behind its begin, to another.
+/// A `call` from one function, at offset `at`, to another.
 pub(crate) fn call(functions: &[Code], from: &str, at: usize, to: &str) -> Vec<u8> {
     let next = address_of(functions, from) + at as u64 + 5;
     let distance = address_of(functions, to).wrapping_sub(next) as u32;
     [&[0xe8][..], &distance.to_le_bytes()].concat()
 }
 
-/// A function that calls all others, so that each is called.
+/// Adds a function that calls all others.
 pub(crate) fn with_caller(mut functions: Vec<Code>) -> Vec<Code> {
     let others: Vec<String> = functions.iter().map(|(name, _)| (*name).to_owned()).collect();
     functions.push(("caller", vec![0; 5 * others.len() + 1]));
@@ -69,12 +69,12 @@ pub(crate) fn with_caller(mut functions: Vec<Code>) -> Vec<Code> {
     functions
 }
 
-/// The image of a kernel, and where in it the table of symbols is.
+/// The image of a kernel, and the position of its symbol table.
 pub(crate) fn vmlinux(layout: SymbolLayout, functions: &[Code], strings: &[&str]) -> (Vec<u8>, std::ops::Range<usize>) {
     vmlinux_with(layout, functions, strings, Vec::new())
 }
 
-/// The same, with more symbols: an address each, and a name with its type before it.
+/// The same with more symbols: an address each, and a name prefixed with its type.
 pub(crate) fn vmlinux_with(
     layout: SymbolLayout,
     functions: &[Code],
@@ -139,7 +139,7 @@ fn kallsyms(data: &mut Vec<u8>, layout: SymbolLayout, symbols: &[(u64, String)])
     }
     data.extend(&(symbols.len() as u64).to_le_bytes()[..layout.word]);
     align(data);
-    // Printable letters stand for themselves, and one more token for a whole word.
+    // Tokens for printable letters stand for themselves, and one more for a whole word.
     let texts = |token: u8| match token {
         200 => "filler_".to_owned(),
         token if token.is_ascii_graphic() => char::from(token).to_string(),
@@ -206,14 +206,15 @@ pub(crate) fn elf(data: &[u8]) -> Vec<u8> {
     file
 }
 
-/// The same with a section: its name, where it begins in `data`, and its bytes.
+/// The same with a section: its name, its position in `data`, and its length.
 pub(crate) fn elf_with_section(data: &[u8], name: &str, at: usize, length: usize) -> Vec<u8> {
     let mut file = elf(data);
     let names = file.len();
     let list = format!("\0{name}\0.shstrtab\0");
     file.extend(list.as_bytes());
     let headers = file.len();
-    // The first section is empty; each has its name, type, flags, address, offset, size, link, info, alignment, entry size.
+    // The first section is empty. Each has name, type, flags, address, offset, size, link, info, alignment and entry
+    // size.
     let section = (1, 1, BASE + at as u64, OFFSET + at, length);
     let strings = (name.len() as u32 + 2, 3, 0, names, list.len());
     for (name, kind, address, offset, size) in [(0, 0, 0, 0, 0), section, strings] {

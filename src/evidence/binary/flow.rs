@@ -1,8 +1,8 @@
 //! Follows values through a function's registers and stack.
 //!
-//! This is a forward data-flow analysis over the instructions. The value of a register is known at a place only if all ways
-//! to that place agree. It knows few values on purpose: arguments, fields behind them, halves of these, and numbers.
-//! Nothing is concluded from any other value.
+//! This is a forward data-flow analysis over the instructions. The value of a register is known at a place only if all
+//! paths to it agree. On purpose it knows few kinds of values: arguments, their fields, halves of these, and numbers.
+//! It concludes nothing from other values.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -11,10 +11,10 @@ use iced_x86::{Instruction, InstructionInfoFactory, Mnemonic, OpAccess, OpKind, 
 use super::function::MachineFunction;
 use super::values::{Knowledge, MachineValue, vague_sum};
 
-/// Where the first six arguments are at entry: the System V ABI for x86-64, which the kernel follows.
+/// The registers of the first six arguments by the System V ABI for x86-64, which the kernel follows.
 pub(super) const ARGUMENTS: [Register; 6] =
     [Register::RDI, Register::RSI, Register::RDX, Register::RCX, Register::R8, Register::R9];
-/// The registers that a call leaves undefined, by the same ABI.
+/// The caller-saved registers of the same ABI.
 const SCRATCH: [Register; 9] = [
     Register::RAX,
     Register::RCX,
@@ -26,20 +26,19 @@ const SCRATCH: [Register; 9] = [
     Register::R10,
     Register::R11,
 ];
-/// The most instructions that are visited before the analysis gives up. Values only ever become unknown, so this is far
-/// more than it takes.
+/// The most instructions to visit before the analysis gives up. Values only ever become unknown, so it needs far fewer.
 const MOST_ROUNDS: usize = 200_000;
 
-/// A function, and what is known in it.
+/// A function, and the known values in it.
 pub(super) struct Flow<'a> {
     pub(super) function: &'a MachineFunction,
-    /// What is known before each instruction.
+    /// The known values before each instruction.
     pub(super) before: BTreeMap<u64, Knowledge>,
     pub(super) info: InstructionInfoFactory,
 }
 
 impl Flow<'_> {
-    /// Finds what is known before each instruction.
+    /// Finds the known values before each instruction.
     pub(super) fn run(&mut self) -> Option<()> {
         let function = self.function;
         let mut entry = Knowledge::default();
@@ -73,8 +72,8 @@ impl Flow<'_> {
                     queue.push_back((next, after.clone()));
                 }
             }
-            // Code that no jump goes to is reached through a table of jumps, and nothing is known there. Without a table it is
-            // padding or comes after a call that never returns.
+            // Code that is no jump's target is reached through a jump table, and nothing is known there. If there is no
+            // table, it is padding or follows a call that never returns.
             let unreached = function.instructions.keys().find(|at| !self.before.contains_key(at));
             match unreached.filter(|_| function.has_table()) {
                 Some(&at) => queue.push_back((at, Knowledge::default())),
@@ -83,7 +82,7 @@ impl Flow<'_> {
         }
     }
 
-    /// What an instruction does to what is known.
+    /// Applies an instruction to the known values.
     pub(super) fn step(&mut self, instruction: &Instruction, state: &mut Knowledge) {
         let value = |state: &Knowledge, operand| state.operand(instruction, operand);
         let result = match instruction.mnemonic() {
@@ -109,7 +108,7 @@ impl Flow<'_> {
                 return;
             }
             Mnemonic::Call => {
-                // The tracer's entry point keeps every register.
+                // The tracer's entry point preserves every register.
                 let names = self.function.calls.get(&instruction.ip());
                 if !names.is_some_and(|names| names.contains("__fentry__") || names.contains("mcount")) {
                     let made = match state.get(Register::RDI) {
@@ -123,7 +122,7 @@ impl Flow<'_> {
                 }
                 return;
             }
-            // These extend the sign or swap bytes in place. Fields are told apart by their place, not by their byte order.
+            // These extend the sign or swap bytes in place. A field's place identifies it, whatever its byte order.
             Mnemonic::Cdqe => return,
             Mnemonic::Bswap => value(state, 0).filter(|value| value.field().is_some()),
             Mnemonic::Mov | Mnemonic::Movsxd => value(state, 1),

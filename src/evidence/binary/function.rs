@@ -1,4 +1,4 @@
-//! One function's instructions, with the parts that the compiler split off, and the proof that they are whole.
+//! The instructions of a function, with the parts that the compiler split off, checked for completeness.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,13 +8,13 @@ use memchr::memchr_iter;
 use super::kallsyms::Symbols;
 use super::memory::ImageMemory;
 
-/// The longest function that is judged, in bytes.
+/// The longest function to judge, in bytes.
 const LONGEST_FUNCTION: u64 = 64 << 10;
-/// The most parts that it may be split into.
+/// The most parts of a function.
 const MOST_PIECES: usize = 16;
 
-/// Functions that never return. The compiler puts unrelated code behind a call to one. All of objtool's list that network
-/// code calls; a name that is missing here only costs knowledge.
+/// Functions that never return, so unrelated code may follow a call to one. These are all in objtool's list that
+/// network code calls. A missing name only makes more values unknown.
 const NEVER_RETURN: [&str; 8] = [
     "__stack_chk_fail",
     "panic",
@@ -31,11 +31,11 @@ const NEVER_RETURN: [&str; 8] = [
 pub(super) enum NoFunction {
     #[error("is not among the kernel's symbols: it may be part of its callers")]
     Absent,
-    #[error("is the name of several functions of the kernel")]
+    #[error("is the name of several kernel functions")]
     Ambiguous,
     #[error("is too long ({0} bytes) or in too many parts")]
     TooLong(u64),
-    #[error("is not where the table of symbols says: {0}")]
+    #[error("is not where the symbol table says: {0}")]
     Misplaced(String),
 }
 
@@ -43,9 +43,9 @@ pub(super) enum NoFunction {
 pub(super) struct MachineFunction {
     /// By address.
     pub(super) instructions: BTreeMap<u64, Instruction>,
-    /// The entry of the function and of each of its clones.
+    /// The entry points of the function and its clones.
     pub(super) entries: Vec<u64>,
-    /// Whether it has clones or parts that are called: their arguments differ from the source's.
+    /// Whether it has clones, or parts that are called, whose arguments differ from the source's.
     pub(super) cloned: bool,
     /// The functions that it calls, by the address of the call or jump.
     pub(super) calls: BTreeMap<u64, BTreeSet<String>>,
@@ -56,8 +56,8 @@ pub(super) struct MachineFunction {
 }
 
 impl MachineFunction {
-    /// Decodes a function. The table of symbols is believed only if the code agrees: some call goes to its first byte, its
-    /// own calls go to functions, and its jumps stay inside.
+    /// Decodes a function. The symbol table is trusted only if the code agrees: some call goes to the function's first
+    /// byte, its own calls go to functions, and its jumps stay inside.
     pub(super) fn read(name: &str, memory: &ImageMemory, symbols: &Symbols) -> Result<Self, NoFunction> {
         let pieces = symbols.pieces(name);
         if pieces.is_empty() {
@@ -81,11 +81,10 @@ impl MachineFunction {
                 cloned |= !suffix.is_empty() && !suffix.starts_with(".llvm.");
             }
             let misplaced = |what: &str| NoFunction::Misplaced(format!("{piece} at {:#x} {what}", range.start));
-            let code =
-                memory.code(range.start, range.end).ok_or_else(|| misplaced("is outside of the kernel's code"))?;
+            let code = memory.code(range.start, range.end).ok_or_else(|| misplaced("is outside the kernel's code"))?;
             for instruction in Decoder::with_ip(64, code, range.start, DecoderOptions::NONE) {
                 if instruction.is_invalid() {
-                    return Err(misplaced("has bytes that are no instruction"));
+                    return Err(misplaced("has invalid instructions"));
                 }
                 instructions.insert(instruction.ip(), instruction);
             }
@@ -101,14 +100,14 @@ impl MachineFunction {
         }
     }
 
-    /// Whether the function never goes on behind this instruction: a BUG(), or a call to what never returns.
+    /// Whether the function never continues after this instruction: a BUG(), or a call that never returns.
     pub(super) fn ends_at(&self, instruction: &Instruction) -> bool {
         let (at, calls) = (instruction.ip(), instruction.flow_control() == FlowControl::Call);
         let never_returns = |names: &BTreeSet<String>| NEVER_RETURN.iter().any(|name| names.contains(*name));
         self.fatal.contains(&at) || (calls && self.calls.get(&at).is_some_and(never_returns))
     }
 
-    /// The addresses that the processor may go on to.
+    /// The addresses at which execution may continue.
     pub(super) fn successors(&self, instruction: &Instruction) -> impl Iterator<Item = u64> + use<> {
         let next = Some(instruction.next_ip());
         let target = Some(instruction.near_branch_target());
@@ -117,14 +116,14 @@ impl MachineFunction {
             FlowControl::Next | FlowControl::Call | FlowControl::IndirectCall => (next, None),
             FlowControl::ConditionalBranch => (next, target),
             FlowControl::UnconditionalBranch => (None, target),
-            // After the trap of a WARN() the function goes on.
+            // The function continues after the trap of a WARN().
             FlowControl::Exception => (next, None),
             _ => (None, None),
         };
         next.into_iter().chain(target)
     }
 
-    /// Whether it may jump to places that are read from a table.
+    /// Whether it may have a jump table.
     pub(super) fn has_table(&self) -> bool {
         let indirect = |name: &String| name.starts_with("__x86_indirect");
         self.instructions.values().any(|instruction| match instruction.flow_control() {
@@ -136,7 +135,7 @@ impl MachineFunction {
         })
     }
 
-    /// The symbols that calls and jumps out of the function go to; all others must stay inside.
+    /// The symbols that its calls and outgoing jumps go to. All other jumps must stay inside.
     fn resolve(&self, symbols: &Symbols) -> Result<BTreeMap<u64, BTreeSet<String>>, NoFunction> {
         let mut calls = BTreeMap::new();
         for (&at, instruction) in &self.instructions {
@@ -154,7 +153,7 @@ impl MachineFunction {
             if names.is_empty() {
                 let goes = if jumps { "jumps" } else { "calls" };
                 return Err(NoFunction::Misplaced(format!(
-                    "the instruction at {at:#x} {goes} to {target:#x}, where no function is"
+                    "the instruction at {at:#x} {goes} to {target:#x}, which is not a function"
                 )));
             }
             calls.insert(at, names);
@@ -163,7 +162,7 @@ impl MachineFunction {
     }
 }
 
-/// Whether some instruction of the kernel calls or jumps to `target`, directly.
+/// Whether some instruction of the kernel directly calls or jumps to `target`.
 fn is_called(memory: &ImageMemory, text: (u64, u64), target: u64) -> bool {
     /// `call rel32` and `jmp rel32`.
     const NEAR: [u8; 2] = [0xe8, 0xe9];

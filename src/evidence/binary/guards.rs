@@ -1,4 +1,4 @@
-//! Finds guards: half of a field compared with another, and what the function does above the limit.
+//! Finds guards: comparisons of half a field with another field, and what the function does above the limit.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,40 +10,40 @@ use super::values::{Knowledge, MachineValue};
 
 /// -ENOMEM (include/uapi/asm-generic/errno-base.h).
 const ENOMEM: i64 = -12;
-/// Instructions that are followed behind a comparison.
+/// The most instructions to follow after a comparison.
 const MOST_STEPS: usize = 10_000;
 
-/// Half of a field, compared with another of the same structure.
+/// A comparison of half a field with another field of the same structure.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Guard {
     /// The address of the comparison.
     pub(super) address: u64,
     /// The offset of the halved field in the structure.
     pub(super) half: i64,
-    /// The offset of the other.
+    /// The offset of the other field.
     pub(super) field: i64,
-    /// The number that is added to the other.
+    /// The number that is added to the other field.
     pub(super) plus: i64,
-    /// What the function does where half is more, if that is -ENOMEM.
+    /// How the function returns -ENOMEM if the half is greater; none if it doesn't.
     pub(super) refusal: Option<GuardRefusal>,
 }
 
-/// What a function checks between a guard and returning -ENOMEM.
+/// The checks between a guard and the return of -ENOMEM.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum GuardRefusal {
-    /// Nothing.
+    /// No checks.
     Straight,
-    /// Something, perhaps these arguments, counted from 1.
+    /// Some checks, perhaps of these arguments, counted from 1.
     Asking {
-        /// The arguments that are compared with a number.
+        /// The arguments that the function compares with a number.
         arguments: BTreeSet<u8>,
-        /// How many pointers that it looks up one argument must differ from to be refused.
+        /// The number of looked-up pointers that one argument must differ from before the function fails.
         spared: usize,
     },
 }
 
 impl Flow<'_> {
-    /// What the function checks between a guard and returning -ENOMEM; none if it is not seen to return that.
+    /// The checks between a guard and the return of -ENOMEM; none if no such return is found.
     pub(super) fn refusal(
         &mut self,
         guard: &Guard,
@@ -52,7 +52,7 @@ impl Flow<'_> {
     ) -> Option<GuardRefusal> {
         let function = self.function;
         let half_is_first = before.get(&guard.address)?.is_half(compare, 0);
-        // The jump of this comparison: nothing between them changes the flags.
+        // The jump of this comparison. Nothing in between may change the flags.
         let mut between = function.instructions.range(compare.next_ip()..).map(|(_, instruction)| instruction);
         let jump = between
             .find(|i| i.flow_control() != FlowControl::Next || i.rflags_modified() != 0)
@@ -89,7 +89,7 @@ impl Flow<'_> {
                 FlowControl::Next => false,
                 // Follow a loop once.
                 FlowControl::ConditionalBranch if path.taken.insert(path.at) => false,
-                // After any other call the function does its work and refuses no more.
+                // After any other call the function does its work and no longer fails.
                 FlowControl::Call | FlowControl::IndirectCall if looks_up(function, path.at) => false,
                 _ => continue,
             };
@@ -120,7 +120,7 @@ impl Flow<'_> {
                 paths.push(RefusalPath { at: next, ..path.clone() });
             }
         }
-        // A clone's arguments differ from the source's, and a check of an argument before the guard counts, too.
+        // A clone's arguments differ from the source's. A check of an argument before the guard counts too.
         let asked_before = function
             .instructions
             .range(..guard.address)
@@ -137,22 +137,22 @@ impl Flow<'_> {
     }
 }
 
-/// One of the ways behind a guard.
+/// A path after a guard.
 #[derive(Clone)]
 struct RefusalPath {
     at: u64,
     state: Knowledge,
     asked: BTreeSet<u8>,
-    /// The argument that the flags compare with a pointer.
+    /// The argument that the last comparison compared with a pointer.
     compared: Option<u8>,
-    /// The arguments that differ from such a pointer, each with the jump that tells.
+    /// The arguments that differ from such a pointer, each with the jump that decides it.
     unlike: BTreeSet<(u8, u64)>,
-    /// The jumps on the way.
+    /// The jumps on the path.
     taken: BTreeSet<u64>,
     straight: bool,
 }
 
-/// What is checked on these ways to a refusal; none if there is no way.
+/// The checks on these paths to -ENOMEM; none if there is no path.
 fn asked(ways: &[RefusalPath]) -> Option<GuardRefusal> {
     if let [only] = ways
         && only.straight
@@ -160,8 +160,8 @@ fn asked(ways: &[RefusalPath]) -> Option<GuardRefusal> {
         return Some(GuardRefusal::Straight);
     }
     let unlike = |way: &RefusalPath, argument| way.unlike.iter().filter(|(of, _)| *of == argument).count();
-    // An argument is spared only if every way spares it. An empty queue has nothing to compare with: that way compares the
-    // argument with 0 instead and does not count.
+    // An argument is exempt only if every path exempts it. A path for an empty queue has no pointer and compares the
+    // argument with 0, so it does not count.
     let spared = |argument| {
         let ways = ways.iter().filter(|way| !way.asked.contains(&argument));
         ways.map(|way| unlike(way, argument)).min().unwrap_or(0)
@@ -171,7 +171,7 @@ fn asked(ways: &[RefusalPath]) -> Option<GuardRefusal> {
     Some(GuardRefusal::Asking { arguments, spared: (1..=6).map(spared).max().unwrap_or(0) })
 }
 
-/// The guard that an instruction is.
+/// The guard at an instruction, if any.
 pub(super) fn guard_at(instruction: &Instruction, state: &Knowledge) -> Option<Guard> {
     if instruction.mnemonic() != Mnemonic::Cmp {
         return None;
@@ -192,7 +192,7 @@ pub(super) fn guard_at(instruction: &Instruction, state: &Knowledge) -> Option<G
     }
 }
 
-/// The argument that is compared with a number.
+/// The argument that the instruction compares with a number.
 fn tested_argument(instruction: &Instruction, state: &Knowledge) -> Option<u8> {
     let (first, second) = (state.operand(instruction, 0), state.operand(instruction, 1));
     match (instruction.mnemonic(), first, second) {
@@ -206,7 +206,7 @@ fn tested_argument(instruction: &Instruction, state: &Knowledge) -> Option<u8> {
     }
 }
 
-/// The argument that is compared with a pointer that the function has found.
+/// The argument that the instruction compares with a looked-up pointer.
 fn compared_argument(instruction: &Instruction, state: &Knowledge) -> Option<u8> {
     if instruction.mnemonic() != Mnemonic::Cmp {
         return None;
@@ -222,12 +222,12 @@ fn compared_argument(instruction: &Instruction, state: &Knowledge) -> Option<u8>
     }
 }
 
-/// Whether the call looks up the first or last node of a tree (lib/rbtree.c), as for a queue's head and tail.
+/// Whether the call looks up the first or last node of a tree (lib/rbtree.c), such as a queue's head or tail.
 fn looks_up(function: &MachineFunction, at: u64) -> bool {
     function.calls.get(&at).is_some_and(|names| names.contains("rb_first") || names.contains("rb_last"))
 }
 
-/// Where a jump goes if the compared values differ; none for other instructions.
+/// The target of a jump if the compared values differ; none for other instructions.
 fn unequal_side(instruction: &Instruction) -> Option<u64> {
     match (instruction.flow_control(), instruction.condition_code()) {
         (FlowControl::ConditionalBranch, ConditionCode::ne) => Some(instruction.near_branch_target()),

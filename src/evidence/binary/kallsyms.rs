@@ -1,13 +1,12 @@
-//! Reads the kernel's own table of symbols (kallsyms) out of its image.
+//! Reads the kernel's own symbol table (kallsyms) from its image.
 //!
 //! scripts/kallsyms.c writes it into the read-only data as several arrays, in one of two orders:
 //! ```text
 //! before 6.5: offsets, relative_base, num_syms, names, markers, [seqs_of_names,] token_table, token_index
 //! since:      num_syms, names, markers, token_table, token_index, offsets, [relative_base,] seqs_of_names
-//! ```
-//! Nothing points at them in an image without symbols. The token table is certain to recognise, and the other arrays are
-//! found around it by their form. An inconsistent table is rejected: a table that is nearly right would lead to another
-//! function.
+//! ``` In an image without symbols nothing points at them. The token table is easy to recognise, and the other arrays
+//! are found around it by their form. An inconsistent table is rejected, because a nearly right one would lead to the
+//! wrong function.
 
 use std::ops::Range;
 
@@ -15,51 +14,50 @@ use memchr::memmem;
 
 use super::memory::ImageMemory;
 
-/// The most symbols of a table; an allyesconfig has under a million.
+/// The most symbols of a table. An allyesconfig has under a million.
 const MOST_SYMBOLS: u32 = 1 << 21;
-/// The fewest: the smallest kernel with a network has some thousands.
+/// The fewest symbols. The smallest kernel with networking has some thousands.
 const FEWEST_SYMBOLS: u32 = 500;
-/// The longest name, with its type: `KSYM_NAME_LEN` (include/linux/kallsyms.h). A longer packed name means that this is no
-/// table.
+/// The longest name with its type: `KSYM_NAME_LEN` (include/linux/kallsyms.h). A longer packed name means that this is
+/// not a table.
 const LONGEST_NAME: usize = 512;
-/// One in so many names may be invalid. If this is no table, or if it is read from the wrong place, most are.
+/// At most one in this many names may be invalid. In other data most are.
 const NAMES_A_STRANGE_ONE: usize = 64;
-/// Stands for an invalid name. No symbol is called so.
+/// Stands for an invalid name. No symbol has this name.
 const STRANGE: &[u8] = b"?(strange)";
 /// The names between two markers (scripts/kallsyms.c).
 const NAMES_A_MARKER: usize = 256;
-/// The names begin at most so many bytes before the token table.
+/// The names begin at most this many bytes before the token table.
 const FARTHEST_NAMES: usize = 48 << 20;
-/// The most names that the search for their beginning reads.
+/// The most names to read in the search for their beginning.
 const MOST_STEPS: usize = 16 << 20;
-/// The most token tables that are tried.
+/// The most token tables to try.
 const MOST_TABLES: usize = 16;
 
 /// Why there are no symbols.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum NoSymbols {
     /// There is no token table.
-    #[error("its table of symbols (kallsyms) was not found: it was built without CONFIG_KALLSYMS, or is damaged")]
+    #[error("its symbol table (kallsyms) was not found: it was built without CONFIG_KALLSYMS, or is damaged")]
     TableMissing,
-    /// There is a token table and no names.
-    #[error("the names of its table of symbols (kallsyms) were not found")]
+    /// There is a token table, but no names.
+    #[error("the names of its symbol table (kallsyms) were not found")]
     NamesMissing,
-    /// No place has addresses that make sense.
-    #[error("the addresses of its table of symbols (kallsyms) do not make sense")]
+    /// No place has plausible addresses.
+    #[error("the addresses of its symbol table (kallsyms) are inconsistent")]
     AddressesWrong,
 }
 
 /// The kernel's symbols, by address.
 pub(super) struct Symbols {
     addresses: Vec<u64>,
-    /// Where each name ends in `names`; it starts where the one before ends.
+    /// The end of each name in `names`. Each starts at the end of the one before.
     ends: Vec<u32>,
-    /// All names, each with its type letter before it.
+    /// All names, each after its type letter.
     names: String,
 }
 
 impl Symbols {
-    /// Finds and reads the table.
     pub(super) fn read(memory: &ImageMemory) -> Result<Self, NoSymbols> {
         let bytes = memory.bytes();
         let mut found = NoSymbols::TableMissing;
@@ -85,12 +83,11 @@ impl Symbols {
         Err(found)
     }
 
-    /// How many there are.
     pub(super) fn len(&self) -> usize {
         self.addresses.len()
     }
 
-    /// A name, with its type before it.
+    /// A name, after its type letter.
     fn typed(&self, index: usize) -> &str {
         let start = index.checked_sub(1).map_or(0, |before| self.ends[before] as usize);
         &self.names[start..self.ends[index] as usize]
@@ -100,8 +97,8 @@ impl Symbols {
         &self.typed(index)[1..]
     }
 
-    /// Whether it may be code. With CONFIG_KALLSYMS_ALL data is listed too, and clang calls a function's own variables
-    /// `function.variable`. nm(1) explains the letters; `?` and unknown ones may be anything.
+    /// Whether the symbol may be code. With CONFIG_KALLSYMS_ALL data is listed too, and clang names a function's static
+    /// variables `function.variable`. nm(1) explains the letters; `?` and unknown ones may be anything.
     fn may_be_code(&self, index: usize) -> bool {
         !self.typed(index).starts_with(|kind: char| "aAbBcCdDgGnNpPrRsSvV-".contains(kind))
     }
@@ -117,8 +114,8 @@ impl Symbols {
         (first..self.len()).take_while(move |&i| self.addresses[i] == address).map(|i| self.name(i))
     }
 
-    /// All symbols of a function: itself, and the parts and clones that the compiler made of it: `name.cold`,
-    /// `name.part.0`, `name.isra.0`, `name.constprop.0`, `name.llvm.123`.
+    /// All symbols of a function: itself, and the compiler's parts and clones of it: `name.cold`, `name.part.0`,
+    /// `name.isra.0`, `name.constprop.0`, `name.llvm.123`.
     pub(super) fn pieces(&self, function: &str) -> Vec<(&str, Range<u64>)> {
         let is_piece =
             |name: &str| name.strip_prefix(function).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
@@ -126,18 +123,18 @@ impl Symbols {
         pieces.filter_map(|index| Some((self.name(index), self.range(self.addresses[index])?))).collect()
     }
 
-    /// Where the kernel's text begins and ends.
+    /// The begin and end of the kernel's text.
     pub(super) fn text(&self) -> Option<(u64, u64)> {
         self.named("_stext").next().zip(self.named("_etext").next())
     }
 
-    /// From an address to the next symbol.
+    /// The range from an address to the next symbol.
     fn range(&self, start: u64) -> Option<Range<u64>> {
         let next = self.addresses.partition_point(|&address| address <= start);
         Some(start..*self.addresses.get(next)?)
     }
 
-    /// Whether this can be the kernel's table: ascending, its text where the kernel's code is.
+    /// Whether this can be the kernel's table: its addresses ascend, and its text is the kernel's code.
     fn make_sense(&self, memory: &ImageMemory) -> bool {
         let one = |name: &str| {
             let mut found = self.named(name);
@@ -153,17 +150,17 @@ impl Symbols {
     }
 }
 
-/// The texts that names are made of: `kallsyms_token_table` and `kallsyms_token_index`.
+/// The tokens that names consist of: `kallsyms_token_table` and `kallsyms_token_index`.
 struct Tokens<'a> {
     table: Range<usize>,
-    /// Behind the index.
+    /// The end of the index.
     end: usize,
     texts: Vec<&'a [u8]>,
 }
 
 impl<'a> Tokens<'a> {
-    /// All places that may be token tables. Digits are in the names of many symbols, so they always have tokens of their own:
-    /// the table has `0` to `9` in a row. The index after the table must agree with it.
+    /// All places that may be token tables. Many symbols have digits in their names, so each digit has its own token,
+    /// and the table has `0` to `9` in a row. The index after the table must agree with it.
     fn find(bytes: &'a [u8]) -> impl Iterator<Item = Self> {
         memmem::find_iter(bytes, b"0\x001\x002\x003\x004\x005\x006\x007\x008\x009\0")
             .filter_map(move |digits| Self::around(bytes, digits))
@@ -174,7 +171,7 @@ impl<'a> Tokens<'a> {
         for _ in usize::from(b'0')..256 {
             end += bytes.get(end..)?.iter().take(LONGEST_NAME).position(|&b| b == 0)? + 1;
         }
-        // The index is aligned to 8, in old kernels' 32-bit style to 4.
+        // The index is aligned to 8, or to 4 in the 32-bit style of old kernels.
         [8, 4].into_iter().find_map(|align| {
             let index = end.next_multiple_of(align);
             let offsets: Vec<usize> = bytes
@@ -194,24 +191,24 @@ impl<'a> Tokens<'a> {
     }
 }
 
-/// Where `kallsyms_num_syms` and `kallsyms_names` are.
+/// The positions of `kallsyms_num_syms` and `kallsyms_names`.
 struct NameTable {
-    /// Where the number of symbols is.
+    /// The position of the number of symbols.
     start: usize,
-    /// Where the names begin.
+    /// The start of the names.
     names: usize,
     count: usize,
 }
 
 impl NameTable {
-    /// Looks for the number of symbols: behind it stand as many names, and behind these the markers, which must say
-    /// where every 256th name begins.
+    /// Looks for the number of symbols. That many names must follow it, and then the markers with the offset of every
+    /// 256th name.
     fn find(bytes: &[u8], before: usize, steps: &mut usize) -> Option<Self> {
         let nearest = before.checked_sub(8)? & !3;
         let farthest = before.saturating_sub(FARTHEST_NAMES);
         (farthest.next_multiple_of(4)..=nearest).rev().step_by(4).find_map(|start| {
             let count = u32_at(bytes, start).filter(|n| (FEWEST_SYMBOLS..MOST_SYMBOLS).contains(n))? as usize;
-            // The number was 8 bytes before 4.20, and is followed by what aligns the names to 8 since.
+            // The number has 8 bytes before 4.20, and since then padding that aligns the names to 8.
             [start + 8, start + 4].into_iter().find_map(|names| {
                 if names == start + 8 && u32_at(bytes, start + 4) != Some(0) {
                     return None;
@@ -222,7 +219,7 @@ impl NameTable {
         })
     }
 
-    /// Whether all names are there, before `end`, with the markers behind them.
+    /// Whether all names are there, before `end`, followed by the markers.
     fn is_whole(&self, bytes: &[u8], end: usize, steps: &mut usize) -> bool {
         let mut at = self.names;
         let mut markers = Vec::with_capacity(self.count / NAMES_A_MARKER + 1);
@@ -237,7 +234,7 @@ impl NameTable {
                 return false;
             }
         }
-        // Before 4.20 a marker is 8 bytes.
+        // Before 4.20 a marker has 8 bytes.
         [(4, 8), (4, 4), (8, 8)].into_iter().any(|(size, align)| {
             let start = at.next_multiple_of(align);
             let stored = bytes.get(start..end).unwrap_or_default().chunks_exact(size);
@@ -249,8 +246,8 @@ impl NameTable {
         })
     }
 
-    /// Puts the names together: where each ends, and all of them. A name that no symbol can have costs itself alone; none
-    /// where too many are such.
+    /// Expands the names: the end of each, and all of them. An invalid name is replaced; none if there are too many of
+    /// them.
     fn expand(&self, bytes: &[u8], tokens: &Tokens) -> Option<(Vec<u32>, String)> {
         let mut at = self.names;
         let mut ends = Vec::with_capacity(self.count);
@@ -281,8 +278,8 @@ impl NameTable {
     }
 }
 
-/// How long the packed name at `at` is, and where its text begins. From 6.1 on the highest bit of the length says that a
-/// second byte of it follows (ULEB128).
+/// The length of the packed name at `at`, and the start of its text. From 6.1 on the highest bit of the length
+/// announces a second length byte (ULEB128).
 fn name_at(bytes: &[u8], at: usize) -> Option<(usize, usize)> {
     let first = usize::from(*bytes.get(at)?);
     let (length, text) = if first & 0x80 == 0 {
@@ -293,27 +290,27 @@ fn name_at(bytes: &[u8], at: usize) -> Option<(usize, usize)> {
     (1..=LONGEST_NAME).contains(&length).then_some((length, text))
 }
 
-/// Where the addresses can be, and in which form they can be there.
+/// The form of the addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum AddressForm {
     /// Unsigned distances from a base.
     Relative,
-    /// The same, but absolute symbols of the per-CPU area are positive numbers and all others are negative distances:
-    /// CONFIG_KALLSYMS_ABSOLUTE_PERCPU, which kernels for several processors had until 6.15.
+    /// The same, but absolute per-CPU symbols are positive numbers and all others negative distances:
+    /// CONFIG_KALLSYMS_ABSOLUTE_PERCPU, which SMP kernels had until 6.15.
     AbsolutePercpu,
-    /// Distances from the place where each stands: 7.x.
+    /// Distances from the entry's own address: 7.x.
     FromPlace,
     /// Whole addresses: before 4.6, and without CONFIG_KALLSYMS_BASE_RELATIVE.
     Whole,
 }
 
-/// The addresses, in each form and place in which they can be.
+/// The addresses, in each possible form and place.
 fn addresses(memory: &ImageMemory, num_syms: usize, count: usize, tokens_end: usize) -> impl Iterator<Item = Vec<u64>> {
     let bytes = memory.bytes();
-    // Since 6.5 the offsets are behind the tokens, and the base behind them. Wherever the index of the tokens is aligned
-    // to 8 its end is, too; where it is not, nothing is.
+    // Since 6.5 the offsets follow the tokens, and the base follows them. If the token index is aligned to 8, so is its
+    // end; if not, nothing is.
     let behind = [(tokens_end, (tokens_end + 4 * count).next_multiple_of(8))].into_iter();
-    // Before, the offsets, the base and the number of symbols follow each other, each aligned to 8.
+    // Before 6.5 the offsets, the base and the number of symbols follow each other, each aligned to 8.
     let ahead = num_syms.checked_sub(8).and_then(|base| Some((base.checked_sub(4 * count)? & !7, base)));
     let relative = behind.chain(ahead).flat_map(|(offsets, base)| {
         [AddressForm::Relative, AddressForm::AbsolutePercpu, AddressForm::FromPlace].map(|form| (form, offsets, base))

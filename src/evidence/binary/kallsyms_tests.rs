@@ -17,7 +17,7 @@ fn read(image: Vec<u8>) -> Result<Symbols, NoSymbols> {
 }
 
 #[test]
-fn every_order_and_form_that_kernels_have_had_is_read() {
+fn every_order_and_form_of_the_table_is_read() {
     let functions = functions();
     for layout in LAYOUTS {
         let symbols = read(fixture::vmlinux(layout, &functions, &[]).0).unwrap();
@@ -31,17 +31,17 @@ fn every_order_and_form_that_kernels_have_had_is_read() {
     }
 }
 
-/// Symbols as CONFIG_KALLSYMS_ALL lists them: data behind the code, and what has no section of a known kind.
+/// Symbols as in CONFIG_KALLSYMS_ALL: data after the code, and symbols without a known kind of section.
 fn of_all(letters: &str) -> Vec<(u64, String)> {
     let place = |number: usize| fixture::BASE + (1 << 20) + 8 * number as u64;
     letters.chars().enumerate().map(|(number, letter)| (place(number), format!("{letter}thing_{number}"))).collect()
 }
 
 #[test]
-fn every_type_that_nm_has_is_read() {
+fn every_nm_type_is_read() {
     let functions = functions();
     for layout in LAYOUTS {
-        // nm(1), and what a section without anything in it gets.
+        // The letters of nm(1), and the one for an empty section.
         let mut more = of_all("AaBbCcDdGgiINnPpRrSsTtUuVvWw-?1");
         more.extend(["?__smp_locks", "?__nosave_begin"].map(|name| (fixture::BASE + (2 << 20), name.to_owned())));
         let symbols = read(fixture::vmlinux_with(layout, &functions, &[], more).0).unwrap();
@@ -53,9 +53,9 @@ fn every_type_that_nm_has_is_read() {
 }
 
 #[test]
-fn a_strange_name_costs_itself_and_many_cost_the_table() {
+fn invalid_name_is_skipped_and_many_reject_the_table() {
     let functions = functions();
-    // A token stands for seven of its letters, so that it is short enough while it is packed.
+    // A token stands for seven of its letters, so the packed name is short enough.
     let long = format!("T{}", "filler_".repeat(LONGEST_NAME / 7 + 1));
     for strange in ["T", "t\u{2}name", long.as_str()] {
         let more = |count: usize| (0..count).map(|_| (fixture::BASE + (1 << 20), strange.to_owned())).collect();
@@ -68,7 +68,7 @@ fn a_strange_name_costs_itself_and_many_cost_the_table() {
 }
 
 #[test]
-fn data_is_no_piece_of_a_function() {
+fn data_is_not_part_of_a_function() {
     let functions = functions();
     let at = fixture::address_of(&functions, "tcp_fragment");
     let data = ["dtcp_fragment.__already_done", "bstrange", "rtcp_fragment.descriptor", "dtcp_fragment"];
@@ -79,7 +79,7 @@ fn data_is_no_piece_of_a_function() {
 }
 
 #[test]
-fn a_large_table_is_read() {
+fn large_table_is_read() {
     let functions = functions();
     let more = (0..250_000_u64).map(|number| (fixture::BASE + (1 << 20) + number, format!("dvariable_{number}")));
     for layout in [OF_6_1, LAYOUTS[4]] {
@@ -89,17 +89,17 @@ fn a_large_table_is_read() {
 }
 
 #[test]
-fn a_kernel_without_a_sound_table_has_no_symbols() {
+fn kernel_without_a_valid_table_has_no_symbols() {
     let (image, table) = fixture::vmlinux(OF_6_1, &functions(), &[]);
     assert!(read(image.clone()).is_ok());
     let without: Vec<u8> = [&image[..table.start], &vec![0; table.len()], &image[table.end..]].concat();
     assert_eq!(read(without).err(), Some(NoSymbols::TableMissing));
-    // The first name: its length no longer leads to the next.
+    // The first name gets a wrong length.
     let first = table.start + image[table.clone()].windows(7).position(|bytes| bytes == b"\x06T_text").unwrap();
     let mut damaged = image.clone();
     damaged[first + 7] = 200;
     assert_eq!(read(damaged).err(), Some(NoSymbols::NamesMissing));
-    // The offsets, turned round: nothing ascends.
+    // Reversed offsets, so that nothing ascends.
     let mut descending = image;
     descending[table.start + 40..table.start + 80].reverse();
     assert_eq!(read(descending).err(), Some(NoSymbols::AddressesWrong));
@@ -109,7 +109,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
     #[test]
-    fn a_flipped_byte_of_the_table_breaks_no_order(
+    fn flipped_byte_keeps_the_symbols_in_order(
         place in any::<prop::sample::Index>(), flip in 1..=255_u8, which in 0..LAYOUTS.len()
     ) {
         let functions = functions();
@@ -117,7 +117,7 @@ proptest! {
         image[table.start + place.index(table.len())] ^= flip;
         if let Ok(symbols) = read(image) {
             prop_assert!(symbols.addresses.is_sorted());
-            // A damaged name is another name, and a moved address is caught by who calls it (function.rs).
+            // A damaged name is a different name, and function.rs catches a moved address because nothing calls it.
             prop_assert!(symbols.named("_stext").count() == 1 && symbols.named("_etext").count() == 1);
         }
     }
@@ -139,7 +139,7 @@ proptest! {
     }
 
     #[test]
-    fn a_table_that_is_cut_short_never_makes_the_reader_panic(length in any::<prop::sample::Index>(), which in 0..LAYOUTS.len()) {
+    fn truncated_table_is_read_without_a_panic(length in any::<prop::sample::Index>(), which in 0..LAYOUTS.len()) {
         let (image, table) = fixture::vmlinux(LAYOUTS[which], &functions(), &[]);
         let mut cut = image.clone();
         let end = table.start + length.index(table.len());

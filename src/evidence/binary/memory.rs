@@ -1,4 +1,4 @@
-//! The kernel's memory as its ELF file lays it out.
+//! The kernel's memory, laid out as in its ELF file.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -9,7 +9,7 @@ use object::read::elf::{FileHeader, ProgramHeader, SectionHeader};
 
 use super::traps;
 
-/// A kernel, loaded as its program headers say.
+/// A kernel, loaded by its program headers.
 pub(super) struct ImageMemory {
     bytes: Vec<u8>,
     segments: Vec<LoadedSegment>,
@@ -30,24 +30,23 @@ const MOST_SEGMENTS: usize = 64;
 impl ImageMemory {
     /// Reads the headers of a vmlinux.
     ///
-    /// # Errors
-    /// What is wrong with it. Reads well after "the kernel's ELF file ".
+    /// # Errors The defect. Reads well after "the kernel's ELF file ".
     pub(super) fn new(bytes: Vec<u8>) -> Result<Self, &'static str> {
         let data = bytes.as_slice();
-        let header = FileHeader64::<Endianness>::parse(data).map_err(|_| "is not a 64-bit one")?;
+        let header = FileHeader64::<Endianness>::parse(data).map_err(|_| "is not 64-bit")?;
         let endian = header.endian().map_err(|_| "has a broken header")?;
         if !matches!(endian, Endianness::Little) || header.e_machine(endian) != elf::EM_X86_64 {
             return Err("is not for x86-64");
         }
-        let headers = header.program_headers(endian, data).map_err(|_| "is cut short")?;
+        let headers = header.program_headers(endian, data).map_err(|_| "is truncated")?;
         if headers.len() > MOST_SEGMENTS {
             return Err("has more program headers than a kernel");
         }
         let mut segments = Vec::new();
         for segment in headers.iter().filter(|s| s.p_type(endian) == PT_LOAD && s.p_filesz(endian) > 0) {
-            let start = usize::try_from(segment.p_offset(endian)).map_err(|_| "is cut short")?;
-            let length = usize::try_from(segment.p_filesz(endian)).map_err(|_| "is cut short")?;
-            let end = start.checked_add(length).filter(|end| *end <= data.len()).ok_or("is cut short")?;
+            let start = usize::try_from(segment.p_offset(endian)).map_err(|_| "is truncated")?;
+            let length = usize::try_from(segment.p_filesz(endian)).map_err(|_| "is truncated")?;
+            let end = start.checked_add(length).filter(|end| *end <= data.len()).ok_or("is truncated")?;
             let address = segment.p_vaddr(endian);
             address.checked_add(length as u64).ok_or("has a segment beyond the last address")?;
             segments.push(LoadedSegment {
@@ -57,7 +56,7 @@ impl ImageMemory {
             });
         }
         if segments.is_empty() {
-            return Err("has nothing to load");
+            return Err("has no loadable segments");
         }
         let mut memory = Self { bytes, segments, fatal: BTreeSet::new() };
         memory.fatal = traps::fatal(&memory);
@@ -78,12 +77,12 @@ impl ImageMemory {
         Some((section.sh_addr(endian), section.data(endian, data).ok()?))
     }
 
-    /// All of the file.
+    /// The whole file.
     pub(super) fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// What is at an address: as much of its segment as the file has, from there on.
+    /// The bytes from an address to the end of its segment, as far as the file has them.
     pub(super) fn from(&self, address: u64) -> Option<&[u8]> {
         self.segments.iter().find_map(|segment| {
             let offset = usize::try_from(address.checked_sub(segment.address)?).ok()?;
@@ -91,13 +90,13 @@ impl ImageMemory {
         })
     }
 
-    /// The address of a place in the file.
+    /// The address of a file offset.
     pub(super) fn address_of(&self, place: usize) -> Option<u64> {
         let segment = self.segments.iter().find(|segment| segment.file.contains(&place))?;
         segment.address.checked_add((place - segment.file.start) as u64)
     }
 
-    /// The executable bytes from `start` to before `end`, where they are all in one segment.
+    /// The executable bytes from `start` to before `end`, if all are in one segment.
     pub(super) fn code(&self, start: u64, end: u64) -> Option<&[u8]> {
         let length = usize::try_from(end.checked_sub(start)?).ok()?;
         self.segments.iter().filter(|segment| segment.executable).find_map(|segment| {

@@ -1,4 +1,4 @@
-//! The witness `binary`: what a kernel's machine code says, without booting it. x86-64.
+//! The witness `binary`: judges a kernel's machine code without booting it. x86-64 only.
 
 use std::borrow::Cow;
 use std::fs::File;
@@ -32,7 +32,7 @@ pub use weigh::weigh;
 use kallsyms::{NoSymbols, Symbols};
 use memory::ImageMemory;
 
-/// What the image says of a bug, if it is there.
+/// Looks at the image for a bug, if there is an image.
 pub(super) fn look(exhibits: &Exhibits<'_>, bug: &Bug) -> Option<Finding> {
     Some(match exhibits.binary.as_ref()? {
         Ok(binary) => weigh(bug, binary),
@@ -40,25 +40,25 @@ pub(super) fn look(exhibits: &Exhibits<'_>, bug: &Bug) -> Option<Finding> {
     })
 }
 
-/// Why a file cannot be judged at all.
+/// Why a file cannot be judged.
 #[derive(Debug, thiserror::Error)]
 pub enum BinaryError {
     /// It cannot be read.
-    #[error("reading the image failed: {0}")]
+    #[error("cannot read the image: {0}")]
     Io(#[from] io::Error),
     /// It is too large to be a kernel.
     #[error("expected a kernel image, found a file of {0} bytes, which is too large")]
     TooLarge(u64),
-    /// A folder, a pipe, a device.
+    /// It is not a regular file.
     #[error("expected a kernel image, found a folder, a pipe or a device")]
     NotAFile,
-    /// There is no kernel in it.
+    /// It contains no kernel.
     #[error(transparent)]
     NoVmlinux(#[from] NoVmlinux),
-    /// The kernel in it is damaged, or none.
+    /// The kernel in it is damaged or invalid.
     #[error("the kernel's ELF file {0}")]
     BadElf(&'static str),
-    /// It has no banner, which every kernel has.
+    /// It lacks the banner that every kernel has.
     #[error("expected a Linux kernel, found an x86-64 ELF file without the banner `Linux version …`")]
     NoBanner,
 }
@@ -71,7 +71,7 @@ pub struct Binary {
     symbols: Result<Symbols, NoSymbols>,
 }
 
-/// What begins the kernel's banner (init/version.c).
+/// The start of the kernel's banner (init/version.c).
 const BANNER: &[u8] = b"Linux version ";
 
 impl Binary {
@@ -94,11 +94,10 @@ impl Binary {
         Self::read(bytes)
     }
 
-    /// Reads an image: a bzImage, a vmlinux, or a compressed vmlinux. Its content is bounded in memory, and must be
-    /// consistent to be believed.
+    /// Reads an image: a bzImage, a vmlinux, or a compressed vmlinux. Its unpacked size is bounded, and its content
+    /// must be consistent.
     ///
-    /// # Errors
-    /// See [`BinaryError`]. A kernel without symbols is no error: [`weigh`] says so.
+    /// # Errors See [`BinaryError`]. A kernel without symbols is not an error; [`weigh`] reports that.
     pub fn read(image: Vec<u8>) -> Result<Self, BinaryError> {
         if image.len() as u64 > LARGEST_VMLINUX {
             return Err(BinaryError::TooLarge(image.len() as u64));
@@ -125,7 +124,7 @@ impl Binary {
         self.config.as_ref()
     }
 
-    /// Whether the image holds this text as the end of a string: linkers let strings share their ends.
+    /// Whether the image has a string that ends with this text, because linkers let strings share their ends.
     pub fn has_string(&self, text: &str) -> bool {
         let bytes = self.memory.bytes();
         memmem::find_iter(bytes, text).any(|at| bytes.get(at + text.len()) == Some(&0))
@@ -137,7 +136,7 @@ fn release(bytes: &[u8]) -> Option<String> {
     memmem::find_iter(bytes, BANNER).find_map(|at| kernel::as_release(bytes.get(at + BANNER.len()..)?))
 }
 
-/// The configuration that CONFIG_IKCONFIG leaves in the image (kernel/configs.c): gzip, between two markers.
+/// The configuration that CONFIG_IKCONFIG puts into the image (kernel/configs.c): gzip, between two markers.
 fn config(bytes: &[u8]) -> Option<KernelConfig> {
     const LARGEST: u64 = 4 << 20;
     memmem::find_iter(bytes, b"IKCFG_ST\x1f\x8b").take(16).find_map(|at| {

@@ -1,6 +1,6 @@
 #![allow(clippy::unwrap_used)]
-//! Machine code for the tests, written by hand in the ways that compilers write a send queue's limit and the check of a
-//! SYN cookie, and assembled. The structures' fields are made up: 0x134 is the buffer's size, 0x138 what is queued.
+//! Machine code for the tests: hand-written variants of how compilers emit a send queue's limit and the check of a SYN
+//! cookie. The structures' fields are made up: 0x134 is the buffer's size, 0x138 the queued bytes.
 
 /// The bytes of a snippet.
 pub(crate) fn code(hex: &str) -> Vec<u8> {
@@ -135,7 +135,7 @@ pub(crate) const COOKIE_MIXED: &str = "8b6e040fcd29eac1ea184131e841ffd3c3";
 /// `mov 0x4(%rsi),%ebp; bswap %ebp; sub %ebp,%edx; shr $24,%edx; lea (%r8,%rbp),%r8d; call *%r11; ret`
 pub(crate) const COOKIE_SUMMED_TWICE: &str = "8b6e040fcd29eac1ea18458d042841ffd3c3";
 
-/// Where [`CLOCK`] calls what makes its limit.
+/// The offset of the call in [`CLOCK`] that computes its limit.
 pub(crate) const CLOCK_CALLS: usize = 48;
 
 /// `mov %rdi,%rbx; mov 0x530(%rbx),%ebp; test %ebp,%ebp; jne 1f; mov 0xffffffff82a079c0,%rax; mov %eax,0x530(%rbx); 2: xor
@@ -144,14 +144,14 @@ pub(crate) const CLOCK_CALLS: usize = 48;
 pub(crate) const CLOCK: &str = "4889fb8bab3005000085ed7511488b0425c079a08289833005000031c0c38bbb3405000085ff74f34c8b2425c079\
     a082e8000000004129ec4889c24963c44839d072d8b801000000c3";
 
-/// The same, but that it sets another field to the time than it counts from.
+/// The same, but it stores the time in another field than the one that it counts from.
 pub(crate) const CLOCK_UNSET: &str = "4889fb8bab3005000085ed7511488b0425c079a08289833805000031c0c38bbb3405000085ff74f34c8b24\
     25c079a082e8000000004129ec4889c24963c44839d072d8b801000000c3";
 
 /// `mov %rdi,%rbx; movzbl 0x505(%rbx),%esi; call …; cmp %eax,0x534(%rbx); ja 1f; mov $1,%eax; ret; 1: xor %eax,%eax; ret`
 pub(crate) const MODEL: &str = "4889fb0fb6b305050000e8000000003983340500007706b801000000c331c0c3";
 
-/// Where [`MODEL`] calls what models the time.
+/// The offset of the call in [`MODEL`] that models the time.
 pub(crate) const MODEL_CALLS: usize = 10;
 
 /// `mov %rdi,%rbx; mov 0xffffffff82a079c0,%rax; movb $0,0x505(%rbx); mov %eax,0x5ec(%rbx); test %esi,%esi; je 1f; 2: mov
@@ -176,17 +176,17 @@ pub(crate) const ACK_ADDS: &str = "4889fb488b0425c079a082838330050000018983ec050
 pub(crate) const ACK_CLEARS_HALF: &str = "4889fb488b0425c079a082c68305050000008983ec05000085f67406b801000000c3399324060000\
     78f266c783320500000000ebe7";
 
-/// [`ACK`] without noting the time.
+/// [`ACK`] without storing the time.
 pub(crate) const ACK_NOTES_NOTHING: &str = "4889fb488b0425c079a082c683050500000085f67406b801000000c339932406000078f2c78330\
     05000000000000ebe6";
 
-/// `mov %rdi,%rbx; mov 0xffffffff82a079c0,%rax; nop; 3: mov %eax,0x5ec(%rbx); test %esi,%esi; je 1f; 2: mov $1,%eax; test
-/// %ecx,%ecx; jne 5f; pop %rbx; ret; 1: cmp %edx,0x624(%rbx); js 2b; movl $0,0x530(%rbx); jmp 2b; 5: pop %rbx; call …; ud2;
-/// jmp 3b`: the call never returns, and the trap behind it is that of a WARN() elsewhere.
+/// `mov %rdi,%rbx; mov 0xffffffff82a079c0,%rax; nop; 3: mov %eax,0x5ec(%rbx); test %esi,%esi; je 1f; 2: mov $1,%eax;
+/// test %ecx,%ecx; jne 5f; pop %rbx; ret; 1: cmp %edx,0x624(%rbx); js 2b; movl $0,0x530(%rbx); jmp 2b; 5: pop %rbx;
+/// call …; ud2; jmp 3b`: the call never returns, and the trap after it belongs to a WARN() elsewhere.
 pub(crate) const ACK_CHECKS_ITS_STACK: &str = "4889fb488b0425c079a082908983ec05000085f6740bb80100000085c975165bc3399324060000\
     78edc7833005000000000000ebe15be8000000000f0bebcd";
 
-/// Where [`ACK_CHECKS_ITS_STACK`] calls.
+/// The offset of the call in [`ACK_CHECKS_ITS_STACK`].
 pub(crate) const ACK_CALLS: usize = 0x36;
 
 /// `mov %rdi,%rbx; mov 0xffffffff82a079c0,%rax; mov %eax,0x5ec(%rbx); test %esi,%esi; je 1f; movl $0,0x530(%rbx); ret; 1:

@@ -1,20 +1,20 @@
-//! Finds the traps that BUG() made, in the kernel's own table of traps (`__bug_table`).
+//! Finds the traps of BUG() in the kernel's own table of traps (`__bug_table`).
 //!
-//! WARN() and BUG() compile to the same instruction, `ud2`. After a WARN() the function goes on. After a BUG() it never
-//! does, and the compiler puts unrelated code behind it.
+//! WARN() and BUG() compile to the same instruction, `ud2`. The function continues after a WARN(), but never after a
+//! BUG(), so unrelated code may follow a BUG().
 
 use std::collections::BTreeSet;
 
 use super::memory::ImageMemory;
 
-/// `struct bug_entry` (include/asm-generic/bug.h): its bytes, and where its flags are. Without CONFIG_DEBUG_BUGVERBOSE, with
-/// it, and since a format stands in it.
+/// `struct bug_entry` (include/asm-generic/bug.h): its size, and the offset of its flags. Without
+/// CONFIG_DEBUG_BUGVERBOSE, with it, and since it contains a format.
 const ENTRIES: [(usize, usize); 3] = [(8, 4), (12, 10), (16, 14)];
-/// BUGFLAG_WARNING: it was a WARN().
+/// BUGFLAG_WARNING: the trap is a WARN().
 const WARNING: u16 = 1;
 const UD2: [u8; 2] = [0x0f, 0x0b];
 
-/// The addresses of the traps that never return. Empty if there is no table that makes sense.
+/// The addresses of the traps that never return. Empty if there is no plausible table.
 pub(super) fn fatal(memory: &ImageMemory) -> BTreeSet<u64> {
     let Some((start, table)) = memory.section("__bug_table") else { return BTreeSet::new() };
     let found = ENTRIES.into_iter().find_map(|(size, flags)| read(memory, start, table, size, flags));

@@ -1,7 +1,7 @@
 use super::super::fixture::{self, BASE};
 use super::*;
 
-/// A kernel with this code, and a table with an entry for each trap: its place in the code, and its flags.
+/// A kernel with this code, and a table with an entry for each trap: its offset in the code, and its flags.
 fn kernel(code: &[u8], size: usize, flags_at: usize, traps: &[(usize, u16)]) -> ImageMemory {
     let place = BASE + code.len() as u64;
     let entries = traps.iter().enumerate().flat_map(|(number, (at, flags))| {
@@ -27,9 +27,9 @@ fn only_traps_without_the_warning_flag_are_fatal() {
 }
 
 #[test]
-fn a_table_that_mostly_points_elsewhere_is_not_believed() {
+fn table_that_mostly_points_elsewhere_is_rejected() {
     let code = [&[0x0f, 0x0b].repeat(2)[..], &[0x90; 4]].concat();
-    // A WARN() with arguments points at no trap.
+    // The entry of a WARN() with arguments does not point at a trap.
     let few = kernel(&code, 12, 10, &[(0, 0), (2, 0), (0, 0), (4, 1)]);
     assert_eq!(fatal(&few), BTreeSet::from([BASE, BASE + 2]));
     let most = kernel(&code, 12, 10, &[(0, 0), (2, 0), (4, 0), (6, 0)]);

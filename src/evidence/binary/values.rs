@@ -1,17 +1,17 @@
-//! The known values of registers and the stack at one place of a function.
+//! The known values of registers and the stack at one place in a function.
 
 use std::collections::BTreeMap;
 
 use iced_x86::{Instruction, OpKind, Register};
 
-/// The value of a register or of a place on the stack.
+/// The value of a register or a stack slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum MachineValue {
-    /// The stack pointer at entry, plus this.
+    /// The stack pointer at entry, plus this number.
     Stack(i64),
-    /// An argument, counted from 1, plus this.
+    /// An argument, counted from 1, plus this number.
     Argument(u8, i64),
-    /// The field at this offset behind an argument, perhaps halved, then plus a number.
+    /// The field at this offset from an argument, perhaps halved, then plus a number.
     Field { argument: u8, at: i64, halved: bool, plus: i64 },
     /// A sum or difference of one or two such fields and unknown values.
     SumWith(FieldPlace, Option<FieldPlace>),
@@ -25,7 +25,7 @@ pub(super) enum MachineValue {
     Made(u64, FieldPlace),
 }
 
-/// A field: its argument, counted from 1, and how many bytes behind it.
+/// A field: its argument, counted from 1, and its offset.
 pub(super) type FieldPlace = (u8, i64);
 
 impl MachineValue {
@@ -42,7 +42,7 @@ impl MachineValue {
         })
     }
 
-    /// The field that this is, perhaps with a number added.
+    /// The field, if this is one, perhaps plus a number.
     pub(super) fn field(self) -> Option<FieldPlace> {
         match self {
             Self::Field { argument, at, halved: false, .. } => Some((argument, at)),
@@ -50,7 +50,7 @@ impl MachineValue {
         }
     }
 
-    /// The fields that this is a sum of, as far as known.
+    /// The known fields in this sum.
     pub(super) fn summands(self) -> [Option<FieldPlace>; 2] {
         match self {
             Self::SumWith(first, second) => [Some(first), second],
@@ -67,7 +67,7 @@ impl MachineValue {
     }
 }
 
-/// The sum or difference of two values that may be unknown.
+/// The sum or difference of two possibly unknown values.
 pub(super) fn vague_sum(a: Option<MachineValue>, b: Option<MachineValue>) -> Option<MachineValue> {
     let mut summands = [a, b].into_iter().flatten().flat_map(MachineValue::summands).flatten();
     let sum = MachineValue::SumWith(summands.next()?, summands.next());
@@ -87,7 +87,7 @@ impl Knowledge {
         if known { self.registers[register.full_register().number()] } else { None }
     }
 
-    /// The value of the whole register that this one is a part of.
+    /// The value of the full register that contains this one.
     pub(super) fn whole(&self, register: Register) -> Option<MachineValue> {
         if register.is_gpr() { self.registers[register.full_register().number()] } else { None }
     }
@@ -98,7 +98,7 @@ impl Knowledge {
         }
     }
 
-    /// The values that two ways to a place agree on.
+    /// The values on which two paths to a place agree.
     pub(super) fn meet(&self, other: &Self) -> Self {
         let mut registers = self.registers;
         for (mine, theirs) in registers.iter_mut().zip(other.registers) {
@@ -109,7 +109,7 @@ impl Knowledge {
     }
 
     pub(super) fn store(&mut self, at: i64, value: Option<MachineValue>) {
-        // A place of 8 bytes overlaps its neighbours of 4.
+        // A slot of 8 bytes overlaps its neighbours of 4.
         for near in [at - 4, at, at + 4] {
             self.stack.remove(&near);
         }

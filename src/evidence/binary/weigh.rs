@@ -9,15 +9,15 @@ use crate::evidence::{Finding, Limit, StateSet, Strength, Witness};
 use crate::matrix::{Bug, MachinePattern, Refusal, Signature, SignatureCase, TellingString, Upstream};
 use crate::words::{Role, State};
 
-/// What the machine code says about a bug.
+/// Weighs a kernel's machine code for a bug.
 ///
-/// Each of the bug's `binary:` signatures is about one function; those that say something narrow each other down, and so
-/// do its `strings:`, for which no symbol is needed. The finding leaves all states, with the reason, where nothing could
-/// be seen or nothing that is seen is known.
+/// Each of the bug's `binary:` signatures is about one function. All results, and the bug's `strings:`, which need no
+/// symbols, narrow the states together. If nothing could be seen, or nothing known was seen, the finding leaves all
+/// states and gives the reason.
 pub fn weigh(bug: &Bug, binary: &Binary) -> Finding {
     let strings: Vec<&TellingString> = bug.strings.iter().filter(|string| binary.has_string(&string.text)).collect();
     if bug.binary.is_empty() && strings.is_empty() {
-        return Finding::aside(Witness::Binary, format!("no signature of {} is known for machine code", bug.id));
+        return Finding::aside(Witness::Binary, format!("the dossier of {} has no binary signature", bug.id));
     }
     let mut states = StateSet::all();
     let mut reasons = Vec::new();
@@ -33,11 +33,11 @@ pub fn weigh(bug: &Bug, binary: &Binary) -> Finding {
     }
     for string in strings {
         states = states.and(string.excluded().complement());
-        reasons.push(format!("the image holds the string {}: {}", string.text, string.says));
+        reasons.push(format!("the image has the string {}: {}", string.text, string.says));
     }
     let (bad, good) = (states.and(StateSet::affected()), states.and(StateSet::not_affected()));
     if !bad.is_empty() && !good.is_empty() {
-        // What could not be seen matters where the rest does not tell.
+        // Reasons for seeing nothing matter only if the rest decides nothing.
         reasons.extend(silent);
     }
     if states == StateSet::all() {
@@ -46,22 +46,22 @@ pub fn weigh(bug: &Bug, binary: &Binary) -> Finding {
     if states.is_empty() {
         return Finding::unknown(
             Witness::Binary,
-            format!("what the functions look like contradicts each other: {}", reasons.join("; ")),
+            format!("the functions contradict each other: {}", reasons.join("; ")),
         );
     }
     let states = without_impossible(states, bug, binary.release());
-    // Without a signature, a string is all that there is to see: the code was not looked at.
+    // Without a signature only strings were checked, not the code.
     let limit = bug.binary.is_empty().then_some(Limit::Aside);
     Finding { limit, ..Finding::new(Witness::Binary, states, Strength::Strong, reasons.join("; ")) }
 }
 
-/// What one function says, or why it says nothing.
+/// The states and the reason from one function, or why there are none.
 fn judge(signature: &Signature, binary: &Binary) -> Result<(StateSet, String), String> {
     let name = &signature.function;
     let cases = &signature.cases;
     let symbols = binary.symbols.as_ref().map_err(|error| format!("{name} was not found in the image: {error}"))?;
     let function = MachineFunction::read(name, &binary.memory, symbols).map_err(|error| format!("{name} {error}"))?;
-    let facts = facts::analyse(&function).ok_or_else(|| format!("{name} is too long a function to follow"))?;
+    let facts = facts::analyse(&function).ok_or_else(|| format!("{name} is too long to analyse"))?;
     let seen = FunctionReading { binary, function: &function, facts: &facts };
     let place = format!("{name} at {:#x} ({} bytes)", function.entries[0], function.length);
     for case in cases {
@@ -74,10 +74,10 @@ fn judge(signature: &Signature, binary: &Binary) -> Result<(StateSet, String), S
             Err(why) => return Err(format!("{place} {}: {why}", seen.describe(cases))),
         }
     }
-    Err(format!("{place} {}, which is like none of the known forms", seen.describe(cases)))
+    Err(format!("{place} {}, which is none of the known forms", seen.describe(cases)))
 }
 
-/// One function, as it was understood.
+/// The analysis of one function.
 struct FunctionReading<'a> {
     binary: &'a Binary,
     function: &'a MachineFunction,
@@ -85,7 +85,7 @@ struct FunctionReading<'a> {
 }
 
 impl FunctionReading<'_> {
-    /// Whether it looks as the case says, or why that cannot be told. What it plainly is not needs no more looking.
+    /// Whether it fits the case, or why that is unknown. A clear mismatch ends the check early.
     fn fits(&self, case: &SignatureCase) -> Result<bool, String> {
         let wanted = case.has.iter().map(|pattern| (pattern, true));
         let mut doubt = None;
@@ -112,7 +112,7 @@ impl FunctionReading<'_> {
             MachinePattern::Halves => self.facts.halves,
             MachinePattern::Sums { argument, at, shift } => {
                 self.facts.uses.get(&(*argument, *at)).is_some_and(|uses| {
-                    // A clone's arguments are not the source's.
+                    // A clone's arguments differ from the source's.
                     !self.function.cloned && uses.sums == 1 && uses.others == 0 && uses.shifts.contains(shift)
                 })
             }
@@ -122,7 +122,7 @@ impl FunctionReading<'_> {
         })
     }
 
-    /// The clocks whose limit this function makes. A clone's arguments are not the source's.
+    /// The clocks whose limit this function computes. A clone's arguments differ from the source's.
     fn clocks<'s>(&'s self, name: &'s str) -> impl Iterator<Item = &'s Clock> {
         let all = self.facts.clocks.iter().filter(|_| !self.function.cloned);
         all.filter(move |clock| {
@@ -131,23 +131,23 @@ impl FunctionReading<'_> {
         })
     }
 
-    /// Whether another function sets back what a clock counts from, or why that cannot be told.
+    /// Whether another function resets a clock's start time, or why that is unknown.
     fn forgotten(&self, clock: &Clock, by: &str) -> Result<bool, String> {
         let symbols = self.binary.symbols.as_ref().map_err(|error| format!("{by} was not found: {error}"))?;
         let other = MachineFunction::read(by, &self.binary.memory, symbols).map_err(|error| format!("{by} {error}"))?;
-        let facts = facts::analyse(&other).ok_or_else(|| format!("{by} is too long a function to follow"))?;
+        let facts = facts::analyse(&other).ok_or_else(|| format!("{by} is too long to analyse"))?;
         let forgets = facts.forgets(&other, clock.time, clock.since);
-        forgets.ok_or_else(|| format!("whether {by} sets back the field at {:#x} cannot be told", clock.since.1))
+        forgets.ok_or_else(|| format!("it is unknown whether {by} resets the field at {:#x}", clock.since.1))
     }
 
-    /// What was seen of that which the patterns ask for, with its figures. Reads well after the function's name.
+    /// Describes what was seen that the patterns ask for. Reads well after the function's name.
     fn describe(&self, cases: &[SignatureCase]) -> String {
         let asked = || cases.iter().flat_map(|case| case.has.iter().chain(&case.lacks));
         let mut parts = Vec::new();
         if asked().any(|pattern| matches!(pattern, MachinePattern::Guard { .. })) {
             parts.extend(self.facts.guards.iter().map(describe_guard));
             if parts.is_empty() {
-                parts.push("compares no half of a field with another".to_owned());
+                parts.push("never compares half of a field with another".to_owned());
             }
         }
         let mut places: Vec<_> = asked()
@@ -159,7 +159,9 @@ impl FunctionReading<'_> {
         places.dedup();
         parts.extend(places.into_iter().map(|(argument, at)| {
             let (sums, others) = self.facts.uses.get(&(argument, at)).map_or((0, 0), |uses| (uses.sums, uses.others));
-            format!("adds or subtracts the field {at:#x} behind its argument {argument} {sums}×, and uses it {others}× otherwise")
+            format!(
+                "adds or subtracts the field at {at:#x} of argument {argument} {sums}×, and uses it {others}× otherwise"
+            )
         }));
         if asked().any(|pattern| matches!(pattern, MachinePattern::Elapsed(_))) {
             let since = |clock: &Clock| {
@@ -171,7 +173,7 @@ impl FunctionReading<'_> {
     }
 }
 
-/// Whether a symbol is a function's, or that of a clone that the compiler made of it: `name.constprop.0`.
+/// Whether a symbol belongs to a function or its clone: `name.constprop.0`.
 fn is_of(symbol: &str, function: &str) -> bool {
     symbol.strip_prefix(function).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
@@ -183,12 +185,12 @@ fn describe_guard(guard: &Guard) -> String {
         Some(GuardRefusal::Straight) => " and returns -ENOMEM at once".to_owned(),
         Some(GuardRefusal::Asking { arguments, spared }) => {
             let asked = match arguments.iter().map(u8::to_string).collect::<Vec<_>>() {
-                none if none.is_empty() => "after asking more".to_owned(),
-                some => format!("after looking at its argument {}", some.join(" and ")),
+                none if none.is_empty() => "after further checks".to_owned(),
+                some => format!("after checking its argument {}", some.join(" and ")),
             };
             let spared = match spared {
                 0 => String::new(),
-                some => format!(", unless an argument is one of {some} that it looks up"),
+                some => format!(", unless an argument is one of {some} looked-up pointers"),
             };
             format!(" and returns -ENOMEM {asked}{spared}")
         }
@@ -210,8 +212,8 @@ fn refuses(guard: &Guard, then: Option<Refusal>) -> bool {
     }
 }
 
-/// Takes out `fixed-with-defect` where the kernel is too new for it: backports of the fix have the defect only before
-/// the version that the dossier's `fix-of-fix` names.
+/// Removes `fixed-with-defect` if the kernel is too new for it: backports of the fix have the defect only before the
+/// version in the dossier's `fix-of-fix`.
 fn without_impossible(states: StateSet, bug: &Bug, release: &str) -> StateSet {
     let step = bug.chain.iter().find(|step| step.role == Role::FixOfFix);
     let own = Upstream::prefix(release).map(|(own, ..)| own.line());

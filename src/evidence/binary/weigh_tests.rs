@@ -5,7 +5,7 @@ use super::super::snippets::{self, code};
 use super::*;
 use crate::matrix::Bugs;
 
-/// A kernel with this tcp_fragment(), which calls skb_split() at its end.
+/// The functions of a kernel with this tcp_fragment(), which calls skb_split() at its end.
 fn functions(fragment: Vec<u8>) -> Vec<Code<'static>> {
     let place = fragment.len();
     let with_call = |call: Vec<u8>| [&fragment[..], &call, &[0xc3]].concat();
@@ -27,7 +27,7 @@ fn states(finding: &Finding) -> Vec<&'static str> {
 }
 
 #[test]
-fn each_form_of_the_limit_is_told_by_its_code() {
+fn each_form_of_the_limit_is_recognised() {
     use snippets::*;
     let fixed: &[&str] = &["fixed", "fixed-with-defect"];
     let counter: &[&str] = &["TCPWqueueTooBig"];
@@ -45,7 +45,7 @@ fn each_form_of_the_limit_is_told_by_its_code() {
         (NO_LIMIT, &[], &["never-had"]),
     ];
     let possible = |finding: &Finding, expected: &[&str]| {
-        // What the dossier says of versions may rule out the defect.
+        // The versions in the dossier may rule out the defect.
         states(finding).iter().all(|state| expected.contains(state)) && states(finding).contains(&expected[0])
     };
     for (hex, strings, expected) in table {
@@ -55,7 +55,7 @@ fn each_form_of_the_limit_is_told_by_its_code() {
     }
 }
 
-/// Fails where a finding decides. A string alone may exclude some states.
+/// Fails if a finding decides. A string alone may exclude some states.
 #[track_caller]
 fn is_open(finding: &Finding) {
     let all_but =
@@ -64,49 +64,49 @@ fn is_open(finding: &Finding) {
 }
 
 #[test]
-fn a_limit_like_none_of_the_forms_is_unknown() {
+fn limit_in_an_unknown_form_is_unknown() {
     use snippets::*;
     let counter: &[&str] = &["TCPWqueueTooBig"];
-    // A kernel that counts what no limit is seen for may hide the limit.
+    // A kernel with the counter but no visible limit may hide the limit.
     for (hex, strings) in [(NO_LIMIT, counter), (UNSIGNED, counter), (LOST_IN_A_CALL, &[]), (OTHER_STRUCTURES, &[])]
         .into_iter()
-        // The room of the fix without its exceptions, with one of them, and with one the wrong way round.
+        // The room of the fix with no exemption, with one, and with a reversed one.
         .chain([SPARES_NONE, SPARES_ONE, REFUSES_ONE].map(|hex| (hex, counter)))
     {
         let finding = judged(fixture::vmlinux(OF_6_1, &functions(code(hex)), strings).0);
         is_open(&finding);
-        assert!(finding.why.contains("like none of the known forms"), "{}", finding.why);
+        assert!(finding.why.contains("which is none of the known forms"), "{}", finding.why);
     }
-    // The fix behind a break that was left in: whoever is above the smaller limit is refused all the same.
+    // The fix after the break that was left in: callers above the smaller limit still fail.
     is_open(&judged(fixture::vmlinux(OF_6_1, &functions(code(FIX_BEHIND_THE_BREAK)), counter).0));
 }
 
 #[test]
-fn a_function_that_is_not_where_the_symbols_say_is_unknown() {
+fn misplaced_function_is_unknown() {
     let mut other = functions(code(snippets::BREAK));
-    // Nobody calls it.
+    // Nothing calls it.
     other.retain(|(name, _)| *name != "caller");
     let finding = judged(fixture::vmlinux(OF_6_1, &other, &[]).0);
     assert!(finding.states == StateSet::all() && finding.why.contains("nothing calls"), "{finding:?}");
-    // Two of that name.
+    // Two functions of that name.
     let twice = fixture::with_caller(vec![("skb_split", vec![0xc3; 16]), ("tcp_fragment", code(snippets::BREAK))]);
     let twice = [twice, vec![("tcp_fragment", code(snippets::NO_LIMIT))]].concat();
     let finding = judged(fixture::vmlinux(OF_6_1, &twice, &[]).0);
-    assert!(finding.states == StateSet::all() && finding.why.contains("several functions"), "{finding:?}");
-    // None.
+    assert!(finding.states == StateSet::all() && finding.why.contains("several kernel functions"), "{finding:?}");
+    // No function of that name.
     let none = fixture::with_caller(vec![("skb_split", vec![0xc3; 16])]);
     let finding = judged(fixture::vmlinux(OF_6_1, &none, &[]).0);
     assert!(finding.states == StateSet::all() && finding.why.contains("not among the kernel's symbols"), "{finding:?}");
-    // It jumps out of itself, to no function: `jmp` 64 bytes on.
+    // It jumps out of itself, but not to a function: `jmp` 64 bytes ahead.
     let jumps = [&code(snippets::BREAK)[..], &[0xeb, 0x40]].concat();
     let finding = judged(fixture::vmlinux(OF_6_1, &functions(jumps), &[]).0);
-    assert!(finding.states == StateSet::all() && finding.why.contains("where no function is"), "{finding:?}");
+    assert!(finding.states == StateSet::all() && finding.why.contains("which is not a function"), "{finding:?}");
 }
 
 #[test]
-fn a_refusal_in_a_part_that_was_split_off_is_followed() {
-    // `mov 0x138(%rdi),%eax; sar %eax; cmp %eax,0x134(%rdi); jl <cold>; xor %eax,%eax; ret`, and what is cold:
-    // `mov $-12,%eax; ret`.
+fn refusal_in_a_split_off_part_is_followed() {
+    // `mov 0x138(%rdi),%eax; sar %eax; cmp %eax,0x134(%rdi); jl <cold>; xor %eax,%eax; ret`, and the cold part: `mov
+    // $-12,%eax; ret`.
     let hot = |distance: u32| {
         let mut bytes = code("8b8738010000d1f83987340100000f8c0000000031c0c3");
         bytes[16..20].copy_from_slice(&distance.to_le_bytes());
@@ -126,7 +126,7 @@ fn a_refusal_in_a_part_that_was_split_off_is_followed() {
     assert_eq!(states(&finding), ["affected"], "{finding:?}");
 }
 
-/// A kernel whose `timer` calls `callee` at this place, and that has this tcp_ack().
+/// Judges a kernel whose `timer` calls `callee` at this offset, with this tcp_ack().
 fn window(timer: &'static str, hex: &str, at: usize, callee: &'static str, ack: &str) -> Finding {
     window_with(timer, hex, (at, callee), ack, "__stack_chk_fail")
 }
@@ -161,7 +161,7 @@ fn window_with(
 }
 
 #[test]
-fn each_form_of_the_zero_window_s_limit_is_told_by_its_code() {
+fn each_form_of_the_zero_window_timeout_is_recognised() {
     use snippets::*;
     const JIFFIES: &str = "__msecs_to_jiffies";
     for timer in ["tcp_probe_timer", "tcp_write_timer_handler"] {
@@ -171,11 +171,11 @@ fn each_form_of_the_zero_window_s_limit_is_told_by_its_code() {
             (CLOCK, CLOCK_CALLS, JIFFIES, ACK_FORGETS_ON_BOTH_WAYS, Some("affected")),
             (MODEL, MODEL_CALLS, "tcp_model_timeout", ACK, Some("affected")),
             (MODEL, MODEL_CALLS, "tcp_model_timeout.constprop.0", ACK, Some("affected")),
-            // What becomes of the field there is not plain.
+            // The effect on the field is unclear.
             (CLOCK, CLOCK_CALLS, JIFFIES, ACK_ADDS, None),
             (CLOCK, CLOCK_CALLS, JIFFIES, ACK_CLEARS_HALF, None),
             (CLOCK, CLOCK_CALLS, JIFFIES, ACK_NOTES_NOTHING, None),
-            // It counts from something else, or to something else.
+            // It counts from another start, or to another limit.
             (CLOCK_UNSET, CLOCK_CALLS, JIFFIES, ACK, None),
             (CLOCK, CLOCK_CALLS, "vendor_limit", ACK, None),
             (MODEL, MODEL_CALLS, JIFFIES, ACK, None),
@@ -196,12 +196,12 @@ fn each_form_of_the_zero_window_s_limit_is_told_by_its_code() {
 }
 
 #[test]
-fn code_behind_a_call_that_never_returns_is_not_followed() {
+fn code_after_a_noreturn_call_is_not_followed() {
     use snippets::*;
     for (called, expected) in [
         ("__stack_chk_fail", Some(State::Fixed)),
         ("panic", Some(State::Fixed)),
-        // This one may return, with registers that nobody knows.
+        // This one may return, with unknown registers.
         ("vendor_check", None),
     ] {
         let clock = (CLOCK_CALLS, "__msecs_to_jiffies");
@@ -211,30 +211,27 @@ fn code_behind_a_call_that_never_returns_is_not_followed() {
 }
 
 #[test]
-fn a_string_is_weighed_where_there_are_no_symbols() {
+fn string_is_weighed_when_there_are_no_symbols() {
     let (mut image, table) = fixture::vmlinux(OF_6_1, &functions(code(snippets::BREAK)), &["TCPWqueueTooBig"]);
     image[table].fill(0);
     let finding = judged(image);
     assert_eq!(states(&finding), ["affected", "half-fixed", "fixed"], "{finding:?}");
     assert_eq!(finding.strength, Strength::Strong);
-    assert!(
-        finding.why.contains("holds the string TCPWqueueTooBig") && finding.why.contains("kallsyms"),
-        "{finding:?}"
-    );
+    assert!(finding.why.contains("has the string TCPWqueueTooBig") && finding.why.contains("kallsyms"), "{finding:?}");
 }
 
 #[test]
-fn a_bug_without_signatures_is_unknown_with_the_reason() {
+fn bug_without_signatures_is_unknown_with_the_reason() {
     let binary = Binary::read(fixture::vmlinux(OF_6_1, &functions(code(snippets::BREAK)), &[]).0).unwrap();
     let mut bug = bug("tcp-fragment-stall");
     bug.binary.clear();
     bug.strings.clear();
     let finding = weigh(&bug, &binary);
-    assert!(finding.states == StateSet::all() && finding.why.contains("no signature"), "{finding:?}");
+    assert!(finding.states == StateSet::all() && finding.why.contains("has no binary signature"), "{finding:?}");
 }
 
 #[test]
-fn a_kernel_of_a_version_that_cannot_have_the_defect_is_fixed() {
+fn kernel_too_new_for_the_defect_is_fixed() {
     let bug = bug("tcp-fragment-stall");
     let both: StateSet = [State::Fixed, State::FixedWithDefect].into_iter().collect();
     for (release, expected) in [
@@ -252,7 +249,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn a_damaged_table_of_symbols_never_gives_a_wrong_finding(
+    fn damaged_symbol_table_never_gives_a_wrong_finding(
         place in any::<prop::sample::Index>(), flip in 1..=255_u8, which in 0..LAYOUTS.len()
     ) {
         let (mut image, table) =
@@ -265,7 +262,7 @@ proptest! {
     }
 
     #[test]
-    fn a_kernel_that_is_cut_short_is_an_error(length in any::<prop::sample::Index>()) {
+    fn truncated_kernel_is_an_error(length in any::<prop::sample::Index>()) {
         let (image, _) = fixture::vmlinux(OF_6_1, &functions(code(snippets::BREAK)), &[]);
         let whole = image.len();
         let cut = image[..length.index(whole)].to_vec();
@@ -273,7 +270,7 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_behind_a_kernel_s_first_are_an_error_or_judged(bytes in proptest::collection::vec(any::<u8>(), 0..2000)) {
+    fn any_bytes_after_the_kernels_start_are_handled(bytes in proptest::collection::vec(any::<u8>(), 0..2000)) {
         let (mut image, _) = fixture::vmlinux(OF_6_1, &functions(code(snippets::BREAK)), &[]);
         let at = bytes.first().map_or(0, |&byte| usize::from(byte));
         image[at..at + bytes.len()].copy_from_slice(&bytes);
