@@ -1,4 +1,4 @@
-//! Where to go from a kernel that is affected, and what would settle it where its name does not tell.
+//! Advises which release an affected kernel should move to, or what would settle an unknown one.
 
 use std::fmt;
 
@@ -14,15 +14,16 @@ pub enum UpgradeAdvice {
     Move {
         /// The release or package version: `4.19.62`, `4.15.0-59.66`.
         release: String,
-        /// Whether it is of the kernel's own line; if not, its line has none that is known, and this is the oldest later one.
+        /// Whether it is in the kernel's own line. If not, no good release of that line is known, and this is the
+        /// oldest later one.
         own_line: bool,
     },
-    /// The release has the fix, and whatever was put on top of it took it out again.
+    /// The release has the fix, but patches on top of it removed it.
     TakenOut {
-        /// The release or package version, as it is named.
+        /// The release or package version.
         release: String,
     },
-    /// What would settle it: which name, file or command to give instead, in a sentence.
+    /// What would settle an unknown kernel: which name, file or option to give, in one sentence.
     Settle(String),
 }
 
@@ -41,8 +42,8 @@ impl fmt::Display for UpgradeAdvice {
     }
 }
 
-/// The first good release for a kernel whose name says that it is affected, half-fixed or fixed with a defect; what
-/// would settle it where the name does not tell; nothing for a good kernel, or where no release is good.
+/// The first good release for a kernel that is affected, half-fixed or fixed with a defect by its name. If the name
+/// doesn't decide, what would settle it. Nothing for a good kernel, or if no release is good.
 pub fn first_good(bug: &Bug, release: &Release) -> Option<UpgradeAdvice> {
     let (Some(releases), Ok(steps)) = (&bug.releases, held(bug, release)) else {
         return Some(UpgradeAdvice::Settle(settle(release)));
@@ -65,7 +66,7 @@ pub fn first_good(bug: &Bug, release: &Release) -> Option<UpgradeAdvice> {
     }
 }
 
-/// Where to go from a kernel that is affected, whatever its name says: the first good release, as far as one is known.
+/// The first good release for an affected kernel, whatever its name says, if one is known.
 pub fn upgrade(bug: &Bug, release: &Release) -> Option<UpgradeAdvice> {
     let releases = bug.releases.as_ref()?;
     if let Ok(steps) = held(bug, release)
@@ -73,7 +74,7 @@ pub fn upgrade(bug: &Bug, release: &Release) -> Option<UpgradeAdvice> {
         && states(&steps).and(StateSet::affected()).is_empty()
     {
         return match first_good(bug, release) {
-            // The fix has a defect that a later release mends.
+            // The fix has a defect that a later release fixes.
             Some(better @ UpgradeAdvice::Move { .. }) => Some(better),
             _ => Some(UpgradeAdvice::TakenOut { release: release.to_string() }),
         };
@@ -100,8 +101,8 @@ fn of_kernel_org(bug: &Bug, releases: &Releases, base: Upstream, mend: bool) -> 
     later.min().map(|good| UpgradeAdvice::Move { release: good.to_string(), own_line: false })
 }
 
-/// The first release of a line from which on all are good: they have the fix, and its mend where one is needed, or the
-/// break was taken out.
+/// The first release of a line from which on all are good: they have the fix, and the fix of the fix if needed, or lack
+/// the break again.
 fn good_of_line(releases: &Releases, line: ReleaseLine, mend: bool) -> Option<Upstream> {
     let entry = releases.stable.iter().find(|entry| entry.line == line);
     let stable = |role: Role| entry.and_then(|entry| entry.steps.get(&role));
@@ -143,7 +144,7 @@ fn of_distribution(bug: &Bug, releases: &Releases, release: &Release, mend: bool
     Some(UpgradeAdvice::Move { release, own_line: false })
 }
 
-/// What would settle it.
+/// What would settle an unknown kernel.
 fn settle(release: &Release) -> String {
     let code = "give its image (/boot/vmlinuz-…) or package file to judge its code, or boot it (--boot)";
     match (release.vendor, &release.package) {

@@ -1,4 +1,4 @@
-//! Names that are less than the release whose number they have.
+//! Tests names of kernels that precede the release with their number.
 
 use super::*;
 
@@ -44,7 +44,7 @@ fn candidates_of_any_spelling_are_never_the_release() {
             found.as_ref().map_or(true, |it| it.release.vendor == Vendor::Unnamed || it.release.base.is_candidate());
         assert!(is_nobodys, "{name}: {found:?}");
     }
-    // Nothing of a candidate is in these.
+    // These names contain no candidate.
     for name in ["5.3.0-arch1-1-ARCH", "4.19.57-src1", "5.3.0-18-generic", "4.18.0-80.11.2.el8_0.x86_64"] {
         assert!(!matches!(Release::parse(name).map(|it| it.vendor), Ok(Vendor::Unnamed) | Err(_)), "{name}");
     }
@@ -52,7 +52,7 @@ fn candidates_of_any_spelling_are_never_the_release() {
 
 #[test]
 fn manjaro_name_without_sublevel_is_not_the_release() {
-    // Its `uname -r` drops the candidate; only the package tells it.
+    // `uname -r` drops the candidate; only the package names it.
     let release = Release::parse("5.3.0-1-MANJARO").expect("a release");
     assert!(!release.base_is_exact && release.vendor.key() == "manjaro", "{release:?}");
     assert!(Release::parse("5.3.5-1-MANJARO").expect("a release").base_is_exact);
@@ -83,7 +83,7 @@ fn two_versions_in_a_line_are_rejected() {
 }
 
 #[test]
-fn banner_that_contradicts_the_release_is_nobodys() {
+fn banner_that_contradicts_the_release_names_no_vendor() {
     for (banner, is_ubuntus) in [
         ("Linux x 4.15.0-60-generic #67-Ubuntu SMP x86_64 GNU/Linux", true),
         ("Linux x 4.15.0-60-generic #54-Ubuntu SMP x86_64 GNU/Linux", false),

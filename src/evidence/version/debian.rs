@@ -1,14 +1,14 @@
-//! What shows that a kernel is Debian's.
+//! Recognises Debian's kernels.
 //!
-//! Boards, phones and appliances number their builds too (`4.9.177-31`), so Debian is named only on a sign of its own:
-//! a flavour that Debian has behind an ABI number, a mark that only its versions have (`+deb9u3`), or its name in the
-//! banner. Where a version has no more than the form of Debian's, [`Release::by_form`] says so.
+//! Boards, phones and appliances number their builds too (`4.9.177-31`), so Debian needs a sign of its own: an ABI
+//! number with one of its flavours, a mark that only its versions have (`+deb9u3`), or its name in the banner. If a
+//! version only has the form of Debian's, [`Release::by_form`] is set.
 
 use super::form::{is_name, is_numbers};
 use super::release::{KnownPackage, Release, Vendor};
 use crate::matrix::Upstream;
 
-/// Flavours: debian/config/ of its source package, and those that it has dropped.
+/// Its flavours: debian/config/ of its source package, and dropped ones.
 const FLAVOURS: [&str; 62] = [
     "amd64",
     "cloud-amd64",
@@ -78,17 +78,17 @@ const FLAVOURS: [&str; 62] = [
 const LAST_ABI: u32 = 99;
 /// No release since 3.0 has had as many revisions: 4.19.37 had six.
 const LAST_REVISION: u32 = 9;
-/// The line with which `uname -r` lost its ABI number: `6.6.9-amd64`.
+/// The first line whose `uname -r` has no ABI number: `6.6.9-amd64`.
 const WITHOUT_ABI: (u16, u16) = (6, 6);
 
-/// Whether it has this flavour.
+/// Whether Debian has this flavour.
 pub(super) fn is_flavour(flavour: &str) -> bool {
     let flavour = ["-dbg", "-unsigned"].iter().find_map(|end| flavour.strip_suffix(end)).unwrap_or(flavour);
     FLAVOURS.contains(&flavour)
 }
 
-/// What `uname -r` prints of its kernels: `4.19.0-5-amd64`, `4.19.0-0.bpo.5-amd64`, `6.12.94+deb13-amd64`. `numbers` is
-/// how many the release has, `rest` what stands behind them, `plain` the release as read so far.
+/// Parses the `uname -r` of Debian's kernels: `4.19.0-5-amd64`, `4.19.0-0.bpo.5-amd64`, `6.12.94+deb13-amd64`.
+/// `numbers` is how many numbers the release has, `rest` the text after them, `plain` the release as parsed so far.
 pub(super) fn of_name(name: &str, numbers: usize, rest: &str, plain: &Release) -> Option<Release> {
     let base = plain.base;
     let with = |package, flavour: &str| {
@@ -105,7 +105,7 @@ pub(super) fn of_name(name: &str, numbers: usize, rest: &str, plain: &Release) -
         let [version, minor, _] = base.line().numbers();
         return ((version, minor) >= WITHOUT_ABI).then(|| with(KnownPackage::Unknown, tail)).flatten();
     }
-    // Its sources may be a stable release's, and the name is the line's.
+    // The name only has the line, although the sources may be a stable release's.
     let (abi, flavour) = tail.split_once('-').filter(|(_, flavour)| is_flavour(flavour))?;
     if base.stable() > 0 || numbers != 3 {
         return None;
@@ -124,8 +124,8 @@ pub(super) fn of_name(name: &str, numbers: usize, rest: &str, plain: &Release) -
     }
 }
 
-/// A version of its package, where something else says that it is Debian's: `4.19.37-5+deb10u1`, `7.2~rc3-1~exp1`,
-/// `1:6.6.15-2`. None where it has a mark that Debian's have not: `4.1.33-1+cl3u18` is Cumulus'.
+/// Parses a package version that is known to be Debian's: `4.19.37-5+deb10u1`, `7.2~rc3-1~exp1`, `1:6.6.15-2`. None if
+/// it has a mark that Debian doesn't use: `4.1.33-1+cl3u18` is Cumulus'.
 pub(super) fn of_version(version: &str) -> Option<Release> {
     let version = version.rsplit_once(':').map_or(version, |(_, version)| version);
     let (base, rest) = base(version)?;
@@ -143,7 +143,7 @@ pub(super) fn of_version(version: &str) -> Option<Release> {
     })
 }
 
-/// A version of its package, where nothing else says whose it is.
+/// Parses a package version of an unknown vendor.
 pub(super) fn of_bare_version(version: &str) -> Option<Release> {
     let release = of_version(version)?;
     let revision = Revision::of(base(version)?.1)?;
@@ -155,7 +155,7 @@ pub(super) fn of_bare_version(version: &str) -> Option<Release> {
     is_likely.then_some(Release { by_form: true, ..release })
 }
 
-/// What it starts from, and what stands behind: the `-2` of `7.2~rc3-2`.
+/// The base of a version, and the rest: the `-2` of `7.2~rc3-2`.
 fn base(version: &str) -> Option<(Upstream, &str)> {
     let (base, _, rest) = Upstream::prefix(version)?;
     let candidate = rest.strip_prefix("~rc").and_then(|rest| {
@@ -163,14 +163,14 @@ fn base(version: &str) -> Option<(Upstream, &str)> {
         Some((rest.get(..end)?.parse().ok().filter(|n| *n < u16::MAX)?, rest.get(end..)?))
     });
     let (base, rest) = candidate.map_or((base, rest), |(n, rest)| (base.with_candidate(n), rest));
-    // Canonical went on with some lines, and Debian took its releases: `3.16.7-ckt25-2`.
+    // Canonical continued some lines, and Debian used its releases: `3.16.7-ckt25-2`.
     let of_canonical = rest.strip_prefix("-ckt").and_then(|rest| rest.find('-').and_then(|at| rest.get(at..)));
     Some((base, of_canonical.unwrap_or(rest)))
 }
 
-/// Debian's revision of a version, parted: `5`, and `+deb10u1`.
+/// The parts of a Debian revision: `5` and `+deb10u1`.
 struct Revision<'a> {
-    /// `5`, or `3.1` for an upload by somebody else than the maintainers.
+    /// `5`, or `3.1` for a non-maintainer upload.
     number: &'a str,
     suffix: &'a str,
 }
@@ -183,7 +183,7 @@ impl<'a> Revision<'a> {
         (is_numbers(number) && number.split('.').count() <= 2).then_some(Self { number, suffix })
     }
 
-    /// Its marks, each with the sign before it: `+deb9u3`, `~bpo9+1`.
+    /// The marks, each with its sign: `+deb9u3`, `~bpo9+1`.
     fn marks(&self) -> impl Iterator<Item = (char, &'a str)> + use<'a> {
         let mut left = self.suffix;
         std::iter::from_fn(move || {
@@ -196,19 +196,19 @@ impl<'a> Revision<'a> {
         })
     }
 
-    /// Whether Debian may have written all marks. Behind a `~` anybody rebuilds what stands before it.
+    /// Whether all marks may be Debian's. After a `~` anybody may mark a rebuild.
     fn may_be_debians(&self) -> bool {
         self.marks().all(|(sign, mark)| sign == '~' || is_debians(sign, mark) || is_rebuilt_binary(mark))
     }
 
-    /// Whether a mark is one that only Debian's versions have.
+    /// Whether it has a mark that only Debian uses.
     fn is_debians(&self) -> bool {
         self.marks().any(|(sign, mark)| is_debians(sign, mark))
     }
 }
 
-/// Whether it is a mark of Debian's: of a stable update (`+deb9u3`), a rebuild for an older suite (`~deb8u1`,
-/// `~bpo9+1`), its experimental suite, or a stable update of before 2012.
+/// Whether the mark is Debian's: a stable update (`+deb9u3`), a rebuild for an older suite (`~deb8u1`, `~bpo9+1`), the
+/// experimental suite, or a stable update before 2012.
 fn is_debians(sign: char, mark: &str) -> bool {
     let counted = |text: &str, between: char| {
         text.split_once(between).is_some_and(|(suite, count)| is_number(suite) && is_number(count))
@@ -222,7 +222,7 @@ fn is_debians(sign: char, mark: &str) -> bool {
     }
 }
 
-/// `b1`: the same source, built again.
+/// `b1`: a rebuild of the same source.
 fn is_rebuilt_binary(mark: &str) -> bool {
     mark.strip_prefix('b').is_some_and(is_number)
 }

@@ -1,4 +1,4 @@
-//! Which steps distributions' kernels have.
+//! Decides which steps distributions' kernels have.
 
 use std::cmp::Ordering;
 
@@ -9,7 +9,7 @@ use crate::kernel::versions::{dpkg, rpm};
 use crate::matrix::{DistributionLine, PackageVersion, Releases, Spans, Upstream};
 use crate::words::Role;
 
-/// The dossier's entry for a kernel: that of its line, or else of its distribution.
+/// The dossier's entry for a kernel: for its line, or else for its distribution.
 pub(super) fn entry<'a>(releases: &'a Releases, release: &Release) -> Option<&'a DistributionLine> {
     best(releases, release, |entry| !release.by_form || entry.line.is_none() || names(entry, release.base))
 }
@@ -32,15 +32,15 @@ fn best<'a>(
     own.max_by_key(|entry| (!entry.flavours.is_empty(), length(entry)))
 }
 
-/// Whether an entry names a version of this base. A version that only looks like the distribution's is then taken for
-/// one of its uploads: nobody else is likely to have taken the same release of all.
+/// Whether an entry names a version of this base. If so, a version that only looks like the distribution's is treated
+/// as its upload, because others are unlikely to use the same base release.
 fn names(entry: &DistributionLine, base: Upstream) -> bool {
     let versions = entry.steps.values().flat_map(Spans::named).chain(&entry.known_until);
     let mut bases = versions.filter_map(|version| Upstream::prefix(version.as_str()));
     bases.any(|(named, ..)| named == base)
 }
 
-/// Whether an entry speaks of a kernel's distribution, and of its flavour where that has numbers of its own.
+/// Whether an entry is for a kernel's distribution, and for its flavour if that has its own numbers.
 fn is_of(entry: &DistributionLine, release: &Release) -> bool {
     let key = release.vendor.key();
     if entry.flavours.is_empty() {
@@ -51,10 +51,10 @@ fn is_of(entry: &DistributionLine, release: &Release) -> bool {
     is_theirs && release.flavour.as_ref().is_some_and(|flavour| entry.flavours.contains(flavour))
 }
 
-/// What is known of a step in a distribution's kernel.
+/// Whether a distribution's kernel has a step, if known.
 pub(super) fn held(releases: &Releases, entry: Option<&DistributionLine>, release: &Release, role: Role) -> StepHeld {
     let held = of_entry(releases, entry, release, role);
-    // Whose it is stays open, so what both would have is certain.
+    // The vendor is unknown, so only what both possible vendors have is certain.
     let by_form =
         best(releases, release, |_| release.by_form).map(|entry| of_entry(releases, Some(entry), release, role));
     match by_form {
@@ -65,18 +65,18 @@ pub(super) fn held(releases: &Releases, entry: Option<&DistributionLine>, releas
 
 fn of_entry(releases: &Releases, entry: Option<&DistributionLine>, release: &Release, role: Role) -> StepHeld {
     let listed = entry.and_then(|entry| entry.steps.get(&role)).map(|spans| compared(role, spans, release));
-    // Whoever took it out took it out of what its base has, too.
+    // If the distribution removed the step, it also removed it from its base.
     if let Some((held, true)) = listed {
         return held;
     }
     let start = release.start();
     let mut by_ancestry = upstream::mainline(releases, start, role);
-    // A candidate that it may have started from tells nothing where mainline took the step out afterwards.
+    // If mainline removed the step later, a candidate as the possible base tells nothing.
     if upstream::mainline(releases, release.base.mainline(), role).has == Some(false) && by_ancestry.has == Some(true) {
         by_ancestry =
             StepHeld { has: None, says: format!("{role} unknown: mainline took it out again"), ..by_ancestry };
     }
-    // What has always been there is in whatever anybody made of it.
+    // A bug that always existed is in every derived kernel.
     let always = role == Role::Break && !releases.mainline.contains_key(&role);
     if by_ancestry.has == Some(true) && (releases.descendants || always) {
         let says =
@@ -100,7 +100,7 @@ fn of_entry(releases: &Releases, entry: Option<&DistributionLine>, release: &Rel
     let order = until.and_then(|until| order(release, until));
     let none_listed = matches!(order, Some(Ordering::Less | Ordering::Equal));
     let (has, says) = match until {
-        // What mainline has was in the line from its beginning, unless somebody took it out.
+        // The line started with what mainline had, unless the distribution removed it.
         _ if by_ancestry.has == Some(true) => {
             (None, format!("{}, but perhaps taken out of this line", by_ancestry.says))
         }
@@ -118,7 +118,7 @@ fn of_entry(releases: &Releases, entry: Option<&DistributionLine>, release: &Rel
     StepHeld { role, has, says }
 }
 
-/// What is known of a step that is listed, and whether it was taken out again.
+/// Whether a kernel has a listed step, if known, and whether the step was removed again.
 fn compared(role: Role, spans: &Spans<PackageVersion>, release: &Release) -> (StepHeld, bool) {
     if spans.named().any(|version| order(release, version).is_none()) {
         return (StepHeld { role, has: None, says: format!("{role} perhaps: first in {spans}") }, false);
@@ -127,11 +127,11 @@ fn compared(role: Role, spans: &Spans<PackageVersion>, release: &Release) -> (St
     (upstream::compared(role, &standing), standing.is_out)
 }
 
-/// The order of a kernel's package against a version of the same line. An ABI number is as new as the upload that has
-/// it. None where the name does not tell: Debian keeps an ABI number through many versions.
+/// Compares a kernel's package with a version of the same line. An ABI number is as new as its upload. None if the name
+/// doesn't tell, because Debian keeps an ABI number for many versions.
 fn order(release: &Release, version: &PackageVersion) -> Option<Ordering> {
     let version = version.as_str();
-    // What came with an upload of one line says nothing of another's, whose numbers only happen to be higher.
+    // Versions of different lines are not comparable, even if one has higher numbers.
     if Upstream::prefix(version).is_some_and(|(base, ..)| base.line() != release.base.line()) {
         return None;
     }
@@ -143,7 +143,7 @@ fn order(release: &Release, version: &PackageVersion) -> Option<Ordering> {
             Vendor::Ubuntu | Vendor::UbuntuDerivative | Vendor::Debian,
         ) => {
             let (source, mark) = split_mark(text);
-            // What is no rebuild may lack what came with the very version that it is named after, or have more.
+            // If it is not a plain rebuild, it may have less or more than the version that it is named after.
             let (with, without) = (dpkg::compare(text, version), dpkg::compare(source, version));
             let is_upload = release.vendor == Vendor::Debian && mark.strip_prefix("exp").is_some_and(is_numbers);
             (is_rebuild(release.vendor, mark) || (is_upload && with == without)).then_some(without)
@@ -156,22 +156,22 @@ fn is_upload_of(version: &str, abi: &str) -> bool {
     version.strip_prefix(abi).is_some_and(|rest| rest.starts_with('.'))
 }
 
-/// Where a name has an ABI number only, the upload that the dossier lists under it.
+/// The upload that the dossier lists for an ABI number, if the name has only that.
 pub(super) fn same_abi<'a>(entry: &'a DistributionLine, release: &Release) -> Option<&'a PackageVersion> {
     let KnownPackage::Abi(abi) = &release.package else { return None };
     let versions = entry.steps.values().flat_map(Spans::certain).chain(&entry.known_until);
     versions.filter(|_| release.vendor != Vendor::Debian).find(|version| is_upload_of(version.as_str(), abi))
 }
 
-/// The mark of this kernel's package that no convention explains, where it has one.
+/// The mark of this kernel's package that no convention explains, if any.
 pub(super) fn foreign_mark(release: &Release) -> Option<&str> {
     let is_dpkg = matches!(release.vendor, Vendor::Ubuntu | Vendor::UbuntuDerivative | Vendor::Debian);
     let (_, mark) = split_mark(release.package.text().filter(|_| is_dpkg)?);
     (!is_rebuild(release.vendor, mark)).then_some(mark)
 }
 
-/// A version, and what stands behind the first `~` of its revision: `16.04.1`, `bpo9+1`; nothing where there is none. By
-/// dpkg's order it is before the version without it.
+/// Splits a version at the first `~` of its revision: `16.04.1`, `bpo9+1`; empty if there is none. dpkg sorts a marked
+/// version before the plain one.
 fn split_mark(version: &str) -> (&str, &str) {
     let revision = version.rfind('-').unwrap_or(0);
     let mark = version.match_indices('~').map(|(at, _)| at).find(|at| *at > revision);
@@ -179,9 +179,9 @@ fn split_mark(version: &str) -> (&str, &str) {
     (source, mark.strip_prefix('~').unwrap_or(mark))
 }
 
-/// Whether the mark says that the source is that of the version before it, rebuilt for an older release: Ubuntu's
-/// `16.04.1` (its hardware enablement kernels), Debian's `bpo9+1` (its backports) and `deb9u1` (its older suites). `exp1`,
-/// `rc1`, `ppa1` and whatever else there is may be from before that version.
+/// Whether the mark means a rebuild of the same source for an older release: Ubuntu's `16.04.1` (its hardware
+/// enablement kernels), Debian's `bpo9+1` (its backports) and `deb9u1` (its older suites). All other marks, such as
+/// `exp1`, `rc1` and `ppa1`, may be older than that version.
 fn is_rebuild(vendor: Vendor, mark: &str) -> bool {
     match (vendor, mark.get(..3)) {
         _ if mark.is_empty() => true,

@@ -1,31 +1,31 @@
-//! Reads a release from the form of its name: `uname -r`, or a package's version.
+//! Parses a release by the form of its name: `uname -r`, or a package's version.
 
 use super::release::{Beyond, KnownPackage, Release, Vendor};
 use super::{debian, names, rpm};
 use crate::matrix::{Upstream, mainline_numbers};
 
-/// The longest name of a release, in bytes: `uname -r` has at most 64 (include/uapi/linux/utsname.h), and package file
+/// The longest name of a release in bytes. `uname -r` has at most 64 (include/uapi/linux/utsname.h), and package file
 /// names repeat it.
 const MAX_NAME: usize = 250;
 
-/// The name of a release or the version of a package, by its form. A name that speaks of a release candidate is never the
-/// release.
+/// Parses the name of a release or the version of a package. A name with a release candidate is never the release.
 pub(super) fn named(name: &str) -> Option<Release> {
     by_form(name).map(|found| found.unless_candidate(name))
 }
 
 impl Release {
-    /// The same, or nobody's if the name has a candidate's number (`5.3.0_rc1`, `5.3.rc1-1.1`, `5.3.0-0.rc1.1.mga8`) and
-    /// this is the whole release. Debian's versions (`5.3~rc5-1~exp1`) sort before the release.
+    /// Clears the vendor if the name has a candidate's number (`5.3.0_rc1`, `5.3.rc1-1.1`, `5.3.0-0.rc1.1.mga8`) but
+    /// was parsed as the full release. Debian's versions (`5.3~rc5-1~exp1`) are exempt because they sort before the
+    /// release.
     pub(super) fn unless_candidate(self, name: &str) -> Self {
         let is_debian = self.vendor == Vendor::Debian && name.contains("~rc");
-        // A candidate of a stable release has what was queued for it.
+        // A candidate of a stable release has the patches queued for it.
         let is_whole = !self.base.is_candidate() && self.base.stable() == 0 && !is_debian;
         if is_whole && speaks_of_candidate(name) { self.of_nobody_known() } else { self }
     }
 }
 
-/// Whether the text has `rc` and a number as a word, or behind a number.
+/// Whether the text has `rc` and a number as a word, or after a number.
 fn speaks_of_candidate(text: &str) -> bool {
     let lower = text.to_ascii_lowercase();
     lower.match_indices("rc").any(|(at, rc)| {
@@ -42,7 +42,7 @@ fn by_form(name: &str) -> Option<Release> {
     if is_address(name) || !is_name(name) || rest.starts_with(|c: char| c.is_ascii_alphanumeric()) {
         return None;
     }
-    // A release whose third number is 0 is how most distributions call a whole line.
+    // Most distributions name a whole line by a release whose third number is 0.
     let base_is_exact = base.stable() > 0 || numbers == 2 || base.is_candidate();
     let plain = |vendor, flavour: Option<&str>| Release {
         vendor,
@@ -77,7 +77,7 @@ fn by_form(name: &str) -> Option<Release> {
         return Some(found);
     }
     if rest == "+" {
-        // Container-Optimized OS and Raspberry Pi call their kernels `4.14.137+`; nobody does that to a mainline one.
+        // Container-Optimized OS and Raspberry Pi call their kernels `4.14.137+`. They don't use mainline releases.
         return Some(if base.stable() == 0 {
             kernel_org(Beyond::Commits, None)
         } else {
@@ -88,7 +88,7 @@ fn by_form(name: &str) -> Option<Release> {
         return is_numbers(date).then(|| kernel_org(Beyond::Next, Some(rest)));
     }
     let Some(tail) = rest.strip_prefix('-') else {
-        // Whatever hangs on a number without a `-` is somebody's packaging.
+        // A suffix without a `-` comes from packaging.
         let void = rest.strip_prefix('_').filter(|n| is_numbers(n)).map(|_| Vendor::Other("void", "Void Linux"));
         let vendor = names::other(rest).or(void).unwrap_or(Vendor::Unnamed);
         return Some(plain(vendor, rest.split_once('-').map(|(_, flavour)| flavour)));
@@ -132,7 +132,7 @@ fn by_form(name: &str) -> Option<Release> {
         };
         return Some(found.unwrap_or_else(|| plain(Vendor::Unnamed, None)));
     }
-    // What begins like a candidate and is none (`5.3.0-rc0`, `-RC1`, `-rc1a`) may be before the release that it names.
+    // A malformed candidate (`5.3.0-rc0`, `-RC1`, `-rc1a`) may precede the release that it names.
     if !base.is_candidate() && first.get(..2).is_some_and(|begin| begin.eq_ignore_ascii_case("rc")) {
         return Some(plain(Vendor::Unnamed, Some(tail)));
     }
@@ -143,8 +143,8 @@ fn by_form(name: &str) -> Option<Release> {
     if first.starts_with("lp1") && names::suse(tail.rsplit('-').next().unwrap_or(tail)).is_some() {
         return Some(plain(rpm::SUSE_OTHER, Some(tail)));
     }
-    // `4.9.0-3-foo`: who counts builds is a distribution. A hash without a count (`-g1a2b3c4d`) says that no tag was to be
-    // found: the tree is no clone of kernel.org's.
+    // `4.9.0-3-foo`: distributions count builds. A hash without a count (`-g1a2b3c4d`) means that git found no tag, so
+    // the tree is not a clone of kernel.org's.
     let counted = first.starts_with(|c: char| c.is_ascii_digit());
     if counted || names::ubuntu(tail).is_some() || is_hash(first) {
         return Some(plain(Vendor::Unnamed, Some(tail)));
@@ -152,8 +152,8 @@ fn by_form(name: &str) -> Option<Release> {
     Some(kernel_org(Beyond::Local, Some(rest)))
 }
 
-/// The release of which this is one of Ubuntu's builds of mainline: `5.1.15-050115`, `5.3.0-050300rc1`. They are
-/// kernel.org's source under Ubuntu's packaging and configuration, and their number repeats the release's.
+/// The release of one of Ubuntu's mainline builds: `5.1.15-050115`, `5.3.0-050300rc1`. They are kernel.org's source
+/// with Ubuntu's packaging and configuration, and their number repeats the release's.
 fn mainline_build(base: Upstream, numbers: usize, number: &str) -> Option<Upstream> {
     let candidate = number.split_once("rc").filter(|_| base.stable() == 0 && !base.is_candidate());
     let release = match candidate {
@@ -164,14 +164,14 @@ fn mainline_build(base: Upstream, numbers: usize, number: &str) -> Option<Upstre
     (numbers == 3 && expected.split_once('-').is_some_and(|(_, expected)| expected == number)).then_some(release)
 }
 
-/// Whether such a build has this flavour.
+/// Whether mainline builds have this flavour.
 fn is_main_flavour(flavour: &str) -> bool {
     names::ubuntu(flavour) == Some(Vendor::Ubuntu)
 }
 
-/// Whose an ABI number (`58`) or an upload's (`58.64`) is, where it can be Ubuntu's: the main kernel's uploads are at
-/// least as many as its ABI numbers, and those of clouds and boards begin at 1000. Daily builds of mainline are called 99x,
-/// whatever they were built from.
+/// The vendor of an ABI number (`58`) or upload number (`58.64`), if it can be Ubuntu's. The main kernel has at least
+/// as many uploads as ABI numbers, and numbers for clouds and boards begin at 1000. Daily mainline builds have 99x,
+/// whatever their source.
 fn ubuntu_number(number: &str) -> Option<Vendor> {
     let (abi, upload) = number.split_once('.').map_or((number, None), |(abi, upload)| (abi, Some(upload)));
     let abi: u32 = abi.parse().ok()?;
@@ -183,8 +183,8 @@ fn ubuntu_number(number: &str) -> Option<Vendor> {
     }
 }
 
-/// What `git describe` gives behind a tag, and nothing else: `00012-gdeadbeef`, `00012-gdeadbeef-dirty`
-/// (scripts/setlocalversion). Whatever further words there are, are somebody's own.
+/// Whether it is exactly what `git describe` appends to a tag: `00012-gdeadbeef`, `00012-gdeadbeef-dirty`
+/// (scripts/setlocalversion). Any other words are a local version.
 fn is_count_and_hash(count: &str, hash: &str) -> bool {
     let hash = hash.strip_suffix('+').unwrap_or(hash);
     count.bytes().all(|b| b.is_ascii_digit()) && is_hash(hash.strip_suffix("-dirty").unwrap_or(hash))
@@ -199,13 +199,13 @@ pub(super) fn is_name(text: &str) -> bool {
     text.len() <= MAX_NAME && text.chars().all(|c| c.is_ascii_alphanumeric() || "._+~-:^".contains(c))
 }
 
-/// Whether it is an IPv4 address, perhaps with a port. Only 2.6's releases have four numbers and nothing else.
+/// Whether it is an IPv4 address, perhaps with a port. Only 2.6 has releases of just four numbers.
 fn is_address(text: &str) -> bool {
     let host = text.split_once(':').map_or(text, |(host, _)| host);
     !text.starts_with("2.6.") && host.parse::<std::net::Ipv4Addr>().is_ok()
 }
 
-/// Digits, and `.` between.
+/// Whether it is digits separated by `.`.
 pub(super) fn is_numbers(text: &str) -> bool {
     text.split('.').all(|part| !part.is_empty() && part.len() <= 9 && part.bytes().all(|b| b.is_ascii_digit()))
 }

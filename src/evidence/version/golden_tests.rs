@@ -1,4 +1,4 @@
-//! The releases that are known to have each step: the one before, on and after each.
+//! Tests the releases before, at and after each step.
 
 use std::sync::LazyLock;
 
@@ -16,7 +16,7 @@ const WINDOW: &str = "zero-window-user-timeout";
 fn bug(id: &str) -> Bug {
     let id = id.parse().expect("a name");
     let mut bug = Bugs::built_in().get(&id).expect("a built-in bug").clone();
-    // The chain says where the fix of the fix is needed, whether or not a line lists it.
+    // The chain says which lines need the fix of the fix, whether or not a line lists it.
     if id.as_str() == STALL && bug.chain.iter().all(|step| step.role != Role::FixOfFix) {
         bug.chain.push(Step {
             role: Role::FixOfFix,
@@ -164,7 +164,7 @@ fn trees_beyond_a_release_leave_the_rest_open() {
     check(
         STALL,
         &[
-            // A fix is in its maintainer's tree before any candidate of mainline's has it, and so is a break.
+            // Fixes and breaks are in their maintainer's tree before any mainline candidate.
             ("5.3-rc1+", HALF_OR_GOOD),
             ("5.3.0-rc1+", HALF_OR_GOOD),
             ("5.3.0-rc2+", GOOD),
@@ -172,7 +172,7 @@ fn trees_beyond_a_release_leave_the_rest_open() {
             ("5.2.0-rc5+", ALL),
             ("5.2.0-rc4+", ALL),
             ("5.2.0+", HALF_OR_GOOD),
-            // Whose the commits after a tag are, and what is not committed, no name tells.
+            // A name does not tell what the commits after a tag are, or the uncommitted changes.
             ("4.19.57-00012-gdeadbeef", HALF_OR_GOOD),
             ("v4.19.61-3-gdeadbeef", HALF_OR_GOOD),
             ("4.19.51-3-gdeadbeef", ALL),
@@ -216,7 +216,7 @@ fn unreleased_numbers_are_not_judged() {
                 ("6.1.501", ALL),
                 ("2.6.32.72", ALL),
                 ("5.3-rc99", ALL),
-                // No Linux at all, and a real one.
+                // One without Linux, and one with.
                 ("4.4.0-19041-Microsoft", ALL),
                 ("Linux h 4.4.0-19041-Microsoft #488-Microsoft Mon Sep 01 13:43:00 PST 2020 x86_64 GNU/Linux", ALL),
             ],
@@ -290,7 +290,7 @@ fn first_ubuntu_uploads_may_be_candidates() {
     assert!(why.contains("a number this low may be a candidate of 5.3"), "{why}");
 }
 
-/// Distributions' 4.15, 4.18 and 5.0 got the break, in lines that had ended before it.
+/// Distributions added the break to 4.15, 4.18 and 5.0, after these lines had ended.
 #[test]
 fn local_version_has_at_least_what_its_release_has() {
     check(
@@ -317,7 +317,7 @@ fn local_version_has_at_least_what_its_release_has() {
         ],
     );
     check(WINDOW, &[("5.0.0-mine", ALL), ("5.9.16-mine", OPEN), ("5.10.11-mine", GOOD)]);
-    // Nobody has a fix of it to put on top.
+    // There is no fix that anyone could add.
     check(COOKIE, &[("6.1.192-mine", BROKEN)]);
 }
 
@@ -368,13 +368,13 @@ fn distribution_kernels_are_judged_by_their_entries() {
             ("4.15.0-1041-aws", BROKEN),
             ("4.15.0-1043-aws", HALF),
             ("4.15.0-1044-aws", HALF_OR_GOOD),
-            // Whose number it is does not stand in it.
+            // The number doesn't tell the flavour.
             ("4.15.0-1041.43", ALL),
             ("4.15.0-1047-azure", BROKEN),
             ("4.15.0-1055-azure", HALF_OR_GOOD),
             ("4.15.0-1036-gke", ALL),
             ("4.4.0-1084-aws", &[NeverHad, Affected]),
-            // Trusty numbers its builds lower than xenial.
+            // Trusty's builds have lower numbers than xenial's.
             ("4.4.0-1046-aws", &[NeverHad, Affected]),
             ("4.4.0-1085-aws", BROKEN),
             ("4.4.0-1087-aws", HALF),
@@ -433,7 +433,7 @@ fn distribution_kernels_are_judged_by_their_entries() {
             ("3.16.68-2", BROKEN),
             ("3.16.70-1", HALF),
             ("3.16.74-1", &[Affected, HalfFixed, Fixed, FixedWithDefect]),
-            // Somebody else may number builds so: only what the base has is certain.
+            // Others may number builds like this, so only what the base has is certain.
             ("4.9.177-31", ALL),
             ("4.9.156-14", ALL),
             ("4.9.156-4", ALL),
@@ -447,7 +447,7 @@ fn distribution_kernels_are_judged_by_their_entries() {
             ("5.3~rc1-1~exp1", HALF_OR_GOOD),
             ("5.3~rc2-1~exp1", GOOD),
             ("5.2.6-1", GOOD),
-            // The others: by their dossier's line or by ancestry, or not at all.
+            // Others are judged by the dossier's line or by ancestry, or not at all.
             ("3.10.0-957.21.3.el7.x86_64", BROKEN),
             ("3.10.0-957.21.2.el7.x86_64", NEVER),
             ("3.10.0-957.27.2.el7.x86_64", &[Affected, HalfFixed, Fixed, FixedWithDefect]),
@@ -523,12 +523,12 @@ fn whole_release_vendors_have_what_their_base_has() {
     check(
         STALL,
         &[
-            // What the base lacks somebody may have put on top, the break too.
+            // The vendor may have added what the base lacks, even the break.
             ("4.14.124-111.109.amzn2.x86_64", ALL),
             ("4.19.50-v7+", ALL),
             ("4.19.57-linuxkit", HALF_OR_GOOD),
             ("4.14.140-125.amzn2.x86_64", &[Fixed, FixedWithDefect]),
-            // Not by the number alone: whoever stays on one release takes patches one by one.
+            // A vendor that stays on one release takes single patches, so the number alone tells nothing.
             ("4.12.14-150.22-default", ALL),
             ("4.4.178-94.91-default", ALL),
             ("4.19.75-perf+", ALL),
@@ -545,7 +545,7 @@ fn whole_release_vendors_have_what_their_base_has() {
     assert!(why.contains("docs/kernels.md"), "{why}");
 }
 
-/// A dossier with one distribution's line.
+/// A dossier with one line of a distribution.
 fn dossier(mainline: &str, flags: &str, line: &str) -> Bug {
     let folder = tempfile::tempdir().expect("a folder");
     let text = format!(
@@ -563,17 +563,17 @@ fn unlisted_step_is_open_when_mainline_has_it() {
     let (before, after) = ("5.4.0-59-generic", "5.4.0-60-generic");
     let known = format!("{fix}, known-until: 5.4.0-70.78");
     for (mainline, flags, line, expected) in [
-        // It has always been there.
+        // The bug always existed.
         ("{}", "", fix, BROKEN),
         ("{}", "", known.as_str(), BROKEN),
         ("{ fix: 5.9 }", "", known.as_str(), BROKEN),
         ("{ fix: 5.9 }", "  ended-before-break: [\"5.4\"]\n", fix, BROKEN),
-        // It came before the line began.
+        // The bug came before the line started.
         ("{ break: 5.1 }", "  descendants: true\n", fix, BROKEN),
         ("{ break: 5.1 }", "", known.as_str(), &[NeverHad, Affected]),
         ("{ break: 5.1 }", "", fix, &[NeverHad, Affected]),
         ("{ break: 5.4-rc1..5.5 }", "", known.as_str(), &[NeverHad, Affected]),
-        // It came after, and was not taken.
+        // The bug came later, and was not backported.
         ("{ break: 5.6 }", "", known.as_str(), NEVER),
         ("{ break: 5.6 }", "", fix, &[NeverHad, Affected]),
     ] {
@@ -583,7 +583,7 @@ fn unlisted_step_is_open_when_mainline_has_it() {
         let (states, why) = found(&bug, after);
         assert_eq!(states, GOOD.iter().copied().collect(), "{mainline} {flags} {line}: {why}");
     }
-    // A fix that mainline has, and that nobody looked for here.
+    // A mainline fix that nobody checked for in this line.
     let bug = dossier("{ break: 5.1, fix: 5.3 }", "", "steps: { break: 5.4.0-10.13 }, known-until: 5.4.0-70.78");
     let (states, why) = found(&bug, before);
     assert_eq!(states, OPEN.iter().copied().collect(), "{why}");
@@ -650,7 +650,7 @@ fn unrepaired_bug_is_in_every_kernel() {
         check(COOKIE, &[(text, BROKEN)]);
     }
     assert_eq!(first_good(&bug(COOKIE), &Release::parse("6.12").expect("a release")), None);
-    // linux-next may have what no release has.
+    // linux-next may have patches that no release has.
     check(COOKIE, &[("6.12.0-rc1-next-20241001", OPEN)]);
 }
 
@@ -815,7 +815,7 @@ fn check_releases(releases: &str, rows: &[(&str, &[State])]) {
 
 #[test]
 fn since_tells_which_lines_never_had_a_step() {
-    // A bug that came with 4.16 and was repaired in 6.9 and two stable lines.
+    // A bug from 4.16, fixed in 6.9 and two stable lines.
     check_releases(
         "  mainline: { break: 4.16-rc1, fix: 6.9-rc8 }\n  since: { break: \"4.16\" }\n  stable:\n    \
          - { line: \"4.19\", steps: { fix: 4.19.314 } }\n    - { line: \"6.8\", steps: { fix: 6.8.10 } }",
@@ -830,13 +830,13 @@ fn since_tells_which_lines_never_had_a_step() {
             ("6.8.9", BROKEN),
             ("6.8.10", GOOD),
             ("6.9", GOOD),
-            // Whoever makes packages may have put the break into an older line.
+            // A packager may have added the break to an older line.
             ("4.15.0-213-generic", ALL),
             ("4.14.336-mine", ALL),
             ("4.14.336-180.562.amzn2.x86_64", ALL),
         ],
     );
-    // A bug that nobody repaired before 6.18.
+    // A bug without a fix before 6.18.
     check_releases(
         "  mainline: { break: 4.14-rc1, fix: 7.0-rc1 }\n  since: { break: \"4.14\", fix: \"6.18\" }\n  stable:\n    \
          - { line: \"6.12\", steps: {}, known-until: 6.12.80 }\n    - { line: \"6.18\", steps: { fix: 6.18.22 } }",
@@ -880,7 +880,7 @@ fn reverted_step_is_out_until_it_comes_again() {
             ("5.2.8", BROKEN),
             ("5.2.9", NEVER),
             ("5.3", GOOD),
-            // Its packagers took out what its base has.
+            // The packagers removed a step that its base has.
             ("4.19.85-1", GOOD),
             ("4.19.85-2", BROKEN),
             ("linux-image-4.19.0-9-amd64_4.19.90-1_amd64.deb", BROKEN),
@@ -929,7 +929,7 @@ fn flavour_with_own_numbers_has_own_lines() {
             ("4.4.0-1047-kvm", NEVER),
             ("4.4.0-1047-raspi2", NEVER),
             ("linux-image-4.4.0-1085-aws_4.4.0-1085.96_amd64.deb", BROKEN),
-            // Nobody knows whose number it is, and nobody listed the others.
+            // The number's flavour is unknown, and the other flavours are not listed.
             ("4.4.0-1085.96", ALL),
             ("4.4.0-1085-gcp", ALL),
             ("4.4.0-1085-azure", ALL),
@@ -958,7 +958,7 @@ fn default_matrix_agrees_with_mainline_names() {
     let mut compared = 0;
     for kernel in &matrix.kernels {
         let Source::Mainline { version, .. } = &kernel.source else { continue };
-        // As such a kernel calls itself: `4.19.57-041957-generic`.
+        // The name of such a kernel: `4.19.57-041957-generic`.
         let release = format!("{}-generic", version.numbers());
         for id in [STALL, WINDOW] {
             let (states, why) = found(&bug(id), &release);

@@ -1,25 +1,25 @@
-//! Which releases of kernel.org's there are: a name that nobody gave a kernel is not judged.
+//! Knows which kernel.org releases exist, because a kernel with a made-up name is not judged.
 //!
-//! What has ended is known for ever. What goes on has bounds, so that a release of tomorrow is judged without a change
-//! here: it descends from those that are known, and the finding says that it was not known.
+//! Ended lines are listed exactly. Active lines only have bounds, so that future releases are judged without a change
+//! here. They descend from known ones, and the finding says that the release was not known.
 
 use super::names;
 use super::release::{Release, Vendor};
 use crate::matrix::{ReleaseLine, Upstream};
 
-/// The last line of each version that has ended, from mainline's tags: before 3.0 by its first two numbers.
+/// The last line of each ended version, from mainline's tags; before 3.0 by the first two numbers.
 const LAST_BEFORE_3: [(u16, u16); 7] = [(0, 40), (1, 132), (2, 26), (3, 99), (4, 37), (5, 75), (6, 39)];
 const LAST: [(u16, u16); 3] = [(3, 19), (4, 20), (5, 19)];
 
-/// The newest lines of the later versions, when this was last looked at.
+/// The newest lines of the later versions, at the last update of this file.
 const NEWEST: [(u16, u16); 2] = [(6, 19), (7, 2)];
 
-/// How far the versions to come are believed: mainline has counted to 19 or 20 ever since 3.0 and then begun anew, which
-/// takes it more than three years.
+/// The highest future version to accept. Since 3.0, mainline has started a new version after minor 19 or 20, which
+/// takes more than three years.
 const NEXT_VERSION: u16 = 8;
 const LAST_MINOR: u16 = 20;
 
-/// The last release of each line that has ended, by version and then from minor 0 on; 0 where it goes on. From kernel.org's
+/// The last release of each ended line, by version and then from minor 0 on; 0 for active lines. From kernel.org's
 /// tags, and the announcements of the lines' ends.
 const ENDED: [(u16, &[u16]); 4] = [
     (3, &[101, 10, 102, 8, 113, 7, 11, 10, 13, 11, 108, 10, 74, 11, 79, 10, 85, 8, 140, 8]),
@@ -35,7 +35,7 @@ const MOST_BEFORE_3: u16 = 71;
 /// No release has had as many candidates: 3.1 had ten.
 const MOST_CANDIDATES: u16 = 20;
 
-/// Why a kernel with this name is not judged; none where there is such a kernel, or may be by now.
+/// Why a kernel with this name is not judged; none if it exists, or may exist by now.
 pub(super) fn objection(release: &Release) -> Option<String> {
     if release.vendor == names::WSL1 {
         return Some("WSL 1 emulates Linux: it has no Linux kernel".into());
@@ -45,23 +45,23 @@ pub(super) fn objection(release: &Release) -> Option<String> {
     if let Some(why) = no_line(base.line()) {
         return no_such(why);
     }
-    // Whoever goes on with a line of kernel.org's after its end counts on as they like.
+    // Others who continue a kernel.org line after its end use their own numbers.
     if matches!(release.vendor, Vendor::KernelOrg(_)) { no_release(base).and_then(no_such) } else { None }
 }
 
-/// Whether it is of a line that was not known yet, and may have come since; with the newest that was.
+/// The newest known line, if this line is newer.
 pub(super) fn is_ahead(line: ReleaseLine) -> Option<String> {
     let [version, minor, _] = line.numbers();
     let newest = NEWEST.iter().rev().find(|(known, _)| *known <= version)?;
     (newest.0 < version || newest.1 < minor).then(|| format!("{}.{}", newest.0, newest.1))
 }
 
-/// Whether a release of this line is known to exist; as far as that is known.
+/// Whether a release exists, as far as known.
 pub(super) fn exists(release: Upstream) -> bool {
     no_line(release.line()).is_none() && no_release(release).is_none()
 }
 
-/// The last release of a line, and whether the line goes on: then it is one that none is likely to reach.
+/// The last release of a line, and whether the line is active. For an active line it is an unreachable bound.
 pub(super) fn last(line: ReleaseLine) -> (u16, bool) {
     let [version, minor, _] = line.numbers();
     let ended = ENDED.iter().find(|(known, _)| *known == version).and_then(|(_, lines)| lines.get(usize::from(minor)));
@@ -92,7 +92,7 @@ fn no_line(line: ReleaseLine) -> Option<String> {
     }
 }
 
-/// Why there is no such release in a line that there is.
+/// Why an existing line has no such release.
 fn no_release(release: Upstream) -> Option<String> {
     let [version, minor, _] = release.line().numbers();
     let ended = ENDED.iter().find(|(known, _)| *known == version).and_then(|(_, lines)| lines.get(usize::from(minor)));

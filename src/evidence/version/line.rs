@@ -1,4 +1,4 @@
-//! A line of kernel.org's releases: whoever writes `4.19` means all of them.
+//! A line of kernel.org releases: `4.19` means all of them.
 
 use super::advice::UpgradeAdvice;
 use super::release::{Beyond, KnownPackage, Release, Vendor};
@@ -7,7 +7,7 @@ use crate::evidence::StateSet;
 use crate::matrix::{Bug, ReleaseLine, Upstream};
 use crate::words::State;
 
-/// Releases of a line, one after another, of which the same is known.
+/// Consecutive releases of a line with the same states.
 struct LineSpan {
     first: Upstream,
     last: Upstream,
@@ -34,7 +34,7 @@ impl Release {
     }
 }
 
-/// What is known of all releases of a line together, and which of them have what.
+/// The possible states of a whole line, and which releases have which states.
 pub(super) fn weigh(bug: &Bug, line: ReleaseLine) -> Result<(StateSet, String), String> {
     let (spans, goes_on) = spans(bug, line)?;
     let states = spans.iter().flat_map(|span| span.states.iter()).collect();
@@ -47,7 +47,7 @@ pub(super) fn weigh(bug: &Bug, line: ReleaseLine) -> Result<(StateSet, String), 
     Ok((states, told.collect::<Vec<_>>().join("; ")))
 }
 
-/// What would settle it: the release, and from which on the line is good.
+/// What would settle it: the exact release. Also names the first release from which on the line is good.
 pub(super) fn settle(bug: &Bug, line: ReleaseLine) -> UpgradeAdvice {
     let good = spans(bug, line).ok().and_then(|(spans, _)| {
         let bad = spans.iter().rposition(|span| span.states.iter().any(State::is_affected));
@@ -57,7 +57,7 @@ pub(super) fn settle(bug: &Bug, line: ReleaseLine) -> UpgradeAdvice {
     UpgradeAdvice::Settle(format!("name the release, as `uname -r` prints it{first}"))
 }
 
-/// The spans of a line, and whether it goes on.
+/// The spans of a line, and whether it is active.
 fn spans(bug: &Bug, line: ReleaseLine) -> Result<(Vec<LineSpan>, bool), String> {
     let (last, goes_on) = known::last(line);
     let mut spans: Vec<LineSpan> = Vec::new();

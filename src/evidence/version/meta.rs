@@ -1,11 +1,11 @@
-//! Ubuntu's metapackages, which hold no kernel and depend on one: `linux-image-aws 4.15.0.1041.41`.
+//! Ubuntu's metapackages, which only depend on a kernel: `linux-image-aws 4.15.0.1041.41`.
 
 use super::form::{is_numbers, named, without_tilde};
 use super::names;
 use super::release::Release;
 use crate::matrix::Upstream;
 
-/// What stands between `linux-` and the flavour.
+/// The part between `linux-` and the flavour.
 const KINDS: [&str; 11] = [
     "signed-image-",
     "signed-",
@@ -20,7 +20,7 @@ const KINDS: [&str; 11] = [
     "meta-",
 ];
 
-/// The kernel that a metapackage stands for.
+/// The kernel that a metapackage depends on.
 pub(super) fn kernel(package: &str, version: &str) -> Option<Release> {
     let (_, numbers, rest) = Upstream::prefix(version)?;
     // The ABI number of the kernel, and the metapackage's own.
@@ -34,7 +34,7 @@ pub(super) fn kernel(package: &str, version: &str) -> Option<Release> {
 pub(super) fn flavour(package: &str) -> Option<&str> {
     let rest = package.strip_prefix("linux-")?;
     let rest = KINDS.iter().find_map(|kind| rest.strip_prefix(kind)).unwrap_or(rest);
-    // What it is built for: `-hwe-18.04-edge`, `-lts-xenial`, `-20.04`.
+    // The release that it is for: `-hwe-18.04-edge`, `-lts-xenial`, `-20.04`.
     let suffix = |(at, _): &(usize, &str)| {
         let suffix = &rest[at + 1..];
         suffix.starts_with(|c: char| c.is_ascii_digit() && suffix.contains('.'))

@@ -1,9 +1,10 @@
-//! The witness `version`: a release's name, compared with the releases that the dossier knows to have each step.
+//! The witness `version`: compares a release's name with the releases that have each step by the dossier.
 //!
-//! A name is not the code, so this witness is always weak. kernel.org's releases are judged by the tables of mainline and
-//! the stable lines. A distribution's kernel is never judged by its base number alone: whatever the dossier does not say of
-//! the distribution stays open, except steps that it has by ancestry. A tree with a local version, uncommitted changes or
-//! further commits has what its release has, and may have more. A release that nobody made is not judged.
+//! A name is not the code, so this witness is always weak. kernel.org's releases are judged by the tables of mainline
+//! and the stable lines. A distribution's kernel is never judged by its base number alone: steps that the dossier
+//! doesn't list for the distribution stay open, except those that it has by ancestry. A tree with a local version,
+//! uncommitted changes or further commits has what its release has, and may have more. A release that doesn't exist is
+//! not judged.
 
 use super::exhibits::Exhibits;
 use super::{Finding, Limit, StateSet, Strength, Witness};
@@ -37,19 +38,19 @@ use release::KnownPackage;
 #[cfg(test)]
 mod candidate_tests;
 
-/// What is known of one step in one kernel.
+/// Whether a kernel has a step.
 struct StepHeld {
     role: Role,
-    /// Whether the kernel has it; none where that is not known.
+    /// Whether the kernel has it; none if unknown.
     has: Option<bool>,
     /// Why, as a clause: `fix since 4.19.62`.
     says: String,
 }
 
-/// What the release's name says of a bug, if there is one.
+/// Looks at the release's name for a bug, if there is a name.
 pub(super) fn look(exhibits: &Exhibits<'_>, bug: &Bug) -> Option<Finding> {
     Some(match exhibits.release.as_ref()? {
-        // Nobody but kernel.org releases under a bare number, and kernel.org releases no images.
+        // Only kernel.org uses bare numbers, and kernel.org releases no images.
         Ok(release) if exhibits.has_file() && release.is_bare_number() => {
             Finding { limit: Some(Limit::Base), ..weigh(bug, release) }
         }
@@ -58,7 +59,7 @@ pub(super) fn look(exhibits: &Exhibits<'_>, bug: &Bug) -> Option<Finding> {
     })
 }
 
-/// Weighs a release's name for a bug. A name that says nothing leaves all states.
+/// Weighs a release's name for a bug. A meaningless name leaves all states.
 pub fn weigh(bug: &Bug, release: &Release) -> Finding {
     let said = if release.is_line {
         line::weigh(bug, release.base.line())
@@ -73,7 +74,7 @@ pub fn weigh(bug: &Bug, release: &Release) -> Finding {
     Finding::new(Witness::Version, states, Strength::Weak, why)
 }
 
-/// What is known of each step, or why nothing is known.
+/// Which steps the kernel has, or why that is unknown.
 fn held(bug: &Bug, release: &Release) -> Result<Vec<StepHeld>, String> {
     if let Some(why) = known::objection(release) {
         return Err(why);
@@ -90,7 +91,8 @@ fn held(bug: &Bug, release: &Release) -> Result<Vec<StepHeld>, String> {
     })
 }
 
-/// The steps that matter to a kernel: a half fix only where there is one, and a mend only where the fix has a defect.
+/// The steps that matter to a kernel: the half fix only if there is one, and the fix of the fix only if the fix has a
+/// defect there.
 fn roles(bug: &Bug, release: &Release) -> impl Iterator<Item = Role> {
     let matters = |role| match role {
         Role::Break | Role::Fix => true,
@@ -108,7 +110,7 @@ fn is_listed(bug: &Bug, role: Role) -> bool {
     })
 }
 
-/// Whether the fix has a defect in this kernel's line, which the chain's `fix-of-fix` mends.
+/// Whether the fix has a defect in this kernel's line, which the chain's `fix-of-fix` fixes.
 pub fn needs_mend(bug: &Bug, release: &Release) -> bool {
     let line = release.base.line();
     let listed = bug.releases.as_ref().is_some_and(|releases| {
@@ -119,20 +121,20 @@ pub fn needs_mend(bug: &Bug, release: &Release) -> bool {
     listed || step.is_some_and(|step| step.only_before.is_none_or(|before| line < before.line()))
 }
 
-/// The states that are possible where each step is in the kernel, is not, or may be.
+/// The states that are possible with these known and unknown steps.
 fn states(steps: &[StepHeld]) -> StateSet {
     if steps.iter().all(|step| step.has.is_none()) {
         return StateSet::all();
     }
     let known = |role: Role| steps.iter().find(|step| step.role == role).map(|step| step.has);
-    // What does not matter is not there, and the mend that is not needed is as good as there.
+    // Irrelevant steps count as absent, except that an unneeded fix of the fix counts as present.
     let may = |role: Role, is: bool| known(role).is_none_or(|has| has.is_none_or(|has| has == is));
     let may_be_in = |role: Role| known(role).is_some_and(|has| has != Some(false));
     let mend_matters = known(Role::FixOfFix).is_some();
     State::ALL
         .into_iter()
         .filter(|state| match state {
-            // A half fix without the break: the break came some other way, or was taken out.
+            // With a half fix but no break, the break came another way, or was removed.
             State::NeverHad => may(Role::Break, false) && may(Role::Fix, false),
             State::Affected => may(Role::Break, true) && may(Role::HalfFix, false) && may(Role::Fix, false),
             State::HalfFixed => may_be_in(Role::HalfFix) && may(Role::Fix, false),
@@ -142,7 +144,7 @@ fn states(steps: &[StepHeld]) -> StateSet {
         .collect()
 }
 
-/// Why, in one sentence.
+/// The reason, in one sentence.
 fn why(bug: &Bug, release: &Release, steps: &[StepHeld]) -> String {
     let mut why = format!("{release}: ");
     let entry = bug.releases.as_ref().and_then(|releases| distribution::entry(releases, release));

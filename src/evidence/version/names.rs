@@ -1,11 +1,11 @@
-//! The words by which kernels' names show whose they are.
+//! Words in kernels' names that identify the vendor.
 
 use super::release::Vendor;
 
-/// Flavours of Ubuntu's main source package `linux`, which share its numbers: debian.master/control.d/.
+/// The flavours of Ubuntu's main source package `linux`, which share its numbers: debian.master/control.d/.
 const UBUNTU: [&str; 6] = ["generic", "lowlatency", "virtual", "server", "snapdragon", "powerpc64"];
 
-/// First words of the flavours of Ubuntu's other source packages (`linux-aws`, …), which have their own numbers.
+/// The first words of the flavours of Ubuntu's other source packages (`linux-aws`, …), which have their own numbers.
 const UBUNTU_DERIVATIVES: [&str; 25] = [
     "aws",
     "azure",
@@ -34,7 +34,7 @@ const UBUNTU_DERIVATIVES: [&str; 25] = [
     "allwinner",
 ];
 
-/// Words behind the first of a flavour of Ubuntu's. Others are somebody's own: `generic-mybuild`.
+/// The further words of Ubuntu's flavours. Other words are local: `generic-mybuild`.
 const UBUNTU_SUFFIXES: [&str; 31] = [
     "lpae",
     "64k",
@@ -69,22 +69,22 @@ const UBUNTU_SUFFIXES: [&str; 31] = [
     "cloud",
 ];
 
-/// Flavours of SUSE's kernels: rpm/ and config/ of its kernel-source. The first two are built from the same sources
-/// under the same numbers; the others have numbers or patches of their own.
+/// The flavours of SUSE's kernels: rpm/ and config/ of its kernel-source. The first two share sources and numbers; the
+/// others have their own numbers or patches.
 const SUSE: [&str; 14] = [
     "default", "debug", "azure", "rt", "rt_debug", "preempt", "vanilla", "xen", "desktop", "kvmsmall", "64kb", "pae",
     "longterm", "coco",
 ];
 
-/// What Raspberry Pi's own kernels are called behind the release; they are built of commits after a tag, hence the `+`. A
-/// `-v8` with anything else behind it is somebody's own.
+/// Suffixes of Raspberry Pi's own kernels. The `+` is there because they are built from commits after a tag. `-v8` with
+/// any other suffix is a local build.
 const RASPBERRY_PI: [&str; 5] = ["v6+", "v7+", "v7l+", "v8+", "v8-16k+"];
 
-/// Microsoft's emulation of Linux (`4.4.0-19041-Microsoft`), in which no line of the kernel runs. WSL 2 has a real kernel,
-/// whose name has no capital.
+/// Microsoft's emulation of Linux (`4.4.0-19041-Microsoft`), which contains no Linux code. WSL 2 has a real kernel,
+/// whose name is lowercase.
 pub(super) const WSL1: Vendor = Vendor::Other("wsl1", "Microsoft's WSL 1");
 
-/// Words that show another vendor: how the word begins, whether only a number may follow, the vendor's key and name.
+/// Words of other vendors: the start of the word, whether only a number may follow, the vendor's key and name.
 const OTHERS: [(&str, bool, &str, &str); 52] = [
     ("android", true, "android", "Android"),
     ("perf", true, "android", "Android"),
@@ -140,7 +140,7 @@ const OTHERS: [(&str, bool, &str, &str); 52] = [
     ("grsec", true, "grsecurity", "grsecurity"),
 ];
 
-/// Words of a banner's end (behind the `#`) that show whose kernel a plain name belongs to.
+/// Words at a banner's end (after the `#`) that identify the vendor of a plain name.
 const BANNERS: [(&str, &str, &str); 13] = [
     ("NixOS", "nixos", "NixOS"),
     ("Alpine", "alpine", "Alpine Linux"),
@@ -157,13 +157,13 @@ const BANNERS: [(&str, &str, &str); 13] = [
     ("Cumulus", "cumulus", "Cumulus Linux"),
 ];
 
-/// Whether a text is one word of a list, or begins with one and a `-`.
+/// Whether a text is in the list, or begins with an entry and a `-`.
 fn begins(text: &str, words: &[&str]) -> bool {
     let first = text.split('-').next().unwrap_or_default();
     words.contains(&first)
 }
 
-/// Whose Ubuntu kernel has this flavour.
+/// The Ubuntu vendor with this flavour.
 pub(super) fn ubuntu(flavour: &str) -> Option<Vendor> {
     let is_own = |word: &str| UBUNTU_SUFFIXES.contains(&word) || super::form::is_numbers(word);
     if !flavour.split('-').skip(1).all(is_own) {
@@ -176,17 +176,18 @@ pub(super) fn ubuntu(flavour: &str) -> Option<Vendor> {
     }
 }
 
-/// Whether SUSE has this flavour, and whether it has the main numbers.
+/// Whether SUSE has this flavour; if so, whether it has the main numbers.
 pub(super) fn suse(flavour: &str) -> Option<bool> {
     SUSE.iter().position(|known| *known == flavour).map(|i| i < 2)
 }
 
-/// Whether others call kernels so too: `5.10.4-1-rt`, `4.9.127-5-desktop`. SUSE's have more than one number before it.
+/// Whether others use this flavour too: `5.10.4-1-rt`, `4.9.127-5-desktop`. SUSE's kernels have more than one number
+/// before it.
 pub(super) fn is_common(flavour: &str) -> bool {
     ["debug", "azure", "rt", "xen", "desktop"].contains(&flavour)
 }
 
-/// The vendor whose word is among a name's.
+/// The vendor with a word in this name.
 pub(super) fn other(rest: &str) -> Option<Vendor> {
     let tail = rest.trim_start_matches('-');
     if RASPBERRY_PI.contains(&tail) {

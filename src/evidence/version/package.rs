@@ -1,4 +1,4 @@
-//! Reads a release from a package's name, or from the name of a file.
+//! Parses a release from the name of a package or a file.
 
 use super::form::{is_name, is_numbers, named, without_tilde};
 use super::parse::{with_upload, with_version};
@@ -6,10 +6,10 @@ use super::release::{KnownPackage, Release, Vendor};
 use super::{debian, meta, rpm};
 use crate::matrix::Upstream;
 
-/// A release, a package's version or a file's name.
+/// Parses a release, a package's version or a file's name.
 pub(super) fn one_word(text: &str) -> Option<Release> {
     let name = text.rsplit('/').next()?;
-    // `linux-image-4.15.0-58-generic:amd64`, as dpkg has it, and `kernel-0:3.10.0-957.el7.x86_64`, as dnf does.
+    // `linux-image-4.15.0-58-generic:amd64` from dpkg, and `kernel-0:3.10.0-957.el7.x86_64` from dnf.
     let name = name.split_once(':').filter(|(_, arch)| is_debian_arch(arch)).map_or(name, |(name, _)| name);
     let epochless = name.replacen("-0:", "-", 1);
     let name = epochless.as_str();
@@ -24,14 +24,14 @@ pub(super) fn one_word(text: &str) -> Option<Release> {
     if begins_with_release(name.strip_prefix('v').unwrap_or(name)) {
         return named(name);
     }
-    // `vmlinuz-…`, `linux-image-…`, `kernel-default-…`: the release begins behind the last `-` before a digit and `.`.
+    // `vmlinuz-…`, `linux-image-…`, `kernel-default-…`: the release begins after the last `-` before a digit and `.`.
     let at =
         name.match_indices('-').map(|(at, _)| at + 1).find(|at| name.get(*at..).is_some_and(begins_with_release))?;
     let (prefix, release) = name.split_at_checked(at)?;
     packaged(prefix.trim_end_matches('-'), release)
 }
 
-/// The release of a package of this name, or of a file in /boot: what stands behind the name.
+/// The release in the name of a package or of a file in /boot, after the prefix.
 pub(super) fn packaged(prefix: &str, release: &str) -> Option<Release> {
     if NO_KERNELS.contains(&prefix.strip_prefix("kernel-").unwrap_or_default()) {
         return None;
@@ -39,7 +39,7 @@ pub(super) fn packaged(prefix: &str, release: &str) -> Option<Release> {
     by_prefix(prefix, release).map(|found| found.unless_candidate(release))
 }
 
-/// What follows `kernel-` in the names of RPM packages that hold no kernel, and are updated without it.
+/// Suffixes of `kernel-` in RPM packages that contain no kernel and are updated independently.
 const NO_KERNELS: [&str; 11] = [
     "headers",
     "firmware",
@@ -54,27 +54,27 @@ const NO_KERNELS: [&str; 11] = [
     "srpm-macros",
 ];
 
-/// How the names of Debian packages begin that hold no kernel, and are updated without it.
+/// Prefixes of Debian packages that contain no kernel and are updated independently.
 const NO_DEBIAN_KERNELS: [&str; 7] =
     ["linux-tools", "linux-cloud-tools", "linux-doc", "linux-libc-dev", "linux-perf", "linux-kbuild", "linux-firmware"];
 
 fn by_prefix(prefix: &str, release: &str) -> Option<Release> {
     if let Some((_, vendor)) = OF_OTHERS.iter().find(|(begin, _)| prefix.starts_with(begin)) {
         let named = named(release)?;
-        // Alpine counts as `-r0`.
+        // Alpine's revisions have the form `-r0`.
         let is_theirs = vendor.key() != "alpine" || release.rsplit_once("-r").is_some_and(|(_, n)| is_numbers(n));
         return is_theirs.then_some(Release { vendor: *vendor, flavour: None, ..named });
     }
     if let Some(package) = prefix.strip_prefix("kernel-").filter(|_| !release.contains(".fc")) {
         return Some(rpm::with_flavour(named(release)?, package, release));
     }
-    // What is in /boot is called after `uname -r`, which is no package's version.
+    // Files in /boot are named after `uname -r`, which is not a package's version.
     let named = known_prefix(prefix).then(|| named(release)).flatten()?;
     let is_package = ["linux", "kernel"].contains(&prefix);
     Some(if named.by_form && !is_package { named.of_nobody_known() } else { named })
 }
 
-/// What the packages of those are called who don't name themselves in the version.
+/// Package names of vendors that are not named in the version.
 const OF_OTHERS: [(&str, Vendor); 6] = [
     ("gentoo-sources", Vendor::Other("gentoo", "Gentoo")),
     ("gentoo-kernel", Vendor::Other("gentoo", "Gentoo")),
@@ -128,10 +128,10 @@ fn by_deb(package: &str, version: &str) -> Option<Release> {
     }
     let start = package.match_indices('-').map(|(at, _)| at + 1);
     let release = start.filter_map(|at| package.get(at..)).find(|rest| {
-        // `linux-source-4.19` is called after its line.
+        // `linux-source-4.19` is named after its line.
         Upstream::prefix(rest).is_some_and(|(_, numbers, _)| numbers > 2 || rest.contains('-'))
     });
-    // A metapackage, as linux-image-amd64_6.1.76-1.
+    // A metapackage, such as linux-image-amd64_6.1.76-1.
     let Some(release) = release else {
         let flavour = package.strip_prefix("linux-image-").or_else(|| package.strip_prefix("linux-"));
         let of_debian = flavour.filter(|flavour| debian::is_flavour(flavour)).and_then(|_| debian::of_version(version));
@@ -140,7 +140,7 @@ fn by_deb(package: &str, version: &str) -> Option<Release> {
     };
     let of_version = named(version);
     let named = named(release.strip_suffix("-unsigned").unwrap_or(release))?;
-    // `linux-source-4.15.0_4.15.0-52.56`: the version says what the name leaves out.
+    // `linux-source-4.15.0_4.15.0-52.56`: the version is more exact than the name.
     if named.is_bare_number() {
         let is_whose = |of: &Release| !of.by_form && !matches!(of.vendor, Vendor::KernelOrg(_) | Vendor::Unnamed);
         let is_source = package.starts_with("linux-source");
@@ -155,7 +155,7 @@ fn by_deb(package: &str, version: &str) -> Option<Release> {
         (Vendor::Ubuntu | Vendor::UbuntuDerivative, KnownPackage::Abi(abi)) => {
             match version.strip_prefix(abi.as_str()).and_then(|rest| rest.strip_prefix('.')) {
                 Some(upload) if is_numbers(without_tilde(upload)) => with_upload(named.clone(), upload),
-                // `+mine1`: whoever built it on Ubuntu's put something in.
+                // `+mine1`: a local build on top of Ubuntu's kernel.
                 _ => named.of_nobody_known(),
             }
         }

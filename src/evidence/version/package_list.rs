@@ -1,4 +1,4 @@
-//! Finds the kernel in a line of a package manager's list, and whether it is installed.
+//! Finds the kernel in a line of a package list, and whether it is installed.
 
 use super::package::{deb, one_word};
 use super::pasted::{ARCHES, Pasted};
@@ -6,7 +6,7 @@ use super::release::{KnownPackage, Release, Vendor};
 use super::{debian, meta};
 use crate::matrix::Upstream;
 
-/// A line of a package manager's list.
+/// The packages in a line of a package list.
 pub(super) fn packages(line: &str, words: &[&str]) -> Vec<Pasted> {
     // `i+ | kernel-default | package | 4.12.14-197.4.1 | x86_64 | …`
     let columns: Vec<&str> = line.split('|').map(str::trim).collect();
@@ -39,15 +39,15 @@ fn is_version(word: &str) -> bool {
     Upstream::prefix(word.rsplit_once(':').map_or(word, |(_, version)| version)).is_some()
 }
 
-/// That a package is known and not there.
+/// The note on a package that is listed but not installed.
 pub(super) const NOT_INSTALLED: &str = "which is not installed";
 
-/// What a list says of a package beside its name and version.
+/// What a list says about a package in addition to its name and version.
 #[derive(Default)]
 struct Status<'a> {
-    /// The version that is installed, where the listed one is an upgrade to it.
+    /// The installed version, if the listed one is an upgrade.
     installed: Option<&'a str>,
-    /// What people should know.
+    /// A note for people.
     note: Option<String>,
 }
 
@@ -70,15 +70,15 @@ impl<'a> Status<'a> {
         if let Some(upgrade) = inside("upgradable to: ") {
             return Self { note: Some(format!("installed; the upgrade to {upgrade} is not")), ..Self::default() };
         }
-        // What dpkg has of a package that was removed: `rc`, `deinstall ok config-files`.
+        // dpkg's states of a removed package: `rc`, `deinstall ok config-files`.
         let is_state = |word: &str| {
             let is_wanted = (2..=3).contains(&word.len()) && word.starts_with(['u', 'i', 'r', 'p', 'h']);
             is_wanted && word[1..].starts_with(['c', 'n'])
         };
         let is_gone = ["deinstall", "config-files", "not-installed"].iter().any(|word| words.contains(word));
         let is_left = is_gone || line.contains("[residual-config]") || (first.is_ascii() && is_state(first));
-        // A list of what there is to be had: apt's with a suite behind the name, pacman's, apk's, and yum's, which marks
-        // the repository of installed packages with `@`.
+        // Lists of available packages: apt's with a suite after the name, pacman's, apk's, and yum's, which marks the
+        // repository of installed packages with `@`.
         let is_had = line.contains("[installed");
         let (name, place) = first.split_once('/').unwrap_or((first, ""));
         let is_apt = !place.is_empty() && !place.split(',').any(|suite| suite == "now") && is_listed(2, is_arch);
@@ -97,7 +97,7 @@ fn is_arch(word: &str) -> bool {
     ARCHES.contains(&word) || ["noarch", "all"].contains(&word)
 }
 
-/// A package with this name, as lists write it: `linux-image-4.15.0-58-generic:amd64`, `linux/bionic,now`,
+/// A package with a name in the form of lists: `linux-image-4.15.0-58-generic:amd64`, `linux/bionic,now`,
 /// `kernel.x86_64`, `core/linux`.
 fn of_package(word: &str, version: Option<&str>) -> Option<Pasted> {
     let repositories = ["core/", "extra/", "local/", "testing/"];
@@ -140,7 +140,7 @@ fn has_release(name: &str) -> bool {
     })
 }
 
-/// Whether it is `kernel-core-4.18.0-80.el8.x86_64` or `linux-image-4.15.0-58-generic`, version and all.
+/// Whether it is a package name with its version: `kernel-core-4.18.0-80.el8.x86_64`, `linux-image-4.15.0-58-generic`.
 fn is_kernel_file(name: &str) -> bool {
     ["kernel-", "linux-", "vmlinuz-", "gentoo-", "pve-kernel-", "proxmox-kernel-"]
         .iter()
@@ -160,7 +160,7 @@ fn of_rpm(name: &str, version: &str, arch: &str) -> Option<Pasted> {
     Some(Pasted::taken(release, file))
 }
 
-/// Arch Linux' packages and Manjaro's: `linux 5.1.15.arch1-1`, `linux-lts 4.19.57-1`, `linux419 4.19.57-1`.
+/// Packages of Arch Linux and Manjaro: `linux 5.1.15.arch1-1`, `linux-lts 4.19.57-1`, `linux419 4.19.57-1`.
 fn of_arch(name: &str, version: &str) -> Option<Release> {
     let flavour = name.strip_prefix("linux")?;
     let (base, numbers, rest) = Upstream::prefix(version)?;

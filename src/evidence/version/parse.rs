@@ -1,4 +1,4 @@
-//! Reads a release from a name, or from a kernel's banner: `uname -a`, /proc/version, /proc/version_signature.
+//! Parses a release from a name, or from a kernel's banner: `uname -a`, /proc/version, /proc/version_signature.
 
 use super::form::{is_name, is_numbers, named, without_tilde};
 use super::package::{deb_package, one_word, packaged};
@@ -6,7 +6,7 @@ use super::release::{KnownPackage, Release, Vendor};
 use super::{debian, names};
 use crate::matrix::Upstream;
 
-/// The longest text, in bytes: a banner has 200 (init/version.c), a package's path may have more.
+/// The longest text in bytes. A banner has 200 (init/version.c), and a package's path may have more.
 const MAX: usize = 2000;
 
 /// A text that names no kernel release.
@@ -24,10 +24,9 @@ pub enum NotARelease {
 }
 
 impl Release {
-    /// Reads a release.
+    /// Parses a release.
     ///
-    /// # Errors
-    /// Where the text has none.
+    /// # Errors If the text has none.
     pub fn parse(text: &str) -> Result<Self, NotARelease> {
         let text = text.trim();
         let refuse = || NotARelease::Nothing(text.chars().filter(|c| !c.is_control()).take(100).collect());
@@ -37,11 +36,10 @@ impl Release {
         parse(text).ok_or_else(refuse)
     }
 
-    /// The release of a kernel that calls itself `kernel` and came in a Debian package of this version: the version says
-    /// more, because `uname -r` may have the ABI's number only.
+    /// The release of a kernel named `kernel` in a Debian package of this version. The version is more exact, because
+    /// `uname -r` may only have the ABI number.
     ///
-    /// # Errors
-    /// If neither tells one.
+    /// # Errors If neither contains one.
     pub fn of_deb(kernel: &str, version: &str) -> Result<Self, NotARelease> {
         let refuse = || NotARelease::Nothing(format!("{kernel} of version {version}"));
         deb_package(&format!("linux-image-{kernel}"), version).ok_or_else(refuse)
@@ -49,8 +47,7 @@ impl Release {
 
     /// The release of a kernel in an RPM package of this name, and of this version without its epoch.
     ///
-    /// # Errors
-    /// If the package is none that is known to hold kernels.
+    /// # Errors If the package is not known to contain kernels.
     pub fn of_rpm(name: &str, version: &str) -> Result<Self, NotARelease> {
         let refuse = || NotARelease::Nothing(format!("{name}-{version}"));
         packaged(name, &format!("{version}.x86_64")).ok_or_else(refuse)
@@ -64,7 +61,7 @@ fn parse(text: &str) -> Option<Release> {
         ["Linux", "version", name, rest @ ..] if rest.first().is_none_or(|word| word.starts_with(['(', '#'])) => {
             (*name, text)
         }
-        // The host's name stands first, but for `uname -sr`. `Linux Lite 5.4` is a distribution.
+        // The host name comes first, except in `uname -sr`. `Linux Lite 5.4` is a distribution.
         ["Linux", _, name, rest @ ..] if is_unames(rest) && Upstream::prefix(name).is_some_and(|(_, n, _)| n > 2) => {
             (*name, text)
         }
@@ -75,10 +72,10 @@ fn parse(text: &str) -> Option<Release> {
         _ => return None,
     };
     let tail = banner.find(" #").and_then(|at| banner.get(at + 2..)).unwrap_or_default();
-    // No kernel calls itself what its package's version is.
+    // A kernel's own name is never a package version.
     let named = named(name)?;
     let named = if named.by_form { named.of_nobody_known() } else { named };
-    // What is in the kernel's name itself says more than who built it.
+    // A vendor in the kernel's name outweighs the builder in the banner.
     if matches!(named.vendor, Vendor::Other(..)) {
         return Some(named);
     }
@@ -87,10 +84,10 @@ fn parse(text: &str) -> Option<Release> {
         Some(vendor) => Release { vendor, package: KnownPackage::Unknown, ..named },
         None => named.of_nobody_known(),
     };
-    // A banner that was cut off contradicts nobody.
+    // A truncated banner contradicts nothing.
     let is_whole = tail.split_whitespace().any(|word| word.contains(':') || is_year(word));
     Some(match named.vendor {
-        // It was not yet in every banner then.
+        // Not every banner named Debian then.
         Vendor::Debian if named.base.line().numbers()[0] < 3 => match debian_before_3(banner) {
             Some(version) => with_version(named, version),
             None => named,
@@ -101,7 +98,7 @@ fn parse(text: &str) -> Option<Release> {
             None => named,
         },
         Vendor::Ubuntu | Vendor::UbuntuDerivative => match upload(tail) {
-            // `#55+hf1829991-Ubuntu`: somebody put something in.
+            // `#55+hf1829991-Ubuntu`: a build with additional patches.
             Some(upload) if !is_numbers(without_tilde(upload)) => named.of_nobody_known(),
             Some(upload) if !is_abis(&named, upload) => named.of_nobody_known(),
             Some(upload) => with_signature(with_upload(named, upload), tail),
@@ -116,7 +113,7 @@ fn parse(text: &str) -> Option<Release> {
     })
 }
 
-/// Whether it is what `uname -a` prints behind a release, or nothing: sentences about kernels go on in other words.
+/// Whether it is empty, or what `uname -a` prints after a release. Sentences about kernels continue in other words.
 fn is_unames(rest: &[&str]) -> bool {
     const MACHINES: [&str; 13] = [
         "x86_64",
@@ -136,7 +133,7 @@ fn is_unames(rest: &[&str]) -> bool {
     is_builds(rest) || rest.iter().all(|word| MACHINES.contains(word))
 }
 
-/// Whether it is the count of a build, and what `uname -v` has behind it: `#1 SMP`, `#64-Ubuntu`, `#1 Wed Jul 3 …`.
+/// Whether it is a build number and the rest of `uname -v`: `#1 SMP`, `#64-Ubuntu`, `#1 Wed Jul 3 …`.
 pub(super) fn is_builds(rest: &[&str]) -> bool {
     const NEXT: [&str; 15] = [
         "SMP",
@@ -165,13 +162,12 @@ fn is_year(word: &str) -> bool {
     word.len() == 4 && word.bytes().all(|b| b.is_ascii_digit())
 }
 
-/// The upload's number in Ubuntu's banner: `64~16.04.1` of `#64~16.04.1-Ubuntu`.
+/// The upload number in Ubuntu's banner: `64~16.04.1` of `#64~16.04.1-Ubuntu`.
 fn upload(tail: &str) -> Option<&str> {
     tail.split_whitespace().next()?.strip_suffix("-Ubuntu")
 }
 
-/// Whether an upload of this number can have the ABI that the release names: of the main kernel there are at least as many
-/// uploads.
+/// Whether this upload number is possible for the release's ABI. The main kernel has at least as many uploads as ABIs.
 fn is_abis(named: &Release, upload: &str) -> bool {
     let number = |text: &str| text.split(['.', '~']).next()?.parse::<u32>().ok();
     let KnownPackage::Abi(abi) = &named.package else { return true };
@@ -186,8 +182,7 @@ fn debian_before_3(banner: &str) -> Option<&str> {
     behind.split_once(')').map(|(version, _)| version).filter(|_| is_first)
 }
 
-/// A kernel that calls itself as Debian's do, with the version that its package has or its banner names: where they
-/// don't agree, it is somebody else's.
+/// Combines a name in Debian's form with the version in its package or banner. If they disagree, the vendor is unknown.
 pub(super) fn with_version(named: Release, version: &str) -> Release {
     let agrees = |release: &Release| {
         if named.base_is_exact { release.base == named.base } else { release.base.line() == named.base.line() }
@@ -220,7 +215,7 @@ fn ubuntu_signature(signature: &str, base: &str) -> Option<Release> {
     })
 }
 
-/// Ubuntu's banner has the upload's number, `#64-Ubuntu` or `#64~16.04.1-Ubuntu`, and the release the ABI's.
+/// Adds the upload number from Ubuntu's banner (`#64-Ubuntu`, `#64~16.04.1-Ubuntu`) to a release with an ABI number.
 pub(super) fn with_upload(named: Release, upload: &str) -> Release {
     match &named.package {
         KnownPackage::Abi(abi) if is_numbers(without_tilde(upload)) => {
@@ -230,7 +225,7 @@ pub(super) fn with_upload(named: Release, upload: &str) -> Release {
     }
 }
 
-/// What boot messages have behind the banner, `(Ubuntu 5.4.0-150.167~18.04.1-generic 5.4.233)`, names the base too.
+/// Boot messages have `(Ubuntu 5.4.0-150.167~18.04.1-generic 5.4.233)` after the banner, which names the base too.
 fn with_signature(named: Release, tail: &str) -> Release {
     let mut words = tail.split_once("(Ubuntu ").map_or("", |(_, signature)| signature).split_whitespace();
     let signature =
@@ -238,7 +233,7 @@ fn with_signature(named: Release, tail: &str) -> Release {
     signature.filter(|signature| signature.package == named.package).unwrap_or(named)
 }
 
-/// A word that follows this one.
+/// The word after this one.
 fn after_word<'a>(text: &'a str, word: &str) -> Option<&'a str> {
     text.split_whitespace().skip_while(|w| *w != word).nth(1)
 }

@@ -64,7 +64,7 @@ fn candidate_lookalikes_are_not_kernel_orgs() {
 }
 
 #[test]
-fn text_without_a_release_is_refused() {
+fn text_without_a_release_is_rejected() {
     let long = format!("4.19.57-{}", "a".repeat(300));
     for text in [
         "",
@@ -152,7 +152,7 @@ proptest! {
         }
     }
 
-    /// Who counts builds, names an enterprise release or an Ubuntu flavour is never taken for kernel.org.
+    /// Names with build numbers, enterprise releases or Ubuntu flavours are never kernel.org's.
     #[test]
     fn distribution_marks_are_not_kernel_orgs(
         base in "[3-6]\\.[0-9]{1,2}\\.[0-9]{1,3}",

@@ -1,18 +1,18 @@
-//! Finds the kernel in a line as people paste it: of a package manager's list, of `kubectl`, `hostnamectl` or `neofetch`,
-//! of a log. Only where the line itself says that it speaks of a kernel: versions of everything look like a kernel's.
+//! Finds the kernel in a pasted line: from a package list, `kubectl`, `hostnamectl`, `neofetch`, or a log. The line
+//! must show that it is about a kernel, because versions of other software look the same.
 
 use super::package_list::{NOT_INSTALLED, packages};
 use super::parse::{NotARelease, is_builds};
 use super::release::{KnownPackage, Release, Vendor};
 use crate::matrix::Upstream;
 
-/// The longest line, in bytes.
+/// The longest line to search, in bytes.
 const LONGEST: usize = 8000;
 
-/// The most words of a line: those of packages are compared with all that follow.
+/// The most words to search, because each package name is compared with all later words.
 const MOST_WORDS: usize = 300;
 
-/// Words before a colon or `=` that stand for the running kernel, in lower case.
+/// Keys of the running kernel before a colon or `=`, in lower case.
 const KEYS: [&str; 9] = [
     "kernel version",
     "kernelversion",
@@ -25,37 +25,36 @@ const KEYS: [&str; 9] = [
     "kernel",
 ];
 
-/// Facter's word for the release without what stands behind its numbers, and Kubernetes' for all of it.
+/// Facter's key for the release without its suffix, and Kubernetes' key for the full release.
 const PERHAPS_CUT: &str = "kernelversion";
 
-/// Words before a colon that stand for a package's version.
+/// Keys of a package's version before a colon.
 const VERSIONS: [&str; 3] = ["version", "installed", CANDIDATE];
 
-/// apt's word for the version that it would install.
+/// apt's key for the version that it would install.
 const CANDIDATE: &str = "candidate";
 
-/// What `uname -m` prints, and Debian's names for it.
+/// Architectures in the output of `uname -m`, and Debian's names for them.
 pub(super) const ARCHES: [&str; 14] = [
     "x86_64", "aarch64", "ppc64le", "s390x", "i686", "i586", "armv7l", "armv7hl", "amd64", "arm64", "armhf", "i386",
     "ppc64el", "riscv64",
 ];
 
-/// A kernel that was found in a line.
+/// A kernel found in a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pasted {
     /// The kernel.
     pub release: Release,
-    /// What of the line was taken for it; none where it was all of it.
+    /// The part of the line that names it; none if it was the whole line.
     pub taken: Option<String>,
-    /// What people should know of it: that it is not installed, or that another one is.
+    /// A note for people: that it is not installed, or that another one is.
     pub note: Option<String>,
 }
 
 impl Pasted {
     /// Finds the kernel in a line.
     ///
-    /// # Errors
-    /// Where it names none, or several.
+    /// # Errors If it names none, or several.
     pub fn find(line: &str) -> Result<Self, NotARelease> {
         let whole: String = line.chars().map(|c| if c.is_whitespace() { ' ' } else { c }).collect();
         let whole = whole.trim();
@@ -90,7 +89,7 @@ impl Pasted {
         chosen.ok_or_else(|| refused.unwrap_or_else(nothing))
     }
 
-    /// A text that is nothing but a release.
+    /// A text that is only a release.
     pub fn whole(release: Release) -> Self {
         Self { release, taken: None, note: None }
     }
@@ -105,7 +104,7 @@ impl Pasted {
     }
 }
 
-/// Whether two parts of a line may speak of the same kernel.
+/// Whether two parts of a line may mean the same kernel.
 fn may_be_same(one: &Release, other: &Release) -> bool {
     let is_vague = |release: &Release| release.is_line || !release.base_is_exact;
     let is_vague = is_vague(one) || is_vague(other);
@@ -118,7 +117,7 @@ fn may_be_same(one: &Release, other: &Release) -> bool {
         }
 }
 
-/// Whoever writes `Linux 4.19` or `linux-image-4.19` means the line. `v4.19` and `linux-4.19.tar.xz` are the release.
+/// `Linux 4.19` and `linux-image-4.19` mean the line. `v4.19` and `linux-4.19.tar.xz` mean the release.
 fn line_of(release: Release, text: &str) -> Release {
     let is_plain = release.is_bare_number() && !release.is_builders_own();
     if !is_plain || text.contains(".tar") || Upstream::prefix(text.strip_prefix('v').unwrap_or(text)).is_some() {
@@ -155,13 +154,13 @@ fn key(line: &str, _: &[&str]) -> Vec<Pasted> {
         let first = || value.strip_prefix("Linux ").unwrap_or(value).split(' ').next();
         let word = || Pasted::of(first()?.trim_end_matches(['"', '\'', ',', ';', ')']));
         let found = Pasted::of(value).or_else(word)?;
-        // A number alone after `Kernel Version` is the line where it has two parts only.
+        // A bare number of two parts after `Kernel Version` is the line.
         let release = whole_number(found.release, found.taken.as_deref().unwrap_or_default());
         let is_cut = key == PERHAPS_CUT && release.is_bare_number() && !release.is_line;
         let release = if is_cut { release.of_nobody_known() } else { release };
         Some(Pasted { release, ..found })
     });
-    // Another package's version does not tell.
+    // The version of another package tells nothing.
     let of_package = || {
         let versions = VERSIONS.iter().flat_map(|key| values(key).map(move |value| (*key, value)));
         let of = |value: &str| Pasted::of(value).or_else(|| Pasted::of(value.split(' ').next()?));
@@ -173,12 +172,12 @@ fn key(line: &str, _: &[&str]) -> Vec<Pasted> {
     kernel.map_or_else(of_package, |kernel| vec![kernel])
 }
 
-/// A number with two parts, as a line has it, is the line.
+/// A number of two parts means the line.
 fn whole_number(release: Release, text: &str) -> Release {
     Release::whole_line(text).filter(|line| release.is_bare_number() && line.base == release.base).unwrap_or(release)
 }
 
-/// Whether the version alone says that it is a kernel's.
+/// Whether the version alone shows that it is a kernel's.
 fn is_told(found: &Pasted) -> bool {
     matches!(found.release.vendor(), Vendor::Ubuntu | Vendor::UbuntuDerivative | Vendor::Rhel | Vendor::OracleUek)
 }
@@ -227,7 +226,7 @@ fn after_kernel(_: &str, words: &[&str]) -> Vec<Pasted> {
     found.collect()
 }
 
-/// Names that only `uname -r` prints: they have whose they are, and the flavour or what they run on.
+/// Names that only `uname -r` prints, because they have a vendor, and a flavour or an architecture.
 fn unmistakable(_: &str, words: &[&str]) -> Vec<Pasted> {
     words.iter().filter_map(|word| uname(word)).collect()
 }

@@ -1,33 +1,33 @@
-//! What a release string or package version is understood as.
+//! A parsed release string or package version.
 
 use std::fmt;
 
 use crate::matrix::Upstream;
 
-/// A kernel's release, as its name tells it.
+/// A kernel's release, parsed from its name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Release {
     pub(super) vendor: Vendor,
-    /// What it starts from: the kernel.org release where `base_is_exact`, else a release of that line.
+    /// Its base: the exact kernel.org release if `base_is_exact`, else some release of that line.
     pub(super) base: Upstream,
     pub(super) base_is_exact: bool,
     pub(super) package: KnownPackage,
     /// `generic`, `cloud-amd64`, `debug`.
     pub(super) flavour: Option<String>,
-    /// Whether no more than the form of its number says whose it is. Somebody else may number builds so too.
+    /// Whether the vendor is guessed from the form of the number, which others may use too.
     pub(super) by_form: bool,
-    /// Whether all releases of `base`'s line are meant.
+    /// Whether it means all releases of `base`'s line.
     pub(super) is_line: bool,
 }
 
 /// Who made a kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Vendor {
-    /// kernel.org, or somebody who built on its source under a name of their own.
+    /// kernel.org, or a local build of its source.
     KernelOrg(Beyond),
     /// Ubuntu's main kernel, whose flavours share its numbers.
     Ubuntu,
-    /// A kernel of Ubuntu's with numbers of its own: for a cloud or a board.
+    /// An Ubuntu kernel for a cloud or a board, with its own numbers.
     UbuntuDerivative,
     /// Debian.
     Debian,
@@ -41,34 +41,33 @@ pub enum Vendor {
     Suse,
     /// Amazon Linux.
     Amazon,
-    /// Another one, by the name that a dossier may use, and the one for people.
+    /// Another vendor: the name in dossiers, and the name for people.
     Other(&'static str, &'static str),
-    /// Somebody who names kernels as distributions do.
+    /// An unknown vendor that names kernels like a distribution.
     Unnamed,
 }
 
-/// How far a tree has gone beyond the release that it is named after.
+/// How a tree differs from the release that it is named after.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Beyond {
-    /// It is the release.
+    /// It is exactly the release.
     Nothing,
-    /// It has a local version of somebody's own (`-mine`, `-vendor`), or changes that are not committed (`-dirty`): any patch
-    /// may be on top.
+    /// It has a local version (`-mine`, `-vendor`) or uncommitted changes (`-dirty`), so any patch may be on top.
     Local,
-    /// It has further commits (`+`, or the count of `git describe`), which are kernel.org's, a maintainer's, or anybody's.
+    /// It has further commits of any origin (`+`, or the count of `git describe`).
     Commits,
-    /// It is linux-next, which is ahead of mainline by everything that waits for the next merge window.
+    /// It is linux-next, which also has everything that waits for the next merge window.
     Next,
 }
 
-/// What is known of the package's version.
+/// The known part of the package's version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum KnownPackage {
     /// Nothing.
     Unknown,
-    /// What the release string has of it: `4.15.0-58`. Debian keeps it through many versions.
+    /// The part in the release string: `4.15.0-58`. Debian keeps it for many versions.
     Abi(String),
-    /// All of it.
+    /// The full version.
     Version(String),
 }
 
@@ -118,35 +117,35 @@ impl fmt::Display for Vendor {
 }
 
 impl Release {
-    /// Who made it.
+    /// Its vendor.
     pub fn vendor(&self) -> Vendor {
         self.vendor
     }
 
-    /// Whether whoever built it chose the name: it says which release the tree began as, and not what was put in or taken out.
+    /// Whether the builder chose the name. Such a name gives the base release, but not the patches added or removed.
     pub fn is_builders_own(&self) -> bool {
         matches!(self.vendor, Vendor::KernelOrg(beyond) if beyond != Beyond::Nothing)
     }
 
-    /// Whether it is a release of kernel.org's and nothing else: no build's, and no package's.
+    /// Whether it is only a kernel.org release, not a build's or a package's name.
     pub fn is_bare_number(&self) -> bool {
         matches!(self.vendor, Vendor::KernelOrg(_)) && self.flavour.is_none() && self.package == KnownPackage::Unknown
     }
 
-    /// The kernel.org release that it starts from; where the name tells the line only, the first one of that line.
+    /// The kernel.org release that it is based on; if only the line is known, the first release of that line.
     pub fn base(&self) -> Upstream {
         self.base
     }
 
-    /// The release or candidate of mainline's that it starts from at the least. Ubuntu's number for a line begins with
-    /// candidates of its release: 5.3.0-1.2 is one of 5.3-rc1. The first uploads of a released kernel were 5.3.0-18 and
+    /// The earliest mainline release or candidate that it may be based on. Ubuntu's first uploads of a line are based
+    /// on candidates: 5.3.0-1.2 on 5.3-rc1. The first uploads of a released kernel were 5.3.0-18 and
     /// 6.8.0-31, and 5.3.0-1003 for clouds.
     pub(super) fn start(&self) -> Upstream {
         const CANDIDATES: u32 = 20;
         let start = self.base.mainline();
         let number = self.package.text().and_then(|text| text.rsplit_once('-')).map(|(_, number)| number);
         let number = number.and_then(|number| number.split(['.', '~', '+']).next()?.parse::<u32>().ok());
-        // Those of clouds and boards count from 1000.
+        // Numbers for clouds and boards start at 1000.
         let is_early = number.is_some_and(|number| number % 1000 < CANDIDATES);
         match self.vendor {
             Vendor::Ubuntu | Vendor::UbuntuDerivative if is_early && !self.base_is_exact => start.with_candidate(1),
@@ -154,12 +153,12 @@ impl Release {
         }
     }
 
-    /// The same release, where its name shows that the vendor it looked like did not make it.
+    /// The same release with an unknown vendor, because its name shows that the apparent one did not make it.
     pub(super) fn of_nobody_known(self) -> Self {
         Self { vendor: Vendor::Unnamed, package: KnownPackage::Unknown, by_form: false, ..self }
     }
 
-    /// Its package's version, where the text gives all of it.
+    /// Its full package version, if known.
     pub fn package(&self) -> Option<&str> {
         match &self.package {
             KnownPackage::Version(version) => Some(version),
@@ -169,7 +168,7 @@ impl Release {
 }
 
 impl fmt::Display for Release {
-    /// For people: what it was understood as.
+    /// Describes the parsed release for people.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.is_line {
             return write!(f, "kernel.org's line {}", self.base.line());

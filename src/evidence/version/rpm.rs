@@ -1,20 +1,20 @@
-//! The names of kernels that come as RPMs.
+//! Parses the names of kernels in RPMs.
 
 use super::form::is_numbers;
 use super::names;
 use super::release::{KnownPackage, Release, Vendor};
 use crate::matrix::Upstream;
 
-/// A kernel of SUSE's that does not have the numbers of its main one.
+/// A SUSE kernel without the numbers of the main one.
 pub(super) const SUSE_OTHER: Vendor = Vendor::Other("suse-other", "SUSE");
-/// What Red Hat's kernels start from, by the number behind `el`.
+/// The bases of Red Hat's kernels, by the number after `el`.
 const BASES: [(&str, &str); 6] =
     [("5", "2.6.18"), ("6", "2.6.32"), ("7", "3.10"), ("8", "4.18"), ("9", "5.14"), ("10", "6.12")];
 
-/// A kernel made from Red Hat's that its numbers do not count.
+/// A kernel derived from Red Hat's, to which Red Hat's numbers don't apply.
 const RHEL_OTHER: Vendor = Vendor::Other("rhel-other", "RHEL (or a rebuild of it)");
 
-/// The names of those who build RPMs: `3.10.0-957.21.3.el7.x86_64`.
+/// Parses names in the form of RPMs: `3.10.0-957.21.3.el7.x86_64`.
 pub(super) fn named(name: &str, rest: &str, plain: &Release) -> Option<Release> {
     let word = |begin: &str| {
         rest.split(['-', '.', '_', '+'])
@@ -30,7 +30,7 @@ pub(super) fn named(name: &str, rest: &str, plain: &Release) -> Option<Release> 
         () if el => names::other(rest).unwrap_or(if is_red_hats_base(plain.base, rest) {
             Vendor::Rhel
         } else {
-            // Somebody else's kernel, built for it: CentOS' Xen, XCP-ng.
+            // Another vendor's kernel for this system: CentOS' Xen, XCP-ng.
             Vendor::Unnamed
         }),
         () if fc && is_fedoras(rest) => Vendor::Fedora,
@@ -47,11 +47,11 @@ pub(super) fn named(name: &str, rest: &str, plain: &Release) -> Option<Release> 
     };
     let flavour = flavour.map(str::to_owned);
     let (vendor, package) = match vendor {
-        // Real-time kernels and whatever somebody put into the middle are not what Red Hat's numbers count.
+        // Red Hat's numbers don't apply to real-time kernels, or to names with additional words.
         Vendor::Rhel if flavour.as_deref().is_some_and(|f| f.starts_with("rt")) => (RHEL_OTHER, KnownPackage::Unknown),
         Vendor::Rhel if !is_red_hats(version) => (RHEL_OTHER, KnownPackage::Unknown),
         Vendor::Other(..) | Vendor::Unnamed => (vendor, KnownPackage::Unknown),
-        // Further words are of whoever built it again: `el7uek.bug1`, `amzn2.test`.
+        // Further words come from a rebuild: `el7uek.bug1`, `amzn2.test`.
         Vendor::OracleUek if !is_build_for(version, ".el", "uek") => (Vendor::Unnamed, KnownPackage::Unknown),
         Vendor::Amazon if !is_build_for(version, ".amzn", "") => (Vendor::Unnamed, KnownPackage::Unknown),
         Vendor::Fedora if !version.rsplit_once(".fc").is_some_and(|(_, suite)| is_numbers(suite)) => {
@@ -62,14 +62,15 @@ pub(super) fn named(name: &str, rest: &str, plain: &Release) -> Option<Release> 
     Some(Release { vendor, base, package, flavour, ..plain.clone() })
 }
 
-/// Whether Red Hat's kernels of the `el` in a name start from this.
+/// Whether this is the base of Red Hat's kernels for the `el` in the name.
 fn is_red_hats_base(base: Upstream, rest: &str) -> bool {
     let mut words = rest.split(['-', '.', '_', '+']).filter_map(|word| word.strip_prefix("el"));
     let el = words.next().map(|el| el.trim_end_matches(|c: char| c.is_ascii_alphabetic()));
     BASES.iter().any(|(known, from)| el == Some(known) && base.to_string() == *from)
 }
 
-/// Whether it is `-300.fc30`, or a candidate's `-0.rc1.git0.1.fc31`. Other words are of somebody who builds for it.
+/// Whether it is Fedora's own `-300.fc30`, or a candidate's `-0.rc1.git0.1.fc31`. Other words come from third-party
+/// builds.
 fn is_fedoras(rest: &str) -> bool {
     let build = rest.split_once(".fc").map_or(rest, |(build, _)| build);
     build.split(['-', '.']).filter(|word| !word.is_empty()).all(|word| {
@@ -81,14 +82,14 @@ fn is_fedoras(rest: &str) -> bool {
     })
 }
 
-/// Whether it is numbers, `.el7` or `.el8_0`, and nothing behind.
+/// Whether it is only numbers and `.el7` or `.el8_0`.
 fn is_red_hats(version: &str) -> bool {
     let Some((_, release)) = version.split_once('-') else { return false };
     let Some((numbers, el)) = release.split_once(".el") else { return false };
     is_numbers(numbers) && el.split('_').all(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
 }
 
-/// Whether it is numbers, the mark, the suite's number and the end of the mark, and nothing behind.
+/// Whether it is only numbers, the mark, the suite's number and the end of the mark.
 fn is_build_for(version: &str, mark: &str, end: &str) -> bool {
     let build = version.split_once('-').and_then(|(_, release)| release.split_once(mark));
     build.is_some_and(|(numbers, suite)| {
@@ -97,14 +98,15 @@ fn is_build_for(version: &str, mark: &str, end: &str) -> bool {
     })
 }
 
-/// Whether it is `197.4.1` or `lp151.28.7.1`. A fix for one customer (`.PTF.1137586`) and a snapshot (`.g0a1b2c3`) have more.
+/// Whether it is `197.4.1` or `lp151.28.7.1`. Fixes for one customer (`.PTF.1137586`) and snapshots (`.g0a1b2c3`) have
+/// more words.
 fn is_suses(version: &str) -> bool {
     let build = version.split_once('-').map(|(_, build)| build.strip_prefix("lp").unwrap_or(build));
     build.is_some_and(is_numbers)
 }
 
-/// `kernel-default-4.12.14-197.4.1.x86_64`: what SUSE's packages are called, Red Hat's `kernel-rt` and Oracle's
-/// `kernel-uek`. The flavour stands in front.
+/// Adds the flavour from the package name, where SUSE, Red Hat's `kernel-rt` and Oracle's `kernel-uek` have it:
+/// `kernel-default-4.12.14-197.4.1.x86_64`.
 pub(super) fn with_flavour(named: Release, package: &str, release: &str) -> Release {
     const MAIN: [&str; 21] = [
         "core",
@@ -153,7 +155,7 @@ pub(super) fn with_flavour(named: Release, package: &str, release: &str) -> Rele
     }
 }
 
-/// Without what `uname -m` would say.
+/// Strips the architecture.
 fn without_arch(text: &str) -> &str {
     const ARCHES: [&str; 11] =
         ["x86_64", "aarch64", "ppc64le", "ppc64", "s390x", "i686", "i586", "armv7hl", "noarch", "src", "nosrc"];

@@ -1,12 +1,11 @@
-//! Which steps kernel.org's releases have.
+//! Decides which steps kernel.org's releases have.
 
 use super::StepHeld;
 use super::release::Beyond;
 use crate::matrix::{ReleaseLine, Releases, StableLine, Standing, Upstream};
 use crate::words::Role;
 
-/// What is known of a step in a kernel.org release, or in a tree that has gone beyond one. Whatever tree that is, it
-/// has what the release has.
+/// Whether a kernel.org release, or a tree based on one, has a step. Such a tree has everything that the release has.
 pub(super) fn beyond(releases: &Releases, release: Upstream, beyond: Beyond, role: Role) -> StepHeld {
     let now = held(releases, release, role);
     if now.has == Some(true) {
@@ -14,15 +13,15 @@ pub(super) fn beyond(releases: &Releases, release: Upstream, beyond: Beyond, rol
     }
     let open = |why: &str| StepHeld { role, has: None, says: format!("{role} perhaps, {why}") };
     match beyond {
-        // What the release lacks, somebody may have put on top: distributions did, in lines that had ended, and a fix is in
-        // its maintainer's tree before any candidate has it.
+        // The tree may have patches that the release lacks: distributions added them to ended lines, and maintainers
+        // have a fix before any candidate.
         Beyond::Local | Beyond::Commits if releases.no_fix_anywhere && role != Role::Break => now,
         Beyond::Local | Beyond::Commits => match now.has {
             Some(_) => StepHeld { says: of_the_release(now.says), has: None, role },
             None => now,
         },
         Beyond::Next => open("because linux-next is ahead of mainline"),
-        // A candidate of a stable release has most of what the release will have.
+        // A candidate of a stable release has most of the release's patches.
         Beyond::Nothing if release.stable() > 0 && release.is_candidate() => {
             let last = held(releases, release.with_candidate(u16::MAX), role);
             if last.has == now.has { now } else { open("because it came in the release of this candidate") }
@@ -31,12 +30,12 @@ pub(super) fn beyond(releases: &Releases, release: Upstream, beyond: Beyond, rol
     }
 }
 
-/// That something is said of kernel.org's own release only.
+/// Says that something applies only to kernel.org's own release.
 fn of_the_release(says: String) -> String {
     if says.is_empty() { says } else { format!("{says} in kernel.org's own") }
 }
 
-/// What is known of a step in a kernel.org release.
+/// Whether a kernel.org release has a step.
 pub(super) fn held(releases: &Releases, release: Upstream, role: Role) -> StepHeld {
     let born = mainline(releases, release.mainline(), role);
     if release.stable() == 0 {
@@ -47,7 +46,7 @@ pub(super) fn held(releases: &Releases, release: Upstream, role: Role) -> StepHe
     if let Some(entry) = releases.stable.iter().find(|entry| entry.line == line) {
         return listed(releases, entry, release, born);
     }
-    // Where the break has always been there, no line ended before it.
+    // If the break always existed, no line ended before it.
     if releases.ended_before_break.contains(&line) && releases.mainline.contains_key(&Role::Break) {
         let says = if role == Role::Break { format!("the line {line} ended before the break") } else { String::new() };
         return no(says);
@@ -64,8 +63,7 @@ pub(super) fn held(releases: &Releases, release: Upstream, role: Role) -> StepHe
     StepHeld { role, has: None, says: format!("{role} unknown: the dossier does not list the line {line}") }
 }
 
-/// That kernel.org's line is older than any with the step. Where the break is in no older line, nothing is repaired there
-/// either.
+/// The answer for a line that is older than any with the step. Older lines without the break don't have its fix either.
 fn before(releases: &Releases, line: ReleaseLine, role: Role) -> Option<StepHeld> {
     let is_before = |role: Role| releases.since.get(&role).filter(|since| line < **since);
     let no = |says: String| Some(StepHeld { role, has: Some(false), says });
@@ -76,7 +74,7 @@ fn before(releases: &Releases, line: ReleaseLine, role: Role) -> Option<StepHeld
     }
 }
 
-/// What is known of a step in a release of a stable line that is listed.
+/// Whether a release of a listed stable line has a step.
 fn listed(releases: &Releases, entry: &StableLine, release: Upstream, born: StepHeld) -> StepHeld {
     let (role, line) = (born.role, entry.line);
     if let Some(spans) = entry.steps.get(&role) {
@@ -96,7 +94,7 @@ fn listed(releases: &Releases, entry: &StableLine, release: Upstream, born: Step
     }
 }
 
-/// What is known of a step in one of mainline's releases and candidates.
+/// Whether a mainline release or candidate has a step.
 pub(super) fn mainline(releases: &Releases, release: Upstream, role: Role) -> StepHeld {
     match releases.mainline.get(&role) {
         Some(spans) => {
@@ -113,12 +111,12 @@ pub(super) fn mainline(releases: &Releases, release: Upstream, role: Role) -> St
     }
 }
 
-/// That nobody has it.
+/// Says that no kernel has the step.
 pub(super) fn nobody(role: Role) -> String {
     format!("nobody has a {role}")
 }
 
-/// A step whose releases are known.
+/// The answer for a step with known releases.
 pub(super) fn compared<T: std::fmt::Display>(role: Role, standing: &Standing<'_, T>) -> StepHeld {
     let Standing { has, change, is_out } = standing;
     let says = match (has, is_out) {

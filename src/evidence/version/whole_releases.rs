@@ -1,10 +1,10 @@
-//! Who is known to build on whole releases of kernel.org's stable lines: such a kernel has what its base has. It may have
-//! more, so what its base lacks stays open.
+//! Vendors that are known to build on full stable releases of kernel.org. Their kernels have all patches of their base,
+//! and may have more, so patches that the base lacks stay open.
 
 use super::release::{Release, Vendor};
 use crate::matrix::ReleaseLine;
 
-/// Vendors by their key, and where it is documented that their kernels contain the release that they are named after.
+/// Vendors by key, each with the document that says that their kernels contain the release that they are named after.
 const KNOWN: [(&str, &str); 29] = [
     ("amazon", "Amazon Linux's kernel changelogs and release notes: each is a rebase to a stable release"),
     ("fedora", "Fedora's kernel.spec: kernel.org's linux-%{version} with patches"),
@@ -40,18 +40,18 @@ const KNOWN: [(&str, &str); 29] = [
     (TUMBLEWEED, "openSUSE's kernel-source, branch stable: patches.kernel.org has every patch of the stable release"),
 ];
 
-/// The name alone does not tell it: it stands in /proc/version_signature and behind the version in the boot messages.
+/// The base is not in the name, but in /proc/version_signature and after the version in the boot messages.
 const UBUNTU: &str =
     "Ubuntu's wiki, Kernel/FAQ: version_signature names the stable release that the kernel is updated to";
 
-/// Tumbleweed's kernels have the names of SUSE's others, which stay on one release and take patches one by one.
+/// Tumbleweed's kernels are named like SUSE's others, which stay on one release and take single patches.
 const TUMBLEWEED: &str = "suse";
 
 /// The lines of SUSE's other kernels: SUSE Linux Enterprise and Leap.
 const SUSE_STAYS_ON: [(u16, u16); 12] =
     [(2, 6), (3, 0), (3, 12), (3, 16), (4, 1), (4, 4), (4, 12), (5, 3), (5, 14), (6, 4), (6, 11), (6, 12)];
 
-/// Where it is documented that whoever made this kernel takes whole releases.
+/// The document that says that this kernel's vendor takes full releases, if any.
 pub(super) fn source(release: &Release) -> Option<&'static str> {
     let key = release.vendor.key();
     let is_rolling = release.vendor != Vendor::Suse || !stays_on(release.base.line());
