@@ -19,7 +19,7 @@ static STALL: LazyLock<Bug> = LazyLock::new(|| {
     bugs.iter().find(|bug| bug.id.as_str() == "tcp-fragment-stall").expect("the bug").clone()
 });
 
-/// What a changelog says of the stall, of entries from the newest to the oldest.
+/// Weighs the stall by a changelog with these entries, newest first.
 fn ask(entries: &[(&str, &str)], release: &str) -> Finding {
     let entry = |(title, text): &(&str, &str)| ChangelogEntry { title: (*title).to_owned(), text: (*text).to_owned() };
     let changelog = ParsedChangelog::of(&Changelog { entries: entries.iter().map(entry).collect() });
@@ -59,7 +59,7 @@ fn steps_are_found_as_each_distribution_lists_them() {
 }
 
 #[test]
-fn step_that_is_only_spoken_of_stays_open() {
+fn step_that_is_only_mentioned_stays_open() {
     for text in [
         "- something else".to_owned(),
         String::new(),
@@ -68,9 +68,9 @@ fn step_that_is_only_spoken_of_stays_open() {
         format!("- x{FIX}"),
         "- tcp: mend it (Fixes: f070ef2ac667)".to_owned(),
         "- Fixes: f070ef2ac667 (\"tcp: x\")".to_owned(),
-        // Too few digits to be taken at their word.
+        // Too few digits to be trusted.
         "- commit b617158dc upstream".to_owned(),
-        // The slack form has the half fix's subject, and a commit of its own.
+        // The slack form has the half fix's subject, but its own commit.
         "- commit 46c7b5d6f2a5 upstream".to_owned(),
         format!("- Drop patches.suse/x.patch ({FIX})"),
         format!("- Prerequisite for: {FIX}"),
@@ -90,9 +90,9 @@ fn step_that_is_only_spoken_of_stays_open() {
     }
 }
 
-/// Words before or behind a subject, a patch's name or a CVE that turn its meaning. None may count as having the step.
+/// Words before or after a subject, a patch's name or a CVE that change its meaning. None may count as having the step.
 #[test]
-fn words_that_turn_a_subject_leave_the_step_open() {
+fn words_that_change_the_meaning_leave_the_step_open() {
     const PATCH: &str = "0001-tcp-be-more-careful-in-tcp_fragment.patch";
     let put_in = format!("- {BREAK}\n- {FIX}");
     for (before, after) in [
@@ -139,13 +139,13 @@ fn words_that_turn_a_subject_leave_the_step_open() {
             let text = format!("- {before}{of}{after}");
             let finding = ask(&[("linux (4.19.62-1)", &text)], "4.19.62");
             assert!(finding.is_unknown(), "{text}: {:?}, {}", finding.states, finding.why);
-            // Nor does it take out what an older entry put in.
+            // It also doesn't remove what an older entry added.
             let both = [("linux (4.19.63-1)", text.as_str()), ("linux (4.19.62-1)", put_in.as_str())];
             let finding = ask(&both, "4.19.63");
             assert!(finding.states.contains(Fixed), "{text}: {:?}, {}", finding.states, finding.why);
         }
     }
-    // What turns the meaning of what was put in leaves it open.
+    // Words that change the meaning leave the step open.
     let doubted = format!("- {FIX} (reverted, causes regressions)");
     let finding = ask(&[("linux (4.19.63-1)", &doubted), ("linux (4.19.62-1)", &put_in)], "4.19.63");
     assert!(finding.states.contains(Affected) && finding.why.contains("leave open"), "{}", finding.why);
@@ -206,7 +206,7 @@ fn subject_is_found_with_text_round_it() {
         ("- Fixes for CVE-2019-11477, CVE-2019-11478".to_owned(), after_break),
         ("- tcp: limit what is queued // CVE-2019-11478".to_owned(), after_break),
         ("- x {CVE-2019-11478}".to_owned(), after_break),
-        // Ubuntu's own early patch makes way for upstream's.
+        // Upstream's patch replaces Ubuntu's own early one.
         (format!("- Revert \"UBUNTU: SAUCE: {BREAK}\"\n- {BREAK}"), after_break),
         (format!("- {FIX}\n- Revert \"UBUNTU: SAUCE: {FIX}\""), &[Fixed]),
     ] {

@@ -1,7 +1,7 @@
-//! What one item of a changelog says of a step.
+//! Parses what one item of a changelog says about a step.
 //!
-//! An item counts only where everything round the subject is understood: tickets, names and marks of trees say nothing,
-//! a verb says what was done. Whatever else stands there leaves the step open.
+//! An item counts only if all text around the subject is understood. Tickets, names and marks of trees are ignored, and
+//! a verb says what was done. Any other text leaves the step open.
 
 use super::items::{ChangelogItem, loose};
 use crate::evidence::git::message::{Abbreviation, MentionKind};
@@ -10,39 +10,39 @@ use crate::evidence::git::subject_forms::{Verb, leading_verb, turns_meaning};
 use crate::evidence::git::trailers::mentions;
 use crate::matrix::Step;
 
-/// What an item says of a step.
+/// What an item says about a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum ItemSays {
     In,
     Out,
-    /// It speaks of the step beside words that turn the meaning.
+    /// It mentions the step with words that change the meaning.
     Doubtful,
 }
 
-/// The digits of a commit that are looked for: shorter names are not trusted.
+/// The number of digits to look for. Shorter names are not trusted.
 const DIGITS: usize = 12;
-/// What the names of patch files end with.
+/// Suffixes of patch files.
 const PATCH_ENDS: [&str; 2] = [".patch", ".diff"];
-/// Words that say that a patch was put in.
+/// Words that say that a patch was added.
 const TAKING: &str = "add added adds apply applied applies backport backported backports cherry-pick cherry-picked \
     cherry-picks cherrypick include included includes import imported imports pick picked refresh refreshed update updated";
 /// Words that may follow them.
 const FILLING: &str = "the a patch patches fix fixes change changes commit commits from of to in and upstream mainline \
     stable linus linux kernel backport backported";
-/// Words beside tickets and commits that say nothing.
+/// Meaningless words next to tickets and commits.
 const LABELS: &str = "commit upstream lp bug closes bsc bnc boo bz rhbz jira orabug cve";
-/// More words of an attribution, behind a subject.
+/// More words of an attribution after a subject.
 const CREDITING: &str = "from by and fixes git-fixes cherry picked backport backported stable mainline linux-stable de van \
     von der den del da di la le al bin ten ter dos el";
-/// Words before a CVE that say that it was repaired.
+/// Words before a CVE that say that it was fixed.
 const REPAIRING: &str = "fix fixes fixed fixing for security address addresses addressed resolve resolves close closes bug \
     issue issues and";
 
-/// A step as thousands of items are asked about it.
+/// A step, prepared for the comparison with thousands of items.
 pub(super) struct SoughtStep<'s> {
     step: &'s Step,
     subject: String,
-    /// The subject as `git format-patch` writes it in a file's name.
+    /// The subject as in file names of `git format-patch`.
     slug: String,
 }
 
@@ -55,14 +55,14 @@ impl<'s> SoughtStep<'s> {
     }
 }
 
-/// What the item says of the step. None if it does not mention the step, or mentions it only in passing.
+/// What the item says about the step. None if it does not mention the step, or only in passing.
 pub(super) fn of_step(item: &ChangelogItem, sought: &SoughtStep<'_>) -> Option<ItemSays> {
     let says = by_subject(item, &sought.subject).or_else(|| by_patch_file(item, sought));
     let says = says.or_else(|| by_commit(item, sought.step));
     says.map(|says| if item.is_turned { ItemSays::Doubtful } else { says })
 }
 
-/// What the item says of a CVE: that it was repaired, or something else.
+/// What the item says about a CVE: that it was fixed, or something else.
 pub(super) fn of_cve(item: &ChangelogItem, cve: &str) -> Option<ItemSays> {
     let is_whole = |end: usize| !item.even[end..].starts_with(|c: char| c.is_ascii_digit());
     let mut at = item.even.match_indices(cve).map(|(at, _)| at).filter(|at| is_whole(at + cve.len()));
@@ -101,7 +101,7 @@ fn by_subject(item: &ChangelogItem, subject: &str) -> Option<ItemSays> {
     all.reduce(|one, other| if one == other { one } else { ItemSays::Doubtful })
 }
 
-/// What is said of a patch file that `git format-patch` would name after the subject.
+/// What the item says about a patch file that `git format-patch` would name after the subject.
 fn by_patch_file(item: &ChangelogItem, sought: &SoughtStep<'_>) -> Option<ItemSays> {
     if !PATCH_ENDS.iter().any(|end| item.loose.contains(end)) {
         return None;
@@ -126,7 +126,7 @@ fn by_patch_file(item: &ChangelogItem, sought: &SoughtStep<'_>) -> Option<ItemSa
     None
 }
 
-/// What the item claims of the step's commits, in the words that messages of commits have for it.
+/// What the item claims about the step's commits, in the words of commit messages.
 fn by_commit(item: &ChangelogItem, step: &Step) -> Option<ItemSays> {
     if !commits(step).any(|commit| item.text.contains(commit.get(..DIGITS).unwrap_or(commit))) {
         return None;
@@ -149,13 +149,13 @@ fn by_commit(item: &ChangelogItem, step: &Step) -> Option<ItemSays> {
     }
 }
 
-/// The names of the step: upstream's, and those of its backports that are the same patch.
+/// The step's commits: upstream's, and backports of the same patch.
 fn commits(step: &Step) -> impl Iterator<Item = &str> {
     let backports = step.backports.iter().filter(|backport| !backport.differs).map(|backport| &backport.commit);
     step.commit.iter().chain(backports).map(|commit| commit.as_str())
 }
 
-/// What the words before a subject do to it. None where they are not understood.
+/// What the words before a subject say. None if they are not understood.
 fn lead(before: &str, subject: &str) -> Option<ItemSays> {
     let before = without_marks(before)?.to_ascii_lowercase();
     let own_prefix = subject.split_once(": ").map_or("", |(prefix, _)| prefix);
@@ -168,7 +168,7 @@ fn lead(before: &str, subject: &str) -> Option<ItemSays> {
         }
         let mut has_verb = false;
         loop {
-            // `Backport revert of "…"`: a word of taking may stand before a verb.
+            // `Backport revert of "…"`: a word such as `backport` may precede a verb.
             if let Some((verb, behind)) = leading_verb(&part) {
                 is_out ^= verb == Verb::TakesOut;
                 is_partly |= verb == Verb::TakesPartOut;
@@ -198,7 +198,7 @@ fn lead(before: &str, subject: &str) -> Option<ItemSays> {
     })
 }
 
-/// A text without marks in brackets: `[net]`, `[SRU][F][PATCH 1/1]`. None where a bracket says more than that.
+/// A text without marks in brackets: `[net]`, `[SRU][F][PATCH 1/1]`. None if a bracket contains other text.
 fn without_marks(text: &str) -> Option<String> {
     let (mut kept, mut rest) = (String::new(), text);
     while let Some((before, behind)) = rest.split_once('[') {
@@ -212,7 +212,7 @@ fn without_marks(text: &str) -> Option<String> {
     Some(kept + rest)
 }
 
-/// Whether nothing but an attribution stands behind a subject: names, tickets, CVEs, commits.
+/// Whether only an attribution follows a subject: names, tickets, CVEs, commits.
 fn is_attribution(after: &str) -> bool {
     let mut rest = after.trim_start_matches(['"', ')']);
     loop {
@@ -241,7 +241,7 @@ fn is_attribution(after: &str) -> bool {
     }
 }
 
-/// Whether a word in brackets behind a subject is a name, a ticket, or the like.
+/// Whether a word in brackets after a subject is a name, a ticket, or similar.
 fn is_credit(word: &str) -> bool {
     let bare = word.trim_matches(|c: char| ",;:/&+.".contains(c));
     let lower = bare.to_ascii_lowercase();
@@ -251,7 +251,7 @@ fn is_credit(word: &str) -> bool {
     is_known && (!turns_meaning(bare) || lower == "fixes")
 }
 
-/// Whether a word is a ticket, a commit, a version, a patch's file name, or what stands beside one.
+/// Whether a word is a ticket, a commit, a version, a patch's file name, or a label of one.
 fn is_label(word: &str) -> bool {
     let word = word.trim_matches(|c: char| "\"()[]{},.#:".contains(c));
     let is_commit = word.len() >= 7 && word.bytes().all(|b| b.is_ascii_hexdigit());
@@ -272,7 +272,7 @@ fn is_patch(word: &str) -> bool {
     PATCH_ENDS.iter().any(|end| word.ends_with(end))
 }
 
-/// Whether `git format-patch` could have named this file after the subject with this slug. It cuts long names.
+/// Whether `git format-patch` could have named this file after the subject with this slug. It truncates long names.
 fn is_patch_of(word: &str, slug: &str) -> bool {
     const SHORTEST: usize = 30;
     if !is_patch(word) {

@@ -2,7 +2,7 @@
 
 use crate::evidence::git::subject_forms::takes_back;
 
-/// The longest item that is read, in bytes; the rest of a longer one is ignored.
+/// The longest item to read, in bytes. The rest of a longer one is ignored.
 const LONGEST: usize = 4000;
 const BULLETS: [&str; 3] = ["- ", "* ", "+ "];
 
@@ -12,9 +12,9 @@ pub(super) struct ChangelogItem {
     pub text: String,
     /// `text` without the `()` of functions and with one kind of quotation mark.
     pub even: String,
-    /// `even` in lower case: as subjects are compared. Offsets are the same in both.
+    /// `even` in lower case, for comparing subjects. Offsets are the same in both.
     pub loose: String,
-    /// Whether a heading above it takes it back: `Reverted:`, `Drop these patches:`.
+    /// Whether a heading above negates it: `Reverted:`, `Drop these patches:`.
     pub is_turned: bool,
 }
 
@@ -27,12 +27,12 @@ impl ChangelogItem {
     }
 }
 
-/// A subject as items are compared with it.
+/// A subject in the form for comparisons.
 pub(super) fn loose(text: &str) -> String {
     even(text).to_ascii_lowercase()
 }
 
-/// Packagers leave the `()` of functions out and set other quotation marks.
+/// Packagers omit the `()` of functions and use other quotation marks.
 fn even(text: &str) -> String {
     let quotes = |c: char| match c {
         '\u{201c}' | '\u{201d}' | '\u{201e}' | '`' | '\u{2018}' | '\u{2019}' | '\'' => '"',
@@ -46,13 +46,13 @@ fn single_spaced(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// An item that is being read.
+/// An unfinished item.
 struct ItemDraft {
     text: String,
     indent: usize,
     has_bullet: bool,
     is_turned: bool,
-    /// Whether it takes back what stands below it, once that is known: thousands of items may stand below one heading.
+    /// Whether it negates the items below it, cached because one heading may have thousands of items.
     takes_back: Option<bool>,
 }
 
@@ -63,10 +63,10 @@ impl ItemDraft {
     }
 }
 
-/// The items of an entry, in its order. A line without a bullet continues the item above it, if there is one.
+/// The items of an entry, in order. A line without a bullet continues the item above it, if there is one.
 pub(super) fn items(text: &str) -> Vec<ChangelogItem> {
     let mut drafts: Vec<ItemDraft> = Vec::new();
-    // The headings above the current line, outermost first, by their place among the drafts.
+    // The headings above the current line, outermost first, as indexes into the drafts.
     let mut headings: Vec<usize> = Vec::new();
     let mut continues = false;
     for whole in text.lines() {
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn headings_that_turn_reach_the_items_below_them() {
+    fn negating_headings_apply_to_the_items_below_them() {
         for (text, turned) in [
             ("  * Reverted:\n    - a\n    - b\n  * c\n", &["a", "b"][..]),
             ("Not applied yet:\n- a\n- b\n\nApplied:\n- c\n", &["a", "b"]),

@@ -1,8 +1,8 @@
 //! The witness `changelog`: which steps of a bug's chain the changelog of a kernel's package names.
 //!
-//! People write changelogs. One may name a patch by the subject of another, and may leave patches out; so this witness
-//! gives hints only. A step that is named narrows the states down. One that is not named says nothing: the changelog may
-//! not reach back to it, the package may have begun with it, or its builders may list no patches.
+//! People write changelogs. A changelog may name a patch by the subject of another, or omit patches, so this witness
+//! only gives hints. A named step narrows the states. A missing step says nothing: the changelog may not reach back to
+//! it, the package may have started with it, or its builders may list no patches.
 
 mod grammar;
 mod items;
@@ -19,9 +19,9 @@ use crate::words::Role;
 use grammar::{ItemSays, SoughtStep};
 use items::{ChangelogItem, items};
 
-/// A changelog, ready to be asked about any number of bugs.
+/// A parsed changelog, for any number of bugs.
 pub struct ParsedChangelog {
-    /// The newest first.
+    /// Newest first.
     entries: Vec<ParsedEntry>,
 }
 
@@ -30,16 +30,16 @@ struct ParsedEntry {
     items: Vec<ChangelogItem>,
 }
 
-/// What the changelog says of one step, after all of its entries.
+/// What the whole changelog says about one step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct StepMention {
     role: Role,
     says: ItemSays,
     /// The entry that first said so.
     title: String,
-    /// How it said so.
+    /// The line that said so.
     line: String,
-    /// The CVE that the step is known by, where nothing else of the step is named.
+    /// The CVE of the step, if the line names only that.
     cve: Option<String>,
 }
 
@@ -51,7 +51,7 @@ impl ParsedChangelog {
         Self { entries: entries.collect() }
     }
 
-    /// What it says of a step, by its subject and commits, or else by the CVEs that the step is known by.
+    /// What it says about a step, by its subject and commits, or else by its CVEs.
     fn find(&self, step: &Step, cves: &[String]) -> Option<StepMention> {
         let sought = SoughtStep::new(step);
         let by_name = self.last_word(step.role, &|item| grammar::of_step(item, &sought));
@@ -64,15 +64,14 @@ impl ParsedChangelog {
         })
     }
 
-    /// What the newest entry that speaks of something says of it, and the entry that first said so.
+    /// What the newest entry that mentions something says about it, and the entry that first said so.
     fn last_word(&self, role: Role, says_of: &dyn Fn(&ChangelogItem) -> Option<ItemSays>) -> Option<StepMention> {
         let mut found: Option<StepMention> = None;
         for entry in self.entries.iter().rev() {
             let said: Vec<(ItemSays, &ChangelogItem)> =
                 entry.items.iter().filter_map(|item| Some((says_of(item)?, item))).collect();
             let Some((_, first)) = said.first() else { continue };
-            // The order within one entry says nothing. But Ubuntu takes its own early patch out where it takes
-            // upstream's.
+            // The order within one entry says nothing. But Ubuntu removes its own early patch when it adds upstream's.
             let is_sauce = |item: &ChangelogItem| item.text.contains("SAUCE:");
             let replaces = said.iter().any(|(says, item)| *says == ItemSays::In && !is_sauce(item));
             let others = said.iter().filter(|(says, item)| !(replaces && *says == ItemSays::Out && is_sauce(item)));
@@ -90,8 +89,8 @@ impl ParsedChangelog {
         found
     }
 
-    /// Whether an entry is of the same line of releases as the newest one. A later line begins with what upstream has,
-    /// so older reverts do not count in it.
+    /// Whether an entry is of the same line of releases as the newest one. A later line starts with what upstream has,
+    /// so reverts in older lines do not count.
     fn is_of_newest_line(&self, title: &str) -> bool {
         let newest = self.entries.first().and_then(|entry| release(&entry.title));
         newest.is_some_and(|newest| release(title).is_some_and(|own| own.line() == newest.line()))
@@ -118,7 +117,7 @@ impl ParsedChangelog {
     }
 }
 
-/// What the package's changelog says of a bug, if there is one.
+/// Looks at the package's changelog for a bug, if there is a changelog.
 pub(super) fn look(exhibits: &Exhibits<'_>, bug: &Bug) -> Option<Finding> {
     Some(match exhibits.changelog.as_ref()? {
         Ok(changelog) => weigh(bug, changelog, exhibits.known_release()),
@@ -126,7 +125,7 @@ pub(super) fn look(exhibits: &Exhibits<'_>, bug: &Bug) -> Option<Finding> {
     })
 }
 
-/// What the changelog of a kernel's package says of a bug. The kernel's release tells which steps it can do without.
+/// Weighs a bug by a kernel package's changelog. The kernel's release tells which steps it doesn't need.
 pub fn weigh(bug: &Bug, changelog: &ParsedChangelog, release: Option<&Release>) -> Finding {
     if bug.chain.is_empty() {
         return Finding::unknown(Witness::Changelog, "the dossier names no commit that a changelog could name");
@@ -174,11 +173,11 @@ fn shown(text: &str) -> Quoted {
     Quoted::of(text.as_bytes())
 }
 
-/// The CVEs that a step is known by: the break, where a kernel without it is open to one; the fix, where the bug itself has
-/// a number.
+/// The CVEs of a step: of the break, if kernels without it are vulnerable to one; of the fix, if the bug itself has a
+/// CVE.
 fn cves(bug: &Bug, role: Role) -> Vec<String> {
     let is_of_break = |cve: &str| bug.without_break.as_ref().is_some_and(|says| says.contains(cve));
-    // Of several steps a number does not say which.
+    // A CVE does not distinguish several steps.
     let is_one = bug.chain.iter().filter(|step| step.role == role).count() == 1;
     let of_role = |cve: &&str| match role {
         _ if !is_one => false,
@@ -189,11 +188,11 @@ fn cves(bug: &Bug, role: Role) -> Vec<String> {
     bug.cves().filter(of_role).map(str::to_owned).collect()
 }
 
-/// Whether kernels of this release can do without the step.
+/// Whether kernels of this release don't need the step.
 fn is_needless(step: &Step, release: Option<&Release>) -> bool {
     let limit = step.only_before;
     let (Some(limit), Some(own)) = (limit, release.map(Release::base)) else { return false };
-    // As git's witness has it: candidates of the limit do not need it.
+    // As in the witness `git`, candidates of the limit don't need it.
     (own.line(), own.stable()) >= (limit.line(), limit.stable())
 }
 
