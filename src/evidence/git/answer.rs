@@ -20,7 +20,7 @@ use crate::evidence::{Finding, Limit, StateSet, Strength, Witness};
 use crate::matrix::{Bug, Step};
 use crate::words::Role;
 
-/// What was found out about one step.
+/// The search result for one step.
 pub(super) struct StepSearch<'a> {
     pub step: &'a Step,
     /// Its place in the chain.
@@ -31,8 +31,7 @@ pub(super) struct StepSearch<'a> {
 }
 
 impl StepSearch<'_> {
-    /// Whether it is a repair of which only words tell that a commit or a patch has it: there is no commit to compare the
-    /// lines with that is it for certain.
+    /// Whether it is a fix that only words claim: there is no commit that surely is the fix, to compare lines with.
     fn rests_on_words(&self) -> bool {
         let known = self.step.commit.iter().chain(self.step.backports.iter().map(|backport| &backport.commit));
         let has_known = known
@@ -49,15 +48,14 @@ impl StepSearch<'_> {
 pub(super) enum Needed {
     Yes,
     No,
-    /// Its version cannot be read.
+    /// Unknown, because its version cannot be read.
     Perhaps,
 }
 
 impl GitIndex {
-    /// Tells which steps of a bug's chain a revision has.
+    /// Finds which steps of a bug's chain a revision has.
     ///
-    /// # Errors
-    /// Where there is no such revision, or the repository or its index cannot be read.
+    /// # Errors If there is no such revision, or the repository or its index cannot be read.
     pub fn ask(&self, bug: &Bug, revision: &str) -> Result<GitTestimony, GitError> {
         let mut answer = self.asked_once(bug, revision);
         if let Err(GitError::Index { what, .. }) = &answer {
@@ -91,7 +89,7 @@ impl GitIndex {
             .flat_map(|found| found.carriers.found.iter().map(|carrier| (found.step.role, carrier.place)))
             .collect();
         for one in &mut found {
-            // A fix may revert the break. A commit that brings the break back is no step of the fix.
+            // A fix may revert the break. A commit that re-applies the break is not a step of the fix.
             let later = places.iter().filter(|(role, _)| *role >= one.step.role).map(|(_, place)| *place).collect();
             one.standing = standing(&history, one.step, &one.carriers, &later)?;
         }
@@ -143,7 +141,7 @@ fn search<'a>(history: &History, bug: &'a Bug) -> Result<Vec<StepSearch<'a>>, Gi
     Ok(found)
 }
 
-/// The answer in the making.
+/// An unfinished answer.
 pub(super) struct GitAnswer<'a> {
     index: &'a GitIndex,
     pub history: &'a History<'a>,
@@ -152,9 +150,9 @@ pub(super) struct GitAnswer<'a> {
     /// Why steps are open.
     pub doubts: Vec<String>,
     pub warnings: Vec<String>,
-    /// Whether lines are back that the fix, or a step before it, removed.
+    /// Whether lines that the fix, or a step before it, removed are back.
     pub is_undone: bool,
-    /// Files that the repository lacks, `commit:path`, without which no answer is strong.
+    /// Files that the repository lacks, as `commit:path`. Without them no answer is strong.
     pub lacking: BTreeSet<String>,
 }
 
@@ -181,7 +179,7 @@ impl GitAnswer<'_> {
         Ok(GitTestimony { finding, steps, warnings: std::mem::take(&mut self.warnings), rests_on_words })
     }
 
-    /// One step, for people.
+    /// Describes one step for people.
     fn step(&self, one: &StepSearch) -> Result<StepFound, GitError> {
         let role = one.step.role;
         let Some(standing) = &one.standing else {
@@ -214,7 +212,7 @@ impl GitAnswer<'_> {
         })
     }
 
-    /// The earliest tag that has a commit. Tags of linux-next come before the releases and are none.
+    /// The earliest tag that has a commit. Tags of linux-next don't count, because they precede the releases.
     fn first_tag(&self, number: u32) -> Result<Option<String>, GitError> {
         let after = self.history.graph.descendants(number);
         let tags = self.history.store.tags().iter().filter(|tag| after.has(tag.number));
@@ -225,7 +223,7 @@ impl GitAnswer<'_> {
         Ok(first.map(|tag| tag.name.clone()))
     }
 
-    /// What is known of each step.
+    /// Which steps are present, as far as known.
     fn chain(&mut self) -> Result<ChainPresence, GitError> {
         let doubtful = self.doubtful_beginnings()?;
         let mut steps = Vec::new();
@@ -240,11 +238,11 @@ impl GitAnswer<'_> {
         Ok(chain)
     }
 
-    /// The beginnings that may have steps. Those before the break's own commit are left out: they have neither the
-    /// break nor its repairs.
+    /// The beginnings that may have steps. Those before the break's own commit are omitted, because they have neither
+    /// the break nor its fixes.
     fn doubtful_beginnings(&self) -> Result<Vec<Beginning>, GitError> {
         let mut doubtful = beginnings(self.index, self.history, self.bug)?;
-        // Of several breaks each may have been in another beginning.
+        // Each of several breaks may be in a different beginning.
         let mut breaks = self.found.iter().filter(|one| one.step.role == Role::Break);
         let broken = breaks.next().filter(|_| breaks.next().is_none());
         let carriers = broken.map(|one| one.carriers.found.as_slice()).unwrap_or_default();
@@ -278,7 +276,7 @@ impl GitAnswer<'_> {
     }
 }
 
-/// What was found of a step. A history that is cut off is not `is_whole`.
+/// Describes what was found of a step. `is_whole` is false for a truncated history.
 fn sentence(step: &StepFound, is_whole: bool, packaging: &Packaging) -> String {
     let role = step.role;
     if matches!(step.how, How::NotFound) {

@@ -1,4 +1,4 @@
-//! Whole questions: a bug and a revision.
+//! Tests complete questions: a bug and a revision.
 
 use super::How;
 use super::fixture::*;

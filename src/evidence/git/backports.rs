@@ -1,5 +1,5 @@
-//! The commits that are a step: the upstream commit, known backports, commits whose messages say that they carry it,
-//! and, as a hint, commits with its subject and files.
+//! Finds the commits that are a step: the upstream commit, known backports, commits whose messages say that they carry
+//! it, and, as a hint, commits with its subject and files.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,10 +20,10 @@ use crate::evidence::Strength;
 use crate::matrix::Step;
 use crate::words::CommitId;
 
-/// The most patches that one commit's lines are compared with: the upstream one, and backports that differ.
+/// The most patches to compare one commit's lines with: the upstream one, and backports that differ.
 const MOST_MODELS: usize = 6;
 
-/// The most commits that speak of one step whose lines are compared.
+/// The most commits mentioning one step whose lines are compared.
 const MOST_SPEAKERS: usize = 256;
 
 /// A commit or patch that is a step.
@@ -31,12 +31,12 @@ const MOST_SPEAKERS: usize = 256;
 pub(super) struct Carrier {
     pub place: CarrierPlace,
     pub how: How,
-    /// Whether the repository lacks the trees that show if it changes the step's files.
+    /// Whether the repository lacks the trees that would show whether it changes the step's files.
     pub is_unseen: bool,
 }
 
 impl Carrier {
-    /// What it weighs. A claim whose commit cannot be read is a hint.
+    /// Its strength. A claim whose commit cannot be read is a hint.
     pub fn strength(&self) -> Strength {
         if self.is_unseen { Strength::Weak } else { self.how.strength() }
     }
@@ -47,11 +47,11 @@ impl Carrier {
 pub(super) struct Carriers {
     /// The names by which other commits name it.
     pub names: Vec<Abbreviation>,
-    /// In this history, the strongest first.
+    /// The carriers in this history, the strongest first.
     pub found: Vec<Carrier>,
-    /// In this history, commits that revert the step though they seem to carry it, and whether their lines show that.
+    /// Commits in this history that revert the step although they seem to carry it, and whether their lines show that.
     pub undoing: Vec<(u32, bool)>,
-    /// What the step does to its files, in each form that is known.
+    /// The step's changes to its files, in each known form.
     pub patches: Vec<StepLines>,
     /// A commit whose patch is the step, anywhere in the repository.
     pub model: Option<Oid>,
@@ -62,7 +62,7 @@ fn named(commit: &CommitId) -> Option<Abbreviation> {
     Abbreviation::parse(commit.as_str().as_bytes())
 }
 
-/// Looks for a step. `before` are the names of the step that it mends, where it is a `fix-of-fix`.
+/// Looks for a step. `before` has the names of the step that it fixes, if it is a `fix-of-fix`.
 pub(super) fn find(history: &History, step: &Step, before: &[Abbreviation]) -> Result<Carriers, GitError> {
     let upstream = step.commit.as_ref().and_then(named);
     let backports: Vec<_> = step.backports.iter().filter_map(|b| Some((named(&b.commit)?, b))).collect();
@@ -79,7 +79,7 @@ pub(super) fn find(history: &History, step: &Step, before: &[Abbreviation]) -> R
         let known = backports.iter().find(|(backport, _)| backport.agrees(name)).map(|(_, backport)| backport);
         let nothing = !is_upstream && known.is_none() && is_empty(history.repository.git(), oid);
         if nothing || !is_upstream && known.is_none() && is_elsewhere(history, oid, step) {
-            // Whoever reverts it does not revert the step either.
+            // A revert of that commit does not revert the step either.
             carriers.names.retain(|other| *other != name);
             if history.store.number(oid)?.is_some_and(|number| history.has(number)) {
                 let changes = if nothing { "changes nothing" } else { "changes none of its files" };
@@ -103,7 +103,7 @@ pub(super) fn find(history: &History, step: &Step, before: &[Abbreviation]) -> R
         let is_claim = matches!(how, How::Trailer { .. });
         let what =
             if is_claim { line_effect(history.repository.git(), &carriers.patches, oid) } else { LineEffect::PutsIn };
-        // What carries several may add lines of one that another removes.
+        // A commit that carries several may add lines of one that another removes.
         let is_doubtful = is_claim
             && matches!(what, LineEffect::Neither | LineEffect::TakesSomeOut)
             && is_of_several(history, oid, step, &mut carriers);
@@ -129,7 +129,8 @@ pub(super) fn find(history: &History, step: &Step, before: &[Abbreviation]) -> R
     Ok(carriers)
 }
 
-/// What a step does to its files: by the commits that are it for certain, else by those of this history that say so.
+/// The step's changes to its files: from the commits that surely are the step, else from those in this history that
+/// claim it.
 fn patches(
     history: &History,
     step: &Step,
@@ -148,7 +149,7 @@ fn patches(
             claims.extend(history.has(*number).then_some(*number));
         }
     }
-    // The first that says so brought it; a later one may have taken it out in the same words.
+    // The first claim added the step. A later one may have removed it in the same words.
     claims.sort_unstable();
     for number in claims {
         let oid = history.sha(number)?;
@@ -163,13 +164,14 @@ fn patches(
     Ok(patches)
 }
 
-/// Whether a message says that its commit carries others than these.
+/// Whether a message says that its commit carries other commits than these.
 fn says_others(message: &[u8], names: &[Abbreviation]) -> bool {
     let is_one = |commit: Abbreviation| names.iter().any(|name| name.agrees(commit));
     mentions(message).iter().any(|said| said.kind == MentionKind::Carries && !is_one(said.commit))
 }
 
-/// Whether a commit that does not put the step's lines in says that it carries others too, or undoes something; says so.
+/// Whether a commit that doesn't add the step's lines says that it carries other commits too, or reverts something.
+/// Warns if so.
 fn is_of_several(history: &History, oid: Oid, step: &Step, carriers: &mut Carriers) -> bool {
     let message = history.message(oid);
     let others = says_others(&message, &carriers.names);
@@ -188,7 +190,7 @@ fn is_of_several(history: &History, oid: Oid, step: &Step, carriers: &mut Carrie
     true
 }
 
-/// Finds the commits that name the step, in any words, and add or remove its lines.
+/// Finds the commits that name the step in any words, and add or remove its lines.
 fn by_lines(history: &History, step: &Step, carriers: &mut Carriers, seen: &mut BTreeSet<u32>) -> Result<(), GitError> {
     let git = history.repository.git();
     if carriers.patches.is_empty() {
@@ -198,7 +200,7 @@ fn by_lines(history: &History, step: &Step, carriers: &mut Carriers, seen: &mut 
     let (mut speakers, mut claims) = (BTreeSet::new(), BTreeSet::new());
     for name in &carriers.names {
         for named in history.store.naming(*name)? {
-            // Digits that begin another commit of the repository are that one's.
+            // A short name that fits another commit of the repository means that one.
             if history.only(named.commit)?.is_none_or(|oid| whole(oid).agrees(*name)) {
                 speakers.insert(named.number);
                 claims.extend((named.kind == MentionKind::MayCarry).then_some(named.number));
@@ -213,7 +215,7 @@ fn by_lines(history: &History, step: &Step, carriers: &mut Carriers, seen: &mut 
         |number: &u32| history.has(*number) && !seen.contains(number) && history.graph.parents(*number).len() < 2;
     for number in speakers.into_iter().filter(is_new).take(MOST_SPEAKERS).collect::<Vec<_>>() {
         let oid = history.sha(number)?;
-        // What is squashed with steps before it takes no lines of theirs out, but leaves none.
+        // A step squashed with earlier steps removes no lines of theirs, but leaves none.
         let is_applied = |model| likeness(git, model, oid, &step.files) == Likeness::Applied;
         let is_squashed = || claims.contains(&number) && carriers.model.is_some_and(is_applied);
         match line_effect(git, &carriers.patches, oid) {
@@ -233,8 +235,8 @@ fn by_lines(history: &History, step: &Step, carriers: &mut Carriers, seen: &mut 
     Ok(())
 }
 
-/// Removes the names of reverts that claim to carry the step: a revert by hand may keep the message of its target, with
-/// the trailers.
+/// Removes the names of reverts that claim to carry the step, because a manual revert may keep its target's message
+/// with the trailers.
 fn reverts_that_quote(
     history: &History,
     step: &Step,
@@ -260,7 +262,7 @@ fn reverts_that_quote(
             let undone = reverted_subjects(&plain_subject(commit::subject(&message)));
             let is_it = |undone: &String| {
                 let plain = plain_subject(undone.as_bytes());
-                // Whoever undoes such a revert brings the step back.
+                // Reverting such a revert restores the step.
                 subject_hash(&plain) == subject && (subject == own || reverted_subjects(&plain).is_empty())
             };
             if undone.iter().any(is_it) {
@@ -272,8 +274,8 @@ fn reverts_that_quote(
     Ok(())
 }
 
-/// Whether a commit changes none of a step's files and no copy of one, though it has one of them. Where it has none, they
-/// were moved.
+/// Whether a commit changes none of a step's files and no copy of one, although its tree has one of them. If its tree
+/// has none, they were moved.
 pub(super) fn is_elsewhere(history: &History, oid: Oid, step: &Step) -> bool {
     let git = history.repository.git();
     !step.files.is_empty()
@@ -282,7 +284,7 @@ pub(super) fn is_elsewhere(history: &History, oid: Oid, step: &Step) -> bool {
         && !changes_a_copy(git, oid, &step.files)
 }
 
-/// Whether the repository cannot show which files a commit changes; says so.
+/// Whether the repository can't show which files a commit changes. Warns if so.
 pub(super) fn unseen(history: &History, oid: Oid, step: &Step, carriers: &mut Carriers) -> bool {
     let is_unseen = touches(history.repository.git(), oid, &step.files).is_none();
     if is_unseen {
@@ -295,7 +297,7 @@ pub(super) fn unseen(history: &History, oid: Oid, step: &Step, carriers: &mut Ca
     is_unseen
 }
 
-/// The line of a message that says that it carries one of these.
+/// The line of a message that claims to carry one of these.
 fn saying_line(message: &[u8], names: &[Abbreviation]) -> String {
     let said = mentions(message)
         .into_iter()

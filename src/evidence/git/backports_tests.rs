@@ -1,4 +1,4 @@
-//! Commits that are a step, and commits that only seem to be.
+//! Tests commits that are a step, and commits that only seem to be.
 
 use super::How;
 use super::fixture::*;
@@ -41,7 +41,7 @@ fn every_form_of_backport_is_found() {
         for (branch, state) in [("broken", State::Affected), ("fixed", State::Fixed)] {
             let testimony = index.ask(&bug, &format!("{branch}-{at}")).unwrap();
             let finding = &testimony.finding;
-            // Who speaks of the step and claims nothing may have it in words that are not known.
+            // A commit that mentions the step without a known claim may still have it.
             if *found {
                 let told = (finding.states.only(), finding.strength);
                 assert_eq!(told, (Some(state), Strength::Strong), "{form}: {finding:?}");
@@ -76,7 +76,7 @@ fn short_name_counts_only_where_unambiguous() {
     }
     assert_eq!(of(&fixture.ask(&bug, "another"), Role::Break).how, How::NotFound);
 
-    // Eight digits of a commit that the repository does not have may mean anything.
+    // Eight digits of a missing commit may mean anything.
     let mut elsewhere = bug.clone();
     let foreign = "0123456789abcdef0123456789abcdef01234567";
     elsewhere.chain[0].commit = Some(foreign.parse().unwrap());
@@ -95,11 +95,11 @@ fn known_backports_and_picks_of_them_are_found() {
     let mainline = fixture.mainline();
     let mut bug = bug(&mainline);
     let base = on_4_19(&fixture, &mainline);
-    // The dossier knows it; its message says nothing.
+    // The dossier knows the commit, but its message says nothing.
     let known = fixture.line(base, &[("tcp: stable's own words", BROKEN)]);
     fixture.branch("known", known);
     bug.chain[0].backports = vec![backport("4.19", known, true)];
-    // A vendor picks from stable, and another one from that vendor.
+    // A vendor picks from stable, and another vendor picks from that one.
     let vendor = fixture.commit(&[base], format!("v: x\n\n(cherry picked from commit {known})\n"), &[(FILE, BROKEN)]);
     fixture.branch("vendor", vendor);
     let second = fixture.commit(&[base], format!("w: x\n\n(cherry picked from commit {vendor})\n"), &[(FILE, BROKEN)]);

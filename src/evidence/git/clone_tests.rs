@@ -1,4 +1,4 @@
-//! Clones that lack commits or files.
+//! Tests clones that lack commits or files.
 
 use std::fs;
 
@@ -8,11 +8,11 @@ use crate::evidence::{StateSet, Strength};
 use crate::words::State;
 
 #[test]
-fn partial_clone_gives_hints_and_what_mends_them() {
+fn partial_clone_gives_hints_and_their_remedy() {
     let fixture = Fixture::new();
     let mainline = fixture.mainline();
     let bug = bug(&mainline);
-    // A claim that changes another file, which a clone without trees cannot see.
+    // A claim that changes another file. A clone without trees cannot see that.
     let claim = format!("{FIX_SUBJECT}\n\ncommit {} upstream.\n", mainline.fix);
     let claim = fixture.commit(&[mainline.half_fix], claim, &[("Documentation/x", "text\n")]);
     fixture.branch("claim", fixture.commit(&[claim], "net: on", &[("net/on.c", "x\n")]));
@@ -29,18 +29,18 @@ fn partial_clone_gives_hints_and_what_mends_them() {
         let index = Repository::open(&clone).unwrap().index(&fixture.dir.path().join("cache"), &|_| {}).unwrap();
         assert_eq!(index.describe("v5.2-rc6").unwrap().version, None);
         let fixed = index.ask(&bug, "master").unwrap().finding;
-        // Whether the mend is needed depends on the version, which is in a file.
+        // Whether the fix of the fix is needed depends on the version, which is in a file.
         let expected: StateSet = [State::Fixed, State::FixedWithDefect].into_iter().collect();
         assert_eq!(fixed.states, expected, "{filter}: {}", fixed.why);
         let why = &index.ask(&bug, "v4.19").unwrap().finding.why;
         assert!(why.contains(":Makefile` fetches it"), "{why}");
-        // What was not found may be there under a version that cannot be read.
+        // A step that was not found may be there if the version can't be read.
         assert!(index.ask(&bug, "v4.19").unwrap().finding.states.contains(State::NeverHad));
         assert_eq!(index.ask(&bug, "v4.19").unwrap().finding.states, StateSet::all());
         let carried = index.ask(&bug, "carried").unwrap();
         let is_open = carried.finding.states.contains(State::HalfFixed) || carried.finding.strength == Strength::Weak;
         assert!(is_open && !carried.warnings.is_empty(), "{filter}: {:?}", carried.finding);
-        // Known by ancestry, and by a message: nothing that the files would show is strong.
+        // Found by ancestry and by a message. Without the files no finding is strong.
         for revision in ["master", "carried", "v5.2-rc6~2"] {
             let GitTestimony { finding, warnings, .. } = index.ask(&bug, revision).unwrap();
             let is_told = warnings.iter().any(|warning| warning.contains("so the answer is a hint"));
@@ -54,7 +54,7 @@ fn partial_clone_gives_hints_and_what_mends_them() {
         assert!(claim.finding.states.contains(State::HalfFixed), "{filter}: {}", claim.finding.why);
         let says = if is_unseen { "lacks the trees" } else { "changes none of its files" };
         assert!(claim.warnings.iter().any(|warning| warning.contains(says)), "{filter}: {:?}", claim.warnings);
-        // The commands that are told mend it.
+        // The suggested commands repair it.
         for (revision, state) in [("master", State::Fixed), ("v5.2-rc6~2", State::Affected), ("v4.19", State::NeverHad)]
         {
             for _ in 0..3 {
@@ -90,7 +90,7 @@ fn shallow_clone_leaves_open_what_it_lacks() {
         assert!(repository.is_shallow());
         repository.index(&fixture.dir.path().join("cache"), &|_| {}).unwrap().ask(&bug, revision).unwrap()
     };
-    // The release above the fix alone: 5.3-rc2 has it, says the dossier, and the history cannot say.
+    // Only the release after the fix: by the dossier 5.3-rc2 has it, but the history can't show it.
     let one = ask("1", "master");
     assert_eq!(one.finding.states.iter().count(), 4, "{}", one.finding.why);
     assert!(one.finding.why.contains("fix: not in the part of its history that the clone has"), "{}", one.finding.why);
@@ -98,9 +98,9 @@ fn shallow_clone_leaves_open_what_it_lacks() {
     assert!(one.finding.why.contains("cut off") && one.warnings.iter().any(|w| w.contains("--unshallow")));
     // With the fix, and without the break.
     assert_eq!(ask("2", "master").finding.states.only(), Some(State::Fixed));
-    // Cut off at a kernel that never had the break.
+    // Truncated at a kernel that never had the break.
     assert_eq!(ask("6", "master~4").finding.states.only(), Some(State::Affected));
-    // Fetching the rest changes the answer: the index is made anew.
+    // Fetching the rest changes the answer and rebuilds the index.
     let clone = fixture.dir.path().join("shallow-1.git");
     git(&clone, &["fetch", "--quiet", "--unshallow", "origin"]);
     let index = Repository::open(&clone).unwrap().index(&fixture.dir.path().join("cache"), &|_| {}).unwrap();
@@ -154,7 +154,7 @@ fn missing_blob_is_not_taken_for_a_missing_file() {
     let (index, commit) = (fixture.index(), tip.to_string().parse().unwrap());
     assert_eq!(index.file(&commit, "net/a.c").unwrap(), Some(b"int a;\n".to_vec()));
     assert_eq!((index.file(&commit, "net/b.c").unwrap(), index.file(&commit, "mm/a.c").unwrap()), (None, None));
-    // As a partial clone has it: first without the file, then without its folder.
+    // As in a partial clone: first without the file, then without its folder.
     let tree = fixture.git.find_commit(tip).unwrap().tree().unwrap();
     let folder = tree.get_name("net").unwrap().id();
     let blob = tree.get_path("net/a.c".as_ref()).unwrap().id();

@@ -1,7 +1,7 @@
-//! The raw bytes of a commit object.
+//! Parses the raw bytes of a commit object.
 //!
-//! Read here and not through libgit2, because a walk over a million commits wants neither copies nor UTF-8. The format
-//! is that of git's `fsck_commit`: header lines, an empty line, the message.
+//! libgit2 is not used for this, because a walk over a million commits needs neither copies nor UTF-8. The format is
+//! that of git's `fsck_commit`: header lines, an empty line, the message.
 
 use git2::Oid;
 
@@ -10,16 +10,16 @@ use git2::Oid;
 pub(super) struct RawCommit<'a> {
     /// Its tree.
     pub tree: Oid,
-    /// Its parents, as the object says: grafts are not applied.
+    /// Its parents by the object, without grafts.
     pub parents: Vec<Oid>,
-    /// When it was committed, in seconds since 1970; 0 where that cannot be read.
+    /// The commit time in seconds since 1970; 0 if it can't be parsed.
     pub time: i64,
     /// Its message, in any encoding.
     pub message: &'a [u8],
 }
 
 impl<'a> RawCommit<'a> {
-    /// Reads the bytes of a commit object. None where they are none.
+    /// Parses a commit object. None if the bytes are not a commit.
     pub fn parse(bytes: &'a [u8]) -> Option<Self> {
         let mut rest = bytes;
         let tree = oid(take_line(&mut rest).strip_prefix(b"tree ")?)?;
@@ -45,7 +45,7 @@ impl<'a> RawCommit<'a> {
     }
 }
 
-/// The subject of a message: its first line that is not empty.
+/// The subject of a message: its first non-empty line.
 pub(super) fn subject(message: &[u8]) -> &[u8] {
     let mut lines = message.split(|b| *b == b'\n').map(<[u8]>::trim_ascii);
     lines.find(|line| !line.is_empty()).unwrap_or_default()
@@ -59,11 +59,11 @@ fn take_line<'a>(rest: &mut &'a [u8]) -> &'a [u8] {
 }
 
 fn oid(hex: &[u8]) -> Option<Oid> {
-    // An abbreviated name would be padded with zeros: a commit's own header has none.
+    // git2 pads short names with zeros, but a commit's own header only has full names.
     std::str::from_utf8(hex).ok().filter(|hex| hex.len() == 40).and_then(|hex| Oid::from_str(hex).ok())
 }
 
-/// `A U Thor <a@b.c> 1234567890 +0100`: what stands after the last `>`.
+/// The time in `A U Thor <a@b.c> 1234567890 +0100`, after the last `>`.
 fn time(committer: &[u8]) -> i64 {
     let after = committer.rsplit(|b| *b == b'>').next().unwrap_or_default();
     let seconds = after.split(|b| *b == b' ').find(|word| !word.is_empty()).unwrap_or_default();
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn object_that_is_no_commit_is_refused() {
+    fn object_that_is_not_a_commit_is_rejected() {
         let cut = format!("tree {TREE}\nparent {}\n", &PARENT[..39]);
         for bytes in ["", "tree", "tree xyz\n", "blob\n", "parent 1\n", cut.as_str()] {
             assert_eq!(RawCommit::parse(bytes.as_bytes()), None, "{bytes:?}");

@@ -1,8 +1,7 @@
-//! What the files say against the history.
+//! Compares the files with the history.
 //!
-//! Merges have content of their own, and vendors squash: the files can have a step without a commit of its own, or lack
-//! it although its commit is there. Comparing lines proves neither, but it keeps this witness from claiming what it
-//! does not see.
+//! Merges have their own content, and vendors squash, so the files can have a step without its commit, or lack it
+//! despite its commit. Comparing lines proves neither, but it keeps this witness from claiming what it does not see.
 
 use std::collections::HashSet;
 use std::rc::Rc;
@@ -11,10 +10,10 @@ use git2::Oid;
 
 use super::objects::{FileText, Objects, TreeEntry};
 
-/// A file larger than this is not compared, in bytes. The kernel's largest C files have some 1 MiB.
+/// The largest file to compare, in bytes. The kernel's largest C files have some 1 MiB.
 pub(super) const LARGEST: usize = 4 << 20;
 
-/// Lines with fewer letters and digits than this are everywhere (`return -EINVAL;` has 13).
+/// Lines with fewer letters and digits than this are too common to tell anything (`return -EINVAL;` has 13).
 pub(super) const TELLING: usize = 16;
 
 /// How the files of a revision compare with a step's patch.
@@ -26,18 +25,18 @@ pub(super) enum Likeness {
     NotApplied,
     /// None of the lines that the step adds is there, and not all that it removes.
     Gone,
-    /// Neither, or there is nothing telling to compare.
+    /// None of these, or there are no telling lines.
     Unclear,
     /// The repository lacks files.
     Missing,
 }
 
-/// Compares the files of the revision `at` with the patch that the commit `step` is to them.
+/// Compares the files of the revision `at` with the changes of the commit `step`.
 pub(super) fn likeness(git: &Objects, step: Oid, at: Oid, files: &[String]) -> Likeness {
     likeness_with_copy(git, step, at, files, None)
 }
 
-/// Compares as [`likeness`] does, but one of the files with its copy at another path of the revision.
+/// Compares like [`likeness`], but uses a copy of one of the files at another path of the revision.
 pub(super) fn likeness_with_copy(
     git: &Objects,
     step: Oid,
@@ -68,7 +67,7 @@ pub(super) fn likeness_with_copy(
     }
 }
 
-/// The telling lines that a commit adds to a file and takes out of it. None where the repository lacks either text.
+/// The telling lines that a commit adds to and removes from a file. None if the repository lacks either text.
 pub(super) fn changed_lines(git: &Objects, commit: Oid, file: &str) -> Option<[HashSet<Vec<u8>>; 2]> {
     let parent = git.first_parent(commit)?.tree;
     let (before, after) = (text(git, parent, file)?, text(git, tree(git, commit)?, file)?);
@@ -77,7 +76,7 @@ pub(super) fn changed_lines(git: &Objects, commit: Oid, file: &str) -> Option<[H
     Some([only(after, before), only(before, after)])
 }
 
-/// Whether the repository lacks the text of a file that a commit's tree has.
+/// Whether a commit's tree has a file whose text the repository lacks.
 pub(super) fn is_lacking(git: &Objects, commit: Oid, file: &str) -> bool {
     tree(git, commit).is_some_and(|tree| match git.entry(tree, file) {
         TreeEntry::Nothing => false,
@@ -86,12 +85,12 @@ pub(super) fn is_lacking(git: &Objects, commit: Oid, file: &str) -> bool {
     })
 }
 
-/// Whether a line, without the white space before it, looks like a part of a comment.
+/// Whether a line without leading white space looks like a part of a comment.
 pub(super) fn is_comment(line: &[u8]) -> bool {
     [&b"/*"[..], b"* ", b"*/", b"//"].iter().any(|mark| line.starts_with(mark))
 }
 
-/// Whether a commit changes more of a file than comments and blank lines. None where the repository lacks either text.
+/// Whether a commit changes more of a file than comments and blank lines. None if the repository lacks either text.
 pub(super) fn changes_code(git: &Objects, commit: Oid, file: &str) -> Option<bool> {
     let parent = git.first_parent(commit)?.tree;
     let code = |file: Rc<FileText>| -> Vec<Vec<u8>> {
@@ -101,7 +100,7 @@ pub(super) fn changes_code(git: &Objects, commit: Oid, file: &str) -> Option<boo
     Some(code(text(git, parent, file)?) != code(text(git, tree(git, commit)?, file)?))
 }
 
-/// Whether a commit changes any of these files. None where the repository lacks its trees.
+/// Whether a commit changes any of these files. None if the repository lacks its trees.
 pub(super) fn touches(git: &Objects, commit: Oid, files: &[String]) -> Option<bool> {
     let after = tree(git, commit)?;
     let before = match git.commit(commit)?.parents.first() {
@@ -124,7 +123,7 @@ pub(super) fn touches(git: &Objects, commit: Oid, files: &[String]) -> Option<bo
     Some(false)
 }
 
-/// Whether a commit's tree is its first parent's: it changes nothing at all.
+/// Whether a commit changes nothing: its tree is its first parent's.
 pub(super) fn is_empty(git: &Objects, commit: Oid) -> bool {
     git.first_parent(commit).is_some_and(|parent| Some(parent.tree) == tree(git, commit))
 }
@@ -134,12 +133,12 @@ pub(super) fn has_any(git: &Objects, commit: Oid, files: &[String]) -> bool {
     tree(git, commit).is_some_and(|tree| files.iter().any(|file| git.entry(tree, file).id().is_some()))
 }
 
-/// The telling lines of a file in a commit's tree. None where it is not there, or cannot be compared.
+/// The telling lines of a file in a commit's tree; empty if it is missing or can't be compared.
 pub(super) fn lines_at(git: &Objects, commit: Oid, file: &str) -> HashSet<Vec<u8>> {
     tree(git, commit).and_then(|tree| text(git, tree, file)).map(|file| lines(&file).clone()).unwrap_or_default()
 }
 
-/// Whether a file is a copy of another: half of the telling lines of the shorter are in both.
+/// Whether a file is a copy of another: both have half of the telling lines of the shorter one.
 pub(super) fn is_copy(git: &Objects, one: Oid, other: Oid) -> bool {
     let (Some(one), Some(other)) = (git.file(one), git.file(other)) else { return false };
     let (one, other) = (lines(&one), lines(&other));
@@ -155,7 +154,8 @@ fn text(git: &Objects, tree: Oid, file: &str) -> Option<Rc<FileText>> {
     git.file(git.entry(tree, file).id()?).filter(|file| file.text.len() <= LARGEST)
 }
 
-/// A file of a tree; none of its text where the tree has none. None where the repository lacks it, or it is too large.
+/// The text of a file in a tree; empty if the tree has no such file. None if the repository lacks it, or it is too
+/// large.
 pub(super) fn text_at(git: &Objects, tree: Oid, file: &str) -> Option<Vec<u8>> {
     match git.entry(tree, file) {
         TreeEntry::Nothing => Some(Vec::new()),

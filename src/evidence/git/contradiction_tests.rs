@@ -1,4 +1,4 @@
-//! What a history says by its messages and its ancestry, and the files do not.
+//! Tests histories whose messages and ancestry contradict the files.
 
 use super::GitTestimony;
 use super::fixture::*;
@@ -6,23 +6,23 @@ use crate::evidence::Strength;
 use crate::words::{Role, State};
 
 #[test]
-fn empty_commit_is_no_step() {
+fn empty_commit_is_not_a_step() {
     let fixture = Fixture::new();
     let mainline = fixture.mainline();
     let bug = bug(&mainline);
     let broken = broken(&fixture, &mainline);
     let claim = picked("net: a vendor's own words", mainline.fix);
     fixture.branch("empty", fixture.commit(&[broken], &claim, &[]));
-    // A merge that takes nothing of the other side.
+    // A merge that takes nothing from the other side.
     let other = fixture.line(broken, &[("net: other", FIXED)]);
     fixture.branch("empty-merge", fixture.commit(&[broken, other], &claim, &[]));
-    // A tree that keeps the file elsewhere, where a commit of other files may be the step.
+    // A tree with the file at another path, where a commit to other files may be the step.
     let moved = fixture.commit(&[broken], "Move it", &[(FILE, ""), ("vendor/fragment.c", BROKEN)]);
     fixture.branch("moved-empty", fixture.commit(&[moved], &claim, &[]));
     fixture.branch("moved", fixture.commit(&[moved], &claim, &[("vendor/fragment.c", FIXED)]));
     let mut unlisted = bug.clone();
     unlisted.chain.iter_mut().for_each(|step| step.files.clear());
-    // A revert where the step's file has another name, or the dossier names none.
+    // A revert in a tree where the step's file has another name, or for a dossier that names no file.
     let fixed = fixture.commit(&[moved], &claim, &[("vendor/fragment.c", FIXED)]);
     let revert = format!("Revert \"net: a vendor's own words\"\n\nThis reverts commit {fixed}.\n");
     fixture.branch("moved-reverted", fixture.commit(&[fixed], revert, &[("vendor/fragment.c", BROKEN)]));
@@ -64,7 +64,7 @@ fn silent_removal_leaves_a_step_open() {
     let ours = fixture.commit(&[ahead, side], "Merge the fix, -s ours", &[]);
     fixture.branch("ours", ours);
     fixture.branch("merged", fixture.commit(&[ahead, side], "Merge the fix", &[(FILE, &added), ("net/o.c", "x\n")]));
-    // The merge is further down, and on a side of a side.
+    // The merge is further down, on a branch of a branch.
     let topic = fixture.commit(&[ours], "net: topic", &[("net/t.c", "x\n")]);
     let main = fixture.commit(&[ours], "net: main", &[("net/m.c", "x\n")]);
     let after = fixture.commit(&[main, topic], "Merge topic", &[("net/t.c", "x\n")]);
@@ -72,7 +72,7 @@ fn silent_removal_leaves_a_step_open() {
     let late = fixture.commit(&[side, topic], "Merge the topic", &[(FILE, BROKEN), ("net/t.c", "x\n")]);
     fixture.branch("ours-beside", late);
     fixture.branch("silent", fixture.line(side, &[("net: tidy up", BROKEN)]));
-    // Written anew, on the line itself and on a side of it: that is how code goes on.
+    // The lines were rewritten, on the branch itself or on a side branch: that is normal development.
     let anew = "head_of_another_function\nwhich_does_it_in_another_way\n";
     let rewritten = fixture.line(side, &[("tcp: write it anew", anew)]);
     fixture.branch("rewritten", rewritten);
@@ -98,7 +98,7 @@ fn partly_removed_repair_is_never_strong() {
     let fixture = Fixture::new();
     let mainline = fixture.mainline();
     let bug = bug(&mainline);
-    // A history without mainline's fix, so that nothing but the claim is there to compare with.
+    // A history without mainline's fix, so that there is only the claim to compare with.
     let mut alone = bug.clone();
     alone.chain[2].commit = Some("0123456789abcdef0123456789abcdef01234567".parse().unwrap());
     let claim = "net: a vendor's own words\n\ncommit 0123456789abcdef0123456789abcdef01234567 upstream.\n";
@@ -149,7 +149,7 @@ fn repair_in_short_lines_or_in_part_is_open() {
     let mut bug = bug(&mainline);
     bug.chain.remove(1);
     let broken = broken(&fixture, &mainline);
-    // All its lines are short, and somebody takes them out without a word.
+    // All its lines are short, and a commit removes them silently.
     let short = format!("{BROKEN}if (!skb)\nreturn 0;\n");
     let upstream = fixture.line(mainline.break_, &[("tcp: check skb", &short)]);
     bug.chain[1] = step(Role::Fix, Some(upstream), "tcp: check skb");
@@ -192,7 +192,7 @@ fn backport_with_under_half_of_the_lines_is_open() {
     for count in 1..=5 {
         fixture.branch(&format!("with-{count}"), fixture.line(broken, &[(&claim, &with(count))]));
     }
-    // A commit without a claim that has the subject counts no more than one with it.
+    // A commit with only the subject counts no more than one with a claim.
     fixture.branch("subject-2", fixture.line(broken, &[("tcp: five lines", &with(2))]));
     let index = fixture.index();
     for (branch, is_open) in [
@@ -245,7 +245,7 @@ fn copy_of_a_file_that_differs_leaves_the_step_open() {
     // By ancestry.
     let copied = fixture.commit(&[mainline.tip], "net: copy", &[("vendor/net/ipv4/fragment.c", BROKEN)]);
     fixture.branch("ancestry", copied);
-    // Upstream has such a copy too, so there is nothing to find out.
+    // Upstream has this copy too, so there is nothing to decide.
     let upstream = fixture.commit(&[mainline.break_], "net: copy", &[(copies[0], BROKEN)]);
     let upstream = fixture.line(upstream, &[("tcp: fix one of them", FIXED)]);
     let mut known = bug.clone();

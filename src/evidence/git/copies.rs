@@ -1,6 +1,6 @@
-//! Copies of a step's files at other paths.
+//! Finds copies of a step's files at other paths.
 //!
-//! A vendor may move a file and leave a copy where it was. Only one of the two is built, and nothing in git says which.
+//! A vendor may move a file and leave a copy at the old path. Only one of the two is built, and git doesn't say which.
 
 use git2::Oid;
 
@@ -8,11 +8,11 @@ use super::content::{is_copy, touches};
 use super::objects::{Objects, TreeEntry};
 use crate::evidence::source::patches::KERNEL;
 
-/// The most copies of one file that are looked at.
+/// The most copies of one file to look at.
 const MOST: usize = 16;
 
-/// The paths at which a commit's tree has a copy of a file: under another name in its folder, or under its own name in a
-/// folder near it or outside the kernel's own folders. Those that the commit `upstream` has too are no vendor's copies.
+/// The paths of a file's copies in a commit's tree: under another name in its folder, or under its own name in a nearby
+/// folder or outside the kernel's own folders. Copies that the commit `upstream` has too are not a vendor's.
 pub(super) fn copies(git: &Objects, commit: Oid, file: &str, upstream: Option<Oid>) -> Vec<String> {
     let known = upstream.and_then(|commit| git.commit(commit)).map(|commit| commit.tree);
     let Some(tree) = git.commit(commit).map(|commit| commit.tree) else { return Vec::new() };

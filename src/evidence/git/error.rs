@@ -1,4 +1,4 @@
-//! Why a repository cannot be asked, and what to do about it.
+//! Errors of repositories and their indexes, each with a remedy.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ pub enum GitError {
     /// There is nothing at this path.
     #[error("{0} is not there: expected a git repository (bare, a working tree, or a linked worktree)")]
     Missing(PathBuf),
-    /// It is no repository.
+    /// It is not a repository.
     #[error("{0} is not a git repository: expected a bare one, or the top folder of a working tree")]
     NotARepository(PathBuf),
     /// Its objects are named by SHA-256.
@@ -30,10 +30,10 @@ pub enum GitError {
     Extension {
         /// The repository.
         path: PathBuf,
-        /// What the library said.
+        /// The library's message.
         what: String,
     },
-    /// It belongs to somebody else, and git's own rule is not to trust it.
+    /// It belongs to another user, so git itself would not trust it.
     #[error(
         "{0} belongs to another user, so git does not trust it: if you do, run \
          `git config --global --add safe.directory {0}`"
@@ -44,7 +44,7 @@ pub enum GitError {
     Unreadable {
         /// The repository.
         path: PathBuf,
-        /// What the library said.
+        /// The library's message.
         what: String,
     },
     /// One of its objects is damaged.
@@ -54,7 +54,7 @@ pub enum GitError {
         path: PathBuf,
         /// The object's name.
         object: String,
-        /// What is wrong with it.
+        /// The defect.
         what: String,
     },
     /// The index of one of its packs is damaged.
@@ -64,7 +64,7 @@ pub enum GitError {
     PackIndex {
         /// The index.
         file: PathBuf,
-        /// What is wrong with it.
+        /// The defect.
         what: String,
     },
     /// It has no such revision.
@@ -72,9 +72,9 @@ pub enum GitError {
     NoSuchRevision {
         /// The repository.
         path: PathBuf,
-        /// What was asked for.
+        /// The requested revision.
         revision: String,
-        /// Names that are there and look like it.
+        /// Similar existing names.
         near: Vec<String>,
     },
     /// More than one object has this abbreviated name.
@@ -82,15 +82,15 @@ pub enum GitError {
     Ambiguous {
         /// The repository.
         path: PathBuf,
-        /// What was asked for.
+        /// The requested revision.
         revision: String,
     },
     /// The revision is an object without a history.
     #[error("`{revision}` is a {kind}, not a commit: expected a tag, branch or commit")]
     NotACommit {
-        /// What was asked for.
+        /// The requested revision.
         revision: String,
-        /// What it is: `tree`, `blob`.
+        /// The kind of object: `tree`, `blob`.
         kind: String,
     },
     /// The folder of the index cannot be used.
@@ -98,7 +98,7 @@ pub enum GitError {
     Cache {
         /// The file.
         path: PathBuf,
-        /// What failed, as in "written".
+        /// The failed action, such as "written".
         doing: &'static str,
         /// Why.
         source: io::Error,
@@ -112,20 +112,20 @@ pub enum GitError {
     Locked {
         /// The lock file.
         path: PathBuf,
-        /// How long it was waited for.
+        /// The length of the wait.
         waited: Duration,
     },
-    /// The index cannot be used; it was removed where it is damaged.
+    /// The index cannot be used. A damaged one has been removed.
     #[error("the index {path} cannot be used ({what}): ask again to rebuild it")]
     Index {
         /// The file.
         path: PathBuf,
-        /// What SQLite said.
+        /// The defect.
         what: String,
     },
 }
 
-/// The command that writes the index of a pack, or of all packs, anew.
+/// The command that rewrites the index of a pack, or of all packs.
 fn index_remedy(file: &Path) -> String {
     match file.extension() {
         Some(_) => format!("`git index-pack {}`", file.with_extension("pack").display()),

@@ -1,4 +1,4 @@
-//! Small histories for tests, made object by object.
+//! Creates small histories for tests, object by object.
 
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use crate::evidence::StateSet;
 use crate::matrix::{Backport, Bug, Bugs, Releases, StableLine, Step};
 use crate::words::{Role, State};
 
-/// The file that the bug is in, and what it looks like before the break and after each step.
+/// The file with the bug, and its content before the break and after each step.
 pub const FILE: &str = "net/ipv4/fragment.c";
 pub const NEVER: &str = "head_of_the_fragment_function\nsplit_the_packet_in_two_parts\n";
 pub const BROKEN: &str =
@@ -30,7 +30,7 @@ pub const HALF_SUBJECT: &str = "tcp: refine limit test in fragment()";
 pub const FIX_SUBJECT: &str = "tcp: be more careful in fragment()";
 pub const MEND_SUBJECT: &str = "tcp: fix rtx_queue_tail in case of empty retransmit queue";
 
-/// A repository of its own folder, and the index's.
+/// A repository and an index, each in its own folder.
 pub struct Fixture {
     pub dir: TempDir,
     pub git: git2::Repository,
@@ -67,7 +67,7 @@ impl Fixture {
         self.dir.path().join("linux.git")
     }
 
-    /// A commit with these files changed from its first parent's. An empty text removes the file.
+    /// Creates a commit that changes these files of its first parent. An empty text removes the file.
     pub fn commit(&self, parents: &[Oid], message: impl AsRef<[u8]>, files: &[(&str, &str)]) -> Oid {
         let base = match parents.first() {
             Some(parent) => self.git.find_commit(*parent).unwrap().tree().unwrap(),
@@ -94,7 +94,7 @@ impl Fixture {
         self.git.odb().unwrap().write(ObjectType::Commit, &bytes).unwrap()
     }
 
-    /// Commits on top of one another: each a message and a text of the file.
+    /// Creates a line of commits, each with a message and a text of the file.
     pub fn line(&self, from: Oid, commits: &[(&str, &str)]) -> Oid {
         commits.iter().fold(from, |parent, (message, text)| self.commit(&[parent], message, &[(FILE, text)]))
     }
@@ -186,13 +186,13 @@ pub fn backport(line: &str, commit: Oid, differs: bool) -> Backport {
     Backport { line: line.to_owned(), commit: commit.to_string().parse().unwrap(), differs }
 }
 
-/// Runs git, which must succeed.
+/// Runs git, and fails if git does.
 pub fn git(folder: &Path, arguments: &[&str]) {
     let done = Command::new("git").arg("-C").arg(folder).args(arguments).output().unwrap();
     assert!(done.status.success(), "git {arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
 }
 
-/// A message of the stable team's form.
+/// A message in the stable team's form.
 pub fn picked(subject: &str, oid: Oid) -> String {
     format!("{subject}\n\ncommit {oid} upstream.\n")
 }
@@ -201,7 +201,7 @@ pub fn set(states: &[State]) -> StateSet {
     states.iter().copied().collect()
 }
 
-/// What was found of the step with this role.
+/// The result for the step with this role.
 pub fn of(testimony: &GitTestimony, role: Role) -> &StepFound {
     testimony.steps.iter().find(|step| step.role == role).unwrap()
 }

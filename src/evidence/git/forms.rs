@@ -5,7 +5,7 @@ pub struct MessageForm {
     /// The subject.
     pub subject: &'static str,
     pub body: &'static str,
-    /// Whether the words alone tell; else the answer may stay open where the files have nothing to compare with.
+    /// Whether the words alone decide. If not, the answer may stay open if there are no files to compare.
     pub tells: bool,
 }
 
@@ -17,7 +17,7 @@ pub const fn open(subject: &'static str, body: &'static str) -> MessageForm {
     MessageForm { subject, body, tells: false }
 }
 
-/// A subject of a vendor's own.
+/// A vendor's own subject.
 pub const OWN: &str = "net: a vendor's own words";
 
 pub const BACKPORTS: &[MessageForm] = &[
@@ -86,7 +86,7 @@ pub const BACKPORTS: &[MessageForm] = &[
     told(OWN, "Origin: backport, https://git.kernel.org/cgit/linux/kernel/git/torvalds/linux.git/commit/?id=$X"),
     told(OWN, "Upstream-Status: Backport [https://git.kernel.org/linus/$X]"),
     told(OWN, "Upstream-Status: Backport\n[https://git.kernel.org/torvalds/c/$X]"),
-    // Several commits as one.
+    // Squashed commits.
     open(
         OWN,
         "This backports the following upstream commits all as one patch:\n\n  $X (\"$S\")\n  $Y (\"net: other\")",
@@ -150,7 +150,7 @@ pub const REVERTS: &[MessageForm] = &[
     open(OWN, "(cherry picked from commit $X)"),
 ];
 
-/// What takes a revert back; the first form's words are git's.
+/// Forms that re-apply a reverted commit. The first is git's own.
 pub const AGAIN: &[MessageForm] = &[
     told("Revert \"$S\"", "This reverts commit $X."),
     told("Reapply \"$S\"", "This reverts commit $X."),
@@ -160,7 +160,7 @@ pub const AGAIN: &[MessageForm] = &[
     open("revert of revert of $O", "All is well."),
 ];
 
-/// The break, the half fix and the fix in one commit, which names all three in one of these forms.
+/// Forms of naming the break, the half fix and the fix in one squashed commit.
 pub const SQUASHED: &[&str] = &[
     "This backports the following upstream commits all as one patch:\n\n  $B (\"a: b\")\n  $H (\"c: d\")\n  $F (\"e: f\")",
     "original patch commit ids: $B, $H and $F",

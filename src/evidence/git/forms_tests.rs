@@ -1,5 +1,5 @@
-//! Every form in which public trees say that a commit carries or reverts another, in histories whose files agree with the
-//! words, and in histories whose files don't.
+//! Tests every form in which public trees say that a commit carries or reverts another, in histories whose files agree
+//! with the words and in histories whose files don't.
 
 use git2::Oid;
 
@@ -10,7 +10,7 @@ use crate::evidence::{StateSet, Strength};
 use crate::matrix::Bug;
 use crate::words::State;
 
-/// The fix's commit where the repository has no mainline.
+/// The fix's commit if the repository has no mainline.
 const FOREIGN: &str = "0123456789abcdef0123456789abcdef01234567";
 
 fn say(form: &MessageForm, commit: &str, other: &str, subject: &str, original: &str) -> String {
@@ -21,13 +21,13 @@ fn say(form: &MessageForm, commit: &str, other: &str, subject: &str, original: &
     format!("{}\n\n{}\n", fill(form.subject), fill(form.body))
 }
 
-/// One question, and what is right.
+/// One question and the right answer.
 struct FormQuestion {
     name: String,
     branch: String,
     is_foreign: bool,
     is_fixed: bool,
-    /// Whether the answer has to be given, and not only to be free of error.
+    /// Whether the answer must be decided, and not only correct.
     decided: bool,
 }
 
@@ -63,7 +63,7 @@ impl Histories {
         self.questions.push(FormQuestion { name: name.to_owned(), branch, is_foreign, is_fixed, decided });
     }
 
-    /// The fix's name, where mainline is here or not.
+    /// The fix's name, with or without mainline.
     fn upstream(&self, is_foreign: bool) -> String {
         if is_foreign { FOREIGN.to_owned() } else { self.mainline.fix.to_string() }
     }
@@ -89,14 +89,14 @@ impl Histories {
         let squashed =
             self.fixture.commit(&[base], squashed, &[(FILE, FIXED), ("net/p.c", "of_another_commit_here\n")]);
         self.ask_later(&format!("squashed: {name}"), squashed, is_foreign, true, decided);
-        // Words without deeds: the line is not there. Without mainline, nobody can tell.
+        // The words claim it, but the line is missing. Without mainline that can't be seen.
         if !is_foreign {
             let nothing = self.commit(base, &message, &format!("{HALF}a_line_of_something_else_here\n"));
             self.ask_later(&format!("in, against the files: {name}"), nothing, is_foreign, false, false);
         }
         let empty = self.fixture.commit(&[base], &message, &[]);
         self.ask_later(&format!("empty: {name}"), empty, is_foreign, false, false);
-        // A commit that takes it out in the words of a backport.
+        // A commit that removes the fix in the words of a backport.
         let takes = self.commit(put_in, &message, HALF);
         self.ask_later(&format!("taken out by a backport's words: {name}"), takes, is_foreign, false, false);
     }
@@ -112,9 +112,9 @@ impl Histories {
                 format!("{} / {}, {whose}{}", form.subject, form.body, if is_foreign { " (foreign)" } else { "" });
             let subject = message.lines().next().unwrap().to_owned();
             let out = self.commit(put_in, &message, HALF);
-            // The backport is there to compare with.
+            // The backport is there for comparison.
             self.ask_later(&format!("reverted: {name}"), out, is_foreign, false, true);
-            // Each form meets one of those that take it back, and all of them meet all in turn.
+            // Each form is followed by one form that re-applies, in turn.
             for again in AGAIN.iter().skip(self.questions.len() % AGAIN.len()).take(1) {
                 let message = say(again, &out.to_string(), &other, &subject, FIX_SUBJECT);
                 let tip = self.commit(out, &message, FIXED);
@@ -126,7 +126,7 @@ impl Histories {
             let both = [(FILE, HALF), ("net/o.c", "")];
             let squashed = self.fixture.commit(&[put_in], &message, &both);
             self.ask_later(&format!("squashed: {name}"), squashed, is_foreign, false, true);
-            // Words without deeds.
+            // The words of a revert that changes nothing.
             let kept = self.commit(put_in, &message, &format!("{FIXED}a_line_of_something_else_here\n"));
             self.ask_later(&format!("reverted, against the files: {name}"), kept, is_foreign, true, false);
             let elsewhere = self.fixture.commit(&[put_in], &message, &[("net/o.c", "another_text_of_the_other\n")]);
@@ -134,7 +134,7 @@ impl Histories {
             if is_foreign {
                 continue;
             }
-            // The words of a revert on a commit that puts the step in.
+            // The words of a revert on a commit that adds the step.
             let puts = self.commit(self.base, &message, FIXED);
             self.ask_later(&format!("put in by a revert's words: {name}"), puts, is_foreign, true, false);
         }
@@ -184,7 +184,7 @@ fn backports_are_read_in_every_form() {
 }
 
 #[test]
-fn squashed_steps_are_told_or_open() {
+fn squashed_steps_are_recognised_or_open() {
     let fixture = Fixture::new();
     let mainline = fixture.mainline();
     let bug = bug(&mainline);
@@ -202,9 +202,9 @@ fn squashed_steps_are_told_or_open() {
         let squashed = fixture.commit(&[base], &message, &[(FILE, FIXED)]);
         fixture.branch(&format!("fixed-{at}"), squashed);
         release(squashed, at);
-        // The fix is named, and left out.
+        // The fix is named, but omitted.
         fixture.branch(&format!("half-{at}"), fixture.commit(&[base], &message, &[(FILE, HALF)]));
-        // Text of a vendor's own: nobody can tell.
+        // A vendor's own text, which decides nothing.
         fixture.branch(&format!("own-{at}"), fixture.commit(&[base], &message, &[(FILE, "a_text_of_neither_kind\n")]));
     }
     let index = fixture.index();

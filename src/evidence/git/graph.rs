@@ -1,13 +1,13 @@
-//! Who is whose ancestor: the history as an array of parents, where parents come before children.
+//! The ancestry of commits: an array of parents, in which parents come before children.
 //!
-//! So the ancestors of a commit are one pass down the array, and its descendants one pass up: a few milliseconds for
-//! Linux's 1.6 million commits, where walks over the objects take seconds.
+//! One pass down the array finds the ancestors of a commit, and one pass up its descendants. For Linux's 1.6 million
+//! commits this takes a few milliseconds, while walks over the objects take seconds.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
-/// How many words of 64 bits the kept sets of each kind have at most: 64 MiB.
+/// The most 64-bit words in the cached sets of each kind: 64 MiB.
 const MOST_WORDS: usize = 8 << 20;
 
 /// A set of commits, by number.
@@ -23,13 +23,13 @@ impl Bits {
         self.0[at as usize / 64] |= 1 << (at % 64);
     }
 
-    /// Whether this commit is in it.
+    /// Whether the set has this commit.
     pub fn has(&self, at: u32) -> bool {
         self.0.get(at as usize / 64).is_some_and(|word| word >> (at % 64) & 1 == 1)
     }
 }
 
-/// Marks a commit whose parents are in the list of many.
+/// Marks a commit whose parents are in `many`.
 const MANY: u32 = 1 << 31;
 /// Stands for no parent.
 const NONE: u32 = u32::MAX;
@@ -37,11 +37,11 @@ const NONE: u32 = u32::MAX;
 /// The parents of all commits.
 #[derive(Debug, Default)]
 pub(super) struct Graph {
-    /// A commit's only parent, or `NONE`, or `MANY` and where its parents begin in `many`.
+    /// A commit's only parent, or `NONE`, or `MANY` plus the start of its parents in `many`.
     first: Vec<u32>,
-    /// For each commit with several parents: how many, and then they.
+    /// For each commit with several parents: their number, then the parents.
     many: Vec<u32>,
-    /// Sets that were asked for: several dossiers ask for the same ones.
+    /// Cached sets, because several dossiers need the same ones.
     kept: RefCell<KeptSets>,
 }
 
@@ -54,12 +54,12 @@ struct KeptSets {
 }
 
 impl Graph {
-    /// The most commits that it can number.
+    /// The most commits that it can hold.
     pub const MOST: usize = 1 << 30;
 
-    /// How many commits there are.
+    /// The number of commits.
     pub fn len(&self) -> u32 {
-        // Never more than MOST: push refuses.
+        // Never more than MOST, because push rejects more.
         u32::try_from(self.first.len()).unwrap_or(u32::MAX)
     }
 
@@ -76,7 +76,7 @@ impl Graph {
         }
     }
 
-    /// Adds a commit. False where a parent is not numbered before it, or there are too many.
+    /// Adds a commit. False if a parent does not come before it, or there are too many.
     pub fn push(&mut self, parents: &[u32]) -> bool {
         let number = self.len();
         self.kept.take();
@@ -99,12 +99,12 @@ impl Graph {
         true
     }
 
-    /// The commit and everything before it.
+    /// The commit and all its ancestors.
     pub fn ancestors(&self, of: u32) -> Rc<Bits> {
         self.keep(of, |kept| &mut kept.ancestors, || self.find_ancestors(of))
     }
 
-    /// The commit and everything after it.
+    /// The commit and all its descendants.
     pub fn descendants(&self, of: u32) -> Rc<Bits> {
         self.keep(of, |kept| &mut kept.descendants, || self.find_descendants(of))
     }
@@ -132,7 +132,7 @@ impl Graph {
         let mut bits = Bits::new(self.first.len());
         bits.set(of);
         for word in (0..=of as usize / 64).rev() {
-            // Parents have lower numbers, also within the word: taking the highest bit each time misses none.
+            // Parents have lower numbers, also within the word, so always taking the highest bit misses none.
             let mut left = u64::MAX;
             loop {
                 let open = bits.0[word] & left;
@@ -178,14 +178,14 @@ impl Graph {
         let mut put = |value: u32| bytes.extend(value.to_le_bytes());
         put(to - from);
         for value in first {
-            // The numbers are below MOST, so that none of them reaches the mark.
+            // The numbers are below MOST, so none of them reaches the mark.
             put(if *value & MANY != 0 && *value != NONE { *value - start } else { *value });
         }
         self.many[start as usize..end].iter().copied().for_each(put);
         bytes
     }
 
-    /// Adds what [`Graph::encode`] gave. False if the bytes are damaged.
+    /// Adds the output of [`Graph::encode`]. False if the bytes are damaged.
     pub fn decode(&mut self, bytes: &[u8]) -> bool {
         self.kept.take();
         let (words, rest) = bytes.as_chunks::<4>();
@@ -235,7 +235,7 @@ mod tests {
         graph
     }
 
-    /// The slow way, to compare with.
+    /// A slow reference implementation.
     fn reaches(graph: &Graph, from: u32, to: u32) -> bool {
         from == to || graph.parents(from).iter().any(|parent| reaches(graph, *parent, to))
     }
@@ -246,7 +246,7 @@ mod tests {
             seeds in prop::collection::vec(prop::collection::vec(any::<u32>(), 0..4), 1..90)
         ) {
             let parents: Vec<Vec<u32>> = (0u32..).zip(&seeds).map(|(at, seeds)| {
-                // Two parents, most of them near: else the plain search takes exponential time.
+                // Two nearby parents at most, or the plain search takes exponential time.
                 seeds.iter().take(if at > 70 { 2 } else { 1 }).filter(|_| at > 0).map(|seed| seed % at.max(1)).collect()
             }).collect();
             let graph = graph(&parents);
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn parent_that_comes_later_is_refused() {
+    fn parent_that_comes_later_is_rejected() {
         assert!(!Graph::default().push(&[0]));
     }
 }

@@ -1,4 +1,4 @@
-//! A revision with all that leads to it, and the questions that the repository and its index answer about that.
+//! The history of a revision, and queries on it.
 
 use std::collections::BTreeSet;
 use std::rc::Rc;
@@ -13,25 +13,25 @@ use super::packaging::Packaging;
 use super::repository::Repository;
 use super::{GitError, MakefileVersion, commit};
 
-/// The most names under which one step is looked for: each stable line gives it one.
+/// The most names of one step to look for. Each stable line adds one.
 const MOST_NAMES: usize = 2_000;
 
-/// A revision and all that leads to it.
+/// A revision and its ancestors.
 pub(super) struct History<'a> {
     pub repository: &'a Repository,
     pub store: &'a IndexFile,
     pub graph: &'a Graph,
     /// The revision.
     pub commit: Oid,
-    /// It, and everything before it.
+    /// The revision and everything before it.
     pub ancestors: Rc<Bits>,
-    /// What its Makefile says.
+    /// The version in its Makefile.
     pub version: Option<MakefileVersion>,
-    /// What the packaging in its tree lays over it.
+    /// The packaging in its tree.
     pub packaging: Rc<Packaging>,
 }
 
-/// Where a step, or its revert, stands.
+/// The place of a step or its revert.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum CarrierPlace {
     /// In the history.
@@ -51,7 +51,7 @@ impl History<'_> {
         sha.ok_or_else(|| self.repository.damaged(self.commit, "the index does not know one of its ancestors"))
     }
 
-    /// The bytes of a message. Empty where the commit is gone by now.
+    /// The bytes of a message; empty if the commit is gone by now.
     pub fn message(&self, oid: Oid) -> Vec<u8> {
         self.repository.git().commit(oid).map(|commit| commit.message.clone()).unwrap_or_default()
     }
@@ -63,29 +63,29 @@ impl History<'_> {
         format!("{} (\"{subject}\")", short(oid))
     }
 
-    /// Whether a commit's object names no parents, or is not here.
+    /// Whether a commit's object names no parents, or is missing.
     pub fn is_root(&self, oid: Oid) -> bool {
         self.parents(oid).is_empty()
     }
 
-    /// A parent that a commit's object names, and the repository lacks.
+    /// A parent that a commit's object names but the repository lacks.
     pub fn lost_parent(&self, oid: Oid) -> Option<Oid> {
         let odb = self.repository.git().raw().odb().ok()?;
         self.parents(oid).into_iter().find(|parent| !odb.exists(*parent))
     }
 
-    /// The parents that a commit's object names. Those that are shown leave out what a shallow clone lacks.
+    /// The parents that a commit's object names. The effective parents omit those that a shallow clone lacks.
     fn parents(&self, oid: Oid) -> Vec<Oid> {
         self.repository.git().commit(oid).map(|commit| commit.named_parents.clone()).unwrap_or_default()
     }
 
-    /// Whether a commit is one of kernel.org's releases: it has the release's tag, and the subject that they have.
+    /// Whether a commit is a kernel.org release, by its tag and its subject.
     pub fn is_release(&self, number: u32) -> bool {
         self.store.tags().iter().any(|tag| tag.number == number && tag.is_release)
     }
 
-    /// Whether the name that a message gives can be taken for this commit's: it has digits enough, or it is the only
-    /// commit of the repository that begins so.
+    /// Whether the name in a message means this commit: it has enough digits, or no other commit of the repository fits
+    /// it.
     pub fn is_meant(&self, said: Abbreviation, commit: Abbreviation) -> Result<bool, GitError> {
         if !said.agrees(commit) {
             return Ok(false);
@@ -93,7 +93,7 @@ impl History<'_> {
         Ok(said.is_enough() || self.only(said)?.is_some_and(|oid| whole(oid).agrees(commit)))
     }
 
-    /// The only commit of the repository whose name begins so.
+    /// The only commit of the repository that fits a name.
     pub fn only(&self, name: Abbreviation) -> Result<Option<Oid>, GitError> {
         match self.store.starting(name)?.as_slice() {
             [number] => self.sha(*number).map(Some),
@@ -112,7 +112,7 @@ impl History<'_> {
         Ok(named)
     }
 
-    /// These names, and those of all commits that say that they carry one of them, and so on.
+    /// These names, and those of all commits that directly or indirectly claim to carry one of them.
     pub fn all_names(&self, names: Vec<Abbreviation>) -> Result<Vec<Abbreviation>, GitError> {
         let mut names = names;
         let mut seen: BTreeSet<Abbreviation> = names.iter().copied().collect();
@@ -122,7 +122,7 @@ impl History<'_> {
             at += 1;
             let undoing: BTreeSet<u32> = self.naming(name, &[MentionKind::Reverts])?.iter().map(|n| n.number).collect();
             for named in self.naming(name, &[MentionKind::Carries])? {
-                // A revert that quotes the message of what it reverts does not carry it.
+                // A revert that quotes its target's message does not carry the target.
                 let sha = whole(self.sha(named.number)?);
                 if !undoing.contains(&named.number) && seen.insert(sha) {
                     names.push(sha);
@@ -139,7 +139,7 @@ pub(super) fn whole(oid: Oid) -> Abbreviation {
     Abbreviation::whole(bytes)
 }
 
-/// Twelve digits, as the kernel's own `Fixes:` lines have.
+/// Twelve digits, as in the kernel's `Fixes:` lines.
 pub(super) fn short(oid: Oid) -> String {
     oid.to_string().chars().take(12).collect()
 }

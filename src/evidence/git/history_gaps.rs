@@ -1,8 +1,8 @@
-//! What "not found" is worth.
+//! Decides what "not found" is worth.
 //!
-//! A history shows what was committed, not what its first commit already had: a vendor's import of 4.19.57 has the
-//! break without a commit of its own. Its Makefile names the release that it started from, not what it took since. So a
-//! beginning (a root, or where a clone or graft cut the history off) is trusted only where it is kernel.org's own.
+//! A history doesn't show what its first commit already had: a vendor's import of 4.19.57 has the break without its
+//! commit. The Makefile there names the base release, not the later patches. So a beginning (a root, or a truncation by
+//! a clone or graft) is trusted only if it is kernel.org's own.
 
 use std::collections::HashSet;
 
@@ -16,20 +16,20 @@ use super::{GitError, GitIndex};
 use crate::matrix::{Bug, ReleaseLine, Releases, Spans, Step, Upstream};
 use crate::words::Role;
 
-/// The most beginnings that are looked at. Linux has four roots.
+/// The most beginnings to look at. Linux has four roots.
 const MOST: usize = 4_000;
-/// The longest line of a revision that is looked at for jumps, in commits. Linux's own has some 100,000.
+/// The longest first-parent line to search for jumps, in commits. Linux's own has some 100,000.
 const LONGEST_LINE: usize = 1 << 20;
-/// The most jumps that are reported.
+/// The most jumps to report.
 const MOST_JUMPS: usize = 16;
-/// Linux's first commit in git, 2.6.12-rc2: there even where a clone lacks its files.
+/// Linux's first commit in git, 2.6.12-rc2, which is recognised even if a clone lacks its files.
 const FIRST: &str = "1da177e4c3f41524e886b7f1b8a0c1fc7321cac2";
 
 /// A beginning that may have steps without commits of their own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Beginning {
     pub number: u32,
-    /// What it is, for people.
+    /// A description for people.
     pub says: String,
 }
 
@@ -51,7 +51,7 @@ pub(super) fn no_version(history: &History) -> String {
     }
 }
 
-/// The command that fetches a commit's Makefile, where the tree has one and the repository lacks it.
+/// The command that fetches a commit's Makefile, if the tree has one that the repository lacks.
 fn fetch_makefile(repository: &Repository, commit: Oid) -> Option<String> {
     let git = repository.git();
     let is_lacking = match git.commit(commit) {
@@ -66,7 +66,7 @@ fn fetch_makefile(repository: &Repository, commit: Oid) -> Option<String> {
     is_lacking.then(|| format!("`git -C {path} show {}:Makefile` fetches it", short(commit)))
 }
 
-/// The beginnings of a history that may hold steps of this bug.
+/// The beginnings of a history that may have steps of this bug.
 pub(super) fn beginnings(index: &GitIndex, history: &History, bug: &Bug) -> Result<Vec<Beginning>, GitError> {
     let cuts: Vec<u32> = history.store.cuts()?.into_iter().filter(|number| history.has(*number)).collect();
     let roots = history.graph.roots();
@@ -96,7 +96,7 @@ pub(super) fn beginnings(index: &GitIndex, history: &History, bug: &Bug) -> Resu
                 let mend = mend.or_else(|| unshallow(history, oid)).unwrap_or_else(look);
                 Some(format!("{what} {}, a {version}, which may already have steps{mend}", short(oid)))
             }
-            // Trees that were merged in, as btrfs's once was, begin without a kernel around them.
+            // Merged trees of other projects, such as btrfs's, begin without a kernel.
             None if !is_cut && holds_none(index, oid, &files) => {
                 found.extend(import(index, history, number)?);
                 None
@@ -113,8 +113,8 @@ pub(super) fn beginnings(index: &GitIndex, history: &History, bug: &Bug) -> Resu
     Ok(found)
 }
 
-/// The commit that brings a kernel in after a beginning without one (`Add kernel source`), and not by a merge with a
-/// history that has it.
+/// The commit that adds a kernel after a beginning without one (`Add kernel source`), unless it merges a history that
+/// has it.
 fn import(index: &GitIndex, history: &History, root: u32) -> Result<Option<Beginning>, GitError> {
     let has_kernel = |number| Ok::<_, GitError>(index.version_at(history.sha(number)?).is_some());
     let after = history.graph.descendants(root);
@@ -147,8 +147,8 @@ fn import(index: &GitIndex, history: &History, root: u32) -> Result<Option<Begin
     Ok(None)
 }
 
-/// The commits on the revision's own line that turn it into another release and are not merges: a squashed update
-/// brings commits without their names. The line ends at a tagged release of kernel.org.
+/// The non-merge commits on the revision's own line that jump to another release, because a squashed update adds
+/// commits without their names. The line ends at a tagged kernel.org release.
 fn jumps(index: &GitIndex, history: &History, releases: Option<&Releases>) -> Result<Vec<Beginning>, GitError> {
     let Some(mut at) = history.store.number(history.commit)? else { return Ok(Vec::new()) };
     let mut line = vec![at];
@@ -161,7 +161,7 @@ fn jumps(index: &GitIndex, history: &History, releases: Option<&Releases>) -> Re
     }
     let version = |at: usize| Ok::<_, GitError>(index.version_at(history.sha(line[at])?));
     let mut found = Vec::new();
-    // Ranges of the line, with the versions at their ends. Where both are the same, nothing jumps between them.
+    // Ranges of the line, with the versions at their ends. A range with equal versions has no jump.
     let mut ranges = vec![(0, version(0)?, line.len() - 1, version(line.len() - 1)?)];
     while let Some((new, newer, old, older)) = ranges.pop() {
         if newer == older || found.len() >= MOST_JUMPS {
@@ -190,8 +190,8 @@ fn jumps(index: &GitIndex, history: &History, releases: Option<&Releases>) -> Re
     Ok(found)
 }
 
-/// Whether the one version never follows the other: kernel.org's versions go up by one, and from a release to the first
-/// candidate of the next line.
+/// Whether the newer version can't directly follow the older one: kernel.org's versions go up by one, or from a release
+/// to the first candidate of the next line.
 fn is_jump(older: &MakefileVersion, newer: &MakefileVersion) -> bool {
     let (Some(old), Some(new)) = (older.release(), newer.release()) else { return false };
     let is_same_line = old.line() == new.line();
@@ -201,7 +201,7 @@ fn is_jump(older: &MakefileVersion, newer: &MakefileVersion) -> bool {
     !is_next && !opens_a_line
 }
 
-/// What brings the tag of a beginning whose subject says that it is a release.
+/// How to fetch the tag of a beginning whose subject says that it is a release.
 fn missing_tag(history: &History, oid: Oid, number: u32, version: &MakefileVersion) -> Option<String> {
     let release = version.release()?;
     let is_tagged = history.is_release(number);
@@ -215,15 +215,15 @@ fn missing_tag(history: &History, oid: Oid, number: u32, version: &MakefileVersi
     })
 }
 
-/// What brings the history before a shallow clone's end.
+/// How to fetch the history before a shallow clone's end.
 fn unshallow(history: &History, oid: Oid) -> Option<String> {
     let path = history.repository.path().display();
     let is_end = history.repository.overlay().shallow.contains(&oid);
     is_end.then(|| format!(": `git -C {path} fetch --unshallow` fetches the history before it"))
 }
 
-/// Whether a tree is there, and has neither a kernel's Makefile nor any of these files. Another project's Makefile, as
-/// btrfs's first commit has, is told from one that the repository lacks.
+/// Whether a tree is readable, and has neither a kernel's Makefile nor any of these files. Another project's Makefile,
+/// such as btrfs's, differs from one that the repository lacks.
 fn holds_none(index: &GitIndex, commit: Oid, files: &[&String]) -> bool {
     let git = index.repository.git();
     let Some(tree) = git.commit(commit).map(|commit| commit.tree) else { return false };
@@ -231,15 +231,14 @@ fn holds_none(index: &GitIndex, commit: Oid, files: &[&String]) -> bool {
     (lacks("Makefile") || index.file_at(commit, "Makefile").is_some()) && files.iter().all(|file| lacks(file))
 }
 
-/// Whether a beginning is the commit of one of kernel.org's releases: it has that release's tag, and its subject is what
-/// Linus and the stable team write. None of them is a root but the first, which rewritten histories have under another
-/// name; a root of a later version is somebody's import.
+/// Whether a beginning is a kernel.org release, by its tag and the subject that Linus and the stable team write. Only
+/// the first release is a root, which has another name in rewritten histories. A root of a later version is an import.
 fn is_release(history: &History, number: u32, oid: Oid, version: &MakefileVersion) -> bool {
     let is_import = history.is_root(oid) && !version.release().is_some_and(is_first);
     !is_import && history.is_release(number)
 }
 
-/// Whether a release is of the line that git's history of Linux begins with.
+/// Whether a release is of the first line in Linux's git history.
 fn is_first(release: Upstream) -> bool {
     "2.6.12".parse().is_ok_and(|first: ReleaseLine| release.line() == first)
 }
@@ -248,7 +247,7 @@ fn is_first(release: Upstream) -> bool {
 fn is_before_break(version: &MakefileVersion, releases: Option<&Releases>) -> bool {
     let Some(release) = version.release() else { return false };
     let line = release.line();
-    // Nothing is known of Linux before its history in git.
+    // Linux before its git history is unknown.
     if is_first(release) {
         return true;
     }
@@ -264,15 +263,15 @@ fn is_before_break(version: &MakefileVersion, releases: Option<&Releases>) -> bo
     if releases.since.get(&Role::Break).is_some_and(|since| line < *since) {
         return true;
     }
-    // A release of mainline itself; a later one of a line that the dossier does not know may have anything.
+    // This is a mainline release. Stable releases of a line that the dossier doesn't list may have anything.
     release.stable() == 0 && lacks(releases.mainline.get(&Role::Break))
 }
 
-/// Whether the releases say that a kernel of this version has the step, so that a history without it is not believed.
+/// Whether a kernel of this version has the step by the releases, so that a history without it is not trusted.
 pub(super) fn is_expected(version: &MakefileVersion, bug: &Bug, step: &Step) -> bool {
     let (Some(releases), Some(release)) = (&bug.releases, version.release()) else { return false };
     let has = |spans: Option<&Spans<Upstream>>| spans.and_then(|spans| spans.is_in(|at| release >= *at)) == Some(true);
-    // Of several breaks the releases tell the first, whichever that was.
+    // With several breaks, the releases are those of the first, whichever that was.
     if step.role == Role::Break && bug.chain.iter().filter(|other| other.role == Role::Break).count() > 1 {
         return false;
     }

@@ -1,4 +1,4 @@
-//! Steps that are not found, and what that is worth.
+//! Tests what a missing step is worth.
 
 use super::fixture::*;
 use crate::evidence::StateSet;
@@ -14,7 +14,7 @@ fn content_of_a_merge_leaves_the_state_open() {
     let other = fixture.commit(&[broken], "net: other", &[("net/o.c", "x\n")]);
     fixture.branch("undone", fixture.commit(&[fixed, other], "Merge other", &[(FILE, HALF)]));
     fixture.branch("brought", fixture.commit(&[broken, other], "Merge other", &[(FILE, FIXED)]));
-    // Nobody says anything at all, and the break is there.
+    // No message mentions the break, but the files have it.
     fixture.branch("squashed", fixture.commit(&[on_4_19(&fixture, &mainline)], "Update", &[(FILE, BROKEN)]));
     use State::{Affected, Fixed, HalfFixed, NeverHad};
     for (branch, states, says) in [
@@ -28,7 +28,7 @@ fn content_of_a_merge_leaves_the_state_open() {
 }
 
 #[test]
-fn absence_is_told_only_where_the_history_is_whole() {
+fn absence_counts_only_in_a_complete_history() {
     let fixture = Fixture::new();
     let mainline = fixture.mainline();
     let bug = bug(&mainline);
@@ -47,7 +47,7 @@ fn absence_is_told_only_where_the_history_is_whole() {
     branch("import-ended", import("4.20.3", "a_text_of_a_vendor_kernel\n"));
     branch("import-unknown", import("3.18.20", "a_text_of_a_vendor_kernel\n"));
     branch("import-mainline", import("5.2-rc5", "a_text_of_a_vendor_kernel\n"));
-    // What is before the break's own commit does not matter.
+    // Commits before the break's own commit don't matter.
     let late = import("4.19.57", "a_text_of_a_vendor_kernel\n");
     branch("import-then-break", fixture.line(late, &[(&format!("x\n\ncommit {} upstream.", mainline.break_), BROKEN)]));
     // A stable update in one commit.
@@ -57,15 +57,15 @@ fn absence_is_told_only_where_the_history_is_whole() {
     // Another project's history was merged in.
     let foreign = fixture.commit(&[], "btrfs: initial", &[("fs/btrfs/x.c", "x\n"), ("Makefile", "obj-m := btrfs.o\n")]);
     branch("merged-in", fixture.commit(&[mainline.v4_19, foreign], "Merge btrfs", &[("fs/btrfs/x.c", "x\n")]));
-    // A folder of one's own, into which a kernel was put.
+    // A repository to which a kernel was added later.
     let readme = fixture.commit(&[], "Initial commit", &[("README", "x\n")]);
     let files = [("Makefile", makefile("4.19.50")), (FILE, "a_text_of_a_vendor_kernel\n".to_owned())];
     let files = files.each_ref().map(|(path, text)| (*path, text.as_str()));
     branch("import-later", fixture.commit(&[readme], "Add kernel source", &files));
-    // Of a line that the dossier does not know.
+    // A line that the dossier does not list.
     let jump = makefile("4.16.9");
     branch("jump", fixture.commit(&[mainline.v4_14], "Merge 4.16.9 into vendor", &[("Makefile", &jump)]));
-    // No kernel at all.
+    // Not a kernel.
     branch("foreign", foreign);
     let never = set(&[State::NeverHad]);
     for (branch, states, says) in [
@@ -83,7 +83,7 @@ fn absence_is_told_only_where_the_history_is_whole() {
         ("foreign", StateSet::all(), "no readable kernel Makefile"),
     ] {
         let finding = fixture.ask(&bug, branch).finding;
-        // A kernel whose version says that it needs no mend is never fixed with that defect.
+        // A kernel whose version doesn't need the fix of the fix is never fixed with that defect.
         let expected: StateSet = match branch {
             "foreign" => states,
             "import-unknown" | "import-tagged" => states,

@@ -1,8 +1,8 @@
 //! The index of a repository: built once, updated when refs move, rebuilt when damaged.
 //!
-//! One process at a time builds or appends, under a lock that ends with it. A first build goes to a draft that is
-//! renamed when it is whole; an update counts from when the header leads to it. So a kill at any moment leaves an index
-//! or none.
+//! One process at a time builds or appends, under a lock that ends with the process. A first build goes to a draft,
+//! which is renamed when complete. An update counts once the header points to it. So a kill at any moment leaves a
+//! complete index or none.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -26,26 +26,26 @@ use super::packaging::Packaging;
 use super::repository::{Repository, Tip, fingerprint};
 use super::walk::walk;
 
-/// How the files of indexes end.
+/// The file extension of indexes.
 pub(super) const EXTENSION: &str = "index";
-/// How long another process may hold the lock. Linux's whole history is read in less.
+/// How long another process may hold the lock. Reading Linux's whole history takes less.
 const PATIENCE: Duration = Duration::from_secs(10 * 60);
 
-/// What indexing is at.
+/// The progress of indexing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IndexProgress {
     /// Another process indexes the same repository.
     Waiting,
-    /// Commits are read: so many so far.
+    /// Commits are being read.
     Reading {
-        /// The commits that were read.
+        /// The commits read so far.
         commits: u64,
     },
-    /// The index is damaged, and is built again.
+    /// The index is damaged and is being rebuilt.
     Rebuilding,
-    /// So many new commits are written to the index.
+    /// New commits are being written to the index.
     Writing {
-        /// The new commits.
+        /// The number of new commits.
         commits: u64,
     },
 }
@@ -61,32 +61,32 @@ impl fmt::Display for IndexProgress {
     }
 }
 
-/// The index of one repository, ready to be asked. Not for several threads at once; each opens its own.
+/// The open index of one repository. Each thread must open its own.
 pub struct GitIndex {
     pub(super) repository: Repository,
     pub(super) inner: RefCell<Inner>,
-    /// The patches in the tree of the last revision: other dossiers ask about it too.
+    /// The patches in the tree of the last revision, cached for the next dossier.
     pub(super) packaging: RefCell<Option<(Oid, Rc<Packaging>)>>,
-    /// What was wrong with the old index, where it was damaged and rebuilt.
+    /// The defect of the old index, if it was damaged and rebuilt.
     pub(super) damage: RefCell<Option<String>>,
-    /// Called with what a question waits for.
+    /// Called while a question waits.
     progress: Box<dyn Fn(IndexProgress)>,
 }
 
-/// What a question may have to bring up to date: a revision that no ref leads to is read when it is asked for.
+/// The parts that a question may have to update, because unreferenced revisions are read on demand.
 pub(super) struct Inner {
     pub store: IndexFile,
     pub graph: Graph,
 }
 
 impl Repository {
-    /// Opens the repository's index in this folder, after building it or bringing it up to date. The folder is made
-    /// where it is missing; any number of repositories and processes may share it.
+    /// Opens the repository's index in this folder, after building or updating it. A missing folder is created. Any
+    /// number of repositories and processes may share it.
     ///
-    /// # Errors
-    /// Where the repository's commits cannot be read, or the folder not be written.
+    /// # Errors If the repository's commits cannot be read, or the folder cannot be written.
     pub fn index(&self, folder: &Path, progress: &dyn Fn(IndexProgress)) -> Result<GitIndex, GitError> {
-        // Opened again: libgit2's caches start empty, and grafts and replace refs are read again.
+        // The repository is opened again so that libgit2's caches start empty, and grafts and replace refs are read
+        // again.
         let repository = Self::open(self.path())?;
         let path = folder.join(format!("git-{}.{EXTENSION}", repository.key()));
         let opened = |repository, inner, damage| GitIndex {
@@ -96,7 +96,7 @@ impl Repository {
             damage: RefCell::new(damage),
             progress: Box::new(|_| {}),
         };
-        // Looked at before the refs are read: a ref that moves meanwhile is seen the next time.
+        // The stamp is taken before the refs are read, so that a ref that moves meanwhile is seen next time.
         let stamp = repository.refs_stamp();
         let lock_file = path.with_extension("lock");
         let packs = repository.pack_indexes();
@@ -113,7 +113,7 @@ impl Repository {
         if let IndexOnDisk::Sound(inner) = found
             && (is_known || packs.stamp().is_none())
         {
-            // Nothing moved: no reading of refs.
+            // No ref moved, so the refs need not be read.
             let is_settled = stamp.is_some() && inner.store.stamp() == stamp.as_deref();
             if is_settled || inner.store.made().refs == fingerprint(&repository.tips()?) {
                 if let (false, Some(stamp), Ok(Ok(_lock))) = (is_settled, &stamp, try_lock(&lock_file)) {
@@ -133,13 +133,13 @@ impl Repository {
 }
 
 impl GitIndex {
-    /// Sets who is called with what a later question waits for: a revision that no ref leads to is indexed first.
+    /// Sets the callback for the progress of later questions, which first index unreferenced revisions.
     pub fn telling(mut self, progress: impl Fn(IndexProgress) + 'static) -> Self {
         self.progress = Box::new(progress);
         self
     }
 
-    /// The number of a commit, which is read now where no ref led to it.
+    /// The number of a commit. An unreferenced commit is indexed now.
     pub(super) fn number(&self, oid: Oid) -> Result<u32, GitError> {
         let mut inner = self.inner.borrow_mut();
         let number = |inner: &Inner| inner.store.number(oid).map(|n| n.filter(|n| *n < inner.graph.len()));
@@ -173,13 +173,13 @@ impl GitIndex {
 
 /// The index on the disk.
 enum IndexOnDisk {
-    /// Nothing that is of use.
+    /// Nothing usable.
     Nothing,
     Damaged(String),
     Sound(Box<Inner>),
 }
 
-/// The index at this path, where it is whole and was made of a repository of this shape.
+/// The index at this path, if it is intact and from a repository of this shape.
 fn on_disk(path: &Path, shape: &str) -> IndexOnDisk {
     let store = match IndexFile::open(path) {
         Opened::Missing | Opened::Other => return IndexOnDisk::Nothing,
@@ -194,7 +194,7 @@ fn on_disk(path: &Path, shape: &str) -> IndexOnDisk {
     }
 }
 
-/// The index of the current refs, with what was wrong with the old one. The caller holds the lock.
+/// The index of the current refs, and the defect of the old one. The caller holds the lock.
 fn brought_up_to_date(
     repository: &Repository,
     packs: Option<&str>,
@@ -227,7 +227,7 @@ fn brought_up_to_date(
     Ok((build(repository, &tips, path, made, progress)?, damage))
 }
 
-/// Takes the lock, or gives up after `patience`. It is held as long as the file is open.
+/// Takes the lock, or gives up after `patience`. The lock is held as long as the file is open.
 pub(super) fn lock(path: &Path, patience: Duration, progress: &dyn Fn(IndexProgress)) -> Result<File, GitError> {
     let failed = |source: io::Error| cache(path, "locked", source);
     let file = match try_lock(path).map_err(failed)? {
@@ -235,7 +235,7 @@ pub(super) fn lock(path: &Path, patience: Duration, progress: &dyn Fn(IndexProgr
         Err(file) => file,
     };
     progress(IndexProgress::Waiting);
-    // flock(2) has no deadline, so a thread waits. After a timeout the thread drops the lock as soon as it gets it.
+    // flock(2) has no timeout, so a thread waits. After a timeout it drops the lock as soon as it gets it.
     let (sender, receiver) = channel();
     let wait = move || {
         let locked = rustix::io::retry_on_intr(|| flock(&file, FlockOperation::LockExclusive));
@@ -286,7 +286,7 @@ fn append(
     Ok(())
 }
 
-/// Brings an index up to date with the refs.
+/// Updates an index to the current refs.
 fn update(
     repository: &Repository,
     tips: &[Tip],
@@ -301,7 +301,7 @@ fn update(
     Ok(())
 }
 
-/// Builds the index beside its place, and moves it there.
+/// Builds the index in a draft, and renames it.
 fn build(
     repository: &Repository,
     tips: &[Tip],
@@ -309,7 +309,7 @@ fn build(
     made: Made,
     progress: &dyn Fn(IndexProgress),
 ) -> Result<Inner, GitError> {
-    // A killed process leaves at most one draft, because it held the lock.
+    // A killed process leaves at most one draft, because of the lock.
     let draft = path.with_extension("draft");
     let _ = fs::remove_file(&draft);
     let mut graph = Graph::default();

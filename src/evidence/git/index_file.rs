@@ -1,4 +1,4 @@
-//! The file of an index, and how it is written and read.
+//! Writes and reads the file of an index.
 //!
 //! ```text
 //! header     where the manifest is, with its checksum; written in place, last of all
@@ -7,9 +7,8 @@
 //! manifest   which segments there are, what the refs were, and the tags; a new one with each update
 //! ```
 //!
-//! Nothing but the header is ever overwritten, so whoever reads while another process appends sees what was there
-//! before. Every byte is under a checksum that is checked before the byte is believed. A file that is damaged is removed
-//! by whoever notices, and built anew.
+//! Only the header is ever overwritten, so a reader sees the old state while another process appends. Every byte has a
+//! checksum that is checked before use. A damaged file is removed when noticed, and rebuilt.
 
 use std::fs::{self, File};
 use std::io::{self, Seek as _, SeekFrom};
@@ -28,14 +27,14 @@ use super::message::Abbreviation;
 use super::table::{Blocks, Damage, Table};
 use super::walk::{CommitFact, CommitFacts};
 
-/// The longest manifest or directory that is read, in bytes. Linux's have one megabyte.
+/// The longest manifest or directory to read, in bytes. Linux's have one megabyte.
 const LONGEST: u64 = 256 << 20;
 
-/// An update takes those of the last segments into its own that have at most so many times as many commits. So the
-/// number of segments grows with the logarithm of the history only.
+/// An update merges the last segments into its own if they have at most this many times as many commits. So the number
+/// of segments grows only with the logarithm of the history.
 const FACTOR: u64 = 4;
 
-/// A file with more unused bytes than used ones and this many is rebuilt.
+/// A file is rebuilt if its unused bytes exceed both its used bytes and this.
 const SLACK: u64 = 16 << 20;
 
 /// An open index file.
@@ -53,7 +52,7 @@ struct IndexSegment {
     tables: Vec<Table>,
 }
 
-/// What opening the file gave.
+/// The result of opening the file.
 pub(super) enum Opened {
     Missing,
     /// An index of another layout.
@@ -63,7 +62,7 @@ pub(super) enum Opened {
 }
 
 impl IndexFile {
-    /// Makes a file of the first commits. It says of no refs yet that it was made of them: see [`IndexFile::set_made`].
+    /// Creates a file of the first commits. Its refs are recorded later: see [`IndexFile::set_made`].
     pub fn create(path: &Path, facts: &CommitFacts, graph: &Graph, shape: &str) -> Result<(), GitError> {
         let write = || -> io::Result<()> {
             let mut file = File::options().write(true).create_new(true).open(path)?;
@@ -78,7 +77,7 @@ impl IndexFile {
         match fs::metadata(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Opened::Missing,
             Err(error) => return Opened::Damaged(Damage(error.to_string())),
-            Ok(about) if !about.is_file() => return Opened::Damaged(Damage::new("it is no regular file")),
+            Ok(about) if !about.is_file() => return Opened::Damaged(Damage::new("it is not a regular file")),
             Ok(_) => {}
         }
         match Self::read(path) {
@@ -125,24 +124,24 @@ impl IndexFile {
         Ok(Some(Self { path: path.to_owned(), blocks, stamp, manifest, segments }))
     }
 
-    /// Where it is.
+    /// Its path.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// What it was made of.
+    /// Its sources.
     pub fn made(&self) -> &Made {
         &self.manifest.made
     }
 
-    /// Whether so much of the file is unused that it should be rebuilt.
+    /// Whether the file has so much unused space that it should be rebuilt.
     pub fn is_bloated(&self) -> bool {
         let live: u64 = self.segments.iter().flat_map(|segment| &segment.tables).map(Table::len).sum();
         self.blocks.file().metadata().is_ok_and(|about| about.len() > 2 * live + SLACK)
     }
 
-    /// Adds commits, the graph's from `from` on, all or nothing. Whoever calls it, or [`IndexFile::set_made`], holds the lock,
-    /// and opens the file anew afterwards.
+    /// Adds commits, the graph's from `from` on, all or nothing. The caller of this and of [`IndexFile::set_made`]
+    /// holds the lock, and reopens the file afterwards.
     pub fn append(&self, mut facts: CommitFacts, graph: &Graph, from: u32) -> Result<(), GitError> {
         let mut segments = self.manifest.segments.clone();
         let mut first = from;
@@ -163,7 +162,7 @@ impl IndexFile {
         })
     }
 
-    /// Records what it is made of now.
+    /// Records its current sources.
     pub fn set_made(&self, made: &Made) -> Result<(), GitError> {
         let manifest = Manifest { made: made.clone(), segments: self.manifest.segments.clone() };
         self.write(|file| finish(file, &manifest))
@@ -174,7 +173,7 @@ impl IndexFile {
         written.map_err(|source| GitError::Cache { path: self.path.clone(), doing: "written", source })
     }
 
-    /// What was written into a segment.
+    /// The facts in a segment.
     fn facts(&self, segment: &IndexSegment) -> Result<CommitFacts, Damage> {
         let whole = |of: TableName| segment.tables[of as usize].whole(&self.blocks);
         let pairs = |of| -> Result<Vec<(u32, i64)>, Damage> {
@@ -205,12 +204,12 @@ impl IndexFile {
         Ok(graph)
     }
 
-    /// What the folders of refs looked like when the refs were last found to be those of this index.
+    /// The stamp of the refs' folders when the refs last matched this index.
     pub fn stamp(&self) -> Option<&str> {
         Some(self.stamp.as_str()).filter(|stamp| !stamp.is_empty())
     }
 
-    /// Notes that. Whoever calls it holds the lock. Where it can't be written, the refs are read again the next time.
+    /// Records the stamp. The caller holds the lock. If the write fails, the refs are read again next time.
     pub fn set_stamp(&self, stamp: &str) {
         let write = || -> io::Result<()> {
             let file = regular(&self.path, true)?;
@@ -234,13 +233,13 @@ impl IndexFile {
         Ok(self.between(sha, sha)?.first().copied())
     }
 
-    /// The commits whose names begin so, two at most: more than one is one too many.
+    /// The commits that fit a name, two at most, because more than one is already ambiguous.
     pub fn starting(&self, name: Abbreviation) -> Result<Vec<u32>, GitError> {
         let (low, high) = name.range();
         self.between(low, high)
     }
 
-    /// The commits whose names are in this range, the ends included; two at most.
+    /// The commits whose names are in this inclusive range, two at most.
     fn between(&self, low: [u8; 20], high: [u8; 20]) -> Result<Vec<u32>, GitError> {
         let begin = |sha: [u8; 20]| sha.first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes));
         let mut found = Vec::new();
@@ -252,7 +251,7 @@ impl IndexFile {
         Ok(found)
     }
 
-    /// A commit's name, and when it was committed.
+    /// A commit's name and commit time.
     pub fn commit(&self, number: u32) -> Result<Option<([u8; 20], i64)>, GitError> {
         Ok(self.fact(number)?.map(|fact| (fact.sha, fact.time)))
     }
@@ -275,7 +274,7 @@ impl IndexFile {
         self.numbers(TableName::Subjects, hash.cast_unsigned(), hash.cast_unsigned())
     }
 
-    /// The commits that speak of reverting the one with this subject.
+    /// The commits that mention reverting the one with this subject.
     pub fn undoing_subject(&self, hash: i64) -> Result<Vec<u32>, GitError> {
         self.numbers(TableName::Undone, hash.cast_unsigned(), hash.cast_unsigned())
     }
@@ -287,7 +286,7 @@ impl IndexFile {
 
     /// The commits that name a commit that may be this one.
     pub fn naming(&self, commit: Abbreviation) -> Result<Vec<Named>, GitError> {
-        // A name of seven digits lies under eight, the last of them a zero.
+        // A name of seven digits is stored as eight, with a trailing zero.
         let mut prefixes = vec![commit.prefix(), commit.prefix() & !0xf];
         prefixes.dedup();
         let mut found = Vec::new();
@@ -311,7 +310,7 @@ impl IndexFile {
         &self.manifest.made.tags
     }
 
-    /// The commits whose parents are not all here.
+    /// The commits with missing parents.
     pub fn cuts(&self) -> Result<Vec<u32>, GitError> {
         let mut found = Vec::new();
         for segment in &self.segments {
@@ -352,8 +351,7 @@ impl IndexFile {
         read.map_err(|damage| self.damaged(&damage))
     }
 
-    /// Removes the file. Damage is met in the middle of a question too: without the file, the next one starts from the
-    /// repository.
+    /// Removes the file, so that the next question rebuilds it. Damage may be found in the middle of a question.
     fn damaged(&self, damage: &Damage) -> GitError {
         let inode = |about: io::Result<fs::Metadata>| about.ok().map(|about| (about.dev(), about.ino()));
         // Another process may have rebuilt it by now.
@@ -364,9 +362,9 @@ impl IndexFile {
     }
 }
 
-/// Opens a regular file, and nothing else: a FIFO would never come back.
+/// Opens only regular files, because opening a FIFO would block.
 pub(super) fn regular(path: &Path, write: bool) -> io::Result<File> {
     let flags = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
     let file = File::options().read(true).write(write).custom_flags(flags).open(path)?;
-    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is no regular file")) }
+    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is not a regular file")) }
 }

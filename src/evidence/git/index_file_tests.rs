@@ -10,7 +10,7 @@ use super::index_format::{GitTag, Made};
 use super::message::{Abbreviation, MentionKind};
 use super::walk::{CommitFact, CommitFacts};
 
-/// Numbers without an order, the same each time (splitmix64).
+/// Pseudo-random numbers, the same each time (splitmix64).
 fn mixed(n: u64) -> u64 {
     let n = (n ^ (n >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let n = (n ^ (n >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -25,7 +25,7 @@ fn sha(number: u32) -> [u8; 20] {
     sha
 }
 
-/// Made-up commits with these numbers: each names the one before, and some have the same subjects.
+/// Made-up commits with these numbers. Each names the one before, and some share subjects.
 fn facts(graph: &mut Graph, count: u32) -> CommitFacts {
     let mut facts = CommitFacts::default();
     for number in graph.len()..graph.len() + count {
@@ -51,7 +51,7 @@ fn subject(number: u32) -> i64 {
     mixed(u64::from(number / 3)).cast_signed()
 }
 
-/// Everything that can be asked of a store, as text; as many of each as `step` leaves.
+/// The answers to all queries of a store, as text, in steps of `step`.
 fn everything(store: &IndexFile, count: u32, step: usize) -> Result<String, GitError> {
     use std::fmt::Write as _;
     let mut said = String::new();
@@ -88,7 +88,7 @@ fn open(path: &Path) -> Result<IndexFile, String> {
     }
 }
 
-/// A store in several segments, as one build and these updates leave it.
+/// Writes a store in several segments, by one build and these updates.
 fn written(path: &Path, parts: &[u32]) -> u32 {
     let mut graph = Graph::default();
     let first = facts(&mut graph, parts[0]);
@@ -112,7 +112,7 @@ fn written(path: &Path, parts: &[u32]) -> u32 {
 }
 
 #[test]
-fn index_file_answers_the_same_however_written() {
+fn index_file_answers_the_same_for_any_segments() {
     let dir = tempfile::tempdir().unwrap();
     let (whole, parts) = (dir.path().join("whole"), dir.path().join("parts"));
     let count = written(&whole, &[1500]);
@@ -159,14 +159,14 @@ fn flipped_bit_never_changes_an_answer() {
                 Err(error) => panic!("bit {bit}: {error}"),
             }
         }
-        // What nobody read may be anything: superseded manifests, segments that were taken into later ones.
+        // Unread parts may have any content: superseded manifests, and segments merged into later ones.
         assert!(unnoticed < all.len() / 2, "{unnoticed} of {}", all.len());
         let _ = fs::remove_file(&path);
     }
 }
 
 #[test]
-fn other_layout_is_told_from_damage() {
+fn other_layout_is_distinguished_from_damage() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("index");
     assert_eq!(open(&path).map(|_| ()).unwrap_err(), "missing");

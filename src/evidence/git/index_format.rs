@@ -1,4 +1,4 @@
-//! The layout of an index's file: how each part is encoded.
+//! Encodes the parts of an index's file.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Seek as _, SeekFrom, Write as _};
@@ -9,11 +9,12 @@ use super::message::{Abbreviation, MentionKind};
 use super::table::{Table, sum};
 use super::walk::{CommitFact, CommitFacts};
 
-/// An index begins with this. The digits change with the layout and with what is read from messages: a file with other
-/// digits is rebuilt.
+/// An index begins with this. The digits change with the layout and the message parser. A file with other digits is
+/// rebuilt.
 pub(super) const MAGIC: [u8; 16] = *b"backproof-git-09";
 
-/// The length of the header: the magic, where the manifest is, its length and checksum, the stamp, the header's checksum.
+/// The length of the header: the magic, the manifest's offset, length and checksum, the stamp, and the header's
+/// checksum.
 pub(super) const HEADER: usize = 16 + 3 * 8 + STAMP + 8;
 
 /// The longest stamp, in bytes.
@@ -28,32 +29,31 @@ pub(super) enum TableName {
     Names,
     /// Hash of the subject, and the number.
     Subjects,
-    /// The first eight digits that are named, and who names them how.
+    /// The first eight digits of a mentioned commit, and the mention.
     Mentions,
-    /// Hash of a subject, and the commits that speak of reverting it.
+    /// Hash of a subject, and the commits that mention reverting it.
     Undone,
-    /// Hash of a subject, and who quotes it.
+    /// Hash of a subject, and the commits that quote it.
     Quoted,
-    /// Those of the mentions that revert merges.
+    /// The mentions that revert merges.
     Merges,
     /// Numbers.
     Cuts,
-    /// What [`Graph::encode`] gives.
+    /// The output of [`Graph::encode`].
     Graph,
 }
 
-/// Bytes of a record in each table.
+/// The record size in each table, in bytes.
 pub(super) const SIZES: [usize; 9] = [36, 12, 12, 34, 12, 12, 34, 4, 4];
 
-/// What an index was made of.
+/// The sources of an index.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Made {
-    /// What git lays over the objects ([`super::repository::Overlay::fingerprint`]).
+    /// git's overlay on the objects ([`super::repository::Overlay::fingerprint`]).
     pub shape: String,
     /// The refs ([`super::repository::fingerprint`]).
     pub refs: String,
-    /// The indexes of packs that were checked ([`super::packs::PackIndexes::stamp`]); empty where they are to be checked
-    /// again.
+    /// The checked indexes of packs ([`super::packs::PackIndexes::stamp`]); empty if they must be checked again.
     pub packs: String,
     pub tags: Vec<GitTag>,
 }
@@ -64,7 +64,7 @@ pub(super) struct Manifest {
     pub segments: Vec<SegmentPlace>,
 }
 
-/// Where a segment's directory is, and which commits it has.
+/// The position of a segment's directory, and its commits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct SegmentPlace {
     pub first: u32,
@@ -77,11 +77,11 @@ pub(super) struct SegmentPlace {
 /// A commit that names another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Named {
-    /// The commit that says so.
+    /// The mentioning commit.
     pub number: u32,
-    /// How.
+    /// The kind of mention.
     pub kind: MentionKind,
-    /// What it says.
+    /// The mentioned commit.
     pub commit: Abbreviation,
 }
 
@@ -90,9 +90,9 @@ pub(super) struct Named {
 pub(super) struct GitTag {
     pub name: String,
     pub number: u32,
-    /// When its commit was committed, in seconds since 1970.
+    /// The commit time in seconds since 1970.
     pub time: i64,
-    /// Whether it is kernel.org's tag of a release: the commit's subject says so too.
+    /// Whether it is kernel.org's tag of a release, which the commit's subject confirms.
     pub is_release: bool,
 }
 
@@ -259,17 +259,17 @@ pub(super) fn records(of: usize, facts: &CommitFacts, graph: &Graph, first: u32)
     }
 }
 
-/// Writes the manifest at the end of a file, and then the header that leads to it.
+/// Writes the manifest at the end of a file, and then the header that points to it.
 pub(super) fn finish(file: &mut File, manifest: &Manifest) -> io::Result<()> {
     let at = file.seek(SeekFrom::End(0))?;
     let bytes = manifest.encode();
     file.write_all(&bytes)?;
-    // What the header leads to is on the disk before the header is.
+    // The manifest must be on the disk before the header.
     file.sync_data()?;
     file.write_all_at(&header([at, bytes.len() as u64, sum(&bytes)], ""), 0)
 }
 
-/// The header: where the manifest is, its length and checksum.
+/// The header: the manifest's offset, length and checksum.
 pub(super) fn header(place: [u64; 3], stamp: &str) -> [u8; HEADER] {
     let mut head = [0; HEADER];
     head[..MAGIC.len()].copy_from_slice(&MAGIC);

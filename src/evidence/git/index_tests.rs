@@ -12,7 +12,7 @@ fn file(fixture: &Fixture) -> PathBuf {
     entries.into_iter().find(|path| path.extension().is_some_and(|e| e == "index")).unwrap()
 }
 
-/// How many commits were written while indexing.
+/// The number of commits written while indexing.
 fn written(fixture: &Fixture) -> Option<u64> {
     let written = Cell::new(None);
     let progress = |progress| {
@@ -40,7 +40,7 @@ fn update_reads_only_new_commits() {
     let testimony = fixture.ask(&bug, "stable");
     assert_eq!(testimony.finding.states.only(), Some(State::Affected));
     assert_eq!(testimony.steps[0].first_tag.as_deref(), Some("v4.19.1"));
-    // A tag that goes away is forgotten; commits that no ref leads to any more are ancestors of nothing.
+    // A deleted tag is forgotten. Commits that are no longer referenced are ancestors of nothing.
     fixture.git.find_reference("refs/tags/v4.19.1").unwrap().delete().unwrap();
     assert_eq!(written(&fixture), Some(0));
     assert_eq!(fixture.ask(&bug, "stable").steps[0].first_tag, None);
@@ -60,20 +60,20 @@ fn refs_are_read_again_only_when_changed() {
     assert_eq!(written(&fixture), Some(9));
     age();
     assert_eq!(written(&fixture), None, "the refs are read, and found to be those");
-    // Written in its place, as git never does: only who reads the refs can see it.
+    // Written in place, which git never does: only reading the refs can detect it.
     let next = fixture.commit(&[mainline.tip], "net: next", &[]);
     fs::write(heads.join("master"), format!("{next}\n")).unwrap();
     assert_eq!(written(&fixture), None);
     fixture.branch("other", next);
     assert_eq!(written(&fixture), Some(1));
-    // Moved again, within the step of the file system's clock: too new to be believed.
+    // Moved again within one step of the file system's clock, so the stamp is too new to be trusted.
     fixture.branch("other", fixture.commit(&[next], "net: after", &[]));
     assert_eq!(written(&fixture), Some(1));
     age();
     assert_eq!(written(&fixture), None);
     let packed = fixture.path().join("packed-refs");
     fs::write(&packed, format!("# pack-refs with: peeled \n{next} refs/heads/packed\n")).unwrap();
-    // By this process's clock, which the file system need not share.
+    // Uses this process's clock, because the file system's may differ.
     fs::File::open(&packed).unwrap().set_modified(std::time::SystemTime::now()).unwrap();
     assert!(Repository::open(&fixture.path()).unwrap().refs_stamp().is_none());
 }
@@ -92,7 +92,7 @@ fn unreferenced_commit_is_read_when_asked_for() {
     assert_eq!(written(&fixture), None, "what was read is kept");
 }
 
-/// Puts bytes where the index is, asks, and returns the warnings: the answer is always the right one.
+/// Replaces the index by these bytes, asks, checks the answer, and returns the warnings.
 fn asked_of_damaged(fixture: &Fixture, bug: &Bug, bytes: &[u8], what: &str) -> Vec<String> {
     fs::write(file(fixture), bytes).unwrap();
     let testimony = fixture.try_index().and_then(|index| index.ask(bug, "master")).unwrap();
@@ -121,7 +121,7 @@ fn damaged_index_is_rebuilt_and_reported() {
     damage(&zeros, "zeros");
     damage(&vec![0; whole.len()], "only zeros");
     assert_eq!(asked_of_damaged(&fixture, &bug, &whole, "whole"), [""; 0]);
-    // A layout of another version of the program is no damage.
+    // The layout of another program version is not damage.
     let other = [&b"backproof-git-00"[..], &whole[16..]].concat();
     assert_eq!(asked_of_damaged(&fixture, &bug, &other, "another layout"), [""; 0]);
 }
@@ -133,13 +133,13 @@ fn flipped_byte_never_changes_an_answer() {
     let bug = bug(&mainline);
     let picked = format!("x\n\ncommit {} upstream.\n", mainline.break_);
     fixture.branch("stable", fixture.line(mainline.v4_19, &[(&picked, BROKEN)]));
-    // Two segments: the second is what an update appends.
+    // Two segments, the second from an update.
     fixture.index();
     fixture.branch("next", fixture.line(mainline.tip, &[("net: next", FIXED)]));
     let expected: Vec<GitTestimony> = ["master", "stable"].map(|name| fixture.ask(&bug, name)).into();
     let path = file(&fixture);
     let whole = fs::read(&path).unwrap();
-    // The store's own tests flip every byte; this one builds anew for each.
+    // The store's own tests flip every byte. This test samples them, because it rebuilds for each.
     for at in (0..whole.len()).step_by(29) {
         let mut flipped = whole.clone();
         flipped[at] ^= 1 << (at % 8);
@@ -154,7 +154,7 @@ fn flipped_byte_never_changes_an_answer() {
 }
 
 #[test]
-fn index_that_is_no_regular_file_is_replaced() {
+fn irregular_index_file_is_replaced() {
     let fixture = Fixture::new();
     let bug = bug(&fixture.mainline());
     fixture.index();
@@ -184,19 +184,19 @@ fn leftovers_of_a_killed_process_do_no_harm() {
     let bug = bug(&fixture.mainline());
     fixture.index();
     let path = file(&fixture);
-    // A draft that was half written; a lock file that nobody holds.
+    // A half-written draft, and a lock file without a lock.
     fs::remove_file(&path).unwrap();
     fs::write(path.with_extension("draft"), b"half of it").unwrap();
     assert_eq!(fixture.ask(&bug, "master").finding.states.only(), Some(State::Fixed));
     assert!(path.exists() && !path.with_extension("draft").exists());
-    // An update that ended before the header led to it.
+    // An update that was killed before the header pointed to it.
     let mut bytes = fs::read(&path).unwrap();
     bytes.extend_from_slice(b"half of an update");
     assert_eq!(asked_of_damaged(&fixture, &bug, &bytes, "half an update"), [""; 0]);
 }
 
 #[test]
-fn threads_may_index_at_once() {
+fn concurrent_threads_can_index() {
     let fixture = Fixture::new();
     let mainline = fixture.mainline();
     let bug = bug(&mainline);

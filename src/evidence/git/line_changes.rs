@@ -1,7 +1,8 @@
-//! What a commit does to the lines of a step: adds them, removes them, or neither. Its message does not matter.
+//! Finds what a commit does to the lines of a step: it adds them, removes them, or neither. Its message does not
+//! matter.
 //!
-//! Lines are counted before and after, so a line that only moves within its file is no change, and it does not matter
-//! where in the file a backport put it.
+//! Lines are counted before and after. So a line that moves within its file is unchanged, and a backport may put it
+//! anywhere in the file.
 
 use std::collections::HashMap;
 
@@ -10,12 +11,12 @@ use git2::Oid;
 use super::content::{TELLING, letters, text_at};
 use super::objects::Objects;
 
-/// The most files that are compared where a dossier names none.
+/// The most files to compare if a dossier names none.
 const MOST_FILES: usize = 20;
-/// Of a step's lines, how many make a whole: so many of so many. Backports differ in some.
+/// The fraction of a step's lines that counts as all, because backports differ in some.
 const WHOLE: (usize, usize) = (4, 5);
 
-/// What a commit does to the lines of a step.
+/// The effect of a commit on the lines of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum LineEffect {
     /// It adds what the step adds and removes what the step removes, except a few lines.
@@ -28,23 +29,23 @@ pub(super) enum LineEffect {
     TakesSomeOut,
     /// It does both, or nothing with them.
     Neither,
-    /// There is nothing to compare, or the repository lacks it.
+    /// There is nothing to compare, or the repository lacks the files.
     Unseen,
 }
 
 impl LineEffect {
-    /// Whether it takes lines of the step out, and puts none in.
+    /// Whether it removes lines of the step, and adds none.
     pub fn takes(self) -> bool {
         matches!(self, Self::TakesOut | Self::TakesSomeOut)
     }
 
-    /// Whether it puts lines of the step in, and takes none out.
+    /// Whether it adds lines of the step, and removes none.
     pub fn puts(self) -> bool {
         matches!(self, Self::PutsIn | Self::PutsSomeIn)
     }
 }
 
-/// How often each line is in a file after a commit, minus how often before.
+/// The count of each line in a file after a commit, minus the count before.
 type LineCounts = HashMap<Vec<u8>, i64>;
 
 /// The lines that a commit changes in some files.
@@ -55,7 +56,7 @@ pub(super) struct StepLines {
 }
 
 impl StepLines {
-    /// What a commit does to these files, or to all where none are named. None where that cannot be seen.
+    /// The changes of a commit to these files, or to all if none are named. None if they can't be seen.
     pub fn of(git: &Objects, commit: Oid, files: &[String]) -> Option<Self> {
         let files = if files.is_empty() { changed_files(git, commit)? } else { files.to_vec() };
         let mut changes = Vec::new();
@@ -80,7 +81,7 @@ impl StepLines {
         self.files.iter().flat_map(|(_, change)| change.iter().map(|(line, times)| (line.as_slice(), *times > 0)))
     }
 
-    /// What another commit does to these lines.
+    /// The effect of another commit on these lines.
     pub fn effect(&self, git: &Objects, commit: Oid) -> LineEffect {
         let (mut all, mut puts, mut takes) = (0_i64, 0_i64, 0_i64);
         for (file, lines) in &self.files {
@@ -97,7 +98,7 @@ impl StepLines {
             }
         }
         let is_whole = |some: i64| some * WHOLE.1 as i64 >= all * WHOLE.0 as i64;
-        // A few lines may go the other way, where a backport or a revert was adapted.
+        // A few lines may go the other way if a backport or revert was adapted.
         match (puts > takes * 4, takes > puts * 4) {
             (true, _) if is_whole(puts) => LineEffect::PutsIn,
             (true, _) => LineEffect::PutsSomeIn,
@@ -108,7 +109,7 @@ impl StepLines {
     }
 }
 
-/// What a commit does to the lines of these, as far as they agree. Its own are none to compare it with.
+/// The effect of a commit on the lines of these patches, if they agree. Its own patch is not compared.
 pub(super) fn line_effect(git: &Objects, patches: &[StepLines], commit: Oid) -> LineEffect {
     let others = patches.iter().filter(|patch| patch.commit != commit);
     let all: Vec<LineEffect> = others.map(|patch| patch.effect(git, commit)).collect();
@@ -127,8 +128,8 @@ pub(super) fn line_effect(git: &Objects, patches: &[StepLines], commit: Oid) -> 
     }
 }
 
-/// Whether some of what a commit does to these files, with short lines alone, is in the tree of `from` and not in that of
-/// `at`. Short lines are everywhere, so they are counted.
+/// Whether a commit's change of only short lines in these files is in the tree of `from` but partly missing in that of
+/// `at`. Short lines are common, so they are counted.
 pub(super) fn short_lines_lost(git: &Objects, commit: Oid, from: Oid, at: Oid, files: &[String]) -> bool {
     let changes: Vec<(&String, LineCounts)> =
         files.iter().filter_map(|file| Some((file, change(git, commit, file)?))).collect();
@@ -163,7 +164,7 @@ fn changed_files(git: &Objects, commit: Oid) -> Option<Vec<String>> {
     (1..=MOST_FILES).contains(&paths.len()).then_some(paths)
 }
 
-/// None where the repository lacks a text.
+/// None if the repository lacks a text.
 fn change(git: &Objects, commit: Oid, file: &str) -> Option<LineCounts> {
     let trees = [git.first_parent(commit)?.tree, git.commit(commit)?.tree];
     let mut change = LineCounts::new();
@@ -186,7 +187,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn effect_is_told_by_lines_and_not_by_words() {
+    fn effect_depends_on_lines_and_not_on_words() {
         let fixture = Fixture::new();
         let repository = super::super::Repository::open(&fixture.path()).unwrap();
         let objects = repository.git();
@@ -224,7 +225,7 @@ mod tests {
             assert_eq!(none.effect(objects, commit), expected, "{name}, without files");
         }
         assert!(StepLines::of(objects, root, &files).is_none());
-        // Short lines count where there are no others.
+        // Short lines count if there are no others.
         let short = fixture.line(root, &[("x", &text(&[base[0], base[1], "return 0;", base[2]]))]);
         let patch = StepLines::of(objects, short, &files).unwrap();
         assert_eq!(patch.effect(objects, fixture.line(short, &[("x", &text(&base))])), LineEffect::TakesOut);

@@ -1,31 +1,32 @@
-//! What a commit's message names: the upstream commit that it carries, commits that it reverts, commits that it fixes.
+//! The commits that a message names: the upstream commit that it carries, commits that it reverts, commits that it
+//! fixes.
 //!
-//! [`mentions`](super::trailers::mentions) reads which.
+//! [`mentions`](super::trailers::mentions) finds them.
 
-/// The longest message that is looked at, in bytes. The longest of Linux's are merges, with some 100 KiB.
+/// The longest message to read, in bytes. Linux's longest are merges, with some 100 KiB.
 pub(super) const LONGEST: usize = 1 << 20;
-/// The most that one message may name. Squashed updates of vendors name thousands.
+/// The most commits that one message may name. Vendors' squashed updates name thousands.
 pub(super) const MOST: usize = 20_000;
 
 /// A commit's name in a message: 7 to 40 hexadecimal digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(in crate::evidence) struct Abbreviation {
-    /// The digits, two a byte, filled up with zeros.
+    /// The digits, two in each byte, padded with zeros.
     bytes: [u8; 20],
-    /// How many digits there are.
+    /// The number of digits.
     digits: u8,
 }
 
 impl Abbreviation {
-    /// The fewest digits that are looked at: git itself abbreviated Linux's commits to 7 until 2016.
+    /// The fewest digits to accept. git abbreviated Linux's commits to 7 until 2016.
     const FEWEST: usize = 7;
-    /// As many as most words have at most that happen to be made of such letters ("defaced").
+    /// Few words of only such letters ("defaced") are longer than this.
     const USUAL: u8 = 8;
-    /// The fewest digits that are taken at their word where the repository cannot tell: of a million commits, one in a
-    /// million has another's first ten.
+    /// The fewest digits to trust without asking the repository. Among a million commits, one in a million shares its
+    /// first ten digits with another.
     const ENOUGH: u8 = 10;
 
-    /// Reads hexadecimal digits, of either case.
+    /// Parses hexadecimal digits in either case.
     pub fn parse(hex: &[u8]) -> Option<Self> {
         if !(Self::FEWEST..=40).contains(&hex.len()) {
             return None;
@@ -43,12 +44,12 @@ impl Abbreviation {
         Self { bytes, digits: 40 }
     }
 
-    /// The first eight digits: what the index sorts by.
+    /// The first eight digits, the sort key of the index.
     pub fn prefix(self) -> u32 {
         u32::from_be_bytes([self.bytes[0], self.bytes[1], self.bytes[2], self.bytes[3]])
     }
 
-    /// Whether the two may be the same commit: one is the beginning of the other.
+    /// Whether both may be the same commit, because one is a prefix of the other.
     pub fn agrees(self, other: Self) -> bool {
         let digits = usize::from(self.digits.min(other.digits));
         let whole = digits / 2;
@@ -56,21 +57,21 @@ impl Abbreviation {
         self.bytes[..whole] == other.bytes[..whole] && half
     }
 
-    /// Whether it has digits enough to be taken at its word.
+    /// Whether it has enough digits to be trusted.
     pub fn is_enough(self) -> bool {
         self.digits >= Self::ENOUGH
     }
 
-    /// Whether it rather is a kernel's address or a date than a commit's name: messages are full of both.
+    /// Whether it is more likely a kernel address or a date, which are common in messages, than a commit's name.
     pub fn is_address_or_date(self) -> bool {
         let hex = self.to_hex();
         let is_decimal = hex.bytes().all(|b| b.is_ascii_digit());
         let is_date = hex.len() == 8 && hex.starts_with("20");
-        // Numbers of bugs have seven digits.
+        // Bug numbers have seven digits.
         hex.starts_with("ffff") || hex.starts_with("0000") || is_decimal && (is_date || hex.len() < 8)
     }
 
-    /// The lowest and the highest whole name that it may stand for.
+    /// The lowest and highest full name that it may stand for.
     pub fn range(self) -> ([u8; 20], [u8; 20]) {
         let mut highest = self.bytes;
         for at in usize::from(self.digits)..40 {
@@ -79,12 +80,12 @@ impl Abbreviation {
         (self.bytes, highest)
     }
 
-    /// Its first bytes, the rest zeros, and how many digits of them it has: what the index keeps.
+    /// Its bytes, padded with zeros, and its number of digits, as stored in the index.
     pub fn parts(self) -> ([u8; 20], u8) {
         (self.bytes, self.digits)
     }
 
-    /// The name of which [`Abbreviation::parts`] are these.
+    /// The inverse of [`Abbreviation::parts`].
     pub fn of_parts(bytes: [u8; 20], digits: u8) -> Option<Self> {
         (Self::FEWEST..=40).contains(&usize::from(digits)).then_some(Self { bytes, digits })
     }
@@ -105,18 +106,18 @@ pub(in crate::evidence) enum MentionKind {
     Carries = 1,
     /// It reverts that commit.
     Reverts = 2,
-    /// It reverts that merge, and so all that the merge brought.
+    /// It reverts that merge, and so everything that the merge brought.
     RevertsMerge = 3,
     /// It says that it reverts that commit in part, or in effect.
     RevertsPartly = 4,
     /// It says `Fixes:`.
     Fixes = 5,
-    /// It has a word of undoing beside that commit's name, and may mean anything.
+    /// It has a word of undoing next to that commit's name, and may mean anything.
     MayRevert = 6,
-    /// It names that commit, and claims nothing of it in words that are known.
+    /// It names that commit without a known claim.
     Names = 7,
-    /// It has a word of backporting beside that commit's name, or a list of commits below one: it may carry that commit,
-    /// or some of it.
+    /// It has a word of backporting next to that commit's name, or above a list with it. It may carry that commit, or a
+    /// part of it.
     MayCarry = 8,
 }
 
@@ -133,15 +134,15 @@ impl MentionKind {
 /// One commit that a message names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::evidence) struct Mention<'a> {
-    /// How.
+    /// The kind.
     pub kind: MentionKind,
-    /// Which.
+    /// The named commit.
     pub commit: Abbreviation,
     /// The line that says so, trimmed.
     pub line: &'a [u8],
 }
 
-/// The commits that a message names and `claimed` says nothing of, its subject's among them.
+/// The commits that a message or its subject names, except those in `claimed`.
 pub(super) fn unclaimed(message: &[u8], claimed: &[Mention<'_>]) -> Vec<Abbreviation> {
     let message = &message[..message.len().min(LONGEST)];
     let mut found: Vec<Abbreviation> = Vec::new();
@@ -177,8 +178,8 @@ pub(super) fn cves(text: &[u8]) -> Vec<String> {
     found
 }
 
-/// Where the names of commits are in a line, and which. Words of seven letters that could be digits ("defaced") are
-/// names only where there is no better one.
+/// The names of commits in a line, and their positions. Words of seven letters that could be digits ("defaced") are
+/// names only if there is no better one.
 pub(super) fn names(line: &[u8]) -> Vec<(std::ops::Range<usize>, Abbreviation)> {
     let mut found = Vec::new();
     let mut at = 0;
@@ -186,7 +187,7 @@ pub(super) fn names(line: &[u8]) -> Vec<(std::ops::Range<usize>, Abbreviation)> 
         let is_word = |b: &u8| b.is_ascii_alphanumeric() || *b == b'_';
         let end = at + line[at..].iter().position(|b| !is_word(b)).unwrap_or(line.len() - at);
         let word = &line[at..end];
-        // `v5.3-rc1-123-gabcdef123456`, as git-describe(1) calls a commit.
+        // `v5.3-rc1-123-gabcdef123456` is a name from git-describe(1).
         let is_described = word.first() == Some(&b'g') && at > 0 && line[at - 1] == b'-';
         let described = || word.get(1..).filter(|_| is_described).and_then(Abbreviation::parse);
         if let Some(commit) = Abbreviation::parse(word).or_else(described) {

@@ -93,7 +93,7 @@ fn sentences_about_commits_claim_nothing() {
 }
 
 #[test]
-fn reverts_and_fixes_are_told_apart() {
+fn reverts_and_fixes_are_distinguished() {
     let x = X.to_owned();
     for (text, expected) in [
         ("This reverts commit $X.", vec![(MentionKind::Reverts, x.clone())]),

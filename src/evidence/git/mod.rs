@@ -1,20 +1,20 @@
 //! The witness `git`: which steps of a bug's chain are in the history of a revision.
 //!
-//! [`Repository::open`] opens a kernel repository, [`Repository::index`] builds or refreshes the index beside it, and
-//! [`GitIndex::ask`] answers for one bug and one revision. The walk over a million commits happens once. The index keeps
-//! what it found in each (parents, subject, the commits that its message names), so a question is one pass over an array
-//! of parents and a few look-ups. Everything that is read back from the index is checked first.
+//! [`Repository::open`] opens a kernel repository, [`Repository::index`] builds or refreshes its index, and
+//! [`GitIndex::ask`] answers for one bug and one revision. The walk over a million commits happens once. The index
+//! keeps the facts of each commit (parents, subject, the commits that its message names), so a question takes one pass
+//! over an array of parents and a few look-ups. Everything read back from the index is checked first.
 //!
 //! ```text
-//! what lies on the disk
-//!   repository     opens a repository, or refuses it with a remedy
+//! the files on the disk
+//!   repository     opens a repository, or says what to do
 //!   packs          checks the indexes of packs
 //!   objects        reads commits, trees and files, as git shows them
 //!   commit         parses a commit object
-//!   revision       finds the commit of a name
+//!   revision       resolves a revision to its commit
 //! the index
 //!   walk           reads commits, parents first
-//!   graph          answers who is whose ancestor
+//!   graph          finds ancestors and descendants
 //!   index          builds, refreshes and locks the index
 //!   index_file     reads and appends to its file
 //!   index_format   encodes the parts of that file
@@ -22,29 +22,29 @@
 //! what messages say
 //!   message        the names of commits in a message
 //!   statement      the statements of a message
-//!   trailers       what they claim of other commits
+//!   trailers       what they claim about other commits
 //!   subject        compares subjects
-//!   subject_forms  the words that take a commit out or bring it back
+//!   subject_forms  words that revert, re-apply or omit a commit
 //! which commits are a step
-//!   history        a revision with all that leads to it
+//!   history        the history of a revision
 //!   backports      finds the commits that are a step
 //!   same_subject   finds those with its subject
 //!   reverts        follows reverts, and reverts of reverts
-//!   unclear_mentions  finds commits that speak of a step and do not say what they are
-//!   packaging, quilt, rpm_spec  patches that lie in the tree
+//!   unclear_mentions  finds commits that mention a step without a claim
+//!   packaging, quilt, rpm_spec  patches in the tree
 //! what the files say
 //!   content        compares files with a step's patch
-//!   line_changes   what a commit does to a step's lines
+//!   line_changes   the effect of a commit on a step's lines
 //!   patch_id       git's patch-id
 //!   copies         copies of a step's files at other paths
 //!   removals       finds the commit that removed a step's lines
-//!   partial_fixes  repairs that are only partly in the files
+//!   partial_fixes  fixes that are only partly in the files
 //! the answer
 //!   history_gaps   what "not found" is worth
-//!   presence       what is known of one step
-//!   states         the states that the steps leave
+//!   presence       decides whether one step is present
+//!   states         derives the possible states
 //!   answer         puts the answer together
-//!   warnings       what people should know beside it
+//!   warnings       warnings in addition to the answer
 //!   testimony      the types of the answer
 //! ```
 
@@ -123,10 +123,10 @@ mod unclear_mentions_tests;
 #[cfg(test)]
 mod words_tests;
 
-/// Where the indexes lie, below the cache's folder.
+/// The folder of the indexes, below the cache's folder.
 pub const INDEXES: &str = "git";
 
-/// The indexes in the cache, for `kernels gc`; `.sqlite` is that of earlier versions.
+/// The indexes in the cache, for `kernels gc`. Earlier versions wrote `.sqlite` files.
 pub const KEPT: KeptElsewhere =
     KeptElsewhere { folder: INDEXES, plural: "indexes of repositories", extensions: &["index", "sqlite"] };
 
@@ -142,7 +142,7 @@ pub use repository::Repository;
 pub use revision::{Description, GitFiles};
 pub use testimony::{GitTestimony, How, StepFound};
 
-/// Adds what the history of the kernel's commit says of a bug, if the commit is known.
+/// Looks at the history of the kernel's commit for a bug, if the commit is known.
 pub(super) fn look(exhibits: &Exhibits<'_>, bug: &Bug, said: &mut Said) {
     let Some(revision) = &exhibits.revision else { return };
     let asked = revision.as_ref().map_err(Clone::clone);

@@ -1,5 +1,5 @@
-//! The objects of a repository, as git shows them: replacements are read in place of commits, and grafts and the end of
-//! a shallow clone change their parents. Objects are kept, because the next dossier asks for the same ones.
+//! The objects of a repository as git shows them: with replacements, grafts and the end of a shallow clone. Objects are
+//! cached, because the next dossier needs the same ones.
 
 use std::cell::{OnceCell, RefCell};
 use std::collections::{HashMap, HashSet};
@@ -10,9 +10,9 @@ use git2::{ObjectType, Oid};
 use super::commit::RawCommit;
 use super::repository::{Overlay, is_readable};
 
-/// How many bytes of each kind are kept: when there are more, all are forgotten.
+/// The size of each cache in bytes. A full cache is cleared.
 const KEPT: usize = 64 << 20;
-/// A tree or file larger than this is not read, in bytes. The kernel's largest C files have some 1 MiB.
+/// The largest tree or file to read, in bytes. The kernel's largest C files have some 1 MiB.
 pub(super) const LARGEST: usize = 32 << 20;
 
 /// The objects of a repository.
@@ -24,7 +24,7 @@ pub(super) struct Objects {
     files: RefCell<ObjectCache<Rc<FileText>>>,
 }
 
-/// A commit, as git would show it.
+/// A commit as git shows it.
 pub(super) struct CommitObject {
     pub tree: Oid,
     /// Its parents, after grafts and shallow ends.
@@ -41,15 +41,15 @@ pub(super) struct FileText {
     lines: OnceCell<HashSet<Vec<u8>>>,
 }
 
-/// What is at a path of a tree.
+/// The entry at a path of a tree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TreeEntry {
     File(Oid),
     Folder(Oid),
-    /// Another repository's commit.
+    /// A submodule's commit.
     Module(Oid),
     Nothing,
-    /// The repository lacks a folder on the way.
+    /// The repository lacks a folder of the path.
     Lacking,
 }
 
@@ -63,7 +63,7 @@ impl TreeEntry {
 }
 
 impl FileText {
-    /// What `of` makes of the text, worked out once.
+    /// The result of `of` for the text, computed once.
     pub fn lines(&self, of: impl FnOnce(&[u8]) -> HashSet<Vec<u8>>) -> &HashSet<Vec<u8>> {
         self.lines.get_or_init(|| of(&self.text))
     }
@@ -75,7 +75,7 @@ impl Objects {
         Self { git, overlay, commits, trees, files }
     }
 
-    /// What libgit2 has: nothing is laid over it.
+    /// libgit2's repository, without the overlay.
     pub fn raw(&self) -> &git2::Repository {
         &self.git
     }
@@ -84,7 +84,7 @@ impl Objects {
         &self.overlay
     }
 
-    /// A commit. None where it is not here, cannot be read, or is none.
+    /// A commit. None if it is missing, unreadable, or not a commit.
     pub fn commit(&self, oid: Oid) -> Option<Rc<CommitObject>> {
         if let Some(commit) = self.commits.borrow().get(oid) {
             return Some(commit);
@@ -101,12 +101,12 @@ impl Objects {
         Some(commit)
     }
 
-    /// A commit's first parent, where it is here.
+    /// A commit's first parent, if the repository has it.
     pub fn first_parent(&self, oid: Oid) -> Option<Rc<CommitObject>> {
         self.commit(*self.commit(oid)?.parents.first()?)
     }
 
-    /// What is at this path of a tree.
+    /// The entry at this path of a tree.
     pub fn entry(&self, tree: Oid, path: &str) -> TreeEntry {
         let mut at = TreeEntry::Folder(tree);
         for name in path.split('/') {
@@ -119,7 +119,7 @@ impl Objects {
         at
     }
 
-    /// The names in a folder, but for those that are not UTF-8. None where the repository lacks it.
+    /// The names in a folder, except those that are not UTF-8. None if the repository lacks it.
     pub fn names(&self, tree: Oid, folder: &str) -> Option<Vec<(String, TreeEntry)>> {
         let folder = if folder.is_empty() { TreeEntry::Folder(tree) } else { self.entry(tree, folder) };
         let bytes = match folder {
@@ -131,14 +131,14 @@ impl Objects {
         Some(entries(&bytes).filter_map(name).collect())
     }
 
-    /// A file. None where the repository lacks it, or it is too large.
+    /// A file. None if the repository lacks it, or it is too large.
     pub fn file(&self, id: Oid) -> Option<Rc<FileText>> {
         if let Some(file) = self.files.borrow().get(id) {
             return Some(file);
         }
         let text = self.read(self.overlay.actual(id), ObjectType::Blob)?;
         let file = Rc::new(FileText { text, lines: OnceCell::new() });
-        // The lines are as long again.
+        // The cached lines may be as long as the text.
         self.files.borrow_mut().keep(id, Rc::clone(&file), 2 * file.text.len());
         Some(file)
     }
@@ -157,7 +157,7 @@ impl Objects {
             return None;
         }
         let odb = self.git.odb().ok()?;
-        // git2 panics on a kind of object that no git has, as a damaged pack may say.
+        // git2 panics on unknown object kinds, which a damaged pack may have.
         let look = std::panic::AssertUnwindSafe(|| {
             let (size, kind) = odb.read_header(id).ok()?;
             let is_it = kind == wanted && size <= LARGEST;
@@ -167,7 +167,7 @@ impl Objects {
     }
 }
 
-/// Objects that were read, by name.
+/// Cached objects, by name.
 struct ObjectCache<T> {
     bytes: usize,
     all: HashMap<Oid, T>,
@@ -185,7 +185,7 @@ impl<T: Clone> ObjectCache<T> {
     }
 
     fn keep(&mut self, id: Oid, object: T, bytes: usize) {
-        // What keeps it has a size of its own.
+        // The overhead of a cache entry.
         let bytes = bytes + 128;
         if self.bytes + bytes > KEPT {
             *self = Self::default();
@@ -201,7 +201,8 @@ struct NamedEntry<'a> {
     is: TreeEntry,
 }
 
-/// The entries of a tree object: `100644 name`, a zero byte, twenty bytes of a name (gitformat-pack(5), git's tree.c).
+/// The entries of a tree object: `100644 name`, a zero byte, and a 20-byte object name (gitformat-pack(5), git's
+/// tree.c).
 fn entries(bytes: &[u8]) -> impl Iterator<Item = NamedEntry<'_>> {
     let mut rest = bytes;
     std::iter::from_fn(move || {
@@ -215,7 +216,7 @@ fn entries(bytes: &[u8]) -> impl Iterator<Item = NamedEntry<'_>> {
         let is = match mode {
             b"40000" | b"040000" => TreeEntry::Folder(id),
             b"160000" => TreeEntry::Module(id),
-            // Links are files whose text is where they lead.
+            // Links are files that contain their target.
             _ => TreeEntry::File(id),
         };
         Some(NamedEntry { name, is })

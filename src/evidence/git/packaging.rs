@@ -1,9 +1,8 @@
-//! Patches that lie in a revision's tree: those that its packaging applies for certain, and those of which nobody can tell
-//! without building it.
+//! Finds patches in a revision's tree: those that its packaging surely applies, and those that it may apply.
 //!
-//! Certain are quilt's series (Debian's `debian/patches/series`, SUSE's `series.conf`) and what the only RPM spec file of
-//! a kernel applies under no condition. Whatever else lies there (`patches-6.6/` of OpenWrt, an APKBUILD's, PKGBUILD's or
-//! recipe's patches, a spec's conditional ones) may be applied or not: a step that it may carry stays open.
+//! quilt's series (Debian's `debian/patches/series`, SUSE's `series.conf`) and the unconditional patches of a kernel's
+//! only RPM spec file are surely applied. All other patches (OpenWrt's `patches-6.6/`, those of an APKBUILD, PKGBUILD
+//! or recipe, and a spec's conditional ones) may or may not be applied, so a step that they may carry stays open.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -20,31 +19,31 @@ use crate::evidence::source::patches::{KERNEL, PACKED, is_patch};
 
 /// The most patches. SUSE's series have had some 30,000.
 const MOST: usize = 60_000;
-/// The most folders that are looked into. A kernel has some 6,000, a distribution's collection of packages 40,000.
+/// The most folders to search. A kernel has some 6,000, a distribution's collection of packages 40,000.
 const MOST_FOLDERS: usize = 60_000;
-/// The levels at which a patch may be applied where nothing tells.
+/// The strip levels to try if nothing specifies one.
 const ANY_LEVEL: [usize; 2] = [0, 1];
-/// The deepest folder that is looked into.
+/// The deepest folder to search.
 const DEEPEST: usize = 12;
 
 /// The patches in a revision's tree.
 #[derive(Debug, Default)]
 pub(super) struct Packaging {
-    /// The patches: first those that are applied, in order, and then the others (see [`QuiltPatch::is_applied`]).
+    /// The patches: first the applied ones, in order, and then the others (see [`QuiltPatch::is_applied`]).
     pub patches: Vec<QuiltPatch>,
-    /// Files that may be patches, or name some, and cannot be read.
+    /// Unreadable files that may be patches, or may name some.
     pub unread: Vec<String>,
-    /// What says which patches are applied: `debian/patches/series`, `kernel.spec`, `APKBUILD`.
+    /// The files that say which patches are applied: `debian/patches/series`, `kernel.spec`, `APKBUILD`.
     pub by: BTreeSet<String>,
 }
 
 impl Packaging {
-    /// The patches that are applied for certain.
+    /// The number of patches that are surely applied.
     pub fn applied(&self) -> usize {
         self.patches.iter().filter(|patch| patch.is_applied).count()
     }
 
-    /// What the tree has, for people; none where it has no patches.
+    /// Describes the patches for people; none if there are none.
     pub fn says(&self) -> Option<String> {
         if self.patches.is_empty() && self.unread.is_empty() && self.by.is_empty() {
             return None;
@@ -56,7 +55,7 @@ impl Packaging {
     }
 }
 
-/// Looks for the patches of a commit's tree. A kernel's own tree has none.
+/// Finds the patches in a commit's tree. A kernel's own folders have none.
 pub(super) fn packaging(git: &Objects, commit: Oid, is_kernel: bool) -> Packaging {
     let mut packaging = Packaging::default();
     let Some(tree) = git.commit(commit).map(|commit| commit.tree) else { return packaging };
@@ -81,7 +80,7 @@ pub(super) fn packaging(git: &Objects, commit: Oid, is_kernel: bool) -> Packagin
         .filter(|(_, spec)| spec.has_patches)
         .collect();
     for (path, spec) in &specs {
-        // A kernel's own tree may have the spec that made it; the patches that the spec names are elsewhere.
+        // A kernel's own tree may have the spec that built it, but the spec's patches are elsewhere.
         let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
         let beside = |name: &str| {
             let sources = folder.rsplit_once('/').map_or("SOURCES".to_owned(), |(above, _)| format!("{above}/SOURCES"));
@@ -93,7 +92,7 @@ pub(super) fn packaging(git: &Objects, commit: Oid, is_kernel: bool) -> Packagin
             continue;
         }
         packaging.by.insert((*path).clone());
-        // Of several specs it is unknown which one is built.
+        // With several specs it is unknown which one is built.
         for name in spec.applied.iter().take(MOST).filter(|_| specs.len() == 1) {
             match beside(name) {
                 Some(path) if seen.insert(path.clone()) => packaging.take(git, tree, &path, &ANY_LEVEL, true),
@@ -109,7 +108,7 @@ pub(super) fn packaging(git: &Objects, commit: Oid, is_kernel: bool) -> Packagin
     }
     packaging.by.extend(found.recipes);
     for path in found.patches {
-        // Debian's and SUSE's lists name all patches beside them.
+        // Debian's and SUSE's lists name all patches in their folders.
         let is_listed =
             has_series_conf || path.starts_with("debian/patches/") && packaging.by.contains("debian/patches/series");
         if !is_listed && seen.insert(path.clone()) && packaging.patches.len() < MOST {
@@ -120,7 +119,7 @@ pub(super) fn packaging(git: &Objects, commit: Oid, is_kernel: bool) -> Packagin
 }
 
 impl Packaging {
-    /// Notes that the patch which was taken last may be applied the other way round.
+    /// Records that the last patch may be applied in reverse.
     fn reverse_last(&mut self, path: &str, is_reversed: bool) {
         if let Some(last) = self.patches.last_mut().filter(|last| last.file == path) {
             last.is_reversed |= is_reversed;
@@ -150,12 +149,12 @@ struct Search {
     found: Lying,
 }
 
-/// What a tree has, by path.
+/// The relevant files of a tree, by path.
 #[derive(Default)]
 struct Lying {
     patches: Vec<String>,
     specs: Vec<String>,
-    /// What other distributions build a kernel by.
+    /// The build recipes of other distributions.
     recipes: Vec<String>,
 }
 
@@ -170,11 +169,11 @@ impl Search {
         while let Some((folder, depth)) = folders.pop() {
             read += 1;
             if read > MOST_FOLDERS {
-                unread.push("more folders than are looked into".to_owned());
+                unread.push("more folders than the search limit".to_owned());
                 break;
             }
             let Some(names) = git.names(tree, &folder) else {
-                // A clone without the tree itself has no files at all, which is said elsewhere.
+                // If the clone lacks the tree itself, it has no files at all, which is reported elsewhere.
                 unread.extend((!folder.is_empty()).then(|| format!("{folder}/")));
                 continue;
             };
@@ -209,7 +208,7 @@ impl Search {
     }
 }
 
-/// Why a patch in the tree may carry a step, although none that is surely applied does.
+/// Why a patch in the tree may carry a step, although no surely applied one does.
 pub(super) fn may_carry(history: &History, one: &StepSearch) -> Option<String> {
     let (packaging, step) = (&history.packaging, one.step);
     let subject = plain_subject(step.subject.as_bytes());
@@ -225,7 +224,7 @@ pub(super) fn may_carry(history: &History, one: &StepSearch) -> Option<String> {
     if let Some(patch) = lying().find(|patch| patch.changes(&step.files)) {
         return Some(format!("{} changes files of the {} and may be applied", patch.file, step.role));
     }
-    // A vendor's whole difference in one file does not say what it carries.
+    // A vendor's whole diff in one file does not say what it carries.
     let is_squashed = |patch: &&QuiltPatch| {
         let says_so = patch.mentions.iter().any(|(kind, ..)| *kind == MentionKind::Carries);
         patch.is_applied && !says_so && patch.changes(&step.files) && (patch.subject.is_empty() || patch.is_large)

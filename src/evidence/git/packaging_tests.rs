@@ -1,4 +1,4 @@
-//! Patches that lie in a tree, as distributions keep them.
+//! Tests patches in a tree, in the forms of distributions.
 
 use super::GitTestimony;
 use super::fixture::*;
@@ -324,7 +324,7 @@ fn patches_count_only_where_surely_applied() {
 }
 
 #[test]
-fn patch_that_turns_lines_without_a_word_leaves_it_open() {
+fn patch_that_silently_reverses_lines_leaves_it_open() {
     let fixture = Fixture::new();
     let mainline = fixture.mainline();
     let bug = bug(&mainline);

@@ -1,5 +1,5 @@
-//! Checks the indexes of packs before libgit2 maps them. libgit2 trusts what they hold, so a damaged one can end the
-//! process. git ends each with a checksum of the rest (gitformat-pack(5)).
+//! Checks the indexes of packs before libgit2 maps them. libgit2 trusts their content, so a damaged one can crash the
+//! process. Each ends with a checksum of the rest (gitformat-pack(5)).
 
 use std::fs::{self, File};
 use std::io::{self, Read as _};
@@ -10,9 +10,9 @@ use std::time::SystemTime;
 use super::GitError;
 use super::repository::{SETTLED, hex};
 
-/// How deep alternates of alternates are followed, as git does.
+/// The depth to which alternates of alternates are followed, as in git.
 const DEEPEST: usize = 5;
-/// The longest list of alternates that is read, in bytes.
+/// The longest list of alternates to read, in bytes.
 const LONGEST: u64 = 1 << 20;
 /// The length of a checksum.
 const SUM: u64 = 20;
@@ -24,7 +24,7 @@ pub(super) struct PackIndexes {
 }
 
 impl PackIndexes {
-    /// Lists the indexes of a folder of objects and of its alternates.
+    /// Lists the indexes in a folder of objects and in its alternates.
     pub fn of(objects: &Path) -> Self {
         let mut folders = vec![objects.to_owned()];
         let (mut from, mut depth) = (0, 0);
@@ -47,7 +47,7 @@ impl PackIndexes {
         Self { files, stamp }
     }
 
-    /// A text that changes when any of them does. None where one changed so lately that a further change might have the
+    /// A text that changes when any of them does. None if one changed so recently that a further change might have the
     /// same time.
     pub fn stamp(&self) -> Option<&str> {
         self.stamp.as_deref()
@@ -90,11 +90,11 @@ fn stamp(files: &[PathBuf]) -> Option<String> {
     Some(hex(&digest.finalize()))
 }
 
-/// What is wrong with an index; none where its checksum is right.
+/// The defect of an index; none if its checksum is right.
 fn check(file: &Path) -> io::Result<Option<&'static str>> {
     use sha1::{Digest as _, Sha1};
     if !fs::metadata(file)?.is_file() {
-        return Ok(Some("it is no regular file"));
+        return Ok(Some("it is not a regular file"));
     }
     let file = File::open(file)?;
     let Some(len) = file.metadata()?.len().checked_sub(SUM) else { return Ok(Some("it is too short")) };
@@ -126,14 +126,14 @@ mod tests {
         PackIndexes::of(&fixture.path().join("objects")).files
     }
 
-    /// Writes a file in its place: git makes them read-only.
+    /// Overwrites a file, which git makes read-only.
     fn put(file: &Path, bytes: &[u8]) {
         fs::remove_file(file).unwrap();
         fs::write(file, bytes).unwrap();
     }
 
     #[test]
-    fn flipped_byte_in_a_pack_index_is_refused() {
+    fn flipped_byte_in_a_pack_index_is_rejected() {
         let fixture = Fixture::new();
         fixture.mainline();
         let files = packed(&fixture, &["repack", "-adq"]);
@@ -144,7 +144,7 @@ mod tests {
             let mut flipped = whole.clone();
             flipped[at] ^= 1 << (at % 8);
             put(file, &flipped);
-            // The index in the cache knows the sound file, which must not vouch for this one.
+            // The cached index was made with the intact file, and must not vouch for this one.
             match fixture.try_index().map(|_| ()) {
                 Err(error @ GitError::PackIndex { .. }) if at > 0 => drop(error),
                 Err(error @ GitError::PackIndex { .. }) => {
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn damaged_index_of_an_alternate_is_refused() {
+    fn damaged_index_of_an_alternate_is_rejected() {
         let (fixture, other) = (Fixture::new(), Fixture::new());
         other.mainline();
         packed(&other, &["repack", "-adq"]);

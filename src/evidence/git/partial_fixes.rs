@@ -1,7 +1,7 @@
-//! Repairs that are in the history and only partly in the files.
+//! Finds fixes that are in the history but only partly in the files.
 //!
-//! A claim can have half of the content, and a later commit can weaken a repair without saying so. Releases of
-//! kernel.org are trusted: code moves on, and the dossiers know those releases.
+//! A claimed backport can have half of the content, and a later commit can silently weaken a fix. kernel.org's releases
+//! are trusted, because their code evolves and the dossiers know them.
 
 use std::collections::HashSet;
 
@@ -20,21 +20,20 @@ use crate::words::Role;
 
 type LineSet = HashSet<Vec<u8>>;
 
-/// What the files leave of a repair.
+/// What the files leave of a fix.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum FixInFiles {
-    /// Nothing speaks against it.
+    /// Nothing contradicts it.
     None,
-    /// It may be in: why that is not certain.
+    /// It may be in, with the reason for the doubt.
     Doubtful(String),
-    /// LineSet are back that it took out: which.
+    /// Lines that it removed are back, with one of them.
     Undone(String),
-    /// Nobody can tell, because the commit has only a part of the repair: why.
+    /// Unknown, because the commit has only a part of the fix, with the reason.
     Open(String),
 }
 
-/// Compares the files with what the commit of `carrier`, which is the step `one`, made of them. `all` are the chain's
-/// steps.
+/// Compares the files with the result of the commit of `carrier`, which is the step `one`. `all` are the chain's steps.
 pub(super) fn erosion(
     history: &History,
     one: &StepSearch,
@@ -59,7 +58,7 @@ pub(super) fn erosion(
         {
             left_out = left_out.or(Some(file));
         }
-        // A file that is new, or that the repository lacks, cannot be compared.
+        // A new or missing file cannot be compared.
         let Some([added, removed]) = changed_lines(git, oid, file) else { continue };
         compared = true;
         let (after, here) = (lines_at(git, oid, file), lines_at(git, history.commit, file));
@@ -77,7 +76,7 @@ pub(super) fn erosion(
             |line: &&Vec<u8>| !here.contains(*line) && released.as_ref().is_none_or(|lines| lines.contains(*line));
         weaker = weaker.or_else(|| added.iter().find(is_gone).cloned());
         if is_claim {
-            // The lines of a half fix that the whole one leaves half of.
+            // The lines of the half fix, half of which the fix keeps.
             let half = earlier.iter().filter(|(role, _)| *role == Role::HalfFix).flat_map(|(_, lines)| lines);
             partly |= half.clone().any(|line| after.contains(line)) && half.clone().any(|line| removed.contains(line));
             if let Some([adds, removes]) = model.and_then(|model| changed_lines(git, model, file)) {
@@ -123,7 +122,7 @@ pub(super) fn erosion(
         None if is_claim && compared && !code && !same() => {
             format!("{name} says that it carries the {role} but changes only comments in its files")
         }
-        // What is spelt another way does no harm, but who left a line out did half of the repair.
+        // A different spelling is harmless, but a commit without one of the lines is half of the fix.
         None if there > 0 && lacked.is_some() => format!(
             "{name} says that it carries the {role} but lacks the line \u{201c}{}\u{201d} that upstream adds",
             say(&lacked.unwrap_or_default())
@@ -138,7 +137,7 @@ fn say(line: &[u8]) -> String {
     String::from_utf8_lossy(line).chars().filter(|c| !c.is_control()).take(80).collect()
 }
 
-/// What each step before this one added to a file, where a commit of this history did.
+/// The lines that each earlier step in this history added to a file.
 fn earlier_lines(
     history: &History,
     one: &StepSearch,
@@ -159,7 +158,7 @@ fn earlier_lines(
     Ok(found)
 }
 
-/// The last release of kernel.org in this history that has a commit.
+/// The last kernel.org release in this history that contains a commit.
 fn last_release(history: &History, number: u32) -> Result<Option<Oid>, GitError> {
     let after = history.graph.descendants(number);
     let is_later =

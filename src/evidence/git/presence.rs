@@ -1,4 +1,4 @@
-//! What is known of one step: from its commits, their reverts, and the files.
+//! Decides whether one step is present: by its commits, their reverts, and the files.
 
 use git2::Oid;
 
@@ -19,7 +19,7 @@ use crate::matrix::Step;
 use crate::words::Role;
 
 impl GitAnswer<'_> {
-    /// A commit or a patch, for people.
+    /// Describes a commit or a patch for people.
     fn call(&self, place: CarrierPlace) -> Result<String, GitError> {
         match place {
             CarrierPlace::Commit(number) => Ok(self.history.call(self.history.sha(number)?)),
@@ -27,7 +27,7 @@ impl GitAnswer<'_> {
         }
     }
 
-    /// Says which commit may have taken a step out.
+    /// Reports which commit may have removed a step.
     fn doubted(&mut self, standing: &StepStanding, role: Role) -> Result<(), GitError> {
         let Some(place) = standing.doubted_by.filter(|_| standing.must != standing.may) else { return Ok(()) };
         let name = self.call(place)?;
@@ -35,7 +35,7 @@ impl GitAnswer<'_> {
         Ok(())
     }
 
-    /// What is known of one step, from its history and from the files.
+    /// Whether one step is present, by its history and the files.
     pub(super) fn presence(&mut self, one: &StepSearch, doubtful: &[Beginning]) -> Result<Presence, GitError> {
         let role = one.step.role;
         let mends = role == Role::FixOfFix;
@@ -43,7 +43,7 @@ impl GitAnswer<'_> {
             Some(standing) => {
                 let hint = (standing.must != standing.may).then_some(standing.likely);
                 self.doubted(standing, role)?;
-                // Where a commit may have taken anything out, there is no hint.
+                // If an unclear commit may have removed the step, there is no hint.
                 let hint = hint.filter(|_| standing.doubted_by.is_none());
                 Presence { may: standing.may, must: standing.must, hint }
             }
@@ -56,7 +56,7 @@ impl GitAnswer<'_> {
             self.doubts.push(format!("only some versions need the {role}, and the version of this one cannot be read"));
             presence = Presence::OPEN;
         }
-        // Where a hint says that it was taken out, the files can only agree.
+        // If a hint says that it was removed, the files can only confirm that.
         if let Some(standing) = one.standing.as_ref().filter(|standing| standing.likely) {
             let carrier = &one.carriers.found[standing.carrier];
             let overlaps = |other: &Step| other.files.iter().any(|file| one.step.files.contains(file));
@@ -103,8 +103,8 @@ impl GitAnswer<'_> {
         Ok(presence)
     }
 
-    /// Makes an answer about a step a hint where the repository lacks the text that would show whether the files agree
-    /// with it: that of this revision, and what the commit `shown_by` changed.
+    /// Reduces an answer about a step to a hint if the repository lacks the files to check it: those of this revision,
+    /// and the changes of the commit `shown_by`.
     fn vouched(&mut self, one: &StepSearch, shown_by: Oid, presence: Presence) -> Presence {
         let git = self.history.repository.git();
         let parent = git.commit(shown_by).and_then(|commit| commit.parents.first().copied());
@@ -121,7 +121,7 @@ impl GitAnswer<'_> {
         self.lacking.extend(lacking);
         let is_in = presence.must || presence.may && presence.hint == Some(true);
         let how = one.standing.as_ref().map(|standing| &one.carriers.found[standing.carrier].how);
-        // A message may claim a repair that its commit is not.
+        // A message may claim a fix that its commit does not contain.
         let is_claim = matches!(how, Some(How::Trailer { .. } | How::SameSubject { .. }));
         match presence {
             _ if is_claim && is_in && one.step.role >= Role::Fix => Presence::OPEN,
@@ -130,8 +130,8 @@ impl GitAnswer<'_> {
         }
     }
 
-    /// Why the files do not decide: the tree has a copy of one that upstream does not have, and the copy differs with
-    /// regard to the step.
+    /// Why the files do not decide: the tree has a copy of one, which upstream lacks, and the copy differs in the
+    /// step's lines.
     fn copy_that_differs(&self, one: &StepSearch) -> Result<Option<String>, GitError> {
         let (git, here, files) = (self.history.repository.git(), self.history.commit, &one.step.files);
         let mut shown_by: Vec<Oid> = one.carriers.model.into_iter().collect();
@@ -174,7 +174,7 @@ impl GitAnswer<'_> {
         Ok(None)
     }
 
-    /// What the files leave of a repair that the history has, or seems to have.
+    /// What the files leave of a fix that the history has, or seems to have.
     fn eroded(&mut self, one: &StepSearch, carrier: &Carrier, presence: Presence) -> Result<Presence, GitError> {
         Ok(match erosion(self.history, one, carrier, self.found)? {
             FixInFiles::None => presence,
@@ -195,7 +195,7 @@ impl GitAnswer<'_> {
         })
     }
 
-    /// What it is worth that a step was not found.
+    /// Decides what it is worth that a step was not found.
     fn absence(&mut self, one: &StepSearch, doubtful: &[Beginning]) -> Result<Presence, GitError> {
         let role = one.step.role;
         let mut doubts = Vec::new();
@@ -232,7 +232,8 @@ impl GitAnswer<'_> {
         Ok(Presence::OPEN)
     }
 
-    /// Why the files contradict a history that has the step, where they do, and none of the `later` steps accounts for it.
+    /// Why the files contradict a history that has the step; none if they don't, or if one of the `later` steps
+    /// explains it.
     fn gone(&self, one: &StepSearch, carrier: u32, later: &[&StepSearch]) -> Result<Option<String>, GitError> {
         let (role, oid) = (one.step.role, self.history.sha(carrier)?);
         let likeness = self.likeness(oid, one.step);
@@ -242,7 +243,7 @@ impl GitAnswer<'_> {
         if later.iter().any(|other| self.is_in_the_files(other)) {
             return Ok(None);
         }
-        // The files may show another backport of it.
+        // The files may have another backport of it.
         for other in &one.carriers.found {
             if let CarrierPlace::Commit(number) = other.place
                 && self.likeness(self.history.sha(number)?, one.step) == Likeness::Applied

@@ -1,4 +1,4 @@
-//! Patch files, and the series that name them: Debian's `debian/patches/series`, SUSE's `series.conf`.
+//! Parses patch files, and the series that name them: Debian's `debian/patches/series`, SUSE's `series.conf`.
 
 use std::collections::BTreeSet;
 
@@ -10,11 +10,11 @@ use super::subject_forms::{doubted_subjects, reverted_subjects};
 use super::trailers::mentions;
 use crate::evidence::source::quilt::level;
 
-/// More files than one commit's backport changes.
+/// A patch that changes more files than this is more than one backport.
 const LARGE: usize = 50;
-/// The most lines of a patch that are kept to compare.
+/// The most lines of a patch to keep for comparisons.
 const MOST_LINES: usize = 400;
-/// The most of a patch that is looked at for words, in bytes: its head, with the trailers.
+/// The longest head of a patch, with its trailers, in bytes. Only the head is searched for words.
 const HEAD: usize = 64 * 1024;
 
 /// One patch of a series.
@@ -24,21 +24,21 @@ pub(super) struct QuiltPatch {
     pub file: String,
     /// Its subject, without marks.
     pub subject: String,
-    /// The commits that its head names, and the lines that do.
+    /// The commits that its head names, with the lines.
     pub mentions: Vec<(MentionKind, Abbreviation, String)>,
-    /// Subjects that its head speaks of reverting.
+    /// Subjects that its head mentions reverting.
     pub doubted: Vec<String>,
-    /// The CVEs that its head and its name name.
+    /// The CVEs in its head and its name.
     pub cves: Vec<String>,
     /// Whether it is surely applied.
     pub is_applied: bool,
-    /// Whether it may be applied in reverse, which removes what it carries.
+    /// Whether it may be applied in reverse, which removes the commits that it carries.
     pub is_reversed: bool,
     /// Its first telling lines, and whether it adds them.
     lines: Vec<(Vec<u8>, bool)>,
-    /// The files that it changes, at each level at which it may be applied.
+    /// The files that it changes, for each possible strip level.
     files: BTreeSet<String>,
-    /// Whether it changes more files than one commit's backport does.
+    /// Whether it changes more files than a single backport.
     pub is_large: bool,
 }
 
@@ -53,10 +53,9 @@ impl QuiltPatch {
         files.iter().any(|file| self.files.contains(file))
     }
 
-    /// Whether it takes a step out in the words of a backport: its subject speaks of that, or its lines go the other way
-    /// than the step's.
+    /// Whether it removes a step in the words of a backport, by its subject or by lines that reverse the step's.
     pub fn turns(&self, step: &[StepLines], subject: &str) -> bool {
-        // What says so in git's own words is read as a revert elsewhere.
+        // Reverts in git's own words are handled elsewhere.
         let is_it = |undone: &String| is_same(&plain_subject(undone.as_bytes()), subject);
         if reverted_subjects(&self.subject).iter().any(is_it) {
             return false;
@@ -66,7 +65,7 @@ impl QuiltPatch {
         says_so || self.turns_lines(step)
     }
 
-    /// Whether its lines go the other way than a step's.
+    /// Whether its lines reverse a step's.
     pub fn turns_lines(&self, step: &[StepLines]) -> bool {
         let (mut same, mut turned) = (0, 0);
         for (line, is_added) in step.iter().flat_map(StepLines::lines) {
@@ -77,7 +76,7 @@ impl QuiltPatch {
         turned > same
     }
 
-    /// Reads the text of a patch, which may be applied at each of these levels.
+    /// Parses the text of a patch, with these possible strip levels.
     pub fn parse(file: &str, whole: &[u8], levels: &[usize]) -> Self {
         let text = &whole[..whole.len().min(HEAD)];
         let head_end = text
@@ -92,7 +91,7 @@ impl QuiltPatch {
             })
             .map_or(text.len(), |(start, _)| start);
         let head = &text[..head_end];
-        // A blank first line, because the first line of a message is its subject, which claims nothing.
+        // The message gets a blank first line, because the first line is a subject, which claims nothing.
         let message = [b"\n\n", head].concat();
         let claimed = mentions(&message);
         let doubted = doubted_subjects(&message, &claimed);
@@ -101,17 +100,17 @@ impl QuiltPatch {
             .iter()
             .map(|m| (m.kind, m.commit, String::from_utf8_lossy(m.line).chars().take(160).collect()))
             .collect();
-        // What it names in words that are not known.
+        // Commits that it names in unknown words.
         let others = unclaimed(&message, &claimed);
         said.extend(others.into_iter().map(|commit| (MentionKind::Names, commit, String::new())));
-        // What `git format-patch` begins with: the commit that was exported.
+        // `git format-patch` begins with the exported commit.
         if let Some(rest) = head.strip_prefix(b"From ")
             && let Some(commit) = rest.get(..40).and_then(Abbreviation::parse)
             && rest.get(40) == Some(&b' ')
         {
             said.push((MentionKind::Carries, commit, format!("From {}", commit.to_hex())));
         }
-        // Only the first of the two lines names a removed file.
+        // Only `---` names a removed file.
         let paths = whole.split(|b| *b == b'\n').filter_map(|l| l.strip_prefix(b"+++ ").or(l.strip_prefix(b"--- ")));
         let paths = paths.map(String::from_utf8_lossy);
         let paths: BTreeSet<String> =
@@ -147,7 +146,7 @@ fn lines(diff: &[u8]) -> Vec<(Vec<u8>, bool)> {
     telling.map(|(line, is_added)| (line.to_vec(), is_added)).collect()
 }
 
-/// The subject of a mail, unfolded; of DEP-3, the description's first line.
+/// The unfolded subject of a mail, or the first line of a DEP-3 description.
 fn subject(head: &[u8]) -> String {
     let head = String::from_utf8_lossy(head);
     let mut lines = head.lines().peekable();
@@ -163,16 +162,15 @@ fn subject(head: &[u8]) -> String {
     String::new()
 }
 
-/// The patches that a series names, each with the level at which it is applied as it is: quilt knows options of `patch`
-/// behind a name (`fix.patch -p2`, `fix.patch -R`). SUSE guards some by a word
-/// before the name (`+needs-review patches.suse/x`, `-rt patches.suse/y`): those are applied for some kernels only, and
-/// do not count.
+/// The patches that a series names, each with its strip level, or none if it is not plainly applied. quilt allows
+/// options of `patch` after a name (`fix.patch -p2`, `fix.patch -R`). SUSE guards some by a word before the name
+/// (`+needs-review patches.suse/x`, `-rt patches.suse/y`); those are applied only for some kernels, and do not count.
 pub(super) fn names(series: &str) -> impl Iterator<Item = (&str, Option<usize>)> {
     series.lines().filter_map(|line| {
         let line = line.split('#').next().unwrap_or_default().trim();
         let mut words = line.split_whitespace();
         let name = words.next().filter(|name| !name.starts_with(['+', '-']))?;
-        // No way out of the folder.
+        // The path must stay in the folder.
         let is_inside = !name.starts_with('/') && !name.split('/').any(|part| part == "..");
         is_inside.then(|| (name, level(words)))
     })
@@ -183,7 +181,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn series_options_say_how_many_folders_are_stripped() {
+    fn series_options_give_the_strip_level() {
         let series = "a\nb -p0\nc -p2\nd -p 3 # why\ne -pab\nf -R\ng -p1 -R\nh -p\ni -p18446744073709551615\n";
         let levels: Vec<Option<usize>> = names(series).map(|(_, level)| level).collect();
         assert_eq!(levels, [Some(1), Some(0), Some(2), Some(3), Some(1), None, None, None, None]);

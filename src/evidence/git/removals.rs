@@ -1,8 +1,8 @@
 //! Finds the commit that removed the lines of a step that the history has and the files lack.
 //!
-//! A later commit may have rewritten them, which is no reason for doubt. A merge that took the other side's file (`git
-//! merge -s ours`) is one, and so is a commit that only removes lines. Which of them it was is found by halving a line
-//! of descent, not by reading every commit on it.
+//! A later rewrite of the lines is harmless. A merge that took the other side's file (`git merge -s ours`) is
+//! suspicious, and so is a commit that only removes lines. A binary search along a line of descent finds the commit,
+//! without reading each one.
 
 use std::collections::HashSet;
 
@@ -13,7 +13,7 @@ use super::content::lines_at;
 use super::graph::{Bits, Graph};
 use super::history::History;
 
-/// The most merges that are followed into the side that lost the lines, one within the other.
+/// The most nested merges to follow into the side that lost the lines.
 const MOST_MERGES: usize = 64;
 
 /// The lines that a step adds to each of its files.
@@ -26,8 +26,8 @@ impl Added<'_> {
     }
 }
 
-/// The commit that removed the lines of `step` without a reason: a merge, which should have kept them, or a commit that
-/// adds nothing in their place. None where they were rewritten.
+/// The commit that removed the lines of `step` suspiciously: a merge, which should have kept them, or a commit that
+/// adds nothing in their place. None if they were rewritten.
 pub(super) fn taken_out_by(history: &History, step: u32, oid: Oid, files: &[String]) -> Result<Option<Oid>, GitError> {
     let git = history.repository.git();
     let Some(before) = history.graph.parents(step).first() else { return Ok(None) };
@@ -38,7 +38,7 @@ pub(super) fn taken_out_by(history: &History, step: u32, oid: Oid, files: &[Stri
     let Some(mut at) = history.store.number(history.commit)? else { return Ok(None) };
     for _ in 0..MOST_MERGES {
         let descent = descent(history.graph, &after, at, step);
-        // The first has none of the lines, and the last, which is the step, has them.
+        // The first has none of the lines. The last, which is the step, has them.
         let (mut without, mut with) = (0, descent.len() - 1);
         while with - without > 1 {
             let middle = without + (with - without) / 2;
@@ -61,7 +61,7 @@ pub(super) fn taken_out_by(history: &History, step: u32, oid: Oid, files: &[Stri
             }
         }
         match lost {
-            // It was lost on that side already.
+            // That side had already lost it.
             Some(parent) => at = parent,
             None => break,
         }
@@ -69,12 +69,12 @@ pub(super) fn taken_out_by(history: &History, step: u32, oid: Oid, files: &[Stri
     history.sha(at).map(Some)
 }
 
-/// A line of descent from a commit down to the step, which it has: each commit is a parent of the one before.
+/// A line of descent from a commit to the step in its history. Each commit is a parent of the one before.
 fn descent(graph: &Graph, after: &Bits, from: u32, step: u32) -> Vec<u32> {
     let mut line = vec![from];
     let mut at = from;
     while at != step {
-        // Whatever is after the step has a parent that is, or is the step.
+        // Each descendant of the step has a parent that is the step or another descendant.
         let Some(parent) = graph.parents(at).iter().find(|parent| after.has(**parent)) else { break };
         at = *parent;
         line.push(at);

@@ -1,4 +1,4 @@
-//! Opening a repository, and refusing the ones that libgit2 cannot read, each with its remedy.
+//! Opens a repository. If libgit2 can't read it, the error says what to do.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::{self, File};
@@ -17,50 +17,49 @@ use super::commit;
 use super::objects::Objects;
 use super::packs::PackIndexes;
 
-/// The longest configuration, list of grafts or of shallow commits that is read.
+/// The longest configuration, list of grafts or list of shallow commits to read, in bytes.
 const LONGEST: u64 = 64 << 20;
-/// How long ago a folder must have changed, so that its time tells all its changes: file systems keep times in steps of two
-/// seconds at most.
+/// A folder's time is trusted only if it is at least this old, because file systems store times in steps of up to two
+/// seconds.
 pub(super) const SETTLED: Duration = Duration::from_secs(3);
-/// Loose objects larger than this are not read, in bytes: git itself packs them apart (core.bigFileThreshold).
+/// The largest loose object to read, in bytes. git handles such files separately (core.bigFileThreshold).
 const LARGEST_OBJECT: u64 = 512 << 20;
 
 /// A kernel's repository.
 pub struct Repository {
-    /// Where the user said it is.
+    /// The path from the user.
     path: PathBuf,
-    /// Where its objects and refs are: shared by linked worktrees.
+    /// The folder with its objects and refs, which linked worktrees share.
     common: PathBuf,
-    /// What libgit2 opens: the path, or the stand-in's.
+    /// The path that libgit2 opens, perhaps the stand-in's.
     opens: PathBuf,
-    /// A partial clone's stand-in, which lives as long as this.
+    /// The stand-in for a partial clone, removed with this value.
     _stand_in: Option<TempDir>,
     objects: Objects,
 }
 
-/// What git lays over the objects: a shallow clone's end, grafts, replaced objects.
+/// git's overlay on the objects: a shallow clone's end, grafts, replaced objects.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Overlay {
     /// Commits whose parents were not fetched.
     pub shallow: HashSet<Oid>,
-    /// Commits with other parents than their objects say.
+    /// Commits whose parents differ from those in their objects.
     pub grafts: HashMap<Oid, Vec<Oid>>,
-    /// Objects that stand in for others.
+    /// Replaced objects and their replacements.
     pub replaced: BTreeMap<Oid, Oid>,
 }
 
-/// A ref: its name, and what it names after all tags were peeled.
+/// A ref: its name, and its fully peeled target.
 pub(super) struct Tip {
     pub name: String,
     pub target: Oid,
 }
 
 impl Repository {
-    /// Opens a repository: bare, a working tree's top folder, or a linked worktree; a partial clone too, as long as it
-    /// has the commits.
+    /// Opens a repository: bare, a working tree's top folder, or a linked worktree. It may be a partial clone that has
+    /// the commits.
     ///
-    /// # Errors
-    /// Where there is none, and where libgit2 cannot read it: each says what to do.
+    /// # Errors If there is none, or libgit2 cannot read it. Each error says what to do.
     pub fn open(path: &Path) -> Result<Self, GitError> {
         if !path.exists() {
             return Err(GitError::Missing(path.to_owned()));
@@ -81,12 +80,12 @@ impl Repository {
         Ok(Self { path: path.to_owned(), common, opens, _stand_in: partial, objects: Objects::new(git, overlay) })
     }
 
-    /// Where it was said to be.
+    /// The path from the user.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Whether its history was cut when it was cloned.
+    /// Whether it is a shallow clone.
     pub fn is_shallow(&self) -> bool {
         self.objects.raw().is_shallow()
     }
@@ -96,7 +95,7 @@ impl Repository {
         &self.objects
     }
 
-    /// What git lays over them.
+    /// git's overlay on them.
     pub(super) fn overlay(&self) -> &Overlay {
         self.objects.overlay()
     }
@@ -106,7 +105,7 @@ impl Repository {
         open(&self.opens, &self.path)
     }
 
-    /// A name for its index that is the same from every worktree, and no other repository's.
+    /// A unique name for its index, which all its worktrees share.
     pub(super) fn key(&self) -> String {
         use std::os::unix::ffi::OsStrExt as _;
         hex(&Sha256::digest(self.common.as_os_str().as_bytes())[..16])
@@ -116,7 +115,7 @@ impl Repository {
     pub(super) fn tips(&self) -> Result<Vec<Tip>, GitError> {
         let mut tips = Vec::new();
         for reference in self.objects.raw().references().map_err(|e| self.unreadable(&e))? {
-            // A ref that cannot be read (a broken file under refs/) hides no other.
+            // An unreadable ref (a broken file under refs/) is skipped.
             let Ok(reference) = reference else { continue };
             if reference.kind() != Some(git2::ReferenceType::Direct) {
                 continue;
@@ -125,7 +124,7 @@ impl Repository {
             if name.starts_with("refs/replace/") {
                 continue;
             }
-            // Packed refs carry what a tag peels to; loose ones must be looked at.
+            // Packed refs include the peeled target of a tag. Loose tags must be peeled.
             let Some(target) = reference.target_peel().or_else(|| reference.target()) else { continue };
             tips.push(Tip { name, target });
         }
@@ -133,9 +132,10 @@ impl Repository {
         Ok(tips)
     }
 
-    /// A text that changes when any ref is made, moved or removed, told without reading the refs: thousands of them take
-    /// longer than a question does. git and libgit2 write a ref beside its place and rename it, which its folder's time
-    /// shows. None where something changed so lately that a further change might have the same time.
+    /// A text that changes when any ref is created, moved or removed. It is computed without reading the refs, because
+    /// reading thousands of them takes longer than a question. git and libgit2 write a ref to a temporary file and
+    /// rename it, which changes its folder's time. None if something changed so recently that a further change might
+    /// have the same time.
     pub(super) fn refs_stamp(&self) -> Option<String> {
         let mut digest = Sha256::new();
         let lately = SystemTime::now().checked_sub(SETTLED)?;
@@ -159,17 +159,17 @@ impl Repository {
         settled.then(|| hex(&digest.finalize()))
     }
 
-    /// Whether a commit is the release of kernel.org that a tag of this name is of: its subject says so too.
+    /// Whether a commit is the kernel.org release of this tag, which its subject must confirm.
     pub(super) fn is_release(&self, oid: Oid, tag: &str) -> bool {
         let Some(version) = tag.strip_prefix('v') else { return false };
         let Some(commit) = self.objects.commit(oid) else { return false };
-        // The first releases in git were called `Linux-2.6.12-rc2` and `Linux v2.6.12-rc3`.
+        // The first releases in git have the subjects `Linux-2.6.12-rc2` and `Linux v2.6.12-rc3`.
         let said = String::from_utf8_lossy(commit::subject(&commit.message)).into_owned();
         let said = said.strip_prefix("Linux").and_then(|rest| rest.strip_prefix([' ', '-']));
         said.is_some_and(|said| said.strip_prefix('v').unwrap_or(said) == version)
     }
 
-    /// The folders of loose objects that are there: `objects/ab` for objects whose names begin so.
+    /// The existing folders of loose objects: `objects/ab` for names that begin with `ab`.
     pub(super) fn loose(&self) -> HashSet<u8> {
         let folders = fs::read_dir(self.common.join("objects")).into_iter().flatten().flatten();
         folders.filter_map(|entry| u8::from_str_radix(entry.file_name().to_str()?, 16).ok()).collect()
@@ -180,7 +180,8 @@ impl Repository {
         PackIndexes::of(&self.common.join("objects"))
     }
 
-    /// Whether git fetches what it lacks from a remote, when git is asked for it: packs from such a remote are marked.
+    /// Whether it is a partial clone, for which git fetches missing objects on demand. Packs from such a remote are
+    /// marked.
     pub(super) fn is_partial(&self) -> bool {
         let mut packs = fs::read_dir(self.common.join("objects/pack")).into_iter().flatten().flatten();
         packs.any(|entry| entry.path().extension().is_some_and(|end| end == "promisor"))
@@ -195,7 +196,7 @@ impl Repository {
     }
 }
 
-/// Reads what git lays over the objects of the repository at `path`.
+/// Reads git's overlay on the objects of the repository at `path`.
 fn overlay(path: &Path, common: &Path, git: &git2::Repository) -> Result<Overlay, GitError> {
     let lines = |name: &str| -> Result<Vec<Vec<Oid>>, GitError> {
         let file = common.join(name);
@@ -229,13 +230,13 @@ fn overlay(path: &Path, common: &Path, git: &git2::Repository) -> Result<Overlay
 }
 
 impl Overlay {
-    /// What is read where this object is named. git follows five replacements, one after the other, at most
-    /// (MAXREPLACEDEPTH in its replace-object.c).
+    /// The object that replaces this one. git follows at most five replacements in a row (MAXREPLACEDEPTH in its
+    /// replace-object.c).
     pub fn actual(&self, oid: Oid) -> Oid {
         (0..5).fold(oid, |at, _| *self.replaced.get(&at).unwrap_or(&at))
     }
 
-    /// The parents that git would show of a commit whose object names these.
+    /// The effective parents of a commit whose object names these.
     pub fn parents(&self, oid: Oid, named: &[Oid]) -> Vec<Oid> {
         if self.shallow.contains(&oid) {
             return Vec::new();
@@ -282,8 +283,8 @@ fn unreadable(path: &Path, error: &git2::Error) -> GitError {
     GitError::Unreadable { path: path.to_owned(), what: error.message().to_owned() }
 }
 
-/// Whether an object can be given to libgit2, which never comes back from a loose object that is cut short (1.9: it
-/// waits for more of the compressed bytes, of which there are none). Packed objects are fine.
+/// Whether libgit2 can read an object. libgit2 1.9 hangs on a truncated loose object, because it waits for more
+/// compressed bytes. Packed objects are fine.
 pub(super) fn is_readable(git: &git2::Repository, object: Oid) -> bool {
     let name = object.to_string();
     match File::open(git.commondir().join("objects").join(&name[..2]).join(&name[2..])) {
@@ -292,7 +293,7 @@ pub(super) fn is_readable(git: &git2::Repository, object: Oid) -> bool {
     }
 }
 
-/// Whether a loose object is as long as its head says: `commit 123`, a zero byte, and so many bytes, compressed.
+/// Whether a loose object has the length in its header: `commit 123`, a zero byte, and 123 bytes, compressed.
 fn loose_is_whole(file: File) -> bool {
     let mut text = ZlibDecoder::new(BufReader::new(file));
     let mut head = Vec::new();
@@ -305,12 +306,12 @@ fn loose_is_whole(file: File) -> bool {
         }
     }
     let size = std::str::from_utf8(&head).ok().and_then(|head| head.split_once(' ')?.1.parse::<u64>().ok());
-    // One byte more than it says is enough to know that the head is wrong.
+    // One extra byte is enough to detect a wrong header.
     let mut read = |size: u64| std::io::copy(&mut text.by_ref().take(size + 1), &mut std::io::sink());
     size.filter(|size| *size < LARGEST_OBJECT).is_some_and(|size| read(size).is_ok_and(|read| read == size))
 }
 
-/// The folder with HEAD: `path` itself, its `.git`, or what its `.git` file names (gitrepository-layout(5)).
+/// The folder with HEAD: `path` itself, its `.git`, or the target of its `.git` file (gitrepository-layout(5)).
 fn git_folder(path: &Path) -> Option<PathBuf> {
     let dot = path.join(".git");
     if dot.is_file() {
@@ -337,7 +338,7 @@ enum Extensions {
     Partial,
 }
 
-/// Looks at the extensions that the configuration names, before libgit2 refuses them all with the same words.
+/// Checks the extensions in the configuration, because libgit2 has the same error for all.
 fn extensions(path: &Path, common: &Path) -> Result<Extensions, GitError> {
     let Ok(config) = git2::Config::open(&common.join("config")) else { return Ok(Extensions::Readable) };
     let value = |name: &str| config.get_string(&format!("extensions.{name}")).ok();
@@ -348,7 +349,7 @@ fn extensions(path: &Path, common: &Path) -> Result<Extensions, GitError> {
     if value("refstorage").is_some_and(|format| !format.eq_ignore_ascii_case("files")) {
         return Err(GitError::Reftable(path.to_owned()));
     }
-    // Version 0 has no extensions that a reader must know (git's repository-version.txt).
+    // Version 0 has no mandatory extensions (git's repository-version.txt).
     if version == 0 {
         return Ok(Extensions::Readable);
     }
@@ -365,8 +366,8 @@ fn extensions(path: &Path, common: &Path) -> Result<Extensions, GitError> {
     Ok(if partial { Extensions::Partial } else { Extensions::Readable })
 }
 
-/// A bare repository whose objects and refs are another's. libgit2 refuses partial clones for their configuration
-/// alone; what they lack is noticed here wherever it is asked for.
+/// Creates a bare repository that uses another's objects and refs, because libgit2 rejects partial clones by their
+/// configuration. Missing objects are handled by each caller.
 fn stand_in(folder: &Path, common: &Path) -> std::io::Result<TempDir> {
     use std::os::unix::fs::symlink;
     let dir = tempfile::Builder::new().prefix("backproof-git-").tempdir()?;

@@ -11,7 +11,7 @@ fn refusal(path: &Path) -> GitError {
 }
 
 #[test]
-fn unreadable_repository_is_refused_with_its_remedy() {
+fn unreadable_repository_is_rejected_with_its_remedy() {
     let dir = tempfile::tempdir().unwrap();
     let at = |name: &str| dir.path().join(name);
     fs::create_dir(at("empty")).unwrap();
@@ -45,10 +45,10 @@ fn unreadable_repository_is_refused_with_its_remedy() {
 }
 
 #[test]
-fn repository_of_another_user_is_refused() {
+fn repository_of_another_user_is_rejected() {
     let fixture = Fixture::new();
     fixture.mainline();
-    // Only root can give files away; anybody else has to take what belongs to root, where there is such a repository.
+    // Only root can change a file's owner. Other users need an existing repository that belongs to root.
     if !rustix::process::geteuid().is_root() {
         return;
     }
@@ -94,7 +94,7 @@ fn worktrees_share_the_index_of_their_repository() {
     let before = files();
     let index = Repository::open(&worktree).unwrap().index(&cache, &|_| {}).unwrap();
     assert_eq!(files(), before);
-    // HEAD is the worktree's own.
+    // Each worktree has its own HEAD.
     assert_eq!(index.ask(&bug, "HEAD").unwrap().finding.states.only(), Some(State::HalfFixed));
     let clone = fixture.dir.path().join("clone");
     git(fixture.dir.path(), &["clone", "--quiet", "linux.git", "clone"]);
@@ -108,7 +108,7 @@ fn grafts_and_replaced_commits_are_followed() {
     let fixture = Fixture::new();
     let mainline = fixture.mainline();
     let bug = bug(&mainline);
-    // A vendor's import, to which its true history is tied.
+    // A vendor's import, grafted onto its true history.
     let files = [("Makefile", makefile("4.19.57")), (FILE, "a_text_of_a_vendor_kernel\n".to_owned())];
     let files = files.each_ref().map(|(path, text)| (*path, text.as_str()));
     let import = fixture.commit(&[], "Import", &files);
@@ -123,15 +123,15 @@ fn grafts_and_replaced_commits_are_followed() {
     let tied = fixture.ask(&bug, "vendor");
     assert_eq!(tied.finding.states.only(), Some(State::Fixed), "{}", tied.finding.why);
     assert!(tied.warnings.iter().any(|warning| warning.contains("grafts (1)")), "{:?}", tied.warnings);
-    // A graft that cuts off: nothing before it is known.
+    // A graft without parents hides the earlier history.
     fs::write(&grafts, format!("{}\n", mainline.tip)).unwrap();
     let cut = fixture.ask(&bug, "master").finding;
     assert!(cut.states.iter().count() > 1 && cut.why.contains("cut off"), "{}", cut.why);
-    // A graft that ties a knot.
+    // A graft that creates a cycle.
     fs::write(&grafts, format!("{} {}\n", mainline.v4_14, mainline.tip)).unwrap();
     assert!(fixture.ask(&bug, "master").finding.states.contains(State::Fixed));
     fs::remove_file(&grafts).unwrap();
-    // A commit that is replaced by one that is a backport.
+    // A commit that is replaced by a backport.
     let replacement = fixture.commit(&[mainline.v4_19], &picked, &[("Makefile", &makefile("4.19.57")), (FILE, FIXED)]);
     fixture.git.reference(&format!("refs/replace/{import}"), replacement, true, "").unwrap();
     let replaced = fixture.ask(&bug, "vendor");
@@ -152,7 +152,7 @@ fn replaced_commits_are_judged_by_one_history() {
     for revision in ["vendor", "vendor~1", &name] {
         assert_eq!(fixture.ask(&bug, revision).finding.states.only(), Some(State::Affected), "{revision}");
     }
-    // The message, the parents and the files are the replacement's: the index, the version and the lines agree on it.
+    // The message, the parents and the files are the replacement's, for the index, the version and the lines.
     let mend = fixture.line(broken, &[(&picked(mainline.fix), FIXED)]);
     let release = [("Makefile", makefile("4.19.70")), (FILE, FIXED.to_owned())];
     let other = fixture.commit(&[mend], "net: other", &release.each_ref().map(|(path, text)| (*path, text.as_str())));
@@ -174,7 +174,7 @@ fn replaced_commits_are_judged_by_one_history() {
     assert_eq!(fixture.index().describe("vendor").unwrap().version.unwrap().to_string(), "4.19.70");
     let error = fixture.index().ask(&bug, "vendor~100").map(|_| ()).unwrap_err().to_string();
     assert!(error.contains("no revision `vendor~100`"), "{error}");
-    // One replacement after another, and one of a file.
+    // A chain of replacements, and a replaced file.
     let last = fixture.commit(&[mainline.tip], "net: last", &[]);
     fixture.git.reference(&format!("refs/replace/{other}"), last, true, "").unwrap();
     assert_eq!(fixture.ask(&bug, "vendor").finding.states.only(), Some(State::Fixed));
@@ -182,7 +182,7 @@ fn replaced_commits_are_judged_by_one_history() {
 }
 
 #[test]
-fn history_without_tags_says_what_brings_them() {
+fn history_without_tags_says_how_to_fetch_them() {
     let fixture = Fixture::new();
     let mainline = fixture.mainline();
     let bug = bug(&mainline);
@@ -193,7 +193,7 @@ fn history_without_tags_says_what_brings_them() {
     let says = "fetch --tags";
     let whole = fixture.ask(&bug, "master");
     assert!(whole.warnings.iter().any(|warning| warning.contains(says)), "{:?}", whole.warnings);
-    // Cut off at a release whose tag is not here.
+    // Truncated at a release whose tag is missing.
     fs::create_dir_all(fixture.path().join("info")).unwrap();
     fs::write(fixture.path().join("info/grafts"), format!("{}\n", mainline.v4_19)).unwrap();
     let cut = fixture.ask(&bug, &mainline.v5_1.to_string()).finding;
@@ -216,7 +216,7 @@ fn foreign_root_leaves_absence_open() {
 }
 
 #[test]
-fn revision_that_is_no_commit_gets_a_suggestion() {
+fn revision_that_is_not_a_commit_gets_a_suggestion() {
     let fixture = Fixture::new();
     let mainline = fixture.mainline();
     let bug = bug(&mainline);

@@ -1,7 +1,7 @@
-//! Which carriers of a step still stand: reverts, reverts of reverts, and so on.
+//! Decides which carriers of a step still stand: follows reverts, reverts of reverts, and so on.
 //!
-//! A revert removes the step of every commit before it: two backports of one step are the same lines once they are
-//! merged. Backports after, or beside, the revert stand. A revert counts as long as nothing reverts it.
+//! A revert removes all earlier backports of a step, because after a merge they are the same lines. Backports after the
+//! revert, or on other branches, stand. A revert counts as long as nothing reverts it.
 
 use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
@@ -22,46 +22,46 @@ use super::{GitError, commit};
 use crate::evidence::Strength;
 use crate::matrix::Step;
 
-/// The most reverts that are followed for one step. Linux's longest chain has four.
+/// The most reverts to follow for one step. Linux's longest chain has four.
 const MOST: usize = 128;
 
-/// What became of a step that was found.
+/// The fate of a step that was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct StepStanding {
-    /// Whether it is certain that it stands.
+    /// Whether it surely stands.
     pub must: bool,
     /// Whether it may stand.
     pub may: bool,
-    /// Whether it stands if hints are believed.
+    /// Whether it stands by the hints.
     pub likely: bool,
-    /// The carrier that stands, or else the last that was reverted: its place among the carriers found.
+    /// The index of the carrier that stands, or else of the last one that was reverted.
     pub carrier: usize,
-    /// What reverts that carrier.
+    /// The revert of that carrier.
     pub reverted_by: Option<CarrierPlace>,
     /// Whether only a hint says that it was reverted.
     pub by_hint: bool,
-    /// What may have taken out the carrier, or its revert, in words that cannot be relied on.
+    /// The place that may have removed the carrier or its revert, in unclear words.
     pub doubted_by: Option<CarrierPlace>,
 }
 
 /// A carrier or a revert.
 struct RevertNode {
     place: CarrierPlace,
-    /// Whether it was really seen to be that.
+    /// Whether it was confirmed.
     strong: bool,
-    /// Whether it puts the lines of the step in.
+    /// Whether it adds the lines of the step.
     puts: bool,
-    /// What it reverts, among the nodes.
+    /// The indexes of the nodes that it reverts.
     undoes: Vec<usize>,
-    /// What speaks of reverting it.
+    /// A place that mentions reverting it.
     doubted_by: Option<CarrierPlace>,
 }
 
-/// A revert that was found, and whether by more than its subject.
+/// A revert, and whether more than its subject shows it.
 type Revert = (CarrierPlace, bool);
 
-/// Follows the reverts of a step. `steps` are its own commits and those of later steps: a fix that reverts the break is
-/// the fix.
+/// Follows the reverts of a step. `steps` are its own commits and those of later steps, because a fix that reverts the
+/// break is the fix.
 pub(super) fn standing(
     history: &History,
     step: &Step,
@@ -135,7 +135,7 @@ pub(super) fn standing(
         at += 1;
     }
     for (at, place) in doubts {
-        // What is a step, or was read as a revert, is no mere word.
+        // Steps and known reverts are not unclear mentions.
         if !steps.contains(&place)
             && nodes.iter().all(|node| node.place != place)
             && order.before(nodes[at].place, place)
@@ -146,8 +146,8 @@ pub(super) fn standing(
     Ok(Some(judge(&nodes, applied)))
 }
 
-/// What a revert weighs that says it is one, by the lines that it takes out, or that it puts in where it undoes another
-/// revert. None where it is none: it leaves the step's files as they are, or does the opposite.
+/// The strength of a claimed revert, by the lines that it removes, or adds if it reverts a revert. None if it is not a
+/// revert, because it leaves the step's files unchanged or does the opposite.
 fn weighed(
     history: &History,
     step: &Step,
@@ -169,13 +169,14 @@ fn weighed(
     })
 }
 
-/// Whether a commit changes none of these files, though its tree has one. Where it has none, they have other names there.
+/// Whether a commit changes none of these files, although its tree has one. If it has none, they have other names
+/// there.
 fn leaves(git: &Objects, oid: Oid, files: &[String]) -> bool {
     touches(git, oid, files) == Some(false) && has_any(git, oid, files)
 }
 
 fn judge(nodes: &[RevertNode], applied: usize) -> StepStanding {
-    // Later ones decide about earlier ones, so they are judged first.
+    // Later ones decide about earlier ones, so they are evaluated first.
     let mut by_age: Vec<usize> = (0..nodes.len()).collect();
     by_age.sort_by_key(|at| std::cmp::Reverse(nodes[*at].place));
     let (mut must, mut may, mut likely) = (vec![true; nodes.len()], vec![true; nodes.len()], vec![true; nodes.len()]);
@@ -192,7 +193,7 @@ fn judge(nodes: &[RevertNode], applied: usize) -> StepStanding {
         }
     }
     let rank = |at: &usize| (must[*at], likely[*at], may[*at], nodes[*at].strong);
-    // Of equals the first, because the strongest comes first.
+    // Among equals the first wins, because the strongest comes first.
     let carrier = (0..applied).rev().max_by_key(rank).unwrap_or(0);
     let any = |list: &[bool]| list[..applied].iter().any(|stands| *stands);
     let likely_stands = any(&likely);
@@ -209,7 +210,7 @@ fn judge(nodes: &[RevertNode], applied: usize) -> StepStanding {
     }
 }
 
-/// Answers which of two places comes first.
+/// Decides which of two places comes first.
 struct AncestryOrder<'a> {
     history: &'a History<'a>,
     after: HashMap<u32, Rc<Bits>>,
@@ -233,7 +234,7 @@ impl AncestryOrder<'_> {
     }
 }
 
-/// What reverts a commit with these names and this subject, in this history.
+/// The reverts of a commit with these names and this subject in this history.
 fn reverts_of(
     history: &History,
     names: &[Abbreviation],
@@ -271,13 +272,13 @@ fn reverts_of(
     Ok(found)
 }
 
-/// Whether a subject says, in git's words, that it undoes the commit with this plain subject.
+/// Whether a subject says in git's words that it reverts the commit with this plain subject.
 fn undoes(plain: &str, subject: &str) -> bool {
     reverted_subjects(plain).iter().any(|undone| is_same(&plain_subject(undone.as_bytes()), subject))
 }
 
-/// Commits and patches that speak of reverting a commit with these names and this subject, change its files, and may
-/// mean anything.
+/// Commits and patches that change the files of a commit with these names and this subject, and mention reverting it in
+/// unclear words.
 fn doubts_of(
     history: &History,
     names: &[Abbreviation],
@@ -288,7 +289,7 @@ fn doubts_of(
         |kind: MentionKind| matches!(kind, MentionKind::Reverts | MentionKind::RevertsPartly | MentionKind::MayRevert);
     let mut numbers = BTreeSet::new();
     for name in names {
-        // Also a name too short to be sure of.
+        // This includes names that are too short to be sure.
         numbers.extend(history.store.naming(*name)?.iter().filter(|said| speaks(said.kind)).map(|said| said.number));
     }
     for number in history.store.undoing_subject(subject_hash(subject))? {
@@ -302,7 +303,7 @@ fn doubts_of(
     }
     let mut found = Vec::new();
     for number in numbers {
-        // A merge's message repeats what others did.
+        // A merge's message repeats those of its commits.
         if history.has(number)
             && history.graph.parents(number).len() < 2
             && !leaves(history.repository.git(), history.sha(number)?, files)
@@ -313,7 +314,7 @@ fn doubts_of(
     for (at, patch) in history.packaging.patches.iter().enumerate() {
         let mut said = patch.mentions.iter().filter(|(kind, ..)| speaks(*kind));
         let by_name = said.any(|(_, commit, _)| names.iter().any(|name| name.agrees(*commit)));
-        // A patch that no series names may be applied or not.
+        // A patch outside of any series may or may not be applied.
         let is_lying = !patch.is_applied && undoes(&patch.subject, subject);
         let speaks = by_name || is_lying || patch.doubted.iter().any(|doubted| is_same(doubted, subject));
         if (speaks || patch.is_reversed) && (files.is_empty() || patch.changes(files)) {
@@ -323,7 +324,7 @@ fn doubts_of(
     Ok(found)
 }
 
-/// Whether a message says that it reverts a commit which the repository has, and which is none of these.
+/// Whether a message says that it reverts another existing commit.
 fn reverts_another(history: &History, message: &[u8], names: &[Abbreviation]) -> Result<bool, GitError> {
     for mention in mentions(message).iter().filter(|m| m.kind == MentionKind::Reverts) {
         if !names.iter().any(|name| name.agrees(mention.commit)) && history.only(mention.commit)?.is_some() {
@@ -333,7 +334,7 @@ fn reverts_another(history: &History, message: &[u8], names: &[Abbreviation]) ->
     Ok(false)
 }
 
-/// Reverts of merges that brought a carrier in.
+/// Reverts of the merges that brought a carrier.
 fn reverted_merges(history: &History, found: &[Carrier], order: &mut AncestryOrder) -> Result<Vec<Revert>, GitError> {
     let mut reverts = Vec::new();
     let merges = history.store.reverting_merges()?;
@@ -343,7 +344,7 @@ fn reverted_merges(history: &History, found: &[Carrier], order: &mut AncestryOrd
         let Some(first) = history.graph.parents(merge).first().copied() else { continue };
         for carrier in found {
             let CarrierPlace::Commit(number) = carrier.place else { continue };
-            // Cheap first: most reverted merges are older.
+            // The cheap check comes first, because most reverted merges are older.
             if number <= merge && order.after(number).has(merge) && !order.after(number).has(first) {
                 reverts.push((CarrierPlace::Commit(named.number), true));
             }
@@ -353,8 +354,8 @@ fn reverted_merges(history: &History, found: &[Carrier], order: &mut AncestryOrd
     Ok(reverts)
 }
 
-/// Under which names and which subject a revert is spoken of. Those of the step are not among them, although it may quote
-/// the step's message.
+/// The names and the subject of a revert. They exclude those of the step, although the revert may quote the step's
+/// message.
 fn names_of(
     history: &History,
     place: CarrierPlace,

@@ -1,12 +1,13 @@
-//! Reverts, and reverts of reverts.
+//! Tests reverts, and reverts of reverts.
 
 use super::How;
 use super::fixture::*;
 use crate::evidence::Strength;
 use crate::words::{Role, State};
 
-/// What happens to a stable branch, commit by commit: `+` applies the fix, `-N` reverts the commit at place N by name,
-/// `~N` by its subject only, `/N` in part; `u-` and `u+` are backports of upstream's own revert and re-application.
+/// The rows describe a stable branch, commit by commit: `+` applies the fix, `-N` reverts the commit at place N by
+/// name, `~N` by its subject only, `/N` in part; `u-` and `u+` are backports of upstream's own revert and
+/// re-application.
 #[test]
 fn reverts_are_followed_to_any_depth() {
     let fixture = Fixture::new();
@@ -62,7 +63,7 @@ fn reverts_are_followed_to_any_depth() {
                 ),
                 _ => (FIX_SUBJECT.to_owned(), format!("commit {up_again} upstream.")),
             };
-            // The file's text is left out of it: `what_the_files_say_…` is about that.
+            // The file's text doesn't matter here.
             let text = if *what == "-up" { format!("{HALF}x\n") } else { format!("t_{at}_{}\n", made.len()) };
             tip = fixture.commit(&[tip], format!("{subject}\n\n{body}\n"), &[(FILE, &text)]);
             made.push((tip, subject));
@@ -84,7 +85,7 @@ fn reverts_are_followed_to_any_depth() {
 }
 
 #[test]
-fn revert_takes_out_only_what_came_before_it() {
+fn revert_removes_only_earlier_commits() {
     let fixture = Fixture::new();
     let mainline = fixture.mainline();
     let bug = bug(&mainline);
@@ -95,13 +96,13 @@ fn revert_takes_out_only_what_came_before_it() {
     };
     let stable = fix(base);
     let vendor = fix(base);
-    // The vendor reverts its own pick, and then takes stable's.
+    // The vendor reverts its own pick, and then merges stable's.
     let cleared = revert(vendor, vendor);
     fixture.branch("beside", fixture.commit(&[cleared, stable], "Merge stable", &[(FILE, FIXED)]));
-    // Both are in, and one of them is reverted: the lines are gone.
+    // Both are in. Reverting one of them removes the lines.
     let both = fixture.commit(&[vendor, stable], "Merge stable", &[(FILE, FIXED)]);
     fixture.branch("after", revert(both, stable));
-    // A merge that brought it is reverted as a whole, and then that revert is.
+    // The merge that brought it is reverted, and then that revert is reverted.
     let merge = fixture.commit(&[base, stable], "Merge branch 'net'", &[(FILE, FIXED)]);
     let message =
         format!("Revert \"Merge branch 'net'\"\n\nThis reverts commit {merge}, reversing\nchanges made to {base}.\n");
@@ -160,7 +161,7 @@ fn words_of_undoing_leave_a_step_open() {
     for (name, message, file, ..) in table {
         fixture.branch(name, fixture.commit(&[fixed], message, &[(file, "a_text_of_neither_kind_at_all\n")]));
     }
-    // What brings the break back need not name the commit that took it out.
+    // A commit that re-applies the break need not name the commit that removed it.
     let (subject, text) = (format!("Revert \"{BREAK_SUBJECT}\""), "a_text_of_neither_kind_at_all\n");
     let broken = fixture.line(on_4_19(&fixture, &mainline), &[(&picked(BREAK_SUBJECT, mainline.break_), BROKEN)]);
     let reverted = fixture.line(broken, &[(&format!("{subject}\n\nThis reverts commit {broken}."), NEVER)]);
@@ -184,7 +185,7 @@ fn revert_that_quotes_its_target_does_not_carry_it() {
     let bug = bug(&mainline);
     let broken = broken(&fixture, &mainline);
     let quoting = |subject: &str| picked(&format!("Revert \"{subject}\""), mainline.fix);
-    // The file is of neither kind: it is the messages that are read here.
+    // The file matches neither, so only the messages count.
     let text = "a_text_of_neither_kind_at_all\n";
     let fixed = fixture.line(broken, &[(&picked(FIX_SUBJECT, mainline.fix), FIXED)]);
     fixture.branch("reverted", fixture.line(fixed, &[(&quoting(FIX_SUBJECT), text)]));
@@ -194,7 +195,7 @@ fn revert_that_quotes_its_target_does_not_carry_it() {
     let again = picked(&format!("Reapply \"{FIX_SUBJECT}\""), mainline.fix);
     let reverted = fixture.line(fixed, &[(&quoting(FIX_SUBJECT), text)]);
     fixture.branch("reapplied", fixture.line(reverted, &[(&again, FIXED)]));
-    // By name, too: then the fix is out for certain, however often the revert quotes it.
+    // With the name too, the fix is surely out, however often the revert quotes it.
     let twice =
         fixture.line(reverted, &[(&format!("net: x\n\nThis reverts commit {}.\n", mainline.fix), "another_text\n")]);
     fixture.branch("twice", twice);

@@ -1,4 +1,4 @@
-//! Finds the commit that a revision's name means.
+//! Resolves a revision to its commit.
 
 use std::io;
 
@@ -11,35 +11,34 @@ use super::{GitError, GitIndex, MakefileVersion};
 use crate::evidence::source::SourceFiles;
 use crate::words::CommitId;
 
-/// The longest revision that is looked up, in bytes.
+/// The longest revision to look up, in bytes.
 const LONGEST: usize = 256;
-/// The most parents that a revision like `v5.1~1000` goes back by.
+/// The most steps back in a revision like `v5.1~1000`.
 const MOST_STEPS: usize = 1_000_000;
-/// A Makefile larger than this is not read, in bytes. Linux's has some 70 KiB.
+/// The largest Makefile to read, in bytes. Linux's has some 70 KiB.
 const LARGEST: usize = 4 << 20;
 
-/// What a revision is.
+/// A resolved revision.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Description {
     /// Its commit.
     pub commit: CommitId,
-    /// What its Makefile calls it; none where it holds no kernel tree, or the repository lacks the file.
+    /// The version in its Makefile; none if it has no kernel tree, or the repository lacks the file.
     pub version: Option<MakefileVersion>,
 }
 
 impl GitIndex {
-    /// Says which commit a revision is, and what kernel.
+    /// Describes a revision: its commit and its kernel version.
     ///
-    /// # Errors
-    /// Where there is no such revision, or it is no commit.
+    /// # Errors If there is no such revision, or it is not a commit.
     pub fn describe(&self, revision: &str) -> Result<Description, GitError> {
         let commit = self.resolve(revision)?;
         Ok(Description { commit: commit_id(commit)?, version: self.version_at(commit) })
     }
 
-    /// The commit that a revision names (gitrevisions(7), single ones).
+    /// The commit that a revision names (single revisions of gitrevisions(7)).
     pub(super) fn resolve(&self, revision: &str) -> Result<Oid, GitError> {
-        // The library goes from parent to parent as they were committed, and not as git shows them.
+        // The library ignores grafts, so parents are followed here.
         let overlay = self.repository.overlay();
         if let Some((base, steps)) =
             steps(revision).filter(|_| !overlay.grafts.is_empty() || !overlay.replaced.is_empty())
@@ -90,7 +89,7 @@ impl GitIndex {
         }
     }
 
-    /// The object that a ref of this name leads to and that the repository lacks.
+    /// The missing target of a ref with this name.
     fn dangling(&self, name: &str) -> Option<Oid> {
         let git = self.repository.git().raw();
         let object = git.resolve_reference_from_short_name(name).ok()?.resolve().ok()?.target()?;
@@ -102,11 +101,10 @@ impl GitIndex {
         MakefileVersion::parse(&self.file_at(commit, "Makefile")?)
     }
 
-    /// A file of a commit's tree, as [`SourceFiles`] wants it. None where the tree has none.
+    /// A file of a commit's tree, for [`SourceFiles`]. None if the tree has no such file.
     ///
-    /// # Errors
-    /// Where the repository lacks an object on the way to it, as partial and damaged ones do: what the file says is then
-    /// not known, and not that there is none.
+    /// # Errors If the repository lacks an object on the path, because it is partial or damaged. The file is then
+    /// unknown, not absent.
     pub fn file(&self, commit: &CommitId, path: &str) -> io::Result<Option<Vec<u8>>> {
         let git = self.repository.git();
         let lacks = |what: &str| {
@@ -128,14 +126,14 @@ impl GitIndex {
         }
     }
 
-    /// A file of a commit's tree. None where there is none, or the repository lacks it.
+    /// A file of a commit's tree. None if there is none, or the repository lacks it.
     pub(super) fn file_at(&self, commit: Oid, path: &str) -> Option<Vec<u8>> {
         let git = self.repository.git();
         let TreeEntry::File(id) = git.entry(git.commit(commit)?.tree, path) else { return None };
         git.file(id).filter(|file| file.text.len() <= LARGEST).map(|file| file.text.clone())
     }
 
-    /// Tags and branches that look like this name, the nearest first.
+    /// Tags and branches with a similar name, the nearest first.
     fn near(&self, revision: &str) -> Vec<String> {
         let tips = self.repository.tips().unwrap_or_default();
         let names = tips.iter().filter_map(|tip| {
@@ -174,8 +172,8 @@ impl SourceFiles for GitFiles<'_> {
     }
 }
 
-/// What stands before `~2^3` at the end of a revision, and which parent to go to, time after time. None where a revision
-/// has no such end.
+/// Splits a suffix such as `~2^3` off a revision, and lists the parents to follow in order. None if a revision has no
+/// such suffix.
 fn steps(revision: &str) -> Option<(&str, Vec<usize>)> {
     let tail = revision.rfind(|c: char| !c.is_ascii_digit() && c != '~' && c != '^').map_or(0, |at| at + 1);
     let begin = tail + revision.get(tail..)?.find(['~', '^'])?;
@@ -196,7 +194,7 @@ fn steps(revision: &str) -> Option<(&str, Vec<usize>)> {
     (!base.is_empty()).then_some((base, steps))
 }
 
-/// A commit in the program's words.
+/// Converts a commit's id.
 pub(super) fn commit_id(oid: Oid) -> Result<CommitId, GitError> {
     oid.to_string().parse().map_err(|_| GitError::Sha256(oid.to_string().into()))
 }

@@ -1,30 +1,30 @@
-//! An RPM spec file: which patches it names, and which of those it always applies.
+//! Parses an RPM spec file: which patches it names, and which of those it always applies.
 
 use std::collections::{BTreeMap, HashMap};
 
 /// The most passes over a line that expand macros.
 const MOST_PASSES: usize = 8;
 
-/// What a spec file says of patches.
+/// The patches of a spec file.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Spec {
-    /// The files of patches that are always applied, in order; unknown macros are left in.
+    /// The files of patches that are always applied, in order. Unknown macros stay in the names.
     pub applied: Vec<String>,
-    /// The files of patches that may be applied the other way round, or taken out again.
+    /// The files of patches that may be applied in reverse, or removed again.
     pub reversed: Vec<String>,
     /// Whether it names patches at all.
     pub has_patches: bool,
 }
 
-/// Reads a spec file. Whatever depends on a condition is not applied for certain.
+/// Parses a spec file. Conditional patches are not surely applied.
 pub(super) fn parse(text: &str) -> Spec {
     let mut macros: HashMap<String, String> = HashMap::new();
-    // By number: the file, and whether the line that names it stands under no condition.
+    // By number: the file, and whether its line is unconditional.
     let mut named: BTreeMap<u64, (String, bool)> = BTreeMap::new();
     let mut spec = Spec::default();
     let (mut depth, mut shell, mut section) = (0usize, 0usize, String::new());
     let mut next = 0;
-    // Whether a here-document has begun, whose end is not looked for; whether all patches may be taken out again.
+    // Whether a here-document has begun, because its end is not detected; and whether all patches may be removed again.
     let (mut is_lost, mut takes_all_out) = (false, false);
     let text = text.replace("\\\r\n", " ").replace("\\\n", " ");
     for line in text.lines() {
@@ -43,7 +43,7 @@ pub(super) fn parse(text: &str) -> Spec {
         if let "%global" | "%define" = first {
             let mut words = line.splitn(3, char::is_whitespace).skip(1);
             if let (Some(name), Some(value)) = (words.next(), words.next()) {
-                // What depends on a condition, or has two values, is not known.
+                // A conditional value, or one of two, is unknown.
                 let value = if is_certain { value.trim() } else { "%{?}" };
                 let known = macros.insert(name.to_owned(), value.to_owned());
                 if known.is_some_and(|known| known != value) {
@@ -96,7 +96,7 @@ pub(super) fn parse(text: &str) -> Spec {
             let one =
                 |number: u64| named.get(&number).filter(|(_, is_certain)| *is_certain).map(|(file, _)| file.clone());
             match first {
-                // A cluster of options may hide -N, so only plain options are certain.
+                // A group of short options may include -N, so only plain options are certain.
                 "%autosetup" if !words.iter().any(|word| word.starts_with('-') && word.contains('N')) => {
                     spec.applied.extend(all());
                 }
@@ -143,7 +143,7 @@ fn files(names: &[String], macros: &HashMap<String, String>) -> Vec<String> {
     files
 }
 
-/// Whether an option makes `patch` do something else than apply: `-R` in any cluster, `--reverse`, `--dry-run`.
+/// Whether an option makes `patch` do something other than apply: `-R` in any group, `--reverse`, `--dry-run`.
 fn is_odd_option(word: &str) -> bool {
     match word.strip_prefix("--") {
         Some(long) => long.starts_with('r') || long.starts_with('d'),
@@ -164,7 +164,7 @@ fn patch_numbers(words: &[&str]) -> Vec<u64> {
             Some("") => rest.next().copied(),
             Some(number) => Some(number),
             None if word.starts_with('-') => {
-                // Options that take a word of their own.
+                // These options take an argument.
                 if let "-b" | "-z" | "-d" | "-F" | "-o" | "-p" = *word {
                     rest.next();
                 }
@@ -174,7 +174,7 @@ fn patch_numbers(words: &[&str]) -> Vec<u64> {
         };
         numbers.extend(number.and_then(|number| number.parse::<u64>().ok()));
     }
-    // Without a number it is the first.
+    // Without a number it means the first patch.
     if numbers.is_empty() && !words[1..].iter().any(|word| word.starts_with("-P")) {
         numbers.push(0);
     }
@@ -207,7 +207,7 @@ fn is_section(word: &str) -> bool {
     SECTIONS.contains(&word)
 }
 
-/// A name with the macros replaced that are known.
+/// A name with known macros expanded.
 fn expand(name: &str, macros: &HashMap<String, String>) -> String {
     let mut name = name.to_owned();
     for _ in 0..MOST_PASSES {

@@ -1,4 +1,4 @@
-//! Commits with the subject of a step: a hint, or evidence where the patch or the lines are the same too.
+//! Finds commits with the subject of a step: a hint, or evidence if the patch or the lines are the same too.
 
 use std::cell::LazyCell;
 use std::collections::BTreeSet;
@@ -18,7 +18,7 @@ use super::trailers::mentions;
 use super::{GitError, commit};
 use crate::matrix::Step;
 
-/// The most commits of the same subject whose patches are compared.
+/// The most commits with the same subject whose patches are compared.
 const MOST_PATCHES: usize = 32;
 
 pub(super) fn by_subject(
@@ -31,8 +31,8 @@ pub(super) fn by_subject(
     let git = history.repository.git();
     let subject = plain_subject(step.subject.as_bytes());
     let of = carriers.model;
-    // Comparing two trees of Linux is the slowest part of a question, and few steps share their subject with other
-    // commits.
+    // This is lazy, because comparing two trees of Linux is the slowest part of a question, and few steps share their
+    // subject with other commits.
     let model = LazyCell::new(|| of.and_then(|model| patch_id(git, model)));
     let mut compared = 0;
     for number in history.store.with_subject(subject_hash(&subject))? {
@@ -77,7 +77,7 @@ pub(super) fn by_subject(
         };
         let how = match other {
             None => how,
-            // The step was applied again upstream, under another name.
+            // Upstream applied the step again, as another commit.
             Some((other, line)) if model.is_some() && patch_id(git, other) == *model => {
                 carriers.names.push(whole(other));
                 How::Trailer { line }
@@ -101,7 +101,7 @@ pub(super) fn by_subject(
     Ok(())
 }
 
-/// The commit that a message says it carries, where the repository has it and it is not the step; and the line.
+/// The commit that a message claims to carry, if the repository has it and it is not the step; and the line.
 fn other_upstream(
     history: &History,
     said: &[Mention],

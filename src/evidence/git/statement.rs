@@ -1,12 +1,12 @@
-//! The statements of a message: a line, or the lines that one pair of brackets holds together.
+//! Splits a message into statements: a line, or the lines inside one pair of brackets.
 
 use std::cell::OnceCell;
 
 use super::message::{Abbreviation, names};
 
-/// The most lines that are joined for one pair of brackets.
+/// The most lines to join for one pair of brackets.
 const MOST_LINES: usize = 6;
-/// The longest line whose words are looked at, in bytes. Lists of commits are not longer; dumps of memory are.
+/// The longest line to split into words, in bytes. Lists of commits are shorter, but memory dumps are longer.
 const LONGEST: usize = 2_000;
 /// Words between two names of a list.
 const BETWEEN: [&str; 7] = ["and", "commit", "commits", "upstream", "plus", "the", "or"];
@@ -24,7 +24,7 @@ pub(super) struct StatementWord {
 /// One statement.
 #[derive(Clone, Debug)]
 pub(super) struct Statement {
-    /// Its first line, and the one behind its last.
+    /// Its first line, and the one after its last.
     pub first: usize,
     pub end: usize,
     pub text: String,
@@ -49,7 +49,7 @@ pub(super) fn statements<'a>(lines: &'a [&'a [u8]]) -> impl Iterator<Item = Stat
                 at += 1;
             }
             if is_open(&text) {
-                // They are not closed: a line like any other.
+                // Unclosed brackets make an ordinary line.
                 at = first + 1;
                 text = String::from_utf8_lossy(&line[..line.len().min(LONGEST)]).into_owned();
             }
@@ -75,7 +75,7 @@ impl Statement {
         self.text.starts_with(['[', '('])
     }
 
-    /// What stands before its colon, where it is a trailer: a few words at most.
+    /// Its key before the colon, if it is a trailer: a few words at most.
     pub fn key(&self) -> String {
         let (key, _) = self.text.split_once(':').unwrap_or_default();
         let is_key = key.len() <= 40 && key.split_whitespace().count() <= 4;
@@ -89,12 +89,12 @@ impl Statement {
         !key.is_empty() && names(key.as_bytes()).is_empty()
     }
 
-    /// Whether its sentence ends with it.
+    /// Whether it ends its sentence.
     pub fn ends_sentence(&self) -> bool {
         self.text.ends_with(['.', ')', ']', ';', ':', '"'])
     }
 
-    /// Whether a list that it has goes on in the next line.
+    /// Whether its list continues in the next line.
     pub fn goes_on(&self) -> bool {
         let text = self.text.trim_end();
         text.ends_with([',', ':', '&', '+']) || self.words().last().is_some_and(|word| word.text == "and")
@@ -105,7 +105,7 @@ impl Statement {
         begins_with_name(self.text.as_bytes()) || self.text.starts_with(['*', '-', '+', '|'])
     }
 
-    /// The first name of a commit and those in a list with it, and the words before and after. None where there is none.
+    /// The first list of commit names, with the words before and after. None if there is none.
     pub fn run(&self) -> Option<(&[StatementWord], Vec<Abbreviation>, &[StatementWord])> {
         if names(self.text.as_bytes()).is_empty() {
             return None;
@@ -127,7 +127,7 @@ impl Statement {
     }
 }
 
-/// Whether a line begins with a commit's name, behind a bullet, a bracket, or the word commit.
+/// Whether a line begins with a commit's name, perhaps after a bullet, a bracket, or the word commit.
 pub(super) fn begins_with_name(line: &[u8]) -> bool {
     let text = String::from_utf8_lossy(&line[..line.len().min(200)]);
     let text = text.trim_start_matches(|c: char| c.is_ascii_punctuation() || c.is_whitespace());
@@ -144,7 +144,7 @@ pub(super) fn begins_with_name(line: &[u8]) -> bool {
 fn words(text: &str) -> Vec<StatementWord> {
     let mut found = Vec::new();
     let text = without_quotations(text);
-    // Words of seven letters that could be digits are names only where there is no better one.
+    // Words of seven letters that could be digits are names only if there is no better one.
     let best = names(text.as_bytes());
     for chunk in text.split_whitespace() {
         if chunk.contains("://") {
@@ -189,7 +189,7 @@ fn without_quotations(text: &str) -> String {
         }
         _ => text.to_owned(),
     };
-    // A pair of brackets right behind a name, and a subject between them.
+    // A subject in brackets directly after a name.
     for (at, _) in text.match_indices(" (") {
         let name = text[..at].rsplit(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
         if Abbreviation::parse(name.as_bytes()).is_some()

@@ -1,18 +1,18 @@
-//! Turns what is known of each step into the possible states.
+//! Derives the possible states from the presence of each step.
 
 use std::collections::BTreeMap;
 
 use crate::evidence::{StateSet, Strength};
 use crate::words::{Role, State};
 
-/// What is known of one step in a kernel.
+/// Whether a kernel has a step, as far as known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::evidence) struct Presence {
     /// Whether it may be in.
     pub may: bool,
     /// Whether it must be in.
     pub must: bool,
-    /// Whether it is in, if hints are believed. None where there is no hint.
+    /// Whether it is in by the hints; none if there is no hint.
     pub hint: Option<bool>,
 }
 
@@ -21,7 +21,7 @@ impl Presence {
     pub const OUT: Self = Self { may: false, must: false, hint: None };
     pub const OPEN: Self = Self { may: true, must: false, hint: None };
 
-    /// Whether it is in, where that is known and hints are believed.
+    /// Whether it is in, by evidence or else by hints.
     fn believed(self) -> Option<bool> {
         self.hint.or(if self.must {
             Some(true)
@@ -32,7 +32,7 @@ impl Presence {
         })
     }
 
-    /// What is known of both together: whether both are in.
+    /// Whether both are in.
     fn and(self, other: Self) -> Self {
         let hint = match (self.believed(), other.believed()) {
             _ if self.hint.is_none() && other.hint.is_none() => None,
@@ -48,7 +48,7 @@ impl Presence {
         Self { may: !self.must, must: !self.may, hint: self.hint.map(|hint| !hint) }
     }
 
-    /// What is known of both: whether one of them is in.
+    /// Whether at least one of them is in.
     fn or(self, other: Self) -> Self {
         self.not().and(other.not()).not()
     }
@@ -68,13 +68,14 @@ pub(in crate::evidence) struct ChainPresence {
     pub break_: Presence,
     pub half_fix: Presence,
     pub fix: Presence,
-    /// `IN` where this kernel needs none.
+    /// `IN` if this kernel doesn't need it.
     pub fix_of_fix: Presence,
 }
 
 impl ChainPresence {
-    /// The chain of these steps. Of several breaks, or half fixes, one is enough to be in; several fixes are in together or
-    /// are half a fix. A break that no dossier names has always been there; a repair that none names is in no kernel.
+    /// Combines these steps into a chain. One of several breaks or half fixes is enough. Several fixes must all be in,
+    /// or count as a half fix. A break that the dossier doesn't name was always there; a fix that it doesn't name is in
+    /// no kernel.
     pub fn of(steps: impl IntoIterator<Item = (Role, Presence)>) -> Self {
         let mut of_role: BTreeMap<Role, Vec<Presence>> = BTreeMap::new();
         for (role, presence) in steps {
@@ -92,7 +93,7 @@ impl ChainPresence {
         }
     }
 
-    /// The states that are possible, with or without believing hints.
+    /// The possible states, with or without hints.
     fn states(&self, hints: bool) -> StateSet {
         let mut states = Vec::new();
         for fix in self.fix.possible(hints) {
@@ -104,7 +105,7 @@ impl ChainPresence {
                             (_, _, true, false) => vec![State::FixedWithDefect],
                             (true, true, false, _) => vec![State::HalfFixed],
                             (true, false, false, _) => vec![State::Affected],
-                            // A repair without what it repairs: the break came some other way, or was taken out.
+                            // With a half fix but no break, the break came another way, or was removed.
                             (false, true, false, _) => vec![State::NeverHad, State::HalfFixed],
                             (false, false, false, _) => vec![State::NeverHad],
                         });
@@ -115,7 +116,7 @@ impl ChainPresence {
         states.into_iter().collect()
     }
 
-    /// What it comes to. What was really seen goes first, as long as it tells affected from not; else hints may.
+    /// The conclusion. Evidence wins if it separates affected from not affected; else hints may decide.
     pub fn conclude(&self) -> (StateSet, Strength) {
         let strong = self.states(false);
         let weak = self.states(true);

@@ -1,11 +1,11 @@
-//! Subjects of commits, as they are compared: what trees and people put round a subject does not count.
+//! Compares subjects of commits, ignoring what trees and people put around them.
 
 use sha2::{Digest as _, Sha256};
 
 use super::message::LONGEST;
 use super::subject_forms::undone_at_start;
 
-/// The most subjects that one message may quote. Squashed updates of vendors quote thousands.
+/// The most subjects that one message may quote. Vendors' squashed updates quote thousands.
 const MOST: usize = 20_000;
 /// Words that trees put before a subject, with a colon: Android's, ChromeOS's, Ubuntu's, and those of vendors that
 /// follow them. `FROMGIT(v2):` is the same mark.
@@ -41,9 +41,9 @@ const MARKS: [&str; 30] = [
     "wip",
     "fixup",
 ];
-/// The most of a subject that is compared, in characters: some commits have their whole message in one line.
+/// The longest part of a subject to compare, in characters, because some commits have their whole message in one line.
 const LONGEST_SUBJECT: usize = 1_000;
-/// How deep reverts of reverts are read in a subject.
+/// The deepest nesting of reverts to parse in a subject.
 const DEEPEST: usize = 16;
 /// What people put around a subject.
 const QUOTATION_MARKS: [char; 7] = ['"', '\'', '`', '\u{201c}', '\u{201d}', '\u{2018}', '\u{2019}'];
@@ -78,8 +78,8 @@ pub(in crate::evidence) fn is_mark(text: &str) -> bool {
     MARKS.iter().any(|known| known.eq_ignore_ascii_case(word))
 }
 
-/// A plain subject as it is compared: regardless of case, of quotation marks, of full stops at its end, and of the words
-/// in which it says that it reverts another.
+/// A plain subject in the form for comparisons, which ignores case, quotation marks, trailing full stops, and the
+/// wording of reverts.
 pub(super) fn folded(plain: &str) -> String {
     let mut rest: String = plain.chars().take(LONGEST_SUBJECT).collect();
     let mut reverts = String::new();
@@ -99,7 +99,7 @@ pub(super) fn is_same(one: &str, other: &str) -> bool {
     one == other || folded(one) == folded(other)
 }
 
-/// What the index keeps of a plain subject.
+/// The hash of a plain subject for the index.
 pub(super) fn subject_hash(plain: &str) -> i64 {
     let digest = Sha256::digest(folded(plain).as_bytes());
     let mut first = [0; 8];
@@ -107,14 +107,14 @@ pub(super) fn subject_hash(plain: &str) -> i64 {
     i64::from_be_bytes(first)
 }
 
-/// The subjects that a message quotes: what a list of changes has on a line, or quotation marks around it.
+/// The subjects that a message quotes: lines of a list of changes, and texts in quotation marks.
 pub(super) fn quoted_subjects(message: &[u8]) -> Vec<String> {
     let message = &message[..message.len().min(LONGEST)];
     let mut found = framed_subjects(message.split(|b| *b == b'\n').next().unwrap_or_default());
     for whole in message.split(|b| *b == b'\n').skip(1) {
         let line = whole.trim_ascii();
         let text = String::from_utf8_lossy(line);
-        // A line of its own, as `git log` indents it, or of a numbered list.
+        // A separate line, indented as by `git log`, or in a numbered list.
         let is_indented = whole.starts_with(b" ") || whole.starts_with(b"\t");
         let numbered = text.split_once(['.', ')', ']']).filter(|(number, _)| {
             let number = number.trim_start_matches(['[', '(', '#']);
@@ -123,7 +123,7 @@ pub(super) fn quoted_subjects(message: &[u8]) -> Vec<String> {
         let alone = numbered.map(|(_, rest)| rest.trim_start()).or(is_indented.then_some(&*text));
         let alone = alone.filter(|text| !text.contains("-by: "));
         let item = ["* ", "- ", "+ "].iter().find_map(|mark| text.strip_prefix(mark));
-        // A commit's name may stand before the subject, or behind it in brackets.
+        // A commit's name may precede the subject, or follow it in brackets.
         let item = item.map(|item| item.rsplit_once(" (").map_or(item, |(subject, _)| subject));
         let item = item.map(without_name);
         let mut marks = text.split('"');
@@ -132,7 +132,7 @@ pub(super) fn quoted_subjects(message: &[u8]) -> Vec<String> {
             [first, text.split_once('"').and_then(|(_, rest)| rest.rsplit_once('"')).map(|(inside, _)| inside)];
         // `abcdef123456 tcp: x`, and a subject alone below a heading.
         let named = Some(without_name(&text)).filter(|rest| rest.len() < text.len());
-        // Every subject of Linux says what it is about before a colon.
+        // Every Linux subject has a topic before a colon.
         let subjects = item.into_iter().chain(alone).chain(named).chain(quoted.into_iter().flatten());
         let subjects = subjects.filter(|text| text.contains(": "));
         found.extend(subjects.map(|subject| plain_subject(subject.as_bytes())));
@@ -145,8 +145,8 @@ pub(super) fn quoted_subjects(message: &[u8]) -> Vec<String> {
     found
 }
 
-/// What a subject may be with something round it: `tcp: x (#1234)`, `!1234 tcp: x`, `tcp: x [OLK-5.10]`,
-/// `4.19: tcp: x (bsc#1)`, `Backport to 4.19: tcp: x`, `Pull request #12: tcp: x`.
+/// The possible subjects inside a framed one: `tcp: x (#1234)`, `!1234 tcp: x`, `tcp: x [OLK-5.10]`, `4.19: tcp: x
+/// (bsc#1)`, `Backport to 4.19: tcp: x`, `Pull request #12: tcp: x`.
 fn framed_subjects(subject: &[u8]) -> Vec<String> {
     let plain = plain_subject(subject);
     let mut bare = plain.as_str();
@@ -178,7 +178,7 @@ fn framed_subjects(subject: &[u8]) -> Vec<String> {
     found
 }
 
-/// What stands behind the name of a commit that a text begins with.
+/// The text after a leading commit name.
 fn without_name(text: &str) -> &str {
     match text.split_once([' ', ':']) {
         Some((name, rest)) if super::message::Abbreviation::parse(name.as_bytes()).is_some() => rest.trim_start(),

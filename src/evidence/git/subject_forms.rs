@@ -1,30 +1,28 @@
-//! The words that take a commit out, bring it back, or leave it out. Messages of commits and changelogs of packages are
-//! read by this one list.
+//! Words that revert, re-apply or omit a commit, for both commit messages and package changelogs.
 //!
-//! A subject that begins with such a word (`Revert "…"`, `Reapply "…"`, `tcp: back out …`) is taken for a revert. Any
-//! other sentence with such a word beside a commit's name or subject is a reason to doubt that the commit still stands,
-//! and no more than that.
+//! A subject that begins with such a word (`Revert "…"`, `Reapply "…"`, `tcp: back out …`) counts as a revert. Any
+//! other sentence with such a word next to a commit's name or subject only puts the commit in doubt.
 
 use super::message::{Mention, MentionKind, names};
 
-/// The most subjects that one message is taken to speak of.
+/// The most subjects to find in one message.
 const MOST_SUBJECTS: usize = 64;
-/// The most quotation marks that are tried as the end of one quotation: subjects have some of their own.
+/// The most quotation marks to try as the end of a quotation, because subjects have some of their own.
 const MOST_ENDS: usize = 8;
-/// What people put around a subject, as they open and close.
+/// Pairs of quotation marks around a subject.
 const QUOTES: [(char, char); 5] =
     [('"', '"'), ('\'', '\''), ('`', '`'), ('\u{201c}', '\u{201d}'), ('\u{2018}', '\u{2019}')];
 
-/// What a word does to the commit that follows it.
+/// The effect of a word on the commit after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::evidence) enum Verb {
     TakesOut,
     TakesPartOut,
-    /// It takes out what took the commit out.
+    /// It reverts the commit's revert.
     BringsBack,
 }
 
-/// How a subject begins that does something to another commit. `Reapply` is git's own word (git-revert(1)).
+/// The beginnings of subjects that revert or re-apply another commit. `Reapply` is git's own word (git-revert(1)).
 const VERBS: [(Verb, &[&str]); 3] = [
     (
         Verb::TakesOut,
@@ -80,28 +78,28 @@ const VERBS: [(Verb, &[&str]); 3] = [
         ],
     ),
 ];
-/// Words that say that what they name was left out.
+/// Words that say that a commit was omitted.
 const LEFT_OUT: &str = "not never skip skips skipped skipping deferred defer postponed omitted omit left dropped drop large \
     missing excluded ignored instead pending todo cannot unneeded unnecessary declined rejected later unapplied unmerged";
-/// Words beside a subject or a CVE that say something else than that it was put in.
+/// Words next to a subject or a CVE that mean something other than adding it.
 const TURNING: &str = "no nor none without wip tbd rfc fixup only known bad but except before until unless if when needs \
     need needed required requires may might could would planned take takes took taken conflict conflicts fails failed off was were";
-/// How words begin that do.
+/// Stems of more such words.
 const TURNING_STEMS: &str = "supersed obsolet replac prepar prereq partial partly test selftest kselftest vulnerab affect \
     regress broke break caus workaround mitigat disput await document";
-/// How words begin that say that something was left out or taken out.
+/// Stems of words that say that something was omitted or removed.
 const REMOVING_STEMS: &str = "drop remov delet disabl skip defer postpon omit exclud ignor declin reject";
-/// What stands between such a word and the subject.
+/// Words between such a word and the subject.
 const CONNECTORS: [&str; 9] =
     ["of ", "the ", "commit ", "commits ", "patch ", "changeset ", "change ", "part of ", "parts of "];
-/// The most places of a subject where a word of undoing is looked for: `ALSA: hda: revert "x"`.
+/// The most places in a subject to check for a word of undoing: `ALSA: hda: revert "x"`.
 const MOST_PLACES: usize = 4;
 
-/// The verb that a text begins with, and what stands behind it.
+/// The leading verb of a text, and the rest.
 pub(in crate::evidence) fn leading_verb(text: &str) -> Option<(Verb, &str)> {
     let lower = text.to_ascii_lowercase();
     let all = VERBS.iter().flat_map(|(verb, words)| words.iter().map(|word| (*verb, *word)));
-    // The longest, because some begin like others.
+    // The longest match wins, because some verbs are prefixes of others.
     let (verb, word) = all.filter(|(_, word)| lower.starts_with(word)).max_by_key(|(_, word)| word.len())?;
     let rest = text.get(word.len()..)?;
     if !rest.is_empty() && !rest.starts_with([' ', ':']) {
@@ -116,24 +114,23 @@ pub(in crate::evidence) fn leading_verb(text: &str) -> Option<(Verb, &str)> {
     Some((verb, rest))
 }
 
-/// What follows a verb that a text begins with, and whether the verb brings back.
+/// The text after a leading verb, and whether the verb re-applies.
 fn undone(text: &str) -> Option<(bool, &str)> {
     let (verb, rest) = leading_verb(text)?;
-    // `revert to the old way` undoes nothing that has a name.
+    // `revert to the old way` names no commit.
     let is_empty = rest.trim_matches(|c: char| !c.is_alphanumeric()).is_empty();
     let is_named = !is_empty && !rest.starts_with("to ") && !rest.starts_with("back to ");
     is_named.then_some((verb == Verb::BringsBack, rest))
 }
 
-/// The subject that a subject beginning with a word of undoing takes out. What brings a commit back takes its revert out.
+/// The subject that a subject beginning with a word of undoing reverts. Re-applying a commit reverts its revert.
 pub(super) fn undone_at_start(plain: &str) -> Option<String> {
     let (brings, rest) = undone(plain)?;
     Some(if brings { format!("Revert \"{rest}\"") } else { rest.to_owned() })
 }
 
-/// The subjects that a commit's subject says it undoes. Several, where that can be read in several ways: where the
-/// quotation ends (`Revert "x" because of "y"`), and whether what stands before the word belongs to the subject that is
-/// undone (`tcp: revert the limit`).
+/// The subjects that a commit's subject claims to revert. There are several if it is ambiguous where the quotation ends
+/// (`Revert "x" because of "y"`), or whether the topic belongs to the reverted subject (`tcp: revert the limit`).
 pub(in crate::evidence) fn reverted_subjects(plain: &str) -> Vec<String> {
     let mut found = Vec::new();
     let places = plain.match_indices(": ").chain(plain.match_indices(" - "));
@@ -151,7 +148,7 @@ pub(in crate::evidence) fn reverted_subjects(plain: &str) -> Vec<String> {
     found
 }
 
-/// The subjects that a message has beside a word of undoing, except those that its subject says it reverts.
+/// The subjects next to a word of undoing in a message, except those that its own subject claims to revert.
 pub(super) fn doubted_subjects(message: &[u8], claimed: &[Mention]) -> Vec<String> {
     let mut found = Vec::new();
     if !may_speak(message) {
@@ -163,11 +160,11 @@ pub(super) fn doubted_subjects(message: &[u8], claimed: &[Mention]) -> Vec<Strin
         found.extend(quotations(&plain, false));
     }
     for [line, next] in pairs(message, claimed) {
-        // The subject has been looked at as a whole.
+        // The subject is handled separately.
         let line = if line == subject.as_bytes() { &b""[..] } else { line };
         let text = [String::from_utf8_lossy(line), String::from_utf8_lossy(next)].join(" ");
         if found.len() < MOST_SUBJECTS && speaks_of_undoing(&text) {
-            // Each word between quotation marks is no subject.
+            // A single word in quotation marks is not a subject.
             found.extend(quotations(&text, false).into_iter().filter(|subject| subject.contains(' ')));
         }
     }
@@ -177,7 +174,7 @@ pub(super) fn doubted_subjects(message: &[u8], claimed: &[Mention]) -> Vec<Strin
     found
 }
 
-/// The commits that a message names beside a word of undoing, except those in `claimed`.
+/// The commits next to a word of undoing in a message, except those in `claimed`.
 pub(super) fn doubted_commits<'a>(message: &'a [u8], claimed: &[Mention<'a>]) -> Vec<Mention<'a>> {
     let mut found: Vec<Mention> = Vec::new();
     if !may_speak(message) {
@@ -200,8 +197,8 @@ pub(super) fn doubted_commits<'a>(message: &'a [u8], claimed: &[Mention<'a>]) ->
     found
 }
 
-/// Each line of a message and the one below, empty where that begins another paragraph. What a line claims of a commit
-/// (`Fixes: X ("Revert "y"")`) is said of that one, so such lines count as empty.
+/// Each line of a message with the next one, which is empty at the end of a paragraph. Lines that make a claim about a
+/// commit (`Fixes: X ("Revert "y"")`) count as empty, because their words are about that commit.
 fn pairs<'a>(message: &'a [u8], claimed: &[Mention]) -> impl Iterator<Item = [&'a [u8]; 2]> {
     let is_claim = |line: &&[u8]| claimed.iter().any(|mention| mention.line == *line);
     let lines = message.split(|b| *b == b'\n').map(<[u8]>::trim_ascii);
@@ -211,7 +208,7 @@ fn pairs<'a>(message: &'a [u8], claimed: &[Mention]) -> impl Iterator<Item = [&'
     pairs.into_iter().filter(|[line, _]| !line.is_empty())
 }
 
-/// Whether a message can have a word of undoing at all: most have none, and a million are asked.
+/// A quick check for words of undoing, because most of a million messages have none.
 fn may_speak(message: &[u8]) -> bool {
     let text = String::from_utf8_lossy(message).to_ascii_lowercase();
     ["revert", "undo", "undid", "back", "reappl", "re-appl", "unappl", "reinstat"]
@@ -234,12 +231,12 @@ pub(super) fn speaks_of_undoing(text: &str) -> bool {
     words.iter().any(one) || words.windows(2).any(two)
 }
 
-/// Whether a word says that what it stands beside was left out.
+/// Whether a word says that its neighbour was omitted.
 pub(super) fn is_left_out(word: &str) -> bool {
     LEFT_OUT.split_ascii_whitespace().any(|known| known == word)
 }
 
-/// Whether a text beside a subject or a CVE turns what it says: `not applied yet`, `add a test:`, `prepare for`.
+/// Whether a text next to a subject or a CVE changes its meaning: `not applied yet`, `add a test:`, `prepare for`.
 pub(in crate::evidence) fn turns_meaning(text: &str) -> bool {
     let turns = |word: &str| {
         TURNING.split_ascii_whitespace().any(|known| known == word)
@@ -248,7 +245,7 @@ pub(in crate::evidence) fn turns_meaning(text: &str) -> bool {
     takes_back(text) || any_word(text, turns)
 }
 
-/// Whether a heading says that what stands below it was taken out or left out: `Reverted:`, `Drop these patches:`.
+/// Whether a heading says that the items below it were removed or omitted: `Reverted:`, `Drop these patches:`.
 pub(in crate::evidence) fn takes_back(text: &str) -> bool {
     let is_removing = |word: &str| {
         is_left_out(word)
@@ -264,20 +261,20 @@ fn any_word(text: &str, is_so: impl Fn(&str) -> bool) -> bool {
     words.any(is_so)
 }
 
-/// What stands between quotation marks, in every way to read it; or only what begins at the start.
+/// The quoted texts, in every possible reading; or only those that begin at the start.
 fn quotations(text: &str, at_start: bool) -> Vec<String> {
     let mut found = Vec::new();
     for (open, close) in QUOTES {
         let starts = text.match_indices(open).map(|(at, mark)| (at, at + mark.len()));
         for (at, start) in starts.filter(|(at, _)| !at_start || *at == 0).take(MOST_ENDS) {
-            // An apostrophe within a word opens nothing.
+            // An apostrophe inside a word opens no quotation.
             if text[..at].ends_with(char::is_alphanumeric) {
                 continue;
             }
             let rest = &text[start..];
             let ends = rest.match_indices(close).map(|(end, _)| end);
             let ends = ends.filter(|end| !rest[*end..].chars().nth(1).is_some_and(char::is_alphanumeric));
-            // The outermost come first: that is how git nests them.
+            // The outermost come first, because git nests them like that.
             let ends: Vec<usize> = ends.filter(|end| *end > 0).collect();
             found.extend(ends.iter().rev().take(MOST_ENDS).map(|end| rest[..*end].to_owned()));
         }

@@ -1,7 +1,7 @@
 //! Tables of fixed-size records in a file. Every block of a table has a checksum, which is checked whenever it is read.
 //!
-//! The checksums and the first key of each block lie in a directory, whose own checksum its reader knows. So a record
-//! that isn't found is known not to be there: neither a damaged key nor a lost block can hide it.
+//! A directory has the checksum and the first key of each block, and its reader knows the directory's own checksum. So
+//! a missing record surely doesn't exist: neither a damaged key nor a lost block can hide it.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -9,12 +9,12 @@ use std::fs::File;
 use std::os::unix::fs::FileExt as _;
 use std::rc::Rc;
 
-/// How large a block is at most, in bytes.
+/// The largest block, in bytes.
 const BLOCK: usize = 4096;
-/// How many blocks are kept in memory: 32 MiB.
+/// The most cached blocks: 32 MiB.
 const KEPT: usize = 8192;
 
-/// Why a file can't be believed.
+/// The defect of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Damage(pub String);
 
@@ -39,7 +39,7 @@ impl Blocks {
         &self.file
     }
 
-    /// Bytes whose checksum is known.
+    /// Reads bytes with a known checksum.
     pub fn read(&self, at: u64, len: usize, expected: u64) -> Result<Vec<u8>, Damage> {
         let bytes = self.unchecked(at, len)?;
         if sum(&bytes) == expected { Ok(bytes) } else { Err(Damage(format!("wrong checksum at offset {at}"))) }
@@ -67,42 +67,42 @@ impl Blocks {
     }
 }
 
-/// A table in a file: where it is, and what is in its blocks.
+/// A table in a file: its position and its blocks.
 pub(super) struct Table {
     at: u64,
-    /// Bytes of a record.
+    /// The record size in bytes.
     size: usize,
-    /// How many records there are.
+    /// The number of records.
     count: u64,
     /// The first key and the checksum of each block.
     blocks: Vec<[u64; 2]>,
 }
 
 impl Table {
-    /// The table of these records, as it is going to lie at this place. Where records have keys (see
-    /// [`Table::in_range`]), they are sorted by them.
+    /// The table of these records at this future position. Records with keys (see [`Table::in_range`]) must be sorted
+    /// by key.
     pub fn of(at: u64, size: usize, bytes: &[u8]) -> Self {
         let blocks = bytes.chunks(BLOCK / size * size).map(|block| [key(block), sum(block)]).collect();
         Self { at, size, count: (bytes.len() / size) as u64, blocks }
     }
 
-    /// Bytes that it takes in the file.
+    /// Its size in the file, in bytes.
     pub fn len(&self) -> u64 {
         self.count * self.size as u64
     }
 
-    /// How many records there are.
+    /// The number of records.
     pub fn count(&self) -> u64 {
         self.count
     }
 
-    /// Adds what [`Table::decode`] reads.
+    /// Encodes the table for [`Table::decode`].
     pub fn encode(&self, words: &mut Vec<u64>) {
         words.extend([self.at, self.count]);
         words.extend(self.blocks.iter().flatten());
     }
 
-    /// Reads a table of a directory, and leaves what follows. None where it can't be in a file of this length.
+    /// Decodes a table of a directory, and leaves the rest. None if it doesn't fit into a file of this length.
     pub fn decode(words: &mut &[u64], size: usize, file: u64) -> Option<Self> {
         let (head, rest) = words.split_at_checked(2)?;
         let (at, count) = (head[0], head[1]);
@@ -125,8 +125,8 @@ impl Table {
         Ok(block.get(start..start + self.size).map(<[u8]>::to_vec))
     }
 
-    /// Calls `each` with the records whose keys (their first eight bytes, little-endian) are in this range, the ends
-    /// included, until it says no.
+    /// Calls `each` with the records whose keys (their first eight bytes, little-endian) are in this inclusive range,
+    /// until it returns false.
     pub fn in_range(
         &self,
         blocks: &Blocks,
@@ -134,7 +134,7 @@ impl Table {
         high: u64,
         each: &mut dyn FnMut(&[u8]) -> bool,
     ) -> Result<(), Damage> {
-        // Equal keys may begin at the end of the block before.
+        // Equal keys may begin in the previous block.
         let first = self.blocks.partition_point(|[first, _]| *first < low).saturating_sub(1);
         for (at, _) in self.blocks.iter().enumerate().skip(first).take_while(|(_, [first, _])| *first <= high) {
             let block = self.block(blocks, at)?;
@@ -149,7 +149,7 @@ impl Table {
         Ok(())
     }
 
-    /// All records, one after the other.
+    /// All records, concatenated.
     pub fn whole(&self, blocks: &Blocks) -> Result<Vec<u8>, Damage> {
         let bytes = blocks.unchecked(self.at, usize::try_from(self.len()).map_err(|_| Damage::new("too large"))?)?;
         let parts = bytes.chunks(BLOCK / self.size * self.size);
@@ -188,8 +188,8 @@ fn key(record: &[u8]) -> u64 {
     record.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
 }
 
-/// A checksum that any flipped or missing byte changes: each word is mixed in by a step that loses nothing (as in
-/// FNV-1a, but eight bytes at a time, and turned so that the highest bits reach the lowest), and so is the length.
+/// A checksum that any flipped or missing byte changes. Each word is mixed in by a reversible step (as in FNV-1a, but
+/// eight bytes at a time, and rotated so that the highest bits reach the lowest), and so is the length.
 pub(super) fn sum(bytes: &[u8]) -> u64 {
     let mix = |sum: u64, word: u64| (sum ^ word).wrapping_mul(0x0000_0100_0000_01b3).rotate_left(29);
     let (words, rest) = bytes.as_chunks::<8>();

@@ -1,4 +1,4 @@
-//! What the witness says.
+//! The types of the witness's answer.
 
 use std::fmt;
 
@@ -10,31 +10,31 @@ use crate::words::{CommitId, Role};
 /// The answer to one question: a bug, and a revision.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct GitTestimony {
-    /// What it comes to.
+    /// The conclusion.
     pub finding: Finding,
-    /// What was found of each step of the chain, in its order.
+    /// The result for each step of the chain, in order.
     pub steps: Vec<StepFound>,
-    /// What people should know beside that, a sentence each.
+    /// Warnings for people, one sentence each.
     pub warnings: Vec<String>,
-    /// Whether a repair is taken to be in by words alone: the repository has no commit to compare its lines with.
+    /// Whether only words say that a fix is in, because the repository has no commit to compare its lines with.
     #[serde(skip)]
     pub rests_on_words: bool,
 }
 
-/// What was found of one step.
+/// The result for one step.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StepFound {
-    /// Which step.
+    /// The step's role.
     pub role: Role,
-    /// The commit that carries it in the history of the revision; none where there is none, or where it is a patch file.
+    /// The commit that carries it in the history of the revision; none if there is none, or if it is a patch file.
     pub commit: Option<CommitId>,
     /// How it was recognised, or why it was not found.
     pub how: How,
-    /// How much that weighs.
+    /// The strength of the evidence.
     pub strength: Strength,
     /// The earliest tag that has this commit.
     pub first_tag: Option<String>,
-    /// The commit that took it out again, where it no longer stands; a patch file is named by `how` of the reverting.
+    /// The commit or patch file that removed it, if it no longer stands.
     pub reverted_by: Option<String>,
 }
 
@@ -46,9 +46,9 @@ pub enum How {
     Itself,
     /// The dossier knows the commit as a backport.
     KnownBackport {
-        /// The line that it was made for.
+        /// The line of the backport.
         line: String,
-        /// Whether it is another patch under the same subject.
+        /// Whether it is a different patch with the same subject.
         differs: bool,
     },
     /// Its message says which commit it carries.
@@ -58,14 +58,14 @@ pub enum How {
     },
     /// It is the same patch, and has the same subject.
     SamePatch,
-    /// It speaks of the step, and puts its lines in.
+    /// It mentions the step, and adds its lines.
     SameLines,
     /// The step exists in stable trees only; the commit has its subject and files, and its `Fixes:` line names the
     /// step before it.
     SubjectAndFixes,
     /// It has the same subject and changes the same files.
     SameSubject {
-        /// What comparing the patches gave.
+        /// The result of comparing the patches.
         patch: PatchCompared,
     },
     /// A patch file in the series of a packaging tree says which commit it carries.
@@ -86,7 +86,7 @@ pub enum How {
     NotNeeded,
 }
 
-/// What comparing a commit's patch with the upstream one gave.
+/// The result of comparing a commit's patch with the upstream one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum PatchCompared {
@@ -121,7 +121,7 @@ impl fmt::Display for How {
 }
 
 impl How {
-    /// What it weighs.
+    /// The strength of this evidence.
     pub(super) fn strength(&self) -> Strength {
         match self {
             Self::SameSubject { .. } | Self::QuiltSubject { .. } => Strength::Weak,

@@ -1,25 +1,25 @@
-//! What a message claims about the commits that it names: that it carries, reverts or fixes them.
+//! Finds what a message claims about the commits that it names: that it carries, reverts or fixes them.
 //!
-//! A claim is a statement of its own: a trailer (`Git-commit: X`), brackets (`[ Upstream commit X ]`), or a sentence of
-//! nothing but words in which backports and reverts are told (`This is commit X back-ported to 4.19`). A sentence that
-//! says more ("since commit X upstream we refuse") claims nothing.
+//! A claim is a separate statement: a trailer (`Git-commit: X`), brackets (`[ Upstream commit X ]`), or a sentence of
+//! only the words for backports and reverts (`This is commit X back-ported to 4.19`). A sentence with other words
+//! ("since commit X upstream we refuse") claims nothing.
 
 use super::message::{Abbreviation, LONGEST, MOST, Mention, MentionKind, names};
 use super::statement::{Statement, StatementWord, begins_with_name, statements};
 use super::subject::{is_same, plain_subject};
 use super::subject_forms::{doubted_commits, is_left_out, reverted_subjects, speaks_of_undoing};
 
-/// How many lines below `mainline inclusion` the commit may stand: openEuler's and its relatives' form.
+/// How far below `mainline inclusion` the commit may be, in lines. openEuler and its relatives use this form.
 const INCLUSION: usize = 8;
-/// Words that a statement of a revert may have.
+/// Words allowed in a statement of a revert.
 const REVERTING: &str = "this is a an the that it patch commit commits change changes changeset changesets revert reverts \
     reverted reverting reversion of upstream stable mainline original following two three four all both simply just whole \
     entirely completely fully linux parent previous my our earlier manual manually clean cleanly back backs backed backing \
     out backout undo undoes undid and with below bad broken effect effects from";
-/// Words that say that a revert is not one of the whole.
+/// Words that say that a revert is partial.
 const PARTLY: &str = "partial partially partly part parts most mostly some pieces portion portions hunk hunks bits \
     effectively essentially basically half except subset effect effects";
-/// Words that a statement of a backport may have.
+/// Words allowed in a statement of a backport.
 const CARRYING: &str = "this is a an the of from in to as by with for at on it was has been its and both these commit \
     commits commitid id ids patch patches sha sha1 hash change changes version git tree branch repo repository upstream \
     mainline linus s torvalds linux kernel org master main stable next net lts longterm vanilla vger cherry cherrypick \
@@ -27,27 +27,27 @@ const CARRYING: &str = "this is a an the of from in to as by with for at on it w
     applied adapted taken merged merge present found imported equivalent corresponding corresponds original originally \
     rebased forward status origin modified minor conflicts context adjusted trivial manually cleanly clean following all \
     one single two three four squashed combined combination series together into reference ref com";
-/// Words of which a statement of a backport has one.
+/// Words of which a statement of a backport needs one.
 const MARKERS: &str = "upstream mainline linus torvalds cherry cherrypick cherrypicked cherrypicks picked backport \
     backported backports backporting ported port ports porting original originally adapted stable origin vanilla applied";
-/// Words with which a sentence speaks of another commit than its own.
+/// Words that show that a sentence is about another commit.
 const OTHERS: &str = "introduced introduces broke breaks since fixes fixed caused causes regressed regression removed \
     reverted not added changed made did does moved after before until prior follow followup similar see like unlike \
     prerequisite needed required depends dependency without due because missing if when would should could";
-/// Words that say that conflicts are past.
+/// Words that say that conflicts are resolved.
 const SETTLED: &str = "resolved resolve resolving fixed adjusted minor trivial none no solved context contextual";
-/// Keys of trailers that say which commit is carried, without any of [`MARKERS`]: SUSE's, tip's, and what people write.
+/// Keys of trailers for the carried commit that have none of [`MARKERS`]: SUSE's, tip's, and informal ones.
 const KEYS: [&str; 7] =
     ["git-commit", "alt-commit", "commit-id", "linux-commit", "kernel-commit", "linus-commit", "commit-sha1"];
-/// What `git log` puts between a commit's name and its subject.
+/// The headers that `git log` prints between a commit's name and its subject.
 const HEADINGS: [&str; 8] =
     ["Author:", "AuthorDate:", "Commit:", "CommitDate:", "Date:", "Merge:", "Committer:", "Parent:"];
 
-/// All commits that a message names, in its order.
+/// All commits that a message names, in order.
 pub(in crate::evidence) fn mentions(message: &[u8]) -> Vec<Mention<'_>> {
     let message = &message[..message.len().min(LONGEST)];
     let lines: Vec<&[u8]> = message.split(|b| *b == b'\n').map(<[u8]>::trim_ascii).collect();
-    // Most messages name no commit but in a line `Fixes:`, and many none at all.
+    // Most messages name commits only in `Fixes:` lines, and many name none.
     if lines.iter().all(|line| names(line).is_empty()) {
         return Vec::new();
     }
@@ -69,7 +69,7 @@ pub(in crate::evidence) fn mentions(message: &[u8]) -> Vec<Mention<'_>> {
     found
 }
 
-/// The commit whose name a subject has in place of its subject: `sched: Revert 738d2be, simplify set_task_cpu()`.
+/// The commit that a subject reverts by name: `sched: Revert 738d2be, simplify set_task_cpu()`.
 fn reverted_by_subject<'a>(plain: &str, line: &'a [u8]) -> Option<Mention<'a>> {
     let partly = any_in(PARTLY, Statement::of(plain.as_bytes()).words());
     reverted_subjects(plain).iter().find_map(|undone| {
@@ -79,14 +79,14 @@ fn reverted_by_subject<'a>(plain: &str, line: &'a [u8]) -> Option<Mention<'a>> {
     })
 }
 
-/// A message on the way.
+/// The state of parsing a message.
 struct MessageReader<'l, 'a> {
     lines: &'l [&'a [u8]],
     subject: String,
     found: Vec<Mention<'a>>,
-    /// What a list of commits is a list of, while it lasts.
+    /// The kind of mention in the current list of commits.
     list: Option<MentionKind>,
-    /// Whether a statement above says that something is carried, without a name.
+    /// Whether a statement above claims a backport without a name.
     above: bool,
     /// The line of `mainline inclusion`, while its commit is looked for.
     inclusion: Option<usize>,
@@ -104,7 +104,7 @@ fn all_in(lists: &[&str], words: &[StatementWord]) -> bool {
     words.iter().all(|word| word.is_number || lists.iter().any(|list| is_in(list, &word.text)))
 }
 
-/// Whether words say that what they name was not taken: `(not applied)`, `conflicts here; skip it`.
+/// Whether words say that the commit was not applied: `(not applied)`, `conflicts here; skip it`.
 fn negates(words: &[StatementWord]) -> bool {
     words.iter().any(|word| is_left_out(&word.text)) || any_in("conflict conflicts", words) && !any_in(SETTLED, words)
 }
@@ -142,7 +142,7 @@ impl<'a> MessageReader<'_, 'a> {
         let kind = self.kind(statement, before, after, commits.len());
         if let Some(kind) = kind {
             let is_list = matches!(kind, MentionKind::Reverts | MentionKind::MayCarry | MentionKind::Carries);
-            // `This reverts commits A,` goes on below; so does `commits A and`.
+            // `This reverts commits A,` and `commits A and` continue below.
             self.list = (is_list && statement.goes_on()).then_some(kind);
             let merge = kind == MentionKind::Reverts && self.reverts_merge(statement, after);
             let kind = if merge { MentionKind::RevertsMerge } else { kind };
@@ -151,7 +151,7 @@ impl<'a> MessageReader<'_, 'a> {
         }
         match self.list {
             Some(kind) if statement.is_item() => {
-                // An item of a list names one commit, and may quote others; a line of bare names is a list itself.
+                // An item of a list names one commit, and may quote others. A line of bare names is a list itself.
                 let (partly, bare) = (any_in(PARTLY, after), after.is_empty());
                 let kind = match kind {
                     MentionKind::Reverts if partly => MentionKind::RevertsPartly,
@@ -176,7 +176,7 @@ impl<'a> MessageReader<'_, 'a> {
         }
     }
 
-    /// What a list below this statement, which names no commit, is a list of.
+    /// The kind of the list that this statement without a name introduces.
     fn introduces(&self, statement: &Statement) -> Option<MentionKind> {
         if !self.next_names(statement) {
             return None;
@@ -195,22 +195,22 @@ impl<'a> MessageReader<'_, 'a> {
         (statement.text.ends_with(':') || any_in("following squashed", words)).then_some(MentionKind::MayCarry)
     }
 
-    /// Whether the first line below that is not empty is an item of a list of commits.
+    /// Whether the next non-empty line is an item of a list of commits.
     fn next_names(&self, statement: &Statement) -> bool {
         let mut below = self.lines[statement.end..].iter().filter(|line| !line.is_empty());
         let is_item = |line: &[u8]| line.starts_with(b"* ") || line.starts_with(b"- ");
         below.next().is_some_and(|line| begins_with_name(line) || is_item(line) && !names(line).is_empty())
     }
 
-    /// Whether a statement without a name says that what follows is carried: `Upstream Status: linux.git`.
+    /// Whether a statement without a name says that the next commit is carried: `Upstream Status: linux.git`.
     fn says_of_carrying(&self, statement: &Statement) -> bool {
         (statement.is_keyed() || self.next_names(statement))
             && any_in(MARKERS, statement.words())
             && all_in(&[CARRYING], statement.words())
     }
 
-    /// What `git log`'s own heading says, pasted into a message. It is another commit's, unless its subject is this one's
-    /// too, or the text above says that it is carried.
+    /// The kind of a pasted `git log` heading. It belongs to another commit, unless it has this commit's subject, or
+    /// the text above claims a backport.
     fn heading(&self, statement: &Statement, before: &[StatementWord], after: &[StatementWord]) -> Option<MentionKind> {
         let is_bare = after.is_empty() && matches!(before, [word] if word.text == "commit");
         if !is_bare || statement.is_bracketed() {
@@ -276,10 +276,10 @@ impl<'a> MessageReader<'_, 'a> {
         }
         let is_told = all_in(&[CARRYING], before);
         let (bracketed, framed) = (statement.is_bracketed(), statement.is_bracketed() || statement.is_keyed());
-        // `(cherry picked from commit X, with the tests left out)`: brackets may say more behind the name.
+        // `(cherry picked from commit X, with the tests left out)`: brackets may have more text after the name.
         let is_whole = all_in(&[CARRYING], after) || bracketed && any_in(MARKERS, before) && !any_in(OTHERS, after);
         if is_told && is_whole && (framed || starts && !self.continues(statement, after) && begins_well(before)) {
-            // Several commits in a trailer of one's own words, or with a word of parts, are for the files to decide.
+            // If an informal trailer names several commits, or parts, the files must decide.
             let is_clear = count == 1 || bracketed || any_in("upstream mainline", after);
             return Some(if is_clear && !any_in(PARTLY, after) { MentionKind::Carries } else { MentionKind::MayCarry });
         }
@@ -287,7 +287,7 @@ impl<'a> MessageReader<'_, 'a> {
         (any_in(ports, before) && !any_in(OTHERS, after)).then_some(MentionKind::MayCarry)
     }
 
-    /// Whether a statement begins where a sentence can.
+    /// Whether a statement begins at the start of a sentence.
     fn starts(&self, statement: &Statement) -> bool {
         let previous = self.lines[..statement.first].last().copied().unwrap_or_default();
         let ends = |byte: &u8| b".:;!?)]>\"'".contains(byte);
@@ -297,7 +297,7 @@ impl<'a> MessageReader<'_, 'a> {
             || begins_with_name(previous)
     }
 
-    /// Whether the line below goes on with the sentence.
+    /// Whether the next line continues the sentence.
     fn continues(&self, statement: &Statement, after: &[StatementWord]) -> bool {
         let below = self.lines.get(statement.end).copied().unwrap_or_default();
         after.is_empty()
@@ -315,7 +315,7 @@ impl<'a> MessageReader<'_, 'a> {
     }
 }
 
-/// Whether a sentence begins as one that tells what a commit is, and not where or when something was.
+/// Whether a sentence begins like one about what a commit is, not about where or when something happened.
 fn begins_well(before: &[StatementWord]) -> bool {
     before.first().is_none_or(|word| !is_in("in at by with for to on as from it its was has been and of", &word.text))
 }

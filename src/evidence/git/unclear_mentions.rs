@@ -1,7 +1,7 @@
-//! Commits that speak of a step and do not say what they are.
+//! Finds commits that mention a step without a clear claim.
 //!
-//! A backport can say what it is in any words. So a step counts as absent only where no commit that changes its files
-//! speaks of it at all.
+//! A backport can use any words. So a step counts as absent only if no commit that changes its files mentions it at
+//! all.
 
 use std::collections::BTreeSet;
 
@@ -16,11 +16,11 @@ use super::trailers::mentions;
 use super::{GitError, commit};
 use crate::words::Role;
 
-/// The most commits that are looked at for one step.
+/// The most commits to look at for one step.
 const MOST: usize = 256;
 
-/// A commit of this history, or a patch over it, that changes the files of `one`, which has no carrier, and names it, or
-/// says that it fixes what `one` repairs. None where the history is silent.
+/// A commit of this history, or a patch on it, that changes the files of `one`, which has no carrier, and names it, or
+/// claims to fix the same commit. None if there is no such mention.
 pub(super) fn speaks_of(
     history: &History,
     one: &StepSearch,
@@ -73,7 +73,8 @@ pub(super) fn speaks_of(
     Ok((0..history.packaging.patches.len()).find(is_news).map(CarrierPlace::Patch))
 }
 
-/// The commits that name this one so, or may: digits that begin another commit of the repository are that one's.
+/// The commits that may name this one in this way. A short name that fits another commit of the repository means that
+/// one.
 fn naming(history: &History, name: Abbreviation, kinds: &[MentionKind]) -> Result<Vec<u32>, GitError> {
     let mut found = Vec::new();
     for said in history.store.naming(name)?.into_iter().filter(|said| kinds.contains(&said.kind)) {
@@ -92,9 +93,8 @@ fn is_step(history: &History, number: u32, all: &[StepSearch]) -> Result<bool, G
     }))
 }
 
-/// Whether a commit can be the step for all that is known: it changes the step's files, does not undo it, does not repeat
-/// the words of the commit that it carries, and is in no release of kernel.org, unless it claims the step or has lines
-/// of it.
+/// Whether a commit may be the step: it changes the step's files, does not revert it, does not only repeat the message
+/// of the commit that it carries, and is in no kernel.org release, unless it claims the step or has lines of it.
 fn is_news(
     history: &History,
     number: u32,
@@ -137,12 +137,12 @@ fn is_news(
             return Ok(false);
         }
     }
-    // The dossiers know what a release of kernel.org took, except what it took with others under one subject.
+    // The dossiers know what kernel.org's releases have, except for squashed commits.
     let has_lines = || line_effect(history.repository.git(), &one.carriers.patches, oid).puts();
     Ok(is_claim || !is_released(history, number) || has_lines())
 }
 
-/// Whether a release of kernel.org has a commit. What such a release took is known.
+/// Whether a kernel.org release has a commit. The content of such releases is known.
 fn is_released(history: &History, number: u32) -> bool {
     let after = history.graph.descendants(number);
     history.store.tags().iter().any(|tag| tag.is_release && after.has(tag.number))

@@ -1,11 +1,11 @@
-//! Commits that speak of a step without saying that they are it.
+//! Tests commits that mention a step without claiming it.
 
 use super::GitTestimony;
 use super::fixture::*;
 use crate::words::State;
 
 #[test]
-fn step_is_open_where_a_commit_speaks_of_it() {
+fn step_is_open_when_a_commit_mentions_it() {
     let fixture = Fixture::new();
     let mainline = fixture.mainline();
     let bug = bug(&mainline);
@@ -32,7 +32,7 @@ fn step_is_open_where_a_commit_speaks_of_it() {
     for (name, message, file, _) in table {
         fixture.branch(&name.replace([' ', ','], "-"), fixture.commit(&[broken], message, &[(file, text)]));
     }
-    // What a release took is known, as long as it has none of the step's lines.
+    // The content of a release is known, unless it has the step's lines.
     let released = fixture.commit(&[broken], &table[0].1, &[(FILE, &format!("{HALF}a_line_of_its_own_below\n"))]);
     let released = fixture.commit(&[released], "Linux 4.19.60\n", &[("Makefile", &makefile("4.19.60"))]);
     fixture.tag("v4.19.60", released);

@@ -1,4 +1,4 @@
-//! From tips to facts: every commit that is not indexed yet is read once, and numbered after its parents.
+//! Walks from tips to facts: reads each new commit once, and numbers it after its parents.
 
 use std::collections::HashMap;
 
@@ -13,16 +13,16 @@ use super::subject_forms::{doubted_subjects, reverted_subjects};
 use super::trailers::mentions;
 use super::{GitError, IndexProgress};
 
-/// After so many objects the repository is opened again: libgit2 keeps what it read, up to 256 MiB.
+/// The repository is reopened after this many objects, because libgit2 caches up to 256 MiB.
 const REOPEN: usize = 32 * 1024;
 /// How often progress is reported, in commits.
 const TOLD: usize = 8 * 1024;
 
-/// What is known of one commit beside its parents.
+/// The facts of one commit, except its parents.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct CommitFact {
     pub sha: [u8; 20],
-    /// When it was committed, in seconds since 1970.
+    /// The commit time in seconds since 1970.
     pub time: i64,
     /// The hash of its plain subject.
     pub subject: i64,
@@ -32,18 +32,18 @@ pub(super) struct CommitFact {
 #[derive(Default)]
 pub(super) struct CommitFacts {
     pub commits: Vec<CommitFact>,
-    /// Number of the commit, how, and which other.
+    /// The commit's number, the kind of mention, and the mentioned commit.
     pub mentions: Vec<(u32, MentionKind, Abbreviation)>,
-    /// Number of the commit, and the hash of a subject that it speaks of undoing.
+    /// The commit's number, and the hash of a subject that it mentions reverting.
     pub undone_subjects: Vec<(u32, i64)>,
-    /// Number of the commit, and the hash of a subject that it quotes, or of a CVE that it names.
+    /// The commit's number, and the hash of a subject that it quotes, or of a CVE that it names.
     pub quoted_subjects: Vec<(u32, i64)>,
-    /// Commits whose parents are not all here, or were taken away by a graft.
+    /// Commits with parents that are missing or hidden by a graft.
     pub cuts: Vec<u32>,
 }
 
 impl CommitFacts {
-    /// These, and then others.
+    /// Appends others.
     pub fn followed_by(mut self, other: Self) -> Self {
         self.commits.extend(other.commits);
         self.mentions.extend(other.mentions);
@@ -54,13 +54,13 @@ impl CommitFacts {
     }
 }
 
-/// What the first pass knows of the commits, in the order in which they were discovered.
+/// The commits of the first pass, in order of discovery.
 #[derive(Default)]
 struct Discovered {
     facts: Vec<CommitFact>,
-    /// Where a commit's parents are in `parents`, and how many.
+    /// The position and number of a commit's parents in `parents`.
     places: Vec<(u32, u32)>,
-    /// Numbers below `base` are in the index already; those from it on were discovered now.
+    /// Numbers below `base` are already in the index. Higher ones are newly discovered.
     parents: Vec<u32>,
     mentions: Vec<(u32, MentionKind, Abbreviation)>,
     undone_subjects: Vec<(u32, i64)>,
@@ -69,7 +69,7 @@ struct Discovered {
     missing: Vec<u32>,
 }
 
-/// Reads all commits that lead to `tips` and that `known` does not know, and adds them to `graph`.
+/// Reads the ancestors of `tips` that `known` does not have, and adds them to `graph`.
 pub(super) fn walk(
     repository: &Repository,
     tips: &[Oid],
@@ -89,7 +89,7 @@ pub(super) fn walk(
         if !is_readable(&git, *tip) {
             return Err(repository.damaged(*tip, "it is cut short"));
         }
-        // A tag may name a tree or a blob, as linux.git's v2.6.11-tree does.
+        // A tag may name a tree or a blob, such as v2.6.11-tree in linux.git.
         let Ok(object) = git.find_object(*tip, None) else { continue };
         let Ok(commit) = object.peel(ObjectType::Commit) else { continue };
         let id = discover(commit.id(), base, &mut found, &mut ids, &mut open, known)?;
@@ -140,7 +140,7 @@ pub(super) fn walk(
         found.facts[here].subject = subject_hash(&subject);
         let said = mentions(commit.message);
         let mut undone = reverted_subjects(&subject);
-        // A merge's message repeats what others did.
+        // A merge's message repeats those of its commits.
         if commit.parents.len() < 2 {
             undone.extend(doubted_subjects(commit.message, &said));
             let named = unclaimed(commit.message, &said);
@@ -157,7 +157,7 @@ pub(super) fn walk(
     Ok(number(found, &starts, graph))
 }
 
-/// The number of a commit: the index's, or one of its own, under which it is going to be read.
+/// The number of a commit: from the index, or a new one for a commit to read.
 fn discover(
     oid: Oid,
     base: u32,
@@ -182,12 +182,12 @@ fn discover(
     Ok(id)
 }
 
-/// Numbers the commits so that parents come first: depth first, the first parent's history before the others'. A line of
-/// commits so gets neighbouring numbers, and the index is small.
+/// Numbers the commits so that parents come first: depth first, the first parent's history before the others'. This
+/// gives a line of commits neighbouring numbers, which keeps the index small.
 fn number(mut found: Discovered, starts: &[u32], graph: &mut Graph) -> CommitFacts {
     let base = graph.len();
     for id in &found.missing {
-        // As a parent it is gone; children of it are cut off there.
+        // It is removed as a parent, which truncates its children's history there.
         found.places[(id - base) as usize] = (0, 0);
     }
     let missing: std::collections::HashSet<u32> = found.missing.iter().copied().collect();
@@ -225,7 +225,7 @@ fn number(mut found: Discovered, starts: &[u32], graph: &mut Graph) -> CommitFac
                     parents.push(final_numbers[(*parent - base) as usize]);
                 }
             }
-            // Grafts can tie a knot: a parent that is still open is an ancestor of itself. The knot is cut here.
+            // Grafts can create a cycle: a parent that is still open is its own ancestor. The cycle is broken here.
             let number = graph.len();
             if parents.iter().any(|parent| *parent >= number) {
                 cut.insert(id);

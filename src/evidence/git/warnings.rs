@@ -1,4 +1,4 @@
-//! What people should know beside the answer.
+//! Warnings in addition to the answer.
 
 use std::collections::BTreeSet;
 
@@ -63,7 +63,7 @@ impl GitAnswer<'_> {
         Ok(())
     }
 
-    /// Commits that say that they fix a step, and are no step themselves.
+    /// Warns of commits that claim to fix a step but are not steps themselves.
     pub(super) fn later_fixes(&mut self) -> Result<(), GitError> {
         let history = self.history;
         let is_step = |number: u32, oid: Oid| {
@@ -78,7 +78,7 @@ impl GitAnswer<'_> {
         for one in self.found {
             for name in &one.carriers.names {
                 let mut fixes = history.naming(*name, &[MentionKind::Fixes])?;
-                // What this revision lacks matters most.
+                // Fixes that this revision lacks matter most.
                 fixes.sort_by_key(|named| (history.has(named.number), named.number));
                 for named in fixes {
                     let oid = history.sha(named.number)?;
@@ -86,12 +86,12 @@ impl GitAnswer<'_> {
                         continue;
                     }
                     let message = history.message(oid);
-                    // What was amended or dropped is in the index still, and gone from the repository.
+                    // An amended or dropped commit may still be in the index, but is gone from the repository.
                     if message.is_empty() {
                         continue;
                     }
                     let subject = plain_subject(super::commit::subject(&message));
-                    // Thirty stable lines have thirty backports of it: one is enough.
+                    // Thirty stable lines have thirty backports of it, but one warning is enough.
                     if warnings.len() < MOST_WARNINGS && told.insert((one.step.role, subject.clone())) {
                         let here = self.has_it(&subject, named.number)?;
                         let place = if here { "and is in this revision" } else { "and is not in this revision" };

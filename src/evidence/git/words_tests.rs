@@ -1,4 +1,4 @@
-//! What the source of a revision does to an answer that only words of its history give.
+//! Tests how a revision's source affects an answer that only words of its history support.
 
 use super::fixture::*;
 use super::{GitFiles, GitIndex};
@@ -9,7 +9,7 @@ use crate::words::Role;
 
 const OUTPUT: &str = "net/ipv4/tcp_output.c";
 
-/// A tcp_fragment() with these lines where the bug was.
+/// A tcp_fragment() with these lines in place of the bug.
 fn fragment(lines: &str) -> String {
     format!(
         "int tcp_fragment(struct sock *sk, enum tcp_queue tcp_queue,\n\t\t struct sk_buff *skb, u32 len,\n\
@@ -18,7 +18,7 @@ fn fragment(lines: &str) -> String {
     )
 }
 
-/// A refusal above some limit.
+/// A failure above some limit.
 fn refusal(condition: &str) -> String {
     fragment(&format!(
         "\tif (unlikely({condition})) {{\n\t\tNET_INC_STATS(sock_net(sk), LINUX_MIB_TCPWQUEUETOOBIG);\n\
@@ -39,7 +39,7 @@ fn said(of: &Said, witness: Witness) -> &Finding {
 }
 
 #[test]
-fn claim_of_a_repair_without_a_known_form_is_open() {
+fn claimed_fix_in_an_unknown_form_is_open() {
     let bugs = Bugs::built_in();
     let bug = bugs.get(&"tcp-fragment-stall".parse().unwrap()).unwrap();
     let fixture = Fixture::new();
@@ -71,7 +71,7 @@ fn claim_of_a_repair_without_a_known_form_is_open() {
         fixture.branch(&place.replace('/', "-"), fixture.commit(&[half], "Import", &[(place, &patch)]));
     }
     let index = fixture.index();
-    // The history alone believes the message.
+    // The history alone trusts the message.
     assert_eq!(index.ask(bug, "half").unwrap().finding.strength, Strength::Strong);
     let all = look(&index, bug, "half");
     let git = said(&all, Witness::Git);
@@ -85,7 +85,7 @@ fn claim_of_a_repair_without_a_known_form_is_open() {
     for place in places {
         let all = look(&index, bug, &place.replace('/', "-"));
         let source = said(&all, Witness::Source);
-        // The kernel's own folders have no packaging.
+        // The kernel's own folders contain no packaging.
         assert_eq!(source.why.contains("x.patch"), !place.starts_with("net/"), "{place}: {source:?}");
     }
 }
