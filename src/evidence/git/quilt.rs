@@ -87,7 +87,7 @@ impl QuiltPatch {
                 Some((start, line))
             })
             .find(|(_, line)| {
-                *line == b"---\n" || [&b"diff --"[..], b"GitIndex: ", b"--- "].iter().any(|mark| line.starts_with(mark))
+                *line == b"---\n" || [&b"diff --"[..], b"Index: ", b"--- "].iter().any(|mark| line.starts_with(mark))
             })
             .map_or(text.len(), |(start, _)| start);
         let head = &text[..head_end];
@@ -193,5 +193,14 @@ mod tests {
                 assert_eq!(patch.changes(&[file.to_owned()]), other == level, "{top} {other}");
             }
         }
+    }
+
+    #[test]
+    fn head_of_a_patch_ends_at_its_index_line() {
+        let name = "0123456789ab";
+        let parse = |text: String| QuiltPatch::parse("x.patch", text.as_bytes(), &[1]);
+        let diff = "--- a/x.c\n+++ b/x.c\n@@ -1 +1 @@\n-x\n+y\n";
+        assert!(!parse(format!("Subject: x\n\nSee {name}.\n{diff}")).mentions.is_empty());
+        assert!(parse(format!("Subject: x\n\nIndex: a/{name}/x.c\n{diff}")).mentions.is_empty());
     }
 }
