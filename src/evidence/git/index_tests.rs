@@ -167,7 +167,7 @@ fn irregular_index_file_is_replaced() {
         }
         let testimony = fixture.ask(&bug, "master");
         assert_eq!(testimony.finding.states.only(), Some(State::Fixed), "{place}");
-        assert!(testimony.warnings[0].contains("no regular file"), "{:?}", testimony.warnings);
+        assert!(testimony.warnings[0].contains("not a regular file"), "{:?}", testimony.warnings);
         assert!(fs::symlink_metadata(&path).unwrap().is_file());
     }
     let lock = path.with_extension("lock");
