@@ -148,7 +148,7 @@ mod tests {
             ("way-out/secret", "leads out"),
             ("../x", "leaves the source tree"),
             ("/etc/passwd", "leaves the source tree"),
-            ("net", "no file"),
+            ("net", "not a regular file"),
             ("loop", "symbolic links"),
         ] {
             assert!(matches!(read(path), Err(error) if error.contains(why)), "{path}: {:?}", read(path));
