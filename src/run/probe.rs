@@ -1,7 +1,7 @@
-//! Runs the reproducers on the kernel of this very host, which may be a live-patched one that no image shows.
+//! Runs the reproducers on this host's running kernel, which may have live patches that no image shows.
 //!
-//! The agent is executed from memory, makes namespaces of its own and runs the jobs in there; it talks as a guest's
-//! does, and is believed as little. Whatever way this process ends, the kernel kills the agent and all that it started.
+//! The agent runs from memory, creates its own namespaces and runs the jobs in them. Its messages are as untrusted as a
+//! guest's. However this process ends, the kernel kills the agent and everything that it started.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -25,66 +25,66 @@ use crate::matrix::{Bug, ProgramSource, ReproducerSpec};
 use crate::vm::{Conversation, Freeze, HostLoad, HostWatch};
 use crate::words::BugId;
 
-/// Kernels before this one may have the old backport of the fix of tcp-fragment-stall, which can meet a BUG() in the
-/// very circumstances that the reproducers make (`tcp_rtx_queue_tail` with an empty queue). From 4.15 on the
-/// retransmission queue is another one, and there is no such defect.
+/// Older kernels may have a defective backport of the fix of tcp-fragment-stall: the reproducers can make it hit a
+/// BUG() (`tcp_rtx_queue_tail` with an empty queue). Linux 4.15 replaced the retransmission queue, and has no such
+/// defect.
 const FIRST_SAFE: (u32, u32) = (4, 15);
 
-/// What starting, and ending, may take beside the jobs.
+/// Time for the agent to start and to end, beside its jobs.
 const MARGIN: Duration = Duration::from_secs(10);
 
-/// Bytes of the agent's stderr that are kept.
+/// The agent's stderr is cut at this many bytes.
 const MAX_STDERR: usize = 4096;
 
 /// What the reproducers found on this host.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Probed {
-    /// What the reproducer of each bug found.
+    /// The finding of each bug's reproducer.
     pub verdicts: Vec<(BugId, Finding)>,
-    /// Why a bug could not be judged.
+    /// The bugs that could not be judged, with the reason.
     pub not_probed: Vec<(BugId, String)>,
-    /// What the agent remarked.
+    /// The agent's remarks.
     pub notes: Vec<String>,
 }
 
-/// Why nothing could be run.
+/// Why no reproducer could run.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ProbeError {
     /// The kernel may crash.
     #[error(
-        "Linux {0} is not probed while it is in use: kernels before 4.15 may have a defective backport of the fix of \
+        "cannot probe Linux {0} while it is in use: kernels before 4.15 may have a defective backport of the fix of \
          tcp-fragment-stall that crashes under the reproducers; boot its image with `backproof run` instead"
     )]
     MayCrash(String),
     /// The agent could not be started.
-    #[error("the agent could not be started: {0}")]
+    #[error("cannot start the agent: {0}")]
     NotStarted(String),
-    /// The agent could not make its namespaces, or what it needs in them.
-    #[error("the agent could not probe this host: {0}")]
+    /// The agent could not create its namespaces, or what it needs in them.
+    #[error("the agent cannot probe this host: {0}")]
     Refused(String),
     /// The agent did not end in time.
-    #[error("the agent had not ended after {} s, and was killed", .0.as_secs())]
+    #[error("timed out after {} s waiting for the agent to end; it was killed", .0.as_secs())]
     Late(Duration),
-    /// The host did not let the agent run.
-    #[error("{0}, so the reproducers' times prove nothing: run it again")]
+    /// The host froze the agent.
+    #[error("{0}, so the reproducers' timings prove nothing; run it again")]
     Frozen(Freeze),
-    /// The agent broke its own protocol.
+    /// The agent broke the protocol.
     #[error("the agent sent {0}")]
     Protocol(String),
 }
 
-/// Runs the reproducers of these bugs on the kernel `release`, which is this host's. Call it from a thread that lives
-/// until it returns: the agent dies with that thread.
+/// Runs the reproducers of these bugs on this host's kernel, `release`. Call it from a thread that outlives the call:
+/// the agent dies with that thread.
 ///
 /// # Errors
-/// Where no reproducer could be run.
+/// If no reproducer could run.
 pub fn probe_host(bugs: &[&Bug], release: &str) -> Result<Probed, ProbeError> {
     if base_version(release).is_none_or(|version| version < FIRST_SAFE) {
         return Err(ProbeError::MayCrash(release.to_owned()));
     }
     let patience = HostLoad::beside(1, 1).patience();
     let job = |bug: &&Bug| {
-        // A user's own program would be root here, and not in a guest.
+        // A user's own program would run as root on the host, outside any guest.
         let ours = |r: &&ReproducerSpec| matches!(r.program, ProgramSource::BuiltIn { .. });
         let deadline = bug.reproducer.as_ref().filter(ours)?.deadline.saturating_mul(patience);
         Some(Job::new(bug.id.as_str(), u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX)))
@@ -101,7 +101,7 @@ pub fn probe_host(bugs: &[&Bug], release: &str) -> Result<Probed, ProbeError> {
     }
 }
 
-/// What the messages come to for each bug, on a host that was too busy or not.
+/// Judges each bug by the messages. `busy` says how the host was overloaded, if it was.
 fn settle(bugs: &[&Bug], messages: &[Message], busy: Option<&str>) -> Probed {
     let mut probed = Probed::default();
     let report = |bug: &BugId| -> Option<&Report> {
@@ -122,7 +122,7 @@ fn settle(bugs: &[&Bug], messages: &[Message], busy: Option<&str>) -> Probed {
                 probed.not_probed.push((bug.id.clone(), why + &busy));
             }
             None => {
-                let why = "the agent said nothing of it: only its own reproducers run on a live host".to_owned();
+                let why = "the agent did not report it: only built-in reproducers run on a live host".to_owned();
                 probed.not_probed.push((bug.id.clone(), why));
             }
         }
@@ -137,7 +137,7 @@ fn settle(bugs: &[&Bug], messages: &[Message], busy: Option<&str>) -> Probed {
 /// The agent's process. Killed when it goes out of scope.
 struct Agent {
     child: Child,
-    /// The file that it was executed from.
+    /// Its executable.
     _memory: OwnedFd,
 }
 
@@ -150,22 +150,22 @@ impl Agent {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let child = command.spawn().map_err(|error| match error.kind() {
             io::ErrorKind::PermissionDenied => ProbeError::NotStarted(format!(
-                "{error}: this host refuses programs that are in memory only (vm.memfd_noexec, or a security module)"
+                "{error}: this host forbids programs in memory (vm.memfd_noexec, or a security module)"
             )),
             _ => failed(error),
         })?;
         let mut agent = Self { child, _memory: memory };
-        // A plan fits a pipe, so that this does not wait. The pipe stays open: the agent ends when it closes.
+        // A plan fits in the pipe, so this never blocks. The pipe stays open, because the agent ends when it closes.
         let mut line = serde_json::to_vec(plan).map_err(|error| ProbeError::NotStarted(error.to_string()))?;
         line.push(b'\n');
         if let Some(stdin) = &mut agent.child.stdin {
-            // Where the agent has ended already, its stderr tells why.
+            // If the agent has already ended, its stderr says why.
             let _ = stdin.write_all(&line);
         }
         Ok(agent)
     }
 
-    /// Hears the agent out.
+    /// Reads all messages until the agent ends.
     fn listen(&mut self, jobs: &[Job], limit: Duration) -> Result<Vec<Message>, ProbeError> {
         let (Some(mut stdout), Some(mut stderr)) = (self.child.stdout.take(), self.child.stderr.take()) else {
             return Err(ProbeError::NotStarted("it has no pipes".to_owned()));
@@ -186,7 +186,7 @@ impl Agent {
             let mut ready: Vec<PollFd<'_>> =
                 pipes.into_iter().map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)).collect();
             let timeout = Timespec { tv_sec: left.as_secs() as i64, tv_nsec: i64::from(left.subsec_nanos()) };
-            // An interrupted poll has seen nothing.
+            // The poll was interrupted.
             if poll(&mut ready, Some(&timeout)).is_err() {
                 continue;
             }
@@ -209,23 +209,23 @@ impl Agent {
         }
         let complaint = String::from_utf8_lossy(&complaint);
         let complaint = complaint.trim().trim_start_matches("backproof-agent: ").to_owned();
-        let why = if complaint.is_empty() { format!("it ended before its time ({status})") } else { complaint };
+        let why = if complaint.is_empty() { format!("it ended early ({status})") } else { complaint };
         Err(ProbeError::Refused(format!("{why}{}", remedy(&Knobs::read()))))
     }
 }
 
 impl Drop for Agent {
     fn drop(&mut self) {
-        // One that has ended is not killed again, and its children have died with it.
+        // An agent that has ended ignores this, and its children died with it.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// A file in memory that can be executed.
+/// An executable file in memory.
 fn in_memory(program: &[u8]) -> io::Result<OwnedFd> {
     let create = |flags| memfd_create("backproof-agent", flags);
-    // MFD_EXEC: since 6.3, and wanted where vm.memfd_noexec=1; older kernels say EINVAL to it.
+    // vm.memfd_noexec=1 requires MFD_EXEC; kernels before 6.3 reject it with EINVAL.
     let file = create(MemfdFlags::CLOEXEC | MemfdFlags::EXEC).or_else(|error| match error {
         rustix::io::Errno::INVAL => create(MemfdFlags::CLOEXEC),
         other => Err(other),
@@ -235,7 +235,7 @@ fn in_memory(program: &[u8]) -> io::Result<OwnedFd> {
     Ok(file.into())
 }
 
-/// The settings that keep an ordinary user, or anybody, from making namespaces.
+/// The settings that can forbid creating namespaces.
 #[derive(Clone, Debug, Default)]
 struct Knobs {
     root: bool,
@@ -256,21 +256,21 @@ impl Knobs {
     }
 }
 
-/// What to do about namespaces that could not be made.
+/// What to do if the agent could not create namespaces.
 fn remedy(knobs: &Knobs) -> &'static str {
     match knobs {
-        Knobs { root: true, .. } => "; inside a container its own profile (seccomp) may forbid it: run it on the host",
+        Knobs { root: true, .. } => "; in a container, its seccomp profile may forbid it: run it on the host",
         Knobs { unprivileged_userns_clone: Some(0), .. } => {
-            "; kernel.unprivileged_userns_clone is 0, so that only root may make user namespaces: run it as root"
+            "; kernel.unprivileged_userns_clone is 0, so only root may create user namespaces: run it as root"
         }
         Knobs { apparmor_restrict: Some(1..), .. } => {
-            "; kernel.apparmor_restrict_unprivileged_userns is set, so that AppArmor keeps ordinary users from it: run it \
-             as root"
+            "; kernel.apparmor_restrict_unprivileged_userns is set, so AppArmor forbids it to ordinary users: run it as \
+             root"
         }
         Knobs { max_user_namespaces: Some(0), .. } => {
-            "; user.max_user_namespaces is 0, so that there are no user namespaces: run it as root"
+            "; user.max_user_namespaces is 0, so there are no user namespaces: run it as root"
         }
-        _ => "; root may be able to: run it as root",
+        _ => "; root may be allowed to: run it as root",
     }
 }
 

@@ -1,4 +1,4 @@
-//! All that is needed to boot a guest again, byte for byte.
+//! Everything needed to boot a guest again, byte for byte.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,10 +13,10 @@ use crate::matrix::MachineType;
 use crate::regular;
 use crate::vm::{Accel, Deadlines, GuestSpec, HostLoad};
 
-/// Bytes of an image or initramfs that are read.
+/// The largest image or initramfs, in bytes.
 const MAX_FILE: u64 = 4 << 30;
 
-/// One boot, recorded: boot.json in the boot's folder.
+/// The record of one boot: boot.json in the boot's folder.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Recording {
     /// The kernel image, in the cache.
@@ -24,7 +24,7 @@ pub struct Recording {
     pub image: PathBuf,
     /// SHA-256 of the image.
     pub image_sha256: String,
-    /// What the image calls itself, where it tells.
+    /// The release that the image names, if any.
     #[serde(default)]
     pub release: Option<String>,
     /// The initramfs, in the cache.
@@ -32,7 +32,7 @@ pub struct Recording {
     pub initramfs: PathBuf,
     /// SHA-256 of the initramfs.
     pub initramfs_sha256: String,
-    /// Words for the kernel's command line beside those that every guest gets.
+    /// Parameters for the kernel's command line, beside those of every guest.
     pub cmdline: Option<String>,
     /// QEMU's machine.
     pub machine: MachineType,
@@ -40,49 +40,49 @@ pub struct Recording {
     pub memory_mib: u32,
     /// Guest processors.
     pub cpus: u32,
-    /// How long the guest may take until its agent speaks, where the matrix says so.
+    /// The matrix's limit for the time until the agent responds, if it has one.
     pub boot_limit: Option<Duration>,
     /// What ran the guest.
     pub accel: Accel,
-    /// What the agent was told to do.
+    /// The agent's jobs.
     pub plan: Plan,
-    /// boot.sh: the QEMU command, to run by hand. Not in boot.json, for it lies beside it.
+    /// boot.sh, the QEMU command to run by hand. It is a file of its own, beside boot.json.
     #[serde(skip)]
     pub script: Vec<u8>,
 }
 
-/// A guest that cannot be booted again.
+/// Why a guest cannot be booted again.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordingError {
-    /// A file that it was booted from cannot be read.
-    #[error("{what} {path} cannot be read: it has left the cache; run the matrix again", path = path.display())]
+    /// A file of the boot cannot be read.
+    #[error("cannot read {what} {path}: it is no longer in the cache; run the matrix again", path = path.display())]
     Gone {
-        /// What it was.
+        /// `the kernel image` or `the initramfs`.
         what: &'static str,
-        /// Where it was.
+        /// Its path.
         path: PathBuf,
         /// Why.
         source: io::Error,
     },
     /// A file has changed since.
-    #[error("{what} {path} is not what was booted then: its SHA-256 is {found}, and was {wanted}", path = path.display())]
+    #[error("{what} {path} has changed since that boot: its SHA-256 is {found}, and was {wanted}", path = path.display())]
     Changed {
-        /// What it was.
+        /// `the kernel image` or `the initramfs`.
         what: &'static str,
-        /// Where it is.
+        /// Its path.
         path: PathBuf,
-        /// What it is now.
+        /// Its SHA-256 now.
         found: String,
-        /// What it was.
+        /// Its SHA-256 at that boot.
         wanted: String,
     },
 }
 
 impl Recording {
-    /// The guest of this recording, with its files checked to be those of then.
+    /// The guest of this recording. Its files are checked by their SHA-256.
     ///
     /// # Errors
-    /// Where a file has gone or is another one.
+    /// If a file is gone or has changed.
     pub fn load(&self) -> Result<GuestSpec, RecordingError> {
         read("the kernel image", &self.image, &self.image_sha256)?;
         Ok(self.spec(read("the initramfs", &self.initramfs, &self.initramfs_sha256)?))
@@ -103,7 +103,7 @@ impl Recording {
         }
     }
 
-    /// How long its waits may take on this host now, beside as many guests as `jobs` allows.
+    /// The guest's deadlines on this host now, with up to `jobs` guests at once.
     pub(super) fn deadlines(&self, jobs: usize) -> Deadlines {
         let deadlines = Deadlines::new(self.accel, HostLoad::beside(jobs, self.cpus));
         self.boot_limit.map_or(deadlines, |limit| deadlines.with_boot_limit(limit))

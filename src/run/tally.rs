@@ -1,4 +1,4 @@
-//! How many cells ended how, whether the controls stood, and the exit code that follows.
+//! Counts of cells by how they ended, faults of controls, and the exit code of a run.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,44 +6,44 @@ use super::cell::Cell;
 use crate::exit::Exit;
 use crate::words::{Expectation, Outcome};
 
-/// How many cells ended how: the summary line, and the exit code.
+/// Counts of cells by how they ended, for the summary line and the exit code.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CellTally {
     /// Cells of kernels that are not affected.
     pub pass: usize,
-    /// Those of them that rest on the silence of a reproducer that has not proven that it would have seen the bug.
+    /// Passes by the silence of a reproducer that never proved that it sees the bug.
     #[serde(default)]
     pub unproven: usize,
     /// Cells of kernels that are affected.
     pub fail: usize,
     /// Cells without a verdict, because something broke.
     pub error: usize,
-    /// Cells whose question does not apply.
+    /// Cells that do not apply to the kernel.
     pub skip: usize,
-    /// Cells that ended unlike their expectation.
+    /// Cells that ended otherwise than expected.
     pub unexpected: usize,
     /// Cells whose strong witnesses contradict each other.
     pub conflicts: usize,
-    /// Unexpected cells that have a verdict: a kernel is not what the matrix says.
+    /// Unexpected cells with a verdict: the matrix is wrong about a kernel.
     pub surprises: usize,
-    /// Unexpected skips: the run did not answer what it was asked.
+    /// Unexpected skips: the run left a question open.
     pub unexpected_skips: usize,
-    /// Cells with a guest's death that nothing explains.
+    /// Cells with an unexplained guest crash.
     #[serde(default)]
     pub unexplained: usize,
     /// Cells of control kernels.
     #[serde(default)]
     pub controls: usize,
-    /// Those of them that were judged unlike their truth: no verdict of the run can be trusted.
+    /// Control cells judged wrongly: no verdict of the run can be trusted.
     #[serde(default)]
     pub controls_wrong: usize,
-    /// Those of them that could not be judged: the reproducer was not proven on this run.
+    /// Control cells without a verdict: this run did not prove the reproducer.
     #[serde(default)]
     pub controls_unproven: usize,
 }
 
 impl CellTally {
-    /// Counts cells.
+    /// Counts these cells.
     pub fn of<'a>(cells: impl IntoIterator<Item = &'a Cell>) -> Self {
         let mut tally = Self::default();
         for cell in cells {
@@ -71,9 +71,9 @@ impl CellTally {
         tally
     }
 
-    /// The exit of a run with these cells: 1 if a kernel is not what the matrix says or witnesses contradict each other, 3
-    /// if something broke (an unexplained guest crash, for example), else 0. A control kernel that was judged wrongly, and an
-    /// unexpected skip, mean that the run has no verdict: 3, whatever the other cells say.
+    /// The run's exit code: 1 if the matrix is wrong about a kernel or witnesses contradict each other, 3 if something
+    /// broke (an unexplained guest crash, for example), else 0. With a wrongly judged control kernel or an unexpected
+    /// skip, the run has no verdict, so it is 3 whatever the other cells say.
     pub fn exit(self) -> Exit {
         if self.controls_wrong > 0 || self.unexpected_skips > 0 {
             Exit::NoVerdict
@@ -90,27 +90,27 @@ impl CellTally {
 /// What is wrong with a control kernel's cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ControlFault {
-    /// It was judged, or skipped, unlike its truth.
+    /// It was judged wrongly, or skipped.
     Wrong,
     /// It could not be judged.
     Unproven,
 }
 
 impl Cell {
-    /// What is wrong with it, where it is a control kernel's and something is.
+    /// The fault, if this is a control kernel's cell and has one.
     pub fn control_fault(&self) -> Option<ControlFault> {
         let as_made =
             self.expected && (self.outcome != Outcome::Skip || self.expect == Expectation::Outcome(Outcome::Skip));
         match self.outcome {
             _ if !self.control || as_made => None,
             Outcome::Error => Some(ControlFault::Unproven),
-            // A skip that the matrix allows for (the kernel is no longer served) says nothing.
+            // The matrix allows this skip, because the kernel is no longer served. It proves nothing.
             Outcome::Skip if self.expected => Some(ControlFault::Unproven),
             _ => Some(ControlFault::Wrong),
         }
     }
 
-    /// The fault in a sentence: which control, what was expected, what was found.
+    /// The fault in one sentence: the control, the expectation, the outcome.
     pub fn control_complaint(&self) -> Option<String> {
         let under = if self.mitigates { " and mitigated" } else { "" };
         let what = format!(
@@ -126,8 +126,8 @@ impl Cell {
         })
     }
 
-    /// What it ended as, with the state where one remains: a fixed kernel that is called fixed-with-defect is judged
-    /// wrongly too.
+    /// The outcome, with the state if only one remains, because a fixed kernel called fixed-with-defect is judged
+    /// wrongly.
     fn found(&self) -> String {
         match (self.judgement.qualifier(), self.judgement.state) {
             (Some(qualifier), _) => format!("{} ({qualifier})", self.outcome),
@@ -161,7 +161,7 @@ mod tests {
     #[test]
     fn wrong_control_withdraws_every_verdict() {
         let control = |expect, how| cell(&Question { control: true, ..question(expect) }, boots(how), &[]);
-        // expectation, how it was settled, wrong controls, unproven controls, the exit code
+        // expectation, end, wrong controls, unproven controls, exit code
         let table = [
             ("affected", "fail", 0, 0, 0),
             ("pass", "pass", 0, 0, 0),
@@ -185,7 +185,7 @@ mod tests {
         }
         let surprise = cell(&question("pass"), boots("fail"), &[]);
         let cells = [surprise, control("affected", "pass")];
-        assert_eq!(CellTally::of(&cells).exit().code(), 3, "before a surprise's 1");
+        assert_eq!(CellTally::of(&cells).exit().code(), 3, "it wins over a surprise's 1");
         let said = cells[1].control_complaint().unwrap_or_default();
         assert_eq!(said, "control a-kernel a-bug: expected affected, found pass");
         let blind = cell(&Question { control: true, mitigates: true, ..question("fail") }, boots("pass"), &[]);

@@ -1,4 +1,4 @@
-//! Asks the witnesses of a kernel that need no boot.
+//! Asks the witnesses that need no boot about a kernel.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
@@ -17,24 +17,24 @@ use crate::kernel::Kernel;
 use crate::matrix::{Bug, Commit, KernelEntry, Upstream};
 use crate::words::{BugId, KernelName};
 
-/// What was said of a kernel without booting it.
+/// The evidence about a kernel without a boot.
 #[derive(Clone, Debug, Default)]
 pub struct KernelLook {
-    /// Of each bug.
+    /// The evidence about each bug.
     pub said: BTreeMap<BugId, Said>,
-    /// The release that it is, or that its source began as: where its line of releases goes on.
+    /// Its release, or its source's: later releases of its line follow this one.
     pub release: Option<Release>,
 }
 
-/// The repositories that kernels were built from. One worker at a time brings the index of a repository up to date; the
-/// others whose kernels are of the same one wait, and find it ready.
+/// The repositories that kernels were built from. One worker at a time updates the index of a repository. Other workers
+/// that need it wait, and find it up to date.
 #[derive(Default)]
 pub(super) struct Repositories(Mutex<HashMap<PathBuf, Arc<Turn<()>>>>);
 
 impl Repositories {
-    /// Waits until nobody else is at this repository's index.
+    /// Waits until no other worker updates this repository's index.
     async fn turn(&self, repository: &Path, tell: impl Fn(IndexProgress)) -> OwnedMutexGuard<()> {
-        // What cannot be resolved cannot be indexed either, and has its own name.
+        // A path that cannot be resolved cannot be indexed either, so its spelling doesn't matter.
         let path = repository.canonicalize().unwrap_or_else(|_| repository.to_owned());
         let turn = {
             let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -50,7 +50,7 @@ impl Repositories {
     }
 }
 
-/// Asks them about these bugs, in a thread: reading images and sources is work for a processor.
+/// Asks them about these bugs. Reading images and sources keeps a processor busy, so it runs in its own thread.
 pub(super) async fn look(
     entry: &KernelEntry,
     kernel: &Kernel,
@@ -82,7 +82,7 @@ pub(super) async fn look(
                 Ok(description) => {
                     let version = description.version.as_ref().map(ToString::to_string);
                     warnings.extend(of_another_line(&commit.revision, version.as_deref(), kernel.release.as_deref()));
-                    // A tree that is named as such is nearer to the image than what it was checked out from.
+                    // A build tree is closer to the image than the commit that it was checked out from.
                     if exhibits.source.is_none() {
                         exhibits.source = Some(Ok(Box::new(GitFiles { index, commit: description.commit })));
                     }
@@ -103,10 +103,9 @@ pub(super) async fn look(
     looked.await.unwrap_or_else(|died| failed_look(&ids, has_commit, &format!("{died}")))
 }
 
-/// What is known after a look that panicked, which is a mistake in this program: no witness that could have spoken is
-/// silent without a reason.
+/// The evidence after a panic, which is a bug of backproof: every witness gets a finding with the reason.
 fn failed_look(bugs: &[BugId], has_commit: bool, died: &str) -> KernelLook {
-    let why = format!("backproof failed while it looked at the kernel: {died}");
+    let why = format!("backproof itself failed while it examined the kernel: {died}");
     let silent = Witness::ALL.into_iter().filter(|witness| witness.needs_no_boot());
     let silent = silent.filter(|witness| has_commit || *witness != Witness::Git);
     let findings: Vec<Finding> = silent.map(|witness| Finding::unknown(witness, &why)).collect();
@@ -114,24 +113,24 @@ fn failed_look(bugs: &[BugId], has_commit: bool, died: &str) -> KernelLook {
     KernelLook { said: bugs.iter().map(said).collect(), release: None }
 }
 
-/// That git said nothing of a kernel, though a commit is named for it.
+/// The warning that git has no evidence about a kernel although the matrix names its commit.
 fn git_is_silent(why: &GitError) -> String {
-    format!("git said nothing of this kernel: {why}; correct the entry's `git:` in the matrix")
+    format!("no evidence from git about this kernel: {why}; correct the entry's `git:` in the matrix")
 }
 
-/// That a revision is plainly not what the image was built from, where their versions are of different lines.
+/// The warning that the image was not built from this revision, if their versions are of different lines.
 fn of_another_line(revision: &str, version: Option<&str>, release: Option<&str>) -> Option<String> {
     let (version, release) = version.zip(release)?;
     let line = |text| Upstream::prefix(text).map(|(own, ..)| own.line());
     (line(version)? != line(release)?).then(|| {
         format!(
-            "the Makefile of {revision} says {version}, and the image is {release}: the entry's `git:` names another source \
-             than the image was built from"
+            "the Makefile of {revision} says {version}, but the image is {release}: it was not built from the commit that \
+             the entry's `git:` names"
         )
     })
 }
 
-/// Tells how far the index of a kernel's repository is.
+/// Reports the progress of indexing a kernel's repository.
 fn teller(kernel: &KernelName, commit: &Commit, events: &UnboundedSender<Event>) -> impl Fn(IndexProgress) + use<> {
     let (kernel, repository, events) = (kernel.clone(), commit.repository.clone(), events.clone());
     move |progress| {
@@ -139,7 +138,7 @@ fn teller(kernel: &KernelName, commit: &Commit, events: &UnboundedSender<Event>)
     }
 }
 
-/// The index of the repository that a commit is in, made or brought up to date.
+/// The up-to-date index of a commit's repository.
 fn index(commit: &Commit, folder: &Path, tell: impl Fn(IndexProgress) + 'static) -> Result<GitIndex, GitError> {
     let index = Repository::open(&commit.repository)?.index(folder, &tell)?;
     Ok(index.telling(tell))
@@ -154,7 +153,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_revision_of_another_line_than_the_image_is_warned_of() {
+    fn revision_of_another_line_than_the_image_gets_a_warning() {
         for (version, release, warned) in [
             (Some("4.19.57"), Some("6.1.0-25-amd64"), true),
             (Some("6.1.192"), Some("6.1.0-25-amd64"), false),
@@ -187,7 +186,7 @@ mod tests {
         let first = repositories.turn(folder.path(), tell).await;
         drop(repositories.turn(Path::new("another one, which is not there"), tell).await);
         assert_eq!(told.get(), 0);
-        // The same one, in other words.
+        // Another spelling of the same path.
         let same = folder.path().join(".");
         let mut second = pin!(repositories.turn(&same, tell));
         let waits = std::future::poll_fn(|context| Poll::Ready(second.as_mut().poll(context).is_pending())).await;
