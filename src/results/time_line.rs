@@ -1,5 +1,5 @@
-//! Time lines of the natural road as files: a table of every segment, and a time-sequence graph of them, as known from
-//! tcptrace, that a browser shows.
+//! Time lines of natural connections as files: a table of all segments, and a time-sequence graph (as from tcptrace)
+//! for a browser.
 
 use std::fmt::Write as _;
 
@@ -10,11 +10,11 @@ mod svg;
 
 pub use svg::svg;
 
-/// The longest name of a time line in a file's name, in bytes.
+/// The most bytes of a time line's name in a file name.
 const NAME_MAX: usize = 60;
 
-/// The part of a file's name that a time line's own name becomes; `None` where nothing of it can be one. The name comes
-/// from a guest: only letters, digits and `. _ + -` remain of it, and what is between them becomes one `-`.
+/// A time line's name as part of a file name, or `None` if nothing usable is left. The name comes from a guest, so it
+/// keeps only letters, digits and `. _ + -`, and one `-` replaces each run of other characters.
 pub fn file_part(name: &str) -> Option<String> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || "._+-".contains(c);
     let words: Vec<&str> = name.split(|c| !allowed(c)).filter(|word| !word.is_empty()).collect();
@@ -22,16 +22,16 @@ pub fn file_part(name: &str) -> Option<String> {
     (part.len() <= NAME_MAX && part.starts_with(|c: char| c.is_ascii_alphanumeric())).then_some(part)
 }
 
-/// A segment and what its place in the time line tells of it.
+/// A segment, and what its position in the time line shows.
 #[derive(Clone, Copy, Debug)]
 struct Placed<'a> {
     segment: &'a Segment,
-    /// Its first byte. Sequence numbers count from the connection's first, so that what is beyond half of their space
-    /// is before it: a keep-alive probe.
+    /// Its first byte. Sequence numbers count from the connection's first, so numbers in the upper half of their space
+    /// lie before it: keep-alive probes.
     from: i64,
     /// The byte after its last.
     to: i64,
-    /// Whether it repeats data that was sent before (as opposed to new data, or none).
+    /// Whether it repeats data.
     again: bool,
 }
 
@@ -53,12 +53,12 @@ fn signed(number: u32) -> i64 {
     i64::from(number.cast_signed())
 }
 
-/// Every segment as a row of tab-separated values, below a line that explains the columns and one that names them.
+/// All segments as rows of tab-separated values, below a line that explains the columns and one that names them.
 pub fn tsv(segments: &[Segment]) -> String {
     let mut text = String::from(
-        "# seconds since the first segment; way: `data` is sent by the data's sender, `back` by its receiver; seq, end: \
-         its first byte and the byte after its last, from the connection's first; ack: what it acknowledges; flags: of \
-         its TCP header; sack: ranges that it acknowledges selectively; again: it repeats data; lost: the wire lost it\n\
+        "# seconds since the first segment; way: `data` from the data's sender, `back` from its receiver; seq, end: \
+         first byte and the byte after the last, relative to the connection's first; ack: acknowledged up to here; \
+         flags: of the TCP header; sack: selectively acknowledged ranges; again: it repeats data; lost: on the wire\n\
          seconds\tway\tseq\tend\tack\tflags\tsack\tagain\tlost\n",
     );
     for Placed { segment, from, to, again } in place(segments) {
@@ -79,7 +79,7 @@ pub fn tsv(segments: &[Segment]) -> String {
     text
 }
 
-/// The flags of a TCP header by name (RFC 9293, section 3.1; RFC 3168 for the last two).
+/// The names of a TCP header's flags (RFC 9293, section 3.1; RFC 3168 for the last two).
 fn flags(bits: u8) -> String {
     const NAMES: [&str; 8] = ["FIN", "SYN", "RST", "PSH", "ACK", "URG", "ECE", "CWR"];
     let set = NAMES.iter().enumerate().filter(|(bit, _)| bits >> bit & 1 == 1);
@@ -97,8 +97,8 @@ mod tests {
         Segment { at_us, data_way, seq, length, ack, flags, sack: Vec::new(), lost: false }
     }
 
-    /// A connection as the bug leaves it: a loss, duplicate acknowledgements with SACK, and one retransmission that is
-    /// lost too; then silence, but for a keep-alive probe.
+    /// A connection that the bug stalls: a loss, duplicate acknowledgements with SACK, one lost retransmission, then
+    /// silence except for a keep-alive probe.
     pub(super) fn stall() -> Vec<Segment> {
         let back = |at, ack, sack: &[(u32, u32)]| Segment { sack: sack.to_vec(), ..segment(at, false, 0, 0, ack) };
         vec![
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn a_guest_s_name_becomes_a_part_of_a_file_s_name_or_nothing() {
+    fn guest_name_becomes_part_of_a_file_name_or_nothing() {
         for (name, part) in [
             ("write", Some("write")),
             ("natural write, 1% loss", Some("natural-write-1-loss")),
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn every_segment_is_a_row_and_what_is_sent_again_is_marked() {
+    fn every_segment_is_a_row_and_repeated_data_is_marked() {
         let text = tsv(&stall());
         let rows: Vec<&str> = text.lines().skip(2).collect();
         assert_eq!(rows.len(), stall().len());
@@ -147,9 +147,9 @@ mod tests {
     }
 
     #[test]
-    fn the_graph_of_a_stall_is_the_one_that_people_have_looked_at() {
+    fn graph_of_a_stall_stays_the_reviewed_one() {
         let drawn = svg("stall-break  tcp-fragment-stall  write", &stall());
-        assert_eq!(drawn, include_str!("time_line/stall.svg"), "look at it in a browser, and keep it if it is right");
+        assert_eq!(drawn, include_str!("time_line/stall.svg"), "open it in a browser, and keep it if it is right");
     }
 
     fn any_segment() -> impl Strategy<Value = Segment> {
@@ -178,7 +178,7 @@ mod tests {
             let drawn = svg(&title, &segments);
             prop_assert!(drawn.len() < 64 * 1024, "{} bytes", drawn.len());
             prop_assert!(!drawn.contains("NaN") && !drawn.contains("inf") && !drawn.contains("<script"));
-            // What is drawn stays in the picture.
+            // No line leaves the picture.
             for number in drawn.split("x1=\"").skip(1).filter_map(|rest| rest.split('"').next()) {
                 let x: f64 = number.parse().expect("a number");
                 prop_assert!((0.0..=svg::WIDTH).contains(&x), "{x}");

@@ -1,42 +1,42 @@
-//! An axis: from numbers to places in a picture, and the round numbers that are written beside it.
+//! An axis: maps numbers to pixels, and picks the round numbers beside it.
 
-/// Where a range of numbers lies in a picture.
+/// Maps a range of numbers to a range of pixels.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Axis {
     least: f64,
     most: f64,
-    /// Where the least is, in pixels.
+    /// The pixel of the least number.
     start: f64,
-    /// Where the most is.
+    /// The pixel of the greatest number.
     end: f64,
 }
 
 impl Axis {
-    /// The axis of the numbers from `least` to `most`, which span at least `span`.
+    /// The axis from `least` to `most`, or to `least + span` if that is more.
     pub(super) fn new(least: f64, most: f64, span: f64, start: f64, end: f64) -> Self {
         Self { least, most: most.max(least + span), start, end }
     }
 
-    /// Where a number is; numbers beyond the axis are at its ends.
+    /// The pixel of a number. Numbers beyond the axis are at its ends.
     pub(super) fn at(&self, number: f64) -> f64 {
         let share = (number.clamp(self.least, self.most) - self.least) / (self.most - self.least);
         self.start + share * (self.end - self.start)
     }
 
-    /// Round numbers on the axis, at most a dozen, and the decimals that they need.
+    /// At most a dozen round numbers on the axis, and the decimals that they need.
     pub(super) fn ticks(&self) -> (Vec<f64>, usize) {
         let rough = (self.most - self.least) / 8.0;
         let power = 10_f64.powf(rough.log10().floor());
         let step = [1.0, 2.0, 5.0, 10.0].into_iter().map(|n| n * power).find(|step| *step >= rough).unwrap_or(rough);
         let first = (self.least / step).ceil();
         let ticks = (0..12_u8).map(|n| (first + f64::from(n)) * step).take_while(|tick| *tick <= self.most);
-        // -log10 of a step of at least a microsecond is at most 6.
+        // A step is at least a microsecond, so 6 decimals are enough.
         let decimals = (0..=6_u8).find(|decimals| step * 10_f64.powi(i32::from(*decimals)) >= 0.999).unwrap_or(6);
         (ticks.collect(), usize::from(decimals))
     }
 }
 
-/// A number with a comma between each three digits before its point.
+/// A number with commas between thousands.
 pub(super) fn grouped(number: f64, decimals: usize) -> String {
     let text = format!("{:.decimals$}", number.abs());
     let (whole, rest) = text.split_once('.').map_or((text.as_str(), None), |(whole, rest)| (whole, Some(rest)));

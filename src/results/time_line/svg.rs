@@ -17,14 +17,14 @@ const RIGHT: f64 = WIDTH - 24.0;
 const TOP: f64 = 64.0;
 const BOTTOM: f64 = HEIGHT - 56.0;
 
-/// Segments of one kind that are drawn: more cannot be told apart on so many pixels.
+/// The most segments drawn of one kind: more would blur on this many pixels.
 const DRAWN: usize = 1000;
 
-/// Ranges of one segment's selective acknowledgement: TCP's options have room for four (RFC 2018, section 3).
+/// The most ranges of one selective acknowledgement: TCP's options have room for four (RFC 2018, section 3).
 const RANGES: usize = 4;
 
-/// Colours for both of a browser's schemes, without variables: other viewers know none and would show black. They are
-/// told apart by shape too: new data is a thin line, what is sent again a broad one, what is lost has a cross.
+/// Colours for a browser's light and dark schemes, without variables, because other viewers would show those as black.
+/// Shapes differ too: new data is a thin line, repeated data a broad one, and lost data has a cross.
 const STYLE: &str = "<style>
 text { font: 12px system-ui, sans-serif; fill: #1f2328; }
 line, polyline { fill: none; stroke-width: 1.5; }
@@ -38,7 +38,7 @@ text { fill: #e6edf3; } .paper { fill: #0d1117; } .grid { stroke: #30363d; }
 </style>
 ";
 
-/// What the marks mean, in the order of the legend: class, words, the width of the words in pixels.
+/// The legend: class, words, the width of the words in pixels.
 const LEGEND: [(&str, &str, f64); 5] = [
     ("new", "data", 40.0),
     ("again", "data sent again", 104.0),
@@ -47,8 +47,8 @@ const LEGEND: [(&str, &str, f64); 5] = [
     ("sack", "selectively acknowledged", 160.0),
 ];
 
-/// The graph of one connection as a picture that needs no other file. `title` may be any text. Its size is bounded,
-/// whatever the segments are: a long time line is thinned, and says so.
+/// The graph of one connection, in one self-contained file. `title` may be any text. The size is bounded: a long time
+/// line is thinned, and says so.
 pub fn svg(title: &str, segments: &[Segment]) -> String {
     let placed: Vec<Placed> = place(segments).collect();
     let plot = Plot::of(&placed);
@@ -81,7 +81,7 @@ pub fn svg(title: &str, segments: &[Segment]) -> String {
     out
 }
 
-/// At most [`DRAWN`] of these, evenly chosen, the last one among them.
+/// At most [`DRAWN`] of these, evenly spaced, including the last.
 fn thin<'a, 's>(of: &[&'a Placed<'s>]) -> Vec<&'a Placed<'s>> {
     let step = of.len().div_ceil(DRAWN).max(1);
     let mut thinned: Vec<_> = of.iter().rev().step_by(step).copied().collect();
@@ -89,7 +89,7 @@ fn thin<'a, 's>(of: &[&'a Placed<'s>]) -> Vec<&'a Placed<'s>> {
     thinned
 }
 
-/// Text as XML has it, without what XML does not allow (1.0, section 2.2).
+/// Text escaped for XML, with forbidden characters (XML 1.0, section 2.2) replaced.
 fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars().take(300) {
@@ -126,7 +126,6 @@ struct Plot {
     bytes: Axis,
 }
 
-/// Microseconds as seconds.
 fn seconds(at_us: u64) -> f64 {
     at_us as f64 / 1e6
 }
@@ -175,18 +174,18 @@ impl Plot {
         );
     }
 
-    /// A range of bytes at a time; never too short to be seen.
+    /// A vertical bar for a range of bytes, long enough to be visible.
     fn bar(&self, out: &mut String, class: &str, at_us: u64, from: i64, to: i64) {
         let x = self.time.at(seconds(at_us));
         let bottom = self.bytes.at(from as f64);
-        // What is sent again is short as a rule, and what matters.
+        // Repeated data is usually short, and matters most.
         let least = if class == "again" { 6.0 } else { 2.0 };
         let top = self.bytes.at(to as f64).min(bottom - least);
         let _ =
             writeln!(out, "<line class=\"{class}\" x1=\"{x:.1}\" y1=\"{bottom:.1}\" x2=\"{x:.1}\" y2=\"{top:.1}\"/>");
     }
 
-    /// What is lost, or sent again.
+    /// Draws lost or repeated data.
     fn odd(&self, out: &mut String, p: &Placed<'_>) {
         self.bar(out, if p.again { "again" } else { "new" }, p.segment.at_us, p.from, p.to);
         if p.segment.lost {
@@ -204,8 +203,7 @@ impl Plot {
         }
     }
 
-    /// What the other end has acknowledged, as steps with a tick for every acknowledgement, and the ranges that it has
-    /// acknowledged beyond that.
+    /// Draws the receiver's acknowledgements: steps with a tick for each, and bars for the selective ranges.
     fn acknowledged(&self, out: &mut String, back: &[&Placed<'_>]) {
         let (mut steps, mut height) = (String::new(), None);
         for p in back.iter().filter(|p| p.segment.flags & 0x10 != 0) {
