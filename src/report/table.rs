@@ -192,7 +192,8 @@ fn reasons(text: &mut String, cells: &[&Cell], style: Style) {
     }
 }
 
-/// Kernels that may be stale, and failed boots whose jobs ran again in a later one, because no cell's reason names them.
+/// Kernels that may be stale, and failed boots whose jobs ran again in a later one, because no cell's reason names
+/// them.
 fn boots(text: &mut String, document: &MatrixDocument, style: Style) {
     for kernel in &document.kernels {
         if let Some(stale) = &kernel.stale {
@@ -286,7 +287,7 @@ fn summary(tally: &CellTally, interrupted: bool) -> String {
         (false, unexpected, conflicts) => write!(line, "{BAD}{conflicts} in conflict, {unexpected} unexpected{BAD:#}"),
     };
     if tally.unexplained > 0 {
-        let _ = write!(line, "; {BAD}{} with a guest's death that nothing explains{BAD:#}", tally.unexplained);
+        let _ = write!(line, "; {BAD}{} with an unexplained guest crash{BAD:#}", tally.unexplained);
     }
     if tally.unexpected_skips > 0 {
         line.push_str("; the run has no verdict: a cell was skipped that should have been judged");
