@@ -1,5 +1,5 @@
-//! What the readers of packages share: which files they extract, which names they reject as hostile, and which sizes are
-//! too large.
+//! What the readers of packages share: which files they extract, which names they reject as hostile, and which sizes
+//! are too large.
 //!
 //! Nothing is written here: the wanted files are handed over in memory, under their names in the package. So a
 //! hostile name does no harm; it is rejected because no honest package has one.
@@ -37,15 +37,15 @@ pub enum PackageError {
         /// What the reader of that layer said.
         source: io::Error,
     },
-    /// A form that this program does not read.
+    /// An unsupported format.
     #[error("has its data in {found}, which is not supported (expected {expected})")]
     Unsupported {
-        /// The form.
+        /// The format.
         found: String,
-        /// Those that are read.
+        /// The supported formats.
         expected: &'static str,
     },
-    /// A tarball, and none of a build.
+    /// A tarball of something other than a build.
     #[error("holds no kernel: {0}")]
     NoKernel(&'static str),
     /// A package for another processor.
@@ -69,7 +69,7 @@ pub enum PackageError {
     TooLarge(String),
 }
 
-/// An error of the package, or of the caller who takes its files.
+/// An error of the package, or of the caller that takes its files.
 #[derive(Debug)]
 pub enum ArchiveReadError {
     /// The package's.
@@ -93,11 +93,11 @@ pub type Choice<'a> = &'a dyn Fn(&str) -> Want;
 /// Whether a file is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Want {
-    /// It is not.
+    /// No.
     No,
-    /// It is, and no honest package has a link in its place.
+    /// Yes, and a link in its place is hostile.
     File,
-    /// It is if it is a file; some packages have a link to another package's.
+    /// Yes, unless it is a link; some packages link to another package's file.
     UnlessLink,
 }
 
@@ -110,11 +110,11 @@ pub struct About {
     pub version: String,
     /// The processor that it is for.
     pub architecture: String,
-    /// What it depends on, in its own grammar; empty for kinds that don't say it here.
+    /// Its dependencies, in its own grammar; empty for kinds that don't list them here.
     pub depends: String,
 }
 
-/// What an entry of an archive is.
+/// The kind of an archive's entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum EntryKind {
     File,
@@ -124,13 +124,13 @@ pub(super) enum EntryKind {
     Other,
 }
 
-/// Entries in one archive; the largest kernel packages have 7,000.
+/// The most entries in one archive; the largest kernel packages have 7,000.
 pub(super) const MAX_ENTRIES: usize = 200_000;
-/// Bytes of one wanted file; the largest images and modules (with debug information) have less.
+/// The most bytes of one wanted file; the largest images and modules (with debug information) have less.
 pub(super) const MAX_FILE: u64 = 512 << 20;
-/// Choice files, and links, in one archive.
+/// The most wanted files, and links, in one archive.
 pub(super) const MAX_TAKEN: usize = 20_000;
-/// Bytes of a name: PATH_MAX.
+/// The longest name, in bytes: PATH_MAX.
 pub(super) const MAX_NAME: u64 = 4096;
 
 /// The names of one archive so far.
@@ -218,7 +218,7 @@ pub(super) fn layer_error(part: &'static str, source: io::Error) -> PackageError
     }
 }
 
-/// Fills `buffer` as far as the reader goes; the number of bytes that came.
+/// Fills `buffer` until the reader ends. Returns the number of bytes.
 pub(super) fn read_up_to(reader: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
     let mut filled = 0;
     while filled < buffer.len() {

@@ -57,12 +57,12 @@ pub enum AssembleError {
 }
 
 impl AssembleError {
-    /// Whether other bytes may be all that it takes.
+    /// Whether other content of the same file may fix it.
     pub(super) fn is_about_content(&self) -> bool {
         matches!(self, Self::NotAnImage { .. } | Self::Unpack(UnpackError::BadPackage { .. }))
     }
 
-    /// The same of a file that people know by another name.
+    /// The same error about the name by which the user knows the file.
     pub(super) fn of(self, path: PathBuf) -> Self {
         match self {
             Self::NotAnImage { found, .. } => Self::NotAnImage { path, found },
@@ -82,8 +82,8 @@ impl ClassedError for AssembleError {
     }
 }
 
-/// The kernel in packages that `unpack` takes apart, and the packages. Asks a second time where something in the cache was
-/// damaged, which is gone then, while the packages are still there.
+/// The kernel in packages that `unpack` takes apart, and the packages. Retries once, because the first try removes
+/// damaged cached files, and `unpack` then makes them again.
 pub(super) fn from_unpacked<E: From<AssembleError> + From<FileError>>(
     unpack: impl Fn() -> Result<Vec<UnpackedPackage>, E>,
     store: &Store,
@@ -115,8 +115,8 @@ pub(super) fn unpacked(name: &str, file: &Path, sha256: &str, with: &Obtain) -> 
     UnpackedPackage::unpack(with.store, file, sha256)
 }
 
-/// Makes one kernel of packages. `None` where a cached file turned out to be damaged; the records that named it are
-/// gone then, so that the caller can have them made again.
+/// Makes one kernel of packages. `None` if a cached file was damaged: the records that name it are then removed, so the
+/// caller can have them made again.
 pub(super) fn assemble(packages: &[UnpackedPackage], store: &Store) -> Result<Option<Kernel>, AssembleError> {
     let names = || packages.iter().map(|p| format!("{} {}", p.package, p.version)).collect::<Vec<_>>().join(", ");
     let not_one = |found, advice| AssembleError::NotOneKernel { packages: names(), found, advice };

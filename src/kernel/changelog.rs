@@ -1,4 +1,4 @@
-//! The changelog that a package brings along: what its builders say that they put in, entry by entry.
+//! A package's changelog: its builders' own list of changes.
 //!
 //! Debian's is a file (deb-changelog(5)), RPM's is in the header. Both are stored in one form, the newest entry first.
 //! They are written for people, and may be incomplete or overstated.
@@ -21,15 +21,15 @@ pub struct ChangelogEntry {
     pub text: String,
 }
 
-/// Entries; Debian's kernels have 700 since 2003.
+/// The most entries; Debian's kernels have 700 since 2003.
 const MAX_ENTRIES: usize = 50_000;
-/// Bytes of all; a Debian 12 kernel's has 5 MB.
+/// The most bytes in all; a Debian 12 kernel's has 5 MB.
 pub(super) const MAX_BYTES: usize = 64 << 20;
-/// Bytes of a title.
+/// The longest title, in bytes.
 const MAX_TITLE: usize = 200;
 
 impl Changelog {
-    /// Reads Debian's form. Text in another form has no entries.
+    /// Reads Debian's format. Text in another format has no entries.
     pub(super) fn of_debian(text: &str) -> Self {
         let mut changelog = Self::default();
         let mut entry: Option<ChangelogEntry> = None;

@@ -15,67 +15,66 @@ pub enum Setting {
     NotSet,
 }
 
-/// A parsed configuration. Option names are given without their `CONFIG_`.
+/// A parsed configuration. Option names lack their `CONFIG_`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KernelConfig {
     settings: HashMap<String, Setting>,
     extent: Extent,
 }
 
-/// How much of what Kconfig writes a configuration holds.
+/// How complete a configuration is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Extent {
-    /// A list of what differs from the defaults: an option that it leaves out may have any value.
+    /// It only lists differences from the defaults, so a missing option may have any value.
     #[default]
     Fragment,
-    /// Kconfig wrote it, and nothing proves that its end is there.
+    /// Kconfig wrote it, but its end may be missing.
     Beginning,
     /// Kconfig wrote it, up to its last menus.
     Whole,
 }
 
-/// That an option is not set.
+/// How surely an option is not set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Unset {
-    /// The option is not mentioned, in a configuration that may have been cut.
+    /// The option is missing from a configuration that may be truncated.
     Unmentioned,
-    /// The configuration says so, or is whole and does not mention the option.
+    /// The configuration says so, or is whole and lacks the option.
     Proven,
 }
 
-/// What Kconfig writes above a configuration, and not above a list of what differs from the defaults
-/// (scripts/kconfig/confdata.c).
+/// Kconfig writes this above a configuration, but not above a list of differences (scripts/kconfig/confdata.c).
 const HEADING: &[u8] = b"# Automatically generated";
 
-/// Lines within which the heading stands.
+/// The heading is within the first lines.
 const HEADING_WITHIN: usize = 10;
 
-/// An option that every x86 kernel sets, in the last menus of all versions since 2.6.22 (lib/Kconfig; since 4.20 only the
-/// menu of kernel hacking follows).
+/// An option that every x86 kernel sets, in the last menus of all versions since 2.6.22 (lib/Kconfig; since 4.20 only
+/// the menu of kernel hacking follows).
 const LATE_OPTION: &str = "HAS_IOMEM";
 
-/// What Kconfig writes behind a menu since 5.1, and the last such line.
+/// Since 5.1, Kconfig ends each menu with such a line; and the last one.
 const MENU_END: &[u8] = b"# end of ";
 const LAST_MENU_END: &[u8] = b"# end of Kernel hacking";
 
-/// A text that has no `CONFIG_` line in it.
+/// A text without `CONFIG_` lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("expected lines like `CONFIG_NET=y`, and found none")]
 pub struct NotAConfig;
 
 impl KernelConfig {
     /// Reads a configuration in the format that Kconfig writes (Documentation/kbuild/kconfig.rst).
-    /// Of an option that is set twice the last line counts, as it does for Kconfig.
+    /// If an option is set twice, the last line counts, as for Kconfig.
     ///
     /// # Errors
-    /// Where no line sets or unsets an option, so this is another kind of file.
+    /// If no line sets or unsets an option, because this is another kind of file.
     pub fn parse(text: &[u8]) -> Result<Self, NotAConfig> {
         let settings: HashMap<_, _> = text.split(|&b| b == b'\n').filter_map(setting).collect();
         let extent = extent(text, &settings);
         if settings.is_empty() { Err(NotAConfig) } else { Ok(Self { settings, extent }) }
     }
 
-    /// The value of an option; `None` if the configuration does not mention it.
+    /// The value of an option; `None` if the configuration lacks it.
     pub fn get(&self, option: &str) -> Option<&Setting> {
         self.settings.get(option)
     }
@@ -90,8 +89,8 @@ impl KernelConfig {
         self.get(option) == Some(&Setting::Module)
     }
 
-    /// Whether the option is not set, as far as the configuration tells. Kconfig leaves out an option whose dependencies
-    /// are not met; so does whoever cuts the file before it.
+    /// Whether the option is not set, as far as the configuration shows. An option is missing if its dependencies are
+    /// not met, but also if the file is truncated.
     pub fn unset(&self, option: &str) -> Option<Unset> {
         match (self.get(option), self.extent) {
             (Some(Setting::NotSet), _) | (None, Extent::Whole) => Some(Unset::Proven),
@@ -108,8 +107,8 @@ impl KernelConfig {
         of(self) == of(other) && own.all(|(option, setting)| other.get(option) == Some(setting))
     }
 
-    /// Whether the option is built in, a module, or has a value. Kconfig leaves options out whose dependencies are
-    /// not met, so `false` covers both "not set" and "not mentioned".
+    /// Whether the option is built in, a module, or has a value. Kconfig leaves out options whose dependencies are not
+    /// met, so `false` means "not set" or "missing".
     pub fn is_set(&self, option: &str) -> bool {
         !matches!(self.get(option), None | Some(Setting::NotSet))
     }
@@ -124,7 +123,7 @@ fn extent(text: &[u8], settings: &HashMap<String, Setting>) -> Extent {
     let has_menu_ends = lines().any(|line| line.starts_with(MENU_END));
     let last = text.trim_ascii_end();
     let ends_with_last_menu = last.rsplit(|&b| b == b'\n').next() == Some(LAST_MENU_END);
-    // Kconfig ends every line: a file that was cut within one has lost what stood behind it.
+    // Kconfig ends every line, so a file that ends within a line is truncated.
     let is_whole = text.ends_with(b"\n")
         && settings.get(LATE_OPTION) == Some(&Setting::BuiltIn)
         && (ends_with_last_menu || !has_menu_ends);

@@ -11,22 +11,22 @@ use super::archive::{
 use super::compression::{self, Compression};
 use super::quoted::Quoted;
 
-/// What a package begins with: an ar archive does.
+/// The magic number of an ar archive.
 pub(super) const MAGIC: &[u8; 8] = b"!<arch>\n";
 
-/// What this reads, for messages.
+/// The expected kind of file, for messages.
 const EXPECTED: &str = "a Debian package";
-/// Characters of a field of the control file.
+/// The longest field of the control file, in characters.
 const MAX_FIELD: usize = 1000;
-/// Bytes of a PAX header.
+/// The largest PAX header, in bytes.
 const MAX_PAX: u64 = 64 << 10;
 
 /// Reads the package, and hands every file that `wanted` chooses by its path (`boot/vmlinuz-…`, without `./`) to
 /// `take`.
 ///
 /// # Errors
-/// [`ArchiveReadError::Package`] for whatever is wrong with the package; the files that were handed over before it was noticed
-/// must not be used then. [`ArchiveReadError::Taker`] as soon as `take` fails.
+/// [`ArchiveReadError::Package`] if anything is wrong with the package; files that were handed over earlier must not be
+/// used then. [`ArchiveReadError::Taker`] as soon as `take` fails.
 pub fn read(mut deb: impl Read, wanted: Choice, take: Take) -> Result<About, ArchiveReadError> {
     let mut magic = [0; 8];
     read_up_to(&mut deb, &mut magic).map_err(|_| not("it cannot be read"))?;
@@ -52,7 +52,7 @@ pub fn read(mut deb: impl Read, wanted: Choice, take: Take) -> Result<About, Arc
                 data = true;
                 read_tar(open(name, &mut member, size)?, "data.tar", wanted, take)?;
             }
-            // deb(5): members with such names are for others to add and for everybody to ignore.
+            // deb(5): others may add members with such names, and readers ignore them.
             name if name.starts_with('_') => {}
             _ => {
                 return Err(
@@ -100,7 +100,7 @@ fn next_member(deb: &mut impl Read) -> Result<Option<(String, u64)>, PackageErro
     Ok(Some((text[..16].trim_end().trim_end_matches('/').to_owned(), size)))
 }
 
-/// Opens the compressed tar in a member of `size` bytes; bounds what comes out of it.
+/// Opens the compressed tar in a member of `size` bytes, and bounds its content.
 fn open<'a>(name: &str, member: impl Read + 'a, size: u64) -> Result<Box<dyn Read + 'a>, PackageError> {
     let suffix = name.split_once(".tar").map_or("", |(_, suffix)| suffix);
     let compression = match suffix {
@@ -165,7 +165,7 @@ pub(super) fn read_tar(
     let damaged = |source| layer_error(part, source);
     let (mut names, mut long) = (Names::default(), LongName::default());
     let mut archive = tar::Archive::new(&mut tar);
-    // Raw, because the library would read headers of any length into memory by itself.
+    // Raw, because the library would read headers of any length into memory.
     for entry in archive.entries().map_err(damaged)?.raw(true) {
         let mut entry = entry.map_err(damaged)?;
         let kind = entry.header().entry_type();
@@ -185,12 +185,12 @@ pub(super) fn read_tar(
             }
         }
     }
-    // What follows the archive's end is padding, but the compressed stream's checksum is at its very end.
+    // Padding follows the archive's end, but the compressed stream's checksum comes after it.
     io::copy(&mut tar, &mut io::sink()).map_err(damaged)?;
     Ok(())
 }
 
-/// The next entry's name, where a header of its own has it.
+/// The next entry's name, if a separate header has it.
 #[derive(Default)]
 struct LongName(Option<Vec<u8>>);
 

@@ -30,7 +30,7 @@ fn sample() -> Vec<u8> {
 }
 
 #[test]
-fn wanted_files_come_out_whatever_the_compression() {
+fn wanted_files_come_out_of_every_compression() {
     let data = sample();
     let control = tar(&[("./control", CONTROL.as_bytes())]);
     let xz = |bytes: &[u8]| liblzma::encode_all(bytes, 6).unwrap();
@@ -62,7 +62,7 @@ fn a_pax_header_names_the_next_file() {
 }
 
 #[test]
-fn no_honest_package_has_such_entries() {
+fn hostile_entries_are_rejected() {
     let entry = |path, kind| deb(&tar_entry(path, kind, b""));
     let long = {
         let mut data = tar_entry("././@LongLink", EntryType::GNULongName, b"./boot/../../etc/passwd\0");
@@ -93,7 +93,7 @@ fn no_honest_package_has_such_entries() {
 }
 
 #[test]
-fn a_package_cut_at_any_length_is_refused() {
+fn truncated_package_is_rejected_at_every_length() {
     for (name, data) in [("data.tar", sample()), ("data.tar.xz", liblzma::encode_all(&sample()[..], 6).unwrap())] {
         let control = tar(&[("./control", CONTROL.as_bytes())]);
         let package = ar(&[("debian-binary", b"2.0\n"), ("control.tar.gz", &gzip(&control)), (name, &data)]);
@@ -107,7 +107,7 @@ fn a_package_cut_at_any_length_is_refused() {
 }
 
 #[test]
-fn a_flipped_bit_in_compressed_data_is_noticed() {
+fn flipped_bit_in_compressed_data_is_detected() {
     let data = liblzma::encode_all(&sample()[..], 6).unwrap();
     let package = deb(b"");
     for at in (0..data.len()).step_by(7) {
@@ -121,7 +121,7 @@ fn a_flipped_bit_in_compressed_data_is_noticed() {
 }
 
 #[test]
-fn bombs_and_absurd_sizes_are_refused_early() {
+fn bombs_and_absurd_sizes_are_rejected_early() {
     let header = |path: &str, kind, size| {
         let mut header = tar::Header::new_gnu();
         header.set_path(path).unwrap();
@@ -130,7 +130,7 @@ fn bombs_and_absurd_sizes_are_refused_early() {
         header.set_cksum();
         header.as_bytes().to_vec()
     };
-    // More than the 64 MiB that every package may unpack to, and only a few kB compressed.
+    // It unpacks to more than the 64 MiB that every package may have, from a few kB.
     let bomb = |start: &[u8]| zstd::encode_all(start.chain(io::repeat(0).take(80 << 20)), 1).unwrap();
     let control = tar(&[("./control", CONTROL.as_bytes())]);
     for (what, name, data) in [
@@ -147,7 +147,7 @@ fn bombs_and_absurd_sizes_are_refused_early() {
 }
 
 #[test]
-fn other_files_are_told_from_packages() {
+fn other_files_are_not_taken_for_packages() {
     let control = tar(&[("./control", b"Package: x\nVersion: 1\nArchitecture: arm64\n")]);
     let foreign = ar(&[("debian-binary", b"2.0\n"), ("control.tar", &control), ("data.tar", b"")]);
     let lz4 = ar(&[
@@ -171,7 +171,7 @@ proptest! {
     #[test]
     fn no_bytes_make_the_reader_panic(bytes in proptest::collection::vec(any::<u8>(), 0..600), at in 0..4000usize) {
         let _ = read_all(&bytes);
-        // And bytes in the midst of an honest package.
+        // The same bytes inside an honest package.
         let mut package = deb(&sample());
         let at = at.min(package.len() - bytes.len());
         package[at..at + bytes.len()].copy_from_slice(&bytes);

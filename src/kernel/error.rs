@@ -1,11 +1,11 @@
-//! Why a kernel could not be obtained, as far as the caller can act on it.
+//! Why a kernel could not be obtained, and what the caller can do about it.
 
 use std::error::Error;
 use std::fmt;
 
 use super::error_class::{Blame, ClassedError, ErrorClass};
 
-/// Why a kernel could not be obtained: what can be done about it, and the error of the room where it happened.
+/// Why a kernel could not be obtained: the error's class, and the error of the room where it happened.
 #[derive(Debug)]
 pub struct ObtainError {
     class: ErrorClass,
@@ -23,7 +23,7 @@ impl ObtainError {
         self.class == ErrorClass::Gone
     }
 
-    /// Who can mend it.
+    /// Who can fix it.
     pub fn blame(&self) -> Blame {
         self.class.blame()
     }

@@ -1,17 +1,17 @@
-//! What every room's error says: what can be done about it.
+//! The class of every room's error: what can be done about it.
 
 use std::error::Error;
 
 /// What can be done about a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ErrorClass {
-    /// Choose something else: it is no longer served, or never was. An optional kernel is skipped.
+    /// Choose something else, because it is not served. An optional kernel is skipped.
     Gone,
     /// Correct the matrix, the lock or the command line.
     Usage,
     /// Allow downloads: the cache doesn't have it.
     NotCached,
-    /// Mend the host, the network or the server.
+    /// Fix the host, the network or the server.
     Host,
 }
 
@@ -25,7 +25,7 @@ impl ErrorClass {
     }
 }
 
-/// Who can mend an error.
+/// Who can fix an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Blame {
     /// The author of the matrix or the command line: exit code 2.
@@ -39,7 +39,7 @@ pub trait ClassedError: Error + Send + Sync + 'static {
     /// What can be done about it.
     fn class(&self) -> ErrorClass;
 
-    /// Whether what was asked for is not served (any more).
+    /// Whether the requested file is not served (any more).
     fn is_gone(&self) -> bool {
         self.class() == ErrorClass::Gone
     }

@@ -1,4 +1,4 @@
-//! What can go wrong with one file or folder of this host.
+//! Errors about one file or folder of this host.
 
 use std::fs;
 use std::io;
@@ -15,7 +15,7 @@ pub enum FileError {
     Unusable {
         /// What it should be: `the image`, `the build tree` …
         what: &'static str,
-        /// Where it was looked for.
+        /// Its path.
         path: PathBuf,
         /// What is wrong with it: `does not exist` …
         problem: String,
@@ -61,7 +61,7 @@ impl ClassedError for FileError {
     }
 }
 
-/// That a file of the user's is there, and is one.
+/// Checks that a user's file exists, and is a file.
 pub(super) fn check(what: &'static str, path: &Path) -> Result<(), FileError> {
     let problem = match fs::metadata(path) {
         Ok(found) if found.is_file() => return Ok(()),

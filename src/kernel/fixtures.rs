@@ -1,4 +1,4 @@
-//! What several tests of this room make: packages, images, modules.
+//! Packages, images and modules for several tests of this room.
 
 use std::io::Write;
 
@@ -17,7 +17,7 @@ pub fn tar(files: &[(&str, &[u8])]) -> Vec<u8> {
     tar.into_inner().unwrap()
 }
 
-/// A tar archive with one entry whose name is written as it is, whatever it is.
+/// A tar archive with one entry of this name, which may be hostile.
 pub fn tar_entry(path: &str, kind: tar::EntryType, bytes: &[u8]) -> Vec<u8> {
     let mut header = tar::Header::new_gnu();
     header.as_gnu_mut().unwrap().name[..path.len()].copy_from_slice(path.as_bytes());
@@ -55,7 +55,7 @@ pub fn deb(data: &[u8]) -> Vec<u8> {
     ar(&[("debian-binary", b"2.0\n"), ("control.tar", &control), ("data.tar", data)])
 }
 
-/// A bzImage's header and as much of a body as it promises.
+/// A bzImage with a header, and a body of the promised length.
 pub fn bzimage(release: &str) -> Vec<u8> {
     let mut image = vec![0; 512 * 3 + 64 * 16];
     image[0x1f1] = 2;
@@ -137,7 +137,7 @@ pub fn rpm_tags(name: &str, compressor: &str) -> Vec<(u32, RpmValue)> {
     texts.map(|(tag, text)| (tag, RpmValue::text(text))).to_vec()
 }
 
-/// An RPM package with this header and payload, whose signature knows the header's sha256.
+/// An RPM package with this header and payload. Its signature has the header's sha256.
 pub fn rpm(tags: &[(u32, RpmValue)], payload: &[u8]) -> Vec<u8> {
     let mut lead = vec![0; 96];
     lead[..8].copy_from_slice(b"\xed\xab\xee\xdb\x03\0\0\0");

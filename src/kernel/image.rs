@@ -1,4 +1,4 @@
-//! Tells what an image file is: an x86-64 kernel that QEMU can boot, or why not.
+//! Recognises an image file as an x86-64 kernel that QEMU can boot, or says why it is not one.
 
 use std::io::{self, Read};
 
@@ -11,17 +11,17 @@ use object::{Endianness, ReadRef};
 pub enum Image {
     /// A bzImage, with the release from its setup header (Documentation/arch/x86/boot.rst, `kernel_version`).
     BzImage {
-        /// `uname -r`, where the header tells it.
+        /// `uname -r`, if the header has it.
         release: Option<String>,
     },
     /// An ELF vmlinux with a PVH entry point.
     Vmlinux,
 }
 
-/// Why a file is not an image that can be booted. Reads well after "expected an x86-64 kernel image, found ".
+/// Why a file is not a bootable image. Reads well after "expected an x86-64 kernel image, found ".
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotAnImage {
-    /// Nothing is in it.
+    /// It is empty.
     #[error("an empty file")]
     Empty,
     /// It is readable text.
@@ -30,12 +30,12 @@ pub enum NotAnImage {
     /// A kernel for another processor.
     #[error("a kernel for {0}")]
     OtherArchitecture(String),
-    /// It starts well and ends early.
+    /// It ends early.
     #[error("a truncated one: its header promises {promised} bytes, the file has {present}")]
     Truncated {
-        /// Bytes that the header asks for.
+        /// Bytes that the header promises.
         promised: u64,
-        /// Bytes that are there.
+        /// Bytes that the file has.
         present: u64,
     },
     /// An ELF kernel without the note that QEMU needs.
@@ -49,7 +49,7 @@ pub enum NotAnImage {
     Other(&'static str),
 }
 
-/// Where the boot sector's fields are: Documentation/arch/x86/boot.rst, "The Real-Mode Kernel Header".
+/// The offsets of the boot sector's fields (Documentation/arch/x86/boot.rst, "The Real-Mode Kernel Header").
 mod at {
     pub const SETUP_SECTS: u64 = 0x1f1;
     pub const SYSSIZE: u64 = 0x1f4;
@@ -65,16 +65,16 @@ const PROTOCOL_WITH_XLOADFLAGS: u16 = 0x020c;
 /// `xloadflags` bit 0: the kernel has the 64-bit entry point, so it is a 64-bit kernel.
 const XLF_KERNEL_64: u16 = 1;
 
-/// Bytes of a vmlinux that are looked at together.
+/// A vmlinux is searched in pieces of this many bytes.
 const PIECE: usize = 1 << 20;
 
 /// The note with the PVH entry point (xen/interface/elfnote.h), by which QEMU boots an ELF kernel.
 const XEN_ELFNOTE_PHYS32_ENTRY: elf::NoteType = elf::NoteType(18);
 
-/// Tells what `data` is.
+/// Recognises the image in `data`.
 ///
 /// # Errors
-/// Where it is anything but an x86-64 kernel that QEMU boots.
+/// If it is not an x86-64 kernel that QEMU boots.
 pub fn identify<'a, R: ReadRef<'a>>(data: R) -> Result<Image, NotAnImage> {
     let length = data.len().map_err(|()| NotAnImage::Other("a file that cannot be read"))?;
     let head = data.read_bytes_at(0, length.min(4096)).map_err(|()| NotAnImage::Other("a file that cannot be read"))?;
@@ -118,7 +118,7 @@ fn bzimage<'a, R: ReadRef<'a>>(data: R, length: u64) -> Result<Image, NotAnImage
     // "If setup_sects contains 0, the real value is 4"; the boot sector comes before them; syssize counts 16 bytes.
     let setup = (u64::from(if sectors == 0 { 4 } else { sectors }) + 1) * 512;
     let promised = setup + u64::from(paragraphs) * 16;
-    // Signing tools pad, and the build rounds syssize up to a paragraph.
+    // Signing tools add padding, and the build rounds syssize up to a paragraph.
     if length + 15 < promised {
         return Err(cut(promised));
     }
@@ -142,10 +142,10 @@ pub(crate) fn as_release(text: &[u8]) -> Option<String> {
     good.then(|| String::from_utf8_lossy(word).into_owned())
 }
 
-/// The release in a vmlinux: what follows the kernel's banner, `Linux version ` (init/version.c).
+/// The release in a vmlinux, from the kernel's banner, `Linux version …` (init/version.c).
 pub(super) fn banner_release(mut file: impl Read) -> io::Result<Option<String>> {
     const BANNER: &[u8] = b"Linux version ";
-    // The end of each piece is looked at again with the next, so a banner across the border is found, too.
+    // Pieces overlap, so a banner across their border is found, too.
     const OVERLAP: usize = BANNER.len() + 65;
     let mut window = Vec::with_capacity(2 * PIECE);
     loop {
@@ -169,7 +169,7 @@ pub(super) fn banner_release(mut file: impl Read) -> io::Result<Option<String>> 
 
 fn vmlinux<'a, R: ReadRef<'a>>(data: R, length: u64, head: &[u8]) -> Result<Image, NotAnImage> {
     let broken = NotAnImage::Other("an ELF file with a broken header");
-    // Class and byte order first: the machine's field has the same place in all of them.
+    // The machine's field has the same offset for all classes and byte orders.
     let machine = match (head.get(5).map(|&d| elf::DataEncoding(d)), head.get(18..20)) {
         (Some(elf::ELFDATA2LSB), Some(&[a, b])) => u16::from_le_bytes([a, b]),
         (Some(elf::ELFDATA2MSB), Some(&[a, b])) => u16::from_be_bytes([a, b]),

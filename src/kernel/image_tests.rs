@@ -29,7 +29,7 @@ fn kernels_are_recognised_with_their_release() {
 }
 
 #[test]
-fn other_files_are_named_for_what_they_are() {
+fn other_kinds_of_files_are_named() {
     let mut x86_32 = bzimage("4.19.0");
     x86_32[0x236] = 0;
     let mut arm64 = vec![0; 200];
@@ -66,7 +66,7 @@ fn cut_image_is_never_accepted() {
 }
 
 #[test]
-fn the_banner_is_found_across_the_border_of_two_pieces() {
+fn banner_is_found_across_the_border_of_two_pieces() {
     for before in [0, PIECE - 20, PIECE - 3, PIECE, 2 * PIECE - 8] {
         let mut file = vec![0; before];
         file.extend(b"Linux version %s\0Linux version 5.2.1-test (x@y) #1\0");

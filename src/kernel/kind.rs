@@ -21,7 +21,7 @@ pub enum FileKind {
     Other,
 }
 
-/// Bytes that are looked at: tar's magic is at 257 (POSIX.1-1988, `ustar`), x86's boot header at 0x202.
+/// These bytes decide: tar's magic number is at 257 (POSIX.1-1988, `ustar`), x86's boot header at 0x202.
 const HEAD: u64 = 1024;
 
 /// Recognises a file by its first bytes; a compressed one by the first bytes of its content.
@@ -48,7 +48,7 @@ pub fn file_kind(path: &Path) -> io::Result<FileKind> {
 /// The kind of a compressed file: a kernel, or else presumably a tarball, whose reader reports errors.
 fn packed(unpacked: impl Read) -> FileKind {
     let mut head = Vec::new();
-    // Errors behind the first bytes are for the real reader.
+    // The real reader reports errors after the first bytes.
     let _ = unpacked.take(HEAD).read_to_end(&mut head);
     match kind(&head) {
         FileKind::Image => FileKind::Image,
@@ -71,8 +71,8 @@ fn kind(head: &[u8]) -> FileKind {
     }
 }
 
-/// How kernels begin: x86's boot header, ELF, EFI, arm64's Image and arm's zImage (Documentation/arch/), and lz4's old
-/// frame, with which nothing else is packed.
+/// The magic numbers of kernels: x86's boot header, ELF, EFI, arm64's Image and arm's zImage (Documentation/arch/), and
+/// lz4's old frame, because only kernels are packed with it.
 const IMAGES: [(usize, &[u8]); 6] = [
     (0x202, b"HdrS"),
     (0, b"\x7fELF"),
@@ -129,7 +129,7 @@ mod tests {
         let packers: [Pack; 4] = [&gzip, &bzip2, &|bytes| liblzma::encode_all(bytes, 1).unwrap(), &|bytes| {
             zstd::encode_all(bytes, 1).unwrap()
         }];
-        // More than one block of zstd's, and what does not pack.
+        // More than one of zstd's blocks, and incompressible data.
         let mut long = b"\x7fELF".to_vec();
         long.extend((0..300_000_u32).flat_map(|i| i.wrapping_mul(2_654_435_761).to_le_bytes()));
         let arm64 = [&[0; 0x38][..], b"ARM\x64", &[0; 100]].concat();
@@ -144,7 +144,7 @@ mod tests {
             assert_eq!(told(&pack(&bzimage("6.1.0"))), FileKind::Image);
             assert_eq!(told(&pack(&arm64)), FileKind::Image);
             assert_eq!(told(&pack(&tarball)), FileKind::Tarball);
-            // The reader of tarballs says what is wrong with these.
+            // The reader of tarballs reports these.
             assert_eq!(told(&pack(b"hello")), FileKind::Tarball);
             let packed = pack(&long);
             for length in [6, 12] {

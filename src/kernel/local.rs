@@ -22,7 +22,7 @@ use crate::matrix::LockedFile;
 /// Why a user's file can't be used as a kernel.
 #[derive(Debug, thiserror::Error)]
 pub enum LocalError {
-    /// It is not the one that was locked.
+    /// It differs from the locked one.
     #[error(
         "cannot use {}: its sha256 is {found}, and kernels.lock has {wanted}; put the old file back, or accept this one with \
          `backproof kernels update`",
@@ -211,7 +211,7 @@ fn compare(path: &Path, sha256: &str, at: usize, with: &Obtain) -> Result<(), Lo
     Err(LocalError::OtherThanLocked { path, found, wanted })
 }
 
-/// That the lock has no more files than these, the last of them at `path`.
+/// Checks that the lock has no more files than these. The last of them is `path`.
 fn none_left(path: &Path, files: usize, with: &Obtain) -> Result<(), LocalError> {
     match with.locked.and_then(|locked| locked.get(files)) {
         None => Ok(()),

@@ -12,7 +12,7 @@ use crate::kernel::{Blame, obtain};
 use crate::matrix::Source;
 use crate::shim::Shim;
 
-/// A store, and what was told while it was used.
+/// A store, and the progress that its users reported.
 struct World {
     folder: TempDir,
     store: Store,
@@ -84,7 +84,7 @@ fn damaged_cache_is_rebuilt_from_the_package() {
         assert_eq!(fs::read(&kernel.image).unwrap(), bzimage("6.1.0-test"));
         assert_eq!(world.unpacked(), times);
     }
-    // The pack, too: every byte of it belongs to a file with a hash of its own, or to its length.
+    // The pack, too: every byte belongs to a hashed file, or to its length.
     for blob in fs::read_dir(world.store.path("blobs")).unwrap() {
         fs::write(blob.unwrap().path(), b"short").unwrap();
     }
@@ -119,7 +119,7 @@ fn packages_of_several_kernels_are_rejected() {
 }
 
 #[test]
-fn only_a_package_s_own_changelog_is_kept() {
+fn only_the_changelog_of_the_package_itself_is_kept() {
     let world = World::new();
     let log = |version: &str| {
         compress(Compression::Gzip, format!("linux ({version}) sid; urgency=low\n\n  * x\n").as_bytes())
@@ -175,7 +175,7 @@ fn rpm_is_recognised_by_content_and_unpacked_once() {
         assert_eq!(kernel.changelog().unwrap().unwrap().entries[0].title, "1970-01-01 A");
         assert_eq!(world.unpacked(), 1);
     }
-    // Cut short, it is refused, and nothing of it is kept.
+    // A truncated one is rejected, and nothing of it is kept.
     let bytes = fs::read(&package).unwrap();
     let cut = world.file("cut", &bytes[..bytes.len() - 9]);
     let error = world.obtain(&Source::Rpm(vec![cut])).unwrap_err();
@@ -185,7 +185,7 @@ fn rpm_is_recognised_by_content_and_unpacked_once() {
 }
 
 #[test]
-fn a_hostile_package_writes_nothing_outside_the_store() {
+fn hostile_package_writes_nothing_outside_the_store() {
     let world = World::new();
     let entry = |path: &str| {
         let bytes = bzimage("6.1.0");
@@ -215,7 +215,7 @@ fn image_is_obtained_with_its_modules_and_configuration() {
     let full = Source::Image { image: image.clone(), modules, config: Some(config.clone()) };
     let full = world.obtain(&full).unwrap();
     assert_eq!(full.modules_for(&["tun", "veth"]).unwrap().len(), 1);
-    // The next build changes the file, and not what was obtained.
+    // The next build changes the file, but not the obtained copy.
     fs::write(&image, b"").unwrap();
     assert_eq!(fs::read(&full.image).unwrap(), bzimage("4.19.57"));
 
@@ -238,7 +238,7 @@ fn image_is_obtained_with_its_modules_and_configuration() {
 }
 
 #[test]
-fn a_build_tree_gives_its_image_configuration_and_modules() {
+fn build_tree_gives_its_image_configuration_and_modules() {
     let world = World::new();
     let tree = world.folder.path().join("linux");
     let source = Source::Tree(tree.clone());

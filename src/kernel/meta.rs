@@ -1,4 +1,4 @@
-//! Packages that hold no kernel and stand for one, as `linux-image-amd64` does: it depends on the package of the day.
+//! Meta-packages such as `linux-image-amd64`: they have no kernel, and depend on the current one's package.
 
 use std::fs::File;
 use std::io::BufReader;
@@ -8,9 +8,8 @@ use super::archive::{About, Want};
 use super::deb;
 use super::package;
 
-/// The file name of the package that this one stands for, as `linux-image-6.1.0-18-amd64_6.1.76-1_amd64.deb`: that which it
-/// depends on, or itself where its own name has a release. None where the file is another package, or has a kernel in it, or
-/// cannot be read.
+/// The file name of the package that a meta-package depends on (`linux-image-6.1.0-18-amd64_6.1.76-1_amd64.deb`), or
+/// its own if its name has a release. `None` if the file is another package, has a kernel in it, or cannot be read.
 pub fn stands_for(path: &Path) -> Option<String> {
     let mut has_image = false;
     let wanted = |path: &str| if package::is_image(path) { Want::UnlessLink } else { Want::No };
@@ -34,7 +33,7 @@ fn named(control: &About) -> Option<String> {
     if has_release(package) {
         return Some(own);
     }
-    // `a (= 1) | b, c`: what is needed, each with its alternatives.
+    // `a (= 1) | b, c`: dependencies, each with its alternatives.
     let needed = depends.split(',').filter_map(|needed| needed.split('|').next()).map(str::trim);
     let kernel =
         needed.map(|needed| needed.split_once(' ').unwrap_or((needed, ""))).find(|(name, _)| has_release(name));

@@ -1,5 +1,5 @@
-//! Finds modules and what they depend on, by what the modules say themselves (`.modinfo`): `modules.dep` is made
-//! when a kernel is installed, and these never are.
+//! Finds modules and their dependencies from the modules' own `.modinfo`. There is no `modules.dep`, because it is made
+//! when a kernel is installed.
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
@@ -29,7 +29,7 @@ impl std::fmt::Debug for Module {
     }
 }
 
-/// Why modules could not be given.
+/// Why modules are not available.
 #[derive(Debug, thiserror::Error)]
 pub enum ModulesError {
     /// The kernel has it neither built in nor as a module: a reproducer that needs it must be skipped.
@@ -37,7 +37,7 @@ pub enum ModulesError {
     Absent {
         /// The module.
         name: String,
-        /// Where it was looked for.
+        /// The place that was searched.
         why: String,
     },
     /// The file is not a module.
@@ -61,10 +61,10 @@ pub enum ModulesError {
 /// The modules of one kernel, found but not read.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Modules {
-    /// From modules.builtin; `None` where that file is missing.
+    /// From modules.builtin; `None` if that file is missing.
     builtin: Option<HashSet<String>>,
     files: HashMap<String, Location>,
-    /// Where they are, for messages; `None` where no place for modules is known.
+    /// Their place, for messages; `None` if it is unknown.
     place: Option<String>,
 }
 
@@ -74,22 +74,22 @@ enum Location {
     Packed { pack: PathBuf, file: Packed },
 }
 
-/// Kconfig's names of modules that reproducers may ask for: what answers where a kernel comes without modules.builtin.
+/// Kconfig's names of modules that reproducers may need, for kernels without modules.builtin.
 const OPTIONS: [(&str, &str); 3] = [("tun", "TUN"), ("veth", "VETH"), ("sch_netem", "NET_SCH_NETEM")];
 
-/// Bytes of one decompressed module, debug information included.
+/// The largest decompressed module, in bytes, with debug information.
 const MAX_MODULE: u64 = 256 << 20;
-/// Files and folders below a modules folder; the largest distributions have 8,000.
+/// The most files and folders below a modules folder; the largest distributions have 8,000.
 const MAX_FILES: usize = 100_000;
 
-/// The name of the module in a file (`kernel/net/nf-tables.ko.xz`); `None` where it is no module's.
+/// The name of the module in a file (`kernel/net/nf-tables.ko.xz`); `None` if it is not a module.
 pub(super) fn name_of_file(path: &str) -> Option<String> {
     let file = path.rsplit('/').next()?;
     let stem = [".ko", ".ko.xz", ".ko.gz", ".ko.zst"].iter().find_map(|suffix| file.strip_suffix(suffix))?;
     (!stem.is_empty()).then(|| canonical(stem))
 }
 
-/// The kernel names modules with `_` wherever their files have `-`.
+/// The kernel's name of a module, which has `_` for each `-` of its file.
 fn canonical(name: &str) -> String {
     name.replace('-', "_")
 }
@@ -140,7 +140,7 @@ impl Modules {
         Ok(modules)
     }
 
-    /// The modules built in a kernel build tree, by its own list: looking through all of it takes too long.
+    /// The modules in a kernel build tree, from its own list, because searching the tree takes too long.
     pub(super) fn in_tree(tree: &Path) -> Result<Self, FileError> {
         let mut modules = Self { place: Some(tree.display().to_string()), ..Self::default() };
         if tree.join("modules.builtin").is_file() {
@@ -207,7 +207,7 @@ impl Modules {
             }
             (Some(_), Some(option), _) => absent(format!("CONFIG_{option} is not set")),
             (_, _, Some(place)) => absent(format!("it is neither in {place} nor in the list of what is built in")),
-            // Nothing at all is known about this kernel's modules. The guest will find out.
+            // Nothing is known about this kernel's modules, so the guest has to find out.
             (_, _, None) => Ok(()),
         }
     }
@@ -228,7 +228,7 @@ struct Order<'a> {
 
 impl Order<'_> {
     fn add(&mut self, name: &str) -> Result<(), ModulesError> {
-        // A module that is being added is seen already, so a circle of hostile modules ends, too.
+        // A module is marked before its dependencies are added, so a hostile circle ends, too.
         if !self.seen.insert(name.to_owned()) {
             return Ok(());
         }

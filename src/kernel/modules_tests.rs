@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::kernel::fixtures::module;
 
-/// A folder of modules: paths and their .modinfo, and the list of what is built in.
+/// A folder of modules: paths with their .modinfo, and the list of built-in ones.
 fn folder(modules: &[(&str, &str)], builtin: Option<&str>) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     for (path, modinfo) in modules {
@@ -29,7 +29,7 @@ fn names(folder: &Path, wanted: &[&str], config: Option<&KernelConfig>) -> Resul
 }
 
 #[test]
-fn dependencies_come_first_and_once_whatever_the_compression() {
+fn dependencies_come_first_and_once_in_every_compression() {
     let folder = folder(
         &[
             ("kernel/net/sch-netem.ko.xz", "depends=crc32-x,tun"),
@@ -88,7 +88,7 @@ fn damaged_modules_differ_from_missing_ones() {
 }
 
 #[test]
-fn a_releases_own_folder_is_chosen_and_links_are_not_followed() {
+fn folder_of_the_release_is_chosen_and_no_link_followed() {
     let folder = folder(&[("lib/modules/6.1/tun.ko", "depends="), ("lib/modules/6.2/tun.ko", "depends=x")], None);
     std::os::unix::fs::symlink("/", folder.path().join("lib/modules/6.1/build")).unwrap();
     let modules = Modules::in_folder(folder.path(), Some("6.1")).unwrap();
@@ -96,7 +96,7 @@ fn a_releases_own_folder_is_chosen_and_links_are_not_followed() {
 }
 
 #[test]
-fn a_build_tree_is_read_by_its_own_list() {
+fn build_tree_is_read_by_its_own_list() {
     let tree = folder(&[("drivers/net/tun.ko", "depends=")], Some("kernel/net/a.ko\n"));
     for list in ["drivers/net/tun.o\ndrivers/net/gone.o\n", "kernel/drivers/net/tun.ko\n"] {
         fs::write(tree.path().join("modules.order"), list).unwrap();

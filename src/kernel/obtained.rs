@@ -1,4 +1,4 @@
-//! Kernels and other files that are here.
+//! Kernels and other files that were obtained.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -26,11 +26,11 @@ pub struct Kernel {
     pub config: Option<KernelConfig>,
     /// What it was made from.
     pub provenance: Vec<Provenance>,
-    /// The files that it was resolved to; none if its source cannot be locked (a build tree, a control).
+    /// The files that it was resolved to; empty if its source cannot be locked (a build tree, a control).
     pub files: Vec<LockedFile>,
     /// Set if this may not be the newest, because a cached copy is used.
     pub stale: Option<Stale>,
-    /// What its source tells of it.
+    /// What its source vouches for.
     pub origin: Origin,
     pub(super) modules: Modules,
     pub(super) leases: Leases,
@@ -61,7 +61,7 @@ impl Kernel {
         std::iter::once(self.image.as_path()).chain(self.modules.packs()).chain(changelog)
     }
 
-    /// The package that it came in, if it came in one: its format, its name and its version.
+    /// The package that it came in, if any: its format, name and version.
     pub fn package(&self) -> Option<(PackageKind, &str, &str)> {
         self.provenance.iter().find_map(|from| match from {
             Provenance::Package { kind, name, version, .. } => Some((*kind, name.as_str(), version.as_str())),
@@ -80,22 +80,21 @@ impl Kernel {
         self.changelog.as_ref().map(KeptChangelog::read).transpose()
     }
 
-    /// The wanted modules and those that they need, in the order in which they have to be loaded. What is built in
-    /// is left out, so the list may be empty. Where nothing at all is known about a kernel's modules (a bare image)
-    /// the list is empty too, and the guest has to find out.
+    /// The wanted modules and their dependencies, in loading order, without the built-in ones. If nothing is known
+    /// about a kernel's modules (a bare image), the list is empty, and the guest has to find out.
     ///
     /// # Errors
-    /// [`ModulesError::Absent`] if the kernel has a wanted one neither built in nor as a module; others if
-    /// files are damaged or belong to another kind of kernel.
+    /// [`ModulesError::Absent`] if the kernel lacks a wanted module; others if files are damaged or belong to another
+    /// kind of kernel.
     pub fn modules_for(&self, wanted: &[&str]) -> Result<Vec<Module>, ModulesError> {
         self.modules.load_order(wanted, self.config.as_ref())
     }
 }
 
-/// A file that was fetched.
+/// A fetched file.
 #[derive(Clone, Debug)]
 pub struct Downloaded {
-    /// Where it is, in the cache.
+    /// Its path in the cache.
     pub path: PathBuf,
     /// Its sha256.
     pub sha256: String,

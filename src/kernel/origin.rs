@@ -1,12 +1,12 @@
-//! What a kernel's source tells of it, beyond its files.
+//! What a kernel's source vouches for, beyond its files.
 
 use std::path::{Path, PathBuf};
 
-/// What a kernel's source tells of it, beyond its files. Each kind of source says it for the kernels that it obtains.
+/// What a kernel's source vouches for, beyond its files. Each kind of source says it for the kernels that it obtains.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Origin {
-    /// Whether its release or package version says which source it was built from. Builders choose the name of a build
-    /// of their own freely.
+    /// Whether its release or package version says which source it was built from. For own builds it doesn't, because
+    /// their builders choose the name freely.
     pub names_release: bool,
     /// Where its configuration comes from, if it has one.
     pub config: ConfigOrigin,

@@ -1,4 +1,4 @@
-//! A package's files, except for its image, in one blob; each can be read alone.
+//! A package's files, except for its image, in one blob. Each file can be read alone.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -11,7 +11,7 @@ use super::compression::{self, Compression};
 use super::file_error::FileError;
 use super::store::{self, Store};
 
-/// zstd's fastest ordinary level: plain modules shrink to a third in a tenth of the time that reading them takes.
+/// zstd's fastest ordinary level: it shrinks plain modules to a third, in a tenth of the time needed to read them.
 const ZSTD_LEVEL: i32 = 1;
 
 /// The blob.
@@ -64,7 +64,7 @@ impl PackWriter {
         Ok(Self { draft: store.draft()?, hash: Sha256::new(), size: 0 })
     }
 
-    /// Adds a file; `zstd` says whether it is worth compressing.
+    /// Adds a file, compressed if `zstd` is set.
     pub fn add(&mut self, path: String, bytes: &[u8], zstd: bool) -> io::Result<Packed> {
         let packed = if zstd { &*zstd::bulk::compress(bytes, ZSTD_LEVEL)? } else { bytes };
         self.draft.write_all(packed)?;
@@ -75,7 +75,7 @@ impl PackWriter {
         Ok(Packed { path, offset, stored, size: bytes.len() as u64, zstd, sha256 })
     }
 
-    /// The blob, where anything is in it.
+    /// The blob, unless it is empty.
     pub fn keep(self, store: &Store) -> Result<Option<Pack>, FileError> {
         if self.size == 0 {
             return Ok(None);

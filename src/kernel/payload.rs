@@ -1,8 +1,8 @@
-//! Takes the kernel proper, an ELF vmlinux, out of an image file.
+//! Extracts the kernel itself, an ELF vmlinux, from an image file.
 //!
-//! A bzImage says where its payload is (Documentation/arch/x86/boot.rst, `payload_offset` and `payload_length`); the
-//! payload is the vmlinux, packed by one of the compressors of scripts/Makefile.lib, and its last four bytes are the
-//! unpacked size: gzip's own trailer, or what `size_append` puts there.
+//! A bzImage's header gives the place of its payload (Documentation/arch/x86/boot.rst, `payload_offset` and
+//! `payload_length`). The payload is the vmlinux, packed by one of the compressors of scripts/Makefile.lib. Its last
+//! four bytes are the unpacked size, from gzip or from the build's `size_append`.
 
 use std::borrow::Cow;
 use std::io::{self, Read};
@@ -12,8 +12,7 @@ use liblzma::stream::Stream;
 use super::compression::{self, XZ_MEMORY};
 use super::image::{Image, NotAnImage, identify};
 
-/// No vmlinux that is loaded into memory at boot is larger, in bytes: 2 GiB is what x86-64's code model addresses, and
-/// an allyesconfig is a quarter of that.
+/// The largest vmlinux, in bytes: x86-64's code model addresses 2 GiB, and an allyesconfig has a quarter of that.
 pub(crate) const LARGEST_VMLINUX: u64 = 512 << 20;
 
 /// Why a file has no vmlinux.
@@ -22,26 +21,26 @@ pub enum NoVmlinux {
     /// It is not a kernel image.
     #[error("expected an x86-64 kernel image, found {0}")]
     NotAnImage(#[from] NotAnImage),
-    /// A boot protocol from before Linux 2.6.26.
+    /// Its boot protocol is older than Linux 2.6.26.
     #[error("the image's boot protocol {}.{:02} is older than 2.08, the first that says where its kernel is", .0 >> 8, .0 & 0xff)]
     OldProtocol(u16),
-    /// The payload is not inside of the file.
+    /// The payload is not inside the file.
     #[error("the image's header puts its kernel at bytes {start} to {end}, the file has {present}")]
     Outside {
         /// Its first byte.
         start: u64,
         /// The byte after its last.
         end: u64,
-        /// Bytes that are there.
+        /// Bytes that the file has.
         present: u64,
     },
-    /// A compressor that this program does not know.
+    /// A compressor that is not supported.
     #[error("the kernel in the image is packed with {0}, which is not supported; unpack it and give the vmlinux")]
     Unsupported(&'static str),
-    /// None of the compressors that the kernel is packed with.
+    /// The magic number of no known compressor.
     #[error("the kernel in the image starts with the bytes {0:02x?}, which no known compressor writes")]
     UnknownFormat([u8; 4]),
-    /// It promises more than a kernel can be.
+    /// It promises more bytes than any kernel has.
     #[error("the kernel in the image would unpack to {0} bytes, larger than any kernel")]
     TooLarge(u64),
     /// It does not unpack.
@@ -55,9 +54,9 @@ pub enum NoVmlinux {
     /// It unpacks to another size than promised.
     #[error("the kernel in the image unpacks to {found} bytes instead of the promised {promised}")]
     WrongSize {
-        /// Bytes that came out, or one more than promised where more would have come.
+        /// Unpacked bytes; if there are too many, one more than promised.
         found: u64,
-        /// Bytes that the image says.
+        /// Bytes that the image promises.
         promised: u64,
     },
     /// The content is something else.
@@ -65,7 +64,7 @@ pub enum NoVmlinux {
     NotElf,
 }
 
-/// Compressors that kernels are packed with: init/Kconfig, `KERNEL_GZIP` and its neighbours.
+/// The kernel's compressors (init/Kconfig, `KERNEL_GZIP` and its neighbours).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Packer {
     Gzip,
@@ -116,15 +115,15 @@ impl Packer {
             Self::Xz => {
                 all(&mut liblzma::read::XzDecoder::new_stream(packed, Stream::new_stream_decoder(XZ_MEMORY, 0)?))
             }
-            // In one go, straight into its place: a stream decoder would hold a window of 128 MiB beside it.
+            // In one go, because a stream decoder would need a window of 128 MiB more.
             Self::Zstd => zstd::bulk::decompress(packed, usize::try_from(limit).map_err(io::Error::other)?),
             Self::Lz4 => lz4_legacy(packed, limit),
         }
     }
 }
 
-/// lz4's old frame, as `lz4 -l` writes it and lib/decompress_unlz4.c reads it: the magic number, then blocks of at most
-/// 8 MiB, each after its packed size.
+/// lz4's old frame (`lz4 -l`, lib/decompress_unlz4.c): the magic number, then blocks of at most 8 MiB, each after its
+/// packed size.
 fn lz4_legacy(packed: &[u8], limit: u64) -> io::Result<Vec<u8>> {
     const MAGIC: [u8; 4] = [0x02, 0x21, 0x4c, 0x18];
     const BLOCK: usize = 8 << 20;
@@ -153,8 +152,8 @@ fn lz4_legacy(packed: &[u8], limit: u64) -> io::Result<Vec<u8>> {
     Ok(unpacked)
 }
 
-/// The vmlinux in an image file: in a bzImage, in a vmlinux, or in one that is packed as it is. Not every ELF file that
-/// comes back is a kernel, nor whole.
+/// The vmlinux in an image file: a bzImage, a vmlinux, or a compressed vmlinux. The ELF file may be truncated, or not
+/// be a kernel.
 ///
 /// # Errors
 /// See [`NoVmlinux`].
@@ -163,7 +162,7 @@ pub(crate) fn vmlinux(file: &[u8]) -> Result<Cow<'_, [u8]>, NoVmlinux> {
         Ok(Image::BzImage { .. }) => from_bzimage(file),
         Ok(Image::Vmlinux) | Err(NotAnImage::NoPvh) => Ok(Cow::Borrowed(file)),
         Err(NotAnImage::Empty) => Err(NotAnImage::Empty.into()),
-        // A compressed vmlinux; for other compressors `identify`'s answer stands.
+        // A compressed vmlinux; for other compressors, `identify` has already said why not.
         Err(what) => {
             let Ok(packer) = Packer::of(file) else { return Err(what.into()) };
             let limit = compression::bound(file.len() as u64).min(LARGEST_VMLINUX);

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::kernel::fixtures::bzimage as empty_bzimage;
 
-/// Something that starts as an ELF file does, of a size that several lz4 blocks and compressors' buffers hold.
+/// An ELF file's beginning, large enough for several lz4 blocks and compressors' buffers.
 fn kernel() -> Vec<u8> {
     let mut bytes = b"\x7fELF".to_vec();
     bytes.extend((0..300_000_u32).flat_map(|i| (i / 7).to_le_bytes()));
@@ -14,7 +14,7 @@ fn kernel() -> Vec<u8> {
 
 const ALL: [Packer; 6] = [Packer::Gzip, Packer::Bzip2, Packer::Lzma, Packer::Xz, Packer::Lz4, Packer::Zstd];
 
-/// As the kernel's build packs: the stream, and its size behind it where the stream has none of its own.
+/// Packed as by the kernel's build: the stream, then its size unless the stream has it.
 fn pack(how: Packer, bytes: &[u8]) -> Vec<u8> {
     let size = (bytes.len() as u32).to_le_bytes();
     let mut packed = match how {
@@ -64,12 +64,12 @@ fn bzimage(payload: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn vmlinux_is_extracted_whatever_the_compressor() {
+fn vmlinux_is_extracted_for_every_compressor() {
     let kernel = kernel();
     for how in ALL {
         let image = bzimage(&pack(how, &kernel));
         assert_eq!(vmlinux(&image).unwrap(), kernel, "{how:?}");
-        // What signs an image appends to it.
+        // A signature is appended to the image.
         assert_eq!(vmlinux(&[&image[..], &[7; 1000]].concat()).unwrap(), kernel, "{how:?}");
     }
     assert_eq!(vmlinux(&bzimage(&kernel)).unwrap(), kernel);
@@ -82,7 +82,7 @@ fn packed_vmlinux_is_extracted_and_other_files_are_named() {
     assert_eq!(vmlinux(&gzip).unwrap(), kernel);
     gzip.truncate(1000);
     assert!(matches!(vmlinux(&gzip), Err(NoVmlinux::Broken { how: "gzip", .. })));
-    // An image that somebody packed once more; and one for another processor, as `Image.gz` of arm64.
+    // An image packed twice, and one for another processor (arm64's `Image.gz`).
     let twice = pack(Packer::Gzip, &bzimage(&pack(Packer::Xz, &kernel)));
     assert_eq!(vmlinux(&twice).unwrap(), kernel);
     let arm64 = pack(Packer::Gzip, &[&[0; 0x38][..], b"ARM\x64", &[0; 100]].concat());
@@ -109,7 +109,7 @@ fn payload_unlike_its_header_is_rejected() {
     assert!(matches!(changed(payload + 2, &[9]), NoVmlinux::Broken { how: "gzip", .. }));
 
     for how in ALL {
-        // The promised size: one too small, one too large, and more than any kernel has.
+        // Promised sizes: too small, too large, and larger than any kernel.
         let packed = pack(how, &kernel);
         let end = packed.len() - 4;
         let promising = |size: u32| bzimage(&[&packed[..end], &size.to_le_bytes()].concat());
@@ -132,7 +132,7 @@ proptest! {
         let mut packed = pack(ALL[which], b"\x7fELF and more");
         packed.truncate(keep);
         packed.extend(&bytes);
-        // A promise of little, so that what claims to be much is found out.
+        // The promised size is small, so a larger claim is detected.
         packed.extend([200, 0, 0, 0]);
         let _ = vmlinux(&bzimage(&packed));
         let _ = vmlinux(&packed);

@@ -1,4 +1,4 @@
-//! What is going on while kernels are obtained, for people.
+//! The progress of obtaining kernels, for people.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -36,7 +36,7 @@ mod seconds {
     }
 }
 
-/// What is going on, for people.
+/// A step of obtaining a kernel, for people.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Progress {
     /// Another thread or process is making the same file.
@@ -100,7 +100,7 @@ pub enum Progress {
 }
 
 impl Progress {
-    /// Whether people want to know of it even without progress bars.
+    /// Whether it takes so long that people should see it even without progress bars.
     pub fn is_slow(&self) -> bool {
         match self {
             Self::Waiting { .. }
@@ -109,7 +109,7 @@ impl Progress {
             | Self::Trouble { .. }
             | Self::Chosen { .. }
             | Self::Stale(_) => true,
-            // Only when it begins.
+            // Only at the start.
             Self::Fetching { done, .. } => *done == 0,
             Self::Unpacking { .. } | Self::Copying { .. } => false,
         }

@@ -25,15 +25,15 @@ pub enum Provenance {
     },
     /// The user's image.
     File {
-        /// Where it was.
+        /// Its path.
         #[serde(serialize_with = "json::path")]
         path: PathBuf,
         /// Its sha256.
         sha256: String,
     },
-    /// A file that was fetched: the package above, an image, or a tarball.
+    /// A fetched file: the package above, an image, or a tarball.
     Fetched {
-        /// Where it came from.
+        /// Its address.
         address: String,
         /// Its sha256.
         sha256: String,
@@ -44,16 +44,16 @@ pub enum Provenance {
     Archive {
         /// Its address.
         address: String,
-        /// Which of its builds, by its date: `201907031431`.
+        /// The date of its build: `201907031431`.
         build: String,
-        /// The other builds of the same version that it has.
+        /// The other builds of the same version there.
         others: Vec<String>,
         /// Whether its signature was checked.
         signature: ArchiveSignature,
         /// The fingerprint of the key that it was verified with.
         key: Option<String>,
     },
-    /// A control kernel that was built here.
+    /// A control kernel built on this host.
     Control {
         /// Its name.
         name: String,
@@ -94,7 +94,7 @@ impl ArchiveSignature {
 }
 
 impl Provenance {
-    /// What people should know of it, if anything.
+    /// A remark for people, if there is one.
     pub fn remark(&self) -> Option<String> {
         let Self::Archive { address, build, others, signature, .. } = self else { return None };
         let left =

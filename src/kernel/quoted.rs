@@ -1,8 +1,8 @@
-//! Text from outside, made fit to be shown to people.
+//! Text from outside, safe to show.
 
 use std::fmt;
 
-/// Text from outside, cut and escaped so that it can be shown to people.
+/// Text from outside, cut and escaped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Quoted(String);
 

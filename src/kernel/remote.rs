@@ -37,15 +37,15 @@ pub enum RemoteError {
         address: String,
         /// The sha256 in the lock.
         locked: String,
-        /// The sha256 of what came.
+        /// The sha256 of the fetched file.
         found: String,
-        /// Where that is kept.
+        /// The path of the fetched file.
         kept: PathBuf,
     },
     /// The lock has fewer files than the matrix.
     #[error("cannot use {0}: kernels.lock has no entry for it; lock it with `backproof kernels update`")]
     NotLocked(Url),
-    /// The file is of no use here.
+    /// The file is not usable.
     #[error("cannot use {address}: it {problem}")]
     Unfit {
         /// Its address.
@@ -96,7 +96,7 @@ impl SourceKind for RemoteFiles<'_> {
     }
 
     fn origin(&self, kernel: &Kernel) -> Origin {
-        // An image or a build that somebody put on a server may have any name.
+        // An image or a build on a server may have any name.
         if kernel.package().is_some() { Origin::packages() } else { Origin::tarball() }
     }
 
@@ -122,14 +122,14 @@ struct Asked<'a> {
     vouched: Vouched,
 }
 
-/// A file that is here, or that was unpacked earlier.
+/// A file in the cache, or one that was unpacked earlier.
 struct Got<'a> {
     asked: Asked<'a>,
     sha256: String,
     size: u64,
     /// The address that it came from, or would have.
     address: Url,
-    /// Where it is; none if it was unpacked earlier and is no longer needed.
+    /// Its path; none if it was unpacked earlier and is no longer needed.
     path: Option<PathBuf>,
     stale: Option<Stale>,
     /// Whether the server only confirmed the cached copy.
@@ -184,7 +184,7 @@ fn made_of(got: &[Got], with: &Obtain) -> Result<(Kernel, Vec<UnpackedPackage>),
     assemble::from_unpacked(|| got.iter().map(|got| unpacked(got, with)).collect(), with.store)
 }
 
-/// Stops trusting the first files from these addresses; whether fetching them again may give others.
+/// Stops trusting the first files from these addresses. Returns whether fetching them again may give others.
 fn doubt(got: &[Got], with: &Obtain) -> Result<bool, FileError> {
     let first: Vec<_> =
         got.iter().filter(|got| got.asked.vouched == Vouched::FirstUse && got.stale.is_none()).collect();
@@ -201,8 +201,8 @@ pub fn fetch(remote: &Remote, with: &Obtain) -> Result<Downloaded, ObtainError> 
     Ok(Downloaded { path, sha256, stale })
 }
 
-/// What is to be fetched for the file at this place. Only the file in the lock is accepted, from any address; but a
-/// sha256 in the matrix takes precedence.
+/// The request for the file at this position. Only the lock's file is accepted, from any address; but a sha256 in the
+/// matrix takes precedence.
 fn ask_for<'a>(remote: &'a Remote, at: usize, with: &Obtain<'a>) -> Result<Asked<'a>, RemoteError> {
     let locked = with.locked.map(|files| files.get(at));
     let (sha256, vouched) = match (&remote.pin, locked) {
@@ -258,7 +258,7 @@ fn name(remote: &Remote) -> String {
     last.or(remote.address.host_str()).unwrap_or("a file").to_owned()
 }
 
-/// A file unlike the lock's is not a broken transfer: the user has to decide.
+/// A file that differs from the lock's is not a broken transfer, so the user has to decide.
 fn otherwise(error: FetchError, vouched: Vouched) -> RemoteError {
     if let (Vouched::Lock, FetchError::NotFetched(failed)) = (vouched, &error) {
         for (address, problem) in &failed.failures {

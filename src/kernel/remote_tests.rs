@@ -129,7 +129,7 @@ fn fetched_images_and_tarballs_make_kernels() {
         assert!(matches!(&kernel.provenance[..], [Provenance::Fetched { .. }]), "{:?}", kernel.provenance);
         assert_eq!(kernel.files[0].name, "build.tar.zst");
     }
-    // The same from a file that is here.
+    // The same from a local file.
     let path = world.folder.path().join("build");
     fs::write(&path, &tarball).unwrap();
     let kernel = world.obtain_as(&Source::Tree(path.clone()), true, None).unwrap();
@@ -156,7 +156,7 @@ fn only_locked_files_are_used() {
     for part in [&sum(&old), &sum(&new), "backproof kernels update", files[0].address.as_str()] {
         assert!(said.contains(part), "{part}: {said}");
     }
-    // Whatever addresses the lock has, it is its file that is taken.
+    // The lock's file is taken, whatever its address.
     for addresses in [vec![], vec!["https://kernel.example/a.deb".to_owned()], vec!["no address".to_owned()]] {
         let other = LockedFile { addresses, ..locked[0].clone() };
         let files = vec![Remote { mirrors: vec![fresh.server.at("/gone").parse().unwrap()], ..files[0].clone() }];
@@ -171,7 +171,7 @@ fn only_locked_files_are_used() {
         error.to_string().contains(&format!("cannot use {}: kernels.lock has no entry", files[0].address)),
         "{error}"
     );
-    // It may know of a place where its file still is; a sum in the matrix goes before it.
+    // The lock may have an address that still has the file; a sha256 in the matrix takes precedence.
     let elsewhere = vec![fresh.serve("/old/a.deb", &old)];
     let moved = LockedFile { addresses: elsewhere.clone(), ..locked[0].clone() };
     let kernel = fresh.obtain_as(&Source::Url(files.clone()), false, Some(&[moved])).unwrap();
@@ -204,9 +204,9 @@ fn unpacked_package_needs_its_file_only_when_damaged() {
 fn unusable_first_use_file_is_fetched_again() {
     let (world, package) = (World::new(), kernel_deb("6.1.0"));
     let of = |bytes: &[u8]| Answer::file(bytes, "\"1\"");
-    // The same entity tag all along, though what is served was mended meanwhile.
+    // The entity tag stays the same, although the file was repaired meanwhile.
     let address = world.server.on("/a.deb", [of(&package[..200]), of(&package)]);
-    // The record of it is as an honest server's answer leaves it.
+    // Its record is the same as after an honest server's answer.
     let store = Store::open(Some(world.folder.path().join("cache"))).unwrap();
     let (shim, tell) = (Shim::at("/nonexistent".into()), |_| {});
     let with = Obtain { store: &store, shim: &shim, offline: false, refresh: false, locked: None, tell: &tell };

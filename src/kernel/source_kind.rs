@@ -15,19 +15,19 @@ use crate::matrix::LockedFile;
 
 /// What every kind of source can do. CONTRIBUTING.md says how to add one.
 pub(super) trait SourceKind {
-    /// Obtains the kernel: exactly the files in [`Obtain::locked`], where there are any.
+    /// Obtains the kernel. If [`Obtain::locked`] lists files, uses exactly these.
     fn obtain(&self, with: &Obtain) -> Result<Kernel, ObtainError>;
 
-    /// What the source tells of a kernel that was obtained from it.
+    /// What the source vouches for.
     fn origin(&self, kernel: &Kernel) -> Origin;
 
-    /// What it would be resolved to now, by its archive's index alone, and why that may be old; `None` where only obtaining
-    /// it tells.
+    /// The files that it resolves to now, by its archive's index alone, and why they may be old. `None` if it must be
+    /// obtained to find out.
     fn resolve(&self, _: &Obtain) -> Result<Option<(Resolved, Option<Stale>)>, ObtainError> {
         Ok(None)
     }
 
-    /// The index that it is resolved by, if other kernels share it: one refresh is enough for all of them.
+    /// The index that resolves it, if other kernels share it: one refresh is enough for all of them.
     fn shared_index(&self) -> Option<String> {
         None
     }
@@ -35,14 +35,14 @@ pub(super) trait SourceKind {
     /// Why it cannot be locked; `None` if it can.
     fn why_not_locked(&self) -> Option<&'static str>;
 
-    /// Whether the matrix's `archives` keep its packages, so that `kernels update` locks their addresses there, too.
+    /// Whether the matrix's `archives` keep its packages; if so, `kernels update` locks their addresses there, too.
     fn is_in_archives(&self) -> bool;
 
-    /// Whether it is here, with these files where it is locked to them; and the bytes of its files, where they are known.
+    /// Whether it is cached (with these files, if it is locked), and the bytes of its files, if known.
     fn cached(&self, locked: Option<&[LockedFile]>, store: &Store) -> (Cached, Option<u64>);
 }
 
-/// What a kernel was resolved to.
+/// The result of resolving a kernel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resolved {
     /// Its release, from the image or the package's name, if known.
@@ -51,7 +51,7 @@ pub struct Resolved {
     pub files: Vec<LockedFile>,
 }
 
-/// Whether a kernel is here.
+/// Whether a kernel is cached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Cached {
@@ -59,19 +59,19 @@ pub enum Cached {
     Yes,
     /// It has to be fetched or built.
     No,
-    /// It is the user's own.
+    /// It is a user's file.
     Local,
-    /// The user's own is not there.
+    /// It is a user's file that does not exist.
     Missing,
 }
 
 impl Cached {
-    /// Of files of the user's: all have to be there.
+    /// For a user's files, all of which must exist.
     pub(super) fn of_own(paths: impl IntoIterator<Item = impl AsRef<Path>>) -> Self {
         if paths.into_iter().all(|path| path.as_ref().exists()) { Self::Local } else { Self::Missing }
     }
 
-    /// Of files that are fetched.
+    /// For fetched files.
     pub(super) fn of_fetched(files: &[LockedFile], store: &Store) -> (Self, Option<u64>) {
         let is_here = |file: &LockedFile| {
             UnpackedPackage::recorded(store, &file.sha256).is_some()
@@ -81,7 +81,7 @@ impl Cached {
         if files.is_empty() {
             return (Self::No, None);
         }
-        // Some archives tell no lengths before a file is fetched.
+        // Some archives don't list lengths.
         let bytes = files.iter().all(|file| file.size > 0).then(|| files.iter().map(|file| file.size).sum());
         (if files.iter().all(is_here) { Self::Yes } else { Self::No }, bytes)
     }

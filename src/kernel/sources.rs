@@ -1,4 +1,4 @@
-//! The one list of all kinds of sources, and obtaining by it.
+//! The list of all kinds of sources, and obtaining kernels by it.
 
 use super::error::ObtainError;
 use super::error_class::{ClassedError, ErrorClass};
@@ -27,13 +27,13 @@ fn kind(source: &Source) -> Box<dyn SourceKind + '_> {
     }
 }
 
-/// Obtains a kernel. Blocks, while apt works for minutes; any number of threads and processes can do so at once.
+/// Obtains a kernel. Blocks, for minutes if apt fetches it. Any number of threads and processes can do so concurrently.
 ///
 /// # Errors
-/// See [`ObtainError`]: [`ObtainError::blame`] tells who can mend it, [`ObtainError::is_gone`] whether it is no
-/// longer served.
+/// See [`ObtainError`]: [`ObtainError::blame`] says who can fix it, [`ObtainError::is_gone`] whether it is no longer
+/// served.
 pub fn obtain(source: &Source, with: &Obtain) -> Result<Kernel, ObtainError> {
-    // A file that gc removes before it is leased is made again.
+    // If gc removes a file before it is leased, the file is made again.
     for _ in 0..3 {
         let kind = kind(source);
         let mut kernel = kind.obtain(with)?;
@@ -47,7 +47,7 @@ pub fn obtain(source: &Source, with: &Obtain) -> Result<Kernel, ObtainError> {
     Err(assemble::damaged(with.store).into())
 }
 
-/// That only an old answer is known, and the newest is asked for.
+/// Only a stale index is known, but the newest is required.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot resolve {source_line}: {why}; check the network and the mirror, and try again")]
 struct OnlyOld {
@@ -79,7 +79,7 @@ pub fn resolve(source: &Source, with: &Obtain) -> Result<Resolved, ObtainError> 
     }
 }
 
-/// The index that a kernel is resolved by, if other kernels share it: one refresh is enough for all of them.
+/// The index that resolves a kernel, if other kernels share it: one refresh is enough for all of them.
 pub fn shared_index(source: &Source) -> Option<String> {
     kind(source).shared_index()
 }
@@ -94,8 +94,7 @@ pub fn is_in_archives(source: &Source) -> bool {
     kind(source).is_in_archives()
 }
 
-/// Whether a kernel is here, with the files that it is locked to where it is; and the bytes of its files, where they are
-/// known.
+/// Whether a kernel is cached (with these files, if it is locked), and the bytes of its files, if known.
 pub fn cached(source: &Source, locked: Option<&[LockedFile]>, store: &Store) -> (Cached, Option<u64>) {
     kind(source).cached(locked, store)
 }

@@ -1,7 +1,6 @@
-//! Takes a kernel out of a tarball of a build: of a build tree, or of what `make tar-pkg` and `make dir-pkg` install.
+//! Takes a kernel out of a tarball of a build tree, or of the output of `make tar-pkg` or `make dir-pkg`.
 //!
-//! A build tree's files are handed over under the names that they would have once they are installed, so that nobody
-//! else has to know where they came from.
+//! A build tree's files get the names that they would have after installation, so other code needs no special case.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read};
@@ -13,30 +12,30 @@ use super::deb;
 use super::image::{self, Image};
 use super::modules;
 
-/// Where a build tree has what a boot needs.
+/// The files of a build tree that a boot needs.
 const BZIMAGE: &str = "arch/x86/boot/bzImage";
 const CONFIG: &str = ".config";
 const BUILTIN: &str = "modules.builtin";
 const RELEASE: &str = "include/config/kernel.release";
 
-/// Bytes of kernel.release; a release has 64 at most.
+/// The most bytes of kernel.release; a release has 64 at most.
 const MAX_RELEASE: usize = 256;
 
-/// How a tarball is laid out.
+/// The layout of a tarball.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Layout {
-    /// The folder around all, with a slash at its end; empty where there is none.
+    /// The top folder, with a slash at its end; empty if there is none.
     top: String,
-    /// The release, where it is a build tree and its files have to be renamed.
+    /// The release, if it is a build tree, whose files have to be renamed.
     tree: Option<String>,
 }
 
-/// How a tarball is compressed, by its first bytes: names lie.
+/// How a tarball is compressed, by its first bytes, because its name may be wrong.
 pub(crate) fn compression(head: &[u8]) -> Option<Compression> {
     Compression::of(head).or_else(|| (head.get(257..262) == Some(b"ustar")).then_some(Compression::None))
 }
 
-/// Reads the tarball at `path`, which `file` has open, and hands every file that `wanted` chooses by its installed path
+/// Reads the tarball at `path`, which `file` has open. Hands the files that `wanted` chooses by their installed paths
 /// to `take`.
 ///
 /// # Errors
@@ -64,7 +63,7 @@ fn open<'a>(mut file: impl Read + 'a, size: u64) -> Result<Box<dyn Read + 'a>, P
     compression::reader(how, io::Cursor::new(head).chain(file), compression::bound(size)).map_err(failed)
 }
 
-/// Finds the image, and with it how the tarball is laid out. Reads no further than that takes.
+/// Finds the image, which shows the tarball's layout. Reads no further.
 fn survey(path: &Path) -> Result<Layout, ArchiveReadError> {
     let failed = |source| PackageError::Damaged { part: "file", source };
     let file = BufReader::with_capacity(128 << 10, File::open(path).map_err(failed)?);
@@ -92,7 +91,7 @@ fn survey(path: &Path) -> Result<Layout, ArchiveReadError> {
             release = image::as_release(&bytes).map(|release| (top.to_owned(), release));
         }
         match found {
-            // Nothing that follows says more.
+            // The rest cannot change the layout.
             Some(_) => Err(io::ErrorKind::Other.into()),
             None => Ok(()),
         }
@@ -108,21 +107,21 @@ fn survey(path: &Path) -> Result<Layout, ArchiveReadError> {
     }
 }
 
-/// The folder around all, where `path` is the tree's file `file`.
+/// The top folder, if `path` is the tree's file `file`.
 fn top_of<'a>(path: &'a str, file: &str) -> Option<&'a str> {
     let top = path.strip_suffix(file)?;
     let is_one_folder = top.strip_suffix('/').is_some_and(|name| !name.is_empty() && !name.contains('/'));
     (top.is_empty() || is_one_folder).then_some(top)
 }
 
-/// `boot/vmlinuz-…`, perhaps in a folder around all.
+/// `boot/vmlinuz-…`, perhaps below a top folder.
 fn is_installed_image(path: &str) -> bool {
     let below = path.strip_prefix("boot/").or_else(|| path.split_once('/')?.1.strip_prefix("boot/"));
     below.is_some_and(|file| file.starts_with("vmlinuz-") && !file.contains('/'))
 }
 
 impl Layout {
-    /// What the file would be called once it is installed; `None` where it would not be.
+    /// The file's installed path; `None` if it is not installed.
     fn installed(&self, path: &str) -> Option<String> {
         let path = path.strip_prefix(self.top.as_str())?;
         let Some(release) = &self.tree else { return Some(path.to_owned()) };
@@ -130,7 +129,7 @@ impl Layout {
             BZIMAGE => Some(format!("boot/vmlinuz-{release}")),
             CONFIG => Some(format!("boot/config-{release}")),
             BUILTIN => Some(format!("lib/modules/{release}/{BUILTIN}")),
-            // What packaging in the tree left has the same modules a second time.
+            // Packaging leaves a second copy of the modules in the tree.
             _ if path.contains("lib/modules/") => None,
             _ => modules::name_of_file(path).map(|_| format!("lib/modules/{release}/kernel/{path}")),
         }

@@ -4,7 +4,7 @@ use super::*;
 use crate::kernel::compression::tests::compress;
 use crate::kernel::fixtures::{bzimage, tar, tar_entry};
 
-/// The paths of all files, as they are handed over.
+/// The paths that are handed over.
 fn read_all(tarball: &[u8]) -> Result<Vec<String>, PackageError> {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), tarball).unwrap();

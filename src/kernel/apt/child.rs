@@ -1,5 +1,5 @@
-//! Runs apt's programs with a private configuration: its own sources, state and cache, so that the system's are
-//! neither read for packages nor written, and no root is needed.
+//! Runs apt's programs with a private configuration: with its own sources, state and cache, it needs no root, and
+//! leaves the system's alone.
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -12,20 +12,20 @@ use crate::kernel::file_error::FileError;
 use crate::kernel::obtain::Obtain;
 use crate::kernel::quoted::Quoted;
 
-/// Downloads one file by apt's own methods (proxies, mirrors' credentials), without reading any index. In the
+/// Downloads one file by apt's own methods (proxies, mirrors' credentials), without reading an index. Part of the
 /// package `apt` since 1.1.
 pub(super) const APT_HELPER: &str = "/usr/lib/apt/apt-helper";
 
-/// Bytes of a child's output that are kept.
+/// A child's output is cut at this many bytes.
 const MAX_OUTPUT: u64 = 1 << 20;
 
-/// How long a child may live in all: a whole download over a slow line.
+/// A child's longest life: a whole download over a slow line.
 const LIFETIME: Duration = Duration::from_secs(4 * 60 * 60);
 
-/// How long a child may say nothing. apt gives up on a server after 30 s, and tells each download's progress.
+/// A child's longest silence. apt gives up on a server after 30 s, and reports each download's progress.
 const SILENCE: Duration = Duration::from_secs(10 * 60);
 
-/// What a child said.
+/// A child's output.
 pub(super) struct Output {
     pub status: ExitStatus,
     pub stdout: String,
@@ -41,7 +41,7 @@ impl Output {
     }
 }
 
-/// Runs `program`; hands each line of its stdout to `line` as it comes.
+/// Runs `program`, and hands each line of its stdout to `line` as it arrives.
 pub(super) fn run(
     program: &'static str,
     args: &[&str],
@@ -62,11 +62,11 @@ pub(super) fn run(
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
     let (mut output, mut is_late) = (String::new(), false);
     let errors = std::thread::scope(|scope| {
-        // Both have to be read at once, or a child that fills one pipe waits for ever.
+        // Both are read at once, because a child that fills one pipe would wait for ever.
         let errors = scope.spawn(|| {
             let mut bytes = Vec::new();
             let Some(stderr) = stderr else { return bytes };
-            // Nothing has to be said here, so only its lifetime counts.
+            // The child may be silent here, so only its lifetime is limited.
             let mut stderr = Patient::new(stderr, LIFETIME, Some(until));
             let _ = (&mut stderr).take(MAX_OUTPUT).read_to_end(&mut bytes);
             let _ = std::io::copy(&mut stderr, &mut std::io::sink());
@@ -79,7 +79,7 @@ pub(super) fn run(
             match lines.take(MAX_OUTPUT).read_until(b'\n', &mut bytes) {
                 Ok(0) => break,
                 Err(_) => {
-                    // Nothing more came in time. Its other pipe closes, too.
+                    // The child was silent for too long. Its other pipe closes, too.
                     let _ = child.kill();
                     is_late = true;
                     break;
@@ -127,8 +127,8 @@ fn dump(text: &str) -> Vec<(String, String)> {
 
 /// The private configuration for one suite, whose files are in `folder`.
 ///
-/// The system's own configuration is not read by apt at all, so none of its hooks runs; what concerns the network
-/// and the keys is passed on.
+/// apt doesn't read the system's own configuration, so none of its hooks runs. Settings of the network and the keys are
+/// passed on.
 pub(super) fn private_configuration(system: &[(String, String)], folder: &Path) -> String {
     let kept = |name: &str| {
         let keys = [
@@ -163,17 +163,17 @@ pub(super) fn private_configuration(system: &[(String, String)], folder: &Path) 
         ("Dir::Cache::pkgcache", String::new()),
         ("Dir::Cache::srcpkgcache", String::new()),
         ("Dir::Log", at("log")),
-        // We read the few packages that matter ourselves; apt's own index of all costs seconds.
+        // backproof reads the few relevant packages itself, because apt's index of all packages takes seconds.
         ("pkgCacheFile::Generate", "false".to_owned()),
         ("APT::Architecture", "amd64".to_owned()),
         ("APT::Architectures::", "amd64".to_owned()),
-        // As root apt would change to a user who cannot write here; for others this has no effect.
+        // As root, apt would switch to a user who cannot write here; for other users this has no effect.
         ("APT::Sandbox::User", "root".to_owned()),
         ("Acquire::Languages", "none".to_owned()),
-        // apt's three tries last 7 s in all without a network, and the recorded index may do.
+        // Without a network, apt's three tries take 7 s, and the recorded index may be good enough.
         ("Acquire::Retries", "1".to_owned()),
         ("Acquire::PDiffs", "false".to_owned()),
-        // Stored as they come, not recompressed.
+        // Store the lists as they arrive, without recompressing them.
         ("Acquire::IndexTargets::deb::Packages::KeepCompressed", "true".to_owned()),
         ("Acquire::IndexTargets::deb::Packages::KeepCompressedAs", "xz".to_owned()),
     ] {

@@ -1,4 +1,4 @@
-//! What can go wrong with apt and its mirrors.
+//! Errors of apt and its mirrors.
 
 use crate::kernel::assemble::AssembleError;
 use crate::kernel::error_class::{ClassedError, ErrorClass};
@@ -17,7 +17,7 @@ pub enum AptError {
         package: String,
         /// The suite.
         suite: String,
-        /// Names that look like it.
+        /// Similar names.
         similar: Vec<String>,
     },
     /// The mirror does not serve this suite (any more).
@@ -72,7 +72,7 @@ pub enum AptError {
         /// What apt said.
         detail: String,
     },
-    /// The mirror has a package no longer that its index lists.
+    /// The mirror no longer has a package that its index lists.
     #[error("cannot {doing}: {detail}; the mirror's index still lists it: try again later, or use another mirror")]
     Superseded {
         /// What was being done.
@@ -80,7 +80,7 @@ pub enum AptError {
         /// What apt said.
         detail: String,
     },
-    /// A package that was locked is nowhere served any more.
+    /// No address serves a locked package any more.
     #[error(
         "cannot fetch {what} (sha256 {sha256}): {} no longer serves it; add the address of an archive that keeps it (Debian's \
          snapshot archive does) to its `addresses` in kernels.lock, or accept the newest with `backproof kernels update`",
@@ -114,7 +114,7 @@ pub enum AptError {
 }
 
 impl AptError {
-    /// Whether the kernel that was used last may be used instead.
+    /// Whether the last used kernel may be used instead.
     pub(super) fn is_survivable(&self) -> bool {
         let outside =
             matches!(self, Self::Network { .. } | Self::Superseded { .. } | Self::Failed { .. } | Self::NotCached(_));

@@ -1,4 +1,4 @@
-//! The kernel packages of one suite, and which of them make up one kernel.
+//! The kernel packages of a suite, and which of them make up one kernel.
 
 use std::collections::HashSet;
 use std::io::{self, BufRead};
@@ -15,14 +15,14 @@ pub(super) struct Served {
     pub name: String,
     pub version: String,
     depends: String,
-    /// Where the file is.
+    /// The file's address.
     pub uri: String,
     pub size: u64,
     pub sha256: String,
 }
 
 impl Served {
-    /// As the lock has it.
+    /// Its form in the lock.
     pub(super) fn locked(&self) -> LockedFile {
         LockedFile {
             name: self.name.clone(),
@@ -33,7 +33,7 @@ impl Served {
         }
     }
 
-    /// What the lock has, at one of its addresses.
+    /// The lock's file, at one of its addresses.
     pub(super) fn at(file: &LockedFile, address: &str) -> Self {
         Self {
             name: file.name.clone(),
@@ -46,19 +46,19 @@ impl Served {
     }
 }
 
-/// Bytes of a line in a Packages file that matters here; the longest `Depends:` of a kernel package has 1,000.
+/// The longest useful line in a Packages file, in bytes; the longest `Depends:` of a kernel package has 1,000.
 const MAX_LINE: usize = 64 << 10;
 
-/// Packages smaller than this only depend on others: they can hold neither an image nor modules.
+/// Smaller packages only depend on others: they are too small for an image or modules.
 const SMALLEST: u64 = 16 << 10;
 
-/// Packages that one kernel is made of; the most that is known is four.
+/// The most packages of one kernel; no known kernel has more than four.
 const MOST: usize = 20;
 
 /// Reads the kernel packages (`linux-*`) in a Packages file whose paths are relative to `base`.
 ///
 /// # Errors
-/// Where reading fails.
+/// If reading fails.
 pub(super) fn read(mut packages: impl BufRead, base: &str) -> io::Result<Vec<Served>> {
     let mut found = Vec::new();
     let mut stanza = Stanza::default();
@@ -77,7 +77,7 @@ pub(super) fn read(mut packages: impl BufRead, base: &str) -> io::Result<Vec<Ser
     }
 }
 
-/// Reads a line without its end; what is beyond [`MAX_LINE`] is dropped. The number of bytes read.
+/// Reads a line without its end, and cuts it at [`MAX_LINE`]. Returns the number of bytes read.
 fn read_line(from: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<usize> {
     let mut total = 0;
     loop {
@@ -96,7 +96,7 @@ fn read_line(from: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<usize> {
 
 #[derive(Default)]
 struct Stanza {
-    /// Nothing else of the stanza is kept where this is not a kernel package: they are one in a hundred.
+    /// Set only for a kernel package; the fields of other packages (99 in 100) are dropped.
     name: Option<String>,
     fields: Vec<(&'static str, String)>,
 }
@@ -130,11 +130,11 @@ impl Stanza {
     }
 }
 
-/// The packages that make up the kernel which `package` names or leads to: the package itself, and the kernel
-/// packages that it depends on, as far as they can hold files.
+/// The packages of the kernel that `package` names or depends on: the package itself, and the kernel packages that it
+/// depends on, unless they are too small for files.
 ///
 /// # Errors
-/// Names that look like it, where there is no such package.
+/// Similar names, if there is no such package.
 pub(super) fn resolve<'a>(index: &'a [Served], package: &str) -> Result<Vec<&'a Served>, Vec<String>> {
     let newest = |name: &str| {
         let same = index.iter().filter(|p| p.name == name);
@@ -146,7 +146,7 @@ pub(super) fn resolve<'a>(index: &'a [Served], package: &str) -> Result<Vec<&'a 
     while let Some(parent) = chosen.get(next).copied() {
         next += 1;
         for group in parent.depends.split(',') {
-            // Of alternatives the first that is served counts, as it does for apt.
+            // The first served alternative counts, as for apt.
             let served = group.split('|').filter_map(Dependency::parse).find_map(|d| {
                 let exact = index.iter().find(|p| p.name == d.name && Some(p.version.as_str()) == d.version);
                 exact.or_else(|| newest(d.name))
@@ -161,8 +161,8 @@ pub(super) fn resolve<'a>(index: &'a [Served], package: &str) -> Result<Vec<&'a 
     Ok(chosen)
 }
 
-/// Whether a dependency is a part of the same kernel: Debian gives all parts one version; elsewhere a meta-package
-/// has another version than the image that it leads to. `linux-base` is neither.
+/// Whether a dependency is a part of the same kernel. Debian gives all parts one version; elsewhere a meta-package and
+/// its image have different versions. `linux-base` is not a part.
 fn belongs(served: &Served, parent: &Served) -> bool {
     let part = ["linux-image-", "linux-binary-", "linux-modules-"].iter().any(|p| served.name.starts_with(p));
     part || served.version == parent.version
@@ -182,7 +182,7 @@ impl<'a> Dependency<'a> {
     }
 }
 
-/// Up to three image packages whose names are most like `package`.
+/// Up to three image packages with the most similar names.
 fn similar(index: &[Served], package: &str) -> Vec<String> {
     let images = index.iter().filter(|p| p.name.starts_with("linux-image-")).map(|p| p.name.as_str());
     let mut ranked = images.collect::<HashSet<_>>().into_iter().collect::<Vec<_>>();
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn a_packages_file_yields_its_kernel_packages() {
+    fn packages_file_yields_its_kernel_packages() {
         let found = index(&[
             stanza("linux-image-6.1-amd64", "6.1-1", "kmod", 20_000_000),
             stanza("bash", "5", "", 1),
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn a_meta_package_leads_to_the_image_of_its_newest_version() {
+    fn meta_package_leads_to_the_image_of_its_newest_version() {
         let found = index(&[
             stanza("linux-image-cloud-amd64", "6.1.10-1", "linux-image-6.1.0-1-cloud-amd64 (= 6.1.10-1)", 1000),
             stanza("linux-image-cloud-amd64", "6.1.9-1", "linux-image-6.1.0-0-cloud-amd64 (= 6.1.9-1)", 1000),
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn a_split_kernel_is_collected_from_its_parts() {
+    fn split_kernel_is_collected_from_its_parts() {
         let found = index(&[
             stanza(
                 "linux-image-cloud-amd64",

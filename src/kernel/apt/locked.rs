@@ -1,4 +1,4 @@
-//! Kernels that were resolved before: exactly the packages of the lock, from wherever they still are.
+//! Locked kernels: exactly the packages of the lock, from any address that still has them.
 
 use super::error::AptError;
 use super::index::Served;
@@ -61,7 +61,7 @@ fn one(file: &LockedFile, place: &Place, with: &Obtain) -> Result<UnpackedPackag
     Ok(UnpackedPackage::unpack(with.store, &target, &file.sha256)?)
 }
 
-/// Fetches it from the mirror, or else from the lock's addresses. Each is compared with the sha256.
+/// Fetches it from the mirror, or else from the lock's addresses. Each file must have the sha256.
 fn fetch(
     file: &LockedFile,
     what: &str,
@@ -70,7 +70,7 @@ fn fetch(
     with: &Obtain,
 ) -> Result<(), AptError> {
     let same = |served: &Served| served.name == file.name && served.sha256 == file.sha256;
-    // A suite that has gone, or a mirror that is away, is no reason not to look elsewhere.
+    // If the suite is gone or the mirror is down, other addresses may still have it.
     let index = current(place, false, with).ok().map(|current| current.index.packages).unwrap_or_default();
     let mut addresses: Vec<String> = index.into_iter().find(same).map(|served| served.uri).into_iter().collect();
     addresses.extend(file.addresses.iter().filter(|address| !addresses.contains(address)).cloned().collect::<Vec<_>>());
@@ -112,7 +112,7 @@ pub(super) fn resolve(package: &str, place: &Place, with: &Obtain) -> Result<(Re
     Ok((Resolved { release: files.iter().find_map(release), files }, stale))
 }
 
-/// The packages that were used last, if recorded.
+/// The last used packages, if recorded.
 pub(super) fn used_last(package: &str, place: &Place, store: &Store) -> Option<Vec<LockedFile>> {
     let record = selection_record(package, place);
     let newest = store.records::<Selection>(&record).max_by_key(|selection| selection.fetched)?;

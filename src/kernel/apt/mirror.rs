@@ -27,10 +27,10 @@ pub(super) struct SuiteIndex {
     pub packages: Vec<Served>,
 }
 
-/// Bytes that one suite's list of packages may unpack to; Debian's largest has 65 MB.
+/// The most bytes of one suite's unpacked list of packages; Debian's largest has 65 MB.
 const MAX_LIST: u64 = 1 << 30;
 
-/// Where apt keeps what belongs to a suite. apt's configuration cannot express every path.
+/// apt's folder for a suite. apt's configuration cannot express every path.
 pub(super) fn folder(place: &Place, with: &Obtain) -> Result<PathBuf, FileError> {
     let folder = with.store.path("apt").join(place.id());
     if folder.to_str().is_none_or(|p| p.contains(['"', '\n', '\\'])) {
@@ -52,7 +52,7 @@ pub(super) fn refresh(place: &Place, with: &Obtain) -> Result<SuiteIndex, AptErr
     with.store.write_text(&folder.join("sources/backproof.sources"), &stanzas)?;
 
     let fetched = clock::now();
-    // Else failures of the network are warnings, and old lists pass for new ones.
+    // Without this, network failures are only warnings, and old lists pass for new ones.
     let args = ["update", "-q", "-o", "APT::Update::Error-Mode=any"];
     let output = child::run("apt-get", &args, Some(&configuration), with, |_| {})?;
     judge(&output, &archives, &folder)?;
@@ -72,7 +72,7 @@ pub(super) fn refresh(place: &Place, with: &Obtain) -> Result<SuiteIndex, AptErr
     Ok(SuiteIndex { fetched, packages })
 }
 
-/// What apt-get's output means. The archives are the suite's own first, then those that it may lack.
+/// The meaning of apt-get's output. The suite's own archive comes first, then those that it may lack.
 fn judge(output: &Output, archives: &[Archive], folder: &Path) -> Result<(), AptError> {
     let Some(main) = archives.first() else { return Ok(()) };
     let doing = format!("refresh the index of {}", main.suite);
@@ -112,9 +112,9 @@ fn errors(stdout: &str) -> impl Iterator<Item = (&str, &str)> {
     })
 }
 
-/// Whether the server answered, and does not have the file: HTTP's 404 and 410, or a local mirror's missing file.
+/// Whether the server answered that it does not have the file: HTTP's 404 and 410, or a local mirror's missing file.
 fn is_missing(reason: &str) -> bool {
-    // The last is what the method `copy` says.
+    // The last is from the method `copy`.
     ["404 ", "410 ", "File not found", "does not have a Release file", "No such file or directory"]
         .iter()
         .any(|m| reason.starts_with(m) || reason.contains(m))
@@ -125,9 +125,9 @@ fn suite_of(failed: &str) -> Option<&str> {
     failed.split(' ').nth(2)?.split('/').next()
 }
 
-/// The lists of an archive's packages, among all that apt keeps: their names end with the suite and the component.
+/// An archive's lists of packages among apt's files: their names end with the suite and the component.
 fn lists(folder: &Path, archive: &Archive) -> Result<Vec<PathBuf>, FileError> {
-    // A slash of the suite's name is an underscore in its file's.
+    // A slash in the suite's name is an underscore in its file's name.
     let suite = archive.suite.replace('/', "_");
     let ends: Vec<String> =
         archive.components().iter().map(|name| format!("_dists_{suite}_{name}_binary-amd64_Packages")).collect();
@@ -162,14 +162,14 @@ fn read_list(file: &Path, base: &str) -> Result<Vec<Served>, FileError> {
 /// Fetches a package into `target`. apt compares it with the sha256 from the signed index.
 pub(super) fn fetch(served: &Served, place: &Place, target: &Path, with: &Obtain) -> Result<(), AptError> {
     let tell = |percent: f64| {
-        // Percent of all that this child fetches, which is this one file.
+        // The percentage is of everything that this child fetches, which is one file.
         let done = (served.size as f64 * (percent / 100.0).clamp(0.0, 1.0)) as u64;
         let (package, total) = (served.name.clone(), Some(served.size));
         (with.tell)(Progress::Fetching { package, done, total, speed: None });
     };
     tell(0.0);
     let folder = folder(place, with)?;
-    // Keeps `gc` away.
+    // The lease keeps `gc` away.
     let _use = with.store.share(&format!("apt-use-{}", place.id()))?;
     // The proxy may have changed since the index was fetched.
     let configuration = System::read(with)?.configure(&folder, with)?;

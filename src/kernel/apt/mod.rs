@@ -1,8 +1,8 @@
 //! Kernels that apt can serve.
 //!
 //! Each suite has its own apt state in the store, so one that is gone does not affect the others. apt handles mirrors,
-//! proxies and signatures. Its index of all packages is not used, because it costs seconds: the few kernel packages are
-//! read from the lists that apt has verified, and recorded, so that a second run starts no child at all.
+//! proxies and signatures. Its index of all packages takes seconds, so backproof reads the few kernel packages from the
+//! lists that apt has verified. It records them, so a second run starts no child at all.
 
 mod child;
 mod error;
@@ -38,10 +38,10 @@ use crate::matrix::{AptArchive, LockedFile};
 /// Seconds for which a mirror's answer counts as new.
 const FRESH: u64 = 6 * 60 * 60;
 
-/// The packages that were last used for a package name.
+/// The last used packages of a package name.
 #[derive(Serialize, Deserialize)]
 struct Selection {
-    /// When the index was fetched that they were chosen from, in seconds since 1970.
+    /// When their index was fetched, in seconds since 1970.
     fetched: u64,
     packages: Vec<Served>,
 }
@@ -95,10 +95,10 @@ impl SourceKind for AptPackage<'_> {
     }
 }
 
-/// Whether this host has what `apt:` kernels come through: what its configuration offers, in words.
+/// Checks that this host can obtain `apt:` kernels. Returns what its configuration offers, in words.
 ///
 /// # Errors
-/// Where it has no apt, or apt knows no archive of a distribution.
+/// If it has no apt, or apt knows no archive of a distribution.
 pub fn available(with: &Obtain) -> Result<String, ObtainError> {
     let suite = System::read(with)?.own_suite()?;
     Ok(format!("the system's mirrors serve {suite} and other suites"))
@@ -173,7 +173,7 @@ pub(super) fn fetch_source(
     if newest == *package { Err(superseded) } else { Ok(Some(newest)) }
 }
 
-/// Names become arguments and folders: only Debian Policy §5.6.1's letters.
+/// Names become arguments and folders, so only the letters of Debian Policy §5.6.1 are allowed.
 fn check(what: &'static str, text: &str, expected: &'static str, form: bool) -> Result<(), AptError> {
     let letter = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
     let good = form
@@ -214,7 +214,7 @@ fn newest(package: &str, place: &Place, with: &Obtain) -> Result<Kernel, AptErro
     }
 }
 
-/// The kernel that was used last, if the newest fails with an `error` that is not the user's.
+/// The last used kernel, if the newest fails with an `error` that is not the user's.
 fn recorded(package: &str, place: &Place, error: &AptError, with: &Obtain) -> Result<Option<Kernel>, AptError> {
     if !error.is_survivable() {
         return Ok(None);
@@ -253,10 +253,10 @@ pub(super) fn fuzz(bytes: &[u8]) {
     }
 }
 
-/// The suite's index: the recorded one while it is new, else the mirror's.
+/// The suite's index: the recorded one if it is new, else the mirror's.
 fn current(place: &Place, refresh: bool, with: &Obtain) -> Result<Current, AptError> {
     let record = format!("apt/{}/index.json", place.id());
-    // Of all layers' the newest.
+    // The newest of all layers.
     let read = || with.store.records::<SuiteIndex>(&record).max_by_key(|index| index.fetched);
     let known = read();
     if with.offline {

@@ -1,4 +1,4 @@
-//! Where packages come from: a suite of the system's archives, or of an archive that the matrix names.
+//! The suite that packages come from, of the system's archives or of one that the matrix names.
 
 use std::path::{Path, PathBuf};
 
@@ -18,7 +18,7 @@ pub(in crate::kernel) struct Place<'a> {
 }
 
 impl<'a> Place<'a> {
-    /// The suite that is meant: the host's own where none is named.
+    /// The named suite, or else the host's own.
     pub(in crate::kernel) fn of(
         suite: Option<&str>,
         archive: Option<&'a AptArchive>,
@@ -28,7 +28,7 @@ impl<'a> Place<'a> {
         Ok(Self { suite, archive })
     }
 
-    /// A suite that is named.
+    /// A named suite.
     pub(in crate::kernel) fn named(suite: &str, archive: Option<&'a AptArchive>) -> Self {
         Self { suite: suite.to_owned(), archive }
     }
@@ -37,7 +37,7 @@ impl<'a> Place<'a> {
         &self.suite
     }
 
-    /// A name of its own in the store: suites of one name in two archives share nothing.
+    /// Its unique name in the store, because suites of one name in two archives share nothing.
     pub(super) fn id(&self) -> String {
         match self.archive {
             None => self.suite.clone(),
@@ -61,7 +61,7 @@ impl<'a> Place<'a> {
     }
 }
 
-/// The keyring's path as apt takes it: absolute, and without what would end a word of its sources.
+/// The keyring's path for apt: absolute, and without characters that would end a word of its sources.
 fn keys(path: &Path) -> Result<String, FileError> {
     let unusable = |problem: &str| FileError::unusable("the keyring", path, problem);
     let absolute: PathBuf = path.canonicalize().map_err(|error| unusable(&format!("cannot be read: {error}")))?;

@@ -1,6 +1,6 @@
-//! The system's apt sources (sources.list(5), both formats), and which of them serve a suite.
+//! The system's apt sources (sources.list(5), both formats), and which archives serve a suite.
 
-/// An archive in the system's sources, as far as it is needed here.
+/// An archive in the system's sources, with the fields that matter here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Archive {
     pub uri: String,
@@ -12,7 +12,7 @@ pub(super) struct Archive {
     trusted: Option<String>,
 }
 
-/// Names of Debian's suites: an archive that has one of them is likelier to be Debian's than another one.
+/// Names of Debian's suites. An archive with one of them is probably Debian's.
 const DEBIAN_SUITES: [&str; 17] = [
     "stretch",
     "buster",
@@ -33,13 +33,13 @@ const DEBIAN_SUITES: [&str; 17] = [
     "stable-security",
 ];
 
-/// Suites that are not accompanied by updates and a security archive.
+/// Suites without updates and a security archive.
 const LONE_SUITES: [&str; 4] = ["sid", "unstable", "experimental", "rc-buggy"];
 
-/// Distributions whose archives are called after them.
+/// Distributions whose archives are named after them.
 const OTHER_DISTRIBUTIONS: [&str; 5] = ["ubuntu", "ubuntu-ports", "kali", "devuan", "raspbian"];
 
-/// The system's own archive, where it is plainly another distribution's and the suite is one of Debian's.
+/// The system's own archive, if it is clearly another distribution's and the suite is one of Debian's.
 pub(super) fn not_debian<'a>(archives: &'a [Archive], suite: &str) -> Option<&'a Archive> {
     let base = suite.split(['-', '/']).next().unwrap_or_default();
     main_archive(archives).filter(|main| DEBIAN_SUITES.contains(&base) && main.other_distribution().is_some())
@@ -104,7 +104,7 @@ pub(super) fn deb822(text: &str) -> Vec<Archive> {
     archives
 }
 
-/// A field with its continuation lines, which keep their leading blank.
+/// A field with its continuation lines, which keep their leading space.
 fn field(stanza: &[&str], name: &str) -> Option<String> {
     let starts = |l: &&str| l.split_once(':').is_some_and(|(n, _)| n.eq_ignore_ascii_case(name));
     let at = stanza.iter().position(starts)?;
@@ -116,13 +116,13 @@ fn field(stanza: &[&str], name: &str) -> Option<String> {
     Some(value)
 }
 
-/// Media in drives cannot be asked for other suites.
+/// Media in drives have no other suites.
 fn usable(uri: &str) -> bool {
     !uri.starts_with("cdrom:") && !uri.contains(['"', '\n'])
 }
 
 impl Archive {
-    /// One that the system's sources need not have.
+    /// An archive that the system's sources may lack.
     pub(super) fn new(uri: &str, suite: &str, components: &[String], signed_by: Option<String>) -> Self {
         let (uri, suite, components) = (uri.to_owned(), suite.to_owned(), components.to_vec());
         Self { uri, suite, components, signed_by, trusted: None }
@@ -133,7 +133,7 @@ impl Archive {
         &self.components
     }
 
-    /// The distribution that it belongs to, where that is plainly not Debian: it has none of Debian's suites.
+    /// The distribution that it belongs to, if that is clearly not Debian, so it has none of Debian's suites.
     fn other_distribution(&self) -> Option<&'static str> {
         let path = self.uri.trim_end_matches('/');
         let keyring = self.signed_by.as_deref().unwrap_or_default();
@@ -146,7 +146,7 @@ impl Archive {
         self.suite.ends_with("-security") || self.suite.ends_with("/updates")
     }
 
-    /// How likely this is a distribution's own archive and not a third party's: more is likelier.
+    /// How likely this is a distribution's own archive rather than a third party's; more is likelier.
     fn likelihood(&self) -> u32 {
         let path = self.uri.trim_end_matches('/');
         let base = self.suite.split('-').next().unwrap_or_default();
@@ -175,7 +175,7 @@ impl Archive {
     }
 }
 
-/// The archive of the host's distribution among all: the likeliest one, and of equals the first.
+/// The archive of the host's distribution: the likeliest of all, or the first of equals.
 fn main_archive(archives: &[Archive]) -> Option<&Archive> {
     let fits = |a: &&Archive| a.components.iter().any(|c| c == "main") && !a.is_security();
     archives.iter().filter(fits).rev().max_by_key(|a| a.likelihood())
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn a_suite_comes_with_its_updates_and_from_the_security_archive() {
+    fn suite_comes_with_its_updates_and_security_archive() {
         let archives = deb822(DEBIAN);
         assert_eq!(archives.len(), 3);
         assert_eq!(own_suite(&archives).as_deref(), Some("bookworm"));
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn an_ubuntu_host_has_none_of_debians_suites() {
+    fn ubuntu_host_has_none_of_debians_suites() {
         let ubuntu = one_line("deb http://archive.example/ubuntu noble main universe\n");
         for (archives, suite, none) in [
             (&ubuntu, "bookworm", true),
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_of_many_lines_is_passed_on_whole() {
+    fn multi_line_key_is_passed_on_whole() {
         let stanza = serving(&deb822(DEBIAN), "trixie").unwrap()[2].stanza();
         assert!(stanza.ends_with("Signed-By: \n -----BEGIN PGP PUBLIC KEY BLOCK-----\n .\n mQINB\n\n"), "{stanza}");
         assert_eq!(deb822(&stanza).len(), 1);

@@ -1,4 +1,4 @@
-//! What the system's own apt knows: its archives and its configuration.
+//! The system's own apt: its archives and its configuration.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -23,7 +23,7 @@ impl System {
             let found = configuration.iter().rev().find(|(n, _)| n == name);
             found.map(|(_, value)| value.clone()).unwrap_or_default()
         };
-        // As apt composes them: each is relative to the one before unless it is absolute.
+        // apt composes them so: each is relative to the one before unless it is absolute.
         let etc = Path::new("/").join(value("Dir")).join(value("Dir::Etc"));
         let (list, parts) = (etc.join(value("Dir::Etc::sourcelist")), etc.join(value("Dir::Etc::sourceparts")));
         let mut files = vec![list.clone()];
@@ -61,7 +61,7 @@ impl System {
         AptError::NoMirror { searched: self.searched.clone() }
     }
 
-    /// Writes the private configuration for a suite, with the folders that it names; its file.
+    /// Writes the private configuration for a suite, with the folders that it names. Returns its file.
     pub(super) fn configure(&self, folder: &Path, with: &Obtain) -> Result<PathBuf, FileError> {
         for below in ["sources", "lists/partial", "cache/archives/partial", "log"] {
             let path = folder.join(below);

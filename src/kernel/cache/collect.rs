@@ -1,4 +1,4 @@
-//! Removes what has not been used for long.
+//! Removes items that were unused for long.
 
 use std::fs::{self, File};
 use std::io;
@@ -12,7 +12,7 @@ use crate::kernel::file_error::FileError;
 use crate::kernel::store::{GRACE, Store, StoreLock};
 use crate::regular;
 
-/// What may stay.
+/// The limits of the cache.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Limits {
     /// Items that were not used for longer are removed.
@@ -31,32 +31,32 @@ impl Limits {
     }
 }
 
-/// What was removed, and what was not.
+/// The result of a collection.
 #[derive(Debug)]
 pub struct Collected {
-    /// What was removed, or would be: the least recently used first.
+    /// The items that were removed, or would be: the least recently used first.
     pub removed: Vec<CacheItem>,
-    /// What should have been removed and stayed.
+    /// The items that exceed the limits but stayed.
     pub kept: Vec<(CacheItem, Why)>,
-    /// What is left.
+    /// The other items.
     pub left: Vec<CacheItem>,
 }
 
-/// Why something stayed that should have been removed.
+/// Why an item stayed that exceeds the limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Why {
     /// It is in use.
     InUse,
-    /// It was made or used in the last minutes, so it may be about to be used.
+    /// It was made or used in the last minutes, so it may be needed now.
     JustUsed,
 }
 
-/// Removes what exceeds the limits; with `dry_run`, only says what that is. Only one process collects at a time;
-/// `waiting` is called where another one does.
+/// Removes items that exceed the limits; with `dry_run`, only lists them. Only one process collects at a time:
+/// `waiting` is called if it has to wait for another.
 ///
 /// # Errors
-/// If the cache cannot be read, or something cannot be removed. What was removed before stays removed.
+/// If the cache cannot be read, or an item cannot be removed. Items that were removed earlier stay removed.
 pub fn collect(
     store: &Store,
     elsewhere: &[KeptElsewhere],
@@ -94,7 +94,7 @@ pub fn collect(
 
 /// Removes it, unless it is in use.
 fn remove(item: &CacheItem, store: &Store, dry_run: bool) -> Result<Option<Why>, FileError> {
-    // A partial download is locked whenever it is in use.
+    // A partial download in use is locked.
     let has_grace = !matches!(&item.what, What::Files { locks, .. } if !locks.is_empty());
     let is_young = |used| has_grace && is_young(used);
     if is_young(item.used) {
@@ -116,7 +116,7 @@ fn remove(item: &CacheItem, store: &Store, dry_run: bool) -> Result<Option<Why>,
             if dry_run {
                 return Ok(None);
             }
-            // First, so that they never name missing files.
+            // Records go first, so they never name missing files.
             records.iter().try_for_each(remove_file)?;
             for (lock, file) in held {
                 store.remove_same(&lock, file).map_err(|e| FileError::io("remove", file, e))?;
@@ -136,7 +136,7 @@ fn remove(item: &CacheItem, store: &Store, dry_run: bool) -> Result<Option<Why>,
                 Held::Gone => None,
             };
             if !dry_run {
-                // Without its log an index is refused; without the index a log is nothing.
+                // An index without its log is rejected, and a log without its index is useless.
                 [path].into_iter().chain(beside).try_for_each(remove_file)?;
             }
         }
@@ -174,7 +174,7 @@ fn hold(path: &Path) -> io::Result<Held> {
 }
 
 fn is_young(used: SystemTime) -> bool {
-    // If it was used in the future, the clock went back.
+    // A time in the future means that the clock went back.
     SystemTime::now().duration_since(used).is_ok_and(|age| age < GRACE) || used > SystemTime::now()
 }
 

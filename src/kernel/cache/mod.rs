@@ -1,8 +1,8 @@
-//! What the cache holds, by kind, and what may be removed.
+//! The cache's content by kind, and its collection.
 //!
-//! Collecting is safe beside other users of the cache, and a kill at any moment leaves no partial item that looks whole:
-//! records go before the files that they name, folders as a whole, and a file only when its lock shows that nobody has a lease
-//! of it (`store/leases.rs`).
+//! Collecting is safe while others use the cache, and a kill at any moment leaves no partial item that looks whole.
+//! Records go before the files that they name, and folders go as a whole. A file goes only if its lock shows that
+//! nobody has a lease of it (`store/leases.rs`).
 
 mod collect;
 mod survey;
@@ -15,24 +15,24 @@ use serde::{Serialize, Serializer};
 pub use collect::{Collected, Limits, Why, collect};
 pub use survey::survey;
 
-/// What another room keeps in the cache: files in a folder of its own. Each has a lock file of the same name, which is
-/// held while it is written; what begins with its name and `-` belongs to it.
+/// A folder of files that another room keeps in the cache. A lock file of the same name is held while a file is
+/// written. Files that start with its name and `-` belong to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct KeptElsewhere {
     /// The folder, which is also the kind's name for machines.
     pub folder: &'static str,
-    /// What the files are, in the plural, for people.
+    /// A word for the files, in the plural, for people.
     pub plural: &'static str,
-    /// How their names end.
+    /// The end of their names.
     pub extensions: &'static [&'static str],
 }
 
-/// What something in the cache is.
+/// The kind of an item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum CacheKind {
-    /// A package that was unpacked.
+    /// An unpacked package.
     Package,
-    /// A control kernel that was built.
+    /// A built control kernel.
     Control,
     /// A file that no record names: the image of a file or tree, the initramfs of a guest.
     Boot,
@@ -40,7 +40,7 @@ pub enum CacheKind {
     Download,
     /// A fetched file that is partial, or has a wrong checksum.
     SetAside,
-    /// The source and the objects that control kernels are built in.
+    /// The source and objects of control kernels.
     BuildTree,
     /// apt's lists of a suite, and the index of its kernels.
     Suite,
@@ -63,7 +63,7 @@ impl CacheKind {
         }
     }
 
-    /// What they are, in the plural, for people.
+    /// A word for such items, in the plural, for people.
     pub fn plural(self) -> &'static str {
         match self {
             Self::Package => "unpacked packages",
@@ -84,16 +84,16 @@ impl Serialize for CacheKind {
     }
 }
 
-/// Something that goes as a whole or not at all.
+/// A part of the cache that goes as a whole or not at all.
 #[derive(Clone, Debug, Serialize)]
 pub struct CacheItem {
-    /// What it is.
+    /// Its kind.
     pub kind: CacheKind,
     /// Its name, for people.
     pub name: String,
     /// Its size on the disk, without blobs that it shares with a more recently used item.
     pub bytes: u64,
-    /// When it was used last.
+    /// The time of its last use.
     #[serde(serialize_with = "as_seconds")]
     pub used: SystemTime,
     #[serde(skip)]
@@ -109,11 +109,11 @@ impl CacheItem {
 
 #[derive(Clone, Debug)]
 enum What {
-    /// Records, the files that they and nothing used later name, and locks of the store under which they are used.
+    /// Records, the files that only they (and records used earlier) name, and the store's locks for their use.
     Files { records: Vec<PathBuf>, files: Vec<PathBuf>, locks: Vec<String> },
-    /// A folder, and the locks of the store under which it is used.
+    /// A folder, and the store's locks for its use.
     Folder { path: PathBuf, locks: Vec<String> },
-    /// An index, the file that is locked while it is written, and the files beside it.
+    /// An index, its lock file, and the files beside it.
     Index { path: PathBuf, lock: PathBuf, beside: Vec<PathBuf> },
 }
 

@@ -1,4 +1,4 @@
-//! Looks through the cache.
+//! Lists the items of the cache.
 
 use std::collections::{BTreeMap, HashSet};
 use std::ffi::OsStr;
@@ -14,10 +14,10 @@ use super::{CacheItem, CacheKind, KeptElsewhere, What};
 use crate::kernel::file_error::FileError;
 use crate::kernel::store::{Store, is_sha256, read_sealed};
 
-/// Everything in the cache that can go by itself, with what other rooms keep there. Stores below are not looked at.
+/// All items of the cache, including those of other rooms. Stores below are ignored.
 ///
 /// # Errors
-/// Where a folder cannot be read. What vanishes meanwhile is left out.
+/// If a folder cannot be read. Files that vanish meanwhile are left out.
 pub fn survey(store: &Store, elsewhere: &[KeptElsewhere]) -> Result<Vec<CacheItem>, FileError> {
     let root = store.folder();
     let looking = |e| FileError::io("look through", root, e);
@@ -44,7 +44,7 @@ struct Record {
     files: Vec<PathBuf>,
 }
 
-/// What records name, and the files by content that none names.
+/// The items of records, and the files by content that no record names.
 fn named(root: &Path, items: &mut Vec<CacheItem>) -> io::Result<()> {
     let mut files: BTreeMap<PathBuf, Metadata> = entries(&root.join("blobs"))?.into_iter().collect();
     files.extend(entries(&root.join("downloads"))?);
@@ -77,7 +77,7 @@ fn named(root: &Path, items: &mut Vec<CacheItem>) -> io::Result<()> {
     let mut found: Vec<CacheItem> = Vec::new();
     for ((kind, _), records) in &groups {
         let Some(first) = records.first() else { continue };
-        // A file that others name too was perhaps used for their sake.
+        // A shared file may have been used for another record.
         let own = |file: &&PathBuf| {
             named_by.get(*file) == Some(&1) || first.files.iter().all(|f| named_by.get(f) != Some(&1))
         };
@@ -95,7 +95,7 @@ fn named(root: &Path, items: &mut Vec<CacheItem>) -> io::Result<()> {
             },
         });
     }
-    // What several name goes with the one that was used last.
+    // A shared file goes with the most recently used item.
     found.sort_by_key(|item| std::cmp::Reverse(item.used));
     let mut claimed = HashSet::new();
     for item in &mut found {
@@ -123,7 +123,7 @@ fn read_records(
             continue;
         }
         let Some(below) = path.strip_prefix(root).ok().and_then(Path::to_str) else { continue };
-        // What cannot be read counts as none wherever it is used, and can go.
+        // An unreadable record counts as absent, so it can go.
         let value: Value = read_sealed(root, below).unwrap_or_default();
         let mut hashes = Vec::new();
         hashes_in(&value, &mut hashes);
@@ -151,7 +151,7 @@ fn hashes_in<'v>(value: &'v Value, found: &mut Vec<&'v str>) {
     }
 }
 
-/// What a record calls itself.
+/// The name in a record.
 fn name(record: &Value) -> Option<String> {
     let text = |key: &str| record.get(key)?.as_str();
     let pair = |a, b| Some(format!("{} {}", text(a)?, text(b)?));
@@ -160,7 +160,7 @@ fn name(record: &Value) -> Option<String> {
         .or_else(|| text("address").or_else(|| text("url")).map(str::to_owned))
 }
 
-/// `partial/<key>` and its record, which come under the lock of their address: see `fetch/partial.rs`.
+/// `partial/<key>` and its record. The lock of their address protects them: see `fetch/partial.rs`.
 fn partial(root: &Path, items: &mut Vec<CacheItem>) -> io::Result<()> {
     let mut by_key: BTreeMap<String, Vec<(PathBuf, Metadata)>> = BTreeMap::new();
     for (path, found) in entries(&root.join("partial"))?.into_iter().filter(|(_, found)| found.is_file()) {
@@ -183,7 +183,7 @@ fn partial(root: &Path, items: &mut Vec<CacheItem>) -> io::Result<()> {
     Ok(())
 }
 
-/// Files that are used by nothing else.
+/// Files that nothing else uses.
 fn alone(folder: &Path, kind: CacheKind) -> io::Result<Vec<CacheItem>> {
     Ok(entries(folder)?
         .into_iter()
@@ -229,7 +229,7 @@ fn build_trees(root: &Path, items: &mut Vec<CacheItem>) -> io::Result<()> {
 fn suites(root: &Path, items: &mut Vec<CacheItem>) -> io::Result<()> {
     for (path, found) in entries(&root.join("apt"))?.into_iter().filter(|(_, found)| found.is_dir()) {
         let name = short(&path);
-        // apt's configuration is written for each download, the index for each refresh.
+        // apt's configuration is written at each download, the index at each refresh.
         let used = entries(&path)?.iter().map(|(_, inner)| inner).chain([&found]).filter_map(modified).max();
         items.push(CacheItem {
             kind: CacheKind::Suite,
@@ -242,7 +242,7 @@ fn suites(root: &Path, items: &mut Vec<CacheItem>) -> io::Result<()> {
     Ok(())
 }
 
-/// What another room keeps, without its lock files, which stay.
+/// Another room's files. Their lock files stay.
 fn of_room(root: &Path, kept: KeptElsewhere, items: &mut Vec<CacheItem>) -> io::Result<()> {
     let all = entries(&root.join(kept.folder))?;
     let is_kept = |path: &Path| path.extension().is_some_and(|end| kept.extensions.iter().any(|kept| end == *kept));
@@ -313,7 +313,7 @@ fn modified(found: &Metadata) -> Option<SystemTime> {
     found.modified().ok()
 }
 
-/// A file's name, a sha256 by its first digits.
+/// A file's name; a sha256 is shortened to its first digits.
 fn short(path: &Path) -> String {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let stem = name.strip_suffix(".json").unwrap_or(&name);

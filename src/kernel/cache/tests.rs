@@ -59,7 +59,7 @@ fn gc_removes_old_items_but_not_blobs_shared_with_newer_ones() {
     assert_eq!(old.each_ref().map(is_there), [false, false, true]);
     assert_eq!(new.each_ref().map(is_there), [true, true, true]);
     assert!(!store.path("packages/old.json").exists() && !is_there(&loose));
-    // And the last that names it takes it along.
+    // The last record that names it takes it along.
     collect(&store, &[INDEXES], older_than(1), false, || {}).unwrap();
     assert_eq!(fs::read_dir(store.path("blobs")).unwrap().count(), 0);
 }
@@ -95,7 +95,7 @@ fn gc_keeps_leased_and_recently_used_items_whole() {
     let (_folder, store) = store();
     let blobs = package(&store, "used", 40);
     let lease = store.leases([store.blob(&blobs[1]).as_path()]).unwrap().unwrap();
-    // Leasing is using; here it was leased long ago, and still is.
+    // The lease is old, but still held.
     blobs.iter().for_each(|blob| age(&store.blob(blob), 40 * DAY));
     let why = |store: &Store| {
         let done = collect(store, &[INDEXES], older_than(30), false, || {}).unwrap();

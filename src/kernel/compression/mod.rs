@@ -12,7 +12,7 @@ use liblzma::stream::{CONCATENATED, Stream};
 pub(crate) enum Compression {
     None,
     Xz,
-    /// What `xz --format=lzma` writes: the form before xz.
+    /// The format before xz, as `xz --format=lzma` writes it.
     Lzma,
     Gzip,
     Bzip2,
@@ -34,18 +34,18 @@ impl Compression {
 
 /// Memory that an xz stream may need: `xz -9` needs 65 MiB, and kernels are not compressed with more.
 pub(super) const XZ_MEMORY: u64 = 192 << 20;
-/// Larger files are unpacked by as many threads as there are processors: packages, but not modules.
+/// Larger files (packages, but not modules) are unpacked by all processors.
 const MANY_THREADS: u64 = 32 << 20;
 /// The largest zstd window, as a power of two: what `zstd --ultra -22` uses.
 const ZSTD_WINDOW_LOG: u32 = 27;
 
-/// More bytes came out than were agreed.
+/// The content exceeds the limit.
 #[derive(Debug, thiserror::Error)]
 #[error("it unpacks to more than {0} bytes")]
 struct Bomb(u64);
 
-/// The most that `compressed` bytes of a package may unpack to. Kernel packages unpack to 3 to 6 times their size;
-/// xz and zstd manage several thousand times with zeros.
+/// The limit for the content of `compressed` bytes of a package. Kernel packages unpack to 3 to 6 times their size, but
+/// xz and zstd reach several thousand times with zeros.
 pub(super) fn bound(compressed: u64) -> u64 {
     compressed.saturating_mul(50).saturating_add(64 << 20).min(8 << 30)
 }
@@ -54,7 +54,7 @@ pub(super) fn bound(compressed: u64) -> u64 {
 pub(crate) fn reader<'a>(how: Compression, input: impl Read + 'a, limit: u64) -> io::Result<Box<dyn Read + 'a>> {
     Ok(match how {
         Compression::None => Box::new(Bounded { inner: input, left: limit, limit }),
-        // A file so small is unpacked before its threads would have begun.
+        // Starting threads takes longer than unpacking a small file.
         Compression::Xz if limit > MANY_THREADS => {
             Box::new(Bounded { inner: xz::Streams::new(input)?, left: limit, limit })
         }
@@ -83,7 +83,7 @@ pub(super) fn decompress(how: Compression, input: &[u8], limit: u64) -> io::Resu
     Ok(bytes)
 }
 
-/// Whether the error, or one that caused it, says that too much came out.
+/// Whether the error, or one of its causes, is an exceeded limit.
 pub(super) fn is_bomb(error: &io::Error) -> bool {
     let mut cause = error.get_ref().map(|e| e as &(dyn Error + 'static));
     while let Some(error) = cause {
@@ -162,7 +162,7 @@ pub(super) mod tests {
         for how in ALL {
             let packed = compress(how, &bytes);
             assert_eq!(decompress(how, &packed, 100_000).unwrap(), bytes, "{how:?}");
-            // The old form begins with its parameters, which tell nothing.
+            // The old format starts with its parameters and has no magic number.
             let told = Some(how).filter(|how| !matches!(how, Compression::None | Compression::Lzma));
             assert_eq!(Compression::of(&packed), told, "{how:?}");
             let error = decompress(how, &packed, 99_999).unwrap_err();
@@ -171,11 +171,11 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_stream_that_ends_early_is_an_error_at_every_length() {
+    fn truncated_stream_is_an_error_at_every_length() {
         let bytes: Vec<u8> = (0..=255).cycle().take(2000).collect();
         for how in ALL.into_iter().filter(|how| *how != Compression::None) {
             let packed = compress(how, &bytes);
-            // Nothing at all is an empty stream to some of them; packages and modules never are empty.
+            // Some read no bytes as an empty stream; packages and modules are never empty.
             for length in 1..packed.len() {
                 let result = decompress(how, &packed[..length], 1 << 20);
                 assert!(result.is_err(), "{how:?} cut to {length} of {}", packed.len());

@@ -1,5 +1,5 @@
-//! Decompresses xz with several threads: what dpkg and kernel packages are made with is cut into blocks that need not wait
-//! for each other, and decompressing is most of what taking a package apart costs.
+//! Decompresses xz with several threads, because this takes most of the time of unpacking a package. The packages have
+//! independent blocks.
 
 use std::io::{self, BufRead, BufReader, Read};
 use std::thread;
@@ -9,7 +9,7 @@ use liblzma::stream::{MtStreamBuilder, Stream};
 
 use super::XZ_MEMORY;
 
-/// Streams one after another, as `xz --decompress` reads them: the library's own decoder of this kind knows one only.
+/// Reads concatenated streams, as `xz --decompress` does. The library's decoder reads only one.
 pub(super) struct Streams<R: BufRead> {
     /// None after the last one.
     decoder: Option<XzDecoder<R>>,
@@ -22,7 +22,7 @@ impl<R: Read> Streams<BufReader<R>> {
     }
 }
 
-/// A decoder that takes fewer threads where blocks are so large that more would take too much memory.
+/// A decoder that uses fewer threads for large blocks, to bound its memory.
 fn stream() -> io::Result<Stream> {
     let threads = thread::available_parallelism().map_or(1, |n| n.get().min(16) as u32);
     Ok(MtStreamBuilder::new().threads(threads).memlimit_threading(XZ_MEMORY).memlimit_stop(XZ_MEMORY).decoder()?)
@@ -42,8 +42,8 @@ impl<R: BufRead> Read for Streams<R> {
     }
 }
 
-/// The decoder of the stream behind the one that ended. Between them may be zeros, four or a multiple of that (The .xz
-/// File Format, section 2.2).
+/// The decoder of the next stream. Zeros may separate the streams, in multiples of four (The .xz File Format, section
+/// 2.2).
 fn next<R: BufRead>(mut rest: R) -> io::Result<Option<XzDecoder<R>>> {
     let mut padding = 0_u64;
     loop {
@@ -69,7 +69,7 @@ mod tests {
 
     use super::*;
 
-    /// Compresses in blocks that can be decompressed beside each other.
+    /// Compresses in blocks that can be decompressed in parallel.
     fn blocks(bytes: &[u8]) -> Vec<u8> {
         let stream = MtStreamBuilder::new().threads(1).preset(1).block_size(64 << 10).encoder().unwrap();
         let mut encoder = liblzma::write::XzEncoder::new_stream(Vec::new(), stream);

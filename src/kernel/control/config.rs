@@ -1,16 +1,16 @@
-//! Makes the .config, and checks that Kconfig took every line of it.
+//! Checks that Kconfig kept every line of a control's configuration.
 
 use std::collections::HashSet;
 
 use crate::recipe::setting;
 
-/// Lines of `wanted` that do not stand in `config`: Kconfig drops without a word what a dependency forbids.
+/// Lines of `wanted` that `config` lacks: Kconfig silently drops lines that a dependency forbids.
 pub(super) fn lost(wanted: &str, config: &str) -> Vec<String> {
     let set: HashSet<&str> = config.lines().filter(|line| line.starts_with("CONFIG_")).collect();
     let on: HashSet<&str> = set.iter().filter_map(|line| Some(setting(line)?.0)).collect();
     let stands = |line: &&str| match setting(line) {
         None => true,
-        // What is off is only mentioned where it could be on.
+        // Kconfig mentions a disabled option only if it could be enabled.
         Some((symbol, "n")) => !on.contains(symbol),
         Some(_) => set.contains(line),
     };
@@ -24,7 +24,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_line_must_come_out_as_it_was_asked_for() {
+    fn dropped_or_changed_lines_are_listed() {
         let config = "#\n# Automatically generated\n#\nCONFIG_NET=y\nCONFIG_HZ=250\n# CONFIG_SMP is not set\n";
         for (wanted, expected) in [
             ("CONFIG_NET=y\nCONFIG_HZ=250\n# CONFIG_SMP is not set\n", &[][..]),

@@ -1,4 +1,4 @@
-//! What can go wrong while control kernels are built.
+//! Errors of building control kernels.
 
 use std::fmt;
 use std::io;
@@ -12,7 +12,7 @@ use crate::lack;
 /// A step of a build, in their order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BuildStep {
-    /// The source comes from the archive, or is looked at.
+    /// The source is fetched or examined.
     Fetch,
     /// The source is unpacked or copied into the cache.
     Unpack,
@@ -39,13 +39,13 @@ impl fmt::Display for BuildStep {
     }
 }
 
-/// Why a control kernel could not be built. What was built before stays good, and so does the cache.
+/// Why a control kernel could not be built. Kernels that were built earlier stay valid, and so does the cache.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
-    /// Programs or headers that every kernel build needs are not here.
+    /// Programs or headers that every kernel build needs are missing.
     #[error("kernels cannot be compiled here: {} missing; install with `apt-get install {packages}`", list(.missing))]
     Tools {
-        /// What is missing.
+        /// The missing programs and headers.
         missing: Vec<&'static str>,
         /// Debian's packages that have it.
         packages: String,
@@ -56,22 +56,22 @@ pub enum BuildError {
         path.display()
     )]
     NotASource {
-        /// What was named.
+        /// The named path.
         path: PathBuf,
         /// What is wrong with it.
         why: String,
     },
-    /// The source is of a line that was not asked for, or that there are no recipes for.
+    /// The source's line was not requested, or has no recipes.
     #[error("{} is Linux {found}, expected {expected}", path.display())]
     OtherLine {
         /// The source.
         path: PathBuf,
         /// Its line.
         found: String,
-        /// The lines that would do.
+        /// The expected lines.
         expected: String,
     },
-    /// The line has none of the controls that were asked for.
+    /// The line has none of the requested controls.
     #[error("line {line} has no control {}; `backproof controls list` shows the lines of each", list(.controls))]
     NotOfLine {
         /// The controls.
@@ -79,7 +79,7 @@ pub enum BuildError {
         /// The line.
         line: String,
     },
-    /// kbuild refuses to build elsewhere what was built in its own folder before.
+    /// The tree was built in its own folder, so kbuild refuses to build it elsewhere.
     #[error(
         "{} has been built in (it has {there}), and kbuild does not build such a tree elsewhere; run `make mrproper` \
          in it, or name a `git worktree` of it",
@@ -88,10 +88,10 @@ pub enum BuildError {
     BuiltIn {
         /// The tree.
         path: PathBuf,
-        /// What shows it.
+        /// The file that shows it.
         there: &'static str,
     },
-    /// The user's tree is not what it was when the build began.
+    /// The user's tree changed since the build began.
     #[error("{} changed while it was copied; build again when nothing writes to it", path.display())]
     Changed {
         /// The tree.
@@ -107,19 +107,19 @@ pub enum BuildError {
         control: String,
         /// The line.
         line: String,
-        /// The file that it would change.
+        /// The file to patch.
         file: String,
-        /// Which part of it.
+        /// The part that doesn't fit.
         why: String,
     },
-    /// Kconfig did not take what was asked for.
+    /// Kconfig dropped requested lines.
     #[error("{control} ({line}): {} failed: Kconfig dropped {}; see {}", BuildStep::Configure, list(.lost), log.display())]
     Config {
         /// The control.
         control: String,
         /// The line.
         line: String,
-        /// Lines that are not in the .config as they were asked for.
+        /// The dropped lines.
         lost: Vec<String>,
         /// make's output.
         log: PathBuf,
@@ -127,20 +127,20 @@ pub enum BuildError {
     /// make failed.
     #[error("{control} ({line}): {step} failed: make ended with {status}; the log is {}\n{}", log.display(), indented(.tail))]
     Make {
-        /// What make was to do.
+        /// The step that failed.
         step: BuildStep,
         /// The control.
         control: String,
         /// The line.
         line: String,
-        /// How make ended.
+        /// make's exit status.
         status: ExitStatus,
         /// make's output.
         log: PathBuf,
         /// The log's last lines.
         tail: Vec<String>,
     },
-    /// The image is another control's: make has not linked it anew. Or nobody can tell whose it is.
+    /// The image is another control's, because make did not link it again; or its control is unknown.
     #[error(
         "{control} ({line}): {} failed: the image {}, expected a release that ends with `-control-{control}`; remove \
          the cache's folder controls/{line} and build again",
@@ -152,23 +152,23 @@ pub enum BuildError {
         control: String,
         /// The line.
         line: String,
-        /// What the image says of itself, where it does.
+        /// The image's release, if it has one.
         release: Option<String>,
     },
-    /// There is no space for what has to be written.
+    /// The disk is full.
     #[error("{step} failed: no {} for {}{}; free some, or choose another cache folder", lack::at(path), path.display(), wanted(.needs_mib))]
     DiskFull {
-        /// What was being done.
+        /// The step that failed.
         step: BuildStep,
-        /// Where.
+        /// The folder.
         path: PathBuf,
-        /// MiB that it takes, and MiB that are free, where that was found out before anything was written.
+        /// Required MiB and free MiB, if this was checked before writing.
         needs_mib: Option<(u64, u64)>,
     },
     /// Obtaining the source, or keeping the image, failed.
     #[error("{step} failed: {source}")]
     Cache {
-        /// What was being done.
+        /// The step that failed.
         step: BuildStep,
         /// Why.
         source: ObtainError,
@@ -176,7 +176,7 @@ pub enum BuildError {
     /// Reading or writing failed.
     #[error("{step} failed: {}", path.display())]
     Io {
-        /// What was being done.
+        /// The step that failed.
         step: BuildStep,
         /// The file or folder.
         path: PathBuf,
@@ -186,7 +186,7 @@ pub enum BuildError {
 }
 
 impl BuildError {
-    /// Who can mend it.
+    /// Who can fix it.
     pub fn blame(&self) -> Blame {
         match self {
             Self::NotASource { .. }
@@ -199,7 +199,7 @@ impl BuildError {
         }
     }
 
-    /// Whether other controls can be built all the same.
+    /// Whether other controls can still be built.
     pub(super) fn is_this_control_s(&self) -> bool {
         matches!(self, Self::Patch { .. } | Self::Config { .. } | Self::Make { .. } | Self::OtherImage { .. })
     }

@@ -19,7 +19,7 @@ use crate::kernel::store::{self, Store};
 use crate::recipe::ControlRecipe;
 use crate::words::KernelName;
 
-/// Changes whenever the same recipe would build another kernel: with make's arguments or its environment.
+/// Increase it if the same recipe would build another kernel, for example by other arguments of make.
 const FORMAT: &str = "1";
 
 /// A control kernel that was built.
@@ -39,19 +39,18 @@ pub struct Built {
     pub source: SourceId,
     /// Its compiler: the first line of each program's `--version`.
     pub toolchain: String,
-    /// Seconds of processor time that make and its children took in the run that finished; `None` if the host does not
-    /// tell.
+    /// Seconds of processor time of make and its children in the run that finished; `None` if the host does not say.
     pub cpu_seconds: Option<f64>,
-    /// Seconds that this run took by the clock.
+    /// Seconds of wall time of this run.
     pub seconds: f64,
-    /// Lines that make printed; the progress of its next build is measured by them.
+    /// Lines that make printed; they measure the progress of the next build.
     pub(super) output_lines: u64,
     pub(super) recipe_sha256: String,
     pub(super) config_sha256: String,
     config_size: u64,
 }
 
-/// Everything that a kernel is made from.
+/// The inputs of a build.
 pub(super) struct BuildKey {
     pub recipe_sha256: String,
     source: SourceId,
@@ -68,7 +67,7 @@ impl BuildKey {
         format!("controls/kept/{}.json", sha256_of_parts(&parts.map(String::as_str)))
     }
 
-    /// The kernel that was made from this, if the store still has it. It becomes its line's.
+    /// The kernel built from this, if the store still has it. It becomes the line's.
     pub(super) fn built(&self, store: &Store) -> Result<Option<Built>, BuildError> {
         let Some(built) = store.records(&self.record()).find(|built: &Built| built.is_whole(store)) else {
             return Ok(None);
@@ -102,7 +101,7 @@ pub(super) fn keep(
     let adopted = assemble::adopt(&image, store).map_err(BuildError::cache(BuildStep::Keep))?;
     let (_, image_sha256, release) = adopted;
     let (control, line) = (&recipe.control.name, &recipe.line.name);
-    // From now on the kept image counts as the truth about this control.
+    // From now on, the kept image stands for this control.
     let ending = format!("-control-{control}");
     if !release.as_ref().is_some_and(|release| release.ends_with(&ending)) {
         let (control, line) = (control.to_string(), line.clone());
@@ -147,7 +146,7 @@ pub enum ControlStatus {
     NotBuilt,
 }
 
-/// Whether the store has this control, by its records alone: nothing is hashed and nothing is run.
+/// Whether the store has this control, by its records alone, without hashing or running anything.
 pub fn standing(recipe: &ControlRecipe, store: &Store) -> ControlStatus {
     let record = current(&recipe.line.name, recipe.control.name.as_str());
     let mut outdated = false;
@@ -174,7 +173,7 @@ fn recipe_sha256(recipe: &ControlRecipe) -> String {
     sha256_of_parts(&[FORMAT, recipe.patch.unwrap_or_default(), &recipe.config, recipe.control.name.as_str()])
 }
 
-/// Each part goes in with its length, so two different lists never look alike.
+/// Each part is hashed with its length, so two different lists never look alike.
 fn sha256_of_parts(parts: &[&str]) -> String {
     let mut hash = Sha256::new();
     for part in parts {

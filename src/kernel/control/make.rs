@@ -44,7 +44,7 @@ pub(super) struct MakeRun {
     pub lines: u64,
     /// The last of them.
     pub tail: Vec<String>,
-    /// Whether one of them says that the disk is full.
+    /// Whether a line says that the disk is full.
     pub disk_full: bool,
 }
 
@@ -56,7 +56,7 @@ impl Drop for MakeFamily {
         if matches!(self.0.try_wait(), Ok(Some(_))) {
             return;
         }
-        // A process that has ended meanwhile need not be killed.
+        // The process may have ended already.
         let _ = kill_process_group(Pid::from_child(&self.0), Signal::KILL);
         let _ = self.0.wait();
     }
@@ -121,7 +121,7 @@ fn contains(text: &[u8], part: &[u8]) -> bool {
     text.windows(part.len()).any(|window| window == part)
 }
 
-/// The processor time of this process's finished children; `None` if /proc does not tell.
+/// The processor time of this process's finished children; `None` if /proc does not say.
 pub(super) fn children_cpu() -> Option<Duration> {
     let ticks = parse_children(&std::fs::read_to_string("/proc/self/stat").ok()?)?;
     Some(Duration::from_secs_f64(ticks as f64 / rustix::param::clock_ticks_per_second().max(1) as f64))
@@ -142,7 +142,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_children_s_time_is_read_for_any_program_name() {
+    fn processor_time_is_read_for_any_program_name() {
         let stat = "7 (a) b) (c) S 1 7 7 0 -1 4194304 1 2 3 4 10 20 300 40 20 0 1 0 99 1 1";
         assert_eq!(parse_children(stat), Some(340));
         assert!(children_cpu().is_some());

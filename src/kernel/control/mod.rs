@@ -42,7 +42,7 @@ pub const SOURCE_MIB: u64 = 1700;
 /// Hexadecimal digits of a source's sha256 that name its folder.
 const TREE_NAME: usize = 16;
 
-/// The controls to build, and from what.
+/// The controls to build, and their source.
 pub struct BuildRequest<'a> {
     /// Controls, in any order.
     pub controls: Vec<&'static Control>,
@@ -85,7 +85,7 @@ pub enum BuildEvent {
         /// The expected number of lines that make will print.
         output_lines: u64,
     },
-    /// A control is built again from the beginning, because make failed on the remains of a killed build. Says so in words.
+    /// A control is built again from the start, because make failed on the remains of a killed build. The text says so.
     Again(String),
     /// A control reached a step.
     Step(BuildStep),
@@ -93,7 +93,7 @@ pub enum BuildEvent {
     Output(u64),
     /// A control has been built.
     Built(Box<Built>),
-    /// A control was there already.
+    /// A control existed already.
     Kept(Box<Built>),
     /// A control could not be built; others may still be.
     Failed(String),
@@ -110,12 +110,12 @@ pub struct BuildOutcome {
     pub failed: Vec<BuildError>,
 }
 
-/// Builds the controls that don't exist yet. Blocks for minutes; the calling thread must live that long. Concurrent builds
-/// of the same line and source wait for each other.
+/// Builds the controls that don't exist yet. Blocks for minutes; the calling thread must live that long. Concurrent
+/// builds of the same line and source wait for each other.
 ///
 /// # Errors
-/// In [`BuildOutcome::failed`]: failures of single controls, after which the others are still built, and the failure that
-/// ended the build.
+/// In [`BuildOutcome::failed`]: failures of single controls, after which the others are still built, and the failure
+/// that ended the build.
 pub fn build(wanted: &BuildRequest, with: &BuildContext) -> BuildOutcome {
     let mut outcome = BuildOutcome::default();
     if let Err(error) = build_all(wanted, with, &mut outcome) {
@@ -168,7 +168,7 @@ fn build_of(
     outcome: &mut BuildOutcome,
 ) -> Result<Option<ControlSource>, BuildError> {
     let recipes = Recipes::built_in();
-    // The list's order costs least.
+    // The list's order is the cheapest.
     let of_line = recipes.controls().iter().filter(|control| control.is_of(source.line));
     let in_order = of_line.filter(|control| wanted.controls.contains(control));
     let mut missing: Vec<ControlRecipe> = in_order.map(|control| recipes.recipe(source.line, control)).collect();

@@ -1,4 +1,4 @@
-//! Control kernels that were built, as a source of kernels.
+//! Built control kernels, as a source of kernels.
 
 use std::fs;
 
@@ -18,7 +18,7 @@ use crate::matrix::LockedFile;
 use crate::recipe::{ControlRecipe, Recipes};
 use crate::words::KernelName;
 
-/// That a control kernel has to be built first.
+/// A control kernel that has to be built first.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "cannot use the control kernel {control} ({line}): it {why}; run `backproof controls build {control} --line {line}`"
@@ -51,7 +51,7 @@ impl BuiltControl<'_> {
 }
 
 impl SourceKind for BuiltControl<'_> {
-    /// Obtains the one that was built last.
+    /// Obtains the most recently built one.
     fn obtain(&self, with: &Obtain) -> Result<Kernel, ObtainError> {
         let not_built =
             |why| Err(NotBuilt { control: self.control.to_string(), line: self.line.to_owned(), why }.into());
@@ -82,7 +82,7 @@ impl SourceKind for BuiltControl<'_> {
     }
 
     fn origin(&self, _: &Kernel) -> Origin {
-        // The release says nothing of what the recipe changed.
+        // The release doesn't show the recipe's changes.
         let config = ConfigOrigin::Own("the configuration that it was built with");
         Origin { names_release: false, config }
     }

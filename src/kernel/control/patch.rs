@@ -1,4 +1,4 @@
-//! Applies a control's patch to texts in memory. Lines may have moved, but every line must match.
+//! Applies a control's patch in memory. Lines may have moved, but every line must match.
 
 use std::path::{Component, Path, PathBuf};
 
@@ -12,10 +12,10 @@ pub(super) struct Misfit {
     pub why: String,
 }
 
-/// The files that `patch` changes, with what they become. `read` gives the content of a file of the stock tree.
+/// The files that `patch` changes, with their new content. `read` gives the content of a file of the stock tree.
 ///
 /// # Errors
-/// [`Misfit`] where a file is missing or differs, and where the patch does anything but change files.
+/// [`Misfit`] if a file is missing or differs, or if the patch adds, removes or moves files.
 pub(super) fn apply(
     patch: &str,
     mut read: impl FnMut(&Path) -> Result<Vec<u8>, String>,
@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_may_have_moved_and_none_may_differ() {
+    fn patch_fits_moved_lines_but_no_changed_ones() {
         let after = "one\ntwo\ntwo and a half\nthree\nfour\n";
         assert_eq!(applied(PATCH, "one\ntwo\nthree\nfour\n").as_deref(), Ok(after));
         let moved = "new\n".repeat(50);
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn a_patch_changes_files_inside_the_tree_and_nothing_else() {
+    fn patch_changes_only_files_inside_the_tree() {
         for (patch, why) in [
             (PATCH.replace("net/x.c", "../x.c"), "expected one file inside the tree"),
             (PATCH.replace("+++ b/net/x.c", "+++ b/net/y.c"), ""),
@@ -100,7 +100,7 @@ mod tests {
         }
 
         #[test]
-        fn a_patch_changes_only_the_lines_that_it_names(
+        fn patch_changes_only_the_lines_that_it_names(
             before in "(a\\n|b\\n|c\\n){3,20}", after in "(a\\n|b\\n|c\\n){3,20}",
         ) {
             prop_assume!(before != after);

@@ -17,10 +17,10 @@ use crate::kernel::progress::Progress;
 use crate::kernel::store::{self, Store};
 use crate::recipe::{ControlLine, Recipes};
 
-/// Bytes of a Makefile that are read; VERSION and PATCHLEVEL are its second and third line.
+/// Only these first bytes of a Makefile are read; VERSION and PATCHLEVEL are its second and third line.
 const MAKEFILE_HEAD: usize = 4096;
 
-/// The mistake of a Makefile that is not a kernel's.
+/// The error for a Makefile that is not a kernel's.
 pub(super) const NO_VERSION: &str = "its Makefile names no VERSION and PATCHLEVEL";
 
 /// The identity of a source.
@@ -28,7 +28,7 @@ pub(super) const NO_VERSION: &str = "its Makefile names no VERSION and PATCHLEVE
 pub struct SourceId {
     /// For people: `linux-source-6.1 6.1.192-2`, or a path.
     pub what: String,
-    /// sha256 of the package or tarball; of a tree, that of its files' names, sizes and times.
+    /// sha256 of the package or tarball; for a tree, of its files' names, sizes and times.
     pub sha256: String,
 }
 
@@ -45,8 +45,8 @@ enum SourceForm {
     Folder { path: PathBuf, bytes: u64 },
 }
 
-/// Debian's package of the line: the one used last, unless `refresh` asks for the newest. A point release alone causes no
-/// rebuild.
+/// Debian's package of the line: the one used last, unless `refresh` asks for the newest. A point release alone causes
+/// no rebuild.
 pub(super) fn package(line: &'static ControlLine, with: &Obtain) -> Result<ControlSource, BuildError> {
     let record = format!("controls/{}/package.json", line.name);
     let known = if with.refresh { None } else { with.store.read_record::<SourcePackage>(&record) };
@@ -62,7 +62,7 @@ pub(super) fn package(line: &'static ControlLine, with: &Obtain) -> Result<Contr
     Ok(ControlSource::of_package(line, package))
 }
 
-/// The tree or tarball at `path`. `asked` has the lines that it may be of; empty means any.
+/// The tree or tarball at `path`. It must be of one of the lines in `asked`; empty means any.
 pub(super) fn named(path: &Path, asked: &[&ControlLine], with: &Obtain) -> Result<ControlSource, BuildError> {
     let path = &std::path::absolute(path).map_err(BuildError::io(BuildStep::Fetch, path))?;
     let not = |why: &str| BuildError::NotASource { path: path.clone(), why: why.to_owned() };
@@ -99,13 +99,13 @@ impl ControlSource {
         Self { id, line, kind: SourceForm::Package(package) }
     }
 
-    /// Where the trees of this source are in the cache.
+    /// The folder of this source's trees in the cache.
     pub(super) fn folder(&self) -> String {
         format!("controls/{}/{}", self.line.name, self.id.sha256.get(..super::TREE_NAME).unwrap_or_default())
     }
 
-    /// MiB that unpacking takes. Measured: linux-source-6.1 takes 1438 MiB and linux-source-6.12 1640, both twelve times as
-    /// much as their packages, which need space at the same time.
+    /// MiB that unpacking takes. Measured: linux-source-6.1 takes 1438 MiB and linux-source-6.12 1640, both twelve
+    /// times as much as their packages, which need space at the same time.
     pub(super) fn unpacked_mib(&self) -> u64 {
         match &self.kind {
             SourceForm::Package(package) => (package.size() * 13) >> 20,
@@ -114,8 +114,8 @@ impl ControlSource {
         }
     }
 
-    /// Puts the source into `target`, all of it or nothing. Returns another source if the mirror has replaced the package
-    /// meanwhile.
+    /// Puts the source into `target`, all of it or nothing. Returns another source if the mirror has replaced the
+    /// package meanwhile.
     pub(super) fn put(&self, target: &Path, with: &Obtain) -> Result<Option<Self>, BuildError> {
         let draft = with.store.draft_folder().map_err(BuildError::cache(BuildStep::Unpack))?;
         let tree = match &self.kind {
@@ -172,7 +172,7 @@ fn check(tree: &Path, source: &ControlSource) -> Result<(), BuildError> {
     Err(BuildError::OtherLine { path, found: release, expected: source.line.name.clone() })
 }
 
-/// A record of a tarball, to recognise it without hashing or unpacking it.
+/// The record of a tarball, to recognise it without hashing or unpacking it.
 #[derive(Serialize, Deserialize, PartialEq)]
 struct Known {
     size: u64,
@@ -200,7 +200,7 @@ fn tarball(path: &Path, found: &fs::Metadata, with: &Obtain) -> Result<(String, 
     Ok((known.release, known.sha256))
 }
 
-/// The release line of an unpacked tree, or its mistake.
+/// The release line of an unpacked tree, or why it has none.
 fn release_of(tree: &Path) -> Result<String, String> {
     let text = fs::read(tree.join("Makefile")).map_err(|error| format!("its Makefile cannot be read ({error})"))?;
     let release = version(&text).ok_or(NO_VERSION)?;
@@ -227,7 +227,7 @@ fn refuse_built(tree: &Path) -> Result<(), BuildError> {
     }
 }
 
-/// MiB that are free where the store is.
+/// Free MiB in the store's file system.
 pub(super) fn free_mib(store: &Store) -> Result<u64, BuildError> {
     let folder = store.folder();
     let free = rustix::fs::statvfs(folder)
@@ -243,7 +243,7 @@ mod tests {
     use crate::kernel::error_class::Blame;
 
     #[test]
-    fn a_tree_that_changes_while_it_is_copied_is_refused() {
+    fn tree_that_changes_during_the_copy_is_rejected() {
         let dir = tempfile::tempdir().unwrap();
         let (from, to) = (dir.path().join("from"), dir.path().join("to"));
         fs::create_dir(&from).unwrap();
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn a_release_line_is_read_from_a_kernel_s_makefile_only() {
+    fn release_line_is_read_only_from_a_kernel_makefile() {
         for (makefile, expected) in [
             (&b"# SPDX\nVERSION = 6\nPATCHLEVEL = 12\nSUBLEVEL = 3\nEXTRAVERSION =\n"[..], Some("6.12")),
             (b"VERSION=6\nPATCHLEVEL=1", Some("6.1")),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::error::BuildError;
 use crate::child;
 
-/// Programs that kbuild runs for every x86-64 kernel, and Debian's packages that have them.
+/// Programs that kbuild runs for every x86-64 kernel, with their Debian packages.
 const PROGRAMS: [(&str, &str); 7] = [
     ("gcc", "build-essential"),
     ("make", "build-essential"),
@@ -21,10 +21,10 @@ const PROGRAMS: [(&str, &str); 7] = [
 /// libelf's header: objtool, which checks every object file, is compiled against it.
 const LIBELF: (&str, &str) = ("gelf.h", "libelf-dev");
 
-/// Programs whose versions decide what a kernel is.
+/// Programs whose versions change the built kernel.
 const IDENTIFYING: [&str; 3] = ["gcc", "ld", "make"];
 
-/// The time that a compiler may take to tell its version or to find a header. Both take milliseconds.
+/// The time limit for a compiler's version or for a header. Both take milliseconds.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The programs that compile kernels.
@@ -34,13 +34,13 @@ pub struct Toolchain {
     pub id: String,
 }
 
-/// Looks for everything that a build needs, before it begins.
+/// Finds everything that a build needs, before it starts.
 ///
 /// # Errors
-/// [`BuildError::Tools`] with all that is missing.
+/// [`BuildError::Tools`] with everything that is missing.
 pub fn toolchain() -> Result<Toolchain, BuildError> {
     let mut missing: Vec<_> = PROGRAMS.into_iter().filter(|(program, _)| find(program).is_none()).collect();
-    // Only a compiler can find headers. Without one the package is named, which does no harm.
+    // Only a compiler can find headers. Without one, naming the package does no harm.
     if !missing.iter().any(|(program, _)| *program == "gcc") && !has_header(LIBELF.0) {
         missing.push(LIBELF);
     }

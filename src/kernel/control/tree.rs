@@ -46,8 +46,8 @@ impl ControlTree {
 
     /// Turns the source into the stock tree with this patch, or without one.
     ///
-    /// Writes only files whose content differs: make goes by times, so a file's time must change exactly when its content
-    /// does. Restoring an old time would leave a stale object.
+    /// Writes only files whose content differs: make goes by times, so a file's time must change exactly when its
+    /// content does. Restoring an old time would leave a stale object.
     pub(super) fn patch(&self, patch: Option<&str>, store: &Store) -> Result<Result<(), Misfit>, BuildError> {
         let changed = match patch {
             None => Vec::new(),
@@ -76,8 +76,8 @@ impl ControlTree {
         Ok(Ok(()))
     }
 
-    /// Removes the objects of a source file that is about to change. If the clock went back meanwhile, the new source would be
-    /// older than the old object, and make would keep that.
+    /// Removes the objects of a source file that is about to change. If the clock went back meanwhile, the new source
+    /// would be older than the old object, and make would keep that.
     fn drop_object(&self, source: &Path) -> Result<(), BuildError> {
         let object = self.obj().join(source.with_extension("o"));
         let name = object.file_name().unwrap_or_default().to_string_lossy();
@@ -156,7 +156,7 @@ impl ControlTree {
     }
 }
 
-/// Objects that are being made.
+/// Objects during a build.
 pub(super) struct TreeBuild {
     mark: PathBuf,
     obj: PathBuf,
@@ -169,7 +169,7 @@ impl TreeBuild {
         self.resumed
     }
 
-    /// Throws all objects away.
+    /// Removes all objects.
     pub(super) fn start_again(&mut self, store: &Store) -> Result<(), BuildError> {
         discard(&self.obj, store)?;
         self.resumed = false;
@@ -190,7 +190,7 @@ impl TreeBuild {
         written.map_err(BuildError::io(BuildStep::Compile, &self.mark))
     }
 
-    /// Throws all objects away if one is younger than the mark, which was just written: the clock went back, so new objects
+    /// Removes all objects if one is younger than the mark, which was just written: the clock went back, so new objects
     /// would look older than those that they replace.
     fn drop_the_future_s(&self, store: &Store) -> Result<(), BuildError> {
         let time = |path: &Path| fs::symlink_metadata(path).and_then(|m| m.modified()).ok();
@@ -220,11 +220,11 @@ fn drop_half_made(obj: &Path) -> Result<(), BuildError> {
         let time = |path: &Path| fs::symlink_metadata(path).and_then(|m| m.modified()).ok();
         let unfinished = match (time(&path), time(&command)) {
             (Some(made), Some(finished)) => made > finished,
-            // Objects and archives have a `.cmd`. Most of what else has none is written to a temporary name and renamed.
-            // What is written in place (arch/x86/lib/inat-tables.c, lib/crc32table.h) looks whole when it is not; where
-            // make fails on that, everything is made again.
-            // In tools/ programs and archives have none. The linker makes a program executable when all of it is
-            // written, and ar renames. They must not go without need: every object depends on objtool.
+            // Objects and archives have a `.cmd`. Most other files without one are written to a temporary name and
+            // renamed. Files that are written in place (arch/x86/lib/inat-tables.c, lib/crc32table.h) look whole even
+            // if they are not; if make fails on one, everything is built again. In tools/, programs and archives have
+            // no `.cmd`. The linker makes a program executable only when it is complete, and ar renames. They must stay
+            // if possible, because every object depends on objtool.
             (Some(_), None) if below.starts_with("tools") && !name.ends_with(".o") => {
                 !name.contains('.') && fs::metadata(&path).is_ok_and(|found| found.mode() & 0o111 == 0)
             }

@@ -45,7 +45,7 @@ impl TreeWorld {
         time
     }
 
-    /// A file of the object tree, made so many seconds after some moment.
+    /// Writes a file of the object tree, dated so many seconds after a fixed time.
     fn object(&self, name: &str, seconds: u64) {
         let path = self.tree.obj().join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -63,7 +63,7 @@ impl TreeWorld {
 }
 
 #[test]
-fn a_file_is_written_exactly_when_its_content_changes() {
+fn file_is_written_only_when_its_content_changes() {
     let world = TreeWorld::new();
     world.patch(Some(PATCH)).unwrap();
     assert_eq!((world.read("net/x.c").as_str(), world.read("net/y.c").as_str()), ("one\n2\nthree\n", STOCK));
@@ -78,7 +78,7 @@ fn a_file_is_written_exactly_when_its_content_changes() {
 }
 
 #[test]
-fn a_changed_source_loses_its_object() {
+fn changed_source_loses_its_object() {
     let world = TreeWorld::new();
     for name in ["net/x.o", "net/.x.o.cmd", "net/y.o", "net/.y.o.cmd"] {
         world.object(name, 1);
@@ -94,7 +94,7 @@ fn a_changed_source_loses_its_object() {
 }
 
 #[test]
-fn a_patch_that_does_not_fit_changes_nothing() {
+fn patch_that_does_not_fit_changes_nothing() {
     let world = TreeWorld::new();
     world.patch(Some(PATCH)).unwrap();
     let before = world.time("net/x.c");
@@ -103,14 +103,14 @@ fn a_patch_that_does_not_fit_changes_nothing() {
     let missing = world.patch(Some(&PATCH.replace("net/x.c", "net/z.c"))).unwrap_err();
     assert!(missing.why.contains("cannot be read"), "{missing}");
     assert_eq!((world.read("net/x.c").as_str(), world.time("net/x.c")), ("one\n2\nthree\n", before));
-    // As a machine that went down in the middle of writing leaves it.
+    // The remains of a machine that crashed while writing.
     fs::write(world.tree.src().join("net/x.c"), "").unwrap();
     world.patch(None).unwrap();
     assert_eq!(world.read("net/x.c"), STOCK);
 }
 
 #[test]
-fn a_folder_that_is_a_link_out_of_the_tree_is_not_written_to() {
+fn folder_that_links_out_of_the_tree_is_not_written() {
     let world = TreeWorld::new();
     let outside = world.tree.folder.join("outside");
     fs::rename(world.tree.src().join("net"), &outside).unwrap();
@@ -126,7 +126,7 @@ fn a_folder_that_is_a_link_out_of_the_tree_is_not_written_to() {
 }
 
 #[test]
-fn only_unfinished_files_are_made_again_after_a_kill() {
+fn only_unfinished_files_are_rebuilt_after_a_kill() {
     let world = TreeWorld::new();
     drop(world.tree.begin(&world.store).unwrap());
     for (name, seconds) in [
@@ -184,7 +184,7 @@ fn objects_younger_than_the_clock_are_not_trusted() {
 }
 
 #[test]
-fn after_the_machine_went_down_no_object_is_trusted() {
+fn no_object_is_trusted_after_a_machine_crash() {
     let world = TreeWorld::new();
     let building = world.tree.begin(&world.store).unwrap();
     world.object("whole.o", 1);

@@ -68,8 +68,8 @@ pub(super) fn tarball(path: &Path, into: &Path) -> Result<PathBuf, BuildError> {
     untar(how, file, path, into)
 }
 
-/// The release line of the tarball's tree, from the Makefile at its top. If the tarball has no top folder, Makefiles of
-/// other folders come first.
+/// The release line of the tarball's tree, from its top Makefile. If the tarball has no top folder, Makefiles of other
+/// folders come first.
 pub(super) fn release(path: &Path) -> Result<String, BuildError> {
     let (how, file) = open(path)?;
     let damaged = |error: io::Error| not(path, &format!("it cannot be read ({error})"));
@@ -102,7 +102,7 @@ fn not(path: &Path, why: &str) -> BuildError {
     BuildError::NotASource { path: path.to_owned(), why: why.to_owned() }
 }
 
-/// Unpacks a tar archive below `into` and nowhere else: the tar library refuses to write outside, also through links.
+/// Unpacks a tar archive below `into`. The tar library refuses to write elsewhere, even through links.
 fn untar(how: Compression, packed: impl Read, name: &Path, into: &Path) -> Result<PathBuf, BuildError> {
     let top = into.join("tree");
     let making = |error| BuildError::io(BuildStep::Unpack, into)(error);
@@ -147,7 +147,7 @@ fn deepest(error: &io::Error) -> String {
     cause.to_string()
 }
 
-/// Copies a tree, links as links, without what git keeps in it. Times are kept: make goes by them.
+/// Copies a tree without git's files, and links as links. Times are kept, because make compares them.
 pub(super) fn copy(from: &Path, to: &Path) -> Result<(), BuildError> {
     let reading = |error| BuildError::io(BuildStep::Unpack, from)(error);
     fs::create_dir_all(to).map_err(BuildError::io(BuildStep::Unpack, to))?;
@@ -183,8 +183,8 @@ fn copy_one(kind: fs::FileType, from: &Path, to: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// A stamp that changes with the tree: a sha256 of its files' names, sizes and times, without reading them. And their total
-/// size in bytes.
+/// A stamp that changes with the tree: a sha256 of its files' names, sizes and times, without reading them. And their
+/// total size in bytes.
 pub(super) fn stamp(tree: &Path) -> io::Result<(String, u64)> {
     let (mut hash, mut bytes) = (Sha256::new(), 0);
     stamp_below(tree, &mut hash, &mut bytes)?;
@@ -196,7 +196,7 @@ fn stamp_below(folder: &Path, hash: &mut Sha256, bytes: &mut u64) -> io::Result<
     entries.sort_by_key(fs::DirEntry::file_name);
     for entry in entries.into_iter().filter(|entry| entry.file_name() != ".git") {
         let found = entry.metadata()?;
-        // Each name goes in with its length, so two different trees never look alike.
+        // Each name is hashed with its length, so two different trees never look alike.
         let name = entry.file_name();
         hash.update((name.len() as u64).to_le_bytes());
         hash.update(name.as_encoded_bytes());

@@ -34,7 +34,7 @@ fn every_kind_of_tarball_becomes_the_same_tree() {
 }
 
 #[test]
-fn a_tarball_without_a_folder_around_all_is_a_kernel_s_too() {
+fn tarball_without_a_top_folder_is_unpacked_too() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("archive.tar");
     // In the order of `git archive`.
@@ -49,7 +49,7 @@ fn a_tarball_without_a_folder_around_all_is_a_kernel_s_too() {
 }
 
 #[test]
-fn a_hostile_tarball_writes_nothing_outside() {
+fn hostile_tarball_writes_nothing_outside() {
     let mut link = tar_entry("linux/out", EntryType::Symlink, b"");
     link.extend(tar_entry("linux/out/file", EntryType::Regular, b"x"));
     for (bytes, why) in [
@@ -69,7 +69,7 @@ fn a_hostile_tarball_writes_nothing_outside() {
 }
 
 #[test]
-fn what_is_no_tarball_or_has_no_kernel_is_named() {
+fn non_tarball_or_tarball_without_a_kernel_is_rejected() {
     let dir = tempfile::tempdir().unwrap();
     let empty = dir.path().join("empty.tar");
     fs::write(&empty, tar(&[("a/b/c/Makefile", b"x")])).unwrap();
@@ -89,7 +89,7 @@ fn what_is_no_tarball_or_has_no_kernel_is_named() {
 }
 
 #[test]
-fn a_copy_keeps_times_modes_and_links() {
+fn copy_keeps_times_modes_and_links() {
     let dir = tempfile::tempdir().unwrap();
     let (from, to) = (dir.path().join("from"), dir.path().join("to"));
     fs::create_dir_all(from.join("scripts")).unwrap();

@@ -1,4 +1,4 @@
-//! What a request asks for, and what the beginning of its answer means.
+//! The headers of a request, and the meaning of its answer's beginning.
 
 use std::time::SystemTime;
 
@@ -10,7 +10,7 @@ use super::partial::Partial;
 use super::problem::FetchProblem;
 use crate::kernel::quoted::Quoted;
 
-/// Asks for what is still missing, of the file that has this validator only.
+/// Requests the missing rest, only of the file with this validator.
 pub(super) fn range(from: u64, validator: &Validator) -> Result<HeaderMap, FetchProblem> {
     let odd = || FetchProblem::Garbled(Quoted::of(validator.as_str().as_bytes()));
     let proof = HeaderValue::from_str(validator.as_str()).map_err(|_| odd())?;
@@ -18,8 +18,8 @@ pub(super) fn range(from: u64, validator: &Validator) -> Result<HeaderMap, Fetch
     Ok(HeaderMap::from_iter([(header::RANGE, range), (header::IF_RANGE, proof)]))
 }
 
-/// Checks that an answer with these headers continues exactly at the end of the partial file: the total size, if known; or
-/// why it doesn't.
+/// Checks that an answer with these headers continues exactly at the end of the partial file. Returns the total size,
+/// if known, or why it doesn't.
 pub(super) fn continued(
     headers: &HeaderMap,
     validator: &Validator,
@@ -45,14 +45,14 @@ pub(super) fn continued(
     Ok(total.or(partial.total()))
 }
 
-/// Whether the body says itself where it ends (RFC 9112, section 7.1).
+/// Whether the body marks its own end (RFC 9112, section 7.1).
 pub(super) fn is_chunked(headers: &HeaderMap) -> bool {
     let last =
         |codings: &str| codings.rsplit(',').next().is_some_and(|last| last.trim().eq_ignore_ascii_case("chunked"));
     headers::text(headers, &header::TRANSFER_ENCODING).is_some_and(last)
 }
 
-/// How a body was compressed, although uncompressed was requested.
+/// The compression of a body, although none was requested.
 pub(super) fn packed(headers: &HeaderMap) -> Option<Quoted> {
     let coding = headers::text(headers, &header::CONTENT_ENCODING)?;
     (!coding.eq_ignore_ascii_case("identity")).then(|| Quoted::of(coding.as_bytes()))

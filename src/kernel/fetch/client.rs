@@ -1,5 +1,5 @@
-//! Asks over HTTP: proxies by the usual variables, the system's authorities for TLS, redirects within reason. And tells
-//! what the errors of the libraries below mean.
+//! The HTTP client: proxies by the usual variables, the system's authorities for TLS, safe redirects only. It explains
+//! the errors of the libraries below.
 
 use std::error::Error;
 use std::io;
@@ -17,7 +17,7 @@ use super::problem::FetchProblem;
 use super::proxy::Proxy;
 use crate::kernel::quoted::Quoted;
 
-/// Redirects that are followed, one after another; browsers follow 20.
+/// The most redirects in a row; browsers follow 20.
 const REDIRECTS: usize = 10;
 
 /// Has its own runtime, because each fetch blocks its thread.
@@ -31,7 +31,7 @@ pub(super) struct HttpClient {
 impl HttpClient {
     pub(super) fn new(patience: &Patience) -> Result<Self, FetchError> {
         static RING: Once = Once::new();
-        // Any provider that was installed before will do.
+        // A provider that was installed earlier is fine.
         RING.call_once(|| drop(rustls::crypto::ring::default_provider().install_default()));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| FetchError::NoClient(error.to_string()))?;
@@ -69,7 +69,7 @@ impl HttpClient {
         self.http.get(address.clone()).headers(headers)
     }
 
-    /// What an error before the first byte of an answer means.
+    /// The meaning of an error before the first byte of an answer.
     pub(super) fn refused(&self, address: &Url, error: &reqwest::Error) -> FetchProblem {
         let at = error.url().unwrap_or(address);
         let host = at.host_str().unwrap_or_default().to_owned();
@@ -122,7 +122,7 @@ fn redirect(attempt: Attempt<'_>) -> reqwest::redirect::Action {
     attempt.follow()
 }
 
-/// What went wrong with TLS, in plain words: rustls has terse names for it.
+/// The TLS error in plain words, because rustls has terse names for it.
 fn tls_words(error: &rustls::Error) -> String {
     let rustls::Error::InvalidCertificate(why) = error else { return error.to_string() };
     let words = match why {
@@ -136,7 +136,7 @@ fn tls_words(error: &rustls::Error) -> String {
         CertificateError::BadSignature => "has a wrong signature",
         CertificateError::BadEncoding => "cannot be read",
         CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => "is not for a server",
-        // webpki's name, which rustls passes on: a certificate that may sign others, as `openssl req -x509` makes it.
+        // webpki's name for a certificate that may sign others, as `openssl req -x509` makes it.
         CertificateError::Other(other) if format!("{other:?}").contains("CaUsedAsEndEntity") => "is self-signed",
         _ => return "the server's certificate is rejected by this system's rules".to_owned(),
     };

@@ -12,7 +12,7 @@ use crate::kernel::store::NotCached;
 /// Why a file was not fetched.
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
-    /// No address gave it.
+    /// No address served it.
     #[error(transparent)]
     NotFetched(#[from] NotFetched),
     /// Nothing may be downloaded.
@@ -21,7 +21,7 @@ pub enum FetchError {
     /// This host cannot speak HTTP at all.
     #[error("cannot fetch anything on this host: {0}")]
     NoClient(String),
-    /// Its place in the cache.
+    /// An error of the cache.
     #[error(transparent)]
     File(#[from] FileError),
 }
@@ -37,7 +37,7 @@ impl ClassedError for FetchError {
     }
 }
 
-/// A file that could not be fetched, and what happened at each of its addresses.
+/// A file that could not be fetched, and the problem at each of its addresses.
 #[derive(Debug)]
 pub struct NotFetched {
     /// The file, in words.

@@ -1,21 +1,21 @@
-//! Reads a server's headers with suspicion.
+//! Reads a server's headers as untrusted input.
 
 use std::time::{Duration, SystemTime};
 
 use reqwest::header::{self, HeaderMap, HeaderName};
 use serde::{Deserialize, Serialize};
 
-/// Bytes of a header that is kept or shown; servers' entity tags have some forty.
+/// The longest header that is kept or shown, in bytes; servers' entity tags have about forty.
 const LONGEST: usize = 1000;
 
-/// How old a Last-Modified has to be to tell two versions of a file apart (RFC 9110, section 8.8.2.2: a file may change
-/// twice within the second that the header counts in, and clocks of servers behind one name differ).
+/// The least age of a Last-Modified that distinguishes two versions of a file (RFC 9110, section 8.8.2.2: a file may
+/// change twice within a second, and clocks of servers behind one name differ).
 const SETTLED: Duration = Duration::from_secs(60);
 
-/// Seconds that stand for all that is longer: a hundred years.
+/// The longest time, in seconds: a hundred years.
 const VERY_LONG: u64 = 100 * 365 * 86_400;
 
-/// What proves that the rest of a file belongs to the partial one (RFC 9110, section 13.1.5).
+/// Proves that the rest of a file belongs to the partial one (RFC 9110, section 13.1.5).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Validator {
@@ -26,7 +26,7 @@ pub(super) enum Validator {
 }
 
 impl Validator {
-    /// The strongest of an answer; none if it has only a weak entity tag and a recent date.
+    /// The strongest validator of an answer; none if it has only a weak entity tag and a recent date.
     pub(super) fn of(headers: &HeaderMap) -> Option<Self> {
         if let Some(tag) = text(headers, &header::ETAG).filter(|tag| is_strong(tag)) {
             return Some(Self::Etag(tag.to_owned()));
@@ -44,7 +44,7 @@ impl Validator {
     }
 }
 
-/// Whether it is an entity tag, and no weak one (RFC 9110, section 8.8.3).
+/// Whether it is a strong entity tag (RFC 9110, section 8.8.3).
 fn is_strong(tag: &str) -> bool {
     let opaque = tag.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
     opaque.is_some_and(|opaque| !opaque.contains('"'))
@@ -81,13 +81,13 @@ impl ContentRange {
     }
 }
 
-/// Decimal digits only, where `parse` would take a sign.
+/// Decimal digits only, because `parse` accepts a sign.
 pub(super) fn whole(text: &str) -> Option<u64> {
     text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok()).flatten()
 }
 
-/// How long `Retry-After` asks to wait: seconds, or a date (RFC 9110, section 10.2.3). More seconds than a number holds,
-/// and a year that no calendar reaches, are very long, and not nothing.
+/// The time in `Retry-After`: seconds, or a date (RFC 9110, section 10.2.3). A number that overflows, or a year out of
+/// range, means a very long time, not none.
 pub(super) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let text = text(headers, &header::RETRY_AFTER)?;
     if text.bytes().all(|b| b.is_ascii_digit()) {
@@ -96,17 +96,17 @@ pub(super) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Durati
     if let Some(date) = date(text) {
         return Some(date.duration_since(now).unwrap_or_default());
     }
-    // `Fri, 31 Dec 9999 23:59:59 GMT` is beyond the last instant that is told apart.
+    // `Fri, 31 Dec 9999 23:59:59 GMT` is beyond the last instant that can be represented.
     let year = text.split_ascii_whitespace().nth(3).and_then(whole)?;
     (year >= 9999).then_some(Duration::from_secs(VERY_LONG))
 }
 
-/// A date of HTTP, as in `Sun, 06 Nov 1994 08:49:37 GMT`. The two obsolete forms are not sent any more.
+/// HTTP's date, as in `Sun, 06 Nov 1994 08:49:37 GMT`. Servers no longer send the two obsolete formats.
 fn date(text: &str) -> Option<SystemTime> {
     jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text).ok().map(SystemTime::from)
 }
 
-/// Reads one header's value as each of them, for `fuzz/`.
+/// Reads a value as each of these headers, for `fuzz/`.
 #[cfg(fuzzing)]
 pub(super) fn fuzz(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn a_content_range_is_read_exactly_or_not_at_all() {
+    fn content_range_is_read_exactly_or_not_at_all() {
         let part = |first, last, total| Some(ContentRange::Part { first, last, total });
         for (text, expected) in [
             ("bytes 0-9/10", part(0, 9, Some(10))),
@@ -195,7 +195,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_is_read_or_refused(text in "\\PC{0,40}|(bytes|B)? ?[0-9*]{0,22}-?[0-9]{0,22}/?[0-9*]{0,22}") {
+        fn any_text_is_read_or_rejected(text in "\\PC{0,40}|(bytes|B)? ?[0-9*]{0,22}-?[0-9]{0,22}/?[0-9*]{0,22}") {
             if let Some(ContentRange::Part { first, last, total }) = ContentRange::parse(&text) {
                 prop_assert!(first <= last && total.is_none_or(|total| last < total));
             }
@@ -203,7 +203,7 @@ mod tests {
         }
 
         #[test]
-        fn what_servers_write_is_read_back(first in 0..1u64 << 40, length in 1..1u64 << 40, more in 0..1u64 << 40) {
+        fn written_headers_are_read_back(first in 0..1u64 << 40, length in 1..1u64 << 40, more in 0..1u64 << 40) {
             let (last, total) = (first + length - 1, first + length + more);
             let expected = ContentRange::Part { first, last, total: Some(total) };
             prop_assert_eq!(ContentRange::parse(&format!("bytes {first}-{last}/{total}")), Some(expected));

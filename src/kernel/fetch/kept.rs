@@ -1,10 +1,10 @@
 //! Fetched files by content, and records of their addresses.
 //!
 //! ```text
-//! downloads/<sha256>        a file as it came, whole
-//! addresses/<key>.json      what an address last served, to ask whether it changed
-//! partial/<key>, <key>.json a partial file, and what proves that the rest belongs to it
-//! partial/<key>.sums        what proves that it did not change on the disk
+//! downloads/<sha256>        a complete file, as it was served
+//! addresses/<key>.json      the file that an address last served, to ask whether it changed
+//! partial/<key>, <key>.json a partial file, and the proof that the rest belongs to it
+//! partial/<key>.sums        the proof that it did not change on the disk
 //! quarantine/<sha256>       a file with a wrong checksum, for inspection
 //! ```
 //!
@@ -24,10 +24,10 @@ use crate::kernel::clock;
 use crate::kernel::file_error::FileError;
 use crate::kernel::store::{self, Store};
 
-/// Changes whenever older records must not be used any more.
+/// Increase it if older records must not be used any more.
 const FORMAT: u32 = 2;
 
-/// A record of what an address last served.
+/// The record of the file that an address last served.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct FetchRecord {
     format: u32,
@@ -41,17 +41,17 @@ pub(super) struct FetchRecord {
     when: u64,
 }
 
-/// The name of what belongs to an address.
+/// The key of an address in file names.
 pub(super) fn key(address: &Url) -> String {
     store::hex(Sha256::new_with_prefix(address.as_str()))
 }
 
-/// Where a file with this sha256 is stored.
+/// The path for a file with this sha256.
 pub(super) fn path(store: &Store, sha256: &str) -> PathBuf {
     store.path("downloads").join(sha256)
 }
 
-/// Where the file with this sha256 is, in this cache or one below.
+/// The path of the file with this sha256, in this cache or one below.
 pub(super) fn place(store: &Store, sha256: &str) -> PathBuf {
     store.find(&format!("downloads/{sha256}")).unwrap_or_else(|| path(store, sha256))
 }

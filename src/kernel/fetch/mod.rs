@@ -1,8 +1,8 @@
 //! Fetches files and small documents over HTTP, each of them once.
 //!
 //! A file whose sha256 is known is fetched only if the cache lacks it; others are requested with the server's last
-//! validator, so that they are fetched again only if they changed. A partial file is resumed if the server can prove that
-//! it still has the same one. Everything is hashed while it arrives, and gets its name only when it is complete.
+//! validator, so that they are fetched again only if they changed. A partial file is resumed if the server can prove
+//! that it still has the same one. Everything is hashed while it arrives, and gets its name only when it is complete.
 
 mod answer;
 mod client;
@@ -35,7 +35,7 @@ use super::file_error::FileError;
 use super::obtain::Obtain;
 use super::progress::{Progress, Stale};
 
-/// What is to be fetched.
+/// The file to fetch.
 pub(super) struct FetchRequest<'a> {
     /// The file, for people.
     pub what: &'a str,
@@ -49,7 +49,7 @@ pub(super) struct FetchRequest<'a> {
     pub limit: u64,
 }
 
-/// A file that is here.
+/// A cached file.
 #[derive(Debug)]
 pub(super) struct Fetched {
     /// Its sha256.
@@ -58,7 +58,7 @@ pub(super) struct Fetched {
     pub size: u64,
     /// The address that it came from, or would have.
     pub address: Url,
-    /// Where it is, in the cache.
+    /// Its path in the cache.
     pub path: PathBuf,
     /// Set if no server was asked, and why.
     pub stale: Option<Stale>,
@@ -66,7 +66,7 @@ pub(super) struct Fetched {
     pub was_here: bool,
 }
 
-/// A small document that is here.
+/// A cached small document.
 #[derive(Debug)]
 pub(super) struct Document {
     /// Its content.
@@ -75,7 +75,7 @@ pub(super) struct Document {
     pub stale: Option<Stale>,
 }
 
-/// What is expected.
+/// The expected kind of content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Content {
     /// Anything but a web page.
@@ -94,8 +94,8 @@ pub(super) fn doubt(address: &Url, with: &Obtain) -> Result<(), FileError> {
     FetchRecord::doubt(with.store, address)
 }
 
-/// Fetches a small document (an index, a list of checksums), or uses the cached one if it has not changed, offline, or if
-/// the server is down.
+/// Fetches a small document (an index, a list of checksums), or uses the cached one if it has not changed, offline, or
+/// if the server is down.
 pub(super) fn document(address: &Url, limit: u64, with: &Obtain) -> Result<Document, FetchError> {
     read_document(address, limit, with, &Patience::default())
 }

@@ -16,16 +16,16 @@ use super::kept;
 use crate::kernel::file_error::FileError;
 use crate::kernel::store::{self, Store};
 
-/// Changes whenever older records must not be used any more.
+/// Increase it if older records must not be used any more.
 const FORMAT: u32 = 1;
 
-/// Bytes of a piece.
+/// The size of a piece, in bytes.
 const PIECE: usize = 64 << 10;
 
-/// Bytes of a sum.
+/// The size of a sum, in bytes.
 const SUM: usize = 32;
 
-/// What is known of a partial file.
+/// The record of a partial file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Record {
     format: u32,
@@ -33,7 +33,7 @@ struct Record {
     validator: Validator,
     /// Total bytes, if the server said so.
     total: Option<u64>,
-    /// The host's boot in which it was written, because after a crash of the host it may have holes.
+    /// The host's boot that wrote it, because after a crash of the host it may have holes.
     boot: Option<String>,
 }
 
@@ -74,7 +74,7 @@ impl<'a> Partial<'a> {
     }
 
     fn take_up(&mut self, record: Record, vouched: bool) -> Result<(), FileError> {
-        // Never all of it: the server must confirm at least the last byte, and its headers are needed.
+        // Never all of it, because the server's headers are needed: it must send at least the last byte.
         let most = record.total.map_or(u64::MAX, |total| total.saturating_sub(1));
         self.read_through(most, vouched).map_err(|e| FileError::io("read", &self.path, e))?;
         self.record = Some(record);
@@ -82,7 +82,7 @@ impl<'a> Partial<'a> {
         Ok(())
     }
 
-    /// Hashes at most so many bytes, and unless `vouched` only what the sums prove; cuts the file there.
+    /// Hashes at most so many bytes (unless `vouched`, only those that the sums prove), and truncates the file there.
     fn read_through(&mut self, most: u64, vouched: bool) -> io::Result<()> {
         let (mut known, mut sums) = (Vec::new(), Vec::new());
         let longest = self.file.metadata()?.len() / PIECE as u64 * SUM as u64;
@@ -170,7 +170,7 @@ impl<'a> Partial<'a> {
         self.resumed
     }
 
-    /// What proves that the rest belongs to this part; none if there is nothing here, or nothing can be proven.
+    /// The proof that the rest belongs to this part; none if the part is empty, or nothing can be proven.
     pub(super) fn validator(&self) -> Option<&Validator> {
         self.record.as_ref().filter(|_| self.length > 0).map(|record| &record.validator)
     }
@@ -226,7 +226,7 @@ impl<'a> Partial<'a> {
     }
 }
 
-/// Where the sums of the file at `partial` are.
+/// The path of the sums of the file at `partial`.
 fn sums(partial: &Path) -> PathBuf {
     partial.with_extension("sums")
 }

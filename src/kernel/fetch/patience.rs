@@ -2,25 +2,25 @@
 
 use std::time::Duration;
 
-/// The limits of one file's fetching.
+/// The limits for fetching one file.
 #[derive(Clone, Debug)]
 pub(super) struct Patience {
-    /// Until a connection stands, TLS included.
+    /// For a connection, including TLS.
     pub connect: Duration,
-    /// Without a single byte, while an answer or more of it is waited for.
+    /// For the next byte of an answer.
     pub stall: Duration,
-    /// For the whole file in all, at all of its addresses, with every try and every pause.
+    /// For the whole file at all its addresses, including all tries and pauses.
     pub total: Duration,
     /// How long a transfer may be slower than `slowest`.
     pub crawl: Duration,
-    /// Bytes a second below which nothing is a transfer.
+    /// The slowest acceptable transfer, in bytes a second.
     pub slowest: u64,
-    /// Tries in a row without progress. Any progress resets the count: a line that is cut every few
-    /// megabytes still gets there.
+    /// Tries in a row without progress. Any progress resets the count, so a connection that is cut every few megabytes
+    /// still succeeds.
     pub tries: u32,
     /// The first pause; each further one is twice as long.
     pub first_pause: Duration,
-    /// The longest pause, which is also the longest that a server's Retry-After is obeyed.
+    /// The longest pause, and the longest Retry-After that is obeyed.
     pub longest_pause: Duration,
 }
 
@@ -29,10 +29,10 @@ impl Default for Patience {
         Self {
             connect: Duration::from_secs(20),
             stall: Duration::from_secs(30),
-            // The largest debug kernels have a gigabyte, and the slowest lines that anybody waits for give 300 kB/s.
+            // The largest debug kernels have a gigabyte, and the slowest usable lines transfer 300 kB/s.
             total: Duration::from_secs(3600),
             crawl: Duration::from_secs(60),
-            // A hundredth of the slowest lines: at this speed an hour brings 14 MB.
+            // A hundredth of the slowest lines: 14 MB an hour.
             slowest: 4000,
             tries: 5,
             first_pause: Duration::from_millis(500),

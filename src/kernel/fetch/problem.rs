@@ -12,7 +12,7 @@ pub enum FetchProblem {
     /// 404 or 410.
     #[error("the server has no such file (HTTP {0}); check the address")]
     Gone(u16),
-    /// Another status that says no.
+    /// Another final status.
     #[error("the server rejected the request (HTTP {status} {reason})")]
     Refused {
         /// The status.
@@ -20,7 +20,7 @@ pub enum FetchProblem {
         /// What it is called.
         reason: &'static str,
     },
-    /// A status that says "not now".
+    /// A temporary status.
     #[error("the server is busy or broken (HTTP {status} {reason}{})", again(*after))]
     Busy {
         /// The status.
@@ -30,7 +30,7 @@ pub enum FetchProblem {
         /// Its Retry-After.
         after: Option<Duration>,
     },
-    /// The server could not prove who it is, or speaks no TLS.
+    /// The server could not prove its identity, or doesn't speak TLS.
     #[error(
         "TLS with {host} failed: {detail}; if a proxy intercepts TLS, install its certificate (or name it in \
          SSL_CERT_FILE)"
@@ -119,7 +119,7 @@ pub enum FetchProblem {
     WebPage {
         /// Its title.
         title: Option<Quoted>,
-        /// The host that it came from, where that is another one.
+        /// The host that sent it, if it is another one.
         via: Option<String>,
     },
     /// Other bytes.
@@ -132,7 +132,7 @@ pub enum FetchProblem {
         expected: String,
         /// The one found.
         found: String,
-        /// Where the file lies.
+        /// The path of the file.
         kept: PathBuf,
         /// Whether a resumed transfer had been wrong before.
         twice: bool,

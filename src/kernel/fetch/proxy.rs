@@ -1,5 +1,5 @@
-//! The proxy, for messages: the HTTP client reads the same variables, silently ignores unusable ones, and does not mention
-//! the proxy when it cannot be reached.
+//! The proxy, for messages: the HTTP client reads the same variables, silently ignores unusable ones, and does not
+//! mention the proxy when it cannot be reached.
 
 use hyper_util::client::proxy::matcher::Matcher;
 use url::Url;
@@ -13,7 +13,7 @@ pub(super) struct Proxy {
     pub host: String,
 }
 
-/// A variable that names no proxy. Its value is not shown: there may be a password in it.
+/// A variable without a usable proxy. Its value is not shown, because it may contain a password.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "the variable {0} names no proxy that can be used: expected an address as in http://proxy.example:3128 (http and https \

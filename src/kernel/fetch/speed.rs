@@ -1,4 +1,4 @@
-//! How fast something comes.
+//! The speed of transfers.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +7,7 @@ use super::patience::Patience;
 /// How often the speed is reported.
 const EVERY: Duration = Duration::from_millis(100);
 
-/// How much the newest measurement counts: so that the number is calm, and follows within a second.
+/// The weight of the newest measurement: the number stays steady, and follows a change within a second.
 const WEIGHT: f64 = 0.2;
 
 /// Notices transfers that are too slow to wait for.
@@ -21,7 +21,7 @@ impl Crawl {
         Self { since: Instant::now(), bytes }
     }
 
-    /// At `bytes` so far: how many came in the last period, if they are too few.
+    /// At `bytes` so far: the bytes of the last period, if they are too few.
     pub(super) fn after(&mut self, now: Instant, bytes: u64, patience: &Patience) -> Option<u64> {
         if now.duration_since(self.since) < patience.crawl {
             return None;
@@ -32,7 +32,7 @@ impl Crawl {
     }
 }
 
-/// Measures while bytes come.
+/// Measures the speed of a transfer.
 pub(super) struct Speed {
     at: Instant,
     bytes: u64,
@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_steady_stream_has_its_speed_and_a_change_is_followed() {
+    fn speed_of_a_steady_stream_is_shown_and_follows_changes() {
         let mut speed = Speed::new(500);
         assert_eq!(speed.after(Duration::from_millis(99), 600), None);
         assert_eq!(speed.after(Duration::from_millis(100), 1500), Some(10_000));

@@ -38,11 +38,11 @@ fn unpinned_file_is_fetched_again_only_when_it_changed() {
         server.on(path, [Answer::file(new.clone(), other)]);
         whole(&world.fetch(&[&address], None).unwrap(), &new);
     }
-    // What says nothing of itself has to come anew.
+    // Without a validator the file is fetched again.
     let address = server.on("/nothing", [Answer::ok(old.clone())]);
     (0..2).for_each(|_| whole(&world.fetch(&[&address], None).unwrap(), &old));
     assert!(server.requests().iter().filter(|r| r.path == "/nothing").all(|r| r.header("if-none-match").is_none()));
-    // An answer that makes no sense without a question.
+    // 304 makes no sense for an unconditional request.
     let odd = server.on("/odd", [Answer::status(304)]);
     assert!(matches!(world.problem(&odd, None), FetchProblem::Unasked { status: 304, .. }));
 }
@@ -56,7 +56,7 @@ fn unproven_end_of_a_body_is_not_cached_as_whole() {
     whole(&world.fetch(&[&address], None).unwrap(), &body);
     let conditions = || server.requests().iter().filter(|r| r.header("if-none-match").is_some()).count();
     assert_eq!(conditions(), 0);
-    // One that says itself where it ends is all of it.
+    // A body that marks its own end is complete.
     let chunked = [b"1388\r\n", &body[..], b"\r\n0\r\n\r\n"].concat();
     let chunked = Answer::ok(chunked).promising_nothing().header("Transfer-Encoding", "chunked");
     let address = server.on("/chunked", [chunked.header("ETag", "\"2\"")]);
@@ -100,7 +100,7 @@ fn next_process_resumes_a_killed_transfer() {
         // A process may be killed after the last byte, too.
         fs::write(&partial, &body[..left]).unwrap();
         whole(&world.fetch(&[&address], pin.as_deref()).unwrap(), &body);
-        // Without a sum for the whole, the last piece that is not complete proves nothing.
+        // Without a sha256 of the whole file, an incomplete last piece proves nothing.
         let from = if pin.is_some() { left.min(body.len() - 1) } else { left / PIECE * PIECE };
         let range = (from > 0).then(|| format!("bytes={from}-"));
         assert_eq!(server.requests().last().unwrap().header("range"), range.as_deref(), "{pin:?} {left}");
@@ -108,7 +108,7 @@ fn next_process_resumes_a_killed_transfer() {
     }
 }
 
-/// Bytes after which a sum is written.
+/// A sum is written after so many bytes.
 const PIECE: usize = 64 << 10;
 
 #[test]
@@ -116,7 +116,7 @@ fn no_flipped_bit_of_a_partial_download_gets_into_the_file() {
     let (server, body) = (Server::new(), bytes(4 * PIECE));
     let file = Answer::file(body.clone(), "\"1\"");
     let once = Patience { tries: 1, ..quick() };
-    // In the first piece, in the third, in one that is not complete; and in the sums, of the first piece and the third.
+    // In the first piece, in the third, in an incomplete one; and in the sums of the first and third piece.
     for (name, at, from) in [
         ("", 5, 0),
         ("", 2 * PIECE + 9, 2 * PIECE),
@@ -205,7 +205,7 @@ fn mixed_parts_under_one_etag_are_fetched_again_whole() {
     let ranges: Vec<_> = server.requests().iter().map(|r| r.header("range").is_some()).collect();
     assert_eq!(ranges, [false, true, false]);
     assert!(world.troubles().iter().any(|t| t.contains("after resuming") && t.contains(&sum(&new))));
-    // And where the whole is wrong too, that is the end of it.
+    // If the whole file is wrong too, there is no further try.
     let (world, server) = (FetchWorld::new(), Server::new());
     let address = server.on("/a", lying);
     let found = world.problem(&address, Some(&sum(b"third")));

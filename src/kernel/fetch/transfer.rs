@@ -25,7 +25,7 @@ use crate::kernel::obtain::Obtain;
 use crate::kernel::progress::Progress;
 use crate::kernel::quoted::Quoted;
 
-/// Pieces that wait to be written, each of ten to a few hundred KiB.
+/// The most pieces waiting to be written, each of ten to a few hundred KiB.
 const WAITING: usize = 64;
 
 /// One address of a file.
@@ -42,9 +42,9 @@ pub(super) struct FileTransfer<'a> {
 
 /// Why the transfer failed.
 pub(super) enum Failed {
-    /// This host's fault: another address doesn't help.
+    /// It is this host's fault, so another address doesn't help.
     Here(FileError),
-    /// The address's.
+    /// It is the address's fault.
     There(FetchProblem),
 }
 
@@ -333,7 +333,7 @@ impl FileTransfer<'_> {
         }
     }
 
-    /// The host that answered, where the address names another one.
+    /// The host that answered, if the address names another one.
     fn elsewhere(&self, response: &Response) -> Option<String> {
         let host = response.url().host_str().filter(|host| Some(*host) != self.address.host_str());
         host.map(str::to_owned)

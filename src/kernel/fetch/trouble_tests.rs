@@ -51,7 +51,7 @@ fn retries_end_when_a_server_stays_broken() {
     let found = world.problem(&address, None);
     assert!(matches!(found, FetchProblem::Busy { status: 502, .. }), "{found:?}");
     assert_eq!(server.requests().len(), 3);
-    // Nobody listens on a port that was just given up.
+    // Nobody listens on a port that was just closed.
     let gone = Server::new().at("/a");
     let found = world.problem(&gone, None);
     assert!(matches!(&found, FetchProblem::Unreachable { host, .. } if host == "127.0.0.1"), "{found:?}");
@@ -67,12 +67,12 @@ fn silence_times_out_and_names_what_it_waited_for() {
         matches!(&found, FetchProblem::TimedOut { waiting, .. } if waiting == "more than 4000 of 10000 bytes"),
         "{found:?}"
     );
-    // A listener that never accepts: the kernel does, and nobody ever answers.
+    // The listener never accepts. The kernel does, but no answer comes.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let mute = format!("http://{}/a", listener.local_addr().unwrap());
     let found = problem(world.fetch_with(&[&mute], None, |_| {}, &patience));
     assert!(matches!(&found, FetchProblem::TimedOut { waiting, .. } if waiting.contains("the answer")), "{found:?}");
-    // Slow is not silent; but there is an end to patience.
+    // A slow transfer is not silent, but has a limit too.
     let slow = Answer::ok(body.clone()).slowly(1000, Duration::from_millis(30));
     let address = server.on("/slow", [slow.clone()]);
     whole(&world.fetch_with(&[&address], None, |_| {}, &patience).unwrap(), &body);
@@ -83,7 +83,7 @@ fn silence_times_out_and_names_what_it_waited_for() {
     let found = problem(world.fetch_with(&[&again, &mirror], None, |_| {}, &short));
     assert!(matches!(&found, FetchProblem::TooSlow { .. }), "{found:?}");
     assert_eq!(asked(), before + 1, "the time is the file's, and not each address's");
-    // What crawls is left for what does not.
+    // A mirror replaces an address that is too slow.
     let crawls = server.on("/crawls", [Answer::ok(body.clone()).slowly(10, Duration::from_millis(30))]);
     let prompt = server.on("/prompt", [Answer::ok(body.clone())]);
     let crawl = Patience { crawl: Duration::from_millis(100), total: quick().total, ..short };
@@ -106,14 +106,14 @@ fn wrong_or_too_large_size_is_rejected() {
     let unsaid = server.on("/unsaid", [Answer::ok(body.clone()).promising_nothing()]);
     assert_eq!(sized(&unsaid, 11_000), FetchProblem::WrongLength { expected: 11_000, found: 10_000 });
     assert!(matches!(sized(&endless, 11_000), FetchProblem::WrongLength { expected: 11_000, found: 11_001.. }));
-    // A server that sends more than it promised has said where the file ends.
+    // If a server sends more than it promised, the promise counts.
     let long = server.on("/long", [Answer::ok(body.clone()).promising(9_000)]);
     whole(&world.fetch(&[&long], None).unwrap(), &body[..9_000]);
     assert!(world.files("partial").is_empty(), "{:?}", world.files("partial"));
 }
 
 #[test]
-fn web_page_is_rejected_whatever_its_status() {
+fn web_page_is_rejected_with_any_status() {
     let (world, server) = (FetchWorld::new(), Server::new());
     let page = "<!DOCTYPE html><html><head><title>Welcome to Hotel Wi-Fi</title></head></html>";
     let address = server.on("/a", [Answer::ok(page)]);
@@ -242,7 +242,7 @@ fn endless_headers_are_rejected() {
 #[test]
 fn content_encoding_is_left_as_it_is() {
     let (world, server) = (FetchWorld::new(), Server::new());
-    // As a server does that takes the ending .gz for an encoding.
+    // Some servers take the ending .gz for an encoding.
     let gzip = b"\x1f\x8b\x08not really";
     let address = server.on("/a.tar.gz", [Answer::ok(&gzip[..]).header("Content-Encoding", "gzip")]);
     whole(&world.fetch(&[&address], None).unwrap(), gzip);
@@ -250,7 +250,7 @@ fn content_encoding_is_left_as_it_is() {
     assert!(world.troubles().iter().any(|told| told.contains("compressed it (gzip)")), "{:?}", world.troubles());
 }
 
-/// Who a server says that it is, vouched for by nobody.
+/// A server's self-signed identity.
 fn nobody_s_identity(is_authority: bool) -> Arc<rustls::ServerConfig> {
     let mut about = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
     if is_authority {
@@ -278,7 +278,7 @@ fn untrusted_certificate_is_rejected() {
         assert!(said.contains(why) && !said.contains("OtherError"), "{said}");
         assert!(server.requests().is_empty() && world.troubles().is_empty(), "and it is not asked twice");
     }
-    // Nor does one that speaks no TLS at all.
+    // A server without TLS is rejected, too.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let plain = format!("https://{}/a", listener.local_addr().unwrap());
     let answering =

@@ -2,10 +2,10 @@
 
 use crate::kernel::quoted::Quoted;
 
-/// Bytes that are looked at.
+/// The bytes that decide.
 pub(super) const HEAD: usize = 2048;
 
-/// The title of the page that begins so, if it has one; `None` if it is not a page.
+/// The title of the page with this beginning, if it has one; `None` if it is not a page.
 pub(super) fn is_one(head: &[u8]) -> Option<Option<Quoted>> {
     let text = String::from_utf8_lossy(head).to_ascii_lowercase();
     let mut rest = text.trim_start_matches('\u{feff}').trim_start();
@@ -21,7 +21,7 @@ pub(super) fn is_one(head: &[u8]) -> Option<Option<Quoted>> {
         let from = text.find("<title")?;
         let from = from + text[from..].find('>')? + 1;
         let to = from + text[from..].find("</title")?;
-        // Lower case was for finding it only; in bytes that are no UTF-8 places may have moved.
+        // The lower case was only for the search. In bytes that are not UTF-8, offsets may have moved.
         let title = if text.len() == head.len() { &head[from..to] } else { &text.as_bytes()[from..to] };
         let title = String::from_utf8_lossy(title).split_whitespace().collect::<Vec<_>>().join(" ");
         (!title.is_empty()).then(|| Quoted::of(title.as_bytes()))

@@ -11,13 +11,13 @@ use super::*;
 use crate::kernel::store::{self, Store};
 use crate::shim::Shim;
 
-/// A store, and what was told while it was used.
+/// A store, and the progress that its users reported.
 pub(super) struct FetchWorld {
     pub folder: TempDir,
     pub told: Mutex<Vec<Progress>>,
 }
 
-/// So short that a test waits for nothing, and long enough for a busy machine to answer on loopback.
+/// Short limits, so that tests are fast, but long enough for a busy machine to answer on loopback.
 pub(super) fn quick() -> Patience {
     Patience {
         connect: Duration::from_secs(5),
@@ -35,7 +35,7 @@ pub(super) fn sum(bytes: &[u8]) -> String {
     store::hex(Sha256::new_with_prefix(bytes))
 }
 
-/// Bytes that are no web page and not the same everywhere.
+/// Varied bytes that are not a web page.
 pub(super) fn bytes(length: usize) -> Vec<u8> {
     (0..length).map(|at| (at * 7 + at / 256 * 13) as u8).collect()
 }
@@ -77,7 +77,7 @@ impl FetchWorld {
         problem(self.fetch(&[address], sha256))
     }
 
-    /// The words of what went wrong meanwhile.
+    /// The messages about problems so far.
     pub(super) fn troubles(&self) -> Vec<String> {
         let told = self.told.lock().unwrap();
         told.iter().filter(|p| matches!(p, Progress::Trouble { .. })).map(ToString::to_string).collect()

@@ -1,44 +1,45 @@
 //! A folder's `CHECKSUMS`: comments, and for each kind of sum a section of lines `sum  name`.
 //!
-//! The form is that of files which people have published whole or in part: v4.14.120 of 2019, which begins with
+//! The format is known from published files. v4.14.120 of 2019 starts with
 //! `# Checksums for v4.14.120, check with the command below:`, has the sections `# Checksums-Sha1:` and
-//! `# Checksums-Sha256:` with an empty line between, and lists `COMMIT` too; v6.13 of 2025, of one architecture's folder.
+//! `# Checksums-Sha256:` with an empty line between them, and lists `COMMIT` too. v6.13 of 2025 has one file for each
+//! architecture's folder.
 
 use std::collections::BTreeMap;
 
 use crate::kernel::quoted::Quoted;
 use crate::kernel::store::is_sha256;
 
-/// Bytes of the file. That of a version with all architectures had 9 KiB in 2019.
+/// The largest file, in bytes. A version with all architectures had 9 KiB in 2019.
 pub(super) const LARGEST: u64 = 1 << 20;
 
-/// Files that are listed.
+/// The most listed files.
 const MOST: usize = 5_000;
 
-/// What begins a section.
+/// The start of a section.
 const SECTION: &str = "# Checksums-";
 
-/// Why a file is not used. Reads well after "the checksums … ".
+/// Why checksums are rejected. Reads well after "the checksums … ".
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadChecksums {
-    /// Bytes that are no text.
+    /// They are not text.
     #[error("are not text")]
     NotText,
-    /// It has no sha256.
+    /// They have no sha256.
     #[error("have no section `# Checksums-Sha256:`, and other checksums are not used")]
     NoSha256,
-    /// A line of the section is of another form.
+    /// A line of the section has another format.
     #[error("have an invalid line {line}: expected a sha256 and a name, found `{text}`")]
     BadLine {
         /// Its number.
         line: usize,
-        /// It.
+        /// Its text.
         text: Quoted,
     },
-    /// The same name with two sums.
+    /// A name has two sums.
     #[error("list `{0}` twice, with different sums")]
     Contradiction(Quoted),
-    /// More than any folder has.
+    /// They list more files than any folder has.
     #[error("list more than {MOST} files")]
     TooMany,
 }
@@ -56,7 +57,7 @@ pub(super) fn parse(text: &[u8]) -> Result<BTreeMap<&str, &str>, BadChecksums> {
             continue;
         } else {
             let bad = || BadChecksums::BadLine { line: number + 1, text: Quoted::of(line.as_bytes()) };
-            // shasum(1): a space, or a `*` for binary mode, stands before the name.
+            // shasum(1) writes a space, or a `*` for binary mode, before the name.
             let (sum, name) = line.split_once(' ').ok_or_else(bad)?;
             let name = name.strip_prefix([' ', '*']).filter(|name| !name.is_empty()).ok_or_else(bad)?;
             if !is_sha256(sum) {
@@ -87,7 +88,7 @@ mod tests {
         assert!(text.contains("# Checksums-Sha1:\n"));
         let expected = BTreeMap::from([("COMMIT", a.as_str()), ("linux-x_amd64.deb", b.as_str())]);
         assert_eq!(parse(text.as_bytes()), Ok(expected.clone()));
-        // The newer form has a `#` where the older one has an empty line; and mirrors may change the ends of lines.
+        // The newer format has a `#` instead of the older one's empty line, and mirrors may change the ends of lines.
         assert_eq!(parse(text.replace("\n\n#\n", "\n#\n").as_bytes()), Ok(expected.clone()));
         assert_eq!(parse(text.replace('\n', "\r\n").as_bytes()), Ok(expected.clone()));
         let later = format!("{text}#\n# Checksums-Sha512:\n{}  COMMIT\n", "c".repeat(128));
@@ -95,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_list_of_sha256_is_refused() {
+    fn file_without_a_valid_list_of_sha256_is_rejected() {
         let sum = "a".repeat(64);
         let section = |lines: &str| format!("# Checksums-Sha256:\n{lines}");
         let sha1 = format!("# Checksums-Sha1:\n{}  a.deb\n", "a".repeat(40));
@@ -128,7 +129,7 @@ mod tests {
         }
 
         #[test]
-        fn what_is_written_is_read(names in prop::collection::btree_set("[a-z0-9._-]{1,30}", 0..9)) {
+        fn written_checksums_are_read_back(names in prop::collection::btree_set("[a-z0-9._-]{1,30}", 0..9)) {
             let sum = "0".repeat(64);
             let files: Vec<_> = names.iter().map(|name| (name.as_str(), sum.as_str())).collect();
             let text = checksums(&files);

@@ -1,16 +1,16 @@
-//! Which packages of a folder make up one kernel.
+//! Chooses the packages of a folder that make up one kernel.
 
 use std::collections::BTreeMap;
 
 use crate::matrix::MainlineVersion;
 
-/// Digits of a build's date, which builds are told apart by: year, month, day, hour, minute.
+/// The digits of a build's date, which identifies the build: year, month, day, hour, minute.
 const DATE: usize = 12;
 
 /// A package of a folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Listed {
-    /// Its name. It is one of a version's own, so it has no part of a path.
+    /// Its name, checked to be one of the version's, so it contains no path.
     pub(super) name: String,
     pub(super) sha256: String,
 }
@@ -18,9 +18,9 @@ pub(super) struct Listed {
 /// One build of a version for amd64.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct MainlineBuild {
-    /// When it was made, as its packages' versions say: `201907031431`.
+    /// Its date, from its packages' versions: `201907031431`.
     pub(super) date: String,
-    /// The other builds of the same folder, older or without all of their packages.
+    /// The other builds of the same folder, which are older or incomplete.
     pub(super) others: Vec<String>,
     pub(super) packages: Vec<Listed>,
 }
@@ -50,8 +50,9 @@ struct Packages {
 }
 
 impl Packages {
-    /// Those of one kernel. In older builds (4.12.4 of 2017) an image's package has the modules too; in newer ones (4.14.120
-    /// of 2019) the image is unsigned, and they are apart. `linux-modules-extra` does not exist here.
+    /// The packages of one kernel. In older builds (4.12.4 of 2017), the image's package has the modules too; newer
+    /// ones (4.14.120 of 2019) have an unsigned image and a package of modules. `linux-modules-extra` does not exist
+    /// here.
     fn of_kernel(self) -> Option<Vec<Listed>> {
         match self {
             Self { unsigned: Some(image), modules: Some(modules), .. } => Some(vec![image, modules]),
@@ -61,8 +62,8 @@ impl Packages {
     }
 }
 
-/// The newest whole build with Ubuntu's generic configuration, among the files that a folder's checksums list. None where
-/// there is none: the build failed, or was only for other architectures.
+/// The newest complete build with Ubuntu's generic configuration among the files in a folder's checksums. `None` if the
+/// build failed, or was only for other architectures.
 pub(super) fn newest(version: &MainlineVersion, sums: &BTreeMap<&str, &str>) -> Option<MainlineBuild> {
     let mut builds: BTreeMap<&str, Packages> = BTreeMap::new();
     for kind in KINDS {
@@ -151,7 +152,7 @@ mod tests {
         assert_eq!(checked(&["COMMIT", "crack.bundle"]), None);
         assert_eq!(checked(&[IMAGE]), None, "an image without its modules");
         assert_eq!(checked(&[MODULES]), None);
-        // Another version's packages, whoever listed them here; and names that would lead elsewhere.
+        // Another version's packages, and names that lead elsewhere.
         let other = [IMAGE, MODULES].map(|name| name.replace("57", "58"));
         assert_eq!(checked(&[&other[0], &other[1]]), None);
         for prefix in ["../", "/", "./", "amd64/", "https://elsewhere.example/"] {

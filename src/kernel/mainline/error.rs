@@ -1,4 +1,4 @@
-//! What can go wrong with an archive of mainline builds.
+//! Errors of an archive of mainline builds.
 
 use std::path::PathBuf;
 
@@ -21,13 +21,13 @@ pub enum MainlineError {
         version: String,
         /// The archive's address.
         archive: String,
-        /// What it has instead.
+        /// Why, with what it has instead.
         why: String,
     },
     /// What it serves cannot be used.
     #[error("{address} {problem}")]
     BadArchive {
-        /// The address of it.
+        /// The address.
         address: String,
         /// What is wrong.
         problem: ArchiveProblem,
@@ -50,7 +50,7 @@ pub enum MainlineError {
         /// Its form.
         expected: &'static str,
     },
-    /// The lock has no address that can be asked.
+    /// The lock has no usable address.
     #[error(
         "cannot fetch {what} (sha256 {sha256}): kernels.lock has no http or https address for it; add one to its `addresses`, \
          or accept the newest build with `backproof kernels update`"
@@ -99,7 +99,7 @@ pub enum ArchiveProblem {
     OtherRelease {
         /// What the kernel calls itself.
         found: String,
-        /// How that should begin.
+        /// The expected start of that.
         expected: String,
     },
     /// Packages without checksums.

@@ -1,4 +1,4 @@
-//! What several tests of the archive make: pages, checksums, keys.
+//! Pages, checksums and keys for several tests of the archive.
 
 use pgp::composed::{DetachedSignature, KeyType, SecretKeyParamsBuilder, SignedSecretKey};
 use pgp::crypto::hash::HashAlgorithm;
@@ -6,7 +6,7 @@ use pgp::packet::{Signature, SignatureConfig, SignatureType, Subpacket, Subpacke
 use pgp::ser::Serialize as _;
 use pgp::types::{Password, SigningKey, Tag, Timestamp};
 
-/// A page of this body.
+/// A page with this body.
 pub(super) fn page(body: &str) -> Vec<u8> {
     format!("<!DOCTYPE HTML PUBLIC \"-//W3C//DTD HTML 3.2 Final//EN\">\n<html>\n<body>\n{body}\n</body></html>\n")
         .into_bytes()
@@ -42,7 +42,7 @@ pub(super) fn signing_key(made: u32) -> SignedSecretKey {
     signed_at(made, params.build().unwrap().generate(rand::thread_rng()).unwrap())
 }
 
-/// The key with all of its own signatures made anew at this time: the library dates them by the host's clock, and a test
+/// The key with all its own signatures made again at this time. The library dates them by the host's clock, but a test
 /// must not depend on the day.
 pub(super) fn signed_at(made: Timestamp, mut key: SignedSecretKey) -> SignedSecretKey {
     let (primary, password) = (&key.primary_key, Password::empty());

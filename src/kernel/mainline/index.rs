@@ -1,38 +1,38 @@
 //! The archive's index pages: Apache's listings (mod_autoindex), with a page of the archive's own above them.
 //!
-//! All that is taken from a page are its relative links, and of these only names that the archive is known to have. So a
-//! page can leave something out, and can add nothing.
+//! Only a page's relative links with known names of the archive are used. So a page can omit something, but can add
+//! nothing.
 
 use memchr::memmem;
 
 use crate::matrix::MainlineVersion;
 
-/// Bytes of a page. A row of a listing has 200, and an archive some thousands of folders.
+/// The largest page, in bytes. A row of a listing has 200, and an archive has some thousands of folders.
 pub(super) const LARGEST: u64 = 4 << 20;
 
-/// Links of a page.
+/// The most links of a page.
 const MOST_LINKS: usize = 20_000;
 
-/// Bytes of a link that can be one of ours: the longest names of packages have 90.
+/// The longest useful link, in bytes; the longest names of packages have 90.
 const LONGEST_LINK: usize = 200;
 
 /// Why a page is not an index. Reads well after "the page … ".
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotAnIndex {
-    /// Nothing that the archive has is on it: another site's page, or that of a captive portal.
+    /// It has no name of the archive, so it is another site's page, or a captive portal's.
     #[error("is not an index of the archive of mainline builds: it has no link to {0}")]
     Foreign(&'static str),
-    /// More than any index has.
+    /// It has more links than any index.
     #[error("is not an index of the archive of mainline builds: it has more than {MOST_LINKS} links")]
     TooManyLinks,
 }
 
-/// Where a version's packages and checksums lie.
+/// The place of a version's packages and checksums.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum ArchiveLayout {
-    /// In the version's folder, beside those of other architectures: the older form (v5.6 of 2020).
+    /// In the version's folder, beside those of other architectures: the older layout (v5.6 of 2020).
     Flat,
-    /// In its folder `amd64/`: the newer form (v6.13 of 2025).
+    /// In its folder `amd64/`: the newer layout (v6.13 of 2025).
     PerArchitecture,
 }
 
@@ -55,10 +55,11 @@ pub(super) fn versions(page: &[u8]) -> Result<Vec<MainlineVersion>, NotAnIndex> 
     if versions.is_empty() { Err(NotAnIndex::Foreign("a folder of a version, as `v5.2/`")) } else { Ok(versions) }
 }
 
-/// Where checksums of amd64's packages may be, by the page of a version's folder. None where nothing was built.
+/// The possible places of the checksums of amd64's packages, by the page of a version's folder. Empty if nothing was
+/// built.
 pub(super) fn layouts(page: &[u8]) -> Result<Vec<ArchiveLayout>, NotAnIndex> {
     let links = links(page)?;
-    // What folders have had beside packages: those of failed builds have nothing else.
+    // Folders of failed builds have only files other than packages.
     let known = |link: &str| {
         let (first, below) = link.split_once('/').unwrap_or((link, ""));
         let file = below.is_empty() && is_file(link);
@@ -81,7 +82,7 @@ fn is_file(link: &str) -> bool {
     package || link.starts_with("BUILD.LOG") || beside.contains(&link)
 }
 
-/// The links of a page that can be names of the archive: relative, short, and of letters that need no escape.
+/// The links of a page that can be names of the archive: relative, short, and without escapes.
 fn links(page: &[u8]) -> Result<Vec<&str>, NotAnIndex> {
     let mut links = Vec::new();
     for at in memmem::find_iter(page, b"href=\"") {

@@ -8,7 +8,7 @@ fn shown(versions: Result<Vec<MainlineVersion>, NotAnIndex>) -> Vec<String> {
 }
 
 #[test]
-fn the_root_s_versions_are_its_folders_of_releases() {
+fn versions_of_the_root_are_its_folders_of_releases() {
     let root = listing(&[
         "?C=N;O=D",
         "/",
@@ -35,7 +35,7 @@ fn the_root_s_versions_are_its_folders_of_releases() {
 }
 
 #[test]
-fn a_folder_s_layout_is_where_amd64_s_packages_are() {
+fn layout_follows_from_the_place_of_amd64_packages() {
     let image = "linux-image-unsigned-4.19.57-041957-generic_4.19.57-041957.201907031431_amd64.deb";
     let below = format!("amd64/{image}");
     let other = "linux-image-4.19.57-041957-generic_4.19.57-041957.201907031431_arm64.deb";
@@ -76,7 +76,7 @@ fn endless_page_is_rejected() {
 
 proptest! {
     #[test]
-    fn no_bytes_make_it_panic_or_give_what_is_no_name(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+    fn arbitrary_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
         let _ = (versions(&bytes), layouts(&bytes));
     }
 

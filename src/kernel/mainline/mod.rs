@@ -1,8 +1,8 @@
 //! Ubuntu's archive of mainline builds: <https://kernel.ubuntu.com/mainline/>, formerly below `/~kernel-ppa/`.
 //!
-//! Each version has a folder with packages, their `CHECKSUMS` and a signature over these. A folder's page only
-//! says where to look: packages are chosen from the checksums, by their sha256, and the checksums must be signed
-//! if the user configured a key. Builds come and go: the archive rebuilds some, and removes old ones.
+//! Each version has a folder with packages, their `CHECKSUMS` and a signature over these. A folder's page only gives
+//! the layout. Packages are chosen from the checksums and fetched by their sha256. The checksums must be signed if the
+//! user configured a key. The archive rebuilds some versions, and removes old ones.
 
 mod checksums;
 mod choose;
@@ -46,13 +46,13 @@ const ADDRESS: &str = "https://kernel.ubuntu.com/mainline/";
 /// The variable with its address, such as a company's mirror. It overrides the matrix.
 const VARIABLE: &str = "BACKPROOF_MAINLINE";
 
-/// Bytes of a package. One with all modules of an allmodconfig-like configuration and their debug information has less.
+/// The largest package, in bytes. Even one with almost all modules and their debug information is smaller.
 const LARGEST_PACKAGE: u64 = 2 << 30;
 
-/// Bytes of a pattern: longer than any name, for `*4*1*9*` is one.
+/// The longest pattern, in bytes: longer than any name, because a pattern may be `*4*1*9*`.
 const LONGEST_PATTERN: usize = 100;
 
-/// What an archive has.
+/// The versions of an archive.
 #[derive(Debug)]
 pub struct MainlineListing {
     /// Its address.
@@ -87,7 +87,7 @@ pub(super) struct MainlineSource<'a> {
 }
 
 impl SourceKind for MainlineSource<'_> {
-    /// Obtains the newest build of a version, or the one that it was resolved to before.
+    /// Obtains the newest build of a version, or the locked one.
     fn obtain(&self, with: &Obtain) -> Result<Kernel, ObtainError> {
         if let Some(files) = with.locked {
             return Ok(locked(self.version, files, with)?);
@@ -103,7 +103,7 @@ impl SourceKind for MainlineSource<'_> {
         false
     }
 
-    /// By its checksums alone: lengths are not known.
+    /// Resolves it by its checksums alone, so lengths are unknown.
     fn resolve(&self, with: &Obtain) -> Result<Option<(Resolved, Option<Stale>)>, ObtainError> {
         let Listing { files, stale, .. } = listing(&self.root()?, self.version, self.archive.key.as_ref(), with)?;
         let release = Some(format!("{}-generic", self.version.numbers()));
@@ -151,7 +151,7 @@ fn address(archive: &MainlineArchive, variable: Option<&std::ffi::OsStr>) -> Res
 }
 
 fn list_from(address: Url, pattern: &str, with: &Obtain) -> Result<MainlineListing, MainlineError> {
-    // Nothing but `*` and `?` is special: names of versions have no brackets.
+    // Only `*` and `?` are special, because names of versions have no brackets.
     let is_plain = pattern.bytes().all(|b| b.is_ascii_alphanumeric() || b"*?.-".contains(&b));
     let parsed = Pattern::new(pattern).ok().filter(|_| is_plain && (1..=LONGEST_PATTERN).contains(&pattern.len()));
     let glob = parsed.ok_or_else(|| MainlineError::BadName {
@@ -184,7 +184,8 @@ fn from(
     Ok(kernel)
 }
 
-/// The packages of the newest build. The checksums say nothing of lengths; where a file is fetched, its length is counted.
+/// The packages of the newest build. The checksums don't list lengths, so a file's length is counted while it is
+/// fetched.
 fn listing(
     root: &Url,
     version: &MainlineVersion,
@@ -246,7 +247,7 @@ fn choose(
     with: &Obtain,
 ) -> Result<Chosen, MainlineError> {
     let now = clock::now();
-    // A bad key is an error whatever the archive has.
+    // A bad key is always an error, even if the archive has no build.
     let key = key.map(|key| Ok::<_, MainlineError>((trusted(key, now)?, key.fingerprint.to_string()))).transpose()?;
     let no_build =
         |why: String| MainlineError::NoBuild { version: version.to_string(), archive: root.to_string(), why };
@@ -291,8 +292,8 @@ fn check(key: &TrustedKey, folder: &Url, sums: &Document, now: u64, with: &Obtai
     key.verify(&sums.bytes, &signature.bytes, now).map_err(|problem| bad_archive(&at, problem))
 }
 
-/// Why the archive has no folder of a version, by its root: what it has of the same line instead. It is an error where the
-/// root is no archive's: then nothing is known of what there is.
+/// Why the archive has no folder of a version, with the versions of the same line that its root lists. It is an error
+/// if the root is not an archive's, because then its versions are unknown.
 fn absent(root: &Url, version: &MainlineVersion, with: &Obtain) -> Result<String, MainlineError> {
     let page = fetch::document(root, index::LARGEST, with)?;
     let all = index::versions(&page.bytes).map_err(|problem| bad_archive(root, problem))?;
@@ -382,7 +383,7 @@ pub(super) fn fuzz_pages(bytes: &[u8]) {
     }
 }
 
-/// Reads a key, and a signature where there is a NUL between them, for `fuzz/`.
+/// Reads a key, and a signature if a NUL separates the two, for `fuzz/`.
 #[cfg(fuzzing)]
 pub(super) fn fuzz_signature(bytes: &[u8]) {
     let (key, signature) = bytes.iter().position(|byte| *byte == 0).map_or((bytes, &[][..]), |at| bytes.split_at(at));

@@ -1,8 +1,8 @@
-//! A detached OpenPGP signature (RFC 9580) over a folder's checksums, by a key that the user named and whose fingerprint
-//! the user gave.
+//! A detached OpenPGP signature (RFC 9580) over a folder's checksums, by the key and fingerprint that the user
+//! configured.
 //!
-//! The library checks the numbers; this file decides which keys may sign, until when, and how.
-//! Where anything is in doubt the answer is no, with the reason.
+//! The library checks the numbers; this file decides which keys may sign, until when, and how. If in doubt, it rejects
+//! the signature, with the reason.
 
 use pgp::composed::{Deserializable, DetachedSignature, SignedPublicKey, SignedPublicSubKey};
 use pgp::crypto::hash::HashAlgorithm;
@@ -12,44 +12,44 @@ use pgp::types::{KeyDetails, Tag};
 use crate::kernel::quoted::Quoted;
 use crate::matrix::Fingerprint;
 
-/// Bytes of a signature's file. One by a key of 2048 bits has 473, armored.
+/// The largest signature file, in bytes. An armored one by a key of 2048 bits has 473.
 pub(super) const LARGEST: u64 = 64 << 10;
 
-/// Bytes of a key's file: those with the signatures of hundreds of people have less.
+/// The largest key file, in bytes. Files with the signatures of hundreds of people have less.
 pub(super) const LARGEST_KEY: u64 = 1 << 20;
 
-/// Signatures of one file, and keys of one file, that are looked at.
+/// The most signatures of one file, and keys of one file, that are checked.
 const MOST: usize = 32;
 
 /// Seconds by which the signer's clock may be ahead of ours.
 const AHEAD: u64 = 24 * 60 * 60;
 
-/// 2020-01-01, in seconds since 1970. Until then nobody could make two texts of their own choice with the same SHA-1
-/// (Leurent and Peyrin, "SHA-1 is a Shambles", January 2020), and the archive's builder used GnuPG 1.4, whose default
-/// SHA-1 is. The time is signed, and texts made to collide are found out besides (the library's `sha1-checked`).
+/// 2020-01-01, in seconds since 1970. Until then, chosen-prefix collisions of SHA-1 were not practical (Leurent and
+/// Peyrin, "SHA-1 is a Shambles", January 2020), and the archive's builder used GnuPG 1.4, which signs with SHA-1 by
+/// default. The time is signed, and the library also detects texts made to collide (`sha1-checked`).
 const SHA1_UNTIL: u64 = 1_577_836_800;
 
-/// Why a key is not used. Reads well after "the key … ".
+/// Why a key is rejected. Reads well after "the key … ".
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadKey {
     /// Another kind of file.
     #[error("is not an OpenPGP public key: {0}")]
     NotAKey(Quoted),
-    /// The key of somebody else, or none that the fingerprint can name.
+    /// It has another fingerprint, or none of the required kind.
     #[error("has the fingerprint {found}, expected {expected}; one of the two is wrong")]
     OtherFingerprint {
-        /// That of the file's first key.
+        /// The fingerprint of the file's first key.
         found: String,
-        /// The user's.
+        /// The user's fingerprint.
         expected: String,
     },
-    /// Its holder says that it is not to be believed any more.
+    /// Its owner revoked it.
     #[error("was revoked; the archive must have a newer one")]
     Revoked,
-    /// Its time is over.
+    /// It has expired.
     #[error("expired on {0}; fetch it again: its owner may have extended it")]
     Expired(String),
-    /// Nothing that its holder signed says what it is for.
+    /// Its owner did not sign what it is for.
     #[error("has no valid self-signature; export it again")]
     NotSelfSigned,
 }
@@ -60,16 +60,16 @@ pub enum BadSignature {
     /// Another kind of file.
     #[error("is not a detached OpenPGP signature: {0}")]
     NotASignature(Quoted),
-    /// It is another key's.
+    /// Another key made it.
     #[error("was not made by the configured key, but by {0}")]
     ByOther(String),
     /// The text or the signature was changed.
     #[error("does not match its file: one of the two was changed")]
     Wrong,
-    /// It is of a kind that proves too little.
+    /// Its kind proves too little.
     #[error("is too weak: {0}")]
     Weak(String),
-    /// The key may not sign this, or could not then.
+    /// The key may not sign this, or could not at that time.
     #[error("was made by a key that may not sign: {0}")]
     NotAllowed(String),
 }
@@ -80,7 +80,7 @@ enum Signer {
     Subkey(Box<SignedPublicSubKey>),
 }
 
-/// The user's key, after a look at all that its holder says of it.
+/// The user's key, with all its self-signatures checked.
 pub(super) struct TrustedKey {
     certificate: SignedPublicKey,
     /// Each key of the certificate, and whether it may sign.
@@ -109,7 +109,7 @@ impl TrustedKey {
     }
 
     fn of(certificate: SignedPublicKey, now: u64) -> Result<Self, BadKey> {
-        // Whether it is its holder's own or that of somebody who may: nobody else puts one into the user's file.
+        // A revocation may be the owner's or an authorised person's; nobody else adds one to the user's file.
         if !certificate.details.revocation_signatures.is_empty() {
             return Err(BadKey::Revoked);
         }
@@ -118,7 +118,7 @@ impl TrustedKey {
         if let Some(end) = end(created, own).filter(|end| *end <= now) {
             return Err(BadKey::Expired(date(end)));
         }
-        // Keys from before flags were usual have none, and may do everything.
+        // Old keys have no flags, and may do everything.
         let flags = own.key_flags();
         let silent = !(flags.sign() || flags.certify() || flags.encrypt_comms() || flags.authentication());
         let primary = if flags.sign() || silent { Ok(()) } else { Err("it is only for certifying".to_owned()) };
@@ -138,7 +138,7 @@ impl TrustedKey {
         for signature in signatures.take(MOST) {
             match self.judge(&signature.map_err(not)?.signature, text, now) {
                 Ok(()) => return Ok(()),
-                // What is wrong with the key's own says more than that there are others.
+                // The problem with the key's own signature says more than other signatures.
                 Err(BadSignature::ByOther(_)) if why.is_some() => {}
                 Err(error) => why = Some(error),
             }
@@ -188,7 +188,7 @@ impl TrustedKey {
         checked.map_err(|_| BadSignature::Wrong)
     }
 
-    /// Whether the signature says that it was made by this key. One that says nothing of it may be the primary key's.
+    /// Whether the signature names this key. If it names none, it may be the primary key's.
     fn made(&self, signer: &Signer, signature: &Signature) -> bool {
         let (fingerprint, id) = match signer {
             Signer::Primary => (self.certificate.fingerprint(), self.certificate.legacy_key_id()),
@@ -200,8 +200,7 @@ impl TrustedKey {
     }
 }
 
-/// The good signatures with which a key's holder says what it is for: over the key itself, and over each name that was not
-/// revoked.
+/// The valid self-signatures that say what a key is for: over the key itself, and over each name that was not revoked.
 fn own_signatures(certificate: &SignedPublicKey) -> impl Iterator<Item = &Signature> {
     let key = &certificate.primary_key;
     let direct = certificate.details.direct_signatures.iter();
@@ -215,7 +214,7 @@ fn own_signatures(certificate: &SignedPublicKey) -> impl Iterator<Item = &Signat
     direct.chain(named)
 }
 
-/// Whether a subkey may sign: it has to be the key's, to be for signing, and to say so itself.
+/// Whether a subkey may sign: the key must have bound it for signing, and it must have signed the key in turn.
 fn may_sign(subkey: &SignedPublicSubKey, certificate: &SignedPublicKey, now: u64) -> Result<(), String> {
     let primary = &certificate.primary_key;
     if subkey.signatures.iter().any(|s| s.typ() == Some(SignatureType::SubkeyRevocation)) {
@@ -240,7 +239,7 @@ fn may_sign(subkey: &SignedPublicSubKey, certificate: &SignedPublicKey, now: u64
     }
 }
 
-/// The newest of these signatures that count now: its holder's last word.
+/// The newest of these signatures that is valid now, because the owner's last one counts.
 fn newest<'s>(signatures: impl Iterator<Item = &'s Signature>, now: u64) -> Option<&'s Signature> {
     let counts = |signature: &&Signature| {
         let Some(made) = signature.created().map(seconds) else { return false };
@@ -265,7 +264,7 @@ fn seconds(time: pgp::types::Timestamp) -> u64 {
     u64::from(time.as_secs())
 }
 
-/// A day, for people.
+/// A date, for people.
 fn date(seconds: u64) -> String {
     let time = i64::try_from(seconds).ok().and_then(|seconds| jiff::Timestamp::from_second(seconds).ok());
     time.map_or_else(|| "a day that no calendar has".to_owned(), |time| time.strftime("%Y-%m-%d").to_string())

@@ -1,4 +1,4 @@
-//! Against what GnuPG made (`openpgp/README.md`); keys that it does not make are the library's.
+//! Tests with GnuPG's keys and signatures (`openpgp/README.md`). The library makes the keys that GnuPG cannot.
 
 use std::sync::LazyLock;
 
@@ -34,7 +34,7 @@ fn signatures_by_gnupg_keys_and_subkeys_verify() {
         ("SHA-1, when nobody could make it collide", include_bytes!("openpgp/sha1-2019.asc")),
     ] {
         assert_eq!(verify(KEY, signature), Ok(()), "{name}");
-        // Its holder's last word counts: this one had an end, and has none any more.
+        // The owner's last self-signature counts: it removed this key's expiry.
         assert_eq!(verify(include_bytes!("openpgp/key-prolonged.asc"), signature), Ok(()), "{name}");
     }
 }
@@ -47,7 +47,7 @@ fn key_needs_its_fingerprint_and_validity() {
     assert_eq!(read(include_bytes!("openpgp/key-expired.asc")), Some(BadKey::Expired("2020-01-01".to_owned())));
     let other = include_bytes!("openpgp/other.asc");
     assert!(matches!(read(other), Some(BadKey::OtherFingerprint { expected, .. }) if expected == FINGERPRINT));
-    // A keyring: the one that is meant is found in it, armor by armor only where it is the first.
+    // In a keyring, the key is found; in a series of armored keys, only if it is the first.
     let dearmored = |key: &[u8]| SignedPublicKey::from_reader_single(key).unwrap().0.to_bytes().unwrap();
     assert_eq!(read(&[dearmored(other), dearmored(KEY)].concat()), None);
     // The subkey's own fingerprint is not the key's.
@@ -97,12 +97,12 @@ fn changed_byte_breaks_a_signature() {
             still_good.push(at);
         }
     }
-    // What is not signed: the issuer's id, a hint only, beside which the signed part has the fingerprint; and how many bits
-    // each of the signature's two numbers is said to have.
+    // Unsigned parts: the issuer's id, which is only a hint, because the signed part has the fingerprint; and the
+    // claimed bits of the signature's two numbers.
     assert_eq!(still_good, [40, 41, 42, 43, 44, 45, 46, 47, 48, 52, 86]);
 }
 
-/// A key of the library's, made a day before [`NOW`], with more in its own signature.
+/// A key made by the library a day before [`NOW`], with more in its self-signature.
 fn key(certify_only: bool, more: Option<SubpacketData>) -> SignedSecretKey {
     let made = Timestamp::from_secs(u32::try_from(NOW - 86_400).unwrap());
     let mut subkey = SubkeyParamsBuilder::default();
@@ -117,7 +117,7 @@ fn key(certify_only: bool, more: Option<SubpacketData>) -> SignedSecretKey {
         let mut config = SignatureConfig::v4(SignatureType::Key, key.primary_key.algorithm(), HashAlgorithm::Sha256);
         config.hashed_subpackets = data.map(|data| Subpacket::regular(data).unwrap()).to_vec();
         let own = config.sign_key(&key.primary_key, &Password::empty(), key.primary_key.public_key()).unwrap();
-        // Its only word.
+        // Its only self-signature.
         key.details.users.clear();
         key.details.direct_signatures = vec![own];
     }
@@ -144,7 +144,7 @@ fn key_signs_only_within_its_flags_and_lifetime() {
         let signature = sign(&good, CHECKSUMS, NOW - 60, hash);
         assert_eq!(trusted(&good).unwrap().verify(CHECKSUMS, &signature, NOW), Ok(()), "{hash}");
     }
-    // Made before the key was, or on a day that is yet to come.
+    // Made before the key, or in the future.
     for time in [NOW - 2 * 86_400, NOW + 2 * 86_400] {
         let signature = sign(&good, CHECKSUMS, time, HashAlgorithm::Sha256);
         assert!(trusted(&good).unwrap().verify(CHECKSUMS, &signature, NOW).is_err());
@@ -153,7 +153,7 @@ fn key_signs_only_within_its_flags_and_lifetime() {
     let by_primary = sign(&certifying, CHECKSUMS, NOW - 60, HashAlgorithm::Sha256);
     let said = trusted(&certifying).unwrap().verify(CHECKSUMS, &by_primary, NOW);
     assert_eq!(said, Err(BadSignature::NotAllowed("it is only for certifying".to_owned())));
-    // Somebody else's subkey, hung on this key: nothing that binds it is this key's.
+    // Somebody else's subkey, attached to this key without a binding signature of this key.
     let (mut mixed, other) = (good.clone(), key(false, None));
     mixed.secret_subkeys = other.secret_subkeys;
     let subkey = mixed.secret_subkeys[0].key.clone();

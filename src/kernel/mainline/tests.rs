@@ -26,7 +26,7 @@ fn build_is_fetched_once_then_needs_no_network() {
     };
     assert_eq!(archive(&kernel), &expected);
     assert!(expected.remark().unwrap().contains("signature: unverified"));
-    // What the lock is made of.
+    // The lock has these.
     for (file, (name, bytes)) in kernel.files.iter().zip(packages(DATE).iter().filter(|(_, b)| b.len() > 100)) {
         assert_eq!((&file.name, &file.sha256, file.size), (name, &sha256(bytes), bytes.len() as u64));
         assert_eq!((&file.addresses, file.version.as_deref()), (&vec![format!("{address}{name}")], Some("1.2-3")));
@@ -70,7 +70,7 @@ fn older_layouts_are_obtained_too() {
 fn locked_build_is_fetched_by_sha256_from_any_address() {
     let world = ArchiveWorld::with_build();
     let files = world.obtain("v4.19.57", None).unwrap().files;
-    // The archive has built it anew, and a mirror has the old packages.
+    // The archive has rebuilt it, but a mirror has the old packages.
     for file in &files {
         world.web.remove(&format!("/mainline/v4.19.57/amd64/{}", file.name));
     }
@@ -98,7 +98,7 @@ fn missing_build_is_gone_but_a_foreign_page_is_not() {
     assert!(error.is_gone() && error.to_string().contains("but v4.19.56"), "{error}");
     let error = world.obtain("v3.16.69", None).unwrap_err();
     assert!(error.is_gone() && error.to_string().contains("none of its line"), "{error}");
-    // Builds that failed: logs only; and packages of other architectures.
+    // Failed builds have only logs, or packages of other architectures.
     for links in [&["BUILD.LOG", "BUILD.LOG.amd64", "COMMIT"][..], &["amd64/log", "arm64/log"]] {
         world.web.put("/mainline/v4.19.57/", listing(links));
         let error = world.obtain("v4.19.57", None).unwrap_err();
@@ -108,7 +108,7 @@ fn missing_build_is_gone_but_a_foreign_page_is_not() {
     world.lay_out("amd64/", &["amd64/"], &[other]);
     assert!(world.obtain("v4.19.57", None).unwrap_err().is_gone());
 
-    // A captive portal, whatever it is asked for; and a site that has never heard of kernels.
+    // A captive portal for every path, and an unrelated site.
     let portal = page("<h1>Welcome</h1><a href=\"/login\">Log in</a>");
     world.web.put("/mainline/", portal.clone());
     for folder in [None, Some(portal)] {
@@ -164,7 +164,7 @@ fn configured_key_must_have_signed_everything_used() {
         refused(words);
     }
     world.put_signature(&ours, &world.sums());
-    // The folder of another version, served in place of this one: its packages are not this one's.
+    // Another version's folder, served in place of this one, has none of its packages.
     let sums = String::from_utf8(world.sums()).unwrap().replace("57", "58");
     world.web.put("/mainline/v4.19.57/amd64/CHECKSUMS", sums.clone());
     refused("does not match its file");

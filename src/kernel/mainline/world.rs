@@ -1,4 +1,4 @@
-//! A server on loopback that is laid out like the archive, for tests.
+//! A server on loopback with the archive's layout, for tests.
 
 use std::cell::Cell;
 
@@ -25,7 +25,7 @@ pub(super) struct ArchiveWorld {
     pub web: Web,
 }
 
-/// A server, and what it was asked before somebody looked.
+/// A server, and the number of requests that were already read.
 pub(super) struct Web {
     pub server: Server,
     pub seen: Cell<usize>,
@@ -44,7 +44,7 @@ impl Web {
         self.server.on(path, [Answer::status(404)]);
     }
 
-    /// The paths that were asked for since this was called last, in turn.
+    /// The requested paths since the last call, in order.
     pub(super) fn asked(&self) -> Vec<String> {
         let all = self.server.requests();
         let new = all.iter().skip(self.seen.replace(all.len()));
@@ -68,7 +68,7 @@ impl ArchiveWorld {
         self.web.url("/mainline/").parse().unwrap()
     }
 
-    /// Lays out files below the version's folder, which links to these.
+    /// Serves files below the version's folder, which links to these.
     pub(super) fn lay_out(&self, below: &str, links: &[&str], files: &[(String, Vec<u8>)]) {
         self.web.put("/mainline/v4.19.57/", listing(links));
         let sums: Vec<_> = files.iter().map(|(name, bytes)| (name.as_str(), sha256(bytes))).collect();
@@ -141,7 +141,7 @@ pub(super) fn package_of(files: &[(&str, Vec<u8>)]) -> Vec<u8> {
     deb(&tar(&files))
 }
 
-/// The packages of a build of this date, of the newer form, with others around them.
+/// The packages of a build of this date, in the newer layout, among others.
 pub(super) fn packages(date: &str) -> Vec<(String, Vec<u8>)> {
     let name = |kind: &str, rest: &str| format!("linux-{kind}-4.19.57-041957{rest}_4.19.57-041957.{date}");
     vec![

@@ -1,4 +1,4 @@
-//! What can go wrong while a package file is unpacked.
+//! Errors of unpacking a package file.
 
 use std::path::PathBuf;
 
@@ -17,7 +17,7 @@ pub enum UnpackError {
         /// What is wrong with it.
         problem: PackageError,
     },
-    /// The file, or the cache that its content goes to.
+    /// An error of the file, or of the cache.
     #[error(transparent)]
     File(#[from] FileError),
 }

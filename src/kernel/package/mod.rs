@@ -25,14 +25,14 @@ use crate::kernel::rpm;
 use crate::kernel::store::{self, Store};
 use crate::kernel::tarball;
 
-/// Changes whenever older records must not be used any more.
+/// Increase it if older records must not be used any more.
 const FORMAT: u32 = 2;
 
 /// The kind of a package.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum PackageKind {
-    /// Debian's: what every package was that older records tell of.
+    /// Debian's, and the default, because older records know no other kind.
     #[default]
     Deb,
     /// RPM.
@@ -114,7 +114,7 @@ pub(in crate::kernel) fn in_modules_folder(path: &str) -> Option<(&str, &str)> {
 }
 
 impl UnpackedPackage {
-    /// The record of the package file with this sha256, if everything that it names is there.
+    /// The record of the package file with this sha256, if all its files exist.
     pub(in crate::kernel) fn recorded(store: &Store, sha256: &str) -> Option<Self> {
         let whole = |package: &Self| {
             package.format == FORMAT
@@ -177,12 +177,12 @@ impl UnpackedPackage {
         let Packer { images, files, pack, .. } = packed;
         let (format, file_sha256, file_size, pack) = (FORMAT, sha256.to_owned(), file.size, pack.keep(store)?);
         let package = Self { format, kind, package, version, file_sha256, file_size, images, pack, files, changelog };
-        // Last, so that a record never names missing files.
+        // The record is written last, so it never names missing files.
         store.write_record(&record(sha256), &package)?;
         Ok(package)
     }
 
-    /// The name of the pack's blob; `files` are in it.
+    /// The name of the pack's blob, which has `files`.
     pub(in crate::kernel) fn pack(&self) -> Option<&str> {
         self.pack.as_ref().map(|p| p.sha256.as_str())
     }
@@ -207,7 +207,7 @@ pub(in crate::kernel) struct KeptChangelog {
 }
 
 impl KeptChangelog {
-    /// The blob that it is in.
+    /// The blob that has it.
     pub(in crate::kernel) fn pack(&self) -> &Path {
         &self.pack
     }
@@ -227,7 +227,7 @@ struct Contents {
     changelog: Option<Changelog>,
 }
 
-/// Reads a package of any kind, which its content tells.
+/// Reads a package of any kind, and recognises it by its content.
 fn read(path: &Path, mut file: impl Read, size: u64, take: Take) -> Result<Contents, ArchiveReadError> {
     let wanted = |path: &str| match kind(path) {
         None => Want::No,
@@ -267,7 +267,7 @@ fn record(sha256: &str) -> String {
     format!("packages/{sha256}.json")
 }
 
-/// Hashes and counts what goes through.
+/// Hashes and counts the bytes that pass through.
 struct Hashing<R> {
     inner: R,
     hash: Sha256,

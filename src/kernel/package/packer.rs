@@ -10,12 +10,12 @@ use crate::kernel::file_error::FileError;
 use crate::kernel::pack::{PackWriter, Packed};
 use crate::kernel::store::Store;
 
-/// Bytes of a compressed changelog; a Debian 12 kernel's has 1.3 MB.
+/// The most bytes of a compressed changelog; a Debian 12 kernel's has 1.3 MB.
 const MAX_CHANGELOG: usize = 16 << 20;
-/// A package's own changelog, and its source's.
+/// The most changelogs: a package's own, and its source's.
 const MAX_CHANGELOGS: usize = 2;
 
-/// Keeps files of a package as they come.
+/// Stores files of a package as they arrive.
 pub(super) struct Packer<'a> {
     store: &'a Store,
     pub images: Vec<ImageFile>,

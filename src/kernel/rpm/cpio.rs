@@ -1,5 +1,5 @@
-//! The archive in a package: cpio of the form `newc` (cpio(5)), or rpm's own, in which an entry has its file's number in
-//! the header and nothing else (rpm's lib/cpio.cc).
+//! The archive in a package: cpio in the format `newc` (cpio(5)), or in rpm's own format, whose entries have only their
+//! file's number in the header (rpm's lib/cpio.cc).
 
 use std::collections::HashMap;
 use std::io::{self, Read};
@@ -14,12 +14,12 @@ use crate::kernel::archive::{
 use crate::kernel::quoted::Quoted;
 use crate::kernel::store;
 
-/// The layer that this reads, for messages.
+/// The name of this layer, for messages.
 const PART: &str = "cpio archive";
-/// The name of the entry behind the last file.
+/// The name of the entry after the last file.
 const TRAILER: &[u8] = b"TRAILER!!!";
 
-/// Reads an archive to its end. The files that are handed over have at most `limit` bytes together.
+/// Reads an archive to its end. The wanted files may have at most `limit` bytes together.
 pub(super) fn read(
     archive: impl Read,
     limit: u64,
@@ -40,7 +40,7 @@ pub(super) fn read(
             let bytes = read_whole(&mut archive.inner, entry.size, MAX_FILE, &entry.name, PART)?;
             let (count, mut bytes) = (paths.len(), Some(bytes));
             for (at, path) in paths.into_iter().enumerate() {
-                // Only what has further names is copied for each of them.
+                // Only content with several names is copied.
                 let own = if at + 1 == count { bytes.take() } else { bytes.clone() }.unwrap_or_default();
                 check(files, &path, &own)?;
                 left = left
@@ -54,7 +54,7 @@ pub(super) fn read(
     if links.is_waiting() {
         return Err(damaged(PART, "a hard link has no content").into());
     }
-    // What follows is padding, but the compressed stream's checksum is at its very end.
+    // Padding follows, but the compressed stream's checksum comes after it.
     io::copy(&mut archive.inner, &mut io::sink()).map_err(|source| layer_error(PART, source))?;
     Ok(())
 }
@@ -79,7 +79,7 @@ fn check(files: &RpmFiles, path: &str, bytes: &[u8]) -> Result<(), PackageError>
     }
 }
 
-/// Files with several names, of which the last one has the content.
+/// Files with several names; the last one has the content.
 #[derive(Default)]
 struct Links {
     sets: HashMap<Content, Set>,
@@ -92,7 +92,7 @@ struct Set {
 }
 
 impl Links {
-    /// The wanted paths that this entry's content belongs to; none while it has not come.
+    /// The wanted paths of this entry's content; none if the content comes later.
     fn add(&mut self, entry: &RpmFile, path: Option<String>) -> Vec<String> {
         let set = self.sets.entry(entry.content).or_default();
         set.seen += 1;
@@ -123,10 +123,10 @@ impl<R: Read> Archive<R> {
             return file.map(Some).ok_or_else(|| damaged(PART, "an entry is not in the header"));
         }
         if magic != b"070701" && magic != b"070702" {
-            return Err(damaged(PART, "an entry does not begin as one"));
+            return Err(damaged(PART, "an entry has no magic number"));
         }
-        // inode, mode, uid, gid, links, mtime, size, device's two halves, those of the device that it is, and the length
-        // of the name with its NUL. The checksum behind them is not rpm's to use.
+        // inode, mode, uid, gid, links, mtime, size, major, minor, rmajor, rminor, and the length of the name with its
+        // NUL. rpm doesn't use the checksum after them.
         let mut fields = [0; 13];
         for field in &mut fields {
             *field = hex(&self.bytes(8)?)?;
@@ -155,7 +155,7 @@ impl<R: Read> Archive<R> {
         if skipped.map_err(failed)? < length { Err(failed(io::ErrorKind::UnexpectedEof.into())) } else { Ok(()) }
     }
 
-    /// Skips what fills `length` bytes up to a multiple of 4.
+    /// Skips the padding of `length` bytes to a multiple of 4.
     fn pad(&mut self, length: u64) -> Result<(), PackageError> {
         self.skip((4 - length % 4) % 4)
     }
@@ -164,7 +164,7 @@ impl<R: Read> Archive<R> {
 /// Eight hexadecimal digits.
 fn hex(digits: &[u8]) -> Result<u32, PackageError> {
     digits.iter().try_fold(0, |value, digit| {
-        let digit = char::from(*digit).to_digit(16).ok_or_else(|| damaged(PART, "a number is none"))?;
+        let digit = char::from(*digit).to_digit(16).ok_or_else(|| damaged(PART, "a number is invalid"))?;
         Ok(value << 4 | digit)
     })
 }

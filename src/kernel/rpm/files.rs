@@ -1,31 +1,31 @@
-//! What the header says of the package's files. The archive itself names them, but for the form that rpm uses where one
-//! of them is larger than 4 GB.
+//! The header's list of the package's files. It is needed if the archive doesn't name them, in rpm's format for files
+//! larger than 4 GB, or has no digest.
 
 use std::collections::HashMap;
 
 use super::header::{Header, MAX_ITEMS, tag};
 use crate::kernel::archive::PackageError;
 
-/// The files, as the header has them.
+/// The files of the header.
 #[derive(Default)]
 pub(super) struct RpmFiles {
     files: Vec<RpmFile>,
-    /// sha256 by path, where the archive has none of its own.
+    /// sha256 by path, if the archive has no digest.
     sha256: HashMap<String, String>,
 }
 
-/// One of them.
+/// A file of the header.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct RpmFile {
-    /// Its path, without the `/` that it begins with.
+    /// Its path, without the leading `/`.
     pub name: Vec<u8>,
-    /// Its kind and permissions, as stat(2) has them.
+    /// Its kind and permissions, as in stat(2).
     pub mode: u32,
-    /// Bytes that the archive has of it: none of a file that has the same content as a later one.
+    /// Its bytes in the archive; 0 if a later name has its content.
     pub size: u64,
-    /// How many names its content has.
+    /// The number of names of its content.
     pub links: u32,
-    /// What these have in common.
+    /// The content's identity, which its names share.
     pub content: Content,
 }
 
@@ -33,7 +33,7 @@ pub(super) struct RpmFile {
 pub(super) type Content = (u64, u64);
 
 impl RpmFiles {
-    /// Reads what is needed: `digests` says whether those of the files are.
+    /// Reads the list if it is needed. `digests` says whether the files' digests are.
     pub fn read(header: &Header, digests: bool) -> Result<Self, PackageError> {
         let numbers = |tag| header.numbers(tag, MAX_ITEMS);
         let long = numbers(tag::LONG_FILE_SIZES)?;
@@ -90,13 +90,13 @@ impl RpmFiles {
         self.files.get(index as usize)
     }
 
-    /// What the header says that this file's sha256 is, where the archive as a whole has none.
+    /// The file's sha256 in the header, if the archive has no digest.
     pub fn sha256(&self, path: &str) -> Option<&str> {
         self.sha256.get(path).map(String::as_str)
     }
 }
 
-/// Bytes of all names; the largest kernel packages have 1 MB.
+/// The most bytes of all names; the largest kernel packages have 1 MB.
 const MAX_NAMES: usize = 64 << 20;
 
 /// Whether stat(2) calls it a regular file.

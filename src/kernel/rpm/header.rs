@@ -1,4 +1,4 @@
-//! An RPM header: an index of tags, and the data that they point into. The signature before it has the same form.
+//! An RPM header: an index of tags, and the data that they point to. The signature before it has the same format.
 
 use std::borrow::Cow;
 use std::io::{self, Read};
@@ -37,19 +37,20 @@ pub(super) mod tag {
     pub const PAYLOAD_DIGEST: u32 = 5092;
     pub const PAYLOAD_DIGEST_ALGORITHM: u32 = 5093;
     pub const FORMAT: u32 = 5114;
-    /// The value of the digests' algorithms that is checked here.
+    /// The only supported algorithm of digests.
     pub const SHA256: u64 = 8;
 }
 
-/// Items that are taken of one tag: no package has more files.
+/// The most items of one tag: no package has more files.
 pub(super) const MAX_ITEMS: usize = crate::kernel::archive::MAX_ENTRIES;
 
-/// Tags of one header; rpm itself knows fewer than 300.
+/// The most tags of one header; rpm itself knows fewer than 300.
 const MAX_TAGS: u32 = 4096;
-/// Bytes of a header's data. Kernel packages with 20 years of changelog have less than 10 MB; rpm allows 256 MiB.
+/// The most bytes of a header's data. Kernel packages with 20 years of changelog have less than 10 MB; rpm allows 256
+/// MiB.
 const MAX_DATA: u32 = 64 << 20;
 
-/// A header that was read and not yet understood: every tag is checked when it is asked for.
+/// A raw header. Each tag is checked when it is read.
 pub(super) struct Header {
     tags: Vec<Tag>,
     data: Vec<u8>,
@@ -70,7 +71,7 @@ impl Header {
         Ok((header, store::hex(hash)))
     }
 
-    /// Reads the signature, and what fills it up to a multiple of 8 bytes.
+    /// Reads the signature, and its padding to a multiple of 8 bytes.
     pub fn read_signature(rpm: &mut impl Read) -> Result<Self, PackageError> {
         let header = Self::read_with(rpm, &mut Sha256::new())?;
         let padding = header.data.len().next_multiple_of(8) - header.data.len();
@@ -80,7 +81,7 @@ impl Header {
 
     fn read_with(rpm: &mut impl Read, hash: &mut Sha256) -> Result<Self, PackageError> {
         let head = exactly(rpm, 16)?;
-        // The magic number, the format's version, and four bytes that nobody uses.
+        // The magic number, the format's version, and four reserved bytes.
         if !head.starts_with(b"\x8e\xad\xe8\x01") {
             return Err(not("its header does not begin as one"));
         }
@@ -113,12 +114,12 @@ impl Header {
         self.tags.iter().any(|tag| tag.number == number)
     }
 
-    /// The tag's texts, at most `most`. None where it has no such tag.
+    /// The tag's texts, at most `most`; empty if the header lacks the tag.
     pub fn texts(&self, number: u32, most: usize) -> Result<Vec<&[u8]>, PackageError> {
         let Some((tag, mut rest)) = self.find(number)? else { return Ok(Vec::new()) };
-        // A text, several, or one that has been translated.
+        // One text, several, or a translated one.
         if !matches!(tag.kind, 6 | 8 | 9) {
-            return Err(broken("a tag that should be text is none"));
+            return Err(broken("a tag that should be text is not"));
         }
         let mut texts = Vec::new();
         for _ in 0..tag.count.min(most) {
@@ -129,19 +130,19 @@ impl Header {
         Ok(texts)
     }
 
-    /// The tag's text, the first one where it has several.
+    /// The tag's text, or the first of several.
     pub fn text(&self, number: u32) -> Result<Option<Cow<'_, str>>, PackageError> {
         Ok(self.texts(number, 1)?.first().map(|text| String::from_utf8_lossy(text)))
     }
 
-    /// The tag's numbers, at most `most`. None where it has no such tag.
+    /// The tag's numbers, at most `most`; empty if the header lacks the tag.
     pub fn numbers(&self, number: u32, most: usize) -> Result<Vec<u64>, PackageError> {
         let Some((tag, data)) = self.find(number)? else { return Ok(Vec::new()) };
         let width = match tag.kind {
             3 => 2,
             4 => 4,
             5 => 8,
-            _ => return Err(broken("a tag that should be numbers is none")),
+            _ => return Err(broken("a tag that should be numbers is not")),
         };
         let count = tag.count.min(most);
         let data = data.get(..count * width).ok_or_else(|| broken("a tag points behind its data"))?;
@@ -159,7 +160,7 @@ fn number(bytes: &[u8]) -> u32 {
     bytes.iter().fold(0, |value, byte| value << 8 | u32::from(*byte))
 }
 
-/// The next `length` bytes. They are not asked for before they come, whatever is claimed.
+/// The next `length` bytes. Memory grows only as they arrive, because the length may be a lie.
 fn exactly(rpm: &mut impl Read, length: u64) -> Result<Vec<u8>, PackageError> {
     let failed = |source| PackageError::Damaged { part: "header", source };
     let mut bytes = Vec::new();

@@ -1,10 +1,9 @@
-//! Reads RPM packages (format 3 and 4: rpm's docs/manual/format_*.md): a lead, a signature, a header with all that is
-//! known of the package, and its files as a compressed cpio archive.
+//! Reads RPM packages (format 3 and 4: rpm's docs/manual/format_*.md): a lead, a signature, a header that describes the
+//! package, and its files as a compressed cpio archive.
 //!
-//! The header is read by [`header`] and not by the crate `rpm`, and the archive by [`cpio`] and not by the crate of that
-//! name: the first indexes by offsets out of the file, which panics, and copies out as many numbers as each of its
-//! entries claims, however often the same bytes are claimed; the second takes names of any length, and does not know
-//! rpm's own form for large files.
+//! [`header`] replaces the crate `rpm`, which panics on offsets outside the file, and copies as many numbers as entries
+//! claim, even of the same bytes. [`cpio`] replaces the crate of that name, which accepts names of any length, and
+//! doesn't know rpm's own format for large files.
 
 mod cpio;
 mod files;
@@ -22,22 +21,22 @@ use super::store;
 use files::RpmFiles;
 use header::{Header, tag};
 
-/// What a package begins with.
+/// The magic number of a package.
 pub(super) const MAGIC: &[u8; 4] = b"\xed\xab\xee\xdb";
-/// What a delta package without a header begins with (deltarpm's `rpmml.h`).
+/// The magic number of a delta package without a header (deltarpm's `rpmml.h`).
 pub(super) const DELTA_MAGIC: &[u8; 4] = b"drpm";
 
 /// gzip's magic number (RFC 1952).
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 
-/// What this reads, for messages.
+/// The expected kind of file, for messages.
 const EXPECTED: &str = "an RPM package";
 
 /// Reads the package, a file of `size` bytes, and hands every file that `wanted` chooses to `take`.
 ///
 /// # Errors
-/// [`ArchiveReadError::Package`] for whatever is wrong with the package; the files that were handed over before it was noticed
-/// must not be used then. [`ArchiveReadError::Taker`] as soon as `take` fails.
+/// [`ArchiveReadError::Package`] if anything is wrong with the package; files that were handed over earlier must not be
+/// used then. [`ArchiveReadError::Taker`] as soon as `take` fails.
 pub fn read(mut rpm: impl Read, size: u64, wanted: Choice, take: Take) -> Result<(About, Changelog), ArchiveReadError> {
     lead(&mut rpm)?;
     let signature = Header::read_signature(&mut rpm)?;
@@ -48,7 +47,7 @@ pub fn read(mut rpm: impl Read, size: u64, wanted: Choice, take: Take) -> Result
     let about = about(&header)?;
     let how = payload_compression(&header)?;
     let expected = payload_sha256(&header)?;
-    // Where the archive's own digest is known, those of its files would only say the same again.
+    // If the archive's own digest is known, those of its files add nothing.
     let files = RpmFiles::read(&header, expected.is_none())?;
     let mut payload = Hashing { inner: &mut rpm, hash: expected.as_ref().map(|_| Sha256::new()) };
     let limit = compression::bound(size);
@@ -82,7 +81,7 @@ const DELTA: PackageError = PackageError::Foreign {
 const SOURCE: PackageError =
     PackageError::Foreign { found: "a source package, which has no kernel to boot", advice: "name the binary package" };
 
-/// The lead: 96 bytes that only tell what kind of file this is (rpm's lib/rpmlead.cc).
+/// Reads the lead: 96 bytes that only give the kind of the file (rpm's lib/rpmlead.cc).
 fn lead(rpm: &mut impl Read) -> Result<(), PackageError> {
     let mut lead = [0; 96];
     rpm.read_exact(&mut lead).map_err(|_| not("it ends before its lead does"))?;
@@ -104,7 +103,7 @@ fn about(header: &Header) -> Result<About, PackageError> {
     if header.numbers(tag::FORMAT, 1)?.first().is_some_and(|format| *format > 4) {
         return Err(not("it is of a later format: expected format 3 or 4"));
     }
-    // A binary package names the source package that it was built of.
+    // A binary package names its source package.
     if header.has(tag::SOURCE_PACKAGE) || !header.has(tag::SOURCE_RPM) {
         return Err(SOURCE);
     }
@@ -125,8 +124,8 @@ fn needed(header: &Header, tag: u32, missing: &'static str) -> Result<String, Pa
     Ok(Quoted::of(text.as_bytes()).to_string())
 }
 
-/// How the payload is compressed. Where the header doesn't say, it is gzip's or not compressed (rpmbuild's `w.ufdio`):
-/// rpm reads both through zlib, which tells them apart by gzip's magic number.
+/// The payload's compression. If the header doesn't say, it is gzip or none (rpmbuild's `w.ufdio`): rpm reads both
+/// through zlib, which recognises gzip by its magic number.
 fn payload_compression(header: &Header) -> Result<Option<Compression>, PackageError> {
     let expected = "cpio, with gzip, bzip2, lzma, xz, zstd or nothing";
     let unsupported =
@@ -185,7 +184,7 @@ fn title(time: u64, name: &str) -> String {
     format!("{day}{}", name.trim())
 }
 
-/// Hashes what goes through, where that is wanted.
+/// Hashes the bytes that pass through, if `hash` is set.
 struct Hashing<R> {
     inner: R,
     hash: Option<Sha256>,

@@ -25,7 +25,7 @@ fn read_all(package: &[u8]) -> Result<(About, Changelog, Files), PackageError> {
     }
 }
 
-/// The forms of payloads, by what headers call them.
+/// The compressions of payloads, by their names in headers.
 const PAYLOADS: [(&str, Compression); 6] = [
     ("gzip", Compression::Gzip),
     ("bzip2", Compression::Bzip2),
@@ -60,7 +60,7 @@ fn package(archive: &[u8], how: &str) -> Vec<u8> {
 }
 
 #[test]
-fn wanted_files_come_out_whatever_the_compression() {
+fn wanted_files_come_out_of_every_compression() {
     for (how, _) in PAYLOADS {
         let (about, _, files) = read_all(&package(&sample(), how)).unwrap_or_else(|e| panic!("{how}: {e}"));
         assert_eq!((about.package.as_str(), about.version.as_str()), ("kernel-core", "5.14.0-427.el9_4"));
@@ -109,7 +109,7 @@ fn hard_links_share_the_content_of_the_last_name() {
         file("./boot/other", b"other"),
         linked("./elsewhere", b""),
         linked("./boot/c", b"content"),
-        // Nothing at all is a content, too.
+        // Empty content counts, too.
         cpio_entry("./boot/d", FILE, (8, 2), b""),
         cpio_entry("./boot/e", FILE, (8, 2), b""),
     ]);
@@ -126,7 +126,7 @@ fn hard_links_share_the_content_of_the_last_name() {
 
 #[test]
 fn large_file_archives_take_names_from_the_header() {
-    // Two names of one content, a link, and a file by itself.
+    // Two names of one content, a link, and an ordinary file.
     let tags = |names: &[&str]| {
         let mut tags = rpm_tags("kernel", "none");
         let numbers = |numbers: &[u32]| RpmValue::Numbers(numbers.to_vec());
@@ -158,7 +158,7 @@ fn large_file_archives_take_names_from_the_header() {
 }
 
 #[test]
-fn no_honest_package_has_such_entries() {
+fn hostile_entries_are_rejected() {
     let one = |name: &str, mode| cpio(&[cpio_entry(name, mode, (1, 1), b"")]);
     let long = format!("./boot/{}", "x".repeat(4096));
     for (archive, why) in [
@@ -181,14 +181,14 @@ fn no_honest_package_has_such_entries() {
 }
 
 #[test]
-fn a_package_cut_at_any_length_is_refused() {
+fn truncated_package_is_rejected_at_every_length() {
     for how in ["none", "xz", "gzip", "zstd"] {
         let package = package(&sample(), how);
         for length in 0..package.len() {
             assert!(read_all(&package[..length]).is_err(), "{how}: {length} of {}", package.len());
         }
     }
-    // Also where nothing has a digest, but for what only fills up the archive's end.
+    // The same without any digest, except for the padding at the archive's end.
     let archive = sample();
     let old = rpm(&rpm_tags("kernel", "none"), &archive);
     for length in 0..old.len() - 4 {
@@ -197,7 +197,7 @@ fn a_package_cut_at_any_length_is_refused() {
 }
 
 #[test]
-fn a_flipped_bit_is_noticed_by_whichever_digest_there_is() {
+fn flipped_bit_is_detected_by_every_kind_of_digest() {
     let archive = sample();
     let flip = |bytes: &[u8], at: usize| {
         let mut bytes = bytes.to_vec();
@@ -210,7 +210,7 @@ fn a_flipped_bit_is_noticed_by_whichever_digest_there_is() {
     for at in (payload..whole.len()).chain([header]) {
         assert!(read_all(&flip(&whole, at)).is_err(), "byte {at}");
     }
-    // rpm 4.11, of el7, has digests of the files only.
+    // rpm 4.11 of el7 writes only digests of the files.
     let mut tags = rpm_tags("kernel", "none");
     tags.push((1118, RpmValue::texts(&["/boot/"])));
     tags.push((1116, RpmValue::Numbers(vec![0])));
@@ -224,7 +224,7 @@ fn a_flipped_bit_is_noticed_by_whichever_digest_there_is() {
 }
 
 #[test]
-fn bombs_and_absurd_claims_are_refused_early() {
+fn bombs_and_absurd_claims_are_rejected_early() {
     let zeros = |start: Vec<u8>| {
         let bomb = zstd::encode_all(start.chain(io::repeat(0).take(80 << 20)), 1).unwrap();
         rpm(&rpm_tags("kernel", "zstd"), &bomb)
@@ -261,7 +261,7 @@ fn bombs_and_absurd_claims_are_refused_early() {
 }
 
 #[test]
-fn other_packages_are_told_apart() {
+fn other_packages_are_rejected_with_their_kind() {
     let with = |change: &dyn Fn(&mut Tags)| {
         let mut tags = rpm_tags("kernel", "none");
         change(&mut tags);
@@ -330,7 +330,7 @@ proptest! {
     ) {
         let _ = read_all(&bytes);
         let _ = read_all(&[MAGIC.as_slice(), b"\x03\0\0\0", &[0; 88], &bytes].concat());
-        // And bytes in the midst of an honest package, whose header has no digest that would notice them first.
+        // The same bytes inside an honest package, whose header has no digest that would detect them first.
         let (name, how) = PAYLOADS[which];
         let mut package = rpm(&rpm_tags("kernel", name), &compress(how, &sample()));
         package[96 + 3 + 16] ^= 1;

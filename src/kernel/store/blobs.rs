@@ -21,7 +21,7 @@ pub(in crate::kernel) fn is_sha256(text: &str) -> bool {
 }
 
 impl Store {
-    /// Where the blob is, or will be.
+    /// The path of the blob, even if it does not exist yet.
     pub(in crate::kernel) fn blob(&self, sha256: &str) -> PathBuf {
         let below = below(sha256);
         self.find(&below).unwrap_or_else(|| self.root.join(below))
@@ -41,12 +41,12 @@ impl Store {
         fs::rename(from, to).and_then(|()| sync_folder_of(to)).map_err(failed)
     }
 
-    /// Otherwise `gc` could mistake a new file for the old one of that name.
+    /// Without this, `gc` could mistake a new file for the old one of that name.
     fn while_nobody_collects(&self) -> Result<StoreLock, FileError> {
         self.share("blobs")
     }
 
-    /// Puts the file `path` into the store, if it isn't there yet: its sha256.
+    /// Puts the file `path` into the store, unless it is there. Returns its sha256.
     pub(in crate::kernel) fn adopt(&self, path: &Path) -> Result<String, FileError> {
         let reading = |e| FileError::io("read", path, e);
         let mut file = regular::open(path).map_err(reading)?;
@@ -54,7 +54,7 @@ impl Store {
         if self.is_there(&sha256, size)? {
             return Ok(sha256);
         }
-        // A build may be writing to the file right now, so the copy is hashed again and goes by its own name.
+        // A build may be writing to the file right now, so the copy is hashed again, and named by its own sha256.
         let mut draft = self.draft()?;
         let mut source = regular::open(path).map_err(reading)?;
         let mut hash = Sha256::new();
@@ -68,7 +68,7 @@ impl Store {
         Ok(sha256)
     }
 
-    /// Puts `bytes` into the store: their sha256.
+    /// Puts `bytes` into the store. Returns their sha256.
     pub(in crate::kernel) fn put(&self, bytes: &[u8]) -> Result<String, FileError> {
         let sha256 = hex(Sha256::new_with_prefix(bytes));
         if !self.is_there(&sha256, bytes.len() as u64)? {
@@ -79,14 +79,14 @@ impl Store {
         Ok(sha256)
     }
 
-    /// Whether the blob is there and whole. It counts as used now, so that it stays until it is leased.
+    /// Whether the blob exists and is intact. It counts as used now, so it stays until it is leased.
     fn is_there(&self, sha256: &str, size: u64) -> Result<bool, FileError> {
-        // The lease comes first: a file collected between the two would be believed to be there.
+        // The lease comes first, because `gc` could remove the file between the two steps.
         let lease = if self.holds(sha256, size) { self.lease(&self.blob(sha256))? } else { None };
         Ok(lease.is_some() && self.verify(sha256)?)
     }
 
-    /// Whether the blob is there with this size.
+    /// Whether the blob exists with this size.
     pub(in crate::kernel) fn holds(&self, sha256: &str, size: u64) -> bool {
         fs::metadata(self.blob(sha256)).is_ok_and(|m| m.is_file() && m.len() == size)
     }
@@ -97,8 +97,8 @@ impl Store {
         Ok(self.verified(&below(sha256), sha256)?.is_some())
     }
 
-    /// Path and size of the file `name` with this sha256; `None` if no store has it. A damaged file
-    /// is treated as by [`Store::verify`]. This store's own counts as used.
+    /// Path and size of the file `name` with this sha256; `None` if no store has it. A damaged file is treated as by
+    /// [`Store::verify`]. A file of this store counts as used.
     pub(in crate::kernel) fn verified(&self, name: &str, sha256: &str) -> Result<Option<(PathBuf, u64)>, FileError> {
         while let Some(path) = self.find(name) {
             let is_own = self.is_own(&path);
@@ -136,7 +136,7 @@ pub(in crate::kernel) fn sha256_of(file: &mut impl Read) -> io::Result<(String, 
     Ok((hex(hash), size))
 }
 
-/// Reads to the end, in pieces that the processor's cache can hold.
+/// Reads to the end, in pieces that fit the processor's cache.
 pub(in crate::kernel) fn copy(from: &mut impl Read, mut to: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<u64> {
     let mut buffer = vec![0; 128 << 10];
     let mut total = 0;

@@ -1,4 +1,4 @@
-//! Files on their way into the store.
+//! Files that are being written into the store.
 
 use std::fs::{self, File, Permissions};
 use std::io::{self, Write};
@@ -15,11 +15,11 @@ use crate::kernel::file_error::FileError;
 /// A file being written. It vanishes unless it is kept.
 pub(in crate::kernel) struct Draft {
     pub(super) file: NamedTempFile,
-    /// Keeps other processes from clearing the drafts.
+    /// Prevents other processes from clearing the drafts.
     _lock: File,
 }
 
-/// A folder for files that others write. It vanishes with all of them.
+/// A folder for files that others write. It vanishes with its files.
 pub(in crate::kernel) struct DraftFolder {
     folder: tempfile::TempDir,
     _lock: File,
@@ -37,7 +37,7 @@ impl Store {
         let folder = self.root.join("tmp");
         let make = || {
             let lock = self.writers()?;
-            // Readable as the user's umask allows, because a cache may be shared.
+            // The user's umask decides who can read it, because a cache may be shared.
             let mode = Permissions::from_mode(0o666);
             let file = tempfile::Builder::new().prefix("draft-").permissions(mode).tempfile_in(&folder)?;
             Ok(Draft { file, _lock: lock })
@@ -56,12 +56,11 @@ impl Store {
         make().map_err(|e| FileError::io("write to", &folder, e))
     }
 
-    /// Removes a folder as a whole, even if this process is killed: the rest
-    /// is then removed with the drafts.
+    /// Removes a folder as a whole. If this process is killed meanwhile, the rest goes with the drafts.
     pub(in crate::kernel) fn discard(&self, folder: &Path) -> Result<(), FileError> {
         let remove = || {
             let _lock = self.writers()?;
-            // Moved and not put into a folder that is made for it: on a full disk none can be made.
+            // The folder is renamed, because on a full disk no new folder can be created for it.
             let mut grave = tempfile::Builder::new();
             let grave = grave.prefix("discarded-").make_in(self.root.join("tmp"), |grave| fs::rename(folder, grave));
             match grave {
@@ -80,7 +79,7 @@ impl Store {
         Ok(lock)
     }
 
-    /// Removes drafts of killed processes. While the lock is exclusive there are no others.
+    /// Removes drafts of killed processes. The exclusive lock proves that no other process has drafts.
     pub(super) fn clear_drafts(&self) -> Result<(), FileError> {
         let folder = self.root.join("tmp");
         let clear = || {

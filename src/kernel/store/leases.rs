@@ -1,7 +1,7 @@
 //! Leases: a user of a file holds it open with a shared flock(2), so that `gc` leaves it alone.
 //!
-//! A lease ends with its process, however that ends. `gc` takes the file's exclusive lock first; the leaseholder checks,
-//! once it has the lock, that the file still has its name.
+//! A lease ends with its process, however that ends. `gc` takes the file's exclusive lock first; the leaseholder
+//! checks, once it has the lock, that the file still has its name.
 
 use std::fs::{self, File};
 use std::io;
@@ -16,23 +16,22 @@ use super::Store;
 use crate::kernel::file_error::FileError;
 use crate::regular;
 
-/// How long a file stays after it was made or last used, even without a lease: its maker may have no
-/// lease yet.
+/// How long a file stays after it was made or last used, even without a lease, because its maker may not have one yet.
 pub(in crate::kernel) const GRACE: Duration = Duration::from_secs(10 * 60);
 
-/// How precisely the time of the last use is kept, to avoid a write at each use.
+/// The precision of the time of the last use, to avoid a write at each use.
 const EXACT: Duration = Duration::from_secs(60);
 
 /// Files of the store that stay as long as this lives. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct Leases(#[expect(dead_code, reason = "held for their locks")] Arc<[File]>);
 
-/// Bytes that are kept by content.
+/// A leased file by content.
 #[derive(Debug)]
 pub struct Kept {
-    /// Their file, which stays as long as this lives.
+    /// The file, which stays as long as this lives.
     pub path: PathBuf,
-    /// Their sha256.
+    /// Its sha256.
     pub sha256: String,
     _lease: File,
 }
@@ -54,8 +53,8 @@ impl Store {
         Err(FileError::io("keep a file in", &self.root, io::ErrorKind::NotFound.into()))
     }
 
-    /// Leases of these files; `None` if one of them is missing. Files outside of this store are
-    /// not locked, because this store's `gc` never removes them.
+    /// Leases of these files; `None` if one of them is missing. Files outside this store are not locked, because its
+    /// `gc` never removes them.
     ///
     /// # Errors
     /// If one cannot be opened or locked.

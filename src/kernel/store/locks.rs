@@ -1,4 +1,4 @@
-//! Locks of the store: flock(2), so that they end with their process.
+//! Locks of the store. They are flock(2)'s, so they end with their process.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -52,8 +52,8 @@ pub(super) fn open_lock(path: &Path) -> io::Result<File> {
     open_own(path, File::options().create(true).truncate(false).write(true))
 }
 
-/// Opens a file of this store, and creates it if missing. Anything else of that name (a FIFO, a link to a
-/// device) is removed first: opening it could wait for ever.
+/// Opens a file of this store, and creates it if missing. Anything else of that name (a FIFO, a link to a device) is
+/// removed first, because opening it could wait for ever.
 pub(in crate::kernel) fn open_own(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
     match fs::symlink_metadata(path) {
         Ok(found) if !found.is_file() && !found.is_dir() => match fs::remove_file(path) {

@@ -4,16 +4,16 @@
 //! blobs/<sha256>          images, packed modules, guests' initramfs
 //! packages/<sha256>.json  the record of the unpacked package file with this sha256
 //! apt/<suite>/            apt's private state for one suite, and our index of its kernel packages
-//! controls/               what control kernels are built in and of, and records of those that were built
+//! controls/               sources and objects of control kernels, and records of built ones
 //! downloads/, addresses/, partial/, quarantine/
 //!                         fetched and partial files (fetch/kept.rs)
 //! git/                    indexes of repositories
 //! locks/<name>            locked (flock) while something is made; the lock ends with its process
-//! tmp/                    files being written; whatever a killed process left is removed by the next one
+//! tmp/                    files being written; the next process removes those of a killed one
 //! ```
 //!
-//! A store may have read-only stores below it: files that it lacks are read from them, and verified like
-//! its own is. Nothing is written there, not even a lock or a time, so they may be another host's, mounted read-only.
+//! A store may have read-only stores below it: files that it lacks are read from them, and verified like its own.
+//! Nothing is written there, not even a lock or a time, so they may be another host's, mounted read-only.
 //!
 //! A lease (file `leases.rs`) protects a blob in use from `gc`.
 
@@ -111,7 +111,7 @@ impl Store {
         &self.root
     }
 
-    /// The error that it lacks `what`, offline.
+    /// The error that it lacks `what` in offline mode.
     pub(super) fn not_cached(&self, what: impl Into<String>) -> NotCached {
         NotCached { what: what.into(), folder: self.root.clone() }
     }
@@ -127,12 +127,12 @@ impl Store {
         self.root.join(below)
     }
 
-    /// Where a file is, in this store or in one below.
+    /// The path of a file in this store or in one below.
     pub(super) fn find(&self, below: &str) -> Option<PathBuf> {
         self.layers().map(|layer| layer.join(below)).find(|path| path.is_file() && !self.is_passed_over(path))
     }
 
-    /// The folders to look in, this store's first.
+    /// The folders to search, this store's first.
     fn layers(&self) -> impl Iterator<Item = &Path> {
         std::iter::once(self.root.as_path()).chain(self.lower.folders.iter().map(PathBuf::as_path))
     }

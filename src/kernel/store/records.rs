@@ -1,5 +1,5 @@
-//! Small files by name, written all or nothing, and sealed: each record carries the sha256 of its name and content, so
-//! that a damaged one is never believed. Such a record counts as absent, and is made again.
+//! Small files by name, written atomically and sealed: each record has the sha256 of its name and content. A damaged
+//! record counts as absent, and is made again.
 
 use std::fs;
 use std::io::{self, Write as _};
@@ -13,18 +13,18 @@ use super::{Store, hex};
 use crate::kernel::file_error::FileError;
 use crate::regular;
 
-/// Bytes of a record that are read; the largest, of a package with 8,000 modules, has 2 MiB.
+/// The largest record, in bytes; that of a package with 8,000 modules has 2 MiB.
 const MAX_RECORD: u64 = 64 << 20;
 
-/// How a record begins: with the seal, as the first field of its JSON object.
+/// The start of a record: the seal is the first field of its JSON object.
 const SEAL: &str = r#"{"seal":""#;
 
 /// Hexadecimal digits of a seal.
 const DIGITS: usize = 64;
 
 impl Store {
-    /// A record that was written with [`Store::write_record`]; `None` if there is none, or none that can be read
-    /// (it is then made again).
+    /// A record that was written with [`Store::write_record`]; `None` if it is missing or unreadable, so that it is
+    /// made again.
     pub(in crate::kernel) fn read_record<T: DeserializeOwned>(&self, below: &str) -> Option<T> {
         self.records(below).next()
     }
@@ -39,25 +39,25 @@ impl Store {
         self.layers().filter_map(move |layer| read(layer, below))
     }
 
-    /// Writes a text file, all of it or nothing.
+    /// Writes a text file atomically.
     pub(in crate::kernel) fn write_text(&self, path: &Path, text: &str) -> Result<(), FileError> {
         self.write_bytes(path, text.as_bytes())
     }
 
-    /// Writes a file, all of it or nothing.
+    /// Writes a file atomically.
     pub(in crate::kernel) fn write_bytes(&self, path: &Path, bytes: &[u8]) -> Result<(), FileError> {
         let mut draft = self.draft()?;
         draft.write_all(bytes).map_err(|e| FileError::io("write", path, e))?;
         draft.keep(path)
     }
 
-    /// Writes a record, sealed. It has to be a JSON object.
+    /// Writes a sealed record, which must be a JSON object.
     pub(in crate::kernel) fn write_record(&self, below: &str, record: &impl Serialize) -> Result<(), FileError> {
         let path = self.root.join(below);
         let failed = |e| FileError::io("write", &path, e);
         let json = serde_json::to_string(record).map_err(|e| failed(e.into()))?;
         let sealed = seal(below, &json).ok_or_else(|| failed(io::Error::other("a record is a JSON object")))?;
-        // A file cannot replace a folder, and nothing else has a folder there.
+        // A file cannot replace a folder, and no folder belongs there.
         if fs::symlink_metadata(&path).is_ok_and(|found| found.is_dir()) {
             self.discard(&path)?;
         }
@@ -89,7 +89,7 @@ fn seal(below: &str, json: &str) -> Option<String> {
     Some(format!("{SEAL}{}\",{rest}", digest(below, json.as_bytes())))
 }
 
-/// The JSON object that was sealed under this name.
+/// The sealed JSON object of this name.
 fn unseal(below: &str, bytes: &[u8]) -> Option<Vec<u8>> {
     let (found, rest) = bytes.strip_prefix(SEAL.as_bytes())?.split_at_checked(DIGITS)?;
     let mut json = vec![b'{'];
@@ -97,7 +97,7 @@ fn unseal(below: &str, bytes: &[u8]) -> Option<Vec<u8>> {
     (found == digest(below, &json).as_bytes()).then_some(json)
 }
 
-/// Of the name, too: a record that is found under another one is not that one's.
+/// The seal covers the name, so a record under another record's name is invalid.
 fn digest(below: &str, json: &[u8]) -> String {
     hex(Sha256::new().chain_update(below).chain_update([0]).chain_update(json))
 }

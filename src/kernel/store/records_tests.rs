@@ -27,7 +27,7 @@ fn changed_byte_invalidates_a_record() {
             bad[at] ^= flip;
             assert_eq!(unseal(NAME, &bad), None, "byte {at}, {flip:#x}");
         }
-        // On the disk, one of them.
+        // One byte changes on the disk.
         let mut bad = good.clone();
         bad[at] ^= 1;
         fs::write(&path, &bad).unwrap();
@@ -42,7 +42,7 @@ fn flipped_bit_invalidates_a_large_record() {
     let files: Vec<Value> = (0..4_000).map(|n| json!({ "path": format!("kernel/{n}.ko"), "at": n * 4096 })).collect();
     let sealed = seal(NAME, &json!({ "files": files }).to_string()).unwrap().into_bytes();
     assert!(unseal(NAME, &sealed).is_some());
-    // Bits that are spread over all of it (a Weyl sequence).
+    // The bits are spread over the whole record (a Weyl sequence).
     for n in 0..1_000_usize {
         let bit = n.wrapping_mul(0x9e37_79b9_7f4a_7c15) % (sealed.len() * 8);
         let mut bad = sealed.clone();

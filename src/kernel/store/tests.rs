@@ -14,7 +14,7 @@ fn store() -> (tempfile::TempDir, Store) {
 fn blob_is_stored_once_under_its_hash() {
     let (_folder, store) = store();
     let sha256 = store.put(b"abc").unwrap();
-    // FIPS 180-4's example.
+    // The example of FIPS 180-4.
     assert_eq!(sha256, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
     assert_eq!(store.put(b"abc").unwrap(), sha256);
     assert_eq!(fs::read(store.blob(&sha256)).unwrap(), b"abc");
@@ -41,7 +41,7 @@ fn storing_again_replaces_a_damaged_blob() {
 }
 
 #[test]
-fn a_flipped_bit_is_noticed_and_the_file_removed() {
+fn file_with_a_flipped_bit_is_removed() {
     let (_folder, store) = store();
     let sha256 = store.put(b"abc").unwrap();
     fs::write(store.blob(&sha256), b"abb").unwrap();
@@ -73,7 +73,7 @@ fn discarded_folder_goes_whole_or_with_the_drafts() {
     store.discard(&tree).unwrap();
     assert!(!tree.exists() && fs::read_dir(store.path("tmp")).unwrap().count() == 0);
     store.discard(&tree).unwrap();
-    // As a process leaves it that was killed in the middle of removing; and a link is not followed.
+    // The remains of a process that was killed while removing; and a link that must not be followed.
     let left = store.path("tmp/draft-left");
     fs::create_dir_all(left.join("discarded/src")).unwrap();
     let (outside, file) = (store.path("controls/outside"), store.path("controls/outside/file"));
@@ -182,7 +182,7 @@ fn lease_holds_the_file_that_now_has_the_name() {
     assert!(store.leases([path.as_path()]).unwrap().is_some());
     fs::remove_file(&path).unwrap();
     assert!(store.leases([path.as_path()]).unwrap().is_none());
-    // Whoever collects holds the old file's lock; the new one of that name is another file.
+    // The collector holds the old file's lock; the new file of that name is another one.
     store.put(b"abc").unwrap();
     let old = File::open(&path).unwrap();
     fs::remove_file(&path).unwrap();

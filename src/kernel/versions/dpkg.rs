@@ -25,7 +25,7 @@ fn part(a: &str, b: &str) -> Ordering {
     while !(a.is_empty() && b.is_empty()) {
         let (a_text, a_rest) = split_while(a, |c| !c.is_ascii_digit());
         let (b_text, b_rest) = split_while(b, |c| !c.is_ascii_digit());
-        // The end of a text sorts after `~` and before all else, so both texts are read with an end appended.
+        // The end of a text sorts after `~` and before everything else, so both texts are read with an end appended.
         let weights = |t: &[u8]| t.iter().map(|&c| weight(c)).chain([0]).collect::<Vec<_>>();
         let (a_number, a_next) = split_while(a_rest, |c| c.is_ascii_digit());
         let (b_number, b_next) = split_while(b_rest, |c| c.is_ascii_digit());

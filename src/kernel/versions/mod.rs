@@ -1,4 +1,4 @@
-//! The order of package versions, as the package managers see it.
+//! The order of package versions, by the rules of their package managers.
 
 pub mod dpkg;
 pub mod rpm;
@@ -12,7 +12,7 @@ fn number(a: &[u8], b: &[u8]) -> Ordering {
     a.len().cmp(&b.len()).then_with(|| a.cmp(b))
 }
 
-/// The bytes at the beginning that are to be kept together, and the rest.
+/// The leading bytes that belong together, and the rest.
 fn split_while(text: &[u8], keep: impl Fn(u8) -> bool) -> (&[u8], &[u8]) {
     text.split_at(text.iter().position(|&c| !keep(c)).unwrap_or(text.len()))
 }

@@ -11,7 +11,7 @@ pub fn compare(a: &str, b: &str) -> Ordering {
     part(a_version, b_version).then_with(|| part(a_release, b_release))
 }
 
-/// Compares stretches of letters and stretches of digits; what is neither only parts them.
+/// Compares stretches of letters and of digits. Other characters only separate them.
 fn part(a: &str, b: &str) -> Ordering {
     let (mut a, mut b) = (a.as_bytes(), b.as_bytes());
     loop {
@@ -19,11 +19,11 @@ fn part(a: &str, b: &str) -> Ordering {
         (a, b) = (split_while(a, parts).1, split_while(b, parts).1);
         match (a.first(), b.first()) {
             (None, None) => return Ordering::Equal,
-            // A `~` is before everything, even the end.
+            // A `~` sorts before everything, even the end.
             (Some(b'~'), Some(b'~')) | (Some(b'^'), Some(b'^')) => (a, b) = (&a[1..], &b[1..]),
             (Some(b'~'), _) => return Ordering::Less,
             (_, Some(b'~')) => return Ordering::Greater,
-            // A `^` is after the end, and before everything else.
+            // A `^` sorts after the end, but before everything else.
             (Some(b'^'), None) | (Some(_), None) => return Ordering::Greater,
             (None, Some(_)) => return Ordering::Less,
             (Some(b'^'), _) => return Ordering::Less,
