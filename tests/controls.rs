@@ -108,7 +108,7 @@ fn ctrl_c_ends_the_compilers_and_says_how_to_resume() {
     let (child, family) = held(&lab, &source);
     kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGINT).expect("Ctrl-C");
     let ran = Ran::of(child.wait_with_output().expect("it ends"));
-    ran.ends_with(130).says(&["goes on where this one stopped"]);
+    ran.ends_with(130).says(&["run the same command again to resume"]);
     all_end(&family);
     source.untell("hold");
     build(&lab, &["stock"]).0.ends_with(0);
@@ -146,7 +146,7 @@ fn failed_compiler_is_shown_with_its_log() {
 }
 
 #[test]
-fn a_patch_that_does_not_fit_is_named_and_the_others_are_built() {
+fn unfitting_patch_is_named_and_other_controls_are_built() {
     let lab = Lab::new();
     let source = FakeSource::new(lab.dir.path(), &[("net/ipv4/tcp_output.c", "something else\n")]);
     let (ran, document) = build(&lab, &["stall-break", "no-tun", "stall-never-had"]);
@@ -160,7 +160,7 @@ fn a_patch_that_does_not_fit_is_named_and_the_others_are_built() {
 }
 
 #[test]
-fn what_kconfig_drops_is_named() {
+fn lines_that_kconfig_drops_are_named() {
     let lab = Lab::new();
     let source = source(&lab);
     source.tell("drop");
@@ -173,7 +173,7 @@ fn what_kconfig_drops_is_named() {
 }
 
 #[test]
-fn an_image_that_does_not_say_which_control_it_is_is_not_kept() {
+fn image_that_does_not_name_its_control_is_not_kept() {
     let lab = Lab::new();
     let source = source(&lab);
     let mut image = fs::read(source.path().join("image")).expect("a file");
@@ -208,7 +208,7 @@ fn another_compiler_has_kconfig_asked_again() {
 }
 
 #[test]
-fn a_source_that_is_no_kernel_or_of_another_line_is_bad_usage() {
+fn wrong_source_or_line_is_bad_usage() {
     let lab = Lab::new();
     let source = source(&lab);
     let makefile = fs::read_to_string(source.path().join("Makefile")).expect("a file");
@@ -229,7 +229,7 @@ fn a_source_that_is_no_kernel_or_of_another_line_is_bad_usage() {
 }
 
 #[test]
-fn a_tarball_is_built_like_the_tree_in_it() {
+fn tarball_is_built_like_the_tree_in_it() {
     let lab = Lab::new();
     let source = source(&lab);
     let tar = Command::new("tar").current_dir(lab.dir.path()).args(["-czf", "linux.tar.gz", "linux"]).status();
@@ -266,7 +266,7 @@ fn control_not_built_is_an_error_with_the_command() {
 }
 
 #[test]
-fn a_damaged_image_is_never_booted_and_is_built_again() {
+fn damaged_image_is_never_booted_and_built_again() {
     let matrix = "kernels: [{ name: a, control: { name: stock, line: \"6.1\" } }]\n";
     let lab = Lab::with_matrix(matrix);
     let source = source(&lab);
@@ -304,7 +304,7 @@ fn new_source_replaces_the_last_and_keeps_builds() {
 }
 
 #[test]
-fn a_full_disk_in_mid_build_is_named_and_the_cache_stays_good() {
+fn full_disk_during_a_build_leaves_the_cache_intact() {
     let lab = Lab::new();
     let source = source(&lab);
     let Some(_cache) = SmallDisk::mount(&lab.path("cache"), "size=200m") else {
@@ -329,7 +329,7 @@ fn a_full_disk_in_mid_build_is_named_and_the_cache_stays_good() {
 }
 
 #[test]
-fn a_disk_that_is_too_small_is_told_before_anything_is_written() {
+fn too_small_disk_is_reported_before_any_write() {
     let lab = Lab::new();
     let source = source(&lab);
     let Some(_cache) = SmallDisk::mount(&lab.path("cache"), "size=100m") else {

@@ -30,15 +30,15 @@ Set BACKPROOF_LOG=debug for a log of what backproof does.";
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Boot the kernels of a matrix and judge each of them for each bug
+    /// Boot the kernels of a matrix, and judge each kernel for each bug
     Run(Run),
-    /// Tell whether a kernel is affected, by its release, package, image, source or commit
+    /// Judge kernels by release, package, image, source or commit, without a boot
     Affected(Affected),
-    /// Boot a kernel of a finished run again, exactly as in that run
+    /// Repeat a boot of a finished run, with the same inputs
     Replay(Replay),
     /// Show a finished run
     Report(ReportArgs),
-    /// Tell whether a bug has struck this host, or one with saved output
+    /// Judge whether this host, or one with saved output, is affected and was bitten
     Host(HostArgs),
     /// Build and list control kernels, whose state is known
     #[command(subcommand)]
@@ -46,18 +46,18 @@ pub(super) enum Command {
     /// List, lock and update kernels, and clean the cache
     #[command(subcommand)]
     Kernels(kernels::Kernels),
-    /// Check what this host can do, and tell how to fix the rest
+    /// Check what this host can do, and say how to fix the rest
     Doctor(Doctor),
-    /// List the known bugs, or tell the story of one
+    /// List the known bugs, or describe one
     Bugs(BugsArgs),
     /// Print a completion script for a shell
     Completions {
-        /// Shell
+        /// Shell to print the script for
         shell: Shell,
     },
-    /// Print the manual page, or that of a command
+    /// Print the manual page of the program, or of one command
     Man {
-        /// Command [default: the program itself]
+        /// Command to describe [default: the program]
         command: Option<String>,
     },
 }
@@ -84,10 +84,10 @@ impl ValueEnum for RunFormat {
 /// How a command prints what it judged.
 #[derive(Args, Debug)]
 pub(super) struct Output<F: ValueEnum + Send + Sync + 'static> {
-    /// Show the whole evidence
+    /// Show all evidence
     #[arg(long)]
     pub(super) explain: bool,
-    /// Output format
+    /// Print results in this format
     #[arg(long, value_enum, default_value = "table")]
     pub(super) format: F,
 }
@@ -101,15 +101,15 @@ impl<F: ValueEnum + Send + Sync + 'static> Output<F> {
 /// The arguments of every command that boots guests.
 #[derive(Args, Debug)]
 pub(super) struct MachineArgs {
-    /// Folder of the runs
+    /// Keep runs in this folder
     #[arg(long, value_name = "DIR", default_value = "results")]
     pub(super) results: PathBuf,
     #[command(flatten)]
     pub(super) cache: Cache,
-    /// QEMU program [default: qemu-system-x86_64 on the PATH]
+    /// Run guests in this QEMU [default: qemu-system-x86_64 on the PATH]
     #[arg(long, value_name = "FILE", env = "BACKPROOF_QEMU")]
     pub(super) qemu: Option<PathBuf>,
-    /// Accelerator; auto takes KVM if it works
+    /// Run guests under this accelerator
     #[arg(long, value_enum, default_value_t = AccelArg::Auto)]
     pub(super) accel: AccelArg,
 }
@@ -117,10 +117,10 @@ pub(super) struct MachineArgs {
 /// Where kernels are kept.
 #[derive(Args, Clone, Debug)]
 pub(super) struct Cache {
-    /// Cache folder [default: backproof in the user's cache folder]
+    /// Keep kernels in this folder [default: backproof in the user's cache folder]
     #[arg(long = "cache", value_name = "DIR", env = "BACKPROOF_CACHE", value_parser = folder())]
     pub(super) folder: Option<PathBuf>,
-    /// Read-only cache to use as well (repeatable)
+    /// Also read from this cache, but never write to it (repeatable)
     #[arg(long = "cache-from", value_name = "DIR", env = "BACKPROOF_CACHE_FROM", value_delimiter = ':', value_parser = folder())]
     pub(super) from: Vec<PathBuf>,
 }
@@ -135,7 +135,7 @@ fn folder() -> impl TypedValueParser<Value = PathBuf> {
 pub(super) enum AccelArg {
     /// KVM if it works, else TCG
     Auto,
-    /// The processor's virtualisation, or an error
+    /// Hardware virtualisation, or an error
     Kvm,
     /// QEMU's emulation
     Tcg,
@@ -152,10 +152,10 @@ pub(super) enum FailOn {
 
 #[derive(Args, Debug)]
 pub(super) struct Run {
-    /// Matrix of kernels [default: ./kernels.yaml, or the built-in one]
+    /// Read this matrix of kernels [default: ./kernels.yaml, or the built-in one]
     #[arg(long, value_name = "FILE")]
     pub(super) matrix: Option<PathBuf>,
-    /// Folder of your own dossiers, added to the built-in ones
+    /// Add your own dossiers from this folder
     #[arg(long, value_name = "DIR", alias = "bugs")]
     pub(super) dossiers: Option<PathBuf>,
     /// Run only these kernels, plus any matched by --tag
@@ -164,28 +164,28 @@ pub(super) struct Run {
     /// Run only this kernel, plus any matched by --tag (repeatable)
     #[arg(long, value_name = "NAME")]
     pub(super) kernel: Vec<KernelName>,
-    /// Judge only this bug, by its name, a CVE or a commit (repeatable)
+    /// Judge only this bug: a name, a CVE or a commit (repeatable)
     #[arg(long, value_name = "BUG")]
     pub(super) bug: Vec<BugId>,
     /// Run only kernels with this tag, plus any that are named (repeatable)
     #[arg(long, value_name = "TAG")]
     pub(super) tag: Vec<String>,
-    /// Judge under this profile, or under `all` (repeatable) [default: default]
+    /// Judge under this profile, or under all (repeatable) [default: default]
     #[arg(long, value_name = "NAME")]
     pub(super) profile: Vec<ProfileName>,
     /// Also record what the bugs do to real connections
     #[arg(long)]
     pub(super) natural: bool,
-    /// Judge this many kernels at a time [default: number of processors]
+    /// Judge at most N kernels at a time [default: number of processors]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=512))]
     pub(super) jobs: Option<u16>,
     /// Require every kernel to match kernels.lock
     #[arg(long, conflicts_with = "refresh")]
     pub(super) locked: bool,
-    /// Use only the cache, not the network
+    /// Use only the cache, never the network
     #[arg(long, conflicts_with = "refresh")]
     pub(super) offline: bool,
-    /// Fetch the indexes of package archives again
+    /// Fetch the indexes of package archives, even if they are new
     #[arg(long)]
     pub(super) refresh: bool,
     #[command(flatten)]
@@ -196,16 +196,16 @@ pub(super) struct Run {
 
 #[derive(Args, Debug)]
 pub(super) struct Affected {
-    /// Releases, packages, images, source trees, URLs, CVEs; - reads stdin
+    /// Releases, packages, images, source trees, URLs, CVEs; or - for stdin
     #[arg(value_name = "WHAT")]
     pub(super) what: Vec<OsString>,
-    /// Judge only this bug, by its name, a CVE or a commit (repeatable)
+    /// Judge only this bug: a name, a CVE or a commit (repeatable)
     #[arg(long, value_name = "BUG")]
     pub(super) bug: Vec<BugId>,
-    /// Which bugs make the exit code 1
+    /// Exit with 1 if affected by these bugs
     #[arg(long, value_enum, default_value_t = FailOn::Fixable)]
     pub(super) fail_on: FailOn,
-    /// Folder of your own dossiers, added to the built-in ones
+    /// Add your own dossiers from this folder
     #[arg(long, value_name = "DIR", alias = "bugs")]
     pub(super) dossiers: Option<PathBuf>,
     /// Look up revisions in this kernel repository
@@ -214,7 +214,7 @@ pub(super) struct Affected {
     /// Also boot packages, images and built trees
     #[arg(long)]
     pub(super) boot: bool,
-    /// Use only the cache, not the network
+    /// Use only the cache, never the network
     #[arg(long)]
     pub(super) offline: bool,
     #[command(flatten)]
@@ -225,11 +225,11 @@ pub(super) struct Affected {
 
 #[derive(Args, Debug)]
 pub(super) struct Replay {
-    /// Run: its id, its folder, or `latest`
+    /// Id or folder of the run, or latest
     pub(super) run: String,
-    /// Kernel, by its name in the matrix
+    /// Name of the kernel in the matrix
     pub(super) kernel: KernelName,
-    /// Boot to repeat [default: the first under the last accelerator]
+    /// Repeat boot N [default: the first under the last accelerator]
     #[arg(long, value_name = "N")]
     pub(super) boot: Option<u32>,
     /// Show the guest's console while it boots
@@ -243,10 +243,10 @@ pub(super) struct Replay {
 
 #[derive(Args, Debug)]
 pub(super) struct ReportArgs {
-    /// Run: its id, its folder, or `latest`
+    /// Id or folder of the run, or latest
     #[arg(default_value = "latest")]
     pub(super) run: String,
-    /// Folder of the runs
+    /// Look for runs in this folder
     #[arg(long, value_name = "DIR", default_value = "results")]
     pub(super) results: PathBuf,
     #[command(flatten)]
@@ -255,19 +255,19 @@ pub(super) struct ReportArgs {
 
 #[derive(Args, Debug)]
 pub(super) struct HostArgs {
-    /// Judge saved output: file, folder, sosreport, - for stdin (repeatable)
+    /// Judge saved output: a file, folder or sosreport, or - for stdin (repeatable)
     #[arg(long, value_name = "PATH")]
     pub(super) from: Vec<PathBuf>,
-    /// Run the reproducers on this kernel, in their own network namespaces
+    /// Run the reproducers on the running kernel, in their own network namespaces
     #[arg(long, conflicts_with = "from")]
     pub(super) probe: bool,
-    /// Judge only this bug, by its name, a CVE or a commit (repeatable)
+    /// Judge only this bug: a name, a CVE or a commit (repeatable)
     #[arg(long, value_name = "BUG")]
     pub(super) bug: Vec<BugId>,
-    /// Which bugs make the exit code 1
+    /// Exit with 1 if affected by these bugs
     #[arg(long, value_enum, default_value_t = FailOn::Fixable)]
     pub(super) fail_on: FailOn,
-    /// Folder of your own dossiers, added to the built-in ones
+    /// Add your own dossiers from this folder
     #[arg(long, value_name = "DIR", alias = "bugs")]
     pub(super) dossiers: Option<PathBuf>,
     #[command(flatten)]
@@ -276,7 +276,7 @@ pub(super) struct HostArgs {
 
 #[derive(Args, Debug)]
 pub(super) struct Doctor {
-    /// Output format
+    /// Print results in this format
     #[arg(long, value_enum, default_value_t = Format::Table)]
     pub(super) format: Format,
     #[command(flatten)]
@@ -287,7 +287,7 @@ pub(super) struct Doctor {
 pub(super) enum Controls {
     /// List the control kernels, their states, and which are built
     List(ControlsList),
-    /// Build missing control kernels; an interrupted build is resumed
+    /// Build missing control kernels, or resume an interrupted build
     Build(ControlsBuild),
 }
 
@@ -295,14 +295,14 @@ pub(super) enum Controls {
 pub(super) struct ControlsList {
     #[command(flatten)]
     pub(super) cache: Cache,
-    /// Output format
+    /// Print results in this format
     #[arg(long, value_enum, default_value_t = Format::Table)]
     pub(super) format: Format,
 }
 
 #[derive(Args, Clone, Debug)]
 pub(super) struct ControlsBuild {
-    /// Control kernels to build [default: all]
+    /// Names of the control kernels to build [default: all]
     #[arg(value_name = "NAME")]
     pub(super) names: Vec<String>,
     /// Build only for this line of releases (repeatable) [default: all]
@@ -311,15 +311,15 @@ pub(super) struct ControlsBuild {
     /// Build from this tree or tarball [default: Debian's packages]
     #[arg(long, value_name = "PATH")]
     pub(super) source: Option<PathBuf>,
-    /// Use only the cache, not the network
+    /// Use only the cache, never the network
     #[arg(long, conflicts_with = "refresh")]
     pub(super) offline: bool,
-    /// Use the newest source package
+    /// Use the newest source package, even if an older one was used before
     #[arg(long)]
     pub(super) refresh: bool,
     #[command(flatten)]
     pub(super) cache: Cache,
-    /// Output format
+    /// Print results in this format
     #[arg(long, value_enum, default_value_t = Format::Table)]
     pub(super) format: Format,
 }
@@ -328,19 +328,19 @@ pub(super) struct ControlsBuild {
 pub(super) struct BugsArgs {
     #[command(subcommand)]
     pub(super) command: Option<BugsCommand>,
-    /// Folder of your own dossiers, added to the built-in ones
+    /// Add your own dossiers from this folder
     #[arg(long, value_name = "DIR", global = true)]
     pub(super) dossiers: Option<PathBuf>,
-    /// Output format
+    /// Print results in this format
     #[arg(long, value_enum, default_value_t = Format::Table, global = true)]
     pub(super) format: Format,
 }
 
 #[derive(Debug, Subcommand)]
 pub(super) enum BugsCommand {
-    /// Tell what is known of one bug
+    /// Describe one bug
     Show {
-        /// Bug, by its name, a CVE or a commit
+        /// Name of the bug, a CVE or a commit
         bug: BugId,
     },
 }

@@ -1,4 +1,4 @@
-//! `backproof bugs`: what is known of the bugs.
+//! `backproof bugs`: the known bugs.
 
 use serde::Serialize;
 

@@ -145,7 +145,7 @@ pub(super) fn build(args: &ControlsBuild) -> Result<Exit, Stop> {
     // make and downloads end with the process.
     runtime.shutdown_background();
     let Some(outcome) = outcome else {
-        say("interrupted; the same command goes on where this one stopped");
+        say("interrupted; run the same command again to resume");
         return Ok(Exit::Interrupted);
     };
     let outcome = outcome.map_err(Stop::no_verdict)?;

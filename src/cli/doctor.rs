@@ -93,7 +93,7 @@ fn processors() -> Check {
     if cfg!(target_arch = "x86_64") {
         good("machine", format!("{seen}, Linux {}", host.kernel))
     } else {
-        limited("machine", seen, "guests are x86-64: on this processor they are emulated, which takes longer")
+        limited("machine", seen, "guests are x86-64, so this processor has to emulate them, which takes longer")
     }
 }
 
@@ -121,11 +121,11 @@ fn apt(store: &Store) -> Result<Check, Stop> {
 /// The compiler, which only `controls build` needs.
 fn compiler(store: &Result<Store, Stop>) -> Check {
     match control::toolchain() {
-        Err(error) => limited("compiler", format!("{error}"), "without it control kernels cannot be built"),
+        Err(error) => limited("compiler", format!("{error}"), "control kernels cannot be built without it"),
         Ok(toolchain) => match store {
             Ok(store) => {
-                let remedy = "free some space, or name another folder with --cache: it is what each line of control \
-                              kernels takes to be built";
+                let remedy = "free some space, or name another folder with --cache: each line of control kernels needs \
+                              it to be built";
                 let room = space("compiler", store.folder(), control::SOURCE_MIB + control::OBJECTS_MIB, remedy);
                 let seen = format!("{}; {}", toolchain.id, room.seen);
                 Check { seen: if room.health == Health::Good { toolchain.id } else { seen }, ..room }

@@ -45,7 +45,7 @@ pub(super) fn host(args: &HostArgs) -> Result<Exit, Stop> {
     ended(document.exit(), show(&document, args.output.format, args.output.style()))
 }
 
-/// What settles a question that the kernel's name and image leave open.
+/// The advice if the kernel's name and image leave the question open.
 const BY_PROBE: &str = "run the reproducers on it with --probe, or give its image to `backproof affected --boot`";
 
 /// Asks the witnesses that need no boot: about the kernel's name, and on this host about its image in /boot.
@@ -104,8 +104,7 @@ fn beside_livepatches(host: &HostFacts, bug: &Bug, findings: Vec<Finding>) -> Ve
     let mut functions = source.chain(bug.binary.iter().map(|signature| &signature.function));
     let is_patched = |function: &&String| host.livepatches.iter().flatten().any(|patch| patch.replaces(function));
     let Some(patched) = functions.find(is_patched) else { return findings };
-    let why =
-        format!("a live patch replaces {patched}, so the kernel is no longer what it was built as; --probe tells");
+    let why = format!("a live patch replaces {patched}, so the image doesn't show the running code; --probe does");
     findings.into_iter().map(|finding| Finding::unknown(finding.witness, why.clone())).collect()
 }
 

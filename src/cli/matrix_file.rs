@@ -1,4 +1,4 @@
-//! The matrix that a command is about, and its lock.
+//! The matrix of a command, and its lock.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -13,13 +13,13 @@ use crate::words::{BugId, KernelName};
 /// The default matrix, if there is no kernels.yaml.
 const BUILT_IN: &str = include_str!("../../kernels.yaml");
 
-/// What the default matrix is called in messages: no file has this name.
+/// The name of the built-in matrix in messages; no file has this name.
 const BUILT_IN_NAME: &str = "(built-in)";
 
 /// The matrix if no other is named.
 const MATRIX_FILE: &str = "kernels.yaml";
 
-/// The bugs that are known: the built-in ones, and those of the user's folder.
+/// The known bugs: the built-in ones, and those of the user's folder.
 pub(super) fn bugs(folder: Option<&Path>) -> Result<Bugs, Stop> {
     let bugs = Bugs::built_in();
     folder.map_or(Ok(bugs.clone()), |folder| bugs.with_folder(folder).map_err(Stop::usage))

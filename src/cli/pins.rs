@@ -29,7 +29,7 @@ impl Pins {
         Some(Self { matrix: matrix.path.clone(), sources: sources.collect() })
     }
 
-    /// Pins an obtained kernel if a file of it was trusted on first use. Returns what to tell the user.
+    /// Pins an obtained kernel if a file of it was trusted on first use. Returns a message for the user.
     pub(super) fn event(&self, event: &Event) -> Option<String> {
         let Event::Obtained(record) = event else { return None };
         let is_first = |from: &Provenance| matches!(from, Provenance::Fetched { vouched: Vouched::FirstUse, .. });
@@ -38,7 +38,7 @@ impl Pins {
         }
         let (name, path) = (&record.name, Lock::path_of(&self.matrix));
         if let Some(why) = &record.stale {
-            return Some(format!("{name}: trusted on first use, and not pinned, for it came earlier: {why}"));
+            return Some(format!("{name}: trusted on first use, but not pinned, because it was cached earlier: {why}"));
         }
         match self.pin(record) {
             Ok(true) => {
@@ -47,7 +47,7 @@ impl Pins {
                 Some(format!("{name}: trusted on first use, and pinned in {} from now on: {sums}", path.display()))
             }
             Ok(false) => None,
-            Err(error) => Some(format!("{name}: trusted on first use, and NOT pinned: {error:#}")),
+            Err(error) => Some(format!("{name}: trusted on first use, but NOT pinned: {error:#}")),
         }
     }
 
@@ -55,17 +55,17 @@ impl Pins {
     fn pin(&self, record: &KernelRecord) -> anyhow::Result<bool> {
         let Some(source) = self.sources.get(&record.name) else { return Ok(false) };
         let path = Lock::path_of(&self.matrix);
-        let _guard = Lock::guard(&self.matrix).with_context(|| format!("{} cannot be locked", path.display()))?;
+        let _guard = Lock::guard(&self.matrix).with_context(|| format!("cannot lock {}", path.display()))?;
         let mut lock = Lock::load(&path)?;
         match lock.kernels.get(&record.name).filter(|there| there.source == *source) {
             Some(there) if there.files == record.files => return Ok(false),
-            Some(_) => anyhow::bail!("another run has pinned other bytes in {} meanwhile", path.display()),
+            Some(_) => anyhow::bail!("another run has just pinned another file in {}", path.display()),
             None => {}
         }
         let (release, files) = (record.release.clone(), record.files.clone());
         let entry = Locked { source: source.clone(), when: host::now(), release, files };
         lock.kernels.insert(record.name.clone(), entry);
-        lock.save(&self.matrix).with_context(|| format!("{} cannot be written", path.display()))?;
+        lock.save(&self.matrix).with_context(|| format!("cannot write {}", path.display()))?;
         Ok(true)
     }
 }

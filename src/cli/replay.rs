@@ -111,7 +111,7 @@ impl Document for ReplayDocument {
     fn text(&self, style: Style) -> String {
         let mut text = String::new();
         for (now, then) in self.cells.iter().zip(&self.then) {
-            let same = if now.outcome == then.outcome { "as before" } else { "unlike before" };
+            let same = if now.outcome == then.outcome { "as before" } else { "different before" };
             let outcome = |cell: &Cell| match cell.judgement.qualifier() {
                 Some(qualifier) => format!("{} ({qualifier})", cell.outcome),
                 None => cell.outcome.to_string(),

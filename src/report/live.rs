@@ -91,9 +91,7 @@ impl Live {
                     self.tell(&record.kernel, &format!("boot-{} failed: {first}", record.number), false);
                 }
             }
-            Event::AcceleratorFellBack { why } => {
-                self.line(&format!("KVM is not usable here, going on with TCG: {why}"))
-            }
+            Event::AcceleratorFellBack { why } => self.line(&format!("KVM does not work here, using TCG: {why}")),
             Event::Judged { cell, .. } => {
                 if let (Some(ControlFault::Wrong), Some(complaint)) = (cell.control_fault(), cell.control_complaint()) {
                     self.line(&format!("THIS RUN'S VERDICTS CANNOT BE TRUSTED: {complaint}"));
@@ -221,7 +219,7 @@ mod tests {
     use crate::run::WireRecord;
 
     #[test]
-    fn a_kernel_s_line_has_the_words_of_the_table() {
+    fn line_of_a_kernel_has_the_words_of_the_table() {
         let mut live =
             Live { began: Instant::now(), screen: Screen::Lines, told: HashMap::new(), judged: HashMap::new() };
         for cell in [
@@ -245,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn one_cause_is_told_once_behind_its_cells() {
+    fn shared_reason_is_shown_once_after_its_cells() {
         let cell = |job: &str, word: &str, reason: Option<&str>| JudgedCell {
             job: job.to_owned(),
             word: word.to_owned(),

@@ -12,16 +12,16 @@ use crate::report::{GcDocument, Style, bytes, say};
 
 #[derive(Args, Debug)]
 pub(in crate::cli) struct Gc {
-    /// Remove files unused for longer than this: 12h, 30d, 8w
+    /// Remove files that were unused for this time: 12h, 30d, 8w
     #[arg(long, value_name = "AGE", value_parser = age)]
     older_than: Option<Duration>,
-    /// Shrink the cache to this size, longest unused first: 500M, 20G
+    /// Shrink the cache to this size, least recently used first: 500M, 20G
     #[arg(long, value_name = "SIZE", value_parser = size)]
     max_size: Option<u64>,
-    /// Only show what would be removed
+    /// Show what would be removed, but remove nothing
     #[arg(long)]
     dry_run: bool,
-    /// Output format
+    /// Print results in this format
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
     #[command(flatten)]

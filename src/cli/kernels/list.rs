@@ -1,4 +1,4 @@
-//! `backproof kernels list`: the kernels of a matrix, what they are locked to, and whether they are here.
+//! `backproof kernels list`: the kernels of a matrix, their locks, and whether they are cached.
 
 use std::io::{self, IsTerminal as _};
 
@@ -13,18 +13,18 @@ use crate::report::{KernelRow, KernelsDocument, LockedRow, Style};
 
 #[derive(Args, Debug)]
 pub(in crate::cli) struct List {
-    /// With --source: list only matching versions, such as '4.19.5*'
+    /// With --source: pattern of the versions to list, such as '4.19.5*'
     #[arg(value_name = "PATTERN", requires = "source")]
     pub(super) pattern: Option<String>,
     /// List this archive instead of the matrix
     #[arg(long, value_enum, conflicts_with_all = ["kernel", "tag"])]
     source: Option<Archive>,
-    /// With --source: use only the cache, not the network
+    /// With --source: use only the cache, never the network
     #[arg(long, requires = "source")]
     pub(super) offline: bool,
     #[command(flatten)]
     pub(super) which: Which,
-    /// Output format
+    /// Print results in this format
     #[arg(long, value_enum, default_value_t = Format::Table)]
     pub(super) format: Format,
     #[command(flatten)]
@@ -34,7 +34,7 @@ pub(in crate::cli) struct List {
 /// An archive that can be listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Archive {
-    /// Ubuntu's mainline builds, at BACKPROOF_MAINLINE or as the matrix says
+    /// Ubuntu's mainline builds, at the address in BACKPROOF_MAINLINE or the matrix
     Mainline,
 }
 

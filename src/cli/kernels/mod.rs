@@ -16,18 +16,18 @@ mod update;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Kernels {
-    /// List the kernels of a matrix with their locks, or what an archive has
+    /// List the kernels of a matrix with their locks, or the versions of an archive
     List(list::List),
     /// Resolve the kernels of a matrix again and update kernels.lock
     Update(update::Update),
-    /// Show the size of the cache, or remove files that were unused for long
+    /// Show the size of the cache, or remove unused files
     Gc(gc::Gc),
 }
 
-/// Which kernels are meant.
+/// The selected kernels.
 #[derive(Args, Debug)]
 struct Which {
-    /// Matrix of kernels [default: ./kernels.yaml, or the built-in one]
+    /// Read this matrix of kernels [default: ./kernels.yaml, or the built-in one]
     #[arg(long, value_name = "FILE")]
     matrix: Option<PathBuf>,
     /// Use only this kernel, plus any matched by --tag (repeatable)

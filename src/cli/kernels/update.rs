@@ -23,7 +23,7 @@ pub(in crate::cli) struct Update {
     /// Write the lock without asking
     #[arg(long)]
     yes: bool,
-    /// Output format
+    /// Print results in this format
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
     #[command(flatten)]
