@@ -47,7 +47,7 @@ fn fragments_are_named_compiled_in_and_present() {
 }
 
 #[test]
-fn a_control_names_only_lines_that_exist() {
+fn control_names_only_existing_lines() {
     let recipes = Recipes::built_in();
     let lines = recipes.controls().iter().flat_map(|control| &control.lines);
     assert!(lines.clone().all(|line| recipes.line(line).is_some()), "{:?}", lines.collect::<Vec<_>>());
@@ -57,7 +57,7 @@ fn a_control_names_only_lines_that_exist() {
 }
 
 #[test]
-fn a_patch_has_an_introduction_and_changes_only_the_network() {
+fn patch_is_introduced_and_changes_only_the_network() {
     for (line, file, text) in PATCHES {
         let (head, body) = text.split_once("\n--- a/").unwrap_or_else(|| panic!("{line}/{file}: no patch"));
         assert!(head.trim().len() > 80, "{line}/{file}: says too little");
@@ -69,7 +69,7 @@ fn a_patch_has_an_introduction_and_changes_only_the_network() {
 }
 
 #[test]
-fn a_control_lists_only_expectations_that_differ_from_stock() {
+fn control_lists_only_expectations_unlike_stock() {
     let recipes = Recipes::built_in();
     assert!(recipes.expect.values().all(|expected| matches!(expected, Expectation::State(_))));
     for control in recipes.controls() {
@@ -85,7 +85,7 @@ fn a_control_lists_only_expectations_that_differ_from_stock() {
 }
 
 #[test]
-fn a_control_differs_from_stock_and_from_every_other() {
+fn control_differs_from_stock_and_all_others() {
     let mut recipes = BTreeSet::new();
     for recipe in all() {
         let unlike = recipes.insert((&recipe.line.name, recipe.patch, recipe.config));
@@ -98,7 +98,7 @@ fn a_control_differs_from_stock_and_from_every_other() {
 }
 
 #[test]
-fn a_configuration_sets_each_symbol_once() {
+fn configuration_sets_each_symbol_once() {
     let mut symbols = BTreeSet::new();
     for line in CONFIG.lines().filter(|l| !l.is_empty()) {
         match setting(line) {
@@ -117,7 +117,7 @@ fn a_configuration_sets_each_symbol_once() {
 }
 
 #[test]
-fn the_last_line_for_a_symbol_wins() {
+fn last_line_for_a_symbol_wins() {
     let joined = join("# words\nCONFIG_A=y\n# CONFIG_B is not set\n\nCONFIG_C=1\nCONFIG_A=n\nCONFIG_B=y".lines());
     assert_eq!(joined, "# CONFIG_A is not set\nCONFIG_B=y\nCONFIG_C=1\n");
     let no_tun = all().find(|r| r.control.name.as_str() == "no-tun" && r.line.name == "6.1").unwrap();

@@ -12,7 +12,7 @@ fn names_become_folders_so_nothing_else_is_one() {
 }
 
 #[test]
-fn a_job_s_id_comes_back_from_its_text() {
+fn job_id_is_read_back_from_its_text() {
     for text in ["a-bug", "a-bug@large-queues", "a.b+c@d_e"] {
         assert_eq!(text.parse::<JobId>().map(String::from).as_deref(), Ok(text));
     }
@@ -23,7 +23,7 @@ fn a_job_s_id_comes_back_from_its_text() {
 }
 
 #[test]
-fn an_expectation_is_an_outcome_or_a_state() {
+fn expectation_is_an_outcome_or_a_state() {
     for name in Expectation::names() {
         assert!(Expectation::from_name(name).is_some(), "{name}");
     }

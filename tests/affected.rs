@@ -131,7 +131,7 @@ fn files_that_are_no_kernels_are_unknown_with_the_reason() {
 }
 
 #[test]
-fn what_is_not_there_is_bad_usage_and_costs_no_other_answer() {
+fn missing_path_is_bad_usage_but_others_are_answered() {
     let lab = Lab::new();
     for absent in [
         "./absent",
@@ -158,7 +158,7 @@ fn what_is_not_there_is_bad_usage_and_costs_no_other_answer() {
 }
 
 #[test]
-fn a_bug_that_nobody_repaired_is_said_and_closes_no_gate() {
+fn unfixed_bug_is_reported_without_exit_code_1() {
     let lab = Lab::new();
     for (args, code) in [
         (&["6.12.107"][..], 0),
@@ -183,7 +183,7 @@ fn a_bug_that_nobody_repaired_is_said_and_closes_no_gate() {
 }
 
 #[test]
-fn a_bug_goes_by_its_cve_and_its_commits_too() {
+fn bug_can_be_named_by_cve_and_commit() {
     let lab = Lab::new();
     for args in [
         &["--bug", "CVE-2019-11478", "4.19.57"][..],
@@ -209,7 +209,7 @@ fn a_bug_goes_by_its_cve_and_its_commits_too() {
 }
 
 #[test]
-fn kernels_in_unusual_wrappings_are_told_for_what_they_are() {
+fn kernels_in_unusual_files_are_recognised() {
     let lab = Lab::new();
     let gzip = |name: &str, bytes: &[u8]| {
         let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
@@ -308,7 +308,7 @@ fn metapackage_is_answered_as_its_kernel() {
 }
 
 #[test]
-fn an_image_is_judged_by_its_code_and_not_its_name() {
+fn image_is_judged_by_its_code_not_its_name() {
     let lab = Lab::with_matrix(include_str!("../kernels.yaml"));
     lab.run(&["controls", "build"]).ends_with(0);
     let controls: Value =

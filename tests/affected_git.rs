@@ -85,7 +85,7 @@ fn revisions_are_judged_by_history_and_remembered() {
 }
 
 #[test]
-fn git_fix_against_a_stall_is_told_first() {
+fn conflict_of_git_fix_and_stall_is_shown_first() {
     let lab = Lab::with_matrix(include_str!("../kernels.yaml"));
     lab.run(&["controls", "build"]).ends_with(0);
     history(&lab);
@@ -133,7 +133,7 @@ releases:
 "#;
 
 #[test]
-fn run_keeps_what_git_found_despite_bad_repositories() {
+fn run_keeps_git_findings_despite_bad_repositories() {
     let lab = Lab::new();
     let repository = history(&lab);
     let from = format!("file://{}", repository.display());

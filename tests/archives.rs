@@ -45,7 +45,7 @@ fn run(lab: &Lab, archive: &Archive, args: &[&str]) -> Ran {
 }
 
 #[test]
-fn an_archive_of_ones_own_is_asked_and_its_keyring_decides() {
+fn own_archive_is_used_and_its_keyring_decides() {
     let lab = Lab::new();
     let archive = Archive::new(&lab.path("archive"));
     // The system knows nothing of it.
@@ -86,7 +86,7 @@ fn an_archive_of_ones_own_is_asked_and_its_keyring_decides() {
 }
 
 #[test]
-fn a_host_of_another_distribution_is_told_once_what_is_needed() {
+fn other_distribution_gets_one_message_with_the_remedy() {
     let lab = Lab::with_matrix(
         "kernels:\n  - { name: a, apt: { package: linux-image-amd64, suite: bookworm } }\n  - { name: b, apt: { package: \
          linux-image-amd64, suite: trixie } }\n",

@@ -17,7 +17,7 @@ fn matrix(source: &str) -> String {
 }
 
 #[test]
-fn all_mistakes_of_a_matrix_are_told_before_anything_boots() {
+fn all_mistakes_of_a_matrix_are_reported_before_a_boot() {
     let lab = Lab::with_matrix("bugs: [no-such-bug]\nkernels:\n  - name: a b\n    aptt: x\n");
     let ran = lab.run(&["run"]);
     ran.ends_with(2).says(&["kernels.yaml:1:8", "no-such-bug", "kernels.yaml:3:11", "kernels.yaml:4:5", "aptt"]);
@@ -25,7 +25,7 @@ fn all_mistakes_of_a_matrix_are_told_before_anything_boots() {
 }
 
 #[test]
-fn unknown_kernels_bugs_and_tags_are_told_with_what_there_is() {
+fn unknown_names_are_reported_with_the_known_ones() {
     let lab = Lab::with_matrix(&debian_12(""));
     lab.run(&["run", "--kernel", "debian-21"]).ends_with(2).says(&["debian-21", "debian-12"]);
     lab.run(&["run", "--bug", "tcp-stall"]).ends_with(2).says(&["tcp-stall", "tcp-fragment-stall"]);
@@ -72,7 +72,7 @@ fn unwritable_results_folder_stops_the_run() {
 }
 
 #[test]
-fn without_a_qemu_that_works_the_run_says_what_to_install() {
+fn run_without_a_working_qemu_says_what_to_install() {
     let lab = Lab::with_matrix(&debian_12(""));
     lab.run(&["run", "--qemu", "/nonexistent/qemu"]).ends_with(3).says(&["/nonexistent/qemu", "qemu"]);
     let old = lab.write("qemu-old", "#!/bin/sh\necho 'QEMU emulator version 1.5.3 (Debian)'\n");
@@ -91,7 +91,7 @@ fn without_a_qemu_that_works_the_run_says_what_to_install() {
 
 /// A QEMU that something on the host ends, in each way that it can end.
 #[test]
-fn a_fault_of_the_host_is_never_the_image_s() {
+fn host_fault_is_never_blamed_on_the_image() {
     let lab = Lab::with_matrix(&matrix("image: bzImage"));
     lab.write("bzImage", image(&[Act::Console("hello".to_owned()), Act::Halt]));
     for (ends, reason) in [
@@ -112,7 +112,7 @@ fn a_fault_of_the_host_is_never_the_image_s() {
 }
 
 #[test]
-fn a_run_that_is_not_there_is_told() {
+fn missing_run_is_reported() {
     let lab = Lab::new();
     lab.run(&["report", "nosuch"]).ends_with(2).says(&["nosuch"]);
     lab.run(&["replay", "latest", "debian-12"]).ends_with(2).says(&["latest"]);

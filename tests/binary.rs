@@ -60,7 +60,7 @@ fn decides(finding: &Finding) -> bool {
 }
 
 #[test]
-fn every_kernel_of_the_matrix_is_judged_rightly_without_a_boot() {
+fn matrix_kernels_are_judged_correctly_without_a_boot() {
     let kernels = kernels(false);
     assert!(kernels.len() >= 3, "most of the matrix is gone");
     for (entry, image) in kernels {
@@ -72,7 +72,7 @@ fn every_kernel_of_the_matrix_is_judged_rightly_without_a_boot() {
 }
 
 #[test]
-fn every_control_kernel_is_judged_rightly_without_a_boot() {
+fn every_control_is_judged_correctly_without_a_boot() {
     Lab::with_matrix(include_str!("../kernels.yaml")).run(&["controls", "build"]).ends_with(0);
     let kernels = kernels(true);
     assert_eq!(kernels.len(), Recipes::built_in().pairs().count());
@@ -115,7 +115,7 @@ fn every_control_kernel_is_judged_rightly_without_a_boot() {
 
 /// A release is only a hint: it must not decide where the code could not be read.
 #[test]
-fn an_image_without_symbols_has_no_verdict_without_a_boot() {
+fn image_without_symbols_needs_a_boot_for_a_verdict() {
     let lab = Lab::with_matrix(include_str!("../kernels.yaml"));
     lab.run(&["controls", "build", "--line", "6.1"]).ends_with(0);
     let unreadable = kernels(true).into_iter().filter(|(entry, _)| entry.name.as_str().ends_with("-no-kallsyms"));
@@ -139,7 +139,7 @@ fn is_stock(entry: &KernelEntry, of: &KernelEntry) -> bool {
 }
 
 #[test]
-fn a_damaged_real_kernel_is_an_error_or_judged_rightly() {
+fn damaged_kernel_is_an_error_or_judged_correctly() {
     let kernels = kernels(false);
     let (_, image) = kernels.iter().find(|(entry, _)| entry.name.as_str() == "debian-12").expect("Debian 12");
     let whole = std::fs::read(image).expect("its image");

@@ -104,7 +104,7 @@ fn children() -> usize {
 }
 
 #[tokio::test]
-async fn a_guest_that_does_what_it_shall_finishes() {
+async fn well_behaved_guest_finishes() {
     for machine in [MachineType::Q35, MachineType::Pc] {
         let bench = Bench::new();
         let acts = [say(BANNER), tell(HELLO), tell(END), say("[    1.0] reboot: machine restart\r\n"), Act::Reset];
@@ -131,7 +131,7 @@ async fn a_guest_that_does_what_it_shall_finishes() {
 }
 
 #[tokio::test]
-async fn what_is_no_kernel_is_refused_at_once_with_its_reason() {
+async fn non_kernel_is_rejected_at_once_with_the_reason() {
     let bench = Bench::new();
     let deadlines = Deadlines::new(Accel::Tcg, HostLoad::now());
     let elf = std::fs::read(std::env::current_exe().expect("a name")).expect("this test");
@@ -147,7 +147,7 @@ async fn what_is_no_kernel_is_refused_at_once_with_its_reason() {
 }
 
 #[tokio::test]
-async fn a_panic_after_a_claimed_success_is_the_answer() {
+async fn panic_after_a_claimed_success_decides() {
     let panic = "[    2.0] Kernel panic - not syncing: too late\r\n";
     let boot = Bench::new().boot_acts(&[say(BANNER), tell(HELLO), tell(END), say(panic), Act::Reset]).await;
     let failure = boot.end.expect_err("a panic");
@@ -155,7 +155,7 @@ async fn a_panic_after_a_claimed_success_is_the_answer() {
 }
 
 #[tokio::test]
-async fn boot_sector_that_speaks_the_agent_s_words_has_no_verdict() {
+async fn boot_sector_that_imitates_the_agent_has_no_verdict() {
     let restart = say("[    1.0] reboot: machine restart\r\n");
     let stranger = |banner: &str| [say(banner), tell(HELLO), tell(END), restart.clone(), Act::Reset];
     for (image_says, banner) in [(Some("6.1.0"), BANNER), (None, "starting\r\n")] {
@@ -192,7 +192,7 @@ async fn guest_whose_qemu_was_stopped_has_no_verdict() {
 }
 
 #[tokio::test]
-async fn a_sudden_reset_and_rubbish_are_told_apart() {
+async fn sudden_reset_differs_from_garbage() {
     let line = "x".repeat(1000);
     let cases: [(&str, Vec<Act>, FailureKind); 3] = [
         ("reset", vec![say(BANNER), Act::Reset], FailureKind::Reset),
@@ -212,7 +212,7 @@ async fn a_sudden_reset_and_rubbish_are_told_apart() {
 }
 
 #[tokio::test]
-async fn a_silent_hang_ends_at_its_deadline_and_leaves_no_process() {
+async fn silent_hang_ends_at_its_deadline_without_a_process() {
     let bench = Bench::new();
     let spec = bench.spec(&tiny_kernel::image(&[say(BANNER), Act::Halt]));
     let usual = Deadlines::new(Accel::Tcg, HostLoad::now());
@@ -227,7 +227,7 @@ async fn a_silent_hang_ends_at_its_deadline_and_leaves_no_process() {
 }
 
 #[tokio::test]
-async fn a_boot_that_is_dropped_leaves_no_process() {
+async fn dropped_boot_leaves_no_process() {
     let bench = Bench::new();
     let spec = bench.spec(&tiny_kernel::image(&[say(BANNER), Act::Halt]));
     let deadlines = Deadlines::new(Accel::Tcg, HostLoad::now());
@@ -251,7 +251,7 @@ async fn a_boot_that_is_dropped_leaves_no_process() {
 
 /// Whatever /dev/kvm is on this host: absent, usable, or of the kind that opens and cannot run a guest.
 #[tokio::test]
-async fn auto_boots_the_guest_whatever_kvm_can_do() {
+async fn auto_boots_the_guest_with_or_without_kvm() {
     let bench = Bench::new();
     let acts = [say(BANNER), tell(HELLO), tell(END), say("reboot: machine restart\r\n"), Act::Reset];
     let spec = bench.spec(&tiny_kernel::image(&acts));

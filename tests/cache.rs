@@ -96,7 +96,7 @@ fn until(what: &str, mut is_so: impl FnMut() -> bool) {
 }
 
 #[test]
-fn what_a_running_guest_was_booted_from_stays_until_it_ends() {
+fn files_of_a_running_guest_stay_until_it_ends() {
     let world = World::new();
     world.lab.write("bzImage", image(&[Act::Console("waiting".to_owned()), Act::Halt]));
     world.lab.write("kernels.yaml", "kernels: [{ name: a, image: bzImage, timeout: 60s }]");
@@ -234,7 +234,7 @@ fn full_disk_is_named_and_the_cache_recovers() {
 }
 
 #[test]
-fn a_cache_on_a_read_only_mount_is_read_and_not_written() {
+fn cache_on_a_read_only_mount_is_never_written() {
     let world = World::new().with_package();
     world.run(&["affected", "linux.deb"]);
     let before = files(&world.cache().join("blobs")).len();
@@ -256,7 +256,7 @@ fn a_cache_on_a_read_only_mount_is_read_and_not_written() {
 }
 
 #[test]
-fn without_a_limit_gc_tells_what_there_is_and_removes_nothing() {
+fn gc_without_a_limit_only_lists_the_cache() {
     let world = World::new().with_package();
     world.run(&["affected", "linux.deb"]);
     world.age();
@@ -277,7 +277,7 @@ fn without_a_limit_gc_tells_what_there_is_and_removes_nothing() {
 }
 
 #[test]
-fn a_variable_that_is_set_to_nothing_is_not_set() {
+fn empty_variable_counts_as_unset() {
     let world = World::new().with_package();
     world.run(&["affected", "linux.deb"]);
     let from = format!("{}::", world.cache().display());

@@ -24,7 +24,7 @@ fn shown<'a>(cell: &'a Value, check: &str) -> &'a Value {
 }
 
 #[test]
-fn every_control_kernel_is_judged_rightly_under_every_profile() {
+fn controls_are_judged_correctly_under_every_profile() {
     let lab = lab();
     let (ran, document) = lab.judge(&["--tag", "control", "--profile", "all"]);
     let cells = document["cells"].as_array().expect("cells");
@@ -68,7 +68,7 @@ fn every_control_kernel_is_judged_rightly_under_every_profile() {
 }
 
 #[test]
-fn a_control_that_is_judged_wrongly_spoils_the_run() {
+fn wrongly_judged_control_invalidates_the_run() {
     // A good kernel that is said to be broken stands for a verifier that cannot see the bug.
     let matrix = debian_12("    tags: [control]\n    expect: { tcp-fragment-stall: affected }\n");
     let lab = Lab::with_matrix(&matrix);

@@ -49,7 +49,7 @@ fn text<'a>(subject: &'a Value, field: &str) -> &'a str {
 }
 
 #[test]
-fn an_address_is_answered_like_the_file_that_lies_there() {
+fn address_is_answered_like_its_file() {
     let (lab, server, package) = (Lab::new(), Server::new(), stalling_package(1000));
     let address = server.on("/linux-image.deb", [Answer::file(package.clone(), "\"1\"")]);
     let file = lab.write("here.deb", &package);
@@ -92,7 +92,7 @@ fn an_address_is_answered_like_the_file_that_lies_there() {
 }
 
 #[test]
-fn a_transfer_that_was_killed_goes_on_where_it_ended() {
+fn killed_transfer_is_resumed() {
     let (lab, server, package) = (Lab::new(), Server::new(), stalling_package(3_000_000));
     let file = Answer::file(package.clone(), "\"1\"");
     let address = server.on("/a.deb", [file.clone().stall_after(2_000_000), file]);
@@ -211,7 +211,7 @@ fn https_is_verified_and_never_downgraded() {
 }
 
 #[test]
-fn a_proxy_of_the_environment_is_used_and_one_for_others_is_not() {
+fn only_the_matching_proxy_of_the_environment_is_used() {
     let (lab, proxy, package) = (Lab::new(), Server::new(), stalling_package(1000));
     // A proxy is asked for the whole address.
     proxy.on("http://kernel.example/a.deb", [Answer::ok(package.clone())]);

@@ -86,7 +86,7 @@ fn saved_host_report_fits_a_hundred_columns() {
 }
 
 #[test]
-fn junk_and_missing_files_are_refused() {
+fn junk_and_missing_files_are_rejected() {
     let lab = Lab::new();
     lab.write("junk", [0xff; 4096]);
     lab.run(&["host", "--from", "junk"]).ends_with(2).says(&["junk", "netstat -s"]);

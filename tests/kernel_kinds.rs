@@ -20,7 +20,7 @@ fn image() -> PathBuf {
 }
 
 #[test]
-fn what_a_kernel_was_built_without_is_a_skip_with_the_reason() {
+fn missing_kernel_option_is_a_skip_with_the_reason() {
     let image = image();
     let all = ["TUN", "NET_NS", "INET", "SYN_COOKIES", "SERIAL_8250", "SERIAL_8250_CONSOLE"];
     for (lacks, skips_stall) in [("SYN_COOKIES", false), ("TUN", true), ("SERIAL_8250_CONSOLE", true)] {
@@ -62,7 +62,7 @@ fn missing_tun_driver_is_found_in_the_guest() {
 }
 
 #[test]
-fn a_kernel_that_panics_is_an_error_in_the_kernels_own_words() {
+fn panicking_kernel_is_an_error_with_its_own_message() {
     let lab = Lab::with_matrix(&debian_12("    cmdline: rdinit=/nonexistent root=/dev/none\n"));
     let (ran, document) = lab.judge(&[]);
     ran.ends_with(3);

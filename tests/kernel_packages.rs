@@ -130,7 +130,7 @@ fn inner_process_reports_what_it_obtains() {
 }
 
 #[test]
-fn a_host_without_apt_or_without_network_is_told_what_to_do() {
+fn host_without_apt_or_network_gets_a_remedy() {
     let world = World::new();
     let said = without(Command::new("/usr/bin/env").arg("PATH=/nonexistent"), world.folder.path());
     assert!(said.contains("cannot find apt-config") && said.contains("install apt"), "{said}");

@@ -74,7 +74,7 @@ fn qemu_dies_with_a_killed_controller() {
 }
 
 #[test]
-fn ctrl_c_stops_the_guests_and_keeps_what_there_is() {
+fn ctrl_c_stops_the_guests_and_keeps_finished_results() {
     for signal in [Signal::SIGINT, Signal::SIGTERM] {
         let lab = Lab::with_matrix(&debian_12(""));
         let (child, qemu) = start(&lab);
@@ -89,7 +89,7 @@ fn ctrl_c_stops_the_guests_and_keeps_what_there_is() {
 }
 
 #[test]
-fn a_reader_that_goes_away_is_no_error() {
+fn closed_reader_is_not_an_error() {
     let lab = Lab::with_matrix(&debian_12(""));
     lab.judge(&[]).0.ends_with(0);
     let mut child = lab.command(&["report"]).stdout(Stdio::piped()).spawn().expect("it starts");

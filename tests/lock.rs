@@ -110,7 +110,7 @@ fn locked_kernel_stays_while_its_suite_moves() {
 }
 
 #[test]
-fn an_entry_of_another_source_counts_no_more() {
+fn lock_entry_of_another_source_is_ignored() {
     let world = World::new();
     world.archive.publish("6.1.0-1");
     world.run(&["kernels", "update", "--yes"]).ends_with(0);
@@ -156,7 +156,7 @@ fn changed_local_file_is_an_error_with_both_sums() {
 }
 
 #[test]
-fn a_damaged_lock_and_the_built_in_matrix_are_told_what_to_do() {
+fn damaged_lock_and_built_in_matrix_get_a_remedy() {
     let world = World::new();
     world.lab.write("kernels.lock", "version: 1\nkernels:\n  - name: moving\n    files: [{ sha256: x }]\n");
     world.run(&["run"]).ends_with(2).says(&["kernels.lock:3:5", "bad sha256 `x`", "mistakes in kernels.lock"]);
@@ -213,7 +213,7 @@ fn first_use_pins_the_file_for_later_runs() {
 }
 
 #[test]
-fn what_another_cache_knows_of_a_suite_is_enough_offline() {
+fn suite_in_another_cache_is_enough_offline() {
     let world = World::new();
     let first = world.archive.publish("6.1.0-1");
     world.kernel(&[]);
@@ -300,7 +300,7 @@ fn lock_in_a_folder_with_a_space_works_from_anywhere() {
 }
 
 #[test]
-fn an_optional_kernel_that_has_gone_is_a_skip_under_locked_too() {
+fn optional_kernel_that_is_gone_is_skipped_if_locked() {
     let world = World::new();
     world.archive.publish("6.1.0-1");
     let gone = "{ package: linux-image-gone, suite: sid }";

@@ -162,7 +162,7 @@ fn debian_12() -> Kernel {
 }
 
 #[test]
-fn mainline_build_is_judged_by_what_it_boots_as() {
+fn mainline_build_is_judged_by_its_booted_release() {
     let kernel = debian_12();
     let lab = Lab::with_matrix(&format!(
         "bugs: [{STALL}]\nkernels: [{{ name: build, mainline: {REAL_VERSION}, optional: true }}]\n"

@@ -84,7 +84,7 @@ fn id(bug: &str, mutation: Option<Mutation>) -> String {
 }
 
 #[tokio::test]
-async fn a_reproducer_in_faulty_surroundings_never_says_a_wrong_word() {
+async fn reproducer_in_a_faulty_environment_is_never_wrong() {
     let (mut wrong, mut unjudged) = (Vec::new(), Vec::new());
     let controls = ["stock", "stall-break", "syn-cookie-strict", "zero-window-break"];
     let of_line = |line| controls.into_iter().map(move |name| control(line, name));

@@ -125,7 +125,7 @@ fn forged_report_of_another_bug_is_not_believed() {
 }
 
 #[test]
-fn a_user_s_program_runs_under_a_profile_s_sysctls() {
+fn own_program_runs_under_the_sysctls_of_a_profile() {
     let lab = lab(&["sees-sack"], "profiles: [{ name: no-sack, sysctls: { net.ipv4.tcp_sack: 0 } }]\n");
     let (_, document) = lab.judge(&["--profile", "all"]);
     let outcome = |profile: &str| {
@@ -139,7 +139,7 @@ fn a_user_s_program_runs_under_a_profile_s_sysctls() {
 }
 
 #[test]
-fn what_cannot_run_in_a_guest_is_refused_before_anything_boots() {
+fn unrunnable_program_is_rejected_before_a_boot() {
     let lab = Lab::with_matrix("kernels: [{ name: a, image: there-is-none }]\n");
     lab.write("bugs/script", "#!/bin/sh\nexit 0\n");
     for (bug, program) in [("dynamic", "/bin/sh"), ("a-script", "script"), ("gone", "gone")] {

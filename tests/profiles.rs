@@ -120,7 +120,7 @@ kernels:
 }
 
 #[test]
-fn bad_profile_is_told_before_anything_boots() {
+fn bad_profile_is_reported_before_a_boot() {
     let lab = lab();
     let unknown = lab.run(&["run", "--profile", "no-sak"]);
     unknown.ends_with(2).says(&["no profile `no-sak`", "did you mean `no-sack`?"]);

@@ -37,7 +37,7 @@ fn module(modinfo: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn an_old_layout_becomes_a_kernel_whatever_compresses_it() {
+fn old_layout_becomes_a_kernel_in_every_compression() {
     let lab = Lab::new();
     let (image, tun) = (image(), module(b"name=tun\0depends=\0"));
     let xz = liblzma::encode_all(&tun[..], 6).expect("xz");

@@ -91,7 +91,7 @@ fn agrees(finding: &Finding, expected: Expectation) -> bool {
 }
 
 #[test]
-fn the_source_of_every_control_says_what_the_control_is() {
+fn source_of_every_control_shows_its_state() {
     let recipes = Recipes::built_in();
     let mut named = 0;
     for (line, tree) in trees() {

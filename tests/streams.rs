@@ -83,7 +83,7 @@ fn no_stream_that_cannot_be_written_changes_an_exit_code() {
 
 /// One guest, a log that is full, and a disk for results that is full before the guest has said much.
 #[test]
-fn a_verdict_is_kept_where_the_log_and_the_disk_are_full() {
+fn verdict_is_kept_if_log_and_disk_are_full() {
     let lab = Lab::with_matrix(&debian_12(""));
     let Some(disk) = SmallDisk::mount(&lab.path("results"), "size=112k") else {
         eprintln!("SKIPPED: only root can mount a small file system");

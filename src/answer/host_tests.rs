@@ -46,7 +46,7 @@ fn exit_code_is_the_kernels_verdict_not_the_traces() {
 }
 
 #[test]
-fn nothing_bites_on_a_kernel_without_the_bug() {
+fn kernel_without_the_bug_is_never_bitten() {
     let bug: BugId = "tcp-fragment-stall".parse().expect("a name");
     let remedies =
         || vec!["to remove the bug, boot a kernel with the fix, or load a live patch that has it".to_owned()];

@@ -64,7 +64,7 @@ fn reported_stuck_connection_is_silent() {
 }
 
 #[test]
-fn error_gives_errno_and_truncation_is_refused() {
+fn error_gives_errno_and_truncation_is_rejected() {
     let mut sockets = Sockets::new(SocketSource::SockDiag);
     let error = parse(&message(ERROR, 0, &(-2_i32).to_ne_bytes()), &mut sockets).expect_err("an errno");
     assert_eq!(error.raw_os_error(), Some(2));
@@ -102,14 +102,14 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 
     #[test]
-    fn arbitrary_bytes_are_parsed_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+    fn arbitrary_bytes_are_parsed_or_rejected(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
         let _ = parse(&bytes, &mut Sockets::new(SocketSource::SockDiag));
         let _ = parse(&message(BY_FAMILY, 0, &bytes), &mut Sockets::new(SocketSource::SockDiag));
         let _ = connection(&bytes);
     }
 
     #[test]
-    fn damaged_answer_is_parsed_or_refused(at in 0_usize..250, value in any::<u8>()) {
+    fn damaged_answer_is_parsed_or_rejected(at in 0_usize..250, value in any::<u8>()) {
         let mut bytes = message(BY_FAMILY, 0, &stuck());
         let at = at % bytes.len();
         bytes[at] = value;

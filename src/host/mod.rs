@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn files_are_read_to_a_limit_and_devices_refused() {
+    fn files_are_read_to_a_limit_and_devices_rejected() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let path = folder.path().join("file");
         std::fs::write(&path, b"12\xff45").expect("written");

@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn hidden_processes_are_told_with_the_reason() {
+    fn hidden_processes_are_reported_with_the_reason() {
         let view = |pid_namespace| ProcView { own_pid: 20, pid_namespace };
         let first = Some(FIRST_PID_NAMESPACE);
         let all = [process(1, None, Some(7)), process(20, Some(100), Some(7))];
@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn empty_or_missing_proc_is_told() {
+    fn empty_or_missing_proc_is_reported() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         for proc in [folder.path().to_owned(), folder.path().join("absent")] {
             let NamespaceSearch { found, unseen } = find(&proc);

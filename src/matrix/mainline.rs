@@ -157,7 +157,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_version_is_a_folder_s_name_and_nothing_else() {
+    fn version_is_exactly_the_name_of_a_folder() {
         // The numbers as in packages that people have linked to: 4.14.120-0414120, 5.2.0-050200rc4, 4.3.0-040300.
         for (text, numbers) in [
             ("v4.19.57", "4.19.57-041957"),
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn an_archive_is_a_folder_of_a_web_server() {
+    fn archive_is_a_folder_of_a_web_server() {
         for (text, address) in [
             ("https://kernel.ubuntu.com/mainline/", "https://kernel.ubuntu.com/mainline/"),
             ("http://[::1]:8080/m", "http://[::1]:8080/m/"),
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fingerprint_is_read_as_it_is_printed() {
+    fn fingerprint_is_read_as_printed() {
         let digits = "0123456789ABCDEF0123456789ABCDEF01234567";
         for good in [digits, "0123 4567 89AB CDEF 0123  4567 89AB CDEF 0123 4567", &digits.to_lowercase()] {
             assert_eq!(good.parse::<Fingerprint>().as_ref().map(Fingerprint::as_str), Ok(digits));

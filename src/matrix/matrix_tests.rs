@@ -20,7 +20,7 @@ fn all_bugs() -> [BugId; 3] {
 }
 
 #[test]
-fn the_default_matrix_is_a_matrix() {
+fn default_matrix_is_valid() {
     let matrix = good(include_str!("../../kernels.yaml"), "kernels.yaml");
     let by_default = matrix.select(&[], &[], &[]).unwrap_or_else(|error| panic!("{error}"));
     let names: Vec<_> = by_default.kernels.iter().map(|k| k.name.as_str()).collect();
@@ -53,7 +53,7 @@ fn default_matrix_has_every_control_and_runs_none() {
 }
 
 #[test]
-fn a_control_of_another_line_is_a_mistake() {
+fn control_of_another_line_is_a_mistake() {
     let text = "kernels: [{ name: a, control: { name: stock-small-smp, line: \"6.12\" } }]\n";
     let problems = parse(text, Path::new("m.yaml"), &Bugs::built_in()).map(|_| ()).unwrap_err().to_string();
     assert!(problems.contains("line 6.12 has no control `stock-small-smp`"), "{problems}");
@@ -81,7 +81,7 @@ kernels:
 }
 
 #[test]
-fn a_matrix_names_bugs_by_their_cves_and_commits_too() {
+fn matrix_names_bugs_by_cve_and_commit_too() {
     let matrix = good(
         "bugs: [CVE-2019-11478, 9721e709fa68]\nexpect: { cve-2019-11478: fail }\n\
              kernels: [{ name: a, tree: b, bugs: [f070ef2ac667] }, { name: c, tree: d }]\n",
@@ -97,7 +97,7 @@ fn a_matrix_names_bugs_by_their_cves_and_commits_too() {
 }
 
 #[test]
-fn every_example_of_the_reference_is_a_matrix() {
+fn every_example_of_the_reference_is_valid() {
     let examples: Vec<_> = include_str!("../../docs/matrix.md").split("```yaml\n").skip(1).collect();
     assert!(examples.len() >= 5);
     for example in examples {
@@ -106,7 +106,7 @@ fn every_example_of_the_reference_is_a_matrix() {
 }
 
 #[test]
-fn the_reference_names_every_key() {
+fn reference_lists_every_key() {
     let reference = include_str!("../../docs/matrix.md");
     for key in check::KEYS.iter().chain(&kernels::KEYS).chain(&profile::KEYS) {
         assert!(reference.contains(&format!("`{key}`")), "{key}");
@@ -230,13 +230,13 @@ fn default_matrix_has_mainline_boundaries_and_runs_none() {
 }
 
 #[test]
-fn a_matrix_without_bugs_looks_for_all_that_are_known() {
+fn matrix_without_bugs_looks_for_all_known_ones() {
     let matrix = good("kernels: [{ name: a, tree: linux }]", "m.yaml");
     assert_eq!(matrix.kernels[0].bugs, all_bugs());
 }
 
 #[test]
-fn a_byte_order_mark_and_windows_line_ends_are_read() {
+fn byte_order_mark_and_windows_line_ends_are_read() {
     let matrix = good("\u{feff}kernels:\r\n  - name: a\r\n    tree: linux\r\n", "m.yaml");
     assert_eq!(matrix.kernels[0].source, Source::Tree("./linux".into()));
 }

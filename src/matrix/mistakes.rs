@@ -39,7 +39,7 @@ fn every_mistake_in_the_table_is_reported_word_for_word() {
 }
 
 #[test]
-fn a_long_list_of_mistakes_is_cut_and_counted() {
+fn long_list_of_mistakes_is_cut_and_counted() {
     let text = "kernels:\n".to_owned() + &"  - linux\n".repeat(1000);
     let problems = read(&text).err();
     let kept = problems.as_ref().map(|p| (p.problems.len(), p.more));
@@ -49,7 +49,7 @@ fn a_long_list_of_mistakes_is_cut_and_counted() {
 }
 
 #[test]
-fn a_hostile_megabyte_is_refused_before_it_is_read_to_its_end() {
+fn hostile_megabyte_is_rejected_before_its_end() {
     let fill =
         |start: &str, piece: &str| start.to_owned() + &piece.repeat((super::FILE_MAX - start.len()) / piece.len());
     for (text, expected) in [
@@ -69,7 +69,7 @@ fn a_hostile_megabyte_is_refused_before_it_is_read_to_its_end() {
 }
 
 #[test]
-fn bytes_that_are_not_printable_text_are_pointed_at() {
+fn unprintable_bytes_are_reported_with_their_place() {
     let kernel = "kernels:\n  - name: a\n    tree: linux\n";
     for (text, expected) in [
         // The parser would end here, and the second kernel would be missing silently.
@@ -93,7 +93,7 @@ fn bytes_that_are_not_printable_text_are_pointed_at() {
 }
 
 #[test]
-fn a_file_that_cannot_be_a_matrix_is_refused_as_a_whole() {
+fn file_that_is_no_matrix_is_rejected_as_a_whole() {
     let load = |path: &str| super::load(Path::new(path), &Bugs::built_in()).map_err(|p| p.to_string());
     let missing = load("there-is-no-such-file.yaml");
     assert!(

@@ -36,7 +36,7 @@ fn named_profiles_are_chosen_in_order() {
 }
 
 #[test]
-fn an_unknown_profile_is_told_with_what_there_is() {
+fn unknown_profile_is_reported_with_the_known_ones() {
     let matrix = matrix(MATRIX, Path::new("m.yaml"));
     let said = choose(&matrix, &["no-sak", "x"]).expect_err("unknown").to_string();
     assert!(said.contains("no profile `no-sak` in m.yaml or a bug's dossier: did you mean `no-sack`?"), "{said}");
@@ -81,7 +81,7 @@ kernels: [{ name: a, tree: linux }]
 }
 
 #[test]
-fn a_profile_that_is_to_mitigate_needs_a_sysctl_that_is_applied() {
+fn mitigating_profile_needs_an_applied_sysctl() {
     let folder = tempfile::tempdir().expect("a folder");
     let text = "
 profiles:
@@ -98,7 +98,7 @@ kernels: [{ name: a, tree: linux }]
 }
 
 #[test]
-fn two_command_lines_that_are_too_long_together_are_refused() {
+fn command_lines_too_long_together_are_rejected() {
     let long = "a".repeat(fields::CMDLINE_MAX / 2 + 1);
     let text =
         format!("profiles: [{{ name: p, cmdline: {long} }}]\nkernels: [{{ name: a, tree: l, cmdline: {long} }}]");
@@ -108,7 +108,7 @@ fn two_command_lines_that_are_too_long_together_are_refused() {
 }
 
 #[test]
-fn every_dossier_s_mitigation_is_a_profile_for_its_bug() {
+fn mitigation_of_a_dossier_is_a_profile_for_its_bug() {
     for profile in Bugs::built_in().profiles() {
         assert_eq!(profile.bugs.len(), 1, "{}", profile.name);
         assert!(profile.says.is_some_and(|says| says.ends_with('.')), "{}", profile.name);

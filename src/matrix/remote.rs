@@ -187,7 +187,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_is_http_and_gives_nothing_away() {
+    fn address_is_http_and_has_no_user_name() {
         for (text, read) in [
             ("https://kernel.example/a.deb", "https://kernel.example/a.deb"),
             ("http://127.0.0.1:8080/a?b=c", "http://127.0.0.1:8080/a?b=c"),
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_on_the_command_line_may_bring_its_sum() {
+    fn address_on_the_command_line_may_have_a_sha256() {
         let sum = "a1".repeat(32);
         let read = |text: &str| Remote::parse(text).map(|remote| (remote.address.to_string(), remote.pin));
         let plain = "https://kernel.example/a.deb".to_owned();
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sum_may_be_written_in_capitals() {
+    fn sha256_may_be_uppercase() {
         let sum = "ABCDEF0123456789".repeat(4);
         assert_eq!(pin(&sum).map(|pin| pin.as_str().to_owned()), Ok(sum.to_lowercase()));
         assert_eq!(pin("trust-on-first-use"), Ok(Pin::TrustOnFirstUse));

@@ -128,7 +128,7 @@ kernels:
     }
 
     #[test]
-    fn kernels_are_chosen_by_name_or_tag_and_opt_in_ones_only_then() {
+    fn opt_in_kernels_run_only_if_named_or_tagged() {
         for (kernels, bugs, tags, chosen) in [
             (&[][..], &[][..], &[][..], "debian-11 debian-12"),
             (&["debian-12"], &[], &[], "debian-12"),
@@ -145,7 +145,7 @@ kernels:
     }
 
     #[test]
-    fn unknown_names_are_all_named_with_what_there_is() {
+    fn all_unknown_names_are_reported_with_the_known_ones() {
         let said = choose(MATRIX, &["debian-13", "v5"], &["tcp-stall"], &["contrl"]);
         let expected = "\
 no kernel `debian-13` in m.yaml: did you mean `debian-11`?
@@ -156,7 +156,7 @@ no kernel in m.yaml has the tag `contrl`: did you mean `control`?";
     }
 
     #[test]
-    fn a_choice_that_leaves_nothing_says_why() {
+    fn empty_selection_says_why() {
         let only_controls = "opt-in: [c]\nkernels: [{ name: a, tree: a, tags: [c] }]";
         for (matrix, kernels, bugs, tags, expected) in [
             (

@@ -7,7 +7,7 @@ use url::Url;
 use super::*;
 
 #[test]
-fn a_source_is_shown_in_one_line_and_written_under_one_key() {
+fn source_is_shown_in_one_line_and_written_under_one_key() {
     let apt = |suite: Option<&str>, archive| Source::Apt {
         package: "linux-image".into(),
         suite: suite.map(str::to_owned),
@@ -65,7 +65,7 @@ fn a_source_is_shown_in_one_line_and_written_under_one_key() {
 }
 
 #[test]
-fn a_folder_whose_name_is_not_utf_8_can_still_be_written() {
+fn folder_name_that_is_not_utf_8_can_be_written() {
     let source = Source::Tree(PathBuf::from(OsStr::from_bytes(b"linux\xff")));
     assert_eq!(serde_json::to_value(&source).ok(), Some(json!({"tree": "linux\u{fffd}"})));
 }

@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_setting_is_told_with_its_place() {
+    fn line_without_a_setting_is_reported_with_its_place() {
         let said = read(
             b"net.ipv4.tcp_sack 0\n  x = 1\nnet.core.a =\nnet.core.b = 1\x07\nnet.core.c = \xe9\n\xe9.f = 1\n",
             Path::new("a.conf"),

@@ -179,7 +179,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_place_counts_lines_and_characters_from_one() {
+    fn place_counts_lines_and_characters_from_one() {
         for (text, bytes, line, column, under) in [
             ("a: b", 3..4, 1, 4, "b"),
             ("a: b\nc: d\n", 8..9, 2, 4, "d"),
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_the_text_is_a_place_too() {
+    fn end_of_the_text_is_a_place_too() {
         for text in ["", "a", "a\n", "a\r\n", "é"] {
             let place = Text::new(text).place(&(text.len()..text.len()));
             assert_eq!(place.caret.len(), 1, "{text:?}");
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_line_is_cut_around_the_mistake() {
+    fn long_line_is_cut_around_the_mistake() {
         let text = format!("{}X{}", "a".repeat(5000), "b".repeat(5000));
         let place = Text::new(&text).place(&(5000..5001));
         assert!(place.snippet.chars().count() <= SHOWN + 2);
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_shown_can_steer_a_terminal() {
+    fn shown_text_cannot_control_a_terminal() {
         let place = Text::new("\u{1b}[31m\u{202e}x").place(&(0..1));
         assert_eq!(place.snippet, "\u{fffd}[31m\u{fffd}x");
         assert_eq!(quote("a\u{1b}\nb'\""), "`a\\u{1b}\\nb'\"`");
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_choice_gets_a_suggestion_or_a_short_list() {
+    fn wrong_choice_gets_a_suggestion_or_a_short_list() {
         let kernels: Vec<String> = (1..=60).map(|n| format!("v4.19.{n}")).collect();
         let kernels = || kernels.iter().map(String::as_str);
         assert_eq!(expected_one_of("v4.19.7", ["v4.19.57", "debian-12"]), "did you mean `v4.19.57`?");

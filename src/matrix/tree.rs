@@ -308,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_knows_the_bytes_it_was_read_from() {
+    fn text_knows_the_bytes_it_was_read_from() {
         for text in [
             "a: b\nc: [d, e, {f: g}]\n",
             "a: b\r\nc:\r\n  - d\r\n",
@@ -323,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn quoted_text_is_text_and_only_the_plain_words_are_nothing() {
+    fn only_plain_null_words_are_null() {
         for (text, describes) in [
             ("''", "\"\""),
             ("'null'", "`null`"),

@@ -114,7 +114,7 @@ fn cell_has_one_reason_and_one_advice_without_explain() {
 }
 
 #[test]
-fn one_cause_of_many_cells_is_told_once() {
+fn shared_reason_of_many_cells_is_shown_once() {
     let died = |kernel, bug| cell(kernel, bug, "pass", Boots::Broke("panic: no init found".to_owned()));
     let cells = vec![
         died("a", "one"),
@@ -177,7 +177,7 @@ fn agreeing_witnesses_are_named_and_others_quoted() {
 }
 
 #[test]
-fn warnings_and_advice_are_told_once_for_equal_cells() {
+fn warnings_and_advice_are_shown_once_for_equal_cells() {
     let good = Finding { states: StateSet::not_affected(), ..Finding::unknown(Witness::Runtime, "it ran") };
     let passed = Boots::Showed(Finding { strength: Strength::Strong, ..good });
     let advice = |kind, says: &str| Advice { kind, says: says.to_owned() };
@@ -301,7 +301,7 @@ fn many_kernels_and_profiles_fit_100_columns() {
 }
 
 #[test]
-fn wrong_control_is_told_first() {
+fn wrong_control_is_shown_first() {
     let wrong = cell("control-fixed", "one", "fixed", affected());
     let stood = cell("control-broken", "one", "affected", affected());
     let unproven = cell("control-lame", "one", "pass", Boots::Broke("it broke".to_owned()));
@@ -323,7 +323,7 @@ fn wrong_control_is_told_first() {
 }
 
 #[test]
-fn natural_checks_are_told_of_a_pass_too() {
+fn natural_checks_are_shown_for_a_pass_too() {
     let natural = backproof_protocol::Check {
         name: "write".to_owned(),
         role: Role::Natural,
@@ -343,7 +343,7 @@ fn natural_checks_are_told_of_a_pass_too() {
 }
 
 #[test]
-fn failed_boot_is_told_if_a_later_one_ran_its_jobs() {
+fn failed_boot_is_shown_if_a_later_one_ran_its_jobs() {
     let boot = |number, jobs: &[&str], failure: Option<&str>| BootRecord {
         kernel: "a".parse().expect("a name"),
         number,

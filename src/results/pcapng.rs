@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_base64_is_told_with_its_place() {
+    fn invalid_base64_is_reported_with_its_place() {
         let bad = Packet { data: "not base64!".to_owned(), ..packet(1, true, b"") };
         assert!(matches!(pcapng(&[packet(1, true, b"E"), bad]), Err(CaptureError::NotBase64(1))));
     }

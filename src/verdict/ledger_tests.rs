@@ -107,7 +107,7 @@ fn findings_are_intersected_and_contradictions_are_conflicts() {
 }
 
 #[test]
-fn a_hint_never_stands_in_for_a_witness_that_could_not_see() {
+fn hint_never_replaces_a_witness_that_found_nothing() {
     use State::{Affected, Fixed, FixedWithDefect, HalfFixed, NeverHad};
     use Strength::{Decisive, Strong, Weak};
     use Verdict::{NotAffected, Unknown};
@@ -267,7 +267,7 @@ fn a_hint_never_stands_in_for_a_witness_that_could_not_see() {
 }
 
 #[test]
-fn the_reason_names_the_witness_that_could_not_see() {
+fn reason_names_the_witness_that_found_nothing() {
     let version = finding(Witness::Version, Strength::Weak, &[State::Fixed]);
     let binary = Finding::unknown(Witness::Binary, "f was not found");
     let said = unheard(&[version.clone(), binary]).unwrap_or_default();

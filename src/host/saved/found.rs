@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_are_named_by_what_is_in_them() {
+    fn files_are_named_by_their_content() {
         for (bytes, expected) in [
             (&b""[..], "empty"),
             (b"PK\x03\x04xx", "zip"),

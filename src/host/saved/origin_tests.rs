@@ -207,7 +207,7 @@ fn marks_of_a_cut_leave_the_listing_open() {
 }
 
 #[test]
-fn one_file_of_two_hosts_is_refused() {
+fn one_file_of_two_hosts_is_rejected() {
     let other = "Linux db2 5.2.1 #1 SMP Wed Jul 3 12:00:00 UTC 2019 x86_64 GNU/Linux\n";
     let log =
         |node: &str, release: &str| format!("Jun 27 12:00:00 {node} kernel: Linux version {release} (a@b) #1 SMP\n");
@@ -265,7 +265,7 @@ fn one_file_of_two_hosts_is_refused() {
 }
 
 #[test]
-fn files_of_two_releases_are_refused() {
+fn files_of_two_releases_are_rejected() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = |name: &str, text: &str| {
         let path = folder.path().join(name);

@@ -67,7 +67,7 @@ fn several_outputs_and_files_make_one_host() {
 }
 
 #[test]
-fn missing_outputs_are_named_and_junk_is_refused() {
+fn missing_outputs_are_named_and_junk_is_rejected() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     write(folder.path(), &[("release", "5.2.1\n"), ("junk", "hello\nworld\n")]);
     let reading = read(&[folder.path().join("release")]).expect("a reading");

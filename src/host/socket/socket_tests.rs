@@ -15,7 +15,7 @@ impl Socket {
 }
 
 #[test]
-fn complaint_follows_from_what_is_known() {
+fn complaint_follows_from_the_known_values() {
     let with = |change: &dyn Fn(&mut Socket)| {
         let mut socket = Socket::reported();
         change(&mut socket);

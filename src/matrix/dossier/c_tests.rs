@@ -39,7 +39,7 @@ fn spellings_of_one_thing_are_one_tree() {
 }
 
 #[test]
-fn what_means_something_else_is_another_tree() {
+fn different_meanings_give_different_trees() {
     for (one, other) in [
         ("return a > b;", "return a < b;"),
         ("return a > b;", "return a >= b;"),

@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_bug_is_found_by_its_name_a_cve_and_a_commit() {
+    fn bug_is_found_by_name_cve_and_commit() {
         let bugs = Bugs::built_in();
         for (text, expected) in [
             ("tcp-fragment-stall", "tcp-fragment-stall"),
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_for_several_bugs_is_refused() {
+    fn text_that_matches_several_bugs_is_rejected() {
         let bug = |id: &str| {
             let text = format!("id: {id}\ntitle: A bug\nsummary: It.\nreferences: [\"CVE-2024-1111, a page\"]\n");
             Bug::parse(&text, Path::new(&format!("{id}.yaml"))).expect("a dossier")
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cve_has_a_year_and_a_number() {
+    fn cve_has_a_year_and_a_number() {
         for (text, expected) in [
             ("CVE-2019-11478", true),
             ("cve-2026-31431", true),

@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn a_matrix_names_a_folder_of_dossiers_and_knows_their_bugs() {
+    fn matrix_knows_the_bugs_of_its_dossier_folder() {
         let good = folder(&[("mine.yaml", GOOD)]);
         let read = |dossiers: &Path| -> Result<Matrix, String> {
             let text = format!("dossiers: {}\nbugs: [mine]\nkernels: [{{ name: a, tree: b }}]\n", dossiers.display());

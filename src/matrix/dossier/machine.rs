@@ -185,7 +185,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_form_of_a_pattern_comes_back_from_its_text() {
+    fn every_pattern_is_read_back_from_its_text() {
         for text in [
             "string TCPWqueueTooBig",
             "calls skb_split",
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_pattern_is_refused_with_what_was_expected() {
+    fn non_pattern_is_rejected_with_the_expected_form() {
         for text in [
             "",
             "string",

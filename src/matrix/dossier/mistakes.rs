@@ -18,7 +18,7 @@ fn every_mistake_in_the_table_is_reported_word_for_word() {
 }
 
 #[test]
-fn the_reference_names_every_key_and_its_examples_are_dossiers() {
+fn reference_lists_every_key_and_its_examples_are_valid() {
     let reference = include_str!("../../../docs/dossiers.md");
     let lists: [&[&str]; 16] = [
         &KEYS,
@@ -95,7 +95,7 @@ mod properties {
     ];
 
     #[test]
-    fn the_whole_dossier_is_one() {
+    fn complete_dossier_is_valid() {
         assert!(super::read(WHOLE.as_bytes()).is_ok(), "{:?}", super::read(WHOLE.as_bytes()));
     }
 

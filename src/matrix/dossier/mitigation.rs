@@ -170,7 +170,7 @@ mod tests {
     use super::super::Bug;
 
     #[test]
-    fn a_measure_is_told_as_what_to_do() {
+    fn measure_is_shown_as_what_to_do() {
         let text = "id: mine\ntitle: A bug\nsummary: It.\nreferences: [a page]\nmitigations:\n  \
                     - { says: a, modules: [algif_aead, af_alg], holds: true }\n  \
                     - { says: a, config: [CONFIG_A, CONFIG_B], holds: true }\n  \

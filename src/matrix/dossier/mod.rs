@@ -134,7 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_built_in_dossier_is_complete_and_bears_its_file_s_name() {
+    fn built_in_dossiers_are_complete_and_named_like_their_files() {
         let bugs = Bugs::built_in();
         assert_eq!(bugs.iter().count(), BUILT_IN.len());
         for ((name, _), bug) in BUILT_IN.into_iter().zip(bugs.iter()) {
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn every_file_beside_the_built_in_dossiers_is_built_in() {
+    fn every_file_of_the_dossier_folder_is_built_in() {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/repro/bugs");
         let files = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
         let mut found: Vec<_> = files.filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned())).collect();

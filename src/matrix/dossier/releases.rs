@@ -313,7 +313,7 @@ impl Reader<'_, '_, '_> {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn a_distribution_s_name_is_a_word() {
+    fn distribution_name_is_one_word() {
         assert!(super::check_distribution("oracle-uek").is_ok() && super::check_distribution("Debian").is_err());
     }
 }

@@ -110,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pattern_is_an_expression_or_one_statement() {
+    fn pattern_is_an_expression_or_one_statement() {
         for (text, statement) in [
             ("$SK->sk_wmem_queued >> 1 > $LIMIT", false),
             ("$SKB != tcp_rtx_queue_head($SK)", false),
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_pattern_is_refused_with_the_reason() {
+    fn non_pattern_is_rejected_with_the_reason() {
         for (text, why) in [
             ("", "it is empty"),
             (" \n", "it is empty"),

@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn a_step_that_was_reverted_is_out_in_between() {
+    fn reverted_step_is_absent_until_applied_again() {
         for (changes, rows) in [
             (&["4.19.52"][..], &[("4.19.51", Some(false)), ("4.19.52", Some(true)), ("4.19.99", Some(true))][..]),
             (
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_stands_to_the_end_is_advised() {
+    fn only_unreverted_release_is_advised() {
         let named = |spans: &Spans<Upstream>| {
             (spans.stands_since().map(ToString::to_string), spans.gone_since().map(ToString::to_string))
         };

@@ -13,7 +13,7 @@ fn releases_sort_as_they_came_out() {
 }
 
 #[test]
-fn a_release_ends_where_its_numbers_do() {
+fn release_ends_where_its_numbers_end() {
     for (text, release, numbers, rest) in [
         ("5.2.0", "5.2", 3, ""),
         ("5.3-rc1+", "5.3-rc1", 2, "+"),
@@ -65,7 +65,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_written_is_read_again(text in "[2-9]\\.[0-9]{1,3}(\\.[1-9][0-9]{0,2})?(-rc[0-9])?") {
+    fn written_release_is_read_back(text in "[2-9]\\.[0-9]{1,3}(\\.[1-9][0-9]{0,2})?(-rc[0-9])?") {
         if let Ok(release) = text.parse::<Upstream>() {
             prop_assert_eq!(release.to_string().parse::<Upstream>(), Ok(release));
         }

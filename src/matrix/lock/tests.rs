@@ -44,7 +44,7 @@ fn lock_survives_a_round_trip_and_reads_well() {
 }
 
 #[test]
-fn every_mistake_is_told_with_its_place() {
+fn every_mistake_is_reported_with_its_place() {
     let said = parsed(
         "version: 1\nkernels:\n  - name: a\n    source: s\n    locked: yesterday\n    files: []\n  - name: -b\n    sorce: s\n    \
          locked: 2026-11-25T21:00:00Z\n    files: [{ name: x, sha256: ABC, size: -1, addresses: [a b, \"x\"] }]\n",
@@ -74,7 +74,7 @@ fn every_mistake_is_told_with_its_place() {
 }
 
 #[test]
-fn changed_source_is_noticed_and_another_path_is_none() {
+fn changed_source_is_detected_but_another_path_is_not() {
     let matrix = |name: &str, deb: &str| {
         let text = format!("kernels: [{{ name: a, deb: [{deb}, /x/b.deb] }}]");
         crate::matrix::parse(&text, Path::new(name), &crate::matrix::Bugs::built_in()).unwrap()
@@ -95,7 +95,7 @@ fn changed_source_is_noticed_and_another_path_is_none() {
 }
 
 #[test]
-fn a_source_is_the_same_line_from_wherever_its_matrix_is_named() {
+fn source_line_is_independent_of_the_matrix_path() {
     for (source, line) in [
         ("deb: [a.deb, 'b c.deb']", "deb a.deb \"b c.deb\""),
         ("image: { file: bzImage, modules: m, config: .config }", "image bzImage (modules m) (config .config)"),
@@ -134,7 +134,7 @@ fn snapshot_archive_is_asked_as_of_the_lock() {
 }
 
 #[test]
-fn a_lock_that_could_not_be_read_again_is_not_written() {
+fn lock_too_long_to_be_read_again_is_not_written() {
     let kernels = (0..5000).map(|n| {
         let one = lock("a", "s", None, vec![file("x"), file("y")]);
         (format!("k{n}").parse().unwrap(), one.kernels.into_values().next().unwrap())

@@ -118,7 +118,7 @@ fn nstat_shows_increments_without_a() {
 }
 
 #[test]
-fn files_without_a_moment_are_told_from_live_ones() {
+fn files_without_a_time_differ_from_live_ones() {
     for (line, file) in [
         ("$ cat /var/tmp/old/netstat.txt", Some("/var/tmp/old/netstat.txt")),
         ("$ cat netstat", Some("netstat")),

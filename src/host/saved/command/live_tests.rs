@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn typed_words_are_told_from_outputs() {
+fn typed_words_are_not_taken_for_outputs() {
     for (line, expected) in [
         ("$ git show x", Some("git show x")),
         ("> $ git show x", Some("git show x")),

@@ -156,7 +156,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn interactive_shells_are_told_from_commands() {
+    fn interactive_shells_are_not_taken_for_commands() {
         let place = |name: &str| Some(Shell::Place(name.to_owned()));
         let host = |name: &str| Some(Shell::Host(name.to_owned()));
         for (line, expected) in [
