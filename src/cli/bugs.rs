@@ -77,7 +77,7 @@ impl<'a> BugRecord<'a> {
     }
 }
 
-/// Lists the known bugs, or tells the story of one.
+/// Lists the known bugs, or describes one.
 pub(super) fn bugs(args: &BugsArgs) -> Result<Exit, Stop> {
     let known = matrix_file::bugs(args.dossiers.as_deref())?;
     let shown: Vec<&Bug> = match &args.command {
