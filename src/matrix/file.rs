@@ -1,4 +1,4 @@
-//! From a file to the tree of its YAML: what reading a matrix and reading a dossier share.
+//! Reads a file into the tree of its YAML, for matrices and dossiers.
 
 use std::fs::File;
 use std::io::{self, Read as _};

@@ -96,7 +96,7 @@ pub struct ArchiveKey {
     pub fingerprint: Fingerprint,
 }
 
-/// Its fingerprint: wherever the key's file lies, this is the key.
+/// Its fingerprint, because it identifies the key regardless of its file.
 impl Serialize for ArchiveKey {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.fingerprint.as_str())

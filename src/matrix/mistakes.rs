@@ -1,4 +1,4 @@
-//! Mistakes and what is said about them, word for word: `mistakes.txt` is what a user sees.
+//! Mistakes with their messages, word for word: a user sees the text of `mistakes.txt`.
 
 use std::path::Path;
 
@@ -18,7 +18,7 @@ pub(super) fn saying<T>(read: &Result<T, Problems>) -> String {
     said.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
 }
 
-/// Holds a table of mistakes, each a text and what is said about it, against what is said now.
+/// Compares a table of mistakes and their messages with the current messages.
 #[track_caller]
 pub(super) fn check_table(table: &str, said: impl Fn(&str) -> String) {
     let mut wrong = String::new();
@@ -105,7 +105,7 @@ fn file_that_is_no_matrix_is_rejected_as_a_whole() {
     assert!(matches!(&endless, Err(e) if e.starts_with("/dev/zero: the file is larger than 1024 KiB")), "{endless:?}");
 }
 
-/// Whatever comes in, there is a matrix that keeps its promises, or a message that does.
+/// Any input gives a valid matrix, or a valid message.
 fn keeps_its_promises(bytes: &[u8]) {
     match super::read(bytes, Path::new("kernels.yaml"), &Bugs::built_in()) {
         Ok(matrix) => {

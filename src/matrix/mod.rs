@@ -66,7 +66,7 @@ pub struct Matrix {
     pub opt_in: BTreeSet<String>,
     /// Its own profiles, each name once; the bugs' dossiers have more.
     pub profiles: Vec<Profile>,
-    /// The bugs whose own programs may share a guest, where each could write the others' reports.
+    /// The bugs whose own programs may share a guest, although each could write the others' reports.
     pub share_guest: BTreeSet<BugId>,
     /// Archives that keep packages for ever, for the lock: addresses to which the path from `pool/` on is appended.
     /// `{time}` in them means the time when the kernel was locked.
@@ -92,7 +92,7 @@ impl Matrix {
 pub struct KernelEntry {
     /// Its name, and that of its folder in the results.
     pub name: KernelName,
-    /// Where it comes from.
+    /// Its source.
     pub source: Source,
     /// The commit that it was built from, for the witness `git`.
     pub git: Option<Commit>,
@@ -117,8 +117,8 @@ pub struct Commit {
     pub revision: String,
 }
 
-/// Kernels with this tag are controls: their truth is known, and a run that judges one wrongly cannot be trusted. What
-/// `backproof controls` builds has it by itself.
+/// Kernels with this tag are controls: their state is known, and a run that judges one wrongly cannot be trusted.
+/// Kernels of `backproof controls` have it automatically.
 pub const CONTROL_TAG: &str = "control";
 
 impl KernelEntry {
@@ -187,8 +187,8 @@ impl fmt::Display for MachineType {
     }
 }
 
-/// Reads and checks the matrix in this file. Whether the files that it names exist is not asked, except the folder of
-/// dossiers: that is found out kernel by kernel, and only for those that are chosen.
+/// Reads and checks the matrix in this file. Of the files that it names, only the folder of dossiers must exist now;
+/// the others are needed only when their kernel is obtained.
 ///
 /// # Errors
 /// All mistakes at once; or that the file cannot be read.

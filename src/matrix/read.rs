@@ -1,4 +1,4 @@
-//! What the checks of every YAML file share: mappings with known keys, lists, texts, names.
+//! Checks shared by all YAML files: mappings with known keys, lists, texts, names.
 
 use std::str::FromStr;
 

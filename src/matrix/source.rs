@@ -1,4 +1,4 @@
-//! Where a kernel comes from: for each kind of source its key in the matrix, how that is read, and how it is written.
+//! The source of a kernel: for each kind, its key in the matrix, how it is read, and how it is written.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ use crate::words::KernelName;
 
 pub use super::remote::{AptArchive, Pin, Remote};
 
-/// Where a kernel comes from. Paths are ready to open: those of a matrix are already joined to its folder.
+/// The source of a kernel. Paths are ready to open: those of a matrix are already joined to its folder.
 ///
 /// Its JSON has one key with the kind, as in `{"tree": "linux"}`, `{"apt": {"package": …, "suite": …}}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -43,7 +43,7 @@ pub enum Source {
         /// bzImage, vmlinuz or ELF vmlinux.
         #[serde(rename = "file", serialize_with = "json::path")]
         image: PathBuf,
-        /// The folder with its modules: what `make modules_install` made, or `/lib/modules/<release>`.
+        /// The folder with its modules: the result of `make modules_install`, or `/lib/modules/<release>`.
         #[serde(serialize_with = "json::optional_path")]
         modules: Option<PathBuf>,
         /// Its .config.
@@ -206,7 +206,7 @@ impl Checker<'_, '_> {
         Some(Source::Apt { package, suite, archive })
     }
 
-    /// The archive that an `apt:` names; `Some(None)` where it names none.
+    /// The archive that an `apt:` names; `Some(None)` if it names none.
     fn archive(&mut self, inner: &Fields<'_>) -> Option<Option<AptArchive>> {
         let Some(mirror) = inner.get("mirror") else {
             for key in ["components", "keyring"] {

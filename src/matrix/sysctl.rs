@@ -121,7 +121,7 @@ pub(super) fn read(bytes: &[u8], path: &Path) -> Result<Settings, Problems> {
     }
 }
 
-/// What becomes of a line.
+/// The result of a line.
 enum Setting {
     /// The value to apply.
     Applied(String),
@@ -129,8 +129,8 @@ enum Setting {
     LeftOut(String),
 }
 
-/// One line: the name, and what becomes of it. Only a line with a leading `-` may lack a value. Values are checked only
-/// if the setting is applied.
+/// The name in a line, and its result. Only a line with a leading `-` may lack a value. Values are checked only if the
+/// setting is applied.
 fn setting(line: &str) -> Result<(String, Setting), String> {
     let (lenient, rest) = line.strip_prefix('-').map_or((false, line), |rest| (true, rest.trim_start()));
     let expected = || format!("{} is not a setting: expected `name = value`", quote(line));

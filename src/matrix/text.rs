@@ -101,8 +101,8 @@ impl Offsets {
     }
 }
 
-/// What is printed for a character of the file: one column, and nothing that a terminal acts on or that reorders
-/// the text around it.
+/// The printed form of a character of the file: one column, without effect on the terminal or on the order of the text
+/// around it.
 fn visible(character: char) -> char {
     match character {
         '\t' => ' ',

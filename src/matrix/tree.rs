@@ -1,5 +1,5 @@
-//! Reads YAML into a tree that keeps positions. It rejects what no file here needs: anchors and aliases (and so
-//! alias bombs), tags, merge keys, keys that are not text, duplicate keys, a second document, deep nesting.
+//! Reads YAML into a tree that keeps positions. It rejects unneeded features: anchors and aliases (and so alias bombs),
+//! tags, merge keys, keys that are not text, duplicate keys, a second document, deep nesting.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -259,7 +259,7 @@ impl<'a> Builder<'a, '_> {
                 self.problems.add_with(&key.span, || format!("the key {} is given twice", quote(&text)), note);
                 continue;
             }
-            // Nothing has no position of its own worth pointing at: the next token's may be lines away.
+            // An empty value has no useful position: the next token may be lines away.
             if matches!(value.value, Value::Null) && value.span.is_empty() {
                 value.span = key.span.clone();
             }

@@ -1,8 +1,8 @@
 //! C code as a normalised tree, so that a pattern matches a function regardless of spelling.
 //!
-//! What the tree leaves out: white space, comments, parentheses, casts, the types of locals, `unlikely()` and its like.
-//! What it writes one way: `b > a` as `a < b`, `!(a == b)` as `a != b`, `x == NULL` as `!x`, numbers by their value,
-//! `a && (b && c)` as one row of operands. Names are kept.
+//! The tree leaves out white space, comments, parentheses, casts, the types of locals, `unlikely()` and the like. It
+//! writes `b > a` as `a < b`, `!(a == b)` as `a != b`, `x == NULL` as `!x`, numbers by their value, and `a && (b && c)`
+//! as one row of operands. Names are kept.
 
 use std::fmt;
 use std::ops::ControlFlow;
@@ -44,8 +44,8 @@ pub enum What {
     Name(String),
     /// A number.
     Number(i64),
-    /// Anything with parts: an operator by its sign (`&&`, `<`, `->`, `=`), one of the words in [`word`], or its name in the
-    /// grammar.
+    /// A node with parts: an operator by its sign (`&&`, `<`, `->`, `=`), one of the words in [`word`], or its name in
+    /// the grammar.
     Is(&'static str),
 }
 
@@ -74,7 +74,7 @@ pub struct CNode {
     pub what: What,
     /// Its parts.
     pub parts: Vec<CNode>,
-    /// Where it stands.
+    /// Its lines.
     pub lines: Lines,
 }
 

@@ -30,7 +30,7 @@ pub(super) const KEYS: [&str; 13] = [
 /// The longest title, in characters: it has to fit into a line of a report.
 const TITLE_MAX: usize = 80;
 
-/// What is said of a CVE record where a dossier was expected.
+/// The message for a CVE record in place of a dossier.
 pub(super) const CVE_RECORD: &str = "this is a CVE record, not a dossier: docs/dossiers.md#from-a-cve-record explains how \
                                      to convert it";
 
@@ -62,7 +62,7 @@ fn bug(root: &YamlNode, stem: &str, owner: Owner<'_>, problems: &mut Collector<'
     let applies_if =
         applies_if.map(|node| problems.each(node, "options", |node, p| p.value(node, "option", fields::option)));
     let chain = fields.get("chain").map(|node| chain::read(node, problems));
-    // A chain that is not there, or could not be read, accuses no release.
+    // Without a readable chain, no release is checked against it.
     let steps = chain.as_ref().and_then(Option::as_deref);
     let without_break = fields.get("without-break").map(|node| problems.value(node, "text", fields::paragraph));
     let releases = fields.get("releases").map(|node| releases::read(node, steps, problems));
@@ -75,7 +75,7 @@ fn bug(root: &YamlNode, stem: &str, owner: Owner<'_>, problems: &mut Collector<'
     let references = problems.needed(&fields, "references", root);
     let references =
         references.and_then(|n| problems.each(n, "references", |n, p| p.value(n, "reference", fields::paragraph)));
-    // What was given and could not be read has been reported, and then there is no bug.
+    // Values that could not be read are already reported, so there is no bug then.
     Some(Bug {
         id: id?,
         title: title?,
@@ -93,7 +93,7 @@ fn bug(root: &YamlNode, stem: &str, owner: Owner<'_>, problems: &mut Collector<'
     })
 }
 
-/// The bug's name, which is its file's too: a user finds by it what a report names, and no folder can have a bug twice.
+/// The bug's name. It must be its file's too, so that users find the file, and no folder has a bug twice.
 fn id(node: &YamlNode, stem: &str, problems: &mut Collector<'_>) -> Option<BugId> {
     let id: BugId = problems.name(node, "a bug's name")?;
     if id.as_str() != stem {

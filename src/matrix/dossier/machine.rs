@@ -18,7 +18,7 @@ use std::str::FromStr;
 /// | `guard … asking K` | and where half is more, it does so after looking at its Kth argument (1 to 6) |
 /// | `guard … sparing N` | and where half is more, it does so unless one of its arguments equals one of at least N (1 to 6) things that it looks up |
 /// | `elapsed NAME` | the time since a field was set (a global variable less a field of the first argument's structure, which the function sets to that variable) is compared with what the function NAME makes of another field |
-/// | `forgotten NAME` | and the function NAME sets that field to 0 on all ways through some place where it notes the same global variable in another field |
+/// | `forgotten NAME` | and the function NAME sets that field to 0 on every path through some place that stores the same global variable in another field |
 /// | `sums K+N >> B` | the field N bytes behind the Kth argument is added or subtracted once, the sum is shifted right by B bits, and nothing else is made of the field |
 ///
 /// Numbers are decimal, or hexadecimal after `0x`; a range holds both of its ends. The patterns follow values through

@@ -1,4 +1,4 @@
-//! Mistakes of dossiers and what is said about them, word for word: `mistakes.txt` is what a user sees.
+//! Mistakes of dossiers with their messages, word for word: a user sees the text of `mistakes.txt`.
 
 use std::path::Path;
 
@@ -50,7 +50,7 @@ fn reference_lists_every_key_and_its_examples_are_valid() {
     }
 }
 
-/// Whatever comes in, there is a bug that keeps its promises, or a message that does.
+/// Any input gives a valid bug, or a valid message.
 fn keeps_its_promises(bytes: &[u8]) {
     match read(bytes) {
         Ok(bug) => {

@@ -1,4 +1,4 @@
-//! What provokes a bug: a built-in reproducer, or a user's own program.
+//! The reproducer of a bug: a built-in one, or a user's own program.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -27,7 +27,7 @@ pub struct ReproducerSpec {
     pub deadline: Duration,
 }
 
-/// Where the program that provokes a bug comes from.
+/// The source of the program that provokes a bug.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ProgramSource {
     /// The built-in reproducer with the bug's name.

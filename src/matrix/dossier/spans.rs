@@ -87,7 +87,7 @@ impl<T> Spans<T> {
 }
 
 impl<T: Ord> Spans<T> {
-    /// Whether the releases are in the order in which they came out.
+    /// Whether the releases are in order.
     pub(super) fn is_in_order(&self) -> bool {
         self.named().is_sorted_by(|a, b| a < b)
     }
@@ -102,7 +102,7 @@ impl<T> From<First<T>> for Spans<T> {
 impl<T: FromStr<Err = BadRelease>> FromStr for Spans<T> {
     type Err = BadRelease;
 
-    /// One span that goes on.
+    /// One span without an end.
     fn from_str(text: &str) -> Result<Self, BadRelease> {
         text.parse::<First<T>>().map(Self::from)
     }

@@ -69,7 +69,7 @@ impl Upstream {
         self.stable
     }
 
-    /// The release or candidate of mainline that the line starts from: itself for one of mainline's.
+    /// The mainline release or candidate that the line starts from; a mainline release starts from itself.
     #[must_use]
     pub fn mainline(self) -> Self {
         if self.stable == 0 { self } else { Self { line: self.line, stable: 0, candidate: Self::FINAL } }
@@ -91,7 +91,7 @@ impl Upstream {
         Self { candidate, ..self }
     }
 
-    /// Reads a release where the text begins with one. Gives the release, how many numbers were written, and the rest.
+    /// Reads the release at the start of a text. Returns the release, its count of numbers, and the rest.
     pub fn prefix(text: &str) -> Option<(Self, usize, &str)> {
         let (version, mut rest) = number(text)?;
         if !(2..=99).contains(&version) {
@@ -152,7 +152,7 @@ impl FromStr for ReleaseLine {
     }
 }
 
-/// The version of a package, as its distribution writes it. How versions sort is the package manager's to say.
+/// The version of a package, as its distribution writes it. Only the package manager's rules can sort versions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PackageVersion(String);
 
@@ -182,18 +182,17 @@ impl FromStr for PackageVersion {
     }
 }
 
-/// The first release with a step, or what is known of it: `4.19.52`; `5.10.9..5.10.13` where the first one is among
-/// those from 5.10.9 on and 5.10.13 certainly has it; `3.16.70..` where none certainly has it; `..4.18.0-25.26` where
-/// none before certainly lacks it.
+/// The first release with a step, perhaps inexact. `4.19.52`: exactly this one. `5.10.9..5.10.13`: all before 5.10.9
+/// lack it, and 5.10.13 has it. `3.16.70..`: none certainly has it. `..4.18.0-25.26`: none before certainly lacks it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum First<T> {
-    /// It is known.
+    /// Exactly this one.
     Is(T),
-    /// It is not known exactly. Never both none.
+    /// Inexact. At least one is set.
     Among {
         /// The first release that may have it; all before it lack it.
         from: Option<T>,
-        /// A release that has it, as all after it have.
+        /// A release that has it, like all later ones.
         by: Option<T>,
     },
 }
