@@ -250,7 +250,7 @@ fn cache_on_a_read_only_mount_is_never_written() {
     let said = format!("{}{}", ran.stdout, ran.stderr);
     assert!(said.contains("cannot be written") && said.contains("--cache-from"), "{said}");
     assert!(said.contains("blobs: 0"), "what is there below was unpacked again: {said}");
-    assert!(said.contains("read from") && said.contains("and left alone"), "{said}");
+    assert!(said.contains("(read-only)"), "{said}");
     assert!(said.contains("is it mounted?"), "{said}");
     assert_eq!(ran.code, 2);
 }
@@ -262,11 +262,11 @@ fn gc_without_a_limit_only_lists_the_cache() {
     world.age();
     let ran = world.run(&["kernels", "gc"]);
     ran.ends_with(0);
-    for word in ["unpacked packages", "nothing was removed", "--older-than 30d"] {
+    for word in ["unpacked packages", "nothing removed", "--older-than 30d"] {
         assert!(ran.stdout.contains(word), "{}", ran.stdout);
     }
     let dry = world.run(&["kernels", "gc", "--older-than", "1d", "--dry-run"]);
-    assert!(dry.ends_with(0).stdout.contains("would go"), "{}", dry.stdout);
+    assert!(dry.ends_with(0).stdout.contains("would be freed"), "{}", dry.stdout);
     assert!(dry.stdout.lines().all(|line| line.chars().count() <= 100), "{}", dry.stdout);
     assert_eq!(files(&world.cache().join("packages")).len(), 1);
     let done = world.run(&["kernels", "gc", "--older-than", "1d", "--format", "json"]);
@@ -285,6 +285,6 @@ fn empty_variable_counts_as_unset() {
     command.env("BACKPROOF_CACHE", "").env("BACKPROOF_CACHE_FROM", from).env("XDG_CACHE_HOME", world.lab.path("xdg"));
     let ran = Ran::of(command.output().expect("the program starts"));
     let said = &ran.ends_with(0).stdout;
-    assert!(said.contains("xdg/backproof") && said.matches("read from").count() == 1, "{said}");
-    assert!(!said.contains("nothing was removed"), "there is nothing to be removed: {said}");
+    assert!(said.contains("xdg/backproof") && said.matches("(read-only)").count() == 1, "{said}");
+    assert!(!said.contains("nothing removed"), "there is nothing to be removed: {said}");
 }

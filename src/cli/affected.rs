@@ -39,7 +39,7 @@ pub(super) fn affected(args: &Affected) -> Result<Exit, Stop> {
     // A bug that is named counts, even if no fix exists.
     let counts_all = !named.is_empty() || args.fail_on == FailOn::Any;
     let inquiry = Inquiry { bugs: chosen, counts_all, index, unpack: &unpack, fetch: &fetch };
-    // Without a boot, each subject is looked at when its answer is written, so that a fleet is never in memory together.
+    // Without a boot, each subject is examined when its answer is written, so a fleet is never in memory as a whole.
     let (asked, booted) = if args.boot {
         let asked: Vec<SubjectSaid> = subjects.iter().map(|subject| inquiry.ask(inquiry.look(subject))).collect();
         match boot(&subjects, &asked, &bugs, &inquiry, args)? {

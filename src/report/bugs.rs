@@ -18,7 +18,7 @@ pub fn bugs(bugs: &[&Bug], style: Style) -> String {
     }
     let _ = writeln!(
         text,
-        "{DIM}boots: has a reproducer; reads: judged without a boot. `backproof bugs show BUG` tells more{DIM:#}"
+        "{DIM}boots: has a reproducer; reads: judged without a boot. `backproof bugs show BUG` describes one{DIM:#}"
     );
     text
 }
@@ -38,7 +38,7 @@ pub fn story(bug: &Bug, style: Style) -> String {
     }
     let reproducer = match &bug.reproducer {
         Some(_) => "a reproducer provokes it on the booted kernel",
-        None => "nothing is booted for it: its dossier has no reproducer",
+        None => "its dossier has no reproducer, so no kernel is booted for it",
     };
     let _ = writeln!(text, "\n{LOUD}proof{LOUD:#}");
     paragraph(&mut text, "  ", reproducer, style);

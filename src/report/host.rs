@@ -75,7 +75,7 @@ impl Text {
             None if with(BittenAnswer::Unknown).is_empty() => {
                 writeln!(self.text, "{GOOD}no sign that it was bitten{GOOD:#}")
             }
-            None => writeln!(self.text, "what could be seen does not tell whether it was bitten"),
+            None => writeln!(self.text, "unknown whether it was bitten"),
         };
     }
 
@@ -174,7 +174,7 @@ impl Text {
         let names: Vec<&str> = quiet.iter().take(SHOWN).map(|(_, each)| each.name.as_str()).collect();
         if !names.is_empty() {
             let more = if quiet.len() > names.len() { format!(" … {list}") } else { String::new() };
-            self.paragraph("  ", &format!("{} where nothing was counted: {}{more}", quiet.len(), names.join(", ")));
+            self.paragraph("  ", &format!("{} with all counters at zero: {}{more}", quiet.len(), names.join(", ")));
         }
     }
 
@@ -193,7 +193,7 @@ impl Text {
             self.paragraph("  ", "no live patch is loaded");
         }
         if host.floods.as_ref().is_some_and(Vec::is_empty) {
-            self.paragraph("  ", "the kernel's log has no line about SYN floods, as far back as it reaches");
+            self.paragraph("  ", "the kernel's log mentions no SYN flood, as far back as it reaches");
         }
         for unseen in &host.unseen {
             self.paragraph("  not seen: ", unseen);

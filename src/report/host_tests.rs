@@ -66,7 +66,7 @@ fn namespaces_that_say_nothing_share_a_line() {
     reading.namespaces[7].counters = None;
     reading.namespaces[7].unseen.push("counters: it could not be entered".to_owned());
     let text = plain(&document(reading).text(Style::default().explaining(true)));
-    assert!(text.contains("39 where nothing was counted: docker 0, docker 1"), "{text}");
+    assert!(text.contains("39 with all counters at zero: docker 0, docker 1"), "{text}");
     assert!(text.contains("not seen: counters: it could not be entered"), "{text}");
     assert!(text.lines().count() <= 30, "{text}");
 }

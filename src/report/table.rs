@@ -226,7 +226,9 @@ fn footer(document: &MatrixDocument, folder: Option<&Path>, style: Style) -> Vec
         lines.push(String::new());
     }
     if !document.run.finished {
-        lines.push(format!("{BAD}the run did not finish{BAD:#}: it goes on, or it died; what follows is what it had"));
+        lines.push(format!(
+            "{BAD}the run did not finish{BAD:#}: it is still running, or was killed; these are its results so far"
+        ));
     }
     lines.push(summary(&document.summary, document.run.interrupted));
     lines.extend(controls(document));

@@ -22,12 +22,12 @@ pub struct ArchiveDocument {
     pub versions: Vec<String>,
     /// Always `unverified`, because nobody signs an index.
     pub signature: &'static str,
-    /// Why the list may be stale, if it was recorded earlier.
+    /// Why the list may be stale, if it is a cached copy.
     pub stale: Option<String>,
 }
 
 impl ArchiveDocument {
-    /// Of what an archive has.
+    /// The document of a listing.
     pub fn of(listing: &MainlineListing) -> Self {
         Self {
             schema_version: SCHEMA_VERSION,
@@ -48,9 +48,9 @@ impl Document for ArchiveDocument {
         }
         let (count, plural) = (self.versions.len(), if self.versions.len() == 1 { "" } else { "s" });
         let _ = writeln!(text, "{count} version{plural} in {}", visible(&self.archive));
-        let _ = writeln!(text, "signature: {} (an index is signed by nobody; checksums may be)", self.signature);
+        let _ = writeln!(text, "signature: {} (nobody signs an index; checksums may be signed)", self.signature);
         if let Some(why) = &self.stale {
-            let _ = writeln!(text, "this was recorded earlier: {}", visible(why));
+            let _ = writeln!(text, "cached copy: {}", visible(why));
         }
         text
     }
@@ -76,6 +76,6 @@ mod tests {
         listing.versions.clear();
         listing.stale = Some(Stale { age: Duration::from_secs(60), why: "offline mode".to_owned() });
         let text = ArchiveDocument::of(&listing).text(Style::default());
-        assert!(text.starts_with("0 versions in ") && text.contains("recorded earlier: offline mode"), "{text}");
+        assert!(text.starts_with("0 versions in ") && text.contains("cached copy: offline mode"), "{text}");
     }
 }

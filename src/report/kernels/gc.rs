@@ -1,4 +1,4 @@
-//! The content of the cache, and what was removed.
+//! The content of the cache, and the removed items.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -17,37 +17,37 @@ use crate::report::text::{fit, pad, visible};
 /// The version of the JSON document's shape.
 const SCHEMA_VERSION: u32 = 1;
 
-/// Columns of a line about an item, but for its name.
+/// Columns of an item's line without its name.
 const BESIDE_NAME: usize = 40;
 
-/// What `kernels gc` came to.
+/// The result of `kernels gc`.
 #[derive(Debug, Serialize)]
 pub struct GcDocument<'a> {
     schema_version: u32,
     /// The cache.
     #[serde(serialize_with = "json::path")]
     pub cache: PathBuf,
-    /// The caches below it, which are only read.
+    /// The read-only caches below it.
     #[serde(serialize_with = "json::paths")]
     pub cache_from: Vec<PathBuf>,
-    /// Whether nothing was really removed.
+    /// Whether nothing was actually removed.
     pub dry_run: bool,
     /// Bytes on the disk that are left, or would be.
     pub left_bytes: u64,
-    /// The same by kind.
+    /// The items that are left, by kind.
     pub kinds: Vec<OfKind>,
-    /// What was removed, or would be.
+    /// Items that were removed, or would be.
     pub removed: Vec<&'a CacheItem>,
     /// Bytes that this frees.
     pub removed_bytes: u64,
-    /// What was due and was kept.
+    /// Items that exceed the limits but were kept.
     pub kept: Vec<Stayed<'a>>,
     /// Whether limits were given. Without any, the text says how to give them.
     #[serde(skip)]
     limited: bool,
 }
 
-/// What is left of one kind.
+/// The items of one kind that are left.
 #[derive(Debug, Serialize)]
 pub struct OfKind {
     /// The kind.
@@ -58,7 +58,7 @@ pub struct OfKind {
     pub bytes: u64,
 }
 
-/// An item that was due and was kept.
+/// An item that exceeds the limits but was kept.
 #[derive(Debug, Serialize)]
 pub struct Stayed<'a> {
     #[serde(flatten)]
@@ -68,7 +68,7 @@ pub struct Stayed<'a> {
 }
 
 impl<'a> GcDocument<'a> {
-    /// Of what was collected.
+    /// The document of a collection.
     pub fn of(store: &Store, limited: bool, dry_run: bool, collected: &'a Collected) -> Self {
         let left = || collected.left.iter().chain(collected.kept.iter().map(|(item, _)| item));
         let mut kinds: BTreeMap<CacheKind, OfKind> = BTreeMap::new();
@@ -107,7 +107,7 @@ impl Document for GcDocument<'_> {
         let width = style.width;
         let mut text = String::new();
         for item in &self.removed {
-            let _ = writeln!(text, "{}", line(if self.dry_run { "would go" } else { "removed" }, item, "", width));
+            let _ = writeln!(text, "{}", line(if self.dry_run { "to remove" } else { "removed" }, item, "", width));
         }
         for Stayed { item, why } in &self.kept {
             let why = match why {
@@ -132,10 +132,10 @@ impl Document for GcDocument<'_> {
         let _ = writeln!(text, "{LOUD}{:>10}{LOUD:#}  {:>5}  in {folder}{left}", bytes(self.left_bytes), "");
         for folder in &self.cache_from {
             let folder = visible(&folder.display().to_string());
-            let _ = writeln!(text, "{DIM}{:>10}  {:>5}  read from {folder}, and left alone{DIM:#}", "", "");
+            let _ = writeln!(text, "{DIM}{:>10}  {:>5}  in {folder} (read-only){DIM:#}", "", "");
         }
         if !self.limited && !self.kinds.is_empty() {
-            let _ = writeln!(text, "{DIM}nothing was removed; --older-than 30d or --max-size 20G would{DIM:#}");
+            let _ = writeln!(text, "{DIM}nothing removed; --older-than 30d or --max-size 20G removes files{DIM:#}");
         }
         text
     }

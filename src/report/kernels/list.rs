@@ -1,4 +1,4 @@
-//! The kernels of a matrix, as a table and for machines.
+//! The kernels of a matrix, as a table and as JSON.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -28,7 +28,7 @@ pub struct KernelsDocument {
     schema_version: u32,
     /// The matrix.
     pub matrix: String,
-    /// Its lock file, where it has one.
+    /// Its lock file, if it has one.
     #[serde(serialize_with = "json::optional_path")]
     pub lock: Option<PathBuf>,
     /// Its kernels, in its order.
@@ -57,7 +57,7 @@ pub struct KernelRow {
 /// What a kernel is locked to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct LockedRow {
-    /// What it calls itself.
+    /// Its release.
     pub release: Option<String>,
     /// The version of its first package, which is named or has the image.
     pub version: Option<String>,
@@ -70,7 +70,7 @@ pub struct LockedRow {
 }
 
 impl LockedRow {
-    /// Of an entry of the lock.
+    /// The row of a lock entry.
     pub fn of(locked: &Locked, current: bool) -> Self {
         let version = locked.files.iter().find_map(|file| file.version.clone());
         let (release, when, files) = (locked.release.clone(), locked.when.to_string(), locked.files.clone());
@@ -88,7 +88,7 @@ impl LockedRow {
 }
 
 impl KernelsDocument {
-    /// Of a matrix, and its lock file if it exists.
+    /// The document of a matrix, and of its lock file if it exists.
     pub fn of(matrix: &Path, lock: Option<PathBuf>, kernels: Vec<KernelRow>) -> Self {
         Self { schema_version: SCHEMA_VERSION, matrix: matrix.display().to_string(), lock, kernels }
     }
@@ -128,13 +128,10 @@ impl Document for KernelsDocument {
         }
         let asked = self.kernels.iter().filter(|kernel| kernel.opt_in).count();
         if asked > 0 {
-            let _ = writeln!(text, "{DIM}{asked} of them run only when asked for, by name or by tag{DIM:#}");
+            let _ = writeln!(text, "{DIM}{asked} of them run only if named, or selected by tag{DIM:#}");
         }
         if self.kernels.iter().filter_map(|kernel| kernel.locked.as_ref()).any(|locked| !locked.current) {
-            let _ = writeln!(
-                text,
-                "{DIM}*: the matrix has another source now; `backproof kernels update` locks that{DIM:#}"
-            );
+            let _ = writeln!(text, "{DIM}*: the matrix has a new source; `backproof kernels update` locks it{DIM:#}");
         }
         text
     }
@@ -183,7 +180,7 @@ mod tests {
         let text = anstream::adapter::strip_str(&document.text(Style::default())).to_string();
         assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
         assert!(text.contains("debian-12") && text.contains("cached") && text.contains("3.0 MiB"), "{text}");
-        assert!(text.contains("1 of them run only when asked for") && text.contains("*: the matrix"), "{text}");
+        assert!(text.contains("1 of them run only if named") && text.contains("*: the matrix"), "{text}");
         let whole = document.text(Style { width: usize::MAX, ..Style::default() });
         assert!(whole.contains(&"/long".repeat(40)) && !whole.contains('…'), "{whole}");
         assert!(!whole.contains("\u{1b}[2J"));

@@ -20,7 +20,7 @@ const SCHEMA_VERSION: u32 = 1;
 /// Hexadecimal digits of a sha256 that people can compare.
 const DIGITS: usize = 12;
 
-/// What `kernels update` came to.
+/// The result of `kernels update`.
 #[derive(Debug, Serialize)]
 pub struct UpdateDocument {
     schema_version: u32,
@@ -49,36 +49,36 @@ pub struct Change {
 pub enum Changed {
     /// It is new.
     Added {
-        /// What it is now.
+        /// Its new lock.
         new: LockedRow,
     },
-    /// It is resolved to something else.
+    /// It is resolved to other files.
     Changed {
-        /// What it was.
+        /// Its previous lock.
         old: LockedRow,
-        /// What it is now.
+        /// Its new lock.
         new: LockedRow,
         /// Whether its files have the same bytes, from another address or source.
         same_bytes: bool,
     },
     /// The matrix no longer has this kernel.
     Removed {
-        /// What it was.
+        /// Its previous lock.
         old: LockedRow,
     },
-    /// It is resolved to the same.
+    /// It is resolved to the same files.
     Unchanged,
     /// It cannot be locked.
     NotLockable {
         /// Why.
         why: String,
     },
-    /// It is optional, and no longer served; its entry stays as it is.
+    /// It is optional, and no longer served. Its entry stays.
     Gone {
         /// Why.
         why: String,
     },
-    /// It could not be resolved; its entry stays as it is.
+    /// It could not be resolved. Its entry stays.
     Failed {
         /// Why.
         why: String,
@@ -86,7 +86,7 @@ pub enum Changed {
 }
 
 impl Changed {
-    /// The change from what it was to something else.
+    /// The change from an old entry, if any, to a new one.
     pub fn of(old: Option<&Locked>, new: &Locked) -> Self {
         match old {
             Some(old) => {
@@ -99,7 +99,7 @@ impl Changed {
 }
 
 impl UpdateDocument {
-    /// Of these changes, none of them written yet.
+    /// The document of these changes, which are not written yet.
     pub fn of(lock: &Path, kernels: Vec<Change>) -> Self {
         Self { schema_version: SCHEMA_VERSION, lock: lock.to_owned(), written: false, kernels }
     }
@@ -126,7 +126,7 @@ impl UpdateDocument {
             let (colour, verb, said) = match what {
                 Changed::Added { new } => (good, "added", new.words()),
                 Changed::Changed { old, new, same_bytes } => (new_colour, "changed", difference(old, new, *same_bytes)),
-                Changed::Removed { old } => (bad, "removed", format!("{}: not in the matrix any more", old.words())),
+                Changed::Removed { old } => (bad, "removed", format!("{}: no longer in the matrix", old.words())),
                 Changed::Unchanged => continue,
                 Changed::NotLockable { why } => (DIM, "not locked", why.clone()),
                 Changed::Gone { why } => (DIM, "gone", why.clone()),
@@ -153,8 +153,8 @@ impl Document for UpdateDocument {
         let path = visible(&self.lock.display().to_string());
         match (self.written, self.is_change()) {
             (true, _) => format!("{path} is written\n"),
-            (false, true) => format!("{path} is left as it was; --yes writes it\n"),
-            (false, false) => format!("{path} needs no change\n"),
+            (false, true) => format!("{path} is not changed; --yes writes it\n"),
+            (false, false) => format!("{path} is up to date\n"),
         }
     }
 }
@@ -163,7 +163,7 @@ impl Document for UpdateDocument {
 fn difference(old: &LockedRow, new: &LockedRow, same_bytes: bool) -> String {
     let (was, is) = (old.words(), new.words());
     if same_bytes {
-        let from = if old.current { "had from other addresses" } else { "by another source in the matrix" };
+        let from = if old.current { "from other addresses" } else { "from another source in the matrix" };
         return format!("{is}: the same bytes, {from}");
     }
     if was != is {
@@ -209,9 +209,9 @@ mod tests {
         let old = locked("1", 'e', "http://a/x");
         for (new, said) in [
             (locked("1", '9', "http://a/x"), "linux-image-6.1: sha256 eeeeeeeeeeee… → 999999999999…"),
-            (locked("1", 'e', "http://b/x"), "6.1 (1): the same bytes, had from other addresses"),
+            (locked("1", 'e', "http://b/x"), "6.1 (1): the same bytes, from other addresses"),
             (locked("2", '9', "http://a/x"), "6.1 (1) → 6.1 (2)"),
-            (Locked { source: "apt x".to_owned(), ..old.clone() }, "the same bytes, by another source in the matrix"),
+            (Locked { source: "apt x".to_owned(), ..old.clone() }, "the same bytes, from another source in the matrix"),
         ] {
             let document = document("a", Changed::of(Some(&old), &new));
             let text = document.changes(Style::default());
