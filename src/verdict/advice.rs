@@ -11,13 +11,13 @@ use crate::words::{JobId, Role, State};
 /// One thing to do or to know.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Advice {
-    /// What kind of thing.
+    /// Its kind.
     pub kind: AdviceKind,
-    /// It, in one sentence.
+    /// Its text, in one sentence.
     pub says: String,
 }
 
-/// What kind of thing an advice is.
+/// The kind of an advice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum AdviceKind {
@@ -25,13 +25,13 @@ pub enum AdviceKind {
     Upgrade,
     /// Settings that keep the bug from showing.
     Mitigation,
-    /// What a kernel is open to that never had the break.
+    /// A vulnerability of kernels that never had the break.
     Exposure,
-    /// What a defective repair does.
+    /// The effect of a defective fix.
     Defect,
-    /// What would settle an unknown verdict, or a conflict.
+    /// How to settle an unknown verdict, or a conflict.
     Settle,
-    /// What the matrix should say of a profile.
+    /// A correction of a profile in the matrix.
     Profile,
 }
 
@@ -49,7 +49,7 @@ impl AdviceKind {
     }
 }
 
-/// What to do about a kernel whose findings weigh so: if it is affected, was repaired badly, or never had the break.
+/// Advice about a kernel with this weight, if it is affected, has a defective fix, or never had the break.
 pub(super) fn on_kernel(bug: &Bug, weight: &Weight, findings: &[Finding], release: Option<&Release>) -> Vec<Advice> {
     let mut advice = Vec::new();
     let mut add = |kind, says: String| advice.push(Advice { kind, says });
@@ -59,7 +59,7 @@ pub(super) fn on_kernel(bug: &Bug, weight: &Weight, findings: &[Finding], releas
         let known = known.filter(|to| !matches!(to, version::UpgradeAdvice::Settle(_)));
         known.into_iter().for_each(|to| add(AdviceKind::Upgrade, to.to_string()));
     }
-    // A kernel is called open to something only if its own code, history or behaviour shows it.
+    // A kernel counts as exposed only if its own code, history or behaviour shows it.
     if let (Some(State::NeverHad), Some(open)) = (weight.firm_state(), &bug.without_break) {
         add(AdviceKind::Exposure, format!("it never had the break: {open}"));
     }
@@ -91,13 +91,13 @@ fn untried_defect(bug: &Bug, weight: &Weight, findings: &[Finding], release: Opt
     })
 }
 
-/// How to settle what the findings leave open.
+/// How to settle an open question.
 pub(super) fn settle(weight: &Weight, how: &str) -> Option<Advice> {
     let is_open = weight.conflict || weight.verdict == Verdict::Unknown;
     is_open.then(|| Advice { kind: AdviceKind::Settle, says: how.to_owned() })
 }
 
-/// What to do about a profile that keeps a bug from showing, if the matrix does not say that it does.
+/// Advice about a profile that keeps a bug from showing without `mitigates`.
 pub(super) fn on_profile(job: &JobId) -> Advice {
     let JobId { bug, profile } = job;
     let says = format!(
@@ -124,7 +124,7 @@ mod tests {
         for (release, findings, told) in [
             ("4.14.140", vec![passed()], true),
             ("4.14.140", vec![passed(), git(State::Fixed)], false),
-            // It is told in the words of a defect that is there.
+            // The advice about the actual defect replaces it.
             ("4.14.140", vec![passed(), git(State::FixedWithDefect)], false),
             ("4.14.140", vec![], false),
             ("6.1.100", vec![passed()], false),

@@ -1,4 +1,4 @@
-//! A case, and the rules by which it is judged.
+//! A case, and the rules for judging it.
 
 use super::ledger::unheard;
 use super::{Advice, AdviceKind, Judgement, Ledger, Verdict, Weight, advice};
@@ -8,73 +8,73 @@ use crate::evidence::{Finding, Strength, Witness};
 use crate::matrix::Bug;
 use crate::words::{Expectation, JobId, KernelName, Outcome};
 
-/// Everything that is known of one (kernel, bug, profile).
+/// All evidence about one (kernel, bug, profile).
 #[derive(Default)]
 pub struct Case<'a> {
-    /// The bug. None if nothing of its dossier is known any more: there is no advice then.
+    /// The bug. None if its dossier is no longer known; then there is no advice.
     pub bug: Option<&'a Bug>,
-    /// What the witnesses say that need no boot.
+    /// The findings of the witnesses that need no boot.
     pub said: Said,
-    /// What became of the boots.
+    /// The outcome of the boots.
     pub boots: Boots,
-    /// The release that the kernel is, or that its source began as: where its line of releases goes on.
+    /// The kernel's release, or its source's: later releases of its line follow this one.
     pub release: Option<&'a Release>,
-    /// An earlier judgement of the same cell. If this one comes to the same, that advice stands: the release that it was
-    /// given for is no longer known.
+    /// An earlier judgement of the same cell. If this judgement is the same, it keeps that advice, because the release
+    /// that it was for is no longer known.
     pub earlier: Option<&'a Judgement>,
 }
 
-/// Who asks about a case, which decides the advice.
+/// Who asks about a case; this decides the advice.
 #[derive(Clone, Copy, Debug)]
 enum Asker<'a> {
-    /// A person, with what would settle an open question.
+    /// A person, with the advice that would settle an open question.
     Person(&'a str),
-    /// A run. It settles the question itself, so it gives no advice on how to know more.
+    /// A run. It settles the question itself, so it needs no such advice.
     Run(&'a Question),
 }
 
-/// What a cell of a run is about: known before it is judged.
+/// The question of a run's cell, before it is judged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Question {
     /// The kernel's name in the matrix.
     pub kernel: KernelName,
     /// The bug and the profile.
     pub job: JobId,
-    /// What the matrix expects of the kernel, under its own settings.
+    /// The matrix's expectation for the kernel under its own settings.
     pub expect: Expectation,
-    /// Whether the profile is said to keep the bug from showing.
+    /// Whether the matrix says that the profile keeps the bug from showing.
     pub mitigates: bool,
     /// Whether the kernel is a control.
     pub control: bool,
 }
 
-/// What became of the boots of a case.
+/// The outcome of the boots of a case.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum Boots {
-    /// No boot was asked for, or nothing can be run for this bug: the other witnesses are all there is.
+    /// No boot was requested, or the bug has no reproducer, so only the other witnesses count.
     #[default]
     NotAsked,
     /// A reproducer ran.
     Showed(Finding),
-    /// A boot was asked for and broke: why. There is no answer then, whatever the other witnesses say.
+    /// A requested boot broke, with the reason. There is no answer then, regardless of the other witnesses.
     Broke(String),
-    /// The run ended before this cell, or goes on: why. That is never expected.
+    /// The run ended before this cell, or has not reached it, with the reason. This is never expected.
     NotReached(String),
-    /// The kernel was built without the code that has the bug, so there is nothing to run: why.
+    /// The kernel was built without the bug's code, so there is nothing to run, with the reason.
     NotCompiled(String),
     /// The reproducer does not apply to this kernel.
     Inapplicable {
         /// Why not.
         reason: String,
-        /// Whether the matrix allows for it (`optional: true`), so that it is no surprise.
+        /// Whether the matrix allows this (`optional: true`), so it is expected.
         allowed: bool,
     },
 }
 
 impl Boots {
-    /// What a kernel's configuration settles without a boot, if the code that has the bug was not compiled in. A
-    /// configuration that is certainly the kernel's makes it not affected, unless another strong witness contradicts it; one
-    /// that is not leaves the question without an answer.
+    /// The outcome without a boot, if the configuration shows that the bug's code was not compiled in. If the
+    /// configuration is certainly the kernel's, the kernel is not affected, unless another strong witness contradicts
+    /// it. Otherwise there is no answer.
     pub fn without_code(said: &Said) -> Option<Self> {
         let config = said.findings.iter().find(|finding| finding.witness == Witness::Config)?;
         let reason = config.why.clone();
@@ -96,7 +96,7 @@ impl Boots {
         }
     }
 
-    /// How a cell with these boots ended.
+    /// The outcome of a cell with these boots.
     fn outcome(&self, verdict: Verdict) -> Outcome {
         match (self, verdict) {
             (Self::Broke(_) | Self::NotReached(_), _) => Outcome::Error,
@@ -109,13 +109,13 @@ impl Boots {
 }
 
 impl Case<'_> {
-    /// Judges it for a person. `settle` says what would settle an open question.
+    /// Judges it for a person. `settle` is the advice for an open question.
     pub fn judge(self, settle: &str) -> Judgement {
         let weight = self.weigh();
         self.judgement(&weight, Asker::Person(settle))
     }
 
-    /// Judges it as a cell: the judgement, how the cell ended, and whether the matrix expects that.
+    /// Judges it as a cell: the judgement, the cell's outcome, and whether the matrix expects that.
     pub fn judge_cell(self, question: &Question) -> (Judgement, Outcome, bool) {
         let weight = self.weigh();
         let outcome = self.boots.outcome(weight.verdict);
@@ -123,9 +123,9 @@ impl Case<'_> {
         (self.judgement(&weight, Asker::Run(question)), outcome, expected)
     }
 
-    /// Whether the matrix expects this end. A mitigation hides a bug that the kernel has all the same. So if the matrix
-    /// names the state, the firm findings have to allow for it; and if it expects a fail, a pass has to be due to the
-    /// profile, because a reproducer that sees no bug at all is blind there.
+    /// Whether the matrix expects this outcome. A mitigation hides a bug that the kernel still has. So if the matrix
+    /// names the state, the firm findings must allow it. If it expects a fail, a pass must be due to the profile,
+    /// because a reproducer that sees no bug at all is blind there.
     fn is_expected(&self, question: &Question, outcome: Outcome, weight: &Weight) -> bool {
         let is_met = match question.expect {
             Expectation::Outcome(Outcome::Fail) if question.mitigates => outcome == Outcome::Pass && weight.mitigated,
@@ -138,7 +138,7 @@ impl Case<'_> {
         match &self.boots {
             Boots::NotReached(_) => false,
             Boots::Inapplicable { allowed, .. } => *allowed || is_met,
-            // A kernel without the code is a kernel without the bug.
+            // A kernel without the code doesn't have the bug.
             Boots::NotCompiled(_) => match question.expect {
                 Expectation::Outcome(wanted) => matches!(wanted, Outcome::Pass | Outcome::Skip) || is_met,
                 Expectation::State(state) => !state.is_affected() || is_met,
@@ -152,8 +152,8 @@ impl Case<'_> {
         self.said.findings.iter().chain(ran).cloned().collect()
     }
 
-    /// The findings, weighed. A boot that was asked for and broke leaves no verdict, and neither does a reproducer that does
-    /// not apply; a contradiction between the other witnesses stands all the same.
+    /// The weight of the findings. A requested boot that broke leaves no verdict, and neither does a reproducer that
+    /// does not apply; but a conflict between the other witnesses remains.
     fn weigh(&self) -> Weight {
         let weight = Ledger { findings: self.findings() }.weigh();
         match self.boots {
@@ -198,9 +198,9 @@ impl Case<'_> {
             }
             Asker::Run(question) => {
                 let is_judged = self.boots.reason().is_none() && weight.verdict != Verdict::Unknown;
-                // Nobody runs a control, so there is nothing to do about it.
+                // Nobody uses a control kernel, so it needs no advice.
                 let mut given = if is_judged && !question.control { on_kernel() } else { Vec::new() };
-                // Under a profile, its own settings are what was tried.
+                // Under another profile, the cell has tried that profile's settings.
                 let is_default = question.job.profile.is_default();
                 given.retain(|advice| is_default || advice.kind != AdviceKind::Mitigation);
                 if weight.mitigated && !question.mitigates {
@@ -232,7 +232,7 @@ impl Case<'_> {
 
 #[cfg(test)]
 impl Case<'static> {
-    /// What these findings come to for somebody who asks, without a boot and without a dossier.
+    /// The judgement of these findings for a person, without a boot and a dossier.
     pub(crate) fn of_findings(findings: Vec<Finding>) -> Judgement {
         let said = Said { findings, ..Said::default() };
         Case { said, ..Case::default() }.judge("boot it")

@@ -30,7 +30,7 @@ fn met(findings: &[Finding], boots: &Boots, mitigates: bool) -> Vec<&'static str
     names
 }
 
-/// The rules by which evidence becomes a judgement, a row each. Whoever asks, the rules are the same.
+/// The rules that turn evidence into a judgement, one in each row. They are the same for all commands.
 #[test]
 fn every_command_judges_by_the_same_rules() {
     use State::{Affected, Fixed, FixedWithDefect, HalfFixed, NeverHad};
@@ -56,7 +56,7 @@ fn every_command_judges_by_the_same_rules() {
         exit: Exit,
         against: &'a [Witness],
         reason: &'a str,
-        /// The expectations that it meets, and those under a profile that is said to mitigate the bug.
+        /// The expectations that it meets, and those under a profile with `mitigates`.
         met: &'a [&'a str],
         met_mitigated: &'a [&'a str],
         /// Whether the exit code leaves the bug out if it does not count.

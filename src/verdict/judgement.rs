@@ -1,4 +1,4 @@
-//! A judgement: what a case came to, as every command takes it and every report shows it.
+//! The judgement of a case, which all commands use and all reports show.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,34 +9,34 @@ use crate::evidence::{Finding, Witness};
 use crate::exit::Exit;
 use crate::words::State;
 
-/// What a case came to. Only [`Case::judge`](super::Case::judge) makes one, and nothing changes it but the paths of its
-/// artefacts.
+/// The judgement of a case. Only [`Case::judge`](super::Case::judge) makes one, and only the paths of its artefacts
+/// change afterwards.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Judgement {
-    /// Affected, not affected, or unknown: under the cell's profile.
+    /// Affected, not affected, or unknown, under the cell's profile.
     pub verdict: Verdict,
     /// The kernel's state, if exactly one remains. None if the verdict is due to the profile.
     pub state: Option<State>,
     /// Whether only a hint names the state: a release, for example, beside a boot.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub state_guessed: bool,
-    /// Whether the kernel has the bug and the profile keeps it from showing: the verdict is not the kernel's then.
+    /// Whether the kernel has the bug, but the profile keeps it from showing. Then the verdict is not the kernel's.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub mitigated: bool,
-    /// Whether `not-affected` rests on the silence of a reproducer that has not proven that it would have seen the bug.
+    /// Whether `not-affected` rests on the silence of a reproducer that never proved that it sees the bug.
     #[serde(default)]
     pub unproven: bool,
     /// Whether strong witnesses contradict each other.
     pub conflict: bool,
-    /// What each witness says.
+    /// All findings.
     pub findings: Vec<Finding>,
-    /// The witnesses whose findings speak against the judgement: in a conflict, or as a hint that was not heard.
+    /// The witnesses whose findings contradict the judgement: in a conflict, or as an ignored hint.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub against: Vec<Witness>,
-    /// What git found of each step of the bug's chain, if it was asked.
+    /// git's finding for each step of the bug's chain, if it was asked.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub steps: Vec<StepFound>,
-    /// What git found that people should know: a later commit that fixes a step, for example.
+    /// git's warnings, such as a later commit that fixes a step.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
     /// What to do.
@@ -46,14 +46,14 @@ pub struct Judgement {
     pub reason: Option<String>,
 }
 
-/// What a kernel in this state is.
+/// The verdict on a kernel in this state.
 fn verdict_of(state: State) -> Verdict {
     if state.is_affected() { Verdict::Affected } else { Verdict::NotAffected }
 }
 
 impl Judgement {
-    /// What this judgement makes a command exit with. A bug that does not count (nobody has a fix, and nobody asked for it
-    /// by name) changes the exit code only by a conflict.
+    /// The exit of a command with this judgement. A bug that does not count (no fix exists, and the user didn't name
+    /// it) changes the exit code only by a conflict.
     pub fn exit(&self, counts: bool) -> Exit {
         match self.verdict {
             _ if self.conflict => Exit::Affected,
@@ -63,23 +63,23 @@ impl Judgement {
         }
     }
 
-    /// Whether the kernel is affected and the exit code does not say so, because the bug does not count.
+    /// Whether the kernel is affected, but the exit code does not show it, because the bug does not count.
     pub fn is_left_out(&self, counts: bool) -> bool {
         self.verdict == Verdict::Affected && self.exit(counts) == Exit::Clean
     }
 
-    /// Who contradicts whom, if strong witnesses do: `runtime says affected, git says fixed`.
+    /// The contradiction between strong witnesses, if any: `runtime says affected, git says fixed`.
     pub fn contradiction(&self) -> Option<String> {
         self.conflict.then(|| contradiction(&self.findings))
     }
 
-    /// Whether this finding speaks against the judgement.
+    /// Whether this finding contradicts the judgement.
     pub fn is_against(&self, finding: &Finding) -> bool {
         self.against.contains(&finding.witness)
     }
 
-    /// The finding that carries the verdict: the strongest that leaves no other, and of several the one closest to the
-    /// kernel itself.
+    /// The finding that supports the verdict best: the strongest that leaves no other verdict, and of several the one
+    /// closest to the kernel itself.
     pub fn surest(&self) -> Option<&Finding> {
         let carried = |finding: &&Finding| {
             let all = if self.mitigated { Verdict::Affected } else { self.verdict };
@@ -88,7 +88,7 @@ impl Judgement {
         self.findings.iter().filter(carried).max_by_key(|finding| (finding.strength, finding.witness))
     }
 
-    /// What qualifies a good verdict: the profile hides the bug, or nothing proves the silence.
+    /// The qualifier of a good verdict: the profile hides the bug, or nothing proves the silence.
     pub fn qualifier(&self) -> Option<&'static str> {
         match self {
             Self { mitigated: true, .. } => Some("mitigated"),

@@ -1,4 +1,4 @@
-//! The ledger: all findings of one (kernel, bug), and what they leave possible together.
+//! The ledger: all findings of one (kernel, bug), and the states that they leave possible together.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,35 +9,35 @@ use crate::words::State;
 /// All findings of one (kernel, bug).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ledger {
-    /// The findings, in the order in which they came in.
+    /// The findings, in order of arrival.
     pub findings: Vec<Finding>,
 }
 
-/// What a ledger's findings come to, before anything is known of boots that broke.
+/// The result of a ledger's findings, regardless of broken boots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Weight {
     /// Affected or not, or unknown.
     pub verdict: Verdict,
-    /// The states that the findings leave possible, hints among them; empty in a conflict that nothing decides.
+    /// The states that the findings, including hints, leave possible; empty in an undecided conflict.
     pub states: StateSet,
-    /// The states that are left without the hints.
+    /// The states that the findings leave possible without the hints.
     pub firm: StateSet,
     /// Whether strong witnesses contradict each other.
     pub conflict: bool,
-    /// Whether hints would have decided, and were not heard: see [`unheard`].
+    /// Whether hints would have decided, but were ignored: see [`unheard`].
     pub unheard: bool,
-    /// Whether only a hint names the state, beside witnesses of the kernel itself that leave it open.
+    /// Whether only a hint names the state, while witnesses of the kernel itself leave it open.
     pub guessed: bool,
-    /// Whether the kernel has the bug and the cell's profile keeps it from showing: the verdict then holds under that
-    /// profile, and the states are the kernel's.
+    /// Whether the kernel has the bug, but the cell's profile keeps it from showing. The verdict then applies under
+    /// that profile, and the states are the kernel's.
     pub mitigated: bool,
-    /// Whether a reproducer's silence, without proof that the bug would have shown, is among what makes the kernel good, and
-    /// nothing firm does.
+    /// Whether the kernel is good only by hints, including the silence of a reproducer that never proved that the bug
+    /// would have shown.
     pub unproven: bool,
 }
 
 impl Weight {
-    /// Findings that come to nothing.
+    /// The result of findings that decide nothing.
     pub fn without_verdict(conflict: bool) -> Self {
         Self {
             verdict: Verdict::Unknown,
@@ -51,13 +51,13 @@ impl Weight {
         }
     }
 
-    /// The state, named only where one remains.
+    /// The state, if exactly one remains.
     pub fn state(&self) -> Option<State> {
-        // Beside a verdict that is the profile's, the kernel's state would be misread.
+        // The verdict is the profile's, so the kernel's state beside it would mislead.
         self.states.only().filter(|_| !self.mitigated)
     }
 
-    /// The state, where more than a hint names it: what is claimed of a kernel on top of its verdict needs that.
+    /// The state, if more than a hint names it. Any claim about a kernel beyond its verdict requires this.
     pub fn firm_state(&self) -> Option<State> {
         self.state().filter(|_| !self.guessed)
     }
@@ -66,18 +66,18 @@ impl Weight {
 impl Ledger {
     /// Weighs the findings.
     ///
-    /// The states of all strong findings are intersected. Where nothing remains, witnesses contradict each other: a
-    /// conflict, and what was seen to happen (a decisive finding) decides, or else nothing does. Weak findings narrow
-    /// down what remains, all of them together and only where they contradict nothing: a hint never makes a conflict, and
-    /// hints that contradict each other say nothing. A release makes a kernel good, and so does a user's program without
-    /// controls, for which the user vouches; the likeness of a subject is too little for that.
+    /// The states of all strong findings are intersected. If none remains, the witnesses contradict each other. In such
+    /// a conflict an observed bug (a decisive finding) decides, or else nothing does. All weak findings together narrow
+    /// down the rest, if they contradict nothing: a hint never makes a conflict, and hints that contradict each other
+    /// are ignored. A release can make a kernel good, and so can a user's program without controls, because the user
+    /// vouches for it; a similar subject cannot.
     ///
-    /// A hint on paper (a release, a changelog, a likeness) never stands in for a witness of the kernel itself that could
-    /// not see: where the code was there and unreadable, or a boot broke, the verdict is unknown whatever the number says.
-    /// Nor does the release decide that a file merely began as.
+    /// A hint on paper (a release, a changelog, a similar subject) never replaces a witness of the kernel itself that
+    /// found nothing: if the code was unreadable, or a boot broke, the verdict is unknown regardless of the release. A
+    /// release that a file merely started from decides nothing either.
     ///
-    /// Where the kernel comes out as affected and the reproducer saw the cell's profile mitigate it, the verdict is not
-    /// affected: under that profile.
+    /// If the kernel is affected, but the reproducer saw that the cell's profile mitigates it, the verdict is not
+    /// affected, under that profile.
     pub fn weigh(&self) -> Weight {
         let of = |least: Strength| self.findings.iter().filter(move |f| f.strength >= least);
         let strong = intersect(of(Strength::Strong), StateSet::all());
@@ -89,10 +89,10 @@ impl Ledger {
         let hinted = self.hinted(firm, |_| true);
         let heard = self.hinted(firm, |finding| self.may_decide(finding));
         let unheard = verdict(hinted) != verdict(heard) && verdict(hinted) != Verdict::Unknown;
-        // Where it decides nothing, even such a hint narrows the state down.
+        // An ignored hint may still narrow down the state if the verdict is the same with it.
         let states = if verdict(hinted) == verdict(heard) { hinted } else { firm };
         let named = states.only().is_some() && firm.only().is_none();
-        // What was only seen on the side was not asked for the state.
+        // A finding with a limit is incidental, so its witness was not asked about the state.
         let was_asked = |f: &Finding| is_of_the_kernel(f) && (f.limit.is_none() || f.is_unknown());
         let guessed = named && self.findings.iter().any(was_asked);
         let kernel = verdict(states);
@@ -103,7 +103,7 @@ impl Ledger {
         Weight { verdict, states, firm, conflict, unheard, guessed, mitigated, unproven }
     }
 
-    /// What those hints that are heard leave of these states.
+    /// The states that remain after these hints.
     fn hinted(&self, firm: StateSet, is_heard: impl Fn(&Finding) -> bool) -> StateSet {
         let hints = |is_one: fn(&Finding) -> bool| {
             let weak = self.findings.iter().filter(|f| f.strength == Strength::Weak && is_heard(f) && is_one(f));
@@ -122,17 +122,17 @@ impl Ledger {
     }
 }
 
-/// Whether a finding is about the kernel itself, and not about what is written of it.
+/// Whether a finding is about the kernel itself, not about documents.
 fn is_of_the_kernel(finding: &Finding) -> bool {
     finding.witness.is_of_the_kernel()
 }
 
-/// Whether this witness had the kernel itself before it, was asked about the bug, and could not see whether it has it.
+/// Whether this witness examined the kernel itself for the bug, but could not decide.
 fn is_blind(finding: &Finding) -> bool {
     is_of_the_kernel(finding) && finding.limit.is_none() && verdict(finding.states) == Verdict::Unknown
 }
 
-/// Why hints that would have decided were not heard, where that is so: which witness could not see, and why.
+/// Why hints that would have decided were ignored, if they were: the undecided witnesses, with their reasons.
 pub fn unheard(findings: &[Finding]) -> Option<String> {
     let ledger = Ledger { findings: findings.to_vec() };
     if !ledger.weigh().unheard {
@@ -141,13 +141,12 @@ pub fn unheard(findings: &[Finding]) -> Option<String> {
     let blind: Vec<String> =
         findings.iter().filter(|f| is_blind(f)).map(|f| format!("{} could not see ({})", f.witness, f.why)).collect();
     if blind.is_empty() {
-        return Some("a release is only what a file began as, and decides nothing about it".to_owned());
+        return Some("the file only started from its release, so the release decides nothing about it".to_owned());
     }
     Some(format!("{}, and a hint does not stand in for it", blind.join("; ")))
 }
 
-/// What each strong witness says, where they contradict each other: `runtime says affected, git says
-/// fixed`.
+/// The strong witnesses' contradicting findings: `runtime says affected, git says fixed`.
 pub fn contradiction(findings: &[Finding]) -> String {
     let says = |finding: &Finding| {
         let states = finding.states;
@@ -159,7 +158,7 @@ pub fn contradiction(findings: &[Finding]) -> String {
         format!("{} says {what}", finding.witness)
     };
     let strong = findings.iter().filter(|f| f.strength >= Strength::Strong && !f.is_unknown());
-    // What was seen to happen is named first.
+    // Observed bugs come first.
     let mut strong: Vec<&Finding> = strong.collect();
     strong.sort_by_key(|finding| std::cmp::Reverse(finding.strength));
     strong.into_iter().map(says).collect::<Vec<_>>().join(", ")

@@ -118,7 +118,7 @@ fn hint_never_replaces_a_witness_that_found_nothing() {
     let all = &State::ALL;
     type Row<'a> = (&'a str, &'a [(Witness, Strength, &'a [State], Option<Limit>)], Verdict, Option<State>, bool, bool);
     let (aside, base) = (Some(Limit::Aside), Some(Limit::Base));
-    // What was found; the verdict, the state, whether it is a guess, whether a hint was not heard.
+    // The findings, the verdict, the state, whether it is a guess, whether a hint was ignored.
     let table: &[Row] = &[
         ("a name alone", &[(Version, Weak, &[NeverHad], None)], NotAffected, Some(NeverHad), false, false),
         (
@@ -274,7 +274,7 @@ fn reason_names_the_witness_that_found_nothing() {
     assert_eq!(said, "binary could not see (f was not found), and a hint does not stand in for it");
     let base = Finding { limit: Some(Limit::Base), ..version };
     let said = unheard(&[base, Finding::aside(Witness::Binary, "no signature")]).unwrap_or_default();
-    assert!(said.starts_with("a release is only what a file began as"), "{said}");
+    assert!(said.starts_with("the file only started from its release"), "{said}");
 }
 
 #[test]
@@ -295,7 +295,7 @@ fn pass_is_unproven_where_it_rests_on_silence() {
         (&[silence, (Version, Weak, &[Affected])], Unknown, false),
         (&[silence, (Git, Strong, &[Affected])], Verdict::Affected, false),
         (&[(Runtime, Strong, passes)], NotAffected, false),
-        // A program that cries without a negative control is a hint too, and no silence.
+        // A program that reports the bug without a negative control is a hint too, but not silent.
         (&[(Runtime, Weak, &[Affected])], Verdict::Affected, false),
         (&[(Runtime, Decisive, &[Affected])], Verdict::Affected, false),
         (&[(Version, Weak, &[Fixed])], NotAffected, false),

@@ -1,7 +1,7 @@
 //! Judges a case: the only room that turns evidence into a verdict.
 //!
-//! A [`Case`] is everything that is known of one (kernel, bug, profile): what the witnesses found, and what became of the
-//! boots. It comes to one [`Judgement`], which everything to the right of this room takes as it is.
+//! A [`Case`] is all evidence about one (kernel, bug, profile): the witnesses' findings, and the outcome of the boots.
+//! It gives one [`Judgement`], which later rooms use unchanged.
 
 mod advice;
 mod case;
@@ -17,7 +17,7 @@ pub use case::{Boots, Case, Question};
 pub use judgement::Judgement;
 use ledger::{Ledger, Weight};
 
-/// What a case comes to.
+/// The verdict of a case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
