@@ -1,4 +1,4 @@
-//! `backproof affected` as a person calls it: releases, images, many at once, and what it exits with.
+//! `backproof affected` on the command line: releases, images, many subjects at once, and exit codes.
 
 use std::process::{Command, Stdio};
 
@@ -220,7 +220,7 @@ fn kernels_in_unusual_files_are_recognised() {
     gzip("vmlinux.gz", b"\x7fELF and nothing else");
     gzip("notes.gz", b"hello");
     lab.write("zImage", [&[0; 0x24][..], b"\x18\x28\x6f\x01", &[0; 600]].concat());
-    // A link that leads out of the tree is not read, as little as what nobody may read.
+    // Links out of the tree and unreadable files are not read.
     std::fs::create_dir(lab.path("tree")).expect("a folder");
     std::os::unix::fs::symlink("/etc/passwd", lab.path("tree/Makefile")).expect("a link");
     std::fs::create_dir(lab.path("empty")).expect("a folder");
@@ -259,7 +259,7 @@ fn kernel_without_the_code_is_not_affected() {
     let cache = lab.path("cache");
     let cache = cache.to_str().expect("UTF-8");
     for (config, verdict, code) in [
-        // The image has no code that could be read, and its name alone decides nothing.
+        // The image has no readable code, and its name alone decides nothing.
         ("CONFIG_SYN_COOKIES=y", "unknown", 3),
         ("CONFIG_SYN_COOKIES=m", "unknown", 3),
         ("# CONFIG_SYN_COOKIES is not set", "not-affected", 0),

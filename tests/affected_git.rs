@@ -12,7 +12,7 @@ use common::{Lab, Ran, cell};
 
 const STALL: &str = "tcp-fragment-stall";
 
-/// Runs git in a folder, as nobody in particular and whatever this machine's settings are.
+/// Runs git in a folder, with a fixed author, and without this machine's settings.
 fn git(folder: &Path, args: &[&str]) -> String {
     let mut command = Command::new("git");
     command.current_dir(folder).args(args).env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_SYSTEM", "/dev/null");
@@ -41,7 +41,7 @@ fn history(lab: &Lab) -> std::path::PathBuf {
         git(&folder, &["add", "-A"]);
         git(&folder, &["commit", "-qm", &format!("{subject}\n\ncommit {sha} upstream.\n")]);
     };
-    // Where Linux's own history in git begins, nothing can be in already.
+    // At the start of Linux's git history, no step can exist already.
     lab.write("linux/net/ipv4/tcp_output.c", "one\n");
     lab.write("linux/Makefile", "VERSION = 2\nPATCHLEVEL = 6\nSUBLEVEL = 12\nEXTRAVERSION = -rc2\n");
     git(&folder, &["add", "-A"]);
@@ -100,14 +100,14 @@ fn conflict_of_git_fix_and_stall_is_shown_first() {
     let says = document["conflicts"][0].as_str().unwrap_or_default();
     assert!(says.contains("runtime says affected") && says.contains("git says fixed"), "{says}");
     assert_eq!(document["summary"]["conflicts"], 1);
-    // The control was judged as it was made all the same; the conflict is what is wrong.
+    // The control is still judged correctly; only the conflict is wrong.
     ran.ends_with(1);
     let table = lab.run(&["report", "latest"]);
     table.ends_with(1);
     assert!(table.stdout.starts_with("CONFLICT"), "{}", table.stdout);
 }
 
-/// A dossier that only a history can be judged by.
+/// A dossier that only git can judge.
 const BY_HISTORY: &str = r#"
 id: by-history
 title: What a history tells
@@ -197,7 +197,7 @@ fn run_keeps_git_findings_despite_bad_repositories() {
         assert_eq!((&of(kernel)["outcome"], &of(kernel)["verdict"]), (&"error".into(), &"unknown".into()), "{kernel}");
         assert!(says(kernel).contains(remedy), "{kernel}: {}", says(kernel));
     }
-    // What has no verdict is the run's, and of what has one nothing is lost.
+    // Cells without a verdict have the run's reason, and the other cells lose nothing.
     ran.ends_with(3);
     let table = lab.run(&["report", "latest"]);
     table.ends_with(3);

@@ -24,7 +24,7 @@ fn public(key: &SignedSecretKey) -> Vec<u8> {
     SignedPublicKey::from(key.clone()).to_bytes().unwrap()
 }
 
-/// Signs what the archive serves, as Release.gpg.
+/// Signs the archive, as Release.gpg.
 fn sign(mirror: &Path, key: &SignedSecretKey) {
     let release = fs::read(mirror.join("dists/sid/Release")).unwrap();
     let signature = DetachedSignature::sign_binary_data(
@@ -77,7 +77,7 @@ fn own_archive_is_used_and_its_keyring_decides() {
     run(&lab, &archive, &["kernels", "update", "--yes"]).ends_with(0);
     let lock = fs::read_to_string(lab.path("kernels.lock")).unwrap();
     assert!(lock.contains("5.15.0-1") && lock.contains("(sid main of file:///"), "{lock}");
-    // It is fetched too, and taken apart; that it dies at once is its way.
+    // It is fetched and unpacked too. This kernel always dies at once.
     let ran = run(&lab, &archive, &["run", "--accel", "tcg", "--locked", "--format", "json"]);
     let document: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap_or_default();
     let kernel = &document["kernels"][0];

@@ -1,4 +1,4 @@
-//! What users get wrong and what hosts lack: a clear error, the right exit code, and nothing lost.
+//! Mistakes of users and faults of hosts: each gives a clear error and the right exit code, and loses nothing.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -89,7 +89,7 @@ fn run_without_a_working_qemu_says_what_to_install() {
     common::Ran::of(output).ends_with(3).says(&["qemu-system-x86"]);
 }
 
-/// A QEMU that something on the host ends, in each way that it can end.
+/// A QEMU that the host ends, in each possible way.
 #[test]
 fn host_fault_is_never_blamed_on_the_image() {
     let lab = Lab::with_matrix(&matrix("image: bzImage"));
@@ -116,7 +116,7 @@ fn missing_run_is_reported() {
     let lab = Lab::new();
     lab.run(&["report", "nosuch"]).ends_with(2).says(&["nosuch"]);
     lab.run(&["replay", "latest", "debian-12"]).ends_with(2).says(&["latest"]);
-    // A boot whose cells the document doesn't have is no all-clear.
+    // A boot without cells in the document is not a success.
     let run = serde_json::json!({
         "schema_version": 1, "kernels": [], "cells": [], "exit_code": 0,
         "summary": {"pass": 0, "fail": 0, "error": 0, "skip": 0, "unexpected": 0, "conflicts": 0, "surprises": 0,

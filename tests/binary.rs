@@ -1,4 +1,4 @@
-//! The witness `binary` over real kernels: those of the default matrix, and all control kernels, whose truths are known.
+//! The witness `binary` on real kernels: those of the default matrix, and all control kernels, whose states are known.
 
 use std::path::{Path, PathBuf};
 
@@ -13,8 +13,8 @@ use backproof::words::{Expectation, Outcome};
 mod common;
 use common::Lab;
 
-/// The kernels of the repository's matrix, or its control kernels: the entry, and its image. What is no longer served is
-/// left out where the matrix says that it may be missing.
+/// The kernels of the repository's matrix, or its control kernels: the entry, and its image. Optional kernels that are
+/// no longer served are left out.
 fn kernels(controls: bool) -> Vec<(KernelEntry, PathBuf)> {
     let bugs = Bugs::built_in();
     let matrix = matrix::parse(include_str!("../kernels.yaml"), "kernels.yaml".as_ref(), &bugs).expect("the matrix");
@@ -22,7 +22,7 @@ fn kernels(controls: bool) -> Vec<(KernelEntry, PathBuf)> {
     let shim = Shim::at(env!("CARGO_BIN_EXE_backproof").into());
     let with = Obtain { store: &store, shim: &shim, offline: false, refresh: false, locked: None, tell: &|_| {} };
     let opt_in = matrix.opt_in;
-    // Those that run only when asked for come from archives that a test cannot reach.
+    // Opt-in kernels come from archives that a test cannot reach.
     let runs = |kernel: &KernelEntry| kernel.tags.is_disjoint(&opt_in);
     let wanted = matrix.kernels.into_iter().filter(|kernel| if controls { kernel.is_control() } else { runs(kernel) });
     let obtained = wanted.filter_map(|entry| match obtain(&entry.source, &with) {
@@ -33,13 +33,13 @@ fn kernels(controls: bool) -> Vec<(KernelEntry, PathBuf)> {
     obtained.collect()
 }
 
-/// What all bugs' findings for an image are.
+/// The findings of all bugs for an image.
 fn judge(name: &str, image: &Path) -> Vec<(String, Finding)> {
     let binary = Binary::open(image).unwrap_or_else(|error| panic!("{name}: {error}"));
     Bugs::built_in().iter().map(|bug| (bug.id.to_string(), weigh(bug, &binary))).collect()
 }
 
-/// Fails where a finding rules out what is true.
+/// Fails if a finding excludes the true state.
 #[track_caller]
 fn is_true(name: &str, bug: &str, finding: &Finding, truth: Expectation) {
     let possible = match truth {
@@ -54,7 +54,7 @@ fn is_true(name: &str, bug: &str, finding: &Finding, truth: Expectation) {
     assert!(!finding.why.is_empty());
 }
 
-/// Whether affected or not is decided.
+/// Whether the states decide between affected and not affected.
 fn decides(finding: &Finding) -> bool {
     finding.states.and(StateSet::affected()).is_empty() != finding.states.and(StateSet::not_affected()).is_empty()
 }
@@ -81,7 +81,8 @@ fn every_control_is_judged_correctly_without_a_boot() {
         let name = entry.name.as_str();
         let Source::Control { control, .. } = &entry.source else { panic!("{name} is no control") };
         for (bug, finding) in judge(name, image) {
-            // Where a kernel lacks what its reproducer needs the cell is skipped; the code is the stock kernel's.
+            // A cell is skipped if the kernel lacks an option that its reproducer needs; the code is the stock
+            // kernel's.
             let truth = match entry.expected(&bug.parse().expect("a name")) {
                 Expectation::Outcome(Outcome::Skip) if control.as_str() != "no-syn-cookies" => {
                     let stock = kernels.iter().find(|(other, _)| is_stock(other, entry)).expect("a stock kernel");
@@ -100,20 +101,20 @@ fn every_control_is_judged_correctly_without_a_boot() {
             if bug == "tcp-fragment-stall" {
                 words.extend(finding.states.only());
             }
-            // What is unlike every kernel that is known is not judged, and least of all wrongly.
+            // A kernel unlike all known ones must not be judged.
             if bug == "syn-cookie-data-loss" {
                 let strange = ["syn-cookie-strict", "no-syn-cookies"].contains(&control.as_str());
                 assert_eq!(decides(&finding), !strange, "{name}: {finding:?}");
             }
         }
     }
-    // All that the controls are made for were told apart.
+    // All steps that the controls change were distinguished.
     for state in ["never-had", "affected", "half-fixed"] {
         assert!(words.iter().any(|word| word.as_str() == state), "{state} was never said: {words:?}");
     }
 }
 
-/// A release is only a hint: it must not decide where the code could not be read.
+/// A release is only a hint, so it must not decide if the code is unreadable.
 #[test]
 fn image_without_symbols_needs_a_boot_for_a_verdict() {
     let lab = Lab::with_matrix(include_str!("../kernels.yaml"));
@@ -153,7 +154,7 @@ fn damaged_kernel_is_an_error_or_judged_correctly() {
     for _ in 0..5 {
         let mut damaged = whole.clone();
         for _ in 0..3 {
-            // xorshift64: the same places at every run.
+            // xorshift64 gives the same places in every run.
             state ^= state << 13;
             state ^= state >> 7;
             state ^= state << 17;

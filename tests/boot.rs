@@ -1,4 +1,4 @@
-//! Boots of a real QEMU, with an image of a few bytes that says what it is told to.
+//! Boots of a real QEMU, with an image of a few bytes that prints given texts.
 #![expect(clippy::disallowed_macros, reason = "a child process speaks to its test")]
 
 #[path = "common/tiny_kernel.rs"]
@@ -171,7 +171,7 @@ async fn boot_sector_that_imitates_the_agent_has_no_verdict() {
 #[tokio::test]
 async fn guest_whose_qemu_was_stopped_has_no_verdict() {
     let bench = Bench::new();
-    // So much is said that it cannot be over before it is stopped.
+    // It prints so much that it cannot end before it is stopped.
     let talk = vec![say(&format!("[    0.5] {}\r\n", "x".repeat(1000))); 10];
     let end = vec![tell(END), say("[    1.0] reboot: machine restart\r\n"), Act::Reset];
     let spec = bench.spec(&tiny_kernel::image(&[vec![say(BANNER), tell(HELLO)], talk, end].concat()));
@@ -237,7 +237,7 @@ async fn dropped_boot_leaves_no_process() {
             alive.send(()).expect("a listener");
         }
     };
-    // In the branch and not behind it: the boot is dropped before what stands behind the arrow runs.
+    // The check is in the branch, because the boot is dropped before the code after the arrow runs.
     let count_while_it_lives = async {
         lives.recv().await.expect("a sign of life");
         children()
@@ -249,7 +249,7 @@ async fn dropped_boot_leaves_no_process() {
     assert_eq!(children(), 0);
 }
 
-/// Whatever /dev/kvm is on this host: absent, usable, or of the kind that opens and cannot run a guest.
+/// This must hold for any /dev/kvm: absent, usable, or one that opens but cannot run a guest.
 #[tokio::test]
 async fn auto_boots_the_guest_with_or_without_kvm() {
     let bench = Bench::new();
@@ -275,7 +275,7 @@ async fn auto_boots_the_guest_with_or_without_kvm() {
 
 const VICTIM: &str = "BACKPROOF_TEST_VICTIM";
 
-/// Not a test: the program that the next test kills. It boots a guest that stands still.
+/// Not a test: the next test runs and kills it. It boots a guest that hangs.
 #[test]
 #[ignore = "started by another test"]
 fn a_controller_to_be_killed() {

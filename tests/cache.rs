@@ -1,4 +1,4 @@
-//! The cache that can be trusted: beside running guests, under kills, on full and on read-only disks.
+//! The cache stays valid beside running guests, under kills, on full disks and on read-only disks.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -41,7 +41,7 @@ impl World {
         self.command(args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the program starts")
     }
 
-    /// Makes everything in the cache look as if nobody had used it for days.
+    /// Makes everything in the cache look unused for days.
     fn age(&self) {
         for folder in ["blobs", "packages"] {
             for file in files(&self.cache().join(folder)) {
@@ -67,13 +67,13 @@ impl World {
     }
 }
 
-/// What is in a folder; nothing where it is not there.
+/// The content of a folder; empty if it does not exist.
 fn files(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).into_iter().flatten();
     entries.map(|entry| entry.expect("an entry").path()).collect()
 }
 
-/// Whether every record names only what is there.
+/// Whether every record names only existing files.
 fn is_sound(cache: &Path) -> bool {
     let sums = |value: &Value| -> Vec<String> {
         let images = value["images"].as_array().into_iter().flatten();
@@ -86,7 +86,7 @@ fn is_sound(cache: &Path) -> bool {
     })
 }
 
-/// Waits for something that another process does.
+/// Waits for another process to do something.
 fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let end = Instant::now() + Duration::from_secs(60);
     while !is_so() {
@@ -127,7 +127,7 @@ fn kill_while_collecting_leaves_nothing_half_made() {
     let (mut collected, mut unpacked) = (0, 0);
     for round in 0..12 {
         world.run(&["affected", "linux.deb"]);
-        // Records by the hundred, so that a kill comes between some of them.
+        // With hundreds of records, a kill hits between some of them.
         let blobs = world.cache().join("blobs");
         for n in 0..300 {
             let sum = format!("{n:064x}");
@@ -196,7 +196,7 @@ fn flipped_bit_is_found_and_unpacked_again() {
     };
     let first = image_of();
     assert!(first.is_some());
-    // To boot from a package is to use its record, too.
+    // Booting from a package also uses its record.
     world.age();
     assert_eq!(image_of(), first);
     let used =

@@ -1,11 +1,11 @@
-//! The control kernels: what was built wrong on purpose must be judged so, and what was not must not.
+//! The control kernels: those built with a bug must be judged affected, and the others must not.
 
 use serde_json::Value;
 
 mod common;
 use common::{Lab, Ran, cell, debian_12};
 
-/// The source lines that images/controls.yaml has.
+/// The lines of images/controls.yaml.
 const LINES: [&str; 2] = ["6.1", "6.12"];
 
 /// The repository's matrix, with all control kernels built. That takes most of an hour if the user's cache is empty.
@@ -15,7 +15,7 @@ fn lab() -> Lab {
     lab
 }
 
-/// What a check of a cell showed.
+/// The result of a cell's check.
 #[track_caller]
 fn shown<'a>(cell: &'a Value, check: &str) -> &'a Value {
     let checks = cell["checks"].as_array().expect("checks");
@@ -35,7 +35,7 @@ fn controls_are_judged_correctly_under_every_profile() {
 
     for line in LINES {
         let judged = |control: &str, bug: &str| cell(&document, &format!("control-{line}-{control}"), bug).clone();
-        // Both words were said of every bug, and each for the reason that the control was made for.
+        // Every bug was judged both ways, each for the reason that the control was built for.
         for (bug, affected, good) in [
             ("tcp-fragment-stall", "stall-break", "stock"),
             ("tcp-fragment-stall", "stall-break-no-counter", "stall-fixed-counter-noisy"),
@@ -46,19 +46,19 @@ fn controls_are_judged_correctly_under_every_profile() {
             assert_eq!(judged(affected, bug)["outcome"], "fail", "{line} {affected} {bug}");
             assert_eq!(judged(good, bug)["outcome"], "pass", "{line} {good} {bug}");
         }
-        // Who tries small send buffers only would have called this kernel good.
+        // A reproducer with only small send buffers would have passed this kernel.
         let slack = judged("stall-half-fix-slack", "tcp-fragment-stall");
         for (recipe, found) in [("small-sndbuf", "no"), ("mss-1000", "no"), ("shrunk-sndbuf", "yes")] {
             assert_eq!(shown(&slack, recipe), found, "{line} {recipe}: {slack:#}");
         }
-        // What lacks one thing is asked about the others.
+        // A kernel that lacks one requirement is still judged for the other bugs.
         assert_eq!(judged("no-syn-cookies", "syn-cookie-data-loss")["outcome"], "skip");
         assert_eq!(judged("no-syn-cookies", "tcp-fragment-stall")["outcome"], "pass");
         assert_eq!(judged("no-packet", "tcp-fragment-stall")["outcome"], "pass");
         let reason = &judged("no-tun", "tcp-fragment-stall")["reason"];
         assert!(reason.as_str().is_some_and(|reason| reason.contains("TUN")), "{reason}");
     }
-    // However the machine code looks, and whether it can be read at all.
+    // The machine code may have any form, or be unreadable.
     for variant in ["no-kallsyms", "small-smp"] {
         for (member, outcome) in [("stock", "pass"), ("stall-break", "fail")] {
             let name = format!("control-6.1-{member}-{variant}");
@@ -69,7 +69,7 @@ fn controls_are_judged_correctly_under_every_profile() {
 
 #[test]
 fn wrongly_judged_control_invalidates_the_run() {
-    // A good kernel that is said to be broken stands for a verifier that cannot see the bug.
+    // A good kernel with a wrong expectation simulates a verifier that cannot see the bug.
     let matrix = debian_12("    tags: [control]\n    expect: { tcp-fragment-stall: affected }\n");
     let lab = Lab::with_matrix(&matrix);
     let ran: Ran = lab.run(&["run", "--accel", "tcg"]);

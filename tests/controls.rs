@@ -1,4 +1,4 @@
-//! Building control kernels, of sources that compile in no time: what is kept, what is said, what is left behind.
+//! Building control kernels from sources that compile at once: kept files, messages, leftovers.
 #![expect(clippy::disallowed_macros, reason = "a test prints for people who watch it")]
 
 use std::fs;
@@ -79,7 +79,7 @@ fn failed_make_after_a_kill_builds_again_and_says_so() {
     child.wait().expect("it ends");
     all_end(&family);
     source.untell("hold");
-    // As kbuild leaves what it writes with `> $@`.
+    // kbuild leaves such a file if it writes with `> $@`.
     let empty = || {
         let mut generated = Vec::new();
         find(&lab.path("cache/controls"), "generated.h", &mut generated);
@@ -166,7 +166,7 @@ fn lines_that_kconfig_drops_are_named() {
     source.tell("drop");
     build(&lab, &["stock"]).0.ends_with(3).says(&["stock (6.1): configuring failed", "`CONFIG_TUN=y`"]);
     source.untell("drop");
-    // Other files beside the source are no part of it, so this is the same source with the same objects.
+    // Files beside the source don't belong to it, so this is the same source with the same objects.
     let (ran, document) = build(&lab, &["stock"]);
     ran.ends_with(0);
     assert!(image(&document, 0, &lab.path("cache")).contains("CONFIG_TUN=y"));
@@ -203,7 +203,7 @@ fn another_compiler_has_kconfig_asked_again() {
     let ran = Ran::of(lab.command(&args(&["no-tun"])).env("PATH", path).output().expect("it starts"));
     ran.ends_with(0);
     let document: Value = serde_json::from_str(&ran.stdout).expect("JSON");
-    // What Kconfig dropped the first time is there now: the .config was made anew.
+    // The .config was made again, so the lines that Kconfig dropped the first time are there now.
     assert!(image(&document, 0, &lab.path("cache")).contains("CONFIG_TUN is not set"), "{document:#}");
 }
 
@@ -316,7 +316,7 @@ fn full_disk_during_a_build_leaves_the_cache_intact() {
     let (ran, _) = build(&lab, &["stall-break"]);
     ran.ends_with(3).says(&["compiling failed: no space is left for"]);
     source.untell("full");
-    // Still full: nothing that is there may be lost by trying again.
+    // The disk is still full: another try must not lose anything.
     build(&lab, &["stall-break"]).0.ends_with(3).says(&["no space is left"]);
     let mut fill = Vec::new();
     find(&lab.path("cache/controls"), "fill", &mut fill);

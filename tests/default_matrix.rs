@@ -1,4 +1,4 @@
-//! The main job on real input: the default matrix, from packages to verdicts.
+//! The default matrix on real input, from packages to verdicts.
 
 use std::fs;
 
@@ -9,7 +9,7 @@ use common::{Lab, cell};
 
 const BUGS: [&str; 3] = ["tcp-fragment-stall", "syn-cookie-data-loss", "zero-window-user-timeout"];
 
-/// The matrix of the repository, as a user who cloned it has it.
+/// The repository's matrix, as after a clone.
 fn lab() -> Lab {
     Lab::with_matrix(include_str!("../kernels.yaml"))
 }
@@ -51,7 +51,7 @@ fn debian_lines_have_no_stall_and_lose_cookie_data() {
         serde_json::from_slice(&fs::read(lab.result("matrix.json")).expect("matrix.json")).expect("JSON");
     assert_eq!(written, document, "what is printed is what is kept");
 
-    // The same run, shown again and booted again.
+    // The same run is reported and replayed.
     let shown = lab.run(&["report", "--format", "table"]);
     shown.ends_with(0);
     assert!(shown.stdout.contains("FAIL (expected)"), "{}", shown.stdout);

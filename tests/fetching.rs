@@ -1,5 +1,4 @@
-//! Kernels from addresses, as the program fetches them: from servers of every kind, by many processes at once, after a
-//! kill.
+//! Kernels from addresses: fetched from servers of every kind, by many processes at once, and after a kill.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _};
@@ -21,7 +20,7 @@ fn sum(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// `affected` with a cache of its own, and whatever proxies this machine has out of the way.
+/// `affected` with its own cache, and without this machine's proxies.
 fn ask(lab: &Lab, args: &[&str]) -> Command {
     let cache = lab.path("cache");
     let cache = cache.to_str().expect("UTF-8");
@@ -69,7 +68,7 @@ fn address_is_answered_like_its_file() {
     let (_, kept) = asked(&lab, &["--offline", &address]);
     assert_eq!(kept["stale"]["why"], "offline mode");
     assert!(kept["stale"]["seconds"].as_u64().is_some_and(|seconds| seconds < 600), "{kept:#}");
-    // The file that was there is not asked for by its sum, and by its address only whether it changed.
+    // A cached file with a known sha256 causes no request; by its address, the server is only asked whether it changed.
     assert_eq!(server.requests().len(), 1, "{:?}", server.requests());
 
     let (ran, wrong) = asked(&lab, &[&format!("{address}#sha256={}", "0".repeat(64))]);
@@ -128,7 +127,7 @@ fn interrupted_run_ends_and_its_transfer_resumes() {
     nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).expect("it is interrupted");
     let began = Instant::now();
     Ran::of(run.wait_with_output().expect("it ends")).ends_with(130).says(&["fetching a.deb"]);
-    // The server would have been waited for much longer.
+    // Waiting for the server would have taken much longer.
     assert!(began.elapsed() < Duration::from_secs(15));
     let (ran, answer) = asked(&lab, &[&address]);
     assert!(answer["problem"].is_null(), "{answer:#}");
@@ -204,7 +203,7 @@ fn https_is_verified_and_never_downgraded() {
     let refused = trusting(&down);
     assert!(text(&refused, "problem").contains("from https to http://"), "{refused:#}");
     assert!(plain.requests().is_empty());
-    // Without the authority nobody vouches for it.
+    // Without the authority, the server is untrusted.
     let (ran, answer) = asked(&Lab::new(), &[&address]);
     assert_eq!(ran.code, 3);
     assert!(text(&answer, "problem").contains("TLS with localhost failed"), "{answer:#}");
@@ -223,7 +222,7 @@ fn only_the_matching_proxy_of_the_environment_is_used() {
     let ran = Ran::of(through("").output().expect("it starts"));
     assert_eq!(ran.code, 3, "{}", ran.stdout);
     assert_eq!(proxy.requests().len(), 1);
-    // One that is away is named, and its password is not; one that cannot be used is no reason to go without.
+    // The message names a proxy that is down, but not its password. An unusable proxy is an error, and is not bypassed.
     for (variable, says) in [
         ("http://me:secret@127.0.0.1:1", &["the proxy 127.0.0.1:1 (from http_proxy)"][..]),
         ("socks5://me:secret@127.0.0.1", &["the variable http_proxy names no proxy"]),
@@ -233,7 +232,7 @@ fn only_the_matching_proxy_of_the_environment_is_used() {
         assert_eq!(ran.code, 3, "{}", ran.stdout);
         assert!(says.iter().all(|says| ran.stdout.contains(says)) && !ran.stdout.contains("secret"), "{}", ran.stdout);
     }
-    // Ended at once: nobody knows this host, and finding that out may take a resolver long.
+    // The process is killed at once, because a resolver may take long to find out that this host is unknown.
     let mut child = through("kernel.example").stderr(Stdio::piped()).stdout(Stdio::null()).spawn().expect("it starts");
     let mut first = [0];
     let _ = child.stderr.take().expect("stderr").read(&mut first);

@@ -1,4 +1,4 @@
-//! `backproof host`: what it says of this machine, of a saved one, and of a kernel that its reproducers run on.
+//! `backproof host` on this machine, on saved output, and with `--probe`.
 
 use std::fs;
 
@@ -22,7 +22,7 @@ fn live_host_is_read_and_not_changed() {
     let setting = || fs::read_to_string("/proc/sys/net/ipv4/tcp_syncookies").ok();
     let before = setting();
     let ran = lab.run(&["host", "--format", "json"]);
-    // Whatever kernel the test runs on.
+    // The test may run on any kernel.
     assert!([0, 1, 3].contains(&ran.code), "{}: {}", ran.code, ran.stderr);
     let document = document(&ran);
     let release = fs::read_to_string("/proc/sys/kernel/osrelease").expect("a release");

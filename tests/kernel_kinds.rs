@@ -1,4 +1,4 @@
-//! Kernels that cannot be judged, or not wholly: each says why, and none passes.
+//! Kernels that cannot be judged, or only in part: each has a reason, and none passes.
 
 use std::fs;
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use serde_json::Value;
 mod common;
 use common::{Lab, Ran, cell, debian_12};
 
-/// A real image from the cache: that which Debian 12's kernel boots from.
+/// A real image from the cache: Debian 12's.
 fn image() -> PathBuf {
     let lab = Lab::with_matrix(&debian_12(""));
     let (ran, _) = lab.judge(&["--bug", "syn-cookie-data-loss"]);
@@ -48,7 +48,7 @@ fn missing_kernel_option_is_a_skip_with_the_reason() {
 
 #[test]
 fn missing_tun_driver_is_found_in_the_guest() {
-    // Debian's kernels have the driver as a module, which a bare image does not bring along.
+    // Debian's kernels have the driver as a module, which a bare image lacks.
     let lab = Lab::with_matrix(&format!(
         "bugs: [tcp-fragment-stall]\nexpect: {{ tcp-fragment-stall: skip }}\nkernels:\n  - name: subject\n    \
          image: {}\n",
@@ -93,13 +93,13 @@ fn gone_suite_skips_optional_kernels_only() {
 
 #[test]
 fn full_disk_loses_evidence_before_verdicts() {
-    // Where the verdicts fit they stand; where not even they do, the run has none.
+    // Verdicts that fit on the disk are kept; if not even they fit, the run has none.
     for (size, code) in [("64k", 0), ("8k", 3)] {
         let lab = Lab::with_matrix(&debian_12(""));
         fs::create_dir(lab.path("results")).expect("a folder");
         let program = env!("CARGO_BIN_EXE_backproof");
         let script = format!("mount -t tmpfs -o size={size} none results && exec {program} run --accel tcg");
-        // A mount of its own, in a namespace of its own.
+        // It has its own mount in its own namespace.
         let mut command = Command::new("unshare");
         command.args(["--user", "--map-root-user", "--mount", "sh", "-c", &script]).current_dir(lab.dir.path());
         let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("unshare");

@@ -1,4 +1,4 @@
-//! A real package through the road that users take: apt, the network, the store.
+//! A real package on the user's path: apt, the network, the store.
 #![expect(clippy::disallowed_macros, reason = "a test prints for people who watch it")]
 #![allow(clippy::unwrap_used)]
 
@@ -80,14 +80,14 @@ fn cached_metapackage_needs_no_network() {
     let offline = world.apt(PACKAGE, SUITE, true, false).unwrap();
     assert_eq!(offline.stale.unwrap().why, "offline mode");
 
-    // A flipped bit in the image is noticed; offline there is nothing to make it anew from.
+    // A flipped bit in the image is detected; offline, the image cannot be made again.
     let mut image = fs::read(&kernel.image).unwrap();
     image[1_000_000] ^= 1;
     fs::write(&kernel.image, image).unwrap();
     let error = world.apt(PACKAGE, SUITE, true, false).unwrap_err();
     assert_eq!(error.class(), ErrorClass::NotCached, "{error}");
 
-    // The index is young, so what it lacks is not there.
+    // The index is new, so a package that it lacks does not exist.
     let error = world.apt("linux-image-clod-amd64", SUITE, true, false).unwrap_err();
     assert!(error.is_gone() && error.to_string().contains(PACKAGE), "{error}");
 }
@@ -106,7 +106,7 @@ fn unserved_suite_is_gone_and_bad_names_stay_out_of_apt() {
     assert_eq!(drafts(&world.store), 0);
 }
 
-/// Re-executes this test binary's `inner` test, which is told by the environment what to do.
+/// Runs this test binary's `inner` test, which the environment controls.
 fn without(program: &mut Command, folder: &Path) -> String {
     let program = program.arg(std::env::current_exe().unwrap());
     let output = program

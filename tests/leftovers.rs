@@ -1,4 +1,4 @@
-//! Nothing is left behind, however a run ends, and what was finished is kept.
+//! However a run ends, it leaves nothing behind, and keeps its finished results.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
@@ -13,7 +13,7 @@ use serde_json::Value;
 mod common;
 use common::{Lab, alive, cell, debian_12, descendants};
 
-/// A run whose guest is up: the first line of its console is there.
+/// A run whose guest has printed the first line of its console.
 #[expect(clippy::zombie_processes, reason = "the caller waits for it; a test that fails ends everything")]
 fn start(lab: &Lab) -> (Child, u32) {
     let child = lab
@@ -32,12 +32,12 @@ fn start(lab: &Lab) -> (Child, u32) {
             return (child, pid);
         }
         assert!(began.elapsed() < Duration::from_secs(60), "no guest came up");
-        // Neither a file that appears in a folder to come nor a grandchild has an event to wait for.
+        // There is no event for a file in a future folder, or for a grandchild.
         std::thread::sleep(Duration::from_millis(20));
     }
 }
 
-/// Waits for a process that is not our child; it must end soon.
+/// Waits for the end of a process that is not our child.
 fn ends(pid: u32) {
     let process = rustix::process::Pid::from_raw(pid.try_into().expect("a pid")).expect("a pid");
     let Ok(handle) = rustix::process::pidfd_open(process, rustix::process::PidfdFlags::empty()) else {
@@ -68,7 +68,7 @@ fn qemu_dies_with_a_killed_controller() {
     let shown = lab.run(&["report"]);
     shown.ends_with(3);
     assert!(shown.stdout.contains("the run did not finish"), "{}", shown.stdout);
-    // The next run is not held up by a lock of the dead one's.
+    // No lock of the dead run delays the next one.
     let (ran, _) = lab.judge(&[]);
     ran.ends_with(0);
 }

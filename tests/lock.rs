@@ -1,4 +1,4 @@
-//! kernels.lock, from the outside: what is locked stays the same while its archive moves on, wherever it still is.
+//! kernels.lock: a locked kernel stays the same while its archive moves on, and is fetched from any place that has it.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -39,7 +39,7 @@ impl World {
         Ran::of(self.command(args).output().expect("the program starts"))
     }
 
-    /// `run` with more arguments: how it ended, and what its record says of the one kernel.
+    /// `run` with more arguments: its end, and its record of the one kernel.
     fn kernel(&self, args: &[&str]) -> (Ran, Value) {
         let ran = self.run(&[&["run", "--accel", "tcg", "--format", "json"], args].concat());
         let document: Value = serde_json::from_str(&ran.stdout).unwrap_or(Value::Null);
@@ -56,7 +56,7 @@ fn locked_kernel_stays_while_its_suite_moves() {
     let world = World::new();
     let first = world.archive.publish("6.1.0-1");
 
-    // Nothing is fetched to tell what would be locked, and nothing is written unasked.
+    // Showing the changes fetches no package, and writes nothing without consent.
     let shown = world.run(&["kernels", "update"]);
     shown.ends_with(0);
     assert!(
@@ -90,13 +90,13 @@ fn locked_kernel_stays_while_its_suite_moves() {
     ran.ends_with(3);
     assert!(ran.stdout.contains("no longer serves it") && ran.stdout.contains("kernels update"), "{}", ran.stdout);
 
-    // An archive that kept it is all it takes.
+    // An archive that kept it is enough.
     let old = world.lab.path(format!("archive/{PACKAGE}_6.1.0-1.deb"));
     let with_address = world.lock() + &format!("          - copy:{}\n", old.display());
     world.lab.write("kernels.lock", &with_address);
     let (_, kernel) = world.kernel(&["--locked", "--cache", &other_cache]);
     assert_eq!(kernel["image_sha256"].as_str(), Some(&*first));
-    // But not one that has something else under its name.
+    // An archive with another file of that name is not.
     fs::copy(world.lab.path(format!("archive/{PACKAGE}_6.1.0-2.deb")), &old).expect("a copy");
     let third_cache = world.lab.path("third").display().to_string();
     let (ran, kernel) = world.kernel(&["--locked", "--cache", &third_cache]);
@@ -132,7 +132,7 @@ fn lock_entry_of_another_source_is_ignored() {
         "{}",
         shown.stdout
     );
-    // What the matrix has no more goes, unless only a part of it was asked for.
+    // Kernels that the matrix lost are removed, unless only some kernels are named.
     world.lab.write("kernels.yaml", "kernels: [{ name: tree, tree: x, tags: [t] }]");
     assert!(!world.run(&["kernels", "update", "--yes", "--tag", "t"]).stdout.contains("removed"));
     assert!(world.run(&["kernels", "update", "--yes"]).stdout.contains("removed"));
@@ -165,7 +165,7 @@ fn damaged_lock_and_built_in_matrix_get_a_remedy() {
     world.run(&["kernels", "list"]).ends_with(0);
 }
 
-/// Serves whatever is in it to everybody who asks, until the test's process ends: its port.
+/// Serves the folder until the test's process ends. Returns the port.
 fn serve(content: Arc<Mutex<Vec<u8>>>) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = listener.local_addr().expect("an address").port();
@@ -202,7 +202,7 @@ fn first_use_pins_the_file_for_later_runs() {
     let (ran, kernel) = world.kernel(&["--cache", &fresh]);
     assert!(kernel.is_null() && ran.stdout.contains(&sum), "{}", ran.stdout);
     ran.ends_with(3);
-    // Another cache that has it will do.
+    // Another cache that has it is enough.
     let own = world.lab.path("cache").display().to_string();
     let (_, kernel) = world.kernel(&["--cache", &fresh, "--cache-from", &own]);
     assert_eq!(kernel["image_sha256"].as_str(), Some(&*sum));
@@ -255,7 +255,7 @@ fn stale_copy_is_never_pinned() {
     world.lab.write("kernels.yaml", format!("kernels: [{{ name: remote, {url} }}]"));
     world.kernel(&[]);
     let locked = world.lock();
-    // A portal stands between, and what came earlier is still here.
+    // A captive portal blocks the server, but the cached file is still there.
     *content.lock().expect("a lock") = b"<!DOCTYPE html><html><body>Log in</body></html>".to_vec();
     let shown = world.run(&["kernels", "update", "--yes"]);
     shown.ends_with(3);
@@ -284,7 +284,7 @@ fn lock_in_a_folder_with_a_space_works_from_anywhere() {
     let listed = world.run(&["kernels", "list", "--matrix", &whole]);
     assert!(listed.ends_with(0).stdout.contains("missing") && listed.stdout.contains("local"), "{}", listed.stdout);
 
-    // The same version, and other bytes.
+    // The same version with other bytes.
     let mut other = fs::read(&deb).expect("a package");
     // The time of the archive's first member.
     other[8 + 16] = if other[8 + 16] == b'1' { b'2' } else { b'1' };

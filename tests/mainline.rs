@@ -1,4 +1,4 @@
-//! Kernels of the archive of mainline builds as a person has them: from a server on loopback that is laid out like it.
+//! Kernels of the archive of mainline builds, from a server on loopback with the archive's layout.
 
 use std::path::Path;
 use std::process::{Command, Output};
@@ -17,7 +17,7 @@ const STALL: &str = "tcp-fragment-stall";
 const VERSION: &str = "v4.19.57";
 const NUMBERS: &str = "4.19.57-041957";
 
-/// A version whose builds call themselves by a name of the same length as Debian 12's cloud kernel does.
+/// A version whose builds' release is as long as that of Debian 12's cloud kernel.
 const REAL_VERSION: &str = "v6.1";
 const REAL_NUMBERS: &str = "6.1.0-060100";
 
@@ -25,7 +25,7 @@ fn index(links: &[&str]) -> String {
     links.iter().map(|link| format!("<tr><td><a href=\"{link}\">{link}</a></td></tr>\n")).collect()
 }
 
-/// An archive with one version, whose packages are these: the image, and where it has one the modules.
+/// An archive with one version, which has these packages: the image, and perhaps the modules.
 fn archive(image: Vec<u8>, modules: Option<Vec<u8>>) -> Server {
     archive_of(VERSION, NUMBERS, image, modules)
 }
@@ -46,7 +46,7 @@ fn archive_of(version: &str, numbers: &str, image: Vec<u8>, modules: Option<Vec<
     server
 }
 
-/// The program with this archive and a cache of its own.
+/// The program with this archive and its own cache.
 fn command(lab: &Lab, server: &Server, args: &[&str]) -> Command {
     let mut command = lab.command(args);
     command.env("BACKPROOF_MAINLINE", server.at("/mainline/")).env("BACKPROOF_CACHE", lab.path("cache"));
@@ -78,11 +78,11 @@ fn unverified_mainline_build_says_so() {
         "{understood}"
     );
     let bug = &subject["bugs"][0];
-    // The archive's image holds no code that can be read here, and its release does not stand in for it.
+    // The archive's image has no readable code, and its release does not replace that.
     assert_eq!((&bug["verdict"], &bug["state"]), (&"unknown".into(), &Value::Null), "{bug:#}");
     assert_eq!(bug["findings"][0]["states"], serde_json::json!(["half-fixed"]), "{bug:#}");
     assert!(bug["reason"].to_string().contains("binary could not see"), "{bug:#}");
-    // What was fetched is enough from then on.
+    // From now on the fetched files are enough.
     let offline = [&ask[..], &["--offline"]].concat();
     let before = server.requests().len();
     assert_eq!(ran(&mut command(&lab, &server, &offline)).1["subjects"][0]["bugs"][0], *bug);
@@ -126,7 +126,7 @@ fn matrix_archive_is_listed_without_its_kernels() {
     assert!(server.requests().iter().all(|request| !request.path.ends_with(".deb")), "a package was fetched");
     let lock = std::fs::read_to_string(lab.path("kernels.lock")).expect("a lock");
     assert!(lock.contains(&format!("release: {release}")) && !lock.contains("size:"), "{lock}");
-    // What a run fills in changes nothing.
+    // The fields that a run fills in change nothing.
     let run = ["run", "--locked", "--accel", "tcg", "--bug", STALL, "--format", "json"];
     let (_, document) = ran(&mut command(&lab, &server, &run));
     assert_eq!(
@@ -168,7 +168,7 @@ fn mainline_build_is_judged_by_its_booted_release() {
         "bugs: [{STALL}]\nkernels: [{{ name: build, mainline: {REAL_VERSION}, optional: true }}]\n"
     ));
     let mut image = std::fs::read(&kernel.image).expect("the image");
-    // Its header says what it calls itself; that of a build of this version is written over it.
+    // The release in its header is overwritten with that of a build of this version.
     let (own, release) = (kernel.release.clone().expect("a release"), format!("{REAL_NUMBERS}-generic"));
     let at = image.windows(own.len()).position(|window| window == own.as_bytes()).expect("its release");
     assert!(at < 64 << 10, "the header comes first");
@@ -200,7 +200,7 @@ fn mainline_build_is_judged_by_its_booted_release() {
     let server = archive_of(REAL_VERSION, REAL_NUMBERS, dpkg_deb(&lab, "image"), Some(dpkg_deb(&lab, "modules")));
     let run = ["run", "--accel", "tcg", "--format", "json"];
     let (ran, document) = ran(&mut command(&lab, &server, &run));
-    // It boots, and its guest calls itself what it is, which is not what its image said.
+    // It boots, but its guest reports its real release, which is not the image's.
     ran.ends_with(3).says(&["signature: unverified"]);
     let judged = cell(&document, "build", STALL);
     let reason = judged["reason"].as_str().unwrap_or_default();
@@ -210,7 +210,7 @@ fn mainline_build_is_judged_by_its_booted_release() {
     let from = provenance.iter().find_map(|from| from.get("archive")).expect("the archive");
     assert_eq!((&from["build"], &from["signature"]), (&"201907031431".into(), &"unverified".into()));
 
-    // A build that the archive has pruned is a skip with its reason, and one that it cannot be asked about is an error.
+    // A build that the archive has removed is a skip with the reason. If the archive cannot be asked, it is an error.
     let gone = Server::new();
     gone.on("/mainline/", [Answer::ok(index(&["v5.2/"]))]);
     let skipped = Lab::with_matrix(&std::fs::read_to_string(lab.path("kernels.yaml")).expect("the matrix"));

@@ -1,7 +1,7 @@
-//! Reproducers whose own surroundings are faulty: a wire that drops what is sent again, a peer that closes its window,
-//! a server that never reads, a clock that jumps. They may end in an error, never in a wrong verdict.
+//! Reproducers in a faulty environment: a wire that drops retransmissions, a peer that closes its window, a server that
+//! never reads, a clock that jumps. They may end in an error, but never in a wrong verdict.
 //!
-//! The kernels are Debian 12's, and those controls in which one bug is put in or taken out.
+//! The kernels are Debian 12's, and the controls that add or remove one bug.
 #![expect(clippy::disallowed_macros, reason = "a test prints for people who watch it")]
 
 use std::collections::BTreeMap;
@@ -21,7 +21,7 @@ const STALL: &str = "tcp-fragment-stall";
 const COOKIE: &str = "syn-cookie-data-loss";
 const WINDOW: &str = "zero-window-user-timeout";
 
-/// Where a fault has to be noticed on a kernel as Debian ships it: it takes away what the verdict stands on.
+/// The faults that must be detected on Debian's kernel, because they remove the basis of the verdict.
 const BITES: [(&str, Mutation); 6] = [
     (STALL, Mutation::DropRetransmissions),
     (STALL, Mutation::CloseWindow),
@@ -31,7 +31,7 @@ const BITES: [(&str, Mutation); 6] = [
     (WINDOW, Mutation::DropRepeatedAnswers),
 ];
 
-/// A kernel and what is true of it.
+/// A kernel and its true state.
 struct Subject {
     name: String,
     kernel: Kernel,
@@ -46,7 +46,7 @@ fn debian_12() -> Subject {
     Subject { name: "debian-12".to_owned(), kernel, truth, stock: true }
 }
 
-/// A control of a line, which is built first where it is not there yet.
+/// A control of a line. It is built first if it does not exist.
 fn control(line: &str, name: &str) -> Subject {
     let kernel = guests::control(line, name);
     let recipes = Recipes::built_in();
@@ -100,12 +100,12 @@ async fn reproducer_in_a_faulty_environment_is_never_wrong() {
                 let _ = writeln!(table, "  {bug} {fault} {conclusion:?} {} ms: {why}", report.took_ms);
                 let bites = subject.stock && BITES.iter().any(|(b, m)| b == bug && Some(*m) == mutation);
                 let right = if bites { conclusion == Conclusion::Error } else { conclusion == *truth };
-                // Where it need not notice the fault, it still may.
+                // It may detect the fault even if it need not.
                 let told = || format!("{} {bug} {fault}: {conclusion:?}: {why}", subject.name);
                 match conclusion {
                     _ if right => {}
-                    // An overloaded host may be to blame, but it must not become a habit: without a fault, and with one
-                    // that nothing of TCP depends on, there is a verdict.
+                    // An overloaded host may be the cause of one error, but not of many: without a fault, and with one
+                    // that doesn't matter to TCP, there is a verdict.
                     Conclusion::Error if matches!(mutation, None | Some(Mutation::JumpClock)) => unjudged.push(told()),
                     Conclusion::Error => {}
                     _ => wrong.push(told()),
@@ -114,7 +114,7 @@ async fn reproducer_in_a_faulty_environment_is_never_wrong() {
         }
         println!("{table}");
         let jumps = boot.messages.iter().filter(|m| matches!(m, Message::Note { text } if text.contains("jumped")));
-        // A job that was killed at its deadline cannot say it.
+        // A job that was killed at its deadline cannot report it.
         let judged = |bug: &&String| {
             let report = boot.report(&id(bug, Some(Mutation::JumpClock)));
             report.is_some_and(|r| !matches!(r.conclusion, Conclusion::Error | Conclusion::Skip))

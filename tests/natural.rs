@@ -78,7 +78,7 @@ async fn transfers_finish_on_a_good_kernel() {
         let lost = line.iter().filter(|s| s.lost).count();
         assert_eq!(Some(lost as i64), check.facts["lost_segments"], "{name}");
         let frontier = line.iter().filter(|s| s.data_way).map(|s| s.seq + s.length).max();
-        // The SYN takes a number too.
+        // The SYN takes a sequence number too.
         assert_eq!(frontier.map(|end| i64::from(end) - 1), check.facts["received_bytes"], "{name}");
         assert!(line.iter().any(|s| !s.data_way && !s.sack.is_empty()), "{name}: nothing was selectively acknowledged");
         assert!(line.is_sorted_by_key(|s| s.at_us));
@@ -124,7 +124,7 @@ async fn transfers_go_silent_on_a_broken_kernel() {
         assert_eq!(check.shown, Shown::Yes, "{name}: {}", check.why);
         assert!(check.facts["wmem_queued_bytes"] > check.facts["sndbuf_bytes"].map(|n| 2 * n), "{:?}", check.facts);
         assert!(check.facts["too_big_after"] > check.facts["too_big_before"], "{:?}", check.facts);
-        // What the client waits for last was lost, and was never sent again.
+        // The last segment that the client waits for was lost, and never sent again.
         let line = time_line(&boot, name);
         let waits_for = line.iter().rfind(|s| !s.data_way).expect("an acknowledgement").ack;
         let sent: Vec<_> = line.iter().filter(|s| s.data_way && s.length > 0 && s.seq == waits_for).collect();
@@ -133,7 +133,7 @@ async fn transfers_go_silent_on_a_broken_kernel() {
     let buffers = report(&boot, &format!("{STALL}@large-send-buffers"));
     assert_eq!(buffers.conclusion, Conclusion::Affected, "{buffers:#?}");
     assert!(buffers.why.contains("system's buffer recovered"), "{}", buffers.why);
-    // The kernel limits how often it says so, all namespaces together; a server without cookies uses that up.
+    // The kernel limits these messages for all namespaces together, and a server without cookies uses them up.
     let line = &on_the_natural_road(report(&boot, COOKIE), BURSTS[0]).why;
     assert!(line.contains("SYN flooding on port"), "{line}");
 }

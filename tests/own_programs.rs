@@ -22,7 +22,7 @@ fn build_program(lab: &Lab) {
     assert!(built.success() && to.exists());
 }
 
-/// A lab with a matrix of Debian 12's kernel, and dossiers of these bugs, whose program does what their names say.
+/// A lab with a matrix of Debian 12's kernel, and dossiers of these bugs. The program does what their names say.
 fn lab(bugs: &[&str], more: &str) -> Lab {
     let lab = Lab::with_matrix(&format!(
         "dossiers: bugs\nbugs: [{}]\nkernels:\n  - name: debian-12\n    apt: {{ package: linux-image-cloud-amd64, suite: \
@@ -36,7 +36,7 @@ fn lab(bugs: &[&str], more: &str) -> Lab {
     lab
 }
 
-/// How a cell ended: its outcome, the strength of its finding, and the reason or the finding's.
+/// A cell's outcome, the strength of its finding, and its reason or the finding's.
 #[track_caller]
 fn ended(document: &Value, bug: &str) -> (String, String, String) {
     let cell = cell(document, "debian-12", bug);
@@ -70,7 +70,7 @@ fn own_program_is_judged_by_status_words_and_controls() {
     let matrix = std::fs::read_to_string(lab.path("kernels.yaml")).expect("the matrix");
     lab.write("kernels.yaml", matrix.replace("bugs: [says", "bugs: [tcp-fragment-stall, only-known, says"));
     let (ran, document) = lab.judge(&[]);
-    // An unlike outcome wins over those without a verdict.
+    // An unexpected outcome wins over cells without a verdict.
     ran.ends_with(1);
     for (bug, outcome, strength, why) in table {
         let found = ended(&document, bug);
@@ -85,7 +85,7 @@ fn own_program_is_judged_by_status_words_and_controls() {
     let known = ended(&document, "only-known");
     let expected = ("error", "the witnesses leave the verdict unknown; its dossier has no `reproducer` to run");
     assert_eq!((known.0.as_str(), known.2.as_str()), expected);
-    // The agent's own reproducers have a guest that no user's program has been in.
+    // The agent's own reproducers have a guest without any user's program.
     let boots = |bug: &str| cell(&document, "debian-12", bug)["boots"].clone();
     assert_eq!(ended(&document, "tcp-fragment-stall").0, "pass");
     assert_ne!(boots("tcp-fragment-stall"), boots("hangs"));
@@ -111,7 +111,7 @@ fn forged_report_of_another_bug_is_not_believed() {
         assert!(cell(&document, "debian-12", bug)["shared_with"].is_null());
     }
 
-    // The forgery works where the user lets the two share a guest, and the result says that they did.
+    // The forgery works if the user lets the two share a guest, and the result says that they did.
     let matrix = std::fs::read_to_string(lab.path("kernels.yaml")).expect("the matrix");
     lab.write("kernels.yaml", format!("share-guest: [is-affected, forges]\n{matrix}"));
     let ran = lab.run(&["run", "--accel", "tcg"]);

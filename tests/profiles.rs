@@ -1,5 +1,5 @@
-//! Profiles on real boots: a file of sysctls and a kernel command line reach the guest, share boots where they can, and
-//! are asked for by name.
+//! Profiles on real boots: a file of sysctls and a kernel command line reach the guest, share boots if possible, and
+//! are selected by name.
 
 use serde_json::Value;
 
@@ -37,7 +37,7 @@ fn profile_settings_reach_the_guest() {
     let names = ["default", "no-sack", "no-ipv6", "mistyped"];
     let args: Vec<&str> = names.iter().flat_map(|name| ["--profile", name]).collect();
     let (ran, document) = lab.judge(&args);
-    // The profile that cannot be set has no verdict.
+    // A profile that cannot be set has no verdict.
     ran.ends_with(3).says(&["sack.conf:3: net.ipv4.conf.*.rp_filter is not applied: it is a pattern"]);
 
     let boots = document["kernels"][0]["boots"].as_array().expect("boots");
@@ -87,7 +87,7 @@ fn profile_settings_reach_the_guest() {
 
 #[test]
 fn profile_with_a_global_sysctl_is_compared_one_after_another() {
-    // vm.swappiness is no namespace's own, so that nothing can run beside it: as with tcp_syncookies of 4.4.
+    // vm.swappiness is not per namespace, so nothing can run beside it, as with tcp_syncookies of 4.4.
     let lab = Lab::with_matrix(
         "
 bugs: [syn-cookie-data-loss]

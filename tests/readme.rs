@@ -1,8 +1,7 @@
-//! README is true: every command in it runs, in order, in one folder, as a newcomer would type it.
+//! The README is correct: all its commands run, in order, in one folder, as a newcomer would type them.
 //!
-//! Commands stand in ```console blocks behind `$ `. What they print there is an example; that they end with 0 is
-//! checked, or with the number that a block's info string names (```console exit=1). What README fetches from
-//! kernel.example comes from a server of this test's.
+//! Commands follow `$ ` in ```console blocks. Their output there is an example. They must exit with 0, or with the
+//! number in the block's info string (```console exit=1). This test's server replaces kernel.example.
 #![expect(clippy::disallowed_macros, reason = "a test prints for people who watch it")]
 
 use std::fs;
@@ -50,14 +49,14 @@ fn every_command_of_the_readme_works() {
         for command in &block.commands {
             let mut shell = Command::new("bash");
             if let Some(target) = command.strip_prefix("make ") {
-                // `make test` runs this test: what make would do is asked, not done.
+                // `make test` runs this test, so make only shows what it would do.
                 shell.current_dir(root).args(["-c", &format!("make -n {target}")]);
             } else if command.starts_with("git ") || command.starts_with("cd ") {
                 continue;
             } else {
                 let here = command.replace("https://kernel.example", &server.at(""));
                 if here != *command {
-                    // What comes from here is for no other test.
+                    // No other test may use files from here.
                     shell.env("BACKPROOF_CACHE", lab.path("cache")).env("no_proxy", "127.0.0.1");
                 }
                 shell.current_dir(lab.dir.path()).args(["-c", &here]);

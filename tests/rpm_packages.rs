@@ -1,4 +1,4 @@
-//! RPM packages that rpmbuild made, laid out as distributions do, and a kernel that is booted from some.
+//! RPM packages made by rpmbuild with the distributions' layouts, and a kernel booted from some of them.
 
 mod common;
 
@@ -13,7 +13,7 @@ use common::{Lab, cell, tiny_kernel};
 
 const CONFIG: &[u8] = b"CONFIG_SYN_COOKIES=y\nCONFIG_TUN=m\n";
 const BUILTIN: &[u8] = b"kernel/drivers/net/veth.ko\n";
-/// Each way in which rpmbuild of today compresses a payload, and that of long ago did.
+/// The compressions of payloads that old and current versions of rpmbuild use.
 const PAYLOADS: [&str; 6] = ["w9.gzdio", "w9.bzdio", "w1.lzdio", "w2.xzdio", "w3.zstdio", "w.ufdio"];
 
 fn image() -> Vec<u8> {
@@ -27,7 +27,7 @@ fn from(store: &Path, files: Vec<PathBuf>) -> Result<Kernel, ObtainError> {
     obtain(&Source::Rpm(files), &with)
 }
 
-/// The module of 64-bit ELF that says what it depends on, made of nothing else.
+/// A minimal module in 64-bit ELF that only lists its dependencies.
 fn module(modinfo: &[u8]) -> Vec<u8> {
     use object::write::Object;
     let mut module = Object::new(object::BinaryFormat::Elf, object::Architecture::X86_64, object::Endianness::Little);
@@ -42,7 +42,7 @@ fn old_layout_becomes_a_kernel_in_every_compression() {
     let (image, tun) = (image(), module(b"name=tun\0depends=\0"));
     let xz = liblzma::encode_all(&tun[..], 6).expect("xz");
     let path = |release: &str, below: &str| format!("/lib/modules/{release}/{below}");
-    // Image below /boot, modules compressed by themselves: el7.
+    // el7: the image is below /boot, and each module is compressed.
     let el7 = "3.10.0-957.21.3.el7.x86_64";
     let [vmlinuz, config] = ["vmlinuz", "config"].map(|name| format!("/boot/{name}-{el7}"));
     let [builtin, tun_xz] = ["modules.builtin", "kernel/drivers/net/tun.ko.xz"].map(|name| path(el7, name));
@@ -72,7 +72,7 @@ fn missing_parts_come_from_another_package() {
     let lab = Lab::new();
     let (image, tun) = (image(), module(b"name=tun\0depends=\0"));
     let packed = liblzma::encode_all(&tun[..], 6).expect("xz");
-    // el9: the image among the modules, which are in packages of their own.
+    // el9: the image is in the modules' folder, and the modules have their own packages.
     let release = "5.14.0-427.13.1.el9_4.x86_64";
     let path = |below: &str| format!("/lib/modules/{release}/{below}");
     let [vmlinuz, config, builtin] = ["vmlinuz", "config", "modules.builtin"].map(path);
@@ -127,7 +127,7 @@ fn missing_parts_come_from_another_package() {
     assert!(kernel.changelog().expect("the cache").is_none());
 }
 
-/// Debian's kernel in the packages of el9. Its modules are taken with what they need.
+/// Debian's kernel in el9's packages. Its modules include their dependencies.
 fn repackaged(lab: &Lab, changelog: &str) -> [PathBuf; 2] {
     let store = Store::open(None).expect("the cache");
     let shim = Shim::at(env!("CARGO_BIN_EXE_backproof").into());
@@ -182,7 +182,7 @@ fn rpm_kernel_boots_and_its_changelog_is_heard() {
     let core = core.display().to_string();
     let ran = lab.run(&["affected", "--explain", "--bug", "tcp-fragment-stall", &core]);
     ran.ends_with(0);
-    // No el9 starts from 6.1, so it is nobody's by that name.
+    // No el9 kernel starts from 6.1, so its vendor is unknown by that name.
     assert!(ran.stdout.contains("an unnamed distribution's kernel, based on 6.1"), "{}", ran.stdout);
     assert!(ran.stdout.contains("changelog") && ran.stdout.contains("fix since 2019-07-25"), "{}", ran.stdout);
 }

@@ -1,4 +1,4 @@
-//! The witness `source` on whole kernel trees: every control's source says what the control is.
+//! The witness `source` on whole kernel trees: every control's source shows its state.
 #![expect(clippy::disallowed_macros, reason = "a test prints for people who watch it")]
 
 use std::collections::BTreeMap;
@@ -16,14 +16,14 @@ use diffy::patch_set::{FileOperation, ParseOptions, PatchKind, PatchSet};
 mod common;
 use common::Lab;
 
-/// The stock source of a line, as the control kernels are built of it: a tree in which the last one that was built left its
-/// patch, and the files that any of them changes.
+/// The stock source of a line that the control kernels are built from: a tree with the last one's patch, and the stock
+/// files that any of them changes.
 struct Stock {
     tree: SourceFolder,
     pristine: SourceFolder,
 }
 
-/// The stock trees of all lines: at once where they are in the user's cache, else in a quarter of an hour.
+/// The stock trees of all lines. This takes a quarter of an hour unless they are in the user's cache.
 fn trees() -> Vec<(&'static ControlLine, Stock)> {
     Lab::with_matrix(include_str!("../kernels.yaml")).run(&["controls", "build"]).ends_with(0);
     let store = Store::open(None).expect("a cache");
@@ -46,7 +46,7 @@ impl SourceFiles for Stock {
     }
 }
 
-/// A tree as it is after a patch, without touching it.
+/// A tree with a patch applied in memory.
 struct Patched<'t> {
     stock: &'t Stock,
     changed: BTreeMap<String, Vec<u8>>,
@@ -79,7 +79,7 @@ impl SourceFiles for Patched<'_> {
     }
 }
 
-/// Whether a finding may be said of a kernel that is what is expected: a state, or an outcome of running it.
+/// Whether a finding allows the expected state or outcome.
 fn agrees(finding: &Finding, expected: Expectation) -> bool {
     let said = finding.states;
     match expected {
@@ -109,7 +109,7 @@ fn source_of_every_control_shows_its_state() {
                 println!("{what}");
                 let expected = expected[&bug.id];
                 assert!(agrees(&finding, expected), "{what}");
-                // Each of these functions was seen whole, so `unknown` would be too little.
+                // Each of these functions is complete, so `unknown` would be wrong.
                 match (expected, finding.states.only()) {
                     (Expectation::State(expected), state) => assert_eq!(state, Some(expected), "{what}"),
                     (Expectation::Outcome(_), state) => assert!(state.is_some(), "{what}"),

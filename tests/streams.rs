@@ -19,7 +19,7 @@ enum Bad {
     Closed,
 }
 
-/// What is run, with what it exits with where all can be written.
+/// Commands, with their exit codes if everything can be written.
 const COMMANDS: [(&[&str], i32); 16] = [
     (&["affected", "--bug", "tcp-fragment-stall", "4.19.57"], 1),
     (&["affected", "--bug", "tcp-fragment-stall", "--format", "json", "4.19.57"], 1),
@@ -45,7 +45,7 @@ fn lab() -> Lab {
     lab
 }
 
-/// The command in a shell that gives it such a stream.
+/// Runs the command in a shell with such a stream.
 fn start(lab: &Lab, args: &[&str], stdout: Option<Bad>, stderr: Option<Bad>) -> (Option<i32>, String) {
     let stdio = |bad: Option<Bad>| match bad {
         Some(Bad::Full) => OpenOptions::new().write(true).open("/dev/full").expect("/dev/full").into(),
@@ -71,7 +71,7 @@ fn no_stream_that_cannot_be_written_changes_an_exit_code() {
         assert_eq!(start(&lab, args, None, None).0, Some(code), "{args:?}");
         for bad in [Bad::Full, Bad::NobodyReads, Bad::Closed] {
             assert_eq!(start(&lab, args, None, Some(bad)).0, Some(code), "{args:?}: stderr {bad:?}");
-            // Whoever does not read wants no result; a result that is lost is no success.
+            // A reader that went away needs no result, but a lost result is not a success.
             let kept = if matches!(bad, Bad::Full) && code == 0 { 3 } else { code };
             let (ended, said) = start(&lab, args, Some(bad), None);
             assert_eq!(ended, Some(kept), "{args:?}: stdout {bad:?}: {said}");
@@ -81,7 +81,7 @@ fn no_stream_that_cannot_be_written_changes_an_exit_code() {
     }
 }
 
-/// One guest, a log that is full, and a disk for results that is full before the guest has said much.
+/// One guest, a full log, and a disk for results that is full before the guest prints much.
 #[test]
 fn verdict_is_kept_if_log_and_disk_are_full() {
     let lab = Lab::with_matrix(&debian_12(""));

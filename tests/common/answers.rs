@@ -4,14 +4,14 @@ use serde_json::Value;
 
 use super::{Lab, Ran};
 
-/// How it ended, and its document.
+/// Its exit, and its document.
 pub fn asked(lab: &Lab, args: &[&str]) -> (Ran, Value) {
     let ran = lab.run(&[&["affected", "--format", "json"], args].concat());
     let document = serde_json::from_str(&ran.stdout).unwrap_or(Value::Null);
     (ran, document)
 }
 
-/// What was said of one subject and the first bug that was asked about.
+/// The answer about one subject and the first requested bug.
 #[track_caller]
 pub fn said<'a>(document: &'a Value, subject: &str) -> &'a Value {
     let subjects = document["subjects"].as_array().expect("subjects");

@@ -1,4 +1,4 @@
-//! A Debian archive in a folder, which apt takes for a mirror: packages made by dpkg-deb, with kernels of a few bytes.
+//! A Debian archive in a folder, as a mirror for apt: packages made by dpkg-deb, with kernels of a few bytes.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,13 +8,13 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use super::tiny_kernel::{Act, image};
 
-/// The package that the archive serves.
+/// The archive's package.
 pub const PACKAGE: &str = "linux-image-test";
 
-/// An archive, and an apt configuration that knows no other.
+/// An archive, and an apt configuration with no other archive.
 pub struct Archive {
     root: PathBuf,
-    /// How often it has published something.
+    /// The number of times that it has published something.
     published: AtomicU64,
 }
 
@@ -39,7 +39,7 @@ impl Archive {
         fs::write(path, content).expect("a file");
     }
 
-    /// What `APT_CONFIG` has to be.
+    /// The value for `APT_CONFIG`.
     pub fn configuration(&self) -> PathBuf {
         self.root.join("apt.conf")
     }
@@ -67,7 +67,7 @@ impl Archive {
         (deb, sha256(&tree.join("boot/vmlinuz-6.1.0")))
     }
 
-    /// Serves this version and no other: the sha256 of its image.
+    /// Serves only this version. Returns the sha256 of its image.
     pub fn publish(&self, version: &str) -> String {
         let (deb, image) = self.package(version);
         let _ = fs::remove_dir_all(self.mirror());
@@ -88,7 +88,7 @@ impl Archive {
              {sum} {length} main/binary-amd64/Packages\n"
         );
         self.write("mirror/dists/sid/Release", &release);
-        // apt takes an index of the same second for the one that it has, and two may well be made in one.
+        // apt takes an index from the same second for the one that it has, and two may be made within a second.
         let minutes = self.published.fetch_add(1, Ordering::Relaxed);
         let when = UNIX_EPOCH + Duration::from_secs(1_700_000_000 + 60 * minutes);
         for file in [&self.mirror().join("dists/sid/Release"), &list] {

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::fake_source::FakeSource;
 use super::{Lab, Ran, alive, descendants};
 
-/// What `stall-break` finds in the file that it patches: its patch's own context and removed lines.
+/// The file that `stall-break` patches, made of its patch's context and removed lines.
 pub fn patched_file() -> (&'static str, String) {
     let patch = include_str!("../../images/patches/6.1/stall-break.patch");
     let hunk = patch.split_once("\n@@ ").expect("a hunk").1;
@@ -27,21 +27,21 @@ pub fn args<'a>(names: &[&'a str]) -> Vec<&'a str> {
     [&["controls", "build", "--source", "linux", "--cache", "cache", "--format", "json"], names].concat()
 }
 
-/// How it ended, and its document.
+/// Its exit, and its document.
 pub fn build(lab: &Lab, names: &[&str]) -> (Ran, Value) {
     let ran = lab.run(&args(names));
     let document = serde_json::from_str(&ran.stdout).unwrap_or(Value::Null);
     (ran, document)
 }
 
-/// A build that is in the middle of compiling b.c, and the processes of it.
+/// A build that is compiling b.c, and its processes.
 pub fn held(lab: &Lab, source: &FakeSource) -> (Child, Vec<u32>) {
     source.hold();
     let child = lab.command(&args(&["stock"])).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("it starts");
     let began = Instant::now();
     while !source.is_held() {
         assert!(began.elapsed() < Duration::from_secs(60), "the compiler never came to b.c");
-        // A file that appears has no event for those who have no inotify.
+        // Without inotify there is no event for a new file.
         std::thread::sleep(Duration::from_millis(10));
     }
     let family = descendants(child.id()).into_iter().map(|(pid, _)| pid).collect::<Vec<_>>();

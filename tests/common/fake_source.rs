@@ -1,5 +1,5 @@
-//! A "kernel source" whose Makefile is a few lines of shell, so that a build takes no time. What its compiler does is
-//! told by files beside it: it is copied into the cache, and they are not.
+//! A "kernel source" whose Makefile is a few lines of shell, so a build takes no time. Files beside the source control
+//! its compiler, because only the source is copied into the cache.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -28,7 +28,7 @@ $(O)/%.o: %.c $(O)/generated.h
 	@mkdir -p $(@D) && sh $(CURDIR)/compile $< $@ $(O)/generated.h && echo cmd > $(@D)/.$(@F).cmd
 ";
 
-/// Writes half an object, does what it is told to, and then writes the whole one.
+/// Writes half an object, obeys the control files, and then writes the whole object.
 const COMPILER: &str = "\
 set -e
 echo half > $2
@@ -44,7 +44,7 @@ if [ -e @HERE@/full ]; then dd if=/dev/zero of=$(dirname $2)/fill bs=1M 2>&1; fi
 cat $1 > $2
 ";
 
-/// The folder of a fake source; its neighbours tell it what to do.
+/// The folder of a fake source; files beside it control it.
 pub struct FakeSource {
     here: PathBuf,
 }
@@ -59,7 +59,7 @@ impl FakeSource {
         source.write("net/a.c", "whole a\n");
         source.write("net/b.c", "whole b\n");
         source.write("arch/x86/Makefile", "");
-        // The release comes behind the image; `kernel_version` (Documentation/arch/x86/boot.rst) says where.
+        // The release follows the image, at the offset in `kernel_version` (Documentation/arch/x86/boot.rst).
         let mut image = image(&[Act::Halt]);
         let at = u16::try_from(image.len() - 0x200).expect("a small image");
         image[0x20e..0x210].copy_from_slice(&at.to_le_bytes());
@@ -80,28 +80,28 @@ impl FakeSource {
         fs::write(path, text).expect("a file");
     }
 
-    /// Tells the compiler something: `broken`, `full`, `drop`.
+    /// Sets a flag for the compiler: `broken`, `full`, `drop`.
     pub fn tell(&self, what: &str) {
         fs::write(self.here.join(what), "").expect("a file");
     }
 
-    /// Takes it back.
+    /// Removes the flag.
     pub fn untell(&self, what: &str) {
         fs::remove_file(self.here.join(what)).expect("it was told");
     }
 
-    /// Has the compiler stop in the middle of b.c, for ever.
+    /// Makes the compiler hang in the middle of b.c.
     pub fn hold(&self) {
         let made = std::process::Command::new("mkfifo").arg(self.here.join("hold")).status().expect("mkfifo");
         assert!(made.success());
     }
 
-    /// Whether it has stopped there.
+    /// Whether it hangs there.
     pub fn is_held(&self) -> bool {
         self.here.join("reached").exists()
     }
 
-    /// What was compiled so far, in order of names.
+    /// The compiled files so far, in order of names.
     pub fn compiled(&self) -> Vec<String> {
         let text = fs::read_to_string(self.here.join("compiled")).unwrap_or_default();
         let mut names: Vec<_> = text.lines().map(str::to_owned).collect();

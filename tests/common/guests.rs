@@ -1,4 +1,4 @@
-//! Guests that a test boots by itself, through the library: kernels as users get them, and jobs of the test's choice.
+//! Guests that a test boots through the library: kernels as users get them, and jobs of the test's choice.
 
 use backproof::guest;
 use backproof::kernel::{Kernel, Module, Obtain, Store, image_release, obtain};
@@ -19,7 +19,7 @@ fn obtained(source: &Source) -> Kernel {
     obtain(source, &with).unwrap_or_else(|error| panic!("{source}: {error}"))
 }
 
-/// Debian 12's kernel: good, but for the bug that all have.
+/// Debian 12's kernel, which has only the bug that all kernels have.
 pub fn debian_12() -> Kernel {
     let source = Source::Apt {
         package: "linux-image-cloud-amd64".to_owned(),
@@ -29,7 +29,7 @@ pub fn debian_12() -> Kernel {
     obtained(&source)
 }
 
-/// A control of a line, which is built first where it is not there yet.
+/// A control of a line. It is built first if it does not exist.
 pub fn control(line: &str, name: &str) -> Kernel {
     Lab::new().run(&["controls", "build", name, "--line", line]).ends_with(0);
     obtained(&Source::Control { control: name.parse().expect("a name"), line: line.to_owned() })

@@ -1,4 +1,4 @@
-//! What the integration tests share: the program under test, and folders that vanish.
+//! Shared by the integration tests: the program under test, and temporary folders.
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
 use std::fs;
@@ -23,12 +23,12 @@ pub mod server;
 pub mod small_disk;
 pub mod tiny_kernel;
 
-/// A folder of its own for a test's matrix and results; kernels come from the user's cache.
+/// A test's own folder for its matrix and results; kernels come from the user's cache.
 pub struct Lab {
     pub dir: TempDir,
 }
 
-/// How the program ended.
+/// The program's exit and output.
 pub struct Ran {
     pub code: i32,
     pub stdout: String,
@@ -58,7 +58,7 @@ impl Lab {
         path
     }
 
-    /// The program in this folder, with QEMU's emulation and nothing of the terminal's colours.
+    /// The program in this folder, with QEMU's emulation and without the terminal's colours.
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_backproof"));
         command.args(args).current_dir(self.dir.path()).env("NO_COLOR", "1").env_remove("CI");
@@ -69,7 +69,7 @@ impl Lab {
         Ran::of(self.command(args).output().expect("the program starts"))
     }
 
-    /// `run --accel tcg --format json` with more arguments: how it ended, and its document where it printed one.
+    /// `run --accel tcg --format json` with more arguments: its exit, and its document if it printed one.
     pub fn judge(&self, args: &[&str]) -> (Ran, Value) {
         let ran = self.run(&[&["run", "--accel", "tcg", "--format", "json"], args].concat());
         let document = serde_json::from_str(&ran.stdout).unwrap_or(Value::Null);
@@ -153,7 +153,7 @@ pub fn descendants(root: u32) -> Vec<(u32, String)> {
     found
 }
 
-/// Whether a process is there and is not a zombie.
+/// Whether a process exists and is not a zombie.
 pub fn alive(pid: u32) -> bool {
     fs::read_to_string(format!("/proc/{pid}/stat"))
         .ok()
@@ -161,7 +161,7 @@ pub fn alive(pid: u32) -> bool {
         .unwrap_or(false)
 }
 
-/// A package that is called as a release that stalls, with so many bytes that are of no use.
+/// A package named after a release that stalls, with so many useless bytes.
 pub fn stalling_package(padding: usize) -> Vec<u8> {
     let padding: Vec<u8> = (0..padding).map(|at| (at * 7 + at / 256) as u8).collect();
     fixtures::deb(&fixtures::tar(&[("./boot/vmlinuz-4.19.57", &fixtures::bzimage("4.19.57")), ("./usr/x", &padding)]))

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// What a package is to have.
+/// The recipe of a package.
 pub struct Rpm<'a> {
     pub name: &'a str,
     pub version: &'a str,
@@ -17,19 +17,19 @@ pub struct Rpm<'a> {
     pub changelog: &'a str,
 }
 
-/// What is at a path.
+/// The kind of a path.
 #[derive(Clone, Copy)]
 pub enum Content<'a> {
     File(&'a [u8]),
     Link(&'a str),
-    /// Another name of this file, which stands before it.
+    /// Another name of this earlier file.
     Same(&'a str),
     /// Of the package, and not in it: `%ghost`.
     Ghost,
 }
 
 impl Rpm<'_> {
-    /// Builds it below `folder`: its file.
+    /// Builds it below `folder`. Returns its file.
     #[track_caller]
     pub fn build(&self, folder: &Path) -> PathBuf {
         let top = folder.join(format!("{}-{}", self.name, self.payload));

@@ -1,4 +1,4 @@
-//! An HTTP server on loopback that does exactly what a test says, also what no server should, and keeps what it was asked.
+//! An HTTP server on loopback that does exactly what a test says, even what no server should, and records its requests.
 
 use std::collections::HashMap;
 use std::io::{self, Read, Write};
@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-/// What was asked: the path, and the headers with their names in lower case.
+/// A request: the path, and the headers with lowercase names.
 #[derive(Clone, Debug)]
 pub struct Request {
     pub path: String,
@@ -20,7 +20,7 @@ impl Request {
         self.headers.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str())
     }
 
-    /// Where the asked range starts.
+    /// The start of the requested range.
     fn from(&self) -> Option<usize> {
         self.header("range")?.strip_prefix("bytes=")?.strip_suffix('-')?.parse().ok()
     }
@@ -32,9 +32,9 @@ pub struct Answer {
     status: u16,
     headers: Vec<(String, String)>,
     body: Vec<u8>,
-    /// Set where the length that is promised is another one; `Some(None)` promises none.
+    /// A wrong promised length, if set; `Some(None)` promises none.
     length: Option<Option<usize>>,
-    /// Bytes of the body that are sent.
+    /// The number of bytes of the body to send.
     sent: Option<usize>,
     then: Then,
     /// Whether it answers conditions and ranges as RFC 9110 says, by its own ETag and Last-Modified.
@@ -43,11 +43,11 @@ pub struct Answer {
     pieces: Option<(usize, Duration)>,
 }
 
-/// What comes after the body.
+/// The end of an answer, after the body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Then {
     Close,
-    /// Nothing at all, until the client gives up.
+    /// Nothing, until the client gives up.
     Hold,
     /// The body again and again.
     Repeat,
@@ -64,7 +64,7 @@ impl Answer {
         Self { status, headers, body, length: None, sent: None, then: Then::Close, honest: false, pieces: None }
     }
 
-    /// A file as an honest server has it: ranges, conditions, and an entity tag.
+    /// A file on an honest server, with ranges, conditions and an entity tag.
     pub fn file(body: impl Into<Vec<u8>>, etag: &str) -> Self {
         Self { honest: true, ..Self::ok(body) }.header("ETag", etag).header("Accept-Ranges", "bytes")
     }
@@ -82,7 +82,7 @@ impl Answer {
         self
     }
 
-    /// Promises this length, whatever is sent.
+    /// Promises this length, even if it is wrong.
     pub fn promising(self, length: usize) -> Self {
         Self { length: Some(Some(length)), ..self }
     }
@@ -112,7 +112,7 @@ impl Answer {
         Self { pieces: Some((bytes, pause)), ..self }
     }
 
-    /// What an honest server answers to this request.
+    /// An honest server's answer to this request.
     fn to(&self, request: &Request) -> Self {
         if !self.honest {
             return self.clone();
@@ -187,7 +187,7 @@ impl Server {
         Self::listening("http", None)
     }
 
-    /// Speaks TLS, as whoever this is.
+    /// Speaks TLS, with this identity.
     pub fn with_tls(identity: Arc<rustls::ServerConfig>) -> Self {
         Self::listening("https", Some(identity))
     }
@@ -206,7 +206,7 @@ impl Server {
                 }
                 let (script, requests, tls) = (Arc::clone(&script), Arc::clone(&requests), tls.clone());
                 thread::spawn(move || {
-                    // Whoever hangs up in the middle is what some tests are about.
+                    // Some tests close the connection early.
                     let _ = stream.and_then(|stream| match tls {
                         None => serve(stream, &script, &requests),
                         Some(tls) => {
@@ -220,7 +220,7 @@ impl Server {
         server
     }
 
-    /// Answers requests for this path so, one after another; the last answer stays.
+    /// Gives these answers to requests for this path, one after another; the last answer stays.
     pub fn on(&self, path: &str, answers: impl IntoIterator<Item = Answer>) -> String {
         let mut answers: Vec<Answer> = answers.into_iter().collect();
         answers.reverse();
@@ -234,7 +234,7 @@ impl Server {
         format!("{}://{host}:{}{path}", self.scheme, self.address.port())
     }
 
-    /// Everything that was asked until now.
+    /// All requests so far.
     pub fn requests(&self) -> Vec<Request> {
         self.requests.lock().expect("the requests").clone()
     }

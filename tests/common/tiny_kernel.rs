@@ -1,5 +1,5 @@
-//! A "kernel" of a few bytes: real-mode code behind a bzImage's header (Documentation/arch/x86/boot.rst) that says
-//! what it is told to on the two serial ports. It lets the tests drive a real QEMU without a real kernel.
+//! A "kernel" of a few bytes: real-mode code behind a bzImage's header (Documentation/arch/x86/boot.rst) that prints
+//! given texts on the two serial ports. It lets the tests drive a real QEMU without a real kernel.
 
 /// What the tiny kernel does, in order.
 #[derive(Clone, Debug)]
@@ -14,7 +14,7 @@ pub enum Act {
     Halt,
 }
 
-/// Where the setup code goes on behind its header, and how many sectors it may have.
+/// The offset of the setup code after its header, and its most sectors.
 const CODE: usize = 0x270;
 const SECTORS: u8 = 30;
 
@@ -47,7 +47,7 @@ pub fn image(acts: &[Act]) -> Vec<u8> {
     setup[0x22c..0x230].copy_from_slice(&0x7fff_ffffu32.to_le_bytes());
     setup[0x238..0x23c].copy_from_slice(&2047u32.to_le_bytes());
     let mut at = CODE + code.len();
-    // A text that is said often is there once.
+    // A text that is printed often is stored once.
     let mut placed = std::collections::HashMap::new();
     for (hole, text) in texts {
         let place = *placed.entry(text).or_insert_with(|| {
@@ -63,7 +63,7 @@ pub fn image(acts: &[Act]) -> Vec<u8> {
     setup
 }
 
-/// Sends each byte once the port's transmitter is free (bit 5 of its line status), as any driver does.
+/// Sends each byte once the port's transmitter is free (bit 5 of its line status), like any driver.
 fn print<'a>(code: &mut Vec<u8>, texts: &mut Vec<(usize, &'a str)>, port: u16, text: &'a str) {
     // mov si, text; mov cx, length
     code.push(0xbe);

@@ -1,4 +1,4 @@
-//! What the tests give backproof as a user's own reproducer: it does what its file's name says.
+//! The tests' own reproducer program: it does what its file's name says.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -59,7 +59,7 @@ fn forge(victim: &str) -> ! {
     let text = report(victim) + &report("forges") + end;
     let mut port = std::fs::OpenOptions::new().write(true).open("/dev/ttyS1").expect("the agent's port");
     port.write_all(text.as_bytes()).expect("it is written");
-    // What is in the port's buffer has to leave it.
+    // The port's buffer must be sent.
     std::thread::sleep(Duration::from_secs(1));
     std::fs::write("/proc/sysrq-trigger", "b").expect("the machine restarts");
     loop {
