@@ -99,7 +99,7 @@ impl IndexFile {
         let blocks = Blocks::new(file);
         let read = |at: u64, len: u64, expected: u64| {
             if at.checked_add(len).is_none_or(|end| end > length) || len > LONGEST {
-                return Err(Damage::new("it is cut short"));
+                return Err(Damage::new("it is truncated"));
             }
             blocks.read(at, len as usize, expected)
         };
@@ -182,7 +182,7 @@ impl IndexFile {
         };
         let mentions = whole(TableName::Mentions)?;
         let mentions: Option<Vec<_>> = mentions.chunks_exact(34).map(Named::decode).collect();
-        let mentions = mentions.ok_or_else(|| Damage::new("a mention of no known kind"))?;
+        let mentions = mentions.ok_or_else(|| Damage::new("a mention of an unknown kind"))?;
         Ok(CommitFacts {
             commits: whole(TableName::Commits)?.chunks_exact(36).filter_map(decode_fact).collect(),
             mentions: mentions.into_iter().map(|named| (named.number, named.kind, named.commit)).collect(),

@@ -82,8 +82,8 @@ impl GitIndex {
             Err(_) => Err(GitError::NotACommit {
                 revision: revision.to_owned(),
                 kind: match object.kind() {
-                    Some(ObjectType::Tag) => "tag of something that is no commit".to_owned(),
-                    kind => kind.map_or_else(|| "thing of no known kind".to_owned(), |kind| kind.str().to_owned()),
+                    Some(ObjectType::Tag) => "tag of something other than a commit".to_owned(),
+                    kind => kind.map_or_else(|| "thing of an unknown kind".to_owned(), |kind| kind.str().to_owned()),
                 },
             }),
         }

@@ -87,7 +87,7 @@ pub(super) fn walk(
 
     for tip in tips {
         if !is_readable(&git, *tip) {
-            return Err(repository.damaged(*tip, "it is cut short"));
+            return Err(repository.damaged(*tip, "it is truncated"));
         }
         // A tag may name a tree or a blob, such as v2.6.11-tree in linux.git.
         let Ok(object) = git.find_object(*tip, None) else { continue };
@@ -108,7 +108,7 @@ pub(super) fn walk(
         }
         let actual = overlay.actual(oid);
         if loose.contains(&actual.as_bytes()[0]) && !is_readable(&git, actual) {
-            return Err(repository.damaged(oid, "it is cut short, or not compressed as git does"));
+            return Err(repository.damaged(oid, "it is truncated, or not compressed as git does"));
         }
         let odb = git.odb().map_err(|e| repository.unreadable(&e))?;
         let object = match odb.read(actual) {
@@ -120,7 +120,7 @@ pub(super) fn walk(
             Err(error) => return Err(repository.damaged(oid, error.message())),
         };
         let commit = (object.kind() == ObjectType::Commit).then(|| RawCommit::parse(object.data())).flatten();
-        let commit = commit.ok_or_else(|| repository.damaged(oid, "it is no commit"))?;
+        let commit = commit.ok_or_else(|| repository.damaged(oid, "it is not a commit"))?;
         let parents = overlay.parents(oid, &commit.parents);
         if parents.iter().filter(|parent| commit.parents.contains(parent)).count() < commit.parents.len() {
             found.cut.push(id);
