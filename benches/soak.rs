@@ -159,6 +159,7 @@ impl Subject {
             memory_mib: settings.memory_mib.unwrap_or(256),
             cpus: settings.cpus.unwrap_or(1),
             accel: Accel::Tcg,
+            time: None,
         };
         let deadlines = Deadlines::new(Accel::Tcg, host.load);
         Ok(host.hypervisor.boot(&host.shim, &spec, &deadlines, &mut |_| {}).await)

@@ -13,7 +13,7 @@ use backproof::matrix::MachineType;
 use backproof::shim::Shim;
 use backproof::vm::{
     Accel, AccelChoice, Accelerator, AwaitedEvent, Boot, Deadlines, FailureKind, GuestSpec, HostLoad, Hypervisor, Next,
-    Observed, ProtocolFault, Qemu, SplatKind, Stage,
+    Observed, ProtocolFault, Qemu, SplatKind, Stage, VirtualTime,
 };
 use backproof_protocol::Message;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -65,6 +65,7 @@ impl Bench {
             memory_mib: 64,
             cpus: 1,
             accel: Accel::Tcg,
+            time: None,
         }
     }
 
@@ -114,7 +115,7 @@ async fn well_behaved_guest_finishes() {
             Observed::Console(bytes) => console.extend_from_slice(bytes),
             Observed::Qmp(line) => qmp.push(line.clone()),
             Observed::Command(command) => script = command.script(Path::new("/initramfs")),
-            Observed::Stage(_) | Observed::Message(_) => {}
+            Observed::Stage(_) | Observed::Agent(_) | Observed::Message(_) => {}
         };
         let deadlines = Deadlines::new(Accel::Tcg, HostLoad::now());
         let boot = bench.hypervisor.boot(&bench.shim, &spec, &deadlines, &mut observe).await;
@@ -224,6 +225,25 @@ async fn silent_hang_ends_at_its_deadline_without_a_process() {
     assert!(boot.wall < usual.life + Duration::from_secs(5), "{:?}", boot.wall);
     assert_eq!(children(), 0);
     assert!(qemus_of(&spec.image).is_empty());
+}
+
+/// With its deadlines of minutes a halted guest is found at once, because idle time is skipped; one that spins is found when
+/// QEMU has used its time.
+#[tokio::test]
+async fn dead_guests_in_virtual_time_are_found() {
+    for (act, halts) in [(Act::Halt, true), (Act::Spin, false)] {
+        let bench = Bench::new();
+        let time = Some(VirtualTime::with_seed(1));
+        let spec = GuestSpec { time, ..bench.spec(&tiny_kernel::image(&[say(BANNER), act])) };
+        let minutes = Deadlines::new(Accel::Tcg, HostLoad::IDLE).with_boot_limit(Duration::from_secs(600));
+        let deadlines = Deadlines { silence: if halts { minutes.silence } else { Duration::from_secs(1) }, ..minutes };
+        let boot = bench.boot(&spec, &deadlines).await;
+        let failure = boot.end.expect_err("a hang");
+        assert!(matches!(failure.kind, FailureKind::Hang { waiting: AwaitedEvent::NextLine, .. }), "{failure}");
+        assert_eq!(failure.title.contains("the guest halted"), halts, "{failure}");
+        assert!(boot.wall < Duration::from_secs(120), "{:?}", boot.wall);
+        assert_eq!(children(), 0);
+    }
 }
 
 #[tokio::test]

@@ -112,6 +112,12 @@ pub(super) struct MachineArgs {
     /// Run guests under this accelerator
     #[arg(long, value_enum, default_value_t = AccelArg::Auto)]
     pub(super) accel: AccelArg,
+    /// Guest time [default: virtual under TCG with one processor, else real]
+    #[arg(long, value_enum)]
+    pub(super) time: Option<TimeArg>,
+    /// Seed of a guest's randomness, in virtual time [default: 1; replay: the run's]
+    #[arg(long, value_name = "N")]
+    pub(super) seed: Option<u32>,
 }
 
 /// Where kernels are kept.
@@ -139,6 +145,15 @@ pub(super) enum AccelArg {
     Kvm,
     /// QEMU's emulation
     Tcg,
+}
+
+/// How a guest's time passes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum TimeArg {
+    /// By its own instructions: waits cost nothing, and every boot can be repeated to the byte; needs TCG
+    Virtual,
+    /// By the host's clock
+    Real,
 }
 
 /// Which bugs count for the exit code of an answer.

@@ -8,11 +8,11 @@ use anyhow::Context as _;
 use jiff::Timestamp;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{AccelArg, MachineArgs, Stop};
+use super::{AccelArg, MachineArgs, Stop, TimeArg};
 use crate::results;
 use crate::run::Lab;
 use crate::shim::Shim;
-use crate::vm::{AccelChoice, Accelerator, Hypervisor, Qemu};
+use crate::vm::{AccelChoice, Accelerator, DEFAULT_SEED, Hypervisor, Qemu, TimeChoice, Timing};
 
 impl From<AccelArg> for AccelChoice {
     fn from(accel: AccelArg) -> Self {
@@ -26,17 +26,35 @@ impl From<AccelArg> for AccelChoice {
 
 /// The lab that the command line asks for.
 pub(super) fn lab(args: &MachineArgs, offline: bool, refresh: bool, jobs: usize) -> Result<Lab, Stop> {
+    let (accel, time) = choices(args)?;
     let store = args.cache.open();
     let shim = Shim::of_this_program().context("could not find this program's own file; is /proc mounted?");
     Ok(Lab {
         store: store?,
         hypervisor: Hypervisor::Qemu(Qemu::find(args.qemu.as_deref()).map_err(Stop::no_verdict)?),
-        accelerator: Accelerator::new(args.accel.into()),
+        accelerator: Accelerator::new(accel),
+        timing: Timing::new(time, args.seed.unwrap_or(DEFAULT_SEED)),
         shim: shim.map_err(Stop::no_verdict)?,
         offline,
         refresh,
         jobs,
     })
+}
+
+/// The accelerator and the time that the command line asks for. A seed asks for virtual time.
+fn choices(args: &MachineArgs) -> Result<(AccelChoice, TimeChoice), Stop> {
+    let usage = |why: &str| Err(Stop::usage(anyhow::anyhow!("{why}")));
+    match (args.time, args.seed, args.accel) {
+        (Some(TimeArg::Real), Some(_), _) => usage("--seed needs virtual time: drop --time real, or --seed"),
+        (Some(TimeArg::Virtual), _, AccelArg::Kvm) | (_, Some(_), AccelArg::Kvm) => usage(
+            "virtual time (--time virtual, --seed) needs --accel tcg: KVM runs guests on the host's processor, whose \
+             instructions QEMU cannot count",
+        ),
+        // KVM is not even tried.
+        (Some(TimeArg::Virtual), ..) | (_, Some(_), _) => Ok((AccelChoice::Tcg, TimeChoice::Auto)),
+        (Some(TimeArg::Real), None, accel) => Ok((accel.into(), TimeChoice::Real)),
+        (None, None, accel) => Ok((accel.into(), TimeChoice::Auto)),
+    }
 }
 
 /// The async runtime: one thread, the main one. It must start QEMU, because a parent-death signal is tied to the thread

@@ -29,7 +29,7 @@ mod run;
 
 use args::{
     AccelArg, Affected, Cache, Cli, Command, Controls, ControlsBuild, ControlsList, Doctor, FailOn, Format, HostArgs,
-    MachineArgs, Output, Replay, ReportArgs, Run,
+    MachineArgs, Output, Replay, ReportArgs, Run, TimeArg,
 };
 
 impl Cache {

@@ -1,21 +1,22 @@
 //! `backproof replay`: boots a guest of a finished run again, with the same inputs.
 
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::Serialize;
 use tokio::sync::mpsc;
 
-use super::{AccelArg, Replay, Stop, ended, host, show};
+use super::{AccelArg, Replay, Stop, TimeArg, ended, host, show};
 use crate::evidence::Finding;
 use crate::evidence::runtime::Ran;
 use crate::exit::Exit;
 use crate::json;
 use crate::matrix::Bugs;
 use crate::report::{Document, Style, visible};
-use crate::results::{MatrixDocument, boot_folder, find_run, read_document, read_recording};
+use crate::results::{MatrixDocument, boot_folder, find_run, read_document, read_recording, read_transcript};
 use crate::run::{self, BootId, Cell, CellTally, Event, Lab, Recording};
+use crate::vm::{Accel, DEFAULT_SEED, Transcript, VirtualTime};
 use crate::words::KernelName;
 
 /// The version of the JSON document's shape.
@@ -27,6 +28,8 @@ struct ReplayDocument {
     schema_version: u32,
     #[serde(serialize_with = "json::path")]
     run: PathBuf,
+    /// How what the guest said compares.
+    transcript: TranscriptComparison,
     /// The cells of the replay.
     cells: Vec<Cell>,
     /// The same cells in the run.
@@ -45,8 +48,15 @@ pub(super) fn replay(args: &Replay) -> Result<Exit, Stop> {
     let mut recording = read_recording(&folder).map_err(Stop::usage)?;
     match args.host.accel {
         AccelArg::Auto => {}
-        AccelArg::Kvm => recording.accel = crate::vm::Accel::Kvm,
-        AccelArg::Tcg => recording.accel = crate::vm::Accel::Tcg,
+        AccelArg::Kvm => recording.accel = Accel::Kvm,
+        AccelArg::Tcg => recording.accel = Accel::Tcg,
+    }
+    let recorded = recording.time;
+    if recording.accel == Accel::Kvm || args.host.time == Some(TimeArg::Real) {
+        recording.time = None;
+    } else if args.host.seed.is_some() || args.host.time == Some(TimeArg::Virtual) {
+        let seed = args.host.seed.or(recorded.map(|time| time.seed)).unwrap_or(DEFAULT_SEED);
+        recording.time = Some(VirtualTime::with_seed(seed));
     }
     let job_of = |cell: &Cell| recording.plan.jobs.iter().find(|job| job.id == cell.job().to_string());
     let own = document.cells.into_iter().filter(|cell| cell.kernel == args.kernel);
@@ -61,7 +71,7 @@ pub(super) fn replay(args: &Replay) -> Result<Exit, Stop> {
     }
     let lab = Arc::new(host::lab(&args.host, true, false, 1)?);
     let runtime = host::runtime()?;
-    let Some(end) = runtime.block_on(boot(args, number, &lab, recording.clone()))? else {
+    let Some((end, transcript)) = runtime.block_on(boot(args, number, &lab, recording.clone()))? else {
         return Ok(Exit::Interrupted);
     };
     // The run does not record a user's dossier, only its program.
@@ -73,8 +83,64 @@ pub(super) fn replay(args: &Replay) -> Result<Exit, Stop> {
     };
     let cells: Vec<Cell> = then.iter().filter_map(again).collect();
     let code = CellTally::of(&cells).exit();
-    let document = ReplayDocument { schema_version: SCHEMA_VERSION, run, cells, then, others };
+    let repeat = Repeat { recorded, recording: &recording, qemu: lab.hypervisor.banner() };
+    let transcript = repeat.compare(&transcript, &folder);
+    let document = ReplayDocument { schema_version: SCHEMA_VERSION, run, transcript, cells, then, others };
     ended(code, show(&document, args.output.format, args.output.style()))
+}
+
+/// How what the guest said compares with the run's.
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case", tag = "result")]
+enum TranscriptComparison {
+    Identical { sha256: String },
+    Different { sha256: String, first: String },
+    NotCompared { why: String },
+}
+
+/// A boot that may repeat the recorded one.
+struct Repeat<'a> {
+    /// The recorded boot's time.
+    recorded: Option<VirtualTime>,
+    /// What was booted now.
+    recording: &'a Recording,
+    /// The QEMU of now.
+    qemu: &'a str,
+}
+
+impl Repeat<'_> {
+    fn compare(&self, now: &Transcript, folder: &Path) -> TranscriptComparison {
+        let not_compared = |why: &str| TranscriptComparison::NotCompared { why: why.to_owned() };
+        let Some(recorded) = self.recorded else { return not_compared("the run's guest ran in real time") };
+        match self.recording.time {
+            None => return not_compared("this guest ran in real time"),
+            Some(time) if time != recorded => {
+                return not_compared(&format!("the run's time was {recorded}, this one's {time}"));
+            }
+            Some(_) if self.qemu != self.recording.qemu => {
+                return not_compared(&format!("the run's QEMU was `{}`, this is `{}`", self.recording.qemu, self.qemu));
+            }
+            Some(_) => {}
+        }
+        let then = match read_transcript(folder) {
+            Ok(then) => then,
+            Err(error) => return not_compared(&format!("{:#}", anyhow::Error::new(error))),
+        };
+        match now.difference(&then) {
+            None => TranscriptComparison::Identical { sha256: now.sha256() },
+            Some(first) => TranscriptComparison::Different { sha256: now.sha256(), first: first.to_string() },
+        }
+    }
+}
+
+impl TranscriptComparison {
+    fn line(&self) -> String {
+        match self {
+            Self::Identical { sha256 } => format!("transcript  identical (sha256 {sha256})\n"),
+            Self::Different { first, .. } => format!("transcript  DIFFERS: {}\n", visible(first)),
+            Self::NotCompared { why } => format!("transcript  not compared: {}\n", visible(why)),
+        }
+    }
 }
 
 /// The first boot under the last accelerator: earlier boots may have failed because of KVM.
@@ -85,7 +151,12 @@ fn boot_that_judged(document: &MatrixDocument, kernel: &KernelName) -> u32 {
 }
 
 /// Boots the guest; None if interrupted.
-async fn boot(args: &Replay, number: u32, lab: &Lab, recording: Recording) -> Result<Option<run::BootEnd>, Stop> {
+async fn boot(
+    args: &Replay,
+    number: u32,
+    lab: &Lab,
+    recording: Recording,
+) -> Result<Option<(run::BootEnd, Transcript)>, Stop> {
     let (sender, mut events) = mpsc::unbounded_channel();
     let id = BootId { kernel: args.kernel.clone(), number };
     let again = run::boot_again(lab, &id, recording, &sender);
@@ -123,6 +194,7 @@ impl Document for ReplayDocument {
                 text += &format!("  {}\n", visible(line));
             }
         }
+        text += &self.transcript.line();
         text + &elsewhere(&self.others)
     }
 }

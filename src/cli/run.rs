@@ -75,7 +75,8 @@ pub(super) fn in_folder(asked: RunPlan, lab: Lab, results: &Path) -> Result<Judg
     // A download may still run in a thread; it ends with the process.
     runtime.shutdown_background();
 
-    let written = folder.close(lab.accelerator.summary(), matches!(ended, Ended::Interrupted));
+    let time = lab.timing.summary(lab.accelerator.used());
+    let written = folder.close(lab.accelerator.summary(), time, matches!(ended, Ended::Interrupted));
     Ok(JudgedRun { document: folder.document(), folder: path, written })
 }
 
@@ -146,6 +147,7 @@ fn record(asked: &RunPlan, lab: &Lab) -> RunRecord {
         host: host::record(),
         qemu: host::qemu_record(lab),
         accelerator: "none yet".to_owned(),
+        time: String::new(),
         not_written: Vec::new(),
     }
 }

@@ -80,8 +80,9 @@ impl Live {
                     (Screen::Lines, _) => {}
                 }
             }
-            Event::BootStarted { boot, accel, .. } => {
-                self.tell(&boot.kernel, &format!("booting under {accel} ({})", boot.folder()), false);
+            Event::BootStarted { boot, accel, time, .. } => {
+                let time = time.map(|time| format!(", seed {}", time.seed)).unwrap_or_default();
+                self.tell(&boot.kernel, &format!("booting under {accel} ({}{time})", boot.folder()), false);
             }
             Event::Stage { boot, stage } => self.tell(&boot.kernel, stage.as_str(), false),
             Event::BootEnded(record) => {
@@ -92,6 +93,9 @@ impl Live {
                 }
             }
             Event::AcceleratorFellBack { why } => self.line(&format!("KVM does not work here, using TCG: {why}")),
+            Event::TimeFellBack { why } => {
+                self.line(&format!("this QEMU has no virtual time, using real time: {why}"))
+            }
             Event::Judged { cell, .. } => {
                 if let (Some(ControlFault::Wrong), Some(complaint)) = (cell.control_fault(), cell.control_complaint()) {
                     self.line(&format!("THIS RUN'S VERDICTS CANNOT BE TRUSTED: {complaint}"));
@@ -101,7 +105,7 @@ impl Live {
             Event::Failed { kernel, why } => self.line(&format!("{kernel}: backproof itself failed: {why}")),
             Event::Done { kernel } => self.done(kernel),
             Event::Note { kernel, text } => self.tell(kernel, text, false),
-            Event::Obtained(_) | Event::Console { .. } | Event::Qmp { .. } => {}
+            Event::Obtained(_) | Event::Console { .. } | Event::Agent { .. } | Event::Qmp { .. } => {}
         }
     }
 

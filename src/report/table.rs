@@ -234,6 +234,9 @@ fn footer(document: &MatrixDocument, folder: Option<&Path>, style: Style) -> Vec
     lines.extend(controls(document));
     lines.extend(shared_guests(document));
     lines.push(format!("accelerator  {}", visible(&document.run.accelerator)));
+    if !document.run.time.is_empty() {
+        lines.push(format!("time         {}", visible(&document.run.time)));
+    }
     if let Some(folder) = folder {
         let hint = if style.explain { "" } else { "  (--explain shows it here)" };
         lines.push(format!("evidence     {}{hint}", folder.display()));

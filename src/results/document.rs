@@ -70,6 +70,9 @@ pub struct RunRecord {
     pub qemu: QemuRecord,
     /// The accelerator, and why it was used.
     pub accelerator: String,
+    /// How the guests' time passed, and why. Empty for runs that predate virtual time.
+    #[serde(default)]
+    pub time: String,
     /// Files that are missing or cut short, with the reason, such as a full disk. No verdict needs them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub not_written: Vec<String>,

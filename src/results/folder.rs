@@ -57,6 +57,7 @@ pub struct Folder {
 
 struct BootFiles {
     console: (PathBuf, File),
+    agent: (PathBuf, File),
     qmp: (PathBuf, File),
 }
 
@@ -119,6 +120,7 @@ impl Folder {
             Event::Obtained(record) => self.kernels.push(record.clone()),
             Event::BootStarted { boot, recording, .. } => self.start_boot(boot, recording),
             Event::Console { boot, bytes } => self.append(boot, |files| &mut files.console, bytes),
+            Event::Agent { boot, bytes } => self.append(boot, |files| &mut files.agent, bytes),
             Event::Qmp { boot, line } => self.append(boot, |files| &mut files.qmp, format!("{line}\n").as_bytes()),
             Event::BootEnded(record) => {
                 self.open.remove(&BootId { kernel: record.kernel.clone(), number: record.number });
@@ -137,6 +139,7 @@ impl Folder {
             | Event::Indexing { .. }
             | Event::Stage { .. }
             | Event::AcceleratorFellBack { .. }
+            | Event::TimeFellBack { .. }
             | Event::Note { .. } => {}
         }
     }
@@ -145,9 +148,10 @@ impl Folder {
     ///
     /// # Errors
     /// If it cannot be written.
-    pub fn close(&mut self, accelerator: String, interrupted: bool) -> Result<(), FolderError> {
+    pub fn close(&mut self, accelerator: String, time: String, interrupted: bool) -> Result<(), FolderError> {
         self.run.seconds = seconds(self.began);
         self.run.accelerator = accelerator;
+        self.run.time = time;
         self.run.finished = true;
         self.run.interrupted = interrupted;
         let written = self.write_document();
@@ -282,8 +286,8 @@ impl Folder {
                 }
             }
         };
-        if let (Some(console), Some(qmp)) = (open("console.log"), open("qmp.jsonl")) {
-            self.open.insert(boot.clone(), BootFiles { console, qmp });
+        if let (Some(console), Some(agent), Some(qmp)) = (open("console.log"), open("agent.jsonl"), open("qmp.jsonl")) {
+            self.open.insert(boot.clone(), BootFiles { console, agent, qmp });
         }
     }
 

@@ -25,6 +25,7 @@ fn folder(results: &Path) -> Folder {
         host: RunHost { kernel: String::new(), cpus: 1, memory_mib: 1, load: 0.0 },
         qemu: QemuRecord { program: String::new(), version: String::new() },
         accelerator: String::new(),
+        time: String::new(),
         not_written: Vec::new(),
     };
     Folder::create(results, run).expect("a folder")
@@ -88,7 +89,7 @@ fn document_starts_with_wrongly_judged_controls() {
     assert!(folder.document().cannot_be_trusted.is_empty(), "what was not judged is not wrong");
     let cell = Box::new(affected(&control));
     folder.event(&Event::Judged { cell, wire: WireRecord::default() });
-    folder.close(String::new(), false).expect("written");
+    folder.close(String::new(), String::new(), false).expect("written");
     let document = folder.document();
     assert_eq!(document.cannot_be_trusted, ["control a-kernel a-bug: expected pass, found fail"]);
     assert_eq!((document.exit_code, document.summary.controls_wrong), (Exit::NoVerdict, 1));
@@ -127,7 +128,7 @@ fn verdicts_survive_a_full_disk() {
             let judged = document.cells.iter().find(|cell| cell.job() == question.job).expect("the cell");
             assert_eq!(judged.outcome, Outcome::Fail, "{options}: {judged:?}");
         }
-        folder.close(String::new(), false).expect("written");
+        folder.close(String::new(), String::new(), false).expect("written");
         let document = crate::results::read_document(folder.path()).expect("matrix.json");
         assert_eq!(document, folder.document(), "{options}");
         assert!(document.cells.iter().all(|cell| cell.judgement.findings[1].artefacts.is_empty()), "{options}");
@@ -147,7 +148,7 @@ fn unjudged_cells_say_why() {
     folder.event(&Event::Planned(vec![question("a-bug", false)]));
     let kernel = "a-kernel".parse().expect("a name");
     folder.event(&Event::Failed { kernel, why: "index out of bounds".to_owned() });
-    folder.close(String::new(), false).expect("written");
+    folder.close(String::new(), String::new(), false).expect("written");
     let document = crate::results::read_document(folder.path()).expect("matrix.json");
     let reason = "not judged: backproof itself failed at this kernel: index out of bounds";
     assert_eq!(document.cells[0].judgement.reason.as_deref(), Some(reason));
@@ -167,7 +168,7 @@ fn large_run_does_not_write_its_document_per_kernel() {
         folder.event(&Event::Judged { cell, wire: WireRecord::default() });
         folder.event(&Event::Done { kernel: question.kernel });
     }
-    folder.close(String::new(), false).expect("written");
+    folder.close(String::new(), String::new(), false).expect("written");
     // Each of 3,000 documents would take a tenth of a second and more.
     assert!(began.elapsed() < std::time::Duration::from_secs(60), "{:?}", began.elapsed());
     let document = crate::results::read_document(folder.path()).expect("matrix.json");

@@ -10,4 +10,4 @@ mod time_line;
 pub use document::{MatrixDocument, QemuRecord, RunHost, RunRecord, SCHEMA_VERSION, Unjudged};
 pub use files::FolderError;
 pub use folder::Folder;
-pub use read::{ReadError, boot_folder, find_run, read_document, read_recording};
+pub use read::{ReadError, boot_folder, find_run, read_document, read_recording, read_transcript};

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use super::document::{MatrixDocument, SCHEMA_VERSION};
 use crate::regular;
 use crate::run::Recording;
+use crate::vm::Transcript;
 use crate::words::KernelName;
 
 /// The largest file to read: 100,000 cells take a tenth of it.
@@ -109,6 +110,18 @@ pub fn boot_folder(run: &Path, kernel: &KernelName, number: u32) -> Result<PathB
     booted.sort();
     let booted = if booted.is_empty() { "none".to_owned() } else { booted.join(", ") };
     Err(ReadError::NoBoot { run: run.display().to_string(), kernel: kernel.clone(), number, booted })
+}
+
+/// What the guest of a boot's `folder` said.
+///
+/// # Errors
+/// If it cannot be read.
+pub fn read_transcript(folder: &Path) -> Result<Transcript, ReadError> {
+    let read = |name: &str| {
+        let path = folder.join(name);
+        regular::read(&path, MAX_FILE).map_err(|source| ReadError::Io { path, source })
+    };
+    Ok(Transcript { console: read("console.log")?, agent: read("agent.jsonl")? })
 }
 
 /// The recording in a boot's `folder`, to boot it again.

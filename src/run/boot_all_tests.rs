@@ -7,7 +7,7 @@ use crate::kernel::{self, Obtain, Store, fixtures};
 use crate::matrix::{Bugs, Profile, Source};
 use crate::shim::Shim;
 use crate::vm::fake::{Act, Scripts, agent, console, exit, exit_saying, shutdown, wait};
-use crate::vm::{AccelChoice, Accelerator, Hypervisor};
+use crate::vm::{AccelChoice, Accelerator, Hypervisor, TimeChoice, Timing};
 
 const BOOTED: &str = "[    0.000000] Linux version 6.1.0\r\n[    2.000000] Run /init as init process\r\n";
 const HELLO: &str = r#"{"type":"hello","version":3,"agent":"0","release":"6.1.0","build":"","cpus":1,"uptime_ms":2100,"features":{}}
@@ -51,6 +51,7 @@ async fn boots(choice: AccelChoice, scripts: Vec<Vec<Act>>) -> (Vec<String>, Vec
         store: Store::open(Some(folder.path().join("cache"))).expect("a cache"),
         hypervisor: Hypervisor::Scripted(Scripts::new(scripts)),
         accelerator: Accelerator::with_device(choice, &device),
+        timing: Timing::new(TimeChoice::Auto, 1),
         shim: Shim::at("/nonexistent".into()),
         offline: true,
         refresh: false,
@@ -114,6 +115,14 @@ async fn guests_that_die_together_are_booted_alone() {
         assert_eq!(boots, played);
         assert_eq!(ends, come_to, "{played:?}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn qemu_without_icount_boots_again_in_real_time() {
+    let refuses = vec![exit_saying(1 << 8, &["qemu: cannot configure icount, TCG support not available"])];
+    let (boots, ends, _) = boots(AccelChoice::Tcg, vec![refuses, sound(&[ONE, OTHER])]).await;
+    assert_eq!(boots, [format!("tcg: {ONE} {OTHER}"), format!("tcg: {ONE} {OTHER}")]);
+    assert!(ends.iter().all(|end| *end == ("sound".to_owned(), false)), "{ends:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -42,6 +42,8 @@ pub struct BootEnd {
     pub failure: Option<String>,
     /// That the host was too busy, and what to do: a possible cause of timeouts.
     pub busy: Option<String>,
+    /// SHA-256 of the transcript, in virtual time.
+    pub transcript_sha256: Option<String>,
     /// Wall time in seconds.
     pub seconds: f64,
     /// Remarks of the agent, and warnings of the kernel before the agent ran.
@@ -57,12 +59,14 @@ fn counters(hello: &Hello) -> BTreeSet<String> {
 impl BootEnd {
     /// Of a boot, with up to `jobs` guests at a time.
     pub fn of(boot: &Boot, jobs: usize) -> Self {
-        let busy = boot.host.too_busy().map(|busy| too_busy(&busy, jobs));
+        // A guest in virtual time doesn't notice it.
+        let busy = boot.host.too_busy().filter(|_| boot.time.is_none()).map(|busy| too_busy(&busy, jobs));
         let mut end = Self {
             release: boot.hello().map(|hello| hello.release.clone()),
             counters: boot.hello().map(counters).unwrap_or_default(),
             failure: boot.end.as_ref().err().map(|failure| describe(failure, busy.as_deref())),
             busy,
+            transcript_sha256: boot.time.map(|_| boot.transcript.sha256()),
             seconds: boot.wall.as_secs_f64(),
             notes: boot.warnings.iter().map(|w| format!("the kernel warned while it booted: {}", w.title)).collect(),
             ..Self::default()

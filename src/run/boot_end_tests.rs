@@ -6,7 +6,7 @@ use super::super::settle::by_boot;
 use super::*;
 use crate::evidence::runtime::Ran;
 use crate::verdict::Boots;
-use crate::vm::{Accel, AwaitedEvent, Finished, HostRecord, SplatKind, Stage};
+use crate::vm::{Accel, AwaitedEvent, Finished, HostRecord, SplatKind, Stage, Transcript};
 
 /// What comes of a boot in which the guest said this.
 fn end_of(messages: Vec<Message>) -> BootEnd {
@@ -17,6 +17,8 @@ fn end_of(messages: Vec<Message>) -> BootEnd {
 fn boot_of(messages: Vec<Message>, host: HostRecord) -> Boot {
     Boot {
         accel: Accel::Tcg,
+        time: None,
+        transcript: Transcript::default(),
         stage: Stage::Started,
         banner: None,
         messages,

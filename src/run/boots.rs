@@ -13,7 +13,7 @@ use super::trial::{Trial, by_guest};
 use crate::guest::{self, GuestProgram};
 use crate::kernel::{Kernel, Module, image_release};
 use crate::matrix::KernelEntry;
-use crate::vm::{Accel, Boot, GuestSpec, HostLoad, Next, Observed};
+use crate::vm::{Accel, Boot, GuestSpec, HostLoad, Next, Observed, Transcript, VirtualTime};
 use crate::words::{BugId, JobId};
 
 /// Default guest memory. Debian's kernels use 100 MiB of it themselves.
@@ -71,15 +71,18 @@ pub async fn boot_all(bench: &Bench<'_>, trials: &[Trial<'_>]) -> BTreeMap<JobId
         let id = BootId { kernel: bench.entry.name.clone(), number };
         let turn = bench.lab.accelerator.turn().await;
         let accel = turn.accel();
-        let (end, next) = match boot_once(bench, &id, &group, accel).await {
-            Ok(boot) => (BootEnd::of(&boot, bench.lab.jobs), turn.finish(&boot)),
-            Err(why) => (BootEnd::untried(&why), Next::Done),
+        let time = bench.lab.timing.of(accel, cpus(bench.entry));
+        let (end, next, refused) = match boot_once(bench, &id, &group, accel, time).await {
+            Ok(boot) => (BootEnd::of(&boot, bench.lab.jobs), turn.finish(&boot), bench.lab.timing.learn(&boot)),
+            Err(why) => (BootEnd::untried(&why), Next::Done, None),
         };
         let jobs: Vec<JobId> = group.iter().map(Trial::id).collect();
         let _ = bench.events.send(Event::BootEnded(BootRecord {
             kernel: id.kernel.clone(),
             number,
             accelerator: accel,
+            time,
+            transcript_sha256: end.transcript_sha256.clone(),
             jobs: jobs.clone(),
             seconds: milliseconds(end.seconds),
             failure: end.failure.clone(),
@@ -94,6 +97,9 @@ pub async fn boot_all(bench: &Bench<'_>, trials: &[Trial<'_>]) -> BTreeMap<JobId
         }
         if let Next::BootAgain { why } = next {
             let _ = bench.events.send(Event::AcceleratorFellBack { why });
+            groups.push_front(group);
+        } else if let Some(why) = refused {
+            let _ = bench.events.send(Event::TimeFellBack { why });
             groups.push_front(group);
         } else if let (Some(failure), true, true) = (end.failure, end.release.is_some(), group.len() > 1) {
             died_together.push((jobs, failure));
@@ -120,10 +126,17 @@ pub(super) fn milliseconds(seconds: f64) -> f64 {
 }
 
 /// Boots a kernel with these trials, which have the same command line.
-async fn boot_once(bench: &Bench<'_>, id: &BootId, trials: &[Trial<'_>], accel: Accel) -> anyhow::Result<Boot> {
+async fn boot_once(
+    bench: &Bench<'_>,
+    id: &BootId,
+    trials: &[Trial<'_>],
+    accel: Accel,
+    time: Option<VirtualTime>,
+) -> anyhow::Result<Boot> {
     let settings = &bench.entry.guest;
-    let cpus = settings.cpus.unwrap_or(CPUS);
-    let patience = HostLoad::beside(bench.lab.jobs, cpus).patience();
+    let cpus = cpus(bench.entry);
+    // A guest in virtual time doesn't notice the host's load.
+    let patience = time.map_or_else(|| HostLoad::beside(bench.lab.jobs, cpus).patience(), |_| 1);
     let plan = Plan {
         version: VERSION,
         modules: bench.modules.iter().map(|module| guest::module_file(&module.name)).collect(),
@@ -155,6 +168,8 @@ async fn boot_once(bench: &Bench<'_>, id: &BootId, trials: &[Trial<'_>], accel: 
         cpus,
         boot_limit: settings.timeout,
         accel,
+        time,
+        qemu: bench.lab.hypervisor.banner().to_owned(),
         plan,
         script: Vec::new(),
     };
@@ -162,6 +177,11 @@ async fn boot_once(bench: &Bench<'_>, id: &BootId, trials: &[Trial<'_>], accel: 
     let boot = watch(bench.lab, id, recording, spec, bench.events).await;
     drop(kept);
     Ok(boot)
+}
+
+/// A guest's processors.
+fn cpus(entry: &KernelEntry) -> u32 {
+    entry.guest.cpus.unwrap_or(CPUS)
 }
 
 /// Default memory with these bytes of programs, which are in memory twice while the initramfs is unpacked.
@@ -178,16 +198,17 @@ pub async fn boot_again(
     id: &BootId,
     recording: Recording,
     events: &UnboundedSender<Event>,
-) -> Result<BootEnd, RecordingError> {
+) -> Result<(BootEnd, Transcript), RecordingError> {
     // Loading reports missing files, and works without a lease.
     let _leases = lab.store.leases([recording.image.as_path(), recording.initramfs.as_path()]);
     let spec = recording.load()?;
-    Ok(BootEnd::of(&watch(lab, id, recording, spec, events).await, lab.jobs))
+    let boot = watch(lab, id, recording, spec, events).await;
+    Ok((BootEnd::of(&boot, lab.jobs), boot.transcript))
 }
 
 /// Boots a guest and sends its events.
 async fn watch(lab: &Lab, id: &BootId, recording: Recording, spec: GuestSpec, events: &UnboundedSender<Event>) -> Boot {
-    let accel = spec.accel;
+    let (accel, time) = (spec.accel, spec.time);
     let deadlines = recording.deadlines(lab.jobs);
     let mut recording = Some(recording);
     let tell = |event: Event| drop(events.send(event));
@@ -195,11 +216,12 @@ async fn watch(lab: &Lab, id: &BootId, recording: Recording, spec: GuestSpec, ev
         Observed::Command(command) => {
             if let Some(mut recording) = recording.take() {
                 recording.script = command.script(&recording.initramfs);
-                tell(Event::BootStarted { boot: id.clone(), accel, recording: Box::new(recording) });
+                tell(Event::BootStarted { boot: id.clone(), accel, time, recording: Box::new(recording) });
             }
         }
         Observed::Stage(stage) => tell(Event::Stage { boot: id.clone(), stage }),
         Observed::Console(bytes) => tell(Event::Console { boot: id.clone(), bytes: bytes.to_vec() }),
+        Observed::Agent(bytes) => tell(Event::Agent { boot: id.clone(), bytes: bytes.to_vec() }),
         Observed::Qmp(line) => tell(Event::Qmp { boot: id.clone(), line: line.json.clone() }),
         Observed::Message(Message::Note { text }) => {
             tell(Event::Note { kernel: id.kernel.clone(), text: text.clone() });

@@ -19,7 +19,7 @@ use crate::kernel::{self, Kernel, Obtain, ObtainError, Store};
 use crate::matrix::{self, Bugs, KernelEntry, Locked, Matrix, Needs, Profile};
 use crate::shim::Shim;
 use crate::verdict::{Boots, Case, Question};
-use crate::vm::{Accelerator, Hypervisor};
+use crate::vm::{Accelerator, Hypervisor, Timing};
 use crate::words::{BugId, JobId, KernelName};
 
 /// The means of a run.
@@ -30,6 +30,8 @@ pub struct Lab {
     pub hypervisor: Hypervisor,
     /// What runs them.
     pub accelerator: Accelerator,
+    /// How their time passes.
+    pub timing: Timing,
     /// Ties QEMU to this process.
     pub shim: Shim,
     /// Whether to use only the cache.

@@ -11,7 +11,7 @@ use super::recording::Recording;
 use crate::evidence::git;
 use crate::kernel::{LockedFile, Progress, Provenance, Stale};
 use crate::verdict::Question;
-use crate::vm::{Accel, Stage};
+use crate::vm::{Accel, Stage, VirtualTime};
 use crate::words::{JobId, KernelName};
 
 /// One boot of one kernel.
@@ -65,6 +65,8 @@ pub enum Event {
         boot: BootId,
         /// Under which accelerator.
         accel: Accel,
+        /// Its virtual time; None for the host's.
+        time: Option<VirtualTime>,
         /// All that is needed to boot it again.
         recording: Box<Recording>,
     },
@@ -82,6 +84,13 @@ pub enum Event {
         /// The bytes.
         bytes: Vec<u8>,
     },
+    /// Bytes from a guest's agent.
+    Agent {
+        /// The boot.
+        boot: BootId,
+        /// The bytes.
+        bytes: Vec<u8>,
+    },
     /// A line of QMP.
     Qmp {
         /// The boot.
@@ -94,6 +103,11 @@ pub enum Event {
     /// KVM does not work here after all. Sent once per run.
     AcceleratorFellBack {
         /// What KVM did.
+        why: String,
+    },
+    /// QEMU cannot count instructions, so guests run in real time from now on. Sent once per run.
+    TimeFellBack {
+        /// What QEMU said.
         why: String,
     },
     /// A cell has its verdict.
@@ -160,6 +174,12 @@ pub struct BootRecord {
     pub number: u32,
     /// Under which accelerator it ran.
     pub accelerator: Accel,
+    /// Its virtual time; absent for the host's.
+    #[serde(flatten)]
+    pub time: Option<VirtualTime>,
+    /// SHA-256 of everything that the guest said (`cat console.log agent.jsonl | sha256sum`), in virtual time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transcript_sha256: Option<String>,
     /// What it ran: bugs, each under its profile.
     #[serde(alias = "bugs")]
     pub jobs: Vec<JobId>,

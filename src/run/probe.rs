@@ -92,7 +92,7 @@ pub fn probe_host(bugs: &[&Bug], release: &str) -> Result<Probed, ProbeError> {
     let plan = Plan { version: VERSION, modules: Vec::new(), jobs: bugs.iter().filter_map(job).collect() };
     let jobs: Duration = plan.jobs.iter().map(|job| Duration::from_millis(job.deadline_ms)).sum();
     let mut agent = Agent::start(&plan)?;
-    let watch = HostWatch::start(i32::try_from(agent.child.id()).ok().and_then(Pid::from_raw));
+    let watch = HostWatch::start(i32::try_from(agent.child.id()).ok().and_then(Pid::from_raw), None);
     let messages = agent.listen(&plan.jobs, jobs.saturating_add(MARGIN));
     let host = watch.finish();
     match host.freezes.first() {

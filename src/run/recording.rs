@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 use crate::json;
 use crate::matrix::MachineType;
 use crate::regular;
-use crate::vm::{Accel, Deadlines, GuestSpec, HostLoad};
+use crate::vm::{Accel, Deadlines, GuestSpec, HostLoad, VirtualTime};
 
 /// The largest image or initramfs, in bytes.
 const MAX_FILE: u64 = 4 << 30;
@@ -44,6 +44,12 @@ pub struct Recording {
     pub boot_limit: Option<Duration>,
     /// What ran the guest.
     pub accel: Accel,
+    /// Its virtual time; None for the host's.
+    #[serde(flatten)]
+    pub time: Option<VirtualTime>,
+    /// What QEMU says of itself to `--version`.
+    #[serde(default)]
+    pub qemu: String,
     /// The agent's jobs.
     pub plan: Plan,
     /// boot.sh, the QEMU command to run by hand. It is a file of its own, beside boot.json.
@@ -100,12 +106,15 @@ impl Recording {
             memory_mib: self.memory_mib,
             cpus: self.cpus,
             accel: self.accel,
+            time: self.time,
         }
     }
 
     /// The guest's deadlines on this host now, with up to `jobs` guests at once.
+    /// The host's load does not matter in virtual time.
     pub(super) fn deadlines(&self, jobs: usize) -> Deadlines {
-        let deadlines = Deadlines::new(self.accel, HostLoad::beside(jobs, self.cpus));
+        let load = self.time.map_or_else(|| HostLoad::beside(jobs, self.cpus), |_| HostLoad::IDLE);
+        let deadlines = Deadlines::new(self.accel, load);
         self.boot_limit.map_or(deadlines, |limit| deadlines.with_boot_limit(limit))
     }
 }

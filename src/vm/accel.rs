@@ -147,6 +147,14 @@ impl Accelerator {
         }
     }
 
+    /// What runs the guests, as far as is known.
+    pub fn used(&self) -> Accel {
+        match (self.choice, &*self.kvm()) {
+            (AccelChoice::Tcg, _) | (AccelChoice::Auto, Kvm::Broken { .. }) => Accel::Tcg,
+            _ => Accel::Kvm,
+        }
+    }
+
     fn decide(&self, found: Kvm) {
         *self.kvm() = found;
         self.decided.notify_waiters();

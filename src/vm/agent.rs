@@ -11,7 +11,7 @@ use super::lines::{BoundedLine, Splitter};
 const MAX_MESSAGES: usize = 10_000;
 
 /// Bytes in one boot. A serial port takes minutes for more.
-const MAX_BYTES: usize = 16 << 20;
+pub(super) const MAX_BYTES: usize = 16 << 20;
 
 /// How much of a bad line a fault shows.
 const SHOWN: usize = 120;

@@ -11,6 +11,8 @@ use super::console::{Splat, Stage};
 use super::failure::Failure;
 use super::host_watch::HostRecord;
 use super::machine::QmpLine;
+use super::time::VirtualTime;
+use super::transcript::Transcript;
 use crate::matrix::MachineType;
 
 /// What to boot.
@@ -34,6 +36,8 @@ pub struct GuestSpec {
     pub cpus: u32,
     /// What runs the guest: from [`Turn::accel`](super::Turn::accel).
     pub accel: Accel,
+    /// Its virtual time; None for the host's.
+    pub time: Option<VirtualTime>,
 }
 
 /// What a boot shows while it runs.
@@ -45,6 +49,8 @@ pub enum Observed<'a> {
     Stage(Stage),
     /// Bytes of the kernel's console, as they came, not much more than 1 MiB in all.
     Console(&'a [u8]),
+    /// Bytes of the agent's port, as they came.
+    Agent(&'a [u8]),
     /// A line of QMP.
     Qmp(&'a QmpLine),
     /// A message of the agent that keeps to the protocol.
@@ -63,6 +69,10 @@ pub struct Finished {
 pub struct Boot {
     /// What it ran under.
     pub accel: Accel,
+    /// Its virtual time, if it was virtual.
+    pub time: Option<VirtualTime>,
+    /// Everything that the guest said.
+    pub transcript: Transcript,
     /// How far it came.
     pub stage: Stage,
     /// `Linux version …`, the kernel's first line.

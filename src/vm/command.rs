@@ -108,6 +108,9 @@ impl QemuCommand {
         args.extend(texts(&isolation_args()));
         args.extend(texts(&machine_args(spec.machine)));
         args.extend(texts(&accel_args(spec.accel)));
+        if let Some(time) = spec.time {
+            args.extend(texts(&time.args()));
+        }
         args.extend(texts(&size_args(spec.memory_mib, spec.cpus)));
         args.extend([Arg::Console, Arg::Agent]);
         args.extend(texts(&serial_args()));
@@ -130,8 +133,10 @@ impl QemuCommand {
             match arg {
                 Arg::Text(text) => out.push(text.clone()),
                 Arg::Initramfs => out.push(format!("/proc/self/fd/{INITRAMFS_FD}").into()),
-                Arg::Console => push(&mut out, &["-chardev", &format!("socket,id=console,fd={CONSOLE_FD}")]),
-                Arg::Agent => push(&mut out, &["-chardev", &format!("socket,id=agent,fd={AGENT_FD}")]),
+                Arg::Console => {
+                    push(&mut out, &["-chardev", &format!("file,id=console,path=/proc/self/fd/{CONSOLE_FD}")])
+                }
+                Arg::Agent => push(&mut out, &["-chardev", &format!("file,id=agent,path=/proc/self/fd/{AGENT_FD}")]),
                 Arg::Qmp => {
                     push(&mut out, &["-chardev", &format!("socket,id=qmp,fd={QMP_FD}")]);
                     push(&mut out, &["-mon", "chardev=qmp,mode=control"]);
@@ -245,6 +250,7 @@ fn cmdline(extra: Option<&str>) -> Result<String, SpecError> {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::vm::time::VirtualTime;
 
     pub(crate) fn spec() -> GuestSpec {
         GuestSpec {
@@ -257,6 +263,7 @@ pub(crate) mod tests {
             memory_mib: 256,
             cpus: 1,
             accel: Accel::Tcg,
+            time: None,
         }
     }
 
@@ -285,6 +292,17 @@ pub(crate) mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn virtual_time_counts_instructions_and_fixes_the_seed() {
+        let time = Some(VirtualTime::with_seed(7));
+        let counted = args(&GuestSpec { time, ..spec() });
+        assert!(
+            counted.contains("-icount shift=4,sleep=off -seed 7 -rtc base=2026-01-01T00:00:00,clock=vm"),
+            "{counted}"
+        );
+        assert!(!args(&spec()).contains("-icount"));
     }
 
     #[test]

@@ -9,6 +9,9 @@ use super::accel::Accel;
 pub struct HostLoad(f64);
 
 impl HostLoad {
+    /// A host with nothing to do.
+    pub const IDLE: Self = Self(0.0);
+
     /// `runnable` processes on `processors`.
     pub fn of(runnable: f64, processors: usize) -> Self {
         let load = runnable / processors.max(1) as f64;

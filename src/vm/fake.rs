@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::boot::GuestSpec;
 use super::host_watch::{Freeze, FreezeCause, HostRecord};
-use super::machine::{Happening, Machine, MachineExit, Qmp};
+use super::machine::{GuestClock, Happening, Machine, MachineExit, Qmp};
 
 /// What a scripted machine does next.
 #[derive(Clone, Debug)]
@@ -28,6 +28,8 @@ pub(crate) struct Fake {
     on_stop: Vec<Act>,
     /// When the present wait ends.
     until: Option<Instant>,
+    /// For how long a guest in virtual time has slept.
+    pub(crate) asleep: Duration,
     pub(crate) nmis: u32,
     pub(crate) stopped: bool,
     /// The script has ended the machine.
@@ -41,6 +43,7 @@ impl Fake {
             on_nmi: Vec::new(),
             on_stop: Vec::new(),
             until: None,
+            asleep: Duration::ZERO,
             nmis: 0,
             stopped: false,
             exited: false,
@@ -102,6 +105,10 @@ impl Machine for Fake {
                 None => std::future::pending().await,
             }
         }
+    }
+
+    fn clock(&self) -> GuestClock {
+        GuestClock { now: Instant::now(), asleep: self.asleep }
     }
 
     async fn inject_nmi(&mut self) -> bool {

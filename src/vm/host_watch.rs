@@ -6,12 +6,15 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
+use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use rustix::process::Pid;
 use rustix::time::{ClockId, clock_gettime};
+
+use super::pace::{Pace, PaceSample};
 
 /// From one look at the host to the next.
 const PERIOD: Duration = Duration::from_millis(200);
@@ -108,13 +111,22 @@ pub(crate) struct HostWatch {
 }
 
 impl HostWatch {
-    /// Starts the watch. Without a thread it records nothing.
-    pub(crate) fn start(pid: Option<Pid>) -> Self {
+    /// Starts the watch, which keeps `pace` for a guest in virtual time. Without a thread it records nothing.
+    pub(crate) fn start(pid: Option<Pid>, pace: Option<Arc<Pace>>) -> Self {
         let (stop, stopped) = channel();
         let look = move || {
             let mut tally = Tally::default();
+            let mut before = PaceSample::default();
             loop {
-                tally.take(&Sample::now(pid));
+                let sample = Sample::now(pid);
+                if let (Some(pid), Some(pace)) = (pid, &pace) {
+                    let now = PaceSample::now(pid, sample.clock);
+                    if tally.first.is_some() {
+                        pace.take(before, now);
+                    }
+                    before = now;
+                }
+                tally.take(&sample);
                 // Dropping the watch closes the channel.
                 if stopped.recv_timeout(PERIOD) != Err(RecvTimeoutError::Timeout) {
                     tally.take(&Sample::now(pid));
@@ -358,7 +370,7 @@ mod tests {
 
     #[test]
     fn this_host_is_seen() {
-        let record = HostWatch::start(Some(rustix::process::getpid())).finish();
+        let record = HostWatch::start(Some(rustix::process::getpid()), None).finish();
         assert!(record.processors > 0 && (0.0..=1.0).contains(&record.steal), "{record:?}");
     }
 }

@@ -11,6 +11,7 @@ use super::fake::Scripts;
 use super::host_watch::HostRecord;
 use super::process::QemuProcess;
 use super::qemu::{Qemu, QemuVersion};
+use super::transcript::Transcript;
 use super::{Stage, watch};
 use crate::shim::Shim;
 
@@ -31,6 +32,15 @@ impl Hypervisor {
             Self::Qemu(qemu) => qemu.program(),
             #[cfg(test)]
             Self::Scripted(_) => Path::new("a-script"),
+        }
+    }
+
+    /// What it says of itself to `--version`: a distribution's packages differ in it.
+    pub fn banner(&self) -> &str {
+        match self {
+            Self::Qemu(qemu) => qemu.banner(),
+            #[cfg(test)]
+            Self::Scripted(_) => "a script",
         }
     }
 
@@ -60,7 +70,7 @@ impl Hypervisor {
         };
         observe(Observed::Command(&command));
         match self {
-            Self::Qemu(_) => match QemuProcess::start(shim, &command, &spec.initramfs) {
+            Self::Qemu(_) => match QemuProcess::start(shim, &command, spec) {
                 Ok(mut machine) => watch::watch(&mut machine, spec, deadlines, observe).await,
                 Err(error) => not_started(spec, format!("cannot start {}: {error}", command.program().display())),
             },
@@ -76,6 +86,8 @@ fn not_started(spec: &GuestSpec, title: String) -> Boot {
         Failure { kind: FailureKind::Host, title, stage: Stage::Started, excerpt: Vec::new(), last_lines: Vec::new() };
     Boot {
         accel: spec.accel,
+        time: spec.time,
+        transcript: Transcript::default(),
         stage: Stage::Started,
         banner: None,
         messages: Vec::new(),

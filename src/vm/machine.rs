@@ -3,6 +3,8 @@
 use std::process::ExitStatus;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::host_watch::HostRecord;
 
 /// Something happened to the machine.
@@ -61,10 +63,23 @@ pub(crate) struct MachineExit {
     pub(crate) host: HostRecord,
 }
 
+/// What a guest's deadlines are measured by.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct GuestClock {
+    /// Now: the host's clock for a guest in real time. For one in virtual time it stands still while the host withholds the
+    /// processor.
+    pub(crate) now: Instant,
+    /// For how long a guest in virtual time has had nothing to run, nor anything to wait for.
+    pub(crate) asleep: Duration,
+}
+
 /// A machine that runs a guest.
 pub(crate) trait Machine {
     /// The next happening. Dropping the future loses nothing. After [`Happening::Exited`] it must not be called.
     async fn next(&mut self) -> Happening;
+
+    /// The clock of the guest's deadlines.
+    fn clock(&self) -> GuestClock;
 
     /// Sends every processor an NMI, so that a kernel with `unknown_nmi_panic` dumps its stack. Returns whether
     /// it could be sent.

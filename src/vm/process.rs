@@ -6,21 +6,25 @@ use std::io::{self, Seek, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use command_fds::{CommandFdExt, FdMapping};
 use rustix::process::{Pid, WaitId, WaitIdOptions};
 use tokio::io::AsyncReadExt;
 use tokio::net::UnixStream;
+use tokio::net::unix::pipe;
 use tokio::process::{Child, ChildStderr};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use super::boot::GuestSpec;
 use super::command::{AGENT_FD, CONSOLE_FD, INITRAMFS_FD, QMP_FD, QemuCommand};
 use super::host_watch::HostWatch;
 use super::lines::{BoundedLine, Splitter};
-use super::machine::{Happening, Machine, MachineExit, Qmp};
+use super::machine::{GuestClock, Happening, Machine, MachineExit, Qmp};
+use super::pace::{self, Pace};
 use super::qmp::{self, Request};
 use crate::shim::Shim;
 
@@ -35,6 +39,9 @@ const STDERR_HEAD: usize = 20;
 const STDERR_TAIL: usize = 20;
 const STDERR_LINE: usize = 512;
 
+/// Bytes that a guest may write before they are read: the most that an ordinary user's pipe can hold (pipe(7)).
+const OUTPUT: usize = 1 << 20;
+
 /// Bytes of one read.
 const CHUNK: usize = 16 * 1024;
 
@@ -42,8 +49,11 @@ const CHUNK: usize = 16 * 1024;
 pub(crate) struct QemuProcess {
     child: Child,
     pid: Option<Pid>,
-    console: Option<UnixStream>,
-    agent: Option<UnixStream>,
+    started: Instant,
+    /// How far a guest in virtual time could run.
+    pace: Option<Arc<Pace>>,
+    console: Option<pipe::Receiver>,
+    agent: Option<pipe::Receiver>,
     stderr: Option<ChildStderr>,
     errors: Errors,
     qmp: mpsc::UnboundedReceiver<Qmp>,
@@ -59,9 +69,9 @@ pub(crate) struct QemuProcess {
 
 impl QemuProcess {
     /// Starts QEMU. It dies with the calling *thread* (see [`crate::shim`]).
-    pub(crate) fn start(shim: &Shim, command: &QemuCommand, initramfs: &[u8]) -> io::Result<Self> {
-        let (console, console_there) = pair()?;
-        let (agent, agent_there) = pair()?;
+    pub(crate) fn start(shim: &Shim, command: &QemuCommand, spec: &GuestSpec) -> io::Result<Self> {
+        let (console, console_there) = output()?;
+        let (agent, agent_there) = output()?;
         let (qmp, qmp_there) = pair()?;
         let mut start = shim.command(command.program());
         start.args(command.inherited_args()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
@@ -71,7 +81,7 @@ impl QemuProcess {
                 fd(console_there, CONSOLE_FD),
                 fd(agent_there, AGENT_FD),
                 fd(qmp_there, QMP_FD),
-                fd(in_memory(initramfs)?, INITRAMFS_FD),
+                fd(in_memory(&spec.initramfs)?, INITRAMFS_FD),
             ])
             .map_err(io::Error::other)?;
         let mut start = tokio::process::Command::from(start);
@@ -81,9 +91,12 @@ impl QemuProcess {
         let (news, news_here) = mpsc::unbounded_channel();
         let (requests, requests_there) = mpsc::unbounded_channel();
         let pid = child.id().and_then(|id| Pid::from_raw(id.try_into().ok()?));
+        let pace = spec.time.is_some().then(Arc::<Pace>::default);
         Ok(Self {
             pid,
-            host: Some(HostWatch::start(pid)),
+            started: Instant::now(),
+            host: Some(HostWatch::start(pid, pace.clone())),
+            pace,
             console: Some(console),
             agent: Some(agent),
             stderr: child.stderr.take(),
@@ -148,6 +161,13 @@ impl Machine for QemuProcess {
         }
     }
 
+    fn clock(&self) -> GuestClock {
+        match &self.pace {
+            Some(pace) => GuestClock { now: self.started + pace.granted(), asleep: pace.asleep() },
+            None => GuestClock { now: Instant::now(), asleep: Duration::ZERO },
+        }
+    }
+
     async fn inject_nmi(&mut self) -> bool {
         let (done, taken) = oneshot::channel();
         if self.requests.send(Request::InjectNmi(done)).is_err() {
@@ -189,6 +209,15 @@ async fn read_from(from: &mut Option<impl tokio::io::AsyncRead + Unpin>, buffer:
     from.read(buffer).await.ok().filter(|&n| n > 0)
 }
 
+/// A pipe for what QEMU writes. A guest in virtual time notices a port that is not taken from at once, and then says other
+/// bytes. A socket is full after some 300 writes of one byte; this holds all that most guests say.
+fn output() -> io::Result<(pipe::Receiver, OwnedFd)> {
+    let (here, there) = io::pipe()?;
+    // Beyond a limit of this user's pipes (pipe(7)) it keeps its 64 KiB.
+    let _ = rustix::pipe::fcntl_setpipe_size(&there, OUTPUT);
+    Ok((pipe::Receiver::from_owned_fd(here.into())?, there.into()))
+}
+
 /// A socket for us and its other end for QEMU.
 fn pair() -> io::Result<(UnixStream, OwnedFd)> {
     let (here, there) = StdUnixStream::pair()?;
@@ -204,14 +233,8 @@ fn in_memory(bytes: &[u8]) -> io::Result<OwnedFd> {
     Ok(file.into())
 }
 
-/// User and system time of a process and its threads, also of one that has ended and was not reaped: the 14th and
-/// 15th field of /proc/PID/stat in clock ticks (proc(5)).
 fn cpu_time(pid: Pid) -> Option<Duration> {
-    let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).ok()?;
-    // The second field is the program's name in parentheses, and may have any character.
-    let mut fields = stat.rsplit_once(") ")?.1.split_whitespace().skip(11);
-    let (user, system): (u64, u64) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
-    Some(Duration::from_secs_f64((user + system) as f64 / rustix::param::clock_ticks_per_second() as f64))
+    pace::cpu_time(&std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).ok()?)
 }
 
 /// QEMU's standard error: head and tail.

@@ -67,6 +67,7 @@ pub enum QemuError {
 pub struct Qemu {
     program: PathBuf,
     version: QemuVersion,
+    banner: String,
 }
 
 impl Qemu {
@@ -86,7 +87,10 @@ impl Qemu {
         let said = String::from_utf8_lossy(&output.stdout);
         match version_in(&said) {
             Some(version) if version < OLDEST => Err(QemuError::TooOld { program, version }),
-            Some(version) => Ok(Self { program, version }),
+            Some(version) => {
+                let banner = said.lines().find(|line| version_in(line).is_some()).unwrap_or_default().trim().to_owned();
+                Ok(Self { program, version, banner })
+            }
             None => {
                 let stderr = String::from_utf8_lossy(&output.stderr);
                 let said = said.lines().chain(stderr.lines()).find(|l| !l.trim().is_empty()).unwrap_or("nothing");
@@ -99,6 +103,11 @@ impl Qemu {
     /// The program's file.
     pub fn program(&self) -> &Path {
         &self.program
+    }
+
+    /// The first line of `--version`: a distribution's packages differ in it.
+    pub fn banner(&self) -> &str {
+        &self.banner
     }
 
     /// Its version.

@@ -8,16 +8,24 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use backproof_protocol::{Hello, Message};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout};
 
 use super::accel::Accel;
-use super::agent::{Conversation, JobState};
+use super::agent::{Conversation, JobState, MAX_BYTES};
 use super::boot::{Boot, Finished, GuestSpec, Observed};
 use super::console::{self, Monitor, Stage};
 use super::deadlines::Deadlines;
 use super::failure::{AwaitedEvent, Failure, FailureKind};
 use super::machine::{Happening, Machine, MachineExit, Qmp};
+use super::time::VirtualTime;
+use super::transcript::Transcript;
 use super::verdict;
+
+/// From one look at a guest in virtual time to the next.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// For how long a guest in virtual time may do nothing. Idle time is skipped there, so QEMU always has something to do.
+const ASLEEP: Duration = Duration::from_secs(3);
 
 /// The observer of a boot.
 pub(crate) type Observe<'a> = dyn FnMut(Observed<'_>) + Send + 'a;
@@ -29,9 +37,12 @@ pub(crate) async fn watch(
     deadlines: &Deadlines,
     observe: &mut Observe<'_>,
 ) -> Boot {
-    let now = Instant::now();
+    let now = machine.clock().now;
     let mut watch = Watch {
         accel: spec.accel,
+        time: spec.time,
+        transcript: Transcript::default(),
+        now,
         image_release: spec.release.as_deref(),
         deadlines,
         observe,
@@ -42,6 +53,7 @@ pub(crate) async fn watch(
         stage: Stage::Started,
         shutdown: None,
         started: now,
+        wall: Instant::now(),
         greeted: None,
         last_console: now,
         last_message: now,
@@ -55,6 +67,10 @@ pub(crate) async fn watch(
 
 struct Watch<'a> {
     accel: Accel,
+    time: Option<VirtualTime>,
+    transcript: Transcript,
+    /// The machine's clock, when it was last looked at.
+    now: Instant,
     image_release: Option<&'a str>,
     deadlines: &'a Deadlines,
     observe: &'a mut Observe<'a>,
@@ -66,6 +82,8 @@ struct Watch<'a> {
     /// QEMU's word for why the guest ended.
     shutdown: Option<String>,
     started: Instant,
+    /// The host's clock at the start.
+    wall: Instant,
     /// When the agent spoke first. Not the runtime's clock, which tests stop.
     greeted: Option<std::time::Instant>,
     last_console: Instant,
@@ -88,16 +106,23 @@ impl Watch<'_> {
     async fn run(&mut self, machine: &mut impl Machine) -> MachineExit {
         loop {
             let (limit, waiting) = self.wait();
-            match timeout_at(limit, machine.next()).await {
+            let left = limit.saturating_duration_since(self.now);
+            // The clock of a guest in virtual time may stand still.
+            let left = if self.time.is_some() { left.min(LOOK) } else { left };
+            let happened = timeout(left, machine.next()).await;
+            let clock = machine.clock();
+            self.now = clock.now;
+            match happened {
                 Ok(Happening::Exited(exit)) => return exit,
                 Ok(happening) => self.take(happening),
+                Err(_) if clock.now < limit && clock.asleep < ASLEEP => {}
                 Err(_) => match waiting {
                     // The dump is complete, as far as it comes.
                     None => return self.stop(machine).await,
-                    Some(waiting) => self.hang(waiting, limit, machine).await,
+                    Some(waiting) => self.hang(waiting, clock.asleep, limit, machine).await,
                 },
             }
-            if self.ending.as_ref().is_some_and(|e| Instant::now() >= e.until) {
+            if self.ending.as_ref().is_some_and(|e| self.now >= e.until) {
                 return self.stop(machine).await;
             }
         }
@@ -133,7 +158,7 @@ impl Watch<'_> {
             return (self.last_message + d.shutdown, Some(AwaitedEvent::Shutdown));
         }
         let running = self.agent.jobs_in(JobState::Running).map(|job| {
-            let limit = self.limits.get(job).copied().unwrap_or_default();
+            let limit = self.limits.get(job).copied().unwrap_or_default().saturating_mul(self.patience());
             let since = self.job_since.get(job).copied().unwrap_or(self.started);
             (since + limit + d.slack, job)
         });
@@ -142,6 +167,12 @@ impl Watch<'_> {
         }
         let planned = self.agent.jobs_in(JobState::Planned).next().is_some();
         (self.last_message + d.step, Some(if planned { AwaitedEvent::NextJob } else { AwaitedEvent::End }))
+    }
+
+    /// How many times a job's own deadline, by the guest's clock, its report may take by the machine's. A guest second in
+    /// virtual time is some 60 million instructions, which cost 0.1 to 0.6 s of the host's processor.
+    fn patience(&self) -> u32 {
+        if self.time.is_some() { 4 } else { 1 }
     }
 
     fn take(&mut self, happening: Happening) {
@@ -157,7 +188,8 @@ impl Watch<'_> {
         if self.console.is_flood() {
             return;
         }
-        self.last_console = Instant::now();
+        self.last_console = self.now;
+        self.transcript.console.extend_from_slice(bytes);
         self.console.push(bytes);
         (self.observe)(Observed::Console(bytes));
         self.report_stage(self.console.stage());
@@ -172,13 +204,17 @@ impl Watch<'_> {
     }
 
     fn agent(&mut self, bytes: &[u8]) {
+        let room = MAX_BYTES.saturating_sub(self.transcript.agent.len());
+        let kept = &bytes[..bytes.len().min(room)];
+        self.transcript.agent.extend_from_slice(kept);
+        (self.observe)(Observed::Agent(kept));
         // After a fault, a splat or a stop, the agent's messages don't count.
         if self.ending.is_some() {
             return;
         }
         let before = self.messages.len();
         let result = self.agent.push(bytes, |message| self.messages.push(message));
-        let now = Instant::now();
+        let now = self.now;
         for message in &self.messages[before..] {
             // A note is not progress and must not extend a deadline.
             if !matches!(message, Message::Note { .. }) {
@@ -232,15 +268,23 @@ impl Watch<'_> {
         }
     }
 
-    async fn hang(&mut self, waiting: AwaitedEvent, limit: Instant, machine: &mut impl Machine) {
+    async fn hang(&mut self, waiting: AwaitedEvent, asleep: Duration, limit: Instant, machine: &mut impl Machine) {
         let since = match waiting {
             AwaitedEvent::SignOfLife | AwaitedEvent::Hello => self.started,
             AwaitedEvent::NextLine => self.last_console,
             AwaitedEvent::NextJob | AwaitedEvent::End | AwaitedEvent::Shutdown => self.last_message,
             AwaitedEvent::Report { ref job } => self.job_since.get(job).copied().unwrap_or(self.started),
         };
-        let after = limit - since;
-        let title = format!("timed out after {:.1} s waiting for {waiting}", after.as_secs_f64());
+        let (after, title) = if self.now < limit {
+            let title = format!(
+                "the guest halted: it ran nothing for {:.1} s, and backproof was waiting for {waiting}",
+                asleep.as_secs_f64()
+            );
+            (asleep, title)
+        } else {
+            let after = limit - since;
+            (after, format!("timed out after {:.1} s waiting for {waiting}", after.as_secs_f64()))
+        };
         if waiting == AwaitedEvent::SignOfLife && self.accel == Accel::Kvm {
             self.end(Some((FailureKind::Accelerator, title)));
             self.cut_short();
@@ -259,13 +303,13 @@ impl Watch<'_> {
             self.cut_short();
         }
         // The guest gets its time from the NMI on.
-        self.last_console = Instant::now();
+        self.last_console = machine.clock().now;
     }
 
     /// Decides the end, and gives the guest a moment to start a dump.
     fn end(&mut self, why: Option<(FailureKind, String)>) {
         if self.ending.is_none() {
-            self.last_console = Instant::now();
+            self.last_console = self.now;
             let until = self.last_console + self.deadlines.dump_quiet * 2;
             self.ending = Some(Ending { why, until, dumping: false });
         }
@@ -275,7 +319,7 @@ impl Watch<'_> {
     fn wait_for_dump(&mut self) {
         self.end(None);
         if let Some(ending) = self.ending.as_mut().filter(|e| !e.dumping) {
-            ending.until = Instant::now() + self.deadlines.dump;
+            ending.until = self.now + self.deadlines.dump;
             ending.dumping = true;
         }
     }
@@ -283,7 +327,7 @@ impl Watch<'_> {
     /// Ends the wait for a dump.
     fn cut_short(&mut self) {
         if let Some(ending) = &mut self.ending {
-            ending.until = Instant::now();
+            ending.until = self.now;
         }
     }
 
@@ -329,8 +373,11 @@ impl Watch<'_> {
             ended: self.agent.ended(),
             ending,
             impostor,
-            frozen: exit.host.freezes.first(),
-            frozen_since_hello: self.greeted.and_then(|greeted| exit.host.frozen_since(greeted)),
+            frozen: exit.host.freezes.first().filter(|_| self.time.is_none()),
+            frozen_since_hello: self
+                .greeted
+                .filter(|_| self.time.is_none())
+                .and_then(|greeted| exit.host.frozen_since(greeted)),
             shutdown: self.shutdown.as_deref(),
             exit,
         }) {
@@ -344,13 +391,15 @@ impl Watch<'_> {
         };
         Boot {
             accel: self.accel,
+            time: self.time,
+            transcript: self.transcript,
             stage: self.stage,
             banner: self.console.banner().map(str::to_owned),
             running: self.agent.jobs_in(JobState::Running).map(str::to_owned).collect(),
             messages: self.messages,
             end,
             warnings: self.console.warnings(),
-            wall: self.started.elapsed(),
+            wall: self.wall.elapsed(),
             cpu: exit.cpu,
             host: exit.host.clone(),
         }

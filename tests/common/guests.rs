@@ -50,6 +50,7 @@ pub async fn boot_jobs(kernel: &Kernel, jobs: Vec<Job>) -> Boot {
         memory_mib: 256,
         cpus: 1,
         accel: Accel::Tcg,
+        time: None,
     };
     let qemu = Hypervisor::Qemu(Qemu::find(None).expect("QEMU"));
     qemu.boot(&shim(), &spec, &Deadlines::new(spec.accel, HostLoad::now()), &mut |_| {}).await

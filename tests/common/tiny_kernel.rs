@@ -12,6 +12,8 @@ pub enum Act {
     Reset,
     /// Stops the processor for ever.
     Halt,
+    /// Runs for ever and says nothing.
+    Spin,
 }
 
 /// The offset of the setup code after its header, and its most sectors.
@@ -31,6 +33,8 @@ pub fn image(acts: &[Act]) -> Vec<u8> {
             Act::Reset => code.extend([0xb0, 0xfe, 0xe6, 0x64, 0xf4, 0xeb, 0xfd]),
             // cli; hlt; jmp -3
             Act::Halt => code.extend([0xfa, 0xf4, 0xeb, 0xfd]),
+            // cli; jmp -2
+            Act::Spin => code.extend([0xfa, 0xeb, 0xfe]),
         }
     }
     let mut setup = vec![0; 512 * (usize::from(SECTORS) + 1)];

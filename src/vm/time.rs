@@ -1,0 +1,139 @@
+//! How a guest's time passes.
+//!
+//! Under TCG, QEMU can derive the guest's clocks from the number of executed instructions (`-icount`). An idle guest then
+//! skips to its next timer, so waits cost nothing. The host's load changes nothing that the guest can see, and all its
+//! randomness comes from one seed: the same kernel, initramfs, QEMU and seed give the same bytes.
+
+use std::fmt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use serde::{Deserialize, Serialize};
+
+use super::accel::Accel;
+use super::boot::Boot;
+use super::console::Stage;
+use super::failure::FailureKind;
+
+/// An instruction takes 2^SHIFT nanoseconds of guest time. With smaller shifts a guest needs more instructions for the same
+/// waits (`udelay`, timeouts of busy loops); with 7 so few fit between two timers that a kernel misses its own deadlines.
+const SHIFT: u8 = 4;
+
+/// The seed of a run that names none.
+pub const DEFAULT_SEED: u32 = 1;
+
+/// The virtual time of one boot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VirtualTime {
+    /// What all of the guest's randomness is drawn from (QEMU's `-seed`).
+    pub seed: u32,
+    /// Each instruction takes 2^shift nanoseconds (QEMU's `-icount`).
+    pub shift: u8,
+}
+
+impl VirtualTime {
+    /// Virtual time with this seed.
+    pub fn with_seed(seed: u32) -> Self {
+        Self { seed, shift: SHIFT }
+    }
+
+    /// QEMU's arguments. `sleep=off` skips idle time instead of sleeping through it; the real-time clock starts at a
+    /// constant and follows the guest's other clocks.
+    pub(super) fn args(self) -> [String; 6] {
+        [
+            "-icount".to_owned(),
+            format!("shift={},sleep=off", self.shift),
+            "-seed".to_owned(),
+            self.seed.to_string(),
+            "-rtc".to_owned(),
+            "base=2026-01-01T00:00:00,clock=vm".to_owned(),
+        ]
+    }
+}
+
+impl fmt::Display for VirtualTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "virtual, seed {}, shift {}", self.seed, self.shift)
+    }
+}
+
+/// The user's choice.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TimeChoice {
+    /// Virtual where it works: under TCG, with one processor.
+    #[default]
+    Auto,
+    /// Always the host's.
+    Real,
+}
+
+/// How the guests' time passes in a run, shared by all its boots.
+#[derive(Debug)]
+pub struct Timing {
+    choice: TimeChoice,
+    seed: u32,
+    /// Why this QEMU cannot count instructions.
+    refused: Mutex<Option<String>>,
+}
+
+impl Timing {
+    /// By the user's choice, with this seed.
+    pub fn new(choice: TimeChoice, seed: u32) -> Self {
+        Self { choice, seed, refused: Mutex::new(None) }
+    }
+
+    /// The time of a guest with `cpus` processors; None if it is the host's. With several processors an instruction-counting
+    /// QEMU 7.2 hangs at "Booting SMP configuration".
+    pub fn of(&self, accel: Accel, cpus: u32) -> Option<VirtualTime> {
+        let is_virtual =
+            self.choice == TimeChoice::Auto && accel == Accel::Tcg && cpus == 1 && self.refused().is_none();
+        is_virtual.then(|| VirtualTime::with_seed(self.seed))
+    }
+
+    /// Learns from a boot whether QEMU can count instructions: if it cannot, why. Boot again then; [`Timing::of`] gives
+    /// real time from now on.
+    pub fn learn(&self, boot: &Boot) -> Option<String> {
+        boot.time?;
+        let failure = boot.end.as_ref().err()?;
+        let says_so = |line: &&String| line.contains("icount") || line.contains("-seed");
+        if failure.kind != FailureKind::Qemu || boot.stage != Stage::Started {
+            return None;
+        }
+        let why = failure.excerpt.iter().find(says_so)?.trim().to_owned();
+        *self.refused() = Some(why.clone());
+        Some(why)
+    }
+
+    /// One line for people: how time passes under `accel`, and why.
+    pub fn summary(&self, accel: Accel) -> String {
+        let refused = self.refused();
+        match (self.choice, accel, &*refused) {
+            (TimeChoice::Real, ..) => "real: requested".to_owned(),
+            (TimeChoice::Auto, Accel::Kvm, _) => "real, as always under KVM".to_owned(),
+            (TimeChoice::Auto, Accel::Tcg, Some(why)) => format!("real: this QEMU cannot count instructions: {why}"),
+            (TimeChoice::Auto, Accel::Tcg, None) => VirtualTime::with_seed(self.seed).to_string(),
+        }
+    }
+
+    fn refused(&self) -> MutexGuard<'_, Option<String>> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_is_virtual_only_where_it_works() {
+        let auto = Timing::new(TimeChoice::Auto, 7);
+        assert_eq!(auto.of(Accel::Tcg, 1), Some(VirtualTime { seed: 7, shift: SHIFT }));
+        assert_eq!(auto.of(Accel::Tcg, 2), None);
+        assert_eq!(auto.of(Accel::Kvm, 1), None);
+        assert_eq!(Timing::new(TimeChoice::Real, 7).of(Accel::Tcg, 1), None);
+        assert_eq!(auto.summary(Accel::Tcg), "virtual, seed 7, shift 4");
+        assert_eq!(auto.summary(Accel::Kvm), "real, as always under KVM");
+        *auto.refused() = Some("no icount".to_owned());
+        assert_eq!(auto.of(Accel::Tcg, 1), None);
+        assert_eq!(auto.summary(Accel::Tcg), "real: this QEMU cannot count instructions: no icount");
+    }
+}
