@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use super::form::is_numbers;
+use super::form::{is_numbers, ubuntu_number, without_tilde};
 use super::release::{KnownPackage, Release, Vendor};
 use super::{StepHeld, known, upstream, whole_releases};
 use crate::kernel::versions::{dpkg, rpm};
@@ -48,7 +48,19 @@ fn is_of(entry: &DistributionLine, release: &Release) -> bool {
     }
     let is_theirs = entry.distribution == key
         || (release.vendor == Vendor::UbuntuDerivative && entry.distribution == Vendor::Ubuntu.key());
-    is_theirs && release.flavour.as_ref().is_some_and(|flavour| entry.flavours.contains(flavour))
+    is_theirs
+        && release.flavour.as_ref().is_some_and(|flavour| entry.flavours.contains(flavour))
+        && counts_alike(entry, release)
+}
+
+/// Whether the versions of an entry count as this kernel's does. Ubuntu builds some flavours twice: `4.15.0-58-snapdragon`
+/// is of its main source package, and `4.15.0-1057-snapdragon` of one with numbers of its own.
+fn counts_alike(entry: &DistributionLine, release: &Release) -> bool {
+    let of = |version: &str| ubuntu_number(without_tilde(version).rsplit_once('-')?.1);
+    let Some(own) = release.package.text().and_then(of) else { return true };
+    let is_ubuntu = matches!(release.vendor, Vendor::Ubuntu | Vendor::UbuntuDerivative);
+    let mut versions = entry.steps.values().flat_map(Spans::named).chain(&entry.known_until);
+    !is_ubuntu || versions.all(|version| of(version.as_str()).is_none_or(|other| other == own))
 }
 
 /// Whether a distribution's kernel has a step, if known.
@@ -78,7 +90,11 @@ fn of_entry(releases: &Releases, entry: Option<&DistributionLine>, release: &Rel
     }
     // A bug that always existed is in every derived kernel.
     let always = role == Role::Break && !releases.mainline.contains_key(&role);
-    if by_ancestry.has == Some(true) && (releases.descendants || always) {
+    let is_out = releases.stable.iter().any(|line| {
+        line.line == release.base.line() && line.steps.get(&role).is_some_and(|spans| spans.was_taken_out())
+    });
+    // What kernel.org took out of the line, those who follow it took out too.
+    if by_ancestry.has == Some(true) && (releases.descendants || always) && !is_out {
         let says =
             if always { by_ancestry.says } else { format!("{} and so in what starts from {start}", by_ancestry.says) };
         return StepHeld { says, ..by_ancestry };
@@ -148,8 +164,48 @@ fn order(release: &Release, version: &PackageVersion) -> Option<Ordering> {
             let is_upload = release.vendor == Vendor::Debian && mark.strip_prefix("exp").is_some_and(is_numbers);
             (is_rebuild(release.vendor, mark) || (is_upload && with == without)).then_some(without)
         }
-        (KnownPackage::Abi(text) | KnownPackage::Version(text), _) => Some(rpm::compare(text, version)),
+        (KnownPackage::Abi(text) | KnownPackage::Version(text), vendor) => rpm_order(vendor, text, version),
     }
+}
+
+/// The order of two versions of RPM packages, where their numbers count the same.
+fn rpm_order(vendor: Vendor, text: &str, version: &str) -> Option<Ordering> {
+    let order = Some(rpm::compare(text, version));
+    match vendor {
+        // Each suite counts the builds of a release by itself: `5.1.20-200.fc29` and `5.1.20-300.fc30`.
+        Vendor::Fedora | Vendor::Amazon => order.filter(|_| suite(text) == suite(version)),
+        Vendor::Rhel | Vendor::Suse | Vendor::OracleUek => {
+            let (own, other) = (build(text), build(version));
+            match own.first().cmp(&other.first()) {
+                _ if Upstream::prefix(text).map(|found| found.0) != Upstream::prefix(version).map(|found| found.0) => {
+                    order
+                }
+                // `.el8` and `.el8_0` are the same build.
+                Ordering::Equal if own == other && suite(text).is_some() && suite(version).is_some() => {
+                    Some(Ordering::Equal)
+                }
+                Ordering::Equal => order,
+                // 862.34.2 is of a branch that gets patches of its own, and younger than 957.21.3. Only builds of the main
+                // line come one after another.
+                Ordering::Greater if other.len() == 1 && vendor == Vendor::Rhel => order,
+                Ordering::Less if own.len() == 1 && vendor == Vendor::Rhel => order,
+                _ => None,
+            }
+        }
+        _ => order,
+    }
+}
+
+/// The suite that a package is built for: `fc30`, `amzn2`, `el8_0`.
+fn suite(version: &str) -> Option<&str> {
+    let last = version.rsplit_once('.').map(|(_, last)| last)?;
+    last.starts_with(|c: char| c.is_ascii_alphabetic()).then_some(last)
+}
+
+/// The numbers of a build: 957, 21 and 3 of `3.10.0-957.21.3.el7`.
+fn build(version: &str) -> Vec<u32> {
+    let release = version.split_once('-').map_or("", |(_, release)| release);
+    release.split('.').map_while(|number| number.parse().ok()).collect()
 }
 
 fn is_upload_of(version: &str, abi: &str) -> bool {

@@ -172,7 +172,7 @@ fn is_main_flavour(flavour: &str) -> bool {
 /// The vendor of an ABI number (`58`) or upload number (`58.64`), if it can be Ubuntu's. The main kernel has at least
 /// as many uploads as ABI numbers, and numbers for clouds and boards begin at 1000. Daily mainline builds have 99x,
 /// whatever their source.
-fn ubuntu_number(number: &str) -> Option<Vendor> {
+pub(super) fn ubuntu_number(number: &str) -> Option<Vendor> {
     let (abi, upload) = number.split_once('.').map_or((number, None), |(abi, upload)| (abi, Some(upload)));
     let abi: u32 = abi.parse().ok()?;
     let upload: Option<u32> = upload.map(|upload| upload.parse().map_err(|_| ())).transpose().ok()?;

@@ -398,6 +398,19 @@ fn distribution_kernels_are_judged_by_their_entries() {
             ("4.18.0-21-generic", NEVER),
             ("4.18.0-22-generic", BROKEN),
             ("4.18.0-22-snapdragon", BROKEN),
+            // Of the main source package, under a flavour that has another one too.
+            ("4.15.0-58-snapdragon", HALF),
+            ("4.15.0-1056-snapdragon", BROKEN),
+            ("4.15.0-58-aws", ALL),
+            // Their makers patch releases of kernel.org's, and keep the number.
+            ("Linux nas 3.10.105 #25426 SMP Wed Jul 8 03:19:05 CST 2020 x86_64 GNU/Linux synology_avoton_1815+", ALL),
+            ("Linux OpenWrt 4.14.123 #0 SMP Mon Jun 10 10:00:00 2019 mips GNU/Linux", ALL),
+            ("Linux version 4.9.152 (b@build) (gcc version 7.3.0 (OpenWrt GCC)) #0 Sat Mar 2 10:00:00 2019", ALL),
+            (
+                "Linux version 4.19.51 (oe-user@oe-host) (gcc version 8.3.0 (GCC)) #1 SMP Thu Jul 4 10:00:00 UTC 2019",
+                ALL,
+            ),
+            ("Linux db1 4.19.51 #1 SMP Thu Jul 4 10:00:00 UTC 2019 x86_64 GNU/Linux", NEVER),
             ("4.18.0-24-generic", BROKEN),
             ("4.18.0-25-generic", HALF),
             ("4.18.0-26-generic", HALF_OR_GOOD),
@@ -909,6 +922,52 @@ fn removed_step_is_not_there_by_ancestry() {
         "  mainline: { break: 4.1-rc1 }\n  descendants: true\n  distributions:\n    \
          - { distribution: debian, steps: { fix: 4.9.168-1+deb9u4 }, known-until: 4.9.168-1+deb9u4, source: here }",
         &[("4.9.168-1+deb9u4", GOOD), ("5.10.46-5", OPEN), ("4.19.37-5+deb10u1", OPEN)],
+    );
+}
+
+#[test]
+fn rpm_builds_of_other_branches_stay_open() {
+    check_releases(
+        "  mainline: { break: 5.2-rc6, fix: 5.3-rc2 }\n  distributions:\n    \
+         - { distribution: rhel, steps: { break: 3.10.0-957.21.3.el7, fix: 3.10.0-1062.el7 }, source: here }\n    \
+         - { distribution: rhel, line: 4.18.0-80, steps: { break: 4.18.0-80.4.2.el8_0 }, \
+         known-until: 4.18.0-80.4.2.el8_0, source: here }\n    \
+         - { distribution: suse, steps: { break: 4.12.14-197.4.1 }, source: here }\n    \
+         - { distribution: fedora, steps: { break: 5.1.9-300.fc30, fix: 5.1.20-300.fc30 }, source: here }",
+        &[
+            ("3.10.0-957.21.2.el7.x86_64", &[NeverHad, Fixed]),
+            ("3.10.0-957.21.3.el7.x86_64", OPEN),
+            ("3.10.0-862.34.2.el7.x86_64", ALL),
+            ("3.10.0-1062.el7.x86_64", GOOD),
+            ("3.10.0-1100.el7.x86_64", GOOD),
+            ("4.18.0-80.4.2.el8.x86_64", BROKEN),
+            ("4.12.14-95.19-default", ALL),
+            ("5.1.20-200.fc29.x86_64", ALL),
+            ("5.1.9-200.fc29.x86_64", ALL),
+            ("5.1.19-300.fc30.x86_64", BROKEN),
+        ],
+    );
+}
+
+#[test]
+fn contradicting_facts_of_a_line_decide_nothing() {
+    // The line starts from a release with the break.
+    check_releases(
+        "  mainline: { break: 5.2-rc6, fix: 5.3-rc2 }\n  since: { break: \"5.4\", fix: \"5.6\" }\n  \
+         ended-before-break: [\"5.5\"]",
+        &[("5.4.5", GOOD), ("5.5.3", GOOD), ("5.1.5", NEVER)],
+    );
+    // kernel.org took the fix out of a line, and so did those who follow it.
+    check_releases(
+        "  mainline: { break: 4.0-rc1, fix: 4.10-rc2 }\n  descendants: true\n  stable:\n    \
+         - { line: \"4.19\", steps: { fix: [{ in: \"4.19\", out: 4.19.70 }] } }",
+        &[
+            ("4.19.75", BROKEN),
+            ("4.19.75-1.el7.elrepo.x86_64", OPEN),
+            ("4.19.72-v7+", OPEN),
+            ("4.19.60-v7+", GOOD),
+            ("4.14.72-v7+", GOOD),
+        ],
     );
 }
 

@@ -141,7 +141,7 @@ const OTHERS: [(&str, bool, &str, &str); 52] = [
 ];
 
 /// Words at a banner's end (after the `#`) that identify the vendor of a plain name.
-const BANNERS: [(&str, &str, &str); 13] = [
+const BANNERS: [(&str, &str, &str); 15] = [
     ("NixOS", "nixos", "NixOS"),
     ("Alpine", "alpine", "Alpine Linux"),
     ("Raspbian", "raspberry-pi", "Raspberry Pi"),
@@ -155,6 +155,16 @@ const BANNERS: [(&str, &str, &str); 13] = [
     ("Armbian", "armbian", "Armbian"),
     ("KYLINOS", "kylin", "Kylin"),
     ("Cumulus", "cumulus", "Cumulus Linux"),
+    ("synology", "synology", "Synology"),
+    ("DD-WRT", "dd-wrt", "DD-WRT"),
+];
+
+/// Words of a whole banner, of its builder or compiler, that show whose kernel a plain name belongs to.
+const BUILDERS: [(&str, &str, &str); 4] = [
+    ("Android", "android", "Android"),
+    ("OpenWrt", "openwrt", "OpenWrt"),
+    ("LEDE GCC", "openwrt", "OpenWrt"),
+    ("oe-user@oe-host", "yocto", "Yocto"),
 ];
 
 /// Whether a text is in the list, or begins with an entry and a `-`.
@@ -208,5 +218,11 @@ pub(super) fn other(rest: &str) -> Option<Vendor> {
 /// The vendor that the end of a banner names.
 pub(super) fn banner(tail: &str) -> Option<Vendor> {
     let (_, key, name) = BANNERS.iter().find(|(word, ..)| tail.contains(word))?;
+    Some(Vendor::Other(key, name))
+}
+
+/// The vendor whose builder or compiler a banner names.
+pub(super) fn builder(banner: &str) -> Option<Vendor> {
+    let (_, key, name) = BUILDERS.iter().find(|(word, ..)| banner.contains(word))?;
     Some(Vendor::Other(key, name))
 }

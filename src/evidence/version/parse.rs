@@ -79,7 +79,7 @@ fn parse(text: &str) -> Option<Release> {
     if matches!(named.vendor, Vendor::Other(..)) {
         return Some(named);
     }
-    let other = names::banner(tail).or_else(|| names::banner(banner).filter(|v| v.key() == "android"));
+    let other = names::banner(tail).or_else(|| names::builder(banner));
     let of_other = |named: Release| match other {
         Some(vendor) => Release { vendor, package: KnownPackage::Unknown, ..named },
         None => named.of_nobody_known(),

@@ -169,3 +169,17 @@ proptest! {
         prop_assert_eq!(release, Ok(format!("kernel.org {x}.{y}.{z}")));
     }
 }
+
+#[test]
+fn sentence_with_two_kernels_is_refused() {
+    for text in [
+        "I have kernel 4.19.55; it is fixed in kernel 4.19.62",
+        "fixed in kernel 4.19.62 (we run 4.19.55)",
+        "kernel 4.19.62 fixes this; I have kernel 4.19.55",
+    ] {
+        assert!(matches!(Pasted::find(text), Err(NotARelease::Several(..))), "{text}");
+    }
+    for text in ["it happens on kernel 4.19.55", "Kernel 3.10.0-957.el7.x86_64 on an x86_64"] {
+        assert!(Pasted::find(text).is_ok(), "{text}");
+    }
+}

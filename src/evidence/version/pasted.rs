@@ -1,6 +1,7 @@
 //! Finds the kernel in a pasted line: from a package list, `kubectl`, `hostnamectl`, `neofetch`, or a log. The line
 //! must show that it is about a kernel, because versions of other software look the same.
 
+use super::known;
 use super::package_list::{NOT_INSTALLED, packages};
 use super::parse::{NotARelease, is_builds};
 use super::release::{KnownPackage, Release, Vendor};
@@ -214,16 +215,29 @@ fn after_kernel(_: &str, words: &[&str]) -> Vec<Pasted> {
             Some(word) => word.eq_ignore_ascii_case("kernel"),
             None => false,
         };
-        let behind = words.get(at + 1).copied();
-        let is_told = behind
-            .is_none_or(|word| ["LTS", "on"].contains(&word) || ARCHES.contains(&word) || word.starts_with(['(', '#']));
-        is_kernels && is_told && Upstream::prefix(name).is_some()
+        is_kernels && Upstream::prefix(name).is_some()
     });
-    let found = names.filter_map(|(_, name)| {
+    let is_told = |at: usize| {
+        let behind = words.get(at + 1);
+        behind.is_none_or(|word| ["LTS", "on"].contains(word) || ARCHES.contains(word) || word.starts_with(['(', '#']))
+    };
+    let mut found = Vec::new();
+    for (at, name) in names {
         let name = name.trim_end_matches([',', '.', ';', ')']);
-        Pasted::of(name).map(|found| Pasted { release: whole_number(found.release, name), ..found })
+        let of_name = Pasted::of(name).map(|found| Pasted { release: whole_number(found.release, name), ..found });
+        found.extend(of_name.map(|found| (is_told(at), found)));
+    }
+    // A sentence may name two kernels: `I have kernel 4.19.55; it is fixed in kernel 4.19.62`.
+    let others = words.iter().filter_map(|word| {
+        let word = word.trim_matches(|c: char| "\"',;()[]".contains(c)).trim_end_matches('.');
+        let is_release = Upstream::prefix(word).is_some_and(|(base, numbers, _)| numbers > 2 && known::exists(base));
+        Pasted::of(word).filter(|_| is_release)
     });
-    found.collect()
+    if found.iter().any(|(is_told, _)| *is_told) {
+        found.into_iter().map(|(_, found)| found).chain(others).collect()
+    } else {
+        Vec::new()
+    }
 }
 
 /// Names that only `uname -r` prints, because they have a vendor, and a flavour or an architecture.

@@ -46,6 +46,10 @@ pub(super) fn held(releases: &Releases, release: Upstream, role: Role) -> StepHe
     if let Some(entry) = releases.stable.iter().find(|entry| entry.line == line) {
         return listed(releases, entry, release, born);
     }
+    // A line that starts from a release with the step has it, whatever else the dossier says of older lines.
+    if born.has == Some(true) && releases.mainline.contains_key(&role) {
+        return born;
+    }
     // If the break always existed, no line ended before it.
     if releases.ended_before_break.contains(&line) && releases.mainline.contains_key(&Role::Break) {
         let says = if role == Role::Break { format!("the line {line} ended before the break") } else { String::new() };

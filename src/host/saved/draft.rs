@@ -169,6 +169,10 @@ impl HostDraft {
         let mut namespaces: BTreeMap<String, Namespace> =
             self.namespaces.into_iter().map(|(name, drawn)| (name, drawn.finish())).collect();
         let mut own = namespaces.remove(files::HOST).unwrap_or_default();
+        // What a container printed says nothing of its host.
+        if let Some(container) = identity::container(&self.identities) {
+            namespaces.insert(container, std::mem::take(&mut own));
+        }
         own.name = files::HOST.to_owned();
         let others = namespaces.into_iter().map(|(name, namespace)| Namespace { name, ..namespace });
         let others = others.filter(|n| n.counters.is_some() || n.sockets.is_some() || !n.settings.is_empty());

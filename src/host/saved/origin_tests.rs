@@ -101,7 +101,7 @@ fn other_commands_output_says_nothing_of_now() {
             let reading = read_bytes(text.as_bytes()).unwrap_or_else(|error| panic!("{text}: {error}"));
             assert_eq!(own_answers(&text).0, [BittenAnswer::Unknown; 3], "{text}");
             assert!(reading.host.unseen.iter().any(|what| what.contains("time")), "{:?}", reading.host.unseen);
-            let (answers, _) = own_answers(&format!("{text}$ netstat -s\n{quiet}$ ss -tanmio\n{HEALTHY}"));
+            let (answers, _) = own_answers(&format!("{text}{prompt}netstat -s\n{quiet}{prompt}ss -tanmio\n{HEALTHY}"));
             assert_eq!(answers, [BittenAnswer::NotNow, BittenAnswer::Not, BittenAnswer::NotNow], "{text}");
         }
     }
@@ -278,5 +278,55 @@ fn files_of_two_releases_are_rejected() {
     let error = read(&[one, same, other]).expect_err("two hosts").to_string();
     for part in ["u1 is of Linux 4.19.57", "u3 of Linux 6.1.0-25-amd64"] {
         assert!(error.contains(part), "{error}");
+    }
+}
+
+#[test]
+fn sessions_elsewhere_say_nothing_of_the_host() {
+    let quiet = NETSTAT.replace("    TCPWqueueTooBig: 31\n", "");
+    let after = |own: &str, command: &str, other: &str| {
+        own_answers(&format!(
+            "{own}uname -r\n4.19.57\n{own}{command}\n{other}netstat -s\n{quiet}{other}ss -tan\n{HEALTHY}"
+        ))
+    };
+    for command in [
+        "sudo picocom -b 115200 /dev/ttyUSB0",
+        "screen /dev/ttyUSB0 115200",
+        "telnet 192.0.2.1",
+        "ipmitool -H bmc sol activate",
+        "sshpass -p x ssh root@db2",
+        "qemu-system-x86_64 -nographic -kernel bzImage",
+    ] {
+        for own in ["me@laptop:~$ ", "$ "] {
+            assert_eq!(after(own, command, "/ # ").0, [BittenAnswer::Unknown; 3], "{own}{command}");
+        }
+    }
+    assert_eq!(after("me@laptop:~$ ", "./enter db2", "/ # ").0, [BittenAnswer::Unknown; 3]);
+    for command in ["sudo -i", "bash", "date"] {
+        assert_eq!(after("me@laptop:~$ ", command, "# ").0[1], BittenAnswer::Not, "{command}");
+    }
+    let left = format!("me@laptop:~$ telnet db2 25\nme@laptop:~$ netstat -s\n{quiet}");
+    assert_eq!(own_answers(&left).0[1], BittenAnswer::Not);
+}
+
+#[test]
+fn outputs_of_containers_are_not_the_hosts() {
+    for name in ["3f2a9c1b7d5e", "web-7d9c6bd5f-x2k4q"] {
+        for text in [
+            format!("{}{NETSTAT}{HEALTHY}", UNAME.replace("db1", name)),
+            format!("root@{name}:/# netstat -s\n{NETSTAT}root@{name}:/# ss -tan\n{HEALTHY}"),
+        ] {
+            let (answers, names) = own_answers(&text);
+            assert_eq!(answers, [BittenAnswer::Unknown; 3], "{text}");
+            assert_eq!(names, ["host".to_owned(), format!("container {name}")], "{text}");
+        }
+    }
+}
+
+#[test]
+fn several_hosts_under_one_name_are_refused() {
+    for begin in ["$ for i in 1 2; do ssh db$i ss -tan; done\n", "$ for i in 1 2; do ssh 10.0.0.$i ss -tan; done\n"] {
+        let error = read_bytes(format!("{begin}{HEALTHY}{HEALTHY}").as_bytes()).expect_err(begin).to_string();
+        assert!(error.contains("expected outputs of one host"), "{begin}: {error}");
     }
 }

@@ -170,6 +170,14 @@ impl Socket {
             return no;
         }
         match (self.timer, self.timer()) {
+            // With the break alone nothing is in flight, and the limit refuses the probes too: no answer comes.
+            (Some(Timer::Probe), _)
+                if self.peer_window.is_none()
+                    && self.is_overfull() == Some(true)
+                    && self.peer_answers() == Some(false) =>
+            {
+                untold(Lacking { window: true, ..Lacking::default() })
+            }
             (Some(Timer::Probe), _) => Told::Yes(()),
             (_, Some(Timer::Probe)) if self.peer_window == Some(0) || self.peer_answers() == Some(true) => {
                 Told::Yes(())

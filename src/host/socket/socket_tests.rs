@@ -22,7 +22,7 @@ fn complaint_follows_from_the_known_values() {
         socket.complaint()
     };
     type SocketChange<'a> = &'a dyn Fn(&mut Socket);
-    let table: [(SocketChange, Option<Complaint>); 22] = [
+    let table: [(SocketChange, Option<Complaint>); 23] = [
         (&|_| (), Some(Complaint::Overfull)),
         (&|s| s.last_sent_ms = Some(70_000), Some(Complaint::Silent)),
         // A dead peer: what is sent again leaves the host, and nobody answers.
@@ -63,6 +63,8 @@ fn complaint_follows_from_the_known_values() {
         (&|s| s.wmem_queued = Some(16_384), None),
         (&|s| s.wmem_queued = Some(16_386), Some(Complaint::Overfull)),
         (&|s| s.timer = Some(Timer::Probe), Some(Complaint::ZeroWindow)),
+        // With the break alone the first packets and all probes are refused, behind an open window.
+        (&|s| (s.timer, s.last_ack_ms) = (Some(Timer::Probe), Some(7_000_000)), Some(Complaint::Overfull)),
         (&|s| s.timer = None, Some(Complaint::Overfull)),
         // A zero window can keep a long timeout: only what is in flight, or an open window, makes it a stall.
         (&|s| (s.timer, s.last_sent_ms) = (None, Some(70_000)), Some(Complaint::Overfull)),

@@ -80,6 +80,11 @@ impl<T> Spans<T> {
         self.changes().last().filter(|(_, is_out)| !is_out)?.0.certain()
     }
 
+    /// Whether some release took it out.
+    pub fn was_taken_out(&self) -> bool {
+        self.changes().any(|(_, is_out)| is_out)
+    }
+
     /// The release since which all certainly lack it again; none if it was not reverted last.
     pub fn gone_since(&self) -> Option<&T> {
         self.changes().last().filter(|(_, is_out)| *is_out)?.0.certain()

@@ -152,7 +152,11 @@ impl FromStr for ReleaseLine {
     }
 }
 
-/// The version of a package, as its distribution writes it. Only the package manager's rules can sort versions.
+/// What `uname -r` and the names of RPM files append to a version.
+const ARCHES: [&str; 8] = ["x86_64", "aarch64", "ppc64le", "ppc64", "s390x", "i686", "armv7hl", "src"];
+
+/// The version of a package, as its distribution writes it, without its epoch. Only the package manager's rules can sort
+/// versions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PackageVersion(String);
 
@@ -161,6 +165,16 @@ impl PackageVersion {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// Whether a flavour stands behind the last `-`, as in `4.15.0-52-generic` and `4.19.0-5-amd64`. SUSE's revisions may begin
+/// with `lp`, and Gentoo's and Alpine's with `r`.
+fn has_flavour(version: &str) -> bool {
+    let last = version.rsplit_once('-').map_or("", |(_, last)| last);
+    let is_revision = ["lp", "r"]
+        .iter()
+        .any(|begin| last.strip_prefix(begin).is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit())));
+    last.starts_with(|c: char| c.is_ascii_alphabetic()) && !is_revision
 }
 
 impl fmt::Display for PackageVersion {
@@ -173,12 +187,19 @@ impl FromStr for PackageVersion {
     type Err = BadRelease;
 
     fn from_str(text: &str) -> Result<Self, BadRelease> {
-        let allowed = |c: char| c.is_ascii_alphanumeric() || ".+-~:_".contains(c);
-        if text.starts_with(|c: char| c.is_ascii_digit()) && text.len() <= 100 && text.chars().all(allowed) {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(bad(text, "a package's version, as `4.15.0-52.56` or `3.10.0-957.21.3.el7`"))
+        const EXPECTED: &str = "a package's version, as `4.15.0-52.56` or `3.10.0-957.21.3.el7`";
+        let allowed = |c: char| c.is_ascii_alphanumeric() || ".+-~_".contains(c);
+        // Kernels are compared without epoch and architecture, so either would sort as another version.
+        let is_epoch = |epoch: &str| !epoch.is_empty() && epoch.bytes().all(|byte| byte.is_ascii_digit());
+        let version = text.split_once(':').filter(|(epoch, _)| is_epoch(epoch)).map_or(text, |(_, version)| version);
+        let version = version.rsplit_once('.').filter(|(_, arch)| ARCHES.contains(arch)).map_or(version, |(v, _)| v);
+        if !version.starts_with(|c: char| c.is_ascii_digit()) || text.len() > 100 || !version.chars().all(allowed) {
+            return Err(bad(text, EXPECTED));
         }
+        if has_flavour(version) {
+            return Err(bad(text, "a package's version, as `4.15.0-52.56`, and no name that `uname -r` prints"));
+        }
+        Ok(Self(version.to_owned()))
     }
 }
 

@@ -58,6 +58,30 @@ fn inexact_first_release_leaves_its_range_open() {
     }
 }
 
+#[test]
+fn package_version_has_no_epoch_arch_or_flavour() {
+    for (text, version) in [
+        ("4.15.0-52.56", Some("4.15.0-52.56")),
+        ("1:4.19.37-5+deb10u1", Some("4.19.37-5+deb10u1")),
+        ("0:3.10.0-957.21.3.el7", Some("3.10.0-957.21.3.el7")),
+        ("3.10.0-957.21.3.el7.x86_64", Some("3.10.0-957.21.3.el7")),
+        ("3.16.7-ckt25-2", Some("3.16.7-ckt25-2")),
+        ("5.3.18-lp152.19.2", Some("5.3.18-lp152.19.2")),
+        ("4.19.53-r0", Some("4.19.53-r0")),
+        ("5.1.15.arch1-1", Some("5.1.15.arch1-1")),
+        ("4.19", Some("4.19")),
+        ("4.15.0-52-generic", None),
+        ("4.19.0-5-amd64", None),
+        ("4.12.14-197.4-default", None),
+        ("x:4.19.37-5", None),
+        ("1:", None),
+        ("", None),
+    ] {
+        let found = text.parse::<PackageVersion>().ok();
+        assert_eq!(found.as_ref().map(PackageVersion::as_str), version, "{text}");
+    }
+}
+
 proptest! {
     #[test]
     fn no_text_makes_it_panic(text in ".{0,60}") {

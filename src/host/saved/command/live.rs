@@ -101,6 +101,31 @@ pub fn is_bare_call(line: &str) -> bool {
     begins && !line.ends_with(':') && !line.contains('`')
 }
 
+/// Whether a command line may begin a session on another machine, or nobody knows where.
+pub fn may_lead_away(typed: &str) -> Option<LeadsTo> {
+    /// Commands that change the prompt and lead nowhere.
+    const STAYING: &[&str] = &["export", "set", "unset", "source", ".", "alias", "unalias", "stty", "shopt", "history"];
+    let calls = calls(typed);
+    let is_unknown = |(words, is_filter): &(Vec<String>, bool)| {
+        let program = without_wrappers(words).first().map(|word| base(word));
+        program.is_some_and(|program| !STAYING.contains(&program))
+            && call(words, *is_filter, &|_| false, 0) == Printed::Anything
+    };
+    match calls.iter().any(|(words, _)| place::is_console(without_wrappers(words))) {
+        true => Some(LeadsTo::Machine),
+        false => calls.iter().any(is_unknown).then_some(LeadsTo::Anywhere),
+    }
+}
+
+/// Where a command line may lead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LeadsTo {
+    /// To another machine.
+    Machine,
+    /// Perhaps nowhere.
+    Anywhere,
+}
+
 /// Whether a program that runs a command on many hosts is called.
 pub fn is_runner(typed: &str) -> bool {
     typed.split_whitespace().map(base).find(|word| *word != "sudo").is_some_and(|word| RUNNERS.contains(&word))

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::super::text::bare;
+use super::live::{self, LeadsTo};
 use super::place::{self, Shell};
 use super::replaced::{self, Replacements};
-use super::{ShellCommand, heading, live, prompt};
+use super::{ShellCommand, heading, prompt};
 
 /// A piece of a text: the output of one command, if that is known.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -81,10 +82,33 @@ struct Divider {
     untrusted: Option<String>,
     /// The command that has just ended the boot.
     ended: Option<String>,
+    /// A command that may have begun a session elsewhere.
+    session: Option<UnknownSession>,
     /// What the text has redefined.
     replacements: Replacements,
     /// Whether the current output is not trusted because its program was redefined.
     is_replaced: bool,
+}
+
+/// A session that a command may have begun, until a prompt names the host that it was typed on.
+#[derive(Debug)]
+struct UnknownSession {
+    /// The host in the prompt before the command.
+    from: Option<String>,
+    leads_to: LeadsTo,
+    /// The command line.
+    line: String,
+}
+
+impl UnknownSession {
+    /// Whether a prompt with this host is in the session, for all that is known. Two hosts are told apart elsewhere.
+    fn has(&self, host: Option<&str>) -> bool {
+        match (self.leads_to, host) {
+            (_, None) => true,
+            (LeadsTo::Machine, Some(host)) => self.from.as_deref() != Some(host),
+            (LeadsTo::Anywhere, Some(_)) => false,
+        }
+    }
 }
 
 impl Divider {
@@ -118,8 +142,12 @@ impl Divider {
         // `(venv) me@db1:~$`.
         let called: Vec<&str> = call.unwrap_or_default().split_whitespace().collect();
         let typed = if typed.len() == words.len() && call.is_some() { called.as_slice() } else { typed };
+        let host = call.and_then(|_| prompt::host(&words[..words.len() - called.len().min(words.len())]));
         if let Some(call) = call {
-            self.untrusted = None;
+            self.session = self.session.take().filter(|session| session.has(host.as_deref()));
+            let of_session =
+                |session: &UnknownSession| format!("output after `{}`, which may be of another machine", session.line);
+            self.untrusted = self.session.as_ref().map(of_session);
             if live::ends_boot(call) {
                 self.ended = Some(shown(call));
                 self.command = None;
@@ -134,6 +162,10 @@ impl Divider {
             self.unfinished = joined.trim_end().trim_end_matches('\\').to_owned();
             return None;
         }
+        if matches!(typed, ["exit" | "logout"] | ["^D"]) && self.session.take().is_some() {
+            self.command = None;
+            return Some(self.part());
+        }
         if self.leaves(typed, is_prompted, has_left) {
             self.command = None;
             self.written.clear();
@@ -144,6 +176,11 @@ impl Divider {
             self.command = None;
             self.written.clear();
             return Some(self.part());
+        }
+        if let Some(leads_to) = call.filter(|_| self.session.is_none()).and_then(live::may_lead_away)
+            && (host.is_some() || leads_to == LeadsTo::Machine)
+        {
+            self.session = Some(UnknownSession { from: host, leads_to, line: shown(call.unwrap_or_default()) });
         }
         if typed.first() == Some(&"cd") {
             self.written.retain(|file, _| file.starts_with('/'));

@@ -26,6 +26,14 @@ pub const ENTER: &[&str] = &[
 /// Programs of [`ENTER`] that lead into a virtual machine, which has a kernel of its own, or a device.
 const MACHINES: &[&str] = &["virsh", "vagrant", "multipass", "limactl", "adb", "minikube", "qm", "aws", "gcloud", "az"];
 
+/// Programs that lead to another machine: serial consoles, terminals, and virtual machines in a terminal.
+#[rustfmt::skip]
+const CONSOLES: &[&str] = &[
+    "picocom", "minicom", "tio", "cu", "telnet", "rlogin", "rsh", "dbclient", "plink", "et", "console", "wsl", "lima", "orb",
+    "vng", "virtme-run", "virtme-ng", "ipmitool", "virtctl", "tsh", "xl", "xe", "colima", "docker-machine", "fly", "flyctl",
+    "heroku", "nomad",
+];
+
 /// Programs of [`ENTER`] that need no further word to begin a shell.
 #[rustfmt::skip]
 const ENTER_BY_THEMSELVES: &[&str] = &[
@@ -64,12 +72,24 @@ pub fn host(words: &[&str]) -> Option<String> {
         return machine.map(|at| words[at..].join(" ").chars().take(64).collect());
     };
     let (target, _) = ssh(&words[at + 1..])?;
-    Some(target)
+    // `xargs -I HOST ssh HOST nstat -az`: the name stands for several.
+    let is_repeated = words[..at].iter().any(|word| ["xargs", "parallel"].contains(&base(word)));
+    Some(if is_repeated && !target.contains(['$', '{']) { format!("${target}") } else { target })
 }
 
 /// Whether a program opens a shell on another host.
 pub fn is_ssh(program: &str) -> bool {
     ["ssh", "mosh", "autossh"].contains(&program)
+}
+
+/// Whether a command line may lead to another machine by other means than ssh.
+pub fn is_console(words: &[String]) -> bool {
+    let is_line = |word: &String| word.starts_with("/dev/tty");
+    let is_program = |word: &String| {
+        let program = base(word);
+        CONSOLES.contains(&program) || program.starts_with("qemu-system-") || program == "sshpass"
+    };
+    words.iter().take(4).any(is_program) || words.iter().any(is_line)
 }
 
 /// The target of ssh's words, and how many words it and the options take.
@@ -80,7 +100,8 @@ pub fn ssh(words: &[&str]) -> Option<(String, usize)> {
         let Some(option) = word.strip_prefix('-') else {
             let host = word.strip_prefix("ssh://").unwrap_or(word);
             let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
-            let is_variable = host.starts_with(['$', '{']);
+            // `db$i`, `{}` of xargs: the name stands for several.
+            let is_variable = host.contains(['$', '{', '`']);
             let host = if is_variable { Some(host.chars().take(64).collect()) } else { prompt::name(host) };
             return Some((host?, at + 1));
         };

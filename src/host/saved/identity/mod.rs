@@ -9,7 +9,7 @@ mod agreement;
 mod names;
 
 pub use agreement::{FoundIdentity, conflict};
-pub use names::without_prefixes;
+pub use names::{container, without_prefixes};
 
 /// What a line says of the host.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -115,10 +115,10 @@ pub fn around(part: &Part<'_>, own: &[Identity]) -> Vec<Identity> {
     found
 }
 
-/// The hosts that one name of a heading or loop stands for: `db[1-4]` and `$host` are several.
+/// The hosts that one name of a heading or loop stands for: `db[1-4]`, `$host` and `{}` are several.
 pub fn called_all(name: &str) -> Vec<Identity> {
     let mut names = vec![name.to_owned()];
-    if name.contains(['[', ',']) && !name.starts_with('[') || name.contains('$') {
+    if name.contains(['[', ',']) && !name.starts_with('[') || name.contains(['$', '{', '`']) {
         names.push(format!("other hosts of {name}"));
     }
     names.iter().map(|name| named(name, IdentityKind::Called)).collect()

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use super::super::command::Part;
 use super::super::text::bare;
 use super::super::{details, netstat};
-use super::is_release;
+use super::{FoundIdentity, IdentityKind, is_release};
 
 /// The name that a part's own output gives its host: that of `hostname`, `uname -n`, /etc/hostname or `hostnamectl`.
 pub fn own(part: &Part<'_>) -> Option<String> {
@@ -19,6 +19,25 @@ pub fn own(part: &Part<'_>) -> Option<String> {
     let of_hostnamectl = value("Transient hostname:").or_else(|| value("Static hostname:"));
     let prints_name = part.command.as_ref().is_some_and(|command| command.prints_host());
     of_hostnamectl.or_else(|| lines().next().filter(|line| prints_name && is_name(line)).map(str::to_owned))
+}
+
+/// The container that the texts are of, if the host in them has the name that a container gets.
+pub fn container(identities: &[FoundIdentity]) -> Option<String> {
+    let is_own = |kind| matches!(kind, IdentityKind::Running | IdentityKind::Prompt);
+    let mut names = identities.iter().filter(|(_, it)| is_own(it.kind)).filter_map(|(_, it)| it.node.as_deref());
+    names.find(|name| is_containers(name)).map(|name| format!("container {name}"))
+}
+
+/// Docker names a host after the first twelve digits of its container, and Kubernetes after the pod: a workload's name, the
+/// hash of its template and five letters, all without vowels.
+fn is_containers(name: &str) -> bool {
+    let is_hex = |c: char| c.is_ascii_digit() || ('a'..='f').contains(&c);
+    let is_of_docker = name.len() == 12 && name.chars().all(is_hex) && name.contains(|c: char| c.is_ascii_digit());
+    let is_random = |word: &str| word.chars().all(|c| "bcdfghjklmnpqrstvwxz2456789".contains(c));
+    let mut words = name.rsplit('-');
+    let (last, hash) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    let is_hash = (8..=10).contains(&hash.len()) && is_random(hash) && hash.contains(|c: char| c.is_ascii_digit());
+    is_of_docker || (last.len() == 5 && is_random(last) && is_hash && words.next().is_some())
 }
 
 /// The release that `hostnamectl` shows beside the name.
