@@ -23,8 +23,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         println!("cargo::rerun-if-changed={input}");
     }
     let out = env::var("OUT_DIR")?;
-    // A target folder of its own: the outer cargo holds the lock of the shared one for as long as this runs.
-    let target_dir = Path::new(&out).join("agent-target");
+    // A target folder of its own, because the outer cargo locks its own for as long as this runs. All profiles share it: from
+    // TARGET/PROFILE/build/PACKAGE/out to TARGET/agent.
+    let shared = Path::new(&out).ancestors().nth(4).ok_or("OUT_DIR is not in a target folder")?;
+    let target_dir = shared.join("agent");
     let mut cargo = Command::new(env::var("CARGO")?);
     cargo
         .args(["build", "--package", "backproof-repro", "--bin", "backproof-agent"])

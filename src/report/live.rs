@@ -93,9 +93,7 @@ impl Live {
                 }
             }
             Event::AcceleratorFellBack { why } => self.line(&format!("KVM does not work here, using TCG: {why}")),
-            Event::TimeFellBack { why } => {
-                self.line(&format!("this QEMU has no virtual time, using real time: {why}"))
-            }
+            Event::TimeFellBack { why } => self.line(&format!("this QEMU has no virtual time, using real time: {why}")),
             Event::Judged { cell, .. } => {
                 if let (Some(ControlFault::Wrong), Some(complaint)) = (cell.control_fault(), cell.control_complaint()) {
                     self.line(&format!("THIS RUN'S VERDICTS CANNOT BE TRUSTED: {complaint}"));
