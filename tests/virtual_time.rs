@@ -76,7 +76,7 @@ fn impossible_times_are_bad_usage() {
         (&["--seed", "1", "--accel", "kvm"], "needs --accel tcg"),
         (&["--seed", "1", "--time", "real"], "--seed needs virtual time"),
         (&["--seed", "4294967296"], "--seed"),
-        (&["--seed", "-1"], "--seed"),
+        (&["--seed=-1"], "--seed"),
         (&["--time", "fast"], "--time"),
     ] {
         let ran = lab.run(&[&["run"], args].concat());

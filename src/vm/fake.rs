@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::boot::GuestSpec;
 use super::host_watch::{Freeze, FreezeCause, HostRecord};
-use super::machine::{GuestClock, Happening, Machine, MachineExit, Qmp};
+use super::machine::{Happening, Machine, MachineExit, Qmp};
 
 /// What a scripted machine does next.
 #[derive(Clone, Debug)]
@@ -28,8 +28,8 @@ pub(crate) struct Fake {
     on_stop: Vec<Act>,
     /// When the present wait ends.
     until: Option<Instant>,
-    /// For how long a guest in virtual time has slept.
-    pub(crate) asleep: Duration,
+    /// Whether its processor is halted for good once the script is over.
+    pub(crate) halted: bool,
     pub(crate) nmis: u32,
     pub(crate) stopped: bool,
     /// The script has ended the machine.
@@ -43,7 +43,7 @@ impl Fake {
             on_nmi: Vec::new(),
             on_stop: Vec::new(),
             until: None,
-            asleep: Duration::ZERO,
+            halted: false,
             nmis: 0,
             stopped: false,
             exited: false,
@@ -107,8 +107,12 @@ impl Machine for Fake {
         }
     }
 
-    fn clock(&self) -> GuestClock {
-        GuestClock { now: Instant::now(), asleep: self.asleep }
+    fn now(&self) -> Instant {
+        Instant::now()
+    }
+
+    async fn is_halted(&mut self) -> bool {
+        self.halted && self.script.is_empty()
     }
 
     async fn inject_nmi(&mut self) -> bool {

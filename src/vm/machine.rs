@@ -63,23 +63,17 @@ pub(crate) struct MachineExit {
     pub(crate) host: HostRecord,
 }
 
-/// What a guest's deadlines are measured by.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct GuestClock {
-    /// Now: the host's clock for a guest in real time. For one in virtual time it stands still while the host withholds the
-    /// processor.
-    pub(crate) now: Instant,
-    /// For how long a guest in virtual time has had nothing to run, nor anything to wait for.
-    pub(crate) asleep: Duration,
-}
-
 /// A machine that runs a guest.
 pub(crate) trait Machine {
     /// The next happening. Dropping the future loses nothing. After [`Happening::Exited`] it must not be called.
     async fn next(&mut self) -> Happening;
 
-    /// The clock of the guest's deadlines.
-    fn clock(&self) -> GuestClock;
+    /// The clock of the guest's deadlines: the host's for a guest in real time. For one in virtual time it stands still while
+    /// the host withholds the processor.
+    fn now(&self) -> Instant;
+
+    /// Whether the guest's processor is halted with interrupts off, so that only an NMI wakes it.
+    async fn is_halted(&mut self) -> bool;
 
     /// Sends every processor an NMI, so that a kernel with `unknown_nmi_panic` dumps its stack. Returns whether
     /// it could be sent.

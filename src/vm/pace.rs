@@ -53,19 +53,12 @@ pub(crate) fn cpu_time(stat: &str) -> Option<Duration> {
 #[derive(Debug, Default)]
 pub(crate) struct Pace {
     granted_ms: AtomicU64,
-    asleep_ms: AtomicU64,
 }
 
 impl Pace {
     /// How long QEMU ran, or slept with nothing to do.
     pub(crate) fn granted(&self) -> Duration {
         Duration::from_millis(self.granted_ms.load(Ordering::Relaxed))
-    }
-
-    /// For how long it has slept without using the processor. Idle time is skipped in virtual time, so a guest whose QEMU
-    /// sleeps has nothing left that could ever wake it.
-    pub(crate) fn asleep(&self) -> Duration {
-        Duration::from_millis(self.asleep_ms.load(Ordering::Relaxed))
     }
 
     /// Takes two looks in their order.
@@ -76,11 +69,6 @@ impl Pace {
         let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         // Its main thread and its processor may run beside each other.
         self.granted_ms.fetch_add(millis(if slept { wall } else { ran.min(wall) }), Ordering::Relaxed);
-        if slept {
-            self.asleep_ms.fetch_add(millis(wall), Ordering::Relaxed);
-        } else {
-            self.asleep_ms.store(0, Ordering::Relaxed);
-        }
     }
 }
 
@@ -90,17 +78,17 @@ mod tests {
 
     #[test]
     fn only_granted_time_counts() {
-        // Wall and processor time in ms, and whether it slept; then what was granted, and for how long it has slept.
-        let table: &[(&str, &[(u64, u64, bool)], (u64, u64))] = &[
-            ("alone", &[(0, 0, false), (200, 200, false), (400, 390, false)], (390, 0)),
-            ("starved by the host", &[(0, 0, false), (9000, 20, false)], (20, 0)),
-            ("stopped by the host", &[(0, 0, false), (9000, 0, false)], (0, 0)),
-            ("halted for ever", &[(0, 50, true), (200, 50, true), (400, 50, true)], (400, 400)),
-            ("woken up", &[(0, 50, true), (200, 50, true), (400, 60, true)], (210, 0)),
-            ("two threads", &[(0, 0, false), (200, 380, false)], (200, 0)),
-            ("a clock that goes back", &[(200, 90, true), (100, 80, true)], (0, 0)),
+        // Wall and processor time in ms, and whether it slept; then what was granted.
+        let table: &[(&str, &[(u64, u64, bool)], u64)] = &[
+            ("alone", &[(0, 0, false), (200, 200, false), (400, 390, false)], 390),
+            ("starved by the host", &[(0, 0, false), (9000, 20, false)], 20),
+            ("stopped by the host", &[(0, 0, false), (9000, 0, false)], 0),
+            ("halted for ever", &[(0, 50, true), (200, 50, true), (400, 50, true)], 400),
+            ("woken up", &[(0, 50, true), (200, 50, true), (400, 60, true)], 210),
+            ("two threads", &[(0, 0, false), (200, 380, false)], 200),
+            ("a clock that goes back", &[(200, 90, true), (100, 80, true)], 0),
         ];
-        for (name, samples, (granted, asleep)) in table {
+        for (name, samples, granted) in table {
             let pace = Pace::default();
             let sample = |&(wall, cpu, asleep): &(u64, u64, bool)| PaceSample {
                 wall: Duration::from_millis(wall),
@@ -109,7 +97,7 @@ mod tests {
             };
             samples.windows(2).for_each(|pair| pace.take(sample(&pair[0]), sample(&pair[1])));
             let millis = |d: Duration| u64::try_from(d.as_millis()).expect("a short time");
-            assert_eq!((millis(pace.granted()), millis(pace.asleep())), (*granted, *asleep), "{name}");
+            assert_eq!(millis(pace.granted()), *granted, "{name}");
         }
     }
 

@@ -23,7 +23,7 @@ use super::boot::GuestSpec;
 use super::command::{AGENT_FD, CONSOLE_FD, INITRAMFS_FD, QMP_FD, QemuCommand};
 use super::host_watch::HostWatch;
 use super::lines::{BoundedLine, Splitter};
-use super::machine::{GuestClock, Happening, Machine, MachineExit, Qmp};
+use super::machine::{Happening, Machine, MachineExit, Qmp};
 use super::pace::{self, Pace};
 use super::qmp::{self, Request};
 use crate::shim::Shim;
@@ -31,8 +31,8 @@ use crate::shim::Shim;
 /// How long QEMU may take to exit after `quit` before it is killed.
 const QUIT: Duration = Duration::from_millis(500);
 
-/// How long QEMU may take to answer `inject-nmi`.
-const NMI: Duration = Duration::from_secs(2);
+/// How long QEMU may take to answer over QMP.
+const ANSWER: Duration = Duration::from_secs(2);
 
 /// QEMU's own words are few; a QEMU that floods its standard error is cut in the middle.
 const STDERR_HEAD: usize = 20;
@@ -110,6 +110,15 @@ impl QemuProcess {
         })
     }
 
+    /// Asks over QMP; false if there is no answer.
+    async fn ask(&self, request: impl FnOnce(oneshot::Sender<bool>) -> Request) -> bool {
+        let (done, answered) = oneshot::channel();
+        if self.requests.send(request(done)).is_err() {
+            return false;
+        }
+        matches!(tokio::time::timeout(ANSWER, answered).await, Ok(Ok(true)))
+    }
+
     /// Everything was read to its end: the process is gone, or about to be.
     async fn exit(&mut self) -> MachineExit {
         // The memory is given back before the files are closed, so that the time is complete but for a tick.
@@ -161,19 +170,16 @@ impl Machine for QemuProcess {
         }
     }
 
-    fn clock(&self) -> GuestClock {
-        match &self.pace {
-            Some(pace) => GuestClock { now: self.started + pace.granted(), asleep: pace.asleep() },
-            None => GuestClock { now: Instant::now(), asleep: Duration::ZERO },
-        }
+    fn now(&self) -> Instant {
+        self.pace.as_ref().map_or_else(Instant::now, |pace| self.started + pace.granted())
+    }
+
+    async fn is_halted(&mut self) -> bool {
+        self.ask(Request::IsHalted).await
     }
 
     async fn inject_nmi(&mut self) -> bool {
-        let (done, taken) = oneshot::channel();
-        if self.requests.send(Request::InjectNmi(done)).is_err() {
-            return false;
-        }
-        matches!(tokio::time::timeout(NMI, taken).await, Ok(Ok(true)))
+        self.ask(Request::InjectNmi).await
     }
 
     async fn stop(&mut self) {

@@ -21,6 +21,8 @@ const MAX_LINE: usize = 64 * 1024;
 pub(crate) enum Request {
     /// An NMI for every processor; answered with whether QEMU took it.
     InjectNmi(oneshot::Sender<bool>),
+    /// Whether the processor is halted with interrupts off.
+    IsHalted(oneshot::Sender<bool>),
     /// The end.
     Quit,
 }
@@ -29,7 +31,7 @@ pub(crate) enum Request {
 enum Answer {
     /// Nothing if QEMU did not answer.
     Status(Result<String, ()>),
-    Nmi(oneshot::Sender<bool>, bool),
+    Told(oneshot::Sender<bool>, bool),
     Quit,
 }
 
@@ -111,7 +113,13 @@ async fn serve<R, W>(
                 None => return,
                 Some(Request::InjectNmi(done)) => {
                     let answer = service.execute(qmp::inject_nmi {});
-                    in_flight.insert(0, Box::pin(async move { Answer::Nmi(done, answer.await.is_ok()) }));
+                    in_flight.insert(0, Box::pin(async move { Answer::Told(done, answer.await.is_ok()) }));
+                }
+                Some(Request::IsHalted(done)) => {
+                    let command_line = "info registers".to_owned();
+                    let answer = service.execute(qmp::human_monitor_command { command_line, cpu_index: None });
+                    let halted = async move { answer.await.is_ok_and(|registers| is_halted(&registers)) };
+                    in_flight.insert(0, Box::pin(async move { Answer::Told(done, halted.await) }));
                 }
                 Some(Request::Quit) => {
                     let answer = service.execute(qmp::quit {});
@@ -133,7 +141,7 @@ fn take(answer: Answer, news: &mpsc::UnboundedSender<Qmp>) {
     match answer {
         Answer::Status(Ok(status)) if status == "running" => {}
         Answer::Status(Ok(status)) => drop(news.send(Qmp::Stopped { status })),
-        Answer::Nmi(done, taken) => drop(done.send(taken)),
+        Answer::Told(done, told) => drop(done.send(told)),
         // QEMU has hung up, or does so next.
         Answer::Status(Err(())) | Answer::Quit => {}
     }
@@ -153,6 +161,14 @@ fn known(event: &Event) -> Option<Qmp> {
         Event::GUEST_PANICKED { .. } => Some(Qmp::GuestPanicked),
         _ => None,
     }
+}
+
+/// Whether QEMU's register dump (`x86_cpu_dump_state`, target/i386/cpu-dump.c) shows a processor that is halted (HLT) with
+/// interrupts off (bit 9 of the flags, IF).
+fn is_halted(registers: &str) -> bool {
+    let field = |name: &str| registers.split_whitespace().find_map(|word| word.strip_prefix(name));
+    let flags = field("RFL=").or_else(|| field("EFL=")).and_then(|flags| u64::from_str_radix(flags, 16).ok());
+    field("HLT=") == Some("1") && flags.is_some_and(|flags| flags & 0x200 == 0)
 }
 
 /// QMP's own name of an enumeration's value.

@@ -21,11 +21,13 @@ use super::time::VirtualTime;
 use super::transcript::Transcript;
 use super::verdict;
 
-/// From one look at a guest in virtual time to the next.
-const LOOK: Duration = Duration::from_millis(500);
+/// How often to look at the clock of a guest in virtual time, at most.
+const TICK: Duration = Duration::from_millis(50);
 
-/// For how long a guest in virtual time may do nothing. Idle time is skipped there, so QEMU always has something to do.
-const ASLEEP: Duration = Duration::from_secs(3);
+/// For how long a guest is silent before QEMU is asked whether it has halted; and from one question to the next.
+const ASK_FIRST: Duration = Duration::from_secs(2);
+const ASK_AGAIN: Duration = Duration::from_millis(500);
+const ASK_LATER: Duration = Duration::from_secs(8);
 
 /// The observer of a boot.
 pub(crate) type Observe<'a> = dyn FnMut(Observed<'_>) + Send + 'a;
@@ -37,12 +39,14 @@ pub(crate) async fn watch(
     deadlines: &Deadlines,
     observe: &mut Observe<'_>,
 ) -> Boot {
-    let now = machine.clock().now;
+    let now = machine.now();
     let mut watch = Watch {
         accel: spec.accel,
         time: spec.time,
         transcript: Transcript::default(),
         now,
+        ask_at: now + ASK_FIRST,
+        halted: false,
         image_release: spec.release.as_deref(),
         deadlines,
         observe,
@@ -71,6 +75,9 @@ struct Watch<'a> {
     transcript: Transcript,
     /// The machine's clock, when it was last looked at.
     now: Instant,
+    /// When to ask whether the guest has halted, and the last answer.
+    ask_at: Instant,
+    halted: bool,
     image_release: Option<&'a str>,
     deadlines: &'a Deadlines,
     observe: &'a mut Observe<'a>,
@@ -106,26 +113,37 @@ impl Watch<'_> {
     async fn run(&mut self, machine: &mut impl Machine) -> MachineExit {
         loop {
             let (limit, waiting) = self.wait();
-            let left = limit.saturating_duration_since(self.now);
+            let left = limit.min(self.ask_at).saturating_duration_since(self.now);
             // The clock of a guest in virtual time may stand still.
-            let left = if self.time.is_some() { left.min(LOOK) } else { left };
+            let left = if self.time.is_some() { left.max(TICK) } else { left };
             let happened = timeout(left, machine.next()).await;
-            let clock = machine.clock();
-            self.now = clock.now;
+            self.now = machine.now();
             match happened {
                 Ok(Happening::Exited(exit)) => return exit,
                 Ok(happening) => self.take(happening),
-                Err(_) if clock.now < limit && clock.asleep < ASLEEP => {}
                 Err(_) => match waiting {
                     // The dump is complete, as far as it comes.
-                    None => return self.stop(machine).await,
-                    Some(waiting) => self.hang(waiting, clock.asleep, limit, machine).await,
+                    None if self.now >= limit => return self.stop(machine).await,
+                    Some(waiting) if self.now >= limit => self.hang(waiting, Some(limit), machine).await,
+                    Some(waiting) if self.now >= self.ask_at && self.has_halted(machine).await => {
+                        self.hang(waiting, None, machine).await;
+                    }
+                    None | Some(_) => {}
                 },
             }
             if self.ending.as_ref().is_some_and(|e| self.now >= e.until) {
                 return self.stop(machine).await;
             }
         }
+    }
+
+    /// Asks a silent guest's machine whether it has halted for good. Twice, because QEMU may read one register before the guest
+    /// goes to sleep and the next one after.
+    async fn has_halted(&mut self, machine: &mut impl Machine) -> bool {
+        let halted = machine.is_halted().await;
+        self.now = machine.now();
+        self.ask_at = self.now + if halted { ASK_AGAIN } else { ASK_LATER };
+        std::mem::replace(&mut self.halted, halted) && halted
     }
 
     /// Ends the machine and takes its last output.
@@ -176,6 +194,9 @@ impl Watch<'_> {
     }
 
     fn take(&mut self, happening: Happening) {
+        if matches!(happening, Happening::Console(_) | Happening::Agent(_)) {
+            (self.ask_at, self.halted) = (self.now + ASK_FIRST, false);
+        }
         match happening {
             Happening::Console(bytes) => self.console(&bytes),
             Happening::Agent(bytes) => self.agent(&bytes),
@@ -268,22 +289,18 @@ impl Watch<'_> {
         }
     }
 
-    async fn hang(&mut self, waiting: AwaitedEvent, asleep: Duration, limit: Instant, machine: &mut impl Machine) {
+    /// Ends the wait for an event that did not come: at its limit, or because the guest has halted.
+    async fn hang(&mut self, waiting: AwaitedEvent, limit: Option<Instant>, machine: &mut impl Machine) {
         let since = match waiting {
             AwaitedEvent::SignOfLife | AwaitedEvent::Hello => self.started,
             AwaitedEvent::NextLine => self.last_console,
             AwaitedEvent::NextJob | AwaitedEvent::End | AwaitedEvent::Shutdown => self.last_message,
             AwaitedEvent::Report { ref job } => self.job_since.get(job).copied().unwrap_or(self.started),
         };
-        let (after, title) = if self.now < limit {
-            let title = format!(
-                "the guest halted: it ran nothing for {:.1} s, and backproof was waiting for {waiting}",
-                asleep.as_secs_f64()
-            );
-            (asleep, title)
-        } else {
-            let after = limit - since;
-            (after, format!("timed out after {:.1} s waiting for {waiting}", after.as_secs_f64()))
+        let after = limit.unwrap_or(self.now) - since;
+        let title = match limit {
+            Some(_) => format!("timed out after {:.1} s waiting for {waiting}", after.as_secs_f64()),
+            None => format!("the guest halted with interrupts off; backproof was waiting for {waiting}"),
         };
         if waiting == AwaitedEvent::SignOfLife && self.accel == Accel::Kvm {
             self.end(Some((FailureKind::Accelerator, title)));
@@ -303,7 +320,7 @@ impl Watch<'_> {
             self.cut_short();
         }
         // The guest gets its time from the NMI on.
-        self.last_console = machine.clock().now;
+        self.last_console = machine.now();
     }
 
     /// Decides the end, and gives the guest a moment to start a dump.
