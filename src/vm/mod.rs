@@ -19,8 +19,10 @@ mod failure;
 pub(crate) mod fake;
 #[cfg(fuzzing)]
 pub mod fuzzing;
+mod halt;
 mod host_watch;
 mod hypervisor;
+mod impostor;
 mod lines;
 mod machine;
 mod pace;

@@ -10,6 +10,7 @@ use tokio::net::UnixStream;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::io::InspectWriter;
 
+use super::halt::is_halted;
 use super::lines::{BoundedLine, Splitter};
 use super::machine::{Qmp, QmpLine};
 
@@ -161,14 +162,6 @@ fn known(event: &Event) -> Option<Qmp> {
         Event::GUEST_PANICKED { .. } => Some(Qmp::GuestPanicked),
         _ => None,
     }
-}
-
-/// Whether QEMU's register dump (`x86_cpu_dump_state`, target/i386/cpu-dump.c) shows a processor that is halted (HLT) with
-/// interrupts off (bit 9 of the flags, IF).
-fn is_halted(registers: &str) -> bool {
-    let field = |name: &str| registers.split_whitespace().find_map(|word| word.strip_prefix(name));
-    let flags = field("RFL=").or_else(|| field("EFL=")).and_then(|flags| u64::from_str_radix(flags, 16).ok());
-    field("HLT=") == Some("1") && flags.is_some_and(|flags| flags & 0x200 == 0)
 }
 
 /// QMP's own name of an enumeration's value.

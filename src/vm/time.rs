@@ -31,6 +31,10 @@ pub struct VirtualTime {
 }
 
 impl VirtualTime {
+    /// How many times a job's own deadline, by the guest's clock, its report may take by the host's. A guest second is some 60
+    /// million instructions, which cost 0.1 to 0.6 s of the host's processor.
+    pub(super) const PATIENCE: u32 = 4;
+
     /// Virtual time with this seed.
     pub fn with_seed(seed: u32) -> Self {
         Self { seed, shift: SHIFT }

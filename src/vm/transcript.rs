@@ -4,6 +4,8 @@ use std::fmt;
 
 use sha2::{Digest as _, Sha256};
 
+use super::agent::MAX_BYTES;
+
 /// How much of a line a difference shows.
 const SHOWN: usize = 160;
 
@@ -30,6 +32,14 @@ pub struct TranscriptDifference {
 }
 
 impl Transcript {
+    /// Adds bytes of the agent, and returns those that are kept.
+    pub(super) fn take_agent<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
+        let room = MAX_BYTES.saturating_sub(self.agent.len());
+        let kept = &bytes[..bytes.len().min(room)];
+        self.agent.extend_from_slice(kept);
+        kept
+    }
+
     /// SHA-256 of both, as `cat console.log agent.jsonl | sha256sum` prints it.
     pub fn sha256(&self) -> String {
         let digest = Sha256::new().chain_update(&self.console).chain_update(&self.agent).finalize();

@@ -7,15 +7,18 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use backproof_protocol::{Hello, Message};
+use backproof_protocol::{Job, Message};
 use tokio::time::{Instant, timeout};
 
 use super::accel::Accel;
-use super::agent::{Conversation, JobState, MAX_BYTES};
+use super::agent::{Conversation, JobState};
 use super::boot::{Boot, Finished, GuestSpec, Observed};
 use super::console::{self, Monitor, Stage};
 use super::deadlines::Deadlines;
 use super::failure::{AwaitedEvent, Failure, FailureKind};
+use super::halt::HaltQuestion;
+use super::host_watch::HostRecord;
+use super::impostor::{contradicts_image, impostor};
 use super::machine::{Happening, Machine, MachineExit, Qmp};
 use super::time::VirtualTime;
 use super::transcript::Transcript;
@@ -23,11 +26,6 @@ use super::verdict;
 
 /// How often to look at the clock of a guest in virtual time, at most.
 const TICK: Duration = Duration::from_millis(50);
-
-/// For how long a guest is silent before QEMU is asked whether it has halted; and from one question to the next.
-const ASK_FIRST: Duration = Duration::from_secs(2);
-const ASK_AGAIN: Duration = Duration::from_millis(500);
-const ASK_LATER: Duration = Duration::from_secs(8);
 
 /// The observer of a boot.
 pub(crate) type Observe<'a> = dyn FnMut(Observed<'_>) + Send + 'a;
@@ -40,17 +38,18 @@ pub(crate) async fn watch(
     observe: &mut Observe<'_>,
 ) -> Boot {
     let now = machine.now();
+    let patience = spec.time.map_or(1, |_| VirtualTime::PATIENCE);
+    let limit = |job: &Job| Duration::from_millis(job.deadline_ms).saturating_mul(patience);
     let mut watch = Watch {
         accel: spec.accel,
         time: spec.time,
         transcript: Transcript::default(),
         now,
-        ask_at: now + ASK_FIRST,
-        halted: false,
+        halt: HaltQuestion::after(now),
         image_release: spec.release.as_deref(),
         deadlines,
         observe,
-        limits: spec.jobs.iter().map(|job| (job.id.as_str(), Duration::from_millis(job.deadline_ms))).collect(),
+        limits: spec.jobs.iter().map(|job| (job.id.as_str(), limit(job))).collect(),
         console: Monitor::new(),
         agent: Conversation::new(&spec.jobs),
         messages: Vec::new(),
@@ -75,9 +74,7 @@ struct Watch<'a> {
     transcript: Transcript,
     /// The machine's clock, when it was last looked at.
     now: Instant,
-    /// When to ask whether the guest has halted, and the last answer.
-    ask_at: Instant,
-    halted: bool,
+    halt: HaltQuestion,
     image_release: Option<&'a str>,
     deadlines: &'a Deadlines,
     observe: &'a mut Observe<'a>,
@@ -113,7 +110,8 @@ impl Watch<'_> {
     async fn run(&mut self, machine: &mut impl Machine) -> MachineExit {
         loop {
             let (limit, waiting) = self.wait();
-            let left = limit.min(self.ask_at).saturating_duration_since(self.now);
+            let next = if waiting.is_some() { limit.min(self.halt.at) } else { limit };
+            let left = next.saturating_duration_since(self.now);
             // The clock of a guest in virtual time may stand still.
             let left = if self.time.is_some() { left.max(TICK) } else { left };
             let happened = timeout(left, machine.next()).await;
@@ -125,7 +123,7 @@ impl Watch<'_> {
                     // The dump is complete, as far as it comes.
                     None if self.now >= limit => return self.stop(machine).await,
                     Some(waiting) if self.now >= limit => self.hang(waiting, Some(limit), machine).await,
-                    Some(waiting) if self.now >= self.ask_at && self.has_halted(machine).await => {
+                    Some(waiting) if self.now >= self.halt.at && self.has_halted(machine).await => {
                         self.hang(waiting, None, machine).await;
                     }
                     None | Some(_) => {}
@@ -137,13 +135,11 @@ impl Watch<'_> {
         }
     }
 
-    /// Asks a silent guest's machine whether it has halted for good. Twice, because QEMU may read one register before the guest
-    /// goes to sleep and the next one after.
+    /// Asks a silent guest's machine whether it has halted for good.
     async fn has_halted(&mut self, machine: &mut impl Machine) -> bool {
         let halted = machine.is_halted().await;
         self.now = machine.now();
-        self.ask_at = self.now + if halted { ASK_AGAIN } else { ASK_LATER };
-        std::mem::replace(&mut self.halted, halted) && halted
+        self.halt.answer(halted, self.now)
     }
 
     /// Ends the machine and takes its last output.
@@ -176,7 +172,7 @@ impl Watch<'_> {
             return (self.last_message + d.shutdown, Some(AwaitedEvent::Shutdown));
         }
         let running = self.agent.jobs_in(JobState::Running).map(|job| {
-            let limit = self.limits.get(job).copied().unwrap_or_default().saturating_mul(self.patience());
+            let limit = self.limits.get(job).copied().unwrap_or_default();
             let since = self.job_since.get(job).copied().unwrap_or(self.started);
             (since + limit + d.slack, job)
         });
@@ -187,15 +183,9 @@ impl Watch<'_> {
         (self.last_message + d.step, Some(if planned { AwaitedEvent::NextJob } else { AwaitedEvent::End }))
     }
 
-    /// How many times a job's own deadline, by the guest's clock, its report may take by the machine's. A guest second in
-    /// virtual time is some 60 million instructions, which cost 0.1 to 0.6 s of the host's processor.
-    fn patience(&self) -> u32 {
-        if self.time.is_some() { 4 } else { 1 }
-    }
-
     fn take(&mut self, happening: Happening) {
         if matches!(happening, Happening::Console(_) | Happening::Agent(_)) {
-            (self.ask_at, self.halted) = (self.now + ASK_FIRST, false);
+            self.halt = HaltQuestion::after(self.now);
         }
         match happening {
             Happening::Console(bytes) => self.console(&bytes),
@@ -225,10 +215,7 @@ impl Watch<'_> {
     }
 
     fn agent(&mut self, bytes: &[u8]) {
-        let room = MAX_BYTES.saturating_sub(self.transcript.agent.len());
-        let kept = &bytes[..bytes.len().min(room)];
-        self.transcript.agent.extend_from_slice(kept);
-        (self.observe)(Observed::Agent(kept));
+        (self.observe)(Observed::Agent(self.transcript.take_agent(bytes)));
         // After a fault, a splat or a stop, the agent's messages don't count.
         if self.ending.is_some() {
             return;
@@ -256,7 +243,7 @@ impl Watch<'_> {
         if self.agent.greeted() {
             self.report_stage(Stage::Agent);
         }
-        if let Some(why) = self.contradicts_image() {
+        if let Some(why) = self.reported().and_then(|said| contradicts_image(said, self.image_release)) {
             self.end(Some((FailureKind::Impostor, why)));
             return;
         }
@@ -355,33 +342,19 @@ impl Watch<'_> {
         }
     }
 
-    fn hello(&self) -> Option<&Hello> {
-        self.messages.iter().find_map(|m| if let Message::Hello(hello) = m { Some(hello) } else { None })
-    }
-
-    /// Whether the agent names another release than the image.
-    fn contradicts_image(&self) -> Option<String> {
-        let (said, image) = (self.hello()?.release.as_str(), self.image_release?);
-        let why = || format!("the agent reports Linux {said}, but the image is Linux {image}");
-        (said != image).then(why)
-    }
-
-    /// Why the agent ran on another kernel than the image's, if it did. Call it once the console is complete, because the
-    /// console can lag behind the agent's port.
-    fn impostor(&self) -> Option<String> {
-        let said = self.hello()?.release.as_str();
-        let Some(banner) = self.console.banner() else {
-            return Some(format!("the agent reports Linux {said}, but the console shows no `Linux version` banner"));
-        };
-        let on_console =
-            banner.strip_prefix(console::BANNER).and_then(|rest| rest.split(' ').next()).unwrap_or_default();
-        let why = || format!("the agent reports Linux {said}, but the console's banner says {on_console:?}");
-        self.contradicts_image().or_else(|| (said != on_console).then(why))
+    /// The release that the agent reported.
+    fn reported(&self) -> Option<&str> {
+        self.messages
+            .iter()
+            .find_map(|m| if let Message::Hello(hello) = m { Some(hello.release.as_str()) } else { None })
     }
 
     fn finish(mut self, exit: &MachineExit) -> Boot {
         self.console.end();
-        let impostor = self.impostor();
+        let impostor = self.reported().and_then(|said| impostor(said, self.console.banner(), self.image_release));
+        // A guest in virtual time doesn't notice that its host froze it.
+        let untroubled = HostRecord::default();
+        let host = if self.time.is_some() { &untroubled } else { &exit.host };
         let ending = self.ending.take().and_then(|ending| ending.why);
         let end = match verdict::conclude(&verdict::Evidence {
             accel: self.accel,
@@ -390,11 +363,8 @@ impl Watch<'_> {
             ended: self.agent.ended(),
             ending,
             impostor,
-            frozen: exit.host.freezes.first().filter(|_| self.time.is_none()),
-            frozen_since_hello: self
-                .greeted
-                .filter(|_| self.time.is_none())
-                .and_then(|greeted| exit.host.frozen_since(greeted)),
+            frozen: host.freezes.first(),
+            frozen_since_hello: self.greeted.and_then(|greeted| host.frozen_since(greeted)),
             shutdown: self.shutdown.as_deref(),
             exit,
         }) {
