@@ -264,7 +264,7 @@ fn stale_copy_is_never_pinned() {
 
     fs::remove_file(world.lab.path("kernels.lock")).expect("a lock");
     let (ran, kernel) = world.kernel(&["--offline"]);
-    ran.says(&["remote: trusted on first use, and not pinned"]);
+    ran.says(&["remote: trusted on first use, but not pinned"]);
     assert_eq!(kernel["stale"]["why"], "offline mode");
     assert!(!world.lab.path("kernels.lock").exists());
 }

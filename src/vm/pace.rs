@@ -79,7 +79,8 @@ mod tests {
     #[test]
     fn only_granted_time_counts() {
         // Wall and processor time in ms, and whether it slept; then what was granted.
-        let table: &[(&str, &[(u64, u64, bool)], u64)] = &[
+        type Row<'a> = (&'a str, &'a [(u64, u64, bool)], u64);
+        let table: &[Row] = &[
             ("alone", &[(0, 0, false), (200, 200, false), (400, 390, false)], 390),
             ("starved by the host", &[(0, 0, false), (9000, 20, false)], 20),
             ("stopped by the host", &[(0, 0, false), (9000, 0, false)], 0),

@@ -153,6 +153,9 @@ fn patches(
     claims.sort_unstable();
     for number in claims {
         let oid = history.sha(number)?;
+        if patches.iter().any(|patch| patch.is_of(oid)) {
+            continue;
+        }
         let is_clear = match line_effect(git, &patches, oid) {
             LineEffect::Neither => !says_others(&history.message(oid), names),
             what => !what.takes(),
