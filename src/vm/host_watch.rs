@@ -137,6 +137,11 @@ impl HostWatch {
         Self { stop, thread: thread::Builder::new().name("host-watch".to_owned()).spawn(look).ok() }
     }
 
+    /// Whether it watches: a host may have no thread left.
+    pub(crate) fn watches(&self) -> bool {
+        self.thread.is_some()
+    }
+
     /// Ends it: what was seen.
     pub(crate) fn finish(self) -> HostRecord {
         drop(self.stop);

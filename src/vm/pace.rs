@@ -7,6 +7,9 @@ use std::time::Duration;
 
 use rustix::process::Pid;
 
+/// For how long the host may withhold the processor. After that the time counts, so that every wait ends.
+pub(crate) const STARVED: Duration = Duration::from_secs(120);
+
 /// One look at QEMU.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct PaceSample {
@@ -53,6 +56,8 @@ pub(crate) fn cpu_time(stat: &str) -> Option<Duration> {
 #[derive(Debug, Default)]
 pub(crate) struct Pace {
     granted_ms: AtomicU64,
+    /// For how long it has not run, although it had something to do.
+    starved_ms: AtomicU64,
 }
 
 impl Pace {
@@ -67,8 +72,11 @@ impl Pace {
         let ran = now.cpu.saturating_sub(before.cpu);
         let slept = before.asleep && now.asleep && ran.is_zero();
         let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let starved = if slept || !ran.is_zero() { 0 } else { self.starved_ms.load(Ordering::Relaxed) + millis(wall) };
+        self.starved_ms.store(starved, Ordering::Relaxed);
         // Its main thread and its processor may run beside each other.
-        self.granted_ms.fetch_add(millis(if slept { wall } else { ran.min(wall) }), Ordering::Relaxed);
+        let granted = if slept || starved > millis(STARVED) { wall } else { ran.min(wall) };
+        self.granted_ms.fetch_add(millis(granted), Ordering::Relaxed);
     }
 }
 
@@ -84,6 +92,7 @@ mod tests {
             ("alone", &[(0, 0, false), (200, 200, false), (400, 390, false)], 390),
             ("starved by the host", &[(0, 0, false), (9000, 20, false)], 20),
             ("stopped by the host", &[(0, 0, false), (9000, 0, false)], 0),
+            ("stopped for minutes", &[(0, 0, false), (100_000, 0, false), (150_000, 0, false)], 50_000),
             ("halted for ever", &[(0, 50, true), (200, 50, true), (400, 50, true)], 400),
             ("woken up", &[(0, 50, true), (200, 50, true), (400, 60, true)], 210),
             ("two threads", &[(0, 0, false), (200, 380, false)], 200),

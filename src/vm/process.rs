@@ -92,10 +92,13 @@ impl QemuProcess {
         let (requests, requests_there) = mpsc::unbounded_channel();
         let pid = child.id().and_then(|id| Pid::from_raw(id.try_into().ok()?));
         let pace = spec.time.is_some().then(Arc::<Pace>::default);
+        let host = HostWatch::start(pid, pace.clone());
+        // Without a watch the clock would stand still.
+        let pace = pace.filter(|_| host.watches());
         Ok(Self {
             pid,
             started: Instant::now(),
-            host: Some(HostWatch::start(pid, pace.clone())),
+            host: Some(host),
             pace,
             console: Some(console),
             agent: Some(agent),

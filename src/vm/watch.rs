@@ -17,9 +17,9 @@ use super::console::{self, Monitor, Stage};
 use super::deadlines::Deadlines;
 use super::failure::{AwaitedEvent, Failure, FailureKind};
 use super::halt::HaltQuestion;
-use super::host_watch::HostRecord;
 use super::impostor::{contradicts_image, impostor};
 use super::machine::{Happening, Machine, MachineExit, Qmp};
+use super::pace::STARVED;
 use super::time::VirtualTime;
 use super::transcript::Transcript;
 use super::verdict;
@@ -352,9 +352,8 @@ impl Watch<'_> {
     fn finish(mut self, exit: &MachineExit) -> Boot {
         self.console.end();
         let impostor = self.reported().and_then(|said| impostor(said, self.console.banner(), self.image_release));
-        // A guest in virtual time doesn't notice that its host froze it.
-        let untroubled = HostRecord::default();
-        let host = if self.time.is_some() { &untroubled } else { &exit.host };
+        // A guest in virtual time notices only a host that has given it up.
+        let is_real = self.time.is_none();
         let ending = self.ending.take().and_then(|ending| ending.why);
         let end = match verdict::conclude(&verdict::Evidence {
             accel: self.accel,
@@ -363,8 +362,8 @@ impl Watch<'_> {
             ended: self.agent.ended(),
             ending,
             impostor,
-            frozen: host.freezes.first(),
-            frozen_since_hello: self.greeted.and_then(|greeted| host.frozen_since(greeted)),
+            frozen: exit.host.freezes.iter().find(|freeze| is_real || freeze.lasted >= STARVED),
+            frozen_since_hello: self.greeted.filter(|_| is_real).and_then(|greeted| exit.host.frozen_since(greeted)),
             shutdown: self.shutdown.as_deref(),
             exit,
         }) {
