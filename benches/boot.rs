@@ -84,7 +84,7 @@ fn measure(work: impl FnOnce() -> Result<()>) -> Result<Cost> {
 /// Runs the default matrix, and gives the images that it booted.
 fn judged_images(work: &Path) -> Result<Vec<PathBuf>> {
     let run = Command::new(env!("CARGO_BIN_EXE_backproof"))
-        .args(["run", "--accel", "tcg", "--format", "json", "--results"])
+        .args(["run", "--accel", "tcg", "--fresh", "--format", "json", "--results"])
         .arg(work.join("results"))
         .stderr(Stdio::null())
         .output()?;

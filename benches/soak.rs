@@ -5,7 +5,9 @@
 //! reports were right, wrong, or errors, and each reason. Ends with 1 where one verdict was wrong, or reports are
 //! missing.
 //!
-//! `cargo bench --bench soak -- [--boots N] [--repeat N] [--guests N] [--matrix FILE] [--tag TAG] [--kernel NAME]…`
+//! In virtual time each boot of a kernel has a seed of its own, and no deadline is longer than a run's.
+//!
+//! `cargo bench --bench soak -- [--real] [--boots N] [--repeat N] [--guests N] [--matrix FILE] [--tag TAG] [--kernel NAME]…`
 #![expect(clippy::disallowed_macros, reason = "a bench prints for people who watch it")]
 
 use std::collections::BTreeMap;
@@ -21,14 +23,14 @@ use backproof::guest::{initramfs, module_file};
 use backproof::kernel::{self, Kernel, Module, Obtain, Store};
 use backproof::matrix::{self, Bug, Bugs, KernelEntry, ReproducerSpec};
 use backproof::shim::Shim;
-use backproof::vm::{Accel, Boot, Deadlines, GuestSpec, HostLoad, Hypervisor, Qemu};
+use backproof::vm::{Accel, Boot, Deadlines, GuestSpec, HostLoad, Hypervisor, Qemu, VirtualTime};
 use backproof::words::{Expectation, KernelName, Outcome};
 use backproof_protocol::{Job, Plan, Report, VERSION};
 use clap::Parser;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-/// How often each bug's deadline a job may take here: the host is that much busier than a run keeps it.
+/// How often each bug's deadline a job may take here in real time: the host is that much busier than a run keeps it.
 const PATIENCE: u64 = 4;
 
 /// Begins the reason of an error that is a boot's, beside those of its reports.
@@ -36,11 +38,14 @@ const BOOT: &str = "the boot: ";
 
 #[derive(Parser)]
 struct Soak {
-    /// Boots of each kernel
-    #[arg(long, default_value_t = 10)]
-    boots: usize,
-    /// How often each bug is judged in a boot
+    /// Real time instead of virtual time
+    #[arg(long)]
+    real: bool,
+    /// Boots of each kernel, in virtual time each under another seed
     #[arg(long, default_value_t = 20)]
+    boots: u32,
+    /// How often each bug is judged in a boot
+    #[arg(long, default_value_t = 1)]
     repeat: usize,
     /// Guests at a time [default: eight for each processor, which keeps about half of them waiting for one]
     #[arg(long)]
@@ -69,15 +74,16 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     let host = Arc::new(Host {
         hypervisor: Hypervisor::Qemu(Qemu::find(None)?),
         shim: Shim::at(env!("CARGO_BIN_EXE_backproof").into()),
-        load: HostLoad::now().at_least(guests, processors),
+        load: if soak.real { HostLoad::now().at_least(guests, processors) } else { HostLoad::IDLE },
+        real: soak.real,
     });
     let store = Store::open(None)?;
     let subjects: Vec<Arc<Subject>> = matrix
         .kernels
         .iter()
-        .map(|entry| Subject::obtain(entry, &bugs, &store, &host.shim, soak.repeat).map(Arc::new))
+        .map(|entry| Subject::obtain(entry, &bugs, &store, &host, soak.repeat).map(Arc::new))
         .collect::<Result<_, _>>()?;
-    let reports = subjects.len() * soak.boots * soak.repeat * bugs.iter().count();
+    let reports = subjects.len() * soak.boots as usize * soak.repeat * bugs.iter().count();
     println!("{} kernels, {} boots of each, {reports} reports, {guests} guests at a time", subjects.len(), soak.boots);
 
     let began = Instant::now();
@@ -109,6 +115,7 @@ struct Host {
     hypervisor: Hypervisor,
     shim: Shim,
     load: HostLoad,
+    real: bool,
 }
 
 /// A kernel whose truth is known.
@@ -124,10 +131,10 @@ impl Subject {
         entry: &KernelEntry,
         bugs: &Bugs,
         store: &Store,
-        shim: &Shim,
+        host: &Host,
         repeat: usize,
     ) -> Result<Self, Box<dyn Error>> {
-        let with = Obtain { store, shim, offline: false, refresh: false, locked: None, tell: &|_| {} };
+        let with = Obtain { store, shim: &host.shim, offline: false, refresh: false, locked: None, tell: &|_| {} };
         let kernel = kernel::obtain(&entry.source, &with)?;
         let bugs: Vec<(&Bug, &ReproducerSpec)> =
             entry.bugs.iter().filter_map(|id| bugs.get(id)).filter_map(|b| Some((b, b.reproducer.as_ref()?))).collect();
@@ -136,7 +143,8 @@ impl Subject {
         let modules = kernel.modules_for(&wanted).unwrap_or_default();
         let job = |(bug, reproducer): &(&Bug, &ReproducerSpec), turn| {
             let deadline = u64::try_from(reproducer.deadline.as_millis()).unwrap_or(u64::MAX);
-            Job { id: format!("{}#{turn}", bug.id), ..Job::new(bug.id.as_str(), deadline.saturating_mul(PATIENCE)) }
+            let patience = if host.real { PATIENCE } else { 1 };
+            Job { id: format!("{}#{turn}", bug.id), ..Job::new(bug.id.as_str(), deadline.saturating_mul(patience)) }
         };
         let plan = Plan {
             version: VERSION,
@@ -147,8 +155,9 @@ impl Subject {
         Ok(Self { entry: entry.clone(), kernel, modules, plan })
     }
 
-    async fn boot(&self, host: &Host) -> Result<Boot, Box<dyn Error + Send + Sync>> {
+    async fn boot(&self, host: &Host, seed: u32) -> Result<Boot, Box<dyn Error + Send + Sync>> {
         let settings = &self.entry.guest;
+        let cpus = settings.cpus.unwrap_or(1);
         let spec = GuestSpec {
             image: self.kernel.image.clone(),
             release: kernel::image_release(&self.kernel.image)?,
@@ -157,9 +166,10 @@ impl Subject {
             cmdline_extra: settings.cmdline.clone(),
             machine: settings.machine.unwrap_or_default(),
             memory_mib: settings.memory_mib.unwrap_or(256),
-            cpus: settings.cpus.unwrap_or(1),
+            cpus,
             accel: Accel::Tcg,
-            time: None,
+            // A guest with several processors has no virtual time.
+            time: (!host.real && cpus == 1).then(|| VirtualTime::with_seed(seed)),
         };
         let deadlines = Deadlines::new(Accel::Tcg, host.load);
         Ok(host.hypervisor.boot(&host.shim, &spec, &deadlines, &mut |_| {}).await)
@@ -257,17 +267,17 @@ fn shape(why: &str) -> String {
 async fn boot_all(
     host: &Arc<Host>,
     subjects: &[Arc<Subject>],
-    boots: usize,
+    boots: u32,
     guests: usize,
 ) -> (BTreeMap<KernelName, Score>, Vec<f64>) {
     let places = Arc::new(Semaphore::new(guests));
     let mut workers = JoinSet::new();
     // A boot of each kernel in turn, so that different kernels run beside each other.
-    for subject in (0..boots).flat_map(|_| subjects) {
+    for (seed, subject) in (1..=boots).flat_map(|seed| subjects.iter().map(move |subject| (seed, subject))) {
         let (subject, host, places) = (Arc::clone(subject), Arc::clone(host), Arc::clone(&places));
         workers.spawn(async move {
             let _place = places.acquire_owned().await;
-            let boot = subject.boot(&host).await;
+            let boot = subject.boot(&host, seed).await;
             (subject, boot)
         });
     }

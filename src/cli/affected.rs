@@ -1,6 +1,6 @@
 //! `backproof affected`: is this kernel affected?
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::io::{IsTerminal as _, Read as _};
 use std::path::Path;
@@ -14,7 +14,7 @@ use crate::exit::Exit;
 use crate::kernel::{self, Downloaded, Kernel, Obtain, ObtainError};
 use crate::matrix::{Bugs, KernelEntry, Matrix, Remote, Source, is_cve};
 use crate::report::{Fetching, Indexing, say};
-use crate::run::{self, KernelLook, RunPlan};
+use crate::run::{self, CacheUse, KernelLook, RunPlan};
 use crate::shim::Shim;
 use crate::verdict::Judgement;
 use crate::words::{BadName, BugId, KernelName};
@@ -122,7 +122,19 @@ fn boot(
     let (locked, skipped) = (BTreeMap::new(), BTreeMap::new());
     let look = |said: &SubjectSaid| KernelLook { said: said.said.clone(), release: said.release.clone() };
     let looked = bootable().map(|(name, said, _)| (name.clone(), look(said))).collect();
-    let plan = RunPlan { matrix, bugs: bugs.clone(), programs, profiles, locked, skipped, looked, natural: false };
+    let plan = RunPlan {
+        matrix,
+        bugs: bugs.clone(),
+        programs,
+        profiles,
+        locked,
+        skipped,
+        looked,
+        natural: false,
+        cache: if args.fresh { CacheUse::Fresh } else { CacheUse::Virtual },
+        audited: BTreeSet::new(),
+        seeds: 1,
+    };
     let lab = host::lab(&args.host, true, false, host::cpus())?;
     let judged = super::run::in_folder(plan, lab, &args.host.results)?;
     judged.written.map_err(Stop::no_verdict)?;

@@ -131,6 +131,12 @@ pub(super) struct Cache {
     pub(super) from: Vec<PathBuf>,
 }
 
+/// `5%` or `5`.
+fn percent(text: &str) -> Result<u8, String> {
+    let number = text.strip_suffix('%').unwrap_or(text).parse().ok();
+    number.filter(|number| *number <= 100).ok_or_else(|| "expected a percentage from 0% to 100%".to_owned())
+}
+
 /// A folder's name. It may be empty, because a variable may be.
 fn folder() -> impl TypedValueParser<Value = PathBuf> {
     OsStringValueParser::new().map(PathBuf::from)
@@ -191,6 +197,18 @@ pub(super) struct Run {
     /// Also record what the bugs do to real connections
     #[arg(long)]
     pub(super) natural: bool,
+    /// Boot each guest under N seeds, from --seed on, in virtual time [default: 1]
+    #[arg(long, value_name = "N", default_value_t = 1, hide_default_value = true, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(super) seeds: u32,
+    /// Boot every guest, even if its boot is cached
+    #[arg(long)]
+    pub(super) fresh: bool,
+    /// Also use cached boots in real time, which another boot may contradict
+    #[arg(long, conflicts_with = "fresh")]
+    pub(super) reuse: bool,
+    /// Boot this share of the kernels even if cached, and compare [default: 5%, rounded down]
+    #[arg(long, value_name = "PERCENT", conflicts_with = "fresh", value_parser = percent)]
+    pub(super) audit: Option<u8>,
     /// Judge at most N kernels at a time [default: number of processors]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=512))]
     pub(super) jobs: Option<u16>,
@@ -229,6 +247,9 @@ pub(super) struct Affected {
     /// Also boot packages, images and built trees
     #[arg(long)]
     pub(super) boot: bool,
+    /// With --boot, boot every guest, even if its boot is cached
+    #[arg(long, requires = "boot")]
+    pub(super) fresh: bool,
     /// Use only the cache, never the network
     #[arg(long)]
     pub(super) offline: bool,

@@ -2,11 +2,13 @@
 
 use std::future::Future;
 use std::io;
+use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
 use anyhow::Context as _;
 use jiff::Timestamp;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Semaphore;
 
 use super::{AccelArg, MachineArgs, Stop, TimeArg};
 use crate::results;
@@ -26,34 +28,52 @@ impl From<AccelArg> for AccelChoice {
 
 /// The lab that the command line asks for.
 pub(super) fn lab(args: &MachineArgs, offline: bool, refresh: bool, jobs: usize) -> Result<Lab, Stop> {
-    let (accel, time) = choices(args)?;
+    lab_of_seeds(args, 1, offline, refresh, jobs)
+}
+
+/// The same for `seeds` schedules.
+pub(super) fn lab_of_seeds(
+    args: &MachineArgs,
+    seeds: u32,
+    offline: bool,
+    refresh: bool,
+    jobs: usize,
+) -> Result<Lab, Stop> {
+    let (accel, time) = choices(args, seeds)?;
+    let seed = args.seed.unwrap_or(DEFAULT_SEED);
+    if seed.checked_add(seeds - 1).is_none() {
+        let why = format!("--seed {seed} --seeds {seeds} exceeds the largest seed, {}", u32::MAX);
+        return Err(Stop::usage(anyhow::anyhow!("{why}")));
+    }
     let store = args.cache.open();
     let shim = Shim::of_this_program().context("could not find this program's own file; is /proc mounted?");
     Ok(Lab {
         store: store?,
         hypervisor: Hypervisor::Qemu(Qemu::find(args.qemu.as_deref()).map_err(Stop::no_verdict)?),
         accelerator: Accelerator::new(accel),
-        timing: Timing::new(time, args.seed.unwrap_or(DEFAULT_SEED)),
+        timing: Timing::new(time, seed),
         shim: shim.map_err(Stop::no_verdict)?,
         offline,
         refresh,
         jobs,
+        places: Arc::new(Semaphore::new(jobs)),
+        qemu_sha256: OnceLock::new(),
     })
 }
 
-/// The accelerator and the time that the command line asks for. A seed asks for virtual time.
-fn choices(args: &MachineArgs) -> Result<(AccelChoice, TimeChoice), Stop> {
+/// The accelerator and the time that the command line asks for. Seeds ask for virtual time.
+fn choices(args: &MachineArgs, seeds: u32) -> Result<(AccelChoice, TimeChoice), Stop> {
     let usage = |why: &str| Err(Stop::usage(anyhow::anyhow!("{why}")));
-    match (args.time, args.seed, args.accel) {
-        (Some(TimeArg::Real), Some(_), _) => usage("--seed needs virtual time: drop --time real, or --seed"),
-        (Some(TimeArg::Virtual), _, AccelArg::Kvm) | (_, Some(_), AccelArg::Kvm) => usage(
-            "virtual time (--time virtual, --seed) needs --accel tcg: KVM runs guests on the host's processor, whose \
-             instructions QEMU cannot count",
+    match (args.time, args.seed.is_some() || seeds > 1, args.accel) {
+        (Some(TimeArg::Real), true, _) => usage("seeds need virtual time: drop --time real, or --seed and --seeds"),
+        (Some(TimeArg::Virtual), _, AccelArg::Kvm) | (_, true, AccelArg::Kvm) => usage(
+            "virtual time (--time virtual, --seed, --seeds) needs --accel tcg: KVM runs guests on the host's processor, \
+             whose instructions QEMU cannot count",
         ),
         // KVM is not even tried.
-        (Some(TimeArg::Virtual), ..) | (_, Some(_), _) => Ok((AccelChoice::Tcg, TimeChoice::Auto)),
-        (Some(TimeArg::Real), None, accel) => Ok((accel.into(), TimeChoice::Real)),
-        (None, None, accel) => Ok((accel.into(), TimeChoice::Auto)),
+        (Some(TimeArg::Virtual), ..) | (_, true, _) => Ok((AccelChoice::Tcg, TimeChoice::Auto)),
+        (Some(TimeArg::Real), false, accel) => Ok((accel.into(), TimeChoice::Real)),
+        (None, false, accel) => Ok((accel.into(), TimeChoice::Auto)),
     }
 }
 

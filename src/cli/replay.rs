@@ -39,7 +39,8 @@ struct ReplayDocument {
     others: Vec<Cell>,
 }
 
-/// Boots the guest and judges its cells again. The exit code is that of a run of these cells.
+/// Boots the guest and judges its cells again. The exit code is that of a run of these cells; with a transcript that differs
+/// there is no verdict.
 pub(super) fn replay(args: &Replay) -> Result<Exit, Stop> {
     let run = find_run(&args.host.results, &args.run).map_err(Stop::usage)?;
     let document = read_document(&run).map_err(Stop::usage)?;
@@ -82,9 +83,12 @@ pub(super) fn replay(args: &Replay) -> Result<Exit, Stop> {
         Some(run::judge_again(cell, ran, bugs.get(&cell.bug), &end))
     };
     let cells: Vec<Cell> = then.iter().filter_map(again).collect();
-    let code = CellTally::of(&cells).exit();
-    let repeat = Repeat { recorded, recording: &recording, qemu: lab.hypervisor.banner() };
+    let repeat = Repeat { recorded, recording: &recording, lab: &lab };
     let transcript = repeat.compare(&transcript, &folder);
+    let code = match transcript {
+        TranscriptComparison::Different { .. } => Exit::NoVerdict,
+        _ => CellTally::of(&cells).exit(),
+    };
     let document = ReplayDocument { schema_version: SCHEMA_VERSION, run, transcript, cells, then, others };
     ended(code, show(&document, args.output.format, args.output.style()))
 }
@@ -104,8 +108,8 @@ struct Repeat<'a> {
     recorded: Option<VirtualTime>,
     /// What was booted now.
     recording: &'a Recording,
-    /// The QEMU of now.
-    qemu: &'a str,
+    /// What booted it now.
+    lab: &'a Lab,
 }
 
 impl Repeat<'_> {
@@ -117,10 +121,19 @@ impl Repeat<'_> {
             Some(time) if time != recorded => {
                 return not_compared(&format!("the run's time was {recorded}, this one's {time}"));
             }
-            Some(_) if self.qemu != self.recording.qemu => {
-                return not_compared(&format!("the run's QEMU was `{}`, this is `{}`", self.recording.qemu, self.qemu));
-            }
             Some(_) => {}
+        }
+        let (then, now_is) = (&self.recording.qemu, self.lab.hypervisor.banner());
+        if then != now_is {
+            return not_compared(&format!("the run's QEMU was `{then}`, this is `{now_is}`"));
+        }
+        match (&self.recording.qemu_sha256, self.lab.qemu_sha256()) {
+            (Some(then), Some(now)) if then != now => {
+                return not_compared(
+                    "QEMU's program or firmware is not that of the run, although its version is the same",
+                );
+            }
+            _ => {}
         }
         let then = match read_transcript(folder) {
             Ok(then) => then,
@@ -137,7 +150,11 @@ impl TranscriptComparison {
     fn line(&self) -> String {
         match self {
             Self::Identical { sha256 } => format!("transcript  identical (sha256 {sha256})\n"),
-            Self::Different { first, .. } => format!("transcript  DIFFERS: {}\n", visible(first)),
+            Self::Different { first, .. } => format!(
+                "transcript  DIFFERS: {}\n            the guest is not deterministic, or the host changed it: replay it once more, and \
+                 report it if it differs again\n",
+                visible(first)
+            ),
             Self::NotCompared { why } => format!("transcript  not compared: {}\n", visible(why)),
         }
     }

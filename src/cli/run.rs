@@ -1,6 +1,6 @@
 //! `backproof run`: judges a matrix.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
@@ -11,11 +11,11 @@ use super::matrix_file::Locks;
 use super::pins::Pins;
 use super::{Run, Stop, ended, host, matrix_file, show_run};
 use crate::exit::Exit;
-use crate::matrix::LeftOut;
+use crate::matrix::{LeftOut, Matrix};
 use crate::report::{Live, RunReport, say, visible};
 use crate::results::{Folder, FolderError, MatrixDocument, RunRecord};
-use crate::run::{self, Lab, RunPlan};
-use crate::words::BugId;
+use crate::run::{self, CacheUse, Lab, RunPlan};
+use crate::words::{BugId, KernelName};
 
 /// Judges the matrix and prints the results.
 pub(super) fn run(args: &Run) -> Result<Exit, Stop> {
@@ -29,7 +29,14 @@ pub(super) fn run(args: &Run) -> Result<Exit, Stop> {
     let programs = run::programs(&matrix, &bugs).map_err(Stop::usage)?;
     let Locks { locked, skipped } = matrix_file::locked(&matrix, args.locked)?;
     let looked = BTreeMap::new();
-    let asked = RunPlan { matrix, bugs, programs, profiles, locked, skipped, looked, natural: args.natural };
+    let cache = match (args.fresh, args.reuse) {
+        (true, _) => CacheUse::Fresh,
+        (false, true) => CacheUse::All,
+        (false, false) => CacheUse::Virtual,
+    };
+    let audited = audited(&matrix, args.audit);
+    let (natural, seeds) = (args.natural, args.seeds);
+    let asked = RunPlan { matrix, bugs, programs, profiles, locked, skipped, looked, natural, cache, audited, seeds };
     for profile in &asked.profiles {
         for LeftOut { file, line, name, why } in &profile.left_out {
             let (file, name) = (file.display().to_string(), visible(name));
@@ -37,7 +44,7 @@ pub(super) fn run(args: &Run) -> Result<Exit, Stop> {
         }
     }
     let jobs = args.jobs.map_or_else(host::cpus, usize::from);
-    let lab = host::lab(&args.host, args.offline, args.refresh, jobs)?;
+    let lab = host::lab_of_seeds(&args.host, seeds, args.offline, args.refresh, jobs)?;
     let JudgedRun { document, folder, written } = in_folder(asked, lab, &args.host.results)?;
     // Results are shown even if they could not be written.
     let printed = show_run(&RunReport { document: &document, folder: &folder }, &args.output);
@@ -52,6 +59,20 @@ pub(super) fn run(args: &Run) -> Result<Exit, Stop> {
         ));
     }
     ended(ended(document.exit_code, printed)?, written.map_err(Stop::no_verdict))
+}
+
+/// The share of the kernels whose boots are compared with cached ones, in percent, if the user names none.
+const AUDIT: usize = 5;
+
+/// The kernels whose cached boots are made again: this share of the matrix, drawn anew for each run. The default rounds down,
+/// so that a small matrix takes no time; a share that the user names takes at least one.
+fn audited(matrix: &Matrix, percent: Option<u8>) -> BTreeSet<KernelName> {
+    let all = matrix.kernels.len();
+    let count = match percent.map(usize::from) {
+        None => all * AUDIT / 100,
+        Some(percent) => (all * percent).div_ceil(100),
+    };
+    fastrand::choose_multiple(matrix.kernels.iter().map(|entry| entry.name.clone()), count).into_iter().collect()
 }
 
 /// A judged matrix.

@@ -4,6 +4,8 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
+
 use super::binary::Binary;
 use super::changelog::ParsedChangelog;
 use super::config::{self, BuildConfig};
@@ -33,7 +35,7 @@ pub struct Exhibits<'a> {
 }
 
 /// What the witnesses say of one bug.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Said {
     /// A finding for each witness that had something to examine, even if it saw nothing.
     pub findings: Vec<Finding>,
@@ -76,7 +78,7 @@ impl Said {
 impl Exhibits<'_> {
     /// What can be looked at of a kernel that was obtained.
     pub fn of_kernel(kernel: &Kernel) -> Self {
-        let release = kernel.origin.names_release.then(|| release_of_kernel(kernel)).flatten();
+        let release = release_of_obtained(kernel);
         let source = kernel.origin.tree().and_then(source_folder);
         let source = source.map(|folder| tree(SourceFolder::open(&folder)));
         let changelog = kernel.changelog().map_err(|error| format!("the package's changelog cannot be read: {error}"));
@@ -162,6 +164,11 @@ pub fn tree<'a>(folder: std::io::Result<SourceFolder>) -> Result<Box<dyn SourceF
         Ok(folder) => Ok(Box::new(folder)),
         Err(error) => Err(format!("the source tree cannot be read: {error}")),
     }
+}
+
+/// The release of a kernel that was obtained, if its source vouches for the name.
+pub fn release_of_obtained(kernel: &Kernel) -> Option<Result<Release, String>> {
+    kernel.origin.names_release.then(|| release_of_kernel(kernel)).flatten()
 }
 
 /// The release that a kernel's package says it is, or the kernel itself if it came in none.

@@ -176,6 +176,11 @@ impl Finding {
         self.states == StateSet::all()
     }
 
+    /// Whether it leaves only affected states.
+    pub fn is_affected(&self) -> bool {
+        !self.states.is_empty() && self.states.and(StateSet::affected()) == self.states
+    }
+
     /// Whether it is the silence of a reproducer without proof that the bug would have shown: it has no positive control.
     pub fn is_silence(&self) -> bool {
         let is_good = !self.states.is_empty() && self.states.and(StateSet::affected()).is_empty();

@@ -50,6 +50,7 @@ pub use changelog::{Changelog, ChangelogEntry};
 pub use config::{KernelConfig, NotAConfig, Setting, Unset};
 pub use error::ObtainError;
 pub use error_class::{Blame, ErrorClass};
+pub use file_error::FileError;
 pub(crate) use image::as_release;
 pub use image::{Image, NotAnImage, identify};
 pub use kind::{FileKind, file_kind};

@@ -121,7 +121,15 @@ fn rows<'a>(document: &'a MatrixDocument, bugs: &[BugId]) -> Vec<Row<'a>> {
     for row in rows.iter_mut().filter(|row| row.profile.is_none()) {
         let known = document.kernels.iter().find(|k| k.name.as_str() == row.kernel);
         let seconds: f64 = known.iter().flat_map(|k| &k.boots).map(|b| b.seconds).sum();
-        row.seconds = if seconds > 0.0 { format!("{seconds:.1}") } else { "-".to_owned() };
+        let boots = || known.iter().flat_map(|k| &k.boots);
+        let is_cached = boots().next().is_some() && boots().all(|boot| boot.cached.is_some());
+        row.seconds = if is_cached {
+            "cached".to_owned()
+        } else if seconds > 0.0 {
+            format!("{seconds:.1}")
+        } else {
+            "-".to_owned()
+        };
         let mut cells = document.cells.iter().filter(|cell| cell.kernel.as_str() == row.kernel);
         let booted = cells.find_map(|cell| cell.release.as_deref());
         let release = booted.or_else(|| known.and_then(|k| k.release.as_deref()));

@@ -93,6 +93,9 @@ impl Live {
                 }
             }
             Event::AcceleratorFellBack { why } => self.line(&format!("KVM does not work here, using TCG: {why}")),
+            Event::TranscriptDiffers { boot, .. } => {
+                self.line(&format!("{boot}: ITS TRANSCRIPT DIFFERS from the cached boot of the same inputs"));
+            }
             Event::TimeFellBack { why } => self.line(&format!("this QEMU has no virtual time, using real time: {why}")),
             Event::Judged { cell, .. } => {
                 if let (Some(ControlFault::Wrong), Some(complaint)) = (cell.control_fault(), cell.control_complaint()) {

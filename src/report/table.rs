@@ -27,6 +27,7 @@ pub fn table(document: &MatrixDocument, folder: Option<&Path>, style: Style) -> 
     let mut text = String::new();
     distrust(&mut text, document, style);
     conflicts(&mut text, &document.conflicts, style);
+    differing(&mut text, document, style);
     grid(&mut text, document, style);
     for alike in alike(told(document)) {
         reasons(&mut text, &alike, style);
@@ -48,6 +49,17 @@ fn distrust(text: &mut String, document: &MatrixDocument, style: Style) {
         hanging(text, "  ", "    ", complaint, style);
     }
     text.push('\n');
+}
+
+/// Boots that did not repeat a cached boot come before the verdicts, because something is not as it seems.
+fn differing(text: &mut String, document: &MatrixDocument, style: Style) {
+    for complaint in &document.differing {
+        let what = format!("{complaint}; the cached boot's files are beside it, and the next run boots it again");
+        paragraph(text, &format!("{BAD}TRANSCRIPT DIFFERS{BAD:#}  "), &what, style);
+    }
+    if !document.differing.is_empty() {
+        text.push('\n');
+    }
 }
 
 /// Conflicts come before the verdicts, because one of the strong witnesses is wrong.
@@ -202,7 +214,8 @@ fn boots(text: &mut String, document: &MatrixDocument, style: Style) {
         }
         for (index, boot) in kernel.boots.iter().enumerate() {
             let mut later = kernel.boots.iter().skip(index + 1);
-            let followed = later.find(|later| later.jobs.iter().any(|job| boot.jobs.contains(job)));
+            let followed =
+                later.find(|later| later.time == boot.time && later.jobs.iter().any(|job| boot.jobs.contains(job)));
             // The footer tells that KVM gave way to TCG.
             if followed.is_none_or(|later| later.accelerator != boot.accelerator) {
                 continue;
@@ -237,11 +250,26 @@ fn footer(document: &MatrixDocument, folder: Option<&Path>, style: Style) -> Vec
     if !document.run.time.is_empty() {
         lines.push(format!("time         {}", visible(&document.run.time)));
     }
+    lines.extend(cached(document));
     if let Some(folder) = folder {
         let hint = if style.explain { "" } else { "  (--explain shows it here)" };
         lines.push(format!("evidence     {}{hint}", folder.display()));
     }
     lines
+}
+
+/// How many boots were taken from the cache, if any was.
+fn cached(document: &MatrixDocument) -> Option<String> {
+    let boots = || document.kernels.iter().flat_map(|kernel| &kernel.boots);
+    let mut days: Vec<String> =
+        boots().filter_map(|boot| boot.cached).map(|judged| judged.strftime("%Y-%m-%d").to_string()).collect();
+    let count = days.len();
+    days.sort();
+    let when = match (days.first()?, days.last()?) {
+        (first, last) if first == last => first.clone(),
+        (first, last) => format!("{first} to {last}"),
+    };
+    Some(format!("cached       {count} of {} boots, judged {when} (--fresh boots them again)", boots().count()))
 }
 
 /// How the controls were judged, if there are any.
@@ -293,6 +321,9 @@ fn summary(tally: &CellTally, interrupted: bool) -> String {
     };
     if tally.unexplained > 0 {
         let _ = write!(line, "; {BAD}{} with an unexplained guest crash{BAD:#}", tally.unexplained);
+    }
+    if tally.differing > 0 {
+        let _ = write!(line, "; {BAD}the run has no verdict: a transcript differs from the cached one{BAD:#}");
     }
     if tally.unexpected_skips > 0 {
         line.push_str("; the run has no verdict: a cell was skipped that should have been judged");

@@ -41,6 +41,7 @@ fn document(cells: Vec<Cell>, finished: bool) -> MatrixDocument {
         schema_version: SCHEMA_VERSION,
         cannot_be_trusted: cells.iter().filter_map(Cell::control_complaint).collect(),
         conflicts: cells.iter().filter_map(Cell::conflict_complaint).collect(),
+        differing: Vec::new(),
         run: RunRecord {
             id: "run".to_owned(),
             started: String::new(),
@@ -353,6 +354,8 @@ fn failed_boot_is_shown_if_a_later_one_ran_its_jobs() {
         transcript_sha256: None,
         jobs: jobs.iter().map(|job| job.parse().expect("a name")).collect(),
         seconds: 1.0,
+        cached: None,
+        differs: None,
         failure: failure.map(str::to_owned),
         notes: Vec::new(),
     };
@@ -387,6 +390,16 @@ fn failed_boot_is_shown_if_a_later_one_ran_its_jobs() {
     assert_eq!(written["stale"], stale);
     let read: KernelRecord = serde_json::from_value(written).expect("a record");
     assert_eq!(read, document.kernels[0]);
+    let judged: jiff::Timestamp = "2026-11-28T23:00:00Z".parse().expect("a time");
+    document.kernels[0].boots[1].cached = Some(judged);
+    let text = plain(&document, 100);
+    assert!(text.contains("cached       1 of 4 boots, judged 2026-11-28 (--fresh boots them again)\n"), "{text}");
+    document.kernels[0].boots.iter_mut().for_each(|boot| boot.cached = Some(judged));
+    assert!(plain(&document, 100).lines().nth(1).is_some_and(|row| row.ends_with("   cached")), "{text}");
+    document.kernels[0].boots[0].differs = Some("console.log line 1: then `a`, now `b`".to_owned());
+    document.differing = document.kernels[0].boots.iter().filter_map(BootRecord::difference).collect();
+    let text = plain(&document, 100);
+    assert!(text.starts_with("TRANSCRIPT DIFFERS  a/boot-1: console.log line 1: then `a`, now `b`"), "{text}");
     document.kernels[0].stale = None;
     assert_eq!(serde_json::to_value(&document.kernels[0]).expect("JSON").get("stale"), None);
 }

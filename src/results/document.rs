@@ -25,6 +25,10 @@ pub struct MatrixDocument {
     /// the witnesses is wrong.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub conflicts: Vec<String>,
+    /// Boots that did not say what the cached boot of the same inputs said: one sentence each. Either nondeterminism got into
+    /// virtual time, or something changed that the cache does not know of.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub differing: Vec<String>,
     /// When, where and by what.
     pub run: RunRecord,
     /// The kernels that could be obtained.

@@ -20,7 +20,7 @@ use super::time_line;
 use crate::evidence::Witness;
 use crate::exit::Exit;
 use crate::json;
-use crate::run::{BootId, Cell, CellTally, ControlFault, Event, Recording, WireRecord};
+use crate::run::{BootId, BootRecord, Cell, CellTally, ControlFault, Event, Recording, WireRecord};
 use crate::verdict::Question;
 use crate::words::{JobId, KernelName};
 
@@ -123,9 +123,10 @@ impl Folder {
             Event::Agent { boot, bytes } => self.append(boot, |files| &mut files.agent, bytes),
             Event::Qmp { boot, line } => self.append(boot, |files| &mut files.qmp, format!("{line}\n").as_bytes()),
             Event::BootEnded(record) => {
-                self.open.remove(&BootId { kernel: record.kernel.clone(), number: record.number });
+                self.open.remove(&record.id());
                 if let Some(kernel) = self.kernels.iter_mut().find(|k| k.name == record.kernel) {
                     kernel.boots.push(record.clone());
+                    kernel.boots.sort_by_key(|boot| boot.number);
                 }
                 self.write_soon();
             }
@@ -135,6 +136,11 @@ impl Folder {
                 self.write_soon();
             }
             Event::Done { .. } => self.write_soon(),
+            Event::TranscriptDiffers { boot, cached } => {
+                let folder = self.path.join(boot.kernel.as_str()).join(boot.folder());
+                self.artefact(&folder.join("cached-console.log"), &cached.console, 0o666);
+                self.artefact(&folder.join("cached-agent.jsonl"), &cached.agent, 0o666);
+            }
             Event::Obtaining { .. }
             | Event::Indexing { .. }
             | Event::Stage { .. }
@@ -151,12 +157,20 @@ impl Folder {
     pub fn close(&mut self, accelerator: String, time: String, interrupted: bool) -> Result<(), FolderError> {
         self.run.seconds = seconds(self.began);
         self.run.accelerator = accelerator;
-        self.run.time = time;
+        self.run.time = time + &self.real_boots().unwrap_or_default();
         self.run.finished = true;
         self.run.interrupted = interrupted;
         let written = self.write_document();
         self.room = None;
         written
+    }
+
+    /// How many boots ran in real time, in a run in virtual time.
+    fn real_boots(&self) -> Option<String> {
+        let boots = || self.kernels.iter().flat_map(|kernel| &kernel.boots);
+        let real = boots().filter(|boot| boot.time.is_none()).count();
+        let is_mixed = real > 0 && real < boots().count();
+        is_mixed.then(|| format!("; {real} of {} boots in real time, as with several processors", boots().count()))
     }
 
     /// When to write matrix.json, if it is out of date.
@@ -207,6 +221,12 @@ impl Folder {
             schema_version: SCHEMA_VERSION,
             cannot_be_trusted: wrong_controls(&cells),
             conflicts: cells.iter().filter_map(Cell::conflict_complaint).collect(),
+            differing: self
+                .kernels
+                .iter()
+                .flat_map(|kernel| &kernel.boots)
+                .filter_map(BootRecord::difference)
+                .collect(),
             run: RunRecord {
                 seconds: if self.run.finished { self.run.seconds } else { seconds(self.began) },
                 ..self.run.clone()

@@ -1,11 +1,15 @@
 //! Which boots a kernel gets, and what they come to, with scripts in QEMU's place.
 
-use tokio::sync::mpsc;
+use std::path::Path;
+use std::sync::OnceLock;
+
+use tokio::sync::{Semaphore, mpsc};
 
 use super::*;
 use crate::kernel::{self, Obtain, Store, fixtures};
 use crate::matrix::{Bugs, Profile, Source};
 use crate::shim::Shim;
+use crate::verdict::Boots;
 use crate::vm::fake::{Act, Scripts, agent, console, exit, exit_saying, shutdown, wait};
 use crate::vm::{AccelChoice, Accelerator, Hypervisor, TimeChoice, Timing};
 
@@ -18,9 +22,13 @@ fn sound(jobs: &[&str]) -> Vec<Act> {
     let mut acts = vec![wait(100), console(BOOTED), agent(HELLO)];
     for job in jobs {
         acts.push(agent(&format!("{{\"type\":\"started\",\"job\":\"{job}\"}}\n")));
+        let check = |role, shown| format!(r#"{{"name":"{role}","role":"{role}","shown":"{shown}","why":""}}"#);
+        let checks =
+            [check("recipe", "no"), check("negative-control", "no"), check("positive-control", "yes")].join(",");
         let report = format!(
-            "{{\"type\":\"report\",\"job\":\"{job}\",\"conclusion\":\"not-affected\",\"why\":\"\",\"checks\":[],\"took_ms\":1}}\n"
+            r#"{{"type":"report","job":"{job}","conclusion":"not-affected","why":"","checks":[{checks}],"took_ms":1}}"#
         );
+        let report = report + "\n";
         acts.push(agent(&report));
     }
     acts.push(agent(&format!("{{\"type\":\"end\",\"reports\":{}}}\n", jobs.len())));
@@ -39,23 +47,52 @@ fn refused() -> Vec<Act> {
     vec![exit_saying(6 << 8, &["qemu-system-x86_64: error: failed to set MSR 0x10a to 0x69"])]
 }
 
-/// Boots a kernel for two bugs by these scripts: the boots, what each job came to (`sound`, or how its guest died, and
-/// whether a death is unexplained), and the accelerator.
+/// What boots of a kernel for two bugs came to.
+struct Booting {
+    /// The boots: under which accelerator, and of which jobs.
+    played: Vec<String>,
+    /// What each job came to (`sound`, or how its guest died), and whether a death is unexplained.
+    ends: Vec<(String, bool)>,
+    accelerator: String,
+    settled: Vec<Booted>,
+    records: Vec<BootRecord>,
+    differing: usize,
+}
+
+/// Which boots to make of it.
+struct Setup {
+    choice: AccelChoice,
+    cache: CacheUse,
+    seeds: u32,
+    jobs: usize,
+}
+
+const PLAIN: Setup = Setup { choice: AccelChoice::Tcg, cache: CacheUse::Virtual, seeds: 1, jobs: 1 };
+
+/// Boots a kernel for two bugs by these scripts, with a cache of its own.
 async fn boots(choice: AccelChoice, scripts: Vec<Vec<Act>>) -> (Vec<String>, Vec<(String, bool)>, String) {
     let folder = tempfile::tempdir().expect("a folder");
-    let image = folder.path().join("bzImage");
+    let booting = boots_in(folder.path(), Setup { choice, ..PLAIN }, scripts).await;
+    (booting.played, booting.ends, booting.accelerator)
+}
+
+/// The same with the cache in this folder.
+async fn boots_in(folder: &Path, setup: Setup, scripts: Vec<Vec<Act>>) -> Booting {
+    let image = folder.join("bzImage");
     std::fs::write(&image, fixtures::bzimage("6.1.0")).expect("a file");
-    let device = folder.path().join("kvm");
+    let device = folder.join("kvm");
     std::fs::write(&device, "").expect("a file");
     let lab = Lab {
-        store: Store::open(Some(folder.path().join("cache"))).expect("a cache"),
+        store: Store::open(Some(folder.join("cache"))).expect("a cache"),
         hypervisor: Hypervisor::Scripted(Scripts::new(scripts)),
-        accelerator: Accelerator::with_device(choice, &device),
+        accelerator: Accelerator::with_device(setup.choice, &device),
         timing: Timing::new(TimeChoice::Auto, 1),
         shim: Shim::at("/nonexistent".into()),
         offline: true,
         refresh: false,
-        jobs: 1,
+        jobs: setup.jobs,
+        places: Arc::new(Semaphore::new(setup.jobs - 1)),
+        qemu_sha256: OnceLock::new(),
     };
     let source = Source::Image { image, modules: None, config: None };
     let with =
@@ -74,18 +111,47 @@ async fn boots(choice: AccelChoice, scripts: Vec<Vec<Act>>) -> (Vec<String>, Vec
             program: None,
             profile: &profile,
             shares: false,
+            strings: &[],
         })
         .collect();
-    let (sender, _receiver) = mpsc::unbounded_channel();
-    let bench = Bench { entry: &entry, kernel: &kernel, modules: &[], lab: &lab, events: &sender, natural: false };
+    let (sender, mut receiver) = mpsc::unbounded_channel();
+    let bench = Bench {
+        entry: &entry,
+        kernel: &kernel,
+        modules: &[],
+        lab: &lab,
+        events: &sender,
+        natural: false,
+        cache: setup.cache,
+        seeds: setup.seeds,
+    };
     let settled = boot_all(&bench, &trials).await;
-    let come_to = |trial: &Trial| {
-        let booted = settled.get(&trial.id()).expect("a boot of each job");
-        let end = booted.end.failure.as_deref().map_or("sound", |failure| failure.lines().next().unwrap_or_default());
+    let settled: Vec<Booted> =
+        trials.iter().map(|trial| settled.get(&trial.id()).expect("a boot of each job").clone()).collect();
+    let come_to = |booted: &Booted| {
+        let end = match &booted.settlement.boots {
+            Boots::Broke(reason) => reason.lines().next().unwrap_or_default(),
+            _ => "sound",
+        };
         (end.to_owned(), booted.unexplained.is_some())
     };
     let Hypervisor::Scripted(scripts) = &lab.hypervisor else { panic!("scripts") };
-    (scripts.played(), trials.iter().map(come_to).collect(), lab.accelerator.summary())
+    let (mut records, mut differing) = (Vec::new(), 0);
+    while let Ok(event) = receiver.try_recv() {
+        match event {
+            Event::BootEnded(record) => records.push(record),
+            Event::TranscriptDiffers { .. } => differing += 1,
+            _ => {}
+        }
+    }
+    Booting {
+        played: scripts.played(),
+        ends: settled.iter().map(come_to).collect(),
+        accelerator: lab.accelerator.summary(),
+        settled,
+        records,
+        differing,
+    }
 }
 
 const ONE: &str = "tcp-fragment-stall";
@@ -131,4 +197,88 @@ async fn kvm_that_runs_no_guest_gives_way_once() {
     assert_eq!(boots, [format!("kvm: {ONE} {OTHER}"), format!("tcg: {ONE} {OTHER}")]);
     assert!(ends.iter().all(|end| *end == ("sound".to_owned(), false)), "{ends:?}");
     assert!(accelerator.starts_with("tcg: /dev/kvm opens, but"), "{accelerator}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn finished_boot_is_taken_from_the_cache() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let first = boots_in(folder.path(), PLAIN, vec![sound(&[ONE, OTHER])]).await;
+    assert_eq!((first.played.len(), first.records[0].cached), (1, None));
+    let second = boots_in(folder.path(), PLAIN, Vec::new()).await;
+    assert!(second.played.is_empty() && second.records[0].cached.is_some(), "{:?}", second.records);
+    assert_eq!(second.records[0].transcript_sha256, first.records[0].transcript_sha256);
+    assert_eq!(second.ends, first.ends);
+    assert!(second.settled.iter().all(|booted| booted.cached.is_some() && booted.folders == ["boot-1"]));
+    // --fresh boots it all the same, and compares.
+    let fresh = Setup { cache: CacheUse::Fresh, ..PLAIN };
+    let third = boots_in(folder.path(), fresh, vec![sound(&[ONE, OTHER])]).await;
+    assert_eq!((third.played.len(), third.differing), (1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn damaged_cached_boot_is_made_again() {
+    let folder = tempfile::tempdir().expect("a folder");
+    boots_in(folder.path(), PLAIN, vec![sound(&[ONE, OTHER])]).await;
+    let records = std::fs::read_dir(folder.path().join("cache/boots")).expect("a folder");
+    let file = records.flatten().next().expect("a record").path();
+    let whole = std::fs::read(&file).expect("a record");
+    for at in (0..whole.len()).step_by(97) {
+        let mut flipped = whole.clone();
+        flipped[at] ^= 4;
+        std::fs::write(&file, flipped).expect("a record");
+        let booting = boots_in(folder.path(), PLAIN, vec![sound(&[ONE, OTHER])]).await;
+        assert_eq!(booting.played.len(), 1, "byte {at}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn broken_boot_is_never_cached() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let dies = || vec![panics(), panics(), panics()];
+    for _ in 0..2 {
+        let booting = boots_in(folder.path(), PLAIN, dies()).await;
+        assert_eq!(booting.played.len(), 3);
+    }
+    assert_eq!(std::fs::read_dir(folder.path().join("cache/boots")).expect("a folder").count(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn transcript_unlike_the_cached_one_is_an_alarm() {
+    let folder = tempfile::tempdir().expect("a folder");
+    boots_in(folder.path(), PLAIN, vec![sound(&[ONE, OTHER])]).await;
+    let mut other = sound(&[ONE, OTHER]);
+    other.insert(1, console("[    0.000001] Something new\r\n"));
+    let fresh = || Setup { cache: CacheUse::Fresh, ..PLAIN };
+    let booting = boots_in(folder.path(), fresh(), vec![other]).await;
+    assert_eq!(booting.differing, 1);
+    assert!(booting.settled.iter().all(|booted| booted.differs.is_some()));
+    assert!(booting.records[0].difference().is_some_and(|text| text.contains("console.log line 1")));
+    // Neither is trusted, so the next run boots again.
+    assert_eq!(boots_in(folder.path(), PLAIN, vec![sound(&[ONE, OTHER])]).await.played.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_seed_is_a_boot_of_its_own_also_beside_others() {
+    for jobs in [1, 3] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let setup = Setup { seeds: 4, jobs, ..PLAIN };
+        let booting = boots_in(folder.path(), setup, vec![sound(&[ONE, OTHER]); 4]).await;
+        assert_eq!(booting.played.len(), 4, "{jobs}");
+        let mut seeds: Vec<u32> = booting.records.iter().filter_map(|record| Some(record.time?.seed)).collect();
+        seeds.sort_unstable();
+        assert_eq!(seeds, [1, 2, 3, 4]);
+        let booted = &booting.settled[0];
+        assert_eq!(booted.folders, ["boot-1", "boot-2", "boot-3", "boot-4"]);
+        assert_eq!(booted.seeds.expect("a count").tried, 4);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_seed_whose_guest_dies_leaves_the_cell_open() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let scripts = vec![sound(&[ONE, OTHER]), panics(), sound(&[ONE, OTHER]), panics(), sound(&[OTHER])];
+    let booting = boots_in(folder.path(), Setup { seeds: 3, ..PLAIN }, scripts).await;
+    let ends: Vec<&str> = booting.ends.iter().map(|(end, _)| end.as_str()).collect();
+    assert_eq!(ends, ["panic: x (the agent runs)", "sound"], "{:?}", booting.played);
+    assert_eq!(booting.settled[0].seeds.map(|seeds| seeds.broken), Some(1));
 }

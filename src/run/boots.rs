@@ -1,35 +1,36 @@
-//! Boots one kernel until all its questions are settled: usually once.
+//! Which boots a kernel gets until all its questions are settled: usually one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
-use backproof_protocol::{Message, Plan, VERSION};
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use jiff::Timestamp;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::boot_end::BootEnd;
+use super::boot_cache::CacheUse;
 use super::engine::Lab;
-use super::event::{BootId, BootRecord, Event};
-use super::recording::{Recording, RecordingError};
+use super::event::{BootRecord, Event, boot_folder_name};
+use super::guest_boot::{GuestBoot, boot_guest};
+use super::seeds::{SeedCount, decide};
+use super::settle::Settlement;
 use super::trial::{Trial, by_guest};
-use crate::guest::{self, GuestProgram};
-use crate::kernel::{Kernel, Module, image_release};
+use crate::kernel::{Kernel, Module};
 use crate::matrix::KernelEntry;
-use crate::vm::{Accel, Boot, GuestSpec, HostLoad, Next, Observed, Transcript, VirtualTime};
+use crate::vm::Next;
 use crate::words::{BugId, JobId};
-
-/// Default guest memory. Debian's kernels use 100 MiB of it themselves.
-const MEMORY_MIB: u32 = 256;
-
-/// Default guest processors. Reproducers mostly wait, and a second emulated processor makes the boot slower.
-const CPUS: u32 = 1;
 
 /// The most remarks of one boot to keep.
 const MAX_NOTES: usize = 50;
 
 /// The boot that settled a job, and all boots that ran it.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Booted {
-    /// How the last one ended.
-    pub end: BootEnd,
+    /// What it showed.
+    pub settlement: Settlement,
+    /// The kernel's release string, if the guest came that far.
+    pub release: Option<String>,
     /// The folders of all of them.
     pub folders: Vec<String>,
     /// Their wall time in seconds.
@@ -38,6 +39,12 @@ pub struct Booted {
     pub unexplained: Option<String>,
     /// Other bugs whose programs ran in the last guest, and could have written this report.
     pub shared_with: Vec<BugId>,
+    /// When its boots were made, if all were cached: the oldest.
+    pub cached: Option<Timestamp>,
+    /// How the transcript of a boot differs from the cached one, if one does.
+    pub differs: Option<String>,
+    /// The count of its schedules, if there were several.
+    pub seeds: Option<SeedCount>,
 }
 
 /// One kernel, ready to boot.
@@ -54,70 +61,169 @@ pub struct Bench<'a> {
     pub events: &'a UnboundedSender<Event>,
     /// Whether to run the natural checks too.
     pub natural: bool,
+    /// Which boots are taken from the cache.
+    pub cache: CacheUse,
+    /// How many schedules to try, in virtual time.
+    pub seeds: u32,
 }
 
-/// Boots a kernel until each job has a boot that settles it.
+/// A guest that waits for its boot.
+struct Waiting<'t> {
+    trials: Vec<Trial<'t>>,
+    /// Counts the seeds from 0.
+    schedule: u32,
+}
+
+/// What one schedule of a job came to, by the last boot that ran it.
+struct Schedule {
+    seed: Option<u32>,
+    settlement: Settlement,
+    release: Option<String>,
+    failed: bool,
+    unexplained: Option<String>,
+    shared_with: Vec<BugId>,
+    cached: Option<Timestamp>,
+}
+
+/// The boots of a job so far.
+#[derive(Default)]
+struct JobBoots {
+    schedules: BTreeMap<u32, Schedule>,
+    numbers: Vec<u32>,
+    seconds: f64,
+    differs: Option<String>,
+}
+
+/// Boots a kernel until each job has a boot that settles it, in every schedule.
 ///
 /// The agent's reproducers share one boot per kernel command line. Each user's program boots alone, unless the user lets
 /// some share a guest. If a shared guest dies after it came up, any of its reproducers may be the cause, so each boots
 /// alone. That is no retry: if one dies alone, that is its answer; if none does, the crash is recorded as unexplained.
+///
+/// The kernel's own place runs one guest at a time; further guests wait for places that no other kernel takes.
 pub async fn boot_all(bench: &Bench<'_>, trials: &[Trial<'_>]) -> BTreeMap<JobId, Booted> {
-    let mut settled: BTreeMap<JobId, Booted> = BTreeMap::new();
-    let mut groups = by_guest(trials);
-    let mut number = 0;
-    let mut died_together: Vec<(Vec<JobId>, String)> = Vec::new();
-    while let Some(group) = groups.pop_front() {
-        number += 1;
-        let id = BootId { kernel: bench.entry.name.clone(), number };
-        let turn = bench.lab.accelerator.turn().await;
-        let accel = turn.accel();
-        let time = bench.lab.timing.of(accel, cpus(bench.entry));
-        let (end, next, refused) = match boot_once(bench, &id, &group, accel, time).await {
-            Ok(boot) => (BootEnd::of(&boot, bench.lab.jobs), turn.finish(&boot), bench.lab.timing.learn(&boot)),
-            Err(why) => (BootEnd::untried(&why), Next::Done, None),
-        };
-        let jobs: Vec<JobId> = group.iter().map(Trial::id).collect();
-        let _ = bench.events.send(Event::BootEnded(BootRecord {
-            kernel: id.kernel.clone(),
-            number,
-            accelerator: accel,
-            time,
-            transcript_sha256: end.transcript_sha256.clone(),
-            jobs: jobs.clone(),
-            seconds: milliseconds(end.seconds),
-            failure: end.failure.clone(),
-            notes: end.notes.iter().take(MAX_NOTES).cloned().collect(),
-        }));
-        for trial in &group {
-            let booted = settled.entry(trial.id()).or_default();
-            booted.folders.push(id.folder());
-            booted.seconds += end.seconds;
-            booted.end = end.clone();
-            booted.shared_with = trial.shared_with(&group);
+    let mut jobs: BTreeMap<JobId, JobBoots> = BTreeMap::new();
+    let mut waiting: VecDeque<Waiting> = (0..bench.seeds)
+        .flat_map(|schedule| by_guest(trials).into_iter().map(move |trials| Waiting { trials, schedule }))
+        .collect();
+    let mut died_together: Vec<(Vec<JobId>, u32, String)> = Vec::new();
+    let mut running = FuturesUnordered::new();
+    let (mut own_place_free, mut number) = (true, 0);
+    loop {
+        if own_place_free && let Some(guest) = waiting.pop_front() {
+            own_place_free = false;
+            number += 1;
+            running.push(start(bench, number, guest, None));
         }
-        if let Next::BootAgain { why } = next {
+        let (guest, place, number, booted) = tokio::select! {
+            biased;
+            Some(ended) = running.next() => ended,
+            Ok(place) = Arc::clone(&bench.lab.places).acquire_owned(), if !waiting.is_empty() => {
+                if let Some(guest) = waiting.pop_front() {
+                    number += 1;
+                    running.push(start(bench, number, guest, Some(place)));
+                }
+                continue;
+            }
+            else => break,
+        };
+        own_place_free |= place.is_none();
+        drop(place);
+        let Some(booted) = booted else { continue };
+        take(bench, &mut jobs, &guest, number, &booted);
+        let (failed, came_up) = (booted.end.failure.clone(), booted.end.release.is_some());
+        if let Next::BootAgain { why } = booted.next {
             let _ = bench.events.send(Event::AcceleratorFellBack { why });
-            groups.push_front(group);
-        } else if let Some(why) = refused {
+            waiting.push_front(guest);
+        } else if let Some(why) = booted.refused {
             let _ = bench.events.send(Event::TimeFellBack { why });
-            groups.push_front(group);
-        } else if let (Some(failure), true, true) = (end.failure, end.release.is_some(), group.len() > 1) {
-            died_together.push((jobs, failure));
-            groups.extend(group.into_iter().map(|trial| vec![trial]));
+            waiting.push_front(guest);
+        } else if let (Some(failure), true, true) = (failed, came_up, guest.trials.len() > 1) {
+            died_together.push((guest.trials.iter().map(Trial::id).collect(), guest.schedule, failure));
+            let alone = |trial| Waiting { trials: vec![trial], schedule: guest.schedule };
+            waiting.extend(guest.trials.into_iter().map(alone));
         }
     }
-    for (jobs, failure) in died_together {
-        let died_alone = |job| settled.get(job).is_some_and(|booted| booted.end.failure.is_some());
-        if jobs.iter().any(died_alone) {
+    for (together, schedule, failure) in died_together {
+        let of = |job: &JobId| jobs.get(job).and_then(|boots| boots.schedules.get(&schedule));
+        if together.iter().any(|job| of(job).is_some_and(|alone| alone.failed)) {
             continue;
         }
-        for job in &jobs {
-            if let Some(booted) = settled.get_mut(job) {
-                booted.unexplained = Some(failure.clone());
+        for job in &together {
+            let boots = jobs.get_mut(job).and_then(|boots| boots.schedules.get_mut(&schedule));
+            if let Some(boots) = boots {
+                boots.unexplained = Some(failure.clone());
             }
         }
     }
-    settled
+    jobs.into_iter().filter_map(|(job, boots)| Some((job, boots.decided(bench.seeds)?))).collect()
+}
+
+/// Boots a guest, in this place or in the kernel's own.
+async fn start<'t>(
+    bench: &Bench<'_>,
+    number: u32,
+    guest: Waiting<'t>,
+    place: Option<OwnedSemaphorePermit>,
+) -> (Waiting<'t>, Option<OwnedSemaphorePermit>, u32, Option<GuestBoot>) {
+    let booted = boot_guest(bench, number, &guest.trials, guest.schedule).await;
+    (guest, place, number, booted)
+}
+
+/// Records a boot, and what it showed of each of its jobs.
+fn take(bench: &Bench<'_>, jobs: &mut BTreeMap<JobId, JobBoots>, guest: &Waiting<'_>, number: u32, booted: &GuestBoot) {
+    let end = &booted.end;
+    let _ = bench.events.send(Event::BootEnded(BootRecord {
+        kernel: bench.entry.name.clone(),
+        number,
+        accelerator: booted.accel,
+        time: booted.time,
+        transcript_sha256: end.transcript_sha256.clone(),
+        jobs: guest.trials.iter().map(Trial::id).collect(),
+        seconds: milliseconds(end.seconds),
+        cached: booted.cached,
+        differs: booted.differs.clone(),
+        failure: end.failure.clone(),
+        notes: end.notes.iter().take(MAX_NOTES).cloned().collect(),
+    }));
+    for trial in &guest.trials {
+        let boots = jobs.entry(trial.id()).or_default();
+        boots.numbers.push(number);
+        boots.seconds += end.seconds;
+        boots.differs = boots.differs.take().or_else(|| booted.differs.clone());
+        let schedule = Schedule {
+            seed: booted.time.map(|time| time.seed),
+            settlement: trial.settle(end),
+            release: end.release.clone(),
+            failed: end.failure.is_some(),
+            unexplained: None,
+            shared_with: trial.shared_with(&guest.trials),
+            cached: booted.cached,
+        };
+        boots.schedules.insert(guest.schedule, schedule);
+    }
+}
+
+impl JobBoots {
+    /// What all schedules of a job come to; None without a boot.
+    fn decided(mut self, asked: u32) -> Option<Booted> {
+        let (index, count) = decide(self.schedules.values().map(|one| (one.seed, &one.settlement)))?;
+        let all_cached = self.schedules.values().map(|one| one.cached).collect::<Option<Vec<_>>>();
+        let unexplained = self.schedules.values().find_map(|one| one.unexplained.clone());
+        let deciding = self.schedules.into_values().nth(index)?;
+        self.numbers.sort_unstable();
+        Some(Booted {
+            settlement: deciding.settlement,
+            release: deciding.release,
+            folders: self.numbers.iter().map(|number| boot_folder_name(*number)).collect(),
+            seconds: self.seconds,
+            unexplained,
+            shared_with: deciding.shared_with,
+            cached: all_cached.and_then(|all| all.into_iter().min()),
+            differs: self.differs,
+            seeds: (asked > 1).then_some(count),
+        })
+    }
 }
 
 /// Seconds as files have them.
@@ -125,115 +231,6 @@ pub(super) fn milliseconds(seconds: f64) -> f64 {
     (seconds * 1000.0).round() / 1000.0
 }
 
-/// Boots a kernel with these trials, which have the same command line.
-async fn boot_once(
-    bench: &Bench<'_>,
-    id: &BootId,
-    trials: &[Trial<'_>],
-    accel: Accel,
-    time: Option<VirtualTime>,
-) -> anyhow::Result<Boot> {
-    let settings = &bench.entry.guest;
-    let cpus = cpus(bench.entry);
-    // A guest in virtual time doesn't notice the host's load.
-    let patience = time.map_or_else(|| HostLoad::beside(bench.lab.jobs, cpus).patience(), |_| 1);
-    let plan = Plan {
-        version: VERSION,
-        modules: bench.modules.iter().map(|module| guest::module_file(&module.name)).collect(),
-        jobs: trials.iter().map(|trial| trial.job(bench.natural, patience)).collect(),
-    };
-    let mut programs: Vec<&GuestProgram> = Vec::new();
-    for program in trials.iter().filter_map(|trial| trial.program) {
-        // One copy serves all profiles.
-        if programs.iter().all(|known| known.name() != program.name()) {
-            programs.push(program);
-        }
-    }
-    let size: usize = programs.iter().map(|program| program.bytes().len()).sum();
-    let initramfs = guest::initramfs(&plan, bench.modules, &programs)?;
-    // Stored by content: the same kernel, agent and plan give the same bytes.
-    let kept = bench.lab.store.keep(&initramfs)?;
-    let profile = trials.first().and_then(|trial| trial.profile.cmdline.as_deref());
-    let words: Vec<&str> = settings.cmdline.as_deref().into_iter().chain(profile).collect();
-    let recording = Recording {
-        image: bench.kernel.image.clone(),
-        image_sha256: bench.kernel.image_sha256.clone(),
-        // From the image, because the package's name is not booted.
-        release: image_release(&bench.kernel.image)?,
-        initramfs: kept.path.clone(),
-        initramfs_sha256: kept.sha256.clone(),
-        cmdline: (!words.is_empty()).then(|| words.join(" ")),
-        machine: settings.machine.unwrap_or_default(),
-        memory_mib: settings.memory_mib.unwrap_or_else(|| usual_memory_mib(size)),
-        cpus,
-        boot_limit: settings.timeout,
-        accel,
-        time,
-        qemu: bench.lab.hypervisor.banner().to_owned(),
-        plan,
-        script: Vec::new(),
-    };
-    let spec = recording.spec(initramfs);
-    let boot = watch(bench.lab, id, recording, spec, bench.events).await;
-    drop(kept);
-    Ok(boot)
-}
-
-/// A guest's processors.
-fn cpus(entry: &KernelEntry) -> u32 {
-    entry.guest.cpus.unwrap_or(CPUS)
-}
-
-/// Default memory with these bytes of programs, which are in memory twice while the initramfs is unpacked.
-fn usual_memory_mib(programs: usize) -> u32 {
-    MEMORY_MIB.saturating_add(u32::try_from(programs.div_ceil(1 << 20)).unwrap_or(u32::MAX).saturating_mul(2))
-}
-
-/// Boots a recorded guest again.
-///
-/// # Errors
-/// If a file of the recording is missing or has changed.
-pub async fn boot_again(
-    lab: &Lab,
-    id: &BootId,
-    recording: Recording,
-    events: &UnboundedSender<Event>,
-) -> Result<(BootEnd, Transcript), RecordingError> {
-    // Loading reports missing files, and works without a lease.
-    let _leases = lab.store.leases([recording.image.as_path(), recording.initramfs.as_path()]);
-    let spec = recording.load()?;
-    let boot = watch(lab, id, recording, spec, events).await;
-    Ok((BootEnd::of(&boot, lab.jobs), boot.transcript))
-}
-
-/// Boots a guest and sends its events.
-async fn watch(lab: &Lab, id: &BootId, recording: Recording, spec: GuestSpec, events: &UnboundedSender<Event>) -> Boot {
-    let (accel, time) = (spec.accel, spec.time);
-    let deadlines = recording.deadlines(lab.jobs);
-    let mut recording = Some(recording);
-    let tell = |event: Event| drop(events.send(event));
-    let mut observe = |seen: Observed<'_>| match seen {
-        Observed::Command(command) => {
-            if let Some(mut recording) = recording.take() {
-                recording.script = command.script(&recording.initramfs);
-                tell(Event::BootStarted { boot: id.clone(), accel, time, recording: Box::new(recording) });
-            }
-        }
-        Observed::Stage(stage) => tell(Event::Stage { boot: id.clone(), stage }),
-        Observed::Console(bytes) => tell(Event::Console { boot: id.clone(), bytes: bytes.to_vec() }),
-        Observed::Agent(bytes) => tell(Event::Agent { boot: id.clone(), bytes: bytes.to_vec() }),
-        Observed::Qmp(line) => tell(Event::Qmp { boot: id.clone(), line: line.json.clone() }),
-        Observed::Message(Message::Note { text }) => {
-            tell(Event::Note { kernel: id.kernel.clone(), text: text.clone() });
-        }
-        Observed::Message(_) => {}
-    };
-    lab.hypervisor.boot(&lab.shim, &spec, &deadlines, &mut observe).await
-}
-
 #[cfg(test)]
 #[path = "boot_all_tests.rs"]
 mod boot_all_tests;
-#[cfg(test)]
-#[path = "boots_tests.rs"]
-mod tests;

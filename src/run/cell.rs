@@ -1,8 +1,10 @@
 //! A cell: one (kernel, bug, profile) of a run, how it ended, and whether that was expected.
 
 use backproof_protocol::Check;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::seeds::SeedCount;
 use crate::verdict::{Case, Judgement, Question};
 use crate::words::{BugId, Expectation, JobId, KernelName, Outcome, ProfileName};
 
@@ -52,6 +54,15 @@ pub struct CellTrials {
     /// unexplained.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unexplained: Option<String>,
+    /// When its boots were made, if all were taken from the cache: the oldest, RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cached: Option<Timestamp>,
+    /// How a boot's transcript differs from that of a cached boot with the same inputs, if one does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub differs: Option<String>,
+    /// How many schedules showed the bug, if several were tried.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seeds: Option<SeedCount>,
     /// Other bugs whose programs shared the guest (`share-guest` of the matrix), and could have written this report.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub shared_with: Vec<BugId>,

@@ -1,17 +1,18 @@
 //! The workers: each takes a kernel from the matrix, obtains it, boots it, and settles its cells.
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, OnceLock};
 
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::{JoinError, JoinSet};
 
+use super::boot_cache::CacheUse;
 use super::boot_end::WireRecord;
 use super::boots::{Bench, Booted, boot_all, milliseconds};
 use super::cell::{Cell, CellTrials};
 use super::event::{Event, KernelRecord};
-use super::settle::{Applies, Settlement, applies, by_boot, modules};
+use super::settle::{Applies, Settlement, applies, modules};
 use super::trial::Trial;
 use super::witnesses::{KernelLook, Repositories, look};
 use crate::guest::GuestProgram;
@@ -40,6 +41,21 @@ pub struct Lab {
     pub refresh: bool,
     /// How many guests may run at a time; deadlines allow for it.
     pub jobs: usize,
+    /// The places for that many guests.
+    pub places: Arc<Semaphore>,
+    /// QEMU's identity, once somebody has asked for it.
+    pub qemu_sha256: OnceLock<Option<String>>,
+}
+
+impl Lab {
+    /// QEMU's identity, by which boots are cached. Without it none is.
+    pub fn qemu_sha256(&self) -> Option<&str> {
+        let identity = || {
+            let identity = self.hypervisor.identity(&self.store);
+            identity.inspect_err(|error| tracing::warn!(%error, "boots are not cached: QEMU's files are unknown")).ok()
+        };
+        self.qemu_sha256.get_or_init(identity).as_deref()
+    }
 }
 
 /// What a run is to judge.
@@ -61,6 +77,12 @@ pub struct RunPlan {
     pub looked: BTreeMap<KernelName, KernelLook>,
     /// Whether to run the natural checks too.
     pub natural: bool,
+    /// Which boots are taken from the cache.
+    pub cache: CacheUse,
+    /// Kernels that are booted although their boots are cached, to compare what they say.
+    pub audited: BTreeSet<KernelName>,
+    /// How many schedules of each guest to try, in virtual time.
+    pub seeds: u32,
 }
 
 impl RunPlan {
@@ -90,7 +112,7 @@ impl RunPlan {
         };
         let profile = self.profiles.iter().find(of_job)?;
         let shares = self.matrix.share_guest.contains(&bug.id);
-        Some(Trial { bug: &bug.id, reproducer, program, profile, shares })
+        Some(Trial { bug: &bug.id, reproducer, program, profile, shares, strings: &bug.strings })
     }
 }
 
@@ -101,7 +123,6 @@ pub async fn run(asked: RunPlan, lab: Arc<Lab>, events: UnboundedSender<Event>) 
     let _ = events.send(Event::Planned(planned));
     let asked = Arc::new(asked);
     let repositories = Arc::new(Repositories::default());
-    let places = Arc::new(Semaphore::new(lab.jobs));
     let (mut workers, mut kernels) = (JoinSet::new(), HashMap::new());
     for (index, entry) in asked.matrix.kernels.iter().enumerate() {
         // None of its bugs has one of the profiles.
@@ -109,7 +130,7 @@ pub async fn run(asked: RunPlan, lab: Arc<Lab>, events: UnboundedSender<Event>) 
             continue;
         }
         // Workers start one by one, to keep the matrix's order.
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { break };
+        let Ok(place) = Arc::clone(&lab.places).acquire_owned().await else { break };
         let (asked, lab, events) = (Arc::clone(&asked), Arc::clone(&lab), events.clone());
         let repositories = Arc::clone(&repositories);
         let kernel = entry.name.clone();
@@ -206,23 +227,26 @@ async fn judge(
     if trials.is_empty() {
         return;
     }
-    let bench = Bench { entry, kernel: &kernel, modules: &loaded, lab, events, natural: asked.natural };
-    let booted: BTreeMap<JobId, Booted> = boot_all(&bench, &trials).await;
+    let cache = if asked.audited.contains(&entry.name) { CacheUse::Fresh } else { asked.cache };
+    let (natural, seeds) = (asked.natural, asked.seeds);
+    let bench = Bench { entry, kernel: &kernel, modules: &loaded, lab, events, natural, cache, seeds };
+    let mut booted: BTreeMap<JobId, Booted> = boot_all(&bench, &trials).await;
     for question in &tell.questions {
-        let (Some(booted), Some(trial)) = (booted.get(&question.job), asked.trial(&question.job)) else { continue };
-        let release = booted.end.release.clone().or_else(|| kernel.release.clone());
-        let strings = asked.bugs.get(&question.job.bug).map_or(&[][..], |bug| &bug.strings);
-        let Settlement { boots, checks, wire } = by_boot(&question.job, trial.ran(), strings, &booted.end);
-        let boots = match boots {
-            Boots::Broke(reason) => Boots::Broke(trial.profile.explain(&reason)),
-            boots => boots,
-        };
+        let Some(booted) = booted.remove(&question.job) else { continue };
+        let release = booted.release.or_else(|| kernel.release.clone());
+        let Settlement { mut boots, checks, wire } = booted.settlement;
+        if let (Boots::Showed(finding), Some(seeds)) = (&mut boots, booted.seeds) {
+            finding.why = format!("{seeds}; {}", finding.why);
+        }
         let trials = CellTrials {
             seconds: milliseconds(booted.seconds),
-            boots: booted.folders.clone(),
+            boots: booted.folders,
             checks,
-            unexplained: booted.unexplained.clone(),
-            shared_with: booted.shared_with.clone(),
+            unexplained: booted.unexplained,
+            shared_with: booted.shared_with,
+            cached: booted.cached,
+            differs: booted.differs,
+            seeds: booted.seeds,
         };
         tell.cell(question, release, boots, trials, wire);
     }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::boot_end::WireRecord;
@@ -11,7 +12,7 @@ use super::recording::Recording;
 use crate::evidence::git;
 use crate::kernel::{LockedFile, Progress, Provenance, Stale};
 use crate::verdict::Question;
-use crate::vm::{Accel, Stage, VirtualTime};
+use crate::vm::{Accel, Stage, Transcript, VirtualTime};
 use crate::words::{JobId, KernelName};
 
 /// One boot of one kernel.
@@ -26,8 +27,13 @@ pub struct BootId {
 impl BootId {
     /// The boot's folder, below the kernel's.
     pub fn folder(&self) -> String {
-        format!("boot-{}", self.number)
+        boot_folder_name(self.number)
     }
+}
+
+/// The folder of a kernel's boot of this number.
+pub fn boot_folder_name(number: u32) -> String {
+    format!("boot-{number}")
 }
 
 impl fmt::Display for BootId {
@@ -110,6 +116,13 @@ pub enum Event {
         /// What QEMU said.
         why: String,
     },
+    /// A guest did not say what the cached boot of the same inputs said, although its time is virtual.
+    TranscriptDiffers {
+        /// The boot.
+        boot: BootId,
+        /// What the cached boot said.
+        cached: Box<Transcript>,
+    },
     /// A cell has its verdict.
     Judged {
         /// The cell.
@@ -183,11 +196,29 @@ pub struct BootRecord {
     /// What it ran: bugs, each under its profile.
     #[serde(alias = "bugs")]
     pub jobs: Vec<JobId>,
-    /// Wall time from QEMU's start to its end.
+    /// Wall time from QEMU's start to its end; 0 for a cached boot.
     pub seconds: f64,
+    /// When the boot was made, if it was taken from the cache: RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cached: Option<Timestamp>,
+    /// How its transcript differs from that of a cached boot with the same inputs, if it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub differs: Option<String>,
     /// Why it failed, if it did.
     pub failure: Option<String>,
     /// Remarks of the agent, and warnings of the kernel before the agent ran.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
+}
+
+impl BootRecord {
+    /// Its id.
+    pub fn id(&self) -> BootId {
+        BootId { kernel: self.kernel.clone(), number: self.number }
+    }
+
+    /// How its transcript differs from the cached one, in one sentence, if it does.
+    pub fn difference(&self) -> Option<String> {
+        Some(format!("{}: {}", self.id(), self.differs.as_ref()?))
+    }
 }

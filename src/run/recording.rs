@@ -50,6 +50,9 @@ pub struct Recording {
     /// What QEMU says of itself to `--version`.
     #[serde(default)]
     pub qemu: String,
+    /// Sha256 of QEMU's program, version and firmware, in virtual time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub qemu_sha256: Option<String>,
     /// The agent's jobs.
     pub plan: Plan,
     /// boot.sh, the QEMU command to run by hand. It is a file of its own, beside boot.json.

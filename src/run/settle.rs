@@ -70,6 +70,7 @@ pub fn modules(kernel: &Kernel, bugs: &[(&BugId, &Needs)]) -> (Vec<Module>, BTre
 }
 
 /// How a guest's report settles a job.
+#[derive(Clone, Debug)]
 pub struct Settlement {
     /// What became of the boots.
     pub boots: Boots,

@@ -40,6 +40,9 @@ pub struct CellTally {
     /// Control cells without a verdict: this run did not prove the reproducer.
     #[serde(default)]
     pub controls_unproven: usize,
+    /// Cells of boots whose transcript differs from the cached one of the same inputs.
+    #[serde(default)]
+    pub differing: usize,
 }
 
 impl CellTally {
@@ -56,6 +59,7 @@ impl CellTally {
             tally.unproven += usize::from(cell.judgement.unproven);
             tally.conflicts += usize::from(cell.judgement.conflict);
             tally.unexplained += usize::from(cell.trials.unexplained.is_some());
+            tally.differing += usize::from(cell.trials.differs.is_some());
             tally.controls += usize::from(cell.control);
             match cell.control_fault() {
                 Some(ControlFault::Wrong) => tally.controls_wrong += 1,
@@ -72,10 +76,10 @@ impl CellTally {
     }
 
     /// The run's exit code: 1 if the matrix is wrong about a kernel or witnesses contradict each other, 3 if something
-    /// broke (an unexplained guest crash, for example), else 0. With a wrongly judged control kernel or an unexpected
-    /// skip, the run has no verdict, so it is 3 whatever the other cells say.
+    /// broke (an unexplained guest crash, for example), else 0. With a wrongly judged control kernel, an unexpected skip or a
+    /// transcript that differs from the cached one, the run has no verdict, so it is 3 whatever the other cells say.
     pub fn exit(self) -> Exit {
-        if self.controls_wrong > 0 || self.unexpected_skips > 0 {
+        if self.controls_wrong > 0 || self.unexpected_skips > 0 || self.differing > 0 {
             Exit::NoVerdict
         } else if self.surprises > 0 || self.conflicts > 0 {
             Exit::Affected

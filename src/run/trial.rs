@@ -4,9 +4,12 @@ use std::collections::{BTreeSet, VecDeque};
 
 use backproof_protocol::Job;
 
+use super::boot_end::BootEnd;
+use super::settle::{Settlement, by_boot};
 use crate::evidence::runtime::Ran;
 use crate::guest::GuestProgram;
-use crate::matrix::{Profile, ReproducerSpec};
+use crate::matrix::{Profile, ReproducerSpec, TellingString};
+use crate::verdict::Boots;
 use crate::words::{BugId, JobId};
 
 /// The natural checks multiply a job's deadline by this, because they wait for silent connections.
@@ -25,6 +28,8 @@ pub struct Trial<'a> {
     pub profile: &'a Profile,
     /// Whether the user lets its program share a guest with other bugs' programs.
     pub shares: bool,
+    /// The bug's telling strings, which may name counters.
+    pub strings: &'a [TellingString],
 }
 
 /// Whose code a guest runs. A program is root in its guest and can write any report. So programs of two bugs share a
@@ -41,8 +46,17 @@ enum Tenant<'a> {
 
 impl<'a> Trial<'a> {
     /// What it takes to weigh its report.
-    pub fn ran(&self) -> Ran<'a> {
+    fn ran(&self) -> Ran<'a> {
         Ran { sysctls: &self.profile.sysctls, own_program: self.program.is_some() }
+    }
+
+    /// How a boot settles it.
+    pub(super) fn settle(&self, end: &BootEnd) -> Settlement {
+        let settlement = by_boot(&self.id(), self.ran(), self.strings, end);
+        match settlement.boots {
+            Boots::Broke(reason) => Settlement { boots: Boots::Broke(self.profile.explain(&reason)), ..settlement },
+            _ => settlement,
+        }
     }
 
     /// Whose guest it runs in.

@@ -14,6 +14,7 @@ fn trial<'a>(bug: &'a Bug, profile: &'a Profile) -> Trial<'a> {
         program: None,
         profile,
         shares: false,
+        strings: &[],
     }
 }
 

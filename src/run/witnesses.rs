@@ -9,7 +9,8 @@ use tokio::sync::{Mutex as Turn, OwnedMutexGuard};
 
 use super::engine::Lab;
 use super::event::Event;
-use crate::evidence::exhibits::{Exhibits, Said};
+use super::look_cache::LookCache;
+use crate::evidence::exhibits::{Exhibits, Said, release_of_obtained};
 use crate::evidence::git::{self, GitError, GitFiles, GitIndex, IndexProgress, Repository};
 use crate::evidence::version::Release;
 use crate::evidence::{Finding, Witness};
@@ -68,7 +69,12 @@ pub(super) async fn look(
     };
     let tell = commit.as_ref().map(|commit| teller(&entry.name, commit, events));
     let has_commit = commit.is_some();
+    let store = lab.store.clone();
     let looked = tokio::task::spawn_blocking(move || {
+        let cache = if has_commit { None } else { LookCache::of(&store, &kernel) };
+        if let Some(before) = cache.as_ref().and_then(|cache| said_before(cache, &kernel, &bugs)) {
+            return before;
+        }
         let index = commit.as_ref().zip(tell).map(|(commit, tell)| index(commit, &indexes, tell));
         drop(turn);
         let mut exhibits = Exhibits::of_kernel(&kernel);
@@ -94,6 +100,9 @@ pub(super) async fn look(
         }
         let look = |bug: &Bug| {
             let mut said = exhibits.look(bug);
+            if let Some(cache) = &cache {
+                cache.write(bug, &said);
+            }
             said.warnings.extend(warnings.iter().cloned());
             (bug.id.clone(), said)
         };
@@ -101,6 +110,13 @@ pub(super) async fn look(
         KernelLook { said, release: exhibits.goes_on_from() }
     });
     looked.await.unwrap_or_else(|died| failed_look(&ids, has_commit, &format!("{died}")))
+}
+
+/// The cached evidence, if it is complete.
+fn said_before(cache: &LookCache<'_>, kernel: &Kernel, bugs: &[Bug]) -> Option<KernelLook> {
+    let release = release_of_obtained(kernel)?.ok()?;
+    let said = bugs.iter().map(|bug| Some((bug.id.clone(), cache.read(bug)?))).collect::<Option<_>>()?;
+    Some(KernelLook { said, release: Some(release) })
 }
 
 /// The evidence after a panic, which is a bug of backproof: every witness gets a finding with the reason.

@@ -74,6 +74,8 @@ pub enum SpecError {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Arg {
     Text(OsString),
+    /// The kernel's image.
+    Image(PathBuf),
     /// The initramfs: a file descriptor for us, a file for a person.
     Initramfs,
     /// The console's other end.
@@ -115,7 +117,7 @@ impl QemuCommand {
         args.extend([Arg::Console, Arg::Agent]);
         args.extend(texts(&serial_args()));
         args.push(Arg::Qmp);
-        args.extend([Arg::Text("-kernel".into()), Arg::Text(spec.image.clone().into_os_string())]);
+        args.extend([Arg::Text("-kernel".into()), Arg::Image(spec.image.clone())]);
         args.extend([Arg::Text("-initrd".into()), Arg::Initramfs]);
         args.extend(texts(&["-append", &cmdline]));
         Ok(Self { program: program.to_owned(), args })
@@ -132,6 +134,7 @@ impl QemuCommand {
         for arg in &self.args {
             match arg {
                 Arg::Text(text) => out.push(text.clone()),
+                Arg::Image(path) => out.push(path.clone().into_os_string()),
                 Arg::Initramfs => out.push(format!("/proc/self/fd/{INITRAMFS_FD}").into()),
                 Arg::Console => {
                     push(&mut out, &["-chardev", &format!("file,id=console,path=/proc/self/fd/{CONSOLE_FD}")])
@@ -146,6 +149,19 @@ impl QemuCommand {
         out
     }
 
+    /// The arguments without the paths of this host: what the guest is, wherever its files are.
+    pub fn fingerprint(&self) -> Vec<String> {
+        let word = |arg: &Arg| match arg {
+            Arg::Text(text) => text.to_string_lossy().into_owned(),
+            Arg::Image(_) => "image".to_owned(),
+            Arg::Initramfs => "initramfs".to_owned(),
+            Arg::Console => "console".to_owned(),
+            Arg::Agent => "agent".to_owned(),
+            Arg::Qmp => "qmp".to_owned(),
+        };
+        self.args.iter().map(word).collect()
+    }
+
     /// The words of a shell's command for a person: the initramfs in `$initramfs`, the console on the terminal,
     /// what the agent says in `$agent`.
     pub(crate) fn shell_words(&self) -> Vec<Word> {
@@ -154,6 +170,7 @@ impl QemuCommand {
         for arg in &self.args {
             match arg {
                 Arg::Text(text) => out.push(Word::Text(text.clone())),
+                Arg::Image(path) => out.push(Word::Text(path.clone().into_os_string())),
                 Arg::Initramfs => out.push(Word::Shell("\"$initramfs\"")),
                 Arg::Console => out.extend([text("-chardev"), text("stdio,id=console,signal=on")]),
                 Arg::Agent => out.extend([text("-chardev"), Word::Shell("\"file,id=agent,path=$agent\"")]),

@@ -4,15 +4,18 @@ use std::path::Path;
 
 use super::boot::{Boot, GuestSpec, Observed};
 use super::command::QemuCommand;
-use super::deadlines::Deadlines;
+use super::deadlines::{Deadlines, HostLoad};
 use super::failure::{Failure, FailureKind};
 #[cfg(test)]
 use super::fake::Scripts;
 use super::host_watch::HostRecord;
 use super::process::QemuProcess;
 use super::qemu::{Qemu, QemuVersion};
+use super::qemu_identity::IdentityError;
+use super::recorded::RecordedMachine;
 use super::transcript::Transcript;
 use super::{Stage, watch};
+use crate::kernel::Store;
 use crate::shim::Shim;
 
 /// What runs guests.
@@ -41,6 +44,18 @@ impl Hypervisor {
             Self::Qemu(qemu) => qemu.banner(),
             #[cfg(test)]
             Self::Scripted(_) => "a script",
+        }
+    }
+
+    /// What decides what a guest in virtual time says, beside the guest, as one sha256.
+    ///
+    /// # Errors
+    /// If its files cannot be read.
+    pub fn identity(&self, store: &Store) -> Result<String, IdentityError> {
+        match self {
+            Self::Qemu(qemu) => qemu.identity(store),
+            #[cfg(test)]
+            Self::Scripted(_) => Ok("a script".to_owned()),
         }
     }
 
@@ -78,6 +93,16 @@ impl Hypervisor {
             Self::Scripted(scripts) => watch::watch(&mut scripts.next(spec), spec, deadlines, observe).await,
         }
     }
+}
+
+/// Judges a finished boot of this guest again by its transcript, without a machine.
+pub async fn watch_recorded(
+    spec: &GuestSpec,
+    transcript: &Transcript,
+    observe: &mut (dyn FnMut(Observed<'_>) + Send),
+) -> Boot {
+    let deadlines = Deadlines::new(spec.accel, HostLoad::IDLE);
+    watch::watch(&mut RecordedMachine::new(transcript), spec, &deadlines, observe).await
 }
 
 /// A boot that did not start.

@@ -16,7 +16,7 @@ const PROGRAM: &str = "qemu-system-x86_64";
 pub const OLDEST: QemuVersion = QemuVersion { major: 4, minor: 2, micro: 0 };
 
 /// How long `--version` may take. It takes 50 ms; a host that swaps takes longer.
-const VERSION_LIMIT: Duration = Duration::from_secs(20);
+pub(super) const VERSION_LIMIT: Duration = Duration::from_secs(20);
 
 /// A version of QEMU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -86,11 +86,11 @@ impl Timing {
     }
 
     /// The time of a guest with `cpus` processors; None if it is the host's. With several processors an instruction-counting
-    /// QEMU 7.2 hangs at "Booting SMP configuration".
-    pub fn of(&self, accel: Accel, cpus: u32) -> Option<VirtualTime> {
+    /// QEMU 7.2 hangs at "Booting SMP configuration". `schedule` counts the seeds of one run from 0.
+    pub fn of(&self, accel: Accel, cpus: u32, schedule: u32) -> Option<VirtualTime> {
         let is_virtual =
             self.choice == TimeChoice::Auto && accel == Accel::Tcg && cpus == 1 && self.refused().is_none();
-        is_virtual.then(|| VirtualTime::with_seed(self.seed))
+        is_virtual.then(|| VirtualTime::with_seed(self.seed.wrapping_add(schedule)))
     }
 
     /// Learns from a boot whether QEMU can count instructions: if it cannot, why. Boot again then; [`Timing::of`] gives
@@ -130,14 +130,15 @@ mod tests {
     #[test]
     fn time_is_virtual_only_where_it_works() {
         let auto = Timing::new(TimeChoice::Auto, 7);
-        assert_eq!(auto.of(Accel::Tcg, 1), Some(VirtualTime { seed: 7, shift: SHIFT }));
-        assert_eq!(auto.of(Accel::Tcg, 2), None);
-        assert_eq!(auto.of(Accel::Kvm, 1), None);
-        assert_eq!(Timing::new(TimeChoice::Real, 7).of(Accel::Tcg, 1), None);
+        assert_eq!(auto.of(Accel::Tcg, 1, 0), Some(VirtualTime { seed: 7, shift: SHIFT }));
+        assert_eq!(auto.of(Accel::Tcg, 1, 3), Some(VirtualTime { seed: 10, shift: SHIFT }));
+        assert_eq!(auto.of(Accel::Tcg, 2, 0), None);
+        assert_eq!(auto.of(Accel::Kvm, 1, 0), None);
+        assert_eq!(Timing::new(TimeChoice::Real, 7).of(Accel::Tcg, 1, 0), None);
         assert_eq!(auto.summary(Accel::Tcg), "virtual, seed 7, shift 4");
         assert_eq!(auto.summary(Accel::Kvm), "real, as always under KVM");
         *auto.refused() = Some("no icount".to_owned());
-        assert_eq!(auto.of(Accel::Tcg, 1), None);
+        assert_eq!(auto.of(Accel::Tcg, 1, 0), None);
         assert_eq!(auto.summary(Accel::Tcg), "real: this QEMU cannot count instructions: no icount");
     }
 }

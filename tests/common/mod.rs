@@ -58,8 +58,17 @@ impl Lab {
         path
     }
 
-    /// The program in this folder, with QEMU's emulation and without the terminal's colours.
+    /// The program in this folder, without the terminal's colours. A `run` boots, also if another test had the same guest.
     pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = self.cached_command(args);
+        if args.first() == Some(&"run") {
+            command.arg("--fresh");
+        }
+        command
+    }
+
+    /// The same, with the user's cache of boots.
+    pub fn cached_command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_backproof"));
         command.args(args).current_dir(self.dir.path()).env("NO_COLOR", "1").env_remove("CI");
         command

@@ -36,6 +36,8 @@ pub enum CacheKind {
     Control,
     /// A file that no record names: the image of a file or tree, the initramfs of a guest.
     Boot,
+    /// A finished boot with its image and initramfs, or what was said of a kernel without a boot.
+    Answer,
     /// A fetched file, and the records of its addresses.
     Download,
     /// A fetched file that is partial, or has a wrong checksum.
@@ -55,6 +57,7 @@ impl CacheKind {
             Self::Package => "package",
             Self::Control => "control",
             Self::Boot => "boot",
+            Self::Answer => "answer",
             Self::Download => "download",
             Self::SetAside => "set-aside",
             Self::BuildTree => "build-tree",
@@ -69,6 +72,7 @@ impl CacheKind {
             Self::Package => "unpacked packages",
             Self::Control => "control kernels",
             Self::Boot => "images and initramfs of boots",
+            Self::Answer => "cached boots and findings",
             Self::Download => "downloads",
             Self::SetAside => "partial and wrong downloads",
             Self::BuildTree => "build trees of controls",

@@ -51,9 +51,13 @@ fn named(root: &Path, items: &mut Vec<CacheItem>) -> io::Result<()> {
     files.retain(|path, found| found.is_file() && path.file_name().and_then(OsStr::to_str).is_some_and(is_sha256));
 
     let mut records = Vec::new();
-    for (folder, kind) in
-        [("packages", CacheKind::Package), ("controls/kept", CacheKind::Control), ("addresses", CacheKind::Download)]
-    {
+    for (folder, kind) in [
+        ("packages", CacheKind::Package),
+        ("controls/kept", CacheKind::Control),
+        ("addresses", CacheKind::Download),
+        ("boots", CacheKind::Answer),
+        ("looks", CacheKind::Answer),
+    ] {
         records.extend(read_records(&root.join(folder), kind, root, &files)?);
     }
     for (line, _) in
@@ -95,8 +99,8 @@ fn named(root: &Path, items: &mut Vec<CacheItem>) -> io::Result<()> {
             },
         });
     }
-    // A shared file goes with the most recently used item.
-    found.sort_by_key(|item| std::cmp::Reverse(item.used));
+    // A shared file goes with the most recently used item, but a kernel never with a mere answer about it.
+    found.sort_by_key(|item| (item.kind == CacheKind::Answer, std::cmp::Reverse(item.used)));
     let mut claimed = HashSet::new();
     for item in &mut found {
         let What::Files { files: own, .. } = &mut item.what else { continue };
@@ -157,6 +161,7 @@ fn name(record: &Value) -> Option<String> {
     let pair = |a, b| Some(format!("{} {}", text(a)?, text(b)?));
     pair("package", "version")
         .or_else(|| pair("control", "line"))
+        .or_else(|| text("kernel").map(str::to_owned))
         .or_else(|| text("address").or_else(|| text("url")).map(str::to_owned))
 }
 

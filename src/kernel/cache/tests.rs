@@ -91,6 +91,25 @@ fn gc_removes_least_recently_used_first_and_controls_last() {
 }
 
 #[test]
+fn gc_of_an_answer_keeps_the_kernel_of_a_control() {
+    let (_folder, store) = store();
+    fs::create_dir_all(store.path("controls/kept")).unwrap();
+    let (image, initramfs) = (store.put(&[7; 9000]).unwrap(), store.put(&[8; 9000]).unwrap());
+    let control = serde_json::json!({ "control": "stock", "line": "6.1", "image_sha256": image });
+    let boot = serde_json::json!({ "kernel": "a", "image_sha256": image, "initramfs_sha256": initramfs });
+    for (path, record, days) in [("controls/kept/a.json", control, 9), ("boots/b.json", boot, 5)] {
+        store.write_record(path, &record).unwrap();
+        age(&store.path(path), days * DAY);
+    }
+    [&image, &initramfs].iter().for_each(|blob| age(&store.blob(blob), 5 * DAY));
+    let total: u64 = survey(&store, &[]).unwrap().iter().map(|item| item.bytes).sum();
+    let limits = Limits { older_than: None, max_bytes: Some(total - 1) };
+    let done = collect(&store, &[], limits, false, || {}).unwrap();
+    assert_eq!(names(&done.removed), ["a"]);
+    assert!(store.blob(&image).exists() && !store.blob(&initramfs).exists() && !store.path("boots/b.json").exists());
+}
+
+#[test]
 fn gc_keeps_leased_and_recently_used_items_whole() {
     let (_folder, store) = store();
     let blobs = package(&store, "used", 40);

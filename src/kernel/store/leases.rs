@@ -64,7 +64,7 @@ impl Store {
     }
 
     /// Marks this store's file of this name, if any, as used now.
-    pub(in crate::kernel) fn touch(&self, below: &str) {
+    pub fn touch(&self, below: &str) {
         if let Ok(file) = regular::open(&self.root.join(below)) {
             touch(&file);
         }

@@ -8,6 +8,9 @@
 //! downloads/, addresses/, partial/, quarantine/
 //!                         fetched and partial files (fetch/kept.rs)
 //! git/                    indexes of repositories
+//! boots/                  finished boots, by everything that they depend on (run/boot_cache.rs)
+//! looks/                  what the witnesses without a boot said (run/look_cache.rs)
+//! stamps/                 the sha256 of files outside, such as QEMU
 //! locks/<name>            locked (flock) while something is made; the lock ends with its process
 //! tmp/                    files being written; the next process removes those of a killed one
 //! ```
@@ -22,6 +25,7 @@ mod drafts;
 mod leases;
 mod locks;
 mod records;
+mod stamps;
 
 use std::collections::HashSet;
 use std::fs;
@@ -81,7 +85,7 @@ impl Store {
             None => default_folder()?,
         };
         let store = Self { root, lower: Arc::default() };
-        for folder in ["blobs", "packages", "apt", "locks", "tmp"] {
+        for folder in ["blobs", "packages", "apt", "boots", "looks", "stamps", "locks", "tmp"] {
             let path = store.root.join(folder);
             fs::create_dir_all(&path).map_err(|e| store.unwritable(&path, e))?;
         }

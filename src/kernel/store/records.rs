@@ -25,7 +25,7 @@ const DIGITS: usize = 64;
 impl Store {
     /// A record that was written with [`Store::write_record`]; `None` if it is missing or unreadable, so that it is
     /// made again.
-    pub(in crate::kernel) fn read_record<T: DeserializeOwned>(&self, below: &str) -> Option<T> {
+    pub fn read_record<T: DeserializeOwned>(&self, below: &str) -> Option<T> {
         self.records(below).next()
     }
 
@@ -52,7 +52,10 @@ impl Store {
     }
 
     /// Writes a sealed record, which must be a JSON object.
-    pub(in crate::kernel) fn write_record(&self, below: &str, record: &impl Serialize) -> Result<(), FileError> {
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn write_record(&self, below: &str, record: &impl Serialize) -> Result<(), FileError> {
         let path = self.root.join(below);
         let failed = |e| FileError::io("write", &path, e);
         let json = serde_json::to_string(record).map_err(|e| failed(e.into()))?;
@@ -62,6 +65,18 @@ impl Store {
             self.discard(&path)?;
         }
         self.write_text(&path, &sealed)
+    }
+
+    /// Removes this store's record of this name, if there is one.
+    ///
+    /// # Errors
+    /// If it cannot be removed.
+    pub fn remove_record(&self, below: &str) -> Result<(), FileError> {
+        let path = self.root.join(below);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(FileError::io("remove", &path, error)),
+            _ => Ok(()),
+        }
     }
 }
 

@@ -1,0 +1,296 @@
+//! Boots one guest, or takes its boot from the cache.
+
+use backproof_protocol::{Message, Plan, VERSION};
+use jiff::Timestamp;
+use sha2::{Digest as _, Sha256};
+use tokio::sync::mpsc::UnboundedSender;
+
+use super::boot_cache::{BootKey, CacheUse, CachedBoot};
+use super::boot_end::BootEnd;
+use super::boots::Bench;
+use super::engine::Lab;
+use super::event::{BootId, Event};
+use super::recording::{Recording, RecordingError};
+use super::trial::Trial;
+use crate::guest::{self, GuestProgram};
+use crate::kernel::image_release;
+use crate::matrix::KernelEntry;
+use crate::verdict::Boots;
+use crate::vm::{
+    Accel, Boot, FailureKind, GuestSpec, HostLoad, Next, Observed, QemuCommand, Transcript, VirtualTime, watch_recorded,
+};
+
+/// Default guest memory. Debian's kernels use 100 MiB of it themselves.
+const MEMORY_MIB: u32 = 256;
+
+/// Default guest processors. Reproducers mostly wait, and a second emulated processor makes the boot slower.
+const CPUS: u32 = 1;
+
+/// One boot of a guest.
+pub(super) struct GuestBoot {
+    pub(super) accel: Accel,
+    /// Its virtual time; None for the host's.
+    pub(super) time: Option<VirtualTime>,
+    pub(super) end: BootEnd,
+    /// When it was made, if it was taken from the cache.
+    pub(super) cached: Option<Timestamp>,
+    /// How its transcript differs from the cached one, if it does.
+    pub(super) differs: Option<String>,
+    /// Whether KVM failed it.
+    pub(super) next: Next,
+    /// Why QEMU could not count its instructions.
+    pub(super) refused: Option<String>,
+}
+
+/// Boots a guest with these trials, which have the same command line. None if there is no such schedule: a guest in real time
+/// has only the first.
+pub(super) async fn boot_guest(
+    bench: &Bench<'_>,
+    number: u32,
+    trials: &[Trial<'_>],
+    schedule: u32,
+) -> Option<GuestBoot> {
+    let id = BootId { kernel: bench.entry.name.clone(), number };
+    let turn = bench.lab.accelerator.turn().await;
+    let accel = turn.accel();
+    let time = bench.lab.timing.of(accel, cpus(bench.entry), schedule);
+    if time.is_none() && schedule > 0 {
+        return None;
+    }
+    let plain = GuestBoot {
+        accel,
+        time,
+        end: BootEnd::default(),
+        cached: None,
+        differs: None,
+        next: Next::Done,
+        refused: None,
+    };
+    let guest = match Guest::prepare(bench, trials, accel, time) {
+        Ok(guest) => guest,
+        Err(why) => return Some(GuestBoot { end: BootEnd::untried(&why), ..plain }),
+    };
+    let known = guest.key.as_ref().and_then(|key| CachedBoot::read(&bench.lab.store, key));
+    if bench.cache != CacheUse::Fresh
+        && let Some(known) = &known
+        && let Some(end) = guest.cached_end(bench, &id, trials, known).await
+    {
+        return Some(GuestBoot { end, cached: Some(known.judged), ..plain });
+    }
+    let Guest { recording, spec, key, .. } = guest;
+    let boot = watch(bench.lab, &id, recording.clone(), spec, bench.events).await;
+    let end = BootEnd::of(&boot, bench.lab.jobs);
+    let mut differs = None;
+    if let Some(key) = &key {
+        differs = known.as_ref().and_then(|known| difference(&boot, known));
+        if let (Some(_), Some(known)) = (&differs, known) {
+            let cached = Box::new(known.transcript);
+            let _ = bench.events.send(Event::TranscriptDiffers { boot: id.clone(), cached });
+            // Neither is known to be right, so the next run boots it again.
+            forget(bench, key);
+        } else if is_sound(&boot) && trials.iter().all(|trial| is_answer(trial, &end)) {
+            keep(bench, key, &recording, &boot);
+        }
+    }
+    let (refused, next) = (bench.lab.timing.learn(&boot), turn.finish(&boot));
+    Some(GuestBoot { end, differs, next, refused, ..plain })
+}
+
+/// A guest, ready to boot.
+struct Guest {
+    recording: Recording,
+    spec: GuestSpec,
+    /// Its place in the cache; None if such boots are not kept.
+    key: Option<BootKey>,
+    _initramfs: crate::kernel::Kept,
+}
+
+impl Guest {
+    fn prepare(
+        bench: &Bench<'_>,
+        trials: &[Trial<'_>],
+        accel: Accel,
+        time: Option<VirtualTime>,
+    ) -> anyhow::Result<Self> {
+        let settings = &bench.entry.guest;
+        let cpus = cpus(bench.entry);
+        // A guest in virtual time doesn't notice the host's load.
+        let patience = time.map_or_else(|| HostLoad::beside(bench.lab.jobs, cpus).patience(), |_| 1);
+        let plan = |patience| Plan {
+            version: VERSION,
+            modules: bench.modules.iter().map(|module| guest::module_file(&module.name)).collect(),
+            jobs: trials.iter().map(|trial| trial.job(bench.natural, patience)).collect(),
+        };
+        let mut programs: Vec<&GuestProgram> = Vec::new();
+        for program in trials.iter().filter_map(|trial| trial.program) {
+            // One copy serves all profiles.
+            if programs.iter().all(|known| known.name() != program.name()) {
+                programs.push(program);
+            }
+        }
+        let size: usize = programs.iter().map(|program| program.bytes().len()).sum();
+        let initramfs = |plan: &Plan| guest::initramfs(plan, bench.modules, &programs);
+        let its_plan = plan(patience);
+        let archive = initramfs(&its_plan)?;
+        // Stored by content: the same kernel, agent and plan give the same bytes.
+        let kept = bench.lab.store.keep(&archive)?;
+        let profile = trials.first().and_then(|trial| trial.profile.cmdline.as_deref());
+        let words: Vec<&str> = settings.cmdline.as_deref().into_iter().chain(profile).collect();
+        let mut recording = Recording {
+            image: bench.kernel.image.clone(),
+            image_sha256: bench.kernel.image_sha256.clone(),
+            // From the image, because the package's name is not booted.
+            release: image_release(&bench.kernel.image)?,
+            initramfs: kept.path.clone(),
+            initramfs_sha256: kept.sha256.clone(),
+            cmdline: (!words.is_empty()).then(|| words.join(" ")),
+            machine: settings.machine.unwrap_or_default(),
+            memory_mib: settings.memory_mib.unwrap_or_else(|| usual_memory_mib(size)),
+            cpus,
+            boot_limit: settings.timeout,
+            accel,
+            time,
+            qemu: bench.lab.hypervisor.banner().to_owned(),
+            qemu_sha256: None,
+            plan: its_plan,
+            script: Vec::new(),
+        };
+        let mut key = None;
+        if bench.cache.keeps(&recording)
+            && let Some(qemu) = bench.lab.qemu_sha256()
+        {
+            recording.qemu_sha256 = Some(qemu.to_owned());
+            // In real time the deadlines of a plan depend on the host's load, and are no part of the question.
+            let quiet = if patience == 1 { kept.sha256.clone() } else { sha256(&initramfs(&plan(1))?) };
+            let spec = recording.spec(Vec::new());
+            let command = QemuCommand::new(bench.lab.hypervisor.program(), &spec).ok();
+            key = command.map(|command| BootKey::of(&recording, &command, &quiet, qemu));
+        }
+        let spec = recording.spec(archive);
+        Ok(Self { recording, spec, key, _initramfs: kept })
+    }
+
+    /// The end of the cached boot, with its events; None if it is no answer by today's rules.
+    async fn cached_end(
+        &self,
+        bench: &Bench<'_>,
+        id: &BootId,
+        trials: &[Trial<'_>],
+        known: &CachedBoot,
+    ) -> Option<BootEnd> {
+        let boot = watch_recorded(&self.spec, &known.transcript, &mut |_| {}).await;
+        let end = BootEnd { seconds: 0.0, ..BootEnd::of(&boot, bench.lab.jobs) };
+        if boot.end.is_err() || !trials.iter().all(|trial| is_answer(trial, &end)) {
+            return None;
+        }
+        let tell = |event: Event| drop(bench.events.send(event));
+        if let Ok(command) = QemuCommand::new(bench.lab.hypervisor.program(), &self.spec) {
+            tell(started(id, self.recording.clone(), &command));
+        }
+        tell(Event::Console { boot: id.clone(), bytes: known.transcript.console.clone() });
+        tell(Event::Agent { boot: id.clone(), bytes: known.transcript.agent.clone() });
+        Some(end)
+    }
+}
+
+/// Whether a boot settles a trial with an answer.
+fn is_answer(trial: &Trial<'_>, end: &BootEnd) -> bool {
+    !matches!(trial.settle(end).boots, Boots::Broke(_))
+}
+
+/// Whether a boot finished, and nothing on the host disturbed it.
+fn is_sound(boot: &Boot) -> bool {
+    let is_quiet = boot.time.is_some() || (boot.host.freezes.is_empty() && boot.host.too_busy().is_none());
+    boot.end.is_ok() && is_quiet
+}
+
+/// How the transcript of a boot in virtual time differs from the cached one, if it does. A boot that the host ended says
+/// nothing, nor does one in real time.
+fn difference(boot: &Boot, known: &CachedBoot) -> Option<String> {
+    boot.time?;
+    let by_host = |kind: &FailureKind| matches!(kind, FailureKind::Host | FailureKind::Qemu | FailureKind::Accelerator);
+    if boot.end.as_ref().is_err_and(|failure| by_host(&failure.kind)) {
+        return None;
+    }
+    boot.transcript.difference(&known.transcript).map(|first| first.to_string())
+}
+
+fn keep(bench: &Bench<'_>, key: &BootKey, recording: &Recording, boot: &Boot) {
+    let now = Timestamp::now();
+    let judged = Timestamp::from_second(now.as_second()).unwrap_or(now);
+    let boot = CachedBoot { judged, transcript: boot.transcript.clone() };
+    if let Err(error) = boot.write(&bench.lab.store, key, &bench.entry.name, recording) {
+        tracing::warn!(kernel = %bench.entry.name, %error, "a boot is not cached");
+    }
+}
+
+fn forget(bench: &Bench<'_>, key: &BootKey) {
+    if let Err(error) = CachedBoot::remove(&bench.lab.store, key) {
+        tracing::warn!(kernel = %bench.entry.name, %error, "a cached boot that differs stays in the cache");
+    }
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A guest's processors.
+fn cpus(entry: &KernelEntry) -> u32 {
+    entry.guest.cpus.unwrap_or(CPUS)
+}
+
+/// Default memory with these bytes of programs, which are in memory twice while the initramfs is unpacked.
+fn usual_memory_mib(programs: usize) -> u32 {
+    MEMORY_MIB.saturating_add(u32::try_from(programs.div_ceil(1 << 20)).unwrap_or(u32::MAX).saturating_mul(2))
+}
+
+/// Boots a recorded guest again.
+///
+/// # Errors
+/// If a file of the recording is missing or has changed.
+pub async fn boot_again(
+    lab: &Lab,
+    id: &BootId,
+    recording: Recording,
+    events: &UnboundedSender<Event>,
+) -> Result<(BootEnd, Transcript), RecordingError> {
+    // Loading reports missing files, and works without a lease.
+    let _leases = lab.store.leases([recording.image.as_path(), recording.initramfs.as_path()]);
+    let spec = recording.load()?;
+    let boot = watch(lab, id, recording, spec, events).await;
+    Ok((BootEnd::of(&boot, lab.jobs), boot.transcript))
+}
+
+/// That a boot starts, with all that is needed to repeat it.
+fn started(id: &BootId, mut recording: Recording, command: &QemuCommand) -> Event {
+    recording.script = command.script(&recording.initramfs);
+    let (accel, time) = (recording.accel, recording.time);
+    Event::BootStarted { boot: id.clone(), accel, time, recording: Box::new(recording) }
+}
+
+/// Boots a guest and sends its events.
+async fn watch(lab: &Lab, id: &BootId, recording: Recording, spec: GuestSpec, events: &UnboundedSender<Event>) -> Boot {
+    let deadlines = recording.deadlines(lab.jobs);
+    let mut recording = Some(recording);
+    let tell = |event: Event| drop(events.send(event));
+    let mut observe = |seen: Observed<'_>| match seen {
+        Observed::Command(command) => {
+            if let Some(recording) = recording.take() {
+                tell(started(id, recording, command));
+            }
+        }
+        Observed::Stage(stage) => tell(Event::Stage { boot: id.clone(), stage }),
+        Observed::Console(bytes) => tell(Event::Console { boot: id.clone(), bytes: bytes.to_vec() }),
+        Observed::Agent(bytes) => tell(Event::Agent { boot: id.clone(), bytes: bytes.to_vec() }),
+        Observed::Qmp(line) => tell(Event::Qmp { boot: id.clone(), line: line.json.clone() }),
+        Observed::Message(Message::Note { text }) => {
+            tell(Event::Note { kernel: id.kernel.clone(), text: text.clone() });
+        }
+        Observed::Message(_) => {}
+    };
+    lab.hypervisor.boot(&lab.shim, &spec, &deadlines, &mut observe).await
+}
+
+#[cfg(test)]
+#[path = "guest_boot_tests.rs"]
+mod tests;

@@ -1,0 +1,86 @@
+//! What several schedules of one cell came to.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::settle::Settlement;
+use crate::verdict::Boots;
+
+/// The confidence of a bound, in percent.
+const CONFIDENCE: f64 = 95.0;
+
+/// How many schedules showed the bug. Each seed is one independent draw, which can be repeated by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SeedCount {
+    /// The schedules that were tried.
+    pub tried: u32,
+    /// Those that showed the bug.
+    pub affected: u32,
+    /// The seed of the first that did.
+    pub first: Option<u32>,
+    /// Those that broke, and show nothing.
+    pub broken: u32,
+}
+
+impl SeedCount {
+    /// The chance that a schedule shows the bug is below this, in percent, with a confidence of 95 %: 1 − 0.05^(1/n) for n
+    /// schedules of which none did. None if one did or broke.
+    pub fn bound_percent(&self) -> Option<f64> {
+        let is_clean = self.tried > 0 && self.affected == 0 && self.broken == 0;
+        is_clean.then(|| 100.0 * (1.0 - (1.0 - CONFIDENCE / 100.0).powf(1.0 / f64::from(self.tried))))
+    }
+}
+
+impl fmt::Display for SeedCount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} of {} seeds: affected", self.affected, self.tried)?;
+        if let Some(first) = self.first {
+            write!(f, " (first: {first})")?;
+        }
+        if let Some(bound) = self.bound_percent() {
+            write!(f, " (less than {bound:.1} % of schedules, {CONFIDENCE} % confidence)")?;
+        }
+        if self.broken > 0 {
+            write!(f, "; {} broke", self.broken)?;
+        }
+        Ok(())
+    }
+}
+
+/// How much a schedule's settlement decides: one that shows the bug decides for all, and one that broke leaves a question open.
+fn weight(settlement: &Settlement) -> u8 {
+    match &settlement.boots {
+        Boots::Showed(finding) if finding.is_affected() => 2,
+        Boots::Broke(_) => 1,
+        _ => 0,
+    }
+}
+
+/// The index of the settlement that decides, and the count of all. `settlements` come with their seeds; None without any.
+pub(super) fn decide<'s>(
+    settlements: impl IntoIterator<Item = (Option<u32>, &'s Settlement)>,
+) -> Option<(usize, SeedCount)> {
+    let mut count = SeedCount { tried: 0, affected: 0, first: None, broken: 0 };
+    let mut best: Option<(usize, u8)> = None;
+    for (index, (seed, settlement)) in settlements.into_iter().enumerate() {
+        let weight = weight(settlement);
+        count.tried += 1;
+        match weight {
+            2 => {
+                count.affected += 1;
+                count.first = count.first.or(seed);
+            }
+            1 => count.broken += 1,
+            _ => {}
+        }
+        if best.is_none_or(|(_, most)| weight > most) {
+            best = Some((index, weight));
+        }
+    }
+    best.map(|(index, _)| (index, count))
+}
+
+#[cfg(test)]
+#[path = "seeds_tests.rs"]
+mod tests;
