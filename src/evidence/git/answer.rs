@@ -1,6 +1,7 @@
 //! Answers one question: which steps of a bug's chain does this revision have, and which states do they leave?
 
-use std::collections::BTreeSet;
+use std::cell::RefCell;
+use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
 
 use git2::Oid;
@@ -14,6 +15,7 @@ use super::reverts::{StepStanding, standing};
 use super::revision::commit_id;
 use super::states::{ChainPresence, Presence};
 use super::testimony::{GitTestimony, How, StepFound};
+use super::traces::StepPlaces;
 use super::warnings::MOST_WARNINGS;
 use super::{GitError, GitIndex};
 use crate::evidence::{Finding, Limit, StateSet, Strength, Witness};
@@ -101,6 +103,7 @@ impl GitIndex {
             doubts: Vec::new(),
             warnings: Vec::new(),
             is_undone: false,
+            places: RefCell::default(),
             lacking: BTreeSet::new(),
         };
         answer.testimony(revision)
@@ -138,7 +141,19 @@ fn search<'a>(history: &History, bug: &'a Bug) -> Result<Vec<StepSearch<'a>>, Gi
         let carriers = backports::find(history, step, &before)?;
         found.push(StepSearch { step, at, carriers, standing: None, needed });
     }
+    forgive_squashed(&mut found);
     Ok(found)
+}
+
+/// A squashed commit that has the lines of a later step has those of the earlier ones, as the later one left them.
+fn forgive_squashed(found: &mut [StepSearch]) {
+    let mut later: Vec<CarrierPlace> = Vec::new();
+    for one in found.iter_mut().rev() {
+        for carrier in &mut one.carriers.found {
+            carrier.contradicts &= !later.contains(&carrier.place);
+        }
+        later.extend(one.carriers.found.iter().filter(|carrier| !carrier.contradicts).map(|carrier| carrier.place));
+    }
 }
 
 /// An unfinished answer.
@@ -152,6 +167,8 @@ pub(super) struct GitAnswer<'a> {
     pub warnings: Vec<String>,
     /// Whether lines that the fix, or a step before it, removed are back.
     pub is_undone: bool,
+    /// Where the files of each step are, by its place in the chain.
+    pub places: RefCell<HashMap<usize, Rc<StepPlaces>>>,
     /// Files that the repository lacks, as `commit:path`. Without them no answer is strong.
     pub lacking: BTreeSet<String>,
 }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use git2::Oid;
 
+use super::claims::{contradicts, patch_contradicts};
 use super::content::{Likeness, has_any, is_empty, likeness, touches};
 use super::copies::changes_a_copy;
 use super::history::{CarrierPlace, History, short, whole};
@@ -33,12 +34,14 @@ pub(super) struct Carrier {
     pub how: How,
     /// Whether the repository lacks the trees that would show whether it changes the step's files.
     pub is_unseen: bool,
+    /// Whether it has none of the step's lines, although it says that it carries it.
+    pub contradicts: bool,
 }
 
 impl Carrier {
-    /// Its strength. A claim whose commit cannot be read is a hint.
+    /// Its strength. A claim whose commit cannot be read, or contradicts it, is a hint at most.
     pub fn strength(&self) -> Strength {
-        if self.is_unseen { Strength::Weak } else { self.how.strength() }
+        if self.is_unseen || self.contradicts { Strength::Weak } else { self.how.strength() }
     }
 }
 
@@ -53,6 +56,8 @@ pub(super) struct Carriers {
     pub undoing: Vec<(u32, bool)>,
     /// The step's changes to its files, in each known form.
     pub patches: Vec<StepLines>,
+    /// How many of them, at the beginning, are of commits that surely are the step.
+    pub known: usize,
     /// A commit whose patch is the step, anywhere in the repository.
     pub model: Option<Oid>,
     pub warnings: Vec<String>,
@@ -70,7 +75,7 @@ pub(super) fn find(history: &History, step: &Step, before: &[Abbreviation]) -> R
     let mut carriers = Carriers { names: history.all_names(names)?, ..Carriers::default() };
     reverts_that_quote(history, step, upstream, &mut carriers)?;
     let known_names = upstream.into_iter().chain(backports.iter().map(|(name, _)| *name)).collect();
-    carriers.patches = patches(history, step, known_names, &carriers.names)?;
+    (carriers.patches, carriers.known) = patches(history, step, known_names, &carriers.names)?;
 
     let mut seen = BTreeSet::new();
     for name in carriers.names.clone() {
@@ -119,7 +124,9 @@ pub(super) fn find(history: &History, step: &Step, before: &[Abbreviation]) -> R
         }
         let is_unseen = is_claim && (unseen(history, oid, step, &mut carriers) || is_doubtful);
         if seen.insert(number) {
-            carriers.found.push(Carrier { place: CarrierPlace::Commit(number), how, is_unseen });
+            let known = &carriers.patches[..carriers.known];
+            let contradicts = is_claim && contradicts(history.repository.git(), known, oid, &step.files);
+            carriers.found.push(Carrier { place: CarrierPlace::Commit(number), how, is_unseen, contradicts });
         }
     }
     by_subject(history, step, before, &mut carriers, &mut seen)?;
@@ -129,20 +136,21 @@ pub(super) fn find(history: &History, step: &Step, before: &[Abbreviation]) -> R
     Ok(carriers)
 }
 
-/// The step's changes to its files: from the commits that surely are the step, else from those in this history that
-/// claim it.
+/// The step's changes to its files: from the commits that surely are the step, and then from those in this history that
+/// claim it. Also the number of the first.
 fn patches(
     history: &History,
     step: &Step,
     known: Vec<Abbreviation>,
     names: &[Abbreviation],
-) -> Result<Vec<StepLines>, GitError> {
+) -> Result<(Vec<StepLines>, usize), GitError> {
     let git = history.repository.git();
     let mut patches: Vec<StepLines> = Vec::new();
     for name in known {
         let Some(oid) = history.only(name)? else { continue };
         patches.extend(StepLines::of(git, oid, &step.files).filter(|_| patches.len() < MOST_MODELS));
     }
+    let known = patches.len();
     let mut claims = Vec::new();
     for name in names {
         if let [number] = history.store.starting(*name)?.as_slice() {
@@ -164,7 +172,7 @@ fn patches(
             patches.extend(StepLines::of(git, oid, &step.files));
         }
     }
-    Ok(patches)
+    Ok((patches, known))
 }
 
 /// Whether a message says that its commit carries other commits than these.
@@ -228,6 +236,7 @@ fn by_lines(history: &History, step: &Step, carriers: &mut Carriers, seen: &mut 
                     place: CarrierPlace::Commit(number),
                     how: How::SameLines,
                     is_unseen: false,
+                    contradicts: false,
                 });
                 seen.insert(number);
             }
@@ -355,7 +364,9 @@ fn by_patch_file(history: &History, step: &Step, carriers: &mut Carriers) -> Res
         if how.is_none() && has_subject && changes && !(says_other && step.commit.is_some()) {
             how = Some(How::QuiltSubject { file: patch.file.clone() });
         }
-        carriers.found.extend(how.map(|how| Carrier { place, how, is_unseen: false }));
+        let claims = matches!(how, Some(How::QuiltTrailer { .. }));
+        let contradicts = claims && patch_contradicts(&carriers.patches[..carriers.known], patch);
+        carriers.found.extend(how.map(|how| Carrier { place, how, is_unseen: false, contradicts }));
     }
     Ok(())
 }

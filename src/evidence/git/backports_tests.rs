@@ -30,11 +30,13 @@ fn every_form_of_backport_is_found() {
         ("Fixes: {}", false),
         ("Since commit {} upstream we are careful.", false),
     ];
-    for (at, (form, _)) in forms.iter().enumerate() {
+    for (at, (form, found)) in forms.iter().enumerate() {
         let say = |oid: git2::Oid| format!("net: some vendor's subject\n\n{}\n", form.replace("{}", &oid.to_string()));
-        let broken = fixture.line(base, &[(&say(mainline.break_), "a_text_of_the_vendor_s_own\n")]);
+        // Lines show the step in any words, so they would hide words that aren't understood.
+        let [with, mended] = if *found { [BROKEN, FIXED] } else { ["a_text_of_the_vendor_s_own\n", "another_text\n"] };
+        let broken = fixture.line(base, &[(&say(mainline.break_), with)]);
         fixture.branch(&format!("broken-{at}"), broken);
-        fixture.branch(&format!("fixed-{at}"), fixture.line(broken, &[(&say(mainline.fix), "another_text\n")]));
+        fixture.branch(&format!("fixed-{at}"), fixture.line(broken, &[(&say(mainline.fix), mended)]));
     }
     let index = fixture.index();
     for (at, (form, found)) in forms.iter().enumerate() {

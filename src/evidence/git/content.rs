@@ -33,22 +33,22 @@ pub(super) enum Likeness {
 
 /// Compares the files of the revision `at` with the changes of the commit `step`.
 pub(super) fn likeness(git: &Objects, step: Oid, at: Oid, files: &[String]) -> Likeness {
-    likeness_with_copy(git, step, at, files, None)
+    likeness_with_copy(git, step, at, files, &[])
 }
 
-/// Compares like [`likeness`], but uses a copy of one of the files at another path of the revision.
+/// Compares like [`likeness`], but finds some of the files at other paths of the revision.
 pub(super) fn likeness_with_copy(
     git: &Objects,
     step: Oid,
     at: Oid,
     files: &[String],
-    copy: Option<(&str, &str)>,
+    moved: &[(String, String)],
 ) -> Likeness {
     let (Some(after), Some(here)) = (tree(git, step), tree(git, at)) else { return Likeness::Missing };
     let Some(before) = git.first_parent(step).map(|parent| parent.tree) else { return Likeness::Missing };
     let (mut added, mut removed) = ((0, 0), (0, 0));
     for file in files {
-        let path = copy.filter(|(of, _)| of == file).map_or(file.as_str(), |(_, path)| path);
+        let path = moved.iter().find(|(of, _)| of == file).map_or(file.as_str(), |(_, path)| path);
         let files = [(before, file.as_str()), (after, file), (here, path)].map(|(tree, path)| text(git, tree, path));
         let [Some(before), Some(after), Some(here)] = &files else { return Likeness::Missing };
         let [before, after, here] = [before, after, here].map(|file| lines(file));

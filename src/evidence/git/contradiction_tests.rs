@@ -132,7 +132,7 @@ fn partly_removed_repair_is_never_strong() {
         (&alone, "v4.19.70", fixed, Strength::Strong),
         (&alone, "comment-only", fixed, Strength::Weak),
         (&alone, "half-of-it", fixed, Strength::Weak),
-        (&bug, "half-of-mainline", open, Strength::Strong),
+        (&bug, "half-of-mainline", set(&[State::HalfFixed, State::Fixed]), Strength::Strong),
     ] {
         let testimony = fixture.ask(bug, branch);
         let finding = &testimony.finding;

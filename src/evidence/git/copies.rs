@@ -12,11 +12,22 @@ use crate::evidence::source::patches::KERNEL;
 const MOST: usize = 16;
 
 /// The paths of a file's copies in a commit's tree: under another name in its folder, or under its own name in a nearby
-/// folder or outside the kernel's own folders. Copies that the commit `upstream` has too are not a vendor's.
-pub(super) fn copies(git: &Objects, commit: Oid, file: &str, upstream: Option<Oid>) -> Vec<String> {
-    let known = upstream.and_then(|commit| git.commit(commit)).map(|commit| commit.tree);
+/// folder or outside the kernel's own folders. Copies that the commit `upstream` has too are not a vendor's. The commit
+/// `model` shows what the file looked like, because a vendor may leave a stub of it.
+pub(super) fn copies(git: &Objects, commit: Oid, file: &str, upstream: Option<Oid>, model: Option<Oid>) -> Vec<String> {
+    let id = |tree: Oid| match git.entry(tree, file) {
+        TreeEntry::File(id) => Some(id),
+        _ => None,
+    };
     let Some(tree) = git.commit(commit).map(|commit| commit.tree) else { return Vec::new() };
-    let TreeEntry::File(id) = git.entry(tree, file) else { return Vec::new() };
+    let Some(own) = id(tree) else { return Vec::new() };
+    let model = model.and_then(|model| id(git.commit(model)?.tree));
+    copies_of(git, tree, file, upstream, &[Some(own), model].into_iter().flatten().collect::<Vec<_>>())
+}
+
+/// The paths in a tree of files that are like one of `likes`, near `file`.
+pub(super) fn copies_of(git: &Objects, tree: Oid, file: &str, upstream: Option<Oid>, likes: &[Oid]) -> Vec<String> {
+    let known = upstream.and_then(|commit| git.commit(commit)).map(|commit| commit.tree);
     let (folder, base) = file.rsplit_once('/').unwrap_or(("", file));
     let (stem, end) = base.rsplit_once('.').unwrap_or((base, ""));
     let mut places: Vec<String> = Vec::new();
@@ -51,7 +62,9 @@ pub(super) fn copies(git: &Objects, commit: Oid, file: &str, upstream: Option<Oi
     places.dedup();
     let is_upstream = |path: &str| known.is_some_and(|known| git.entry(known, path).id().is_some());
     let is_other = |path: &String| match git.entry(tree, path) {
-        TreeEntry::File(other) if !is_upstream(path) => path != file && (other == id || is_copy(git, id, other)),
+        TreeEntry::File(other) if !is_upstream(path) => {
+            path != file && likes.iter().any(|like| other == *like || is_copy(git, *like, other))
+        }
         _ => false,
     };
     places.into_iter().filter(is_other).take(MOST).collect()
@@ -59,5 +72,5 @@ pub(super) fn copies(git: &Objects, commit: Oid, file: &str, upstream: Option<Oi
 
 /// Whether a commit changes a copy of one of these files.
 pub(super) fn changes_a_copy(git: &Objects, commit: Oid, files: &[String]) -> bool {
-    files.iter().any(|file| touches(git, commit, &copies(git, commit, file, None)) == Some(true))
+    files.iter().any(|file| touches(git, commit, &copies(git, commit, file, None, None)) == Some(true))
 }

@@ -81,6 +81,25 @@ impl StepLines {
         self.commit == commit
     }
 
+    /// The commit.
+    pub fn commit(&self) -> Oid {
+        self.commit
+    }
+
+    /// The lines that it adds to a file.
+    pub fn added_to(&self, file: &str) -> impl Iterator<Item = &[u8]> {
+        self.changed_in(file).filter_map(|(line, times)| (*times > 0).then_some(line.as_slice()))
+    }
+
+    /// The lines that it removes from a file.
+    pub fn removed_from(&self, file: &str) -> impl Iterator<Item = &[u8]> {
+        self.changed_in(file).filter_map(|(line, times)| (*times < 0).then_some(line.as_slice()))
+    }
+
+    fn changed_in(&self, file: &str) -> impl Iterator<Item = (&Vec<u8>, &i64)> {
+        self.files.iter().filter(move |(own, _)| own == file).flat_map(|(_, change)| change)
+    }
+
     /// The lines that it adds, and those that it removes.
     pub fn lines(&self) -> impl Iterator<Item = (&[u8], bool)> {
         self.files.iter().flat_map(|(_, change)| change.iter().map(|(line, times)| (line.as_slice(), *times > 0)))
@@ -160,7 +179,7 @@ pub(super) fn short_lines_lost(git: &Objects, commit: Oid, from: Oid, at: Oid, f
 }
 
 /// The files that a commit changes, unless they are too many.
-fn changed_files(git: &Objects, commit: Oid) -> Option<Vec<String>> {
+pub(super) fn changed_files(git: &Objects, commit: Oid) -> Option<Vec<String>> {
     let mut paths = Vec::new();
     let [before, after] = [git.first_parent(commit)?.tree, git.commit(commit)?.tree].map(TreeEntry::Folder);
     changed_below(git, "", before, after, &mut paths)?;

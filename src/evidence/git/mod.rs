@@ -37,11 +37,18 @@
 //!   line_changes   the effect of a commit on a step's lines
 //!   patch_id       git's patch-id
 //!   copies         copies of a step's files at other paths
+//!   file_places    follows a step's files that were renamed
+//!   conditions     the preprocessor conditions around each line
+//!   disabled       steps whose lines are not compiled
+//!   line_words     compares lines by their identifiers
+//!   traces         lines of a step that the history lacks
+//!   claims         claims that their commits contradict
 //!   removals       finds the commit that removed a step's lines
 //!   partial_fixes  fixes that are only partly in the files
 //! the answer
 //!   history_gaps   what "not found" is worth
 //!   presence       decides whether one step is present
+//!   misplaced      decides whether the files show it where it belongs
 //!   states         derives the possible states
 //!   answer         puts the answer together
 //!   warnings       warnings in addition to the answer
@@ -50,10 +57,14 @@
 
 mod answer;
 mod backports;
+mod claims;
 mod commit;
+mod conditions;
 mod content;
 mod copies;
+mod disabled;
 mod error;
+mod file_places;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod graph;
@@ -63,7 +74,9 @@ mod index;
 mod index_file;
 mod index_format;
 mod line_changes;
+mod line_words;
 pub(super) mod message;
+mod misplaced;
 mod objects;
 mod packaging;
 mod packs;
@@ -83,6 +96,7 @@ pub(super) mod subject;
 pub(super) mod subject_forms;
 mod table;
 mod testimony;
+mod traces;
 pub(super) mod trailers;
 mod unclear_mentions;
 mod walk;
@@ -98,6 +112,8 @@ mod chain_parts_tests;
 mod clone_tests;
 #[cfg(test)]
 mod contradiction_tests;
+#[cfg(test)]
+mod file_places_tests;
 #[cfg(test)]
 mod fixture;
 #[cfg(test)]
@@ -115,9 +131,17 @@ mod message_tests;
 #[cfg(test)]
 mod packaging_tests;
 #[cfg(test)]
+mod patch_traces_tests;
+#[cfg(test)]
+mod placement_tests;
+#[cfg(test)]
+mod placements;
+#[cfg(test)]
 mod repository_tests;
 #[cfg(test)]
 mod reverts_tests;
+#[cfg(test)]
+mod traces_tests;
 #[cfg(test)]
 mod unclear_mentions_tests;
 #[cfg(test)]

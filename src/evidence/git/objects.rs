@@ -8,6 +8,7 @@ use std::rc::Rc;
 use git2::{ObjectType, Oid};
 
 use super::commit::RawCommit;
+use super::line_words::CodeWords;
 use super::repository::{Overlay, is_readable};
 
 /// The size of each cache in bytes. A full cache is cleared.
@@ -39,6 +40,7 @@ pub(super) struct CommitObject {
 pub(super) struct FileText {
     pub text: Vec<u8>,
     lines: OnceCell<HashSet<Vec<u8>>>,
+    words: OnceCell<CodeWords>,
 }
 
 /// The entry at a path of a tree.
@@ -66,6 +68,11 @@ impl FileText {
     /// The result of `of` for the text, computed once.
     pub fn lines(&self, of: impl FnOnce(&[u8]) -> HashSet<Vec<u8>>) -> &HashSet<Vec<u8>> {
         self.lines.get_or_init(|| of(&self.text))
+    }
+
+    /// Its identifiers, computed once.
+    pub fn words(&self) -> &CodeWords {
+        self.words.get_or_init(|| CodeWords::of(&self.text))
     }
 }
 
@@ -137,9 +144,9 @@ impl Objects {
             return Some(file);
         }
         let text = self.read(self.overlay.actual(id), ObjectType::Blob)?;
-        let file = Rc::new(FileText { text, lines: OnceCell::new() });
-        // The cached lines may be as long as the text.
-        self.files.borrow_mut().keep(id, Rc::clone(&file), 2 * file.text.len());
+        let file = Rc::new(FileText { text, lines: OnceCell::new(), words: OnceCell::new() });
+        // The cached lines and words may be as long as the text.
+        self.files.borrow_mut().keep(id, Rc::clone(&file), 3 * file.text.len());
         Some(file)
     }
 

@@ -16,6 +16,7 @@ use super::index_format::GitTag;
 use super::line_changes::short_lines_lost;
 use super::patch_id::patch_id;
 use super::testimony::How;
+use super::traces::StepPlaces;
 use crate::words::Role;
 
 type LineSet = HashSet<Vec<u8>>;
@@ -39,6 +40,7 @@ pub(super) fn erosion(
     one: &StepSearch,
     carrier: &Carrier,
     all: &[StepSearch],
+    places: &StepPlaces,
 ) -> Result<FixInFiles, GitError> {
     let CarrierPlace::Commit(number) = carrier.place else { return Ok(FixInFiles::None) };
     let (git, oid, role) = (history.repository.git(), history.sha(number)?, one.step.role);
@@ -59,11 +61,12 @@ pub(super) fn erosion(
             left_out = left_out.or(Some(file));
         }
         // A new or missing file cannot be compared.
-        let Some([added, removed]) = changed_lines(git, oid, file) else { continue };
+        let own = places.path_at(git, oid, file);
+        let Some([added, removed]) = changed_lines(git, oid, own) else { continue };
         compared = true;
-        let (after, here) = (lines_at(git, oid, file), lines_at(git, history.commit, file));
-        let released = release.map(|release| lines_at(git, release, file));
-        code |= is_claim && changes_code(git, oid, file) != Some(false);
+        let (after, here) = (lines_at(git, oid, own), lines_at(git, history.commit, places.path(file)));
+        let released = release.map(|release| lines_at(git, release, places.path_at(git, release, file)));
+        code |= is_claim && changes_code(git, oid, own) != Some(false);
         let earlier = earlier_lines(history, one, all, file)?;
         let before: LineSet = earlier.iter().flat_map(|(_, lines)| lines).chain(&removed).cloned().collect();
         let is_back = |line: &&Vec<u8>| {
@@ -133,7 +136,7 @@ pub(super) fn erosion(
     Ok(FixInFiles::Doubtful(doubt))
 }
 
-fn say(line: &[u8]) -> String {
+pub(super) fn say(line: &[u8]) -> String {
     String::from_utf8_lossy(line).chars().filter(|c| !c.is_control()).take(80).collect()
 }
 
@@ -159,7 +162,7 @@ fn earlier_lines(
 }
 
 /// The last kernel.org release in this history that contains a commit.
-fn last_release(history: &History, number: u32) -> Result<Option<Oid>, GitError> {
+pub(super) fn last_release(history: &History, number: u32) -> Result<Option<Oid>, GitError> {
     let after = history.graph.descendants(number);
     let is_later =
         |tag: &&GitTag| tag.is_release && tag.number != number && history.has(tag.number) && after.has(tag.number);

@@ -43,8 +43,10 @@ impl GitAnswer<'_> {
             Some(standing) => {
                 let hint = (standing.must != standing.may).then_some(standing.likely);
                 self.doubted(standing, role)?;
-                // If an unclear commit may have removed the step, there is no hint.
+                // If an unclear commit may have removed the step, or the only one with it has none of its lines, there
+                // is no hint.
                 let hint = hint.filter(|_| standing.doubted_by.is_none());
+                let hint = hint.filter(|_| !self.is_contradicted(one, standing));
                 Presence { may: standing.may, must: standing.must, hint }
             }
             None => self.absence(one, doubtful)?,
@@ -80,20 +82,39 @@ impl GitAnswer<'_> {
             {
                 presence = self.eroded(one, carrier, presence)?;
             }
+            if let CarrierPlace::Commit(number) = carrier.place
+                && presence != Presence::OPEN
+                && later.iter().all(|other| other.standing.as_ref().is_none_or(|standing| !standing.likely))
+                && let Some(doubt) = self.misplaced(one, carrier, number)?
+            {
+                self.warnings.push(doubt.clone());
+                self.doubts.push(doubt);
+                presence = Presence::OPEN;
+            }
         }
         if let Some(standing) = one.standing.as_ref().filter(|standing| !standing.likely)
             && let CarrierPlace::Commit(number) = one.carriers.found[standing.carrier].place
         {
             let oid = self.history.sha(number)?;
             presence = self.vouched(one, oid, presence);
-            if self.likeness(oid, one.step) == Likeness::Applied {
+            if self.likeness(oid, one)? == Likeness::Applied {
                 self.doubts.push(format!(
                     "the {role} was reverted, but the files have all lines that {} adds: a commit brought them back \
                     without saying so",
                     short(oid)
                 ));
                 presence = Presence::OPEN;
+            } else if let Some(doubt) = self.traces(one)? {
+                self.doubts.push(doubt);
+                presence = Presence::OPEN;
             }
+        }
+        if one.standing.as_ref().is_some_and(|standing| standing.likely)
+            && let Some(doubt) = self.turned_off_by_patch(one)
+        {
+            self.warnings.push(doubt.clone());
+            self.doubts.push(doubt);
+            presence = Presence::OPEN;
         }
         if let Some(doubt) = self.copy_that_differs(one)? {
             self.warnings.push(doubt.clone());
@@ -148,19 +169,19 @@ impl GitAnswer<'_> {
             return Ok(None);
         }
         for file in files {
-            for copy in copies(git, here, file, one.carriers.model) {
+            for copy in copies(git, here, file, one.carriers.model, one.carriers.model) {
                 let is_past = |other: &&StepSearch| {
-                    let copied = Some((file.as_str(), copy.as_str()));
-                    let applied = |model| likeness_with_copy(git, model, here, &other.step.files, copied);
+                    let copied = [(file.clone(), copy.clone())];
+                    let applied = |model| likeness_with_copy(git, model, here, &other.step.files, &copied);
                     other.carriers.model.map(applied) == Some(Likeness::Applied)
                 };
                 if later.iter().any(is_past) {
                     continue;
                 }
                 let differs = |by: &Oid| {
-                    let other = likeness_with_copy(git, *by, here, files, Some((file, &copy)));
+                    let other = likeness_with_copy(git, *by, here, files, &[(file.clone(), copy.clone())]);
                     let changes = |path: &String| touches(git, *by, std::slice::from_ref(path)) == Some(true);
-                    other != self.likeness(*by, one.step) || changes(&copy) && !changes(file)
+                    other != likeness(git, *by, here, files) || changes(&copy) && !changes(file)
                 };
                 if shown_by.iter().any(differs) {
                     return Ok(Some(format!(
@@ -176,7 +197,8 @@ impl GitAnswer<'_> {
 
     /// What the files leave of a fix that the history has, or seems to have.
     fn eroded(&mut self, one: &StepSearch, carrier: &Carrier, presence: Presence) -> Result<Presence, GitError> {
-        Ok(match erosion(self.history, one, carrier, self.found)? {
+        let places = self.places(one)?;
+        Ok(match erosion(self.history, one, carrier, self.found, &places)? {
             FixInFiles::None => presence,
             FixInFiles::Doubtful(why) => {
                 self.warnings.push(format!("{why}: a hint only"));
@@ -207,12 +229,16 @@ impl GitAnswer<'_> {
             Some(_) => {}
         }
         doubts.extend(doubtful.iter().take(3).map(|beginning| beginning.says.clone()));
-        if let Some(model) = one.carriers.model.filter(|_| self.is_in_the_files(one)) {
+        if let Some(model) = one.carriers.model
+            && self.is_in_the_files(one)?
+        {
             doubts.push(format!(
                 "the {role} is not in the history, but the files have all lines that {} adds: a merge or a squashed \
                 update brought them",
                 short(model)
             ));
+        } else {
+            doubts.extend(self.traces(one)?);
         }
         doubts.extend(may_carry(self.history, one));
         let cves: Vec<&str> = self.bug.cves().collect();
@@ -236,17 +262,19 @@ impl GitAnswer<'_> {
     /// explains it.
     fn gone(&self, one: &StepSearch, carrier: u32, later: &[&StepSearch]) -> Result<Option<String>, GitError> {
         let (role, oid) = (one.step.role, self.history.sha(carrier)?);
-        let likeness = self.likeness(oid, one.step);
+        let likeness = self.likeness(oid, one)?;
         if !matches!(likeness, Likeness::NotApplied | Likeness::Gone) {
             return Ok(None);
         }
-        if later.iter().any(|other| self.is_in_the_files(other)) {
-            return Ok(None);
+        for other in later {
+            if self.is_in_the_files(other)? {
+                return Ok(None);
+            }
         }
         // The files may have another backport of it.
         for other in &one.carriers.found {
             if let CarrierPlace::Commit(number) = other.place
-                && self.likeness(self.history.sha(number)?, one.step) == Likeness::Applied
+                && self.likeness(self.history.sha(number)?, one)? == Likeness::Applied
             {
                 return Ok(None);
             }
@@ -258,16 +286,28 @@ impl GitAnswer<'_> {
                 "{says} and all lines that it removes: a merge, or a commit that does not say so, took it out"
             )));
         }
-        let by = removals::taken_out_by(self.history, carrier, oid, &one.step.files)?;
-        Ok(by.map(|by| format!("{says}: {} took it out without saying so", self.history.call(by))))
+        let Some((by, is_silent)) = removals::taken_out_by(self.history, carrier, oid, &one.step.files)? else {
+            return Ok(None);
+        };
+        if is_silent {
+            return Ok(Some(format!("{says}: {} took it out without saying so", self.history.call(by))));
+        }
+        let moved = self.moved_lines(one, oid, by);
+        Ok(moved.map(|path| format!("{says}: {} moved some to {path}, which lacks others", self.history.call(by))))
     }
 
     /// Whether the files have all lines that a step adds, from any commit.
-    fn is_in_the_files(&self, one: &StepSearch) -> bool {
-        one.carriers.model.is_some_and(|model| self.likeness(model, one.step) == Likeness::Applied)
+    fn is_in_the_files(&self, one: &StepSearch) -> Result<bool, GitError> {
+        let Some(model) = one.carriers.model else { return Ok(false) };
+        Ok(self.likeness(model, one)? == Likeness::Applied)
     }
 
-    fn likeness(&self, step: Oid, of: &Step) -> Likeness {
-        likeness(self.history.repository.git(), step, self.history.commit, &of.files)
+    fn likeness(&self, step: Oid, of: &StepSearch) -> Result<Likeness, GitError> {
+        let (git, places) = (self.history.repository.git(), self.places(of)?);
+        let compare = |step| likeness_with_copy(git, step, self.history.commit, &of.step.files, &places.files);
+        let own = compare(step);
+        // A backport to a tree whose files were moved already is known by upstream's lines.
+        let model = of.carriers.model.filter(|_| own == Likeness::Missing && places.is_moved());
+        Ok(model.map_or(own, compare))
     }
 }

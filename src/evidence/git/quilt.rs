@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::content::{TELLING, letters};
+use super::content::{TELLING, is_comment, letters};
 use super::line_changes::StepLines;
 use super::message::{Abbreviation, MentionKind, cves, unclaimed};
 use super::subject::{is_same, plain_subject};
@@ -40,12 +40,33 @@ pub(super) struct QuiltPatch {
     files: BTreeSet<String>,
     /// Whether it changes more files than a single backport.
     pub is_large: bool,
+    /// Whether it changes only comments and blank lines.
+    pub is_comment: bool,
+    /// If it adds conditions of the preprocessor, or a comment around lines: the telling lines that it keeps or adds.
+    enclosed: Vec<Vec<u8>>,
 }
 
 impl QuiltPatch {
     /// How its head names other commits.
     pub fn kinds(&self) -> impl Iterator<Item = MentionKind> {
         self.mentions.iter().map(|(kind, ..)| *kind)
+    }
+
+    /// Whether it may turn off lines that a step adds.
+    pub fn may_turn_off(&self, step: &[StepLines]) -> bool {
+        let mut added = step.iter().flat_map(StepLines::lines).filter(|(_, added)| *added);
+        !self.enclosed.is_empty() && added.any(|(line, _)| self.enclosed.iter().any(|own| own == line))
+    }
+
+    /// The lines that it adds, as far as they tell something.
+    pub fn added(&self) -> Vec<u8> {
+        let added = self.lines.iter().filter(|(_, added)| *added);
+        added.flat_map(|(line, _)| [line.as_slice(), b"\n"].concat()).collect()
+    }
+
+    /// The telling lines that it changes, and whether it adds them. None if it has more than were kept.
+    pub fn all_lines(&self) -> Option<&[(Vec<u8>, bool)]> {
+        (self.lines.len() < MOST_LINES).then_some(&self.lines)
     }
 
     /// Whether it changes one of these files.
@@ -128,21 +149,45 @@ impl QuiltPatch {
             is_applied: true,
             is_reversed: false,
             lines: lines(&whole[head_end..]),
+            is_comment: changed(&whole[head_end..]).all(|(line, _)| line.is_empty() || is_comment(line)),
+            enclosed: enclosed(&whole[head_end..]),
             is_large: files.iter().map(BTreeSet::len).min().is_some_and(|least| least > LARGE),
             files: files.into_iter().flatten().collect(),
         }
     }
 }
 
-/// The telling lines that a diff adds and removes.
-fn lines(diff: &[u8]) -> Vec<(Vec<u8>, bool)> {
+/// The lines that a diff adds and removes.
+fn changed(diff: &[u8]) -> impl Iterator<Item = (&[u8], bool)> {
     let lines = diff.split(|b| *b == b'\n').filter(|line| !line.starts_with(b"+++ ") && !line.starts_with(b"--- "));
-    let changed = lines.filter_map(|line| match line.split_first()? {
+    lines.filter_map(|line| match line.split_first()? {
         (b'+', line) => Some((line.trim_ascii(), true)),
         (b'-', line) => Some((line.trim_ascii(), false)),
         _ => None,
-    });
-    let telling = changed.filter(|(line, _)| letters(line) >= TELLING).take(MOST_LINES);
+    })
+}
+
+/// Whether a line may turn off those after it: a condition, or a comment that it doesn't end.
+fn turns_off(line: &[u8]) -> bool {
+    let directive = line.strip_prefix(b"#").map(<[u8]>::trim_ascii_start).unwrap_or_default();
+    [&b"if"[..], b"el"].iter().any(|word| directive.starts_with(word)) || line == b"/*"
+}
+
+/// The telling lines of a diff that it doesn't remove, if it may turn some of them off.
+fn enclosed(diff: &[u8]) -> Vec<Vec<u8>> {
+    let diff = &diff[..diff.len().min(HEAD)];
+    if !changed(diff).any(|(line, is_added)| is_added && turns_off(line)) {
+        return Vec::new();
+    }
+    let lines = diff.split(|b| *b == b'\n').filter(|line| !line.starts_with(b"+++ ") && !line.starts_with(b"--- "));
+    let kept = lines.filter_map(|line| line.split_first().filter(|(mark, _)| [b' ', b'+'].contains(mark)));
+    let kept = kept.map(|(_, line)| line.trim_ascii()).filter(|line| letters(line) >= TELLING);
+    kept.take(MOST_LINES).map(<[u8]>::to_vec).collect()
+}
+
+/// The telling lines that a diff adds and removes.
+fn lines(diff: &[u8]) -> Vec<(Vec<u8>, bool)> {
+    let telling = changed(diff).filter(|(line, _)| letters(line) >= TELLING).take(MOST_LINES);
     telling.map(|(line, is_added)| (line.to_vec(), is_added)).collect()
 }
 

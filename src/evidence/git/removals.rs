@@ -26,9 +26,14 @@ impl Added<'_> {
     }
 }
 
-/// The commit that removed the lines of `step` suspiciously: a merge, which should have kept them, or a commit that
-/// adds nothing in their place. None if they were rewritten.
-pub(super) fn taken_out_by(history: &History, step: u32, oid: Oid, files: &[String]) -> Result<Option<Oid>, GitError> {
+/// The commit that removed the lines of `step`, and whether that is suspicious: a merge, which should have kept them, or
+/// a commit that adds nothing in their place. Otherwise they were rewritten.
+pub(super) fn taken_out_by(
+    history: &History,
+    step: u32,
+    oid: Oid,
+    files: &[String],
+) -> Result<Option<(Oid, bool)>, GitError> {
     let git = history.repository.git();
     let Some(before) = history.graph.parents(step).first() else { return Ok(None) };
     let before = history.sha(*before)?;
@@ -51,7 +56,7 @@ pub(super) fn taken_out_by(history: &History, step: u32, oid: Oid, files: &[Stri
         at = descent[without];
         let parents = history.graph.parents(at);
         if parents.len() < 2 {
-            return if writes_nothing(history, at, files)? { history.sha(at).map(Some) } else { Ok(None) };
+            return Ok(Some((history.sha(at)?, writes_nothing(history, at, files)?)));
         }
         let mut lost = None;
         for parent in parents.iter().filter(|parent| after.has(**parent)) {
@@ -66,7 +71,7 @@ pub(super) fn taken_out_by(history: &History, step: u32, oid: Oid, files: &[Stri
             None => break,
         }
     }
-    history.sha(at).map(Some)
+    Ok(Some((history.sha(at)?, true)))
 }
 
 /// A line of descent from a commit to the step in its history. Each commit is a parent of the one before.

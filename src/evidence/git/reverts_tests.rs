@@ -43,7 +43,7 @@ fn reverts_are_followed_to_any_depth() {
     ];
     for (at, (happens, ..)) in table.iter().enumerate() {
         let mut made: Vec<(git2::Oid, String)> = Vec::new();
-        let mut tip = base;
+        let (mut tip, mut is_in) = (base, false);
         for what in *happens {
             let target = what.get(1..).and_then(|n| n.parse::<usize>().ok());
             let (subject, body) = match (what.chars().next(), target) {
@@ -63,8 +63,10 @@ fn reverts_are_followed_to_any_depth() {
                 ),
                 _ => (FIX_SUBJECT.to_owned(), format!("commit {up_again} upstream.")),
             };
-            // The file's text doesn't matter here.
-            let text = if *what == "-up" { format!("{HALF}x\n") } else { format!("t_{at}_{}\n", made.len()) };
+            is_in = matches!(*what, "+" | "u+") || *what != "-up" && !is_in;
+            // The file has only one line of the fix, so that most rests on the words.
+            let fix = if is_in { "refuse_above_the_limit_and_slack\n" } else { "" };
+            let text = if *what == "-up" { format!("{HALF}x\n") } else { format!("t_{at}_{}\n{fix}", made.len()) };
             tip = fixture.commit(&[tip], format!("{subject}\n\n{body}\n"), &[(FILE, &text)]);
             made.push((tip, subject));
         }

@@ -93,7 +93,7 @@ pub(super) fn by_subject(
         seen.insert(number);
         carriers.names.push(whole(oid));
         let is_unseen = unseen(history, oid, step, carriers);
-        carriers.found.push(Carrier { place: CarrierPlace::Commit(number), how, is_unseen });
+        carriers.found.push(Carrier { place: CarrierPlace::Commit(number), how, is_unseen, contradicts: false });
         if carriers.patches.is_empty() {
             carriers.patches.extend(StepLines::of(git, oid, &step.files));
         }
