@@ -3,6 +3,7 @@
 //! A line between `#if 0` and `#endif` is in the file but not in the kernel. What a condition means depends on the
 //! configuration, so conditions are only compared, never evaluated.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
@@ -97,7 +98,7 @@ pub(super) fn code(text: &[u8]) -> Vec<u8> {
     let mut lexer = Lexer::Code;
     for line in text.split(|b| *b == b'\n') {
         let (line, after) = strip(line, lexer);
-        code.extend(line);
+        code.extend_from_slice(&line);
         code.push(b'\n');
         lexer = after;
     }
@@ -105,7 +106,11 @@ pub(super) fn code(text: &[u8]) -> Vec<u8> {
 }
 
 /// A line without comments, and the state at its end.
-fn strip(line: &[u8], mut lexer: Lexer) -> (Vec<u8>, Lexer) {
+fn strip(line: &[u8], mut lexer: Lexer) -> (Cow<'_, [u8]>, Lexer) {
+    // Most lines have neither.
+    if lexer == Lexer::Code && !line.contains(&b'/') {
+        return (Cow::Borrowed(line), lexer);
+    }
     let mut code = Vec::with_capacity(line.len());
     let mut quote = None;
     let mut at = 0;
@@ -134,7 +139,7 @@ fn strip(line: &[u8], mut lexer: Lexer) -> (Vec<u8>, Lexer) {
             }
         }
     }
-    (code, lexer)
+    (Cow::Owned(code), lexer)
 }
 
 /// Applies a directive to the open branches. Returns whether it changed them. `next` is the line after it.

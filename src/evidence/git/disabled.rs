@@ -25,6 +25,8 @@ pub(super) struct Placed<'a> {
     pub model: Option<Oid>,
     /// The last kernel.org release with the carrier.
     pub release: Option<Oid>,
+    /// The known forms of the step.
+    pub patches: &'a [StepLines],
     /// A file of the step.
     pub file: &'a str,
     /// Where it is.
@@ -46,11 +48,22 @@ pub(super) fn disabled(git: &Objects, at: Oid, step: &Placed) -> Option<Disabled
     let path = |commit: Oid| step.places.path_at(git, commit, step.file);
     let here = text(at, step.places.path(step.file))?;
     let here = placed_lines(&here);
-    let lines_of = |commit: Oid| StepLines::of(git, commit, &[path(commit).to_owned()]);
+    // The search has compared most of them already.
+    let lines_of = |commit: Oid| -> Option<Vec<(Vec<u8>, bool)>> {
+        let path = path(commit);
+        let owned = |lines: &StepLines| {
+            let added = lines.added_to(path).map(|line| (line.to_vec(), true));
+            added.chain(lines.removed_from(path).map(|line| (line.to_vec(), false))).collect()
+        };
+        match step.patches.iter().find(|patch| patch.is_of(commit)).filter(|_| path == step.file) {
+            Some(lines) => Some(owned(lines)),
+            None => StepLines::of(git, commit, &[path.to_owned()]).as_ref().map(owned),
+        }
+    };
     let own = lines_of(step.carrier);
     let model = step.model.filter(|model| *model != step.carrier).and_then(|model| Some((model, lines_of(model)?)));
-    let split = |lines: &StepLines, adds: bool| -> HashSet<Vec<u8>> {
-        lines.lines().filter(|(_, added)| *added == adds).map(|(line, _)| line.to_vec()).collect()
+    let split = |lines: &[(Vec<u8>, bool)], adds: bool| -> HashSet<Vec<u8>> {
+        lines.iter().filter(|(_, added)| *added == adds).map(|(line, _)| line.clone()).collect()
     };
     let added = own.as_ref().map(|own| split(own, true)).unwrap_or_default();
     let (upstream, removed) = match (&model, &own) {

@@ -57,6 +57,7 @@ impl GitAnswer<'_> {
                 is_claim: !is_known,
                 model,
                 release: last_release(history, number)?,
+                patches: &one.carriers.patches,
                 file,
                 places: &places,
             };

@@ -46,6 +46,20 @@ fn step_that_is_turned_off_leaves_its_state_open() {
         let tip = all.on(broken, &claims_fix, &file(&limit));
         all.ask_later(&format!("fix: {name}"), tip, Open(Affected, Fixed));
     }
+    // The whole file, and reverts that keep the lines as an option.
+    let whole = format!("#if 0\n{}#endif\n{}", file(NEW), file(OLD));
+    let tip = all.on(fixed, "net: our own", &whole);
+    all.ask_later("fix in a file that is off", tip, Open(Affected, Fixed));
+    let tip = all.on(broken, &claims_fix, &whole);
+    all.ask_later("fix in a file that is off, in its claim", tip, Open(Affected, Fixed));
+    for (name, limit) in turned_off(NEW, OLD).into_iter().filter(|(name, _)| !name.contains("comment")) {
+        let tip = all.on(fixed, &format!("Revert \"x\"\n\nThis reverts commit {fixed}.\n"), &file(&limit));
+        all.ask_later(&format!("fix, reverted by {name}"), tip, Open(Affected, Affected));
+    }
+    for (name, limit) in turned_off(OLD, "").into_iter().filter(|(name, _)| !name.contains("comment")) {
+        let tip = all.on(broken, &format!("Revert \"x\"\n\nThis reverts commit {broken}.\n"), &file(&limit));
+        all.ask_later(&format!("break, reverted by {name}"), tip, Open(NeverHad, Affected));
+    }
     // In an existing block of the vendor's.
     let with = |limit: &str, inner: &str| {
         file(&format!(

@@ -115,3 +115,36 @@ fn claim_without_a_line_of_the_step_is_open() {
     assert_eq!((finding.states.only(), finding.strength), (Some(Fixed), Strength::Strong), "{}", finding.why);
     all.check();
 }
+
+#[test]
+fn claim_of_a_break_with_few_of_its_lines_is_open() {
+    let mut all = Placements::new();
+    let lines =
+        ["first", "second", "third", "fourth", "fifth"].map(|word| format!("\tthe_{word}_line_of_the_break();\n"));
+    let with = |lines: &[String]| file(&lines.concat());
+    all.break_ = all.on(all.base, "net: five lines", &with(&lines));
+    all.bug.chain[0].commit = Some(all.break_.to_string().parse().unwrap());
+    all.fixture.branch("five", all.break_);
+    for some in 1..=lines.len() {
+        let tip = all.on(all.base, &all.claim(all.break_), &with(&lines[..some]));
+        let right = if some < 3 { Open(NeverHad, Affected) } else { Told(Affected) };
+        all.ask_later(&format!("{some} of five"), tip, right);
+    }
+    // A step that only removes lines, removed silently.
+    let kept = all.on(all.base, "net: a check", &with(&lines));
+    let kept = all.fixture.commit(&[kept], "Linux 4.19.51\n", &[("Makefile", &makefile("4.19.51"))]);
+    all.fixture.tag("v4.19.51", kept);
+    let removes = all.on(kept, "net: remove the check", &file(""));
+    all.fixture.branch("removes", removes);
+    all.check();
+    all.questions.clear();
+    all.bug.chain[0].commit = Some(removes.to_string().parse().unwrap());
+    all.bug.chain.truncate(1);
+    all.ask_later("kept", kept, Told(NeverHad));
+    all.ask_later("removed", removes, Told(Affected));
+    let silent = all.on(kept, "net: tidy up", &file(""));
+    all.ask_later("removed silently", silent, Open(NeverHad, Affected));
+    let partly = all.on(kept, "net: tidy up", &with(&lines[..3]));
+    all.ask_later("removed silently in part", partly, Open(NeverHad, Affected));
+    all.check();
+}
