@@ -221,4 +221,4 @@ fn bytes<'a, R: ReadRef<'a>, const N: usize>(data: R, offset: u64) -> Option<[u8
 
 #[cfg(test)]
 #[path = "image_tests.rs"]
-mod tests;
+pub(super) mod tests;

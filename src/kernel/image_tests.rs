@@ -5,7 +5,7 @@ use super::*;
 use crate::kernel::fixtures::{bzimage, module};
 
 /// A little-endian ELF with one PT_NOTE segment.
-fn elf(machine: u16, kind: u16, note_type: u32) -> Vec<u8> {
+pub(in crate::kernel) fn elf(machine: u16, kind: u16, note_type: u32) -> Vec<u8> {
     let mut elf = vec![0x7f, b'E', b'L', b'F', ELFCLASS64.0, ELFDATA2LSB.0, 1];
     elf.resize(16, 0);
     elf.extend([kind.to_le_bytes(), machine.to_le_bytes()].concat());

@@ -222,4 +222,4 @@ fn elf(bytes: Vec<u8>) -> Result<Cow<'static, [u8]>, NoVmlinux> {
 
 #[cfg(test)]
 #[path = "payload_tests.rs"]
-mod tests;
+pub(super) mod tests;

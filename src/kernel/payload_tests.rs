@@ -49,6 +49,11 @@ fn pack(how: Packer, bytes: &[u8]) -> Vec<u8> {
     packed
 }
 
+/// A bzImage with this kernel inside.
+pub(in crate::kernel) fn bzimage_with(kernel: &[u8]) -> Vec<u8> {
+    bzimage(&pack(Packer::Zstd, kernel))
+}
+
 /// A bzImage with this payload.
 fn bzimage(payload: &[u8]) -> Vec<u8> {
     let mut image = empty_bzimage("6.1.0-test");

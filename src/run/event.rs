@@ -160,7 +160,7 @@ pub struct KernelRecord {
     pub source: String,
     /// The release of its image; the cells have that of the booted kernel.
     pub release: Option<String>,
-    /// SHA-256 of the image that was booted.
+    /// SHA-256 of its image as it came; boot.json names the unpacked kernel that was booted.
     pub image_sha256: String,
     /// The files that it was taken from.
     pub provenance: Vec<Provenance>,

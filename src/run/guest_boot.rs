@@ -13,7 +13,7 @@ use super::event::{BootId, Event};
 use super::recording::{Recording, RecordingError};
 use super::trial::Trial;
 use crate::guest::{self, GuestProgram};
-use crate::kernel::image_release;
+use crate::kernel::{BootImage, FileError, Kept, Leases, image_release};
 use crate::matrix::KernelEntry;
 use crate::verdict::Boots;
 use crate::vm::{
@@ -66,7 +66,8 @@ pub(super) async fn boot_guest(
         next: Next::Done,
         refused: None,
     };
-    let guest = match Guest::prepare(bench, trials, accel, time) {
+    let image = boot_image(bench, accel).await;
+    let guest = match Guest::prepare(bench, &image, trials, accel, time) {
         Ok(guest) => guest,
         Err(why) => return Some(GuestBoot { end: BootEnd::untried(&why), ..plain }),
     };
@@ -76,6 +77,11 @@ pub(super) async fn boot_guest(
         && let Some(end) = guest.cached_end(bench, &id, trials, known).await
     {
         return Some(GuestBoot { end, cached: Some(known.judged), ..plain });
+    }
+    if image.path != bench.kernel.image
+        && let Err(why) = check_image(bench, image).await
+    {
+        return Some(GuestBoot { end: BootEnd::untried(&why), ..plain });
     }
     let Guest { recording, spec, key, .. } = guest;
     let boot = watch(bench.lab, &id, recording.clone(), spec, bench.events).await;
@@ -96,18 +102,46 @@ pub(super) async fn boot_guest(
     Some(GuestBoot { end, differs, next, refused, ..plain })
 }
 
+/// The image for QEMU: under emulation the unpacked kernel, where it can be entered.
+async fn boot_image(bench: &Bench<'_>, accel: Accel) -> BootImage {
+    let packed = bench.kernel.boot_image();
+    if accel == Accel::Kvm {
+        return packed;
+    }
+    let (kernel, store) = (bench.kernel.clone(), bench.lab.store.clone());
+    // Unpacking keeps a processor busy.
+    let direct = tokio::task::spawn_blocking(move || kernel.direct_image(&store)).await;
+    direct.ok().flatten().unwrap_or(packed)
+}
+
+/// Checks the file of an unpacked kernel, and makes a damaged one again.
+async fn check_image(bench: &Bench<'_>, image: BootImage) -> anyhow::Result<()> {
+    let (kernel, store) = (bench.kernel.clone(), bench.lab.store.clone());
+    let check = move || {
+        let again = || kernel.direct_image(&store).is_some_and(|again| again.sha256 == image.sha256);
+        Ok::<_, FileError>(image.is_intact(&store)? || again())
+    };
+    anyhow::ensure!(
+        tokio::task::spawn_blocking(check).await??,
+        "the unpacked kernel in the cache is damaged; check the disk"
+    );
+    Ok(())
+}
+
 /// A guest, ready to boot.
 struct Guest {
     recording: Recording,
     spec: GuestSpec,
     /// Its place in the cache; None if such boots are not kept.
     key: Option<BootKey>,
-    _initramfs: crate::kernel::Kept,
+    _initramfs: Kept,
+    _image: Option<Leases>,
 }
 
 impl Guest {
     fn prepare(
         bench: &Bench<'_>,
+        image: &BootImage,
         trials: &[Trial<'_>],
         accel: Accel,
         time: Option<VirtualTime>,
@@ -137,9 +171,9 @@ impl Guest {
         let profile = trials.first().and_then(|trial| trial.profile.cmdline.as_deref());
         let words: Vec<&str> = settings.cmdline.as_deref().into_iter().chain(profile).collect();
         let mut recording = Recording {
-            image: bench.kernel.image.clone(),
-            image_sha256: bench.kernel.image_sha256.clone(),
-            // From the image, because the package's name is not booted.
+            image: image.path.clone(),
+            image_sha256: image.sha256.clone(),
+            // From the image as it came, because the package's name is not booted.
             release: image_release(&bench.kernel.image)?,
             initramfs: kept.path.clone(),
             initramfs_sha256: kept.sha256.clone(),
@@ -166,8 +200,9 @@ impl Guest {
             let command = QemuCommand::new(bench.lab.hypervisor.program(), &spec).ok();
             key = command.map(|command| BootKey::of(&recording, &command, &quiet, qemu));
         }
+        let leases = bench.lab.store.leases([image.path.as_path()])?;
         let spec = recording.spec(archive);
-        Ok(Self { recording, spec, key, _initramfs: kept })
+        Ok(Self { recording, spec, key, _initramfs: kept, _image: leases })
     }
 
     /// The end of the cached boot, with its events; None if it is no answer by today's rules.

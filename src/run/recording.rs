@@ -19,7 +19,7 @@ const MAX_FILE: u64 = 4 << 30;
 /// The record of one boot: boot.json in the boot's folder.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Recording {
-    /// The kernel image, in the cache.
+    /// The kernel image, or the kernel unpacked from it, in the cache.
     #[serde(serialize_with = "json::path")]
     pub image: PathBuf,
     /// SHA-256 of the image.

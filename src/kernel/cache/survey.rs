@@ -55,6 +55,7 @@ fn named(root: &Path, items: &mut Vec<CacheItem>) -> io::Result<()> {
         ("packages", CacheKind::Package),
         ("controls/kept", CacheKind::Control),
         ("addresses", CacheKind::Download),
+        ("unpacked", CacheKind::Boot),
         ("boots", CacheKind::Answer),
         ("looks", CacheKind::Answer),
     ] {

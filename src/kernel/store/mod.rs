@@ -10,6 +10,7 @@
 //! git/                    indexes of repositories
 //! boots/                  finished boots, by everything that they depend on (run/boot_cache.rs)
 //! looks/                  what the witnesses without a boot said (run/look_cache.rs)
+//! unpacked/               records of images' unpacked kernels
 //! stamps/                 the sha256 of files outside, such as QEMU
 //! locks/<name>            locked (flock) while something is made; the lock ends with its process
 //! tmp/                    files being written; the next process removes those of a killed one
@@ -85,7 +86,7 @@ impl Store {
             None => default_folder()?,
         };
         let store = Self { root, lower: Arc::default() };
-        for folder in ["blobs", "packages", "apt", "boots", "looks", "stamps", "locks", "tmp"] {
+        for folder in ["blobs", "packages", "apt", "boots", "looks", "unpacked", "stamps", "locks", "tmp"] {
             let path = store.root.join(folder);
             fs::create_dir_all(&path).map_err(|e| store.unwritable(&path, e))?;
         }
