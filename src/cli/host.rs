@@ -47,11 +47,13 @@ pub(super) fn lab_of_seeds(
     }
     let store = args.cache.open();
     let shim = Shim::of_this_program().context("could not find this program's own file; is /proc mounted?");
+    let store = store?;
+    let qemu = Qemu::find(args.qemu.as_deref()).map_err(Stop::no_verdict)?;
     Ok(Lab {
-        store: store?,
-        hypervisor: Hypervisor::Qemu(Qemu::find(args.qemu.as_deref()).map_err(Stop::no_verdict)?),
+        store,
         accelerator: Accelerator::new(accel),
-        timing: Timing::new(time, seed),
+        timing: Timing::new(time, seed, qemu.version()),
+        hypervisor: Hypervisor::Qemu(qemu),
         shim: shim.map_err(Stop::no_verdict)?,
         offline,
         refresh,

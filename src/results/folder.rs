@@ -170,7 +170,9 @@ impl Folder {
         let boots = || self.kernels.iter().flat_map(|kernel| &kernel.boots);
         let real = boots().filter(|boot| boot.time.is_none()).count();
         let is_mixed = real > 0 && real < boots().count();
-        is_mixed.then(|| format!("; {real} of {} boots in real time, as with several processors", boots().count()))
+        is_mixed.then(|| {
+            format!("; {real} of {} boots in real time (several processors, QEMU before 10.0)", boots().count())
+        })
     }
 
     /// When to write matrix.json, if it is out of date.

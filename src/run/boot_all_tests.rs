@@ -11,7 +11,7 @@ use crate::matrix::{Bugs, Profile, Source};
 use crate::shim::Shim;
 use crate::verdict::Boots;
 use crate::vm::fake::{Act, Scripts, agent, console, exit, exit_saying, shutdown, wait};
-use crate::vm::{AccelChoice, Accelerator, Hypervisor, TimeChoice, Timing};
+use crate::vm::{AccelChoice, Accelerator, Hypervisor, OLDEST, TimeChoice, Timing};
 
 const BOOTED: &str = "[    0.000000] Linux version 6.1.0\r\n[    2.000000] Run /init as init process\r\n";
 const HELLO: &str = r#"{"type":"hello","version":3,"agent":"0","release":"6.1.0","build":"","cpus":1,"uptime_ms":2100,"features":{}}
@@ -86,7 +86,7 @@ async fn boots_in(folder: &Path, setup: Setup, scripts: Vec<Vec<Act>>) -> Bootin
         store: Store::open(Some(folder.join("cache"))).expect("a cache"),
         hypervisor: Hypervisor::Scripted(Scripts::new(scripts)),
         accelerator: Accelerator::with_device(setup.choice, &device),
-        timing: Timing::new(TimeChoice::Auto, 1),
+        timing: Timing::new(TimeChoice::Auto, 1, OLDEST),
         shim: Shim::at("/nonexistent".into()),
         offline: true,
         refresh: false,

@@ -32,9 +32,14 @@ impl HaltQuestion {
     }
 }
 
-/// Whether QEMU's register dump (`x86_cpu_dump_state`, target/i386/cpu-dump.c) shows a processor that is halted (HLT) with
-/// interrupts off (bit 9 of the flags, IF).
+/// Whether QEMU's register dump (`x86_cpu_dump_state`, target/i386/cpu-dump.c) shows only processors that are halted (HLT)
+/// with interrupts off (bit 9 of the flags, IF). Each begins with `CPU#N`.
 pub(crate) fn is_halted(registers: &str) -> bool {
+    let mut each = registers.split("CPU#").filter(|dump| !dump.trim().is_empty()).peekable();
+    each.peek().is_some() && each.all(is_halted_alone)
+}
+
+fn is_halted_alone(registers: &str) -> bool {
     let field = |name: &str| registers.split_whitespace().find_map(|word| word.strip_prefix(name));
     let flags = field("RFL=").or_else(|| field("EFL=")).and_then(|flags| u64::from_str_radix(flags, 16).ok());
     field("HLT=") == Some("1") && flags.is_some_and(|flags| flags & 0x200 == 0)
@@ -51,6 +56,9 @@ mod tests {
             ("RIP=ffffffff81 RFL=00000246 [---Z-P-] CPL=0 II=0 A20=1 SMM=0 HLT=1", false),
             ("RIP=ffffffff81 RFL=00000046 [---Z-P-] CPL=0 II=0 A20=1 SMM=0 HLT=0", false),
             ("EIP=00000279 EFL=00000002 [-------] CPL=0 II=0 A20=1 SMM=0 HLT=1", true),
+            ("\nCPU#0\nRIP=1 RFL=00000046 HLT=1\n\nCPU#1\nRIP=2 RFL=00000002 HLT=1\n", true),
+            ("\nCPU#0\nRIP=1 RFL=00000046 HLT=1\n\nCPU#1\nRIP=2 RFL=00000246 HLT=1\n", false),
+            ("CPU#0\nRIP=1 RFL=00000046 HLT=1\n\nCPU#1\n", false),
             ("EFL=zz HLT=1", false),
             ("HLT=1", false),
             ("", false),

@@ -117,7 +117,7 @@ async fn serve<R, W>(
                     in_flight.insert(0, Box::pin(async move { Answer::Told(done, answer.await.is_ok()) }));
                 }
                 Some(Request::IsHalted(done)) => {
-                    let command_line = "info registers".to_owned();
+                    let command_line = "info registers -a".to_owned();
                     let answer = service.execute(qmp::human_monitor_command { command_line, cpu_index: None });
                     let halted = async move { answer.await.is_ok_and(|registers| is_halted(&registers)) };
                     in_flight.insert(0, Box::pin(async move { Answer::Told(done, halted.await) }));

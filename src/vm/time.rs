@@ -13,10 +13,15 @@ use super::accel::Accel;
 use super::boot::Boot;
 use super::console::Stage;
 use super::failure::FailureKind;
+use super::qemu::QemuVersion;
 
 /// An instruction takes 2^SHIFT nanoseconds of guest time. With smaller shifts a guest needs more instructions for the same
 /// waits (`udelay`, timeouts of busy loops); with 7 so few fit between two timers that a kernel misses its own deadlines.
 const SHIFT: u8 = 4;
+
+/// The first version that was seen to give several processors deterministic turns while it counts instructions. With 7.2 such
+/// a guest hangs at "Booting SMP configuration".
+const FIRST_WITH_TURNS: QemuVersion = QemuVersion { major: 10, minor: 0, micro: 0 };
 
 /// The seed of a run that names none.
 pub const DEFAULT_SEED: u32 = 1;
@@ -63,7 +68,7 @@ impl fmt::Display for VirtualTime {
 /// The user's choice.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum TimeChoice {
-    /// Virtual where it works: under TCG, with one processor.
+    /// Virtual where it works: under TCG, with one processor or a QEMU that counts the instructions of several.
     #[default]
     Auto,
     /// Always the host's.
@@ -75,21 +80,21 @@ pub enum TimeChoice {
 pub struct Timing {
     choice: TimeChoice,
     seed: u32,
+    qemu: QemuVersion,
     /// Why this QEMU cannot count instructions.
     refused: Mutex<Option<String>>,
 }
 
 impl Timing {
-    /// By the user's choice, with this seed.
-    pub fn new(choice: TimeChoice, seed: u32) -> Self {
-        Self { choice, seed, refused: Mutex::new(None) }
+    /// By the user's choice, with this seed, in a QEMU of this version.
+    pub fn new(choice: TimeChoice, seed: u32, qemu: QemuVersion) -> Self {
+        Self { choice, seed, qemu, refused: Mutex::new(None) }
     }
 
-    /// The time of a guest with `cpus` processors; None if it is the host's. With several processors an instruction-counting
-    /// QEMU 7.2 hangs at "Booting SMP configuration". `schedule` counts the seeds of one run from 0.
+    /// The time of a guest with `cpus` processors; None if it is the host's. `schedule` counts the seeds of one run from 0.
     pub fn of(&self, accel: Accel, cpus: u32, schedule: u32) -> Option<VirtualTime> {
-        let is_virtual =
-            self.choice == TimeChoice::Auto && accel == Accel::Tcg && cpus == 1 && self.refused().is_none();
+        let counts = cpus == 1 || self.qemu >= FIRST_WITH_TURNS;
+        let is_virtual = self.choice == TimeChoice::Auto && accel == Accel::Tcg && counts && self.refused().is_none();
         is_virtual.then(|| VirtualTime::with_seed(self.seed.wrapping_add(schedule)))
     }
 
@@ -129,12 +134,15 @@ mod tests {
 
     #[test]
     fn time_is_virtual_only_where_it_works() {
-        let auto = Timing::new(TimeChoice::Auto, 7);
+        let version = |major| QemuVersion { major, minor: 2, micro: 0 };
+        let auto = Timing::new(TimeChoice::Auto, 7, version(7));
+        let newer = Timing::new(TimeChoice::Auto, 7, version(10));
+        assert_eq!(newer.of(Accel::Tcg, 2, 0), Some(VirtualTime { seed: 7, shift: SHIFT }));
         assert_eq!(auto.of(Accel::Tcg, 1, 0), Some(VirtualTime { seed: 7, shift: SHIFT }));
         assert_eq!(auto.of(Accel::Tcg, 1, 3), Some(VirtualTime { seed: 10, shift: SHIFT }));
         assert_eq!(auto.of(Accel::Tcg, 2, 0), None);
         assert_eq!(auto.of(Accel::Kvm, 1, 0), None);
-        assert_eq!(Timing::new(TimeChoice::Real, 7).of(Accel::Tcg, 1, 0), None);
+        assert_eq!(Timing::new(TimeChoice::Real, 7, version(10)).of(Accel::Tcg, 1, 0), None);
         assert_eq!(auto.summary(Accel::Tcg), "virtual, seed 7, shift 4");
         assert_eq!(auto.summary(Accel::Kvm), "real, as always under KVM");
         *auto.refused() = Some("no icount".to_owned());
