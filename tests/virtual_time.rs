@@ -61,7 +61,10 @@ fn two_processors_and_a_request_run_in_real_time() {
     let two = debian_12("    cpus: 2\n");
     let (ran, document) = Lab::with_matrix(&two).judge(&["--bug", "tcp-fragment-stall"]);
     ran.ends_with(0);
-    assert_eq!(boot(&document, 0).get("seed"), None, "{document:#}");
+    // From QEMU 10.0 on several processors take deterministic turns.
+    let version = document["run"]["qemu"]["version"].as_str().expect("a version");
+    let major: u32 = version.split('.').next().and_then(|major| major.parse().ok()).expect("a number");
+    assert_eq!(boot(&document, 0).get("seed").is_some(), major >= 10, "{document:#}");
     let (ran, document) = Lab::with_matrix(&debian_12("")).judge(&["--bug", "tcp-fragment-stall", "--time", "real"]);
     ran.ends_with(0);
     assert_eq!(boot(&document, 0).get("transcript_sha256"), None, "{document:#}");

@@ -1,6 +1,6 @@
 //! A run as a table, and below it the reason for every cell that is not a plain pass.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -250,12 +250,24 @@ fn footer(document: &MatrixDocument, folder: Option<&Path>, style: Style) -> Vec
     if !document.run.time.is_empty() {
         lines.push(format!("time         {}", visible(&document.run.time)));
     }
+    lines.extend(seeds(document));
     lines.extend(cached(document));
     if let Some(folder) = folder {
         let hint = if style.explain { "" } else { "  (--explain shows it here)" };
         lines.push(format!("evidence     {}{hint}", folder.display()));
     }
     lines
+}
+
+/// What several schedules came to, if there were several: one line for cells that are alike.
+fn seeds(document: &MatrixDocument) -> Vec<String> {
+    let mut alike: BTreeMap<String, usize> = BTreeMap::new();
+    for count in document.cells.iter().filter_map(|cell| cell.trials.seeds) {
+        *alike.entry(count.to_string()).or_default() += 1;
+    }
+    let cells = |count| if count == 1 { "1 cell".to_owned() } else { format!("{count} cells") };
+    let heads = std::iter::once("seeds        ").chain(std::iter::repeat("             "));
+    alike.iter().zip(heads).map(|((says, count), head)| format!("{head}{}: {says}", cells(*count))).collect()
 }
 
 /// How many boots were taken from the cache, if any was.

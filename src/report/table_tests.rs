@@ -6,7 +6,7 @@ use crate::evidence::{Finding, StateSet, Strength, Witness};
 use crate::exit::Exit;
 use crate::kernel::Stale;
 use crate::results::{QemuRecord, RunHost, RunRecord, SCHEMA_VERSION};
-use crate::run::{BootRecord, CellTrials, KernelRecord};
+use crate::run::{BootRecord, CellTrials, KernelRecord, SeedCount};
 use crate::verdict::{Advice, AdviceKind, Boots, Case, Question};
 use crate::vm::Accel;
 use crate::words::Expectation;
@@ -400,6 +400,14 @@ fn failed_boot_is_shown_if_a_later_one_ran_its_jobs() {
     document.differing = document.kernels[0].boots.iter().filter_map(BootRecord::difference).collect();
     let text = plain(&document, 100);
     assert!(text.starts_with("TRANSCRIPT DIFFERS  a/boot-1: console.log line 1: then `a`, now `b`"), "{text}");
+    let seeds = |affected, first| Some(SeedCount { tried: 200, affected, first, broken: 0 });
+    document.cells = Vec::from([seeds(0, None), seeds(0, None), seeds(5, Some(17))].map(|seeds| {
+        let mut cell = cell("a", "one", "pass", affected());
+        cell.trials.seeds = seeds;
+        cell
+    }));
+    let text = plain(&document, 100);
+    assert!(text.contains("\nseeds        2 cells: 0 of 200 seeds: affected (less than 1.5 % of schedules, 95 % confidence)\n             1 cell: 5 of 200 seeds: affected (first: 17)\n"), "{text}");
     document.kernels[0].stale = None;
     assert_eq!(serde_json::to_value(&document.kernels[0]).expect("JSON").get("stale"), None);
 }

@@ -69,3 +69,18 @@ async fn warning_before_the_hello_does_not_end_the_boot() {
     assert_eq!(boot.warnings[0].title, "WARNING: at net/ipv4/tcp.c:1 f");
     assert_eq!(boot.warnings[0].excerpt.len(), 4);
 }
+
+/// It is found at once, and not at its job's deadline.
+#[tokio::test(start_paused = true)]
+async fn halted_guest_is_found_within_seconds() {
+    let mut machine = Fake::new(running()).on_nmi(vec![console("[    3.0] NMI backtrace\r\n"), exit(0)]);
+    machine.halted = true;
+    let deadlines = Deadlines::new(Accel::Tcg, HostLoad::IDLE);
+    let spec = GuestSpec { jobs: vec![Job::new("a", 600_000)], ..spec() };
+    let began = Instant::now();
+    let boot = watch(&mut machine, &spec, &deadlines, &mut |_| {}).await;
+    let waiting = "hang: the guest halted with interrupts off; backproof was waiting for the report of job a";
+    assert!(told(&boot).starts_with(waiting), "{}", told(&boot));
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    assert_eq!(machine.nmis, 1);
+}

@@ -12,6 +12,8 @@ use super::*;
 
 #[path = "watch_dump_tests.rs"]
 mod dumps;
+#[path = "watch_time_tests.rs"]
+mod time;
 
 const BOOTED: &str = "[    0.000000] Linux version 6.1.0\r\n[    2.000000] Run /init as init process\r\n";
 const HELLO: &str = r#"{"type":"hello","version":3,"agent":"0","release":"6.1.0","build":"","cpus":1,"uptime_ms":2100,"features":{}}
@@ -50,32 +52,6 @@ fn and(mut acts: Vec<Act>, more: Vec<Act>) -> Vec<Act> {
 
 fn finished() -> Vec<Act> {
     and(running(), vec![wait(900), agent(REPORT), agent(END), console(RESTART), shutdown("guest-reset")])
-}
-
-/// It is found at once, and not at its job's deadline.
-#[tokio::test(start_paused = true)]
-async fn halted_guest_is_found_within_seconds() {
-    let mut machine = Fake::new(running()).on_nmi(vec![console("[    3.0] NMI backtrace\r\n"), exit(0)]);
-    machine.halted = true;
-    let deadlines = Deadlines::new(Accel::Tcg, HostLoad::IDLE);
-    let spec = GuestSpec { jobs: vec![Job::new("a", 600_000)], ..spec() };
-    let began = Instant::now();
-    let boot = watch(&mut machine, &spec, &deadlines, &mut |_| {}).await;
-    let waiting = "hang: the guest halted with interrupts off; backproof was waiting for the report of job a";
-    assert!(told(&boot).starts_with(waiting), "{}", told(&boot));
-    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
-    assert_eq!(machine.nmis, 1);
-}
-
-#[tokio::test(start_paused = true)]
-async fn host_does_not_matter_to_a_guest_in_virtual_time() {
-    let spec = GuestSpec { time: Some(VirtualTime::with_seed(1)), jobs: vec![Job::new("a", 5000)], ..spec() };
-    let mut machine = Fake::new(and(finished(), vec![exit_of_frozen(true)]));
-    let deadlines = Deadlines::new(Accel::Tcg, HostLoad::IDLE);
-    let boot = watch(&mut machine, &spec, &deadlines, &mut |_| {}).await;
-    assert_eq!(told(&boot), "finished with 1");
-    assert_eq!(boot.transcript.agent, [HELLO, STARTED, REPORT, END].concat().as_bytes());
-    assert_eq!(boot.transcript.console, [BOOTED, RESTART].concat().as_bytes());
 }
 
 /// An end in one line, as a table can have it.
