@@ -1,7 +1,7 @@
 //! The watch over guests in virtual time, and over their recorded boots.
 
-use super::super::hypervisor::watch_recorded;
 use super::*;
+use crate::vm::watch_recorded;
 
 #[tokio::test(start_paused = true)]
 async fn host_does_not_matter_to_a_guest_in_virtual_time() {
